@@ -1,0 +1,1 @@
+//! Keymoot's tests and measurements with real processes.

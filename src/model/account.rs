@@ -1,0 +1,88 @@
+//! Accounts: who may ask, with what credential, from where.
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+use super::{AccountId, Wrapped};
+
+/// What a credential opens. A credential of one scope opens no other door.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Scope {
+    /// Content keys, for scramblers.
+    Encryption,
+    /// Licenses, for players.
+    License,
+    /// Policies.
+    Policy,
+    /// Accounts and the cluster.
+    Admin,
+}
+
+/// How a request proves that its sender holds the credential.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Scheme {
+    /// uDRM 2.3.1: Base64(SHA1(key + data)).
+    #[serde(rename = "udrm-sha1")]
+    UdrmSha1,
+}
+
+/// A signing key of an account. Several of one scope may be valid at once, for roll-over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Credential {
+    /// Names the credential within its account, for roll-over and the log.
+    pub name: String,
+    /// What it opens.
+    pub scope: Scope,
+    /// How it is proved.
+    pub scheme: Scheme,
+    /// The signing key's text bytes, wrapped.
+    pub secret: Wrapped,
+    /// When it was added: milliseconds since 1970 UTC.
+    pub created_at_ms: u64,
+}
+
+/// How this account's reads are answered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Consistency {
+    /// Every read sees every write acknowledged before it, on any node.
+    #[default]
+    Linearizable,
+    /// Reads answer from the node's own applied state, also when it is cut off from the quorum.
+    Local,
+}
+
+/// Whether encryption answers are an object or an array of one object; clients differ.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ResponseShape {
+    /// As the path's known clients expect it.
+    #[default]
+    ByPath,
+    /// Always the object.
+    Object,
+    /// Always an array of exactly one object.
+    Array,
+}
+
+/// An account of the platform, as it is replicated.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Account {
+    /// The account's name.
+    pub id: AccountId,
+    /// The `ca_system` values its requests may carry, lower case; empty accepts any.
+    pub ca_systems: Vec<String>,
+    /// Its signing keys.
+    pub credentials: Vec<Credential>,
+    /// Networks whose addresses may reach the encryption endpoints (uDRM 2.5.1). Empty: none.
+    pub allow_list: Vec<IpNet>,
+    /// How reads are answered.
+    pub consistency: Consistency,
+    /// The shape of encryption answers.
+    pub response_shape: ResponseShape,
+    /// Where players ask for licenses, announced in encryption answers.
+    pub license_url: Option<String>,
+    /// When the account was made: milliseconds since 1970 UTC.
+    pub created_at_ms: u64,
+}

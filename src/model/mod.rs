@@ -1,0 +1,14 @@
+//! The pure types every room speaks: identifiers, accounts, keys.
+//!
+//! Nothing here does I/O, knows a clock or holds a plaintext secret. Identifiers are
+//! validated once, when they are parsed; a value of such a type is valid ever after.
+
+mod account;
+mod ids;
+mod key;
+mod wrapped;
+
+pub use account::{Account, Consistency, Credential, ResponseShape, Scheme, Scope};
+pub use ids::{AccountId, ContentId, IdError, Kid, NodeId, TrackName};
+pub use key::{KeyOrigin, KeyPlace, KeyRecord};
+pub use wrapped::{MasterKeyId, Wrapped};

@@ -1,0 +1,34 @@
+//! A secret as log and disk may hold it: encrypted, never in the clear.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// The id of a master key in the keyring, as its file names it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct MasterKeyId(pub String);
+
+impl fmt::Display for MasterKeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A secret encrypted with AES-256-GCM under a master key, with associated data that binds it
+/// to its place. Made and opened in the crypto room only.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wrapped {
+    /// The master key that opens it.
+    pub master_key: MasterKeyId,
+    /// The GCM nonce, drawn anew for each wrapping.
+    pub nonce: [u8; 12],
+    /// Ciphertext with the 16-byte tag behind it.
+    pub ciphertext: Vec<u8>,
+}
+
+impl fmt::Debug for Wrapped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Wrapped(under {}, {} bytes)", self.master_key, self.ciphertext.len())
+    }
+}
