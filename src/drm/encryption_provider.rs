@@ -1,0 +1,130 @@
+//! The encryption providers of uDRM, as their paths name them.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::{DrmError, System};
+
+/// Which system a uDRM encryption request is for: the part of the path before `/encryption`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum EncryptionProvider {
+    /// `cenc/widevine`: Common Encryption played by Widevine (Modular).
+    CencWidevine,
+    /// `cenc/playready`: Common Encryption played by PlayReady.
+    CencPlayReady,
+    /// `cenc`: Common Encryption played by every system at once.
+    Cenc,
+    /// `playready`: PlayReady with Smooth Streaming.
+    PlayReady,
+    /// `widevine`: Widevine Classic, the `.wvm` format from before Common Encryption.
+    ///
+    /// Its packager is Google's own closed tool. It takes the content's name (the asset id) and its
+    /// key, and writes the rest of the container itself; no `pssh` box exists in that format, nor a
+    /// public one that this server could fill. So the answer carries key, key id and content id, and
+    /// no `pssh`. The license side of Classic is not served.
+    Widevine,
+}
+
+impl EncryptionProvider {
+    /// All of them.
+    pub const ALL: [Self; 5] =
+        [Self::CencWidevine, Self::CencPlayReady, Self::Cenc, Self::PlayReady, Self::Widevine];
+
+    /// The canonical path, without slashes at its ends.
+    pub const fn path(self) -> &'static str {
+        match self {
+            Self::CencWidevine => "cenc/widevine",
+            Self::CencPlayReady => "cenc/playready",
+            Self::Cenc => "cenc",
+            Self::PlayReady => "playready",
+            Self::Widevine => "widevine",
+        }
+    }
+
+    /// The systems whose data the answer's `pssh` array carries, in its order. Where there is none,
+    /// the answer leaves `pssh` out: clients trip over an empty array.
+    pub const fn systems(self) -> &'static [System] {
+        match self {
+            // A client that names its system reads the first entry without looking at its uuid, so
+            // it gets that entry alone.
+            Self::CencWidevine => &[System::Widevine],
+            Self::CencPlayReady => &[System::PlayReady],
+            // Packagers that ask for all at once copy every entry into the init segment by its uuid,
+            // and know the version 1 box of Common. That entry costs 32 characters, and tells players
+            // without either system's own data which key ids to ask for. It comes last, for the
+            // clients that read the first.
+            Self::Cenc => &[System::Widevine, System::PlayReady, System::Common],
+            // The specification's remark says that Smooth answers have no pssh; packagers take the
+            // manifest's ProtectionHeader from it all the same.
+            Self::PlayReady => &[System::PlayReady],
+            Self::Widevine => &[],
+        }
+    }
+
+    /// The provider with these path segments. Case does not matter, and empty segments are passed
+    /// over: real clients send `//cenc/widevine/`.
+    ///
+    /// # Errors
+    /// [`DrmError::UnknownProvider`] when no provider has that path.
+    pub fn from_segments<'a>(segments: impl IntoIterator<Item = &'a str>) -> Result<Self, DrmError> {
+        let given: Vec<&str> = segments.into_iter().filter(|segment| !segment.is_empty()).collect();
+        Self::ALL
+            .into_iter()
+            .find(|provider| {
+                let own = provider.path().split('/');
+                own.clone().count() == given.len()
+                    && own.zip(&given).all(|(own, given)| own.eq_ignore_ascii_case(given))
+            })
+            .ok_or(DrmError::UnknownProvider)
+    }
+}
+
+impl FromStr for EncryptionProvider {
+    type Err = DrmError;
+
+    /// Reads a path, as [`EncryptionProvider::from_segments`] reads its segments.
+    fn from_str(path: &str) -> Result<Self, DrmError> {
+        Self::from_segments(path.split('/'))
+    }
+}
+
+impl fmt::Display for EncryptionProvider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.path())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_provider_reads_back_from_its_path_in_any_case() {
+        for provider in EncryptionProvider::ALL {
+            assert_eq!(provider.path().parse(), Ok(provider));
+            assert_eq!(provider.path().to_uppercase().parse(), Ok(provider));
+            assert_eq!(EncryptionProvider::from_segments(provider.path().split('/')), Ok(provider));
+        }
+        assert_eq!("playReady".parse(), Ok(EncryptionProvider::PlayReady));
+    }
+
+    #[test]
+    fn doubled_and_trailing_slashes_are_passed_over() {
+        assert_eq!("//cenc//widevine/".parse(), Ok(EncryptionProvider::CencWidevine));
+        assert_eq!("/cenc/".parse(), Ok(EncryptionProvider::Cenc));
+    }
+
+    #[test]
+    fn other_paths_are_refused() {
+        for path in ["", "/", "fps", "cenc/cenc", "widevine/cenc", "cenc/widevine/x", "cencwidevine", "cenc "]
+        {
+            assert_eq!(path.parse::<EncryptionProvider>(), Err(DrmError::UnknownProvider), "{path:?}");
+        }
+    }
+
+    #[test]
+    fn smooth_answers_carry_playready_and_classic_answers_carry_nothing() {
+        assert_eq!(EncryptionProvider::PlayReady.systems(), [System::PlayReady]);
+        assert!(EncryptionProvider::Widevine.systems().is_empty());
+    }
+}
