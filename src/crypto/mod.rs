@@ -1,1 +1,28 @@
-//! (room crypto)
+//! Secrets and what protects them: master keys, wrapping, secret files, certificates.
+//!
+//! A plaintext secret leaves this room only as a [`SecretBytes`] or a [`ContentKey`]: types
+//! without `Clone`, `Serialize` or `Display`, with a redacted `Debug`, zeroized when dropped.
+//! What other rooms store or send is a [`crate::model::Wrapped`], whose associated data binds
+//! it to one place. All randomness comes from the operating system, and a failing source is
+//! an error, never a fallback.
+
+mod binding;
+mod content_key;
+mod identity;
+mod keyring;
+mod keyring_file;
+mod pki;
+mod random;
+mod secret;
+pub mod secret_file;
+pub mod tls;
+mod wrapping;
+
+pub use content_key::{ContentKey, ContentKeyError};
+pub use identity::{ClusterName, ClusterNameError, IdentityError, PeerIdentity, server_name_of};
+pub use keyring::{Keyring, UnwrapError, WrapError};
+pub use keyring_file::KeyringFileError;
+pub use pki::{ClusterCa, Issued, PkiError};
+pub use random::{RandomError, random_bytes, random_kid};
+pub use secret::SecretBytes;
+pub use wrapping::CredentialPlace;

@@ -1,0 +1,86 @@
+//! What a ciphertext is bound to: one unambiguous encoding of a place, used as associated data.
+//!
+//! Every encoding opens with a domain, so that a wrapping of one kind never opens as another,
+//! and every field carries its length, so that no two lists of fields encode alike.
+
+use crate::model::{AccountId, KeyPlace, Kid, Scope};
+
+/// The kinds of secrets that are wrapped. A name here is part of the stored format for ever.
+const CONTENT_KEY: &str = "keymoot/content-key/1";
+const CREDENTIAL: &str = "keymoot/credential/1";
+const CHECK_VALUE: &str = "keymoot/check-value/1";
+
+/// The associated data of a content key.
+pub(super) fn content_key(place: &KeyPlace, version: u32, kid: &Kid) -> Vec<u8> {
+    encode(
+        CONTENT_KEY,
+        &[
+            place.account.as_str().as_bytes(),
+            place.content.as_str().as_bytes(),
+            place.track.as_str().as_bytes(),
+            &version.to_be_bytes(),
+            kid.as_bytes(),
+        ],
+    )
+}
+
+/// The associated data of an account's signing key.
+pub(super) fn credential(account: &AccountId, name: &str, scope: Scope) -> Vec<u8> {
+    let scope: &[u8] = match scope {
+        Scope::Encryption => b"encryption",
+        Scope::License => b"license",
+        Scope::Policy => b"policy",
+        Scope::Admin => b"admin",
+    };
+    encode(CREDENTIAL, &[account.as_str().as_bytes(), name.as_bytes(), scope])
+}
+
+/// The associated data of a cluster's check value.
+pub(super) fn check_value(cluster_id: &str) -> Vec<u8> {
+    encode(CHECK_VALUE, &[cluster_id.as_bytes()])
+}
+
+fn encode(domain: &str, fields: &[&[u8]]) -> Vec<u8> {
+    let mut encoded = Vec::with_capacity(fields.iter().map(|f| f.len() + 8).sum::<usize>() + domain.len() + 8);
+    for field in std::iter::once(&domain.as_bytes()).chain(fields) {
+        // A length that is 64 bits wide cannot wrap, whatever the field.
+        encoded.extend_from_slice(&(field.len() as u64).to_be_bytes());
+        encoded.extend_from_slice(field);
+    }
+    encoded
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn the_stored_encoding_does_not_change() {
+        assert_eq!(
+            check_value("c1"),
+            [&21_u64.to_be_bytes()[..], b"keymoot/check-value/1", &2_u64.to_be_bytes(), b"c1"].concat()
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn different_fields_never_encode_alike(
+            a in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..4), 0..5),
+            b in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..4), 0..5),
+        ) {
+            let slices = |fields: &'_ Vec<Vec<u8>>| fields.concat();
+            let one = encode("d", &a.iter().map(Vec::as_slice).collect::<Vec<_>>());
+            let two = encode("d", &b.iter().map(Vec::as_slice).collect::<Vec<_>>());
+            prop_assert_eq!(one == two, a == b, "{:?} {:?}", slices(&a), slices(&b));
+        }
+    }
+
+    #[test]
+    fn moving_a_letter_between_fields_changes_the_encoding() {
+        assert_ne!(encode("d", &[b"ab", b"c"]), encode("d", &[b"a", b"bc"]));
+        assert_ne!(encode("d", &[b"a", b""]), encode("d", &[b"a"]));
+        assert_ne!(encode("da", &[b"b"]), encode("d", &[b"ab"]));
+    }
+}

@@ -1,0 +1,231 @@
+//! The keyring: every master key this node holds, and wrapping under them.
+//!
+//! New secrets are wrapped under the one active key; every key of the ring opens what it once
+//! wrapped. Each wrapping draws a random 96-bit nonce, which is safe for some four thousand
+//! million wrappings under one master key; rotate long before. The AES key schedules are made
+//! once, when the ring is loaded.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use aes_gcm::aead::{Aead as _, KeyInit as _, Payload};
+use aes_gcm::{Aes256Gcm, Nonce};
+
+use super::keyring_file::{self, KeyEntry, KeyringFileError, MasterSecret};
+use super::random::{RandomError, fill, random_bytes};
+use super::{SecretBytes, secret_file};
+use crate::model::{MasterKeyId, Wrapped};
+
+/// Why a secret was not wrapped.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WrapError {
+    /// No nonce or key could be drawn.
+    #[error(transparent)]
+    Random(#[from] RandomError),
+    /// The cipher refused the secret, which is only possible beyond 64 GiB.
+    #[error("the secret is too large to wrap")]
+    TooLarge,
+}
+
+/// Why a wrapped secret did not open.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum UnwrapError {
+    /// The keyring does not hold the master key.
+    #[error("the keyring holds no master key `{0}`; add it to the keyring file of this node")]
+    MissingMasterKey(MasterKeyId),
+    /// The tag does not verify: another key of the same id, another place, or damaged bytes.
+    #[error(
+        "a secret wrapped under master key `{0}` does not open: the keyring holds another key of that id, \
+         or the record is damaged or was moved"
+    )]
+    Refused(MasterKeyId),
+    /// It opened, and what was inside is not what the record says it holds.
+    #[error("a secret wrapped under master key `{0}` opens to something of the wrong length")]
+    WrongLength(MasterKeyId),
+}
+
+/// A master key with its key schedule.
+struct MasterKey {
+    id: MasterKeyId,
+    cipher: Aes256Gcm,
+}
+
+/// The master keys of this node, one of them active.
+pub struct Keyring {
+    active: Arc<MasterKey>,
+    keys: BTreeMap<MasterKeyId, Arc<MasterKey>>,
+}
+
+impl Keyring {
+    /// Reads a keyring file, which only its owner may reach.
+    ///
+    /// # Errors
+    /// [`KeyringFileError`] naming the file and, where one is at fault, the key's id.
+    pub fn load(path: &Path) -> Result<Self, KeyringFileError> {
+        Self::from_file(&keyring_file::read(path)?)
+            .ok_or_else(|| KeyringFileError::NoActiveKey { path: path.to_owned() })
+    }
+
+    /// A ring of one fresh key, which lives in memory only. To keep it, use [`Keyring::save_new`].
+    ///
+    /// # Errors
+    /// [`RandomError`] when the operating system's source fails.
+    pub fn generate() -> Result<Self, RandomError> {
+        let cipher = Aes256Gcm::new((&**generate_secret()?).into());
+        let active = Arc::new(MasterKey { id: MasterKeyId("mk1".to_owned()), cipher });
+        Ok(Self { keys: BTreeMap::from([(active.id.clone(), active.clone())]), active })
+    }
+
+    /// Makes a keyring file with one fresh key `mk1`, mode 0600, and loads it. An existing
+    /// file is never overwritten: it may be the only thing that opens a cluster's keys.
+    ///
+    /// # Errors
+    /// [`KeyringFileError`] when a file is there already, or cannot be written or read back.
+    pub fn save_new(path: &Path) -> Result<Self, KeyringFileError> {
+        let secret = generate_secret().map_err(KeyringFileError::Random)?;
+        let text = keyring_file::text_of(&MasterKeyId("mk1".to_owned()), &secret);
+        secret_file::create(path, text.as_bytes())?;
+        Self::load(path)
+    }
+
+    fn from_file(file: &keyring_file::KeyringFile) -> Option<Self> {
+        let with_schedule = |entry: &KeyEntry| MasterKey {
+            id: entry.id.clone(),
+            cipher: Aes256Gcm::new((&**entry.secret).into()),
+        };
+        let keys: BTreeMap<_, _> =
+            file.keys.iter().map(|entry| (entry.id.clone(), Arc::new(with_schedule(entry)))).collect();
+        Some(Self { active: keys.get(&file.active)?.clone(), keys })
+    }
+
+    /// The id of the key that wraps new secrets.
+    pub fn active(&self) -> &MasterKeyId {
+        &self.active.id
+    }
+
+    /// The ids of all keys, in order.
+    pub fn ids(&self) -> impl Iterator<Item = &MasterKeyId> {
+        self.keys.keys()
+    }
+
+    /// Whether the ring holds the key of that id.
+    pub fn contains(&self, id: &MasterKeyId) -> bool {
+        self.keys.contains_key(id)
+    }
+
+    /// Encrypts `secret` under the active key, bound to `aad`.
+    ///
+    /// # Errors
+    /// [`WrapError::Random`] when no nonce could be drawn.
+    pub fn wrap(&self, secret: &[u8], aad: &[u8]) -> Result<Wrapped, WrapError> {
+        let nonce: [u8; 12] = random_bytes()?;
+        let ciphertext = self
+            .active
+            .cipher
+            .encrypt(&Nonce::from(nonce), Payload { msg: secret, aad })
+            .map_err(|_| WrapError::TooLarge)?;
+        Ok(Wrapped { master_key: self.active.id.clone(), nonce, ciphertext })
+    }
+
+    /// Decrypts what was wrapped with the same `aad`.
+    ///
+    /// # Errors
+    /// [`UnwrapError`], naming the master key's id.
+    pub fn unwrap_secret(&self, wrapped: &Wrapped, aad: &[u8]) -> Result<SecretBytes, UnwrapError> {
+        let key = self
+            .keys
+            .get(&wrapped.master_key)
+            .ok_or_else(|| UnwrapError::MissingMasterKey(wrapped.master_key.clone()))?;
+        key.cipher
+            .decrypt(&Nonce::from(wrapped.nonce), Payload { msg: &wrapped.ciphertext, aad })
+            .map(SecretBytes::new)
+            .map_err(|_| UnwrapError::Refused(wrapped.master_key.clone()))
+    }
+}
+
+impl fmt::Debug for Keyring {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Keyring(active {}, {} keys)", self.active.id, self.keys.len())
+    }
+}
+
+fn generate_secret() -> Result<MasterSecret, RandomError> {
+    let mut secret = MasterSecret::default();
+    fill(secret.as_mut_slice())?;
+    Ok(secret)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_ring_opens_what_it_wrapped_after_a_reload() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("keyring.toml");
+        let ring = Keyring::save_new(&path).unwrap();
+        let wrapped = ring.wrap(b"secret", b"place").unwrap();
+        let again = Keyring::load(&path).unwrap();
+        assert_eq!(again.unwrap_secret(&wrapped, b"place").unwrap().expose(), b"secret");
+        assert!(Keyring::save_new(&path).is_err(), "an existing keyring was overwritten");
+    }
+
+    #[test]
+    fn a_missing_master_key_is_named() {
+        let ring = Keyring::generate().unwrap();
+        let mut wrapped = ring.wrap(b"secret", b"").unwrap();
+        wrapped.master_key = MasterKeyId("mk7".to_owned());
+        let error = ring.unwrap_secret(&wrapped, b"").unwrap_err();
+        assert_eq!(error, UnwrapError::MissingMasterKey(MasterKeyId("mk7".to_owned())));
+        assert!(error.to_string().contains("`mk7`"));
+    }
+
+    #[test]
+    fn another_key_of_the_same_id_is_refused() {
+        let (one, two) = (Keyring::generate().unwrap(), Keyring::generate().unwrap());
+        let wrapped = one.wrap(b"secret", b"").unwrap();
+        assert!(matches!(two.unwrap_secret(&wrapped, b""), Err(UnwrapError::Refused(_))));
+    }
+
+    #[test]
+    fn wrapping_the_same_secret_twice_gives_different_bytes() {
+        let ring = Keyring::generate().unwrap();
+        assert_ne!(ring.wrap(b"s", b"").unwrap(), ring.wrap(b"s", b"").unwrap());
+    }
+
+    #[test]
+    fn debug_shows_ids_only() {
+        let ring = Keyring::generate().unwrap();
+        assert_eq!(format!("{ring:?}"), "Keyring(active mk1, 1 keys)");
+    }
+
+    proptest! {
+        #[test]
+        fn any_change_to_bytes_or_place_is_refused(
+            secret in prop::collection::vec(any::<u8>(), 0..48),
+            aad in prop::collection::vec(any::<u8>(), 0..48),
+            at in any::<prop::sample::Index>(),
+            flip in 1_u8..,
+        ) {
+            let ring = Keyring::generate().unwrap();
+            let wrapped = ring.wrap(&secret, &aad).unwrap();
+            let opened = ring.unwrap_secret(&wrapped, &aad).unwrap();
+            prop_assert_eq!(opened.expose(), secret.as_slice());
+
+            let mut bent = wrapped.clone();
+            let at = at.index(bent.ciphertext.len());
+            bent.ciphertext[at] ^= flip;
+            prop_assert!(ring.unwrap_secret(&bent, &aad).is_err());
+
+            let mut moved = aad.clone();
+            moved.push(flip);
+            prop_assert!(ring.unwrap_secret(&wrapped, &moved).is_err());
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! Bytes that must not be copied, printed or written.
+//!
+//! [`SecretBytes`] has no `Clone`, `Serialize` or `Display` on purpose: whoever needs the
+//! bytes says so with [`SecretBytes::expose`], which a reviewer can search for.
+
+use std::fmt;
+
+use zeroize::Zeroize;
+
+/// A secret of any length, zeroized on drop.
+pub struct SecretBytes(Vec<u8>);
+
+impl SecretBytes {
+    /// Takes ownership of `bytes`. The caller must hold no other copy.
+    pub fn new(bytes: Vec<u8>) -> Self {
+        Self(bytes)
+    }
+
+    /// The plaintext. Do not copy it into anything that is not zeroized.
+    pub fn expose(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The number of bytes.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is no byte at all.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl fmt::Debug for SecretBytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretBytes(redacted)")
+    }
+}
+
+impl Drop for SecretBytes {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_shows_neither_the_bytes_nor_their_number() {
+        assert_eq!(format!("{:?}", SecretBytes::new(b"hunter2".to_vec())), "SecretBytes(redacted)");
+    }
+}

@@ -1,0 +1,189 @@
+//! TLS configurations: between peers TLS 1.3 and certificates of the cluster on both sides,
+//! on the API listener TLS 1.2 or 1.3 with the operator's own certificate.
+//!
+//! The crypto provider is named wherever one is needed, never taken from a process default.
+//! Peer connections live long, so they resume no session: every one proves its identity anew.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::client::Resumption;
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
+
+use super::secret_file::{self, SecretFileError};
+use super::{ClusterName, IdentityError, PeerIdentity};
+
+/// What peers speak inside TLS; another version of the peer protocol gets another name.
+pub const PEER_ALPN: &[u8] = b"keymoot-peer/1";
+
+/// Why no TLS configuration could be made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TlsError {
+    /// A private key file could not be read, or is reachable by others.
+    #[error(transparent)]
+    KeyFile(#[from] SecretFileError),
+    /// A private key file holds no key.
+    #[error("{} holds no private key in PEM", path.display())]
+    NoKey {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A certificate file cannot be read or holds no certificate.
+    #[error("{} holds no certificate in PEM that can be read", path.display())]
+    NoCertificate {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: Option<rustls::pki_types::pem::Error>,
+    },
+    /// The authority's certificate is not one.
+    #[error("the cluster's CA certificate cannot be used")]
+    Authority(#[source] VerifierBuilderError),
+    /// The node's certificate would be refused by every peer.
+    #[error("this node's certificate is not valid under the cluster's CA")]
+    NotTrusted(#[source] rustls::Error),
+    /// The node's certificate names nobody.
+    #[error("this node's certificate carries no identity")]
+    Identity(#[source] IdentityError),
+    /// Certificate and key do not make a working pair.
+    #[error("certificate and private key cannot be used together")]
+    Pair(#[source] rustls::Error),
+}
+
+/// What a peer proves itself with: the cluster's CA, its own certificate and key.
+pub struct PeerCredentials {
+    cluster: ClusterName,
+    identity: PeerIdentity,
+    roots: Arc<RootCertStore>,
+    verifier: Arc<dyn ClientCertVerifier>,
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+}
+
+impl PeerCredentials {
+    /// Reads the three PEM files and checks at once what peers would refuse later.
+    ///
+    /// # Errors
+    /// [`TlsError`], naming the file at fault.
+    pub fn load(
+        ca_file: &Path,
+        cert_file: &Path,
+        key_file: &Path,
+        cluster: &ClusterName,
+    ) -> Result<Self, TlsError> {
+        let authority = read_certificates(ca_file)?;
+        Self::new(authority, read_certificates(cert_file)?, read_key(key_file)?, cluster)
+    }
+
+    /// As [`PeerCredentials::load`], from memory.
+    ///
+    /// # Errors
+    /// [`TlsError`] when the certificate is not of this CA or carries no identity of `cluster`.
+    pub fn new(
+        authority: Vec<CertificateDer<'static>>,
+        chain: Vec<CertificateDer<'static>>,
+        key: PrivateKeyDer<'static>,
+        cluster: &ClusterName,
+    ) -> Result<Self, TlsError> {
+        let mut roots = RootCertStore::empty();
+        for certificate in authority {
+            roots.add(certificate).map_err(TlsError::NotTrusted)?;
+        }
+        let roots = Arc::new(roots);
+        let verifier = WebPkiClientVerifier::builder_with_provider(roots.clone(), provider())
+            .build()
+            .map_err(TlsError::Authority)?;
+        let identity = PeerIdentity::of_connection(Some(&chain), cluster).map_err(TlsError::Identity)?;
+        if let Some((own, intermediates)) = chain.split_first() {
+            verifier
+                .verify_client_cert(own, intermediates, UnixTime::now())
+                .map_err(TlsError::NotTrusted)?;
+        }
+        Ok(Self { cluster: cluster.clone(), identity, roots, verifier, chain, key })
+    }
+
+    /// Who these credentials prove to be.
+    pub fn identity(&self) -> PeerIdentity {
+        self.identity
+    }
+
+    /// The cluster they belong to.
+    pub fn cluster(&self) -> &ClusterName {
+        &self.cluster
+    }
+}
+
+/// The listening side between peers: every client must present a certificate of the cluster.
+///
+/// # Errors
+/// [`TlsError::Pair`] when certificate and key do not belong together.
+pub fn peer_server_config(credentials: &PeerCredentials) -> Result<Arc<ServerConfig>, TlsError> {
+    let mut config = ServerConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .map_err(TlsError::Pair)?
+        .with_client_cert_verifier(credentials.verifier.clone())
+        .with_single_cert(credentials.chain.clone(), credentials.key.clone_key())
+        .map_err(TlsError::Pair)?;
+    config.alpn_protocols = vec![PEER_ALPN.to_vec()];
+    config.send_tls13_tickets = 0;
+    Ok(Arc::new(config))
+}
+
+/// The dialling side between peers; the server must prove the name demanded of it, see
+/// [`super::server_name_of`].
+///
+/// # Errors
+/// [`TlsError::Pair`] when certificate and key do not belong together.
+pub fn peer_client_config(credentials: &PeerCredentials) -> Result<Arc<ClientConfig>, TlsError> {
+    let mut config = ClientConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .map_err(TlsError::Pair)?
+        .with_root_certificates(credentials.roots.clone())
+        .with_client_auth_cert(credentials.chain.clone(), credentials.key.clone_key())
+        .map_err(TlsError::Pair)?;
+    config.alpn_protocols = vec![PEER_ALPN.to_vec()];
+    config.resumption = Resumption::disabled();
+    Ok(Arc::new(config))
+}
+
+/// The API listener: TLS 1.2 or 1.3 with the certificate chain and key of these PEM files. The
+/// web server adds the protocols it speaks.
+///
+/// # Errors
+/// [`TlsError`], naming the file at fault.
+pub fn api_server_config(cert_file: &Path, key_file: &Path) -> Result<ServerConfig, TlsError> {
+    ServerConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
+        .map_err(TlsError::Pair)?
+        .with_no_client_auth()
+        .with_single_cert(read_certificates(cert_file)?, read_key(key_file)?)
+        .map_err(TlsError::Pair)
+}
+
+/// The one crypto provider of the program.
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::ring::default_provider())
+}
+
+fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let failed = |source| TlsError::NoCertificate { path: path.to_owned(), source };
+    let certificates = CertificateDer::pem_file_iter(path)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|error| failed(Some(error)))?;
+    if certificates.is_empty() { Err(failed(None)) } else { Ok(certificates) }
+}
+
+fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
+    let pem = secret_file::read(path)?;
+    PrivateKeyDer::from_pem_slice(pem.expose()).map_err(|_| TlsError::NoKey { path: path.to_owned() })
+}
+
+#[cfg(test)]
+#[path = "tls_test.rs"]
+mod tests;

@@ -1,0 +1,165 @@
+//! Wrapping of the three kinds of secrets that are replicated, each bound to its place.
+
+use super::keyring::{Keyring, UnwrapError, WrapError};
+use super::{ContentKey, SecretBytes, binding};
+use crate::model::{AccountId, KeyPlace, KeyRecord, Kid, Scope, Wrapped};
+
+/// What a check value encrypts. Its secrecy does not matter; that it opens does.
+const CHECK_TEXT: &[u8] = b"keymoot check value";
+
+/// Where a signing key belongs.
+#[derive(Clone, Copy, Debug)]
+pub struct CredentialPlace<'a> {
+    /// The owner.
+    pub account: &'a AccountId,
+    /// The credential's name within the account.
+    pub name: &'a str,
+    /// What it opens: a key wrapped for one scope does not open for another.
+    pub scope: Scope,
+}
+
+impl Keyring {
+    /// Wraps a content key, bound to its place, version and key id.
+    ///
+    /// # Errors
+    /// [`WrapError`] when no nonce could be drawn.
+    pub fn wrap_content_key(
+        &self,
+        key: &ContentKey,
+        place: &KeyPlace,
+        version: u32,
+        kid: &Kid,
+    ) -> Result<Wrapped, WrapError> {
+        self.wrap(key.expose(), &binding::content_key(place, version, kid))
+    }
+
+    /// Opens the content key of a record.
+    ///
+    /// # Errors
+    /// [`UnwrapError`]; also when the record was moved to another place, version or key id.
+    pub fn unwrap_content_key(&self, record: &KeyRecord) -> Result<ContentKey, UnwrapError> {
+        let aad = binding::content_key(&record.place, record.version, &record.kid);
+        let secret = self.unwrap_secret(&record.key, &aad)?;
+        ContentKey::from_slice(secret.expose())
+            .ok_or_else(|| UnwrapError::WrongLength(record.key.master_key.clone()))
+    }
+
+    /// Wraps an account's signing key, bound to account, credential and scope.
+    ///
+    /// # Errors
+    /// [`WrapError`] when no nonce could be drawn.
+    pub fn wrap_credential(&self, key: &SecretBytes, place: CredentialPlace<'_>) -> Result<Wrapped, WrapError> {
+        self.wrap(key.expose(), &binding::credential(place.account, place.name, place.scope))
+    }
+
+    /// Opens an account's signing key.
+    ///
+    /// # Errors
+    /// [`UnwrapError`]; also when it was wrapped for another account, credential or scope.
+    pub fn unwrap_credential(
+        &self,
+        wrapped: &Wrapped,
+        place: CredentialPlace<'_>,
+    ) -> Result<SecretBytes, UnwrapError> {
+        self.unwrap_secret(wrapped, &binding::credential(place.account, place.name, place.scope))
+    }
+
+    /// A value that only this cluster's active master key opens. It is replicated when the
+    /// cluster is made, so that a node with another keyring is found out before it serves.
+    ///
+    /// # Errors
+    /// [`WrapError`] when no nonce could be drawn.
+    pub fn check_value(&self, cluster_id: &str) -> Result<Wrapped, WrapError> {
+        self.wrap(CHECK_TEXT, &binding::check_value(cluster_id))
+    }
+
+    /// Whether this ring opens the cluster's check value.
+    ///
+    /// # Errors
+    /// [`UnwrapError`], naming the master key that is missing or is another one.
+    pub fn verify_check(&self, cluster_id: &str, check: &Wrapped) -> Result<(), UnwrapError> {
+        let opened = self.unwrap_secret(check, &binding::check_value(cluster_id))?;
+        if opened.expose() == CHECK_TEXT {
+            Ok(())
+        } else {
+            Err(UnwrapError::Refused(check.master_key.clone()))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::random_kid;
+    use crate::model::{ContentId, KeyOrigin, MasterKeyId, TrackName};
+
+    fn record(ring: &Keyring, key: &ContentKey) -> KeyRecord {
+        let place = KeyPlace {
+            account: AccountId::new("a").unwrap(),
+            content: ContentId::new("c").unwrap(),
+            track: TrackName::default_track(),
+        };
+        let kid = random_kid().unwrap();
+        let wrapped = ring.wrap_content_key(key, &place, 1, &kid).unwrap();
+        KeyRecord { place, version: 1, kid, key: wrapped, origin: KeyOrigin::Generated, created_at_ms: 0 }
+    }
+
+    #[test]
+    fn a_content_key_opens_only_in_its_own_place() {
+        let ring = Keyring::generate().unwrap();
+        let key = ContentKey::generate().unwrap();
+        let good = record(&ring, &key);
+        assert_eq!(ring.unwrap_content_key(&good).unwrap().expose(), key.expose());
+        let moved: [fn(&mut KeyRecord); 5] = [
+            |r| r.place.account = AccountId::new("b").unwrap(),
+            |r| r.place.content = ContentId::new("d").unwrap(),
+            |r| r.place.track = TrackName::new("HD").unwrap(),
+            |r| r.version = 2,
+            |r| r.kid = random_kid().unwrap(),
+        ];
+        for change in moved {
+            let mut bad = good.clone();
+            change(&mut bad);
+            assert!(matches!(ring.unwrap_content_key(&bad), Err(UnwrapError::Refused(_))), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn the_ciphertext_does_not_hold_the_key() {
+        let ring = Keyring::generate().unwrap();
+        let key = ContentKey::generate().unwrap();
+        let wrapped = record(&ring, &key).key;
+        assert_eq!(wrapped.ciphertext.len(), 32);
+        assert!(!wrapped.ciphertext.windows(16).any(|window| window == key.expose()));
+    }
+
+    #[test]
+    fn a_signing_key_of_one_scope_does_not_open_as_another() {
+        let ring = Keyring::generate().unwrap();
+        let account = AccountId::new("a").unwrap();
+        let place = CredentialPlace { account: &account, name: "k", scope: Scope::License };
+        let wrapped = ring.wrap_credential(&SecretBytes::new(b"text".to_vec()), place).unwrap();
+        assert_eq!(ring.unwrap_credential(&wrapped, place).unwrap().expose(), b"text");
+        for wrong in [
+            CredentialPlace { scope: Scope::Encryption, ..place },
+            CredentialPlace { name: "l", ..place },
+            CredentialPlace { account: &AccountId::new("b").unwrap(), ..place },
+        ] {
+            assert!(ring.unwrap_credential(&wrapped, wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_check_value_tells_another_keyring_and_another_cluster() {
+        let (ring, other) = (Keyring::generate().unwrap(), Keyring::generate().unwrap());
+        let mut check = ring.check_value("cluster-1").unwrap();
+        assert_eq!(ring.verify_check("cluster-1", &check), Ok(()));
+        assert!(matches!(other.verify_check("cluster-1", &check), Err(UnwrapError::Refused(_))));
+        assert!(matches!(ring.verify_check("cluster-2", &check), Err(UnwrapError::Refused(_))));
+        check.master_key = MasterKeyId("mk9".to_owned());
+        assert_eq!(
+            ring.verify_check("cluster-1", &check),
+            Err(UnwrapError::MissingMasterKey(MasterKeyId("mk9".to_owned())))
+        );
+    }
+}
