@@ -1,1 +1,5 @@
-//! (room http)
+//! The only actix-web room: what arrives, read strictly; what leaves, in the specification's words.
+
+pub mod error;
+pub mod path;
+pub mod query;

@@ -1,0 +1,72 @@
+//! One function for each parser that meets the network, callable by a fuzzer and by a test.
+//!
+//! A target takes any bytes and panics only when a promise of the parser is broken. To add one,
+//! write the function, name it in [`TARGETS`] and give it a directory of seeds.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use keymoot::auth::{CustomData, Signature, allowed, client_address};
+use keymoot::http::path::RequestPath;
+use keymoot::http::query::Query;
+
+/// Runs one parser over any bytes.
+pub type Target = fn(&[u8]);
+
+/// Every target by its name, which is also the name of its directory of seeds.
+pub const TARGETS: &[(&str, Target)] =
+    &[("custom_data", custom_data), ("forwarded_for", forwarded_for), ("path", path), ("query", query)];
+
+/// Custom data: what is accepted cannot be extended, which is how a SHA-1 signature would be forged.
+pub fn custom_data(input: &[u8]) {
+    let Ok(data) = CustomData::parse(input) else { return };
+    assert!(!data.content_id().as_str().is_empty());
+    let mut extended = input.to_vec();
+    extended.extend([0x80, 0x00]);
+    assert!(CustomData::parse(&extended).is_err(), "an extended document was accepted");
+}
+
+/// `X-Forwarded-For`, a header a line: whatever a caller writes into it, a trusted proxy's own word
+/// behind it wins.
+pub fn forwarded_for(input: &[u8]) {
+    let Ok(text) = std::str::from_utf8(input) else { return };
+    let trusted = ["10.0.0.0/8".parse().expect("a network")];
+    let proxy = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1));
+    let stranger = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+
+    let seen = client_address(proxy, text.lines().collect::<Vec<_>>(), &trusted);
+    assert_eq!(seen, seen.to_canonical());
+    assert!(allowed(seen, &[seen.into()]), "{seen} is not in its own network");
+
+    let vouched: Vec<&str> = text.lines().chain(["192.0.2.1"]).collect();
+    assert_eq!(client_address(proxy, vouched, &trusted), stranger);
+    assert_eq!(client_address(stranger, text.lines().collect::<Vec<_>>(), &trusted), stranger);
+}
+
+/// A path: no segment is empty, or could be taken for two.
+pub fn path(input: &[u8]) {
+    let Ok(text) = std::str::from_utf8(input) else { return };
+    let Ok(path) = RequestPath::parse(text) else { return };
+    assert_eq!(path.route().len(), path.segments().len());
+    for segment in path.segments() {
+        assert!(!segment.is_empty());
+        assert!(!segment.chars().any(|c| c == '/' || c.is_control()), "{segment:?}");
+    }
+    assert_eq!(RequestPath::parse(&format!("//{text}/")), Ok(path));
+}
+
+/// A query string with its signature and custom data: what is accepted reads the same when it is
+/// written anew, and stating it twice is refused.
+pub fn query(input: &[u8]) {
+    let Ok(text) = std::str::from_utf8(input) else { return };
+    let Ok(query) = Query::parse(text) else { return };
+    if let Some(signature) = query.signature {
+        let written = signature.to_base64();
+        let read = Signature::parse(&written).expect("a signature reads back");
+        assert_eq!(read.to_base64(), written);
+        assert!(Query::parse(&format!("{text}&SIGNATURE={written}")).is_err());
+    }
+    if let Some(data) = query.custom_data {
+        custom_data(&data);
+        assert!(Query::parse(&format!("{text}&Custom_Data=e30=")).is_err());
+    }
+}

@@ -1,0 +1,78 @@
+//! Every fuzz target holds on its seeds, on damaged seeds and on arbitrary input.
+//!
+//! This runs with the product's tests on any machine; scripts/fuzz searches much further.
+
+#[path = "../src/targets.rs"]
+mod targets;
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use proptest::prelude::*;
+use targets::TARGETS;
+
+fn seeds_dir() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("cluster-tests/fuzz/seeds")
+}
+
+fn seeds(target: &str) -> Vec<Vec<u8>> {
+    let entries = std::fs::read_dir(seeds_dir().join(target)).unwrap();
+    entries.map(|entry| std::fs::read(entry.unwrap().path()).unwrap()).collect()
+}
+
+#[test]
+fn each_target_has_seeds_and_each_directory_of_seeds_a_target() {
+    let named: BTreeSet<String> = TARGETS.iter().map(|(name, _)| (*name).to_owned()).collect();
+    let seeded = std::fs::read_dir(seeds_dir()).unwrap();
+    let seeded: BTreeSet<String> =
+        seeded.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    assert_eq!(named, seeded);
+    for name in named {
+        assert!(!seeds(&name).is_empty(), "{name} has no seeds");
+    }
+}
+
+#[test]
+fn each_target_holds_on_its_seeds() {
+    for (name, target) in TARGETS {
+        seeds(name).iter().for_each(|seed| target(seed));
+    }
+}
+
+/// A seed with a stretch of it replaced.
+fn damaged(seeds: Vec<Vec<u8>>) -> impl Strategy<Value = Vec<u8>> {
+    let patch = prop::collection::vec(any::<u8>(), 0..6);
+    (prop::sample::select(seeds), any::<prop::sample::Index>(), 0_usize..6, patch).prop_map(
+        |(mut seed, at, length, patch)| {
+            let start = at.index(seed.len() + 1);
+            let end = seed.len().min(start + length);
+            seed.splice(start..end, patch);
+            seed
+        },
+    )
+}
+
+fn holds(name: &str, input: impl Strategy<Value = Vec<u8>>) {
+    let (_, target) = TARGETS.iter().find(|(known, _)| *known == name).unwrap();
+    let config = ProptestConfig { failure_persistence: None, ..ProptestConfig::default() };
+    let outcome = proptest::test_runner::TestRunner::new(config).run(&input, |input| {
+        target(&input);
+        Ok(())
+    });
+    outcome.unwrap_or_else(|failure| panic!("{name}: {failure}"));
+}
+
+#[test]
+fn each_target_holds_on_damaged_seeds() {
+    for (name, _) in TARGETS {
+        holds(name, damaged(seeds(name)));
+    }
+}
+
+#[test]
+fn each_target_holds_on_any_bytes_and_any_text() {
+    for (name, _) in TARGETS {
+        holds(name, prop::collection::vec(any::<u8>(), 0..300));
+        holds(name, "([%&=,./{}\":\\[\\]0-9a-f]|\\PC){0,80}".prop_map(String::into_bytes));
+    }
+}

@@ -1,0 +1,127 @@
+//! The authenticator as an actor, one on each HTTP worker's arbiter.
+//!
+//! A thin shell: it owns no rule. Its mailbox is bounded, and a request that finds it full is told
+//! so at once instead of waiting in a queue that nobody sees.
+
+use std::sync::Arc;
+
+use actix::{Actor, Addr, Context, Handler, Message, dev::SendError};
+use tokio::sync::oneshot;
+
+use super::{Authenticator, Denied, Grant, SignedRequest};
+
+/// Why a request got no grant.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AuthError {
+    /// It was refused.
+    #[error(transparent)]
+    Denied(#[from] Denied),
+    /// More requests wait than the mailbox holds; try again shortly.
+    #[error("the authenticator's mailbox is full")]
+    Busy,
+    /// The worker is shutting down; another node or a later try will answer.
+    #[error("the authenticator has stopped")]
+    Stopped,
+}
+
+/// The actor. Talk to it through an [`AuthHandle`].
+pub struct AuthActor {
+    authenticator: Authenticator,
+}
+
+impl Actor for AuthActor {
+    type Context = Context<Self>;
+}
+
+/// One request and where its answer goes. Actix's own replies come only with `send`, which waits
+/// when the mailbox is full; `try_send` with a reply of our own refuses instead.
+struct Authenticate {
+    request: SignedRequest,
+    reply: oneshot::Sender<Result<Grant, Denied>>,
+}
+
+impl Message for Authenticate {
+    type Result = ();
+}
+
+impl Handler<Authenticate> for AuthActor {
+    type Result = ();
+
+    fn handle(&mut self, message: Authenticate, _: &mut Context<Self>) {
+        // A caller that has hung up must not be granted anything: granting writes the audit.
+        if !message.reply.is_closed() {
+            let answer = self.authenticator.authenticate(&message.request);
+            // It may still hang up now; then nobody is left to be told.
+            drop(message.reply.send(answer));
+        }
+    }
+}
+
+/// Asks the authenticator of this worker. Clones share one place in the mailbox's queue, because
+/// actix lets every sender of its own exceed the bound by one message.
+#[derive(Clone)]
+pub struct AuthHandle {
+    address: Arc<Addr<AuthActor>>,
+}
+
+impl AuthHandle {
+    /// Starts an actor on the current arbiter. About `mailbox_max` requests may wait in its mailbox;
+    /// zero counts as one, because actix takes it for no bound.
+    pub fn start(authenticator: Authenticator, mailbox_max: usize) -> Self {
+        let address = AuthActor::create(|context| {
+            context.set_mailbox_capacity(mailbox_max.max(1));
+            AuthActor { authenticator }
+        });
+        Self { address: Arc::new(address) }
+    }
+
+    /// Authenticates a request.
+    ///
+    /// # Errors
+    /// [`AuthError::Denied`] when it is refused, [`AuthError::Busy`] when the mailbox is full and
+    /// [`AuthError::Stopped`] when the worker shuts down.
+    pub async fn authenticate(&self, request: SignedRequest) -> Result<Grant, AuthError> {
+        let (reply, answer) = oneshot::channel();
+        match self.address.try_send(Authenticate { request, reply }) {
+            Ok(()) => Ok(answer.await.map_err(|_| AuthError::Stopped)??),
+            Err(SendError::Full(_)) => Err(AuthError::Busy),
+            Err(SendError::Closed(_)) => Err(AuthError::Stopped),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::authenticator::tests::{authenticator, request};
+    use super::*;
+    use crate::model::Scope;
+
+    #[test]
+    fn a_worker_is_answered_through_its_actor() {
+        actix::System::new().block_on(async {
+            let handle = AuthHandle::start(authenticator(), 16);
+            let grant = handle.authenticate(request(Scope::Encryption, b"enc-key")).await.unwrap();
+            assert_eq!(grant.account().id.as_str(), "167");
+            let denied = handle.authenticate(request(Scope::Encryption, b"wrong")).await.unwrap_err();
+            assert!(matches!(denied, AuthError::Denied(_)), "{denied:?}");
+        });
+    }
+
+    #[test]
+    fn a_full_mailbox_refuses_at_once_and_serves_again_when_it_is_empty() {
+        actix::System::new().block_on(async {
+            let handle = AuthHandle::start(authenticator(), 4);
+            let flood = (0..64).map(|_| {
+                let handle = handle.clone();
+                async move { handle.authenticate(request(Scope::Encryption, b"enc-key")).await }
+            });
+            let answers = futures::future::join_all(flood).await;
+            let served = answers.iter().filter(|answer| answer.is_ok()).count();
+            let busy = answers.iter().filter(|a| matches!(a, Err(AuthError::Busy))).count();
+            assert_eq!(served + busy, 64);
+            assert!((4..=8).contains(&served), "{served} were served");
+            handle.authenticate(request(Scope::Encryption, b"enc-key")).await.unwrap();
+        });
+    }
+}

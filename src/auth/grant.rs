@@ -1,0 +1,61 @@
+//! The proof that a request was authenticated.
+//!
+//! A use case takes a [`Grant`] and so cannot run unasked: only this room builds one, and building
+//! one is what writes the audit line. A grant speaks for one request, hence it cannot be copied.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::{OpenAccount, SigningKey};
+use crate::model::{Account, ContentId, Scope};
+
+/// That an account's credential opened a scope to a caller, for one request.
+#[derive(Debug)]
+pub struct Grant {
+    account: Arc<OpenAccount>,
+    scope: Scope,
+    credential: String,
+    caller: IpAddr,
+}
+
+impl Grant {
+    /// Grants, and says so in the log under the target `audit`.
+    pub(super) fn issue(
+        account: Arc<OpenAccount>,
+        key: &SigningKey,
+        caller: IpAddr,
+        content: &ContentId,
+    ) -> Self {
+        tracing::info!(
+            target: "audit",
+            account = %account.account.id,
+            scope = ?key.scope,
+            credential = ?key.name,
+            %caller,
+            content = ?content,
+            "granted"
+        );
+        let (scope, credential) = (key.scope, key.name.clone());
+        Self { account, scope, credential, caller }
+    }
+
+    /// The account that asked.
+    pub fn account(&self) -> &Account {
+        &self.account.account
+    }
+
+    /// What was opened.
+    pub fn scope(&self) -> Scope {
+        self.scope
+    }
+
+    /// The name of the credential that opened it.
+    pub fn credential(&self) -> &str {
+        &self.credential
+    }
+
+    /// Where the request came from.
+    pub fn caller(&self) -> IpAddr {
+        self.caller
+    }
+}
