@@ -1,1 +1,23 @@
-//! (room config)
+//! The configuration of one node: one struct, every key with a default, every value with the
+//! place it came from.
+//!
+//! Values come from the defaults, then the file, then the environment (`KEYMOOT__SECTION__KEY`);
+//! the later wins. A key that is not known is refused, in the file as in the environment: a
+//! misspelt security key must stop the boot. The configuration holds no secret, only paths of
+//! secret files. `config/keymoot.toml` shows every key with its default; a test holds the two
+//! together.
+
+mod accounts;
+mod error;
+mod path_keys;
+mod sections;
+mod settings;
+mod values;
+
+mod validate;
+
+pub use accounts::{AccountEntry, AccountsFileError, CredentialEntry, SigningKey, load_accounts};
+pub use error::{ConfigError, Problem};
+pub use sections::{Accounts, Cluster, Config, Http, Keys, Limits, Log, LogFormat, Node, Raft, Store};
+pub use settings::{ENV_PREFIX, Loaded, Origin, Setting};
+pub use values::{PeerAddress, PeerAddressError};

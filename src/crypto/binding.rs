@@ -41,7 +41,8 @@ pub(super) fn check_value(cluster_id: &str) -> Vec<u8> {
 }
 
 fn encode(domain: &str, fields: &[&[u8]]) -> Vec<u8> {
-    let mut encoded = Vec::with_capacity(fields.iter().map(|f| f.len() + 8).sum::<usize>() + domain.len() + 8);
+    let mut encoded =
+        Vec::with_capacity(fields.iter().map(|f| f.len() + 8).sum::<usize>() + domain.len() + 8);
     for field in std::iter::once(&domain.as_bytes()).chain(fields) {
         // A length that is 64 bits wide cannot wrap, whatever the field.
         encoded.extend_from_slice(&(field.len() as u64).to_be_bytes());

@@ -98,13 +98,17 @@ pub enum IdentityError {
     #[error("the peer's certificate cannot be read")]
     Unreadable,
     /// Not exactly one DNS name.
-    #[error("a peer's certificate must carry exactly one DNS name and no other name; this one carries {count} names")]
+    #[error(
+        "a peer's certificate must carry exactly one DNS name and no other name; this one carries {count} names"
+    )]
     NotOneName {
         /// How many alternative names there are, of any kind.
         count: usize,
     },
     /// A DNS name that is no identity of this cluster.
-    #[error("`{name}` is no identity of cluster `{cluster}`; expected node-ID.{cluster}.{DOMAIN} or operator.{cluster}.{DOMAIN}")]
+    #[error(
+        "`{name}` is no identity of cluster `{cluster}`; expected node-ID.{cluster}.{DOMAIN} or operator.{cluster}.{DOMAIN}"
+    )]
     NotOfCluster {
         /// The name in the certificate, shortened and without control characters.
         name: String,
@@ -184,7 +188,8 @@ impl fmt::Display for PeerIdentity {
 /// [`IdentityError::NotOfCluster`] when the name is no DNS name, which a [`ClusterName`] rules out.
 pub fn server_name_of(id: NodeId, cluster: &ClusterName) -> Result<ServerName<'static>, IdentityError> {
     let name = PeerIdentity::Node(id).dns_name(cluster);
-    ServerName::try_from(name.clone()).map_err(|_| IdentityError::NotOfCluster { name, cluster: cluster.clone() })
+    ServerName::try_from(name.clone())
+        .map_err(|_| IdentityError::NotOfCluster { name, cluster: cluster.clone() })
 }
 
 #[cfg(test)]

@@ -13,8 +13,8 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
-use super::secret_file::{self, SecretFileError};
 use super::RandomError;
+use super::secret_file::{self, SecretFileError};
 use crate::model::MasterKeyId;
 
 /// The length of a master key.
@@ -207,6 +207,14 @@ mod tests {
     }
 
     #[test]
+    fn the_example_that_ships_parses() {
+        let example = include_str!("../../config/keyring.example.toml");
+        let file = parse(example.as_bytes(), Path::new("ring.toml")).unwrap();
+        assert_eq!(file.active, file.keys[0].id);
+        assert!(file.keys[0].secret.starts_with(b"exampleexample"));
+    }
+
+    #[test]
     fn errors_name_file_and_key_and_never_the_secret() {
         let short = GOOD.replace("HxwdHhsYGRoXFBUWExAREg8MDQ4LCAkKBwQFBgMAAQI=", "SGVsbG8=");
         assert_eq!(
@@ -215,7 +223,9 @@ mod tests {
         );
         let twice = GOOD.replace("id = \"mk2\"", "id = \"mk1\"");
         assert_eq!(problem(&twice), "ring.toml: master key `mk1` is there twice");
-        assert!(problem(&GOOD.replace("id = \"mk1\"", "id = \"m k\"")).starts_with("ring.toml: key number 1:"));
+        assert!(
+            problem(&GOOD.replace("id = \"mk1\"", "id = \"m k\"")).starts_with("ring.toml: key number 1:")
+        );
         for broken in [
             GOOD.replace("active", "activ"),
             GOOD.replace("secret = \"AAEC", "secret = AAEC"),

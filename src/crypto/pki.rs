@@ -8,8 +8,8 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
-    SanType, SerialNumber,
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose, SanType, SerialNumber,
 };
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -224,7 +224,12 @@ impl Issued {
     }
 }
 
-fn save_pair(certificate_pem: &str, key: &KeyPair, cert_file: &Path, key_file: &Path) -> Result<(), PkiError> {
+fn save_pair(
+    certificate_pem: &str,
+    key: &KeyPair,
+    cert_file: &Path,
+    key_file: &Path,
+) -> Result<(), PkiError> {
     let key_pem = Zeroizing::new(key.serialize_pem());
     secret_file::create(key_file, key_pem.as_bytes())?;
     // The certificate is public; keeping it 0600 as well would only get in the way of `curl --cacert`.

@@ -200,9 +200,12 @@ mod tests {
     #[test]
     fn a_signing_key_loses_one_line_end_and_must_not_be_empty() {
         let dir = tempfile::tempdir().unwrap();
-        for (name, text, expected) in
-            [("a", "k3y\n", Some("k3y")), ("b", "k3y\r\n", Some("k3y")), ("c", "k\n\n", Some("k\n")), ("d", "\n", None)]
-        {
+        for (name, text, expected) in [
+            ("a", "k3y\n", Some("k3y")),
+            ("b", "k3y\r\n", Some("k3y")),
+            ("c", "k\n\n", Some("k\n")),
+            ("d", "\n", None),
+        ] {
             let path = dir.path().join(name);
             create(&path, text.as_bytes()).unwrap();
             let key = read_signing_key(&path).ok();

@@ -101,9 +101,7 @@ impl PeerCredentials {
             .map_err(TlsError::Authority)?;
         let identity = PeerIdentity::of_connection(Some(&chain), cluster).map_err(TlsError::Identity)?;
         if let Some((own, intermediates)) = chain.split_first() {
-            verifier
-                .verify_client_cert(own, intermediates, UnixTime::now())
-                .map_err(TlsError::NotTrusted)?;
+            verifier.verify_client_cert(own, intermediates, UnixTime::now()).map_err(TlsError::NotTrusted)?;
         }
         Ok(Self { cluster: cluster.clone(), identity, roots, verifier, chain, key })
     }

@@ -17,7 +17,8 @@ fn ca() -> ClusterCa {
 
 fn credentials(ca: &ClusterCa, issued: &Issued) -> PeerCredentials {
     let authority = CertificateDer::from_pem_slice(ca.certificate_pem().as_bytes()).unwrap();
-    PeerCredentials::new(vec![authority], vec![issued.certificate()], issued.private_key(), &cluster()).unwrap()
+    PeerCredentials::new(vec![authority], vec![issued.certificate()], issued.private_key(), &cluster())
+        .unwrap()
 }
 
 /// Shakes hands and passes one byte; the server's view of the client, or why there is none.

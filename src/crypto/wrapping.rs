@@ -48,7 +48,11 @@ impl Keyring {
     ///
     /// # Errors
     /// [`WrapError`] when no nonce could be drawn.
-    pub fn wrap_credential(&self, key: &SecretBytes, place: CredentialPlace<'_>) -> Result<Wrapped, WrapError> {
+    pub fn wrap_credential(
+        &self,
+        key: &SecretBytes,
+        place: CredentialPlace<'_>,
+    ) -> Result<Wrapped, WrapError> {
         self.wrap(key.expose(), &binding::credential(place.account, place.name, place.scope))
     }
 

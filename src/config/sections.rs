@@ -1,0 +1,285 @@
+//! Every key of the configuration, with its default.
+//!
+//! The order of sections and keys is the order in which `keymoot config show` prints them.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+use super::values::{PeerAddress, empty_is_none};
+use crate::crypto::ClusterName;
+use crate::model::NodeId;
+
+/// The whole configuration of a node.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// This node.
+    pub node: Node,
+    /// The cluster it belongs to, and how nodes reach each other.
+    pub cluster: Cluster,
+    /// The API listener.
+    pub http: Http,
+    /// Master keys.
+    pub keys: Keys,
+    /// Replication: batches, log, snapshots.
+    pub raft: Raft,
+    /// The store's memory.
+    pub store: Store,
+    /// Bounds on what waits.
+    pub limits: Limits,
+    /// Accounts that are applied at start.
+    pub accounts: Accounts,
+    /// Logging.
+    pub log: Log,
+}
+
+/// This node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Node {
+    /// The node's number in the cluster, never reused for another node.
+    pub id: NodeId,
+    /// Where log, store and snapshots live.
+    pub data_dir: PathBuf,
+    /// The data centre or rack, for people and logs.
+    pub zone: String,
+}
+
+impl Default for Node {
+    fn default() -> Self {
+        Self { id: 1, data_dir: "/var/lib/keymoot".into(), zone: String::new() }
+    }
+}
+
+/// The cluster, and how its nodes reach each other.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cluster {
+    /// The cluster's name, which stands in every certificate.
+    pub name: ClusterName,
+    /// Where peers connect to.
+    pub peer_listen: SocketAddr,
+    /// What other nodes dial; none means `peer_listen`.
+    #[serde(with = "empty_is_none")]
+    pub peer_advertise: Option<PeerAddress>,
+    /// The cluster's CA certificate, PEM.
+    pub ca_file: PathBuf,
+    /// This node's certificate, PEM.
+    pub cert_file: PathBuf,
+    /// This node's private key, PEM; a secret file.
+    pub key_file: PathBuf,
+    /// How often the leader says that it lives.
+    pub heartbeat_ms: u64,
+    /// The shortest silence after which a follower stands for election.
+    pub election_timeout_min_ms: u64,
+    /// The longest such silence; each node draws one in between.
+    pub election_timeout_max_ms: u64,
+    /// How long a request waits for a quorum before it is answered 503.
+    pub request_deadline_ms: u64,
+    /// How long connecting to a peer may take.
+    pub connect_timeout_ms: u64,
+    /// The largest message accepted from a peer.
+    pub frame_max_bytes: u64,
+}
+
+impl Default for Cluster {
+    fn default() -> Self {
+        Self {
+            name: default_cluster_name(),
+            peer_listen: SocketAddr::from(([127, 0, 0, 1], 9081)),
+            peer_advertise: None,
+            ca_file: "/etc/keymoot/tls/ca.pem".into(),
+            cert_file: "/etc/keymoot/tls/node.pem".into(),
+            key_file: "/etc/keymoot/tls/node-key.pem".into(),
+            heartbeat_ms: 100,
+            election_timeout_min_ms: 500,
+            election_timeout_max_ms: 1000,
+            request_deadline_ms: 10_000,
+            connect_timeout_ms: 500,
+            frame_max_bytes: 16 * 1024 * 1024,
+        }
+    }
+}
+
+#[allow(clippy::expect_used)] // A literal that is checked by every test of this room.
+fn default_cluster_name() -> ClusterName {
+    ClusterName::new("keymoot").expect("a valid literal")
+}
+
+impl Cluster {
+    /// What other nodes dial to reach this one.
+    pub fn peer_address(&self) -> PeerAddress {
+        self.peer_advertise.clone().unwrap_or_else(|| self.peer_listen.into())
+    }
+}
+
+/// The API listener.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Http {
+    /// Where scramblers and players connect to.
+    pub listen: SocketAddr,
+    /// Worker threads; 0 means one per core.
+    pub workers: usize,
+    /// The certificate chain, PEM; none means plain HTTP.
+    #[serde(with = "empty_is_none")]
+    pub tls_cert_file: Option<PathBuf>,
+    /// Its private key, PEM; a secret file.
+    #[serde(with = "empty_is_none")]
+    pub tls_key_file: Option<PathBuf>,
+    /// The largest request body.
+    pub max_body_bytes: usize,
+    /// Proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// The most connections one worker holds open.
+    pub connections_per_worker_max: usize,
+    /// How long an idle connection is kept open.
+    pub keep_alive_ms: u64,
+    /// How long a client may take to send its request line and headers.
+    pub header_timeout_ms: u64,
+    /// How long running requests may finish after a stop was asked for.
+    pub drain_timeout_ms: u64,
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8081)),
+            workers: 0,
+            tls_cert_file: None,
+            tls_key_file: None,
+            max_body_bytes: 65_536,
+            trusted_proxies: Vec::new(),
+            connections_per_worker_max: 10_000,
+            keep_alive_ms: 75_000,
+            header_timeout_ms: 5_000,
+            drain_timeout_ms: 12_000,
+        }
+    }
+}
+
+/// Master keys.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Keys {
+    /// The keyring; a secret file, the same on every node.
+    pub keyring_file: PathBuf,
+}
+
+impl Default for Keys {
+    fn default() -> Self {
+        Self { keyring_file: "/etc/keymoot/keyring.toml".into() }
+    }
+}
+
+/// Replication: batches, log, snapshots.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Raft {
+    /// The most commands in one proposal.
+    pub batch_commands_max: usize,
+    /// The most proposals that wait for their commit at once.
+    pub batches_in_flight_max: usize,
+    /// The most entries in one message to a follower.
+    pub append_entries_max: u64,
+    /// A snapshot is made after so many new entries.
+    pub snapshot_log_entries: u64,
+    /// Entries kept behind a snapshot, for followers that lag a little.
+    pub log_keep_entries: u64,
+    /// How fast a snapshot is sent to a follower.
+    pub snapshot_rate_bytes_per_s: u64,
+}
+
+impl Default for Raft {
+    fn default() -> Self {
+        Self {
+            batch_commands_max: 1024,
+            batches_in_flight_max: 8,
+            append_entries_max: 1024,
+            snapshot_log_entries: 100_000,
+            log_keep_entries: 20_000,
+            snapshot_rate_bytes_per_s: 64 * 1024 * 1024,
+        }
+    }
+}
+
+/// The store's memory.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Store {
+    /// The store's block cache.
+    pub cache_bytes: u64,
+    /// Records kept decoded in front of the store.
+    pub hot_records_max: usize,
+    /// Log entries kept in memory for followers.
+    pub log_cache_bytes: usize,
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        Self { cache_bytes: 128 * 1024 * 1024, hot_records_max: 100_000, log_cache_bytes: 64 * 1024 * 1024 }
+    }
+}
+
+/// Bounds on what waits. A full mailbox is answered 503 with Retry-After.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// Requests that wait for their signature check.
+    pub authenticator_mailbox: usize,
+    /// Requests that wait for a DRM provider.
+    pub provider_mailbox: usize,
+    /// Commands that wait for a proposal.
+    pub proposer_mailbox: usize,
+    /// Reads that wait for the read barrier.
+    pub read_mailbox: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            authenticator_mailbox: 4096,
+            provider_mailbox: 4096,
+            proposer_mailbox: 8192,
+            read_mailbox: 8192,
+        }
+    }
+}
+
+/// Accounts that are applied at start.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Accounts {
+    /// The accounts file; none means that accounts come from `keymoot account add` only.
+    #[serde(with = "empty_is_none")]
+    pub file: Option<PathBuf>,
+}
+
+/// Logging.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Log {
+    /// How a line looks.
+    pub format: LogFormat,
+    /// A level, or a list such as `info,openraft=warn`.
+    pub level: String,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { format: LogFormat::Text, level: "info".to_owned() }
+    }
+}
+
+/// How a log line looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object per line, for machines.
+    Json,
+}

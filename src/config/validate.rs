@@ -1,0 +1,156 @@
+//! Checks of values against each other and against what is sensible.
+
+use std::ops::RangeInclusive;
+
+use super::{Config, PeerAddress};
+
+/// The keys at fault, each with what is wrong and what would be right.
+pub(super) fn problems(config: &Config) -> Vec<(&'static str, String)> {
+    let mut found = Vec::new();
+    ranges(config, &mut found);
+    timing(config, &mut found);
+    listeners(config, &mut found);
+    if tracing_subscriber::EnvFilter::try_new(&config.log.level).is_err() || config.log.level.is_empty() {
+        let problem = "must be error, warn, info, debug or trace, or a list such as `info,openraft=warn`";
+        found.push(("log.level", problem.to_owned()));
+    }
+    for (key, path) in config.clone().paths_mut() {
+        if path.as_os_str().is_empty() {
+            found.push((key, "must not be empty".to_owned()));
+        }
+    }
+    found
+}
+
+fn ranges(config: &Config, found: &mut Vec<(&'static str, String)>) {
+    const MAILBOX: RangeInclusive<u64> = 16..=1_000_000;
+    const MIB: u64 = 1024 * 1024;
+    let Config { node, cluster, http, raft, store, limits, .. } = config;
+    let size = |value: usize| value as u64;
+    let rows: [(&'static str, u64, RangeInclusive<u64>); 23] = [
+        ("node.id", node.id, 1..=u64::MAX),
+        ("cluster.heartbeat_ms", cluster.heartbeat_ms, 10..=60_000),
+        ("cluster.election_timeout_min_ms", cluster.election_timeout_min_ms, 30..=300_000),
+        ("cluster.election_timeout_max_ms", cluster.election_timeout_max_ms, 31..=600_000),
+        ("cluster.request_deadline_ms", cluster.request_deadline_ms, 100..=60_000),
+        ("cluster.connect_timeout_ms", cluster.connect_timeout_ms, 10..=60_000),
+        ("cluster.frame_max_bytes", cluster.frame_max_bytes, MIB..=1024 * MIB),
+        ("http.workers", size(http.workers), 0..=1024),
+        ("http.max_body_bytes", size(http.max_body_bytes), 1024..=16 * MIB),
+        ("http.connections_per_worker_max", size(http.connections_per_worker_max), 16..=1_000_000),
+        ("http.keep_alive_ms", http.keep_alive_ms, 1_000..=3_600_000),
+        ("http.header_timeout_ms", http.header_timeout_ms, 100..=600_000),
+        ("http.drain_timeout_ms", http.drain_timeout_ms, 0..=600_000),
+        ("raft.batch_commands_max", size(raft.batch_commands_max), 1..=100_000),
+        ("raft.batches_in_flight_max", size(raft.batches_in_flight_max), 1..=1024),
+        ("raft.append_entries_max", raft.append_entries_max, 1..=100_000),
+        ("raft.snapshot_log_entries", raft.snapshot_log_entries, 100..=1_000_000_000),
+        ("raft.snapshot_rate_bytes_per_s", raft.snapshot_rate_bytes_per_s, 64 * 1024..=u64::MAX),
+        ("store.cache_bytes", store.cache_bytes, MIB..=u64::MAX),
+        ("limits.authenticator_mailbox", size(limits.authenticator_mailbox), MAILBOX),
+        ("limits.provider_mailbox", size(limits.provider_mailbox), MAILBOX),
+        ("limits.proposer_mailbox", size(limits.proposer_mailbox), MAILBOX),
+        ("limits.read_mailbox", size(limits.read_mailbox), MAILBOX),
+    ];
+    for (key, value, range) in rows {
+        if !range.contains(&value) {
+            let problem = match *range.end() {
+                u64::MAX => format!("must be at least {}, not {value}", range.start()),
+                end => format!("must be from {} to {end}, not {value}", range.start()),
+            };
+            found.push((key, problem));
+        }
+    }
+}
+
+fn timing(config: &Config, found: &mut Vec<(&'static str, String)>) {
+    let cluster = &config.cluster;
+    let least = cluster.heartbeat_ms.saturating_mul(3);
+    if cluster.election_timeout_min_ms < least {
+        let problem = format!(
+            "must be at least three times cluster.heartbeat_ms, that is {least}: one lost heartbeat must not start an election"
+        );
+        found.push(("cluster.election_timeout_min_ms", problem));
+    }
+    if cluster.election_timeout_max_ms <= cluster.election_timeout_min_ms {
+        let problem = "must be larger than cluster.election_timeout_min_ms, or candidates keep colliding";
+        found.push(("cluster.election_timeout_max_ms", problem.to_owned()));
+    }
+    let two_elections = cluster.election_timeout_max_ms.saturating_mul(2);
+    if cluster.request_deadline_ms < two_elections {
+        let problem = format!(
+            "must be at least twice cluster.election_timeout_max_ms, that is {two_elections}: requests wait through an election"
+        );
+        found.push(("cluster.request_deadline_ms", problem));
+    }
+}
+
+fn listeners(config: &Config, found: &mut Vec<(&'static str, String)>) {
+    let (cluster, http) = (&config.cluster, &config.http);
+    let dialled = PeerAddress::new(cluster.peer_listen.to_string());
+    if cluster.peer_advertise.is_none() && (cluster.peer_listen.ip().is_unspecified() || dialled.is_err()) {
+        let problem = format!("must be set: nobody can dial {}", cluster.peer_listen);
+        found.push(("cluster.peer_advertise", problem));
+    }
+    if cluster.peer_listen == http.listen {
+        found.push((
+            "http.listen",
+            "is cluster.peer_listen as well; the two need ports of their own".to_owned(),
+        ));
+    }
+    match (&http.tls_cert_file, &http.tls_key_file) {
+        (Some(_), None) => {
+            found.push(("http.tls_key_file", "must be set too when http.tls_cert_file is".to_owned()))
+        }
+        (None, Some(_)) => {
+            found.push(("http.tls_cert_file", "must be set too when http.tls_key_file is".to_owned()))
+        }
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keys_at_fault(change: impl FnOnce(&mut Config)) -> Vec<&'static str> {
+        let mut config = Config::default();
+        change(&mut config);
+        problems(&config).into_iter().map(|(key, _)| key).collect()
+    }
+
+    #[test]
+    fn the_defaults_are_valid() {
+        assert_eq!(keys_at_fault(|_| ()), [""; 0]);
+    }
+
+    #[test]
+    fn the_defaults_elect_a_leader_well_within_two_seconds() {
+        let cluster = Config::default().cluster;
+        assert!(cluster.election_timeout_max_ms + 2 * cluster.heartbeat_ms < 2000);
+    }
+
+    #[test]
+    fn each_cross_check_names_the_key_at_fault() {
+        assert_eq!(
+            keys_at_fault(|c| c.cluster.election_timeout_min_ms = 299),
+            ["cluster.election_timeout_min_ms"]
+        );
+        assert_eq!(
+            keys_at_fault(|c| c.cluster.election_timeout_max_ms = 500),
+            ["cluster.election_timeout_max_ms"]
+        );
+        assert_eq!(keys_at_fault(|c| c.cluster.request_deadline_ms = 1999), ["cluster.request_deadline_ms"]);
+        assert_eq!(keys_at_fault(|c| c.http.tls_cert_file = Some("a".into())), ["http.tls_key_file"]);
+        assert_eq!(keys_at_fault(|c| c.http.tls_key_file = Some("a".into())), ["http.tls_cert_file"]);
+        assert_eq!(keys_at_fault(|c| c.http.listen = c.cluster.peer_listen), ["http.listen"]);
+        assert_eq!(
+            keys_at_fault(|c| c.cluster.peer_listen = ([0, 0, 0, 0], 1).into()),
+            ["cluster.peer_advertise"]
+        );
+        assert_eq!(keys_at_fault(|c| c.node.id = 0), ["node.id"]);
+        assert_eq!(keys_at_fault(|c| c.log.level = "loud=very".into()), ["log.level"]);
+        assert_eq!(keys_at_fault(|c| c.keys.keyring_file = "".into()), ["keys.keyring_file"]);
+        assert_eq!(keys_at_fault(|c| c.limits.read_mailbox = 0), ["limits.read_mailbox"]);
+    }
+}

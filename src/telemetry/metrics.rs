@@ -1,0 +1,265 @@
+//! Every metric of a node, on a registry of its own.
+//!
+//! Names open with `keymoot_`, units are base units (seconds, bytes) and stand last. Labels have
+//! few values by design: a route is its pattern, never a path; accounts and contents are no
+//! labels. Every node exports all of it, whatever its role.
+
+use prometheus::core::Collector;
+use prometheus::{
+    Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+};
+
+/// Buckets for what should take microseconds to seconds.
+const SECONDS: [f64; 16] =
+    [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+/// Buckets for how many things went together.
+const COUNTS: [f64; 11] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0];
+
+/// A metric was declared in a way that the registry refuses, or cannot be written.
+#[derive(Debug, thiserror::Error)]
+#[error("metrics cannot be set up or written")]
+pub struct MetricsError(#[from] prometheus::Error);
+
+/// What a node is to the consensus at the moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RaftRole {
+    /// It proposes.
+    Leader,
+    /// It follows a leader, or waits for one.
+    Follower,
+    /// It stands for election.
+    Candidate,
+    /// It replicates and does not vote.
+    Learner,
+}
+
+impl RaftRole {
+    const ALL: [Self; 4] = [Self::Leader, Self::Follower, Self::Candidate, Self::Learner];
+
+    fn label(self) -> &'static str {
+        match self {
+            Self::Leader => "leader",
+            Self::Follower => "follower",
+            Self::Candidate => "candidate",
+            Self::Learner => "learner",
+        }
+    }
+}
+
+/// All metrics. Cloning shares them.
+#[derive(Clone)]
+pub struct Metrics {
+    registry: Registry,
+    /// Requests answered, by `route` pattern, `method` and `status`.
+    pub http_requests_total: IntCounterVec,
+    /// From the last byte of the request's head to the answer, by `route` pattern.
+    pub http_request_seconds: HistogramVec,
+    /// Requests being answered now.
+    pub http_requests_in_flight: IntGauge,
+    /// Requests refused by authentication, by `reason`.
+    pub auth_refusals_total: IntCounterVec,
+    /// Requests turned away because a mailbox was full, by `mailbox`.
+    pub mailbox_full_total: IntCounterVec,
+    /// The Raft term this node is in.
+    pub raft_term: IntGauge,
+    /// The index of the last entry of this node's log.
+    pub raft_last_log_index: IntGauge,
+    /// The index up to which this node knows the log committed.
+    pub raft_committed_index: IntGauge,
+    /// The index up to which this node has applied the log.
+    pub raft_applied_index: IntGauge,
+    /// The leader's node id as this node sees it; 0 when it knows none.
+    pub raft_leader_id: IntGauge,
+    raft_role: IntGaugeVec,
+    /// Proposals, by `outcome`.
+    pub proposals_total: IntCounterVec,
+    /// From proposing a batch until it is committed and applied.
+    pub proposal_seconds: Histogram,
+    /// Commands in one proposal.
+    pub proposal_batch_commands: Histogram,
+    /// What a read waited for its barrier.
+    pub read_barrier_seconds: Histogram,
+    /// Reads that one barrier released.
+    pub read_barrier_batch_reads: Histogram,
+    /// Applying one run of entries to the store.
+    pub apply_seconds: Histogram,
+    /// Making one group of log entries durable.
+    pub log_fsync_seconds: Histogram,
+    /// The size of the last snapshot that was made or received.
+    pub snapshot_bytes: IntGauge,
+}
+
+impl Metrics {
+    /// Declares every metric.
+    ///
+    /// # Errors
+    /// [`MetricsError`] when a declaration is not valid, which the tests rule out.
+    pub fn new() -> Result<Self, MetricsError> {
+        let registry = Registry::new_custom(Some("keymoot".to_owned()), None)?;
+        let declare = Declare { registry: &registry };
+        let build_info = declare.gauges("build_info", "Always 1; the label says what runs.", &["version"])?;
+        build_info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        let metrics = Self {
+            http_requests_total: declare.counters(
+                "http_requests_total",
+                "Requests answered.",
+                &["route", "method", "status"],
+            )?,
+            http_request_seconds: declare.histograms(
+                "http_request_seconds",
+                "Time from a request's head to its answer.",
+                &["route"],
+            )?,
+            http_requests_in_flight: declare
+                .gauge("http_requests_in_flight", "Requests being answered now.")?,
+            auth_refusals_total: declare.counters(
+                "auth_refusals_total",
+                "Requests refused by authentication.",
+                &["reason"],
+            )?,
+            mailbox_full_total: declare.counters(
+                "mailbox_full_total",
+                "Requests turned away because a mailbox was full.",
+                &["mailbox"],
+            )?,
+            raft_term: declare.gauge("raft_term", "The Raft term of this node.")?,
+            raft_last_log_index: declare.gauge("raft_last_log_index", "Index of the last log entry.")?,
+            raft_committed_index: declare.gauge("raft_committed_index", "Index known to be committed.")?,
+            raft_applied_index: declare.gauge("raft_applied_index", "Index applied to the store.")?,
+            raft_leader_id: declare.gauge("raft_leader_id", "Node id of the leader; 0 when unknown.")?,
+            raft_role: declare.gauges("raft_role", "1 for the role this node has, else 0.", &["role"])?,
+            proposals_total: declare.counters("proposals_total", "Proposals by outcome.", &["outcome"])?,
+            proposal_seconds: declare.seconds("proposal_seconds", "Time from proposal to apply.")?,
+            proposal_batch_commands: declare
+                .counts("proposal_batch_commands", "Commands in one proposal.")?,
+            read_barrier_seconds: declare
+                .seconds("read_barrier_seconds", "What reads waited for a barrier.")?,
+            read_barrier_batch_reads: declare
+                .counts("read_barrier_batch_reads", "Reads that one barrier released.")?,
+            apply_seconds: declare.seconds("apply_seconds", "Time to apply one run of log entries.")?,
+            log_fsync_seconds: declare.seconds("log_fsync_seconds", "Time to make log entries durable.")?,
+            snapshot_bytes: declare.gauge("snapshot_bytes", "Size of the last snapshot.")?,
+            registry: registry.clone(),
+        };
+        metrics.set_raft_role(RaftRole::Follower);
+        Ok(metrics)
+    }
+
+    /// Says which role the node has now.
+    pub fn set_raft_role(&self, role: RaftRole) {
+        for each in RaftRole::ALL {
+            self.raft_role.with_label_values(&[each.label()]).set((each == role).into());
+        }
+    }
+
+    /// All metrics in the Prometheus text format.
+    ///
+    /// # Errors
+    /// [`MetricsError`] when a metric cannot be written.
+    pub fn encode(&self) -> Result<String, MetricsError> {
+        Ok(TextEncoder::new().encode_to_string(&self.registry.gather())?)
+    }
+}
+
+/// Declares metrics on one registry, whose prefix they get.
+struct Declare<'r> {
+    registry: &'r Registry,
+}
+
+impl Declare<'_> {
+    fn register<C: Collector + Clone + 'static>(&self, metric: C) -> Result<C, prometheus::Error> {
+        self.registry.register(Box::new(metric.clone()))?;
+        Ok(metric)
+    }
+
+    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec, prometheus::Error> {
+        self.register(IntCounterVec::new(Opts::new(name, help), labels)?)
+    }
+
+    fn gauge(&self, name: &str, help: &str) -> Result<IntGauge, prometheus::Error> {
+        self.register(IntGauge::new(name, help)?)
+    }
+
+    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec, prometheus::Error> {
+        self.register(IntGaugeVec::new(Opts::new(name, help), labels)?)
+    }
+
+    fn seconds(&self, name: &str, help: &str) -> Result<Histogram, prometheus::Error> {
+        self.register(Histogram::with_opts(HistogramOpts::new(name, help).buckets(SECONDS.to_vec()))?)
+    }
+
+    fn counts(&self, name: &str, help: &str) -> Result<Histogram, prometheus::Error> {
+        self.register(Histogram::with_opts(HistogramOpts::new(name, help).buckets(COUNTS.to_vec()))?)
+    }
+
+    fn histograms(&self, name: &str, help: &str, labels: &[&str]) -> Result<HistogramVec, prometheus::Error> {
+        let options = HistogramOpts::new(name, help).buckets(SECONDS.to_vec());
+        self.register(HistogramVec::new(options, labels)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Dashboards and alerts hold on to these names: a name that goes or changes breaks them.
+    const NAMES: [&str; 20] = [
+        "keymoot_apply_seconds",
+        "keymoot_auth_refusals_total",
+        "keymoot_build_info",
+        "keymoot_http_request_seconds",
+        "keymoot_http_requests_in_flight",
+        "keymoot_http_requests_total",
+        "keymoot_log_fsync_seconds",
+        "keymoot_mailbox_full_total",
+        "keymoot_proposal_batch_commands",
+        "keymoot_proposal_seconds",
+        "keymoot_proposals_total",
+        "keymoot_raft_applied_index",
+        "keymoot_raft_committed_index",
+        "keymoot_raft_last_log_index",
+        "keymoot_raft_leader_id",
+        "keymoot_raft_role",
+        "keymoot_raft_term",
+        "keymoot_read_barrier_batch_reads",
+        "keymoot_read_barrier_seconds",
+        "keymoot_snapshot_bytes",
+    ];
+
+    #[test]
+    fn the_names_are_the_published_ones() {
+        let metrics = Metrics::new().unwrap();
+        // A vector without a value is not written, so each gets one.
+        metrics.http_requests_total.with_label_values(&["/healthz", "GET", "200"]).inc();
+        metrics.http_request_seconds.with_label_values(&["/healthz"]).observe(0.1);
+        metrics.auth_refusals_total.with_label_values(&["signature"]).inc();
+        metrics.mailbox_full_total.with_label_values(&["proposer"]).inc();
+        metrics.proposals_total.with_label_values(&["committed"]).inc();
+        let families = metrics.registry.gather();
+        let mut names: Vec<&str> = families.iter().map(|family| family.name()).collect();
+        names.sort_unstable();
+        assert_eq!(names, NAMES);
+    }
+
+    #[test]
+    fn the_text_holds_values_and_exactly_one_role() {
+        let metrics = Metrics::new().unwrap();
+        metrics.set_raft_role(RaftRole::Leader);
+        metrics.raft_term.set(7);
+        let text = metrics.encode().unwrap();
+        assert!(text.contains("keymoot_raft_term 7\n"), "{text}");
+        assert!(text.contains("keymoot_raft_role{role=\"leader\"} 1\n"), "{text}");
+        assert_eq!(text.matches("keymoot_raft_role{").count(), 4);
+        assert_eq!(
+            text.lines().filter(|l| l.starts_with("keymoot_raft_role{") && l.ends_with(" 1")).count(),
+            1
+        );
+    }
+
+    #[test]
+    fn two_nodes_in_one_process_do_not_share_metrics() {
+        let (one, two) = (Metrics::new().unwrap(), Metrics::new().unwrap());
+        one.raft_term.set(1);
+        assert_eq!(two.raft_term.get(), 0);
+    }
+}
