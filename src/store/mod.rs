@@ -1,1 +1,29 @@
-//! (room store)
+//! Bytes on disk: the data directory, the Raft log, the tables and the snapshot files.
+//!
+//! Owns every file under a node's data directory and the promise that goes with each: an entry
+//! whose completion ran is on the disk; a commit to the tables is atomic; a snapshot is verified
+//! whole before any of it is installed; a directory is opened by one process and one node only.
+//! Damage is an error that names file and offset and never reads as emptiness.
+//!
+//! Never here: what an entry or a record means, and any type of the consensus library. The tables
+//! are not synced on commit: the Raft log is their write-ahead log, and whoever purges it calls
+//! [`Tables::persist`] first and compares the applied position with the purged one at start.
+
+mod directory;
+mod durable;
+mod error;
+mod identity;
+mod incoming;
+mod lock;
+mod log;
+mod snapshot;
+mod states;
+mod tables;
+
+pub use directory::Directory;
+pub use error::{SnapshotFault, StoreError};
+pub use identity::Identity;
+pub use incoming::Incoming;
+pub use log::{Completion, ENTRY_BYTES_MAX, Log, LogOptions, LogPosition, StoredVote};
+pub use snapshot::{SnapshotReader, SnapshotRecord, SnapshotRecords, SnapshotWriter};
+pub use tables::{TableIter, Tables, TablesOptions, Value, View, WriteBatch};

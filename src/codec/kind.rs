@@ -1,0 +1,80 @@
+//! What an envelope can hold, and in which versions.
+//!
+//! The numbers are on disk and on the wire: they are only ever added to.
+
+use std::fmt;
+
+/// What an envelope holds. A kind is never decoded as another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Kind {
+    /// A value of a table of the replicated state.
+    Record,
+    /// The payload of an entry of the Raft log.
+    Entry,
+    /// A message between two nodes.
+    Frame,
+    /// What a snapshot says about itself.
+    SnapshotHeader,
+}
+
+impl Kind {
+    /// Every kind.
+    pub const ALL: [Self; 4] = [Self::Record, Self::Entry, Self::Frame, Self::SnapshotHeader];
+
+    /// The kind's number in the envelope.
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::Record => 1,
+            Self::Entry => 2,
+            Self::Frame => 3,
+            Self::SnapshotHeader => 4,
+        }
+    }
+
+    /// The version that is written.
+    pub const fn version(self) -> u8 {
+        match self {
+            Self::Record | Self::Entry | Self::Frame | Self::SnapshotHeader => 1,
+        }
+    }
+
+    /// The versions that can be read, oldest first; the last is the one that is written.
+    pub const fn versions_accepted(self) -> &'static [u8] {
+        match self {
+            Self::Record | Self::Entry | Self::Frame | Self::SnapshotHeader => &[1],
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Record => "table record",
+            Self::Entry => "log entry",
+            Self::Frame => "peer frame",
+            Self::SnapshotHeader => "snapshot header",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_kind_has_a_number_of_its_own() {
+        let numbers: BTreeSet<u8> = Kind::ALL.iter().map(|kind| kind.number()).collect();
+        assert_eq!(numbers.len(), Kind::ALL.len());
+    }
+
+    #[test]
+    fn every_kind_reads_what_it_writes_and_nothing_newer() {
+        for kind in Kind::ALL {
+            assert_eq!(kind.versions_accepted().last(), Some(&kind.version()), "{kind}");
+            assert!(kind.versions_accepted().is_sorted(), "{kind}");
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! A node's data directory: its layout, whose it is, and that only one process has it open.
+//!
+//! ```text
+//! identity.toml   node, cluster and format; written once
+//! lock            held while open; not empty after an unclean stop
+//! log/            the Raft log
+//! CURRENT         names the live state directory
+//! state-<n>/      the tables
+//! incoming/       snapshots being received; emptied at every start
+//! ```
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::{Identity, Incoming, StoreError, durable, identity, lock::Lock};
+
+const LOG: &str = "log";
+const INCOMING: &str = "incoming";
+
+/// An open data directory. While it lives, no other process can open it.
+#[derive(Debug)]
+pub struct Directory {
+    root: PathBuf,
+    identity: Identity,
+    received: AtomicU64,
+    lock: Lock,
+}
+
+impl Directory {
+    /// Opens `root` for `identity`, making and marking it when it is new or empty.
+    ///
+    /// # Errors
+    /// [`StoreError::InUse`] when another process has it open, [`StoreError::OtherIdentity`] when
+    /// it belongs to another node or cluster, [`StoreError::Unnamed`] when it holds data of nobody,
+    /// and those of reading the identity.
+    pub fn open(root: &Path, identity: &Identity) -> Result<Self, StoreError> {
+        durable::create_directory(root)?;
+        let lock = Lock::take(root)?;
+        match Identity::read(root)? {
+            Some(found) => identity.expect(&found, root)?,
+            None if holds_data(root)? => {
+                return Err(StoreError::Unnamed { path: root.to_owned(), file: identity::FILE });
+            }
+            None => identity.write(root)?,
+        }
+        durable::remove_directory(&root.join(INCOMING))?;
+        durable::create_directory(&root.join(INCOMING))?;
+        durable::create_directory(&root.join(LOG))?;
+        Ok(Self { root: root.to_owned(), identity: identity.clone(), received: AtomicU64::new(0), lock })
+    }
+
+    /// Where it is; the tables are opened with this path.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Whose it is.
+    pub const fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// The directory of the Raft log.
+    pub fn log(&self) -> PathBuf {
+        self.root.join(LOG)
+    }
+
+    /// Whether the process that had it open before did not [`close`](Self::close) it.
+    pub const fn was_unclean(&self) -> bool {
+        self.lock.unclean()
+    }
+
+    /// Makes a file for a snapshot about to be received.
+    ///
+    /// # Errors
+    /// An I/O error.
+    pub fn receive(&self) -> Result<Incoming, StoreError> {
+        let serial = self.received.fetch_add(1, Ordering::Relaxed);
+        Incoming::create(self.root.join(INCOMING).join(format!("snapshot-{serial}")))
+    }
+
+    /// Marks a clean stop. Call it last, when the log and the tables are closed.
+    ///
+    /// # Errors
+    /// An I/O error; the next start then counts as one after an unclean stop.
+    pub fn close(self) -> Result<(), StoreError> {
+        self.lock.release()
+    }
+}
+
+/// Whether anything but an unused directory's own files is in `root`.
+fn holds_data(root: &Path) -> Result<bool, StoreError> {
+    let log = root.join(LOG);
+    let log_used = log.exists() && !is_empty(&log)?;
+    Ok(log_used || super::states::States::new(root).exist()?)
+}
+
+fn is_empty(directory: &Path) -> Result<bool, StoreError> {
+    Ok(fs::read_dir(directory).map_err(StoreError::io("read", directory))?.next().is_none())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn three() -> Identity {
+        Identity { cluster: "west".to_owned(), node: 3 }
+    }
+
+    #[test]
+    fn a_second_opening_is_refused_and_names_the_process() {
+        let home = tempfile::tempdir().unwrap();
+        let first = Directory::open(home.path(), &three()).unwrap();
+        let error = Directory::open(home.path(), &three()).unwrap_err();
+        assert!(matches!(error, StoreError::InUse { .. }), "{error:?}");
+        assert!(error.to_string().contains(&format!("process {}", std::process::id())), "{error}");
+        drop(first);
+        Directory::open(home.path(), &three()).unwrap();
+    }
+
+    #[test]
+    fn only_a_closed_directory_counts_as_cleanly_stopped() {
+        let home = tempfile::tempdir().unwrap();
+        let first = Directory::open(home.path(), &three()).unwrap();
+        assert!(!first.was_unclean());
+        drop(first);
+        let second = Directory::open(home.path(), &three()).unwrap();
+        assert!(second.was_unclean());
+        second.close().unwrap();
+        assert!(!Directory::open(home.path(), &three()).unwrap().was_unclean());
+    }
+
+    #[test]
+    fn another_node_or_cluster_is_refused() {
+        let home = tempfile::tempdir().unwrap();
+        Directory::open(home.path(), &three()).unwrap().close().unwrap();
+        for other in [Identity { node: 4, ..three() }, Identity { cluster: "east".to_owned(), ..three() }] {
+            let error = Directory::open(home.path(), &other).unwrap_err();
+            assert!(matches!(error, StoreError::OtherIdentity { .. }), "{error:?}");
+            assert!(error.to_string().contains("node 3 of cluster \"west\""), "{error}");
+        }
+        assert_eq!(Identity::read(home.path()).unwrap(), Some(three()));
+    }
+
+    #[test]
+    fn data_without_an_identity_is_refused() {
+        let home = tempfile::tempdir().unwrap();
+        Directory::open(home.path(), &three()).unwrap().close().unwrap();
+        fs::remove_file(home.path().join(identity::FILE)).unwrap();
+        // So far nothing but empty directories: the identity is written anew.
+        Directory::open(home.path(), &three()).unwrap().close().unwrap();
+        fs::remove_file(home.path().join(identity::FILE)).unwrap();
+        fs::write(home.path().join("log/r-0.wal"), "x").unwrap();
+        let error = Directory::open(home.path(), &three()).unwrap_err();
+        assert!(matches!(error, StoreError::Unnamed { .. }), "{error:?}");
+    }
+
+    #[test]
+    fn a_newer_format_and_a_misspelt_key_are_refused() {
+        let home = tempfile::tempdir().unwrap();
+        let file = home.path().join(identity::FILE);
+        fs::write(&file, "format = 2\ncluster = \"west\"\nnode = 3\n").unwrap();
+        assert!(matches!(
+            Directory::open(home.path(), &three()),
+            Err(StoreError::NewerFormat { found: 2, .. })
+        ));
+        fs::write(&file, "format = 1\ncluster = \"west\"\nnodes = 3\n").unwrap();
+        assert!(matches!(Directory::open(home.path(), &three()), Err(StoreError::IdentityUnreadable { .. })));
+    }
+
+    #[test]
+    fn half_received_snapshots_are_swept() {
+        let home = tempfile::tempdir().unwrap();
+        let directory = Directory::open(home.path(), &three()).unwrap();
+        let mut incoming = directory.receive().unwrap();
+        incoming.write(b"half").unwrap();
+        let left_by_a_crash = incoming.path().with_file_name("snapshot-left");
+        fs::copy(incoming.path(), &left_by_a_crash).unwrap();
+        let dropped = incoming.path().to_owned();
+        drop(incoming);
+        assert!(!dropped.exists());
+        directory.close().unwrap();
+        Directory::open(home.path(), &three()).unwrap();
+        assert!(!left_by_a_crash.exists());
+    }
+}

@@ -1,0 +1,81 @@
+//! Whose data a directory holds, written once and checked at every start.
+//!
+//! A directory moved to another machine, or a configuration copied from another node, would make
+//! two nodes answer to one id, which breaks elections. The file makes that a refused start.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::{StoreError, durable};
+
+/// The name of the identity file.
+pub(super) const FILE: &str = "identity.toml";
+
+/// The layout of a data directory that this build reads and writes.
+const FORMAT: u32 = 1;
+
+/// A node of a cluster, as its data directory knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The name of the cluster.
+    pub cluster: String,
+    /// The id of the node.
+    pub node: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Contents {
+    format: u32,
+    cluster: String,
+    node: u64,
+}
+
+impl Identity {
+    /// The identity in the data directory `root`; none when there is no identity file.
+    ///
+    /// # Errors
+    /// [`StoreError::IdentityUnreadable`], [`StoreError::NewerFormat`] or an I/O error.
+    pub fn read(root: &Path) -> Result<Option<Self>, StoreError> {
+        let path = root.join(FILE);
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(StoreError::io("read", &path)(error)),
+        };
+        let contents: Contents = toml::from_str(&text).map_err(|error| StoreError::IdentityUnreadable {
+            path: path.clone(),
+            why: error.message().to_owned(),
+        })?;
+        if contents.format > FORMAT {
+            return Err(StoreError::NewerFormat { path, found: contents.format, known: FORMAT });
+        }
+        Ok(Some(Self { cluster: contents.cluster, node: contents.node }))
+    }
+
+    /// Writes the identity file of a new data directory.
+    pub(super) fn write(&self, root: &Path) -> Result<(), StoreError> {
+        let path = root.join(FILE);
+        let contents = Contents { format: FORMAT, cluster: self.cluster.clone(), node: self.node };
+        let text = toml::to_string(&contents)
+            .map_err(|error| StoreError::IdentityUnreadable { path: path.clone(), why: error.to_string() })?;
+        durable::write_file(&path, text.as_bytes())
+    }
+
+    /// Refuses when `found` in `root` is not this identity.
+    pub(super) fn expect(&self, found: &Self, root: &Path) -> Result<(), StoreError> {
+        if self == found {
+            return Ok(());
+        }
+        Err(StoreError::OtherIdentity {
+            path: root.join(FILE),
+            found_node: found.node,
+            found_cluster: found.cluster.clone(),
+            node: self.node,
+            cluster: self.cluster.clone(),
+        })
+    }
+}

@@ -1,0 +1,62 @@
+//! The lock file: one process per data directory, and the mark of an unclean stop.
+//!
+//! The exclusion is the operating system's lock, which ends with the process however it ends. The
+//! contents are the mark: a running node's process id, gone only after a clean stop.
+
+use std::fs::{File, TryLockError};
+use std::io::{Read, Seek, Write};
+use std::path::{Path, PathBuf};
+
+use super::{StoreError, durable};
+
+const FILE: &str = "lock";
+
+/// A data directory held by this process.
+#[derive(Debug)]
+pub(super) struct Lock {
+    file: File,
+    path: PathBuf,
+    unclean: bool,
+}
+
+impl Lock {
+    /// Takes the lock of `root`.
+    pub(super) fn take(root: &Path) -> Result<Self, StoreError> {
+        let path = root.join(FILE);
+        let mut file = durable::open_file(&path)?;
+        let locked = file.try_lock();
+        let mut mark = String::new();
+        // A mark that cannot be read still is one; it only loses the process id in a message.
+        let unclean = file.read_to_string(&mut mark).map_or(true, |bytes| bytes > 0);
+        match locked {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let holder = if mark.is_empty() { "unknown" } else { mark.trim() }.to_owned();
+                return Err(StoreError::InUse { path: root.to_owned(), holder });
+            }
+            Err(TryLockError::Error(error)) => return Err(StoreError::io("lock", &path)(error)),
+        }
+        let mut lock = Self { file, path, unclean };
+        lock.write_mark(&format!("process {}\n", std::process::id()))?;
+        Ok(lock)
+    }
+
+    /// Whether the process that held the lock before did not stop cleanly.
+    pub(super) const fn unclean(&self) -> bool {
+        self.unclean
+    }
+
+    /// Removes the mark and gives the lock back.
+    pub(super) fn release(mut self) -> Result<(), StoreError> {
+        self.write_mark("")
+    }
+
+    fn write_mark(&mut self, mark: &str) -> Result<(), StoreError> {
+        self.file
+            .set_len(0)
+            .and_then(|()| self.file.rewind())
+            .and_then(|()| self.file.write_all(mark.as_bytes()))
+            .and_then(|()| self.file.sync_all())
+            .map_err(StoreError::io("write", &self.path))
+    }
+}

@@ -1,0 +1,102 @@
+//! One state directory, open: the engine and its tables, tuned for reads of single records.
+
+use std::path::{Path, PathBuf};
+
+use fjall::config::{
+    BloomConstructionPolicy, FilterPolicy, FilterPolicyEntry, HashRatioPolicy, PinningPolicy,
+};
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
+
+use super::{TablesOptions, Value};
+use crate::store::StoreError;
+
+/// The open tables of one state directory.
+pub(super) struct Generation {
+    // The tables before the engine: fields are dropped in this order.
+    keyspaces: Vec<Keyspace>,
+    db: Database,
+    names: &'static [&'static str],
+    path: PathBuf,
+    number: u64,
+}
+
+impl Generation {
+    /// Opens or makes the tables in `path`.
+    pub(super) fn open(
+        path: PathBuf,
+        names: &'static [&'static str],
+        options: TablesOptions,
+    ) -> Result<Self, StoreError> {
+        let db = Database::builder(&path)
+            .cache_size(options.cache_bytes)
+            .open()
+            .map_err(StoreError::tables("open", &path))?;
+        let keyspaces = names
+            .iter()
+            .map(|name| db.keyspace(name, || tuning(options)))
+            .collect::<Result<_, _>>()
+            .map_err(StoreError::tables("open", &path))?;
+        Ok(Self { keyspaces, db, names, path, number: 0 })
+    }
+
+    /// With the number its directory has.
+    pub(super) fn numbered(mut self, number: u64) -> Self {
+        self.number = number;
+        self
+    }
+
+    /// Syncs everything and closes. `doing` says what for, should it fail.
+    pub(super) fn close(self, doing: &'static str) -> Result<(), StoreError> {
+        self.db.persist(PersistMode::SyncAll).map_err(StoreError::tables(doing, &self.path))
+    }
+
+    pub(super) fn get(&self, table: usize, key: &[u8]) -> Result<Option<Value>, StoreError> {
+        // The engine takes no empty key, and no record has one.
+        if key.is_empty() {
+            return Ok(None);
+        }
+        let found = self.keyspace(table)?.get(key).map_err(StoreError::tables("read", &self.path))?;
+        Ok(found.map(Value))
+    }
+
+    pub(super) fn persist(&self) -> Result<(), StoreError> {
+        self.db.persist(PersistMode::SyncAll).map_err(StoreError::tables("sync", &self.path))
+    }
+
+    pub(super) fn on_disk_bytes(&self) -> Result<u64, StoreError> {
+        self.db.disk_space().map_err(StoreError::tables("measure", &self.path))
+    }
+
+    pub(super) fn keyspace(&self, table: usize) -> Result<&Keyspace, StoreError> {
+        self.keyspaces.get(table).ok_or(StoreError::NoTable { table, tables: self.keyspaces.len() })
+    }
+
+    pub(super) const fn db(&self) -> &Database {
+        &self.db
+    }
+
+    pub(super) const fn names(&self) -> &'static [&'static str] {
+        self.names
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) const fn number(&self) -> u64 {
+        self.number
+    }
+}
+
+/// Records are small, read one at a time by random keys, and often not there at all: filters on
+/// every level, kept in memory with the indexes, and a hash index inside each block. Compression
+/// is not built in, for ciphertext does not shrink.
+fn tuning(options: TablesOptions) -> KeyspaceCreateOptions {
+    let bloom = FilterPolicyEntry::Bloom(BloomConstructionPolicy::BitsPerKey(10.0));
+    KeyspaceCreateOptions::default()
+        .max_memtable_size(options.write_buffer_bytes)
+        .filter_policy(FilterPolicy::all(bloom))
+        .filter_block_pinning_policy(PinningPolicy::all(true))
+        .index_block_pinning_policy(PinningPolicy::all(true))
+        .data_block_hash_ratio_policy(HashRatioPolicy::all(0.75))
+}
