@@ -1,5 +1,7 @@
 //! The `keymoot` program: parse, dispatch.
 
-fn main() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    keymoot::cli::run(std::env::args_os())
 }

@@ -208,25 +208,30 @@ impl Layers {
     }
 
     fn unknown(&self, origin: Origin, key: String) -> ConfigError {
-        let (section, own) = key.split_once('.').unwrap_or((&key, ""));
-        // The same key under another section is the likeliest mistake, then the nearest spelling.
-        let names: Vec<String> = if own.is_empty() {
-            self.defaults.keys().cloned().collect()
-        } else {
-            keys_of(&self.defaults).map(|(name, _)| name).collect()
-        };
-        let moved = names.iter().find(|name| !own.is_empty() && name.ends_with(&format!(".{own}")));
-        let likeness = |name: &String| strsim::jaro_winkler(name, &key);
-        let near = moved.or_else(|| {
-            let same_section = |name: &&String| own.is_empty() || name.starts_with(&format!("{section}."));
-            let pool: Vec<&String> = names.iter().filter(same_section).collect();
-            let pool = if pool.is_empty() { names.iter().collect() } else { pool };
-            pool.into_iter()
-                .max_by(|a, b| likeness(a).total_cmp(&likeness(b)))
-                .filter(|name| likeness(name) > 0.8)
-        });
-        ConfigError::UnknownKey { origin, near: near.cloned(), key }
+        let near = self.suggestion(&key);
+        ConfigError::UnknownKey { origin, near, key }
     }
+
+    /// What was meant by a key that does not exist. The same key in another section is the
+    /// likeliest mistake, then a misspelt section, then a misspelt key.
+    fn suggestion(&self, key: &str) -> Option<String> {
+        let (section, own) = key.split_once('.').unwrap_or((key, ""));
+        let keys: Vec<String> = keys_of(&self.defaults).map(|(name, _)| name).collect();
+        let moved = keys.iter().find(|name| name.split_once('.').is_some_and(|(_, last)| last == own));
+        if let Some(moved) = moved {
+            return Some(moved.clone());
+        }
+        match self.defaults.get(section).and_then(Value::as_table) {
+            Some(table) => nearest(own, table.keys()).map(|near| format!("{section}.{near}")),
+            None => nearest(section, self.defaults.keys()).cloned(),
+        }
+    }
+}
+
+/// The name that resembles `text` most, if one does at all.
+fn nearest<'n>(text: &str, names: impl Iterator<Item = &'n String>) -> Option<&'n String> {
+    let likeness = |name: &String| strsim::jaro_winkler(name, text);
+    names.max_by(|a, b| likeness(a).total_cmp(&likeness(b))).filter(|name| likeness(name) > 0.8)
 }
 
 /// Reads the text of a variable as the kind of value that the key holds. A text of another kind

@@ -76,6 +76,8 @@ fn an_unknown_variable_is_named() {
     let expected =
         "environment KEYMOOT__HTTP__LISTENN: unknown key `http.listenn`; did you mean `http.listen`?";
     assert_eq!(said, expected);
+    let said = refusal("", &[("KEYMOOT__HTP__X", "x")]);
+    assert!(said.ends_with("unknown key `htp.x`; did you mean `http`?"), "{said}");
     assert!(refusal("", &[("KEYMOOT__HTTP", "x")]).contains("unknown key `http`"));
 }
 

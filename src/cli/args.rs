@@ -1,0 +1,159 @@
+//! The arguments of the commands that talk to a node: serve, cluster, account.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::builder::{PossibleValuesParser, TypedValueParser as _};
+use clap::{Args, Subcommand, ValueEnum};
+use ipnet::IpNet;
+
+use crate::config::PeerAddress;
+use crate::model::{AccountId, Consistency, NodeId, ResponseShape};
+
+/// Which configuration a command uses.
+#[derive(Clone, Debug, Args)]
+pub struct ConfigArg {
+    /// The configuration file; without one, defaults and the environment.
+    #[arg(long, value_name = "FILE", env = "KEYMOOT_CONFIG")]
+    pub config: Option<PathBuf>,
+}
+
+/// How a command prints what it found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum OutputFormat {
+    /// Aligned columns, for people.
+    #[default]
+    Table,
+    /// JSON, for scripts.
+    Json,
+}
+
+/// `keymoot serve`.
+#[derive(Clone, Debug, Args)]
+pub struct ServeArgs {
+    /// The configuration.
+    #[command(flatten)]
+    pub config: ConfigArg,
+    /// End when the process of this id, which must be the parent, ends. For `keymoot dev`.
+    #[arg(long, hide = true, value_name = "PID")]
+    pub die_with_parent: Option<i32>,
+}
+
+/// `keymoot cluster`.
+#[derive(Clone, Debug, Subcommand)]
+pub enum ClusterCommand {
+    /// Make a cluster of nodes that run and belong to none yet. Repeating it changes nothing.
+    Init(ClusterInitArgs),
+    /// Show the members, the leader, and how far each node is.
+    Status(ClusterStatusArgs),
+}
+
+/// `keymoot cluster init`.
+#[derive(Clone, Debug, Args)]
+pub struct ClusterInitArgs {
+    /// The configuration of one of the nodes.
+    #[command(flatten)]
+    pub config: ConfigArg,
+    /// A node that votes, with the address that other nodes dial. Repeat it for each node.
+    #[arg(long = "member", value_name = "ID=HOST:PORT", required = true)]
+    pub members: Vec<Member>,
+}
+
+/// `keymoot cluster status`.
+#[derive(Clone, Debug, Args)]
+pub struct ClusterStatusArgs {
+    /// The configuration of one of the nodes.
+    #[command(flatten)]
+    pub config: ConfigArg,
+    /// How to print it.
+    #[arg(long, value_enum, default_value_t)]
+    pub output: OutputFormat,
+}
+
+/// A node and the address that other nodes dial.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// The node's number.
+    pub id: NodeId,
+    /// Its peer address.
+    pub address: PeerAddress,
+}
+
+impl FromStr for Member {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (id, address) = text.split_once('=').ok_or("a member is ID=HOST:PORT")?;
+        let id = id.parse().ok().filter(|id| *id != 0).ok_or("a node's ID is a number from 1")?;
+        Ok(Self { id, address: PeerAddress::new(address).map_err(|error| error.to_string())? })
+    }
+}
+
+/// `keymoot account`.
+#[derive(Clone, Debug, Subcommand)]
+pub enum AccountCommand {
+    /// Add an account.
+    Add(AccountAddArgs),
+    /// List the accounts. Signing keys are not shown.
+    List(AccountListArgs),
+}
+
+/// `keymoot account add`.
+#[derive(Clone, Debug, Args)]
+pub struct AccountAddArgs {
+    /// The account's name, as requests carry it in account_id.
+    pub id: AccountId,
+    /// The configuration of one of the nodes.
+    #[command(flatten)]
+    pub config: ConfigArg,
+    /// A ca_system value that its requests may carry. May be repeated; none accepts any.
+    #[arg(long = "ca-system", value_name = "NAME")]
+    pub ca_systems: Vec<String>,
+    /// Holds the signing key of encryption requests; a secret file.
+    #[arg(long, value_name = "FILE")]
+    pub encryption_key_file: PathBuf,
+    /// Holds the signing key of license requests; a secret file.
+    #[arg(long, value_name = "FILE")]
+    pub license_key_file: Option<PathBuf>,
+    /// A network that may reach the encryption endpoints. May be repeated; none lets nobody in.
+    #[arg(long = "allow", value_name = "CIDR")]
+    pub allow_list: Vec<IpNet>,
+    /// Where players ask for licenses.
+    #[arg(long, value_name = "URL")]
+    pub license_url: Option<String>,
+    /// How reads are answered: after asking the quorum, or from the node's own state.
+    #[arg(long, default_value = "linearizable", value_parser = consistency())]
+    pub consistency: Consistency,
+    /// Whether encryption answers are an object or an array of one.
+    #[arg(long, default_value = "bypath", value_parser = response_shape())]
+    pub response_shape: ResponseShape,
+    /// Succeed and change nothing when the account exists.
+    #[arg(long)]
+    pub if_absent: bool,
+}
+
+/// `keymoot account list`.
+#[derive(Clone, Debug, Args)]
+pub struct AccountListArgs {
+    /// The configuration of one of the nodes.
+    #[command(flatten)]
+    pub config: ConfigArg,
+    /// How to print it.
+    #[arg(long, value_enum, default_value_t)]
+    pub output: OutputFormat,
+}
+
+fn consistency() -> impl clap::builder::TypedValueParser<Value = Consistency> {
+    PossibleValuesParser::new(["linearizable", "local"]).map(|text| match text.as_str() {
+        "local" => Consistency::Local,
+        _ => Consistency::Linearizable,
+    })
+}
+
+fn response_shape() -> impl clap::builder::TypedValueParser<Value = ResponseShape> {
+    PossibleValuesParser::new(["bypath", "object", "array"]).map(|text| match text.as_str() {
+        "object" => ResponseShape::Object,
+        "array" => ResponseShape::Array,
+        _ => ResponseShape::ByPath,
+    })
+}

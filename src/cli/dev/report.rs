@@ -1,0 +1,42 @@
+//! What a newcomer reads once the cluster is ready.
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::time::Duration;
+
+use super::demo::SignedRequest;
+use super::materials::Materials;
+
+/// The nodes, a request to paste, and how to kill a node. `pids` go with the nodes in order.
+pub(super) fn ready(
+    materials: &Materials,
+    root: &Path,
+    pids: &[u32],
+    restart_after: Option<Duration>,
+) -> String {
+    let mut text = format!("\nA cluster of {} nodes is ready in {}\n\n", pids.len(), root.display());
+    text.push_str("  node  api                       pid\n");
+    for (node, pid) in materials.nodes.iter().zip(pids) {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "  {:<4}  {:<24}  {pid}", node.id, materials.api(node));
+    }
+    if let Some(node) = materials.nodes.first() {
+        let request = SignedRequest::for_content("my-first-video", &materials.encryption_key);
+        let ca_file = materials.tls.then_some(materials.ca_file.as_path());
+        let line = request.curl_line(&materials.api(node), ca_file);
+        let _ = write!(text, "\nAsk for a content's keys; every node gives the same answer:\n\n  {line}\n");
+    }
+    if let Some(pid) = pids.first() {
+        let after = match restart_after {
+            Some(after) => format!("it comes back after {} s and catches up", after.as_secs()),
+            None => "it stays down".to_owned(),
+        };
+        let _ = write!(text, "\nKill a node and ask another one; {after}:\n\n  kill -9 {pid}\n");
+    }
+    let _ = write!(
+        text,
+        "\nLogs:        {root}/node-*/keymoot.log\nFor scripts: {root}/dev.json\nCtrl-C stops the cluster and keeps its keys.\n",
+        root = root.display()
+    );
+    text
+}
