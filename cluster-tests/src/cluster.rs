@@ -6,7 +6,7 @@
 use std::fs::File;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -294,9 +294,7 @@ impl Cluster {
     }
 
     fn launch(&mut self, id: u64) -> Result<(), RigError> {
-        let config = self.node(id)?.dir.join("keymoot.toml");
-        let mut command = Command::new(binary::keymoot()?);
-        command.arg("serve").arg("--config").arg(config);
+        let command = self.serve_command(id)?;
         let log = self.root.path().join("logs").join(format!("serve-{id}.log"));
         let child = spawn(command, &self.env, &log)?;
         if let Some(node) = self.nodes.iter_mut().find(|node| node.id == id) {
@@ -304,6 +302,29 @@ impl Cluster {
         }
         self.restarted.push((id, child));
         Ok(())
+    }
+
+    fn serve_command(&self, id: u64) -> Result<Command, RigError> {
+        let mut command = Command::new(binary::keymoot()?);
+        command.arg("serve").arg("--config").arg(self.node(id)?.dir.join("keymoot.toml"));
+        Ok(command)
+    }
+
+    /// Starts a node that must refuse to run, with `env` over the cluster's own, and hands back how
+    /// it ended and all it said.
+    ///
+    /// # Errors
+    /// When it still runs after the deadline; it is ended.
+    pub fn must_refuse(&self, id: u64, env: &[(String, String)]) -> Result<(ExitStatus, String), RigError> {
+        let log = self.root.path().join("logs").join(format!("refusal-{id}.log"));
+        // What an earlier refusal said is not this one's.
+        std::fs::write(&log, "").map_err(RigError::at("write", &log))?;
+        let env = [self.env.as_slice(), env].concat();
+        let mut child = spawn(self.serve_command(id)?, &env, &log)?;
+        let ended = process::wait_for_exit(&mut child, START_WITHIN);
+        process::end(&mut child, Duration::from_secs(5));
+        let said = std::fs::read_to_string(&log).map_err(RigError::at("read", &log))?;
+        ended.map(|status| (status, said))
     }
 
     /// Waits until a node has applied all that the others have in their logs now.

@@ -6,6 +6,7 @@
 //! behind. Every wait has a deadline, and every process started here is ended here.
 #![warn(missing_docs)]
 
+pub mod bare;
 pub mod binary;
 pub mod capture;
 pub mod chart;
@@ -18,6 +19,7 @@ pub mod media;
 pub mod metrics;
 pub mod process;
 pub mod raw;
+pub mod report;
 pub mod search;
 pub mod signed;
 pub mod stats;

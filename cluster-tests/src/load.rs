@@ -65,7 +65,7 @@ impl Outcome {
 ///
 /// # Errors
 /// When a connection fails, or a server answers what is no HTTP: a benchmark whose connections
-/// break measures nothing.
+/// break measures nothing. Also when it is interrupted.
 pub async fn run(plan: &Plan, traffic: Arc<dyn Traffic>) -> Result<Outcome, RigError> {
     let started = Instant::now();
     let window = Window { from: started + plan.warm_up, to: started + plan.warm_up + plan.measured };
@@ -98,6 +98,7 @@ async fn client(
     let mut outcome = Outcome::default();
     let (mut request, mut answer) = (Vec::new(), Vec::new());
     for serial in 0.. {
+        crate::wait::not_interrupted()?;
         request.clear();
         traffic.write_request(connection, serial, &mut request);
         let sent_at = Instant::now();
