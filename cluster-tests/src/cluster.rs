@@ -10,11 +10,11 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use rustix::process::Signal;
-use serde::Deserialize;
 use tempfile::TempDir;
 
+use crate::search::files_under;
 use crate::wait::wait_until;
-use crate::{RigError, Signer, binary, metrics, process, raw};
+use crate::{RigError, Signer, binary, dev_file, logs, metrics, process, raw};
 
 /// How long three nodes may take to come up on a busy two-core machine.
 const START_WITHIN: Duration = Duration::from_secs(60);
@@ -22,8 +22,6 @@ const START_WITHIN: Duration = Duration::from_secs(60);
 const STOP_WITHIN: Duration = Duration::from_secs(15);
 /// How long the cluster may be without a leader before that is a failure of its own.
 const LEADER_WITHIN: Duration = Duration::from_secs(30);
-/// Lines of each log that a failed test prints.
-const LOG_TAIL_LINES: usize = 40;
 
 /// How to start a cluster.
 #[derive(Clone, Debug, Default)]
@@ -73,33 +71,6 @@ pub struct Cluster {
     restarted: Vec<(u64, Child)>,
 }
 
-#[derive(Deserialize)]
-struct DevFile {
-    nodes: Vec<DevNode>,
-    account: DevAccount,
-}
-
-#[derive(Deserialize)]
-struct DevNode {
-    id: u64,
-    api: String,
-    pid: u32,
-    dir: PathBuf,
-}
-
-#[derive(Deserialize)]
-struct DevAccount {
-    account_id: String,
-    ca_system: String,
-    signing_keys: DevSigningKeys,
-}
-
-#[derive(Deserialize)]
-struct DevSigningKeys {
-    encryption: String,
-    license: String,
-}
-
 impl Cluster {
     /// A cluster with the shipped defaults.
     ///
@@ -142,10 +113,7 @@ impl Cluster {
                 ended = Some(status);
                 return Ok(None);
             }
-            let bytes = std::fs::read(&path).map_err(RigError::at("read", &path))?;
-            serde_json::from_slice::<DevFile>(&bytes).map(Some).map_err(|error| {
-                RigError::Answer(format!("{} is not as documented: {error}", path.display()))
-            })
+            dev_file::read(&path).map(Some)
         })?;
         let Some(file) = found else {
             let status = ended.map_or_else(String::new, |status| status.to_string());
@@ -257,10 +225,10 @@ impl Cluster {
     }
 
     fn await_end(&mut self, id: u64) -> Result<(), RigError> {
-        if let Some(at) = self.restarted.iter().position(|(known, _)| *known == id) {
-            process::wait_for_exit(&mut self.restarted[at].1, STOP_WITHIN)?;
-            self.restarted.remove(at);
+        for (_, child) in self.restarted.iter_mut().filter(|(known, _)| *known == id) {
+            process::wait_for_exit(child, STOP_WITHIN)?;
         }
+        self.restarted.retain(|(known, _)| *known != id);
         let (pid, dir) = (self.node(id)?.pid, self.dir());
         wait_until(&format!("node {id} to end"), STOP_WITHIN, || {
             if process::is_ours(pid, &dir) {
@@ -348,16 +316,15 @@ impl Cluster {
     /// # Errors
     /// When a directory cannot be read.
     pub fn log_files(&self) -> Result<Vec<PathBuf>, RigError> {
-        let mut files = crate::search::files_under(&self.root.path().join("logs"))?;
-        let inside = crate::search::files_under(&self.dir())?;
+        let mut files = files_under(&self.root.path().join("logs"))?;
+        let inside = files_under(&self.dir())?;
         files.extend(inside.into_iter().filter(|path| path.extension().is_some_and(|e| e == "log")));
         Ok(files)
     }
 
     /// The ends of all logs, for a failure's report.
     pub fn log_tails(&self) -> String {
-        let files = self.log_files().unwrap_or_default();
-        files.iter().map(|path| tail(path)).collect::<Vec<_>>().join("\n")
+        logs::tails(&self.log_files().unwrap_or_default())
     }
 }
 
@@ -385,12 +352,4 @@ fn spawn(mut command: Command, env: &[(String, String)], log: &Path) -> Result<C
     command.envs(env.iter().map(|(name, value)| (name, value)));
     command.stdin(Stdio::null()).stdout(out).stderr(err);
     command.spawn().map_err(RigError::io(format!("cannot start {}", command.get_program().display())))
-}
-
-fn tail(path: &Path) -> String {
-    let text = std::fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-    let text = text.unwrap_or_default();
-    let lines: Vec<&str> = text.lines().collect();
-    let shown = lines.get(lines.len().saturating_sub(LOG_TAIL_LINES)..).unwrap_or_default();
-    format!("--- the end of {}\n{}", path.display(), shown.join("\n"))
 }

@@ -58,6 +58,14 @@ impl RigError {
         move |source| Self::Io { doing: format!("cannot {verb} {}", path.display()), source }
     }
 
+    /// How a program that met this ends: 130 after an interrupt, as shells expect, and else 1.
+    pub fn exit_code(&self) -> std::process::ExitCode {
+        match self {
+            Self::Interrupted => std::process::ExitCode::from(130),
+            _ => std::process::ExitCode::FAILURE,
+        }
+    }
+
     /// Whether the connection broke, as it does when the process at its other end is killed. A
     /// connection that stays silent for too long did not break.
     pub fn is_broken_connection(&self) -> bool {

@@ -12,7 +12,7 @@ pub const APPLIED_INDEX: &str = "keymoot_raft_applied_index";
 /// The last entry in the node's log.
 pub const LAST_LOG_INDEX: &str = "keymoot_raft_last_log_index";
 /// The last entry that the node's log no longer holds.
-pub const PURGED_LOG_INDEX: &str = "keymoot_raft_purged_log_index";
+pub const PURGED_INDEX: &str = "keymoot_raft_purged_index";
 
 /// Reads one sample of one node.
 ///

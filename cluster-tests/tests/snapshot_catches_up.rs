@@ -29,7 +29,7 @@ fn a_node_whose_missing_entries_are_purged_catches_up_and_serves() {
     for survivor in cluster.others(away) {
         let api = cluster.node(survivor).unwrap().api;
         wait_until("a survivor to purge what the node lacks", Duration::from_secs(30), || {
-            match metrics::sample(api, metrics::PURGED_LOG_INDEX)? {
+            match metrics::sample(api, metrics::PURGED_INDEX)? {
                 purged if purged > last_known + 1.0 => Ok(()),
                 purged => Err(RigError::Answer(format!("purged up to {purged} of {last_known}"))),
             }

@@ -26,7 +26,7 @@ fn main() -> ExitCode {
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("failover: {error}");
-            ExitCode::FAILURE
+            error.exit_code()
         }
     }
 }
