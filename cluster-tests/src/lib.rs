@@ -1,1 +1,32 @@
 //! Keymoot's tests and measurements with real processes.
+//!
+//! The tests in `tests/` keep one promise each. This library is what they share: a cluster of
+//! real processes on loopback, a signing client written from the specification rather than from
+//! Keymoot's own code, load generators, and the tools that look at what the processes leave
+//! behind. Every wait has a deadline, and every process started here is ended here.
+#![warn(missing_docs)]
+
+pub mod bare;
+pub mod binary;
+pub mod capture;
+pub mod chart;
+pub mod cluster;
+pub mod dev_file;
+pub mod drill;
+pub mod error;
+pub mod ledger;
+pub mod load;
+pub mod logs;
+pub mod media;
+pub mod metrics;
+pub mod process;
+pub mod raw;
+pub mod report;
+pub mod search;
+pub mod signed;
+pub mod stats;
+pub mod wait;
+
+pub use cluster::{Cluster, Options};
+pub use error::RigError;
+pub use signed::{KeyAnswer, Signer};

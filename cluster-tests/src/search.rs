@@ -1,0 +1,132 @@
+//! Looking for a secret in everything a cluster leaves behind, in every form it could take.
+
+use std::path::{Path, PathBuf};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+
+use crate::RigError;
+use crate::signed::hex;
+
+/// A form of a secret, and its bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Needle {
+    /// What to call it when it is found.
+    pub name: String,
+    /// The bytes to look for.
+    pub bytes: Vec<u8>,
+}
+
+/// The secret raw, in hexadecimal of both cases, reversed as a GUID's halves would be, and in
+/// both alphabets of base64, at each of the three alignments a surrounding encoding could give.
+pub fn forms_of(what: &str, secret: &[u8]) -> Vec<Needle> {
+    let needle = |form: &str, bytes: Vec<u8>| Needle { name: format!("{what} ({form})"), bytes };
+    let mut needles = vec![
+        needle("raw", secret.to_vec()),
+        needle("raw, reversed", secret.iter().rev().copied().collect()),
+        needle("hex", hex(secret).into_bytes()),
+        needle("HEX", hex(secret).to_uppercase().into_bytes()),
+        needle("base64", STANDARD_NO_PAD.encode(secret).into_bytes()),
+        needle("base64url", URL_SAFE_NO_PAD.encode(secret).into_bytes()),
+        needle("base64 of its base64", STANDARD_NO_PAD.encode(STANDARD.encode(secret)).into_bytes()),
+    ];
+    for skip in [0, 1, 2] {
+        // The characters that a neighbouring byte shares are left out at both ends.
+        let inner = secret.get(skip..).unwrap_or_default();
+        let whole = inner.get(..inner.len() / 3 * 3).unwrap_or_default();
+        needles.push(needle("base64, inside more", STANDARD.encode(whole).into_bytes()));
+        needles.push(needle("base64url, inside more", URL_SAFE_NO_PAD.encode(whole).into_bytes()));
+    }
+    needles.sort_by(|a, b| a.bytes.cmp(&b.bytes));
+    needles.dedup_by(|a, b| a.bytes == b.bytes);
+    needles
+}
+
+/// The names of those needles that `haystack` holds.
+pub fn found_in<'a>(haystack: &[u8], needles: &'a [Needle]) -> Vec<&'a str> {
+    needles.iter().filter(|needle| contains(haystack, &needle.bytes)).map(|n| n.name.as_str()).collect()
+}
+
+/// Whether `haystack` holds `needle`. Looks for the first byte before it compares.
+pub fn contains(haystack: &[u8], needle: &[u8]) -> bool {
+    let Some(first) = needle.first() else { return false };
+    let mut rest = haystack;
+    while let Some(at) = rest.iter().position(|byte| byte == first) {
+        let candidate = rest.get(at..).unwrap_or_default();
+        if candidate.starts_with(needle) {
+            return true;
+        }
+        rest = candidate.get(1..).unwrap_or_default();
+    }
+    false
+}
+
+/// Every regular file under `dir`, at any depth, in the order of their paths.
+///
+/// # Errors
+/// When a directory cannot be read.
+pub fn files_under(dir: &Path) -> Result<Vec<PathBuf>, RigError> {
+    let mut files = Vec::new();
+    let mut waiting = vec![dir.to_owned()];
+    while let Some(dir) = waiting.pop() {
+        for entry in std::fs::read_dir(&dir).map_err(RigError::at("read", &dir))? {
+            let path = entry.map_err(RigError::at("read", &dir))?.path();
+            let kind = path.symlink_metadata().map_err(RigError::at("look at", &path))?;
+            if kind.is_dir() {
+                waiting.push(path);
+            } else if kind.is_file() {
+                files.push(path);
+            }
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn every_form_is_found_wherever_it_stands(
+            secret in prop::array::uniform16(any::<u8>()),
+            before in prop::collection::vec(any::<u8>(), 0..40),
+            after in prop::collection::vec(any::<u8>(), 0..40),
+        ) {
+            let needles = forms_of("key", &secret);
+            let around = |middle: &[u8]| [before.as_slice(), middle, after.as_slice()].concat();
+            let inside = around(&secret);
+            for haystack in [
+                inside.clone(),
+                hex(&inside).into_bytes(),
+                hex(&inside).to_uppercase().into_bytes(),
+                STANDARD.encode(&inside).into_bytes(),
+                URL_SAFE_NO_PAD.encode(&inside).into_bytes(),
+            ] {
+                prop_assert!(!found_in(&haystack, &needles).is_empty());
+            }
+        }
+
+        #[test]
+        fn the_search_agrees_with_comparing_every_window(
+            haystack in prop::collection::vec(0_u8..3, 0..60),
+            needle in prop::collection::vec(0_u8..3, 1..4),
+        ) {
+            let expected = haystack.windows(needle.len()).any(|window| window == needle.as_slice());
+            prop_assert_eq!(contains(&haystack, &needle), expected);
+        }
+    }
+
+    #[test]
+    fn files_of_every_depth_are_listed() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(dir.path().join("a/b")).unwrap();
+        std::fs::write(dir.path().join("a/b/c"), "x").unwrap();
+        std::fs::write(dir.path().join("d"), "x").unwrap();
+        let found = files_under(dir.path()).unwrap();
+        assert_eq!(found, [dir.path().join("a/b/c"), dir.path().join("d")]);
+    }
+}

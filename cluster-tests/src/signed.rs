@@ -1,0 +1,261 @@
+//! The scrambler's side of the uDRM encryption API, written from the specification.
+//!
+//! Shares no code with Keymoot, so that a misreading on one side shows as a disagreement.
+
+use std::net::SocketAddr;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use sha1::{Digest as _, Sha1};
+
+use crate::RigError;
+use crate::raw::{self, Answer};
+
+/// The path most clients use, answering with an object.
+pub const WIDEVINE: &str = "/cenc/widevine/encryption";
+/// All systems at once, answering with an array of one object.
+pub const COMMON: &str = "/cenc/encryption";
+
+/// An account and its encryption signing key.
+#[derive(Clone)]
+pub struct Signer {
+    /// The account's name.
+    pub account_id: String,
+    /// `OVP` or `OTT`.
+    pub ca_system: String,
+    signing_key: String,
+}
+
+/// A DRM system's data in an answer.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct SystemData {
+    /// The system's id, lower case and dashed.
+    pub uuid: String,
+    /// Base64 of the data, without the pssh box around it.
+    pub data: String,
+}
+
+/// A key as the encryption API answers it.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct KeyAnswer {
+    /// Base64 of sixteen bytes.
+    pub key: String,
+    /// Base64 of sixteen bytes.
+    pub key_id: String,
+    /// The content, as it was asked for.
+    pub content_id: String,
+    /// Data of each system; absent for some.
+    #[serde(default)]
+    pub pssh: Vec<SystemData>,
+}
+
+impl Signer {
+    /// A signer of this account with its encryption signing key, used as its text bytes.
+    pub fn new(account_id: &str, ca_system: &str, signing_key: &str) -> Self {
+        Self {
+            account_id: account_id.to_owned(),
+            ca_system: ca_system.to_owned(),
+            signing_key: signing_key.to_owned(),
+        }
+    }
+
+    /// The same account with another signing key.
+    pub fn with_key(&self, signing_key: &str) -> Self {
+        Self { signing_key: signing_key.to_owned(), ..self.clone() }
+    }
+
+    /// The signing key's text.
+    pub fn signing_key(&self) -> &str {
+        &self.signing_key
+    }
+
+    /// `Base64(SHA1(key + data))` of uDRM 2.3.1.
+    pub fn signature(&self, data: &[u8]) -> String {
+        STANDARD.encode(Sha1::new().chain_update(&self.signing_key).chain_update(data).finalize())
+    }
+
+    /// The custom data of `content_id` as JSON, with further members of the caller's.
+    pub fn custom_data(&self, content_id: &str, more: &[(&str, &str)]) -> Vec<u8> {
+        let mut members = Map::new();
+        members.insert("ca_system".into(), json!(self.ca_system));
+        members.insert("account_id".into(), json!(self.account_id));
+        members.insert("content_id".into(), json!(content_id));
+        members.insert("files".into(), json!(""));
+        members.extend(more.iter().map(|(name, value)| ((*name).to_owned(), json!(value))));
+        Value::Object(members).to_string().into_bytes()
+    }
+
+    /// A whole signed request: GET carries its custom data in the query, all others in the body.
+    pub fn request(&self, method: &str, path: &str, custom_data: &[u8]) -> Vec<u8> {
+        let signature = raw::percent_encode(&self.signature(custom_data));
+        if method == "GET" {
+            let text = raw::percent_encode(&STANDARD.encode(custom_data));
+            let target = format!("{path}?custom_data={text}&signature={signature}");
+            return raw::request(method, &target, &[], &[]);
+        }
+        raw::request(method, &format!("{path}?signature={signature}"), &[], custom_data)
+    }
+
+    /// Sends one signed request and hands back whatever was answered.
+    ///
+    /// # Errors
+    /// Those of [`raw::exchange`].
+    pub fn send(
+        &self,
+        node: SocketAddr,
+        method: &str,
+        path: &str,
+        custom_data: &[u8],
+    ) -> Result<Answer, RigError> {
+        raw::exchange(node, &self.request(method, path, custom_data), raw::ANSWER_WITHIN)
+    }
+
+    /// POST: the content's key, made when there was none.
+    ///
+    /// # Errors
+    /// No answer, or any answer but a key.
+    pub fn create(&self, node: SocketAddr, content_id: &str) -> Result<KeyAnswer, RigError> {
+        KeyAnswer::from_answer(&self.send(node, "POST", WIDEVINE, &self.custom_data(content_id, &[]))?)
+    }
+
+    /// GET: the content's key.
+    ///
+    /// # Errors
+    /// No answer, or any answer but a key.
+    pub fn read(&self, node: SocketAddr, content_id: &str) -> Result<KeyAnswer, RigError> {
+        KeyAnswer::from_answer(&self.send(node, "GET", WIDEVINE, &self.custom_data(content_id, &[]))?)
+    }
+
+    /// PUT of a key and key id of the caller's.
+    ///
+    /// # Errors
+    /// No answer, or any answer but a key.
+    pub fn supply(
+        &self,
+        node: SocketAddr,
+        content_id: &str,
+        key: &[u8; 16],
+        kid: &[u8; 16],
+    ) -> Result<KeyAnswer, RigError> {
+        let (key, kid) = (STANDARD.encode(key), STANDARD.encode(kid));
+        let custom_data = self.custom_data(content_id, &[("key", &key), ("key_id", &kid)]);
+        KeyAnswer::from_answer(&self.send(node, "PUT", WIDEVINE, &custom_data)?)
+    }
+}
+
+impl KeyAnswer {
+    /// The key in a 200 answer, an object or an array of one.
+    ///
+    /// # Errors
+    /// [`RigError::Answer`] for another status or another body; never with the body of a 200,
+    /// which holds a key.
+    pub fn from_answer(answer: &Answer) -> Result<Self, RigError> {
+        if answer.status != 200 {
+            return Err(RigError::Answer(format!("status {}: {}", answer.status, answer.text())));
+        }
+        let not_a_key = |why: &dyn std::fmt::Display| {
+            RigError::Answer(format!("a 200 answer of {} bytes is no key: {why}", answer.body.len()))
+        };
+        let value: Value = serde_json::from_slice(&answer.body).map_err(|e| not_a_key(&e))?;
+        let object = match value {
+            Value::Array(mut all) if all.len() == 1 => all.pop().unwrap_or_default(),
+            other => other,
+        };
+        let key: Self = serde_json::from_value(object).map_err(|e| not_a_key(&e))?;
+        key.bytes().map(|_| key.clone())
+    }
+
+    /// Key and key id as bytes.
+    ///
+    /// # Errors
+    /// [`RigError::Answer`] unless both are base64 of sixteen bytes.
+    pub fn bytes(&self) -> Result<([u8; 16], [u8; 16]), RigError> {
+        let sixteen = |what: &str, text: &str| {
+            STANDARD
+                .decode(text)
+                .ok()
+                .and_then(|bytes| <[u8; 16]>::try_from(bytes).ok())
+                .ok_or_else(|| RigError::Answer(format!("{what} is not base64 of 16 bytes")))
+        };
+        Ok((sixteen("key", &self.key)?, sixteen("key_id", &self.key_id)?))
+    }
+
+    /// Each system's data in a pssh box of its own, version 0.
+    ///
+    /// # Errors
+    /// [`RigError::Answer`] when a uuid or its data is malformed.
+    pub fn pssh_boxes(&self) -> Result<Vec<Vec<u8>>, RigError> {
+        self.pssh.iter().map(|system| pssh_box(&system.uuid, &system.data)).collect()
+    }
+}
+
+fn pssh_box(uuid: &str, data: &str) -> Result<Vec<u8>, RigError> {
+    let malformed = || RigError::Answer(format!("the pssh of system {uuid:?} is malformed"));
+    let system_id = from_hex(&uuid.replace('-', "")).filter(|id| id.len() == 16).ok_or_else(malformed)?;
+    let data = STANDARD.decode(data).map_err(|_| malformed())?;
+    let length = |bytes: usize| u32::try_from(bytes).map(u32::to_be_bytes).map_err(|_| malformed());
+    let mut whole = Vec::with_capacity(32 + data.len());
+    whole.extend_from_slice(&length(32 + data.len())?);
+    whole.extend_from_slice(b"pssh\0\0\0\0");
+    whole.extend_from_slice(&system_id);
+    whole.extend_from_slice(&length(data.len())?);
+    whole.extend_from_slice(&data);
+    Ok(whole)
+}
+
+/// Lower-case hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn from_hex(text: &str) -> Option<Vec<u8>> {
+    let digits: Option<Vec<u8>> =
+        text.chars().map(|c| c.to_digit(16).and_then(|d| u8::try_from(d).ok())).collect();
+    let digits = digits.filter(|digits| digits.len() % 2 == 0)?;
+    Some(digits.chunks(2).map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | digit)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_signature_agrees_with_the_published_vectors() {
+        let signer = Signer::new("167", "OVP", "test-signing-key");
+        let data = br#"{"ca_system":"OVP","account_id":"167","content_id":"a.mp4","files":""}"#;
+        assert_eq!(signer.signature(data), "h405UlVg8QQxG/HGOJlJs4EY3T0=");
+        let data = r#"{"ca_system":"OTT","account_id":167,"content_id":"café.ism","files":""}"#;
+        assert_eq!(signer.with_key("k3y").signature(data.as_bytes()), "HJMjfjkDjPo51Z2xNSl2EH+NDH8=");
+    }
+
+    #[test]
+    fn a_get_carries_its_custom_data_in_the_query_and_a_post_in_the_body() {
+        let signer = Signer::new("167", "OVP", "k");
+        let data = signer.custom_data("a", &[]);
+        let get = String::from_utf8(signer.request("GET", "/p", &data)).unwrap();
+        assert!(get.starts_with("GET /p?custom_data=") && get.ends_with("\r\n\r\n"), "{get}");
+        let post = String::from_utf8(signer.request("POST", "/p", &data)).unwrap();
+        assert!(post.starts_with("POST /p?signature=") && post.ends_with('}'), "{post}");
+    }
+
+    #[test]
+    fn keys_are_read_from_an_object_and_from_an_array_of_one() {
+        let object = r#"{"key":"AAAAAAAAAAAAAAAAAAAAAA==","key_id":"AQAAAAAAAAAAAAAAAAAAAA==","content_id":"a","file":null}"#;
+        let answer = |body: String| Answer { status: 200, headers: vec![], body: body.into_bytes() };
+        let key = KeyAnswer::from_answer(&answer(object.to_owned())).unwrap();
+        assert_eq!(key.bytes().unwrap().1[0], 1);
+        assert_eq!(KeyAnswer::from_answer(&answer(format!("[{object}]"))).unwrap(), key);
+        assert!(KeyAnswer::from_answer(&answer(format!("[{object},{object}]"))).is_err());
+        assert!(KeyAnswer::from_answer(&answer(object.replace("AQAA", ""))).is_err());
+    }
+
+    #[test]
+    fn a_pssh_box_has_its_length_in_front_and_its_data_behind() {
+        let whole = pssh_box("edef8ba9-79d6-4ace-a3c8-27dcd51d21ed", "aGk=").unwrap();
+        assert_eq!(hex(&whole), "000000227073736800000000edef8ba979d64acea3c827dcd51d21ed000000026869");
+        assert!(pssh_box("edef8ba9", "aGk=").is_err());
+        assert!(pssh_box("edef8ba9-79d6-4ace-a3c8-27dcd51d21ed", "?").is_err());
+    }
+}
