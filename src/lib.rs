@@ -43,3 +43,6 @@ pub mod service;
 pub mod state;
 pub mod store;
 pub mod telemetry;
+
+#[cfg(test)]
+mod rooms_test;

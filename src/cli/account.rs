@@ -1,12 +1,133 @@
-//! `keymoot account`.
+//! `keymoot account`: accounts through the cluster. Signing keys are wrapped here, before they travel.
+
+use std::io::Write as _;
+use std::path::Path;
+
+use serde_json::json;
 
 use super::Failure;
-use super::args::AccountCommand;
+use super::args::{AccountAddArgs, AccountCommand, AccountListArgs, OutputFormat};
+use super::operator::{Operator, block_on};
+use crate::cluster::{AdminRequest, AdminResponse};
+use crate::config::{AccountEntry, CredentialEntry};
+use crate::crypto::Keyring;
+use crate::model::{Account, Scope};
+use crate::service::make_account;
+use crate::state::{Command, Response};
 
 /// Runs the command.
 ///
 /// # Errors
-/// [`Failure`], always: this build has no node.
-pub fn run(_args: AccountCommand) -> Result<(), Failure> {
-    Err(Failure::because("this build cannot run or reach a node"))
+/// [`Failure`] when a key file cannot be used, or the node cannot be reached or refuses.
+pub fn run(command: AccountCommand) -> Result<(), Failure> {
+    match command {
+        AccountCommand::Add(args) => block_on(add(args)),
+        AccountCommand::List(args) => block_on(list(args)),
+    }
+}
+
+async fn add(args: AccountAddArgs) -> Result<(), Failure> {
+    let operator = Operator::new(args.config.config.as_deref())?;
+    let keyring = Keyring::load(&operator.config.keys.keyring_file).map_err(Failure::usage)?;
+    let if_absent = args.if_absent;
+    let account = make_account(&entry(args), &keyring).map_err(Failure::usage)?;
+    let id = account.id.clone();
+    // Without --if-absent an existing account is a mistake, not something to overwrite unasked.
+    let command = Command::PutAccount { account, if_absent: true };
+    match operator.ask(AdminRequest::Propose(Box::new(command))).await? {
+        AdminResponse::Applied(response) => match *response {
+            Response::Done => say(&format!("account {id} is added\n")),
+            Response::Unchanged if if_absent => say(&format!("account {id} exists; nothing was changed\n")),
+            Response::Unchanged => {
+                return Err(Failure::because(format!("account {id} exists"))
+                    .hint("choose another name, or pass --if-absent to leave it as it is"));
+            }
+            _ => return Err(unexpected()),
+        },
+        _ => return Err(unexpected()),
+    }
+    Ok(())
+}
+
+fn entry(args: AccountAddArgs) -> AccountEntry {
+    let credential = |name: &str, scope, file: &Path| CredentialEntry {
+        name: name.to_owned(),
+        scope,
+        key_file: file.to_owned(),
+    };
+    let mut credentials = vec![credential("encryption", Scope::Encryption, &args.encryption_key_file)];
+    if let Some(file) = &args.license_key_file {
+        credentials.push(credential("license", Scope::License, file));
+    }
+    AccountEntry {
+        id: args.id,
+        ca_systems: args.ca_systems.iter().map(|system| system.to_lowercase()).collect(),
+        allow_list: args.allow_list,
+        consistency: args.consistency,
+        response_shape: args.response_shape,
+        license_url: args.license_url,
+        credentials,
+    }
+}
+
+async fn list(args: AccountListArgs) -> Result<(), Failure> {
+    let operator = Operator::new(args.config.config.as_deref())?;
+    let AdminResponse::Accounts(accounts) = operator.ask(AdminRequest::Accounts).await? else {
+        return Err(unexpected());
+    };
+    say(&match args.output {
+        OutputFormat::Table => table(&accounts),
+        OutputFormat::Json => {
+            let rows: Vec<serde_json::Value> = accounts.iter().map(as_json).collect();
+            format!("{:#}\n", json!(rows))
+        }
+    });
+    Ok(())
+}
+
+fn table(accounts: &[Account]) -> String {
+    let mut text = format!("{:<20}  {:<12}  {:<28}  ALLOWED\n", "ACCOUNT", "CA SYSTEMS", "CREDENTIALS");
+    for account in accounts {
+        let credentials: Vec<&str> = account.credentials.iter().map(|key| key.name.as_str()).collect();
+        let allowed: Vec<String> = account.allow_list.iter().map(ToString::to_string).collect();
+        text.push_str(&format!(
+            "{:<20}  {:<12}  {:<28}  {}\n",
+            account.id.as_str(),
+            if account.ca_systems.is_empty() { "any".to_owned() } else { account.ca_systems.join(",") },
+            credentials.join(","),
+            if allowed.is_empty() { "nobody".to_owned() } else { allowed.join(",") },
+        ));
+    }
+    text
+}
+
+/// An account without its secrets, not even wrapped.
+fn as_json(account: &Account) -> serde_json::Value {
+    let credentials = account.credentials.iter().map(|credential| {
+        json!({
+            "name": credential.name,
+            "scope": credential.scope,
+            "scheme": credential.scheme,
+            "created_at_ms": credential.created_at_ms,
+        })
+    });
+    json!({
+        "id": account.id,
+        "ca_systems": account.ca_systems,
+        "credentials": credentials.collect::<Vec<_>>(),
+        "allow_list": account.allow_list,
+        "consistency": account.consistency,
+        "response_shape": account.response_shape,
+        "license_url": account.license_url,
+        "created_at_ms": account.created_at_ms,
+    })
+}
+
+fn unexpected() -> Failure {
+    Failure::because("the node answered another question; does it run the same version?")
+}
+
+fn say(text: &str) {
+    // A reader that went away, such as `head`, is no failure of the command.
+    let _ = std::io::stdout().write_all(text.as_bytes());
 }

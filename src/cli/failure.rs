@@ -54,6 +54,11 @@ impl Failure {
         self
     }
 
+    /// What went wrong, in a line.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
     /// Whose fault it is.
     pub fn kind(&self) -> FailureKind {
         self.kind

@@ -12,6 +12,7 @@ pub mod dev;
 mod failure;
 pub mod keyring_command;
 mod lifeline;
+mod operator;
 pub mod serve;
 
 use std::ffi::OsString;

@@ -1,12 +1,105 @@
-//! `keymoot serve`.
+//! `keymoot serve`: one node, until it is told to stop or cannot go on.
+//!
+//! The Raft runtime is built first and owns consensus, peers and snapshots; the actix system with
+//! the actors and the HTTP workers runs beside it, so that neither can starve the other of threads.
+
+use std::sync::Arc;
+
+use actix::Arbiter;
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::Failure;
 use super::args::ServeArgs;
+use crate::cluster::{Cluster, StartError};
+use crate::config::{Config, Loaded};
+use crate::crypto::Keyring;
+use crate::drm::Registry;
+use crate::drm::actor::DrmActor;
+use crate::http::{self, Api};
+use crate::service::{Accounts, Keys, apply_accounts_file};
+use crate::telemetry::{self, Metrics};
 
-/// Runs the command.
+/// Runs the node that the configuration describes.
 ///
 /// # Errors
-/// [`Failure`], always: this build has no node.
-pub fn run(_args: ServeArgs) -> Result<(), Failure> {
-    Err(Failure::because("this build cannot run or reach a node"))
+/// When the configuration, the keyring or the data directory cannot be used (nothing serves
+/// then), or when the node had to stop.
+pub fn run(args: ServeArgs) -> Result<(), Failure> {
+    let config = Loaded::load(args.config.config.as_deref()).map_err(Failure::usage)?.config;
+    telemetry::start_logging(&config.log).map_err(Failure::usage)?;
+    telemetry::abort_on_panic();
+    let keyring = Arc::new(Keyring::load(&config.keys.keyring_file).map_err(Failure::usage)?);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_name("raft")
+        .build()
+        .map_err(Failure::runtime)?;
+    let outcome = actix::System::new().block_on(serve(&config, keyring, &runtime));
+    // Connections of peers may still be open; they do not hold the process.
+    runtime.shutdown_background();
+    outcome
+}
+
+async fn serve(config: &Config, keyring: Arc<Keyring>, runtime: &Runtime) -> Result<(), Failure> {
+    let mut interrupt = listen_for(SignalKind::interrupt())?;
+    let mut terminate = listen_for(SignalKind::terminate())?;
+    let metrics = Arc::new(Metrics::new().map_err(Failure::runtime)?);
+    let cluster = Cluster::start(config, keyring.clone(), metrics.clone(), runtime.handle())
+        .await
+        .map_err(start_failure)?;
+    let drm =
+        DrmActor::start_on(&Arbiter::new().handle(), Registry::standard(), config.limits.provider_mailbox);
+    let api = Api {
+        keys: Keys::new(cluster.clone(), keyring.clone()),
+        accounts: Arc::new(Accounts::new(cluster.clone(), keyring.clone())),
+        drm,
+        metrics,
+        body_bytes_max: config.http.max_body_bytes,
+        trusted_proxies: config.http.trusted_proxies.as_slice().into(),
+    };
+    let (server, addresses) = http::listen(config, api).map_err(Failure::runtime)?;
+    let handle = server.handle();
+    actix::spawn(server);
+    tracing::info!(node = config.node.id, api = ?addresses, peers = %config.cluster.peer_listen, "serving");
+    if let Some(file) = config.accounts.file.clone() {
+        let (cluster, keyring) = (cluster.clone(), keyring.clone());
+        actix::spawn(async move {
+            if let Err(error) = apply_accounts_file(&cluster, &keyring, &file).await {
+                tracing::error!(error = %Failure::usage(error), "the accounts file was not applied");
+            }
+        });
+    }
+    let mut failure = cluster.failure();
+    let failed = tokio::select! {
+        _ = interrupt.recv() => None,
+        _ = terminate.recv() => None,
+        failed = failure.wait_for(Option::is_some) => {
+            Some(failed.ok().and_then(|reason| reason.clone()).unwrap_or_else(|| "raft has stopped".into()))
+        }
+    };
+    tracing::info!("stopping: requests under way are answered first");
+    handle.stop(failed.is_none()).await;
+    cluster.shutdown().await;
+    match failed {
+        None => Ok(()),
+        Some(reason) => Err(Failure::because(reason)),
+    }
+}
+
+/// What the operator can do about a node that does not start.
+fn start_failure(error: StartError) -> Failure {
+    let hint = match &error {
+        StartError::Keyring(_) => {
+            "put the keyring that the other nodes use at keys.keyring_file, or add the missing master key to it"
+        }
+        StartError::Listen { .. } => "is another node running? see cluster.peer_listen",
+        StartError::Identity { .. } => "see cluster.cert_file and node.id",
+        _ => return Failure::runtime(error),
+    };
+    Failure::runtime(error).hint(hint)
+}
+
+fn listen_for(kind: SignalKind) -> Result<Signal, Failure> {
+    signal(kind).map_err(Failure::runtime)
 }

@@ -77,6 +77,13 @@ pub fn open(kind: Kind, bytes: &[u8]) -> Result<Opened<'_>, CodecError> {
     Ok(Opened { version, body })
 }
 
+/// The kind that an envelope says it holds; nothing else of it is checked. `None` for anything that
+/// does not begin like an envelope.
+pub fn kind_of(bytes: &[u8]) -> Option<Kind> {
+    let (&[m0, m1, number], _) = bytes.split_first_chunk::<3>()?;
+    Kind::ALL.into_iter().find(|kind| [m0, m1] == MAGIC && kind.number() == number)
+}
+
 fn checksum(number: u8, version: u8, length: [u8; 4], body: &[u8]) -> u32 {
     let [l0, l1, l2, l3] = length;
     let mut hasher = crc32fast::Hasher::new();

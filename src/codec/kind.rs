@@ -16,11 +16,25 @@ pub enum Kind {
     Frame,
     /// What a snapshot says about itself.
     SnapshotHeader,
+    /// The members of the cluster, as an entry of the Raft log.
+    Membership,
+    /// How far a state is applied.
+    Mark,
+    /// The first message between two nodes.
+    Hello,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 4] = [Self::Record, Self::Entry, Self::Frame, Self::SnapshotHeader];
+    pub const ALL: [Self; 7] = [
+        Self::Record,
+        Self::Entry,
+        Self::Frame,
+        Self::SnapshotHeader,
+        Self::Membership,
+        Self::Mark,
+        Self::Hello,
+    ];
 
     /// The kind's number in the envelope.
     pub const fn number(self) -> u8 {
@@ -29,20 +43,35 @@ impl Kind {
             Self::Entry => 2,
             Self::Frame => 3,
             Self::SnapshotHeader => 4,
+            Self::Membership => 5,
+            Self::Mark => 6,
+            Self::Hello => 7,
         }
     }
 
     /// The version that is written.
     pub const fn version(self) -> u8 {
         match self {
-            Self::Record | Self::Entry | Self::Frame | Self::SnapshotHeader => 1,
+            Self::Record
+            | Self::Entry
+            | Self::Frame
+            | Self::SnapshotHeader
+            | Self::Membership
+            | Self::Mark
+            | Self::Hello => 1,
         }
     }
 
     /// The versions that can be read, oldest first; the last is the one that is written.
     pub const fn versions_accepted(self) -> &'static [u8] {
         match self {
-            Self::Record | Self::Entry | Self::Frame | Self::SnapshotHeader => &[1],
+            Self::Record
+            | Self::Entry
+            | Self::Frame
+            | Self::SnapshotHeader
+            | Self::Membership
+            | Self::Mark
+            | Self::Hello => &[1],
         }
     }
 }
@@ -54,6 +83,9 @@ impl fmt::Display for Kind {
             Self::Entry => "log entry",
             Self::Frame => "peer frame",
             Self::SnapshotHeader => "snapshot header",
+            Self::Membership => "membership",
+            Self::Mark => "applied mark",
+            Self::Hello => "greeting",
         })
     }
 }

@@ -19,7 +19,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use body::decode_body;
-pub use envelope::{HEADER_BYTES, Opened, open};
+pub use envelope::{HEADER_BYTES, Opened, kind_of, open};
 pub use error::CodecError;
 pub use kind::Kind;
 

@@ -41,6 +41,19 @@ impl ContentKey {
         Self::from_slice(decoded.get(..length).unwrap_or_default()).ok_or(ContentKeyError)
     }
 
+    /// Copies a key; the caller zeroizes its own copy.
+    pub fn from_bytes(bytes: &[u8; 16]) -> Self {
+        let mut key = Self(Box::new([0; 16]));
+        key.0.copy_from_slice(bytes);
+        key
+    }
+
+    /// Whether two keys are the same, found out in constant time.
+    pub fn same_as(&self, other: &Self) -> bool {
+        use subtle::ConstantTimeEq as _;
+        self.0.as_slice().ct_eq(other.0.as_slice()).into()
+    }
+
     /// Copies exactly sixteen bytes; the caller zeroizes its own copy.
     pub(super) fn from_slice(bytes: &[u8]) -> Option<Self> {
         let mut key = Self(Box::new([0; 16]));

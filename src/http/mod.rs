@@ -1,5 +1,19 @@
-//! The only actix-web room: what arrives, read strictly; what leaves, in the specification's words.
+//! The only actix-web room: routes, request parsing, error mapping. Handlers translate and call.
 
-pub mod error;
-pub mod path;
-pub mod query;
+mod answer;
+mod error;
+mod mapping;
+mod observe;
+mod path;
+mod query;
+mod routes;
+mod server;
+mod udrm;
+
+#[cfg(test)]
+mod error_test;
+
+pub use error::{ApiError, ErrorKind};
+pub use path::{PathError, RequestPath};
+pub use query::{Query, QueryError};
+pub use server::{Api, HttpError, listen};

@@ -201,7 +201,7 @@ impl FromStr for Kid {
     fn from_str(text: &str) -> Result<Self, IdError> {
         let not16 = || IdError::Bytes16 { what: "key_id", form: "hexadecimal" };
         let digits: Vec<u8> = text.bytes().filter(|b| *b != b'-').collect();
-        if digits.len() != 32 {
+        if digits.len() != 32 || !digits.iter().all(u8::is_ascii_hexdigit) {
             return Err(not16());
         }
         let mut bytes = [0_u8; 16];

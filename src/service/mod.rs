@@ -1,1 +1,14 @@
-//! (room service)
+//! What each request does, whatever protocol it came by.
+//!
+//! Here time, randomness and master keys are used, before a command is proposed: the state never
+//! sees them. A use case takes a [`crate::auth::Grant`], which only authentication can build.
+
+mod accounts;
+mod accounts_file;
+mod error;
+mod keys;
+
+pub use accounts::Accounts;
+pub use accounts_file::{MakeAccountError, apply_accounts_file, make_account};
+pub use error::ServiceError;
+pub use keys::{Keys, ServedKey};

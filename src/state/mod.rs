@@ -1,1 +1,30 @@
-//! (room state)
+//! The replicated state machine: commands in, responses out, the same on every node for ever.
+//!
+//! Invariants: [`apply`] is the only mutator; it is deterministic, total and synchronous. It
+//! reads no clock, draws no randomness, opens no secret and touches no file: time, key ids and
+//! wrapped keys are decided before a command is proposed and travel in it. What it reads and
+//! writes it reaches through [`Tables`], which the cluster room joins to the store.
+
+mod apply;
+mod command;
+mod digest;
+mod layout;
+mod query;
+mod record;
+mod response;
+mod sessions;
+mod tables;
+mod transaction;
+
+#[cfg(test)]
+mod apply_tests;
+
+pub use apply::apply;
+pub use command::{Command, NewKey, Proposal};
+pub use digest::Digest;
+pub use layout::{TABLE_COUNT, TABLE_NAMES, Table};
+pub use query::{account, accounts, cluster_identity, current_key, digest, key_by_kid, next_version};
+pub use record::ClusterIdentity;
+pub use response::Response;
+pub use tables::{StateError, Tables};
+pub use transaction::{Change, Transaction};

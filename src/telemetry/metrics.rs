@@ -70,6 +70,12 @@ pub struct Metrics {
     pub raft_applied_index: IntGauge,
     /// The leader's node id as this node sees it; 0 when it knows none.
     pub raft_leader_id: IntGauge,
+    /// 1 on the leader, else 0.
+    pub raft_is_leader: IntGauge,
+    /// The end of the snapshot that the log may be purged to.
+    pub raft_snapshot_index: IntGauge,
+    /// The last entry purged from the log.
+    pub raft_purged_index: IntGauge,
     raft_role: IntGaugeVec,
     /// Proposals, by `outcome`.
     pub proposals_total: IntCounterVec,
@@ -127,6 +133,10 @@ impl Metrics {
             raft_committed_index: declare.gauge("raft_committed_index", "Index known to be committed.")?,
             raft_applied_index: declare.gauge("raft_applied_index", "Index applied to the store.")?,
             raft_leader_id: declare.gauge("raft_leader_id", "Node id of the leader; 0 when unknown.")?,
+            raft_is_leader: declare.gauge("raft_is_leader", "1 on the leader, else 0.")?,
+            raft_snapshot_index: declare
+                .gauge("raft_snapshot_index", "Index covered by the last snapshot.")?,
+            raft_purged_index: declare.gauge("raft_purged_index", "Last index purged from the log.")?,
             raft_role: declare.gauges("raft_role", "1 for the role this node has, else 0.", &["role"])?,
             proposals_total: declare.counters("proposals_total", "Proposals by outcome.", &["outcome"])?,
             proposal_seconds: declare.seconds("proposal_seconds", "Time from proposal to apply.")?,

@@ -22,6 +22,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use raft_log::api::raft_log_writer::RaftLogWriter;
+use serde::{Deserialize, Serialize};
 
 use super::StoreError;
 use failure::{Done, Failure};
@@ -35,7 +36,7 @@ pub const ENTRY_BYTES_MAX: usize = 128 * 1024 * 1024;
 pub type Completion = Box<dyn FnOnce(io::Result<()>) + Send>;
 
 /// The place of an entry: who proposed it, when, and its index.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct LogPosition {
     /// The term of the leader that proposed it.
     pub term: u64,
@@ -46,7 +47,7 @@ pub struct LogPosition {
 }
 
 /// A vote given in an election.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct StoredVote {
     /// The term of the election.
     pub term: u64,

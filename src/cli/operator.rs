@@ -1,0 +1,68 @@
+//! How a command reaches a node: over the peer port, with the certificate of the configured node.
+
+use std::future::Future;
+use std::path::Path;
+use std::time::Duration;
+
+use super::Failure;
+use crate::cluster::{AdminClient, AdminRequest, AdminResponse};
+use crate::config::{Config, Loaded};
+use crate::crypto::PeerIdentity;
+use crate::crypto::tls::{PeerCredentials, peer_client_config};
+use crate::model::NodeId;
+
+/// How long a node may take to answer; longer than it waits for a quorum itself.
+const TIMEOUT: Duration = Duration::from_secs(12);
+
+/// An operator with the configuration and the certificate of one node.
+pub struct Operator {
+    /// That node's configuration.
+    pub config: Config,
+    credentials: PeerCredentials,
+}
+
+impl Operator {
+    /// Reads configuration and certificate.
+    pub fn new(file: Option<&Path>) -> Result<Self, Failure> {
+        let config = Loaded::load(file).map_err(Failure::usage)?.config;
+        let cluster = &config.cluster;
+        let credentials =
+            PeerCredentials::load(&cluster.ca_file, &cluster.cert_file, &cluster.key_file, &cluster.name)
+                .map_err(Failure::usage)?;
+        Ok(Self { config, credentials })
+    }
+
+    /// Asks the configured node.
+    pub async fn ask(&self, request: AdminRequest) -> Result<AdminResponse, Failure> {
+        let address = self.config.cluster.peer_address().to_string();
+        self.ask_node(self.config.node.id, &address, request).await.map_err(|failure| {
+            failure.hint("does the node run? see its log, or ask with another node's --config")
+        })
+    }
+
+    /// Asks any node.
+    pub async fn ask_node(
+        &self,
+        node: NodeId,
+        address: &str,
+        request: AdminRequest,
+    ) -> Result<AdminResponse, Failure> {
+        let identity = match self.credentials.identity() {
+            PeerIdentity::Node(id) => Some(id),
+            PeerIdentity::Operator => None,
+        };
+        let tls = peer_client_config(&self.credentials).map_err(Failure::usage)?;
+        let client = AdminClient::new(&self.config.cluster.name, identity, tls, node, address)
+            .map_err(Failure::usage)?;
+        client.ask(request, TIMEOUT).await.map_err(|error| Failure::because(error.to_string()))
+    }
+}
+
+/// Runs a command's asking to its end.
+pub fn block_on<T>(asking: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(Failure::runtime)?
+        .block_on(asking)
+}

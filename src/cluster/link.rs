@@ -1,0 +1,276 @@
+//! A connection to one peer for one purpose: connects on demand, pairs replies with requests.
+//!
+//! Requests are written in the order they were sent. When the connection fails, every request
+//! under way fails with it and the next one connects anew.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufReader, BufWriter, split};
+use tokio::net::TcpStream;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_rustls::TlsConnector;
+
+use crate::codec::{self, Kind};
+
+use super::frame::{self, Frame};
+use super::message::{Hello, PROTOCOL, Reply, Request};
+
+/// How long connecting and greeting may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Why a request to a peer got no reply.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum LinkError {
+    /// The peer cannot be reached.
+    #[error("cannot reach {peer}: {reason}")]
+    Unreachable {
+        /// Who.
+        peer: String,
+        /// Why.
+        reason: String,
+    },
+    /// The connection broke while the request was under way.
+    #[error("the connection to {peer} broke")]
+    Broken {
+        /// Who.
+        peer: String,
+    },
+    /// No reply in time.
+    #[error("{peer} did not answer within {} ms", .waited.as_millis())]
+    TimedOut {
+        /// Who.
+        peer: String,
+        /// How long.
+        waited: Duration,
+    },
+    /// The reply or the request is not in the protocol.
+    #[error("{peer}: {reason}")]
+    Protocol {
+        /// Who.
+        peer: String,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+/// How to reach a peer and prove who is who.
+#[derive(Clone)]
+pub struct Route {
+    /// `host:port`; it may change while the link lives.
+    pub address: watch::Receiver<String>,
+    /// The name the peer's certificate must carry.
+    pub server_name: ServerName<'static>,
+    /// Our certificate and the cluster's CA.
+    pub tls: Arc<rustls::ClientConfig>,
+    /// What we say first.
+    pub hello: Hello,
+}
+
+type Waiting = (Request, oneshot::Sender<Result<Reply, LinkError>>);
+
+/// A handle to the connection. Cheap to clone.
+#[derive(Clone)]
+pub struct Link {
+    peer: Arc<str>,
+    requests: mpsc::UnboundedSender<Waiting>,
+    broken: Arc<AtomicU64>,
+}
+
+impl Link {
+    /// Makes the link; nothing is connected before the first request.
+    pub fn new(peer: impl Into<Arc<str>>, route: Route) -> Self {
+        let (requests, inbox) = mpsc::unbounded_channel();
+        let peer = peer.into();
+        let broken = Arc::new(AtomicU64::new(0));
+        tokio::spawn(run(peer.clone(), route, inbox, broken.clone()));
+        Self { peer, requests, broken }
+    }
+
+    /// Sends a request; its order among others is that of the calls. Callers bound how many they
+    /// keep under way.
+    pub fn send(&self, request: Request) -> Pending {
+        let (reply, receiver) = oneshot::channel();
+        // The task ends only with the last handle, so this cannot fail; if it did, the dropped
+        // sender would tell the waiter.
+        let _ = self.requests.send((request, reply));
+        Pending { peer: self.peer.clone(), receiver, broken: self.broken.clone() }
+    }
+
+    /// Sends a request and waits for its reply.
+    pub async fn call(&self, request: Request, timeout: Duration) -> Result<Reply, LinkError> {
+        self.send(request).reply(timeout).await
+    }
+}
+
+/// A request under way.
+pub struct Pending {
+    peer: Arc<str>,
+    receiver: oneshot::Receiver<Result<Reply, LinkError>>,
+    broken: Arc<AtomicU64>,
+}
+
+impl Pending {
+    /// Waits for the reply. A peer that stays silent loses its connection: what is queued behind
+    /// a dead connection would be silent too.
+    pub async fn reply(self, timeout: Duration) -> Result<Reply, LinkError> {
+        match tokio::time::timeout(timeout, self.receiver).await {
+            Ok(Ok(reply)) => reply,
+            Ok(Err(_)) => Err(LinkError::Broken { peer: self.peer.to_string() }),
+            Err(_) => {
+                self.broken.fetch_add(1, Ordering::Relaxed);
+                Err(LinkError::TimedOut { peer: self.peer.to_string(), waited: timeout })
+            }
+        }
+    }
+}
+
+async fn run(
+    peer: Arc<str>,
+    route: Route,
+    mut inbox: mpsc::UnboundedReceiver<Waiting>,
+    broken: Arc<AtomicU64>,
+) {
+    while let Some(first) = inbox.recv().await {
+        let connected = tokio::time::timeout(CONNECT_TIMEOUT, connect(&route)).await;
+        let reason = match connected {
+            Ok(Ok(stream)) => {
+                let (reader, writer) = split(stream);
+                serve(&peer, reader, writer, first, &mut inbox, &broken).await;
+                continue;
+            }
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!("no connection within {} ms", CONNECT_TIMEOUT.as_millis()),
+        };
+        let error = LinkError::Unreachable { peer: peer.to_string(), reason };
+        let _ = first.1.send(Err(error.clone()));
+        while let Ok((_, waiting)) = inbox.try_recv() {
+            let _ = waiting.send(Err(error.clone()));
+        }
+    }
+}
+
+async fn connect(route: &Route) -> std::io::Result<tokio_rustls::client::TlsStream<TcpStream>> {
+    let address = route.address.borrow().clone();
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    let connector = TlsConnector::from(route.tls.clone());
+    let mut stream = connector.connect(route.server_name.clone(), stream).await?;
+    greet(&mut stream, &route.hello).await?;
+    Ok(stream)
+}
+
+/// Says hello and checks the peer's. The certificate was checked by TLS before.
+async fn greet<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, hello: &Hello) -> std::io::Result<()> {
+    let invalid = |text: String| std::io::Error::new(std::io::ErrorKind::InvalidData, text);
+    let body = codec::encode(Kind::Hello, hello).map_err(|error| invalid(error.to_string()))?;
+    frame::write(stream, &Frame { id: 0, body: body.into() }).await?;
+    stream.flush().await?;
+    let answer = frame::read(stream).await?.ok_or_else(|| invalid("closed at the greeting".into()))?;
+    let answer: Hello =
+        codec::decode(Kind::Hello, &answer.body).map_err(|error| invalid(error.to_string()))?;
+    if answer.cluster != hello.cluster {
+        return Err(invalid(format!(
+            "it belongs to the cluster {:?}, not {:?}",
+            answer.cluster, hello.cluster
+        )));
+    }
+    if answer.protocol != PROTOCOL {
+        return Err(invalid(format!("it speaks protocol {}, not {PROTOCOL}", answer.protocol)));
+    }
+    Ok(())
+}
+
+type Unanswered = HashMap<u64, oneshot::Sender<Result<Reply, LinkError>>>;
+
+/// Serves one connection until it fails, times out or the link is dropped.
+async fn serve<R: AsyncRead + Unpin + Send + 'static, W: AsyncWrite + Unpin>(
+    peer: &Arc<str>,
+    reader: R,
+    writer: W,
+    first: Waiting,
+    inbox: &mut mpsc::UnboundedReceiver<Waiting>,
+    broken: &AtomicU64,
+) {
+    let broken_before = broken.load(Ordering::Relaxed);
+    let (replies_in, mut replies) = mpsc::channel::<Frame>(1024);
+    let reading = tokio::spawn(async move {
+        let mut reader = BufReader::with_capacity(64 * 1024, reader);
+        while let Ok(Some(frame)) = frame::read(&mut reader).await {
+            if replies_in.send(frame).await.is_err() {
+                break;
+            }
+        }
+    });
+    let mut writer = BufWriter::with_capacity(64 * 1024, writer);
+    let mut unanswered = Unanswered::new();
+    let mut next_id = 1;
+    let mut next = Some(first);
+    let mut health = tokio::time::interval(Duration::from_millis(100));
+    loop {
+        if let Some(waiting) = next.take() {
+            if send_all(peer, waiting, inbox, &mut writer, &mut unanswered, &mut next_id).await.is_err() {
+                break;
+            }
+        }
+        tokio::select! {
+            request = inbox.recv() => match request {
+                Some(request) => next = Some(request),
+                None => break,
+            },
+            reply = replies.recv() => match reply {
+                Some(frame) => answer(peer, &mut unanswered, &frame),
+                None => break,
+            },
+            _ = health.tick() => if broken.load(Ordering::Relaxed) != broken_before {
+                tracing::debug!(peer = %peer, "a request timed out: connecting anew");
+                break;
+            },
+        }
+    }
+    reading.abort();
+    for (_, waiting) in unanswered.drain() {
+        let _ = waiting.send(Err(LinkError::Broken { peer: peer.to_string() }));
+    }
+}
+
+/// Writes a request and all that wait behind it, then flushes once.
+async fn send_all<W: AsyncWrite + Unpin>(
+    peer: &Arc<str>,
+    first: Waiting,
+    inbox: &mut mpsc::UnboundedReceiver<Waiting>,
+    writer: &mut W,
+    unanswered: &mut Unanswered,
+    next_id: &mut u64,
+) -> std::io::Result<()> {
+    let mut waiting = Some(first);
+    while let Some((request, reply)) = waiting {
+        match codec::encode(Kind::Frame, &request) {
+            Ok(body) => {
+                unanswered.insert(*next_id, reply);
+                let written = frame::write(writer, &Frame { id: *next_id, body: Bytes::from(body) }).await;
+                *next_id += 1;
+                written?;
+            }
+            Err(error) => {
+                let error = LinkError::Protocol { peer: peer.to_string(), reason: error.to_string() };
+                let _ = reply.send(Err(error));
+            }
+        }
+        waiting = inbox.try_recv().ok();
+    }
+    writer.flush().await
+}
+
+fn answer(peer: &Arc<str>, unanswered: &mut Unanswered, frame: &Frame) {
+    let Some(waiting) = unanswered.remove(&frame.id) else {
+        return;
+    };
+    let reply = codec::decode(Kind::Frame, &frame.body)
+        .map_err(|error| LinkError::Protocol { peer: peer.to_string(), reason: error.to_string() });
+    let _ = waiting.send(reply);
+}

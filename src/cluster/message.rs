@@ -1,0 +1,131 @@
+//! What peers say to each other. Variants and fields are append-only within a protocol version.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::model::NodeId;
+use crate::state::Response;
+use crate::store::{LogPosition, StoredVote};
+
+use super::admin::{AdminRequest, AdminResponse};
+use super::wire::{AppliedMark, WireEntry};
+
+/// The protocol spoken; nodes of another one are refused at the greeting.
+pub const PROTOCOL: u32 = 1;
+
+/// The first message on a connection, in both directions. The certificate proves it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello {
+    /// The sender's [`PROTOCOL`].
+    pub protocol: u32,
+    /// The cluster it belongs to.
+    pub cluster: String,
+    /// Its id; `None` for an operator's tool.
+    pub node: Option<NodeId>,
+}
+
+/// A request to a peer.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum Request {
+    /// Raft AppendEntries, one of an ordered stream.
+    Append {
+        /// Tells the streams of one connection apart: a new one begins after each failure.
+        stream: u64,
+        /// The sender's vote.
+        vote: StoredVote,
+        /// The entry before these.
+        previous: Option<LogPosition>,
+        /// The entries.
+        entries: Vec<WireEntry>,
+        /// How far the sender's log is committed.
+        commit: Option<LogPosition>,
+    },
+    /// Raft RequestVote, or its rehearsal.
+    Vote {
+        /// Ask whether the vote would be given, without giving it.
+        rehearsal: bool,
+        /// The vote asked for.
+        vote: StoredVote,
+        /// The end of the sender's log.
+        last: Option<LogPosition>,
+        /// The leader asked the sender to take over.
+        transfer: bool,
+    },
+    /// Take over the leadership.
+    TransferLeader {
+        /// The sender's vote.
+        from: StoredVote,
+        /// Who shall take over.
+        to: NodeId,
+        /// The end of the sender's log.
+        last: Option<LogPosition>,
+    },
+    /// A snapshot begins; its chunks follow on the same connection.
+    SnapshotBegin {
+        /// The sender's vote.
+        vote: StoredVote,
+        /// What the snapshot holds.
+        mark: AppliedMark,
+    },
+    /// The next bytes of the snapshot.
+    SnapshotChunk(Bytes),
+    /// The snapshot is complete: verify and install it.
+    SnapshotEnd,
+    /// Apply an encoded proposal; only the leader does.
+    Propose(Bytes),
+    /// The index a read must wait for; only the leader knows.
+    ReadIndex,
+    /// An operator's request.
+    Admin(AdminRequest),
+}
+
+/// The answer to a request.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum Reply {
+    /// To Append.
+    Appended(AppendOutcome),
+    /// To Vote.
+    Voted {
+        /// The voter's vote.
+        vote: StoredVote,
+        /// Whether it was given.
+        granted: bool,
+        /// The end of the voter's log.
+        last: Option<LogPosition>,
+    },
+    /// To TransferLeader: whether it is accepted.
+    Transferred(bool),
+    /// To SnapshotBegin and SnapshotChunk.
+    SnapshotReceived,
+    /// To SnapshotEnd.
+    SnapshotInstalled {
+        /// The receiver's vote.
+        vote: StoredVote,
+    },
+    /// To Propose.
+    Applied(Vec<Response>),
+    /// To ReadIndex.
+    ReadIndex {
+        /// The index.
+        index: u64,
+    },
+    /// To Propose and ReadIndex, from a node that does not lead.
+    NotLeader,
+    /// To Admin.
+    Admin(AdminResponse),
+    /// The request failed; the text is for the log.
+    Failed(String),
+}
+
+/// Outcome of an Append.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AppendOutcome {
+    /// Stored up to here.
+    Stored(Option<LogPosition>),
+    /// The receiver has no such entry before these.
+    Conflict(LogPosition),
+    /// The receiver knows a newer vote.
+    HigherVote(StoredVote),
+    /// The stream had ended before this message came.
+    Stale,
+}

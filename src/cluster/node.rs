@@ -1,0 +1,226 @@
+//! A running node, and the handle that the services use.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::{Actor as _, Addr, Arbiter};
+use openraft::async_runtime::watch::WatchReceiver as _;
+use openraft::errors::{InitializeError, RaftError};
+use tokio::runtime::Handle;
+use tokio::sync::{oneshot, watch};
+use tokio::time::Instant;
+
+use crate::crypto::ClusterName;
+use crate::model::NodeId;
+use crate::state::{self, ClusterIdentity, Command, Response};
+use crate::store::Directory;
+use crate::telemetry::Metrics;
+
+use super::admin::{AdminRequest, AdminResponse, ClusterStatus, NodeStatus, PeerStatus};
+use super::barrier::{Await, ReadBarrier, Rounds};
+use super::error::ClusterError;
+use super::proposer::{BatchLimits, Flights, Propose, Proposer};
+use super::state_view::StateView;
+use super::types::{Member, Raft};
+
+/// How long an operator's request may wait for a quorum.
+const ADMIN_DEADLINE: Duration = Duration::from_secs(10);
+
+/// What runs on a node.
+pub struct Node {
+    pub id: NodeId,
+    pub cluster: ClusterName,
+    pub raft: Raft,
+    pub state: StateView,
+    pub directory: Arc<Directory>,
+    pub metrics: Arc<Metrics>,
+    pub flights: Arc<Flights>,
+    pub rounds: Arc<Rounds>,
+    /// Until when this node answers no vote; `None` when it never promised anything.
+    pub silent_until: Option<Instant>,
+    pub identity: ClusterIdentity,
+    pub failure: watch::Receiver<Option<String>>,
+}
+
+impl Node {
+    /// A restarted node does not know which lease it granted before, so it votes for nobody until
+    /// every such lease has run out.
+    pub fn is_voting_too_early(&self) -> bool {
+        self.silent_until.is_some_and(|until| Instant::now() < until)
+    }
+
+    /// Answers an operator.
+    pub async fn administer(&self, request: AdminRequest) -> AdminResponse {
+        let deadline = Instant::now() + ADMIN_DEADLINE;
+        let answer = match request {
+            AdminRequest::Status => self.status().map(|status| AdminResponse::Status(Box::new(status))),
+            AdminRequest::Initialize(members) => {
+                self.initialize(members).await.map(AdminResponse::Initialized)
+            }
+            AdminRequest::Propose(command) => self.propose(*command, deadline).await,
+            AdminRequest::Accounts => match self.rounds.round(deadline).await {
+                Ok(()) => state::accounts(&self.state).map(AdminResponse::Accounts).map_err(Into::into),
+                Err(error) => Err(error),
+            },
+        };
+        answer.unwrap_or_else(|error| AdminResponse::Refused(error.to_string()))
+    }
+
+    async fn propose(&self, command: Command, deadline: Instant) -> Result<AdminResponse, ClusterError> {
+        tracing::info!(target: "audit", %command, "an operator changes the state");
+        let mut responses = self.flights.replicate(vec![command], deadline).await?;
+        match responses.pop() {
+            Some(response) => Ok(AdminResponse::Applied(Box::new(response))),
+            None => Err(ClusterError::Protocol("no answer to a command".into())),
+        }
+    }
+
+    async fn initialize(&self, members: BTreeMap<NodeId, String>) -> Result<bool, ClusterError> {
+        if !members.contains_key(&self.id) {
+            let text =
+                format!("the members must include node {}, which was asked to begin the cluster", self.id);
+            return Err(ClusterError::Refused(text));
+        }
+        let members: BTreeMap<NodeId, Member> =
+            members.into_iter().map(|(id, peer_address)| (id, Member { peer_address })).collect();
+        match self.raft.initialize(members).await {
+            Ok(()) => Ok(true),
+            Err(RaftError::APIError(InitializeError::NotAllowed(_))) => Ok(false),
+            Err(error) => Err(ClusterError::Refused(error.to_string())),
+        }
+    }
+
+    /// This node's view of itself and the cluster.
+    pub fn status(&self) -> Result<ClusterStatus, ClusterError> {
+        let metrics = self.raft.metrics().borrow_watched().clone();
+        let membership = metrics.membership_config.membership();
+        let voters: Vec<NodeId> = membership.voter_ids().collect();
+        let matched = metrics.replication.unwrap_or_default();
+        let members = membership.nodes().map(|(id, member)| PeerStatus {
+            id: *id,
+            peer_address: member.peer_address.clone(),
+            voter: voters.contains(id),
+            matched_index: matched.get(id).and_then(|at| at.as_ref().map(|at| at.index)),
+        });
+        let index = |at: Option<u64>| at.unwrap_or(0);
+        Ok(ClusterStatus {
+            cluster: self.cluster.as_str().to_owned(),
+            members: members.collect(),
+            node: NodeStatus {
+                id: self.id,
+                role: format!("{:?}", metrics.state).to_lowercase(),
+                term: metrics.current_term,
+                leader: metrics.current_leader,
+                last_log_index: index(metrics.last_log_index),
+                applied_index: index(metrics.last_applied.map(|at| at.index)),
+                snapshot_index: index(metrics.snapshot.map(|at| at.index)),
+                purged_index: index(metrics.purged.map(|at| at.index)),
+                digest: state::digest(&self.state)?.to_string(),
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+            },
+        })
+    }
+}
+
+/// The cluster as the services use it. Cheap to clone.
+#[derive(Clone)]
+pub struct Cluster {
+    node: Arc<Node>,
+    proposer: Addr<Proposer>,
+    barrier: Addr<ReadBarrier>,
+    request_deadline: Duration,
+}
+
+impl Cluster {
+    /// Starts the actors over a running node, each on an arbiter of its own. Needs an actix system.
+    pub(super) fn new(
+        node: Arc<Node>,
+        raft_runtime: &Handle,
+        limits: BatchLimits,
+        reads_max: usize,
+        request_deadline: Duration,
+    ) -> Self {
+        let (flights, runtime) = (node.flights.clone(), raft_runtime.clone());
+        let proposer = Proposer::start_in_arbiter(&Arbiter::new().handle(), move |_| {
+            Proposer::new(flights, runtime, limits)
+        });
+        let (rounds, runtime) = (node.rounds.clone(), raft_runtime.clone());
+        let barrier = ReadBarrier::start_in_arbiter(&Arbiter::new().handle(), move |_| {
+            ReadBarrier::new(rounds, runtime, reads_max)
+        });
+        Self { node, proposer, barrier, request_deadline }
+    }
+
+    /// Replicates a command and gives the state's answer, once a quorum has it on disk.
+    ///
+    /// # Errors
+    /// [`ClusterError::NoQuorum`] after the deadline (the command may still be applied later),
+    /// [`ClusterError::Busy`] when the proposer's mailbox is full.
+    pub async fn propose(&self, command: Command) -> Result<Response, ClusterError> {
+        let (answer, answered) = oneshot::channel();
+        let deadline = Instant::now() + self.request_deadline;
+        let message = Propose { command, deadline, answer };
+        self.proposer.try_send(message).map_err(|_| self.busy("proposer"))?;
+        self.wait(deadline, answered).await
+    }
+
+    /// Waits until reading [`Self::state`] is linearizable.
+    ///
+    /// # Errors
+    /// As for [`Self::propose`].
+    pub async fn read_barrier(&self) -> Result<(), ClusterError> {
+        let (answer, answered) = oneshot::channel();
+        let deadline = Instant::now() + self.request_deadline;
+        let message = Await { deadline, answer };
+        self.barrier.try_send(message).map_err(|_| self.busy("read barrier"))?;
+        self.wait(deadline, answered).await
+    }
+
+    /// The state as applied on this node.
+    pub fn state(&self) -> &StateView {
+        &self.node.state
+    }
+
+    /// This node's id.
+    pub fn node_id(&self) -> NodeId {
+        self.node.id
+    }
+
+    /// This node's view of itself and the cluster.
+    ///
+    /// # Errors
+    /// When the state cannot be read.
+    pub fn status(&self) -> Result<ClusterStatus, ClusterError> {
+        self.node.status()
+    }
+
+    /// Turns to a text when the node cannot go on and must stop.
+    pub fn failure(&self) -> watch::Receiver<Option<String>> {
+        self.node.failure.clone()
+    }
+
+    /// Stops Raft. What is acknowledged is on disk.
+    pub async fn shutdown(&self) {
+        if let Err(error) = self.node.raft.shutdown().await {
+            tracing::warn!(%error, "raft did not stop cleanly");
+        }
+    }
+
+    fn busy(&self, actor: &'static str) -> ClusterError {
+        self.node.metrics.mailbox_full_total.with_label_values(&[actor]).inc();
+        ClusterError::Busy { actor }
+    }
+
+    async fn wait<T>(
+        &self,
+        deadline: Instant,
+        answered: oneshot::Receiver<Result<T, ClusterError>>,
+    ) -> Result<T, ClusterError> {
+        match tokio::time::timeout_at(deadline, answered).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => Err(ClusterError::Stopped),
+            Err(_) => Err(ClusterError::NoQuorum { waited: self.request_deadline }),
+        }
+    }
+}

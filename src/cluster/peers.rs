@@ -1,0 +1,90 @@
+//! The peers as this node reaches them: an address that may change, and links by purpose.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rustls::pki_types::ServerName;
+use tokio::sync::watch;
+
+use crate::crypto::{ClusterName, server_name_of};
+use crate::model::NodeId;
+
+use super::link::{Link, Route};
+use super::message::{Hello, PROTOCOL};
+
+/// Makes links to peers. Cheap to clone.
+#[derive(Clone)]
+pub struct Peers {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    cluster: ClusterName,
+    hello: Hello,
+    tls: Arc<rustls::ClientConfig>,
+    known: Mutex<HashMap<NodeId, Known>>,
+}
+
+struct Known {
+    address: watch::Sender<String>,
+    /// Carries forwarded proposals and read indexes, apart from replication, so that they do not
+    /// queue behind each other.
+    requests: Link,
+}
+
+impl Peers {
+    /// Peers of `cluster` as seen from `node` (or from an operator's tool).
+    pub fn new(cluster: &ClusterName, node: Option<NodeId>, tls: Arc<rustls::ClientConfig>) -> Self {
+        let hello = Hello { protocol: PROTOCOL, cluster: cluster.as_str().to_owned(), node };
+        Self { inner: Arc::new(Inner { cluster: cluster.clone(), hello, tls, known: Mutex::default() }) }
+    }
+
+    /// Notes where a peer is; links that exist connect there from now on.
+    pub fn learn(&self, id: NodeId, address: &str) {
+        let mut known = self.inner.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(peer) = known.get(&id) {
+            peer.address.send_if_modified(|now| {
+                let changed = now != address;
+                if changed {
+                    address.clone_into(now);
+                }
+                changed
+            });
+            return;
+        }
+        let address = watch::Sender::new(address.to_owned());
+        if let Some(requests) = self.link(id, &address, "requests") {
+            known.insert(id, Known { address, requests });
+        }
+    }
+
+    /// The link for requests to a peer whose address is known.
+    pub fn requests(&self, id: NodeId) -> Option<Link> {
+        let known = self.inner.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get(&id).map(|peer| peer.requests.clone())
+    }
+
+    /// A new link of its own to a peer whose address is known.
+    pub fn dedicated(&self, id: NodeId, purpose: &str) -> Option<Link> {
+        let known = self.inner.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get(&id).and_then(|peer| self.link(id, &peer.address, purpose))
+    }
+
+    fn link(&self, id: NodeId, address: &watch::Sender<String>, purpose: &str) -> Option<Link> {
+        let name = server_name_of(id, &self.inner.cluster);
+        let server_name: ServerName<'static> = match name {
+            Ok(name) => name,
+            Err(error) => {
+                tracing::error!(peer = id, %error, "the peer has no valid name");
+                return None;
+            }
+        };
+        let route = Route {
+            address: address.subscribe(),
+            server_name,
+            tls: self.inner.tls.clone(),
+            hello: self.inner.hello.clone(),
+        };
+        Some(Link::new(format!("node {id} ({purpose})"), route))
+    }
+}

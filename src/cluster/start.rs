@@ -1,0 +1,329 @@
+//! From a configuration to a running node: opens what is on disk, starts Raft, listens to peers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use openraft::async_runtime::watch::WatchReceiver as _;
+use openraft::{ServerState, SnapshotPolicy};
+use tokio::net::TcpListener;
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio_rustls::TlsAcceptor;
+
+use crate::config::Config;
+use crate::crypto::tls::{PeerCredentials, peer_client_config, peer_server_config};
+use crate::crypto::{Keyring, PeerIdentity, UnwrapError};
+use crate::state::{self, ClusterIdentity, Command, TABLE_NAMES};
+use crate::store::{Directory, Identity, Log, LogOptions, Tables, TablesOptions};
+use crate::telemetry::{Metrics, RaftRole};
+
+use super::barrier::Rounds;
+use super::leader::{LeaderSeat, Leadership};
+use super::log_storage::LogStorage;
+use super::network::Network;
+use super::node::{Cluster, Node};
+use super::peer_server;
+use super::peers::Peers;
+use super::proposer::{BatchLimits, Flights};
+use super::state_machine::StateMachine;
+use super::state_view::StateView;
+use super::types::Raft;
+
+/// The features this version of the program gives a new cluster.
+const FEATURE_LEVEL: u32 = 1;
+
+/// Why a node cannot start. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The data directory cannot be used.
+    #[error("cannot open the data directory")]
+    Store(#[from] crate::store::StoreError),
+    /// Certificate, key or CA cannot be used.
+    #[error("cannot use the node's certificate")]
+    Tls(#[from] crate::crypto::tls::TlsError),
+    /// The certificate belongs to somebody else.
+    #[error("the certificate names {found:?}, but node.id is {expected}; give this node its own certificate")]
+    Identity {
+        /// Who the certificate names.
+        found: PeerIdentity,
+        /// Who the configuration says this is.
+        expected: u64,
+    },
+    /// The keyring is not this cluster's.
+    #[error("the keyring does not open this cluster's keys")]
+    Keyring(#[from] UnwrapError),
+    /// The keyring cannot make the cluster's check value.
+    #[error("the keyring cannot be used: {0}")]
+    Check(String),
+    /// The state cannot be read.
+    #[error("the state cannot be read")]
+    State(#[from] state::StateError),
+    /// The peer address is taken or not this machine's.
+    #[error("cannot listen to peers on {address}")]
+    Listen {
+        /// The configured address.
+        address: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Raft does not start.
+    #[error("cannot start raft: {0}")]
+    Raft(String),
+}
+
+impl Cluster {
+    /// Starts the node that `config` describes, with Raft and peers on `raft_runtime` and the
+    /// actors in the current actix system.
+    ///
+    /// # Errors
+    /// [`StartError`]; then nothing runs.
+    pub async fn start(
+        config: &Config,
+        keyring: Arc<Keyring>,
+        metrics: Arc<Metrics>,
+        raft_runtime: &Handle,
+    ) -> Result<Self, StartError> {
+        let opened = open(config.clone(), keyring, metrics);
+        let node =
+            raft_runtime.spawn(opened).await.map_err(|error| StartError::Raft(error.to_string()))??;
+        let limits = BatchLimits {
+            commands_max: config.raft.batch_commands_max,
+            in_flight_max: config.raft.batches_in_flight_max,
+            mailbox: config.limits.proposer_mailbox,
+        };
+        let deadline = Duration::from_millis(config.cluster.request_deadline_ms);
+        Ok(Self::new(node, raft_runtime, limits, config.limits.read_mailbox, deadline))
+    }
+}
+
+async fn open(config: Config, keyring: Arc<Keyring>, metrics: Arc<Metrics>) -> Result<Arc<Node>, StartError> {
+    let credentials = credentials(&config)?;
+    let cluster = credentials.cluster().clone();
+    let owner = Identity { cluster: cluster.as_str().to_owned(), node: config.node.id };
+    let directory = Arc::new(Directory::open(&config.node.data_dir, &owner)?);
+    let tables = Tables::open(directory.root(), TABLE_NAMES, tables_options(&config))?;
+    let state = StateView::new(tables.clone());
+    if let Some(identity) = state::cluster_identity(&state)? {
+        keyring.verify_check(cluster.as_str(), &identity.keyring_check)?;
+    }
+    let check =
+        keyring.check_value(cluster.as_str()).map_err(|error| StartError::Check(error.to_string()))?;
+    let identity = ClusterIdentity {
+        cluster: cluster.as_str().to_owned(),
+        keyring_check: check,
+        feature_level: FEATURE_LEVEL,
+    };
+    let log = Log::open(&directory.log(), log_options(&config))?;
+    let silent_until = silence(&config, &log);
+    let listener = TcpListener::bind(config.cluster.peer_listen)
+        .await
+        .map_err(|source| StartError::Listen { address: config.cluster.peer_listen.to_string(), source })?;
+
+    let peers = Peers::new(&cluster, Some(config.node.id), peer_client_config(&credentials)?);
+    let machine = StateMachine::new(tables, state.clone(), directory.clone(), metrics.clone())
+        .map_err(|error| StartError::Raft(error.to_string()))?;
+    let applied_index = machine.applied_index();
+    let network = Network::new(peers.clone(), config.raft.snapshot_rate_bytes_per_s);
+    let raft = Raft::new(
+        config.node.id,
+        raft_config(&config)?,
+        network,
+        LogStorage::new(log.clone(), metrics.clone()),
+        machine,
+    )
+    .await
+    .map_err(|error| StartError::Raft(error.to_string()))?;
+
+    let (leadership_in, leadership) = watch::channel(Leadership::default());
+    let (failure_in, failure) = watch::channel(None);
+    let log_failed = failure_in.clone();
+    log.on_failure(Box::new(move |reason| {
+        // What cannot be made durable must not be acknowledged, and nobody knows what the disk holds.
+        log_failed.send_replace(Some(format!("the raft log failed: {reason}")));
+    }));
+    let seat = LeaderSeat::new(config.node.id, peers.clone(), leadership);
+    let node = Arc::new(Node {
+        id: config.node.id,
+        cluster,
+        raft: raft.clone(),
+        state,
+        directory,
+        metrics: metrics.clone(),
+        flights: Arc::new(Flights::new(raft.clone(), seat.clone(), metrics.clone())),
+        rounds: Arc::new(Rounds::new(raft, seat, applied_index, metrics.clone())),
+        silent_until,
+        identity,
+        failure,
+    });
+    let acceptor = TlsAcceptor::from(peer_server_config(&credentials)?);
+    tokio::spawn(peer_server::listen(listener, acceptor, node.clone()));
+    let monitor = Monitor {
+        node: node.clone(),
+        peers,
+        keyring,
+        metrics,
+        snapshot_log_entries: config.raft.snapshot_log_entries,
+        leadership: leadership_in,
+        failure: failure_in,
+    };
+    tokio::spawn(monitor.run());
+    Ok(node)
+}
+
+fn credentials(config: &Config) -> Result<PeerCredentials, StartError> {
+    let cluster = &config.cluster;
+    let credentials =
+        PeerCredentials::load(&cluster.ca_file, &cluster.cert_file, &cluster.key_file, &cluster.name)?;
+    match credentials.identity() {
+        PeerIdentity::Node(id) if id == config.node.id => Ok(credentials),
+        found => Err(StartError::Identity { found, expected: config.node.id }),
+    }
+}
+
+fn tables_options(config: &Config) -> TablesOptions {
+    TablesOptions { cache_bytes: config.store.cache_bytes, ..TablesOptions::default() }
+}
+
+fn log_options(config: &Config) -> LogOptions {
+    LogOptions { cache_bytes: config.store.log_cache_bytes, ..LogOptions::default() }
+}
+
+/// A node that has a log may have granted a lease before it was stopped.
+fn silence(config: &Config, log: &Log) -> Option<Instant> {
+    let lease = Duration::from_millis(config.cluster.election_timeout_max_ms);
+    log.read_vote().map(|_| Instant::now() + lease)
+}
+
+fn raft_config(config: &Config) -> Result<Arc<openraft::Config>, StartError> {
+    let election_max = config.cluster.election_timeout_max_ms;
+    let raft = openraft::Config {
+        cluster_name: config.cluster.name.as_str().to_owned(),
+        heartbeat_interval: config.cluster.heartbeat_ms,
+        election_timeout_min: config.cluster.election_timeout_min_ms,
+        election_timeout_max: election_max,
+        max_payload_entries: config.raft.append_entries_max,
+        // The log is kept until a snapshot covers it; a follower it still reaches gets the log.
+        replication_lag_threshold: u64::MAX / 4,
+        // The monitor triggers snapshots, and openraft only purges.
+        snapshot_policy: SnapshotPolicy::Never,
+        max_in_snapshot_log_to_keep: config.raft.log_keep_entries,
+        purge_batch_size: 1,
+        enable_pre_vote: Some(true),
+        // Without it, a leader that can send but not receive keeps the others from electing.
+        quorum_loss_probe_interval: Some(2 * election_max),
+        enable_leader_restore: Some(false),
+        ..openraft::Config::default()
+    };
+    raft.validate().map(Arc::new).map_err(|error| StartError::Raft(error.to_string()))
+}
+
+fn role(state: ServerState) -> RaftRole {
+    match state {
+        ServerState::Leader => RaftRole::Leader,
+        ServerState::Candidate => RaftRole::Candidate,
+        ServerState::Learner => RaftRole::Learner,
+        ServerState::Follower | ServerState::Shutdown => RaftRole::Follower,
+    }
+}
+
+/// Watches Raft and keeps the rest informed: who leads, where the peers are, what is measured.
+struct Monitor {
+    node: Arc<Node>,
+    peers: Peers,
+    keyring: Arc<Keyring>,
+    metrics: Arc<Metrics>,
+    snapshot_log_entries: u64,
+    leadership: watch::Sender<Leadership>,
+    failure: watch::Sender<Option<String>>,
+}
+
+impl Monitor {
+    async fn run(self) {
+        let mut raft_metrics = self.node.raft.metrics();
+        let mut identity_known = false;
+        let mut snapshot_asked_at = 0;
+        loop {
+            let now = raft_metrics.borrow_watched().clone();
+            self.inform(&now);
+            if let Err(fatal) = &now.running_state {
+                let reason = format!("raft has stopped: {fatal}");
+                tracing::error!(%reason, "the node cannot go on");
+                self.failure.send_replace(Some(reason));
+                return;
+            }
+            if !identity_known {
+                identity_known = self.check_identity(now.current_leader == Some(self.node.id)).await;
+            }
+            let applied = now.last_applied.map_or(0, |at| at.index);
+            let covered = now.snapshot.map_or(0, |at| at.index).max(snapshot_asked_at);
+            if applied >= covered.saturating_add(self.snapshot_log_entries) {
+                snapshot_asked_at = applied;
+                if let Err(error) = self.node.raft.trigger().snapshot().await {
+                    tracing::warn!(%error, "a snapshot could not be asked for");
+                }
+            }
+            // The tick sees a founding that has to be tried again.
+            match tokio::time::timeout(Duration::from_millis(500), raft_metrics.changed()).await {
+                Ok(Err(_)) => return,
+                Ok(Ok(())) | Err(_) => {}
+            }
+        }
+    }
+
+    fn inform(&self, now: &openraft::RaftMetrics<super::types::TypeConfig>) {
+        let leadership = Leadership { term: now.current_term, leader: now.current_leader };
+        self.leadership.send_if_modified(|known| {
+            let changed = *known != leadership;
+            if changed {
+                tracing::info!(term = leadership.term, leader = ?leadership.leader, "leadership");
+                *known = leadership;
+            }
+            changed
+        });
+        for (id, member) in now.membership_config.membership().nodes() {
+            if *id != self.node.id {
+                self.peers.learn(*id, &member.peer_address);
+            }
+        }
+        let gauge = |value: Option<u64>| i64::try_from(value.unwrap_or(0)).unwrap_or(i64::MAX);
+        let metrics = &self.metrics;
+        metrics.raft_term.set(gauge(Some(now.current_term)));
+        metrics.raft_is_leader.set(i64::from(now.current_leader == Some(self.node.id)));
+        metrics.raft_leader_id.set(gauge(now.current_leader));
+        metrics.raft_committed_index.set(gauge(now.local_committed.map(|at| at.index)));
+        metrics.set_raft_role(role(now.state));
+        metrics.raft_last_log_index.set(gauge(now.last_log_index));
+        metrics.raft_applied_index.set(gauge(now.last_applied.map(|at| at.index)));
+        metrics.raft_snapshot_index.set(gauge(now.snapshot.map(|at| at.index)));
+        metrics.raft_purged_index.set(gauge(now.purged.map(|at| at.index)));
+    }
+
+    /// Founds the cluster if nobody has, and refuses to go on with a keyring that is not its own.
+    async fn check_identity(&self, leading: bool) -> bool {
+        match state::cluster_identity(&self.node.state) {
+            Ok(Some(identity)) => {
+                let cluster = self.node.cluster.as_str();
+                if let Err(error) = self.keyring.verify_check(cluster, &identity.keyring_check) {
+                    let reason = format!("the keyring does not open this cluster's keys: {error}");
+                    self.failure.send_replace(Some(reason));
+                }
+                true
+            }
+            Ok(None) if leading => {
+                let found = vec![Command::Found(self.node.identity.clone())];
+                let deadline = Instant::now() + Duration::from_secs(2);
+                if let Err(error) = self.node.flights.replicate(found, deadline).await {
+                    tracing::warn!(%error, "the cluster's identity is not yet replicated");
+                }
+                false
+            }
+            Ok(None) => false,
+            Err(error) => {
+                self.failure.send_replace(Some(error.to_string()));
+                true
+            }
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! The applied state of this node, for reading.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::state::{StateError, Table, Tables};
+use crate::store;
+
+/// Reads the tables as they are at this moment. Cheap to clone.
+#[derive(Clone)]
+pub struct StateView {
+    tables: store::Tables,
+    account_changes: Arc<AtomicU64>,
+}
+
+impl StateView {
+    pub(super) fn new(tables: store::Tables) -> Self {
+        Self { tables, account_changes: Arc::new(AtomicU64::new(1)) }
+    }
+
+    /// A number that is another one after any account has changed; for caches.
+    pub fn account_changes(&self) -> u64 {
+        self.account_changes.load(Ordering::Acquire)
+    }
+
+    /// To be called after a change of accounts is readable.
+    pub(super) fn accounts_changed(&self) {
+        self.account_changes.fetch_add(1, Ordering::AcqRel);
+    }
+}
+
+fn unreadable(error: store::StoreError) -> StateError {
+    StateError::Store(Box::new(error))
+}
+
+impl Tables for StateView {
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StateError> {
+        let value = self.tables.get(table as usize, key).map_err(unreadable)?;
+        Ok(value.map(|value| value.to_vec()))
+    }
+
+    fn prefix(&self, table: Table, prefix: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StateError> {
+        let pairs = self.tables.prefix(table as usize, prefix, usize::MAX).map_err(unreadable)?;
+        Ok(pairs.into_iter().map(|(key, value)| (key.to_vec(), value.to_vec())).collect())
+    }
+}

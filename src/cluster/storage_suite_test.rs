@@ -1,0 +1,36 @@
+//! openraft's own test suite on the adapters, with real files.
+
+use std::sync::Arc;
+
+use openraft::StorageError;
+use openraft::testing::log::{StoreBuilder, Suite};
+
+use crate::state::TABLE_NAMES;
+use crate::store::{Directory, Identity, Log, LogOptions, Tables, TablesOptions};
+use crate::telemetry::Metrics;
+
+use super::log_storage::LogStorage;
+use super::state_machine::StateMachine;
+use super::state_view::StateView;
+use super::types::TypeConfig;
+
+struct Builder;
+
+impl StoreBuilder<TypeConfig, LogStorage, StateMachine, tempfile::TempDir> for Builder {
+    async fn build(&self) -> Result<(tempfile::TempDir, LogStorage, StateMachine), StorageError<TypeConfig>> {
+        let folder = tempfile::tempdir().unwrap();
+        let owner = Identity { cluster: "suite".into(), node: 1 };
+        let directory = Arc::new(Directory::open(&folder.path().join("node"), &owner).unwrap());
+        let log = Log::open(&directory.log(), LogOptions::default()).unwrap();
+        let tables = Tables::open(directory.root(), TABLE_NAMES, TablesOptions::default()).unwrap();
+        let metrics = Arc::new(Metrics::new().unwrap());
+        let view = StateView::new(tables.clone());
+        let machine = StateMachine::new(tables, view, directory, metrics.clone()).unwrap();
+        Ok((folder, LogStorage::new(log, metrics), machine))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn openrafts_storage_suite_passes() {
+    Suite::test_all(Builder).await.unwrap();
+}

@@ -1,0 +1,76 @@
+//! Which handler a path names. Paths match without regard to case, doubled and trailing slashes,
+//! which is why they are matched here and not by the framework.
+
+use std::time::Instant;
+
+use actix_web::http::Method;
+use actix_web::web::{Data, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+
+use crate::auth::AuthHandle;
+use crate::drm::EncryptionProvider;
+
+use super::error::{ApiError, ErrorKind};
+use super::path::RequestPath;
+use super::server::Api;
+use super::{observe, udrm};
+
+/// Every request comes through here: it is routed, measured and, when refused, answered in the
+/// specification's error format.
+pub async fn dispatch(
+    request: HttpRequest,
+    payload: Payload,
+    api: Data<Api>,
+    auth: Data<AuthHandle>,
+) -> Result<HttpResponse, ApiError> {
+    let began = Instant::now();
+    let (route, answer) = route(&request, payload, &api, &auth).await;
+    let status = match &answer {
+        Ok(response) => response.status(),
+        Err(error) => error.kind().status(),
+    };
+    let labels = [route, request.method().as_str(), status.as_str()];
+    api.metrics.http_requests_total.with_label_values(&labels).inc();
+    api.metrics.http_request_seconds.with_label_values(&[route]).observe(began.elapsed().as_secs_f64());
+    answer
+}
+
+async fn route(
+    request: &HttpRequest,
+    payload: Payload,
+    api: &Api,
+    auth: &AuthHandle,
+) -> (&'static str, Result<HttpResponse, ApiError>) {
+    let path = match RequestPath::parse(request.path()) {
+        Ok(path) => path,
+        Err(error) => return ("other", Err(error.into())),
+    };
+    let segments = path.route();
+    if let [provider @ .., "encryption"] = segments.as_slice()
+        && let Ok(provider) = EncryptionProvider::from_segments(provider.iter().copied())
+    {
+        return ("encryption", udrm::encryption(provider, request, payload, api, auth).await);
+    }
+    let name = match segments.as_slice() {
+        ["healthz"] => "healthz",
+        ["readyz"] => "readyz",
+        ["metrics"] => "metrics",
+        _ => return ("other", Err(unknown(request.path()))),
+    };
+    if ![Method::GET, Method::HEAD].contains(request.method()) {
+        let message = format!("method {} is not supported here; use GET", request.method());
+        return (name, Err(ApiError::new(ErrorKind::MethodNotAllowed, message)));
+    }
+    let answer = match name {
+        "healthz" => Ok(observe::healthy()),
+        "readyz" => observe::ready(api).await,
+        _ => observe::metrics(api),
+    };
+    (name, answer)
+}
+
+fn unknown(path: &str) -> ApiError {
+    let providers = EncryptionProvider::ALL.map(|provider| format!("/{provider}/encryption")).join(", ");
+    let message = format!("there is nothing at {path}; the encryption endpoints are {providers}");
+    ApiError::new(ErrorKind::NotFound, message)
+}

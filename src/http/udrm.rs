@@ -1,0 +1,150 @@
+//! The uDRM encryption endpoint (uDRM 2.3.3, 2.3.5): `{provider}/encryption`.
+//!
+//! What is signed is what came: the body of POST, PUT and DELETE, the decoded `custom_data` of GET
+//! and of a DELETE whose body a proxy dropped. It is verified before it is believed.
+
+use std::net::IpAddr;
+
+use actix_web::http::Method;
+use actix_web::web::{self, Bytes};
+use actix_web::{HttpRequest, HttpResponse};
+use futures::StreamExt as _;
+
+use crate::auth::{AuthError, AuthHandle, CustomData, Denied, Grant, SignedRequest, client_address};
+use crate::crypto::ContentKey;
+use crate::drm::{EncryptionProvider, OwnedContentKeyInfo, ProtectionScheme};
+use crate::model::{ContentId, Kid, Scope, TrackName};
+use crate::service::ServedKey;
+
+use super::answer;
+use super::error::{ApiError, ErrorKind};
+use super::query::Query;
+use super::server::Api;
+
+/// The methods of the endpoint.
+const METHODS: &str = "GET, POST, PUT and DELETE";
+
+/// Answers a request to `{provider}/encryption`.
+pub async fn encryption(
+    provider: EncryptionProvider,
+    request: &HttpRequest,
+    payload: web::Payload,
+    api: &Api,
+    auth: &AuthHandle,
+) -> Result<HttpResponse, ApiError> {
+    let method = request.method();
+    if ![Method::GET, Method::POST, Method::PUT, Method::DELETE].contains(method) {
+        let message = format!("method {method} is not supported here; use {METHODS}");
+        return Err(ApiError::new(ErrorKind::MethodNotAllowed, message));
+    }
+    let query = Query::parse(request.query_string())?;
+    let body = read_body(payload, api.body_bytes_max).await?;
+    let signed = signed_bytes(method, body, query.custom_data)?;
+    let caller = caller(request, api)?;
+    let parse = || SignedRequest::parse(Scope::Encryption, signed.clone(), query.signature.clone(), caller);
+    let custom_data = parse()?.custom_data();
+    let grant = match auth.authenticate(parse()?).await {
+        Err(AuthError::Denied(Denied::Signature { .. })) => {
+            // The account may be younger than what this node has applied.
+            api.accounts.refresh().await?;
+            auth.authenticate(parse()?).await?
+        }
+        answer => answer?,
+    };
+    let content = custom_data.content_id();
+    let supplied = supplied(&custom_data);
+    let served = match *method {
+        Method::GET => match api.keys.read(&grant, content).await? {
+            Some(served) => served,
+            None => return Err(no_such_content(content)),
+        },
+        Method::POST => api.keys.create(&grant, content, supplied).await?,
+        Method::PUT => api.keys.replace(&grant, content, supplied).await?,
+        _ => {
+            let kid = supplied.map(|(kid, _)| kid);
+            let versions = api.keys.delete(&grant, content, kid).await?;
+            return answer::deleted(content, versions).map_err(ApiError::internal);
+        }
+    };
+    hand_out(provider, request, api, &grant, content, &served).await
+}
+
+async fn hand_out(
+    provider: EncryptionProvider,
+    request: &HttpRequest,
+    api: &Api,
+    grant: &Grant,
+    content: &ContentId,
+    served: &ServedKey,
+) -> Result<HttpResponse, ApiError> {
+    let account = grant.account();
+    let info = OwnedContentKeyInfo {
+        kid: served.kid,
+        key: Some(zeroize::Zeroizing::new(*served.key.expose())),
+        iv: None,
+        content: content.clone(),
+        account: account.id.clone(),
+        track: TrackName::default_track(),
+        scheme: ProtectionScheme::Cenc,
+    };
+    let systems = api.drm.system_data(provider, info).await?;
+    answer::key(provider, account, content, served, &systems, &own_url(request)).map_err(ApiError::internal)
+}
+
+fn no_such_content(content: &ContentId) -> ApiError {
+    ApiError::new(ErrorKind::NotFound, format!("content {content} has no key; POST creates one"))
+}
+
+/// What the signature covers.
+fn signed_bytes(method: &Method, body: Bytes, custom_data: Option<Bytes>) -> Result<Bytes, ApiError> {
+    let in_query = "Missing custom data: give it as ?custom_data= in base64";
+    match *method {
+        Method::GET => custom_data.ok_or_else(|| ApiError::new(ErrorKind::Invalid, in_query)),
+        Method::DELETE if body.is_empty() => custom_data.ok_or_else(|| {
+            ApiError::new(ErrorKind::Invalid, "Missing custom data: give it as the body or as ?custom_data=")
+        }),
+        _ if body.is_empty() => {
+            Err(ApiError::new(ErrorKind::Invalid, "Missing custom data: give it as the JSON body"))
+        }
+        _ => Ok(body),
+    }
+}
+
+fn supplied(custom_data: &CustomData) -> Option<(Kid, ContentKey)> {
+    custom_data.supplied().map(|(kid, key)| (kid, ContentKey::from_bytes(key)))
+}
+
+/// The caller as seen through trusted proxies only.
+pub fn caller(request: &HttpRequest, api: &Api) -> Result<IpAddr, ApiError> {
+    let peer = request.peer_addr().ok_or_else(|| ApiError::internal("the connection has no peer address"))?;
+    // A value that is no text ends the walk, like any entry that is no address.
+    let forwarded = request.headers().get_all("x-forwarded-for").map(|value| value.to_str().unwrap_or(""));
+    let forwarded: Vec<&str> = forwarded.collect();
+    Ok(client_address(peer.ip(), forwarded, &api.trusted_proxies))
+}
+
+/// How this server is called by whoever is asking.
+fn own_url(request: &HttpRequest) -> String {
+    let scheme = if request.app_config().secure() { "https" } else { "http" };
+    let host = request.headers().get("host").and_then(|host| host.to_str().ok());
+    match host {
+        Some(host) => format!("{scheme}://{host}"),
+        None => format!("{scheme}://{}", request.app_config().local_addr()),
+    }
+}
+
+/// Reads the body, chunked or not, up to the limit.
+async fn read_body(mut payload: web::Payload, bytes_max: usize) -> Result<Bytes, ApiError> {
+    let mut body = web::BytesMut::new();
+    while let Some(chunk) = payload.next().await {
+        let chunk = chunk.map_err(|error| {
+            ApiError::with_reason(ErrorKind::Invalid, "the body ended before it was complete", error)
+        })?;
+        if body.len() + chunk.len() > bytes_max {
+            let message = format!("the body is longer than {bytes_max} bytes");
+            return Err(ApiError::new(ErrorKind::TooLarge, message));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body.freeze())
+}

@@ -1,0 +1,110 @@
+//! Accounts as a person writes them, made into accounts as they are replicated.
+
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::cluster::Cluster;
+use crate::config::{self, AccountEntry, AccountsFileError};
+use crate::crypto::{CredentialPlace, Keyring};
+use crate::model::{Account, Credential, Scheme};
+use crate::state::{self, Command};
+
+use super::error::ServiceError;
+
+/// How long to wait before a cluster that did not answer is asked again.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// Why an account could not be made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum MakeAccountError {
+    /// A key file cannot be used.
+    #[error(transparent)]
+    File(#[from] AccountsFileError),
+    /// A signing key could not be wrapped.
+    #[error("a signing key cannot be wrapped")]
+    Wrap(#[from] crate::crypto::WrapError),
+}
+
+/// Makes the account that `entry` describes, its signing keys read from their files and wrapped.
+///
+/// # Errors
+/// [`MakeAccountError`], naming account and credential.
+pub fn make_account(entry: &AccountEntry, keyring: &Keyring) -> Result<Account, MakeAccountError> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let created_at_ms = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
+    let mut credentials = Vec::new();
+    for key in entry.signing_keys()? {
+        let (name, scope) = (key.credential.name.clone(), key.credential.scope);
+        let place = CredentialPlace { account: &entry.id, name: &name, scope };
+        let secret = keyring.wrap_credential(&key.secret, place)?;
+        credentials.push(Credential { name, scope, scheme: Scheme::UdrmSha1, secret, created_at_ms });
+    }
+    Ok(Account {
+        id: entry.id.clone(),
+        ca_systems: entry.ca_systems.clone(),
+        credentials,
+        allow_list: entry.allow_list.clone(),
+        consistency: entry.consistency,
+        response_shape: entry.response_shape,
+        license_url: entry.license_url.clone(),
+        created_at_ms,
+    })
+}
+
+/// Applies an accounts file to the cluster: adds what is missing, changes what differs, and waits
+/// for a quorum as long as it takes. Accounts that the file does not name are left alone.
+///
+/// # Errors
+/// [`MakeAccountError`] when the file or a key file cannot be used; nothing was changed then.
+pub async fn apply_accounts_file(
+    cluster: &Cluster,
+    keyring: &Keyring,
+    file: &Path,
+) -> Result<(), MakeAccountError> {
+    let mut accounts = Vec::new();
+    for entry in config::load_accounts(file)? {
+        accounts.push(make_account(&entry, keyring)?);
+    }
+    for account in accounts {
+        while let Err(error) = apply_account(cluster, keyring, &account).await {
+            tracing::info!(account = %account.id, %error, "the accounts file waits for the cluster");
+            tokio::time::sleep(RETRY_AFTER).await;
+        }
+    }
+    Ok(())
+}
+
+async fn apply_account(cluster: &Cluster, keyring: &Keyring, account: &Account) -> Result<(), ServiceError> {
+    cluster.read_barrier().await?;
+    match state::account(cluster.state(), &account.id)? {
+        Some(existing) if is_same(&existing, account, keyring) => Ok(()),
+        _ => {
+            tracing::info!(target: "audit", account = %account.id, "applied from the accounts file");
+            let command = Command::PutAccount { account: account.clone(), if_absent: false };
+            cluster.propose(command).await.map(drop).map_err(Into::into)
+        }
+    }
+}
+
+/// Whether two accounts say the same, however their keys are wrapped.
+fn is_same(existing: &Account, wanted: &Account, keyring: &Keyring) -> bool {
+    let comparable = |account: &Account| {
+        let mut account = account.clone();
+        account.created_at_ms = 0;
+        account.credentials.clear();
+        account
+    };
+    let same_key = |a: &Credential, b: &Credential| {
+        let open = |credential: &Credential| {
+            let place =
+                CredentialPlace { account: &wanted.id, name: &credential.name, scope: credential.scope };
+            keyring.unwrap_credential(&credential.secret, place).ok()
+        };
+        (&a.name, a.scope, a.scheme) == (&b.name, b.scope, b.scheme)
+            && open(a).zip(open(b)).is_some_and(|(a, b)| a.expose() == b.expose())
+    };
+    comparable(existing) == comparable(wanted)
+        && existing.credentials.len() == wanted.credentials.len()
+        && existing.credentials.iter().zip(&wanted.credentials).all(|(a, b)| same_key(a, b))
+}

@@ -1,0 +1,181 @@
+//! The only mutator of the replicated state.
+
+use crate::model::{Account, AccountId, KeyPlace, KeyRecord, Kid};
+
+use super::command::{Command, NewKey, Proposal};
+use super::layout::{META_IDENTITY, Table, account_key, kid_key, place_key, version_key};
+use super::query::key_at;
+use super::record::{ClusterIdentity, KidPlace, Track};
+use super::response::Response;
+use super::sessions::{self, Seen};
+use super::tables::{StateError, Tables};
+use super::transaction::Transaction;
+
+/// Applies one proposal in the run and gives one response per command, in order.
+///
+/// A proposal that was applied before changes nothing and gets its old answers.
+///
+/// # Errors
+/// Only when the tables cannot be read, which is fatal to the node. A command never fails: what
+/// it cannot do, its response says.
+pub fn apply<T: Tables>(
+    run: &mut Transaction<'_, T>,
+    proposal: &Proposal,
+) -> Result<Vec<Response>, StateError> {
+    match sessions::look_up(run, proposal)? {
+        Seen::Answered(responses) => return Ok(responses),
+        Seen::Forgotten => return Ok(vec![Response::AnsweredBefore; proposal.commands.len()]),
+        Seen::Never => {}
+    }
+    let mut responses = Vec::with_capacity(proposal.commands.len());
+    for command in &proposal.commands {
+        responses.push(apply_one(run, command, proposal.now_ms)?);
+    }
+    sessions::remember(run, proposal, &responses)?;
+    Ok(responses)
+}
+
+fn apply_one<T: Tables>(
+    run: &mut Transaction<'_, T>,
+    command: &Command,
+    now_ms: u64,
+) -> Result<Response, StateError> {
+    match command {
+        Command::CreateKey(key) => create_key(run, key, now_ms),
+        Command::ReplaceKey(key) => replace_key(run, key, now_ms),
+        Command::DeleteKey { place, through, kid } => delete_key(run, place, *through, kid.as_ref()),
+        Command::PutAccount { account, if_absent } => put_account(run, account, *if_absent),
+        Command::DeleteAccount { id } => delete_account(run, id),
+        Command::Found(identity) => found(run, identity),
+    }
+}
+
+fn track<T: Tables>(run: &Transaction<'_, T>, place: &KeyPlace) -> Result<Track, StateError> {
+    let track = run.get(Table::Tracks, &place_key(place))?;
+    Ok(track.unwrap_or(Track { next_version: 1, current: None }))
+}
+
+fn create_key<T: Tables>(
+    run: &mut Transaction<'_, T>,
+    key: &NewKey,
+    now_ms: u64,
+) -> Result<Response, StateError> {
+    let track = track(run, &key.place)?;
+    match track.current {
+        Some(current) => Ok(Response::Existing(Box::new(current))),
+        None => store_key(run, track, key, now_ms),
+    }
+}
+
+fn replace_key<T: Tables>(
+    run: &mut Transaction<'_, T>,
+    key: &NewKey,
+    now_ms: u64,
+) -> Result<Response, StateError> {
+    let mut track = track(run, &key.place)?;
+    if let Some(refusal) = refuse(run, &track, key)? {
+        return Ok(refusal);
+    }
+    if let Some(old) = track.current.take() {
+        run.put(Table::OldKeys, &version_key(&old.place, old.version), &old)?;
+    }
+    store_key(run, track, key, now_ms)
+}
+
+/// Why a key cannot become the track's next version, if it cannot.
+fn refuse<T: Tables>(
+    run: &Transaction<'_, T>,
+    track: &Track,
+    key: &NewKey,
+) -> Result<Option<Response>, StateError> {
+    if let Some(taken) = run.get::<KidPlace>(Table::Kids, kid_key(&key.kid))? {
+        let record = key_at(run, &taken)?;
+        return Ok(Some(Response::KidTaken(Box::new(record))));
+    }
+    if key.version != track.next_version {
+        return Ok(Some(Response::VersionMoved { next: track.next_version }));
+    }
+    Ok(None)
+}
+
+fn store_key<T: Tables>(
+    run: &mut Transaction<'_, T>,
+    track: Track,
+    key: &NewKey,
+    now_ms: u64,
+) -> Result<Response, StateError> {
+    if let Some(refusal) = refuse(run, &track, key)? {
+        return Ok(refusal);
+    }
+    let record = KeyRecord {
+        place: key.place.clone(),
+        version: key.version,
+        kid: key.kid,
+        key: key.key.clone(),
+        origin: key.origin,
+        created_at_ms: now_ms,
+    };
+    let at = KidPlace { place: key.place.clone(), version: key.version };
+    run.put(Table::Kids, kid_key(&key.kid), &at)?;
+    // Four thousand million overrides of one track are beyond use; saturating keeps apply total.
+    let track = Track { next_version: key.version.saturating_add(1), current: Some(record) };
+    run.put(Table::Tracks, &place_key(&key.place), &track)?;
+    Ok(Response::Stored)
+}
+
+fn delete_key<T: Tables>(
+    run: &mut Transaction<'_, T>,
+    place: &KeyPlace,
+    through: u32,
+    kid: Option<&Kid>,
+) -> Result<Response, StateError> {
+    let wanted = |record: &KeyRecord| record.version <= through && kid.is_none_or(|kid| *kid == record.kid);
+    let mut versions = 0;
+    for (key, value) in run.prefix(Table::OldKeys, &place_key(place))? {
+        let record: KeyRecord = super::transaction::decode(Table::OldKeys, &value)?;
+        if wanted(&record) {
+            run.delete(Table::OldKeys, &key)?;
+            run.delete(Table::Kids, kid_key(&record.kid))?;
+            versions += 1;
+        }
+    }
+    let mut track = track(run, place)?;
+    if let Some(current) = track.current.take_if(|current| wanted(current)) {
+        run.delete(Table::Kids, kid_key(&current.kid))?;
+        run.put(Table::Tracks, &place_key(place), &track)?;
+        versions += 1;
+    }
+    Ok(Response::Deleted { versions })
+}
+
+fn put_account<T: Tables>(
+    run: &mut Transaction<'_, T>,
+    account: &Account,
+    if_absent: bool,
+) -> Result<Response, StateError> {
+    let key = account_key(&account.id);
+    if if_absent && run.get::<Account>(Table::Accounts, key)?.is_some() {
+        return Ok(Response::Unchanged);
+    }
+    run.put(Table::Accounts, key, account)?;
+    Ok(Response::Done)
+}
+
+fn delete_account<T: Tables>(run: &mut Transaction<'_, T>, id: &AccountId) -> Result<Response, StateError> {
+    if run.get::<Account>(Table::Accounts, account_key(id))?.is_none() {
+        return Ok(Response::Unchanged);
+    }
+    run.delete(Table::Accounts, account_key(id))?;
+    Ok(Response::Done)
+}
+
+fn found<T: Tables>(
+    run: &mut Transaction<'_, T>,
+    identity: &ClusterIdentity,
+) -> Result<Response, StateError> {
+    if run.get::<ClusterIdentity>(Table::Meta, META_IDENTITY)?.is_some() {
+        return Ok(Response::Unchanged);
+    }
+    run.put(Table::Meta, META_IDENTITY, identity)?;
+    Ok(Response::Done)
+}

@@ -1,0 +1,278 @@
+//! Whole histories of commands against a model of the tables in memory.
+
+use std::collections::{BTreeMap, HashMap};
+
+use proptest::prelude::*;
+
+use crate::model::{AccountId, ContentId, KeyOrigin, KeyPlace, Kid, MasterKeyId, TrackName, Wrapped};
+
+use super::layout::META_DIGEST;
+use super::*;
+
+/// Tables in memory.
+#[derive(Clone, Default, PartialEq, Debug)]
+struct Memory(BTreeMap<(Table, Vec<u8>), Vec<u8>>);
+
+impl Tables for Memory {
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StateError> {
+        Ok(self.0.get(&(table, key.to_vec())).cloned())
+    }
+
+    fn prefix(&self, table: Table, prefix: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StateError> {
+        let wanted = |key: &(Table, Vec<u8>)| key.0 == table && key.1.starts_with(prefix);
+        Ok(self
+            .0
+            .iter()
+            .filter(|(key, _)| wanted(key))
+            .map(|(key, value)| (key.1.clone(), value.clone()))
+            .collect())
+    }
+}
+
+impl Memory {
+    fn run(&mut self, proposals: &[Proposal]) -> Vec<Vec<Response>> {
+        let before = self.clone();
+        let mut transaction = Transaction::new(&before);
+        let responses = proposals.iter().map(|proposal| apply(&mut transaction, proposal).unwrap()).collect();
+        for change in transaction.finish().unwrap().0 {
+            match change.value {
+                Some(value) => self.0.insert((change.table, change.key), value),
+                None => self.0.remove(&(change.table, change.key)),
+            };
+        }
+        responses
+    }
+
+    fn digest_from_scratch(&self) -> Digest {
+        let mut digest = Digest::default();
+        for ((table, key), value) in &self.0 {
+            if (*table, key.as_slice()) != (Table::Meta, META_DIGEST) {
+                digest.add(*table, key, value);
+            }
+        }
+        digest
+    }
+}
+
+fn place(content: u8) -> KeyPlace {
+    KeyPlace {
+        account: AccountId::new("167").unwrap(),
+        content: ContentId::new(format!("film-{content}")).unwrap(),
+        track: TrackName::default_track(),
+    }
+}
+
+fn new_key(content: u8, version: u32, kid: u8) -> NewKey {
+    NewKey {
+        place: place(content),
+        version,
+        kid: Kid::from_bytes([kid; 16]),
+        key: Wrapped { master_key: MasterKeyId("mk1".into()), nonce: [kid; 12], ciphertext: vec![kid; 32] },
+        origin: KeyOrigin::Generated,
+    }
+}
+
+fn proposal(serial: u64, commands: Vec<Command>) -> Proposal {
+    Proposal { client: 7, serial, floor: serial, now_ms: 1000 + serial, commands }
+}
+
+#[test]
+fn the_first_create_wins_and_everybody_gets_its_key() {
+    let mut memory = Memory::default();
+    let first = memory.run(&[proposal(1, vec![Command::CreateKey(new_key(1, 1, 1))])]);
+    assert_eq!(first, [[Response::Stored]]);
+    let second = memory.run(&[proposal(2, vec![Command::CreateKey(new_key(1, 1, 2))])]);
+    let Response::Existing(record) = &second[0][0] else { panic!("{second:?}") };
+    assert_eq!(record.kid, Kid::from_bytes([1; 16]));
+    assert_eq!(record.created_at_ms, 1001);
+    assert_eq!(key_by_kid(&memory, &Kid::from_bytes([2; 16])).unwrap(), None);
+}
+
+#[test]
+fn a_replaced_key_stays_reachable_by_its_kid_until_it_is_deleted() {
+    let mut memory = Memory::default();
+    memory.run(&[proposal(
+        1,
+        vec![Command::CreateKey(new_key(1, 1, 1)), Command::ReplaceKey(new_key(1, 2, 2))],
+    )]);
+    assert_eq!(current_key(&memory, &place(1)).unwrap().unwrap().version, 2);
+    assert_eq!(key_by_kid(&memory, &Kid::from_bytes([1; 16])).unwrap().unwrap().version, 1);
+    let delete = Command::DeleteKey { place: place(1), through: 2, kid: None };
+    assert_eq!(memory.run(&[proposal(2, vec![delete])]), [[Response::Deleted { versions: 2 }]]);
+    assert_eq!(current_key(&memory, &place(1)).unwrap(), None);
+    assert_eq!(key_by_kid(&memory, &Kid::from_bytes([1; 16])).unwrap(), None);
+}
+
+#[test]
+fn no_version_is_used_twice_even_after_a_delete() {
+    let mut memory = Memory::default();
+    memory.run(&[proposal(1, vec![Command::CreateKey(new_key(1, 1, 1))])]);
+    memory.run(&[proposal(2, vec![Command::DeleteKey { place: place(1), through: 1, kid: None }])]);
+    assert_eq!(next_version(&memory, &place(1)).unwrap(), 2);
+    let stale = memory.run(&[proposal(3, vec![Command::CreateKey(new_key(1, 1, 3))])]);
+    assert_eq!(stale, [[Response::VersionMoved { next: 2 }]]);
+}
+
+#[test]
+fn a_delete_that_comes_late_leaves_newer_keys_alone() {
+    let mut memory = Memory::default();
+    memory.run(&[proposal(
+        1,
+        vec![Command::CreateKey(new_key(1, 1, 1)), Command::ReplaceKey(new_key(1, 2, 2))],
+    )]);
+    memory.run(&[proposal(2, vec![Command::DeleteKey { place: place(1), through: 1, kid: None }])]);
+    assert_eq!(current_key(&memory, &place(1)).unwrap().unwrap().version, 2);
+}
+
+#[test]
+fn a_kid_names_one_key_only() {
+    let mut memory = Memory::default();
+    memory.run(&[proposal(1, vec![Command::CreateKey(new_key(1, 1, 9))])]);
+    let other = memory.run(&[proposal(2, vec![Command::CreateKey(new_key(2, 1, 9))])]);
+    assert!(matches!(&other[0][0], Response::KidTaken(record) if record.place == place(1)));
+    assert_eq!(current_key(&memory, &place(2)).unwrap(), None);
+}
+
+#[test]
+fn a_retried_proposal_gets_its_old_answer_and_changes_nothing() {
+    let mut memory = Memory::default();
+    let create = proposal(1, vec![Command::CreateKey(new_key(1, 1, 1))]);
+    let delete = proposal(2, vec![Command::DeleteKey { place: place(1), through: 9, kid: None }]);
+    let again = proposal(3, vec![Command::CreateKey(new_key(1, 2, 2))]);
+    memory.run(&[Proposal { floor: 1, ..create }]);
+    let answered = memory.run(&[Proposal { floor: 2, ..delete.clone() }]);
+    memory.run(&[Proposal { floor: 2, ..again }]);
+    let before = memory.clone();
+    assert_eq!(memory.run(&[delete.clone()]), answered);
+    assert_eq!(memory, before);
+    memory.run(&[proposal(4, vec![])]);
+    assert_eq!(memory.run(&[delete]), [[Response::AnsweredBefore]]);
+    assert_eq!(current_key(&memory, &place(1)).unwrap().unwrap().version, 2);
+}
+
+#[test]
+fn a_client_silent_for_an_hour_is_forgotten_when_a_new_one_comes() {
+    let mut memory = Memory::default();
+    memory.run(&[proposal(1, vec![])]);
+    let sessions = |memory: &Memory| memory.prefix(Table::Sessions, b"").unwrap().len();
+    assert_eq!(sessions(&memory), 2);
+    let late = Proposal { client: 8, serial: 1, floor: 1, now_ms: 4_000_000, commands: vec![] };
+    memory.run(&[late]);
+    assert_eq!(sessions(&memory), 2);
+}
+
+#[test]
+fn a_cluster_is_founded_once() {
+    let identity = |name: &str| ClusterIdentity {
+        cluster: name.into(),
+        keyring_check: new_key(1, 1, 1).key,
+        feature_level: 1,
+    };
+    let mut memory = Memory::default();
+    let commands = vec![Command::Found(identity("a")), Command::Found(identity("b"))];
+    assert_eq!(memory.run(&[proposal(1, commands)]), [[Response::Done, Response::Unchanged]]);
+    assert_eq!(cluster_identity(&memory).unwrap().unwrap().cluster, "a");
+}
+
+fn any_command() -> impl Strategy<Value = Command> {
+    let kid = proptest::option::of(0_u8..40).prop_map(|kid| kid.map(|kid| Kid::from_bytes([kid; 16])));
+    prop_oneof![
+        (0_u8..4, 1_u32..6, 0_u8..40).prop_map(|(c, v, k)| Command::CreateKey(new_key(c, v, k))),
+        (0_u8..4, 1_u32..6, 0_u8..40).prop_map(|(c, v, k)| Command::ReplaceKey(new_key(c, v, k))),
+        (0_u8..4, 0_u32..6, kid).prop_map(|(c, through, kid)| Command::DeleteKey {
+            place: place(c),
+            through,
+            kid
+        }),
+    ]
+}
+
+/// Proposals of one client in order, some of them delivered again later.
+fn any_history() -> impl Strategy<Value = Vec<Proposal>> {
+    let batches = proptest::collection::vec(proptest::collection::vec(any_command(), 0..4), 1..24);
+    let repeats = proptest::collection::vec((any::<proptest::sample::Index>(), 0_usize..6), 0..8);
+    (batches, repeats).prop_map(|(batches, repeats)| {
+        let mut history: Vec<Proposal> = batches
+            .into_iter()
+            .zip(1_u64..)
+            // Nothing is answered until six more were sent, so every repeat is still remembered.
+            .map(|(commands, serial)| Proposal {
+                floor: serial.saturating_sub(6).max(1),
+                ..proposal(serial, commands)
+            })
+            .collect();
+        let sent = history.clone();
+        for (which, later) in repeats {
+            let proposal = which.get(&sent).clone();
+            let first = history.iter().position(|p| p.serial == proposal.serial).unwrap();
+            history.insert((first + 1 + later).min(history.len()), proposal);
+        }
+        history
+    })
+}
+
+proptest! {
+    #[test]
+    fn however_a_history_is_cut_into_runs_the_state_is_the_same(history in any_history(), cut in 1_usize..9) {
+        let mut one_by_one = Memory::default();
+        let mut in_runs = Memory::default();
+        for proposal in &history {
+            one_by_one.run(std::slice::from_ref(proposal));
+        }
+        for run in history.chunks(cut) {
+            in_runs.run(run);
+        }
+        prop_assert_eq!(&one_by_one, &in_runs);
+        prop_assert_eq!(digest(&one_by_one).unwrap(), one_by_one.digest_from_scratch());
+    }
+
+    #[test]
+    fn retried_proposals_apply_once_wherever_they_fall(history in any_history()) {
+        let mut with_repeats = Memory::default();
+        let mut without = Memory::default();
+        let mut answers: HashMap<u64, Vec<Response>> = HashMap::new();
+        for proposal in &history {
+            let response = with_repeats.run(std::slice::from_ref(proposal)).remove(0);
+            match answers.get(&proposal.serial) {
+                Some(first) => {
+                    let forgotten = vec![Response::AnsweredBefore; proposal.commands.len()];
+                    prop_assert!(*first == response || response == forgotten);
+                }
+                None => {
+                    without.run(std::slice::from_ref(proposal));
+                    answers.insert(proposal.serial, response);
+                }
+            }
+        }
+        prop_assert_eq!(with_repeats, without);
+    }
+
+    #[test]
+    fn a_snapshot_and_the_rest_of_the_log_equal_the_whole_log(history in any_history(), at in any::<proptest::sample::Index>()) {
+        let at = at.index(history.len());
+        let mut whole = Memory::default();
+        whole.run(&history);
+        let mut first = Memory::default();
+        first.run(&history[..at]);
+        let mut restored = Memory(first.0.clone());
+        restored.run(&history[at..]);
+        prop_assert_eq!(whole, restored);
+    }
+
+    #[test]
+    fn every_current_key_is_found_by_its_kid_and_every_kid_leads_to_its_key(history in any_history()) {
+        let mut memory = Memory::default();
+        memory.run(&history);
+        for content in 0..4 {
+            if let Some(current) = current_key(&memory, &place(content)).unwrap() {
+                prop_assert_eq!(key_by_kid(&memory, &current.kid).unwrap(), Some(current));
+            }
+        }
+        for kid in 0..40 {
+            let kid = Kid::from_bytes([kid; 16]);
+            if let Some(record) = key_by_kid(&memory, &kid).unwrap() {
+                prop_assert_eq!(record.kid, kid);
+            }
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! What can be asked of the replicated state. Variants are append-only.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{Account, AccountId, KeyOrigin, KeyPlace, Kid, Wrapped};
+
+use super::record::ClusterIdentity;
+
+/// A key somebody made before proposing it. Its wrapping binds it to place, version and KID.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewKey {
+    /// Where it belongs.
+    pub place: KeyPlace,
+    /// The version it was wrapped for: the track's next one, as the proposer knew it.
+    pub version: u32,
+    /// Its key id.
+    pub kid: Kid,
+    /// The key, wrapped.
+    pub key: Wrapped,
+    /// Who made it.
+    pub origin: KeyOrigin,
+}
+
+/// One change of the state.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Command {
+    /// Stores the key if its track has none; otherwise answers with the one it has.
+    CreateKey(NewKey),
+    /// Stores the key as the track's new version, whether it has one or not.
+    ReplaceKey(NewKey),
+    /// Deletes versions of a track: those up to `through`, or only the one of `kid`.
+    DeleteKey {
+        /// The track.
+        place: KeyPlace,
+        /// The last version to delete: a delete retried late cannot take a newer key with it.
+        through: u32,
+        /// Delete only the version with this key id.
+        kid: Option<Kid>,
+    },
+    /// Stores an account; with `if_absent`, only if there is none of its name.
+    PutAccount {
+        /// The account as it shall be.
+        account: Account,
+        /// Leave an existing account alone.
+        if_absent: bool,
+    },
+    /// Deletes an account. Its keys stay.
+    DeleteAccount {
+        /// Which.
+        id: AccountId,
+    },
+    /// Gives the cluster its identity, once and for ever.
+    Found(ClusterIdentity),
+}
+
+impl fmt::Display for Command {
+    /// Names the command and its place; safe to log.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let at = |f: &mut fmt::Formatter<'_>, verb, p: &KeyPlace| {
+            write!(f, "{verb} {}/{}/{}", p.account, p.content, p.track)
+        };
+        match self {
+            Self::CreateKey(key) => at(f, "create-key", &key.place),
+            Self::ReplaceKey(key) => at(f, "replace-key", &key.place),
+            Self::DeleteKey { place, .. } => at(f, "delete-key", place),
+            Self::PutAccount { account, .. } => write!(f, "put-account {}", account.id),
+            Self::DeleteAccount { id } => write!(f, "delete-account {id}"),
+            Self::Found(identity) => write!(f, "found {}", identity.cluster),
+        }
+    }
+}
+
+impl fmt::Debug for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// A batch of commands from one proposer: what one log entry holds.
+///
+/// `client` and `serial` make a retried proposal apply once: the proposer draws `client` when it
+/// starts and counts `serial` up from 1; every serial below `floor` has been answered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Proposal {
+    /// The proposer, a random number drawn at each start.
+    pub client: u64,
+    /// The proposal's number within its client, from 1.
+    pub serial: u64,
+    /// The lowest serial whose answer the client still waits for.
+    pub floor: u64,
+    /// The proposer's clock: milliseconds since 1970 UTC.
+    pub now_ms: u64,
+    /// The changes, applied in order.
+    pub commands: Vec<Command>,
+}
+
+impl fmt::Display for Proposal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} commands of {:016x}#{}", self.commands.len(), self.client, self.serial)
+    }
+}

@@ -1,0 +1,119 @@
+//! The tables and how their keys are written. Keys sort by account, content, track, version.
+
+use crate::model::{AccountId, KeyPlace, Kid};
+
+/// A table of the state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(usize)]
+pub enum Table {
+    /// Place → the track with its current key.
+    Tracks = 0,
+    /// Place and version → a key that is no longer current.
+    OldKeys = 1,
+    /// KID → place and version.
+    Kids = 2,
+    /// Account id → account.
+    Accounts = 3,
+    /// Client → session; client and serial → answers.
+    Sessions = 4,
+    /// The cluster's identity, the digest, and what the cluster room keeps there.
+    Meta = 5,
+}
+
+/// How many tables there are.
+pub const TABLE_COUNT: usize = TABLE_NAMES.len();
+
+/// The tables' names on disk, in the order of [`Table`].
+pub const TABLE_NAMES: &[&str] = &["tracks", "old_keys", "kids", "accounts", "sessions", "meta"];
+
+impl Table {
+    /// The table's name on disk.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Tracks => "tracks",
+            Self::OldKeys => "old_keys",
+            Self::Kids => "kids",
+            Self::Accounts => "accounts",
+            Self::Sessions => "sessions",
+            Self::Meta => "meta",
+        }
+    }
+}
+
+/// Key of the cluster's identity in [`Table::Meta`].
+pub(super) const META_IDENTITY: &[u8] = b"identity";
+/// Key of the digest in [`Table::Meta`].
+pub(super) const META_DIGEST: &[u8] = b"digest";
+
+/// Appends `text` with its length before it, so that no two places share a key.
+fn push_text(key: &mut Vec<u8>, text: &str) {
+    // Identifiers are at most 512 bytes long, so the length always fits.
+    let len = u16::try_from(text.len()).unwrap_or(u16::MAX);
+    key.extend_from_slice(&len.to_be_bytes());
+    key.extend_from_slice(text.as_bytes());
+}
+
+pub(super) fn place_key(place: &KeyPlace) -> Vec<u8> {
+    let text = place.account.as_str().len() + place.content.as_str().len() + place.track.as_str().len();
+    let mut key = Vec::with_capacity(text + 10);
+    push_text(&mut key, place.account.as_str());
+    push_text(&mut key, place.content.as_str());
+    push_text(&mut key, place.track.as_str());
+    key
+}
+
+pub(super) fn version_key(place: &KeyPlace, version: u32) -> Vec<u8> {
+    let mut key = place_key(place);
+    key.extend_from_slice(&version.to_be_bytes());
+    key
+}
+
+pub(super) fn kid_key(kid: &Kid) -> &[u8] {
+    kid.as_bytes()
+}
+
+pub(super) fn account_key(id: &AccountId) -> &[u8] {
+    id.as_str().as_bytes()
+}
+
+pub(super) fn session_key(client: u64) -> Vec<u8> {
+    let mut key = vec![b'c'];
+    key.extend_from_slice(&client.to_be_bytes());
+    key
+}
+
+pub(super) fn answers_key(client: u64, serial: u64) -> Vec<u8> {
+    let mut key = vec![b's'];
+    key.extend_from_slice(&client.to_be_bytes());
+    key.extend_from_slice(&serial.to_be_bytes());
+    key
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{ContentId, TrackName};
+
+    fn place(account: &str, content: &str, track: &str) -> KeyPlace {
+        KeyPlace {
+            account: AccountId::new(account).unwrap(),
+            content: ContentId::new(content).unwrap(),
+            track: TrackName::new(track).unwrap(),
+        }
+    }
+
+    #[test]
+    fn no_two_places_share_a_key() {
+        assert_ne!(place_key(&place("a", "bc", "d")), place_key(&place("ab", "c", "d")));
+        assert_ne!(place_key(&place("a", "b", "cd")), place_key(&place("a", "bc", "d")));
+    }
+
+    #[test]
+    fn table_names_stand_in_the_order_of_their_numbers() {
+        let all = [Table::Tracks, Table::OldKeys, Table::Kids, Table::Accounts, Table::Sessions, Table::Meta];
+        for table in all {
+            assert_eq!(TABLE_NAMES[table as usize], table.name());
+        }
+        assert_eq!(all.len(), TABLE_COUNT);
+    }
+}

@@ -1,0 +1,98 @@
+//! What can be read of the state. Reading changes nothing; consistency is the caller's concern.
+
+use serde::de::DeserializeOwned;
+
+use crate::model::{Account, AccountId, KeyPlace, KeyRecord, Kid};
+
+use super::digest::Digest;
+use super::layout::{META_DIGEST, META_IDENTITY, Table, account_key, kid_key, place_key, version_key};
+use super::record::{ClusterIdentity, KidPlace, Track};
+use super::tables::{StateError, Tables};
+use super::transaction::{Transaction, decode};
+
+/// The current key of a track.
+///
+/// # Errors
+/// When the tables cannot be read.
+pub fn current_key<T: Tables>(tables: &T, place: &KeyPlace) -> Result<Option<KeyRecord>, StateError> {
+    Ok(track(tables, place)?.and_then(|track| track.current))
+}
+
+/// The version that the next key of a track must be wrapped for.
+///
+/// # Errors
+/// When the tables cannot be read.
+pub fn next_version<T: Tables>(tables: &T, place: &KeyPlace) -> Result<u32, StateError> {
+    Ok(track(tables, place)?.map_or(1, |track| track.next_version))
+}
+
+/// The key of a KID, of whatever version.
+///
+/// # Errors
+/// When the tables cannot be read.
+pub fn key_by_kid<T: Tables>(tables: &T, kid: &Kid) -> Result<Option<KeyRecord>, StateError> {
+    match get::<KidPlace, T>(tables, Table::Kids, kid_key(kid))? {
+        Some(at) => key_at(&Transaction::new(tables), &at).map(Some),
+        None => Ok(None),
+    }
+}
+
+/// An account.
+///
+/// # Errors
+/// When the tables cannot be read.
+pub fn account<T: Tables>(tables: &T, id: &AccountId) -> Result<Option<Account>, StateError> {
+    get(tables, Table::Accounts, account_key(id))
+}
+
+/// All accounts, by name.
+///
+/// # Errors
+/// When the tables cannot be read.
+pub fn accounts<T: Tables>(tables: &T) -> Result<Vec<Account>, StateError> {
+    let pairs = tables.prefix(Table::Accounts, b"")?;
+    pairs.iter().map(|(_, value)| decode(Table::Accounts, value)).collect()
+}
+
+/// The cluster's identity, once it is founded.
+///
+/// # Errors
+/// When the tables cannot be read.
+pub fn cluster_identity<T: Tables>(tables: &T) -> Result<Option<ClusterIdentity>, StateError> {
+    get(tables, Table::Meta, META_IDENTITY)
+}
+
+/// The digest of the state.
+///
+/// # Errors
+/// When the tables cannot be read.
+pub fn digest<T: Tables>(tables: &T) -> Result<Digest, StateError> {
+    Ok(get(tables, Table::Meta, META_DIGEST)?.unwrap_or_default())
+}
+
+/// The key that an index entry points at, current or old.
+pub(super) fn key_at<T: Tables>(run: &Transaction<'_, T>, at: &KidPlace) -> Result<KeyRecord, StateError> {
+    let track: Option<Track> = run.get(Table::Tracks, &place_key(&at.place))?;
+    if let Some(current) = track.and_then(|track| track.current)
+        && current.version == at.version
+    {
+        return Ok(current);
+    }
+    run.get(Table::OldKeys, &version_key(&at.place, at.version))?
+        .ok_or(StateError::Dangling { table: Table::Kids.name() })
+}
+
+fn track<T: Tables>(tables: &T, place: &KeyPlace) -> Result<Option<Track>, StateError> {
+    get(tables, Table::Tracks, &place_key(place))
+}
+
+fn get<V: DeserializeOwned, T: Tables>(
+    tables: &T,
+    table: Table,
+    key: &[u8],
+) -> Result<Option<V>, StateError> {
+    match tables.get(table, key)? {
+        Some(bytes) => Ok(Some(decode(table, &bytes)?)),
+        None => Ok(None),
+    }
+}

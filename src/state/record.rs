@@ -1,0 +1,48 @@
+//! What the tables hold.
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{KeyPlace, KeyRecord, Wrapped};
+
+use super::response::Response;
+
+/// A track: its current key, which every read wants, and the next version's number.
+///
+/// It stays when the key is deleted, so that no version is ever used twice.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Track {
+    pub next_version: u32,
+    pub current: Option<KeyRecord>,
+}
+
+/// Where the key of a KID is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct KidPlace {
+    pub place: KeyPlace,
+    pub version: u32,
+}
+
+/// What the state remembers of a proposer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Session {
+    pub floor: u64,
+    pub seen_at_ms: u64,
+}
+
+/// The answers of a proposal whose client may still ask for them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Answers {
+    pub responses: Vec<Response>,
+}
+
+/// The cluster as its first node founded it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClusterIdentity {
+    /// The cluster's name.
+    pub cluster: String,
+    /// A known value under the active master key: a keyring that cannot open it is not this
+    /// cluster's.
+    pub keyring_check: Wrapped,
+    /// The features every member understands; raised on command only.
+    pub feature_level: u32,
+}

@@ -1,0 +1,33 @@
+//! What the state answers to a command. Variants are append-only.
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::KeyRecord;
+
+/// The outcome of one command.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Response {
+    /// The proposed key was stored; the proposer has it already, so it does not travel back.
+    Stored,
+    /// The track had a key before; this is it.
+    Existing(Box<KeyRecord>),
+    /// The key was wrapped for a version that is not the track's next: wrap again for `next`.
+    VersionMoved {
+        /// The version to wrap for.
+        next: u32,
+    },
+    /// The key id names this key already. Whether that is a repetition or a conflict depends on
+    /// the key itself, which the state cannot open: the proposer compares.
+    KidTaken(Box<KeyRecord>),
+    /// So many versions were deleted.
+    Deleted {
+        /// How many; 0 when there was nothing to delete.
+        versions: u32,
+    },
+    /// The command is done and there is nothing more to say.
+    Done,
+    /// What should have been new was there before, and stays as it was.
+    Unchanged,
+    /// The proposal was applied and answered before; its answer is forgotten.
+    AnsweredBefore,
+}

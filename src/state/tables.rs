@@ -1,0 +1,42 @@
+//! The one way to the bytes of the state, and what can go wrong there.
+
+use super::layout::Table;
+
+/// Read access to the tables of the state at one point of the log.
+pub trait Tables {
+    /// The value of `key`, if there is one.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StateError>;
+
+    /// All pairs whose key begins with `prefix`, in key order.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn prefix(&self, table: Table, prefix: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StateError>;
+}
+
+/// The state could not be read. Fatal to a node: what it holds is not what it applied.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StateError {
+    /// The store failed.
+    #[error("cannot read the state's tables")]
+    Store(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// A record does not decode.
+    #[error("a record of table {table} does not decode")]
+    Record {
+        /// The table's name.
+        table: &'static str,
+        /// Why.
+        #[source]
+        source: crate::codec::CodecError,
+    },
+    /// An index points at a record that is not there.
+    #[error("table {table} points at a record that is not there")]
+    Dangling {
+        /// The table's name.
+        table: &'static str,
+    },
+}
