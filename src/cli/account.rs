@@ -1,13 +1,12 @@
 //! `keymoot account`: accounts through the cluster. Signing keys are wrapped here, before they travel.
 
-use std::io::Write as _;
 use std::path::Path;
 
 use serde_json::json;
 
 use super::Failure;
 use super::args::{AccountAddArgs, AccountCommand, AccountListArgs, OutputFormat};
-use super::operator::{Operator, block_on};
+use super::operator::{Operator, block_on, say, unexpected};
 use crate::cluster::{AdminRequest, AdminResponse};
 use crate::config::{AccountEntry, CredentialEntry};
 use crate::crypto::Keyring;
@@ -121,13 +120,4 @@ fn as_json(account: &Account) -> serde_json::Value {
         "license_url": account.license_url,
         "created_at_ms": account.created_at_ms,
     })
-}
-
-fn unexpected() -> Failure {
-    Failure::because("the node answered another question; does it run the same version?")
-}
-
-fn say(text: &str) {
-    // A reader that went away, such as `head`, is no failure of the command.
-    let _ = std::io::stdout().write_all(text.as_bytes());
 }

@@ -1,13 +1,11 @@
 //! `keymoot cluster`: begin a cluster, and see how it is.
 
-use std::io::Write as _;
-
 use futures::future::join_all;
 use serde_json::json;
 
 use super::Failure;
 use super::args::{ClusterCommand, ClusterInitArgs, ClusterStatusArgs, OutputFormat};
-use super::operator::{Operator, block_on};
+use super::operator::{Operator, block_on, say, unexpected};
 use crate::cluster::{AdminRequest, AdminResponse, ClusterStatus, NodeStatus, PeerStatus};
 
 /// Runs the command.
@@ -117,13 +115,4 @@ fn as_json(seen: &ClusterStatus, rows: &[Row]) -> serde_json::Value {
         "leader": seen.node.leader,
         "members": members.collect::<Vec<_>>(),
     })
-}
-
-fn unexpected() -> Failure {
-    Failure::because("the node answered another question; does it run the same version?")
-}
-
-/// Prints what the caller asked for. A reader that went away is no failure of the command.
-fn say(text: &str) {
-    let _ = std::io::stdout().write_all(text.as_bytes());
 }

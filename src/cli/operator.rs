@@ -1,6 +1,7 @@
 //! How a command reaches a node: over the peer port, with the certificate of the configured node.
 
 use std::future::Future;
+use std::io::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -65,4 +66,14 @@ pub fn block_on<T>(asking: impl Future<Output = Result<T, Failure>>) -> Result<T
         .build()
         .map_err(Failure::runtime)?
         .block_on(asking)
+}
+
+/// A node answered, but not to what was asked.
+pub fn unexpected() -> Failure {
+    Failure::because("the node answered another question; does it run the same version?")
+}
+
+/// Prints what the caller asked for. A reader that went away, such as `head`, is no failure.
+pub fn say(text: &str) {
+    let _ = std::io::stdout().write_all(text.as_bytes());
 }

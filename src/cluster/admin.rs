@@ -14,6 +14,9 @@ use super::link::Link;
 use super::message::{Reply, Request};
 use super::peers::Peers;
 
+/// How long an operator's tool waits for a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// A request of an operator.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum AdminRequest {
@@ -123,7 +126,7 @@ impl AdminClient {
         node: NodeId,
         address: &str,
     ) -> Result<Self, AdminError> {
-        let peers = Peers::new(cluster, identity, tls);
+        let peers = Peers::new(cluster, identity, tls, CONNECT_TIMEOUT);
         peers.learn(node, address);
         let link = peers.requests(node).ok_or(AdminError::Name(node))?;
         Ok(Self { link })

@@ -20,9 +20,6 @@ use crate::codec::{self, Kind};
 use super::frame::{self, Frame};
 use super::message::{Hello, PROTOCOL, Reply, Request};
 
-/// How long connecting and greeting may take.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-
 /// Why a request to a peer got no reply.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum LinkError {
@@ -69,6 +66,8 @@ pub struct Route {
     pub tls: Arc<rustls::ClientConfig>,
     /// What we say first.
     pub hello: Hello,
+    /// How long connecting and greeting may take.
+    pub connect_timeout: Duration,
 }
 
 type Waiting = (Request, oneshot::Sender<Result<Reply, LinkError>>);
@@ -136,7 +135,7 @@ async fn run(
     broken: Arc<AtomicU64>,
 ) {
     while let Some(first) = inbox.recv().await {
-        let connected = tokio::time::timeout(CONNECT_TIMEOUT, connect(&route)).await;
+        let connected = tokio::time::timeout(route.connect_timeout, connect(&route)).await;
         let reason = match connected {
             Ok(Ok(stream)) => {
                 let (reader, writer) = split(stream);
@@ -144,7 +143,7 @@ async fn run(
                 continue;
             }
             Ok(Err(error)) => error.to_string(),
-            Err(_) => format!("no connection within {} ms", CONNECT_TIMEOUT.as_millis()),
+            Err(_) => format!("no connection within {} ms", route.connect_timeout.as_millis()),
         };
         let error = LinkError::Unreachable { peer: peer.to_string(), reason };
         let _ = first.1.send(Err(error.clone()));

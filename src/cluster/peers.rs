@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use rustls::pki_types::ServerName;
 use tokio::sync::watch;
@@ -22,6 +23,7 @@ struct Inner {
     cluster: ClusterName,
     hello: Hello,
     tls: Arc<rustls::ClientConfig>,
+    connect_timeout: Duration,
     known: Mutex<HashMap<NodeId, Known>>,
 }
 
@@ -34,9 +36,22 @@ struct Known {
 
 impl Peers {
     /// Peers of `cluster` as seen from `node` (or from an operator's tool).
-    pub fn new(cluster: &ClusterName, node: Option<NodeId>, tls: Arc<rustls::ClientConfig>) -> Self {
+    pub fn new(
+        cluster: &ClusterName,
+        node: Option<NodeId>,
+        tls: Arc<rustls::ClientConfig>,
+        connect_timeout: Duration,
+    ) -> Self {
         let hello = Hello { protocol: PROTOCOL, cluster: cluster.as_str().to_owned(), node };
-        Self { inner: Arc::new(Inner { cluster: cluster.clone(), hello, tls, known: Mutex::default() }) }
+        Self {
+            inner: Arc::new(Inner {
+                cluster: cluster.clone(),
+                hello,
+                tls,
+                connect_timeout,
+                known: Mutex::default(),
+            }),
+        }
     }
 
     /// Notes where a peer is; links that exist connect there from now on.
@@ -84,6 +99,7 @@ impl Peers {
             server_name,
             tls: self.inner.tls.clone(),
             hello: self.inner.hello.clone(),
+            connect_timeout: self.inner.connect_timeout,
         };
         Some(Link::new(format!("node {id} ({purpose})"), route))
     }

@@ -121,7 +121,12 @@ async fn open(config: Config, keyring: Arc<Keyring>, metrics: Arc<Metrics>) -> R
         .await
         .map_err(|source| StartError::Listen { address: config.cluster.peer_listen.to_string(), source })?;
 
-    let peers = Peers::new(&cluster, Some(config.node.id), peer_client_config(&credentials)?);
+    let peers = Peers::new(
+        &cluster,
+        Some(config.node.id),
+        peer_client_config(&credentials)?,
+        Duration::from_millis(config.cluster.connect_timeout_ms),
+    );
     let machine = StateMachine::new(tables, state.clone(), directory.clone(), metrics.clone())
         .map_err(|error| StartError::Raft(error.to_string()))?;
     let applied_index = machine.applied_index();

@@ -81,8 +81,6 @@ pub struct Cluster {
     pub request_deadline_ms: u64,
     /// How long connecting to a peer may take.
     pub connect_timeout_ms: u64,
-    /// The largest message accepted from a peer.
-    pub frame_max_bytes: u64,
 }
 
 impl Default for Cluster {
@@ -99,7 +97,6 @@ impl Default for Cluster {
             election_timeout_max_ms: 1000,
             request_deadline_ms: 10_000,
             connect_timeout_ms: 500,
-            frame_max_bytes: 16 * 1024 * 1024,
         }
     }
 }
@@ -212,15 +209,13 @@ impl Default for Raft {
 pub struct Store {
     /// The store's block cache.
     pub cache_bytes: u64,
-    /// Records kept decoded in front of the store.
-    pub hot_records_max: usize,
     /// Log entries kept in memory for followers.
     pub log_cache_bytes: usize,
 }
 
 impl Default for Store {
     fn default() -> Self {
-        Self { cache_bytes: 128 * 1024 * 1024, hot_records_max: 100_000, log_cache_bytes: 64 * 1024 * 1024 }
+        Self { cache_bytes: 128 * 1024 * 1024, log_cache_bytes: 64 * 1024 * 1024 }
     }
 }
 
@@ -258,6 +253,10 @@ pub struct Accounts {
     pub file: Option<PathBuf>,
 }
 
+/// This program's own words; of the libraries only what goes wrong.
+const LOG_LEVEL: &str =
+    "info,openraft=warn,fjall=warn,lsm_tree=warn,chunked_wal=warn,raft_log=warn,actix_server=warn";
+
 /// Logging.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -270,7 +269,7 @@ pub struct Log {
 
 impl Default for Log {
     fn default() -> Self {
-        Self { format: LogFormat::Text, level: "info".to_owned() }
+        Self { format: LogFormat::Text, level: LOG_LEVEL.to_owned() }
     }
 }
 

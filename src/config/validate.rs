@@ -34,7 +34,6 @@ fn ranges(config: &Config, found: &mut Vec<(&'static str, String)>) {
         ("cluster.election_timeout_max_ms", cluster.election_timeout_max_ms, 31..=600_000),
         ("cluster.request_deadline_ms", cluster.request_deadline_ms, 100..=60_000),
         ("cluster.connect_timeout_ms", cluster.connect_timeout_ms, 10..=60_000),
-        ("cluster.frame_max_bytes", cluster.frame_max_bytes, MIB..=1024 * MIB),
         ("http.workers", size(http.workers), 0..=1024),
         ("http.max_body_bytes", size(http.max_body_bytes), 1024..=16 * MIB),
         ("http.connections_per_worker_max", size(http.connections_per_worker_max), 16..=1_000_000),
