@@ -211,10 +211,10 @@ async fn serve<R: AsyncRead + Unpin + Send + 'static, W: AsyncWrite + Unpin>(
     let mut next = Some(first);
     let mut health = tokio::time::interval(Duration::from_millis(100));
     loop {
-        if let Some(waiting) = next.take() {
-            if send_all(peer, waiting, inbox, &mut writer, &mut unanswered, &mut next_id).await.is_err() {
-                break;
-            }
+        if let Some(waiting) = next.take()
+            && send_all(peer, waiting, inbox, &mut writer, &mut unanswered, &mut next_id).await.is_err()
+        {
+            break;
         }
         tokio::select! {
             request = inbox.recv() => match request {

@@ -270,9 +270,9 @@ impl Monitor {
                 }
             }
             // The tick sees a founding that has to be tried again.
-            match tokio::time::timeout(Duration::from_millis(500), raft_metrics.changed()).await {
-                Ok(Err(_)) => return,
-                Ok(Ok(())) | Err(_) => {}
+            if let Ok(Err(_)) = tokio::time::timeout(Duration::from_millis(500), raft_metrics.changed()).await
+            {
+                return;
             }
         }
     }

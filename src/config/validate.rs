@@ -27,7 +27,7 @@ fn ranges(config: &Config, found: &mut Vec<(&'static str, String)>) {
     const MIB: u64 = 1024 * 1024;
     let Config { node, cluster, http, raft, store, limits, .. } = config;
     let size = |value: usize| value as u64;
-    let rows: [(&'static str, u64, RangeInclusive<u64>); 23] = [
+    let rows: [(&'static str, u64, RangeInclusive<u64>); 22] = [
         ("node.id", node.id, 1..=u64::MAX),
         ("cluster.heartbeat_ms", cluster.heartbeat_ms, 10..=60_000),
         ("cluster.election_timeout_min_ms", cluster.election_timeout_min_ms, 30..=300_000),

@@ -1,19 +1,13 @@
 //! The only actix-web room: routes, request parsing, error mapping. Handlers translate and call.
 
 mod answer;
-mod error;
+pub mod error;
 mod mapping;
 mod observe;
-mod path;
-mod query;
+pub mod path;
+pub mod query;
 mod routes;
 mod server;
 mod udrm;
 
-#[cfg(test)]
-mod error_test;
-
-pub use error::{ApiError, ErrorKind};
-pub use path::{PathError, RequestPath};
-pub use query::{Query, QueryError};
 pub use server::{Api, HttpError, listen};

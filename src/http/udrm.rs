@@ -41,7 +41,7 @@ pub async fn encryption(
     let body = read_body(payload, api.body_bytes_max).await?;
     let signed = signed_bytes(method, body, query.custom_data)?;
     let caller = caller(request, api)?;
-    let parse = || SignedRequest::parse(Scope::Encryption, signed.clone(), query.signature.clone(), caller);
+    let parse = || SignedRequest::parse(Scope::Encryption, signed.clone(), query.signature, caller);
     let custom_data = parse()?.custom_data();
     let grant = match auth.authenticate(parse()?).await {
         Err(AuthError::Denied(Denied::Signature { .. })) => {

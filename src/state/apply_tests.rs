@@ -143,7 +143,7 @@ fn a_retried_proposal_gets_its_old_answer_and_changes_nothing() {
     let answered = memory.run(&[Proposal { floor: 2, ..delete.clone() }]);
     memory.run(&[Proposal { floor: 2, ..again }]);
     let before = memory.clone();
-    assert_eq!(memory.run(&[delete.clone()]), answered);
+    assert_eq!(memory.run(std::slice::from_ref(&delete)), answered);
     assert_eq!(memory, before);
     memory.run(&[proposal(4, vec![])]);
     assert_eq!(memory.run(&[delete]), [[Response::AnsweredBefore]]);

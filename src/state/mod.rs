@@ -26,5 +26,5 @@ pub use layout::{TABLE_COUNT, TABLE_NAMES, Table};
 pub use query::{account, accounts, cluster_identity, current_key, digest, key_by_kid, next_version};
 pub use record::ClusterIdentity;
 pub use response::Response;
-pub use tables::{StateError, Tables};
+pub use tables::{Pair, StateError, Tables};
 pub use transaction::{Change, Transaction};

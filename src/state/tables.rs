@@ -2,6 +2,9 @@
 
 use super::layout::Table;
 
+/// A key with its value.
+pub type Pair = (Vec<u8>, Vec<u8>);
+
 /// Read access to the tables of the state at one point of the log.
 pub trait Tables {
     /// The value of `key`, if there is one.
@@ -14,7 +17,7 @@ pub trait Tables {
     ///
     /// # Errors
     /// When the store cannot be read.
-    fn prefix(&self, table: Table, prefix: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StateError>;
+    fn prefix(&self, table: Table, prefix: &[u8]) -> Result<Vec<Pair>, StateError>;
 }
 
 /// The state could not be read. Fatal to a node: what it holds is not what it applied.

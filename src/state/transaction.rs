@@ -10,7 +10,7 @@ use crate::codec::{self, Kind};
 
 use super::digest::Digest;
 use super::layout::{META_DIGEST, Table};
-use super::tables::{StateError, Tables};
+use super::tables::{Pair, StateError, Tables};
 
 /// A pair as the run found it and as it leaves it.
 struct Cell {
@@ -63,7 +63,7 @@ impl<'a, T: Tables> Transaction<'a, T> {
     }
 
     /// The pairs of `prefix` as this run sees them.
-    pub(super) fn prefix(&self, table: Table, prefix: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StateError> {
+    pub(super) fn prefix(&self, table: Table, prefix: &[u8]) -> Result<Vec<Pair>, StateError> {
         let mut pairs: BTreeMap<_, _> = self.tables.prefix(table, prefix)?.into_iter().collect();
         for ((of, key), cell) in self.cells.borrow().iter() {
             if *of == table && key.starts_with(prefix) {
