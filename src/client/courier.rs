@@ -25,6 +25,15 @@ pub(super) struct Terms {
     pub(super) patience: Duration,
     /// Whether carrying it out twice is the same as once.
     pub(super) repeatable: bool,
+    /// How many points are asked each time.
+    pub(super) points_max: usize,
+}
+
+impl Terms {
+    /// A request that is worth asking everybody.
+    pub(super) const fn patient(patience: Duration, repeatable: bool) -> Self {
+        Self { patience, repeatable, points_max: ServicePoints::MAX }
+    }
 }
 
 /// Knows the service points and how they are doing; shared by all threads of a scrambler.
@@ -87,7 +96,7 @@ impl Courier {
         for round in 0_u32.. {
             let order = self.fail_over().order();
             let mut retry_after = Duration::ZERO;
-            for at in order {
+            for at in order.into_iter().take(terms.points_max) {
                 let Some(point) = self.points().get(at) else { continue };
                 if round > 0 && self.now() >= deadline {
                     break;

@@ -3,7 +3,8 @@
 //! Requests go to the current point. When it fails, the next healthy one in the order of preference
 //! becomes current at once, and stays current: a failed point gets no requests until looks at it have
 //! found it healthy for a while without a break. Then, if it is preferred, it is current again. Only
-//! when no point is healthy are the failed ones asked, the one that failed longest ago first.
+//! when no point is healthy are the others asked: those that are settling before those that failed, and
+//! of these the one that failed longest ago first.
 
 use std::time::Duration;
 
@@ -57,8 +58,9 @@ impl FailOver {
     pub(super) fn order(&self) -> Vec<usize> {
         let mut order: Vec<usize> = (0..self.points.len()).collect();
         order.sort_by_key(|at| match self.down(*at) {
-            None => (false, Duration::ZERO, *at != self.current, *at),
-            Some(down) => (true, down.failed_at, false, *at),
+            None => (0, Duration::ZERO, *at != self.current, *at),
+            Some(down) if down.healthy_since.is_some() => (1, down.failed_at, false, *at),
+            Some(down) => (2, down.failed_at, false, *at),
         });
         order
     }
@@ -77,11 +79,9 @@ impl FailOver {
         }
     }
 
-    /// Whether every point failed a moment ago, so that asking again at once is of no use.
-    pub(super) fn all_failed(&self, now: Duration) -> bool {
-        self.points
-            .iter()
-            .all(|point| point.is_some_and(|down| down.healthy_since.is_none() && now < down.look_at))
+    /// Whether every point has failed and none is known to be healthy again.
+    pub(super) fn all_failed(&self) -> bool {
+        (0..self.points.len()).all(|at| self.state(at) == PointState::Failed)
     }
 
     /// A request was answered by this point.
@@ -207,14 +207,16 @@ mod tests {
         let mut points = three();
         points.failed(0, secs(1), 0.0);
         points.failed(1, secs(2), 0.0);
-        assert!(!points.all_failed(secs(2)));
+        assert!(!points.all_failed());
         points.failed(2, secs(3), 0.0);
         assert_eq!(points.order(), [0, 1, 2]);
         points.failed(0, secs(3), 0.0);
         points.failed(0, secs(4), 0.0);
         assert_eq!(points.order(), [1, 2, 0]);
-        assert!(points.all_failed(Duration::from_millis(2100)));
-        assert!(!points.all_failed(secs(4)), "the second is due for a look");
+        assert!(points.all_failed());
+        points.looked_healthy(0, secs(9));
+        assert_eq!(points.order(), [0, 1, 2], "the one that is settling is the best there is");
+        assert!(!points.all_failed());
         points.succeeded(2);
         assert_eq!((points.current(), points.state(2)), (2, PointState::Healthy));
     }

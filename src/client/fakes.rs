@@ -46,6 +46,8 @@ pub(super) enum Behaviour {
     Dead,
     /// Takes the request, and says nothing for so long.
     Silent(Duration),
+    /// Silent until this time, and hands out this key from then on.
+    Back(Duration, u8),
     /// Answers with this status, and these words.
     Status(u16, &'static str),
     /// Answers with this body.
@@ -120,6 +122,11 @@ impl Transport for FakeServer {
             Behaviour::Dead => Err(refused()),
             Behaviour::Silent(length) => {
                 self.pace.pass(length);
+                Err(late())
+            }
+            Behaviour::Back(at, byte) if self.pace.now() >= at => Ok(answer(200, &key_body(byte))),
+            Behaviour::Back(..) => {
+                self.pace.pass(Duration::from_secs(12));
                 Err(late())
             }
             Behaviour::Status(status, message) => Ok(answer(

@@ -1,6 +1,7 @@
 //! The client: the four things a scrambler asks of a key server.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use super::answer::{FetchedKey, read_deleted, read_key};
 use super::cache::{Freshness, KeyCache};
@@ -96,7 +97,7 @@ impl KeyClient {
     pub fn rotate(&self, content: &ContentId, source: KeySource) -> Result<FetchedKey, ClientError> {
         let own = OwnKey::of(source)?;
         let request = self.request(Method::Put, content, own.as_ref())?;
-        let terms = Terms { patience: self.settings.patience, repeatable: own.is_some() };
+        let terms = Terms::patient(self.settings.patience, own.is_some());
         let key = self.courier.carry(&request, terms, |body| {
             let key = read_key(body, content)?;
             let foreign = own.as_ref().is_some_and(|own| own.kid != key.kid || !own.key.same_as(&key.key));
@@ -116,7 +117,7 @@ impl KeyClient {
     /// [`ClientError`] when nobody answers or the request is refused.
     pub fn delete(&self, content: &ContentId) -> Result<u32, ClientError> {
         let request = self.request(Method::Delete, content, None)?;
-        let terms = Terms { patience: self.settings.patience, repeatable: true };
+        let terms = Terms::patient(self.settings.patience, true);
         self.cache().forget(content);
         self.courier.carry(&request, terms, read_deleted)
     }
@@ -142,16 +143,20 @@ impl KeyClient {
     fn obtain(&self, request: &Request, content: &ContentId) -> Result<(FetchedKey, Freshness), ClientError> {
         let now = self.courier.now();
         let remembered = self.cache().recall(content, now);
-        // When all points failed a moment ago, a live scrambler must not wait for them once more.
-        let remembered = match remembered {
-            Some((key, age)) if self.courier.fail_over().all_failed(now) => {
-                return Ok((key, Freshness::Remembered { age }));
-            }
-            remembered => remembered,
+        let (all_failed, due) = {
+            let fail_over = self.courier.fail_over();
+            (fail_over.all_failed(), !fail_over.due(now).is_empty())
         };
-        // Who remembers the key has no need to be patient.
-        let patience = if remembered.is_some() { std::time::Duration::ZERO } else { self.settings.patience };
-        let terms = Terms { patience, repeatable: true };
+        // Who remembers the key has no need to be patient. While all points are down, a live scrambler
+        // must not wait for each of them either: one is asked when it is time to look again, else none.
+        let terms = match &remembered {
+            None => Terms::patient(self.settings.patience, true),
+            Some((key, age)) if all_failed && !due => {
+                return Ok((key.copy(), Freshness::Remembered { age: *age }));
+            }
+            Some(_) if all_failed => Terms { points_max: 1, ..Terms::patient(Duration::ZERO, true) },
+            Some(_) => Terms::patient(Duration::ZERO, true),
+        };
         match self.courier.carry(request, terms, |body| read_key(body, content)) {
             Ok(key) => {
                 self.cache().remember(&key, self.courier.now());

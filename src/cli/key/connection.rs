@@ -10,9 +10,11 @@ use crate::client::{
     ClientError, ClientSettings, ContentKeys, HttpTransport, KeyClient, ServicePoint, ServicePoints,
     SystemPace, Timeouts, TlsFiles, UdrmSha1,
 };
+use crate::config::Log;
 use crate::crypto::secret_file;
 use crate::drm::EncryptionProvider;
 use crate::model::AccountId;
+use crate::telemetry::start_logging;
 
 /// Which key server is asked, by whom, and how patiently.
 #[derive(Clone, Debug, Args)]
@@ -64,8 +66,10 @@ pub struct ConnectionArgs {
 }
 
 impl ConnectionArgs {
-    /// A client of that key server.
+    /// A client of that key server. What goes wrong at a service point is logged on standard error.
     pub(in crate::cli) fn client(&self) -> Result<KeyClient, Failure> {
+        let log = Log { level: "keymoot::client=warn".to_owned(), ..Log::default() };
+        start_logging(&log).map_err(Failure::runtime)?;
         let points = ServicePoints::new(self.servers.clone()).map_err(Failure::usage)?;
         for point in points.as_slice().iter().filter(|point| !point.is_secure() && !point.is_loopback()) {
             eprintln!("keymoot: warning: keys from {point} travel unencrypted; use https where it is served");

@@ -81,7 +81,8 @@ pub(super) fn json(key: &FetchedKey) -> Zeroizing<String> {
 pub(super) fn deleted(output: OutputFormat, content: &ContentId, versions: u32) -> String {
     match output {
         OutputFormat::Table if versions == 0 => format!("{content} had no key\n"),
-        OutputFormat::Table => format!("{content}: {versions} versions of its key are deleted\n"),
+        OutputFormat::Table if versions == 1 => format!("{content}: its key is deleted\n"),
+        OutputFormat::Table => format!("{content}: its key is deleted, in {versions} versions\n"),
         OutputFormat::Json => {
             format!("{:#}\n", serde_json::json!({ "content_id": content.as_str(), "deleted": versions }))
         }
