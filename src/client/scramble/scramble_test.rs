@@ -63,7 +63,7 @@ for word; do case "$word" in in=*) echo sealed >"${word##*output=}";; esac; done
 fn the_result_appears_whole_and_nothing_else_stays() {
     let place = Place::new();
     let job = place.job(Tool::Ffmpeg, WRITES);
-    assert_eq!(run(&job).unwrap(), [job.output.clone()]);
+    assert_eq!(run(&job).unwrap(), std::slice::from_ref(&job.output));
     assert_eq!(fs::read_to_string(&job.output).unwrap(), "sealed\n");
     assert_eq!(place.files(), ["in.mp4", "out", "tool"]);
 }
