@@ -102,6 +102,20 @@ pub enum Denied {
     },
 }
 
+impl Denied {
+    /// The label under which the refusal is counted.
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::Signature { fault: SignatureFault::Missing, .. } => "missing",
+            Self::Signature { fault: SignatureFault::UnknownAccount, .. } => "unknown_account",
+            Self::Signature { fault: SignatureFault::NoCredential, .. } => "no_credential",
+            Self::Signature { fault: SignatureFault::Mismatch, .. } => "mismatch",
+            Self::Address { .. } => "address",
+            Self::CaSystem { .. } => "ca_system",
+        }
+    }
+}
+
 /// What is wrong with the proof of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

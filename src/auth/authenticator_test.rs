@@ -31,6 +31,7 @@ fn account(change: impl FnOnce(&mut OpenAccount)) -> Authenticator {
         response_shape: ResponseShape::ByPath,
         license_url: None,
         created_at_ms: 0,
+        minimum_scheme: None,
     };
     let keys = vec![
         signing_key("old", Scope::Encryption, b"enc-key"),

@@ -1,12 +1,15 @@
 //! The only actix-web room: routes, request parsing, error mapping. Handlers translate and call.
 
 mod answer;
+mod capabilities;
+mod challenges;
 pub mod error;
 mod mapping;
 mod observe;
 pub mod path;
 pub mod query;
 mod routes;
+mod schemes;
 mod server;
 mod udrm;
 

@@ -10,10 +10,11 @@ use actix_web::{HttpRequest, HttpResponse};
 use crate::auth::AuthHandle;
 use crate::drm::EncryptionProvider;
 
+use super::challenges::challenges;
 use super::error::{ApiError, ErrorKind};
 use super::path::RequestPath;
 use super::server::Api;
-use super::{observe, udrm};
+use super::{capabilities, observe, schemes, udrm};
 
 /// Every request comes through here: it is routed, measured and, when refused, answered in the
 /// specification's error format.
@@ -32,7 +33,18 @@ pub async fn dispatch(
     let labels = [route, request.method().as_str(), status.as_str()];
     api.metrics.http_requests_total.with_label_values(&labels).inc();
     api.metrics.http_request_seconds.with_label_values(&[route]).observe(began.elapsed().as_secs_f64());
-    answer
+    answer.map_err(|error| challenged(error, &request, &api))
+}
+
+/// Counts a refusal to somebody unauthorized, and tells how they may prove themselves.
+fn challenged(error: ApiError, request: &HttpRequest, api: &Api) -> ApiError {
+    match error.refusal() {
+        Some(reason) => {
+            api.metrics.auth_refusals_total.with_label_values(&[reason]).inc();
+            error.with_headers(challenges(&schemes::offered(request)))
+        }
+        None => error,
+    }
 }
 
 async fn route(
@@ -55,6 +67,7 @@ async fn route(
         ["healthz"] => "healthz",
         ["readyz"] => "readyz",
         ["metrics"] => "metrics",
+        ["capabilities"] => "capabilities",
         _ => return ("other", Err(unknown(request.path()))),
     };
     if ![Method::GET, Method::HEAD].contains(request.method()) {
@@ -64,6 +77,7 @@ async fn route(
     let answer = match name {
         "healthz" => Ok(observe::healthy()),
         "readyz" => observe::ready(api).await,
+        "capabilities" => capabilities::answer(request, api),
         _ => observe::metrics(api),
     };
     (name, answer)

@@ -6,6 +6,7 @@
 mod account;
 mod ids;
 mod key;
+mod scheme;
 mod wrapped;
 
 pub use account::{Account, Consistency, Credential, ResponseShape, Scheme, Scope};

@@ -49,6 +49,7 @@ pub fn make_account(entry: &AccountEntry, keyring: &Keyring) -> Result<Account, 
         response_shape: entry.response_shape,
         license_url: entry.license_url.clone(),
         created_at_ms,
+        minimum_scheme: None,
     })
 }
 
