@@ -25,6 +25,26 @@ struct Capabilities {
     limits: Limits,
     /// The strongest first.
     authentication: Vec<Authentication>,
+    signed_requests: SignedRequests,
+    /// Left out until the cluster has its keys.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    signed_answers: Option<SignedAnswers>,
+}
+
+/// How requests are signed by RFC 9421.
+#[derive(Serialize)]
+struct SignedRequests {
+    signature_lifetime_s: u64,
+    clock_skew_s: u64,
+}
+
+/// What `Accept-Signature` is answered with.
+#[derive(Serialize)]
+struct SignedAnswers {
+    algorithm: &'static str,
+    key_id: String,
+    /// Base64 of 32 bytes.
+    public_key: String,
 }
 
 #[derive(Serialize)]
@@ -79,10 +99,19 @@ pub fn answer(request: &HttpRequest, api: &Api) -> Result<HttpResponse, ApiError
         tracks: Tracks { default_track: TrackName::default_track() },
         rotation: Rotation { replace: true },
         limits: limits(api),
-        authentication: schemes::offered(request)
+        authentication: schemes::offered(request, api)
             .into_iter()
             .map(|scheme| Authentication { scheme, strength: scheme.strength() })
             .collect(),
+        signed_requests: SignedRequests {
+            signature_lifetime_s: api.signature_window.lifetime_s,
+            clock_skew_s: api.signature_window.clock_skew_s,
+        },
+        signed_answers: api.server_keys.get().map(|keys| SignedAnswers {
+            algorithm: "ed25519",
+            key_id: keys.key_id().to_owned(),
+            public_key: keys.public_key(),
+        }),
     };
     Ok(HttpResponse::Ok().json(capabilities))
 }

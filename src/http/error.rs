@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use super::path::PathError;
 use super::query::QueryError;
-use crate::auth::{AuthError, CustomDataError, Denied, SignatureError};
+use crate::auth::{AuthError, CustomDataError, Denied, LedgerError, SignatureError};
 
 /// What every unauthorized caller is told. An unknown account, a wrong signature, an address off the
 /// allow-list and a foreign `ca_system` read the same, so that nobody can probe for accounts or for
@@ -204,6 +204,11 @@ impl From<AuthError> for ApiError {
     fn from(error: AuthError) -> Self {
         match error {
             AuthError::Denied(denied) => denied.into(),
+            AuthError::Ledger(LedgerError::NoQuorum(reason)) => {
+                let message = "no quorum of the key servers could be reached in time; try again";
+                Self::with_reason(ErrorKind::NoQuorum, message, reason)
+            }
+            AuthError::Ledger(LedgerError::Internal(reason)) => Self::internal(reason),
             busy => Self::with_reason(ErrorKind::Busy, "the server is busy; try again", busy),
         }
     }

@@ -14,7 +14,8 @@ use super::challenges::challenges;
 use super::error::{ApiError, ErrorKind};
 use super::path::RequestPath;
 use super::server::Api;
-use super::{capabilities, observe, schemes, udrm};
+use super::signed_answer::signed;
+use super::{capabilities, observe, received, schemes, udrm};
 
 /// Every request comes through here: it is routed, measured and, when refused, answered in the
 /// specification's error format.
@@ -33,7 +34,8 @@ pub async fn dispatch(
     let labels = [route, request.method().as_str(), status.as_str()];
     api.metrics.http_requests_total.with_label_values(&labels).inc();
     api.metrics.http_request_seconds.with_label_values(&[route]).observe(began.elapsed().as_secs_f64());
-    answer.map_err(|error| challenged(error, &request, &api))
+    let answer = answer.map_err(|error| challenged(error, &request, &api));
+    signed(answer, &request, &api)
 }
 
 /// Counts a refusal to somebody unauthorized, and tells how they may prove themselves.
@@ -41,7 +43,9 @@ fn challenged(error: ApiError, request: &HttpRequest, api: &Api) -> ApiError {
     match error.refusal() {
         Some(reason) => {
             api.metrics.auth_refusals_total.with_label_values(&[reason]).inc();
-            error.with_headers(challenges(&schemes::offered(request)))
+            let nonce = api.server_keys.get().map(|keys| keys.digest_nonces().issue(received::now_s()));
+            let schemes = schemes::offered(request, api);
+            error.with_headers(challenges(&schemes, nonce.as_deref(), reason == "stale"))
         }
         None => error,
     }

@@ -12,4 +12,5 @@ mod wrapped;
 pub use account::{Account, Consistency, Credential, ResponseShape, Scheme, Scope};
 pub use ids::{AccountId, ContentId, IdError, Kid, NodeId, TrackName};
 pub use key::{KeyOrigin, KeyPlace, KeyRecord};
+pub use scheme::SchemeError;
 pub use wrapped::{MasterKeyId, Wrapped};
