@@ -133,8 +133,8 @@ fn files_load_and_an_exposed_key_file_does_not() {
     let path = |name: &str| dir.path().join(name);
     let ca = ca();
     ca.save_new(&path("ca.pem"), &path("ca-key.pem")).unwrap();
-    ca.issue_node(1).unwrap().save_new(&path("n.pem"), &path("n-key.pem"), None).unwrap();
-    ca.issue_loopback_api().unwrap().save_new(&path("api.pem"), &path("api-key.pem"), None).unwrap();
+    ca.issue_node(1).unwrap().save_new(&path("n.pem"), &path("n-key.pem")).unwrap();
+    ca.issue_loopback_api().unwrap().save_new(&path("api.pem"), &path("api-key.pem")).unwrap();
     let load = || PeerCredentials::load(&path("ca.pem"), &path("n.pem"), &path("n-key.pem"), &cluster());
     assert!(load().is_ok());
     assert!(api_server_config(&path("api.pem"), &path("api-key.pem"), None).is_ok());
