@@ -6,6 +6,7 @@ use std::time::Instant;
 use actix_web::http::Method;
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
+use prometheus::IntGauge;
 
 use crate::auth::AuthHandle;
 use crate::drm::EncryptionProvider;
@@ -26,6 +27,7 @@ pub async fn dispatch(
     auth: Data<AuthHandle>,
 ) -> Result<HttpResponse, ApiError> {
     let began = Instant::now();
+    let _answering = InFlight::enter(&api.metrics.http_requests_in_flight);
     let (route, answer) = route(&request, payload, &api, &auth).await;
     let status = match &answer {
         Ok(response) => response.status(),
@@ -48,6 +50,22 @@ fn challenged(error: ApiError, request: &HttpRequest, api: &Api) -> ApiError {
             error.with_headers(challenges(&schemes, nonce.as_deref(), reason == "stale"))
         }
         None => error,
+    }
+}
+
+/// Counts a request while it is answered, also when its client goes away first.
+struct InFlight<'a>(&'a IntGauge);
+
+impl<'a> InFlight<'a> {
+    fn enter(gauge: &'a IntGauge) -> Self {
+        gauge.inc();
+        Self(gauge)
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.dec();
     }
 }
 

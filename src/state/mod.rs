@@ -19,6 +19,8 @@ mod transaction;
 
 #[cfg(test)]
 mod apply_tests;
+#[cfg(test)]
+mod bytes_test;
 
 pub use apply::apply;
 pub use command::{Command, NewKey, Proposal};
