@@ -168,9 +168,7 @@ pub fn api_server_config(
         Some(file) => builder.with_client_cert_verifier(client_verifier(file)?),
         None => builder.with_no_client_auth(),
     };
-    builder
-        .with_single_cert(read_certificates(cert_file)?, read_key(key_file)?)
-        .map_err(TlsError::Pair)
+    builder.with_single_cert(read_certificates(cert_file)?, read_key(key_file)?).map_err(TlsError::Pair)
 }
 
 fn client_verifier(ca_file: &Path) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {

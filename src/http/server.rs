@@ -1,7 +1,7 @@
 //! The listener of the API: one actix-web server, one authenticator actor per worker.
 
-use std::net::SocketAddr;
 use std::any::Any;
+use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -87,9 +87,12 @@ pub fn listen(config: &Config, api: Api) -> Result<(Server, Vec<SocketAddr>), Ht
     let address = config.http.listen;
     let refused = |source| HttpError::Listen { address: address.to_string(), source };
     let server = match (&config.http.tls_cert_file, &config.http.tls_key_file) {
-        (Some(cert), Some(key)) => {
-            server.bind_rustls_0_23(address, api_server_config(cert, key, config.http.tls_client_ca_file.as_deref())?).map_err(refused)?
-        }
+        (Some(cert), Some(key)) => server
+            .bind_rustls_0_23(
+                address,
+                api_server_config(cert, key, config.http.tls_client_ca_file.as_deref())?,
+            )
+            .map_err(refused)?,
         _ => server.bind(address).map_err(refused)?,
     };
     let addresses = server.addrs();
