@@ -98,7 +98,9 @@ impl AuthHandle {
 
     async fn spend(&self, verified: Verified) -> Result<Grant, AuthError> {
         match verified.nonce() {
-            Some(nonce) if self.ledger.spend(nonce).await? == Spent::Before => Err(verified.replayed().into()),
+            Some(nonce) if self.ledger.spend(nonce).await? == Spent::Before => {
+                Err(verified.replayed().into())
+            }
             _ => Ok(verified.grant()),
         }
     }

@@ -114,7 +114,9 @@ pub enum Denied {
         minimum: Scheme,
     },
     /// The request was shown before, here or to another node.
-    #[error("account {account}, credential {credential:?}: the request was shown before; each needs a nonce of its own")]
+    #[error(
+        "account {account}, credential {credential:?}: the request was shown before; each needs a nonce of its own"
+    )]
     Replay {
         /// The account.
         account: AccountId,

@@ -4,7 +4,9 @@ use zeroize::Zeroizing;
 
 use super::super::captured_log::captured;
 use super::super::offer::DUMMY_KEY;
-use super::super::{DigestNonces, Envelope, SignatureWindow, authorization, client_certificate, http_signature};
+use super::super::{
+    DigestNonces, Envelope, SignatureWindow, authorization, client_certificate, http_signature,
+};
 use super::*;
 use crate::model::{Account, Consistency, ResponseShape};
 
@@ -104,8 +106,7 @@ fn proved_by(proofs: Proofs) -> SignedRequest {
 
 fn http_signed(nonce: &str, name: &str, key: &[u8]) -> Proofs {
     let mut envelope = envelope(&[]);
-    let covered =
-        format!(r#"("@method" "@target-uri");created={NOW_S};keyid="{name}";nonce="{nonce}""#);
+    let covered = format!(r#"("@method" "@target-uri");created={NOW_S};keyid="{name}";nonce="{nonce}""#);
     http_signature::tests::sign(&mut envelope, &covered, key);
     proofs(&envelope, false)
 }
@@ -274,7 +275,8 @@ fn sha1_block(state: &mut [u32], block: &[u8]) {
             2 => ((b & c) | (b & d) | (c & d), 0x8f1b_bcdc_u32),
             _ => (b ^ c ^ d, 0xca62_c1d6),
         };
-        let next = a.rotate_left(5).wrapping_add(mixed).wrapping_add(e).wrapping_add(constant).wrapping_add(word);
+        let next =
+            a.rotate_left(5).wrapping_add(mixed).wrapping_add(e).wrapping_add(constant).wrapping_add(word);
         (e, d, c, b, a) = (d, c, b.rotate_left(30), a, next);
     }
     for (own, add) in state.iter_mut().zip([a, b, c, d, e]) {

@@ -155,7 +155,9 @@ fn digest(text: &str, envelope: &Envelope, nonces: &DigestNonces) -> Option<Auth
         && given.get("realm").is_some_and(|realm| realm == REALM)
         && given.get("qop").is_some_and(|qop| qop == "auth")
         && given.get("algorithm").is_some_and(|name| name.eq_ignore_ascii_case("SHA-256"))
-        && given.get("nc").is_some_and(|count| count.len() == 8 && count.bytes().all(|b| b.is_ascii_hexdigit()));
+        && given
+            .get("nc")
+            .is_some_and(|count| count.len() == 8 && count.bytes().all(|b| b.is_ascii_hexdigit()));
     if !is_for_this {
         return None;
     }

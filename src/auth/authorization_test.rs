@@ -83,7 +83,8 @@ fn an_answer_for_another_address_is_no_offer() {
 #[test]
 fn a_challenge_of_another_cluster_or_of_long_ago_is_stale() {
     let foreign = DigestNonces::new(b"another cluster's", 300);
-    for nonce in [foreign.issue(NOW_S), nonces().issue(NOW_S - 301), nonces().issue(NOW_S + 301), "x".into()] {
+    for nonce in [foreign.issue(NOW_S), nonces().issue(NOW_S - 301), nonces().issue(NOW_S + 301), "x".into()]
+    {
         let header = answer("167", b"s3cret", &nonce);
         let read = Authorization::read(&envelope(&header), Some(&nonces()));
         assert!(matches!(read, Some(Authorization::Stale)), "{nonce}");

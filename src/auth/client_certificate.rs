@@ -86,7 +86,10 @@ pub(super) mod tests {
     #[test]
     fn marks_are_written_in_one_form() {
         let digits = "AB:".repeat(31) + "cd";
-        assert_eq!(ClientCertificate::mark(&format!("sha256:{digits}")).unwrap(), format!("sha256:{}cd", "ab".repeat(31)));
+        assert_eq!(
+            ClientCertificate::mark(&format!("sha256:{digits}")).unwrap(),
+            format!("sha256:{}cd", "ab".repeat(31))
+        );
         assert_eq!(ClientCertificate::mark("dns:A.b").as_deref(), Some("dns:a.b"));
         for bad in ["", "sha256:ab", "dns:", "name", "sha1:ab"] {
             assert_eq!(ClientCertificate::mark(bad), None, "{bad}");

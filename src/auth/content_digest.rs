@@ -58,7 +58,8 @@ mod tests {
 
     const BODY: &[u8] = br#"{"hello": "world"}"#;
     /// RFC 9421, appendix B.2.
-    const SHA_512: &str = "sha-512=:WZDPaVn/7XgHaAy8pmojAkGWoRx2UFChF41A2svX+TaPm+AbwAgBWnrIiYllu7BNNyealdVLvRwEmTHWXvJwew==:";
+    const SHA_512: &str =
+        "sha-512=:WZDPaVn/7XgHaAy8pmojAkGWoRx2UFChF41A2svX+TaPm+AbwAgBWnrIiYllu7BNNyealdVLvRwEmTHWXvJwew==:";
 
     #[test]
     fn the_digests_of_the_specifications_are_right() {
@@ -76,7 +77,8 @@ mod tests {
 
     #[test]
     fn a_header_without_a_known_digest_proves_nothing() {
-        for bad in ["", "md5=:AAAA:", "sha-256", "sha-256=AAAA", "sha-256=(:AAAA:)", "sha-256=\"AAAA\"", ","] {
+        for bad in ["", "md5=:AAAA:", "sha-256", "sha-256=AAAA", "sha-256=(:AAAA:)", "sha-256=\"AAAA\"", ","]
+        {
             assert_eq!(check(bad, BODY), Err(ContentDigestError::Form), "{bad:?}");
         }
     }

@@ -161,7 +161,9 @@ fn one_signature(input: &str, signature: Option<&str>) -> Result<(InnerList, Vec
         ([], 1) => inputs.keys().next().cloned().ok_or(HttpSignatureError::Form)?,
         _ => return Err(HttpSignatureError::Several),
     };
-    let Some(ListEntry::InnerList(covered)) = inputs.get(&label) else { return Err(HttpSignatureError::Form) };
+    let Some(ListEntry::InnerList(covered)) = inputs.get(&label) else {
+        return Err(HttpSignatureError::Form);
+    };
     match signatures.swap_remove(&label) {
         Some(ListEntry::Item(item)) => match item.bare_item {
             BareItem::ByteSequence(bytes) => Ok((covered.clone(), bytes)),
@@ -175,9 +177,8 @@ fn covers_what_it_must(covered: &InnerList, envelope: &Envelope) -> Result<(), H
     if covered.items.len() > COMPONENTS_MAX {
         return Err(HttpSignatureError::Uncovered("at most 32 components"));
     }
-    let covers = |name: &str| {
-        covered.items.iter().any(|item| name_of(item) == Some(name) && item.params.is_empty())
-    };
+    let covers =
+        |name: &str| covered.items.iter().any(|item| name_of(item) == Some(name) && item.params.is_empty());
     if !covers("@method") {
         return Err(HttpSignatureError::Uncovered("@method"));
     }

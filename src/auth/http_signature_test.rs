@@ -32,8 +32,7 @@ fn vector(parameters: &str, signature: &str) -> HttpSignature {
 
 #[test]
 fn rfc_9421_b_2_5_hmac_sha256_verifies() {
-    let parameters =
-        r#"("date" "@authority" "content-type");created=1618884473;keyid="test-shared-secret""#;
+    let parameters = r#"("date" "@authority" "content-type");created=1618884473;keyid="test-shared-secret""#;
     let signature = vector(parameters, "pxcQw6G3AjtMBQjwo8XzkZf/bws5LelbaMk5rGIGtE8=");
     assert!(signature.verify(Scheme::HttpHmacSha256, &bytes(SHARED_SECRET)));
     assert!(!signature.verify(Scheme::HttpHmacSha256, b"another"));
@@ -100,7 +99,10 @@ fn a_signature_that_leaves_out_what_matters_is_refused() {
     }
     assert!(read(&COVERED.replace("0123456789abcdef", "short")).is_err());
     assert!(read(&format!("{COVERED};alg=\"rsa-pss-sha512\"")).is_err());
-    assert_eq!(read(&format!("{COVERED};alg=\"ed25519\"")).unwrap().unwrap().scheme, Some(Scheme::HttpEd25519));
+    assert_eq!(
+        read(&format!("{COVERED};alg=\"ed25519\"")).unwrap().unwrap().scheme,
+        Some(Scheme::HttpEd25519)
+    );
 }
 
 #[test]
@@ -136,7 +138,9 @@ fn of_several_signatures_the_tagged_one_counts_and_otherwise_none() {
     let mut envelope = signed(&format!("{COVERED};tag=\"keymoot\""));
     envelope.headers.push(("signature-input".to_owned(), "proxy=(\"@path\");created=1".to_owned()));
     envelope.headers.push(("signature".to_owned(), "proxy=:AAAA:".to_owned()));
-    assert!(HttpSignature::read(&envelope, WINDOW).unwrap().unwrap().verify(Scheme::HttpHmacSha256, b"secret"));
+    assert!(
+        HttpSignature::read(&envelope, WINDOW).unwrap().unwrap().verify(Scheme::HttpHmacSha256, b"secret")
+    );
 }
 
 proptest! {

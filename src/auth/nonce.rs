@@ -83,9 +83,8 @@ pub(super) mod tests {
     fn nonces_of_different_credentials_never_meet() {
         let account = |id: &str| AccountId::new(id).unwrap();
         let all = [("a", "b", "cd"), ("a", "bc", "d"), ("ab", "c", "d"), ("a", "b", "c")];
-        let digests: HashSet<_> = all
-            .map(|(id, credential, text)| Nonce::new(&account(id), credential, text, 1).digest)
-            .into();
+        let digests: HashSet<_> =
+            all.map(|(id, credential, text)| Nonce::new(&account(id), credential, text, 1).digest).into();
         assert_eq!(digests.len(), all.len());
     }
 }

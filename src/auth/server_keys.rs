@@ -43,7 +43,8 @@ impl ServerKeys {
     /// Derives the keys from the cluster's secret; `None` if the library refuses them, which it
     /// does for no 32 bytes.
     pub fn derive(secret: &[u8; 32]) -> Option<Self> {
-        let derived = |purpose: &str| hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret), purpose.as_bytes());
+        let derived =
+            |purpose: &str| hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret), purpose.as_bytes());
         let pair = Ed25519KeyPair::from_seed_unchecked(derived("keymoot/answers-ed25519/1").as_ref()).ok()?;
         let fingerprint = digest(&SHA256, pair.public_key().as_ref());
         let key_id = URL_SAFE_NO_PAD.encode(fingerprint.as_ref().get(..12)?);
@@ -84,7 +85,8 @@ impl ServerKeys {
     }
 
     fn covered(&self, now_s: u64, nonce: Option<String>) -> Option<InnerList> {
-        let string = |text: &str| StringRef::from_str(text).ok().map(|text| BareItem::String(text.to_owned()));
+        let string =
+            |text: &str| StringRef::from_str(text).ok().map(|text| BareItem::String(text.to_owned()));
         let key = |text: &str| KeyRef::from_str(text).ok().map(ToOwned::to_owned);
         let mut items = Vec::with_capacity(COVERED.len());
         for (name, of_request) in COVERED {

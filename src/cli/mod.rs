@@ -142,7 +142,9 @@ mod tests {
         assert_eq!(add.credentials[0].scheme, crate::model::Scheme::HttpEd25519);
         assert_eq!(add.credentials[0].file, std::path::Path::new("/a:b"));
         assert_eq!(add.minimum_scheme, Some(crate::model::Scheme::Digest));
-        for bad in ["api", "api:encryption:md5:f", "api:all:basic:f", "api:encryption:basic:", ":admin:basic:f"] {
+        for bad in
+            ["api", "api:encryption:md5:f", "api:all:basic:f", "api:encryption:basic:", ":admin:basic:f"]
+        {
             assert!(parse(&format!("{line} {bad}")).is_err(), "{bad}");
         }
     }

@@ -267,7 +267,11 @@ mod tests {
 
     #[test]
     fn a_credential_that_the_accounts_minimum_would_refuse_is_a_mistake() {
-        let text = EXAMPLE.replacen("[[account.credential]]", "minimum_scheme = \"digest\"\n[[account.credential]]", 1);
+        let text = EXAMPLE.replacen(
+            "[[account.credential]]",
+            "minimum_scheme = \"digest\"\n[[account.credential]]",
+            1,
+        );
         assert!(load(&text).unwrap_err().contains("weaker than minimum_scheme"));
         assert!(load(&text.replace("= \"digest\"", "= \"udrm-sha1\"")).is_ok());
         assert!(load(&text.replace("= \"digest\"", "= \"md5\"")).is_err());
@@ -279,8 +283,7 @@ mod tests {
         let path = |name: &str| dir.path().join(name);
         secret_file::create(&path("k1"), b"same\n").unwrap();
         secret_file::create(&path("k2"), b"same").unwrap();
-        let credential =
-            |name: &str, scope| CredentialEntry {
+        let credential = |name: &str, scope| CredentialEntry {
             name: name.into(),
             scope,
             scheme: Scheme::UdrmSha1,

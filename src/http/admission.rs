@@ -4,7 +4,9 @@
 use actix_web::HttpRequest;
 use actix_web::web::Bytes;
 
-use crate::auth::{AuthError, AuthHandle, ClientCertificate, Grant, HttpSignatureError, Proofs, SignedRequest};
+use crate::auth::{
+    AuthError, AuthHandle, ClientCertificate, Grant, HttpSignatureError, Proofs, SignedRequest,
+};
 
 use super::error::{ApiError, ErrorKind};
 use super::received;

@@ -29,7 +29,8 @@ pub fn envelope(request: &HttpRequest, body: Bytes) -> Envelope {
 
 /// Whether nobody on the way could read what the request says: it came over TLS, or from this machine.
 pub fn is_confidential(request: &HttpRequest) -> bool {
-    request.app_config().secure() || request.peer_addr().is_some_and(|peer| peer.ip().to_canonical().is_loopback())
+    request.app_config().secure()
+        || request.peer_addr().is_some_and(|peer| peer.ip().to_canonical().is_loopback())
 }
 
 /// Seconds since 1970 UTC.

@@ -1,9 +1,9 @@
 //! Answers that prove who gave them (requirement 5.6.1), for requests with `Accept-Signature`.
 
+use actix_web::body::MessageBody as _;
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse, ResponseError as _};
-use actix_web::body::MessageBody as _;
 
 use super::error::ApiError;
 use super::received;
@@ -16,7 +16,8 @@ pub fn signed(
     request: &HttpRequest,
     api: &Api,
 ) -> Result<HttpResponse, ApiError> {
-    let Some(keys) = api.server_keys.get().filter(|_| request.headers().contains_key("accept-signature")) else {
+    let Some(keys) = api.server_keys.get().filter(|_| request.headers().contains_key("accept-signature"))
+    else {
         return answer;
     };
     let response = answer.unwrap_or_else(|error| error.error_response());

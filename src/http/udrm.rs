@@ -16,10 +16,10 @@ use crate::drm::{EncryptionProvider, OwnedContentKeyInfo, ProtectionScheme};
 use crate::model::{ContentId, Kid, Scope, TrackName};
 use crate::service::ServedKey;
 
-use super::{admission, answer};
 use super::error::{ApiError, ErrorKind};
 use super::query::Query;
 use super::server::Api;
+use super::{admission, answer};
 
 /// The methods of the endpoint.
 const METHODS: &str = "GET, POST, PUT and DELETE";

@@ -285,7 +285,10 @@ fn a_nonce_is_spent_once_and_never_again_while_its_request_could_be_accepted() {
         serial += 1;
         let commands = vec![Command::SpendNonce { digest: [digest; 16], created_s }];
         let proposal = Proposal { client: 1, serial, floor: serial, now_ms: now_s * 1000, commands };
-        (state.run(&[proposal]).remove(0).remove(0), state.0.keys().filter(|key| key.0 == Table::Nonces).count())
+        (
+            state.run(&[proposal]).remove(0).remove(0),
+            state.0.keys().filter(|key| key.0 == Table::Nonces).count(),
+        )
     };
     assert_eq!(spend(1, 10_000, 10_000).0, Response::Done);
     assert_eq!(spend(1, 10_000, 10_001).0, Response::Unchanged);

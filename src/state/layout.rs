@@ -130,7 +130,15 @@ mod tests {
 
     #[test]
     fn table_names_stand_in_the_order_of_their_numbers() {
-        let all = [Table::Tracks, Table::OldKeys, Table::Kids, Table::Accounts, Table::Sessions, Table::Meta, Table::Nonces];
+        let all = [
+            Table::Tracks,
+            Table::OldKeys,
+            Table::Kids,
+            Table::Accounts,
+            Table::Sessions,
+            Table::Meta,
+            Table::Nonces,
+        ];
         for table in all {
             assert_eq!(TABLE_NAMES[table as usize], table.name());
         }

@@ -5,7 +5,9 @@ use serde::de::DeserializeOwned;
 use crate::model::{Account, AccountId, KeyPlace, KeyRecord, Kid, Wrapped};
 
 use super::digest::Digest;
-use super::layout::{META_DIGEST, META_IDENTITY, META_SERVER_SECRET, Table, account_key, kid_key, place_key, version_key};
+use super::layout::{
+    META_DIGEST, META_IDENTITY, META_SERVER_SECRET, Table, account_key, kid_key, place_key, version_key,
+};
 use super::record::{ClusterIdentity, KidPlace, Track};
 use super::tables::{StateError, Tables};
 use super::transaction::{Transaction, decode};
