@@ -72,7 +72,8 @@ fn refusals(nodes: &[SocketAddr], reason: &str) -> u64 {
 /// The key that a node announces for its answers. It has none until the cluster made one.
 fn public_key(node: SocketAddr) -> Vec<u8> {
     let announced = wait_until("a node to have its keys", Duration::from_secs(30), || {
-        let capabilities = raw::exchange(node, &raw::request("GET", "/capabilities", &[], &[]), raw::ANSWER_WITHIN)?;
+        let capabilities =
+            raw::exchange(node, &raw::request("GET", "/capabilities", &[], &[]), raw::ANSWER_WITHIN)?;
         let capabilities: serde_json::Value = serde_json::from_slice(&capabilities.body).unwrap();
         let announced = capabilities["signed_answers"]["public_key"].as_str().map(str::to_owned);
         announced.ok_or_else(|| RigError::Answer("no key is announced yet".to_owned()))
