@@ -140,4 +140,22 @@ mod tests {
         assert_eq!(add.consistency, crate::model::Consistency::Local);
         assert!(add.if_absent && add.license_key_file.is_none());
     }
+
+    #[test]
+    fn a_credential_names_scope_scheme_and_file() {
+        let line = "keymoot account add demo --config f --minimum-scheme digest --credential";
+        let Ok(Cli { command: Command::Account(args::AccountCommand::Add(add)) }) =
+            parse(&format!("{line} api:encryption:http-ed25519:/a:b"))
+        else {
+            panic!("not parsed");
+        };
+        assert_eq!(add.credentials[0].scheme, crate::model::Scheme::HttpEd25519);
+        assert_eq!(add.credentials[0].file, std::path::Path::new("/a:b"));
+        assert_eq!(add.minimum_scheme, Some(crate::model::Scheme::Digest));
+        for bad in
+            ["api", "api:encryption:md5:f", "api:all:basic:f", "api:encryption:basic:", ":admin:basic:f"]
+        {
+            assert!(parse(&format!("{line} {bad}")).is_err(), "{bad}");
+        }
+    }
 }

@@ -57,6 +57,7 @@ fn account() -> Account {
         response_shape: ResponseShape::Array,
         license_url: Some("u".into()),
         created_at_ms: 9,
+        minimum_scheme: Some(Scheme::HttpEd25519),
     }
 }
 
@@ -84,6 +85,8 @@ fn commands_have_these_bytes() {
         command(Command::PutAccount { account: account(), if_absent: true }),
         command(Command::DeleteAccount { id: AccountId::new("a").unwrap() }),
         command(Command::Found(identity)),
+        command(Command::SpendNonce { digest: [6; 16], created_s: 7 }),
+        command(Command::PutServerSecret { secret: wrapped() }),
     ];
     assert_eq!(found, GOLDEN_COMMANDS);
 }
@@ -107,13 +110,15 @@ fn responses_and_records_have_these_bytes() {
     assert_eq!(found, GOLDEN_RECORDS);
 }
 
-const GOLDEN_COMMANDS: [&str; 6] = [
+const GOLDEN_COMMANDS: [&str; 8] = [
     "0504030201000161016301540703030303030303030303030303030303016d0101010101010101010101010302020200",
     "0504030201010161016301540703030303030303030303030303030303016d0101010101010101010101010302020201",
     "050403020102016101630154070103030303030303030303030303030303",
-    "050403020103016101036f747401016e0100016d010101010101010101010101030202020901000a0000000801020101750901",
+    "050403020103016101036f747401016e0100016d010101010101010101010101030202020901000a00000008010201017509010201",
     "0504030201040161",
     "0504030201050178016d0101010101010101010101010302020201",
+    "0504030201060606060606060606060606060606060607",
+    "050403020107016d01010101010101010101010103020202",
 ];
 
 const GOLDEN_RECORDS: [&str; 12] = [

@@ -9,6 +9,7 @@ mod apply;
 mod command;
 mod digest;
 mod layout;
+mod nonces;
 mod query;
 mod record;
 mod response;
@@ -25,7 +26,9 @@ pub use apply::apply;
 pub use command::{Command, NewKey, Proposal};
 pub use digest::Digest;
 pub use layout::{TABLE_COUNT, TABLE_NAMES, Table};
-pub use query::{account, accounts, cluster_identity, current_key, digest, key_by_kid, next_version};
+pub use query::{
+    account, accounts, cluster_identity, current_key, digest, key_by_kid, next_version, server_secret,
+};
 pub use record::ClusterIdentity;
 pub use response::Response;
 pub use tables::{Pair, StateError, Tables};
