@@ -8,7 +8,7 @@ use std::sync::Arc;
 use actix::{Actor, Addr, Context, Handler, Message, dev::SendError};
 use tokio::sync::oneshot;
 
-use super::{Authenticator, Denied, Grant, SignedRequest};
+use super::{Authenticator, Denied, Grant, SignedRequest, WidevineRequest};
 
 /// Why a request got no grant.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -34,10 +34,16 @@ impl Actor for AuthActor {
     type Context = Context<Self>;
 }
 
+/// A request of whatever protocol.
+enum Request {
+    Udrm(SignedRequest),
+    Widevine(WidevineRequest),
+}
+
 /// One request and where its answer goes. Actix's own replies come only with `send`, which waits
 /// when the mailbox is full; `try_send` with a reply of our own refuses instead.
 struct Authenticate {
-    request: SignedRequest,
+    request: Request,
     reply: oneshot::Sender<Result<Grant, Denied>>,
 }
 
@@ -51,7 +57,10 @@ impl Handler<Authenticate> for AuthActor {
     fn handle(&mut self, message: Authenticate, _: &mut Context<Self>) {
         // A caller that has hung up must not be granted anything: granting writes the audit.
         if !message.reply.is_closed() {
-            let answer = self.authenticator.authenticate(&message.request);
+            let answer = match &message.request {
+                Request::Udrm(request) => self.authenticator.authenticate(request),
+                Request::Widevine(request) => self.authenticator.authenticate_widevine(request),
+            };
             // It may still hang up now; then nobody is left to be told.
             drop(message.reply.send(answer));
         }
@@ -82,6 +91,18 @@ impl AuthHandle {
     /// [`AuthError::Denied`] when it is refused, [`AuthError::Busy`] when the mailbox is full and
     /// [`AuthError::Stopped`] when the worker shuts down.
     pub async fn authenticate(&self, request: SignedRequest) -> Result<Grant, AuthError> {
+        self.ask(Request::Udrm(request)).await
+    }
+
+    /// Authenticates a request of the Widevine common encryption API.
+    ///
+    /// # Errors
+    /// As for [`Self::authenticate`].
+    pub async fn authenticate_widevine(&self, request: WidevineRequest) -> Result<Grant, AuthError> {
+        self.ask(Request::Widevine(request)).await
+    }
+
+    async fn ask(&self, request: Request) -> Result<Grant, AuthError> {
         let (reply, answer) = oneshot::channel();
         match self.address.try_send(Authenticate { request, reply }) {
             Ok(()) => Ok(answer.await.map_err(|_| AuthError::Stopped)??),

@@ -100,6 +100,17 @@ pub enum Denied {
         /// What the request carried.
         ca_system: CaSystem,
     },
+    /// No signer is named, and the account does not serve such requests, or not there.
+    #[error(
+        "account {account}: the request from {caller} names no signer, and the account, if there is one, does not \
+         allow that from there"
+    )]
+    Unsigned {
+        /// The account the request claims.
+        account: AccountId,
+        /// Where the request came from.
+        caller: IpAddr,
+    },
 }
 
 /// What is wrong with the proof of a request.
@@ -125,7 +136,7 @@ pub enum SignatureFault {
 /// Authenticates requests against a directory of accounts.
 #[derive(Clone)]
 pub struct Authenticator {
-    directory: Arc<dyn AccountDirectory>,
+    pub(super) directory: Arc<dyn AccountDirectory>,
 }
 
 impl Authenticator {

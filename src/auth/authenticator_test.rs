@@ -21,7 +21,8 @@ fn signing_key(name: &str, scope: Scope, secret: &[u8]) -> SigningKey {
     SigningKey { name: name.to_owned(), scope, scheme: Scheme::UdrmSha1, secret }
 }
 
-fn account(change: impl FnOnce(&mut OpenAccount)) -> Authenticator {
+/// The account 167 after a change.
+pub(in crate::auth) fn account(change: impl FnOnce(&mut OpenAccount)) -> Authenticator {
     let account = Account {
         id: AccountId::new("167").unwrap(),
         ca_systems: vec!["ovp".to_owned()],
@@ -31,6 +32,7 @@ fn account(change: impl FnOnce(&mut OpenAccount)) -> Authenticator {
         response_shape: ResponseShape::ByPath,
         license_url: None,
         created_at_ms: 0,
+        allow_unsigned_widevine: false,
     };
     let keys = vec![
         signing_key("old", Scope::Encryption, b"enc-key"),

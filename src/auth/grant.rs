@@ -26,16 +26,28 @@ impl Grant {
         caller: IpAddr,
         content: &ContentId,
     ) -> Self {
+        Self::issue_as(account, key.scope, &key.name, caller, Some(content))
+    }
+
+    /// Grants by the name of what opened the scope, for requests that name no content, or are held
+    /// by something other than a signing key.
+    pub(super) fn issue_as(
+        account: Arc<OpenAccount>,
+        scope: Scope,
+        credential: &str,
+        caller: IpAddr,
+        content: Option<&ContentId>,
+    ) -> Self {
         tracing::info!(
             target: "audit",
             account = %account.account.id,
-            scope = ?key.scope,
-            credential = ?key.name,
+            ?scope,
+            ?credential,
             %caller,
-            content = ?content,
+            ?content,
             "granted"
         );
-        let (scope, credential) = (key.scope, key.name.clone());
+        let credential = credential.to_owned();
         Self { account, scope, credential, caller }
     }
 

@@ -16,6 +16,7 @@ mod grant;
 mod open_account;
 mod signature;
 mod strict_json;
+mod widevine;
 
 pub use actor::{AuthActor, AuthError, AuthHandle};
 pub use allow_list::{FORWARDED_HOPS_MAX, allowed, client_address};
@@ -24,3 +25,4 @@ pub use custom_data::{CaSystem, CustomData, CustomDataError};
 pub use grant::Grant;
 pub use open_account::{AccountDirectory, OpenAccount, SigningKey};
 pub use signature::{Signature, SignatureError};
+pub use widevine::{WidevineRequest, is_widevine_secret};

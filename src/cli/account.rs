@@ -10,7 +10,7 @@ use super::operator::{Operator, block_on, say, unexpected};
 use crate::cluster::{AdminRequest, AdminResponse};
 use crate::config::{AccountEntry, CredentialEntry};
 use crate::crypto::Keyring;
-use crate::model::{Account, Scope};
+use crate::model::{Account, Scheme, Scope};
 use crate::service::make_account;
 use crate::state::{Command, Response};
 
@@ -49,15 +49,21 @@ async fn add(args: AccountAddArgs) -> Result<(), Failure> {
 }
 
 fn entry(args: AccountAddArgs) -> AccountEntry {
-    let credential = |name: &str, scope, file: &Path| CredentialEntry {
+    let credential = |name: &str, scope, scheme, file: &Path| CredentialEntry {
         name: name.to_owned(),
         scope,
+        scheme,
         key_file: file.to_owned(),
     };
-    let mut credentials = vec![credential("encryption", Scope::Encryption, &args.encryption_key_file)];
-    if let Some(file) = &args.license_key_file {
-        credentials.push(credential("license", Scope::License, file));
-    }
+    let files = [
+        ("encryption", Scope::Encryption, Scheme::UdrmSha1, Some(&args.encryption_key_file)),
+        ("license", Scope::License, Scheme::UdrmSha1, args.license_key_file.as_ref()),
+        ("widevine-aes", Scope::Encryption, Scheme::WidevineAes, args.widevine_aes_key_file.as_ref()),
+        ("widevine-rsa", Scope::Encryption, Scheme::WidevineRsa, args.widevine_rsa_key_file.as_ref()),
+    ];
+    let credentials = files
+        .into_iter()
+        .filter_map(|(name, scope, scheme, file)| file.map(|file| credential(name, scope, scheme, file)));
     AccountEntry {
         id: args.id,
         ca_systems: args.ca_systems.iter().map(|system| system.to_lowercase()).collect(),
@@ -65,7 +71,8 @@ fn entry(args: AccountAddArgs) -> AccountEntry {
         consistency: args.consistency,
         response_shape: args.response_shape,
         license_url: args.license_url,
-        credentials,
+        allow_unsigned_widevine: args.allow_unsigned_widevine,
+        credentials: credentials.collect(),
     }
 }
 
@@ -119,5 +126,6 @@ fn as_json(account: &Account) -> serde_json::Value {
         "response_shape": account.response_shape,
         "license_url": account.license_url,
         "created_at_ms": account.created_at_ms,
+        "allow_unsigned_widevine": account.allow_unsigned_widevine,
     })
 }

@@ -115,6 +115,15 @@ pub struct AccountAddArgs {
     /// Holds the signing key of license requests; a secret file.
     #[arg(long, value_name = "FILE")]
     pub license_key_file: Option<PathBuf>,
+    /// Holds AES key and IV of a Widevine signer, 64 and 32 hexadecimal digits with a colon between.
+    #[arg(long, value_name = "FILE")]
+    pub widevine_aes_key_file: Option<PathBuf>,
+    /// Holds the RSA public key of a Widevine signer in PEM; read like a secret file.
+    #[arg(long, value_name = "FILE")]
+    pub widevine_rsa_key_file: Option<PathBuf>,
+    /// Let the Widevine common encryption API answer requests without signer from the allowed networks.
+    #[arg(long)]
+    pub allow_unsigned_widevine: bool,
     /// A network that may reach the encryption endpoints. May be repeated; none lets nobody in.
     #[arg(long = "allow", value_name = "CIDR")]
     pub allow_list: Vec<IpNet>,

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::path_keys::beside;
 use crate::crypto::SecretBytes;
 use crate::crypto::secret_file::{self, SecretFileError};
-use crate::model::{AccountId, Consistency, ResponseShape, Scope};
+use crate::model::{AccountId, Consistency, ResponseShape, Scheme, Scope};
 
 /// Why an accounts file is refused.
 #[derive(Debug, thiserror::Error)]
@@ -87,6 +87,9 @@ pub struct AccountEntry {
     pub response_shape: ResponseShape,
     /// Where players ask for licenses.
     pub license_url: Option<String>,
+    /// Whether the Widevine common encryption API answers requests without signer.
+    #[serde(default)]
+    pub allow_unsigned_widevine: bool,
     /// Its signing keys.
     #[serde(default, rename = "credential")]
     pub credentials: Vec<CredentialEntry>,
@@ -100,6 +103,9 @@ pub struct CredentialEntry {
     pub name: String,
     /// What it opens.
     pub scope: Scope,
+    /// How it is proved.
+    #[serde(default)]
+    pub scheme: Scheme,
     /// Holds the key's text; a secret file.
     pub key_file: PathBuf,
 }
@@ -205,6 +211,12 @@ impl AccountEntry {
         {
             return Some("a credential's name must be 1 to 64 bytes".to_owned());
         }
+        let other_scope = |credential: &&CredentialEntry| {
+            credential.scheme != Scheme::UdrmSha1 && credential.scope != Scope::Encryption
+        };
+        if let Some(wrong) = self.credentials.iter().find(other_scope) {
+            return Some(format!("credential `{}`: its scheme only opens scope `encryption`", wrong.name));
+        }
         let url = self.license_url.as_deref().unwrap_or("https://");
         let is_web = url.starts_with("https://") || url.starts_with("http://");
         (!is_web).then(|| "license_url must start with https:// or http://".to_owned())
@@ -238,6 +250,10 @@ mod tests {
         assert!(bad("allow_list", "allowlist").contains("allowlist"));
         assert!(bad("10.20.0.0/16", "10.20").contains("accounts.toml:"));
         assert!(bad("\"license-2026\"", "\"encryption-2026\"").contains("`encryption-2026` is there twice"));
+        assert!(
+            bad("scope = \"license\"", "scope = \"license\"\nscheme = \"widevine-aes\"")
+                .contains("only opens scope")
+        );
         assert!(bad("https://drm", "ftp://drm").contains("license_url must start with"));
         assert!(
             load("[[account]]\nid = \"a\"\n[[account]]\nid = \"a\"\n")
@@ -252,8 +268,12 @@ mod tests {
         let path = |name: &str| dir.path().join(name);
         secret_file::create(&path("k1"), b"same\n").unwrap();
         secret_file::create(&path("k2"), b"same").unwrap();
-        let credential =
-            |name: &str, scope| CredentialEntry { name: name.into(), scope, key_file: path(name) };
+        let credential = |name: &str, scope| CredentialEntry {
+            name: name.into(),
+            scope,
+            scheme: Scheme::UdrmSha1,
+            key_file: path(name),
+        };
         let mut account = load("[[account]]\nid = \"a\"\n").unwrap().remove(0);
         account.credentials = vec![credential("k1", Scope::Encryption), credential("k2", Scope::License)];
         assert!(matches!(account.signing_keys(), Err(AccountsFileError::SharedKey { .. })));

@@ -9,5 +9,6 @@ pub mod query;
 mod routes;
 mod server;
 mod udrm;
+mod widevine;
 
 pub use server::{Api, HttpError, listen};

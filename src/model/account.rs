@@ -20,11 +20,18 @@ pub enum Scope {
 }
 
 /// How a request proves that its sender holds the credential.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Scheme {
     /// uDRM 2.3.1: Base64(SHA1(key + data)).
+    #[default]
     #[serde(rename = "udrm-sha1")]
     UdrmSha1,
+    /// Widevine common encryption API: AES-256-CBC of the request's SHA-1.
+    #[serde(rename = "widevine-aes")]
+    WidevineAes,
+    /// Widevine common encryption API: RSASSA-PSS with SHA-1; the secret is the public key in PEM.
+    #[serde(rename = "widevine-rsa")]
+    WidevineRsa,
 }
 
 /// A signing key of an account. Several of one scope may be valid at once, for roll-over.
@@ -85,4 +92,7 @@ pub struct Account {
     pub license_url: Option<String>,
     /// When the account was made: milliseconds since 1970 UTC.
     pub created_at_ms: u64,
+    /// Whether the Widevine common encryption API answers requests without signer, which then are
+    /// held by the allow-list alone.
+    pub allow_unsigned_widevine: bool,
 }

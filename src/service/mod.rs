@@ -7,8 +7,15 @@ mod accounts;
 mod accounts_file;
 mod error;
 mod keys;
+mod kid_key;
+mod lookup;
+mod periods;
+mod track;
 
 pub use accounts::Accounts;
 pub use accounts_file::{MakeAccountError, apply_accounts_file, make_account};
 pub use error::ServiceError;
 pub use keys::{Keys, ServedKey};
+pub use lookup::LocatedKey;
+pub use periods::{PERIODS_MAX, PeriodRange, PeriodsError, ServedPeriod};
+pub use track::ContentTrack;
