@@ -26,7 +26,9 @@ fn ten_thousand_coming_periods_cost_no_log_entry_and_less_than_a_second() {
     assert_eq!((coming.status.as_str(), coming.tracks.len()), ("OK", 10_000));
     std::thread::sleep(Duration::from_millis(1500));
     assert_eq!(index(), before, "the log grew");
-    assert!(took < Duration::from_secs(1), "it took {took:?}");
+    // A build for tests is not optimised, and says little about time.
+    let within = Duration::from_secs(if cfg!(debug_assertions) { 10 } else { 1 });
+    assert!(took < within, "it took {took:?}");
 
     let kids: HashSet<&str> = coming.tracks.iter().map(|key| key.key_id.as_str()).collect();
     assert_eq!(kids.len(), 10_000, "two periods share a key id");

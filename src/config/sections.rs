@@ -93,8 +93,8 @@ impl Default for Cluster {
             cert_file: "/etc/keymoot/tls/node.pem".into(),
             key_file: "/etc/keymoot/tls/node-key.pem".into(),
             heartbeat_ms: 100,
-            election_timeout_min_ms: 500,
-            election_timeout_max_ms: 1000,
+            election_timeout_min_ms: 300,
+            election_timeout_max_ms: 600,
             request_deadline_ms: 10_000,
             connect_timeout_ms: 500,
         }

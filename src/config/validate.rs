@@ -43,7 +43,7 @@ fn ranges(config: &Config, found: &mut Vec<(&'static str, String)>) {
         ("raft.batch_commands_max", size(raft.batch_commands_max), 1..=100_000),
         ("raft.batches_in_flight_max", size(raft.batches_in_flight_max), 1..=1024),
         ("raft.append_entries_max", raft.append_entries_max, 1..=100_000),
-        ("raft.snapshot_log_entries", raft.snapshot_log_entries, 100..=1_000_000_000),
+        ("raft.snapshot_log_entries", raft.snapshot_log_entries, 10..=1_000_000_000),
         ("raft.snapshot_rate_bytes_per_s", raft.snapshot_rate_bytes_per_s, 64 * 1024..=u64::MAX),
         ("store.cache_bytes", store.cache_bytes, MIB..=u64::MAX),
         ("limits.authenticator_mailbox", size(limits.authenticator_mailbox), MAILBOX),

@@ -6,6 +6,7 @@ use std::time::Instant;
 use actix_web::http::Method;
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
+use prometheus::IntGauge;
 
 use crate::auth::AuthHandle;
 use crate::drm::EncryptionProvider;
@@ -24,6 +25,7 @@ pub async fn dispatch(
     auth: Data<AuthHandle>,
 ) -> Result<HttpResponse, ApiError> {
     let began = Instant::now();
+    let _answering = InFlight::enter(&api.metrics.http_requests_in_flight);
     let (route, answer) = route(&request, payload, &api, &auth).await;
     let status = match &answer {
         Ok(response) => response.status(),
@@ -33,6 +35,22 @@ pub async fn dispatch(
     api.metrics.http_requests_total.with_label_values(&labels).inc();
     api.metrics.http_request_seconds.with_label_values(&[route]).observe(began.elapsed().as_secs_f64());
     answer
+}
+
+/// Counts a request while it is answered, also when its client goes away first.
+struct InFlight<'a>(&'a IntGauge);
+
+impl<'a> InFlight<'a> {
+    fn enter(gauge: &'a IntGauge) -> Self {
+        gauge.inc();
+        Self(gauge)
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
 }
 
 async fn route(

@@ -20,6 +20,8 @@ mod transaction;
 #[cfg(test)]
 mod apply_tests;
 #[cfg(test)]
+mod bytes_test;
+#[cfg(test)]
 mod rotation_tests;
 
 pub use apply::apply;

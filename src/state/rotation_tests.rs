@@ -1,6 +1,5 @@
 //! Seeds and keys of single periods, as commands make them and queries find them.
 
-use crate::codec::{self, Kind};
 use crate::model::{Kid, Period, SeedId, SeedRecord};
 
 use super::apply_tests::{Memory, new_key, place, proposal};
@@ -121,17 +120,4 @@ fn the_key_of_derived_kids_is_founded_once() {
         assert_eq!(answer, Response::KidKey(first.clone()));
     }
     assert_eq!(kid_key(&memory).unwrap(), Some(first));
-}
-
-#[test]
-fn the_new_commands_have_these_variant_numbers() {
-    let number = |command: Command| codec::encode(Kind::Entry, &command).unwrap()[codec::HEADER_BYTES];
-    let period = Period { length_s: 1, index: 2 };
-    let commands = [
-        Command::CreateSeed(new_seed(1, 1, 1)),
-        Command::ReplaceSeed(new_seed(1, 1, 1)),
-        Command::SupplyPeriodKey { key: new_key(1, 1, 1), period },
-        Command::FoundKidKey { key: new_key(1, 1, 1).key },
-    ];
-    assert_eq!(commands.map(number), [6, 7, 8, 9]);
 }
