@@ -36,7 +36,8 @@ pub fn add_account(cluster: &Cluster) -> Result<(), RigError> {
     command.args(["account", "add", ACCOUNT, "--allow", "127.0.0.0/8", "--allow-unsigned-widevine"]);
     command.arg("--config").arg(node.dir.join("keymoot.toml"));
     command.arg("--encryption-key-file").arg(dir.join("encryption.key"));
-    command.arg("--widevine-aes-key-file").arg(&key);
+    let credential = format!("signer:encryption:widevine-aes:{}", key.display());
+    command.args(["--credential", &credential]);
     let output = command.output().map_err(RigError::io("cannot run keymoot account add"))?;
     if output.status.success() {
         return Ok(());

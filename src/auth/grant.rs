@@ -6,14 +6,15 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::{OpenAccount, SigningKey};
-use crate::model::{Account, ContentId, Scope};
+use super::OpenAccount;
+use crate::model::{Account, ContentId, Scheme, Scope};
 
 /// That an account's credential opened a scope to a caller, for one request.
 #[derive(Debug)]
 pub struct Grant {
     account: Arc<OpenAccount>,
     scope: Scope,
+    scheme: Option<Scheme>,
     credential: String,
     caller: IpAddr,
 }
@@ -22,19 +23,9 @@ impl Grant {
     /// Grants, and says so in the log under the target `audit`.
     pub(super) fn issue(
         account: Arc<OpenAccount>,
-        key: &SigningKey,
-        caller: IpAddr,
-        content: &ContentId,
-    ) -> Self {
-        Self::issue_as(account, key.scope, &key.name, caller, Some(content))
-    }
-
-    /// Grants by the name of what opened the scope, for requests that name no content, or are held
-    /// by something other than a signing key.
-    pub(super) fn issue_as(
-        account: Arc<OpenAccount>,
         scope: Scope,
-        credential: &str,
+        scheme: Option<Scheme>,
+        credential: String,
         caller: IpAddr,
         content: Option<&ContentId>,
     ) -> Self {
@@ -42,13 +33,13 @@ impl Grant {
             target: "audit",
             account = %account.account.id,
             ?scope,
+            scheme = scheme.map(Scheme::name),
             ?credential,
             %caller,
             ?content,
             "granted"
         );
-        let credential = credential.to_owned();
-        Self { account, scope, credential, caller }
+        Self { account, scope, scheme, credential, caller }
     }
 
     /// The account that asked.
@@ -59,6 +50,11 @@ impl Grant {
     /// What was opened.
     pub fn scope(&self) -> Scope {
         self.scope
+    }
+
+    /// How the request was proved.
+    pub fn scheme(&self) -> Option<Scheme> {
+        self.scheme
     }
 
     /// The name of the credential that opened it.

@@ -14,7 +14,7 @@ use sha1::{Digest as _, Sha1};
 use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
-use super::{Authenticator, Denied, Grant, OpenAccount, SignatureFault, SigningKey, allowed};
+use super::{Authenticator, Denied, OpenAccount, SignatureFault, SigningKey, Verified, allowed};
 use crate::crypto::PssPublicKey;
 use crate::model::{AccountId, ContentId, Scheme, Scope};
 
@@ -100,28 +100,38 @@ pub fn is_widevine_secret(scheme: Scheme, secret: &[u8]) -> bool {
 }
 
 impl Authenticator {
-    /// Grants what a request of the Widevine common encryption API asks, and audits the grant.
+    /// Finds out whether a request of the Widevine common encryption API proves what it claims.
     ///
     /// # Errors
     /// [`Denied`] says why not.
-    pub fn authenticate_widevine(&self, request: &WidevineRequest) -> Result<Grant, Denied> {
+    pub fn verify_widevine(&self, request: &WidevineRequest) -> Result<Verified, Denied> {
         let open = self.directory.account(&request.account);
         let (id, caller) = (request.account.clone(), request.caller);
+        let verified = |open, credential: &str, scheme| {
+            Verified::without_nonce(open, credential.to_owned(), scheme, caller, request.content.clone())
+        };
         let Some(signer) = &request.signer else {
             let opted_in = open.filter(|open| {
-                open.account.allow_unsigned_widevine && allowed(caller, &open.account.allow_list)
+                let account = &open.account;
+                account.allow_unsigned_widevine
+                    && account.minimum_scheme.is_none()
+                    && allowed(caller, &account.allow_list)
             });
             let open = opted_in.ok_or(Denied::Unsigned { account: id, caller })?;
-            return Ok(Grant::issue_as(open, Scope::Encryption, NO_SIGNER, caller, request.content.as_ref()));
+            return Ok(verified(open, NO_SIGNER, None));
         };
         let keys = open.as_deref().map_or_else(Vec::new, |open| keys_of(open, signer));
         let found = keys.iter().find(|key| opens(key, request));
         let fault = match (&open, found) {
-            (Some(open), Some(key)) if allowed(caller, &open.account.allow_list) => {
-                let content = request.content.as_ref();
-                return Ok(Grant::issue_as(open.clone(), Scope::Encryption, &key.name, caller, content));
+            (Some(open), Some(key)) => {
+                return match open.account.minimum_scheme.filter(|minimum| !key.scheme.meets(*minimum)) {
+                    Some(minimum) => Err(Denied::Downgrade { account: id, offered: key.scheme, minimum }),
+                    None if !allowed(caller, &open.account.allow_list) => {
+                        Err(Denied::Address { account: id, caller })
+                    }
+                    None => Ok(verified(open.clone(), &key.name, Some(key.scheme))),
+                };
             }
-            (Some(_), Some(_)) => return Err(Denied::Address { account: id, caller }),
             (None, _) => SignatureFault::UnknownAccount,
             (Some(_), None) if keys.is_empty() => SignatureFault::NoCredential,
             (Some(_), None) => SignatureFault::Mismatch,
@@ -134,7 +144,7 @@ impl Authenticator {
 /// The credentials a signer may mean: the one of that name, or all when it is the account's name.
 fn keys_of<'a>(open: &'a OpenAccount, signer: &str) -> Vec<&'a SigningKey> {
     let is_account = open.account.id.as_str() == signer;
-    let of_api = |key: &&SigningKey| matches!(key.scheme, Scheme::WidevineAes | Scheme::WidevineRsa);
+    let of_api = |key: &&SigningKey| key.scheme.is_widevine();
     let meant = |key: &&SigningKey| is_account || key.name == signer;
     open.keys.iter().filter(|key| key.scope == Scope::Encryption).filter(of_api).filter(meant).collect()
 }

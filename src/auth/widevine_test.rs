@@ -52,14 +52,14 @@ fn aes_with_either_padding_and_rsa_are_let_in_under_their_own_names() {
         ("167", rsa.clone(), "rsa"),
         ("rsa", rsa, "rsa"),
     ] {
-        let grant = authenticator(false).authenticate_widevine(&request(Some(signer), signature)).unwrap();
+        let grant = authenticator(false).verify_widevine(&request(Some(signer), signature)).unwrap().grant();
         assert_eq!((grant.credential(), grant.scope()), (name, Scope::Encryption));
     }
 }
 
 #[test]
 fn a_wrong_signature_signer_or_account_is_refused_as_a_signature() {
-    let refused = |request: WidevineRequest| match authenticator(true).authenticate_widevine(&request) {
+    let refused = |request: WidevineRequest| match authenticator(true).verify_widevine(&request) {
         Err(Denied::Signature { fault, .. }) => fault,
         other => panic!("{other:?}"),
     };
@@ -81,7 +81,7 @@ fn a_wrong_signature_signer_or_account_is_refused_as_a_signature() {
 #[test]
 fn without_signer_only_an_account_that_opts_in_and_an_address_on_its_list_are_served() {
     let anonymous = || request(None, Vec::new());
-    assert!(authenticator(true).authenticate_widevine(&anonymous()).is_ok());
+    assert!(authenticator(true).verify_widevine(&anonymous()).is_ok());
     let elsewhere = WidevineRequest { caller: "203.0.113.1".parse().unwrap(), ..anonymous() };
     let unknown = WidevineRequest { account: AccountId::new("168").unwrap(), ..anonymous() };
     for (authenticator, request) in [
@@ -89,7 +89,7 @@ fn without_signer_only_an_account_that_opts_in_and_an_address_on_its_list_are_se
         (authenticator(true), elsewhere),
         (authenticator(true), unknown),
     ] {
-        let denied = authenticator.authenticate_widevine(&request);
+        let denied = authenticator.verify_widevine(&request);
         assert!(matches!(denied, Err(Denied::Unsigned { .. })), "{denied:?}");
     }
 }
@@ -98,7 +98,7 @@ fn without_signer_only_an_account_that_opts_in_and_an_address_on_its_list_are_se
 fn a_right_signature_from_a_wrong_address_is_refused_as_the_address() {
     let elsewhere =
         WidevineRequest { caller: "203.0.113.1".parse().unwrap(), ..request(Some("aes"), aes(PKCS7)) };
-    let denied = authenticator(true).authenticate_widevine(&elsewhere);
+    let denied = authenticator(true).verify_widevine(&elsewhere);
     assert!(matches!(denied, Err(Denied::Address { .. })), "{denied:?}");
 }
 

@@ -1,7 +1,5 @@
 //! `keymoot account`: accounts through the cluster. Signing keys are wrapped here, before they travel.
 
-use std::path::Path;
-
 use serde_json::json;
 
 use super::Failure;
@@ -49,21 +47,19 @@ async fn add(args: AccountAddArgs) -> Result<(), Failure> {
 }
 
 fn entry(args: AccountAddArgs) -> AccountEntry {
-    let credential = |name: &str, scope, scheme, file: &Path| CredentialEntry {
-        name: name.to_owned(),
-        scope,
-        scheme,
-        key_file: file.to_owned(),
-    };
-    let files = [
-        ("encryption", Scope::Encryption, Scheme::UdrmSha1, Some(&args.encryption_key_file)),
-        ("license", Scope::License, Scheme::UdrmSha1, args.license_key_file.as_ref()),
-        ("widevine-aes", Scope::Encryption, Scheme::WidevineAes, args.widevine_aes_key_file.as_ref()),
-        ("widevine-rsa", Scope::Encryption, Scheme::WidevineRsa, args.widevine_rsa_key_file.as_ref()),
+    let own = [
+        ("encryption", Scope::Encryption, args.encryption_key_file),
+        ("license", Scope::License, args.license_key_file),
     ];
-    let credentials = files
-        .into_iter()
-        .filter_map(|(name, scope, scheme, file)| file.map(|file| credential(name, scope, scheme, file)));
+    let own = own.into_iter().filter_map(|(name, scope, file)| {
+        Some(CredentialEntry { name: name.to_owned(), scope, scheme: Scheme::UdrmSha1, key_file: file? })
+    });
+    let further = args.credentials.into_iter().map(|given| CredentialEntry {
+        name: given.name,
+        scope: given.scope,
+        scheme: given.scheme,
+        key_file: given.file,
+    });
     AccountEntry {
         id: args.id,
         ca_systems: args.ca_systems.iter().map(|system| system.to_lowercase()).collect(),
@@ -71,8 +67,9 @@ fn entry(args: AccountAddArgs) -> AccountEntry {
         consistency: args.consistency,
         response_shape: args.response_shape,
         license_url: args.license_url,
+        minimum_scheme: args.minimum_scheme,
         allow_unsigned_widevine: args.allow_unsigned_widevine,
-        credentials: credentials.collect(),
+        credentials: own.chain(further).collect(),
     }
 }
 
@@ -125,6 +122,7 @@ fn as_json(account: &Account) -> serde_json::Value {
         "consistency": account.consistency,
         "response_shape": account.response_shape,
         "license_url": account.license_url,
+        "minimum_scheme": account.minimum_scheme,
         "created_at_ms": account.created_at_ms,
         "allow_unsigned_widevine": account.allow_unsigned_widevine,
     })

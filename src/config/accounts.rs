@@ -87,6 +87,8 @@ pub struct AccountEntry {
     pub response_shape: ResponseShape,
     /// Where players ask for licenses.
     pub license_url: Option<String>,
+    /// The weakest scheme that proves its requests; none accepts every scheme.
+    pub minimum_scheme: Option<Scheme>,
     /// Whether the Widevine common encryption API answers requests without signer.
     #[serde(default)]
     pub allow_unsigned_widevine: bool,
@@ -104,10 +106,15 @@ pub struct CredentialEntry {
     /// What it opens.
     pub scope: Scope,
     /// How it is proved.
-    #[serde(default)]
+    #[serde(default = "default_scheme")]
     pub scheme: Scheme,
     /// Holds the key's text; a secret file.
     pub key_file: PathBuf,
+}
+
+/// The scheme of a credential that names none: uDRM's own.
+fn default_scheme() -> Scheme {
+    Scheme::UdrmSha1
 }
 
 /// A signing key that was read.
@@ -211,10 +218,19 @@ impl AccountEntry {
         {
             return Some("a credential's name must be 1 to 64 bytes".to_owned());
         }
-        let other_scope = |credential: &&CredentialEntry| {
-            credential.scheme != Scheme::UdrmSha1 && credential.scope != Scope::Encryption
+        let weak = |credential: &&CredentialEntry| {
+            self.minimum_scheme.is_some_and(|minimum| !credential.scheme.meets(minimum))
         };
-        if let Some(wrong) = self.credentials.iter().find(other_scope) {
+        if let Some(useless) = self.credentials.iter().find(weak) {
+            return Some(format!(
+                "credential `{}` is of scheme {}, which is weaker than minimum_scheme",
+                useless.name, useless.scheme
+            ));
+        }
+        let elsewhere = |credential: &&CredentialEntry| {
+            credential.scheme.is_widevine() && credential.scope != Scope::Encryption
+        };
+        if let Some(wrong) = self.credentials.iter().find(elsewhere) {
             return Some(format!("credential `{}`: its scheme only opens scope `encryption`", wrong.name));
         }
         let url = self.license_url.as_deref().unwrap_or("https://");
@@ -260,6 +276,18 @@ mod tests {
                 .unwrap_err()
                 .contains("`a`: is there twice")
         );
+    }
+
+    #[test]
+    fn a_credential_that_the_accounts_minimum_would_refuse_is_a_mistake() {
+        let text = EXAMPLE.replacen(
+            "[[account.credential]]",
+            "minimum_scheme = \"digest\"\n[[account.credential]]",
+            1,
+        );
+        assert!(load(&text).unwrap_err().contains("weaker than minimum_scheme"));
+        assert!(load(&text.replace("= \"digest\"", "= \"udrm-sha1\"")).is_ok());
+        assert!(load(&text.replace("= \"digest\"", "= \"md5\"")).is_err());
     }
 
     #[test]

@@ -22,6 +22,8 @@ pub struct Config {
     pub cluster: Cluster,
     /// The API listener.
     pub http: Http,
+    /// Signed requests.
+    pub auth: Auth,
     /// Master keys.
     pub keys: Keys,
     /// Replication: batches, log, snapshots.
@@ -127,6 +129,9 @@ pub struct Http {
     /// Its private key, PEM; a secret file.
     #[serde(with = "empty_is_none")]
     pub tls_key_file: Option<PathBuf>,
+    /// The authority of client certificates, PEM; none means that clients show none.
+    #[serde(with = "empty_is_none")]
+    pub tls_client_ca_file: Option<PathBuf>,
     /// The largest request body.
     pub max_body_bytes: usize,
     /// Proxies whose `X-Forwarded-For` is believed.
@@ -148,6 +153,7 @@ impl Default for Http {
             workers: 0,
             tls_cert_file: None,
             tls_key_file: None,
+            tls_client_ca_file: None,
             max_body_bytes: 65_536,
             trusted_proxies: Vec::new(),
             connections_per_worker_max: 10_000,
@@ -155,6 +161,22 @@ impl Default for Http {
             header_timeout_ms: 5_000,
             drain_timeout_ms: 12_000,
         }
+    }
+}
+
+/// Signed requests.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Auth {
+    /// How long a message signature is good after it was made.
+    pub signature_lifetime_s: u64,
+    /// How far the clocks of clients and nodes may differ.
+    pub clock_skew_s: u64,
+}
+
+impl Default for Auth {
+    fn default() -> Self {
+        Self { signature_lifetime_s: 300, clock_skew_s: 30 }
     }
 }
 

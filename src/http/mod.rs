@@ -1,13 +1,19 @@
 //! The only actix-web room: routes, request parsing, error mapping. Handlers translate and call.
 
+mod admission;
 mod answer;
+mod capabilities;
+mod challenges;
 pub mod error;
 mod mapping;
 mod observe;
 pub mod path;
 pub mod query;
+mod received;
 mod routes;
+mod schemes;
 mod server;
+mod signed_answer;
 mod udrm;
 mod widevine;
 

@@ -11,10 +11,12 @@ use prometheus::IntGauge;
 use crate::auth::AuthHandle;
 use crate::drm::EncryptionProvider;
 
+use super::challenges::challenges;
 use super::error::{ApiError, ErrorKind};
 use super::path::RequestPath;
 use super::server::Api;
-use super::{observe, udrm, widevine};
+use super::signed_answer::signed;
+use super::{capabilities, observe, received, schemes, udrm, widevine};
 
 /// Every request comes through here: it is routed, measured and, when refused, answered in the
 /// specification's error format.
@@ -34,7 +36,21 @@ pub async fn dispatch(
     let labels = [route, request.method().as_str(), status.as_str()];
     api.metrics.http_requests_total.with_label_values(&labels).inc();
     api.metrics.http_request_seconds.with_label_values(&[route]).observe(began.elapsed().as_secs_f64());
-    answer
+    let answer = answer.map_err(|error| challenged(error, &request, &api));
+    signed(answer, &request, &api)
+}
+
+/// Counts a refusal to somebody unauthorized, and tells how they may prove themselves.
+fn challenged(error: ApiError, request: &HttpRequest, api: &Api) -> ApiError {
+    match error.refusal() {
+        Some(reason) => {
+            api.metrics.auth_refusals_total.with_label_values(&[reason]).inc();
+            let nonce = api.server_keys.get().map(|keys| keys.digest_nonces().issue(received::now_s()));
+            let schemes = schemes::offered(request, api);
+            error.with_headers(challenges(&schemes, nonce.as_deref(), reason == "stale"))
+        }
+        None => error,
+    }
 }
 
 /// Counts a request while it is answered, also when its client goes away first.
@@ -82,6 +98,7 @@ async fn route(
         ["healthz"] => "healthz",
         ["readyz"] => "readyz",
         ["metrics"] => "metrics",
+        ["capabilities"] => "capabilities",
         _ => return ("other", Err(unknown(request.path()))),
     };
     if ![Method::GET, Method::HEAD].contains(request.method()) {
@@ -91,6 +108,7 @@ async fn route(
     let answer = match name {
         "healthz" => Ok(observe::healthy()),
         "readyz" => observe::ready(api).await,
+        "capabilities" => capabilities::answer(request, api),
         _ => observe::metrics(api),
     };
     (name, answer)

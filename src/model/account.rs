@@ -20,12 +20,26 @@ pub enum Scope {
 }
 
 /// How a request proves that its sender holds the credential.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Scheme {
     /// uDRM 2.3.1: Base64(SHA1(key + data)).
-    #[default]
     #[serde(rename = "udrm-sha1")]
     UdrmSha1,
+    /// HTTP Message Signatures (RFC 9421) with a shared secret, `hmac-sha256`.
+    #[serde(rename = "http-hmac-sha256")]
+    HttpHmacSha256,
+    /// HTTP Message Signatures (RFC 9421) with the client's own key pair, `ed25519`.
+    #[serde(rename = "http-ed25519")]
+    HttpEd25519,
+    /// HTTP Basic (RFC 7617), over TLS only.
+    #[serde(rename = "basic")]
+    Basic,
+    /// HTTP Digest (RFC 7616) with SHA-256, over TLS only.
+    #[serde(rename = "digest")]
+    Digest,
+    /// The certificate that the client showed when it connected.
+    #[serde(rename = "mutual-tls")]
+    MutualTls,
     /// Widevine common encryption API: AES-256-CBC of the request's SHA-1.
     #[serde(rename = "widevine-aes")]
     WidevineAes,
@@ -92,6 +106,8 @@ pub struct Account {
     pub license_url: Option<String>,
     /// When the account was made: milliseconds since 1970 UTC.
     pub created_at_ms: u64,
+    /// The weakest scheme that proves this account's requests; none accepts every scheme.
+    pub minimum_scheme: Option<Scheme>,
     /// Whether the Widevine common encryption API answers requests without signer, which then are
     /// held by the allow-list alone.
     pub allow_unsigned_widevine: bool,

@@ -3,13 +3,13 @@
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::auth::is_widevine_secret;
 use crate::cluster::Cluster;
 use crate::config::{self, AccountEntry, AccountsFileError};
 use crate::crypto::{CredentialPlace, Keyring};
-use crate::model::{Account, AccountId, Credential, Scheme};
+use crate::model::{Account, AccountId, Credential};
 use crate::state::{self, Command};
 
+use super::credential_secret::stored_secret;
 use super::error::ServiceError;
 
 /// How long to wait before a cluster that did not answer is asked again.
@@ -22,16 +22,15 @@ pub enum MakeAccountError {
     /// A key file cannot be used.
     #[error(transparent)]
     File(#[from] AccountsFileError),
-    /// A key file does not hold what its scheme needs.
-    #[error(
-        "account `{account}`, credential `{credential}`: the key file does not hold what the scheme needs: for \
-         widevine-aes 64 and 32 hexadecimal digits with a colon between, for widevine-rsa an RSA public key in PEM"
-    )]
+    /// What the key file holds is of no use to the credential's scheme.
+    #[error("account `{account}`, credential `{credential}`: its key file must hold {expected}")]
     Secret {
         /// The account.
         account: AccountId,
         /// The credential.
         credential: String,
+        /// What the scheme needs.
+        expected: &'static str,
     },
     /// A signing key could not be wrapped.
     #[error("a signing key cannot be wrapped")]
@@ -47,13 +46,15 @@ pub fn make_account(entry: &AccountEntry, keyring: &Keyring) -> Result<Account, 
     let created_at_ms = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
     let mut credentials = Vec::new();
     for key in entry.signing_keys()? {
-        let (name, scope, scheme) =
-            (key.credential.name.clone(), key.credential.scope, key.credential.scheme);
-        if scheme != Scheme::UdrmSha1 && !is_widevine_secret(scheme, key.secret.expose()) {
-            return Err(MakeAccountError::Secret { account: entry.id.clone(), credential: name });
-        }
+        let (name, scope) = (key.credential.name.clone(), key.credential.scope);
         let place = CredentialPlace { account: &entry.id, name: &name, scope };
-        let secret = keyring.wrap_credential(&key.secret, place)?;
+        let scheme = key.credential.scheme;
+        let secret = stored_secret(scheme, key.secret).map_err(|expected| MakeAccountError::Secret {
+            account: entry.id.clone(),
+            credential: name.clone(),
+            expected,
+        })?;
+        let secret = keyring.wrap_credential(&secret, place)?;
         credentials.push(Credential { name, scope, scheme, secret, created_at_ms });
     }
     Ok(Account {
@@ -65,6 +66,7 @@ pub fn make_account(entry: &AccountEntry, keyring: &Keyring) -> Result<Account, 
         response_shape: entry.response_shape,
         license_url: entry.license_url.clone(),
         created_at_ms,
+        minimum_scheme: entry.minimum_scheme,
         allow_unsigned_widevine: entry.allow_unsigned_widevine,
     })
 }

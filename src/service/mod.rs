@@ -5,11 +5,14 @@
 
 mod accounts;
 mod accounts_file;
+mod credential_secret;
 mod error;
 mod keys;
 mod kid_key;
 mod lookup;
+mod nonces;
 mod periods;
+mod server_secret;
 mod track;
 
 pub use accounts::Accounts;
@@ -17,5 +20,7 @@ pub use accounts_file::{MakeAccountError, apply_accounts_file, make_account};
 pub use error::ServiceError;
 pub use keys::{Keys, ServedKey};
 pub use lookup::LocatedKey;
+pub use nonces::Nonces;
 pub use periods::{PERIODS_MAX, PeriodRange, PeriodsError, ServedPeriod};
+pub use server_secret::open_server_keys;
 pub use track::ContentTrack;

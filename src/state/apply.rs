@@ -1,9 +1,10 @@
 //! The only mutator of the replicated state.
 
-use crate::model::{Account, AccountId, KeyPlace, KeyRecord, Kid};
+use crate::model::{Account, AccountId, KeyPlace, KeyRecord, Kid, Wrapped};
 
 use super::command::{Command, NewKey, Proposal};
-use super::layout::{META_IDENTITY, Table, account_key, kid_key, place_key, version_key};
+use super::layout::{META_IDENTITY, META_SERVER_SECRET, Table, account_key, kid_key, place_key, version_key};
+use super::nonces;
 use super::query::key_at;
 use super::record::{ClusterIdentity, KidPlace, Track};
 use super::response::Response;
@@ -48,6 +49,8 @@ fn apply_one<T: Tables>(
         Command::PutAccount { account, if_absent } => put_account(run, account, *if_absent),
         Command::DeleteAccount { id } => delete_account(run, id),
         Command::Found(identity) => found(run, identity),
+        Command::SpendNonce { digest, created_s } => nonces::spend(run, digest, *created_s, now_ms),
+        Command::PutServerSecret { secret } => put_server_secret(run, secret),
         Command::CreateSeed(seed) => rotation::store_seed(run, seed, false, now_ms),
         Command::ReplaceSeed(seed) => rotation::store_seed(run, seed, true, now_ms),
         Command::SupplyPeriodKey { key, period } => rotation::supply_period_key(run, key, *period, now_ms),
@@ -190,5 +193,16 @@ fn found<T: Tables>(
         return Ok(Response::Unchanged);
     }
     run.put(Table::Meta, META_IDENTITY, identity)?;
+    Ok(Response::Done)
+}
+
+fn put_server_secret<T: Tables>(
+    run: &mut Transaction<'_, T>,
+    secret: &Wrapped,
+) -> Result<Response, StateError> {
+    if run.get::<Wrapped>(Table::Meta, META_SERVER_SECRET)?.is_some() {
+        return Ok(Response::Unchanged);
+    }
+    run.put(Table::Meta, META_SERVER_SECRET, secret)?;
     Ok(Response::Done)
 }

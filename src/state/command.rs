@@ -66,6 +66,18 @@ pub enum Command {
     },
     /// Gives the cluster its identity, once and for ever.
     Found(ClusterIdentity),
+    /// Spends a nonce of a signed request, so that no node takes it again.
+    SpendNonce {
+        /// Digest of whose it is and what it says.
+        digest: [u8; 16],
+        /// When the request says it was made: seconds since 1970 UTC.
+        created_s: u64,
+    },
+    /// Stores the secret that the servers prove themselves with, once and for ever.
+    PutServerSecret {
+        /// The secret, wrapped.
+        secret: Wrapped,
+    },
     /// Stores the seed if its track has none for periods of that length; otherwise answers with the
     /// one it has.
     CreateSeed(NewSeed),
@@ -97,6 +109,8 @@ impl fmt::Display for Command {
             Self::DeleteKey { place, .. } => at(f, "delete-key", place),
             Self::PutAccount { account, .. } => write!(f, "put-account {}", account.id),
             Self::DeleteAccount { id } => write!(f, "delete-account {id}"),
+            Self::SpendNonce { created_s, .. } => write!(f, "spend-nonce of {created_s}"),
+            Self::PutServerSecret { .. } => f.write_str("put-server-secret"),
             Self::Found(identity) => write!(f, "found {}", identity.cluster),
             Self::CreateSeed(seed) => at(f, "create-seed", &seed.place),
             Self::ReplaceSeed(seed) => at(f, "replace-seed", &seed.place),

@@ -18,14 +18,16 @@ pub enum Table {
     Sessions = 4,
     /// The cluster's identity, the digest, and what the cluster room keeps there.
     Meta = 5,
+    /// Digest and time → a nonce that was spent; number → its turn to be forgotten.
+    Nonces = 6,
     /// Account and content → the content's number, once a track of it rotates.
-    Contents = 6,
+    Contents = 7,
     /// Content's number, track's number and version → seed.
-    Seeds = 7,
+    Seeds = 8,
     /// Place and period length → the seed that holds.
-    Schedules = 8,
+    Schedules = 9,
     /// Place, period length and index → the version of the key supplied for that period.
-    Periods = 9,
+    Periods = 10,
 }
 
 /// How many tables there are.
@@ -39,6 +41,7 @@ pub const TABLE_NAMES: &[&str] = &[
     "accounts",
     "sessions",
     "meta",
+    "nonces",
     "contents",
     "seeds",
     "schedules",
@@ -55,6 +58,7 @@ impl Table {
             Self::Accounts => "accounts",
             Self::Sessions => "sessions",
             Self::Meta => "meta",
+            Self::Nonces => "nonces",
             Self::Contents => "contents",
             Self::Seeds => "seeds",
             Self::Schedules => "schedules",
@@ -65,6 +69,10 @@ impl Table {
 
 /// Key of the cluster's identity in [`Table::Meta`].
 pub(super) const META_IDENTITY: &[u8] = b"identity";
+/// Key of the servers' shared secret in [`Table::Meta`].
+pub(super) const META_SERVER_SECRET: &[u8] = b"server_secret";
+/// Key of the queue of spent nonces in [`Table::Meta`].
+pub(super) const META_NONCES: &[u8] = b"nonces";
 /// Key of the digest in [`Table::Meta`].
 pub(super) const META_DIGEST: &[u8] = b"digest";
 /// Key of the number of contents with rotating tracks, in [`Table::Meta`].
@@ -147,6 +155,19 @@ pub(super) fn answers_key(client: u64, serial: u64) -> Vec<u8> {
     key
 }
 
+pub(super) fn nonce_key(digest: &[u8; 16], created_s: u64) -> Vec<u8> {
+    let mut key = vec![b'n'];
+    key.extend_from_slice(&created_s.to_be_bytes());
+    key.extend_from_slice(digest);
+    key
+}
+
+pub(super) fn nonce_turn_key(turn: u64) -> Vec<u8> {
+    let mut key = vec![b't'];
+    key.extend_from_slice(&turn.to_be_bytes());
+    key
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -175,6 +196,7 @@ mod tests {
             Table::Accounts,
             Table::Sessions,
             Table::Meta,
+            Table::Nonces,
             Table::Contents,
             Table::Seeds,
             Table::Schedules,

@@ -9,6 +9,7 @@ mod apply;
 mod command;
 mod digest;
 mod layout;
+mod nonces;
 mod query;
 mod record;
 mod response;
@@ -30,7 +31,7 @@ pub use digest::Digest;
 pub use layout::{TABLE_COUNT, TABLE_NAMES, Table};
 pub use query::{
     account, accounts, cluster_identity, current_key, digest, key_by_kid, kid_key, next_version, schedule,
-    schedules, seed, supplied_keys,
+    schedules, seed, server_secret, supplied_keys,
 };
 pub use record::ClusterIdentity;
 pub use response::Response;

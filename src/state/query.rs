@@ -6,8 +6,8 @@ use crate::model::{Account, AccountId, KeyPlace, KeyRecord, Kid, Period, SeedId,
 
 use super::digest::Digest;
 use super::layout::{
-    META_DIGEST, META_IDENTITY, META_KID_KEY, Table, account_key, kid_key as kid_table_key, period_key,
-    place_key, schedule_key, seed_key, version_key,
+    META_DIGEST, META_IDENTITY, META_KID_KEY, META_SERVER_SECRET, Table, account_key,
+    kid_key as kid_table_key, period_key, place_key, schedule_key, seed_key, version_key,
 };
 use super::record::{ClusterIdentity, KidPlace, Track};
 use super::tables::{StateError, Tables};
@@ -146,6 +146,14 @@ pub fn accounts<T: Tables>(tables: &T) -> Result<Vec<Account>, StateError> {
 /// When the tables cannot be read.
 pub fn cluster_identity<T: Tables>(tables: &T) -> Result<Option<ClusterIdentity>, StateError> {
     get(tables, Table::Meta, META_IDENTITY)
+}
+
+/// The secret that the servers prove themselves with, once there is one.
+///
+/// # Errors
+/// When the tables cannot be read.
+pub fn server_secret<T: Tables>(tables: &T) -> Result<Option<Wrapped>, StateError> {
+    get(tables, Table::Meta, META_SERVER_SECRET)
 }
 
 /// The digest of the state.

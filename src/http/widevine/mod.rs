@@ -13,7 +13,7 @@ use actix_web::web;
 use actix_web::{HttpRequest, HttpResponse};
 use futures::future::try_join_all;
 
-use crate::auth::{AuthError, AuthHandle, Denied, Grant, WidevineRequest};
+use crate::auth::{AuthError, AuthHandle, Grant, WidevineRequest};
 use crate::drm::{OwnedContentKeyInfo, System};
 use crate::model::{AccountId, ContentId, Kid, Period, TrackName};
 use crate::service::{ContentTrack, LocatedKey, PeriodRange};
@@ -75,7 +75,7 @@ async fn authenticate(
         caller,
     };
     let grant = match auth.authenticate_widevine(ask()).await {
-        Err(AuthError::Denied(Denied::Signature { .. } | Denied::Unsigned { .. })) => {
+        Err(AuthError::Denied(denied)) if denied.is_unproved() => {
             // The account may be younger than what this node has applied.
             api.accounts.refresh().await?;
             auth.authenticate_widevine(ask()).await
@@ -84,8 +84,7 @@ async fn authenticate(
     };
     grant.map_err(|error| {
         if let AuthError::Denied(denied) = &error {
-            let reason = if matches!(denied, Denied::Signature { .. }) { "signature" } else { "address" };
-            api.metrics.auth_refusals_total.with_label_values(&[reason]).inc();
+            api.metrics.auth_refusals_total.with_label_values(&[denied.reason()]).inc();
         }
         error.into()
     })

@@ -100,7 +100,7 @@ impl From<ApiError> for Refusal {
 impl From<AuthError> for Refusal {
     fn from(error: AuthError) -> Self {
         let status = match &error {
-            AuthError::Denied(Denied::Signature { .. }) => Status::SignatureFailed,
+            AuthError::Denied(Denied::Signature { .. } | Denied::Downgrade { .. }) => Status::SignatureFailed,
             AuthError::Denied(_) => Status::AccessDenied,
             _ => return Self::from(ApiError::from(error)),
         };
