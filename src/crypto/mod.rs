@@ -19,6 +19,7 @@ mod random;
 mod secret;
 pub mod secret_file;
 pub mod tls;
+mod tls_reload;
 mod wrapping;
 
 pub use content_key::{ContentKey, ContentKeyError};
@@ -33,4 +34,5 @@ pub use pss::PssPublicKey;
 pub(crate) use pss::tests as pss_sample;
 pub use random::{RandomError, random_bytes, random_kid};
 pub use secret::SecretBytes;
+pub use tls_reload::{ApiTls, ApiTlsFiles};
 pub use wrapping::CredentialPlace;
