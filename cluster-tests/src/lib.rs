@@ -26,6 +26,7 @@ pub mod search;
 pub mod signed;
 pub mod stats;
 pub mod wait;
+pub mod widevine;
 
 pub use cluster::{Cluster, Options};
 pub use error::RigError;

@@ -81,6 +81,47 @@ pub fn encrypt(source: &Path, tracks: &[Track<'_>]) -> Result<(), RigError> {
     run(&mut command).map(|_| ())
 }
 
+/// How Shaka Packager asks the cluster for its keys itself.
+#[derive(Clone, Copy, Debug)]
+pub struct KeyServer<'a> {
+    /// Where it asks.
+    pub url: &'a str,
+    /// Who signs, with what AES key and IV in hexadecimal.
+    pub signer: [&'a str; 3],
+    /// The content's name.
+    pub content: &'a str,
+    /// `cenc` or `cbcs`.
+    pub scheme: &'a str,
+    /// The length of its crypto periods, if it rotates.
+    pub period_s: Option<u32>,
+}
+
+/// Encrypts picture and sound of `source` into two files, or, when keys rotate, into segments of a
+/// live profile, `video.mp4` and `audio.mp4` or `video-1.m4s` and so on in `dir`.
+///
+/// # Errors
+/// When Shaka Packager is missing, gets no key or fails.
+pub fn encrypt_by_server(source: &Path, dir: &Path, server: KeyServer<'_>) -> Result<(), RigError> {
+    let mut command = Command::new(packager()?);
+    for stream in [Stream::Video, Stream::Audio].map(Stream::name) {
+        let (input, out) = (source.display(), dir.join(stream));
+        let output = match server.period_s {
+            None => format!("output={}.mp4", out.display()),
+            Some(_) => format!("init_segment={0}-init.mp4,segment_template={0}-$Number$.m4s", out.display()),
+        };
+        command.arg(format!("in={input},stream={stream},{output}"));
+    }
+    let [signer, key, iv] = server.signer;
+    command.args(["--enable_widevine_encryption", "--key_server_url", server.url]);
+    command.args(["--content_id", &crate::signed::hex(server.content.as_bytes())]);
+    command.args(["--signer", signer, "--aes_signing_key", key, "--aes_signing_iv", iv]);
+    command.args(["--protection_scheme", server.scheme, "--clear_lead", "0"]);
+    if let Some(seconds) = server.period_s {
+        command.args(["--crypto_period_duration", &seconds.to_string(), "--segment_duration", "2"]);
+    }
+    run(&mut command).map(|_| ())
+}
+
 /// Size and checksum of each compressed frame of a stream, decrypted with `key` when there is one.
 ///
 /// # Errors

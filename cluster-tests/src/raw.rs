@@ -12,8 +12,8 @@ use crate::RigError;
 /// Longer than a node may hold a request through an election.
 pub const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 
-/// No answer of the API is near this size.
-const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// No answer of the API is near this size; that for 10,000 periods takes some 6 MiB.
+const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Nor near so many headers.
 const HEADERS_MAX: usize = 64;
 

@@ -8,7 +8,9 @@ use std::sync::Arc;
 use actix::{Actor, Addr, Context, Handler, Message, dev::SendError};
 use tokio::sync::oneshot;
 
-use super::{Authenticator, Denied, Grant, LedgerError, NonceLedger, SignedRequest, Spent, Verified};
+use super::{
+    Authenticator, Denied, Grant, LedgerError, NonceLedger, SignedRequest, Spent, Verified, WidevineRequest,
+};
 
 /// Why a request got no grant.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -37,10 +39,16 @@ impl Actor for AuthActor {
     type Context = Context<Self>;
 }
 
+/// A request of whatever protocol.
+enum Request {
+    Udrm(Box<SignedRequest>),
+    Widevine(WidevineRequest),
+}
+
 /// One request and where its answer goes. Actix's own replies come only with `send`, which waits
 /// when the mailbox is full; `try_send` with a reply of our own refuses instead.
 struct Authenticate {
-    request: SignedRequest,
+    request: Request,
     reply: oneshot::Sender<Result<Verified, Denied>>,
 }
 
@@ -54,7 +62,10 @@ impl Handler<Authenticate> for AuthActor {
     fn handle(&mut self, message: Authenticate, _: &mut Context<Self>) {
         // Nobody waits for the answer to a caller that has hung up.
         if !message.reply.is_closed() {
-            let answer = self.authenticator.verify(&message.request);
+            let answer = match &message.request {
+                Request::Udrm(request) => self.authenticator.verify(request),
+                Request::Widevine(request) => self.authenticator.verify_widevine(request),
+            };
             // It may still hang up now; then nobody is left to be told.
             drop(message.reply.send(answer));
         }
@@ -88,6 +99,18 @@ impl AuthHandle {
     /// answer, [`AuthError::Busy`] when the mailbox is full and [`AuthError::Stopped`] when the worker
     /// shuts down.
     pub async fn authenticate(&self, request: SignedRequest) -> Result<Grant, AuthError> {
+        self.ask(Request::Udrm(Box::new(request))).await
+    }
+
+    /// Authenticates a request of the Widevine common encryption API.
+    ///
+    /// # Errors
+    /// As for [`Self::authenticate`].
+    pub async fn authenticate_widevine(&self, request: WidevineRequest) -> Result<Grant, AuthError> {
+        self.ask(Request::Widevine(request)).await
+    }
+
+    async fn ask(&self, request: Request) -> Result<Grant, AuthError> {
         let (reply, answer) = oneshot::channel();
         match self.address.try_send(Authenticate { request, reply }) {
             Ok(()) => self.spend(answer.await.map_err(|_| AuthError::Stopped)??).await,

@@ -100,6 +100,17 @@ pub enum Denied {
         /// What the request carried.
         ca_system: CaSystem,
     },
+    /// No signer is named, and the account does not serve such requests, or not there.
+    #[error(
+        "account {account}: the request from {caller} names no signer, and the account, if there is one, does not \
+         allow that from there"
+    )]
+    Unsigned {
+        /// The account the request claims.
+        account: AccountId,
+        /// Where the request came from.
+        caller: IpAddr,
+    },
     /// The account refuses a scheme as weak as the request's, whether its proof is right or not.
     #[error(
         "account {account}: its requests must be proved by {minimum} or stronger, not by {offered}; \
@@ -129,7 +140,7 @@ impl Denied {
     /// Whether a younger state of the accounts might decide otherwise. It is asked for all that
     /// nobody proved, so that the time taken tells nothing about an account.
     pub const fn is_unproved(&self) -> bool {
-        matches!(self, Self::Signature { .. } | Self::Downgrade { .. })
+        matches!(self, Self::Signature { .. } | Self::Downgrade { .. } | Self::Unsigned { .. })
     }
 
     /// The label under which the refusal is counted.
@@ -142,6 +153,7 @@ impl Denied {
             Self::Signature { fault: SignatureFault::Stale, .. } => "stale",
             Self::Signature { fault: SignatureFault::Overheard, .. } => "overheard",
             Self::Address { .. } => "address",
+            Self::Unsigned { .. } => "unsigned",
             Self::Downgrade { .. } => "downgrade",
             Self::Replay { .. } => "replay",
             Self::CaSystem { .. } => "ca_system",
@@ -181,13 +193,26 @@ pub struct Verified {
     account: Arc<OpenAccount>,
     credential: String,
     scope: Scope,
-    scheme: Scheme,
+    /// `None` when the allow-list alone held it.
+    scheme: Option<Scheme>,
     caller: IpAddr,
-    content: ContentId,
+    /// `None` when it named its keys by their ids.
+    content: Option<ContentId>,
     nonce: Option<Nonce>,
 }
 
 impl Verified {
+    /// A request that is good more than once.
+    pub(super) fn without_nonce(
+        account: Arc<OpenAccount>,
+        credential: String,
+        scheme: Option<Scheme>,
+        caller: IpAddr,
+        content: Option<ContentId>,
+    ) -> Self {
+        Self { account, credential, scope: Scope::Encryption, scheme, caller, content, nonce: None }
+    }
+
     /// What makes the request good only once, when its scheme has such a thing.
     pub(super) fn nonce(&self) -> Option<Nonce> {
         self.nonce
@@ -201,14 +226,14 @@ impl Verified {
     /// Grants, and audits the grant. To be called once the nonce is spent.
     pub(super) fn grant(self) -> Grant {
         let Self { account, credential, scope, scheme, caller, content, .. } = self;
-        Grant::issue(account, scope, scheme, credential, caller, &content)
+        Grant::issue(account, scope, scheme, credential, caller, content.as_ref())
     }
 }
 
 /// Authenticates requests against a directory of accounts.
 #[derive(Clone)]
 pub struct Authenticator {
-    directory: Arc<dyn AccountDirectory>,
+    pub(super) directory: Arc<dyn AccountDirectory>,
 }
 
 impl Authenticator {
@@ -244,9 +269,9 @@ impl Authenticator {
         Ok(Verified {
             credential: key.name.clone(),
             scope: key.scope,
-            scheme: key.scheme,
+            scheme: Some(key.scheme),
             caller: request.caller,
-            content: request.custom_data.content_id().clone(),
+            content: Some(request.custom_data.content_id().clone()),
             nonce: offer.nonce(id, &key.name),
             account: account.clone(),
         })

@@ -34,7 +34,8 @@ fn key_of(scheme: Scheme, name: &str, scope: Scope, secret: &[u8]) -> SigningKey
     SigningKey { name: name.to_owned(), scope, scheme, secret: Zeroizing::new(secret.to_vec()) }
 }
 
-fn account(change: impl FnOnce(&mut OpenAccount)) -> Authenticator {
+/// The account 167 after a change.
+pub(in crate::auth) fn account(change: impl FnOnce(&mut OpenAccount)) -> Authenticator {
     let account = Account {
         id: AccountId::new("167").unwrap(),
         ca_systems: vec!["ovp".to_owned()],
@@ -45,6 +46,7 @@ fn account(change: impl FnOnce(&mut OpenAccount)) -> Authenticator {
         license_url: None,
         created_at_ms: 0,
         minimum_scheme: None,
+        allow_unsigned_widevine: false,
     };
     let keys = vec![
         signing_key("old", Scope::Encryption, b"enc-key"),
@@ -147,7 +149,7 @@ fn every_scheme_opens_the_scope_under_the_name_of_its_credential() {
         let has_nonce = matches!(scheme, Scheme::HttpHmacSha256 | Scheme::Digest);
         assert_eq!(verified.nonce().is_some(), has_nonce, "{scheme}");
         let grant = verified.grant();
-        assert_eq!((grant.credential(), grant.scheme()), (name, scheme));
+        assert_eq!((grant.credential(), grant.scheme()), (name, Some(scheme)));
     }
 }
 

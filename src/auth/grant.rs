@@ -14,7 +14,7 @@ use crate::model::{Account, ContentId, Scheme, Scope};
 pub struct Grant {
     account: Arc<OpenAccount>,
     scope: Scope,
-    scheme: Scheme,
+    scheme: Option<Scheme>,
     credential: String,
     caller: IpAddr,
 }
@@ -24,16 +24,16 @@ impl Grant {
     pub(super) fn issue(
         account: Arc<OpenAccount>,
         scope: Scope,
-        scheme: Scheme,
+        scheme: Option<Scheme>,
         credential: String,
         caller: IpAddr,
-        content: &ContentId,
+        content: Option<&ContentId>,
     ) -> Self {
         tracing::info!(
             target: "audit",
             account = %account.account.id,
             ?scope,
-            %scheme,
+            scheme = scheme.map(Scheme::name),
             ?credential,
             %caller,
             ?content,
@@ -53,7 +53,7 @@ impl Grant {
     }
 
     /// How the request was proved.
-    pub fn scheme(&self) -> Scheme {
+    pub fn scheme(&self) -> Option<Scheme> {
         self.scheme
     }
 

@@ -26,6 +26,7 @@ mod server_keys;
 mod signature;
 mod signature_base;
 mod strict_json;
+mod widevine;
 
 pub use actor::{AuthActor, AuthError, AuthHandle};
 pub use allow_list::{FORWARDED_HOPS_MAX, allowed, client_address};
@@ -44,3 +45,4 @@ pub use open_account::{AccountDirectory, OpenAccount, SigningKey};
 pub use server_keys::{ServerKeys, SignedHeaders};
 pub use signature::{Signature, SignatureError};
 pub use signature_base::BaseError;
+pub use widevine::{WidevineRequest, is_widevine_secret};

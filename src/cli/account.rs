@@ -68,6 +68,7 @@ fn entry(args: AccountAddArgs) -> AccountEntry {
         response_shape: args.response_shape,
         license_url: args.license_url,
         minimum_scheme: args.minimum_scheme,
+        allow_unsigned_widevine: args.allow_unsigned_widevine,
         credentials: own.chain(further).collect(),
     }
 }
@@ -123,5 +124,6 @@ fn as_json(account: &Account) -> serde_json::Value {
         "license_url": account.license_url,
         "minimum_scheme": account.minimum_scheme,
         "created_at_ms": account.created_at_ms,
+        "allow_unsigned_widevine": account.allow_unsigned_widevine,
     })
 }

@@ -115,13 +115,17 @@ pub struct AccountAddArgs {
     /// Holds the signing key of license requests; a secret file.
     #[arg(long, value_name = "FILE")]
     pub license_key_file: Option<PathBuf>,
-    /// A credential of another scheme: mutual-tls, http-ed25519, http-hmac-sha256, digest, basic or
-    /// udrm-sha1; see docs/authentication.md for what FILE must hold. May be repeated.
+    /// A credential of another scheme: mutual-tls, http-ed25519, http-hmac-sha256, digest, basic,
+    /// widevine-aes, widevine-rsa or udrm-sha1; see docs/authentication.md and docs/key-exchange.md for
+    /// what FILE must hold. May be repeated.
     #[arg(long = "credential", value_name = "NAME:SCOPE:SCHEME:FILE")]
     pub credentials: Vec<CredentialArg>,
     /// The weakest scheme that proves the account's requests; every scheme, if left out.
     #[arg(long, value_name = "SCHEME")]
     pub minimum_scheme: Option<Scheme>,
+    /// Let the Widevine common encryption API answer requests without signer from the allowed networks.
+    #[arg(long)]
+    pub allow_unsigned_widevine: bool,
     /// A network that may reach the encryption endpoints. May be repeated; none lets nobody in.
     #[arg(long = "allow", value_name = "CIDR")]
     pub allow_list: Vec<IpNet>,

@@ -89,6 +89,9 @@ pub struct AccountEntry {
     pub license_url: Option<String>,
     /// The weakest scheme that proves its requests; none accepts every scheme.
     pub minimum_scheme: Option<Scheme>,
+    /// Whether the Widevine common encryption API answers requests without signer.
+    #[serde(default)]
+    pub allow_unsigned_widevine: bool,
     /// Its signing keys.
     #[serde(default, rename = "credential")]
     pub credentials: Vec<CredentialEntry>,
@@ -224,6 +227,12 @@ impl AccountEntry {
                 useless.name, useless.scheme
             ));
         }
+        let elsewhere = |credential: &&CredentialEntry| {
+            credential.scheme.is_widevine() && credential.scope != Scope::Encryption
+        };
+        if let Some(wrong) = self.credentials.iter().find(elsewhere) {
+            return Some(format!("credential `{}`: its scheme only opens scope `encryption`", wrong.name));
+        }
         let url = self.license_url.as_deref().unwrap_or("https://");
         let is_web = url.starts_with("https://") || url.starts_with("http://");
         (!is_web).then(|| "license_url must start with https:// or http://".to_owned())
@@ -257,6 +266,10 @@ mod tests {
         assert!(bad("allow_list", "allowlist").contains("allowlist"));
         assert!(bad("10.20.0.0/16", "10.20").contains("accounts.toml:"));
         assert!(bad("\"license-2026\"", "\"encryption-2026\"").contains("`encryption-2026` is there twice"));
+        assert!(
+            bad("scope = \"license\"", "scope = \"license\"\nscheme = \"widevine-aes\"")
+                .contains("only opens scope")
+        );
         assert!(bad("https://drm", "ftp://drm").contains("license_url must start with"));
         assert!(
             load("[[account]]\nid = \"a\"\n[[account]]\nid = \"a\"\n")

@@ -3,13 +3,18 @@
 //! Every encoding opens with a domain, so that a wrapping of one kind never opens as another,
 //! and every field carries its length, so that no two lists of fields encode alike.
 
-use crate::model::{AccountId, KeyPlace, Kid, Scope};
+use crate::model::{AccountId, KeyPlace, Kid, Period, Scope};
 
 /// The kinds of secrets that are wrapped. A name here is part of the stored format for ever.
 const CONTENT_KEY: &str = "keymoot/content-key/1";
 const CREDENTIAL: &str = "keymoot/credential/1";
 const SERVER_SECRET: &str = "keymoot/server-secret/1";
 const CHECK_VALUE: &str = "keymoot/check-value/1";
+const PERIOD_KEY: &str = "keymoot/period-key/1";
+const PERIOD_SEED: &str = "keymoot/period-seed/1";
+const KID_KEY: &str = "keymoot/kid-key/1";
+/// What a key is derived for. Not wrapped, but encoded in the same way.
+const DERIVED_KEY: &str = "keymoot/derived-key/1";
 
 /// The associated data of a content key.
 pub(super) fn content_key(place: &KeyPlace, version: u32, kid: &Kid) -> Vec<u8> {
@@ -44,6 +49,55 @@ pub(super) fn server_secret() -> Vec<u8> {
 /// The associated data of a cluster's check value.
 pub(super) fn check_value(cluster_id: &str) -> Vec<u8> {
     encode(CHECK_VALUE, &[cluster_id.as_bytes()])
+}
+
+/// The associated data of a key that was supplied for one period.
+pub(super) fn period_key(place: &KeyPlace, version: u32, kid: &Kid, period: Period) -> Vec<u8> {
+    encode(
+        PERIOD_KEY,
+        &[
+            place.account.as_str().as_bytes(),
+            place.content.as_str().as_bytes(),
+            place.track.as_str().as_bytes(),
+            &version.to_be_bytes(),
+            kid.as_bytes(),
+            &period.length_s.to_be_bytes(),
+            &period.index.to_be_bytes(),
+        ],
+    )
+}
+
+/// The associated data of the seed of a rotating track.
+pub(super) fn period_seed(place: &KeyPlace, version: u32, length_s: u32) -> Vec<u8> {
+    encode(
+        PERIOD_SEED,
+        &[
+            place.account.as_str().as_bytes(),
+            place.content.as_str().as_bytes(),
+            place.track.as_str().as_bytes(),
+            &version.to_be_bytes(),
+            &length_s.to_be_bytes(),
+        ],
+    )
+}
+
+/// The associated data of the key under which places become key ids.
+pub(super) fn kid_key() -> Vec<u8> {
+    encode(KID_KEY, &[])
+}
+
+/// What the key of one period is derived for.
+pub(super) fn derived_key(place: &KeyPlace, period: Period) -> Vec<u8> {
+    encode(
+        DERIVED_KEY,
+        &[
+            place.account.as_str().as_bytes(),
+            place.content.as_str().as_bytes(),
+            place.track.as_str().as_bytes(),
+            &period.length_s.to_be_bytes(),
+            &period.index.to_be_bytes(),
+        ],
+    )
 }
 
 fn encode(domain: &str, fields: &[&[u8]]) -> Vec<u8> {

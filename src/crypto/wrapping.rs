@@ -1,8 +1,8 @@
-//! Wrapping of the three kinds of secrets that are replicated, each bound to its place.
+//! Wrapping of the kinds of secrets that are replicated, each bound to its place.
 
 use super::keyring::{Keyring, UnwrapError, WrapError};
-use super::{ContentKey, SecretBytes, binding};
-use crate::model::{AccountId, KeyPlace, KeyRecord, Kid, Scope, Wrapped};
+use super::{ContentKey, KidKey, PeriodSeed, SecretBytes, binding};
+use crate::model::{AccountId, KeyPlace, KeyRecord, Kid, Period, Scope, SeedRecord, Wrapped};
 
 /// What a check value encrypts. Its secrecy does not matter; that it opens does.
 const CHECK_TEXT: &[u8] = b"keymoot check value";
@@ -38,10 +38,72 @@ impl Keyring {
     /// # Errors
     /// [`UnwrapError`]; also when the record was moved to another place, version or key id.
     pub fn unwrap_content_key(&self, record: &KeyRecord) -> Result<ContentKey, UnwrapError> {
-        let aad = binding::content_key(&record.place, record.version, &record.kid);
+        let aad = match record.period {
+            None => binding::content_key(&record.place, record.version, &record.kid),
+            Some(period) => binding::period_key(&record.place, record.version, &record.kid, period),
+        };
         let secret = self.unwrap_secret(&record.key, &aad)?;
         ContentKey::from_slice(secret.expose())
             .ok_or_else(|| UnwrapError::WrongLength(record.key.master_key.clone()))
+    }
+
+    /// Wraps a key that was supplied for one period, bound to its place, version, key id and period.
+    ///
+    /// # Errors
+    /// [`WrapError`] when no nonce could be drawn.
+    pub fn wrap_period_key(
+        &self,
+        key: &ContentKey,
+        place: &KeyPlace,
+        version: u32,
+        kid: &Kid,
+        period: Period,
+    ) -> Result<Wrapped, WrapError> {
+        self.wrap(key.expose(), &binding::period_key(place, version, kid, period))
+    }
+
+    /// Wraps the seed of a rotating track, bound to its place, version and period length.
+    ///
+    /// # Errors
+    /// [`WrapError`] when no nonce could be drawn.
+    pub fn wrap_period_seed(
+        &self,
+        seed: &PeriodSeed,
+        place: &KeyPlace,
+        version: u32,
+        length_s: u32,
+    ) -> Result<Wrapped, WrapError> {
+        self.wrap(seed.expose(), &binding::period_seed(place, version, length_s))
+    }
+
+    /// Opens the seed of a rotating track.
+    ///
+    /// # Errors
+    /// [`UnwrapError`]; also when the record was moved to another place, version or period length.
+    pub fn unwrap_period_seed(&self, record: &SeedRecord) -> Result<PeriodSeed, UnwrapError> {
+        let aad = binding::period_seed(&record.place, record.id.version.into(), record.length_s);
+        let secret = self.unwrap_secret(&record.seed, &aad)?;
+        PeriodSeed::from_slice(secret.expose())
+            .ok_or_else(|| UnwrapError::WrongLength(record.seed.master_key.clone()))
+    }
+
+    /// Draws the key under which the cluster's places become key ids, and wraps it.
+    ///
+    /// # Errors
+    /// [`WrapError`] when no randomness could be drawn.
+    pub fn new_kid_key(&self) -> Result<Wrapped, WrapError> {
+        // A seed and this key are both 32 random bytes, zeroized on drop.
+        self.wrap(PeriodSeed::generate()?.expose(), &binding::kid_key())
+    }
+
+    /// Opens the key under which the cluster's places become key ids.
+    ///
+    /// # Errors
+    /// [`UnwrapError`].
+    pub fn unwrap_kid_key(&self, wrapped: &Wrapped) -> Result<KidKey, UnwrapError> {
+        let secret = self.unwrap_secret(wrapped, &binding::kid_key())?;
+        KidKey::from_slice(secret.expose())
+            .ok_or_else(|| UnwrapError::WrongLength(wrapped.master_key.clone()))
     }
 
     /// Wraps an account's signing key, bound to account, credential and scope.
@@ -121,7 +183,15 @@ mod tests {
         };
         let kid = random_kid().unwrap();
         let wrapped = ring.wrap_content_key(key, &place, 1, &kid).unwrap();
-        KeyRecord { place, version: 1, kid, key: wrapped, origin: KeyOrigin::Generated, created_at_ms: 0 }
+        KeyRecord {
+            place,
+            version: 1,
+            kid,
+            key: wrapped,
+            origin: KeyOrigin::Generated,
+            created_at_ms: 0,
+            period: None,
+        }
     }
 
     #[test]

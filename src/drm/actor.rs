@@ -11,7 +11,7 @@ use actix::dev::SendError;
 use actix::{Actor, Addr, ArbiterHandle, Context, Handler, Message};
 use tokio::sync::oneshot;
 
-use super::{DrmError, EncryptionProvider, OwnedContentKeyInfo, Registry, SystemData};
+use super::{DrmError, EncryptionProvider, OwnedContentKeyInfo, Registry, System, SystemData};
 
 /// Makes system data, one request after another.
 #[derive(Debug)]
@@ -36,6 +36,15 @@ pub struct MakeSystemData {
 #[rtype(result = "()")]
 struct Asked {
     question: MakeSystemData,
+    reply: oneshot::Sender<Result<Vec<SystemData>, DrmError>>,
+}
+
+/// Asks for one system's data of many keys, with the way back.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct AskedForMany {
+    system: System,
+    infos: Vec<OwnedContentKeyInfo>,
     reply: oneshot::Sender<Result<Vec<SystemData>, DrmError>>,
 }
 
@@ -77,6 +86,19 @@ impl Handler<Asked> for DrmActor {
     }
 }
 
+impl Handler<AskedForMany> for DrmActor {
+    type Result = ();
+
+    fn handle(&mut self, asked: AskedForMany, _: &mut Self::Context) {
+        if !asked.reply.is_closed() {
+            let provider = self.registry.provider(asked.system);
+            let data = asked.infos.iter().map(|info| provider.system_data(&info.as_info())).collect();
+            // As above: who has gone needs no answer.
+            let _ = asked.reply.send(data);
+        }
+    }
+}
+
 /// Asks the actor; cheap to clone, and usable from any thread or runtime.
 #[derive(Clone)]
 pub struct DrmHandle {
@@ -100,6 +122,25 @@ impl DrmHandle {
         let (reply, answer) = oneshot::channel();
         let asked = Asked { question: MakeSystemData { provider, info }, reply };
         self.address.try_send(asked).map_err(|refused| match refused {
+            SendError::Full(_) => DrmError::Busy,
+            SendError::Closed(_) => DrmError::Stopped,
+        })?;
+        answer.await.map_err(|_| DrmError::Stopped)?
+    }
+}
+
+impl DrmHandle {
+    /// One system's data of each of these keys, in their order.
+    ///
+    /// # Errors
+    /// As for [`Self::system_data`].
+    pub async fn data_of(
+        &self,
+        system: System,
+        infos: Vec<OwnedContentKeyInfo>,
+    ) -> Result<Vec<SystemData>, DrmError> {
+        let (reply, answer) = oneshot::channel();
+        self.address.try_send(AskedForMany { system, infos, reply }).map_err(|refused| match refused {
             SendError::Full(_) => DrmError::Busy,
             SendError::Closed(_) => DrmError::Stopped,
         })?;

@@ -48,6 +48,7 @@ impl Sample {
             account: &self.account,
             track: &self.track,
             scheme: self.scheme,
+            period: None,
         }
     }
 }

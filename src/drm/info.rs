@@ -8,7 +8,7 @@ use std::fmt;
 use zeroize::Zeroizing;
 
 use super::ProtectionScheme;
-use crate::model::{AccountId, ContentId, Kid, TrackName};
+use crate::model::{AccountId, ContentId, Kid, Period, TrackName};
 
 /// A content key as the providers see it.
 #[derive(Clone, Copy)]
@@ -27,6 +27,8 @@ pub struct ContentKeyInfo<'a> {
     pub track: &'a TrackName,
     /// How samples are encrypted under it.
     pub scheme: ProtectionScheme,
+    /// The crypto period it holds for; `None` when it holds for the whole track.
+    pub period: Option<Period>,
 }
 
 impl fmt::Debug for ContentKeyInfo<'_> {
@@ -39,6 +41,7 @@ impl fmt::Debug for ContentKeyInfo<'_> {
             .field("account", self.account)
             .field("track", self.track)
             .field("scheme", &self.scheme)
+            .field("period", &self.period)
             .finish()
     }
 }
@@ -59,6 +62,8 @@ pub struct OwnedContentKeyInfo {
     pub track: TrackName,
     /// How samples are encrypted under it.
     pub scheme: ProtectionScheme,
+    /// The crypto period it holds for; `None` when it holds for the whole track.
+    pub period: Option<Period>,
 }
 
 impl OwnedContentKeyInfo {
@@ -72,6 +77,7 @@ impl OwnedContentKeyInfo {
             account: &self.account,
             track: &self.track,
             scheme: self.scheme,
+            period: self.period,
         }
     }
 }
@@ -96,6 +102,7 @@ mod tests {
             account: AccountId::new("167").unwrap(),
             track: TrackName::default_track(),
             scheme: ProtectionScheme::Cenc,
+            period: None,
         };
         let text = format!("{info:?}");
         assert!(text.contains("redacted") && text.contains("a.mp4"), "{text}");

@@ -11,7 +11,9 @@ mod field {
     pub const PROVIDER: u32 = 3;
     pub const CONTENT_ID: u32 = 4;
     pub const TRACK_TYPE: u32 = 5;
+    pub const CRYPTO_PERIOD_INDEX: u32 = 7;
     pub const PROTECTION_SCHEME: u32 = 9;
+    pub const CRYPTO_PERIOD_SECONDS: u32 = 10;
 }
 
 /// `Algorithm.AESCTR`.
@@ -45,13 +47,20 @@ impl Provider for Widevine {
         message = message
             .bytes(field::KEY_ID, info.kid.as_bytes())
             .bytes(field::PROVIDER, info.account.as_str().as_bytes())
-            .bytes(field::CONTENT_ID, info.content.as_str().as_bytes());
+            .bytes(field::CONTENT_ID, &info.content.to_bytes());
         // Deprecated, and harmless to the clients that no longer read it. The default track stands
         // for "no track given", which the message says by leaving the field out.
         if *info.track != TrackName::default_track() {
             message = message.bytes(field::TRACK_TYPE, info.track.as_str().as_bytes());
         }
-        let message = message.varint(field::PROTECTION_SCHEME, u64::from(info.scheme.four_cc()));
+        if let Some(period) = info.period {
+            message = message.varint(field::CRYPTO_PERIOD_INDEX, period.index.into());
+        }
+        message = message.varint(field::PROTECTION_SCHEME, u64::from(info.scheme.four_cc()));
+        // A length of 0 stands for one that the scrambler did not tell.
+        if let Some(period) = info.period.filter(|period| period.length_s > 0) {
+            message = message.varint(field::CRYPTO_PERIOD_SECONDS, period.length_s.into());
+        }
         Ok(SystemData { uuid: self.system_id(), data: message.finish() })
     }
 
@@ -78,6 +87,7 @@ mod tests {
     use super::super::conformance::Sample;
     use super::super::{ContentKeyInfo, ProtectionScheme};
     use super::*;
+    use crate::model::{ContentId, Period};
 
     fn hex(data: &[u8]) -> String {
         data.iter().map(|byte| format!("{byte:02x}")).collect()
@@ -115,6 +125,26 @@ mod tests {
                 "48f3c6899b06", // protection_scheme: 0x63626373
             )
         );
+    }
+
+    #[test]
+    fn rotating_data_tells_index_and_length_of_its_period() {
+        let sample = Sample::fixed();
+        let period = Some(Period { length_s: 10, index: 300 });
+        let data = Widevine.system_data(&ContentKeyInfo { period, ..sample.info() }).unwrap().data;
+        let text = hex(&data);
+        assert!(text.ends_with("38ac0248e3dc959b06500a"), "{text}");
+        let untold = Some(Period { length_s: 0, index: 0 });
+        let data = Widevine.system_data(&ContentKeyInfo { period: untold, ..sample.info() }).unwrap().data;
+        assert!(hex(&data).ends_with("380048e3dc959b06"));
+    }
+
+    #[test]
+    fn a_binary_content_name_stands_in_the_data_as_its_bytes() {
+        let sample = Sample::fixed();
+        let content = ContentId::from_bytes(&[0, 255]).unwrap();
+        let data = Widevine.system_data(&ContentKeyInfo { content: &content, ..sample.info() }).unwrap().data;
+        assert!(hex(&data).contains("220200ff"));
     }
 
     #[test]

@@ -15,5 +15,6 @@ mod schemes;
 mod server;
 mod signed_answer;
 mod udrm;
+mod widevine;
 
 pub use server::{Api, HttpError, listen};

@@ -16,7 +16,7 @@ use super::error::{ApiError, ErrorKind};
 use super::path::RequestPath;
 use super::server::Api;
 use super::signed_answer::signed;
-use super::{capabilities, observe, received, schemes, udrm};
+use super::{capabilities, observe, received, schemes, udrm, widevine};
 
 /// Every request comes through here: it is routed, measured and, when refused, answered in the
 /// specification's error format.
@@ -85,6 +85,15 @@ async fn route(
     {
         return ("encryption", udrm::encryption(provider, request, payload, api, auth).await);
     }
+    if let ["widevine", "cenc", "getcontentkey", account @ ..] | ["cenc", "getcontentkey", account @ ..] =
+        segments.as_slice()
+        && account.len() <= 1
+    {
+        // The account keeps the case it came in.
+        let account = account.first().and_then(|_| path.segments().last()).map(String::as_str);
+        let answer = widevine::content_key(account, request, payload, api, auth).await;
+        return ("getcontentkey", answer);
+    }
     let name = match segments.as_slice() {
         ["healthz"] => "healthz",
         ["readyz"] => "readyz",
@@ -107,6 +116,8 @@ async fn route(
 
 fn unknown(path: &str) -> ApiError {
     let providers = EncryptionProvider::ALL.map(|provider| format!("/{provider}/encryption")).join(", ");
-    let message = format!("there is nothing at {path}; the encryption endpoints are {providers}");
+    let message = format!(
+        "there is nothing at {path}; the encryption endpoints are {providers} and /cenc/getcontentkey"
+    );
     ApiError::new(ErrorKind::NotFound, message)
 }

@@ -15,6 +15,8 @@ pub fn offered(request: &HttpRequest, api: &Api) -> Vec<Scheme> {
         Scheme::Digest => received::is_confidential(request) && api.server_keys.get().is_some(),
         Scheme::Basic => received::is_confidential(request),
         Scheme::HttpEd25519 | Scheme::HttpHmacSha256 | Scheme::UdrmSha1 => true,
+        // They live inside the bodies of an API of their own.
+        Scheme::WidevineAes | Scheme::WidevineRsa => false,
     };
     Scheme::ALL.into_iter().filter(accepted).collect()
 }

@@ -79,6 +79,7 @@ async fn hand_out(
         account: account.id.clone(),
         track: TrackName::default_track(),
         scheme: ProtectionScheme::Cenc,
+        period: None,
     };
     let systems = api.drm.system_data(provider, info).await?;
     answer::key(provider, account, content, served, &systems, &own_url(request)).map_err(ApiError::internal)
@@ -127,7 +128,7 @@ fn own_url(request: &HttpRequest) -> String {
 }
 
 /// Reads the body, chunked or not, up to the limit.
-async fn read_body(mut payload: web::Payload, bytes_max: usize) -> Result<Bytes, ApiError> {
+pub async fn read_body(mut payload: web::Payload, bytes_max: usize) -> Result<Bytes, ApiError> {
     let mut body = web::BytesMut::new();
     while let Some(chunk) = payload.next().await {
         let chunk = chunk.map_err(|error| {

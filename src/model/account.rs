@@ -40,6 +40,12 @@ pub enum Scheme {
     /// The certificate that the client showed when it connected.
     #[serde(rename = "mutual-tls")]
     MutualTls,
+    /// Widevine common encryption API: AES-256-CBC of the request's SHA-1.
+    #[serde(rename = "widevine-aes")]
+    WidevineAes,
+    /// Widevine common encryption API: RSASSA-PSS with SHA-1; the secret is the public key in PEM.
+    #[serde(rename = "widevine-rsa")]
+    WidevineRsa,
 }
 
 /// A signing key of an account. Several of one scope may be valid at once, for roll-over.
@@ -102,4 +108,7 @@ pub struct Account {
     pub created_at_ms: u64,
     /// The weakest scheme that proves this account's requests; none accepts every scheme.
     pub minimum_scheme: Option<Scheme>,
+    /// Whether the Widevine common encryption API answers requests without signer, which then are
+    /// held by the allow-list alone.
+    pub allow_unsigned_widevine: bool,
 }

@@ -133,6 +133,41 @@ text_id!(
     |c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-')
 );
 
+impl ContentId {
+    /// What stands before the hexadecimal digits of a name that is no text.
+    const HEX: &'static str = "hex:";
+
+    /// The content whose name is these bytes, as protocols with binary names carry it. Bytes that
+    /// are no text without control characters become `hex:` and their digits; so does text that
+    /// would read as such, hence no two names become one.
+    ///
+    /// # Errors
+    /// [`IdError`] when there are no bytes, or too many.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, IdError> {
+        match std::str::from_utf8(bytes) {
+            Ok(text) if !text.starts_with(Self::HEX) && !text.contains(char::is_control) => Self::new(text),
+            _ => {
+                let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+                Self::new(format!("{}{digits}", Self::HEX))
+            }
+        }
+    }
+
+    /// The bytes of the name: those it was made from by [`Self::from_bytes`], else its text's.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let digits = self.0.strip_prefix(Self::HEX).map(str::as_bytes);
+        let pairs = digits.filter(|digits| digits.len() % 2 == 0).map(|digits| digits.chunks_exact(2));
+        let decoded: Option<Vec<u8>> = pairs.and_then(|pairs| {
+            pairs
+                .map(|pair| std::str::from_utf8(pair).ok().and_then(|pair| u8::from_str_radix(pair, 16).ok()))
+                .collect()
+        });
+        decoded
+            .filter(|bytes| Self::from_bytes(bytes).as_ref() == Ok(self))
+            .unwrap_or_else(|| self.0.as_bytes().to_vec())
+    }
+}
+
 impl TrackName {
     /// The one track of front ends that know no tracks, uDRM among them.
     pub fn default_track() -> Self {
@@ -224,6 +259,31 @@ mod tests {
         assert_eq!(kid.to_string().parse(), Ok(kid));
         assert_eq!(kid.to_hex().to_uppercase().parse(), Ok(kid));
         assert_eq!(Kid::from_base64(&kid.to_base64()), Ok(kid));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn binary_content_names_read_back_and_never_meet(one: Vec<u8>, other in proptest::collection::vec(0_u8..128, 1..20)) {
+            for bytes in [&one, &other, &[b"hex:".as_slice(), &one].concat()] {
+                match ContentId::from_bytes(bytes) {
+                    Ok(id) => assert_eq!(id.to_bytes(), *bytes),
+                    Err(error) => assert!(bytes.is_empty() || bytes.len() > 250, "{error}"),
+                }
+            }
+        }
+
+        #[test]
+        fn the_bytes_of_a_text_name_are_its_text(text in "[a-g0-9][a-zA-Z0-9:. ]{0,30}") {
+            assert_eq!(ContentId::new(text.as_str()).unwrap().to_bytes(), text.as_bytes());
+        }
+    }
+
+    #[test]
+    fn a_name_that_only_looks_like_hex_stands_for_its_text() {
+        for text in ["hex:", "hex:0", "hex:zz", "hex:41", "hex:+1"] {
+            assert_eq!(ContentId::new(text).unwrap().to_bytes(), text.as_bytes());
+        }
+        assert_eq!(ContentId::from_bytes(b"\x00\xff").unwrap().as_str(), "hex:00ff");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{AccountId, ContentId, Kid, TrackName, Wrapped};
+use super::{AccountId, ContentId, Kid, Period, TrackName, Wrapped};
 
 /// Where a key belongs. Wrapping binds the ciphertext to all of it, so that a wrapped key moved
 /// to another place does not open.
@@ -40,4 +40,6 @@ pub struct KeyRecord {
     pub origin: KeyOrigin,
     /// When it was proposed: milliseconds since 1970 UTC, by the proposer's clock.
     pub created_at_ms: u64,
+    /// The one crypto period it was supplied for; `None` for a key that holds for the whole track.
+    pub period: Option<Period>,
 }

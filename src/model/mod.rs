@@ -1,4 +1,4 @@
-//! The pure types every room speaks: identifiers, accounts, keys.
+//! The pure types every room speaks: identifiers, accounts, keys, crypto periods.
 //!
 //! Nothing here does I/O, knows a clock or holds a plaintext secret. Identifiers are
 //! validated once, when they are parsed; a value of such a type is valid ever after.
@@ -6,11 +6,13 @@
 mod account;
 mod ids;
 mod key;
+mod period;
 mod scheme;
 mod wrapped;
 
 pub use account::{Account, Consistency, Credential, ResponseShape, Scheme, Scope};
 pub use ids::{AccountId, ContentId, IdError, Kid, NodeId, TrackName};
 pub use key::{KeyOrigin, KeyPlace, KeyRecord};
+pub use period::{Period, SeedId, SeedRecord};
 pub use scheme::SchemeError;
 pub use wrapped::{MasterKeyId, Wrapped};

@@ -15,8 +15,16 @@ pub struct SchemeError(String);
 
 impl Scheme {
     /// Every scheme, the strongest first.
-    pub const ALL: [Self; 6] =
-        [Self::MutualTls, Self::HttpEd25519, Self::HttpHmacSha256, Self::Digest, Self::Basic, Self::UdrmSha1];
+    pub const ALL: [Self; 8] = [
+        Self::MutualTls,
+        Self::HttpEd25519,
+        Self::HttpHmacSha256,
+        Self::Digest,
+        Self::Basic,
+        Self::WidevineRsa,
+        Self::WidevineAes,
+        Self::UdrmSha1,
+    ];
 
     /// The scheme's name in files, on the command line and in answers.
     pub const fn name(self) -> &'static str {
@@ -27,6 +35,8 @@ impl Scheme {
             Self::Digest => "digest",
             Self::Basic => "basic",
             Self::UdrmSha1 => "udrm-sha1",
+            Self::WidevineAes => "widevine-aes",
+            Self::WidevineRsa => "widevine-rsa",
         }
     }
 
@@ -38,6 +48,8 @@ impl Scheme {
             Self::HttpEd25519 | Self::HttpHmacSha256 => 40,
             Self::Digest => 30,
             Self::Basic => 20,
+            // Like SHA-1 they do not expire, but nobody can lengthen what they sign.
+            Self::WidevineAes | Self::WidevineRsa => 15,
             Self::UdrmSha1 => 10,
         }
     }
@@ -45,6 +57,11 @@ impl Scheme {
     /// Whether it is at least as strong as `minimum`.
     pub const fn meets(self, minimum: Self) -> bool {
         self.strength() >= minimum.strength()
+    }
+
+    /// Whether it belongs to the Widevine common encryption API, and proves nothing elsewhere.
+    pub const fn is_widevine(self) -> bool {
+        matches!(self, Self::WidevineAes | Self::WidevineRsa)
     }
 
     /// Whether the secret, or what proves it, can be read off a connection that is not encrypted.

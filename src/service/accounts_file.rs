@@ -67,6 +67,7 @@ pub fn make_account(entry: &AccountEntry, keyring: &Keyring) -> Result<Account, 
         license_url: entry.license_url.clone(),
         created_at_ms,
         minimum_scheme: entry.minimum_scheme,
+        allow_unsigned_widevine: entry.allow_unsigned_widevine,
     })
 }
 

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use rustls::pki_types::SubjectPublicKeyInfoDer;
 use rustls::pki_types::pem::PemObject as _;
 
-use crate::auth::ClientCertificate;
+use crate::auth::{ClientCertificate, is_widevine_secret};
 use crate::crypto::SecretBytes;
 use crate::model::Scheme;
 
@@ -20,6 +20,9 @@ const ED25519_HEADER: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65
 pub(super) fn stored_secret(scheme: Scheme, text: SecretBytes) -> Result<SecretBytes, &'static str> {
     match scheme {
         Scheme::UdrmSha1 => Ok(text),
+        Scheme::WidevineAes | Scheme::WidevineRsa if is_widevine_secret(scheme, text.expose()) => Ok(text),
+        Scheme::WidevineAes => Err("AES key and IV as 64 and 32 hexadecimal digits with a colon between"),
+        Scheme::WidevineRsa => Err("an RSA public key of 2048 bits or more in PEM"),
         Scheme::HttpHmacSha256 if text.len() >= HMAC_BYTES_MIN => Ok(text),
         Scheme::HttpHmacSha256 => Err("at least 16 bytes"),
         Scheme::Basic | Scheme::Digest if text.len() >= PASSWORD_BYTES_MIN => Ok(text),

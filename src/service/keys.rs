@@ -5,13 +5,15 @@ use std::sync::Arc;
 use crate::auth::Grant;
 use crate::cluster::Cluster;
 use crate::crypto::{ContentKey, Keyring, random_kid};
-use crate::model::{Consistency, ContentId, KeyOrigin, KeyPlace, KeyRecord, Kid, TrackName};
+use crate::model::{Consistency, KeyOrigin, KeyPlace, KeyRecord, Kid};
 use crate::state::{self, Command, NewKey, Response};
 
 use super::error::ServiceError;
+use super::kid_key::KidKeys;
+use super::track::ContentTrack;
 
 /// How often a change is tried while other writers of the same track come first.
-const ATTEMPTS_MAX: u32 = 32;
+pub(super) const ATTEMPTS_MAX: u32 = 32;
 
 /// A key as a scrambler gets it.
 #[derive(Debug)]
@@ -34,77 +36,85 @@ struct Candidate {
 /// The use cases around content keys.
 #[derive(Clone)]
 pub struct Keys {
-    cluster: Cluster,
-    keyring: Arc<Keyring>,
+    pub(super) cluster: Cluster,
+    pub(super) keyring: Arc<Keyring>,
+    pub(super) kid_keys: Arc<KidKeys>,
 }
 
 impl Keys {
     /// Over this cluster, with this keyring.
     pub fn new(cluster: Cluster, keyring: Arc<Keyring>) -> Self {
-        Self { cluster, keyring }
+        Self { cluster, keyring, kid_keys: Arc::default() }
     }
 
-    /// The content's current key, if it has one.
+    /// The track's current key, if it has one. A content alone stands for its default track.
     ///
     /// # Errors
     /// When the cluster does not answer or the key cannot be opened.
-    pub async fn read(&self, grant: &Grant, content: &ContentId) -> Result<Option<ServedKey>, ServiceError> {
+    pub async fn read<'t>(
+        &self,
+        grant: &Grant,
+        track: impl Into<ContentTrack<'t>>,
+    ) -> Result<Option<ServedKey>, ServiceError> {
+        let place = track.into().place(&grant.account().id);
         self.make_fresh(grant).await?;
-        match state::current_key(self.cluster.state(), &place(grant, content))? {
+        match state::current_key(self.cluster.state(), &place)? {
             Some(record) => self.open(&record).map(Some),
             None => Ok(None),
         }
     }
 
-    /// The content's current key; made now if it has none. Whoever asks first, on whatever node,
+    /// The track's current key; made now if it has none. Whoever asks first, on whatever node,
     /// decides; all get the same key.
     ///
     /// # Errors
     /// As for [`Self::read`]; [`ServiceError::Conflict`] when a supplied key id names another key.
-    pub async fn create(
+    pub async fn create<'t>(
         &self,
         grant: &Grant,
-        content: &ContentId,
+        track: impl Into<ContentTrack<'t>>,
         supplied: Option<(Kid, ContentKey)>,
     ) -> Result<ServedKey, ServiceError> {
-        let place = place(grant, content);
+        let track = track.into();
+        let place = track.place(&grant.account().id);
         // What is absent here may exist elsewhere: then the command answers with it. What is
         // present here may have been replaced elsewhere: only a fresh read may be answered.
         if state::current_key(self.cluster.state(), &place)?.is_some()
-            && let Some(served) = self.read(grant, content).await?
+            && let Some(served) = self.read(grant, track).await?
         {
             return Ok(served);
         }
-        let candidate = candidate(supplied)?;
+        let candidate = self.candidate(supplied)?;
         self.propose_key("create-key", &place, candidate, Command::CreateKey).await
     }
 
-    /// A new key for the content, whether it has one or not. Old versions stay licensable.
+    /// A new key for the track, whether it has one or not. Old versions stay licensable.
     ///
     /// # Errors
     /// As for [`Self::create`].
-    pub async fn replace(
+    pub async fn replace<'t>(
         &self,
         grant: &Grant,
-        content: &ContentId,
+        track: impl Into<ContentTrack<'t>>,
         supplied: Option<(Kid, ContentKey)>,
     ) -> Result<ServedKey, ServiceError> {
-        let candidate = candidate(supplied)?;
-        self.propose_key("replace-key", &place(grant, content), candidate, Command::ReplaceKey).await
+        let candidate = self.candidate(supplied)?;
+        let place = track.into().place(&grant.account().id);
+        self.propose_key("replace-key", &place, candidate, Command::ReplaceKey).await
     }
 
-    /// Deletes the content's key with all its versions, or only the version of `kid`; says how
-    /// many versions went.
+    /// Deletes the track's key with all its versions and seeds, or only the version of `kid`; says
+    /// how many versions went.
     ///
     /// # Errors
     /// When the cluster does not answer.
-    pub async fn delete(
+    pub async fn delete<'t>(
         &self,
         grant: &Grant,
-        content: &ContentId,
+        track: impl Into<ContentTrack<'t>>,
         kid: Option<Kid>,
     ) -> Result<u32, ServiceError> {
-        let place = place(grant, content);
+        let place = track.into().place(&grant.account().id);
         self.cluster.read_barrier().await?;
         let through = state::next_version(self.cluster.state(), &place)?.saturating_sub(1);
         match self.cluster.propose(Command::DeleteKey { place, through, kid }).await? {
@@ -114,7 +124,7 @@ impl Keys {
     }
 
     /// Waits for a linearizable read unless the account reads locally.
-    async fn make_fresh(&self, grant: &Grant) -> Result<(), ServiceError> {
+    pub(super) async fn make_fresh(&self, grant: &Grant) -> Result<(), ServiceError> {
         match grant.account().consistency {
             Consistency::Linearizable => Ok(self.cluster.read_barrier().await?),
             Consistency::Local => Ok(()),
@@ -168,29 +178,24 @@ impl Keys {
         )))
     }
 
-    fn open(&self, record: &KeyRecord) -> Result<ServedKey, ServiceError> {
+    pub(super) fn open(&self, record: &KeyRecord) -> Result<ServedKey, ServiceError> {
         let key = self.keyring.unwrap_content_key(record)?;
         Ok(ServedKey { kid: record.kid, key, version: record.version })
     }
-}
 
-fn candidate(supplied: Option<(Kid, ContentKey)>) -> Result<Candidate, ServiceError> {
-    let making = |error: crate::crypto::RandomError| ServiceError::Making(error.to_string());
-    match supplied {
-        Some((kid, key)) => Ok(Candidate { kid, key, origin: KeyOrigin::Supplied }),
-        None => Ok(Candidate {
-            kid: random_kid().map_err(making)?,
-            key: ContentKey::generate().map_err(making)?,
-            origin: KeyOrigin::Generated,
-        }),
-    }
-}
-
-/// uDRM knows no tracks: all flavours of a content share the default one.
-fn place(grant: &Grant, content: &ContentId) -> KeyPlace {
-    KeyPlace {
-        account: grant.account().id.clone(),
-        content: content.clone(),
-        track: TrackName::default_track(),
+    /// The key to propose: what was supplied, or a new one.
+    fn candidate(&self, supplied: Option<(Kid, ContentKey)>) -> Result<Candidate, ServiceError> {
+        let making = |error: crate::crypto::RandomError| ServiceError::Making(error.to_string());
+        match supplied {
+            Some((kid, key)) => {
+                self.must_not_be_derived(&kid)?;
+                Ok(Candidate { kid, key, origin: KeyOrigin::Supplied })
+            }
+            None => Ok(Candidate {
+                kid: random_kid().map_err(making)?,
+                key: ContentKey::generate().map_err(making)?,
+                origin: KeyOrigin::Generated,
+            }),
+        }
     }
 }

@@ -8,6 +8,7 @@ use super::nonces;
 use super::query::key_at;
 use super::record::{ClusterIdentity, KidPlace, Track};
 use super::response::Response;
+use super::rotation;
 use super::sessions::{self, Seen};
 use super::tables::{StateError, Tables};
 use super::transaction::Transaction;
@@ -50,12 +51,17 @@ fn apply_one<T: Tables>(
         Command::Found(identity) => found(run, identity),
         Command::SpendNonce { digest, created_s } => nonces::spend(run, digest, *created_s, now_ms),
         Command::PutServerSecret { secret } => put_server_secret(run, secret),
+        Command::CreateSeed(seed) => rotation::store_seed(run, seed, false, now_ms),
+        Command::ReplaceSeed(seed) => rotation::store_seed(run, seed, true, now_ms),
+        Command::SupplyPeriodKey { key, period } => rotation::supply_period_key(run, key, *period, now_ms),
+        Command::FoundKidKey { key } => rotation::found_kid_key(run, key),
     }
 }
 
-fn track<T: Tables>(run: &Transaction<'_, T>, place: &KeyPlace) -> Result<Track, StateError> {
+/// A track as it stands, or a new one.
+pub(super) fn track<T: Tables>(run: &Transaction<'_, T>, place: &KeyPlace) -> Result<Track, StateError> {
     let track = run.get(Table::Tracks, &place_key(place))?;
-    Ok(track.unwrap_or(Track { next_version: 1, current: None }))
+    Ok(track.unwrap_or(Track { next_version: 1, current: None, number: None }))
 }
 
 fn create_key<T: Tables>(
@@ -86,7 +92,7 @@ fn replace_key<T: Tables>(
 }
 
 /// Why a key cannot become the track's next version, if it cannot.
-fn refuse<T: Tables>(
+pub(super) fn refuse<T: Tables>(
     run: &Transaction<'_, T>,
     track: &Track,
     key: &NewKey,
@@ -117,11 +123,13 @@ fn store_key<T: Tables>(
         key: key.key.clone(),
         origin: key.origin,
         created_at_ms: now_ms,
+        period: None,
     };
     let at = KidPlace { place: key.place.clone(), version: key.version };
     run.put(Table::Kids, kid_key(&key.kid), &at)?;
     // Four thousand million overrides of one track are beyond use; saturating keeps apply total.
-    let track = Track { next_version: key.version.saturating_add(1), current: Some(record) };
+    let next_version = key.version.saturating_add(1);
+    let track = Track { next_version, current: Some(record), ..track };
     run.put(Table::Tracks, &place_key(&key.place), &track)?;
     Ok(Response::Stored)
 }
@@ -139,8 +147,13 @@ fn delete_key<T: Tables>(
         if wanted(&record) {
             run.delete(Table::OldKeys, &key)?;
             run.delete(Table::Kids, kid_key(&record.kid))?;
+            rotation::forget_period(run, &record)?;
             versions += 1;
         }
+    }
+    // A derived key id names a period, not a version: it cannot be deleted by itself.
+    if kid.is_none() {
+        versions += rotation::delete_seeds(run, place, through)?;
     }
     let mut track = track(run, place)?;
     if let Some(current) = track.current.take_if(|current| wanted(current)) {

@@ -4,14 +4,15 @@ use std::collections::{BTreeMap, HashMap};
 
 use proptest::prelude::*;
 
-use crate::model::{AccountId, ContentId, KeyOrigin, KeyPlace, Kid, MasterKeyId, TrackName, Wrapped};
+use crate::model::{AccountId, ContentId, KeyOrigin, KeyPlace, Kid, MasterKeyId, Period, TrackName, Wrapped};
 
 use super::layout::META_DIGEST;
+use super::rotation_tests::new_seed;
 use super::*;
 
 /// Tables in memory.
 #[derive(Clone, Default, PartialEq, Debug)]
-struct Memory(BTreeMap<(Table, Vec<u8>), Vec<u8>>);
+pub(super) struct Memory(BTreeMap<(Table, Vec<u8>), Vec<u8>>);
 
 impl Tables for Memory {
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StateError> {
@@ -30,7 +31,7 @@ impl Tables for Memory {
 }
 
 impl Memory {
-    fn run(&mut self, proposals: &[Proposal]) -> Vec<Vec<Response>> {
+    pub(super) fn run(&mut self, proposals: &[Proposal]) -> Vec<Vec<Response>> {
         let before = self.clone();
         let mut transaction = Transaction::new(&before);
         let responses = proposals.iter().map(|proposal| apply(&mut transaction, proposal).unwrap()).collect();
@@ -41,6 +42,11 @@ impl Memory {
             };
         }
         responses
+    }
+
+    pub(super) fn put<V: serde::Serialize>(&mut self, table: Table, key: &[u8], value: &V) {
+        let value = crate::codec::encode(crate::codec::Kind::Record, value).unwrap();
+        self.0.insert((table, key.to_vec()), value);
     }
 
     fn digest_from_scratch(&self) -> Digest {
@@ -54,7 +60,7 @@ impl Memory {
     }
 }
 
-fn place(content: u8) -> KeyPlace {
+pub(super) fn place(content: u8) -> KeyPlace {
     KeyPlace {
         account: AccountId::new("167").unwrap(),
         content: ContentId::new(format!("film-{content}")).unwrap(),
@@ -62,7 +68,7 @@ fn place(content: u8) -> KeyPlace {
     }
 }
 
-fn new_key(content: u8, version: u32, kid: u8) -> NewKey {
+pub(super) fn new_key(content: u8, version: u32, kid: u8) -> NewKey {
     NewKey {
         place: place(content),
         version,
@@ -72,7 +78,7 @@ fn new_key(content: u8, version: u32, kid: u8) -> NewKey {
     }
 }
 
-fn proposal(serial: u64, commands: Vec<Command>) -> Proposal {
+pub(super) fn proposal(serial: u64, commands: Vec<Command>) -> Proposal {
     Proposal { client: 7, serial, floor: serial, now_ms: 1000 + serial, commands }
 }
 
@@ -184,6 +190,12 @@ fn any_command() -> impl Strategy<Value = Command> {
             through,
             kid
         }),
+        (0_u8..4, 1_u32..8, 0_u32..3).prop_map(|(c, v, l)| Command::CreateSeed(new_seed(c, v, l))),
+        (0_u8..4, 1_u32..8, 0_u32..3).prop_map(|(c, v, l)| Command::ReplaceSeed(new_seed(c, v, l))),
+        (0_u8..4, 1_u32..8, 0_u8..40, 0_u32..3, 0_u32..3).prop_map(|(c, v, k, length_s, index)| {
+            Command::SupplyPeriodKey { key: new_key(c, v, k), period: Period { length_s, index } }
+        }),
+        (0_u8..3).prop_map(|k| Command::FoundKidKey { key: new_key(1, 1, k).key }),
     ]
 }
 

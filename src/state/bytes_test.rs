@@ -8,11 +8,11 @@ use std::fmt::Write as _;
 use crate::codec::{self, Kind};
 use crate::model::{
     Account, AccountId, Consistency, ContentId, Credential, KeyOrigin, KeyPlace, KeyRecord, Kid, MasterKeyId,
-    ResponseShape, Scheme, Scope, TrackName, Wrapped,
+    Period, ResponseShape, Scheme, Scope, SeedId, SeedRecord, TrackName, Wrapped,
 };
 
-use super::record::{Answers, KidPlace, Session, Track};
-use super::{ClusterIdentity, Command, NewKey, Proposal, Response};
+use super::record::{Answers, ContentNumber, KidPlace, Session, Track};
+use super::{ClusterIdentity, Command, NewKey, NewSeed, Proposal, Response};
 
 fn wrapped() -> Wrapped {
     Wrapped { master_key: MasterKeyId("m".into()), nonce: [1; 12], ciphertext: vec![2; 3] }
@@ -38,6 +38,7 @@ fn record() -> KeyRecord {
         key: wrapped(),
         origin: KeyOrigin::Generated,
         created_at_ms: 9,
+        period: None,
     }
 }
 
@@ -58,6 +59,17 @@ fn account() -> Account {
         license_url: Some("u".into()),
         created_at_ms: 9,
         minimum_scheme: Some(Scheme::HttpEd25519),
+        allow_unsigned_widevine: false,
+    }
+}
+
+fn seed() -> SeedRecord {
+    SeedRecord {
+        place: place(),
+        id: SeedId { content: 4, version: 7, track: 1 },
+        length_s: 10,
+        seed: wrapped(),
+        created_at_ms: 9,
     }
 }
 
@@ -78,6 +90,8 @@ fn command(command: Command) -> String {
 #[test]
 fn commands_have_these_bytes() {
     let identity = ClusterIdentity { cluster: "x".into(), keyring_check: wrapped(), feature_level: 1 };
+    let new_seed = NewSeed { place: place(), version: 7, length_s: 10, seed: wrapped() };
+    let period = Period { length_s: 10, index: 6 };
     let found = [
         command(Command::CreateKey(new_key(KeyOrigin::Generated))),
         command(Command::ReplaceKey(new_key(KeyOrigin::Supplied))),
@@ -87,6 +101,10 @@ fn commands_have_these_bytes() {
         command(Command::Found(identity)),
         command(Command::SpendNonce { digest: [6; 16], created_s: 7 }),
         command(Command::PutServerSecret { secret: wrapped() }),
+        command(Command::CreateSeed(new_seed.clone())),
+        command(Command::ReplaceSeed(new_seed)),
+        command(Command::SupplyPeriodKey { key: new_key(KeyOrigin::Supplied), period }),
+        command(Command::FoundKidKey { key: wrapped() }),
     ];
     assert_eq!(found, GOLDEN_COMMANDS);
 }
@@ -102,36 +120,52 @@ fn responses_and_records_have_these_bytes() {
         body(Kind::Record, &Response::Done),
         body(Kind::Record, &Response::Unchanged),
         body(Kind::Record, &Response::AnsweredBefore),
-        body(Kind::Record, &Track { next_version: 8, current: Some(record()) }),
+        body(Kind::Record, &Track { next_version: 8, current: Some(record()), number: None }),
         body(Kind::Record, &KidPlace { place: place(), version: 7 }),
         body(Kind::Record, &Session { floor: 3, seen_at_ms: 2 }),
         body(Kind::Record, &Answers { responses: vec![Response::Stored] }),
+        body(Kind::Record, &Response::Seed(Box::new(seed()))),
+        body(Kind::Record, &Response::KidKey(wrapped())),
+        body(Kind::Record, &Response::NumbersExhausted),
+        body(Kind::Record, &KeyRecord { period: Some(Period { length_s: 10, index: 6 }), ..record() }),
+        body(Kind::Record, &Track { next_version: 8, current: None, number: Some(1) }),
+        body(Kind::Record, &ContentNumber { number: 4, next_track: 2 }),
     ];
     assert_eq!(found, GOLDEN_RECORDS);
 }
 
-const GOLDEN_COMMANDS: [&str; 8] = [
+const GOLDEN_COMMANDS: [&str; 12] = [
     "0504030201000161016301540703030303030303030303030303030303016d0101010101010101010101010302020200",
     "0504030201010161016301540703030303030303030303030303030303016d0101010101010101010101010302020201",
     "050403020102016101630154070103030303030303030303030303030303",
-    "050403020103016101036f747401016e0100016d010101010101010101010101030202020901000a00000008010201017509010201",
+    "050403020103016101036f747401016e0100016d010101010101010101010101030202020901000a0000000801020101750901020001",
     "0504030201040161",
     "0504030201050178016d0101010101010101010101010302020201",
     "0504030201060606060606060606060606060606060607",
     "050403020107016d01010101010101010101010103020202",
+    "050403020108016101630154070a016d01010101010101010101010103020202",
+    "050403020109016101630154070a016d01010101010101010101010103020202",
+    "05040302010a0161016301540703030303030303030303030303030303016d01010101010101010101010103020202010a06",
+    "05040302010b016d01010101010101010101010103020202",
 ];
 
-const GOLDEN_RECORDS: [&str; 12] = [
+const GOLDEN_RECORDS: [&str; 18] = [
     "00",
-    "010161016301540703030303030303030303030303030303016d010101010101010101010101030202020009",
+    "010161016301540703030303030303030303030303030303016d01010101010101010101010103020202000900",
     "0208",
-    "030161016301540703030303030303030303030303030303016d010101010101010101010101030202020009",
+    "030161016301540703030303030303030303030303030303016d01010101010101010101010103020202000900",
     "0402",
     "05",
     "06",
     "07",
-    "08010161016301540703030303030303030303030303030303016d010101010101010101010101030202020009",
+    "08010161016301540703030303030303030303030303030303016d0101010101010101010101010302020200090000",
     "01610163015407",
     "0302",
     "0100",
+    "080161016301540407010a016d0101010101010101010101010302020209",
+    "09016d01010101010101010101010103020202",
+    "0a",
+    "0161016301540703030303030303030303030303030303016d010101010101010101010101030202020009010a06",
+    "08000101",
+    "0402",
 ];

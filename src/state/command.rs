@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Account, AccountId, KeyOrigin, KeyPlace, Kid, Wrapped};
+use crate::model::{Account, AccountId, KeyOrigin, KeyPlace, Kid, Period, Wrapped};
 
 use super::record::ClusterIdentity;
 
@@ -21,6 +21,19 @@ pub struct NewKey {
     pub key: Wrapped,
     /// Who made it.
     pub origin: KeyOrigin,
+}
+
+/// The seed of a rotating track, made and wrapped before it is proposed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewSeed {
+    /// Where it belongs.
+    pub place: KeyPlace,
+    /// The version it was wrapped for: the track's next one, as the proposer knew it.
+    pub version: u32,
+    /// The length of its periods; 0 when the scrambler does not say.
+    pub length_s: u32,
+    /// The seed, wrapped.
+    pub seed: Wrapped,
 }
 
 /// One change of the state.
@@ -65,6 +78,23 @@ pub enum Command {
         /// The secret, wrapped.
         secret: Wrapped,
     },
+    /// Stores the seed if its track has none for periods of that length; otherwise answers with the
+    /// one it has.
+    CreateSeed(NewSeed),
+    /// Stores the seed as the one that holds for periods of its length from now on.
+    ReplaceSeed(NewSeed),
+    /// Stores a key for one period of a track, in place of the derived one.
+    SupplyPeriodKey {
+        /// The key.
+        key: NewKey,
+        /// The period.
+        period: Period,
+    },
+    /// Gives the cluster the key under which it encrypts places into key ids, once and for ever.
+    FoundKidKey {
+        /// The key, wrapped.
+        key: Wrapped,
+    },
 }
 
 impl fmt::Display for Command {
@@ -82,6 +112,10 @@ impl fmt::Display for Command {
             Self::SpendNonce { created_s, .. } => write!(f, "spend-nonce of {created_s}"),
             Self::PutServerSecret { .. } => f.write_str("put-server-secret"),
             Self::Found(identity) => write!(f, "found {}", identity.cluster),
+            Self::CreateSeed(seed) => at(f, "create-seed", &seed.place),
+            Self::ReplaceSeed(seed) => at(f, "replace-seed", &seed.place),
+            Self::SupplyPeriodKey { key, .. } => at(f, "supply-period-key", &key.place),
+            Self::FoundKidKey { .. } => f.write_str("found-kid-key"),
         }
     }
 }

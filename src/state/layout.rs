@@ -1,6 +1,6 @@
 //! The tables and how their keys are written. Keys sort by account, content, track, version.
 
-use crate::model::{AccountId, KeyPlace, Kid};
+use crate::model::{AccountId, ContentId, KeyPlace, Kid, Period, SeedId};
 
 /// A table of the state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -8,7 +8,7 @@ use crate::model::{AccountId, KeyPlace, Kid};
 pub enum Table {
     /// Place → the track with its current key.
     Tracks = 0,
-    /// Place and version → a key that is no longer current.
+    /// Place and version → a key that is no longer current, or was supplied for one period.
     OldKeys = 1,
     /// KID → place and version.
     Kids = 2,
@@ -20,13 +20,33 @@ pub enum Table {
     Meta = 5,
     /// Digest and time → a nonce that was spent; number → its turn to be forgotten.
     Nonces = 6,
+    /// Account and content → the content's number, once a track of it rotates.
+    Contents = 7,
+    /// Content's number, track's number and version → seed.
+    Seeds = 8,
+    /// Place and period length → the seed that holds.
+    Schedules = 9,
+    /// Place, period length and index → the version of the key supplied for that period.
+    Periods = 10,
 }
 
 /// How many tables there are.
 pub const TABLE_COUNT: usize = TABLE_NAMES.len();
 
 /// The tables' names on disk, in the order of [`Table`].
-pub const TABLE_NAMES: &[&str] = &["tracks", "old_keys", "kids", "accounts", "sessions", "meta", "nonces"];
+pub const TABLE_NAMES: &[&str] = &[
+    "tracks",
+    "old_keys",
+    "kids",
+    "accounts",
+    "sessions",
+    "meta",
+    "nonces",
+    "contents",
+    "seeds",
+    "schedules",
+    "periods",
+];
 
 impl Table {
     /// The table's name on disk.
@@ -39,6 +59,10 @@ impl Table {
             Self::Sessions => "sessions",
             Self::Meta => "meta",
             Self::Nonces => "nonces",
+            Self::Contents => "contents",
+            Self::Seeds => "seeds",
+            Self::Schedules => "schedules",
+            Self::Periods => "periods",
         }
     }
 }
@@ -51,6 +75,10 @@ pub(super) const META_SERVER_SECRET: &[u8] = b"server_secret";
 pub(super) const META_NONCES: &[u8] = b"nonces";
 /// Key of the digest in [`Table::Meta`].
 pub(super) const META_DIGEST: &[u8] = b"digest";
+/// Key of the number of contents with rotating tracks, in [`Table::Meta`].
+pub(super) const META_CONTENTS: &[u8] = b"contents";
+/// Key of the derived key ids' key, in [`Table::Meta`].
+pub(super) const META_KID_KEY: &[u8] = b"kid_key";
 
 /// Appends `text` with its length before it, so that no two places share a key.
 fn push_text(key: &mut Vec<u8>, text: &str) {
@@ -72,6 +100,37 @@ pub(super) fn place_key(place: &KeyPlace) -> Vec<u8> {
 pub(super) fn version_key(place: &KeyPlace, version: u32) -> Vec<u8> {
     let mut key = place_key(place);
     key.extend_from_slice(&version.to_be_bytes());
+    key
+}
+
+pub(super) fn content_key(account: &AccountId, content: &ContentId) -> Vec<u8> {
+    let mut key = Vec::with_capacity(account.as_str().len() + content.as_str().len() + 4);
+    push_text(&mut key, account.as_str());
+    push_text(&mut key, content.as_str());
+    key
+}
+
+/// Seeds sort by content, track and version.
+pub(super) fn seed_key(id: SeedId) -> Vec<u8> {
+    let mut key = seeds_of_track(id.content, id.track);
+    key.extend_from_slice(&id.version.to_be_bytes());
+    key
+}
+
+/// What the keys of all seeds of a track begin with.
+pub(super) fn seeds_of_track(content: u64, track: u16) -> Vec<u8> {
+    [&content.to_be_bytes()[..], &track.to_be_bytes()].concat()
+}
+
+pub(super) fn schedule_key(place: &KeyPlace, length_s: u32) -> Vec<u8> {
+    let mut key = place_key(place);
+    key.extend_from_slice(&length_s.to_be_bytes());
+    key
+}
+
+pub(super) fn period_key(place: &KeyPlace, period: Period) -> Vec<u8> {
+    let mut key = schedule_key(place, period.length_s);
+    key.extend_from_slice(&period.index.to_be_bytes());
     key
 }
 
@@ -138,6 +197,10 @@ mod tests {
             Table::Sessions,
             Table::Meta,
             Table::Nonces,
+            Table::Contents,
+            Table::Seeds,
+            Table::Schedules,
+            Table::Periods,
         ];
         for table in all {
             assert_eq!(TABLE_NAMES[table as usize], table.name());

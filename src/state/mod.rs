@@ -13,6 +13,7 @@ mod nonces;
 mod query;
 mod record;
 mod response;
+mod rotation;
 mod sessions;
 mod tables;
 mod transaction;
@@ -21,13 +22,16 @@ mod transaction;
 mod apply_tests;
 #[cfg(test)]
 mod bytes_test;
+#[cfg(test)]
+mod rotation_tests;
 
 pub use apply::apply;
-pub use command::{Command, NewKey, Proposal};
+pub use command::{Command, NewKey, NewSeed, Proposal};
 pub use digest::Digest;
 pub use layout::{TABLE_COUNT, TABLE_NAMES, Table};
 pub use query::{
-    account, accounts, cluster_identity, current_key, digest, key_by_kid, next_version, server_secret,
+    account, accounts, cluster_identity, current_key, digest, key_by_kid, kid_key, next_version, schedule,
+    schedules, seed, server_secret, supplied_keys,
 };
 pub use record::ClusterIdentity;
 pub use response::Response;

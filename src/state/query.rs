@@ -2,11 +2,12 @@
 
 use serde::de::DeserializeOwned;
 
-use crate::model::{Account, AccountId, KeyPlace, KeyRecord, Kid, Wrapped};
+use crate::model::{Account, AccountId, KeyPlace, KeyRecord, Kid, Period, SeedId, SeedRecord, Wrapped};
 
 use super::digest::Digest;
 use super::layout::{
-    META_DIGEST, META_IDENTITY, META_SERVER_SECRET, Table, account_key, kid_key, place_key, version_key,
+    META_DIGEST, META_IDENTITY, META_KID_KEY, META_SERVER_SECRET, Table, account_key,
+    kid_key as kid_table_key, period_key, place_key, schedule_key, seed_key, version_key,
 };
 use super::record::{ClusterIdentity, KidPlace, Track};
 use super::tables::{StateError, Tables};
@@ -33,10 +34,93 @@ pub fn next_version<T: Tables>(tables: &T, place: &KeyPlace) -> Result<u32, Stat
 /// # Errors
 /// When the tables cannot be read.
 pub fn key_by_kid<T: Tables>(tables: &T, kid: &Kid) -> Result<Option<KeyRecord>, StateError> {
-    match get::<KidPlace, T>(tables, Table::Kids, kid_key(kid))? {
+    match get::<KidPlace, T>(tables, Table::Kids, kid_table_key(kid))? {
         Some(at) => key_at(&Transaction::new(tables), &at).map(Some),
         None => Ok(None),
     }
+}
+
+/// The key under which the cluster encrypts places into key ids, once it has one.
+///
+/// # Errors
+/// When the tables cannot be read.
+pub fn kid_key<T: Tables>(tables: &T) -> Result<Option<Wrapped>, StateError> {
+    get(tables, Table::Meta, META_KID_KEY)
+}
+
+/// The seed with these numbers.
+///
+/// # Errors
+/// When the tables cannot be read.
+pub fn seed<T: Tables>(tables: &T, id: SeedId) -> Result<Option<SeedRecord>, StateError> {
+    get(tables, Table::Seeds, &seed_key(id))
+}
+
+/// The seed that holds for a track's periods of this length.
+///
+/// # Errors
+/// When the tables cannot be read.
+pub fn schedule<T: Tables>(
+    tables: &T,
+    place: &KeyPlace,
+    length_s: u32,
+) -> Result<Option<SeedRecord>, StateError> {
+    seed_of_schedule(&Transaction::new(tables), place, length_s)
+}
+
+/// The seeds that hold for a track, one for each length of its periods, shortest first.
+///
+/// # Errors
+/// When the tables cannot be read.
+pub fn schedules<T: Tables>(tables: &T, place: &KeyPlace) -> Result<Vec<SeedRecord>, StateError> {
+    let run = Transaction::new(tables);
+    let pairs = tables.prefix(Table::Schedules, &place_key(place))?;
+    pairs.iter().map(|(_, value)| seed_at(&run, decode(Table::Schedules, value)?)).collect()
+}
+
+/// The keys supplied for single periods of this length, from index `first` to `last`, in their order.
+///
+/// # Errors
+/// When the tables cannot be read.
+pub fn supplied_keys<T: Tables>(
+    tables: &T,
+    place: &KeyPlace,
+    length_s: u32,
+    first: u32,
+    last: u32,
+) -> Result<Vec<KeyRecord>, StateError> {
+    let run = Transaction::new(tables);
+    let mut keys = Vec::new();
+    // Indexes that differ in their last byte only share a prefix: a look into each such block reads
+    // little more than was asked for, however many keys the track has.
+    for block in first >> 8..=last >> 8 {
+        let any = Period { length_s, index: block << 8 };
+        let mut prefix = period_key(place, any);
+        prefix.pop();
+        for (_, value) in tables.prefix(Table::Periods, &prefix)? {
+            let version: u32 = decode(Table::Periods, &value)?;
+            let key = key_at(&run, &KidPlace { place: place.clone(), version })?;
+            if key.period.is_some_and(|period| (first..=last).contains(&period.index)) {
+                keys.push(key);
+            }
+        }
+    }
+    Ok(keys)
+}
+
+pub(super) fn seed_of_schedule<T: Tables>(
+    run: &Transaction<'_, T>,
+    place: &KeyPlace,
+    length_s: u32,
+) -> Result<Option<SeedRecord>, StateError> {
+    match run.get::<SeedId>(Table::Schedules, &schedule_key(place, length_s))? {
+        Some(id) => seed_at(run, id).map(Some),
+        None => Ok(None),
+    }
+}
+
+fn seed_at<T: Tables>(run: &Transaction<'_, T>, id: SeedId) -> Result<SeedRecord, StateError> {
+    run.get(Table::Seeds, &seed_key(id))?.ok_or(StateError::Dangling { table: Table::Schedules.name() })
 }
 
 /// An account.

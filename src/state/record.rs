@@ -13,6 +13,15 @@ use super::response::Response;
 pub(super) struct Track {
     pub next_version: u32,
     pub current: Option<KeyRecord>,
+    /// Its number within its content, once it rotates.
+    pub number: Option<u16>,
+}
+
+/// The number of a content with rotating tracks, and that of its next one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct ContentNumber {
+    pub number: u64,
+    pub next_track: u32,
 }
 
 /// Where the key of a KID is.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::KeyRecord;
+use crate::model::{KeyRecord, SeedRecord, Wrapped};
 
 /// The outcome of one command.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,4 +30,10 @@ pub enum Response {
     Unchanged,
     /// The proposal was applied and answered before; its answer is forgotten.
     AnsweredBefore,
+    /// The seed that holds, whoever proposed it.
+    Seed(Box<SeedRecord>),
+    /// The key of the cluster's derived key ids, whoever proposed it.
+    KidKey(Wrapped),
+    /// The cluster, the content or the track has used up the numbers that a derived key id can hold.
+    NumbersExhausted,
 }

@@ -58,6 +58,8 @@ pub struct Metrics {
     pub http_requests_in_flight: IntGauge,
     /// Requests refused by authentication, by `reason`.
     pub auth_refusals_total: IntCounterVec,
+    /// Answers of the Widevine common encryption API, by `status`.
+    pub widevine_answers_total: IntCounterVec,
     /// Requests turned away because a mailbox was full, by `mailbox`.
     pub mailbox_full_total: IntCounterVec,
     /// The Raft term this node is in.
@@ -122,6 +124,11 @@ impl Metrics {
                 "auth_refusals_total",
                 "Requests refused by authentication.",
                 &["reason"],
+            )?,
+            widevine_answers_total: declare.counters(
+                "widevine_answers_total",
+                "Answers of the Widevine common encryption API.",
+                &["status"],
             )?,
             mailbox_full_total: declare.counters(
                 "mailbox_full_total",
@@ -213,7 +220,7 @@ mod tests {
     use super::*;
 
     /// Dashboards and alerts hold on to these names: a name that goes or changes breaks them.
-    const NAMES: [&str; 23] = [
+    const NAMES: [&str; 24] = [
         "keymoot_apply_seconds",
         "keymoot_auth_refusals_total",
         "keymoot_build_info",
@@ -237,6 +244,7 @@ mod tests {
         "keymoot_read_barrier_batch_reads",
         "keymoot_read_barrier_seconds",
         "keymoot_snapshot_bytes",
+        "keymoot_widevine_answers_total",
     ];
 
     #[test]
@@ -246,6 +254,7 @@ mod tests {
         metrics.http_requests_total.with_label_values(&["/healthz", "GET", "200"]).inc();
         metrics.http_request_seconds.with_label_values(&["/healthz"]).observe(0.1);
         metrics.auth_refusals_total.with_label_values(&["signature"]).inc();
+        metrics.widevine_answers_total.with_label_values(&["OK"]).inc();
         metrics.mailbox_full_total.with_label_values(&["proposer"]).inc();
         metrics.proposals_total.with_label_values(&["committed"]).inc();
         let families = metrics.registry.gather();

@@ -1,0 +1,136 @@
+//! The packager's side of the Widevine common encryption API, written from its description.
+//!
+//! Shares no code with Keymoot. It speaks without signer; real packagers sign.
+
+use std::net::SocketAddr;
+use std::process::Command;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::{Cluster, RigError, binary, raw};
+
+/// An account that packagers use, added by [`add_account`].
+pub const ACCOUNT: &str = "Packagers";
+/// Its AES signing key, in hexadecimal.
+pub const AES_KEY: &str = "1ae8ccd0e7985cc0b6203a55855a1034afc252980e970ca90e5202689f947ab9";
+/// The IV that belongs to it.
+pub const AES_IV: &str = "d58ce954203b7c9a9a9d467f59839249";
+
+/// Adds [`ACCOUNT`] with its AES signer to a running cluster; it also serves requests without signer.
+///
+/// # Errors
+/// When the command fails.
+pub fn add_account(cluster: &Cluster) -> Result<(), RigError> {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let dir = cluster.dir();
+    let key = dir.join("packagers.key");
+    std::fs::write(&key, format!("{AES_KEY}:{AES_IV}\n")).map_err(RigError::at("write", &key))?;
+    let private = std::fs::Permissions::from_mode(0o600);
+    std::fs::set_permissions(&key, private).map_err(RigError::at("protect", &key))?;
+    let node = cluster.node(cluster.leader()?)?;
+    let mut command = Command::new(binary::keymoot()?);
+    command.args(["account", "add", ACCOUNT, "--allow", "127.0.0.0/8", "--allow-unsigned-widevine"]);
+    command.arg("--config").arg(node.dir.join("keymoot.toml"));
+    command.arg("--encryption-key-file").arg(dir.join("encryption.key"));
+    let credential = format!("signer:encryption:widevine-aes:{}", key.display());
+    command.args(["--credential", &credential]);
+    let output = command.output().map_err(RigError::io("cannot run keymoot account add"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(RigError::Program(String::from_utf8_lossy(&output.stderr).into_owned()))
+}
+
+/// Where an account asks.
+pub fn path(account: &str) -> String {
+    format!("/cenc/getcontentkey/{account}")
+}
+
+/// The inner answer.
+#[derive(Debug, Deserialize)]
+pub struct Answer {
+    /// `OK`, or why not.
+    pub status: String,
+    /// The keys.
+    #[serde(default)]
+    pub tracks: Vec<TrackKey>,
+}
+
+/// The key of a track, or of one period of it.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct TrackKey {
+    /// `SD`, `AUDIO`, …
+    #[serde(rename = "type")]
+    pub track: String,
+    /// Base64 of sixteen bytes.
+    pub key_id: String,
+    /// Base64 of sixteen bytes.
+    pub key: String,
+    /// The period it holds for.
+    pub crypto_period_index: Option<u32>,
+}
+
+impl TrackKey {
+    /// The key's sixteen bytes.
+    ///
+    /// # Errors
+    /// When they are not.
+    pub fn key_bytes(&self) -> Result<[u8; 16], RigError> {
+        sixteen("key", &self.key)
+    }
+
+    /// The key id's sixteen bytes.
+    ///
+    /// # Errors
+    /// When they are not.
+    pub fn kid_bytes(&self) -> Result<[u8; 16], RigError> {
+        sixteen("key id", &self.key_id)
+    }
+}
+
+fn sixteen(what: &str, text: &str) -> Result<[u8; 16], RigError> {
+    let bytes = STANDARD.decode(text).ok().and_then(|bytes| bytes.try_into().ok());
+    bytes.ok_or_else(|| RigError::Answer(format!("the {what} is not base64 of sixteen bytes")))
+}
+
+/// Sends one inner request without signer.
+///
+/// # Errors
+/// No answer, or one that is not as the API has it.
+pub fn ask(node: SocketAddr, account: &str, inner: &Value) -> Result<Answer, RigError> {
+    let body = json!({"request": STANDARD.encode(inner.to_string())}).to_string();
+    let request = raw::request("POST", &path(account), &[], body.as_bytes());
+    let answer = raw::exchange(node, &request, raw::ANSWER_WITHIN)?;
+    let not_sound = || RigError::Answer(format!("{node} answered {}: {}", answer.status, answer.text()));
+    let outer: Value = serde_json::from_slice(&answer.body).map_err(|_| not_sound())?;
+    let inner = outer.get("response").and_then(Value::as_str).and_then(|text| STANDARD.decode(text).ok());
+    inner.and_then(|inner| serde_json::from_slice(&inner).ok()).ok_or_else(not_sound)
+}
+
+/// The inner request for these tracks of a content.
+pub fn request(content: &str, tracks: &[&str]) -> Value {
+    let tracks: Vec<Value> = tracks.iter().map(|track| json!({"type": track})).collect();
+    json!({"content_id": STANDARD.encode(content), "policy": "", "tracks": tracks, "drm_types": ["WIDEVINE"]})
+}
+
+/// The same for `count` periods of `seconds` from index `first` on.
+pub fn rotating(content: &str, tracks: &[&str], seconds: u32, first: u32, count: u32) -> Value {
+    let mut inner = request(content, tracks);
+    if let Some(members) = inner.as_object_mut() {
+        members.insert("first_crypto_period_index".into(), json!(first));
+        members.insert("crypto_period_count".into(), json!(count));
+        members.insert("crypto_period_seconds".into(), json!(seconds));
+    }
+    inner
+}
+
+/// The inner request for the key of a key id, named in pssh data.
+pub fn lookup(key_id: &str) -> Result<Value, RigError> {
+    let kid = STANDARD.decode(key_id).map_err(|_| RigError::Answer("the key id is not base64".to_owned()))?;
+    let pssh = [&[0x12, 16][..], &kid].concat();
+    Ok(json!({"pssh_data": STANDARD.encode(pssh)}))
+}

@@ -1,0 +1,176 @@
+//! Who sends a request of the Widevine common encryption API: signed with AES, with RSA, or by nobody.
+//!
+//! The signature covers the inner request's bytes as they came. A credential for this API opens
+//! encryption and nothing else. Requests without signer are served only where the account opts in,
+//! and then its allow-list is all that holds them; every refusal of one reads the same.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use aes::Aes256;
+use aes::cipher::{Array, BlockCipherDecrypt as _, KeyInit as _};
+use bytes::Bytes;
+use sha1::{Digest as _, Sha1};
+use subtle::ConstantTimeEq as _;
+use zeroize::Zeroizing;
+
+use super::{Authenticator, Denied, OpenAccount, SignatureFault, SigningKey, Verified, allowed};
+use crate::crypto::PssPublicKey;
+use crate::model::{AccountId, ContentId, Scheme, Scope};
+
+/// What the audit calls a request without signer.
+const NO_SIGNER: &str = "none (allow-list)";
+
+/// A request as it was received, to be authenticated.
+pub struct WidevineRequest {
+    /// The account it claims to be of.
+    pub account: AccountId,
+    /// Who signed it, if anybody did: the account, or one of its credentials.
+    pub signer: Option<String>,
+    /// The bytes that the signature covers.
+    pub signed_bytes: Bytes,
+    /// The signature.
+    pub signature: Vec<u8>,
+    /// The content it names, for the audit.
+    pub content: Option<ContentId>,
+    /// Where it came from.
+    pub caller: IpAddr,
+}
+
+impl fmt::Debug for WidevineRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WidevineRequest")
+            .field("account", &self.account)
+            .field("signer", &self.signer)
+            .field("caller", &self.caller)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Key and IV of an AES signer.
+struct AesSigner {
+    key: Zeroizing<[u8; 32]>,
+    iv: [u8; 16],
+}
+
+impl AesSigner {
+    /// Reads 64 and 32 hexadecimal digits with a colon between them.
+    fn parse(secret: &[u8]) -> Option<Self> {
+        let (key, iv) = std::str::from_utf8(secret).ok()?.split_once(':')?;
+        Some(Self { key: Zeroizing::new(hex(key)?), iv: hex(iv)? })
+    }
+
+    /// Whether the signature decrypts to the SHA-1 of the bytes. Packagers differ in how they pad it
+    /// to two blocks, so the padding is not looked at.
+    fn verify(&self, bytes: &[u8], signature: &[u8]) -> bool {
+        let Some((first, second)) = signature.split_first_chunk::<16>() else { return false };
+        let Ok(second) = <[u8; 16]>::try_from(second) else { return false };
+        let cipher = Aes256::new((&*self.key).into());
+        let mut hash = [0_u8; 32];
+        let blocks = [(*first, self.iv), (second, *first)];
+        for (out, (block, before)) in hash.chunks_exact_mut(16).zip(blocks) {
+            let mut block = Array::from(block);
+            cipher.decrypt_block(&mut block);
+            out.iter_mut().zip(block.iter().zip(before)).for_each(|(out, (a, b))| *out = a ^ b);
+        }
+        let expected = Sha1::digest(bytes);
+        hash.first_chunk::<20>().is_some_and(|hash| hash.as_slice().ct_eq(expected.as_slice()).into())
+    }
+}
+
+fn hex<const N: usize>(text: &str) -> Option<[u8; N]> {
+    let mut bytes = [0_u8; N];
+    if text.len() != 2 * N || !text.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+        return None;
+    }
+    for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
+        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+    }
+    Some(bytes)
+}
+
+/// Whether a secret is one that the Widevine scheme can verify with: for `widevine-aes` key and IV as
+/// 64 and 32 hexadecimal digits with a colon between, for `widevine-rsa` a public key in PEM.
+pub fn is_widevine_secret(scheme: Scheme, secret: &[u8]) -> bool {
+    match scheme {
+        Scheme::WidevineAes => AesSigner::parse(secret).is_some(),
+        Scheme::WidevineRsa => PssPublicKey::from_pem(secret).is_some(),
+        _ => false,
+    }
+}
+
+impl Authenticator {
+    /// Finds out whether a request of the Widevine common encryption API proves what it claims.
+    ///
+    /// # Errors
+    /// [`Denied`] says why not.
+    pub fn verify_widevine(&self, request: &WidevineRequest) -> Result<Verified, Denied> {
+        let open = self.directory.account(&request.account);
+        let (id, caller) = (request.account.clone(), request.caller);
+        let verified = |open, credential: &str, scheme| {
+            Verified::without_nonce(open, credential.to_owned(), scheme, caller, request.content.clone())
+        };
+        let Some(signer) = &request.signer else {
+            let opted_in = open.filter(|open| {
+                let account = &open.account;
+                account.allow_unsigned_widevine
+                    && account.minimum_scheme.is_none()
+                    && allowed(caller, &account.allow_list)
+            });
+            let open = opted_in.ok_or(Denied::Unsigned { account: id, caller })?;
+            return Ok(verified(open, NO_SIGNER, None));
+        };
+        let keys = open.as_deref().map_or_else(Vec::new, |open| keys_of(open, signer));
+        let found = keys.iter().find(|key| opens(key, request));
+        let fault = match (&open, found) {
+            (Some(open), Some(key)) => {
+                return match open.account.minimum_scheme.filter(|minimum| !key.scheme.meets(*minimum)) {
+                    Some(minimum) => Err(Denied::Downgrade { account: id, offered: key.scheme, minimum }),
+                    None if !allowed(caller, &open.account.allow_list) => {
+                        Err(Denied::Address { account: id, caller })
+                    }
+                    None => Ok(verified(open.clone(), &key.name, Some(key.scheme))),
+                };
+            }
+            (None, _) => SignatureFault::UnknownAccount,
+            (Some(_), None) if keys.is_empty() => SignatureFault::NoCredential,
+            (Some(_), None) => SignatureFault::Mismatch,
+        };
+        refuse_in_the_same_time(&keys, request);
+        Err(Denied::Signature { account: id, scope: Scope::Encryption, fault })
+    }
+}
+
+/// The credentials a signer may mean: the one of that name, or all when it is the account's name.
+fn keys_of<'a>(open: &'a OpenAccount, signer: &str) -> Vec<&'a SigningKey> {
+    let is_account = open.account.id.as_str() == signer;
+    let of_api = |key: &&SigningKey| key.scheme.is_widevine();
+    let meant = |key: &&SigningKey| is_account || key.name == signer;
+    open.keys.iter().filter(|key| key.scope == Scope::Encryption).filter(of_api).filter(meant).collect()
+}
+
+fn opens(key: &SigningKey, request: &WidevineRequest) -> bool {
+    let (bytes, signature) = (&request.signed_bytes, &request.signature);
+    match key.scheme {
+        Scheme::WidevineAes => {
+            AesSigner::parse(&key.secret).is_some_and(|signer| signer.verify(bytes, signature))
+        }
+        Scheme::WidevineRsa => {
+            PssPublicKey::from_pem(&key.secret).is_some_and(|key| key.verify(bytes, signature))
+        }
+        _ => false,
+    }
+}
+
+/// Does the work of an AES signer for who has none, so that a refusal's time does not tell an account
+/// that exists from one that does not.
+fn refuse_in_the_same_time(keys: &[&SigningKey], request: &WidevineRequest) {
+    if keys.is_empty() {
+        let nobody = AesSigner { key: Zeroizing::new([0x5a; 32]), iv: [0; 16] };
+        std::hint::black_box(nobody.verify(&request.signed_bytes, &request.signature));
+    }
+}
+
+#[cfg(test)]
+#[path = "widevine_test.rs"]
+mod tests;

@@ -1,0 +1,186 @@
+//! The Widevine common encryption API: `POST /cenc/getcontentkey[/{account}]`, as packagers speak it.
+//!
+//! Whatever happens to a request is told by the `status` of its answer; the HTTP status is 200, because
+//! packagers give up at any other, and try again only when they read `INTERNAL_ERROR`. So that is also
+//! what they are told when no quorum could be reached in time.
+
+mod answer;
+mod request;
+mod status;
+
+use actix_web::http::Method;
+use actix_web::web;
+use actix_web::{HttpRequest, HttpResponse};
+use futures::future::try_join_all;
+
+use crate::auth::{AuthError, AuthHandle, Grant, WidevineRequest};
+use crate::drm::{OwnedContentKeyInfo, System};
+use crate::model::{AccountId, ContentId, Kid, Period, TrackName};
+use crate::service::{ContentTrack, LocatedKey, PeriodRange};
+
+use super::error::{ApiError, ErrorKind};
+use super::server::Api;
+use super::udrm::{caller, read_body};
+use answer::TrackKey;
+use request::{Asked, Envelope, Specifier};
+use status::{Refusal, Status};
+
+/// Answers a request; `account` is the last segment of the path, if it names one.
+pub async fn content_key(
+    account: Option<&str>,
+    request: &HttpRequest,
+    payload: web::Payload,
+    api: &Api,
+    auth: &AuthHandle,
+) -> Result<HttpResponse, ApiError> {
+    if request.method() != Method::POST {
+        let message = format!("method {} is not supported here; use POST", request.method());
+        return Err(ApiError::new(ErrorKind::MethodNotAllowed, message));
+    }
+    let body = read_body(payload, api.body_bytes_max).await?;
+    let caller = caller(request, api)?;
+    let answered = async {
+        let envelope = Envelope::parse(&body)?;
+        let asked = Asked::parse(&envelope.request);
+        let grant = authenticate(account, &envelope, &asked, caller, api, auth).await?;
+        serve(&asked?, &grant, api).await
+    };
+    let (status, answer) = match answered.await {
+        Ok(answer) => (Status::Ok, answer),
+        Err(refusal) => (refusal.status, answer::refusal(&refusal)),
+    };
+    api.metrics.widevine_answers_total.with_label_values(&[status.name()]).inc();
+    Ok(answer)
+}
+
+async fn authenticate(
+    account: Option<&str>,
+    envelope: &Envelope,
+    asked: &Result<Asked, Refusal>,
+    caller: std::net::IpAddr,
+    api: &Api,
+    auth: &AuthHandle,
+) -> Result<Grant, Refusal> {
+    let nobody = || Refusal::new(Status::AccessDenied, "name the account in the path, or as the signer");
+    let name = account.or(envelope.signer.as_deref()).ok_or_else(nobody)?;
+    // A name that no account can have is refused like one that no account has.
+    let denied = if envelope.signer.is_some() { Status::SignatureFailed } else { Status::AccessDenied };
+    let id = AccountId::new(name).map_err(|_| Refusal::new(denied, denied.meaning()))?;
+    let ask = || WidevineRequest {
+        account: id.clone(),
+        signer: envelope.signer.clone(),
+        signed_bytes: envelope.request.clone(),
+        signature: envelope.signature.clone(),
+        content: asked.as_ref().ok().and_then(|asked| asked.content().cloned()),
+        caller,
+    };
+    let grant = match auth.authenticate_widevine(ask()).await {
+        Err(AuthError::Denied(denied)) if denied.is_unproved() => {
+            // The account may be younger than what this node has applied.
+            api.accounts.refresh().await?;
+            auth.authenticate_widevine(ask()).await
+        }
+        answer => answer,
+    };
+    grant.map_err(|error| {
+        if let AuthError::Denied(denied) = &error {
+            api.metrics.auth_refusals_total.with_label_values(&[denied.reason()]).inc();
+        }
+        error.into()
+    })
+}
+
+async fn serve(asked: &Asked, grant: &Grant, api: &Api) -> Result<HttpResponse, Refusal> {
+    let keys = match &asked.specifier {
+        Specifier::Kids(kids) => located(kids, asked, grant, api).await?,
+        Specifier::Content(content) => match asked.periods()? {
+            None => whole_tracks(content, asked, grant, api).await?,
+            Some(range) => rotating_tracks(content, asked, range, grant, api).await?,
+        },
+    };
+    let infos = keys.iter().map(|key| OwnedContentKeyInfo {
+        kid: key.kid,
+        key: None,
+        iv: None,
+        content: key.content.clone(),
+        account: grant.account().id.clone(),
+        track: key.track.clone(),
+        scheme: asked.scheme,
+        period: key.period,
+    });
+    let data = api.drm.data_of(System::Widevine, infos.collect()).await?;
+    answer::keys(asked, &keys, &data).map_err(|error| Refusal::from(ApiError::internal(error)))
+}
+
+/// The keys of tracks that do not rotate; made now where there are none.
+async fn whole_tracks(
+    content: &ContentId,
+    asked: &Asked,
+    grant: &Grant,
+    api: &Api,
+) -> Result<Vec<TrackKey>, Refusal> {
+    let created = asked.tracks.iter().map(|track| async move {
+        let served = api.keys.create(grant, ContentTrack::new(content, track), None).await?;
+        Ok::<_, Refusal>(TrackKey {
+            track: track.clone(),
+            content: content.clone(),
+            kid: served.kid,
+            key: served.key,
+            period: None,
+        })
+    });
+    try_join_all(created).await
+}
+
+/// The keys of periods: all tracks of the first period, then all of the next.
+async fn rotating_tracks(
+    content: &ContentId,
+    asked: &Asked,
+    range: PeriodRange,
+    grant: &Grant,
+    api: &Api,
+) -> Result<Vec<TrackKey>, Refusal> {
+    let served = asked.tracks.iter().map(|track| async move {
+        let periods = api.keys.periods(grant, ContentTrack::new(content, track), range).await?;
+        let keys = periods.into_iter().map(|served| TrackKey {
+            track: track.clone(),
+            content: content.clone(),
+            kid: served.kid,
+            key: served.key,
+            period: Some(served.period),
+        });
+        Ok::<_, Refusal>(keys.collect::<Vec<_>>())
+    });
+    let mut keys: Vec<TrackKey> = try_join_all(served).await?.into_iter().flatten().collect();
+    // The sort is stable: within a period the tracks stay as they were asked for.
+    keys.sort_by_key(|key| key.period.map(|period: Period| period.index));
+    Ok(keys)
+}
+
+/// The keys that pssh data names, as far as they are the account's.
+async fn located(kids: &[Kid], asked: &Asked, grant: &Grant, api: &Api) -> Result<Vec<TrackKey>, Refusal> {
+    let account = grant.account();
+    let found = kids.iter().map(|kid| api.keys.by_kid(kid, account.consistency));
+    let found: Vec<Option<LocatedKey>> = try_join_all(found).await?;
+    let own: Vec<LocatedKey> =
+        found.into_iter().flatten().filter(|key| key.place.account == account.id).collect();
+    if own.is_empty() {
+        return Err(Refusal::new(Status::AssetNotFound, "the account has no key with such a key id"));
+    }
+    if own.len() < kids.len() {
+        return Err(Refusal::new(
+            Status::AssetMissingKey,
+            "the account has not all keys that the pssh names",
+        ));
+    }
+    Ok(own.into_iter().map(|key| in_api_terms(key, asked)).collect())
+}
+
+/// A track that this API does not know, as uDRM's, goes by the type that was asked for first.
+fn in_api_terms(key: LocatedKey, asked: &Asked) -> TrackKey {
+    let track = match request::track_type(key.place.track.as_str()) {
+        Some(_) => key.place.track,
+        None => asked.tracks.first().cloned().unwrap_or_else(TrackName::default_track),
+    };
+    TrackKey { track, content: key.place.content, kid: key.kid, key: key.key, period: key.period }
+}
