@@ -40,7 +40,7 @@ fn ten_thousand_coming_periods_cost_no_log_entry_and_less_than_a_second() {
 fn every_node_turns_a_period_into_the_same_key_and_a_key_id_back_into_it() {
     let mut cluster = Cluster::start().unwrap();
     widevine::add_account(&cluster).unwrap();
-    let ask = |node, inner| widevine::ask(node, ACCOUNT, inner).unwrap();
+    let ask = |node, inner: &_| widevine::ask(node, ACCOUNT, inner).unwrap();
     let inner = widevine::rotating("live", &["SD", "AUDIO"], 6, 100, 5);
     let nodes = cluster.addresses();
     let answers: Vec<_> = nodes.iter().map(|node| ask(*node, &inner).tracks).collect();
@@ -54,7 +54,7 @@ fn every_node_turns_a_period_into_the_same_key_and_a_key_id_back_into_it() {
         assert_eq!(ask(node, &inner).tracks, answers[0]);
         for known in &answers[0] {
             let found = ask(node, &widevine::lookup(&known.key_id).unwrap());
-            assert_eq!(found.tracks, [known.clone()]);
+            assert_eq!(found.tracks, std::slice::from_ref(known));
         }
         assert_eq!(
             ask(node, &widevine::lookup("AAAAAAAAAAAAAAAAAAAAAA==").unwrap()).status,
