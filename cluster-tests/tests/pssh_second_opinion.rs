@@ -49,6 +49,7 @@ impl Subject {
             account: &self.account,
             track: &self.track,
             scheme,
+            period: None,
         }
     }
 }
