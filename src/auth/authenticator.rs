@@ -125,7 +125,7 @@ pub enum SignatureFault {
 /// Authenticates requests against a directory of accounts.
 #[derive(Clone)]
 pub struct Authenticator {
-    directory: Arc<dyn AccountDirectory>,
+    pub(super) directory: Arc<dyn AccountDirectory>,
 }
 
 impl Authenticator {
@@ -153,7 +153,7 @@ impl Authenticator {
             (Some(_), None) if keys.is_empty() => return Err(denied(SignatureFault::NoCredential)),
             (Some(_), None) => return Err(denied(SignatureFault::Mismatch)),
         };
-        within_bounds(account, request)?;
+        within_bounds(account, request.scope, request.custom_data.ca_system(), request.caller)?;
         Ok(Grant::issue(account.clone(), key, request.caller, request.custom_data.content_id()))
     }
 }
@@ -180,11 +180,15 @@ fn signing_key<'k>(keys: &[&'k SigningKey], signature: &Signature, data: &[u8]) 
 }
 
 /// Whether an authentic request keeps to what its account allows.
-fn within_bounds(open: &OpenAccount, request: &SignedRequest) -> Result<(), Denied> {
+pub(super) fn within_bounds(
+    open: &OpenAccount,
+    scope: Scope,
+    ca_system: &CaSystem,
+    caller: IpAddr,
+) -> Result<(), Denied> {
     let account = &open.account;
-    let ca_system = request.custom_data.ca_system();
-    if request.scope == Scope::Encryption && !allowed(request.caller, &account.allow_list) {
-        return Err(Denied::Address { account: account.id.clone(), caller: request.caller });
+    if scope == Scope::Encryption && !allowed(caller, &account.allow_list) {
+        return Err(Denied::Address { account: account.id.clone(), caller });
     }
     if !account.ca_systems.is_empty() && !account.ca_systems.iter().any(|own| ca_system.is(own)) {
         return Err(Denied::CaSystem { account: account.id.clone(), ca_system: ca_system.clone() });

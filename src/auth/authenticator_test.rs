@@ -30,6 +30,7 @@ fn account(change: impl FnOnce(&mut OpenAccount)) -> Authenticator {
         consistency: Consistency::Linearizable,
         response_shape: ResponseShape::ByPath,
         license_url: None,
+        playready_la_url: None,
         created_at_ms: 0,
     };
     let keys = vec![

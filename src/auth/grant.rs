@@ -39,6 +39,22 @@ impl Grant {
         Self { account, scope, credential, caller }
     }
 
+    /// Grants the encryption scope to a caller that showed no credential, and says so in the log
+    /// under the target `audit`.
+    pub(super) fn admit(account: Arc<OpenAccount>, caller: IpAddr, content: &ContentId) -> Self {
+        let (scope, credential) = (Scope::Encryption, "unsigned".to_owned());
+        tracing::info!(
+            target: "audit",
+            account = %account.account.id,
+            ?scope,
+            ?credential,
+            %caller,
+            content = ?content,
+            "granted"
+        );
+        Self { account, scope, credential, caller }
+    }
+
     /// The account that asked.
     pub fn account(&self) -> &Account {
         &self.account.account

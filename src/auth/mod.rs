@@ -9,6 +9,7 @@
 mod actor;
 mod allow_list;
 mod authenticator;
+mod auxiliary;
 #[cfg(test)]
 pub(crate) mod captured_log;
 mod custom_data;
@@ -16,6 +17,7 @@ mod grant;
 mod open_account;
 mod signature;
 mod strict_json;
+mod unsigned;
 
 pub use actor::{AuthActor, AuthError, AuthHandle};
 pub use allow_list::{FORWARDED_HOPS_MAX, allowed, client_address};
@@ -24,3 +26,4 @@ pub use custom_data::{CaSystem, CustomData, CustomDataError};
 pub use grant::Grant;
 pub use open_account::{AccountDirectory, OpenAccount, SigningKey};
 pub use signature::{Signature, SignatureError};
+pub use unsigned::UnsignedRequest;

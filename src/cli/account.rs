@@ -65,6 +65,7 @@ fn entry(args: AccountAddArgs) -> AccountEntry {
         consistency: args.consistency,
         response_shape: args.response_shape,
         license_url: args.license_url,
+        playready_la_url: args.playready_la_url,
         credentials,
     }
 }
@@ -118,6 +119,7 @@ fn as_json(account: &Account) -> serde_json::Value {
         "consistency": account.consistency,
         "response_shape": account.response_shape,
         "license_url": account.license_url,
+        "playready_la_url": account.playready_la_url,
         "created_at_ms": account.created_at_ms,
     })
 }

@@ -16,6 +16,7 @@ fn owned(sample: &Sample) -> OwnedContentKeyInfo {
         account: sample.account.clone(),
         track: sample.track.clone(),
         scheme: sample.scheme,
+        playready_license_url: None,
     }
 }
 

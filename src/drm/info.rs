@@ -7,7 +7,7 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
-use super::ProtectionScheme;
+use super::{LicenseUrl, ProtectionScheme};
 use crate::model::{AccountId, ContentId, Kid, TrackName};
 
 /// A content key as the providers see it.
@@ -27,6 +27,8 @@ pub struct ContentKeyInfo<'a> {
     pub track: &'a TrackName,
     /// How samples are encrypted under it.
     pub scheme: ProtectionScheme,
+    /// What the account's PlayReady headers name as the place to ask for licenses.
+    pub playready_license_url: Option<&'a LicenseUrl>,
 }
 
 impl fmt::Debug for ContentKeyInfo<'_> {
@@ -39,6 +41,7 @@ impl fmt::Debug for ContentKeyInfo<'_> {
             .field("account", self.account)
             .field("track", self.track)
             .field("scheme", &self.scheme)
+            .field("playready_license_url", &self.playready_license_url)
             .finish()
     }
 }
@@ -59,6 +62,8 @@ pub struct OwnedContentKeyInfo {
     pub track: TrackName,
     /// How samples are encrypted under it.
     pub scheme: ProtectionScheme,
+    /// What the account's PlayReady headers name as the place to ask for licenses.
+    pub playready_license_url: Option<LicenseUrl>,
 }
 
 impl OwnedContentKeyInfo {
@@ -72,6 +77,7 @@ impl OwnedContentKeyInfo {
             account: &self.account,
             track: &self.track,
             scheme: self.scheme,
+            playready_license_url: self.playready_license_url.as_ref(),
         }
     }
 }
@@ -96,6 +102,7 @@ mod tests {
             account: AccountId::new("167").unwrap(),
             track: TrackName::default_track(),
             scheme: ProtectionScheme::Cenc,
+            playready_license_url: None,
         };
         let text = format!("{info:?}");
         assert!(text.contains("redacted") && text.contains("a.mp4"), "{text}");

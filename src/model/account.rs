@@ -83,6 +83,8 @@ pub struct Account {
     pub response_shape: ResponseShape,
     /// Where players ask for licenses, announced in encryption answers.
     pub license_url: Option<String>,
+    /// What the account's PlayReady headers name as `LA_URL`; none: they name none.
+    pub playready_la_url: Option<String>,
     /// When the account was made: milliseconds since 1970 UTC.
     pub created_at_ms: u64,
 }

@@ -6,7 +6,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use crate::cluster::Cluster;
 use crate::config::{self, AccountEntry, AccountsFileError};
 use crate::crypto::{CredentialPlace, Keyring};
-use crate::model::{Account, Credential, Scheme};
+use crate::drm::{DrmError, LicenseUrl};
+use crate::model::{Account, AccountId, Credential, Scheme};
 use crate::state::{self, Command};
 
 use super::error::ServiceError;
@@ -21,6 +22,14 @@ pub enum MakeAccountError {
     /// A key file cannot be used.
     #[error(transparent)]
     File(#[from] AccountsFileError),
+    /// The account's PlayReady headers cannot name this URL.
+    #[error("account {account}: playready_la_url cannot be used")]
+    LicenseUrl {
+        /// The account.
+        account: AccountId,
+        /// Why.
+        source: DrmError,
+    },
     /// A signing key could not be wrapped.
     #[error("a signing key cannot be wrapped")]
     Wrap(#[from] crate::crypto::WrapError),
@@ -31,6 +40,11 @@ pub enum MakeAccountError {
 /// # Errors
 /// [`MakeAccountError`], naming account and credential.
 pub fn make_account(entry: &AccountEntry, keyring: &Keyring) -> Result<Account, MakeAccountError> {
+    if let Some(url) = &entry.playready_la_url {
+        // Found here, a mistake stops the one who makes it; found later, it would stop every packager.
+        LicenseUrl::new(url)
+            .map_err(|source| MakeAccountError::LicenseUrl { account: entry.id.clone(), source })?;
+    }
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let created_at_ms = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
     let mut credentials = Vec::new();
@@ -48,6 +62,7 @@ pub fn make_account(entry: &AccountEntry, keyring: &Keyring) -> Result<Account, 
         consistency: entry.consistency,
         response_shape: entry.response_shape,
         license_url: entry.license_url.clone(),
+        playready_la_url: entry.playready_la_url.clone(),
         created_at_ms,
     })
 }

@@ -34,7 +34,7 @@ struct Candidate {
 /// The use cases around content keys.
 #[derive(Clone)]
 pub struct Keys {
-    cluster: Cluster,
+    pub(super) cluster: Cluster,
     keyring: Arc<Keyring>,
 }
 
@@ -94,7 +94,7 @@ impl Keys {
     }
 
     /// Deletes the content's key with all its versions, or only the version of `kid`; says how
-    /// many versions went.
+    /// many versions went. With all its versions goes the content's auxiliary data.
     ///
     /// # Errors
     /// When the cluster does not answer.
@@ -107,6 +107,9 @@ impl Keys {
         let place = place(grant, content);
         self.cluster.read_barrier().await?;
         let through = state::next_version(self.cluster.state(), &place)?.saturating_sub(1);
+        if kid.is_none() {
+            self.delete_auxiliary(grant, content).await?;
+        }
         match self.cluster.propose(Command::DeleteKey { place, through, kid }).await? {
             Response::Deleted { versions } => Ok(versions),
             _ => Err(ServiceError::Protocol { command: "delete-key" }),
@@ -114,7 +117,7 @@ impl Keys {
     }
 
     /// Waits for a linearizable read unless the account reads locally.
-    async fn make_fresh(&self, grant: &Grant) -> Result<(), ServiceError> {
+    pub(super) async fn make_fresh(&self, grant: &Grant) -> Result<(), ServiceError> {
         match grant.account().consistency {
             Consistency::Linearizable => Ok(self.cluster.read_barrier().await?),
             Consistency::Local => Ok(()),

@@ -5,6 +5,7 @@
 
 mod accounts;
 mod accounts_file;
+mod auxiliary;
 mod error;
 mod keys;
 

@@ -1,9 +1,9 @@
 //! The only mutator of the replicated state.
 
-use crate::model::{Account, AccountId, KeyPlace, KeyRecord, Kid};
+use crate::model::{Account, AccountId, Auxiliary, KeyPlace, KeyRecord, Kid};
 
 use super::command::{Command, NewKey, Proposal};
-use super::layout::{META_IDENTITY, Table, account_key, kid_key, place_key, version_key};
+use super::layout::{META_IDENTITY, Table, account_key, content_key, kid_key, place_key, version_key};
 use super::query::key_at;
 use super::record::{ClusterIdentity, KidPlace, Track};
 use super::response::Response;
@@ -47,6 +47,9 @@ fn apply_one<T: Tables>(
         Command::PutAccount { account, if_absent } => put_account(run, account, *if_absent),
         Command::DeleteAccount { id } => delete_account(run, id),
         Command::Found(identity) => found(run, identity),
+        Command::PutAuxiliary { account, content, auxiliary, if_absent } => {
+            put_auxiliary(run, &content_key(account, content), auxiliary.as_ref(), *if_absent)
+        }
     }
 }
 
@@ -166,6 +169,23 @@ fn delete_account<T: Tables>(run: &mut Transaction<'_, T>, id: &AccountId) -> Re
         return Ok(Response::Unchanged);
     }
     run.delete(Table::Accounts, account_key(id))?;
+    Ok(Response::Done)
+}
+
+fn put_auxiliary<T: Tables>(
+    run: &mut Transaction<'_, T>,
+    key: &[u8],
+    auxiliary: Option<&Auxiliary>,
+    if_absent: bool,
+) -> Result<Response, StateError> {
+    let existing = run.get::<Auxiliary>(Table::Auxiliary, key)?;
+    if existing.as_ref() == auxiliary || (if_absent && existing.is_some()) {
+        return Ok(Response::Unchanged);
+    }
+    match auxiliary {
+        Some(auxiliary) => run.put(Table::Auxiliary, key, auxiliary)?,
+        None => run.delete(Table::Auxiliary, key)?,
+    }
     Ok(Response::Done)
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Account, AccountId, KeyOrigin, KeyPlace, Kid, Wrapped};
+use crate::model::{Account, AccountId, Auxiliary, ContentId, KeyOrigin, KeyPlace, Kid, Wrapped};
 
 use super::record::ClusterIdentity;
 
@@ -53,6 +53,17 @@ pub enum Command {
     },
     /// Gives the cluster its identity, once and for ever.
     Found(ClusterIdentity),
+    /// Stores, changes or deletes a content's auxiliary data.
+    PutAuxiliary {
+        /// The content's owner.
+        account: AccountId,
+        /// The content.
+        content: ContentId,
+        /// What to store; none deletes.
+        auxiliary: Option<Auxiliary>,
+        /// Leave what is stored alone.
+        if_absent: bool,
+    },
 }
 
 impl fmt::Display for Command {
@@ -68,6 +79,7 @@ impl fmt::Display for Command {
             Self::PutAccount { account, .. } => write!(f, "put-account {}", account.id),
             Self::DeleteAccount { id } => write!(f, "delete-account {id}"),
             Self::Found(identity) => write!(f, "found {}", identity.cluster),
+            Self::PutAuxiliary { account, content, .. } => write!(f, "put-auxiliary {account}/{content}"),
         }
     }
 }

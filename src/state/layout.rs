@@ -1,6 +1,6 @@
 //! The tables and how their keys are written. Keys sort by account, content, track, version.
 
-use crate::model::{AccountId, KeyPlace, Kid};
+use crate::model::{AccountId, ContentId, KeyPlace, Kid};
 
 /// A table of the state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -18,13 +18,15 @@ pub enum Table {
     Sessions = 4,
     /// The cluster's identity, the digest, and what the cluster room keeps there.
     Meta = 5,
+    /// Account and content → auxiliary data.
+    Auxiliary = 6,
 }
 
 /// How many tables there are.
 pub const TABLE_COUNT: usize = TABLE_NAMES.len();
 
 /// The tables' names on disk, in the order of [`Table`].
-pub const TABLE_NAMES: &[&str] = &["tracks", "old_keys", "kids", "accounts", "sessions", "meta"];
+pub const TABLE_NAMES: &[&str] = &["tracks", "old_keys", "kids", "accounts", "sessions", "meta", "auxiliary"];
 
 impl Table {
     /// The table's name on disk.
@@ -36,6 +38,7 @@ impl Table {
             Self::Accounts => "accounts",
             Self::Sessions => "sessions",
             Self::Meta => "meta",
+            Self::Auxiliary => "auxiliary",
         }
     }
 }
@@ -65,6 +68,13 @@ pub(super) fn place_key(place: &KeyPlace) -> Vec<u8> {
 pub(super) fn version_key(place: &KeyPlace, version: u32) -> Vec<u8> {
     let mut key = place_key(place);
     key.extend_from_slice(&version.to_be_bytes());
+    key
+}
+
+pub(super) fn content_key(account: &AccountId, content: &ContentId) -> Vec<u8> {
+    let mut key = Vec::with_capacity(account.as_str().len() + content.as_str().len() + 4);
+    push_text(&mut key, account.as_str());
+    push_text(&mut key, content.as_str());
     key
 }
 
@@ -110,7 +120,15 @@ mod tests {
 
     #[test]
     fn table_names_stand_in_the_order_of_their_numbers() {
-        let all = [Table::Tracks, Table::OldKeys, Table::Kids, Table::Accounts, Table::Sessions, Table::Meta];
+        let all = [
+            Table::Tracks,
+            Table::OldKeys,
+            Table::Kids,
+            Table::Accounts,
+            Table::Sessions,
+            Table::Meta,
+            Table::Auxiliary,
+        ];
         for table in all {
             assert_eq!(TABLE_NAMES[table as usize], table.name());
         }

@@ -23,7 +23,9 @@ pub use apply::apply;
 pub use command::{Command, NewKey, Proposal};
 pub use digest::Digest;
 pub use layout::{TABLE_COUNT, TABLE_NAMES, Table};
-pub use query::{account, accounts, cluster_identity, current_key, digest, key_by_kid, next_version};
+pub use query::{
+    account, accounts, auxiliary, cluster_identity, current_key, digest, key_by_kid, next_version,
+};
 pub use record::ClusterIdentity;
 pub use response::Response;
 pub use tables::{Pair, StateError, Tables};

@@ -2,10 +2,12 @@
 
 use serde::de::DeserializeOwned;
 
-use crate::model::{Account, AccountId, KeyPlace, KeyRecord, Kid};
+use crate::model::{Account, AccountId, Auxiliary, ContentId, KeyPlace, KeyRecord, Kid};
 
 use super::digest::Digest;
-use super::layout::{META_DIGEST, META_IDENTITY, Table, account_key, kid_key, place_key, version_key};
+use super::layout::{
+    META_DIGEST, META_IDENTITY, Table, account_key, content_key, kid_key, place_key, version_key,
+};
 use super::record::{ClusterIdentity, KidPlace, Track};
 use super::tables::{StateError, Tables};
 use super::transaction::{Transaction, decode};
@@ -35,6 +37,18 @@ pub fn key_by_kid<T: Tables>(tables: &T, kid: &Kid) -> Result<Option<KeyRecord>,
         Some(at) => key_at(&Transaction::new(tables), &at).map(Some),
         None => Ok(None),
     }
+}
+
+/// The auxiliary data of a content.
+///
+/// # Errors
+/// When the tables cannot be read.
+pub fn auxiliary<T: Tables>(
+    tables: &T,
+    account: &AccountId,
+    content: &ContentId,
+) -> Result<Option<Auxiliary>, StateError> {
+    get(tables, Table::Auxiliary, &content_key(account, content))
 }
 
 /// An account.
