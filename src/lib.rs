@@ -25,6 +25,7 @@
 //! | [`service`] | what each request does |
 //! | [`http`] | the only actix-web room: routes, error mapping |
 //! | [`telemetry`] | logs, metrics |
+//! | [`client`] | the scrambler's side: service points with fail-over, signing, remembered keys |
 //! | [`cli`] | the commands a person types |
 //!
 //! The import law is kept by the test `rooms` in `src/rooms_test.rs`.
@@ -32,6 +33,7 @@
 
 pub mod auth;
 pub mod cli;
+pub mod client;
 pub mod cluster;
 pub mod codec;
 pub mod config;

@@ -17,12 +17,25 @@ const LAW: &[(&str, &[&str])] = &[
     ("config", &["crypto", "model"]),
     ("telemetry", &["config"]),
     ("auth", &["crypto", "model"]),
+    ("client", &["auth", "crypto", "drm", "model"]),
     ("cluster", &["codec", "config", "crypto", "model", "state", "store", "telemetry"]),
     ("service", &["auth", "cluster", "config", "crypto", "drm", "model", "state", "telemetry"]),
     ("http", &["auth", "cluster", "config", "crypto", "drm", "model", "service", "telemetry"]),
     (
         "cli",
-        &["auth", "cluster", "config", "crypto", "drm", "http", "model", "service", "state", "telemetry"],
+        &[
+            "auth",
+            "client",
+            "cluster",
+            "config",
+            "crypto",
+            "drm",
+            "http",
+            "model",
+            "service",
+            "state",
+            "telemetry",
+        ],
     ),
 ];
 

@@ -126,7 +126,10 @@ fn ffmpeg() -> Command {
 }
 
 /// The packager that `SHAKA_PACKAGER` names, or the installed one.
-fn packager() -> Result<PathBuf, RigError> {
+///
+/// # Errors
+/// When there is none.
+pub fn packager() -> Result<PathBuf, RigError> {
     if let Some(path) = std::env::var_os("SHAKA_PACKAGER") {
         return Ok(path.into());
     }

@@ -205,6 +205,14 @@ fn pssh_box(uuid: &str, data: &str) -> Result<Vec<u8>, RigError> {
     Ok(whole)
 }
 
+/// The bytes behind standard padded base64.
+///
+/// # Errors
+/// [`RigError::Answer`] for anything else.
+pub fn decode_base64(text: &str) -> Result<Vec<u8>, RigError> {
+    STANDARD.decode(text).map_err(|_| RigError::Answer("the text is not base64".to_owned()))
+}
+
 /// Lower-case hexadecimal digits.
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()

@@ -215,7 +215,7 @@ fn a_packager_that_cannot_sign_is_served_on_a_listener_of_its_own_only() {
         ("an account that does not exist", request("GET", &path("ovp", "438", "1_a"), &[], &[]), 401),
         ("another ca_system", request("GET", &path("other", "437", "1_a"), &[], &[]), 401),
         ("another method", request("POST", &path("ovp", "437", "1_a"), &[], b"x"), 400),
-        ("a route of the API", signer.request("POST", WIDEVINE, &signer.custom_data("x", &[])), 404),
+        ("a route of the API", signer.request("GET", WIDEVINE, &signer.custom_data("x", &[])), 404),
         ("metrics", request("GET", "/metrics", &[], &[]), 404),
     ] {
         assert_eq!(send(listener, &bytes).status, status, "{what}");

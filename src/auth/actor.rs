@@ -8,7 +8,7 @@ use std::sync::Arc;
 use actix::{Actor, Addr, Context, Handler, Message, dev::SendError};
 use tokio::sync::oneshot;
 
-use super::{Authenticator, Denied, Grant, SignedRequest};
+use super::{Authenticator, Denied, Grant, LedgerError, NonceLedger, SignedRequest, Spent, Verified};
 
 /// Why a request got no grant.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -17,6 +17,9 @@ pub enum AuthError {
     /// It was refused.
     #[error(transparent)]
     Denied(#[from] Denied),
+    /// Whether it was shown before could not be found out.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
     /// More requests wait than the mailbox holds; try again shortly.
     #[error("the authenticator's mailbox is full")]
     Busy,
@@ -38,7 +41,7 @@ impl Actor for AuthActor {
 /// when the mailbox is full; `try_send` with a reply of our own refuses instead.
 struct Authenticate {
     request: SignedRequest,
-    reply: oneshot::Sender<Result<Grant, Denied>>,
+    reply: oneshot::Sender<Result<Verified, Denied>>,
 }
 
 impl Message for Authenticate {
@@ -49,9 +52,9 @@ impl Handler<Authenticate> for AuthActor {
     type Result = ();
 
     fn handle(&mut self, message: Authenticate, _: &mut Context<Self>) {
-        // A caller that has hung up must not be granted anything: granting writes the audit.
+        // Nobody waits for the answer to a caller that has hung up.
         if !message.reply.is_closed() {
-            let answer = self.authenticator.authenticate(&message.request);
+            let answer = self.authenticator.verify(&message.request);
             // It may still hang up now; then nobody is left to be told.
             drop(message.reply.send(answer));
         }
@@ -63,44 +66,57 @@ impl Handler<Authenticate> for AuthActor {
 #[derive(Clone)]
 pub struct AuthHandle {
     address: Arc<Addr<AuthActor>>,
+    ledger: Arc<dyn NonceLedger>,
 }
 
 impl AuthHandle {
     /// Starts an actor on the current arbiter. About `mailbox_max` requests may wait in its mailbox;
     /// zero counts as one, because actix takes it for no bound.
-    pub fn start(authenticator: Authenticator, mailbox_max: usize) -> Self {
+    pub fn start(authenticator: Authenticator, ledger: Arc<dyn NonceLedger>, mailbox_max: usize) -> Self {
         let address = AuthActor::create(|context| {
             context.set_mailbox_capacity(mailbox_max.max(1));
             AuthActor { authenticator }
         });
-        Self { address: Arc::new(address) }
+        Self { address: Arc::new(address), ledger }
     }
 
-    /// Authenticates a request.
+    /// Authenticates a request. One that carries a nonce is granted once its nonce is spent for the
+    /// whole cluster: until then no node can tell it from a replay.
     ///
     /// # Errors
-    /// [`AuthError::Denied`] when it is refused, [`AuthError::Busy`] when the mailbox is full and
-    /// [`AuthError::Stopped`] when the worker shuts down.
+    /// [`AuthError::Denied`] when it is refused, [`AuthError::Ledger`] when the cluster does not
+    /// answer, [`AuthError::Busy`] when the mailbox is full and [`AuthError::Stopped`] when the worker
+    /// shuts down.
     pub async fn authenticate(&self, request: SignedRequest) -> Result<Grant, AuthError> {
         let (reply, answer) = oneshot::channel();
         match self.address.try_send(Authenticate { request, reply }) {
-            Ok(()) => Ok(answer.await.map_err(|_| AuthError::Stopped)??),
+            Ok(()) => self.spend(answer.await.map_err(|_| AuthError::Stopped)??).await,
             Err(SendError::Full(_)) => Err(AuthError::Busy),
             Err(SendError::Closed(_)) => Err(AuthError::Stopped),
+        }
+    }
+
+    async fn spend(&self, verified: Verified) -> Result<Grant, AuthError> {
+        match verified.nonce() {
+            Some(nonce) if self.ledger.spend(nonce).await? == Spent::Before => {
+                Err(verified.replayed().into())
+            }
+            _ => Ok(verified.grant()),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::authenticator::tests::{authenticator, request};
+    use super::super::authenticator::tests::{authenticator, http_request, request};
+    use super::super::nonce::tests::Remembered;
     use super::*;
     use crate::model::Scope;
 
     #[test]
     fn a_worker_is_answered_through_its_actor() {
         actix::System::new().block_on(async {
-            let handle = AuthHandle::start(authenticator(), 16);
+            let handle = AuthHandle::start(authenticator(), Arc::new(Remembered::default()), 16);
             let grant = handle.authenticate(request(Scope::Encryption, b"enc-key")).await.unwrap();
             assert_eq!(grant.account().id.as_str(), "167");
             let denied = handle.authenticate(request(Scope::Encryption, b"wrong")).await.unwrap_err();
@@ -109,9 +125,24 @@ mod tests {
     }
 
     #[test]
+    fn a_request_with_a_nonce_is_granted_once_whichever_worker_it_is_shown_to() {
+        actix::System::new().block_on(async {
+            let ledger = Arc::new(Remembered::default());
+            let workers = [(); 2].map(|()| AuthHandle::start(authenticator(), ledger.clone(), 16));
+            let asked = |worker: usize, nonce| workers[worker].authenticate(http_request(nonce));
+            assert!(asked(0, "0123456789abcdef").await.is_ok());
+            for worker in [0, 1] {
+                let replayed = asked(worker, "0123456789abcdef").await.unwrap_err();
+                assert!(matches!(replayed, AuthError::Denied(Denied::Replay { .. })), "{replayed}");
+            }
+            assert!(asked(1, "another-nonce-16").await.is_ok());
+        });
+    }
+
+    #[test]
     fn a_full_mailbox_refuses_at_once_and_serves_again_when_it_is_empty() {
         actix::System::new().block_on(async {
-            let handle = AuthHandle::start(authenticator(), 4);
+            let handle = AuthHandle::start(authenticator(), Arc::new(Remembered::default()), 4);
             let flood = (0..64).map(|_| {
                 let handle = handle.clone();
                 async move { handle.authenticate(request(Scope::Encryption, b"enc-key")).await }

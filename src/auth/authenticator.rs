@@ -12,18 +12,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::offer::{Offer, Proofs};
 use super::{
-    AccountDirectory, CaSystem, CustomData, CustomDataError, Grant, OpenAccount, Signature, SigningKey,
-    allowed,
+    AccountDirectory, CaSystem, CustomData, CustomDataError, Grant, Nonce, OpenAccount, Signature,
+    SigningKey, allowed,
 };
-use crate::model::{AccountId, Scheme, Scope};
-
-/// How many keys are tried at least, dummies making up for those an account does not have. Two are
-/// valid at once while a key is rolled over.
-const KEYS_TRIED_MIN: usize = 2;
-
-/// What stands in for keys that are not there. Matching it opens nothing.
-const DUMMY_KEY: &[u8] = b"this key belongs to no account..";
+use crate::model::{AccountId, ContentId, Scheme, Scope};
 
 /// A request as it was received, to be authenticated. Its custom data is parsed from the very bytes
 /// the signature covers, so what is verified and what is believed cannot differ.
@@ -32,6 +26,7 @@ pub struct SignedRequest {
     custom_data: Arc<CustomData>,
     signed_bytes: Bytes,
     signature: Option<Signature>,
+    proofs: Proofs,
     caller: IpAddr,
 }
 
@@ -48,7 +43,12 @@ impl SignedRequest {
         caller: IpAddr,
     ) -> Result<Self, CustomDataError> {
         let custom_data = Arc::new(CustomData::parse(&signed_bytes)?);
-        Ok(Self { scope, custom_data, signed_bytes, signature, caller })
+        Ok(Self { scope, custom_data, signed_bytes, signature, proofs: Proofs::default(), caller })
+    }
+
+    /// The same, with what its connection and headers prove.
+    pub fn with_proofs(self, proofs: Proofs) -> Self {
+        Self { proofs, ..self }
     }
 
     /// What the request says about itself; to be believed once there is a [`Grant`].
@@ -100,6 +100,61 @@ pub enum Denied {
         /// What the request carried.
         ca_system: CaSystem,
     },
+    /// The account refuses a scheme as weak as the request's, whether its proof is right or not.
+    #[error(
+        "account {account}: its requests must be proved by {minimum} or stronger, not by {offered}; \
+         sign them so, or lower the account's minimum_scheme"
+    )]
+    Downgrade {
+        /// The account.
+        account: AccountId,
+        /// The strongest scheme that the request offers.
+        offered: Scheme,
+        /// The weakest that the account accepts.
+        minimum: Scheme,
+    },
+    /// The account demands a proof, and the request came where none is given.
+    #[error("account {account}: it accepts {minimum} or stronger, so nothing unsigned")]
+    Unsigned {
+        /// The account.
+        account: AccountId,
+        /// The weakest scheme that the account accepts.
+        minimum: Scheme,
+    },
+    /// The request was shown before, here or to another node.
+    #[error(
+        "account {account}, credential {credential:?}: the request was shown before; each needs a nonce of its own"
+    )]
+    Replay {
+        /// The account.
+        account: AccountId,
+        /// The credential that made it.
+        credential: String,
+    },
+}
+
+impl Denied {
+    /// Whether a younger state of the accounts might decide otherwise. It is asked for all that
+    /// nobody proved, so that the time taken tells nothing about an account.
+    pub const fn is_unproved(&self) -> bool {
+        matches!(self, Self::Signature { .. } | Self::Downgrade { .. })
+    }
+
+    /// The label under which the refusal is counted.
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::Signature { fault: SignatureFault::Missing, .. } => "missing",
+            Self::Signature { fault: SignatureFault::UnknownAccount, .. } => "unknown_account",
+            Self::Signature { fault: SignatureFault::NoCredential, .. } => "no_credential",
+            Self::Signature { fault: SignatureFault::Mismatch, .. } => "mismatch",
+            Self::Signature { fault: SignatureFault::Stale, .. } => "stale",
+            Self::Signature { fault: SignatureFault::Overheard, .. } => "overheard",
+            Self::Address { .. } => "address",
+            Self::Downgrade { .. } | Self::Unsigned { .. } => "downgrade",
+            Self::Replay { .. } => "replay",
+            Self::CaSystem { .. } => "ca_system",
+        }
+    }
 }
 
 /// What is wrong with the proof of a request.
@@ -120,6 +175,42 @@ pub enum SignatureFault {
         "the signature matches no credential of that scope; compare the signing key and the exact bytes signed"
     )]
     Mismatch,
+    /// It answers a Digest challenge that is too old, or is not this cluster's.
+    #[error("the Digest challenge that is answered is too old; the new one can be answered")]
+    Stale,
+    /// A password or the answer to a challenge came over a connection that anybody can read.
+    #[error("Basic and Digest are accepted over TLS only")]
+    Overheard,
+}
+
+/// A request that was proved, and what must still be spent before it is granted.
+#[derive(Debug)]
+pub struct Verified {
+    account: Arc<OpenAccount>,
+    credential: String,
+    scope: Scope,
+    scheme: Scheme,
+    caller: IpAddr,
+    content: ContentId,
+    nonce: Option<Nonce>,
+}
+
+impl Verified {
+    /// What makes the request good only once, when its scheme has such a thing.
+    pub(super) fn nonce(&self) -> Option<Nonce> {
+        self.nonce
+    }
+
+    /// What to say when the nonce was spent before.
+    pub(super) fn replayed(&self) -> Denied {
+        Denied::Replay { account: self.account.account.id.clone(), credential: self.credential.clone() }
+    }
+
+    /// Grants, and audits the grant. To be called once the nonce is spent.
+    pub(super) fn grant(self) -> Grant {
+        let Self { account, credential, scope, scheme, caller, content, .. } = self;
+        Grant::issue(account, scope, scheme, credential, caller, &content)
+    }
 }
 
 /// Authenticates requests against a directory of accounts.
@@ -134,49 +225,71 @@ impl Authenticator {
         Self { directory }
     }
 
-    /// Grants what the request asks, and audits the grant.
+    /// Finds out whether the request proves what it claims. The strongest proof that the account
+    /// has a key for decides alone: a right weaker one beside it changes nothing.
     ///
     /// # Errors
     /// [`Denied`] says why not.
-    pub fn authenticate(&self, request: &SignedRequest) -> Result<Grant, Denied> {
+    pub fn verify(&self, request: &SignedRequest) -> Result<Verified, Denied> {
         let id = request.custom_data.account_id();
         let account = self.directory.account(id);
         let denied = |fault| Denied::Signature { account: id.clone(), scope: request.scope, fault };
-        let Some(signature) = &request.signature else {
-            return Err(denied(SignatureFault::Missing));
-        };
+        let mut offers = request.proofs.offers();
+        let data = &request.signed_bytes;
+        offers.extend(request.signature.as_ref().map(|signature| Offer::Udrm { signature, data }));
         let keys = account.as_deref().map_or_else(Vec::new, |account| keys_of(account, request.scope));
-        let key = signing_key(&keys, signature, &request.signed_bytes);
-        let (account, key) = match (&account, key) {
-            (Some(account), Some(key)) => (account, key),
-            (None, _) => return Err(denied(SignatureFault::UnknownAccount)),
-            (Some(_), None) if keys.is_empty() => return Err(denied(SignatureFault::NoCredential)),
-            (Some(_), None) => return Err(denied(SignatureFault::Mismatch)),
+        let tried: Vec<_> = offers.iter().map(|offer| (offer, offer.try_keys(id, &keys))).collect();
+        let Some(account) = account.clone() else {
+            return Err(denied(absent(request).unwrap_or(SignatureFault::UnknownAccount)));
         };
-        within_bounds(account, request.scope, request.custom_data.ca_system(), request.caller)?;
-        Ok(Grant::issue(account.clone(), key, request.caller, request.custom_data.content_id()))
+        let decisive = tried.into_iter().find(|(_, tried)| tried.has_keys);
+        refuse_downgrade(&account, decisive.as_ref().map(|(offer, _)| *offer).or(offers.first()))?;
+        let (offer, key) = match decisive {
+            Some((offer, tried)) => (offer, tried.key.ok_or_else(|| denied(SignatureFault::Mismatch))?),
+            None => return Err(denied(absent(request).unwrap_or(SignatureFault::NoCredential))),
+        };
+        within_bounds(&account, request.scope, request.custom_data.ca_system(), request.caller)?;
+        Ok(Verified {
+            credential: key.name.clone(),
+            scope: key.scope,
+            scheme: key.scheme,
+            caller: request.caller,
+            content: request.custom_data.content_id().clone(),
+            nonce: offer.nonce(id, &key.name),
+            account: account.clone(),
+        })
     }
 }
 
 /// The keys that may open `scope`.
 fn keys_of(account: &OpenAccount, scope: Scope) -> Vec<&SigningKey> {
-    account.keys.iter().filter(|key| key.scope == scope && key.scheme == Scheme::UdrmSha1).collect()
+    account.keys.iter().filter(|key| key.scope == scope).collect()
 }
 
-/// The first of `keys` that made the signature. All are tried, and dummies for those that are
-/// missing, so that the time taken tells nothing.
-fn signing_key<'k>(keys: &[&'k SigningKey], signature: &Signature, data: &[u8]) -> Option<&'k SigningKey> {
-    let mut found = None;
-    for key in keys {
-        let matches = signature.verify(&key.secret, data);
-        if matches && found.is_none() {
-            found = Some(*key);
+/// Why a request offers no proof at all, if it offers none.
+fn absent(request: &SignedRequest) -> Option<SignatureFault> {
+    let proofs = &request.proofs;
+    if request.signature.is_some() || !proofs.offers().is_empty() {
+        return None;
+    }
+    Some(match (proofs.is_stale(), proofs.is_overheard()) {
+        (true, _) => SignatureFault::Stale,
+        (_, true) => SignatureFault::Overheard,
+        _ => SignatureFault::Missing,
+    })
+}
+
+/// Refuses a request whose decisive proof is weaker than the account demands, right or not, so that
+/// nobody who strips the strong one, or never had it, gets further with a weak one.
+fn refuse_downgrade(open: &OpenAccount, decisive: Option<&Offer<'_>>) -> Result<(), Denied> {
+    let account = &open.account;
+    let Some(minimum) = account.minimum_scheme else { return Ok(()) };
+    match decisive.and_then(|offer| offer.schemes().first()) {
+        Some(offered) if !offered.meets(minimum) => {
+            Err(Denied::Downgrade { account: account.id.clone(), offered: *offered, minimum })
         }
+        _ => Ok(()),
     }
-    for _ in keys.len()..KEYS_TRIED_MIN {
-        std::hint::black_box(signature.verify(DUMMY_KEY, data));
-    }
-    found
 }
 
 /// Whether an authentic request keeps to what its account allows.

@@ -3,10 +3,20 @@
 use zeroize::Zeroizing;
 
 use super::super::captured_log::captured;
+use super::super::offer::DUMMY_KEY;
+use super::super::{
+    DigestNonces, Envelope, SignatureWindow, authorization, client_certificate, http_signature,
+};
 use super::*;
 use crate::model::{Account, Consistency, ResponseShape};
 
 const JSON: &str = r#"{"ca_system":"OVP","account_id":"167","content_id":"a.mp4","files":""}"#;
+
+impl Authenticator {
+    fn authenticate(&self, request: &SignedRequest) -> Result<Grant, Denied> {
+        self.verify(request).map(Verified::grant)
+    }
+}
 
 struct Accounts(Vec<Arc<OpenAccount>>);
 
@@ -17,11 +27,14 @@ impl AccountDirectory for Accounts {
 }
 
 fn signing_key(name: &str, scope: Scope, secret: &[u8]) -> SigningKey {
-    let secret = Zeroizing::new(secret.to_vec());
-    SigningKey { name: name.to_owned(), scope, scheme: Scheme::UdrmSha1, secret }
+    key_of(Scheme::UdrmSha1, name, scope, secret)
 }
 
-fn account(change: impl FnOnce(&mut OpenAccount)) -> Authenticator {
+fn key_of(scheme: Scheme, name: &str, scope: Scope, secret: &[u8]) -> SigningKey {
+    SigningKey { name: name.to_owned(), scope, scheme, secret: Zeroizing::new(secret.to_vec()) }
+}
+
+pub(in crate::auth) fn account(change: impl FnOnce(&mut OpenAccount)) -> Authenticator {
     let account = Account {
         id: AccountId::new("167").unwrap(),
         ca_systems: vec!["ovp".to_owned()],
@@ -32,11 +45,16 @@ fn account(change: impl FnOnce(&mut OpenAccount)) -> Authenticator {
         license_url: None,
         playready_la_url: None,
         created_at_ms: 0,
+        minimum_scheme: None,
     };
     let keys = vec![
         signing_key("old", Scope::Encryption, b"enc-key"),
         signing_key("new", Scope::Encryption, b"enc-key-2"),
         signing_key("players", Scope::License, b"lic-key"),
+        key_of(Scheme::HttpHmacSha256, "hmac", Scope::Encryption, b"http-key"),
+        key_of(Scheme::Basic, "pw", Scope::Encryption, b"pass-word"),
+        key_of(Scheme::Digest, "dg", Scope::Encryption, b"digest-word"),
+        key_of(Scheme::MutualTls, "cert", Scope::Encryption, b"dns:packager.example.net"),
     ];
     let mut open = OpenAccount { account, keys };
     change(&mut open);
@@ -57,6 +75,214 @@ fn request_of(json: &str, scope: Scope, key: &[u8]) -> SignedRequest {
 /// A request for account 167, signed with `key`, from an allowed address.
 pub(in crate::auth) fn request(scope: Scope, key: &[u8]) -> SignedRequest {
     request_of(JSON, scope, key)
+}
+
+const NOW_S: u64 = 1_800_000_000;
+
+/// How the requests below arrive: GET /cenc/encryption?custom_data=e30, these headers.
+fn envelope(headers: &[(&str, &str)]) -> Envelope {
+    Envelope {
+        method: "GET".to_owned(),
+        scheme: "https",
+        authority: "keys.example.net".to_owned(),
+        path: "/cenc/encryption".to_owned(),
+        query: Some("custom_data=e30".to_owned()),
+        headers: headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+        received_at_s: NOW_S,
+        ..Envelope::default()
+    }
+}
+
+fn proofs(envelope: &Envelope, confidential: bool) -> Proofs {
+    let nonces = DigestNonces::new(b"shared", 300);
+    Proofs::read(envelope, None, SignatureWindow::default(), Some(&nonces), confidential).unwrap()
+}
+
+/// A request for account 167 with these proofs and no uDRM signature.
+fn proved_by(proofs: Proofs) -> SignedRequest {
+    let mut request = request(Scope::Encryption, b"unused").with_proofs(proofs);
+    request.signature = None;
+    request
+}
+
+fn http_signed(nonce: &str, name: &str, key: &[u8]) -> Proofs {
+    let mut envelope = envelope(&[]);
+    let covered = format!(r#"("@method" "@target-uri");created={NOW_S};keyid="{name}";nonce="{nonce}""#);
+    http_signature::tests::sign(&mut envelope, &covered, key);
+    proofs(&envelope, false)
+}
+
+/// A request that account 167 signed by RFC 9421 with this nonce.
+pub(in crate::auth) fn http_request(nonce: &str) -> SignedRequest {
+    proved_by(http_signed(nonce, "167/hmac", b"http-key"))
+}
+
+fn basic(user_and_password: &str, confidential: bool) -> Proofs {
+    use base64::Engine as _;
+    let text = base64::engine::general_purpose::STANDARD.encode(user_and_password);
+    proofs(&envelope(&[("authorization", &format!("Basic {text}"))]), confidential)
+}
+
+fn certificate(name: &str) -> Proofs {
+    let shown = client_certificate::tests::certificate(name);
+    Proofs::read(&envelope(&[]), Some(shown), SignatureWindow::default(), None, true).unwrap()
+}
+
+fn digest(user: &str, password: &[u8], made_at_s: u64) -> Proofs {
+    let nonce = DigestNonces::new(b"shared", 300).issue(made_at_s);
+    let answer = authorization::tests::answer(user, password, &nonce);
+    proofs(&envelope(&[("authorization", &answer)]), true)
+}
+
+#[test]
+fn every_scheme_opens_the_scope_under_the_name_of_its_credential() {
+    let here = authenticator();
+    for (proofs, name, scheme) in [
+        (http_signed("0123456789abcdef", "167", b"http-key"), "hmac", Scheme::HttpHmacSha256),
+        (http_signed("0123456789abcdef", "167/hmac", b"http-key"), "hmac", Scheme::HttpHmacSha256),
+        (basic("167/pw:pass-word", true), "pw", Scheme::Basic),
+        (digest("167/dg", b"digest-word", NOW_S), "dg", Scheme::Digest),
+        (certificate("packager.example.net"), "cert", Scheme::MutualTls),
+    ] {
+        let verified = here.verify(&proved_by(proofs)).unwrap();
+        let has_nonce = matches!(scheme, Scheme::HttpHmacSha256 | Scheme::Digest);
+        assert_eq!(verified.nonce().is_some(), has_nonce, "{scheme}");
+        let grant = verified.grant();
+        assert_eq!((grant.credential(), grant.scheme()), (name, Some(scheme)));
+    }
+}
+
+#[test]
+fn a_proof_with_another_key_account_or_credential_is_a_mismatch() {
+    for proofs in [
+        http_signed("0123456789abcdef", "167", b"other-key"),
+        http_signed("0123456789abcdef", "168/hmac", b"http-key"),
+        http_signed("0123456789abcdef", "167/pw", b"http-key"),
+        basic("167/pw:other", true),
+        basic("168:pass-word", true),
+        digest("167", b"other", NOW_S),
+        certificate("stranger.example.net"),
+    ] {
+        assert_eq!(fault(&authenticator(), &proved_by(proofs)), SignatureFault::Mismatch);
+    }
+}
+
+#[test]
+fn an_unknown_account_is_refused_whatever_the_scheme() {
+    let stranger = || request_of(&JSON.replace("167", "168"), Scope::Encryption, b"enc-key");
+    for proofs in [
+        http_signed("0123456789abcdef", "168", b"http-key"),
+        http_signed("0123456789abcdef", "168", DUMMY_KEY),
+        basic("168:pass-word", true),
+        certificate("packager.example.net"),
+    ] {
+        assert_eq!(fault(&authenticator(), &stranger().with_proofs(proofs)), SignatureFault::UnknownAccount);
+    }
+}
+
+#[test]
+fn passwords_in_the_clear_and_stale_challenges_prove_nothing() {
+    let here = authenticator();
+    assert_eq!(fault(&here, &proved_by(basic("167/pw:pass-word", false))), SignatureFault::Overheard);
+    let stale = digest("167/dg", b"digest-word", NOW_S - 400);
+    assert_eq!(fault(&here, &proved_by(stale)), SignatureFault::Stale);
+}
+
+#[test]
+fn a_wrong_strong_proof_is_not_made_good_by_a_right_weak_one() {
+    let wrong = http_signed("0123456789abcdef", "167/hmac", b"other-key");
+    let request = request(Scope::Encryption, b"enc-key").with_proofs(wrong);
+    assert_eq!(fault(&authenticator(), &request), SignatureFault::Mismatch);
+}
+
+#[test]
+fn an_account_that_demands_a_strong_scheme_refuses_weaker_ones_right_or_wrong() {
+    let strict = account(|open| open.account.minimum_scheme = Some(Scheme::HttpHmacSha256));
+    for weak in [
+        request(Scope::Encryption, b"enc-key"),
+        request(Scope::Encryption, b"wrong"),
+        proved_by(basic("167/pw:pass-word", true)),
+        proved_by(digest("167/dg", b"digest-word", NOW_S)),
+    ] {
+        let denied = strict.authenticate(&weak).unwrap_err();
+        assert_eq!(denied.reason(), "downgrade", "{denied}");
+    }
+    assert!(strict.authenticate(&http_request("0123456789abcdef")).is_ok());
+    assert!(strict.authenticate(&proved_by(certificate("packager.example.net"))).is_ok());
+}
+
+#[test]
+fn a_strong_proof_that_the_account_has_no_key_for_does_not_carry_a_weak_one_past_the_minimum() {
+    let strict = account(|open| {
+        open.account.minimum_scheme = Some(Scheme::HttpHmacSha256);
+        open.keys.retain(|key| key.scheme == Scheme::UdrmSha1);
+    });
+    let made_up = http_signed("0123456789abcdef", "167/hmac", b"anything");
+    let request = request(Scope::Encryption, b"enc-key").with_proofs(made_up);
+    assert_eq!(strict.authenticate(&request).unwrap_err().reason(), "downgrade");
+}
+
+#[test]
+fn a_sha1_signature_can_be_extended_but_what_it_then_signs_is_no_custom_data() {
+    // The demonstration: whoever saw one signed request, and guesses the key's length, signs longer
+    // data without the key.
+    let known = Signature::sign(b"enc-key", JSON.as_bytes());
+    let suffix = br#","content_id":"stolen"}"#;
+    let (forged_data, forged) = extended(&known, b"enc-key".len(), JSON.as_bytes(), suffix);
+    assert!(forged.verify(b"enc-key", &forged_data), "the extension must be a true signature");
+    // The refusal: padding is no JSON, and strict reading stops at it, before any key is asked.
+    let caller = "192.0.2.7".parse().unwrap();
+    let request = SignedRequest::parse(Scope::Encryption, forged_data.into(), Some(forged), caller);
+    assert!(matches!(request, Err(CustomDataError::NotJson { .. })));
+}
+
+/// Length extension: continues SHA-1 from a digest as if it were the state behind key and data.
+fn extended(known: &Signature, key_length: usize, data: &[u8], suffix: &[u8]) -> (Vec<u8>, Signature) {
+    use base64::Engine as _;
+    let standard = base64::engine::general_purpose::STANDARD;
+    let digest = standard.decode(known.to_base64()).unwrap();
+    let mut state: Vec<u32> =
+        digest.chunks(4).map(|word| u32::from_be_bytes(word.try_into().unwrap())).collect();
+    let padding = |length: usize| {
+        let mut padding = vec![0x80];
+        padding.resize(1 + (119 - length % 64) % 64, 0);
+        padding.extend((8 * length as u64).to_be_bytes());
+        padding
+    };
+    let signed_length = key_length + data.len();
+    let glue = padding(signed_length);
+    let total = signed_length + glue.len() + suffix.len();
+    for block in [suffix, &padding(total)].concat().chunks(64) {
+        sha1_block(&mut state, block);
+    }
+    let digest: Vec<u8> = state.iter().flat_map(|word| word.to_be_bytes()).collect();
+    let forged = Signature::parse(standard.encode(digest)).unwrap();
+    ([data, &glue, suffix].concat(), forged)
+}
+
+/// One round of SHA-1 (FIPS 180-4, 6.1.2), because libraries do not let anyone start in the middle.
+fn sha1_block(state: &mut [u32], block: &[u8]) {
+    let mut words: Vec<u32> =
+        block.chunks(4).map(|word| u32::from_be_bytes(word.try_into().unwrap())).collect();
+    for at in 16..80 {
+        let mixed = words[at - 3] ^ words[at - 8] ^ words[at - 14] ^ words[at - 16];
+        words.push(mixed.rotate_left(1));
+    }
+    let [mut a, mut b, mut c, mut d, mut e]: [u32; 5] = state.to_vec().try_into().unwrap();
+    for (at, word) in words.into_iter().enumerate() {
+        let (mixed, constant) = match at / 20 {
+            0 => ((b & c) | (!b & d), 0x5a82_7999),
+            1 => (b ^ c ^ d, 0x6ed9_eba1),
+            2 => ((b & c) | (b & d) | (c & d), 0x8f1b_bcdc_u32),
+            _ => (b ^ c ^ d, 0xca62_c1d6),
+        };
+        let next =
+            a.rotate_left(5).wrapping_add(mixed).wrapping_add(e).wrapping_add(constant).wrapping_add(word);
+        (e, d, c, b, a) = (d, c, b.rotate_left(30), a, next);
+    }
+    for (own, add) in state.iter_mut().zip([a, b, c, d, e]) {
+        *own = own.wrapping_add(add);
+    }
 }
 
 fn fault(authenticator: &Authenticator, request: &SignedRequest) -> SignatureFault {

@@ -6,14 +6,15 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::{OpenAccount, SigningKey};
-use crate::model::{Account, ContentId, Scope};
+use super::OpenAccount;
+use crate::model::{Account, ContentId, Scheme, Scope};
 
 /// That an account's credential opened a scope to a caller, for one request.
 #[derive(Debug)]
 pub struct Grant {
     account: Arc<OpenAccount>,
     scope: Scope,
+    scheme: Option<Scheme>,
     credential: String,
     caller: IpAddr,
 }
@@ -22,21 +23,23 @@ impl Grant {
     /// Grants, and says so in the log under the target `audit`.
     pub(super) fn issue(
         account: Arc<OpenAccount>,
-        key: &SigningKey,
+        scope: Scope,
+        scheme: Scheme,
+        credential: String,
         caller: IpAddr,
         content: &ContentId,
     ) -> Self {
         tracing::info!(
             target: "audit",
             account = %account.account.id,
-            scope = ?key.scope,
-            credential = ?key.name,
+            ?scope,
+            %scheme,
+            ?credential,
             %caller,
-            content = ?content,
+            ?content,
             "granted"
         );
-        let (scope, credential) = (key.scope, key.name.clone());
-        Self { account, scope, credential, caller }
+        Self { account, scope, scheme: Some(scheme), credential, caller }
     }
 
     /// Grants the encryption scope to a caller that showed no credential, and says so in the log
@@ -52,7 +55,7 @@ impl Grant {
             content = ?content,
             "granted"
         );
-        Self { account, scope, credential, caller }
+        Self { account, scope, scheme: None, credential, caller }
     }
 
     /// The account that asked.
@@ -63,6 +66,11 @@ impl Grant {
     /// What was opened.
     pub fn scope(&self) -> Scope {
         self.scope
+    }
+
+    /// How the request was proved; none: it was admitted unsigned, by its address.
+    pub fn scheme(&self) -> Option<Scheme> {
+        self.scheme
     }
 
     /// The name of the credential that opened it.

@@ -44,13 +44,17 @@ impl Authenticator {
     /// scope and no other.
     ///
     /// # Errors
-    /// [`Denied`] when there is no such account, or the address or `ca_system` is not one of its own.
+    /// [`Denied`] when there is no such account, it demands signatures of a least strength, or the
+    /// address or `ca_system` is not one of its own.
     pub fn admit(&self, request: &UnsignedRequest) -> Result<Grant, Denied> {
         let id = &request.account;
         let Some(open) = self.directory.account(id) else {
             let fault = SignatureFault::UnknownAccount;
             return Err(Denied::Signature { account: id.clone(), scope: Scope::Encryption, fault });
         };
+        if let Some(minimum) = open.account.minimum_scheme {
+            return Err(Denied::Unsigned { account: id.clone(), minimum });
+        }
         super::authenticator::within_bounds(&open, Scope::Encryption, &request.ca_system, request.caller)?;
         Ok(Grant::admit(open, request.caller, &request.content))
     }
@@ -58,14 +62,26 @@ impl Authenticator {
 
 #[cfg(test)]
 mod tests {
-    use super::super::authenticator::tests::authenticator;
+    use super::super::authenticator::tests::{account, authenticator};
     use super::*;
+    use crate::model::Scheme;
 
-    fn admitted(account: &str, ca_system: &str, caller: &str) -> Result<Grant, Denied> {
+    fn request(account: &str, ca_system: &str, caller: &str) -> UnsignedRequest {
         let content = ContentId::new("1_abc").unwrap();
         let account = AccountId::new(account).unwrap();
-        let request = UnsignedRequest::new(account, ca_system, content, caller.parse().unwrap()).unwrap();
-        authenticator().admit(&request)
+        UnsignedRequest::new(account, ca_system, content, caller.parse().unwrap()).unwrap()
+    }
+
+    fn admitted(account: &str, ca_system: &str, caller: &str) -> Result<Grant, Denied> {
+        authenticator().admit(&request(account, ca_system, caller))
+    }
+
+    #[test]
+    fn an_account_that_demands_a_scheme_admits_nothing_unsigned() {
+        let strict = account(|open| open.account.minimum_scheme = Some(Scheme::UdrmSha1));
+        let denied = strict.admit(&request("167", "ovp", "192.0.2.7")).unwrap_err();
+        assert!(matches!(denied, Denied::Unsigned { .. }), "{denied}");
+        assert_eq!(denied.reason(), "downgrade");
     }
 
     #[test]

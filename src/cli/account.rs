@@ -1,7 +1,5 @@
 //! `keymoot account`: accounts through the cluster. Signing keys are wrapped here, before they travel.
 
-use std::path::Path;
-
 use serde_json::json;
 
 use super::Failure;
@@ -10,7 +8,7 @@ use super::operator::{Operator, block_on, say, unexpected};
 use crate::cluster::{AdminRequest, AdminResponse};
 use crate::config::{AccountEntry, CredentialEntry};
 use crate::crypto::Keyring;
-use crate::model::{Account, Scope};
+use crate::model::{Account, Scheme, Scope};
 use crate::service::make_account;
 use crate::state::{Command, Response};
 
@@ -49,15 +47,19 @@ async fn add(args: AccountAddArgs) -> Result<(), Failure> {
 }
 
 fn entry(args: AccountAddArgs) -> AccountEntry {
-    let credential = |name: &str, scope, file: &Path| CredentialEntry {
-        name: name.to_owned(),
-        scope,
-        key_file: file.to_owned(),
-    };
-    let mut credentials = vec![credential("encryption", Scope::Encryption, &args.encryption_key_file)];
-    if let Some(file) = &args.license_key_file {
-        credentials.push(credential("license", Scope::License, file));
-    }
+    let own = [
+        ("encryption", Scope::Encryption, args.encryption_key_file),
+        ("license", Scope::License, args.license_key_file),
+    ];
+    let own = own.into_iter().filter_map(|(name, scope, file)| {
+        Some(CredentialEntry { name: name.to_owned(), scope, scheme: Scheme::UdrmSha1, key_file: file? })
+    });
+    let further = args.credentials.into_iter().map(|given| CredentialEntry {
+        name: given.name,
+        scope: given.scope,
+        scheme: given.scheme,
+        key_file: given.file,
+    });
     AccountEntry {
         id: args.id,
         ca_systems: args.ca_systems.iter().map(|system| system.to_lowercase()).collect(),
@@ -66,7 +68,8 @@ fn entry(args: AccountAddArgs) -> AccountEntry {
         response_shape: args.response_shape,
         license_url: args.license_url,
         playready_la_url: args.playready_la_url,
-        credentials,
+        minimum_scheme: args.minimum_scheme,
+        credentials: own.chain(further).collect(),
     }
 }
 
@@ -120,6 +123,7 @@ fn as_json(account: &Account) -> serde_json::Value {
         "response_shape": account.response_shape,
         "license_url": account.license_url,
         "playready_la_url": account.playready_la_url,
+        "minimum_scheme": account.minimum_scheme,
         "created_at_ms": account.created_at_ms,
     })
 }

@@ -8,7 +8,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use ipnet::IpNet;
 
 use crate::config::PeerAddress;
-use crate::model::{AccountId, Consistency, NodeId, ResponseShape};
+use crate::model::{AccountId, Consistency, NodeId, ResponseShape, Scheme, Scope};
 
 /// Which configuration a command uses.
 #[derive(Clone, Debug, Args)]
@@ -110,11 +110,18 @@ pub struct AccountAddArgs {
     #[arg(long = "ca-system", value_name = "NAME")]
     pub ca_systems: Vec<String>,
     /// Holds the signing key of encryption requests; a secret file.
-    #[arg(long, value_name = "FILE")]
-    pub encryption_key_file: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "credentials")]
+    pub encryption_key_file: Option<PathBuf>,
     /// Holds the signing key of license requests; a secret file.
     #[arg(long, value_name = "FILE")]
     pub license_key_file: Option<PathBuf>,
+    /// A credential of another scheme: mutual-tls, http-ed25519, http-hmac-sha256, digest, basic or
+    /// udrm-sha1; see docs/authentication.md for what FILE must hold. May be repeated.
+    #[arg(long = "credential", value_name = "NAME:SCOPE:SCHEME:FILE")]
+    pub credentials: Vec<CredentialArg>,
+    /// The weakest scheme that proves the account's requests; every scheme, if left out.
+    #[arg(long, value_name = "SCHEME")]
+    pub minimum_scheme: Option<Scheme>,
     /// A network that may reach the encryption endpoints. May be repeated; none lets nobody in.
     #[arg(long = "allow", value_name = "CIDR")]
     pub allow_list: Vec<IpNet>,
@@ -133,6 +140,38 @@ pub struct AccountAddArgs {
     /// Succeed and change nothing when the account exists.
     #[arg(long)]
     pub if_absent: bool,
+}
+
+/// A credential as the command line has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CredentialArg {
+    /// Its name within the account.
+    pub name: String,
+    /// What it opens.
+    pub scope: Scope,
+    /// How it is proved.
+    pub scheme: Scheme,
+    /// Holds its secret.
+    pub file: PathBuf,
+}
+
+impl FromStr for CredentialArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut parts = text.splitn(4, ':');
+        let mut next = || parts.next().filter(|part| !part.is_empty()).ok_or("it is NAME:SCOPE:SCHEME:FILE");
+        let name = next()?.to_owned();
+        let scope = match next()? {
+            "encryption" => Scope::Encryption,
+            "license" => Scope::License,
+            "policy" => Scope::Policy,
+            "admin" => Scope::Admin,
+            _ => return Err("a SCOPE is encryption, license, policy or admin".to_owned()),
+        };
+        let scheme = next()?.parse().map_err(|error: crate::model::SchemeError| error.to_string())?;
+        Ok(Self { name, scope, scheme, file: next()?.into() })
+    }
 }
 
 /// `keymoot account list`.

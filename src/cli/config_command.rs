@@ -76,7 +76,7 @@ mod tests {
         let line = text.lines().find(|line| line.starts_with("http.workers ")).unwrap();
         let columns: Vec<&str> = line.split_whitespace().collect();
         assert_eq!(columns, ["http.workers", "4", "environment", "KEYMOOT__HTTP__WORKERS"]);
-        let default = text.lines().find(|line| line.starts_with("log.level ")).unwrap();
+        let default = text.lines().find(|line| line.starts_with("log.format ")).unwrap();
         assert_eq!(default.find("default"), line.find("environment"), "columns are not aligned");
     }
 

@@ -11,14 +11,20 @@ pub enum FailureKind {
     Usage,
     /// The world: a port, a disk, a peer.
     Runtime,
+    /// No service point of a key server answered; the same command may succeed later.
+    NoServicePoint,
+    /// The person at the terminal, or the system, wanted an end.
+    Interrupted,
 }
 
 impl FailureKind {
-    /// The exit code: 64 as `sysexits.h` has it, else 1.
+    /// The exit code: 64 as `sysexits.h` has it, 130 as shells have it, 2 when nobody answered, else 1.
     pub fn exit_code(self) -> ExitCode {
         match self {
             Self::Usage => ExitCode::from(64),
             Self::Runtime => ExitCode::from(1),
+            Self::NoServicePoint => ExitCode::from(2),
+            Self::Interrupted => ExitCode::from(130),
         }
     }
 }
@@ -40,6 +46,11 @@ impl Failure {
     /// A failure while running.
     pub fn runtime(error: impl Error) -> Self {
         Self { kind: FailureKind::Runtime, message: chain(&error), hint: None }
+    }
+
+    /// A failure of this kind.
+    pub fn of_kind(kind: FailureKind, error: impl Error) -> Self {
+        Self { kind, message: chain(&error), hint: None }
     }
 
     /// A failure while running that no error type describes.

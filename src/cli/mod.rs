@@ -1,8 +1,8 @@
 //! The commands a person types. Each file parses nothing but its own arguments, calls a room,
 //! and prints; what it prints on standard output is for the caller, errors go to standard error.
 //!
-//! Exit codes: 0 done, 1 a failure while running, 64 a mistake in usage or configuration, after
-//! which nothing was started or bound.
+//! Exit codes: 0 done, 1 a failure while running, 2 no service point answered, 64 a mistake in usage
+//! or configuration, after which nothing was started or bound, 130 interrupted.
 
 pub mod account;
 pub mod args;
@@ -10,10 +10,13 @@ pub mod cluster;
 pub mod config_command;
 pub mod dev;
 mod failure;
+pub mod key;
 pub mod keyring_command;
 mod lifeline;
 mod operator;
+pub mod scramble;
 pub mod serve;
+mod time_span;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -48,6 +51,11 @@ enum Command {
     /// Add accounts, and list them.
     #[command(subcommand)]
     Account(args::AccountCommand),
+    /// Get, create, rotate and delete content keys, as a scrambler does.
+    #[command(subcommand)]
+    Key(key::KeyCommand),
+    /// Encrypt a file with a key of the cluster, by FFmpeg or Shaka Packager.
+    Scramble(scramble::ScrambleArgs),
 }
 
 /// Parses a command line, runs it, and says how it ended.
@@ -80,6 +88,8 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Keyring(command) => keyring_command::run(command),
         Command::Cluster(command) => cluster::run(command),
         Command::Account(command) => account::run(command),
+        Command::Key(command) => key::run(command),
+        Command::Scramble(args) => scramble::run(args),
     }
 }
 
@@ -129,5 +139,23 @@ mod tests {
         assert_eq!(add.id.as_str(), "demo");
         assert_eq!(add.consistency, crate::model::Consistency::Local);
         assert!(add.if_absent && add.license_key_file.is_none());
+    }
+
+    #[test]
+    fn a_credential_names_scope_scheme_and_file() {
+        let line = "keymoot account add demo --config f --minimum-scheme digest --credential";
+        let Ok(Cli { command: Command::Account(args::AccountCommand::Add(add)) }) =
+            parse(&format!("{line} api:encryption:http-ed25519:/a:b"))
+        else {
+            panic!("not parsed");
+        };
+        assert_eq!(add.credentials[0].scheme, crate::model::Scheme::HttpEd25519);
+        assert_eq!(add.credentials[0].file, std::path::Path::new("/a:b"));
+        assert_eq!(add.minimum_scheme, Some(crate::model::Scheme::Digest));
+        for bad in
+            ["api", "api:encryption:md5:f", "api:all:basic:f", "api:encryption:basic:", ":admin:basic:f"]
+        {
+            assert!(parse(&format!("{line} {bad}")).is_err(), "{bad}");
+        }
     }
 }

@@ -3,7 +3,7 @@
 //! The Raft runtime is built first and owns consensus, peers and snapshots; the actix system with
 //! the actors and the HTTP workers runs beside it, so that neither can starve the other of threads.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use actix::Arbiter;
 use tokio::runtime::Runtime;
@@ -11,13 +11,14 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::Failure;
 use super::args::ServeArgs;
+use crate::auth::SignatureWindow;
 use crate::cluster::{Cluster, StartError};
 use crate::config::{Config, Loaded};
 use crate::crypto::Keyring;
 use crate::drm::Registry;
 use crate::drm::actor::DrmActor;
 use crate::http::{self, Api};
-use crate::service::{Accounts, Keys, apply_accounts_file};
+use crate::service::{Accounts, Keys, Nonces, apply_accounts_file, open_server_keys};
 use crate::telemetry::{self, Metrics};
 
 /// Runs the node that the configuration describes.
@@ -53,11 +54,22 @@ async fn serve(config: &Config, keyring: Arc<Keyring>, runtime: &Runtime) -> Res
     let api = Api {
         keys: Keys::new(cluster.clone(), keyring.clone()),
         accounts: Arc::new(Accounts::new(cluster.clone(), keyring.clone())),
+        nonces: Arc::new(Nonces::new(cluster.clone())),
+        server_keys: Arc::new(OnceLock::new()),
         drm,
         metrics,
         body_bytes_max: config.http.max_body_bytes,
         trusted_proxies: config.http.trusted_proxies.as_slice().into(),
+        signature_window: SignatureWindow {
+            lifetime_s: config.auth.signature_lifetime_s,
+            clock_skew_s: config.auth.clock_skew_s,
+        },
+        client_certificates: config.http.tls_client_ca_file.is_some(),
     };
+    {
+        let (cluster, keyring, slot) = (cluster.clone(), keyring.clone(), api.server_keys.clone());
+        actix::spawn(async move { open_server_keys(&cluster, &keyring, &slot).await });
+    }
     let (server, addresses) = http::listen(config, api.clone()).map_err(Failure::runtime)?;
     let handle = server.handle();
     actix::spawn(server);

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::path_keys::beside;
 use crate::crypto::SecretBytes;
 use crate::crypto::secret_file::{self, SecretFileError};
-use crate::model::{AccountId, Consistency, ResponseShape, Scope};
+use crate::model::{AccountId, Consistency, ResponseShape, Scheme, Scope};
 
 /// Why an accounts file is refused.
 #[derive(Debug, thiserror::Error)]
@@ -89,6 +89,8 @@ pub struct AccountEntry {
     pub license_url: Option<String>,
     /// What PlayReady headers name as `LA_URL`.
     pub playready_la_url: Option<String>,
+    /// The weakest scheme that proves its requests; none accepts every scheme.
+    pub minimum_scheme: Option<Scheme>,
     /// Its signing keys.
     #[serde(default, rename = "credential")]
     pub credentials: Vec<CredentialEntry>,
@@ -102,8 +104,16 @@ pub struct CredentialEntry {
     pub name: String,
     /// What it opens.
     pub scope: Scope,
+    /// How it is proved.
+    #[serde(default = "default_scheme")]
+    pub scheme: Scheme,
     /// Holds the key's text; a secret file.
     pub key_file: PathBuf,
+}
+
+/// The scheme of a credential that names none: uDRM's own.
+fn default_scheme() -> Scheme {
+    Scheme::UdrmSha1
 }
 
 /// A signing key that was read.
@@ -207,6 +217,15 @@ impl AccountEntry {
         {
             return Some("a credential's name must be 1 to 64 bytes".to_owned());
         }
+        let weak = |credential: &&CredentialEntry| {
+            self.minimum_scheme.is_some_and(|minimum| !credential.scheme.meets(minimum))
+        };
+        if let Some(useless) = self.credentials.iter().find(weak) {
+            return Some(format!(
+                "credential `{}` is of scheme {}, which is weaker than minimum_scheme",
+                useless.name, useless.scheme
+            ));
+        }
         let url = self.license_url.as_deref().unwrap_or("https://");
         let is_web = url.starts_with("https://") || url.starts_with("http://");
         (!is_web).then(|| "license_url must start with https:// or http://".to_owned())
@@ -249,13 +268,29 @@ mod tests {
     }
 
     #[test]
+    fn a_credential_that_the_accounts_minimum_would_refuse_is_a_mistake() {
+        let text = EXAMPLE.replacen(
+            "[[account.credential]]",
+            "minimum_scheme = \"digest\"\n[[account.credential]]",
+            1,
+        );
+        assert!(load(&text).unwrap_err().contains("weaker than minimum_scheme"));
+        assert!(load(&text.replace("= \"digest\"", "= \"udrm-sha1\"")).is_ok());
+        assert!(load(&text.replace("= \"digest\"", "= \"md5\"")).is_err());
+    }
+
+    #[test]
     fn one_key_under_two_scopes_is_refused_and_one_for_roll_over_is_not() {
         let dir = tempfile::tempdir().unwrap();
         let path = |name: &str| dir.path().join(name);
         secret_file::create(&path("k1"), b"same\n").unwrap();
         secret_file::create(&path("k2"), b"same").unwrap();
-        let credential =
-            |name: &str, scope| CredentialEntry { name: name.into(), scope, key_file: path(name) };
+        let credential = |name: &str, scope| CredentialEntry {
+            name: name.into(),
+            scope,
+            scheme: Scheme::UdrmSha1,
+            key_file: path(name),
+        };
         let mut account = load("[[account]]\nid = \"a\"\n").unwrap().remove(0);
         account.credentials = vec![credential("k1", Scope::Encryption), credential("k2", Scope::License)];
         assert!(matches!(account.signing_keys(), Err(AccountsFileError::SharedKey { .. })));

@@ -17,6 +17,7 @@ impl Config {
             ("cluster.key_file", Some(&mut self.cluster.key_file)),
             ("http.tls_cert_file", self.http.tls_cert_file.as_mut()),
             ("http.tls_key_file", self.http.tls_key_file.as_mut()),
+            ("http.tls_client_ca_file", self.http.tls_client_ca_file.as_mut()),
             ("keys.keyring_file", Some(&mut self.keys.keyring_file)),
             ("accounts.file", self.accounts.file.as_mut()),
         ]

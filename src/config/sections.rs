@@ -24,6 +24,8 @@ pub struct Config {
     pub http: Http,
     /// The listener for packagers that cannot sign.
     pub packager: Packager,
+    /// Signed requests.
+    pub auth: Auth,
     /// Master keys.
     pub keys: Keys,
     /// Replication: batches, log, snapshots.
@@ -95,8 +97,8 @@ impl Default for Cluster {
             cert_file: "/etc/keymoot/tls/node.pem".into(),
             key_file: "/etc/keymoot/tls/node-key.pem".into(),
             heartbeat_ms: 100,
-            election_timeout_min_ms: 500,
-            election_timeout_max_ms: 1000,
+            election_timeout_min_ms: 300,
+            election_timeout_max_ms: 600,
             request_deadline_ms: 10_000,
             connect_timeout_ms: 500,
         }
@@ -129,6 +131,9 @@ pub struct Http {
     /// Its private key, PEM; a secret file.
     #[serde(with = "empty_is_none")]
     pub tls_key_file: Option<PathBuf>,
+    /// The authority of client certificates, PEM; none means that clients show none.
+    #[serde(with = "empty_is_none")]
+    pub tls_client_ca_file: Option<PathBuf>,
     /// The largest request body.
     pub max_body_bytes: usize,
     /// Proxies whose `X-Forwarded-For` is believed.
@@ -150,6 +155,7 @@ impl Default for Http {
             workers: 0,
             tls_cert_file: None,
             tls_key_file: None,
+            tls_client_ca_file: None,
             max_body_bytes: 65_536,
             trusted_proxies: Vec::new(),
             connections_per_worker_max: 10_000,
@@ -171,6 +177,22 @@ pub struct Packager {
     pub allow_list: Vec<IpNet>,
     /// Which partner is which account.
     pub accounts: Vec<PackagerAccount>,
+}
+
+/// Signed requests.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Auth {
+    /// How long a message signature is good after it was made.
+    pub signature_lifetime_s: u64,
+    /// How far the clocks of clients and nodes may differ.
+    pub clock_skew_s: u64,
+}
+
+impl Default for Auth {
+    fn default() -> Self {
+        Self { signature_lifetime_s: 300, clock_skew_s: 30 }
+    }
 }
 
 /// Master keys.

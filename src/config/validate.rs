@@ -26,9 +26,9 @@ pub(super) fn problems(config: &Config) -> Vec<(&'static str, String)> {
 fn ranges(config: &Config, found: &mut Vec<(&'static str, String)>) {
     const MAILBOX: RangeInclusive<u64> = 16..=1_000_000;
     const MIB: u64 = 1024 * 1024;
-    let Config { node, cluster, http, raft, store, limits, .. } = config;
+    let Config { node, cluster, http, auth, raft, store, limits, .. } = config;
     let size = |value: usize| value as u64;
-    let rows: [(&'static str, u64, RangeInclusive<u64>); 22] = [
+    let rows: [(&'static str, u64, RangeInclusive<u64>); 24] = [
         ("node.id", node.id, 1..=u64::MAX),
         ("cluster.heartbeat_ms", cluster.heartbeat_ms, 10..=60_000),
         ("cluster.election_timeout_min_ms", cluster.election_timeout_min_ms, 30..=300_000),
@@ -41,10 +41,12 @@ fn ranges(config: &Config, found: &mut Vec<(&'static str, String)>) {
         ("http.keep_alive_ms", http.keep_alive_ms, 1_000..=3_600_000),
         ("http.header_timeout_ms", http.header_timeout_ms, 100..=600_000),
         ("http.drain_timeout_ms", http.drain_timeout_ms, 0..=600_000),
+        ("auth.signature_lifetime_s", auth.signature_lifetime_s, 5..=300),
+        ("auth.clock_skew_s", auth.clock_skew_s, 0..=60),
         ("raft.batch_commands_max", size(raft.batch_commands_max), 1..=100_000),
         ("raft.batches_in_flight_max", size(raft.batches_in_flight_max), 1..=1024),
         ("raft.append_entries_max", raft.append_entries_max, 1..=100_000),
-        ("raft.snapshot_log_entries", raft.snapshot_log_entries, 100..=1_000_000_000),
+        ("raft.snapshot_log_entries", raft.snapshot_log_entries, 10..=1_000_000_000),
         ("raft.snapshot_rate_bytes_per_s", raft.snapshot_rate_bytes_per_s, 64 * 1024..=u64::MAX),
         ("store.cache_bytes", store.cache_bytes, MIB..=u64::MAX),
         ("limits.authenticator_mailbox", size(limits.authenticator_mailbox), MAILBOX),
@@ -107,6 +109,10 @@ fn listeners(config: &Config, found: &mut Vec<(&'static str, String)>) {
         }
         _ => {}
     }
+    if http.tls_client_ca_file.is_some() && http.tls_cert_file.is_none() {
+        let problem = "needs http.tls_cert_file: clients show certificates over TLS only";
+        found.push(("http.tls_client_ca_file", problem.to_owned()));
+    }
 }
 
 fn packager(config: &Config, found: &mut Vec<(&'static str, String)>) {
@@ -163,6 +169,11 @@ mod tests {
         assert_eq!(keys_at_fault(|c| c.cluster.request_deadline_ms = 1999), ["cluster.request_deadline_ms"]);
         assert_eq!(keys_at_fault(|c| c.http.tls_cert_file = Some("a".into())), ["http.tls_key_file"]);
         assert_eq!(keys_at_fault(|c| c.http.tls_key_file = Some("a".into())), ["http.tls_cert_file"]);
+        assert_eq!(
+            keys_at_fault(|c| c.http.tls_client_ca_file = Some("a".into())),
+            ["http.tls_client_ca_file"]
+        );
+        assert_eq!(keys_at_fault(|c| c.auth.signature_lifetime_s = 301), ["auth.signature_lifetime_s"]);
         assert_eq!(keys_at_fault(|c| c.http.listen = c.cluster.peer_listen), ["http.listen"]);
         assert_eq!(
             keys_at_fault(|c| c.cluster.peer_listen = ([0, 0, 0, 0], 1).into()),

@@ -8,6 +8,7 @@ use crate::model::{AccountId, KeyPlace, Kid, Scope};
 /// The kinds of secrets that are wrapped. A name here is part of the stored format for ever.
 const CONTENT_KEY: &str = "keymoot/content-key/1";
 const CREDENTIAL: &str = "keymoot/credential/1";
+const SERVER_SECRET: &str = "keymoot/server-secret/1";
 const CHECK_VALUE: &str = "keymoot/check-value/1";
 
 /// The associated data of a content key.
@@ -33,6 +34,11 @@ pub(super) fn credential(account: &AccountId, name: &str, scope: Scope) -> Vec<u
         Scope::Admin => b"admin",
     };
     encode(CREDENTIAL, &[account.as_str().as_bytes(), name.as_bytes(), scope])
+}
+
+/// The associated data of the secret that a cluster's servers prove themselves with.
+pub(super) fn server_secret() -> Vec<u8> {
+    encode(SERVER_SECRET, &[])
 }
 
 /// The associated data of a cluster's check value.

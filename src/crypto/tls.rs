@@ -151,17 +151,35 @@ pub fn peer_client_config(credentials: &PeerCredentials) -> Result<Arc<ClientCon
 }
 
 /// The API listener: TLS 1.2 or 1.3 with the certificate chain and key of these PEM files. The
-/// web server adds the protocols it speaks.
+/// web server adds the protocols it speaks. With a `client_ca_file`, clients may show a certificate
+/// of that authority; one of another authority ends the connection, and none is fine.
 ///
 /// # Errors
 /// [`TlsError`], naming the file at fault.
-pub fn api_server_config(cert_file: &Path, key_file: &Path) -> Result<ServerConfig, TlsError> {
-    ServerConfig::builder_with_provider(provider())
+pub fn api_server_config(
+    cert_file: &Path,
+    key_file: &Path,
+    client_ca_file: Option<&Path>,
+) -> Result<ServerConfig, TlsError> {
+    let builder = ServerConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
-        .map_err(TlsError::Pair)?
-        .with_no_client_auth()
-        .with_single_cert(read_certificates(cert_file)?, read_key(key_file)?)
-        .map_err(TlsError::Pair)
+        .map_err(TlsError::Pair)?;
+    let builder = match client_ca_file {
+        Some(file) => builder.with_client_cert_verifier(client_verifier(file)?),
+        None => builder.with_no_client_auth(),
+    };
+    builder.with_single_cert(read_certificates(cert_file)?, read_key(key_file)?).map_err(TlsError::Pair)
+}
+
+fn client_verifier(ca_file: &Path) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
+    let mut roots = RootCertStore::empty();
+    for certificate in read_certificates(ca_file)? {
+        roots.add(certificate).map_err(TlsError::NotTrusted)?;
+    }
+    WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider())
+        .allow_unauthenticated()
+        .build()
+        .map_err(TlsError::Authority)
 }
 
 /// The one crypto provider of the program.

@@ -137,8 +137,13 @@ fn files_load_and_an_exposed_key_file_does_not() {
     ca.issue_loopback_api().unwrap().save_new(&path("api.pem"), &path("api-key.pem")).unwrap();
     let load = || PeerCredentials::load(&path("ca.pem"), &path("n.pem"), &path("n-key.pem"), &cluster());
     assert!(load().is_ok());
-    assert!(api_server_config(&path("api.pem"), &path("api-key.pem")).is_ok());
-    assert!(matches!(api_server_config(&path("api.pem"), &path("n-key.pem")), Err(TlsError::Pair(_))));
+    assert!(api_server_config(&path("api.pem"), &path("api-key.pem"), None).is_ok());
+    assert!(api_server_config(&path("api.pem"), &path("api-key.pem"), Some(&path("api.pem"))).is_ok());
+    assert!(matches!(
+        api_server_config(&path("api.pem"), &path("api-key.pem"), Some(&path("api-key.pem"))),
+        Err(TlsError::NoCertificate { .. })
+    ));
+    assert!(matches!(api_server_config(&path("api.pem"), &path("n-key.pem"), None), Err(TlsError::Pair(_))));
     std::fs::set_permissions(path("n-key.pem"), std::fs::Permissions::from_mode(0o640)).unwrap();
     assert!(matches!(load(), Err(TlsError::KeyFile(SecretFileError::Exposed { .. }))));
 }

@@ -68,6 +68,22 @@ impl Keyring {
         self.unwrap_secret(wrapped, &binding::credential(place.account, place.name, place.scope))
     }
 
+    /// Wraps the secret that a cluster's servers prove themselves with.
+    ///
+    /// # Errors
+    /// [`WrapError`] when no nonce could be drawn.
+    pub fn wrap_server_secret(&self, secret: &[u8; 32]) -> Result<Wrapped, WrapError> {
+        self.wrap(secret, &binding::server_secret())
+    }
+
+    /// Opens the secret that a cluster's servers prove themselves with.
+    ///
+    /// # Errors
+    /// [`UnwrapError`], naming the master key's id.
+    pub fn unwrap_server_secret(&self, wrapped: &Wrapped) -> Result<SecretBytes, UnwrapError> {
+        self.unwrap_secret(wrapped, &binding::server_secret())
+    }
+
     /// A value that only this cluster's active master key opens. It is replicated when the
     /// cluster is made, so that a node with another keyring is found out before it serves.
     ///

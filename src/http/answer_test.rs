@@ -18,6 +18,7 @@ fn account() -> Account {
         license_url: Some("https://drm.example.com/".to_owned()),
         playready_la_url: None,
         created_at_ms: 0,
+        minimum_scheme: None,
     }
 }
 

@@ -8,13 +8,14 @@
 use std::fmt;
 
 use actix_web::body::BoxBody;
+use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
 
 use super::path::PathError;
 use super::query::QueryError;
-use crate::auth::{AuthError, CustomDataError, Denied, SignatureError};
+use crate::auth::{AuthError, CustomDataError, Denied, LedgerError, SignatureError};
 
 /// What every unauthorized caller is told. An unknown account, a wrong signature, an address off the
 /// allow-list and a foreign `ca_system` read the same, so that nobody can probe for accounts or for
@@ -70,6 +71,8 @@ pub struct ApiError {
     kind: ErrorKind,
     message: String,
     reference: u64,
+    refusal: Option<&'static str>,
+    headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl ApiError {
@@ -78,14 +81,14 @@ impl ApiError {
         let message = message.into();
         let reference = draw_reference();
         log(kind, reference, &message);
-        Self { kind, message, reference }
+        Self { kind, message, reference, refusal: None, headers: Vec::new() }
     }
 
     /// A refusal with one `message` for the caller and the true `reason` for the log.
     pub fn with_reason(kind: ErrorKind, message: impl Into<String>, reason: impl fmt::Display) -> Self {
         let reference = draw_reference();
         log(kind, reference, &reason);
-        Self { kind, message: message.into(), reference }
+        Self { kind, message: message.into(), reference, refusal: None, headers: Vec::new() }
     }
 
     /// A fault of the server. The caller learns only the reference.
@@ -98,9 +101,25 @@ impl ApiError {
         Self::with_reason(ErrorKind::Denied, UNAUTHORIZED, reason)
     }
 
+    /// The same, counted under this label when it is an unauthorized one.
+    pub fn counted_as(self, refusal: &'static str) -> Self {
+        Self { refusal: Some(refusal), ..self }
+    }
+
+    /// The same, with headers of its own.
+    pub fn with_headers(self, headers: Vec<(HeaderName, HeaderValue)>) -> Self {
+        Self { headers, ..self }
+    }
+
     /// What kind of refusal it is.
     pub fn kind(&self) -> ErrorKind {
         self.kind
+    }
+
+    /// The label under which a refusal to somebody unauthorized is counted. What no room gave a
+    /// label is malformed: it was refused before anybody looked for the account.
+    pub fn refusal(&self) -> Option<&'static str> {
+        (self.kind == ErrorKind::Denied).then_some(self.refusal.unwrap_or("malformed"))
     }
 
     /// What the caller is told.
@@ -125,8 +144,8 @@ impl ResponseError for ApiError {
         if status == StatusCode::SERVICE_UNAVAILABLE {
             response.insert_header((header::RETRY_AFTER, "1"));
         }
-        if status == StatusCode::UNAUTHORIZED {
-            response.insert_header((header::WWW_AUTHENTICATE, "udrm-sha1"));
+        for (name, value) in &self.headers {
+            response.append_header((name, value));
         }
         response.json(Body {
             message: &self.message,
@@ -176,7 +195,8 @@ impl From<PathError> for ApiError {
 
 impl From<Denied> for ApiError {
     fn from(denied: Denied) -> Self {
-        Self::unauthorized(denied)
+        let reason = denied.reason();
+        Self::unauthorized(denied).counted_as(reason)
     }
 }
 
@@ -184,6 +204,11 @@ impl From<AuthError> for ApiError {
     fn from(error: AuthError) -> Self {
         match error {
             AuthError::Denied(denied) => denied.into(),
+            AuthError::Ledger(LedgerError::NoQuorum(reason)) => {
+                let message = "no quorum of the key servers could be reached in time; try again";
+                Self::with_reason(ErrorKind::NoQuorum, message, reason)
+            }
+            AuthError::Ledger(LedgerError::Internal(reason)) => Self::internal(reason),
             busy => Self::with_reason(ErrorKind::Busy, "the server is busy; try again", busy),
         }
     }

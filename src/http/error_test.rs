@@ -49,8 +49,17 @@ fn every_kind_has_a_status_the_specification_knows_or_503_with_retry_after() {
         let body: Json = serde_json::from_str(&body_of(&error)).unwrap();
         assert_eq!(body["status_code"], status.to_string());
         assert_eq!(response.headers().contains_key("retry-after"), status == 503, "{kind:?}");
-        assert_eq!(response.headers().contains_key("www-authenticate"), status == 401, "{kind:?}");
+        assert_eq!(error.refusal().is_some(), status == 401, "{kind:?}");
     }
+}
+
+#[test]
+fn a_refusal_carries_the_challenges_it_was_given() {
+    let name = HeaderName::from_static("www-authenticate");
+    let challenges = ["one", "two"].map(|value| (name.clone(), HeaderValue::from_static(value)));
+    let error = ApiError::unauthorized("x").with_headers(challenges.to_vec());
+    let response = error.error_response();
+    assert_eq!(response.headers().get_all("www-authenticate").count(), 2);
 }
 
 #[test]

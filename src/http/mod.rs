@@ -1,14 +1,20 @@
 //! The only actix-web room: routes, request parsing, error mapping. Handlers translate and call.
 
+mod admission;
 mod answer;
+mod capabilities;
+mod challenges;
 pub mod error;
 mod mapping;
 mod observe;
 mod packager;
 pub mod path;
 pub mod query;
+mod received;
 mod routes;
+mod schemes;
 mod server;
+mod signed_answer;
 mod udrm;
 
 pub use packager::listen_for_packagers;

@@ -17,7 +17,7 @@ use actix_web::web::Data;
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use ipnet::IpNet;
 
-use crate::auth::{Authenticator, Denied, UnsignedRequest, allowed};
+use crate::auth::{Authenticator, UnsignedRequest, allowed};
 use crate::config::{Config, PackagerAccount};
 use crate::drm::EncryptionProvider;
 use crate::model::{AccountId, ContentId, ResponseShape};
@@ -73,7 +73,10 @@ pub fn listen_for_packagers(
 async fn dispatch(request: HttpRequest, door: Data<Door>) -> HttpResponse {
     let began = Instant::now();
     let answer = serve(&request, &door).await;
-    let mut response = answer.unwrap_or_else(|error| HttpResponse::from_error(error));
+    if let Some(reason) = answer.as_ref().err().and_then(ApiError::refusal) {
+        door.api.metrics.auth_refusals_total.with_label_values(&[reason]).inc();
+    }
+    let mut response = answer.unwrap_or_else(HttpResponse::from_error);
     // Such packagers open a connection for each request and wait for its end.
     response.head_mut().set_connection_type(actix_web::http::ConnectionType::Close);
     let metrics = &door.api.metrics;
@@ -111,7 +114,7 @@ async fn hand_out(asked: &Asked<'_>, caller: IpAddr, door: &Door) -> Result<Http
     })?;
     let unsigned = UnsignedRequest::new(account, asked.ca_system, content, caller)?;
     let grant = match door.authenticator.admit(&unsigned) {
-        Err(Denied::Signature { .. }) => {
+        Err(denied) if denied.is_unproved() => {
             // The account may be younger than what this node has applied.
             api.accounts.refresh().await?;
             door.authenticator.admit(&unsigned)?

@@ -6,14 +6,17 @@ use std::time::Instant;
 use actix_web::http::Method;
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
+use prometheus::IntGauge;
 
 use crate::auth::AuthHandle;
 use crate::drm::EncryptionProvider;
 
+use super::challenges::challenges;
 use super::error::{ApiError, ErrorKind};
 use super::path::RequestPath;
 use super::server::Api;
-use super::{observe, udrm};
+use super::signed_answer::signed;
+use super::{capabilities, observe, received, schemes, udrm};
 
 /// Every request comes through here: it is routed, measured and, when refused, answered in the
 /// specification's error format.
@@ -24,6 +27,7 @@ pub async fn dispatch(
     auth: Data<AuthHandle>,
 ) -> Result<HttpResponse, ApiError> {
     let began = Instant::now();
+    let _answering = InFlight::enter(&api.metrics.http_requests_in_flight);
     let (route, answer) = route(&request, payload, &api, &auth).await;
     let status = match &answer {
         Ok(response) => response.status(),
@@ -32,7 +36,37 @@ pub async fn dispatch(
     let labels = [route, request.method().as_str(), status.as_str()];
     api.metrics.http_requests_total.with_label_values(&labels).inc();
     api.metrics.http_request_seconds.with_label_values(&[route]).observe(began.elapsed().as_secs_f64());
-    answer
+    let answer = answer.map_err(|error| challenged(error, &request, &api));
+    signed(answer, &request, &api)
+}
+
+/// Counts a refusal to somebody unauthorized, and tells how they may prove themselves.
+fn challenged(error: ApiError, request: &HttpRequest, api: &Api) -> ApiError {
+    match error.refusal() {
+        Some(reason) => {
+            api.metrics.auth_refusals_total.with_label_values(&[reason]).inc();
+            let nonce = api.server_keys.get().map(|keys| keys.digest_nonces().issue(received::now_s()));
+            let schemes = schemes::offered(request, api);
+            error.with_headers(challenges(&schemes, nonce.as_deref(), reason == "stale"))
+        }
+        None => error,
+    }
+}
+
+/// Counts a request while it is answered, also when its client goes away first.
+struct InFlight<'a>(&'a IntGauge);
+
+impl<'a> InFlight<'a> {
+    fn enter(gauge: &'a IntGauge) -> Self {
+        gauge.inc();
+        Self(gauge)
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
 }
 
 async fn route(
@@ -55,6 +89,7 @@ async fn route(
         ["healthz"] => "healthz",
         ["readyz"] => "readyz",
         ["metrics"] => "metrics",
+        ["capabilities"] => "capabilities",
         _ => return ("other", Err(unknown(request.path()))),
     };
     if ![Method::GET, Method::HEAD].contains(request.method()) {
@@ -64,6 +99,7 @@ async fn route(
     let answer = match name {
         "healthz" => Ok(observe::healthy()),
         "readyz" => observe::ready(api).await,
+        "capabilities" => capabilities::answer(request, api),
         _ => observe::metrics(api),
     };
     (name, answer)

@@ -1,18 +1,21 @@
 //! The listener of the API: one actix-web server, one authenticator actor per worker.
 
+use std::any::Any;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use actix_web::dev::Server;
+use actix_tls::accept::rustls_0_23::TlsStream;
+use actix_web::dev::{Extensions, Server};
+use actix_web::rt::net::TcpStream;
 use actix_web::{App, HttpServer, web};
 use ipnet::IpNet;
 
-use crate::auth::{AuthHandle, Authenticator};
+use crate::auth::{AuthHandle, Authenticator, ClientCertificate, ServerKeys, SignatureWindow};
 use crate::config::Config;
 use crate::crypto::tls::{TlsError, api_server_config};
 use crate::drm::actor::DrmHandle;
-use crate::service::{Accounts, Keys};
+use crate::service::{Accounts, Keys, Nonces};
 use crate::telemetry::Metrics;
 
 use super::routes::dispatch;
@@ -24,6 +27,10 @@ pub struct Api {
     pub keys: Keys,
     /// Accounts.
     pub accounts: Arc<Accounts>,
+    /// Nonces of signed requests.
+    pub nonces: Arc<Nonces>,
+    /// What this server proves itself with, once the cluster has it.
+    pub server_keys: Arc<OnceLock<ServerKeys>>,
     /// The DRM systems.
     pub drm: DrmHandle,
     /// What is measured.
@@ -32,6 +39,10 @@ pub struct Api {
     pub body_bytes_max: usize,
     /// Proxies whose word on the caller's address is taken.
     pub trusted_proxies: Arc<[IpNet]>,
+    /// For how long message signatures are good.
+    pub signature_window: SignatureWindow,
+    /// Whether clients are asked for certificates.
+    pub client_certificates: bool,
 }
 
 /// Why the API cannot be listened to.
@@ -59,13 +70,14 @@ pub fn listen(config: &Config, api: Api) -> Result<(Server, Vec<SocketAddr>), Ht
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let workers = if config.http.workers == 0 { cores } else { config.http.workers };
     let mailbox = config.limits.authenticator_mailbox;
-    let directory = api.accounts.clone();
+    let (directory, nonces) = (api.accounts.clone(), api.nonces.clone());
     let api = web::Data::new(api);
     let server = HttpServer::new(move || {
         // One per worker, so that checking signatures scales with the workers.
-        let auth = AuthHandle::start(Authenticator::new(directory.clone()), mailbox);
+        let auth = AuthHandle::start(Authenticator::new(directory.clone()), nonces.clone(), mailbox);
         App::new().app_data(api.clone()).app_data(web::Data::new(auth)).default_service(web::to(dispatch))
     })
+    .on_connect(remember_certificate)
     .workers(workers)
     .max_connections(config.http.connections_per_worker_max)
     .keep_alive(Duration::from_millis(config.http.keep_alive_ms))
@@ -75,11 +87,24 @@ pub fn listen(config: &Config, api: Api) -> Result<(Server, Vec<SocketAddr>), Ht
     let address = config.http.listen;
     let refused = |source| HttpError::Listen { address: address.to_string(), source };
     let server = match (&config.http.tls_cert_file, &config.http.tls_key_file) {
-        (Some(cert), Some(key)) => {
-            server.bind_rustls_0_23(address, api_server_config(cert, key)?).map_err(refused)?
-        }
+        (Some(cert), Some(key)) => server
+            .bind_rustls_0_23(
+                address,
+                api_server_config(cert, key, config.http.tls_client_ca_file.as_deref())?,
+            )
+            .map_err(refused)?,
         _ => server.bind(address).map_err(refused)?,
     };
     let addresses = server.addrs();
     Ok((server.run(), addresses))
+}
+
+/// Keeps the certificate that a client showed with its connection, for the requests on it.
+fn remember_certificate(connection: &dyn Any, kept: &mut Extensions) {
+    if let Some(stream) = connection.downcast_ref::<TlsStream<TcpStream>>()
+        && let Some(chain) = stream.get_ref().1.peer_certificates()
+        && let Some(certificate) = chain.first().and_then(|own| ClientCertificate::parse(own))
+    {
+        kept.insert(certificate);
+    }
 }

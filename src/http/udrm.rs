@@ -10,12 +10,13 @@ use actix_web::web::{self, Bytes};
 use actix_web::{HttpRequest, HttpResponse};
 use futures::StreamExt as _;
 
-use crate::auth::{AuthError, AuthHandle, CustomData, Denied, SignedRequest, client_address};
+use crate::auth::{AuthHandle, CustomData, SignedRequest, client_address};
 use crate::crypto::ContentKey;
 use crate::drm::{EncryptionProvider, LicenseUrl, OwnedContentKeyInfo, ProtectionScheme, SystemData};
 use crate::model::{Account, ContentId, Kid, Scope, TrackName};
 use crate::service::ServedKey;
 
+use super::admission;
 use super::answer::{self, AuxiliaryAnswer, KeyAnswer};
 use super::error::{ApiError, ErrorKind};
 use super::query::Query;
@@ -39,18 +40,11 @@ pub async fn encryption(
     }
     let query = Query::parse(request.query_string())?;
     let body = read_body(payload, api.body_bytes_max).await?;
-    let signed = signed_bytes(method, body, query.custom_data)?;
+    let signed = signed_bytes(method, body.clone(), query.custom_data)?;
     let caller = caller(request, api)?;
-    let parse = || SignedRequest::parse(Scope::Encryption, signed.clone(), query.signature, caller);
-    let custom_data = parse()?.custom_data();
-    let grant = match auth.authenticate(parse()?).await {
-        Err(AuthError::Denied(Denied::Signature { .. })) => {
-            // The account may be younger than what this node has applied.
-            api.accounts.refresh().await?;
-            auth.authenticate(parse()?).await?
-        }
-        answer => answer?,
-    };
+    let parse = || Ok(SignedRequest::parse(Scope::Encryption, signed.clone(), query.signature, caller)?);
+    let custom_data = parse().map_err(|error: ApiError| error)?.custom_data();
+    let grant = admission::admit(request, body, api, auth, parse).await?;
     let content = custom_data.content_id();
     let supplied = supplied(&custom_data);
     let served = match *method {

@@ -25,6 +25,21 @@ pub enum Scheme {
     /// uDRM 2.3.1: Base64(SHA1(key + data)).
     #[serde(rename = "udrm-sha1")]
     UdrmSha1,
+    /// HTTP Message Signatures (RFC 9421) with a shared secret, `hmac-sha256`.
+    #[serde(rename = "http-hmac-sha256")]
+    HttpHmacSha256,
+    /// HTTP Message Signatures (RFC 9421) with the client's own key pair, `ed25519`.
+    #[serde(rename = "http-ed25519")]
+    HttpEd25519,
+    /// HTTP Basic (RFC 7617), over TLS only.
+    #[serde(rename = "basic")]
+    Basic,
+    /// HTTP Digest (RFC 7616) with SHA-256, over TLS only.
+    #[serde(rename = "digest")]
+    Digest,
+    /// The certificate that the client showed when it connected.
+    #[serde(rename = "mutual-tls")]
+    MutualTls,
 }
 
 /// A signing key of an account. Several of one scope may be valid at once, for roll-over.
@@ -83,8 +98,10 @@ pub struct Account {
     pub response_shape: ResponseShape,
     /// Where players ask for licenses, announced in encryption answers.
     pub license_url: Option<String>,
-    /// What the account's PlayReady headers name as `LA_URL`; none: they name none.
-    pub playready_la_url: Option<String>,
     /// When the account was made: milliseconds since 1970 UTC.
     pub created_at_ms: u64,
+    /// The weakest scheme that proves this account's requests; none accepts every scheme.
+    pub minimum_scheme: Option<Scheme>,
+    /// What the account's PlayReady headers name as `LA_URL`; none: they name none.
+    pub playready_la_url: Option<String>,
 }

@@ -7,10 +7,12 @@ mod account;
 mod auxiliary;
 mod ids;
 mod key;
+mod scheme;
 mod wrapped;
 
 pub use account::{Account, Consistency, Credential, ResponseShape, Scheme, Scope};
 pub use auxiliary::{Auxiliary, Rating, SystemHeader};
 pub use ids::{AccountId, ContentId, IdError, Kid, NodeId, TrackName};
 pub use key::{KeyOrigin, KeyPlace, KeyRecord};
+pub use scheme::SchemeError;
 pub use wrapped::{MasterKeyId, Wrapped};

@@ -7,9 +7,10 @@ use crate::cluster::Cluster;
 use crate::config::{self, AccountEntry, AccountsFileError};
 use crate::crypto::{CredentialPlace, Keyring};
 use crate::drm::{DrmError, LicenseUrl};
-use crate::model::{Account, AccountId, Credential, Scheme};
+use crate::model::{Account, AccountId, Credential};
 use crate::state::{self, Command};
 
+use super::credential_secret::stored_secret;
 use super::error::ServiceError;
 
 /// How long to wait before a cluster that did not answer is asked again.
@@ -23,12 +24,22 @@ pub enum MakeAccountError {
     #[error(transparent)]
     File(#[from] AccountsFileError),
     /// The account's PlayReady headers cannot name this URL.
-    #[error("account {account}: playready_la_url cannot be used")]
+    #[error("account `{account}`: playready_la_url cannot be used")]
     LicenseUrl {
         /// The account.
         account: AccountId,
         /// Why.
         source: DrmError,
+    },
+    /// What the key file holds is of no use to the credential's scheme.
+    #[error("account `{account}`, credential `{credential}`: its key file must hold {expected}")]
+    Secret {
+        /// The account.
+        account: AccountId,
+        /// The credential.
+        credential: String,
+        /// What the scheme needs.
+        expected: &'static str,
     },
     /// A signing key could not be wrapped.
     #[error("a signing key cannot be wrapped")]
@@ -51,8 +62,14 @@ pub fn make_account(entry: &AccountEntry, keyring: &Keyring) -> Result<Account, 
     for key in entry.signing_keys()? {
         let (name, scope) = (key.credential.name.clone(), key.credential.scope);
         let place = CredentialPlace { account: &entry.id, name: &name, scope };
-        let secret = keyring.wrap_credential(&key.secret, place)?;
-        credentials.push(Credential { name, scope, scheme: Scheme::UdrmSha1, secret, created_at_ms });
+        let scheme = key.credential.scheme;
+        let secret = stored_secret(scheme, key.secret).map_err(|expected| MakeAccountError::Secret {
+            account: entry.id.clone(),
+            credential: name.clone(),
+            expected,
+        })?;
+        let secret = keyring.wrap_credential(&secret, place)?;
+        credentials.push(Credential { name, scope, scheme, secret, created_at_ms });
     }
     Ok(Account {
         id: entry.id.clone(),
@@ -64,6 +81,7 @@ pub fn make_account(entry: &AccountEntry, keyring: &Keyring) -> Result<Account, 
         license_url: entry.license_url.clone(),
         playready_la_url: entry.playready_la_url.clone(),
         created_at_ms,
+        minimum_scheme: entry.minimum_scheme,
     })
 }
 

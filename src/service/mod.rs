@@ -6,10 +6,15 @@
 mod accounts;
 mod accounts_file;
 mod auxiliary;
+mod credential_secret;
 mod error;
 mod keys;
+mod nonces;
+mod server_secret;
 
 pub use accounts::Accounts;
 pub use accounts_file::{MakeAccountError, apply_accounts_file, make_account};
 pub use error::ServiceError;
 pub use keys::{Keys, ServedKey};
+pub use nonces::Nonces;
+pub use server_secret::open_server_keys;

@@ -1,9 +1,12 @@
 //! The only mutator of the replicated state.
 
-use crate::model::{Account, AccountId, Auxiliary, KeyPlace, KeyRecord, Kid};
+use crate::model::{Account, AccountId, Auxiliary, KeyPlace, KeyRecord, Kid, Wrapped};
 
 use super::command::{Command, NewKey, Proposal};
-use super::layout::{META_IDENTITY, Table, account_key, content_key, kid_key, place_key, version_key};
+use super::layout::{
+    META_IDENTITY, META_SERVER_SECRET, Table, account_key, content_key, kid_key, place_key, version_key,
+};
+use super::nonces;
 use super::query::key_at;
 use super::record::{ClusterIdentity, KidPlace, Track};
 use super::response::Response;
@@ -47,6 +50,8 @@ fn apply_one<T: Tables>(
         Command::PutAccount { account, if_absent } => put_account(run, account, *if_absent),
         Command::DeleteAccount { id } => delete_account(run, id),
         Command::Found(identity) => found(run, identity),
+        Command::SpendNonce { digest, created_s } => nonces::spend(run, digest, *created_s, now_ms),
+        Command::PutServerSecret { secret } => put_server_secret(run, secret),
         Command::PutAuxiliary { account, content, auxiliary, if_absent } => {
             put_auxiliary(run, &content_key(account, content), auxiliary.as_ref(), *if_absent)
         }
@@ -197,5 +202,16 @@ fn found<T: Tables>(
         return Ok(Response::Unchanged);
     }
     run.put(Table::Meta, META_IDENTITY, identity)?;
+    Ok(Response::Done)
+}
+
+fn put_server_secret<T: Tables>(
+    run: &mut Transaction<'_, T>,
+    secret: &Wrapped,
+) -> Result<Response, StateError> {
+    if run.get::<Wrapped>(Table::Meta, META_SERVER_SECRET)?.is_some() {
+        return Ok(Response::Unchanged);
+    }
+    run.put(Table::Meta, META_SERVER_SECRET, secret)?;
     Ok(Response::Done)
 }

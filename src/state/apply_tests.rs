@@ -306,3 +306,49 @@ fn auxiliary_data_is_kept_changed_and_deleted_beside_the_keys() {
     }
     assert_eq!(digest(&memory).unwrap(), memory.digest_from_scratch());
 }
+
+#[test]
+fn a_nonce_is_spent_once_and_never_again_while_its_request_could_be_accepted() {
+    let mut state = Memory::default();
+    let mut serial = 0;
+    let mut spend = |digest: u8, created_s: u64, now_s: u64| {
+        serial += 1;
+        let commands = vec![Command::SpendNonce { digest: [digest; 16], created_s }];
+        let proposal = Proposal { client: 1, serial, floor: serial, now_ms: now_s * 1000, commands };
+        (
+            state.run(&[proposal]).remove(0).remove(0),
+            state.0.keys().filter(|key| key.0 == Table::Nonces).count(),
+        )
+    };
+    assert_eq!(spend(1, 10_000, 10_000).0, Response::Done);
+    assert_eq!(spend(1, 10_000, 10_001).0, Response::Unchanged);
+    assert_eq!(spend(2, 10_000, 10_001).0, Response::Done);
+    assert_eq!(spend(1, 10_001, 10_001).0, Response::Done, "another request of the same nonce");
+    // Ten minutes on, all of them are forgotten, and refused for their age.
+    assert_eq!(spend(3, 10_602, 10_602), (Response::Done, 2));
+    assert_eq!(spend(1, 10_000, 10_602).0, Response::Unchanged);
+    // A client from the future, or a node from the past, moves nothing.
+    assert_eq!(spend(4, 99_000, 10_602).0, Response::Done);
+    assert_eq!(spend(5, 10_602, 99_000).0, Response::Done);
+    assert_eq!(spend(6, 10_300, 10_602).0, Response::Done);
+}
+
+#[test]
+fn the_servers_secret_is_stored_once() {
+    let secret = |byte| Wrapped {
+        master_key: MasterKeyId("mk1".to_owned()),
+        nonce: [byte; 12],
+        ciphertext: vec![byte; 48],
+    };
+    let mut state = Memory::default();
+    let put = |byte, serial| Proposal {
+        client: 1,
+        serial,
+        floor: serial,
+        now_ms: 1,
+        commands: vec![Command::PutServerSecret { secret: secret(byte) }],
+    };
+    assert_eq!(state.run(&[put(1, 1)]), [[Response::Done]]);
+    assert_eq!(state.run(&[put(2, 2)]), [[Response::Unchanged]]);
+    assert_eq!(server_secret(&state).unwrap(), Some(secret(1)));
+}

@@ -53,6 +53,18 @@ pub enum Command {
     },
     /// Gives the cluster its identity, once and for ever.
     Found(ClusterIdentity),
+    /// Spends a nonce of a signed request, so that no node takes it again.
+    SpendNonce {
+        /// Digest of whose it is and what it says.
+        digest: [u8; 16],
+        /// When the request says it was made: seconds since 1970 UTC.
+        created_s: u64,
+    },
+    /// Stores the secret that the servers prove themselves with, once and for ever.
+    PutServerSecret {
+        /// The secret, wrapped.
+        secret: Wrapped,
+    },
     /// Stores, changes or deletes a content's auxiliary data.
     PutAuxiliary {
         /// The content's owner.
@@ -78,6 +90,8 @@ impl fmt::Display for Command {
             Self::DeleteKey { place, .. } => at(f, "delete-key", place),
             Self::PutAccount { account, .. } => write!(f, "put-account {}", account.id),
             Self::DeleteAccount { id } => write!(f, "delete-account {id}"),
+            Self::SpendNonce { created_s, .. } => write!(f, "spend-nonce of {created_s}"),
+            Self::PutServerSecret { .. } => f.write_str("put-server-secret"),
             Self::Found(identity) => write!(f, "found {}", identity.cluster),
             Self::PutAuxiliary { account, content, .. } => write!(f, "put-auxiliary {account}/{content}"),
         }

@@ -18,15 +18,18 @@ pub enum Table {
     Sessions = 4,
     /// The cluster's identity, the digest, and what the cluster room keeps there.
     Meta = 5,
+    /// Digest and time → a nonce that was spent; number → its turn to be forgotten.
+    Nonces = 6,
     /// Account and content → auxiliary data.
-    Auxiliary = 6,
+    Auxiliary = 7,
 }
 
 /// How many tables there are.
 pub const TABLE_COUNT: usize = TABLE_NAMES.len();
 
 /// The tables' names on disk, in the order of [`Table`].
-pub const TABLE_NAMES: &[&str] = &["tracks", "old_keys", "kids", "accounts", "sessions", "meta", "auxiliary"];
+pub const TABLE_NAMES: &[&str] =
+    &["tracks", "old_keys", "kids", "accounts", "sessions", "meta", "nonces", "auxiliary"];
 
 impl Table {
     /// The table's name on disk.
@@ -38,6 +41,7 @@ impl Table {
             Self::Accounts => "accounts",
             Self::Sessions => "sessions",
             Self::Meta => "meta",
+            Self::Nonces => "nonces",
             Self::Auxiliary => "auxiliary",
         }
     }
@@ -45,6 +49,10 @@ impl Table {
 
 /// Key of the cluster's identity in [`Table::Meta`].
 pub(super) const META_IDENTITY: &[u8] = b"identity";
+/// Key of the servers' shared secret in [`Table::Meta`].
+pub(super) const META_SERVER_SECRET: &[u8] = b"server_secret";
+/// Key of the queue of spent nonces in [`Table::Meta`].
+pub(super) const META_NONCES: &[u8] = b"nonces";
 /// Key of the digest in [`Table::Meta`].
 pub(super) const META_DIGEST: &[u8] = b"digest";
 
@@ -99,6 +107,19 @@ pub(super) fn answers_key(client: u64, serial: u64) -> Vec<u8> {
     key
 }
 
+pub(super) fn nonce_key(digest: &[u8; 16], created_s: u64) -> Vec<u8> {
+    let mut key = vec![b'n'];
+    key.extend_from_slice(&created_s.to_be_bytes());
+    key.extend_from_slice(digest);
+    key
+}
+
+pub(super) fn nonce_turn_key(turn: u64) -> Vec<u8> {
+    let mut key = vec![b't'];
+    key.extend_from_slice(&turn.to_be_bytes());
+    key
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -127,6 +148,7 @@ mod tests {
             Table::Accounts,
             Table::Sessions,
             Table::Meta,
+            Table::Nonces,
             Table::Auxiliary,
         ];
         for table in all {

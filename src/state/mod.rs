@@ -9,6 +9,7 @@ mod apply;
 mod command;
 mod digest;
 mod layout;
+mod nonces;
 mod query;
 mod record;
 mod response;
@@ -18,6 +19,8 @@ mod transaction;
 
 #[cfg(test)]
 mod apply_tests;
+#[cfg(test)]
+mod bytes_test;
 
 pub use apply::apply;
 pub use command::{Command, NewKey, Proposal};
@@ -25,6 +28,7 @@ pub use digest::Digest;
 pub use layout::{TABLE_COUNT, TABLE_NAMES, Table};
 pub use query::{
     account, accounts, auxiliary, cluster_identity, current_key, digest, key_by_kid, next_version,
+    server_secret,
 };
 pub use record::ClusterIdentity;
 pub use response::Response;

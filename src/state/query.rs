@@ -2,11 +2,12 @@
 
 use serde::de::DeserializeOwned;
 
-use crate::model::{Account, AccountId, Auxiliary, ContentId, KeyPlace, KeyRecord, Kid};
+use crate::model::{Account, AccountId, Auxiliary, ContentId, KeyPlace, KeyRecord, Kid, Wrapped};
 
 use super::digest::Digest;
 use super::layout::{
-    META_DIGEST, META_IDENTITY, Table, account_key, content_key, kid_key, place_key, version_key,
+    META_DIGEST, META_IDENTITY, META_SERVER_SECRET, Table, account_key, content_key, kid_key, place_key,
+    version_key,
 };
 use super::record::{ClusterIdentity, KidPlace, Track};
 use super::tables::{StateError, Tables};
@@ -74,6 +75,14 @@ pub fn accounts<T: Tables>(tables: &T) -> Result<Vec<Account>, StateError> {
 /// When the tables cannot be read.
 pub fn cluster_identity<T: Tables>(tables: &T) -> Result<Option<ClusterIdentity>, StateError> {
     get(tables, Table::Meta, META_IDENTITY)
+}
+
+/// The secret that the servers prove themselves with, once there is one.
+///
+/// # Errors
+/// When the tables cannot be read.
+pub fn server_secret<T: Tables>(tables: &T) -> Result<Option<Wrapped>, StateError> {
+    get(tables, Table::Meta, META_SERVER_SECRET)
 }
 
 /// The digest of the state.

@@ -213,7 +213,7 @@ mod tests {
     use super::*;
 
     /// Dashboards and alerts hold on to these names: a name that goes or changes breaks them.
-    const NAMES: [&str; 20] = [
+    const NAMES: [&str; 23] = [
         "keymoot_apply_seconds",
         "keymoot_auth_refusals_total",
         "keymoot_build_info",
@@ -227,9 +227,12 @@ mod tests {
         "keymoot_proposals_total",
         "keymoot_raft_applied_index",
         "keymoot_raft_committed_index",
+        "keymoot_raft_is_leader",
         "keymoot_raft_last_log_index",
         "keymoot_raft_leader_id",
+        "keymoot_raft_purged_index",
         "keymoot_raft_role",
+        "keymoot_raft_snapshot_index",
         "keymoot_raft_term",
         "keymoot_read_barrier_batch_reads",
         "keymoot_read_barrier_seconds",

@@ -13,7 +13,7 @@ mod materials;
 mod node_process;
 mod ports;
 mod report;
-mod stop_signal;
+pub(super) mod stop_signal;
 mod supervise;
 
 use std::path::PathBuf;

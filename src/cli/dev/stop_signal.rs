@@ -5,7 +5,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::cli::Failure;
 
 /// Waits for the wish to stop; may be asked again for a second, more urgent one.
-pub(super) struct StopSignal {
+pub(in crate::cli) struct StopSignal {
     interrupt: Signal,
     terminate: Signal,
     hang_up: Signal,
@@ -13,7 +13,7 @@ pub(super) struct StopSignal {
 
 impl StopSignal {
     /// Takes the signals over from the default, which would end this process at once.
-    pub(super) fn listen() -> Result<Self, Failure> {
+    pub(in crate::cli) fn listen() -> Result<Self, Failure> {
         let listen = |kind| signal(kind).map_err(Failure::runtime);
         Ok(Self {
             interrupt: listen(SignalKind::interrupt())?,
@@ -23,7 +23,7 @@ impl StopSignal {
     }
 
     /// Returns when somebody wants this process to stop.
-    pub(super) async fn wait(&mut self) {
+    pub(in crate::cli) async fn wait(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}

@@ -1,0 +1,130 @@
+//! `keymoot key`: what a scrambler asks of a key server, by hand or from a script.
+
+mod connection;
+mod print;
+
+use clap::{Args, Subcommand};
+
+use super::Failure;
+use super::args::OutputFormat;
+use super::operator::say;
+use crate::client::{ClientError, FetchedKey, KeySource};
+use crate::model::ContentId;
+
+pub(super) use connection::{ConnectionArgs, failure};
+
+/// How the commands end, for `--help`.
+pub(super) const EXIT_CODES: &str = "Exit codes:
+  0    done
+  1    refused, or failed
+  2    no service point answered
+  64   a mistake in usage; nothing was asked
+  130  interrupted";
+
+/// `keymoot key`.
+#[derive(Clone, Debug, Subcommand)]
+pub enum KeyCommand {
+    /// Get a content's key. Makes none.
+    #[command(after_help = EXIT_CODES)]
+    Get(KeyArgs),
+    /// Get a content's key, which is made when there is none.
+    #[command(after_help = EXIT_CODES)]
+    Create(CreateArgs),
+    /// Give a content a new key. Media under the old one stays licensable.
+    #[command(after_help = EXIT_CODES)]
+    Rotate(RotateArgs),
+    /// Delete a content's key with all its versions. Media under them can be licensed no more.
+    #[command(after_help = EXIT_CODES)]
+    Delete(DeleteArgs),
+}
+
+/// Which content, and how its key is printed.
+#[derive(Clone, Debug, Args)]
+pub struct KeyArgs {
+    /// The content's name.
+    #[arg(value_name = "CONTENT")]
+    pub content: ContentId,
+    /// Print the key itself in the table. JSON always has it.
+    #[arg(long)]
+    pub show_key: bool,
+    /// How to print it.
+    #[arg(long, value_enum, default_value_t)]
+    pub output: OutputFormat,
+    /// The key server.
+    #[command(flatten)]
+    pub connection: ConnectionArgs,
+}
+
+/// `keymoot key create`.
+#[derive(Clone, Debug, Args)]
+pub struct CreateArgs {
+    /// Make key and key id here and offer them to the key server. A key that is there already wins.
+    #[arg(long)]
+    pub own_key: bool,
+    /// What all key commands take.
+    #[command(flatten)]
+    pub key: KeyArgs,
+}
+
+/// `keymoot key rotate`.
+#[derive(Clone, Debug, Args)]
+pub struct RotateArgs {
+    /// Let the key server make the new key. Without this it is made here, because a request that
+    /// names its key can be repeated at another service point without rotating twice.
+    #[arg(long)]
+    pub server_key: bool,
+    /// What all key commands take.
+    #[command(flatten)]
+    pub key: KeyArgs,
+}
+
+/// `keymoot key delete`.
+#[derive(Clone, Debug, Args)]
+pub struct DeleteArgs {
+    /// The content's name.
+    #[arg(value_name = "CONTENT")]
+    pub content: ContentId,
+    /// How to print what was done.
+    #[arg(long, value_enum, default_value_t)]
+    pub output: OutputFormat,
+    /// The key server.
+    #[command(flatten)]
+    pub connection: ConnectionArgs,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// [`Failure`] when the key server refuses, or none answers.
+pub fn run(command: KeyCommand) -> Result<(), Failure> {
+    match command {
+        KeyCommand::Get(args) => {
+            let client = args.connection.client()?;
+            print_key(&args, client.fetch(&args.content).map(|(key, _)| key))
+        }
+        KeyCommand::Create(CreateArgs { own_key, key: args }) => {
+            let source = if own_key { KeySource::Own } else { KeySource::Server };
+            let client = args.connection.client()?;
+            print_key(&args, client.create(&args.content, source).map(|(key, _)| key))
+        }
+        KeyCommand::Rotate(RotateArgs { server_key, key: args }) => {
+            let source = if server_key { KeySource::Server } else { KeySource::Own };
+            let client = args.connection.client()?;
+            print_key(&args, client.rotate(&args.content, source))
+        }
+        KeyCommand::Delete(args) => {
+            let versions = args.connection.client()?.delete(&args.content).map_err(failure)?;
+            say(&print::deleted(args.output, &args.content, versions));
+            Ok(())
+        }
+    }
+}
+
+fn print_key(args: &KeyArgs, answer: Result<FetchedKey, ClientError>) -> Result<(), Failure> {
+    let key = answer.map_err(failure)?;
+    say(&match args.output {
+        OutputFormat::Table => print::table(&key, args.show_key),
+        OutputFormat::Json => print::json(&key),
+    });
+    Ok(())
+}

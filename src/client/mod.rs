@@ -1,0 +1,50 @@
+//! The scrambler's side: asking a key server for content keys, at two or more service points.
+//!
+//! A [`KeyClient`] asks its service points in order of preference. When one fails (dead, silent, at
+//! fault or without a quorum) it turns to the next at once, stays there, and goes back to a more
+//! preferred point only after that one was healthy for a while. Retries are jittered and paid for
+//! from a budget, so that many scramblers together never storm a key server that is coming back.
+//! Keys that were fetched once are remembered for a configured time, so that a scrambler rides out
+//! an outage of the whole key server.
+//!
+//! Everything here is blocking and holds no thread of its own but the [`Prober`]'s. Time, waiting
+//! and chance come from a [`Pace`], the network from a [`Transport`], signatures from a [`Signer`]:
+//! the policy is tested without any of them. Content keys are zeroized on drop, never logged, and
+//! never in a query string.
+
+mod answer;
+mod backoff;
+mod budget;
+mod cache;
+mod courier;
+mod error;
+mod fail_over;
+mod http;
+mod key_client;
+mod own_key;
+mod pace;
+mod probing;
+mod request;
+pub mod scramble;
+mod service_point;
+mod settings;
+mod signer;
+mod transport;
+
+#[cfg(test)]
+mod fakes;
+
+pub use answer::FetchedKey;
+pub use cache::Freshness;
+pub use error::{ClientError, Setback};
+pub use fail_over::PointState;
+pub use http::{HttpTransport, TlsFiles, TlsFilesError};
+pub use key_client::{ContentKeys, KeyClient, PointStatus};
+pub use own_key::KeySource;
+pub use pace::{Pace, SystemPace};
+pub use probing::Prober;
+pub use request::{Method, Request};
+pub use service_point::{ServicePoint, ServicePointError, ServicePoints};
+pub use settings::{ClientSettings, Timeouts};
+pub use signer::{SignError, Signer, UdrmSha1};
+pub use transport::{Answer, Failure, Reach, Transport};

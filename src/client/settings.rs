@@ -1,0 +1,62 @@
+//! How a client behaves: time-outs, patience, memory.
+
+use std::time::Duration;
+
+/// How long one service point may take for one request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// To find and connect to it, TLS included.
+    pub connect: Duration,
+    /// To answer after it was asked. A node holds a request through an election for up to 10 s, so
+    /// that less than that would give up on a cluster that is about to answer.
+    pub answer: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self { connect: Duration::from_secs(2), answer: Duration::from_secs(12) }
+    }
+}
+
+/// The client's settings. The defaults suit a scrambler beside its key servers.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ClientSettings {
+    /// How long a request is tried again and again while no service point answers it. Each is asked
+    /// at least once, whatever this is, and no new attempt begins after it.
+    pub patience: Duration,
+    /// The pause before all service points are asked again; doubles each time.
+    pub pause_first: Duration,
+    /// The longest such pause.
+    pub pause_max: Duration,
+    /// How many retries the client may make in a burst, over all its requests.
+    pub retries_max: u32,
+    /// How many retries it earns each second.
+    pub retries_per_second: f64,
+    /// How soon a failed service point is looked at again; doubles with each failure.
+    pub probe_first: Duration,
+    /// The longest time between two looks.
+    pub probe_max: Duration,
+    /// For how long a service point must be healthy before the client goes back to it.
+    pub settle: Duration,
+    /// How long a fetched key may be used while no service point answers. Zero remembers nothing.
+    pub outage_tolerance: Duration,
+    /// How many keys are remembered at most.
+    pub remembered_max: usize,
+}
+
+impl Default for ClientSettings {
+    fn default() -> Self {
+        Self {
+            patience: Duration::from_secs(60),
+            pause_first: Duration::from_millis(200),
+            pause_max: Duration::from_secs(5),
+            retries_max: 10,
+            retries_per_second: 1.0,
+            probe_first: Duration::from_secs(1),
+            probe_max: Duration::from_secs(15),
+            settle: Duration::from_secs(30),
+            outage_tolerance: Duration::ZERO,
+            remembered_max: 1024,
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! `GET /capabilities`: what this server can do (requirement 5.2.5), for clients that negotiate.
+//!
+//! It is asked for before anybody is authenticated, so it holds nothing about accounts, nodes or
+//! the network. Every list comes from the code that does the work, never from a second list.
+
+use actix_web::{HttpRequest, HttpResponse};
+use serde::Serialize;
+
+use crate::auth::CustomData;
+use crate::drm::{EncryptionProvider, ProtectionScheme, System};
+use crate::model::{AccountId, ContentId, Scheme, TrackName};
+
+use super::error::ApiError;
+use super::query::QUERY_BYTES_MAX;
+use super::schemes;
+use super::server::Api;
+
+#[derive(Serialize)]
+struct Capabilities {
+    product: &'static str,
+    version: &'static str,
+    encryption: Encryption,
+    tracks: Tracks,
+    rotation: Rotation,
+    limits: Limits,
+    /// The strongest first.
+    authentication: Vec<Authentication>,
+    signed_requests: SignedRequests,
+    /// Left out until the cluster has its keys.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    signed_answers: Option<SignedAnswers>,
+}
+
+/// How requests are signed by RFC 9421.
+#[derive(Serialize)]
+struct SignedRequests {
+    signature_lifetime_s: u64,
+    clock_skew_s: u64,
+}
+
+/// What `Accept-Signature` is answered with.
+#[derive(Serialize)]
+struct SignedAnswers {
+    algorithm: &'static str,
+    key_id: String,
+    /// Base64 of 32 bytes.
+    public_key: String,
+}
+
+#[derive(Serialize)]
+struct Encryption {
+    /// Each is served at `/{path}/encryption`.
+    providers: Vec<Provider>,
+    drm_systems: Vec<String>,
+    algorithms: Vec<&'static str>,
+    protection_schemes: Vec<&'static str>,
+}
+
+#[derive(Serialize)]
+struct Provider {
+    path: &'static str,
+    drm_systems: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Tracks {
+    /// uDRM names no track: all flavours of a content share one key.
+    default_track: TrackName,
+}
+
+#[derive(Serialize)]
+struct Rotation {
+    /// PUT makes a new version of a key; the old one stays licensable.
+    replace: bool,
+}
+
+#[derive(Serialize)]
+struct Limits {
+    body_bytes_max: usize,
+    query_bytes_max: usize,
+    custom_data_bytes_max: usize,
+    account_id_bytes_max: usize,
+    content_id_bytes_max: usize,
+    track_bytes_max: usize,
+}
+
+#[derive(Serialize)]
+struct Authentication {
+    scheme: Scheme,
+    strength: u8,
+}
+
+/// The answer to `GET /capabilities`.
+pub fn answer(request: &HttpRequest, api: &Api) -> Result<HttpResponse, ApiError> {
+    let capabilities = Capabilities {
+        product: "keymoot",
+        version: env!("CARGO_PKG_VERSION"),
+        encryption: encryption(),
+        tracks: Tracks { default_track: TrackName::default_track() },
+        rotation: Rotation { replace: true },
+        limits: limits(api),
+        authentication: schemes::offered(request, api)
+            .into_iter()
+            .map(|scheme| Authentication { scheme, strength: scheme.strength() })
+            .collect(),
+        signed_requests: SignedRequests {
+            signature_lifetime_s: api.signature_window.lifetime_s,
+            clock_skew_s: api.signature_window.clock_skew_s,
+        },
+        signed_answers: api.server_keys.get().map(|keys| SignedAnswers {
+            algorithm: "ed25519",
+            key_id: keys.key_id().to_owned(),
+            public_key: keys.public_key(),
+        }),
+    };
+    Ok(HttpResponse::Ok().json(capabilities))
+}
+
+fn encryption() -> Encryption {
+    let names = |systems: &[System]| systems.iter().map(ToString::to_string).collect();
+    let provider = |provider: EncryptionProvider| Provider {
+        path: provider.path(),
+        drm_systems: names(provider.systems()),
+    };
+    Encryption {
+        providers: EncryptionProvider::ALL.map(provider).into(),
+        drm_systems: names(&System::ALL),
+        algorithms: vec!["AES-128"],
+        protection_schemes: ProtectionScheme::ALL.map(ProtectionScheme::name).into(),
+    }
+}
+
+fn limits(api: &Api) -> Limits {
+    Limits {
+        body_bytes_max: api.body_bytes_max,
+        query_bytes_max: QUERY_BYTES_MAX,
+        custom_data_bytes_max: CustomData::BYTES_MAX,
+        account_id_bytes_max: AccountId::BYTES_MAX,
+        content_id_bytes_max: ContentId::BYTES_MAX,
+        track_bytes_max: TrackName::BYTES_MAX,
+    }
+}

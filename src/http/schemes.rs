@@ -1,0 +1,20 @@
+//! Which authentication schemes a request may use.
+
+use actix_web::HttpRequest;
+
+use crate::model::Scheme;
+
+use super::received;
+use super::server::Api;
+
+/// The schemes that are accepted on the request's connection, the strongest first. The list
+/// depends on the connection and the node alone, so it tells nothing about any account.
+pub fn offered(request: &HttpRequest, api: &Api) -> Vec<Scheme> {
+    let accepted = |scheme: &Scheme| match scheme {
+        Scheme::MutualTls => api.client_certificates && request.app_config().secure(),
+        Scheme::Digest => received::is_confidential(request) && api.server_keys.get().is_some(),
+        Scheme::Basic => received::is_confidential(request),
+        Scheme::HttpEd25519 | Scheme::HttpHmacSha256 | Scheme::UdrmSha1 => true,
+    };
+    Scheme::ALL.into_iter().filter(accepted).collect()
+}

@@ -1,0 +1,67 @@
+//! Nonces of signed requests, each spent once in the whole cluster.
+//!
+//! A spent nonce is remembered until no node would accept its request any more. What is older than
+//! that is refused unseen, so forgetting can never let a replay pass; the line between the two only
+//! moves forward. It follows the time that client and proposer agree on, so neither a wrong clock of a
+//! node nor one of a client can move it ahead. Each nonce that is spent forgets a few old ones: the work
+//! of one command is bounded, and the table holds what was spent in the last minutes.
+
+use serde::{Deserialize, Serialize};
+
+use super::layout::{META_NONCES, Table, nonce_key, nonce_turn_key};
+use super::response::Response;
+use super::tables::{StateError, Tables};
+use super::transaction::Transaction;
+
+/// How long a nonce is remembered after its request was made. A request is accepted for at most
+/// 300 s and 60 s of clock skew; the rest is for nodes whose clocks lag behind each other.
+const REMEMBERED_S: u64 = 600;
+/// Nonces forgotten by one that is spent. More than one, so that what piled up goes away.
+const FORGOTTEN_MAX: u32 = 4;
+
+/// The queue of remembered nonces.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Queue {
+    /// The turn of the oldest.
+    first: u64,
+    /// The turn of the next.
+    next: u64,
+    /// Nonces made before this are refused unseen: seconds since 1970 UTC.
+    oldest_s: u64,
+}
+
+/// Spends a nonce: `Done` if it is new, `Unchanged` if it was spent before or is too old to tell.
+pub(super) fn spend<T: Tables>(
+    run: &mut Transaction<'_, T>,
+    digest: &[u8; 16],
+    created_s: u64,
+    now_ms: u64,
+) -> Result<Response, StateError> {
+    let mut queue: Queue = run.get(Table::Meta, META_NONCES)?.unwrap_or_default();
+    let key = nonce_key(digest, created_s);
+    if created_s < queue.oldest_s || run.get::<u64>(Table::Nonces, &key)?.is_some() {
+        return Ok(Response::Unchanged);
+    }
+    run.put(Table::Nonces, &key, &queue.next)?;
+    run.put(Table::Nonces, &nonce_turn_key(queue.next), &(*digest, created_s))?;
+    queue.next += 1;
+    let agreed_s = created_s.min(now_ms / 1000);
+    queue.oldest_s = queue.oldest_s.max(agreed_s.saturating_sub(REMEMBERED_S));
+    forget(run, &mut queue)?;
+    run.put(Table::Meta, META_NONCES, &queue)?;
+    Ok(Response::Done)
+}
+
+fn forget<T: Tables>(run: &mut Transaction<'_, T>, queue: &mut Queue) -> Result<(), StateError> {
+    for _ in 0..FORGOTTEN_MAX {
+        let turn = nonce_turn_key(queue.first);
+        let Some((digest, created_s)) = run.get::<([u8; 16], u64)>(Table::Nonces, &turn)? else { break };
+        if created_s >= queue.oldest_s {
+            break;
+        }
+        run.delete(Table::Nonces, &nonce_key(&digest, created_s))?;
+        run.delete(Table::Nonces, &turn)?;
+        queue.first += 1;
+    }
+    Ok(())
+}
