@@ -183,7 +183,8 @@ fn failure(error: &ureq::Error) -> Failure {
         Error::Timeout(_) => (Reach::MaybeDone, "no answer in time".to_owned()),
         Error::HostNotFound => (Reach::NotSent, "its name is not known".to_owned()),
         Error::ConnectionFailed => (Reach::NotSent, "no connection".to_owned()),
-        Error::Tls(_) | Error::Rustls(_) => (Reach::NotSent, error.to_string()),
+        Error::Tls(_) => (Reach::NotSent, error.to_string()),
+        Error::Rustls(cause) => tls_failure(cause),
         Error::Io(cause) => io_failure(cause),
         Error::BadUri(_) => (Reach::NotSent, "its URL cannot be used".to_owned()),
         other => (Reach::MaybeDone, other.to_string()),
@@ -193,6 +194,9 @@ fn failure(error: &ureq::Error) -> Failure {
 
 fn io_failure(error: &io::Error) -> (Reach, String) {
     use io::ErrorKind::{ConnectionRefused, HostUnreachable, NetworkUnreachable};
+    if let Some(cause) = error.get_ref().and_then(|cause| cause.downcast_ref::<rustls::Error>()) {
+        return tls_failure(cause);
+    }
     match error.kind() {
         ConnectionRefused => (Reach::NotSent, "connection refused".to_owned()),
         HostUnreachable | NetworkUnreachable => (Reach::NotSent, error.to_string()),
@@ -200,6 +204,19 @@ fn io_failure(error: &io::Error) -> (Reach, String) {
     }
 }
 
+/// A server that cannot prove who it is was told nothing. What goes wrong later may come too late.
+fn tls_failure(error: &rustls::Error) -> (Reach, String) {
+    let reach = match error {
+        rustls::Error::InvalidCertificate(_) => Reach::NotSent,
+        _ => Reach::MaybeDone,
+    };
+    (reach, format!("TLS: {error}"))
+}
+
 #[cfg(test)]
 #[path = "http_test.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "http_tls_test.rs"]
+mod tls_tests;

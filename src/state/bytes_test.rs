@@ -7,8 +7,8 @@ use std::fmt::Write as _;
 
 use crate::codec::{self, Kind};
 use crate::model::{
-    Account, AccountId, Consistency, ContentId, Credential, KeyOrigin, KeyPlace, KeyRecord, Kid, MasterKeyId,
-    ResponseShape, Scheme, Scope, TrackName, Wrapped,
+    Account, AccountId, Auxiliary, Consistency, ContentId, Credential, KeyOrigin, KeyPlace, KeyRecord, Kid,
+    MasterKeyId, Rating, ResponseShape, Scheme, Scope, SystemHeader, TrackName, Wrapped,
 };
 
 use super::record::{Answers, KidPlace, Session, Track};
@@ -62,6 +62,17 @@ fn account() -> Account {
     }
 }
 
+fn put_auxiliary() -> Command {
+    let auxiliary = Auxiliary {
+        ratings: vec![Rating { scheme: "s".into(), value: "v".into() }],
+        output_protection: [("h".to_owned(), "2".to_owned())].into(),
+        super_cas_id: Some(7),
+        system_headers: vec![SystemHeader { system: [4; 16], data: vec![9] }],
+    };
+    let KeyPlace { account, content, .. } = place();
+    Command::PutAuxiliary { account, content, auxiliary: Some(auxiliary), if_absent: true }
+}
+
 /// The body behind the envelope, in hexadecimal. The envelope has goldens of its own.
 fn body<T: serde::Serialize>(kind: Kind, value: &T) -> String {
     let bytes = codec::encode(kind, value).unwrap();
@@ -86,6 +97,9 @@ fn commands_have_these_bytes() {
         command(Command::PutAccount { account: account(), if_absent: true }),
         command(Command::DeleteAccount { id: AccountId::new("a").unwrap() }),
         command(Command::Found(identity)),
+        command(Command::SpendNonce { digest: [4; 16], created_s: 9 }),
+        command(Command::PutServerSecret { secret: wrapped() }),
+        command(put_auxiliary()),
     ];
     assert_eq!(found, GOLDEN_COMMANDS);
 }
@@ -109,13 +123,16 @@ fn responses_and_records_have_these_bytes() {
     assert_eq!(found, GOLDEN_RECORDS);
 }
 
-const GOLDEN_COMMANDS: [&str; 6] = [
+const GOLDEN_COMMANDS: [&str; 9] = [
     "0504030201000161016301540703030303030303030303030303030303016d0101010101010101010101010302020200",
     "0504030201010161016301540703030303030303030303030303030303016d0101010101010101010101010302020201",
     "050403020102016101630154070103030303030303030303030303030303",
     "050403020103016101036f747401016e0100016d010101010101010101010101030202020901000a00000008010201017509000001",
     "0504030201040161",
     "0504030201050178016d0101010101010101010101010302020201",
+    "0504030201060404040404040404040404040404040409",
+    "050403020107016d01010101010101010101010103020202",
+    "05040302010801610163010101730176010168013201070104040404040404040404040404040404010901",
 ];
 
 const GOLDEN_RECORDS: [&str; 12] = [

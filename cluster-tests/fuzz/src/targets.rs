@@ -5,7 +5,12 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use keymoot::auth::{CustomData, Signature, allowed, client_address};
+use keymoot::auth::{
+    Authorization, CustomData, DigestNonces, Envelope, HttpSignature, ServerKeys, Signature, SignatureWindow,
+    allowed, client_address,
+};
+use keymoot::codec::{self, Kind};
+use keymoot::drm::{playready, pssh};
 use keymoot::http::path::RequestPath;
 use keymoot::http::query::Query;
 
@@ -13,8 +18,70 @@ use keymoot::http::query::Query;
 pub type Target = fn(&[u8]);
 
 /// Every target by its name, which is also the name of its directory of seeds.
-pub const TARGETS: &[(&str, Target)] =
-    &[("custom_data", custom_data), ("forwarded_for", forwarded_for), ("path", path), ("query", query)];
+pub const TARGETS: &[(&str, Target)] = &[
+    ("codec", codec),
+    ("custom_data", custom_data),
+    ("forwarded_for", forwarded_for),
+    ("path", path),
+    ("pssh", pssh),
+    ("query", query),
+    ("signature_headers", signature_headers),
+];
+
+/// Bytes of a peer, a disk or a snapshot: what is read is written back as it was.
+pub fn codec(input: &[u8]) {
+    for kind in Kind::ALL {
+        if let Ok(value) = codec::decode::<(u64, String, Option<Vec<u8>>)>(kind, input) {
+            let written = codec::encode(kind, &value).expect("what was read can be written");
+            let again: (u64, String, Option<Vec<u8>>) = codec::decode(kind, &written).expect("reads back");
+            assert_eq!(again, value);
+        }
+        // Behind the checksum, which a fuzzer does not guess, stands what a faulty peer could send.
+        let _ = codec::decode_body::<Vec<(u64, String, Option<Vec<u8>>)>>(kind, input);
+    }
+}
+
+/// Boxes and PlayReady Objects, from packagers and in requests by `pssh`: what is read is written
+/// back to the byte.
+pub fn pssh(input: &[u8]) {
+    if let Ok(boxes) = pssh::parse_boxes(input) {
+        let written: Vec<u8> = boxes.iter().flat_map(pssh::PsshBox::to_bytes).collect();
+        assert_eq!(pssh::parse_boxes(&written), Ok(boxes));
+    }
+    if let Ok(object) = playready::PlayReadyObject::parse(input) {
+        assert_eq!(playready::PlayReadyObject::parse(&object.to_bytes()), Ok(object.clone()));
+        let _ = object.header();
+    }
+}
+
+/// The headers that prove a request, one a line as `name: value`: nobody without a key verifies, and
+/// asking for a signed answer always gets one that names what it covers.
+pub fn signature_headers(input: &[u8]) {
+    let Ok(text) = std::str::from_utf8(input) else { return };
+    let headers = text.lines().filter_map(|line| line.split_once(':'));
+    let envelope = Envelope {
+        method: "GET".to_owned(),
+        scheme: "https",
+        authority: "keys.example.net".to_owned(),
+        path: "/cenc/encryption".to_owned(),
+        query: Some("custom_data=e30".to_owned()),
+        headers: headers.map(|(name, value)| (name.to_lowercase(), value.to_owned())).collect(),
+        received_at_s: 1_800_000_000,
+        ..Envelope::default()
+    };
+    if let Ok(Some(signature)) = HttpSignature::read(&envelope, SignatureWindow::default()) {
+        for scheme in keymoot::model::Scheme::ALL {
+            assert!(!signature.verify(scheme, b"a key that nobody has guessed"));
+        }
+        assert!((16..=128).contains(&signature.nonce.len()));
+    }
+    let nonces = DigestNonces::new(b"a key that nobody has guessed", 300);
+    assert!(!matches!(Authorization::read(&envelope, Some(&nonces)), Some(Authorization::Digest(_))));
+    let keys = ServerKeys::derive(&[1; 32]).expect("any 32 bytes make keys");
+    if let Some(signed) = keys.sign_answer(&envelope, 200, b"{}") {
+        assert!(signed.signature_input.contains("=(\"@status\" \"content-digest\""));
+    }
+}
 
 /// Custom data: what is accepted cannot be extended, which is how a SHA-1 signature would be forged.
 pub fn custom_data(input: &[u8]) {

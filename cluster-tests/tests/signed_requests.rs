@@ -1,0 +1,134 @@
+//! A request signed by RFC 9421 is good once, on whatever node it is shown; an account that demands
+//! it takes nothing weaker; and the servers sign their answers for those who ask.
+
+use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::process::Command;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use cluster_tests::raw::{self, Answer};
+use cluster_tests::signed::WIDEVINE;
+use cluster_tests::wait::wait_until;
+use cluster_tests::{Cluster, KeyAnswer, RigError, Signer, binary};
+use ring::{digest, hmac, signature};
+
+const SECRET: &str = "a shared secret of some length";
+
+/// Adds an account that must sign by RFC 9421.
+fn add_account(cluster: &Cluster) {
+    let file = cluster.dir().join("http.key");
+    let mut options = std::fs::OpenOptions::new();
+    let created = options.write(true).create_new(true).mode(0o600).open(&file).unwrap();
+    std::io::Write::write_all(&mut &created, SECRET.as_bytes()).unwrap();
+    let config = cluster.nodes()[0].dir.join("keymoot.toml");
+    let credential = |name: &str, scheme: &str| format!("{name}:encryption:{scheme}:{}", file.display());
+    let status = Command::new(binary::keymoot().unwrap())
+        .args(["account", "add", "strict", "--allow", "127.0.0.0/8", "--config"])
+        .arg(config)
+        .args(["--credential", &credential("packager", "http-hmac-sha256")])
+        .args(["--credential", &credential("old", "udrm-sha1")])
+        .args(["--minimum-scheme", "http-hmac-sha256"])
+        .status()
+        .unwrap();
+    assert!(status.success());
+}
+
+/// A signed request, written from the RFC and not with Keymoot's code.
+fn signed(method: &str, target: &str, nonce: &str, body: &[u8]) -> Vec<u8> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let content_digest = format!("sha-256=:{}:", STANDARD.encode(digest::digest(&digest::SHA256, body)));
+    let parameters = format!(
+        r#"("@method" "@target-uri" "content-digest");created={now};keyid="strict/packager";nonce="{nonce}""#
+    );
+    let base = format!(
+        "\"@method\": {method}\n\"@target-uri\": http://keymoot{target}\n\"content-digest\": {content_digest}\n\
+         \"@signature-params\": {parameters}"
+    );
+    let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, SECRET.as_bytes()), base.as_bytes());
+    let headers = [
+        ("Content-Digest", content_digest.as_str()),
+        ("Signature-Input", &format!("sig={parameters}")),
+        ("Signature", &format!("sig=:{}:", STANDARD.encode(tag))),
+        ("Accept-Signature", &format!("answer=(\"@status\");created;nonce=\"{nonce}\"")),
+    ];
+    raw::request(method, target, &headers, body)
+}
+
+fn ask(node: SocketAddr, request: &[u8]) -> Answer {
+    raw::exchange(node, request, raw::ANSWER_WITHIN).unwrap()
+}
+
+fn refusals(nodes: &[SocketAddr], reason: &str) -> u64 {
+    let line = format!("keymoot_auth_refusals_total{{reason=\"{reason}\"}} ");
+    let count = |node: &SocketAddr| {
+        let text = String::from_utf8(ask(*node, &raw::request("GET", "/metrics", &[], &[])).body).unwrap();
+        text.lines().find_map(|l| l.strip_prefix(&line)).map_or(0, |count| count.parse::<u64>().unwrap())
+    };
+    nodes.iter().map(count).sum()
+}
+
+/// The key that a node announces for its answers. It has none until the cluster made one.
+fn public_key(node: SocketAddr) -> Vec<u8> {
+    let announced = wait_until("a node to have its keys", Duration::from_secs(30), || {
+        let capabilities =
+            raw::exchange(node, &raw::request("GET", "/capabilities", &[], &[]), raw::ANSWER_WITHIN)?;
+        let capabilities: serde_json::Value = serde_json::from_slice(&capabilities.body).unwrap();
+        let announced = capabilities["signed_answers"]["public_key"].as_str().map(str::to_owned);
+        announced.ok_or_else(|| RigError::Answer("no key is announced yet".to_owned()))
+    });
+    STANDARD.decode(announced.unwrap()).unwrap()
+}
+
+/// Checks the answer's signature.
+fn check_answer(answer: &Answer, public_key: &[u8], method: &str, target: &str, nonce: &str) {
+    let header = |name| answer.header(name).unwrap();
+    let stated = format!("sha-256=:{}:", STANDARD.encode(digest::digest(&digest::SHA256, &answer.body)));
+    assert_eq!(header("content-digest"), stated);
+    let parameters = header("signature-input").strip_prefix("answer=").unwrap();
+    assert!(parameters.ends_with(&format!(";nonce=\"{nonce}\"")), "{parameters}");
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    let base = format!(
+        "\"@status\": {}\n\"content-digest\": {stated}\n\"@method\";req: {method}\n\"@path\";req: {path}\n\
+         \"@query\";req: ?{query}\n\"@signature-params\": {parameters}",
+        answer.status
+    );
+    let text = header("signature").strip_prefix("answer=:").unwrap().strip_suffix(':').unwrap();
+    signature::UnparsedPublicKey::new(&signature::ED25519, public_key)
+        .verify(base.as_bytes(), &STANDARD.decode(text).unwrap())
+        .unwrap();
+}
+
+#[test]
+fn a_signed_request_is_good_once_in_the_whole_cluster_and_nothing_weaker_is_taken() {
+    let cluster = Cluster::start().unwrap();
+    add_account(&cluster);
+    let nodes = cluster.addresses();
+    let keys: Vec<Vec<u8>> = nodes.iter().map(|node| public_key(*node)).collect();
+    assert!(keys.iter().all(|key| *key == keys[0]), "one key for the whole cluster");
+    let body = br#"{"ca_system":"OVP","account_id":"strict","content_id":"film"}"#;
+
+    let post = signed("POST", WIDEVINE, "the first nonce of all", body);
+    let answer = ask(nodes[0], &post);
+    let key = KeyAnswer::from_answer(&answer).unwrap();
+    check_answer(&answer, &keys[0], "POST", WIDEVINE, "the first nonce of all");
+    for node in &nodes {
+        let replayed = ask(*node, &post);
+        assert_eq!(replayed.status, 401, "{}", replayed.text());
+        check_answer(&replayed, &keys[0], "POST", WIDEVINE, "the first nonce of all");
+        let challenges = replayed.headers.iter().filter(|(name, _)| name == "www-authenticate").count();
+        assert_eq!(challenges, 5, "all but mutual TLS, on a loopback connection without TLS");
+    }
+    assert_eq!(refusals(&nodes, "replay"), 3);
+
+    let target = format!("{WIDEVINE}?custom_data={}", raw::percent_encode(&STANDARD.encode(body)));
+    let get = signed("GET", &target, "the second nonce of all", &[]);
+    assert_eq!(KeyAnswer::from_answer(&ask(nodes[2], &get)).unwrap(), key);
+    assert_eq!(ask(nodes[1], &get).status, 401);
+
+    let weak = Signer::new("strict", "OVP", SECRET);
+    let refused = weak.send(nodes[0], "POST", WIDEVINE, body).unwrap();
+    assert_eq!(refused.status, 401, "{}", refused.text());
+    assert_eq!(refusals(&nodes, "downgrade"), 1);
+}
