@@ -182,11 +182,13 @@ fn covers_what_it_must(covered: &InnerList, envelope: &Envelope) -> Result<(), H
     if !covers("@method") {
         return Err(HttpSignatureError::Uncovered("@method"));
     }
-    if !covers("@target-uri") && !(covers("@authority") && covers("@path") && covers("@query")) {
+    let covers_address = covers("@target-uri") || ["@authority", "@path", "@query"].into_iter().all(covers);
+    if !covers_address {
         return Err(HttpSignatureError::Uncovered("@target-uri, or @authority, @path and @query"));
     }
     let digest = envelope.header("content-digest");
-    if !envelope.body.is_empty() && !(digest.is_some() && covers("content-digest")) {
+    let covers_body = envelope.body.is_empty() || (digest.is_some() && covers("content-digest"));
+    if !covers_body {
         return Err(HttpSignatureError::Uncovered("content-digest, because there is a body"));
     }
     match digest {

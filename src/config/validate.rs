@@ -163,10 +163,10 @@ mod tests {
             ["cluster.election_timeout_min_ms"]
         );
         assert_eq!(
-            keys_at_fault(|c| c.cluster.election_timeout_max_ms = 500),
+            keys_at_fault(|c| c.cluster.election_timeout_max_ms = 300),
             ["cluster.election_timeout_max_ms"]
         );
-        assert_eq!(keys_at_fault(|c| c.cluster.request_deadline_ms = 1999), ["cluster.request_deadline_ms"]);
+        assert_eq!(keys_at_fault(|c| c.cluster.request_deadline_ms = 1199), ["cluster.request_deadline_ms"]);
         assert_eq!(keys_at_fault(|c| c.http.tls_cert_file = Some("a".into())), ["http.tls_key_file"]);
         assert_eq!(keys_at_fault(|c| c.http.tls_key_file = Some("a".into())), ["http.tls_cert_file"]);
         assert_eq!(

@@ -16,6 +16,7 @@ mod random;
 mod secret;
 pub mod secret_file;
 pub mod tls;
+mod tls_reload;
 mod wrapping;
 
 pub use content_key::{ContentKey, ContentKeyError};
@@ -25,4 +26,5 @@ pub use keyring_file::KeyringFileError;
 pub use pki::{ClusterCa, Issued, PkiError};
 pub use random::{RandomError, random_bytes, random_kid};
 pub use secret::SecretBytes;
+pub use tls_reload::{ApiTls, ApiTlsFiles};
 pub use wrapping::CredentialPlace;

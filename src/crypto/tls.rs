@@ -13,7 +13,8 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
-use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use rustls::sign::CertifiedKey;
+use rustls::{ClientConfig, ConfigBuilder, RootCertStore, ServerConfig, WantsVerifier};
 
 use super::secret_file::{self, SecretFileError};
 use super::{ClusterName, IdentityError, PeerIdentity};
@@ -150,28 +151,21 @@ pub fn peer_client_config(credentials: &PeerCredentials) -> Result<Arc<ClientCon
     Ok(Arc::new(config))
 }
 
-/// The API listener: TLS 1.2 or 1.3 with the certificate chain and key of these PEM files. The
-/// web server adds the protocols it speaks. With a `client_ca_file`, clients may show a certificate
-/// of that authority; one of another authority ends the connection, and none is fine.
-///
-/// # Errors
-/// [`TlsError`], naming the file at fault.
-pub fn api_server_config(
-    cert_file: &Path,
-    key_file: &Path,
-    client_ca_file: Option<&Path>,
-) -> Result<ServerConfig, TlsError> {
-    let builder = ServerConfig::builder_with_provider(provider())
+/// The versions that the API listener speaks: TLS 1.2 and 1.3.
+pub(super) fn api_builder() -> Result<ConfigBuilder<ServerConfig, WantsVerifier>, TlsError> {
+    ServerConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
-        .map_err(TlsError::Pair)?;
-    let builder = match client_ca_file {
-        Some(file) => builder.with_client_cert_verifier(client_verifier(file)?),
-        None => builder.with_no_client_auth(),
-    };
-    builder.with_single_cert(read_certificates(cert_file)?, read_key(key_file)?).map_err(TlsError::Pair)
+        .map_err(TlsError::Pair)
 }
 
-fn client_verifier(ca_file: &Path) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
+/// The certificate chain and key of these PEM files, which must belong together.
+pub(super) fn certified_key(cert_file: &Path, key_file: &Path) -> Result<CertifiedKey, TlsError> {
+    CertifiedKey::from_der(read_certificates(cert_file)?, read_key(key_file)?, &provider())
+        .map_err(TlsError::Pair)
+}
+
+/// Checks that client certificates are of the authority in this PEM file; a client may show none.
+pub(super) fn client_verifier(ca_file: &Path) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
     let mut roots = RootCertStore::empty();
     for certificate in read_certificates(ca_file)? {
         roots.add(certificate).map_err(TlsError::NotTrusted)?;

@@ -195,7 +195,8 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = |name: &str| directory.path().join(name);
         issue(directory.path());
-        let files = ApiTlsFiles { cert: path("api.pem"), key: path("api-key.pem"), client_ca: Some(path("ca.pem")) };
+        let files =
+            ApiTlsFiles { cert: path("api.pem"), key: path("api-key.pem"), client_ca: Some(path("ca.pem")) };
         let tls = ApiTls::load(files).unwrap();
         assert!(tls.server_config().is_ok());
         let shown = || tls.current.load().certificate.cert.clone();

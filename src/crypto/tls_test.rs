@@ -4,7 +4,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use super::*;
-use crate::crypto::{ClusterCa, Issued, server_name_of};
+use crate::crypto::{ApiTls, ApiTlsFiles, ClusterCa, Issued, server_name_of};
 use crate::model::NodeId;
 
 fn cluster() -> ClusterName {
@@ -137,13 +137,14 @@ fn files_load_and_an_exposed_key_file_does_not() {
     ca.issue_loopback_api().unwrap().save_new(&path("api.pem"), &path("api-key.pem")).unwrap();
     let load = || PeerCredentials::load(&path("ca.pem"), &path("n.pem"), &path("n-key.pem"), &cluster());
     assert!(load().is_ok());
-    assert!(api_server_config(&path("api.pem"), &path("api-key.pem"), None).is_ok());
-    assert!(api_server_config(&path("api.pem"), &path("api-key.pem"), Some(&path("api.pem"))).is_ok());
-    assert!(matches!(
-        api_server_config(&path("api.pem"), &path("api-key.pem"), Some(&path("api-key.pem"))),
-        Err(TlsError::NoCertificate { .. })
-    ));
-    assert!(matches!(api_server_config(&path("api.pem"), &path("n-key.pem"), None), Err(TlsError::Pair(_))));
+    let api = |key: &str, client_ca: Option<&str>| {
+        let client_ca = client_ca.map(path);
+        ApiTls::load(ApiTlsFiles { cert: path("api.pem"), key: path(key), client_ca }).map(drop)
+    };
+    assert!(api("api-key.pem", None).is_ok());
+    assert!(api("api-key.pem", Some("ca.pem")).is_ok());
+    assert!(matches!(api("api-key.pem", Some("api-key.pem")), Err(TlsError::NoCertificate { .. })));
+    assert!(matches!(api("n-key.pem", None), Err(TlsError::Pair(_))));
     std::fs::set_permissions(path("n-key.pem"), std::fs::Permissions::from_mode(0o640)).unwrap();
     assert!(matches!(load(), Err(TlsError::KeyFile(SecretFileError::Exposed { .. }))));
 }

@@ -13,12 +13,16 @@ use ipnet::IpNet;
 
 use crate::auth::{AuthHandle, Authenticator, ClientCertificate, ServerKeys, SignatureWindow};
 use crate::config::Config;
-use crate::crypto::tls::{TlsError, api_server_config};
+use crate::crypto::tls::TlsError;
+use crate::crypto::{ApiTls, ApiTlsFiles};
 use crate::drm::actor::DrmHandle;
 use crate::service::{Accounts, Keys, Nonces};
 use crate::telemetry::Metrics;
 
 use super::routes::dispatch;
+
+/// How often certificate files are looked at. Renewal happens days before the old ones end.
+const RELOAD_EVERY: Duration = Duration::from_secs(5);
 
 /// What the handlers use. Cheap to clone.
 #[derive(Clone)]
@@ -87,16 +91,32 @@ pub fn listen(config: &Config, api: Api) -> Result<(Server, Vec<SocketAddr>), Ht
     let address = config.http.listen;
     let refused = |source| HttpError::Listen { address: address.to_string(), source };
     let server = match (&config.http.tls_cert_file, &config.http.tls_key_file) {
-        (Some(cert), Some(key)) => server
-            .bind_rustls_0_23(
-                address,
-                api_server_config(cert, key, config.http.tls_client_ca_file.as_deref())?,
-            )
-            .map_err(refused)?,
+        (Some(cert), Some(key)) => {
+            let client_ca = config.http.tls_client_ca_file.clone();
+            let tls = ApiTls::load(ApiTlsFiles { cert: cert.clone(), key: key.clone(), client_ca })?;
+            let server = server.bind_rustls_0_23(address, tls.server_config()?).map_err(refused)?;
+            actix_web::rt::spawn(follow_files(tls));
+            server
+        }
         _ => server.bind(address).map_err(refused)?,
     };
     let addresses = server.addrs();
     Ok((server.run(), addresses))
+}
+
+/// Looks at the certificate files again and again, as long as the process lives.
+async fn follow_files(tls: ApiTls) {
+    loop {
+        actix_web::rt::time::sleep(RELOAD_EVERY).await;
+        match tls.reload() {
+            Ok(true) => tracing::info!("the API's certificates were read anew"),
+            Ok(false) => {}
+            Err(error) => {
+                let cause = std::error::Error::source(&error).map(ToString::to_string);
+                tracing::error!(%error, cause, "the API's certificates changed and cannot be used; the old ones stay");
+            }
+        }
+    }
 }
 
 /// Keeps the certificate that a client showed with its connection, for the requests on it.

@@ -164,7 +164,7 @@ mod tests {
     use super::*;
     use crate::config::Loaded;
     use crate::crypto::tls::PeerCredentials;
-    use crate::crypto::{PeerIdentity, tls};
+    use crate::crypto::{ApiTls, ApiTlsFiles, PeerIdentity};
 
     fn plan() -> Plan {
         let node = |id: u16| NodePorts { id: id.into(), api: 8080 + id, peer: 9080 + id };
@@ -184,7 +184,7 @@ mod tests {
                 PeerCredentials::load(&cluster.ca_file, &cluster.cert_file, &cluster.key_file, &cluster.name);
             assert_eq!(peer.unwrap().identity(), PeerIdentity::Node(node.id));
             let (cert, key) = (config.http.tls_cert_file.unwrap(), config.http.tls_key_file.unwrap());
-            assert!(tls::api_server_config(&cert, &key, None).is_ok());
+            assert!(ApiTls::load(ApiTlsFiles { cert, key, client_ca: None }).is_ok());
             assert!(Keyring::load(&config.keys.keyring_file).is_ok());
         }
     }
