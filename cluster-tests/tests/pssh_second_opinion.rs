@@ -50,6 +50,7 @@ impl Subject {
             track: &self.track,
             scheme,
             period: None,
+            playready_license_url: None,
         }
     }
 }
@@ -90,10 +91,14 @@ fn widevine_boxes_are_read_field_by_field() {
 
 #[test]
 fn playready_cenc_boxes_are_read_with_header_values_and_checksum() {
-    let provider = PlayReady::with_license_url(LicenseUrl::new(LICENSE_URL).unwrap());
+    let license_url = LicenseUrl::new(LICENSE_URL).unwrap();
     for number in 0..KEYS {
         let subject = Subject::of(number);
-        let theirs = read_by_the_other(&provider.system_data(&subject.info(ProtectionScheme::Cenc)).unwrap());
+        let info = ContentKeyInfo {
+            playready_license_url: Some(&license_url),
+            ..subject.info(ProtectionScheme::Cenc)
+        };
+        let theirs = read_by_the_other(&PlayReady.system_data(&info).unwrap());
         let PsshData::PlayReady(object) = theirs.pssh_data else { panic!("not PlayReady: {theirs:?}") };
         let [record] = object.record.try_into().unwrap();
         let header = record.record_value;

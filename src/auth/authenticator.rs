@@ -124,6 +124,14 @@ pub enum Denied {
         /// The weakest that the account accepts.
         minimum: Scheme,
     },
+    /// The account demands a proof, and the request came where none is given.
+    #[error("account {account}: it accepts {minimum} or stronger, so nothing unsigned")]
+    ProofDemanded {
+        /// The account.
+        account: AccountId,
+        /// The weakest scheme that the account accepts.
+        minimum: Scheme,
+    },
     /// The request was shown before, here or to another node.
     #[error(
         "account {account}, credential {credential:?}: the request was shown before; each needs a nonce of its own"
@@ -154,7 +162,7 @@ impl Denied {
             Self::Signature { fault: SignatureFault::Overheard, .. } => "overheard",
             Self::Address { .. } => "address",
             Self::Unsigned { .. } => "unsigned",
-            Self::Downgrade { .. } => "downgrade",
+            Self::Downgrade { .. } | Self::ProofDemanded { .. } => "downgrade",
             Self::Replay { .. } => "replay",
             Self::CaSystem { .. } => "ca_system",
         }
@@ -265,7 +273,7 @@ impl Authenticator {
             Some((offer, tried)) => (offer, tried.key.ok_or_else(|| denied(SignatureFault::Mismatch))?),
             None => return Err(denied(absent(request).unwrap_or(SignatureFault::NoCredential))),
         };
-        within_bounds(&account, request)?;
+        within_bounds(&account, request.scope, request.custom_data.ca_system(), request.caller)?;
         Ok(Verified {
             credential: key.name.clone(),
             scope: key.scope,
@@ -310,11 +318,15 @@ fn refuse_downgrade(open: &OpenAccount, decisive: Option<&Offer<'_>>) -> Result<
 }
 
 /// Whether an authentic request keeps to what its account allows.
-fn within_bounds(open: &OpenAccount, request: &SignedRequest) -> Result<(), Denied> {
+pub(super) fn within_bounds(
+    open: &OpenAccount,
+    scope: Scope,
+    ca_system: &CaSystem,
+    caller: IpAddr,
+) -> Result<(), Denied> {
     let account = &open.account;
-    let ca_system = request.custom_data.ca_system();
-    if request.scope == Scope::Encryption && !allowed(request.caller, &account.allow_list) {
-        return Err(Denied::Address { account: account.id.clone(), caller: request.caller });
+    if scope == Scope::Encryption && !allowed(caller, &account.allow_list) {
+        return Err(Denied::Address { account: account.id.clone(), caller });
     }
     if !account.ca_systems.is_empty() && !account.ca_systems.iter().any(|own| ca_system.is(own)) {
         return Err(Denied::CaSystem { account: account.id.clone(), ca_system: ca_system.clone() });

@@ -44,6 +44,7 @@ pub(in crate::auth) fn account(change: impl FnOnce(&mut OpenAccount)) -> Authent
         consistency: Consistency::Linearizable,
         response_shape: ResponseShape::ByPath,
         license_url: None,
+        playready_la_url: None,
         created_at_ms: 0,
         minimum_scheme: None,
         allow_unsigned_widevine: false,

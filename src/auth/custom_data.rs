@@ -12,8 +12,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
+use super::auxiliary::auxiliary;
 use super::strict_json::{Members, Value, parse_object};
-use crate::model::{AccountId, ContentId, IdError, Kid};
+use crate::model::{AccountId, Auxiliary, ContentId, IdError, Kid};
 
 /// Why bytes are not custom data. The message is fit for the caller.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -75,7 +76,7 @@ impl CaSystem {
     /// The longest text accepted, in bytes.
     pub const BYTES_MAX: usize = 512;
 
-    fn new(text: &str) -> Result<Self, CustomDataError> {
+    pub(super) fn new(text: &str) -> Result<Self, CustomDataError> {
         if text.len() > Self::BYTES_MAX || text.chars().any(char::is_control) {
             let expected = "at most 512 bytes of text without control characters";
             return Err(CustomDataError::Form { member: "ca_system", expected });
@@ -107,6 +108,7 @@ pub struct CustomData {
     udid: Option<String>,
     additional_cas_system: Option<String>,
     supplied: Option<Supplied>,
+    auxiliary: Option<Auxiliary>,
 }
 
 impl CustomData {
@@ -133,6 +135,7 @@ impl CustomData {
             udid: owned(&members, "udid")?,
             additional_cas_system: owned(&members, "additional_cas_system")?,
             supplied: supplied(&members)?,
+            auxiliary: auxiliary(&members)?,
         })
     }
 
@@ -175,6 +178,11 @@ impl CustomData {
     /// The key id and key that a scrambler supplies itself (uDRM 2.3.3 PUT).
     pub fn supplied(&self) -> Option<(Kid, &[u8; 16])> {
         self.supplied.as_ref().map(|(kid, key)| (*kid, &**key))
+    }
+
+    /// What the client wants kept beside the content's keys.
+    pub fn auxiliary(&self) -> Option<&Auxiliary> {
+        self.auxiliary.as_ref()
     }
 }
 

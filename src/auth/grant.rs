@@ -42,6 +42,12 @@ impl Grant {
         Self { account, scope, scheme, credential, caller }
     }
 
+    /// Grants the encryption scope to a caller that showed no credential, and says so in the log
+    /// under the target `audit`.
+    pub(super) fn admit(account: Arc<OpenAccount>, caller: IpAddr, content: &ContentId) -> Self {
+        Self::issue(account, Scope::Encryption, None, "unsigned".to_owned(), caller, Some(content))
+    }
+
     /// The account that asked.
     pub fn account(&self) -> &Account {
         &self.account.account
@@ -52,7 +58,7 @@ impl Grant {
         self.scope
     }
 
-    /// How the request was proved.
+    /// How the request was proved; none: it was admitted unsigned, by its address.
     pub fn scheme(&self) -> Option<Scheme> {
         self.scheme
     }

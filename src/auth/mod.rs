@@ -10,6 +10,7 @@ mod actor;
 mod allow_list;
 mod authenticator;
 mod authorization;
+mod auxiliary;
 #[cfg(test)]
 pub(crate) mod captured_log;
 mod client_certificate;
@@ -26,6 +27,7 @@ mod server_keys;
 mod signature;
 mod signature_base;
 mod strict_json;
+mod unsigned;
 mod widevine;
 
 pub use actor::{AuthActor, AuthError, AuthHandle};
@@ -45,4 +47,5 @@ pub use open_account::{AccountDirectory, OpenAccount, SigningKey};
 pub use server_keys::{ServerKeys, SignedHeaders};
 pub use signature::{Signature, SignatureError};
 pub use signature_base::BaseError;
+pub use unsigned::UnsignedRequest;
 pub use widevine::{WidevineRequest, is_widevine_secret};

@@ -132,6 +132,9 @@ pub struct AccountAddArgs {
     /// Where players ask for licenses.
     #[arg(long, value_name = "URL")]
     pub license_url: Option<String>,
+    /// What the account's PlayReady headers name as LA_URL. Without it they name none.
+    #[arg(long, value_name = "URL")]
+    pub playready_la_url: Option<String>,
     /// How reads are answered: after asking the quorum, or from the node's own state.
     #[arg(long, default_value = "linearizable", value_parser = consistency())]
     pub consistency: Consistency,

@@ -70,9 +70,18 @@ async fn serve(config: &Config, keyring: Arc<Keyring>, runtime: &Runtime) -> Res
         let (cluster, keyring, slot) = (cluster.clone(), keyring.clone(), api.server_keys.clone());
         actix::spawn(async move { open_server_keys(&cluster, &keyring, &slot).await });
     }
-    let (server, addresses) = http::listen(config, api).map_err(Failure::runtime)?;
+    let (server, addresses) = http::listen(config, api.clone()).map_err(Failure::runtime)?;
     let handle = server.handle();
     actix::spawn(server);
+    let packagers = match http::listen_for_packagers(config, api).map_err(Failure::runtime)? {
+        Some((server, addresses)) => {
+            let handle = server.handle();
+            actix::spawn(server);
+            tracing::info!(packager = ?addresses, "serving unsigned requests of packagers");
+            Some(handle)
+        }
+        None => None,
+    };
     tracing::info!(node = config.node.id, api = ?addresses, peers = %config.cluster.peer_listen, "serving");
     if let Some(file) = config.accounts.file.clone() {
         let (cluster, keyring) = (cluster.clone(), keyring.clone());
@@ -92,6 +101,9 @@ async fn serve(config: &Config, keyring: Arc<Keyring>, runtime: &Runtime) -> Res
     };
     tracing::info!("stopping: requests under way are answered first");
     handle.stop(failed.is_none()).await;
+    if let Some(handle) = packagers {
+        handle.stop(failed.is_none()).await;
+    }
     cluster.shutdown().await;
     match failed {
         None => Ok(()),

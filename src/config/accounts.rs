@@ -87,6 +87,8 @@ pub struct AccountEntry {
     pub response_shape: ResponseShape,
     /// Where players ask for licenses.
     pub license_url: Option<String>,
+    /// What PlayReady headers name as `LA_URL`.
+    pub playready_la_url: Option<String>,
     /// The weakest scheme that proves its requests; none accepts every scheme.
     pub minimum_scheme: Option<Scheme>,
     /// Whether the Widevine common encryption API answers requests without signer.

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use super::values::{PeerAddress, empty_is_none};
+use super::values::{PackagerAccount, PeerAddress, empty_is_none};
 use crate::crypto::ClusterName;
 use crate::model::NodeId;
 
@@ -22,6 +22,8 @@ pub struct Config {
     pub cluster: Cluster,
     /// The API listener.
     pub http: Http,
+    /// The listener for packagers that cannot sign.
+    pub packager: Packager,
     /// Signed requests.
     pub auth: Auth,
     /// Master keys.
@@ -162,6 +164,19 @@ impl Default for Http {
             drain_timeout_ms: 12_000,
         }
     }
+}
+
+/// The listener for packagers that cannot sign.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Packager {
+    /// Where packagers connect to; none means that there is no such listener.
+    #[serde(with = "empty_is_none")]
+    pub listen: Option<SocketAddr>,
+    /// Networks whose addresses may connect.
+    pub allow_list: Vec<IpNet>,
+    /// Which partner is which account.
+    pub accounts: Vec<PackagerAccount>,
 }
 
 /// Signed requests.

@@ -10,6 +10,7 @@ pub(super) fn problems(config: &Config) -> Vec<(&'static str, String)> {
     ranges(config, &mut found);
     timing(config, &mut found);
     listeners(config, &mut found);
+    packager(config, &mut found);
     if tracing_subscriber::EnvFilter::try_new(&config.log.level).is_err() || config.log.level.is_empty() {
         let problem = "must be error, warn, info, debug or trace, or a list such as `info,openraft=warn`";
         found.push(("log.level", problem.to_owned()));
@@ -114,6 +115,26 @@ fn listeners(config: &Config, found: &mut Vec<(&'static str, String)>) {
     }
 }
 
+fn packager(config: &Config, found: &mut Vec<(&'static str, String)>) {
+    let packager = &config.packager;
+    let Some(listen) = packager.listen else { return };
+    let mut fault = |key, problem: &str| found.push((key, problem.to_owned()));
+    if packager.allow_list.is_empty() {
+        fault("packager.allow_list", "must name the packagers' networks: their requests carry no signature");
+    }
+    if packager.accounts.is_empty() {
+        fault("packager.accounts", "must name an account for each partner id, such as [\"437=demo\"]");
+    }
+    let pids: std::collections::BTreeSet<_> = packager.accounts.iter().map(|entry| &entry.pid).collect();
+    if pids.len() < packager.accounts.len() {
+        fault("packager.accounts", "names a partner id twice");
+    }
+    let taken = [config.http.listen, config.cluster.peer_listen].contains(&listen);
+    if taken && listen.port() != 0 {
+        fault("packager.listen", "is another listener's address as well; each needs a port of its own");
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -157,6 +178,10 @@ mod tests {
         assert_eq!(
             keys_at_fault(|c| c.cluster.peer_listen = ([0, 0, 0, 0], 1).into()),
             ["cluster.peer_advertise"]
+        );
+        assert_eq!(
+            keys_at_fault(|c| c.packager.listen = Some(([127, 0, 0, 1], 1).into())),
+            ["packager.allow_list", "packager.accounts"]
         );
         assert_eq!(keys_at_fault(|c| c.node.id = 0), ["node.id"]);
         assert_eq!(keys_at_fault(|c| c.log.level = "loud=very".into()), ["log.level"]);

@@ -6,6 +6,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::AccountId;
+
 /// `HOST:PORT` as other nodes dial it: a DNS name, an IPv4 address or an IPv6 address in brackets.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -77,6 +79,39 @@ impl From<PeerAddress> for String {
     }
 }
 
+/// `PID=ACCOUNT`: the account that a packager's partner id stands for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct PackagerAccount {
+    /// The partner id, as it stands in the packager's paths.
+    pub pid: String,
+    /// The account.
+    pub account: AccountId,
+}
+
+/// The text is no `PID=ACCOUNT`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("an entry is PID=ACCOUNT, a partner id of letters and digits and the account it stands for")]
+pub struct PackagerAccountError;
+
+impl TryFrom<String> for PackagerAccount {
+    type Error = PackagerAccountError;
+    fn try_from(text: String) -> Result<Self, PackagerAccountError> {
+        let (pid, account) = text.split_once('=').ok_or(PackagerAccountError)?;
+        let pid_fits = (1..=64).contains(&pid.len()) && pid.chars().all(|c| c.is_ascii_alphanumeric());
+        match AccountId::new(account) {
+            Ok(account) if pid_fits => Ok(Self { pid: pid.to_owned(), account }),
+            _ => Err(PackagerAccountError),
+        }
+    }
+}
+
+impl From<PackagerAccount> for String {
+    fn from(entry: PackagerAccount) -> String {
+        format!("{}={}", entry.pid, entry.account)
+    }
+}
+
 /// Reads an empty text as "not set" and writes it back so: TOML has no null, and every key must
 /// be in the file that ships.
 pub(super) mod empty_is_none {
@@ -107,6 +142,16 @@ pub(super) mod empty_is_none {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_partner_and_its_account_stand_around_an_equals_sign() {
+        let read = PackagerAccount::try_from("437=demo".to_owned()).unwrap();
+        assert_eq!((read.pid.as_str(), read.account.as_str()), ("437", "demo"));
+        assert_eq!(String::from(read), "437=demo");
+        for bad in ["", "437", "=demo", "437=", "4/7=demo", "437=a b", "a=b=c"] {
+            assert!(PackagerAccount::try_from(bad.to_owned()).is_err(), "{bad:?}");
+        }
+    }
 
     #[test]
     fn addresses_are_host_and_port() {

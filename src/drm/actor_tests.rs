@@ -17,6 +17,7 @@ fn owned(sample: &Sample) -> OwnedContentKeyInfo {
         track: sample.track.clone(),
         scheme: sample.scheme,
         period: None,
+        playready_license_url: None,
     }
 }
 

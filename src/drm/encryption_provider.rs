@@ -3,7 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::{DrmError, System};
+use super::{DrmError, System, fairplay};
+use crate::model::Kid;
 
 /// Which system a uDRM encryption request is for: the part of the path before `/encryption`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -23,12 +24,30 @@ pub enum EncryptionProvider {
     /// public one that this server could fill. So the answer carries key, key id and content id, and
     /// no `pssh`. The license side of Classic is not served.
     Widevine,
+    /// `fps`: FairPlay Streaming.
+    ///
+    /// No `pssh` box exists for it: the playlist names the key by an `skd://` URI, and the constant
+    /// IV comes with the key. So the answer carries an `iv` and no `pssh`.
+    Fps,
+    /// `cenc/primetime`: Common Encryption played by Adobe Primetime.
+    ///
+    /// What is public of it is its system id and the version 1 box of Common Encryption, which names
+    /// the key ids; the answer carries that. The DRM metadata behind them is made by Adobe's own
+    /// tools only: a client that has it stores it with the content, as a system header.
+    CencPrimetime,
 }
 
 impl EncryptionProvider {
     /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::CencWidevine, Self::CencPlayReady, Self::Cenc, Self::PlayReady, Self::Widevine];
+    pub const ALL: [Self; 7] = [
+        Self::CencWidevine,
+        Self::CencPlayReady,
+        Self::Cenc,
+        Self::PlayReady,
+        Self::Widevine,
+        Self::Fps,
+        Self::CencPrimetime,
+    ];
 
     /// The canonical path, without slashes at its ends.
     pub const fn path(self) -> &'static str {
@@ -38,6 +57,8 @@ impl EncryptionProvider {
             Self::Cenc => "cenc",
             Self::PlayReady => "playready",
             Self::Widevine => "widevine",
+            Self::Fps => "fps",
+            Self::CencPrimetime => "cenc/primetime",
         }
     }
 
@@ -57,8 +78,14 @@ impl EncryptionProvider {
             // The specification's remark says that Smooth answers have no pssh; packagers take the
             // manifest's ProtectionHeader from it all the same.
             Self::PlayReady => &[System::PlayReady],
-            Self::Widevine => &[],
+            Self::Widevine | Self::Fps => &[],
+            Self::CencPrimetime => &[System::Primetime],
         }
+    }
+
+    /// The constant IV that goes with a key, where the system's packagers need to be told one.
+    pub fn constant_iv(self, kid: &Kid) -> Option<[u8; 16]> {
+        (self == Self::Fps).then(|| fairplay::constant_iv(kid))
     }
 
     /// The provider with these path segments. Case does not matter, and empty segments are passed
@@ -116,15 +143,26 @@ mod tests {
 
     #[test]
     fn other_paths_are_refused() {
-        for path in ["", "/", "fps", "cenc/cenc", "widevine/cenc", "cenc/widevine/x", "cencwidevine", "cenc "]
+        for path in
+            ["", "/", "fps/x", "cenc/cenc", "widevine/cenc", "cenc/widevine/x", "cencwidevine", "cenc "]
         {
             assert_eq!(path.parse::<EncryptionProvider>(), Err(DrmError::UnknownProvider), "{path:?}");
         }
     }
 
     #[test]
-    fn smooth_answers_carry_playready_and_classic_answers_carry_nothing() {
+    fn smooth_answers_carry_playready_and_classic_and_fairplay_answers_carry_nothing() {
         assert_eq!(EncryptionProvider::PlayReady.systems(), [System::PlayReady]);
         assert!(EncryptionProvider::Widevine.systems().is_empty());
+        assert!(EncryptionProvider::Fps.systems().is_empty());
+    }
+
+    #[test]
+    fn only_fairplay_is_told_an_iv() {
+        let kid = Kid::from_bytes([7; 16]);
+        for provider in EncryptionProvider::ALL {
+            let told = provider.constant_iv(&kid).is_some();
+            assert_eq!(told, provider == EncryptionProvider::Fps, "{provider}");
+        }
     }
 }

@@ -10,7 +10,7 @@ use super::{ProtectionScheme, System};
 pub enum DrmError {
     /// The path names no encryption provider.
     #[error(
-        "no encryption provider has this path; use cenc, cenc/widevine, cenc/playready, playready or widevine"
+        "no encryption provider has this path; use cenc, cenc/widevine, cenc/playready, cenc/primetime, playready, widevine or fps"
     )]
     UnknownProvider,
     /// The text or number names no protection scheme.

@@ -7,7 +7,7 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
-use super::ProtectionScheme;
+use super::{LicenseUrl, ProtectionScheme};
 use crate::model::{AccountId, ContentId, Kid, Period, TrackName};
 
 /// A content key as the providers see it.
@@ -29,6 +29,8 @@ pub struct ContentKeyInfo<'a> {
     pub scheme: ProtectionScheme,
     /// The crypto period it holds for; `None` when it holds for the whole track.
     pub period: Option<Period>,
+    /// What the account's PlayReady headers name as the place to ask for licenses.
+    pub playready_license_url: Option<&'a LicenseUrl>,
 }
 
 impl fmt::Debug for ContentKeyInfo<'_> {
@@ -42,6 +44,7 @@ impl fmt::Debug for ContentKeyInfo<'_> {
             .field("track", self.track)
             .field("scheme", &self.scheme)
             .field("period", &self.period)
+            .field("playready_license_url", &self.playready_license_url)
             .finish()
     }
 }
@@ -64,6 +67,8 @@ pub struct OwnedContentKeyInfo {
     pub scheme: ProtectionScheme,
     /// The crypto period it holds for; `None` when it holds for the whole track.
     pub period: Option<Period>,
+    /// What the account's PlayReady headers name as the place to ask for licenses.
+    pub playready_license_url: Option<LicenseUrl>,
 }
 
 impl OwnedContentKeyInfo {
@@ -78,6 +83,7 @@ impl OwnedContentKeyInfo {
             track: &self.track,
             scheme: self.scheme,
             period: self.period,
+            playready_license_url: self.playready_license_url.as_ref(),
         }
     }
 }
@@ -103,6 +109,7 @@ mod tests {
             track: TrackName::default_track(),
             scheme: ProtectionScheme::Cenc,
             period: None,
+            playready_license_url: None,
         };
         let text = format!("{info:?}");
         assert!(text.contains("redacted") && text.contains("a.mp4"), "{text}");

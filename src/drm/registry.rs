@@ -3,8 +3,8 @@
 use std::fmt;
 
 use super::{
-    CencCommon, ContentKeyInfo, DrmError, EncryptionProvider, PlayReady, System, SystemData, SystemId,
-    Widevine,
+    CencCommon, ContentKeyInfo, DrmError, EncryptionProvider, PlayReady, Primetime, System, SystemData,
+    SystemId, Widevine,
 };
 use crate::model::Kid;
 
@@ -42,12 +42,14 @@ pub struct Registry {
     pub playready: &'static dyn Provider,
     /// Makes the Common system's data.
     pub common: &'static dyn Provider,
+    /// Makes Primetime's data.
+    pub primetime: &'static dyn Provider,
 }
 
 impl Registry {
-    /// The server's own providers, with no license URL in the data.
+    /// The server's own providers.
     pub const fn standard() -> Self {
-        Self { widevine: &Widevine, playready: &PlayReady::STANDARD, common: &CencCommon }
+        Self { widevine: &Widevine, playready: &PlayReady, common: &CencCommon, primetime: &Primetime }
     }
 
     /// The provider of a system.
@@ -56,6 +58,7 @@ impl Registry {
             System::Widevine => self.widevine,
             System::PlayReady => self.playready,
             System::Common => self.common,
+            System::Primetime => self.primetime,
         }
     }
 

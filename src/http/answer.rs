@@ -1,4 +1,10 @@
 //! What a scrambler is answered (uDRM 2.3.3): compact JSON, one object or an array of exactly one.
+//!
+//! Packagers read an answer into a buffer of 4 KB. No answer is longer: auxiliary data, the one part
+//! that a client decides the length of, is sent only when it is asked for, and refused when it does
+//! not fit.
+
+use std::collections::BTreeMap;
 
 use actix_web::HttpResponse;
 use base64::Engine as _;
@@ -6,11 +12,45 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use zeroize::{Zeroize, Zeroizing};
 
-use crate::drm::{EncryptionProvider, SystemData};
-use crate::model::{Account, ContentId, ResponseShape};
+use crate::drm::{EncryptionProvider, SystemData, SystemId};
+use crate::model::{Account, Auxiliary, ContentId, ResponseShape};
 use crate::service::ServedKey;
 
-/// The specification's object. Members stand in its order.
+use super::error::{ApiError, ErrorKind};
+
+/// The longest answer: one byte less than the buffer of a packager.
+pub const ANSWER_BYTES_MAX: usize = 4095;
+
+/// All that an answer with a key says.
+pub struct KeyAnswer<'a> {
+    /// The provider that was asked.
+    pub provider: EncryptionProvider,
+    /// Whose key it is.
+    pub account: &'a Account,
+    /// One object, or an array of one.
+    pub shape: ResponseShape,
+    /// The content, as it was asked for.
+    pub content: &'a ContentId,
+    /// Its key.
+    pub served: &'a ServedKey,
+    /// What each DRM system needs to know.
+    pub systems: &'a [SystemData],
+    /// How the caller calls this server.
+    pub own_url: &'a str,
+    /// Its auxiliary data.
+    pub auxiliary: AuxiliaryAnswer<'a>,
+}
+
+/// Whether an answer carries auxiliary data.
+#[derive(Clone, Copy)]
+pub enum AuxiliaryAnswer<'a> {
+    /// Nobody asked for it: the answer has no such member.
+    NotAsked,
+    /// It was asked for; `null` when the content has none.
+    Asked(Option<&'a Auxiliary>),
+}
+
+/// The specification's object. Members stand in its order, ours behind them.
 #[derive(Serialize)]
 struct Encryption<'a> {
     /// Left out when there is none: an empty array makes packagers fail.
@@ -20,7 +60,12 @@ struct Encryption<'a> {
     license_url: String,
     key: &'a str,
     key_id: String,
+    /// Base64 of the constant IV, for the systems whose packagers need to be told one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    iv: Option<String>,
     content_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    aux: Option<Option<Aux<'a>>>,
 }
 
 #[derive(Serialize)]
@@ -31,6 +76,25 @@ struct Pssh {
     uuid: String,
 }
 
+/// Auxiliary data, in the form in which it is given.
+#[derive(Serialize)]
+struct Aux<'a> {
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    ratings: Vec<Rating<'a>>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    output_protection: &'a BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    super_cas_id: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    system_headers: Vec<Pssh>,
+}
+
+#[derive(Serialize)]
+struct Rating<'a> {
+    scheme: &'a str,
+    value: &'a str,
+}
+
 /// What a delete is answered.
 #[derive(Serialize)]
 struct Deleted<'a> {
@@ -39,32 +103,28 @@ struct Deleted<'a> {
 }
 
 /// The answer that hands out a key.
-pub fn key(
-    provider: EncryptionProvider,
-    account: &Account,
-    content: &ContentId,
-    served: &ServedKey,
-    systems: &[SystemData],
-    own_url: &str,
-) -> Result<HttpResponse, serde_json::Error> {
-    let pssh = systems
-        .iter()
-        .map(|system| Pssh { data: STANDARD.encode(&system.data), uuid: system.uuid.to_string() });
-    let key = served.key.to_base64();
-    let object = Encryption {
-        pssh: pssh.collect(),
-        file: None,
-        license_url: STANDARD.encode(license_url(provider, account, own_url)),
-        key: &key,
-        key_id: served.kid.to_base64(),
-        content_id: content.as_str(),
-    };
-    if is_array(provider, account) { json(&[object]) } else { json(&object) }
+///
+/// # Errors
+/// When the content's auxiliary data does not fit behind the rest of the answer.
+pub fn key(answer: &KeyAnswer<'_>) -> Result<HttpResponse, ApiError> {
+    let text = key_text(answer).map_err(ApiError::internal)?;
+    if text.len() > ANSWER_BYTES_MAX {
+        return Err(ApiError::new(
+            ErrorKind::Invalid,
+            format!(
+                "with its auxiliary data the answer is longer than {ANSWER_BYTES_MAX} bytes; ask for one \
+                 system, such as cenc/widevine, or without aux"
+            ),
+        ));
+    }
+    Ok(respond(text))
 }
 
 /// The answer to a delete.
-pub fn deleted(content: &ContentId, versions: u32) -> Result<HttpResponse, serde_json::Error> {
+pub fn deleted(content: &ContentId, versions: u32) -> Result<HttpResponse, ApiError> {
     json(&Deleted { content_id: content.as_str(), deleted: versions })
+        .map(respond)
+        .map_err(ApiError::internal)
 }
 
 /// Where a player asks for licenses. `cenc` stands for several systems, so its URL ends before the
@@ -77,20 +137,64 @@ pub fn license_url(provider: EncryptionProvider, account: &Account, own_url: &st
     }
 }
 
+fn key_text(answer: &KeyAnswer<'_>) -> Result<Zeroizing<Vec<u8>>, serde_json::Error> {
+    let key = answer.served.key.to_base64();
+    let kid = &answer.served.kid;
+    let object = Encryption {
+        pssh: answer.systems.iter().map(|system| pssh(system.uuid, &system.data)).collect(),
+        file: None,
+        license_url: STANDARD.encode(license_url(answer.provider, answer.account, answer.own_url)),
+        key: &key,
+        key_id: kid.to_base64(),
+        iv: answer.provider.constant_iv(kid).map(|iv| STANDARD.encode(iv)),
+        content_id: answer.content.as_str(),
+        aux: match answer.auxiliary {
+            AuxiliaryAnswer::NotAsked => None,
+            AuxiliaryAnswer::Asked(auxiliary) => Some(auxiliary.map(aux)),
+        },
+    };
+    if is_array(answer.provider, answer.shape) { json(&[object]) } else { json(&object) }
+}
+
+fn aux(auxiliary: &Auxiliary) -> Aux<'_> {
+    let ratings =
+        auxiliary.ratings.iter().map(|rating| Rating { scheme: &rating.scheme, value: &rating.value });
+    let headers =
+        auxiliary.system_headers.iter().map(|header| pssh(SystemId::from_bytes(header.system), &header.data));
+    Aux {
+        ratings: ratings.collect(),
+        output_protection: &auxiliary.output_protection,
+        super_cas_id: auxiliary.super_cas_id.map(|id| format!("0x{id:08x}")),
+        system_headers: headers.collect(),
+    }
+}
+
+fn pssh(system: SystemId, data: &[u8]) -> Pssh {
+    Pssh { data: STANDARD.encode(data), uuid: system.to_string() }
+}
+
 /// Known clients of `cenc` read an array, all others an object; an account may know better.
-fn is_array(provider: EncryptionProvider, account: &Account) -> bool {
-    match account.response_shape {
+fn is_array(provider: EncryptionProvider, shape: ResponseShape) -> bool {
+    match shape {
         ResponseShape::ByPath => provider == EncryptionProvider::Cenc,
         ResponseShape::Object => false,
         ResponseShape::Array => true,
     }
 }
 
-fn json<T: Serialize>(value: &T) -> Result<HttpResponse, serde_json::Error> {
-    let mut text = Zeroizing::new(Vec::with_capacity(2048));
+fn json<T: Serialize>(value: &T) -> Result<Zeroizing<Vec<u8>>, serde_json::Error> {
+    let mut text = Zeroizing::new(Vec::with_capacity(ANSWER_BYTES_MAX + 1));
     serde_json::to_writer(&mut *text, value)?;
+    Ok(text)
+}
+
+fn respond(mut text: Zeroizing<Vec<u8>>) -> HttpResponse {
     // The framework sends and drops the bytes; the copy that stays here is wiped.
     let body = actix_web::web::Bytes::copy_from_slice(&text);
     text.zeroize();
-    Ok(HttpResponse::Ok().content_type("application/json").body(body))
+    HttpResponse::Ok().content_type("application/json").body(body)
 }
+
+#[cfg(test)]
+#[path = "answer_test.rs"]
+mod tests;

@@ -7,6 +7,7 @@ mod challenges;
 pub mod error;
 mod mapping;
 mod observe;
+mod packager;
 pub mod path;
 pub mod query;
 mod received;
@@ -17,4 +18,5 @@ mod signed_answer;
 mod udrm;
 mod widevine;
 
+pub use packager::listen_for_packagers;
 pub use server::{Api, HttpError, listen};

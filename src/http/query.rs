@@ -62,6 +62,8 @@ pub struct Query {
     pub signature: Option<Signature>,
     /// The decoded bytes of `custom_data`, exactly as signed, if they are given.
     pub custom_data: Option<Bytes>,
+    /// `aux=1`: the answer shall carry the content's auxiliary data.
+    pub auxiliary: Option<bool>,
 }
 
 impl Query {
@@ -95,6 +97,11 @@ impl Query {
                 return Err(QueryError::Repeated { name: "custom_data" });
             }
             self.custom_data = Some(custom_data(&base64_text("custom_data", value)?)?);
+        } else if name.eq_ignore_ascii_case(b"aux") {
+            if self.auxiliary.is_some() {
+                return Err(QueryError::Repeated { name: "aux" });
+            }
+            self.auxiliary = Some(value == "1" || value.eq_ignore_ascii_case("true"));
         }
         Ok(())
     }
@@ -175,6 +182,16 @@ mod tests {
         let query = Query::parse("Custom_Data=eyJhIjogMX0%3D&files=x").unwrap();
         assert_eq!(query.custom_data.as_deref(), Some(&br#"{"a": 1}"#[..]));
         assert!(query.signature.is_none());
+    }
+
+    #[test]
+    fn auxiliary_data_is_asked_for_with_1_or_true() {
+        let asked = |raw| Query::parse(raw).unwrap().auxiliary;
+        assert_eq!(asked("AUX=1"), Some(true));
+        assert_eq!(asked("aux=True&"), Some(true));
+        assert_eq!(asked("aux=0"), Some(false));
+        assert_eq!(asked("auxiliary=1"), None);
+        assert_eq!(refusal("aux=1&Aux=0"), QueryError::Repeated { name: "aux" });
     }
 
     #[test]

@@ -54,7 +54,7 @@ pub struct Api {
 #[non_exhaustive]
 pub enum HttpError {
     /// The address is taken or not this machine's.
-    #[error("cannot listen to the API on {address}")]
+    #[error("cannot listen on {address}")]
     Listen {
         /// The configured address.
         address: String,

@@ -10,16 +10,17 @@ use actix_web::web::{self, Bytes};
 use actix_web::{HttpRequest, HttpResponse};
 use futures::StreamExt as _;
 
-use crate::auth::{AuthHandle, CustomData, Grant, SignedRequest, client_address};
+use crate::auth::{AuthHandle, CustomData, SignedRequest, client_address};
 use crate::crypto::ContentKey;
-use crate::drm::{EncryptionProvider, OwnedContentKeyInfo, ProtectionScheme};
-use crate::model::{ContentId, Kid, Scope, TrackName};
+use crate::drm::{EncryptionProvider, LicenseUrl, OwnedContentKeyInfo, ProtectionScheme, SystemData};
+use crate::model::{Account, ContentId, Kid, Scope, TrackName};
 use crate::service::ServedKey;
 
+use super::admission;
+use super::answer::{self, AuxiliaryAnswer, KeyAnswer};
 use super::error::{ApiError, ErrorKind};
 use super::query::Query;
 use super::server::Api;
-use super::{admission, answer};
 
 /// The methods of the endpoint.
 const METHODS: &str = "GET, POST, PUT and DELETE";
@@ -56,33 +57,56 @@ pub async fn encryption(
         _ => {
             let kid = supplied.map(|(kid, _)| kid);
             let versions = api.keys.delete(&grant, content, kid).await?;
-            return answer::deleted(content, versions).map_err(ApiError::internal);
+            return answer::deleted(content, versions);
         }
     };
-    hand_out(provider, request, api, &grant, content, &served).await
+    if [Method::POST, Method::PUT].contains(method)
+        && let Some(auxiliary) = custom_data.auxiliary()
+    {
+        // POST adds what is not there and PUT overrides, as they do with the key.
+        let if_absent = *method == Method::POST;
+        api.keys.keep_auxiliary(&grant, content, auxiliary.clone(), if_absent).await?;
+    }
+    let wants_auxiliary = query.auxiliary == Some(true);
+    let stored = if wants_auxiliary { api.keys.auxiliary(&grant, content).await? } else { None };
+    let auxiliary = match wants_auxiliary {
+        true => AuxiliaryAnswer::Asked(stored.as_ref()),
+        false => AuxiliaryAnswer::NotAsked,
+    };
+    let systems = system_data(provider, api, grant.account(), content, &served).await?;
+    answer::key(&KeyAnswer {
+        provider,
+        account: grant.account(),
+        shape: grant.account().response_shape,
+        content,
+        served: &served,
+        systems: &systems,
+        own_url: &own_url(request),
+        auxiliary,
+    })
 }
 
-async fn hand_out(
+/// What each of the provider's systems needs to know of a key.
+pub async fn system_data(
     provider: EncryptionProvider,
-    request: &HttpRequest,
     api: &Api,
-    grant: &Grant,
+    account: &Account,
     content: &ContentId,
     served: &ServedKey,
-) -> Result<HttpResponse, ApiError> {
-    let account = grant.account();
+) -> Result<Vec<SystemData>, ApiError> {
+    let playready_license_url = account.playready_la_url.as_deref().map(LicenseUrl::new).transpose()?;
     let info = OwnedContentKeyInfo {
         kid: served.kid,
         key: Some(zeroize::Zeroizing::new(*served.key.expose())),
-        iv: None,
+        iv: provider.constant_iv(&served.kid),
         content: content.clone(),
         account: account.id.clone(),
         track: TrackName::default_track(),
         scheme: ProtectionScheme::Cenc,
         period: None,
+        playready_license_url,
     };
-    let systems = api.drm.system_data(provider, info).await?;
-    answer::key(provider, account, content, served, &systems, &own_url(request)).map_err(ApiError::internal)
+    Ok(api.drm.system_data(provider, info).await?)
 }
 
 fn no_such_content(content: &ContentId) -> ApiError {
@@ -118,7 +142,7 @@ pub fn caller(request: &HttpRequest, api: &Api) -> Result<IpAddr, ApiError> {
 }
 
 /// How this server is called by whoever is asking.
-fn own_url(request: &HttpRequest) -> String {
+pub fn own_url(request: &HttpRequest) -> String {
     let scheme = if request.app_config().secure() { "https" } else { "http" };
     let host = request.headers().get("host").and_then(|host| host.to_str().ok());
     match host {

@@ -111,4 +111,6 @@ pub struct Account {
     /// Whether the Widevine common encryption API answers requests without signer, which then are
     /// held by the allow-list alone.
     pub allow_unsigned_widevine: bool,
+    /// What the account's PlayReady headers name as `LA_URL`; none: they name none.
+    pub playready_la_url: Option<String>,
 }

@@ -4,6 +4,7 @@
 //! validated once, when they are parsed; a value of such a type is valid ever after.
 
 mod account;
+mod auxiliary;
 mod ids;
 mod key;
 mod period;
@@ -11,6 +12,7 @@ mod scheme;
 mod wrapped;
 
 pub use account::{Account, Consistency, Credential, ResponseShape, Scheme, Scope};
+pub use auxiliary::{Auxiliary, Rating, SystemHeader};
 pub use ids::{AccountId, ContentId, IdError, Kid, NodeId, TrackName};
 pub use key::{KeyOrigin, KeyPlace, KeyRecord};
 pub use period::{Period, SeedId, SeedRecord};

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use crate::cluster::Cluster;
 use crate::config::{self, AccountEntry, AccountsFileError};
 use crate::crypto::{CredentialPlace, Keyring};
+use crate::drm::{DrmError, LicenseUrl};
 use crate::model::{Account, AccountId, Credential};
 use crate::state::{self, Command};
 
@@ -22,6 +23,14 @@ pub enum MakeAccountError {
     /// A key file cannot be used.
     #[error(transparent)]
     File(#[from] AccountsFileError),
+    /// The account's PlayReady headers cannot name this URL.
+    #[error("account `{account}`: playready_la_url cannot be used")]
+    LicenseUrl {
+        /// The account.
+        account: AccountId,
+        /// Why.
+        source: DrmError,
+    },
     /// What the key file holds is of no use to the credential's scheme.
     #[error("account `{account}`, credential `{credential}`: its key file must hold {expected}")]
     Secret {
@@ -42,6 +51,11 @@ pub enum MakeAccountError {
 /// # Errors
 /// [`MakeAccountError`], naming account and credential.
 pub fn make_account(entry: &AccountEntry, keyring: &Keyring) -> Result<Account, MakeAccountError> {
+    if let Some(url) = &entry.playready_la_url {
+        // Found here, a mistake stops the one who makes it; found later, it would stop every packager.
+        LicenseUrl::new(url)
+            .map_err(|source| MakeAccountError::LicenseUrl { account: entry.id.clone(), source })?;
+    }
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let created_at_ms = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
     let mut credentials = Vec::new();
@@ -65,6 +79,7 @@ pub fn make_account(entry: &AccountEntry, keyring: &Keyring) -> Result<Account, 
         consistency: entry.consistency,
         response_shape: entry.response_shape,
         license_url: entry.license_url.clone(),
+        playready_la_url: entry.playready_la_url.clone(),
         created_at_ms,
         minimum_scheme: entry.minimum_scheme,
         allow_unsigned_widevine: entry.allow_unsigned_widevine,

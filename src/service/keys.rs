@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::auth::Grant;
 use crate::cluster::Cluster;
 use crate::crypto::{ContentKey, Keyring, random_kid};
-use crate::model::{Consistency, KeyOrigin, KeyPlace, KeyRecord, Kid};
+use crate::model::{Consistency, KeyOrigin, KeyPlace, KeyRecord, Kid, TrackName};
 use crate::state::{self, Command, NewKey, Response};
 
 use super::error::ServiceError;
@@ -104,7 +104,7 @@ impl Keys {
     }
 
     /// Deletes the track's key with all its versions and seeds, or only the version of `kid`; says
-    /// how many versions went.
+    /// how many versions went. With all versions goes the content's auxiliary data.
     ///
     /// # Errors
     /// When the cluster does not answer.
@@ -117,6 +117,10 @@ impl Keys {
         let place = track.into().place(&grant.account().id);
         self.cluster.read_barrier().await?;
         let through = state::next_version(self.cluster.state(), &place)?.saturating_sub(1);
+        // Auxiliary data belongs to the content, which the default track stands for.
+        if kid.is_none() && place.track == TrackName::default_track() {
+            self.delete_auxiliary(grant, &place.content).await?;
+        }
         match self.cluster.propose(Command::DeleteKey { place, through, kid }).await? {
             Response::Deleted { versions } => Ok(versions),
             _ => Err(ServiceError::Protocol { command: "delete-key" }),

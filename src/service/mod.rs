@@ -5,6 +5,7 @@
 
 mod accounts;
 mod accounts_file;
+mod auxiliary;
 mod credential_secret;
 mod error;
 mod keys;

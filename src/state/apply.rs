@@ -1,9 +1,11 @@
 //! The only mutator of the replicated state.
 
-use crate::model::{Account, AccountId, KeyPlace, KeyRecord, Kid, Wrapped};
+use crate::model::{Account, AccountId, Auxiliary, KeyPlace, KeyRecord, Kid, Wrapped};
 
 use super::command::{Command, NewKey, Proposal};
-use super::layout::{META_IDENTITY, META_SERVER_SECRET, Table, account_key, kid_key, place_key, version_key};
+use super::layout::{
+    META_IDENTITY, META_SERVER_SECRET, Table, account_key, content_key, kid_key, place_key, version_key,
+};
 use super::nonces;
 use super::query::key_at;
 use super::record::{ClusterIdentity, KidPlace, Track};
@@ -55,6 +57,9 @@ fn apply_one<T: Tables>(
         Command::ReplaceSeed(seed) => rotation::store_seed(run, seed, true, now_ms),
         Command::SupplyPeriodKey { key, period } => rotation::supply_period_key(run, key, *period, now_ms),
         Command::FoundKidKey { key } => rotation::found_kid_key(run, key),
+        Command::PutAuxiliary { account, content, auxiliary, if_absent } => {
+            put_auxiliary(run, &content_key(account, content), auxiliary.as_ref(), *if_absent)
+        }
     }
 }
 
@@ -182,6 +187,23 @@ fn delete_account<T: Tables>(run: &mut Transaction<'_, T>, id: &AccountId) -> Re
         return Ok(Response::Unchanged);
     }
     run.delete(Table::Accounts, account_key(id))?;
+    Ok(Response::Done)
+}
+
+fn put_auxiliary<T: Tables>(
+    run: &mut Transaction<'_, T>,
+    key: &[u8],
+    auxiliary: Option<&Auxiliary>,
+    if_absent: bool,
+) -> Result<Response, StateError> {
+    let existing = run.get::<Auxiliary>(Table::Auxiliary, key)?;
+    if existing.as_ref() == auxiliary || (if_absent && existing.is_some()) {
+        return Ok(Response::Unchanged);
+    }
+    match auxiliary {
+        Some(auxiliary) => run.put(Table::Auxiliary, key, auxiliary)?,
+        None => run.delete(Table::Auxiliary, key)?,
+    }
     Ok(Response::Done)
 }
 

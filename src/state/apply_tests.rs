@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 
 use proptest::prelude::*;
 
-use crate::model::{AccountId, ContentId, KeyOrigin, KeyPlace, Kid, MasterKeyId, Period, TrackName, Wrapped};
+use crate::model::{
+    AccountId, Auxiliary, ContentId, KeyOrigin, KeyPlace, Kid, MasterKeyId, Period, TrackName, Wrapped,
+};
 
 use super::layout::META_DIGEST;
 use super::rotation_tests::new_seed;
@@ -287,6 +289,34 @@ proptest! {
             }
         }
     }
+}
+
+fn put_auxiliary(auxiliary: Option<u32>, if_absent: bool) -> Command {
+    let KeyPlace { account, content, .. } = place(1);
+    let auxiliary = auxiliary.map(|id| Auxiliary { super_cas_id: Some(id), ..Auxiliary::default() });
+    Command::PutAuxiliary { account, content, auxiliary, if_absent }
+}
+
+#[test]
+fn auxiliary_data_is_kept_changed_and_deleted_beside_the_keys() {
+    let mut memory = Memory::default();
+    let stored = |memory: &Memory| {
+        let KeyPlace { account, content, .. } = place(1);
+        auxiliary(memory, &account, &content).unwrap().and_then(|auxiliary| auxiliary.super_cas_id)
+    };
+    let steps = [
+        (put_auxiliary(Some(1), true), Response::Done, Some(1)),
+        (put_auxiliary(Some(2), true), Response::Unchanged, Some(1)),
+        (put_auxiliary(Some(2), false), Response::Done, Some(2)),
+        (put_auxiliary(Some(2), false), Response::Unchanged, Some(2)),
+        (put_auxiliary(None, false), Response::Done, None),
+        (put_auxiliary(None, false), Response::Unchanged, None),
+    ];
+    for (serial, (command, response, left)) in (1..).zip(steps) {
+        assert_eq!(memory.run(&[proposal(serial, vec![command])]), [[response]]);
+        assert_eq!(stored(&memory), left);
+    }
+    assert_eq!(digest(&memory).unwrap(), memory.digest_from_scratch());
 }
 
 #[test]

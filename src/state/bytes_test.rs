@@ -7,8 +7,9 @@ use std::fmt::Write as _;
 
 use crate::codec::{self, Kind};
 use crate::model::{
-    Account, AccountId, Consistency, ContentId, Credential, KeyOrigin, KeyPlace, KeyRecord, Kid, MasterKeyId,
-    Period, ResponseShape, Scheme, Scope, SeedId, SeedRecord, TrackName, Wrapped,
+    Account, AccountId, Auxiliary, Consistency, ContentId, Credential, KeyOrigin, KeyPlace, KeyRecord, Kid,
+    MasterKeyId, Period, Rating, ResponseShape, Scheme, Scope, SeedId, SeedRecord, SystemHeader, TrackName,
+    Wrapped,
 };
 
 use super::record::{Answers, ContentNumber, KidPlace, Session, Track};
@@ -60,6 +61,7 @@ fn account() -> Account {
         created_at_ms: 9,
         minimum_scheme: Some(Scheme::HttpEd25519),
         allow_unsigned_widevine: false,
+        playready_la_url: None,
     }
 }
 
@@ -71,6 +73,17 @@ fn seed() -> SeedRecord {
         seed: wrapped(),
         created_at_ms: 9,
     }
+}
+
+fn put_auxiliary() -> Command {
+    let auxiliary = Auxiliary {
+        ratings: vec![Rating { scheme: "s".into(), value: "v".into() }],
+        output_protection: [("h".to_owned(), "2".to_owned())].into(),
+        super_cas_id: Some(7),
+        system_headers: vec![SystemHeader { system: [4; 16], data: vec![9] }],
+    };
+    let KeyPlace { account, content, .. } = place();
+    Command::PutAuxiliary { account, content, auxiliary: Some(auxiliary), if_absent: true }
 }
 
 /// The body behind the envelope, in hexadecimal. The envelope has goldens of its own.
@@ -105,6 +118,7 @@ fn commands_have_these_bytes() {
         command(Command::ReplaceSeed(new_seed)),
         command(Command::SupplyPeriodKey { key: new_key(KeyOrigin::Supplied), period }),
         command(Command::FoundKidKey { key: wrapped() }),
+        command(put_auxiliary()),
     ];
     assert_eq!(found, GOLDEN_COMMANDS);
 }
@@ -134,7 +148,7 @@ fn responses_and_records_have_these_bytes() {
     assert_eq!(found, GOLDEN_RECORDS);
 }
 
-const GOLDEN_COMMANDS: [&str; 12] = [
+const GOLDEN_COMMANDS: [&str; 13] = [
     "0504030201000161016301540703030303030303030303030303030303016d0101010101010101010101010302020200",
     "0504030201010161016301540703030303030303030303030303030303016d0101010101010101010101010302020201",
     "050403020102016101630154070103030303030303030303030303030303",
@@ -147,6 +161,7 @@ const GOLDEN_COMMANDS: [&str; 12] = [
     "050403020109016101630154070a016d01010101010101010101010103020202",
     "05040302010a0161016301540703030303030303030303030303030303016d01010101010101010101010103020202010a06",
     "05040302010b016d01010101010101010101010103020202",
+    "05040302010c01610163010101730176010168013201070104040404040404040404040404040404010901",
 ];
 
 const GOLDEN_RECORDS: [&str; 18] = [

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Account, AccountId, KeyOrigin, KeyPlace, Kid, Period, Wrapped};
+use crate::model::{Account, AccountId, Auxiliary, ContentId, KeyOrigin, KeyPlace, Kid, Period, Wrapped};
 
 use super::record::ClusterIdentity;
 
@@ -95,6 +95,17 @@ pub enum Command {
         /// The key, wrapped.
         key: Wrapped,
     },
+    /// Stores, changes or deletes a content's auxiliary data.
+    PutAuxiliary {
+        /// The content's owner.
+        account: AccountId,
+        /// The content.
+        content: ContentId,
+        /// What to store; none deletes.
+        auxiliary: Option<Auxiliary>,
+        /// Leave what is stored alone.
+        if_absent: bool,
+    },
 }
 
 impl fmt::Display for Command {
@@ -116,6 +127,7 @@ impl fmt::Display for Command {
             Self::ReplaceSeed(seed) => at(f, "replace-seed", &seed.place),
             Self::SupplyPeriodKey { key, .. } => at(f, "supply-period-key", &key.place),
             Self::FoundKidKey { .. } => f.write_str("found-kid-key"),
+            Self::PutAuxiliary { account, content, .. } => write!(f, "put-auxiliary {account}/{content}"),
         }
     }
 }

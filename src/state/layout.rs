@@ -28,6 +28,8 @@ pub enum Table {
     Schedules = 9,
     /// Place, period length and index → the version of the key supplied for that period.
     Periods = 10,
+    /// Account and content → auxiliary data.
+    Auxiliary = 11,
 }
 
 /// How many tables there are.
@@ -46,6 +48,7 @@ pub const TABLE_NAMES: &[&str] = &[
     "seeds",
     "schedules",
     "periods",
+    "auxiliary",
 ];
 
 impl Table {
@@ -63,6 +66,7 @@ impl Table {
             Self::Seeds => "seeds",
             Self::Schedules => "schedules",
             Self::Periods => "periods",
+            Self::Auxiliary => "auxiliary",
         }
     }
 }
@@ -201,6 +205,7 @@ mod tests {
             Table::Seeds,
             Table::Schedules,
             Table::Periods,
+            Table::Auxiliary,
         ];
         for table in all {
             assert_eq!(TABLE_NAMES[table as usize], table.name());

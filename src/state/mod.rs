@@ -30,8 +30,8 @@ pub use command::{Command, NewKey, NewSeed, Proposal};
 pub use digest::Digest;
 pub use layout::{TABLE_COUNT, TABLE_NAMES, Table};
 pub use query::{
-    account, accounts, cluster_identity, current_key, digest, key_by_kid, kid_key, next_version, schedule,
-    schedules, seed, server_secret, supplied_keys,
+    account, accounts, auxiliary, cluster_identity, current_key, digest, key_by_kid, kid_key, next_version,
+    schedule, schedules, seed, server_secret, supplied_keys,
 };
 pub use record::ClusterIdentity;
 pub use response::Response;

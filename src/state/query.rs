@@ -2,11 +2,13 @@
 
 use serde::de::DeserializeOwned;
 
-use crate::model::{Account, AccountId, KeyPlace, KeyRecord, Kid, Period, SeedId, SeedRecord, Wrapped};
+use crate::model::{
+    Account, AccountId, Auxiliary, ContentId, KeyPlace, KeyRecord, Kid, Period, SeedId, SeedRecord, Wrapped,
+};
 
 use super::digest::Digest;
 use super::layout::{
-    META_DIGEST, META_IDENTITY, META_KID_KEY, META_SERVER_SECRET, Table, account_key,
+    META_DIGEST, META_IDENTITY, META_KID_KEY, META_SERVER_SECRET, Table, account_key, content_key,
     kid_key as kid_table_key, period_key, place_key, schedule_key, seed_key, version_key,
 };
 use super::record::{ClusterIdentity, KidPlace, Track};
@@ -121,6 +123,18 @@ pub(super) fn seed_of_schedule<T: Tables>(
 
 fn seed_at<T: Tables>(run: &Transaction<'_, T>, id: SeedId) -> Result<SeedRecord, StateError> {
     run.get(Table::Seeds, &seed_key(id))?.ok_or(StateError::Dangling { table: Table::Schedules.name() })
+}
+
+/// The auxiliary data of a content.
+///
+/// # Errors
+/// When the tables cannot be read.
+pub fn auxiliary<T: Tables>(
+    tables: &T,
+    account: &AccountId,
+    content: &ContentId,
+) -> Result<Option<Auxiliary>, StateError> {
+    get(tables, Table::Auxiliary, &content_key(account, content))
 }
 
 /// An account.

@@ -18,22 +18,15 @@ use super::{ContentKeyInfo, DrmError, ProtectionScheme, Provider, System, System
 use crate::model::Kid;
 
 /// Makes PlayReady Objects that hold one header for one key.
-#[derive(Clone, Debug, Default)]
-pub struct PlayReady {
-    license_url: Option<LicenseUrl>,
-}
+///
+/// A header names a license URL only where the account asks for one: most players are told where to
+/// ask by their page or manifest, and what stands in a header stays in the content.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PlayReady;
 
 impl PlayReady {
-    /// Makes headers without a license URL: players are told where to ask by their page or manifest.
-    pub const STANDARD: Self = Self { license_url: None };
-
-    /// Makes headers with this license URL.
-    pub const fn with_license_url(license_url: LicenseUrl) -> Self {
-        Self { license_url: Some(license_url) }
-    }
-
-    fn header(&self, info: &ContentKeyInfo<'_>) -> Result<String, DrmError> {
-        let license_url = self.license_url.as_ref();
+    fn header(self, info: &ContentKeyInfo<'_>) -> Result<String, DrmError> {
+        let license_url = info.playready_license_url;
         match info.scheme {
             ProtectionScheme::Cenc => {
                 let checksum = info.key.map(|key| checksum(key, &info.kid));

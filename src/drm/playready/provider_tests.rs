@@ -24,7 +24,7 @@ fn assert_object_is(data: &[u8], xml: &str) {
 
 #[test]
 fn a_cenc_key_gets_a_4_0_header_with_the_checksum_of_fips_197() {
-    let data = PlayReady::STANDARD.system_data(&Sample::fixed().info()).unwrap().data;
+    let data = PlayReady.system_data(&Sample::fixed().info()).unwrap().data;
     // The swapped key id is 00112233445566778899aabbccddeeff, which the key turns into
     // 69c4e0d86a7b0430d8cdb78070b4c55a (FIPS 197, C.1).
     let keys = "<DATA><PROTECTINFO><KEYLEN>16</KEYLEN><ALGID>AESCTR</ALGID></PROTECTINFO>\
@@ -37,7 +37,7 @@ fn a_cenc_key_gets_a_4_0_header_with_the_checksum_of_fips_197() {
 fn without_the_key_there_is_no_checksum() {
     let sample = Sample::fixed();
     let info = ContentKeyInfo { key: None, ..sample.info() };
-    let data = PlayReady::STANDARD.system_data(&info).unwrap().data;
+    let data = PlayReady.system_data(&info).unwrap().data;
     let header = PlayReadyObject::parse(&data).unwrap().header().unwrap();
     assert_eq!(
         header.keys,
@@ -48,7 +48,7 @@ fn without_the_key_there_is_no_checksum() {
 #[test]
 fn a_cbcs_key_gets_a_4_3_header_without_checksum() {
     let sample = Sample { scheme: ProtectionScheme::Cbcs, ..Sample::fixed() };
-    let data = PlayReady::STANDARD.system_data(&sample.info()).unwrap().data;
+    let data = PlayReady.system_data(&sample.info()).unwrap().data;
     let keys = "<DATA><PROTECTINFO><KIDS><KID ALGID=\"AESCBC\" VALUE=\"ABEiM0RVZneImaq7zN3u/w==\"></KID>\
                 </KIDS></PROTECTINFO>";
     assert_object_is(&data, &format!("{OPEN_4_3}{keys}{CLOSE}"));
@@ -57,10 +57,9 @@ fn a_cbcs_key_gets_a_4_3_header_without_checksum() {
 #[test]
 fn the_license_url_stands_behind_the_keys_and_is_escaped() {
     let url = LicenseUrl::new("https://license.example/rights?a=1&b=\"2\"").unwrap();
-    let provider = PlayReady::with_license_url(url);
     for (scheme, version) in [(ProtectionScheme::Cenc, "4.0.0.0"), (ProtectionScheme::Cbcs, "4.3.0.0")] {
-        let sample = Sample { scheme, ..Sample::fixed() };
-        let object = PlayReadyObject::parse(&provider.system_data(&sample.info()).unwrap().data).unwrap();
+        let sample = Sample { scheme, license_url: Some(url.clone()), ..Sample::fixed() };
+        let object = PlayReadyObject::parse(&PlayReady.system_data(&sample.info()).unwrap().data).unwrap();
         let header = object.header().unwrap();
         assert_eq!(header.version, version);
         assert_eq!(header.license_url.as_deref(), Some("https://license.example/rights?a=1&b=\"2\""));
@@ -79,7 +78,7 @@ fn the_license_url_stands_behind_the_keys_and_is_escaped() {
 fn schemes_that_playready_cannot_play_are_refused() {
     for scheme in [ProtectionScheme::Cens, ProtectionScheme::Cbc1] {
         let sample = Sample { scheme, ..Sample::fixed() };
-        let refused = PlayReady::STANDARD.system_data(&sample.info()).unwrap_err();
+        let refused = PlayReady.system_data(&sample.info()).unwrap_err();
         assert!(matches!(refused, DrmError::SchemeNotPlayable { .. }), "{refused}");
     }
 }

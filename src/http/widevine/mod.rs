@@ -107,6 +107,7 @@ async fn serve(asked: &Asked, grant: &Grant, api: &Api) -> Result<HttpResponse, 
         track: key.track.clone(),
         scheme: asked.scheme,
         period: key.period,
+        playready_license_url: None,
     });
     let data = api.drm.data_of(System::Widevine, infos.collect()).await?;
     answer::keys(asked, &keys, &data).map_err(|error| Refusal::from(ApiError::internal(error)))

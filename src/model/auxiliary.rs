@@ -1,0 +1,50 @@
+//! What a client stores beside a content's keys and gets back unchanged: auxiliary data.
+//!
+//! The server gives none of it a meaning of its own. It is bounded where it is parsed, because it
+//! travels in answers that must stay short.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// The auxiliary data of one content.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Auxiliary {
+    /// Ratings, one per scheme or several.
+    pub ratings: Vec<Rating>,
+    /// Output protection: a control by its name, and what is asked of it.
+    pub output_protection: BTreeMap<String, String>,
+    /// The Super CAS ID of DVB SimulCrypt: CA system and subsystem.
+    pub super_cas_id: Option<u32>,
+    /// Protection system specific headers, to be inserted into the content as they are.
+    pub system_headers: Vec<SystemHeader>,
+}
+
+impl Auxiliary {
+    /// The most bytes of text, names included, that the auxiliary data of a content may have.
+    pub const TEXT_BYTES_MAX: usize = 1024;
+    /// The most ratings.
+    pub const RATINGS_MAX: usize = 8;
+    /// The most output protection controls.
+    pub const CONTROLS_MAX: usize = 16;
+    /// The most system headers.
+    pub const SYSTEM_HEADERS_MAX: usize = 4;
+}
+
+/// How a content is rated by one scheme.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rating {
+    /// Who rates, such as `urn:mpaa`.
+    pub scheme: String,
+    /// The rating, such as `PG-13`.
+    pub value: String,
+}
+
+/// The payload of a `pssh` box that the client made itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SystemHeader {
+    /// The system's UUID, in the order of its text form.
+    pub system: [u8; 16],
+    /// The payload, without the header of the box.
+    pub data: Vec<u8>,
+}
