@@ -9,11 +9,13 @@ use serde::Serialize;
 use crate::auth::CustomData;
 use crate::drm::{EncryptionProvider, ProtectionScheme, System};
 use crate::model::{AccountId, ContentId, Scheme, TrackName};
+use crate::service::PERIODS_MAX;
 
 use super::error::ApiError;
 use super::query::QUERY_BYTES_MAX;
 use super::schemes;
 use super::server::Api;
+use super::widevine::TRACK_TYPES;
 
 #[derive(Serialize)]
 struct Capabilities {
@@ -66,12 +68,18 @@ struct Provider {
 struct Tracks {
     /// uDRM names no track: all flavours of a content share one key.
     default_track: TrackName,
+    /// The Widevine API has a key for each of these.
+    widevine: [&'static str; 5],
 }
 
 #[derive(Serialize)]
 struct Rotation {
     /// PUT makes a new version of a key; the old one stays licensable.
     replace: bool,
+    /// The Widevine API derives a key for each crypto period; the client chooses length and index.
+    crypto_periods: bool,
+    /// Keys that one request may ask for.
+    crypto_periods_max: u32,
 }
 
 #[derive(Serialize)]
@@ -96,8 +104,8 @@ pub fn answer(request: &HttpRequest, api: &Api) -> Result<HttpResponse, ApiError
         product: "keymoot",
         version: env!("CARGO_PKG_VERSION"),
         encryption: encryption(),
-        tracks: Tracks { default_track: TrackName::default_track() },
-        rotation: Rotation { replace: true },
+        tracks: Tracks { default_track: TrackName::default_track(), widevine: TRACK_TYPES },
+        rotation: Rotation { replace: true, crypto_periods: true, crypto_periods_max: PERIODS_MAX },
         limits: limits(api),
         authentication: schemes::offered(request, api)
             .into_iter()

@@ -22,6 +22,7 @@ use super::error::{ApiError, ErrorKind};
 use super::server::Api;
 use super::udrm::{caller, read_body};
 use answer::TrackKey;
+pub use request::TRACK_TYPES;
 use request::{Asked, Envelope, Specifier};
 use status::{Refusal, Status};
 

@@ -11,7 +11,7 @@ use crate::model::{ContentId, Kid, TrackName};
 use crate::service::{PERIODS_MAX, PeriodRange, PeriodsError};
 
 /// The track types of the API.
-const TRACK_TYPES: [&str; 5] = ["SD", "HD", "UHD1", "UHD2", "AUDIO"];
+pub const TRACK_TYPES: [&str; 5] = ["SD", "HD", "UHD1", "UHD2", "AUDIO"];
 /// Key ids looked up for one request at most; pssh data of a packager names one.
 const KIDS_MAX: usize = 64;
 
