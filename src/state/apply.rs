@@ -121,15 +121,7 @@ fn store_key<T: Tables>(
     if let Some(refusal) = refuse(run, &track, key)? {
         return Ok(refusal);
     }
-    let record = KeyRecord {
-        place: key.place.clone(),
-        version: key.version,
-        kid: key.kid,
-        key: key.key.clone(),
-        origin: key.origin,
-        created_at_ms: now_ms,
-        period: None,
-    };
+    let record = key.record(now_ms, None);
     let at = KidPlace { place: key.place.clone(), version: key.version };
     run.put(Table::Kids, kid_key(&key.kid), &at)?;
     // Four thousand million overrides of one track are beyond use; saturating keeps apply total.

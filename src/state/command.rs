@@ -4,7 +4,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Account, AccountId, Auxiliary, ContentId, KeyOrigin, KeyPlace, Kid, Period, Wrapped};
+use crate::model::{
+    Account, AccountId, Auxiliary, ContentId, KeyOrigin, KeyPlace, KeyRecord, Kid, Period, Wrapped,
+};
 
 use super::record::ClusterIdentity;
 
@@ -21,6 +23,21 @@ pub struct NewKey {
     pub key: Wrapped,
     /// Who made it.
     pub origin: KeyOrigin,
+}
+
+impl NewKey {
+    /// The key as it is stored, proposed at `created_at_ms` and good for `period` or for its track.
+    pub(super) fn record(&self, created_at_ms: u64, period: Option<Period>) -> KeyRecord {
+        KeyRecord {
+            place: self.place.clone(),
+            version: self.version,
+            kid: self.kid,
+            key: self.key.clone(),
+            origin: self.origin,
+            created_at_ms,
+            period,
+        }
+    }
 }
 
 /// The seed of a rotating track, made and wrapped before it is proposed.

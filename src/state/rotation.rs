@@ -94,15 +94,7 @@ pub(super) fn supply_period_key<T: Tables>(
     if let Some(refusal) = refuse(run, &track, key)? {
         return Ok(refusal);
     }
-    let record = KeyRecord {
-        place: key.place.clone(),
-        version: key.version,
-        kid: key.kid,
-        key: key.key.clone(),
-        origin: key.origin,
-        created_at_ms: now_ms,
-        period: Some(period),
-    };
+    let record = key.record(now_ms, Some(period));
     let at = KidPlace { place: key.place.clone(), version: key.version };
     track.next_version = key.version.saturating_add(1);
     run.put(Table::Kids, kid_key(&key.kid), &at)?;
