@@ -49,16 +49,12 @@ impl Kind {
         }
     }
 
-    /// The version that is written.
+    /// The version that is written: the newest that can be read.
     pub const fn version(self) -> u8 {
-        match self {
-            Self::Record
-            | Self::Entry
-            | Self::Frame
-            | Self::SnapshotHeader
-            | Self::Membership
-            | Self::Mark
-            | Self::Hello => 1,
+        match self.versions_accepted() {
+            [.., newest] => *newest,
+            // Every kind names a version below.
+            [] => 0,
         }
     }
 
