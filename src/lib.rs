@@ -6,9 +6,10 @@
 //! # The rooms, and who may use whom
 //!
 //! ```text
-//! cli → http → auth, service → cluster, drm → state → model
-//!                                   │           │
-//!                                   └→ store    └→ codec, crypto, model
+//! cli → http → service → cluster, drm → state → model
+//!                │          │            │
+//!                │          └→ store     └→ codec, crypto, model
+//!                └→ license → auth → crypto, model
 //! ```
 //!
 //! | room | owns |
@@ -22,6 +23,7 @@
 //! | [`cluster`] | the only openraft room: node, network, proposer, read barrier |
 //! | [`drm`] | a provider per DRM system: system data (pssh and the like) |
 //! | [`auth`] | signatures, custom data, allow-lists, the authenticator |
+//! | [`license`] | what players are given: challenges, licenses, license servers |
 //! | [`service`] | what each request does |
 //! | [`http`] | the only actix-web room: routes, error mapping |
 //! | [`telemetry`] | logs, metrics |
@@ -40,6 +42,7 @@ pub mod config;
 pub mod crypto;
 pub mod drm;
 pub mod http;
+pub mod license;
 pub mod model;
 pub mod service;
 pub mod state;

@@ -19,8 +19,9 @@ const LAW: &[(&str, &[&str])] = &[
     ("auth", &["crypto", "model"]),
     ("client", &["auth", "crypto", "drm", "model"]),
     ("cluster", &["codec", "config", "crypto", "model", "state", "store", "telemetry"]),
-    ("service", &["auth", "cluster", "config", "crypto", "drm", "model", "state", "telemetry"]),
-    ("http", &["auth", "cluster", "config", "crypto", "drm", "model", "service", "telemetry"]),
+    ("license", &["auth", "config", "crypto", "drm", "model", "telemetry"]),
+    ("service", &["auth", "cluster", "config", "crypto", "drm", "license", "model", "state", "telemetry"]),
+    ("http", &["auth", "cluster", "config", "crypto", "drm", "license", "model", "service", "telemetry"]),
     (
         "cli",
         &[
@@ -31,6 +32,7 @@ const LAW: &[(&str, &[&str])] = &[
             "crypto",
             "drm",
             "http",
+            "license",
             "model",
             "service",
             "state",

@@ -18,7 +18,7 @@ use crate::crypto::Keyring;
 use crate::drm::Registry;
 use crate::drm::actor::DrmActor;
 use crate::http::{self, Api};
-use crate::service::{Accounts, Keys, Nonces, apply_accounts_file, open_server_keys};
+use crate::service::{Accounts, Keys, Licenses, Nonces, apply_accounts_file, open_server_keys};
 use crate::telemetry::{self, Metrics};
 
 /// Runs the node that the configuration describes.
@@ -51,8 +51,12 @@ async fn serve(config: &Config, keyring: Arc<Keyring>, runtime: &Runtime) -> Res
         .map_err(start_failure)?;
     let drm =
         DrmActor::start_on(&Arbiter::new().handle(), Registry::standard(), config.limits.provider_mailbox);
+    let keys = Keys::new(cluster.clone(), keyring.clone());
+    let clear_key_accounts = config.license.clear_key_accounts.as_slice().into();
     let api = Api {
-        keys: Keys::new(cluster.clone(), keyring.clone()),
+        licenses: Licenses::new(keys.clone(), clear_key_accounts, metrics.clone()),
+        allowed_origins: config.license.allowed_origins.as_slice().into(),
+        keys,
         accounts: Arc::new(Accounts::new(cluster.clone(), keyring.clone())),
         nonces: Arc::new(Nonces::new(cluster.clone())),
         server_keys: Arc::new(OnceLock::new()),

@@ -19,7 +19,9 @@ mod validate;
 pub use accounts::{AccountEntry, AccountsFileError, CredentialEntry, SigningKey, load_accounts};
 pub use error::{ConfigError, Problem};
 pub use sections::{
-    Accounts, Cluster, Config, Http, Keys, Limits, Log, LogFormat, Node, Packager, Raft, Store,
+    Accounts, Cluster, Config, Http, Keys, License, Limits, Log, LogFormat, Node, Packager, Raft, Store,
 };
 pub use settings::{ENV_PREFIX, Loaded, Origin, Setting};
-pub use values::{PackagerAccount, PackagerAccountError, PeerAddress, PeerAddressError};
+pub use values::{
+    PackagerAccount, PackagerAccountError, PeerAddress, PeerAddressError, WebOrigin, WebOriginError,
+};

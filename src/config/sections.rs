@@ -8,9 +8,9 @@ use std::path::PathBuf;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use super::values::{PackagerAccount, PeerAddress, empty_is_none};
+use super::values::{PackagerAccount, PeerAddress, WebOrigin, empty_is_none};
 use crate::crypto::ClusterName;
-use crate::model::NodeId;
+use crate::model::{AccountId, NodeId};
 
 /// The whole configuration of a node.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +26,8 @@ pub struct Config {
     pub packager: Packager,
     /// Signed requests.
     pub auth: Auth,
+    /// Licenses for players.
+    pub license: License,
     /// Master keys.
     pub keys: Keys,
     /// Replication: batches, log, snapshots.
@@ -193,6 +195,16 @@ impl Default for Auth {
     fn default() -> Self {
         Self { signature_lifetime_s: 300, clock_skew_s: 30 }
     }
+}
+
+/// Licenses for players.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct License {
+    /// Accounts whose content may be licensed by Clear Key, which hands keys out in the clear.
+    pub clear_key_accounts: Vec<AccountId>,
+    /// Sites whose pages may send credentials with license requests; empty: any page may ask, without.
+    pub allowed_origins: Vec<WebOrigin>,
 }
 
 /// Master keys.

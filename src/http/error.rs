@@ -106,9 +106,10 @@ impl ApiError {
         Self { refusal: Some(refusal), ..self }
     }
 
-    /// The same, with headers of its own.
-    pub fn with_headers(self, headers: Vec<(HeaderName, HeaderValue)>) -> Self {
-        Self { headers, ..self }
+    /// The same, with these headers too.
+    pub fn with_headers(mut self, headers: Vec<(HeaderName, HeaderValue)>) -> Self {
+        self.headers.extend(headers);
+        self
     }
 
     /// What kind of refusal it is.

@@ -5,6 +5,7 @@ mod answer;
 mod capabilities;
 mod challenges;
 pub mod error;
+mod license;
 mod mapping;
 mod observe;
 mod packager;

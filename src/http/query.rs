@@ -64,6 +64,8 @@ pub struct Query {
     pub custom_data: Option<Bytes>,
     /// `aux=1`: the answer shall carry the content's auxiliary data.
     pub auxiliary: Option<bool>,
+    /// Each `files` parameter, a comma list. Only license requests have them.
+    pub files: Vec<String>,
 }
 
 impl Query {
@@ -102,6 +104,9 @@ impl Query {
                 return Err(QueryError::Repeated { name: "aux" });
             }
             self.auxiliary = Some(value == "1" || value.eq_ignore_ascii_case("true"));
+        } else if name.eq_ignore_ascii_case(b"files") {
+            // It decides nothing, so what is no text is only a file that nobody has.
+            self.files.push(percent_encoding::percent_decode_str(value).decode_utf8_lossy().into_owned());
         }
         Ok(())
     }

@@ -10,13 +10,17 @@ use prometheus::IntGauge;
 
 use crate::auth::AuthHandle;
 use crate::drm::EncryptionProvider;
+use crate::license::LicenseProvider;
 
 use super::challenges::challenges;
 use super::error::{ApiError, ErrorKind};
 use super::path::RequestPath;
 use super::server::Api;
 use super::signed_answer::signed;
-use super::{capabilities, observe, received, schedule, schemes, udrm, widevine};
+use super::{capabilities, license, observe, received, schedule, schemes, udrm, widevine};
+
+/// The license endpoint's name among the routes.
+const LICENSE: &str = "license";
 
 /// Every request comes through here: it is routed, measured and, when refused, answered in the
 /// specification's error format.
@@ -36,15 +40,19 @@ pub async fn dispatch(
     let labels = [route, request.method().as_str(), status.as_str()];
     api.metrics.http_requests_total.with_label_values(&labels).inc();
     api.metrics.http_request_seconds.with_label_values(&[route]).observe(began.elapsed().as_secs_f64());
-    let answer = answer.map_err(|error| challenged(error, &request, &api));
+    let answer = answer.map_err(|error| challenged(error, route, &request, &api));
     signed(answer, &request, &api)
 }
 
-/// Counts a refusal to somebody unauthorized, and tells how they may prove themselves.
-fn challenged(error: ApiError, request: &HttpRequest, api: &Api) -> ApiError {
+/// Counts a refusal to somebody unauthorized, and tells how they may prove themselves. A player is
+/// told nothing: its browser would ask the viewer for a password.
+fn challenged(error: ApiError, route: &str, request: &HttpRequest, api: &Api) -> ApiError {
     match error.refusal() {
         Some(reason) => {
             api.metrics.auth_refusals_total.with_label_values(&[reason]).inc();
+            if route == LICENSE {
+                return error;
+            }
             let nonce = api.server_keys.get().map(|keys| keys.digest_nonces().issue(received::now_s()));
             let schemes = schemes::offered(request, api);
             error.with_headers(challenges(&schemes, nonce.as_deref(), reason == "stale"))
@@ -85,6 +93,11 @@ async fn route(
     {
         return ("encryption", udrm::encryption(provider, request, payload, api, auth).await);
     }
+    if let [provider @ .., LICENSE] = segments.as_slice()
+        && let Some(provider) = LicenseProvider::from_segments(provider)
+    {
+        return (LICENSE, license::license(provider, request, payload, api, auth).await);
+    }
     if let [provider @ .., "schedule"] = segments.as_slice()
         && let Ok(provider) = EncryptionProvider::from_segments(provider.iter().copied())
     {
@@ -121,9 +134,10 @@ async fn route(
 
 fn unknown(path: &str) -> ApiError {
     let providers = EncryptionProvider::ALL.map(|provider| format!("/{provider}/encryption")).join(", ");
+    let players = LicenseProvider::ALL.map(|provider| format!("/{provider}/license")).join(", ");
     let message = format!(
         "there is nothing at {path}; the encryption endpoints are {providers} and /cenc/getcontentkey, and in \
-         place of encryption the first have schedule"
+         place of encryption the first have schedule; players ask at {players}"
     );
     ApiError::new(ErrorKind::NotFound, message)
 }

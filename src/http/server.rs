@@ -12,11 +12,11 @@ use actix_web::{App, HttpServer, web};
 use ipnet::IpNet;
 
 use crate::auth::{AuthHandle, Authenticator, ClientCertificate, ServerKeys, SignatureWindow};
-use crate::config::Config;
+use crate::config::{Config, WebOrigin};
 use crate::crypto::tls::TlsError;
 use crate::crypto::{ApiTls, ApiTlsFiles};
 use crate::drm::actor::DrmHandle;
-use crate::service::{Accounts, Keys, Nonces};
+use crate::service::{Accounts, Keys, Licenses, Nonces};
 use crate::telemetry::Metrics;
 
 use super::routes::dispatch;
@@ -29,6 +29,10 @@ const RELOAD_EVERY: Duration = Duration::from_secs(5);
 pub struct Api {
     /// Content keys.
     pub keys: Keys,
+    /// Licenses.
+    pub licenses: Licenses,
+    /// Sites whose pages may send credentials with license requests; empty: any page may ask, without.
+    pub allowed_origins: Arc<[WebOrigin]>,
     /// Accounts.
     pub accounts: Arc<Accounts>,
     /// Nonces of signed requests.

@@ -60,6 +60,8 @@ pub struct Metrics {
     pub auth_refusals_total: IntCounterVec,
     /// Answers of the Widevine common encryption API, by `status`.
     pub widevine_answers_total: IntCounterVec,
+    /// License requests that were admitted, by `system` and `outcome`.
+    pub licenses_total: IntCounterVec,
     /// Requests turned away because a mailbox was full, by `mailbox`.
     pub mailbox_full_total: IntCounterVec,
     /// The Raft term this node is in.
@@ -129,6 +131,11 @@ impl Metrics {
                 "widevine_answers_total",
                 "Answers of the Widevine common encryption API.",
                 &["status"],
+            )?,
+            licenses_total: declare.counters(
+                "licenses_total",
+                "License requests that were admitted.",
+                &["system", "outcome"],
             )?,
             mailbox_full_total: declare.counters(
                 "mailbox_full_total",
@@ -220,13 +227,14 @@ mod tests {
     use super::*;
 
     /// Dashboards and alerts hold on to these names: a name that goes or changes breaks them.
-    const NAMES: [&str; 24] = [
+    const NAMES: [&str; 25] = [
         "keymoot_apply_seconds",
         "keymoot_auth_refusals_total",
         "keymoot_build_info",
         "keymoot_http_request_seconds",
         "keymoot_http_requests_in_flight",
         "keymoot_http_requests_total",
+        "keymoot_licenses_total",
         "keymoot_log_fsync_seconds",
         "keymoot_mailbox_full_total",
         "keymoot_proposal_batch_commands",
@@ -255,6 +263,7 @@ mod tests {
         metrics.http_request_seconds.with_label_values(&["/healthz"]).observe(0.1);
         metrics.auth_refusals_total.with_label_values(&["signature"]).inc();
         metrics.widevine_answers_total.with_label_values(&["OK"]).inc();
+        metrics.licenses_total.with_label_values(&["clearkey", "issued"]).inc();
         metrics.mailbox_full_total.with_label_values(&["proposer"]).inc();
         metrics.proposals_total.with_label_values(&["committed"]).inc();
         let families = metrics.registry.gather();

@@ -9,6 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use zeroize::Zeroizing;
 
+use super::DEMO_ACCOUNT;
 use super::directory::{DevDirectory, failed};
 use super::ports::{NodePorts, Plan};
 use crate::cli::Failure;
@@ -125,6 +126,7 @@ fn config_text(ports: &NodePorts, tls: bool) -> String {
          [cluster]\nname = \"{CLUSTER_NAME}\"\npeer_listen = \"127.0.0.1:{peer}\"\n\
          ca_file = \"../ca.pem\"\ncert_file = \"node.pem\"\nkey_file = \"node-key.pem\"\n\n\
          [http]\nlisten = \"127.0.0.1:{api}\"\n{tls}drain_timeout_ms = 3000\n\n\
+         [license]\nclear_key_accounts = [\"{DEMO_ACCOUNT}\"]\n\n\
          [keys]\nkeyring_file = \"../keyring.toml\"\n"
     )
 }
