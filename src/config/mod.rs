@@ -11,6 +11,7 @@ mod accounts;
 mod error;
 mod path_keys;
 mod sections;
+mod server_url;
 mod settings;
 mod values;
 
@@ -21,6 +22,7 @@ pub use error::{ConfigError, Problem};
 pub use sections::{
     Accounts, Cluster, Config, Http, Keys, License, Limits, Log, LogFormat, Node, Packager, Raft, Store,
 };
+pub use server_url::{ServerUrl, ServerUrlError};
 pub use settings::{ENV_PREFIX, Loaded, Origin, Setting};
 pub use values::{
     PackagerAccount, PackagerAccountError, PeerAddress, PeerAddressError, WebOrigin, WebOriginError,

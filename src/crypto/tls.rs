@@ -151,6 +151,27 @@ pub fn peer_client_config(credentials: &PeerCredentials) -> Result<Arc<ClientCon
     Ok(Arc::new(config))
 }
 
+/// The dialling side towards servers that are not of the cluster: they must show a certificate of an
+/// authority in `ca_file`, or, without one, of an authority of the public web.
+///
+/// # Errors
+/// [`TlsError`], naming the file when it holds no certificate.
+pub fn web_client_config(ca_file: Option<&Path>) -> Result<ClientConfig, TlsError> {
+    let mut roots = RootCertStore::empty();
+    match ca_file {
+        None => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
+        Some(file) => {
+            for certificate in read_certificates(file)? {
+                roots.add(certificate).map_err(TlsError::NotTrusted)?;
+            }
+        }
+    }
+    let builder = ClientConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
+        .map_err(TlsError::Pair)?;
+    Ok(builder.with_root_certificates(roots).with_no_client_auth())
+}
+
 /// The versions that the API listener speaks: TLS 1.2 and 1.3.
 pub(super) fn api_builder() -> Result<ConfigBuilder<ServerConfig, WantsVerifier>, TlsError> {
     ServerConfig::builder_with_provider(provider())

@@ -6,6 +6,7 @@
 //! anything is made of it; no error holds a key, a token or the bytes of a challenge.
 
 pub mod clear_key;
+pub mod outgoing;
 mod provider;
 
 pub use provider::LicenseProvider;

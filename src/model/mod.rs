@@ -14,7 +14,7 @@ mod wrapped;
 
 pub use account::{Account, Consistency, Credential, ResponseShape, Scheme, Scope};
 pub use auxiliary::{Auxiliary, Rating, SystemHeader};
-pub use ids::{AccountId, ContentId, IdError, Kid, NodeId, TrackName};
+pub use ids::{AccountId, ContentId, IdError, Kid, NodeId, PolicyName, TrackName};
 pub use key::{KeyOrigin, KeyPlace, KeyRecord};
 pub use period::{Period, SeedId, SeedRecord};
 pub use scheme::SchemeError;
