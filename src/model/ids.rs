@@ -133,6 +133,12 @@ text_id!(
     |c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-')
 );
 
+text_id!(
+    /// A policy of an account (uDRM 2.4), as requests and people name it: letters, digits, `.`, `_`, `-`.
+    PolicyName, "policy name", 64,
+    |c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-')
+);
+
 impl ContentId {
     /// What stands before the hexadecimal digits of a name that is no text.
     const HEX: &'static str = "hex:";
