@@ -18,7 +18,7 @@ use crate::crypto::Keyring;
 use crate::drm::Registry;
 use crate::drm::actor::DrmActor;
 use crate::http::{self, Api};
-use crate::service::{Accounts, Keys, Licenses, Nonces, apply_accounts_file, open_server_keys};
+use crate::service::{Accounts, Keys, Licenses, Nonces, Policies, apply_accounts_file, open_server_keys};
 use crate::telemetry::{self, Metrics};
 
 /// Runs the node that the configuration describes.
@@ -57,6 +57,7 @@ async fn serve(config: &Config, keyring: Arc<Keyring>, runtime: &Runtime) -> Res
         licenses: Licenses::new(keys.clone(), clear_key_accounts, metrics.clone()),
         allowed_origins: config.license.allowed_origins.as_slice().into(),
         keys,
+        policies: Policies::new(cluster.clone()),
         accounts: Arc::new(Accounts::new(cluster.clone(), keyring.clone())),
         nonces: Arc::new(Nonces::new(cluster.clone())),
         server_keys: Arc::new(OnceLock::new()),

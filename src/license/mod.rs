@@ -8,5 +8,6 @@
 pub mod clear_key;
 pub mod outgoing;
 mod provider;
+pub mod terms;
 
 pub use provider::LicenseProvider;

@@ -62,6 +62,8 @@ pub struct Metrics {
     pub widevine_answers_total: IntCounterVec,
     /// License requests that were admitted, by `system` and `outcome`.
     pub licenses_total: IntCounterVec,
+    /// Whether viewers may begin to play, where a policy counts rentals or devices, by `outcome`.
+    pub lease_decisions_total: IntCounterVec,
     /// Requests turned away because a mailbox was full, by `mailbox`.
     pub mailbox_full_total: IntCounterVec,
     /// The Raft term this node is in.
@@ -136,6 +138,11 @@ impl Metrics {
                 "licenses_total",
                 "License requests that were admitted.",
                 &["system", "outcome"],
+            )?,
+            lease_decisions_total: declare.counters(
+                "lease_decisions_total",
+                "Whether viewers may begin to play, where a policy counts rentals or devices.",
+                &["outcome"],
             )?,
             mailbox_full_total: declare.counters(
                 "mailbox_full_total",
@@ -227,13 +234,14 @@ mod tests {
     use super::*;
 
     /// Dashboards and alerts hold on to these names: a name that goes or changes breaks them.
-    const NAMES: [&str; 25] = [
+    const NAMES: [&str; 26] = [
         "keymoot_apply_seconds",
         "keymoot_auth_refusals_total",
         "keymoot_build_info",
         "keymoot_http_request_seconds",
         "keymoot_http_requests_in_flight",
         "keymoot_http_requests_total",
+        "keymoot_lease_decisions_total",
         "keymoot_licenses_total",
         "keymoot_log_fsync_seconds",
         "keymoot_mailbox_full_total",
@@ -264,6 +272,7 @@ mod tests {
         metrics.auth_refusals_total.with_label_values(&["signature"]).inc();
         metrics.widevine_answers_total.with_label_values(&["OK"]).inc();
         metrics.licenses_total.with_label_values(&["clearkey", "issued"]).inc();
+        metrics.lease_decisions_total.with_label_values(&["admitted"]).inc();
         metrics.mailbox_full_total.with_label_values(&["proposer"]).inc();
         metrics.proposals_total.with_label_values(&["committed"]).inc();
         let families = metrics.registry.gather();
