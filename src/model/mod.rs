@@ -1,4 +1,4 @@
-//! The pure types every room speaks: identifiers, accounts, keys, crypto periods.
+//! The pure types every room speaks: identifiers, accounts, keys, crypto periods, policies.
 //!
 //! Nothing here does I/O, knows a clock or holds a plaintext secret. Identifiers are
 //! validated once, when they are parsed; a value of such a type is valid ever after.
@@ -8,6 +8,7 @@ mod auxiliary;
 mod ids;
 mod key;
 mod period;
+mod policy;
 mod scheme;
 mod time_stamp;
 mod wrapped;
@@ -17,6 +18,12 @@ pub use auxiliary::{Auxiliary, Rating, SystemHeader};
 pub use ids::{AccountId, ContentId, IdError, Kid, NodeId, PolicyName, TrackName};
 pub use key::{KeyOrigin, KeyPlace, KeyRecord};
 pub use period::{Period, SeedId, SeedRecord};
+pub use policy::{
+    AnalogLevel, Aps, AudioLevel, CgmsA, ClearKeyProtection, CompressedVideoLevel, FairPlayHdcp,
+    FairPlayProtection, Lease, PlayReadyProtection, PlayReadySecurityLevel, Policy, PolicyError,
+    PolicyRecord, Protection, Renewal, UncompressedVideoLevel, WidevineHdcp, WidevineProtection,
+    WidevineSecurityLevel,
+};
 pub use scheme::SchemeError;
 pub use time_stamp::{TimeStamp, TimeStampError};
 pub use wrapped::{MasterKeyId, Wrapped};

@@ -1,0 +1,193 @@
+//! Policies: what a license allows, one model for all DRM systems (uDRM 2.4).
+//!
+//! A value of these types is one that its system knows: levels and names outside what the systems
+//! define cannot be made. What is left out is not asked for. Nothing here knows a system's own
+//! form; the license room maps a policy to each.
+
+mod document;
+mod level;
+mod protection;
+mod seconds;
+
+use std::collections::BTreeMap;
+use std::num::{NonZeroU16, NonZeroU32};
+
+use serde::{Deserialize, Serialize};
+
+use super::{PolicyName, TrackName};
+
+pub use document::PolicyError;
+pub use level::{
+    AnalogLevel, AudioLevel, CompressedVideoLevel, PlayReadySecurityLevel, UncompressedVideoLevel,
+    WidevineSecurityLevel,
+};
+pub use protection::{
+    Aps, CgmsA, ClearKeyProtection, FairPlayHdcp, FairPlayProtection, PlayReadyProtection, Protection,
+    WidevineHdcp, WidevineProtection,
+};
+
+/// What a license of a content allows, and under which conditions. Of an account.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Policy {
+    /// Its name, unique in the account.
+    pub name: PolicyName,
+    /// For people.
+    #[serde(default)]
+    pub description: String,
+    /// Whether a device may keep the license, to play without the network.
+    #[serde(default)]
+    pub can_persist: bool,
+    /// How long a license is good after it was issued; none: no end of its own.
+    #[serde(default, rename = "license_duration_seconds", with = "seconds")]
+    pub license_duration_s: Option<NonZeroU32>,
+    /// How long a viewer may begin to play after the first license; none: without end.
+    #[serde(default, rename = "rental_duration_seconds", with = "seconds")]
+    pub rental_duration_s: Option<NonZeroU32>,
+    /// How long a viewer may play once playing has begun; none: without end.
+    #[serde(default, rename = "playback_duration_seconds", with = "seconds")]
+    pub playback_duration_s: Option<NonZeroU32>,
+    /// How licenses are renewed during playback; none: they are not.
+    #[serde(default)]
+    pub renewal: Option<Renewal>,
+    /// On how many devices a viewer may play at once; none: they are not counted.
+    #[serde(default)]
+    pub lease: Option<Lease>,
+    /// What every track asks of a device and of its outputs.
+    #[serde(default)]
+    pub protection: Protection,
+    /// What single tracks ask in place of that, member by member.
+    #[serde(default)]
+    pub tracks: BTreeMap<TrackName, Protection>,
+}
+
+/// How licenses are renewed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Renewal {
+    /// Where; none: where licenses are issued.
+    #[serde(default)]
+    pub url: Option<String>,
+    /// How long after a license is issued it is renewed first.
+    #[serde(default, rename = "delay_seconds", with = "seconds")]
+    pub delay_s: Option<NonZeroU32>,
+    /// How long between tries while renewing fails.
+    #[serde(default, rename = "retry_interval_seconds", with = "seconds")]
+    pub retry_interval_s: Option<NonZeroU32>,
+    /// How long playback goes on while renewing fails.
+    #[serde(default, rename = "recovery_duration_seconds", with = "seconds")]
+    pub recovery_duration_s: Option<NonZeroU32>,
+    /// Whether a license is renewed as soon as it is used.
+    #[serde(default)]
+    pub with_usage: bool,
+}
+
+/// A limit on the devices that play at once (uDRM 2.4.3, "Video Lease").
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Lease {
+    /// How long a device holds its slot after a license; it renews the slot with its next license.
+    #[serde(rename = "duration_seconds", with = "seconds::required")]
+    pub duration_s: NonZeroU32,
+    /// How many devices of a viewer may hold one.
+    pub slots: NonZeroU16,
+}
+
+/// A policy as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyRecord {
+    /// What it says.
+    pub policy: Policy,
+    /// 1 for the first, one more with each change. Goes on after a delete: no number is used twice.
+    pub version: u64,
+    /// When it was last changed: milliseconds since 1970 UTC, by the proposer's clock.
+    pub changed_at_ms: u64,
+}
+
+impl Policy {
+    /// The longest description, in bytes.
+    pub const DESCRIPTION_BYTES_MAX: usize = 256;
+    /// The longest renewal URL, in bytes.
+    pub const URL_BYTES_MAX: usize = 512;
+    /// The most tracks that a policy has words of its own for.
+    pub const TRACKS_MAX: usize = 32;
+
+    /// A policy that asks for nothing and lets nothing be kept: plain streaming.
+    pub fn streaming(name: PolicyName) -> Self {
+        Self {
+            name,
+            description: String::new(),
+            can_persist: false,
+            license_duration_s: None,
+            rental_duration_s: None,
+            playback_duration_s: None,
+            renewal: None,
+            lease: None,
+            protection: Protection::default(),
+            tracks: BTreeMap::new(),
+        }
+    }
+
+    /// What a track asks of a device and of its outputs.
+    pub fn protection_of(&self, track: &TrackName) -> Protection {
+        match self.tracks.get(track) {
+            Some(own) => own.over(&self.protection),
+            None => self.protection,
+        }
+    }
+
+    /// The same, with no duration longer than these; what is `None` leaves the policy's.
+    #[must_use]
+    pub fn within(
+        self,
+        license_duration_s: Option<NonZeroU32>,
+        rental_duration_s: Option<NonZeroU32>,
+        playback_duration_s: Option<NonZeroU32>,
+    ) -> Self {
+        Self {
+            license_duration_s: shorter(self.license_duration_s, license_duration_s),
+            rental_duration_s: shorter(self.rental_duration_s, rental_duration_s),
+            playback_duration_s: shorter(self.playback_duration_s, playback_duration_s),
+            ..self
+        }
+    }
+}
+
+/// The shorter of two durations, of which none has no end.
+fn shorter(one: Option<NonZeroU32>, other: Option<NonZeroU32>) -> Option<NonZeroU32> {
+    [one, other].into_iter().flatten().min()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_track_asks_for_its_own_where_it_says_so_and_for_the_common_otherwise() {
+        let policy = Policy::from_json(
+            br#"{"name":"p","protection":{"widevine":{"hdcp":"v1","security_level":1},"fairplay":{"hdcp":"type0"}},
+                "tracks":{"UHD1":{"widevine":{"hdcp":"v2.2"}}}}"#,
+            None,
+        )
+        .unwrap();
+        let uhd = policy.protection_of(&TrackName::new("UHD1").unwrap());
+        assert_eq!(uhd.widevine.hdcp, Some(WidevineHdcp::V2_2));
+        assert_eq!(uhd.widevine.security_level, WidevineSecurityLevel::new(1));
+        assert_eq!(uhd.fairplay.hdcp, Some(FairPlayHdcp::Type0));
+        let sd = policy.protection_of(&TrackName::new("SD").unwrap());
+        assert_eq!(sd, policy.protection);
+    }
+
+    #[test]
+    fn durations_only_ever_get_shorter() {
+        let s = NonZeroU32::new;
+        let policy = Policy {
+            license_duration_s: s(60),
+            rental_duration_s: s(10),
+            ..Policy::streaming(PolicyName::new("p").unwrap())
+        };
+        let narrowed = policy.within(s(30), s(20), s(5));
+        let found = (narrowed.license_duration_s, narrowed.rental_duration_s, narrowed.playback_duration_s);
+        assert_eq!(found, (s(30), s(10), s(5)));
+    }
+}

@@ -1,0 +1,183 @@
+//! What a track asks of a device and of its outputs, system by system (uDRM 2.4.1 to 2.4.3).
+//!
+//! Every member may be left out, which asks for nothing; laid over another, what is left out lets
+//! the other's show.
+
+use serde::{Deserialize, Serialize};
+
+use super::level::{
+    AnalogLevel, AudioLevel, CompressedVideoLevel, PlayReadySecurityLevel, UncompressedVideoLevel,
+    WidevineSecurityLevel,
+};
+
+/// What a track asks for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Protection {
+    /// Of Widevine devices.
+    pub widevine: WidevineProtection,
+    /// Of PlayReady devices.
+    pub playready: PlayReadyProtection,
+    /// Of FairPlay devices.
+    pub fairplay: FairPlayProtection,
+    /// Of browsers with Clear Key.
+    pub clear_key: ClearKeyProtection,
+}
+
+impl Protection {
+    /// This, and where it is silent what `base` asks for.
+    #[must_use]
+    pub fn over(&self, base: &Self) -> Self {
+        Self {
+            widevine: self.widevine.over(&base.widevine),
+            playready: self.playready.over(&base.playready),
+            fairplay: FairPlayProtection { hdcp: self.fairplay.hdcp.or(base.fairplay.hdcp) },
+            clear_key: ClearKeyProtection { allow: self.clear_key.allow.or(base.clear_key.allow) },
+        }
+    }
+}
+
+/// What is asked of Widevine devices (uDRM 2.4.2).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct WidevineProtection {
+    /// How the device must guard keys and pictures.
+    pub security_level: Option<WidevineSecurityLevel>,
+    /// Digital outputs: the HDCP version.
+    pub hdcp: Option<WidevineHdcp>,
+    /// Analog outputs: the copy control that is signalled (CGMS-A, in Classic "EMI").
+    pub cgms_a: Option<CgmsA>,
+    /// Analog outputs: the analog protection system (Macrovision).
+    pub aps: Option<Aps>,
+    /// Analog outputs: the constrained image trigger.
+    pub cit: Option<bool>,
+    /// Whether analog outputs are switched off.
+    pub disable_analog_output: Option<bool>,
+}
+
+impl WidevineProtection {
+    fn over(&self, base: &Self) -> Self {
+        Self {
+            security_level: self.security_level.or(base.security_level),
+            hdcp: self.hdcp.or(base.hdcp),
+            cgms_a: self.cgms_a.or(base.cgms_a),
+            aps: self.aps.or(base.aps),
+            cit: self.cit.or(base.cit),
+            disable_analog_output: self.disable_analog_output.or(base.disable_analog_output),
+        }
+    }
+}
+
+/// HDCP, as Widevine tells its versions apart. Ordered: a later one asks for more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum WidevineHdcp {
+    /// Not asked for.
+    #[serde(rename = "none")]
+    None,
+    /// HDCP 1.x.
+    #[serde(rename = "v1")]
+    V1,
+    /// HDCP 2.0.
+    #[serde(rename = "v2")]
+    V2,
+    /// HDCP 2.1.
+    #[serde(rename = "v2.1")]
+    V2_1,
+    /// HDCP 2.2.
+    #[serde(rename = "v2.2")]
+    V2_2,
+    /// HDCP 2.3.
+    #[serde(rename = "v2.3")]
+    V2_3,
+    /// No digital output at all.
+    #[serde(rename = "no_digital_output")]
+    NoDigitalOutput,
+}
+
+/// What may be copied from an analog output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CgmsA {
+    /// Anything.
+    CopyFree,
+    /// Nothing more: it is a copy.
+    CopyNoMore,
+    /// One generation.
+    CopyOnce,
+    /// Nothing.
+    CopyNever,
+}
+
+/// The analog protection system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Aps {
+    /// Off.
+    Off,
+    /// Automatic gain control.
+    Type1,
+    /// Automatic gain control with two-line colour stripe.
+    Type2,
+    /// Automatic gain control with four-line colour stripe.
+    Type3,
+}
+
+/// What is asked of PlayReady devices (uDRM 2.4.1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PlayReadyProtection {
+    /// How the device must guard keys and pictures.
+    pub minimum_security_level: Option<PlayReadySecurityLevel>,
+    /// Minimum Compressed Digital Audio Output Protection Level.
+    pub compressed_digital_audio: Option<AudioLevel>,
+    /// Minimum Uncompressed Digital Audio Output Protection Level.
+    pub uncompressed_digital_audio: Option<AudioLevel>,
+    /// Minimum Compressed Digital Video Output Protection Level.
+    pub compressed_digital_video: Option<CompressedVideoLevel>,
+    /// Minimum Uncompressed Digital Video Output Protection Level.
+    pub uncompressed_digital_video: Option<UncompressedVideoLevel>,
+    /// Minimum Analog Television Output Protection Level.
+    pub analog_television: Option<AnalogLevel>,
+}
+
+impl PlayReadyProtection {
+    fn over(&self, base: &Self) -> Self {
+        Self {
+            minimum_security_level: self.minimum_security_level.or(base.minimum_security_level),
+            compressed_digital_audio: self.compressed_digital_audio.or(base.compressed_digital_audio),
+            uncompressed_digital_audio: self.uncompressed_digital_audio.or(base.uncompressed_digital_audio),
+            compressed_digital_video: self.compressed_digital_video.or(base.compressed_digital_video),
+            uncompressed_digital_video: self.uncompressed_digital_video.or(base.uncompressed_digital_video),
+            analog_television: self.analog_television.or(base.analog_television),
+        }
+    }
+}
+
+/// What is asked of FairPlay devices.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct FairPlayProtection {
+    /// Digital outputs: the type of HDCP.
+    pub hdcp: Option<FairPlayHdcp>,
+}
+
+/// HDCP, as FairPlay tells its types apart. Ordered: a later one asks for more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FairPlayHdcp {
+    /// Not asked for.
+    None,
+    /// Type 0: any version.
+    Type0,
+    /// Type 1: version 2.2 or later.
+    Type1,
+}
+
+/// Whether Clear Key may serve a track. It guards neither keys nor outputs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ClearKeyProtection {
+    /// `true`: also when the track asks other systems for protection, which Clear Key cannot give;
+    /// `false`: never; left out: only when it asks them for none.
+    pub allow: Option<bool>,
+}
