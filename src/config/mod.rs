@@ -8,6 +8,7 @@
 //! together.
 
 mod accounts;
+mod entitlements;
 mod error;
 mod path_keys;
 mod sections;
@@ -18,6 +19,7 @@ mod values;
 mod validate;
 
 pub use accounts::{AccountEntry, AccountsFileError, CredentialEntry, SigningKey, load_accounts};
+pub use entitlements::{AdapterKind, EntitlementEntry, EntitlementsFileError, load_entitlements};
 pub use error::{ConfigError, Problem};
 pub use sections::{
     Accounts, Cluster, Config, Http, Keys, License, Limits, Log, LogFormat, Node, Packager, Raft, Store,

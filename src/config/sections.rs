@@ -205,6 +205,13 @@ pub struct License {
     pub clear_key_accounts: Vec<AccountId>,
     /// Sites whose pages may send credentials with license requests; empty: any page may ask, without.
     pub allowed_origins: Vec<WebOrigin>,
+    /// Who decides whether a viewer gets a license; none: nobody gets one.
+    #[serde(with = "empty_is_none")]
+    pub entitlements_file: Option<PathBuf>,
+    /// PEM certificates of the authorities that may vouch for the servers asked; none: those of the
+    /// public web.
+    #[serde(with = "empty_is_none")]
+    pub ca_file: Option<PathBuf>,
 }
 
 /// Master keys.

@@ -6,7 +6,11 @@
 //! anything is made of it; no error holds a key, a token or the bytes of a challenge.
 
 pub mod clear_key;
+pub mod entitlement;
 pub mod outgoing;
 mod provider;
+
+#[cfg(test)]
+mod stand_in;
 
 pub use provider::LicenseProvider;

@@ -62,6 +62,10 @@ pub struct Metrics {
     pub widevine_answers_total: IntCounterVec,
     /// License requests that were admitted, by `system` and `outcome`.
     pub licenses_total: IntCounterVec,
+    /// Decisions about viewers, by `adapter` and `outcome`.
+    pub entitlements_total: IntCounterVec,
+    /// What asking an entitlement back end took, by `adapter`.
+    pub entitlement_seconds: HistogramVec,
     /// Requests turned away because a mailbox was full, by `mailbox`.
     pub mailbox_full_total: IntCounterVec,
     /// The Raft term this node is in.
@@ -136,6 +140,16 @@ impl Metrics {
                 "licenses_total",
                 "License requests that were admitted.",
                 &["system", "outcome"],
+            )?,
+            entitlements_total: declare.counters(
+                "entitlements_total",
+                "Decisions about viewers.",
+                &["adapter", "outcome"],
+            )?,
+            entitlement_seconds: declare.histograms(
+                "entitlement_seconds",
+                "Time to ask an entitlement back end.",
+                &["adapter"],
             )?,
             mailbox_full_total: declare.counters(
                 "mailbox_full_total",
@@ -227,10 +241,12 @@ mod tests {
     use super::*;
 
     /// Dashboards and alerts hold on to these names: a name that goes or changes breaks them.
-    const NAMES: [&str; 25] = [
+    const NAMES: [&str; 27] = [
         "keymoot_apply_seconds",
         "keymoot_auth_refusals_total",
         "keymoot_build_info",
+        "keymoot_entitlement_seconds",
+        "keymoot_entitlements_total",
         "keymoot_http_request_seconds",
         "keymoot_http_requests_in_flight",
         "keymoot_http_requests_total",
@@ -264,6 +280,8 @@ mod tests {
         metrics.auth_refusals_total.with_label_values(&["signature"]).inc();
         metrics.widevine_answers_total.with_label_values(&["OK"]).inc();
         metrics.licenses_total.with_label_values(&["clearkey", "issued"]).inc();
+        metrics.entitlements_total.with_label_values(&["http", "entitled"]).inc();
+        metrics.entitlement_seconds.with_label_values(&["http"]).observe(0.1);
         metrics.mailbox_full_total.with_label_values(&["proposer"]).inc();
         metrics.proposals_total.with_label_values(&["committed"]).inc();
         let families = metrics.registry.gather();
