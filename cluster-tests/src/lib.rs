@@ -15,6 +15,7 @@ pub mod dev_file;
 pub mod drill;
 pub mod error;
 pub mod ledger;
+pub mod license;
 pub mod load;
 pub mod logs;
 pub mod media;

@@ -11,6 +11,7 @@ mod period;
 mod policy;
 mod scheme;
 mod time_stamp;
+mod viewer;
 mod wrapped;
 
 pub use account::{Account, Consistency, Credential, ResponseShape, Scheme, Scope};
@@ -26,4 +27,5 @@ pub use policy::{
 };
 pub use scheme::SchemeError;
 pub use time_stamp::{TimeStamp, TimeStampError};
+pub use viewer::ViewerPlace;
 pub use wrapped::{MasterKeyId, Wrapped};

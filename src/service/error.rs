@@ -22,6 +22,12 @@ pub enum ServiceError {
     /// The request contradicts what is stored; the text says how and what to do.
     #[error("{0}")]
     Conflict(String),
+    /// The account has no policy of this name.
+    #[error("there is no policy {name}; names are exact, capitals included")]
+    UnknownPolicy {
+        /// The name.
+        name: crate::model::PolicyName,
+    },
     /// Other writers of the same track kept coming first.
     #[error("the key changed {attempts} times while this request tried to change it")]
     Contended {

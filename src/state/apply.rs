@@ -6,9 +6,12 @@ use super::command::{Command, NewKey, Proposal};
 use super::layout::{
     META_IDENTITY, META_SERVER_SECRET, Table, account_key, content_key, kid_key, place_key, version_key,
 };
+use super::leases;
 use super::nonces;
+use super::policies;
 use super::query::key_at;
 use super::record::{ClusterIdentity, KidPlace, Track};
+use super::rentals;
 use super::response::Response;
 use super::rotation;
 use super::sessions::{self, Seen};
@@ -60,6 +63,22 @@ fn apply_one<T: Tables>(
         Command::PutAuxiliary { account, content, auxiliary, if_absent } => {
             put_auxiliary(run, &content_key(account, content), auxiliary.as_ref(), *if_absent)
         }
+        Command::PutPolicy { account, policy, condition } => {
+            policies::put(run, account, policy, *condition, now_ms)
+        }
+        Command::DeletePolicy { account, name, condition } => {
+            policies::delete(run, account, name, *condition)
+        }
+        Command::AttachPolicy { account, content, policy, if_absent } => {
+            policies::attach(run, account, content, policy.as_ref(), *if_absent)
+        }
+        Command::SetDefaultPolicy { account, policy } => policies::set_default(run, account, policy.as_ref()),
+        Command::ClaimLease { place, device, duration_s, slots } => {
+            leases::claim(run, place, device, (*duration_s, *slots), now_ms)
+        }
+        Command::ReleaseLease { place, device } => leases::release(run, place, device),
+        Command::BeginRental { place } => rentals::begin(run, place, now_ms),
+        Command::EndRental { place } => rentals::end(run, place),
     }
 }
 

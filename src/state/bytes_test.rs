@@ -8,12 +8,12 @@ use std::fmt::Write as _;
 use crate::codec::{self, Kind};
 use crate::model::{
     Account, AccountId, Auxiliary, Consistency, ContentId, Credential, KeyOrigin, KeyPlace, KeyRecord, Kid,
-    MasterKeyId, Period, Rating, ResponseShape, Scheme, Scope, SeedId, SeedRecord, SystemHeader, TrackName,
-    Wrapped,
+    MasterKeyId, Period, Policy, PolicyName, PolicyRecord, Rating, ResponseShape, Scheme, Scope, SeedId,
+    SeedRecord, SystemHeader, TrackName, ViewerPlace, Wrapped,
 };
 
-use super::record::{Answers, ContentNumber, KidPlace, Session, Track};
-use super::{ClusterIdentity, Command, NewKey, NewSeed, Proposal, Response};
+use super::record::{Answers, ContentNumber, KidPlace, LeaseSlot, Leases, PolicyPlace, Session, Track};
+use super::{ClusterIdentity, Command, NewKey, NewSeed, PolicyCondition, Proposal, Response};
 
 fn wrapped() -> Wrapped {
     Wrapped { master_key: MasterKeyId("m".into()), nonce: [1; 12], ciphertext: vec![2; 3] }
@@ -86,6 +86,78 @@ fn put_auxiliary() -> Command {
     Command::PutAuxiliary { account, content, auxiliary: Some(auxiliary), if_absent: true }
 }
 
+/// A policy that uses every member.
+const POLICY: &str = r#"{
+    "name": "p", "description": "d", "can_persist": true, "license_duration_seconds": 1,
+    "rental_duration_seconds": 2, "playback_duration_seconds": 3,
+    "renewal": {"url": "https://r", "delay_seconds": 4, "retry_interval_seconds": 5,
+                "recovery_duration_seconds": 6, "with_usage": true},
+    "protection": {
+        "widevine": {"security_level": 3, "hdcp": "v1", "cgms_a": "copy_once", "aps": "type2", "cit": true,
+                     "disable_analog_output": false},
+        "playready": {"minimum_security_level": 2000, "compressed_digital_audio": 150,
+                      "uncompressed_digital_audio": 300, "compressed_digital_video": 500,
+                      "uncompressed_digital_video": 270, "analog_television": 200},
+        "fairplay": {"hdcp": "type0"}, "clear_key": {"allow": false}},
+    "tracks": {"T": {"widevine": {"hdcp": "v2.2"}}}
+}"#;
+
+fn policy() -> Policy {
+    Policy::from_json(POLICY.as_bytes(), None).unwrap()
+}
+
+fn leased_policy() -> Policy {
+    Policy::from_json(br#"{"name":"p","lease":{"duration_seconds":300,"slots":2}}"#, None).unwrap()
+}
+
+fn policy_record() -> PolicyRecord {
+    PolicyRecord { policy: leased_policy(), version: 7, changed_at_ms: 9 }
+}
+
+fn viewer() -> ViewerPlace {
+    let KeyPlace { account, content, .. } = place();
+    ViewerPlace { account, content, viewer: [5; 16] }
+}
+
+/// The commands of policies, leases and rentals.
+fn policy_commands() -> [Command; 9] {
+    let KeyPlace { account, content, .. } = place();
+    let name = PolicyName::new("p").unwrap();
+    let put = |policy, condition| Command::PutPolicy {
+        account: account.clone(),
+        policy: Box::new(policy),
+        condition,
+    };
+    [
+        put(policy(), PolicyCondition::IfVersion(7)),
+        put(leased_policy(), PolicyCondition::IfAbsent),
+        Command::DeletePolicy {
+            account: account.clone(),
+            name: name.clone(),
+            condition: PolicyCondition::Always,
+        },
+        Command::AttachPolicy {
+            account: account.clone(),
+            content,
+            policy: Some(name.clone()),
+            if_absent: true,
+        },
+        Command::SetDefaultPolicy { account: account.clone(), policy: Some(name) },
+        Command::ClaimLease { place: viewer(), device: [6; 16], duration_s: 300, slots: 2 },
+        Command::ReleaseLease { place: viewer(), device: [6; 16] },
+        Command::BeginRental { place: viewer() },
+        Command::EndRental { place: viewer() },
+    ]
+}
+
+#[test]
+fn a_policy_reads_back_from_its_bytes() {
+    for policy in [policy(), leased_policy()] {
+        let bytes = codec::encode(Kind::Record, &policy).unwrap();
+        assert_eq!(codec::decode::<Policy>(Kind::Record, &bytes).unwrap(), policy);
+    }
+}
+
 /// The body behind the envelope, in hexadecimal. The envelope has goldens of its own.
 fn body<T: serde::Serialize>(kind: Kind, value: &T) -> String {
     let bytes = codec::encode(kind, value).unwrap();
@@ -148,6 +220,26 @@ fn responses_and_records_have_these_bytes() {
     assert_eq!(found, GOLDEN_RECORDS);
 }
 
+#[test]
+fn what_is_stored_of_policies_and_viewers_has_these_bytes() {
+    assert_eq!(policy_commands().map(command), GOLDEN_POLICY_COMMANDS);
+    let found = [
+        body(Kind::Record, &Response::Policy(Box::new(policy_record()))),
+        body(Kind::Record, &Response::NoPolicy),
+        body(Kind::Record, &Response::PolicyMoved { version: Some(7) }),
+        body(Kind::Record, &Response::PolicyInUse { contents: 3, is_default: true }),
+        body(Kind::Record, &Response::Leased { until_ms: 9 }),
+        body(Kind::Record, &Response::LeasesTaken { frees_at_ms: 9 }),
+        body(Kind::Record, &Response::Rental { began_at_ms: 9 }),
+        body(Kind::Record, &PolicyPlace { next_version: 8, current: None }),
+        body(
+            Kind::Record,
+            &Leases { slots: vec![LeaseSlot { device: [6; 16], until_ms: 9000 }], filed_s: 9 },
+        ),
+    ];
+    assert_eq!(found, GOLDEN_POLICY_RECORDS);
+}
+
 const GOLDEN_COMMANDS: [&str; 13] = [
     "0504030201000161016301540703030303030303030303030303030303016d0101010101010101010101010302020200",
     "0504030201010161016301540703030303030303030303030303030303016d0101010101010101010101010302020201",
@@ -184,3 +276,17 @@ const GOLDEN_RECORDS: [&str; 18] = [
     "08000101",
     "0402",
 ];
+
+const GOLDEN_POLICY_COMMANDS: [&str; 9] = [
+    "05040302010d0161017001640101010102010301010968747470733a2f2f72010401050106010001030101010201020101010001fbd007019601fb2c0101fbf40101fb0e0101c8010101000101540001040000000000000000000000000307",
+    "05040302010d0161017000000000000001fb2c010200000000000000000000000000000001",
+    "05040302010e0161017000",
+    "05040302010f0161016301017001",
+    "0504030201100161010170",
+    "050403020111016101630505050505050505050505050505050506060606060606060606060606060606fb2c0102",
+    "050403020112016101630505050505050505050505050505050506060606060606060606060606060606",
+    "0504030201130161016305050505050505050505050505050505",
+    "0504030201140161016305050505050505050505050505050505",
+];
+
+const GOLDEN_POLICY_RECORDS: [&str; 9] = [""; 9];

@@ -5,7 +5,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    Account, AccountId, Auxiliary, ContentId, KeyOrigin, KeyPlace, KeyRecord, Kid, Period, Wrapped,
+    Account, AccountId, Auxiliary, ContentId, KeyOrigin, KeyPlace, KeyRecord, Kid, Period, Policy,
+    PolicyName, ViewerPlace, Wrapped,
 };
 
 use super::record::ClusterIdentity;
@@ -123,6 +124,83 @@ pub enum Command {
         /// Leave what is stored alone.
         if_absent: bool,
     },
+    /// Stores a policy as the account's one of its name.
+    PutPolicy {
+        /// The account.
+        account: AccountId,
+        /// The policy.
+        policy: Box<Policy>,
+        /// What must hold of the one that is there.
+        condition: PolicyCondition,
+    },
+    /// Deletes a policy that nothing uses.
+    DeletePolicy {
+        /// The account.
+        account: AccountId,
+        /// Its name.
+        name: PolicyName,
+        /// What must hold of the one that is there.
+        condition: PolicyCondition,
+    },
+    /// Attaches a policy to a content, or detaches the one that is.
+    AttachPolicy {
+        /// The account.
+        account: AccountId,
+        /// The content.
+        content: ContentId,
+        /// Which; none detaches.
+        policy: Option<PolicyName>,
+        /// Leave an attached one alone.
+        if_absent: bool,
+    },
+    /// Makes a policy the one for contents that have none of their own.
+    SetDefaultPolicy {
+        /// The account.
+        account: AccountId,
+        /// Which; none: there is no such policy any more.
+        policy: Option<PolicyName>,
+    },
+    /// Takes or renews a device's slot.
+    ClaimLease {
+        /// Who plays what.
+        place: ViewerPlace,
+        /// Digest of the device's name.
+        device: [u8; 16],
+        /// For how long.
+        duration_s: u32,
+        /// How many devices may hold a slot at once.
+        slots: u16,
+    },
+    /// Gives a device's slot back.
+    ReleaseLease {
+        /// Who played what.
+        place: ViewerPlace,
+        /// Digest of the device's name.
+        device: [u8; 16],
+    },
+    /// Begins a rental, unless it has begun.
+    BeginRental {
+        /// Who rented what.
+        place: ViewerPlace,
+    },
+    /// Forgets a rental, so that the content can be rented again.
+    EndRental {
+        /// Who rented what.
+        place: ViewerPlace,
+    },
+}
+
+/// What must hold of a stored policy for a command to change it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PolicyCondition {
+    /// Nothing.
+    Always,
+    /// There is none of that name.
+    IfAbsent,
+    /// There is one.
+    IfPresent,
+    /// Its version is this.
+    IfVersion(u64),
 }
 
 impl fmt::Display for Command {
@@ -145,6 +223,16 @@ impl fmt::Display for Command {
             Self::SupplyPeriodKey { key, .. } => at(f, "supply-period-key", &key.place),
             Self::FoundKidKey { .. } => f.write_str("found-kid-key"),
             Self::PutAuxiliary { account, content, .. } => write!(f, "put-auxiliary {account}/{content}"),
+            Self::PutPolicy { account, policy, .. } => write!(f, "put-policy {account}/{}", policy.name),
+            Self::DeletePolicy { account, name, .. } => write!(f, "delete-policy {account}/{name}"),
+            Self::AttachPolicy { account, content, .. } => write!(f, "attach-policy {account}/{content}"),
+            Self::SetDefaultPolicy { account, .. } => write!(f, "set-default-policy {account}"),
+            Self::ClaimLease { place, .. } => write!(f, "claim-lease {}/{}", place.account, place.content),
+            Self::ReleaseLease { place, .. } => {
+                write!(f, "release-lease {}/{}", place.account, place.content)
+            }
+            Self::BeginRental { place } => write!(f, "begin-rental {}/{}", place.account, place.content),
+            Self::EndRental { place } => write!(f, "end-rental {}/{}", place.account, place.content),
         }
     }
 }

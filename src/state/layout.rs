@@ -1,6 +1,6 @@
 //! The tables and how their keys are written. Keys sort by account, content, track, version.
 
-use crate::model::{AccountId, ContentId, KeyPlace, Kid, Period, SeedId};
+use crate::model::{AccountId, ContentId, KeyPlace, Kid, Period, PolicyName, SeedId, ViewerPlace};
 
 /// A table of the state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -30,6 +30,18 @@ pub enum Table {
     Periods = 10,
     /// Account and content → auxiliary data.
     Auxiliary = 11,
+    /// Account and name → the policy, and the version its next one gets.
+    Policies = 12,
+    /// Account and name → how many contents the policy is attached to.
+    PolicyUses = 13,
+    /// Account and content → the name of the policy attached to it.
+    ContentPolicies = 14,
+    /// Account → the name of the policy for contents that have none of their own.
+    DefaultPolicies = 15,
+    /// Viewer's place → the devices that play; second and viewer's place → what ends then.
+    Leases = 16,
+    /// Viewer's place → when the rental began.
+    Rentals = 17,
 }
 
 /// How many tables there are.
@@ -49,6 +61,12 @@ pub const TABLE_NAMES: &[&str] = &[
     "schedules",
     "periods",
     "auxiliary",
+    "policies",
+    "policy_uses",
+    "content_policies",
+    "default_policies",
+    "leases",
+    "rentals",
 ];
 
 impl Table {
@@ -67,6 +85,12 @@ impl Table {
             Self::Schedules => "schedules",
             Self::Periods => "periods",
             Self::Auxiliary => "auxiliary",
+            Self::Policies => "policies",
+            Self::PolicyUses => "policy_uses",
+            Self::ContentPolicies => "content_policies",
+            Self::DefaultPolicies => "default_policies",
+            Self::Leases => "leases",
+            Self::Rentals => "rentals",
         }
     }
 }
@@ -83,6 +107,9 @@ pub(super) const META_DIGEST: &[u8] = b"digest";
 pub(super) const META_CONTENTS: &[u8] = b"contents";
 /// Key of the derived key ids' key, in [`Table::Meta`].
 pub(super) const META_KID_KEY: &[u8] = b"kid_key";
+
+/// Key of the second up to which ended leases are forgotten, in [`Table::Meta`].
+pub(super) const META_LEASES: &[u8] = b"leases";
 
 /// Appends `text` with its length before it, so that no two places share a key.
 fn push_text(key: &mut Vec<u8>, text: &str) {
@@ -112,6 +139,39 @@ pub(super) fn content_key(account: &AccountId, content: &ContentId) -> Vec<u8> {
     push_text(&mut key, account.as_str());
     push_text(&mut key, content.as_str());
     key
+}
+
+pub(super) fn policy_key(account: &AccountId, name: &PolicyName) -> Vec<u8> {
+    let mut key = policies_of(account);
+    key.extend_from_slice(name.as_str().as_bytes());
+    key
+}
+
+/// What the keys of all policies of an account begin with.
+pub(super) fn policies_of(account: &AccountId) -> Vec<u8> {
+    let mut key = Vec::with_capacity(account.as_str().len() + PolicyName::BYTES_MAX + 2);
+    push_text(&mut key, account.as_str());
+    key
+}
+
+pub(super) fn viewer_key(place: &ViewerPlace) -> Vec<u8> {
+    let mut key = content_key(&place.account, &place.content);
+    key.extend_from_slice(&place.viewer);
+    key
+}
+
+pub(super) fn lease_key(place: &ViewerPlace) -> Vec<u8> {
+    [b"s", viewer_key(place).as_slice()].concat()
+}
+
+/// Leases that end sort by the second in which they do.
+pub(super) fn lease_end_key(second: u64, lease: &[u8]) -> Vec<u8> {
+    [leases_ending(second).as_slice(), lease].concat()
+}
+
+/// What the keys of all leases that end in this second begin with.
+pub(super) fn leases_ending(second: u64) -> Vec<u8> {
+    [b"e", second.to_be_bytes().as_slice()].concat()
 }
 
 /// Seeds sort by content, track and version.
@@ -213,6 +273,12 @@ mod tests {
             Table::Schedules,
             Table::Periods,
             Table::Auxiliary,
+            Table::Policies,
+            Table::PolicyUses,
+            Table::ContentPolicies,
+            Table::DefaultPolicies,
+            Table::Leases,
+            Table::Rentals,
         ];
         for table in all {
             assert_eq!(TABLE_NAMES[table as usize], table.name());

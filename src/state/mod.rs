@@ -9,9 +9,12 @@ mod apply;
 mod command;
 mod digest;
 mod layout;
+mod leases;
 mod nonces;
+mod policies;
 mod query;
 mod record;
+mod rentals;
 mod response;
 mod rotation;
 mod sessions;
@@ -23,17 +26,23 @@ mod apply_tests;
 #[cfg(test)]
 mod bytes_test;
 #[cfg(test)]
+mod leases_tests;
+#[cfg(test)]
+mod policies_tests;
+#[cfg(test)]
 mod rotation_tests;
 
 pub use apply::apply;
-pub use command::{Command, NewKey, NewSeed, Proposal};
+pub use command::{Command, NewKey, NewSeed, PolicyCondition, Proposal};
 pub use digest::Digest;
 pub use layout::{TABLE_COUNT, TABLE_NAMES, Table};
+pub use policies::{attached_policy, default_policy, policies, policy, policy_uses};
 pub use query::{
     account, accounts, auxiliary, cluster_identity, current_key, digest, key_by_kid, kid_key, next_version,
     schedule, schedules, seed, server_secret, supplied_keys, supplied_periods,
 };
 pub use record::ClusterIdentity;
+pub use rentals::rental_began_at_ms;
 pub use response::Response;
 pub use tables::{Pair, StateError, Tables};
 pub use transaction::{Change, Transaction};

@@ -204,7 +204,7 @@ fn track<T: Tables>(tables: &T, place: &KeyPlace) -> Result<Option<Track>, State
     get(tables, Table::Tracks, &place_key(place))
 }
 
-fn get<V: DeserializeOwned, T: Tables>(
+pub(super) fn get<V: DeserializeOwned, T: Tables>(
     tables: &T,
     table: Table,
     key: &[u8],

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{KeyPlace, KeyRecord, Wrapped};
+use crate::model::{KeyPlace, KeyRecord, PolicyRecord, Wrapped};
 
 use super::response::Response;
 
@@ -29,6 +29,28 @@ pub(super) struct ContentNumber {
 pub(super) struct KidPlace {
     pub place: KeyPlace,
     pub version: u32,
+}
+
+/// A policy, or what is left of it: its next version's number, so that none is ever used twice.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct PolicyPlace {
+    pub next_version: u64,
+    pub current: Option<PolicyRecord>,
+}
+
+/// The devices of one viewer that play one content.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Leases {
+    pub slots: Vec<LeaseSlot>,
+    /// The second under which they are filed, to be forgotten.
+    pub filed_s: u64,
+}
+
+/// A device that holds a slot until then: milliseconds since 1970 UTC.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct LeaseSlot {
+    pub device: [u8; 16],
+    pub until_ms: u64,
 }
 
 /// What the state remembers of a proposer.

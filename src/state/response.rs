@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{KeyRecord, SeedRecord, Wrapped};
+use crate::model::{KeyRecord, PolicyRecord, SeedRecord, Wrapped};
 
 /// The outcome of one command.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,4 +36,35 @@ pub enum Response {
     KidKey(Wrapped),
     /// The cluster, the content or the track has used up the numbers that a derived key id can hold.
     NumbersExhausted,
+    /// The policy as it is stored now, changed by the command or as it was.
+    Policy(Box<PolicyRecord>),
+    /// There is no policy of that name.
+    NoPolicy,
+    /// The policy is not in the state that the command demands.
+    PolicyMoved {
+        /// Its version; none when there is none of that name.
+        version: Option<u64>,
+    },
+    /// The policy cannot be deleted: it is in use.
+    PolicyInUse {
+        /// How many contents it is attached to.
+        contents: u64,
+        /// Whether it is the account's default.
+        is_default: bool,
+    },
+    /// The device holds a slot until then: milliseconds since 1970 UTC.
+    Leased {
+        /// When.
+        until_ms: u64,
+    },
+    /// Other devices hold all slots.
+    LeasesTaken {
+        /// When the first of them ends: milliseconds since 1970 UTC.
+        frees_at_ms: u64,
+    },
+    /// The rental, begun by the command or before.
+    Rental {
+        /// When it began: milliseconds since 1970 UTC.
+        began_at_ms: u64,
+    },
 }
