@@ -24,7 +24,7 @@ pub use accounts::Accounts;
 pub use accounts_file::{MakeAccountError, apply_accounts_file, make_account};
 pub use error::ServiceError;
 pub use keys::{Keys, ServedKey};
-pub use licenses::{License, LicenseError, LicenseRequest, Licenses};
+pub use licenses::{License, LicenseError, LicenseParts, LicenseRequest, Licenses};
 pub use lookup::LocatedKey;
 pub use nonces::Nonces;
 pub use periods::{PERIODS_MAX, PeriodRange, PeriodsError, ServedPeriod};
