@@ -13,11 +13,13 @@ use super::Failure;
 use super::args::ServeArgs;
 use crate::auth::SignatureWindow;
 use crate::cluster::{Cluster, StartError};
-use crate::config::{Config, Loaded};
+use crate::config::{Config, Loaded, load_entitlements};
 use crate::crypto::Keyring;
 use crate::drm::Registry;
 use crate::drm::actor::DrmActor;
 use crate::http::{self, Api};
+use crate::license::entitlement::Entitlements;
+use crate::license::outgoing::{Outgoing, OutgoingLimits};
 use crate::service::{Accounts, Keys, Licenses, Nonces, apply_accounts_file, open_server_keys};
 use crate::telemetry::{self, Metrics};
 
@@ -46,6 +48,7 @@ async fn serve(config: &Config, keyring: Arc<Keyring>, runtime: &Runtime) -> Res
     let mut interrupt = listen_for(SignalKind::interrupt())?;
     let mut terminate = listen_for(SignalKind::terminate())?;
     let metrics = Arc::new(Metrics::new().map_err(Failure::runtime)?);
+    let entitlements = Arc::new(entitlements(config, metrics.clone())?);
     let cluster = Cluster::start(config, keyring.clone(), metrics.clone(), runtime.handle())
         .await
         .map_err(start_failure)?;
@@ -54,7 +57,7 @@ async fn serve(config: &Config, keyring: Arc<Keyring>, runtime: &Runtime) -> Res
     let keys = Keys::new(cluster.clone(), keyring.clone());
     let clear_key_accounts = config.license.clear_key_accounts.as_slice().into();
     let api = Api {
-        licenses: Licenses::new(keys.clone(), clear_key_accounts, metrics.clone()),
+        licenses: Licenses::new(keys.clone(), entitlements, clear_key_accounts, metrics.clone()),
         allowed_origins: config.license.allowed_origins.as_slice().into(),
         keys,
         accounts: Arc::new(Accounts::new(cluster.clone(), keyring.clone())),
@@ -113,6 +116,16 @@ async fn serve(config: &Config, keyring: Arc<Keyring>, runtime: &Runtime) -> Res
         None => Ok(()),
         Some(reason) => Err(Failure::because(reason)),
     }
+}
+
+/// Whoever decides about viewers; nobody, and so no license, without a file that names them.
+fn entitlements(config: &Config, metrics: Arc<Metrics>) -> Result<Entitlements, Failure> {
+    let entries = match &config.license.entitlements_file {
+        Some(file) => load_entitlements(file).map_err(Failure::usage)?,
+        None => Vec::new(),
+    };
+    let outgoing = Outgoing::new(OutgoingLimits::default(), config.license.ca_file.as_deref());
+    Entitlements::new(&entries, outgoing.map_err(Failure::usage)?, metrics).map_err(Failure::usage)
 }
 
 /// What the operator can do about a node that does not start.

@@ -104,6 +104,9 @@ impl From<LicenseError> for ApiError {
                 ErrorKind::NotFound
             }
             LicenseError::NotPersistent => ErrorKind::Denied,
+            LicenseError::NotEntitled(ref reason) if reason.is_refusal() => ErrorKind::Denied,
+            // Asked again, whoever decides may answer.
+            LicenseError::NotEntitled(_) => ErrorKind::Busy,
             LicenseError::Writing(_) => return Self::internal(error),
         };
         Self::new(kind, error.to_string()).counted_as("license")

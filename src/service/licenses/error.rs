@@ -1,6 +1,7 @@
 //! Why no license was given.
 
 use crate::license::clear_key::ClearKeyError;
+use crate::license::entitlement::NotEntitled;
 use crate::service::ServiceError;
 
 /// The kinds are mapped to status codes once, at the HTTP edge.
@@ -10,6 +11,9 @@ pub enum LicenseError {
     /// The keys could not be looked for.
     #[error(transparent)]
     Service(#[from] ServiceError),
+    /// The viewer may not have one, or nobody could say so.
+    #[error(transparent)]
+    NotEntitled(#[from] NotEntitled),
     /// The account's content is not to be licensed by Clear Key.
     #[error(
         "Clear Key licenses are not served for this account: they hold keys in the clear; \
@@ -41,6 +45,7 @@ impl LicenseError {
     pub const fn outcome(&self) -> &'static str {
         match self {
             Self::Service(_) | Self::Writing(_) => "failed",
+            Self::NotEntitled(_) => "not_entitled",
             Self::NoClearKey | Self::NoBackEnd { .. } => "not_served",
             Self::ClearKey(_) => "bad_challenge",
             Self::NoKey => "no_key",

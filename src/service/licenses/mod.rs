@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 use crate::auth::{CustomData, Grant};
 use crate::license::LicenseProvider;
 use crate::license::clear_key::{self, ClearKeyRequest, SessionType};
+use crate::license::entitlement::{Entitlements, Viewer};
 use crate::model::AccountId;
 use crate::telemetry::Metrics;
 
@@ -44,14 +45,21 @@ pub struct License {
 #[derive(Clone)]
 pub struct Licenses {
     keys: Keys,
+    entitlements: Arc<Entitlements>,
     clear_key_accounts: Arc<[AccountId]>,
     metrics: Arc<Metrics>,
 }
 
 impl Licenses {
-    /// Over these keys; Clear Key is served for these accounts only.
-    pub fn new(keys: Keys, clear_key_accounts: Arc<[AccountId]>, metrics: Arc<Metrics>) -> Self {
-        Self { keys, clear_key_accounts, metrics }
+    /// Over these keys, for viewers that these entitlements let pass; Clear Key is served for these
+    /// accounts only.
+    pub fn new(
+        keys: Keys,
+        entitlements: Arc<Entitlements>,
+        clear_key_accounts: Arc<[AccountId]>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        Self { keys, entitlements, clear_key_accounts, metrics }
     }
 
     /// Makes a license, or says why not.
@@ -63,13 +71,22 @@ impl Licenses {
         provider: LicenseProvider,
         request: LicenseRequest<'_>,
     ) -> Result<License, LicenseError> {
-        let license = match provider {
-            LicenseProvider::ClearKey => self.clear_key(request).await,
-            other => Err(LicenseError::NoBackEnd { system: other.label() }),
-        };
+        let license = self.license(provider, request).await;
         let outcome = license.as_ref().map_or_else(LicenseError::outcome, |_| "issued");
         self.metrics.licenses_total.with_label_values(&[provider.label(), outcome]).inc();
         license
+    }
+
+    async fn license(
+        &self,
+        provider: LicenseProvider,
+        request: LicenseRequest<'_>,
+    ) -> Result<License, LicenseError> {
+        self.entitlements.decide(viewer(request)).await?;
+        match provider {
+            LicenseProvider::ClearKey => self.clear_key(request).await,
+            other => Err(LicenseError::NoBackEnd { system: other.label() }),
+        }
     }
 
     async fn clear_key(&self, request: LicenseRequest<'_>) -> Result<License, LicenseError> {
@@ -88,5 +105,20 @@ impl Licenses {
         let pairs = keys.iter().map(|key| (&key.kid, &key.key));
         let body = clear_key::license(pairs, asked.session).map_err(LicenseError::Writing)?;
         Ok(License { body, content_type: "application/json" })
+    }
+}
+
+/// Who asks, in the words that were signed.
+fn viewer(request: LicenseRequest<'_>) -> Viewer<'_> {
+    let LicenseRequest { grant, custom_data, .. } = request;
+    Viewer {
+        account: grant.account(),
+        content: custom_data.content_id(),
+        ca_system: custom_data.ca_system(),
+        user_token: custom_data.user_token(),
+        udid: custom_data.udid(),
+        files: custom_data.files(),
+        additional_cas_system: custom_data.additional_cas_system(),
+        client: grant.caller(),
     }
 }
