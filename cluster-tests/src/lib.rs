@@ -16,6 +16,7 @@ pub mod drill;
 pub mod error;
 pub mod ledger;
 pub mod license;
+pub mod license_server;
 pub mod load;
 pub mod logs;
 pub mod media;

@@ -8,7 +8,9 @@
 //! together.
 
 mod accounts;
+mod entitlements;
 mod error;
+mod license_servers;
 mod path_keys;
 mod sections;
 mod server_url;
@@ -18,7 +20,9 @@ mod values;
 mod validate;
 
 pub use accounts::{AccountEntry, AccountsFileError, CredentialEntry, SigningKey, load_accounts};
+pub use entitlements::{AdapterKind, EntitlementEntry, EntitlementsFileError, load_entitlements};
 pub use error::{ConfigError, Problem};
+pub use license_servers::LicenseServers;
 pub use sections::{
     Accounts, Cluster, Config, Http, Keys, License, Limits, Log, LogFormat, Node, Packager, Raft, Store,
 };

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+use super::LicenseServers;
 use super::values::{PackagerAccount, PeerAddress, WebOrigin, empty_is_none};
 use crate::crypto::ClusterName;
 use crate::model::{AccountId, NodeId};
@@ -28,6 +29,8 @@ pub struct Config {
     pub auth: Auth,
     /// Licenses for players.
     pub license: License,
+    /// The servers that licenses are asked of.
+    pub license_servers: LicenseServers,
     /// Master keys.
     pub keys: Keys,
     /// Replication: batches, log, snapshots.
@@ -205,6 +208,13 @@ pub struct License {
     pub clear_key_accounts: Vec<AccountId>,
     /// Sites whose pages may send credentials with license requests; empty: any page may ask, without.
     pub allowed_origins: Vec<WebOrigin>,
+    /// Who decides whether a viewer gets a license; none: nobody gets one.
+    #[serde(with = "empty_is_none")]
+    pub entitlements_file: Option<PathBuf>,
+    /// PEM certificates of the authorities that may vouch for the servers asked; none: those of the
+    /// public web.
+    #[serde(with = "empty_is_none")]
+    pub ca_file: Option<PathBuf>,
 }
 
 /// Master keys.

@@ -26,7 +26,7 @@ pub use accounts_file::{MakeAccountError, apply_accounts_file, make_account};
 pub use error::ServiceError;
 pub use keys::{Keys, ServedKey};
 pub use leases::{LeaseError, Leases, Viewing, device_digest, device_place, user_place};
-pub use licenses::{License, LicenseError, LicenseRequest, Licenses};
+pub use licenses::{License, LicenseError, LicenseParts, LicenseRequest, Licenses};
 pub use lookup::LocatedKey;
 pub use nonces::Nonces;
 pub use periods::{PERIODS_MAX, PeriodRange, PeriodsError, ServedPeriod};

@@ -56,6 +56,11 @@ pub(super) fn prepare(directory: &DevDirectory, plan: &Plan, tls: bool) -> Resul
     if !keyring_file.exists() {
         Keyring::save_new(&keyring_file).map_err(Failure::runtime)?;
     }
+    let entitlements_file = directory.file("entitlements.toml");
+    if !entitlements_file.exists() {
+        fs::write(&entitlements_file, entitlements_text())
+            .map_err(|e| failed("write", &entitlements_file, &e))?;
+    }
     if tls {
         ensure_pair(&directory.file("api.pem"), &directory.file("api-key.pem"), |cert, key| {
             ca.issue_loopback_api()?.save_new(cert, key)
@@ -126,8 +131,18 @@ fn config_text(ports: &NodePorts, tls: bool) -> String {
          [cluster]\nname = \"{CLUSTER_NAME}\"\npeer_listen = \"127.0.0.1:{peer}\"\n\
          ca_file = \"../ca.pem\"\ncert_file = \"node.pem\"\nkey_file = \"node-key.pem\"\n\n\
          [http]\nlisten = \"127.0.0.1:{api}\"\n{tls}drain_timeout_ms = 3000\n\n\
-         [license]\nclear_key_accounts = [\"{DEMO_ACCOUNT}\"]\n\n\
+         [license]\nclear_key_accounts = [\"{DEMO_ACCOUNT}\"]\n\
+         entitlements_file = \"../entitlements.toml\"\n\n\
          [keys]\nkeyring_file = \"../keyring.toml\"\n"
+    )
+}
+
+/// Who may watch: whoever holds signed custom data of the demo account.
+fn entitlements_text() -> String {
+    format!(
+        "# Written by `keymoot dev` once; changes made here count when the nodes start again.\n\
+         # What can stand here: config/entitlements.example.toml.\n\n\
+         [[entitlement]]\naccount = \"{DEMO_ACCOUNT}\"\nadapter = \"static\"\n"
     )
 }
 
@@ -164,7 +179,7 @@ fn remove(path: &Path) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Loaded;
+    use crate::config::{Loaded, load_entitlements};
     use crate::crypto::tls::PeerCredentials;
     use crate::crypto::{ApiTls, ApiTlsFiles, PeerIdentity};
 
@@ -181,6 +196,8 @@ mod tests {
         for node in &made.nodes {
             let config = Loaded::from_sources(Some(&node.config_file), []).unwrap().config;
             assert_eq!(config.node.data_dir, node.directory.join("data"));
+            let entitlements = load_entitlements(&config.license.entitlements_file.unwrap()).unwrap();
+            assert_eq!(entitlements[0].account.as_str(), DEMO_ACCOUNT);
             let cluster = &config.cluster;
             let peer =
                 PeerCredentials::load(&cluster.ca_file, &cluster.cert_file, &cluster.key_file, &cluster.name);
