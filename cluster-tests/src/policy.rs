@@ -33,9 +33,8 @@ pub fn add_account(cluster: &Cluster, name: &str, more: &[&str]) -> Result<Accou
     std::fs::write(&file, &key).map_err(RigError::at("write", &file))?;
     let private = std::fs::Permissions::from_mode(0o600);
     std::fs::set_permissions(&file, private).map_err(RigError::at("protect", &file))?;
-    let credential = format!("policies:policy:udrm-sha1:{}", file.display());
-    let arguments: Vec<&str> =
-        ["--credential", &credential].into_iter().chain(more.iter().copied()).collect();
+    let file = file.display().to_string();
+    let arguments: Vec<&str> = ["--policy-key-file", &file].into_iter().chain(more.iter().copied()).collect();
     let (scrambler, player) = license::add_account(cluster, name, &arguments)?;
     let keeper = scrambler.with_key(&key);
     Ok(Account { scrambler, player, keeper })

@@ -50,6 +50,7 @@ fn entry(args: AccountAddArgs) -> AccountEntry {
     let own = [
         ("encryption", Scope::Encryption, args.encryption_key_file),
         ("license", Scope::License, args.license_key_file),
+        ("policy", Scope::Policy, args.policy_key_file),
     ];
     let own = own.into_iter().filter_map(|(name, scope, file)| {
         Some(CredentialEntry { name: name.to_owned(), scope, scheme: Scheme::UdrmSha1, key_file: file? })

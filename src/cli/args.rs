@@ -115,6 +115,9 @@ pub struct AccountAddArgs {
     /// Holds the signing key of license requests; a secret file.
     #[arg(long, value_name = "FILE")]
     pub license_key_file: Option<PathBuf>,
+    /// Holds the signing key of requests about policies; a secret file.
+    #[arg(long, value_name = "FILE")]
+    pub policy_key_file: Option<PathBuf>,
     /// A credential of another scheme: mutual-tls, http-ed25519, http-hmac-sha256, digest, basic,
     /// widevine-aes, widevine-rsa or udrm-sha1; see docs/authentication.md and docs/key-exchange.md for
     /// what FILE must hold. May be repeated.

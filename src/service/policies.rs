@@ -108,7 +108,10 @@ impl Policies {
         }
         let command = Command::PutPolicy { account, policy: Box::new(policy), condition };
         match self.cluster.propose(command).await? {
-            Response::Policy(record) => Ok(*record),
+            Response::Policy(record) => {
+                audit(grant, &name, "stored");
+                Ok(*record)
+            }
             refusal => Err(policy_refusal(&name, &refusal, condition)),
         }
     }
@@ -128,7 +131,10 @@ impl Policies {
             Command::DeletePolicy { account: grant.account().id.clone(), name: name.clone(), condition };
         match self.cluster.propose(command).await? {
             // An answer that was forgotten was Done, or the request had had another by now.
-            Response::Done | Response::AnsweredBefore => Ok(()),
+            Response::Done | Response::AnsweredBefore => {
+                audit(grant, name, "deleted");
+                Ok(())
+            }
             refusal => Err(policy_refusal(name, &refusal, condition)),
         }
     }
@@ -163,7 +169,9 @@ impl Policies {
         }
         let (content, named) = (content.clone(), Some(policy.clone()));
         let command = Command::AttachPolicy { account, content, policy: named, if_absent };
-        self.change_use(command, Some(policy)).await
+        self.change_use(command, Some(policy)).await?;
+        audit(grant, policy, "attached");
+        Ok(())
     }
 
     /// Detaches a policy from a content, which then has the account's default.
@@ -189,7 +197,9 @@ impl Policies {
         }
         let content = content.clone();
         let command = Command::AttachPolicy { account, content, policy: None, if_absent: false };
-        self.change_use(command, None).await
+        self.change_use(command, None).await?;
+        audit(grant, policy, "detached");
+        Ok(())
     }
 
     /// Makes a policy the one for contents that have none of their own.
@@ -199,7 +209,9 @@ impl Policies {
     pub async fn set_default(&self, grant: &Grant, policy: &PolicyName) -> Result<(), ServiceError> {
         let account = grant.account().id.clone();
         let command = Command::SetDefaultPolicy { account, policy: Some(policy.clone()) };
-        self.change_use(command, Some(policy)).await
+        self.change_use(command, Some(policy)).await?;
+        audit(grant, policy, "made the default");
+        Ok(())
     }
 
     /// Leaves contents that have no policy of their own without one, if this is the default.
@@ -217,7 +229,9 @@ impl Policies {
             }
             Some(_) => {}
         }
-        self.change_use(Command::SetDefaultPolicy { account, policy: None }, None).await
+        self.change_use(Command::SetDefaultPolicy { account, policy: None }, None).await?;
+        audit(grant, policy, "no longer the default");
+        Ok(())
     }
 
     /// Proposes a command that makes use of `policy`, or of none.
@@ -240,6 +254,18 @@ impl Policies {
         state::policy(self.cluster.state(), account, name)?
             .ok_or_else(|| ServiceError::UnknownPolicy { name: name.clone() })
     }
+}
+
+/// Says what became of a policy. Whose request it was, and about which content, the grant's own line
+/// says.
+fn audit(grant: &Grant, policy: &PolicyName, what: &'static str) {
+    tracing::info!(
+        target: "audit",
+        account = %grant.account().id,
+        credential = ?grant.credential(),
+        %policy,
+        "policy {what}"
+    );
 }
 
 /// Why a command did not change or delete a policy, in words that help.
