@@ -21,6 +21,7 @@ pub mod load;
 pub mod logs;
 pub mod media;
 pub mod metrics;
+pub mod policy;
 pub mod process;
 pub mod raw;
 pub mod report;

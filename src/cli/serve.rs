@@ -22,7 +22,7 @@ use crate::license::LicenseServers;
 use crate::license::entitlement::Entitlements;
 use crate::license::outgoing::{Outgoing, OutgoingLimits};
 use crate::service::{
-    Accounts, Keys, LicenseParts, Licenses, Nonces, Policies, apply_accounts_file, open_server_keys,
+    Accounts, Keys, Leases, LicenseParts, Licenses, Nonces, Policies, apply_accounts_file, open_server_keys,
 };
 use crate::telemetry::{self, Metrics};
 
@@ -65,6 +65,7 @@ async fn serve(config: &Config, keyring: Arc<Keyring>, runtime: &Runtime) -> Res
     let licenses = Licenses::new(LicenseParts {
         keys: keys.clone(),
         policies: Policies::new(cluster.clone()),
+        leases: Leases::new(cluster.clone(), metrics.clone()),
         entitlements,
         servers,
         clear_key_accounts: config.license.clear_key_accounts.clone(),
@@ -74,6 +75,7 @@ async fn serve(config: &Config, keyring: Arc<Keyring>, runtime: &Runtime) -> Res
         licenses,
         allowed_origins: config.license.allowed_origins.as_slice().into(),
         keys,
+        policies: Policies::new(cluster.clone()),
         accounts: Arc::new(Accounts::new(cluster.clone(), keyring.clone())),
         nonces: Arc::new(Nonces::new(cluster.clone())),
         server_keys: Arc::new(OnceLock::new()),

@@ -72,6 +72,8 @@ pub struct Metrics {
     pub license_server_seconds: HistogramVec,
     /// License servers that are left alone after failures, by `system`.
     pub license_servers_resting: IntGaugeVec,
+    /// Whether viewers may begin to play, where a policy counts rentals or devices, by `outcome`.
+    pub lease_decisions_total: IntCounterVec,
     /// Requests turned away because a mailbox was full, by `mailbox`.
     pub mailbox_full_total: IntCounterVec,
     /// The Raft term this node is in.
@@ -172,6 +174,11 @@ impl Metrics {
                 "License servers that are left alone after failures.",
                 &["system"],
             )?,
+            lease_decisions_total: declare.counters(
+                "lease_decisions_total",
+                "Whether viewers may begin to play, where a policy counts rentals or devices.",
+                &["outcome"],
+            )?,
             mailbox_full_total: declare.counters(
                 "mailbox_full_total",
                 "Requests turned away because a mailbox was full.",
@@ -262,7 +269,7 @@ mod tests {
     use super::*;
 
     /// Dashboards and alerts hold on to these names: a name that goes or changes breaks them.
-    const NAMES: [&str; 30] = [
+    const NAMES: [&str; 31] = [
         "keymoot_apply_seconds",
         "keymoot_auth_refusals_total",
         "keymoot_build_info",
@@ -271,6 +278,7 @@ mod tests {
         "keymoot_http_request_seconds",
         "keymoot_http_requests_in_flight",
         "keymoot_http_requests_total",
+        "keymoot_lease_decisions_total",
         "keymoot_license_server_requests_total",
         "keymoot_license_server_seconds",
         "keymoot_license_servers_resting",
@@ -309,6 +317,7 @@ mod tests {
         metrics.license_server_requests_total.with_label_values(&["widevine", "ok"]).inc();
         metrics.license_server_seconds.with_label_values(&["widevine"]).observe(0.1);
         metrics.license_servers_resting.with_label_values(&["widevine"]).set(0);
+        metrics.lease_decisions_total.with_label_values(&["admitted"]).inc();
         metrics.mailbox_full_total.with_label_values(&["proposer"]).inc();
         metrics.proposals_total.with_label_values(&["committed"]).inc();
         let families = metrics.registry.gather();

@@ -6,13 +6,15 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use keymoot::auth::{
-    Authorization, CustomData, DigestNonces, Envelope, HttpSignature, ServerKeys, Signature, SignatureWindow,
-    allowed, client_address,
+    Authorization, CustomData, DigestNonces, Envelope, GivenPolicy, HttpSignature, PolicyData, ServerKeys,
+    Signature, SignatureWindow, allowed, client_address,
 };
 use keymoot::codec::{self, Kind};
 use keymoot::drm::{playready, pssh};
 use keymoot::http::path::RequestPath;
 use keymoot::http::query::Query;
+use keymoot::license::terms;
+use keymoot::model::{Policy, TrackName};
 
 /// Runs one parser over any bytes.
 pub type Target = fn(&[u8]);
@@ -23,6 +25,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("custom_data", custom_data),
     ("forwarded_for", forwarded_for),
     ("path", path),
+    ("policy", policy),
     ("pssh", pssh),
     ("query", query),
     ("signature_headers", signature_headers),
@@ -90,6 +93,21 @@ pub fn custom_data(input: &[u8]) {
     let mut extended = input.to_vec();
     extended.extend([0x80, 0x00]);
     assert!(CustomData::parse(&extended).is_err(), "an extended document was accepted");
+}
+
+/// A policy, by itself and in signed custom data: what is accepted is written and read back as it was.
+pub fn policy(input: &[u8]) {
+    if let Ok(policy) = Policy::from_json(input, None) {
+        let written = policy.to_json().to_string();
+        assert_eq!(Policy::from_json(written.as_bytes(), None).as_ref(), Ok(&policy));
+        let track = TrackName::default_track();
+        let _ = terms::clear_key::permit(&policy, &track);
+        let _ = terms::widevine::policy_overrides(&policy);
+    }
+    let Ok(data) = PolicyData::parse(input) else { return };
+    if let Some(GivenPolicy::Document(document)) = data.policy {
+        let _ = Policy::from_value(document, None);
+    }
 }
 
 /// `X-Forwarded-For`, a header a line: whatever a caller writes into it, a trusted proxy's own word

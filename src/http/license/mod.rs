@@ -14,7 +14,7 @@ use crate::auth::{AuthHandle, CustomData, SignedRequest};
 use crate::license::LicenseProvider;
 use crate::license::upstream::UpstreamError;
 use crate::model::Scope;
-use crate::service::{License, LicenseError, LicenseRequest};
+use crate::service::{LeaseError, License, LicenseError, LicenseRequest};
 
 use super::admission;
 use super::error::{ApiError, ErrorKind};
@@ -101,6 +101,9 @@ impl From<LicenseError> for ApiError {
         let kind = match error {
             LicenseError::Service(error) => return error.into(),
             LicenseError::Upstream(error) => return error.into(),
+            LicenseError::Lease(LeaseError::Service(error)) => return error.into(),
+            LicenseError::Lease(LeaseError::Unnamed { .. }) => ErrorKind::Invalid,
+            LicenseError::Lease(_) => ErrorKind::Denied,
             LicenseError::ClearKey(_)
             | LicenseError::Widevine(_)
             | LicenseError::PlayReady(_)

@@ -8,7 +8,7 @@ use crate::license::terms::clear_key::ClearKeyRefusal;
 use crate::license::upstream::UpstreamError;
 use crate::license::widevine::WidevineChallengeError;
 use crate::model::{IdError, PolicyName};
-use crate::service::ServiceError;
+use crate::service::{LeaseError, ServiceError};
 
 /// The kinds are mapped to status codes once, at the HTTP edge.
 #[derive(Debug, thiserror::Error)]
@@ -65,6 +65,9 @@ pub enum LicenseError {
         /// Its name.
         name: PolicyName,
     },
+    /// The viewer's rental is over, or as many devices play as may.
+    #[error(transparent)]
+    Lease(#[from] LeaseError),
     /// No license server gave one.
     #[error(transparent)]
     Upstream(#[from] UpstreamError),
@@ -85,6 +88,8 @@ impl LicenseError {
             Self::NoClearKey | Self::NoClassic | Self::NoBackEnd { .. } => "not_served",
             Self::ClearKey(_) | Self::Widevine(_) | Self::PlayReady(_) | Self::FairPlay(_) => "bad_challenge",
             Self::NoKey => "no_key",
+            Self::Lease(LeaseError::Service(_)) => "failed",
+            Self::Lease(_) => "no_lease",
             Self::NotPersistent | Self::NoProtection(_) | Self::NoPolicy { .. } => "refused_by_policy",
             Self::Upstream(UpstreamError::Refused { .. }) => "refused_by_server",
             Self::Upstream(_) => "no_server",

@@ -13,13 +13,13 @@ use zeroize::Zeroizing;
 
 use crate::auth::{CustomData, Grant};
 use crate::license::entitlement::{Entitled, Entitlements, Viewer};
-use crate::license::terms::clear_key::permit;
 use crate::license::{LicenseProvider, LicenseServers, LicenseTerms, LicensedKey, clear_key};
 use crate::model::{AccountId, Policy, PolicyName};
 use crate::telemetry::Metrics;
 
 use super::error::ServiceError;
 use super::keys::Keys;
+use super::leases::{Leases, Viewing};
 use super::policies::Policies;
 use prepared::{FoundKey, Prepared};
 
@@ -54,6 +54,8 @@ pub struct LicenseParts {
     pub keys: Keys,
     /// Policies.
     pub policies: Policies,
+    /// Rentals, and slots of devices.
+    pub leases: Leases,
     /// Who is entitled to what.
     pub entitlements: Entitlements,
     /// The servers that licenses are asked of.
@@ -101,6 +103,9 @@ impl Licenses {
         let entitled = self.0.entitlements.decide(viewer(request)).await?;
         let prepared = self.prepare(provider, request).await?;
         let policy = self.policy(request, entitled).await?;
+        prepared.must_be_permitted(&policy)?;
+        // Last before a license is made: what was refused for another reason holds no slot.
+        let policy = self.0.leases.admit(viewing(request), policy).await?;
         self.make(request, &prepared, &policy).await
     }
 
@@ -164,11 +169,6 @@ impl Licenses {
         let servers = &self.0.servers;
         let (body, content_type) = match prepared {
             Prepared::ClearKey { session, .. } => {
-                let is_kept = *session == clear_key::SessionType::Persistent;
-                if is_kept && !policy.can_persist {
-                    return Err(LicenseError::NotPersistent);
-                }
-                keys.iter().try_for_each(|key| permit(policy, key.track))?;
                 let pairs = keys.iter().map(|key| (key.kid, key.key));
                 let body = clear_key::license(pairs, *session).map_err(LicenseError::Writing)?;
                 (body, "application/json")
@@ -225,5 +225,16 @@ fn viewer(request: LicenseRequest<'_>) -> Viewer<'_> {
         files: custom_data.files(),
         additional_cas_system: custom_data.additional_cas_system(),
         client: grant.caller(),
+    }
+}
+
+/// Who wants to play on which device, in the words that were signed.
+fn viewing(request: LicenseRequest<'_>) -> Viewing<'_> {
+    let LicenseRequest { grant, custom_data, .. } = request;
+    Viewing {
+        account: grant.account(),
+        content: custom_data.content_id(),
+        user: custom_data.user_id().or(custom_data.user_token()),
+        udid: custom_data.udid(),
     }
 }
