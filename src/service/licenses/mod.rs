@@ -76,6 +76,19 @@ impl Licenses {
         Self(Arc::new(parts))
     }
 
+    /// The providers whose licenses are served, Clear Key if only for some accounts.
+    pub fn providers(&self) -> Vec<LicenseProvider> {
+        let LicenseParts { servers, clear_key_accounts, .. } = &*self.0;
+        let is_served = |provider: &LicenseProvider| match provider {
+            LicenseProvider::ClearKey => !clear_key_accounts.is_empty(),
+            LicenseProvider::CencWidevine => servers.widevine.is_some(),
+            LicenseProvider::CencPlayReady | LicenseProvider::PlayReady => servers.playready.is_some(),
+            LicenseProvider::FairPlay => servers.fairplay.is_some(),
+            LicenseProvider::WidevineClassic => false,
+        };
+        LicenseProvider::ALL.into_iter().filter(is_served).collect()
+    }
+
     /// Makes a license, or says why not.
     ///
     /// # Errors
@@ -111,16 +124,14 @@ impl Licenses {
 
     /// Refuses at once what could never be served, whoever asks.
     fn must_be_served(&self, provider: LicenseProvider, grant: &Grant) -> Result<(), LicenseError> {
-        let LicenseParts { servers, clear_key_accounts, .. } = &*self.0;
-        let is_served = match provider {
-            LicenseProvider::ClearKey if clear_key_accounts.contains(&grant.account().id) => true,
-            LicenseProvider::ClearKey => return Err(LicenseError::NoClearKey),
-            LicenseProvider::CencWidevine => servers.widevine.is_some(),
-            LicenseProvider::CencPlayReady | LicenseProvider::PlayReady => servers.playready.is_some(),
-            LicenseProvider::FairPlay => servers.fairplay.is_some(),
-            LicenseProvider::WidevineClassic => return Err(LicenseError::NoClassic),
-        };
-        if is_served { Ok(()) } else { Err(LicenseError::NoBackEnd { system: provider.label() }) }
+        match provider {
+            LicenseProvider::ClearKey if !self.0.clear_key_accounts.contains(&grant.account().id) => {
+                Err(LicenseError::NoClearKey)
+            }
+            LicenseProvider::WidevineClassic => Err(LicenseError::NoClassic),
+            provider if self.providers().contains(&provider) => Ok(()),
+            provider => Err(LicenseError::NoBackEnd { system: provider.label() }),
+        }
     }
 
     /// The terms of the license: the policy that the entitlement names, else the content's, with no
