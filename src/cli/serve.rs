@@ -62,9 +62,10 @@ async fn serve(config: &Config, keyring: Arc<Keyring>, runtime: &Runtime) -> Res
     let drm =
         DrmActor::start_on(&Arbiter::new().handle(), Registry::standard(), config.limits.provider_mailbox);
     let keys = Keys::new(cluster.clone(), keyring.clone());
+    let policies = Policies::new(cluster.clone());
     let licenses = Licenses::new(LicenseParts {
         keys: keys.clone(),
-        policies: Policies::new(cluster.clone()),
+        policies: policies.clone(),
         leases: Leases::new(cluster.clone(), metrics.clone()),
         entitlements,
         servers,
@@ -75,7 +76,7 @@ async fn serve(config: &Config, keyring: Arc<Keyring>, runtime: &Runtime) -> Res
         licenses,
         allowed_origins: config.license.allowed_origins.as_slice().into(),
         keys,
-        policies: Policies::new(cluster.clone()),
+        policies,
         accounts: Arc::new(Accounts::new(cluster.clone(), keyring.clone())),
         nonces: Arc::new(Nonces::new(cluster.clone())),
         server_keys: Arc::new(OnceLock::new()),

@@ -99,18 +99,6 @@ impl Leases {
         admitted
     }
 
-    /// Gives a device's slot back, such as when no license came of it.
-    ///
-    /// # Errors
-    /// When the cluster does not answer.
-    pub async fn release(&self, viewing: Viewing<'_>) -> Result<(), ServiceError> {
-        let (Some(user), Some(udid)) = (viewing.user, viewing.udid) else { return Ok(()) };
-        let place = user_place(&viewing.account.id, viewing.content, user);
-        let command = Command::ReleaseLease { place, device: device_digest(udid) };
-        self.cluster.propose(command).await?;
-        Ok(())
-    }
-
     async fn decide(&self, viewing: Viewing<'_>, policy: Policy) -> Result<Policy, LeaseError> {
         let rental = match policy.rental_duration_s {
             Some(rental_s) => Some((renter(viewing, &policy)?, rental_s)),

@@ -62,6 +62,8 @@ pub struct Metrics {
     pub widevine_answers_total: IntCounterVec,
     /// License requests that were admitted, by `system` and `outcome`.
     pub licenses_total: IntCounterVec,
+    /// Whether viewers may begin to play, where a policy counts rentals or devices, by `outcome`.
+    pub lease_decisions_total: IntCounterVec,
     /// Decisions about viewers, by `adapter` and `outcome`.
     pub entitlements_total: IntCounterVec,
     /// What asking an entitlement back end took, by `adapter`.
@@ -72,8 +74,6 @@ pub struct Metrics {
     pub license_server_seconds: HistogramVec,
     /// License servers that are left alone after failures, by `system`.
     pub license_servers_resting: IntGaugeVec,
-    /// Whether viewers may begin to play, where a policy counts rentals or devices, by `outcome`.
-    pub lease_decisions_total: IntCounterVec,
     /// Requests turned away because a mailbox was full, by `mailbox`.
     pub mailbox_full_total: IntCounterVec,
     /// The Raft term this node is in.
@@ -149,6 +149,11 @@ impl Metrics {
                 "License requests that were admitted.",
                 &["system", "outcome"],
             )?,
+            lease_decisions_total: declare.counters(
+                "lease_decisions_total",
+                "Whether viewers may begin to play, where a policy counts rentals or devices.",
+                &["outcome"],
+            )?,
             entitlements_total: declare.counters(
                 "entitlements_total",
                 "Decisions about viewers.",
@@ -173,11 +178,6 @@ impl Metrics {
                 "license_servers_resting",
                 "License servers that are left alone after failures.",
                 &["system"],
-            )?,
-            lease_decisions_total: declare.counters(
-                "lease_decisions_total",
-                "Whether viewers may begin to play, where a policy counts rentals or devices.",
-                &["outcome"],
             )?,
             mailbox_full_total: declare.counters(
                 "mailbox_full_total",
@@ -312,12 +312,12 @@ mod tests {
         metrics.auth_refusals_total.with_label_values(&["signature"]).inc();
         metrics.widevine_answers_total.with_label_values(&["OK"]).inc();
         metrics.licenses_total.with_label_values(&["clearkey", "issued"]).inc();
+        metrics.lease_decisions_total.with_label_values(&["admitted"]).inc();
         metrics.entitlements_total.with_label_values(&["http", "entitled"]).inc();
         metrics.entitlement_seconds.with_label_values(&["http"]).observe(0.1);
         metrics.license_server_requests_total.with_label_values(&["widevine", "ok"]).inc();
         metrics.license_server_seconds.with_label_values(&["widevine"]).observe(0.1);
         metrics.license_servers_resting.with_label_values(&["widevine"]).set(0);
-        metrics.lease_decisions_total.with_label_values(&["admitted"]).inc();
         metrics.mailbox_full_total.with_label_values(&["proposer"]).inc();
         metrics.proposals_total.with_label_values(&["committed"]).inc();
         let families = metrics.registry.gather();

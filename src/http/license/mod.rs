@@ -105,6 +105,7 @@ impl From<LicenseError> for ApiError {
             LicenseError::Lease(LeaseError::Unnamed { .. }) => ErrorKind::Invalid,
             LicenseError::Lease(_) => ErrorKind::Denied,
             LicenseError::ClearKey(_)
+            | LicenseError::Lease(LeaseError::Unnamed { .. })
             | LicenseError::Widevine(_)
             | LicenseError::PlayReady(_)
             | LicenseError::FairPlay(_) => ErrorKind::Invalid,
@@ -120,6 +121,7 @@ impl From<LicenseError> for ApiError {
                 return Self::with_reason(ErrorKind::Busy, message, reason);
             }
             LicenseError::NotEntitled(_)
+            | LicenseError::Lease(_)
             | LicenseError::NotPersistent
             | LicenseError::NoProtection(_)
             | LicenseError::NoPolicy { .. } => ErrorKind::Denied,

@@ -65,9 +65,9 @@ pub enum LicenseError {
         /// Its name.
         name: PolicyName,
     },
-    /// The viewer's rental is over, or as many devices play as may.
+    /// The viewer's rental is over, or enough of the viewer's devices play.
     #[error(transparent)]
-    Lease(#[from] LeaseError),
+    Lease(LeaseError),
     /// No license server gave one.
     #[error(transparent)]
     Upstream(#[from] UpstreamError),
@@ -79,6 +79,15 @@ pub enum LicenseError {
     Writing(#[source] serde_json::Error),
 }
 
+impl From<LeaseError> for LicenseError {
+    fn from(error: LeaseError) -> Self {
+        match error {
+            LeaseError::Service(error) => Self::Service(error),
+            refusal => Self::Lease(refusal),
+        }
+    }
+}
+
 impl LicenseError {
     /// The label under which it is counted.
     pub const fn outcome(&self) -> &'static str {
@@ -88,9 +97,9 @@ impl LicenseError {
             Self::NoClearKey | Self::NoClassic | Self::NoBackEnd { .. } => "not_served",
             Self::ClearKey(_) | Self::Widevine(_) | Self::PlayReady(_) | Self::FairPlay(_) => "bad_challenge",
             Self::NoKey => "no_key",
-            Self::Lease(LeaseError::Service(_)) => "failed",
-            Self::Lease(_) => "no_lease",
-            Self::NotPersistent | Self::NoProtection(_) | Self::NoPolicy { .. } => "refused_by_policy",
+            Self::NotPersistent | Self::NoProtection(_) | Self::NoPolicy { .. } | Self::Lease(_) => {
+                "refused_by_policy"
+            }
             Self::Upstream(UpstreamError::Refused { .. }) => "refused_by_server",
             Self::Upstream(_) => "no_server",
         }
