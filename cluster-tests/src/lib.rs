@@ -20,6 +20,7 @@ pub mod load;
 pub mod logs;
 pub mod media;
 pub mod metrics;
+pub mod player;
 pub mod process;
 pub mod raw;
 pub mod report;
@@ -27,6 +28,7 @@ pub mod search;
 pub mod signed;
 pub mod stats;
 pub mod wait;
+pub mod web;
 pub mod widevine;
 
 pub use cluster::{Cluster, Options};
