@@ -101,9 +101,6 @@ impl From<LicenseError> for ApiError {
         let kind = match error {
             LicenseError::Service(error) => return error.into(),
             LicenseError::Upstream(error) => return error.into(),
-            LicenseError::Lease(LeaseError::Service(error)) => return error.into(),
-            LicenseError::Lease(LeaseError::Unnamed { .. }) => ErrorKind::Invalid,
-            LicenseError::Lease(_) => ErrorKind::Denied,
             LicenseError::ClearKey(_)
             | LicenseError::Lease(LeaseError::Unnamed { .. })
             | LicenseError::Widevine(_)
