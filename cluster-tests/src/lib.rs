@@ -21,6 +21,7 @@ pub mod load;
 pub mod logs;
 pub mod media;
 pub mod metrics;
+pub mod player;
 pub mod policy;
 pub mod process;
 pub mod raw;
@@ -29,6 +30,7 @@ pub mod search;
 pub mod signed;
 pub mod stats;
 pub mod wait;
+pub mod web;
 pub mod widevine;
 
 pub use cluster::{Cluster, Options};

@@ -103,23 +103,50 @@ pub struct KeyServer<'a> {
 /// When Shaka Packager is missing, gets no key or fails.
 pub fn encrypt_by_server(source: &Path, dir: &Path, server: KeyServer<'_>) -> Result<(), RigError> {
     let mut command = Command::new(packager()?);
-    for stream in [Stream::Video, Stream::Audio].map(Stream::name) {
-        let (input, out) = (source.display(), dir.join(stream));
-        let output = match server.period_s {
-            None => format!("output={}.mp4", out.display()),
-            Some(_) => format!("init_segment={0}-init.mp4,segment_template={0}-$Number$.m4s", out.display()),
-        };
-        command.arg(format!("in={input},stream={stream},{output}"));
+    let file: fn(&Path) -> String = |out| format!("output={}.mp4", out.display());
+    outputs(&mut command, source, dir, if server.period_s.is_some() { segments } else { file });
+    ask_keys(&mut command, server);
+    if server.period_s.is_some() {
+        command.args(["--segment_duration", "2"]);
     }
+    run(&mut command).map(|_| ())
+}
+
+/// As [`encrypt_by_server`], always into segments, of two seconds or of one crypto period if that is
+/// less, with `manifest.mpd` for players of any key system.
+///
+/// # Errors
+/// When Shaka Packager is missing, gets no key or fails.
+pub fn package_dash(source: &Path, dir: &Path, server: KeyServer<'_>) -> Result<(), RigError> {
+    let mut command = Command::new(packager()?);
+    outputs(&mut command, source, dir, segments);
+    ask_keys(&mut command, server);
+    command.args(["--protection_systems", "Widevine,CommonSystem"]);
+    let segment_s = server.period_s.unwrap_or(2).min(2);
+    command.args(["--segment_duration", &segment_s.to_string()]);
+    command.arg("--generate_static_live_mpd").arg("--mpd_output").arg(dir.join("manifest.mpd"));
+    run(&mut command).map(|_| ())
+}
+
+fn segments(out: &Path) -> String {
+    format!("init_segment={0}-init.mp4,segment_template={0}-$Number$.m4s", out.display())
+}
+
+fn outputs(command: &mut Command, source: &Path, dir: &Path, output: fn(&Path) -> String) {
+    for stream in [Stream::Video, Stream::Audio].map(Stream::name) {
+        command.arg(format!("in={},stream={stream},{}", source.display(), output(&dir.join(stream))));
+    }
+}
+
+fn ask_keys(command: &mut Command, server: KeyServer<'_>) {
     let [signer, key, iv] = server.signer;
     command.args(["--enable_widevine_encryption", "--key_server_url", server.url]);
     command.args(["--content_id", &crate::signed::hex(server.content.as_bytes())]);
     command.args(["--signer", signer, "--aes_signing_key", key, "--aes_signing_iv", iv]);
     command.args(["--protection_scheme", server.scheme, "--clear_lead", "0"]);
     if let Some(seconds) = server.period_s {
-        command.args(["--crypto_period_duration", &seconds.to_string(), "--segment_duration", "2"]);
+        command.args(["--crypto_period_duration", &seconds.to_string()]);
     }
-    run(&mut command).map(|_| ())
 }
 
 /// Size and checksum of each compressed frame of a stream, decrypted with `key` when there is one.
@@ -136,6 +163,23 @@ pub fn frames(path: &Path, stream: Stream, key: Option<&[u8; 16]>) -> Result<Vec
 /// When FFmpeg cannot read or decode the file.
 pub fn decoded(path: &Path, stream: Stream, key: Option<&[u8; 16]>) -> Result<Vec<String>, RigError> {
     checksums(path, stream, key, &[])
+}
+
+/// Frame `number` of a film, or a picture, as red, green and blue bytes line by line. A film that does
+/// not say what its colours are is taken for BT.709, as browsers take it.
+///
+/// # Errors
+/// When FFmpeg cannot read it.
+pub fn pixels(path: &Path, number: u32) -> Result<Vec<u8>, RigError> {
+    let mut command = ffmpeg();
+    command.arg("-i").arg(path).args([
+        "-vf",
+        &format!("select=eq(n\\,{number}),scale=in_color_matrix=bt709"),
+        "-frames:v",
+        "1",
+    ]);
+    command.args(["-f", "rawvideo", "-pix_fmt", "rgb24", "-"]);
+    output_of(&mut command)
 }
 
 fn checksums(
@@ -185,15 +229,20 @@ pub fn packager() -> Result<PathBuf, RigError> {
     )))
 }
 
+/// Runs a program and hands back what it printed, as text.
+fn run(command: &mut Command) -> Result<String, RigError> {
+    output_of(command).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+}
+
 /// Runs a program and hands back what it printed. Its arguments hold keys, so that a failure
 /// shows the program's own words only.
-fn run(command: &mut Command) -> Result<String, RigError> {
+fn output_of(command: &mut Command) -> Result<Vec<u8>, RigError> {
     let name = Path::new(command.get_program()).file_name().unwrap_or(OsStr::new("?")).to_owned();
     let output = command.stdin(Stdio::null()).output().map_err(|error| {
         RigError::Program(format!("cannot run {} ({error}): run scripts/real-clients", name.display()))
     })?;
     if output.status.success() {
-        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+        return Ok(output.stdout);
     }
     let said = String::from_utf8_lossy(&output.stderr);
     Err(RigError::Program(format!("{} failed ({}): {said}", name.display(), output.status)))

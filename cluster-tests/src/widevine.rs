@@ -20,6 +20,7 @@ pub const AES_KEY: &str = "1ae8ccd0e7985cc0b6203a55855a1034afc252980e970ca90e520
 pub const AES_IV: &str = "d58ce954203b7c9a9a9d467f59839249";
 
 /// Adds [`ACCOUNT`] with its AES signer to a running cluster; it also serves requests without signer.
+/// Its players sign with the demo account's license key.
 ///
 /// # Errors
 /// When the command fails.
@@ -36,6 +37,7 @@ pub fn add_account(cluster: &Cluster) -> Result<(), RigError> {
     command.args(["account", "add", ACCOUNT, "--allow", "127.0.0.0/8", "--allow-unsigned-widevine"]);
     command.arg("--config").arg(node.dir.join("keymoot.toml"));
     command.arg("--encryption-key-file").arg(dir.join("encryption.key"));
+    command.arg("--license-key-file").arg(dir.join("license.key"));
     let credential = format!("signer:encryption:widevine-aes:{}", key.display());
     command.args(["--credential", &credential]);
     let output = command.output().map_err(RigError::io("cannot run keymoot account add"))?;

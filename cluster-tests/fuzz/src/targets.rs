@@ -13,7 +13,10 @@ use keymoot::codec::{self, Kind};
 use keymoot::drm::{playready, pssh};
 use keymoot::http::path::RequestPath;
 use keymoot::http::query::Query;
-use keymoot::license::terms;
+use keymoot::license::clear_key::{self, ClearKeyRequest};
+use keymoot::license::outgoing::Reply;
+use keymoot::license::widevine::{self, WidevineChallenge};
+use keymoot::license::{fairplay, playready as playready_license, terms};
 use keymoot::model::{Policy, TrackName};
 
 /// Runs one parser over any bytes.
@@ -21,15 +24,47 @@ pub type Target = fn(&[u8]);
 
 /// Every target by its name, which is also the name of its directory of seeds.
 pub const TARGETS: &[(&str, Target)] = &[
+    ("challenges", challenges),
     ("codec", codec),
     ("custom_data", custom_data),
     ("forwarded_for", forwarded_for),
+    ("license_answers", license_answers),
     ("path", path),
     ("policy", policy),
     ("pssh", pssh),
     ("query", query),
     ("signature_headers", signature_headers),
 ];
+
+/// What players send for a license: whatever it is, it names no more keys than one request may.
+pub fn challenges(input: &[u8]) {
+    if let Ok(request) = ClearKeyRequest::parse(input) {
+        assert!((1..=clear_key::KIDS_MAX).contains(&request.kids.len()));
+    }
+    if let Ok(WidevineChallenge::New { kids }) = WidevineChallenge::parse(input) {
+        assert!(kids.len() <= widevine::challenge::KIDS_MAX);
+    }
+    if let Ok(kids) = playready_license::kids(input) {
+        assert!((1..=playready_license::challenge::KIDS_MAX).contains(&kids.len()));
+    }
+    if let Ok(spc) = fairplay::read_spc(input) {
+        assert!(spc.len() <= fairplay::SPC_BYTES_MAX);
+        assert_eq!(fairplay::read_spc(&spc), Ok(spc.clone()));
+    }
+}
+
+/// What license servers answer: no license is empty, and none is taken from another status than 2xx.
+pub fn license_answers(input: &[u8]) {
+    let reply = |status| Reply { status, body: input.to_vec().into() };
+    for status in [200, 302, 403, 500] {
+        let widevine = widevine::read_answer(&reply(status)).map(|license| license.len());
+        let playready = playready_license::read_answer(&reply(status)).map(|license| license.len());
+        let fairplay = fairplay::read_answer(&reply(status)).map(|license| license.len());
+        for length in [widevine, playready, fairplay].into_iter().flatten() {
+            assert!(status == 200 && length > 0);
+        }
+    }
+}
 
 /// Bytes of a peer, a disk or a snapshot: what is read is written back as it was.
 pub fn codec(input: &[u8]) {

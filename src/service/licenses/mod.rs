@@ -13,7 +13,6 @@ use zeroize::Zeroizing;
 
 use crate::auth::{CustomData, Grant};
 use crate::license::entitlement::{Entitled, Entitlements, Viewer};
-use crate::license::terms::clear_key::permit;
 use crate::license::{LicenseProvider, LicenseServers, LicenseTerms, LicensedKey, clear_key};
 use crate::model::{AccountId, Policy, PolicyName};
 use crate::telemetry::Metrics;
@@ -55,7 +54,7 @@ pub struct LicenseParts {
     pub keys: Keys,
     /// Policies.
     pub policies: Policies,
-    /// Rentals, and the devices that play.
+    /// Rentals, and slots of devices.
     pub leases: Leases,
     /// Who is entitled to what.
     pub entitlements: Entitlements,
@@ -75,6 +74,19 @@ impl Licenses {
     /// Of these parts.
     pub fn new(parts: LicenseParts) -> Self {
         Self(Arc::new(parts))
+    }
+
+    /// The providers whose licenses are served, Clear Key if only for some accounts.
+    pub fn providers(&self) -> Vec<LicenseProvider> {
+        let LicenseParts { servers, clear_key_accounts, .. } = &*self.0;
+        let is_served = |provider: &LicenseProvider| match provider {
+            LicenseProvider::ClearKey => !clear_key_accounts.is_empty(),
+            LicenseProvider::CencWidevine => servers.widevine.is_some(),
+            LicenseProvider::CencPlayReady | LicenseProvider::PlayReady => servers.playready.is_some(),
+            LicenseProvider::FairPlay => servers.fairplay.is_some(),
+            LicenseProvider::WidevineClassic => false,
+        };
+        LicenseProvider::ALL.into_iter().filter(is_served).collect()
     }
 
     /// Makes a license, or says why not.
@@ -104,24 +116,22 @@ impl Licenses {
         let entitled = self.0.entitlements.decide(viewer(request)).await?;
         let prepared = self.prepare(provider, request).await?;
         let policy = self.policy(request, entitled).await?;
-        // Counted last, when nothing but the license itself can fail: a viewer who gets none for
-        // another reason holds no slot for it.
+        prepared.must_be_permitted(&policy)?;
+        // Last before a license is made: what was refused for another reason holds no slot.
         let policy = self.0.leases.admit(viewing(request), policy).await?;
         self.make(request, &prepared, &policy).await
     }
 
     /// Refuses at once what could never be served, whoever asks.
     fn must_be_served(&self, provider: LicenseProvider, grant: &Grant) -> Result<(), LicenseError> {
-        let LicenseParts { servers, clear_key_accounts, .. } = &*self.0;
-        let is_served = match provider {
-            LicenseProvider::ClearKey if clear_key_accounts.contains(&grant.account().id) => true,
-            LicenseProvider::ClearKey => return Err(LicenseError::NoClearKey),
-            LicenseProvider::CencWidevine => servers.widevine.is_some(),
-            LicenseProvider::CencPlayReady | LicenseProvider::PlayReady => servers.playready.is_some(),
-            LicenseProvider::FairPlay => servers.fairplay.is_some(),
-            LicenseProvider::WidevineClassic => return Err(LicenseError::NoClassic),
-        };
-        if is_served { Ok(()) } else { Err(LicenseError::NoBackEnd { system: provider.label() }) }
+        match provider {
+            LicenseProvider::ClearKey if !self.0.clear_key_accounts.contains(&grant.account().id) => {
+                Err(LicenseError::NoClearKey)
+            }
+            LicenseProvider::WidevineClassic => Err(LicenseError::NoClassic),
+            provider if self.providers().contains(&provider) => Ok(()),
+            provider => Err(LicenseError::NoBackEnd { system: provider.label() }),
+        }
     }
 
     /// The terms of the license: the policy that the entitlement names, else the content's, with no
@@ -170,11 +180,6 @@ impl Licenses {
         let servers = &self.0.servers;
         let (body, content_type) = match prepared {
             Prepared::ClearKey { session, .. } => {
-                let is_kept = *session == clear_key::SessionType::Persistent;
-                if is_kept && !policy.can_persist {
-                    return Err(LicenseError::NotPersistent);
-                }
-                keys.iter().try_for_each(|key| permit(policy, key.track))?;
                 let pairs = keys.iter().map(|key| (key.kid, key.key));
                 let body = clear_key::license(pairs, *session).map_err(LicenseError::Writing)?;
                 (body, "application/json")
@@ -219,17 +224,6 @@ fn no_back_end(system: &'static str) -> LicenseError {
     LicenseError::NoBackEnd { system }
 }
 
-/// Who plays what and where, in the words that were signed.
-fn viewing(request: LicenseRequest<'_>) -> Viewing<'_> {
-    let LicenseRequest { grant, custom_data, .. } = request;
-    Viewing {
-        account: grant.account(),
-        content: custom_data.content_id(),
-        user: custom_data.user_id().or(custom_data.user_token()),
-        udid: custom_data.udid(),
-    }
-}
-
 /// Who asks, in the words that were signed.
 fn viewer(request: LicenseRequest<'_>) -> Viewer<'_> {
     let LicenseRequest { grant, custom_data, .. } = request;
@@ -242,5 +236,16 @@ fn viewer(request: LicenseRequest<'_>) -> Viewer<'_> {
         files: custom_data.files(),
         additional_cas_system: custom_data.additional_cas_system(),
         client: grant.caller(),
+    }
+}
+
+/// Who wants to play on which device, in the words that were signed.
+fn viewing(request: LicenseRequest<'_>) -> Viewing<'_> {
+    let LicenseRequest { grant, custom_data, .. } = request;
+    Viewing {
+        account: grant.account(),
+        content: custom_data.content_id(),
+        user: custom_data.user_id().or(custom_data.user_token()),
+        udid: custom_data.udid(),
     }
 }

@@ -3,9 +3,10 @@
 
 use crate::crypto::ContentKey;
 use crate::license::clear_key::{ClearKeyRequest, SessionType};
+use crate::license::terms::clear_key::permit;
 use crate::license::widevine::WidevineChallenge;
 use crate::license::{LicenseProvider, LicensedKey, fairplay, playready};
-use crate::model::{Kid, TrackName};
+use crate::model::{Kid, Policy, TrackName};
 use crate::service::lookup::LocatedKey;
 use crate::service::{ContentTrack, ServedKey};
 
@@ -29,6 +30,16 @@ impl Prepared {
             Self::ClearKey { keys, .. } | Self::Widevine { keys } => keys,
             Self::PlayReady { keys } | Self::FairPlay { keys, .. } => keys,
         }
+    }
+
+    /// Refuses what the policy does not let this system have. Others get the policy with the keys.
+    pub(super) fn must_be_permitted(&self, policy: &Policy) -> Result<(), LicenseError> {
+        let Self::ClearKey { keys, session } = self else { return Ok(()) };
+        if *session == SessionType::Persistent && !policy.can_persist {
+            return Err(LicenseError::NotPersistent);
+        }
+        keys.iter().try_for_each(|key| permit(policy, &key.track))?;
+        Ok(())
     }
 }
 
