@@ -122,6 +122,22 @@ pub fn encrypt_by_server(source: &Path, dir: &Path, server: KeyServer<'_>) -> Re
     run(&mut command).map(|_| ())
 }
 
+/// Encrypts picture and sound of `source` into `video.mp4` and `audio.mp4` in `dir`, with the key that
+/// the PlayReady server at `url` gives for `program`.
+///
+/// # Errors
+/// When Shaka Packager is missing, gets no key or fails.
+pub fn encrypt_by_playready(source: &Path, dir: &Path, url: &str, program: &str) -> Result<(), RigError> {
+    let mut command = Command::new(packager()?);
+    for stream in [Stream::Video, Stream::Audio].map(Stream::name) {
+        let (input, out) = (source.display(), dir.join(stream));
+        command.arg(format!("in={input},stream={stream},output={}.mp4", out.display()));
+    }
+    command.args(["--enable_playready_encryption", "--playready_server_url", url]);
+    command.args(["--program_identifier", program, "--clear_lead", "0"]);
+    run(&mut command).map(|_| ())
+}
+
 /// Size and checksum of each compressed frame of a stream, decrypted with `key` when there is one.
 ///
 /// # Errors

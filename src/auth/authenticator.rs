@@ -273,7 +273,7 @@ impl Authenticator {
             Some((offer, tried)) => (offer, tried.key.ok_or_else(|| denied(SignatureFault::Mismatch))?),
             None => return Err(denied(absent(request).unwrap_or(SignatureFault::NoCredential))),
         };
-        within_bounds(&account, request.scope, request.custom_data.ca_system(), request.caller)?;
+        within_bounds(&account, request.scope, Some(request.custom_data.ca_system()), request.caller)?;
         Ok(Verified {
             credential: key.name.clone(),
             scope: key.scope,
@@ -317,18 +317,22 @@ fn refuse_downgrade(open: &OpenAccount, decisive: Option<&Offer<'_>>) -> Result<
     }
 }
 
-/// Whether an authentic request keeps to what its account allows.
+/// Whether an authentic request keeps to what its account allows. Protocols without a `ca_system`
+/// are held by the address alone.
 pub(super) fn within_bounds(
     open: &OpenAccount,
     scope: Scope,
-    ca_system: &CaSystem,
+    ca_system: Option<&CaSystem>,
     caller: IpAddr,
 ) -> Result<(), Denied> {
     let account = &open.account;
     if scope == Scope::Encryption && !allowed(caller, &account.allow_list) {
         return Err(Denied::Address { account: account.id.clone(), caller });
     }
-    if !account.ca_systems.is_empty() && !account.ca_systems.iter().any(|own| ca_system.is(own)) {
+    if let Some(ca_system) = ca_system
+        && !account.ca_systems.is_empty()
+        && !account.ca_systems.iter().any(|own| ca_system.is(own))
+    {
         return Err(Denied::CaSystem { account: account.id.clone(), ca_system: ca_system.clone() });
     }
     Ok(())

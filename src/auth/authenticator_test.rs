@@ -47,7 +47,7 @@ pub(in crate::auth) fn account(change: impl FnOnce(&mut OpenAccount)) -> Authent
         playready_la_url: None,
         created_at_ms: 0,
         minimum_scheme: None,
-        allow_unsigned_widevine: false,
+        allow_unsigned_packagers: false,
     };
     let keys = vec![
         signing_key("old", Scope::Encryption, b"enc-key"),

@@ -42,12 +42,6 @@ impl Grant {
         Self { account, scope, scheme, credential, caller }
     }
 
-    /// Grants the encryption scope to a caller that showed no credential, and says so in the log
-    /// under the target `audit`.
-    pub(super) fn admit(account: Arc<OpenAccount>, caller: IpAddr, content: &ContentId) -> Self {
-        Self::issue(account, Scope::Encryption, None, "unsigned".to_owned(), caller, Some(content))
-    }
-
     /// The account that asked.
     pub fn account(&self) -> &Account {
         &self.account.account

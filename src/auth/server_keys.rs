@@ -1,5 +1,5 @@
 //! What the server proves itself with: a key pair that signs answers (requirement 5.6.1), and the
-//! key behind Digest challenges. Both are derived from one secret that all nodes of a cluster share,
+//! keys behind Digest challenges and key tokens. All are derived from one secret that all nodes of a cluster share,
 //! so a client that knows the public key knows every node.
 
 use base64::Engine as _;
@@ -10,7 +10,7 @@ use ring::signature::{Ed25519KeyPair, KeyPair as _};
 use sfv::{BareItem, Dictionary, InnerList, Item, Key, KeyRef, ListEntry, Parser, StringRef};
 
 use super::signature_base::{Components, base, parameters_text};
-use super::{DigestNonces, Envelope, SignatureWindow, content_digest};
+use super::{DigestNonces, Envelope, KeyTokens, SignatureWindow, content_digest};
 
 /// The longest nonce that a client may ask to see again.
 const NONCE_BYTES_MAX: usize = 128;
@@ -26,6 +26,7 @@ pub struct ServerKeys {
     pair: Ed25519KeyPair,
     key_id: String,
     digest_nonces: DigestNonces,
+    key_tokens: KeyTokens,
 }
 
 /// The headers that sign an answer.
@@ -50,7 +51,8 @@ impl ServerKeys {
         let key_id = URL_SAFE_NO_PAD.encode(fingerprint.as_ref().get(..12)?);
         let nonces = derived("keymoot/digest-nonces/1");
         let digest_nonces = DigestNonces::new(nonces.as_ref(), SignatureWindow::LIFETIME_S_MAX);
-        Some(Self { pair, key_id, digest_nonces })
+        let key_tokens = KeyTokens::new(derived("keymoot/key-tokens/1").as_ref());
+        Some(Self { pair, key_id, digest_nonces, key_tokens })
     }
 
     /// The public key, 32 bytes in base64.
@@ -66,6 +68,11 @@ impl ServerKeys {
     /// Makes and checks nonces of Digest challenges.
     pub fn digest_nonces(&self) -> &DigestNonces {
         &self.digest_nonces
+    }
+
+    /// Makes and reads tokens for single keys.
+    pub fn key_tokens(&self) -> &KeyTokens {
+        &self.key_tokens
     }
 
     /// Signs the answer to a request that asks for it with `Accept-Signature`; `None` when it does

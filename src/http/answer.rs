@@ -133,6 +133,8 @@ pub fn license_url(provider: EncryptionProvider, account: &Account, own_url: &st
     let base = account.license_url.as_deref().unwrap_or(own_url).trim_end_matches('/');
     match provider {
         EncryptionProvider::Cenc => format!("{base}/cenc"),
+        // Whoever plays HLS AES-128 adds the key id.
+        EncryptionProvider::Hls => format!("{base}/hls/key"),
         provider => format!("{base}/{provider}/license"),
     }
 }

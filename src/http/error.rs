@@ -14,6 +14,7 @@ use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
 
 use super::path::PathError;
+use super::playready::answer as soap;
 use super::query::QueryError;
 use crate::auth::{AuthError, CustomDataError, Denied, LedgerError, SignatureError};
 
@@ -73,6 +74,16 @@ pub struct ApiError {
     reference: u64,
     refusal: Option<&'static str>,
     headers: Vec<(HeaderName, HeaderValue)>,
+    form: Form,
+}
+
+/// How a refusal is written down.
+#[derive(Clone, Copy, Debug)]
+enum Form {
+    /// The specification's JSON.
+    Udrm,
+    /// A SOAP fault, for protocols of that kind.
+    Soap,
 }
 
 impl ApiError {
@@ -81,14 +92,15 @@ impl ApiError {
         let message = message.into();
         let reference = draw_reference();
         log(kind, reference, &message);
-        Self { kind, message, reference, refusal: None, headers: Vec::new() }
+        Self { kind, message, reference, refusal: None, headers: Vec::new(), form: Form::Udrm }
     }
 
     /// A refusal with one `message` for the caller and the true `reason` for the log.
     pub fn with_reason(kind: ErrorKind, message: impl Into<String>, reason: impl fmt::Display) -> Self {
         let reference = draw_reference();
         log(kind, reference, &reason);
-        Self { kind, message: message.into(), reference, refusal: None, headers: Vec::new() }
+        let message = message.into();
+        Self { kind, message, reference, refusal: None, headers: Vec::new(), form: Form::Udrm }
     }
 
     /// A fault of the server. The caller learns only the reference.
@@ -109,6 +121,12 @@ impl ApiError {
     /// The same, with headers of its own.
     pub fn with_headers(self, headers: Vec<(HeaderName, HeaderValue)>) -> Self {
         Self { headers, ..self }
+    }
+
+    /// The same as a SOAP fault. The status stays: packagers give up at any but 200, and monitors and
+    /// proxies read it.
+    pub fn as_soap_fault(self) -> Self {
+        Self { form: Form::Soap, ..self }
     }
 
     /// What kind of refusal it is.
@@ -146,6 +164,9 @@ impl ResponseError for ApiError {
         }
         for (name, value) in &self.headers {
             response.append_header((name, value));
+        }
+        if let Form::Soap = self.form {
+            return response.content_type(soap::CONTENT_TYPE).body(soap::fault(self));
         }
         response.json(Body {
             message: &self.message,

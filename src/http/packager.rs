@@ -17,7 +17,7 @@ use actix_web::web::Data;
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use ipnet::IpNet;
 
-use crate::auth::{Authenticator, UnsignedRequest, allowed};
+use crate::auth::{Authenticator, Unproved, UnsignedRequest, allowed};
 use crate::config::{Config, PackagerAccount};
 use crate::drm::EncryptionProvider;
 use crate::model::{AccountId, ContentId, ResponseShape};
@@ -112,7 +112,9 @@ async fn hand_out(asked: &Asked<'_>, caller: IpAddr, door: &Door) -> Result<Http
     let account = account_of(&door.accounts, asked.pid).ok_or_else(|| {
         ApiError::unauthorized(format!("partner {:?} is not in packager.accounts", asked.pid))
     })?;
-    let unsigned = UnsignedRequest::new(account, asked.ca_system, content, caller)?;
+    let unsigned = UnsignedRequest::new(account, caller, Unproved::ByListener)
+        .of_ca_system(asked.ca_system)?
+        .for_content(Some(content.clone()));
     let grant = match door.authenticator.admit(&unsigned) {
         Err(denied) if denied.is_unproved() => {
             // The account may be younger than what this node has applied.
@@ -121,7 +123,7 @@ async fn hand_out(asked: &Asked<'_>, caller: IpAddr, door: &Door) -> Result<Http
         }
         answer => answer?,
     };
-    let (content, account, provider) = (unsigned.content(), grant.account(), EncryptionProvider::Cenc);
+    let (content, account, provider) = (&content, grant.account(), EncryptionProvider::Cenc);
     let served = api.keys.create(&grant, content, None).await?;
     let systems = udrm::system_data(provider, api, account, content, &served).await?;
     answer::key(&KeyAnswer {

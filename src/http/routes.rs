@@ -16,7 +16,7 @@ use super::error::{ApiError, ErrorKind};
 use super::path::RequestPath;
 use super::server::Api;
 use super::signed_answer::signed;
-use super::{capabilities, observe, received, schemes, udrm, widevine};
+use super::{capabilities, hls, observe, playready, received, schemes, udrm, widevine};
 
 /// Every request comes through here: it is routed, measured and, when refused, answered in the
 /// specification's error format.
@@ -94,6 +94,16 @@ async fn route(
         let answer = widevine::content_key(account, request, payload, api, auth).await;
         return ("getcontentkey", answer);
     }
+    if let ["playready", "acquirepackagingdata", _] = segments.as_slice() {
+        let account = path.segments().last().map_or("", String::as_str);
+        let answer = playready::packaging_data(account, request, payload, api, auth).await;
+        return ("acquirepackagingdata", answer.map_err(ApiError::as_soap_fault));
+    }
+    match segments.as_slice() {
+        ["hls", "keyinfo"] => return ("hls_keyinfo", hls::key_info(request, api, auth).await),
+        ["hls", "key", kid] => return ("hls_key", hls::key(kid, request, api, auth).await),
+        _ => {}
+    }
     let name = match segments.as_slice() {
         ["healthz"] => "healthz",
         ["readyz"] => "readyz",
@@ -117,7 +127,8 @@ async fn route(
 fn unknown(path: &str) -> ApiError {
     let providers = EncryptionProvider::ALL.map(|provider| format!("/{provider}/encryption")).join(", ");
     let message = format!(
-        "there is nothing at {path}; the encryption endpoints are {providers} and /cenc/getcontentkey"
+        "there is nothing at {path}; the encryption endpoints are {providers}, /cenc/getcontentkey, \
+         /playready/acquirepackagingdata/ACCOUNT and /hls/keyinfo"
     );
     ApiError::new(ErrorKind::NotFound, message)
 }

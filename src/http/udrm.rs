@@ -13,8 +13,8 @@ use futures::StreamExt as _;
 use crate::auth::{AuthHandle, CustomData, SignedRequest, client_address};
 use crate::crypto::ContentKey;
 use crate::drm::{EncryptionProvider, LicenseUrl, OwnedContentKeyInfo, ProtectionScheme, SystemData};
-use crate::model::{Account, ContentId, Kid, Scope, TrackName};
-use crate::service::ServedKey;
+use crate::model::{Account, ContentId, Kid, Scope};
+use crate::service::{ContentTrack, ServedKey};
 
 use super::admission;
 use super::answer::{self, AuxiliaryAnswer, KeyAnswer};
@@ -46,17 +46,19 @@ pub async fn encryption(
     let custom_data = parse().map_err(|error: ApiError| error)?.custom_data();
     let grant = admission::admit(request, body, api, auth, parse).await?;
     let content = custom_data.content_id();
+    let name = provider.track();
+    let track = ContentTrack::new(content, &name);
     let supplied = supplied(&custom_data);
     let served = match *method {
-        Method::GET => match api.keys.read(&grant, content).await? {
+        Method::GET => match api.keys.read(&grant, track).await? {
             Some(served) => served,
             None => return Err(no_such_content(content)),
         },
-        Method::POST => api.keys.create(&grant, content, supplied).await?,
-        Method::PUT => api.keys.replace(&grant, content, supplied).await?,
+        Method::POST => api.keys.create(&grant, track, supplied).await?,
+        Method::PUT => api.keys.replace(&grant, track, supplied).await?,
         _ => {
             let kid = supplied.map(|(kid, _)| kid);
-            let versions = api.keys.delete(&grant, content, kid).await?;
+            let versions = api.keys.delete(&grant, track, kid).await?;
             return answer::deleted(content, versions);
         }
     };
@@ -101,7 +103,7 @@ pub async fn system_data(
         iv: provider.constant_iv(&served.kid),
         content: content.clone(),
         account: account.id.clone(),
-        track: TrackName::default_track(),
+        track: provider.track(),
         scheme: ProtectionScheme::Cenc,
         period: None,
         playready_license_url,

@@ -12,7 +12,9 @@ use keymoot::auth::{
 use keymoot::codec::{self, Kind};
 use keymoot::drm::{playready, pssh};
 use keymoot::http::path::RequestPath;
+use keymoot::http::playready::request::PackagingRequest;
 use keymoot::http::query::Query;
+use keymoot::http::widevine::request::{Asked, Envelope as WidevineEnvelope, Specifier, TRACK_TYPES};
 
 /// Runs one parser over any bytes.
 pub type Target = fn(&[u8]);
@@ -22,10 +24,12 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("codec", codec),
     ("custom_data", custom_data),
     ("forwarded_for", forwarded_for),
+    ("packaging_request", packaging_request),
     ("path", path),
     ("pssh", pssh),
     ("query", query),
     ("signature_headers", signature_headers),
+    ("widevine_request", widevine_request),
 ];
 
 /// Bytes of a peer, a disk or a snapshot: what is read is written back as it was.
@@ -135,5 +139,39 @@ pub fn query(input: &[u8]) {
     if let Some(data) = query.custom_data {
         custom_data(&data);
         assert!(Query::parse(&format!("{text}&Custom_Data=e30=")).is_err());
+    }
+}
+
+/// AcquirePackagingData in SOAP: what is read names one content, and a second name beside it, a
+/// document type in front or anything behind is refused.
+pub fn packaging_request(input: &[u8]) {
+    let Ok(request) = PackagingRequest::parse(input) else { return };
+    assert!(!request.content.as_str().is_empty());
+    let more = b"<ProgramIdentifier>other</ProgramIdentifier>";
+    assert!(PackagingRequest::parse(&[input, more].concat()).is_err(), "two names were read as one");
+    assert!(PackagingRequest::parse(&[b"<!DOCTYPE a>", input].concat()).is_err(), "a document type");
+}
+
+/// The Widevine API's envelope and the request inside: no track twice, none that is not known, and
+/// never more keys than one request may have.
+pub fn widevine_request(input: &[u8]) {
+    if let Ok(envelope) = WidevineEnvelope::parse(input) {
+        assert!(envelope.signer.is_some() || envelope.signature.is_empty());
+        inner_widevine_request(&envelope.request);
+    }
+    inner_widevine_request(input);
+}
+
+fn inner_widevine_request(input: &[u8]) {
+    let Ok(asked) = Asked::parse(input) else { return };
+    let names: Vec<&str> = asked.tracks.iter().map(|track| track.as_str()).collect();
+    let known: Vec<&&str> = TRACK_TYPES.iter().filter(|name| names.contains(name)).collect();
+    assert_eq!(known.len(), names.len(), "{names:?}");
+    match &asked.specifier {
+        Specifier::Content(content) => assert!(!names.is_empty() && !content.as_str().is_empty()),
+        Specifier::Kids(kids) => assert!(!kids.is_empty()),
+    }
+    if let Ok(Some(range)) = asked.periods() {
+        assert!(u64::from(range.count()) * names.len() as u64 <= u64::from(keymoot::service::PERIODS_MAX));
     }
 }
