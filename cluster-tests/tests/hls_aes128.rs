@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use cluster_tests::media::{self, Stream};
 use cluster_tests::raw::{self, Answer, percent_encode, request};
-use cluster_tests::{Cluster, Signer};
+use cluster_tests::{Cluster, Signer, binary, search, signed as hexed};
 
 /// Custom data and signature as a query.
 fn signed(signer: &Signer, content: &str) -> String {
@@ -144,7 +144,7 @@ fn nobody_gets_a_key_by_hls_without_a_token_or_a_signature_for_it() {
     // What a DRM system protects is another key, and no player gets it here.
     let protected = signer.create(nodes[0], "film").unwrap().bytes().unwrap();
     assert_ne!(protected.0.as_slice(), key.body.as_slice());
-    let protected = format!("/hls/key/{}", cluster_tests::signed::hex(&protected.1));
+    let protected = format!("/hls/key/{}", hexed::hex(&protected.1));
 
     let other = target_of(&key_info(nodes[0], signer, "other", "")[1]);
     let token = |target: &str| target.split_once('?').unwrap().1.to_owned();
@@ -175,5 +175,60 @@ fn nobody_gets_a_key_by_hls_without_a_token_or_a_signature_for_it() {
         let refused = get(nodes[1], &target);
         assert_eq!(refused.status, status, "{what}: {}", refused.text());
         assert!(refused.text().contains("\"reference\":"), "{what}: {}", refused.text());
+    }
+}
+
+#[test]
+fn keymoot_scramble_makes_a_playlist_that_plays_and_leaves_the_key_nowhere() {
+    let stage = Stage::new(8);
+    let cluster = Cluster::start().unwrap();
+    let key_file = stage.dir.path().join("signing.key");
+    let mut options = std::fs::OpenOptions::new();
+    let mut file = std::os::unix::fs::OpenOptionsExt::mode(options.write(true).create_new(true), 0o600)
+        .open(&key_file)
+        .unwrap();
+    std::io::Write::write_all(&mut file, cluster.signer().signing_key().as_bytes()).unwrap();
+    let nodes = cluster.addresses();
+    let uri = format!("http://{}/hls/key/{{kid}}?{}", nodes[1], signed(&cluster.license_signer(), "film"));
+    let run = |out: &Path, more: &[&str]| {
+        let mut command = std::process::Command::new(binary::keymoot().unwrap());
+        command.arg("scramble").arg(&stage.source).arg(out).args(["--content", "film"]).args(more);
+        command.args([
+            "--server",
+            &format!("http://{}", nodes[0]),
+            "--account",
+            &cluster.signer().account_id,
+        ]);
+        command.arg("--key-file").arg(&key_file);
+        command.output().unwrap()
+    };
+    // FFmpeg would take the name for a pattern.
+    let out = stage.dir.path().join("50 %d");
+    let made = run(&out, &["--tool", "hls", "--key-uri", &uri]);
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let playlist = out.join("playlist.m3u8");
+    stage.must_play(&playlist);
+    let kid =
+        attributes(&playlist, "URI")[0].split('?').next().unwrap().rsplit('/').next().unwrap().to_owned();
+    let printed = String::from_utf8(made.stdout).unwrap();
+    assert!(printed.contains(&kid) && printed.contains("playlist.m3u8"), "{printed}");
+
+    let key = get(nodes[2], &target_of(&attributes(&playlist, "URI")[0])).body;
+    assert_eq!(key.len(), 16);
+    let texts = [key.clone(), hexed::hex(&key).into_bytes(), STANDARD.encode(&key).into_bytes()];
+    for path in search::files_under(stage.dir.path()).unwrap() {
+        let bytes = std::fs::read(&path).unwrap();
+        assert!(!texts.iter().any(|text| search::contains(&bytes, text)), "{} holds the key", path.display());
+    }
+
+    for (what, more, says) in [
+        ("no URI", &["--tool", "hls"][..], "--key-uri"),
+        ("a URI for another tool", &["--key-uri", &uri], "--key-uri goes with --tool hls"),
+        ("a URI that is none", &["--tool", "hls", "--key-uri", "a b"], "visible ASCII"),
+    ] {
+        let refused = run(&stage.dir.path().join("none"), more);
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert_eq!(refused.status.code(), Some(64), "{what}: {said}");
+        assert!(said.contains(says), "{what}: {said}");
     }
 }

@@ -173,7 +173,16 @@ pub struct Packager {
     /// Where packagers connect to; none means that there is no such listener.
     #[serde(with = "empty_is_none")]
     pub listen: Option<SocketAddr>,
-    /// Networks whose addresses may connect.
+    /// The certificate chain, PEM; none means plain HTTP.
+    #[serde(with = "empty_is_none")]
+    pub tls_cert_file: Option<PathBuf>,
+    /// Its private key, PEM; a secret file.
+    #[serde(with = "empty_is_none")]
+    pub tls_key_file: Option<PathBuf>,
+    /// The authority of packagers' certificates, PEM; with it, each must show one of its account's.
+    #[serde(with = "empty_is_none")]
+    pub tls_client_ca_file: Option<PathBuf>,
+    /// Networks whose addresses may connect. Empty: none, or where certificates are demanded, all.
     pub allow_list: Vec<IpNet>,
     /// Which partner is which account.
     pub accounts: Vec<PackagerAccount>,

@@ -56,6 +56,16 @@ struct Encryption {
     drm_systems: Vec<String>,
     algorithms: Vec<&'static str>,
     protection_schemes: Vec<&'static str>,
+    hls_aes_128: HlsAes128,
+}
+
+/// HLS with AES-128 over whole segments.
+#[derive(Serialize)]
+struct HlsAes128 {
+    /// Where encoders get key-info in FFmpeg's form.
+    key_info: &'static str,
+    /// Where players get a key, with its id behind.
+    keys: &'static str,
 }
 
 #[derive(Serialize)]
@@ -76,7 +86,7 @@ struct Tracks {
 struct Rotation {
     /// PUT makes a new version of a key; the old one stays licensable.
     replace: bool,
-    /// The Widevine API derives a key for each crypto period; the client chooses length and index.
+    /// The Widevine API and HLS key-info derive a key for each crypto period; the client chooses length and index.
     crypto_periods: bool,
     /// Keys that one request may ask for.
     crypto_periods_max: u32,
@@ -135,6 +145,7 @@ fn encryption() -> Encryption {
         drm_systems: names(&System::ALL),
         algorithms: vec!["AES-128"],
         protection_schemes: ProtectionScheme::ALL.map(ProtectionScheme::name).into(),
+        hls_aes_128: HlsAes128 { key_info: "/hls/keyinfo", keys: "/hls/key" },
     }
 }
 

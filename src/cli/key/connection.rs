@@ -40,7 +40,7 @@ pub struct ConnectionArgs {
     #[arg(long, value_name = "FILE", env = "KEYMOOT_SIGNING_KEY_FILE")]
     pub key_file: PathBuf,
     /// The DRM systems whose data comes with a key: cenc (all), cenc/widevine, cenc/playready,
-    /// playready, widevine.
+    /// cenc/primetime, playready, widevine, fps; or hls, which has none and keys of its own.
     #[arg(long, value_name = "PROVIDER", default_value = "cenc")]
     pub provider: EncryptionProvider,
     /// How long a service point may take to be connected to.

@@ -17,7 +17,7 @@ use crate::http::udrm::caller;
 use crate::model::{Consistency, ContentId, Kid, Scope, TrackName};
 use crate::service::LocatedKey;
 
-use super::must_be_get;
+use super::{key_tokens, must_be_get};
 
 /// Answers a request for the key with this id.
 pub async fn key(
@@ -58,9 +58,7 @@ async fn by_token(
     api: &Api,
     auth: &AuthHandle,
 ) -> Result<(Grant, ContentId), ApiError> {
-    let tokens = api.server_keys.get().map(|keys| keys.key_tokens()).ok_or_else(|| {
-        ApiError::new(ErrorKind::Busy, "the cluster's own keys are not known here yet; try again")
-    })?;
+    let tokens = key_tokens(api).await?;
     let token = tokens.read(token, kid, received::now_s()).ok_or_else(|| {
         ApiError::unauthorized("the token has ended, is another key's or was not made here")
             .counted_as("token")

@@ -21,7 +21,7 @@ use crate::http::udrm::{caller, own_url};
 use crate::model::{ContentId, KeyUri, Kid, Scope, TrackName};
 use crate::service::{ContentTrack, PeriodRange, PeriodsError};
 
-use super::must_be_get;
+use super::{key_tokens, must_be_get};
 
 /// For how long the encoder may fetch the key: through an election, and with clocks that differ.
 const TOKEN_LIFETIME_S: u64 = 120;
@@ -41,9 +41,7 @@ pub async fn key_info(request: &HttpRequest, api: &Api, auth: &AuthHandle) -> Re
     let grant = admission::admit(request, Bytes::new(), api, auth, parse).await?;
     let content = said.content_id();
     let kid = wanted.kid(content, &grant, api).await?;
-    let tokens = api.server_keys.get().map(|keys| keys.key_tokens()).ok_or_else(|| {
-        ApiError::new(ErrorKind::Busy, "the cluster's own keys are not known here yet; try again")
-    })?;
+    let tokens = key_tokens(api).await?;
     let ends_s = received::now_s().saturating_add(TOKEN_LIFETIME_S);
     let token = tokens.issue(&grant.account().id, content, &kid, ends_s);
     let own_url = own_url(request);

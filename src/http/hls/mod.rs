@@ -13,10 +13,20 @@ mod key_info;
 pub use key::key;
 pub use key_info::key_info;
 
+use std::time::{Duration, Instant};
+
 use actix_web::HttpRequest;
 use actix_web::http::Method;
 
 use super::error::{ApiError, ErrorKind};
+use super::server::Api;
+use crate::auth::KeyTokens;
+
+/// How long a request waits for the cluster's keys on a node that has just started: encoders give up
+/// at an error and wait patiently on silence.
+const KEYS_WITHIN: Duration = Duration::from_secs(10);
+/// How often it looks.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 fn must_be_get(request: &HttpRequest) -> Result<(), ApiError> {
     if request.method() == Method::GET {
@@ -24,4 +34,23 @@ fn must_be_get(request: &HttpRequest) -> Result<(), ApiError> {
     }
     let message = format!("method {} is not supported here; use GET", request.method());
     Err(ApiError::new(ErrorKind::MethodNotAllowed, message))
+}
+
+/// What makes and reads tokens, once this node has the cluster's keys.
+async fn key_tokens(api: &Api) -> Result<&KeyTokens, ApiError> {
+    let began = Instant::now();
+    loop {
+        if let Some(keys) = api.server_keys.get() {
+            return Ok(keys.key_tokens());
+        }
+        if began.elapsed() > KEYS_WITHIN {
+            let message = "no quorum of the key servers could be reached in time; try again";
+            return Err(ApiError::with_reason(
+                ErrorKind::NoQuorum,
+                message,
+                "the servers' secret is not known",
+            ));
+        }
+        actix_web::rt::time::sleep(LOOK_EVERY).await;
+    }
 }
