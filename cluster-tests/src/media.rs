@@ -123,18 +123,23 @@ pub fn encrypt_by_server(source: &Path, dir: &Path, server: KeyServer<'_>) -> Re
 }
 
 /// Encrypts picture and sound of `source` into `video.mp4` and `audio.mp4` in `dir`, with the key that
-/// the PlayReady server at `url` gives for `program`.
+/// the PlayReady server at `url` gives for `program`; `more` are further flags of the packager's.
 ///
 /// # Errors
 /// When Shaka Packager is missing, gets no key or fails.
-pub fn encrypt_by_playready(source: &Path, dir: &Path, url: &str, program: &str) -> Result<(), RigError> {
+pub fn encrypt_by_playready(
+    source: &Path,
+    dir: &Path,
+    [url, program]: [&str; 2],
+    more: &[&str],
+) -> Result<(), RigError> {
     let mut command = Command::new(packager()?);
     for stream in [Stream::Video, Stream::Audio].map(Stream::name) {
         let (input, out) = (source.display(), dir.join(stream));
         command.arg(format!("in={input},stream={stream},output={}.mp4", out.display()));
     }
     command.args(["--enable_playready_encryption", "--playready_server_url", url]);
-    command.args(["--program_identifier", program, "--clear_lead", "0"]);
+    command.args(["--program_identifier", program, "--clear_lead", "0"]).args(more);
     run(&mut command).map(|_| ())
 }
 

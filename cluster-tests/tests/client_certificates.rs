@@ -10,7 +10,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use cluster_tests::wait::wait_until;
-use cluster_tests::{Cluster, Options, RigError, Signer, binary, raw};
+use cluster_tests::{Cluster, Options, RigError, Signer, binary, media, raw};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 use tempfile::TempDir;
 use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig};
@@ -188,10 +188,26 @@ fn a_certificate_proves_a_request_at_the_api_and_only_its_own_accounts() {
         client.post(url).send(soap.as_str()).unwrap().status().as_u16()
     };
     assert_eq!((packaging(&packager), packaging(&anonymous), packaging(&other)), (200, 401, 401));
+    shaka_packager_shows_its_certificate(&own, &format!("https://{}", node.api));
     let data = STANDARD.encode(Signer::new("certified", "OVP", "").custom_data("film", &[]));
     let data = raw::percent_encode(&data);
     let key_info = |client: &ureq::Agent| {
         status(client, &format!("https://{}/hls/keyinfo?custom_data={data}", node.api))
     };
     assert_eq!((key_info(&packager), key_info(&anonymous)), (Some(200), Some(401)));
+}
+
+/// The real packager, over TLS with a certificate and without.
+fn shaka_packager_shows_its_certificate(own: &Authority, api: &str) {
+    let source = own.path("source.mp4");
+    media::make_source(&source, 1).unwrap();
+    let url = format!("{api}/playready/acquirepackagingdata/certified");
+    let encrypt = |more: &[&str]| {
+        let trust = ["--ca_file", &own.text("ca.pem")];
+        media::encrypt_by_playready(&source, own.dir.path(), [&url, "film"], &[&trust[..], more].concat())
+    };
+    let (cert, key) = (own.text("packager.example.net.pem"), own.text("packager.example.net.key"));
+    assert!(encrypt(&[]).unwrap_err().to_string().contains("401"));
+    encrypt(&["--client_cert_file", &cert, "--client_cert_private_key_file", &key]).unwrap();
+    assert!(own.path("video.mp4").is_file());
 }

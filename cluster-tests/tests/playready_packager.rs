@@ -45,7 +45,7 @@ fn a_film_is_encrypted_with_the_clusters_key_though_the_leader_dies_first() {
     let survivors = cluster.others(leader);
     cluster.kill(leader).unwrap();
     let url = format!("http://{}{}", cluster.node(survivors[0]).unwrap().api, path(widevine::ACCOUNT));
-    media::encrypt_by_playready(&source, dir.path(), &url, PROGRAM).unwrap();
+    media::encrypt_by_playready(&source, dir.path(), [&url, PROGRAM], &[]).unwrap();
 
     // uDRM, asked at another node, gives the same key to who can sign for the account.
     let signer = Signer::new(widevine::ACCOUNT, "OVP", cluster.signer().signing_key());

@@ -57,8 +57,8 @@ pub struct ScrambleArgs {
     /// Which program encrypts.
     #[arg(long, value_enum, default_value_t)]
     pub tool: ToolName,
-    /// With --tool hls: where players get the key, as the playlist says it. {kid} in it stands for the
-    /// key id: https://keys.example/hls/key/{kid}
+    /// With --tool hls: where players get the key, as the playlist says it, absolute or relative. {kid}
+    /// in it stands for the key id.
     #[arg(long, value_name = "URI", required_if_eq("tool", "hls"))]
     pub key_uri: Option<KeyUri>,
     /// The program's path, when it is not in the search path as ffmpeg or packager.

@@ -13,7 +13,7 @@ use keymoot::codec::{self, Kind};
 use keymoot::drm::{playready, pssh};
 use keymoot::http::path::RequestPath;
 use keymoot::http::playready::request::PackagingRequest;
-use keymoot::http::query::Query;
+use keymoot::http::query::{self, Query};
 use keymoot::http::widevine::request::{Asked, Envelope as WidevineEnvelope, Specifier, TRACK_TYPES};
 
 /// Runs one parser over any bytes.
@@ -129,6 +129,13 @@ pub fn path(input: &[u8]) {
 /// written anew, and stating it twice is refused.
 pub fn query(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };
+    if let Ok(Some(uri)) = query::parameter(text, "key_uri")
+        && let Ok(uri) = keymoot::model::KeyUri::new(uri)
+    {
+        let line = uri.of(&keymoot::model::Kid::from_bytes([7; 16]));
+        assert!(!line.contains(['"', '\n', '\r']), "{line:?} leaves its attribute");
+        assert!(query::parameter(&format!("{text}&Key_URI=x"), "key_uri").is_err());
+    }
     let Ok(query) = Query::parse(text) else { return };
     if let Some(signature) = query.signature {
         let written = signature.to_base64();
