@@ -68,6 +68,9 @@ impl LeaderSeat {
             let attempt = async {
                 match self.find(now) {
                     Some(leader) => ask(leader).await,
+                    // A leader can be known before the membership that says where it is; nothing tells
+                    // when that has come.
+                    None if now.leader.is_some() => Err(Unanswered::Retry),
                     None => std::future::pending().await,
                 }
             };
@@ -99,5 +102,39 @@ impl LeaderSeat {
             id if id == self.me => Some(Leader::Here),
             id => self.peers.requests(id).map(Leader::There),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::crypto::ClusterName;
+
+    fn peers() -> Peers {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let tls = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(rustls::RootCertStore::empty())
+            .with_no_client_auth();
+        Peers::new(&ClusterName::new("test").unwrap(), Some(1), Arc::new(tls), Duration::from_millis(10))
+    }
+
+    #[tokio::test]
+    async fn a_leader_that_is_known_before_its_address_is_asked_once_the_address_is() {
+        let (peers, leader) = (peers(), Leadership { term: 1, leader: Some(2) });
+        let (_leads, leadership) = watch::channel(leader);
+        let seat = LeaderSeat::new(1, peers.clone(), leadership);
+        let learn = async {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            peers.learn(2, "127.0.0.1:1");
+        };
+        let deadline = Instant::now() + Duration::from_secs(10);
+        let ask = seat.ask(deadline, |leader| async move { Ok(matches!(leader, Leader::There(_))) });
+        let (answer, ()) = tokio::join!(ask, learn);
+        assert_eq!(answer.ok(), Some(true));
+        assert!(Instant::now() + Duration::from_secs(5) < deadline, "it waited for something else");
     }
 }
