@@ -146,6 +146,12 @@ fn nobody_gets_a_key_by_hls_without_a_token_or_a_signature_for_it() {
     assert_ne!(protected.0.as_slice(), key.body.as_slice());
     let protected = format!("/hls/key/{}", hexed::hex(&protected.1));
 
+    // Nor can a DRM system's side reach the track whose keys players get.
+    let data = signer.custom_data("film", &[("track", "HLS-AES-128")]);
+    for path in ["/cenc/widevine/encryption", "/cenc/widevine/schedule"] {
+        assert_eq!(signer.send(nodes[0], "POST", path, &data).unwrap().status, 400, "{path}");
+    }
+
     let other = target_of(&key_info(nodes[0], signer, "other", "")[1]);
     let token = |target: &str| target.split_once('?').unwrap().1.to_owned();
     let license = |content: &str| signed(&players, content);

@@ -21,7 +21,7 @@ use ipnet::IpNet;
 use crate::auth::{Authenticator, ClientCertificate, Unproved, UnsignedRequest, allowed};
 use crate::config::{Config, PackagerAccount};
 use crate::drm::EncryptionProvider;
-use crate::model::{AccountId, ContentId, ResponseShape};
+use crate::model::{AccountId, ContentId, ResponseShape, TrackName};
 
 use super::answer::{self, AuxiliaryAnswer, KeyAnswer};
 use super::error::{ApiError, ErrorKind};
@@ -146,7 +146,8 @@ async fn hand_out(
     };
     let (content, account, provider) = (&content, grant.account(), EncryptionProvider::Cenc);
     let served = api.keys.create(&grant, content, None).await?;
-    let systems = udrm::system_data(provider, api, account, content, &served).await?;
+    let systems =
+        udrm::system_data(provider, api, account, (content, &TrackName::default_track()), &served).await?;
     answer::key(&KeyAnswer {
         provider,
         account,

@@ -10,6 +10,7 @@ mod key;
 mod key_uri;
 mod period;
 mod scheme;
+mod time_stamp;
 mod wrapped;
 
 pub use account::{Account, Consistency, Credential, ResponseShape, Scheme, Scope};
@@ -19,4 +20,5 @@ pub use key::{KeyOrigin, KeyPlace, KeyRecord};
 pub use key_uri::{KeyUri, KeyUriError};
 pub use period::{Period, SeedId, SeedRecord};
 pub use scheme::SchemeError;
+pub use time_stamp::{TimeStamp, TimeStampError};
 pub use wrapped::{MasterKeyId, Wrapped};

@@ -78,8 +78,7 @@ async fn by_signature(
     })?;
     let caller = caller(request, api)?;
     let parse = || Ok(SignedRequest::parse(Scope::License, custom_data.clone(), query.signature, caller)?);
-    let said = parse().map_err(|error: ApiError| error)?.custom_data();
-    let grant = admission::admit(request, Bytes::new(), api, auth, parse).await?;
+    let (grant, said) = admission::admit(request, Bytes::new(), api, auth, parse).await?;
     Ok((grant, said.content_id().clone()))
 }
 

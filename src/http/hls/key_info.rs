@@ -17,8 +17,8 @@ use crate::http::error::{ApiError, ErrorKind};
 use crate::http::query::{self, Query};
 use crate::http::received;
 use crate::http::server::Api;
-use crate::http::udrm::{caller, own_url};
-use crate::model::{ContentId, KeyUri, Kid, Scope, TrackName};
+use crate::http::udrm::{self, caller, own_url};
+use crate::model::{KeyUri, Kid, Scope};
 use crate::service::{ContentTrack, PeriodRange, PeriodsError};
 
 use super::{key_tokens, must_be_get};
@@ -37,10 +37,11 @@ pub async fn key_info(request: &HttpRequest, api: &Api, auth: &AuthHandle) -> Re
     })?;
     let caller = caller(request, api)?;
     let parse = || Ok(SignedRequest::parse(Scope::Encryption, custom_data.clone(), query.signature, caller)?);
-    let said = parse().map_err(|error: ApiError| error)?.custom_data();
-    let grant = admission::admit(request, Bytes::new(), api, auth, parse).await?;
+    let (grant, said) = admission::admit(request, Bytes::new(), api, auth, parse).await?;
     let content = said.content_id();
-    let kid = wanted.kid(content, &grant, api).await?;
+    // There is one track; another that is named is not overlooked.
+    let track = udrm::track(EncryptionProvider::Hls, &said)?;
+    let kid = wanted.kid(ContentTrack::new(content, &track), &grant, api).await?;
     let tokens = key_tokens(api).await?;
     let ends_s = received::now_s().saturating_add(TOKEN_LIFETIME_S);
     let token = tokens.issue(&grant.account().id, content, &kid, ends_s);
@@ -84,9 +85,7 @@ impl Wanted {
     }
 
     /// The id of the key to encrypt with now.
-    async fn kid(&self, content: &ContentId, grant: &Grant, api: &Api) -> Result<Kid, ApiError> {
-        let name = TrackName::hls_aes_128();
-        let track = ContentTrack::new(content, &name);
+    async fn kid(&self, track: ContentTrack<'_>, grant: &Grant, api: &Api) -> Result<Kid, ApiError> {
         let Some(length_s) = self.period_s else { return Ok(api.keys.create(grant, track, None).await?.kid) };
         let range = period_at(received::now_s(), length_s)
             .map_err(|error| ApiError::new(ErrorKind::Invalid, error.to_string()))?;
