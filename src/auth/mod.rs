@@ -8,6 +8,7 @@
 
 mod actor;
 mod allow_list;
+mod answer_proof;
 mod authenticator;
 mod authorization;
 mod auxiliary;
@@ -20,6 +21,7 @@ mod custom_data;
 mod envelope;
 mod grant;
 mod http_signature;
+mod message_key;
 mod nonce;
 mod offer;
 mod open_account;
@@ -32,6 +34,7 @@ mod widevine;
 
 pub use actor::{AuthActor, AuthError, AuthHandle};
 pub use allow_list::{FORWARDED_HOPS_MAX, allowed, client_address};
+pub use answer_proof::{AnswerProofError, ReceivedAnswer, accept_signature, verify_answer};
 pub use authenticator::{Authenticator, Denied, SignatureFault, SignedRequest, Verified};
 pub use authorization::{Authorization, BasicAnswer, DigestAnswer, DigestNonces, REALM};
 pub use client_certificate::ClientCertificate;
@@ -41,6 +44,7 @@ pub use custom_data::{CaSystem, CustomData, CustomDataError};
 pub use envelope::Envelope;
 pub use grant::Grant;
 pub use http_signature::{HttpSignature, HttpSignatureError, SignatureWindow, TAG};
+pub use message_key::{MessageKey, MessageKeyError, RequestSignature};
 pub use nonce::{LedgerError, Nonce, NonceLedger, Spent};
 pub use offer::Proofs;
 pub use open_account::{AccountDirectory, OpenAccount, SigningKey};

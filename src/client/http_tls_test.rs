@@ -9,6 +9,7 @@ use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 
 use super::*;
 use crate::client::Method;
+use crate::client::request::Wanted;
 use crate::crypto::{ClusterCa, ClusterName};
 use crate::drm::EncryptionProvider;
 use crate::model::{AccountId, ContentId};
@@ -49,7 +50,8 @@ impl Served {
     fn ask(&self, tls: &TlsFiles) -> Result<Answer, Failure> {
         let (account, content) = (AccountId::new("demo").unwrap(), ContentId::new("film").unwrap());
         let whose = ("OVP", &account);
-        let request = Request::new(Method::Get, EncryptionProvider::Cenc, whose, &content, None).unwrap();
+        let provider = EncryptionProvider::Cenc;
+        let request = Request::new(Method::Get, provider, whose, &content, Wanted::Key, None).unwrap();
         HttpTransport::new(Timeouts::default(), tls).unwrap().exchange(&self.point, &request)
     }
 }
