@@ -96,7 +96,7 @@ impl ConnectionArgs {
         for status in client.status() {
             let state = match status.state {
                 PointState::Healthy if status.current => "in use",
-                PointState::Healthy => "not needed, or healthy",
+                PointState::Healthy => "healthy",
                 PointState::Failed => "failed",
                 PointState::Settling => "recovering",
             };
