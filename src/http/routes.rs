@@ -16,7 +16,7 @@ use super::error::{ApiError, ErrorKind};
 use super::path::RequestPath;
 use super::server::Api;
 use super::signed_answer::signed;
-use super::{capabilities, observe, received, schemes, udrm, widevine};
+use super::{capabilities, observe, received, schedule, schemes, udrm, widevine};
 
 /// Every request comes through here: it is routed, measured and, when refused, answered in the
 /// specification's error format.
@@ -85,6 +85,11 @@ async fn route(
     {
         return ("encryption", udrm::encryption(provider, request, payload, api, auth).await);
     }
+    if let [provider @ .., "schedule"] = segments.as_slice()
+        && let Ok(provider) = EncryptionProvider::from_segments(provider.iter().copied())
+    {
+        return ("schedule", schedule::schedule(provider, request, payload, api, auth).await);
+    }
     if let ["widevine", "cenc", "getcontentkey", account @ ..] | ["cenc", "getcontentkey", account @ ..] =
         segments.as_slice()
         && account.len() <= 1
@@ -117,7 +122,8 @@ async fn route(
 fn unknown(path: &str) -> ApiError {
     let providers = EncryptionProvider::ALL.map(|provider| format!("/{provider}/encryption")).join(", ");
     let message = format!(
-        "there is nothing at {path}; the encryption endpoints are {providers} and /cenc/getcontentkey"
+        "there is nothing at {path}; the encryption endpoints are {providers} and /cenc/getcontentkey, and in \
+         place of encryption the first have schedule"
     );
     ApiError::new(ErrorKind::NotFound, message)
 }
