@@ -146,6 +146,9 @@ fn the_strongest_scheme_is_used_and_only_answers_that_the_cluster_signed() {
     for more in [vec!["--require-signed-answers"], vec!["--server-public-key", &key]] {
         assert_eq!(printed(&scrambler.create(&more)), film);
     }
+    let told = said(&scrambler.create(&["--verbose", "--server-public-key", &key]));
+    assert!(told.contains("in use, proof http-ed25519, answers signed"), "{told}");
+    assert!(told.contains("1 attempts, 0 failed"), "{told}");
     let weak = scrambler.run(&["key", "get", "film", "--key-file", &scrambler.file("sha1.key")]);
     assert_eq!(weak.status.code(), Some(1), "{}", said(&weak));
 
