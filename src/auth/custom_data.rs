@@ -55,6 +55,12 @@ pub enum CustomDataError {
     /// A member that is no identifier.
     #[error("custom data {0}")]
     Id(IdError),
+    /// A member that nobody here knows, where all must be known.
+    #[error("there is a member that is not known here; known are {known}")]
+    Unknown {
+        /// The names of all that are.
+        known: String,
+    },
     /// Only one of `key` and `key_id`.
     #[error("custom data {given} is given without {missing}; supply both or neither")]
     Unpaired {
@@ -96,7 +102,7 @@ impl CaSystem {
 }
 
 /// A key id and key of the scrambler's own.
-type Supplied = (Kid, Zeroizing<[u8; 16]>);
+pub(super) type Supplied = (Kid, Zeroizing<[u8; 16]>);
 
 /// What a request says about itself, parsed.
 pub struct CustomData {
@@ -199,16 +205,16 @@ impl fmt::Debug for CustomData {
 }
 
 /// Reads a member's text; what is wrong with it otherwise.
-type Reader = fn(&Value) -> Result<&str, &'static str>;
+pub(super) type Reader = fn(&Value) -> Result<&str, &'static str>;
 
-fn text(value: &Value) -> Result<&str, &'static str> {
+pub(super) fn text(value: &Value) -> Result<&str, &'static str> {
     match value {
         Value::Text(text) => Ok(text),
         _ => Err("a string"),
     }
 }
 
-fn text_or_number(value: &Value) -> Result<&str, &'static str> {
+pub(super) fn text_or_number(value: &Value) -> Result<&str, &'static str> {
     match value {
         Value::Text(text) => Ok(text),
         Value::Whole(number) => Ok(number),
@@ -217,7 +223,7 @@ fn text_or_number(value: &Value) -> Result<&str, &'static str> {
 }
 
 /// A member that is there and not `null`.
-fn optional<'m>(
+pub(super) fn optional<'m>(
     members: &'m Members,
     member: &'static str,
     reader: Reader,
@@ -231,7 +237,7 @@ fn optional<'m>(
     }
 }
 
-fn required<'m>(
+pub(super) fn required<'m>(
     members: &'m Members,
     member: &'static str,
     reader: Reader,
@@ -261,7 +267,7 @@ fn files(members: &Members) -> Result<Vec<String>, CustomDataError> {
     Ok(texts.into_iter().map(str::trim).filter(|file| !file.is_empty()).map(str::to_owned).collect())
 }
 
-fn supplied(members: &Members) -> Result<Option<Supplied>, CustomDataError> {
+pub(super) fn supplied(members: &Members) -> Result<Option<Supplied>, CustomDataError> {
     match (optional(members, "key_id", text)?, optional(members, "key", text)?) {
         (None, None) => Ok(None),
         (Some(_), None) => Err(CustomDataError::Unpaired { given: "key_id", missing: "key" }),

@@ -30,7 +30,9 @@ pub(super) enum Value {
     List(Vec<Value>),
     /// An object.
     Object(Members),
-    /// A truth value or any other number: well-formed, and nothing here reads it.
+    /// `true` or `false`.
+    Truth(bool),
+    /// Any other number: well-formed, and nothing here reads it.
     Other,
 }
 
@@ -82,8 +84,8 @@ impl<'de> Visitor<'de> for Level {
         Ok(Value::Null)
     }
 
-    fn visit_bool<E: Error>(self, _: bool) -> Result<Value, E> {
-        Ok(Value::Other)
+    fn visit_bool<E: Error>(self, truth: bool) -> Result<Value, E> {
+        Ok(Value::Truth(truth))
     }
 
     fn visit_u64<E: Error>(self, number: u64) -> Result<Value, E> {

@@ -22,9 +22,6 @@ use super::error::{ApiError, ErrorKind};
 use super::query::Query;
 use super::server::Api;
 
-/// The methods of the endpoint.
-const METHODS: &str = "GET, POST, PUT and DELETE";
-
 /// Answers a request to `{provider}/encryption`.
 pub async fn encryption(
     provider: EncryptionProvider,
@@ -34,16 +31,12 @@ pub async fn encryption(
     auth: &AuthHandle,
 ) -> Result<HttpResponse, ApiError> {
     let method = request.method();
-    if ![Method::GET, Method::POST, Method::PUT, Method::DELETE].contains(method) {
-        let message = format!("method {method} is not supported here; use {METHODS}");
-        return Err(ApiError::new(ErrorKind::MethodNotAllowed, message));
-    }
     let query = Query::parse(request.query_string())?;
     let body = read_body(payload, api.body_bytes_max).await?;
     let signed = signed_bytes(method, body.clone(), query.custom_data)?;
     let caller = caller(request, api)?;
     let parse = || Ok(SignedRequest::parse(Scope::Encryption, signed.clone(), query.signature, caller)?);
-    let custom_data = parse().map_err(|error: ApiError| error)?.custom_data();
+    let custom_data = CustomData::parse(&signed)?;
     let grant = admission::admit(request, body, api, auth, parse).await?;
     let content = custom_data.content_id();
     let supplied = supplied(&custom_data);

@@ -1,0 +1,123 @@
+//! Every way into the API: one table that the dispatcher matches and the published document is made
+//! from, so that neither can know of a route that the other does not.
+
+use actix_web::http::Method;
+
+use crate::drm::EncryptionProvider;
+
+/// What a path leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Endpoint {
+    /// Keys by the uDRM specification.
+    Encryption(EncryptionProvider),
+    /// Keys by the Widevine common encryption API.
+    ContentKey,
+    /// What this server can do.
+    Capabilities,
+    /// This API, described for programs.
+    Document,
+    /// The same for people: a page that shows the document, and the files it needs.
+    Viewer,
+    /// The process answers.
+    Healthy,
+    /// The node serves.
+    Ready,
+    /// What is measured.
+    Metrics,
+}
+
+/// Paths and what they lead to. A part in braces stands for one segment of the caller's; the others
+/// match without regard to case.
+pub const ROUTES: &[(&str, Endpoint)] = &[
+    ("/cenc/widevine/encryption", Endpoint::Encryption(EncryptionProvider::CencWidevine)),
+    ("/cenc/playready/encryption", Endpoint::Encryption(EncryptionProvider::CencPlayReady)),
+    ("/cenc/primetime/encryption", Endpoint::Encryption(EncryptionProvider::CencPrimetime)),
+    ("/cenc/encryption", Endpoint::Encryption(EncryptionProvider::Cenc)),
+    ("/playready/encryption", Endpoint::Encryption(EncryptionProvider::PlayReady)),
+    ("/widevine/encryption", Endpoint::Encryption(EncryptionProvider::Widevine)),
+    ("/fps/encryption", Endpoint::Encryption(EncryptionProvider::Fps)),
+    ("/cenc/getcontentkey", Endpoint::ContentKey),
+    ("/cenc/getcontentkey/{account}", Endpoint::ContentKey),
+    ("/widevine/cenc/getcontentkey", Endpoint::ContentKey),
+    ("/widevine/cenc/getcontentkey/{account}", Endpoint::ContentKey),
+    ("/capabilities", Endpoint::Capabilities),
+    ("/openapi.json", Endpoint::Document),
+    ("/docs", Endpoint::Viewer),
+    ("/docs/{file}", Endpoint::Viewer),
+    ("/healthz", Endpoint::Healthy),
+    ("/readyz", Endpoint::Ready),
+    ("/metrics", Endpoint::Metrics),
+];
+
+const ALL: &[Method] = &[Method::GET, Method::POST, Method::PUT, Method::DELETE];
+const GET: &[Method] = &[Method::GET];
+const POST: &[Method] = &[Method::POST];
+
+impl Endpoint {
+    /// What these segments, in lower case, lead to, and whether the last is the caller's own word.
+    pub fn of(segments: &[&str]) -> Option<(Self, bool)> {
+        let (path, endpoint) = ROUTES.iter().find(|(path, _)| matches(path, segments))?;
+        Some((*endpoint, path.ends_with('}')))
+    }
+
+    /// The name in metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Encryption(_) => "encryption",
+            Self::ContentKey => "getcontentkey",
+            Self::Capabilities => "capabilities",
+            Self::Document => "openapi",
+            Self::Viewer => "docs",
+            Self::Healthy => "healthz",
+            Self::Ready => "readyz",
+            Self::Metrics => "metrics",
+        }
+    }
+
+    /// The methods that do something. What can be got can be asked for its head, too.
+    pub const fn methods(self) -> &'static [Method] {
+        match self {
+            Self::Encryption(_) => ALL,
+            Self::ContentKey => POST,
+            Self::Capabilities
+            | Self::Document
+            | Self::Viewer
+            | Self::Healthy
+            | Self::Ready
+            | Self::Metrics => GET,
+        }
+    }
+
+    /// Whether HEAD is answered like GET without its body. A head of a key would be of no use.
+    pub const fn has_head(self) -> bool {
+        !matches!(self, Self::Encryption(_) | Self::ContentKey)
+    }
+}
+
+fn matches(path: &str, segments: &[&str]) -> bool {
+    let own = path.split('/').skip(1);
+    own.clone().count() == segments.len()
+        && own.zip(segments).all(|(own, given)| own.starts_with('{') || own == *given)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_provider_has_its_path() {
+        for provider in EncryptionProvider::ALL {
+            let path = format!("{provider}/encryption");
+            let segments: Vec<&str> = path.split('/').collect();
+            assert_eq!(Endpoint::of(&segments), Some((Endpoint::Encryption(provider), false)));
+        }
+    }
+
+    #[test]
+    fn a_part_in_braces_is_one_segment_and_the_rest_is_exact() {
+        assert_eq!(Endpoint::of(&["cenc", "getcontentkey", "me"]), Some((Endpoint::ContentKey, true)));
+        assert_eq!(Endpoint::of(&["cenc", "getcontentkey", "me", "too"]), None);
+        assert_eq!(Endpoint::of(&["cenc"]), None);
+        assert_eq!(Endpoint::of(&[]), None);
+    }
+}

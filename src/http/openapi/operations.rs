@@ -1,0 +1,245 @@
+//! What the document says of each operation: parameters, bodies, answers, and an example request that a
+//! test sends to real nodes.
+
+use actix_web::http::Method;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+use utoipa::openapi::header::HeaderBuilder;
+use utoipa::openapi::path::{Operation, OperationBuilder, Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::request_body::{RequestBody, RequestBodyBuilder};
+use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::{ContentBuilder, Ref, Required, ResponseBuilder};
+
+use super::schemas::CustomData;
+use super::security;
+use crate::drm::EncryptionProvider;
+use crate::http::endpoint::Endpoint;
+
+/// The groups of operations, and what each is about.
+pub const TAGS: [(&str, &str); 3] = [
+    (UDRM, "Keys by the uDRM specification, for scramblers that ask for one content at a time."),
+    (WIDEVINE, "Keys by the Widevine common encryption API, with tracks and crypto periods."),
+    (SERVER, "What a server is and how it fares. Nobody needs to prove anything."),
+];
+const UDRM: &str = "uDRM";
+const WIDEVINE: &str = "Widevine";
+const SERVER: &str = "server";
+
+const JSON: &str = "application/json";
+
+/// The content that examples are about.
+const CONTENT: &str = "film.mp4";
+
+/// One operation of a path.
+pub fn operation(path: &str, endpoint: Endpoint, method: &Method) -> Operation {
+    let words = path.split(['/', '{', '}', '.']).filter(|word| !word.is_empty());
+    let id = words.fold(method.as_str().to_lowercase(), |id, word| id + "_" + word);
+    let named = path.ends_with('}');
+    let operation = match endpoint {
+        Endpoint::Encryption(provider) => encryption(provider, method),
+        Endpoint::ContentKey => content_key(named),
+        Endpoint::Capabilities => {
+            let op = open(
+                "What this server can do",
+                "DRM systems, algorithms, limits and authentication schemes.",
+            );
+            op.response("200", answer("The capabilities.", JSON, "Capabilities"))
+        }
+        Endpoint::Document => {
+            let op = open("This document", "The same on every node of one version.");
+            op.response("200", text("The OpenAPI document.", JSON))
+        }
+        Endpoint::Viewer => viewer(named),
+        Endpoint::Healthy => {
+            let op = open("The process answers", "Says nothing about the cluster.");
+            op.response("200", text("`alive`", "text/plain"))
+        }
+        Endpoint::Ready => {
+            let op = open("The node serves", "It reaches a quorum and has caught up.");
+            refusals(op.response("200", text("`ready`", "text/plain")), &["503"])
+        }
+        Endpoint::Metrics => {
+            let op = open("What is measured", "For Prometheus.");
+            op.response("200", text("The metrics in Prometheus' text format.", "text/plain"))
+        }
+    };
+    operation.operation_id(Some(id)).build()
+}
+
+fn encryption(provider: EncryptionProvider, method: &Method) -> OperationBuilder {
+    let op = OperationBuilder::new().tag(UDRM).securities(Some(security::any()));
+    let example = json!(CustomData::example(CONTENT));
+    let (summary, description) = match *method {
+        Method::GET => ("Read a content's key", "Makes none."),
+        Method::POST => (
+            "Read a content's key, or make it",
+            "Whoever asks first, at whatever node, decides; everybody gets that key. With `key` and `key_id`, \
+             that key is offered; one that is there already wins.",
+        ),
+        Method::PUT => (
+            "Give a content a new key",
+            "Made here, or supplied as `key` and `key_id`. Media under the old one stays licensable.",
+        ),
+        _ => (
+            "Delete a content's key",
+            "All its versions, or with `key_id` that one. Deleting nothing is no error. Where a body gets \
+             lost on the way, the custom data may stand in the query, as for GET.",
+        ),
+    };
+    let op =
+        op.summary(Some(summary)).description(Some(format!("{description} For {}.", stands_for(provider))));
+    let op = match *method {
+        Method::GET => {
+            let data = STANDARD.encode(example.to_string());
+            let parameter = query("custom_data", "Base64 of the custom data, whose bytes are signed.");
+            op.parameter(parameter.required(Required::True).example(Some(json!(data))).build())
+        }
+        Method::PUT => {
+            let own = CustomData::example(CONTENT).supplying("AAECAwQFBgcICQoLDA0ODw==", &kid_of(provider));
+            op.request_body(Some(body("CustomData", json!(own))))
+        }
+        _ => op.request_body(Some(body("CustomData", example))),
+    };
+    if *method == Method::DELETE {
+        let op = op.response("200", answer("How many versions went.", JSON, "Deleted"));
+        return refusals(op, &["400", "401", "500", "503"]);
+    }
+    let op = op.parameter(
+        query("aux", "`1` or `true`: the answer carries the content's auxiliary data.")
+            .example(Some(json!("1")))
+            .build(),
+    );
+    let op = op.response("200", answer("The key. At most 4095 bytes.", JSON, "EncryptionAnswer"));
+    match *method {
+        Method::GET => refusals(op, &["400", "401", "404", "500", "503"]),
+        _ => refusals(op, &["400", "401", "500", "503"]),
+    }
+}
+
+/// A key id that no other example names.
+fn kid_of(provider: EncryptionProvider) -> String {
+    let mut kid = *b"the key id of 0.";
+    if let Some(last) = kid.last_mut() {
+        *last = EncryptionProvider::ALL
+            .iter()
+            .position(|known| *known == provider)
+            .map_or(b'-', |at| b'a' + at as u8);
+    }
+    STANDARD.encode(kid)
+}
+
+fn stands_for(provider: EncryptionProvider) -> &'static str {
+    match provider {
+        EncryptionProvider::CencWidevine => "Common Encryption played by Widevine Modular",
+        EncryptionProvider::CencPlayReady => "Common Encryption played by PlayReady",
+        EncryptionProvider::Cenc => "Common Encryption played by every system at once",
+        EncryptionProvider::PlayReady => "PlayReady with Smooth Streaming",
+        EncryptionProvider::Widevine => "Widevine Classic, whose answers have no `pssh`",
+        EncryptionProvider::Fps => "FairPlay Streaming, whose answers have an `iv` and no `pssh`",
+        EncryptionProvider::CencPrimetime => "Common Encryption played by Adobe Primetime",
+    }
+}
+
+fn content_key(named: bool) -> OperationBuilder {
+    let op = OperationBuilder::new()
+        .tag(WIDEVINE)
+        .summary(Some("Keys of tracks, or of crypto periods"))
+        .description(Some(
+            "As Shaka Packager and its like ask. Signed is the decoded `request`, by the AES or RSA key of a \
+             `widevine-aes` or `widevine-rsa` credential. An account may opt in to requests without signer. \
+             Whatever happens is told by the `status` inside the answer; the HTTP status is 200.",
+        ));
+    let inner = json!({
+        "content_id": STANDARD.encode(CONTENT), "policy": "", "drm_types": ["WIDEVINE"],
+        "tracks": [{"type": "SD"}, {"type": "HD"}, {"type": "AUDIO"}],
+    });
+    let inner = STANDARD.encode(inner.to_string());
+    let op = if named { op.parameter(in_path("account", "The account.", "demo")) } else { op };
+    let envelope = json!({"request": inner, "signer": "demo", "signature": STANDARD.encode([0; 32])});
+    let op = op.request_body(Some(body("ContentKeyEnvelope", envelope)));
+    refusals(
+        op.response("200", answer("The keys, or why there are none.", JSON, "ContentKeyAnswer")),
+        &["400"],
+    )
+}
+
+fn viewer(named: bool) -> OperationBuilder {
+    if named {
+        let op =
+            open("A file of the page", "All of it is served from here; nothing is loaded from elsewhere.");
+        let op = op.parameter(in_path("file", "Its name.", "swagger-ui.css"));
+        return refusals(op.response("200", text("The file.", "text/css")), &["404"]);
+    }
+    let op = open("This document, for people", "A page that works without the Internet.");
+    let op = op.response("200", text("The page.", "text/html"));
+    op.response(
+        "308",
+        ResponseBuilder::new().description("Without a slash at its end: to the same path with one.").build(),
+    )
+}
+
+/// An operation that anybody may ask for.
+fn open(summary: &str, description: &str) -> OperationBuilder {
+    OperationBuilder::new().tag(SERVER).summary(Some(summary)).description(Some(description))
+}
+
+fn query(name: &str, description: &str) -> ParameterBuilder {
+    let text = ObjectBuilder::new().schema_type(Type::String).build();
+    ParameterBuilder::new()
+        .name(name)
+        .parameter_in(ParameterIn::Query)
+        .required(Required::False)
+        .description(Some(description))
+        .schema(Some(text))
+}
+
+fn in_path(name: &str, description: &str, example: &str) -> Parameter {
+    query(name, description).parameter_in(ParameterIn::Path).example(Some(json!(example))).build()
+}
+
+fn body(schema: &str, example: Value) -> RequestBody {
+    let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(schema))).example(Some(example));
+    RequestBodyBuilder::new().required(Some(Required::True)).content(JSON, content.build()).build()
+}
+
+fn answer(description: &str, kind: &str, schema: &str) -> utoipa::openapi::Response {
+    let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(schema))).build();
+    ResponseBuilder::new().description(description).content(kind, content).build()
+}
+
+/// An answer that is a text to the document, whatever is in it.
+fn text(description: &str, kind: &str) -> utoipa::openapi::Response {
+    let schema = match kind {
+        JSON => ObjectBuilder::new().schema_type(Type::Object),
+        _ => ObjectBuilder::new().schema_type(Type::String),
+    };
+    let content = ContentBuilder::new().schema(Some(schema.build())).build();
+    ResponseBuilder::new().description(description).content(kind, content).build()
+}
+
+fn refusals(op: OperationBuilder, statuses: &[&str]) -> OperationBuilder {
+    statuses.iter().fold(op, |op, status| {
+        let response = ResponseBuilder::new().description(meaning(status));
+        let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Refusal"))).build();
+        let response = response.content(JSON, content);
+        let header = |text: &str| HeaderBuilder::new().description(Some(text)).build();
+        let response = match *status {
+            "401" => response
+                .header("WWW-Authenticate", header("The schemes of this connection, one challenge each.")),
+            "503" => response.header("Retry-After", header("Seconds to wait.")),
+            _ => response,
+        };
+        op.response(*status, response.build())
+    })
+}
+
+fn meaning(status: &str) -> &'static str {
+    match status {
+        "400" => "The request is wrong in itself, too large, or at odds with what is stored.",
+        "401" => "Signature, account or address is not accepted. Which of them it was, only the log tells.",
+        "404" => "There is no such thing, and this asks for none to be made.",
+        "503" => "No quorum in time, or too many wait. The same request may soon succeed.",
+        _ => "A fault of the server.",
+    }
+}

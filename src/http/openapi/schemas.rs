@@ -1,0 +1,87 @@
+//! The document's schemas. Those of answers are derived where the handlers make them; here stand the
+//! few that are read by hand, and the tests hold them against the readers.
+
+use serde::Serialize;
+use utoipa::openapi::{Components, ComponentsBuilder, RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
+
+use crate::http::answer::{Aux, Deleted, Encryption};
+use crate::http::capabilities::Capabilities;
+use crate::http::error::Body;
+use crate::http::widevine::answer::{Answer, Inner as ContentKeys};
+use crate::http::widevine::request::{EnvelopeText, Inner as ContentKeyRequest};
+
+/// Custom data (uDRM 2.3.2): one strict JSON object in UTF-8, no member twice and nothing behind it.
+/// Unknown members pass.
+#[derive(Serialize, ToSchema)]
+pub struct CustomData {
+    /// The entitlement back end that the client belongs to, such as `OVP`.
+    ca_system: String,
+    /// The account that signs; a number is taken for its digits.
+    account_id: String,
+    /// The content. Capitals matter.
+    content_id: String,
+    /// Comma list of the content's files. They share the content's key, so it changes nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    files: Option<String>,
+    /// Base64 of a key of the client's own, 16 bytes; with `key_id` only. For POST and PUT.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<String>,
+    /// Base64 of that key's id, 16 bytes; with `key` only. In a DELETE: the one version to delete.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key_id: Option<String>,
+    /// To be stored beside the content. For POST and PUT.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    aux: Option<Aux<'static>>,
+}
+
+impl CustomData {
+    /// Of a content of the account that `keymoot dev` makes.
+    pub fn example(content: &str) -> Self {
+        Self {
+            ca_system: "OVP".to_owned(),
+            account_id: "demo".to_owned(),
+            content_id: content.to_owned(),
+            files: Some(String::new()),
+            key: None,
+            key_id: None,
+            aux: None,
+        }
+    }
+
+    /// With a key of the client's own.
+    pub fn supplying(self, key: &str, key_id: &str) -> Self {
+        Self { key: Some(key.to_owned()), key_id: Some(key_id.to_owned()), ..self }
+    }
+}
+
+/// One object, or an array of one: as the path's known clients read it, or as the account has it.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+#[allow(dead_code)] // Only its schema is of use: `answer::key` writes either.
+pub enum EncryptionAnswer<'a> {
+    /// Of all paths but `/cenc/encryption`.
+    Object(Encryption<'a>),
+    /// Of `/cenc/encryption`.
+    Array(Vec<Encryption<'a>>),
+}
+
+/// All schemas, with those that they name.
+pub fn components() -> Components {
+    let mut all = Vec::new();
+    add::<CustomData>(&mut all);
+    add::<EncryptionAnswer<'static>>(&mut all);
+    add::<Deleted<'static>>(&mut all);
+    add::<Body<'static>>(&mut all);
+    add::<Capabilities>(&mut all);
+    add::<EnvelopeText>(&mut all);
+    add::<ContentKeyRequest>(&mut all);
+    add::<Answer>(&mut all);
+    add::<ContentKeys<'static>>(&mut all);
+    ComponentsBuilder::new().schemas_from_iter(all).build()
+}
+
+fn add<T: ToSchema + PartialSchema>(all: &mut Vec<(String, RefOr<Schema>)>) {
+    all.push((T::name().into_owned(), T::schema()));
+    T::schemas(all);
+}
