@@ -162,7 +162,7 @@ mod tests {
         assert!(matches!(&members["c"], Value::Text(t) if t.as_str() == "x/y"));
         assert!(matches!(&members["d"], Value::List(l) if l.len() == 1));
         assert!(matches!(&members["e"], Value::Object(o) if o.is_empty()));
-        assert!(matches!(members["f"], Value::Other));
+        assert!(matches!(members["f"], Value::Truth(true)));
         assert!(matches!(members["g"], Value::Other));
     }
 

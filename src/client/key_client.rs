@@ -43,9 +43,9 @@ pub struct PointStatus {
 /// Asks a key server for content keys. Share one among all threads of a scrambler: then all learn
 /// from one failure, and share one budget of retries.
 pub struct KeyClient {
-    keys: ContentKeys,
-    settings: ClientSettings,
-    courier: Courier,
+    pub(super) keys: ContentKeys,
+    pub(super) settings: ClientSettings,
+    pub(super) courier: Courier,
     cache: Mutex<KeyCache>,
 }
 

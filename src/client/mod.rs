@@ -15,6 +15,7 @@
 mod answer;
 mod backoff;
 mod budget;
+mod bulk;
 mod cache;
 mod courier;
 mod error;
@@ -35,6 +36,7 @@ mod transport;
 mod fakes;
 
 pub use answer::FetchedKey;
+pub use bulk::{ItemResult, SealedPage};
 pub use cache::Freshness;
 pub use error::{ClientError, Setback};
 pub use fail_over::PointState;

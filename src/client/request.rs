@@ -99,6 +99,12 @@ impl Request {
         Ok(Self { method, path, query: in_query.into_iter().collect(), headers: Vec::new(), custom_data })
     }
 
+    /// A request whose whole body is signed.
+    pub(super) fn posting(path: &str, body: Zeroizing<Vec<u8>>) -> Self {
+        let path = path.to_owned();
+        Self { method: Method::Post, path, query: Vec::new(), headers: Vec::new(), custom_data: body }
+    }
+
     /// The custom data's JSON, wherever it travels: what the uDRM signature covers.
     pub fn custom_data(&self) -> &[u8] {
         &self.custom_data

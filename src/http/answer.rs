@@ -179,7 +179,7 @@ fn key_text(answer: &KeyAnswer<'_>) -> Result<Zeroizing<Vec<u8>>, serde_json::Er
     if is_array(answer.provider, answer.shape) { json(&[object]) } else { json(&object) }
 }
 
-fn aux(auxiliary: &Auxiliary) -> Aux<'_> {
+pub fn aux(auxiliary: &Auxiliary) -> Aux<'_> {
     let ratings =
         auxiliary.ratings.iter().map(|rating| Rating { scheme: &rating.scheme, value: &rating.value });
     let headers =

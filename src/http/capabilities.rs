@@ -7,7 +7,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::auth::CustomData;
+use crate::auth::{BulkBody, CustomData};
 use crate::drm::{EncryptionProvider, ProtectionScheme, System};
 use crate::model::{AccountId, ContentId, Scheme, TrackName};
 use crate::service::PERIODS_MAX;
@@ -93,6 +93,10 @@ struct Rotation {
 #[derive(Serialize, ToSchema)]
 struct Limits {
     body_bytes_max: usize,
+    /// Of a bulk request.
+    bulk_body_bytes_max: usize,
+    /// Lines of a bulk request behind its head.
+    bulk_items_max: usize,
     query_bytes_max: usize,
     custom_data_bytes_max: usize,
     account_id_bytes_max: usize,
@@ -153,6 +157,8 @@ fn encryption() -> Encryption {
 fn limits(api: &Api) -> Limits {
     Limits {
         body_bytes_max: api.body_bytes_max,
+        bulk_body_bytes_max: api.bulk_body_bytes_max,
+        bulk_items_max: BulkBody::ITEMS_MAX,
         query_bytes_max: QUERY_BYTES_MAX,
         custom_data_bytes_max: CustomData::BYTES_MAX,
         account_id_bytes_max: AccountId::BYTES_MAX,

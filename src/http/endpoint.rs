@@ -12,6 +12,10 @@ pub enum Endpoint {
     Encryption(EncryptionProvider),
     /// Keys by the Widevine common encryption API.
     ContentKey,
+    /// Keys of many contents in one request.
+    Bulk,
+    /// Keys of many contents, wrapped for a recipient.
+    Export,
     /// What this server can do.
     Capabilities,
     /// This API, described for programs.
@@ -40,6 +44,8 @@ pub const ROUTES: &[(&str, Endpoint)] = &[
     ("/cenc/getcontentkey/{account}", Endpoint::ContentKey),
     ("/widevine/cenc/getcontentkey", Endpoint::ContentKey),
     ("/widevine/cenc/getcontentkey/{account}", Endpoint::ContentKey),
+    ("/bulk", Endpoint::Bulk),
+    ("/export", Endpoint::Export),
     ("/capabilities", Endpoint::Capabilities),
     ("/openapi.json", Endpoint::Document),
     ("/docs", Endpoint::Viewer),
@@ -65,6 +71,8 @@ impl Endpoint {
         match self {
             Self::Encryption(_) => "encryption",
             Self::ContentKey => "getcontentkey",
+            Self::Bulk => "bulk",
+            Self::Export => "export",
             Self::Capabilities => "capabilities",
             Self::Document => "openapi",
             Self::Viewer => "docs",
@@ -78,7 +86,7 @@ impl Endpoint {
     pub const fn methods(self) -> &'static [Method] {
         match self {
             Self::Encryption(_) => ALL,
-            Self::ContentKey => POST,
+            Self::ContentKey | Self::Bulk | Self::Export => POST,
             Self::Capabilities
             | Self::Document
             | Self::Viewer
@@ -90,7 +98,7 @@ impl Endpoint {
 
     /// Whether HEAD is answered like GET without its body. A head of a key would be of no use.
     pub const fn has_head(self) -> bool {
-        !matches!(self, Self::Encryption(_) | Self::ContentKey)
+        !matches!(self, Self::Encryption(_) | Self::ContentKey | Self::Bulk | Self::Export)
     }
 }
 

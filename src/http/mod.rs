@@ -2,10 +2,12 @@
 
 mod admission;
 mod answer;
+mod bulk;
 mod capabilities;
 mod challenges;
 mod endpoint;
 pub mod error;
+mod export;
 mod mapping;
 mod observe;
 mod openapi;

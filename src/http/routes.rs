@@ -17,7 +17,7 @@ use super::error::{ApiError, ErrorKind};
 use super::path::RequestPath;
 use super::server::Api;
 use super::signed_answer::signed;
-use super::{capabilities, observe, openapi, received, schemes, udrm, widevine};
+use super::{bulk, capabilities, export, observe, openapi, received, schemes, udrm, widevine};
 
 /// Every request comes through here: it is routed, measured and, when refused, answered in the
 /// specification's error format.
@@ -92,6 +92,8 @@ async fn route(
     let answer = match endpoint {
         Endpoint::Encryption(provider) => udrm::encryption(provider, request, payload, api, auth).await,
         Endpoint::ContentKey => widevine::content_key(named, request, payload, api, auth).await,
+        Endpoint::Bulk => bulk::bulk(request, payload, api, auth).await,
+        Endpoint::Export => export::export(request, payload, api, auth).await,
         Endpoint::Capabilities => capabilities::answer(request, api),
         Endpoint::Document => openapi::answer(),
         Endpoint::Viewer => openapi::viewer(request.path(), named),

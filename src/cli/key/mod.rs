@@ -1,6 +1,9 @@
 //! `keymoot key`: what a scrambler asks of a key server, by hand or from a script.
 
 mod connection;
+mod export;
+mod import;
+mod import_file;
 mod print;
 
 use clap::{Args, Subcommand};
@@ -36,6 +39,16 @@ pub enum KeyCommand {
     /// Delete a content's key with all its versions. Media under them can be licensed no more.
     #[command(after_help = EXIT_CODES)]
     Delete(DeleteArgs),
+    /// Make or bring along the keys of many contents, from a file with one JSON object on each line.
+    /// What became of each is printed likewise.
+    #[command(after_help = EXIT_CODES)]
+    Import(import::ImportArgs),
+    /// Write the account's stored keys to a file, each sealed for a recipient.
+    #[command(after_help = EXIT_CODES)]
+    Export(export::ExportArgs),
+    /// Make a key pair that keys are exported for: the private key to a file, the public one to
+    /// standard output.
+    Recipient(export::RecipientArgs),
 }
 
 /// Which content, and how its key is printed.
@@ -117,6 +130,9 @@ pub fn run(command: KeyCommand) -> Result<(), Failure> {
             say(&print::deleted(args.output, &args.content, versions));
             Ok(())
         }
+        KeyCommand::Import(args) => import::run(&args),
+        KeyCommand::Export(args) => export::run(&args),
+        KeyCommand::Recipient(args) => export::make_recipient(&args),
     }
 }
 

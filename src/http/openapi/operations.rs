@@ -14,16 +14,19 @@ use utoipa::openapi::{ContentBuilder, Ref, Required, ResponseBuilder};
 use super::schemas::CustomData;
 use super::security;
 use crate::drm::EncryptionProvider;
+use crate::http::bulk::NDJSON;
 use crate::http::endpoint::Endpoint;
 
 /// The groups of operations, and what each is about.
-pub const TAGS: [(&str, &str); 3] = [
+pub const TAGS: [(&str, &str); 4] = [
     (UDRM, "Keys by the uDRM specification, for scramblers that ask for one content at a time."),
     (WIDEVINE, "Keys by the Widevine common encryption API, with tracks and crypto periods."),
+    (BULK, "Keys of many contents at once, to make, bring along or take away."),
     (SERVER, "What a server is and how it fares. Nobody needs to prove anything."),
 ];
 const UDRM: &str = "uDRM";
 const WIDEVINE: &str = "Widevine";
+const BULK: &str = "bulk";
 const SERVER: &str = "server";
 
 const JSON: &str = "application/json";
@@ -39,6 +42,8 @@ pub fn operation(path: &str, endpoint: Endpoint, method: &Method) -> Operation {
     let operation = match endpoint {
         Endpoint::Encryption(provider) => encryption(provider, method),
         Endpoint::ContentKey => content_key(named),
+        Endpoint::Bulk => bulk(),
+        Endpoint::Export => export(),
         Endpoint::Capabilities => {
             let op = open(
                 "What this server can do",
@@ -164,6 +169,42 @@ fn content_key(named: bool) -> OperationBuilder {
     )
 }
 
+fn bulk() -> OperationBuilder {
+    let op = OperationBuilder::new().tag(BULK).securities(Some(security::any()));
+    let op = op.summary(Some("Keys of many contents")).description(Some(
+        "One line for each content, behind a head that says whose request it is. Nothing is carried out \
+         before the whole body is authenticated; then each line has a result of its own, in their order, and \
+         the last line counts them. The same body sent again gives the same keys, so what was cut off can \
+         be repeated. `GET /capabilities` has the limits.",
+    ));
+    let example = concat!(
+        "{\"bulk\":1,\"ca_system\":\"OVP\",\"account_id\":\"demo\",\"keys\":true}\n",
+        "{\"content_id\":\"episode-1.mp4\"}\n",
+        "{\"content_id\":\"episode-2.mp4\",\"track\":\"HD\"}\n",
+        "{\"content_id\":\"episode-3.mp4\",\"key\":\"AAECAwQFBgcICQoLDA0ODw==\",",
+        "\"key_id\":\"b3duIGtleSBpZCBubyAxMA==\"}\n",
+    );
+    let op = op.request_body(Some(body_of(NDJSON, "BulkRequest", json!(example))));
+    let op = op.response("200", answer("One line for each item, and the summary.", NDJSON, "BulkAnswer"));
+    refusals(op, &["400", "401", "500", "503"])
+}
+
+fn export() -> OperationBuilder {
+    let op = OperationBuilder::new().tag(BULK).securities(Some(security::any()));
+    let op = op.summary(Some("Keys of many contents, sealed")).description(Some(
+        "A page of the account's stored keys, each sealed for the recipient, and the mark of the next page. \
+         No key is in it in the clear.",
+    ));
+    let example = json!({
+        "export": 1, "ca_system": "OVP", "account_id": "demo",
+        "recipient": "hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo=",
+    });
+    let op = op.request_body(Some(body("ExportRequest", example)));
+    let op =
+        op.response("200", answer("One line for each key, and the end of the page.", NDJSON, "ExportAnswer"));
+    refusals(op, &["400", "401", "500", "503"])
+}
+
 fn viewer(named: bool) -> OperationBuilder {
     if named {
         let op =
@@ -199,8 +240,12 @@ fn in_path(name: &str, description: &str, example: &str) -> Parameter {
 }
 
 fn body(schema: &str, example: Value) -> RequestBody {
+    body_of(JSON, schema, example)
+}
+
+fn body_of(kind: &str, schema: &str, example: Value) -> RequestBody {
     let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(schema))).example(Some(example));
-    RequestBodyBuilder::new().required(Some(Required::True)).content(JSON, content.build()).build()
+    RequestBodyBuilder::new().required(Some(Required::True)).content(kind, content.build()).build()
 }
 
 fn answer(description: &str, kind: &str, schema: &str) -> utoipa::openapi::Response {

@@ -6,8 +6,10 @@ use utoipa::openapi::{Components, ComponentsBuilder, RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
 use crate::http::answer::{Aux, Deleted, Encryption};
+use crate::http::bulk::{BulkResult, BulkSummary};
 use crate::http::capabilities::Capabilities;
 use crate::http::error::Body;
+use crate::http::export::{ExportEnd, SealedKey, SealedPeriod};
 use crate::http::widevine::answer::{Answer, Inner as ContentKeys};
 use crate::http::widevine::request::{EnvelopeText, Inner as ContentKeyRequest};
 
@@ -66,6 +68,93 @@ pub enum EncryptionAnswer<'a> {
     Array(Vec<Encryption<'a>>),
 }
 
+/// The first line of a bulk request.
+#[derive(ToSchema)]
+#[allow(dead_code)] // Only its schema is of use: `auth::BulkBody` reads it.
+pub struct BulkHead {
+    /// Always 1, the version of this format.
+    bulk: u32,
+    /// The entitlement back end that the client belongs to, such as `OVP`.
+    ca_system: String,
+    /// The account that signs.
+    account_id: String,
+    /// Whether the answer shall hold the keys themselves, and not only their ids.
+    keys: Option<bool>,
+}
+
+/// Any other line of a bulk request: a content whose key is asked for, or brought along.
+#[derive(ToSchema)]
+#[allow(dead_code)] // Only its schema is of use: `auth::BulkItem` reads it.
+pub struct BulkItem {
+    /// The content.
+    content_id: String,
+    /// The track; left out, the one that the uDRM endpoints know.
+    track: Option<String>,
+    /// Base64 of a key of the client's own, 16 bytes; with `key_id` only. Without them the key is made
+    /// when there is none.
+    key: Option<String>,
+    /// Base64 of that key's id, 16 bytes.
+    key_id: Option<String>,
+    /// Whether that key shall take the place of another one, which stays licensable. Without it an item
+    /// whose content has another key is an error.
+    replace: Option<bool>,
+    /// The crypto period that the key is for.
+    period: Option<SealedPeriod>,
+    /// To be stored beside the content.
+    aux: Option<Aux<'static>>,
+}
+
+/// A line of a bulk request.
+#[derive(ToSchema)]
+#[serde(untagged)]
+#[allow(dead_code)]
+pub enum BulkRequest {
+    /// Line 1.
+    Head(BulkHead),
+    /// Every other line.
+    Item(BulkItem),
+}
+
+/// A line of the answer to a bulk request.
+#[derive(ToSchema)]
+#[serde(untagged)]
+#[allow(dead_code)]
+pub enum BulkAnswer<'a> {
+    /// One for each item, in their order.
+    Result(BulkResult<'a>),
+    /// The last line.
+    Summary(BulkSummary),
+}
+
+/// A request for sealed keys: one strict JSON object.
+#[derive(ToSchema)]
+#[allow(dead_code)] // Only its schema is of use: `auth::ExportRequest` reads it.
+pub struct ExportRequest {
+    /// Always 1, the version of this format.
+    export: u32,
+    /// The entitlement back end that the client belongs to, such as `OVP`.
+    ca_system: String,
+    /// The account that signs, and whose keys are asked for.
+    account_id: String,
+    /// Base64 of the 32 bytes of the X25519 public key for which the keys are sealed.
+    recipient: String,
+    /// The one content whose keys are asked for; left out, all.
+    content_id: Option<String>,
+    /// The `next` of the page before; left out on the first.
+    after: Option<String>,
+}
+
+/// A line of the answer to an export request.
+#[derive(ToSchema)]
+#[serde(untagged)]
+#[allow(dead_code)]
+pub enum ExportAnswer<'a> {
+    /// A key.
+    Key(SealedKey<'a>),
+    /// The last line.
+    End(ExportEnd),
+}
+
 /// All schemas, with those that they name.
 pub fn components() -> Components {
     let mut all = Vec::new();
@@ -74,6 +163,10 @@ pub fn components() -> Components {
     add::<Deleted<'static>>(&mut all);
     add::<Body<'static>>(&mut all);
     add::<Capabilities>(&mut all);
+    add::<BulkRequest>(&mut all);
+    add::<BulkAnswer<'static>>(&mut all);
+    add::<ExportRequest>(&mut all);
+    add::<ExportAnswer<'static>>(&mut all);
     add::<EnvelopeText>(&mut all);
     add::<ContentKeyRequest>(&mut all);
     add::<Answer>(&mut all);
