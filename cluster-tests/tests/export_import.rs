@@ -1,9 +1,10 @@
 //! Keys move to another cluster in a file that only the recipient can open, and arrive as they were.
 
 use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
-use cluster_tests::{Cluster, binary, signed};
+use cluster_tests::{Cluster, binary, metrics, signed, wait};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -43,11 +44,15 @@ impl Operator {
     }
 
     fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(binary::keymoot().unwrap());
-        command.arg("key").args(arguments).args(["--account", &self.account, "--outage-tolerance", "5s"]);
+        command.arg("key").args(arguments).args(["--account", &self.account, "--outage-tolerance", "30s"]);
         command.arg("--key-file").arg(self.path("signing.key"));
         command.env("KEYMOOT_SERVERS", &self.servers);
-        command.output().unwrap()
+        command
     }
 
     fn must(&self, arguments: &[&str]) -> Vec<Value> {
@@ -105,6 +110,40 @@ fn a_file_of_items_is_imported_with_a_result_for_each_and_again_without_harm() {
     let results: Vec<Value> = results.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let told: Vec<_> = results.iter().map(|one| (one["line"].as_u64().unwrap(), &one["status"])).collect();
     assert_eq!(told, [(1, &"ok".into()), (3, &"error".into()), (4, &"error".into())]);
+}
+
+#[test]
+fn an_import_goes_on_at_another_node_when_the_leader_dies_in_the_middle() {
+    let mut cluster = Cluster::start().unwrap();
+    let operator = Operator::of(&cluster);
+    let file = operator.path("items.ndjson");
+    let lines = (0..8000).map(|number| format!("{{\"content_id\":\"film-{number}\"}}\n"));
+    std::fs::write(&file, lines.collect::<String>()).unwrap();
+    let leader = cluster.leader().unwrap();
+    let import =
+        operator.command(&["import", file.to_str().unwrap()]).stdout(Stdio::piped()).spawn().unwrap();
+    let api = cluster.node(cluster.others(leader)[0]).unwrap().api;
+    let name = "keymoot_raft_applied_index";
+    let began = metrics::sample(api, name).unwrap();
+    wait::wait_until("the import to be under way", Duration::from_secs(20), || {
+        match metrics::sample(api, name)? {
+            applied if applied > began + 10.0 => Ok(()),
+            applied => Err(cluster_tests::RigError::Answer(format!("{applied} entries are applied"))),
+        }
+    })
+    .unwrap();
+    cluster.kill(leader).unwrap();
+    let output = import.wait_with_output().unwrap();
+    assert!(output.status.success());
+    let results = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(results.lines().filter(|line| line.contains("\"status\":\"ok\"")).count(), 8000);
+    // What was answered is what the survivors have.
+    for line in results.lines().step_by(1600) {
+        let result: Value = serde_json::from_str(line).unwrap();
+        let content = result["content_id"].as_str().unwrap();
+        let answer = cluster.signer().create(api, content).unwrap();
+        assert_eq!(result["key_id"], answer.key_id, "{content}");
+    }
 }
 
 #[test]
