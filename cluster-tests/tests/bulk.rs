@@ -1,6 +1,7 @@
 //! Keys of many contents in one request: authenticated whole, answered line by line, safe to repeat.
 
 use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -135,4 +136,27 @@ fn nothing_is_done_before_the_whole_body_is_authenticated() {
     let quiet = format!("{}\n{}\n", head(signer, false), item("victim"));
     let answer = post(node, &signer.signature(quiet.as_bytes()), quiet.as_bytes()).text();
     assert!(answer.contains("key_id") && !answer.contains("\"key\""), "{answer}");
+}
+
+#[test]
+fn without_a_quorum_every_item_is_marked_to_be_sent_again_and_none_waits_behind_the_others() {
+    let deadline = ("KEYMOOT__CLUSTER__REQUEST_DEADLINE_MS", "2000");
+    let mut cluster = Options::default().env(deadline.0, deadline.1).start().unwrap();
+    let [first, second, third] = [0, 1, 2].map(|at| cluster.nodes()[at].clone());
+    let signer = cluster.signer().clone();
+    cluster.kill(second.id).unwrap();
+    cluster.kill(third.id).unwrap();
+    let lines: Vec<String> = (0..600).map(|number| item(&format!("film-{number}"))).collect();
+    let began = Instant::now();
+    let (results, summary) = must(&signer, first.api, &lines);
+    assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
+    assert_eq!(summary, json!({"items": 600, "ok": 0, "errors": 600}));
+    assert!(results.iter().all(|result| result["retry"] == true && result["key"].is_null()));
+    assert!(results[0]["message"].as_str().unwrap().contains("no quorum"), "{}", results[0]);
+    assert!(results[599]["message"].as_str().unwrap().contains("not tried"), "{}", results[599]);
+
+    cluster.restart(second.id).unwrap();
+    cluster.leader().unwrap();
+    let (_, summary) = must(&signer, first.api, &lines);
+    assert_eq!(summary["ok"], 600);
 }

@@ -19,7 +19,7 @@ use super::transport::{Answer, Failure, Reach, Transport};
 use crate::crypto::secret_file::{self, SecretFileError};
 
 /// No answer of a key server is near this size, not even to a bulk request.
-const ANSWER_BYTES_MAX: u64 = 2 * 1024 * 1024;
+const ANSWER_BYTES_MAX: u64 = 8 * 1024 * 1024;
 
 /// How long a connection is kept for the next request; less than servers keep theirs.
 const IDLE_MAX: Duration = Duration::from_secs(3);
