@@ -8,7 +8,7 @@
 
 use bytes::Bytes;
 
-use super::custom_data::{Supplied, required, supplied, text, text_or_number};
+use super::custom_data::{Supplied, required, supplied, text, text_or_number, track};
 use super::strict_json::{Members, Value, parse_object};
 use super::{CaSystem, CustomData, CustomDataError, auxiliary::auxiliary};
 use crate::model::{AccountId, Auxiliary, ContentId, Kid, Period, TrackName};
@@ -129,13 +129,9 @@ impl BulkItem {
     pub fn parse(line: &[u8]) -> Result<Self, CustomDataError> {
         let known = ["content_id", "track", "key", "key_id", "period", "replace", "aux"];
         let members = line_members(line, &known)?;
-        let track = match members.get("track") {
-            None | Some(Value::Null) => TrackName::default_track(),
-            Some(_) => TrackName::new(required(&members, "track", text)?).map_err(CustomDataError::Id)?,
-        };
         let item = Self {
             content: ContentId::new(required(&members, "content_id", text)?).map_err(CustomDataError::Id)?,
-            track,
+            track: track(&members)?,
             period: period(&members)?,
             replace: truth(&members, "replace")?,
             auxiliary: auxiliary(&members)?,

@@ -73,7 +73,7 @@ fn a_bad_item_is_told_what_is_wrong_and_not_what_it_holds() {
         (r#"{"content_id":"a","period":{"length_s":1,"index":2}}"#, "period is given without key and key_id"),
         (r#"{"content_id":"a","period":{"length_s":1}}"#, "length_s and index"),
         (r#"{"content_id":"a","period":{"length_s":-1,"index":0}}"#, "length_s and index"),
-        (r#"{"content_id":"a","track":""}"#, "custom data track is empty"),
+        (r#"{"content_id":"a","track":7}"#, "custom data track must be"),
         (r#"{"content_id":"a"} {"content_id":"b"}"#, "not a strict JSON object"),
     ] {
         let error = BulkItem::parse(line.as_bytes()).unwrap_err().to_string();

@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 
 use super::auxiliary::auxiliary;
 use super::strict_json::{Members, Value, parse_object};
-use crate::model::{AccountId, Auxiliary, ContentId, IdError, Kid};
+use crate::model::{AccountId, Auxiliary, ContentId, IdError, Kid, TrackName};
 
 /// Why bytes are not custom data. The message is fit for the caller.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -104,16 +104,23 @@ impl CaSystem {
 /// A key id and key of the scrambler's own.
 pub(super) type Supplied = (Kid, Zeroizing<[u8; 16]>);
 
+/// What the members `key_id` and `key` hold.
+struct KeyMembers {
+    kid: Kid,
+    key: Option<Zeroizing<[u8; 16]>>,
+}
+
 /// What a request says about itself, parsed.
 pub struct CustomData {
     ca_system: CaSystem,
     account_id: AccountId,
     content_id: ContentId,
+    track: TrackName,
     files: Vec<String>,
     user_token: Option<Zeroizing<String>>,
     udid: Option<String>,
     additional_cas_system: Option<String>,
-    supplied: Option<Supplied>,
+    key_members: Option<KeyMembers>,
     auxiliary: Option<Auxiliary>,
 }
 
@@ -136,11 +143,12 @@ impl CustomData {
                 .map_err(CustomDataError::Id)?,
             content_id: ContentId::new(required(&members, "content_id", text)?)
                 .map_err(CustomDataError::Id)?,
+            track: track(&members)?,
             files: files(&members)?,
             user_token: owned(&members, "user_token")?.map(Zeroizing::new),
             udid: owned(&members, "udid")?,
             additional_cas_system: owned(&members, "additional_cas_system")?,
-            supplied: supplied(&members)?,
+            key_members: key_members(&members)?,
             auxiliary: auxiliary(&members)?,
         })
     }
@@ -159,6 +167,12 @@ impl CustomData {
     /// that the scrambler and the player of the same list meet at the same key.
     pub fn content_id(&self) -> &ContentId {
         &self.content_id
+    }
+
+    /// The track whose key is meant. uDRM knows no tracks: a client that names none means the one
+    /// that they all share.
+    pub fn track(&self) -> &TrackName {
+        &self.track
     }
 
     /// The files the request is about. They never change the key: the flavours of one content share it.
@@ -182,8 +196,22 @@ impl CustomData {
     }
 
     /// The key id and key that a scrambler supplies itself (uDRM 2.3.3 PUT).
-    pub fn supplied(&self) -> Option<(Kid, &[u8; 16])> {
-        self.supplied.as_ref().map(|(kid, key)| (*kid, &**key))
+    ///
+    /// # Errors
+    /// [`CustomDataError::Unpaired`] when only the key id is there.
+    pub fn supplied(&self) -> Result<Option<(Kid, &[u8; 16])>, CustomDataError> {
+        match &self.key_members {
+            None => Ok(None),
+            Some(KeyMembers { kid, key: Some(key) }) => Ok(Some((*kid, key))),
+            Some(KeyMembers { key: None, .. }) => {
+                Err(CustomDataError::Unpaired { given: "key_id", missing: "key" })
+            }
+        }
+    }
+
+    /// The key id, with a key beside it or not: requests that supply no key name a version by it.
+    pub fn kid(&self) -> Option<Kid> {
+        self.key_members.as_ref().map(|members| members.kid)
     }
 
     /// What the client wants kept beside the content's keys.
@@ -198,8 +226,9 @@ impl fmt::Debug for CustomData {
             .field("ca_system", &self.ca_system)
             .field("account_id", &self.account_id)
             .field("content_id", &self.content_id)
+            .field("track", &self.track)
             .field("files", &self.files)
-            .field("supplied_kid", &self.supplied.as_ref().map(|(kid, _)| kid))
+            .field("kid", &self.kid())
             .finish_non_exhaustive()
     }
 }
@@ -255,6 +284,13 @@ fn owned(members: &Members, member: &'static str) -> Result<Option<String>, Cust
     Ok(text.filter(|text| !text.is_empty()).map(str::to_owned))
 }
 
+pub(super) fn track(members: &Members) -> Result<TrackName, CustomDataError> {
+    match optional(members, "track", text)?.filter(|name| !name.is_empty()) {
+        Some(name) => TrackName::new(name).map_err(CustomDataError::Id),
+        None => Ok(TrackName::default_track()),
+    }
+}
+
 /// `files` is a comma list in one string; a list of strings is understood as well.
 fn files(members: &Members) -> Result<Vec<String>, CustomDataError> {
     let wrong = CustomDataError::Form { member: "files", expected: "a string or a list of strings" };
@@ -267,14 +303,24 @@ fn files(members: &Members) -> Result<Vec<String>, CustomDataError> {
     Ok(texts.into_iter().map(str::trim).filter(|file| !file.is_empty()).map(str::to_owned).collect())
 }
 
+/// The key id and key that the members supply, both or neither.
 pub(super) fn supplied(members: &Members) -> Result<Option<Supplied>, CustomDataError> {
+    match key_members(members)? {
+        None => Ok(None),
+        Some(KeyMembers { kid, key: Some(key) }) => Ok(Some((kid, key))),
+        Some(KeyMembers { key: None, .. }) => {
+            Err(CustomDataError::Unpaired { given: "key_id", missing: "key" })
+        }
+    }
+}
+
+fn key_members(members: &Members) -> Result<Option<KeyMembers>, CustomDataError> {
     match (optional(members, "key_id", text)?, optional(members, "key", text)?) {
         (None, None) => Ok(None),
-        (Some(_), None) => Err(CustomDataError::Unpaired { given: "key_id", missing: "key" }),
         (None, Some(_)) => Err(CustomDataError::Unpaired { given: "key", missing: "key_id" }),
-        (Some(kid), Some(key)) => {
-            let kid = sixteen_bytes("key_id", kid)?;
-            Ok(Some((Kid::from_bytes(*kid), sixteen_bytes("key", key)?)))
+        (Some(kid), key) => {
+            let kid = Kid::from_bytes(*sixteen_bytes("key_id", kid)?);
+            Ok(Some(KeyMembers { kid, key: key.map(|key| sixteen_bytes("key", key)).transpose()? }))
         }
     }
 }

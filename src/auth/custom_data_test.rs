@@ -33,7 +33,7 @@ fn documents_of_real_clients_are_read() {
     assert_eq!(ovp.files(), ["1_92dfyrz5", "1_9dhh6m0i"]);
     assert_eq!(ovp.user_token(), Some("<token>"));
     assert!(ovp.ca_system().is("ovp"));
-    assert!(ovp.supplied().is_none());
+    assert!(ovp.supplied().unwrap().is_none());
 
     let ott = br#"{"ca_system":"OTT","user_token":"","account_id":1982551,"content_id":"0_ch70ffu7","files":"","udid":"aa5e1b6c96988d68","additional_cas_system":0}"#;
     let ott = CustomData::parse(ott).unwrap();
@@ -106,7 +106,7 @@ fn a_supplied_key_is_read_whole_or_refused() {
         document
     };
     let data = parse(&pair(base64(b"0123456789abcdef"), base64(b"fedcba9876543210"))).unwrap();
-    assert_eq!(data.supplied(), Some((Kid::from_bytes(*b"0123456789abcdef"), b"fedcba9876543210")));
+    assert_eq!(data.supplied(), Ok(Some((Kid::from_bytes(*b"0123456789abcdef"), b"fedcba9876543210"))));
 
     let good = base64(&[7; 16]);
     let form = "must be standard padded base64 of exactly 16 bytes";
@@ -120,11 +120,13 @@ fn a_supplied_key_is_read_whole_or_refused() {
         refusal(&with("key", Some(good.clone()))),
         "custom data key is given without key_id; supply both or neither"
     );
+    let alone = parse(&with("key_id", Some(good))).unwrap();
+    assert_eq!(alone.kid(), Some(Kid::from_bytes([7; 16])), "a key id alone names a version");
     assert_eq!(
-        refusal(&with("key_id", Some(good))),
+        alone.supplied().unwrap_err().to_string(),
         "custom data key_id is given without key; supply both or neither"
     );
-    assert!(parse(&pair(Json::Null, Json::Null)).unwrap().supplied().is_none());
+    assert!(parse(&pair(Json::Null, Json::Null)).unwrap().kid().is_none());
 }
 
 #[test]
@@ -163,7 +165,7 @@ proptest! {
         prop_assert_eq!(data.account_id().as_str(), account);
         prop_assert_eq!(data.content_id().as_str(), content);
         prop_assert_eq!(data.user_token(), Some(token.as_str()));
-        prop_assert_eq!(data.supplied(), Some((Kid::from_bytes(kid), &key)));
+        prop_assert_eq!(data.supplied(), Ok(Some((Kid::from_bytes(kid), &key))));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! before it was sent, so the busier the node, the fewer questions per read.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix::{Actor, ActorFutureExt as _, AsyncContext as _, Context, Handler, Message, WrapFuture as _};
 use openraft::ReadPolicy;
@@ -19,6 +20,9 @@ use super::error::ClusterError;
 use super::leader::{Leader, LeaderSeat, Unanswered};
 use super::message::{Reply, Request};
 use super::types::Raft;
+
+/// How long a leader may take to answer before it is asked again over a new connection.
+const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 
 /// Wait until reading this node's state is linearizable.
 #[derive(Message)]
@@ -122,8 +126,9 @@ impl Rounds {
         match leader {
             Leader::Here => read_index(&self.raft).await,
             Leader::There(link) => {
+                // A question that got lost must not keep waiting all reads that came after it.
                 let left = deadline.saturating_duration_since(Instant::now());
-                match link.call(Request::ReadIndex, left).await {
+                match link.call(Request::ReadIndex, left.min(ANSWER_WITHIN)).await {
                     Ok(Reply::ReadIndex { index }) => Ok(index),
                     Ok(_) => Err(Unanswered::Retry),
                     Err(error) => {

@@ -66,9 +66,14 @@ impl LeaderSeat {
         loop {
             let now = *leadership.borrow_and_update();
             let attempt = async {
-                match self.find(now) {
-                    Some(leader) => ask(leader).await,
+                match now.leader {
                     None => std::future::pending().await,
+                    Some(id) if id == self.me => ask(Leader::Here).await,
+                    Some(id) => match self.peers.requests(id) {
+                        Some(link) => ask(Leader::There(link)).await,
+                        // Its address comes with the membership, which may not be applied yet.
+                        None => Err(Unanswered::Retry),
+                    },
                 }
             };
             let retry = tokio::select! {
@@ -93,11 +98,42 @@ impl LeaderSeat {
             }
         }
     }
+}
 
-    fn find(&self, now: Leadership) -> Option<Leader> {
-        match now.leader? {
-            id if id == self.me => Some(Leader::Here),
-            id => self.peers.requests(id).map(Leader::There),
-        }
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    /// Peers of node 1, none of them known, in a cluster whose certificates nobody has.
+    fn no_peers() -> Peers {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let tls = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(rustls::RootCertStore::empty())
+            .with_no_client_auth();
+        Peers::new(&"test".parse().unwrap(), Some(1), Arc::new(tls), Duration::from_millis(10))
+    }
+
+    #[tokio::test]
+    async fn a_leader_whose_address_comes_late_is_asked_then() {
+        let (peers, leadership) = (no_peers(), watch::Sender::new(Leadership { term: 1, leader: Some(2) }));
+        let seat = LeaderSeat::new(1, peers.clone(), leadership.subscribe());
+        let asked = tokio::spawn(async move {
+            let deadline = Instant::now() + Duration::from_secs(30);
+            seat.ask(deadline, |leader| async move {
+                match leader {
+                    Leader::There(_) => Ok(()),
+                    Leader::Here => Err(Unanswered::Stopped),
+                }
+            })
+            .await
+        });
+        tokio::task::yield_now().await;
+        peers.learn(2, "127.0.0.1:1");
+        let answer = tokio::time::timeout(Duration::from_secs(5), asked).await;
+        assert!(answer.is_ok_and(|asked| asked.is_ok_and(|answer| answer.is_ok())));
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use openraft::async_runtime::watch::WatchReceiver as _;
+use openraft::errors::Fatal;
 use openraft::{ServerState, SnapshotPolicy};
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
@@ -252,6 +253,9 @@ impl Monitor {
         loop {
             let now = raft_metrics.borrow_watched().clone();
             self.inform(&now);
+            if let Err(Fatal::Stopped) = &now.running_state {
+                return;
+            }
             if let Err(fatal) = &now.running_state {
                 let reason = format!("raft has stopped: {fatal}");
                 tracing::error!(%reason, "the node cannot go on");
@@ -278,6 +282,12 @@ impl Monitor {
     }
 
     fn inform(&self, now: &openraft::RaftMetrics<super::types::TypeConfig>) {
+        // Where a leader is must be known before it is announced.
+        for (id, member) in now.membership_config.membership().nodes() {
+            if *id != self.node.id {
+                self.peers.learn(*id, &member.peer_address);
+            }
+        }
         let leadership = Leadership { term: now.current_term, leader: now.current_leader };
         self.leadership.send_if_modified(|known| {
             let changed = *known != leadership;
@@ -287,11 +297,6 @@ impl Monitor {
             }
             changed
         });
-        for (id, member) in now.membership_config.membership().nodes() {
-            if *id != self.node.id {
-                self.peers.learn(*id, &member.peer_address);
-            }
-        }
         let gauge = |value: Option<u64>| i64::try_from(value.unwrap_or(0)).unwrap_or(i64::MAX);
         let metrics = &self.metrics;
         metrics.raft_term.set(gauge(Some(now.current_term)));

@@ -81,7 +81,7 @@ pub struct Encryption<'a> {
 /// What one DRM system needs to know of a key.
 #[derive(Serialize, ToSchema)]
 #[schema(as = SystemData)]
-struct Pssh {
+pub struct Pssh {
     /// Base64 of the system's data, without the header of the pssh box.
     data: String,
     /// Lower-case dashed GUID of the system.
@@ -192,7 +192,7 @@ pub fn aux(auxiliary: &Auxiliary) -> Aux<'_> {
     }
 }
 
-fn pssh(system: SystemId, data: &[u8]) -> Pssh {
+pub(super) fn pssh(system: SystemId, data: &[u8]) -> Pssh {
     Pssh { data: STANDARD.encode(data), uuid: system.to_string() }
 }
 
@@ -205,13 +205,13 @@ fn is_array(provider: EncryptionProvider, shape: ResponseShape) -> bool {
     }
 }
 
-fn json<T: Serialize>(value: &T) -> Result<Zeroizing<Vec<u8>>, serde_json::Error> {
+pub(super) fn json<T: Serialize>(value: &T) -> Result<Zeroizing<Vec<u8>>, serde_json::Error> {
     let mut text = Zeroizing::new(Vec::with_capacity(ANSWER_BYTES_MAX + 1));
     serde_json::to_writer(&mut *text, value)?;
     Ok(text)
 }
 
-fn respond(mut text: Zeroizing<Vec<u8>>) -> HttpResponse {
+pub(super) fn respond(mut text: Zeroizing<Vec<u8>>) -> HttpResponse {
     // The framework sends and drops the bytes; the copy that stays here is wiped.
     let body = actix_web::web::Bytes::copy_from_slice(&text);
     text.zeroize();

@@ -10,6 +10,8 @@ use crate::drm::EncryptionProvider;
 pub enum Endpoint {
     /// Keys by the uDRM specification.
     Encryption(EncryptionProvider),
+    /// Keys of crypto periods, and which holds when.
+    Schedule(EncryptionProvider),
     /// Keys by the Widevine common encryption API.
     ContentKey,
     /// Keys of many contents in one request.
@@ -40,6 +42,13 @@ pub const ROUTES: &[(&str, Endpoint)] = &[
     ("/playready/encryption", Endpoint::Encryption(EncryptionProvider::PlayReady)),
     ("/widevine/encryption", Endpoint::Encryption(EncryptionProvider::Widevine)),
     ("/fps/encryption", Endpoint::Encryption(EncryptionProvider::Fps)),
+    ("/cenc/widevine/schedule", Endpoint::Schedule(EncryptionProvider::CencWidevine)),
+    ("/cenc/playready/schedule", Endpoint::Schedule(EncryptionProvider::CencPlayReady)),
+    ("/cenc/primetime/schedule", Endpoint::Schedule(EncryptionProvider::CencPrimetime)),
+    ("/cenc/schedule", Endpoint::Schedule(EncryptionProvider::Cenc)),
+    ("/playready/schedule", Endpoint::Schedule(EncryptionProvider::PlayReady)),
+    ("/widevine/schedule", Endpoint::Schedule(EncryptionProvider::Widevine)),
+    ("/fps/schedule", Endpoint::Schedule(EncryptionProvider::Fps)),
     ("/cenc/getcontentkey", Endpoint::ContentKey),
     ("/cenc/getcontentkey/{account}", Endpoint::ContentKey),
     ("/widevine/cenc/getcontentkey", Endpoint::ContentKey),
@@ -56,6 +65,7 @@ pub const ROUTES: &[(&str, Endpoint)] = &[
 ];
 
 const ALL: &[Method] = &[Method::GET, Method::POST, Method::PUT, Method::DELETE];
+const GET_POST_PUT: &[Method] = &[Method::GET, Method::POST, Method::PUT];
 const GET: &[Method] = &[Method::GET];
 const POST: &[Method] = &[Method::POST];
 
@@ -70,6 +80,7 @@ impl Endpoint {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Encryption(_) => "encryption",
+            Self::Schedule(_) => "schedule",
             Self::ContentKey => "getcontentkey",
             Self::Bulk => "bulk",
             Self::Export => "export",
@@ -86,6 +97,7 @@ impl Endpoint {
     pub const fn methods(self) -> &'static [Method] {
         match self {
             Self::Encryption(_) => ALL,
+            Self::Schedule(_) => GET_POST_PUT,
             Self::ContentKey | Self::Bulk | Self::Export => POST,
             Self::Capabilities
             | Self::Document
@@ -98,7 +110,10 @@ impl Endpoint {
 
     /// Whether HEAD is answered like GET without its body. A head of a key would be of no use.
     pub const fn has_head(self) -> bool {
-        !matches!(self, Self::Encryption(_) | Self::ContentKey | Self::Bulk | Self::Export)
+        !matches!(
+            self,
+            Self::Encryption(_) | Self::Schedule(_) | Self::ContentKey | Self::Bulk | Self::Export
+        )
     }
 }
 
@@ -118,6 +133,9 @@ mod tests {
             let path = format!("{provider}/encryption");
             let segments: Vec<&str> = path.split('/').collect();
             assert_eq!(Endpoint::of(&segments), Some((Endpoint::Encryption(provider), false)));
+            let path = format!("{provider}/schedule");
+            let segments: Vec<&str> = path.split('/').collect();
+            assert_eq!(Endpoint::of(&segments), Some((Endpoint::Schedule(provider), false)));
         }
     }
 

@@ -20,7 +20,7 @@ use ipnet::IpNet;
 use crate::auth::{Authenticator, UnsignedRequest, allowed};
 use crate::config::{Config, PackagerAccount};
 use crate::drm::EncryptionProvider;
-use crate::model::{AccountId, ContentId, ResponseShape};
+use crate::model::{AccountId, ContentId, ResponseShape, TrackName};
 
 use super::answer::{self, AuxiliaryAnswer, KeyAnswer};
 use super::error::{ApiError, ErrorKind};
@@ -123,7 +123,8 @@ async fn hand_out(asked: &Asked<'_>, caller: IpAddr, door: &Door) -> Result<Http
     };
     let (content, account, provider) = (unsigned.content(), grant.account(), EncryptionProvider::Cenc);
     let served = api.keys.create(&grant, content, None).await?;
-    let systems = udrm::system_data(provider, api, account, content, &served).await?;
+    let systems =
+        udrm::system_data(provider, api, account, (content, &TrackName::default_track()), &served).await?;
     answer::key(&KeyAnswer {
         provider,
         account,

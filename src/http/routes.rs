@@ -17,7 +17,7 @@ use super::error::{ApiError, ErrorKind};
 use super::path::RequestPath;
 use super::server::Api;
 use super::signed_answer::signed;
-use super::{bulk, capabilities, export, observe, openapi, received, schemes, udrm, widevine};
+use super::{bulk, capabilities, export, observe, openapi, received, schedule, schemes, udrm, widevine};
 
 /// Every request comes through here: it is routed, measured and, when refused, answered in the
 /// specification's error format.
@@ -91,6 +91,7 @@ async fn route(
     let named = path.segments().last().filter(|_| is_named).map(String::as_str);
     let answer = match endpoint {
         Endpoint::Encryption(provider) => udrm::encryption(provider, request, payload, api, auth).await,
+        Endpoint::Schedule(provider) => schedule::schedule(provider, request, payload, api, auth).await,
         Endpoint::ContentKey => widevine::content_key(named, request, payload, api, auth).await,
         Endpoint::Bulk => bulk::bulk(request, payload, api, auth).await,
         Endpoint::Export => export::export(request, payload, api, auth).await,
@@ -114,7 +115,13 @@ fn must_allow(endpoint: Endpoint, method: &Method) -> Result<(), ApiError> {
         [all @ .., last] if !all.is_empty() => format!("{} and {last}", all.join(", ")),
         one => one.concat(),
     };
-    let message = format!("method {method} is not supported here; use {names}");
+    let elsewhere = match endpoint {
+        Endpoint::Schedule(provider) if method == Method::DELETE => {
+            format!(". DELETE at /{provider}/encryption deletes a key")
+        }
+        _ => String::new(),
+    };
+    let message = format!("method {method} is not supported here; use {names}{elsewhere}");
     Err(ApiError::new(ErrorKind::MethodNotAllowed, message))
 }
 

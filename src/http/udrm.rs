@@ -4,17 +4,18 @@
 //! and of a DELETE whose body a proxy dropped. It is verified before it is believed.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use actix_web::http::Method;
 use actix_web::web::{self, Bytes};
 use actix_web::{HttpRequest, HttpResponse};
 use futures::StreamExt as _;
 
-use crate::auth::{AuthHandle, CustomData, SignedRequest, client_address};
+use crate::auth::{AuthHandle, CustomData, Grant, SignedRequest, client_address};
 use crate::crypto::ContentKey;
 use crate::drm::{EncryptionProvider, LicenseUrl, OwnedContentKeyInfo, ProtectionScheme, SystemData};
 use crate::model::{Account, ContentId, Kid, Scope, TrackName};
-use crate::service::ServedKey;
+use crate::service::{ContentTrack, ServedKey};
 
 use super::admission;
 use super::answer::{self, AuxiliaryAnswer, KeyAnswer};
@@ -31,25 +32,15 @@ pub async fn encryption(
     auth: &AuthHandle,
 ) -> Result<HttpResponse, ApiError> {
     let method = request.method();
-    let query = Query::parse(request.query_string())?;
-    let body = read_body(payload, api.body_bytes_max).await?;
-    let signed = signed_bytes(method, body.clone(), query.custom_data)?;
-    let caller = caller(request, api)?;
-    let parse = || Ok(SignedRequest::parse(Scope::Encryption, signed.clone(), query.signature, caller)?);
-    let custom_data = CustomData::parse(&signed)?;
-    let grant = admission::admit(request, body, api, auth, parse).await?;
+    let Admitted { grant, custom_data, wants_auxiliary, .. } = receive(request, payload, api, auth).await?;
     let content = custom_data.content_id();
-    let supplied = supplied(&custom_data);
+    let track = ContentTrack::new(content, custom_data.track());
     let served = match *method {
-        Method::GET => match api.keys.read(&grant, content).await? {
-            Some(served) => served,
-            None => return Err(no_such_content(content)),
-        },
-        Method::POST => api.keys.create(&grant, content, supplied).await?,
-        Method::PUT => api.keys.replace(&grant, content, supplied).await?,
+        Method::GET => read(&grant, &custom_data, api).await?,
+        Method::POST => api.keys.create(&grant, track, supplied(&custom_data)?).await?,
+        Method::PUT => api.keys.replace(&grant, track, supplied(&custom_data)?).await?,
         _ => {
-            let kid = supplied.map(|(kid, _)| kid);
-            let versions = api.keys.delete(&grant, content, kid).await?;
+            let versions = api.keys.delete(&grant, track, custom_data.kid()).await?;
             return answer::deleted(content, versions);
         }
     };
@@ -60,13 +51,13 @@ pub async fn encryption(
         let if_absent = *method == Method::POST;
         api.keys.keep_auxiliary(&grant, content, auxiliary.clone(), if_absent).await?;
     }
-    let wants_auxiliary = query.auxiliary == Some(true);
     let stored = if wants_auxiliary { api.keys.auxiliary(&grant, content).await? } else { None };
     let auxiliary = match wants_auxiliary {
         true => AuxiliaryAnswer::Asked(stored.as_ref()),
         false => AuxiliaryAnswer::NotAsked,
     };
-    let systems = system_data(provider, api, grant.account(), content, &served).await?;
+    let of_track = (content, custom_data.track());
+    let systems = system_data(provider, api, grant.account(), of_track, &served).await?;
     answer::key(&KeyAnswer {
         provider,
         account: grant.account(),
@@ -79,12 +70,58 @@ pub async fn encryption(
     })
 }
 
+/// A uDRM request that was let in.
+pub struct Admitted {
+    /// What it was granted.
+    pub grant: Grant,
+    /// What it says about itself.
+    pub custom_data: Arc<CustomData>,
+    /// The bytes that the custom data was read from.
+    pub signed: Bytes,
+    /// Whether its answer shall carry the content's auxiliary data.
+    pub wants_auxiliary: bool,
+}
+
+/// Reads a request with custom data whole, and lets it in with an encryption credential only.
+pub async fn receive(
+    request: &HttpRequest,
+    payload: web::Payload,
+    api: &Api,
+    auth: &AuthHandle,
+) -> Result<Admitted, ApiError> {
+    let query = Query::parse(request.query_string())?;
+    let body = read_body(payload, api.body_bytes_max).await?;
+    let signed = signed_bytes(request.method(), body.clone(), query.custom_data)?;
+    let caller = caller(request, api)?;
+    let parse = || Ok(SignedRequest::parse(Scope::Encryption, signed.clone(), query.signature, caller)?);
+    let custom_data = Arc::new(CustomData::parse(&signed)?);
+    let grant = admission::admit(request, body, api, auth, parse).await?;
+    Ok(Admitted { grant, custom_data, signed, wants_auxiliary: query.auxiliary == Some(true) })
+}
+
+/// The track's current key, or the version of the key id that is named.
+async fn read(grant: &Grant, custom_data: &CustomData, api: &Api) -> Result<ServedKey, ApiError> {
+    let content = custom_data.content_id();
+    let track = ContentTrack::new(content, custom_data.track());
+    let served = match custom_data.kid() {
+        Some(kid) => api.keys.read_version(grant, track, &kid).await?,
+        None => api.keys.read(grant, track).await?,
+    };
+    served.ok_or_else(|| {
+        let message = match custom_data.kid() {
+            Some(kid) => format!("content {content} has no key with key_id {}", kid.to_base64()),
+            None => format!("content {content} has no key; POST creates one"),
+        };
+        ApiError::new(ErrorKind::NotFound, message)
+    })
+}
+
 /// What each of the provider's systems needs to know of a key.
 pub async fn system_data(
     provider: EncryptionProvider,
     api: &Api,
     account: &Account,
-    content: &ContentId,
+    (content, track): (&ContentId, &TrackName),
     served: &ServedKey,
 ) -> Result<Vec<SystemData>, ApiError> {
     let playready_license_url = account.playready_la_url.as_deref().map(LicenseUrl::new).transpose()?;
@@ -94,16 +131,12 @@ pub async fn system_data(
         iv: provider.constant_iv(&served.kid),
         content: content.clone(),
         account: account.id.clone(),
-        track: TrackName::default_track(),
+        track: track.clone(),
         scheme: ProtectionScheme::Cenc,
         period: None,
         playready_license_url,
     };
     Ok(api.drm.system_data(provider, info).await?)
-}
-
-fn no_such_content(content: &ContentId) -> ApiError {
-    ApiError::new(ErrorKind::NotFound, format!("content {content} has no key; POST creates one"))
 }
 
 /// What the signature covers.
@@ -121,8 +154,9 @@ fn signed_bytes(method: &Method, body: Bytes, custom_data: Option<Bytes>) -> Res
     }
 }
 
-fn supplied(custom_data: &CustomData) -> Option<(Kid, ContentKey)> {
-    custom_data.supplied().map(|(kid, key)| (kid, ContentKey::from_bytes(key)))
+/// The key that the scrambler supplies itself, if it does.
+pub fn supplied(custom_data: &CustomData) -> Result<Option<(Kid, ContentKey)>, ApiError> {
+    Ok(custom_data.supplied()?.map(|(kid, key)| (kid, ContentKey::from_bytes(key))))
 }
 
 /// The caller as seen through trusted proxies only.

@@ -9,6 +9,7 @@ mod ids;
 mod key;
 mod period;
 mod scheme;
+mod time_stamp;
 mod wrapped;
 
 pub use account::{Account, Consistency, Credential, ResponseShape, Scheme, Scope};
@@ -17,4 +18,5 @@ pub use ids::{AccountId, ContentId, IdError, Kid, NodeId, TrackName};
 pub use key::{KeyOrigin, KeyPlace, KeyRecord};
 pub use period::{Period, SeedId, SeedRecord};
 pub use scheme::SchemeError;
+pub use time_stamp::{TimeStamp, TimeStampError};
 pub use wrapped::{MasterKeyId, Wrapped};

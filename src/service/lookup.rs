@@ -1,11 +1,13 @@
 //! From a key id to its key: stored, supplied for a period, or derived, of whatever version.
 
+use crate::auth::Grant;
 use crate::crypto::{ContentKey, KidPlace, PeriodKeys};
 use crate::model::{Consistency, KeyPlace, Kid, Period, SeedRecord};
 use crate::state;
 
 use super::error::ServiceError;
-use super::keys::Keys;
+use super::keys::{Keys, ServedKey};
+use super::track::ContentTrack;
 
 /// A key that was found by its key id. Whether the asker may have it is the caller's to decide, by
 /// the place.
@@ -53,6 +55,22 @@ impl Keys {
             period: Some(Period { length_s: record.length_s, index: at.index }),
             place: record.place,
         }))
+    }
+
+    /// The version of a track's key with this key id, current or old.
+    ///
+    /// # Errors
+    /// As for [`Self::by_kid`].
+    pub async fn read_version<'t>(
+        &self,
+        grant: &Grant,
+        track: impl Into<ContentTrack<'t>>,
+        kid: &Kid,
+    ) -> Result<Option<ServedKey>, ServiceError> {
+        let place = track.into().place(&grant.account().id);
+        let located = self.by_kid(kid, grant.account().consistency).await?;
+        let own = located.filter(|key| key.place == place && key.period.is_none());
+        Ok(own.map(|LocatedKey { kid, key, version, .. }| ServedKey { kid, key, version }))
     }
 
     /// The seed that a key id was derived with, as far as this node has applied the log.

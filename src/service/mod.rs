@@ -15,6 +15,7 @@ mod kid_key;
 mod lookup;
 mod nonces;
 mod periods;
+mod schedules;
 mod server_secret;
 mod track;
 
@@ -26,5 +27,6 @@ pub use keys::{Keys, ServedKey};
 pub use lookup::LocatedKey;
 pub use nonces::Nonces;
 pub use periods::{PERIODS_MAX, PeriodRange, PeriodsError, ServedPeriod};
+pub use schedules::{SUPPLIED_LISTED_MAX, Schedule};
 pub use server_secret::open_server_keys;
 pub use track::ContentTrack;

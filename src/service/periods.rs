@@ -50,6 +50,11 @@ impl PeriodRange {
         Ok(Self { length_s, first, last })
     }
 
+    /// The index of the first.
+    pub fn first(self) -> u32 {
+        self.first
+    }
+
     /// How many periods there are.
     pub fn count(self) -> u32 {
         self.last - self.first + 1
@@ -67,6 +72,8 @@ pub struct ServedPeriod {
     pub key: ContentKey,
     /// The version within its track.
     pub version: u32,
+    /// Whether it was supplied for this period; else it is derived from the track's seed.
+    pub supplied: bool,
 }
 
 impl Keys {
@@ -88,18 +95,25 @@ impl Keys {
             Some(record) => record,
             None => self.propose_seed(&place, range.length_s, Command::CreateSeed).await?,
         };
-        let kid_key = self.kid_key().await?;
-        let supplied =
-            state::supplied_keys(self.cluster.state(), &place, range.length_s, range.first, range.last)?;
-        let mut served = self.derive(&record, &kid_key, range)?;
-        for record in supplied {
-            let at = record.period.map(|period| (period.index - range.first) as usize);
-            if let Some(period) = at.and_then(|at| served.get_mut(at)) {
-                let key = self.open(&record)?;
-                (period.kid, period.key, period.version) = (key.kid, key.key, key.version);
-            }
+        self.serve(&record, range).await
+    }
+
+    /// The same, without making anything: `None` when the track has no seed for such periods.
+    ///
+    /// # Errors
+    /// As for [`Self::periods`].
+    pub async fn known_periods<'t>(
+        &self,
+        grant: &Grant,
+        track: impl Into<ContentTrack<'t>>,
+        range: PeriodRange,
+    ) -> Result<Option<Vec<ServedPeriod>>, ServiceError> {
+        let place = track.into().place(&grant.account().id);
+        self.make_fresh(grant).await?;
+        match state::schedule(self.cluster.state(), &place, range.length_s)? {
+            Some(record) => self.serve(&record, range).await.map(Some),
+            None => Ok(None),
         }
-        Ok(served)
     }
 
     /// Gives a track a new seed for its periods of this length. Keys derived from the old one stay
@@ -142,13 +156,14 @@ impl Keys {
             let origin = KeyOrigin::Supplied;
             let new = NewKey { place: place.clone(), version, kid, key: wrapped, origin };
             match self.cluster.propose(Command::SupplyPeriodKey { key: new, period }).await? {
-                Response::Stored => return Ok(ServedPeriod { period, kid, key, version }),
+                Response::Stored => return Ok(ServedPeriod { period, kid, key, version, supplied: true }),
                 Response::VersionMoved { next } => version = next,
                 Response::KidTaken(taken) => {
                     let served = self.open(&taken)?;
                     let same = taken.place == place && taken.period == Some(period);
                     if same && served.key.same_as(&key) {
-                        return Ok(ServedPeriod { period, kid, key, version: served.version });
+                        let version = served.version;
+                        return Ok(ServedPeriod { period, kid, key, version, supplied: true });
                     }
                     return Err(ServiceError::Conflict(format!(
                         "key_id {} already names another key; give a key_id that was never used",
@@ -191,6 +206,27 @@ impl Keys {
         Err(ServiceError::Contended { attempts: ATTEMPTS_MAX })
     }
 
+    /// The keys that hold: supplied ones where there are any, derived ones else.
+    async fn serve(
+        &self,
+        record: &SeedRecord,
+        range: PeriodRange,
+    ) -> Result<Vec<ServedPeriod>, ServiceError> {
+        let kid_key = self.kid_key().await?;
+        let PeriodRange { length_s, first, last } = range;
+        let supplied = state::supplied_keys(self.cluster.state(), &record.place, length_s, first, last)?;
+        let mut served = self.derive(record, &kid_key, range)?;
+        for record in supplied {
+            let at = record.period.map(|period| (period.index - first) as usize);
+            if let Some(period) = at.and_then(|at| served.get_mut(at)) {
+                let key = self.open(&record)?;
+                (period.kid, period.key, period.version) = (key.kid, key.key, key.version);
+                period.supplied = true;
+            }
+        }
+        Ok(served)
+    }
+
     fn derive(
         &self,
         record: &SeedRecord,
@@ -205,6 +241,7 @@ impl Keys {
                 kid: kid_key.kid(crate::crypto::KidPlace { seed: record.id, index }),
                 key: keys.key(index),
                 version: record.id.version.into(),
+                supplied: false,
             })
             .collect())
     }

@@ -163,6 +163,13 @@ pub(super) fn period_key(place: &KeyPlace, period: Period) -> Vec<u8> {
     key
 }
 
+/// The period in the part of a [`period_key`] that follows its place.
+pub(super) fn period_of(tail: &[u8]) -> Option<Period> {
+    let (length, index) = tail.split_first_chunk::<4>()?;
+    let index = index.try_into().ok()?;
+    Some(Period { length_s: u32::from_be_bytes(*length), index: u32::from_be_bytes(index) })
+}
+
 pub(super) fn kid_key(kid: &Kid) -> &[u8] {
     kid.as_bytes()
 }

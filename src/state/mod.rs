@@ -33,7 +33,7 @@ pub use layout::{TABLE_COUNT, TABLE_NAMES, Table};
 pub use listing::{KeysPage, ListedKey, keys_page};
 pub use query::{
     account, accounts, auxiliary, cluster_identity, current_key, digest, key_by_kid, kid_key, next_version,
-    schedule, schedules, seed, server_secret, supplied_keys,
+    schedule, schedules, seed, server_secret, supplied_keys, supplied_periods,
 };
 pub use record::ClusterIdentity;
 pub use response::Response;

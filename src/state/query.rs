@@ -9,7 +9,7 @@ use crate::model::{
 use super::digest::Digest;
 use super::layout::{
     META_DIGEST, META_IDENTITY, META_KID_KEY, META_SERVER_SECRET, Table, account_key, content_key,
-    kid_key as kid_table_key, period_key, place_key, schedule_key, seed_key, version_key,
+    kid_key as kid_table_key, period_key, period_of, place_key, schedule_key, seed_key, version_key,
 };
 use super::record::{ClusterIdentity, KidPlace, Track};
 use super::tables::{StateError, Tables};
@@ -108,6 +108,16 @@ pub fn supplied_keys<T: Tables>(
         }
     }
     Ok(keys)
+}
+
+/// The crypto periods of a track that a key was supplied for, by their length and index.
+///
+/// # Errors
+/// When the tables cannot be read.
+pub fn supplied_periods<T: Tables>(tables: &T, place: &KeyPlace) -> Result<Vec<Period>, StateError> {
+    let place = place_key(place);
+    let pairs = tables.prefix(Table::Periods, &place)?;
+    Ok(pairs.iter().filter_map(|(key, _)| period_of(key.get(place.len()..)?)).collect())
 }
 
 pub(super) fn seed_of_schedule<T: Tables>(

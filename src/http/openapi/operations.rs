@@ -11,7 +11,7 @@ use utoipa::openapi::request_body::{RequestBody, RequestBodyBuilder};
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::{ContentBuilder, Ref, Required, ResponseBuilder};
 
-use super::schemas::CustomData;
+use super::schemas::{CustomData, ScheduleData};
 use super::security;
 use crate::drm::EncryptionProvider;
 use crate::http::bulk::NDJSON;
@@ -42,6 +42,7 @@ pub fn operation(path: &str, endpoint: Endpoint, method: &Method) -> Operation {
     let operation = match endpoint {
         Endpoint::Encryption(provider) => encryption(provider, method),
         Endpoint::ContentKey => content_key(named),
+        Endpoint::Schedule(provider) => schedule(provider, method),
         Endpoint::Bulk => bulk(),
         Endpoint::Export => export(),
         Endpoint::Capabilities => {
@@ -116,6 +117,42 @@ fn encryption(provider: EncryptionProvider, method: &Method) -> OperationBuilder
             .build(),
     );
     let op = op.response("200", answer("The key. At most 4095 bytes.", JSON, "EncryptionAnswer"));
+    match *method {
+        Method::GET => refusals(op, &["400", "401", "404", "500", "503"]),
+        _ => refusals(op, &["400", "401", "500", "503"]),
+    }
+}
+
+fn schedule(provider: EncryptionProvider, method: &Method) -> OperationBuilder {
+    let op = OperationBuilder::new().tag(UDRM).securities(Some(security::any()));
+    let (summary, description) = match *method {
+        Method::GET => (
+            "Read the keys of crypto periods",
+            "Past ones and coming ones, by index or by time. Makes none. Without period and length it lists how \
+             the track rotates.",
+        ),
+        Method::POST => (
+            "Read the keys of crypto periods, or make the track rotate",
+            "The keys of all periods of one length follow from one seed, so asking for more costs nothing.",
+        ),
+        _ => (
+            "Give a track a new seed, or a period a key",
+            "With `key` and `key_id` that key holds for the one period that is named. Without them all derived \
+             keys of that length change. Media under the old ones stays licensable.",
+        ),
+    };
+    let op =
+        op.summary(Some(summary)).description(Some(format!("{description} For {}.", stands_for(provider))));
+    let example = json!(ScheduleData::example("channel-1"));
+    let op = match *method {
+        Method::GET => {
+            let data = STANDARD.encode(example.to_string());
+            let parameter = query("custom_data", "Base64 of the custom data, whose bytes are signed.");
+            op.parameter(parameter.required(Required::True).example(Some(json!(data))).build())
+        }
+        _ => op.request_body(Some(body("ScheduleData", example))),
+    };
+    let op = op.response("200", answer("The keys, or how the track rotates.", JSON, "ScheduleAnswer"));
     match *method {
         Method::GET => refusals(op, &["400", "401", "404", "500", "503"]),
         _ => refusals(op, &["400", "401", "500", "503"]),

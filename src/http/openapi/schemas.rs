@@ -10,6 +10,7 @@ use crate::http::bulk::{BulkResult, BulkSummary};
 use crate::http::capabilities::Capabilities;
 use crate::http::error::Body;
 use crate::http::export::{ExportEnd, SealedKey, SealedPeriod};
+use crate::http::schedule_answer::{Periods, Schedules};
 use crate::http::widevine::answer::{Answer, Inner as ContentKeys};
 use crate::http::widevine::request::{EnvelopeText, Inner as ContentKeyRequest};
 
@@ -23,13 +24,17 @@ pub struct CustomData {
     account_id: String,
     /// The content. Capitals matter.
     content_id: String,
+    /// The track; left out, the one that clients of uDRM share.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    track: Option<String>,
     /// Comma list of the content's files. They share the content's key, so it changes nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     files: Option<String>,
     /// Base64 of a key of the client's own, 16 bytes; with `key_id` only. For POST and PUT.
     #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<String>,
-    /// Base64 of that key's id, 16 bytes; with `key` only. In a DELETE: the one version to delete.
+    /// Base64 of that key's id, 16 bytes; with `key` only. Without it, in a GET or DELETE: the one version
+    /// that is meant.
     #[serde(skip_serializing_if = "Option::is_none")]
     key_id: Option<String>,
     /// To be stored beside the content. For POST and PUT.
@@ -44,6 +49,7 @@ impl CustomData {
             ca_system: "OVP".to_owned(),
             account_id: "demo".to_owned(),
             content_id: content.to_owned(),
+            track: None,
             files: Some(String::new()),
             key: None,
             key_id: None,
@@ -55,6 +61,55 @@ impl CustomData {
     pub fn supplying(self, key: &str, key_id: &str) -> Self {
         Self { key: Some(key.to_owned()), key_id: Some(key_id.to_owned()), ..self }
     }
+}
+
+/// Custom data of a request about crypto periods. Numbers and instants may be strings.
+#[derive(Serialize, ToSchema)]
+pub struct ScheduleData {
+    /// What all custom data says.
+    #[serde(flatten)]
+    whose: CustomData,
+    /// How long a period is; at least one second. Left out in a GET without a first period, which lists how
+    /// the track rotates.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    crypto_period_seconds: Option<String>,
+    /// The first period that is asked for; or `time`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    first_crypto_period_index: Option<String>,
+    /// `now`, RFC 3339 text or seconds since 1970 UTC: the first period is the one that holds then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    time: Option<String>,
+    /// How many periods; one when it is left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    crypto_period_count: Option<String>,
+    /// When the period of index 0 begins; 1970 UTC when it is left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    epoch: Option<String>,
+}
+
+impl ScheduleData {
+    /// Three periods of ten seconds.
+    pub fn example(content: &str) -> Self {
+        Self {
+            whose: CustomData::example(content),
+            crypto_period_seconds: Some("10".to_owned()),
+            first_crypto_period_index: Some("6".to_owned()),
+            time: None,
+            crypto_period_count: Some("3".to_owned()),
+            epoch: Some("2026-01-01T00:00:00Z".to_owned()),
+        }
+    }
+}
+
+/// Keys of periods, or how a track rotates: as it was asked.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+#[allow(dead_code)] // Only its schema is of use: `schedule_answer` writes either.
+pub enum ScheduleAnswer<'a> {
+    /// When periods were asked for.
+    Periods(Periods<'a>),
+    /// When none were.
+    Schedules(Schedules<'a>),
 }
 
 /// One object, or an array of one: as the path's known clients read it, or as the account has it.
@@ -163,6 +218,8 @@ pub fn components() -> Components {
     add::<Deleted<'static>>(&mut all);
     add::<Body<'static>>(&mut all);
     add::<Capabilities>(&mut all);
+    add::<ScheduleData>(&mut all);
+    add::<ScheduleAnswer<'static>>(&mut all);
     add::<BulkRequest>(&mut all);
     add::<BulkAnswer<'static>>(&mut all);
     add::<ExportRequest>(&mut all);
