@@ -8,6 +8,7 @@
 
 mod actor;
 mod allow_list;
+mod answer_proof;
 mod authenticator;
 mod authorization;
 mod auxiliary;
@@ -22,6 +23,7 @@ mod envelope;
 mod export_request;
 mod grant;
 mod http_signature;
+mod message_key;
 mod nonce;
 mod offer;
 mod open_account;
@@ -35,6 +37,7 @@ mod widevine;
 
 pub use actor::{AuthActor, AuthError, AuthHandle};
 pub use allow_list::{FORWARDED_HOPS_MAX, allowed, client_address};
+pub use answer_proof::{AnswerProofError, ReceivedAnswer, accept_signature, verify_answer};
 pub use authenticator::{Authenticator, Denied, SignatureFault, SignedRequest, Verified};
 pub use authorization::{Authorization, BasicAnswer, DigestAnswer, DigestNonces, REALM};
 pub use bulk::{BulkBody, BulkError, BulkHead, BulkItem};
@@ -46,6 +49,7 @@ pub use envelope::Envelope;
 pub use export_request::ExportRequest;
 pub use grant::Grant;
 pub use http_signature::{HttpSignature, HttpSignatureError, SignatureWindow, TAG};
+pub use message_key::{MessageKey, MessageKeyError, RequestSignature};
 pub use nonce::{LedgerError, Nonce, NonceLedger, Spent};
 pub use offer::Proofs;
 pub use open_account::{AccountDirectory, OpenAccount, SigningKey};

@@ -10,6 +10,8 @@ pub mod cluster;
 pub mod config_command;
 pub mod dev;
 mod failure;
+#[cfg(test)]
+mod help_test;
 pub mod key;
 pub mod keyring_command;
 mod lifeline;
@@ -51,7 +53,7 @@ enum Command {
     /// Add accounts, and list them.
     #[command(subcommand)]
     Account(args::AccountCommand),
-    /// Get, create, rotate and delete content keys, as a scrambler does.
+    /// Get, create, rotate, schedule and delete content keys, as a scrambler does.
     #[command(subcommand)]
     Key(key::KeyCommand),
     /// Encrypt a file with a key of the cluster, by FFmpeg or Shaka Packager.

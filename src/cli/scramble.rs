@@ -92,7 +92,9 @@ pub fn run(args: ScrambleArgs) -> Result<(), Failure> {
     let content = content(&args)?;
     let client = args.connection.client()?;
     let source = if args.own_key { KeySource::Own } else { KeySource::Server };
-    let (key, _) = client.create(&content, source).map_err(failure)?;
+    let created = client.create(&content, source);
+    args.connection.tell(&client);
+    let (key, _) = created.map_err(failure)?;
     // Until here an interrupt ends the program at once, because there is nothing to clean up.
     let stop = stop_flag()?;
     let mut shown = Shown::new();

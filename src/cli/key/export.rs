@@ -80,6 +80,7 @@ pub(super) fn run(args: &ExportArgs) -> Result<(), Failure> {
     }
     let client = args.connection.client()?;
     let written = write_all(args, &client, &partial);
+    args.connection.tell(&client);
     let placed = written.and_then(|keys| {
         std::fs::hard_link(&partial, path).map_err(|error| unwritable(path, &error))?;
         Ok(keys)

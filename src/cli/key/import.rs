@@ -72,7 +72,9 @@ pub(super) fn run(args: &ImportArgs) -> Result<(), Failure> {
             eprintln!("keymoot: {} items done, {} of them failed", job.items, job.errors);
         }
     }
-    job.send(&client)?;
+    let sent = job.send(&client);
+    args.connection.tell(&client);
+    sent?;
     eprintln!("keymoot: {} items: {} imported, {} failed", job.items, job.items - job.errors, job.errors);
     if job.errors == 0 {
         return Ok(());
