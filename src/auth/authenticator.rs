@@ -14,16 +14,25 @@ use bytes::Bytes;
 
 use super::offer::{Offer, Proofs};
 use super::{
-    AccountDirectory, CaSystem, CustomData, CustomDataError, Grant, Nonce, OpenAccount, Signature,
-    SigningKey, allowed,
+    AccountDirectory, BulkBody, BulkError, CaSystem, CustomData, CustomDataError, ExportRequest, Grant,
+    Nonce, OpenAccount, Signature, SigningKey, allowed,
 };
 use crate::model::{AccountId, ContentId, Scheme, Scope};
 
-/// A request as it was received, to be authenticated. Its custom data is parsed from the very bytes
+/// Whose request it says it is. To be believed once there is a [`Grant`].
+#[derive(Clone, Debug)]
+struct Claim {
+    account: AccountId,
+    ca_system: CaSystem,
+    /// The one content it is about.
+    content: Option<ContentId>,
+}
+
+/// A request as it was received, to be authenticated. What it claims is parsed from the very bytes
 /// the signature covers, so what is verified and what is believed cannot differ.
 pub struct SignedRequest {
     scope: Scope,
-    custom_data: Arc<CustomData>,
+    claim: Claim,
     signed_bytes: Bytes,
     signature: Option<Signature>,
     proofs: Proofs,
@@ -42,18 +51,45 @@ impl SignedRequest {
         signature: Option<Signature>,
         caller: IpAddr,
     ) -> Result<Self, CustomDataError> {
-        let custom_data = Arc::new(CustomData::parse(&signed_bytes)?);
-        Ok(Self { scope, custom_data, signed_bytes, signature, proofs: Proofs::default(), caller })
+        let data = CustomData::parse(&signed_bytes)?;
+        let claim = Claim {
+            account: data.account_id().clone(),
+            ca_system: data.ca_system().clone(),
+            content: Some(data.content_id().clone()),
+        };
+        Ok(Self { scope, claim, signed_bytes, signature, proofs: Proofs::default(), caller })
+    }
+
+    /// A bulk request from `caller`, for the encryption scope; its whole body is signed.
+    ///
+    /// # Errors
+    /// [`BulkError`] when the body is no bulk request.
+    pub fn parse_bulk(body: Bytes, signature: Option<Signature>, caller: IpAddr) -> Result<Self, BulkError> {
+        let read = BulkBody::parse(&body)?;
+        let (account, ca_system) = (read.head().account_id.clone(), read.head().ca_system.clone());
+        let claim = Claim { account, ca_system, content: None };
+        let scope = Scope::Encryption;
+        Ok(Self { scope, claim, signed_bytes: body, signature, proofs: Proofs::default(), caller })
+    }
+
+    /// An export request from `caller`, for the encryption scope; its body is signed.
+    ///
+    /// # Errors
+    /// [`CustomDataError`] when the body is no export request.
+    pub fn parse_export(
+        body: Bytes,
+        signature: Option<Signature>,
+        caller: IpAddr,
+    ) -> Result<Self, CustomDataError> {
+        let read = ExportRequest::parse(&body)?;
+        let claim = Claim { account: read.account_id, ca_system: read.ca_system, content: read.content };
+        let scope = Scope::Encryption;
+        Ok(Self { scope, claim, signed_bytes: body, signature, proofs: Proofs::default(), caller })
     }
 
     /// The same, with what its connection and headers prove.
     pub fn with_proofs(self, proofs: Proofs) -> Self {
         Self { proofs, ..self }
-    }
-
-    /// What the request says about itself; to be believed once there is a [`Grant`].
-    pub fn custom_data(&self) -> Arc<CustomData> {
-        Arc::clone(&self.custom_data)
     }
 }
 
@@ -62,7 +98,7 @@ impl fmt::Debug for SignedRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SignedRequest")
             .field("scope", &self.scope)
-            .field("custom_data", &self.custom_data)
+            .field("claim", &self.claim)
             .field("caller", &self.caller)
             .finish_non_exhaustive()
     }
@@ -256,7 +292,7 @@ impl Authenticator {
     /// # Errors
     /// [`Denied`] says why not.
     pub fn verify(&self, request: &SignedRequest) -> Result<Verified, Denied> {
-        let id = request.custom_data.account_id();
+        let id = &request.claim.account;
         let account = self.directory.account(id);
         let denied = |fault| Denied::Signature { account: id.clone(), scope: request.scope, fault };
         let mut offers = request.proofs.offers();
@@ -273,13 +309,13 @@ impl Authenticator {
             Some((offer, tried)) => (offer, tried.key.ok_or_else(|| denied(SignatureFault::Mismatch))?),
             None => return Err(denied(absent(request).unwrap_or(SignatureFault::NoCredential))),
         };
-        within_bounds(&account, request.scope, Some(request.custom_data.ca_system()), request.caller)?;
+        within_bounds(&account, request.scope, Some(&request.claim.ca_system), request.caller)?;
         Ok(Verified {
             credential: key.name.clone(),
             scope: key.scope,
             scheme: Some(key.scheme),
             caller: request.caller,
-            content: Some(request.custom_data.content_id().clone()),
+            content: request.claim.content.clone(),
             nonce: offer.nonce(id, &key.name),
             account: account.clone(),
         })

@@ -42,6 +42,21 @@ impl Grant {
         Self { account, scope, scheme, credential, caller }
     }
 
+    /// Says in the log under the target `audit` that this grant gave out the key of a content: for
+    /// requests about many contents, which none of them names.
+    pub fn audit(&self, content: &ContentId) {
+        tracing::info!(
+            target: "audit",
+            account = %self.account.account.id,
+            scope = ?self.scope,
+            scheme = self.scheme.map(Scheme::name),
+            credential = ?self.credential,
+            caller = %self.caller,
+            content = ?Some(content),
+            "granted"
+        );
+    }
+
     /// The account that asked.
     pub fn account(&self) -> &Account {
         &self.account.account

@@ -107,13 +107,15 @@ pub(super) fn read_deleted(body: &[u8]) -> Result<u32, String> {
     Ok(wire.deleted)
 }
 
+/// A server's words as they may be shown.
+pub(super) fn plain(message: &str) -> String {
+    message.chars().filter(|c| !c.is_control()).take(MESSAGE_CHARS_MAX).collect()
+}
+
 /// Reads the server's own words and its reference.
 pub(super) fn read_refusal(body: &[u8]) -> (String, Option<u64>) {
     match serde_json::from_slice::<WireRefusal>(body) {
-        Ok(wire) => {
-            let plain = wire.message.chars().filter(|c| !c.is_control()).take(MESSAGE_CHARS_MAX);
-            (plain.collect(), wire.reference)
-        }
+        Ok(wire) => (plain(&wire.message), wire.reference),
         Err(_) => ("it gave no reason".to_owned(), None),
     }
 }

@@ -49,7 +49,7 @@ pub struct PointStatus {
 /// Asks a key server for content keys. Share one among all threads of a scrambler: then all learn
 /// from one failure, and share one budget of retries.
 pub struct KeyClient {
-    keys: ContentKeys,
+    pub(super) keys: ContentKeys,
     pub(super) settings: ClientSettings,
     pub(super) courier: Courier,
     cache: Mutex<KeyCache>,

@@ -15,6 +15,7 @@
 mod answer;
 mod backoff;
 mod budget;
+mod bulk;
 mod cache;
 mod contact;
 mod courier;
@@ -44,6 +45,7 @@ mod transport;
 mod fakes;
 
 pub use answer::FetchedKey;
+pub use bulk::{ItemResult, SealedPage};
 pub use cache::Freshness;
 pub use credentials::{Credentials, CredentialsError};
 pub use error::{ClientError, Setback};

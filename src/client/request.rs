@@ -134,6 +134,12 @@ impl Request {
         Ok(Self { method, path, query: in_query.into_iter().collect(), headers: Vec::new(), custom_data })
     }
 
+    /// A request whose whole body is signed.
+    pub(super) fn posting(path: &str, body: Zeroizing<Vec<u8>>) -> Self {
+        let path = path.to_owned();
+        Self { method: Method::Post, path, query: Vec::new(), headers: Vec::new(), custom_data: body }
+    }
+
     /// A request for something that needs no account.
     pub(super) fn bare(path: &str) -> Self {
         let (query, headers, custom_data) = Default::default();

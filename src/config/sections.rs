@@ -136,6 +136,8 @@ pub struct Http {
     pub tls_client_ca_file: Option<PathBuf>,
     /// The largest request body.
     pub max_body_bytes: usize,
+    /// The largest body of a bulk request.
+    pub max_bulk_body_bytes: usize,
     /// Proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
     /// The most connections one worker holds open.
@@ -157,6 +159,7 @@ impl Default for Http {
             tls_key_file: None,
             tls_client_ca_file: None,
             max_body_bytes: 65_536,
+            max_bulk_body_bytes: 4 * 1024 * 1024,
             trusted_proxies: Vec::new(),
             connections_per_worker_max: 10_000,
             keep_alive_ms: 75_000,

@@ -8,6 +8,7 @@
 
 mod binding;
 mod content_key;
+mod export;
 mod identity;
 mod keyring;
 mod keyring_file;
@@ -23,6 +24,7 @@ mod tls_reload;
 mod wrapping;
 
 pub use content_key::{ContentKey, ContentKeyError};
+pub use export::{ExportKey, ExportRecipient, SealError, Sealed};
 pub use identity::{ClusterName, ClusterNameError, IdentityError, PeerIdentity, server_name_of};
 pub use keyring::{Keyring, UnwrapError, WrapError};
 pub use keyring_file::KeyringFileError;

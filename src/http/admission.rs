@@ -2,49 +2,42 @@
 //! and an account that this node may not have heard of yet is looked for once more.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 
 use actix_web::HttpRequest;
 use actix_web::web::Bytes;
 
 use crate::auth::{
-    AuthError, AuthHandle, CustomData, Grant, HttpSignatureError, KeyToken, Proofs, SignedRequest,
-    UnsignedRequest,
+    AuthError, AuthHandle, Grant, HttpSignatureError, KeyToken, Proofs, SignedRequest, UnsignedRequest,
 };
 
 use super::error::{ApiError, ErrorKind};
 use super::received;
 use super::server::Api;
 
-/// Lets the request in and hands back what it says of itself, or says why not. `parse` makes the
-/// protocol's view of it, and is called again when the account is looked for once more: signatures
-/// are not copied.
+/// Lets the request in, or says why not. `parse` makes the protocol's view of it, and may be called
+/// twice: signatures are not copied.
 pub async fn admit(
     request: &HttpRequest,
     body: Bytes,
     api: &Api,
     auth: &AuthHandle,
     parse: impl Fn() -> Result<SignedRequest, ApiError>,
-) -> Result<(Grant, Arc<CustomData>), ApiError> {
+) -> Result<Grant, ApiError> {
     let envelope = received::envelope(request, body);
     let attempt = || {
-        let request_of_protocol = parse()?;
         let certificate = received::client_certificate(request);
         let nonces = api.server_keys.get().map(|keys| keys.digest_nonces());
         let confidential = received::is_confidential(request);
         let proofs = Proofs::read(&envelope, certificate, api.signature_window, nonces, confidential)?;
-        let request = request_of_protocol.with_proofs(proofs);
-        Ok::<_, ApiError>((request.custom_data(), request))
+        Ok::<_, ApiError>(parse()?.with_proofs(proofs))
     };
-    let (custom_data, signed) = attempt()?;
-    match auth.authenticate(signed).await {
+    match auth.authenticate(attempt()?).await {
         Err(AuthError::Denied(denied)) if denied.is_unproved() => {
             // The account may be younger than what this node has applied.
             api.accounts.refresh().await?;
-            let (custom_data, signed) = attempt()?;
-            Ok((auth.authenticate(signed).await?, custom_data))
+            Ok(auth.authenticate(attempt()?).await?)
         }
-        answer => Ok((answer?, custom_data)),
+        answer => Ok(answer?),
     }
 }
 

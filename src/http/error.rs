@@ -12,6 +12,7 @@ use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::path::PathError;
 use super::playready::answer as soap;
@@ -235,11 +236,16 @@ impl From<AuthError> for ApiError {
     }
 }
 
-/// The body of a refusal: `status_code` is text and `reference` a number, as the specification has it.
-#[derive(Serialize)]
-struct Body<'e> {
+/// Why a request is refused (uDRM 2.6).
+// `status_code` is text and `reference` a number, as the specification has it.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Refusal)]
+pub struct Body<'e> {
+    /// What was wrong with the request, and what to do.
     message: &'e str,
+    /// The HTTP status, as text.
     status_code: &'e str,
+    /// The number under which the node's log has the reason.
     reference: u64,
 }
 

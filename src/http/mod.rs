@@ -2,12 +2,16 @@
 
 mod admission;
 mod answer;
+mod bulk;
 mod capabilities;
 mod challenges;
+mod endpoint;
 pub mod error;
+mod export;
 mod hls;
 mod mapping;
 mod observe;
+mod openapi;
 mod packager;
 pub mod path;
 mod periods_data;

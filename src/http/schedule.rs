@@ -30,12 +30,6 @@ pub async fn schedule(
     auth: &AuthHandle,
 ) -> Result<HttpResponse, ApiError> {
     let method = request.method();
-    if ![Method::GET, Method::POST, Method::PUT].contains(method) {
-        let message = format!(
-            "method {method} is not supported here; use GET, POST and PUT. DELETE at /{provider}/encryption deletes a key"
-        );
-        return Err(ApiError::new(ErrorKind::MethodNotAllowed, message));
-    }
     let admitted = udrm::receive(request, payload, api, auth).await?;
     let asked = ScheduleData::parse(&admitted.signed)?;
     let content = admitted.custom_data.content_id();

@@ -6,6 +6,7 @@ use actix_web::HttpResponse;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::auth::{CustomData, ScheduleData};
 use crate::drm::{EncryptionProvider, SystemData};
@@ -33,10 +34,15 @@ pub struct PeriodsAnswer<'a> {
     pub license_url: &'a str,
 }
 
-#[derive(Serialize)]
-struct Periods<'a> {
+/// The keys of successive crypto periods of a track.
+#[derive(Serialize, ToSchema)]
+#[schema(as = PeriodKeys)]
+pub struct Periods<'a> {
+    /// The content, as it was asked for.
     content_id: &'a str,
+    /// The track.
     track: &'a str,
+    /// How long a period is.
     crypto_period_seconds: String,
     /// When the period of index 0 begins.
     epoch: String,
@@ -48,20 +54,26 @@ struct Periods<'a> {
     license_url: String,
 }
 
-#[derive(Serialize)]
+/// The key of one crypto period.
+#[derive(Serialize, ToSchema)]
 struct PeriodKey {
+    /// Which period.
     crypto_period_index: String,
     /// Left out, as `end` is, when the period lies after the year 9999.
     #[serde(skip_serializing_if = "Option::is_none")]
     start: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     end: Option<String>,
+    /// Base64 of the 16 bytes of the key id.
     key_id: String,
+    /// Base64 of the 16 bytes of the key.
+    #[schema(value_type = String)]
     key: zeroize::Zeroizing<String>,
     /// The version of the track that the key, or its seed, is.
     version: String,
     /// Whether the scrambler supplied the key.
     supplied: bool,
+    /// Base64 of the constant IV, for the systems whose packagers need to be told one.
     #[serde(skip_serializing_if = "Option::is_none")]
     iv: Option<String>,
     /// Left out when the provider has none.
@@ -69,15 +81,22 @@ struct PeriodKey {
     pssh: Vec<Pssh>,
 }
 
-#[derive(Serialize)]
-struct Schedules<'a> {
+/// How a track rotates.
+#[derive(Serialize, ToSchema)]
+pub struct Schedules<'a> {
+    /// The content, as it was asked for.
     content_id: &'a str,
+    /// The track.
     track: &'a str,
+    /// One for each length of its periods.
     schedules: Vec<OneSchedule>,
 }
 
-#[derive(Serialize)]
+/// How a track rotates by periods of one length.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Schedule)]
 struct OneSchedule {
+    /// How long a period is.
     crypto_period_seconds: String,
     /// The version of the track that the seed is; left out when all keys were supplied.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -43,6 +43,8 @@ pub struct Api {
     pub metrics: Arc<Metrics>,
     /// The longest body read.
     pub body_bytes_max: usize,
+    /// The longest body of a bulk request read.
+    pub bulk_body_bytes_max: usize,
     /// Proxies whose word on the caller's address is taken.
     pub trusted_proxies: Arc<[IpNet]>,
     /// For how long message signatures are good.

@@ -23,9 +23,6 @@ use super::error::{ApiError, ErrorKind};
 use super::query::Query;
 use super::server::Api;
 
-/// The methods of the endpoint.
-const METHODS: &str = "GET, POST, PUT and DELETE";
-
 /// Answers a request to `{provider}/encryption`.
 pub async fn encryption(
     provider: EncryptionProvider,
@@ -35,10 +32,6 @@ pub async fn encryption(
     auth: &AuthHandle,
 ) -> Result<HttpResponse, ApiError> {
     let method = request.method();
-    if ![Method::GET, Method::POST, Method::PUT, Method::DELETE].contains(method) {
-        let message = format!("method {method} is not supported here; use {METHODS}");
-        return Err(ApiError::new(ErrorKind::MethodNotAllowed, message));
-    }
     let Admitted { grant, custom_data, wants_auxiliary, .. } = receive(request, payload, api, auth).await?;
     let content = custom_data.content_id();
     let name = track(provider, &custom_data)?;
@@ -102,7 +95,8 @@ pub async fn receive(
     let signed = signed_bytes(request.method(), body.clone(), query.custom_data)?;
     let caller = caller(request, api)?;
     let parse = || Ok(SignedRequest::parse(Scope::Encryption, signed.clone(), query.signature, caller)?);
-    let (grant, custom_data) = admission::admit(request, body, api, auth, parse).await?;
+    let custom_data = Arc::new(CustomData::parse(&signed)?);
+    let grant = admission::admit(request, body, api, auth, parse).await?;
     Ok(Admitted { grant, custom_data, signed, wants_auxiliary: query.auxiliary == Some(true) })
 }
 

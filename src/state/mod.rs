@@ -9,6 +9,7 @@ mod apply;
 mod command;
 mod digest;
 mod layout;
+mod listing;
 mod nonces;
 mod query;
 mod record;
@@ -29,6 +30,7 @@ pub use apply::apply;
 pub use command::{Command, NewKey, NewSeed, Proposal};
 pub use digest::Digest;
 pub use layout::{TABLE_COUNT, TABLE_NAMES, Table};
+pub use listing::{KeysPage, ListedKey, keys_page};
 pub use query::{
     account, accounts, auxiliary, cluster_identity, current_key, digest, key_by_kid, kid_key, next_version,
     schedule, schedules, seed, server_secret, supplied_keys, supplied_periods,

@@ -60,6 +60,10 @@ pub struct Metrics {
     pub auth_refusals_total: IntCounterVec,
     /// Answers of the Widevine common encryption API, by `status`.
     pub widevine_answers_total: IntCounterVec,
+    /// Items of bulk requests, by `outcome`.
+    pub bulk_items_total: IntCounterVec,
+    /// Keys handed out wrapped for a recipient, by `kind`: of a whole track, or of one period.
+    pub exported_keys_total: IntCounterVec,
     /// Requests turned away because a mailbox was full, by `mailbox`.
     pub mailbox_full_total: IntCounterVec,
     /// The Raft term this node is in.
@@ -129,6 +133,16 @@ impl Metrics {
                 "widevine_answers_total",
                 "Answers of the Widevine common encryption API.",
                 &["status"],
+            )?,
+            bulk_items_total: declare.counters(
+                "bulk_items_total",
+                "Items of bulk requests.",
+                &["outcome"],
+            )?,
+            exported_keys_total: declare.counters(
+                "exported_keys_total",
+                "Keys handed out wrapped for a recipient.",
+                &["kind"],
             )?,
             mailbox_full_total: declare.counters(
                 "mailbox_full_total",
@@ -220,10 +234,12 @@ mod tests {
     use super::*;
 
     /// Dashboards and alerts hold on to these names: a name that goes or changes breaks them.
-    const NAMES: [&str; 24] = [
+    const NAMES: [&str; 26] = [
         "keymoot_apply_seconds",
         "keymoot_auth_refusals_total",
         "keymoot_build_info",
+        "keymoot_bulk_items_total",
+        "keymoot_exported_keys_total",
         "keymoot_http_request_seconds",
         "keymoot_http_requests_in_flight",
         "keymoot_http_requests_total",
@@ -255,6 +271,8 @@ mod tests {
         metrics.http_request_seconds.with_label_values(&["/healthz"]).observe(0.1);
         metrics.auth_refusals_total.with_label_values(&["signature"]).inc();
         metrics.widevine_answers_total.with_label_values(&["OK"]).inc();
+        metrics.bulk_items_total.with_label_values(&["ok"]).inc();
+        metrics.exported_keys_total.with_label_values(&["track"]).inc();
         metrics.mailbox_full_total.with_label_values(&["proposer"]).inc();
         metrics.proposals_total.with_label_values(&["committed"]).inc();
         let families = metrics.registry.gather();

@@ -6,8 +6,8 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use keymoot::auth::{
-    Authorization, CustomData, DigestNonces, Envelope, HttpSignature, ServerKeys, Signature, SignatureWindow,
-    allowed, client_address,
+    Authorization, BulkBody, BulkItem, CustomData, DigestNonces, Envelope, ExportRequest, HttpSignature,
+    ServerKeys, Signature, SignatureWindow, allowed, client_address,
 };
 use keymoot::codec::{self, Kind};
 use keymoot::drm::{playready, pssh};
@@ -21,8 +21,10 @@ pub type Target = fn(&[u8]);
 
 /// Every target by its name, which is also the name of its directory of seeds.
 pub const TARGETS: &[(&str, Target)] = &[
+    ("bulk", bulk),
     ("codec", codec),
     ("custom_data", custom_data),
+    ("export_request", export_request),
     ("forwarded_for", forwarded_for),
     ("packaging_request", packaging_request),
     ("path", path),
@@ -84,6 +86,32 @@ pub fn signature_headers(input: &[u8]) {
     let keys = ServerKeys::derive(&[1; 32]).expect("any 32 bytes make keys");
     if let Some(signed) = keys.sign_answer(&envelope, 200, b"{}") {
         assert!(signed.signature_input.contains("=(\"@status\" \"content-digest\""));
+    }
+}
+
+/// The body of a bulk request: what is accepted cannot be extended, and what an item holds is in its line.
+pub fn bulk(input: &[u8]) {
+    // Each line is read apart too, so that items are searched without a head in front of them.
+    for line in input.split(|byte| *byte == b'\n') {
+        if let Ok(item) = BulkItem::parse(line) {
+            assert!(!item.content.as_str().is_empty() && !item.track.as_str().is_empty());
+            assert!(item.supplied().is_some() || !(item.replace || item.period.is_some()));
+        }
+    }
+    let Ok(body) = BulkBody::parse(&input.to_vec().into()) else { return };
+    assert!(
+        body.lines().len() <= BulkBody::ITEMS_MAX && body.lines().is_sorted_by_key(|(number, _)| *number)
+    );
+    let padded = [input, &[0x80, 0x00], b"\n{\"content_id\":\"stolen\"}"].concat();
+    assert!(BulkBody::parse(&padded.into()).is_err(), "an extended body was accepted");
+    assert!(CustomData::parse(input).is_err(), "a bulk request is no custom data");
+}
+
+/// An export request: it is neither custom data nor a bulk request, so no signature serves for both.
+pub fn export_request(input: &[u8]) {
+    if ExportRequest::parse(input).is_ok() {
+        assert!(BulkBody::parse(&input.to_vec().into()).is_err());
+        assert!(ExportRequest::parse(&[input, &[0x80, 0x00]].concat()).is_err());
     }
 }
 

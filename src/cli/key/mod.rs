@@ -2,6 +2,9 @@
 
 mod connection;
 mod credentials;
+mod export;
+mod import;
+mod import_file;
 mod print;
 mod print_periods;
 mod schedule;
@@ -43,6 +46,16 @@ pub enum KeyCommand {
     /// Delete a content's key with all its versions. Media under them can be licensed no more.
     #[command(after_help = EXIT_CODES)]
     Delete(DeleteArgs),
+    /// Make or bring along the keys of many contents, from a file with one JSON object on each line.
+    /// What became of each is printed likewise.
+    #[command(after_help = EXIT_CODES)]
+    Import(import::ImportArgs),
+    /// Write the account's stored keys to a file, each sealed for a recipient.
+    #[command(after_help = EXIT_CODES)]
+    Export(export::ExportArgs),
+    /// Make a key pair that keys are exported for: the private key to a file, the public one to
+    /// standard output.
+    Recipient(export::RecipientArgs),
 }
 
 /// Which content, and how its key is printed.
@@ -132,6 +145,9 @@ pub fn run(command: KeyCommand) -> Result<(), Failure> {
             say(&print::deleted(args.output, &args.content, versions.map_err(failure)?));
             Ok(())
         }
+        KeyCommand::Import(args) => import::run(&args),
+        KeyCommand::Export(args) => export::run(&args),
+        KeyCommand::Recipient(args) => export::make_recipient(&args),
     }
 }
 

@@ -7,7 +7,7 @@
 use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse};
 
-use crate::auth::{AuthHandle, Grant, SignedRequest};
+use crate::auth::{AuthHandle, CustomData, Grant, SignedRequest};
 use crate::http::admission;
 use crate::http::error::{ApiError, ErrorKind};
 use crate::http::query::{self, Query};
@@ -17,7 +17,7 @@ use crate::http::udrm::caller;
 use crate::model::{Consistency, ContentId, Kid, Scope, TrackName};
 use crate::service::LocatedKey;
 
-use super::{key_tokens, must_be_get};
+use super::key_tokens;
 
 /// Answers a request for the key with this id.
 pub async fn key(
@@ -26,7 +26,6 @@ pub async fn key(
     api: &Api,
     auth: &AuthHandle,
 ) -> Result<HttpResponse, ApiError> {
-    must_be_get(request)?;
     let kid: Kid = kid.parse().map_err(|error| {
         ApiError::new(ErrorKind::Invalid, format!("/hls/key/KID: {error}, with dashes or without"))
     })?;
@@ -78,7 +77,8 @@ async fn by_signature(
     })?;
     let caller = caller(request, api)?;
     let parse = || Ok(SignedRequest::parse(Scope::License, custom_data.clone(), query.signature, caller)?);
-    let (grant, said) = admission::admit(request, Bytes::new(), api, auth, parse).await?;
+    let said = CustomData::parse(&custom_data)?;
+    let grant = admission::admit(request, Bytes::new(), api, auth, parse).await?;
     Ok((grant, said.content_id().clone()))
 }
 

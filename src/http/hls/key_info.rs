@@ -8,7 +8,7 @@
 use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse};
 
-use crate::auth::{AuthHandle, Grant, SignedRequest};
+use crate::auth::{AuthHandle, CustomData, Grant, SignedRequest};
 use crate::crypto::random_bytes;
 use crate::drm::EncryptionProvider;
 use crate::http::admission;
@@ -21,14 +21,13 @@ use crate::http::udrm::{self, caller, own_url};
 use crate::model::{KeyUri, Kid, Scope};
 use crate::service::{ContentTrack, PeriodRange, PeriodsError};
 
-use super::{key_tokens, must_be_get};
+use super::key_tokens;
 
 /// For how long the encoder may fetch the key: through an election, and with clocks that differ.
 const TOKEN_LIFETIME_S: u64 = 120;
 
 /// Answers a request for key-info.
 pub async fn key_info(request: &HttpRequest, api: &Api, auth: &AuthHandle) -> Result<HttpResponse, ApiError> {
-    must_be_get(request)?;
     let raw = request.query_string();
     let query = Query::parse(raw)?;
     let wanted = Wanted::read(raw)?;
@@ -37,7 +36,8 @@ pub async fn key_info(request: &HttpRequest, api: &Api, auth: &AuthHandle) -> Re
     })?;
     let caller = caller(request, api)?;
     let parse = || Ok(SignedRequest::parse(Scope::Encryption, custom_data.clone(), query.signature, caller)?);
-    let (grant, said) = admission::admit(request, Bytes::new(), api, auth, parse).await?;
+    let said = CustomData::parse(&custom_data)?;
+    let grant = admission::admit(request, Bytes::new(), api, auth, parse).await?;
     let content = said.content_id();
     // There is one track; another that is named is not overlooked.
     let track = udrm::track(EncryptionProvider::Hls, &said)?;

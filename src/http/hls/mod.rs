@@ -15,9 +15,6 @@ pub use key_info::key_info;
 
 use std::time::{Duration, Instant};
 
-use actix_web::HttpRequest;
-use actix_web::http::Method;
-
 use super::error::{ApiError, ErrorKind};
 use super::server::Api;
 use crate::auth::KeyTokens;
@@ -27,14 +24,6 @@ use crate::auth::KeyTokens;
 const KEYS_WITHIN: Duration = Duration::from_secs(10);
 /// How often it looks.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
-
-fn must_be_get(request: &HttpRequest) -> Result<(), ApiError> {
-    if request.method() == Method::GET {
-        return Ok(());
-    }
-    let message = format!("method {} is not supported here; use GET", request.method());
-    Err(ApiError::new(ErrorKind::MethodNotAllowed, message))
-}
 
 /// What makes and reads tokens, once this node has the cluster's keys.
 async fn key_tokens(api: &Api) -> Result<&KeyTokens, ApiError> {

@@ -8,7 +8,6 @@
 pub mod answer;
 pub mod request;
 
-use actix_web::http::Method;
 use actix_web::web;
 use actix_web::{HttpRequest, HttpResponse};
 
@@ -32,10 +31,6 @@ pub async fn packaging_data(
     api: &Api,
     auth: &AuthHandle,
 ) -> Result<HttpResponse, ApiError> {
-    if request.method() != Method::POST {
-        let message = format!("method {} is not supported here; use POST", request.method());
-        return Err(ApiError::new(ErrorKind::MethodNotAllowed, message));
-    }
     let scheme = scheme(request.query_string())?;
     let body = read_body(payload, api.body_bytes_max).await?;
     let asked = PackagingRequest::parse(&body)

@@ -4,13 +4,12 @@
 //! packagers give up at any other, and try again only when they read `INTERNAL_ERROR`. So that is also
 //! what they are told when no quorum could be reached in time.
 
-mod answer;
+pub(super) mod answer;
 pub mod request;
 pub mod status;
 
 use std::net::IpAddr;
 
-use actix_web::http::Method;
 use actix_web::web;
 use actix_web::{HttpRequest, HttpResponse};
 use futures::future::try_join_all;
@@ -20,7 +19,7 @@ use crate::drm::{OwnedContentKeyInfo, System};
 use crate::model::{AccountId, ContentId, Kid, Period, TrackName};
 use crate::service::{ContentTrack, LocatedKey, PeriodRange};
 
-use super::error::{ApiError, ErrorKind};
+use super::error::ApiError;
 use super::received;
 use super::server::Api;
 use super::udrm::{caller, read_body};
@@ -37,10 +36,6 @@ pub async fn content_key(
     api: &Api,
     auth: &AuthHandle,
 ) -> Result<HttpResponse, ApiError> {
-    if request.method() != Method::POST {
-        let message = format!("method {} is not supported here; use POST", request.method());
-        return Err(ApiError::new(ErrorKind::MethodNotAllowed, message));
-    }
     let body = read_body(payload, api.body_bytes_max).await?;
     let caller = caller(request, api)?;
     let answered = async {
