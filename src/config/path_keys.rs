@@ -32,6 +32,9 @@ impl Config {
                 "license_servers.fairplay_signing_key_file",
                 self.license_servers.fairplay_signing_key_file.as_mut(),
             ),
+            ("packager.tls_cert_file", self.packager.tls_cert_file.as_mut()),
+            ("packager.tls_key_file", self.packager.tls_key_file.as_mut()),
+            ("packager.tls_client_ca_file", self.packager.tls_client_ca_file.as_mut()),
             ("keys.keyring_file", Some(&mut self.keys.keyring_file)),
             ("accounts.file", self.accounts.file.as_mut()),
         ]

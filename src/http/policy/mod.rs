@@ -21,7 +21,7 @@ use super::query::Query;
 use super::server::Api;
 use super::udrm::{caller, read_body, signed_bytes};
 
-/// What of policies a path names; the policy in the case it came in.
+/// What of policies a path leads to; the policy in the case it came in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PolicyRoute<'p> {
     /// All of an account.
@@ -34,29 +34,7 @@ pub enum PolicyRoute<'p> {
     Default(&'p str),
 }
 
-impl<'p> PolicyRoute<'p> {
-    /// Reads a path: its segments in lower case and as they came.
-    pub fn read(lower: &[&str], given: &'p [String]) -> Option<Self> {
-        let name = || given.get(1).map(String::as_str);
-        match lower {
-            ["policy"] => Some(Self::All),
-            ["policy", _] => name().map(Self::One),
-            ["policy", _, "content"] => name().map(Self::Content),
-            ["policy", _, "default"] => name().map(Self::Default),
-            _ => None,
-        }
-    }
-
-    fn methods(self) -> (&'static [Method], &'static str) {
-        match self {
-            Self::All => (&[Method::GET, Method::POST], "GET and POST"),
-            Self::One(_) => {
-                (&[Method::GET, Method::POST, Method::PUT, Method::DELETE], "GET, POST, PUT and DELETE")
-            }
-            Self::Content(_) | Self::Default(_) => (&[Method::PUT, Method::DELETE], "PUT and DELETE"),
-        }
-    }
-
+impl PolicyRoute<'_> {
     fn name(self) -> Result<Option<PolicyName>, ApiError> {
         match self {
             Self::All => Ok(None),
@@ -76,11 +54,6 @@ pub async fn policy(
     api: &Api,
     auth: &AuthHandle,
 ) -> Result<HttpResponse, ApiError> {
-    let (methods, words) = route.methods();
-    if !methods.contains(request.method()) {
-        let message = format!("method {} is not supported here; use {words}", request.method());
-        return Err(ApiError::new(ErrorKind::MethodNotAllowed, message));
-    }
     let named = route.name()?;
     let (grant, data) = receive(request, payload, api, auth).await?;
     let asked = Asked { request, api, grant: &grant, data: &data };
@@ -112,7 +85,8 @@ async fn receive(
     let signed = signed_bytes(request.method(), body.clone(), query.custom_data)?;
     let caller = caller(request, api)?;
     let parse = || Ok(SignedRequest::parse_policy(signed.clone(), query.signature, caller)?);
-    admission::admit(request, body, api, auth, parse).await
+    let data = PolicyData::parse(&signed)?;
+    Ok((admission::admit(request, body, api, auth, parse).await?, data))
 }
 
 async fn list(asked: &Asked<'_>) -> Result<HttpResponse, ApiError> {
@@ -222,25 +196,5 @@ fn other_name(path: &PolicyName) -> ApiError {
 impl From<PolicyError> for ApiError {
     fn from(error: PolicyError) -> Self {
         Self::new(ErrorKind::Invalid, error.to_string())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::path::RequestPath;
-    use super::*;
-
-    #[test]
-    fn a_path_names_policies_in_any_case_and_keeps_their_own() {
-        let read = |raw: &str| {
-            let path = RequestPath::parse(raw).unwrap();
-            PolicyRoute::read(&path.route(), path.segments()).map(|route| format!("{route:?}"))
-        };
-        assert_eq!(read("//Policy/").unwrap(), "All");
-        assert_eq!(read("/policy/UHD").unwrap(), r#"One("UHD")"#);
-        assert_eq!(read("/policy/UHD/Content").unwrap(), r#"Content("UHD")"#);
-        assert_eq!(read("/POLICY/content/default/").unwrap(), r#"Default("content")"#);
-        assert_eq!(read("/policy/UHD/content/x"), None);
-        assert_eq!(read("/cenc/policy"), None);
     }
 }
