@@ -33,7 +33,7 @@ fn refused(answer: &Answer, status: u16) -> String {
 fn every_node_licenses_current_old_per_track_and_derived_keys_alike() {
     let (mut cluster, _entitlements) = start();
     let (scrambler, player) =
-        license::add_account(&cluster, "viewers", &["--allow-unsigned-widevine"]).unwrap();
+        license::add_account(&cluster, "viewers", &["--allow-unsigned-packagers"]).unwrap();
     let nodes = cluster.addresses();
     let old = pair(&scrambler.create(nodes[0], "film").unwrap());
     let new = scrambler.supply(nodes[1], "film", &[7; 16], &[8; 16]).unwrap();
