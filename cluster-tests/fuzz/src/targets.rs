@@ -17,7 +17,7 @@ use keymoot::http::query::{self, Query};
 use keymoot::http::widevine::request::{Asked, Envelope as WidevineEnvelope, Specifier, TRACK_TYPES};
 use keymoot::license::clear_key::{self, ClearKeyRequest};
 use keymoot::license::outgoing::Reply;
-use keymoot::license::widevine::{self, WidevineChallenge};
+use keymoot::license::widevine::{self as widevine_license, WidevineChallenge};
 use keymoot::license::{fairplay, playready as playready_license, terms};
 use keymoot::model::{Policy, TrackName};
 
@@ -48,7 +48,7 @@ pub fn challenges(input: &[u8]) {
         assert!((1..=clear_key::KIDS_MAX).contains(&request.kids.len()));
     }
     if let Ok(WidevineChallenge::New { kids }) = WidevineChallenge::parse(input) {
-        assert!(kids.len() <= widevine::challenge::KIDS_MAX);
+        assert!(kids.len() <= widevine_license::challenge::KIDS_MAX);
     }
     if let Ok(kids) = playready_license::kids(input) {
         assert!((1..=playready_license::challenge::KIDS_MAX).contains(&kids.len()));
@@ -63,7 +63,7 @@ pub fn challenges(input: &[u8]) {
 pub fn license_answers(input: &[u8]) {
     let reply = |status| Reply { status, body: input.to_vec().into() };
     for status in [200, 302, 403, 500] {
-        let widevine = widevine::read_answer(&reply(status)).map(|license| license.len());
+        let widevine = widevine_license::read_answer(&reply(status)).map(|license| license.len());
         let playready = playready_license::read_answer(&reply(status)).map(|license| license.len());
         let fairplay = fairplay::read_answer(&reply(status)).map(|license| license.len());
         for length in [widevine, playready, fairplay].into_iter().flatten() {
