@@ -61,21 +61,6 @@ impl SignedRequest {
         Ok(Self { scope, claim, signed_bytes, signature, proofs: Proofs::default(), caller })
     }
 
-    /// A request about policies, which needs no content.
-    ///
-    /// # Errors
-    /// As for [`Self::parse`].
-    pub fn parse_policy(
-        signed_bytes: Bytes,
-        signature: Option<Signature>,
-        caller: IpAddr,
-    ) -> Result<Self, CustomDataError> {
-        let read = PolicyData::parse(&signed_bytes)?;
-        let claim = Claim { account: read.account, ca_system: read.ca_system, content: read.content };
-        let scope = Scope::Policy;
-        Ok(Self { scope, claim, signed_bytes, signature, proofs: Proofs::default(), caller })
-    }
-
     /// A bulk request from `caller`, for the encryption scope; its whole body is signed.
     ///
     /// # Errors
