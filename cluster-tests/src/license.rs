@@ -11,9 +11,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde::Deserialize;
 use serde_json::json;
+use tempfile::TempDir;
 
 use crate::raw::{self, Answer};
-use crate::{Cluster, RigError, Signer, binary};
+use crate::{Cluster, Options, RigError, Signer, binary};
 
 /// Where players ask for Clear Key licenses.
 pub const CLEAR_KEY: &str = "/cenc/clearkey/license";
@@ -108,6 +109,23 @@ pub fn keys_of(answer: &Answer) -> Result<Keys, RigError> {
         }
     }
     Ok(keys)
+}
+
+/// Options under which these accounts' viewers are entitled to everything, and may have it by Clear
+/// Key. The directory holds what the nodes read when they start.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn entitling(accounts: &[&str]) -> Result<(Options, TempDir), RigError> {
+    let dir = TempDir::with_prefix("keymoot-entitled-").map_err(RigError::io("cannot make a directory"))?;
+    let file = dir.path().join("entitlements.toml");
+    let entry = |account: &&str| format!("[[entitlement]]\naccount = \"{account}\"\nadapter = \"static\"\n");
+    let text: String = accounts.iter().map(entry).collect();
+    std::fs::write(&file, text).map_err(RigError::at("write", &file))?;
+    let options = Options::default()
+        .env("KEYMOOT__LICENSE__ENTITLEMENTS_FILE", &file.display().to_string())
+        .env("KEYMOOT__LICENSE__CLEAR_KEY_ACCOUNTS", &accounts.join(","));
+    Ok((options, dir))
 }
 
 /// Adds an account with an encryption and a license signing key, and `more` arguments; hands back

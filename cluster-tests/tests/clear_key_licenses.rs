@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 
 use cluster_tests::license::{self, CLEAR_KEY, Keys, clear_key_challenge, clear_keys, keys_of};
 use cluster_tests::raw::{self, Answer};
-use cluster_tests::{Cluster, KeyAnswer, Options, RigError, widevine};
+use cluster_tests::{Cluster, KeyAnswer, RigError, widevine};
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
-/// The accounts of these tests that want Clear Key.
-const ACCOUNTS: &str = "demo,viewers";
-
-fn start() -> Cluster {
-    Options::default().env("KEYMOOT__LICENSE__CLEAR_KEY_ACCOUNTS", ACCOUNTS).start().unwrap()
+/// A cluster in which two accounts want Clear Key.
+fn start() -> (Cluster, TempDir) {
+    let (options, entitlements) = license::entitling(&["demo", "viewers"]).unwrap();
+    (options.start().unwrap(), entitlements)
 }
 
 fn pair(key: &KeyAnswer) -> ([u8; 16], [u8; 16]) {
@@ -31,7 +31,7 @@ fn refused(answer: &Answer, status: u16) -> String {
 
 #[test]
 fn every_node_licenses_current_old_per_track_and_derived_keys_alike() {
-    let mut cluster = start();
+    let (mut cluster, _entitlements) = start();
     let (scrambler, player) =
         license::add_account(&cluster, "viewers", &["--allow-unsigned-widevine"]).unwrap();
     let nodes = cluster.addresses();
@@ -59,7 +59,7 @@ fn every_node_licenses_current_old_per_track_and_derived_keys_alike() {
 
 #[test]
 fn a_license_holds_keys_of_the_signed_account_and_content_only() {
-    let cluster = start();
+    let (cluster, _entitlements) = start();
     let (scrambler, player) = license::add_account(&cluster, "viewers", &[]).unwrap();
     let node = cluster.addresses()[1];
     let own = pair(&scrambler.create(node, "film").unwrap());
@@ -74,7 +74,7 @@ fn a_license_holds_keys_of_the_signed_account_and_content_only() {
 
 #[test]
 fn nothing_but_a_license_signature_over_the_custom_data_opens_the_door() {
-    let cluster = start();
+    let (cluster, _entitlements) = start();
     let node = cluster.addresses()[2];
     let own = pair(&cluster.signer().create(node, "film").unwrap());
     let (player, challenge) = (cluster.license_signer(), clear_key_challenge([&own.0]));
@@ -112,7 +112,7 @@ fn nothing_but_a_license_signature_over_the_custom_data_opens_the_door() {
 
 #[test]
 fn files_in_the_query_keep_to_the_signed_ones() {
-    let cluster = start();
+    let (cluster, _entitlements) = start();
     let node = cluster.addresses()[0];
     let own = pair(&cluster.signer().create(node, "film").unwrap());
     let player = cluster.license_signer();
@@ -132,7 +132,7 @@ fn files_in_the_query_keep_to_the_signed_ones() {
 
 #[test]
 fn a_page_of_any_site_may_ask_and_an_account_without_clear_key_gets_none() {
-    let cluster = start();
+    let (cluster, _entitlements) = start();
     let node = cluster.addresses()[0];
     let (scrambler, player) = license::add_account(&cluster, "premium", &[]).unwrap();
     let own = pair(&scrambler.create(node, "film").unwrap());
@@ -152,7 +152,7 @@ fn a_page_of_any_site_may_ask_and_an_account_without_clear_key_gets_none() {
 
 #[test]
 fn a_local_account_plays_on_without_a_quorum_and_finds_young_keys_with_one() {
-    let mut cluster = start();
+    let (mut cluster, _entitlements) = start();
     let (scrambler, player) = license::add_account(&cluster, "viewers", &["--consistency", "local"]).unwrap();
     let leader = cluster.leader().unwrap();
     let made_at = cluster.node(leader).unwrap().api;

@@ -14,16 +14,18 @@ use bytes::Bytes;
 
 use super::offer::{Offer, Proofs};
 use super::{
-    AccountDirectory, CaSystem, CustomData, CustomDataError, Grant, Nonce, OpenAccount, Signature,
-    SigningKey, allowed,
+    AccountDirectory, CaSystem, CustomData, CustomDataError, Grant, Nonce, OpenAccount, PolicyData,
+    Signature, SigningKey, allowed,
 };
 use crate::model::{AccountId, ContentId, Scheme, Scope};
 
-/// A request as it was received, to be authenticated. Its custom data is parsed from the very bytes
-/// the signature covers, so what is verified and what is believed cannot differ.
+/// A request as it was received, to be authenticated. Whom it is from and what it is about is parsed
+/// from the very bytes the signature covers, so what is verified and what is believed cannot differ.
 pub struct SignedRequest {
     scope: Scope,
-    custom_data: Arc<CustomData>,
+    account: AccountId,
+    ca_system: CaSystem,
+    content: Option<ContentId>,
     signed_bytes: Bytes,
     signature: Option<Signature>,
     proofs: Proofs,
@@ -32,7 +34,8 @@ pub struct SignedRequest {
 
 impl SignedRequest {
     /// A request from `caller` that wants `scope` opened. `signed_bytes` are the bytes as received
-    /// that hold the custom data: the body, or the decoded `custom_data` parameter.
+    /// that hold the custom data: the body, or the decoded `custom_data` parameter. What the
+    /// custom data says is to be believed once there is a [`Grant`].
     ///
     /// # Errors
     /// [`CustomDataError`] when the bytes are no custom data.
@@ -41,19 +44,47 @@ impl SignedRequest {
         signed_bytes: Bytes,
         signature: Option<Signature>,
         caller: IpAddr,
-    ) -> Result<Self, CustomDataError> {
-        let custom_data = Arc::new(CustomData::parse(&signed_bytes)?);
-        Ok(Self { scope, custom_data, signed_bytes, signature, proofs: Proofs::default(), caller })
+    ) -> Result<(Self, Arc<CustomData>), CustomDataError> {
+        let data = CustomData::parse(&signed_bytes)?;
+        let request = Self {
+            scope,
+            account: data.account_id().clone(),
+            ca_system: data.ca_system().clone(),
+            content: Some(data.content_id().clone()),
+            signed_bytes,
+            signature,
+            proofs: Proofs::default(),
+            caller,
+        };
+        Ok((request, Arc::new(data)))
+    }
+
+    /// A request about policies, which needs no content.
+    ///
+    /// # Errors
+    /// As for [`Self::parse`].
+    pub fn parse_policy(
+        signed_bytes: Bytes,
+        signature: Option<Signature>,
+        caller: IpAddr,
+    ) -> Result<(Self, PolicyData), CustomDataError> {
+        let data = PolicyData::parse(&signed_bytes)?;
+        let request = Self {
+            scope: Scope::Policy,
+            account: data.account.clone(),
+            ca_system: data.ca_system.clone(),
+            content: data.content.clone(),
+            signed_bytes,
+            signature,
+            proofs: Proofs::default(),
+            caller,
+        };
+        Ok((request, data))
     }
 
     /// The same, with what its connection and headers prove.
     pub fn with_proofs(self, proofs: Proofs) -> Self {
         Self { proofs, ..self }
-    }
-
-    /// What the request says about itself; to be believed once there is a [`Grant`].
-    pub fn custom_data(&self) -> Arc<CustomData> {
-        Arc::clone(&self.custom_data)
     }
 }
 
@@ -62,7 +93,8 @@ impl fmt::Debug for SignedRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SignedRequest")
             .field("scope", &self.scope)
-            .field("custom_data", &self.custom_data)
+            .field("account", &self.account)
+            .field("content", &self.content)
             .field("caller", &self.caller)
             .finish_non_exhaustive()
     }
@@ -204,7 +236,7 @@ pub struct Verified {
     /// `None` when the allow-list alone held it.
     scheme: Option<Scheme>,
     caller: IpAddr,
-    /// `None` when it named its keys by their ids.
+    /// `None` when it named its keys by their ids, or is about no content.
     content: Option<ContentId>,
     nonce: Option<Nonce>,
 }
@@ -256,7 +288,7 @@ impl Authenticator {
     /// # Errors
     /// [`Denied`] says why not.
     pub fn verify(&self, request: &SignedRequest) -> Result<Verified, Denied> {
-        let id = request.custom_data.account_id();
+        let id = &request.account;
         let account = self.directory.account(id);
         let denied = |fault| Denied::Signature { account: id.clone(), scope: request.scope, fault };
         let mut offers = request.proofs.offers();
@@ -273,13 +305,13 @@ impl Authenticator {
             Some((offer, tried)) => (offer, tried.key.ok_or_else(|| denied(SignatureFault::Mismatch))?),
             None => return Err(denied(absent(request).unwrap_or(SignatureFault::NoCredential))),
         };
-        within_bounds(&account, request.scope, request.custom_data.ca_system(), request.caller)?;
+        within_bounds(&account, request.scope, &request.ca_system, request.caller)?;
         Ok(Verified {
             credential: key.name.clone(),
             scope: key.scope,
             scheme: Some(key.scheme),
             caller: request.caller,
-            content: Some(request.custom_data.content_id().clone()),
+            content: request.content.clone(),
             nonce: offer.nonce(id, &key.name),
             account: account.clone(),
         })

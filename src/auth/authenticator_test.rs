@@ -71,7 +71,7 @@ pub(in crate::auth) fn authenticator() -> Authenticator {
 fn request_of(json: &str, scope: Scope, key: &[u8]) -> SignedRequest {
     let signature = Signature::sign(key, json.as_bytes());
     let bytes = Bytes::copy_from_slice(json.as_bytes());
-    SignedRequest::parse(scope, bytes, Some(signature), "192.0.2.7".parse().unwrap()).unwrap()
+    SignedRequest::parse(scope, bytes, Some(signature), "192.0.2.7".parse().unwrap()).unwrap().0
 }
 
 /// A request for account 167, signed with `key`, from an allowed address.
@@ -222,6 +222,26 @@ fn a_strong_proof_that_the_account_has_no_key_for_does_not_carry_a_weak_one_past
     let made_up = http_signed("0123456789abcdef", "167/hmac", b"anything");
     let request = request(Scope::Encryption, b"enc-key").with_proofs(made_up);
     assert_eq!(strict.authenticate(&request).unwrap_err().reason(), "downgrade");
+}
+
+#[test]
+fn a_policy_credential_opens_policies_and_nothing_else() {
+    let json = r#"{"ca_system":"ovp","account_id":167,"content_id":"a","policy":"hd"}"#;
+    let with_policy = account(|open| open.keys.push(signing_key("policies", Scope::Policy, b"pol-key")));
+    let about_policies = |key: &[u8]| {
+        let signature = Signature::sign(key, json.as_bytes());
+        let caller = "198.51.100.1".parse().unwrap();
+        let bytes = Bytes::copy_from_slice(json.as_bytes());
+        SignedRequest::parse_policy(bytes, Some(signature), caller).unwrap().0
+    };
+    let grant = with_policy.authenticate(&about_policies(b"pol-key")).unwrap();
+    assert_eq!(grant.scope(), Scope::Policy);
+    for key in [&b"enc-key"[..], b"lic-key"] {
+        assert_eq!(fault(&with_policy, &about_policies(key)), SignatureFault::Mismatch);
+    }
+    for scope in [Scope::Encryption, Scope::License] {
+        assert_eq!(fault(&with_policy, &request_of(json, scope, b"pol-key")), SignatureFault::Mismatch);
+    }
 }
 
 #[test]

@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 
 use super::auxiliary::auxiliary;
 use super::strict_json::{Members, Value, parse_object};
-use crate::model::{AccountId, Auxiliary, ContentId, IdError, Kid, TrackName};
+use crate::model::{AccountId, Auxiliary, ContentId, IdError, Kid, PolicyName, TrackName};
 
 /// Why bytes are not custom data. The message is fit for the caller.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -109,10 +109,13 @@ pub struct CustomData {
     track: TrackName,
     files: Vec<String>,
     user_token: Option<Zeroizing<String>>,
+    user_id: Option<String>,
     udid: Option<String>,
     additional_cas_system: Option<String>,
     key_members: Option<KeyMembers>,
     auxiliary: Option<Auxiliary>,
+    /// Read by those who attach policies only: to others it is a member like any that is not known.
+    policy: Result<Option<PolicyName>, CustomDataError>,
 }
 
 impl CustomData {
@@ -137,10 +140,12 @@ impl CustomData {
             track: track(&members)?,
             files: files(&members)?,
             user_token: owned(&members, "user_token")?.map(Zeroizing::new),
+            user_id: owned(&members, "user_id")?,
             udid: owned(&members, "udid")?,
             additional_cas_system: owned(&members, "additional_cas_system")?,
             key_members: key_members(&members)?,
             auxiliary: auxiliary(&members)?,
+            policy: policy(&members),
         })
     }
 
@@ -176,6 +181,11 @@ impl CustomData {
         self.user_token.as_ref().map(|token| token.as_str())
     }
 
+    /// The viewer, where the platform names one; the same on each of the viewer's devices.
+    pub fn user_id(&self) -> Option<&str> {
+        self.user_id.as_deref()
+    }
+
     /// The viewer's device.
     pub fn udid(&self) -> Option<&str> {
         self.udid.as_deref()
@@ -203,6 +213,14 @@ impl CustomData {
     /// The key id, with a key beside it or not: requests that supply no key name a version by it.
     pub fn kid(&self) -> Option<Kid> {
         self.key_members.as_ref().map(|members| members.kid)
+    }
+
+    /// The policy that the client wants attached to the content.
+    ///
+    /// # Errors
+    /// [`CustomDataError`] when the member is there and no policy can have such a name.
+    pub fn policy(&self) -> Result<Option<&PolicyName>, CustomDataError> {
+        self.policy.as_ref().map(Option::as_ref).map_err(Clone::clone)
     }
 
     /// What the client wants kept beside the content's keys.
@@ -257,7 +275,13 @@ pub(super) fn optional<'m>(
     }
 }
 
-fn required<'m>(
+/// The name of a policy, unless it is absent or empty.
+fn policy(members: &Members) -> Result<Option<PolicyName>, CustomDataError> {
+    let name = optional(members, "policy", text)?.filter(|name| !name.is_empty());
+    name.map(PolicyName::new).transpose().map_err(CustomDataError::Id)
+}
+
+pub(super) fn required<'m>(
     members: &'m Members,
     member: &'static str,
     reader: Reader,

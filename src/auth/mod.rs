@@ -23,6 +23,7 @@ mod http_signature;
 mod nonce;
 mod offer;
 mod open_account;
+mod policy_data;
 mod schedule_data;
 mod server_keys;
 mod signature;
@@ -45,6 +46,7 @@ pub use http_signature::{HttpSignature, HttpSignatureError, SignatureWindow, TAG
 pub use nonce::{LedgerError, Nonce, NonceLedger, Spent};
 pub use offer::Proofs;
 pub use open_account::{AccountDirectory, OpenAccount, SigningKey};
+pub use policy_data::{GivenPolicy, PolicyData};
 pub use schedule_data::{FirstPeriod, ScheduleData};
 pub use server_keys::{ServerKeys, SignedHeaders};
 pub use signature::{Signature, SignatureError};

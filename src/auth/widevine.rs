@@ -7,15 +7,10 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use aes::Aes256;
-use aes::cipher::{Array, BlockCipherDecrypt as _, KeyInit as _};
 use bytes::Bytes;
-use sha1::{Digest as _, Sha1};
-use subtle::ConstantTimeEq as _;
-use zeroize::Zeroizing;
 
 use super::{Authenticator, Denied, OpenAccount, SignatureFault, SigningKey, Verified, allowed};
-use crate::crypto::PssPublicKey;
+use crate::crypto::{AesSigner, PssPublicKey};
 use crate::model::{AccountId, ContentId, Scheme, Scope};
 
 /// What the audit calls a request without signer.
@@ -45,48 +40,6 @@ impl fmt::Debug for WidevineRequest {
             .field("caller", &self.caller)
             .finish_non_exhaustive()
     }
-}
-
-/// Key and IV of an AES signer.
-struct AesSigner {
-    key: Zeroizing<[u8; 32]>,
-    iv: [u8; 16],
-}
-
-impl AesSigner {
-    /// Reads 64 and 32 hexadecimal digits with a colon between them.
-    fn parse(secret: &[u8]) -> Option<Self> {
-        let (key, iv) = std::str::from_utf8(secret).ok()?.split_once(':')?;
-        Some(Self { key: Zeroizing::new(hex(key)?), iv: hex(iv)? })
-    }
-
-    /// Whether the signature decrypts to the SHA-1 of the bytes. Packagers differ in how they pad it
-    /// to two blocks, so the padding is not looked at.
-    fn verify(&self, bytes: &[u8], signature: &[u8]) -> bool {
-        let Some((first, second)) = signature.split_first_chunk::<16>() else { return false };
-        let Ok(second) = <[u8; 16]>::try_from(second) else { return false };
-        let cipher = Aes256::new((&*self.key).into());
-        let mut hash = [0_u8; 32];
-        let blocks = [(*first, self.iv), (second, *first)];
-        for (out, (block, before)) in hash.chunks_exact_mut(16).zip(blocks) {
-            let mut block = Array::from(block);
-            cipher.decrypt_block(&mut block);
-            out.iter_mut().zip(block.iter().zip(before)).for_each(|(out, (a, b))| *out = a ^ b);
-        }
-        let expected = Sha1::digest(bytes);
-        hash.first_chunk::<20>().is_some_and(|hash| hash.as_slice().ct_eq(expected.as_slice()).into())
-    }
-}
-
-fn hex<const N: usize>(text: &str) -> Option<[u8; N]> {
-    let mut bytes = [0_u8; N];
-    if text.len() != 2 * N || !text.bytes().all(|digit| digit.is_ascii_hexdigit()) {
-        return None;
-    }
-    for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
-        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
-    }
-    Some(bytes)
 }
 
 /// Whether a secret is one that the Widevine scheme can verify with: for `widevine-aes` key and IV as
@@ -166,8 +119,7 @@ fn opens(key: &SigningKey, request: &WidevineRequest) -> bool {
 /// that exists from one that does not.
 fn refuse_in_the_same_time(keys: &[&SigningKey], request: &WidevineRequest) {
     if keys.is_empty() {
-        let nobody = AesSigner { key: Zeroizing::new([0x5a; 32]), iv: [0; 16] };
-        std::hint::black_box(nobody.verify(&request.signed_bytes, &request.signature));
+        std::hint::black_box(AesSigner::nobodys().verify(&request.signed_bytes, &request.signature));
     }
 }
 

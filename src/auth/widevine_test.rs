@@ -2,6 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use zeroize::Zeroizing;
 
 use super::super::authenticator::tests::account;
 use super::*;
@@ -40,7 +41,10 @@ fn request(signer: Option<&str>, signature: Vec<u8>) -> WidevineRequest {
 }
 
 fn aes(text: &str) -> Vec<u8> {
-    hex::<32>(text).unwrap().to_vec()
+    text.as_bytes()
+        .chunks(2)
+        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap())
+        .collect()
 }
 
 #[test]

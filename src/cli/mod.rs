@@ -14,6 +14,7 @@ pub mod key;
 pub mod keyring_command;
 mod lifeline;
 mod operator;
+pub mod policy;
 pub mod scramble;
 pub mod serve;
 mod time_span;
@@ -54,6 +55,9 @@ enum Command {
     /// Get, create, rotate and delete content keys, as a scrambler does.
     #[command(subcommand)]
     Key(key::KeyCommand),
+    /// Say what licenses allow: store policies, attach them to contents, check them.
+    #[command(subcommand)]
+    Policy(policy::PolicyCommand),
     /// Encrypt a file with a key of the cluster, by FFmpeg or Shaka Packager.
     Scramble(scramble::ScrambleArgs),
 }
@@ -89,6 +93,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Cluster(command) => cluster::run(command),
         Command::Account(command) => account::run(command),
         Command::Key(command) => key::run(command),
+        Command::Policy(command) => policy::run(command),
         Command::Scramble(args) => scramble::run(args),
     }
 }
@@ -125,6 +130,21 @@ mod tests {
         assert_eq!(members, ["1=a:1", "2=[::1]:2"]);
         for bad in ["1", "0=a:1", "x=a:1", "1=a", "1=a:0"] {
             assert!(parse(&format!("keymoot cluster init --config f --member {bad}")).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_default_policy_is_named_or_taken_away() {
+        for good in ["policy default demo hd", "policy default demo --none"] {
+            assert!(parse(&format!("keymoot {good}")).is_ok(), "{good}");
+        }
+        for bad in [
+            "policy default demo",
+            "policy default demo hd --none",
+            "policy put demo f --if-absent --if-version 1",
+            "policy show demo a/b",
+        ] {
+            assert!(parse(&format!("keymoot {bad}")).is_err(), "{bad}");
         }
     }
 

@@ -18,9 +18,12 @@ use crate::crypto::Keyring;
 use crate::drm::Registry;
 use crate::drm::actor::DrmActor;
 use crate::http::{self, Api};
+use crate::license::LicenseServers;
 use crate::license::entitlement::Entitlements;
 use crate::license::outgoing::{Outgoing, OutgoingLimits};
-use crate::service::{Accounts, Keys, Licenses, Nonces, apply_accounts_file, open_server_keys};
+use crate::service::{
+    Accounts, Keys, Leases, LicenseParts, Licenses, Nonces, Policies, apply_accounts_file, open_server_keys,
+};
 use crate::telemetry::{self, Metrics};
 
 /// Runs the node that the configuration describes.
@@ -48,18 +51,32 @@ async fn serve(config: &Config, keyring: Arc<Keyring>, runtime: &Runtime) -> Res
     let mut interrupt = listen_for(SignalKind::interrupt())?;
     let mut terminate = listen_for(SignalKind::terminate())?;
     let metrics = Arc::new(Metrics::new().map_err(Failure::runtime)?);
-    let entitlements = Arc::new(entitlements(config, metrics.clone())?);
+    let outgoing = Outgoing::new(OutgoingLimits::default(), config.license.ca_file.as_deref());
+    let outgoing = outgoing.map_err(Failure::usage)?;
+    let entitlements = entitlements(config, outgoing.clone(), metrics.clone())?;
+    let servers = LicenseServers::new(&config.license_servers, &outgoing, &metrics);
+    let servers = servers.map_err(Failure::usage)?;
     let cluster = Cluster::start(config, keyring.clone(), metrics.clone(), runtime.handle())
         .await
         .map_err(start_failure)?;
     let drm =
         DrmActor::start_on(&Arbiter::new().handle(), Registry::standard(), config.limits.provider_mailbox);
     let keys = Keys::new(cluster.clone(), keyring.clone());
-    let clear_key_accounts = config.license.clear_key_accounts.as_slice().into();
+    let policies = Policies::new(cluster.clone());
+    let licenses = Licenses::new(LicenseParts {
+        keys: keys.clone(),
+        policies: policies.clone(),
+        leases: Leases::new(cluster.clone(), metrics.clone()),
+        entitlements,
+        servers,
+        clear_key_accounts: config.license.clear_key_accounts.clone(),
+        metrics: metrics.clone(),
+    });
     let api = Api {
-        licenses: Licenses::new(keys.clone(), entitlements, clear_key_accounts, metrics.clone()),
+        licenses,
         allowed_origins: config.license.allowed_origins.as_slice().into(),
         keys,
+        policies,
         accounts: Arc::new(Accounts::new(cluster.clone(), keyring.clone())),
         nonces: Arc::new(Nonces::new(cluster.clone())),
         server_keys: Arc::new(OnceLock::new()),
@@ -119,13 +136,12 @@ async fn serve(config: &Config, keyring: Arc<Keyring>, runtime: &Runtime) -> Res
 }
 
 /// Whoever decides about viewers; nobody, and so no license, without a file that names them.
-fn entitlements(config: &Config, metrics: Arc<Metrics>) -> Result<Entitlements, Failure> {
+fn entitlements(config: &Config, outgoing: Outgoing, metrics: Arc<Metrics>) -> Result<Entitlements, Failure> {
     let entries = match &config.license.entitlements_file {
         Some(file) => load_entitlements(file).map_err(Failure::usage)?,
         None => Vec::new(),
     };
-    let outgoing = Outgoing::new(OutgoingLimits::default(), config.license.ca_file.as_deref());
-    Entitlements::new(&entries, outgoing.map_err(Failure::usage)?, metrics).map_err(Failure::usage)
+    Entitlements::new(&entries, outgoing, metrics).map_err(Failure::usage)
 }
 
 /// What the operator can do about a node that does not start.

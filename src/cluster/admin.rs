@@ -7,8 +7,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::crypto::ClusterName;
-use crate::model::{Account, NodeId};
-use crate::state::{Command, Response};
+use crate::model::{Account, AccountId, NodeId};
+use crate::state::{Command, ListedPolicy, Response};
 
 use super::link::Link;
 use super::message::{Reply, Request};
@@ -28,6 +28,8 @@ pub enum AdminRequest {
     Propose(Box<Command>),
     /// All accounts, linearizable.
     Accounts,
+    /// All policies of an account, linearizable.
+    Policies(AccountId),
 }
 
 /// The answer.
@@ -43,6 +45,8 @@ pub enum AdminResponse {
     Accounts(Vec<Account>),
     /// The request was refused or failed; the text says why and what to do.
     Refused(String),
+    /// To Policies.
+    Policies(Vec<ListedPolicy>),
 }
 
 /// A node's view of the cluster.

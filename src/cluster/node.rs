@@ -63,6 +63,12 @@ impl Node {
                 Ok(()) => state::accounts(&self.state).map(AdminResponse::Accounts).map_err(Into::into),
                 Err(error) => Err(error),
             },
+            AdminRequest::Policies(account) => match self.rounds.round(deadline).await {
+                Ok(()) => state::listed_policies(&self.state, &account)
+                    .map(AdminResponse::Policies)
+                    .map_err(Into::into),
+                Err(error) => Err(error),
+            },
         };
         answer.unwrap_or_else(|error| AdminResponse::Refused(error.to_string()))
     }

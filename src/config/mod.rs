@@ -10,6 +10,7 @@
 mod accounts;
 mod entitlements;
 mod error;
+mod license_servers;
 mod path_keys;
 mod sections;
 mod server_url;
@@ -21,6 +22,7 @@ mod validate;
 pub use accounts::{AccountEntry, AccountsFileError, CredentialEntry, SigningKey, load_accounts};
 pub use entitlements::{AdapterKind, EntitlementEntry, EntitlementsFileError, load_entitlements};
 pub use error::{ConfigError, Problem};
+pub use license_servers::LicenseServers;
 pub use sections::{
     Accounts, Cluster, Config, Http, Keys, License, Limits, Log, LogFormat, Node, Packager, Raft, Store,
 };

@@ -20,6 +20,18 @@ impl Config {
             ("http.tls_client_ca_file", self.http.tls_client_ca_file.as_mut()),
             ("license.entitlements_file", self.license.entitlements_file.as_mut()),
             ("license.ca_file", self.license.ca_file.as_mut()),
+            (
+                "license_servers.widevine_signing_key_file",
+                self.license_servers.widevine_signing_key_file.as_mut(),
+            ),
+            (
+                "license_servers.playready_signing_key_file",
+                self.license_servers.playready_signing_key_file.as_mut(),
+            ),
+            (
+                "license_servers.fairplay_signing_key_file",
+                self.license_servers.fairplay_signing_key_file.as_mut(),
+            ),
             ("keys.keyring_file", Some(&mut self.keys.keyring_file)),
             ("accounts.file", self.accounts.file.as_mut()),
         ]

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+use super::LicenseServers;
 use super::values::{PackagerAccount, PeerAddress, WebOrigin, empty_is_none};
 use crate::crypto::ClusterName;
 use crate::model::{AccountId, NodeId};
@@ -28,6 +29,8 @@ pub struct Config {
     pub auth: Auth,
     /// Licenses for players.
     pub license: License,
+    /// The servers that licenses are asked of.
+    pub license_servers: LicenseServers,
     /// Master keys.
     pub keys: Keys,
     /// Replication: batches, log, snapshots.

@@ -132,6 +132,9 @@ fn every_key_that_ends_like_a_path_is_treated_as_one() {
     config.accounts.file = Some("a".into());
     config.license.entitlements_file = Some("e".into());
     config.license.ca_file = Some("l".into());
+    config.license_servers.widevine_signing_key_file = Some("w".into());
+    config.license_servers.playready_signing_key_file = Some("p".into());
+    config.license_servers.fairplay_signing_key_file = Some("f".into());
     let mut by_name: Vec<String> = keys_of(&table_of(&config))
         .map(|(key, _)| key)
         .filter(|key| key.ends_with("file") || key.ends_with("_dir"))

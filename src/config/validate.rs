@@ -11,6 +11,7 @@ pub(super) fn problems(config: &Config) -> Vec<(&'static str, String)> {
     timing(config, &mut found);
     listeners(config, &mut found);
     packager(config, &mut found);
+    found.extend(config.license_servers.problems());
     if tracing_subscriber::EnvFilter::try_new(&config.log.level).is_err() || config.log.level.is_empty() {
         let problem = "must be error, warn, info, debug or trace, or a list such as `info,openraft=warn`";
         found.push(("log.level", problem.to_owned()));
@@ -26,9 +27,9 @@ pub(super) fn problems(config: &Config) -> Vec<(&'static str, String)> {
 fn ranges(config: &Config, found: &mut Vec<(&'static str, String)>) {
     const MAILBOX: RangeInclusive<u64> = 16..=1_000_000;
     const MIB: u64 = 1024 * 1024;
-    let Config { node, cluster, http, auth, raft, store, limits, .. } = config;
+    let Config { node, cluster, http, auth, license_servers: servers, raft, store, limits, .. } = config;
     let size = |value: usize| value as u64;
-    let rows: [(&'static str, u64, RangeInclusive<u64>); 24] = [
+    let rows: [(&'static str, u64, RangeInclusive<u64>); 29] = [
         ("node.id", node.id, 1..=u64::MAX),
         ("cluster.heartbeat_ms", cluster.heartbeat_ms, 10..=60_000),
         ("cluster.election_timeout_min_ms", cluster.election_timeout_min_ms, 30..=300_000),
@@ -43,6 +44,11 @@ fn ranges(config: &Config, found: &mut Vec<(&'static str, String)>) {
         ("http.drain_timeout_ms", http.drain_timeout_ms, 0..=600_000),
         ("auth.signature_lifetime_s", auth.signature_lifetime_s, 5..=300),
         ("auth.clock_skew_s", auth.clock_skew_s, 0..=60),
+        ("license_servers.timeout_ms", servers.timeout_ms, 50..=60_000),
+        ("license_servers.deadline_ms", servers.deadline_ms, 50..=120_000),
+        ("license_servers.requests_max", size(servers.requests_max), 1..=100_000),
+        ("license_servers.failures_max", servers.failures_max.into(), 1..=1000),
+        ("license_servers.rest_ms", servers.rest_ms, 100..=600_000),
         ("raft.batch_commands_max", size(raft.batch_commands_max), 1..=100_000),
         ("raft.batches_in_flight_max", size(raft.batches_in_flight_max), 1..=1024),
         ("raft.append_entries_max", raft.append_entries_max, 1..=100_000),

@@ -6,6 +6,7 @@
 //! it to one place. All randomness comes from the operating system, and a failing source is
 //! an error, never a fallback.
 
+mod aes_signer;
 mod binding;
 mod content_key;
 mod identity;
@@ -22,6 +23,7 @@ pub mod tls;
 mod tls_reload;
 mod wrapping;
 
+pub use aes_signer::AesSigner;
 pub use content_key::{ContentKey, ContentKeyError};
 pub use identity::{ClusterName, ClusterNameError, IdentityError, PeerIdentity, server_name_of};
 pub use keyring::{Keyring, UnwrapError, WrapError};

@@ -17,7 +17,7 @@ pub mod fairplay;
 mod info;
 pub mod playready;
 mod primetime;
-mod protobuf;
+pub(crate) mod protobuf;
 pub mod pssh;
 mod registry;
 mod scheme;

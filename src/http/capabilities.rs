@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::auth::CustomData;
 use crate::drm::{EncryptionProvider, ProtectionScheme, System};
+use crate::license::LicenseProvider;
 use crate::model::{AccountId, ContentId, Scheme, TrackName};
 use crate::service::PERIODS_MAX;
 
@@ -22,6 +23,8 @@ struct Capabilities {
     product: &'static str,
     version: &'static str,
     encryption: Encryption,
+    /// The providers whose licenses this node serves, each at `/{path}/license`.
+    licenses: Vec<&'static str>,
     tracks: Tracks,
     rotation: Rotation,
     limits: Limits,
@@ -104,6 +107,7 @@ pub fn answer(request: &HttpRequest, api: &Api) -> Result<HttpResponse, ApiError
         product: "keymoot",
         version: env!("CARGO_PKG_VERSION"),
         encryption: encryption(),
+        licenses: api.licenses.providers().into_iter().map(LicenseProvider::path).collect(),
         tracks: Tracks { default_track: TrackName::default_track(), widevine: TRACK_TYPES },
         rotation: Rotation { replace: true, crypto_periods: true, crypto_periods_max: PERIODS_MAX },
         limits: limits(api),

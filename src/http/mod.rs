@@ -11,6 +11,7 @@ mod observe;
 mod packager;
 pub mod path;
 mod periods_data;
+mod policy;
 pub mod query;
 mod received;
 mod routes;

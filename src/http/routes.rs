@@ -15,9 +15,10 @@ use crate::license::LicenseProvider;
 use super::challenges::challenges;
 use super::error::{ApiError, ErrorKind};
 use super::path::RequestPath;
+use super::policy::PolicyRoute;
 use super::server::Api;
 use super::signed_answer::signed;
-use super::{capabilities, license, observe, received, schedule, schemes, udrm, widevine};
+use super::{capabilities, license, observe, policy, received, schedule, schemes, udrm, widevine};
 
 /// The license endpoint's name among the routes.
 const LICENSE: &str = "license";
@@ -112,6 +113,9 @@ async fn route(
         let answer = widevine::content_key(account, request, payload, api, auth).await;
         return ("getcontentkey", answer);
     }
+    if let Some(route) = PolicyRoute::read(&segments, path.segments()) {
+        return ("policy", policy::policy(route, request, payload, api, auth).await);
+    }
     let name = match segments.as_slice() {
         ["healthz"] => "healthz",
         ["readyz"] => "readyz",
@@ -137,7 +141,7 @@ fn unknown(path: &str) -> ApiError {
     let players = LicenseProvider::ALL.map(|provider| format!("/{provider}/license")).join(", ");
     let message = format!(
         "there is nothing at {path}; the encryption endpoints are {providers} and /cenc/getcontentkey, and in \
-         place of encryption the first have schedule; players ask at {players}"
+         place of encryption the first have schedule; players ask at {players}; policies are at /policy"
     );
     ApiError::new(ErrorKind::NotFound, message)
 }

@@ -40,6 +40,10 @@ pub async fn schedule(
     let asked = ScheduleData::parse(&admitted.signed)?;
     let content = admitted.custom_data.content_id();
     let track = ContentTrack::new(content, admitted.custom_data.track());
+    if *method != Method::GET {
+        let if_absent = *method == Method::POST;
+        udrm::attach_policy(&admitted.grant, &admitted.custom_data, if_absent, api).await?;
+    }
     let periods = match *method {
         Method::GET => read(&admitted, &asked, track, api).await?,
         Method::POST => {

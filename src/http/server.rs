@@ -16,7 +16,7 @@ use crate::config::{Config, WebOrigin};
 use crate::crypto::tls::TlsError;
 use crate::crypto::{ApiTls, ApiTlsFiles};
 use crate::drm::actor::DrmHandle;
-use crate::service::{Accounts, Keys, Licenses, Nonces};
+use crate::service::{Accounts, Keys, Licenses, Nonces, Policies};
 use crate::telemetry::Metrics;
 
 use super::routes::dispatch;
@@ -33,6 +33,8 @@ pub struct Api {
     pub licenses: Licenses,
     /// Sites whose pages may send credentials with license requests; empty: any page may ask, without.
     pub allowed_origins: Arc<[WebOrigin]>,
+    /// Policies.
+    pub policies: Policies,
     /// Accounts.
     pub accounts: Arc<Accounts>,
     /// Nonces of signed requests.

@@ -42,6 +42,9 @@ pub async fn encryption(
     let Admitted { grant, custom_data, wants_auxiliary, .. } = receive(request, payload, api, auth).await?;
     let content = custom_data.content_id();
     let track = ContentTrack::new(content, custom_data.track());
+    if [Method::POST, Method::PUT].contains(method) {
+        attach_policy(&grant, &custom_data, *method == Method::POST, api).await?;
+    }
     let served = match *method {
         Method::GET => read(&grant, &custom_data, api).await?,
         Method::POST => api.keys.create(&grant, track, supplied(&custom_data)?).await?,
@@ -75,6 +78,18 @@ pub async fn encryption(
         own_url: &own_url(request),
         auxiliary,
     })
+}
+
+/// Attaches the policy that an ingestion names (uDRM 2.4), before there is a key: no license is ever
+/// made without it.
+pub async fn attach_policy(
+    grant: &Grant,
+    custom_data: &CustomData,
+    if_absent: bool,
+    api: &Api,
+) -> Result<(), ApiError> {
+    let Some(name) = custom_data.policy()? else { return Ok(()) };
+    Ok(api.policies.attach(grant, custom_data.content_id(), name, if_absent).await?)
 }
 
 /// A uDRM request that was let in.
@@ -146,7 +161,7 @@ pub async fn system_data(
 }
 
 /// What the signature covers.
-fn signed_bytes(method: &Method, body: Bytes, custom_data: Option<Bytes>) -> Result<Bytes, ApiError> {
+pub fn signed_bytes(method: &Method, body: Bytes, custom_data: Option<Bytes>) -> Result<Bytes, ApiError> {
     let in_query = "Missing custom data: give it as ?custom_data= in base64";
     match *method {
         Method::GET => custom_data.ok_or_else(|| ApiError::new(ErrorKind::Invalid, in_query)),

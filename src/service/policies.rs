@@ -6,23 +6,13 @@
 use crate::auth::Grant;
 use crate::cluster::Cluster;
 use crate::model::{Account, AccountId, Consistency, ContentId, Policy, PolicyName, PolicyRecord};
-use crate::state::{self, Command, PolicyCondition, Response};
+use crate::state::{self, Command, Response};
+pub use crate::state::{ListedPolicy, PolicyCondition};
 
 use super::error::ServiceError;
 
 /// The policies that an account may have.
 pub const POLICIES_MAX: usize = 1000;
-
-/// A policy, and what uses it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ListedPolicy {
-    /// The policy.
-    pub record: PolicyRecord,
-    /// How many contents it is attached to.
-    pub contents: u64,
-    /// Whether it is the account's default.
-    pub is_default: bool,
-}
 
 /// The use cases around policies.
 #[derive(Clone)]
@@ -80,7 +70,7 @@ impl Policies {
     /// When the cluster does not answer.
     pub async fn list(&self, grant: &Grant) -> Result<Vec<ListedPolicy>, ServiceError> {
         self.make_fresh(grant.account().consistency).await?;
-        listed_policies(self.cluster.state(), &grant.account().id)
+        Ok(state::listed_policies(self.cluster.state(), &grant.account().id)?)
     }
 
     /// The name of the policy attached to a content.
@@ -119,8 +109,7 @@ impl Policies {
         let command = Command::PutPolicy { account, policy: Box::new(policy), condition };
         match self.cluster.propose(command).await? {
             Response::Policy(record) => Ok(*record),
-            Response::PolicyMoved { version } => Err(moved(&name, version, condition)),
-            _ => Err(ServiceError::Protocol { command: "put-policy" }),
+            refusal => Err(policy_refusal(&name, &refusal, condition)),
         }
     }
 
@@ -140,12 +129,20 @@ impl Policies {
         match self.cluster.propose(command).await? {
             // An answer that was forgotten was Done, or the request had had another by now.
             Response::Done | Response::AnsweredBefore => Ok(()),
-            refusal => Err(refused_delete(name, &refusal, condition)),
+            refusal => Err(policy_refusal(name, &refusal, condition)),
         }
     }
 
-    /// Attaches a policy to a content; with `if_absent`, only if none is attached. `None` detaches.
-    /// Costs no write when this node, caught up, knows that nothing changes.
+    /// What uses a policy that was read or stored just now.
+    ///
+    /// # Errors
+    /// When the state cannot be read.
+    pub fn listed(&self, grant: &Grant, record: PolicyRecord) -> Result<ListedPolicy, ServiceError> {
+        Ok(state::listed_policy(self.cluster.state(), &grant.account().id, record)?)
+    }
+
+    /// Attaches a policy to a content; with `if_absent`, only if none is attached. Costs no write
+    /// when this node knows that nothing changes, as fresh as the account's reads are.
     ///
     /// # Errors
     /// [`ServiceError::UnknownPolicy`]; when the cluster does not answer.
@@ -153,43 +150,82 @@ impl Policies {
         &self,
         grant: &Grant,
         content: &ContentId,
-        policy: Option<&PolicyName>,
+        policy: &PolicyName,
         if_absent: bool,
     ) -> Result<(), ServiceError> {
         let account = grant.account().id.clone();
-        if let Some(name) = policy {
-            self.cluster.read_barrier().await?;
-            self.stored(&account, name)?;
-            let attached = state::attached_policy(self.cluster.state(), &account, content)?;
-            if attached.as_ref() == policy || (if_absent && attached.is_some()) {
-                return Ok(());
-            }
+        self.make_fresh(grant.account().consistency).await?;
+        let attached = state::attached_policy(self.cluster.state(), &account, content)?;
+        // An unknown name is refused even where another policy stays attached.
+        let is_known = state::policy(self.cluster.state(), &account, policy)?.is_some();
+        if is_known && (attached.as_ref() == Some(policy) || (if_absent && attached.is_some())) {
+            return Ok(());
         }
-        let command =
-            Command::AttachPolicy { account, content: content.clone(), policy: policy.cloned(), if_absent };
-        self.use_policy(command, policy, "attach-policy").await
+        let (content, named) = (content.clone(), Some(policy.clone()));
+        let command = Command::AttachPolicy { account, content, policy: named, if_absent };
+        self.change_use(command, Some(policy)).await
     }
 
-    /// Makes a policy the one for contents that have none of their own. `None` leaves them without.
+    /// Detaches a policy from a content, which then has the account's default.
+    ///
+    /// # Errors
+    /// [`ServiceError::Conflict`] when it is not this policy that is attached; when the cluster does
+    /// not answer.
+    pub async fn detach(
+        &self,
+        grant: &Grant,
+        content: &ContentId,
+        policy: &PolicyName,
+    ) -> Result<(), ServiceError> {
+        let account = grant.account().id.clone();
+        self.cluster.read_barrier().await?;
+        match state::attached_policy(self.cluster.state(), &account, content)? {
+            None => return Ok(()),
+            Some(attached) if attached != *policy => {
+                let message = format!("content {content} has policy {attached} attached, not {policy}");
+                return Err(ServiceError::Conflict(message));
+            }
+            Some(_) => {}
+        }
+        let content = content.clone();
+        let command = Command::AttachPolicy { account, content, policy: None, if_absent: false };
+        self.change_use(command, None).await
+    }
+
+    /// Makes a policy the one for contents that have none of their own.
     ///
     /// # Errors
     /// [`ServiceError::UnknownPolicy`]; when the cluster does not answer.
-    pub async fn set_default(&self, grant: &Grant, policy: Option<&PolicyName>) -> Result<(), ServiceError> {
+    pub async fn set_default(&self, grant: &Grant, policy: &PolicyName) -> Result<(), ServiceError> {
         let account = grant.account().id.clone();
-        let command = Command::SetDefaultPolicy { account, policy: policy.cloned() };
-        self.use_policy(command, policy, "set-default-policy").await
+        let command = Command::SetDefaultPolicy { account, policy: Some(policy.clone()) };
+        self.change_use(command, Some(policy)).await
     }
 
-    async fn use_policy(
-        &self,
-        command: Command,
-        policy: Option<&PolicyName>,
-        what: &'static str,
-    ) -> Result<(), ServiceError> {
+    /// Leaves contents that have no policy of their own without one, if this is the default.
+    ///
+    /// # Errors
+    /// [`ServiceError::Conflict`] when another policy is; when the cluster does not answer.
+    pub async fn unset_default(&self, grant: &Grant, policy: &PolicyName) -> Result<(), ServiceError> {
+        let account = grant.account().id.clone();
+        self.cluster.read_barrier().await?;
+        match state::default_policy(self.cluster.state(), &account)? {
+            None => return Ok(()),
+            Some(default) if default != *policy => {
+                let message = format!("the account's default is policy {default}, not {policy}");
+                return Err(ServiceError::Conflict(message));
+            }
+            Some(_) => {}
+        }
+        self.change_use(Command::SetDefaultPolicy { account, policy: None }, None).await
+    }
+
+    /// Proposes a command that makes use of `policy`, or of none.
+    async fn change_use(&self, command: Command, policy: Option<&PolicyName>) -> Result<(), ServiceError> {
         match (self.cluster.propose(command).await?, policy) {
             (Response::Done | Response::Unchanged | Response::AnsweredBefore, _) => Ok(()),
             (Response::NoPolicy, Some(name)) => Err(ServiceError::UnknownPolicy { name: name.clone() }),
-            _ => Err(ServiceError::Protocol { command: what }),
+            _ => Err(ServiceError::Protocol { command: "attach-policy" }),
         }
     }
 
@@ -206,50 +242,29 @@ impl Policies {
     }
 }
 
-/// All policies of an account in these tables, by name, with what uses each.
-///
-/// # Errors
-/// When the tables cannot be read.
-pub fn listed_policies<T: state::Tables>(
-    tables: &T,
-    account: &AccountId,
-) -> Result<Vec<ListedPolicy>, ServiceError> {
-    let default = state::default_policy(tables, account)?;
-    let mut listed = Vec::new();
-    for record in state::policies(tables, account)? {
-        let contents = state::policy_uses(tables, account, &record.policy.name)?;
-        let is_default = default.as_ref() == Some(&record.policy.name);
-        listed.push(ListedPolicy { record, contents, is_default });
-    }
-    Ok(listed)
-}
-
-/// Why a policy was not changed, in words that help.
-fn moved(name: &PolicyName, version: Option<u64>, condition: PolicyCondition) -> ServiceError {
-    ServiceError::Conflict(match (version, condition) {
-        (None, _) => format!("there is no policy {name} to change; create it without If-Match"),
-        (Some(version), PolicyCondition::IfVersion(wanted)) => format!(
+/// Why a command did not change or delete a policy, in words that help.
+pub fn policy_refusal(name: &PolicyName, refusal: &Response, condition: PolicyCondition) -> ServiceError {
+    ServiceError::Conflict(match (refusal, condition) {
+        (Response::NoPolicy, _) => return ServiceError::UnknownPolicy { name: name.clone() },
+        (Response::PolicyMoved { version: None }, _) => format!("there is no policy {name} to change"),
+        (Response::PolicyMoved { version: Some(version) }, PolicyCondition::IfVersion(wanted)) => format!(
             "policy {name} is version {version} by now, not {wanted}; read it again and repeat the change on that"
         ),
-        (Some(version), _) => {
-            format!("policy {name} exists, as version {version}; change it with PUT, or choose another name")
+        (Response::PolicyMoved { version: Some(version) }, _) => {
+            format!("policy {name} is there already, as version {version}, and says something else")
         }
-    })
-}
-
-/// Why a policy was not deleted.
-pub fn refused_delete(name: &PolicyName, refusal: &Response, condition: PolicyCondition) -> ServiceError {
-    match refusal {
-        Response::NoPolicy => ServiceError::UnknownPolicy { name: name.clone() },
-        Response::PolicyMoved { version } => moved(name, *version, condition),
-        Response::PolicyInUse { contents, is_default } => {
+        (Response::PolicyInUse { contents, is_default }, _) => {
+            let attached = match contents {
+                1 => "attached to 1 content".to_owned(),
+                contents => format!("attached to {contents} contents"),
+            };
             let uses = match (contents, is_default) {
                 (0, _) => "the account's default".to_owned(),
-                (contents, true) => format!("the account's default and attached to {contents} contents"),
-                (contents, false) => format!("attached to {contents} contents"),
+                (_, true) => format!("the account's default and {attached}"),
+                (_, false) => attached,
             };
-            ServiceError::Conflict(format!("policy {name} is in use: it is {uses}; detach it first"))
+            format!("policy {name} is in use: it is {uses}; it can be deleted once nothing uses it")
         }
-        _ => ServiceError::Protocol { command: "delete-policy" },
-    }
+        _ => return ServiceError::Protocol { command: "put-policy or delete-policy" },
+    })
 }

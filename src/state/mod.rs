@@ -36,7 +36,10 @@ pub use apply::apply;
 pub use command::{Command, NewKey, NewSeed, PolicyCondition, Proposal};
 pub use digest::Digest;
 pub use layout::{TABLE_COUNT, TABLE_NAMES, Table};
-pub use policies::{attached_policy, default_policy, policies, policy, policy_uses};
+pub use policies::{
+    ListedPolicy, attached_policy, default_policy, listed_policies, listed_policy, policies, policy,
+    policy_uses,
+};
 pub use query::{
     account, accounts, auxiliary, cluster_identity, current_key, digest, key_by_kid, kid_key, next_version,
     schedule, schedules, seed, server_secret, supplied_keys, supplied_periods,

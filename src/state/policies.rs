@@ -2,6 +2,8 @@
 //!
 //! Hence a name that a content or an account's default holds always leads to a policy.
 
+use serde::{Deserialize, Serialize};
+
 use crate::model::{AccountId, ContentId, Policy, PolicyName, PolicyRecord};
 
 use super::command::PolicyCondition;
@@ -64,6 +66,39 @@ pub fn attached_policy<T: Tables>(
 /// When the tables cannot be read.
 pub fn default_policy<T: Tables>(tables: &T, account: &AccountId) -> Result<Option<PolicyName>, StateError> {
     get(tables, Table::DefaultPolicies, account_key(account))
+}
+
+/// A policy, and what uses it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListedPolicy {
+    /// The policy.
+    pub record: PolicyRecord,
+    /// How many contents it is attached to.
+    pub contents: u64,
+    /// Whether it is the account's default.
+    pub is_default: bool,
+}
+
+/// All policies of an account, by name, with what uses each.
+///
+/// # Errors
+/// When the tables cannot be read.
+pub fn listed_policies<T: Tables>(tables: &T, account: &AccountId) -> Result<Vec<ListedPolicy>, StateError> {
+    policies(tables, account)?.into_iter().map(|record| listed_policy(tables, account, record)).collect()
+}
+
+/// A policy with what uses it.
+///
+/// # Errors
+/// When the tables cannot be read.
+pub fn listed_policy<T: Tables>(
+    tables: &T,
+    account: &AccountId,
+    record: PolicyRecord,
+) -> Result<ListedPolicy, StateError> {
+    let contents = policy_uses(tables, account, &record.policy.name)?;
+    let is_default = default_policy(tables, account)?.as_ref() == Some(&record.policy.name);
+    Ok(ListedPolicy { record, contents, is_default })
 }
 
 pub(super) fn put<T: Tables>(

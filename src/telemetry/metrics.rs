@@ -62,10 +62,18 @@ pub struct Metrics {
     pub widevine_answers_total: IntCounterVec,
     /// License requests that were admitted, by `system` and `outcome`.
     pub licenses_total: IntCounterVec,
+    /// Whether viewers may begin to play, where a policy counts rentals or devices, by `outcome`.
+    pub lease_decisions_total: IntCounterVec,
     /// Decisions about viewers, by `adapter` and `outcome`.
     pub entitlements_total: IntCounterVec,
     /// What asking an entitlement back end took, by `adapter`.
     pub entitlement_seconds: HistogramVec,
+    /// Requests to license servers, by `system` and `outcome`.
+    pub license_server_requests_total: IntCounterVec,
+    /// What asking a license server took, by `system`.
+    pub license_server_seconds: HistogramVec,
+    /// License servers that are left alone after failures, by `system`.
+    pub license_servers_resting: IntGaugeVec,
     /// Requests turned away because a mailbox was full, by `mailbox`.
     pub mailbox_full_total: IntCounterVec,
     /// The Raft term this node is in.
@@ -141,6 +149,11 @@ impl Metrics {
                 "License requests that were admitted.",
                 &["system", "outcome"],
             )?,
+            lease_decisions_total: declare.counters(
+                "lease_decisions_total",
+                "Whether viewers may begin to play, where a policy counts rentals or devices.",
+                &["outcome"],
+            )?,
             entitlements_total: declare.counters(
                 "entitlements_total",
                 "Decisions about viewers.",
@@ -150,6 +163,21 @@ impl Metrics {
                 "entitlement_seconds",
                 "Time to ask an entitlement back end.",
                 &["adapter"],
+            )?,
+            license_server_requests_total: declare.counters(
+                "license_server_requests_total",
+                "Requests to license servers.",
+                &["system", "outcome"],
+            )?,
+            license_server_seconds: declare.histograms(
+                "license_server_seconds",
+                "Time to ask a license server.",
+                &["system"],
+            )?,
+            license_servers_resting: declare.gauges(
+                "license_servers_resting",
+                "License servers that are left alone after failures.",
+                &["system"],
             )?,
             mailbox_full_total: declare.counters(
                 "mailbox_full_total",
@@ -241,7 +269,7 @@ mod tests {
     use super::*;
 
     /// Dashboards and alerts hold on to these names: a name that goes or changes breaks them.
-    const NAMES: [&str; 27] = [
+    const NAMES: [&str; 31] = [
         "keymoot_apply_seconds",
         "keymoot_auth_refusals_total",
         "keymoot_build_info",
@@ -250,6 +278,10 @@ mod tests {
         "keymoot_http_request_seconds",
         "keymoot_http_requests_in_flight",
         "keymoot_http_requests_total",
+        "keymoot_lease_decisions_total",
+        "keymoot_license_server_requests_total",
+        "keymoot_license_server_seconds",
+        "keymoot_license_servers_resting",
         "keymoot_licenses_total",
         "keymoot_log_fsync_seconds",
         "keymoot_mailbox_full_total",
@@ -280,8 +312,12 @@ mod tests {
         metrics.auth_refusals_total.with_label_values(&["signature"]).inc();
         metrics.widevine_answers_total.with_label_values(&["OK"]).inc();
         metrics.licenses_total.with_label_values(&["clearkey", "issued"]).inc();
+        metrics.lease_decisions_total.with_label_values(&["admitted"]).inc();
         metrics.entitlements_total.with_label_values(&["http", "entitled"]).inc();
         metrics.entitlement_seconds.with_label_values(&["http"]).observe(0.1);
+        metrics.license_server_requests_total.with_label_values(&["widevine", "ok"]).inc();
+        metrics.license_server_seconds.with_label_values(&["widevine"]).observe(0.1);
+        metrics.license_servers_resting.with_label_values(&["widevine"]).set(0);
         metrics.mailbox_full_total.with_label_values(&["proposer"]).inc();
         metrics.proposals_total.with_label_values(&["committed"]).inc();
         let families = metrics.registry.gather();

@@ -6,27 +6,65 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use keymoot::auth::{
-    Authorization, CustomData, DigestNonces, Envelope, HttpSignature, ServerKeys, Signature, SignatureWindow,
-    allowed, client_address,
+    Authorization, CustomData, DigestNonces, Envelope, GivenPolicy, HttpSignature, PolicyData, ServerKeys,
+    Signature, SignatureWindow, allowed, client_address,
 };
 use keymoot::codec::{self, Kind};
 use keymoot::drm::{playready, pssh};
 use keymoot::http::path::RequestPath;
 use keymoot::http::query::Query;
+use keymoot::license::clear_key::{self, ClearKeyRequest};
+use keymoot::license::outgoing::Reply;
+use keymoot::license::widevine::{self, WidevineChallenge};
+use keymoot::license::{fairplay, playready as playready_license, terms};
+use keymoot::model::{Policy, TrackName};
 
 /// Runs one parser over any bytes.
 pub type Target = fn(&[u8]);
 
 /// Every target by its name, which is also the name of its directory of seeds.
 pub const TARGETS: &[(&str, Target)] = &[
+    ("challenges", challenges),
     ("codec", codec),
     ("custom_data", custom_data),
     ("forwarded_for", forwarded_for),
+    ("license_answers", license_answers),
     ("path", path),
+    ("policy", policy),
     ("pssh", pssh),
     ("query", query),
     ("signature_headers", signature_headers),
 ];
+
+/// What players send for a license: whatever it is, it names no more keys than one request may.
+pub fn challenges(input: &[u8]) {
+    if let Ok(request) = ClearKeyRequest::parse(input) {
+        assert!((1..=clear_key::KIDS_MAX).contains(&request.kids.len()));
+    }
+    if let Ok(WidevineChallenge::New { kids }) = WidevineChallenge::parse(input) {
+        assert!(kids.len() <= widevine::challenge::KIDS_MAX);
+    }
+    if let Ok(kids) = playready_license::kids(input) {
+        assert!((1..=playready_license::challenge::KIDS_MAX).contains(&kids.len()));
+    }
+    if let Ok(spc) = fairplay::read_spc(input) {
+        assert!(spc.len() <= fairplay::SPC_BYTES_MAX);
+        assert_eq!(fairplay::read_spc(&spc), Ok(spc.clone()));
+    }
+}
+
+/// What license servers answer: no license is empty, and none is taken from another status than 2xx.
+pub fn license_answers(input: &[u8]) {
+    let reply = |status| Reply { status, body: input.to_vec().into() };
+    for status in [200, 302, 403, 500] {
+        let widevine = widevine::read_answer(&reply(status)).map(|license| license.len());
+        let playready = playready_license::read_answer(&reply(status)).map(|license| license.len());
+        let fairplay = fairplay::read_answer(&reply(status)).map(|license| license.len());
+        for length in [widevine, playready, fairplay].into_iter().flatten() {
+            assert!(status == 200 && length > 0);
+        }
+    }
+}
 
 /// Bytes of a peer, a disk or a snapshot: what is read is written back as it was.
 pub fn codec(input: &[u8]) {
@@ -90,6 +128,21 @@ pub fn custom_data(input: &[u8]) {
     let mut extended = input.to_vec();
     extended.extend([0x80, 0x00]);
     assert!(CustomData::parse(&extended).is_err(), "an extended document was accepted");
+}
+
+/// A policy, by itself and in signed custom data: what is accepted is written and read back as it was.
+pub fn policy(input: &[u8]) {
+    if let Ok(policy) = Policy::from_json(input, None) {
+        let written = policy.to_json().to_string();
+        assert_eq!(Policy::from_json(written.as_bytes(), None).as_ref(), Ok(&policy));
+        let track = TrackName::default_track();
+        let _ = terms::clear_key::permit(&policy, &track);
+        let _ = terms::widevine::policy_overrides(&policy);
+    }
+    let Ok(data) = PolicyData::parse(input) else { return };
+    if let Some(GivenPolicy::Document(document)) = data.policy {
+        let _ = Policy::from_value(document, None);
+    }
 }
 
 /// `X-Forwarded-For`, a header a line: whatever a caller writes into it, a trusted proxy's own word

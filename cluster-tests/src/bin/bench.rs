@@ -1,5 +1,5 @@
-//! `scripts/bench`: how many keys a second three nodes create and read, beside a bare actix-web
-//! server that answers the same bytes to the same load generator in the same run.
+//! `scripts/bench`: how many keys a second three nodes create and read, and how many Clear Key
+//! licenses they give, beside a bare actix-web server that answers the same bytes to the same load generator in the same run.
 //!
 //! Rounds of all workloads are interleaved, so that a machine that grows slower does so for all,
 //! and the median round counts.
@@ -16,11 +16,11 @@ use cluster_tests::bare::{self, BareServer};
 use cluster_tests::load::{self, Outcome, Plan, Traffic};
 use cluster_tests::signed::WIDEVINE;
 use cluster_tests::stats::median;
-use cluster_tests::{Cluster, RigError, Signer, wait};
+use cluster_tests::{Cluster, RigError, Signer, license, wait};
 use serde_json::{Value, json};
 
-/// Measures creates and linearizable reads over HTTP at all three nodes of a cluster, beside a
-/// bare actix-web server answering the same bytes.
+/// Measures creates, linearizable reads and Clear Key licenses over HTTP at all three nodes of a
+/// cluster, beside a bare actix-web server answering the same bytes.
 #[derive(Parser)]
 #[command(name = "bench")]
 struct Arguments {
@@ -120,11 +120,18 @@ fn run(arguments: &Arguments) -> Result<(), RigError> {
     Ok(())
 }
 
+/// A content that has a key.
+struct Content {
+    name: String,
+    kid: [u8; 16],
+}
+
 /// Creates the contents that the reads ask for.
-fn known_contents(cluster: &Cluster) -> Result<Vec<String>, RigError> {
+fn known_contents(cluster: &Cluster) -> Result<Vec<Content>, RigError> {
     let (signer, nodes) = (cluster.signer(), cluster.addresses());
-    let contents: Vec<String> = (0..KNOWN_CONTENTS).map(|serial| format!("known-{serial}.mp4")).collect();
-    for part in contents.chunks(KNOWN_CONTENTS.div_ceil(32)) {
+    let names: Vec<String> = (0..KNOWN_CONTENTS).map(|serial| format!("known-{serial}.mp4")).collect();
+    let mut contents = Vec::with_capacity(names.len());
+    for part in names.chunks(KNOWN_CONTENTS.div_ceil(32)) {
         wait::not_interrupted()?;
         std::thread::scope(|scope| {
             let creators: Vec<_> = part
@@ -133,7 +140,10 @@ fn known_contents(cluster: &Cluster) -> Result<Vec<String>, RigError> {
                 .map(|(content, node)| scope.spawn(move || signer.create(*node, content)))
                 .collect();
             creators.into_iter().try_for_each(|creator| {
-                creator.join().map_err(|_| RigError::Program("a creator panicked".to_owned()))?.map(|_| ())
+                let key =
+                    creator.join().map_err(|_| RigError::Program("a creator panicked".to_owned()))??;
+                contents.push(Content { name: key.content_id.clone(), kid: key.bytes()?.1 });
+                Ok::<(), RigError>(())
             })
         })?;
     }
@@ -141,20 +151,27 @@ fn known_contents(cluster: &Cluster) -> Result<Vec<String>, RigError> {
 }
 
 /// The body of a node's answer, for the bare server to repeat.
-fn sample_answer(cluster: &Cluster, contents: &[String]) -> Result<String, RigError> {
-    let content = contents.first().map_or("", String::as_str);
+fn sample_answer(cluster: &Cluster, contents: &[Content]) -> Result<String, RigError> {
+    let content = contents.first().map_or("", |content| content.name.as_str());
     let custom_data = cluster.signer().custom_data(content, &[]);
     let node = cluster.node(cluster.leader()?)?.api;
     let answer = cluster.signer().send(node, "POST", WIDEVINE, &custom_data)?;
     String::from_utf8(answer.body).map_err(|_| RigError::Answer("the answer is no text".to_owned()))
 }
 
-fn workloads(cluster: &Cluster, contents: &[String], bare: SocketAddr) -> Vec<Workload> {
+fn workloads(cluster: &Cluster, contents: &[Content], bare: SocketAddr) -> Vec<Workload> {
     let signer = cluster.signer();
     let prepared = |method: &str| {
-        let request = |content: &String| signer.request(method, WIDEVINE, &signer.custom_data(content, &[]));
+        let request =
+            |content: &Content| signer.request(method, WIDEVINE, &signer.custom_data(&content.name, &[]));
         Arc::new(Prepared(contents.iter().map(request).collect()))
     };
+    let player = cluster.license_signer();
+    let license = |content: &Content| {
+        let challenge = license::clear_key_challenge([&content.kid]);
+        license::request(&player, license::CLEAR_KEY, &player.custom_data(&content.name, &[]), &challenge)
+    };
+    let licenses = Arc::new(Prepared(contents.iter().map(license).collect()));
     let nodes = cluster.addresses();
     let workload = |name, servers: &[SocketAddr], traffic: Arc<dyn Traffic>| Workload {
         name,
@@ -170,6 +187,7 @@ fn workloads(cluster: &Cluster, contents: &[String], bare: SocketAddr) -> Vec<Wo
         ),
         workload("read (POST)", &nodes, prepared("POST")),
         workload("read (GET)", &nodes, prepared("GET")),
+        workload("Clear Key", &nodes, licenses),
     ]
 }
 

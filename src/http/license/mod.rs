@@ -12,8 +12,9 @@ use actix_web::{HttpRequest, HttpResponse};
 
 use crate::auth::{AuthHandle, CustomData, SignedRequest};
 use crate::license::LicenseProvider;
+use crate::license::upstream::UpstreamError;
 use crate::model::Scope;
-use crate::service::{License, LicenseError, LicenseRequest};
+use crate::service::{LeaseError, License, LicenseError, LicenseRequest};
 
 use super::admission;
 use super::error::{ApiError, ErrorKind};
@@ -99,16 +100,48 @@ impl From<LicenseError> for ApiError {
     fn from(error: LicenseError) -> Self {
         let kind = match error {
             LicenseError::Service(error) => return error.into(),
-            LicenseError::ClearKey(_) => ErrorKind::Invalid,
-            LicenseError::NoKey | LicenseError::NoClearKey | LicenseError::NoBackEnd { .. } => {
-                ErrorKind::NotFound
+            LicenseError::Upstream(error) => return error.into(),
+            LicenseError::ClearKey(_)
+            | LicenseError::Lease(LeaseError::Unnamed { .. })
+            | LicenseError::Widevine(_)
+            | LicenseError::PlayReady(_)
+            | LicenseError::FairPlay(_) => ErrorKind::Invalid,
+            LicenseError::NoKey
+            | LicenseError::NoClearKey
+            | LicenseError::NoClassic
+            | LicenseError::NoBackEnd { .. } => ErrorKind::NotFound,
+            LicenseError::NotEntitled(ref reason) if !reason.is_refusal() => {
+                // Asked again, whoever decides may answer. The cause is for the log alone.
+                let cause = std::error::Error::source(reason).map(ToString::to_string);
+                let message = error.to_string();
+                let reason = format!("{message}: {}", cause.unwrap_or_default());
+                return Self::with_reason(ErrorKind::Busy, message, reason);
             }
-            LicenseError::NotPersistent => ErrorKind::Denied,
-            LicenseError::NotEntitled(ref reason) if reason.is_refusal() => ErrorKind::Denied,
-            // Asked again, whoever decides may answer.
-            LicenseError::NotEntitled(_) => ErrorKind::Busy,
-            LicenseError::Writing(_) => return Self::internal(error),
+            LicenseError::NotEntitled(_)
+            | LicenseError::Lease(_)
+            | LicenseError::NotPersistent
+            | LicenseError::NoProtection(_)
+            | LicenseError::NoPolicy { .. } => ErrorKind::Denied,
+            _ => return Self::internal(error),
         };
         Self::new(kind, error.to_string()).counted_as("license")
+    }
+}
+
+impl From<UpstreamError> for ApiError {
+    fn from(error: UpstreamError) -> Self {
+        match error {
+            UpstreamError::Refused { .. } => {
+                let message = "the DRM system's license server refused the challenge";
+                Self::with_reason(ErrorKind::Denied, message, error).counted_as("license")
+            }
+            UpstreamError::Busy { .. } => {
+                Self::with_reason(ErrorKind::Busy, "the server is busy; try again", error)
+            }
+            _ => {
+                let message = "no license server of the DRM system answered; try again";
+                Self::with_reason(ErrorKind::Busy, message, error)
+            }
+        }
     }
 }

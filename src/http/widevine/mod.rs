@@ -15,7 +15,7 @@ use futures::future::try_join_all;
 
 use crate::auth::{AuthError, AuthHandle, Grant, WidevineRequest};
 use crate::drm::{OwnedContentKeyInfo, System};
-use crate::model::{AccountId, ContentId, Kid, Period, TrackName};
+use crate::model::{AccountId, ContentId, Kid, Period, PolicyName, TrackName};
 use crate::service::{ContentTrack, LocatedKey, PeriodRange};
 
 use super::error::{ApiError, ErrorKind};
@@ -92,6 +92,9 @@ async fn authenticate(
 }
 
 async fn serve(asked: &Asked, grant: &Grant, api: &Api) -> Result<HttpResponse, Refusal> {
+    if let Some(policy) = &asked.policy {
+        honour(policy, asked, grant, api).await?;
+    }
     let keys = match &asked.specifier {
         Specifier::Kids(kids) => located(kids, asked, grant, api).await?,
         Specifier::Content(content) => match asked.periods()? {
@@ -112,6 +115,20 @@ async fn serve(asked: &Asked, grant: &Grant, api: &Api) -> Result<HttpResponse, 
     });
     let data = api.drm.data_of(System::Widevine, infos.collect()).await?;
     answer::keys(asked, &keys, &data).map_err(|error| Refusal::from(ApiError::internal(error)))
+}
+
+/// Attaches the policy that a packager names to the content, unless one is attached: a packager of a
+/// live stream asks again and again, and must not undo what was changed since. Who looks keys up by
+/// their ids changes nothing, but is told when there is no such policy.
+async fn honour(policy: &PolicyName, asked: &Asked, grant: &Grant, api: &Api) -> Result<(), Refusal> {
+    match asked.content() {
+        Some(content) => api.policies.attach(grant, content, policy, true).await?,
+        None => {
+            let account = grant.account();
+            api.policies.named(account, policy, account.consistency).await?;
+        }
+    }
+    Ok(())
 }
 
 /// The keys of tracks that do not rotate; made now where there are none.

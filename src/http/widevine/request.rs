@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::status::{Refusal, Status};
 use crate::drm::{ProtectionScheme, Provider as _, SystemId, Widevine, pssh};
-use crate::model::{ContentId, Kid, TrackName};
+use crate::model::{ContentId, Kid, PolicyName, TrackName};
 use crate::service::{PERIODS_MAX, PeriodRange, PeriodsError};
 
 /// The track types of the API.
@@ -68,6 +68,8 @@ pub enum Specifier {
 pub struct Asked {
     /// Which keys are meant.
     pub specifier: Specifier,
+    /// The policy that the content shall have, if one is named.
+    pub policy: Option<PolicyName>,
     /// The tracks, each once.
     pub tracks: Vec<TrackName>,
     /// How samples are encrypted.
@@ -120,9 +122,8 @@ impl Asked {
         if inner.drm_types.as_ref().is_some_and(|types| types.iter().any(|name| name != "WIDEVINE")) {
             return Err(malformed("drm_types: only WIDEVINE is served here"));
         }
-        if inner.policy.as_ref().is_some_and(|policy| !policy.is_empty()) {
-            return Err(Refusal::new(Status::PolicyUnknown, "there is no such policy; leave it empty"));
-        }
+        let policy = inner.policy.filter(|name| !name.is_empty()).map(PolicyName::new).transpose();
+        let policy = policy.map_err(|error| Refusal::new(Status::PolicyUnknown, error.to_string()))?;
         let specifier = specifier(inner.content_id.as_deref(), inner.pssh_data.as_deref())?;
         let rotation = match (inner.first_crypto_period_index, inner.crypto_period_count) {
             (None, None) => None,
@@ -138,7 +139,7 @@ impl Asked {
             Some(Scheme::Name(name)) => name.parse(),
         };
         let scheme = scheme.map_err(|error| malformed(&error.to_string()))?;
-        Ok(Self { specifier, tracks, scheme, rotation })
+        Ok(Self { specifier, policy, tracks, scheme, rotation })
     }
 
     /// The content it names, if it names one.

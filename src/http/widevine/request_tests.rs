@@ -56,7 +56,7 @@ fn each_mistake_has_its_status() {
     assert_eq!(refused(json!({"pssh_data": "YQ=="})), Status::TooManyContentSpecifiers);
     let lookup = |data| json!({"content_id": null, "pssh_data": data});
     assert_eq!(refused(lookup("YQ==")), Status::InvalidWidevinePssh);
-    assert_eq!(refused(json!({"policy": "gold"})), Status::PolicyUnknown);
+    assert_eq!(refused(json!({"policy": "no such name"})), Status::PolicyUnknown);
     assert_eq!(refused(json!({"tracks": []})), Status::TrackTypeMissing);
     assert_eq!(refused(json!({"tracks": [{}]})), Status::TrackTypeMissing);
     assert_eq!(refused(json!({"tracks": [{"type": "8K"}]})), Status::TrackTypeUnknown);

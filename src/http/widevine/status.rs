@@ -112,6 +112,7 @@ impl From<ServiceError> for Refusal {
     fn from(error: ServiceError) -> Self {
         let status = match error {
             ServiceError::Conflict(_) => Status::MalformedRequest,
+            ServiceError::UnknownPolicy { .. } => Status::PolicyUnknown,
             _ => Status::InternalError,
         };
         Self::of(status, error.into())

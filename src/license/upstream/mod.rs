@@ -170,7 +170,8 @@ impl Upstream {
                 (answer, outcome)
             }
             Err(error) => {
-                let outcome = if matches!(error, OutgoingError::Timeout { .. }) { "timeout" } else { "failed" };
+                let outcome =
+                    if matches!(error, OutgoingError::Timeout { .. }) { "timeout" } else { "failed" };
                 (Err(Fault::Failed(error.to_string())), outcome)
             }
         };

@@ -26,7 +26,8 @@ async fn server(answer: &'static str) -> ServerUrl {
                 }
                 let length = answer.split_once(' ').map_or(0, |(_, body)| body.len());
                 let (status, body) = answer.split_once(' ').unwrap_or((answer, ""));
-                let head = format!("HTTP/1.1 {status} X\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n");
+                let head =
+                    format!("HTTP/1.1 {status} X\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n");
                 let _gone = stream.write_all(format!("{head}{body}").as_bytes()).await;
             });
         }

@@ -205,17 +205,15 @@ mod tests {
             assert_eq!(WidevineChallenge::parse(bytes), Err(WidevineChallengeError::Form), "{bytes:?}");
         }
         assert_eq!(WidevineChallenge::parse(b"\x08\x02\x12\x00"), Err(WidevineChallengeError::Kind));
-        let short = message().bytes(1, &message().bytes(1, &message().bytes(2, b"15 bytes long..").finish()).finish());
+        let short = message()
+            .bytes(1, &message().bytes(1, &message().bytes(2, b"15 bytes long..").finish()).finish());
         assert_eq!(
             WidevineChallenge::parse(&challenge(&short.finish())),
             Err(WidevineChallengeError::Content)
         );
         let many: Vec<_> = (0..=KIDS_MAX).map(|at| [at as u8; 16]).collect();
         let many = message().bytes(1, &message().bytes(1, &pssh_data(&many)).finish()).finish();
-        assert_eq!(
-            WidevineChallenge::parse(&challenge(&many)),
-            Err(WidevineChallengeError::TooManyKids)
-        );
+        assert_eq!(WidevineChallenge::parse(&challenge(&many)), Err(WidevineChallengeError::TooManyKids));
     }
 
     proptest! {

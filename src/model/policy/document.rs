@@ -29,8 +29,16 @@ impl Policy {
     /// # Errors
     /// [`PolicyError`] names the member at fault and what is allowed there.
     pub fn from_json(document: &[u8], name: Option<&PolicyName>) -> Result<Self, PolicyError> {
-        let mut value: Value = serde_json::from_slice(document)
+        let value: Value = serde_json::from_slice(document)
             .map_err(|error| PolicyError::new("document", format!("not JSON: {error}")))?;
+        Self::from_value(value, name)
+    }
+
+    /// Reads a policy from JSON that was read before.
+    ///
+    /// # Errors
+    /// As for [`Self::from_json`].
+    pub fn from_value(mut value: Value, name: Option<&PolicyName>) -> Result<Self, PolicyError> {
         let members =
             value.as_object_mut().ok_or_else(|| PolicyError::new("document", "must be a JSON object"))?;
         match (name, members.get("name")) {

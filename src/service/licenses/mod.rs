@@ -5,21 +5,28 @@
 //! which nobody signed, only picks among the keys of the content that was signed for.
 
 mod error;
+mod prepared;
 
 use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
 use crate::auth::{CustomData, Grant};
-use crate::license::LicenseProvider;
-use crate::license::clear_key::{self, ClearKeyRequest, SessionType};
-use crate::license::entitlement::{Entitlements, Viewer};
-use crate::model::AccountId;
+use crate::license::entitlement::{Entitled, Entitlements, Viewer};
+use crate::license::{LicenseProvider, LicenseServers, LicenseTerms, LicensedKey, clear_key};
+use crate::model::{AccountId, Policy, PolicyName};
 use crate::telemetry::Metrics;
 
+use super::error::ServiceError;
 use super::keys::Keys;
+use super::leases::{Leases, Viewing};
+use super::policies::Policies;
+use prepared::{FoundKey, Prepared};
 
 pub use error::LicenseError;
+
+/// The name of the policy that holds where there is none: plain streaming.
+const NO_POLICY: &str = "none";
 
 /// What a player asks for, admitted.
 #[derive(Clone, Copy)]
@@ -41,25 +48,45 @@ pub struct License {
     pub content_type: &'static str,
 }
 
-/// The use cases around licenses.
-#[derive(Clone)]
-pub struct Licenses {
-    keys: Keys,
-    entitlements: Arc<Entitlements>,
-    clear_key_accounts: Arc<[AccountId]>,
-    metrics: Arc<Metrics>,
+/// What licenses are made of, and who decides about them.
+pub struct LicenseParts {
+    /// Keys.
+    pub keys: Keys,
+    /// Policies.
+    pub policies: Policies,
+    /// Rentals, and slots of devices.
+    pub leases: Leases,
+    /// Who is entitled to what.
+    pub entitlements: Entitlements,
+    /// The servers that licenses are asked of.
+    pub servers: LicenseServers,
+    /// The accounts whose content may be licensed by Clear Key.
+    pub clear_key_accounts: Vec<AccountId>,
+    /// What is measured.
+    pub metrics: Arc<Metrics>,
 }
 
+/// The use cases around licenses. Cloning shares them.
+#[derive(Clone)]
+pub struct Licenses(Arc<LicenseParts>);
+
 impl Licenses {
-    /// Over these keys, for viewers that these entitlements let pass; Clear Key is served for these
-    /// accounts only.
-    pub fn new(
-        keys: Keys,
-        entitlements: Arc<Entitlements>,
-        clear_key_accounts: Arc<[AccountId]>,
-        metrics: Arc<Metrics>,
-    ) -> Self {
-        Self { keys, entitlements, clear_key_accounts, metrics }
+    /// Of these parts.
+    pub fn new(parts: LicenseParts) -> Self {
+        Self(Arc::new(parts))
+    }
+
+    /// The providers whose licenses are served, Clear Key if only for some accounts.
+    pub fn providers(&self) -> Vec<LicenseProvider> {
+        let LicenseParts { servers, clear_key_accounts, .. } = &*self.0;
+        let is_served = |provider: &LicenseProvider| match provider {
+            LicenseProvider::ClearKey => !clear_key_accounts.is_empty(),
+            LicenseProvider::CencWidevine => servers.widevine.is_some(),
+            LicenseProvider::CencPlayReady | LicenseProvider::PlayReady => servers.playready.is_some(),
+            LicenseProvider::FairPlay => servers.fairplay.is_some(),
+            LicenseProvider::WidevineClassic => false,
+        };
+        LicenseProvider::ALL.into_iter().filter(is_served).collect()
     }
 
     /// Makes a license, or says why not.
@@ -73,7 +100,7 @@ impl Licenses {
     ) -> Result<License, LicenseError> {
         let license = self.license(provider, request).await;
         let outcome = license.as_ref().map_or_else(LicenseError::outcome, |_| "issued");
-        self.metrics.licenses_total.with_label_values(&[provider.label(), outcome]).inc();
+        self.0.metrics.licenses_total.with_label_values(&[provider.label(), outcome]).inc();
         license
     }
 
@@ -82,30 +109,119 @@ impl Licenses {
         provider: LicenseProvider,
         request: LicenseRequest<'_>,
     ) -> Result<License, LicenseError> {
-        self.entitlements.decide(viewer(request)).await?;
+        self.must_be_served(provider, request.grant)?;
+        if let Some(certificate) = self.service_certificate(provider, request.challenge).await? {
+            return Ok(certificate);
+        }
+        let entitled = self.0.entitlements.decide(viewer(request)).await?;
+        let prepared = self.prepare(provider, request).await?;
+        let policy = self.policy(request, entitled).await?;
+        prepared.must_be_permitted(&policy)?;
+        // Last before a license is made: what was refused for another reason holds no slot.
+        let policy = self.0.leases.admit(viewing(request), policy).await?;
+        self.make(request, &prepared, &policy).await
+    }
+
+    /// Refuses at once what could never be served, whoever asks.
+    fn must_be_served(&self, provider: LicenseProvider, grant: &Grant) -> Result<(), LicenseError> {
         match provider {
-            LicenseProvider::ClearKey => self.clear_key(request).await,
-            other => Err(LicenseError::NoBackEnd { system: other.label() }),
+            LicenseProvider::ClearKey if !self.0.clear_key_accounts.contains(&grant.account().id) => {
+                Err(LicenseError::NoClearKey)
+            }
+            LicenseProvider::WidevineClassic => Err(LicenseError::NoClassic),
+            provider if self.providers().contains(&provider) => Ok(()),
+            provider => Err(LicenseError::NoBackEnd { system: provider.label() }),
         }
     }
 
-    async fn clear_key(&self, request: LicenseRequest<'_>) -> Result<License, LicenseError> {
-        let LicenseRequest { grant, custom_data, challenge } = request;
-        if !self.clear_key_accounts.contains(&grant.account().id) {
-            return Err(LicenseError::NoClearKey);
-        }
-        let asked = ClearKeyRequest::parse(challenge)?;
-        if asked.session == SessionType::Persistent {
-            return Err(LicenseError::NotPersistent);
-        }
-        let keys = self.keys.of_content(grant, custom_data.content_id(), &asked.kids).await?;
-        if keys.is_empty() {
-            return Err(LicenseError::NoKey);
-        }
-        let pairs = keys.iter().map(|key| (&key.kid, &key.key));
-        let body = clear_key::license(pairs, asked.session).map_err(LicenseError::Writing)?;
-        Ok(License { body, content_type: "application/json" })
+    /// The terms of the license: the policy that the entitlement names, else the content's, with no
+    /// duration longer than the entitlement's.
+    async fn policy(&self, request: LicenseRequest<'_>, entitled: Entitled) -> Result<Policy, LicenseError> {
+        let account = request.grant.account();
+        let policy = match &entitled.policy {
+            Some(name) => Some(self.named_policy(request.grant, name).await?),
+            None => {
+                let content = request.custom_data.content_id();
+                self.0.policies.of_content(account, content, account.consistency).await?
+            }
+        };
+        let policy = match policy {
+            Some(policy) => policy,
+            None => Policy::streaming(PolicyName::new(NO_POLICY).map_err(LicenseError::Name)?),
+        };
+        let Entitled { license_duration_s, rental_duration_s, playback_duration_s, .. } = entitled;
+        Ok(policy.within(license_duration_s, rental_duration_s, playback_duration_s))
     }
+
+    async fn named_policy(&self, grant: &Grant, name: &PolicyName) -> Result<Policy, LicenseError> {
+        let account = grant.account();
+        match self.0.policies.named(account, name, account.consistency).await {
+            Ok(record) => Ok(record.policy),
+            Err(ServiceError::UnknownPolicy { name }) => Err(LicenseError::NoPolicy { name }),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn make(
+        &self,
+        request: LicenseRequest<'_>,
+        prepared: &Prepared,
+        policy: &Policy,
+    ) -> Result<License, LicenseError> {
+        let LicenseRequest { grant, custom_data, challenge } = request;
+        let found = prepared.keys();
+        let keys: Vec<LicensedKey<'_>> = found.iter().map(FoundKey::licensed).collect();
+        let terms = LicenseTerms {
+            account: &grant.account().id,
+            content: custom_data.content_id(),
+            keys: &keys,
+            policy,
+        };
+        let servers = &self.0.servers;
+        let (body, content_type) = match prepared {
+            Prepared::ClearKey { session, .. } => {
+                let pairs = keys.iter().map(|key| (key.kid, key.key));
+                let body = clear_key::license(pairs, *session).map_err(LicenseError::Writing)?;
+                (body, "application/json")
+            }
+            Prepared::Widevine { .. } => {
+                let servers = servers.widevine.as_ref().ok_or(no_back_end("widevine"))?;
+                (servers.license(challenge, terms).await?, OCTETS)
+            }
+            Prepared::PlayReady { .. } => {
+                let servers = servers.playready.as_ref().ok_or(no_back_end("playready"))?;
+                (servers.license(challenge, terms).await?, "text/xml; charset=utf-8")
+            }
+            Prepared::FairPlay { spc, .. } => {
+                let servers = servers.fairplay.as_ref().ok_or(no_back_end("fairplay"))?;
+                let key = keys.first().ok_or(LicenseError::NoKey)?;
+                (servers.license(spc, key, policy).await?, "application/json")
+            }
+        };
+        Ok(License { body, content_type })
+    }
+
+    /// The certificate that Widevine clients encrypt their identity with, if that is what is asked
+    /// for. It is nobody's secret and says nothing about any content.
+    async fn service_certificate(
+        &self,
+        provider: LicenseProvider,
+        challenge: &[u8],
+    ) -> Result<Option<License>, LicenseError> {
+        match (&self.0.servers.widevine, provider) {
+            (Some(servers), LicenseProvider::CencWidevine) if prepared::wants_certificate(challenge) => {
+                let body = servers.service_certificate(challenge).await?;
+                Ok(Some(License { body, content_type: OCTETS }))
+            }
+            _ => Ok(None),
+        }
+    }
+}
+
+const OCTETS: &str = "application/octet-stream";
+
+fn no_back_end(system: &'static str) -> LicenseError {
+    LicenseError::NoBackEnd { system }
 }
 
 /// Who asks, in the words that were signed.
@@ -120,5 +236,16 @@ fn viewer(request: LicenseRequest<'_>) -> Viewer<'_> {
         files: custom_data.files(),
         additional_cas_system: custom_data.additional_cas_system(),
         client: grant.caller(),
+    }
+}
+
+/// Who wants to play on which device, in the words that were signed.
+fn viewing(request: LicenseRequest<'_>) -> Viewing<'_> {
+    let LicenseRequest { grant, custom_data, .. } = request;
+    Viewing {
+        account: grant.account(),
+        content: custom_data.content_id(),
+        user: custom_data.user_id().or(custom_data.user_token()),
+        udid: custom_data.udid(),
     }
 }

@@ -1,0 +1,214 @@
+//! Stand-ins for the DRM vendors' license servers, which cannot run here.
+//!
+//! A stand-in checks every byte that it is sent against the published protocol, with code of its own,
+//! and remembers what it read and what was wrong. It can be told to fail, to hang, to lie and to
+//! refuse. What it answers is no license that a device would take: what is tried with it is Keymoot's
+//! side of the protocol.
+
+pub mod fairplay;
+pub mod playready;
+pub mod widevine;
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::RigError;
+
+/// The longest request read.
+const REQUEST_BYTES_MAX: usize = 256 * 1024;
+/// How long a stand-in that hangs keeps silent; longer than anybody waits for it.
+const SILENCE: Duration = Duration::from_secs(20);
+
+/// How a stand-in treats requests.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Behaviour {
+    /// As a license server does.
+    #[default]
+    Serve,
+    /// HTTP status 500.
+    Fail,
+    /// It takes the request and says nothing.
+    Hang,
+    /// It answers 200 with what is no license.
+    Lie,
+    /// It refuses, in its protocol.
+    Refuse,
+}
+
+/// A request as it came.
+pub struct Received {
+    /// Names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+impl Received {
+    /// The one header of this lower-case name.
+    ///
+    /// # Errors
+    /// When there is none, or there are more.
+    pub fn header(&self, name: &str) -> Result<&str, String> {
+        let mut values = self.headers.iter().filter(|(known, _)| known == name);
+        match (values.next(), values.next()) {
+            (Some((_, value)), None) => Ok(value),
+            _ => Err(format!("there is not exactly one header {name}")),
+        }
+    }
+}
+
+/// What a stand-in speaks.
+#[derive(Clone, Copy)]
+pub struct Protocol {
+    /// Checks a request; hands back what it says and the answer to it, or what is wrong.
+    pub check: fn(&Received) -> Result<(Value, Vec<u8>), String>,
+    /// Status and body of a refusal.
+    pub refusal: (u16, &'static str),
+    /// What is no license.
+    pub lie: &'static str,
+}
+
+#[derive(Default)]
+struct Shared {
+    behaviour: Mutex<Behaviour>,
+    seen: Mutex<Vec<Value>>,
+    problems: Mutex<Vec<String>>,
+    stops: AtomicBool,
+}
+
+/// A running stand-in. Ends with its value.
+pub struct StandIn {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    accepts: Option<JoinHandle<()>>,
+}
+
+impl StandIn {
+    /// Starts one on loopback.
+    ///
+    /// # Errors
+    /// When it cannot listen.
+    pub fn start(protocol: Protocol) -> Result<Self, RigError> {
+        let listener = TcpListener::bind("127.0.0.1:0").map_err(RigError::io("a stand-in cannot listen"))?;
+        let address = listener.local_addr().map_err(RigError::io("a stand-in has no address"))?;
+        let shared = Arc::new(Shared::default());
+        let own = shared.clone();
+        let accepts = std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                if own.stops.load(Ordering::Relaxed) {
+                    return;
+                }
+                let shared = own.clone();
+                std::thread::spawn(move || serve(stream, protocol, &shared));
+            }
+        });
+        Ok(Self { address, shared, accepts: Some(accepts) })
+    }
+
+    /// Where it is asked.
+    pub fn url(&self) -> String {
+        format!("http://{}/license", self.address)
+    }
+
+    /// Tells it how to treat requests from now on.
+    pub fn behave(&self, behaviour: Behaviour) {
+        *lock(&self.shared.behaviour) = behaviour;
+    }
+
+    /// What it was asked since this was called last.
+    ///
+    /// # Panics
+    /// When one of the requests was not as the protocol has it.
+    pub fn seen(&self) -> Vec<Value> {
+        let problems = std::mem::take(&mut *lock(&self.shared.problems));
+        assert!(problems.is_empty(), "the stand-in was asked out of protocol: {}", problems.join("; "));
+        std::mem::take(&mut *lock(&self.shared.seen))
+    }
+}
+
+impl Drop for StandIn {
+    fn drop(&mut self) {
+        self.shared.stops.store(true, Ordering::Relaxed);
+        // Wakes the thread that accepts.
+        drop(TcpStream::connect(self.address));
+        if let Some(accepts) = self.accepts.take() {
+            drop(accepts.join());
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Answers the one request of a connection.
+fn serve(mut stream: TcpStream, protocol: Protocol, shared: &Shared) {
+    let Some(received) = receive(&mut stream) else { return };
+    let (status, body) = match (protocol.check)(&received) {
+        Err(problem) => {
+            lock(&shared.problems).push(problem);
+            (400, Vec::new())
+        }
+        Ok((seen, answer)) => {
+            lock(&shared.seen).push(seen);
+            match *lock(&shared.behaviour) {
+                Behaviour::Serve => (200, answer),
+                Behaviour::Fail => (500, b"down".to_vec()),
+                Behaviour::Lie => (200, protocol.lie.as_bytes().to_vec()),
+                Behaviour::Refuse => (protocol.refusal.0, protocol.refusal.1.as_bytes().to_vec()),
+                Behaviour::Hang => {
+                    let waits = SILENCE.as_millis() / 50;
+                    for _ in 0..waits {
+                        if shared.stops.load(Ordering::Relaxed) {
+                            break;
+                        }
+                        std::thread::sleep(Duration::from_millis(50));
+                    }
+                    return;
+                }
+            }
+        }
+    };
+    let head = format!("HTTP/1.1 {status} X\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", body.len());
+    // A node that has hung up misses nothing.
+    drop(stream.write_all(&[head.as_bytes(), &body].concat()));
+}
+
+fn receive(stream: &mut TcpStream) -> Option<Received> {
+    stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
+    let mut buffer = Vec::new();
+    let mut chunk = [0; 4096];
+    loop {
+        if let Some(received) = whole(&buffer) {
+            return Some(received);
+        }
+        let read = stream.read(&mut chunk).ok().filter(|read| *read > 0)?;
+        buffer.extend_from_slice(chunk.get(..read)?);
+        if buffer.len() > REQUEST_BYTES_MAX {
+            return None;
+        }
+    }
+}
+
+/// The request in a buffer, once it is whole.
+fn whole(buffer: &[u8]) -> Option<Received> {
+    let mut headers = [httparse::EMPTY_HEADER; 32];
+    let mut request = httparse::Request::new(&mut headers);
+    let httparse::Status::Complete(head_bytes) = request.parse(buffer).ok()? else { return None };
+    if request.method != Some("POST") || request.path != Some("/license") {
+        return None;
+    }
+    let text = |header: &httparse::Header<'_>| {
+        (header.name.to_ascii_lowercase(), String::from_utf8_lossy(header.value).into_owned())
+    };
+    let headers: Vec<(String, String)> = request.headers.iter().map(text).collect();
+    let length = headers.iter().find(|(name, _)| name == "content-length")?.1.parse::<usize>().ok()?;
+    let body = buffer.get(head_bytes..head_bytes + length)?.to_vec();
+    Some(Received { headers, body })
+}

@@ -1,0 +1,79 @@
+//! The side of whoever keeps policies, written from the documentation of the API.
+//!
+//! Shares no code with Keymoot.
+
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::{Command, Output};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Map, Value, json};
+
+use crate::raw::{self, Answer};
+use crate::{Cluster, RigError, Signer, binary, license};
+
+/// An account with a signer for each scope.
+pub struct Account {
+    /// Signs for keys.
+    pub scrambler: Signer,
+    /// Signs for licenses.
+    pub player: Signer,
+    /// Signs for policies.
+    pub keeper: Signer,
+}
+
+/// Adds an account with a credential for each scope, and `more` arguments.
+///
+/// # Errors
+/// When the command fails.
+pub fn add_account(cluster: &Cluster, name: &str, more: &[&str]) -> Result<Account, RigError> {
+    let key = format!("policy key of {name}");
+    let file = cluster.dir().join(format!("{name}-policy.key"));
+    std::fs::write(&file, &key).map_err(RigError::at("write", &file))?;
+    let private = std::fs::Permissions::from_mode(0o600);
+    std::fs::set_permissions(&file, private).map_err(RigError::at("protect", &file))?;
+    let credential = format!("policies:policy:udrm-sha1:{}", file.display());
+    let arguments: Vec<&str> =
+        ["--credential", &credential].into_iter().chain(more.iter().copied()).collect();
+    let (scrambler, player) = license::add_account(cluster, name, &arguments)?;
+    let keeper = scrambler.with_key(&key);
+    Ok(Account { scrambler, player, keeper })
+}
+
+/// Sends a request about policies with these members beside account and `ca_system`, and these headers.
+///
+/// # Errors
+/// Those of [`raw::exchange`].
+pub fn send(
+    node: SocketAddr,
+    signer: &Signer,
+    (method, path): (&str, &str),
+    members: &Value,
+    headers: &[(&str, &str)],
+) -> Result<Answer, RigError> {
+    let mut data = Map::new();
+    data.insert("ca_system".into(), json!(signer.ca_system));
+    data.insert("account_id".into(), json!(signer.account_id));
+    data.extend(members.as_object().cloned().unwrap_or_default());
+    let data = Value::Object(data).to_string().into_bytes();
+    let signature = raw::percent_encode(&signer.signature(&data));
+    let request = if method == "GET" {
+        let text = raw::percent_encode(&STANDARD.encode(&data));
+        raw::request(method, &format!("{path}?custom_data={text}&signature={signature}"), headers, &[])
+    } else {
+        raw::request(method, &format!("{path}?signature={signature}"), headers, &data)
+    };
+    raw::exchange(node, &request, raw::ANSWER_WITHIN)
+}
+
+/// Runs `keymoot policy` with these arguments and the configuration of a node.
+///
+/// # Errors
+/// When the command cannot be run.
+pub fn command(cluster: &Cluster, arguments: &[&str]) -> Result<Output, RigError> {
+    let node = cluster.node(cluster.leader()?)?;
+    let mut command = Command::new(binary::keymoot()?);
+    command.arg("policy").args(arguments).arg("--config").arg(node.dir.join("keymoot.toml"));
+    command.output().map_err(RigError::io("cannot run keymoot policy"))
+}
