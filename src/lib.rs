@@ -27,7 +27,7 @@
 //! | [`service`] | what each request does |
 //! | [`http`] | the only actix-web room: routes, error mapping |
 //! | [`telemetry`] | logs, metrics |
-//! | [`client`] | the scrambler's side: service points with fail-over, signing, remembered keys |
+//! | [`client`] | the scrambler's side: service points with fail-over, negotiation, signing, verification, remembered keys, keys fetched ahead |
 //! | [`cli`] | the commands a person types |
 //!
 //! The import law is kept by the test `rooms` in `src/rooms_test.rs`.

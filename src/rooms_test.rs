@@ -48,6 +48,9 @@ const OWNED_CRATES: &[(&str, &str)] = &[
     ("fjall", "store"),
     ("raft_log", "store"),
     ("bincode", "codec"),
+    ("hpke", "crypto"),
+    ("utoipa", "http"),
+    ("utoipa_swagger_ui", "http"),
 ];
 
 fn sources(folder: &Path) -> Vec<PathBuf> {

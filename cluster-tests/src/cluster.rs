@@ -248,6 +248,19 @@ impl Cluster {
         wait_until(&format!("node {id} to be healthy again"), START_WITHIN, || metrics::is_healthy(api))
     }
 
+    /// Starts a node that was ended with further environment variables, and does not wait for it:
+    /// how to ask it is then the caller's to know.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn start_with_env(&mut self, id: u64, env: &[(&str, &str)]) -> Result<(), RigError> {
+        let own = self.env.len();
+        self.env.extend(env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        let started = self.launch(id);
+        self.env.truncate(own);
+        started
+    }
+
     /// Starts every node, and waits until all are healthy and one leads.
     ///
     /// # Errors

@@ -149,6 +149,64 @@ fn ask_keys(command: &mut Command, server: KeyServer<'_>) {
     }
 }
 
+/// Encrypts picture and sound of `source` into `video.mp4` and `audio.mp4` in `dir`, with the key that
+/// the PlayReady server at `url` gives for `program`; `more` are further flags of the packager's.
+///
+/// # Errors
+/// When Shaka Packager is missing, gets no key or fails.
+pub fn encrypt_by_playready(
+    source: &Path,
+    dir: &Path,
+    [url, program]: [&str; 2],
+    more: &[&str],
+) -> Result<(), RigError> {
+    let mut command = Command::new(packager()?);
+    for stream in [Stream::Video, Stream::Audio].map(Stream::name) {
+        let (input, out) = (source.display(), dir.join(stream));
+        command.arg(format!("in={input},stream={stream},output={}.mp4", out.display()));
+    }
+    command.args(["--enable_playready_encryption", "--playready_server_url", url]);
+    command.args(["--program_identifier", program, "--clear_lead", "0"]).args(more);
+    run(&mut command).map(|_| ())
+}
+
+/// Encrypts `source` to HLS AES-128 in segments of a second, `playlist.m3u8` in `dir`, with the keys of
+/// `key_info`. When keys rotate, it asks for each segment, at the pace of a live stream.
+///
+/// # Errors
+/// When FFmpeg gets no key or fails.
+pub fn encrypt_hls(source: &Path, dir: &Path, key_info: &str, rotates: bool) -> Result<(), RigError> {
+    let mut command = ffmpeg();
+    if rotates {
+        command.arg("-re");
+    }
+    command.arg("-i").arg(source).args(["-c", "copy", "-f", "hls", "-hls_time", "1", "-hls_list_size", "0"]);
+    command.args(["-hls_key_info_file", key_info]);
+    if rotates {
+        command.args(["-hls_flags", "periodic_rekey"]);
+    }
+    command.arg("-hls_segment_filename").arg(dir.join("segment-%03d.ts")).arg(dir.join("playlist.m3u8"));
+    run(&mut command).map(|_| ())
+}
+
+/// Checksum of each picture of an HLS playlist as it is shown; the player fetches its keys itself.
+///
+/// # Errors
+/// When FFmpeg gets no key, or cannot decode what it opens.
+pub fn played(playlist: &Path) -> Result<Vec<String>, RigError> {
+    let mut command = ffmpeg();
+    command.args([
+        "-xerror",
+        "-protocol_whitelist",
+        "file,crypto,http,tcp",
+        "-allowed_extensions",
+        "ALL",
+        "-i",
+    ]);
+    command.arg(playlist);
+    listing(&mut command, Stream::Video, &[])
+}
+
 /// Size and checksum of each compressed frame of a stream, decrypted with `key` when there is one.
 ///
 /// # Errors
@@ -192,9 +250,13 @@ fn checksums(
     if let Some(key) = key {
         command.args(["-decryption_key", &crate::signed::hex(key)]);
     }
-    command.arg("-i").arg(path).args(["-map", stream.ffmpeg_map()]).args(how);
-    command.args(["-f", "framemd5", "-"]);
-    let listing = run(&mut command)?;
+    command.arg("-i").arg(path);
+    listing(&mut command, stream, how)
+}
+
+fn listing(command: &mut Command, stream: Stream, how: &[&str]) -> Result<Vec<String>, RigError> {
+    command.args(["-map", stream.ffmpeg_map()]).args(how).args(["-f", "framemd5", "-"]);
+    let listing = run(command)?;
     // Columns: stream, dts, pts, duration, size, checksum, side data. Another container shifts the
     // times, and what it was encrypted with comes as side data.
     let frames = listing.lines().filter(|line| !line.starts_with('#')).map(|line| {

@@ -170,6 +170,52 @@ pub fn exchange(address: SocketAddr, request: &[u8], within: Duration) -> Result
     Link::open(address, within)?.ask(request, within)
 }
 
+/// Sends `request`, which must ask to close the connection, and reads an answer that is streamed: all
+/// that comes, without the marks of its chunks.
+///
+/// # Errors
+/// Those of [`Link::open`]; [`RigError::Answer`] when the answer is no HTTP or was cut off.
+pub fn exchange_streamed(address: SocketAddr, request: &[u8], within: Duration) -> Result<Answer, RigError> {
+    let io = |doing: &str| RigError::io(format!("{doing} {address}"));
+    let mut stream = Link::open(address, within)?.stream;
+    stream.set_read_timeout(Some(within)).map_err(io("cannot set a time-out to"))?;
+    let sent = stream.write_all(request);
+    let mut bytes = Vec::new();
+    stream.take(ANSWER_BYTES_MAX as u64).read_to_end(&mut bytes).map_err(io("no answer came from"))?;
+    sent.or_else(|error| if bytes.is_empty() { Err(error) } else { Ok(()) }).map_err(io("cannot send to"))?;
+    let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
+    let mut head = httparse::Response::new(&mut headers);
+    let Ok(httparse::Status::Complete(head_bytes)) = head.parse(&bytes) else {
+        return Err(RigError::Answer("the answer is not HTTP".to_owned()));
+    };
+    let headers: Vec<(String, String)> = head
+        .headers
+        .iter()
+        .map(|h| (h.name.to_ascii_lowercase(), String::from_utf8_lossy(h.value).into_owned()))
+        .collect();
+    let rest = bytes.get(head_bytes..).unwrap_or_default();
+    let chunked = headers.iter().any(|(name, value)| name == "transfer-encoding" && value == "chunked");
+    let body = if chunked { without_chunks(rest)? } else { rest.to_vec() };
+    Ok(Answer { status: head.code.unwrap_or(0), headers, body })
+}
+
+fn without_chunks(mut rest: &[u8]) -> Result<Vec<u8>, RigError> {
+    let cut_off = || RigError::Answer("the answer was cut off".to_owned());
+    let mut body = Vec::new();
+    loop {
+        let (start, bytes) = match httparse::parse_chunk_size(rest) {
+            Ok(httparse::Status::Complete((start, bytes))) => (start, bytes as usize),
+            _ => return Err(cut_off()),
+        };
+        let chunk = rest.get(start..start + bytes).ok_or_else(cut_off)?;
+        if chunk.is_empty() {
+            return Ok(body);
+        }
+        body.extend_from_slice(chunk);
+        rest = rest.get(start + bytes + 2..).ok_or_else(cut_off)?;
+    }
+}
+
 /// Percent-encodes everything but RFC 3986's unreserved characters.
 pub fn percent_encode(text: &str) -> String {
     text.bytes().fold(String::with_capacity(text.len()), |mut out, byte| {

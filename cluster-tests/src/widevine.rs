@@ -34,7 +34,7 @@ pub fn add_account(cluster: &Cluster) -> Result<(), RigError> {
     std::fs::set_permissions(&key, private).map_err(RigError::at("protect", &key))?;
     let node = cluster.node(cluster.leader()?)?;
     let mut command = Command::new(binary::keymoot()?);
-    command.args(["account", "add", ACCOUNT, "--allow", "127.0.0.0/8", "--allow-unsigned-widevine"]);
+    command.args(["account", "add", ACCOUNT, "--allow", "127.0.0.0/8", "--allow-unsigned-packagers"]);
     command.arg("--config").arg(node.dir.join("keymoot.toml"));
     command.arg("--encryption-key-file").arg(dir.join("encryption.key"));
     command.arg("--license-key-file").arg(dir.join("license.key"));

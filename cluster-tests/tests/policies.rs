@@ -34,7 +34,7 @@ fn refused((status, body, _): &Answered, expected: u16) -> String {
 
 fn start() -> (Cluster, Account, Vec<SocketAddr>) {
     let cluster = Cluster::start().unwrap();
-    let account = policy::add_account(&cluster, "studio", &["--allow-unsigned-widevine"]).unwrap();
+    let account = policy::add_account(&cluster, "studio", &["--allow-unsigned-packagers"]).unwrap();
     let nodes = cluster.addresses();
     (cluster, account, nodes)
 }

@@ -3,13 +3,15 @@
 //! A thin shell: it owns no rule. Its mailbox is bounded, and a request that finds it full is told
 //! so at once instead of waiting in a queue that nobody sees.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use actix::{Actor, Addr, Context, Handler, Message, dev::SendError};
 use tokio::sync::oneshot;
 
 use super::{
-    Authenticator, Denied, Grant, LedgerError, NonceLedger, SignedRequest, Spent, Verified, WidevineRequest,
+    Authenticator, Denied, Grant, KeyToken, LedgerError, NonceLedger, SignedRequest, Spent, UnsignedRequest,
+    Verified, WidevineRequest,
 };
 
 /// Why a request got no grant.
@@ -43,6 +45,8 @@ impl Actor for AuthActor {
 enum Request {
     Udrm(Box<SignedRequest>),
     Widevine(WidevineRequest),
+    Unsigned(Box<UnsignedRequest>),
+    Token(Box<KeyToken>, IpAddr),
 }
 
 /// One request and where its answer goes. Actix's own replies come only with `send`, which waits
@@ -65,6 +69,8 @@ impl Handler<Authenticate> for AuthActor {
             let answer = match &message.request {
                 Request::Udrm(request) => self.authenticator.verify(request),
                 Request::Widevine(request) => self.authenticator.verify_widevine(request),
+                Request::Unsigned(request) => self.authenticator.verify_unsigned(request),
+                Request::Token(token, caller) => self.authenticator.verify_token(token, *caller),
             };
             // It may still hang up now; then nobody is left to be told.
             drop(message.reply.send(answer));
@@ -108,6 +114,22 @@ impl AuthHandle {
     /// As for [`Self::authenticate`].
     pub async fn authenticate_widevine(&self, request: WidevineRequest) -> Result<Grant, AuthError> {
         self.ask(Request::Widevine(request)).await
+    }
+
+    /// Authenticates a request of a client that cannot sign.
+    ///
+    /// # Errors
+    /// As for [`Self::authenticate`].
+    pub async fn authenticate_unsigned(&self, request: UnsignedRequest) -> Result<Grant, AuthError> {
+        self.ask(Request::Unsigned(Box::new(request))).await
+    }
+
+    /// Authenticates whoever shows a token from this address.
+    ///
+    /// # Errors
+    /// As for [`Self::authenticate`].
+    pub async fn authenticate_token(&self, token: KeyToken, caller: IpAddr) -> Result<Grant, AuthError> {
+        self.ask(Request::Token(Box::new(token), caller)).await
     }
 
     async fn ask(&self, request: Request) -> Result<Grant, AuthError> {

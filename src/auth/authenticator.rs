@@ -14,18 +14,25 @@ use bytes::Bytes;
 
 use super::offer::{Offer, Proofs};
 use super::{
-    AccountDirectory, CaSystem, CustomData, CustomDataError, Grant, Nonce, OpenAccount, PolicyData,
-    Signature, SigningKey, allowed,
+    AccountDirectory, BulkBody, BulkError, CaSystem, CustomData, CustomDataError, ExportRequest, Grant,
+    Nonce, OpenAccount, PolicyData, Signature, SigningKey, allowed,
 };
 use crate::model::{AccountId, ContentId, Scheme, Scope};
 
-/// A request as it was received, to be authenticated. Whom it is from and what it is about is parsed
-/// from the very bytes the signature covers, so what is verified and what is believed cannot differ.
-pub struct SignedRequest {
-    scope: Scope,
+/// Whose request it says it is. To be believed once there is a [`Grant`].
+#[derive(Clone, Debug)]
+struct Claim {
     account: AccountId,
     ca_system: CaSystem,
+    /// The one content it is about.
     content: Option<ContentId>,
+}
+
+/// A request as it was received, to be authenticated. What it claims is parsed from the very bytes
+/// the signature covers, so what is verified and what is believed cannot differ.
+pub struct SignedRequest {
+    scope: Scope,
+    claim: Claim,
     signed_bytes: Bytes,
     signature: Option<Signature>,
     proofs: Proofs,
@@ -44,19 +51,14 @@ impl SignedRequest {
         signed_bytes: Bytes,
         signature: Option<Signature>,
         caller: IpAddr,
-    ) -> Result<(Self, Arc<CustomData>), CustomDataError> {
+    ) -> Result<Self, CustomDataError> {
         let data = CustomData::parse(&signed_bytes)?;
-        let request = Self {
-            scope,
+        let claim = Claim {
             account: data.account_id().clone(),
             ca_system: data.ca_system().clone(),
             content: Some(data.content_id().clone()),
-            signed_bytes,
-            signature,
-            proofs: Proofs::default(),
-            caller,
         };
-        Ok((request, Arc::new(data)))
+        Ok(Self { scope, claim, signed_bytes, signature, proofs: Proofs::default(), caller })
     }
 
     /// A request about policies, which needs no content.
@@ -67,19 +69,38 @@ impl SignedRequest {
         signed_bytes: Bytes,
         signature: Option<Signature>,
         caller: IpAddr,
-    ) -> Result<(Self, PolicyData), CustomDataError> {
-        let data = PolicyData::parse(&signed_bytes)?;
-        let request = Self {
-            scope: Scope::Policy,
-            account: data.account.clone(),
-            ca_system: data.ca_system.clone(),
-            content: data.content.clone(),
-            signed_bytes,
-            signature,
-            proofs: Proofs::default(),
-            caller,
-        };
-        Ok((request, data))
+    ) -> Result<Self, CustomDataError> {
+        let read = PolicyData::parse(&signed_bytes)?;
+        let claim = Claim { account: read.account, ca_system: read.ca_system, content: read.content };
+        let scope = Scope::Policy;
+        Ok(Self { scope, claim, signed_bytes, signature, proofs: Proofs::default(), caller })
+    }
+
+    /// A bulk request from `caller`, for the encryption scope; its whole body is signed.
+    ///
+    /// # Errors
+    /// [`BulkError`] when the body is no bulk request.
+    pub fn parse_bulk(body: Bytes, signature: Option<Signature>, caller: IpAddr) -> Result<Self, BulkError> {
+        let read = BulkBody::parse(&body)?;
+        let (account, ca_system) = (read.head().account_id.clone(), read.head().ca_system.clone());
+        let claim = Claim { account, ca_system, content: None };
+        let scope = Scope::Encryption;
+        Ok(Self { scope, claim, signed_bytes: body, signature, proofs: Proofs::default(), caller })
+    }
+
+    /// An export request from `caller`, for the encryption scope; its body is signed.
+    ///
+    /// # Errors
+    /// [`CustomDataError`] when the body is no export request.
+    pub fn parse_export(
+        body: Bytes,
+        signature: Option<Signature>,
+        caller: IpAddr,
+    ) -> Result<Self, CustomDataError> {
+        let read = ExportRequest::parse(&body)?;
+        let claim = Claim { account: read.account_id, ca_system: read.ca_system, content: read.content };
+        let scope = Scope::Encryption;
+        Ok(Self { scope, claim, signed_bytes: body, signature, proofs: Proofs::default(), caller })
     }
 
     /// The same, with what its connection and headers prove.
@@ -93,8 +114,7 @@ impl fmt::Debug for SignedRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SignedRequest")
             .field("scope", &self.scope)
-            .field("account", &self.account)
-            .field("content", &self.content)
+            .field("claim", &self.claim)
             .field("caller", &self.caller)
             .finish_non_exhaustive()
     }
@@ -288,7 +308,7 @@ impl Authenticator {
     /// # Errors
     /// [`Denied`] says why not.
     pub fn verify(&self, request: &SignedRequest) -> Result<Verified, Denied> {
-        let id = &request.account;
+        let id = &request.claim.account;
         let account = self.directory.account(id);
         let denied = |fault| Denied::Signature { account: id.clone(), scope: request.scope, fault };
         let mut offers = request.proofs.offers();
@@ -305,13 +325,13 @@ impl Authenticator {
             Some((offer, tried)) => (offer, tried.key.ok_or_else(|| denied(SignatureFault::Mismatch))?),
             None => return Err(denied(absent(request).unwrap_or(SignatureFault::NoCredential))),
         };
-        within_bounds(&account, request.scope, &request.ca_system, request.caller)?;
+        within_bounds(&account, request.scope, Some(&request.claim.ca_system), request.caller)?;
         Ok(Verified {
             credential: key.name.clone(),
             scope: key.scope,
             scheme: Some(key.scheme),
             caller: request.caller,
-            content: request.content.clone(),
+            content: request.claim.content.clone(),
             nonce: offer.nonce(id, &key.name),
             account: account.clone(),
         })
@@ -349,18 +369,22 @@ fn refuse_downgrade(open: &OpenAccount, decisive: Option<&Offer<'_>>) -> Result<
     }
 }
 
-/// Whether an authentic request keeps to what its account allows.
+/// Whether an authentic request keeps to what its account allows. Protocols without a `ca_system`
+/// are held by the address alone.
 pub(super) fn within_bounds(
     open: &OpenAccount,
     scope: Scope,
-    ca_system: &CaSystem,
+    ca_system: Option<&CaSystem>,
     caller: IpAddr,
 ) -> Result<(), Denied> {
     let account = &open.account;
     if scope == Scope::Encryption && !allowed(caller, &account.allow_list) {
         return Err(Denied::Address { account: account.id.clone(), caller });
     }
-    if !account.ca_systems.is_empty() && !account.ca_systems.iter().any(|own| ca_system.is(own)) {
+    if let Some(ca_system) = ca_system
+        && !account.ca_systems.is_empty()
+        && !account.ca_systems.iter().any(|own| ca_system.is(own))
+    {
         return Err(Denied::CaSystem { account: account.id.clone(), ca_system: ca_system.clone() });
     }
     Ok(())

@@ -47,7 +47,7 @@ pub(in crate::auth) fn account(change: impl FnOnce(&mut OpenAccount)) -> Authent
         playready_la_url: None,
         created_at_ms: 0,
         minimum_scheme: None,
-        allow_unsigned_widevine: false,
+        allow_unsigned_packagers: false,
     };
     let keys = vec![
         signing_key("old", Scope::Encryption, b"enc-key"),
@@ -71,7 +71,7 @@ pub(in crate::auth) fn authenticator() -> Authenticator {
 fn request_of(json: &str, scope: Scope, key: &[u8]) -> SignedRequest {
     let signature = Signature::sign(key, json.as_bytes());
     let bytes = Bytes::copy_from_slice(json.as_bytes());
-    SignedRequest::parse(scope, bytes, Some(signature), "192.0.2.7".parse().unwrap()).unwrap().0
+    SignedRequest::parse(scope, bytes, Some(signature), "192.0.2.7".parse().unwrap()).unwrap()
 }
 
 /// A request for account 167, signed with `key`, from an allowed address.
@@ -232,7 +232,7 @@ fn a_policy_credential_opens_policies_and_nothing_else() {
         let signature = Signature::sign(key, json.as_bytes());
         let caller = "198.51.100.1".parse().unwrap();
         let bytes = Bytes::copy_from_slice(json.as_bytes());
-        SignedRequest::parse_policy(bytes, Some(signature), caller).unwrap().0
+        SignedRequest::parse_policy(bytes, Some(signature), caller).unwrap()
     };
     let grant = with_policy.authenticate(&about_policies(b"pol-key")).unwrap();
     assert_eq!(grant.scope(), Scope::Policy);

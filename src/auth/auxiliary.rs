@@ -137,7 +137,7 @@ fn text_bytes(value: &Value) -> Option<usize> {
         Value::Object(members) => {
             members.iter().map(|(name, value)| Some(plain(name)? + text_bytes(value)?)).sum()
         }
-        Value::Null | Value::Other => Some(0),
+        Value::Null | Value::Truth(_) | Value::Other => Some(0),
     }
 }
 

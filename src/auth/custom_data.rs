@@ -55,6 +55,12 @@ pub enum CustomDataError {
     /// A member that is no identifier.
     #[error("custom data {0}")]
     Id(IdError),
+    /// A member that nobody here knows, where all must be known.
+    #[error("there is a member that is not known here; known are {known}")]
+    Unknown {
+        /// The names of all that are.
+        known: String,
+    },
     /// Only one of `key` and `key_id`.
     #[error("custom data {given} is given without {missing}; supply both or neither")]
     Unpaired {
@@ -94,6 +100,9 @@ impl CaSystem {
         self.0.eq_ignore_ascii_case(other)
     }
 }
+
+/// A key id and key of the scrambler's own.
+pub(super) type Supplied = (Kid, Zeroizing<[u8; 16]>);
 
 /// What the members `key_id` and `key` hold.
 struct KeyMembers {
@@ -299,7 +308,7 @@ fn owned(members: &Members, member: &'static str) -> Result<Option<String>, Cust
     Ok(text.filter(|text| !text.is_empty()).map(str::to_owned))
 }
 
-fn track(members: &Members) -> Result<TrackName, CustomDataError> {
+pub(super) fn track(members: &Members) -> Result<TrackName, CustomDataError> {
     match optional(members, "track", text)?.filter(|name| !name.is_empty()) {
         Some(name) => TrackName::new(name).map_err(CustomDataError::Id),
         None => Ok(TrackName::default_track()),
@@ -316,6 +325,17 @@ fn files(members: &Members) -> Result<Vec<String>, CustomDataError> {
         Some(_) => return Err(wrong),
     };
     Ok(texts.into_iter().map(str::trim).filter(|file| !file.is_empty()).map(str::to_owned).collect())
+}
+
+/// The key id and key that the members supply, both or neither.
+pub(super) fn supplied(members: &Members) -> Result<Option<Supplied>, CustomDataError> {
+    match key_members(members)? {
+        None => Ok(None),
+        Some(KeyMembers { kid, key: Some(key) }) => Ok(Some((kid, key))),
+        Some(KeyMembers { key: None, .. }) => {
+            Err(CustomDataError::Unpaired { given: "key_id", missing: "key" })
+        }
+    }
 }
 
 fn key_members(members: &Members) -> Result<Option<KeyMembers>, CustomDataError> {

@@ -42,10 +42,19 @@ impl Grant {
         Self { account, scope, scheme, credential, caller }
     }
 
-    /// Grants the encryption scope to a caller that showed no credential, and says so in the log
-    /// under the target `audit`.
-    pub(super) fn admit(account: Arc<OpenAccount>, caller: IpAddr, content: &ContentId) -> Self {
-        Self::issue(account, Scope::Encryption, None, "unsigned".to_owned(), caller, Some(content))
+    /// Says in the log under the target `audit` that this grant gave out the key of a content: for
+    /// requests about many contents, which none of them names.
+    pub fn audit(&self, content: &ContentId) {
+        tracing::info!(
+            target: "audit",
+            account = %self.account.account.id,
+            scope = ?self.scope,
+            scheme = self.scheme.map(Scheme::name),
+            credential = ?self.credential,
+            caller = %self.caller,
+            content = ?Some(content),
+            "granted"
+        );
     }
 
     /// The account that asked.

@@ -1,5 +1,5 @@
 //! What the server proves itself with: a key pair that signs answers (requirement 5.6.1), and the
-//! key behind Digest challenges. Both are derived from one secret that all nodes of a cluster share,
+//! keys behind Digest challenges and key tokens. All are derived from one secret that all nodes of a cluster share,
 //! so a client that knows the public key knows every node.
 
 use base64::Engine as _;
@@ -7,10 +7,10 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use ring::digest::{SHA256, digest};
 use ring::hmac;
 use ring::signature::{Ed25519KeyPair, KeyPair as _};
-use sfv::{BareItem, Dictionary, InnerList, Item, Key, KeyRef, ListEntry, Parser, StringRef};
+use sfv::{BareItem, Dictionary, InnerList, Item, Key, ListEntry, Parser};
 
-use super::signature_base::{Components, base, parameters_text};
-use super::{DigestNonces, Envelope, SignatureWindow, content_digest};
+use super::signature_base::{Components, Cover, base, parameters_text};
+use super::{DigestNonces, Envelope, KeyTokens, SignatureWindow, content_digest};
 
 /// The longest nonce that a client may ask to see again.
 const NONCE_BYTES_MAX: usize = 128;
@@ -18,7 +18,7 @@ const NONCE_BYTES_MAX: usize = 128;
 const LABEL: &str = "keymoot";
 /// Of the answer: its status and its body. Of the request: what was asked, so that no answer can
 /// stand in for another's.
-const COVERED: [(&str, bool); 5] =
+pub(super) const COVERED: [(&str, bool); 5] =
     [("@status", false), ("content-digest", false), ("@method", true), ("@path", true), ("@query", true)];
 
 /// The keys of a cluster's servers.
@@ -26,6 +26,7 @@ pub struct ServerKeys {
     pair: Ed25519KeyPair,
     key_id: String,
     digest_nonces: DigestNonces,
+    key_tokens: KeyTokens,
 }
 
 /// The headers that sign an answer.
@@ -50,7 +51,8 @@ impl ServerKeys {
         let key_id = URL_SAFE_NO_PAD.encode(fingerprint.as_ref().get(..12)?);
         let nonces = derived("keymoot/digest-nonces/1");
         let digest_nonces = DigestNonces::new(nonces.as_ref(), SignatureWindow::LIFETIME_S_MAX);
-        Some(Self { pair, key_id, digest_nonces })
+        let key_tokens = KeyTokens::new(derived("keymoot/key-tokens/1").as_ref());
+        Some(Self { pair, key_id, digest_nonces, key_tokens })
     }
 
     /// The public key, 32 bytes in base64.
@@ -66,6 +68,11 @@ impl ServerKeys {
     /// Makes and checks nonces of Digest challenges.
     pub fn digest_nonces(&self) -> &DigestNonces {
         &self.digest_nonces
+    }
+
+    /// Makes and reads tokens for single keys.
+    pub fn key_tokens(&self) -> &KeyTokens {
+        &self.key_tokens
     }
 
     /// Signs the answer to a request that asks for it with `Accept-Signature`; `None` when it does
@@ -85,26 +92,13 @@ impl ServerKeys {
     }
 
     fn covered(&self, now_s: u64, nonce: Option<String>) -> Option<InnerList> {
-        let string =
-            |text: &str| StringRef::from_str(text).ok().map(|text| BareItem::String(text.to_owned()));
-        let key = |text: &str| KeyRef::from_str(text).ok().map(ToOwned::to_owned);
-        let mut items = Vec::with_capacity(COVERED.len());
-        for (name, of_request) in COVERED {
-            let mut item = Item::new(string(name)?);
-            if of_request {
-                item.params.insert(key("req")?, BareItem::Boolean(true));
-            }
-            items.push(item);
-        }
-        let mut covered = InnerList::new(items);
-        let now = sfv::Integer::try_from(now_s).ok()?;
-        covered.params.insert(key("created")?, BareItem::Integer(now));
-        covered.params.insert(key("keyid")?, string(&self.key_id)?);
-        covered.params.insert(key("alg")?, string("ed25519")?);
-        if let Some(nonce) = nonce {
-            covered.params.insert(key("nonce")?, string(&nonce)?);
-        }
-        Some(covered)
+        let covered = Cover::of(COVERED)?.seconds("created", now_s)?;
+        let covered = covered.text("keyid", &self.key_id)?.text("alg", "ed25519")?;
+        let covered = match nonce {
+            Some(nonce) => covered.text("nonce", &nonce)?,
+            None => covered,
+        };
+        Some(covered.into_list())
     }
 }
 
@@ -128,10 +122,10 @@ fn wanted(header: &str) -> (String, Option<String>) {
 }
 
 /// An answer and the request it answers.
-struct Answer<'a> {
-    request: &'a Envelope,
-    status: u16,
-    content_digest: &'a str,
+pub(super) struct Answer<'a> {
+    pub(super) request: &'a Envelope,
+    pub(super) status: u16,
+    pub(super) content_digest: &'a str,
 }
 
 impl Components for Answer<'_> {

@@ -5,7 +5,7 @@
 //! does not derive, or that the request does not have, makes the whole base fail: a base with a
 //! line left out would prove less than it says.
 
-use sfv::{BareItem, FieldType as _, InnerList, Item, ListEntry};
+use sfv::{BareItem, FieldType as _, InnerList, Item, KeyRef, ListEntry, StringRef};
 
 use super::Envelope;
 
@@ -77,6 +77,45 @@ pub fn base(covered: &InnerList, message: &impl Components) -> Result<String, Ba
 /// The covered components and parameters as they stand in a base and in `Signature-Input`.
 pub fn parameters_text(covered: &InnerList) -> Option<String> {
     vec![ListEntry::InnerList(covered.clone())].serialize()
+}
+
+/// A list of components in the making, for those who sign. What cannot stand in one makes it `None`.
+pub struct Cover(InnerList);
+
+impl Cover {
+    /// These components in their order, each of the message itself or of the request it answers.
+    pub fn of(components: impl IntoIterator<Item = (&'static str, bool)>) -> Option<Self> {
+        let item = |(name, of_request): (&str, bool)| {
+            let mut item = Item::new(BareItem::String(StringRef::from_str(name).ok()?.to_owned()));
+            if of_request {
+                item.params.insert(KeyRef::from_str("req").ok()?.to_owned(), BareItem::Boolean(true));
+            }
+            Some(item)
+        };
+        Some(Self(InnerList::new(components.into_iter().map(item).collect::<Option<Vec<_>>>()?)))
+    }
+
+    /// With a parameter that is text.
+    pub fn text(self, name: &str, value: &str) -> Option<Self> {
+        let value = BareItem::String(StringRef::from_str(value).ok()?.to_owned());
+        self.with(name, value)
+    }
+
+    /// With a parameter that is a number of seconds.
+    pub fn seconds(self, name: &str, value: u64) -> Option<Self> {
+        let value = BareItem::Integer(sfv::Integer::try_from(value).ok()?);
+        self.with(name, value)
+    }
+
+    /// The whole list.
+    pub fn into_list(self) -> InnerList {
+        self.0
+    }
+
+    fn with(mut self, name: &str, value: BareItem) -> Option<Self> {
+        self.0.params.insert(KeyRef::from_str(name).ok()?.to_owned(), value);
+        Some(self)
+    }
 }
 
 /// The name of a component.

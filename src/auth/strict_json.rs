@@ -30,7 +30,9 @@ pub(super) enum Value {
     List(Vec<Value>),
     /// An object.
     Object(Members),
-    /// A truth value or any other number: well-formed, and nothing here reads it.
+    /// `true` or `false`.
+    Truth(bool),
+    /// Any other number: well-formed, and nothing here reads it.
     Other,
 }
 
@@ -82,8 +84,8 @@ impl<'de> Visitor<'de> for Level {
         Ok(Value::Null)
     }
 
-    fn visit_bool<E: Error>(self, _: bool) -> Result<Value, E> {
-        Ok(Value::Other)
+    fn visit_bool<E: Error>(self, truth: bool) -> Result<Value, E> {
+        Ok(Value::Truth(truth))
     }
 
     fn visit_u64<E: Error>(self, number: u64) -> Result<Value, E> {
@@ -160,7 +162,7 @@ mod tests {
         assert!(matches!(&members["c"], Value::Text(t) if t.as_str() == "x/y"));
         assert!(matches!(&members["d"], Value::List(l) if l.len() == 1));
         assert!(matches!(&members["e"], Value::Object(o) if o.is_empty()));
-        assert!(matches!(members["f"], Value::Other));
+        assert!(matches!(members["f"], Value::Truth(true)));
         assert!(matches!(members["g"], Value::Other));
     }
 

@@ -1,75 +1,150 @@
-//! Requests of scramblers that cannot sign, admitted by where they come from.
+//! Requests of scramblers that cannot sign, admitted by a client certificate or by where they come from.
 //!
-//! A packager on the fly computes no digest, so nothing in its request proves anything. It is let in
-//! only where the operator opened a door for it and only from the account's own allow-list; no signed
-//! route gets any weaker by it. Forwarded addresses count for nothing here: such a packager passes
-//! its viewers' headers on, and a viewer must not be able to name the address.
+//! Nothing in such a request proves anything, so it is let in by what its connection shows: the
+//! certificate that a credential of the account names, or else only where somebody opened a door for
+//! it (the operator a listener of its own, or the account by opting in) and only from the account's
+//! own allow-list. No signed route gets any weaker by it.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
-use super::{Authenticator, CaSystem, CustomDataError, Denied, Grant, SignatureFault};
-use crate::model::{AccountId, ContentId, Scope};
+use super::authenticator::within_bounds;
+use super::{
+    Authenticator, CaSystem, ClientCertificate, CustomDataError, Denied, Grant, OpenAccount, SignatureFault,
+    Verified, allowed,
+};
+use crate::model::{AccountId, ContentId, Scheme, Scope};
 
-/// An unsigned request for a content's key.
-#[derive(Debug)]
+/// What the audit calls a request that proved nothing.
+const CREDENTIAL: &str = "unsigned";
+
+/// Whether a request is served that shows no certificate of its account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unproved {
+    /// Never.
+    Refused,
+    /// Yes, because it came by a listener that the operator opened for such packagers.
+    ByListener,
+    /// Only if its account opted in.
+    ByOptIn,
+}
+
+/// An unsigned request for keys.
+#[derive(Clone, Debug)]
 pub struct UnsignedRequest {
     account: AccountId,
-    ca_system: CaSystem,
-    content: ContentId,
+    ca_system: Option<CaSystem>,
+    content: Option<ContentId>,
     caller: IpAddr,
+    certificate: Option<ClientCertificate>,
+    unproved: Unproved,
 }
 
 impl UnsignedRequest {
-    /// A request on behalf of `account`. `caller` is the address of the connection itself.
-    ///
-    /// # Errors
-    /// [`CustomDataError`] when `ca_system` is none.
-    pub fn new(
-        account: AccountId,
-        ca_system: &str,
-        content: ContentId,
-        caller: IpAddr,
-    ) -> Result<Self, CustomDataError> {
-        Ok(Self { account, ca_system: CaSystem::new(ca_system)?, content, caller })
+    /// A request on behalf of `account` from `caller`.
+    pub fn new(account: AccountId, caller: IpAddr, unproved: Unproved) -> Self {
+        Self { account, ca_system: None, content: None, caller, certificate: None, unproved }
     }
 
-    /// The content whose key is asked for.
-    pub fn content(&self) -> &ContentId {
-        &self.content
+    /// The same for keys of a content, for the audit.
+    pub fn for_content(self, content: Option<ContentId>) -> Self {
+        Self { content, ..self }
+    }
+
+    /// The same with what the connection showed.
+    pub fn with_certificate(self, certificate: Option<ClientCertificate>) -> Self {
+        Self { certificate, ..self }
+    }
+
+    /// The same from a client of this `ca_system`.
+    ///
+    /// # Errors
+    /// [`CustomDataError`] when it is none.
+    pub fn of_ca_system(self, ca_system: &str) -> Result<Self, CustomDataError> {
+        Ok(Self { ca_system: Some(CaSystem::new(ca_system)?), ..self })
+    }
+
+    /// Whether it keeps to what the account allows, proved or not.
+    fn within_bounds(&self, open: &OpenAccount) -> Result<(), Denied> {
+        within_bounds(open, Scope::Encryption, self.ca_system.as_ref(), self.caller)
+    }
+
+    fn denied(&self, fault: SignatureFault) -> Denied {
+        Denied::Signature { account: self.account.clone(), scope: Scope::Encryption, fault }
+    }
+
+    /// Lets it in by its address, if a door is open.
+    fn by_address(&self, open: Option<Arc<OpenAccount>>) -> Result<Arc<OpenAccount>, Denied> {
+        let (account, caller) = (self.account.clone(), self.caller);
+        match (self.unproved, open) {
+            (Unproved::ByOptIn, open) => open
+                .filter(|open| {
+                    let account = &open.account;
+                    account.allow_unsigned_packagers
+                        && account.minimum_scheme.is_none()
+                        && allowed(caller, &account.allow_list)
+                })
+                // All of it reads the same: a caller that proved nothing learns nothing.
+                .ok_or(Denied::Unsigned { account, caller }),
+            (_, None) => Err(self.denied(SignatureFault::UnknownAccount)),
+            (Unproved::Refused, Some(_)) => Err(self.denied(SignatureFault::Missing)),
+            (Unproved::ByListener, Some(open)) => {
+                if let Some(minimum) = open.account.minimum_scheme {
+                    return Err(Denied::ProofDemanded { account, minimum });
+                }
+                self.within_bounds(&open)?;
+                Ok(open)
+            }
+        }
     }
 }
 
 impl Authenticator {
-    /// Admits an unsigned request by its address, and audits the grant. It opens the encryption
-    /// scope and no other.
+    /// Finds out whether an unsigned request may be served. A certificate decides alone where the
+    /// account has credentials for certificates; what is opened is the encryption scope and no other.
     ///
     /// # Errors
-    /// [`Denied`] when there is no such account, it demands signatures of a least strength, or the
-    /// address or `ca_system` is not one of its own.
-    pub fn admit(&self, request: &UnsignedRequest) -> Result<Grant, Denied> {
-        let id = &request.account;
-        let Some(open) = self.directory.account(id) else {
-            let fault = SignatureFault::UnknownAccount;
-            return Err(Denied::Signature { account: id.clone(), scope: Scope::Encryption, fault });
+    /// [`Denied`] says why not.
+    pub fn verify_unsigned(&self, request: &UnsignedRequest) -> Result<Verified, Denied> {
+        let open = self.directory.account(&request.account);
+        let verified = |open, credential: &str, scheme| {
+            let (credential, content) = (credential.to_owned(), request.content.clone());
+            Verified::without_nonce(open, credential, scheme, request.caller, content)
         };
-        if let Some(minimum) = open.account.minimum_scheme {
-            return Err(Denied::ProofDemanded { account: id.clone(), minimum });
+        if let (Some(certificate), Some(open)) = (&request.certificate, &open) {
+            let is_own =
+                |key: &&super::SigningKey| key.scope == Scope::Encryption && key.scheme == Scheme::MutualTls;
+            let mut own = open.keys.iter().filter(is_own).peekable();
+            if own.peek().is_some() {
+                let key = own.find(|key| certificate.bears(&key.secret));
+                let key = key.ok_or_else(|| request.denied(SignatureFault::Mismatch))?;
+                request.within_bounds(open)?;
+                return Ok(verified(open.clone(), &key.name, Some(key.scheme)));
+            }
         }
-        super::authenticator::within_bounds(&open, Scope::Encryption, &request.ca_system, request.caller)?;
-        Ok(Grant::admit(open, request.caller, &request.content))
+        Ok(verified(request.by_address(open)?, CREDENTIAL, None))
+    }
+
+    /// Admits an unsigned request, and audits the grant.
+    ///
+    /// # Errors
+    /// As for [`Self::verify_unsigned`].
+    pub fn admit(&self, request: &UnsignedRequest) -> Result<Grant, Denied> {
+        self.verify_unsigned(request).map(Verified::grant)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::authenticator::tests::{account, authenticator};
+    use super::super::client_certificate::tests::certificate;
     use super::*;
-    use crate::model::Scheme;
 
     fn request(account: &str, ca_system: &str, caller: &str) -> UnsignedRequest {
-        let content = ContentId::new("1_abc").unwrap();
         let account = AccountId::new(account).unwrap();
-        UnsignedRequest::new(account, ca_system, content, caller.parse().unwrap()).unwrap()
+        UnsignedRequest::new(account, caller.parse().unwrap(), Unproved::ByListener)
+            .of_ca_system(ca_system)
+            .unwrap()
     }
 
     fn admitted(account: &str, ca_system: &str, caller: &str) -> Result<Grant, Denied> {
@@ -89,7 +164,7 @@ mod tests {
         let grant = admitted("167", "ovp", "192.0.2.7").unwrap();
         assert_eq!(grant.scope(), Scope::Encryption);
         assert_eq!(grant.account().id.as_str(), "167");
-        assert_eq!(grant.credential(), "unsigned");
+        assert_eq!((grant.credential(), grant.scheme()), ("unsigned", None));
     }
 
     #[test]
@@ -101,5 +176,50 @@ mod tests {
     fn another_ca_system_and_an_unknown_account_are_refused() {
         assert!(matches!(admitted("167", "ott", "192.0.2.7"), Err(Denied::CaSystem { .. })));
         assert!(matches!(admitted("168", "ovp", "192.0.2.7"), Err(Denied::Signature { .. })));
+    }
+
+    #[test]
+    fn a_certificate_of_the_account_is_a_proof_and_a_foreign_one_is_a_wrong_proof() {
+        let strict = account(|open| open.account.minimum_scheme = Some(Scheme::MutualTls));
+        let own = Some(certificate("packager.example.net"));
+        let foreign = Some(certificate("other.example.net"));
+        for unproved in [Unproved::Refused, Unproved::ByListener, Unproved::ByOptIn] {
+            let request = UnsignedRequest { unproved, ..request("167", "ovp", "192.0.2.7") };
+            let shown = |certificate: &Option<_>| request.clone().with_certificate(certificate.clone());
+            let grant = strict.admit(&shown(&own)).unwrap();
+            assert_eq!((grant.credential(), grant.scheme()), ("cert", Some(Scheme::MutualTls)));
+            let denied = strict.admit(&shown(&foreign)).unwrap_err();
+            assert_eq!(denied.reason(), "mismatch", "{unproved:?}");
+        }
+        let elsewhere = request("167", "ovp", "198.51.100.1").with_certificate(own);
+        assert!(matches!(strict.admit(&elsewhere), Err(Denied::Address { .. })));
+    }
+
+    #[test]
+    fn where_a_certificate_is_demanded_an_address_alone_is_not_enough() {
+        let unproved = Unproved::Refused;
+        let request = UnsignedRequest { unproved, ..request("167", "ovp", "192.0.2.7") };
+        assert_eq!(authenticator().admit(&request).unwrap_err().reason(), "missing");
+        // An account without a credential for certificates takes none for a proof.
+        let without = account(|open| open.keys.retain(|key| key.scheme != Scheme::MutualTls));
+        let shown = request.with_certificate(Some(certificate("packager.example.net")));
+        assert_eq!(without.admit(&shown).unwrap_err().reason(), "missing");
+    }
+
+    #[test]
+    fn who_must_opt_in_is_told_one_thing_whatever_is_missing() {
+        let open = || account(|open| open.account.allow_unsigned_packagers = true);
+        let ask = |id: &str, caller: &str| {
+            let unproved = Unproved::ByOptIn;
+            UnsignedRequest { unproved, ..request(id, "ovp", caller) }
+        };
+        assert!(open().admit(&ask("167", "192.0.2.7")).is_ok());
+        for (authenticator, request) in [
+            (open(), ask("167", "198.51.100.1")),
+            (open(), ask("168", "192.0.2.7")),
+            (authenticator(), ask("167", "192.0.2.7")),
+        ] {
+            assert_eq!(authenticator.admit(&request).unwrap_err().reason(), "unsigned");
+        }
     }
 }

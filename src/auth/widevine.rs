@@ -1,20 +1,20 @@
 //! Who sends a request of the Widevine common encryption API: signed with AES, with RSA, or by nobody.
 //!
 //! The signature covers the inner request's bytes as they came. A credential for this API opens
-//! encryption and nothing else. Requests without signer are served only where the account opts in,
-//! and then its allow-list is all that holds them; every refusal of one reads the same.
+//! encryption and nothing else. Requests without signer are unsigned ones like any other protocol's,
+//! served by a client certificate or where the account opts in.
 
 use std::fmt;
 use std::net::IpAddr;
 
 use bytes::Bytes;
 
-use super::{Authenticator, Denied, OpenAccount, SignatureFault, SigningKey, Verified, allowed};
+use super::{
+    Authenticator, ClientCertificate, Denied, OpenAccount, SignatureFault, SigningKey, Unproved,
+    UnsignedRequest, Verified, allowed,
+};
 use crate::crypto::{AesSigner, PssPublicKey};
 use crate::model::{AccountId, ContentId, Scheme, Scope};
-
-/// What the audit calls a request without signer.
-const NO_SIGNER: &str = "none (allow-list)";
 
 /// A request as it was received, to be authenticated.
 pub struct WidevineRequest {
@@ -30,6 +30,8 @@ pub struct WidevineRequest {
     pub content: Option<ContentId>,
     /// Where it came from.
     pub caller: IpAddr,
+    /// What its connection showed; it counts when nobody signed.
+    pub certificate: Option<ClientCertificate>,
 }
 
 impl fmt::Debug for WidevineRequest {
@@ -58,20 +60,16 @@ impl Authenticator {
     /// # Errors
     /// [`Denied`] says why not.
     pub fn verify_widevine(&self, request: &WidevineRequest) -> Result<Verified, Denied> {
-        let open = self.directory.account(&request.account);
         let (id, caller) = (request.account.clone(), request.caller);
+        let Some(signer) = &request.signer else {
+            let unsigned = UnsignedRequest::new(id, caller, Unproved::ByOptIn)
+                .for_content(request.content.clone())
+                .with_certificate(request.certificate.clone());
+            return self.verify_unsigned(&unsigned);
+        };
+        let open = self.directory.account(&request.account);
         let verified = |open, credential: &str, scheme| {
             Verified::without_nonce(open, credential.to_owned(), scheme, caller, request.content.clone())
-        };
-        let Some(signer) = &request.signer else {
-            let opted_in = open.filter(|open| {
-                let account = &open.account;
-                account.allow_unsigned_widevine
-                    && account.minimum_scheme.is_none()
-                    && allowed(caller, &account.allow_list)
-            });
-            let open = opted_in.ok_or(Denied::Unsigned { account: id, caller })?;
-            return Ok(verified(open, NO_SIGNER, None));
         };
         let keys = open.as_deref().map_or_else(Vec::new, |open| keys_of(open, signer));
         let found = keys.iter().find(|key| opens(key, request));

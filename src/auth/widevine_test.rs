@@ -25,7 +25,7 @@ fn authenticator(unsigned: bool) -> Authenticator {
         };
         open.keys.push(key("aes", Scheme::WidevineAes, AES));
         open.keys.push(key("rsa", Scheme::WidevineRsa, pss_sample::PUBLIC_KEY));
-        open.account.allow_unsigned_widevine = unsigned;
+        open.account.allow_unsigned_packagers = unsigned;
     })
 }
 
@@ -37,6 +37,7 @@ fn request(signer: Option<&str>, signature: Vec<u8>) -> WidevineRequest {
         signature,
         content: None,
         caller: "192.0.2.7".parse().unwrap(),
+        certificate: None,
     }
 }
 

@@ -69,7 +69,7 @@ fn entry(args: AccountAddArgs) -> AccountEntry {
         license_url: args.license_url,
         playready_la_url: args.playready_la_url,
         minimum_scheme: args.minimum_scheme,
-        allow_unsigned_widevine: args.allow_unsigned_widevine,
+        allow_unsigned_packagers: args.allow_unsigned_packagers,
         credentials: own.chain(further).collect(),
     }
 }
@@ -126,6 +126,6 @@ fn as_json(account: &Account) -> serde_json::Value {
         "playready_la_url": account.playready_la_url,
         "minimum_scheme": account.minimum_scheme,
         "created_at_ms": account.created_at_ms,
-        "allow_unsigned_widevine": account.allow_unsigned_widevine,
+        "allow_unsigned_packagers": account.allow_unsigned_packagers,
     })
 }

@@ -123,9 +123,10 @@ pub struct AccountAddArgs {
     /// The weakest scheme that proves the account's requests; every scheme, if left out.
     #[arg(long, value_name = "SCHEME")]
     pub minimum_scheme: Option<Scheme>,
-    /// Let the Widevine common encryption API answer requests without signer from the allowed networks.
+    /// Serve packagers that cannot sign from the allowed networks: the Widevine common encryption API
+    /// without signer, and PlayReady's AcquirePackagingData.
     #[arg(long)]
-    pub allow_unsigned_widevine: bool,
+    pub allow_unsigned_packagers: bool,
     /// A network that may reach the encryption endpoints. May be repeated; none lets nobody in.
     #[arg(long = "allow", value_name = "CIDR")]
     pub allow_list: Vec<IpNet>,

@@ -10,6 +10,8 @@ pub mod cluster;
 pub mod config_command;
 pub mod dev;
 mod failure;
+#[cfg(test)]
+mod help_test;
 pub mod key;
 pub mod keyring_command;
 mod lifeline;
@@ -52,7 +54,7 @@ enum Command {
     /// Add accounts, and list them.
     #[command(subcommand)]
     Account(args::AccountCommand),
-    /// Get, create, rotate and delete content keys, as a scrambler does.
+    /// Get, create, rotate, schedule and delete content keys, as a scrambler does.
     #[command(subcommand)]
     Key(key::KeyCommand),
     /// Say what licenses allow: store policies, attach them to contents, check them.

@@ -16,7 +16,13 @@ use super::operator::say;
 use super::{Failure, FailureKind};
 use crate::client::scramble::{Progress, ScrambleError, ScrambleJob, Tool};
 use crate::client::{FetchedKey, KeySource};
-use crate::model::{ContentId, Kid};
+use crate::drm::EncryptionProvider;
+use crate::model::{ContentId, KeyUri, Kid};
+
+/// A key URI and a tool that go not together.
+#[derive(Debug, thiserror::Error)]
+#[error("--key-uri goes with --tool hls, and only with it")]
+struct UsageError;
 
 /// How often progress is shown: at a terminal, and in a log.
 const SHOW_EVERY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(10));
@@ -29,6 +35,9 @@ pub enum ToolName {
     Ffmpeg,
     /// Shaka Packager: OUT is a directory with one MP4 file per stream and a DASH manifest.
     Packager,
+    /// HLS AES-128 by FFmpeg: OUT is a directory with playlist.m3u8 and segments. Players get the key at
+    /// --key-uri.
+    Hls,
 }
 
 /// `keymoot scramble`.
@@ -48,6 +57,10 @@ pub struct ScrambleArgs {
     /// Which program encrypts.
     #[arg(long, value_enum, default_value_t)]
     pub tool: ToolName,
+    /// With --tool hls: where players get the key, as the playlist says it, absolute or relative. {kid}
+    /// in it stands for the key id.
+    #[arg(long, value_name = "URI", required_if_eq("tool", "hls"))]
+    pub key_uri: Option<KeyUri>,
     /// The program's path, when it is not in the search path as ffmpeg or packager.
     #[arg(long, value_name = "FILE")]
     pub program: Option<PathBuf>,
@@ -76,10 +89,16 @@ fn concat_help() -> String {
 ///
 /// # Errors
 /// [`Failure`] when there is no key, the tool fails or the output would overwrite something.
-pub fn run(args: ScrambleArgs) -> Result<(), Failure> {
-    let tool = match args.tool {
-        ToolName::Ffmpeg => Tool::Ffmpeg,
-        ToolName::Packager => Tool::Packager,
+pub fn run(mut args: ScrambleArgs) -> Result<(), Failure> {
+    let tool = match (args.tool, args.key_uri.take()) {
+        (ToolName::Hls, Some(uri)) => {
+            // Keys that players hold in the clear are apart from those of DRM systems.
+            args.connection.provider = EncryptionProvider::Hls;
+            Tool::Hls(uri)
+        }
+        (ToolName::Ffmpeg, None) => Tool::Ffmpeg,
+        (ToolName::Packager, None) => Tool::Packager,
+        _ => return Err(Failure::usage(UsageError).hint("other tools write no key URI; leave it out")),
     };
     let job = ScrambleJob {
         program: args.program.clone().unwrap_or_else(|| tool.program().into()),
@@ -92,7 +111,9 @@ pub fn run(args: ScrambleArgs) -> Result<(), Failure> {
     let content = content(&args)?;
     let client = args.connection.client()?;
     let source = if args.own_key { KeySource::Own } else { KeySource::Server };
-    let (key, _) = client.create(&content, source).map_err(failure)?;
+    let created = client.create(&content, source);
+    args.connection.tell(&client);
+    let (key, _) = created.map_err(failure)?;
     // Until here an interrupt ends the program at once, because there is nothing to clean up.
     let stop = stop_flag()?;
     let mut shown = Shown::new();

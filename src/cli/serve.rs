@@ -83,6 +83,7 @@ async fn serve(config: &Config, keyring: Arc<Keyring>, runtime: &Runtime) -> Res
         drm,
         metrics,
         body_bytes_max: config.http.max_body_bytes,
+        bulk_body_bytes_max: config.http.max_bulk_body_bytes,
         trusted_proxies: config.http.trusted_proxies.as_slice().into(),
         signature_window: SignatureWindow {
             lifetime_s: config.auth.signature_lifetime_s,

@@ -43,7 +43,7 @@ impl FetchedKey {
 
 /// Reads an object, or an array of exactly one: which it is depends on the path. The shape is looked
 /// at first, because a reader that tries both keeps copies of the key while it does.
-fn read_one<T: DeserializeOwned>(body: &[u8]) -> Option<T> {
+pub(super) fn read_one<T: DeserializeOwned>(body: &[u8]) -> Option<T> {
     if body.trim_ascii_start().starts_with(b"[") {
         let [one] = serde_json::from_slice::<[T; 1]>(body).ok()?;
         return Some(one);
@@ -62,7 +62,7 @@ struct WireKey {
 }
 
 #[derive(Deserialize)]
-struct WirePssh {
+pub(super) struct WirePssh {
     uuid: String,
     data: String,
 }
@@ -95,7 +95,7 @@ pub(super) fn read_key(body: &[u8], content: &ContentId) -> Result<FetchedKey, S
     })
 }
 
-fn read_pssh(wire: &WirePssh) -> Option<SystemData> {
+pub(super) fn read_pssh(wire: &WirePssh) -> Option<SystemData> {
     // Key ids and system ids are GUIDs of one text form.
     let uuid: Kid = wire.uuid.parse().ok()?;
     Some(SystemData { uuid: SystemId::from_bytes(*uuid.as_bytes()), data: STANDARD.decode(&wire.data).ok()? })
@@ -107,13 +107,15 @@ pub(super) fn read_deleted(body: &[u8]) -> Result<u32, String> {
     Ok(wire.deleted)
 }
 
+/// A server's words as they may be shown.
+pub(super) fn plain(message: &str) -> String {
+    message.chars().filter(|c| !c.is_control()).take(MESSAGE_CHARS_MAX).collect()
+}
+
 /// Reads the server's own words and its reference.
 pub(super) fn read_refusal(body: &[u8]) -> (String, Option<u64>) {
     match serde_json::from_slice::<WireRefusal>(body) {
-        Ok(wire) => {
-            let plain = wire.message.chars().filter(|c| !c.is_control()).take(MESSAGE_CHARS_MAX);
-            (plain.collect(), wire.reference)
-        }
+        Ok(wire) => (plain(&wire.message), wire.reference),
         Err(_) => ("it gave no reason".to_owned(), None),
     }
 }

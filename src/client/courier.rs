@@ -6,13 +6,16 @@ use std::time::Duration;
 use super::answer::read_refusal;
 use super::backoff::pause;
 use super::budget::RetryBudget;
+use super::contact::{Contact, Trouble};
+use super::credentials::Credentials;
 use super::error::{ClientError, Setback};
 use super::fail_over::FailOver;
+use super::introduction::Introduction;
+use super::metrics::{Count, Counters};
 use super::pace::Pace;
 use super::request::Request;
 use super::service_point::{ServicePoint, ServicePoints};
 use super::settings::ClientSettings;
-use super::signer::Signer;
 use super::transport::{Answer, Failure, Reach, Transport};
 
 /// How often a waiting request looks whether the budget has a retry for it.
@@ -39,33 +42,34 @@ impl Terms {
 /// Knows the service points and how they are doing; shared by all threads of a scrambler.
 pub(super) struct Courier {
     points: ServicePoints,
-    signer: Box<dyn Signer>,
-    transport: Box<dyn Transport>,
+    contact: Contact,
     pace: Box<dyn Pace>,
     settings: ClientSettings,
     fail_over: Mutex<FailOver>,
     budget: Mutex<RetryBudget>,
+    counters: Counters,
 }
 
 /// What one attempt came to.
 enum Outcome<T> {
     Done(T),
     Refused(ClientError),
-    Setback { failure: Failure, retry_after: Option<Duration> },
+    Setback { failure: Failure, retry_after: Option<Duration>, is_untrusted: bool },
 }
 
 impl Courier {
     pub(super) fn new(
         points: ServicePoints,
-        signer: Box<dyn Signer>,
+        credentials: Credentials,
         transport: Box<dyn Transport>,
         pace: Box<dyn Pace>,
         settings: ClientSettings,
     ) -> Self {
         let budget = RetryBudget::new(settings.retries_max, settings.retries_per_second, pace.now());
-        let fail_over = FailOver::new(points.as_slice().len(), &settings);
-        let (fail_over, budget) = (Mutex::new(fail_over), Mutex::new(budget));
-        Self { points, signer, transport, pace, settings, fail_over, budget }
+        let count = points.as_slice().len();
+        let contact = Contact::new(credentials, transport, settings.server_proof, count);
+        let (fail_over, budget) = (Mutex::new(FailOver::new(count, &settings)), Mutex::new(budget));
+        Self { points, contact, pace, settings, fail_over, budget, counters: Counters::default() }
     }
 
     /// The service points, the most preferred first.
@@ -82,9 +86,45 @@ impl Courier {
         self.pace.now()
     }
 
+    /// The calendar's time since 1970 UTC.
+    pub(super) fn calendar(&self) -> Duration {
+        self.pace.calendar()
+    }
+
+    /// A number of at least 0 and below 1.
+    pub(super) fn chance(&self) -> f64 {
+        self.pace.chance()
+    }
+
+    /// What is counted.
+    pub(super) fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// What a service point said of itself, as far as it was asked.
+    pub(super) fn introduced(&self, at: usize) -> Option<Introduction> {
+        self.contact.introduced(at)
+    }
+
     /// Asks one service point after the other until `read` accepts an answer, again and again within
-    /// the terms' patience.
+    /// the terms' patience. When all that were asked cannot be trusted, asking again helps nobody.
     pub(super) fn carry<T>(
+        &self,
+        request: &Request,
+        terms: Terms,
+        read: impl Fn(&[u8]) -> Result<T, String>,
+    ) -> Result<T, ClientError> {
+        self.counters.count(Count::Request);
+        let outcome = self.carry_to_any(request, terms, read);
+        match &outcome {
+            Ok(_) => self.counters.count(Count::Answered),
+            Err(ClientError::Refused { .. }) => self.counters.count(Count::Refused),
+            Err(_) => self.counters.count(Count::Unanswered),
+        }
+        outcome
+    }
+
+    fn carry_to_any<T>(
         &self,
         request: &Request,
         terms: Terms,
@@ -96,12 +136,14 @@ impl Courier {
         for round in 0_u32.. {
             let order = self.fail_over().order();
             let mut retry_after = Duration::ZERO;
+            let (mut asked, mut distrusted) = (0, 0);
             for at in order.into_iter().take(terms.points_max) {
                 let Some(point) = self.points().get(at) else { continue };
                 if round > 0 && self.now() >= deadline {
                     break;
                 }
-                match self.attempt(point, request, &read)? {
+                asked += 1;
+                match self.attempt(at, point, request, &read)? {
                     Outcome::Done(value) => {
                         self.arrived(at);
                         return Ok(value);
@@ -110,9 +152,10 @@ impl Courier {
                         self.arrived(at);
                         return Err(refusal);
                     }
-                    Outcome::Setback { failure, retry_after: asked } => {
-                        self.failed(at, point, &failure);
-                        retry_after = retry_after.max(asked.unwrap_or_default());
+                    Outcome::Setback { failure, retry_after: wanted, is_untrusted } => {
+                        self.failed(at, point, &failure, is_untrusted);
+                        distrusted += usize::from(is_untrusted);
+                        retry_after = retry_after.max(wanted.unwrap_or_default());
                         let setback = Setback { point: point.clone(), reason: failure.reason };
                         if failure.reach == Reach::MaybeDone && !terms.repeatable {
                             return Err(ClientError::OutcomeUnknown { setback });
@@ -122,6 +165,9 @@ impl Courier {
                         }
                     }
                 }
+            }
+            if asked > 0 && distrusted == asked {
+                return Err(ClientError::Untrusted { setbacks: setbacks.into_iter().flatten().collect() });
             }
             if !self.wait_for_retry(round, retry_after, deadline) {
                 break;
@@ -133,15 +179,22 @@ impl Courier {
 
     fn attempt<T>(
         &self,
+        at: usize,
         point: &ServicePoint,
         request: &Request,
         read: &impl Fn(&[u8]) -> Result<T, String>,
     ) -> Result<Outcome<T>, ClientError> {
-        let mut signed = request.unsigned();
-        self.signer.sign(&mut signed, point)?;
-        let answer = match self.transport.exchange(point, &signed) {
+        self.counters.count(Count::Attempt);
+        let now_s = self.calendar().as_secs();
+        let answer = match self.contact.ask((at, point), request, now_s) {
             Ok(answer) => answer,
-            Err(failure) => return Ok(Outcome::Setback { failure, retry_after: None }),
+            Err(Trouble::Sign(error)) => return Err(error.into()),
+            Err(Trouble::Failed(failure)) => {
+                return Ok(Outcome::Setback { failure, retry_after: None, is_untrusted: false });
+            }
+            Err(Trouble::Untrusted(failure)) => {
+                return Ok(Outcome::Setback { failure, retry_after: None, is_untrusted: true });
+            }
         };
         Ok(match answer.status {
             200 => match read(&answer.body) {
@@ -160,13 +213,21 @@ impl Courier {
         self.budget.lock().unwrap_or_else(PoisonError::into_inner).earn();
     }
 
-    fn failed(&self, at: usize, point: &ServicePoint, failure: &Failure) {
+    fn failed(&self, at: usize, point: &ServicePoint, failure: &Failure, is_untrusted: bool) {
+        self.contact.forget(at);
+        self.counters.count(Count::Setback);
+        if is_untrusted {
+            self.counters.count(Count::Untrusted);
+        }
         let (now, chance) = (self.pace.now(), self.pace.chance());
         let mut fail_over = self.fail_over();
         let moved = fail_over.failed(at, now, chance);
         let next = self.points().get(fail_over.current()).filter(|_| moved);
         match next {
-            Some(next) => tracing::warn!(%point, reason = %failure.reason, %next, "failing over"),
+            Some(next) => {
+                self.counters.count(Count::FailOver);
+                tracing::warn!(%point, reason = %failure.reason, %next, "failing over");
+            }
             None => tracing::warn!(%point, reason = %failure.reason, "a service point failed"),
         }
     }
@@ -198,11 +259,12 @@ impl Courier {
         for at in due {
             let Some(point) = self.points().get(at) else { continue };
             // The look may take long; nobody waits for the policy meanwhile.
-            let found = self.transport.probe(point);
+            let found = self.contact.probe(point);
             let (now, chance) = (self.pace.now(), self.pace.chance());
             let mut fail_over = self.fail_over();
             match found {
                 Ok(()) if fail_over.looked_healthy(at, now) => {
+                    self.counters.count(Count::Recovery);
                     tracing::info!(%point, "a preferred service point is healthy; going back to it");
                 }
                 Ok(()) => {}
@@ -218,7 +280,7 @@ impl Courier {
 fn setback<T>(reason: String, answer: &Answer) -> Outcome<T> {
     // An error answer, 503 included, does not say that nothing was done.
     let failure = Failure { reach: Reach::MaybeDone, reason };
-    Outcome::Setback { failure, retry_after: answer.retry_after }
+    Outcome::Setback { failure, retry_after: answer.retry_after, is_untrusted: false }
 }
 
 fn status_reason(answer: &Answer) -> String {

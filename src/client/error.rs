@@ -34,6 +34,13 @@ pub enum ClientError {
         /// For how long it was tried.
         waited: Duration,
     },
+    /// Every service point was reached, and none can be trusted: its answer is not proved to be the key
+    /// server's, or it asks for a weaker proof than this client gives. No answer was used.
+    #[error("no service point can be trusted: {}", listed(setbacks))]
+    Untrusted {
+        /// What is wrong with each.
+        setbacks: Vec<Setback>,
+    },
     /// The key server understood the request and refused it. Another point would do the same.
     #[error("{point} refused the request with status {status}: {message}")]
     Refused {

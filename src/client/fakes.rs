@@ -6,7 +6,7 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 use super::{
-    Answer, ClientSettings, ContentKeys, Failure, KeyClient, Pace, Reach, Request, ServicePoint,
+    Answer, ClientSettings, ContentKeys, Credentials, Failure, KeyClient, Pace, Reach, Request, ServicePoint,
     ServicePoints, Transport, UdrmSha1,
 };
 use crate::crypto::SecretBytes;
@@ -26,6 +26,10 @@ impl FakePace {
 impl Pace for FakePace {
     fn now(&self) -> Duration {
         *self.0.lock().unwrap()
+    }
+
+    fn calendar(&self) -> Duration {
+        Duration::from_secs(1_800_000_000) + self.now()
     }
 
     fn sleep(&self, length: Duration) {
@@ -86,10 +90,10 @@ impl FakeServer {
             ca_system: "OVP".into(),
             provider: EncryptionProvider::Cenc,
         };
-        let signer = UdrmSha1::new(SecretBytes::new(b"k3y".to_vec()));
+        let credentials = Credentials::only(UdrmSha1::new(SecretBytes::new(b"k3y".to_vec())));
         let points = ServicePoints::new(points).unwrap();
         let pace = Box::new(self.pace.clone());
-        KeyClient::new(points, keys, Box::new(signer), Box::new(self.clone()), pace, settings)
+        KeyClient::new(points, keys, credentials, Box::new(self.clone()), pace, settings)
     }
 
     pub(super) fn set(&self, at: usize, behaviour: Behaviour) {
@@ -151,7 +155,7 @@ pub(super) fn film() -> ContentId {
 }
 
 fn answer(status: u16, body: &str) -> Answer {
-    Answer { status, retry_after: None, body: Zeroizing::new(body.as_bytes().to_vec()) }
+    Answer { status, retry_after: None, headers: Vec::new(), body: Zeroizing::new(body.as_bytes().to_vec()) }
 }
 
 fn key_body(byte: u8) -> String {

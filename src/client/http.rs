@@ -18,8 +18,8 @@ use super::settings::Timeouts;
 use super::transport::{Answer, Failure, Reach, Transport};
 use crate::crypto::secret_file::{self, SecretFileError};
 
-/// No answer of a key server is near this size.
-const ANSWER_BYTES_MAX: u64 = 256 * 1024;
+/// The keys of 10,000 periods, the most that one request may ask for, take less.
+const ANSWER_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 /// How long a connection is kept for the next request; less than servers keep theirs.
 const IDLE_MAX: Duration = Duration::from_secs(3);
@@ -105,10 +105,15 @@ impl Transport for HttpTransport {
         let mut answer = sent?.map_err(|error| failure(&error))?;
         let retry_after = answer.headers().get("retry-after");
         let retry_after = retry_after.and_then(|value| value.to_str().ok()?.parse().ok());
+        let text = |(name, value): (&ureq::http::HeaderName, &ureq::http::HeaderValue)| {
+            Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))
+        };
+        let headers = answer.headers().iter().filter_map(text).collect();
         let body = answer.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_vec();
         Ok(Answer {
             status: answer.status().as_u16(),
             retry_after: retry_after.map(Duration::from_secs),
+            headers,
             body: Zeroizing::new(body.map_err(|error| failure(&error))?),
         })
     }

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use super::*;
 use crate::client::fakes::film;
 use crate::client::{
-    ClientError, ClientSettings, ContentKeys, KeyClient, KeySource, PointState, Prober, ServicePoints,
-    SystemPace, UdrmSha1,
+    ClientError, ClientSettings, ContentKeys, Credentials, KeyClient, KeySource, PointState, Prober,
+    ServicePoints, SystemPace, UdrmSha1,
 };
 use crate::crypto::SecretBytes;
 use crate::drm::EncryptionProvider;
@@ -76,10 +76,10 @@ fn client(points: &[SocketAddr], settings: ClientSettings) -> KeyClient {
         ca_system: "OVP".into(),
         provider: EncryptionProvider::Cenc,
     };
-    let signer = Box::new(UdrmSha1::new(SecretBytes::new(b"k3y".to_vec())));
+    let credentials = Credentials::only(UdrmSha1::new(SecretBytes::new(b"k3y".to_vec())));
     let transport = Box::new(HttpTransport::new(timeouts, &TlsFiles::default()).unwrap());
     let pace = Box::new(SystemPace::default());
-    KeyClient::new(ServicePoints::new(points).unwrap(), keys, signer, transport, pace, settings)
+    KeyClient::new(ServicePoints::new(points).unwrap(), keys, credentials, transport, pace, settings)
 }
 
 fn once() -> ClientSettings {

@@ -3,21 +3,31 @@
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::path::PathBuf;
+use std::sync::Mutex;
 
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 
 use super::*;
-use crate::client::Method;
-use crate::crypto::{ClusterCa, ClusterName};
+use crate::client::request::Wanted;
+use crate::client::{
+    ClientCertificateIdentity, ClientSettings, ContentKeys, Credentials, KeyClient, Method, ServicePoints,
+    Signer, SystemPace, UdrmSha1,
+};
+use crate::crypto::{ClusterCa, ClusterName, SecretBytes};
 use crate::drm::EncryptionProvider;
-use crate::model::{AccountId, ContentId};
+use crate::model::{AccountId, ContentId, Scheme};
 
 /// An authority, and a server of its that answers 200 to clients with a certificate of its.
 struct Served {
     dir: tempfile::TempDir,
     point: ServicePoint,
+    requests: Arc<Mutex<Vec<String>>>,
 }
+
+const CAPABILITIES: &str = r#"{"authentication":[{"scheme":"mutual-tls"},{"scheme":"udrm-sha1"}]}"#;
+const KEY: &str =
+    r#"{"key":"AQEBAQEBAQEBAQEBAQEBAQ==","key_id":"AgICAgICAgICAgICAgICAg==","content_id":"film"}"#;
 
 impl Served {
     fn start() -> Self {
@@ -29,17 +39,24 @@ impl Served {
         let config = server_config(&ca, dir.path().join("ca.pem"));
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let point = format!("https://{}", listener.local_addr().unwrap()).parse().unwrap();
+        let requests = Arc::<Mutex<Vec<String>>>::default();
+        let heard = requests.clone();
         std::thread::spawn(move || {
             for stream in listener.incoming() {
                 let connection = ServerConnection::new(config.clone()).unwrap();
                 let mut tls = StreamOwned::new(connection, stream.unwrap());
                 // A client that is refused, or refuses, ends its connection; the next may do better.
-                if tls.read(&mut [0; 4096]).is_ok_and(|bytes| bytes > 0) {
-                    let _ = tls.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+                let mut request = vec![0; 8192];
+                while let Ok(bytes @ 1..) = tls.read(&mut request) {
+                    let said = String::from_utf8_lossy(&request[..bytes]).into_owned();
+                    let body = if said.starts_with("GET /capabilities ") { CAPABILITIES } else { KEY };
+                    heard.lock().unwrap().push(said);
+                    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
+                    let _ = tls.write_all(format!("{head}{body}").as_bytes());
                 }
             }
         });
-        Self { dir, point }
+        Self { dir, point, requests }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -49,7 +66,8 @@ impl Served {
     fn ask(&self, tls: &TlsFiles) -> Result<Answer, Failure> {
         let (account, content) = (AccountId::new("demo").unwrap(), ContentId::new("film").unwrap());
         let whose = ("OVP", &account);
-        let request = Request::new(Method::Get, EncryptionProvider::Cenc, whose, &content, None).unwrap();
+        let provider = EncryptionProvider::Cenc;
+        let request = Request::new(Method::Get, provider, whose, &content, Wanted::Key, None).unwrap();
         HttpTransport::new(Timeouts::default(), tls).unwrap().exchange(&self.point, &request)
     }
 }
@@ -76,7 +94,7 @@ fn a_server_of_the_named_authority_is_asked_with_the_own_certificate() {
     let client = Some((served.path("client.pem"), served.path("client.key")));
     let tls = TlsFiles { ca: Some(served.path("ca.pem")), client };
     let answer = served.ask(&tls).unwrap();
-    assert_eq!((answer.status, answer.body.as_slice()), (200, b"ok".as_slice()));
+    assert_eq!((answer.status, answer.body.as_slice()), (200, KEY.as_bytes()));
 }
 
 #[test]
@@ -92,4 +110,25 @@ fn a_server_that_only_a_stranger_vouches_for_is_told_nothing() {
         let failure = served.ask(&TlsFiles { ca, client: None }).unwrap_err();
         assert_eq!(failure.reach, Reach::NotSent, "{failure:?}");
     }
+}
+
+#[test]
+fn a_certificate_is_proof_enough_and_nothing_weaker_goes_beside_it_when_that_is_the_minimum() {
+    let served = Served::start();
+    let client = Some((served.path("client.pem"), served.path("client.key")));
+    let tls = TlsFiles { ca: Some(served.path("ca.pem")), client };
+    let weak = UdrmSha1::new(SecretBytes::new(b"k3y".to_vec()));
+    let signers: Vec<Box<dyn Signer>> = vec![Box::new(weak), Box::new(ClientCertificateIdentity)];
+    let credentials = Credentials::new(signers, Some(Scheme::MutualTls)).unwrap();
+    let account = AccountId::new("demo").unwrap();
+    let keys = ContentKeys { account, ca_system: "OVP".into(), provider: EncryptionProvider::Cenc };
+    let transport = Box::new(HttpTransport::new(Timeouts::default(), &tls).unwrap());
+    let (pace, settings) = (Box::new(SystemPace::default()), ClientSettings::default());
+    let points = ServicePoints::new(vec![served.point.clone()]).unwrap();
+    let client = KeyClient::new(points, keys, credentials, transport, pace, settings);
+    let (key, _) = client.fetch(&ContentId::new("film").unwrap()).unwrap();
+    assert_eq!(key.key.expose(), &[1; 16]);
+    assert_eq!(client.status()[0].scheme, Some(Scheme::MutualTls));
+    let requests = served.requests.lock().unwrap();
+    assert!(requests.len() == 2 && !requests[1].contains("signature"), "{requests:?}");
 }

@@ -6,17 +6,19 @@ use std::time::Duration;
 use super::answer::{FetchedKey, read_deleted, read_key};
 use super::cache::{Freshness, KeyCache};
 use super::courier::{Courier, Terms};
+use super::credentials::Credentials;
 use super::error::ClientError;
 use super::fail_over::PointState;
+use super::metrics::{ClientMetrics, Count};
 use super::own_key::{KeySource, OwnKey};
 use super::pace::Pace;
-use super::request::{Method, Request};
+use super::request::{Method, Request, Wanted};
+use super::server_proof::ServerKey;
 use super::service_point::{ServicePoint, ServicePoints};
 use super::settings::ClientSettings;
-use super::signer::Signer;
 use super::transport::Transport;
 use crate::drm::EncryptionProvider;
-use crate::model::{AccountId, ContentId};
+use crate::model::{AccountId, ContentId, Scheme};
 
 /// Whose keys a client asks for, and for which DRM systems.
 #[derive(Clone, Debug)]
@@ -38,14 +40,18 @@ pub struct PointStatus {
     pub state: PointState,
     /// Whether requests go to it first.
     pub current: bool,
+    /// The scheme it is shown, once it was asked which it accepts.
+    pub scheme: Option<Scheme>,
+    /// The key its answers are checked with, where that is demanded.
+    pub server_key: Option<ServerKey>,
 }
 
 /// Asks a key server for content keys. Share one among all threads of a scrambler: then all learn
 /// from one failure, and share one budget of retries.
 pub struct KeyClient {
-    keys: ContentKeys,
-    settings: ClientSettings,
-    courier: Courier,
+    pub(super) keys: ContentKeys,
+    pub(super) settings: ClientSettings,
+    pub(super) courier: Courier,
     cache: Mutex<KeyCache>,
 }
 
@@ -54,13 +60,13 @@ impl KeyClient {
     pub fn new(
         points: ServicePoints,
         keys: ContentKeys,
-        signer: Box<dyn Signer>,
+        credentials: Credentials,
         transport: Box<dyn Transport>,
         pace: Box<dyn Pace>,
         settings: ClientSettings,
     ) -> Self {
         let cache = Mutex::new(KeyCache::new(settings.remembered_max, settings.outage_tolerance));
-        let courier = Courier::new(points, signer, transport, pace, settings);
+        let courier = Courier::new(points, credentials, transport, pace, settings);
         Self { keys, settings, courier, cache }
     }
 
@@ -69,7 +75,7 @@ impl KeyClient {
     /// # Errors
     /// [`ClientError::Refused`] with status 404 when the content has no key.
     pub fn fetch(&self, content: &ContentId) -> Result<(FetchedKey, Freshness), ClientError> {
-        self.obtain(&self.request(Method::Get, content, None)?, content)
+        self.obtain(&self.request(Method::Get, content, Wanted::Key, None)?, content)
     }
 
     /// The content's key, made when it has none. Whoever comes first decides, so the key may be
@@ -84,7 +90,7 @@ impl KeyClient {
         source: KeySource,
     ) -> Result<(FetchedKey, Freshness), ClientError> {
         let own = OwnKey::of(source)?;
-        self.obtain(&self.request(Method::Post, content, own.as_ref())?, content)
+        self.obtain(&self.request(Method::Post, content, Wanted::Key, own.as_ref())?, content)
     }
 
     /// A new key for the content, whatever it has. Old keys stay licensable by their key id.
@@ -96,7 +102,7 @@ impl KeyClient {
     /// [`ClientError::OutcomeUnknown`] when the server was to make the key and its answer got lost.
     pub fn rotate(&self, content: &ContentId, source: KeySource) -> Result<FetchedKey, ClientError> {
         let own = OwnKey::of(source)?;
-        let request = self.request(Method::Put, content, own.as_ref())?;
+        let request = self.request(Method::Put, content, Wanted::Key, own.as_ref())?;
         let terms = Terms::patient(self.settings.patience, own.is_some());
         let key = self.courier.carry(&request, terms, |body| {
             let key = read_key(body, content)?;
@@ -116,7 +122,7 @@ impl KeyClient {
     /// # Errors
     /// [`ClientError`] when nobody answers or the request is refused.
     pub fn delete(&self, content: &ContentId) -> Result<u32, ClientError> {
-        let request = self.request(Method::Delete, content, None)?;
+        let request = self.request(Method::Delete, content, Wanted::Key, None)?;
         let terms = Terms::patient(self.settings.patience, true);
         self.cache().forget(content);
         self.courier.carry(&request, terms, read_deleted)
@@ -129,8 +135,15 @@ impl KeyClient {
             point: point.clone(),
             state: fail_over.state(at),
             current: fail_over.current() == at,
+            scheme: self.courier.introduced(at).map(|introduced| introduced.choice.scheme),
+            server_key: self.courier.introduced(at).and_then(|introduced| introduced.key),
         };
         self.courier.points().iter().enumerate().map(status).collect()
+    }
+
+    /// What was counted since the client was made.
+    pub fn metrics(&self) -> ClientMetrics {
+        self.courier.counters().snapshot()
     }
 
     /// Looks at service points that failed and are due for a look. A [`super::Prober`] does so all
@@ -152,7 +165,7 @@ impl KeyClient {
         let terms = match &remembered {
             None => Terms::patient(self.settings.patience, true),
             Some((key, age)) if all_failed && !due => {
-                return Ok((key.copy(), Freshness::Remembered { age: *age }));
+                return Ok(self.remembered(key.copy(), *age));
             }
             Some(_) if all_failed => Terms { points_max: 1, ..Terms::patient(Duration::ZERO, true) },
             Some(_) => Terms::patient(Duration::ZERO, true),
@@ -162,13 +175,12 @@ impl KeyClient {
                 self.cache().remember(&key, self.courier.now());
                 Ok((key, Freshness::Answered))
             }
-            Err(ClientError::NoServicePoint { setbacks, waited }) => match remembered {
-                Some((key, age)) => {
-                    tracing::warn!(%content, age_s = age.as_secs(), "no service point answers; using the remembered key");
-                    Ok((key, Freshness::Remembered { age }))
-                }
-                None => Err(ClientError::NoServicePoint { setbacks, waited }),
-            },
+            // Whoever answers in the key server's place must not be able to take the key away either.
+            Err(error @ (ClientError::NoServicePoint { .. } | ClientError::Untrusted { .. })) => {
+                let Some((key, age)) = remembered else { return Err(error) };
+                tracing::warn!(%content, age_s = age.as_secs(), "no service point answers; using the remembered key");
+                Ok(self.remembered(key, age))
+            }
             Err(error) => {
                 if matches!(error, ClientError::Refused { .. }) {
                     self.cache().forget(content);
@@ -178,14 +190,20 @@ impl KeyClient {
         }
     }
 
-    fn request(
+    fn remembered(&self, key: FetchedKey, age: Duration) -> (FetchedKey, Freshness) {
+        self.courier.counters().count(Count::Remembered);
+        (key, Freshness::Remembered { age })
+    }
+
+    pub(super) fn request(
         &self,
         method: Method,
         content: &ContentId,
+        wanted: Wanted,
         own: Option<&OwnKey>,
     ) -> Result<Request, ClientError> {
         let whose = (self.keys.ca_system.as_str(), &self.keys.account);
-        Ok(Request::new(method, self.keys.provider, whose, content, own)?)
+        Ok(Request::new(method, self.keys.provider, whose, content, wanted, own)?)
     }
 
     fn cache(&self) -> MutexGuard<'_, KeyCache> {

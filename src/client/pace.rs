@@ -1,11 +1,14 @@
 //! Time, waiting and chance, as the client's policy sees them.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// The clock and the dice of a client. Tests bring their own.
 pub trait Pace: Send + Sync {
     /// Time since some fixed moment. It never goes back.
     fn now(&self) -> Duration;
+
+    /// The time since 1970 UTC, as the machine's calendar has it. It may be set and go back.
+    fn calendar(&self) -> Duration;
 
     /// Waits.
     fn sleep(&self, length: Duration);
@@ -29,6 +32,10 @@ impl Default for SystemPace {
 impl Pace for SystemPace {
     fn now(&self) -> Duration {
         self.began.elapsed()
+    }
+
+    fn calendar(&self) -> Duration {
+        SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
     }
 
     fn sleep(&self, length: Duration) {

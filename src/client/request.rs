@@ -9,6 +9,8 @@ use serde::Serialize;
 use zeroize::Zeroizing;
 
 use super::own_key::OwnKey;
+use super::service_point::ServicePoint;
+use crate::auth::Envelope;
 use crate::drm::EncryptionProvider;
 use crate::model::{AccountId, ContentId};
 
@@ -69,6 +71,33 @@ struct CustomData<'a> {
     key: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     key_id: Option<&'a str>,
+    #[serde(flatten)]
+    periods: PeriodMembers,
+}
+
+/// The further members of requests about crypto periods. Numbers travel as text.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct PeriodMembers {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) track: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) crypto_period_seconds: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) first_crypto_period_index: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) time: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) crypto_period_count: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) epoch: Option<String>,
+}
+
+/// What is asked for, at which endpoint of a provider.
+pub(super) enum Wanted {
+    /// The content's one key.
+    Key,
+    /// Keys of crypto periods, or what there is of them.
+    Periods(PeriodMembers),
 }
 
 impl Request {
@@ -79,8 +108,13 @@ impl Request {
         provider: EncryptionProvider,
         (ca_system, account): (&str, &AccountId),
         content: &ContentId,
+        wanted: Wanted,
         supplied: Option<&OwnKey>,
     ) -> Result<Self, serde_json::Error> {
+        let (endpoint, periods) = match wanted {
+            Wanted::Key => ("encryption", PeriodMembers::default()),
+            Wanted::Periods(members) => ("schedule", members),
+        };
         let supplied = supplied.filter(|_| method.has_body());
         let texts = supplied.map(|own| (own.key.to_base64(), own.kid.to_base64()));
         let data = CustomData {
@@ -90,13 +124,26 @@ impl Request {
             files: "",
             key: texts.as_ref().map(|(key, _)| key.as_str()),
             key_id: texts.as_ref().map(|(_, kid)| kid.as_str()),
+            periods,
         };
         // Room for all of it at once: a buffer that grows leaves copies of the key behind.
         let mut custom_data = Zeroizing::new(Vec::with_capacity(4096));
         serde_json::to_writer(&mut *custom_data, &data)?;
         let in_query = (!method.has_body()).then(|| ("custom_data", STANDARD.encode(&*custom_data)));
-        let path = format!("/{provider}/encryption");
+        let path = format!("/{provider}/{endpoint}");
         Ok(Self { method, path, query: in_query.into_iter().collect(), headers: Vec::new(), custom_data })
+    }
+
+    /// A request whose whole body is signed.
+    pub(super) fn posting(path: &str, body: Zeroizing<Vec<u8>>) -> Self {
+        let path = path.to_owned();
+        Self { method: Method::Post, path, query: Vec::new(), headers: Vec::new(), custom_data: body }
+    }
+
+    /// A request for something that needs no account.
+    pub(super) fn bare(path: &str) -> Self {
+        let (query, headers, custom_data) = Default::default();
+        Self { method: Method::Get, path: path.to_owned(), query, headers, custom_data }
     }
 
     /// The custom data's JSON, wherever it travels: what the uDRM signature covers.
@@ -111,14 +158,33 @@ impl Request {
 
     /// Path and query as they stand in a request line.
     pub fn target(&self) -> String {
-        let mut target = self.path.clone();
-        for (at, (name, value)) in self.query.iter().enumerate() {
-            target.push(if at == 0 { '?' } else { '&' });
-            target.push_str(name);
-            target.push('=');
-            target.extend(utf8_percent_encode(value, QUERY));
+        match self.query_text() {
+            Some(query) => format!("{}?{query}", self.path),
+            None => self.path.clone(),
         }
-        target
+    }
+
+    fn query_text(&self) -> Option<String> {
+        let encoded =
+            |(name, value): &(&str, String)| format!("{name}={}", utf8_percent_encode(value, QUERY));
+        let parameters: Vec<String> = self.query.iter().map(encoded).collect();
+        (!parameters.is_empty()).then(|| parameters.join("&"))
+    }
+
+    /// The request as a signature covers it at this service point. The body, which may hold a key, is
+    /// left out: its digest stands for it.
+    pub(super) fn envelope(&self, point: &ServicePoint) -> Envelope {
+        let (scheme, own_port) = if point.is_secure() { ("https", ":443") } else { ("http", ":80") };
+        let authority = point.authority();
+        Envelope {
+            method: self.method.as_str().to_owned(),
+            scheme,
+            authority: authority.strip_suffix(own_port).unwrap_or(authority).to_owned(),
+            path: format!("{}{}", point.path(), self.path),
+            query: self.query_text(),
+            headers: self.headers.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect(),
+            ..Envelope::default()
+        }
     }
 
     /// The same request without what a signer added: each attempt is signed anew.
@@ -147,7 +213,8 @@ mod tests {
     fn request(method: Method, content: &str, supplied: Option<&OwnKey>) -> Request {
         let account = AccountId::new("167").unwrap();
         let content = ContentId::new(content).unwrap();
-        Request::new(method, EncryptionProvider::Cenc, ("OVP", &account), &content, supplied).unwrap()
+        Request::new(method, EncryptionProvider::Cenc, ("OVP", &account), &content, Wanted::Key, supplied)
+            .unwrap()
     }
 
     #[test]

@@ -45,6 +45,12 @@ impl ServicePoint {
         &self.authority
     }
 
+    /// The URL's path in front of every request's, without a slash at its end; empty for most.
+    pub fn path(&self) -> &str {
+        let rest = self.base.split_once("://").map_or("", |(_, rest)| rest);
+        rest.find('/').and_then(|at| rest.get(at..)).unwrap_or_default()
+    }
+
     /// Whether the connection is encrypted and the key server proves who it is.
     pub fn is_secure(&self) -> bool {
         self.secure
@@ -129,6 +135,7 @@ mod tests {
         assert_eq!(point("HTTP://Keys.Example:8081/").as_str(), "http://keys.example:8081");
         assert_eq!(point("https://keys.example/moot/").as_str(), "https://keys.example/moot");
         assert!(point("https://[::1]:1").is_secure());
+        assert_eq!((point("http://a:1").path(), point("http://a/b/c/").path()), ("", "/b/c"));
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::server_proof::ServerProof;
+
 /// How long one service point may take for one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
@@ -42,6 +44,8 @@ pub struct ClientSettings {
     pub outage_tolerance: Duration,
     /// How many keys are remembered at most.
     pub remembered_max: usize,
+    /// What an answer must show to be believed.
+    pub server_proof: ServerProof,
 }
 
 impl Default for ClientSettings {
@@ -57,6 +61,7 @@ impl Default for ClientSettings {
             settle: Duration::from_secs(30),
             outage_tolerance: Duration::ZERO,
             remembered_max: 1024,
+            server_proof: ServerProof::Connection,
         }
     }
 }

@@ -14,6 +14,8 @@ pub struct Answer {
     pub status: u16,
     /// How long the server asks to wait, from `Retry-After` in seconds.
     pub retry_after: Option<Duration>,
+    /// The headers that are text, names in lower case.
+    pub headers: Vec<(String, String)>,
     /// The body.
     pub body: Zeroizing<Vec<u8>>,
 }

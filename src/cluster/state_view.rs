@@ -43,4 +43,27 @@ impl Tables for StateView {
         let pairs = self.tables.prefix(table as usize, prefix, usize::MAX).map_err(unreadable)?;
         Ok(pairs.into_iter().map(|(key, value)| (key.to_vec(), value.to_vec())).collect())
     }
+
+    fn page(
+        &self,
+        table: Table,
+        prefix: &[u8],
+        after: &[u8],
+        limit: usize,
+    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StateError> {
+        let from = prefix.max(after);
+        let records = self.tables.view().starting_at(table as usize, from).map_err(unreadable)?;
+        let mut page = Vec::new();
+        for record in records {
+            let (key, value) = record.map_err(unreadable)?;
+            // A mark from elsewhere may lie behind the prefix.
+            if page.len() == limit || !key.as_ref().starts_with(prefix) {
+                break;
+            }
+            if key.as_ref() > after {
+                page.push((key.to_vec(), value.to_vec()));
+            }
+        }
+        Ok(page)
+    }
 }

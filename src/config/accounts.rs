@@ -91,9 +91,9 @@ pub struct AccountEntry {
     pub playready_la_url: Option<String>,
     /// The weakest scheme that proves its requests; none accepts every scheme.
     pub minimum_scheme: Option<Scheme>,
-    /// Whether the Widevine common encryption API answers requests without signer.
+    /// Whether packagers that cannot sign are served, held by the allow-list alone.
     #[serde(default)]
-    pub allow_unsigned_widevine: bool,
+    pub allow_unsigned_packagers: bool,
     /// Its signing keys.
     #[serde(default, rename = "credential")]
     pub credentials: Vec<CredentialEntry>,

@@ -141,6 +141,8 @@ pub struct Http {
     pub tls_client_ca_file: Option<PathBuf>,
     /// The largest request body.
     pub max_body_bytes: usize,
+    /// The largest body of a bulk request.
+    pub max_bulk_body_bytes: usize,
     /// Proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
     /// The most connections one worker holds open.
@@ -162,6 +164,7 @@ impl Default for Http {
             tls_key_file: None,
             tls_client_ca_file: None,
             max_body_bytes: 65_536,
+            max_bulk_body_bytes: 4 * 1024 * 1024,
             trusted_proxies: Vec::new(),
             connections_per_worker_max: 10_000,
             keep_alive_ms: 75_000,
@@ -178,7 +181,16 @@ pub struct Packager {
     /// Where packagers connect to; none means that there is no such listener.
     #[serde(with = "empty_is_none")]
     pub listen: Option<SocketAddr>,
-    /// Networks whose addresses may connect.
+    /// The certificate chain, PEM; none means plain HTTP.
+    #[serde(with = "empty_is_none")]
+    pub tls_cert_file: Option<PathBuf>,
+    /// Its private key, PEM; a secret file.
+    #[serde(with = "empty_is_none")]
+    pub tls_key_file: Option<PathBuf>,
+    /// The authority of packagers' certificates, PEM; with it, each must show one of its account's.
+    #[serde(with = "empty_is_none")]
+    pub tls_client_ca_file: Option<PathBuf>,
+    /// Networks whose addresses may connect. Empty: none, or where certificates are demanded, all.
     pub allow_list: Vec<IpNet>,
     /// Which partner is which account.
     pub accounts: Vec<PackagerAccount>,

@@ -1,6 +1,7 @@
 //! Checks of values against each other and against what is sensible.
 
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 
 use super::{Config, PeerAddress};
 
@@ -106,27 +107,36 @@ fn listeners(config: &Config, found: &mut Vec<(&'static str, String)>) {
             "is cluster.peer_listen as well; the two need ports of their own".to_owned(),
         ));
     }
-    match (&http.tls_cert_file, &http.tls_key_file) {
-        (Some(_), None) => {
-            found.push(("http.tls_key_file", "must be set too when http.tls_cert_file is".to_owned()))
-        }
-        (None, Some(_)) => {
-            found.push(("http.tls_cert_file", "must be set too when http.tls_key_file is".to_owned()))
-        }
+    let keys = ["http.tls_cert_file", "http.tls_key_file", "http.tls_client_ca_file"];
+    tls(keys, [&http.tls_cert_file, &http.tls_key_file, &http.tls_client_ca_file], found);
+}
+
+/// The TLS of a listener: certificate and key together, and client certificates only with them.
+fn tls(
+    [cert_key, key_key, ca_key]: [&'static str; 3],
+    [cert, key, ca]: [&Option<PathBuf>; 3],
+    found: &mut Vec<(&'static str, String)>,
+) {
+    match (cert, key) {
+        (Some(_), None) => found.push((key_key, format!("must be set too when {cert_key} is"))),
+        (None, Some(_)) => found.push((cert_key, format!("must be set too when {key_key} is"))),
         _ => {}
     }
-    if http.tls_client_ca_file.is_some() && http.tls_cert_file.is_none() {
-        let problem = "needs http.tls_cert_file: clients show certificates over TLS only";
-        found.push(("http.tls_client_ca_file", problem.to_owned()));
+    if ca.is_some() && cert.is_none() {
+        found.push((ca_key, format!("needs {cert_key}: clients show certificates over TLS only")));
     }
 }
 
 fn packager(config: &Config, found: &mut Vec<(&'static str, String)>) {
     let packager = &config.packager;
     let Some(listen) = packager.listen else { return };
+    let keys = ["packager.tls_cert_file", "packager.tls_key_file", "packager.tls_client_ca_file"];
+    tls(keys, [&packager.tls_cert_file, &packager.tls_key_file, &packager.tls_client_ca_file], found);
     let mut fault = |key, problem: &str| found.push((key, problem.to_owned()));
-    if packager.allow_list.is_empty() {
-        fault("packager.allow_list", "must name the packagers' networks: their requests carry no signature");
+    if packager.allow_list.is_empty() && packager.tls_client_ca_file.is_none() {
+        let problem = "must name the packagers' networks, or packager.tls_client_ca_file the authority of \
+                       their certificates: their requests carry no signature";
+        fault("packager.allow_list", problem);
     }
     if packager.accounts.is_empty() {
         fault("packager.accounts", "must name an account for each partner id, such as [\"437=demo\"]");
@@ -144,6 +154,7 @@ fn packager(config: &Config, found: &mut Vec<(&'static str, String)>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::PackagerAccount;
 
     fn keys_at_fault(change: impl FnOnce(&mut Config)) -> Vec<&'static str> {
         let mut config = Config::default();
@@ -189,6 +200,22 @@ mod tests {
             keys_at_fault(|c| c.packager.listen = Some(([127, 0, 0, 1], 1).into())),
             ["packager.allow_list", "packager.accounts"]
         );
+        let packager = |c: &mut Config| {
+            c.packager.listen = Some(([127, 0, 0, 1], 1).into());
+            c.packager.accounts = vec![PackagerAccount::try_from("437=demo".to_owned()).unwrap()];
+            c.packager.tls_client_ca_file = Some("a".into());
+        };
+        assert_eq!(keys_at_fault(packager), ["packager.tls_client_ca_file"]);
+        let half = |c: &mut Config| {
+            packager(c);
+            c.packager.tls_cert_file = Some("a".into());
+        };
+        assert_eq!(keys_at_fault(half), ["packager.tls_key_file"]);
+        let whole = |c: &mut Config| {
+            half(c);
+            c.packager.tls_key_file = Some("a".into());
+        };
+        assert_eq!(keys_at_fault(whole), [""; 0], "certificates stand in for the allow-list");
         assert_eq!(keys_at_fault(|c| c.node.id = 0), ["node.id"]);
         assert_eq!(keys_at_fault(|c| c.log.level = "loud=very".into()), ["log.level"]);
         assert_eq!(keys_at_fault(|c| c.keys.keyring_file = "".into()), ["keys.keyring_file"]);

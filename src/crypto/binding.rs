@@ -13,6 +13,7 @@ const CHECK_VALUE: &str = "keymoot/check-value/1";
 const PERIOD_KEY: &str = "keymoot/period-key/1";
 const PERIOD_SEED: &str = "keymoot/period-seed/1";
 const KID_KEY: &str = "keymoot/kid-key/1";
+const EXPORTED_KEY: &str = "keymoot/exported-key/1";
 /// What a key is derived for. Not wrapped, but encoded in the same way.
 const DERIVED_KEY: &str = "keymoot/derived-key/1";
 
@@ -96,6 +97,23 @@ pub(super) fn derived_key(place: &KeyPlace, period: Period) -> Vec<u8> {
             place.track.as_str().as_bytes(),
             &period.length_s.to_be_bytes(),
             &period.index.to_be_bytes(),
+        ],
+    )
+}
+
+/// What a key that is sealed for a recipient is bound to.
+pub(super) fn exported_key(place: &KeyPlace, version: u32, kid: &Kid, period: Option<Period>) -> Vec<u8> {
+    let period = period
+        .map_or_else(Vec::new, |period| [period.length_s.to_be_bytes(), period.index.to_be_bytes()].concat());
+    encode(
+        EXPORTED_KEY,
+        &[
+            place.account.as_str().as_bytes(),
+            place.content.as_str().as_bytes(),
+            place.track.as_str().as_bytes(),
+            &version.to_be_bytes(),
+            kid.as_bytes(),
+            &period,
         ],
     )
 }

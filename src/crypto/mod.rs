@@ -9,6 +9,7 @@
 mod aes_signer;
 mod binding;
 mod content_key;
+mod export;
 mod identity;
 mod keyring;
 mod keyring_file;
@@ -25,6 +26,7 @@ mod wrapping;
 
 pub use aes_signer::AesSigner;
 pub use content_key::{ContentKey, ContentKeyError};
+pub use export::{ExportKey, ExportRecipient, SealError, Sealed};
 pub use identity::{ClusterName, ClusterNameError, IdentityError, PeerIdentity, server_name_of};
 pub use keyring::{Keyring, UnwrapError, WrapError};
 pub use keyring_file::KeyringFileError;

@@ -1,4 +1,4 @@
-//! The API's certificate and the authority of its clients, exchanged while connections are served.
+//! A listener's certificate and the authority of its clients, exchanged while connections are served.
 //!
 //! Files are looked at from time to time; what changed is read as a whole and used from the next
 //! connection on, and what cannot be used changes nothing. Connections that are open keep what they
@@ -19,7 +19,7 @@ use rustls::{DigitallySignedStruct, DistinguishedName, ServerConfig, SignatureSc
 
 use super::tls::{self, TlsError};
 
-/// The PEM files of the API listener.
+/// The PEM files of a listener for clients.
 #[derive(Clone, Debug)]
 pub struct ApiTlsFiles {
     /// The certificate chain.
@@ -28,6 +28,8 @@ pub struct ApiTlsFiles {
     pub key: PathBuf,
     /// The authority of client certificates, if clients are asked for any.
     pub client_ca: Option<PathBuf>,
+    /// Whether a client that shows no certificate is turned away. Without an authority everybody is.
+    pub client_required: bool,
 }
 
 impl ApiTlsFiles {
@@ -52,7 +54,7 @@ impl Material {
     }
 }
 
-/// The TLS of the API listener, which follows its files.
+/// The TLS of a listener for clients, which follows its files.
 pub struct ApiTls {
     files: ApiTlsFiles,
     current: Arc<ArcSwap<Material>>,
@@ -71,16 +73,21 @@ impl ApiTls {
     }
 
     /// The configuration of the listener: TLS 1.2 or 1.3. Clients may show a certificate of the
-    /// authority, if one is configured; one of another ends the connection, and none is fine.
+    /// authority, if one is configured; one of another ends the connection, and none is fine unless
+    /// one is required.
     ///
     /// # Errors
     /// [`TlsError::Pair`] when the library cannot speak these versions.
     pub fn server_config(&self) -> Result<ServerConfig, TlsError> {
-        let follower = Arc::new(Follower(self.current.clone()));
+        let required = self.files.client_required;
+        let follower = Arc::new(Follower { current: self.current.clone(), required });
         let builder = tls::api_builder()?;
         let builder = match self.files.client_ca {
-            Some(_) => builder.with_client_cert_verifier(follower.clone()),
-            None => builder.with_no_client_auth(),
+            // Without an authority a required certificate is never right, so nobody is let in.
+            ref authority if authority.is_some() || required => {
+                builder.with_client_cert_verifier(follower.clone())
+            }
+            _ => builder.with_no_client_auth(),
         };
         Ok(builder.with_cert_resolver(follower))
     }
@@ -102,7 +109,11 @@ impl ApiTls {
 }
 
 /// Answers each handshake from what is current.
-struct Follower(Arc<ArcSwap<Material>>);
+struct Follower {
+    current: Arc<ArcSwap<Material>>,
+    /// Whether a client must show a certificate.
+    required: bool,
+}
 
 impl fmt::Debug for Follower {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -112,13 +123,13 @@ impl fmt::Debug for Follower {
 
 impl ResolvesServerCert for Follower {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(self.0.load().certificate.clone())
+        Some(self.current.load().certificate.clone())
     }
 }
 
 impl Follower {
     fn clients(&self) -> Result<Arc<dyn ClientCertVerifier>, rustls::Error> {
-        let clients = self.0.load().clients.clone();
+        let clients = self.current.load().clients.clone();
         clients.ok_or_else(|| rustls::Error::General("no authority of client certificates".to_owned()))
     }
 }
@@ -129,7 +140,7 @@ impl ClientCertVerifier for Follower {
     }
 
     fn client_auth_mandatory(&self) -> bool {
-        false
+        self.required
     }
 
     /// No hints: they could not be exchanged, and clients choose their certificate without them.
@@ -195,8 +206,8 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = |name: &str| directory.path().join(name);
         issue(directory.path());
-        let files =
-            ApiTlsFiles { cert: path("api.pem"), key: path("api-key.pem"), client_ca: Some(path("ca.pem")) };
+        let (cert, key, client_ca) = (path("api.pem"), path("api-key.pem"), Some(path("ca.pem")));
+        let files = ApiTlsFiles { cert, key, client_ca, client_required: false };
         let tls = ApiTls::load(files).unwrap();
         assert!(tls.server_config().is_ok());
         let shown = || tls.current.load().certificate.cert.clone();

@@ -139,7 +139,8 @@ fn files_load_and_an_exposed_key_file_does_not() {
     assert!(load().is_ok());
     let api = |key: &str, client_ca: Option<&str>| {
         let client_ca = client_ca.map(path);
-        ApiTls::load(ApiTlsFiles { cert: path("api.pem"), key: path(key), client_ca }).map(drop)
+        ApiTls::load(ApiTlsFiles { cert: path("api.pem"), key: path(key), client_ca, client_required: false })
+            .map(drop)
     };
     assert!(api("api-key.pem", None).is_ok());
     assert!(api("api-key.pem", Some("ca.pem")).is_ok());

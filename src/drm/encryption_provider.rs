@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::{DrmError, System, fairplay};
-use crate::model::Kid;
+use crate::model::{Kid, TrackName};
 
 /// Which system a uDRM encryption request is for: the part of the path before `/encryption`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -35,11 +35,16 @@ pub enum EncryptionProvider {
     /// the key ids; the answer carries that. The DRM metadata behind them is made by Adobe's own
     /// tools only: a client that has it stores it with the content, as a system header.
     CencPrimetime,
+    /// `hls`: HLS with AES-128 over whole segments.
+    ///
+    /// No DRM system is behind it: the playlist names a URL, and a player gets the key itself there. So
+    /// it has keys of its own, apart from those that a system protects, and no `pssh`.
+    Hls,
 }
 
 impl EncryptionProvider {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::CencWidevine,
         Self::CencPlayReady,
         Self::Cenc,
@@ -47,6 +52,7 @@ impl EncryptionProvider {
         Self::Widevine,
         Self::Fps,
         Self::CencPrimetime,
+        Self::Hls,
     ];
 
     /// The canonical path, without slashes at its ends.
@@ -59,6 +65,7 @@ impl EncryptionProvider {
             Self::Widevine => "widevine",
             Self::Fps => "fps",
             Self::CencPrimetime => "cenc/primetime",
+            Self::Hls => "hls",
         }
     }
 
@@ -78,8 +85,16 @@ impl EncryptionProvider {
             // The specification's remark says that Smooth answers have no pssh; packagers take the
             // manifest's ProtectionHeader from it all the same.
             Self::PlayReady => &[System::PlayReady],
-            Self::Widevine | Self::Fps => &[],
+            Self::Widevine | Self::Fps | Self::Hls => &[],
             Self::CencPrimetime => &[System::Primetime],
+        }
+    }
+
+    /// The track whose key it hands out.
+    pub fn track(self) -> TrackName {
+        match self {
+            Self::Hls => TrackName::hls_aes_128(),
+            _ => TrackName::default_track(),
         }
     }
 
@@ -155,6 +170,14 @@ mod tests {
         assert_eq!(EncryptionProvider::PlayReady.systems(), [System::PlayReady]);
         assert!(EncryptionProvider::Widevine.systems().is_empty());
         assert!(EncryptionProvider::Fps.systems().is_empty());
+    }
+
+    #[test]
+    fn only_hls_has_a_track_of_its_own() {
+        for provider in EncryptionProvider::ALL {
+            let is_own = provider.track() != TrackName::default_track();
+            assert_eq!(is_own, provider == EncryptionProvider::Hls, "{provider}");
+        }
     }
 
     #[test]

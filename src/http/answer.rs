@@ -10,6 +10,7 @@ use actix_web::HttpResponse;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
+use utoipa::ToSchema;
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::drm::{EncryptionProvider, SystemData, SystemId};
@@ -50,55 +51,77 @@ pub enum AuxiliaryAnswer<'a> {
     Asked(Option<&'a Auxiliary>),
 }
 
-/// The specification's object. Members stand in its order, ours behind them.
-#[derive(Serialize)]
-struct Encryption<'a> {
-    /// Left out when there is none: an empty array makes packagers fail.
+/// A key and what packagers need with it (uDRM 2.3.3).
+// Members stand in the specification's order, ours behind them.
+#[derive(Serialize, ToSchema)]
+#[schema(as = EncryptionKey)]
+pub struct Encryption<'a> {
+    /// The data of each DRM system. Left out when there is none: an empty array makes packagers fail.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pssh: Vec<Pssh>,
+    /// Always `null`: the files of a content share its key.
     file: Option<&'a str>,
+    /// Base64 of the URL at which players ask for licenses.
     license_url: String,
+    /// Base64 of the 16 bytes of the key.
     key: &'a str,
+    /// Base64 of the 16 bytes of the key id.
     key_id: String,
     /// Base64 of the constant IV, for the systems whose packagers need to be told one.
     #[serde(skip_serializing_if = "Option::is_none")]
     iv: Option<String>,
+    /// The content, as it was asked for.
     content_id: &'a str,
+    /// The content's auxiliary data, if it was asked for; `null` when there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Aux<'a>>)]
     aux: Option<Option<Aux<'a>>>,
 }
 
-#[derive(Serialize)]
-pub(super) struct Pssh {
+/// What one DRM system needs to know of a key.
+#[derive(Serialize, ToSchema)]
+#[schema(as = SystemData)]
+pub struct Pssh {
     /// Base64 of the system's data, without the header of the pssh box.
     data: String,
     /// Lower-case dashed GUID of the system.
     uuid: String,
 }
 
-/// Auxiliary data, in the form in which it is given.
-#[derive(Serialize)]
-struct Aux<'a> {
+/// Auxiliary data: stored with a content and given back unchanged.
+#[derive(Serialize, ToSchema)]
+#[schema(as = AuxiliaryData)]
+pub struct Aux<'a> {
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    /// At most 8.
     ratings: Vec<Rating<'a>>,
+    /// Controls by their names; at most 16.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[schema(value_type = BTreeMap<String, String>)]
     output_protection: &'a BTreeMap<String, String>,
+    /// The Super CAS ID of DVB SimulCrypt: 32 bits, such as `0x4ad40001`.
     #[serde(skip_serializing_if = "Option::is_none")]
     super_cas_id: Option<String>,
+    /// Protection system specific headers, at most 4.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     system_headers: Vec<Pssh>,
 }
 
-#[derive(Serialize)]
-struct Rating<'a> {
+/// How a content is rated by one scheme.
+#[derive(Serialize, ToSchema)]
+pub struct Rating<'a> {
+    /// Who rates, such as `urn:mpaa`.
     scheme: &'a str,
+    /// The rating, such as `PG-13`.
     value: &'a str,
 }
 
 /// What a delete is answered.
-#[derive(Serialize)]
-struct Deleted<'a> {
+#[derive(Serialize, ToSchema)]
+pub struct Deleted<'a> {
+    /// The content, as it was named.
     content_id: &'a str,
+    /// How many versions of its key went.
     deleted: u32,
 }
 
@@ -133,6 +156,8 @@ pub fn license_url(provider: EncryptionProvider, account: &Account, own_url: &st
     let base = account.license_url.as_deref().unwrap_or(own_url).trim_end_matches('/');
     match provider {
         EncryptionProvider::Cenc => format!("{base}/cenc"),
+        // Whoever plays HLS AES-128 adds the key id.
+        EncryptionProvider::Hls => format!("{base}/hls/key"),
         provider => format!("{base}/{provider}/license"),
     }
 }
@@ -156,7 +181,7 @@ fn key_text(answer: &KeyAnswer<'_>) -> Result<Zeroizing<Vec<u8>>, serde_json::Er
     if is_array(answer.provider, answer.shape) { json(&[object]) } else { json(&object) }
 }
 
-fn aux(auxiliary: &Auxiliary) -> Aux<'_> {
+pub fn aux(auxiliary: &Auxiliary) -> Aux<'_> {
     let ratings =
         auxiliary.ratings.iter().map(|rating| Rating { scheme: &rating.scheme, value: &rating.value });
     let headers =

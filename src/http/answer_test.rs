@@ -19,7 +19,7 @@ fn account() -> Account {
         playready_la_url: None,
         created_at_ms: 0,
         minimum_scheme: None,
-        allow_unsigned_widevine: false,
+        allow_unsigned_packagers: false,
     }
 }
 

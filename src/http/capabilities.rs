@@ -5,8 +5,9 @@
 
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
+use utoipa::ToSchema;
 
-use crate::auth::CustomData;
+use crate::auth::{BulkBody, CustomData};
 use crate::drm::{EncryptionProvider, ProtectionScheme, System};
 use crate::license::LicenseProvider;
 use crate::model::{AccountId, ContentId, Scheme, TrackName};
@@ -18,9 +19,12 @@ use super::schemes;
 use super::server::Api;
 use super::widevine::TRACK_TYPES;
 
-#[derive(Serialize)]
-struct Capabilities {
+/// What this server can do (requirement 5.2.5).
+#[derive(Serialize, ToSchema)]
+pub struct Capabilities {
+    /// Always `keymoot`.
     product: &'static str,
+    /// Of the product.
     version: &'static str,
     encryption: Encryption,
     /// The providers whose licenses this node serves, each at `/{path}/license`.
@@ -37,14 +41,14 @@ struct Capabilities {
 }
 
 /// How requests are signed by RFC 9421.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct SignedRequests {
     signature_lifetime_s: u64,
     clock_skew_s: u64,
 }
 
 /// What `Accept-Signature` is answered with.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct SignedAnswers {
     algorithm: &'static str,
     key_id: String,
@@ -52,42 +56,60 @@ struct SignedAnswers {
     public_key: String,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = EncryptionCapabilities)]
 struct Encryption {
     /// Each is served at `/{path}/encryption`.
     providers: Vec<Provider>,
     drm_systems: Vec<String>,
     algorithms: Vec<&'static str>,
     protection_schemes: Vec<&'static str>,
+    hls_aes_128: HlsAes128,
 }
 
-#[derive(Serialize)]
+/// HLS with AES-128 over whole segments.
+#[derive(Serialize, ToSchema)]
+struct HlsAes128 {
+    /// Where encoders get key-info in FFmpeg's form.
+    key_info: &'static str,
+    /// Where players get a key, with its id behind.
+    keys: &'static str,
+}
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = ProviderCapabilities)]
 struct Provider {
     path: &'static str,
     drm_systems: Vec<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Tracks {
     /// uDRM names no track: all flavours of a content share one key.
+    #[schema(value_type = String)]
     default_track: TrackName,
     /// The Widevine API has a key for each of these.
+    #[schema(value_type = Vec<String>)]
     widevine: [&'static str; 5],
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Rotation {
     /// PUT makes a new version of a key; the old one stays licensable.
     replace: bool,
-    /// The Widevine API derives a key for each crypto period; the client chooses length and index.
+    /// The Widevine API and HLS key-info derive a key for each crypto period; the client chooses length and index.
     crypto_periods: bool,
     /// Keys that one request may ask for.
     crypto_periods_max: u32,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Limits {
     body_bytes_max: usize,
+    /// Of a bulk request.
+    bulk_body_bytes_max: usize,
+    /// Lines of a bulk request behind its head.
+    bulk_items_max: usize,
     query_bytes_max: usize,
     custom_data_bytes_max: usize,
     account_id_bytes_max: usize,
@@ -95,9 +117,13 @@ struct Limits {
     track_bytes_max: usize,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = AuthenticationScheme)]
 struct Authentication {
+    /// Its name, as in an account's credentials.
+    #[schema(value_type = String)]
     scheme: Scheme,
+    /// The larger, the stronger.
     strength: u8,
 }
 
@@ -139,12 +165,15 @@ fn encryption() -> Encryption {
         drm_systems: names(&System::ALL),
         algorithms: vec!["AES-128"],
         protection_schemes: ProtectionScheme::ALL.map(ProtectionScheme::name).into(),
+        hls_aes_128: HlsAes128 { key_info: "/hls/keyinfo", keys: "/hls/key" },
     }
 }
 
 fn limits(api: &Api) -> Limits {
     Limits {
         body_bytes_max: api.body_bytes_max,
+        bulk_body_bytes_max: api.bulk_body_bytes_max,
+        bulk_items_max: BulkBody::ITEMS_MAX,
         query_bytes_max: QUERY_BYTES_MAX,
         custom_data_bytes_max: CustomData::BYTES_MAX,
         account_id_bytes_max: AccountId::BYTES_MAX,

@@ -12,8 +12,10 @@ use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::path::PathError;
+use super::playready::answer as soap;
 use super::query::QueryError;
 use crate::auth::{AuthError, CustomDataError, Denied, LedgerError, SignatureError};
 
@@ -73,6 +75,16 @@ pub struct ApiError {
     reference: u64,
     refusal: Option<&'static str>,
     headers: Vec<(HeaderName, HeaderValue)>,
+    form: Form,
+}
+
+/// How a refusal is written down.
+#[derive(Clone, Copy, Debug)]
+enum Form {
+    /// The specification's JSON.
+    Udrm,
+    /// A SOAP fault, for protocols of that kind.
+    Soap,
 }
 
 impl ApiError {
@@ -81,14 +93,15 @@ impl ApiError {
         let message = message.into();
         let reference = draw_reference();
         log(kind, reference, &message);
-        Self { kind, message, reference, refusal: None, headers: Vec::new() }
+        Self { kind, message, reference, refusal: None, headers: Vec::new(), form: Form::Udrm }
     }
 
     /// A refusal with one `message` for the caller and the true `reason` for the log.
     pub fn with_reason(kind: ErrorKind, message: impl Into<String>, reason: impl fmt::Display) -> Self {
         let reference = draw_reference();
         log(kind, reference, &reason);
-        Self { kind, message: message.into(), reference, refusal: None, headers: Vec::new() }
+        let message = message.into();
+        Self { kind, message, reference, refusal: None, headers: Vec::new(), form: Form::Udrm }
     }
 
     /// A fault of the server. The caller learns only the reference.
@@ -110,6 +123,12 @@ impl ApiError {
     pub fn with_headers(mut self, headers: Vec<(HeaderName, HeaderValue)>) -> Self {
         self.headers.extend(headers);
         self
+    }
+
+    /// The same as a SOAP fault. The status stays: packagers give up at any but 200, and monitors and
+    /// proxies read it.
+    pub fn as_soap_fault(self) -> Self {
+        Self { form: Form::Soap, ..self }
     }
 
     /// What kind of refusal it is.
@@ -147,6 +166,9 @@ impl ResponseError for ApiError {
         }
         for (name, value) in &self.headers {
             response.append_header((name, value));
+        }
+        if let Form::Soap = self.form {
+            return response.content_type(soap::CONTENT_TYPE).body(soap::fault(self));
         }
         response.json(Body {
             message: &self.message,
@@ -215,11 +237,16 @@ impl From<AuthError> for ApiError {
     }
 }
 
-/// The body of a refusal: `status_code` is text and `reference` a number, as the specification has it.
-#[derive(Serialize)]
-struct Body<'e> {
+/// Why a request is refused (uDRM 2.6).
+// `status_code` is text and `reference` a number, as the specification has it.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Refusal)]
+pub struct Body<'e> {
+    /// What was wrong with the request, and what to do.
     message: &'e str,
+    /// The HTTP status, as text.
     status_code: &'e str,
+    /// The number under which the node's log has the reason.
     reference: u64,
 }
 

@@ -2,15 +2,21 @@
 
 mod admission;
 mod answer;
+mod bulk;
 mod capabilities;
 mod challenges;
+mod endpoint;
 pub mod error;
+mod export;
+mod hls;
 mod license;
 mod mapping;
 mod observe;
+mod openapi;
 mod packager;
 pub mod path;
 mod periods_data;
+pub mod playready;
 mod policy;
 pub mod query;
 mod received;
@@ -21,7 +27,7 @@ mod schemes;
 mod server;
 mod signed_answer;
 mod udrm;
-mod widevine;
+pub mod widevine;
 
 pub use packager::listen_for_packagers;
 pub use server::{Api, HttpError, listen};

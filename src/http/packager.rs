@@ -3,7 +3,8 @@
 //! `GET /system/{ca}/edash/p/{pid}/sp/{sp}/entryId/{eid}/flavorId/{fid}/…` answers with the entry's
 //! key, made now if it has none. It is a listener of its own with this one route: nothing here can
 //! be reached on the API's address, and nothing of the API here. Who may ask is decided by the
-//! connection's own address, first by the listener's allow-list and then by the account's; the
+//! connection's own address, first by the listener's allow-list and then by the account's, and where
+//! the listener has an authority for them, by its certificate, which must be one of the account's; the
 //! headers, which a packager passes on from its viewers, decide nothing. Flavours of an entry share
 //! its key, so what follows the entry id is not read.
 
@@ -17,7 +18,7 @@ use actix_web::web::Data;
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use ipnet::IpNet;
 
-use crate::auth::{Authenticator, UnsignedRequest, allowed};
+use crate::auth::{Authenticator, ClientCertificate, Unproved, UnsignedRequest, allowed};
 use crate::config::{Config, PackagerAccount};
 use crate::drm::EncryptionProvider;
 use crate::model::{AccountId, ContentId, ResponseShape, TrackName};
@@ -25,7 +26,8 @@ use crate::model::{AccountId, ContentId, ResponseShape, TrackName};
 use super::answer::{self, AuxiliaryAnswer, KeyAnswer};
 use super::error::{ApiError, ErrorKind};
 use super::path::RequestPath;
-use super::server::{Api, HttpError};
+use super::received;
+use super::server::{Api, HttpError, followed_tls, remember_certificate};
 use super::udrm;
 
 /// The name of the route in metrics.
@@ -35,7 +37,10 @@ const ROUTE: &str = "packager";
 struct Door {
     api: Api,
     authenticator: Authenticator,
-    allow_list: Arc<[IpNet]>,
+    /// None: any address, because each must show a certificate.
+    allow_list: Option<Arc<[IpNet]>>,
+    /// Whether an address alone is enough.
+    unproved: Unproved,
     accounts: Arc<[PackagerAccount]>,
     /// Where the API is, for accounts without a license URL of their own.
     api_url: String,
@@ -50,22 +55,32 @@ pub fn listen_for_packagers(
     api: Api,
 ) -> Result<Option<(Server, Vec<SocketAddr>)>, HttpError> {
     let Some(address) = config.packager.listen else { return Ok(None) };
+    let packager = &config.packager;
+    let certified = packager.tls_client_ca_file.is_some();
+    let any_address = certified && packager.allow_list.is_empty();
     let door = Data::new(Door {
         authenticator: Authenticator::new(api.accounts.clone()),
         api,
-        allow_list: config.packager.allow_list.as_slice().into(),
-        accounts: config.packager.accounts.as_slice().into(),
+        allow_list: (!any_address).then(|| packager.allow_list.as_slice().into()),
+        unproved: if certified { Unproved::Refused } else { Unproved::ByListener },
+        accounts: packager.accounts.as_slice().into(),
         api_url: api_url(config),
     });
+    let (cert, key) = (&packager.tls_cert_file, &packager.tls_key_file);
+    let tls = followed_tls(cert, key, &packager.tls_client_ca_file, certified)?;
     let server =
         HttpServer::new(move || App::new().app_data(door.clone()).default_service(web::to(dispatch)))
+            .on_connect(remember_certificate)
             .workers(1)
             .max_connections(config.http.connections_per_worker_max)
             .client_request_timeout(Duration::from_millis(config.http.header_timeout_ms))
             .shutdown_timeout(config.http.drain_timeout_ms.div_ceil(1000))
-            .disable_signals()
-            .bind(address)
-            .map_err(|source| HttpError::Listen { address: address.to_string(), source })?;
+            .disable_signals();
+    let refused = |source| HttpError::Listen { address: address.to_string(), source };
+    let server = match tls {
+        Some(tls) => server.bind_rustls_0_23(address, tls).map_err(refused)?,
+        None => server.bind(address).map_err(refused)?,
+    };
     let addresses = server.addrs();
     Ok(Some((server.run(), addresses)))
 }
@@ -90,7 +105,7 @@ async fn dispatch(request: HttpRequest, door: Data<Door>) -> HttpResponse {
 async fn serve(request: &HttpRequest, door: &Door) -> Result<HttpResponse, ApiError> {
     let peer = request.peer_addr().ok_or_else(|| ApiError::internal("the connection has no peer address"))?;
     let caller = peer.ip();
-    if !allowed(caller, &door.allow_list) {
+    if door.allow_list.as_ref().is_some_and(|networks| !allowed(caller, networks)) {
         return Err(ApiError::unauthorized(format!("{caller} is not on packager.allow_list")));
     }
     if request.method() != Method::GET {
@@ -102,17 +117,25 @@ async fn serve(request: &HttpRequest, door: &Door) -> Result<HttpResponse, ApiEr
         let message = "packagers ask for /system/{ca}/edash/p/{pid}/sp/{sp}/entryId/{eid}/…";
         ApiError::new(ErrorKind::NotFound, message)
     })?;
-    hand_out(&asked, caller, door).await
+    hand_out(&asked, caller, received::client_certificate(request), door).await
 }
 
-async fn hand_out(asked: &Asked<'_>, caller: IpAddr, door: &Door) -> Result<HttpResponse, ApiError> {
+async fn hand_out(
+    asked: &Asked<'_>,
+    caller: IpAddr,
+    certificate: Option<ClientCertificate>,
+    door: &Door,
+) -> Result<HttpResponse, ApiError> {
     let api = &door.api;
     let content = ContentId::new(asked.entry)
         .map_err(|error| ApiError::new(ErrorKind::Invalid, format!("entryId: {error}")))?;
     let account = account_of(&door.accounts, asked.pid).ok_or_else(|| {
         ApiError::unauthorized(format!("partner {:?} is not in packager.accounts", asked.pid))
     })?;
-    let unsigned = UnsignedRequest::new(account, asked.ca_system, content, caller)?;
+    let unsigned = UnsignedRequest::new(account, caller, door.unproved)
+        .of_ca_system(asked.ca_system)?
+        .with_certificate(certificate)
+        .for_content(Some(content.clone()));
     let grant = match door.authenticator.admit(&unsigned) {
         Err(denied) if denied.is_unproved() => {
             // The account may be younger than what this node has applied.
@@ -121,7 +144,7 @@ async fn hand_out(asked: &Asked<'_>, caller: IpAddr, door: &Door) -> Result<Http
         }
         answer => answer?,
     };
-    let (content, account, provider) = (unsigned.content(), grant.account(), EncryptionProvider::Cenc);
+    let (content, account, provider) = (&content, grant.account(), EncryptionProvider::Cenc);
     let served = api.keys.create(&grant, content, None).await?;
     let systems =
         udrm::system_data(provider, api, account, (content, &TrackName::default_track()), &served).await?;

@@ -41,6 +41,12 @@ pub enum QueryError {
         /// The parameter's name, or `name` when the escape is in the name itself.
         name: &'static str,
     },
+    /// A value that is not UTF-8.
+    #[error("parameter {name} must be text in UTF-8")]
+    Text {
+        /// The parameter's name.
+        name: &'static str,
+    },
     /// `custom_data` without a value.
     #[error("parameter custom_data is empty")]
     EmptyCustomData,
@@ -110,6 +116,26 @@ impl Query {
         }
         Ok(())
     }
+}
+
+/// The text of the one parameter of this name, in whatever case; for parameters of single endpoints.
+///
+/// # Errors
+/// [`QueryError`] when it is given twice, or is no text.
+pub fn parameter(raw: &str, wanted: &'static str) -> Result<Option<String>, QueryError> {
+    let mut found = None;
+    for parameter in raw.split('&') {
+        let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+        if !unescape("name", name)?.eq_ignore_ascii_case(wanted.as_bytes()) {
+            continue;
+        }
+        if found.is_some() {
+            return Err(QueryError::Repeated { name: wanted });
+        }
+        let text = String::from_utf8(unescape(wanted, value)?.into_owned());
+        found = Some(text.map_err(|_| QueryError::Text { name: wanted })?);
+    }
+    Ok(found)
 }
 
 fn custom_data(text: &[u8]) -> Result<Bytes, QueryError> {
@@ -232,6 +258,16 @@ mod tests {
         assert_eq!(refusal(&format!("custom_data={long}")), QueryError::CustomDataTooLong);
         let longest = STANDARD.encode(vec![b' '; CustomData::BYTES_MAX]);
         assert!(Query::parse(&format!("custom_data={longest}")).is_ok());
+    }
+
+    #[test]
+    fn a_parameter_of_an_endpoint_is_read_once_and_as_text() {
+        let one = |raw| parameter(raw, "key_uri");
+        assert_eq!(one("a=b&KEY%5Furi=http%3A//k/%7Bkid%7D%3Fa%3Db&"), Ok(Some("http://k/{kid}?a=b".into())));
+        assert_eq!(one("key_uris=a"), Ok(None));
+        assert_eq!(one("key_uri=a&Key_Uri=b"), Err(QueryError::Repeated { name: "key_uri" }));
+        assert_eq!(one("key_uri=%ff"), Err(QueryError::Text { name: "key_uri" }));
+        assert_eq!(one("key_uri=%f"), Err(QueryError::Escape { name: "key_uri" }));
     }
 
     proptest! {

@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use actix_web::HttpRequest;
 use actix_web::web::Bytes;
 
-use crate::auth::Envelope;
+use crate::auth::{ClientCertificate, Envelope};
 
 /// The parts of a request that a proof may cover. What the request says of its own way here, in
 /// `Forwarded` and the like, is not believed: a client that signs behind a proxy that ends TLS
@@ -31,6 +31,11 @@ pub fn envelope(request: &HttpRequest, body: Bytes) -> Envelope {
 pub fn is_confidential(request: &HttpRequest) -> bool {
     request.app_config().secure()
         || request.peer_addr().is_some_and(|peer| peer.ip().to_canonical().is_loopback())
+}
+
+/// The certificate that the client showed when it connected.
+pub fn client_certificate(request: &HttpRequest) -> Option<ClientCertificate> {
+    request.conn_data::<ClientCertificate>().cloned()
 }
 
 /// Seconds since 1970 UTC.

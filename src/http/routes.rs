@@ -13,12 +13,16 @@ use crate::drm::EncryptionProvider;
 use crate::license::LicenseProvider;
 
 use super::challenges::challenges;
+use super::endpoint::Endpoint;
 use super::error::{ApiError, ErrorKind};
 use super::path::RequestPath;
 use super::policy::PolicyRoute;
 use super::server::Api;
 use super::signed_answer::signed;
-use super::{capabilities, license, observe, policy, received, schedule, schemes, udrm, widevine};
+use super::{
+    bulk, capabilities, export, hls, license, observe, openapi, playready, policy, received, schedule,
+    schemes, udrm, widevine,
+};
 
 /// The license endpoint's name among the routes.
 const LICENSE: &str = "license";
@@ -89,59 +93,71 @@ async fn route(
         Err(error) => return ("other", Err(error.into())),
     };
     let segments = path.route();
-    if let [provider @ .., "encryption"] = segments.as_slice()
-        && let Ok(provider) = EncryptionProvider::from_segments(provider.iter().copied())
-    {
-        return ("encryption", udrm::encryption(provider, request, payload, api, auth).await);
-    }
     if let [provider @ .., LICENSE] = segments.as_slice()
         && let Some(provider) = LicenseProvider::from_segments(provider)
     {
         return (LICENSE, license::license(provider, request, payload, api, auth).await);
     }
-    if let [provider @ .., "schedule"] = segments.as_slice()
-        && let Ok(provider) = EncryptionProvider::from_segments(provider.iter().copied())
-    {
-        return ("schedule", schedule::schedule(provider, request, payload, api, auth).await);
-    }
-    if let ["widevine", "cenc", "getcontentkey", account @ ..] | ["cenc", "getcontentkey", account @ ..] =
-        segments.as_slice()
-        && account.len() <= 1
-    {
-        // The account keeps the case it came in.
-        let account = account.first().and_then(|_| path.segments().last()).map(String::as_str);
-        let answer = widevine::content_key(account, request, payload, api, auth).await;
-        return ("getcontentkey", answer);
-    }
     if let Some(route) = PolicyRoute::read(&segments, path.segments()) {
         return ("policy", policy::policy(route, request, payload, api, auth).await);
     }
-    let name = match segments.as_slice() {
-        ["healthz"] => "healthz",
-        ["readyz"] => "readyz",
-        ["metrics"] => "metrics",
-        ["capabilities"] => "capabilities",
-        _ => return ("other", Err(unknown(request.path()))),
+    let Some((endpoint, is_named)) = Endpoint::of(&segments) else {
+        return ("other", Err(unknown(request.path())));
     };
-    if ![Method::GET, Method::HEAD].contains(request.method()) {
-        let message = format!("method {} is not supported here; use GET", request.method());
-        return (name, Err(ApiError::new(ErrorKind::MethodNotAllowed, message)));
+    let name = endpoint.name();
+    if let Err(refusal) = must_allow(endpoint, request.method()) {
+        return (name, Err(refusal));
     }
-    let answer = match name {
-        "healthz" => Ok(observe::healthy()),
-        "readyz" => observe::ready(api).await,
-        "capabilities" => capabilities::answer(request, api),
-        _ => observe::metrics(api),
+    // What stands in a path's last segment keeps the case it came in.
+    let named = path.segments().last().filter(|_| is_named).map(String::as_str);
+    let answer = match endpoint {
+        Endpoint::Encryption(provider) => udrm::encryption(provider, request, payload, api, auth).await,
+        Endpoint::Schedule(provider) => schedule::schedule(provider, request, payload, api, auth).await,
+        Endpoint::ContentKey => widevine::content_key(named, request, payload, api, auth).await,
+        Endpoint::PackagingData => {
+            let answer = playready::packaging_data(named.unwrap_or_default(), request, payload, api, auth);
+            answer.await.map_err(ApiError::as_soap_fault)
+        }
+        Endpoint::HlsKeyInfo => hls::key_info(request, api, auth).await,
+        Endpoint::HlsKey => hls::key(named.unwrap_or_default(), request, api, auth).await,
+        Endpoint::Bulk => bulk::bulk(request, payload, api, auth).await,
+        Endpoint::Export => export::export(request, payload, api, auth).await,
+        Endpoint::Capabilities => capabilities::answer(request, api),
+        Endpoint::Document => openapi::answer(),
+        Endpoint::Viewer => openapi::viewer(request.path(), named),
+        Endpoint::Healthy => Ok(observe::healthy()),
+        Endpoint::Ready => observe::ready(api).await,
+        Endpoint::Metrics => observe::metrics(api),
     };
     (name, answer)
+}
+
+fn must_allow(endpoint: Endpoint, method: &Method) -> Result<(), ApiError> {
+    let methods = endpoint.methods();
+    if methods.contains(method) || (endpoint.has_head() && method == Method::HEAD) {
+        return Ok(());
+    }
+    let names: Vec<&str> = methods.iter().map(Method::as_str).collect();
+    let names = match names.as_slice() {
+        [all @ .., last] if !all.is_empty() => format!("{} and {last}", all.join(", ")),
+        one => one.concat(),
+    };
+    let elsewhere = match endpoint {
+        Endpoint::Schedule(provider) if method == Method::DELETE => {
+            format!(". DELETE at /{provider}/encryption deletes a key")
+        }
+        _ => String::new(),
+    };
+    let message = format!("method {method} is not supported here; use {names}{elsewhere}");
+    Err(ApiError::new(ErrorKind::MethodNotAllowed, message))
 }
 
 fn unknown(path: &str) -> ApiError {
     let providers = EncryptionProvider::ALL.map(|provider| format!("/{provider}/encryption")).join(", ");
     let players = LicenseProvider::ALL.map(|provider| format!("/{provider}/license")).join(", ");
     let message = format!(
-        "there is nothing at {path}; the encryption endpoints are {providers} and /cenc/getcontentkey, and in \
-         place of encryption the first have schedule; players ask at {players}; policies are at /policy"
+        "there is nothing at {path}; the encryption endpoints are {providers} and /cenc/getcontentkey, players \
+         ask at {players}, policies are at /policy, and /openapi.json describes the scrambler's side"
     );
     ApiError::new(ErrorKind::NotFound, message)
 }

@@ -30,16 +30,11 @@ pub async fn schedule(
     auth: &AuthHandle,
 ) -> Result<HttpResponse, ApiError> {
     let method = request.method();
-    if ![Method::GET, Method::POST, Method::PUT].contains(method) {
-        let message = format!(
-            "method {method} is not supported here; use GET, POST and PUT. DELETE at /{provider}/encryption deletes a key"
-        );
-        return Err(ApiError::new(ErrorKind::MethodNotAllowed, message));
-    }
     let admitted = udrm::receive(request, payload, api, auth).await?;
     let asked = ScheduleData::parse(&admitted.signed)?;
     let content = admitted.custom_data.content_id();
-    let track = ContentTrack::new(content, admitted.custom_data.track());
+    let name = udrm::track(provider, &admitted.custom_data)?;
+    let track = ContentTrack::new(content, &name);
     if *method != Method::GET {
         let if_absent = *method == Method::POST;
         udrm::attach_policy(&admitted.grant, &admitted.custom_data, if_absent, api).await?;
@@ -59,14 +54,14 @@ pub async fn schedule(
     };
     let Some(served) = periods else {
         let schedules = api.keys.schedules(&admitted.grant, track).await?;
-        return schedule_answer::schedules(&admitted.custom_data, &schedules);
+        return schedule_answer::schedules(&admitted.custom_data, &name, &schedules);
     };
     let account = admitted.grant.account();
-    let systems =
-        periods_data::of(provider, api, account, (content, admitted.custom_data.track()), &served).await?;
+    let systems = periods_data::of(provider, api, account, (content, &name), &served).await?;
     schedule_answer::periods(&PeriodsAnswer {
         provider,
         custom_data: &admitted.custom_data,
+        track: &name,
         asked: &asked,
         served: &served,
         systems: &systems,
@@ -93,8 +88,7 @@ async fn read(
 
 fn not_rotating(custom_data: &CustomData, asked: &ScheduleData) -> ApiError {
     let message = format!(
-        "track {} of content {} does not rotate by periods of {} s; POST makes it",
-        custom_data.track(),
+        "this track of content {} does not rotate by periods of {} s; POST makes it",
         custom_data.content_id(),
         asked.length_s.unwrap_or_default()
     );

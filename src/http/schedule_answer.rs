@@ -6,9 +6,11 @@ use actix_web::HttpResponse;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::auth::{CustomData, ScheduleData};
 use crate::drm::{EncryptionProvider, SystemData};
+use crate::model::TrackName;
 use crate::service::{Schedule, ServedPeriod};
 
 use super::answer::{Pssh, json, pssh, respond};
@@ -20,6 +22,8 @@ pub struct PeriodsAnswer<'a> {
     pub provider: EncryptionProvider,
     /// Whose keys were asked for.
     pub custom_data: &'a CustomData,
+    /// The track of them.
+    pub track: &'a TrackName,
     /// What was asked.
     pub asked: &'a ScheduleData,
     /// The keys, by period.
@@ -30,10 +34,15 @@ pub struct PeriodsAnswer<'a> {
     pub license_url: &'a str,
 }
 
-#[derive(Serialize)]
-struct Periods<'a> {
+/// The keys of successive crypto periods of a track.
+#[derive(Serialize, ToSchema)]
+#[schema(as = PeriodKeys)]
+pub struct Periods<'a> {
+    /// The content, as it was asked for.
     content_id: &'a str,
+    /// The track.
     track: &'a str,
+    /// How long a period is.
     crypto_period_seconds: String,
     /// When the period of index 0 begins.
     epoch: String,
@@ -45,20 +54,26 @@ struct Periods<'a> {
     license_url: String,
 }
 
-#[derive(Serialize)]
+/// The key of one crypto period.
+#[derive(Serialize, ToSchema)]
 struct PeriodKey {
+    /// Which period.
     crypto_period_index: String,
     /// Left out, as `end` is, when the period lies after the year 9999.
     #[serde(skip_serializing_if = "Option::is_none")]
     start: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     end: Option<String>,
+    /// Base64 of the 16 bytes of the key id.
     key_id: String,
+    /// Base64 of the 16 bytes of the key.
+    #[schema(value_type = String)]
     key: zeroize::Zeroizing<String>,
     /// The version of the track that the key, or its seed, is.
     version: String,
     /// Whether the scrambler supplied the key.
     supplied: bool,
+    /// Base64 of the constant IV, for the systems whose packagers need to be told one.
     #[serde(skip_serializing_if = "Option::is_none")]
     iv: Option<String>,
     /// Left out when the provider has none.
@@ -66,15 +81,22 @@ struct PeriodKey {
     pssh: Vec<Pssh>,
 }
 
-#[derive(Serialize)]
-struct Schedules<'a> {
+/// How a track rotates.
+#[derive(Serialize, ToSchema)]
+pub struct Schedules<'a> {
+    /// The content, as it was asked for.
     content_id: &'a str,
+    /// The track.
     track: &'a str,
+    /// One for each length of its periods.
     schedules: Vec<OneSchedule>,
 }
 
-#[derive(Serialize)]
+/// How a track rotates by periods of one length.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Schedule)]
 struct OneSchedule {
+    /// How long a period is.
     crypto_period_seconds: String,
     /// The version of the track that the seed is; left out when all keys were supplied.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -92,7 +114,7 @@ pub fn periods(answer: &PeriodsAnswer<'_>) -> Result<HttpResponse, ApiError> {
     let keys = answer.served.iter().zip(answer.systems);
     let text = json(&Periods {
         content_id: answer.custom_data.content_id().as_str(),
-        track: answer.custom_data.track().as_str(),
+        track: answer.track.as_str(),
         crypto_period_seconds: length_s.to_string(),
         epoch: answer.asked.epoch.to_string(),
         periods: keys.map(|(served, systems)| period_key(answer, served, systems)).collect(),
@@ -118,7 +140,11 @@ fn period_key(answer: &PeriodsAnswer<'_>, served: &ServedPeriod, systems: &[Syst
 }
 
 /// The answer that lists how a track rotates.
-pub fn schedules(custom_data: &CustomData, schedules: &[Schedule]) -> Result<HttpResponse, ApiError> {
+pub fn schedules(
+    custom_data: &CustomData,
+    track: &TrackName,
+    schedules: &[Schedule],
+) -> Result<HttpResponse, ApiError> {
     let listed = schedules.iter().map(|schedule| OneSchedule {
         crypto_period_seconds: schedule.length_s.to_string(),
         version: schedule.version.map(|version| version.to_string()),
@@ -127,7 +153,7 @@ pub fn schedules(custom_data: &CustomData, schedules: &[Schedule]) -> Result<Htt
     });
     let text = json(&Schedules {
         content_id: custom_data.content_id().as_str(),
-        track: custom_data.track().as_str(),
+        track: track.as_str(),
         schedules: listed.collect(),
     });
     text.map(respond).map_err(ApiError::internal)

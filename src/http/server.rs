@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use actix_web::dev::{Extensions, Server};
 use actix_web::rt::net::TcpStream;
 use actix_web::{App, HttpServer, web};
 use ipnet::IpNet;
+use rustls::ServerConfig;
 
 use crate::auth::{AuthHandle, Authenticator, ClientCertificate, ServerKeys, SignatureWindow};
 use crate::config::{Config, WebOrigin};
@@ -47,6 +49,8 @@ pub struct Api {
     pub metrics: Arc<Metrics>,
     /// The longest body read.
     pub body_bytes_max: usize,
+    /// The longest body of a bulk request read.
+    pub bulk_body_bytes_max: usize,
     /// Proxies whose word on the caller's address is taken.
     pub trusted_proxies: Arc<[IpNet]>,
     /// For how long message signatures are good.
@@ -67,8 +71,8 @@ pub enum HttpError {
         /// Why.
         source: std::io::Error,
     },
-    /// The API's certificate cannot be used.
-    #[error("cannot use the API's certificate")]
+    /// A listener's certificate cannot be used.
+    #[error("cannot use a listener's certificate")]
     Tls(#[from] TlsError),
 }
 
@@ -96,18 +100,29 @@ pub fn listen(config: &Config, api: Api) -> Result<(Server, Vec<SocketAddr>), Ht
     .disable_signals();
     let address = config.http.listen;
     let refused = |source| HttpError::Listen { address: address.to_string(), source };
-    let server = match (&config.http.tls_cert_file, &config.http.tls_key_file) {
-        (Some(cert), Some(key)) => {
-            let client_ca = config.http.tls_client_ca_file.clone();
-            let tls = ApiTls::load(ApiTlsFiles { cert: cert.clone(), key: key.clone(), client_ca })?;
-            let server = server.bind_rustls_0_23(address, tls.server_config()?).map_err(refused)?;
-            actix_web::rt::spawn(follow_files(tls));
-            server
-        }
-        _ => server.bind(address).map_err(refused)?,
+    let http = &config.http;
+    let server = match followed_tls(&http.tls_cert_file, &http.tls_key_file, &http.tls_client_ca_file, false)?
+    {
+        Some(tls) => server.bind_rustls_0_23(address, tls).map_err(refused)?,
+        None => server.bind(address).map_err(refused)?,
     };
     let addresses = server.addrs();
     Ok((server.run(), addresses))
+}
+
+/// The TLS of a listener, if it has a certificate; it follows its files from now on. With an authority
+/// of client certificates clients may show one, or must.
+pub(super) fn followed_tls(
+    cert: &Option<PathBuf>,
+    key: &Option<PathBuf>,
+    client_ca: &Option<PathBuf>,
+    client_required: bool,
+) -> Result<Option<ServerConfig>, TlsError> {
+    let (Some(cert), Some(key)) = (cert.clone(), key.clone()) else { return Ok(None) };
+    let tls = ApiTls::load(ApiTlsFiles { cert, key, client_ca: client_ca.clone(), client_required })?;
+    let server_config = tls.server_config()?;
+    actix_web::rt::spawn(follow_files(tls));
+    Ok(Some(server_config))
 }
 
 /// Looks at the certificate files again and again, as long as the process lives.
@@ -115,18 +130,18 @@ async fn follow_files(tls: ApiTls) {
     loop {
         actix_web::rt::time::sleep(RELOAD_EVERY).await;
         match tls.reload() {
-            Ok(true) => tracing::info!("the API's certificates were read anew"),
+            Ok(true) => tracing::info!("a listener's certificates were read anew"),
             Ok(false) => {}
             Err(error) => {
                 let cause = std::error::Error::source(&error).map(ToString::to_string);
-                tracing::error!(%error, cause, "the API's certificates changed and cannot be used; the old ones stay");
+                tracing::error!(%error, cause, "a listener's certificates changed and cannot be used; the old ones stay");
             }
         }
     }
 }
 
 /// Keeps the certificate that a client showed with its connection, for the requests on it.
-fn remember_certificate(connection: &dyn Any, kept: &mut Extensions) {
+pub(super) fn remember_certificate(connection: &dyn Any, kept: &mut Extensions) {
     if let Some(stream) = connection.downcast_ref::<TlsStream<TcpStream>>()
         && let Some(chain) = stream.get_ref().1.peer_certificates()
         && let Some(certificate) = chain.first().and_then(|own| ClientCertificate::parse(own))

@@ -23,9 +23,6 @@ use super::error::{ApiError, ErrorKind};
 use super::query::Query;
 use super::server::Api;
 
-/// The methods of the endpoint.
-const METHODS: &str = "GET, POST, PUT and DELETE";
-
 /// Answers a request to `{provider}/encryption`.
 pub async fn encryption(
     provider: EncryptionProvider,
@@ -35,18 +32,15 @@ pub async fn encryption(
     auth: &AuthHandle,
 ) -> Result<HttpResponse, ApiError> {
     let method = request.method();
-    if ![Method::GET, Method::POST, Method::PUT, Method::DELETE].contains(method) {
-        let message = format!("method {method} is not supported here; use {METHODS}");
-        return Err(ApiError::new(ErrorKind::MethodNotAllowed, message));
-    }
     let Admitted { grant, custom_data, wants_auxiliary, .. } = receive(request, payload, api, auth).await?;
     let content = custom_data.content_id();
-    let track = ContentTrack::new(content, custom_data.track());
+    let name = track(provider, &custom_data)?;
+    let track = ContentTrack::new(content, &name);
     if [Method::POST, Method::PUT].contains(method) {
         attach_policy(&grant, &custom_data, *method == Method::POST, api).await?;
     }
     let served = match *method {
-        Method::GET => read(&grant, &custom_data, api).await?,
+        Method::GET => read(&grant, &custom_data, track, api).await?,
         Method::POST => api.keys.create(&grant, track, supplied(&custom_data)?).await?,
         Method::PUT => api.keys.replace(&grant, track, supplied(&custom_data)?).await?,
         _ => {
@@ -66,7 +60,7 @@ pub async fn encryption(
         true => AuxiliaryAnswer::Asked(stored.as_ref()),
         false => AuxiliaryAnswer::NotAsked,
     };
-    let of_track = (content, custom_data.track());
+    let of_track = (content, &name);
     let systems = system_data(provider, api, grant.account(), of_track, &served).await?;
     answer::key(&KeyAnswer {
         provider,
@@ -116,14 +110,39 @@ pub async fn receive(
     let signed = signed_bytes(request.method(), body.clone(), query.custom_data)?;
     let caller = caller(request, api)?;
     let parse = || Ok(SignedRequest::parse(Scope::Encryption, signed.clone(), query.signature, caller)?);
-    let (grant, custom_data) = admission::admit(request, body, api, auth, parse).await?;
+    let custom_data = Arc::new(CustomData::parse(&signed)?);
+    let grant = admission::admit(request, body, api, auth, parse).await?;
     Ok(Admitted { grant, custom_data, signed, wants_auxiliary: query.auxiliary == Some(true) })
 }
 
+/// The track whose keys are meant. Players of HLS AES-128 hold its keys in the clear, so they have a track
+/// of their own, and no request for a DRM system reaches it.
+///
+/// # Errors
+/// When the track that is named is not one of the provider's.
+pub fn track(provider: EncryptionProvider, custom_data: &CustomData) -> Result<TrackName, ApiError> {
+    let (own, named) = (provider.track(), custom_data.track());
+    let invalid = |message: String| Err(ApiError::new(ErrorKind::Invalid, message));
+    if provider == EncryptionProvider::Hls {
+        return match *named == own || *named == TrackName::default_track() {
+            true => Ok(own),
+            false => invalid(format!("HLS AES-128 has the one track {own}; leave track out")),
+        };
+    }
+    match *named == TrackName::hls_aes_128() {
+        true => invalid(format!("track {named} is kept for HLS AES-128; ask for it at /hls")),
+        false => Ok(named.clone()),
+    }
+}
+
 /// The track's current key, or the version of the key id that is named.
-async fn read(grant: &Grant, custom_data: &CustomData, api: &Api) -> Result<ServedKey, ApiError> {
+async fn read(
+    grant: &Grant,
+    custom_data: &CustomData,
+    track: ContentTrack<'_>,
+    api: &Api,
+) -> Result<ServedKey, ApiError> {
     let content = custom_data.content_id();
-    let track = ContentTrack::new(content, custom_data.track());
     let served = match custom_data.kid() {
         Some(kid) => api.keys.read_version(grant, track, &kid).await?,
         None => api.keys.read(grant, track).await?,

@@ -108,9 +108,9 @@ pub struct Account {
     pub created_at_ms: u64,
     /// The weakest scheme that proves this account's requests; none accepts every scheme.
     pub minimum_scheme: Option<Scheme>,
-    /// Whether the Widevine common encryption API answers requests without signer, which then are
-    /// held by the allow-list alone.
-    pub allow_unsigned_widevine: bool,
+    /// Whether packagers that cannot sign are served by the Widevine common encryption API and by
+    /// PlayReady's AcquirePackagingData; the allow-list is then all that holds them.
+    pub allow_unsigned_packagers: bool,
     /// What the account's PlayReady headers name as `LA_URL`; none: they name none.
     pub playready_la_url: Option<String>,
 }

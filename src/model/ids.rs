@@ -179,6 +179,12 @@ impl TrackName {
     pub fn default_track() -> Self {
         Self("DEFAULT".to_owned())
     }
+
+    /// The track of the keys of HLS AES-128, which players hold in the clear. Keys of no other track
+    /// are given to them, so no front end may hand out keys of this one for a DRM system.
+    pub fn hls_aes_128() -> Self {
+        Self("HLS-AES-128".to_owned())
+    }
 }
 
 /// A key id: sixteen bytes, written as a lower-case dashed GUID, big-endian.

@@ -7,6 +7,7 @@ mod account;
 mod auxiliary;
 mod ids;
 mod key;
+mod key_uri;
 mod period;
 mod policy;
 mod scheme;
@@ -18,6 +19,7 @@ pub use account::{Account, Consistency, Credential, ResponseShape, Scheme, Scope
 pub use auxiliary::{Auxiliary, Rating, SystemHeader};
 pub use ids::{AccountId, ContentId, IdError, Kid, NodeId, PolicyName, TrackName};
 pub use key::{KeyOrigin, KeyPlace, KeyRecord};
+pub use key_uri::{KeyUri, KeyUriError};
 pub use period::{Period, SeedId, SeedRecord};
 pub use policy::{
     AnalogLevel, Aps, AudioLevel, CgmsA, ClearKeyProtection, CompressedVideoLevel, FairPlayHdcp,

@@ -82,7 +82,7 @@ pub fn make_account(entry: &AccountEntry, keyring: &Keyring) -> Result<Account, 
         playready_la_url: entry.playready_la_url.clone(),
         created_at_ms,
         minimum_scheme: entry.minimum_scheme,
-        allow_unsigned_widevine: entry.allow_unsigned_widevine,
+        allow_unsigned_packagers: entry.allow_unsigned_packagers,
     })
 }
 

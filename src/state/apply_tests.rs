@@ -30,6 +30,11 @@ impl Tables for Memory {
             .map(|(key, value)| (key.1.clone(), value.clone()))
             .collect())
     }
+
+    fn page(&self, table: Table, prefix: &[u8], after: &[u8], limit: usize) -> Result<Vec<Pair>, StateError> {
+        let all = self.prefix(table, prefix)?;
+        Ok(all.into_iter().filter(|(key, _)| key.as_slice() > after).take(limit).collect())
+    }
 }
 
 impl Memory {

@@ -60,7 +60,7 @@ fn account() -> Account {
         license_url: Some("u".into()),
         created_at_ms: 9,
         minimum_scheme: Some(Scheme::HttpEd25519),
-        allow_unsigned_widevine: false,
+        allow_unsigned_packagers: false,
         playready_la_url: None,
     }
 }

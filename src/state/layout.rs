@@ -1,6 +1,6 @@
 //! The tables and how their keys are written. Keys sort by account, content, track, version.
 
-use crate::model::{AccountId, ContentId, KeyPlace, Kid, Period, PolicyName, SeedId, ViewerPlace};
+use crate::model::{AccountId, ContentId, KeyPlace, Kid, Period, PolicyName, SeedId, TrackName, ViewerPlace};
 
 /// A table of the state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -128,6 +128,31 @@ pub(super) fn place_key(place: &KeyPlace) -> Vec<u8> {
     key
 }
 
+/// What the keys of all tracks of an account begin with.
+pub(super) fn account_prefix(account: &AccountId) -> Vec<u8> {
+    let mut key = Vec::with_capacity(account.as_str().len() + 2);
+    push_text(&mut key, account.as_str());
+    key
+}
+
+/// The place that a key of [`Table::Tracks`] stands for, if it is such a key.
+pub(super) fn place_of(key: &[u8]) -> Option<KeyPlace> {
+    let (account, rest) = pop_text(key)?;
+    let (content, rest) = pop_text(rest)?;
+    let (track, rest) = pop_text(rest)?;
+    Some(KeyPlace {
+        account: AccountId::new(account).ok()?,
+        content: ContentId::new(content).ok()?,
+        track: TrackName::new(track).ok().filter(|_| rest.is_empty())?,
+    })
+}
+
+fn pop_text(key: &[u8]) -> Option<(&str, &[u8])> {
+    let (len, rest) = key.split_first_chunk::<2>()?;
+    let (text, rest) = rest.split_at_checked(u16::from_be_bytes(*len).into())?;
+    Some((std::str::from_utf8(text).ok()?, rest))
+}
+
 pub(super) fn version_key(place: &KeyPlace, version: u32) -> Vec<u8> {
     let mut key = place_key(place);
     key.extend_from_slice(&version.to_be_bytes());
@@ -242,7 +267,6 @@ pub(super) fn nonce_turn_key(turn: u64) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{ContentId, TrackName};
 
     fn place(account: &str, content: &str, track: &str) -> KeyPlace {
         KeyPlace {
@@ -255,6 +279,9 @@ mod tests {
     #[test]
     fn no_two_places_share_a_key() {
         assert_ne!(place_key(&place("a", "bc", "d")), place_key(&place("ab", "c", "d")));
+        let odd = place("167", "caf\u{e9} b/c", "HD");
+        assert_eq!(place_of(&place_key(&odd)), Some(odd.clone()));
+        assert_eq!(place_of(&version_key(&odd, 1)), None);
         assert_ne!(place_key(&place("a", "b", "cd")), place_key(&place("a", "bc", "d")));
     }
 

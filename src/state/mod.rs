@@ -10,6 +10,7 @@ mod command;
 mod digest;
 mod layout;
 mod leases;
+mod listing;
 mod nonces;
 mod policies;
 mod query;
@@ -36,6 +37,7 @@ pub use apply::apply;
 pub use command::{Command, NewKey, NewSeed, PolicyCondition, Proposal};
 pub use digest::Digest;
 pub use layout::{TABLE_COUNT, TABLE_NAMES, Table};
+pub use listing::{KeysPage, ListedKey, keys_page};
 pub use policies::{
     ListedPolicy, attached_policy, default_policy, listed_policies, listed_policy, policies, policy,
     policy_uses,

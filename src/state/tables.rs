@@ -18,6 +18,12 @@ pub trait Tables {
     /// # Errors
     /// When the store cannot be read.
     fn prefix(&self, table: Table, prefix: &[u8]) -> Result<Vec<Pair>, StateError>;
+
+    /// At most `limit` pairs whose key begins with `prefix` and comes after `after`, in key order.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn page(&self, table: Table, prefix: &[u8], after: &[u8], limit: usize) -> Result<Vec<Pair>, StateError>;
 }
 
 /// The state could not be read. Fatal to a node: what it holds is not what it applied.

@@ -74,6 +74,10 @@ pub struct Metrics {
     pub license_server_seconds: HistogramVec,
     /// License servers that are left alone after failures, by `system`.
     pub license_servers_resting: IntGaugeVec,
+    /// Items of bulk requests, by `outcome`.
+    pub bulk_items_total: IntCounterVec,
+    /// Keys handed out wrapped for a recipient, by `kind`: of a whole track, or of one period.
+    pub exported_keys_total: IntCounterVec,
     /// Requests turned away because a mailbox was full, by `mailbox`.
     pub mailbox_full_total: IntCounterVec,
     /// The Raft term this node is in.
@@ -179,6 +183,16 @@ impl Metrics {
                 "License servers that are left alone after failures.",
                 &["system"],
             )?,
+            bulk_items_total: declare.counters(
+                "bulk_items_total",
+                "Items of bulk requests.",
+                &["outcome"],
+            )?,
+            exported_keys_total: declare.counters(
+                "exported_keys_total",
+                "Keys handed out wrapped for a recipient.",
+                &["kind"],
+            )?,
             mailbox_full_total: declare.counters(
                 "mailbox_full_total",
                 "Requests turned away because a mailbox was full.",
@@ -269,12 +283,14 @@ mod tests {
     use super::*;
 
     /// Dashboards and alerts hold on to these names: a name that goes or changes breaks them.
-    const NAMES: [&str; 31] = [
+    const NAMES: [&str; 33] = [
         "keymoot_apply_seconds",
         "keymoot_auth_refusals_total",
         "keymoot_build_info",
+        "keymoot_bulk_items_total",
         "keymoot_entitlement_seconds",
         "keymoot_entitlements_total",
+        "keymoot_exported_keys_total",
         "keymoot_http_request_seconds",
         "keymoot_http_requests_in_flight",
         "keymoot_http_requests_total",
@@ -318,6 +334,8 @@ mod tests {
         metrics.license_server_requests_total.with_label_values(&["widevine", "ok"]).inc();
         metrics.license_server_seconds.with_label_values(&["widevine"]).observe(0.1);
         metrics.license_servers_resting.with_label_values(&["widevine"]).set(0);
+        metrics.bulk_items_total.with_label_values(&["ok"]).inc();
+        metrics.exported_keys_total.with_label_values(&["track"]).inc();
         metrics.mailbox_full_total.with_label_values(&["proposer"]).inc();
         metrics.proposals_total.with_label_values(&["committed"]).inc();
         let families = metrics.registry.gather();

@@ -6,16 +6,18 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use keymoot::auth::{
-    Authorization, CustomData, DigestNonces, Envelope, GivenPolicy, HttpSignature, PolicyData, ServerKeys,
-    Signature, SignatureWindow, allowed, client_address,
+    Authorization, BulkBody, BulkItem, CustomData, DigestNonces, Envelope, ExportRequest, GivenPolicy,
+    HttpSignature, PolicyData, ServerKeys, Signature, SignatureWindow, allowed, client_address,
 };
 use keymoot::codec::{self, Kind};
 use keymoot::drm::{playready, pssh};
 use keymoot::http::path::RequestPath;
-use keymoot::http::query::Query;
+use keymoot::http::playready::request::PackagingRequest;
+use keymoot::http::query::{self, Query};
+use keymoot::http::widevine::request::{Asked, Envelope as WidevineEnvelope, Specifier, TRACK_TYPES};
 use keymoot::license::clear_key::{self, ClearKeyRequest};
 use keymoot::license::outgoing::Reply;
-use keymoot::license::widevine::{self, WidevineChallenge};
+use keymoot::license::widevine::{self as widevine_license, WidevineChallenge};
 use keymoot::license::{fairplay, playready as playready_license, terms};
 use keymoot::model::{Policy, TrackName};
 
@@ -24,16 +26,20 @@ pub type Target = fn(&[u8]);
 
 /// Every target by its name, which is also the name of its directory of seeds.
 pub const TARGETS: &[(&str, Target)] = &[
+    ("bulk", bulk),
     ("challenges", challenges),
     ("codec", codec),
     ("custom_data", custom_data),
+    ("export_request", export_request),
     ("forwarded_for", forwarded_for),
     ("license_answers", license_answers),
+    ("packaging_request", packaging_request),
     ("path", path),
     ("policy", policy),
     ("pssh", pssh),
     ("query", query),
     ("signature_headers", signature_headers),
+    ("widevine_request", widevine_request),
 ];
 
 /// What players send for a license: whatever it is, it names no more keys than one request may.
@@ -42,7 +48,7 @@ pub fn challenges(input: &[u8]) {
         assert!((1..=clear_key::KIDS_MAX).contains(&request.kids.len()));
     }
     if let Ok(WidevineChallenge::New { kids }) = WidevineChallenge::parse(input) {
-        assert!(kids.len() <= widevine::challenge::KIDS_MAX);
+        assert!(kids.len() <= widevine_license::challenge::KIDS_MAX);
     }
     if let Ok(kids) = playready_license::kids(input) {
         assert!((1..=playready_license::challenge::KIDS_MAX).contains(&kids.len()));
@@ -57,7 +63,7 @@ pub fn challenges(input: &[u8]) {
 pub fn license_answers(input: &[u8]) {
     let reply = |status| Reply { status, body: input.to_vec().into() };
     for status in [200, 302, 403, 500] {
-        let widevine = widevine::read_answer(&reply(status)).map(|license| license.len());
+        let widevine = widevine_license::read_answer(&reply(status)).map(|license| license.len());
         let playready = playready_license::read_answer(&reply(status)).map(|license| license.len());
         let fairplay = fairplay::read_answer(&reply(status)).map(|license| license.len());
         for length in [widevine, playready, fairplay].into_iter().flatten() {
@@ -121,6 +127,32 @@ pub fn signature_headers(input: &[u8]) {
     }
 }
 
+/// The body of a bulk request: what is accepted cannot be extended, and what an item holds is in its line.
+pub fn bulk(input: &[u8]) {
+    // Each line is read apart too, so that items are searched without a head in front of them.
+    for line in input.split(|byte| *byte == b'\n') {
+        if let Ok(item) = BulkItem::parse(line) {
+            assert!(!item.content.as_str().is_empty() && !item.track.as_str().is_empty());
+            assert!(item.supplied().is_some() || !(item.replace || item.period.is_some()));
+        }
+    }
+    let Ok(body) = BulkBody::parse(&input.to_vec().into()) else { return };
+    assert!(
+        body.lines().len() <= BulkBody::ITEMS_MAX && body.lines().is_sorted_by_key(|(number, _)| *number)
+    );
+    let padded = [input, &[0x80, 0x00], b"\n{\"content_id\":\"stolen\"}"].concat();
+    assert!(BulkBody::parse(&padded.into()).is_err(), "an extended body was accepted");
+    assert!(CustomData::parse(input).is_err(), "a bulk request is no custom data");
+}
+
+/// An export request: it is neither custom data nor a bulk request, so no signature serves for both.
+pub fn export_request(input: &[u8]) {
+    if ExportRequest::parse(input).is_ok() {
+        assert!(BulkBody::parse(&input.to_vec().into()).is_err());
+        assert!(ExportRequest::parse(&[input, &[0x80, 0x00]].concat()).is_err());
+    }
+}
+
 /// Custom data: what is accepted cannot be extended, which is how a SHA-1 signature would be forged.
 pub fn custom_data(input: &[u8]) {
     let Ok(data) = CustomData::parse(input) else { return };
@@ -178,6 +210,13 @@ pub fn path(input: &[u8]) {
 /// written anew, and stating it twice is refused.
 pub fn query(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };
+    if let Ok(Some(uri)) = query::parameter(text, "key_uri")
+        && let Ok(uri) = keymoot::model::KeyUri::new(uri)
+    {
+        let line = uri.of(&keymoot::model::Kid::from_bytes([7; 16]));
+        assert!(!line.contains(['"', '\n', '\r']), "{line:?} leaves its attribute");
+        assert!(query::parameter(&format!("{text}&Key_URI=x"), "key_uri").is_err());
+    }
     let Ok(query) = Query::parse(text) else { return };
     if let Some(signature) = query.signature {
         let written = signature.to_base64();
@@ -188,5 +227,39 @@ pub fn query(input: &[u8]) {
     if let Some(data) = query.custom_data {
         custom_data(&data);
         assert!(Query::parse(&format!("{text}&Custom_Data=e30=")).is_err());
+    }
+}
+
+/// AcquirePackagingData in SOAP: what is read names one content, and a second name beside it, a
+/// document type in front or anything behind is refused.
+pub fn packaging_request(input: &[u8]) {
+    let Ok(request) = PackagingRequest::parse(input) else { return };
+    assert!(!request.content.as_str().is_empty());
+    let more = b"<ProgramIdentifier>other</ProgramIdentifier>";
+    assert!(PackagingRequest::parse(&[input, more].concat()).is_err(), "two names were read as one");
+    assert!(PackagingRequest::parse(&[b"<!DOCTYPE a>", input].concat()).is_err(), "a document type");
+}
+
+/// The Widevine API's envelope and the request inside: no track twice, none that is not known, and
+/// never more keys than one request may have.
+pub fn widevine_request(input: &[u8]) {
+    if let Ok(envelope) = WidevineEnvelope::parse(input) {
+        assert!(envelope.signer.is_some() || envelope.signature.is_empty());
+        inner_widevine_request(&envelope.request);
+    }
+    inner_widevine_request(input);
+}
+
+fn inner_widevine_request(input: &[u8]) {
+    let Ok(asked) = Asked::parse(input) else { return };
+    let names: Vec<&str> = asked.tracks.iter().map(|track| track.as_str()).collect();
+    let known: Vec<&&str> = TRACK_TYPES.iter().filter(|name| names.contains(name)).collect();
+    assert_eq!(known.len(), names.len(), "{names:?}");
+    match &asked.specifier {
+        Specifier::Content(content) => assert!(!names.is_empty() && !content.as_str().is_empty()),
+        Specifier::Kids(kids) => assert!(!kids.is_empty()),
+    }
+    if let Ok(Some(range)) = asked.periods() {
+        assert!(u64::from(range.count()) * names.len() as u64 <= u64::from(keymoot::service::PERIODS_MAX));
     }
 }

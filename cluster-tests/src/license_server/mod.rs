@@ -157,7 +157,8 @@ fn serve(mut stream: TcpStream, protocol: Protocol, shared: &Shared) {
         }
         Ok((seen, answer)) => {
             lock(&shared.seen).push(seen);
-            match *lock(&shared.behaviour) {
+            let behaviour = *lock(&shared.behaviour);
+            match behaviour {
                 Behaviour::Serve => (200, answer),
                 Behaviour::Fail => (500, b"down".to_vec()),
                 Behaviour::Lie => (200, protocol.lie.as_bytes().to_vec()),

@@ -203,7 +203,7 @@ mod tests {
                 PeerCredentials::load(&cluster.ca_file, &cluster.cert_file, &cluster.key_file, &cluster.name);
             assert_eq!(peer.unwrap().identity(), PeerIdentity::Node(node.id));
             let (cert, key) = (config.http.tls_cert_file.unwrap(), config.http.tls_key_file.unwrap());
-            assert!(ApiTls::load(ApiTlsFiles { cert, key, client_ca: None }).is_ok());
+            assert!(ApiTls::load(ApiTlsFiles { cert, key, client_ca: None, client_required: false }).is_ok());
             assert!(Keyring::load(&config.keys.keyring_file).is_ok());
         }
     }

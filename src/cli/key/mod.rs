@@ -1,15 +1,22 @@
 //! `keymoot key`: what a scrambler asks of a key server, by hand or from a script.
 
 mod connection;
+mod credentials;
+mod export;
+mod import;
+mod import_file;
 mod print;
+mod print_periods;
+mod schedule;
 
 use clap::{Args, Subcommand};
 
 use super::Failure;
 use super::args::OutputFormat;
 use super::operator::say;
-use crate::client::{ClientError, FetchedKey, KeySource};
-use crate::model::ContentId;
+use super::time_span::TimeSpan;
+use crate::client::{ClientError, FetchedKey, KeyClient, KeySource};
+use crate::model::{ContentId, Period, TrackName};
 
 pub(super) use connection::{ConnectionArgs, failure};
 
@@ -30,12 +37,25 @@ pub enum KeyCommand {
     /// Get a content's key, which is made when there is none.
     #[command(after_help = EXIT_CODES)]
     Create(CreateArgs),
-    /// Give a content a new key. Media under the old one stays licensable.
+    /// Give a content a new key, or a live stream new keys for its crypto periods. Media under the old one stays licensable.
     #[command(after_help = EXIT_CODES)]
     Rotate(RotateArgs),
+    /// Show the keys of a live stream's crypto periods: which key holds when.
+    #[command(after_help = EXIT_CODES)]
+    Schedule(schedule::ScheduleArgs),
     /// Delete a content's key with all its versions. Media under them can be licensed no more.
     #[command(after_help = EXIT_CODES)]
     Delete(DeleteArgs),
+    /// Make or bring along the keys of many contents, from a file with one JSON object on each line.
+    /// What became of each is printed likewise.
+    #[command(after_help = EXIT_CODES)]
+    Import(import::ImportArgs),
+    /// Write the account's stored keys to a file, each sealed for a recipient.
+    #[command(after_help = EXIT_CODES)]
+    Export(export::ExportArgs),
+    /// Make a key pair that keys are exported for: the private key to a file, the public one to
+    /// standard output.
+    Recipient(export::RecipientArgs),
 }
 
 /// Which content, and how its key is printed.
@@ -73,6 +93,19 @@ pub struct RotateArgs {
     /// names its key can be repeated at another service point without rotating twice.
     #[arg(long)]
     pub server_key: bool,
+    /// The length of the crypto periods that get new keys, in place of the content's one key. All of
+    /// them get new keys, made by the key server, unless --index names one.
+    #[arg(long, value_name = "TIME")]
+    pub period: Option<TimeSpan>,
+    /// The one crypto period that gets a new key, made here.
+    #[arg(long, value_name = "INDEX", requires = "period", conflicts_with = "server_key")]
+    pub index: Option<u32>,
+    /// The track whose crypto periods get new keys.
+    #[arg(long, value_name = "NAME", requires = "period", default_value_t = TrackName::default_track())]
+    pub track: TrackName,
+    /// When the crypto period of index 0 starts: RFC 3339 or Unix seconds. 1970 if left out.
+    #[arg(long, value_name = "TIME", requires = "index")]
+    pub epoch: Option<schedule::Instant>,
     /// What all key commands take.
     #[command(flatten)]
     pub key: KeyArgs,
@@ -98,29 +131,59 @@ pub struct DeleteArgs {
 /// [`Failure`] when the key server refuses, or none answers.
 pub fn run(command: KeyCommand) -> Result<(), Failure> {
     match command {
-        KeyCommand::Get(args) => {
-            let client = args.connection.client()?;
-            print_key(&args, client.fetch(&args.content).map(|(key, _)| key))
-        }
+        KeyCommand::Get(args) => print_key(&args, |client| client.fetch(&args.content).map(|(key, _)| key)),
         KeyCommand::Create(CreateArgs { own_key, key: args }) => {
             let source = if own_key { KeySource::Own } else { KeySource::Server };
-            let client = args.connection.client()?;
-            print_key(&args, client.create(&args.content, source).map(|(key, _)| key))
+            print_key(&args, |client| client.create(&args.content, source).map(|(key, _)| key))
         }
-        KeyCommand::Rotate(RotateArgs { server_key, key: args }) => {
-            let source = if server_key { KeySource::Server } else { KeySource::Own };
-            let client = args.connection.client()?;
-            print_key(&args, client.rotate(&args.content, source))
-        }
+        KeyCommand::Rotate(args) => rotate(&args),
+        KeyCommand::Schedule(args) => schedule::run(&args),
         KeyCommand::Delete(args) => {
-            let versions = args.connection.client()?.delete(&args.content).map_err(failure)?;
-            say(&print::deleted(args.output, &args.content, versions));
+            let client = args.connection.client()?;
+            let versions = client.delete(&args.content);
+            args.connection.tell(&client);
+            say(&print::deleted(args.output, &args.content, versions.map_err(failure)?));
             Ok(())
         }
+        KeyCommand::Import(args) => import::run(&args),
+        KeyCommand::Export(args) => export::run(&args),
+        KeyCommand::Recipient(args) => export::make_recipient(&args),
     }
 }
 
-fn print_key(args: &KeyArgs, answer: Result<FetchedKey, ClientError>) -> Result<(), Failure> {
+fn rotate(rotate: &RotateArgs) -> Result<(), Failure> {
+    let args = &rotate.key;
+    let Some(period) = rotate.period else {
+        let source = if rotate.server_key { KeySource::Server } else { KeySource::Own };
+        return print_key(args, |client| client.rotate(&args.content, source));
+    };
+    let length_s = schedule::length_s(period)?;
+    let epoch = rotate.epoch.map(schedule::Instant::fixed).transpose()?;
+    let client = args.connection.client()?;
+    let Some(index) = rotate.index else {
+        let version = client.replace_periods(&args.content, &rotate.track, length_s);
+        args.connection.tell(&client);
+        let version = version.map_err(failure)?;
+        say(&print_periods::replaced(args.output, (&args.content, &rotate.track), length_s, version));
+        return Ok(());
+    };
+    let key = client.supply_period(&args.content, &rotate.track, Period { length_s, index }, epoch);
+    args.connection.tell(&client);
+    let keys = [key.map_err(failure)?];
+    say(&match args.output {
+        OutputFormat::Table => print_periods::table(&args.content, &rotate.track, &keys, args.show_key),
+        OutputFormat::Json => print_periods::json(&args.content, &rotate.track, &keys),
+    });
+    Ok(())
+}
+
+fn print_key(
+    args: &KeyArgs,
+    ask: impl FnOnce(&KeyClient) -> Result<FetchedKey, ClientError>,
+) -> Result<(), Failure> {
+    let client = args.connection.client()?;
+    let answer = ask(&client);
+    args.connection.tell(&client);
     let key = answer.map_err(failure)?;
     say(&match args.output {
         OutputFormat::Table => print::table(&key, args.show_key),

@@ -7,12 +7,14 @@ use zeroize::Zeroizing;
 
 use crate::cli::args::OutputFormat;
 use crate::client::FetchedKey;
-use crate::drm::SystemId;
+use crate::crypto::ContentKey;
+use crate::drm::{SystemData, SystemId};
 use crate::model::ContentId;
 
 /// Aligned lines. The key is shown only on request: terminals are seen and scrolled back.
 pub(super) fn table(key: &FetchedKey, show_key: bool) -> Zeroizing<String> {
-    let shown = if show_key { hex(key) } else { Zeroizing::new("(hidden; --show-key shows it)".to_owned()) };
+    let shown =
+        if show_key { hex(&key.key) } else { Zeroizing::new("(hidden; --show-key shows it)".to_owned()) };
     let mut text = Zeroizing::new(String::with_capacity(1024));
     text.push_str(&format!("content   {}\nkey id    {}\nkey       ", key.content, key.kid));
     text.push_str(&shown);
@@ -44,8 +46,9 @@ struct Printed<'a> {
     license_url: Option<&'a str>,
 }
 
+/// The data of a system, as it is printed.
 #[derive(Serialize)]
-struct PrintedPssh {
+pub(super) struct PrintedPssh {
     uuid: String,
     /// Base64 of the system's data.
     data: String,
@@ -55,24 +58,34 @@ struct PrintedPssh {
 
 /// One object, with the key.
 pub(super) fn json(key: &FetchedKey) -> Zeroizing<String> {
-    let hex = hex(key);
-    let pssh = key.pssh.iter().map(|system| PrintedPssh {
-        uuid: system.uuid.to_string(),
-        data: STANDARD.encode(&system.data),
-        r#box: STANDARD.encode(system.pssh_box()),
-    });
+    let hex = hex(&key.key);
     let printed = Printed {
         content_id: key.content.as_str(),
         kid: key.kid.to_string(),
         key: &hex,
-        pssh: pssh.collect(),
+        pssh: printed_pssh(&key.pssh),
         license_url: key.license_url.as_deref(),
     };
-    // Plain texts always serialise; room for all of them keeps copies of the key from staying behind.
-    let mut bytes = Zeroizing::new(Vec::with_capacity(8192));
-    let _ = serde_json::to_writer_pretty(&mut *bytes, &printed);
-    let mut text = Zeroizing::new(String::with_capacity(bytes.len().saturating_add(1)));
-    text.push_str(&String::from_utf8_lossy(&bytes));
+    pretty(&printed, 8192)
+}
+
+/// The data of each system.
+pub(super) fn printed_pssh(systems: &[SystemData]) -> Vec<PrintedPssh> {
+    let printed = |system: &SystemData| PrintedPssh {
+        uuid: system.uuid.to_string(),
+        data: STANDARD.encode(&system.data),
+        r#box: STANDARD.encode(system.pssh_box()),
+    };
+    systems.iter().map(printed).collect()
+}
+
+/// Indented JSON with a line end. Room for all of it keeps copies of keys from staying behind.
+pub(super) fn pretty(printed: &impl Serialize, bytes: usize) -> Zeroizing<String> {
+    // Plain texts always serialise.
+    let mut json = Zeroizing::new(Vec::with_capacity(bytes));
+    let _ = serde_json::to_writer_pretty(&mut *json, printed);
+    let mut text = Zeroizing::new(String::with_capacity(json.len().saturating_add(1)));
+    text.push_str(&String::from_utf8_lossy(&json));
     text.push('\n');
     text
 }
@@ -89,9 +102,10 @@ pub(super) fn deleted(output: OutputFormat, content: &ContentId, versions: u32) 
     }
 }
 
-fn hex(key: &FetchedKey) -> Zeroizing<String> {
+/// The key's 32 hexadecimal digits.
+pub(super) fn hex(key: &ContentKey) -> Zeroizing<String> {
     let mut text = Zeroizing::new(String::with_capacity(32));
-    for nibble in key.key.expose().iter().flat_map(|byte| [byte >> 4, byte & 15]) {
+    for nibble in key.expose().iter().flat_map(|byte| [byte >> 4, byte & 15]) {
         text.extend(char::from_digit(u32::from(nibble), 16));
     }
     text
@@ -100,8 +114,6 @@ fn hex(key: &FetchedKey) -> Zeroizing<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::crypto::ContentKey;
-    use crate::drm::SystemData;
     use crate::model::Kid;
 
     fn key() -> FetchedKey {

@@ -1,23 +1,29 @@
 //! What a tool is told: openly by its arguments, and secretly through its standard input.
 //!
 //! FFmpeg reads further options from a preset file (`-fpre`), Shaka Packager further flags from a
-//! flag file (`--flagfile`). Either file is `/dev/stdin`, a pipe that the key is written into.
+//! flag file (`--flagfile`), and FFmpeg's HLS writer its key-info (`-hls_key_info_file`). Each file is
+//! `/dev/stdin`, a pipe that the key is written into.
 
 use std::ffi::OsString;
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
 use super::ScrambleError;
 use super::streams::Stream;
 use crate::client::FetchedKey;
+use crate::crypto::random_bytes;
+use crate::model::KeyUri;
 
 /// Arguments for all to see, and the text for the pipe.
 pub(super) struct Instructions {
     pub(super) arguments: Vec<OsString>,
     pub(super) secret: Zeroizing<String>,
-    /// What must not be shown of the tool's own words.
-    pub(super) key_hex: Zeroizing<String>,
+    /// The key as the tool reads it, which must not be shown of the tool's own words.
+    pub(super) key_text: Zeroizing<String>,
+    /// Where the tool runs, if not here.
+    pub(super) directory: Option<PathBuf>,
 }
 
 impl Instructions {
@@ -28,13 +34,43 @@ impl Instructions {
         arguments.extend(words(&["-map", "0:v?", "-map", "0:a?", "-c", "copy", "-fpre", "/dev/stdin"]));
         arguments.extend(words(&["-f", "mp4"]));
         arguments.push(prefixed("file:", output));
-        let key_hex = hex(key.key.expose());
+        let key_text = hex(key.key.expose());
         let kid = key.kid.to_hex();
         let secret = format!(
             "encryption_scheme=cenc-aes-ctr\nencryption_key={}\nencryption_kid={kid}\n",
-            key_hex.as_str()
+            key_text.as_str()
         );
-        Self { arguments, secret: Zeroizing::new(secret), key_hex }
+        Self { arguments, secret: Zeroizing::new(secret), key_text, directory: None }
+    }
+
+    /// Key-info has three lines: the URI for players, the key for FFmpeg itself, the IV. The key stands in
+    /// the second as a `data:` URL, so it is in no file. FFmpeg takes `%` in the segments' path for a
+    /// number's place, so it runs where they go and gets bare names.
+    pub(super) fn hls(
+        input: &Path,
+        directory: &Path,
+        uri: &KeyUri,
+        key: &FetchedKey,
+    ) -> Result<Self, ScrambleError> {
+        let failed = |path: &Path, source| ScrambleError::Output { path: path.to_owned(), source };
+        let iv = random_bytes::<16>().map_err(|error| failed(directory, io::Error::other(error)))?;
+        let input = std::path::absolute(input)
+            .map_err(|source| ScrambleError::Input { path: input.to_owned(), source })?;
+        let mut arguments = words(&["-hide_banner", "-nostdin", "-loglevel", "error", "-y", "-i"]);
+        arguments.push(prefixed("file:", &input));
+        arguments.extend(words(&["-map", "0:v?", "-map", "0:a?", "-c", "copy", "-f", "hls"]));
+        arguments.extend(words(&["-hls_time", "6", "-hls_playlist_type", "vod"]));
+        arguments.extend(words(&["-hls_key_info_file", "/dev/stdin"]));
+        arguments.extend(words(&["-hls_segment_filename", "segment-%05d.ts", "playlist.m3u8"]));
+        let key_text = key.key.to_base64();
+        let secret = format!(
+            "{}\ndata:application/octet-stream;base64,{}\n{}\n",
+            uri.of(&key.kid),
+            key_text.as_str(),
+            hex(&iv).as_str()
+        );
+        let directory = Some(directory.to_owned());
+        Ok(Self { arguments, secret: Zeroizing::new(secret), key_text, directory })
     }
 
     pub(super) fn packager(input: &Path, directory: &Path, streams: &[Stream], key: &FetchedKey) -> Self {
@@ -54,10 +90,10 @@ impl Instructions {
         if !boxes.is_empty() {
             arguments.extend(words(&["--pssh", &boxes]));
         }
-        let key_hex = hex(key.key.expose());
+        let key_text = hex(key.key.expose());
         let kid = key.kid.to_hex();
-        let secret = format!("--keys=label=:key_id={kid}:key={}\n", key_hex.as_str());
-        Self { arguments, secret: Zeroizing::new(secret), key_hex }
+        let secret = format!("--keys=label=:key_id={kid}:key={}\n", key_text.as_str());
+        Self { arguments, secret: Zeroizing::new(secret), key_text, directory: None }
     }
 }
 
@@ -119,8 +155,23 @@ mod tests {
             assert!(!open.contains(KEY_HEX) && !open.contains("oKGio6Sl"), "{open}");
             assert!(instructions.secret.contains(KEY_HEX));
             assert!(instructions.secret.contains(&"11".repeat(16)));
-            assert_eq!(instructions.key_hex.as_str(), KEY_HEX);
+            assert_eq!(instructions.key_text.as_str(), KEY_HEX);
         }
+    }
+
+    #[test]
+    fn key_info_has_the_players_uri_the_key_and_an_iv_and_goes_through_the_pipe() {
+        let uri = KeyUri::new("https://k/{kid}").unwrap();
+        let made = Instructions::hls(Path::new("in.mp4"), Path::new("/o%d"), &uri, &key()).unwrap();
+        let open = format!("{:?}", made.arguments);
+        assert!(!open.contains("oKGio6Sl") && !open.to_lowercase().contains(KEY_HEX), "{open}");
+        assert!(open.contains("in.mp4") && !open.contains("file:in.mp4"), "the input is absolute: {open}");
+        assert!(!open.contains("o%d") && made.directory.as_deref() == Some(Path::new("/o%d")));
+        let lines: Vec<&str> = made.secret.lines().collect();
+        assert_eq!(lines[0], "https://k/11111111-1111-1111-1111-111111111111");
+        assert_eq!(lines[1], "data:application/octet-stream;base64,oKGio6SlpqeoqaqrrK2urw==");
+        assert_eq!((lines[2].len(), lines.len()), (32, 3));
+        assert_eq!(made.key_text.as_str(), "oKGio6SlpqeoqaqrrK2urw==");
     }
 
     #[test]

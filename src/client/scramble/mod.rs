@@ -1,4 +1,5 @@
-//! Encrypting a file with a key of the cluster, by FFmpeg or Shaka Packager.
+//! Encrypting a file with a key of the cluster, by FFmpeg (Common Encryption or HLS AES-128) or Shaka
+//! Packager.
 //!
 //! The key reaches the tool through a pipe that only this process and the tool can read: never on a
 //! command line, in an environment or in a file, all of which other programs may see. What the tool
@@ -18,22 +19,34 @@ use instructions::Instructions;
 use output::Staging;
 
 use super::FetchedKey;
+use crate::model::KeyUri;
 
 /// The program that encrypts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Tool {
     /// FFmpeg's MP4 writer: one file, all streams under one key, no `pssh` inside.
     Ffmpeg,
     /// Shaka Packager: a directory with a file for each stream and a DASH manifest, `pssh` inside.
     Packager,
+    /// FFmpeg's HLS writer: a directory with a playlist and segments, AES-128 over whole segments. The
+    /// playlist names this URI for players to get the key from.
+    Hls(KeyUri),
 }
 
 impl Tool {
     /// The name it is looked for in the search path.
-    pub const fn program(self) -> &'static str {
+    pub const fn program(&self) -> &'static str {
         match self {
-            Self::Ffmpeg => "ffmpeg",
+            Self::Ffmpeg | Self::Hls(_) => "ffmpeg",
             Self::Packager => "packager",
+        }
+    }
+
+    /// Whether it makes a directory of files, not one file.
+    const fn makes_directory(&self) -> bool {
+        match self {
+            Self::Ffmpeg => false,
+            Self::Packager | Self::Hls(_) => true,
         }
     }
 }
@@ -43,7 +56,7 @@ impl Tool {
 pub struct ScrambleJob {
     /// The file in the clear.
     pub input: PathBuf,
-    /// The encrypted file, or for Shaka Packager the directory of encrypted files.
+    /// The encrypted file, or the directory of encrypted files.
     pub output: PathBuf,
     /// Which kind of program.
     pub tool: Tool,
@@ -80,7 +93,7 @@ impl ScrambleJob {
             instructions::check_packager_path(&self.input)?;
             instructions::check_packager_path(&self.output)?;
         }
-        output::check(&self.output, self.tool, self.replace)
+        output::check(&self.output, self.tool.makes_directory(), self.replace)
     }
 
     /// Encrypts, and hands back what was made. `progress` is called now and then; when `stop` says
@@ -95,13 +108,14 @@ impl ScrambleJob {
         stop: &dyn Fn() -> bool,
     ) -> Result<Vec<PathBuf>, ScrambleError> {
         self.check()?;
-        let staging = Staging::begin(&self.output, self.tool)?;
-        let instructions = match self.tool {
+        let staging = Staging::begin(&self.output, self.tool.makes_directory())?;
+        let instructions = match &self.tool {
             Tool::Ffmpeg => Instructions::ffmpeg(&self.input, staging.path(), key),
             Tool::Packager => {
                 let streams = streams::list(&self.program, &self.input)?;
                 Instructions::packager(&self.input, staging.path(), &streams, key)
             }
+            Tool::Hls(uri) => Instructions::hls(&self.input, staging.path(), uri, key)?,
         };
         let input = std::fs::metadata(&self.input).map_or(0, |metadata| metadata.len());
         let mut watch = || progress(Progress { written: staging.bytes(), input });

@@ -8,23 +8,23 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{ScrambleError, Tool};
+use super::ScrambleError;
 use crate::crypto::random_bytes;
 
 /// A place for a result that is not whole yet; removed unless committed.
 pub(super) struct Staging {
     place: PathBuf,
     output: PathBuf,
-    tool: Tool,
+    is_directory: bool,
 }
 
 /// Refuses an output that would overwrite something unasked.
-pub(super) fn check(output: &Path, tool: Tool, replace: bool) -> Result<(), ScrambleError> {
+pub(super) fn check(output: &Path, is_directory: bool, replace: bool) -> Result<(), ScrambleError> {
     let exists = || ScrambleError::Exists(output.to_owned());
-    match (fs::symlink_metadata(output), tool) {
+    match (fs::symlink_metadata(output), is_directory) {
         (Err(_), _) => Ok(()),
-        (Ok(found), Tool::Ffmpeg) if replace && !found.is_dir() => Ok(()),
-        (Ok(found), Tool::Packager) if found.is_dir() => {
+        (Ok(found), false) if replace && !found.is_dir() => Ok(()),
+        (Ok(found), true) if found.is_dir() => {
             let empty = fs::read_dir(output).map_err(failed(output))?.next().is_none();
             if empty || replace { Ok(()) } else { Err(exists()) }
         }
@@ -33,16 +33,16 @@ pub(super) fn check(output: &Path, tool: Tool, replace: bool) -> Result<(), Scra
 }
 
 impl Staging {
-    pub(super) fn begin(output: &Path, tool: Tool) -> Result<Self, ScrambleError> {
+    pub(super) fn begin(output: &Path, is_directory: bool) -> Result<Self, ScrambleError> {
         let draw = random_bytes().map_err(|error| failed(output)(io::Error::other(error)))?;
         let mut name = std::ffi::OsString::from(".");
         name.push(output.file_name().unwrap_or_default());
         name.push(format!(".keymoot-{:016x}", u64::from_ne_bytes(draw)));
         let place = output.with_file_name(name);
-        if tool == Tool::Packager {
+        if is_directory {
             fs::create_dir(&place).map_err(failed(&place))?;
         }
-        Ok(Self { place, output: output.to_owned(), tool })
+        Ok(Self { place, output: output.to_owned(), is_directory })
     }
 
     /// Where the tool writes.
@@ -53,20 +53,20 @@ impl Staging {
     /// Bytes written so far.
     pub(super) fn bytes(&self) -> u64 {
         let size = |path: &Path| fs::metadata(path).map_or(0, |metadata| metadata.len());
-        match self.tool {
-            Tool::Ffmpeg => size(&self.place),
-            Tool::Packager => files_in(&self.place).unwrap_or_default().iter().map(|path| size(path)).sum(),
+        match self.is_directory {
+            false => size(&self.place),
+            true => files_in(&self.place).unwrap_or_default().iter().map(|path| size(path)).sum(),
         }
     }
 
     /// Gives the result its name, and says what was made.
     pub(super) fn commit(self, replace: bool) -> Result<Vec<PathBuf>, ScrambleError> {
-        match self.tool {
-            Tool::Ffmpeg => {
+        match self.is_directory {
+            false => {
                 name(&self.place, &self.output, replace)?;
                 Ok(vec![self.output.clone()])
             }
-            Tool::Packager => {
+            true => {
                 match fs::create_dir(&self.output) {
                     Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
                         return Err(failed(&self.output)(error));
@@ -87,9 +87,9 @@ impl Staging {
 impl Drop for Staging {
     fn drop(&mut self) {
         // After a commit there is nothing left to remove; after a failure this is a courtesy.
-        let _ = match self.tool {
-            Tool::Ffmpeg => fs::remove_file(&self.place),
-            Tool::Packager => fs::remove_dir_all(&self.place),
+        let _ = match self.is_directory {
+            false => fs::remove_file(&self.place),
+            true => fs::remove_dir_all(&self.place),
         };
     }
 }

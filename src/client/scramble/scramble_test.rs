@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::*;
 use crate::crypto::ContentKey;
-use crate::model::{ContentId, Kid};
+use crate::model::{ContentId, KeyUri, Kid};
 
 struct Place {
     dir: tempfile::TempDir,
@@ -70,10 +70,10 @@ fn the_result_appears_whole_and_nothing_else_stays() {
 
 #[test]
 fn a_failure_leaves_nothing_behind() {
-    for tool in [Tool::Ffmpeg, Tool::Packager] {
+    for tool in [Tool::Ffmpeg, Tool::Packager, Tool::Hls(KeyUri::new("k").unwrap())] {
         let place = Place::new();
-        let script = format!("{}\nexit 7", if tool == Tool::Ffmpeg { WRITES } else { PACKS });
-        let error = run(&place.job(tool, &script)).unwrap_err();
+        let script = format!("{}\nexit 7", if tool == Tool::Packager { PACKS } else { WRITES });
+        let error = run(&place.job(tool.clone(), &script)).unwrap_err();
         assert!(matches!(error, ScrambleError::Failed { .. }), "{error}");
         assert_eq!(place.files(), ["in.mp4", "tool"], "{tool:?}");
     }

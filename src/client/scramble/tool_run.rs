@@ -1,7 +1,7 @@
 //! Running a tool: its secret into the pipe, an eye on it while it works, its last words kept.
 
 use std::io::{Read as _, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Stdio};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -33,7 +33,11 @@ pub(super) fn run(
     stop: &dyn Fn() -> bool,
 ) -> Result<(), ScrambleError> {
     let cannot = |source| ScrambleError::Start { program: program.to_owned(), source };
-    let child = Command::new(program)
+    let mut command = Command::new(found(program).map_err(cannot)?);
+    if let Some(directory) = &instructions.directory {
+        command.current_dir(directory);
+    }
+    let child = command
         .args(&instructions.arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
@@ -66,8 +70,13 @@ pub(super) fn run(
         return Ok(());
     }
     let said = said.and_then(|listener| listener.join().ok()).unwrap_or_default();
-    let said = without_key(&said, &instructions.key_hex);
+    let said = without_key(&said, &instructions.key_text);
     Err(ScrambleError::Failed { program: program.to_owned(), status, said })
+}
+
+/// The program as it is found from any directory. A bare name is looked for in the search path.
+fn found(program: &Path) -> std::io::Result<PathBuf> {
+    if program.components().count() > 1 { std::path::absolute(program) } else { Ok(program.to_owned()) }
 }
 
 /// Reads what the tool says, so that it never waits for a reader, and keeps the end.
@@ -84,8 +93,8 @@ fn listen(mut stderr: ChildStderr) -> JoinHandle<String> {
 }
 
 /// Tools repeat options that they do not understand.
-fn without_key(said: &str, key_hex: &str) -> String {
-    let hidden = said.replace(key_hex, "<key>").replace(&key_hex.to_uppercase(), "<key>");
+fn without_key(said: &str, key_text: &str) -> String {
+    let hidden = said.replace(key_text, "<key>").replace(&key_text.to_uppercase(), "<key>");
     hidden.trim().to_owned()
 }
 
@@ -101,7 +110,8 @@ mod tests {
         Instructions {
             arguments: vec!["-c".into(), script.into()],
             secret: Zeroizing::new("key=abc123\n".into()),
-            key_hex: Zeroizing::new("abc123".into()),
+            key_text: Zeroizing::new("abc123".into()),
+            directory: None,
         }
     }
 

@@ -54,7 +54,8 @@ async fn issue(
     let signed = query.custom_data.ok_or_else(|| ApiError::new(ErrorKind::Invalid, missing))?;
     let caller = caller(request, api)?;
     let parse = || Ok(SignedRequest::parse(Scope::License, signed.clone(), query.signature, caller)?);
-    let (grant, custom_data) = admission::admit(request, body.clone(), api, auth, parse).await?;
+    let custom_data = CustomData::parse(&signed)?;
+    let grant = admission::admit(request, body.clone(), api, auth, parse).await?;
     if query.files.iter().any(|files| !are_signed_for(files, &custom_data)) {
         let message = "parameter files names a file that the signed custom data does not";
         return Err(ApiError::new(ErrorKind::Invalid, message));

@@ -112,7 +112,8 @@ async fn receive(
     let signed = signed_bytes(request.method(), body.clone(), query.custom_data)?;
     let caller = caller(request, api)?;
     let parse = || Ok(SignedRequest::parse_policy(signed.clone(), query.signature, caller)?);
-    admission::admit(request, body, api, auth, parse).await
+    let data = PolicyData::parse(&signed)?;
+    Ok((admission::admit(request, body, api, auth, parse).await?, data))
 }
 
 async fn list(asked: &Asked<'_>) -> Result<HttpResponse, ApiError> {

@@ -5,6 +5,7 @@ use actix_web::web::Bytes;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Serialize, Serializer};
+use utoipa::ToSchema;
 use zeroize::{Zeroize as _, Zeroizing};
 
 use super::request::{Asked, Specifier};
@@ -28,34 +29,56 @@ pub struct TrackKey {
     pub period: Option<Period>,
 }
 
-#[derive(Serialize)]
-struct Inner<'a> {
+/// The answer of the Widevine common encryption API.
+#[derive(ToSchema)]
+#[schema(as = ContentKeyAnswer)]
+#[allow(dead_code)] // Only its schema is of use: `envelope` writes it without a copy of the keys.
+pub struct Answer {
+    /// Base64 of `ContentKeys` in JSON.
+    response: String,
+}
+
+/// What the `response` of an answer decodes to.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ContentKeys)]
+pub struct Inner<'a> {
+    /// `OK`, or why there are no keys.
     status: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     status_message: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     content_id: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<Drm>)]
     drm: Vec<Drm>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tracks: Vec<Track<'a>>,
 }
 
-#[derive(Serialize)]
+/// A DRM system.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ContentKeysDrm)]
 struct Drm {
     #[serde(rename = "type")]
     name: &'static str,
     system_id: String,
 }
 
-#[derive(Serialize)]
+/// The key of a track, or of one crypto period of it.
+#[derive(Serialize, ToSchema)]
+#[schema(as = TrackKey)]
 struct Track<'a> {
+    /// The track's type.
     #[serde(rename = "type")]
     name: &'a str,
+    /// Base64 of the 16 bytes of the key id.
     key_id: String,
+    /// Base64 of the 16 bytes of the key.
     #[serde(serialize_with = "as_text")]
+    #[schema(value_type = String)]
     key: Zeroizing<String>,
     /// Exactly one: packagers refuse more.
+    #[schema(value_type = Vec<Pssh>, min_items = 1, max_items = 1)]
     pssh: [Pssh; 1],
     #[serde(skip_serializing_if = "Option::is_none")]
     crypto_period_index: Option<u32>,
@@ -63,10 +86,15 @@ struct Track<'a> {
     crypto_period_seconds: Option<u32>,
 }
 
-#[derive(Serialize)]
+/// What the DRM system needs to know of a key.
+#[derive(Serialize, ToSchema)]
+#[schema(as = TrackSystemData)]
 struct Pssh {
+    /// Always `WIDEVINE`.
     drm_type: &'static str,
+    /// Base64 of the data, without the header of the pssh box.
     data: String,
+    /// Base64 of the whole pssh box.
     boxes: String,
 }
 

@@ -4,21 +4,23 @@
 //! packagers give up at any other, and try again only when they read `INTERNAL_ERROR`. So that is also
 //! what they are told when no quorum could be reached in time.
 
-mod answer;
-mod request;
-mod status;
+pub(super) mod answer;
+pub mod request;
+pub mod status;
 
-use actix_web::http::Method;
+use std::net::IpAddr;
+
 use actix_web::web;
 use actix_web::{HttpRequest, HttpResponse};
 use futures::future::try_join_all;
 
-use crate::auth::{AuthError, AuthHandle, Grant, WidevineRequest};
+use crate::auth::{AuthError, AuthHandle, ClientCertificate, Grant, WidevineRequest};
 use crate::drm::{OwnedContentKeyInfo, System};
 use crate::model::{AccountId, ContentId, Kid, Period, PolicyName, TrackName};
 use crate::service::{ContentTrack, LocatedKey, PeriodRange};
 
-use super::error::{ApiError, ErrorKind};
+use super::error::ApiError;
+use super::received;
 use super::server::Api;
 use super::udrm::{caller, read_body};
 use answer::TrackKey;
@@ -34,16 +36,13 @@ pub async fn content_key(
     api: &Api,
     auth: &AuthHandle,
 ) -> Result<HttpResponse, ApiError> {
-    if request.method() != Method::POST {
-        let message = format!("method {} is not supported here; use POST", request.method());
-        return Err(ApiError::new(ErrorKind::MethodNotAllowed, message));
-    }
     let body = read_body(payload, api.body_bytes_max).await?;
     let caller = caller(request, api)?;
     let answered = async {
         let envelope = Envelope::parse(&body)?;
         let asked = Asked::parse(&envelope.request);
-        let grant = authenticate(account, &envelope, &asked, caller, api, auth).await?;
+        let peer = Peer { caller, certificate: received::client_certificate(request) };
+        let grant = authenticate(account, &envelope, &asked, peer, api, auth).await?;
         serve(&asked?, &grant, api).await
     };
     let (status, answer) = match answered.await {
@@ -54,11 +53,17 @@ pub async fn content_key(
     Ok(answer)
 }
 
+/// Who is at the other end of the connection.
+struct Peer {
+    caller: IpAddr,
+    certificate: Option<ClientCertificate>,
+}
+
 async fn authenticate(
     account: Option<&str>,
     envelope: &Envelope,
     asked: &Result<Asked, Refusal>,
-    caller: std::net::IpAddr,
+    peer: Peer,
     api: &Api,
     auth: &AuthHandle,
 ) -> Result<Grant, Refusal> {
@@ -73,7 +78,8 @@ async fn authenticate(
         signed_bytes: envelope.request.clone(),
         signature: envelope.signature.clone(),
         content: asked.as_ref().ok().and_then(|asked| asked.content().cloned()),
-        caller,
+        caller: peer.caller,
+        certificate: peer.certificate.clone(),
     };
     let grant = match auth.authenticate_widevine(ask()).await {
         Err(AuthError::Denied(denied)) if denied.is_unproved() => {

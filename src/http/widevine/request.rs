@@ -4,6 +4,7 @@ use actix_web::web::Bytes;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
+use utoipa::ToSchema;
 
 use super::status::{Refusal, Status};
 use crate::drm::{ProtectionScheme, Provider as _, SystemId, Widevine, pssh};
@@ -31,10 +32,15 @@ pub struct Envelope {
     pub signature: Vec<u8>,
 }
 
-#[derive(Deserialize)]
-struct EnvelopeText {
+/// A signed request of the Widevine common encryption API.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = ContentKeyEnvelope)]
+pub struct EnvelopeText {
+    /// Base64 of a `ContentKeyRequest` in JSON, which is what the signature covers.
     request: String,
+    /// Who signed it: the account, or one of its credentials.
     signer: Option<String>,
+    /// Base64 of the signature.
     signature: Option<String>,
 }
 
@@ -84,28 +90,44 @@ struct Rotation {
     length_s: u32,
 }
 
-#[derive(Deserialize)]
-struct Inner {
+/// What the `request` of a [`EnvelopeText`] decodes to.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = ContentKeyRequest, description = "What the `request` of a `ContentKeyEnvelope` decodes to.")]
+pub struct Inner {
+    /// Base64 of the content's name.
     content_id: Option<String>,
+    /// Base64 of pssh data, to look keys up by the key ids in it; in place of `content_id`.
     pssh_data: Option<String>,
+    /// There are no policies yet: leave it empty.
     policy: Option<String>,
+    /// The tracks whose keys are asked for.
     tracks: Option<Vec<Track>>,
+    /// `WIDEVINE`, or left out.
     drm_types: Option<Vec<String>>,
+    /// `CENC`, `CBCS` and the like, or the number that the four characters are; `CENC` when left out.
     protection_scheme: Option<Scheme>,
+    /// With `crypto_period_count`: keys of successive crypto periods, from this on.
     first_crypto_period_index: Option<u32>,
+    /// How many periods.
     crypto_period_count: Option<u32>,
+    /// How long a period is.
     crypto_period_seconds: Option<u32>,
+    /// Not supported: leave it out.
     #[serde(default)]
     enable_entitlement_license: bool,
 }
 
-#[derive(Deserialize)]
+/// A track whose key is asked for.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = AskedTrack)]
 struct Track {
+    /// `SD`, `HD`, `UHD1`, `UHD2` or `AUDIO`.
     #[serde(rename = "type")]
     name: Option<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = AskedScheme)]
 #[serde(untagged)]
 enum Scheme {
     FourCc(u32),

@@ -22,7 +22,7 @@ fn account(id: &str) -> Account {
         license_url: None,
         created_at_ms: 0,
         minimum_scheme: None,
-        allow_unsigned_widevine: false,
+        allow_unsigned_packagers: false,
         playready_la_url: None,
     }
 }
