@@ -87,7 +87,8 @@ fn path_of(url: &str) -> &str {
     url.split('?').next().unwrap_or(url)
 }
 
-fn agent(materials: &Materials) -> Result<Agent, Failure> {
+/// A client that trusts the cluster's API.
+pub(super) fn agent(materials: &Materials) -> Result<Agent, Failure> {
     let mut config =
         Agent::config_builder().proxy(None).http_status_as_error(false).timeout_global(Some(REQUEST_TIMEOUT));
     if materials.tls {

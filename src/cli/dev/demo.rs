@@ -21,9 +21,15 @@ pub(super) struct SignedRequest {
 impl SignedRequest {
     /// Asks for the key of `content`, which is made when there is none.
     pub(super) fn for_content(content: &str, key: &SecretBytes) -> Self {
-        let body = format!(
-            r#"{{"ca_system":"{DEMO_CA_SYSTEM}","account_id":"{DEMO_ACCOUNT}","content_id":"{content}","files":""}}"#
-        );
+        Self::signed(custom_data(content, ""), key)
+    }
+
+    /// Asks for the key of one track of `content`.
+    pub(super) fn for_track(content: &str, track: &str, key: &SecretBytes) -> Self {
+        Self::signed(custom_data(content, &format!(r#","track":"{track}""#)), key)
+    }
+
+    fn signed(body: String, key: &SecretBytes) -> Self {
         let signature = signature(key, body.as_bytes());
         let signature = utf8_percent_encode(&signature, NON_ALPHANUMERIC);
         Self { target: format!("/cenc/widevine/encryption?signature={signature}"), body }
@@ -39,6 +45,21 @@ impl SignedRequest {
             quoted(&self.body)
         )
     }
+}
+
+/// Path and query of a license request for `content`, as a site would put it into its page.
+pub(super) fn license_target(content: &str, key: &SecretBytes) -> String {
+    let data = custom_data(content, "");
+    let (text, signature) = (STANDARD.encode(&data), signature(key, data.as_bytes()));
+    let [text, signature] = [&text, &signature].map(|text| utf8_percent_encode(text, NON_ALPHANUMERIC));
+    format!("/cenc/clearkey/license?custom_data={text}&signature={signature}")
+}
+
+/// The demo account's custom data about `content`, with `more` members.
+fn custom_data(content: &str, more: &str) -> String {
+    format!(
+        r#"{{"ca_system":"{DEMO_CA_SYSTEM}","account_id":"{DEMO_ACCOUNT}","content_id":"{content}","files":""{more}}}"#
+    )
 }
 
 /// The uDRM signature: base64 of the SHA-1 of key and data.

@@ -7,6 +7,7 @@
 
 mod bring_up;
 mod demo;
+mod demo_page;
 mod directory;
 mod manifest;
 mod materials;

@@ -13,6 +13,7 @@ pub(super) fn ready(
     root: &Path,
     pids: &[u32],
     restart_after: Option<Duration>,
+    page: &str,
 ) -> String {
     let mut text = format!("\nA cluster of {} nodes is ready in {}\n\n", pids.len(), root.display());
     text.push_str("  node  api                       pid\n");
@@ -26,6 +27,10 @@ pub(super) fn ready(
         let line = request.curl_line(&materials.api(node), ca_file);
         let _ = write!(text, "\nAsk for a content's keys; every node gives the same answer:\n\n  {line}\n");
     }
+    let _ = write!(
+        text,
+        "\nWatch a film that this cluster encrypts (FFmpeg and Shaka Packager are needed):\n\n  {page}\n"
+    );
     if let Some(pid) = pids.first() {
         let after = match restart_after {
             Some(after) => format!("it comes back after {} s and catches up", after.as_secs()),

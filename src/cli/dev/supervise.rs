@@ -8,6 +8,7 @@ use tokio::process::Child;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::bring_up::bring_up;
+use super::demo_page::DemoPage;
 use super::directory::{DevDirectory, failed};
 use super::manifest::{Manifest, ManifestAccount, ManifestNode};
 use super::materials::Materials;
@@ -71,7 +72,9 @@ impl Cluster {
 
     async fn keep_running(&mut self, signal: &mut StopSignal) -> Result<(), Failure> {
         self.write_manifest()?;
-        print!("{}", report::ready(&self.materials, self.directory.root(), &self.pids, self.restart_after));
+        let page = DemoPage::start(&self.materials, self.directory.file("demo")).await?;
+        let root = self.directory.root();
+        print!("{}", report::ready(&self.materials, root, &self.pids, self.restart_after, &page.url));
         loop {
             let restart_at = self.nodes.iter().filter_map(Process::restart_at).min();
             tokio::select! {
