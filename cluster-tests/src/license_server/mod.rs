@@ -63,11 +63,14 @@ impl Received {
     }
 }
 
+/// Checks a request against the published protocol: what it asked for and what is answered, or what is wrong.
+type Check = fn(&Received) -> Result<(Value, Vec<u8>), String>;
+
 /// What a stand-in speaks.
 #[derive(Clone, Copy)]
 pub struct Protocol {
     /// Checks a request; hands back what it says and the answer to it, or what is wrong.
-    pub check: fn(&Received) -> Result<(Value, Vec<u8>), String>,
+    pub check: Check,
     /// Status and body of a refusal.
     pub refusal: (u16, &'static str),
     /// What is no license.
