@@ -18,7 +18,7 @@ use crate::state::{Command, Response};
 /// [`Failure`] when a key file cannot be used, or the node cannot be reached or refuses.
 pub fn run(command: AccountCommand) -> Result<(), Failure> {
     match command {
-        AccountCommand::Add(args) => block_on(add(args)),
+        AccountCommand::Add(args) => block_on(add(*args)),
         AccountCommand::List(args) => block_on(list(args)),
     }
 }

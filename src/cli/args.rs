@@ -93,7 +93,7 @@ impl FromStr for Member {
 #[derive(Clone, Debug, Subcommand)]
 pub enum AccountCommand {
     /// Add an account.
-    Add(AccountAddArgs),
+    Add(Box<AccountAddArgs>),
     /// List the accounts. Signing keys are not shown.
     List(AccountListArgs),
 }

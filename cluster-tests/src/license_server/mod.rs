@@ -63,11 +63,14 @@ impl Received {
     }
 }
 
+/// What a request held, and the answer to it; or what was wrong.
+pub type Checked = Result<(Value, Vec<u8>), String>;
+
 /// What a stand-in speaks.
 #[derive(Clone, Copy)]
 pub struct Protocol {
     /// Checks a request; hands back what it says and the answer to it, or what is wrong.
-    pub check: fn(&Received) -> Result<(Value, Vec<u8>), String>,
+    pub check: fn(&Received) -> Checked,
     /// Status and body of a refusal.
     pub refusal: (u16, &'static str),
     /// What is no license.
