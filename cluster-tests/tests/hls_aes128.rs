@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use cluster_tests::media::{self, Stream};
 use cluster_tests::raw::{self, Answer, percent_encode, request};
-use cluster_tests::{Cluster, Signer, binary, search, signed as hexed};
+use cluster_tests::{Cluster, Options, Signer, binary, search, signed as hexed};
 
 /// Custom data and signature as a query.
 fn signed(signer: &Signer, content: &str) -> String {
@@ -182,6 +182,17 @@ fn nobody_gets_a_key_by_hls_without_a_token_or_a_signature_for_it() {
         assert_eq!(refused.status, status, "{what}: {}", refused.text());
         assert!(refused.text().contains("\"reference\":"), "{what}: {}", refused.text());
     }
+}
+
+#[test]
+fn a_player_that_nobody_entitles_gets_no_key() {
+    let cluster = Options::default().env("KEYMOOT__LICENSE__ENTITLEMENTS_FILE", "").start().unwrap();
+    let nodes = cluster.addresses();
+    let [uri, source, _] = key_info(nodes[0], cluster.signer(), "film", "");
+    assert_eq!(get(nodes[1], &target_of(&source)).status, 200, "an encoder needs no entitlement");
+    let refused =
+        get(nodes[1], &format!("{}?{}", target_of(&uri), signed(&cluster.license_signer(), "film")));
+    assert_eq!(refused.status, 401, "{}", refused.text());
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //!
 //! The encoder shows the token of its key-info, and must come from its account's allow-list. A player's
 //! custom data is signed under a license key of the account, and opens the keys of the content that it
-//! names. A key that is not there, another content's, another account's and a DRM system's read the same.
+//! names to whoever is entitled to it, as for a license. A key that is not there, another content's, another account's and a DRM system's read the same.
 
 use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse};
@@ -15,7 +15,7 @@ use crate::http::received;
 use crate::http::server::Api;
 use crate::http::udrm::caller;
 use crate::model::{Consistency, ContentId, Kid, Scope, TrackName};
-use crate::service::LocatedKey;
+use crate::service::{LicenseRequest, LocatedKey};
 
 use super::key_tokens;
 
@@ -29,9 +29,15 @@ pub async fn key(
     let kid: Kid = kid.parse().map_err(|error| {
         ApiError::new(ErrorKind::Invalid, format!("/hls/key/KID: {error}, with dashes or without"))
     })?;
-    let (grant, content) = match query::parameter(request.query_string(), "token")? {
-        Some(token) => by_token(&token, &kid, request, api, auth).await?,
-        None => by_signature(request, api, auth).await?,
+    let (grant, content, player) = match query::parameter(request.query_string(), "token")? {
+        Some(token) => {
+            let (grant, content) = by_token(&token, &kid, request, api, auth).await?;
+            (grant, content, None)
+        }
+        None => {
+            let (grant, said) = by_signature(request, api, auth).await?;
+            (grant, said.content_id().clone(), Some(said))
+        }
     };
     let found = located(&kid, &grant, api).await?.filter(|found| {
         found.place.account == grant.account().id
@@ -41,6 +47,10 @@ pub async fn key(
     let found = found.ok_or_else(|| {
         ApiError::new(ErrorKind::NotFound, format!("the content has no key {kid} of HLS AES-128"))
     })?;
+    if let Some(custom_data) = &player {
+        let asked = LicenseRequest { grant: &grant, custom_data, challenge: &[] };
+        api.licenses.permit(asked, &found.place.track).await?;
+    }
     // The framework sends and drops the last copy. A page of another origin may play, too: what lets a
     // player in is its signature, never a cookie.
     Ok(HttpResponse::Ok()
@@ -70,7 +80,7 @@ async fn by_signature(
     request: &HttpRequest,
     api: &Api,
     auth: &AuthHandle,
-) -> Result<(Grant, ContentId), ApiError> {
+) -> Result<(Grant, CustomData), ApiError> {
     let query = Query::parse(request.query_string())?;
     let custom_data = query.custom_data.ok_or_else(|| {
         ApiError::unauthorized("there is neither a token nor custom data").counted_as("missing")
@@ -79,7 +89,7 @@ async fn by_signature(
     let parse = || Ok(SignedRequest::parse(Scope::License, custom_data.clone(), query.signature, caller)?);
     let said = CustomData::parse(&custom_data)?;
     let grant = admission::admit(request, Bytes::new(), api, auth, parse).await?;
-    Ok((grant, said.content_id().clone()))
+    Ok((grant, said))
 }
 
 /// The key, also when it is younger than what a node has applied whose account reads locally.

@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 use crate::auth::{CustomData, Grant};
 use crate::license::entitlement::{Entitled, Entitlements, Viewer};
 use crate::license::{LicenseProvider, LicenseServers, LicenseTerms, LicensedKey, clear_key};
-use crate::model::{AccountId, Policy, PolicyName};
+use crate::model::{AccountId, Policy, PolicyName, TrackName};
 use crate::telemetry::Metrics;
 
 use super::error::ServiceError;
@@ -102,6 +102,19 @@ impl Licenses {
         let outcome = license.as_ref().map_or_else(LicenseError::outcome, |_| "issued");
         self.0.metrics.licenses_total.with_label_values(&[provider.label(), outcome]).inc();
         license
+    }
+
+    /// Whether a player may have a key of this track that comes without a license, as HLS AES-128's do:
+    /// entitled as for a license, and under a policy that demands no more than clear keys can hold.
+    ///
+    /// # Errors
+    /// [`LicenseError`] says why it may not.
+    pub async fn permit(&self, request: LicenseRequest<'_>, track: &TrackName) -> Result<(), LicenseError> {
+        let entitled = self.0.entitlements.decide(viewer(request)).await?;
+        let policy = self.policy(request, entitled).await?;
+        prepared::permitted(&policy, track)?;
+        self.0.leases.admit(viewing(request), policy).await?;
+        Ok(())
     }
 
     async fn license(

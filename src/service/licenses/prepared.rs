@@ -38,9 +38,14 @@ impl Prepared {
         if *session == SessionType::Persistent && !policy.can_persist {
             return Err(LicenseError::NotPersistent);
         }
-        keys.iter().try_for_each(|key| permit(policy, &key.track))?;
-        Ok(())
+        keys.iter().try_for_each(|key| permitted(policy, &key.track))
     }
+}
+
+/// Whether the policy lets a key of this track out in the clear.
+pub(super) fn permitted(policy: &Policy, track: &TrackName) -> Result<(), LicenseError> {
+    permit(policy, track)?;
+    Ok(())
 }
 
 /// A key of the content that was signed for.
