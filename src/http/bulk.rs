@@ -23,6 +23,7 @@ use crate::service::{ContentTrack, Keys, ServedKey, ServiceError};
 use crate::telemetry::Metrics;
 
 use super::admission;
+use super::drain::Answering;
 use super::error::{ApiError, ErrorKind};
 use super::query::Query;
 use super::server::Api;
@@ -94,6 +95,7 @@ pub async fn bulk(
     let claim = (Scope::Encryption, &said, query.signature);
     let grant = admission::admit(request, body, claim, api, auth).await?;
     let run = Run {
+        _answering: api.drain.enter(),
         keys: api.keys.clone(),
         metrics: api.metrics.clone(),
         grant,
@@ -134,6 +136,8 @@ fn split_it(error: ApiError) -> ApiError {
 
 /// A request that is being carried out.
 struct Run {
+    /// The node does not stop before the last line is sent.
+    _answering: Answering,
     keys: Keys,
     metrics: Arc<Metrics>,
     grant: Grant,
