@@ -6,7 +6,7 @@
 //! behind. Every wait has a deadline, and every process started here is ended here.
 #![warn(missing_docs)]
 
-pub mod bare;
+pub mod bench;
 pub mod binary;
 pub mod capture;
 pub mod chart;
@@ -17,7 +17,6 @@ pub mod error;
 pub mod ledger;
 pub mod license;
 pub mod license_server;
-pub mod load;
 pub mod logs;
 pub mod media;
 pub mod metrics;

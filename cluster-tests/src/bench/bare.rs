@@ -50,6 +50,13 @@ impl BareServer {
     }
 }
 
+impl BareServer {
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+}
+
 impl Drop for BareServer {
     fn drop(&mut self) {
         process::end(&mut self.child, Duration::from_secs(5));

@@ -1,0 +1,189 @@
+//! Three nodes of etcd on loopback, and clients of theirs: the peer that Keymoot is measured beside.
+//!
+//! They run with their defaults, as Debian packages them, on the same disk as Keymoot's nodes. A client
+//! has a connection of its own, as Keymoot's clients do, to the node that it was dealt.
+
+use std::fs::File;
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use etcd_client::{Client, ConnectOptions};
+
+use super::load::Load;
+use crate::wait::wait_until;
+use crate::{RigError, metrics, process};
+
+/// How many bytes a value has: as many as an encoded key of Keymoot's and a little more.
+pub const VALUE_BYTES: usize = 256;
+const START_WITHIN: Duration = Duration::from_secs(30);
+
+/// Three running nodes; they end with the value.
+pub struct EtcdCluster {
+    nodes: Vec<Child>,
+    /// Where clients connect to.
+    pub endpoints: Vec<SocketAddr>,
+}
+
+impl EtcdCluster {
+    /// Starts the nodes with their data in `dir`, and waits until each answers.
+    ///
+    /// # Errors
+    /// When etcd is not installed or does not become healthy.
+    pub fn start(dir: &Path) -> Result<Self, RigError> {
+        let addresses = free_addresses(6)?;
+        let (clients, peers) = addresses.split_at(3);
+        let names: Vec<String> = (1..=3).map(|id| format!("etcd-{id}")).collect();
+        let members: Vec<String> =
+            names.iter().zip(peers).map(|(name, peer)| format!("{name}=http://{peer}")).collect();
+        let mut cluster = Self { nodes: Vec::new(), endpoints: clients.to_vec() };
+        for ((name, client), peer) in names.iter().zip(clients).zip(peers) {
+            let log = dir.join(format!("{name}.log"));
+            let log = File::create(&log).map_err(RigError::at("make", &log))?;
+            let node = Command::new("etcd")
+                .args(["--name", name, "--initial-cluster", &members.join(",")])
+                .arg("--data-dir")
+                .arg(dir.join(name))
+                .args(["--listen-client-urls", &format!("http://{client}")])
+                .args(["--advertise-client-urls", &format!("http://{client}")])
+                .args(["--listen-peer-urls", &format!("http://{peer}")])
+                .args(["--initial-advertise-peer-urls", &format!("http://{peer}")])
+                .args(["--initial-cluster-state", "new", "--logger", "zap", "--log-level", "error"])
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(log)
+                .spawn()
+                .map_err(RigError::io(
+                    "cannot start etcd (Debian's etcd-server; scripts/bench installs it)",
+                ))?;
+            cluster.nodes.push(node);
+        }
+        for endpoint in &cluster.endpoints {
+            wait_until("etcd to have a leader", START_WITHIN, || {
+                match metrics::sample(*endpoint, "etcd_server_has_leader")? {
+                    leader if leader > 0.5 => Ok(()),
+                    _ => Err(RigError::Answer("it has none".to_owned())),
+                }
+            })?;
+        }
+        Ok(cluster)
+    }
+
+    /// The processes.
+    pub fn pids(&self) -> Vec<u32> {
+        self.nodes.iter().map(Child::id).collect()
+    }
+
+    /// How often logs were made durable so far, on all nodes together.
+    ///
+    /// # Errors
+    /// When a node does not answer.
+    pub fn fsyncs(&self) -> Result<f64, RigError> {
+        let name = "etcd_disk_wal_fsync_duration_seconds_count";
+        self.endpoints.iter().map(|endpoint| metrics::sample(*endpoint, name)).sum()
+    }
+}
+
+impl Drop for EtcdCluster {
+    fn drop(&mut self) {
+        for node in &mut self.nodes {
+            process::end(node, Duration::from_secs(5));
+        }
+    }
+}
+
+/// What etcd's clients ask.
+pub enum EtcdLoad {
+    /// Puts of values of [`VALUE_BYTES`] under keys that are not there yet.
+    Put {
+        /// Where to.
+        endpoints: Vec<SocketAddr>,
+        /// The next key.
+        next: AtomicU64,
+    },
+    /// Linearizable gets of keys that are there.
+    Get {
+        /// Where to.
+        endpoints: Vec<SocketAddr>,
+        /// How many keys there are.
+        keys: u64,
+    },
+}
+
+impl EtcdLoad {
+    /// Puts at these nodes.
+    pub fn puts(endpoints: &[SocketAddr]) -> Self {
+        Self::Put { endpoints: endpoints.to_vec(), next: AtomicU64::new(0) }
+    }
+
+    /// Gets at these nodes of keys that [`Self::fill`] put there.
+    pub fn gets(endpoints: &[SocketAddr], keys: u64) -> Self {
+        Self::Get { endpoints: endpoints.to_vec(), keys }
+    }
+
+    /// Puts the keys that gets ask for.
+    ///
+    /// # Errors
+    /// When etcd refuses.
+    pub async fn fill(endpoint: SocketAddr, keys: u64) -> Result<(), RigError> {
+        let mut client = connect(endpoint).await?;
+        for key in 0..keys {
+            client.put(known(key), vec![b'v'; VALUE_BYTES], None).await.map_err(refused)?;
+        }
+        Ok(())
+    }
+}
+
+impl Load for EtcdLoad {
+    type Connection = Client;
+
+    async fn connect(&self, client: usize) -> Result<Client, RigError> {
+        let (Self::Put { endpoints, .. } | Self::Get { endpoints, .. }) = self;
+        let endpoint = endpoints.get(client % endpoints.len().max(1));
+        connect(*endpoint.ok_or_else(|| RigError::Program("there is no etcd to ask".to_owned()))?).await
+    }
+
+    async fn ask(
+        &self,
+        connection: &mut Client,
+        client: usize,
+        serial: u64,
+    ) -> Result<Option<String>, RigError> {
+        match self {
+            Self::Put { next, .. } => {
+                let key = format!("bench-{}", next.fetch_add(1, Ordering::Relaxed));
+                connection.put(key, vec![b'v'; VALUE_BYTES], None).await.map_err(refused)?;
+            }
+            Self::Get { keys, .. } => {
+                let key = serial.wrapping_add((client as u64).wrapping_mul(7919)) % (*keys).max(1);
+                let got = connection.get(known(key), None).await.map_err(refused)?;
+                if got.kvs().is_empty() {
+                    return Ok(Some(format!("there is no {}", known(key))));
+                }
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn known(key: u64) -> String {
+    format!("known-{key}")
+}
+
+async fn connect(endpoint: SocketAddr) -> Result<Client, RigError> {
+    let options = ConnectOptions::new().with_tcp_keepalive(Duration::from_secs(60));
+    Client::connect([format!("http://{endpoint}")], Some(options)).await.map_err(refused)
+}
+
+fn refused(error: etcd_client::Error) -> RigError {
+    RigError::Answer(format!("etcd: {error}"))
+}
+
+/// Addresses that are free now; etcd cannot choose them itself and tell.
+fn free_addresses(count: usize) -> Result<Vec<SocketAddr>, RigError> {
+    let bind = || TcpListener::bind("127.0.0.1:0").map_err(RigError::io("cannot bind a port"));
+    let listeners: Vec<TcpListener> = (0..count).map(|_| bind()).collect::<Result<_, _>>()?;
+    listeners.iter().map(|l| l.local_addr().map_err(RigError::io("cannot tell a port"))).collect()
+}

@@ -1,0 +1,49 @@
+//! The machine that figures are of: what it is, and how long its disk takes.
+
+use std::fs::File;
+use std::io::{Seek as _, SeekFrom, Write as _};
+use std::path::Path;
+use std::time::Instant;
+
+use serde_json::{Value, json};
+
+use crate::RigError;
+use crate::stats::median;
+
+/// How often the disk is tried.
+const TRIES: usize = 200;
+
+/// How long it takes to make 4 KiB durable in `dir`, in milliseconds at the median.
+///
+/// # Errors
+/// When the disk cannot be written to.
+pub fn fsync_ms(dir: &Path) -> Result<f64, RigError> {
+    let path = dir.join("fsync-probe");
+    let mut file = File::create(&path).map_err(RigError::at("make", &path))?;
+    let block = [0x5a_u8; 4096];
+    let mut times_ms = Vec::with_capacity(TRIES);
+    for _ in 0..TRIES {
+        let began = Instant::now();
+        file.seek(SeekFrom::End(0)).map_err(RigError::at("write", &path))?;
+        file.write_all(&block).map_err(RigError::at("write", &path))?;
+        file.sync_data().map_err(RigError::at("sync", &path))?;
+        times_ms.push(began.elapsed().as_secs_f64() * 1000.0);
+    }
+    Ok(median(&times_ms))
+}
+
+/// Processor, cores, memory and kernel.
+pub fn describe() -> Value {
+    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let (cpu, memory) = (read("/proc/cpuinfo"), read("/proc/meminfo"));
+    let value = |text: &str, name: &str| {
+        let line = text.lines().find(|line| line.starts_with(name));
+        line.and_then(|line| line.split_once(':')).map(|(_, value)| value.trim().to_owned())
+    };
+    json!({
+        "processor": value(&cpu, "model name"),
+        "cores": std::thread::available_parallelism().map_or(0, usize::from),
+        "memory": value(&memory, "MemTotal"),
+        "kernel": read("/proc/sys/kernel/osrelease").trim(),
+    })
+}
