@@ -6,6 +6,7 @@
 pub mod bare;
 pub mod etcd;
 pub mod figures;
+pub mod growth;
 pub mod load;
 pub mod machine;
 pub mod usage;
