@@ -46,6 +46,8 @@ pub enum ClusterCommand {
     Init(ClusterInitArgs),
     /// Show the members, the leader, and how far each node is.
     Status(ClusterStatusArgs),
+    /// Make a new cluster of one survivor, when a majority of the voters is gone for ever.
+    Recover(super::recover::ClusterRecoverArgs),
 }
 
 /// `keymoot cluster init`.

@@ -3,10 +3,10 @@
 use futures::future::join_all;
 use serde_json::json;
 
-use super::Failure;
 use super::args::{ClusterCommand, ClusterInitArgs, ClusterStatusArgs, OutputFormat};
 use super::operator::{Operator, block_on, say, unexpected};
-use crate::cluster::{AdminRequest, AdminResponse, ClusterStatus, NodeStatus, PeerStatus};
+use super::{Failure, recover};
+use crate::cluster::{AdminRequest, AdminResponse, ClusterStatus, NodeStatus, PeerStatus, fenced_off};
 
 /// Runs the command.
 ///
@@ -16,6 +16,7 @@ pub fn run(command: ClusterCommand) -> Result<(), Failure> {
     match command {
         ClusterCommand::Init(args) => block_on(init(args)),
         ClusterCommand::Status(args) => block_on(status(args)),
+        ClusterCommand::Recover(args) => recover::run(&args),
     }
 }
 
@@ -95,6 +96,14 @@ fn table(seen: &ClusterStatus, rows: &[Row]) -> String {
             Err(reason) => format!("{:<4}  {:<8}  {votes:<5}  {reason}\n", member.id, "silent"),
         };
         text.push_str(&line);
+    }
+    for Row { member, answer } in rows {
+        for (peer, reason) in answer.iter().flat_map(|node| &node.refusals) {
+            text.push_str(&format!("node {} refuses node {peer}: {reason}\n", member.id));
+        }
+        if let Some(reason) = answer.as_ref().ok().and_then(|node| fenced_off(seen.node.fence, node.fence)) {
+            text.push_str(&format!("node {}, as node {} sees it: {reason}\n", member.id, seen.node.id));
+        }
     }
     text
 }

@@ -6,6 +6,7 @@
 
 pub mod account;
 pub mod args;
+pub mod backup;
 pub mod cluster;
 pub mod config_command;
 pub mod dev;
@@ -17,6 +18,7 @@ pub mod keyring_command;
 mod lifeline;
 mod operator;
 pub mod policy;
+pub mod recover;
 pub mod scramble;
 pub mod serve;
 mod time_span;
@@ -51,6 +53,9 @@ enum Command {
     /// Make a cluster of nodes, and look at it.
     #[command(subcommand)]
     Cluster(args::ClusterCommand),
+    /// Take backups of a cluster, check them, restore them.
+    #[command(subcommand)]
+    Backup(backup::BackupCommand),
     /// Add accounts, and list them.
     #[command(subcommand)]
     Account(args::AccountCommand),
@@ -93,6 +98,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Config(command) => config_command::run(command),
         Command::Keyring(command) => keyring_command::run(command),
         Command::Cluster(command) => cluster::run(command),
+        Command::Backup(command) => backup::run(command),
         Command::Account(command) => account::run(command),
         Command::Key(command) => key::run(command),
         Command::Policy(command) => policy::run(command),

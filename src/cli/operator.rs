@@ -48,14 +48,18 @@ impl Operator {
         address: &str,
         request: AdminRequest,
     ) -> Result<AdminResponse, Failure> {
+        let client = self.client(node, address)?;
+        client.ask(request, TIMEOUT).await.map_err(|error| Failure::because(error.to_string()))
+    }
+
+    /// A connection to any node, which is made when it is first asked.
+    pub fn client(&self, node: NodeId, address: &str) -> Result<AdminClient, Failure> {
         let identity = match self.credentials.identity() {
             PeerIdentity::Node(id) => Some(id),
             PeerIdentity::Operator => None,
         };
         let tls = peer_client_config(&self.credentials).map_err(Failure::usage)?;
-        let client = AdminClient::new(&self.config.cluster.name, identity, tls, node, address)
-            .map_err(Failure::usage)?;
-        client.ask(request, TIMEOUT).await.map_err(|error| Failure::because(error.to_string()))
+        AdminClient::new(&self.config.cluster.name, identity, tls, node, address).map_err(Failure::usage)
     }
 }
 

@@ -83,6 +83,10 @@ pub struct NodeStatus {
     pub digest: String,
     /// The program's version.
     pub version: String,
+    /// The fence of its data directory: 0, or a number since the cluster was recovered or restored.
+    pub fence: u64,
+    /// The peers it does not speak to, and why.
+    pub refusals: BTreeMap<NodeId, String>,
 }
 
 /// A member, as another node knows it.
@@ -130,10 +134,14 @@ impl AdminClient {
         node: NodeId,
         address: &str,
     ) -> Result<Self, AdminError> {
-        let peers = Peers::new(cluster, identity, tls, CONNECT_TIMEOUT);
+        let peers = Peers::new(cluster, identity, None, tls, CONNECT_TIMEOUT);
         peers.learn(node, address);
         let link = peers.requests(node).ok_or(AdminError::Name(node))?;
         Ok(Self { link })
+    }
+
+    pub(super) const fn link(&self) -> &Link {
+        &self.link
     }
 
     /// Asks and waits.

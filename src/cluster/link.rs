@@ -16,7 +16,9 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_rustls::TlsConnector;
 
 use crate::codec::{self, Kind};
+use crate::model::NodeId;
 
+use super::fence::Fence;
 use super::frame::{self, Frame};
 use super::message::{Hello, PROTOCOL, Reply, Request};
 
@@ -58,6 +60,10 @@ pub enum LinkError {
 /// How to reach a peer and prove who is who.
 #[derive(Clone)]
 pub struct Route {
+    /// Whom.
+    pub peer: NodeId,
+    /// Our fence, which is said with the hello; a tool has none.
+    pub fence: Option<Fence>,
     /// `host:port`; it may change while the link lives.
     pub address: watch::Receiver<String>,
     /// The name the peer's certificate must carry.
@@ -159,12 +165,17 @@ async fn connect(route: &Route) -> std::io::Result<tokio_rustls::client::TlsStre
     stream.set_nodelay(true)?;
     let connector = TlsConnector::from(route.tls.clone());
     let mut stream = connector.connect(route.server_name.clone(), stream).await?;
-    greet(&mut stream, &route.hello).await?;
+    let fence = route.fence.as_ref().map(Fence::current);
+    let answer = greet(&mut stream, &Hello { fence, ..route.hello.clone() }).await?;
+    if let (Some(fence), Some(theirs)) = (&route.fence, answer.fence) {
+        let refused = |reason| std::io::Error::new(std::io::ErrorKind::InvalidData, reason);
+        fence.admit(route.peer, theirs).map_err(refused)?;
+    }
     Ok(stream)
 }
 
 /// Says hello and checks the peer's. The certificate was checked by TLS before.
-async fn greet<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, hello: &Hello) -> std::io::Result<()> {
+async fn greet<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, hello: &Hello) -> std::io::Result<Hello> {
     let invalid = |text: String| std::io::Error::new(std::io::ErrorKind::InvalidData, text);
     let body = codec::encode(Kind::Hello, hello).map_err(|error| invalid(error.to_string()))?;
     frame::write(stream, &Frame { id: 0, body: body.into() }).await?;
@@ -181,7 +192,7 @@ async fn greet<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, hello: &Hello)
     if answer.protocol != PROTOCOL {
         return Err(invalid(format!("it speaks protocol {}, not {PROTOCOL}", answer.protocol)));
     }
-    Ok(())
+    Ok(answer)
 }
 
 type Unanswered = HashMap<u64, oneshot::Sender<Result<Reply, LinkError>>>;

@@ -22,6 +22,8 @@ pub struct Hello {
     pub cluster: String,
     /// Its id; `None` for an operator's tool.
     pub node: Option<NodeId>,
+    /// The fence of its data directory; `None` for a tool, which may only administer.
+    pub fence: Option<u64>,
 }
 
 /// A request to a peer.
@@ -77,6 +79,20 @@ pub enum Request {
     ReadIndex,
     /// An operator's request.
     Admin(AdminRequest),
+    /// Begin a backup of the applied state; its pieces are asked for on the same connection.
+    BackupBegin {
+        /// Take what this node has, without asking a quorum whether it is all.
+        local: bool,
+    },
+    /// The next piece of the backup.
+    BackupNext,
+}
+
+impl Request {
+    /// Whether an operator's tool may ask it, which is no member of the cluster.
+    pub const fn is_administration(&self) -> bool {
+        matches!(self, Self::Admin(_) | Self::BackupBegin { .. } | Self::BackupNext)
+    }
 }
 
 /// The answer to a request.
@@ -115,6 +131,10 @@ pub enum Reply {
     Admin(AdminResponse),
     /// The request failed; the text is for the log.
     Failed(String),
+    /// To BackupBegin: what stands before the snapshot in a backup file.
+    BackupBegun(Bytes),
+    /// To BackupNext: the next bytes of the file; none behind the last.
+    BackupPiece(Option<Bytes>),
 }
 
 /// Outcome of an Append.

@@ -7,8 +7,10 @@
 //! command acknowledged before the barrier was asked for; nothing here opens a secret.
 
 mod admin;
+pub mod backup;
 mod barrier;
 mod error;
+mod fence;
 mod frame;
 mod leader;
 mod link;
@@ -19,6 +21,9 @@ mod node;
 mod peer_server;
 mod peers;
 mod proposer;
+mod rebuild;
+pub mod recovery;
+mod refusals;
 mod snapshot_transfer;
 mod start;
 mod state_machine;
@@ -29,9 +34,14 @@ mod wire;
 #[cfg(test)]
 mod storage_suite_test;
 
-pub use admin::{AdminClient, AdminRequest, AdminResponse, ClusterStatus, NodeStatus, PeerStatus};
+pub use crate::store::LogPosition;
+pub use admin::{
+    AdminClient, AdminError, AdminRequest, AdminResponse, ClusterStatus, NodeStatus, PeerStatus,
+};
 pub use error::ClusterError;
+pub use fence::fenced_off;
 pub use node::Cluster;
+pub use rebuild::RebuildError;
 pub use start::StartError;
 pub use state_view::StateView;
 pub use types::Member;

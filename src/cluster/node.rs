@@ -20,12 +20,13 @@ use crate::telemetry::Metrics;
 use super::admin::{AdminRequest, AdminResponse, ClusterStatus, NodeStatus, PeerStatus};
 use super::barrier::{Await, ReadBarrier, Rounds};
 use super::error::ClusterError;
+use super::fence::Fence;
 use super::proposer::{BatchLimits, Flights, Propose, Proposer};
 use super::state_view::StateView;
 use super::types::{Member, Raft};
 
 /// How long an operator's request may wait for a quorum.
-const ADMIN_DEADLINE: Duration = Duration::from_secs(10);
+pub(super) const ADMIN_DEADLINE: Duration = Duration::from_secs(10);
 
 /// What runs on a node.
 pub struct Node {
@@ -34,6 +35,7 @@ pub struct Node {
     pub raft: Raft,
     pub state: StateView,
     pub directory: Arc<Directory>,
+    pub fence: Fence,
     pub metrics: Arc<Metrics>,
     pub flights: Arc<Flights>,
     pub rounds: Arc<Rounds>,
@@ -124,6 +126,8 @@ impl Node {
                 purged_index: index(metrics.purged.map(|at| at.index)),
                 digest: state::digest(&self.state)?.to_string(),
                 version: env!("CARGO_PKG_VERSION").to_owned(),
+                fence: self.fence.current(),
+                refusals: self.fence.refusals().list(),
             },
         })
     }

@@ -13,17 +13,19 @@ use openraft::storage::Snapshot;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader, BufWriter};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
+use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 
 use crate::codec::{self, Kind};
 use crate::crypto::PeerIdentity;
 use crate::store::Incoming;
 
+use super::backup::BackupSource;
 use super::barrier::read_index;
 use super::frame::{self, Frame};
 use super::leader::Unanswered;
 use super::message::{AppendOutcome, Hello, PROTOCOL, Reply, Request};
-use super::node::Node;
+use super::node::{ADMIN_DEADLINE, Node};
 use super::proposer::propose_here;
 use super::snapshot_transfer::SnapshotData;
 use super::types::{TypeConfig, Vote};
@@ -63,11 +65,11 @@ async fn connection(stream: TcpStream, acceptor: TlsAcceptor, node: Arc<Node>) -
         let mut stream = acceptor.accept(stream).await?;
         let identity = PeerIdentity::of_connection(stream.get_ref().1.peer_certificates(), &node.cluster)
             .map_err(invalid)?;
-        greet(&mut stream, identity, &node).await?;
-        Ok::<_, std::io::Error>(stream)
+        let theirs = greet(&mut stream, identity, &node).await?;
+        Ok::<_, std::io::Error>((stream, theirs))
     };
-    let stream = tokio::time::timeout(GREETING_TIMEOUT, greeted).await??;
-    serve(stream, node).await
+    let (stream, theirs) = tokio::time::timeout(GREETING_TIMEOUT, greeted).await??;
+    serve(stream, node, theirs.fence).await
 }
 
 fn invalid(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> std::io::Error {
@@ -79,10 +81,12 @@ async fn greet<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut S,
     identity: PeerIdentity,
     node: &Node,
-) -> std::io::Result<()> {
+) -> std::io::Result<Hello> {
     let frame = frame::read(stream).await?.ok_or(std::io::ErrorKind::UnexpectedEof)?;
     let theirs: Hello = codec::decode(Kind::Hello, &frame.body).map_err(invalid)?;
-    let ours = Hello { protocol: PROTOCOL, cluster: node.cluster.as_str().to_owned(), node: Some(node.id) };
+    let fence = node.fence.current();
+    let cluster = node.cluster.as_str().to_owned();
+    let ours = Hello { protocol: PROTOCOL, cluster, node: Some(node.id), fence: Some(fence) };
     let body = codec::encode(Kind::Hello, &ours).map_err(invalid)?;
     frame::write(stream, &Frame { id: frame.id, body: body.into() }).await?;
     stream.flush().await?;
@@ -97,7 +101,11 @@ async fn greet<S: AsyncRead + AsyncWrite + Unpin>(
     } else if theirs.protocol != PROTOCOL {
         format!("a peer speaks protocol {}, not {PROTOCOL}", theirs.protocol)
     } else {
-        return Ok(());
+        let admitted = match theirs.fence {
+            Some(fence) => node.fence.admit(theirs.node.unwrap_or_default(), fence),
+            None => Ok(()),
+        };
+        return admitted.map(|()| theirs).map_err(invalid);
     };
     tracing::warn!(reason = %refusal, "a peer was refused");
     Err(invalid(refusal))
@@ -106,11 +114,12 @@ async fn greet<S: AsyncRead + AsyncWrite + Unpin>(
 async fn serve<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
     stream: S,
     node: Arc<Node>,
+    fence: Option<u64>,
 ) -> std::io::Result<()> {
     let (reader, writer) = tokio::io::split(stream);
     let (replies, outbox) = mpsc::channel(CONCURRENT_REQUESTS_MAX);
     let writing = tokio::spawn(write_replies(writer, outbox));
-    let mut session = Session::new(node, replies);
+    let mut session = Session::new(node, replies, fence);
     let mut reader = BufReader::with_capacity(64 * 1024, reader);
     let outcome = loop {
         match frame::read(&mut reader).await {
@@ -172,16 +181,29 @@ struct Session {
     permits: Arc<Semaphore>,
     appending: Option<Appending>,
     receiving: Option<Receiving>,
+    /// A backup being sent.
+    backup: Option<BackupSource>,
+    /// The peer's fence. Whoever named none may administer, and do nothing that a member does.
+    fence: Option<u64>,
 }
 
 impl Session {
-    fn new(node: Arc<Node>, replies: mpsc::Sender<(u64, Reply)>) -> Self {
+    fn new(node: Arc<Node>, replies: mpsc::Sender<(u64, Reply)>, fence: Option<u64>) -> Self {
         let permits = Arc::new(Semaphore::new(CONCURRENT_REQUESTS_MAX));
-        Self { node, replies, permits, appending: None, receiving: None }
+        Self { node, replies, permits, appending: None, receiving: None, backup: None, fence }
     }
 
     async fn handle(&mut self, frame: Frame) -> std::io::Result<()> {
         let request: Request = codec::decode(Kind::Frame, &frame.body).map_err(invalid)?;
+        match self.fence {
+            None if !request.is_administration() => {
+                let refusal = Reply::Failed("only members of the cluster may ask this".into());
+                return self.reply(frame.id, refusal).await;
+            }
+            // This node belonged to nobody when they greeted, and now belongs to others.
+            Some(fence) if fence != self.node.fence.current() => return Err(invalid("another fence by now")),
+            _ => {}
+        }
         match request {
             Request::Append { .. } => self.append(frame.id, request).await,
             Request::SnapshotBegin { .. } | Request::SnapshotChunk(_) | Request::SnapshotEnd => {
@@ -192,6 +214,14 @@ impl Session {
                         Reply::Failed(error.to_string())
                     }
                 };
+                self.reply(frame.id, reply).await
+            }
+            Request::BackupBegin { local } => {
+                let reply = self.begin_backup(local).await;
+                self.reply(frame.id, reply).await
+            }
+            Request::BackupNext => {
+                let reply = self.continue_backup().await;
                 self.reply(frame.id, reply).await
             }
             request => {
@@ -230,6 +260,30 @@ impl Session {
             return Ok(());
         }
         self.reply(id, Reply::Appended(AppendOutcome::Stale)).await
+    }
+
+    async fn begin_backup(&mut self, local: bool) -> Reply {
+        self.backup = None;
+        match BackupSource::begin(&self.node, local, Instant::now() + ADMIN_DEADLINE).await {
+            Ok((source, first)) => {
+                self.backup = Some(source);
+                Reply::BackupBegun(first)
+            }
+            Err(error) => Reply::Failed(error.to_string()),
+        }
+    }
+
+    async fn continue_backup(&mut self) -> Reply {
+        let Some(source) = self.backup.take() else {
+            return Reply::Failed("no backup is under way on this connection; begin it again".into());
+        };
+        match source.next(&self.node).await {
+            Ok((rest, piece)) => {
+                self.backup = rest;
+                Reply::BackupPiece(piece)
+            }
+            Err(error) => Reply::Failed(error.to_string()),
+        }
     }
 
     async fn snapshot(&mut self, request: Request) -> std::io::Result<Reply> {
@@ -331,7 +385,9 @@ async fn answer(node: &Node, request: Request) -> Reply {
         Request::Append { .. }
         | Request::SnapshotBegin { .. }
         | Request::SnapshotChunk(_)
-        | Request::SnapshotEnd => Reply::Failed("answered in order, elsewhere".into()),
+        | Request::SnapshotEnd
+        | Request::BackupBegin { .. }
+        | Request::BackupNext => Reply::Failed("answered in order, elsewhere".into()),
     }
 }
 

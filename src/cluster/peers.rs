@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use crate::crypto::{ClusterName, server_name_of};
 use crate::model::NodeId;
 
+use super::fence::Fence;
 use super::link::{Link, Route};
 use super::message::{Hello, PROTOCOL};
 
@@ -22,6 +23,7 @@ pub struct Peers {
 struct Inner {
     cluster: ClusterName,
     hello: Hello,
+    fence: Option<Fence>,
     tls: Arc<rustls::ClientConfig>,
     connect_timeout: Duration,
     known: Mutex<HashMap<NodeId, Known>>,
@@ -35,18 +37,20 @@ struct Known {
 }
 
 impl Peers {
-    /// Peers of `cluster` as seen from `node` (or from an operator's tool).
+    /// Peers of `cluster` as seen from `node` with its fence, or from an operator's tool, which has none.
     pub fn new(
         cluster: &ClusterName,
         node: Option<NodeId>,
+        fence: Option<Fence>,
         tls: Arc<rustls::ClientConfig>,
         connect_timeout: Duration,
     ) -> Self {
-        let hello = Hello { protocol: PROTOCOL, cluster: cluster.as_str().to_owned(), node };
+        let hello = Hello { protocol: PROTOCOL, cluster: cluster.as_str().to_owned(), node, fence: None };
         Self {
             inner: Arc::new(Inner {
                 cluster: cluster.clone(),
                 hello,
+                fence,
                 tls,
                 connect_timeout,
                 known: Mutex::default(),
@@ -95,6 +99,8 @@ impl Peers {
             }
         };
         let route = Route {
+            peer: id,
+            fence: self.inner.fence.clone(),
             address: address.subscribe(),
             server_name,
             tls: self.inner.tls.clone(),

@@ -20,6 +20,7 @@ use crate::store::{Directory, Identity, Log, LogOptions, Tables, TablesOptions};
 use crate::telemetry::{Metrics, RaftRole};
 
 use super::barrier::Rounds;
+use super::fence::Fence;
 use super::leader::{LeaderSeat, Leadership};
 use super::log_storage::LogStorage;
 use super::network::Network;
@@ -102,7 +103,7 @@ impl Cluster {
 async fn open(config: Config, keyring: Arc<Keyring>, metrics: Arc<Metrics>) -> Result<Arc<Node>, StartError> {
     let credentials = credentials(&config)?;
     let cluster = credentials.cluster().clone();
-    let owner = Identity { cluster: cluster.as_str().to_owned(), node: config.node.id };
+    let owner = Identity { cluster: cluster.as_str().to_owned(), node: config.node.id, fence: 0 };
     let directory = Arc::new(Directory::open(&config.node.data_dir, &owner)?);
     let tables = Tables::open(directory.root(), TABLE_NAMES, tables_options(&config))?;
     let state = StateView::new(tables.clone());
@@ -117,6 +118,7 @@ async fn open(config: Config, keyring: Arc<Keyring>, metrics: Arc<Metrics>) -> R
         feature_level: FEATURE_LEVEL,
     };
     let log = Log::open(&directory.log(), log_options(&config))?;
+    let fence = Fence::new(directory.clone(), log.clone());
     let silent_until = silence(&config, &log);
     let listener = TcpListener::bind(config.cluster.peer_listen)
         .await
@@ -125,6 +127,7 @@ async fn open(config: Config, keyring: Arc<Keyring>, metrics: Arc<Metrics>) -> R
     let peers = Peers::new(
         &cluster,
         Some(config.node.id),
+        Some(fence.clone()),
         peer_client_config(&credentials)?,
         Duration::from_millis(config.cluster.connect_timeout_ms),
     );
@@ -156,6 +159,7 @@ async fn open(config: Config, keyring: Arc<Keyring>, metrics: Arc<Metrics>) -> R
         raft: raft.clone(),
         state,
         directory,
+        fence,
         metrics: metrics.clone(),
         flights: Arc::new(Flights::new(raft.clone(), seat.clone(), metrics.clone())),
         rounds: Arc::new(Rounds::new(raft, seat, applied_index, metrics.clone())),

@@ -70,6 +70,33 @@ pub const TABLE_NAMES: &[&str] = &[
 ];
 
 impl Table {
+    /// Every table, in the order of their numbers.
+    pub const ALL: [Self; TABLE_COUNT] = [
+        Self::Tracks,
+        Self::OldKeys,
+        Self::Kids,
+        Self::Accounts,
+        Self::Sessions,
+        Self::Meta,
+        Self::Nonces,
+        Self::Contents,
+        Self::Seeds,
+        Self::Schedules,
+        Self::Periods,
+        Self::Auxiliary,
+        Self::Policies,
+        Self::PolicyUses,
+        Self::ContentPolicies,
+        Self::DefaultPolicies,
+        Self::Leases,
+        Self::Rentals,
+    ];
+
+    /// The table of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|table| table.name() == name)
+    }
+
     /// The table's name on disk.
     pub fn name(self) -> &'static str {
         match self {
@@ -287,26 +314,7 @@ mod tests {
 
     #[test]
     fn table_names_stand_in_the_order_of_their_numbers() {
-        let all = [
-            Table::Tracks,
-            Table::OldKeys,
-            Table::Kids,
-            Table::Accounts,
-            Table::Sessions,
-            Table::Meta,
-            Table::Nonces,
-            Table::Contents,
-            Table::Seeds,
-            Table::Schedules,
-            Table::Periods,
-            Table::Auxiliary,
-            Table::Policies,
-            Table::PolicyUses,
-            Table::ContentPolicies,
-            Table::DefaultPolicies,
-            Table::Leases,
-            Table::Rentals,
-        ];
+        let all = Table::ALL;
         for table in all {
             assert_eq!(TABLE_NAMES[table as usize], table.name());
         }

@@ -18,7 +18,9 @@ mod record;
 mod rentals;
 mod response;
 mod rotation;
+mod secrets;
 mod sessions;
+mod survey;
 mod tables;
 mod transaction;
 
@@ -49,5 +51,7 @@ pub use query::{
 pub use record::ClusterIdentity;
 pub use rentals::rental_began_at_ms;
 pub use response::Response;
+pub use secrets::{StoredSecret, secrets_of};
+pub use survey::Survey;
 pub use tables::{Pair, StateError, Tables};
 pub use transaction::{Change, Transaction};

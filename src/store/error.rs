@@ -66,6 +66,12 @@ pub enum StoreError {
         /// The file that is missing.
         file: &'static str,
     },
+    /// A recovery or restore stopped half-way.
+    #[error("a recovery or restore of {} was interrupted; give the same command again, it will be finished", path.display())]
+    HalfRebuilt {
+        /// The data directory.
+        path: PathBuf,
+    },
     /// `CURRENT` names no state directory.
     #[error("{} names no state directory ({why}); restore it, or move the data directory away and join the node anew", path.display())]
     Current {

@@ -111,6 +111,10 @@ pub struct Metrics {
     pub apply_seconds: Histogram,
     /// Making one group of log entries durable.
     pub log_fsync_seconds: Histogram,
+    /// When a backup was last taken from this node, in seconds since 1970; 0 since it started.
+    pub backup_last_success_timestamp_seconds: IntGauge,
+    /// The size of that backup.
+    pub backup_last_bytes: IntGauge,
     /// The size of the last snapshot that was made or received.
     pub snapshot_bytes: IntGauge,
 }
@@ -218,6 +222,11 @@ impl Metrics {
                 .counts("read_barrier_batch_reads", "Reads that one barrier released.")?,
             apply_seconds: declare.seconds("apply_seconds", "Time to apply one run of log entries.")?,
             log_fsync_seconds: declare.seconds("log_fsync_seconds", "Time to make log entries durable.")?,
+            backup_last_success_timestamp_seconds: declare.gauge(
+                "backup_last_success_timestamp_seconds",
+                "When a backup was last taken from this node; 0 for never since it started.",
+            )?,
+            backup_last_bytes: declare.gauge("backup_last_bytes", "Size of that backup.")?,
             snapshot_bytes: declare.gauge("snapshot_bytes", "Size of the last snapshot.")?,
             registry: registry.clone(),
         };
@@ -283,9 +292,11 @@ mod tests {
     use super::*;
 
     /// Dashboards and alerts hold on to these names: a name that goes or changes breaks them.
-    const NAMES: [&str; 33] = [
+    const NAMES: [&str; 35] = [
         "keymoot_apply_seconds",
         "keymoot_auth_refusals_total",
+        "keymoot_backup_last_bytes",
+        "keymoot_backup_last_success_timestamp_seconds",
         "keymoot_build_info",
         "keymoot_bulk_items_total",
         "keymoot_entitlement_seconds",

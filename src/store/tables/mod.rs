@@ -120,6 +120,27 @@ impl Tables {
         Ok(Self { shared: Arc::new(Shared { names, options, states, live, writer: Mutex::new(()) }) })
     }
 
+    /// Makes the first state directory under `root` of the snapshot's records, on the disk when this
+    /// returns, and opens it.
+    ///
+    /// # Errors
+    /// Those of [`open`](Self::open) and [`replace`](Self::replace); also when there is a state already.
+    pub fn create_from(
+        root: &Path,
+        names: &'static [&'static str],
+        options: TablesOptions,
+        snapshot: &SnapshotReader,
+    ) -> Result<Self, StoreError> {
+        durable::create_directory(root)?;
+        let states = States::new(root);
+        if states.exist()? {
+            let exists = std::io::ErrorKind::AlreadyExists.into();
+            return Err(StoreError::io("make a first state in", root)(exists));
+        }
+        replace::create(&states, names, options, snapshot)?;
+        Self::open(root, names, options)
+    }
+
     /// The names of the tables.
     pub fn names(&self) -> &'static [&'static str] {
         self.shared.names
