@@ -19,6 +19,7 @@ mod lifeline;
 mod operator;
 pub mod policy;
 pub mod recover;
+mod rewrap;
 pub mod scramble;
 pub mod serve;
 mod time_span;

@@ -13,6 +13,7 @@ use crate::state::{Command, ListedPolicy, Response};
 use super::link::Link;
 use super::message::{Reply, Request};
 use super::peers::Peers;
+use super::rewrap::{KeyringStatus, RewrapMark, Rewrapped};
 
 /// How long an operator's tool waits for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -30,6 +31,13 @@ pub enum AdminRequest {
     Accounts,
     /// All policies of an account, linearizable.
     Policies(AccountId),
+    /// The node's master keys.
+    Keyring {
+        /// Also count what stands under which, linearizable.
+        count: bool,
+    },
+    /// Put the secrets of the next stretch of the state under the active master key.
+    Rewrap(Option<RewrapMark>),
 }
 
 /// The answer.
@@ -47,6 +55,10 @@ pub enum AdminResponse {
     Refused(String),
     /// To Policies.
     Policies(Vec<ListedPolicy>),
+    /// To Keyring.
+    Keyring(Box<KeyringStatus>),
+    /// To Rewrap.
+    Rewrapped(Box<Rewrapped>),
 }
 
 /// A node's view of the cluster.

@@ -4,7 +4,7 @@
 //! barrier (which makes reads linearizable on any node), and the view of the applied state.
 //!
 //! Invariants: an acknowledged command is fsynced on a quorum; a read behind a barrier sees every
-//! command acknowledged before the barrier was asked for; nothing here opens a secret.
+//! command acknowledged before the barrier was asked for; a secret is opened in the crypto room only.
 
 mod admin;
 pub mod backup;
@@ -24,6 +24,7 @@ mod proposer;
 mod rebuild;
 pub mod recovery;
 mod refusals;
+mod rewrap;
 mod snapshot_transfer;
 mod start;
 mod state_machine;
@@ -42,6 +43,7 @@ pub use error::ClusterError;
 pub use fence::fenced_off;
 pub use node::Cluster;
 pub use rebuild::RebuildError;
+pub use rewrap::{KeyringStatus, RewrapMark, Rewrapped};
 pub use start::StartError;
 pub use state_view::StateView;
 pub use types::Member;

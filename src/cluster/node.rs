@@ -11,7 +11,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
-use crate::crypto::ClusterName;
+use crate::crypto::{ClusterName, Keyring};
 use crate::model::NodeId;
 use crate::state::{self, ClusterIdentity, Command, Response};
 use crate::store::Directory;
@@ -36,6 +36,7 @@ pub struct Node {
     pub state: StateView,
     pub directory: Arc<Directory>,
     pub fence: Fence,
+    pub keyring: Arc<Keyring>,
     pub metrics: Arc<Metrics>,
     pub flights: Arc<Flights>,
     pub rounds: Arc<Rounds>,
@@ -53,7 +54,7 @@ impl Node {
     }
 
     /// Answers an operator.
-    pub async fn administer(&self, request: AdminRequest) -> AdminResponse {
+    pub async fn administer(self: &Arc<Self>, request: AdminRequest) -> AdminResponse {
         let deadline = Instant::now() + ADMIN_DEADLINE;
         let answer = match request {
             AdminRequest::Status => self.status().map(|status| AdminResponse::Status(Box::new(status))),
@@ -71,6 +72,12 @@ impl Node {
                     .map_err(Into::into),
                 Err(error) => Err(error),
             },
+            AdminRequest::Keyring { count } => {
+                self.keyring_status(count, deadline).await.map(|it| AdminResponse::Keyring(Box::new(it)))
+            }
+            AdminRequest::Rewrap(after) => {
+                self.rewrap(after, deadline).await.map(|it| AdminResponse::Rewrapped(Box::new(it)))
+            }
         };
         answer.unwrap_or_else(|error| AdminResponse::Refused(error.to_string()))
     }

@@ -359,7 +359,7 @@ fn append_outcome(outcome: StreamAppendResult<TypeConfig>) -> AppendOutcome {
     }
 }
 
-async fn answer(node: &Node, request: Request) -> Reply {
+async fn answer(node: &Arc<Node>, request: Request) -> Reply {
     match request {
         Request::Vote { rehearsal, vote, last, transfer } => {
             let mut rpc = VoteRequest::new(wire::vote(&vote), last.as_ref().map(wire::log_id));

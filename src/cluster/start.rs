@@ -160,6 +160,7 @@ async fn open(config: Config, keyring: Arc<Keyring>, metrics: Arc<Metrics>) -> R
         state,
         directory,
         fence,
+        keyring: keyring.clone(),
         metrics: metrics.clone(),
         flights: Arc::new(Flights::new(raft.clone(), seat.clone(), metrics.clone())),
         rounds: Arc::new(Rounds::new(raft, seat, applied_index, metrics.clone())),
@@ -257,6 +258,7 @@ impl Monitor {
         loop {
             let now = raft_metrics.borrow_watched().clone();
             self.inform(&now);
+            self.follow_keyring();
             if let Err(Fatal::Stopped) = &now.running_state {
                 return;
             }
@@ -312,6 +314,24 @@ impl Monitor {
         metrics.raft_applied_index.set(gauge(now.last_applied.map(|at| at.index)));
         metrics.raft_snapshot_index.set(gauge(now.snapshot.map(|at| at.index)));
         metrics.raft_purged_index.set(gauge(now.purged.map(|at| at.index)));
+    }
+
+    /// Takes over a keyring file that was changed, if it opens what the cluster has wrapped.
+    fn follow_keyring(&self) {
+        let cluster = self.node.cluster.as_str();
+        let identity = state::cluster_identity(&self.node.state).ok().flatten();
+        let fits = |ring: &Keyring| match &identity {
+            Some(identity) => ring.verify_check(cluster, &identity.keyring_check),
+            None => Ok(()),
+        };
+        match self.keyring.reload(fits) {
+            Ok(false) => {}
+            Ok(true) => tracing::info!(active = %self.keyring.active(), "the keyring was read anew"),
+            Err(error) => {
+                let why = std::error::Error::source(&error).map(ToString::to_string);
+                tracing::error!(%error, why, "the keyring was changed and cannot be used");
+            }
+        }
     }
 
     /// Founds the cluster if nobody has, and refuses to go on with a keyring that is not its own.

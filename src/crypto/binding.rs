@@ -3,7 +3,7 @@
 //! Every encoding opens with a domain, so that a wrapping of one kind never opens as another,
 //! and every field carries its length, so that no two lists of fields encode alike.
 
-use crate::model::{AccountId, KeyPlace, Kid, Period, Scope};
+use crate::model::{AccountId, KeyPlace, KeyRecord, Kid, Period, Scope};
 
 /// The kinds of secrets that are wrapped. A name here is part of the stored format for ever.
 const CONTENT_KEY: &str = "keymoot/content-key/1";
@@ -29,6 +29,14 @@ pub(super) fn content_key(place: &KeyPlace, version: u32, kid: &Kid) -> Vec<u8> 
             kid.as_bytes(),
         ],
     )
+}
+
+/// The associated data of the key of a record, of its track or of one period.
+pub(super) fn key_of(record: &KeyRecord) -> Vec<u8> {
+    match record.period {
+        None => content_key(&record.place, record.version, &record.kid),
+        Some(period) => period_key(&record.place, record.version, &record.kid, period),
+    }
 }
 
 /// The associated data of an account's signing key.

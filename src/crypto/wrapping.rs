@@ -5,7 +5,7 @@ use super::{ContentKey, KidKey, PeriodSeed, SecretBytes, binding};
 use crate::model::{AccountId, KeyPlace, KeyRecord, Kid, Period, Scope, SeedRecord, Wrapped};
 
 /// What a check value encrypts. Its secrecy does not matter; that it opens does.
-const CHECK_TEXT: &[u8] = b"keymoot check value";
+pub(super) const CHECK_TEXT: &[u8] = b"keymoot check value";
 
 /// Where a signing key belongs.
 #[derive(Clone, Copy, Debug)]
@@ -38,11 +38,7 @@ impl Keyring {
     /// # Errors
     /// [`UnwrapError`]; also when the record was moved to another place, version or key id.
     pub fn unwrap_content_key(&self, record: &KeyRecord) -> Result<ContentKey, UnwrapError> {
-        let aad = match record.period {
-            None => binding::content_key(&record.place, record.version, &record.kid),
-            Some(period) => binding::period_key(&record.place, record.version, &record.kid, period),
-        };
-        let secret = self.unwrap_secret(&record.key, &aad)?;
+        let secret = self.unwrap_secret(&record.key, &binding::key_of(record))?;
         ContentKey::from_slice(secret.expose())
             .ok_or_else(|| UnwrapError::WrongLength(record.key.master_key.clone()))
     }

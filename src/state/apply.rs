@@ -13,6 +13,7 @@ use super::query::key_at;
 use super::record::{ClusterIdentity, KidPlace, Track};
 use super::rentals;
 use super::response::Response;
+use super::rewrap;
 use super::rotation;
 use super::sessions::{self, Seen};
 use super::tables::{StateError, Tables};
@@ -79,6 +80,7 @@ fn apply_one<T: Tables>(
         Command::ReleaseLease { place, device } => leases::release(run, place, device),
         Command::BeginRental { place } => rentals::begin(run, place, now_ms),
         Command::EndRental { place } => rentals::end(run, place),
+        Command::Rewrap { place, old, new } => rewrap::rewrap(run, place, old, new),
     }
 }
 

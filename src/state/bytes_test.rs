@@ -13,7 +13,7 @@ use crate::model::{
 };
 
 use super::record::{Answers, ContentNumber, KidPlace, LeaseSlot, Leases, PolicyPlace, Session, Track};
-use super::{ClusterIdentity, Command, NewKey, NewSeed, PolicyCondition, Proposal, Response};
+use super::{ClusterIdentity, Command, NewKey, NewSeed, PolicyCondition, Proposal, Response, SecretPlace};
 
 fn wrapped() -> Wrapped {
     Wrapped { master_key: MasterKeyId("m".into()), nonce: [1; 12], ciphertext: vec![2; 3] }
@@ -219,6 +219,35 @@ fn responses_and_records_have_these_bytes() {
     ];
     assert_eq!(found, GOLDEN_RECORDS);
 }
+
+#[test]
+fn commands_about_master_keys_have_these_bytes() {
+    let rewrap = |place| Command::Rewrap { place, old: wrapped(), new: wrapped() };
+    let credential = SecretPlace::Credential {
+        account: AccountId::new("a").unwrap(),
+        name: "n".into(),
+        scope: Scope::License,
+    };
+    let found = [
+        SecretPlace::ContentKey { place: place(), version: 7 },
+        SecretPlace::Seed(seed().id),
+        credential,
+        SecretPlace::ServerSecret,
+        SecretPlace::KidKey,
+        SecretPlace::Check,
+    ]
+    .map(|place| command(rewrap(place)));
+    assert_eq!(found, GOLDEN_REWRAP_COMMANDS);
+}
+
+const GOLDEN_REWRAP_COMMANDS: [&str; 6] = [
+    "0504030201150001610163015407016d01010101010101010101010103020202016d01010101010101010101010103020202",
+    "05040302011501040701016d01010101010101010101010103020202016d01010101010101010101010103020202",
+    "050403020115020161016e01016d01010101010101010101010103020202016d01010101010101010101010103020202",
+    "05040302011503016d01010101010101010101010103020202016d01010101010101010101010103020202",
+    "05040302011504016d01010101010101010101010103020202016d01010101010101010101010103020202",
+    "05040302011505016d01010101010101010101010103020202016d01010101010101010101010103020202",
+];
 
 #[test]
 fn what_is_stored_of_policies_and_viewers_has_these_bytes() {

@@ -10,6 +10,7 @@ use crate::model::{
 };
 
 use super::record::ClusterIdentity;
+use super::rewrap::SecretPlace;
 
 /// A key somebody made before proposing it. Its wrapping binds it to place, version and KID.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -188,6 +189,15 @@ pub enum Command {
         /// Who rented what.
         place: ViewerPlace,
     },
+    /// Puts a secret under another master key, if it still has the wrapping that was opened.
+    Rewrap {
+        /// Where it stands.
+        place: SecretPlace,
+        /// Its wrapping so far.
+        old: Wrapped,
+        /// The same secret, wrapped anew.
+        new: Wrapped,
+    },
 }
 
 /// What must hold of a stored policy for a command to change it.
@@ -232,6 +242,7 @@ impl fmt::Display for Command {
                 write!(f, "release-lease {}/{}", place.account, place.content)
             }
             Self::BeginRental { place } => write!(f, "begin-rental {}/{}", place.account, place.content),
+            Self::Rewrap { new, .. } => write!(f, "rewrap under {}", new.master_key),
             Self::EndRental { place } => write!(f, "end-rental {}/{}", place.account, place.content),
         }
     }

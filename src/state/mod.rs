@@ -17,6 +17,7 @@ mod query;
 mod record;
 mod rentals;
 mod response;
+mod rewrap;
 mod rotation;
 mod secrets;
 mod sessions;
@@ -32,6 +33,8 @@ mod bytes_test;
 mod leases_tests;
 #[cfg(test)]
 mod policies_tests;
+#[cfg(test)]
+mod rewrap_tests;
 #[cfg(test)]
 mod rotation_tests;
 
@@ -51,6 +54,7 @@ pub use query::{
 pub use record::ClusterIdentity;
 pub use rentals::rental_began_at_ms;
 pub use response::Response;
+pub use rewrap::SecretPlace;
 pub use secrets::{StoredSecret, secrets_of};
 pub use survey::Survey;
 pub use tables::{Pair, StateError, Tables};

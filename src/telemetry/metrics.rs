@@ -6,7 +6,8 @@
 
 use prometheus::core::Collector;
 use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder,
 };
 
 /// Buckets for what should take microseconds to seconds.
@@ -111,6 +112,8 @@ pub struct Metrics {
     pub apply_seconds: Histogram,
     /// Making one group of log entries durable.
     pub log_fsync_seconds: Histogram,
+    /// Secrets that this node has put under another master key.
+    pub rewrapped_secrets_total: IntCounter,
     /// When a backup was last taken from this node, in seconds since 1970; 0 since it started.
     pub backup_last_success_timestamp_seconds: IntGauge,
     /// The size of that backup.
@@ -222,6 +225,8 @@ impl Metrics {
                 .counts("read_barrier_batch_reads", "Reads that one barrier released.")?,
             apply_seconds: declare.seconds("apply_seconds", "Time to apply one run of log entries.")?,
             log_fsync_seconds: declare.seconds("log_fsync_seconds", "Time to make log entries durable.")?,
+            rewrapped_secrets_total: declare
+                .counter("rewrapped_secrets_total", "Secrets that were put under another master key.")?,
             backup_last_success_timestamp_seconds: declare.gauge(
                 "backup_last_success_timestamp_seconds",
                 "When a backup was last taken from this node; 0 for never since it started.",
@@ -265,6 +270,10 @@ impl Declare<'_> {
         self.register(IntCounterVec::new(Opts::new(name, help), labels)?)
     }
 
+    fn counter(&self, name: &str, help: &str) -> Result<IntCounter, prometheus::Error> {
+        self.register(IntCounter::new(name, help)?)
+    }
+
     fn gauge(&self, name: &str, help: &str) -> Result<IntGauge, prometheus::Error> {
         self.register(IntGauge::new(name, help)?)
     }
@@ -292,7 +301,7 @@ mod tests {
     use super::*;
 
     /// Dashboards and alerts hold on to these names: a name that goes or changes breaks them.
-    const NAMES: [&str; 35] = [
+    const NAMES: [&str; 36] = [
         "keymoot_apply_seconds",
         "keymoot_auth_refusals_total",
         "keymoot_backup_last_bytes",
@@ -326,6 +335,7 @@ mod tests {
         "keymoot_raft_term",
         "keymoot_read_barrier_batch_reads",
         "keymoot_read_barrier_seconds",
+        "keymoot_rewrapped_secrets_total",
         "keymoot_snapshot_bytes",
         "keymoot_widevine_answers_total",
     ];
