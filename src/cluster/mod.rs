@@ -12,6 +12,7 @@ mod barrier;
 mod error;
 mod fence;
 mod frame;
+mod hand_over;
 mod leader;
 mod link;
 mod log_storage;
@@ -41,6 +42,7 @@ pub use admin::{
 };
 pub use error::ClusterError;
 pub use fence::fenced_off;
+pub use hand_over::HandOverError;
 pub use node::Cluster;
 pub use rebuild::RebuildError;
 pub use rewrap::{KeyringStatus, RewrapMark, Rewrapped};
