@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use cluster_tests::ledger::Ledger;
 use cluster_tests::wait::wait_until;
-use cluster_tests::{Cluster, RigError, metrics, operator};
+use cluster_tests::{Cluster, RigError, license, metrics, operator};
 
 #[test]
 fn a_survivor_is_recovered_and_the_dead_cannot_come_back_into_it() {
@@ -15,14 +15,18 @@ fn a_survivor_is_recovered_and_the_dead_cannot_come_back_into_it() {
     for (serial, node) in (0..60).zip(cluster.addresses().iter().cycle()) {
         ledger.enter(signer.create(*node, &format!("kept-{serial}.mp4")).unwrap(), "before");
     }
+    let (local, _) = license::add_account(&cluster, "local", &["--consistency", "local"]).unwrap();
+    let known = local.create(cluster.nodes()[0].api, "known-everywhere.mp4").unwrap();
     let leader = cluster.leader().unwrap();
     let (survivor, other) = (cluster.others(leader)[0], cluster.others(leader)[1]);
     cluster.await_caught_up(survivor).unwrap();
     cluster.kill(leader).unwrap();
     cluster.kill(other).unwrap();
+    // Without a quorum, an account that reads locally still gets its keys.
+    let api = cluster.node(survivor).unwrap().api;
+    assert_eq!(local.read(api, "known-everywhere.mp4").unwrap(), known);
     let config = |id: u64| cluster.node(id).unwrap().dir.join("keymoot.toml").display().to_string();
     let (own, dead) = (config(survivor), config(other));
-    let api = cluster.node(survivor).unwrap().api;
     let recover = |arguments: &[&str]| {
         operator::keymoot(&[&["cluster", "recover", "--config", &own], arguments].concat()).unwrap()
     };

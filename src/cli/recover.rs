@@ -2,7 +2,7 @@
 //!
 //! Guided: it shows what the survivor has, says what may be lost, and wants the cluster's name typed.
 
-use std::io::{BufRead as _, IsTerminal as _};
+use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::time::SystemTime;
 
 use clap::Args;
@@ -94,7 +94,6 @@ fn agree(given: Option<&str>, survivor: &Survivor) -> Result<(), Failure> {
         None => {
             say(WARNING);
             say("Type the name of the cluster to go on: ");
-            use std::io::Write as _;
             let _ = std::io::stdout().flush();
             let mut line = String::new();
             std::io::stdin().lock().read_line(&mut line).map_err(Failure::runtime)?;

@@ -12,12 +12,11 @@ use tokio::time::Instant;
 
 use crate::crypto::{CredentialPlace, Keyring, RewrapError};
 use crate::model::NodeId;
-use crate::state::{Command, Response, StoredSecret, Survey, Table, secrets_of};
+use crate::state::{Command, Response, SECRET_TABLES, StoredSecret, secrets_of};
 use crate::store::{StoreError, View};
 
 use super::error::ClusterError;
 use super::node::Node;
-use super::state_machine::META_MARK;
 
 /// Records that are looked at in one stretch.
 const RECORDS_MAX: usize = 4096;
@@ -119,13 +118,14 @@ fn walk(view: &View, keyring: &Keyring, after: Option<RewrapMark>) -> Result<Str
     let result =
         Rewrapped { active: active.0.clone(), records: 0, exchanged: 0, changed_meanwhile: 0, next: None };
     let mut stretch = Stretch { commands: Vec::new(), result };
+    // Tables in the order of their numbers, as the mark counts them.
     let first = after.as_ref().map_or(0, |mark| mark.table as usize);
-    for table in Table::ALL.into_iter().skip(first) {
+    for table in SECRET_TABLES.into_iter().filter(|table| *table as usize >= first) {
         let behind = after.as_ref().filter(|mark| mark.table as usize == table as usize);
         let records = view.starting_at(table as usize, behind.map_or(&[], |mark| &mark.key));
         for record in records.map_err(unreadable)? {
             let (key, value) = record.map_err(unreadable)?;
-            if behind.is_some_and(|mark| *mark.key == *key) || is_mark(table, &key) {
+            if behind.is_some_and(|mark| *mark.key == *key) {
                 continue;
             }
             stretch.result.records += 1;
@@ -165,20 +165,16 @@ fn wrapped_anew(keyring: &Keyring, secret: &StoredSecret) -> Result<crate::model
 }
 
 fn counted(view: &View) -> Result<BTreeMap<String, u64>, ClusterError> {
-    let mut survey = Survey::default();
-    for table in Table::ALL {
+    let mut counts = BTreeMap::new();
+    for table in SECRET_TABLES {
         for record in view.iter(table as usize).map_err(unreadable)? {
             let (key, value) = record.map_err(unreadable)?;
-            if !is_mark(table, &key) {
-                survey.add(table, &key, &value)?;
+            for secret in secrets_of(table, &key, &value)? {
+                *counts.entry(secret.wrapped().master_key.0.clone()).or_default() += 1;
             }
         }
     }
-    Ok(survey.secrets().iter().map(|(id, count)| (id.0.clone(), *count)).collect())
-}
-
-fn is_mark(table: Table, key: &[u8]) -> bool {
-    table == Table::Meta && key == META_MARK
+    Ok(counts)
 }
 
 fn unreadable(error: StoreError) -> ClusterError {

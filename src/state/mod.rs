@@ -55,7 +55,7 @@ pub use record::ClusterIdentity;
 pub use rentals::rental_began_at_ms;
 pub use response::Response;
 pub use rewrap::SecretPlace;
-pub use secrets::{StoredSecret, secrets_of};
+pub use secrets::{SECRET_TABLES, StoredSecret, secrets_of};
 pub use survey::Survey;
 pub use tables::{Pair, StateError, Tables};
 pub use transaction::{Change, Transaction};

@@ -56,6 +56,10 @@ impl StoredSecret {
     }
 }
 
+/// The tables whose records may hold secrets; a walk over all secrets needs no other.
+pub const SECRET_TABLES: [Table; 5] =
+    [Table::Tracks, Table::OldKeys, Table::Accounts, Table::Meta, Table::Seeds];
+
 /// The secrets in one record of a table.
 ///
 /// # Errors

@@ -23,7 +23,7 @@ const HEADER_BYTES_MAX: usize = 1024 * 1024;
 /// Names, each with how many there are.
 type Counts = Vec<(String, u64)>;
 
-/// What a backup says about itself. Fields are append-only within a version of the codec's kind.
+/// What a backup says about itself. Another field is another version of the codec's kind.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BackupHeader {
     /// The cluster's name.
