@@ -58,13 +58,13 @@ impl Elsewhere {
         self.nodes.iter().flat_map(member).collect()
     }
 
-    /// Restores `backup` on every node, as its operator would: the first chooses the fence.
+    /// Restores `backup` on these nodes, as their operator would: the first chooses the fence.
     ///
     /// # Errors
     /// When a restore fails; with what it said.
-    pub fn restore(&self, backup: &Path) -> Result<(), RigError> {
+    pub fn restore(&self, backup: &Path, ids: &[u64]) -> Result<(), RigError> {
         let mut fence = None;
-        for node in &self.nodes {
+        for node in self.nodes.iter().filter(|node| ids.contains(&node.id)) {
             let mut arguments = vec!["backup".to_owned(), "restore".to_owned(), text(backup)];
             arguments.extend(["--config".to_owned(), text(&node.config)]);
             arguments.extend(self.members());

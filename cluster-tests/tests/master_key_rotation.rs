@@ -11,8 +11,11 @@ use cluster_tests::{Cluster, RigError};
 
 const WITHIN: Duration = Duration::from_secs(60);
 
-/// What `keyring status` says: how many secrets stand under which key, and which key each node has active.
-fn status(config: &str) -> Result<(BTreeMap<String, u64>, Vec<Option<String>>), RigError> {
+/// How many secrets stand under each key, and which key each node has active.
+type Status = (BTreeMap<String, u64>, Vec<Option<String>>);
+
+/// What `keyring status` says.
+fn status(config: &str) -> Result<Status, RigError> {
     let said =
         operator::keymoot(&["keyring", "status", "--config", config, "--output", "json"])?.succeeded()?;
     let value: serde_json::Value =

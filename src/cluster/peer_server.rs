@@ -84,31 +84,39 @@ async fn greet<S: AsyncRead + AsyncWrite + Unpin>(
 ) -> std::io::Result<Hello> {
     let frame = frame::read(stream).await?.ok_or(std::io::ErrorKind::UnexpectedEof)?;
     let theirs: Hello = codec::decode(Kind::Hello, &frame.body).map_err(invalid)?;
-    let fence = node.fence.current();
+    let refusal = refusal(&theirs, &identity, node);
+    // Judged before we answer: a node that belongs to nobody answers with the fence it takes over now.
+    let admitted = match (&refusal, theirs.fence) {
+        (None, Some(fence)) => node.fence.admit(theirs.node.unwrap_or_default(), fence),
+        _ => Ok(()),
+    };
     let cluster = node.cluster.as_str().to_owned();
-    let ours = Hello { protocol: PROTOCOL, cluster, node: Some(node.id), fence: Some(fence) };
+    let ours = Hello { protocol: PROTOCOL, cluster, node: Some(node.id), fence: Some(node.fence.current()) };
     let body = codec::encode(Kind::Hello, &ours).map_err(invalid)?;
     frame::write(stream, &Frame { id: frame.id, body: body.into() }).await?;
     stream.flush().await?;
+    if let Some(refusal) = refusal {
+        tracing::warn!(reason = %refusal, "a peer was refused");
+        return Err(invalid(refusal));
+    }
+    admitted.map(|()| theirs).map_err(invalid)
+}
+
+/// What is wrong with a greeting, apart from its fence.
+fn refusal(theirs: &Hello, identity: &PeerIdentity, node: &Node) -> Option<String> {
     let claimed_is_proved = match identity {
-        PeerIdentity::Node(id) => theirs.node == Some(id),
+        PeerIdentity::Node(id) => theirs.node == Some(*id),
         PeerIdentity::Operator => theirs.node.is_none(),
     };
-    let refusal = if !claimed_is_proved {
-        format!("a peer claims to be {:?} but its certificate says {identity:?}", theirs.node)
-    } else if theirs.cluster != ours.cluster {
-        format!("a peer belongs to the cluster {:?}", theirs.cluster)
+    if !claimed_is_proved {
+        Some(format!("a peer claims to be {:?} but its certificate says {identity:?}", theirs.node))
+    } else if theirs.cluster != node.cluster.as_str() {
+        Some(format!("a peer belongs to the cluster {:?}", theirs.cluster))
     } else if theirs.protocol != PROTOCOL {
-        format!("a peer speaks protocol {}, not {PROTOCOL}", theirs.protocol)
+        Some(format!("a peer speaks protocol {}, not {PROTOCOL}", theirs.protocol))
     } else {
-        let admitted = match theirs.fence {
-            Some(fence) => node.fence.admit(theirs.node.unwrap_or_default(), fence),
-            None => Ok(()),
-        };
-        return admitted.map(|()| theirs).map_err(invalid);
-    };
-    tracing::warn!(reason = %refusal, "a peer was refused");
-    Err(invalid(refusal))
+        None
+    }
 }
 
 async fn serve<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(

@@ -305,6 +305,7 @@ impl Monitor {
         });
         let gauge = |value: Option<u64>| i64::try_from(value.unwrap_or(0)).unwrap_or(i64::MAX);
         let metrics = &self.metrics;
+        metrics.fenced_off_peers.set(gauge(Some(self.node.fence.refusals().list().len() as u64)));
         metrics.raft_term.set(gauge(Some(now.current_term)));
         metrics.raft_is_leader.set(i64::from(now.current_leader == Some(self.node.id)));
         metrics.raft_leader_id.set(gauge(now.current_leader));

@@ -112,6 +112,8 @@ pub struct Metrics {
     pub apply_seconds: Histogram,
     /// Making one group of log entries durable.
     pub log_fsync_seconds: Histogram,
+    /// Peers that this node does not speak to, since they are of another fence.
+    pub fenced_off_peers: IntGauge,
     /// Secrets that this node has put under another master key.
     pub rewrapped_secrets_total: IntCounter,
     /// When a backup was last taken from this node, in seconds since 1970; 0 since it started.
@@ -225,6 +227,10 @@ impl Metrics {
                 .counts("read_barrier_batch_reads", "Reads that one barrier released.")?,
             apply_seconds: declare.seconds("apply_seconds", "Time to apply one run of log entries.")?,
             log_fsync_seconds: declare.seconds("log_fsync_seconds", "Time to make log entries durable.")?,
+            fenced_off_peers: declare.gauge(
+                "fenced_off_peers",
+                "Peers from before or beside a recovery or restore of the cluster.",
+            )?,
             rewrapped_secrets_total: declare
                 .counter("rewrapped_secrets_total", "Secrets that were put under another master key.")?,
             backup_last_success_timestamp_seconds: declare.gauge(
@@ -301,7 +307,7 @@ mod tests {
     use super::*;
 
     /// Dashboards and alerts hold on to these names: a name that goes or changes breaks them.
-    const NAMES: [&str; 36] = [
+    const NAMES: [&str; 37] = [
         "keymoot_apply_seconds",
         "keymoot_auth_refusals_total",
         "keymoot_backup_last_bytes",
@@ -311,6 +317,7 @@ mod tests {
         "keymoot_entitlement_seconds",
         "keymoot_entitlements_total",
         "keymoot_exported_keys_total",
+        "keymoot_fenced_off_peers",
         "keymoot_http_request_seconds",
         "keymoot_http_requests_in_flight",
         "keymoot_http_requests_total",

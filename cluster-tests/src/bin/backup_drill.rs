@@ -71,7 +71,7 @@ fn run(arguments: &Arguments) -> Result<bool, RigError> {
 
     let restoring = Instant::now();
     let mut elsewhere = Elsewhere::prepare(&cluster, home.path(), &[1, 2, 3])?;
-    elsewhere.restore(&file)?;
+    elsewhere.restore(&file, &[1, 2, 3])?;
     println!("restored on three nodes with other ports in {:.2} s", restoring.elapsed().as_secs_f64());
     elsewhere.start()?;
     println!("serving again {:.2} s after the restore was begun", restoring.elapsed().as_secs_f64());
