@@ -27,6 +27,7 @@ pub mod operator;
 pub mod player;
 pub mod policy;
 pub mod process;
+pub mod prometheus;
 pub mod raw;
 pub mod report;
 pub mod search;
