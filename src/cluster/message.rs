@@ -8,6 +8,8 @@ use crate::state::Response;
 use crate::store::{LogPosition, StoredVote};
 
 use super::admin::{AdminRequest, AdminResponse};
+use super::change::{ChangePlan, ChangeRequest};
+use super::join::{JoinReply, JoinRequest};
 use super::wire::{AppliedMark, WireEntry};
 
 /// The protocol spoken; nodes of another one are refused at the greeting.
@@ -22,6 +24,10 @@ pub struct Hello {
     pub cluster: String,
     /// Its id; `None` for an operator's tool.
     pub node: Option<NodeId>,
+    /// The feature level of the cluster as the sender's state has it; 0 when it has no state yet.
+    pub feature_level: u32,
+    /// In an answer: the cluster removed the node that is greeted, for ever.
+    pub expelled: bool,
 }
 
 /// A request to a peer.
@@ -77,6 +83,12 @@ pub enum Request {
     ReadIndex,
     /// An operator's request.
     Admin(AdminRequest),
+    /// Plan or make a change of the members; only the leader does.
+    ChangeMembers(ChangeRequest),
+    /// Are you there?
+    Ping,
+    /// A node with a certificate that was issued by hand wants in.
+    Join(Box<JoinRequest>),
 }
 
 /// The answer to a request.
@@ -115,6 +127,14 @@ pub enum Reply {
     Admin(AdminResponse),
     /// The request failed; the text is for the log.
     Failed(String),
+    /// To ChangeMembers: what was planned, and made if the request says so.
+    Planned(Box<ChangePlan>),
+    /// To Ping.
+    Pong,
+    /// To Join.
+    Joined(Box<JoinReply>),
+    /// To anything, from a cluster that removed the asking node.
+    Expelled,
 }
 
 /// Outcome of an Append.

@@ -8,30 +8,48 @@
 
 mod admin;
 mod barrier;
+mod change;
+mod disk;
 mod error;
+mod founding;
 mod frame;
+mod hand_over;
+mod join;
+mod join_client;
+mod join_server;
 mod leader;
 mod link;
 mod log_storage;
+mod membership;
 mod message;
 mod network;
 mod node;
 mod peer_server;
 mod peers;
+mod placement;
 mod proposer;
 mod snapshot_transfer;
 mod start;
 mod state_machine;
 mod state_view;
+mod steward;
 mod types;
 mod wire;
 
 #[cfg(test)]
 mod storage_suite_test;
 
-pub use admin::{AdminClient, AdminRequest, AdminResponse, ClusterStatus, NodeStatus, PeerStatus};
+pub use admin::{
+    AdminClient, AdminRequest, AdminResponse, ClusterStatus, DiskStatus, NodeStatus, PeerStatus,
+};
+pub use change::{Change, ChangePlan, ChangeRequest, MemberStanding, Verdict};
 pub use error::ClusterError;
+pub use hand_over::HandOverError;
+pub use join::{Admitted, JoinReply, JoinRequest};
+pub use join_client::{JoinError, ask_to_join};
+pub use message::PROTOCOL;
 pub use node::Cluster;
+pub use placement::{advice, failures_survived};
 pub use start::StartError;
 pub use state_view::StateView;
 pub use types::Member;
