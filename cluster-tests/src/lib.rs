@@ -14,6 +14,7 @@ pub mod cluster;
 pub mod dev_file;
 pub mod drill;
 pub mod error;
+pub mod grown;
 pub mod ledger;
 pub mod license;
 pub mod license_server;
@@ -35,4 +36,5 @@ pub mod widevine;
 
 pub use cluster::{Cluster, Options};
 pub use error::RigError;
+pub use grown::Grown;
 pub use signed::{KeyAnswer, Signer};

@@ -14,9 +14,10 @@ pub fn advice<'z>(zones: impl IntoIterator<Item = &'z str>) -> Vec<String> {
     let mut said = Vec::new();
     if voters > 0 && voters.is_multiple_of(2) {
         said.push(format!(
-            "{voters} voters survive {} failures, as {} do: add one, or demote one to a learner",
-            failures_survived(voters),
-            voters - 1
+            "{voters} voters, an even number, survive no more failures than {} would ({}): add one, or demote one \
+             to a learner",
+            voters - 1,
+            failures_survived(voters)
         ));
     }
     let named: BTreeSet<&str> = zones.iter().copied().filter(|zone| !zone.is_empty()).collect();
@@ -59,7 +60,10 @@ mod tests {
     #[test]
     fn an_even_number_a_heavy_zone_and_a_single_zone_are_told() {
         let said = |zones: &[&str]| advice(zones.iter().copied()).join("\n");
-        assert!(said(&["", ""]).starts_with("2 voters survive 0 failures, as 1 do"));
+        assert!(
+            said(&["", ""])
+                .starts_with("2 voters, an even number, survive no more failures than 1 would (0)")
+        );
         assert!(said(&["a", "b", "c", "d"]).starts_with("4 voters"));
         assert!(said(&["a", "a", "b"]).starts_with("zone a holds 2 of 3 voters"));
         assert!(said(&["a", "a", "a"]).starts_with("all 3 voters are in zone a"));

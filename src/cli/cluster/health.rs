@@ -67,6 +67,7 @@ pub fn assess(seen: &Seen, now_s: i64) -> Assessment {
     } else if up == quorum {
         findings.push(Finding {
             problem: match (all, failures_survived(all)) {
+                (1, _) => "the only voter survives no failure".to_owned(),
                 (_, 0) => format!("{all} voters survive no failure"),
                 _ => format!("{up} of {all} voters answer: no further failure is survived"),
             },
@@ -165,7 +166,7 @@ mod tests {
     #[test]
     fn one_voter_alone_is_degraded() {
         let (health, text) = said(&seen(1, |_| {}));
-        assert_eq!((health, text.as_str()), (Health::Degraded, "1 voters survive no failure"));
+        assert_eq!((health, text.as_str()), (Health::Degraded, "the only voter survives no failure"));
     }
 
     #[test]
