@@ -20,11 +20,11 @@ fn a_cluster_grows_loses_its_leader_for_ever_and_grows_again() {
     let mut cluster = Grown::begin("west").unwrap();
     let mut ledger = Ledger::default();
     write(&cluster, &mut ledger, "a", 0);
-    assert!(!cluster.dir("a").join("ca-key.pem").exists(), "the authority's key stayed on the first node");
     cluster.join("b", "a", "east", &[]).unwrap();
     // No node is special: the third one joins at the second.
     cluster.join("c", "b", "north", &[]).unwrap();
     cluster.await_voters("c", 3).unwrap();
+    assert!(!cluster.dir("a").join("ca-key.pem").exists(), "the authority's key stayed on the first node");
     write(&cluster, &mut ledger, "c", 20);
     let status = cluster.status("b").unwrap();
     assert_eq!(status["health"], "healthy", "{status:#}");

@@ -96,7 +96,7 @@ impl NodeDirectory {
         let path = self.file(name);
         match fs::remove_file(&path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(Failure::because(format!("cannot replace {}: {error}", path.display())));
+                Err(Failure::because(format!("cannot replace {}: {error}", path.display())))
             }
             _ => secret_file::create_public(&path, text.as_bytes()).map_err(Failure::runtime),
         }

@@ -6,15 +6,15 @@
 use std::path::{Path, PathBuf};
 
 use crate::config::Config;
-use crate::crypto::{ClusterCa, PkiError};
+use crate::crypto::{ClusterCa, Keyring, PkiError, WrapError};
+use crate::state::AuthorityRecord;
 
 /// What the file is called once the cluster has the key.
 const PUT_AWAY: &str = "offline.pem";
 
 /// A cluster to be begun.
 pub struct Founding {
-    /// Its authority.
-    pub authority: ClusterCa,
+    authority: ClusterCa,
     file: PathBuf,
 }
 
@@ -31,6 +31,15 @@ impl Founding {
             }
             _ => Ok(None),
         }
+    }
+
+    /// What the cluster stores of the authority.
+    ///
+    /// # Errors
+    /// [`WrapError`] when no nonce could be drawn.
+    pub fn record(&self, keyring: &Keyring) -> Result<AuthorityRecord, WrapError> {
+        let key = keyring.wrap_authority(self.authority.cluster().as_str(), &self.authority.key_pem())?;
+        Ok(AuthorityRecord { certificate_pem: self.authority.certificate_pem().to_owned(), key })
     }
 
     /// The cluster has the key: the file goes out of the way, and the operator is told.

@@ -12,7 +12,7 @@ use openraft::{ChangeMembers, Instant as _};
 use tokio::time::Instant;
 
 use crate::model::NodeId;
-use crate::state::{self, Command};
+use crate::state::{self, Command, Response};
 
 use super::change::{self, Change, ChangePlan, ChangeRequest, MemberStanding, Standing, Verdict};
 use super::error::ClusterError;
@@ -150,7 +150,9 @@ impl Node {
     }
 
     async fn settle(&self, command: Command, deadline: Instant) -> Result<(), Unanswered> {
-        match self.flights.replicate(vec![command], deadline).await {
+        match self.flights.replicate(vec![command], deadline).await.as_deref() {
+            // It has not described itself yet, and will at once.
+            Ok([Response::NoNode]) => Err(Unanswered::Retry),
             Ok(_) => Ok(()),
             Err(ClusterError::Stopped) => Err(Unanswered::Stopped),
             Err(_) => Err(Unanswered::Retry),

@@ -15,7 +15,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::config::Config;
 use crate::crypto::tls::{PeerCredentials, peer_client_config, peer_server_config};
 use crate::crypto::{Keyring, PeerIdentity, UnwrapError};
-use crate::state::{self, ClusterIdentity, Command, FEATURE_LEVEL, NodeFacts, TABLE_NAMES};
+use crate::state::{self, AuthorityRecord, ClusterIdentity, Command, FEATURE_LEVEL, NodeFacts, TABLE_NAMES};
 use crate::store::{Directory, Identity, Log, LogOptions, Tables, TablesOptions};
 use crate::telemetry::{Metrics, RaftRole};
 
@@ -186,11 +186,14 @@ async fn open(config: Config, keyring: Arc<Keyring>, metrics: Arc<Metrics>) -> R
     });
     let acceptor = TlsAcceptor::from(peer_server_config(&credentials)?);
     tokio::spawn(peer_server::listen(listener, acceptor, node.clone()));
+    let founding_authority = founding.as_ref().map(|founding| founding.record(&keyring)).transpose();
+    let founding_authority = founding_authority.map_err(|error| StartError::Check(error.to_string()))?;
     let steward = Steward::new(node.clone(), peers.clone(), founding).run();
     let monitor = Monitor {
         node: node.clone(),
         peers,
         keyring,
+        founding_authority,
         metrics,
         snapshot_log_entries: config.raft.snapshot_log_entries,
         leadership: leadership_in,
@@ -279,6 +282,8 @@ struct Monitor {
     node: Arc<Node>,
     peers: Peers,
     keyring: Arc<Keyring>,
+    /// Stored with the cluster's identity, where this node founds the cluster.
+    founding_authority: Option<AuthorityRecord>,
     metrics: Arc<Metrics>,
     snapshot_log_entries: u64,
     leadership: watch::Sender<Leadership>,
@@ -365,7 +370,12 @@ impl Monitor {
                 true
             }
             Ok(None) if leading => {
-                let found = vec![Command::Found(self.node.identity.clone())];
+                let mut found = vec![Command::Found(self.node.identity.clone())];
+                found.extend(
+                    self.founding_authority
+                        .iter()
+                        .map(|authority| Command::PutAuthority(Box::new(authority.clone()))),
+                );
                 let deadline = Instant::now() + Duration::from_secs(2);
                 if let Err(error) = self.node.flights.replicate(found, deadline).await {
                     tracing::warn!(%error, "the cluster's identity is not yet replicated");

@@ -9,9 +9,8 @@ use openraft::async_runtime::watch::WatchReceiver as _;
 use openraft::errors::{InitializeError, RaftError};
 use tokio::time::Instant;
 
-use crate::crypto::ClusterCa;
 use crate::model::NodeId;
-use crate::state::{self, AuthorityRecord, Command, NodeRecord};
+use crate::state::{self, Command, NodeRecord};
 
 use super::change::{Change, ChangeRequest, Verdict};
 use super::founding::Founding;
@@ -105,17 +104,12 @@ impl Steward {
             return Ok(());
         }
         if state::cluster_identity(&self.node.state)?.is_some() {
-            match self.authority_record(&founding.authority) {
+            match founding.record(&self.node.keyring) {
                 Ok(record) => self.settle(Command::PutAuthority(Box::new(record))).await,
                 Err(error) => tracing::error!(%error, "the authority's key cannot be wrapped"),
             }
         }
         Ok(())
-    }
-
-    fn authority_record(&self, authority: &ClusterCa) -> Result<AuthorityRecord, crate::crypto::WrapError> {
-        let key = self.node.keyring.wrap_authority(self.node.cluster.as_str(), &authority.key_pem())?;
-        Ok(AuthorityRecord { certificate_pem: authority.certificate_pem().to_owned(), key })
     }
 
     async fn describe(&self, records: &[NodeRecord]) {

@@ -61,7 +61,7 @@ impl std::fmt::Debug for JoinArgs {
 /// How members are reached.
 enum Way {
     /// With nothing but the token.
-    Token { key: NodeKey, tls: Arc<rustls::ClientConfig> },
+    Token { key: Box<NodeKey>, tls: Arc<rustls::ClientConfig> },
     /// With a certificate.
     Certificate { id: NodeId, member: NodeId, tls: Arc<rustls::ClientConfig> },
 }
@@ -123,7 +123,7 @@ fn way(args: &JoinArgs, token: &JoinToken, directory: &NodeDirectory) -> Result<
     let (Some(cert), Some(key), Some(ca)) = (&args.cert, &args.key, &args.ca) else {
         let key = NodeKey::load_or_create(&directory.file("node-key.pem")).map_err(Failure::runtime)?;
         let tls = join_client_config(&token.cluster, token.authority).map_err(Failure::runtime)?;
-        return Ok(Way::Token { key, tls });
+        return Ok(Way::Token { key: Box::new(key), tls });
     };
     let credentials = PeerCredentials::load(ca, cert, key, &token.cluster).map_err(Failure::usage)?;
     if credentials.authority_fingerprint() != Some(token.authority) {

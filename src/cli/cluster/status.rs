@@ -118,8 +118,9 @@ fn table(seen: &Seen, assessment: &Assessment, now_s: i64) -> String {
     for row in &seen.rows {
         text.push_str(&line(seen, row, now_s));
     }
+    let mark = if assessment.health == Health::Error { "error" } else { "degraded" };
     for finding in &assessment.findings {
-        text.push_str(&format!("degraded: {}\n  to do: {}\n", finding.problem, finding.cure));
+        text.push_str(&format!("{mark}: {}\n  to do: {}\n", finding.problem, finding.cure));
     }
     for advice in &assessment.advice {
         text.push_str(&format!("advice: {advice}\n"));
