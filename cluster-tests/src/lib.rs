@@ -16,6 +16,7 @@ pub mod dev_file;
 pub mod drill;
 pub mod elsewhere;
 pub mod error;
+pub mod grown;
 pub mod ledger;
 pub mod license;
 pub mod license_server;
@@ -39,4 +40,5 @@ pub mod widevine;
 
 pub use cluster::{Cluster, Options};
 pub use error::RigError;
+pub use grown::Grown;
 pub use signed::{KeyAnswer, Signer};

@@ -1,7 +1,8 @@
 //! The commands a person types. Each file parses nothing but its own arguments, calls a room,
 //! and prints; what it prints on standard output is for the caller, errors go to standard error.
 //!
-//! Exit codes: 0 done, 1 a failure while running, 2 no service point answered, 64 a mistake in usage
+//! Exit codes: 0 done, 1 a failure while running, 2 no service point answered or the cluster whose status
+//! was asked is degraded, 64 a mistake in usage
 //! or configuration, after which nothing was started or bound, 130 interrupted.
 
 pub mod account;
@@ -9,13 +10,16 @@ pub mod args;
 pub mod backup;
 pub mod cluster;
 pub mod config_command;
+mod confirm;
 pub mod dev;
 mod failure;
 #[cfg(test)]
 mod help_test;
+pub mod init;
 pub mod key;
 pub mod keyring_command;
 mod lifeline;
+mod node_files;
 mod operator;
 pub mod policy;
 pub mod recover;
@@ -41,6 +45,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Make the first node of a new cluster: its CA, keyring, certificate and configuration.
+    Init(init::InitArgs),
     /// Run one node of a cluster.
     Serve(args::ServeArgs),
     /// Run a whole cluster on this machine, to try Keymoot and to develop against it.
@@ -95,6 +101,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
             args.die_with_parent.map_or(Ok(()), lifeline::tie_to)?;
             serve::run(args)
         }
+        Command::Init(args) => init::run(args),
         Command::Dev(args) => dev::run(args),
         Command::Config(command) => config_command::run(command),
         Command::Keyring(command) => keyring_command::run(command),

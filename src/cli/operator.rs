@@ -11,6 +11,7 @@ use crate::config::{Config, Loaded};
 use crate::crypto::PeerIdentity;
 use crate::crypto::tls::{PeerCredentials, peer_client_config};
 use crate::model::NodeId;
+use crate::state::{Command, Response};
 
 /// How long a node may take to answer; longer than it waits for a quorum itself.
 const TIMEOUT: Duration = Duration::from_secs(12);
@@ -31,6 +32,19 @@ impl Operator {
             PeerCredentials::load(&cluster.ca_file, &cluster.cert_file, &cluster.key_file, &cluster.name)
                 .map_err(Failure::usage)?;
         Ok(Self { config, credentials })
+    }
+
+    /// What the configured node proves itself with.
+    pub fn credentials(&self) -> &PeerCredentials {
+        &self.credentials
+    }
+
+    /// Replicates a command through the configured node.
+    pub async fn propose(&self, command: Command) -> Result<Response, Failure> {
+        match self.ask(AdminRequest::Propose(Box::new(command))).await? {
+            AdminResponse::Applied(response) => Ok(*response),
+            _ => Err(unexpected()),
+        }
     }
 
     /// Asks the configured node.

@@ -8,11 +8,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::crypto::ClusterName;
 use crate::model::{Account, AccountId, NodeId};
-use crate::state::{Command, ListedPolicy, Response};
+use crate::state::{Command, JoinTokenRecord, ListedPolicy, Response};
 
+use super::change::{ChangePlan, ChangeRequest};
+use super::join::{JoinReply, JoinRequest};
 use super::link::Link;
 use super::message::{Reply, Request};
-use super::peers::Peers;
+use super::peers::{EndOfNode, Peers};
 use super::rewrap::{KeyringStatus, RewrapMark, Rewrapped};
 
 /// How long an operator's tool waits for a connection.
@@ -38,6 +40,10 @@ pub enum AdminRequest {
     },
     /// Put the secrets of the next stretch of the state under the active master key.
     Rewrap(Option<RewrapMark>),
+    /// Plan or make a change of the members, wherever the leader is.
+    Change(ChangeRequest),
+    /// All join tokens, linearizable.
+    JoinTokens,
 }
 
 /// The answer.
@@ -59,6 +65,10 @@ pub enum AdminResponse {
     Keyring(Box<KeyringStatus>),
     /// To Rewrap.
     Rewrapped(Box<Rewrapped>),
+    /// To Change.
+    Planned(Box<ChangePlan>),
+    /// To JoinTokens.
+    JoinTokens(Vec<JoinTokenRecord>),
 }
 
 /// A node's view of the cluster.
@@ -70,6 +80,8 @@ pub struct ClusterStatus {
     pub node: NodeStatus,
     /// The members, as this node knows them.
     pub members: Vec<PeerStatus>,
+    /// The cluster's feature level; 0 while it is not founded.
+    pub feature_level: u32,
 }
 
 /// A node, as it sees itself.
@@ -99,6 +111,25 @@ pub struct NodeStatus {
     pub fence: u64,
     /// The peers it does not speak to, and why.
     pub refusals: BTreeMap<NodeId, String>,
+    /// The highest feature level that the program knows.
+    pub feature_level: u32,
+    /// Its zone; empty when nobody said.
+    pub zone: String,
+    /// The disk of its data directory; none when it cannot be looked at.
+    pub disk: Option<DiskStatus>,
+    /// Until when its certificate is valid: seconds since 1970 UTC.
+    pub certificate_expires_at_s: Option<i64>,
+}
+
+/// The disk that a node's data is on, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DiskStatus {
+    /// Its size.
+    pub total_bytes: u64,
+    /// What is free for the node.
+    pub free_bytes: u64,
+    /// What the node's data takes.
+    pub data_bytes: u64,
 }
 
 /// A member, as another node knows it.
@@ -112,6 +143,12 @@ pub struct PeerStatus {
     pub voter: bool,
     /// On the leader: the end of its log as last acknowledged.
     pub matched_index: Option<u64>,
+    /// On the leader: how long ago it was last heard of, in milliseconds.
+    pub last_contact_ms: Option<u64>,
+    /// Its zone; empty when nobody said.
+    pub zone: String,
+    /// The version of its program as it said last.
+    pub version: String,
 }
 
 /// Why an operator's request got no answer.
@@ -146,7 +183,7 @@ impl AdminClient {
         node: NodeId,
         address: &str,
     ) -> Result<Self, AdminError> {
-        let peers = Peers::new(cluster, identity, None, tls, CONNECT_TIMEOUT);
+        let peers = Peers::new(cluster, identity, None, tls, CONNECT_TIMEOUT, EndOfNode::default());
         peers.learn(node, address);
         let link = peers.requests(node).ok_or(AdminError::Name(node))?;
         Ok(Self { link })
@@ -154,6 +191,18 @@ impl AdminClient {
 
     pub(super) const fn link(&self) -> &Link {
         &self.link
+    }
+
+    /// Asks to join, with a certificate that was issued by hand.
+    ///
+    /// # Errors
+    /// When the node cannot be reached in time.
+    pub async fn join(&self, request: JoinRequest, timeout: Duration) -> Result<JoinReply, AdminError> {
+        match self.link.call(Request::Join(Box::new(request)), timeout).await? {
+            Reply::Joined(reply) => Ok(*reply),
+            Reply::Failed(reason) => Err(AdminError::Refused(reason)),
+            _ => Err(AdminError::Refused("the node answered another question".into())),
+        }
     }
 
     /// Asks and waits.

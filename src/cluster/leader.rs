@@ -114,7 +114,14 @@ mod tests {
             .unwrap()
             .with_root_certificates(rustls::RootCertStore::empty())
             .with_no_client_auth();
-        Peers::new(&"test".parse().unwrap(), Some(1), None, Arc::new(tls), Duration::from_millis(10))
+        Peers::new(
+            &"test".parse().unwrap(),
+            Some(1),
+            None,
+            Arc::new(tls),
+            Duration::from_millis(10),
+            Default::default(),
+        )
     }
 
     #[tokio::test]

@@ -8,6 +8,8 @@ use crate::state::Response;
 use crate::store::{LogPosition, StoredVote};
 
 use super::admin::{AdminRequest, AdminResponse};
+use super::change::{ChangePlan, ChangeRequest};
+use super::join::{JoinReply, JoinRequest};
 use super::wire::{AppliedMark, WireEntry};
 
 /// The protocol spoken; nodes of another one are refused at the greeting.
@@ -24,6 +26,10 @@ pub struct Hello {
     pub node: Option<NodeId>,
     /// The fence of its data directory; `None` for a tool, which may only administer.
     pub fence: Option<u64>,
+    /// The feature level of the cluster as the sender's state has it; 0 when it has no state yet.
+    pub feature_level: u32,
+    /// In an answer: the cluster removed the node that is greeted, for ever.
+    pub expelled: bool,
 }
 
 /// A request to a peer.
@@ -86,12 +92,18 @@ pub enum Request {
     },
     /// The next piece of the backup.
     BackupNext,
+    /// Plan or make a change of the members; only the leader does.
+    ChangeMembers(ChangeRequest),
+    /// Are you there?
+    Ping,
+    /// A node with a certificate that was issued by hand wants in.
+    Join(Box<JoinRequest>),
 }
 
 impl Request {
     /// Whether an operator's tool may ask it, which is no member of the cluster.
     pub const fn is_administration(&self) -> bool {
-        matches!(self, Self::Admin(_) | Self::BackupBegin { .. } | Self::BackupNext)
+        matches!(self, Self::Admin(_) | Self::BackupBegin { .. } | Self::BackupNext | Self::Join(_))
     }
 }
 
@@ -135,6 +147,14 @@ pub enum Reply {
     BackupBegun(Bytes),
     /// To BackupNext: the next bytes of the file; none behind the last.
     BackupPiece(Option<Bytes>),
+    /// To ChangeMembers: what was planned, and made if the request says so.
+    Planned(Box<ChangePlan>),
+    /// To Ping.
+    Pong,
+    /// To Join.
+    Joined(Box<JoinReply>),
+    /// To anything, from a cluster that removed the asking node.
+    Expelled,
 }
 
 /// Outcome of an Append.

@@ -9,18 +9,26 @@
 mod admin;
 pub mod backup;
 mod barrier;
+mod change;
+mod disk;
 mod error;
 mod fence;
+mod founding;
 mod frame;
 mod hand_over;
+mod join;
+mod join_client;
+mod join_server;
 mod leader;
 mod link;
 mod log_storage;
+mod membership;
 mod message;
 mod network;
 mod node;
 mod peer_server;
 mod peers;
+mod placement;
 mod proposer;
 mod rebuild;
 pub mod recovery;
@@ -30,6 +38,7 @@ mod snapshot_transfer;
 mod start;
 mod state_machine;
 mod state_view;
+mod steward;
 mod types;
 mod wire;
 
@@ -38,12 +47,17 @@ mod storage_suite_test;
 
 pub use crate::store::LogPosition;
 pub use admin::{
-    AdminClient, AdminError, AdminRequest, AdminResponse, ClusterStatus, NodeStatus, PeerStatus,
+    AdminClient, AdminError, AdminRequest, AdminResponse, ClusterStatus, DiskStatus, NodeStatus, PeerStatus,
 };
+pub use change::{Change, ChangePlan, ChangeRequest, MemberStanding, Verdict};
 pub use error::ClusterError;
 pub use fence::fenced_off;
 pub use hand_over::HandOverError;
+pub use join::{Admitted, JoinReply, JoinRequest};
+pub use join_client::{JoinError, ask_to_join};
+pub use message::PROTOCOL;
 pub use node::Cluster;
+pub use placement::{advice, failures_survived};
 pub use rebuild::RebuildError;
 pub use rewrap::{KeyringStatus, RewrapMark, Rewrapped};
 pub use start::StartError;

@@ -1,27 +1,34 @@
 //! A running node, and the handle that the services use.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Actor as _, Addr, Arbiter};
+use arc_swap::ArcSwap;
+use openraft::Instant as _;
 use openraft::async_runtime::watch::WatchReceiver as _;
 use openraft::errors::{InitializeError, RaftError};
 use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
-use crate::crypto::{ClusterName, Keyring};
+use crate::crypto::{ClusterName, Keyring, PeerIdentity};
 use crate::model::NodeId;
-use crate::state::{self, ClusterIdentity, Command, Response};
+use crate::state::{self, ClusterIdentity, Command, NodeFacts, NodeRecord, Response};
 use crate::store::Directory;
 use crate::telemetry::Metrics;
 
 use super::admin::{AdminRequest, AdminResponse, ClusterStatus, NodeStatus, PeerStatus};
 use super::barrier::{Await, ReadBarrier, Rounds};
+use super::disk;
 use super::error::ClusterError;
 use super::fence::Fence;
 use super::hand_over::HandOverError;
+use super::join_server::JoinGate;
+use super::leader::LeaderSeat;
+use super::peers::EndOfNode;
 use super::proposer::{BatchLimits, Flights, Propose, Proposer};
 use super::state_view::StateView;
 use super::types::{Member, Raft};
@@ -45,6 +52,28 @@ pub struct Node {
     pub silent_until: Option<Instant>,
     pub identity: ClusterIdentity,
     pub failure: watch::Receiver<Option<String>>,
+    /// Asks whoever leads.
+    pub seat: LeaderSeat,
+    pub about: About,
+    /// Where it is told that this node must end.
+    pub end: EndOfNode,
+    /// One change of the members at a time.
+    pub change_turn: tokio::sync::Mutex<()>,
+    pub join_gate: JoinGate,
+    /// Nodes that were removed and are no members any more.
+    pub expelled: ArcSwap<BTreeSet<NodeId>>,
+}
+
+/// What a node says of itself.
+pub struct About {
+    pub facts: NodeFacts,
+    /// Where its peers shall reach it.
+    pub peer_address: String,
+    pub data_dir: PathBuf,
+    pub certificate_expires_at_s: Option<i64>,
+    pub authority_pem: String,
+    /// A member that was not heard of for so long counts as down.
+    pub silence: Duration,
 }
 
 impl Node {
@@ -52,6 +81,19 @@ impl Node {
     /// every such lease has run out.
     pub fn is_voting_too_early(&self) -> bool {
         self.silent_until.is_some_and(|until| Instant::now() < until)
+    }
+
+    /// Whether the cluster removed whoever this is.
+    pub fn is_expelled(&self, identity: PeerIdentity) -> bool {
+        matches!(identity, PeerIdentity::Node(id) if self.expelled.load().contains(&id))
+    }
+
+    /// Notes who was removed.
+    pub fn expel<'n>(&self, removed: impl Iterator<Item = &'n NodeRecord>) {
+        let removed: BTreeSet<NodeId> = removed.map(|node| node.id).filter(|id| *id != self.id).collect();
+        if **self.expelled.load() != removed {
+            self.expelled.store(Arc::new(removed));
+        }
     }
 
     /// Answers an operator.
@@ -79,6 +121,14 @@ impl Node {
             AdminRequest::Rewrap(after) => {
                 self.rewrap(after, deadline).await.map(|it| AdminResponse::Rewrapped(Box::new(it)))
             }
+            AdminRequest::Change(request) => self
+                .change_members(request, deadline)
+                .await
+                .map(|plan| AdminResponse::Planned(Box::new(plan))),
+            AdminRequest::JoinTokens => match self.rounds.round(deadline).await {
+                Ok(()) => state::join_tokens(&self.state).map(AdminResponse::JoinTokens).map_err(Into::into),
+                Err(error) => Err(error),
+            },
         };
         answer.unwrap_or_else(|error| AdminResponse::Refused(error.to_string()))
     }
@@ -113,15 +163,23 @@ impl Node {
         let membership = metrics.membership_config.membership();
         let voters: Vec<NodeId> = membership.voter_ids().collect();
         let matched = metrics.replication.unwrap_or_default();
+        let records = state::nodes(&self.state)?;
+        let facts = |id: &NodeId| records.iter().find(|node| node.id == *id).map(|node| node.facts.clone());
+        let heard = metrics.heartbeat.unwrap_or_default();
+        let ago = |id: &NodeId| heard.get(id)?.as_ref().map(|at| at.elapsed().as_millis());
         let members = membership.nodes().map(|(id, member)| PeerStatus {
             id: *id,
             peer_address: member.peer_address.clone(),
             voter: voters.contains(id),
             matched_index: matched.get(id).and_then(|at| at.as_ref().map(|at| at.index)),
+            last_contact_ms: ago(id).and_then(|ms| u64::try_from(ms).ok()),
+            zone: facts(id).map(|facts| facts.zone).unwrap_or_default(),
+            version: facts(id).map(|facts| facts.version).unwrap_or_default(),
         });
         let index = |at: Option<u64>| at.unwrap_or(0);
         Ok(ClusterStatus {
             cluster: self.cluster.as_str().to_owned(),
+            feature_level: self.end.feature_level(),
             members: members.collect(),
             node: NodeStatus {
                 id: self.id,
@@ -133,9 +191,13 @@ impl Node {
                 snapshot_index: index(metrics.snapshot.map(|at| at.index)),
                 purged_index: index(metrics.purged.map(|at| at.index)),
                 digest: state::digest(&self.state)?.to_string(),
-                version: env!("CARGO_PKG_VERSION").to_owned(),
                 fence: self.fence.current(),
                 refusals: self.fence.refusals().list(),
+                version: self.about.facts.version.clone(),
+                feature_level: self.about.facts.feature_level,
+                zone: self.about.facts.zone.clone(),
+                disk: disk::look_at(&self.about.data_dir),
+                certificate_expires_at_s: self.about.certificate_expires_at_s,
             },
         })
     }

@@ -17,12 +17,15 @@ use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 
 use crate::codec::{self, Kind};
-use crate::crypto::PeerIdentity;
+use crate::crypto::{JOIN_ALPN, PeerIdentity};
+use crate::state::FEATURE_LEVEL;
 use crate::store::Incoming;
 
 use super::backup::BackupSource;
 use super::barrier::read_index;
 use super::frame::{self, Frame};
+use super::join::check_level;
+use super::join_server;
 use super::leader::Unanswered;
 use super::message::{AppendOutcome, Hello, PROTOCOL, Reply, Request};
 use super::node::{ADMIN_DEADLINE, Node};
@@ -35,6 +38,8 @@ use super::wire::{self, AppliedMark};
 const GREETING_TIMEOUT: Duration = Duration::from_secs(5);
 /// Requests of one connection that are answered at the same time.
 const CONCURRENT_REQUESTS_MAX: usize = 1024;
+/// How long a change of the members may take here; who asked waits as long, and asks again.
+const CHANGE_DEADLINE: Duration = Duration::from_secs(10);
 /// Appends of one connection that wait for Raft.
 const APPEND_QUEUE: usize = 64;
 
@@ -61,15 +66,24 @@ pub async fn listen(listener: TcpListener, acceptor: TlsAcceptor, node: Arc<Node
 
 async fn connection(stream: TcpStream, acceptor: TlsAcceptor, node: Arc<Node>) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
+    let accepted = tokio::time::timeout(GREETING_TIMEOUT, acceptor.accept(stream)).await??;
+    let (_, session) = accepted.get_ref();
+    // Whoever shows no certificate may ask to join, and nothing else.
+    if session.peer_certificates().is_none() {
+        return match session.alpn_protocol() {
+            Some(JOIN_ALPN) => join_server::serve(accepted, &node).await,
+            _ => Err(invalid("a peer shows no certificate")),
+        };
+    }
     let greeted = async {
-        let mut stream = acceptor.accept(stream).await?;
+        let mut stream = accepted;
         let identity = PeerIdentity::of_connection(stream.get_ref().1.peer_certificates(), &node.cluster)
             .map_err(invalid)?;
         let theirs = greet(&mut stream, identity, &node).await?;
-        Ok::<_, std::io::Error>((stream, theirs))
+        Ok::<_, std::io::Error>((stream, identity, theirs))
     };
-    let (stream, theirs) = tokio::time::timeout(GREETING_TIMEOUT, greeted).await??;
-    serve(stream, node, theirs.fence).await
+    let (stream, identity, theirs) = tokio::time::timeout(GREETING_TIMEOUT, greeted).await??;
+    serve(stream, identity, node, theirs.fence).await
 }
 
 fn invalid(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> std::io::Error {
@@ -84,14 +98,21 @@ async fn greet<S: AsyncRead + AsyncWrite + Unpin>(
 ) -> std::io::Result<Hello> {
     let frame = frame::read(stream).await?.ok_or(std::io::ErrorKind::UnexpectedEof)?;
     let theirs: Hello = codec::decode(Kind::Hello, &frame.body).map_err(invalid)?;
-    let refusal = refusal(&theirs, &identity, node);
+    let expelled = node.is_expelled(identity);
+    let refusal = refusal(&theirs, &identity, expelled, node);
     // Judged before we answer: a node that belongs to nobody answers with the fence it takes over now.
     let admitted = match (&refusal, theirs.fence) {
         (None, Some(fence)) => node.fence.admit(theirs.node.unwrap_or_default(), fence),
         _ => Ok(()),
     };
-    let cluster = node.cluster.as_str().to_owned();
-    let ours = Hello { protocol: PROTOCOL, cluster, node: Some(node.id), fence: Some(node.fence.current()) };
+    let ours = Hello {
+        protocol: PROTOCOL,
+        cluster: node.cluster.as_str().to_owned(),
+        node: Some(node.id),
+        fence: Some(node.fence.current()),
+        feature_level: node.end.feature_level(),
+        expelled,
+    };
     let body = codec::encode(Kind::Hello, &ours).map_err(invalid)?;
     frame::write(stream, &Frame { id: frame.id, body: body.into() }).await?;
     stream.flush().await?;
@@ -103,7 +124,7 @@ async fn greet<S: AsyncRead + AsyncWrite + Unpin>(
 }
 
 /// What is wrong with a greeting, apart from its fence.
-fn refusal(theirs: &Hello, identity: &PeerIdentity, node: &Node) -> Option<String> {
+fn refusal(theirs: &Hello, identity: &PeerIdentity, expelled: bool, node: &Node) -> Option<String> {
     let claimed_is_proved = match identity {
         PeerIdentity::Node(id) => theirs.node == Some(*id),
         PeerIdentity::Operator => theirs.node.is_none(),
@@ -114,6 +135,11 @@ fn refusal(theirs: &Hello, identity: &PeerIdentity, node: &Node) -> Option<Strin
         Some(format!("a peer belongs to the cluster {:?}", theirs.cluster))
     } else if theirs.protocol != PROTOCOL {
         Some(format!("a peer speaks protocol {}, not {PROTOCOL}", theirs.protocol))
+    } else if expelled {
+        Some(format!("{identity:?} was removed from the cluster"))
+    } else if let Err(reason) = check_level(theirs.feature_level, FEATURE_LEVEL) {
+        node.end.say(&reason);
+        Some(reason)
     } else {
         None
     }
@@ -121,13 +147,14 @@ fn refusal(theirs: &Hello, identity: &PeerIdentity, node: &Node) -> Option<Strin
 
 async fn serve<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
     stream: S,
+    identity: PeerIdentity,
     node: Arc<Node>,
     fence: Option<u64>,
 ) -> std::io::Result<()> {
     let (reader, writer) = tokio::io::split(stream);
     let (replies, outbox) = mpsc::channel(CONCURRENT_REQUESTS_MAX);
     let writing = tokio::spawn(write_replies(writer, outbox));
-    let mut session = Session::new(node, replies, fence);
+    let mut session = Session::new(node, identity, replies, fence);
     let mut reader = BufReader::with_capacity(64 * 1024, reader);
     let outcome = loop {
         match frame::read(&mut reader).await {
@@ -185,6 +212,7 @@ struct Receiving {
 /// What one connection needs to remember.
 struct Session {
     node: Arc<Node>,
+    identity: PeerIdentity,
     replies: mpsc::Sender<(u64, Reply)>,
     permits: Arc<Semaphore>,
     appending: Option<Appending>,
@@ -196,12 +224,20 @@ struct Session {
 }
 
 impl Session {
-    fn new(node: Arc<Node>, replies: mpsc::Sender<(u64, Reply)>, fence: Option<u64>) -> Self {
+    fn new(
+        node: Arc<Node>,
+        identity: PeerIdentity,
+        replies: mpsc::Sender<(u64, Reply)>,
+        fence: Option<u64>,
+    ) -> Self {
         let permits = Arc::new(Semaphore::new(CONCURRENT_REQUESTS_MAX));
-        Self { node, replies, permits, appending: None, receiving: None, backup: None, fence }
+        Self { node, identity, replies, permits, appending: None, receiving: None, backup: None, fence }
     }
 
     async fn handle(&mut self, frame: Frame) -> std::io::Result<()> {
+        if self.node.is_expelled(self.identity) {
+            return self.reply(frame.id, Reply::Expelled).await;
+        }
         let request: Request = codec::decode(Kind::Frame, &frame.body).map_err(invalid)?;
         match self.fence {
             None if !request.is_administration() => {
@@ -235,8 +271,9 @@ impl Session {
             request => {
                 let permit = self.permits.clone().acquire_owned().await.map_err(invalid)?;
                 let (node, replies) = (self.node.clone(), self.replies.clone());
+                let identity = self.identity;
                 tokio::spawn(async move {
-                    let reply = answer(&node, request).await;
+                    let reply = answer(&node, identity, request).await;
                     let _ = replies.send((frame.id, reply)).await;
                     drop(permit);
                 });
@@ -367,7 +404,7 @@ fn append_outcome(outcome: StreamAppendResult<TypeConfig>) -> AppendOutcome {
     }
 }
 
-async fn answer(node: &Arc<Node>, request: Request) -> Reply {
+async fn answer(node: &Arc<Node>, identity: PeerIdentity, request: Request) -> Reply {
     match request {
         Request::Vote { rehearsal, vote, last, transfer } => {
             let mut rpc = VoteRequest::new(wire::vote(&vote), last.as_ref().map(wire::log_id));
@@ -390,6 +427,20 @@ async fn answer(node: &Arc<Node>, request: Request) -> Reply {
             Err(unanswered) => not_leader(&unanswered),
         },
         Request::Admin(request) => Reply::Admin(node.administer(request).await),
+        Request::ChangeMembers(request) => {
+            match node.change_here(request, Instant::now() + CHANGE_DEADLINE).await {
+                Ok(plan) => Reply::Planned(Box::new(plan)),
+                Err(unanswered) => not_leader(&unanswered),
+            }
+        }
+        Request::Ping => Reply::Pong,
+        Request::Join(request) => match identity {
+            PeerIdentity::Node(id) => {
+                let deadline = Instant::now() + CHANGE_DEADLINE;
+                Reply::Joined(Box::new(node.join(*request, Some(id), deadline).await))
+            }
+            PeerIdentity::Operator => Reply::Failed("an operator's certificate is no node's".into()),
+        },
         Request::Append { .. }
         | Request::SnapshotBegin { .. }
         | Request::SnapshotChunk(_)

@@ -16,12 +16,13 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::codec::{self, Kind};
-use crate::state::{Command, Proposal, Response};
+use crate::state::{self, Command, Proposal, Response};
 use crate::telemetry::Metrics;
 
 use super::error::ClusterError;
 use super::leader::{Leader, LeaderSeat, Unanswered};
 use super::message::{Reply, Request};
+use super::peers::EndOfNode;
 use super::types::{EncodedProposal, Raft};
 
 /// A command to replicate; the answer comes when a quorum has it on disk and it is applied.
@@ -100,6 +101,7 @@ pub struct Flights {
     seat: LeaderSeat,
     client: u64,
     serials: Mutex<Serials>,
+    end: EndOfNode,
     metrics: Arc<Metrics>,
 }
 
@@ -110,8 +112,8 @@ struct Serials {
 }
 
 impl Flights {
-    pub fn new(raft: Raft, seat: LeaderSeat, metrics: Arc<Metrics>) -> Self {
-        Self { raft, seat, client: rand::random(), serials: Mutex::default(), metrics }
+    pub fn new(raft: Raft, seat: LeaderSeat, end: EndOfNode, metrics: Arc<Metrics>) -> Self {
+        Self { raft, seat, client: rand::random(), serials: Mutex::default(), end, metrics }
     }
 
     /// Takes off with a batch, and answers everybody in it.
@@ -152,6 +154,7 @@ impl Flights {
         commands: Vec<Command>,
         deadline: Instant,
     ) -> Result<Vec<Response>, ClusterError> {
+        self.check_levels(&commands)?;
         let (serial, floor) = self.take_serial();
         let proposal = Proposal { client: self.client, serial, floor, now_ms: now_ms(), commands };
         let outcome = match codec::encode(Kind::Entry, &proposal) {
@@ -163,6 +166,21 @@ impl Flights {
         };
         self.serials.lock().unwrap_or_else(PoisonError::into_inner).unanswered.remove(&serial);
         outcome
+    }
+
+    /// No command is proposed that the cluster's feature level has not reached: a member might not be
+    /// able to read it.
+    fn check_levels(&self, commands: &[Command]) -> Result<(), ClusterError> {
+        // The founding itself comes before there is a level.
+        let reached = self.end.feature_level().max(1);
+        let needed = commands.iter().map(state::level_of).max().unwrap_or(0);
+        if needed <= reached {
+            return Ok(());
+        }
+        Err(ClusterError::Refused(format!(
+            "this needs feature level {needed}, and the cluster is at {reached}: run a program that knows it \
+             on every node, then keymoot cluster upgrade"
+        )))
     }
 
     fn take_serial(&self) -> (u64, u64) {
@@ -215,7 +233,7 @@ pub async fn propose_here(raft: &Raft, encoded: Bytes) -> Result<Vec<Response>, 
 }
 
 /// The proposer's clock, which travels in the log so that every replica uses the same.
-fn now_ms() -> u64 {
+pub fn now_ms() -> u64 {
     let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX)
 }

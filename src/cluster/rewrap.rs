@@ -87,8 +87,8 @@ impl Node {
         deadline: Instant,
     ) -> Result<Rewrapped, ClusterError> {
         self.rounds.round(deadline).await?;
-        let (view, keyring) = (self.state.view(), self.keyring.clone());
-        let mut stretch = blocking(move || walk(&view, &keyring, after)).await?;
+        let (view, keyring, cluster) = (self.state.view(), self.keyring.clone(), self.cluster.clone());
+        let mut stretch = blocking(move || walk(&view, &keyring, cluster.as_str(), after)).await?;
         let mut commands = std::mem::take(&mut stretch.commands);
         while !commands.is_empty() {
             let rest = commands.split_off(commands.len().min(COMMANDS_MAX));
@@ -113,7 +113,12 @@ struct Stretch {
     result: Rewrapped,
 }
 
-fn walk(view: &View, keyring: &Keyring, after: Option<RewrapMark>) -> Result<Stretch, ClusterError> {
+fn walk(
+    view: &View,
+    keyring: &Keyring,
+    cluster: &str,
+    after: Option<RewrapMark>,
+) -> Result<Stretch, ClusterError> {
     let active = keyring.active();
     let result =
         Rewrapped { active: active.0.clone(), records: 0, exchanged: 0, changed_meanwhile: 0, next: None };
@@ -131,7 +136,7 @@ fn walk(view: &View, keyring: &Keyring, after: Option<RewrapMark>) -> Result<Str
             stretch.result.records += 1;
             for secret in secrets_of(table, &key, &value)? {
                 if secret.wrapped().master_key != active {
-                    stretch.commands.push(exchange(keyring, secret)?);
+                    stretch.commands.push(exchange(keyring, cluster, secret)?);
                 }
             }
             if stretch.result.records >= RECORDS_MAX as u64 {
@@ -143,15 +148,19 @@ fn walk(view: &View, keyring: &Keyring, after: Option<RewrapMark>) -> Result<Str
     Ok(stretch)
 }
 
-fn exchange(keyring: &Keyring, secret: StoredSecret) -> Result<Command, ClusterError> {
+fn exchange(keyring: &Keyring, cluster: &str, secret: StoredSecret) -> Result<Command, ClusterError> {
     let place = secret.place();
-    let new = wrapped_anew(keyring, &secret).map_err(|error| {
+    let new = wrapped_anew(keyring, cluster, &secret).map_err(|error| {
         ClusterError::Refused(format!("a secret cannot be put under another master key: {error}"))
     })?;
     Ok(Command::Rewrap { place, old: secret.wrapped().clone(), new })
 }
 
-fn wrapped_anew(keyring: &Keyring, secret: &StoredSecret) -> Result<crate::model::Wrapped, RewrapError> {
+fn wrapped_anew(
+    keyring: &Keyring,
+    cluster: &str,
+    secret: &StoredSecret,
+) -> Result<crate::model::Wrapped, RewrapError> {
     match secret {
         StoredSecret::ContentKey(record) => keyring.rewrap_content_key(record),
         StoredSecret::Seed(record) => keyring.rewrap_period_seed(record),
@@ -160,6 +169,7 @@ fn wrapped_anew(keyring: &Keyring, secret: &StoredSecret) -> Result<crate::model
         }
         StoredSecret::ServerSecret(wrapped) => keyring.rewrap_server_secret(wrapped),
         StoredSecret::KidKey(wrapped) => keyring.rewrap_kid_key(wrapped),
+        StoredSecret::Authority(wrapped) => keyring.rewrap_authority(cluster, wrapped),
         StoredSecret::Check { cluster, check } => keyring.rewrap_check(cluster, check),
     }
 }

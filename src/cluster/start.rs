@@ -15,25 +15,29 @@ use tokio_rustls::TlsAcceptor;
 use crate::config::Config;
 use crate::crypto::tls::{PeerCredentials, peer_client_config, peer_server_config};
 use crate::crypto::{Keyring, PeerIdentity, UnwrapError};
-use crate::state::{self, ClusterIdentity, Command, TABLE_NAMES};
+use crate::state::{self, AuthorityRecord, ClusterIdentity, Command, FEATURE_LEVEL, NodeFacts, TABLE_NAMES};
 use crate::store::{Directory, Identity, Log, LogOptions, Tables, TablesOptions};
 use crate::telemetry::{Metrics, RaftRole};
 
 use super::barrier::Rounds;
 use super::fence::Fence;
+use super::founding::Founding;
+use super::join::check_level;
+use super::join_server::JoinGate;
 use super::leader::{LeaderSeat, Leadership};
 use super::log_storage::LogStorage;
 use super::network::Network;
-use super::node::{Cluster, Node};
+use super::node::{About, Cluster, Node};
 use super::peer_server;
-use super::peers::Peers;
+use super::peers::{EndOfNode, Peers};
 use super::proposer::{BatchLimits, Flights};
 use super::state_machine::StateMachine;
 use super::state_view::StateView;
+use super::steward::Steward;
 use super::types::Raft;
 
-/// The features this version of the program gives a new cluster.
-const FEATURE_LEVEL: u32 = 1;
+/// A member that is heard of every so often is up, however fast elections are.
+const SILENCE_MIN: Duration = Duration::from_secs(2);
 
 /// Why a node cannot start. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -59,6 +63,12 @@ pub enum StartError {
     /// The keyring cannot make the cluster's check value.
     #[error("the keyring cannot be used: {0}")]
     Check(String),
+    /// The program is older than the cluster's features.
+    #[error("{0}")]
+    TooOld(String),
+    /// The authority that a cluster is to be founded with cannot be used.
+    #[error("cannot found the cluster")]
+    Founding(#[from] crate::crypto::PkiError),
     /// The state cannot be read.
     #[error("the state cannot be read")]
     State(#[from] state::StateError),
@@ -109,7 +119,9 @@ async fn open(config: Config, keyring: Arc<Keyring>, metrics: Arc<Metrics>) -> R
     let state = StateView::new(tables.clone());
     if let Some(identity) = state::cluster_identity(&state)? {
         keyring.verify_check(cluster.as_str(), &identity.keyring_check)?;
+        check_level(identity.feature_level, FEATURE_LEVEL).map_err(StartError::TooOld)?;
     }
+    let founding = Founding::read(&config)?;
     let check =
         keyring.check_value(cluster.as_str()).map_err(|error| StartError::Check(error.to_string()))?;
     let identity = ClusterIdentity {
@@ -124,12 +136,15 @@ async fn open(config: Config, keyring: Arc<Keyring>, metrics: Arc<Metrics>) -> R
         .await
         .map_err(|source| StartError::Listen { address: config.cluster.peer_listen.to_string(), source })?;
 
+    let (failure_in, failure) = watch::channel(None);
+    let end = EndOfNode { reason: failure_in.clone(), state: Some(state.clone()) };
     let peers = Peers::new(
         &cluster,
         Some(config.node.id),
         Some(fence.clone()),
         peer_client_config(&credentials)?,
         Duration::from_millis(config.cluster.connect_timeout_ms),
+        end.clone(),
     );
     let machine = StateMachine::new(tables, state.clone(), directory.clone(), metrics.clone())
         .map_err(|error| StartError::Raft(error.to_string()))?;
@@ -146,7 +161,6 @@ async fn open(config: Config, keyring: Arc<Keyring>, metrics: Arc<Metrics>) -> R
     .map_err(|error| StartError::Raft(error.to_string()))?;
 
     let (leadership_in, leadership) = watch::channel(Leadership::default());
-    let (failure_in, failure) = watch::channel(None);
     let log_failed = failure_in.clone();
     log.on_failure(Box::new(move |reason| {
         // What cannot be made durable must not be acknowledged, and nobody knows what the disk holds.
@@ -162,25 +176,53 @@ async fn open(config: Config, keyring: Arc<Keyring>, metrics: Arc<Metrics>) -> R
         fence,
         keyring: keyring.clone(),
         metrics: metrics.clone(),
-        flights: Arc::new(Flights::new(raft.clone(), seat.clone(), metrics.clone())),
-        rounds: Arc::new(Rounds::new(raft, seat, applied_index, metrics.clone())),
+        flights: Arc::new(Flights::new(raft.clone(), seat.clone(), end.clone(), metrics.clone())),
+        rounds: Arc::new(Rounds::new(raft, seat.clone(), applied_index, metrics.clone())),
         silent_until,
         identity,
         failure,
+        seat,
+        about: about(&config, &credentials),
+        end,
+        change_turn: tokio::sync::Mutex::default(),
+        join_gate: JoinGate::default(),
+        expelled: arc_swap::ArcSwap::default(),
     });
     let acceptor = TlsAcceptor::from(peer_server_config(&credentials)?);
     tokio::spawn(peer_server::listen(listener, acceptor, node.clone()));
+    let founding_authority = founding.as_ref().map(|founding| founding.record(&keyring)).transpose();
+    let founding_authority = founding_authority.map_err(|error| StartError::Check(error.to_string()))?;
+    let steward = Steward::new(node.clone(), peers.clone(), founding).run();
     let monitor = Monitor {
         node: node.clone(),
         peers,
         keyring,
+        founding_authority,
         metrics,
         snapshot_log_entries: config.raft.snapshot_log_entries,
         leadership: leadership_in,
         failure: failure_in,
     };
     tokio::spawn(monitor.run());
+    tokio::spawn(steward);
     Ok(node)
+}
+
+fn about(config: &Config, credentials: &PeerCredentials) -> About {
+    let zone = config.node.zone.clone();
+    let silence = Duration::from_millis(config.cluster.election_timeout_max_ms.saturating_mul(3));
+    About {
+        facts: NodeFacts {
+            zone,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            feature_level: FEATURE_LEVEL,
+        },
+        peer_address: config.cluster.peer_address().to_string(),
+        data_dir: config.node.data_dir.clone(),
+        certificate_expires_at_s: credentials.expires_at_s(),
+        authority_pem: credentials.authority_pem(),
+        silence: silence.max(SILENCE_MIN),
+    }
 }
 
 fn credentials(config: &Config) -> Result<PeerCredentials, StartError> {
@@ -244,6 +286,8 @@ struct Monitor {
     node: Arc<Node>,
     peers: Peers,
     keyring: Arc<Keyring>,
+    /// Stored with the cluster's identity, where this node founds the cluster.
+    founding_authority: Option<AuthorityRecord>,
     metrics: Arc<Metrics>,
     snapshot_log_entries: u64,
     leadership: watch::Sender<Leadership>,
@@ -339,6 +383,9 @@ impl Monitor {
     async fn check_identity(&self, leading: bool) -> bool {
         match state::cluster_identity(&self.node.state) {
             Ok(Some(identity)) => {
+                if let Err(reason) = check_level(identity.feature_level, FEATURE_LEVEL) {
+                    self.failure.send_replace(Some(reason));
+                }
                 let cluster = self.node.cluster.as_str();
                 if let Err(error) = self.keyring.verify_check(cluster, &identity.keyring_check) {
                     let reason = format!("the keyring does not open this cluster's keys: {error}");
@@ -347,7 +394,12 @@ impl Monitor {
                 true
             }
             Ok(None) if leading => {
-                let found = vec![Command::Found(self.node.identity.clone())];
+                let mut found = vec![Command::Found(self.node.identity.clone())];
+                found.extend(
+                    self.founding_authority
+                        .iter()
+                        .map(|authority| Command::PutAuthority(Box::new(authority.clone()))),
+                );
                 let deadline = Instant::now() + Duration::from_secs(2);
                 if let Err(error) = self.node.flights.replicate(found, deadline).await {
                     tracing::warn!(%error, "the cluster's identity is not yet replicated");

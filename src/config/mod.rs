@@ -12,6 +12,7 @@ mod entitlements;
 mod error;
 mod license_servers;
 mod path_keys;
+mod profile;
 mod sections;
 mod server_url;
 mod settings;
@@ -23,6 +24,7 @@ pub use accounts::{AccountEntry, AccountsFileError, CredentialEntry, SigningKey,
 pub use entitlements::{AdapterKind, EntitlementEntry, EntitlementsFileError, load_entitlements};
 pub use error::{ConfigError, Problem};
 pub use license_servers::LicenseServers;
+pub use profile::NetworkProfile;
 pub use sections::{
     Accounts, Cluster, Config, Http, Keys, License, Limits, Log, LogFormat, Node, Packager, Raft, Store,
 };

@@ -156,8 +156,14 @@ mod tests {
     use super::*;
     use crate::config::PackagerAccount;
 
-    fn keys_at_fault(change: impl FnOnce(&mut Config)) -> Vec<&'static str> {
+    fn defaults() -> Config {
         let mut config = Config::default();
+        config.cluster.apply_profile();
+        config
+    }
+
+    fn keys_at_fault(change: impl FnOnce(&mut Config)) -> Vec<&'static str> {
+        let mut config = defaults();
         change(&mut config);
         problems(&config).into_iter().map(|(key, _)| key).collect()
     }
@@ -169,7 +175,7 @@ mod tests {
 
     #[test]
     fn the_defaults_elect_a_leader_well_within_two_seconds() {
-        let cluster = Config::default().cluster;
+        let cluster = defaults().cluster;
         assert!(cluster.election_timeout_max_ms + 2 * cluster.heartbeat_ms < 2000);
     }
 

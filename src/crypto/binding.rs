@@ -9,6 +9,7 @@ use crate::model::{AccountId, KeyPlace, KeyRecord, Kid, Period, Scope};
 const CONTENT_KEY: &str = "keymoot/content-key/1";
 const CREDENTIAL: &str = "keymoot/credential/1";
 const SERVER_SECRET: &str = "keymoot/server-secret/1";
+const AUTHORITY: &str = "keymoot/authority/1";
 const CHECK_VALUE: &str = "keymoot/check-value/1";
 const PERIOD_KEY: &str = "keymoot/period-key/1";
 const PERIOD_SEED: &str = "keymoot/period-seed/1";
@@ -53,6 +54,11 @@ pub(super) fn credential(account: &AccountId, name: &str, scope: Scope) -> Vec<u
 /// The associated data of the secret that a cluster's servers prove themselves with.
 pub(super) fn server_secret() -> Vec<u8> {
     encode(SERVER_SECRET, &[])
+}
+
+/// The associated data of the private key of a cluster's certificate authority.
+pub(super) fn authority(cluster: &str) -> Vec<u8> {
+    encode(AUTHORITY, &[cluster.as_bytes()])
 }
 
 /// The associated data of a cluster's check value.

@@ -63,6 +63,14 @@ impl Keyring {
         self.rewrap(wrapped, &binding::kid_key())
     }
 
+    /// The same private key of a cluster's certificate authority under the active master key.
+    ///
+    /// # Errors
+    /// [`RewrapError`].
+    pub fn rewrap_authority(&self, cluster: &str, wrapped: &Wrapped) -> Result<Wrapped, RewrapError> {
+        self.rewrap(wrapped, &binding::authority(cluster))
+    }
+
     /// A check value under the active master key, in place of one that this ring opens.
     ///
     /// # Errors

@@ -150,7 +150,7 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), SecretFileError> {
 }
 
 /// Makes a file that goes with a secret one and is not secret itself, such as its certificate.
-pub(super) fn create_public(path: &Path, bytes: &[u8]) -> Result<(), SecretFileError> {
+pub fn create_public(path: &Path, bytes: &[u8]) -> Result<(), SecretFileError> {
     create_with_mode(path, bytes, 0o644)
 }
 

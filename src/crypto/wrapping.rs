@@ -142,6 +142,22 @@ impl Keyring {
         self.unwrap_secret(wrapped, &binding::server_secret())
     }
 
+    /// Wraps the private key of the cluster's certificate authority.
+    ///
+    /// # Errors
+    /// [`WrapError`] when no nonce could be drawn.
+    pub fn wrap_authority(&self, cluster: &str, key_pem: &SecretBytes) -> Result<Wrapped, WrapError> {
+        self.wrap(key_pem.expose(), &binding::authority(cluster))
+    }
+
+    /// Opens the private key of the cluster's certificate authority.
+    ///
+    /// # Errors
+    /// [`UnwrapError`]; also when it was wrapped for another cluster.
+    pub fn unwrap_authority(&self, cluster: &str, wrapped: &Wrapped) -> Result<SecretBytes, UnwrapError> {
+        self.unwrap_secret(wrapped, &binding::authority(cluster))
+    }
+
     /// A value that only this cluster's active master key opens. It is replicated when the
     /// cluster is made, so that a node with another keyring is found out before it serves.
     ///

@@ -15,7 +15,7 @@ use crate::model::{
 use super::record::{Answers, ContentNumber, KidPlace, LeaseSlot, Leases, PolicyPlace, Session, Track};
 use super::{ClusterIdentity, Command, NewKey, NewSeed, PolicyCondition, Proposal, Response, SecretPlace};
 
-fn wrapped() -> Wrapped {
+pub(super) fn wrapped() -> Wrapped {
     Wrapped { master_key: MasterKeyId("m".into()), nonce: [1; 12], ciphertext: vec![2; 3] }
 }
 
@@ -159,7 +159,7 @@ fn a_policy_reads_back_from_its_bytes() {
 }
 
 /// The body behind the envelope, in hexadecimal. The envelope has goldens of its own.
-fn body<T: serde::Serialize>(kind: Kind, value: &T) -> String {
+pub(super) fn body<T: serde::Serialize>(kind: Kind, value: &T) -> String {
     let bytes = codec::encode(kind, value).unwrap();
     bytes[codec::HEADER_BYTES..].iter().fold(String::new(), |mut text, byte| {
         write!(text, "{byte:02x}").unwrap();
@@ -167,7 +167,7 @@ fn body<T: serde::Serialize>(kind: Kind, value: &T) -> String {
     })
 }
 
-fn command(command: Command) -> String {
+pub(super) fn command(command: Command) -> String {
     let proposal = Proposal { client: 5, serial: 4, floor: 3, now_ms: 2, commands: vec![command] };
     body(Kind::Entry, &proposal)
 }

@@ -8,9 +8,10 @@ use serde::{Deserialize, Serialize};
 use crate::model::{Account, AccountId, KeyPlace, KeyRecord, Scope, SeedId, SeedRecord, Wrapped};
 
 use super::layout::{
-    META_IDENTITY, META_KID_KEY, META_SERVER_SECRET, Table, account_key, place_key, seed_key, version_key,
+    META_AUTHORITY, META_IDENTITY, META_KID_KEY, META_SERVER_SECRET, Table, account_key, place_key, seed_key,
+    version_key,
 };
-use super::record::{ClusterIdentity, Track};
+use super::record::{AuthorityRecord, ClusterIdentity, Track};
 use super::response::Response;
 use super::secrets::StoredSecret;
 use super::tables::{StateError, Tables};
@@ -43,6 +44,8 @@ pub enum SecretPlace {
     KidKey,
     /// The value that tells whether a keyring is the cluster's.
     Check,
+    /// The private key of the cluster's certificate authority.
+    Authority,
 }
 
 impl StoredSecret {
@@ -58,6 +61,7 @@ impl StoredSecret {
             }
             Self::ServerSecret(_) => SecretPlace::ServerSecret,
             Self::KidKey(_) => SecretPlace::KidKey,
+            Self::Authority(_) => SecretPlace::Authority,
             Self::Check { .. } => SecretPlace::Check,
         }
     }
@@ -83,6 +87,11 @@ pub(super) fn rewrap<T: Tables>(
         }
         SecretPlace::ServerSecret => meta(run, META_SERVER_SECRET, (old, new))?,
         SecretPlace::KidKey => meta(run, META_KID_KEY, (old, new))?,
+        SecretPlace::Authority => {
+            record::<AuthorityRecord, T>(run, Table::Meta, META_AUTHORITY, |authority| {
+                exchange(&mut authority.key, (old, new))
+            })?
+        }
         SecretPlace::Check => record::<ClusterIdentity, T>(run, Table::Meta, META_IDENTITY, |identity| {
             exchange(&mut identity.keyring_check, (old, new))
         })?,

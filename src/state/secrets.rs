@@ -6,8 +6,8 @@
 
 use crate::model::{Account, AccountId, KeyRecord, Scope, SeedRecord, Wrapped};
 
-use super::layout::{META_IDENTITY, META_KID_KEY, META_SERVER_SECRET, Table};
-use super::record::{ClusterIdentity, Track};
+use super::layout::{META_AUTHORITY, META_IDENTITY, META_KID_KEY, META_SERVER_SECRET, Table};
+use super::record::{AuthorityRecord, ClusterIdentity, Track};
 use super::tables::StateError;
 use super::transaction::decode;
 
@@ -34,6 +34,8 @@ pub enum StoredSecret {
     ServerSecret(Wrapped),
     /// The key of derived key ids.
     KidKey(Wrapped),
+    /// The private key of the cluster's certificate authority.
+    Authority(Wrapped),
     /// The value that tells whether a keyring is the cluster's.
     Check {
         /// The cluster's name.
@@ -50,7 +52,7 @@ impl StoredSecret {
             Self::ContentKey(record) => &record.key,
             Self::Seed(record) => &record.seed,
             Self::Credential { secret, .. } => secret,
-            Self::ServerSecret(wrapped) | Self::KidKey(wrapped) => wrapped,
+            Self::ServerSecret(wrapped) | Self::KidKey(wrapped) | Self::Authority(wrapped) => wrapped,
             Self::Check { check, .. } => check,
         }
     }
@@ -79,6 +81,10 @@ pub fn secrets_of(table: Table, key: &[u8], value: &[u8]) -> Result<Vec<StoredSe
         Table::Meta if key == META_KID_KEY => {
             decode(table, value).map(|wrapped| vec![StoredSecret::KidKey(wrapped)])
         }
+        Table::Meta if key == META_AUTHORITY => {
+            let AuthorityRecord { key, .. } = decode(table, value)?;
+            Ok(vec![StoredSecret::Authority(key)])
+        }
         Table::Meta if key == META_IDENTITY => {
             let ClusterIdentity { cluster, keyring_check: check, .. } = decode(table, value)?;
             Ok(vec![StoredSecret::Check { cluster, check }])
@@ -96,7 +102,9 @@ pub fn secrets_of(table: Table, key: &[u8], value: &[u8]) -> Result<Vec<StoredSe
         | Table::ContentPolicies
         | Table::DefaultPolicies
         | Table::Leases
-        | Table::Rentals => Ok(Vec::new()),
+        | Table::Rentals
+        | Table::Nodes
+        | Table::JoinTokens => Ok(Vec::new()),
     }
 }
 

@@ -99,6 +99,12 @@ pub struct Metrics {
     pub raft_snapshot_index: IntGauge,
     /// The last entry purged from the log.
     pub raft_purged_index: IntGauge,
+    /// Members that vote, as this node knows them.
+    pub raft_voters: IntGauge,
+    /// Members that replicate and do not vote, as this node knows them.
+    pub raft_learners: IntGauge,
+    /// The members, by `node`, `zone` and `version`; always 1.
+    pub node_info: IntGaugeVec,
     raft_role: IntGaugeVec,
     /// Proposals, by `outcome`.
     pub proposals_total: IntCounterVec,
@@ -222,6 +228,13 @@ impl Metrics {
             raft_snapshot_index: declare
                 .gauge("raft_snapshot_index", "Index covered by the last snapshot.")?,
             raft_purged_index: declare.gauge("raft_purged_index", "Last index purged from the log.")?,
+            raft_voters: declare.gauge("raft_voters", "Members that vote.")?,
+            raft_learners: declare.gauge("raft_learners", "Members that do not vote.")?,
+            node_info: declare.gauges(
+                "node_info",
+                "Always 1; the labels say which members there are.",
+                &["node", "zone", "version"],
+            )?,
             raft_role: declare.gauges("raft_role", "1 for the role this node has, else 0.", &["role"])?,
             proposals_total: declare.counters("proposals_total", "Proposals by outcome.", &["outcome"])?,
             proposal_seconds: declare.seconds("proposal_seconds", "Time from proposal to apply.")?,
@@ -314,7 +327,7 @@ mod tests {
     use super::*;
 
     /// Dashboards and alerts hold on to these names: a name that goes or changes breaks them.
-    const NAMES: [&str; 37] = [
+    const NAMES: [&str; 40] = [
         "keymoot_apply_seconds",
         "keymoot_auth_refusals_total",
         "keymoot_backup_last_bytes",
@@ -335,6 +348,7 @@ mod tests {
         "keymoot_licenses_total",
         "keymoot_log_fsync_seconds",
         "keymoot_mailbox_full_total",
+        "keymoot_node_info",
         "keymoot_proposal_batch_commands",
         "keymoot_proposal_seconds",
         "keymoot_proposals_total",
@@ -343,10 +357,12 @@ mod tests {
         "keymoot_raft_is_leader",
         "keymoot_raft_last_log_index",
         "keymoot_raft_leader_id",
+        "keymoot_raft_learners",
         "keymoot_raft_purged_index",
         "keymoot_raft_role",
         "keymoot_raft_snapshot_index",
         "keymoot_raft_term",
+        "keymoot_raft_voters",
         "keymoot_read_barrier_batch_reads",
         "keymoot_read_barrier_seconds",
         "keymoot_rewrapped_secrets_total",
@@ -373,6 +389,7 @@ mod tests {
         metrics.exported_keys_total.with_label_values(&["track"]).inc();
         metrics.mailbox_full_total.with_label_values(&["proposer"]).inc();
         metrics.proposals_total.with_label_values(&["committed"]).inc();
+        metrics.node_info.with_label_values(&["1", "west", "0.1.0"]).set(1);
         let families = metrics.registry.gather();
         let mut names: Vec<&str> = families.iter().map(|family| family.name()).collect();
         names.sort_unstable();

@@ -86,7 +86,7 @@ impl BackupFile {
         let mut result = OpenedSecrets::default();
         self.each(|table, key, value| {
             for secret in secrets_of(table, key, value)? {
-                match open(keyring, &secret) {
+                match open(keyring, &self.header.cluster, &secret) {
                     Ok(()) => result.opened += 1,
                     Err(UnwrapError::MissingMasterKey(id)) => *result.missing.entry(id).or_default() += 1,
                     Err(_) => result.refused += 1,
@@ -144,7 +144,7 @@ fn read_header(path: &Path) -> Result<(BackupHeader, u64), BackupError> {
         .map_err(|fault| BackupError::Header { path: path.to_owned(), fault })
 }
 
-fn open(keyring: &Keyring, secret: &StoredSecret) -> Result<(), UnwrapError> {
+fn open(keyring: &Keyring, cluster: &str, secret: &StoredSecret) -> Result<(), UnwrapError> {
     match secret {
         StoredSecret::ContentKey(record) => keyring.unwrap_content_key(record).map(drop),
         StoredSecret::Seed(record) => keyring.unwrap_period_seed(record).map(drop),
@@ -153,6 +153,7 @@ fn open(keyring: &Keyring, secret: &StoredSecret) -> Result<(), UnwrapError> {
         }
         StoredSecret::ServerSecret(wrapped) => keyring.unwrap_server_secret(wrapped).map(drop),
         StoredSecret::KidKey(wrapped) => keyring.unwrap_kid_key(wrapped).map(drop),
+        StoredSecret::Authority(wrapped) => keyring.unwrap_authority(cluster, wrapped).map(drop),
         StoredSecret::Check { cluster, check } => keyring.verify_check(cluster, check),
     }
 }
