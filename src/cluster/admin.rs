@@ -83,6 +83,12 @@ pub struct NodeStatus {
     pub digest: String,
     /// The program's version.
     pub version: String,
+    /// What is free on the disk of its data directory.
+    pub disk_free_bytes: u64,
+    /// The size of that disk.
+    pub disk_total_bytes: u64,
+    /// Whether it writes nothing, because too little is free.
+    pub read_only: bool,
 }
 
 /// A member, as another node knows it.

@@ -115,6 +115,8 @@ pub enum Reply {
     Admin(AdminResponse),
     /// The request failed; the text is for the log.
     Failed(String),
+    /// To Propose, from a leader without room on its disk.
+    DiskFull,
 }
 
 /// Outcome of an Append.

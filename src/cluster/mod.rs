@@ -8,6 +8,7 @@
 
 mod admin;
 mod barrier;
+mod disk;
 mod error;
 mod frame;
 mod leader;
@@ -30,6 +31,7 @@ mod wire;
 mod storage_suite_test;
 
 pub use admin::{AdminClient, AdminRequest, AdminResponse, ClusterStatus, NodeStatus, PeerStatus};
+pub use disk::DiskState;
 pub use error::ClusterError;
 pub use node::Cluster;
 pub use start::StartError;

@@ -19,6 +19,7 @@ use crate::telemetry::Metrics;
 
 use super::admin::{AdminRequest, AdminResponse, ClusterStatus, NodeStatus, PeerStatus};
 use super::barrier::{Await, ReadBarrier, Rounds};
+use super::disk::{Disk, DiskState};
 use super::error::ClusterError;
 use super::proposer::{BatchLimits, Flights, Propose, Proposer};
 use super::state_view::StateView;
@@ -34,6 +35,7 @@ pub struct Node {
     pub raft: Raft,
     pub state: StateView,
     pub directory: Arc<Directory>,
+    pub disk: Disk,
     pub metrics: Arc<Metrics>,
     pub flights: Arc<Flights>,
     pub rounds: Arc<Rounds>,
@@ -73,6 +75,29 @@ impl Node {
         answer.unwrap_or_else(|error| AdminResponse::Refused(error.to_string()))
     }
 
+    /// Makes room as far as this node can, and gives the leadership to a node that may have more.
+    pub async fn spare_disk(&self) {
+        // What a snapshot covers of the log is removed.
+        if let Err(error) = self.raft.trigger().snapshot().await {
+            tracing::debug!(%error, "no snapshot was made on the full disk");
+        }
+        let metrics = self.raft.metrics().borrow_watched().clone();
+        if metrics.current_leader != Some(self.id) {
+            return;
+        }
+        let voters: Vec<NodeId> = metrics.membership_config.membership().voter_ids().collect();
+        // Who has no room takes no entries either, so who is furthest is likeliest to have some.
+        let matched = metrics.replication.unwrap_or_default();
+        let furthest = matched.iter().filter(|(id, _)| **id != self.id && voters.contains(id));
+        let Some((heir, _)) = furthest.max_by_key(|(_, at)| at.as_ref().map(|at| at.index)) else {
+            return;
+        };
+        tracing::warn!(to = heir, "the disk is nearly full: the leadership is handed over");
+        if let Err(error) = self.raft.trigger().transfer_leader(*heir).await {
+            tracing::warn!(%error, "the leadership could not be handed over");
+        }
+    }
+
     async fn propose(&self, command: Command, deadline: Instant) -> Result<AdminResponse, ClusterError> {
         tracing::info!(target: "audit", %command, "an operator changes the state");
         let mut responses = self.flights.replicate(vec![command], deadline).await?;
@@ -110,6 +135,7 @@ impl Node {
             matched_index: matched.get(id).and_then(|at| at.as_ref().map(|at| at.index)),
         });
         let index = |at: Option<u64>| at.unwrap_or(0);
+        let disk = self.disk.state();
         Ok(ClusterStatus {
             cluster: self.cluster.as_str().to_owned(),
             members: members.collect(),
@@ -124,6 +150,9 @@ impl Node {
                 purged_index: index(metrics.purged.map(|at| at.index)),
                 digest: state::digest(&self.state)?.to_string(),
                 version: env!("CARGO_PKG_VERSION").to_owned(),
+                disk_free_bytes: disk.space.free_bytes,
+                disk_total_bytes: disk.space.total_bytes,
+                read_only: disk.read_only,
             },
         })
     }
@@ -181,6 +210,11 @@ impl Cluster {
         let message = Await { deadline, answer };
         self.barrier.try_send(message).map_err(|_| self.busy("read barrier"))?;
         self.wait(deadline, answered).await
+    }
+
+    /// The disk of this node's data directory.
+    pub fn disk(&self) -> DiskState {
+        self.node.disk.state()
     }
 
     /// The state as applied on this node.

@@ -33,6 +33,8 @@ use super::wire::{self, AppliedMark};
 const GREETING_TIMEOUT: Duration = Duration::from_secs(5);
 /// Requests of one connection that are answered at the same time.
 const CONCURRENT_REQUESTS_MAX: usize = 1024;
+/// What a node without room tells whoever wants it to store something.
+const DISK_FULL: &str = "its disk is nearly full: it stores nothing";
 /// Appends of one connection that wait for Raft.
 const APPEND_QUEUE: usize = 64;
 
@@ -215,6 +217,10 @@ impl Session {
         let Request::Append { stream, vote, previous, entries, commit } = request else {
             return Ok(());
         };
+        if !entries.is_empty() && self.node.disk.is_read_only() {
+            // Heartbeats hold no entries: the node stays a follower, and is sent these again.
+            return self.reply(id, Reply::Failed(DISK_FULL.into())).await;
+        }
         let entries = entries.into_iter().map(|entry| wire::entry(&entry.at, entry.payload));
         let rpc = AppendEntriesRequest {
             vote: wire::vote(&vote),
@@ -234,6 +240,9 @@ impl Session {
 
     async fn snapshot(&mut self, request: Request) -> std::io::Result<Reply> {
         match request {
+            Request::SnapshotBegin { .. } if self.node.disk.is_read_only() => {
+                Ok(Reply::Failed(DISK_FULL.into()))
+            }
             Request::SnapshotBegin { vote, mark } => {
                 let incoming = self.node.directory.receive().map_err(invalid)?;
                 self.receiving = Some(Receiving { vote: wire::vote(&vote), mark, incoming });
@@ -319,7 +328,7 @@ async fn answer(node: &Node, request: Request) -> Reply {
                 Err(fatal) => Reply::Failed(fatal.to_string()),
             }
         }
-        Request::Propose(encoded) => match propose_here(&node.raft, encoded).await {
+        Request::Propose(encoded) => match propose_here(&node.raft, &node.disk, encoded).await {
             Ok(responses) => Reply::Applied(responses),
             Err(unanswered) => not_leader(&unanswered),
         },
@@ -338,6 +347,7 @@ async fn answer(node: &Node, request: Request) -> Reply {
 fn not_leader(unanswered: &Unanswered) -> Reply {
     match unanswered {
         Unanswered::Retry => Reply::NotLeader,
+        Unanswered::DiskFull => Reply::DiskFull,
         Unanswered::Stopped => Reply::Failed("raft has stopped".into()),
     }
 }

@@ -20,6 +20,7 @@ use crate::store::{Directory, Identity, Log, LogOptions, Tables, TablesOptions};
 use crate::telemetry::{Metrics, RaftRole};
 
 use super::barrier::Rounds;
+use super::disk::DiskWatch;
 use super::leader::{LeaderSeat, Leadership};
 use super::log_storage::LogStorage;
 use super::network::Network;
@@ -103,6 +104,7 @@ async fn open(config: Config, keyring: Arc<Keyring>, metrics: Arc<Metrics>) -> R
     let credentials = credentials(&config)?;
     let cluster = credentials.cluster().clone();
     let owner = Identity { cluster: cluster.as_str().to_owned(), node: config.node.id };
+    let (disk_watch, disk) = DiskWatch::begin(&config.node.data_dir, &config.disk, metrics.clone())?;
     let directory = Arc::new(Directory::open(&config.node.data_dir, &owner)?);
     let tables = Tables::open(directory.root(), TABLE_NAMES, tables_options(&config))?;
     let state = StateView::new(tables.clone());
@@ -156,8 +158,9 @@ async fn open(config: Config, keyring: Arc<Keyring>, metrics: Arc<Metrics>) -> R
         raft: raft.clone(),
         state,
         directory,
+        disk: disk.clone(),
         metrics: metrics.clone(),
-        flights: Arc::new(Flights::new(raft.clone(), seat.clone(), metrics.clone())),
+        flights: Arc::new(Flights::new(raft.clone(), seat.clone(), disk, metrics.clone())),
         rounds: Arc::new(Rounds::new(raft, seat, applied_index, metrics.clone())),
         silent_until,
         identity,
@@ -175,6 +178,7 @@ async fn open(config: Config, keyring: Arc<Keyring>, metrics: Arc<Metrics>) -> R
         failure: failure_in,
     };
     tokio::spawn(monitor.run());
+    tokio::spawn(disk_watch.run(node.clone()));
     Ok(node)
 }
 

@@ -17,6 +17,7 @@ mod incoming;
 mod lock;
 mod log;
 mod snapshot;
+mod space;
 mod states;
 mod tables;
 
@@ -26,4 +27,5 @@ pub use identity::Identity;
 pub use incoming::Incoming;
 pub use log::{Completion, ENTRY_BYTES_MAX, Log, LogOptions, LogPosition, StoredVote};
 pub use snapshot::{SnapshotReader, SnapshotRecord, SnapshotRecords, SnapshotWriter};
+pub use space::{Ballast, Space};
 pub use tables::{TableIter, Tables, TablesOptions, Value, View, WriteBatch};

@@ -113,6 +113,12 @@ pub struct Metrics {
     pub log_fsync_seconds: Histogram,
     /// The size of the last snapshot that was made or received.
     pub snapshot_bytes: IntGauge,
+    /// What is free on the disk of the data directory.
+    pub disk_free_bytes: IntGauge,
+    /// The size of that disk.
+    pub disk_total_bytes: IntGauge,
+    /// 1 while the node is read-only for want of room, else 0.
+    pub disk_read_only: IntGauge,
 }
 
 impl Metrics {
@@ -219,6 +225,10 @@ impl Metrics {
             apply_seconds: declare.seconds("apply_seconds", "Time to apply one run of log entries.")?,
             log_fsync_seconds: declare.seconds("log_fsync_seconds", "Time to make log entries durable.")?,
             snapshot_bytes: declare.gauge("snapshot_bytes", "Size of the last snapshot.")?,
+            disk_free_bytes: declare.gauge("disk_free_bytes", "Free on the disk of the data directory.")?,
+            disk_total_bytes: declare.gauge("disk_total_bytes", "Size of that disk.")?,
+            disk_read_only: declare
+                .gauge("disk_read_only", "1 while the node is read-only for want of room, else 0.")?,
             registry: registry.clone(),
         };
         metrics.set_raft_role(RaftRole::Follower);
@@ -283,11 +293,14 @@ mod tests {
     use super::*;
 
     /// Dashboards and alerts hold on to these names: a name that goes or changes breaks them.
-    const NAMES: [&str; 33] = [
+    const NAMES: [&str; 36] = [
         "keymoot_apply_seconds",
         "keymoot_auth_refusals_total",
         "keymoot_build_info",
         "keymoot_bulk_items_total",
+        "keymoot_disk_free_bytes",
+        "keymoot_disk_read_only",
+        "keymoot_disk_total_bytes",
         "keymoot_entitlement_seconds",
         "keymoot_entitlements_total",
         "keymoot_exported_keys_total",
