@@ -62,6 +62,16 @@ pub enum StartError {
     /// The state cannot be read.
     #[error("the state cannot be read")]
     State(#[from] state::StateError),
+    /// The tables are older than what is left of the log.
+    #[error("the tables in {} end with entry {applied}, but the log begins behind entry {purged}: what is between is lost here; move the data directory away and join the node anew", root.display())]
+    Gap {
+        /// The last entry in the tables.
+        applied: u64,
+        /// The last entry that the log no longer has.
+        purged: u64,
+        /// The data directory.
+        root: std::path::PathBuf,
+    },
     /// The peer address is taken or not this machine's.
     #[error("cannot listen to peers on {address}")]
     Listen {
@@ -133,6 +143,7 @@ async fn open(config: Config, keyring: Arc<Keyring>, metrics: Arc<Metrics>) -> R
     let machine = StateMachine::new(tables, state.clone(), directory.clone(), metrics.clone())
         .map_err(|error| StartError::Raft(error.to_string()))?;
     let applied_index = machine.applied_index();
+    refuse_gap(&log, *applied_index.borrow(), directory.root())?;
     let network = Network::new(peers.clone(), config.raft.snapshot_rate_bytes_per_s);
     let raft = Raft::new(
         config.node.id,
@@ -198,6 +209,12 @@ fn tables_options(config: &Config) -> TablesOptions {
 
 fn log_options(config: &Config) -> LogOptions {
     LogOptions { cache_bytes: config.store.log_cache_bytes, ..LogOptions::default() }
+}
+
+/// Refuses tables that the log does not reach back to: entries between the two are nowhere.
+fn refuse_gap(log: &Log, applied: u64, root: &std::path::Path) -> Result<(), StartError> {
+    let purged = log.bounds().0.map_or(0, |purged| purged.index);
+    if applied >= purged { Ok(()) } else { Err(StartError::Gap { applied, purged, root: root.to_owned() }) }
 }
 
 /// A node that has a log may have granted a lease before it was stopped.
