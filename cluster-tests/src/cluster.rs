@@ -27,6 +27,8 @@ const LEADER_WITHIN: Duration = Duration::from_secs(30);
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     env: Vec<(String, String)>,
+    dir: Option<PathBuf>,
+    nodes: Option<usize>,
 }
 
 impl Options {
@@ -34,6 +36,20 @@ impl Options {
     #[must_use]
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.env.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Keeps the cluster in this directory, which is made when it is not there; its logs stay apart.
+    #[must_use]
+    pub fn dir(mut self, dir: PathBuf) -> Self {
+        self.dir = Some(dir);
+        self
+    }
+
+    /// Starts so many nodes instead of three.
+    #[must_use]
+    pub fn nodes(mut self, nodes: usize) -> Self {
+        self.nodes = Some(nodes);
         self
     }
 
@@ -62,6 +78,7 @@ pub struct Node {
 /// A running cluster.
 pub struct Cluster {
     root: TempDir,
+    dir: PathBuf,
     nodes: Vec<Node>,
     signer: Signer,
     license_signing_key: String,
@@ -82,15 +99,20 @@ impl Cluster {
 
     fn start_with(options: Options) -> Result<Self, RigError> {
         let root = TempDir::with_prefix("keymoot-rig-").map_err(RigError::io("cannot make a directory"))?;
-        let (dir, logs) = (root.path().join("cluster"), root.path().join("logs"));
+        let logs = root.path().join("logs");
+        let dir = options.dir.unwrap_or_else(|| root.path().join("cluster"));
         for path in [&dir, &logs] {
-            std::fs::create_dir(path).map_err(RigError::at("make", path))?;
+            std::fs::create_dir_all(path).map_err(RigError::at("make", path))?;
         }
         let mut command = Command::new(binary::keymoot()?);
         command.arg("dev").arg("--dir").arg(&dir).args(["--base-port", "0", "--restart-after", "0"]);
+        if let Some(nodes) = options.nodes {
+            command.arg("--nodes").arg(nodes.to_string());
+        }
         let dev = spawn(command, &options.env, &logs.join("dev.log"))?;
         let mut cluster = Self {
             root,
+            dir,
             nodes: Vec::new(),
             signer: Signer::new("", "", ""),
             license_signing_key: String::new(),
@@ -136,7 +158,18 @@ impl Cluster {
 
     /// The directory that `keymoot dev` was given.
     pub fn dir(&self) -> PathBuf {
-        self.root.path().join("cluster")
+        self.dir.clone()
+    }
+
+    /// Starts every node anew without `keymoot dev`, so that its directory is used by nodes only.
+    ///
+    /// # Errors
+    /// When a node does not end, or does not come back in time.
+    pub fn do_without_dev(&mut self) -> Result<(), RigError> {
+        process::end(&mut self.dev, STOP_WITHIN);
+        let ids: Vec<u64> = self.nodes.iter().map(|node| node.id).collect();
+        ids.into_iter().try_for_each(|id| self.await_end(id))?;
+        self.restart_all()
     }
 
     /// The demo account with its encryption signing key.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::crypto::ClusterName;
-use crate::model::{Account, AccountId, NodeId};
+use crate::model::{Account, AccountId, NodeId, Wrapped};
 use crate::state::{Command, ListedPolicy, Response};
 
 use super::link::Link;
@@ -58,6 +58,10 @@ pub struct ClusterStatus {
     pub node: NodeStatus,
     /// The members, as this node knows them.
     pub members: Vec<PeerStatus>,
+    /// This node's clock, in milliseconds since 1970.
+    pub clock_ms: u64,
+    /// What the cluster's keyring opens, once the cluster has begun.
+    pub keyring_check: Option<Wrapped>,
 }
 
 /// A node, as it sees itself.

@@ -54,6 +54,23 @@ impl Disk {
     }
 }
 
+impl DiskState {
+    /// The disk of a data directory as a node of these settings would see it at its start.
+    ///
+    /// # Errors
+    /// When the file system cannot be measured.
+    pub fn measure(root: &Path, settings: &config::Disk) -> Result<Self, StoreError> {
+        let space = Space::of(nearest_directory(root))?;
+        let read_only = space.free_bytes < Limits::of(settings, space).free_bytes_min;
+        Ok(Self { space, read_only })
+    }
+}
+
+/// The directory at `path`, or what will hold it.
+fn nearest_directory(path: &Path) -> &Path {
+    path.ancestors().find(|path| path.is_dir()).unwrap_or(Path::new("."))
+}
+
 /// Measures the disk and says when the node is read-only.
 pub struct DiskWatch {
     root: PathBuf,
@@ -75,12 +92,12 @@ impl DiskWatch {
     ) -> Result<(Self, Disk), StoreError> {
         let (state, known) = watch::channel(DiskState::default());
         let watch = Self { root: root.to_owned(), settings: settings.clone(), metrics, state };
-        let space = Space::of(watch.measured())?;
+        let space = Space::of(nearest_directory(root))?;
         let limits = Limits::of(&watch.settings, space);
         if space.free_bytes < limits.free_bytes_min && watch.ballast(limits).release()? {
             tracing::warn!(free_bytes = space.free_bytes, "the disk is nearly full: the ballast is given up");
         }
-        watch.take(Space::of(watch.measured())?);
+        watch.take(Space::of(nearest_directory(root))?);
         Ok((watch, Disk { state: known }))
     }
 
@@ -146,11 +163,6 @@ impl DiskWatch {
 
     fn ballast(&self, limits: Limits) -> Ballast {
         Ballast::new(&self.root, limits.ballast_bytes)
-    }
-
-    /// The data directory, or what will hold it.
-    fn measured(&self) -> &Path {
-        self.root.ancestors().find(|path| path.is_dir()).unwrap_or(Path::new("/"))
     }
 }
 

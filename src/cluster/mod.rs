@@ -30,6 +30,7 @@ mod wire;
 #[cfg(test)]
 mod storage_suite_test;
 
+pub use crate::store::{Identity, StoreError};
 pub use admin::{AdminClient, AdminRequest, AdminResponse, ClusterStatus, NodeStatus, PeerStatus};
 pub use disk::DiskState;
 pub use error::ClusterError;

@@ -21,7 +21,7 @@ use super::admin::{AdminRequest, AdminResponse, ClusterStatus, NodeStatus, PeerS
 use super::barrier::{Await, ReadBarrier, Rounds};
 use super::disk::{Disk, DiskState};
 use super::error::ClusterError;
-use super::proposer::{BatchLimits, Flights, Propose, Proposer};
+use super::proposer::{BatchLimits, Flights, Propose, Proposer, now_ms};
 use super::state_view::StateView;
 use super::types::{Member, Raft};
 
@@ -139,6 +139,8 @@ impl Node {
         Ok(ClusterStatus {
             cluster: self.cluster.as_str().to_owned(),
             members: members.collect(),
+            clock_ms: now_ms(),
+            keyring_check: state::cluster_identity(&self.state)?.map(|identity| identity.keyring_check),
             node: NodeStatus {
                 id: self.id,
                 role: format!("{:?}", metrics.state).to_lowercase(),

@@ -224,7 +224,7 @@ pub async fn propose_here(raft: &Raft, disk: &Disk, encoded: Bytes) -> Result<Ve
 }
 
 /// The proposer's clock, which travels in the log so that every replica uses the same.
-fn now_ms() -> u64 {
+pub fn now_ms() -> u64 {
     let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX)
 }
