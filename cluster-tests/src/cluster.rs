@@ -271,6 +271,37 @@ impl Cluster {
         })
     }
 
+    /// Waits until a node that the rig started ends by itself, and says how.
+    ///
+    /// # Errors
+    /// When it still runs after the deadline.
+    pub fn await_own_end(&mut self, id: u64) -> Result<ExitStatus, RigError> {
+        let started = self.restarted.iter_mut().find(|(known, _)| *known == id);
+        let (_, child) = started.ok_or_else(|| RigError::Answer(format!("node {id} is not the rig's")))?;
+        let status = process::wait_for_exit(child, START_WITHIN)?;
+        self.restarted.retain(|(known, _)| *known != id);
+        Ok(status)
+    }
+
+    /// All that a node started by the rig has said so far.
+    ///
+    /// # Errors
+    /// When its log cannot be read.
+    pub fn said(&self, id: u64) -> Result<String, RigError> {
+        let log = self.root.path().join("logs").join(format!("serve-{id}.log"));
+        std::fs::read_to_string(&log).map_err(RigError::at("read", &log))
+    }
+
+    /// Waits until every node answers that it is ready.
+    ///
+    /// # Errors
+    /// When one does not in time.
+    pub fn await_ready(&self) -> Result<(), RigError> {
+        self.addresses()
+            .into_iter()
+            .try_for_each(|api| wait_until("a node to be ready", START_WITHIN, || metrics::is_ready(api)))
+    }
+
     /// Starts a node that was ended, and waits until it is healthy.
     ///
     /// # Errors

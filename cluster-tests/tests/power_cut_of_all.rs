@@ -60,6 +60,7 @@ fn cut_power(kind: FileSystem) {
         });
         disk.remount().unwrap();
         cluster.restart_all().unwrap();
+        cluster.await_ready().unwrap();
         all_must_be_there(&cluster, &ledger.lock().unwrap());
         let all = ledger.lock().unwrap().len();
         println!("{kind:?}, seed {seed}: cut {cut} survived, {} of {all} keys new", all - before);

@@ -1,8 +1,9 @@
 //! The node's disk: measured all the time, and spared before it is full.
 //!
-//! A node with too little room is read-only: it appends nothing to its log for a leader, proposes
+//! A node with too little room is read-only: it appends no proposal to its log for a leader, proposes
 //! nothing as a leader, and gives the leadership away; it goes on answering reads, and forwards
-//! writes to a leader that has room. It is a node like any other again by itself once there is
+//! writes to a leader that has room. It still votes, and appends the blank entry of a new leader: both
+//! are tiny, and without them a cluster of full nodes could not even be read. It is a node like any other again by itself once there is
 //! room. Without this, the log would fail on the full disk, and the node with it.
 
 use std::path::{Path, PathBuf};
@@ -21,7 +22,7 @@ use super::node::Node;
 /// How often the disk is measured: what is written in between must fit into what is kept free.
 const MEASURE_EVERY: Duration = Duration::from_millis(100);
 /// How long to wait before trying again to give the leadership away.
-const HAND_OVER_EVERY: Duration = Duration::from_secs(5);
+const HAND_OVER_EVERY: Duration = Duration::from_secs(60);
 /// The largest part of a disk that is asked to be free: one in so many.
 const FREE_PART: u64 = 20;
 /// The largest part of a disk that is kept as ballast: one in so many.

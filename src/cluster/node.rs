@@ -21,6 +21,7 @@ use super::admin::{AdminRequest, AdminResponse, ClusterStatus, NodeStatus, PeerS
 use super::barrier::{Await, ReadBarrier, Rounds};
 use super::disk::{Disk, DiskState};
 use super::error::ClusterError;
+use super::hand_over::HandOverError;
 use super::proposer::{BatchLimits, Flights, Propose, Proposer, now_ms};
 use super::state_view::StateView;
 use super::types::{Member, Raft};
@@ -81,20 +82,11 @@ impl Node {
         if let Err(error) = self.raft.trigger().snapshot().await {
             tracing::debug!(%error, "no snapshot was made on the full disk");
         }
-        let metrics = self.raft.metrics().borrow_watched().clone();
-        if metrics.current_leader != Some(self.id) {
-            return;
-        }
-        let voters: Vec<NodeId> = metrics.membership_config.membership().voter_ids().collect();
-        // Who has no room takes no entries either, so who is furthest is likeliest to have some.
-        let matched = metrics.replication.unwrap_or_default();
-        let furthest = matched.iter().filter(|(id, _)| **id != self.id && voters.contains(id));
-        let Some((heir, _)) = furthest.max_by_key(|(_, at)| at.as_ref().map(|at| at.index)) else {
-            return;
-        };
-        tracing::warn!(to = heir, "the disk is nearly full: the leadership is handed over");
-        if let Err(error) = self.raft.trigger().transfer_leader(*heir).await {
-            tracing::warn!(%error, "the leadership could not be handed over");
+        // Who has no room takes no entries either, so whose log is the longest is likeliest to have some.
+        match self.hand_over(None).await {
+            Ok(leader) => tracing::warn!(leader, "the leadership went to a node with more room"),
+            Err(HandOverError::NotLeader { .. }) => {}
+            Err(error) => tracing::warn!(%error, "the leadership stays on a full disk"),
         }
     }
 
@@ -199,7 +191,7 @@ impl Cluster {
         let deadline = Instant::now() + self.request_deadline;
         let message = Propose { command, deadline, answer };
         self.proposer.try_send(message).map_err(|_| self.busy("proposer"))?;
-        self.wait(deadline, answered).await
+        self.wait(self.request_deadline, answered).await
     }
 
     /// Waits until reading [`Self::state`] is linearizable.
@@ -207,11 +199,19 @@ impl Cluster {
     /// # Errors
     /// As for [`Self::propose`].
     pub async fn read_barrier(&self) -> Result<(), ClusterError> {
+        self.read_barrier_within(self.request_deadline).await
+    }
+
+    /// The same, for somebody who cannot wait as long as a request may.
+    ///
+    /// # Errors
+    /// As for [`Self::propose`].
+    pub async fn read_barrier_within(&self, patience: Duration) -> Result<(), ClusterError> {
         let (answer, answered) = oneshot::channel();
-        let deadline = Instant::now() + self.request_deadline;
+        let deadline = Instant::now() + patience;
         let message = Await { deadline, answer };
         self.barrier.try_send(message).map_err(|_| self.busy("read barrier"))?;
-        self.wait(deadline, answered).await
+        self.wait(patience, answered).await
     }
 
     /// The disk of this node's data directory.
@@ -237,9 +237,26 @@ impl Cluster {
         self.node.status()
     }
 
+    /// How many log entries are applied here, and the number of the last one that is here.
+    pub fn progress(&self) -> (u64, u64) {
+        let metrics = self.node.raft.metrics();
+        let now = metrics.borrow_watched();
+        (now.last_applied.map_or(0, |at| at.index), now.last_log_index.unwrap_or(0))
+    }
+
     /// Turns to a text when the node cannot go on and must stop.
     pub fn failure(&self) -> watch::Receiver<Option<String>> {
         self.node.failure.clone()
+    }
+
+    /// Hands leadership over when this node leads: nobody then waits for an election once it is gone.
+    pub async fn retire(&self) {
+        match self.node.hand_over(None).await {
+            Ok(_) | Err(HandOverError::NotLeader { .. } | HandOverError::Nobody) => {}
+            Err(error) => {
+                tracing::warn!(%error, "leadership could not be handed over; there will be an election")
+            }
+        }
     }
 
     /// Stops Raft. What is acknowledged is on disk.
@@ -256,13 +273,13 @@ impl Cluster {
 
     async fn wait<T>(
         &self,
-        deadline: Instant,
+        patience: Duration,
         answered: oneshot::Receiver<Result<T, ClusterError>>,
     ) -> Result<T, ClusterError> {
-        match tokio::time::timeout_at(deadline, answered).await {
+        match tokio::time::timeout(patience, answered).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) => Err(ClusterError::Stopped),
-            Err(_) => Err(ClusterError::NoQuorum { waited: self.request_deadline }),
+            Err(_) => Err(ClusterError::NoQuorum { waited: patience }),
         }
     }
 }

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use openraft::async_runtime::watch::WatchReceiver as _;
 use openraft::raft::{
     AppendEntriesRequest, StreamAppendError, StreamAppendResult, TransferLeaderRequest, VoteRequest,
 };
@@ -27,7 +28,7 @@ use super::node::Node;
 use super::proposer::propose_here;
 use super::snapshot_transfer::SnapshotData;
 use super::types::{TypeConfig, Vote};
-use super::wire::{self, AppliedMark};
+use super::wire::{self, AppliedMark, WireEntry};
 
 /// How long TLS and greeting may take.
 const GREETING_TIMEOUT: Duration = Duration::from_secs(5);
@@ -217,7 +218,7 @@ impl Session {
         let Request::Append { stream, vote, previous, entries, commit } = request else {
             return Ok(());
         };
-        if !entries.is_empty() && self.node.disk.is_read_only() {
+        if self.node.disk.is_read_only() && self.would_store(&entries) {
             // Heartbeats hold no entries: the node stays a follower, and is sent these again.
             return self.reply(id, Reply::Failed(DISK_FULL.into())).await;
         }
@@ -236,6 +237,12 @@ impl Session {
             return Ok(());
         }
         self.reply(id, Reply::Appended(AppendOutcome::Stale)).await
+    }
+
+    /// Whether these hold a proposal that this node does not have; a new leader sends old ones too.
+    fn would_store(&self, entries: &[WireEntry]) -> bool {
+        let last = self.node.raft.metrics().borrow_watched().last_log_index;
+        entries.iter().any(|entry| !entry.payload.is_empty() && Some(entry.at.index) > last)
     }
 
     async fn snapshot(&mut self, request: Request) -> std::io::Result<Reply> {
@@ -353,7 +360,8 @@ fn not_leader(unanswered: &Unanswered) -> Reply {
 }
 
 async fn vote_reply(node: &Node, rpc: VoteRequest<TypeConfig>, rehearsal: bool) -> Reply {
-    if node.is_voting_too_early() {
+    // A leader that hands over has given up its lease itself.
+    if node.is_voting_too_early() && !rpc.leadership_transfer {
         return Reply::Failed("just started: it may have promised a lease before".into());
     }
     let voted = if rehearsal { node.raft.pre_vote(rpc).await } else { node.raft.vote(rpc).await };

@@ -157,10 +157,13 @@ async fn open(config: Config, keyring: Arc<Keyring>, metrics: Arc<Metrics>) -> R
 
     let (leadership_in, leadership) = watch::channel(Leadership::default());
     let (failure_in, failure) = watch::channel(None);
-    let log_failed = failure_in.clone();
+    let (log_failed, log_dir) = (failure_in.clone(), directory.log());
     log.on_failure(Box::new(move |reason| {
         // What cannot be made durable must not be acknowledged, and nobody knows what the disk holds.
-        log_failed.send_replace(Some(format!("the raft log failed: {reason}")));
+        log_failed.send_replace(Some(format!(
+            "the raft log in {} failed: {reason}; start the node again, and see to its disk if it fails again",
+            log_dir.display()
+        )));
     }));
     let seat = LeaderSeat::new(config.node.id, peers.clone(), leadership);
     let node = Arc::new(Node {
