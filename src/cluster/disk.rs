@@ -98,7 +98,8 @@ impl DiskWatch {
         if space.free_bytes < limits.free_bytes_min && watch.ballast(limits).release()? {
             tracing::warn!(free_bytes = space.free_bytes, "the disk is nearly full: the ballast is given up");
         }
-        watch.take(Space::of(nearest_directory(root))?);
+        // Nothing is made yet: whose directory it is was not looked at.
+        watch.take(Space::of(nearest_directory(root))?, false);
         Ok((watch, Disk { state: known }))
     }
 
@@ -127,19 +128,18 @@ impl DiskWatch {
 
     fn measure(&self) {
         match Space::of(&self.root) {
-            Ok(space) => self.take(space),
+            Ok(space) => self.take(space, true),
             Err(error) => tracing::warn!(%error, "the disk cannot be measured"),
         }
     }
 
-    fn take(&self, space: Space) {
+    fn take(&self, space: Space, may_make_ballast: bool) {
         let limits = Limits::of(&self.settings, space);
         let ballast = self.ballast(limits);
         let was = self.state.borrow().read_only;
-        // Nothing is made in a directory that is not yet the node's.
-        let missing_bytes = if self.root.is_dir() { ballast.missing_bytes() } else { 0 };
-        let next = limits.decide(was, space.free_bytes, missing_bytes);
-        if next.make_ballast
+        let next = limits.decide(was, space.free_bytes, ballast.missing_bytes());
+        if may_make_ballast
+            && next.make_ballast
             && let Err(error) = ballast.make()
         {
             tracing::warn!(%error, "no room can be kept for a full disk");
