@@ -22,6 +22,7 @@ pub mod license;
 pub mod license_server;
 pub mod load;
 pub mod logs;
+pub mod loop_disk;
 pub mod media;
 pub mod metrics;
 pub mod operator;

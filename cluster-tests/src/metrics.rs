@@ -14,6 +14,9 @@ pub const LAST_LOG_INDEX: &str = "keymoot_raft_last_log_index";
 /// The last entry that the node's log no longer holds.
 pub const PURGED_INDEX: &str = "keymoot_raft_purged_index";
 
+/// 1 while the node has too little room to write.
+pub const DISK_READ_ONLY: &str = "keymoot_disk_read_only";
+
 /// Reads one sample of one node.
 ///
 /// # Errors
@@ -34,6 +37,18 @@ pub fn is_healthy(node: SocketAddr) -> Result<(), RigError> {
         return Ok(());
     }
     Err(RigError::Answer(format!("/healthz of {node} answered {}", answer.status)))
+}
+
+/// Whether the node says that it serves.
+///
+/// # Errors
+/// When it does not answer 200.
+pub fn is_ready(node: SocketAddr) -> Result<(), RigError> {
+    let answer = get(node, "/readyz")?;
+    if answer.status == 200 {
+        return Ok(());
+    }
+    Err(RigError::Answer(format!("/readyz of {node} answered {}: {}", answer.status, answer.text_whole())))
 }
 
 fn get(node: SocketAddr, path: &str) -> Result<raw::Answer, RigError> {

@@ -12,6 +12,7 @@ pub mod cluster;
 pub mod config_command;
 mod confirm;
 pub mod dev;
+pub mod doctor;
 mod failure;
 #[cfg(test)]
 mod help_test;
@@ -57,6 +58,8 @@ enum Command {
     /// Make and look at master keys.
     #[command(subcommand)]
     Keyring(keyring_command::KeyringCommand),
+    /// Check everything that a node needs: files, ports, certificates, disk, clock, peers.
+    Doctor(doctor::DoctorArgs),
     /// Make a cluster of nodes, and look at it.
     #[command(subcommand)]
     Cluster(args::ClusterCommand),
@@ -105,6 +108,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Dev(args) => dev::run(args),
         Command::Config(command) => config_command::run(command),
         Command::Keyring(command) => keyring_command::run(command),
+        Command::Doctor(args) => doctor::run(args),
         Command::Cluster(command) => cluster::run(command),
         Command::Backup(command) => backup::run(command),
         Command::Account(command) => account::run(command),

@@ -26,7 +26,11 @@ pub struct Operator {
 impl Operator {
     /// Reads configuration and certificate.
     pub fn new(file: Option<&Path>) -> Result<Self, Failure> {
-        let config = Loaded::load(file).map_err(Failure::usage)?.config;
+        Self::of(Loaded::load(file).map_err(Failure::usage)?.config)
+    }
+
+    /// Reads the certificate that a configuration names.
+    pub fn of(config: Config) -> Result<Self, Failure> {
         let cluster = &config.cluster;
         let credentials =
             PeerCredentials::load(&cluster.ca_file, &cluster.cert_file, &cluster.key_file, &cluster.name)

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::crypto::ClusterName;
-use crate::model::{Account, AccountId, NodeId};
+use crate::model::{Account, AccountId, NodeId, Wrapped};
 use crate::state::{Command, JoinTokenRecord, ListedPolicy, Response};
 
 use super::change::{ChangePlan, ChangeRequest};
@@ -82,6 +82,10 @@ pub struct ClusterStatus {
     pub members: Vec<PeerStatus>,
     /// The cluster's feature level; 0 while it is not founded.
     pub feature_level: u32,
+    /// This node's clock, in milliseconds since 1970.
+    pub clock_ms: u64,
+    /// What the cluster's keyring opens, once the cluster has begun.
+    pub keyring_check: Option<Wrapped>,
 }
 
 /// A node, as it sees itself.
@@ -130,6 +134,8 @@ pub struct DiskStatus {
     pub free_bytes: u64,
     /// What the node's data takes.
     pub data_bytes: u64,
+    /// Whether the node writes nothing, because too little is free.
+    pub read_only: bool,
 }
 
 /// A member, as another node knows it.

@@ -155,6 +155,8 @@ pub enum Reply {
     Joined(Box<JoinReply>),
     /// To anything, from a cluster that removed the asking node.
     Expelled,
+    /// To Propose, from a leader without room on its disk.
+    DiskFull,
 }
 
 /// Outcome of an Append.

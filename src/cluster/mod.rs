@@ -45,11 +45,12 @@ mod wire;
 #[cfg(test)]
 mod storage_suite_test;
 
-pub use crate::store::LogPosition;
+pub use crate::store::{Identity, LogPosition, StoreError};
 pub use admin::{
     AdminClient, AdminError, AdminRequest, AdminResponse, ClusterStatus, DiskStatus, NodeStatus, PeerStatus,
 };
 pub use change::{Change, ChangePlan, ChangeRequest, MemberStanding, Verdict};
+pub use disk::DiskState;
 pub use error::ClusterError;
 pub use fence::fenced_off;
 pub use hand_over::HandOverError;

@@ -20,16 +20,16 @@ use crate::state::{self, ClusterIdentity, Command, NodeFacts, NodeRecord, Respon
 use crate::store::Directory;
 use crate::telemetry::Metrics;
 
-use super::admin::{AdminRequest, AdminResponse, ClusterStatus, NodeStatus, PeerStatus};
+use super::admin::{AdminRequest, AdminResponse, ClusterStatus, DiskStatus, NodeStatus, PeerStatus};
 use super::barrier::{Await, ReadBarrier, Rounds};
-use super::disk;
+use super::disk::{self, Disk, DiskState};
 use super::error::ClusterError;
 use super::fence::Fence;
 use super::hand_over::HandOverError;
 use super::join_server::JoinGate;
 use super::leader::LeaderSeat;
 use super::peers::EndOfNode;
-use super::proposer::{BatchLimits, Flights, Propose, Proposer};
+use super::proposer::{BatchLimits, Flights, Propose, Proposer, now_ms};
 use super::state_view::StateView;
 use super::types::{Member, Raft};
 
@@ -45,6 +45,7 @@ pub struct Node {
     pub directory: Arc<Directory>,
     pub fence: Fence,
     pub keyring: Arc<Keyring>,
+    pub disk: Disk,
     pub metrics: Arc<Metrics>,
     pub flights: Arc<Flights>,
     pub rounds: Arc<Rounds>,
@@ -133,6 +134,20 @@ impl Node {
         answer.unwrap_or_else(|error| AdminResponse::Refused(error.to_string()))
     }
 
+    /// Makes room as far as this node can, and gives the leadership to a node that may have more.
+    pub async fn spare_disk(&self) {
+        // What a snapshot covers of the log is removed.
+        if let Err(error) = self.raft.trigger().snapshot().await {
+            tracing::debug!(%error, "no snapshot was made on the full disk");
+        }
+        // Who has no room takes no entries either, so whose log is the longest is likeliest to have some.
+        match self.hand_over(None).await {
+            Ok(leader) => tracing::warn!(leader, "the leadership went to a node with more room"),
+            Err(HandOverError::NotLeader { .. }) => {}
+            Err(error) => tracing::warn!(%error, "the leadership stays on a full disk"),
+        }
+    }
+
     async fn propose(&self, command: Command, deadline: Instant) -> Result<AdminResponse, ClusterError> {
         tracing::info!(target: "audit", %command, "an operator changes the state");
         let mut responses = self.flights.replicate(vec![command], deadline).await?;
@@ -177,10 +192,13 @@ impl Node {
             version: facts(id).map(|facts| facts.version).unwrap_or_default(),
         });
         let index = |at: Option<u64>| at.unwrap_or(0);
+        let disk = self.disk.state();
         Ok(ClusterStatus {
             cluster: self.cluster.as_str().to_owned(),
             feature_level: self.end.feature_level(),
             members: members.collect(),
+            clock_ms: now_ms(),
+            keyring_check: state::cluster_identity(&self.state)?.map(|identity| identity.keyring_check),
             node: NodeStatus {
                 id: self.id,
                 role: format!("{:?}", metrics.state).to_lowercase(),
@@ -196,7 +214,12 @@ impl Node {
                 version: self.about.facts.version.clone(),
                 feature_level: self.about.facts.feature_level,
                 zone: self.about.facts.zone.clone(),
-                disk: disk::look_at(&self.about.data_dir),
+                disk: Some(DiskStatus {
+                    total_bytes: disk.space.total_bytes,
+                    free_bytes: disk.space.free_bytes,
+                    data_bytes: disk::bytes_under(&self.about.data_dir),
+                    read_only: disk.read_only,
+                }),
                 certificate_expires_at_s: self.about.certificate_expires_at_s,
             },
         })
@@ -263,6 +286,11 @@ impl Cluster {
         let message = Await { deadline, answer };
         self.barrier.try_send(message).map_err(|_| self.busy("read barrier"))?;
         self.wait(patience, answered).await
+    }
+
+    /// The disk of this node's data directory.
+    pub fn disk(&self) -> DiskState {
+        self.node.disk.state()
     }
 
     /// The state as applied on this node.

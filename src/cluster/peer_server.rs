@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use openraft::async_runtime::watch::WatchReceiver as _;
 use openraft::raft::{
     AppendEntriesRequest, StreamAppendError, StreamAppendResult, TransferLeaderRequest, VoteRequest,
 };
@@ -32,7 +33,7 @@ use super::node::{ADMIN_DEADLINE, Node};
 use super::proposer::propose_here;
 use super::snapshot_transfer::SnapshotData;
 use super::types::{TypeConfig, Vote};
-use super::wire::{self, AppliedMark};
+use super::wire::{self, AppliedMark, WireEntry};
 
 /// How long TLS and greeting may take.
 const GREETING_TIMEOUT: Duration = Duration::from_secs(5);
@@ -40,6 +41,8 @@ const GREETING_TIMEOUT: Duration = Duration::from_secs(5);
 const CONCURRENT_REQUESTS_MAX: usize = 1024;
 /// How long a change of the members may take here; who asked waits as long, and asks again.
 const CHANGE_DEADLINE: Duration = Duration::from_secs(10);
+/// What a node without room tells whoever wants it to store something.
+const DISK_FULL: &str = "its disk is nearly full: it stores nothing";
 /// Appends of one connection that wait for Raft.
 const APPEND_QUEUE: usize = 64;
 
@@ -290,6 +293,10 @@ impl Session {
         let Request::Append { stream, vote, previous, entries, commit } = request else {
             return Ok(());
         };
+        if self.node.disk.is_read_only() && self.would_store(&entries) {
+            // Heartbeats hold no entries: the node stays a follower, and is sent these again.
+            return self.reply(id, Reply::Failed(DISK_FULL.into())).await;
+        }
         let entries = entries.into_iter().map(|entry| wire::entry(&entry.at, entry.payload));
         let rpc = AppendEntriesRequest {
             vote: wire::vote(&vote),
@@ -331,8 +338,17 @@ impl Session {
         }
     }
 
+    /// Whether these hold a proposal that this node does not have; a new leader sends old ones too.
+    fn would_store(&self, entries: &[WireEntry]) -> bool {
+        let last = self.node.raft.metrics().borrow_watched().last_log_index;
+        entries.iter().any(|entry| !entry.payload.is_empty() && Some(entry.at.index) > last)
+    }
+
     async fn snapshot(&mut self, request: Request) -> std::io::Result<Reply> {
         match request {
+            Request::SnapshotBegin { .. } if self.node.disk.is_read_only() => {
+                Ok(Reply::Failed(DISK_FULL.into()))
+            }
             Request::SnapshotBegin { vote, mark } => {
                 let incoming = self.node.directory.receive().map_err(invalid)?;
                 self.receiving = Some(Receiving { vote: wire::vote(&vote), mark, incoming });
@@ -418,7 +434,7 @@ async fn answer(node: &Arc<Node>, identity: PeerIdentity, request: Request) -> R
                 Err(fatal) => Reply::Failed(fatal.to_string()),
             }
         }
-        Request::Propose(encoded) => match propose_here(&node.raft, encoded).await {
+        Request::Propose(encoded) => match propose_here(&node.raft, &node.disk, encoded).await {
             Ok(responses) => Reply::Applied(responses),
             Err(unanswered) => not_leader(&unanswered),
         },
@@ -453,6 +469,7 @@ async fn answer(node: &Arc<Node>, identity: PeerIdentity, request: Request) -> R
 fn not_leader(unanswered: &Unanswered) -> Reply {
     match unanswered {
         Unanswered::Retry => Reply::NotLeader,
+        Unanswered::DiskFull => Reply::DiskFull,
         Unanswered::Stopped => Reply::Failed("raft has stopped".into()),
     }
 }

@@ -10,6 +10,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use actix::{Actor, ActorFutureExt as _, AsyncContext as _, Context, Handler, Message, WrapFuture as _};
 use bytes::Bytes;
+use openraft::ServerState;
+use openraft::async_runtime::watch::WatchReceiver as _;
 use openraft::errors::{ClientWriteError, RaftError};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
@@ -19,6 +21,7 @@ use crate::codec::{self, Kind};
 use crate::state::{self, Command, Proposal, Response};
 use crate::telemetry::Metrics;
 
+use super::disk::Disk;
 use super::error::ClusterError;
 use super::leader::{Leader, LeaderSeat, Unanswered};
 use super::message::{Reply, Request};
@@ -99,6 +102,7 @@ impl Handler<Propose> for Proposer {
 pub struct Flights {
     raft: Raft,
     seat: LeaderSeat,
+    disk: Disk,
     client: u64,
     serials: Mutex<Serials>,
     end: EndOfNode,
@@ -112,8 +116,8 @@ struct Serials {
 }
 
 impl Flights {
-    pub fn new(raft: Raft, seat: LeaderSeat, end: EndOfNode, metrics: Arc<Metrics>) -> Self {
-        Self { raft, seat, client: rand::random(), serials: Mutex::default(), end, metrics }
+    pub fn new(raft: Raft, seat: LeaderSeat, disk: Disk, end: EndOfNode, metrics: Arc<Metrics>) -> Self {
+        Self { raft, seat, disk, client: rand::random(), serials: Mutex::default(), end, metrics }
     }
 
     /// Takes off with a batch, and answers everybody in it.
@@ -160,7 +164,7 @@ impl Flights {
         let outcome = match codec::encode(Kind::Entry, &proposal) {
             Ok(encoded) => {
                 let encoded = Bytes::from(encoded);
-                self.seat.ask(deadline, |leader| propose(&self.raft, leader, encoded.clone(), deadline)).await
+                self.seat.ask(deadline, |leader| self.propose(leader, encoded.clone(), deadline)).await
             }
             Err(error) => Err(ClusterError::Protocol(error.to_string())),
         };
@@ -183,6 +187,28 @@ impl Flights {
         )))
     }
 
+    async fn propose(
+        &self,
+        leader: Leader,
+        encoded: Bytes,
+        deadline: Instant,
+    ) -> Result<Vec<Response>, Unanswered> {
+        let link = match leader {
+            Leader::Here => return propose_here(&self.raft, &self.disk, encoded).await,
+            Leader::There(link) => link,
+        };
+        let left = deadline.saturating_duration_since(Instant::now());
+        match link.call(Request::Propose(encoded), left).await {
+            Ok(Reply::Applied(responses)) => Ok(responses),
+            Ok(Reply::DiskFull) => Err(Unanswered::DiskFull),
+            Ok(_) => Err(Unanswered::Retry),
+            Err(error) => {
+                tracing::debug!(%error, "a forwarded proposal got no answer");
+                Err(Unanswered::Retry)
+            }
+        }
+    }
+
     fn take_serial(&self) -> (u64, u64) {
         let mut serials = self.serials.lock().unwrap_or_else(PoisonError::into_inner);
         serials.last += 1;
@@ -193,30 +219,13 @@ impl Flights {
     }
 }
 
-async fn propose(
-    raft: &Raft,
-    leader: Leader,
-    encoded: Bytes,
-    deadline: Instant,
-) -> Result<Vec<Response>, Unanswered> {
-    match leader {
-        Leader::Here => propose_here(raft, encoded).await,
-        Leader::There(link) => {
-            let left = deadline.saturating_duration_since(Instant::now());
-            match link.call(Request::Propose(encoded), left).await {
-                Ok(Reply::Applied(responses)) => Ok(responses),
-                Ok(_) => Err(Unanswered::Retry),
-                Err(error) => {
-                    tracing::debug!(%error, "a forwarded proposal got no answer");
-                    Err(Unanswered::Retry)
-                }
-            }
-        }
+/// Replicates an encoded proposal on this node, if it leads and its `disk` has room.
+pub async fn propose_here(raft: &Raft, disk: &Disk, encoded: Bytes) -> Result<Vec<Response>, Unanswered> {
+    if disk.is_read_only() {
+        let metrics = raft.metrics();
+        let leads = metrics.borrow_watched().state == ServerState::Leader;
+        return Err(if leads { Unanswered::DiskFull } else { Unanswered::Retry });
     }
-}
-
-/// Replicates an encoded proposal on this node, if it leads.
-pub async fn propose_here(raft: &Raft, encoded: Bytes) -> Result<Vec<Response>, Unanswered> {
     match raft.client_write(EncodedProposal(encoded)).await {
         Ok(written) => Ok(written.data.0),
         Err(RaftError::Fatal(fatal)) => {

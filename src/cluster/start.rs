@@ -20,6 +20,7 @@ use crate::store::{Directory, Identity, Log, LogOptions, Tables, TablesOptions};
 use crate::telemetry::{Metrics, RaftRole};
 
 use super::barrier::Rounds;
+use super::disk::DiskWatch;
 use super::fence::Fence;
 use super::founding::Founding;
 use super::join::check_level;
@@ -72,6 +73,16 @@ pub enum StartError {
     /// The state cannot be read.
     #[error("the state cannot be read")]
     State(#[from] state::StateError),
+    /// The tables are older than what is left of the log.
+    #[error("the tables in {} end with entry {applied}, but the log begins behind entry {purged}: what is between is lost here; move the data directory away and join the node anew", root.display())]
+    Gap {
+        /// The last entry in the tables.
+        applied: u64,
+        /// The last entry that the log no longer has.
+        purged: u64,
+        /// The data directory.
+        root: std::path::PathBuf,
+    },
     /// The peer address is taken or not this machine's.
     #[error("cannot listen to peers on {address}")]
     Listen {
@@ -114,6 +125,7 @@ async fn open(config: Config, keyring: Arc<Keyring>, metrics: Arc<Metrics>) -> R
     let credentials = credentials(&config)?;
     let cluster = credentials.cluster().clone();
     let owner = Identity { cluster: cluster.as_str().to_owned(), node: config.node.id, fence: 0 };
+    let (disk_watch, disk) = DiskWatch::begin(&config.node.data_dir, &config.disk, metrics.clone())?;
     let directory = Arc::new(Directory::open(&config.node.data_dir, &owner)?);
     let tables = Tables::open(directory.root(), TABLE_NAMES, tables_options(&config))?;
     let state = StateView::new(tables.clone());
@@ -149,6 +161,7 @@ async fn open(config: Config, keyring: Arc<Keyring>, metrics: Arc<Metrics>) -> R
     let machine = StateMachine::new(tables, state.clone(), directory.clone(), metrics.clone())
         .map_err(|error| StartError::Raft(error.to_string()))?;
     let applied_index = machine.applied_index();
+    refuse_gap(&log, *applied_index.borrow(), directory.root())?;
     let network = Network::new(peers.clone(), config.raft.snapshot_rate_bytes_per_s);
     let raft = Raft::new(
         config.node.id,
@@ -161,10 +174,13 @@ async fn open(config: Config, keyring: Arc<Keyring>, metrics: Arc<Metrics>) -> R
     .map_err(|error| StartError::Raft(error.to_string()))?;
 
     let (leadership_in, leadership) = watch::channel(Leadership::default());
-    let log_failed = failure_in.clone();
+    let (log_failed, log_dir) = (failure_in.clone(), directory.log());
     log.on_failure(Box::new(move |reason| {
         // What cannot be made durable must not be acknowledged, and nobody knows what the disk holds.
-        log_failed.send_replace(Some(format!("the raft log failed: {reason}")));
+        log_failed.send_replace(Some(format!(
+            "the raft log in {} failed: {reason}; start the node again, and see to its disk if it fails again",
+            log_dir.display()
+        )));
     }));
     let seat = LeaderSeat::new(config.node.id, peers.clone(), leadership);
     let node = Arc::new(Node {
@@ -175,8 +191,9 @@ async fn open(config: Config, keyring: Arc<Keyring>, metrics: Arc<Metrics>) -> R
         directory,
         fence,
         keyring: keyring.clone(),
+        disk: disk.clone(),
         metrics: metrics.clone(),
-        flights: Arc::new(Flights::new(raft.clone(), seat.clone(), end.clone(), metrics.clone())),
+        flights: Arc::new(Flights::new(raft.clone(), seat.clone(), disk, end.clone(), metrics.clone())),
         rounds: Arc::new(Rounds::new(raft, seat.clone(), applied_index, metrics.clone())),
         silent_until,
         identity,
@@ -205,6 +222,7 @@ async fn open(config: Config, keyring: Arc<Keyring>, metrics: Arc<Metrics>) -> R
     };
     tokio::spawn(monitor.run());
     tokio::spawn(steward);
+    tokio::spawn(disk_watch.run(node.clone()));
     Ok(node)
 }
 
@@ -241,6 +259,12 @@ fn tables_options(config: &Config) -> TablesOptions {
 
 fn log_options(config: &Config) -> LogOptions {
     LogOptions { cache_bytes: config.store.log_cache_bytes, ..LogOptions::default() }
+}
+
+/// Refuses tables that the log does not reach back to: entries between the two are nowhere.
+fn refuse_gap(log: &Log, applied: u64, root: &std::path::Path) -> Result<(), StartError> {
+    let purged = log.bounds().0.map_or(0, |purged| purged.index);
+    if applied >= purged { Ok(()) } else { Err(StartError::Gap { applied, purged, root: root.to_owned() }) }
 }
 
 /// A node that has a log may have granted a lease before it was stopped.

@@ -173,8 +173,10 @@ impl RaftSnapshotBuilder<TypeConfig> for SnapshotBuilder {
         let tables = self.tables.clone();
         let view = tokio::task::spawn_blocking(move || {
             // The log may be purged up to the snapshot, so the tables must be able to stand alone.
+            // The view comes first: what is committed while the tables are synced may not be.
+            let view = tables.view();
             tables.persist()?;
-            Ok::<_, crate::store::StoreError>(tables.view())
+            Ok::<_, crate::store::StoreError>(view)
         })
         .await
         .map_err(io::Error::other)?

@@ -26,7 +26,7 @@ pub use error::{ConfigError, Problem};
 pub use license_servers::LicenseServers;
 pub use profile::NetworkProfile;
 pub use sections::{
-    Accounts, Cluster, Config, Http, Keys, License, Limits, Log, LogFormat, Node, Packager, Raft, Store,
+    Accounts, Cluster, Config, Disk, Http, Keys, License, Limits, Log, LogFormat, Node, Packager, Raft, Store,
 };
 pub use server_url::{ServerUrl, ServerUrlError};
 pub use settings::{ENV_PREFIX, Loaded, Origin, Setting};

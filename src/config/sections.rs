@@ -38,6 +38,8 @@ pub struct Config {
     pub raft: Raft,
     /// The store's memory.
     pub store: Store,
+    /// The disk that holds the data directory.
+    pub disk: Disk,
     /// Bounds on what waits.
     pub limits: Limits,
     /// Accounts that are applied at start.
@@ -295,6 +297,22 @@ pub struct Store {
 impl Default for Store {
     fn default() -> Self {
         Self { cache_bytes: 128 * 1024 * 1024, log_cache_bytes: 64 * 1024 * 1024 }
+    }
+}
+
+/// The disk that holds the data directory.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Disk {
+    /// With less free than this the node is read-only; at most a twentieth of the disk.
+    pub free_bytes_min: u64,
+    /// Kept in a file to start from when the disk is full; at most a hundredth of the disk.
+    pub ballast_bytes: u64,
+}
+
+impl Default for Disk {
+    fn default() -> Self {
+        Self { free_bytes_min: 256 * 1024 * 1024, ballast_bytes: 64 * 1024 * 1024 }
     }
 }
 

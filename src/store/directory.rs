@@ -3,6 +3,7 @@
 //! ```text
 //! identity.toml   node, cluster and format; written once
 //! lock            held while open; not empty after an unclean stop
+//! ballast         room kept for a full disk
 //! log/            the Raft log
 //! CURRENT         names the live state directory
 //! state-<n>/      the tables

@@ -96,6 +96,14 @@ pub enum StoreError {
         /// The index of the first missing entry.
         missing: u64,
     },
+    /// The tables hold bytes that were not written that way.
+    #[error("{} is damaged at byte {offset}, before what a power cut can have torn; the node must not start from it: move the data directory away and join the node anew", file.display())]
+    TablesDamaged {
+        /// The damaged file.
+        file: PathBuf,
+        /// Where the first batch begins that is not whole.
+        offset: u64,
+    },
     /// The storage engine of the tables failed.
     #[error("cannot {doing} the tables in {}", path.display())]
     Tables {

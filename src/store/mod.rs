@@ -18,6 +18,7 @@ mod lock;
 mod log;
 mod rebuild;
 mod snapshot;
+mod space;
 mod states;
 mod tables;
 
@@ -28,4 +29,5 @@ pub use incoming::Incoming;
 pub use log::{Completion, ENTRY_BYTES_MAX, Log, LogOptions, LogPosition, StoredVote};
 pub use rebuild::Rebuild;
 pub use snapshot::{SnapshotReader, SnapshotRecord, SnapshotRecords, SnapshotWriter};
+pub use space::{Ballast, Space};
 pub use tables::{TableIter, Tables, TablesOptions, Value, View, WriteBatch};

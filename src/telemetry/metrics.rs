@@ -130,6 +130,12 @@ pub struct Metrics {
     pub backup_last_bytes: IntGauge,
     /// The size of the last snapshot that was made or received.
     pub snapshot_bytes: IntGauge,
+    /// What is free on the disk of the data directory.
+    pub disk_free_bytes: IntGauge,
+    /// The size of that disk.
+    pub disk_total_bytes: IntGauge,
+    /// 1 while the node is read-only for want of room, else 0.
+    pub disk_read_only: IntGauge,
 }
 
 impl Metrics {
@@ -258,6 +264,10 @@ impl Metrics {
             )?,
             backup_last_bytes: declare.gauge("backup_last_bytes", "Size of that backup.")?,
             snapshot_bytes: declare.gauge("snapshot_bytes", "Size of the last snapshot.")?,
+            disk_free_bytes: declare.gauge("disk_free_bytes", "Free on the disk of the data directory.")?,
+            disk_total_bytes: declare.gauge("disk_total_bytes", "Size of that disk.")?,
+            disk_read_only: declare
+                .gauge("disk_read_only", "1 while the node is read-only for want of room, else 0.")?,
             registry: registry.clone(),
         };
         metrics.set_raft_role(RaftRole::Follower);
@@ -327,13 +337,16 @@ mod tests {
     use super::*;
 
     /// Dashboards and alerts hold on to these names: a name that goes or changes breaks them.
-    const NAMES: [&str; 40] = [
+    const NAMES: [&str; 43] = [
         "keymoot_apply_seconds",
         "keymoot_auth_refusals_total",
         "keymoot_backup_last_bytes",
         "keymoot_backup_last_success_timestamp_seconds",
         "keymoot_build_info",
         "keymoot_bulk_items_total",
+        "keymoot_disk_free_bytes",
+        "keymoot_disk_read_only",
+        "keymoot_disk_total_bytes",
         "keymoot_entitlement_seconds",
         "keymoot_entitlements_total",
         "keymoot_exported_keys_total",

@@ -121,7 +121,12 @@ fn of_node(seen: &Seen, row: &Row, node: &NodeStatus, now_s: i64, findings: &mut
     if let Some(reason) = fenced_off(seen.status.node.fence, node.fence) {
         found(format!("node {id}, as node {} sees it: {reason}", seen.status.node.id), FENCED_CURE);
     }
-    if let Some(disk) = node.disk
+    if node.disk.is_some_and(|disk| disk.read_only) {
+        found(
+            format!("node {id} is read-only: its disk is nearly full"),
+            "free some, or enlarge it: docs/disks.md",
+        );
+    } else if let Some(disk) = node.disk
         && disk.free_bytes < disk.total_bytes / FREE_ONE_IN
     {
         found(
@@ -192,7 +197,8 @@ mod tests {
     #[test]
     fn lag_certificate_and_disk_are_told() {
         let (health, text) = said(&seen(3, |rows| {
-            let full = DiskStatus { total_bytes: 1 << 30, free_bytes: 1 << 20, data_bytes: 0 };
+            let full =
+                DiskStatus { total_bytes: 1 << 30, free_bytes: 1 << 20, data_bytes: 0, read_only: false };
             rows[0].answer = Ok(NodeStatus { disk: Some(full), ..node(1) });
             let ends = Some(NOW_S + 29 * DAY_S);
             rows[1].answer = Ok(NodeStatus { certificate_expires_at_s: ends, ..node(2) });

@@ -240,7 +240,14 @@ pub(super) mod tests {
         let mut rows = (1..=voters).map(row).collect();
         change(&mut rows);
         let members = rows.iter().map(|row| row.member.clone()).collect();
-        let status = ClusterStatus { cluster: "moot".into(), node: node(1), members, feature_level: 1 };
+        let status = ClusterStatus {
+            cluster: "moot".into(),
+            node: node(1),
+            members,
+            feature_level: 1,
+            clock_ms: 0,
+            keyring_check: None,
+        };
         Seen { status, rows }
     }
 
