@@ -21,6 +21,7 @@ pub mod load;
 pub mod logs;
 pub mod media;
 pub mod metrics;
+pub mod nemesis;
 pub mod player;
 pub mod policy;
 pub mod process;

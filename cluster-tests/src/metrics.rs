@@ -14,6 +14,9 @@ pub const LAST_LOG_INDEX: &str = "keymoot_raft_last_log_index";
 /// The last entry that the node's log no longer holds.
 pub const PURGED_INDEX: &str = "keymoot_raft_purged_index";
 
+/// The node's Raft term.
+pub const TERM: &str = "keymoot_raft_term";
+
 /// Reads one sample of one node.
 ///
 /// # Errors
@@ -47,7 +50,7 @@ impl raw::Answer {
 }
 
 /// The first sample of `name` in Prometheus' text format, with or without labels.
-fn value_of(text: &str, name: &str) -> Option<f64> {
+pub fn value_of(text: &str, name: &str) -> Option<f64> {
     text.lines().find_map(|line| {
         let rest = line.strip_prefix(name)?;
         let rest = match rest.strip_prefix('{') {
