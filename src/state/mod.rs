@@ -27,6 +27,8 @@ mod apply_tests;
 #[cfg(test)]
 mod bytes_test;
 #[cfg(test)]
+mod histories_tests;
+#[cfg(test)]
 mod leases_tests;
 #[cfg(test)]
 mod policies_tests;

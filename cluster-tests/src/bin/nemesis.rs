@@ -116,7 +116,7 @@ fn mutants(arguments: &Arguments, program: &std::path::Path) -> Result<bool, Rig
         all &= !report.is_clean();
         table.push_str(&format!("{:<10}  {:<48}  {caught}\n", schedule.mutant, schedule.weakness));
         if let Some(first) = report.violations.first() {
-            eprintln!("{}: {}", first.checker, first.text);
+            eprintln!("{}: {}", first.checker, first.text.lines().next().unwrap_or_default());
         }
     }
     print!("{table}");

@@ -75,11 +75,7 @@ impl Client {
     /// DELETE of all versions.
     pub fn delete(&mut self, node: usize, content: &str) -> Outcome {
         let request = self.key_request("DELETE", content, &[]);
-        let understand = |answer: &Answer| match answer.status {
-            200 => Outcome::Done,
-            _ => refusal(answer),
-        };
-        self.perform(node, content, Action::Delete, &request, understand).0
+        self.perform(node, content, Action::Delete, &request, understand_done).0
     }
 
     /// PUT of a policy on condition that it has this tag, or is new; the tag it has now, if told.
@@ -90,25 +86,36 @@ impl Client {
         serial: u32,
         tag: Option<&str>,
     ) -> Option<String> {
-        let keeper = &self.access.keeper;
-        let data = json!({
-            "ca_system": keeper.ca_system, "account_id": keeper.account_id,
-            "policy": { "name": name, "license_duration_seconds": 60 + serial },
-        });
-        let data = data.to_string().into_bytes();
-        let signature = raw::percent_encode(&keeper.signature(&data));
+        let policy = json!({ "name": name, "license_duration_seconds": 60 + serial });
         let condition = tag.map_or(("If-None-Match", "*"), |tag| ("If-Match", tag));
-        let target = format!("/policy/{name}?signature={signature}");
-        let request = raw::request("PUT", &target, &[condition], &data);
-        let understand = |answer: &Answer| match answer.status {
-            200 => Outcome::Done,
-            _ => refusal(answer),
-        };
-        let (outcome, answer) = self.perform(node, name, Action::ChangePolicy, &request, understand);
+        let request = self.policy_request("PUT", name, &policy, &[condition]);
+        let (outcome, answer) = self.perform(node, name, Action::ChangePolicy, &request, understand_done);
         match outcome {
             Outcome::Done => answer?.header("etag").map(str::to_owned),
             _ => None,
         }
+    }
+
+    /// DELETE of a policy; whether that is certain.
+    pub fn delete_policy(&mut self, node: usize, name: &str) -> bool {
+        let request = self.policy_request("DELETE", name, &json!(name), &[]);
+        self.perform(node, name, Action::DeletePolicy, &request, understand_done).0 == Outcome::Done
+    }
+
+    fn policy_request(
+        &self,
+        method: &str,
+        name: &str,
+        policy: &serde_json::Value,
+        headers: &[(&str, &str)],
+    ) -> Vec<u8> {
+        let keeper = &self.access.keeper;
+        let data = json!({
+            "ca_system": keeper.ca_system, "account_id": keeper.account_id, "policy": policy,
+        });
+        let data = data.to_string().into_bytes();
+        let signature = raw::percent_encode(&keeper.signature(&data));
+        raw::request(method, &format!("/policy/{name}?signature={signature}"), headers, &data)
     }
 
     fn key_request(&self, method: &str, content: &str, more: &[(&str, &str)]) -> Vec<u8> {
@@ -181,6 +188,10 @@ fn understand_key(answer: &Answer) -> Outcome {
 
 fn understand_read(answer: &Answer) -> Outcome {
     if answer.status == 404 { Outcome::Absent } else { understand_key(answer) }
+}
+
+fn understand_done(answer: &Answer) -> Outcome {
+    if answer.status == 200 { Outcome::Done } else { refusal(answer) }
 }
 
 /// 503 is the one honest refusal of a sound request.

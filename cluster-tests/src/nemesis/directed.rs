@@ -56,9 +56,11 @@ pub const DIRECTED: &[Directed] = &[
     Directed { mutant: "no-dedup", weakness: "a retried change is applied again", act: lose_answers },
 ];
 
-/// Every node loses power at once, right after acknowledging.
+/// Every node loses power at once, some time after the system last wrote back by itself.
 fn lose_power(run: &mut Run) -> Result<(), RigError> {
-    pause(Duration::from_secs(4))?;
+    pause(Duration::from_secs(3))?;
+    run.site.each(|machine| machine.disk.write_back())?;
+    pause(Duration::from_secs(2))?;
     strike(run, "power_cut_all", Duration::from_secs(1)).map(drop)
 }
 

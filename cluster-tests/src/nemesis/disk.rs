@@ -45,6 +45,14 @@ impl Disk {
         &self.mount
     }
 
+    /// Writes down all that so far is only in memory, as the system does now and then by itself.
+    ///
+    /// # Errors
+    /// When that fails.
+    pub fn write_back(&self) -> Result<(), RigError> {
+        tool::run("sync", &["--file-system", &self.mount.display().to_string()]).map(|_| ())
+    }
+
     /// Cuts its power: what is not on the disk yet will never be.
     ///
     /// # Errors
@@ -93,7 +101,9 @@ impl Disk {
     /// When that fails for another reason than that it is full.
     pub fn fill(&self) -> Result<(), RigError> {
         let path = self.filler();
-        let mut file = std::fs::File::create(&path).map_err(RigError::at("make", &path))?;
+        let options = || std::fs::File::options().create(true).append(true).open(&path);
+        let mut file = options().map_err(RigError::at("make", &path))?;
+        self.take_most(&path);
         let block = vec![0_u8; 1024 * 1024];
         let mut piece = block.len();
         while piece >= 512 {
@@ -113,6 +123,19 @@ impl Disk {
     pub fn free(&self) {
         // Nothing is there when the disk was replaced, or lost its power before it was synced.
         let _ = std::fs::remove_file(self.filler());
+    }
+
+    /// Takes room in large pieces, without writing to it; whatever is refused is tried in halves.
+    fn take_most(&self, path: &Path) {
+        let (mut taken, mut piece) = (0, SIZE_BYTES / 2);
+        while piece >= 1024 * 1024 {
+            let length = (taken + piece).to_string();
+            if tool::run("fallocate", &["--length", &length, &path.display().to_string()]).is_ok() {
+                taken += piece;
+            } else {
+                piece /= 2;
+            }
+        }
     }
 
     fn filler(&self) -> PathBuf {

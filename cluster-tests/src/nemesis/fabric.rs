@@ -140,6 +140,11 @@ impl Fabric {
         format!("{}b", self.tag)
     }
 
+    /// The end of a node's line that is on the bridge.
+    fn port(&self, node: usize) -> String {
+        format!("{}p{}", self.tag, node + 1)
+    }
+
     fn make_bridge(&self) -> Result<(), RigError> {
         let bridge = self.bridge();
         tool::run("ip", &["link", "add", &bridge, "type", "bridge"])?;
@@ -149,7 +154,7 @@ impl Fabric {
 
     fn make_node(&self, node: usize) -> Result<(), RigError> {
         let (namespace, device) = (self.namespace(node), self.device(node));
-        let port = format!("{}p{}", self.tag, node + 1);
+        let port = self.port(node);
         tool::run("ip", &["netns", "add", &namespace])?;
         tool::run("ip", &["link", "add", &port, "type", "veth", "peer", "name", &device])?;
         tool::run("ip", &["link", "set", &device, "netns", &namespace])?;
@@ -197,6 +202,8 @@ impl Fabric {
 impl Drop for Fabric {
     fn drop(&mut self) {
         for node in 0..self.nodes {
+            // With its namespace it would go too, but only some time later.
+            let _ = tool::run("ip", &["link", "delete", &self.port(node)]);
             if std::path::Path::new("/run/netns").join(self.namespace(node)).exists() {
                 remove_namespace(&self.namespace(node));
             }

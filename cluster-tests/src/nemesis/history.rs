@@ -56,6 +56,8 @@ pub enum Action {
     Delete,
     /// PUT of a policy, on the condition that nobody changed it since.
     ChangePolicy,
+    /// DELETE of a policy.
+    DeletePolicy,
 }
 
 /// How it ended.

@@ -169,7 +169,7 @@ impl Run {
 
     fn note(&self, event: &str, fault: &str, detail: &str) {
         self.history.note(event, fault, detail);
-        let at = self.history.now().as_secs_f64();
+        let (at, detail) = (self.history.now().as_secs_f64(), detail.lines().next().unwrap_or_default());
         eprintln!("{at:8.1} s  {event:<7} {fault:<16} {detail}");
     }
 

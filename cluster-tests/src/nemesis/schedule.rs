@@ -24,6 +24,7 @@ pub struct Schedule {
     nodes: usize,
     /// What is left of the round: each kind comes once before any comes twice.
     round: Vec<Kind>,
+    pairs_percent: u32,
 }
 
 /// How many of a hundred steps have two faults.
@@ -32,7 +33,19 @@ const PAIRS_PERCENT: u32 = 35;
 impl Schedule {
     /// The schedule of this seed for these kinds and so many nodes.
     pub fn new(seed: u64, kinds: &[Kind], nodes: usize) -> Self {
-        Self { numbers: Xoshiro256PlusPlus::seed_from_u64(seed), kinds: kinds.to_vec(), nodes, round: vec![] }
+        Self {
+            numbers: Xoshiro256PlusPlus::seed_from_u64(seed),
+            kinds: kinds.to_vec(),
+            nodes,
+            round: vec![],
+            pairs_percent: PAIRS_PERCENT,
+        }
+    }
+
+    /// The same, and never two faults at a time.
+    #[must_use]
+    pub fn one_at_a_time(self) -> Self {
+        Self { pairs_percent: 0, ..self }
     }
 
     fn kind(&mut self) -> Option<Kind> {
@@ -52,7 +65,7 @@ impl Iterator for Schedule {
         let mut kinds = vec![self.kind()?];
         let mut draw = Draw { numbers: &mut self.numbers, nodes: self.nodes };
         let (pair, hold, calm) =
-            (draw.between(1, 100) <= PAIRS_PERCENT, draw.between(2000, 7000), draw.between(500, 2500));
+            (draw.between(1, 100) <= self.pairs_percent, draw.between(2000, 7000), draw.between(500, 2500));
         if pair {
             kinds.extend(self.kind());
         }

@@ -156,8 +156,8 @@ impl Worker {
         }
     }
 
-    /// Nobody else changes this client's policy: as long as each answer comes, the next change must
-    /// be taken. Once one did not come, another policy is begun.
+    /// Makes a policy, changes it and deletes it. Nobody else touches this client's policy: as long as
+    /// each answer comes, the next step must be taken. Once one did not come, another is begun.
     fn change_policy(&mut self, policy: &mut Policy) {
         if policy.names >= POLICIES_MAX {
             return;
@@ -165,9 +165,15 @@ impl Worker {
         let node = self.draw.random_range(0..self.nodes);
         let name = format!("policy-{}-{}", self.number, policy.names);
         policy.serial += 1;
-        policy.tag = self.client.change_policy(node, &name, policy.serial, policy.tag.as_deref());
-        if policy.tag.is_none() {
-            policy.names += 1;
+        let certain = if policy.serial % 3 == 0 {
+            policy.tag = None;
+            self.client.delete_policy(node, &name)
+        } else {
+            policy.tag = self.client.change_policy(node, &name, policy.serial, policy.tag.as_deref());
+            policy.tag.is_some()
+        };
+        if !certain {
+            *policy = Policy { names: policy.names + 1, ..Policy::default() };
         }
     }
 }

@@ -91,8 +91,8 @@ fn check_one(content: &str, history: &[&Operation]) -> Option<Violation> {
         Solved::Undecided => format!("{content}: undecided after {STATES_MAX} states"),
         Solved::Not { longest } => {
             let stuck = problem.waiting(&longest).into_iter().filter_map(|step| problem.steps.get(step));
-            let stuck: Vec<String> =
-                stuck.map(|step| format!("{:?}", problem.describe(step, history))).collect();
+            let stuck = stuck.filter_map(|step| problem.describe(step, history));
+            let stuck: Vec<String> = stuck.map(|operation| format!("{operation:?}")).collect();
             format!(
                 "{content}: no order explains its {} operations; after {} of them none of these can come next: {}",
                 problem.steps.len(),
@@ -153,7 +153,7 @@ impl Problem {
             Action::Replace(Some(value)) => {
                 self.makers.entry(number(value)).or_insert(Maker::Supplied(began));
             }
-            Action::Read | Action::ChangePolicy => {}
+            Action::Read | Action::ChangePolicy | Action::DeletePolicy => {}
         }
     }
 
