@@ -1,5 +1,6 @@
-//! The fail-over drill: load at all nodes, the leader killed again and again, and a record of
-//! every answer.
+//! The drills: load at all nodes, nodes that go away and come back, and a record of every answer.
+//! In one the leader is killed again and again; in the other each node in turn is asked to stop, as
+//! in an upgrade.
 //!
 //! A worker behaves as a patient scrambler does: it has a home node, waits for the answer, and
 //! when its connection breaks it asks the next node for the same content. An answer that is not
@@ -16,23 +17,32 @@ use crate::signed::WIDEVINE;
 use crate::wait::{pause, wait_until};
 use crate::{Cluster, KeyAnswer, RigError, Signer};
 
+/// How nodes go away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Manner {
+    /// The leader is killed with `kill -9`, so many times.
+    LeaderKilled(usize),
+    /// Each node is asked to stop by SIGTERM, one after another, so many times.
+    RollingRestart(usize),
+}
+
 /// How hard and how often.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
-    /// How many leaders are killed, one after another.
-    pub kills: usize,
+    /// How nodes go away, and how often.
+    pub manner: Manner,
     /// Clients whose home is the same node.
     pub clients_per_node: usize,
     /// What a client waits between an answer and its next request.
     pub think: Duration,
-    /// Load before the first kill, and between a restarted node's return and the next kill.
+    /// Load before the first outage, and between a restarted node's return and the next outage.
     pub calm: Duration,
 }
 
 impl Default for Plan {
     fn default() -> Self {
         let (think, calm) = (Duration::from_millis(25), Duration::from_secs(2));
-        Self { kills: 5, clients_per_node: 4, think, calm }
+        Self { manner: Manner::LeaderKilled(5), clients_per_node: 4, think, calm }
     }
 }
 
@@ -69,19 +79,25 @@ pub struct Record {
     pub ledger: Ledger,
 }
 
-/// One kill of a leader.
+/// One node that went away and came back.
 #[derive(Clone, Copy, Debug)]
-pub struct Kill {
-    /// The leader's id.
+pub struct Outage {
+    /// Its id.
     pub node: u64,
-    /// When it was killed, since the drill began.
+    /// Whether it led.
+    pub led: bool,
+    /// When it was killed or asked to stop, since the drill began.
     pub at: Duration,
+    /// When it had caught up again, since the drill began.
+    pub back_at: Duration,
 }
 
 /// What a drill found.
 pub struct Report {
-    /// The leaders killed, in order.
-    pub kills: Vec<Kill>,
+    /// How nodes went away.
+    pub manner: Manner,
+    /// The nodes that went away, in order.
+    pub outages: Vec<Outage>,
     /// All that was answered.
     pub record: Record,
     /// How long the load lasted.
@@ -91,16 +107,33 @@ pub struct Report {
 }
 
 impl Report {
-    /// From a kill to the first answer to a request that was sent after it.
-    pub fn gap(&self, kill: Kill) -> Option<Duration> {
-        let after = self.record.successes.iter().filter(|success| success.sent_at > kill.at);
-        after.map(|success| success.answered_at - kill.at).min()
+    /// How long nobody was served: from a kill to the first answer to a request that was sent after
+    /// it; of a node that was asked to stop, the longest time between two answers while it was away.
+    pub fn gap(&self, outage: Outage) -> Option<Duration> {
+        match self.manner {
+            Manner::LeaderKilled(_) => {
+                let after = self.record.successes.iter().filter(|success| success.sent_at > outage.at);
+                after.map(|success| success.answered_at - outage.at).min()
+            }
+            Manner::RollingRestart(_) => Some(self.longest_silence(outage.at, outage.back_at)),
+        }
     }
 
-    /// The time that counts for a kill: until the next one, or the end.
+    fn longest_silence(&self, from: Duration, to: Duration) -> Duration {
+        let within = |at: &Duration| *at > from && *at < to;
+        let mut answers: Vec<Duration> =
+            self.record.successes.iter().map(|success| success.answered_at).filter(within).collect();
+        answers.push(to);
+        answers.sort_unstable();
+        let mut last = from;
+        let silences = answers.into_iter().map(|at| at - std::mem::replace(&mut last, at));
+        silences.max().unwrap_or_default()
+    }
+
+    /// The time that counts for an outage: until the next one, or the end.
     pub fn window(&self, index: usize) -> std::ops::Range<Duration> {
-        let from = self.kills.get(index).map_or(self.lasted, |kill| kill.at);
-        let to = self.kills.get(index + 1).map_or(self.lasted, |kill| kill.at);
+        let from = self.outages.get(index).map_or(self.lasted, |outage| outage.at);
+        let to = self.outages.get(index + 1).map_or(self.lasted, |outage| outage.at);
         from..to
     }
 }
@@ -121,48 +154,67 @@ impl Shared {
 /// Runs the drill on `cluster`, and reads every acknowledged key back from every node.
 ///
 /// # Errors
-/// When a node does not come back, no leader is found, no request succeeds after a kill, or the
+/// When a node does not come back, no leader is found, no request succeeds after an outage, or the
 /// drill is interrupted.
 pub fn run(cluster: &mut Cluster, plan: Plan) -> Result<Report, RigError> {
     let shared =
         Shared { began: Instant::now(), stop: AtomicBool::new(false), record: Mutex::new(Record::default()) };
     let (nodes, signer) = (cluster.addresses(), cluster.signer().clone());
-    let kills = std::thread::scope(|scope| {
+    let outages = std::thread::scope(|scope| {
         for client in 0..plan.clients_per_node * nodes.len() {
             let worker =
                 Worker { shared: &shared, signer: &signer, nodes: &nodes, client, think: plan.think };
             scope.spawn(move || worker.run());
         }
-        let kills = kill_leaders(cluster, plan, &shared);
+        let outages = disturb(cluster, plan, &shared);
         shared.stop.store(true, Ordering::Relaxed);
-        kills
+        outages
     })?;
     let lasted = shared.began.elapsed();
     let record = shared.record.into_inner().unwrap_or_else(PoisonError::into_inner);
     let findings = record.ledger.audit(&signer, &nodes)?;
-    Ok(Report { kills, record, lasted, findings })
+    Ok(Report { manner: plan.manner, outages, record, lasted, findings })
 }
 
-fn kill_leaders(cluster: &mut Cluster, plan: Plan, shared: &Shared) -> Result<Vec<Kill>, RigError> {
-    let mut kills = Vec::new();
-    for _ in 0..plan.kills {
-        pause(plan.calm)?;
-        let node = cluster.leader()?;
-        let at = shared.began.elapsed();
-        cluster.kill(node)?;
-        kills.push(Kill { node, at });
-        wait_until("a request sent after the kill to succeed", Duration::from_secs(60), || {
-            let record = shared.record();
-            let late = record.successes.iter().rev().any(|success| success.sent_at > at);
-            if late { Ok(()) } else { Err(RigError::Answer("none did yet".to_owned())) }
-        })?;
-        // The survivors carry the load alone for a while, so that the restart is not part of the gap.
-        pause(plan.calm)?;
-        cluster.restart(node)?;
-        cluster.await_caught_up(node)?;
+fn disturb(cluster: &mut Cluster, plan: Plan, shared: &Shared) -> Result<Vec<Outage>, RigError> {
+    let mut outages = Vec::new();
+    match plan.manner {
+        Manner::LeaderKilled(times) => {
+            for _ in 0..times {
+                pause(plan.calm)?;
+                let leader = cluster.leader()?;
+                outages.push(outage(cluster, leader, plan, shared)?);
+            }
+        }
+        Manner::RollingRestart(times) => {
+            let nodes: Vec<u64> = cluster.nodes().iter().map(|node| node.id).collect();
+            for node in nodes.iter().cycle().take(times * nodes.len()) {
+                pause(plan.calm)?;
+                outages.push(outage(cluster, *node, plan, shared)?);
+            }
+        }
     }
     pause(plan.calm)?;
-    Ok(kills)
+    Ok(outages)
+}
+
+fn outage(cluster: &mut Cluster, node: u64, plan: Plan, shared: &Shared) -> Result<Outage, RigError> {
+    let led = cluster.leader()? == node;
+    let at = shared.began.elapsed();
+    match plan.manner {
+        Manner::LeaderKilled(_) => cluster.kill(node)?,
+        Manner::RollingRestart(_) => cluster.stop(node)?,
+    }
+    wait_until("a request sent after a node went to succeed", Duration::from_secs(60), || {
+        let record = shared.record();
+        let late = record.successes.iter().rev().any(|success| success.sent_at > at);
+        if late { Ok(()) } else { Err(RigError::Answer("none did yet".to_owned())) }
+    })?;
+    // The others carry the load alone for a while, so that the restart is not part of a kill's gap.
+    pause(plan.calm)?;
+    cluster.restart(node)?;
+    cluster.await_caught_up(node)?;
+    Ok(Outage { node, led, at, back_at: shared.began.elapsed() })
 }
 
 struct Worker<'a> {
@@ -255,12 +307,17 @@ mod tests {
             answered_at: ms(answered),
             waited: ms(answered - sent),
         };
-        let kills = vec![Kill { node: 1, at: ms(100) }, Kill { node: 2, at: ms(900) }];
+        let outage = |node, at, back_at| Outage { node, led: true, at: ms(at), back_at: ms(back_at) };
+        let outages = vec![outage(1, 100, 800), outage(2, 900, 1900)];
         let successes = vec![success(99, 101), success(105, 600), success(110, 550), success(700, 701)];
         let record = Record { successes, ..Record::default() };
-        let report = Report { kills: kills.clone(), record, lasted: ms(2000), findings: vec![] };
-        assert_eq!(report.gap(kills[0]), Some(ms(450)));
-        assert_eq!(report.gap(kills[1]), None);
+        let manner = Manner::LeaderKilled(2);
+        let report = Report { manner, outages: outages.clone(), record, lasted: ms(2000), findings: vec![] };
+        assert_eq!(report.gap(outages[0]), Some(ms(450)));
+        assert_eq!(report.gap(outages[1]), None);
+        let report = Report { manner: Manner::RollingRestart(1), ..report };
+        assert_eq!(report.gap(outages[0]), Some(ms(449)), "101 to 550");
+        assert_eq!(report.gap(outages[1]), Some(ms(1000)), "nobody was served at all");
         assert_eq!((report.window(0), report.window(1)), (ms(100)..ms(900), ms(900)..ms(2000)));
     }
 }

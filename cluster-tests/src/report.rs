@@ -1,11 +1,11 @@
-//! A fail-over drill as a table, as JSON and as a picture.
+//! A drill as a table, as JSON and as a picture.
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use crate::chart::{Mark, Panel, Timeline};
-use crate::drill::{Report, Success};
+use crate::drill::{Manner, Outage, Report, Success};
 use crate::stats::{Latencies, median};
 
 /// Wide enough for a bar to hold a few answers, narrow enough to show the gap.
@@ -15,48 +15,57 @@ const BUCKET: Duration = Duration::from_millis(50);
 #[derive(Clone, Debug, PartialEq)]
 pub struct Row {
     /// Counted from 1.
-    pub kill: usize,
-    /// The leader that was killed.
+    pub outage: usize,
+    /// The node that went away.
     pub node: u64,
-    /// From the kill to the first answer to a request sent after it.
+    /// Whether it led.
+    pub led: bool,
+    /// How long nobody was served, see [`Report::gap`].
     pub gap_ms: f64,
-    /// Answers that were no key, until the next kill.
+    /// Answers that were no key, until the next outage.
     pub errors: usize,
-    /// The longest that a client waited, until the next kill.
+    /// The longest that a client waited, until the next outage.
     pub slowest_ms: f64,
 }
 
-/// One row for each kill.
+/// One row for each outage.
 pub fn rows(report: &Report) -> Vec<Row> {
-    let row = |(index, kill): (usize, &crate::drill::Kill)| {
+    let row = |(index, outage): (usize, &Outage)| {
         let window = report.window(index);
         let answered = report.record.successes.iter().filter(|s| window.contains(&s.answered_at));
         let slowest = answered.map(|success| success.waited).max().unwrap_or_default();
         Row {
-            kill: index + 1,
-            node: kill.node,
-            gap_ms: report.gap(*kill).map_or(f64::INFINITY, ms),
+            outage: index + 1,
+            node: outage.node,
+            led: outage.led,
+            gap_ms: report.gap(*outage).map_or(f64::INFINITY, ms),
             errors: report.record.refusals.iter().filter(|refusal| window.contains(&refusal.at)).count(),
             slowest_ms: ms(slowest),
         }
     };
-    report.kills.iter().enumerate().map(row).collect()
+    report.outages.iter().enumerate().map(row).collect()
 }
 
 /// The table for a person.
 pub fn table(report: &Report) -> String {
     let rows = rows(report);
-    let mut text = String::from("kill  leader  gap ms  errors  slowest answer ms\n");
+    let mut text = String::from("outage  node  led  gap ms  errors  slowest answer ms\n");
     for row in &rows {
         text.push_str(&format!(
-            "{:>4}  {:>6}  {:>6.0}  {:>6}  {:>17.0}\n",
-            row.kill, row.node, row.gap_ms, row.errors, row.slowest_ms
+            "{:>6}  {:>4}  {:>3}  {:>6.0}  {:>6}  {:>17.0}\n",
+            row.outage,
+            row.node,
+            if row.led { "yes" } else { "no" },
+            row.gap_ms,
+            row.errors,
+            row.slowest_ms
         ));
     }
     let gaps: Vec<f64> = rows.iter().map(|row| row.gap_ms).collect();
     text.push_str(&format!(
-        "median gap {:.0} ms; {} answers in {:.0} s, {} of them errors; {} keys acknowledged\n",
+        "median gap {:.0} ms, longest {:.0} ms; {} answers in {:.0} s, {} of them errors; {} keys acknowledged\n",
         median(&gaps),
+        gaps.iter().copied().fold(0.0, f64::max),
         report.record.successes.len() + report.record.refusals.len(),
         report.lasted.as_secs_f64(),
         report.record.refusals.len(),
@@ -67,11 +76,11 @@ pub fn table(report: &Report) -> String {
 
 /// The same figures for a machine.
 pub fn figures(report: &Report) -> Value {
-    let kills: Vec<Value> = rows(report)
+    let outages: Vec<Value> = rows(report)
         .iter()
         .map(|row| {
             json!({
-                "kill": row.kill, "leader": row.node, "gap_ms": row.gap_ms,
+                "outage": row.outage, "node": row.node, "led": row.led, "gap_ms": row.gap_ms,
                 "errors": row.errors, "slowest_answer_ms": row.slowest_ms,
             })
         })
@@ -79,7 +88,7 @@ pub fn figures(report: &Report) -> Value {
     let mut latencies = Latencies::new();
     report.record.successes.iter().for_each(|success| latencies.record(success.waited));
     json!({
-        "kills": kills,
+        "outages": outages,
         "lasted_s": report.lasted.as_secs_f64(),
         "answers": report.record.successes.len(),
         "errors": report.record.refusals.len(),
@@ -90,7 +99,7 @@ pub fn figures(report: &Report) -> Value {
     })
 }
 
-/// Answers of each node, errors and the slowest answer over time, with a mark for each kill.
+/// Answers of each node, errors and the slowest answer over time, with a mark for each outage.
 pub fn picture(report: &Report, nodes: usize) -> String {
     let mut panels: Vec<Panel> = (0..nodes)
         .map(|node| {
@@ -103,12 +112,16 @@ pub fn picture(report: &Report, nodes: usize) -> String {
     panels.push(Panel { title: "slowest answer, ms".to_owned(), values: buckets(report, waits, f64::max) });
     let refusals = report.record.refusals.iter().map(|refusal| (refusal.at, 1.0));
     panels.push(Panel { title: "errors".to_owned(), values: buckets(report, refusals, |a, b| a + b) });
-    let marks = rows(report).into_iter().zip(&report.kills).map(|(row, kill)| Mark {
-        at_s: kill.at.as_secs_f64(),
-        label: format!("kill -9 node {}: {:.0} ms", row.node, row.gap_ms),
+    let (signal, title) = match report.manner {
+        Manner::LeaderKilled(_) => ("kill -9", "leaders killed under load"),
+        Manner::RollingRestart(_) => ("SIGTERM to", "nodes restarted under load"),
+    };
+    let marks = rows(report).into_iter().zip(&report.outages).map(|(row, outage)| Mark {
+        at_s: outage.at.as_secs_f64(),
+        label: format!("{signal} node {}: {:.0} ms", row.node, row.gap_ms),
     });
     Timeline {
-        title: format!("{} leaders killed under load", report.kills.len()),
+        title: format!("{} {title}", report.outages.len()),
         bucket_ms: ms(BUCKET),
         panels,
         marks: marks.collect(),
@@ -139,7 +152,7 @@ fn ms(duration: Duration) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::drill::{Kill, Record, Refusal};
+    use crate::drill::{Record, Refusal};
 
     fn report() -> Report {
         let at = Duration::from_millis;
@@ -154,19 +167,23 @@ mod tests {
             refusals: vec![Refusal { at: at(300), text: "status 500".into() }],
             ..Record::default()
         };
-        Report { kills: vec![Kill { node: 3, at: at(100) }], record, lasted: at(600), findings: vec![] }
+        let outages = vec![Outage { node: 3, led: true, at: at(100), back_at: at(500) }];
+        Report { manner: Manner::LeaderKilled(1), outages, record, lasted: at(600), findings: vec![] }
     }
 
     #[test]
-    fn a_row_counts_what_happened_between_its_kill_and_the_next() {
-        let expected = Row { kill: 1, node: 3, gap_ms: 360.0, errors: 1, slowest_ms: 350.0 };
+    fn a_row_counts_what_happened_between_its_outage_and_the_next() {
+        let expected = Row { outage: 1, node: 3, led: true, gap_ms: 360.0, errors: 1, slowest_ms: 350.0 };
         assert_eq!(rows(&report()), [expected]);
-        assert!(table(&report()).contains("median gap 360 ms; 4 answers in 1 s, 1 of them errors"));
-        assert_eq!(figures(&report())["kills"][0]["gap_ms"], 360.0);
+        assert!(
+            table(&report())
+                .contains("median gap 360 ms, longest 360 ms; 4 answers in 1 s, 1 of them errors")
+        );
+        assert_eq!(figures(&report())["outages"][0]["gap_ms"], 360.0);
     }
 
     #[test]
-    fn the_picture_has_a_panel_for_each_node_and_names_the_kill() {
+    fn the_picture_has_a_panel_for_each_node_and_names_the_outage() {
         let svg = picture(&report(), 3);
         for words in ["node 1:", "node 3:", "slowest answer, ms", "errors", "kill -9 node 3: 360 ms"] {
             assert!(svg.contains(words), "{words} is missing");

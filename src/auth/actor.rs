@@ -43,7 +43,7 @@ impl Actor for AuthActor {
 
 /// A request of whatever protocol.
 enum Request {
-    Udrm(Box<SignedRequest>),
+    Udrm(Arc<SignedRequest>),
     Widevine(WidevineRequest),
     Unsigned(Box<UnsignedRequest>),
     Token(Box<KeyToken>, IpAddr),
@@ -104,8 +104,8 @@ impl AuthHandle {
     /// [`AuthError::Denied`] when it is refused, [`AuthError::Ledger`] when the cluster does not
     /// answer, [`AuthError::Busy`] when the mailbox is full and [`AuthError::Stopped`] when the worker
     /// shuts down.
-    pub async fn authenticate(&self, request: SignedRequest) -> Result<Grant, AuthError> {
-        self.ask(Request::Udrm(Box::new(request))).await
+    pub async fn authenticate(&self, request: impl Into<Arc<SignedRequest>>) -> Result<Grant, AuthError> {
+        self.ask(Request::Udrm(request.into())).await
     }
 
     /// Authenticates a request of the Widevine common encryption API.

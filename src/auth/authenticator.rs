@@ -14,22 +14,12 @@ use bytes::Bytes;
 
 use super::offer::{Offer, Proofs};
 use super::{
-    AccountDirectory, BulkBody, BulkError, CaSystem, CustomData, CustomDataError, ExportRequest, Grant,
-    Nonce, OpenAccount, PolicyData, Signature, SigningKey, allowed,
+    AccountDirectory, CaSystem, Claim, Claims, Grant, Nonce, OpenAccount, Said, Signature, SigningKey,
+    allowed,
 };
 use crate::model::{AccountId, ContentId, Scheme, Scope};
 
-/// Whose request it says it is. To be believed once there is a [`Grant`].
-#[derive(Clone, Debug)]
-struct Claim {
-    account: AccountId,
-    ca_system: CaSystem,
-    /// The one content it is about.
-    content: Option<ContentId>,
-}
-
-/// A request as it was received, to be authenticated. What it claims is parsed from the very bytes
-/// the signature covers, so what is verified and what is believed cannot differ.
+/// A request as it was received, to be authenticated.
 pub struct SignedRequest {
     scope: Scope,
     claim: Claim,
@@ -40,67 +30,16 @@ pub struct SignedRequest {
 }
 
 impl SignedRequest {
-    /// A request from `caller` that wants `scope` opened. `signed_bytes` are the bytes as received
-    /// that hold the custom data: the body, or the decoded `custom_data` parameter. What the
-    /// custom data says is to be believed once there is a [`Grant`].
-    ///
-    /// # Errors
-    /// [`CustomDataError`] when the bytes are no custom data.
-    pub fn parse(
+    /// A request from `caller` that wants `scope` opened, with the protocol's own signature if it has
+    /// one.
+    pub fn new<T: Claims>(
         scope: Scope,
-        signed_bytes: Bytes,
+        said: &Said<T>,
         signature: Option<Signature>,
         caller: IpAddr,
-    ) -> Result<Self, CustomDataError> {
-        let data = CustomData::parse(&signed_bytes)?;
-        let claim = Claim {
-            account: data.account_id().clone(),
-            ca_system: data.ca_system().clone(),
-            content: Some(data.content_id().clone()),
-        };
-        Ok(Self { scope, claim, signed_bytes, signature, proofs: Proofs::default(), caller })
-    }
-
-    /// A bulk request from `caller`, for the encryption scope; its whole body is signed.
-    ///
-    /// # Errors
-    /// [`BulkError`] when the body is no bulk request.
-    pub fn parse_bulk(body: Bytes, signature: Option<Signature>, caller: IpAddr) -> Result<Self, BulkError> {
-        let read = BulkBody::parse(&body)?;
-        let (account, ca_system) = (read.head().account_id.clone(), read.head().ca_system.clone());
-        let claim = Claim { account, ca_system, content: None };
-        let scope = Scope::Encryption;
-        Ok(Self { scope, claim, signed_bytes: body, signature, proofs: Proofs::default(), caller })
-    }
-
-    /// An export request from `caller`, for the encryption scope; its body is signed.
-    ///
-    /// # Errors
-    /// [`CustomDataError`] when the body is no export request.
-    pub fn parse_export(
-        body: Bytes,
-        signature: Option<Signature>,
-        caller: IpAddr,
-    ) -> Result<Self, CustomDataError> {
-        let read = ExportRequest::parse(&body)?;
-        let claim = Claim { account: read.account_id, ca_system: read.ca_system, content: read.content };
-        let scope = Scope::Encryption;
-        Ok(Self { scope, claim, signed_bytes: body, signature, proofs: Proofs::default(), caller })
-    }
-
-    /// A request about policies from `caller`; it needs no content.
-    ///
-    /// # Errors
-    /// [`CustomDataError`] when the bytes are no custom data of such a request.
-    pub fn parse_policy(
-        signed_bytes: Bytes,
-        signature: Option<Signature>,
-        caller: IpAddr,
-    ) -> Result<Self, CustomDataError> {
-        let read = PolicyData::parse(&signed_bytes)?;
-        let claim = Claim { account: read.account, ca_system: read.ca_system, content: read.content };
-        let scope = Scope::Policy;
-        Ok(Self { scope, claim, signed_bytes, signature, proofs: Proofs::default(), caller })
+    ) -> Self {
+        let (claim, signed_bytes) = (said.what().claim(), said.bytes().clone());
+        Self { scope, claim, signed_bytes, signature, proofs: Proofs::default(), caller }
     }
 
     /// The same, with what its connection and headers prove.

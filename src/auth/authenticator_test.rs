@@ -5,7 +5,8 @@ use zeroize::Zeroizing;
 use super::super::captured_log::captured;
 use super::super::offer::DUMMY_KEY;
 use super::super::{
-    DigestNonces, Envelope, SignatureWindow, authorization, client_certificate, http_signature,
+    CustomData, CustomDataError, DigestNonces, Envelope, PolicyData, SignatureWindow, authorization,
+    client_certificate, http_signature,
 };
 use super::*;
 use crate::model::{Account, Consistency, ResponseShape};
@@ -71,7 +72,8 @@ pub(in crate::auth) fn authenticator() -> Authenticator {
 fn request_of(json: &str, scope: Scope, key: &[u8]) -> SignedRequest {
     let signature = Signature::sign(key, json.as_bytes());
     let bytes = Bytes::copy_from_slice(json.as_bytes());
-    SignedRequest::parse(scope, bytes, Some(signature), "192.0.2.7".parse().unwrap()).unwrap()
+    let said = Said::<CustomData>::read(bytes).unwrap();
+    SignedRequest::new(scope, &said, Some(signature), "192.0.2.7".parse().unwrap())
 }
 
 /// A request for account 167, signed with `key`, from an allowed address.
@@ -232,7 +234,8 @@ fn a_policy_credential_opens_policies_and_nothing_else() {
         let signature = Signature::sign(key, json.as_bytes());
         let caller = "198.51.100.1".parse().unwrap();
         let bytes = Bytes::copy_from_slice(json.as_bytes());
-        SignedRequest::parse_policy(bytes, Some(signature), caller).unwrap()
+        let said = Said::<PolicyData>::read(bytes).unwrap();
+        SignedRequest::new(Scope::Policy, &said, Some(signature), caller)
     };
     let grant = with_policy.authenticate(&about_policies(b"pol-key")).unwrap();
     assert_eq!(grant.scope(), Scope::Policy);
@@ -253,9 +256,8 @@ fn a_sha1_signature_can_be_extended_but_what_it_then_signs_is_no_custom_data() {
     let (forged_data, forged) = extended(&known, b"enc-key".len(), JSON.as_bytes(), suffix);
     assert!(forged.verify(b"enc-key", &forged_data), "the extension must be a true signature");
     // The refusal: padding is no JSON, and strict reading stops at it, before any key is asked.
-    let caller = "192.0.2.7".parse().unwrap();
-    let request = SignedRequest::parse(Scope::Encryption, forged_data.into(), Some(forged), caller);
-    assert!(matches!(request, Err(CustomDataError::NotJson { .. })));
+    let said = Said::<CustomData>::read(forged_data.into());
+    assert!(matches!(said, Err(CustomDataError::NotJson { .. })));
 }
 
 /// Length extension: continues SHA-1 from a digest as if it were the state behind key and data.

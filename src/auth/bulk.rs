@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 use super::custom_data::{Supplied, required, supplied, text, text_or_number, track};
 use super::strict_json::{Members, Value, parse_object};
-use super::{CaSystem, CustomData, CustomDataError, auxiliary::auxiliary};
+use super::{CaSystem, Claim, Claims, CustomData, CustomDataError, auxiliary::auxiliary};
 use crate::model::{AccountId, Auxiliary, ContentId, Kid, Period, TrackName};
 
 /// Why a body is no bulk request at all. The message is fit for the caller.
@@ -102,6 +102,18 @@ impl BulkBody {
     /// The items' lines with their numbers, in their order.
     pub fn lines(&self) -> &[(usize, Bytes)] {
         &self.lines
+    }
+}
+
+impl Claims for BulkBody {
+    type Error = BulkError;
+
+    fn read(bytes: &Bytes) -> Result<Self, Self::Error> {
+        Self::parse(bytes)
+    }
+
+    fn claim(&self) -> Claim {
+        Claim { account: self.head.account_id.clone(), ca_system: self.head.ca_system.clone(), content: None }
     }
 }
 

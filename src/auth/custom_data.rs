@@ -10,10 +10,12 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 use zeroize::Zeroizing;
 
 use super::auxiliary::auxiliary;
 use super::strict_json::{Members, Value, parse_object};
+use super::{Claim, Claims};
 use crate::model::{AccountId, Auxiliary, ContentId, IdError, Kid, PolicyName, TrackName};
 
 /// Why bytes are not custom data. The message is fit for the caller.
@@ -235,6 +237,22 @@ impl CustomData {
     /// What the client wants kept beside the content's keys.
     pub fn auxiliary(&self) -> Option<&Auxiliary> {
         self.auxiliary.as_ref()
+    }
+}
+
+impl Claims for CustomData {
+    type Error = CustomDataError;
+
+    fn read(bytes: &Bytes) -> Result<Self, Self::Error> {
+        Self::parse(bytes)
+    }
+
+    fn claim(&self) -> Claim {
+        Claim {
+            account: self.account_id.clone(),
+            ca_system: self.ca_system.clone(),
+            content: Some(self.content_id.clone()),
+        }
     }
 }
 

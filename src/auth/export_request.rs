@@ -2,11 +2,12 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use bytes::Bytes;
 
 use super::bulk::line_members;
 use super::custom_data::{optional, required, text, text_or_number};
 use super::strict_json::Value;
-use super::{CaSystem, CustomDataError};
+use super::{CaSystem, Claim, Claims, CustomDataError};
 use crate::model::{AccountId, ContentId};
 
 /// A request for wrapped keys.
@@ -49,6 +50,22 @@ impl ExportRequest {
             recipient,
             after: after.map_err(|_| form("after", "the `next` of the page before"))?,
         })
+    }
+}
+
+impl Claims for ExportRequest {
+    type Error = CustomDataError;
+
+    fn read(bytes: &Bytes) -> Result<Self, Self::Error> {
+        Self::parse(bytes)
+    }
+
+    fn claim(&self) -> Claim {
+        Claim {
+            account: self.account_id.clone(),
+            ca_system: self.ca_system.clone(),
+            content: self.content.clone(),
+        }
     }
 }
 

@@ -4,10 +4,12 @@
 //! The member `policy` is a policy's name, or the policy itself as an object. The policy travels
 //! inside what is signed: a signature that covers the body alone covers it whole, name included.
 
+use bytes::Bytes;
 use serde_json::Value as Json;
 
 use super::custom_data::{CaSystem, CustomData, CustomDataError, optional, required, text, text_or_number};
 use super::strict_json::{Value, parse_object};
+use super::{Claim, Claims};
 use crate::model::{AccountId, ContentId, PolicyName};
 
 /// What a request about policies says about itself.
@@ -66,6 +68,22 @@ impl PolicyData {
             content: content.map(ContentId::new).transpose().map_err(CustomDataError::Id)?,
             policy,
         })
+    }
+}
+
+impl Claims for PolicyData {
+    type Error = CustomDataError;
+
+    fn read(bytes: &Bytes) -> Result<Self, Self::Error> {
+        Self::parse(bytes)
+    }
+
+    fn claim(&self) -> Claim {
+        Claim {
+            account: self.account.clone(),
+            ca_system: self.ca_system.clone(),
+            content: self.content.clone(),
+        }
     }
 }
 

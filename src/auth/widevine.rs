@@ -17,6 +17,7 @@ use crate::crypto::{AesSigner, PssPublicKey};
 use crate::model::{AccountId, ContentId, Scheme, Scope};
 
 /// A request as it was received, to be authenticated.
+#[derive(Clone)]
 pub struct WidevineRequest {
     /// The account it claims to be of.
     pub account: AccountId,

@@ -4,10 +4,12 @@
 //! the actors and the HTTP workers runs beside it, so that neither can starve the other of threads.
 
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use actix::Arbiter;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::Instant;
 
 use super::Failure;
 use super::args::ServeArgs;
@@ -17,12 +19,13 @@ use crate::config::{Config, Loaded, load_entitlements};
 use crate::crypto::Keyring;
 use crate::drm::Registry;
 use crate::drm::actor::DrmActor;
-use crate::http::{self, Api};
+use crate::http::{self, Api, Drain};
 use crate::license::LicenseServers;
 use crate::license::entitlement::Entitlements;
 use crate::license::outgoing::{Outgoing, OutgoingLimits};
 use crate::service::{
-    Accounts, Keys, Leases, LicenseParts, Licenses, Nonces, Policies, apply_accounts_file, open_server_keys,
+    Accounts, Keys, Leases, LicenseParts, Licenses, Nonces, Policies, Readiness, apply_accounts_file,
+    open_server_keys,
 };
 use crate::telemetry::{self, Metrics};
 
@@ -72,8 +75,11 @@ async fn serve(config: &Config, keyring: Arc<Keyring>, runtime: &Runtime) -> Res
         clear_key_accounts: config.license.clear_key_accounts.clone(),
         metrics: metrics.clone(),
     });
+    let drain = Drain::new(metrics.http_requests_in_flight.clone());
     let api = Api {
         licenses,
+        readiness: Readiness::new(cluster.clone(), keyring.clone()),
+        drain: drain.clone(),
         allowed_origins: config.license.allowed_origins.as_slice().into(),
         keys,
         policies,
@@ -124,15 +130,35 @@ async fn serve(config: &Config, keyring: Arc<Keyring>, runtime: &Runtime) -> Res
             Some(failed.ok().and_then(|reason| reason.clone()).unwrap_or_else(|| "raft has stopped".into()))
         }
     };
-    tracing::info!("stopping: requests under way are answered first");
-    handle.stop(failed.is_none()).await;
-    if let Some(handle) = packagers {
-        handle.stop(failed.is_none()).await;
+    if let Some(reason) = failed {
+        // What runs on a node in this state would only be answered late, or wrongly.
+        cluster.shutdown().await;
+        return Err(Failure::because(reason));
     }
+    let close = || {
+        // Connections without a request would keep it waiting; whoever waits for an answer gets it.
+        actix::spawn(handle.stop(true));
+        packagers.map(|packagers| actix::spawn(packagers.stop(true)));
+    };
+    retire(&cluster, &drain, close, Duration::from_millis(config.http.drain_timeout_ms)).await;
     cluster.shutdown().await;
-    match failed {
-        None => Ok(()),
-        Some(reason) => Err(Failure::because(reason)),
+    Ok(())
+}
+
+/// Leaves the cluster's service without anybody noticing: leadership goes first, no connection is
+/// accepted any more, and what is under way is answered.
+async fn retire(cluster: &Cluster, drain: &Drain, close: impl FnOnce(), patience: Duration) {
+    tracing::info!("stopping: leadership is handed over, and requests under way are answered");
+    let deadline = Instant::now() + patience;
+    drain.begin();
+    cluster.retire().await;
+    close();
+    let cut_off = drain.finished(deadline).await;
+    if cut_off > 0 {
+        tracing::warn!(
+            requests = cut_off,
+            "requests are cut off: they took longer than http.drain_timeout_ms"
+        );
     }
 }
 

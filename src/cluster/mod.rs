@@ -10,6 +10,7 @@ mod admin;
 mod barrier;
 mod error;
 mod frame;
+mod hand_over;
 mod leader;
 mod link;
 mod log_storage;
@@ -31,6 +32,7 @@ mod storage_suite_test;
 
 pub use admin::{AdminClient, AdminRequest, AdminResponse, ClusterStatus, NodeStatus, PeerStatus};
 pub use error::ClusterError;
+pub use hand_over::HandOverError;
 pub use node::Cluster;
 pub use start::StartError;
 pub use state_view::StateView;

@@ -20,6 +20,7 @@ use crate::telemetry::Metrics;
 use super::admin::{AdminRequest, AdminResponse, ClusterStatus, NodeStatus, PeerStatus};
 use super::barrier::{Await, ReadBarrier, Rounds};
 use super::error::ClusterError;
+use super::hand_over::HandOverError;
 use super::proposer::{BatchLimits, Flights, Propose, Proposer};
 use super::state_view::StateView;
 use super::types::{Member, Raft};
@@ -168,7 +169,7 @@ impl Cluster {
         let deadline = Instant::now() + self.request_deadline;
         let message = Propose { command, deadline, answer };
         self.proposer.try_send(message).map_err(|_| self.busy("proposer"))?;
-        self.wait(deadline, answered).await
+        self.wait(self.request_deadline, answered).await
     }
 
     /// Waits until reading [`Self::state`] is linearizable.
@@ -176,11 +177,19 @@ impl Cluster {
     /// # Errors
     /// As for [`Self::propose`].
     pub async fn read_barrier(&self) -> Result<(), ClusterError> {
+        self.read_barrier_within(self.request_deadline).await
+    }
+
+    /// The same, for somebody who cannot wait as long as a request may.
+    ///
+    /// # Errors
+    /// As for [`Self::propose`].
+    pub async fn read_barrier_within(&self, patience: Duration) -> Result<(), ClusterError> {
         let (answer, answered) = oneshot::channel();
-        let deadline = Instant::now() + self.request_deadline;
+        let deadline = Instant::now() + patience;
         let message = Await { deadline, answer };
         self.barrier.try_send(message).map_err(|_| self.busy("read barrier"))?;
-        self.wait(deadline, answered).await
+        self.wait(patience, answered).await
     }
 
     /// The state as applied on this node.
@@ -201,9 +210,26 @@ impl Cluster {
         self.node.status()
     }
 
+    /// How many log entries are applied here, and the number of the last one that is here.
+    pub fn progress(&self) -> (u64, u64) {
+        let metrics = self.node.raft.metrics();
+        let now = metrics.borrow_watched();
+        (now.last_applied.map_or(0, |at| at.index), now.last_log_index.unwrap_or(0))
+    }
+
     /// Turns to a text when the node cannot go on and must stop.
     pub fn failure(&self) -> watch::Receiver<Option<String>> {
         self.node.failure.clone()
+    }
+
+    /// Hands leadership over when this node leads: nobody then waits for an election once it is gone.
+    pub async fn retire(&self) {
+        match self.node.hand_over(None).await {
+            Ok(_) | Err(HandOverError::NotLeader { .. } | HandOverError::Nobody) => {}
+            Err(error) => {
+                tracing::warn!(%error, "leadership could not be handed over; there will be an election")
+            }
+        }
     }
 
     /// Stops Raft. What is acknowledged is on disk.
@@ -220,13 +246,13 @@ impl Cluster {
 
     async fn wait<T>(
         &self,
-        deadline: Instant,
+        patience: Duration,
         answered: oneshot::Receiver<Result<T, ClusterError>>,
     ) -> Result<T, ClusterError> {
-        match tokio::time::timeout_at(deadline, answered).await {
+        match tokio::time::timeout(patience, answered).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) => Err(ClusterError::Stopped),
-            Err(_) => Err(ClusterError::NoQuorum { waited: self.request_deadline }),
+            Err(_) => Err(ClusterError::NoQuorum { waited: patience }),
         }
     }
 }

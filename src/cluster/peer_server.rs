@@ -343,7 +343,8 @@ fn not_leader(unanswered: &Unanswered) -> Reply {
 }
 
 async fn vote_reply(node: &Node, rpc: VoteRequest<TypeConfig>, rehearsal: bool) -> Reply {
-    if node.is_voting_too_early() {
+    // A leader that hands over has given up its lease itself.
+    if node.is_voting_too_early() && !rpc.leadership_transfer {
         return Reply::Failed("just started: it may have promised a lease before".into());
     }
     let voted = if rehearsal { node.raft.pre_vote(rpc).await } else { node.raft.vote(rpc).await };

@@ -2,43 +2,40 @@
 //! and an account that this node may not have heard of yet is looked for once more.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use actix_web::HttpRequest;
 use actix_web::web::Bytes;
 
 use crate::auth::{
-    AuthError, AuthHandle, Grant, HttpSignatureError, KeyToken, Proofs, SignedRequest, UnsignedRequest,
+    AuthError, AuthHandle, Claims, Grant, HttpSignatureError, KeyToken, Proofs, Said, Signature,
+    SignedRequest, UnsignedRequest,
 };
+use crate::cluster::ClusterError;
+use crate::model::Scope;
 
 use super::error::{ApiError, ErrorKind};
 use super::received;
 use super::server::Api;
+use super::udrm::caller;
 
-/// Lets the request in, or says why not. `parse` makes the protocol's view of it, and may be called
-/// twice: signatures are not copied.
-pub async fn admit(
+/// Lets a request in that says `said` and wants `scope` opened, or says why not. `signature` is the
+/// protocol's own; `body` is what a proof in the headers may cover.
+pub async fn admit<T: Claims>(
     request: &HttpRequest,
     body: Bytes,
+    (scope, said, signature): (Scope, &Said<T>, Option<Signature>),
     api: &Api,
     auth: &AuthHandle,
-    parse: impl Fn() -> Result<SignedRequest, ApiError>,
 ) -> Result<Grant, ApiError> {
     let envelope = received::envelope(request, body);
-    let attempt = || {
-        let certificate = received::client_certificate(request);
-        let nonces = api.server_keys.get().map(|keys| keys.digest_nonces());
-        let confidential = received::is_confidential(request);
-        let proofs = Proofs::read(&envelope, certificate, api.signature_window, nonces, confidential)?;
-        Ok::<_, ApiError>(parse()?.with_proofs(proofs))
-    };
-    match auth.authenticate(attempt()?).await {
-        Err(AuthError::Denied(denied)) if denied.is_unproved() => {
-            // The account may be younger than what this node has applied.
-            api.accounts.refresh().await?;
-            Ok(auth.authenticate(attempt()?).await?)
-        }
-        answer => Ok(answer?),
-    }
+    let certificate = received::client_certificate(request);
+    let nonces = api.server_keys.get().map(|keys| keys.digest_nonces());
+    let confidential = received::is_confidential(request);
+    let proofs = Proofs::read(&envelope, certificate, api.signature_window, nonces, confidential)?;
+    let signed = SignedRequest::new(scope, said, signature, caller(request, api)?).with_proofs(proofs);
+    let signed = Arc::new(signed);
+    Ok(ask_again(api, async || auth.authenticate(signed.clone()).await).await??)
 }
 
 /// The same for a request of a client that cannot sign.
@@ -47,13 +44,7 @@ pub async fn admit_unsigned(
     api: &Api,
     auth: &AuthHandle,
 ) -> Result<Grant, ApiError> {
-    match auth.authenticate_unsigned(request.clone()).await {
-        Err(AuthError::Denied(denied)) if denied.is_unproved() => {
-            api.accounts.refresh().await?;
-            Ok(auth.authenticate_unsigned(request).await?)
-        }
-        answer => Ok(answer?),
-    }
+    Ok(ask_again(api, async || auth.authenticate_unsigned(request.clone()).await).await??)
 }
 
 /// The same for whoever shows a token that was read.
@@ -63,12 +54,21 @@ pub async fn admit_token(
     api: &Api,
     auth: &AuthHandle,
 ) -> Result<Grant, ApiError> {
-    match auth.authenticate_token(token.clone(), caller).await {
+    Ok(ask_again(api, async || auth.authenticate_token(token.clone(), caller).await).await??)
+}
+
+/// Asks once more when nothing was proved: the account may be younger than what this node has applied.
+/// The outer error tells that the cluster did not answer, the inner one who is not let in.
+pub async fn ask_again(
+    api: &Api,
+    ask: impl AsyncFn() -> Result<Grant, AuthError>,
+) -> Result<Result<Grant, AuthError>, ClusterError> {
+    match ask().await {
         Err(AuthError::Denied(denied)) if denied.is_unproved() => {
             api.accounts.refresh().await?;
-            Ok(auth.authenticate_token(token, caller).await?)
+            Ok(ask().await)
         }
-        answer => Ok(answer?),
+        answer => Ok(answer),
     }
 }
 

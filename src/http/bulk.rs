@@ -16,17 +16,18 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use zeroize::{Zeroize as _, Zeroizing};
 
-use crate::auth::{AuthHandle, BulkBody, BulkError, BulkItem, Grant, SignedRequest};
+use crate::auth::{AuthHandle, BulkBody, BulkError, BulkItem, Grant, Said};
 use crate::crypto::ContentKey;
-use crate::model::{ContentId, TrackName};
+use crate::model::{ContentId, Scope, TrackName};
 use crate::service::{ContentTrack, Keys, ServedKey, ServiceError};
 use crate::telemetry::Metrics;
 
 use super::admission;
+use super::drain::Answering;
 use super::error::{ApiError, ErrorKind};
 use super::query::Query;
 use super::server::Api;
-use super::udrm::{caller, read_body};
+use super::udrm::read_body;
 
 /// The type of bodies whose every line is a JSON object.
 pub const NDJSON: &str = "application/x-ndjson";
@@ -90,15 +91,15 @@ pub async fn bulk(
 ) -> Result<HttpResponse, ApiError> {
     let query = Query::parse(request.query_string())?;
     let body = read_body(payload, api.bulk_body_bytes_max).await.map_err(split_it)?;
-    let read = BulkBody::parse(&body)?;
-    let caller = caller(request, api)?;
-    let parse = || Ok(SignedRequest::parse_bulk(body.clone(), query.signature, caller)?);
-    let grant = admission::admit(request, body.clone(), api, auth, parse).await?;
+    let said = Said::<BulkBody>::read(body.clone())?;
+    let claim = (Scope::Encryption, &said, query.signature);
+    let grant = admission::admit(request, body, claim, api, auth).await?;
     let run = Run {
+        _answering: api.drain.enter(),
         keys: api.keys.clone(),
         metrics: api.metrics.clone(),
         grant,
-        body: read,
+        body: said.into_what(),
         next: 0,
         counts: BulkCounts::default(),
         failed: HashSet::new(),
@@ -135,6 +136,8 @@ fn split_it(error: ApiError) -> ApiError {
 
 /// A request that is being carried out.
 struct Run {
+    /// The node does not stop before the last line is sent.
+    _answering: Answering,
     keys: Keys,
     metrics: Arc<Metrics>,
     grant: Grant,

@@ -10,8 +10,9 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::auth::{AuthHandle, ExportRequest, SignedRequest};
+use crate::auth::{AuthHandle, ExportRequest, Said};
 use crate::crypto::{ExportRecipient, Sealed};
+use crate::model::Scope;
 use crate::service::{ExportPage, ExportedKey};
 
 use super::admission;
@@ -20,7 +21,7 @@ use super::bulk::NDJSON;
 use super::error::{ApiError, ErrorKind};
 use super::query::Query;
 use super::server::Api;
-use super::udrm::{caller, read_body};
+use super::udrm::read_body;
 
 /// One version of a key, sealed by HPKE (RFC 9180): base mode, DHKEM(X25519, HKDF-SHA256), HKDF-SHA256,
 /// AES-256-GCM. All other members are bound to it.
@@ -84,10 +85,10 @@ pub async fn export(
 ) -> Result<HttpResponse, ApiError> {
     let query = Query::parse(request.query_string())?;
     let body = read_body(payload, api.body_bytes_max).await?;
-    let asked = ExportRequest::parse(&body)?;
-    let caller = caller(request, api)?;
-    let parse = || Ok(SignedRequest::parse_export(body.clone(), query.signature, caller)?);
-    let grant = admission::admit(request, body.clone(), api, auth, parse).await?;
+    let said = Said::<ExportRequest>::read(body.clone())?;
+    let claim = (Scope::Encryption, &said, query.signature);
+    let grant = admission::admit(request, body, claim, api, auth).await?;
+    let asked = said.into_what();
     let recipient = ExportRecipient::from_bytes(&asked.recipient)
         .map_err(|error| ApiError::new(ErrorKind::Invalid, format!("recipient: {error}")))?;
     let page = api.keys.export(&grant, asked.content.as_ref(), asked.after.as_deref()).await?;

@@ -5,6 +5,7 @@ mod answer;
 mod bulk;
 mod capabilities;
 mod challenges;
+mod drain;
 mod endpoint;
 pub mod error;
 mod export;
@@ -29,5 +30,6 @@ mod signed_answer;
 mod udrm;
 pub mod widevine;
 
+pub use drain::Drain;
 pub use packager::listen_for_packagers;
 pub use server::{Api, HttpError, listen};

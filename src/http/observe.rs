@@ -1,8 +1,10 @@
 //! What a monitor asks of a node: alive, ready, measured.
 
+use std::fmt::Display;
+
 use actix_web::HttpResponse;
 
-use super::error::ApiError;
+use super::error::{ApiError, ErrorKind};
 use super::server::Api;
 
 /// The process answers. Says nothing about the cluster.
@@ -10,10 +12,18 @@ pub fn healthy() -> HttpResponse {
     HttpResponse::Ok().content_type("text/plain").body("alive\n")
 }
 
-/// The node can answer a linearizable read now: it reaches a quorum and has caught up.
+/// The node can serve now: it is not about to stop, reaches a quorum, has caught up, and its keyring
+/// opens the cluster's keys.
 pub async fn ready(api: &Api) -> Result<HttpResponse, ApiError> {
-    api.accounts.refresh().await?;
+    if api.drain.has_begun() {
+        return Err(not_ready("the node is stopping"));
+    }
+    api.readiness.check().await.map_err(not_ready)?;
     Ok(HttpResponse::Ok().content_type("text/plain").body("ready\n"))
+}
+
+fn not_ready(reason: impl Display) -> ApiError {
+    ApiError::new(ErrorKind::Busy, format!("not ready: {reason}"))
 }
 
 /// Prometheus text format.

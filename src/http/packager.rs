@@ -18,11 +18,12 @@ use actix_web::web::Data;
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use ipnet::IpNet;
 
-use crate::auth::{Authenticator, ClientCertificate, Unproved, UnsignedRequest, allowed};
+use crate::auth::{AuthError, Authenticator, ClientCertificate, Unproved, UnsignedRequest, allowed};
 use crate::config::{Config, PackagerAccount};
 use crate::drm::EncryptionProvider;
 use crate::model::{AccountId, ContentId, ResponseShape, TrackName};
 
+use super::admission;
 use super::answer::{self, AuxiliaryAnswer, KeyAnswer};
 use super::error::{ApiError, ErrorKind};
 use super::path::RequestPath;
@@ -136,14 +137,8 @@ async fn hand_out(
         .of_ca_system(asked.ca_system)?
         .with_certificate(certificate)
         .for_content(Some(content.clone()));
-    let grant = match door.authenticator.admit(&unsigned) {
-        Err(denied) if denied.is_unproved() => {
-            // The account may be younger than what this node has applied.
-            api.accounts.refresh().await?;
-            door.authenticator.admit(&unsigned)?
-        }
-        answer => answer?,
-    };
+    let admit = async || door.authenticator.admit(&unsigned).map_err(AuthError::Denied);
+    let grant = admission::ask_again(api, admit).await??;
     let (content, account, provider) = (&content, grant.account(), EncryptionProvider::Cenc);
     let served = api.keys.create(&grant, content, None).await?;
     let systems =

@@ -6,7 +6,6 @@ use std::time::Instant;
 use actix_web::http::Method;
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
-use prometheus::IntGauge;
 
 use crate::auth::AuthHandle;
 use crate::drm::EncryptionProvider;
@@ -30,9 +29,9 @@ pub async fn dispatch(
     payload: Payload,
     api: Data<Api>,
     auth: Data<AuthHandle>,
-) -> Result<HttpResponse, ApiError> {
+) -> HttpResponse {
     let began = Instant::now();
-    let _answering = InFlight::enter(&api.metrics.http_requests_in_flight);
+    let _answering = api.drain.enter();
     let (route, answer) = route(&request, payload, &api, &auth).await;
     let status = match &answer {
         Ok(response) => response.status(),
@@ -42,7 +41,9 @@ pub async fn dispatch(
     api.metrics.http_requests_total.with_label_values(&labels).inc();
     api.metrics.http_request_seconds.with_label_values(&[route]).observe(began.elapsed().as_secs_f64());
     let answer = answer.map_err(|error| challenged(error, route, &request, &api));
-    signed(answer, &request, &api)
+    let mut response = signed(answer, &request, &api).unwrap_or_else(HttpResponse::from_error);
+    api.drain.mark(&mut response);
+    response
 }
 
 /// Counts a refusal to somebody unauthorized, and tells how they may prove themselves. A player is
@@ -59,22 +60,6 @@ fn challenged(error: ApiError, route: &str, request: &HttpRequest, api: &Api) ->
             error.with_headers(challenges(&schemes, nonce.as_deref(), reason == "stale"))
         }
         None => error,
-    }
-}
-
-/// Counts a request while it is answered, also when its client goes away first.
-struct InFlight<'a>(&'a IntGauge);
-
-impl<'a> InFlight<'a> {
-    fn enter(gauge: &'a IntGauge) -> Self {
-        gauge.inc();
-        Self(gauge)
-    }
-}
-
-impl Drop for InFlight<'_> {
-    fn drop(&mut self) {
-        self.0.dec();
     }
 }
 

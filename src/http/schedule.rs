@@ -31,18 +31,18 @@ pub async fn schedule(
 ) -> Result<HttpResponse, ApiError> {
     let method = request.method();
     let admitted = udrm::receive(request, payload, api, auth).await?;
-    let asked = ScheduleData::parse(&admitted.signed)?;
-    let content = admitted.custom_data.content_id();
+    let asked = ScheduleData::parse(admitted.said.bytes())?;
+    let content = admitted.said.what().content_id();
     if *method != Method::GET {
         let if_absent = *method == Method::POST;
-        udrm::attach_policy(&admitted.grant, &admitted.custom_data, if_absent, api).await?;
+        udrm::attach_policy(&admitted.grant, admitted.said.what(), if_absent, api).await?;
     }
-    let name = udrm::track(provider, &admitted.custom_data)?;
+    let name = udrm::track(provider, admitted.said.what())?;
     let track = ContentTrack::new(content, &name);
     let periods = match *method {
         Method::GET => read(&admitted, &asked, track, api).await?,
         Method::POST => {
-            if udrm::supplied(&admitted.custom_data)?.is_some() {
+            if udrm::supplied(admitted.said.what())?.is_some() {
                 return Err(ApiError::new(
                     ErrorKind::Invalid,
                     "PUT supplies the key of a period, POST does not",
@@ -54,13 +54,13 @@ pub async fn schedule(
     };
     let Some(served) = periods else {
         let schedules = api.keys.schedules(&admitted.grant, track).await?;
-        return schedule_answer::schedules(&admitted.custom_data, &name, &schedules);
+        return schedule_answer::schedules(admitted.said.what(), &name, &schedules);
     };
     let account = admitted.grant.account();
     let systems = periods_data::of(provider, api, account, (content, &name), &served).await?;
     schedule_answer::periods(&PeriodsAnswer {
         provider,
-        custom_data: &admitted.custom_data,
+        custom_data: admitted.said.what(),
         track: &name,
         asked: &asked,
         served: &served,
@@ -82,7 +82,7 @@ async fn read(
     let range = range(asked)?;
     match api.keys.known_periods(&admitted.grant, track, range).await? {
         Some(served) => Ok(Some(served)),
-        None => Err(not_rotating(&admitted.custom_data, asked)),
+        None => Err(not_rotating(admitted.said.what(), asked)),
     }
 }
 
@@ -102,7 +102,7 @@ async fn change(
     track: ContentTrack<'_>,
     api: &Api,
 ) -> Result<Option<Vec<ServedPeriod>>, ApiError> {
-    if let Some(supplied) = udrm::supplied(&admitted.custom_data)? {
+    if let Some(supplied) = udrm::supplied(admitted.said.what())? {
         return supply(admitted, asked, track, supplied, api).await.map(|served| Some(vec![served]));
     }
     // Whatever else is wrong is told before anything changes.

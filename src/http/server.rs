@@ -18,9 +18,10 @@ use crate::config::{Config, WebOrigin};
 use crate::crypto::tls::TlsError;
 use crate::crypto::{ApiTls, ApiTlsFiles};
 use crate::drm::actor::DrmHandle;
-use crate::service::{Accounts, Keys, Licenses, Nonces, Policies};
+use crate::service::{Accounts, Keys, Licenses, Nonces, Policies, Readiness};
 use crate::telemetry::Metrics;
 
+use super::drain::Drain;
 use super::routes::dispatch;
 
 /// How often certificate files are looked at. Renewal happens days before the old ones end.
@@ -45,6 +46,10 @@ pub struct Api {
     pub server_keys: Arc<OnceLock<ServerKeys>>,
     /// The DRM systems.
     pub drm: DrmHandle,
+    /// Whether the node can serve.
+    pub readiness: Readiness,
+    /// The requests under way.
+    pub drain: Drain,
     /// What is measured.
     pub metrics: Arc<Metrics>,
     /// The longest body read.

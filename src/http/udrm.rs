@@ -4,14 +4,13 @@
 //! and of a DELETE whose body a proxy dropped. It is verified before it is believed.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 
 use actix_web::http::Method;
 use actix_web::web::{self, Bytes};
 use actix_web::{HttpRequest, HttpResponse};
 use futures::StreamExt as _;
 
-use crate::auth::{AuthHandle, CustomData, Grant, SignedRequest, client_address};
+use crate::auth::{AuthHandle, CustomData, Grant, Said, client_address};
 use crate::crypto::ContentKey;
 use crate::drm::{EncryptionProvider, LicenseUrl, OwnedContentKeyInfo, ProtectionScheme, SystemData};
 use crate::model::{Account, ContentId, Kid, Scope, TrackName};
@@ -32,17 +31,18 @@ pub async fn encryption(
     auth: &AuthHandle,
 ) -> Result<HttpResponse, ApiError> {
     let method = request.method();
-    let Admitted { grant, custom_data, wants_auxiliary, .. } = receive(request, payload, api, auth).await?;
+    let Admitted { grant, said, wants_auxiliary } = receive(request, payload, api, auth).await?;
+    let custom_data = said.what();
     let content = custom_data.content_id();
-    let name = track(provider, &custom_data)?;
+    let name = track(provider, custom_data)?;
     let track = ContentTrack::new(content, &name);
     if [Method::POST, Method::PUT].contains(method) {
-        attach_policy(&grant, &custom_data, *method == Method::POST, api).await?;
+        attach_policy(&grant, custom_data, *method == Method::POST, api).await?;
     }
     let served = match *method {
-        Method::GET => read(&grant, &custom_data, track, api).await?,
-        Method::POST => api.keys.create(&grant, track, supplied(&custom_data)?).await?,
-        Method::PUT => api.keys.replace(&grant, track, supplied(&custom_data)?).await?,
+        Method::GET => read(&grant, custom_data, track, api).await?,
+        Method::POST => api.keys.create(&grant, track, supplied(custom_data)?).await?,
+        Method::PUT => api.keys.replace(&grant, track, supplied(custom_data)?).await?,
         _ => {
             let versions = api.keys.delete(&grant, track, custom_data.kid()).await?;
             return answer::deleted(content, versions);
@@ -91,9 +91,7 @@ pub struct Admitted {
     /// What it was granted.
     pub grant: Grant,
     /// What it says about itself.
-    pub custom_data: Arc<CustomData>,
-    /// The bytes that the custom data was read from.
-    pub signed: Bytes,
+    pub said: Said<CustomData>,
     /// Whether its answer shall carry the content's auxiliary data.
     pub wants_auxiliary: bool,
 }
@@ -108,11 +106,10 @@ pub async fn receive(
     let query = Query::parse(request.query_string())?;
     let body = read_body(payload, api.body_bytes_max).await?;
     let signed = signed_bytes(request.method(), body.clone(), query.custom_data)?;
-    let caller = caller(request, api)?;
-    let parse = || Ok(SignedRequest::parse(Scope::Encryption, signed.clone(), query.signature, caller)?);
-    let custom_data = Arc::new(CustomData::parse(&signed)?);
-    let grant = admission::admit(request, body, api, auth, parse).await?;
-    Ok(Admitted { grant, custom_data, signed, wants_auxiliary: query.auxiliary == Some(true) })
+    let said = Said::<CustomData>::read(signed)?;
+    let grant =
+        admission::admit(request, body, (Scope::Encryption, &said, query.signature), api, auth).await?;
+    Ok(Admitted { grant, said, wants_auxiliary: query.auxiliary == Some(true) })
 }
 
 /// The track whose keys are meant. Players of HLS AES-128 hold its keys in the clear, so they have a track

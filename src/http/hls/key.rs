@@ -7,7 +7,7 @@
 use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse};
 
-use crate::auth::{AuthHandle, CustomData, Grant, SignedRequest};
+use crate::auth::{AuthHandle, CustomData, Grant, Said};
 use crate::http::admission;
 use crate::http::error::{ApiError, ErrorKind};
 use crate::http::query::{self, Query};
@@ -85,11 +85,10 @@ async fn by_signature(
     let custom_data = query.custom_data.ok_or_else(|| {
         ApiError::unauthorized("there is neither a token nor custom data").counted_as("missing")
     })?;
-    let caller = caller(request, api)?;
-    let parse = || Ok(SignedRequest::parse(Scope::License, custom_data.clone(), query.signature, caller)?);
-    let said = CustomData::parse(&custom_data)?;
-    let grant = admission::admit(request, Bytes::new(), api, auth, parse).await?;
-    Ok((grant, said))
+    let said = Said::<CustomData>::read(custom_data)?;
+    let claim = (Scope::License, &said, query.signature);
+    let grant = admission::admit(request, Bytes::new(), claim, api, auth).await?;
+    Ok((grant, said.into_what()))
 }
 
 /// The key, also when it is younger than what a node has applied whose account reads locally.

@@ -8,7 +8,7 @@
 use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse};
 
-use crate::auth::{AuthHandle, CustomData, Grant, SignedRequest};
+use crate::auth::{AuthHandle, CustomData, Grant, Said};
 use crate::crypto::random_bytes;
 use crate::drm::EncryptionProvider;
 use crate::http::admission;
@@ -17,7 +17,7 @@ use crate::http::error::{ApiError, ErrorKind};
 use crate::http::query::{self, Query};
 use crate::http::received;
 use crate::http::server::Api;
-use crate::http::udrm::{self, caller, own_url};
+use crate::http::udrm::{self, own_url};
 use crate::model::{KeyUri, Kid, Scope};
 use crate::service::{ContentTrack, PeriodRange, PeriodsError};
 
@@ -34,10 +34,10 @@ pub async fn key_info(request: &HttpRequest, api: &Api, auth: &AuthHandle) -> Re
     let custom_data = query.custom_data.ok_or_else(|| {
         ApiError::new(ErrorKind::Invalid, "Missing custom data: give it as ?custom_data= in base64")
     })?;
-    let caller = caller(request, api)?;
-    let parse = || Ok(SignedRequest::parse(Scope::Encryption, custom_data.clone(), query.signature, caller)?);
-    let said = CustomData::parse(&custom_data)?;
-    let grant = admission::admit(request, Bytes::new(), api, auth, parse).await?;
+    let said = Said::<CustomData>::read(custom_data)?;
+    let claim = (Scope::Encryption, &said, query.signature);
+    let grant = admission::admit(request, Bytes::new(), claim, api, auth).await?;
+    let said = said.into_what();
     let content = said.content_id();
     // There is one track; another that is named is not overlooked.
     let track = udrm::track(EncryptionProvider::Hls, &said)?;

@@ -10,7 +10,7 @@ use actix_web::http::{Method, header};
 use actix_web::web::{self, Bytes};
 use actix_web::{HttpRequest, HttpResponse};
 
-use crate::auth::{AuthHandle, CustomData, SignedRequest};
+use crate::auth::{AuthHandle, CustomData, Said};
 use crate::license::LicenseProvider;
 use crate::license::upstream::UpstreamError;
 use crate::model::Scope;
@@ -20,7 +20,7 @@ use super::admission;
 use super::error::{ApiError, ErrorKind};
 use super::query::Query;
 use super::server::Api;
-use super::udrm::{caller, read_body};
+use super::udrm::read_body;
 
 /// Answers a request to `{provider}/license`, preflights of browsers included.
 pub async fn license(
@@ -52,15 +52,15 @@ async fn issue(
     let query = asked(provider, request, &body)?;
     let missing = "Missing custom data: give it as ?custom_data= in base64";
     let signed = query.custom_data.ok_or_else(|| ApiError::new(ErrorKind::Invalid, missing))?;
-    let caller = caller(request, api)?;
-    let parse = || Ok(SignedRequest::parse(Scope::License, signed.clone(), query.signature, caller)?);
-    let custom_data = CustomData::parse(&signed)?;
-    let grant = admission::admit(request, body.clone(), api, auth, parse).await?;
-    if query.files.iter().any(|files| !are_signed_for(files, &custom_data)) {
+    let said = Said::<CustomData>::read(signed)?;
+    let claim = (Scope::License, &said, query.signature);
+    let grant = admission::admit(request, body.clone(), claim, api, auth).await?;
+    let custom_data = said.what();
+    if query.files.iter().any(|files| !are_signed_for(files, custom_data)) {
         let message = "parameter files names a file that the signed custom data does not";
         return Err(ApiError::new(ErrorKind::Invalid, message));
     }
-    let asked = LicenseRequest { grant: &grant, custom_data: &custom_data, challenge: &body };
+    let asked = LicenseRequest { grant: &grant, custom_data, challenge: &body };
     Ok(api.licenses.issue(provider, asked).await?)
 }
 

@@ -11,15 +11,15 @@ use actix_web::http::Method;
 use actix_web::web;
 use actix_web::{HttpRequest, HttpResponse};
 
-use crate::auth::{AuthHandle, GivenPolicy, Grant, PolicyData, SignedRequest};
-use crate::model::{ContentId, Policy, PolicyError, PolicyName};
+use crate::auth::{AuthHandle, GivenPolicy, Grant, PolicyData, Said};
+use crate::model::{ContentId, Policy, PolicyError, PolicyName, Scope};
 use crate::service::PolicyCondition;
 
 use super::admission;
 use super::error::{ApiError, ErrorKind};
 use super::query::Query;
 use super::server::Api;
-use super::udrm::{caller, read_body, signed_bytes};
+use super::udrm::{read_body, signed_bytes};
 
 /// What of policies a path leads to; the policy in the case it came in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,10 +83,9 @@ async fn receive(
     let query = Query::parse(request.query_string())?;
     let body = read_body(payload, api.body_bytes_max).await?;
     let signed = signed_bytes(request.method(), body.clone(), query.custom_data)?;
-    let caller = caller(request, api)?;
-    let parse = || Ok(SignedRequest::parse_policy(signed.clone(), query.signature, caller)?);
-    let data = PolicyData::parse(&signed)?;
-    Ok((admission::admit(request, body, api, auth, parse).await?, data))
+    let said = Said::<PolicyData>::read(signed)?;
+    let claim = (Scope::Policy, &said, query.signature);
+    Ok((admission::admit(request, body, claim, api, auth).await?, said.into_what()))
 }
 
 async fn list(asked: &Asked<'_>) -> Result<HttpResponse, ApiError> {

@@ -19,6 +19,7 @@ use crate::drm::{OwnedContentKeyInfo, System};
 use crate::model::{AccountId, ContentId, Kid, Period, PolicyName, TrackName};
 use crate::service::{ContentTrack, LocatedKey, PeriodRange};
 
+use super::admission;
 use super::error::ApiError;
 use super::received;
 use super::server::Api;
@@ -72,24 +73,17 @@ async fn authenticate(
     // A name that no account can have is refused like one that no account has.
     let denied = if envelope.signer.is_some() { Status::SignatureFailed } else { Status::AccessDenied };
     let id = AccountId::new(name).map_err(|_| Refusal::new(denied, denied.meaning()))?;
-    let ask = || WidevineRequest {
-        account: id.clone(),
+    let widevine = WidevineRequest {
+        account: id,
         signer: envelope.signer.clone(),
         signed_bytes: envelope.request.clone(),
         signature: envelope.signature.clone(),
         content: asked.as_ref().ok().and_then(|asked| asked.content().cloned()),
         caller: peer.caller,
-        certificate: peer.certificate.clone(),
+        certificate: peer.certificate,
     };
-    let grant = match auth.authenticate_widevine(ask()).await {
-        Err(AuthError::Denied(denied)) if denied.is_unproved() => {
-            // The account may be younger than what this node has applied.
-            api.accounts.refresh().await?;
-            auth.authenticate_widevine(ask()).await
-        }
-        answer => answer,
-    };
-    grant.map_err(|error| {
+    let ask = async || auth.authenticate_widevine(widevine.clone()).await;
+    admission::ask_again(api, ask).await?.map_err(|error| {
         if let AuthError::Denied(denied) = &error {
             api.metrics.auth_refusals_total.with_label_values(&[denied.reason()]).inc();
         }
