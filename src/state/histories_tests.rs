@@ -53,9 +53,8 @@ fn key_command() -> impl Strategy<Value = Command> {
     prop_oneof![
         (0_u8..4, 1_u32..6, 0_u8..40).prop_map(|(c, v, k)| Command::CreateKey(new_key(c, v, k))),
         (0_u8..4, 1_u32..6, 0_u8..40).prop_map(|(c, v, k)| Command::ReplaceKey(new_key(c, v, k))),
-        (0_u8..4, 0_u32..6, proptest::option::of(kid())).prop_map(|(c, through, kid)| {
-            Command::DeleteKey { place: place(c), through, kid }
-        }),
+        (0_u8..4, 0_u32..6, proptest::option::of(kid()))
+            .prop_map(|(c, through, kid)| { Command::DeleteKey { place: place(c), through, kid } }),
         (0_u8..4, 1_u32..8, 0_u32..3).prop_map(|(c, v, l)| Command::CreateSeed(new_seed(c, v, l))),
         (0_u8..4, 1_u32..8, 0_u32..3).prop_map(|(c, v, l)| Command::ReplaceSeed(new_seed(c, v, l))),
         (0_u8..4, 1_u32..8, 0_u8..40, 0_u32..3, 0_u32..3).prop_map(|(c, v, k, length_s, index)| {

@@ -165,7 +165,7 @@ impl Worker {
         let node = self.draw.random_range(0..self.nodes);
         let name = format!("policy-{}-{}", self.number, policy.names);
         policy.serial += 1;
-        let certain = if policy.serial % 3 == 0 {
+        let certain = if policy.serial.is_multiple_of(3) {
             policy.tag = None;
             self.client.delete_policy(node, &name)
         } else {

@@ -75,6 +75,7 @@ pub const KINDS: &[Kind] = &[
     Kind { name: "bandwidth", make: slow::bandwidth },
     Kind { name: "pause_leader", make: processes::pause_leader },
     Kind { name: "pause_follower", make: processes::pause_follower },
+    Kind { name: "suspend_leader", make: processes::suspend_leader },
     Kind { name: "kill_leader", make: processes::kill_leader },
     Kind { name: "kill_node", make: processes::kill_node },
     Kind { name: "kill_all", make: processes::kill_all },

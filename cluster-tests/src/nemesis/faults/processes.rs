@@ -6,18 +6,33 @@ use super::{Draw, Fault, Target, names};
 use crate::RigError;
 use crate::nemesis::site::Site;
 
-/// Stopped by SIGSTOP, with all that it was in the middle of.
+/// Stopped by SIGSTOP, with all that it was in the middle of; perhaps with its clock, as a virtual
+/// machine is when it is suspended: it resumes without knowing that time has passed.
 struct Pause {
     target: Target,
+    with_clock: bool,
     hit: Vec<usize>,
 }
 
+/// No time passes.
+const STANDSTILL_PPM: i64 = -1_000_000;
+
+impl Pause {
+    fn boxed(target: Target, with_clock: bool) -> Box<dyn Fault> {
+        Box::new(Self { target, with_clock, hit: Vec::new() })
+    }
+}
+
 pub fn pause_leader(draw: &mut Draw) -> Box<dyn Fault> {
-    Box::new(Pause { target: Target::Leader(draw.node()), hit: Vec::new() })
+    Pause::boxed(Target::Leader(draw.node()), false)
 }
 
 pub fn pause_follower(draw: &mut Draw) -> Box<dyn Fault> {
-    Box::new(Pause { target: Target::Follower(draw.node()), hit: Vec::new() })
+    Pause::boxed(Target::Follower(draw.node()), false)
+}
+
+pub fn suspend_leader(draw: &mut Draw) -> Box<dyn Fault> {
+    Pause::boxed(Target::Leader(draw.node()), true)
 }
 
 impl Fault for Pause {
@@ -27,11 +42,25 @@ impl Fault for Pause {
 
     fn inject(&mut self, site: &mut Site) -> Result<(), RigError> {
         self.hit = self.target.resolve(site);
-        self.hit.iter().try_for_each(|node| site.machine(*node)?.signal(Signal::STOP))
+        for node in &self.hit {
+            let machine = site.machine(*node)?;
+            if self.with_clock {
+                machine.orders.drift(STANDSTILL_PPM)?;
+            }
+            machine.signal(Signal::STOP)?;
+        }
+        Ok(())
     }
 
     fn heal(&mut self, site: &mut Site) -> Result<(), RigError> {
-        self.hit.iter().try_for_each(|node| site.machine(*node)?.signal(Signal::CONT))
+        for node in &self.hit {
+            let machine = site.machine(*node)?;
+            if self.with_clock {
+                machine.orders.drift(0)?;
+            }
+            machine.signal(Signal::CONT)?;
+        }
+        Ok(())
     }
 }
 
