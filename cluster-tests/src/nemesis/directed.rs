@@ -121,7 +121,7 @@ fn lose_answers(run: &mut Run) -> Result<(), RigError> {
         let laid = run.site.fabric.lay(vec![(node, Hears::NothingFrom(leader))])?;
         run.record("inject", "lose_answers", &format!("of node {} to node {}", leader + 1, node + 1));
         pause(Duration::from_millis(300))?;
-        run.site.fabric.reset_connections(node)?;
+        run.site.fabric.reset_between(node, leader)?;
         run.site.fabric.take_up(laid)?;
         run.record("heal", "lose_answers", "");
         pause(Duration::from_millis(700))?;

@@ -111,6 +111,16 @@ impl Fabric {
         tool::run_inside(&self.namespace(node), "ss", &["-K", "-t", "state", "established"]).map(|_| ())
     }
 
+    /// Breaks every connection of a node with another, and none of its clients'.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn reset_between(&self, node: usize, other: usize) -> Result<(), RigError> {
+        let other = self.address(other).to_string();
+        let words = ["-K", "-t", "state", "established", "dst", &other];
+        tool::run_inside(&self.namespace(node), "ss", &words).map(|_| ())
+    }
+
     /// Lets a node send no faster than this; nothing lifts the limit.
     ///
     /// # Errors
