@@ -25,6 +25,7 @@ pub mod nemesis;
 pub mod player;
 pub mod policy;
 pub mod process;
+pub mod prometheus;
 pub mod raw;
 pub mod report;
 pub mod search;

@@ -5,6 +5,7 @@
 //! labels. Every node exports all of it, whatever its role.
 
 use prometheus::core::Collector;
+use prometheus::process_collector::ProcessCollector;
 use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
@@ -50,6 +51,7 @@ impl RaftRole {
 #[derive(Clone)]
 pub struct Metrics {
     registry: Registry,
+    process: Registry,
     /// Requests answered, by `route` pattern, `method` and `status`.
     pub http_requests_total: IntCounterVec,
     /// From the last byte of the request's head to the answer, by `route` pattern.
@@ -125,7 +127,11 @@ impl Metrics {
         let declare = Declare { registry: &registry };
         let build_info = declare.gauges("build_info", "Always 1; the label says what runs.", &["version"])?;
         build_info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        // These names are the same for every program, so they get no prefix.
+        let process = Registry::new();
+        process.register(Box::new(ProcessCollector::for_self()))?;
         let metrics = Self {
+            process,
             http_requests_total: declare.counters(
                 "http_requests_total",
                 "Requests answered.",
@@ -237,7 +243,8 @@ impl Metrics {
     /// # Errors
     /// [`MetricsError`] when a metric cannot be written.
     pub fn encode(&self) -> Result<String, MetricsError> {
-        Ok(TextEncoder::new().encode_to_string(&self.registry.gather())?)
+        let families = [self.registry.gather(), self.process.gather()].concat();
+        Ok(TextEncoder::new().encode_to_string(&families)?)
     }
 }
 
@@ -357,6 +364,36 @@ mod tests {
             text.lines().filter(|l| l.starts_with("keymoot_raft_role{") && l.ends_with(" 1")).count(),
             1
         );
+    }
+
+    /// The names of our metrics that a text uses, without what histograms append.
+    fn used(text: &str) -> Vec<&str> {
+        let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+        let own = words.filter(|word| word.starts_with("keymoot_"));
+        own.map(|word| {
+            ["_bucket", "_sum", "_count"].iter().find_map(|end| word.strip_suffix(end)).unwrap_or(word)
+        })
+        .collect()
+    }
+
+    #[test]
+    fn alerts_and_dashboard_use_names_that_are_published() {
+        let shipped = [include_str!("../../config/alerts.yml"), include_str!("../../config/dashboard.json")];
+        for text in shipped {
+            assert!(used(text).len() > 10);
+            for name in used(text) {
+                assert!(NAMES.contains(&name), "{name} is not published");
+            }
+        }
+        assert!(!NAMES.contains(&used("rate(keymoot_gone_total[5m])")[0]), "the check can fail");
+    }
+
+    #[test]
+    fn the_process_itself_is_measured() {
+        let text = Metrics::new().unwrap().encode().unwrap();
+        for name in ["process_resident_memory_bytes", "process_cpu_seconds_total", "process_open_fds"] {
+            assert!(text.contains(&format!("\n{name} ")), "{name}");
+        }
     }
 
     #[test]

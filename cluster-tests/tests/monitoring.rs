@@ -1,0 +1,84 @@
+//! The shipped alert rules and dashboard, with a real Prometheus: they are understood, they show a
+//! running cluster, and a dead node raises what it must.
+
+use std::process::Command;
+use std::time::Duration;
+
+use cluster_tests::prometheus::{Prometheus, SCRAPE_EVERY, shipped};
+use cluster_tests::wait::wait_until;
+use cluster_tests::{Cluster, RigError, wait};
+use serde_json::Value;
+
+/// Panels that stay empty on a cluster that made no licenses and had no trouble.
+const QUIET: [&str; 13] = [
+    "Refusals",
+    "Turned away, mailbox full",
+    "Licenses",
+    "Entitlement decisions",
+    "Entitlement back ends, 99 %",
+    "License servers",
+    "License servers, 99 %",
+    "License servers left alone",
+    "Rentals and leases",
+    "Widevine API answers",
+    "Bulk items and exported keys",
+    "Last snapshot",
+    "Proposals",
+];
+
+#[test]
+fn the_alert_rules_are_sound_and_make_what_they_must_of_made_up_series() {
+    let tests = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/alerts.test.yml");
+    let rules = shipped("alerts.yml");
+    for arguments in [["check", "rules", rules.to_str().unwrap()], ["test", "rules", tests]] {
+        let output =
+            Command::new("promtool").args(arguments).output().expect("promtool; scripts/test installs it");
+        let said = String::from_utf8_lossy(&output.stderr) + String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{said}");
+    }
+}
+
+#[test]
+fn the_dashboard_shows_a_running_cluster_and_a_dead_node_raises_an_alert() {
+    let mut cluster = Cluster::start().unwrap();
+    let prometheus = Prometheus::start(&cluster.addresses()).unwrap();
+    for second in 0..8 {
+        for (index, node) in cluster.addresses().into_iter().enumerate() {
+            let content = format!("watched-{second}-{index}.mp4");
+            cluster.signer().create(node, &content).unwrap();
+            cluster.signer().read(node, &content).unwrap();
+        }
+        wait::pause(SCRAPE_EVERY).unwrap();
+    }
+
+    let dashboard = std::fs::read_to_string(shipped("dashboard.json")).unwrap();
+    let dashboard: Value = serde_json::from_str(&dashboard).unwrap();
+    let mut empty = Vec::new();
+    let mut asked = 0;
+    for panel in dashboard["panels"].as_array().unwrap() {
+        let title = panel["title"].as_str().unwrap();
+        for target in panel["targets"].as_array().into_iter().flatten() {
+            let expression = target["expr"].as_str().unwrap();
+            let expression = expression.replace("$cluster", ".*").replace("$__rate_interval", "6s");
+            let series = prometheus.query(&expression).unwrap_or_else(|error| panic!("{title}: {error}"));
+            asked += 1;
+            if series.is_empty() && !QUIET.contains(&title) {
+                empty.push(title.to_owned());
+            }
+        }
+    }
+    assert!(asked > 25, "only {asked} expressions");
+    assert!(empty.is_empty(), "these panels show nothing: {empty:?}");
+
+    assert_eq!(prometheus.alerts().unwrap(), [], "a sound cluster raises nothing");
+    let node = cluster.others(cluster.leader().unwrap())[0];
+    cluster.kill(node).unwrap();
+    wait_until("the alert of the dead node", Duration::from_secs(15), || {
+        let alerts = prometheus.alerts()?;
+        match alerts.iter().any(|(name, _)| name == "KeymootNodeDown") {
+            true => Ok(()),
+            false => Err(RigError::Answer(format!("{alerts:?}"))),
+        }
+    })
+    .unwrap();
+}
