@@ -422,7 +422,8 @@ impl Drop for Cluster {
     }
 }
 
-fn spawn(mut command: Command, env: &[(String, String)], log: &Path) -> Result<Child, RigError> {
+/// Starts a program with `env` over its own environment, and both outputs appended to `log`.
+pub(crate) fn spawn(mut command: Command, env: &[(String, String)], log: &Path) -> Result<Child, RigError> {
     let append = || File::options().create(true).append(true).open(log);
     let (out, err) =
         (append().map_err(RigError::at("open", log))?, append().map_err(RigError::at("open", log))?);

@@ -25,6 +25,7 @@ pub mod logs;
 pub mod loop_disk;
 pub mod media;
 pub mod metrics;
+pub mod nemesis;
 pub mod operator;
 pub mod player;
 pub mod policy;

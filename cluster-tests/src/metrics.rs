@@ -17,6 +17,9 @@ pub const PURGED_INDEX: &str = "keymoot_raft_purged_index";
 /// 1 while the node has too little room to write.
 pub const DISK_READ_ONLY: &str = "keymoot_disk_read_only";
 
+/// The node's Raft term.
+pub const TERM: &str = "keymoot_raft_term";
+
 /// Reads one sample of one node.
 ///
 /// # Errors
@@ -62,7 +65,7 @@ impl raw::Answer {
 }
 
 /// The first sample of `name` in Prometheus' text format, with or without labels.
-fn value_of(text: &str, name: &str) -> Option<f64> {
+pub fn value_of(text: &str, name: &str) -> Option<f64> {
     text.lines().find_map(|line| {
         let rest = line.strip_prefix(name)?;
         let rest = match rest.strip_prefix('{') {

@@ -84,6 +84,10 @@ impl RaftLogStorage<TypeConfig> for LogStorage {
     }
 
     async fn save_vote(&mut self, vote: &Vote) -> Result<(), io::Error> {
+        #[cfg(feature = "mutants")]
+        if crate::mutant::is("no-vote") {
+            return Ok(());
+        }
         let (done, fsynced) = oneshot::channel();
         self.log.save_vote(
             wire::stored_vote(vote),

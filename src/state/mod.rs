@@ -33,6 +33,8 @@ mod apply_tests;
 #[cfg(test)]
 mod bytes_test;
 #[cfg(test)]
+mod histories_tests;
+#[cfg(test)]
 mod leases_tests;
 #[cfg(test)]
 mod nodes_bytes_test;
