@@ -51,13 +51,9 @@ fn a_token_that_is_over_or_of_another_cluster_lets_nobody_in() {
     // His own token is worth nothing here.
     let his = man.token("a", &[]).unwrap();
     refused(&cluster.try_join("c", &his, at, &[]).unwrap(), "somebody may be in between");
-    for name in ["a"] {
-        assert!(
-            !cluster.log(name).contains(&token[..20]) || !cluster.log(name).contains("kmjoin1"),
-            "a token is logged"
-        );
-    }
     assert_eq!(cluster.try_join("c", &token, at, &[]).unwrap().code, Some(0), "the token is still good");
+    let secret = token.rsplit('.').next().unwrap();
+    assert!(!cluster.log("a").contains(secret) && !man.log("a").contains(secret), "a token is logged");
 }
 
 #[test]

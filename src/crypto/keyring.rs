@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
@@ -94,11 +95,15 @@ pub struct Keyring {
     file: Option<Watched>,
 }
 
-/// The file that a keyring came from, and when that was changed last as far as is known.
+/// The file that a keyring came from, and as which it was seen last.
 struct Watched {
     path: PathBuf,
-    seen: Mutex<Option<SystemTime>>,
+    seen: Mutex<Option<Stamp>>,
 }
+
+/// What tells a file from the one before: when it was changed, its inode and its length. The time alone
+/// does not: two changes may fall into one tick of the kernel's clock.
+type Stamp = (SystemTime, u64, u64);
 
 impl Keyring {
     /// Reads a keyring file, which only its owner may reach.
@@ -106,7 +111,7 @@ impl Keyring {
     /// # Errors
     /// [`KeyringFileError`] naming the file and, where one is at fault, the key's id.
     pub fn load(path: &Path) -> Result<Self, KeyringFileError> {
-        let seen = Mutex::new(changed_at(path));
+        let seen = Mutex::new(stamp(path));
         let ring = ArcSwap::from_pointee(Ring::load(path)?);
         Ok(Self { ring, file: Some(Watched { path: path.to_owned(), seen }) })
     }
@@ -122,7 +127,7 @@ impl Keyring {
         fits: impl FnOnce(&Self) -> Result<(), UnwrapError>,
     ) -> Result<bool, KeyringFileError> {
         let Some(Watched { path, seen }) = &self.file else { return Ok(false) };
-        let changed = changed_at(path);
+        let changed = stamp(path);
         {
             let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
             if *seen == changed {
@@ -219,8 +224,9 @@ fn fingerprint(secret: &MasterSecret) -> String {
     hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn changed_at(path: &Path) -> Option<SystemTime> {
-    std::fs::metadata(path).and_then(|file| file.modified()).ok()
+fn stamp(path: &Path) -> Option<Stamp> {
+    let file = std::fs::metadata(path).ok()?;
+    Some((file.modified().ok()?, file.ino(), file.len()))
 }
 
 pub(super) fn generate_secret() -> Result<MasterSecret, RandomError> {
