@@ -25,7 +25,7 @@ fn a_program_that_is_too_old_does_not_start_and_says_what_it_needs() {
     let identity: ClusterIdentity = codec::decode(Kind::Record, &bytes).unwrap();
     let newer = ClusterIdentity { feature_level: FEATURE_LEVEL + 1, ..identity };
     let mut batch = tables.begin();
-    batch.put(Table::Meta as usize, IDENTITY.to_vec(), codec::encode(Kind::Record, &newer).unwrap()).unwrap();
+    batch.put(Table::Meta as usize, IDENTITY, codec::encode(Kind::Record, &newer).unwrap()).unwrap();
     tables.commit(batch).unwrap();
     tables.persist().unwrap();
     drop(tables);
