@@ -9,8 +9,8 @@ use crate::cluster::{NodeStatus, advice, failures_survived, fenced_off};
 const LAG_MAX: u64 = 1000;
 /// A certificate that ends so soon is renewed now.
 const CERTIFICATE_DAYS: i64 = 30;
-/// The least part of a disk that should be free: one in so many.
-const FREE_ONE_IN: u64 = 20;
+/// The least that should be free on a node's disk.
+const FREE_BYTES_MIN: u64 = 1 << 30;
 /// What helps a node of the cluster as it was before it was recovered or restored.
 const FENCED_CURE: &str = "wipe the older node's data directory and join it again: docs/backup.md";
 const DAY_S: i64 = 24 * 3600;
@@ -127,7 +127,8 @@ fn of_node(seen: &Seen, row: &Row, node: &NodeStatus, now_s: i64, findings: &mut
             "free some, or enlarge it: docs/disks.md",
         );
     } else if let Some(disk) = node.disk
-        && disk.free_bytes < disk.total_bytes / FREE_ONE_IN
+        // A snapshot that is received needs room for itself and for the state made of it.
+        && disk.free_bytes < FREE_BYTES_MIN.max(disk.data_bytes.saturating_mul(2))
     {
         found(
             format!("the disk of node {id} has {} MiB left", disk.free_bytes / (1024 * 1024)),
