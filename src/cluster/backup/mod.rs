@@ -21,7 +21,7 @@ mod source;
 mod tests;
 
 pub use download::BackupDownload;
-pub use error::BackupError;
+pub use error::{BackupError, HeaderFault};
 pub use file::{BackupFile, OpenedSecrets};
 pub use header::BackupHeader;
 pub use restore::{Restore, Restored, restore};
