@@ -44,6 +44,8 @@ pub mod drm;
 pub mod http;
 pub mod license;
 pub mod model;
+#[cfg(feature = "mutants")]
+pub mod mutant;
 pub mod service;
 pub mod state;
 pub mod store;

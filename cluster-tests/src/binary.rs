@@ -60,6 +60,14 @@ fn built() -> Result<PathBuf, RigError> {
     Ok(profile_dir.join("keymoot"))
 }
 
+/// Cargo's target directory, where whatever a test makes may lie; the system's own directory for
+/// temporary files when the running program is not in one.
+pub fn target_dir() -> PathBuf {
+    let exe = std::env::current_exe().unwrap_or_default();
+    let target = profile_dir(&exe).and_then(|profile| profile.parent().map(Path::to_owned));
+    target.unwrap_or_else(std::env::temp_dir)
+}
+
 /// The directory `target/<profile>` that holds `exe`, itself or in its `deps`.
 fn profile_dir(exe: &Path) -> Option<PathBuf> {
     let dir = exe.parent()?;

@@ -27,6 +27,8 @@ const LEADER_WITHIN: Duration = Duration::from_secs(30);
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     env: Vec<(String, String)>,
+    dir: Option<PathBuf>,
+    nodes: Option<usize>,
 }
 
 impl Options {
@@ -34,6 +36,20 @@ impl Options {
     #[must_use]
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.env.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Keeps the cluster in this directory, which is made when it is not there; its logs stay apart.
+    #[must_use]
+    pub fn dir(mut self, dir: PathBuf) -> Self {
+        self.dir = Some(dir);
+        self
+    }
+
+    /// Starts so many nodes instead of three.
+    #[must_use]
+    pub fn nodes(mut self, nodes: usize) -> Self {
+        self.nodes = Some(nodes);
         self
     }
 
@@ -62,6 +78,7 @@ pub struct Node {
 /// A running cluster.
 pub struct Cluster {
     root: TempDir,
+    dir: PathBuf,
     nodes: Vec<Node>,
     signer: Signer,
     license_signing_key: String,
@@ -82,15 +99,20 @@ impl Cluster {
 
     fn start_with(options: Options) -> Result<Self, RigError> {
         let root = TempDir::with_prefix("keymoot-rig-").map_err(RigError::io("cannot make a directory"))?;
-        let (dir, logs) = (root.path().join("cluster"), root.path().join("logs"));
+        let logs = root.path().join("logs");
+        let dir = options.dir.unwrap_or_else(|| root.path().join("cluster"));
         for path in [&dir, &logs] {
-            std::fs::create_dir(path).map_err(RigError::at("make", path))?;
+            std::fs::create_dir_all(path).map_err(RigError::at("make", path))?;
         }
         let mut command = Command::new(binary::keymoot()?);
         command.arg("dev").arg("--dir").arg(&dir).args(["--base-port", "0", "--restart-after", "0"]);
+        if let Some(nodes) = options.nodes {
+            command.arg("--nodes").arg(nodes.to_string());
+        }
         let dev = spawn(command, &options.env, &logs.join("dev.log"))?;
         let mut cluster = Self {
             root,
+            dir,
             nodes: Vec::new(),
             signer: Signer::new("", "", ""),
             license_signing_key: String::new(),
@@ -136,7 +158,18 @@ impl Cluster {
 
     /// The directory that `keymoot dev` was given.
     pub fn dir(&self) -> PathBuf {
-        self.root.path().join("cluster")
+        self.dir.clone()
+    }
+
+    /// Starts every node anew without `keymoot dev`, so that its directory is used by nodes only.
+    ///
+    /// # Errors
+    /// When a node does not end, or does not come back in time.
+    pub fn do_without_dev(&mut self) -> Result<(), RigError> {
+        process::end(&mut self.dev, STOP_WITHIN);
+        let ids: Vec<u64> = self.nodes.iter().map(|node| node.id).collect();
+        ids.into_iter().try_for_each(|id| self.await_end(id))?;
+        self.restart_all()
     }
 
     /// The demo account with its encryption signing key.
@@ -236,6 +269,37 @@ impl Cluster {
             }
             Ok(())
         })
+    }
+
+    /// Waits until a node that the rig started ends by itself, and says how.
+    ///
+    /// # Errors
+    /// When it still runs after the deadline.
+    pub fn await_own_end(&mut self, id: u64) -> Result<ExitStatus, RigError> {
+        let started = self.restarted.iter_mut().find(|(known, _)| *known == id);
+        let (_, child) = started.ok_or_else(|| RigError::Answer(format!("node {id} is not the rig's")))?;
+        let status = process::wait_for_exit(child, START_WITHIN)?;
+        self.restarted.retain(|(known, _)| *known != id);
+        Ok(status)
+    }
+
+    /// All that a node started by the rig has said so far.
+    ///
+    /// # Errors
+    /// When its log cannot be read.
+    pub fn said(&self, id: u64) -> Result<String, RigError> {
+        let log = self.root.path().join("logs").join(format!("serve-{id}.log"));
+        std::fs::read_to_string(&log).map_err(RigError::at("read", &log))
+    }
+
+    /// Waits until every node answers that it is ready.
+    ///
+    /// # Errors
+    /// When one does not in time.
+    pub fn await_ready(&self) -> Result<(), RigError> {
+        self.addresses()
+            .into_iter()
+            .try_for_each(|api| wait_until("a node to be ready", START_WITHIN, || metrics::is_ready(api)))
     }
 
     /// Starts a node that was ended, and waits until it is healthy.
@@ -358,7 +422,8 @@ impl Drop for Cluster {
     }
 }
 
-fn spawn(mut command: Command, env: &[(String, String)], log: &Path) -> Result<Child, RigError> {
+/// Starts a program with `env` over its own environment, and both outputs appended to `log`.
+pub(crate) fn spawn(mut command: Command, env: &[(String, String)], log: &Path) -> Result<Child, RigError> {
     let append = || File::options().create(true).append(true).open(log);
     let (out, err) =
         (append().map_err(RigError::at("open", log))?, append().map_err(RigError::at("open", log))?);

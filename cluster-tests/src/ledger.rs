@@ -11,7 +11,7 @@ use crate::signed::WIDEVINE;
 use crate::{KeyAnswer, RigError, Signer};
 
 /// Acknowledged keys by content.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Ledger {
     keys: BTreeMap<String, KeyAnswer>,
     broken: Vec<String>,

@@ -14,6 +14,12 @@ pub const LAST_LOG_INDEX: &str = "keymoot_raft_last_log_index";
 /// The last entry that the node's log no longer holds.
 pub const PURGED_INDEX: &str = "keymoot_raft_purged_index";
 
+/// 1 while the node has too little room to write.
+pub const DISK_READ_ONLY: &str = "keymoot_disk_read_only";
+
+/// The node's Raft term.
+pub const TERM: &str = "keymoot_raft_term";
+
 /// Reads one sample of one node.
 ///
 /// # Errors
@@ -36,6 +42,18 @@ pub fn is_healthy(node: SocketAddr) -> Result<(), RigError> {
     Err(RigError::Answer(format!("/healthz of {node} answered {}", answer.status)))
 }
 
+/// Whether the node says that it serves.
+///
+/// # Errors
+/// When it does not answer 200.
+pub fn is_ready(node: SocketAddr) -> Result<(), RigError> {
+    let answer = get(node, "/readyz")?;
+    if answer.status == 200 {
+        return Ok(());
+    }
+    Err(RigError::Answer(format!("/readyz of {node} answered {}: {}", answer.status, answer.text_whole())))
+}
+
 fn get(node: SocketAddr, path: &str) -> Result<raw::Answer, RigError> {
     raw::exchange(node, &raw::request("GET", path, &[], &[]), Duration::from_secs(5))
 }
@@ -47,7 +65,7 @@ impl raw::Answer {
 }
 
 /// The first sample of `name` in Prometheus' text format, with or without labels.
-fn value_of(text: &str, name: &str) -> Option<f64> {
+pub fn value_of(text: &str, name: &str) -> Option<f64> {
     text.lines().find_map(|line| {
         let rest = line.strip_prefix(name)?;
         let rest = match rest.strip_prefix('{') {

@@ -3,6 +3,10 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use super::cluster::change::{AddressArgs, MemberChangeArgs, PromoteArgs, TransferArgs};
+use super::cluster::join::JoinArgs;
+use super::cluster::token::TokenCommand;
+use super::cluster::upgrade::UpgradeArgs;
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use clap::{Args, Subcommand, ValueEnum};
 use ipnet::IpNet;
@@ -44,8 +48,31 @@ pub struct ServeArgs {
 pub enum ClusterCommand {
     /// Make a cluster of nodes that run and belong to none yet. Repeating it changes nothing.
     Init(ClusterInitArgs),
-    /// Show the members, the leader, and how far each node is.
+    /// Show the members, the leader, how far each node is, and what is wrong.
+    ///
+    /// Exit code 0: healthy; 2: degraded, and what to do is said; 1: no quorum, or no answer.
     Status(ClusterStatusArgs),
+    /// Make a new cluster of one survivor, when a majority of the voters is gone for ever.
+    Recover(super::recover::ClusterRecoverArgs),
+    /// Make, list and revoke the tokens that let new nodes in.
+    #[command(subcommand)]
+    Token(TokenCommand),
+    /// Make this machine a node of a running cluster.
+    Join(Box<JoinArgs>),
+    /// Make a learner a voter.
+    Promote(PromoteArgs),
+    /// Make a voter a learner: it replicates and serves reads, and does not vote.
+    Demote(MemberChangeArgs),
+    /// Remove a node for ever. Its id is not given again.
+    Remove(MemberChangeArgs),
+    /// Let another voter lead.
+    TransferLeader(TransferArgs),
+    /// Change the address at which a node's peers reach it.
+    ///
+    /// A node that is started with another cluster.peer_advertise does this by itself.
+    Address(AddressArgs),
+    /// Raise the cluster's feature level, once every node runs a program that knows it.
+    Upgrade(UpgradeArgs),
 }
 
 /// `keymoot cluster init`.

@@ -1,12 +1,16 @@
-//! `keymoot cluster`: begin a cluster, and see how it is.
+//! `keymoot cluster`: the life of a cluster, from its beginning on.
 
-use futures::future::join_all;
-use serde_json::json;
+pub mod change;
+mod health;
+pub mod join;
+mod status;
+pub mod token;
+pub mod upgrade;
 
-use super::Failure;
-use super::args::{ClusterCommand, ClusterInitArgs, ClusterStatusArgs, OutputFormat};
+use super::args::{ClusterCommand, ClusterInitArgs};
 use super::operator::{Operator, block_on, say, unexpected};
-use crate::cluster::{AdminRequest, AdminResponse, ClusterStatus, NodeStatus, PeerStatus};
+use super::{Failure, recover};
+use crate::cluster::{AdminRequest, AdminResponse};
 
 /// Runs the command.
 ///
@@ -15,7 +19,16 @@ use crate::cluster::{AdminRequest, AdminResponse, ClusterStatus, NodeStatus, Pee
 pub fn run(command: ClusterCommand) -> Result<(), Failure> {
     match command {
         ClusterCommand::Init(args) => block_on(init(args)),
-        ClusterCommand::Status(args) => block_on(status(args)),
+        ClusterCommand::Recover(args) => recover::run(&args),
+        ClusterCommand::Status(args) => block_on(status::run(args)),
+        ClusterCommand::Token(command) => block_on(token::run(command)),
+        ClusterCommand::Join(args) => block_on(join::run(*args)),
+        ClusterCommand::Promote(args) => block_on(change::promote(args)),
+        ClusterCommand::Demote(args) => block_on(change::demote(args)),
+        ClusterCommand::Remove(args) => block_on(change::remove(args)),
+        ClusterCommand::TransferLeader(args) => block_on(change::transfer_leader(args)),
+        ClusterCommand::Address(args) => block_on(change::address(args)),
+        ClusterCommand::Upgrade(args) => block_on(upgrade::run(args)),
     }
 }
 
@@ -37,82 +50,4 @@ async fn init(args: ClusterInitArgs) -> Result<(), Failure> {
         _ => return Err(unexpected()),
     }
     Ok(())
-}
-
-/// A member, and what it said of itself or why it said nothing.
-struct Row {
-    member: PeerStatus,
-    answer: Result<NodeStatus, String>,
-}
-
-async fn status(args: ClusterStatusArgs) -> Result<(), Failure> {
-    let operator = Operator::new(args.config.config.as_deref())?;
-    let AdminResponse::Status(seen) = operator.ask(AdminRequest::Status).await? else {
-        return Err(unexpected());
-    };
-    let asking = seen.members.iter().map(|member| ask_member(&operator, member));
-    let rows = join_all(asking).await;
-    say(&match args.output {
-        OutputFormat::Table => table(&seen, &rows),
-        OutputFormat::Json => format!("{:#}\n", as_json(&seen, &rows)),
-    });
-    Ok(())
-}
-
-async fn ask_member(operator: &Operator, member: &PeerStatus) -> Row {
-    let answer = operator.ask_node(member.id, &member.peer_address, AdminRequest::Status).await;
-    let answer = match answer {
-        Ok(AdminResponse::Status(status)) => Ok(status.node),
-        Ok(_) => Err(unexpected().message().to_owned()),
-        Err(failure) => Err(failure.message().to_owned()),
-    };
-    Row { member: member.clone(), answer }
-}
-
-fn table(seen: &ClusterStatus, rows: &[Row]) -> String {
-    if rows.is_empty() {
-        return format!(
-            "node {} runs, but belongs to no cluster yet: see keymoot cluster init\n",
-            seen.node.id
-        );
-    }
-    let mut text = format!("cluster {}, as node {} sees it\n", seen.cluster, seen.node.id);
-    text.push_str("NODE  ROLE      VOTES  TERM  APPLIED     LAST LOG    SNAPSHOT    VERSION   ADDRESS\n");
-    for Row { member, answer } in rows {
-        let votes = if member.voter { "yes" } else { "no" };
-        let line = match answer {
-            Ok(node) => format!(
-                "{:<4}  {:<8}  {votes:<5}  {:<4}  {:<10}  {:<10}  {:<10}  {:<8}  {}\n",
-                node.id,
-                node.role,
-                node.term,
-                node.applied_index,
-                node.last_log_index,
-                node.snapshot_index,
-                node.version,
-                member.peer_address
-            ),
-            Err(reason) => format!("{:<4}  {:<8}  {votes:<5}  {reason}\n", member.id, "silent"),
-        };
-        text.push_str(&line);
-    }
-    text
-}
-
-fn as_json(seen: &ClusterStatus, rows: &[Row]) -> serde_json::Value {
-    let members = rows.iter().map(|Row { member, answer }| {
-        json!({
-            "id": member.id,
-            "peer_address": member.peer_address,
-            "voter": member.voter,
-            "status": answer.as_ref().ok(),
-            "error": answer.as_ref().err(),
-        })
-    });
-    json!({
-        "cluster": seen.cluster,
-        "asked": seen.node.id,
-        "leader": seen.node.leader,
-        "members": members.collect::<Vec<_>>(),
-    })
 }

@@ -13,17 +13,20 @@ pub enum FailureKind {
     Runtime,
     /// No service point of a key server answered; the same command may succeed later.
     NoServicePoint,
+    /// The cluster works, but not as it should.
+    Degraded,
     /// The person at the terminal, or the system, wanted an end.
     Interrupted,
 }
 
 impl FailureKind {
-    /// The exit code: 64 as `sysexits.h` has it, 130 as shells have it, 2 when nobody answered, else 1.
+    /// The exit code: 64 as `sysexits.h` has it, 130 as shells have it, 2 when nobody answered or the
+    /// cluster is degraded, else 1.
     pub fn exit_code(self) -> ExitCode {
         match self {
             Self::Usage => ExitCode::from(64),
             Self::Runtime => ExitCode::from(1),
-            Self::NoServicePoint => ExitCode::from(2),
+            Self::NoServicePoint | Self::Degraded => ExitCode::from(2),
             Self::Interrupted => ExitCode::from(130),
         }
     }
@@ -51,6 +54,16 @@ impl Failure {
     /// A failure of this kind.
     pub fn of_kind(kind: FailureKind, error: impl Error) -> Self {
         Self { kind, message: chain(&error), hint: None }
+    }
+
+    /// A mistake in the command line that no error type describes.
+    pub fn misuse(message: impl Into<String>) -> Self {
+        Self { kind: FailureKind::Usage, message: message.into(), hint: None }
+    }
+
+    /// The cluster works, but not as it should.
+    pub fn degraded(message: impl Into<String>) -> Self {
+        Self { kind: FailureKind::Degraded, message: message.into(), hint: None }
     }
 
     /// A failure while running that no error type describes.

@@ -1,22 +1,30 @@
 //! The commands a person types. Each file parses nothing but its own arguments, calls a room,
 //! and prints; what it prints on standard output is for the caller, errors go to standard error.
 //!
-//! Exit codes: 0 done, 1 a failure while running, 2 no service point answered, 64 a mistake in usage
+//! Exit codes: 0 done, 1 a failure while running, 2 no service point answered or the cluster whose status
+//! was asked is degraded, 64 a mistake in usage
 //! or configuration, after which nothing was started or bound, 130 interrupted.
 
 pub mod account;
 pub mod args;
+pub mod backup;
 pub mod cluster;
 pub mod config_command;
+mod confirm;
 pub mod dev;
+pub mod doctor;
 mod failure;
 #[cfg(test)]
 mod help_test;
+pub mod init;
 pub mod key;
 pub mod keyring_command;
 mod lifeline;
+mod node_files;
 mod operator;
 pub mod policy;
+pub mod recover;
+mod rewrap;
 pub mod scramble;
 pub mod serve;
 mod time_span;
@@ -38,6 +46,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Make the first node of a new cluster: its CA, keyring, certificate and configuration.
+    Init(init::InitArgs),
     /// Run one node of a cluster.
     Serve(args::ServeArgs),
     /// Run a whole cluster on this machine, to try Keymoot and to develop against it.
@@ -48,9 +58,14 @@ enum Command {
     /// Make and look at master keys.
     #[command(subcommand)]
     Keyring(keyring_command::KeyringCommand),
+    /// Check everything that a node needs: files, ports, certificates, disk, clock, peers.
+    Doctor(doctor::DoctorArgs),
     /// Make a cluster of nodes, and look at it.
     #[command(subcommand)]
     Cluster(args::ClusterCommand),
+    /// Take backups of a cluster, check them, restore them.
+    #[command(subcommand)]
+    Backup(backup::BackupCommand),
     /// Add accounts, and list them.
     #[command(subcommand)]
     Account(args::AccountCommand),
@@ -89,10 +104,13 @@ fn dispatch(command: Command) -> Result<(), Failure> {
             args.die_with_parent.map_or(Ok(()), lifeline::tie_to)?;
             serve::run(args)
         }
+        Command::Init(args) => init::run(args),
         Command::Dev(args) => dev::run(args),
         Command::Config(command) => config_command::run(command),
         Command::Keyring(command) => keyring_command::run(command),
+        Command::Doctor(args) => doctor::run(args),
         Command::Cluster(command) => cluster::run(command),
+        Command::Backup(command) => backup::run(command),
         Command::Account(command) => account::run(command),
         Command::Key(command) => key::run(command),
         Command::Policy(command) => policy::run(command),

@@ -11,6 +11,7 @@ use crate::config::{Config, Loaded};
 use crate::crypto::PeerIdentity;
 use crate::crypto::tls::{PeerCredentials, peer_client_config};
 use crate::model::NodeId;
+use crate::state::{Command, Response};
 
 /// How long a node may take to answer; longer than it waits for a quorum itself.
 const TIMEOUT: Duration = Duration::from_secs(12);
@@ -25,12 +26,29 @@ pub struct Operator {
 impl Operator {
     /// Reads configuration and certificate.
     pub fn new(file: Option<&Path>) -> Result<Self, Failure> {
-        let config = Loaded::load(file).map_err(Failure::usage)?.config;
+        Self::of(Loaded::load(file).map_err(Failure::usage)?.config)
+    }
+
+    /// Reads the certificate that a configuration names.
+    pub fn of(config: Config) -> Result<Self, Failure> {
         let cluster = &config.cluster;
         let credentials =
             PeerCredentials::load(&cluster.ca_file, &cluster.cert_file, &cluster.key_file, &cluster.name)
                 .map_err(Failure::usage)?;
         Ok(Self { config, credentials })
+    }
+
+    /// What the configured node proves itself with.
+    pub fn credentials(&self) -> &PeerCredentials {
+        &self.credentials
+    }
+
+    /// Replicates a command through the configured node.
+    pub async fn propose(&self, command: Command) -> Result<Response, Failure> {
+        match self.ask(AdminRequest::Propose(Box::new(command))).await? {
+            AdminResponse::Applied(response) => Ok(*response),
+            _ => Err(unexpected()),
+        }
     }
 
     /// Asks the configured node.
@@ -48,14 +66,18 @@ impl Operator {
         address: &str,
         request: AdminRequest,
     ) -> Result<AdminResponse, Failure> {
+        let client = self.client(node, address)?;
+        client.ask(request, TIMEOUT).await.map_err(|error| Failure::because(error.to_string()))
+    }
+
+    /// A connection to any node, which is made when it is first asked.
+    pub fn client(&self, node: NodeId, address: &str) -> Result<AdminClient, Failure> {
         let identity = match self.credentials.identity() {
             PeerIdentity::Node(id) => Some(id),
             PeerIdentity::Operator => None,
         };
         let tls = peer_client_config(&self.credentials).map_err(Failure::usage)?;
-        let client = AdminClient::new(&self.config.cluster.name, identity, tls, node, address)
-            .map_err(Failure::usage)?;
-        client.ask(request, TIMEOUT).await.map_err(|error| Failure::because(error.to_string()))
+        AdminClient::new(&self.config.cluster.name, identity, tls, node, address).map_err(Failure::usage)
     }
 }
 

@@ -7,12 +7,15 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::crypto::ClusterName;
-use crate::model::{Account, AccountId, NodeId};
-use crate::state::{Command, ListedPolicy, Response};
+use crate::model::{Account, AccountId, NodeId, Wrapped};
+use crate::state::{Command, JoinTokenRecord, ListedPolicy, Response};
 
+use super::change::{ChangePlan, ChangeRequest};
+use super::join::{JoinReply, JoinRequest};
 use super::link::Link;
 use super::message::{Reply, Request};
-use super::peers::Peers;
+use super::peers::{EndOfNode, Peers};
+use super::rewrap::{KeyringStatus, RewrapMark, Rewrapped};
 
 /// How long an operator's tool waits for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -30,6 +33,17 @@ pub enum AdminRequest {
     Accounts,
     /// All policies of an account, linearizable.
     Policies(AccountId),
+    /// The node's master keys.
+    Keyring {
+        /// Also count what stands under which, linearizable.
+        count: bool,
+    },
+    /// Put the secrets of the next stretch of the state under the active master key.
+    Rewrap(Option<RewrapMark>),
+    /// Plan or make a change of the members, wherever the leader is.
+    Change(ChangeRequest),
+    /// All join tokens, linearizable.
+    JoinTokens,
 }
 
 /// The answer.
@@ -47,6 +61,14 @@ pub enum AdminResponse {
     Refused(String),
     /// To Policies.
     Policies(Vec<ListedPolicy>),
+    /// To Keyring.
+    Keyring(Box<KeyringStatus>),
+    /// To Rewrap.
+    Rewrapped(Box<Rewrapped>),
+    /// To Change.
+    Planned(Box<ChangePlan>),
+    /// To JoinTokens.
+    JoinTokens(Vec<JoinTokenRecord>),
 }
 
 /// A node's view of the cluster.
@@ -58,6 +80,12 @@ pub struct ClusterStatus {
     pub node: NodeStatus,
     /// The members, as this node knows them.
     pub members: Vec<PeerStatus>,
+    /// The cluster's feature level; 0 while it is not founded.
+    pub feature_level: u32,
+    /// This node's clock, in milliseconds since 1970.
+    pub clock_ms: u64,
+    /// What the cluster's keyring opens, once the cluster has begun.
+    pub keyring_check: Option<Wrapped>,
 }
 
 /// A node, as it sees itself.
@@ -83,6 +111,31 @@ pub struct NodeStatus {
     pub digest: String,
     /// The program's version.
     pub version: String,
+    /// The fence of its data directory: 0, or a number since the cluster was recovered or restored.
+    pub fence: u64,
+    /// The peers it does not speak to, and why.
+    pub refusals: BTreeMap<NodeId, String>,
+    /// The highest feature level that the program knows.
+    pub feature_level: u32,
+    /// Its zone; empty when nobody said.
+    pub zone: String,
+    /// The disk of its data directory; none when it cannot be looked at.
+    pub disk: Option<DiskStatus>,
+    /// Until when its certificate is valid: seconds since 1970 UTC.
+    pub certificate_expires_at_s: Option<i64>,
+}
+
+/// The disk that a node's data is on, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DiskStatus {
+    /// Its size.
+    pub total_bytes: u64,
+    /// What is free for the node.
+    pub free_bytes: u64,
+    /// What the node's data takes.
+    pub data_bytes: u64,
+    /// Whether the node writes nothing, because too little is free.
+    pub read_only: bool,
 }
 
 /// A member, as another node knows it.
@@ -96,6 +149,12 @@ pub struct PeerStatus {
     pub voter: bool,
     /// On the leader: the end of its log as last acknowledged.
     pub matched_index: Option<u64>,
+    /// On the leader: how long ago it was last heard of, in milliseconds.
+    pub last_contact_ms: Option<u64>,
+    /// Its zone; empty when nobody said.
+    pub zone: String,
+    /// The version of its program as it said last.
+    pub version: String,
 }
 
 /// Why an operator's request got no answer.
@@ -130,10 +189,26 @@ impl AdminClient {
         node: NodeId,
         address: &str,
     ) -> Result<Self, AdminError> {
-        let peers = Peers::new(cluster, identity, tls, CONNECT_TIMEOUT);
+        let peers = Peers::new(cluster, identity, None, tls, CONNECT_TIMEOUT, EndOfNode::default());
         peers.learn(node, address);
         let link = peers.requests(node).ok_or(AdminError::Name(node))?;
         Ok(Self { link })
+    }
+
+    pub(super) const fn link(&self) -> &Link {
+        &self.link
+    }
+
+    /// Asks to join, with a certificate that was issued by hand.
+    ///
+    /// # Errors
+    /// When the node cannot be reached in time.
+    pub async fn join(&self, request: JoinRequest, timeout: Duration) -> Result<JoinReply, AdminError> {
+        match self.link.call(Request::Join(Box::new(request)), timeout).await? {
+            Reply::Joined(reply) => Ok(*reply),
+            Reply::Failed(reason) => Err(AdminError::Refused(reason)),
+            _ => Err(AdminError::Refused("the node answered another question".into())),
+        }
     }
 
     /// Asks and waits.

@@ -18,6 +18,9 @@ pub enum ClusterError {
         /// Which actor.
         actor: &'static str,
     },
+    /// The leader has no room on its disk and no other node took over. Reads go on.
+    #[error("the leader's disk is full, and no other node could take over")]
+    DiskFull,
     /// The node is stopping, or has stopped after a fault that its log names.
     #[error("the node has stopped")]
     Stopped,

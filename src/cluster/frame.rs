@@ -19,6 +19,14 @@ pub struct Frame {
 
 /// Reads the next frame; `None` when the peer closed the connection between two frames.
 pub async fn read<R: AsyncRead + Unpin>(reader: &mut R) -> std::io::Result<Option<Frame>> {
+    read_up_to(reader, BODY_BYTES_MAX).await
+}
+
+/// The same, from somebody who is allowed bodies of so many bytes only.
+pub async fn read_up_to<R: AsyncRead + Unpin>(
+    reader: &mut R,
+    bytes_max: usize,
+) -> std::io::Result<Option<Frame>> {
     let mut header = [0_u8; HEADER_BYTES];
     match reader.read(&mut header[..1]).await? {
         0 => return Ok(None),
@@ -26,8 +34,8 @@ pub async fn read<R: AsyncRead + Unpin>(reader: &mut R) -> std::io::Result<Optio
     };
     let [l0, l1, l2, l3, id @ ..] = header;
     let body_bytes = u32::from_be_bytes([l0, l1, l2, l3]) as usize;
-    if body_bytes > BODY_BYTES_MAX {
-        let error = format!("a frame of {body_bytes} bytes is over the limit of {BODY_BYTES_MAX}");
+    if body_bytes > bytes_max {
+        let error = format!("a frame of {body_bytes} bytes is over the limit of {bytes_max}");
         return Err(std::io::Error::new(std::io::ErrorKind::InvalidData, error));
     }
     // Grows as bytes arrive, so that a lying length costs the liar the bytes.

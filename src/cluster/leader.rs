@@ -14,6 +14,8 @@ use super::peers::Peers;
 
 /// How long to wait before asking again when nothing tells that asking again would help.
 const RETRY_AFTER: Duration = Duration::from_millis(20);
+/// How long a leader without room is asked again: it may hand over to one that has some.
+const DISK_FULL_PATIENCE: Duration = Duration::from_secs(3);
 
 /// Who leads, as this node knows it. A new term is news even when the leader stays.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,6 +38,8 @@ pub enum Leader {
 pub enum Unanswered {
     /// It may answer when asked again.
     Retry,
+    /// It leads and has no room to write; another may lead soon.
+    DiskFull,
     /// This node has stopped.
     Stopped,
 }
@@ -63,6 +67,7 @@ impl LeaderSeat {
     {
         let began = Instant::now();
         let mut leadership = self.leadership.clone();
+        let mut full_since: Option<Instant> = None;
         loop {
             let now = *leadership.borrow_and_update();
             let attempt = async {
@@ -81,6 +86,12 @@ impl LeaderSeat {
                     Ok(answer) => return Ok(answer),
                     Err(Unanswered::Stopped) => return Err(ClusterError::Stopped),
                     Err(Unanswered::Retry) => true,
+                    Err(Unanswered::DiskFull) => {
+                        if full_since.get_or_insert_with(Instant::now).elapsed() >= DISK_FULL_PATIENCE {
+                            return Err(ClusterError::DiskFull);
+                        }
+                        true
+                    }
                 },
                 changed = leadership.changed() => match changed {
                     Ok(()) => false,
@@ -114,7 +125,14 @@ mod tests {
             .unwrap()
             .with_root_certificates(rustls::RootCertStore::empty())
             .with_no_client_auth();
-        Peers::new(&"test".parse().unwrap(), Some(1), Arc::new(tls), Duration::from_millis(10))
+        Peers::new(
+            &"test".parse().unwrap(),
+            Some(1),
+            None,
+            Arc::new(tls),
+            Duration::from_millis(10),
+            Default::default(),
+        )
     }
 
     #[tokio::test]

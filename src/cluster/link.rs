@@ -16,9 +16,14 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_rustls::TlsConnector;
 
 use crate::codec::{self, Kind};
+use crate::model::NodeId;
+use crate::state::FEATURE_LEVEL;
 
+use super::fence::Fence;
 use super::frame::{self, Frame};
+use super::join::check_level;
 use super::message::{Hello, PROTOCOL, Reply, Request};
+use super::peers::EndOfNode;
 
 /// Why a request to a peer got no reply.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -58,6 +63,10 @@ pub enum LinkError {
 /// How to reach a peer and prove who is who.
 #[derive(Clone)]
 pub struct Route {
+    /// Whom.
+    pub peer: NodeId,
+    /// Our fence, which is said with the hello; a tool has none.
+    pub fence: Option<Fence>,
     /// `host:port`; it may change while the link lives.
     pub address: watch::Receiver<String>,
     /// The name the peer's certificate must carry.
@@ -68,6 +77,8 @@ pub struct Route {
     pub hello: Hello,
     /// How long connecting and greeting may take.
     pub connect_timeout: Duration,
+    /// Where it is told that this node must end.
+    pub end: EndOfNode,
 }
 
 type Waiting = (Request, oneshot::Sender<Result<Reply, LinkError>>);
@@ -139,7 +150,7 @@ async fn run(
         let reason = match connected {
             Ok(Ok(stream)) => {
                 let (reader, writer) = split(stream);
-                serve(&peer, reader, writer, first, &mut inbox, &broken).await;
+                serve(&peer, &route, reader, writer, first, &mut inbox, &broken).await;
                 continue;
             }
             Ok(Err(error)) => error.to_string(),
@@ -159,12 +170,23 @@ async fn connect(route: &Route) -> std::io::Result<tokio_rustls::client::TlsStre
     stream.set_nodelay(true)?;
     let connector = TlsConnector::from(route.tls.clone());
     let mut stream = connector.connect(route.server_name.clone(), stream).await?;
-    greet(&mut stream, &route.hello).await?;
+    let fence = route.fence.as_ref().map(Fence::current);
+    let feature_level = route.end.feature_level();
+    let hello = Hello { fence, feature_level, ..route.hello.clone() };
+    let answer = greet(&mut stream, &hello, &route.end).await?;
+    if let (Some(fence), Some(theirs)) = (&route.fence, answer.fence) {
+        let refused = |reason| std::io::Error::new(std::io::ErrorKind::InvalidData, reason);
+        fence.admit(route.peer, theirs).map_err(refused)?;
+    }
     Ok(stream)
 }
 
 /// Says hello and checks the peer's. The certificate was checked by TLS before.
-async fn greet<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, hello: &Hello) -> std::io::Result<()> {
+async fn greet<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: &mut S,
+    hello: &Hello,
+    end: &EndOfNode,
+) -> std::io::Result<Hello> {
     let invalid = |text: String| std::io::Error::new(std::io::ErrorKind::InvalidData, text);
     let body = codec::encode(Kind::Hello, hello).map_err(|error| invalid(error.to_string()))?;
     frame::write(stream, &Frame { id: 0, body: body.into() }).await?;
@@ -181,7 +203,25 @@ async fn greet<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, hello: &Hello)
     if answer.protocol != PROTOCOL {
         return Err(invalid(format!("it speaks protocol {}, not {PROTOCOL}", answer.protocol)));
     }
-    Ok(())
+    if answer.expelled {
+        let reason = expelled(hello);
+        end.say(&reason);
+        return Err(invalid(reason));
+    }
+    if let Err(reason) = check_level(answer.feature_level, FEATURE_LEVEL) {
+        end.say(&reason);
+        return Err(invalid(reason));
+    }
+    Ok(answer)
+}
+
+/// What a removed node is to do.
+fn expelled(hello: &Hello) -> String {
+    format!(
+        "node {} was removed from cluster {}; wipe its data directory and join it again under a new id",
+        hello.node.unwrap_or(0),
+        hello.cluster
+    )
 }
 
 type Unanswered = HashMap<u64, oneshot::Sender<Result<Reply, LinkError>>>;
@@ -189,6 +229,7 @@ type Unanswered = HashMap<u64, oneshot::Sender<Result<Reply, LinkError>>>;
 /// Serves one connection until it fails, times out or the link is dropped.
 async fn serve<R: AsyncRead + Unpin + Send + 'static, W: AsyncWrite + Unpin>(
     peer: &Arc<str>,
+    route: &Route,
     reader: R,
     writer: W,
     first: Waiting,
@@ -222,7 +263,7 @@ async fn serve<R: AsyncRead + Unpin + Send + 'static, W: AsyncWrite + Unpin>(
                 None => break,
             },
             reply = replies.recv() => match reply {
-                Some(frame) => answer(peer, &mut unanswered, &frame),
+                Some(frame) => answer(peer, route, &mut unanswered, &frame),
                 None => break,
             },
             _ = health.tick() => if broken.load(Ordering::Relaxed) != broken_before {
@@ -265,11 +306,14 @@ async fn send_all<W: AsyncWrite + Unpin>(
     writer.flush().await
 }
 
-fn answer(peer: &Arc<str>, unanswered: &mut Unanswered, frame: &Frame) {
+fn answer(peer: &Arc<str>, route: &Route, unanswered: &mut Unanswered, frame: &Frame) {
     let Some(waiting) = unanswered.remove(&frame.id) else {
         return;
     };
     let reply = codec::decode(Kind::Frame, &frame.body)
         .map_err(|error| LinkError::Protocol { peer: peer.to_string(), reason: error.to_string() });
+    if let Ok(Reply::Expelled) = &reply {
+        route.end.say(&expelled(&route.hello));
+    }
     let _ = waiting.send(reply);
 }

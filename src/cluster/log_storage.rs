@@ -18,6 +18,8 @@ use crate::telemetry::Metrics;
 use super::types::{Entry, LogId, TypeConfig, Vote};
 use super::wire;
 
+/// A disk that takes longer to keep entries is worth a word in the log.
+const SLOW: std::time::Duration = std::time::Duration::from_secs(1);
 /// Bytes of entries read for one append message at most.
 const READ_BYTES_MAX: usize = 1024 * 1024;
 
@@ -82,6 +84,10 @@ impl RaftLogStorage<TypeConfig> for LogStorage {
     }
 
     async fn save_vote(&mut self, vote: &Vote) -> Result<(), io::Error> {
+        #[cfg(feature = "mutants")]
+        if crate::mutant::is("no-vote") {
+            return Ok(());
+        }
         let (done, fsynced) = oneshot::channel();
         self.log.save_vote(
             wire::stored_vote(vote),
@@ -115,7 +121,12 @@ impl RaftLogStorage<TypeConfig> for LogStorage {
             .collect::<io::Result<Vec<_>>>()?;
         let (began, metrics) = (std::time::Instant::now(), self.metrics.clone());
         let done = move |result| {
-            metrics.log_fsync_seconds.observe(began.elapsed().as_secs_f64());
+            let took = began.elapsed();
+            metrics.log_fsync_seconds.observe(took.as_secs_f64());
+            if took > SLOW {
+                let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+                tracing::warn!(took_ms, "the disk is slow: every write waits until log entries are kept");
+            }
             callback.io_completed(result);
         };
         self.log.append(entries, Box::new(done))

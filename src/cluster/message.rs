@@ -8,6 +8,8 @@ use crate::state::Response;
 use crate::store::{LogPosition, StoredVote};
 
 use super::admin::{AdminRequest, AdminResponse};
+use super::change::{ChangePlan, ChangeRequest};
+use super::join::{JoinReply, JoinRequest};
 use super::wire::{AppliedMark, WireEntry};
 
 /// The protocol spoken; nodes of another one are refused at the greeting.
@@ -22,6 +24,12 @@ pub struct Hello {
     pub cluster: String,
     /// Its id; `None` for an operator's tool.
     pub node: Option<NodeId>,
+    /// The fence of its data directory; `None` for a tool, which may only administer.
+    pub fence: Option<u64>,
+    /// The feature level of the cluster as the sender's state has it; 0 when it has no state yet.
+    pub feature_level: u32,
+    /// In an answer: the cluster removed the node that is greeted, for ever.
+    pub expelled: bool,
 }
 
 /// A request to a peer.
@@ -77,6 +85,26 @@ pub enum Request {
     ReadIndex,
     /// An operator's request.
     Admin(AdminRequest),
+    /// Begin a backup of the applied state; its pieces are asked for on the same connection.
+    BackupBegin {
+        /// Take what this node has, without asking a quorum whether it is all.
+        local: bool,
+    },
+    /// The next piece of the backup.
+    BackupNext,
+    /// Plan or make a change of the members; only the leader does.
+    ChangeMembers(ChangeRequest),
+    /// Are you there?
+    Ping,
+    /// A node with a certificate that was issued by hand wants in.
+    Join(Box<JoinRequest>),
+}
+
+impl Request {
+    /// Whether an operator's tool may ask it, which is no member of the cluster.
+    pub const fn is_administration(&self) -> bool {
+        matches!(self, Self::Admin(_) | Self::BackupBegin { .. } | Self::BackupNext | Self::Join(_))
+    }
 }
 
 /// The answer to a request.
@@ -115,6 +143,20 @@ pub enum Reply {
     Admin(AdminResponse),
     /// The request failed; the text is for the log.
     Failed(String),
+    /// To BackupBegin: what stands before the snapshot in a backup file.
+    BackupBegun(Bytes),
+    /// To BackupNext: the next bytes of the file; none behind the last.
+    BackupPiece(Option<Bytes>),
+    /// To ChangeMembers: what was planned, and made if the request says so.
+    Planned(Box<ChangePlan>),
+    /// To Ping.
+    Pong,
+    /// To Join.
+    Joined(Box<JoinReply>),
+    /// To anything, from a cluster that removed the asking node.
+    Expelled,
+    /// To Propose, from a leader without room on its disk.
+    DiskFull,
 }
 
 /// Outcome of an Append.

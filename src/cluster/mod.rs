@@ -4,36 +4,63 @@
 //! barrier (which makes reads linearizable on any node), and the view of the applied state.
 //!
 //! Invariants: an acknowledged command is fsynced on a quorum; a read behind a barrier sees every
-//! command acknowledged before the barrier was asked for; nothing here opens a secret.
+//! command acknowledged before the barrier was asked for; a secret is opened in the crypto room only.
 
 mod admin;
+pub mod backup;
 mod barrier;
+mod change;
+mod disk;
 mod error;
+mod fence;
+mod founding;
 mod frame;
 mod hand_over;
+mod join;
+mod join_client;
+mod join_server;
 mod leader;
 mod link;
 mod log_storage;
+mod membership;
 mod message;
 mod network;
 mod node;
 mod peer_server;
 mod peers;
+mod placement;
 mod proposer;
+mod rebuild;
+pub mod recovery;
+mod refusals;
+mod rewrap;
 mod snapshot_transfer;
 mod start;
 mod state_machine;
 mod state_view;
+mod steward;
 mod types;
 mod wire;
 
 #[cfg(test)]
 mod storage_suite_test;
 
-pub use admin::{AdminClient, AdminRequest, AdminResponse, ClusterStatus, NodeStatus, PeerStatus};
+pub use crate::store::{Identity, LogPosition, StoreError};
+pub use admin::{
+    AdminClient, AdminError, AdminRequest, AdminResponse, ClusterStatus, DiskStatus, NodeStatus, PeerStatus,
+};
+pub use change::{Change, ChangePlan, ChangeRequest, MemberStanding, Verdict};
+pub use disk::DiskState;
 pub use error::ClusterError;
+pub use fence::fenced_off;
 pub use hand_over::HandOverError;
+pub use join::{Admitted, JoinReply, JoinRequest};
+pub use join_client::{JoinError, ask_to_join};
+pub use message::PROTOCOL;
 pub use node::Cluster;
+pub use placement::{advice, failures_survived};
+pub use rebuild::RebuildError;
+pub use rewrap::{KeyringStatus, RewrapMark, Rewrapped};
 pub use start::StartError;
 pub use state_view::StateView;
 pub use types::Member;

@@ -1,32 +1,40 @@
 //! A running node, and the handle that the services use.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Actor as _, Addr, Arbiter};
+use arc_swap::ArcSwap;
+use openraft::Instant as _;
 use openraft::async_runtime::watch::WatchReceiver as _;
 use openraft::errors::{InitializeError, RaftError};
 use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
-use crate::crypto::ClusterName;
+use crate::crypto::{ClusterName, Keyring, PeerIdentity};
 use crate::model::NodeId;
-use crate::state::{self, ClusterIdentity, Command, Response};
+use crate::state::{self, ClusterIdentity, Command, NodeFacts, NodeRecord, Response};
 use crate::store::Directory;
 use crate::telemetry::Metrics;
 
-use super::admin::{AdminRequest, AdminResponse, ClusterStatus, NodeStatus, PeerStatus};
+use super::admin::{AdminRequest, AdminResponse, ClusterStatus, DiskStatus, NodeStatus, PeerStatus};
 use super::barrier::{Await, ReadBarrier, Rounds};
+use super::disk::{self, Disk, DiskState};
 use super::error::ClusterError;
+use super::fence::Fence;
 use super::hand_over::HandOverError;
-use super::proposer::{BatchLimits, Flights, Propose, Proposer};
+use super::join_server::JoinGate;
+use super::leader::LeaderSeat;
+use super::peers::EndOfNode;
+use super::proposer::{BatchLimits, Flights, Propose, Proposer, now_ms};
 use super::state_view::StateView;
 use super::types::{Member, Raft};
 
 /// How long an operator's request may wait for a quorum.
-const ADMIN_DEADLINE: Duration = Duration::from_secs(10);
+pub(super) const ADMIN_DEADLINE: Duration = Duration::from_secs(10);
 
 /// What runs on a node.
 pub struct Node {
@@ -35,6 +43,9 @@ pub struct Node {
     pub raft: Raft,
     pub state: StateView,
     pub directory: Arc<Directory>,
+    pub fence: Fence,
+    pub keyring: Arc<Keyring>,
+    pub disk: Disk,
     pub metrics: Arc<Metrics>,
     pub flights: Arc<Flights>,
     pub rounds: Arc<Rounds>,
@@ -42,6 +53,28 @@ pub struct Node {
     pub silent_until: Option<Instant>,
     pub identity: ClusterIdentity,
     pub failure: watch::Receiver<Option<String>>,
+    /// Asks whoever leads.
+    pub seat: LeaderSeat,
+    pub about: About,
+    /// Where it is told that this node must end.
+    pub end: EndOfNode,
+    /// One change of the members at a time.
+    pub change_turn: tokio::sync::Mutex<()>,
+    pub join_gate: JoinGate,
+    /// Nodes that were removed and are no members any more.
+    pub expelled: ArcSwap<BTreeSet<NodeId>>,
+}
+
+/// What a node says of itself.
+pub struct About {
+    pub facts: NodeFacts,
+    /// Where its peers shall reach it.
+    pub peer_address: String,
+    pub data_dir: PathBuf,
+    pub certificate_expires_at_s: Option<i64>,
+    pub authority_pem: String,
+    /// A member that was not heard of for so long counts as down.
+    pub silence: Duration,
 }
 
 impl Node {
@@ -51,8 +84,21 @@ impl Node {
         self.silent_until.is_some_and(|until| Instant::now() < until)
     }
 
+    /// Whether the cluster removed whoever this is.
+    pub fn is_expelled(&self, identity: PeerIdentity) -> bool {
+        matches!(identity, PeerIdentity::Node(id) if self.expelled.load().contains(&id))
+    }
+
+    /// Notes who was removed.
+    pub fn expel<'n>(&self, removed: impl Iterator<Item = &'n NodeRecord>) {
+        let removed: BTreeSet<NodeId> = removed.map(|node| node.id).filter(|id| *id != self.id).collect();
+        if **self.expelled.load() != removed {
+            self.expelled.store(Arc::new(removed));
+        }
+    }
+
     /// Answers an operator.
-    pub async fn administer(&self, request: AdminRequest) -> AdminResponse {
+    pub async fn administer(self: &Arc<Self>, request: AdminRequest) -> AdminResponse {
         let deadline = Instant::now() + ADMIN_DEADLINE;
         let answer = match request {
             AdminRequest::Status => self.status().map(|status| AdminResponse::Status(Box::new(status))),
@@ -70,8 +116,36 @@ impl Node {
                     .map_err(Into::into),
                 Err(error) => Err(error),
             },
+            AdminRequest::Keyring { count } => {
+                self.keyring_status(count, deadline).await.map(|it| AdminResponse::Keyring(Box::new(it)))
+            }
+            AdminRequest::Rewrap(after) => {
+                self.rewrap(after, deadline).await.map(|it| AdminResponse::Rewrapped(Box::new(it)))
+            }
+            AdminRequest::Change(request) => self
+                .change_members(request, deadline)
+                .await
+                .map(|plan| AdminResponse::Planned(Box::new(plan))),
+            AdminRequest::JoinTokens => match self.rounds.round(deadline).await {
+                Ok(()) => state::join_tokens(&self.state).map(AdminResponse::JoinTokens).map_err(Into::into),
+                Err(error) => Err(error),
+            },
         };
         answer.unwrap_or_else(|error| AdminResponse::Refused(error.to_string()))
+    }
+
+    /// Makes room as far as this node can, and gives the leadership to a node that may have more.
+    pub async fn spare_disk(&self) {
+        // What a snapshot covers of the log is removed.
+        if let Err(error) = self.raft.trigger().snapshot().await {
+            tracing::debug!(%error, "no snapshot was made on the full disk");
+        }
+        // Who has no room takes no entries either, so whose log is the longest is likeliest to have some.
+        match self.hand_over(None).await {
+            Ok(leader) => tracing::warn!(leader, "the leadership went to a node with more room"),
+            Err(HandOverError::NotLeader { .. }) => {}
+            Err(error) => tracing::warn!(%error, "the leadership stays on a full disk"),
+        }
     }
 
     async fn propose(&self, command: Command, deadline: Instant) -> Result<AdminResponse, ClusterError> {
@@ -104,16 +178,27 @@ impl Node {
         let membership = metrics.membership_config.membership();
         let voters: Vec<NodeId> = membership.voter_ids().collect();
         let matched = metrics.replication.unwrap_or_default();
+        let records = state::nodes(&self.state)?;
+        let facts = |id: &NodeId| records.iter().find(|node| node.id == *id).map(|node| node.facts.clone());
+        let heard = metrics.heartbeat.unwrap_or_default();
+        let ago = |id: &NodeId| heard.get(id)?.as_ref().map(|at| at.elapsed().as_millis());
         let members = membership.nodes().map(|(id, member)| PeerStatus {
             id: *id,
             peer_address: member.peer_address.clone(),
             voter: voters.contains(id),
             matched_index: matched.get(id).and_then(|at| at.as_ref().map(|at| at.index)),
+            last_contact_ms: ago(id).and_then(|ms| u64::try_from(ms).ok()),
+            zone: facts(id).map(|facts| facts.zone).unwrap_or_default(),
+            version: facts(id).map(|facts| facts.version).unwrap_or_default(),
         });
         let index = |at: Option<u64>| at.unwrap_or(0);
+        let disk = self.disk.state();
         Ok(ClusterStatus {
             cluster: self.cluster.as_str().to_owned(),
+            feature_level: self.end.feature_level(),
             members: members.collect(),
+            clock_ms: now_ms(),
+            keyring_check: state::cluster_identity(&self.state)?.map(|identity| identity.keyring_check),
             node: NodeStatus {
                 id: self.id,
                 role: format!("{:?}", metrics.state).to_lowercase(),
@@ -124,7 +209,18 @@ impl Node {
                 snapshot_index: index(metrics.snapshot.map(|at| at.index)),
                 purged_index: index(metrics.purged.map(|at| at.index)),
                 digest: state::digest(&self.state)?.to_string(),
-                version: env!("CARGO_PKG_VERSION").to_owned(),
+                fence: self.fence.current(),
+                refusals: self.fence.refusals().list(),
+                version: self.about.facts.version.clone(),
+                feature_level: self.about.facts.feature_level,
+                zone: self.about.facts.zone.clone(),
+                disk: Some(DiskStatus {
+                    total_bytes: disk.space.total_bytes,
+                    free_bytes: disk.space.free_bytes,
+                    data_bytes: disk::bytes_under(&self.about.data_dir),
+                    read_only: disk.read_only,
+                }),
+                certificate_expires_at_s: self.about.certificate_expires_at_s,
             },
         })
     }
@@ -190,6 +286,11 @@ impl Cluster {
         let message = Await { deadline, answer };
         self.barrier.try_send(message).map_err(|_| self.busy("read barrier"))?;
         self.wait(patience, answered).await
+    }
+
+    /// The disk of this node's data directory.
+    pub fn disk(&self) -> DiskState {
+        self.node.disk.state()
     }
 
     /// The state as applied on this node.

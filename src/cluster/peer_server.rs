@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use openraft::async_runtime::watch::WatchReceiver as _;
 use openraft::raft::{
     AppendEntriesRequest, StreamAppendError, StreamAppendResult, TransferLeaderRequest, VoteRequest,
 };
@@ -13,26 +14,35 @@ use openraft::storage::Snapshot;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader, BufWriter};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
+use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 
 use crate::codec::{self, Kind};
-use crate::crypto::PeerIdentity;
+use crate::crypto::{JOIN_ALPN, PeerIdentity};
+use crate::state::FEATURE_LEVEL;
 use crate::store::Incoming;
 
+use super::backup::BackupSource;
 use super::barrier::read_index;
 use super::frame::{self, Frame};
+use super::join::check_level;
+use super::join_server;
 use super::leader::Unanswered;
 use super::message::{AppendOutcome, Hello, PROTOCOL, Reply, Request};
-use super::node::Node;
+use super::node::{ADMIN_DEADLINE, Node};
 use super::proposer::propose_here;
 use super::snapshot_transfer::SnapshotData;
 use super::types::{TypeConfig, Vote};
-use super::wire::{self, AppliedMark};
+use super::wire::{self, AppliedMark, WireEntry};
 
 /// How long TLS and greeting may take.
 const GREETING_TIMEOUT: Duration = Duration::from_secs(5);
 /// Requests of one connection that are answered at the same time.
 const CONCURRENT_REQUESTS_MAX: usize = 1024;
+/// How long a change of the members may take here; who asked waits as long, and asks again.
+const CHANGE_DEADLINE: Duration = Duration::from_secs(10);
+/// What a node without room tells whoever wants it to store something.
+const DISK_FULL: &str = "its disk is nearly full: it stores nothing";
 /// Appends of one connection that wait for Raft.
 const APPEND_QUEUE: usize = 64;
 
@@ -59,15 +69,24 @@ pub async fn listen(listener: TcpListener, acceptor: TlsAcceptor, node: Arc<Node
 
 async fn connection(stream: TcpStream, acceptor: TlsAcceptor, node: Arc<Node>) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
+    let accepted = tokio::time::timeout(GREETING_TIMEOUT, acceptor.accept(stream)).await??;
+    let (_, session) = accepted.get_ref();
+    // Whoever shows no certificate may ask to join, and nothing else.
+    if session.peer_certificates().is_none() {
+        return match session.alpn_protocol() {
+            Some(JOIN_ALPN) => join_server::serve(accepted, &node).await,
+            _ => Err(invalid("a peer shows no certificate")),
+        };
+    }
     let greeted = async {
-        let mut stream = acceptor.accept(stream).await?;
+        let mut stream = accepted;
         let identity = PeerIdentity::of_connection(stream.get_ref().1.peer_certificates(), &node.cluster)
             .map_err(invalid)?;
-        greet(&mut stream, identity, &node).await?;
-        Ok::<_, std::io::Error>(stream)
+        let theirs = greet(&mut stream, identity, &node).await?;
+        Ok::<_, std::io::Error>((stream, identity, theirs))
     };
-    let stream = tokio::time::timeout(GREETING_TIMEOUT, greeted).await??;
-    serve(stream, node).await
+    let (stream, identity, theirs) = tokio::time::timeout(GREETING_TIMEOUT, greeted).await??;
+    serve(stream, identity, node, theirs.fence).await
 }
 
 fn invalid(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> std::io::Error {
@@ -79,38 +98,66 @@ async fn greet<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut S,
     identity: PeerIdentity,
     node: &Node,
-) -> std::io::Result<()> {
+) -> std::io::Result<Hello> {
     let frame = frame::read(stream).await?.ok_or(std::io::ErrorKind::UnexpectedEof)?;
     let theirs: Hello = codec::decode(Kind::Hello, &frame.body).map_err(invalid)?;
-    let ours = Hello { protocol: PROTOCOL, cluster: node.cluster.as_str().to_owned(), node: Some(node.id) };
+    let expelled = node.is_expelled(identity);
+    let refusal = refusal(&theirs, &identity, expelled, node);
+    // Judged before we answer: a node that belongs to nobody answers with the fence it takes over now.
+    let admitted = match (&refusal, theirs.fence) {
+        (None, Some(fence)) => node.fence.admit(theirs.node.unwrap_or_default(), fence),
+        _ => Ok(()),
+    };
+    let ours = Hello {
+        protocol: PROTOCOL,
+        cluster: node.cluster.as_str().to_owned(),
+        node: Some(node.id),
+        fence: Some(node.fence.current()),
+        feature_level: node.end.feature_level(),
+        expelled,
+    };
     let body = codec::encode(Kind::Hello, &ours).map_err(invalid)?;
     frame::write(stream, &Frame { id: frame.id, body: body.into() }).await?;
     stream.flush().await?;
+    if let Some(refusal) = refusal {
+        tracing::warn!(reason = %refusal, "a peer was refused");
+        return Err(invalid(refusal));
+    }
+    admitted.map(|()| theirs).map_err(invalid)
+}
+
+/// What is wrong with a greeting, apart from its fence.
+fn refusal(theirs: &Hello, identity: &PeerIdentity, expelled: bool, node: &Node) -> Option<String> {
     let claimed_is_proved = match identity {
-        PeerIdentity::Node(id) => theirs.node == Some(id),
+        PeerIdentity::Node(id) => theirs.node == Some(*id),
         PeerIdentity::Operator => theirs.node.is_none(),
     };
-    let refusal = if !claimed_is_proved {
-        format!("a peer claims to be {:?} but its certificate says {identity:?}", theirs.node)
-    } else if theirs.cluster != ours.cluster {
-        format!("a peer belongs to the cluster {:?}", theirs.cluster)
+    if !claimed_is_proved {
+        Some(format!("a peer claims to be {:?} but its certificate says {identity:?}", theirs.node))
+    } else if theirs.cluster != node.cluster.as_str() {
+        Some(format!("a peer belongs to the cluster {:?}", theirs.cluster))
     } else if theirs.protocol != PROTOCOL {
-        format!("a peer speaks protocol {}, not {PROTOCOL}", theirs.protocol)
+        Some(format!("a peer speaks protocol {}, not {PROTOCOL}", theirs.protocol))
+    } else if expelled {
+        Some(format!("{identity:?} was removed from the cluster"))
+    } else if let Err(reason) = check_level(theirs.feature_level, FEATURE_LEVEL) {
+        node.end.say(&reason);
+        Some(reason)
     } else {
-        return Ok(());
-    };
-    tracing::warn!(reason = %refusal, "a peer was refused");
-    Err(invalid(refusal))
+        None
+    }
 }
 
 async fn serve<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
     stream: S,
+    identity: PeerIdentity,
     node: Arc<Node>,
+    fence: Option<u64>,
 ) -> std::io::Result<()> {
     let (reader, writer) = tokio::io::split(stream);
     let (replies, outbox) = mpsc::channel(CONCURRENT_REQUESTS_MAX);
     let writing = tokio::spawn(write_replies(writer, outbox));
-    let mut session = Session::new(node, replies);
+    let mut session = Session::new(node, identity, replies, fence);
     let mut reader = BufReader::with_capacity(64 * 1024, reader);
     let outcome = loop {
         match frame::read(&mut reader).await {
@@ -168,20 +215,42 @@ struct Receiving {
 /// What one connection needs to remember.
 struct Session {
     node: Arc<Node>,
+    identity: PeerIdentity,
     replies: mpsc::Sender<(u64, Reply)>,
     permits: Arc<Semaphore>,
     appending: Option<Appending>,
     receiving: Option<Receiving>,
+    /// A backup being sent.
+    backup: Option<BackupSource>,
+    /// The peer's fence. Whoever named none may administer, and do nothing that a member does.
+    fence: Option<u64>,
 }
 
 impl Session {
-    fn new(node: Arc<Node>, replies: mpsc::Sender<(u64, Reply)>) -> Self {
+    fn new(
+        node: Arc<Node>,
+        identity: PeerIdentity,
+        replies: mpsc::Sender<(u64, Reply)>,
+        fence: Option<u64>,
+    ) -> Self {
         let permits = Arc::new(Semaphore::new(CONCURRENT_REQUESTS_MAX));
-        Self { node, replies, permits, appending: None, receiving: None }
+        Self { node, identity, replies, permits, appending: None, receiving: None, backup: None, fence }
     }
 
     async fn handle(&mut self, frame: Frame) -> std::io::Result<()> {
+        if self.node.is_expelled(self.identity) {
+            return self.reply(frame.id, Reply::Expelled).await;
+        }
         let request: Request = codec::decode(Kind::Frame, &frame.body).map_err(invalid)?;
+        match self.fence {
+            None if !request.is_administration() => {
+                let refusal = Reply::Failed("only members of the cluster may ask this".into());
+                return self.reply(frame.id, refusal).await;
+            }
+            // This node belonged to nobody when they greeted, and now belongs to others.
+            Some(fence) if fence != self.node.fence.current() => return Err(invalid("another fence by now")),
+            _ => {}
+        }
         match request {
             Request::Append { .. } => self.append(frame.id, request).await,
             Request::SnapshotBegin { .. } | Request::SnapshotChunk(_) | Request::SnapshotEnd => {
@@ -194,11 +263,20 @@ impl Session {
                 };
                 self.reply(frame.id, reply).await
             }
+            Request::BackupBegin { local } => {
+                let reply = self.begin_backup(local).await;
+                self.reply(frame.id, reply).await
+            }
+            Request::BackupNext => {
+                let reply = self.continue_backup().await;
+                self.reply(frame.id, reply).await
+            }
             request => {
                 let permit = self.permits.clone().acquire_owned().await.map_err(invalid)?;
                 let (node, replies) = (self.node.clone(), self.replies.clone());
+                let identity = self.identity;
                 tokio::spawn(async move {
-                    let reply = answer(&node, request).await;
+                    let reply = answer(&node, identity, request).await;
                     let _ = replies.send((frame.id, reply)).await;
                     drop(permit);
                 });
@@ -215,6 +293,10 @@ impl Session {
         let Request::Append { stream, vote, previous, entries, commit } = request else {
             return Ok(());
         };
+        if self.node.disk.is_read_only() && self.would_store(&entries) {
+            // Heartbeats hold no entries: the node stays a follower, and is sent these again.
+            return self.reply(id, Reply::Failed(DISK_FULL.into())).await;
+        }
         let entries = entries.into_iter().map(|entry| wire::entry(&entry.at, entry.payload));
         let rpc = AppendEntriesRequest {
             vote: wire::vote(&vote),
@@ -232,8 +314,41 @@ impl Session {
         self.reply(id, Reply::Appended(AppendOutcome::Stale)).await
     }
 
+    async fn begin_backup(&mut self, local: bool) -> Reply {
+        self.backup = None;
+        match BackupSource::begin(&self.node, local, Instant::now() + ADMIN_DEADLINE).await {
+            Ok((source, first)) => {
+                self.backup = Some(source);
+                Reply::BackupBegun(first)
+            }
+            Err(error) => Reply::Failed(error.to_string()),
+        }
+    }
+
+    async fn continue_backup(&mut self) -> Reply {
+        let Some(source) = self.backup.take() else {
+            return Reply::Failed("no backup is under way on this connection; begin it again".into());
+        };
+        match source.next(&self.node).await {
+            Ok((rest, piece)) => {
+                self.backup = rest;
+                Reply::BackupPiece(piece)
+            }
+            Err(error) => Reply::Failed(error.to_string()),
+        }
+    }
+
+    /// Whether these hold a proposal that this node does not have; a new leader sends old ones too.
+    fn would_store(&self, entries: &[WireEntry]) -> bool {
+        let last = self.node.raft.metrics().borrow_watched().last_log_index;
+        entries.iter().any(|entry| !entry.payload.is_empty() && Some(entry.at.index) > last)
+    }
+
     async fn snapshot(&mut self, request: Request) -> std::io::Result<Reply> {
         match request {
+            Request::SnapshotBegin { .. } if self.node.disk.is_read_only() => {
+                Ok(Reply::Failed(DISK_FULL.into()))
+            }
             Request::SnapshotBegin { vote, mark } => {
                 let incoming = self.node.directory.receive().map_err(invalid)?;
                 self.receiving = Some(Receiving { vote: wire::vote(&vote), mark, incoming });
@@ -305,7 +420,7 @@ fn append_outcome(outcome: StreamAppendResult<TypeConfig>) -> AppendOutcome {
     }
 }
 
-async fn answer(node: &Node, request: Request) -> Reply {
+async fn answer(node: &Arc<Node>, identity: PeerIdentity, request: Request) -> Reply {
     match request {
         Request::Vote { rehearsal, vote, last, transfer } => {
             let mut rpc = VoteRequest::new(wire::vote(&vote), last.as_ref().map(wire::log_id));
@@ -319,7 +434,7 @@ async fn answer(node: &Node, request: Request) -> Reply {
                 Err(fatal) => Reply::Failed(fatal.to_string()),
             }
         }
-        Request::Propose(encoded) => match propose_here(&node.raft, encoded).await {
+        Request::Propose(encoded) => match propose_here(&node.raft, &node.disk, encoded).await {
             Ok(responses) => Reply::Applied(responses),
             Err(unanswered) => not_leader(&unanswered),
         },
@@ -328,16 +443,33 @@ async fn answer(node: &Node, request: Request) -> Reply {
             Err(unanswered) => not_leader(&unanswered),
         },
         Request::Admin(request) => Reply::Admin(node.administer(request).await),
+        Request::ChangeMembers(request) => {
+            match node.change_here(request, Instant::now() + CHANGE_DEADLINE).await {
+                Ok(plan) => Reply::Planned(Box::new(plan)),
+                Err(unanswered) => not_leader(&unanswered),
+            }
+        }
+        Request::Ping => Reply::Pong,
+        Request::Join(request) => match identity {
+            PeerIdentity::Node(id) => {
+                let deadline = Instant::now() + CHANGE_DEADLINE;
+                Reply::Joined(Box::new(node.join(*request, Some(id), deadline).await))
+            }
+            PeerIdentity::Operator => Reply::Failed("an operator's certificate is no node's".into()),
+        },
         Request::Append { .. }
         | Request::SnapshotBegin { .. }
         | Request::SnapshotChunk(_)
-        | Request::SnapshotEnd => Reply::Failed("answered in order, elsewhere".into()),
+        | Request::SnapshotEnd
+        | Request::BackupBegin { .. }
+        | Request::BackupNext => Reply::Failed("answered in order, elsewhere".into()),
     }
 }
 
 fn not_leader(unanswered: &Unanswered) -> Reply {
     match unanswered {
         Unanswered::Retry => Reply::NotLeader,
+        Unanswered::DiskFull => Reply::DiskFull,
         Unanswered::Stopped => Reply::Failed("raft has stopped".into()),
     }
 }

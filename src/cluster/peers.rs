@@ -9,9 +9,12 @@ use tokio::sync::watch;
 
 use crate::crypto::{ClusterName, server_name_of};
 use crate::model::NodeId;
+use crate::state;
 
+use super::fence::Fence;
 use super::link::{Link, Route};
 use super::message::{Hello, PROTOCOL};
+use super::state_view::StateView;
 
 /// Makes links to peers. Cheap to clone.
 #[derive(Clone)]
@@ -22,9 +25,45 @@ pub struct Peers {
 struct Inner {
     cluster: ClusterName,
     hello: Hello,
+    fence: Option<Fence>,
     tls: Arc<rustls::ClientConfig>,
     connect_timeout: Duration,
+    /// Why this node must stop, once a peer has said so.
+    end: EndOfNode,
     known: Mutex<HashMap<NodeId, Known>>,
+}
+
+/// Where it is told that this node can not go on, and why.
+#[derive(Clone)]
+pub struct EndOfNode {
+    pub reason: watch::Sender<Option<String>>,
+    pub state: Option<StateView>,
+}
+
+impl Default for EndOfNode {
+    fn default() -> Self {
+        Self { reason: watch::Sender::new(None), state: None }
+    }
+}
+
+impl EndOfNode {
+    /// The cluster's feature level as this node's state has it.
+    pub fn feature_level(&self) -> u32 {
+        let identity = self.state.as_ref().and_then(|state| state::cluster_identity(state).ok().flatten());
+        identity.map_or(0, |identity| identity.feature_level)
+    }
+
+    /// Ends the node, unless it is ending already.
+    pub fn say(&self, reason: &str) {
+        self.reason.send_if_modified(|said| {
+            let first = said.is_none();
+            if first {
+                tracing::error!(reason, "the node cannot go on");
+                *said = Some(reason.to_owned());
+            }
+            first
+        });
+    }
 }
 
 struct Known {
@@ -35,20 +74,31 @@ struct Known {
 }
 
 impl Peers {
-    /// Peers of `cluster` as seen from `node` (or from an operator's tool).
+    /// Peers of `cluster` as seen from `node` with its fence, or from an operator's tool, which has none.
     pub fn new(
         cluster: &ClusterName,
         node: Option<NodeId>,
+        fence: Option<Fence>,
         tls: Arc<rustls::ClientConfig>,
         connect_timeout: Duration,
+        end: EndOfNode,
     ) -> Self {
-        let hello = Hello { protocol: PROTOCOL, cluster: cluster.as_str().to_owned(), node };
+        let hello = Hello {
+            protocol: PROTOCOL,
+            cluster: cluster.as_str().to_owned(),
+            node,
+            fence: None,
+            feature_level: 0,
+            expelled: false,
+        };
         Self {
             inner: Arc::new(Inner {
                 cluster: cluster.clone(),
                 hello,
+                fence,
                 tls,
                 connect_timeout,
+                end,
                 known: Mutex::default(),
             }),
         }
@@ -95,11 +145,14 @@ impl Peers {
             }
         };
         let route = Route {
+            peer: id,
+            fence: self.inner.fence.clone(),
             address: address.subscribe(),
             server_name,
             tls: self.inner.tls.clone(),
             hello: self.inner.hello.clone(),
             connect_timeout: self.inner.connect_timeout,
+            end: self.inner.end.clone(),
         };
         Some(Link::new(format!("node {id} ({purpose})"), route))
     }

@@ -10,18 +10,22 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use actix::{Actor, ActorFutureExt as _, AsyncContext as _, Context, Handler, Message, WrapFuture as _};
 use bytes::Bytes;
+use openraft::ServerState;
+use openraft::async_runtime::watch::WatchReceiver as _;
 use openraft::errors::{ClientWriteError, RaftError};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::codec::{self, Kind};
-use crate::state::{Command, Proposal, Response};
+use crate::state::{self, Command, Proposal, Response};
 use crate::telemetry::Metrics;
 
+use super::disk::Disk;
 use super::error::ClusterError;
 use super::leader::{Leader, LeaderSeat, Unanswered};
 use super::message::{Reply, Request};
+use super::peers::EndOfNode;
 use super::types::{EncodedProposal, Raft};
 
 /// A command to replicate; the answer comes when a quorum has it on disk and it is applied.
@@ -98,8 +102,10 @@ impl Handler<Propose> for Proposer {
 pub struct Flights {
     raft: Raft,
     seat: LeaderSeat,
+    disk: Disk,
     client: u64,
     serials: Mutex<Serials>,
+    end: EndOfNode,
     metrics: Arc<Metrics>,
 }
 
@@ -110,8 +116,8 @@ struct Serials {
 }
 
 impl Flights {
-    pub fn new(raft: Raft, seat: LeaderSeat, metrics: Arc<Metrics>) -> Self {
-        Self { raft, seat, client: rand::random(), serials: Mutex::default(), metrics }
+    pub fn new(raft: Raft, seat: LeaderSeat, disk: Disk, end: EndOfNode, metrics: Arc<Metrics>) -> Self {
+        Self { raft, seat, disk, client: rand::random(), serials: Mutex::default(), end, metrics }
     }
 
     /// Takes off with a batch, and answers everybody in it.
@@ -152,17 +158,55 @@ impl Flights {
         commands: Vec<Command>,
         deadline: Instant,
     ) -> Result<Vec<Response>, ClusterError> {
+        self.check_levels(&commands)?;
         let (serial, floor) = self.take_serial();
         let proposal = Proposal { client: self.client, serial, floor, now_ms: now_ms(), commands };
         let outcome = match codec::encode(Kind::Entry, &proposal) {
             Ok(encoded) => {
                 let encoded = Bytes::from(encoded);
-                self.seat.ask(deadline, |leader| propose(&self.raft, leader, encoded.clone(), deadline)).await
+                self.seat.ask(deadline, |leader| self.propose(leader, encoded.clone(), deadline)).await
             }
             Err(error) => Err(ClusterError::Protocol(error.to_string())),
         };
         self.serials.lock().unwrap_or_else(PoisonError::into_inner).unanswered.remove(&serial);
         outcome
+    }
+
+    /// No command is proposed that the cluster's feature level has not reached: a member might not be
+    /// able to read it.
+    fn check_levels(&self, commands: &[Command]) -> Result<(), ClusterError> {
+        // The founding itself comes before there is a level.
+        let reached = self.end.feature_level().max(1);
+        let needed = commands.iter().map(state::level_of).max().unwrap_or(0);
+        if needed <= reached {
+            return Ok(());
+        }
+        Err(ClusterError::Refused(format!(
+            "this needs feature level {needed}, and the cluster is at {reached}: run a program that knows it \
+             on every node, then keymoot cluster upgrade"
+        )))
+    }
+
+    async fn propose(
+        &self,
+        leader: Leader,
+        encoded: Bytes,
+        deadline: Instant,
+    ) -> Result<Vec<Response>, Unanswered> {
+        let link = match leader {
+            Leader::Here => return propose_here(&self.raft, &self.disk, encoded).await,
+            Leader::There(link) => link,
+        };
+        let left = deadline.saturating_duration_since(Instant::now());
+        match link.call(Request::Propose(encoded), left).await {
+            Ok(Reply::Applied(responses)) => Ok(responses),
+            Ok(Reply::DiskFull) => Err(Unanswered::DiskFull),
+            Ok(_) => Err(Unanswered::Retry),
+            Err(error) => {
+                tracing::debug!(%error, "a forwarded proposal got no answer");
+                Err(Unanswered::Retry)
+            }
+        }
     }
 
     fn take_serial(&self) -> (u64, u64) {
@@ -175,30 +219,13 @@ impl Flights {
     }
 }
 
-async fn propose(
-    raft: &Raft,
-    leader: Leader,
-    encoded: Bytes,
-    deadline: Instant,
-) -> Result<Vec<Response>, Unanswered> {
-    match leader {
-        Leader::Here => propose_here(raft, encoded).await,
-        Leader::There(link) => {
-            let left = deadline.saturating_duration_since(Instant::now());
-            match link.call(Request::Propose(encoded), left).await {
-                Ok(Reply::Applied(responses)) => Ok(responses),
-                Ok(_) => Err(Unanswered::Retry),
-                Err(error) => {
-                    tracing::debug!(%error, "a forwarded proposal got no answer");
-                    Err(Unanswered::Retry)
-                }
-            }
-        }
+/// Replicates an encoded proposal on this node, if it leads and its `disk` has room.
+pub async fn propose_here(raft: &Raft, disk: &Disk, encoded: Bytes) -> Result<Vec<Response>, Unanswered> {
+    if disk.is_read_only() {
+        let metrics = raft.metrics();
+        let leads = metrics.borrow_watched().state == ServerState::Leader;
+        return Err(if leads { Unanswered::DiskFull } else { Unanswered::Retry });
     }
-}
-
-/// Replicates an encoded proposal on this node, if it leads.
-pub async fn propose_here(raft: &Raft, encoded: Bytes) -> Result<Vec<Response>, Unanswered> {
     match raft.client_write(EncodedProposal(encoded)).await {
         Ok(written) => Ok(written.data.0),
         Err(RaftError::Fatal(fatal)) => {
@@ -215,7 +242,7 @@ pub async fn propose_here(raft: &Raft, encoded: Bytes) -> Result<Vec<Response>, 
 }
 
 /// The proposer's clock, which travels in the log so that every replica uses the same.
-fn now_ms() -> u64 {
+pub fn now_ms() -> u64 {
     let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX)
 }

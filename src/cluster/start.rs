@@ -15,24 +15,30 @@ use tokio_rustls::TlsAcceptor;
 use crate::config::Config;
 use crate::crypto::tls::{PeerCredentials, peer_client_config, peer_server_config};
 use crate::crypto::{Keyring, PeerIdentity, UnwrapError};
-use crate::state::{self, ClusterIdentity, Command, TABLE_NAMES};
+use crate::state::{self, AuthorityRecord, ClusterIdentity, Command, FEATURE_LEVEL, NodeFacts, TABLE_NAMES};
 use crate::store::{Directory, Identity, Log, LogOptions, Tables, TablesOptions};
 use crate::telemetry::{Metrics, RaftRole};
 
 use super::barrier::Rounds;
+use super::disk::DiskWatch;
+use super::fence::Fence;
+use super::founding::Founding;
+use super::join::check_level;
+use super::join_server::JoinGate;
 use super::leader::{LeaderSeat, Leadership};
 use super::log_storage::LogStorage;
 use super::network::Network;
-use super::node::{Cluster, Node};
+use super::node::{About, Cluster, Node};
 use super::peer_server;
-use super::peers::Peers;
+use super::peers::{EndOfNode, Peers};
 use super::proposer::{BatchLimits, Flights};
 use super::state_machine::StateMachine;
 use super::state_view::StateView;
+use super::steward::Steward;
 use super::types::Raft;
 
-/// The features this version of the program gives a new cluster.
-const FEATURE_LEVEL: u32 = 1;
+/// A member that is heard of every so often is up, however fast elections are.
+const SILENCE_MIN: Duration = Duration::from_secs(2);
 
 /// Why a node cannot start. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -58,9 +64,25 @@ pub enum StartError {
     /// The keyring cannot make the cluster's check value.
     #[error("the keyring cannot be used: {0}")]
     Check(String),
+    /// The program is older than the cluster's features.
+    #[error("{0}")]
+    TooOld(String),
+    /// The authority that a cluster is to be founded with cannot be used.
+    #[error("cannot found the cluster")]
+    Founding(#[from] crate::crypto::PkiError),
     /// The state cannot be read.
     #[error("the state cannot be read")]
     State(#[from] state::StateError),
+    /// The tables are older than what is left of the log.
+    #[error("the tables in {} end with entry {applied}, but the log begins behind entry {purged}: what is between is lost here; move the data directory away and join the node anew", root.display())]
+    Gap {
+        /// The last entry in the tables.
+        applied: u64,
+        /// The last entry that the log no longer has.
+        purged: u64,
+        /// The data directory.
+        root: std::path::PathBuf,
+    },
     /// The peer address is taken or not this machine's.
     #[error("cannot listen to peers on {address}")]
     Listen {
@@ -102,13 +124,16 @@ impl Cluster {
 async fn open(config: Config, keyring: Arc<Keyring>, metrics: Arc<Metrics>) -> Result<Arc<Node>, StartError> {
     let credentials = credentials(&config)?;
     let cluster = credentials.cluster().clone();
-    let owner = Identity { cluster: cluster.as_str().to_owned(), node: config.node.id };
+    let owner = Identity { cluster: cluster.as_str().to_owned(), node: config.node.id, fence: 0 };
+    let (disk_watch, disk) = DiskWatch::begin(&config.node.data_dir, &config.disk, metrics.clone())?;
     let directory = Arc::new(Directory::open(&config.node.data_dir, &owner)?);
     let tables = Tables::open(directory.root(), TABLE_NAMES, tables_options(&config))?;
     let state = StateView::new(tables.clone());
     if let Some(identity) = state::cluster_identity(&state)? {
         keyring.verify_check(cluster.as_str(), &identity.keyring_check)?;
+        check_level(identity.feature_level, FEATURE_LEVEL).map_err(StartError::TooOld)?;
     }
+    let founding = Founding::read(&config)?;
     let check =
         keyring.check_value(cluster.as_str()).map_err(|error| StartError::Check(error.to_string()))?;
     let identity = ClusterIdentity {
@@ -117,20 +142,26 @@ async fn open(config: Config, keyring: Arc<Keyring>, metrics: Arc<Metrics>) -> R
         feature_level: FEATURE_LEVEL,
     };
     let log = Log::open(&directory.log(), log_options(&config))?;
+    let fence = Fence::new(directory.clone(), log.clone());
     let silent_until = silence(&config, &log);
     let listener = TcpListener::bind(config.cluster.peer_listen)
         .await
         .map_err(|source| StartError::Listen { address: config.cluster.peer_listen.to_string(), source })?;
 
+    let (failure_in, failure) = watch::channel(None);
+    let end = EndOfNode { reason: failure_in.clone(), state: Some(state.clone()) };
     let peers = Peers::new(
         &cluster,
         Some(config.node.id),
+        Some(fence.clone()),
         peer_client_config(&credentials)?,
         Duration::from_millis(config.cluster.connect_timeout_ms),
+        end.clone(),
     );
     let machine = StateMachine::new(tables, state.clone(), directory.clone(), metrics.clone())
         .map_err(|error| StartError::Raft(error.to_string()))?;
     let applied_index = machine.applied_index();
+    refuse_gap(&log, *applied_index.borrow(), directory.root())?;
     let network = Network::new(peers.clone(), config.raft.snapshot_rate_bytes_per_s);
     let raft = Raft::new(
         config.node.id,
@@ -143,11 +174,13 @@ async fn open(config: Config, keyring: Arc<Keyring>, metrics: Arc<Metrics>) -> R
     .map_err(|error| StartError::Raft(error.to_string()))?;
 
     let (leadership_in, leadership) = watch::channel(Leadership::default());
-    let (failure_in, failure) = watch::channel(None);
-    let log_failed = failure_in.clone();
+    let (log_failed, log_dir) = (failure_in.clone(), directory.log());
     log.on_failure(Box::new(move |reason| {
         // What cannot be made durable must not be acknowledged, and nobody knows what the disk holds.
-        log_failed.send_replace(Some(format!("the raft log failed: {reason}")));
+        log_failed.send_replace(Some(format!(
+            "the raft log in {} failed: {reason}; start the node again, and see to its disk if it fails again",
+            log_dir.display()
+        )));
     }));
     let seat = LeaderSeat::new(config.node.id, peers.clone(), leadership);
     let node = Arc::new(Node {
@@ -156,26 +189,58 @@ async fn open(config: Config, keyring: Arc<Keyring>, metrics: Arc<Metrics>) -> R
         raft: raft.clone(),
         state,
         directory,
+        fence,
+        keyring: keyring.clone(),
+        disk: disk.clone(),
         metrics: metrics.clone(),
-        flights: Arc::new(Flights::new(raft.clone(), seat.clone(), metrics.clone())),
-        rounds: Arc::new(Rounds::new(raft, seat, applied_index, metrics.clone())),
+        flights: Arc::new(Flights::new(raft.clone(), seat.clone(), disk, end.clone(), metrics.clone())),
+        rounds: Arc::new(Rounds::new(raft, seat.clone(), applied_index, metrics.clone())),
         silent_until,
         identity,
         failure,
+        seat,
+        about: about(&config, &credentials),
+        end,
+        change_turn: tokio::sync::Mutex::default(),
+        join_gate: JoinGate::default(),
+        expelled: arc_swap::ArcSwap::default(),
     });
     let acceptor = TlsAcceptor::from(peer_server_config(&credentials)?);
     tokio::spawn(peer_server::listen(listener, acceptor, node.clone()));
+    let founding_authority = founding.as_ref().map(|founding| founding.record(&keyring)).transpose();
+    let founding_authority = founding_authority.map_err(|error| StartError::Check(error.to_string()))?;
+    let steward = Steward::new(node.clone(), peers.clone(), founding).run();
     let monitor = Monitor {
         node: node.clone(),
         peers,
         keyring,
+        founding_authority,
         metrics,
         snapshot_log_entries: config.raft.snapshot_log_entries,
         leadership: leadership_in,
         failure: failure_in,
     };
     tokio::spawn(monitor.run());
+    tokio::spawn(steward);
+    tokio::spawn(disk_watch.run(node.clone()));
     Ok(node)
+}
+
+fn about(config: &Config, credentials: &PeerCredentials) -> About {
+    let zone = config.node.zone.clone();
+    let silence = Duration::from_millis(config.cluster.election_timeout_max_ms.saturating_mul(3));
+    About {
+        facts: NodeFacts {
+            zone,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            feature_level: FEATURE_LEVEL,
+        },
+        peer_address: config.cluster.peer_address().to_string(),
+        data_dir: config.node.data_dir.clone(),
+        certificate_expires_at_s: credentials.expires_at_s(),
+        authority_pem: credentials.authority_pem(),
+        silence: silence.max(SILENCE_MIN),
+    }
 }
 
 fn credentials(config: &Config) -> Result<PeerCredentials, StartError> {
@@ -194,6 +259,12 @@ fn tables_options(config: &Config) -> TablesOptions {
 
 fn log_options(config: &Config) -> LogOptions {
     LogOptions { cache_bytes: config.store.log_cache_bytes, ..LogOptions::default() }
+}
+
+/// Refuses tables that the log does not reach back to: entries between the two are nowhere.
+fn refuse_gap(log: &Log, applied: u64, root: &std::path::Path) -> Result<(), StartError> {
+    let purged = log.bounds().0.map_or(0, |purged| purged.index);
+    if applied >= purged { Ok(()) } else { Err(StartError::Gap { applied, purged, root: root.to_owned() }) }
 }
 
 /// A node that has a log may have granted a lease before it was stopped.
@@ -239,6 +310,8 @@ struct Monitor {
     node: Arc<Node>,
     peers: Peers,
     keyring: Arc<Keyring>,
+    /// Stored with the cluster's identity, where this node founds the cluster.
+    founding_authority: Option<AuthorityRecord>,
     metrics: Arc<Metrics>,
     snapshot_log_entries: u64,
     leadership: watch::Sender<Leadership>,
@@ -253,6 +326,7 @@ impl Monitor {
         loop {
             let now = raft_metrics.borrow_watched().clone();
             self.inform(&now);
+            self.follow_keyring();
             if let Err(Fatal::Stopped) = &now.running_state {
                 return;
             }
@@ -299,6 +373,7 @@ impl Monitor {
         });
         let gauge = |value: Option<u64>| i64::try_from(value.unwrap_or(0)).unwrap_or(i64::MAX);
         let metrics = &self.metrics;
+        metrics.fenced_off_peers.set(gauge(Some(self.node.fence.refusals().list().len() as u64)));
         metrics.raft_term.set(gauge(Some(now.current_term)));
         metrics.raft_is_leader.set(i64::from(now.current_leader == Some(self.node.id)));
         metrics.raft_leader_id.set(gauge(now.current_leader));
@@ -310,10 +385,31 @@ impl Monitor {
         metrics.raft_purged_index.set(gauge(now.purged.map(|at| at.index)));
     }
 
+    /// Takes over a keyring file that was changed, if it opens what the cluster has wrapped.
+    fn follow_keyring(&self) {
+        let cluster = self.node.cluster.as_str();
+        let identity = state::cluster_identity(&self.node.state).ok().flatten();
+        let fits = |ring: &Keyring| match &identity {
+            Some(identity) => ring.verify_check(cluster, &identity.keyring_check),
+            None => Ok(()),
+        };
+        match self.keyring.reload(fits) {
+            Ok(false) => {}
+            Ok(true) => tracing::info!(active = %self.keyring.active(), "the keyring was read anew"),
+            Err(error) => {
+                let why = std::error::Error::source(&error).map(ToString::to_string);
+                tracing::error!(%error, why, "the keyring was changed and cannot be used");
+            }
+        }
+    }
+
     /// Founds the cluster if nobody has, and refuses to go on with a keyring that is not its own.
     async fn check_identity(&self, leading: bool) -> bool {
         match state::cluster_identity(&self.node.state) {
             Ok(Some(identity)) => {
+                if let Err(reason) = check_level(identity.feature_level, FEATURE_LEVEL) {
+                    self.failure.send_replace(Some(reason));
+                }
                 let cluster = self.node.cluster.as_str();
                 if let Err(error) = self.keyring.verify_check(cluster, &identity.keyring_check) {
                     let reason = format!("the keyring does not open this cluster's keys: {error}");
@@ -322,7 +418,12 @@ impl Monitor {
                 true
             }
             Ok(None) if leading => {
-                let found = vec![Command::Found(self.node.identity.clone())];
+                let mut found = vec![Command::Found(self.node.identity.clone())];
+                found.extend(
+                    self.founding_authority
+                        .iter()
+                        .map(|authority| Command::PutAuthority(Box::new(authority.clone()))),
+                );
                 let deadline = Instant::now() + Duration::from_secs(2);
                 if let Err(error) = self.node.flights.replicate(found, deadline).await {
                     tracing::warn!(%error, "the cluster's identity is not yet replicated");

@@ -19,14 +19,14 @@ use crate::telemetry::Metrics;
 
 use super::snapshot_transfer::SnapshotData;
 use super::state_view::StateView;
-use super::types::{Applied, LogId, StoredMembership, TypeConfig};
+use super::types::{Applied, Entry, LogId, Membership, StoredMembership, TypeConfig};
 use super::wire::{self, AppliedMark};
 
 type SnapshotMeta = openraft::alias::SnapshotMetaOf<TypeConfig>;
 type Snapshot = openraft::alias::SnapshotOf<TypeConfig, SnapshotData>;
 
 /// Where the mark of the applied state is, in [`Table::Meta`].
-const META_MARK: &[u8] = b"mark";
+pub(super) const META_MARK: &[u8] = b"mark";
 
 /// Commands applied in one batch at most; bounds memory when a node catches up.
 const RUN_ENTRIES_MAX: usize = 256;
@@ -98,6 +98,20 @@ impl StateMachine {
         Ok(())
     }
 
+    /// Applies entries of which nobody waits for an answer.
+    pub fn replay(&mut self, entries: Vec<Entry>) -> io::Result<()> {
+        self.apply_run(entries.into_iter().map(|entry| (entry, None)).collect())
+    }
+
+    /// Replaces the members, as of the last applied entry, and puts everything on the disk. Gives that
+    /// entry. For a state that no node runs on.
+    pub fn found_anew(&mut self, members: Membership) -> io::Result<Option<LogId>> {
+        self.membership = StoredMembership::new(self.applied, members);
+        self.write(Vec::new())?;
+        self.tables.persist().map_err(io::Error::other)?;
+        Ok(self.applied)
+    }
+
     fn write(&self, changes: Vec<state::Change>) -> io::Result<()> {
         let mut batch = self.tables.begin();
         for change in changes {
@@ -135,10 +149,15 @@ impl StateMachine {
 
 fn read_mark(tables: &Tables) -> io::Result<(Option<LogId>, StoredMembership)> {
     let mark = match tables.get(Table::Meta as usize, META_MARK).map_err(io::Error::other)? {
-        Some(bytes) => codec::decode(Kind::Mark, &bytes).map_err(io::Error::other)?,
+        Some(bytes) => mark_of(&bytes)?,
         None => AppliedMark::default(),
     };
     wire::unmark(mark)
+}
+
+/// The mark that these bytes, the value at [`META_MARK`], hold.
+pub(super) fn mark_of(bytes: &[u8]) -> io::Result<AppliedMark> {
+    codec::decode(Kind::Mark, bytes).map_err(io::Error::other)
 }
 
 /// Builds a snapshot: a view, with everything up to it fsynced.
@@ -154,8 +173,10 @@ impl RaftSnapshotBuilder<TypeConfig> for SnapshotBuilder {
         let tables = self.tables.clone();
         let view = tokio::task::spawn_blocking(move || {
             // The log may be purged up to the snapshot, so the tables must be able to stand alone.
+            // The view comes first: what is committed while the tables are synced may not be.
+            let view = tables.view();
             tables.persist()?;
-            Ok::<_, crate::store::StoreError>(tables.view())
+            Ok::<_, crate::store::StoreError>(view)
         })
         .await
         .map_err(io::Error::other)?
@@ -163,8 +184,7 @@ impl RaftSnapshotBuilder<TypeConfig> for SnapshotBuilder {
         // The view may be newer than the builder: what it holds is what its mark says.
         let meta = match view.get(Table::Meta as usize, META_MARK).map_err(io::Error::other)? {
             Some(bytes) => {
-                let mark = codec::decode(Kind::Mark, &bytes).map_err(io::Error::other)?;
-                let (last_log_id, last_membership) = wire::unmark(mark)?;
+                let (last_log_id, last_membership) = wire::unmark(mark_of(&bytes)?)?;
                 SnapshotMeta { last_log_id, last_membership }
             }
             None => self.meta.clone(),

@@ -23,6 +23,11 @@ impl StateView {
         self.account_changes.load(Ordering::Acquire)
     }
 
+    /// Everything as it is at this moment, with what the cluster keeps beside the state.
+    pub(super) fn view(&self) -> store::View {
+        self.tables.view()
+    }
+
     /// To be called after a change of accounts is readable.
     pub(super) fn accounts_changed(&self) {
         self.account_changes.fetch_add(1, Ordering::AcqRel);

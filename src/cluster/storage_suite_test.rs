@@ -19,7 +19,7 @@ struct Builder;
 impl StoreBuilder<TypeConfig, LogStorage, StateMachine, tempfile::TempDir> for Builder {
     async fn build(&self) -> Result<(tempfile::TempDir, LogStorage, StateMachine), StorageError<TypeConfig>> {
         let folder = tempfile::tempdir().unwrap();
-        let owner = Identity { cluster: "suite".into(), node: 1 };
+        let owner = Identity { cluster: "suite".into(), node: 1, fence: 0 };
         let directory = Arc::new(Directory::open(&folder.path().join("node"), &owner).unwrap());
         let log = Log::open(&directory.log(), LogOptions::default()).unwrap();
         let tables = Tables::open(directory.root(), TABLE_NAMES, TablesOptions::default()).unwrap();

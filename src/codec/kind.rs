@@ -22,11 +22,13 @@ pub enum Kind {
     Mark,
     /// The first message between two nodes.
     Hello,
+    /// What a backup says about itself.
+    Backup,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Record,
         Self::Entry,
         Self::Frame,
@@ -34,6 +36,7 @@ impl Kind {
         Self::Membership,
         Self::Mark,
         Self::Hello,
+        Self::Backup,
     ];
 
     /// The kind's number in the envelope.
@@ -46,6 +49,7 @@ impl Kind {
             Self::Membership => 5,
             Self::Mark => 6,
             Self::Hello => 7,
+            Self::Backup => 8,
         }
     }
 
@@ -67,7 +71,8 @@ impl Kind {
             | Self::SnapshotHeader
             | Self::Membership
             | Self::Mark
-            | Self::Hello => &[1],
+            | Self::Hello
+            | Self::Backup => &[1],
         }
     }
 }
@@ -82,6 +87,7 @@ impl fmt::Display for Kind {
             Self::Membership => "membership",
             Self::Mark => "applied mark",
             Self::Hello => "greeting",
+            Self::Backup => "backup header",
         })
     }
 }

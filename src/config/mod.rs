@@ -12,6 +12,7 @@ mod entitlements;
 mod error;
 mod license_servers;
 mod path_keys;
+mod profile;
 mod sections;
 mod server_url;
 mod settings;
@@ -23,8 +24,9 @@ pub use accounts::{AccountEntry, AccountsFileError, CredentialEntry, SigningKey,
 pub use entitlements::{AdapterKind, EntitlementEntry, EntitlementsFileError, load_entitlements};
 pub use error::{ConfigError, Problem};
 pub use license_servers::LicenseServers;
+pub use profile::NetworkProfile;
 pub use sections::{
-    Accounts, Cluster, Config, Http, Keys, License, Limits, Log, LogFormat, Node, Packager, Raft, Store,
+    Accounts, Cluster, Config, Disk, Http, Keys, License, Limits, Log, LogFormat, Node, Packager, Raft, Store,
 };
 pub use server_url::{ServerUrl, ServerUrlError};
 pub use settings::{ENV_PREFIX, Loaded, Origin, Setting};

@@ -15,6 +15,7 @@ impl Config {
             ("cluster.ca_file", Some(&mut self.cluster.ca_file)),
             ("cluster.cert_file", Some(&mut self.cluster.cert_file)),
             ("cluster.key_file", Some(&mut self.cluster.key_file)),
+            ("cluster.founding_ca_key_file", self.cluster.founding_ca_key_file.as_mut()),
             ("http.tls_cert_file", self.http.tls_cert_file.as_mut()),
             ("http.tls_key_file", self.http.tls_key_file.as_mut()),
             ("http.tls_client_ca_file", self.http.tls_client_ca_file.as_mut()),

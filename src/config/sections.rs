@@ -9,6 +9,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use super::LicenseServers;
+use super::profile::NetworkProfile;
 use super::values::{PackagerAccount, PeerAddress, WebOrigin, empty_is_none};
 use crate::crypto::ClusterName;
 use crate::model::{AccountId, NodeId};
@@ -37,6 +38,8 @@ pub struct Config {
     pub raft: Raft,
     /// The store's memory.
     pub store: Store,
+    /// The disk that holds the data directory.
+    pub disk: Disk,
     /// Bounds on what waits.
     pub limits: Limits,
     /// Accounts that are applied at start.
@@ -80,15 +83,20 @@ pub struct Cluster {
     pub cert_file: PathBuf,
     /// This node's private key, PEM; a secret file.
     pub key_file: PathBuf,
-    /// How often the leader says that it lives.
+    /// The CA's private key, PEM; a secret file. Only on the node that founds the cluster.
+    #[serde(with = "empty_is_none")]
+    pub founding_ca_key_file: Option<PathBuf>,
+    /// Which network the times below are made for.
+    pub profile: NetworkProfile,
+    /// How often the leader says that it lives; 0 leaves it to the profile.
     pub heartbeat_ms: u64,
-    /// The shortest silence after which a follower stands for election.
+    /// The shortest silence after which a follower stands for election; 0 leaves it to the profile.
     pub election_timeout_min_ms: u64,
-    /// The longest such silence; each node draws one in between.
+    /// The longest such silence; each node draws one in between. 0 leaves it to the profile.
     pub election_timeout_max_ms: u64,
     /// How long a request waits for a quorum before it is answered 503.
     pub request_deadline_ms: u64,
-    /// How long connecting to a peer may take.
+    /// How long connecting to a peer may take; 0 leaves it to the profile.
     pub connect_timeout_ms: u64,
 }
 
@@ -101,11 +109,13 @@ impl Default for Cluster {
             ca_file: "/etc/keymoot/tls/ca.pem".into(),
             cert_file: "/etc/keymoot/tls/node.pem".into(),
             key_file: "/etc/keymoot/tls/node-key.pem".into(),
-            heartbeat_ms: 100,
-            election_timeout_min_ms: 300,
-            election_timeout_max_ms: 600,
+            founding_ca_key_file: None,
+            profile: NetworkProfile::Lan,
+            heartbeat_ms: 0,
+            election_timeout_min_ms: 0,
+            election_timeout_max_ms: 0,
             request_deadline_ms: 10_000,
-            connect_timeout_ms: 500,
+            connect_timeout_ms: 0,
         }
     }
 }
@@ -287,6 +297,22 @@ pub struct Store {
 impl Default for Store {
     fn default() -> Self {
         Self { cache_bytes: 128 * 1024 * 1024, log_cache_bytes: 64 * 1024 * 1024 }
+    }
+}
+
+/// The disk that holds the data directory.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Disk {
+    /// With less free than this the node is read-only; at most a twentieth of the disk.
+    pub free_bytes_min: u64,
+    /// Kept in a file to start from when the disk is full; at most a hundredth of the disk.
+    pub ballast_bytes: u64,
+}
+
+impl Default for Disk {
+    fn default() -> Self {
+        Self { free_bytes_min: 256 * 1024 * 1024, ballast_bytes: 64 * 1024 * 1024 }
     }
 }
 

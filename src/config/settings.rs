@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
 use super::path_keys::beside;
-use super::{Config, ConfigError, Problem};
+use super::{Config, ConfigError, NetworkProfile, Problem};
 
 /// What every variable that sets a key starts with: `KEYMOOT__SECTION__KEY`.
 pub const ENV_PREFIX: &str = "KEYMOOT__";
@@ -27,6 +27,8 @@ pub enum Origin {
     },
     /// An environment variable of this name.
     Environment(String),
+    /// The network profile, because nobody chose a value.
+    Profile(NetworkProfile),
 }
 
 impl fmt::Display for Origin {
@@ -35,6 +37,7 @@ impl fmt::Display for Origin {
             Self::Default => f.write_str("default"),
             Self::File { path, line } => write!(f, "{}:{line}", path.display()),
             Self::Environment(variable) => write!(f, "environment {variable}"),
+            Self::Profile(profile) => write!(f, "cluster.profile {}", profile.name()),
         }
     }
 }
@@ -191,6 +194,7 @@ impl Layers {
         if !self.problems.is_empty() {
             return Err(ConfigError::Invalid(self.problems));
         }
+        let mut origins = self.origins;
         let mut config: Config = self.values.try_into().map_err(|error| {
             let problem = toml::de::Error::message(&error).to_owned();
             ConfigError::Invalid(vec![Problem {
@@ -199,12 +203,15 @@ impl Layers {
                 problem,
             }])
         })?;
+        for key in config.cluster.apply_profile() {
+            origins.insert(key.to_owned(), Origin::Profile(config.cluster.profile));
+        }
         for (key, path) in config.paths_mut() {
-            if let Some(Origin::File { path: file, .. }) = self.origins.get(key) {
+            if let Some(Origin::File { path: file, .. }) = origins.get(key) {
                 *path = beside(file, path);
             }
         }
-        Ok(Loaded { config, origins: self.origins })
+        Ok(Loaded { config, origins })
     }
 
     fn unknown(&self, origin: Origin, key: String) -> ConfigError {

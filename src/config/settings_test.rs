@@ -95,7 +95,7 @@ fn a_value_of_the_wrong_kind_is_named_with_its_source() {
 fn a_failed_cross_check_names_the_source_of_the_value() {
     let said = refusal("", &[("KEYMOOT__CLUSTER__HEARTBEAT_MS", "400")]);
     assert!(
-        said.contains("default: cluster.election_timeout_min_ms: must be at least three times"),
+        said.contains("cluster.profile lan: cluster.election_timeout_min_ms: must be at least three times"),
         "{said}"
     );
     let said = refusal("[cluster]\nelection_timeout_min_ms = 200\n", &[]);
@@ -124,8 +124,22 @@ fn a_path_in_the_file_is_relative_to_the_file_and_one_in_the_environment_is_not(
 }
 
 #[test]
+fn a_profile_chooses_what_nobody_did_and_says_so() {
+    let loaded = load("[cluster]\nprofile = \"wan\"\nheartbeat_ms = 600\n", &[]).unwrap();
+    let cluster = &loaded.config.cluster;
+    assert_eq!((cluster.heartbeat_ms, cluster.election_timeout_max_ms), (600, 4000));
+    let origin = |key| loaded.origin_of(key).to_string();
+    assert!(origin("cluster.heartbeat_ms").ends_with("keymoot.toml:3"));
+    assert_eq!(origin("cluster.election_timeout_max_ms"), "cluster.profile wan");
+    let lan = load("", &[]).unwrap();
+    assert_eq!((lan.config.cluster.heartbeat_ms, lan.config.cluster.connect_timeout_ms), (100, 500));
+    assert!(refusal("[cluster]\nprofile = \"moon\"\n", &[]).contains("cluster.profile"));
+}
+
+#[test]
 fn every_key_that_ends_like_a_path_is_treated_as_one() {
     let mut config = Config::default();
+    config.cluster.founding_ca_key_file = Some("f".into());
     config.http.tls_cert_file = Some("c".into());
     config.http.tls_key_file = Some("k".into());
     config.http.tls_client_ca_file = Some("r".into());
@@ -140,7 +154,7 @@ fn every_key_that_ends_like_a_path_is_treated_as_one() {
     config.license_servers.fairplay_signing_key_file = Some("f".into());
     let mut by_name: Vec<String> = keys_of(&table_of(&config))
         .map(|(key, _)| key)
-        .filter(|key| key.ends_with("file") || key.ends_with("_dir"))
+        .filter(|key| key.ends_with("_file") || key.ends_with(".file") || key.ends_with("_dir"))
         .collect();
     let mut listed: Vec<String> = config.paths_mut().map(|(key, _)| key.to_owned()).collect();
     by_name.sort();

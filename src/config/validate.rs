@@ -28,9 +28,10 @@ pub(super) fn problems(config: &Config) -> Vec<(&'static str, String)> {
 fn ranges(config: &Config, found: &mut Vec<(&'static str, String)>) {
     const MAILBOX: RangeInclusive<u64> = 16..=1_000_000;
     const MIB: u64 = 1024 * 1024;
-    let Config { node, cluster, http, auth, license_servers: servers, raft, store, limits, .. } = config;
+    let Config { node, cluster, http, auth, license_servers: servers, raft, store, disk, limits, .. } =
+        config;
     let size = |value: usize| value as u64;
-    let rows: [(&'static str, u64, RangeInclusive<u64>); 29] = [
+    let rows: [(&'static str, u64, RangeInclusive<u64>); 31] = [
         ("node.id", node.id, 1..=u64::MAX),
         ("cluster.heartbeat_ms", cluster.heartbeat_ms, 10..=60_000),
         ("cluster.election_timeout_min_ms", cluster.election_timeout_min_ms, 30..=300_000),
@@ -56,6 +57,8 @@ fn ranges(config: &Config, found: &mut Vec<(&'static str, String)>) {
         ("raft.snapshot_log_entries", raft.snapshot_log_entries, 10..=1_000_000_000),
         ("raft.snapshot_rate_bytes_per_s", raft.snapshot_rate_bytes_per_s, 64 * 1024..=u64::MAX),
         ("store.cache_bytes", store.cache_bytes, MIB..=u64::MAX),
+        ("disk.free_bytes_min", disk.free_bytes_min, MIB..=u64::MAX),
+        ("disk.ballast_bytes", disk.ballast_bytes, 0..=u64::MAX),
         ("limits.authenticator_mailbox", size(limits.authenticator_mailbox), MAILBOX),
         ("limits.provider_mailbox", size(limits.provider_mailbox), MAILBOX),
         ("limits.proposer_mailbox", size(limits.proposer_mailbox), MAILBOX),
@@ -156,8 +159,14 @@ mod tests {
     use super::*;
     use crate::config::PackagerAccount;
 
-    fn keys_at_fault(change: impl FnOnce(&mut Config)) -> Vec<&'static str> {
+    fn defaults() -> Config {
         let mut config = Config::default();
+        config.cluster.apply_profile();
+        config
+    }
+
+    fn keys_at_fault(change: impl FnOnce(&mut Config)) -> Vec<&'static str> {
+        let mut config = defaults();
         change(&mut config);
         problems(&config).into_iter().map(|(key, _)| key).collect()
     }
@@ -169,7 +178,7 @@ mod tests {
 
     #[test]
     fn the_defaults_elect_a_leader_well_within_two_seconds() {
-        let cluster = Config::default().cluster;
+        let cluster = defaults().cluster;
         assert!(cluster.election_timeout_max_ms + 2 * cluster.heartbeat_ms < 2000);
     }
 

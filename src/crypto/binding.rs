@@ -3,12 +3,13 @@
 //! Every encoding opens with a domain, so that a wrapping of one kind never opens as another,
 //! and every field carries its length, so that no two lists of fields encode alike.
 
-use crate::model::{AccountId, KeyPlace, Kid, Period, Scope};
+use crate::model::{AccountId, KeyPlace, KeyRecord, Kid, Period, Scope};
 
 /// The kinds of secrets that are wrapped. A name here is part of the stored format for ever.
 const CONTENT_KEY: &str = "keymoot/content-key/1";
 const CREDENTIAL: &str = "keymoot/credential/1";
 const SERVER_SECRET: &str = "keymoot/server-secret/1";
+const AUTHORITY: &str = "keymoot/authority/1";
 const CHECK_VALUE: &str = "keymoot/check-value/1";
 const PERIOD_KEY: &str = "keymoot/period-key/1";
 const PERIOD_SEED: &str = "keymoot/period-seed/1";
@@ -31,6 +32,14 @@ pub(super) fn content_key(place: &KeyPlace, version: u32, kid: &Kid) -> Vec<u8> 
     )
 }
 
+/// The associated data of the key of a record, of its track or of one period.
+pub(super) fn key_of(record: &KeyRecord) -> Vec<u8> {
+    match record.period {
+        None => content_key(&record.place, record.version, &record.kid),
+        Some(period) => period_key(&record.place, record.version, &record.kid, period),
+    }
+}
+
 /// The associated data of an account's signing key.
 pub(super) fn credential(account: &AccountId, name: &str, scope: Scope) -> Vec<u8> {
     let scope: &[u8] = match scope {
@@ -45,6 +54,11 @@ pub(super) fn credential(account: &AccountId, name: &str, scope: Scope) -> Vec<u
 /// The associated data of the secret that a cluster's servers prove themselves with.
 pub(super) fn server_secret() -> Vec<u8> {
     encode(SERVER_SECRET, &[])
+}
+
+/// The associated data of the private key of a cluster's certificate authority.
+pub(super) fn authority(cluster: &str) -> Vec<u8> {
+    encode(AUTHORITY, &[cluster.as_bytes()])
 }
 
 /// The associated data of a cluster's check value.

@@ -7,16 +7,23 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::Path;
-use std::sync::Arc;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
 
 use aes_gcm::aead::{Aead as _, KeyInit as _, Payload};
 use aes_gcm::{Aes256Gcm, Nonce};
+use arc_swap::ArcSwap;
+use sha2::{Digest as _, Sha256};
 
-use super::keyring_file::{self, KeyEntry, KeyringFileError, MasterSecret};
+use super::keyring_file::{self, KeyEntry, KeyringFile, KeyringFileError, MasterSecret};
 use super::random::{RandomError, fill, random_bytes};
 use super::{SecretBytes, secret_file};
 use crate::model::{MasterKeyId, Wrapped};
+
+/// What a fingerprint is of, apart from the key.
+const FINGERPRINT: &str = "keymoot/master-key-fingerprint/1";
 
 /// Why a secret was not wrapped.
 #[derive(Debug, thiserror::Error)]
@@ -51,14 +58,52 @@ pub enum UnwrapError {
 /// A master key with its key schedule.
 struct MasterKey {
     id: MasterKeyId,
+    fingerprint: String,
     cipher: Aes256Gcm,
 }
 
-/// The master keys of this node, one of them active.
-pub struct Keyring {
+impl MasterKey {
+    fn new(id: MasterKeyId, secret: &MasterSecret) -> Self {
+        let cipher = Aes256Gcm::new((&***secret).into());
+        Self { id, fingerprint: fingerprint(secret), cipher }
+    }
+}
+
+/// The master keys as one reading of the file gave them.
+struct Ring {
     active: Arc<MasterKey>,
     keys: BTreeMap<MasterKeyId, Arc<MasterKey>>,
 }
+
+impl Ring {
+    fn of(file: &KeyringFile) -> Option<Self> {
+        let key =
+            |entry: &KeyEntry| (entry.id.clone(), Arc::new(MasterKey::new(entry.id.clone(), &entry.secret)));
+        let keys: BTreeMap<_, _> = file.keys.iter().map(key).collect();
+        Some(Self { active: keys.get(&file.active)?.clone(), keys })
+    }
+
+    fn load(path: &Path) -> Result<Self, KeyringFileError> {
+        Self::of(&keyring_file::read(path)?)
+            .ok_or_else(|| KeyringFileError::NoActiveKey { path: path.to_owned() })
+    }
+}
+
+/// The master keys of this node, one of them active. They can be read anew while they are in use.
+pub struct Keyring {
+    ring: ArcSwap<Ring>,
+    file: Option<Watched>,
+}
+
+/// The file that a keyring came from, and as which it was seen last.
+struct Watched {
+    path: PathBuf,
+    seen: Mutex<Option<Stamp>>,
+}
+
+/// What tells a file from the one before: when it was changed, its inode and its length. The time alone
+/// does not: two changes may fall into one tick of the kernel's clock.
+type Stamp = (SystemTime, u64, u64);
 
 impl Keyring {
     /// Reads a keyring file, which only its owner may reach.
@@ -66,8 +111,34 @@ impl Keyring {
     /// # Errors
     /// [`KeyringFileError`] naming the file and, where one is at fault, the key's id.
     pub fn load(path: &Path) -> Result<Self, KeyringFileError> {
-        Self::from_file(&keyring_file::read(path)?)
-            .ok_or_else(|| KeyringFileError::NoActiveKey { path: path.to_owned() })
+        let seen = Mutex::new(stamp(path));
+        let ring = ArcSwap::from_pointee(Ring::load(path)?);
+        Ok(Self { ring, file: Some(Watched { path: path.to_owned(), seen }) })
+    }
+
+    /// Reads the file anew if it changed since it was last looked at; says whether. The keys that are
+    /// read must satisfy `fits`, which sees them as a ring of their own.
+    ///
+    /// # Errors
+    /// [`KeyringFileError`], also of `fits`, when they cannot be used; what was in use stays, until the file
+    /// changes again.
+    pub fn reload(
+        &self,
+        fits: impl FnOnce(&Self) -> Result<(), UnwrapError>,
+    ) -> Result<bool, KeyringFileError> {
+        let Some(Watched { path, seen }) = &self.file else { return Ok(false) };
+        let changed = stamp(path);
+        {
+            let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+            if *seen == changed {
+                return Ok(false);
+            }
+            *seen = changed;
+        }
+        let read = Self { ring: ArcSwap::from_pointee(Ring::load(path)?), file: None };
+        fits(&read).map_err(|source| KeyringFileError::Unfit { path: path.clone(), source })?;
+        self.ring.store(read.ring.load_full());
+        Ok(true)
     }
 
     /// A ring of one fresh key, which lives in memory only. To keep it, use [`Keyring::save_new`].
@@ -75,9 +146,9 @@ impl Keyring {
     /// # Errors
     /// [`RandomError`] when the operating system's source fails.
     pub fn generate() -> Result<Self, RandomError> {
-        let cipher = Aes256Gcm::new((&**generate_secret()?).into());
-        let active = Arc::new(MasterKey { id: MasterKeyId("mk1".to_owned()), cipher });
-        Ok(Self { keys: BTreeMap::from([(active.id.clone(), active.clone())]), active })
+        let active = Arc::new(MasterKey::new(MasterKeyId("mk1".to_owned()), &generate_secret()?));
+        let keys = BTreeMap::from([(active.id.clone(), active.clone())]);
+        Ok(Self { ring: ArcSwap::from_pointee(Ring { active, keys }), file: None })
     }
 
     /// Makes a keyring file with one fresh key `mk1`, mode 0600, and loads it. An existing
@@ -92,29 +163,21 @@ impl Keyring {
         Self::load(path)
     }
 
-    fn from_file(file: &keyring_file::KeyringFile) -> Option<Self> {
-        let with_schedule = |entry: &KeyEntry| MasterKey {
-            id: entry.id.clone(),
-            cipher: Aes256Gcm::new((&**entry.secret).into()),
-        };
-        let keys: BTreeMap<_, _> =
-            file.keys.iter().map(|entry| (entry.id.clone(), Arc::new(with_schedule(entry)))).collect();
-        Some(Self { active: keys.get(&file.active)?.clone(), keys })
-    }
-
     /// The id of the key that wraps new secrets.
-    pub fn active(&self) -> &MasterKeyId {
-        &self.active.id
+    pub fn active(&self) -> MasterKeyId {
+        self.ring.load().active.id.clone()
     }
 
-    /// The ids of all keys, in order.
-    pub fn ids(&self) -> impl Iterator<Item = &MasterKeyId> {
-        self.keys.keys()
+    /// The ids of all keys, in order, each with its fingerprint: nodes with the same key of an id have the
+    /// same fingerprint, and nothing can be told from it about the key.
+    pub fn fingerprints(&self) -> BTreeMap<MasterKeyId, String> {
+        let ring = self.ring.load();
+        ring.keys.iter().map(|(id, key)| (id.clone(), key.fingerprint.clone())).collect()
     }
 
     /// Whether the ring holds the key of that id.
     pub fn contains(&self, id: &MasterKeyId) -> bool {
-        self.keys.contains_key(id)
+        self.ring.load().keys.contains_key(id)
     }
 
     /// Encrypts `secret` under the active key, bound to `aad`.
@@ -123,12 +186,12 @@ impl Keyring {
     /// [`WrapError::Random`] when no nonce could be drawn.
     pub fn wrap(&self, secret: &[u8], aad: &[u8]) -> Result<Wrapped, WrapError> {
         let nonce: [u8; 12] = random_bytes()?;
-        let ciphertext = self
-            .active
+        let active = self.ring.load().active.clone();
+        let ciphertext = active
             .cipher
             .encrypt(&Nonce::from(nonce), Payload { msg: secret, aad })
             .map_err(|_| WrapError::TooLarge)?;
-        Ok(Wrapped { master_key: self.active.id.clone(), nonce, ciphertext })
+        Ok(Wrapped { master_key: active.id.clone(), nonce, ciphertext })
     }
 
     /// Decrypts what was wrapped with the same `aad`.
@@ -136,7 +199,8 @@ impl Keyring {
     /// # Errors
     /// [`UnwrapError`], naming the master key's id.
     pub fn unwrap_secret(&self, wrapped: &Wrapped, aad: &[u8]) -> Result<SecretBytes, UnwrapError> {
-        let key = self
+        let ring = self.ring.load();
+        let key = ring
             .keys
             .get(&wrapped.master_key)
             .ok_or_else(|| UnwrapError::MissingMasterKey(wrapped.master_key.clone()))?;
@@ -149,11 +213,23 @@ impl Keyring {
 
 impl fmt::Debug for Keyring {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Keyring(active {}, {} keys)", self.active.id, self.keys.len())
+        let ring = self.ring.load();
+        write!(f, "Keyring(active {}, {} keys)", ring.active.id, ring.keys.len())
     }
 }
 
-fn generate_secret() -> Result<MasterSecret, RandomError> {
+/// Eight bytes of a hash, from which a random key of 32 bytes cannot be found.
+fn fingerprint(secret: &MasterSecret) -> String {
+    let hash = Sha256::new().chain_update(FINGERPRINT).chain_update(secret.as_slice()).finalize();
+    hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn stamp(path: &Path) -> Option<Stamp> {
+    let file = std::fs::metadata(path).ok()?;
+    Some((file.modified().ok()?, file.ino(), file.len()))
+}
+
+pub(super) fn generate_secret() -> Result<MasterSecret, RandomError> {
     let mut secret = MasterSecret::default();
     fill(secret.as_mut_slice())?;
     Ok(secret)
@@ -197,6 +273,28 @@ mod tests {
     fn wrapping_the_same_secret_twice_gives_different_bytes() {
         let ring = Keyring::generate().unwrap();
         assert_ne!(ring.wrap(b"s", b"").unwrap(), ring.wrap(b"s", b"").unwrap());
+    }
+
+    #[test]
+    fn a_changed_file_is_read_anew_unless_it_does_not_fit() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("keyring.toml");
+        let ring = Keyring::save_new(&path).unwrap();
+        let wrapped = ring.wrap(b"secret", b"place").unwrap();
+        assert!(!ring.reload(|_| Ok(())).unwrap(), "nothing had changed");
+        let opens = |ring: &Keyring| ring.unwrap_secret(&wrapped, b"place").map(drop);
+
+        super::super::keyring_edit::add(&path, None).unwrap();
+        assert!(ring.reload(opens).unwrap());
+        assert_eq!((ring.active().0.as_str(), ring.fingerprints().len()), ("mk1", 2));
+        super::super::keyring_edit::activate(&path, &MasterKeyId("mk2".to_owned())).unwrap();
+        assert!(ring.reload(opens).unwrap());
+        assert_eq!(ring.wrap(b"s", b"").unwrap().master_key.0, "mk2");
+        assert!(opens(&ring).is_ok());
+
+        super::super::keyring_edit::remove(&path, &MasterKeyId("mk1".to_owned())).unwrap();
+        assert!(matches!(ring.reload(opens), Err(KeyringFileError::Unfit { .. })));
+        assert!(opens(&ring).is_ok(), "an unfit file was used");
     }
 
     #[test]

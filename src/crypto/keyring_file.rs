@@ -68,6 +68,34 @@ pub enum KeyringFileError {
         /// The id.
         id: MasterKeyId,
     },
+    /// A file that was read anew lacks what is in use.
+    #[error("{} does not open what this cluster has wrapped; what was read before stays in use", path.display())]
+    Unfit {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: super::UnwrapError,
+    },
+    /// There is no key of that id.
+    #[error("{} holds no master key `{id}`", path.display())]
+    NoSuchKey {
+        /// The file.
+        path: PathBuf,
+        /// The id.
+        id: MasterKeyId,
+    },
+    /// The key wraps new secrets.
+    #[error("{}: master key `{id}` is the active one; activate another first", path.display())]
+    StillActive {
+        /// The file.
+        path: PathBuf,
+        /// The id.
+        id: MasterKeyId,
+    },
+    /// An id that cannot be used.
+    #[error("a master key's id is 1 to {ID_BYTES_MAX} letters, digits, `.`, `_` or `-`")]
+    BadId,
     /// `active` names no key of the file.
     #[error("{}: `active` names a master key that the file does not hold", path.display())]
     NoActiveKey {
@@ -85,6 +113,8 @@ pub(super) struct KeyringFile {
 /// One master key of the file.
 pub(super) struct KeyEntry {
     pub(super) id: MasterKeyId,
+    /// When it was made, for people.
+    pub(super) created: String,
     pub(super) secret: MasterSecret,
 }
 
@@ -101,8 +131,8 @@ struct FileText {
 struct KeyText {
     id: String,
     // When the key was made, for people; nothing depends on it.
-    #[serde(rename = "created", default)]
-    _created: String,
+    #[serde(default)]
+    created: String,
     secret: String,
 }
 
@@ -133,7 +163,7 @@ fn parse(bytes: &[u8], path: &Path) -> Result<KeyringFile, KeyringFileError> {
         }
         let secret = decode(&key.secret)
             .ok_or_else(|| KeyringFileError::Secret { path: path.to_owned(), id: id.clone() })?;
-        keys.push(KeyEntry { id, secret });
+        keys.push(KeyEntry { id, created: key.created.clone(), secret });
     }
     Ok(KeyringFile { active: MasterKeyId(file.active.clone()), keys })
 }
@@ -149,7 +179,7 @@ fn safe_problem(message: &str) -> &'static str {
     }
 }
 
-fn is_id(text: &str) -> bool {
+pub(super) fn is_id(text: &str) -> bool {
     (1..=ID_BYTES_MAX).contains(&text.len())
         && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'))
 }
@@ -166,16 +196,43 @@ fn decode(text: &str) -> Option<MasterSecret> {
 
 /// The text of a new keyring file with one key.
 pub(super) fn text_of(id: &MasterKeyId, secret: &MasterSecret) -> Zeroizing<String> {
-    let encoded = Zeroizing::new(STANDARD.encode(secret.as_slice()));
+    let mut text = head(id);
+    push_key(&mut text, id, &now(), secret);
+    text
+}
+
+/// The text of a keyring file.
+pub(super) fn text_of_file(file: &KeyringFile) -> Zeroizing<String> {
+    let mut text = head(&file.active);
+    for KeyEntry { id, created, secret } in &file.keys {
+        push_key(&mut text, id, created, secret);
+    }
+    text
+}
+
+/// The present, as a keyring file says when a key was made.
+pub(super) fn now() -> String {
     let now = OffsetDateTime::now_utc();
     let now = now.replace_nanosecond(0).unwrap_or(now);
-    let created = now.format(&Rfc3339).unwrap_or_default();
-    Zeroizing::new(format!(
+    now.format(&Rfc3339).unwrap_or_default()
+}
+
+fn head(active: &MasterKeyId) -> Zeroizing<String> {
+    // Roomy, so that growing leaves no copy of a secret behind.
+    let mut text = Zeroizing::new(String::with_capacity(16 * 1024));
+    text.push_str(&format!(
         "# Keymoot master keys. Every node of the cluster needs the same file, and nobody else.\n\
          # Without it no content key of the cluster can be opened: keep a copy in a safe place.\n\
-         active = \"{id}\"\n\n[[key]]\nid = \"{id}\"\ncreated = \"{created}\"\nsecret = \"{}\"\n",
-        *encoded
-    ))
+         active = \"{active}\"\n"
+    ));
+    text
+}
+
+fn push_key(text: &mut Zeroizing<String>, id: &MasterKeyId, created: &str, secret: &MasterSecret) {
+    let encoded = Zeroizing::new(STANDARD.encode(secret.as_slice()));
+    text.push_str(&format!("\n[[key]]\nid = \"{id}\"\ncreated = {created:?}\nsecret = \""));
+    text.push_str(&encoded);
+    text.push_str("\"\n");
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use time::{Duration, OffsetDateTime};
 use zeroize::Zeroizing;
 
 use super::secret_file::{self, SecretFileError};
-use super::{ClusterName, PeerIdentity, RandomError, random_bytes};
+use super::{ClusterName, NodeRequest, PeerIdentity, RandomError, SecretBytes, random_bytes};
 use crate::model::NodeId;
 
 /// How long the authority is valid, in days.
@@ -136,6 +136,31 @@ impl ClusterCa {
         Ok(Self { cluster, certificate_pem, issuer })
     }
 
+    /// An authority from its certificate and its private key, both in PEM, for this cluster.
+    pub fn from_pem(cluster: &ClusterName, certificate_pem: &str, key_pem: &SecretBytes) -> Option<Self> {
+        let key = KeyPair::from_pem(std::str::from_utf8(key_pem.expose()).ok()?).ok()?;
+        let der = CertificateDer::from_pem_slice(certificate_pem.as_bytes()).ok()?;
+        let issuer = Issuer::from_ca_cert_der(&der, key).ok()?;
+        Some(Self { cluster: cluster.clone(), certificate_pem: certificate_pem.to_owned(), issuer })
+    }
+
+    /// Its private key in PEM, to be wrapped.
+    pub fn key_pem(&self) -> SecretBytes {
+        SecretBytes::new(self.issuer.key().serialize_pem().into_bytes())
+    }
+
+    /// Signs for a node that made its key itself; gives the certificate in PEM.
+    ///
+    /// # Errors
+    /// [`PkiError`] when no certificate can be made.
+    pub fn issue_node_for(&self, id: NodeId, request: &NodeRequest) -> Result<String, PkiError> {
+        let both = [ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        let name = PeerIdentity::Node(id).dns_name(&self.cluster);
+        let params = leaf(&name, vec![dns_name(&name)?], &both)?;
+        let certificate = params.signed_by(&request.0.public_key, &self.issuer).map_err(PkiError::Make)?;
+        Ok(certificate.pem())
+    }
+
     /// Writes certificate and private key as new files; the key file is the owner's alone.
     ///
     /// # Errors
@@ -193,12 +218,7 @@ impl ClusterCa {
         purposes: &[ExtendedKeyUsagePurpose],
     ) -> Result<Issued, PkiError> {
         let key = KeyPair::generate().map_err(PkiError::Make)?;
-        let mut params = params_for(LEAF_DAYS)?;
-        params.subject_alt_names = names;
-        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.extended_key_usages = purposes.to_vec();
-        params.use_authority_key_identifier_extension = true;
-        params.distinguished_name.push(DnType::CommonName, common_name);
+        let params = leaf(common_name, names, purposes)?;
         let certificate = params.signed_by(&key, &self.issuer).map_err(PkiError::Make)?;
         Ok(Issued { certificate_pem: certificate.pem(), certificate: certificate.into(), key })
     }
@@ -234,6 +254,20 @@ fn save_pair(
     secret_file::create(key_file, key_pem.as_bytes())?;
     // The certificate is public; keeping it 0600 as well would only get in the way of `curl --cacert`.
     Ok(secret_file::create_public(cert_file, certificate_pem.as_bytes())?)
+}
+
+fn leaf(
+    common_name: &str,
+    names: Vec<SanType>,
+    purposes: &[ExtendedKeyUsagePurpose],
+) -> Result<CertificateParams, PkiError> {
+    let mut params = params_for(LEAF_DAYS)?;
+    params.subject_alt_names = names;
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.extended_key_usages = purposes.to_vec();
+    params.use_authority_key_identifier_extension = true;
+    params.distinguished_name.push(DnType::CommonName, common_name);
+    Ok(params)
 }
 
 fn params_for(days: i64) -> Result<CertificateParams, PkiError> {

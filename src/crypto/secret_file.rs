@@ -6,7 +6,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroize as _;
@@ -126,8 +126,31 @@ pub fn create(path: &Path, bytes: &[u8]) -> Result<(), SecretFileError> {
     create_with_mode(path, bytes, 0o600)
 }
 
+/// Replaces what a secret file holds, for the same owner: afterwards, and after a crash at any point, it
+/// holds either what it held before or all of `bytes`.
+///
+/// # Errors
+/// [`SecretFileError`]; the file is then as it was.
+pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), SecretFileError> {
+    let failed = |source| SecretFileError::Write { path: path.to_owned(), source };
+    // What is replaced is the file, not a link to it.
+    let path = &path.canonicalize().map_err(failed)?;
+    let owner = fs::metadata(path).map_err(failed)?;
+    let directory = path.parent().unwrap_or(Path::new("/"));
+    let temporary = directory.join(format!(".keymoot-{:016x}", u64::from_ne_bytes(random_bytes()?)));
+    let replaced = write_synced(&temporary, bytes, 0o600)
+        .and_then(|()| chown(&temporary, Some(owner.uid()), Some(owner.gid())))
+        .and_then(|()| fs::rename(&temporary, path));
+    if let Err(error) = replaced {
+        // Its removal is a courtesy.
+        let _removed = fs::remove_file(&temporary);
+        return Err(failed(error));
+    }
+    File::open(directory).and_then(|handle| handle.sync_all()).map_err(failed)
+}
+
 /// Makes a file that goes with a secret one and is not secret itself, such as its certificate.
-pub(super) fn create_public(path: &Path, bytes: &[u8]) -> Result<(), SecretFileError> {
+pub fn create_public(path: &Path, bytes: &[u8]) -> Result<(), SecretFileError> {
     create_with_mode(path, bytes, 0o644)
 }
 

@@ -7,6 +7,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use rustls::client::Resumption;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject as _;
@@ -17,7 +19,7 @@ use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, ConfigBuilder, RootCertStore, ServerConfig, WantsVerifier};
 
 use super::secret_file::{self, SecretFileError};
-use super::{ClusterName, IdentityError, PeerIdentity};
+use super::{ClusterName, IdentityError, JOIN_ALPN, PeerIdentity, fingerprint};
 
 /// What peers speak inside TLS; another version of the peer protocol gets another name.
 pub const PEER_ALPN: &[u8] = b"keymoot-peer/1";
@@ -65,6 +67,8 @@ pub struct PeerCredentials {
     verifier: Arc<dyn ClientCertVerifier>,
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
+    /// What the CA file holds, to be shown to nodes that do not have it yet.
+    authority: Vec<CertificateDer<'static>>,
 }
 
 impl PeerCredentials {
@@ -93,23 +97,41 @@ impl PeerCredentials {
         cluster: &ClusterName,
     ) -> Result<Self, TlsError> {
         let mut roots = RootCertStore::empty();
-        for certificate in authority {
-            roots.add(certificate).map_err(TlsError::NotTrusted)?;
+        for certificate in &authority {
+            roots.add(certificate.clone()).map_err(TlsError::NotTrusted)?;
         }
         let roots = Arc::new(roots);
+        // Whoever shows no certificate is let through the handshake, and may then do one thing: join.
         let verifier = WebPkiClientVerifier::builder_with_provider(roots.clone(), provider())
+            .allow_unauthenticated()
             .build()
             .map_err(TlsError::Authority)?;
         let identity = PeerIdentity::of_connection(Some(&chain), cluster).map_err(TlsError::Identity)?;
         if let Some((own, intermediates)) = chain.split_first() {
             verifier.verify_client_cert(own, intermediates, UnixTime::now()).map_err(TlsError::NotTrusted)?;
         }
-        Ok(Self { cluster: cluster.clone(), identity, roots, verifier, chain, key })
+        Ok(Self { cluster: cluster.clone(), identity, roots, verifier, chain, key, authority })
     }
 
     /// Who these credentials prove to be.
     pub fn identity(&self) -> PeerIdentity {
         self.identity
+    }
+
+    /// SHA-256 of the certificate of the authority, the first of its file.
+    pub fn authority_fingerprint(&self) -> Option<[u8; 32]> {
+        self.authority.first().map(fingerprint)
+    }
+
+    /// The certificates of the authority, PEM.
+    pub fn authority_pem(&self) -> String {
+        self.authority.iter().map(|certificate| pem_of(certificate)).collect()
+    }
+
+    /// Until when the own certificate is valid: seconds since 1970 UTC.
+    pub fn expires_at_s(&self) -> Option<i64> {
+        let (_, certificate) = x509_parser::parse_x509_certificate(self.chain.first()?).ok()?;
+        Some(certificate.validity().not_after.timestamp())
     }
 
     /// The cluster they belong to.
@@ -118,7 +140,8 @@ impl PeerCredentials {
     }
 }
 
-/// The listening side between peers: every client must present a certificate of the cluster.
+/// The listening side between peers. A client without a certificate gets through the handshake too, to
+/// join: whoever serves connections must look at the certificate, and at the protocol that was agreed.
 ///
 /// # Errors
 /// [`TlsError::Pair`] when certificate and key do not belong together.
@@ -127,9 +150,12 @@ pub fn peer_server_config(credentials: &PeerCredentials) -> Result<Arc<ServerCon
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(TlsError::Pair)?
         .with_client_cert_verifier(credentials.verifier.clone())
-        .with_single_cert(credentials.chain.clone(), credentials.key.clone_key())
+        .with_single_cert(
+            [credentials.chain.as_slice(), &credentials.authority].concat(),
+            credentials.key.clone_key(),
+        )
         .map_err(TlsError::Pair)?;
-    config.alpn_protocols = vec![PEER_ALPN.to_vec()];
+    config.alpn_protocols = vec![PEER_ALPN.to_vec(), JOIN_ALPN.to_vec()];
     config.send_tls13_tickets = 0;
     Ok(Arc::new(config))
 }
@@ -198,8 +224,14 @@ pub(super) fn client_verifier(ca_file: &Path) -> Result<Arc<dyn ClientCertVerifi
 }
 
 /// The one crypto provider of the program.
-fn provider() -> Arc<CryptoProvider> {
+pub(super) fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
+}
+
+fn pem_of(certificate: &CertificateDer<'_>) -> String {
+    let encoded = STANDARD.encode(certificate);
+    let lines = encoded.as_bytes().chunks(64).map(|line| String::from_utf8_lossy(line) + "\n");
+    format!("-----BEGIN CERTIFICATE-----\n{}-----END CERTIFICATE-----\n", lines.collect::<String>())
 }
 
 fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {

@@ -149,3 +149,61 @@ fn files_load_and_an_exposed_key_file_does_not() {
     std::fs::set_permissions(path("n-key.pem"), std::fs::Permissions::from_mode(0o640)).unwrap();
     assert!(matches!(load(), Err(TlsError::KeyFile(SecretFileError::Exposed { .. }))));
 }
+
+/// A node without a certificate dials `server` with a token that pins `pinned`.
+async fn join(server: &PeerCredentials, pinned: [u8; 32], name: &str) -> Result<(), String> {
+    let (near, far) = tokio::io::duplex(64 * 1024);
+    let acceptor = TlsAcceptor::from(peer_server_config(server).unwrap());
+    let client = crate::crypto::join_client_config(&ClusterName::new(name).unwrap(), pinned).unwrap();
+    let dial = TlsConnector::from(client).connect(server_name_of(1, &cluster()).unwrap(), near);
+    let (served, dialled) = tokio::join!(acceptor.accept(far), dial);
+    let mut dialled = dialled.map_err(|error| error.to_string())?;
+    let mut served = served.map_err(|error| error.to_string())?;
+    served.write_all(b"!").await.map_err(|error| error.to_string())?;
+    dialled.read_u8().await.map_err(|error| error.to_string())?;
+    let session = served.get_ref().1;
+    assert!(session.peer_certificates().is_none());
+    assert_eq!(session.alpn_protocol(), Some(crate::crypto::JOIN_ALPN));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_new_node_believes_the_pinned_authority_and_nobody_else() {
+    let (ca, other) = (ca(), ca());
+    let pinned = |ca: &ClusterCa| {
+        fingerprint(&CertificateDer::from_pem_slice(ca.certificate_pem().as_bytes()).unwrap())
+    };
+    let member = credentials(&ca, &ca.issue_node(7).unwrap());
+    assert_eq!(member.authority_fingerprint(), Some(pinned(&ca)));
+    assert_eq!(join(&member, pinned(&ca), "moot").await, Ok(()));
+    assert!(join(&member, pinned(&other), "moot").await.unwrap_err().contains("in between"));
+    assert!(join(&member, pinned(&ca), "toom").await.is_err(), "another cluster's name");
+    let operator = credentials(&ca, &ca.issue_operator().unwrap());
+    assert!(join(&operator, pinned(&ca), "moot").await.is_err(), "no node");
+    // A man in the middle shows the true authority beside a certificate of his own.
+    let his = other.issue_node(7).unwrap();
+    let authority = CertificateDer::from_pem_slice(ca.certificate_pem().as_bytes()).unwrap();
+    let liar = PeerCredentials { authority: vec![authority], ..credentials(&other, &his) };
+    assert!(join(&liar, pinned(&ca), "moot").await.is_err(), "not signed by the pinned authority");
+}
+
+#[test]
+fn an_authority_out_of_memory_signs_for_a_key_made_elsewhere() {
+    let ca = ca();
+    let again = ClusterCa::from_pem(&cluster(), ca.certificate_pem(), &ca.key_pem()).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let key_file = dir.path().join("key.pem");
+    let made = crate::crypto::NodeKey::load_or_create(&key_file).unwrap().request().unwrap();
+    let request = crate::crypto::NodeRequest::from_der(&made).unwrap();
+    let same = crate::crypto::NodeKey::load_or_create(&key_file).unwrap().request().unwrap();
+    assert_eq!(crate::crypto::NodeRequest::from_der(&same).unwrap().key_digest(), request.key_digest());
+    let mut bent = made.clone();
+    *bent.last_mut().unwrap() ^= 1;
+    assert!(crate::crypto::NodeRequest::from_der(&bent).is_none(), "a request without its proof");
+    let (ca_file, cert_file) = (dir.path().join("ca.pem"), dir.path().join("cert.pem"));
+    std::fs::write(&ca_file, ca.certificate_pem()).unwrap();
+    std::fs::write(&cert_file, again.issue_node_for(4, &request).unwrap()).unwrap();
+    let loaded = PeerCredentials::load(&ca_file, &cert_file, &key_file, &cluster()).unwrap();
+    assert_eq!(loaded.identity(), PeerIdentity::Node(4));
+    assert_eq!(loaded.authority_pem().lines().count(), ca.certificate_pem().lines().count());
+}

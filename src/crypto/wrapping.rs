@@ -5,7 +5,7 @@ use super::{ContentKey, KidKey, PeriodSeed, SecretBytes, binding};
 use crate::model::{AccountId, KeyPlace, KeyRecord, Kid, Period, Scope, SeedRecord, Wrapped};
 
 /// What a check value encrypts. Its secrecy does not matter; that it opens does.
-const CHECK_TEXT: &[u8] = b"keymoot check value";
+pub(super) const CHECK_TEXT: &[u8] = b"keymoot check value";
 
 /// Where a signing key belongs.
 #[derive(Clone, Copy, Debug)]
@@ -38,11 +38,7 @@ impl Keyring {
     /// # Errors
     /// [`UnwrapError`]; also when the record was moved to another place, version or key id.
     pub fn unwrap_content_key(&self, record: &KeyRecord) -> Result<ContentKey, UnwrapError> {
-        let aad = match record.period {
-            None => binding::content_key(&record.place, record.version, &record.kid),
-            Some(period) => binding::period_key(&record.place, record.version, &record.kid, period),
-        };
-        let secret = self.unwrap_secret(&record.key, &aad)?;
+        let secret = self.unwrap_secret(&record.key, &binding::key_of(record))?;
         ContentKey::from_slice(secret.expose())
             .ok_or_else(|| UnwrapError::WrongLength(record.key.master_key.clone()))
     }
@@ -144,6 +140,22 @@ impl Keyring {
     /// [`UnwrapError`], naming the master key's id.
     pub fn unwrap_server_secret(&self, wrapped: &Wrapped) -> Result<SecretBytes, UnwrapError> {
         self.unwrap_secret(wrapped, &binding::server_secret())
+    }
+
+    /// Wraps the private key of the cluster's certificate authority.
+    ///
+    /// # Errors
+    /// [`WrapError`] when no nonce could be drawn.
+    pub fn wrap_authority(&self, cluster: &str, key_pem: &SecretBytes) -> Result<Wrapped, WrapError> {
+        self.wrap(key_pem.expose(), &binding::authority(cluster))
+    }
+
+    /// Opens the private key of the cluster's certificate authority.
+    ///
+    /// # Errors
+    /// [`UnwrapError`]; also when it was wrapped for another cluster.
+    pub fn unwrap_authority(&self, cluster: &str, wrapped: &Wrapped) -> Result<SecretBytes, UnwrapError> {
+        self.unwrap_secret(wrapped, &binding::authority(cluster))
     }
 
     /// A value that only this cluster's active master key opens. It is replicated when the

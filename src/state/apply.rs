@@ -3,16 +3,21 @@
 use crate::model::{Account, AccountId, Auxiliary, KeyPlace, KeyRecord, Kid, Wrapped};
 
 use super::command::{Command, NewKey, Proposal};
+use super::features;
+use super::join_tokens;
 use super::layout::{
-    META_IDENTITY, META_SERVER_SECRET, Table, account_key, content_key, kid_key, place_key, version_key,
+    META_AUTHORITY, META_IDENTITY, META_SERVER_SECRET, Table, account_key, content_key, kid_key, place_key,
+    version_key,
 };
 use super::leases;
+use super::nodes;
 use super::nonces;
 use super::policies;
 use super::query::key_at;
-use super::record::{ClusterIdentity, KidPlace, Track};
+use super::record::{AuthorityRecord, ClusterIdentity, KidPlace, Track};
 use super::rentals;
 use super::response::Response;
+use super::rewrap;
 use super::rotation;
 use super::sessions::{self, Seen};
 use super::tables::{StateError, Tables};
@@ -79,6 +84,15 @@ fn apply_one<T: Tables>(
         Command::ReleaseLease { place, device } => leases::release(run, place, device),
         Command::BeginRental { place } => rentals::begin(run, place, now_ms),
         Command::EndRental { place } => rentals::end(run, place),
+        Command::Rewrap { place, old, new } => rewrap::rewrap(run, place, old, new),
+        Command::DescribeNode { id, facts } => nodes::describe(run, *id, facts, now_ms),
+        Command::AdmitNode(admission) => nodes::admit(run, admission, now_ms),
+        Command::SetLearner { id, learner } => nodes::set_learner(run, *id, *learner),
+        Command::RemoveNode { id } => nodes::remove(run, *id, now_ms),
+        Command::PutJoinToken(token) => join_tokens::put(run, token, now_ms),
+        Command::RevokeJoinToken { id } => join_tokens::revoke(run, id),
+        Command::PutAuthority(authority) => put_authority(run, authority),
+        Command::RaiseFeatureLevel { to } => features::raise(run, *to),
     }
 }
 
@@ -237,5 +251,16 @@ fn put_server_secret<T: Tables>(
         return Ok(Response::Unchanged);
     }
     run.put(Table::Meta, META_SERVER_SECRET, secret)?;
+    Ok(Response::Done)
+}
+
+fn put_authority<T: Tables>(
+    run: &mut Transaction<'_, T>,
+    authority: &AuthorityRecord,
+) -> Result<Response, StateError> {
+    if run.get::<AuthorityRecord>(Table::Meta, META_AUTHORITY)?.is_some() {
+        return Ok(Response::Unchanged);
+    }
+    run.put(Table::Meta, META_AUTHORITY, authority)?;
     Ok(Response::Done)
 }

@@ -56,7 +56,12 @@ impl Memory {
         self.0.insert((table, key.to_vec()), value);
     }
 
-    fn digest_from_scratch(&self) -> Digest {
+    /// Takes over a snapshot's records one by one, as an installation does.
+    pub(super) fn install(&mut self, snapshot: &Self) {
+        self.0 = snapshot.0.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
+    }
+
+    pub(super) fn digest_from_scratch(&self) -> Digest {
         let mut digest = Digest::default();
         for ((table, key), value) in &self.0 {
             if (*table, key.as_slice()) != (Table::Meta, META_DIGEST) {

@@ -13,9 +13,9 @@ use crate::model::{
 };
 
 use super::record::{Answers, ContentNumber, KidPlace, LeaseSlot, Leases, PolicyPlace, Session, Track};
-use super::{ClusterIdentity, Command, NewKey, NewSeed, PolicyCondition, Proposal, Response};
+use super::{ClusterIdentity, Command, NewKey, NewSeed, PolicyCondition, Proposal, Response, SecretPlace};
 
-fn wrapped() -> Wrapped {
+pub(super) fn wrapped() -> Wrapped {
     Wrapped { master_key: MasterKeyId("m".into()), nonce: [1; 12], ciphertext: vec![2; 3] }
 }
 
@@ -159,7 +159,7 @@ fn a_policy_reads_back_from_its_bytes() {
 }
 
 /// The body behind the envelope, in hexadecimal. The envelope has goldens of its own.
-fn body<T: serde::Serialize>(kind: Kind, value: &T) -> String {
+pub(super) fn body<T: serde::Serialize>(kind: Kind, value: &T) -> String {
     let bytes = codec::encode(kind, value).unwrap();
     bytes[codec::HEADER_BYTES..].iter().fold(String::new(), |mut text, byte| {
         write!(text, "{byte:02x}").unwrap();
@@ -167,7 +167,7 @@ fn body<T: serde::Serialize>(kind: Kind, value: &T) -> String {
     })
 }
 
-fn command(command: Command) -> String {
+pub(super) fn command(command: Command) -> String {
     let proposal = Proposal { client: 5, serial: 4, floor: 3, now_ms: 2, commands: vec![command] };
     body(Kind::Entry, &proposal)
 }
@@ -219,6 +219,35 @@ fn responses_and_records_have_these_bytes() {
     ];
     assert_eq!(found, GOLDEN_RECORDS);
 }
+
+#[test]
+fn commands_about_master_keys_have_these_bytes() {
+    let rewrap = |place| Command::Rewrap { place, old: wrapped(), new: wrapped() };
+    let credential = SecretPlace::Credential {
+        account: AccountId::new("a").unwrap(),
+        name: "n".into(),
+        scope: Scope::License,
+    };
+    let found = [
+        SecretPlace::ContentKey { place: place(), version: 7 },
+        SecretPlace::Seed(seed().id),
+        credential,
+        SecretPlace::ServerSecret,
+        SecretPlace::KidKey,
+        SecretPlace::Check,
+    ]
+    .map(|place| command(rewrap(place)));
+    assert_eq!(found, GOLDEN_REWRAP_COMMANDS);
+}
+
+const GOLDEN_REWRAP_COMMANDS: [&str; 6] = [
+    "0504030201150001610163015407016d01010101010101010101010103020202016d01010101010101010101010103020202",
+    "05040302011501040701016d01010101010101010101010103020202016d01010101010101010101010103020202",
+    "050403020115020161016e01016d01010101010101010101010103020202016d01010101010101010101010103020202",
+    "05040302011503016d01010101010101010101010103020202016d01010101010101010101010103020202",
+    "05040302011504016d01010101010101010101010103020202016d01010101010101010101010103020202",
+    "05040302011505016d01010101010101010101010103020202016d01010101010101010101010103020202",
+];
 
 #[test]
 fn what_is_stored_of_policies_and_viewers_has_these_bytes() {

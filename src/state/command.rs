@@ -5,11 +5,12 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    Account, AccountId, Auxiliary, ContentId, KeyOrigin, KeyPlace, KeyRecord, Kid, Period, Policy,
+    Account, AccountId, Auxiliary, ContentId, KeyOrigin, KeyPlace, KeyRecord, Kid, NodeId, Period, Policy,
     PolicyName, ViewerPlace, Wrapped,
 };
 
-use super::record::ClusterIdentity;
+use super::record::{AuthorityRecord, ClusterIdentity, JoinTokenRecord};
+use super::rewrap::SecretPlace;
 
 /// A key somebody made before proposing it. Its wrapping binds it to place, version and KID.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,6 +53,34 @@ pub struct NewSeed {
     pub length_s: u32,
     /// The seed, wrapped.
     pub seed: Wrapped,
+}
+
+/// What a node says of itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeFacts {
+    /// The data centre or rack; empty when nobody said.
+    pub zone: String,
+    /// The version of its program.
+    pub version: String,
+    /// The highest feature level that its program knows.
+    pub feature_level: u32,
+}
+
+/// A node that wants in, and the token it brings.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Admission {
+    /// The token's id.
+    pub token: [u8; 8],
+    /// Digest of the token's secret.
+    pub secret_digest: [u8; 32],
+    /// Digest of the node's public key: the same node may ask again.
+    pub key_digest: [u8; 32],
+    /// The id it must get, when its certificate names one.
+    pub id: Option<NodeId>,
+    /// The highest id among the members, some of whom may not have described themselves yet.
+    pub highest_id: NodeId,
+    /// What it says of itself.
+    pub facts: NodeFacts,
 }
 
 /// One change of the state.
@@ -188,6 +217,50 @@ pub enum Command {
         /// Who rented what.
         place: ViewerPlace,
     },
+    /// Puts a secret under another master key, if it still has the wrapping that was opened.
+    Rewrap {
+        /// Where it stands.
+        place: SecretPlace,
+        /// Its wrapping so far.
+        old: Wrapped,
+        /// The same secret, wrapped anew.
+        new: Wrapped,
+    },
+    /// A node says what it is.
+    DescribeNode {
+        /// Which.
+        id: NodeId,
+        /// What it says.
+        facts: NodeFacts,
+    },
+    /// Spends a token on a node, which gets its id.
+    AdmitNode(Box<Admission>),
+    /// Says whether a node shall stay a learner.
+    SetLearner {
+        /// Which.
+        id: NodeId,
+        /// Whether it shall never vote.
+        learner: bool,
+    },
+    /// Removes a node for ever. Its id is not given again.
+    RemoveNode {
+        /// Which.
+        id: NodeId,
+    },
+    /// Stores a token that admits one node.
+    PutJoinToken(Box<JoinTokenRecord>),
+    /// Makes a token worth nothing.
+    RevokeJoinToken {
+        /// Which.
+        id: [u8; 8],
+    },
+    /// Stores the cluster's certificate authority, once and for ever.
+    PutAuthority(Box<AuthorityRecord>),
+    /// Raises the cluster's feature level.
+    RaiseFeatureLevel {
+        /// To which.
+        to: u32,
+    },
 }
 
 /// What must hold of a stored policy for a command to change it.
@@ -232,6 +305,15 @@ impl fmt::Display for Command {
                 write!(f, "release-lease {}/{}", place.account, place.content)
             }
             Self::BeginRental { place } => write!(f, "begin-rental {}/{}", place.account, place.content),
+            Self::Rewrap { new, .. } => write!(f, "rewrap under {}", new.master_key),
+            Self::DescribeNode { id, .. } => write!(f, "describe-node {id}"),
+            Self::AdmitNode(_) => f.write_str("admit-node"),
+            Self::SetLearner { id, learner } => write!(f, "set-learner {id} {learner}"),
+            Self::RemoveNode { id } => write!(f, "remove-node {id}"),
+            Self::PutJoinToken(_) => f.write_str("put-join-token"),
+            Self::RevokeJoinToken { .. } => f.write_str("revoke-join-token"),
+            Self::PutAuthority(_) => f.write_str("put-authority"),
+            Self::RaiseFeatureLevel { to } => write!(f, "raise-feature-level {to}"),
             Self::EndRental { place } => write!(f, "end-rental {}/{}", place.account, place.content),
         }
     }

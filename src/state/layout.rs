@@ -1,6 +1,8 @@
 //! The tables and how their keys are written. Keys sort by account, content, track, version.
 
-use crate::model::{AccountId, ContentId, KeyPlace, Kid, Period, PolicyName, SeedId, TrackName, ViewerPlace};
+use crate::model::{
+    AccountId, ContentId, KeyPlace, Kid, NodeId, Period, PolicyName, SeedId, TrackName, ViewerPlace,
+};
 
 /// A table of the state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -42,6 +44,10 @@ pub enum Table {
     Leases = 16,
     /// Viewer's place → when the rental began.
     Rentals = 17,
+    /// Node id → the node.
+    Nodes = 18,
+    /// Token id → the token.
+    JoinTokens = 19,
 }
 
 /// How many tables there are.
@@ -67,9 +73,40 @@ pub const TABLE_NAMES: &[&str] = &[
     "default_policies",
     "leases",
     "rentals",
+    "nodes",
+    "join_tokens",
 ];
 
 impl Table {
+    /// Every table, in the order of their numbers.
+    pub const ALL: [Self; TABLE_COUNT] = [
+        Self::Tracks,
+        Self::OldKeys,
+        Self::Kids,
+        Self::Accounts,
+        Self::Sessions,
+        Self::Meta,
+        Self::Nonces,
+        Self::Contents,
+        Self::Seeds,
+        Self::Schedules,
+        Self::Periods,
+        Self::Auxiliary,
+        Self::Policies,
+        Self::PolicyUses,
+        Self::ContentPolicies,
+        Self::DefaultPolicies,
+        Self::Leases,
+        Self::Rentals,
+        Self::Nodes,
+        Self::JoinTokens,
+    ];
+
+    /// The table of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|table| table.name() == name)
+    }
+
     /// The table's name on disk.
     pub fn name(self) -> &'static str {
         match self {
@@ -91,6 +128,8 @@ impl Table {
             Self::DefaultPolicies => "default_policies",
             Self::Leases => "leases",
             Self::Rentals => "rentals",
+            Self::Nodes => "nodes",
+            Self::JoinTokens => "join_tokens",
         }
     }
 }
@@ -110,6 +149,11 @@ pub(super) const META_KID_KEY: &[u8] = b"kid_key";
 
 /// Key of the second up to which ended leases are forgotten, in [`Table::Meta`].
 pub(super) const META_LEASES: &[u8] = b"leases";
+
+/// Key of the highest node id ever given, in [`Table::Meta`].
+pub(super) const META_LAST_NODE: &[u8] = b"last_node";
+/// Key of the cluster's certificate authority in [`Table::Meta`].
+pub(super) const META_AUTHORITY: &[u8] = b"authority";
 
 /// Appends `text` with its length before it, so that no two places share a key.
 fn push_text(key: &mut Vec<u8>, text: &str) {
@@ -238,6 +282,11 @@ pub(super) fn account_key(id: &AccountId) -> &[u8] {
     id.as_str().as_bytes()
 }
 
+/// Nodes sort by id.
+pub(super) fn node_key(id: NodeId) -> [u8; 8] {
+    id.to_be_bytes()
+}
+
 pub(super) fn session_key(client: u64) -> Vec<u8> {
     let mut key = vec![b'c'];
     key.extend_from_slice(&client.to_be_bytes());
@@ -287,26 +336,7 @@ mod tests {
 
     #[test]
     fn table_names_stand_in_the_order_of_their_numbers() {
-        let all = [
-            Table::Tracks,
-            Table::OldKeys,
-            Table::Kids,
-            Table::Accounts,
-            Table::Sessions,
-            Table::Meta,
-            Table::Nonces,
-            Table::Contents,
-            Table::Seeds,
-            Table::Schedules,
-            Table::Periods,
-            Table::Auxiliary,
-            Table::Policies,
-            Table::PolicyUses,
-            Table::ContentPolicies,
-            Table::DefaultPolicies,
-            Table::Leases,
-            Table::Rentals,
-        ];
+        let all = Table::ALL;
         for table in all {
             assert_eq!(TABLE_NAMES[table as usize], table.name());
         }

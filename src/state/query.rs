@@ -8,10 +8,11 @@ use crate::model::{
 
 use super::digest::Digest;
 use super::layout::{
-    META_DIGEST, META_IDENTITY, META_KID_KEY, META_SERVER_SECRET, Table, account_key, content_key,
-    kid_key as kid_table_key, period_key, period_of, place_key, schedule_key, seed_key, version_key,
+    META_AUTHORITY, META_DIGEST, META_IDENTITY, META_KID_KEY, META_SERVER_SECRET, Table, account_key,
+    content_key, kid_key as kid_table_key, period_key, period_of, place_key, schedule_key, seed_key,
+    version_key,
 };
-use super::record::{ClusterIdentity, KidPlace, Track};
+use super::record::{AuthorityRecord, ClusterIdentity, KidPlace, Track};
 use super::tables::{StateError, Tables};
 use super::transaction::{Transaction, decode};
 
@@ -178,6 +179,14 @@ pub fn cluster_identity<T: Tables>(tables: &T) -> Result<Option<ClusterIdentity>
 /// When the tables cannot be read.
 pub fn server_secret<T: Tables>(tables: &T) -> Result<Option<Wrapped>, StateError> {
     get(tables, Table::Meta, META_SERVER_SECRET)
+}
+
+/// The cluster's certificate authority, if its private key is the cluster's and not only the operator's.
+///
+/// # Errors
+/// When the tables cannot be read.
+pub fn authority<T: Tables>(tables: &T) -> Result<Option<AuthorityRecord>, StateError> {
+    get(tables, Table::Meta, META_AUTHORITY)
 }
 
 /// The digest of the state.

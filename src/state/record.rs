@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{KeyPlace, KeyRecord, PolicyRecord, Wrapped};
+use crate::model::{KeyPlace, KeyRecord, NodeId, PolicyRecord, Wrapped};
+
+use super::command::NodeFacts;
 
 use super::response::Response;
 
@@ -76,4 +78,56 @@ pub struct ClusterIdentity {
     pub keyring_check: Wrapped,
     /// The features every member understands; raised on command only.
     pub feature_level: u32,
+}
+
+/// A node, as long as the cluster lives.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeRecord {
+    /// Its id, which is never given to another.
+    pub id: NodeId,
+    /// What it says of itself.
+    pub facts: NodeFacts,
+    /// Whether it shall not vote, even when it has caught up.
+    pub learner: bool,
+    /// When it was admitted, or first described itself: milliseconds since 1970 UTC.
+    pub admitted_at_ms: u64,
+    /// When it was removed; none while it belongs to the cluster.
+    pub removed_at_ms: Option<u64>,
+}
+
+/// A token that admits one node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JoinTokenRecord {
+    /// Its public name.
+    pub id: [u8; 8],
+    /// Digest of its secret.
+    pub secret_digest: [u8; 32],
+    /// Until when it is good: milliseconds since 1970 UTC.
+    pub expires_at_ms: u64,
+    /// Whether the node it admits shall stay a learner.
+    pub learner: bool,
+    /// The zone that the node is in, whatever it says.
+    pub zone: Option<String>,
+    /// Whether it was revoked.
+    pub revoked: bool,
+    /// The node it admitted.
+    pub spent: Option<TokenSpent>,
+}
+
+/// What a token was spent on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenSpent {
+    /// The node.
+    pub node: NodeId,
+    /// Digest of the node's public key.
+    pub key_digest: [u8; 32],
+}
+
+/// The cluster's certificate authority, with which any member signs for a new one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuthorityRecord {
+    /// Its certificate, PEM.
+    pub certificate_pem: String,
+    /// Its private key, PEM, wrapped.
+    pub key: Wrapped,
 }

@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{KeyRecord, PolicyRecord, SeedRecord, Wrapped};
+use crate::model::{KeyRecord, NodeId, PolicyRecord, SeedRecord, Wrapped};
+
+use super::join_tokens::TokenRefusal;
 
 /// The outcome of one command.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,5 +68,30 @@ pub enum Response {
     Rental {
         /// When it began: milliseconds since 1970 UTC.
         began_at_ms: u64,
+    },
+    /// The token was spent on the node, now or before.
+    Admitted {
+        /// The node's id.
+        id: NodeId,
+        /// Whether it shall stay a learner.
+        learner: bool,
+    },
+    /// The token admits nobody.
+    TokenRefused(TokenRefusal),
+    /// The id that the node's certificate names was given before, or is no longer to be given.
+    NodeIdTaken {
+        /// The lowest id that can be given.
+        next: NodeId,
+    },
+    /// The node was removed.
+    NodeRemoved,
+    /// There is no such node.
+    NoNode,
+    /// A member's program does not know the feature level.
+    LevelUnknownTo {
+        /// Which member.
+        node: NodeId,
+        /// The highest level it knows.
+        level: u32,
     },
 }

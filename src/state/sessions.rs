@@ -24,6 +24,10 @@ pub(super) enum Seen {
 }
 
 pub(super) fn look_up<T: Tables>(run: &Transaction<'_, T>, proposal: &Proposal) -> Result<Seen, StateError> {
+    #[cfg(feature = "mutants")]
+    if crate::mutant::is("no-dedup") {
+        return Ok(Seen::Never);
+    }
     let session: Option<Session> = run.get(Table::Sessions, &session_key(proposal.client))?;
     if session.is_some_and(|session| proposal.serial < session.floor) {
         return Ok(Seen::Forgotten);

@@ -3,51 +3,70 @@
 //! ```text
 //! identity.toml   node, cluster and format; written once
 //! lock            held while open; not empty after an unclean stop
+//! ballast         room kept for a full disk
 //! log/            the Raft log
 //! CURRENT         names the live state directory
 //! state-<n>/      the tables
 //! incoming/       snapshots being received; emptied at every start
+//! rebuild/        what is to replace all of it: see [`Rebuild`](super::Rebuild)
 //! ```
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::{Identity, Incoming, StoreError, durable, identity, lock::Lock};
+use arc_swap::ArcSwap;
 
-const LOG: &str = "log";
+use super::{Identity, Incoming, StoreError, durable, identity, lock::Lock, rebuild};
+
+pub(super) const LOG: &str = "log";
 const INCOMING: &str = "incoming";
 
 /// An open data directory. While it lives, no other process can open it.
 #[derive(Debug)]
 pub struct Directory {
     root: PathBuf,
-    identity: Identity,
+    identity: ArcSwap<Identity>,
     received: AtomicU64,
     lock: Lock,
 }
 
 impl Directory {
-    /// Opens `root` for `identity`, making and marking it when it is new or empty.
+    /// Opens `root` for `identity`, making and marking it when it is new or empty. A directory that is
+    /// marked keeps its fence, whatever `identity` says.
     ///
     /// # Errors
+    /// [`StoreError::HalfRebuilt`] when a recovery or restore was interrupted,
     /// [`StoreError::InUse`] when another process has it open, [`StoreError::OtherIdentity`] when
     /// it belongs to another node or cluster, [`StoreError::Unnamed`] when it holds data of nobody,
     /// and those of reading the identity.
     pub fn open(root: &Path, identity: &Identity) -> Result<Self, StoreError> {
         durable::create_directory(root)?;
         let lock = Lock::take(root)?;
-        match Identity::read(root)? {
-            Some(found) => identity.expect(&found, root)?,
+        rebuild::refuse_half(root)?;
+        let identity = match Identity::read(root)? {
+            Some(found) => {
+                identity.expect(&found, root)?;
+                found
+            }
             None if holds_data(root)? => {
                 return Err(StoreError::Unnamed { path: root.to_owned(), file: identity::FILE });
             }
-            None => identity.write(root)?,
-        }
+            None => {
+                identity.write(root)?;
+                identity.clone()
+            }
+        };
         durable::remove_directory(&root.join(INCOMING))?;
         durable::create_directory(&root.join(INCOMING))?;
         durable::create_directory(&root.join(LOG))?;
-        Ok(Self { root: root.to_owned(), identity: identity.clone(), received: AtomicU64::new(0), lock })
+        Ok(Self {
+            root: root.to_owned(),
+            identity: ArcSwap::from_pointee(identity),
+            received: AtomicU64::new(0),
+            lock,
+        })
     }
 
     /// Where it is; the tables are opened with this path.
@@ -56,8 +75,19 @@ impl Directory {
     }
 
     /// Whose it is.
-    pub const fn identity(&self) -> &Identity {
-        &self.identity
+    pub fn identity(&self) -> Arc<Identity> {
+        self.identity.load_full()
+    }
+
+    /// Takes over the fence of a recovered cluster, durably. For a node that belongs to nobody yet.
+    ///
+    /// # Errors
+    /// An I/O error; the fence is then the one from before.
+    pub fn adopt_fence(&self, fence: u64) -> Result<(), StoreError> {
+        let adopted = Identity { fence, ..Identity::clone(&self.identity()) };
+        adopted.write(&self.root)?;
+        self.identity.store(Arc::new(adopted));
+        Ok(())
     }
 
     /// The directory of the Raft log.
@@ -89,7 +119,7 @@ impl Directory {
 }
 
 /// Whether anything but an unused directory's own files is in `root`.
-fn holds_data(root: &Path) -> Result<bool, StoreError> {
+pub(super) fn holds_data(root: &Path) -> Result<bool, StoreError> {
     let log = root.join(LOG);
     let log_used = log.exists() && !is_empty(&log)?;
     Ok(log_used || super::states::States::new(root).exist()?)
@@ -104,7 +134,7 @@ mod tests {
     use super::*;
 
     fn three() -> Identity {
-        Identity { cluster: "west".to_owned(), node: 3 }
+        Identity { cluster: "west".to_owned(), node: 3, fence: 0 }
     }
 
     #[test]
@@ -140,6 +170,19 @@ mod tests {
             assert!(error.to_string().contains("node 3 of cluster \"west\""), "{error}");
         }
         assert_eq!(Identity::read(home.path()).unwrap(), Some(three()));
+    }
+
+    #[test]
+    fn the_fence_of_a_directory_is_what_its_file_says() {
+        let home = tempfile::tempdir().unwrap();
+        let fenced = Identity { fence: 77, ..three() };
+        Directory::open(home.path(), &fenced).unwrap().close().unwrap();
+        let again = Directory::open(home.path(), &three()).unwrap();
+        assert_eq!(again.identity().fence, 77);
+        again.close().unwrap();
+        // A file from before there were fences.
+        fs::write(home.path().join(identity::FILE), "format = 1\ncluster = \"west\"\nnode = 3\n").unwrap();
+        assert_eq!(Directory::open(home.path(), &three()).unwrap().identity().fence, 0);
     }
 
     #[test]

@@ -66,6 +66,12 @@ pub enum StoreError {
         /// The file that is missing.
         file: &'static str,
     },
+    /// A recovery or restore stopped half-way.
+    #[error("a recovery or restore of {} was interrupted; give the same command again, it will be finished", path.display())]
+    HalfRebuilt {
+        /// The data directory.
+        path: PathBuf,
+    },
     /// `CURRENT` names no state directory.
     #[error("{} names no state directory ({why}); restore it, or move the data directory away and join the node anew", path.display())]
     Current {
@@ -89,6 +95,14 @@ pub enum StoreError {
         path: PathBuf,
         /// The index of the first missing entry.
         missing: u64,
+    },
+    /// The tables hold bytes that were not written that way.
+    #[error("{} is damaged at byte {offset}, before what a power cut can have torn; the node must not start from it: move the data directory away and join the node anew", file.display())]
+    TablesDamaged {
+        /// The damaged file.
+        file: PathBuf,
+        /// Where the first batch begins that is not whole.
+        offset: u64,
     },
     /// The storage engine of the tables failed.
     #[error("cannot {doing} the tables in {}", path.display())]

@@ -2,6 +2,9 @@
 //!
 //! A directory moved to another machine, or a configuration copied from another node, would make
 //! two nodes answer to one id, which breaks elections. The file makes that a refused start.
+//!
+//! The fence tells the cluster from itself before it was recovered or restored. This file is the one
+//! source of truth for it: what a node says of its fence, at the greeting and in a backup, is read here.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -24,6 +27,9 @@ pub struct Identity {
     pub cluster: String,
     /// The id of the node.
     pub node: u64,
+    /// 0 in a cluster as it was founded; another number after it was recovered or restored. Nodes of
+    /// different fences do not speak to each other.
+    pub fence: u64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -32,6 +38,8 @@ struct Contents {
     format: u32,
     cluster: String,
     node: u64,
+    #[serde(default)]
+    fence: u64,
 }
 
 impl Identity {
@@ -53,21 +61,22 @@ impl Identity {
         if contents.format > FORMAT {
             return Err(StoreError::NewerFormat { path, found: contents.format, known: FORMAT });
         }
-        Ok(Some(Self { cluster: contents.cluster, node: contents.node }))
+        Ok(Some(Self { cluster: contents.cluster, node: contents.node, fence: contents.fence }))
     }
 
     /// Writes the identity file of a new data directory.
     pub(super) fn write(&self, root: &Path) -> Result<(), StoreError> {
         let path = root.join(FILE);
-        let contents = Contents { format: FORMAT, cluster: self.cluster.clone(), node: self.node };
+        let Self { cluster, node, fence } = self.clone();
+        let contents = Contents { format: FORMAT, cluster, node, fence };
         let text = toml::to_string(&contents)
             .map_err(|error| StoreError::IdentityUnreadable { path: path.clone(), why: error.to_string() })?;
         durable::write_file(&path, text.as_bytes())
     }
 
-    /// Refuses when `found` in `root` is not this identity.
+    /// Refuses when `found` in `root` is another node or cluster. The fence is what the file says.
     pub(super) fn expect(&self, found: &Self, root: &Path) -> Result<(), StoreError> {
-        if self == found {
+        if (&self.cluster, self.node) == (&found.cluster, found.node) {
             return Ok(());
         }
         Err(StoreError::OtherIdentity {

@@ -16,7 +16,9 @@ mod identity;
 mod incoming;
 mod lock;
 mod log;
+mod rebuild;
 mod snapshot;
+mod space;
 mod states;
 mod tables;
 
@@ -25,5 +27,7 @@ pub use error::{SnapshotFault, StoreError};
 pub use identity::Identity;
 pub use incoming::Incoming;
 pub use log::{Completion, ENTRY_BYTES_MAX, Log, LogOptions, LogPosition, StoredVote};
+pub use rebuild::Rebuild;
 pub use snapshot::{SnapshotReader, SnapshotRecord, SnapshotRecords, SnapshotWriter};
+pub use space::{Ballast, Space};
 pub use tables::{TableIter, Tables, TablesOptions, Value, View, WriteBatch};

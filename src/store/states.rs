@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 
 use super::{StoreError, durable};
 
-const CURRENT: &str = "CURRENT";
-const PREFIX: &str = "state-";
+pub(super) const CURRENT: &str = "CURRENT";
+pub(super) const PREFIX: &str = "state-";
 const UNFINISHED: &str = ".new";
 
 /// The state directories under a root.

@@ -7,7 +7,8 @@
 use prometheus::core::Collector;
 use prometheus::process_collector::ProcessCollector;
 use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder,
 };
 
 /// Buckets for what should take microseconds to seconds.
@@ -98,6 +99,12 @@ pub struct Metrics {
     pub raft_snapshot_index: IntGauge,
     /// The last entry purged from the log.
     pub raft_purged_index: IntGauge,
+    /// Members that vote, as this node knows them.
+    pub raft_voters: IntGauge,
+    /// Members that replicate and do not vote, as this node knows them.
+    pub raft_learners: IntGauge,
+    /// The members, by `node`, `zone` and `version`; always 1.
+    pub node_info: IntGaugeVec,
     raft_role: IntGaugeVec,
     /// Proposals, by `outcome`.
     pub proposals_total: IntCounterVec,
@@ -113,8 +120,22 @@ pub struct Metrics {
     pub apply_seconds: Histogram,
     /// Making one group of log entries durable.
     pub log_fsync_seconds: Histogram,
+    /// Peers that this node does not speak to, since they are of another fence.
+    pub fenced_off_peers: IntGauge,
+    /// Secrets that this node has put under another master key.
+    pub rewrapped_secrets_total: IntCounter,
+    /// When a backup was last taken from this node, in seconds since 1970; 0 since it started.
+    pub backup_last_success_timestamp_seconds: IntGauge,
+    /// The size of that backup.
+    pub backup_last_bytes: IntGauge,
     /// The size of the last snapshot that was made or received.
     pub snapshot_bytes: IntGauge,
+    /// What is free on the disk of the data directory.
+    pub disk_free_bytes: IntGauge,
+    /// The size of that disk.
+    pub disk_total_bytes: IntGauge,
+    /// 1 while the node is read-only for want of room, else 0.
+    pub disk_read_only: IntGauge,
 }
 
 impl Metrics {
@@ -213,6 +234,13 @@ impl Metrics {
             raft_snapshot_index: declare
                 .gauge("raft_snapshot_index", "Index covered by the last snapshot.")?,
             raft_purged_index: declare.gauge("raft_purged_index", "Last index purged from the log.")?,
+            raft_voters: declare.gauge("raft_voters", "Members that vote.")?,
+            raft_learners: declare.gauge("raft_learners", "Members that do not vote.")?,
+            node_info: declare.gauges(
+                "node_info",
+                "Always 1; the labels say which members there are.",
+                &["node", "zone", "version"],
+            )?,
             raft_role: declare.gauges("raft_role", "1 for the role this node has, else 0.", &["role"])?,
             proposals_total: declare.counters("proposals_total", "Proposals by outcome.", &["outcome"])?,
             proposal_seconds: declare.seconds("proposal_seconds", "Time from proposal to apply.")?,
@@ -224,7 +252,22 @@ impl Metrics {
                 .counts("read_barrier_batch_reads", "Reads that one barrier released.")?,
             apply_seconds: declare.seconds("apply_seconds", "Time to apply one run of log entries.")?,
             log_fsync_seconds: declare.seconds("log_fsync_seconds", "Time to make log entries durable.")?,
+            fenced_off_peers: declare.gauge(
+                "fenced_off_peers",
+                "Peers from before or beside a recovery or restore of the cluster.",
+            )?,
+            rewrapped_secrets_total: declare
+                .counter("rewrapped_secrets_total", "Secrets that were put under another master key.")?,
+            backup_last_success_timestamp_seconds: declare.gauge(
+                "backup_last_success_timestamp_seconds",
+                "When a backup was last taken from this node; 0 for never since it started.",
+            )?,
+            backup_last_bytes: declare.gauge("backup_last_bytes", "Size of that backup.")?,
             snapshot_bytes: declare.gauge("snapshot_bytes", "Size of the last snapshot.")?,
+            disk_free_bytes: declare.gauge("disk_free_bytes", "Free on the disk of the data directory.")?,
+            disk_total_bytes: declare.gauge("disk_total_bytes", "Size of that disk.")?,
+            disk_read_only: declare
+                .gauge("disk_read_only", "1 while the node is read-only for want of room, else 0.")?,
             registry: registry.clone(),
         };
         metrics.set_raft_role(RaftRole::Follower);
@@ -263,6 +306,10 @@ impl Declare<'_> {
         self.register(IntCounterVec::new(Opts::new(name, help), labels)?)
     }
 
+    fn counter(&self, name: &str, help: &str) -> Result<IntCounter, prometheus::Error> {
+        self.register(IntCounter::new(name, help)?)
+    }
+
     fn gauge(&self, name: &str, help: &str) -> Result<IntGauge, prometheus::Error> {
         self.register(IntGauge::new(name, help)?)
     }
@@ -290,14 +337,20 @@ mod tests {
     use super::*;
 
     /// Dashboards and alerts hold on to these names: a name that goes or changes breaks them.
-    const NAMES: [&str; 33] = [
+    const NAMES: [&str; 43] = [
         "keymoot_apply_seconds",
         "keymoot_auth_refusals_total",
+        "keymoot_backup_last_bytes",
+        "keymoot_backup_last_success_timestamp_seconds",
         "keymoot_build_info",
         "keymoot_bulk_items_total",
+        "keymoot_disk_free_bytes",
+        "keymoot_disk_read_only",
+        "keymoot_disk_total_bytes",
         "keymoot_entitlement_seconds",
         "keymoot_entitlements_total",
         "keymoot_exported_keys_total",
+        "keymoot_fenced_off_peers",
         "keymoot_http_request_seconds",
         "keymoot_http_requests_in_flight",
         "keymoot_http_requests_total",
@@ -308,6 +361,7 @@ mod tests {
         "keymoot_licenses_total",
         "keymoot_log_fsync_seconds",
         "keymoot_mailbox_full_total",
+        "keymoot_node_info",
         "keymoot_proposal_batch_commands",
         "keymoot_proposal_seconds",
         "keymoot_proposals_total",
@@ -316,12 +370,15 @@ mod tests {
         "keymoot_raft_is_leader",
         "keymoot_raft_last_log_index",
         "keymoot_raft_leader_id",
+        "keymoot_raft_learners",
         "keymoot_raft_purged_index",
         "keymoot_raft_role",
         "keymoot_raft_snapshot_index",
         "keymoot_raft_term",
+        "keymoot_raft_voters",
         "keymoot_read_barrier_batch_reads",
         "keymoot_read_barrier_seconds",
+        "keymoot_rewrapped_secrets_total",
         "keymoot_snapshot_bytes",
         "keymoot_widevine_answers_total",
     ];
@@ -345,6 +402,7 @@ mod tests {
         metrics.exported_keys_total.with_label_values(&["track"]).inc();
         metrics.mailbox_full_total.with_label_values(&["proposer"]).inc();
         metrics.proposals_total.with_label_values(&["committed"]).inc();
+        metrics.node_info.with_label_values(&["1", "west", "0.1.0"]).set(1);
         let families = metrics.registry.gather();
         let mut names: Vec<&str> = families.iter().map(|family| family.name()).collect();
         names.sort_unstable();

@@ -9,6 +9,7 @@ use keymoot::auth::{
     Authorization, BulkBody, BulkItem, CustomData, DigestNonces, Envelope, ExportRequest, GivenPolicy,
     HttpSignature, PolicyData, ServerKeys, Signature, SignatureWindow, allowed, client_address,
 };
+use keymoot::cluster::backup::{BackupFile, BackupHeader};
 use keymoot::codec::{self, Kind};
 use keymoot::drm::{playready, pssh};
 use keymoot::http::path::RequestPath;
@@ -26,6 +27,7 @@ pub type Target = fn(&[u8]);
 
 /// Every target by its name, which is also the name of its directory of seeds.
 pub const TARGETS: &[(&str, Target)] = &[
+    ("backup", backup),
     ("bulk", bulk),
     ("challenges", challenges),
     ("codec", codec),
@@ -69,6 +71,23 @@ pub fn license_answers(input: &[u8]) {
         for length in [widevine, playready, fairplay].into_iter().flatten() {
             assert!(status == 200 && length > 0);
         }
+    }
+}
+
+/// A backup file, from whoever kept it: what is believed is exactly as long as the file, and says of itself
+/// what its records say.
+pub fn backup(input: &[u8]) {
+    if let Ok((_, length)) = BackupHeader::read(&mut &*input) {
+        assert!(length <= input.len() as u64);
+    }
+    let (process, thread) = (std::process::id(), std::thread::current().id());
+    let path = std::env::temp_dir().join(format!("keymoot-fuzz-backup-{process}-{thread:?}"));
+    std::fs::write(&path, input).expect("a temporary file can be written");
+    let opened = BackupFile::open(&path);
+    std::fs::remove_file(&path).expect("a temporary file can be removed");
+    if let Ok(file) = opened {
+        assert_eq!(file.byte_count(), input.len() as u64);
+        assert!(file.header().key_count() <= file.header().record_count());
     }
 }
 

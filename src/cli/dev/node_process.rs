@@ -19,7 +19,8 @@ const LOG_LINES: usize = 8;
 /// How long a set-up command may take.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(30);
 /// The keys that differ from node to node; set in the environment they would hit every node.
-const OWN_KEYS: [&str; 11] = [
+const OWN_KEYS: [&str; 12] = [
+    "CLUSTER__FOUNDING_CA_KEY_FILE",
     "NODE__ID",
     "NODE__DATA_DIR",
     "CLUSTER__NAME",

@@ -249,6 +249,8 @@ impl Log {
         done: Option<Completion>,
         change: impl FnOnce(&mut raft_log::RaftLog<Types>) -> io::Result<()>,
     ) -> io::Result<()> {
+        #[cfg(feature = "mutants")]
+        let sync = sync && !crate::mutant::is("no-fsync");
         let done = Done::new(done, Arc::clone(&self.failure));
         let mut log = self.write_lock();
         if let Err(error) = self.failure.check().and_then(|()| change(&mut log)) {

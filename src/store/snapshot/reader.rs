@@ -10,6 +10,7 @@ use crate::store::{SnapshotFault, StoreError, incoming::Temporary};
 #[derive(Debug)]
 pub struct SnapshotReader {
     path: PathBuf,
+    begin: u64,
     header: Header,
     footer: Footer,
     bytes: u64,
@@ -23,7 +24,15 @@ impl SnapshotReader {
     /// # Errors
     /// [`StoreError::Snapshot`] with file, offset and fault, or an I/O error.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        let (mut records, header) = SnapshotRecords::open(path)?;
+        Self::open_at(path, 0)
+    }
+
+    /// Verifies the snapshot that begins at byte `begin` of the file at `path` and ends with it.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_at(path: &Path, begin: u64) -> Result<Self, StoreError> {
+        let (mut records, header) = SnapshotRecords::open(path, begin)?;
         records.try_for_each(|record| record.map(drop))?;
         // Without an error the records end with the footer.
         let footer = records.footer().ok_or_else(|| StoreError::Snapshot {
@@ -31,8 +40,8 @@ impl SnapshotReader {
             offset: records.offset(),
             fault: SnapshotFault::Truncated,
         })?;
-        let bytes = records.offset();
-        Ok(Self { path: path.to_owned(), header, footer, bytes, _temporary: None })
+        let bytes = records.offset() - begin;
+        Ok(Self { path: path.to_owned(), begin, header, footer, bytes, _temporary: None })
     }
 
     /// The bytes its maker put into the header.
@@ -50,7 +59,7 @@ impl SnapshotReader {
         self.footer.records
     }
 
-    /// How long the file is.
+    /// How long the snapshot is.
     pub const fn byte_count(&self) -> u64 {
         self.bytes
     }
@@ -66,7 +75,7 @@ impl SnapshotReader {
     /// # Errors
     /// As [`open`](Self::open).
     pub fn records(&self) -> Result<SnapshotRecords, StoreError> {
-        SnapshotRecords::open(&self.path).map(|(records, _header)| records)
+        SnapshotRecords::open(&self.path, self.begin).map(|(records, _header)| records)
     }
 
     /// Ties the life of the file to this reader.

@@ -1,7 +1,7 @@
 //! Walking through a snapshot file, checking everything on the way.
 
 use std::fs::File;
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufReader, Read, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
@@ -37,8 +37,8 @@ pub struct SnapshotRecords {
 }
 
 impl SnapshotRecords {
-    pub(super) fn open(path: &Path) -> Result<(Self, Header), StoreError> {
-        let mut input = Input::open(path)?;
+    pub(super) fn open(path: &Path, begin: u64) -> Result<(Self, Header), StoreError> {
+        let mut input = Input::open(path, begin)?;
         let (section, body) = input.section()?;
         let header = match section {
             Section::Header => Header::parse(&body).ok_or_else(|| input.fault(SnapshotFault::Malformed))?,
@@ -136,12 +136,15 @@ struct Input {
 }
 
 impl Input {
-    fn open(path: &Path) -> Result<Self, StoreError> {
-        let file = File::open(path).map_err(StoreError::io("open", path))?;
+    /// Opens the file at byte `begin`; every offset counts from the file's own begin.
+    fn open(path: &Path, begin: u64) -> Result<Self, StoreError> {
+        let mut file = File::open(path).map_err(StoreError::io("open", path))?;
         let length = file.metadata().map_err(StoreError::io("measure", path))?.len();
+        file.seek(SeekFrom::Start(begin)).map_err(StoreError::io("read", path))?;
         let file = BufReader::with_capacity(1024 * 1024, file);
         let digest = Sha256::new();
-        let mut input = Self { file, path: path.to_owned(), length, offset: 0, section_at: 0, digest };
+        let mut input =
+            Self { file, path: path.to_owned(), length, offset: begin, section_at: begin, digest };
         let [magic @ .., format] = input.array::<MAGIC_BYTES>()?;
         if magic != MAGIC {
             return Err(input.fault(SnapshotFault::Magic));

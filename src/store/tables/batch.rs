@@ -90,19 +90,24 @@ impl WriteBatch {
         Arc::ptr_eq(&self.generation, generation)
     }
 
-    pub(super) fn apply(self) -> Result<(), StoreError> {
+    /// Applies it, and gives the bytes of its keys and values.
+    pub(super) fn apply(self) -> Result<u64, StoreError> {
+        let mut bytes = 0;
         let mut batch = fjall::OwnedWriteBatch::with_capacity(self.generation.db().clone(), self.len())
             .durability(Some(fjall::PersistMode::Buffer));
         for (table, changes) in self.changes.into_iter().enumerate() {
             let keyspace = self.generation.keyspace(table)?;
             for (Value(key), value) in changes {
+                // Lossless on every target this builds for.
+                bytes += (key.len() + value.as_ref().map_or(0, |value| value.len())) as u64;
                 match value {
                     Some(Value(value)) => batch.insert(keyspace, key, value),
                     None => batch.remove(keyspace, key),
                 }
             }
         }
-        batch.commit().map_err(StoreError::tables("write", self.generation.path()))
+        batch.commit().map_err(StoreError::tables("write", self.generation.path()))?;
+        Ok(bytes)
     }
 
     fn change(&mut self, table: usize, key: &[u8], value: Option<Value>) -> Result<(), StoreError> {

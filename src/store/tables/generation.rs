@@ -1,13 +1,15 @@
 //! One state directory, open: the engine and its tables, tuned for reads of single records.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
+use fjall::AbstractTree as _;
 use fjall::config::{
     BloomConstructionPolicy, FilterPolicy, FilterPolicyEntry, HashRatioPolicy, PinningPolicy,
 };
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 
-use super::{TablesOptions, Value};
+use super::{TablesOptions, Value, journal::Cut};
 use crate::store::StoreError;
 
 /// The open tables of one state directory.
@@ -18,6 +20,8 @@ pub(super) struct Generation {
     names: &'static [&'static str],
     path: PathBuf,
     number: u64,
+    /// What was written since the memory of the tables was last sealed, in bytes.
+    unsealed_bytes: AtomicU64,
 }
 
 impl Generation {
@@ -27,16 +31,23 @@ impl Generation {
         names: &'static [&'static str],
         options: TablesOptions,
     ) -> Result<Self, StoreError> {
+        let cut = if path.is_dir() { Cut::make(&path)? } else { None };
         let db = Database::builder(&path)
             .cache_size(options.cache_bytes)
             .open()
             .map_err(StoreError::tables("open", &path))?;
-        let keyspaces = names
+        let keyspaces: Vec<Keyspace> = names
             .iter()
-            .map(|name| db.keyspace(name, || tuning(options)))
+            .map(|name| db.keyspace(name, tuning))
             .collect::<Result<_, _>>()
             .map_err(StoreError::tables("open", &path))?;
-        Ok(Self { keyspaces, db, names, path, number: 0 })
+        if let Some(cut) = cut {
+            let in_files = keyspaces.iter().filter_map(|table| table.tree.get_highest_persisted_seqno());
+            cut.settle(&path, in_files.max())?;
+        }
+        let unsealed_bytes = keyspaces.iter().map(|table| table.tree.active_memtable().size()).sum();
+        let unsealed_bytes = AtomicU64::new(unsealed_bytes);
+        Ok(Self { keyspaces, db, names, path, number: 0, unsealed_bytes })
     }
 
     /// With the number its directory has.
@@ -61,6 +72,23 @@ impl Generation {
 
     pub(super) fn persist(&self) -> Result<(), StoreError> {
         self.db.persist(PersistMode::SyncAll).map_err(StoreError::tables("sync", &self.path))
+    }
+
+    /// Notes that a batch of so many bytes was written, and with `bytes_max` of them seals the memory
+    /// of all tables, to be written to files. Nothing may be written meanwhile.
+    ///
+    /// The engine would seal each table by itself, and could write one to a file before the journal
+    /// with the same batches is synced: a power cut would then tear the tables apart.
+    pub(super) fn written(&self, bytes: u64, bytes_max: u64) -> Result<(), StoreError> {
+        if self.unsealed_bytes.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes) < bytes_max {
+            return Ok(());
+        }
+        self.persist()?;
+        for table in &self.keyspaces {
+            table.rotate_memtable().map_err(StoreError::tables("write", &self.path))?;
+        }
+        self.unsealed_bytes.store(0, Ordering::Relaxed);
+        Ok(())
     }
 
     pub(super) fn on_disk_bytes(&self) -> Result<u64, StoreError> {
@@ -91,10 +119,12 @@ impl Generation {
 /// Records are small, read one at a time by random keys, and often not there at all: filters on
 /// every level, kept in memory with the indexes, and a hash index inside each block. Compression
 /// is not built in, for ciphertext does not shrink.
-fn tuning(options: TablesOptions) -> KeyspaceCreateOptions {
+///
+/// No table is sealed by the engine itself, see [`Generation::written`].
+fn tuning() -> KeyspaceCreateOptions {
     let bloom = FilterPolicyEntry::Bloom(BloomConstructionPolicy::BitsPerKey(10.0));
     KeyspaceCreateOptions::default()
-        .max_memtable_size(options.write_buffer_bytes)
+        .max_memtable_size(u64::MAX)
         .filter_policy(FilterPolicy::all(bloom))
         .filter_block_pinning_policy(PinningPolicy::all(true))
         .index_block_pinning_policy(PinningPolicy::all(true))

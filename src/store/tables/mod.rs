@@ -6,10 +6,15 @@
 //! the old tables or the new ones. Readers take no lock.
 //!
 //! A commit is not synced: the Raft log is the write-ahead log. [`Tables::persist`] syncs, and is
-//! called before the log is purged.
+//! called before the log is purged. After a power cut the tables are those of some commit, the last
+//! synced one or a later one: the journal is cut behind its last whole batch, and no table is
+//! written to a file before the journal that holds the same batches is synced.
 
 mod batch;
 mod generation;
+mod journal;
+#[cfg(test)]
+mod journal_tests;
 mod replace;
 #[cfg(test)]
 mod tests;
@@ -34,7 +39,7 @@ const KEY_BYTES_MAX: usize = u16::MAX as usize;
 pub struct TablesOptions {
     /// Memory for blocks read from the disk, shared by all tables.
     pub cache_bytes: u64,
-    /// How much a table gathers in memory before it writes a file.
+    /// How much all tables gather in memory before they write files.
     pub write_buffer_bytes: u64,
 }
 
@@ -120,6 +125,27 @@ impl Tables {
         Ok(Self { shared: Arc::new(Shared { names, options, states, live, writer: Mutex::new(()) }) })
     }
 
+    /// Makes the first state directory under `root` of the snapshot's records, on the disk when this
+    /// returns, and opens it.
+    ///
+    /// # Errors
+    /// Those of [`open`](Self::open) and [`replace`](Self::replace); also when there is a state already.
+    pub fn create_from(
+        root: &Path,
+        names: &'static [&'static str],
+        options: TablesOptions,
+        snapshot: &SnapshotReader,
+    ) -> Result<Self, StoreError> {
+        durable::create_directory(root)?;
+        let states = States::new(root);
+        if states.exist()? {
+            let exists = std::io::ErrorKind::AlreadyExists.into();
+            return Err(StoreError::io("make a first state in", root)(exists));
+        }
+        replace::create(&states, names, options, snapshot)?;
+        Self::open(root, names, options)
+    }
+
     /// The names of the tables.
     pub fn names(&self) -> &'static [&'static str] {
         self.shared.names
@@ -168,7 +194,9 @@ impl Tables {
         if !batch.is_of(&self.shared.live.load()) {
             return Err(StoreError::Superseded);
         }
-        batch.apply()
+        let live = self.shared.live.load();
+        let bytes = batch.apply()?;
+        live.written(bytes, self.shared.options.write_buffer_bytes)
     }
 
     /// Syncs everything committed so far to the disk.

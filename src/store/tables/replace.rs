@@ -8,19 +8,15 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Shared, generation::Generation};
+use super::{Shared, TablesOptions, generation::Generation};
+use crate::store::states::States;
 use crate::store::{SnapshotReader, SnapshotRecord, SnapshotRecords, StoreError, durable};
 
 /// How often is looked whether the old tables still have readers.
 const RETIRE_PAUSE: Duration = Duration::from_millis(20);
 
 pub(super) fn replace(shared: &Shared, snapshot: &SnapshotReader) -> Result<(), StoreError> {
-    if snapshot.tables() != shared.names {
-        return Err(StoreError::OtherTables {
-            found: snapshot.tables().to_vec(),
-            expected: shared.names.iter().map(|name| (*name).to_owned()).collect(),
-        });
-    }
+    refuse_others(snapshot, shared.names)?;
     let number = shared.live.load().number().saturating_add(1);
     let unfinished = shared.states.begin(number)?;
     let built = build(shared, &unfinished, number, snapshot);
@@ -31,6 +27,33 @@ pub(super) fn replace(shared: &Shared, snapshot: &SnapshotReader) -> Result<(), 
     let old = shared.live.swap(Arc::new(built?));
     retire(old);
     Ok(())
+}
+
+/// Makes the very first state directory of a snapshot's records.
+pub(super) fn create(
+    states: &States,
+    names: &'static [&'static str],
+    options: TablesOptions,
+    snapshot: &SnapshotReader,
+) -> Result<(), StoreError> {
+    refuse_others(snapshot, names)?;
+    let unfinished = states.begin(1)?;
+    let loading = Generation::open(unfinished.clone(), names, options)?;
+    load(&loading, snapshot.records()?)?;
+    loading.close("sync")?;
+    states.complete_as(&unfinished, 1)?;
+    states.switch(1)
+}
+
+/// Tables are only ever added behind the others: a snapshot of an older build has the first of them.
+fn refuse_others(snapshot: &SnapshotReader, names: &[&str]) -> Result<(), StoreError> {
+    if names.get(..snapshot.tables().len()).is_some_and(|first| snapshot.tables() == first) {
+        return Ok(());
+    }
+    Err(StoreError::OtherTables {
+        found: snapshot.tables().to_vec(),
+        expected: names.iter().map(|name| (*name).to_owned()).collect(),
+    })
 }
 
 /// Loads the snapshot, makes the new directory the live one on the disk and opens it.

@@ -1,0 +1,392 @@
+//! A cluster that is begun and grown as an operator does it: `init`, `token create`, `join`, `serve`.
+//!
+//! Every process ends with the value, asked first, then forced.
+
+use std::fs::File;
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::time::Duration;
+
+use rustix::process::Signal;
+use tempfile::TempDir;
+
+use crate::wait::wait_until;
+use crate::{RigError, Signer, binary, logs, metrics, process};
+
+const START_WITHIN: Duration = Duration::from_secs(60);
+const STOP_WITHIN: Duration = Duration::from_secs(15);
+/// The account of every such cluster.
+const ACCOUNT: &str = "demo";
+const SIGNING_KEY: &str = "a signing key of the grown cluster";
+
+/// A node that runs, or ran.
+pub struct GrownNode {
+    /// The name of its directory.
+    pub name: String,
+    /// Where its API answers.
+    pub api: SocketAddr,
+    /// Where its peers reach it.
+    pub peer: SocketAddr,
+    child: Option<Child>,
+}
+
+/// What a command said.
+#[derive(Debug)]
+pub struct Said {
+    /// Its exit code; none when a signal ended it.
+    pub code: Option<i32>,
+    /// Standard output.
+    pub out: String,
+    /// Standard error.
+    pub err: String,
+}
+
+/// A cluster that grows.
+pub struct Grown {
+    root: TempDir,
+    env: Vec<(String, String)>,
+    nodes: Vec<GrownNode>,
+}
+
+impl Grown {
+    /// Begins a cluster of one node, `a`, and waits until it serves.
+    ///
+    /// # Errors
+    /// When it does not in time.
+    pub fn begin(zone: &str) -> Result<Self, RigError> {
+        Self::begin_with(zone, &[])
+    }
+
+    /// The same, with environment variables for every node.
+    ///
+    /// # Errors
+    /// As for [`Self::begin`].
+    pub fn begin_with(zone: &str, env: &[(&str, &str)]) -> Result<Self, RigError> {
+        let root = TempDir::with_prefix("keymoot-grown-").map_err(RigError::io("cannot make a directory"))?;
+        let env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let mut grown = Self { root, env, nodes: Vec::new() };
+        let (peer, api) = grown.add_node("a")?;
+        let dir = grown.dir("a").display().to_string();
+        let peer = peer.to_string();
+        let api = api.to_string();
+        grown.must(&[
+            "init",
+            "--name",
+            "grown",
+            "--dir",
+            &dir,
+            "--listen",
+            &peer,
+            "--http-listen",
+            &api,
+            "--zone",
+            zone,
+        ])?;
+        grown.serve("a")?;
+        grown.await_status("the first node to lead", |status| status.contains("leader"))?;
+        let key = grown.path("signing.key");
+        std::fs::write(&key, SIGNING_KEY).map_err(RigError::at("write", &key))?;
+        set_private(&key)?;
+        let key = key.display().to_string();
+        let config = grown.config("a");
+        wait_until("the account to be stored", START_WITHIN, || {
+            grown.must(&[
+                "account",
+                "add",
+                ACCOUNT,
+                "--config",
+                &config,
+                "--if-absent",
+                "--ca-system",
+                "OVP",
+                "--allow",
+                "127.0.0.0/8",
+                "--encryption-key-file",
+                &key,
+            ])
+        })?;
+        Ok(grown)
+    }
+
+    /// Signs for the cluster's account.
+    pub fn signer(&self) -> Signer {
+        Signer::new(ACCOUNT, "OVP", SIGNING_KEY)
+    }
+
+    /// A path in the cluster's directory.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.root.path().join(name)
+    }
+
+    /// The directory of a node.
+    pub fn dir(&self, name: &str) -> PathBuf {
+        self.path(name)
+    }
+
+    /// The configuration of a node, as an argument.
+    pub fn config(&self, name: &str) -> String {
+        self.dir(name).join("keymoot.toml").display().to_string()
+    }
+
+    /// A copy of the keyring, as an operator would carry it.
+    pub fn keyring(&self) -> String {
+        self.dir("a").join("keyring.toml").display().to_string()
+    }
+
+    /// The node of this name.
+    ///
+    /// # Panics
+    /// When there is none: a mistake of the test.
+    pub fn node(&self, name: &str) -> &GrownNode {
+        self.nodes.iter().find(|node| node.name == name).expect("a node that was added")
+    }
+
+    /// The APIs of these nodes.
+    pub fn apis(&self, names: &[&str]) -> Vec<SocketAddr> {
+        names.iter().map(|name| self.node(name).api).collect()
+    }
+
+    /// Free ports for a node.
+    ///
+    /// # Errors
+    /// When there are none.
+    pub fn add_node(&mut self, name: &str) -> Result<(SocketAddr, SocketAddr), RigError> {
+        let (peer, api) = (free_port()?, free_port()?);
+        self.nodes.push(GrownNode { name: name.to_owned(), api, peer, child: None });
+        Ok((peer, api))
+    }
+
+    /// Makes a token at a node, with more arguments.
+    ///
+    /// # Errors
+    /// When the command fails.
+    pub fn token(&self, at: &str, more: &[&str]) -> Result<String, RigError> {
+        let config = self.config(at);
+        let args = [&["cluster", "token", "create", "--config", &config][..], more].concat();
+        Ok(self.must(&args)?.out.trim().to_owned())
+    }
+
+    /// Runs `cluster join` for a new node at a member, and says what came of it.
+    ///
+    /// # Errors
+    /// When the program cannot be run.
+    pub fn try_join(&self, name: &str, token: &str, at: SocketAddr, more: &[&str]) -> Result<Said, RigError> {
+        let node = self.node(name);
+        let (dir, peer, api) =
+            (self.dir(name).display().to_string(), node.peer.to_string(), node.api.to_string());
+        let at = at.to_string();
+        let keyring = self.keyring();
+        let mut args = vec!["cluster", "join", "--token", token, "--member", &at, "--dir", &dir];
+        args.extend(["--listen", &peer, "--http-listen", &api]);
+        if !more.contains(&"--keyring") {
+            args.extend(["--keyring", &keyring]);
+        }
+        args.extend(more);
+        self.run(&args)
+    }
+
+    /// Lets a new node join at a member, and starts it.
+    ///
+    /// # Errors
+    /// When that fails.
+    pub fn join(&mut self, name: &str, at: &str, zone: &str, token_args: &[&str]) -> Result<(), RigError> {
+        self.add_node(name)?;
+        let token = self.token(at, token_args)?;
+        let said = self.try_join(name, &token, self.node(at).peer, &["--zone", zone])?;
+        if said.code != Some(0) {
+            return Err(RigError::Program(format!("join failed: {said:?}")));
+        }
+        self.serve(name)
+    }
+
+    /// Starts a node, and waits until it is healthy.
+    ///
+    /// # Errors
+    /// When it is not in time.
+    pub fn serve(&mut self, name: &str) -> Result<(), RigError> {
+        self.serve_with(name, &[])?;
+        let api = self.node(name).api;
+        let started =
+            wait_until(&format!("node {name} to be healthy"), START_WITHIN, || metrics::is_healthy(api));
+        started.map_err(|error| RigError::Program(format!("{error}\n{}", self.log_tails())))
+    }
+
+    /// Starts a node with further environment variables, and does not wait for it.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn serve_with(&mut self, name: &str, env: &[(&str, &str)]) -> Result<(), RigError> {
+        let log = self.path(&format!("{name}.log"));
+        let file =
+            File::options().create(true).append(true).open(&log).map_err(RigError::at("open", &log))?;
+        let errors = file.try_clone().map_err(RigError::at("open", &log))?;
+        let config = self.config(name);
+        let mut command = Command::new(binary::keymoot()?);
+        command.args(["serve", "--config", &config]).stdin(Stdio::null()).stdout(file).stderr(errors);
+        command.envs(self.env.iter().map(|(name, value)| (name, value))).envs(env.iter().copied());
+        let child = command.spawn().map_err(RigError::io("cannot start a node"))?;
+        if let Some(node) = self.nodes.iter_mut().find(|node| node.name == name) {
+            node.child = Some(child);
+        }
+        Ok(())
+    }
+
+    /// Kills a node at once.
+    ///
+    /// # Errors
+    /// When it still runs afterwards.
+    pub fn kill(&mut self, name: &str) -> Result<(), RigError> {
+        self.signal(name, Signal::KILL)
+    }
+
+    /// Asks a node to stop, and waits until it has.
+    ///
+    /// # Errors
+    /// When it still runs after the deadline.
+    pub fn stop(&mut self, name: &str) -> Result<(), RigError> {
+        self.signal(name, Signal::TERM)
+    }
+
+    fn signal(&mut self, name: &str, signal: Signal) -> Result<(), RigError> {
+        let dir = self.dir(name);
+        if let Some(child) = self.child(name) {
+            process::signal(child.id(), signal, &dir)?;
+            process::wait_for_exit(child, STOP_WITHIN)?;
+        }
+        Ok(())
+    }
+
+    /// Waits until a node ends by itself.
+    ///
+    /// # Errors
+    /// When it still runs after the deadline.
+    pub fn await_end(&mut self, name: &str, within: Duration) -> Result<ExitStatus, RigError> {
+        let child = self.child(name).ok_or_else(|| RigError::Program(format!("node {name} never ran")))?;
+        process::wait_for_exit(child, within)
+    }
+
+    fn child(&mut self, name: &str) -> Option<&mut Child> {
+        self.nodes.iter_mut().find(|node| node.name == name)?.child.as_mut()
+    }
+
+    /// What a node wrote to its log.
+    pub fn log(&self, name: &str) -> String {
+        std::fs::read_to_string(self.path(&format!("{name}.log"))).unwrap_or_default()
+    }
+
+    /// Runs the program to its end.
+    ///
+    /// # Errors
+    /// When it cannot be run.
+    pub fn run(&self, args: &[&str]) -> Result<Said, RigError> {
+        let mut command = Command::new(binary::keymoot()?);
+        command.args(args).stdin(Stdio::null());
+        let Output { status, stdout, stderr } =
+            command.output().map_err(RigError::io("cannot run keymoot"))?;
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        Ok(Said { code: status.code(), out: text(stdout), err: text(stderr) })
+    }
+
+    /// Runs the program, which must end well.
+    ///
+    /// # Errors
+    /// With what it said, when it does not.
+    pub fn must(&self, args: &[&str]) -> Result<Said, RigError> {
+        let said = self.run(args)?;
+        match said.code {
+            Some(0) => Ok(said),
+            // A token in the arguments is not repeated.
+            _ => Err(RigError::Program(format!("{:?} failed: {}{}", args.first(), said.out, said.err))),
+        }
+    }
+
+    /// Runs `keymoot cluster` with a node's configuration.
+    ///
+    /// # Errors
+    /// When it cannot be run.
+    pub fn cluster(&self, at: &str, args: &[&str]) -> Result<Said, RigError> {
+        let config = self.config(at);
+        self.run(&[&["cluster"], args, &["--config", &config]].concat())
+    }
+
+    /// The status as a node reports it, in JSON.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn status(&self, at: &str) -> Result<serde_json::Value, RigError> {
+        let said = self.cluster(at, &["status", "--output", "json"])?;
+        serde_json::from_str(&said.out).map_err(|_| RigError::Answer(format!("no status: {}", said.err)))
+    }
+
+    /// Waits until the table of the status at the first node that runs is as wanted.
+    ///
+    /// # Errors
+    /// When it does not become so in time.
+    pub fn await_status(&self, what: &str, wanted: impl Fn(&str) -> bool) -> Result<(), RigError> {
+        self.await_status_at("a", what, wanted)
+    }
+
+    /// The same, at a node.
+    ///
+    /// # Errors
+    /// When it does not become so in time.
+    pub fn await_status_at(
+        &self,
+        at: &str,
+        what: &str,
+        wanted: impl Fn(&str) -> bool,
+    ) -> Result<(), RigError> {
+        wait_until(what, START_WITHIN, || {
+            let said = self.cluster(at, &["status"])?;
+            if wanted(&said.out) {
+                Ok(())
+            } else {
+                Err(RigError::Answer(format!("{}{}", said.out, said.err)))
+            }
+        })
+        .map_err(|error| RigError::Program(format!("{error}\n{}", self.log_tails())))
+    }
+
+    /// Waits until so many voters are there, all of them up.
+    ///
+    /// # Errors
+    /// When there are not in time.
+    pub fn await_voters(&self, at: &str, count: usize) -> Result<(), RigError> {
+        self.await_status_at(at, &format!("{count} voters"), |table| {
+            table.lines().filter(|line| line.contains("  yes  ") && !line.contains("silent")).count() == count
+        })
+    }
+
+    fn log_tails(&self) -> String {
+        let paths: Vec<PathBuf> = self
+            .nodes
+            .iter()
+            .map(|node| self.path(&format!("{}.log", node.name)))
+            .filter(|p| p.exists())
+            .collect();
+        logs::tails(&paths)
+    }
+}
+
+impl Drop for Grown {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("{}", self.log_tails());
+        }
+        for child in self.nodes.iter_mut().filter_map(|node| node.child.as_mut()) {
+            process::end(child, Duration::from_secs(5));
+        }
+    }
+}
+
+fn free_port() -> Result<SocketAddr, RigError> {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).map_err(RigError::io("cannot find a free port"))?;
+    listener.local_addr().map_err(RigError::io("cannot find a free port"))
+}
+
+fn set_private(path: &std::path::Path) -> Result<(), RigError> {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))
+        .map_err(RigError::at("protect", path))
+}

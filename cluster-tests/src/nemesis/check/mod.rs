@@ -1,0 +1,33 @@
+//! What must hold of a run, each kind of promise in a file of its own, as functions of what was seen.
+
+pub mod answers;
+pub mod digests;
+pub mod linear;
+pub mod uniqueness;
+
+/// A broken promise.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// Which checker found it.
+    pub checker: &'static str,
+    /// What is wrong.
+    pub text: String,
+}
+
+/// Each key's history is that of one register.
+pub const LINEARIZABILITY: &str = "linearizability";
+/// What was acknowledged is there, on every node.
+pub const LOST: &str = "nothing_lost";
+/// No key id and no key is used twice.
+pub const UNIQUENESS: &str = "uniqueness";
+/// Sound requests get no answer but theirs or 503.
+pub const ANSWERS: &str = "answers";
+/// Nodes at the same index have the same state.
+pub const DIGESTS: &str = "digests";
+/// Every node serves soon after the last fault is healed.
+pub const LIVENESS: &str = "liveness";
+/// A node ends by itself only when it must.
+pub const ENDS: &str = "ends";
+
+/// All checkers, in the order of the report.
+pub const ALL: [&str; 7] = [LINEARIZABILITY, LOST, UNIQUENESS, ANSWERS, DIGESTS, LIVENESS, ENDS];

@@ -1,0 +1,139 @@
+//! Disks that lose power, fill up, fail and crawl.
+
+use rustix::process::Signal;
+
+use super::{Draw, Fault, Target, names};
+use crate::RigError;
+use crate::nemesis::site::Site;
+
+/// The disk loses what was not synced, and the process is gone.
+struct PowerCut {
+    target: Target,
+    hit: Vec<usize>,
+}
+
+pub fn power_cut_leader(draw: &mut Draw) -> Box<dyn Fault> {
+    Box::new(PowerCut { target: Target::Leader(draw.node()), hit: Vec::new() })
+}
+
+pub fn power_cut_node(draw: &mut Draw) -> Box<dyn Fault> {
+    Box::new(PowerCut { target: Target::Node(draw.node()), hit: Vec::new() })
+}
+
+pub fn power_cut_all(_: &mut Draw) -> Box<dyn Fault> {
+    Box::new(PowerCut { target: Target::All, hit: Vec::new() })
+}
+
+impl Fault for PowerCut {
+    fn detail(&self) -> String {
+        names(&self.hit)
+    }
+
+    fn inject(&mut self, site: &mut Site) -> Result<(), RigError> {
+        self.hit = self.target.resolve(site);
+        for node in &self.hit {
+            let machine = site.machine(*node)?;
+            machine.excuse = Some("its disk lost power");
+            machine.disk.cut_power()?;
+            machine.signal(Signal::KILL)?;
+        }
+        self.hit.iter().try_for_each(|node| site.machine(*node)?.reap())
+    }
+
+    fn heal(&mut self, site: &mut Site) -> Result<(), RigError> {
+        self.hit.iter().try_for_each(|node| site.machine(*node)?.start_again())
+    }
+}
+
+/// Not a block is left.
+struct Full {
+    target: Target,
+    hit: Vec<usize>,
+}
+
+pub fn full_disk(draw: &mut Draw) -> Box<dyn Fault> {
+    let (node, leader) = (draw.node(), draw.coin());
+    let target = if leader { Target::Leader(node) } else { Target::Node(node) };
+    Box::new(Full { target, hit: Vec::new() })
+}
+
+impl Fault for Full {
+    fn detail(&self) -> String {
+        names(&self.hit)
+    }
+
+    fn inject(&mut self, site: &mut Site) -> Result<(), RigError> {
+        self.hit = self.target.resolve(site);
+        for node in &self.hit {
+            let machine = site.machine(*node)?;
+            machine.excuse = Some("its disk was full");
+            if !machine.disk.is_cut() {
+                machine.disk.fill()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn heal(&mut self, site: &mut Site) -> Result<(), RigError> {
+        for node in &self.hit {
+            let machine = site.machine(*node)?;
+            machine.disk.free();
+            machine.start_again()?;
+        }
+        Ok(())
+    }
+}
+
+/// Syncs fail, or take long.
+struct Syncs {
+    target: Target,
+    /// Nothing when they fail.
+    delay_ms: Option<i64>,
+    hit: Vec<usize>,
+}
+
+pub fn failing_sync(draw: &mut Draw) -> Box<dyn Fault> {
+    let (node, leader) = (draw.node(), draw.coin());
+    let target = if leader { Target::Leader(node) } else { Target::Node(node) };
+    Box::new(Syncs { target, delay_ms: None, hit: Vec::new() })
+}
+
+pub fn slow_sync(draw: &mut Draw) -> Box<dyn Fault> {
+    let (node, leader) = (draw.node(), draw.coin());
+    let target = if leader { Target::Leader(node) } else { Target::Node(node) };
+    Box::new(Syncs { target, delay_ms: Some(draw.between(50, 700).into()), hit: Vec::new() })
+}
+
+impl Fault for Syncs {
+    fn detail(&self) -> String {
+        match self.delay_ms {
+            Some(delay_ms) => format!("{}, {delay_ms} ms each", names(&self.hit)),
+            None => names(&self.hit),
+        }
+    }
+
+    fn inject(&mut self, site: &mut Site) -> Result<(), RigError> {
+        self.hit = self.target.resolve(site);
+        for node in &self.hit {
+            let machine = site.machine(*node)?;
+            match self.delay_ms {
+                Some(delay_ms) => machine.orders.slow_syncs(delay_ms)?,
+                None => {
+                    machine.excuse = Some("its disk failed to sync");
+                    machine.orders.break_syncs(true)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn heal(&mut self, site: &mut Site) -> Result<(), RigError> {
+        for node in &self.hit {
+            let machine = site.machine(*node)?;
+            machine.orders.slow_syncs(0)?;
+            machine.orders.break_syncs(false)?;
+            machine.start_again()?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,156 @@
+//! What can happen to a cluster, each fault a small thing that is injected and healed.
+//!
+//! A fault is drawn without looking at the cluster, so that a seed always gives the same schedule;
+//! who leads is found out when a fault that is meant for the leader is injected. Several may be at
+//! work at once: each heals only what it did, and healing what is whole already does nothing.
+
+mod absence;
+mod clocks;
+mod disks;
+mod packets;
+mod processes;
+mod slow;
+
+use rand::RngExt as _;
+use rand::rngs::Xoshiro256PlusPlus;
+
+use crate::RigError;
+use crate::nemesis::site::Site;
+
+/// A fault, drawn and ready.
+pub trait Fault: Send {
+    /// Whom it hits and how hard, for the log. Complete once it was injected.
+    fn detail(&self) -> String;
+
+    /// Does the damage.
+    ///
+    /// # Errors
+    /// When the rig cannot.
+    fn inject(&mut self, site: &mut Site) -> Result<(), RigError>;
+
+    /// Undoes it.
+    ///
+    /// # Errors
+    /// When the rig cannot, or the cluster does not take it.
+    fn heal(&mut self, site: &mut Site) -> Result<(), RigError>;
+}
+
+/// A kind of fault.
+#[derive(Clone, Copy)]
+pub struct Kind {
+    /// Its name, as `--faults` takes it.
+    pub name: &'static str,
+    make: fn(&mut Draw) -> Box<dyn Fault>,
+}
+
+impl Kind {
+    /// The kind of this name.
+    ///
+    /// # Errors
+    /// When there is none; the message names all.
+    pub fn named(name: &str) -> Result<Self, RigError> {
+        KINDS.iter().find(|kind| kind.name == name).copied().ok_or_else(|| {
+            let all: Vec<&str> = KINDS.iter().map(|kind| kind.name).collect();
+            RigError::Program(format!("there is no fault {name:?}; there are {}", all.join(", ")))
+        })
+    }
+
+    /// Draws a fault of this kind.
+    pub fn draw(&self, draw: &mut Draw) -> Box<dyn Fault> {
+        (self.make)(draw)
+    }
+}
+
+/// Every kind.
+pub const KINDS: &[Kind] = &[
+    Kind { name: "one_way", make: packets::one_way },
+    Kind { name: "isolate_leader", make: packets::isolate_leader },
+    Kind { name: "isolate_node", make: packets::isolate_node },
+    Kind { name: "halves", make: packets::halves },
+    Kind { name: "majority_ring", make: packets::majority_ring },
+    Kind { name: "bridge", make: packets::bridge },
+    Kind { name: "loss", make: packets::loss },
+    Kind { name: "resets", make: packets::resets },
+    Kind { name: "delay", make: slow::delay },
+    Kind { name: "bandwidth", make: slow::bandwidth },
+    Kind { name: "pause_leader", make: processes::pause_leader },
+    Kind { name: "pause_follower", make: processes::pause_follower },
+    Kind { name: "suspend_leader", make: processes::suspend_leader },
+    Kind { name: "kill_leader", make: processes::kill_leader },
+    Kind { name: "kill_node", make: processes::kill_node },
+    Kind { name: "kill_all", make: processes::kill_all },
+    Kind { name: "power_cut_leader", make: disks::power_cut_leader },
+    Kind { name: "power_cut_node", make: disks::power_cut_node },
+    Kind { name: "power_cut_all", make: disks::power_cut_all },
+    Kind { name: "full_disk", make: disks::full_disk },
+    Kind { name: "failing_sync", make: disks::failing_sync },
+    Kind { name: "slow_sync", make: disks::slow_sync },
+    Kind { name: "clock_jump", make: clocks::jump },
+    Kind { name: "clock_drift", make: clocks::drift },
+    Kind { name: "long_absence", make: absence::long_absence },
+];
+
+/// Draws from the schedule's seed.
+pub struct Draw<'a> {
+    /// Where numbers come from.
+    pub numbers: &'a mut Xoshiro256PlusPlus,
+    /// How many nodes there are.
+    pub nodes: usize,
+}
+
+impl Draw<'_> {
+    /// A node.
+    pub fn node(&mut self) -> usize {
+        self.numbers.random_range(0..self.nodes.max(1))
+    }
+
+    /// All nodes in some order.
+    pub fn order(&mut self) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..self.nodes).collect();
+        for last in (1..order.len()).rev() {
+            order.swap(last, self.numbers.random_range(0..=last));
+        }
+        order
+    }
+
+    /// A number of this range.
+    pub fn between(&mut self, low: u32, high: u32) -> u32 {
+        self.numbers.random_range(low..=high)
+    }
+
+    /// Heads or tails.
+    pub fn coin(&mut self) -> bool {
+        self.numbers.random_bool(0.5)
+    }
+}
+
+/// Whom a fault is meant for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Target {
+    /// This node, whatever it is.
+    Node(usize),
+    /// Whoever leads; this node while nobody does.
+    Leader(usize),
+    /// This node, or the next one if it leads.
+    Follower(usize),
+    /// Everybody.
+    All,
+}
+
+impl Target {
+    fn resolve(self, site: &Site) -> Vec<usize> {
+        match self {
+            Self::Node(node) => vec![node],
+            Self::Leader(otherwise) => vec![site.leader().unwrap_or(otherwise)],
+            Self::Follower(node) if site.leader() == Some(node) => vec![(node + 1) % site.len().max(1)],
+            Self::Follower(node) => vec![node],
+            Self::All => (0..site.len()).collect(),
+        }
+    }
+}
+
+/// Nodes for a person, counted from 1.
+fn names(nodes: &[usize]) -> String {
+    let names: Vec<String> = nodes.iter().map(|node| (node + 1).to_string()).collect();
+    format!("node {}", names.join(", "))
+}

@@ -1,0 +1,99 @@
+//! Processes that stop for a while, and processes that are gone.
+
+use rustix::process::Signal;
+
+use super::{Draw, Fault, Target, names};
+use crate::RigError;
+use crate::nemesis::site::Site;
+
+/// Stopped by SIGSTOP, with all that it was in the middle of; perhaps with its clock, as a virtual
+/// machine is when it is suspended: it resumes without knowing that time has passed.
+struct Pause {
+    target: Target,
+    with_clock: bool,
+    hit: Vec<usize>,
+}
+
+/// No time passes.
+const STANDSTILL_PPM: i64 = -1_000_000;
+
+impl Pause {
+    fn boxed(target: Target, with_clock: bool) -> Box<dyn Fault> {
+        Box::new(Self { target, with_clock, hit: Vec::new() })
+    }
+}
+
+pub fn pause_leader(draw: &mut Draw) -> Box<dyn Fault> {
+    Pause::boxed(Target::Leader(draw.node()), false)
+}
+
+pub fn pause_follower(draw: &mut Draw) -> Box<dyn Fault> {
+    Pause::boxed(Target::Follower(draw.node()), false)
+}
+
+pub fn suspend_leader(draw: &mut Draw) -> Box<dyn Fault> {
+    Pause::boxed(Target::Leader(draw.node()), true)
+}
+
+impl Fault for Pause {
+    fn detail(&self) -> String {
+        names(&self.hit)
+    }
+
+    fn inject(&mut self, site: &mut Site) -> Result<(), RigError> {
+        self.hit = self.target.resolve(site);
+        for node in &self.hit {
+            let machine = site.machine(*node)?;
+            if self.with_clock {
+                machine.orders.drift(STANDSTILL_PPM)?;
+            }
+            machine.signal(Signal::STOP)?;
+        }
+        Ok(())
+    }
+
+    fn heal(&mut self, site: &mut Site) -> Result<(), RigError> {
+        for node in &self.hit {
+            let machine = site.machine(*node)?;
+            if self.with_clock {
+                machine.orders.drift(0)?;
+            }
+            machine.signal(Signal::CONT)?;
+        }
+        Ok(())
+    }
+}
+
+/// Killed by SIGKILL.
+struct Kill {
+    target: Target,
+    hit: Vec<usize>,
+}
+
+pub fn kill_leader(draw: &mut Draw) -> Box<dyn Fault> {
+    Box::new(Kill { target: Target::Leader(draw.node()), hit: Vec::new() })
+}
+
+pub fn kill_node(draw: &mut Draw) -> Box<dyn Fault> {
+    Box::new(Kill { target: Target::Node(draw.node()), hit: Vec::new() })
+}
+
+pub fn kill_all(_: &mut Draw) -> Box<dyn Fault> {
+    Box::new(Kill { target: Target::All, hit: Vec::new() })
+}
+
+impl Fault for Kill {
+    fn detail(&self) -> String {
+        names(&self.hit)
+    }
+
+    fn inject(&mut self, site: &mut Site) -> Result<(), RigError> {
+        self.hit = self.target.resolve(site);
+        self.hit.iter().try_for_each(|node| site.machine(*node)?.signal(Signal::KILL))?;
+        self.hit.iter().try_for_each(|node| site.machine(*node)?.reap())
+    }
+
+    fn heal(&mut self, site: &mut Site) -> Result<(), RigError> {
+        self.hit.iter().try_for_each(|node| site.machine(*node)?.start_again())
+    }
+}

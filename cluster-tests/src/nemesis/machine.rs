@@ -1,0 +1,213 @@
+//! One node: a process in its namespace, on its disk, under its orders.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::nemesis::disk::Disk;
+use crate::nemesis::shim::{ORDERS, Orders};
+use crate::nemesis::tool;
+use crate::wait::wait_until;
+use crate::{RigError, cluster, logs, process, raw};
+
+/// How long a killed process may take to be gone.
+const GONE_WITHIN: Duration = Duration::from_secs(10);
+/// How long a node may take to start on two busy cores.
+const START_WITHIN: Duration = Duration::from_secs(60);
+/// The port of the API.
+pub const API_PORT: u16 = 8081;
+/// The port for peers.
+pub const PEER_PORT: u16 = 9081;
+
+/// How its process is started.
+#[derive(Clone, Debug)]
+pub struct Launch {
+    /// The program.
+    pub program: PathBuf,
+    /// The preloaded library.
+    pub shim: PathBuf,
+    /// Further environment variables.
+    pub env: Vec<(String, String)>,
+}
+
+/// The node. Its process ends with its value.
+pub struct Machine {
+    /// Its id in the cluster.
+    pub id: u64,
+    /// Its address on the bridge.
+    pub address: IpAddr,
+    /// Its disk.
+    pub disk: Disk,
+    /// Its clock and syncs.
+    pub orders: Orders,
+    /// Why it may end by itself; nothing when it may not.
+    pub excuse: Option<&'static str>,
+    namespace: String,
+    dir: PathBuf,
+    launch: Launch,
+    child: Option<Child>,
+    surprises: Vec<String>,
+}
+
+impl Machine {
+    /// A node that does not run yet, with its certificates and configuration in `dir`.
+    pub fn new(
+        id: u64,
+        (namespace, address): (String, IpAddr),
+        disk: Disk,
+        orders: Orders,
+        dir: &Path,
+        launch: Launch,
+    ) -> Self {
+        let dir = dir.to_owned();
+        let (excuse, child, surprises) = (None, None, Vec::new());
+        Self { id, address, disk, orders, excuse, namespace, dir, launch, child, surprises }
+    }
+
+    /// Where its API answers.
+    pub fn api(&self) -> SocketAddr {
+        SocketAddr::new(self.address, API_PORT)
+    }
+
+    /// Its configuration file.
+    pub fn config(&self) -> PathBuf {
+        self.dir.join("keymoot.toml")
+    }
+
+    /// Its log.
+    pub fn log(&self) -> PathBuf {
+        self.dir.join("keymoot.log")
+    }
+
+    /// Starts its process, unless it runs.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn start(&mut self) -> Result<(), RigError> {
+        if self.child.is_some() {
+            return Ok(());
+        }
+        let mut command = Command::new("nsenter");
+        command.arg(tool::enter(&self.namespace)).arg(&self.launch.program);
+        command.args(["serve", "--config"]).arg(self.config());
+        command.env("LD_PRELOAD", &self.launch.shim).env(ORDERS, self.orders.path());
+        self.child = Some(cluster::spawn(command, &self.launch.env, &self.log())?);
+        Ok(())
+    }
+
+    /// Kills its process with nothing in between, and reaps it.
+    ///
+    /// # Errors
+    /// When it is still there afterwards.
+    pub fn kill(&mut self) -> Result<(), RigError> {
+        self.signal(Signal::KILL)?;
+        self.reap()
+    }
+
+    /// Waits for a process that was killed.
+    ///
+    /// # Errors
+    /// When it is still there after a while.
+    pub fn reap(&mut self) -> Result<(), RigError> {
+        if let Some(child) = &mut self.child {
+            process::wait_for_exit(child, GONE_WITHIN)?;
+            self.child = None;
+        }
+        Ok(())
+    }
+
+    /// Sends its process a signal; one that has ended is passed over.
+    ///
+    /// # Errors
+    /// When it may not be signalled.
+    pub fn signal(&mut self, signal: Signal) -> Result<(), RigError> {
+        self.notice_end();
+        let pid =
+            self.child.as_ref().and_then(|child| i32::try_from(child.id()).ok()).and_then(Pid::from_raw);
+        match pid.map(|pid| kill_process(pid, signal)) {
+            None | Some(Ok(()) | Err(rustix::io::Errno::SRCH)) => Ok(()),
+            Some(Err(errno)) => Err(RigError::io(format!("cannot signal node {}", self.id))(errno.into())),
+        }
+    }
+
+    /// Whether its process runs, stopped or not.
+    pub fn runs(&mut self) -> bool {
+        self.notice_end();
+        self.child.is_some()
+    }
+
+    /// How often, and how, it ended by itself with nothing to excuse it, since this was asked last.
+    pub fn unexcused_ends(&mut self) -> Vec<String> {
+        self.notice_end();
+        std::mem::take(&mut self.surprises)
+    }
+
+    fn notice_end(&mut self) {
+        let Some(Ok(Some(status))) = self.child.as_mut().map(Child::try_wait) else { return };
+        self.child = None;
+        if self.excuse.is_none() {
+            let tail = logs::tails(&[self.log()]);
+            self.surprises.push(format!("node {} ended by itself ({status})\n{tail}", self.id));
+        }
+    }
+
+    /// Starts it with power on its disk, and does not wait until it answers.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn start_again(&mut self) -> Result<(), RigError> {
+        if self.disk.is_cut() {
+            self.kill()?;
+            self.disk.restore_power()?;
+        }
+        self.notice_end();
+        self.start()
+    }
+
+    /// Has it run and answer: with power on its disk, and its process started.
+    ///
+    /// # Errors
+    /// When it does not answer in time, with the end of its log.
+    pub fn bring_up(&mut self) -> Result<(), RigError> {
+        self.start_again()?;
+        let what = format!("node {} to be healthy", self.id);
+        let up = wait_until(&what, START_WITHIN, || {
+            if self.runs() {
+                is_healthy(self.api(), Duration::from_secs(1)).map(|()| true)
+            } else {
+                Ok(false)
+            }
+        });
+        let because = |why: String| RigError::Program(format!("{why}\n{}", logs::tails(&[self.log()])));
+        match up {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(because(format!("node {} ended at its start", self.id))),
+            Err(RigError::Interrupted) => Err(RigError::Interrupted),
+            Err(error) => Err(because(error.to_string())),
+        }
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.child {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// Whether a node answers soon.
+///
+/// # Errors
+/// When it does not.
+pub fn is_healthy(node: SocketAddr, within: Duration) -> Result<(), RigError> {
+    let answer = raw::exchange(node, &raw::request("GET", "/healthz", &[], &[]), within)?;
+    if answer.status == 200 {
+        return Ok(());
+    }
+    Err(RigError::Answer(format!("/healthz of {node} answered {}", answer.status)))
+}

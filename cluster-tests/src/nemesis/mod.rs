@@ -1,0 +1,25 @@
+//! The nemesis: five real nodes, each in a network namespace and on a disk of its own, attacked by
+//! faults that a seed draws, while clients write down all that they are told; then checkers say
+//! whether every promise was kept. What it does and how to read it: `docs/testing.md`.
+
+pub mod check;
+pub mod client;
+pub mod delay;
+pub mod directed;
+pub mod disk;
+pub mod fabric;
+pub mod faults;
+pub mod history;
+pub mod leftover;
+pub mod machine;
+pub mod report;
+pub mod requirement;
+pub mod run;
+pub mod schedule;
+pub mod shim;
+pub mod site;
+pub mod tool;
+pub mod workload;
+
+pub use report::Report;
+pub use run::{Run, Settings};

@@ -1,0 +1,192 @@
+//! A node's clock and disk syncs, moved and broken while it runs: a small library preloaded into
+//! it, which obeys a file.
+//!
+//! The file is `struct orders` of `shim.c`: seven 64-bit numbers of the machine's byte order, the
+//! first of them odd while the others are being written. The wall clock may jump. Drift moves the
+//! wall clock and the steady clock alike; when it ends, the steady clock keeps what it gained.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+
+use rustix::time::{ClockId, clock_gettime};
+
+use crate::RigError;
+use crate::nemesis::tool;
+
+/// What the node is preloaded by, and where it finds its orders.
+pub const ORDERS: &str = "KEYMOOT_RIG_ORDERS";
+
+/// Compiles the library into `dir`.
+///
+/// # Errors
+/// When there is no C compiler.
+pub fn compile(dir: &Path) -> Result<PathBuf, RigError> {
+    let (source, library) = (dir.join("shim.c"), dir.join("shim.so"));
+    std::fs::write(&source, include_str!("shim.c")).map_err(RigError::at("write", &source))?;
+    let paths = [source.display().to_string(), library.display().to_string()];
+    tool::run("cc", &["-shared", "-fPIC", "-O2", "-Wall", "-o", &paths[1], &paths[0], "-ldl"])?;
+    Ok(library)
+}
+
+/// The orders of one node.
+pub struct Orders {
+    file: File,
+    path: PathBuf,
+    serial: u64,
+    wall_offset_ns: i64,
+    drift_ppm: i64,
+    drift_since_ns: i64,
+    drifted_ns: i64,
+    sync_delay_us: i64,
+    sync_errno: i64,
+}
+
+impl Orders {
+    /// Orders that change nothing, in a new file.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn make(path: &Path) -> Result<Self, RigError> {
+        let file = File::options()
+            .create(true)
+            .truncate(true)
+            .read(true)
+            .write(true)
+            .open(path)
+            .map_err(RigError::at("make", path))?;
+        let mut orders = Self {
+            file,
+            path: path.to_owned(),
+            serial: 0,
+            wall_offset_ns: 0,
+            drift_ppm: 0,
+            drift_since_ns: 0,
+            drifted_ns: 0,
+            sync_delay_us: 0,
+            sync_errno: 0,
+        };
+        orders.write()?;
+        Ok(orders)
+    }
+
+    /// Where the file is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Moves the wall clock by so many milliseconds from the true one.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn jump(&mut self, offset_ms: i64) -> Result<(), RigError> {
+        self.wall_offset_ns = offset_ms.saturating_mul(1_000_000);
+        self.write()
+    }
+
+    /// Lets both clocks run faster by so many parts of a million, or slower when negative.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn drift(&mut self, ppm: i64) -> Result<(), RigError> {
+        let now_ns = steady_ns();
+        self.drifted_ns += (now_ns - self.drift_since_ns) / 1000 * self.drift_ppm / 1000;
+        (self.drift_ppm, self.drift_since_ns) = (ppm, now_ns);
+        self.write()
+    }
+
+    /// Makes each sync wait so long first; 0 for none.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn slow_syncs(&mut self, delay_ms: i64) -> Result<(), RigError> {
+        self.sync_delay_us = delay_ms.saturating_mul(1000);
+        self.write()
+    }
+
+    /// Makes each sync fail as a broken disk does, or no longer.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn break_syncs(&mut self, broken: bool) -> Result<(), RigError> {
+        self.sync_errno = if broken { i64::from(rustix::io::Errno::IO.raw_os_error()) } else { 0 };
+        self.write()
+    }
+
+    fn write(&mut self) -> Result<(), RigError> {
+        let rest = [
+            self.wall_offset_ns,
+            self.drift_ppm,
+            self.drift_since_ns,
+            self.drifted_ns,
+            self.sync_delay_us,
+            self.sync_errno,
+        ];
+        let rest: Vec<u8> = rest.iter().flat_map(|number| number.to_ne_bytes()).collect();
+        let failed = || RigError::at("write", &self.path);
+        self.file.write_all_at(&(self.serial + 1).to_ne_bytes(), 0).map_err(failed())?;
+        self.file.write_all_at(&rest, 8).map_err(failed())?;
+        self.serial += 2;
+        self.file.write_all_at(&self.serial.to_ne_bytes(), 0).map_err(failed())
+    }
+}
+
+fn steady_ns() -> i64 {
+    let now = clock_gettime(ClockId::Monotonic);
+    now.tv_sec.saturating_mul(1_000_000_000).saturating_add(now.tv_nsec)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    fn compiler_is_there() -> bool {
+        Command::new("cc").arg("--version").output().is_ok()
+    }
+
+    #[test]
+    fn a_program_under_orders_sees_another_time_and_fails_to_sync() {
+        if !compiler_is_there() {
+            println!("NOT RUN: there is no C compiler");
+            return;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let library = compile(dir.path()).unwrap();
+        let mut orders = Orders::make(&dir.path().join("orders")).unwrap();
+        let run = |program: &str, arguments: &[&str]| {
+            let mut command = Command::new(program);
+            command.args(arguments).env("LD_PRELOAD", &library).env(ORDERS, dir.path().join("orders"));
+            command.output().unwrap()
+        };
+        let year = |output: std::process::Output| String::from_utf8(output.stdout).unwrap().trim().to_owned();
+        let honest = year(run("date", &["-u", "+%s"])).parse::<i64>().unwrap();
+        orders.jump(1_000_000_000).unwrap();
+        let moved = year(run("date", &["-u", "+%s"])).parse::<i64>().unwrap();
+        assert!((moved - honest - 1_000_000).abs() < 60, "{honest} {moved}");
+        orders.jump(0).unwrap();
+
+        let path = dir.path().join("synced").display().to_string();
+        std::fs::write(&path, "x").unwrap();
+        assert!(run("sync", &[&path]).status.success());
+        orders.break_syncs(true).unwrap();
+        assert!(!run("sync", &[&path]).status.success());
+        orders.break_syncs(false).unwrap();
+        orders.slow_syncs(300).unwrap();
+        let began = std::time::Instant::now();
+        assert!(run("sync", &[&path]).status.success());
+        assert!(began.elapsed().as_millis() >= 300);
+    }
+
+    #[test]
+    fn the_steady_clock_keeps_what_it_gained() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut orders = Orders::make(&dir.path().join("orders")).unwrap();
+        orders.drift(500_000).unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        orders.drift(0).unwrap();
+        assert!(orders.drifted_ns >= 9_000_000, "{}", orders.drifted_ns);
+        assert_eq!(orders.drift_ppm, 0);
+    }
+}

@@ -1,0 +1,333 @@
+//! The cluster under attack: its network, its nodes, and an account for the clients.
+//!
+//! All that is made carries the rig's process number and goes with the value, also when a run
+//! panics or is interrupted; what a killed run left is removed when the next begins.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use keymoot::crypto::{ClusterCa, ClusterName, Keyring};
+use serde_json::Value;
+
+use crate::nemesis::disk::Disk;
+use crate::nemesis::fabric::Fabric;
+use crate::nemesis::leftover;
+use crate::nemesis::machine::{Launch, Machine, PEER_PORT};
+use crate::nemesis::shim::{self, Orders};
+use crate::wait::wait_until;
+use crate::{RigError, Signer, binary, metrics, raw};
+
+/// The cluster's name, and the account's.
+const NAME: &str = "nemesis";
+/// How long a new cluster may take to answer.
+const READY_WITHIN: Duration = Duration::from_secs(60);
+/// How long a node is given to say whether it leads.
+const ROLE_WITHIN: Duration = Duration::from_millis(700);
+
+/// What a site is made of.
+#[derive(Clone, Debug)]
+pub struct Blueprint {
+    /// How many nodes.
+    pub nodes: usize,
+    /// The program they run.
+    pub program: PathBuf,
+    /// Environment variables of all nodes.
+    pub env: Vec<(String, String)>,
+}
+
+impl Blueprint {
+    /// Five nodes of the program under test, at the pace of two cores.
+    ///
+    /// # Errors
+    /// When there is no program.
+    pub fn standard() -> Result<Self, RigError> {
+        let paced = [
+            // Five nodes and their clients on two cores: a late heartbeat must not look like a death.
+            ("KEYMOOT__CLUSTER__HEARTBEAT_MS", "150"),
+            ("KEYMOOT__CLUSTER__ELECTION_TIMEOUT_MIN_MS", "900"),
+            ("KEYMOOT__CLUSTER__ELECTION_TIMEOUT_MAX_MS", "1800"),
+            // Snapshots all the time, and a log so short that whoever was away needs one.
+            ("KEYMOOT__RAFT__SNAPSHOT_LOG_ENTRIES", "400"),
+            ("KEYMOOT__RAFT__LOG_KEEP_ENTRIES", "100"),
+            ("KEYMOOT__STORE__CACHE_BYTES", "16777216"),
+        ];
+        let env = paced.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+        Ok(Self { nodes: 5, program: binary::keymoot()?, env })
+    }
+}
+
+/// Where clients go, and as whom.
+#[derive(Clone)]
+pub struct Access {
+    /// The nodes' APIs.
+    pub nodes: Vec<SocketAddr>,
+    /// Signs for keys.
+    pub scrambler: Signer,
+    /// Signs for policies.
+    pub keeper: Signer,
+}
+
+/// The cluster.
+pub struct Site {
+    // In the order in which they go: processes and disks, then the network, then the files.
+    machines: Vec<Machine>,
+    /// Its network.
+    pub fabric: Fabric,
+    access: Access,
+    program: PathBuf,
+    dir: Home,
+}
+
+impl Site {
+    /// Makes and starts a cluster, and waits until each node answers a create.
+    ///
+    /// # Errors
+    /// When the machine or the cluster does not do its part.
+    pub fn make(blueprint: &Blueprint) -> Result<Self, RigError> {
+        let root = binary::target_dir().join("tmp");
+        std::fs::create_dir_all(&root).map_err(RigError::at("make", &root))?;
+        leftover::sweep(&root);
+        let dir = Home::make(&root)?;
+        let fabric = Fabric::make(blueprint.nodes)?;
+        let launch = Launch {
+            program: blueprint.program.clone(),
+            shim: shim::compile(&dir.0)?,
+            env: blueprint.env.clone(),
+        };
+        let ca = authority(&dir.0)?;
+        let mut machines = Vec::new();
+        for node in 0..blueprint.nodes {
+            machines.push(machine(&dir.0, &fabric, &ca, node, launch.clone())?);
+        }
+        let access = Access {
+            nodes: machines.iter().map(Machine::api).collect(),
+            scrambler: Signer::new(NAME, "OVP", "the nemesis signs for keys"),
+            keeper: Signer::new(NAME, "OVP", "the nemesis signs for policies"),
+        };
+        let mut site = Self { machines, fabric, access, program: blueprint.program.clone(), dir };
+        site.begin()?;
+        Ok(site)
+    }
+
+    /// How many nodes there are.
+    pub fn len(&self) -> usize {
+        self.machines.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.machines.is_empty()
+    }
+
+    /// Where clients go.
+    pub const fn access(&self) -> &Access {
+        &self.access
+    }
+
+    /// A node, counted from 0.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn machine(&mut self, node: usize) -> Result<&mut Machine, RigError> {
+        self.machines.get_mut(node).ok_or_else(|| RigError::Program(format!("there is no node {}", node + 1)))
+    }
+
+    /// Does something to each node.
+    ///
+    /// # Errors
+    /// The first failure.
+    pub fn each(&mut self, act: impl FnMut(&mut Machine) -> Result<(), RigError>) -> Result<(), RigError> {
+        self.machines.iter_mut().try_for_each(act)
+    }
+
+    /// Who leads in the highest term, as far as the nodes say so soon.
+    pub fn leader(&self) -> Option<usize> {
+        let terms = self.machines.iter().enumerate().filter_map(|(node, machine)| {
+            let request = raw::request("GET", "/metrics", &[], &[]);
+            let text = raw::exchange(machine.api(), &request, ROLE_WITHIN).ok()?;
+            let value = |name| metrics::value_of(&String::from_utf8_lossy(&text.body), name);
+            let leads = value(metrics::IS_LEADER)? > 0.5;
+            leads.then_some((value(metrics::TERM)?, node))
+        });
+        terms.max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, node)| node)
+    }
+
+    /// Waits until one leads.
+    ///
+    /// # Errors
+    /// When none does in time.
+    pub fn await_leader(&self, within: Duration) -> Result<usize, RigError> {
+        wait_until("a leader", within, || {
+            self.leader().ok_or_else(|| RigError::Answer("nobody says that it leads".to_owned()))
+        })
+    }
+
+    /// Has every node run and answer. From then on none of them has an excuse to end.
+    ///
+    /// # Errors
+    /// When one does not come up.
+    pub fn bring_up_all(&mut self) -> Result<(), RigError> {
+        for machine in &mut self.machines {
+            machine.bring_up()?;
+            machine.excuse = None;
+        }
+        Ok(())
+    }
+
+    /// Each node that ended by itself though nothing excused it, since this was asked last.
+    pub fn unexcused_ends(&mut self) -> Vec<String> {
+        self.machines.iter_mut().flat_map(Machine::unexcused_ends).collect()
+    }
+
+    /// A create at each node, each of a content of its own.
+    ///
+    /// # Errors
+    /// When one does not answer with a key in time.
+    pub fn await_creates(&self, name: &str, within: Duration) -> Result<(), RigError> {
+        for (node, api) in self.access.nodes.iter().enumerate() {
+            wait_until(&format!("node {} to create a key", node + 1), within, || {
+                self.access.scrambler.create(*api, &format!("{name}-{node}")).map(|_| ())
+            })?;
+        }
+        Ok(())
+    }
+
+    /// How far each member is and what its state adds up to, as the cluster's own command says:
+    /// id → applied index and digest.
+    ///
+    /// # Errors
+    /// When the command fails or a member is silent.
+    pub fn digests(&self) -> Result<BTreeMap<u64, (u64, String)>, RigError> {
+        let text = self.keymoot(&["cluster", "status", "--output", "json"])?;
+        let not_understood = || RigError::Answer(format!("cluster status is not understood: {text}"));
+        let status: Value = serde_json::from_str(&text).map_err(|_| not_understood())?;
+        let members = status.get("members").and_then(Value::as_array).ok_or_else(not_understood)?;
+        let of = |member: &Value| {
+            let state = member.get("status")?;
+            let digest = state.get("digest")?.as_str()?.to_owned();
+            Some((member.get("id")?.as_u64()?, (state.get("applied_index")?.as_u64()?, digest)))
+        };
+        members.iter().map(|member| of(member).ok_or_else(not_understood)).collect()
+    }
+
+    /// Runs `keymoot` with the configuration of the first node.
+    ///
+    /// # Errors
+    /// When it fails, with what it said.
+    pub fn keymoot(&self, arguments: &[&str]) -> Result<String, RigError> {
+        let config = self.dir.0.join("node-1/keymoot.toml");
+        let mut command = Command::new(&self.program);
+        command.args(arguments).arg("--config").arg(config);
+        let output = command.output().map_err(RigError::io("cannot run keymoot"))?;
+        // Status tells how healthy the cluster is by its exit code, and what it knows either way.
+        if output.status.success() || !output.stdout.is_empty() {
+            return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+        }
+        Err(RigError::Program(String::from_utf8_lossy(&output.stderr).into_owned()))
+    }
+
+    /// Copies the nodes' logs to where they outlive the run.
+    ///
+    /// # Errors
+    /// When they cannot be copied.
+    pub fn keep_logs(&self, to: &Path) -> Result<(), RigError> {
+        for machine in &self.machines {
+            let path = to.join(format!("node-{}.log", machine.id));
+            std::fs::copy(machine.log(), &path).map_err(RigError::at("write", &path))?;
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self) -> Result<(), RigError> {
+        self.bring_up_all()?;
+        let members: Vec<String> = self
+            .machines
+            .iter()
+            .map(|machine| format!("{}={}:{PEER_PORT}", machine.id, machine.address))
+            .collect();
+        let mut init = vec!["cluster", "init"];
+        init.extend(members.iter().flat_map(|member| ["--member", member.as_str()]));
+        wait_until("the cluster to begin", READY_WITHIN, || self.keymoot(&init))?;
+        let encryption = secret(&self.dir.0, "encryption", self.access.scrambler.signing_key())?;
+        let policy = secret(&self.dir.0, "policy", self.access.keeper.signing_key())?;
+        let network = self.fabric.network();
+        let add = ["account", "add", NAME, "--if-absent", "--allow", &network];
+        let keys = ["--encryption-key-file", &encryption, "--policy-key-file", &policy];
+        let add = [&add[..], &keys[..]].concat();
+        wait_until("the account to be added", READY_WITHIN, || self.keymoot(&add))?;
+        self.await_creates("ready", READY_WITHIN)
+    }
+}
+
+/// The directory of all that a run makes.
+struct Home(PathBuf);
+
+impl Home {
+    fn make(root: &Path) -> Result<Self, RigError> {
+        let dir = root.join(format!("nemesis-{}", std::process::id()));
+        if dir.exists() {
+            // A site that this process had before.
+            leftover::remove_tree(&dir);
+        }
+        std::fs::create_dir(&dir).map_err(RigError::at("make", &dir))?;
+        Ok(Self(dir))
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        leftover::remove_tree(&self.0);
+    }
+}
+
+fn authority(dir: &Path) -> Result<ClusterCa, RigError> {
+    let failed = |why: &dyn std::fmt::Display| RigError::Program(format!("no certificates: {why}"));
+    let name = ClusterName::new(NAME).map_err(|error| failed(&error))?;
+    let ca = ClusterCa::generate(&name).map_err(|error| failed(&error))?;
+    ca.save_new(&dir.join("ca.pem"), &dir.join("ca-key.pem")).map_err(|error| failed(&error))?;
+    Keyring::save_new(&dir.join("keyring.toml")).map_err(|error| failed(&error))?;
+    Ok(ca)
+}
+
+fn machine(
+    root: &Path,
+    fabric: &Fabric,
+    ca: &ClusterCa,
+    node: usize,
+    launch: Launch,
+) -> Result<Machine, RigError> {
+    let id = node as u64 + 1;
+    let dir = root.join(format!("node-{id}"));
+    std::fs::create_dir(&dir).map_err(RigError::at("make", &dir))?;
+    let issued = ca
+        .issue_node(id)
+        .and_then(|issued| issued.save_new(&dir.join("node.pem"), &dir.join("node-key.pem")));
+    issued.map_err(|error| RigError::Program(format!("no certificate for node {id}: {error}")))?;
+    let disk = Disk::make(root, &format!("disk-{id}"))?;
+    let orders = Orders::make(&dir.join("orders"))?;
+    let address = fabric.address(node);
+    let text = format!(
+        "[node]\nid = {id}\ndata_dir = \"{data}\"\n\n[cluster]\nname = \"{NAME}\"\n\
+         peer_listen = \"{address}:{PEER_PORT}\"\nca_file = \"../ca.pem\"\ncert_file = \"node.pem\"\n\
+         key_file = \"node-key.pem\"\n\n[http]\nlisten = \"{address}:{api}\"\ndrain_timeout_ms = 3000\n\n\
+         [keys]\nkeyring_file = \"../keyring.toml\"\n",
+        data = disk.path().join("data").display(),
+        api = crate::nemesis::machine::API_PORT,
+    );
+    let config = dir.join("keymoot.toml");
+    std::fs::write(&config, text).map_err(RigError::at("write", &config))?;
+    Ok(Machine::new(id, (fabric.namespace(node), address), disk, orders, &dir, launch))
+}
+
+fn secret(dir: &Path, name: &str, text: &str) -> Result<String, RigError> {
+    let path = dir.join(format!("{name}.key"));
+    let mut options = std::fs::OpenOptions::new();
+    let file = options.write(true).create(true).truncate(true).mode(0o600).open(&path);
+    let mut file = file.map_err(RigError::at("make", &path))?;
+    std::io::Write::write_all(&mut file, text.as_bytes()).map_err(RigError::at("write", &path))?;
+    Ok(path.display().to_string())
+}

@@ -1,0 +1,68 @@
+//! Programs of the system that the rig runs: each to its end, and every failure says what it said.
+
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+
+use crate::RigError;
+
+/// Runs a program and hands back what it printed.
+///
+/// # Errors
+/// [`RigError::Program`] with its own words when it is missing or fails.
+pub fn run(program: &str, arguments: &[&str]) -> Result<String, RigError> {
+    run_with_input(program, arguments, "")
+}
+
+/// The same with `input` on its standard input.
+///
+/// # Errors
+/// Those of [`run`].
+pub fn run_with_input(program: &str, arguments: &[&str], input: &str) -> Result<String, RigError> {
+    let failed =
+        |why: &str| RigError::Program(format!("{program} {} failed: {}", arguments.join(" "), why.trim()));
+    let mut child = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(|error| failed(&error.to_string()))?;
+    if let Some(mut stdin) = child.stdin.take() {
+        // A program that ends before it has read all says why itself.
+        let _ = stdin.write_all(input.as_bytes());
+    }
+    let output = child.wait_with_output().map_err(|error| failed(&error.to_string()))?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    Err(failed(&String::from_utf8_lossy(&output.stderr)))
+}
+
+/// Runs a program in a network namespace.
+///
+/// # Errors
+/// Those of [`run`].
+pub fn run_inside(namespace: &str, program: &str, arguments: &[&str]) -> Result<String, RigError> {
+    run_inside_with_input(namespace, program, arguments, "")
+}
+
+/// The same with `input` on its standard input.
+///
+/// # Errors
+/// Those of [`run`].
+pub fn run_inside_with_input(
+    namespace: &str,
+    program: &str,
+    arguments: &[&str],
+    input: &str,
+) -> Result<String, RigError> {
+    let enter = enter(namespace);
+    let whole: Vec<&str> = [enter.as_str(), program].into_iter().chain(arguments.iter().copied()).collect();
+    run_with_input("nsenter", &whole, input)
+}
+
+/// The argument of `nsenter` for a network namespace. Unlike `ip netns exec` it leaves the mounts
+/// alone: a process with mounts of its own would keep another node's disk mounted.
+pub fn enter(namespace: &str) -> String {
+    format!("--net=/run/netns/{namespace}")
+}

@@ -1,0 +1,61 @@
+//! What an operator types: the commands of `keymoot`, run to their end.
+
+use std::ffi::OsStr;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use crate::{RigError, binary, process};
+
+/// How long a command may take on a busy machine.
+const WITHIN: Duration = Duration::from_secs(120);
+
+/// How a command ended, and what it said.
+#[derive(Clone, Debug)]
+pub struct Said {
+    /// Its exit code; none when a signal ended it.
+    pub code: Option<i32>,
+    /// Its standard output.
+    pub out: String,
+    /// Its standard error.
+    pub err: String,
+}
+
+impl Said {
+    /// The standard output of a command that succeeded.
+    ///
+    /// # Errors
+    /// When it failed; with all that it said.
+    pub fn succeeded(self) -> Result<String, RigError> {
+        match self.code {
+            Some(0) => Ok(self.out),
+            code => Err(RigError::Program(format!("exit code {code:?}\n{}{}", self.out, self.err))),
+        }
+    }
+}
+
+/// Runs `keymoot` with these arguments, without a terminal.
+///
+/// # Errors
+/// When it cannot be started, or has not ended in time; it is then ended.
+pub fn keymoot<S: AsRef<OsStr>>(arguments: &[S]) -> Result<Said, RigError> {
+    let dir = tempfile::tempdir().map_err(RigError::io("cannot make a directory"))?;
+    let [out, err] = ["out", "err"].map(|name| dir.path().join(name));
+    let mut command = Command::new(binary::keymoot()?);
+    command.args(arguments).stdin(Stdio::null());
+    command.stdout(create(&out)?).stderr(create(&err)?);
+    let mut child = command.spawn().map_err(RigError::io("cannot start keymoot"))?;
+    let ended = process::wait_for_exit(&mut child, WITHIN);
+    process::end(&mut child, Duration::from_secs(5));
+    let status = ended?;
+    Ok(Said { code: status.code(), out: read(&out)?, err: read(&err)? })
+}
+
+fn create(path: &Path) -> Result<std::fs::File, RigError> {
+    std::fs::File::create(path).map_err(RigError::at("make", path))
+}
+
+fn read(path: &Path) -> Result<String, RigError> {
+    let bytes = std::fs::read(path).map_err(RigError::at("read", path))?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}

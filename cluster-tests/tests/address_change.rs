@@ -1,0 +1,40 @@
+//! A node is its id and its certificate: started at another address, it tells the cluster by itself.
+
+use cluster_tests::Grown;
+use cluster_tests::ledger::Ledger;
+
+#[test]
+fn a_node_that_moved_is_found_again_and_one_can_be_moved_by_hand() {
+    let mut cluster = Grown::begin("").unwrap();
+    cluster.join("b", "a", "", &[]).unwrap();
+    cluster.join("c", "a", "", &[]).unwrap();
+    cluster.await_voters("a", 3).unwrap();
+    let mut ledger = Ledger::default();
+    ledger.enter(cluster.signer().create(cluster.node("c").api, "before").unwrap(), "c");
+
+    cluster.stop("c").unwrap();
+    let (elsewhere, _) = cluster.add_node("ports").unwrap();
+    let elsewhere = elsewhere.to_string();
+    let env = [("KEYMOOT__CLUSTER__PEER_LISTEN", elsewhere.as_str())];
+    cluster.serve_with("c", &env).unwrap();
+    cluster
+        .await_status("the new address to be known", |table| {
+            table
+                .lines()
+                .any(|line| line.starts_with('3') && line.contains("follower") && line.ends_with(&elsewhere))
+        })
+        .unwrap();
+    cluster.await_voters("a", 3).unwrap();
+    ledger.enter(cluster.signer().create(cluster.node("c").api, "after").unwrap(), "c");
+
+    // By hand: a name in place of the number, at the same place.
+    let by_name = elsewhere.replace("127.0.0.1", "localhost");
+    let said = cluster.cluster("b", &["address", "2", &by_name]).unwrap();
+    assert_eq!(said.code, Some(64), "without a terminal it must not go on: {said:?}");
+    let wrong = cluster.cluster("b", &["address", "9", &by_name, "--yes"]).unwrap();
+    assert!(wrong.code == Some(1) && wrong.err.contains("there is no node 9"), "{wrong:?}");
+    let same = cluster.cluster("b", &["address", "3", &elsewhere, "--yes"]).unwrap();
+    assert!(same.code == Some(0) && same.out.contains("nothing to change"), "{same:?}");
+    let findings = ledger.audit(&cluster.signer(), &cluster.apis(&["a", "b", "c"])).unwrap();
+    assert!(findings.is_empty(), "{findings:#?}");
+}

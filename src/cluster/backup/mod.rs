@@ -1,0 +1,28 @@
+//! Backups: the whole applied state of one moment in one file, with every key still wrapped.
+//!
+//! ```text
+//! file  = "KMBKUP" 0 format   header   snapshot
+//! header                      what the file says about itself, in the codec's envelope
+//! snapshot                    the store's snapshot format, checked from the first byte to the last
+//! ```
+//!
+//! Invariants: a backup is of one applied position, and of one whose records agree with the digest that
+//! the state keeps of itself; a [`BackupFile`] exists only for a file that was verified whole; nothing is
+//! restored from one that was not. Nothing here opens a secret but [`BackupFile::open_secrets`], which
+//! counts those that open and keeps none.
+
+mod download;
+mod error;
+mod file;
+mod header;
+mod restore;
+mod source;
+#[cfg(test)]
+mod tests;
+
+pub use download::BackupDownload;
+pub use error::{BackupError, HeaderFault};
+pub use file::{BackupFile, OpenedSecrets};
+pub use header::BackupHeader;
+pub use restore::{Restore, Restored, restore};
+pub(super) use source::BackupSource;

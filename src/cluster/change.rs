@@ -1,0 +1,313 @@
+//! A change of the members, thought through before it is made: what it does, and why not.
+//!
+//! Pure: what stands and what is asked in, a plan out. The leader makes the plan anew under its
+//! lock before it acts, so that what was shown to somebody else cannot be what goes wrong.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::NodeId;
+
+use super::placement::{advice, failures_survived};
+
+/// Entries that a learner may lack to be made a voter: it has them before anybody notices.
+pub const CAUGHT_UP_ENTRIES: u64 = 256;
+
+/// What is asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Change {
+    /// A learner becomes a voter.
+    Promote(NodeId),
+    /// A voter becomes a learner, and stays one.
+    Demote(NodeId),
+    /// A member leaves for ever.
+    Remove(NodeId),
+    /// Another voter leads: this one, or the one that is best placed.
+    TransferLeader(Option<NodeId>),
+    /// A member is reached elsewhere.
+    Address(NodeId, String),
+    /// An admitted node replicates.
+    AddLearner(NodeId, String),
+}
+
+/// A change, and how it is to be made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChangeRequest {
+    /// What.
+    pub change: Change,
+    /// Although the voters that are up would be no majority.
+    pub force: bool,
+    /// Only say what would be.
+    pub dry_run: bool,
+}
+
+/// A member as the leader sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemberStanding {
+    /// Its id.
+    pub id: NodeId,
+    /// Whether it votes.
+    pub voter: bool,
+    /// Its zone; empty when nobody said.
+    pub zone: String,
+    /// Where peers reach it.
+    pub peer_address: String,
+    /// Whether the leader heard of it lately.
+    pub up: bool,
+    /// How many entries it lacks.
+    pub lag: u64,
+}
+
+/// The members as they stand.
+#[derive(Clone, Debug, Default)]
+pub struct Standing {
+    /// Who leads.
+    pub leader: NodeId,
+    /// The members, by id.
+    pub members: Vec<MemberStanding>,
+    /// Ids that were removed.
+    pub removed: BTreeSet<NodeId>,
+}
+
+/// What a change would do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChangePlan {
+    /// Who leads now.
+    pub leader: NodeId,
+    /// The members now.
+    pub before: Vec<MemberStanding>,
+    /// The members then.
+    pub after: Vec<MemberStanding>,
+    /// How many failed voters the cluster survives now.
+    pub survives_before: usize,
+    /// How many it survives then.
+    pub survives_after: usize,
+    /// What could be better then.
+    pub advice: Vec<String>,
+    /// How it comes out.
+    pub verdict: Verdict,
+}
+
+/// Whether a change is made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Verdict {
+    /// It can be.
+    Ready,
+    /// It is as asked already.
+    Nothing(String),
+    /// It cannot be, or must not.
+    Refused(String),
+    /// It must not be yet; time mends that.
+    NotYet(String),
+    /// It would leave no majority of voters that are up; it can be forced.
+    Dangerous(String),
+}
+
+/// Thinks a change through.
+pub fn plan(now: &Standing, request: &ChangeRequest) -> ChangePlan {
+    let mut after = now.members.clone();
+    let verdict = apply(now, &request.change, &mut after);
+    let voters = |members: &[MemberStanding]| members.iter().filter(|member| member.voter).count();
+    let verdict = match verdict {
+        Verdict::Ready if now.members != after => endangered(now, &after, request.force),
+        verdict => verdict,
+    };
+    let zones = after.iter().filter(|member| member.voter).map(|member| member.zone.as_str());
+    ChangePlan {
+        leader: now.leader,
+        survives_before: failures_survived(voters(&now.members)),
+        survives_after: failures_survived(voters(&after)),
+        advice: advice(zones),
+        before: now.members.clone(),
+        after,
+        verdict,
+    }
+}
+
+fn apply(now: &Standing, change: &Change, after: &mut Vec<MemberStanding>) -> Verdict {
+    let id = match change {
+        Change::Promote(id) | Change::Demote(id) | Change::Remove(id) | Change::Address(id, _) => *id,
+        Change::AddLearner(id, address) => return add(now, *id, address, after),
+        Change::TransferLeader(to) => return transfer(now, *to),
+    };
+    let Some(at) = after.iter().position(|member| member.id == id) else {
+        return match (now.removed.contains(&id), change) {
+            (true, Change::Remove(_)) => Verdict::Nothing(format!("node {id} was removed already")),
+            (true, _) => Verdict::Refused(format!("node {id} was removed; ids are not used again")),
+            (false, _) => Verdict::Refused(format!("there is no node {id}; see keymoot cluster status")),
+        };
+    };
+    let Some(member) = after.get_mut(at) else { return Verdict::Ready };
+    match change {
+        Change::Promote(_) if member.voter => return Verdict::Nothing(format!("node {id} votes already")),
+        Change::Promote(_) if now.removed.contains(&id) => {
+            return Verdict::Refused(format!("node {id} is being removed"));
+        }
+        Change::Promote(_) if !member.up => {
+            return Verdict::NotYet(format!(
+                "node {id} is silent: a voter that is down only weakens the cluster"
+            ));
+        }
+        Change::Promote(_) if member.lag > CAUGHT_UP_ENTRIES => {
+            return Verdict::NotYet(format!("node {id} lacks {} entries: let it catch up first", member.lag));
+        }
+        Change::Promote(_) => member.voter = true,
+        Change::Demote(_) if !member.voter => {
+            return Verdict::Nothing(format!("node {id} is a learner already"));
+        }
+        Change::Demote(_) => member.voter = false,
+        Change::Address(_, address) if member.peer_address == *address => {
+            return Verdict::Nothing(format!("node {id} is reached at {address} already"));
+        }
+        Change::Address(_, address) => member.peer_address.clone_from(address),
+        _ => {
+            after.remove(at);
+        }
+    }
+    Verdict::Ready
+}
+
+fn add(now: &Standing, id: NodeId, address: &str, after: &mut Vec<MemberStanding>) -> Verdict {
+    if now.removed.contains(&id) {
+        return Verdict::Refused(format!("node {id} was removed; ids are not used again"));
+    }
+    if after.iter().any(|member| member.id == id) {
+        return Verdict::Nothing(format!("node {id} is a member already"));
+    }
+    after.push(MemberStanding {
+        id,
+        voter: false,
+        zone: String::new(),
+        peer_address: address.to_owned(),
+        up: false,
+        lag: 0,
+    });
+    Verdict::Ready
+}
+
+fn transfer(now: &Standing, to: Option<NodeId>) -> Verdict {
+    let fit = |member: &&MemberStanding| member.voter && member.up;
+    match to {
+        Some(to) if to == now.leader => Verdict::Nothing(format!("node {to} leads already")),
+        Some(to) => match now.members.iter().find(|member| member.id == to) {
+            None => Verdict::Refused(format!("there is no node {to}; see keymoot cluster status")),
+            Some(member) if !member.voter => Verdict::Refused(format!(
+                "node {to} is a learner and cannot lead; see keymoot cluster promote"
+            )),
+            Some(member) if !member.up => Verdict::Refused(format!("node {to} is silent")),
+            Some(_) => Verdict::Ready,
+        },
+        None if now.members.iter().filter(fit).any(|member| member.id != now.leader) => Verdict::Ready,
+        None => Verdict::Refused("there is no other voter that is up".to_owned()),
+    }
+}
+
+/// Whether the voters that are left and up are a majority.
+fn endangered(now: &Standing, after: &[MemberStanding], force: bool) -> Verdict {
+    let voters = |members: &[MemberStanding]| members.iter().filter(|m| m.voter).map(|m| m.id).collect();
+    let (before, then): (BTreeSet<NodeId>, BTreeSet<NodeId>) = (voters(&now.members), voters(after));
+    if then.is_empty() {
+        let text = "this is the last voter: a cluster without one is none; add another node first";
+        return Verdict::Refused(text.to_owned());
+    }
+    let silent: Vec<NodeId> = after.iter().filter(|m| m.voter && !m.up).map(|m| m.id).collect();
+    let up = then.len() - silent.len();
+    if before != then && up * 2 <= then.len() && !force {
+        return Verdict::Dangerous(format!(
+            "of the {} voters that would be left, {up} are up: no majority, so nothing could be written any \
+             more. Silent: {silent:?}. Bring them back, or remove them first",
+            then.len()
+        ));
+    }
+    Verdict::Ready
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Members 1.. as (votes, up, lag); node 1 leads.
+    fn standing(members: &[(bool, bool, u64)]) -> Standing {
+        let member = |(at, (voter, up, lag)): (usize, &(bool, bool, u64))| MemberStanding {
+            id: at as NodeId + 1,
+            voter: *voter,
+            zone: String::new(),
+            peer_address: format!("h:{at}"),
+            up: *up,
+            lag: *lag,
+        };
+        Standing { leader: 1, members: members.iter().enumerate().map(member).collect(), removed: [9].into() }
+    }
+
+    fn verdict(now: &Standing, change: Change) -> Verdict {
+        plan(now, &ChangeRequest { change, force: false, dry_run: true }).verdict
+    }
+
+    const UP: (bool, bool, u64) = (true, true, 0);
+    const DOWN: (bool, bool, u64) = (true, false, 0);
+
+    #[test]
+    fn the_last_voter_stays_whatever_is_forced() {
+        let now = standing(&[UP, (false, true, 0)]);
+        for change in [Change::Remove(1), Change::Demote(1)] {
+            let plan = plan(&now, &ChangeRequest { change, force: true, dry_run: false });
+            assert!(matches!(plan.verdict, Verdict::Refused(_)), "{:?}", plan.verdict);
+        }
+    }
+
+    #[test]
+    fn voters_that_are_up_must_stay_a_majority_unless_forced() {
+        let now = standing(&[UP, UP, DOWN]);
+        assert!(matches!(verdict(&now, Change::Remove(2)), Verdict::Dangerous(_)));
+        assert!(matches!(verdict(&now, Change::Demote(2)), Verdict::Dangerous(_)));
+        assert_eq!(verdict(&now, Change::Remove(3)), Verdict::Ready, "the silent one may go");
+        let forced = ChangeRequest { change: Change::Remove(2), force: true, dry_run: false };
+        assert_eq!(plan(&now, &forced).verdict, Verdict::Ready);
+        let plan = plan(&now, &ChangeRequest { change: Change::Remove(3), force: false, dry_run: true });
+        assert_eq!((plan.survives_before, plan.survives_after, plan.after.len()), (1, 0, 2));
+        assert!(plan.advice[0].contains("2 voters"), "{:?}", plan.advice);
+    }
+
+    #[test]
+    fn a_learner_votes_only_when_it_is_up_and_has_caught_up() {
+        let with = |learner| standing(&[UP, UP, learner]);
+        assert_eq!(verdict(&with((false, true, CAUGHT_UP_ENTRIES)), Change::Promote(3)), Verdict::Ready);
+        for learner in [(false, true, CAUGHT_UP_ENTRIES + 1), (false, false, 0)] {
+            assert!(matches!(verdict(&with(learner), Change::Promote(3)), Verdict::NotYet(_)));
+        }
+        assert!(matches!(verdict(&with(UP), Change::Promote(3)), Verdict::Nothing(_)));
+    }
+
+    #[test]
+    fn what_is_so_already_is_nothing_and_what_cannot_be_is_refused() {
+        let now = standing(&[UP, UP, (false, true, 0)]);
+        for nothing in [
+            Change::Demote(3),
+            Change::Remove(9),
+            Change::TransferLeader(Some(1)),
+            Change::Address(2, "h:1".into()),
+            Change::AddLearner(3, "x:1".into()),
+        ] {
+            assert!(matches!(verdict(&now, nothing.clone()), Verdict::Nothing(_)), "{nothing:?}");
+        }
+        for refused in [
+            Change::Promote(9),
+            Change::Promote(7),
+            Change::Remove(7),
+            Change::TransferLeader(Some(3)),
+            Change::TransferLeader(Some(7)),
+            Change::AddLearner(9, "x:1".into()),
+        ] {
+            assert!(matches!(verdict(&now, refused.clone()), Verdict::Refused(_)), "{refused:?}");
+        }
+        for ready in [
+            Change::TransferLeader(None),
+            Change::TransferLeader(Some(2)),
+            Change::Address(2, "new:1".into()),
+            Change::AddLearner(4, "x:1".into()),
+        ] {
+            assert_eq!(verdict(&now, ready.clone()), Verdict::Ready, "{ready:?}");
+        }
+    }
+}

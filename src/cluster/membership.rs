@@ -1,0 +1,233 @@
+//! Changing the members: planned and made on the leader, asked for at any member.
+//!
+//! What the state says comes first (a node is marked as removed, or to be a learner, before Raft's
+//! members change), so that a change cut short is completed by whoever leads next: see the steward.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use openraft::async_runtime::watch::WatchReceiver as _;
+use openraft::errors::{ClientWriteError, RaftError};
+use openraft::{ChangeMembers, Instant as _};
+use tokio::time::Instant;
+
+use crate::model::NodeId;
+use crate::state::{self, Command, Response};
+
+use super::change::{self, Change, ChangePlan, ChangeRequest, MemberStanding, Standing, Verdict};
+use super::error::ClusterError;
+use super::hand_over::HandOverError;
+use super::leader::{Leader, Unanswered};
+use super::message::{Reply, Request};
+use super::node::Node;
+use super::types::{Member, TypeConfig};
+
+/// How often a new leader looks whether it has heard of everybody.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
+impl Node {
+    /// Plans a change and, unless only that is asked, makes it; wherever the leader is.
+    pub async fn change_members(
+        &self,
+        mut request: ChangeRequest,
+        deadline: Instant,
+    ) -> Result<ChangePlan, ClusterError> {
+        if request.change == Change::TransferLeader(None) {
+            // Once it is said who shall lead, asking twice does not hand over twice.
+            let asked = ChangeRequest { dry_run: true, ..request.clone() };
+            let plan = self.ask_leader_to_change(asked, deadline).await?;
+            let fit = |member: &&MemberStanding| member.voter && member.up && member.id != plan.leader;
+            let heir = plan.before.iter().filter(fit).min_by_key(|member| member.lag).map(|member| member.id);
+            if heir.is_none() {
+                return Ok(plan);
+            }
+            request.change = Change::TransferLeader(heir);
+        }
+        self.ask_leader_to_change(request, deadline).await
+    }
+
+    async fn ask_leader_to_change(
+        &self,
+        request: ChangeRequest,
+        deadline: Instant,
+    ) -> Result<ChangePlan, ClusterError> {
+        let ask = |leader| {
+            let request = request.clone();
+            async move {
+                let link = match leader {
+                    Leader::Here => return self.change_here(request, deadline).await,
+                    Leader::There(link) => link,
+                };
+                let left = deadline.saturating_duration_since(Instant::now());
+                match link.call(Request::ChangeMembers(request), left).await {
+                    Ok(Reply::Planned(plan)) => Ok(*plan),
+                    Ok(_) => Err(Unanswered::Retry),
+                    Err(error) => {
+                        tracing::debug!(%error, "a change of members got no answer");
+                        Err(Unanswered::Retry)
+                    }
+                }
+            }
+        };
+        self.seat.ask(deadline, ask).await
+    }
+
+    /// The same, on the leader itself.
+    pub async fn change_here(
+        &self,
+        request: ChangeRequest,
+        deadline: Instant,
+    ) -> Result<ChangePlan, Unanswered> {
+        let _turn = self.change_turn.lock().await;
+        let plan = change::plan(&self.standing().await?, &request);
+        if request.dry_run || plan.verdict != Verdict::Ready {
+            return Ok(plan);
+        }
+        tracing::info!(target: "audit", change = ?request.change, forced = request.force, "the members change");
+        self.carry_out(&request.change, deadline).await?;
+        Ok(plan)
+    }
+
+    async fn carry_out(&self, change: &Change, deadline: Instant) -> Result<(), Unanswered> {
+        match change {
+            Change::TransferLeader(to) => self.give_way(*to).await,
+            Change::Promote(id) => {
+                self.settle(Command::SetLearner { id: *id, learner: false }, deadline).await?;
+                self.change_raft(ChangeMembers::AddVoterIds([*id].into()), true).await
+            }
+            Change::Demote(id) | Change::Remove(id) if *id == self.id => {
+                // A leader that is no voter any more stops in the middle of everything.
+                self.give_way(None).await?;
+                Err(Unanswered::Retry)
+            }
+            Change::Demote(id) => {
+                self.settle(Command::SetLearner { id: *id, learner: true }, deadline).await?;
+                self.change_raft(ChangeMembers::RemoveVoters([*id].into()), true).await
+            }
+            Change::Remove(id) => {
+                self.settle(Command::RemoveNode { id: *id }, deadline).await?;
+                self.drop_member(*id).await
+            }
+            Change::Address(id, address) => {
+                let member = Member { peer_address: address.clone() };
+                self.change_raft(ChangeMembers::SetNodes([(*id, member)].into()), true).await
+            }
+            Change::AddLearner(id, address) => {
+                let member = Member { peer_address: address.clone() };
+                self.change_raft(ChangeMembers::AddNodes([(*id, member)].into()), true).await
+            }
+        }
+    }
+
+    /// Takes a node out of Raft's members, whether it votes or not.
+    pub(super) async fn drop_member(&self, id: NodeId) -> Result<(), Unanswered> {
+        let membership = self.membership();
+        if membership.voter_ids().any(|voter| voter == id) {
+            self.change_raft(ChangeMembers::RemoveVoters([id].into()), true).await?;
+        }
+        self.change_raft(ChangeMembers::RemoveNodes([id].into()), true).await
+    }
+
+    /// Completes a change that an earlier leader began.
+    pub(super) async fn complete_joint(&self) -> Result<(), Unanswered> {
+        let _turn = self.change_turn.lock().await;
+        let membership = self.membership();
+        match membership.get_joint_config().as_slice() {
+            [_, then] => self.change_raft(ChangeMembers::ReplaceAllVoters(then.clone()), true).await,
+            _ => Ok(()),
+        }
+    }
+
+    async fn give_way(&self, to: Option<NodeId>) -> Result<(), Unanswered> {
+        match self.hand_over(to).await {
+            Ok(_) => Ok(()),
+            Err(HandOverError::Stopped) => Err(Unanswered::Stopped),
+            Err(error) => {
+                tracing::warn!(%error, "leadership was not handed over");
+                Err(Unanswered::Retry)
+            }
+        }
+    }
+
+    async fn settle(&self, command: Command, deadline: Instant) -> Result<(), Unanswered> {
+        match self.flights.replicate(vec![command], deadline).await.as_deref() {
+            // It has not described itself yet, and will at once.
+            Ok([Response::NoNode]) => Err(Unanswered::Retry),
+            Ok(_) => Ok(()),
+            Err(ClusterError::Stopped) => Err(Unanswered::Stopped),
+            Err(_) => Err(Unanswered::Retry),
+        }
+    }
+
+    async fn change_raft(
+        &self,
+        change: ChangeMembers<NodeId, Member>,
+        retain: bool,
+    ) -> Result<(), Unanswered> {
+        match self.raft.change_membership(change, retain).await {
+            Ok(_) => Ok(()),
+            Err(RaftError::Fatal(_)) => Err(Unanswered::Stopped),
+            Err(RaftError::APIError(ClientWriteError::ForwardToLeader(_))) => Err(Unanswered::Retry),
+            Err(RaftError::APIError(error)) => {
+                tracing::debug!(%error, "the members did not change at once");
+                Err(Unanswered::Retry)
+            }
+        }
+    }
+
+    /// The members as Raft has them in effect.
+    pub fn membership(&self) -> super::types::Membership {
+        self.raft.metrics().borrow_watched().membership_config.membership().clone()
+    }
+
+    /// The members as the leader sees them; a new leader first waits until it has heard of the voters.
+    async fn standing(&self) -> Result<Standing, Unanswered> {
+        let until = Instant::now() + self.about.silence;
+        loop {
+            let metrics = self.raft.metrics().borrow_watched().clone();
+            let Some(heard) = metrics.heartbeat.as_ref().filter(|_| metrics.current_leader == Some(self.id))
+            else {
+                return Err(Unanswered::Retry);
+            };
+            let voters: BTreeSet<NodeId> = metrics.membership_config.membership().voter_ids().collect();
+            let unheard = |id: &NodeId| *id != self.id && heard.get(id).is_none_or(Option::is_none);
+            if Instant::now() >= until || !voters.iter().any(unheard) {
+                return self.stand(&metrics);
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    }
+
+    fn stand(&self, metrics: &openraft::RaftMetrics<TypeConfig>) -> Result<Standing, Unanswered> {
+        let unreadable = |error: state::StateError| {
+            tracing::error!(%error, "the nodes cannot be read");
+            Unanswered::Stopped
+        };
+        let records = state::nodes(&self.state).map_err(unreadable)?;
+        let membership = metrics.membership_config.membership();
+        let voters: BTreeSet<NodeId> = membership.voter_ids().collect();
+        let last = metrics.last_log_index.unwrap_or(0);
+        let matched =
+            |id: &NodeId| metrics.replication.as_ref().and_then(|all| all.get(id)?.map(|at| at.index));
+        let heard = |id: &NodeId| {
+            metrics.heartbeat.as_ref().and_then(|all| all.get(id)?.as_ref().map(|at| at.elapsed()))
+        };
+        let members = membership.nodes().map(|(id, member)| MemberStanding {
+            id: *id,
+            voter: voters.contains(id),
+            zone: records
+                .iter()
+                .find(|node| node.id == *id)
+                .map(|node| node.facts.zone.clone())
+                .unwrap_or_default(),
+            peer_address: member.peer_address.clone(),
+            up: *id == self.id || heard(id).is_some_and(|ago| ago < self.about.silence),
+            lag: if *id == self.id { 0 } else { last.saturating_sub(matched(id).unwrap_or(0)) },
+        });
+        Ok(Standing {
+            leader: self.id,
+            members: members.collect(),
+            removed: records.iter().filter(|node| node.removed_at_ms.is_some()).map(|node| node.id).collect(),
+        })
+    }
+}

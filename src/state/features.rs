@@ -1,0 +1,45 @@
+//! The feature level: which commands every member of the cluster understands.
+//!
+//! A command is only proposed when the cluster's level has reached the command's own; an operator
+//! raises the level once every member runs a program that knows it. So a cluster of two versions
+//! never writes what the older one cannot read.
+
+use super::command::Command;
+use super::layout::{META_IDENTITY, Table};
+use super::nodes;
+use super::record::ClusterIdentity;
+use super::response::Response;
+use super::tables::{StateError, Tables};
+use super::transaction::Transaction;
+
+/// The highest feature level that this program knows.
+pub const FEATURE_LEVEL: u32 = 1;
+
+/// The lowest version of the program that knows a feature level.
+pub fn version_of_level(level: u32) -> &'static str {
+    match level {
+        0 | 1 => "0.1.0",
+        _ => "newer than this one",
+    }
+}
+
+/// The feature level from which on a command may be proposed.
+pub fn level_of(_command: &Command) -> u32 {
+    // All that there is came with the first release. What comes later gets an arm of its own.
+    1
+}
+
+/// Raises the cluster's level, if every member says that it knows it.
+pub(super) fn raise<T: Tables>(run: &mut Transaction<'_, T>, to: u32) -> Result<Response, StateError> {
+    let Some(identity) = run.get::<ClusterIdentity>(Table::Meta, META_IDENTITY)? else {
+        return Ok(Response::Unchanged);
+    };
+    if identity.feature_level >= to {
+        return Ok(Response::Unchanged);
+    }
+    if let Some(behind) = nodes::present(run)?.iter().find(|node| node.facts.feature_level < to) {
+        return Ok(Response::LevelUnknownTo { node: behind.id, level: behind.facts.feature_level });
+    }
+    run.put(Table::Meta, META_IDENTITY, &ClusterIdentity { feature_level: to, ..identity })?;
+    Ok(Response::Done)
+}
