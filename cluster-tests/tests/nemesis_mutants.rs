@@ -32,7 +32,7 @@ fn carry_out(mutant: &str, blueprint: Blueprint, what: &str) -> Vec<&'static str
 fn mutant_program() -> PathBuf {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let status = Command::new(cargo)
-        .args(["build", "--quiet", "--package", "cluster-tests", "--features", "mutants"])
+        .args(["build", "--quiet", "--workspace", "--features", "cluster-tests/mutants"])
         .args(["--bin", "keymoot-mutant", "--target-dir"])
         .arg(binary::target_dir())
         .args(["--manifest-path", concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")])
