@@ -171,7 +171,7 @@ impl Run {
     fn note(&self, event: &str, fault: &str, detail: &str) {
         self.history.note(event, fault, detail);
         let (at, detail) = (self.history.now().as_secs_f64(), detail.lines().next().unwrap_or_default());
-        eprintln!("{at:8.1} s  {event:<7} {fault:<16} {detail}");
+        eprintln!("{at:8.1} s  {event:<7} {fault:<18} {detail}");
     }
 
     fn broken(&mut self, checker: &'static str, text: String) {
