@@ -39,9 +39,17 @@ impl Said {
 /// # Errors
 /// When it cannot be started, or has not ended in time; it is then ended.
 pub fn keymoot<S: AsRef<OsStr>>(arguments: &[S]) -> Result<Said, RigError> {
+    run(&binary::keymoot()?, arguments)
+}
+
+/// The same with another build of the program.
+///
+/// # Errors
+/// Those of [`keymoot`].
+pub fn run<S: AsRef<OsStr>>(program: &Path, arguments: &[S]) -> Result<Said, RigError> {
     let dir = tempfile::tempdir().map_err(RigError::io("cannot make a directory"))?;
     let [out, err] = ["out", "err"].map(|name| dir.path().join(name));
-    let mut command = Command::new(binary::keymoot()?);
+    let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::null());
     command.stdout(create(&out)?).stderr(create(&err)?);
     let mut child = command.spawn().map_err(RigError::io("cannot start keymoot"))?;

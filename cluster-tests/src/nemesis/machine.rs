@@ -22,6 +22,9 @@ pub const API_PORT: u16 = 8081;
 /// The port for peers.
 pub const PEER_PORT: u16 = 9081;
 
+/// What a node's log is called.
+pub const LOG: &str = "keymoot.log";
+
 /// How its process is started.
 #[derive(Clone, Debug)]
 pub struct Launch {
@@ -79,21 +82,38 @@ impl Machine {
 
     /// Its log.
     pub fn log(&self) -> PathBuf {
-        self.dir.join("keymoot.log")
+        self.dir.join(LOG)
     }
 
-    /// Starts its process, unless it runs.
+    /// Whether it has a configuration: a node that has not joined yet has none, and does not run.
+    pub fn is_configured(&self) -> bool {
+        self.config().exists()
+    }
+
+    /// Kills it and gives it a new disk. It will be another node: this id, in this directory, where
+    /// there is no configuration yet. The old id must never run again, for it has forgotten its votes.
+    ///
+    /// # Errors
+    /// When the machine refuses.
+    pub fn become_another(&mut self, id: u64, dir: &Path) -> Result<(), RigError> {
+        self.kill()?;
+        (self.id, self.dir) = (id, dir.to_owned());
+        self.disk.replace()
+    }
+
+    /// Starts its process, unless it runs or has not joined.
     ///
     /// # Errors
     /// When it cannot be started.
     pub fn start(&mut self) -> Result<(), RigError> {
-        if self.child.is_some() {
+        if self.child.is_some() || !self.is_configured() {
             return Ok(());
         }
         let mut command = Command::new("nsenter");
         command.arg(tool::enter(&self.namespace)).arg(&self.launch.program);
         command.args(["serve", "--config"]).arg(self.config());
         command.env("LD_PRELOAD", &self.launch.shim).env(ORDERS, self.orders.path());
+        command.env("KEYMOOT__NODE__DATA_DIR", self.disk.path().join("data"));
         self.child = Some(cluster::spawn(command, &self.launch.env, &self.log())?);
         Ok(())
     }

@@ -3,6 +3,7 @@
 //! whether every promise was kept. What it does and how to read it: `docs/testing.md`.
 
 pub mod check;
+pub mod churn;
 pub mod client;
 pub mod delay;
 pub mod directed;

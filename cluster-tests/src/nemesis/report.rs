@@ -76,10 +76,13 @@ impl Report {
     /// Tables for a person.
     pub fn text(&self) -> String {
         let Tally { ok, fail, unknown, wrong } = self.tally;
-        let mut text =
-            format!("seed {}, {:.0} s\n\nfault             injected\n", self.seed, self.lasted.as_secs_f64());
+        let mut text = format!(
+            "seed {}, {:.0} s\n\nfault               injected\n",
+            self.seed,
+            self.lasted.as_secs_f64()
+        );
         for (fault, count) in &self.faults {
-            text.push_str(&format!("{fault:<16}  {count:>8}\n"));
+            text.push_str(&format!("{fault:<18}  {count:>8}\n"));
         }
         text.push_str(&format!(
             "\noperations: {ok} ok, {fail} without effect, {unknown} unknown, {wrong} wrong; \
@@ -145,7 +148,7 @@ mod tests {
             artifacts: dir.path().to_owned(),
         };
         let text = report.text();
-        for words in ["seed 42", "kill_all                 3", "10 ok, 1 without", "film is gone"] {
+        for words in ["seed 42", "kill_all                   3", "10 ok, 1 without", "film is gone"] {
             assert!(text.contains(words), "{words:?} is missing in {text}");
         }
         assert!(!report.is_clean() && report.caught_by() == [check::LOST]);

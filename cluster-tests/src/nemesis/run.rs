@@ -114,7 +114,7 @@ impl Run {
         self.note(event, fault, detail);
     }
 
-    /// Every node runs again and serves; what does not is a broken promise.
+    /// Every node runs again, votes and serves; what does not is a broken promise.
     ///
     /// # Errors
     /// When it is interrupted.
@@ -124,7 +124,8 @@ impl Run {
         for end in self.site.unexcused_ends() {
             self.broken(check::ENDS, end);
         }
-        let back = up.and_then(|()| self.site.await_creates(&name, SERVES_WITHIN));
+        let back =
+            up.and_then(|()| self.site.settle()).and_then(|()| self.site.await_creates(&name, SERVES_WITHIN));
         not_interrupted()?;
         if let Err(error) = &back {
             self.broken(check::LIVENESS, error.to_string());
@@ -170,7 +171,7 @@ impl Run {
     fn note(&self, event: &str, fault: &str, detail: &str) {
         self.history.note(event, fault, detail);
         let (at, detail) = (self.history.now().as_secs_f64(), detail.lines().next().unwrap_or_default());
-        eprintln!("{at:8.1} s  {event:<7} {fault:<16} {detail}");
+        eprintln!("{at:8.1} s  {event:<7} {fault:<18} {detail}");
     }
 
     fn broken(&mut self, checker: &'static str, text: String) {

@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
 use keymoot::crypto::{ClusterCa, ClusterName, Keyring};
@@ -16,10 +15,11 @@ use serde_json::Value;
 use crate::nemesis::disk::Disk;
 use crate::nemesis::fabric::Fabric;
 use crate::nemesis::leftover;
-use crate::nemesis::machine::{Launch, Machine, PEER_PORT};
+use crate::nemesis::machine::{LOG, Launch, Machine, PEER_PORT};
 use crate::nemesis::shim::{self, Orders};
+use crate::operator::Said;
 use crate::wait::wait_until;
-use crate::{RigError, Signer, binary, metrics, raw};
+use crate::{RigError, Signer, binary, metrics, operator, raw};
 
 /// The cluster's name, and the account's.
 const NAME: &str = "nemesis";
@@ -74,11 +74,15 @@ pub struct Access {
 /// The cluster.
 pub struct Site {
     // In the order in which they go: processes and disks, then the network, then the files.
-    machines: Vec<Machine>,
+    pub(super) machines: Vec<Machine>,
     /// Its network.
     pub fabric: Fabric,
     access: Access,
-    program: PathBuf,
+    pub(super) ca: ClusterCa,
+    pub(super) program: PathBuf,
+    pub(super) last_id: u64,
+    /// Whether somebody changed who votes, and not all are known to vote again.
+    pub(super) churned: bool,
     dir: Home,
 }
 
@@ -108,7 +112,8 @@ impl Site {
             scrambler: Signer::new(NAME, "OVP", "the nemesis signs for keys"),
             keeper: Signer::new(NAME, "OVP", "the nemesis signs for policies"),
         };
-        let mut site = Self { machines, fabric, access, program: blueprint.program.clone(), dir };
+        let (program, last_id) = (blueprint.program.clone(), machines.len() as u64);
+        let mut site = Self { machines, fabric, access, ca, program, last_id, churned: false, dir };
         site.begin()?;
         Ok(site)
     }
@@ -166,12 +171,13 @@ impl Site {
         })
     }
 
-    /// Has every node run and answer. From then on none of them has an excuse to end.
+    /// Has every node run and answer that is in the cluster. From then on none of them has an excuse
+    /// to end.
     ///
     /// # Errors
     /// When one does not come up.
     pub fn bring_up_all(&mut self) -> Result<(), RigError> {
-        for machine in &mut self.machines {
+        for machine in self.machines.iter_mut().filter(|machine| machine.is_configured()) {
             machine.bring_up()?;
             machine.excuse = None;
         }
@@ -202,32 +208,42 @@ impl Site {
     /// # Errors
     /// When the command fails or a member is silent.
     pub fn digests(&self) -> Result<BTreeMap<u64, (u64, String)>, RigError> {
-        let text = self.keymoot(&["cluster", "status", "--output", "json"])?;
-        let not_understood = || RigError::Answer(format!("cluster status is not understood: {text}"));
-        let status: Value = serde_json::from_str(&text).map_err(|_| not_understood())?;
-        let members = status.get("members").and_then(Value::as_array).ok_or_else(not_understood)?;
         let of = |member: &Value| {
             let state = member.get("status")?;
             let digest = state.get("digest")?.as_str()?.to_owned();
             Some((member.get("id")?.as_u64()?, (state.get("applied_index")?.as_u64()?, digest)))
         };
-        members.iter().map(|member| of(member).ok_or_else(not_understood)).collect()
+        let silent = || RigError::Answer("a member does not say what its state adds up to".to_owned());
+        self.members(0)?.iter().map(|member| of(member).ok_or_else(silent)).collect()
     }
 
-    /// Runs `keymoot` with the configuration of the first node.
+    /// The members, as `cluster status` at a node tells of them.
+    ///
+    /// # Errors
+    /// When it tells nothing.
+    pub fn members(&self, at: usize) -> Result<Vec<Value>, RigError> {
+        // It tells how healthy the cluster is by its exit code, and what it knows either way.
+        let said = self.ask(at, &["cluster", "status", "--output", "json"])?;
+        let status: Value =
+            serde_json::from_str(&said.out).map_err(|_| RigError::Program(said.err.clone()))?;
+        let members = status.get("members").and_then(Value::as_array).cloned();
+        members.ok_or_else(|| RigError::Answer(format!("cluster status is not understood: {}", said.out)))
+    }
+
+    /// Runs `keymoot` with the configuration of a node; it must succeed.
     ///
     /// # Errors
     /// When it fails, with what it said.
-    pub fn keymoot(&self, arguments: &[&str]) -> Result<String, RigError> {
-        let config = self.dir.0.join("node-1/keymoot.toml");
-        let mut command = Command::new(&self.program);
-        command.args(arguments).arg("--config").arg(config);
-        let output = command.output().map_err(RigError::io("cannot run keymoot"))?;
-        // Status tells how healthy the cluster is by its exit code, and what it knows either way.
-        if output.status.success() || !output.stdout.is_empty() {
-            return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
-        }
-        Err(RigError::Program(String::from_utf8_lossy(&output.stderr).into_owned()))
+    pub fn keymoot(&self, at: usize, arguments: &[&str]) -> Result<String, RigError> {
+        self.ask(at, arguments)?.succeeded()
+    }
+
+    fn ask(&self, at: usize, arguments: &[&str]) -> Result<Said, RigError> {
+        let machine = self.machines.get(at);
+        let config =
+            machine.ok_or_else(|| RigError::Program(format!("there is no node {}", at + 1)))?.config();
+        let config = config.display().to_string();
+        operator::run(&self.program, &[arguments, &["--config", &config]].concat())
     }
 
     /// Copies the nodes' logs to where they outlive the run.
@@ -235,11 +251,24 @@ impl Site {
     /// # Errors
     /// When they cannot be copied.
     pub fn keep_logs(&self, to: &Path) -> Result<(), RigError> {
-        for machine in &self.machines {
-            let path = to.join(format!("node-{}.log", machine.id));
-            std::fs::copy(machine.log(), &path).map_err(RigError::at("write", &path))?;
+        // Also of ids that were given up.
+        for id in 1..=self.last_id {
+            let (log, path) = (self.node_dir(id).join(LOG), to.join(format!("node-{id}.log")));
+            if log.exists() {
+                std::fs::copy(log, &path).map_err(RigError::at("write", &path))?;
+            }
         }
         Ok(())
+    }
+
+    /// The directory of the node with this id.
+    pub(super) fn node_dir(&self, id: u64) -> PathBuf {
+        node_dir(&self.dir.0, id)
+    }
+
+    /// A file that all nodes share.
+    pub(super) fn shared(&self, name: &str) -> String {
+        self.dir.0.join(name).display().to_string()
     }
 
     fn begin(&mut self) -> Result<(), RigError> {
@@ -251,14 +280,14 @@ impl Site {
             .collect();
         let mut init = vec!["cluster", "init"];
         init.extend(members.iter().flat_map(|member| ["--member", member.as_str()]));
-        wait_until("the cluster to begin", READY_WITHIN, || self.keymoot(&init))?;
+        wait_until("the cluster to begin", READY_WITHIN, || self.keymoot(0, &init))?;
         let encryption = secret(&self.dir.0, "encryption", self.access.scrambler.signing_key())?;
         let policy = secret(&self.dir.0, "policy", self.access.keeper.signing_key())?;
         let network = self.fabric.network();
         let add = ["account", "add", NAME, "--if-absent", "--allow", &network];
         let keys = ["--encryption-key-file", &encryption, "--policy-key-file", &policy];
         let add = [&add[..], &keys[..]].concat();
-        wait_until("the account to be added", READY_WITHIN, || self.keymoot(&add))?;
+        wait_until("the account to be added", READY_WITHIN, || self.keymoot(0, &add))?;
         self.await_creates("ready", READY_WITHIN)
     }
 }
@@ -301,26 +330,34 @@ fn machine(
     launch: Launch,
 ) -> Result<Machine, RigError> {
     let id = node as u64 + 1;
-    let dir = root.join(format!("node-{id}"));
-    std::fs::create_dir(&dir).map_err(RigError::at("make", &dir))?;
-    let issued = ca
-        .issue_node(id)
-        .and_then(|issued| issued.save_new(&dir.join("node.pem"), &dir.join("node-key.pem")));
-    issued.map_err(|error| RigError::Program(format!("no certificate for node {id}: {error}")))?;
+    let dir = node_dir(root, id);
+    certify(ca, id, &dir)?;
     let disk = Disk::make(root, &format!("disk-{id}"))?;
     let orders = Orders::make(&dir.join("orders"))?;
     let address = fabric.address(node);
     let text = format!(
-        "[node]\nid = {id}\ndata_dir = \"{data}\"\n\n[cluster]\nname = \"{NAME}\"\n\
+        "[node]\nid = {id}\n\n[cluster]\nname = \"{NAME}\"\n\
          peer_listen = \"{address}:{PEER_PORT}\"\nca_file = \"../ca.pem\"\ncert_file = \"node.pem\"\n\
          key_file = \"node-key.pem\"\n\n[http]\nlisten = \"{address}:{api}\"\ndrain_timeout_ms = 3000\n\n\
          [keys]\nkeyring_file = \"../keyring.toml\"\n",
-        data = disk.path().join("data").display(),
         api = crate::nemesis::machine::API_PORT,
     );
     let config = dir.join("keymoot.toml");
     std::fs::write(&config, text).map_err(RigError::at("write", &config))?;
     Ok(Machine::new(id, (fabric.namespace(node), address), disk, orders, &dir, launch))
+}
+
+fn node_dir(root: &Path, id: u64) -> PathBuf {
+    root.join(format!("node-{id}"))
+}
+
+/// Makes the directory of a new id, with its certificate and key.
+pub(super) fn certify(ca: &ClusterCa, id: u64, dir: &Path) -> Result<(), RigError> {
+    std::fs::create_dir(dir).map_err(RigError::at("make", dir))?;
+    let issued = ca
+        .issue_node(id)
+        .and_then(|issued| issued.save_new(&dir.join("node.pem"), &dir.join("node-key.pem")));
+    issued.map_err(|error| RigError::Program(format!("no certificate for node {id}: {error}")))
 }
 
 fn secret(dir: &Path, name: &str, text: &str) -> Result<String, RigError> {

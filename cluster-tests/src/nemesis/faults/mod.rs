@@ -6,10 +6,13 @@
 
 mod absence;
 mod clocks;
+mod demotion;
 mod disks;
 mod packets;
 mod processes;
+mod rejoin;
 mod slow;
+mod transfer;
 
 use rand::RngExt as _;
 use rand::rngs::Xoshiro256PlusPlus;
@@ -88,6 +91,9 @@ pub const KINDS: &[Kind] = &[
     Kind { name: "clock_jump", make: clocks::jump },
     Kind { name: "clock_drift", make: clocks::drift },
     Kind { name: "long_absence", make: absence::long_absence },
+    Kind { name: "transfer_leader", make: transfer::transfer_leader },
+    Kind { name: "demote_and_promote", make: demotion::demote_and_promote },
+    Kind { name: "wiped_rejoin", make: rejoin::wiped_rejoin },
 ];
 
 /// Draws from the schedule's seed.
