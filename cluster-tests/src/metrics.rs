@@ -55,7 +55,9 @@ pub fn is_ready(node: SocketAddr) -> Result<(), RigError> {
 }
 
 fn get(node: SocketAddr, path: &str) -> Result<raw::Answer, RigError> {
-    raw::exchange(node, &raw::request("GET", path, &[], &[]), Duration::from_secs(5))
+    // Other programs than Keymoot stream theirs.
+    let request = raw::request("GET", path, &[("Connection", "close")], &[]);
+    raw::exchange_streamed(node, &request, Duration::from_secs(5))
 }
 
 impl raw::Answer {
