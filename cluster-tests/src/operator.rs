@@ -45,7 +45,7 @@ pub fn keymoot<S: AsRef<OsStr>>(arguments: &[S]) -> Result<Said, RigError> {
 /// The same with another build of the program.
 ///
 /// # Errors
-/// Those of [`keymoot`].
+/// Those of [`keymoot()`].
 pub fn run<S: AsRef<OsStr>>(program: &Path, arguments: &[S]) -> Result<Said, RigError> {
     let dir = tempfile::tempdir().map_err(RigError::io("cannot make a directory"))?;
     let [out, err] = ["out", "err"].map(|name| dir.path().join(name));

@@ -71,7 +71,10 @@ fn the_dashboard_shows_a_running_cluster_and_a_dead_node_raises_an_alert() {
     assert!(asked > 25, "only {asked} expressions");
     assert!(empty.is_empty(), "these panels show nothing: {empty:?}");
 
-    assert_eq!(prometheus.alerts().unwrap(), [], "a sound cluster raises nothing");
+    // Some would be raised if what few samples say went on for long; that is what their `for` is for.
+    let mut alerts = prometheus.alerts().unwrap();
+    alerts.retain(|(name, state)| state == "firing" || name == "KeymootNodeDown");
+    assert_eq!(alerts, [], "a sound cluster raises nothing");
     let node = cluster.others(cluster.leader().unwrap())[0];
     cluster.kill(node).unwrap();
     wait_until("the alert of the dead node", Duration::from_secs(15), || {
