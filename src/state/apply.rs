@@ -1,6 +1,9 @@
 //! The only mutator of the replicated state.
 
-use crate::model::{Account, AccountId, Auxiliary, KeyPlace, KeyRecord, Kid, Wrapped};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::model::{Account, AccountId, Auxiliary, KeyPlace, KeyRecord, Kid};
 
 use super::command::{Command, NewKey, Proposal};
 use super::features;
@@ -14,7 +17,7 @@ use super::nodes;
 use super::nonces;
 use super::policies;
 use super::query::key_at;
-use super::record::{AuthorityRecord, ClusterIdentity, KidPlace, Track};
+use super::record::{KidPlace, Track};
 use super::rentals;
 use super::response::Response;
 use super::rewrap;
@@ -58,9 +61,9 @@ fn apply_one<T: Tables>(
         Command::DeleteKey { place, through, kid } => delete_key(run, place, *through, kid.as_ref()),
         Command::PutAccount { account, if_absent } => put_account(run, account, *if_absent),
         Command::DeleteAccount { id } => delete_account(run, id),
-        Command::Found(identity) => found(run, identity),
+        Command::Found(identity) => put_once(run, META_IDENTITY, identity),
         Command::SpendNonce { digest, created_s } => nonces::spend(run, digest, *created_s, now_ms),
-        Command::PutServerSecret { secret } => put_server_secret(run, secret),
+        Command::PutServerSecret { secret } => put_once(run, META_SERVER_SECRET, secret),
         Command::CreateSeed(seed) => rotation::store_seed(run, seed, false, now_ms),
         Command::ReplaceSeed(seed) => rotation::store_seed(run, seed, true, now_ms),
         Command::SupplyPeriodKey { key, period } => rotation::supply_period_key(run, key, *period, now_ms),
@@ -91,7 +94,7 @@ fn apply_one<T: Tables>(
         Command::RemoveNode { id } => nodes::remove(run, *id, now_ms),
         Command::PutJoinToken(token) => join_tokens::put(run, token, now_ms),
         Command::RevokeJoinToken { id } => join_tokens::revoke(run, id),
-        Command::PutAuthority(authority) => put_authority(run, authority),
+        Command::PutAuthority(authority) => put_once(run, META_AUTHORITY, &**authority),
         Command::RaiseFeatureLevel { to } => features::raise(run, *to),
     }
 }
@@ -232,35 +235,15 @@ fn put_auxiliary<T: Tables>(
     Ok(Response::Done)
 }
 
-fn found<T: Tables>(
+/// Stores what the cluster gets once and for ever.
+fn put_once<V: Serialize + DeserializeOwned, T: Tables>(
     run: &mut Transaction<'_, T>,
-    identity: &ClusterIdentity,
+    key: &[u8],
+    value: &V,
 ) -> Result<Response, StateError> {
-    if run.get::<ClusterIdentity>(Table::Meta, META_IDENTITY)?.is_some() {
+    if run.get::<V>(Table::Meta, key)?.is_some() {
         return Ok(Response::Unchanged);
     }
-    run.put(Table::Meta, META_IDENTITY, identity)?;
-    Ok(Response::Done)
-}
-
-fn put_server_secret<T: Tables>(
-    run: &mut Transaction<'_, T>,
-    secret: &Wrapped,
-) -> Result<Response, StateError> {
-    if run.get::<Wrapped>(Table::Meta, META_SERVER_SECRET)?.is_some() {
-        return Ok(Response::Unchanged);
-    }
-    run.put(Table::Meta, META_SERVER_SECRET, secret)?;
-    Ok(Response::Done)
-}
-
-fn put_authority<T: Tables>(
-    run: &mut Transaction<'_, T>,
-    authority: &AuthorityRecord,
-) -> Result<Response, StateError> {
-    if run.get::<AuthorityRecord>(Table::Meta, META_AUTHORITY)?.is_some() {
-        return Ok(Response::Unchanged);
-    }
-    run.put(Table::Meta, META_AUTHORITY, authority)?;
+    run.put(Table::Meta, key, value)?;
     Ok(Response::Done)
 }
