@@ -5,7 +5,7 @@
 
 use serde_json::Value;
 
-use super::{Policy, PolicyName};
+use super::{Policy, PolicyName, Protection};
 
 /// Why a document is no policy. The message is fit for the caller.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -52,12 +52,14 @@ impl Policy {
             }
             _ => {}
         }
-        let policy: Self = serde_path_to_error::deserialize(value).map_err(|error| {
+        let mut policy: Self = serde_path_to_error::deserialize(value).map_err(|error| {
             let path = error.path().to_string();
             let member = if path == "." { "document".to_owned() } else { path };
             PolicyError::new(member, error.inner().to_string())
         })?;
         policy.check()?;
+        // A track that asks for nothing of its own is as if not there, so a policy has one document.
+        policy.tracks.retain(|_, own| *own != Protection::default());
         Ok(policy)
     }
 
@@ -120,6 +122,7 @@ fn strip(value: &mut Value) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::TrackName;
 
     /// A policy that uses every member.
     const FULL: &str = r#"{
@@ -154,6 +157,15 @@ mod tests {
     fn what_is_not_said_is_not_in_the_document() {
         let policy = Policy::streaming(PolicyName::new("p").unwrap());
         assert_eq!(policy.to_json().to_string(), r#"{"can_persist":false,"name":"p"}"#);
+    }
+
+    #[test]
+    fn a_track_that_asks_for_nothing_of_its_own_is_left_out() {
+        let document =
+            br#"{"name":"p","tracks":{"SD":{},"HD":{"widevine":{}},"UHD1":{"fairplay":{"hdcp":"type1"}}}}"#;
+        let policy = Policy::from_json(document, None).unwrap();
+        assert_eq!(policy.tracks.keys().map(TrackName::as_str).collect::<Vec<_>>(), ["UHD1"]);
+        assert_eq!(Policy::from_json(policy.to_json().to_string().as_bytes(), None), Ok(policy));
     }
 
     #[test]
