@@ -27,7 +27,23 @@ fn a_node_that_moved_is_found_again_and_one_can_be_moved_by_hand() {
     cluster.await_voters("a", 3).unwrap();
     ledger.enter(cluster.signer().create(cluster.node("c").api, "after").unwrap(), "c");
 
-    // By hand: a name in place of the number, at the same place.
+    // By hand, while it is down: a name in place of the number, which it says itself from now on.
+    let name = cluster.node("b").peer.to_string().replace("127.0.0.1", "localhost");
+    cluster.stop("b").unwrap();
+    let said = cluster.cluster("a", &["address", "2", &name, "--yes"]).unwrap();
+    assert!(said.code == Some(0) && said.out.contains(&format!("node 2 is reached at {name}")), "{said:?}");
+    cluster.serve_with("b", &[("KEYMOOT__CLUSTER__PEER_ADVERTISE", name.as_str())]).unwrap();
+    cluster
+        .await_status("the name to be known", |table| {
+            table
+                .lines()
+                .any(|line| line.starts_with('2') && line.contains("follower") && line.ends_with(&name))
+        })
+        .unwrap();
+    cluster.await_voters("a", 3).unwrap();
+    ledger.enter(cluster.signer().create(cluster.node("b").api, "by-name").unwrap(), "b");
+
+    // What it refuses.
     let by_name = elsewhere.replace("127.0.0.1", "localhost");
     let said = cluster.cluster("b", &["address", "2", &by_name]).unwrap();
     assert_eq!(said.code, Some(64), "without a terminal it must not go on: {said:?}");

@@ -71,14 +71,43 @@ pub struct Route {
     pub address: watch::Receiver<String>,
     /// The name the peer's certificate must carry.
     pub server_name: ServerName<'static>,
-    /// Our certificate and the cluster's CA.
-    pub tls: Arc<rustls::ClientConfig>,
+    /// How it is connected to.
+    pub dial: Dial,
     /// What we say first.
     pub hello: Hello,
     /// How long connecting and greeting may take.
     pub connect_timeout: Duration,
     /// Where it is told that this node must end.
     pub end: EndOfNode,
+}
+
+/// Bytes both ways.
+pub trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Duplex for S {}
+
+/// A connection on which each side has proved who it is.
+pub type Connection = Box<dyn Duplex>;
+
+/// How peers are connected to.
+#[derive(Clone)]
+pub enum Dial {
+    /// Over TCP, with our certificate and the cluster's CA.
+    Tls(Arc<rustls::ClientConfig>),
+    /// Over a network that a test made up.
+    #[cfg(test)]
+    Simulated(Arc<SimulatedDial>),
+}
+
+/// Connects to the peer of that id.
+#[cfg(test)]
+pub type SimulatedDial =
+    dyn Fn(NodeId) -> futures::future::BoxFuture<'static, std::io::Result<Connection>> + Send + Sync;
+
+impl From<Arc<rustls::ClientConfig>> for Dial {
+    fn from(tls: Arc<rustls::ClientConfig>) -> Self {
+        Self::Tls(tls)
+    }
 }
 
 type Waiting = (Request, oneshot::Sender<Result<Reply, LinkError>>);
@@ -164,12 +193,8 @@ async fn run(
     }
 }
 
-async fn connect(route: &Route) -> std::io::Result<tokio_rustls::client::TlsStream<TcpStream>> {
-    let address = route.address.borrow().clone();
-    let stream = TcpStream::connect(address).await?;
-    stream.set_nodelay(true)?;
-    let connector = TlsConnector::from(route.tls.clone());
-    let mut stream = connector.connect(route.server_name.clone(), stream).await?;
+async fn connect(route: &Route) -> std::io::Result<Connection> {
+    let mut stream = dial(route).await?;
     let fence = route.fence.as_ref().map(Fence::current);
     let feature_level = route.end.feature_level();
     let hello = Hello { fence, feature_level, ..route.hello.clone() };
@@ -179,6 +204,18 @@ async fn connect(route: &Route) -> std::io::Result<tokio_rustls::client::TlsStre
         fence.admit(route.peer, theirs).map_err(refused)?;
     }
     Ok(stream)
+}
+
+async fn dial(route: &Route) -> std::io::Result<Connection> {
+    let tls = match &route.dial {
+        Dial::Tls(tls) => tls.clone(),
+        #[cfg(test)]
+        Dial::Simulated(dial) => return dial(route.peer).await,
+    };
+    let address = route.address.borrow().clone();
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    Ok(Box::new(TlsConnector::from(tls).connect(route.server_name.clone(), stream).await?))
 }
 
 /// Says hello and checks the peer's. The certificate was checked by TLS before.

@@ -25,6 +25,22 @@ use super::types::{Member, TypeConfig};
 /// How often a new leader looks whether it has heard of everybody.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
+/// Who has it makes a change, or thinks one through. It remembers since when this node leads.
+#[derive(Debug, Default)]
+pub struct ChangeTurn {
+    term_seen: Option<(u64, Instant)>,
+}
+
+impl ChangeTurn {
+    /// When this node was first seen to lead in that term.
+    fn leads_since(&mut self, term: u64) -> Instant {
+        match self.term_seen {
+            Some((seen, at)) if seen == term => at,
+            _ => self.term_seen.insert((term, Instant::now())).1,
+        }
+    }
+}
+
 impl Node {
     /// Plans a change and, unless only that is asked, makes it; wherever the leader is.
     pub async fn change_members(
@@ -78,8 +94,8 @@ impl Node {
         request: ChangeRequest,
         deadline: Instant,
     ) -> Result<ChangePlan, Unanswered> {
-        let _turn = self.change_turn.lock().await;
-        let plan = change::plan(&self.standing().await?, &request);
+        let mut turn = self.change_turn.lock().await;
+        let plan = change::plan(&self.standing(&mut turn).await?, &request);
         if request.dry_run || plan.verdict != Verdict::Ready {
             return Ok(plan);
         }
@@ -180,9 +196,18 @@ impl Node {
         self.raft.metrics().borrow_watched().membership_config.membership().clone()
     }
 
+    /// Begins to count for how long this node leads in its term.
+    pub(super) fn note_leading(&self) {
+        let term = self.raft.metrics().borrow_watched().current_term;
+        // Whoever has the turn counts by itself.
+        if let Ok(mut turn) = self.change_turn.try_lock() {
+            turn.leads_since(term);
+        }
+    }
+
     /// The members as the leader sees them; a new leader first waits until it has heard of the voters.
-    async fn standing(&self) -> Result<Standing, Unanswered> {
-        let until = Instant::now() + self.about.silence;
+    /// Whoever is silent is waited for once in a term, and not by everybody who asks.
+    async fn standing(&self, turn: &mut ChangeTurn) -> Result<Standing, Unanswered> {
         loop {
             let metrics = self.raft.metrics().borrow_watched().clone();
             let Some(heard) = metrics.heartbeat.as_ref().filter(|_| metrics.current_leader == Some(self.id))
@@ -191,6 +216,7 @@ impl Node {
             };
             let voters: BTreeSet<NodeId> = metrics.membership_config.membership().voter_ids().collect();
             let unheard = |id: &NodeId| *id != self.id && heard.get(id).is_none_or(Option::is_none);
+            let until = turn.leads_since(metrics.current_term) + self.about.silence;
             if Instant::now() >= until || !voters.iter().any(unheard) {
                 return self.stand(&metrics);
             }

@@ -43,6 +43,8 @@ mod types;
 mod wire;
 
 #[cfg(test)]
+mod simulation_tests;
+#[cfg(test)]
 mod storage_suite_test;
 
 pub use crate::store::{Identity, LogPosition, StoreError};

@@ -28,6 +28,7 @@ use super::fence::Fence;
 use super::hand_over::HandOverError;
 use super::join_server::JoinGate;
 use super::leader::LeaderSeat;
+use super::membership::ChangeTurn;
 use super::peers::EndOfNode;
 use super::proposer::{BatchLimits, Flights, Propose, Proposer, now_ms};
 use super::state_view::StateView;
@@ -59,7 +60,7 @@ pub struct Node {
     /// Where it is told that this node must end.
     pub end: EndOfNode,
     /// One change of the members at a time.
-    pub change_turn: tokio::sync::Mutex<()>,
+    pub change_turn: tokio::sync::Mutex<ChangeTurn>,
     pub join_gate: JoinGate,
     /// Nodes that were removed and are no members any more.
     pub expelled: ArcSwap<BTreeSet<NodeId>>,

@@ -78,14 +78,19 @@ async fn connection(stream: TcpStream, acceptor: TlsAcceptor, node: Arc<Node>) -
             _ => Err(invalid("a peer shows no certificate")),
         };
     }
-    let greeted = async {
-        let mut stream = accepted;
-        let identity = PeerIdentity::of_connection(stream.get_ref().1.peer_certificates(), &node.cluster)
-            .map_err(invalid)?;
-        let theirs = greet(&mut stream, identity, &node).await?;
-        Ok::<_, std::io::Error>((stream, identity, theirs))
-    };
-    let (stream, identity, theirs) = tokio::time::timeout(GREETING_TIMEOUT, greeted).await??;
+    let identity =
+        PeerIdentity::of_connection(session.peer_certificates(), &node.cluster).map_err(invalid)?;
+    welcome(accepted, identity, node).await
+}
+
+/// Greets and serves whoever has proved to be `identity`, until the connection ends.
+pub(super) async fn welcome<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
+    mut stream: S,
+    identity: PeerIdentity,
+    node: Arc<Node>,
+) -> std::io::Result<()> {
+    let greeting = greet(&mut stream, identity, &node);
+    let theirs = tokio::time::timeout(GREETING_TIMEOUT, greeting).await??;
     serve(stream, identity, node, theirs.fence).await
 }
 

@@ -12,7 +12,7 @@ use crate::model::NodeId;
 use crate::state;
 
 use super::fence::Fence;
-use super::link::{Link, Route};
+use super::link::{Dial, Link, Route};
 use super::message::{Hello, PROTOCOL};
 use super::state_view::StateView;
 
@@ -26,7 +26,7 @@ struct Inner {
     cluster: ClusterName,
     hello: Hello,
     fence: Option<Fence>,
-    tls: Arc<rustls::ClientConfig>,
+    dial: Dial,
     connect_timeout: Duration,
     /// Why this node must stop, once a peer has said so.
     end: EndOfNode,
@@ -79,7 +79,7 @@ impl Peers {
         cluster: &ClusterName,
         node: Option<NodeId>,
         fence: Option<Fence>,
-        tls: Arc<rustls::ClientConfig>,
+        dial: impl Into<Dial>,
         connect_timeout: Duration,
         end: EndOfNode,
     ) -> Self {
@@ -96,7 +96,7 @@ impl Peers {
                 cluster: cluster.clone(),
                 hello,
                 fence,
-                tls,
+                dial: dial.into(),
                 connect_timeout,
                 end,
                 known: Mutex::default(),
@@ -149,7 +149,7 @@ impl Peers {
             fence: self.inner.fence.clone(),
             address: address.subscribe(),
             server_name,
-            tls: self.inner.tls.clone(),
+            dial: self.inner.dial.clone(),
             hello: self.inner.hello.clone(),
             connect_timeout: self.inner.connect_timeout,
             end: self.inner.end.clone(),

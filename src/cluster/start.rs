@@ -205,6 +205,9 @@ async fn open(config: Config, keyring: Arc<Keyring>, metrics: Arc<Metrics>) -> R
         join_gate: JoinGate::default(),
         expelled: arc_swap::ArcSwap::default(),
     });
+    if let Some(at_s) = node.about.certificate_expires_at_s {
+        node.metrics.certificate_expires_timestamp_seconds.with_label_values(&["peers"]).set(at_s);
+    }
     let acceptor = TlsAcceptor::from(peer_server_config(&credentials)?);
     tokio::spawn(peer_server::listen(listener, acceptor, node.clone()));
     let founding_authority = founding.as_ref().map(|founding| founding.record(&keyring)).transpose();
@@ -273,7 +276,7 @@ fn silence(config: &Config, log: &Log) -> Option<Instant> {
     log.read_vote().map(|_| Instant::now() + lease)
 }
 
-fn raft_config(config: &Config) -> Result<Arc<openraft::Config>, StartError> {
+pub(super) fn raft_config(config: &Config) -> Result<Arc<openraft::Config>, StartError> {
     let election_max = config.cluster.election_timeout_max_ms;
     let raft = openraft::Config {
         cluster_name: config.cluster.name.as_str().to_owned(),
@@ -306,20 +309,20 @@ fn role(state: ServerState) -> RaftRole {
 }
 
 /// Watches Raft and keeps the rest informed: who leads, where the peers are, what is measured.
-struct Monitor {
-    node: Arc<Node>,
-    peers: Peers,
-    keyring: Arc<Keyring>,
+pub(super) struct Monitor {
+    pub(super) node: Arc<Node>,
+    pub(super) peers: Peers,
+    pub(super) keyring: Arc<Keyring>,
     /// Stored with the cluster's identity, where this node founds the cluster.
-    founding_authority: Option<AuthorityRecord>,
-    metrics: Arc<Metrics>,
-    snapshot_log_entries: u64,
-    leadership: watch::Sender<Leadership>,
-    failure: watch::Sender<Option<String>>,
+    pub(super) founding_authority: Option<AuthorityRecord>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) snapshot_log_entries: u64,
+    pub(super) leadership: watch::Sender<Leadership>,
+    pub(super) failure: watch::Sender<Option<String>>,
 }
 
 impl Monitor {
-    async fn run(self) {
+    pub(super) async fn run(self) {
         let mut raft_metrics = self.node.raft.metrics();
         let mut identity_known = false;
         let mut snapshot_asked_at = 0;

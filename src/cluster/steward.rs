@@ -134,6 +134,7 @@ impl Steward {
 
     /// The leader's part.
     async fn lead(&self, records: &[NodeRecord], members: &BTreeSet<NodeId>) {
+        self.node.note_leading();
         if self.node.membership().get_joint_config().len() > 1
             && let Err(Unanswered::Stopped) = self.node.complete_joint().await
         {

@@ -130,14 +130,19 @@ impl PeerCredentials {
 
     /// Until when the own certificate is valid: seconds since 1970 UTC.
     pub fn expires_at_s(&self) -> Option<i64> {
-        let (_, certificate) = x509_parser::parse_x509_certificate(self.chain.first()?).ok()?;
-        Some(certificate.validity().not_after.timestamp())
+        self.chain.first().and_then(expires_at_s)
     }
 
     /// The cluster they belong to.
     pub fn cluster(&self) -> &ClusterName {
         &self.cluster
     }
+}
+
+/// Until when a certificate is valid: seconds since 1970 UTC.
+pub(super) fn expires_at_s(certificate: &CertificateDer<'_>) -> Option<i64> {
+    let (_, certificate) = x509_parser::parse_x509_certificate(certificate).ok()?;
+    Some(certificate.validity().not_after.timestamp())
 }
 
 /// The listening side between peers. A client without a certificate gets through the handshake too, to

@@ -92,6 +92,11 @@ impl ApiTls {
         Ok(builder.with_cert_resolver(follower))
     }
 
+    /// Until when the certificate in use is valid: seconds since 1970 UTC.
+    pub fn expires_at_s(&self) -> Option<i64> {
+        self.current.load().certificate.cert.first().and_then(tls::expires_at_s)
+    }
+
     /// Reads the files anew if one of them changed since they were last looked at; says whether.
     ///
     /// # Errors

@@ -28,7 +28,7 @@ use super::answer::{self, AuxiliaryAnswer, KeyAnswer};
 use super::error::{ApiError, ErrorKind};
 use super::path::RequestPath;
 use super::received;
-use super::server::{Api, HttpError, followed_tls, remember_certificate};
+use super::server::{Api, Expires, HttpError, followed_tls, remember_certificate};
 use super::udrm;
 
 /// The name of the route in metrics.
@@ -58,6 +58,7 @@ pub fn listen_for_packagers(
     let Some(address) = config.packager.listen else { return Ok(None) };
     let packager = &config.packager;
     let certified = packager.tls_client_ca_file.is_some();
+    let expires = Expires { metrics: api.metrics.clone(), listener: "packager" };
     let any_address = certified && packager.allow_list.is_empty();
     let door = Data::new(Door {
         authenticator: Authenticator::new(api.accounts.clone()),
@@ -68,7 +69,7 @@ pub fn listen_for_packagers(
         api_url: api_url(config),
     });
     let (cert, key) = (&packager.tls_cert_file, &packager.tls_key_file);
-    let tls = followed_tls(cert, key, &packager.tls_client_ca_file, certified)?;
+    let tls = followed_tls(cert, key, &packager.tls_client_ca_file, certified, expires)?;
     let server =
         HttpServer::new(move || App::new().app_data(door.clone()).default_service(web::to(dispatch)))
             .on_connect(remember_certificate)

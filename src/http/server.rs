@@ -89,7 +89,7 @@ pub fn listen(config: &Config, api: Api) -> Result<(Server, Vec<SocketAddr>), Ht
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let workers = if config.http.workers == 0 { cores } else { config.http.workers };
     let mailbox = config.limits.authenticator_mailbox;
-    let (directory, nonces) = (api.accounts.clone(), api.nonces.clone());
+    let (directory, nonces, metrics) = (api.accounts.clone(), api.nonces.clone(), api.metrics.clone());
     let api = web::Data::new(api);
     let server = HttpServer::new(move || {
         // One per worker, so that checking signatures scales with the workers.
@@ -106,13 +106,29 @@ pub fn listen(config: &Config, api: Api) -> Result<(Server, Vec<SocketAddr>), Ht
     let address = config.http.listen;
     let refused = |source| HttpError::Listen { address: address.to_string(), source };
     let http = &config.http;
-    let server = match followed_tls(&http.tls_cert_file, &http.tls_key_file, &http.tls_client_ca_file, false)?
-    {
+    let expires = Expires { metrics, listener: "http" };
+    let tls =
+        followed_tls(&http.tls_cert_file, &http.tls_key_file, &http.tls_client_ca_file, false, expires)?;
+    let server = match tls {
         Some(tls) => server.bind_rustls_0_23(address, tls).map_err(refused)?,
         None => server.bind(address).map_err(refused)?,
     };
     let addresses = server.addrs();
     Ok((server.run(), addresses))
+}
+
+/// Where it is measured until when a listener's certificate is valid.
+pub(super) struct Expires {
+    pub metrics: Arc<Metrics>,
+    /// The listener's name there.
+    pub listener: &'static str,
+}
+
+impl Expires {
+    fn measure(&self, tls: &ApiTls) {
+        let gauge = self.metrics.certificate_expires_timestamp_seconds.with_label_values(&[self.listener]);
+        gauge.set(tls.expires_at_s().unwrap_or(0));
+    }
 }
 
 /// The TLS of a listener, if it has a certificate; it follows its files from now on. With an authority
@@ -122,17 +138,19 @@ pub(super) fn followed_tls(
     key: &Option<PathBuf>,
     client_ca: &Option<PathBuf>,
     client_required: bool,
+    expires: Expires,
 ) -> Result<Option<ServerConfig>, TlsError> {
     let (Some(cert), Some(key)) = (cert.clone(), key.clone()) else { return Ok(None) };
     let tls = ApiTls::load(ApiTlsFiles { cert, key, client_ca: client_ca.clone(), client_required })?;
     let server_config = tls.server_config()?;
-    actix_web::rt::spawn(follow_files(tls));
+    actix_web::rt::spawn(follow_files(tls, expires));
     Ok(Some(server_config))
 }
 
 /// Looks at the certificate files again and again, as long as the process lives.
-async fn follow_files(tls: ApiTls) {
+async fn follow_files(tls: ApiTls, expires: Expires) {
     loop {
+        expires.measure(&tls);
         actix_web::rt::time::sleep(RELOAD_EVERY).await;
         match tls.reload() {
             Ok(true) => tracing::info!("a listener's certificates were read anew"),

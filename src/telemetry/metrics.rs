@@ -128,6 +128,9 @@ pub struct Metrics {
     pub backup_last_success_timestamp_seconds: IntGauge,
     /// The size of that backup.
     pub backup_last_bytes: IntGauge,
+    /// Until when this node's certificates are valid, in seconds since 1970 UTC, by `listener`: `peers`,
+    /// `http` or `packager`. Each connection is refused after that.
+    pub certificate_expires_timestamp_seconds: IntGaugeVec,
     /// The size of the last snapshot that was made or received.
     pub snapshot_bytes: IntGauge,
     /// What is free on the disk of the data directory.
@@ -263,6 +266,11 @@ impl Metrics {
                 "When a backup was last taken from this node; 0 for never since it started.",
             )?,
             backup_last_bytes: declare.gauge("backup_last_bytes", "Size of that backup.")?,
+            certificate_expires_timestamp_seconds: declare.gauges(
+                "certificate_expires_timestamp_seconds",
+                "Until when the certificate that this node shows is valid.",
+                &["listener"],
+            )?,
             snapshot_bytes: declare.gauge("snapshot_bytes", "Size of the last snapshot.")?,
             disk_free_bytes: declare.gauge("disk_free_bytes", "Free on the disk of the data directory.")?,
             disk_total_bytes: declare.gauge("disk_total_bytes", "Size of that disk.")?,
@@ -337,13 +345,14 @@ mod tests {
     use super::*;
 
     /// Dashboards and alerts hold on to these names: a name that goes or changes breaks them.
-    const NAMES: [&str; 43] = [
+    const NAMES: [&str; 44] = [
         "keymoot_apply_seconds",
         "keymoot_auth_refusals_total",
         "keymoot_backup_last_bytes",
         "keymoot_backup_last_success_timestamp_seconds",
         "keymoot_build_info",
         "keymoot_bulk_items_total",
+        "keymoot_certificate_expires_timestamp_seconds",
         "keymoot_disk_free_bytes",
         "keymoot_disk_read_only",
         "keymoot_disk_total_bytes",
@@ -402,6 +411,7 @@ mod tests {
         metrics.exported_keys_total.with_label_values(&["track"]).inc();
         metrics.mailbox_full_total.with_label_values(&["proposer"]).inc();
         metrics.proposals_total.with_label_values(&["committed"]).inc();
+        metrics.certificate_expires_timestamp_seconds.with_label_values(&["peers"]).set(1);
         metrics.node_info.with_label_values(&["1", "west", "0.1.0"]).set(1);
         let families = metrics.registry.gather();
         let mut names: Vec<&str> = families.iter().map(|family| family.name()).collect();

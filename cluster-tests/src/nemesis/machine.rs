@@ -3,18 +3,20 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::nemesis::disk::Disk;
 use crate::nemesis::shim::{ORDERS, Orders};
 use crate::nemesis::tool;
-use crate::wait::wait_until;
+use crate::wait::{pause, wait_until};
 use crate::{RigError, cluster, logs, process, raw};
 
 /// How long a killed process may take to be gone.
 const GONE_WITHIN: Duration = Duration::from_secs(10);
+/// How long a node may take to end once its disk failed.
+const ENDS_WITHIN: Duration = Duration::from_secs(10);
 /// How long a node may take to start on two busy cores.
 const START_WITHIN: Duration = Duration::from_secs(60);
 /// The port of the API.
@@ -163,6 +165,32 @@ impl Machine {
     pub fn unexcused_ends(&mut self) -> Vec<String> {
         self.notice_end();
         std::mem::take(&mut self.surprises)
+    }
+
+    /// A node whose sync failed must end by itself, for nobody knows what its disk holds; that it goes on
+    /// counts as a violation. `failed_before` of its syncs had failed when that was ordered.
+    ///
+    /// # Errors
+    /// When its orders cannot be read, or when interrupted.
+    pub fn demand_end(&mut self, failed_before: u64) -> Result<(), RigError> {
+        let until = Instant::now() + ENDS_WITHIN;
+        while self.orders.failed_syncs()? > failed_before && self.runs() && !self.is_stopped() {
+            if Instant::now() > until {
+                let tail = logs::tails(&[self.log()]);
+                self.surprises
+                    .push(format!("node {} goes on though its disk failed to sync\n{tail}", self.id));
+                return Ok(());
+            }
+            pause(Duration::from_millis(50))?;
+        }
+        Ok(())
+    }
+
+    /// Whether a signal has suspended its process.
+    fn is_stopped(&self) -> bool {
+        let Some(child) = &self.child else { return false };
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap_or_default();
+        stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('T'))
     }
 
     fn notice_end(&mut self) {

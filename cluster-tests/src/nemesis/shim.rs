@@ -1,8 +1,9 @@
 //! A node's clock and disk syncs, moved and broken while it runs: a small library preloaded into
 //! it, which obeys a file.
 //!
-//! The file is `struct orders` of `shim.c`: seven 64-bit numbers of the machine's byte order, the
-//! first of them odd while the others are being written. The wall clock may jump. Drift moves the
+//! The file is `struct orders` of `shim.c`: eight 64-bit numbers of the machine's byte order. The
+//! first is odd while the rig writes the others; the last is the library's, which counts there the syncs that it
+//! let fail. The wall clock may jump. Drift moves the
 //! wall clock and the steady clock alike; when it ends, the steady clock keeps what it gained.
 
 use std::fs::File;
@@ -16,6 +17,9 @@ use crate::nemesis::tool;
 
 /// What the node is preloaded by, and where it finds its orders.
 pub const ORDERS: &str = "KEYMOOT_RIG_ORDERS";
+
+/// Where the failed syncs are counted.
+const FAILED_SYNCS_AT: u64 = 56;
 
 /// Compiles the library into `dir`.
 ///
@@ -66,6 +70,7 @@ impl Orders {
             sync_delay_us: 0,
             sync_errno: 0,
         };
+        orders.file.write_all_at(&[0; 8], FAILED_SYNCS_AT).map_err(RigError::at("write", path))?;
         orders.write()?;
         Ok(orders)
     }
@@ -111,6 +116,16 @@ impl Orders {
     pub fn break_syncs(&mut self, broken: bool) -> Result<(), RigError> {
         self.sync_errno = if broken { i64::from(rustix::io::Errno::IO.raw_os_error()) } else { 0 };
         self.write()
+    }
+
+    /// How many syncs have failed by order so far.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn failed_syncs(&self) -> Result<u64, RigError> {
+        let mut count = [0; 8];
+        self.file.read_exact_at(&mut count, FAILED_SYNCS_AT).map_err(RigError::at("read", &self.path))?;
+        Ok(u64::from_ne_bytes(count))
     }
 
     fn write(&mut self) -> Result<(), RigError> {
@@ -171,7 +186,9 @@ mod tests {
         std::fs::write(&path, "x").unwrap();
         assert!(run("sync", &[&path]).status.success());
         orders.break_syncs(true).unwrap();
+        assert_eq!(orders.failed_syncs().unwrap(), 0);
         assert!(!run("sync", &[&path]).status.success());
+        assert_eq!(orders.failed_syncs().unwrap(), 1);
         orders.break_syncs(false).unwrap();
         orders.slow_syncs(300).unwrap();
         let began = std::time::Instant::now();

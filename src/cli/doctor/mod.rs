@@ -5,6 +5,7 @@
 //! failed is left out.
 
 mod certificates;
+mod clock;
 mod files;
 mod finding;
 mod machine;
@@ -66,6 +67,7 @@ fn examine(args: &DoctorArgs) -> Result<Vec<Finding>, Failure> {
     findings.extend(certificates::check(&config));
     findings.extend(storage::check(&config));
     findings.extend(machine::check());
+    findings.push(clock::check());
     findings.extend(network::check(&config, &args.peers)?);
     Ok(findings)
 }

@@ -26,7 +26,7 @@ pub const ANSWERS: &str = "answers";
 pub const DIGESTS: &str = "digests";
 /// Every node serves soon after the last fault is healed.
 pub const LIVENESS: &str = "liveness";
-/// A node ends by itself only when it must.
+/// A node ends by itself when it must, and only then.
 pub const ENDS: &str = "ends";
 
 /// All checkers, in the order of the report.

@@ -90,18 +90,21 @@ struct Syncs {
     /// Nothing when they fail.
     delay_ms: Option<i64>,
     hit: Vec<usize>,
+    /// How many syncs of each node that was hit had failed before.
+    failed_before: Vec<u64>,
 }
 
 pub fn failing_sync(draw: &mut Draw) -> Box<dyn Fault> {
     let (node, leader) = (draw.node(), draw.coin());
     let target = if leader { Target::Leader(node) } else { Target::Node(node) };
-    Box::new(Syncs { target, delay_ms: None, hit: Vec::new() })
+    Box::new(Syncs { target, delay_ms: None, hit: Vec::new(), failed_before: Vec::new() })
 }
 
 pub fn slow_sync(draw: &mut Draw) -> Box<dyn Fault> {
     let (node, leader) = (draw.node(), draw.coin());
     let target = if leader { Target::Leader(node) } else { Target::Node(node) };
-    Box::new(Syncs { target, delay_ms: Some(draw.between(50, 700).into()), hit: Vec::new() })
+    let delay_ms = Some(draw.between(50, 700).into());
+    Box::new(Syncs { target, delay_ms, hit: Vec::new(), failed_before: Vec::new() })
 }
 
 impl Fault for Syncs {
@@ -119,6 +122,7 @@ impl Fault for Syncs {
             match self.delay_ms {
                 Some(delay_ms) => machine.orders.slow_syncs(delay_ms)?,
                 None => {
+                    self.failed_before.push(machine.orders.failed_syncs()?);
                     machine.excuse = Some("its disk failed to sync");
                     machine.orders.break_syncs(true)?;
                 }
@@ -128,6 +132,9 @@ impl Fault for Syncs {
     }
 
     fn heal(&mut self, site: &mut Site) -> Result<(), RigError> {
+        for (node, failed_before) in self.hit.iter().zip(&self.failed_before) {
+            site.machine(*node)?.demand_end(*failed_before)?;
+        }
         for node in &self.hit {
             let machine = site.machine(*node)?;
             machine.orders.slow_syncs(0)?;

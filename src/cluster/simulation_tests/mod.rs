@@ -1,0 +1,106 @@
+//! Whole clusters in virtual time: minutes of faults in seconds.
+//!
+//! Real: openraft, the state machine over real tables, proposer, read barrier, leader seat, links, peer
+//! server, monitor and steward. Simulated: the network between the nodes (delays, lost connections,
+//! copies of proposals that come late, partitions), the disk under the log (syncs that take time, power
+//! cuts), the clock, and chance as far as it is this simulation's own.
+//!
+//! The seed governs network, disks, faults and clients. It does not govern all: openraft draws its
+//! election timeouts itself, maps are walked in whatever order they have, and snapshots are written
+//! and installed by threads. So a seed that failed is likely to fail again, and may need a few tries.
+//!
+//! `KEYMOOT_SIM_SEED=7` runs that seed alone, `KEYMOOT_SIM_SEEDS=500` as many, with
+//! `cargo nextest run -p keymoot --lib -E 'test(simulation_tests)'`.
+
+mod clients;
+mod disk;
+mod fate;
+mod faults;
+mod history;
+mod membership;
+mod network;
+mod run;
+mod world;
+
+use faults::Fault;
+use run::{Plan, Weakness, run};
+
+/// How long faults happen in a run, in seconds of its own time.
+const RAGES_S: u64 = 8;
+/// Seeds that a weakness may take until it is noticed.
+const TRIES: u64 = 12;
+
+fn from_environment(name: &str) -> Option<u64> {
+    let text = std::env::var(name).ok()?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{name} is no number: {text}")))
+}
+
+fn seeds(first: u64, count: u64) -> Vec<u64> {
+    match from_environment("KEYMOOT_SIM_SEED") {
+        Some(seed) => vec![seed],
+        None => (first..first + from_environment("KEYMOOT_SIM_SEEDS").unwrap_or(count)).collect(),
+    }
+}
+
+fn keep_every_promise(nodes: u64, first_seed: u64, count: u64) {
+    let (mut answered, mut unanswered) = (0, 0);
+    for seed in seeds(first_seed, count) {
+        let plan = Plan { seed, nodes, rages_s: RAGES_S, menu: &faults::ALL, weakness: Weakness::Nothing };
+        let began = std::time::Instant::now();
+        let outcome = run(plan);
+        println!(
+            "{nodes} nodes, seed {seed}: {} answered, {} not, {:?}",
+            outcome.answered,
+            outcome.unanswered,
+            began.elapsed()
+        );
+        assert!(
+            outcome.violations.is_empty(),
+            "{nodes} nodes, KEYMOOT_SIM_SEED={seed}:\n{}",
+            outcome.violations.join("\n")
+        );
+        (answered, unanswered) = (answered + outcome.answered, unanswered + outcome.unanswered);
+    }
+    println!("{answered} operations were answered, {unanswered} were not");
+    // Faults that let nothing through would prove nothing.
+    assert!(answered > 10 * unanswered, "{answered} operations were answered, {unanswered} were not");
+}
+
+#[test]
+fn three_nodes_keep_every_promise_whatever_fails() {
+    keep_every_promise(3, 1000, 12);
+}
+
+#[test]
+fn five_nodes_keep_every_promise_whatever_fails() {
+    keep_every_promise(5, 2000, 6);
+}
+
+/// Runs seeds until the weakness shows, and holds that it shows as a breach of one of these promises.
+fn is_noticed(weakness: Weakness, menu: &'static [Fault], promises: &[&str]) {
+    for seed in 1..=TRIES {
+        let outcome = run(Plan { seed, nodes: 3, rages_s: RAGES_S, menu, weakness });
+        let breaks = |violation: &String| promises.iter().any(|promise| violation.starts_with(promise));
+        if outcome.violations.iter().any(breaks) {
+            println!("{weakness:?}: noticed with seed {seed}");
+            return;
+        }
+    }
+    panic!("{weakness:?} was not noticed as a breach of {promises:?} with {TRIES} seeds");
+}
+
+#[test]
+fn reads_that_ask_nobody_are_noticed() {
+    is_noticed(Weakness::LocalReads, &[Fault::Isolated, Fault::Slow], &["linearizability"]);
+}
+
+#[test]
+fn proposals_that_are_applied_twice_are_noticed() {
+    is_noticed(Weakness::RenumberedForwards, &[Fault::Lossy], &["applied once"]);
+}
+
+#[test]
+fn acknowledgements_before_the_sync_are_noticed() {
+    // A node may find out by itself that its log lacks what was committed, and end.
+    is_noticed(Weakness::LyingDisks, &[Fault::AllPowerCut], &["linearizability", "ends"]);
+}
