@@ -17,6 +17,8 @@ const WRITTEN_AT_ONCE: usize = 256;
 /// How often the others are asked meanwhile.
 const ASKED_EVERY: Duration = Duration::from_millis(10);
 
+const LOGGED_WITHIN: Duration = Duration::from_secs(10);
+
 /// What happened.
 pub struct CatchingUp {
     /// From the start of the node until it has all and is ready.
@@ -80,7 +82,12 @@ pub fn measure(cluster: &mut Cluster, away: u64) -> Result<CatchingUp, RigError>
         let seen = client.join().map_err(|_| RigError::Program("a client panicked".to_owned()));
         Ok::<_, RigError>((whole?, seen?))
     })?;
-    let logged = |what: &str, field: &str| largest_in_logs(cluster, what, field);
+    // The directories of what was replaced go meanwhile, under the eyes of whoever looks into them.
+    let logged = |what: &str, field: &str| {
+        wait_until("the logs to tell of the snapshot", LOGGED_WITHIN, || {
+            largest_in_logs(cluster, what, field)
+        })
+    };
     Ok(CatchingUp {
         whole,
         sent: Duration::from_millis(logged("snapshot sent", "took_ms=")?),

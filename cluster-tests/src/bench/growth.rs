@@ -1,6 +1,7 @@
 //! How a cluster does with many keys: loading, speed, restart, memory, disk, and a node that gets a snapshot.
 
 use std::net::SocketAddr;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -24,6 +25,8 @@ pub(super) const READY_WITHIN: Duration = Duration::from_secs(600);
 const LOG_KEEP: u64 = 100;
 /// Contents that reads choose among: more than a run asks for, so that with many keys each is cold.
 const ASKED_FOR_MAX: usize = 300_000;
+/// What the kernel counts files in.
+const BLOCK_BYTES: u64 = 512;
 /// A cluster rests when its nodes together use less than this part of a core, or no less than just before.
 const RESTING_CORES: f64 = 0.1;
 const RESTING_SHARE: f64 = 0.9;
@@ -111,7 +114,7 @@ pub fn measure(keys: u64, plan: Plan) -> Result<Growth, RigError> {
     })?;
     rest(&cluster)?;
     let memory_bytes = [loaded_bytes, memory_bytes(&cluster)?];
-    let disk_bytes = bytes_under(&cluster.node(leader)?.dir);
+    let disk_bytes = bytes_under(&cluster.node(leader)?.dir)?;
     Ok(Growth { keys, loading, rows, restart, restart_all, catching_up, memory_bytes, disk_bytes })
 }
 
@@ -179,7 +182,10 @@ pub(super) fn timed(work: impl FnOnce() -> Result<(), RigError>) -> Result<Durat
     Ok(began.elapsed())
 }
 
-fn bytes_under(directory: &Path) -> u64 {
-    let files = crate::search::files_under(directory).unwrap_or_default();
-    files.iter().filter_map(|file| std::fs::metadata(file).ok()).map(|data| data.len()).sum()
+/// What the data of a node takes on the disk. The ballast is of no use but its size, whatever there is beside it.
+fn bytes_under(directory: &Path) -> Result<u64, RigError> {
+    let files = crate::search::files_under(directory)?;
+    let data = files.iter().filter(|file| file.file_name().is_none_or(|name| name != "ballast"));
+    let bytes = data.filter_map(|file| std::fs::metadata(file).ok()).map(|data| data.blocks() * BLOCK_BYTES);
+    Ok(bytes.sum())
 }

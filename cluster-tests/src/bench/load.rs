@@ -92,11 +92,10 @@ pub fn run<L: Load>(plan: &Plan, load: &Arc<L>, begun: impl Fn() + Send + Sync) 
     };
     let mut whole = Outcome { measured: plan.measured, ..Outcome::default() };
     std::thread::scope(|scope| {
-        let shares: Vec<_> = (0..threads)
-            .map(|first| {
-                scope.spawn(move || run_share(plan, load, (first..plan.clients).step_by(threads), begin))
-            })
-            .collect();
+        // Each thread has neighbours, so that its clients are dealt to all servers.
+        let clients = |thread: usize| plan.clients * thread / threads..plan.clients * (thread + 1) / threads;
+        let share = |thread: usize| scope.spawn(move || run_share(plan, load, clients(thread), begin));
+        let shares: Vec<_> = (0..threads).map(share).collect();
         shares.into_iter().try_for_each(|share| {
             whole.merge(share.join().map_err(|_| RigError::Program("a load thread panicked".to_owned()))??);
             Ok(())

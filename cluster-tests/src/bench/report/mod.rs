@@ -106,7 +106,7 @@ mod tests {
             .collect();
         write(&files, &page).unwrap();
         let text = std::fs::read_to_string(&page).unwrap();
-        for words in ["| `create` | 128 | 1,235 |", "A processor", "4.50", "3+2", "| 10,000 |"] {
+        for words in ["| `create` | 128 | 1,235 |", "A processor", "4.50", "3+2", "| 10,000 keys |"] {
             assert!(text.contains(words), "{words} is missing in {text}");
         }
         for chart in std::fs::read_dir(dir.path().join("performance")).unwrap() {
