@@ -91,16 +91,20 @@ impl Curves {
             names.extend(points.last().map(|[_, y]| (*y, series.name.as_str(), *colour)));
         }
         names.sort_by(|one, other| one.0.total_cmp(&other.0));
-        let mut free_px = TOP_PX;
+        let (mut highest, mut lowest) = (TOP_PX, TOP_PX + PLOT_PX[1]);
+        for (y, ..) in &mut names {
+            *y = y.max(highest);
+            highest = *y + NAME_STEP_PX;
+        }
+        for (y, ..) in names.iter_mut().rev() {
+            *y = y.min(lowest);
+            lowest = *y - NAME_STEP_PX;
+        }
         for (y, name, colour) in names {
-            let y = y.max(free_px);
-            free_px = y + NAME_STEP_PX;
             let x = LEFT_PX + PLOT_PX[0] + 10.0;
-            let _ = writeln!(
-                svg,
-                "<rect x=\"{x}\" y=\"{:.1}\" width=\"8\" height=\"8\" fill=\"{colour}\"/>",
-                y - 4.0
-            );
+            let top = y - 4.0;
+            let _ =
+                writeln!(svg, "<rect x=\"{x}\" y=\"{top:.1}\" width=\"8\" height=\"8\" fill=\"{colour}\"/>");
             text(svg, x + 12.0, y + 4.0, "start", 11, name);
         }
     }
@@ -210,6 +214,8 @@ mod tests {
     fn names_that_end_at_one_place_are_below_each_other() {
         let svg = curves(false, vec![series("one", &[[1.0, 4.0]]), series("two", &[[1.0, 4.0]])]);
         assert!(svg.contains("y=\"54.0\"") && svg.contains("y=\"68.0\""), "{svg}");
+        let svg = curves(false, vec![series("one", &[[1.0, 0.0]]), series("two", &[[1.0, 0.0], [2.0, 0.0]])]);
+        assert!(svg.contains("y=\"380.0\"") && svg.contains("y=\"394.0\""), "not below the axis: {svg}");
     }
 
     #[test]

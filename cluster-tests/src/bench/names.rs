@@ -95,30 +95,30 @@ impl Name {
         use System::{Bare, Etcd, Keymoot, KeymootTls};
         match self {
             Self::BareOne => ("bare-1", Bare(1), "the answer of a read from one bare server"),
-            Self::BareTwo => ("bare-2", Bare(2), "the same from two"),
-            Self::BareThree => ("bare-3", Bare(3), "the same from three"),
+            Self::BareTwo => ("bare-2", Bare(2), "the same answer from two"),
+            Self::BareThree => ("bare-3", Bare(3), "the same answer from three"),
             Self::BareLicense => {
                 ("bare-3-licenses", Bare(3), "the answer of a license from three bare servers")
             }
             Self::Create => ("create", Keymoot, "signed POST for new content, at all nodes"),
-            Self::CreateAtLeader => ("create-at-leader", Keymoot, "the same at the leader only"),
-            Self::CreateAtFollowers => ("create-at-followers", Keymoot, "the same at the followers only"),
+            Self::CreateAtLeader => ("create-at-leader", Keymoot, "creates at the leader only"),
+            Self::CreateAtFollowers => ("create-at-followers", Keymoot, "creates at the followers only"),
             Self::EtcdPut => ("etcd-put", Etcd, "put of a new key with a value of 256 bytes, at all nodes"),
-            Self::EtcdPutAtFollowers => ("etcd-put-at-followers", Etcd, "the same at the followers only"),
+            Self::EtcdPutAtFollowers => ("etcd-put-at-followers", Etcd, "puts at the followers only"),
             Self::Read => {
                 ("read", Keymoot, "signed GET of content that has a key, linearizable, at all nodes")
             }
-            Self::ReadAtLeader => ("read-at-leader", Keymoot, "the same at the leader only"),
-            Self::ReadAtFollowers => ("read-at-followers", Keymoot, "the same at the followers only"),
+            Self::ReadAtLeader => ("read-at-leader", Keymoot, "GETs at the leader only"),
+            Self::ReadAtFollowers => ("read-at-followers", Keymoot, "GETs at the followers only"),
             Self::ReadByPost => {
                 ("read-by-post", Keymoot, "signed POST for content that has a key, at all nodes")
             }
-            Self::ReadByPostAtLeader => ("read-by-post-at-leader", Keymoot, "the same at the leader only"),
+            Self::ReadByPostAtLeader => ("read-by-post-at-leader", Keymoot, "such POSTs at the leader only"),
             Self::ReadByPostAtFollowers => {
-                ("read-by-post-at-followers", Keymoot, "the same at the followers only")
+                ("read-by-post-at-followers", Keymoot, "such POSTs at the followers only")
             }
             Self::EtcdGet => ("etcd-get", Etcd, "linearizable get, at all nodes"),
-            Self::EtcdGetAtFollowers => ("etcd-get-at-followers", Etcd, "the same at the followers only"),
+            Self::EtcdGetAtFollowers => ("etcd-get-at-followers", Etcd, "gets at the followers only"),
             Self::Schedule => ("schedule", Keymoot, "the keys of three crypto periods of a live stream"),
             Self::Widevine => ("widevine", Keymoot, "Widevine API, AES signer, five tracks that have keys"),
             Self::WidevineCreate => {

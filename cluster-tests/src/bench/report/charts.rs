@@ -12,6 +12,7 @@ const CLIENTS: Axis = Axis { title: "clients", logarithmic: true };
 const KEYS: Axis = Axis { title: "keys", logarithmic: true };
 const VOTERS: Axis = Axis { title: "voters", logarithmic: false };
 const ANSWERS: Axis = Axis { title: "answers a second", logarithmic: false };
+const ANSWERS_OF_ALL: Axis = Axis { title: "answers a second", logarithmic: true };
 const P99: Axis = Axis { title: "ms that 99 % took no longer than", logarithmic: true };
 
 /// Every chart that there are figures for.
@@ -23,7 +24,12 @@ pub fn all(figures: &Figures) -> Vec<(&'static str, Curves)> {
         };
         charts.push((
             "throughput",
-            curves("Answers by clients", CLIENTS, ANSWERS, by_clients(&SHOWN, |row| row.answers_per_s)),
+            curves(
+                "Answers by clients",
+                CLIENTS,
+                ANSWERS_OF_ALL,
+                by_clients(&SHOWN, |row| row.answers_per_s),
+            ),
         ));
         charts.push((
             "latency",
