@@ -98,7 +98,8 @@ fn time_axis(svg: &mut String, span_s: f64, bottom_px: f64) {
     }
 }
 
-fn text(svg: &mut String, x: f64, y: f64, anchor: &str, size: u32, words: &str) {
+/// Words at a place, anchored at their `start`, `middle` or `end`.
+pub(crate) fn text(svg: &mut String, x: f64, y: f64, anchor: &str, size: u32, words: &str) {
     let words = escape(words);
     let _ = writeln!(
         svg,

@@ -266,6 +266,11 @@ impl Grown {
         process::wait_for_exit(child, within)
     }
 
+    /// The process of a node.
+    pub fn pid(&self, name: &str) -> Option<u32> {
+        self.nodes.iter().find(|node| node.name == name)?.child.as_ref().map(Child::id)
+    }
+
     fn child(&mut self, name: &str) -> Option<&mut Child> {
         self.nodes.iter_mut().find(|node| node.name == name)?.child.as_mut()
     }

@@ -6,12 +6,14 @@
 //! behind. Every wait has a deadline, and every process started here is ended here.
 #![warn(missing_docs)]
 
+pub mod authority;
 pub mod bench;
 pub mod binary;
 pub mod capture;
 pub mod chart;
 pub mod cluster;
 pub mod creating;
+pub mod curves;
 pub mod dev_file;
 pub mod drill;
 pub mod elsewhere;

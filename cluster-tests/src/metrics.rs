@@ -17,6 +17,9 @@ pub const PURGED_INDEX: &str = "keymoot_raft_purged_index";
 /// 1 while the node has too little room to write.
 pub const DISK_READ_ONLY: &str = "keymoot_disk_read_only";
 
+/// How often the node made its log durable.
+pub const LOG_FSYNCS: &str = "keymoot_log_fsync_seconds_count";
+
 /// The node's Raft term.
 pub const TERM: &str = "keymoot_raft_term";
 

@@ -4,6 +4,7 @@
 //! carry a `Content-Length`, as the encryption API's always do.
 
 use std::io::{Read, Write};
+use std::mem::MaybeUninit;
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
@@ -58,9 +59,10 @@ pub struct Frame {
 /// # Errors
 /// [`RigError::Answer`] when the bytes are no HTTP/1.1 answer, or one without a length.
 pub fn frame(buffer: &[u8]) -> Result<Option<Frame>, RigError> {
-    let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
-    let mut head = httparse::Response::new(&mut headers);
-    let head_bytes = match head.parse(buffer) {
+    let mut headers = [const { MaybeUninit::uninit() }; HEADERS_MAX];
+    let mut head = httparse::Response::new(&mut []);
+    let parser = httparse::ParserConfig::default();
+    let head_bytes = match parser.parse_response_with_uninit_headers(&mut head, buffer, &mut headers) {
         Ok(httparse::Status::Complete(bytes)) => bytes,
         Ok(httparse::Status::Partial) => return Ok(None),
         Err(error) => return Err(RigError::Answer(format!("the answer is not HTTP: {error}"))),

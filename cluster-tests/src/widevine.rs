@@ -1,15 +1,19 @@
 //! The packager's side of the Widevine common encryption API, written from its description.
 //!
-//! Shares no code with Keymoot. It speaks without signer; real packagers sign.
+//! Shares no code with Keymoot.
 
 use std::net::SocketAddr;
 use std::process::Command;
 
+use aes::Aes256;
+use aes::cipher::{Array, BlockCipherEncrypt as _, KeyInit as _};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use sha1::{Digest as _, Sha1};
 
+use crate::signed::from_hex;
 use crate::{Cluster, RigError, binary, raw};
 
 /// An account that packagers use, added by [`add_account`].
@@ -34,7 +38,15 @@ pub fn add_account(cluster: &Cluster) -> Result<(), RigError> {
     std::fs::set_permissions(&key, private).map_err(RigError::at("protect", &key))?;
     let node = cluster.node(cluster.leader()?)?;
     let mut command = Command::new(binary::keymoot()?);
-    command.args(["account", "add", ACCOUNT, "--allow", "127.0.0.0/8", "--allow-unsigned-packagers"]);
+    command.args([
+        "account",
+        "add",
+        ACCOUNT,
+        "--allow",
+        "127.0.0.0/8",
+        "--allow-unsigned-packagers",
+        "--if-absent",
+    ]);
     command.arg("--config").arg(node.dir.join("keymoot.toml"));
     command.arg("--encryption-key-file").arg(dir.join("encryption.key"));
     command.arg("--license-key-file").arg(dir.join("license.key"));
@@ -76,6 +88,19 @@ pub struct TrackKey {
     pub crypto_period_index: Option<u32>,
 }
 
+impl Answer {
+    /// Passes when it is well and holds so many keys.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub fn must_have(&self, keys: usize) -> Result<(), RigError> {
+        if self.status == "OK" && self.tracks.len() == keys {
+            return Ok(());
+        }
+        Err(RigError::Answer(format!("{} with {} keys in place of {keys}", self.status, self.tracks.len())))
+    }
+}
+
 impl TrackKey {
     /// The key's sixteen bytes.
     ///
@@ -106,11 +131,41 @@ fn sixteen(what: &str, text: &str) -> Result<[u8; 16], RigError> {
 pub fn ask(node: SocketAddr, account: &str, inner: &Value) -> Result<Answer, RigError> {
     let body = json!({"request": STANDARD.encode(inner.to_string())}).to_string();
     let request = raw::request("POST", &path(account), &[], body.as_bytes());
-    let answer = raw::exchange(node, &request, raw::ANSWER_WITHIN)?;
-    let not_sound = || RigError::Answer(format!("{node} answered {}: {}", answer.status, answer.text()));
+    answer_of(&raw::exchange(node, &request, raw::ANSWER_WITHIN)?)
+}
+
+/// What an answer holds.
+///
+/// # Errors
+/// When it is not as the API has it.
+pub fn answer_of(answer: &raw::Answer) -> Result<Answer, RigError> {
+    let not_sound = || RigError::Answer(format!("the answer is {}: {}", answer.status, answer.text()));
     let outer: Value = serde_json::from_slice(&answer.body).map_err(|_| not_sound())?;
     let inner = outer.get("response").and_then(Value::as_str).and_then(|text| STANDARD.decode(text).ok());
     inner.and_then(|inner| serde_json::from_slice(&inner).ok()).ok_or_else(not_sound)
+}
+
+/// The body of a request that [`ACCOUNT`]'s AES signer signed: AES-256-CBC of the inner request's SHA-1.
+///
+/// # Errors
+/// When the key is not one.
+pub fn signed(inner: &[u8]) -> Result<Vec<u8>, RigError> {
+    let not_a_key = || RigError::Program("the signing key is not one".to_owned());
+    let key = from_hex(AES_KEY).and_then(|key| <[u8; 32]>::try_from(key).ok()).ok_or_else(not_a_key)?;
+    let cipher = Aes256::new(&key.into());
+    let mut previous = from_hex(AES_IV).ok_or_else(not_a_key)?;
+    let mut padded = Sha1::digest(inner).to_vec();
+    padded.resize(32, 12);
+    let mut signature = Vec::new();
+    for block in padded.chunks(16) {
+        let mixed: Vec<u8> = block.iter().zip(&previous).map(|(a, b)| a ^ b).collect();
+        let mut block = Array::try_from(mixed.as_slice()).map_err(|_| not_a_key())?;
+        cipher.encrypt_block(&mut block);
+        previous = block.to_vec();
+        signature.extend_from_slice(&previous);
+    }
+    let (request, signature) = (STANDARD.encode(inner), STANDARD.encode(signature));
+    Ok(json!({"request": request, "signature": signature, "signer": ACCOUNT}).to_string().into_bytes())
 }
 
 /// The inner request for these tracks of a content.

@@ -2,90 +2,48 @@
 //! on their own listener, and scramblers at the API.
 
 use std::net::SocketAddr;
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use cluster_tests::authority::{Authority, write_secret};
 use cluster_tests::wait::wait_until;
 use cluster_tests::{Cluster, Options, RigError, Signer, binary, media, raw};
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, KeyUsagePurpose};
-use tempfile::TempDir;
 use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig};
 
-/// An authority and what it signed, as files.
-struct Authority {
-    dir: TempDir,
-    issuer: Issuer<'static, KeyPair>,
-}
-
-impl Authority {
-    fn new() -> Self {
-        let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::new(Vec::<String>::new()).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
-        let dir = tempfile::tempdir().unwrap();
-        std::fs::write(dir.path().join("ca.pem"), params.self_signed(&key).unwrap().pem()).unwrap();
-        Self { dir, issuer: Issuer::new(params, key) }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
-    }
-
-    fn text(&self, name: &str) -> String {
-        self.path(name).to_str().unwrap().to_owned()
-    }
-
-    /// Signs for a DNS name or address, and writes `NAME.pem` and `NAME.key`.
-    fn issue(&self, name: &str) {
-        let key = KeyPair::generate().unwrap();
-        let made = CertificateParams::new([name.to_owned()]).unwrap().signed_by(&key, &self.issuer).unwrap();
-        std::fs::write(self.path(&format!("{name}.pem")), made.pem()).unwrap();
-        secret(&self.path(&format!("{name}.key")), &key.serialize_pem());
-    }
-
-    /// A client that trusts this authority and shows a certificate of `own`, or none.
-    fn client(&self, own: Option<(&Self, &str)>) -> ureq::Agent {
-        let pem = |path: PathBuf| std::fs::read(path).unwrap();
-        let shown = own.map(|(authority, name)| {
-            let chain = Certificate::from_pem(&pem(authority.path(&format!("{name}.pem")))).unwrap();
-            let key = PrivateKey::from_pem(&pem(authority.path(&format!("{name}.key")))).unwrap();
-            ClientCert::new_with_certs(&[chain], key)
-        });
-        let tls = TlsConfig::builder()
-            .root_certs(RootCerts::new_with_certs(&[
-                Certificate::from_pem(&pem(self.path("ca.pem"))).unwrap()
-            ]))
-            .client_cert(shown)
-            .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .build();
-        let config = ureq::Agent::config_builder().tls_config(tls).proxy(None).http_status_as_error(false);
-        config.timeout_global(Some(Duration::from_secs(30))).build().new_agent()
-    }
-}
-
-fn secret(path: &Path, text: &str) {
-    let mut options = std::fs::OpenOptions::new();
-    let mut file = options.write(true).create_new(true).mode(0o600).open(path).unwrap();
-    std::io::Write::write_all(&mut file, text.as_bytes()).unwrap();
+/// A client that trusts `server`'s authority and shows a certificate of `own`, or none.
+fn client(server: &Authority, own: Option<(&Authority, &str)>) -> ureq::Agent {
+    let pem = |path: PathBuf| std::fs::read(path).unwrap();
+    let shown = own.map(|(authority, name)| {
+        let chain = Certificate::from_pem(&pem(authority.path(&format!("{name}.pem")))).unwrap();
+        let key = PrivateKey::from_pem(&pem(authority.path(&format!("{name}.key")))).unwrap();
+        ClientCert::new_with_certs(&[chain], key)
+    });
+    let tls = TlsConfig::builder()
+        .root_certs(RootCerts::new_with_certs(&[Certificate::from_pem(&pem(server.path("ca.pem"))).unwrap()]))
+        .client_cert(shown)
+        .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .build();
+    let config = ureq::Agent::config_builder().tls_config(tls).proxy(None).http_status_as_error(false);
+    config.timeout_global(Some(Duration::from_secs(30))).build().new_agent()
 }
 
 /// The server's certificate, two packagers', and a stranger's.
 fn authorities() -> (Authority, Authority) {
-    let (own, stranger) = (Authority::new(), Authority::new());
-    ["127.0.0.1", "packager.example.net", "other.example.net"].iter().for_each(|name| own.issue(name));
-    stranger.issue("packager.example.net");
+    let (own, stranger) = (Authority::new().unwrap(), Authority::new().unwrap());
+    ["127.0.0.1", "packager.example.net", "other.example.net"]
+        .iter()
+        .for_each(|name| own.issue(name).unwrap());
+    stranger.issue("packager.example.net").unwrap();
     (own, stranger)
 }
 
 /// Adds the account `certified`, which accepts nothing weaker than its certificate.
 fn add_account(cluster: &Cluster) {
     let mark = cluster.dir().join("certified.mark");
-    secret(&mark, "dns:packager.example.net");
+    write_secret(&mark, "dns:packager.example.net").unwrap();
     let mut command = std::process::Command::new(binary::keymoot().unwrap());
     command.args(["account", "add", "certified", "--allow", "127.0.0.0/8", "--minimum-scheme", "mutual-tls"]);
     command.arg("--config").arg(cluster.nodes()[0].dir.join("keymoot.toml"));
@@ -124,17 +82,17 @@ fn a_packager_is_served_by_its_accounts_certificate_and_nobody_without_one() {
     let url = |pid: &str| {
         format!("https://{listener}/system/ovp/edash/p/{pid}/sp/{pid}00/entryId/1_Entry/flavorId/1_a")
     };
-    let packager = own.client(Some((&own, "packager.example.net")));
+    let packager = client(&own, Some((&own, "packager.example.net")));
     let mut answer = packager.get(&url("437")).call().unwrap();
     let text = answer.body_mut().read_to_string().unwrap();
     assert_eq!(answer.status(), 200, "{text}");
     assert!(text.starts_with('[') && text.contains("\"key\":"), "{text}");
 
     // The address is on every allow-list there is; it is not enough.
-    assert_eq!(status(&own.client(None), &url("437")), None, "the handshake fails without a certificate");
-    let foreign = own.client(Some((&stranger, "packager.example.net")));
+    assert_eq!(status(&client(&own, None), &url("437")), None, "the handshake fails without a certificate");
+    let foreign = client(&own, Some((&stranger, "packager.example.net")));
     assert_eq!(status(&foreign, &url("437")), None, "another authority's certificate");
-    let other = own.client(Some((&own, "other.example.net")));
+    let other = client(&own, Some((&own, "other.example.net")));
     assert_eq!(status(&other, &url("437")), Some(401), "a certificate that the account does not name");
     assert_eq!(status(&packager, &url("438")), Some(401), "an account that names no certificate");
     let plain = raw::request("GET", "/system/ovp/edash/p/437/sp/43700/entryId/1_Entry/", &[], &[]);
@@ -155,7 +113,7 @@ fn a_certificate_proves_a_request_at_the_api_and_only_its_own_accounts() {
     ];
     let tls: Vec<(&str, &str)> = tls.iter().map(|(name, value)| (*name, value.as_str())).collect();
     cluster.start_with_env(node.id, &tls).unwrap();
-    let anonymous = own.client(None);
+    let anonymous = client(&own, None);
     wait_until("the node to be ready over TLS", Duration::from_secs(60), || {
         match status(&anonymous, &format!("https://{}/readyz", node.api)) {
             Some(200) => Ok(()),
@@ -164,9 +122,9 @@ fn a_certificate_proves_a_request_at_the_api_and_only_its_own_accounts() {
     })
     .unwrap();
 
-    let packager = own.client(Some((&own, "packager.example.net")));
-    let other = own.client(Some((&own, "other.example.net")));
-    let foreign = own.client(Some((&stranger, "packager.example.net")));
+    let packager = client(&own, Some((&own, "packager.example.net")));
+    let other = client(&own, Some((&own, "other.example.net")));
+    let foreign = client(&own, Some((&stranger, "packager.example.net")));
     let ask = |client: &ureq::Agent, account: &str| {
         let data = Signer::new(account, "OVP", "").custom_data("film", &[]);
         let answer = client.post(format!("https://{}/cenc/encryption", node.api)).send(&data[..]);
@@ -204,7 +162,7 @@ fn shaka_packager_shows_its_certificate(own: &Authority, api: &str) {
     let url = format!("{api}/playready/acquirepackagingdata/certified");
     let encrypt = |more: &[&str]| {
         let trust = ["--ca_file", &own.text("ca.pem")];
-        media::encrypt_by_playready(&source, own.dir.path(), [&url, "film"], &[&trust[..], more].concat())
+        media::encrypt_by_playready(&source, own.dir(), [&url, "film"], &[&trust[..], more].concat())
     };
     let (cert, key) = (own.text("packager.example.net.pem"), own.text("packager.example.net.key"));
     assert!(encrypt(&[]).unwrap_err().to_string().contains("401"));

@@ -3,15 +3,12 @@
 
 use std::net::SocketAddr;
 
-use aes::Aes256;
-use aes::cipher::{Array, BlockCipherEncrypt as _, KeyInit as _};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use cluster_tests::raw::{self, percent_encode};
 use cluster_tests::{Cluster, Signer, widevine};
 use jsonschema::Validator;
 use serde_json::{Map, Value, json};
-use sha1::{Digest as _, Sha1};
 
 /// The document, as a node serves it.
 struct Document(Value);
@@ -185,29 +182,8 @@ fn send(node: SocketAddr, method: &str, target: &str, body: &[u8]) -> Answered {
 
 /// The example's request, signed anew by an account that there is: its own signature is a placeholder.
 fn signed_for_packagers(example: &[u8]) -> Vec<u8> {
-    let mut envelope: Value = serde_json::from_slice(example).unwrap();
-    let inner = STANDARD.decode(envelope["request"].as_str().unwrap()).unwrap();
-    let hex = |text: &str| -> Vec<u8> {
-        text.as_bytes()
-            .chunks(2)
-            .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap())
-            .collect()
-    };
-    let cipher = Aes256::new(&Array::try_from(hex(widevine::AES_KEY).as_slice()).unwrap());
-    let mut previous = hex(widevine::AES_IV);
-    let mut padded = Sha1::digest(&inner).to_vec();
-    padded.resize(32, 12);
-    let mut signature = Vec::new();
-    for block in padded.chunks(16) {
-        let mixed: Vec<u8> = block.iter().zip(&previous).map(|(a, b)| a ^ b).collect();
-        let mut block = Array::try_from(mixed.as_slice()).unwrap();
-        cipher.encrypt_block(&mut block);
-        previous = block.to_vec();
-        signature.extend_from_slice(&previous);
-    }
-    envelope["signer"] = json!(widevine::ACCOUNT);
-    envelope["signature"] = json!(STANDARD.encode(signature));
-    envelope.to_string().into_bytes()
+    let envelope: Value = serde_json::from_slice(example).unwrap();
+    widevine::signed(&STANDARD.decode(envelope["request"].as_str().unwrap()).unwrap()).unwrap()
 }
 
 /// The id of the key that HLS has for the content of the examples.

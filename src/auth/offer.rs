@@ -30,6 +30,11 @@ pub struct Proofs {
 }
 
 impl Proofs {
+    /// Those of a request whose headers show none.
+    pub fn of_connection(certificate: Option<ClientCertificate>) -> Self {
+        Self { certificate, ..Self::default() }
+    }
+
     /// Reads them. Over a connection that is not `confidential`, Basic and Digest are no proof.
     ///
     /// # Errors

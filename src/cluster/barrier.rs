@@ -2,87 +2,61 @@
 //! acknowledged before it was asked for.
 //!
 //! One question to the leader is under way at a time; it answers every read that was queued
-//! before it was sent, so the busier the node, the fewer questions per read.
+//! before it was sent, so the busier the node, the fewer questions per read. The leader, whom all
+//! nodes ask, does the same with its question to the quorum.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{Actor, ActorFutureExt as _, AsyncContext as _, Context, Handler, Message, WrapFuture as _};
 use openraft::ReadPolicy;
 use openraft::errors::{LinearizableReadError, RaftError};
 use tokio::runtime::Handle;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::telemetry::Metrics;
 
 use super::error::ClusterError;
+use super::gathered::{GatherLimits, Gathered};
 use super::leader::{Leader, LeaderSeat, Unanswered};
 use super::message::{Reply, Request};
 use super::types::Raft;
 
 /// How long a leader may take to answer before it is asked again over a new connection.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
+/// After so many reads in a round, the next one waits a moment for more: asking a quorum takes longer
+/// than that on a node that is so busy, and costs all nodes.
+const PAUSE_AFTER_READS: usize = 32;
 
-/// Wait until reading this node's state is linearizable.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct Await {
-    /// When to give up.
-    pub deadline: Instant,
-    /// Where the answer goes. It travels in the message so that a full mailbox can refuse it.
-    pub answer: oneshot::Sender<Result<(), ClusterError>>,
-}
+/// Gathers the reads of this node.
+pub type ReadBarrier = Gathered<(), Result<(), ClusterError>>;
 
-/// The actor: gathers reads while a round is under way.
-pub struct ReadBarrier {
+/// The barrier over these rounds, for at most `reads_max` reads at a time; a round gives up after
+/// `patience`.
+pub fn read_barrier(
     rounds: Arc<Rounds>,
     runtime: Handle,
-    mailbox: usize,
-    queue: Vec<Await>,
-    under_way: bool,
+    reads_max: usize,
+    patience: Duration,
+) -> ReadBarrier {
+    let limits = GatherLimits { pause_after: PAUSE_AFTER_READS, ..one_at_a_time(reads_max) };
+    Gathered::new(runtime, limits, move |reads: Vec<()>| {
+        let rounds = rounds.clone();
+        Box::pin(async move {
+            let outcome = rounds.run(reads.len(), Instant::now() + patience).await;
+            vec![outcome; reads.len()]
+        })
+    })
 }
 
-impl ReadBarrier {
-    pub fn new(rounds: Arc<Rounds>, runtime: Handle, mailbox: usize) -> Self {
-        Self { rounds, runtime, mailbox, queue: Vec::new(), under_way: false }
-    }
-
-    fn begin_round(&mut self, context: &mut Context<Self>) {
-        if self.under_way || self.queue.is_empty() {
-            return;
-        }
-        self.under_way = true;
-        let waiting = std::mem::take(&mut self.queue);
-        let rounds = self.rounds.clone();
-        let round = self.runtime.spawn(async move { rounds.run(waiting).await });
-        context.spawn(round.into_actor(self).map(|_, barrier, context| {
-            barrier.under_way = false;
-            barrier.begin_round(context);
-        }));
-    }
-}
-
-impl Actor for ReadBarrier {
-    type Context = Context<Self>;
-
-    fn started(&mut self, context: &mut Self::Context) {
-        context.set_mailbox_capacity(self.mailbox);
-    }
-}
-
-impl Handler<Await> for ReadBarrier {
-    type Result = ();
-
-    fn handle(&mut self, message: Await, context: &mut Self::Context) {
-        self.queue.push(message);
-        self.begin_round(context);
-    }
+/// One question for all who wait.
+fn one_at_a_time(waiting_max: usize) -> GatherLimits {
+    GatherLimits { waiting_max, batch_max: usize::MAX, in_flight_max: 1, pause_after: usize::MAX }
 }
 
 /// Carries out rounds.
 pub struct Rounds {
-    raft: Raft,
+    index: ReadIndex,
     seat: LeaderSeat,
     applied_index: watch::Receiver<u64>,
     metrics: Arc<Metrics>,
@@ -90,23 +64,20 @@ pub struct Rounds {
 
 impl Rounds {
     pub fn new(
-        raft: Raft,
+        index: ReadIndex,
         seat: LeaderSeat,
         applied_index: watch::Receiver<u64>,
         metrics: Arc<Metrics>,
     ) -> Self {
-        Self { raft, seat, applied_index, metrics }
+        Self { index, seat, applied_index, metrics }
     }
 
-    async fn run(&self, waiting: Vec<Await>) {
+    async fn run(&self, reads: usize, deadline: Instant) -> Result<(), ClusterError> {
         let began = Instant::now();
-        self.metrics.read_barrier_batch_reads.observe(waiting.len() as f64);
-        let Some(deadline) = waiting.iter().map(|read| read.deadline).max() else { return };
+        self.metrics.read_barrier_batch_reads.observe(reads as f64);
         let outcome = self.round(deadline).await;
         self.metrics.read_barrier_seconds.observe(began.elapsed().as_secs_f64());
-        for read in waiting {
-            let _ = read.answer.send(outcome.clone());
-        }
+        outcome
     }
 
     /// Asks for the read index and waits until it is applied here.
@@ -128,7 +99,7 @@ impl Rounds {
 
     async fn ask_index(&self, leader: Leader, deadline: Instant) -> Result<u64, Unanswered> {
         match leader {
-            Leader::Here => read_index(&self.raft).await,
+            Leader::Here => self.index.read().await,
             Leader::There(link) => {
                 // A question that got lost must not keep waiting all reads that came after it.
                 let left = deadline.saturating_duration_since(Instant::now());
@@ -146,7 +117,32 @@ impl Rounds {
 }
 
 /// The index that a read begun now must wait for, confirmed by a quorum; only the leader knows.
-pub async fn read_index(raft: &Raft) -> Result<u64, Unanswered> {
+#[derive(Clone)]
+pub struct ReadIndex {
+    questions: Gathered<(), Result<u64, Unanswered>>,
+}
+
+impl ReadIndex {
+    /// As this node's Raft knows it, asked for on `runtime`.
+    pub fn new(raft: Raft, runtime: Handle) -> Self {
+        let ask = move |asking: Vec<()>| {
+            let raft = raft.clone();
+            Box::pin(async move { vec![confirmed_index(&raft).await; asking.len()] }) as _
+        };
+        // Each member keeps one question under way, and a few more of operators.
+        Self { questions: Gathered::new(runtime, one_at_a_time(usize::MAX), ask) }
+    }
+
+    /// Asks the quorum, with all who ask at the same time.
+    pub async fn read(&self) -> Result<u64, Unanswered> {
+        match self.questions.give(()) {
+            Some(answered) => answered.await.unwrap_or(Err(Unanswered::Stopped)),
+            None => Err(Unanswered::Retry),
+        }
+    }
+}
+
+async fn confirmed_index(raft: &Raft) -> Result<u64, Unanswered> {
     match raft.get_read_linearizer(ReadPolicy::ReadIndex).await {
         Ok(linearizer) => Ok(linearizer.read_log_id().index()),
         Err(RaftError::Fatal(fatal)) => {

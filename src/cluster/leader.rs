@@ -35,6 +35,7 @@ pub enum Leader {
 }
 
 /// Why the leader did not answer.
+#[derive(Clone, Copy, Debug)]
 pub enum Unanswered {
     /// It may answer when asked again.
     Retry,

@@ -32,12 +32,16 @@ pub struct Hello {
     pub expelled: bool,
 }
 
+/// The stream of appends that belong to none.
+pub const NO_STREAM: u64 = 0;
+
 /// A request to a peer.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Request {
     /// Raft AppendEntries, one of an ordered stream.
     Append {
-        /// Tells the streams of one connection apart: a new one begins after each failure.
+        /// Tells the streams of one connection apart: a new one begins after each failure. [`NO_STREAM`]
+        /// is not ordered with others.
         stream: u64,
         /// The sender's vote.
         vote: StoredVote,

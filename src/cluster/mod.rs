@@ -15,6 +15,7 @@ mod error;
 mod fence;
 mod founding;
 mod frame;
+mod gathered;
 mod hand_over;
 mod join;
 mod join_client;

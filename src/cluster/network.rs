@@ -17,7 +17,7 @@ use openraft::raft::{
 use crate::model::NodeId;
 
 use super::link::{Link, LinkError};
-use super::message::{AppendOutcome, Reply, Request};
+use super::message::{AppendOutcome, NO_STREAM, Reply, Request};
 use super::peers::Peers;
 use super::snapshot_transfer::{self, SnapshotData};
 use super::types::{Member, TypeConfig, Vote};
@@ -45,11 +45,12 @@ impl Network {
         Self { peers, snapshot_bytes_per_s }
     }
 
-    fn client(&self, target: NodeId, member: &Member, purpose: &str) -> PeerClient {
+    fn client(&self, target: NodeId, member: &Member, purpose: Purpose) -> PeerClient {
         self.peers.learn(target, &member.peer_address);
         PeerClient {
             target,
-            link: self.peers.dedicated(target, purpose),
+            purpose,
+            link: self.peers.dedicated(target, purpose.name()),
             snapshot_bytes_per_s: self.snapshot_bytes_per_s,
         }
     }
@@ -59,21 +60,40 @@ impl RaftNetworkFactory<TypeConfig> for Network {
     type Network = PeerClient;
 
     async fn new_client(&mut self, target: NodeId, node: &Member) -> PeerClient {
-        self.client(target, node, "replication")
+        self.client(target, node, Purpose::Replication)
     }
 
     async fn new_heartbeat_client(&mut self, target: NodeId, node: &Member) -> PeerClient {
-        self.client(target, node, "heartbeat")
+        self.client(target, node, Purpose::Heartbeat)
     }
 
     async fn new_snapshot_client(&mut self, target: NodeId, node: &Member) -> PeerClient {
-        self.client(target, node, "snapshot")
+        self.client(target, node, Purpose::Snapshot)
+    }
+}
+
+/// What a connection is for.
+#[derive(Clone, Copy)]
+enum Purpose {
+    Replication,
+    Heartbeat,
+    Snapshot,
+}
+
+impl Purpose {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Replication => "replication",
+            Self::Heartbeat => "heartbeat",
+            Self::Snapshot => "snapshot",
+        }
     }
 }
 
 /// Raft's way to one peer.
 pub struct PeerClient {
     target: NodeId,
+    purpose: Purpose,
     link: Option<Link>,
     snapshot_bytes_per_s: u64,
 }
@@ -96,8 +116,7 @@ impl RaftNetworkV2<TypeConfig> for PeerClient {
         rpc: AppendEntriesRequest<TypeConfig>,
         option: RPCOption,
     ) -> Result<AppendEntriesResponse<TypeConfig>, RpcError> {
-        let stream = NEXT_STREAM.fetch_add(1, Ordering::Relaxed);
-        let reply = self.link()?.call(append(stream, &rpc)?, option.soft_ttl()).await;
+        let reply = self.link()?.call(append(NO_STREAM, &rpc)?, option.soft_ttl()).await;
         let last = rpc.entries.last().map(|entry| entry.log_id).or(rpc.prev_log_id);
         Ok(match appended(reply)? {
             Ok(stored) if stored == last => AppendEntriesResponse::Success,
@@ -118,7 +137,11 @@ impl RaftNetworkV2<TypeConfig> for PeerClient {
     where
         S: Stream<Item = AppendEntriesRequest<TypeConfig>> + openraft::OptionalSend + Unpin + 'static,
     {
-        let stream = NEXT_STREAM.fetch_add(1, Ordering::Relaxed);
+        let stream = match self.purpose {
+            // A stream of one needs no order, and costs the peer a task and two channels.
+            Purpose::Heartbeat => NO_STREAM,
+            _ => NEXT_STREAM.fetch_add(1, Ordering::Relaxed),
+        };
         let timeout = option.soft_ttl().max(APPEND_TIMEOUT_MIN);
         Box::pin(async move {
             let link = self.link()?.clone();

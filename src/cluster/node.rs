@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{Actor as _, Addr, Arbiter};
 use arc_swap::ArcSwap;
 use openraft::Instant as _;
 use openraft::async_runtime::watch::WatchReceiver as _;
@@ -21,16 +20,17 @@ use crate::store::Directory;
 use crate::telemetry::Metrics;
 
 use super::admin::{AdminRequest, AdminResponse, ClusterStatus, DiskStatus, NodeStatus, PeerStatus};
-use super::barrier::{Await, ReadBarrier, Rounds};
+use super::barrier::{ReadBarrier, ReadIndex, Rounds, read_barrier};
 use super::disk::{self, Disk, DiskState};
 use super::error::ClusterError;
 use super::fence::Fence;
+use super::gathered::GatherLimits;
 use super::hand_over::HandOverError;
 use super::join_server::JoinGate;
 use super::leader::LeaderSeat;
 use super::membership::ChangeTurn;
 use super::peers::EndOfNode;
-use super::proposer::{BatchLimits, Flights, Propose, Proposer, now_ms};
+use super::proposer::{Appends, Flights, Proposer, now_ms, proposer};
 use super::state_view::StateView;
 use super::types::{Member, Raft};
 
@@ -48,8 +48,10 @@ pub struct Node {
     pub keyring: Arc<Keyring>,
     pub disk: Disk,
     pub metrics: Arc<Metrics>,
+    pub appends: Appends,
     pub flights: Arc<Flights>,
     pub rounds: Arc<Rounds>,
+    pub read_index: ReadIndex,
     /// Until when this node answers no vote; `None` when it never promised anything.
     pub silent_until: Option<Instant>,
     pub identity: ClusterIdentity,
@@ -231,28 +233,22 @@ impl Node {
 #[derive(Clone)]
 pub struct Cluster {
     node: Arc<Node>,
-    proposer: Addr<Proposer>,
-    barrier: Addr<ReadBarrier>,
+    proposer: Proposer,
+    barrier: ReadBarrier,
     request_deadline: Duration,
 }
 
 impl Cluster {
-    /// Starts the actors over a running node, each on an arbiter of its own. Needs an actix system.
+    /// Starts what serves requests over a running node.
     pub(super) fn new(
         node: Arc<Node>,
         raft_runtime: &Handle,
-        limits: BatchLimits,
+        limits: GatherLimits,
         reads_max: usize,
         request_deadline: Duration,
     ) -> Self {
-        let (flights, runtime) = (node.flights.clone(), raft_runtime.clone());
-        let proposer = Proposer::start_in_arbiter(&Arbiter::new().handle(), move |_| {
-            Proposer::new(flights, runtime, limits)
-        });
-        let (rounds, runtime) = (node.rounds.clone(), raft_runtime.clone());
-        let barrier = ReadBarrier::start_in_arbiter(&Arbiter::new().handle(), move |_| {
-            ReadBarrier::new(rounds, runtime, reads_max)
-        });
+        let proposer = proposer(node.flights.clone(), raft_runtime.clone(), limits, request_deadline);
+        let barrier = read_barrier(node.rounds.clone(), raft_runtime.clone(), reads_max, request_deadline);
         Self { node, proposer, barrier, request_deadline }
     }
 
@@ -262,10 +258,7 @@ impl Cluster {
     /// [`ClusterError::NoQuorum`] after the deadline (the command may still be applied later),
     /// [`ClusterError::Busy`] when the proposer's mailbox is full.
     pub async fn propose(&self, command: Command) -> Result<Response, ClusterError> {
-        let (answer, answered) = oneshot::channel();
-        let deadline = Instant::now() + self.request_deadline;
-        let message = Propose { command, deadline, answer };
-        self.proposer.try_send(message).map_err(|_| self.busy("proposer"))?;
+        let answered = self.proposer.give(command).ok_or_else(|| self.busy("proposer"))?;
         self.wait(self.request_deadline, answered).await
     }
 
@@ -282,10 +275,7 @@ impl Cluster {
     /// # Errors
     /// As for [`Self::propose`].
     pub async fn read_barrier_within(&self, patience: Duration) -> Result<(), ClusterError> {
-        let (answer, answered) = oneshot::channel();
-        let deadline = Instant::now() + patience;
-        let message = Await { deadline, answer };
-        self.barrier.try_send(message).map_err(|_| self.busy("read barrier"))?;
+        let answered = self.barrier.give(()).ok_or_else(|| self.busy("read barrier"))?;
         self.wait(patience, answered).await
     }
 

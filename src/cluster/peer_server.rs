@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use openraft::async_runtime::watch::WatchReceiver as _;
 use openraft::raft::{
-    AppendEntriesRequest, StreamAppendError, StreamAppendResult, TransferLeaderRequest, VoteRequest,
+    AppendEntriesRequest, AppendEntriesResponse, StreamAppendError, StreamAppendResult,
+    TransferLeaderRequest, VoteRequest,
 };
 use openraft::storage::Snapshot;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader, BufWriter};
@@ -23,16 +24,14 @@ use crate::state::FEATURE_LEVEL;
 use crate::store::Incoming;
 
 use super::backup::BackupSource;
-use super::barrier::read_index;
 use super::frame::{self, Frame};
 use super::join::check_level;
 use super::join_server;
 use super::leader::Unanswered;
-use super::message::{AppendOutcome, Hello, PROTOCOL, Reply, Request};
+use super::message::{AppendOutcome, Hello, NO_STREAM, PROTOCOL, Reply, Request};
 use super::node::{ADMIN_DEADLINE, Node};
-use super::proposer::propose_here;
 use super::snapshot_transfer::SnapshotData;
-use super::types::{TypeConfig, Vote};
+use super::types::{Raft, TypeConfig, Vote};
 use super::wire::{self, AppliedMark, WireEntry};
 
 /// How long TLS and greeting may take.
@@ -309,6 +308,15 @@ impl Session {
             entries: entries.collect::<Result<_, _>>().map_err(invalid)?,
             leader_commit: commit.as_ref().map(wire::log_id),
         };
+        if stream == NO_STREAM {
+            let (raft, replies) = (self.node.raft.clone(), self.replies.clone());
+            let permit = self.permits.clone().acquire_owned().await.map_err(invalid)?;
+            tokio::spawn(async move {
+                let _ = replies.send((id, append_alone(&raft, rpc).await)).await;
+                drop(permit);
+            });
+            return Ok(());
+        }
         let appending = match &mut self.appending {
             Some(appending) if appending.stream == stream => appending,
             other => other.insert(begin_appending(stream, &self.node, self.replies.clone())),
@@ -387,6 +395,25 @@ async fn install(node: &Node, receiving: Receiving) -> std::io::Result<Reply> {
     Ok(Reply::SnapshotInstalled { vote: wire::stored_vote(&installed.vote) })
 }
 
+/// An append that belongs to no stream, as heartbeats do.
+async fn append_alone(raft: &Raft, rpc: AppendEntriesRequest<TypeConfig>) -> Reply {
+    let previous = rpc.prev_log_id.as_ref().map(wire::position);
+    let last = rpc.entries.last().map(|entry| wire::position(&entry.log_id)).or(previous);
+    let outcome = match raft.append_entries(rpc).await {
+        Ok(AppendEntriesResponse::Success) => AppendOutcome::Stored(last),
+        Ok(AppendEntriesResponse::PartialSuccess(stored)) => {
+            AppendOutcome::Stored(stored.as_ref().map(wire::position))
+        }
+        Ok(AppendEntriesResponse::HigherVote(vote)) => AppendOutcome::HigherVote(wire::stored_vote(&vote)),
+        Ok(AppendEntriesResponse::Conflict) => match previous {
+            Some(at) => AppendOutcome::Conflict(at),
+            None => return Reply::Failed("a conflict with no entry before".into()),
+        },
+        Err(error) => return Reply::Failed(error.to_string()),
+    };
+    Reply::Appended(outcome)
+}
+
 /// Begins a stream of appends: Raft answers them in order, each answer bears the next id.
 fn begin_appending(stream: u64, node: &Arc<Node>, replies: mpsc::Sender<(u64, Reply)>) -> Appending {
     let (requests, mut queue) = mpsc::channel(APPEND_QUEUE);
@@ -439,11 +466,11 @@ async fn answer(node: &Arc<Node>, identity: PeerIdentity, request: Request) -> R
                 Err(fatal) => Reply::Failed(fatal.to_string()),
             }
         }
-        Request::Propose(encoded) => match propose_here(&node.raft, &node.disk, encoded).await {
+        Request::Propose(encoded) => match node.appends.append(encoded).await {
             Ok(responses) => Reply::Applied(responses),
             Err(unanswered) => not_leader(&unanswered),
         },
-        Request::ReadIndex => match read_index(&node.raft).await {
+        Request::ReadIndex => match node.read_index.read().await {
             Ok(index) => Reply::ReadIndex { index },
             Err(unanswered) => not_leader(&unanswered),
         },

@@ -2,19 +2,19 @@
 //!
 //! A batch leaves as soon as fewer than the allowed number are under way, with all that waits
 //! then; so the busier the node, the larger the batches. A batch is encoded once, and carries
-//! (client, serial), so that retrying it with another leader applies it once.
+//! (client, serial), so that retrying it with another leader applies it once. The leader gathers the
+//! batches of all nodes in the same way: they share one append, and one fsync.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use actix::{Actor, ActorFutureExt as _, AsyncContext as _, Context, Handler, Message, WrapFuture as _};
 use bytes::Bytes;
+use futures::TryStreamExt as _;
 use openraft::ServerState;
 use openraft::async_runtime::watch::WatchReceiver as _;
-use openraft::errors::{ClientWriteError, RaftError};
+use openraft::errors::{ClientWriteError, Fatal};
 use tokio::runtime::Handle;
-use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::codec::{self, Kind};
@@ -23,86 +23,37 @@ use crate::telemetry::Metrics;
 
 use super::disk::Disk;
 use super::error::ClusterError;
+use super::gathered::{GatherLimits, Gathered};
 use super::leader::{Leader, LeaderSeat, Unanswered};
 use super::message::{Reply, Request};
 use super::peers::EndOfNode;
 use super::types::{EncodedProposal, Raft};
 
-/// A command to replicate; the answer comes when a quorum has it on disk and it is applied.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct Propose {
-    /// The change.
-    pub command: Command,
-    /// When to give up waiting for a quorum.
-    pub deadline: Instant,
-    /// Where the answer goes. It travels in the message so that a full mailbox can refuse it.
-    pub answer: oneshot::Sender<Result<Response, ClusterError>>,
-}
+/// Appends of the leader under way at most; each holds what came while the one before was written.
+const APPENDS_IN_FLIGHT_MAX: usize = 2;
+/// Batches in one append at most.
+const APPEND_BATCHES_MAX: usize = 16;
 
-/// How batches are cut.
-#[derive(Clone, Copy, Debug)]
-pub struct BatchLimits {
-    /// Commands in a batch at most.
-    pub commands_max: usize,
-    /// Batches under way at most.
-    pub in_flight_max: usize,
-    /// Messages in the mailbox at most.
-    pub mailbox: usize,
-}
+/// Gathers the commands of this node.
+pub type Proposer = Gathered<Command, Result<Response, ClusterError>>;
 
-/// The actor: a queue before the [`Flights`].
-pub struct Proposer {
+/// The proposer over these flights; a batch gives up after `patience`.
+pub fn proposer(
     flights: Arc<Flights>,
     runtime: Handle,
-    limits: BatchLimits,
-    queue: VecDeque<Propose>,
-    in_flight: usize,
-}
-
-impl Proposer {
-    pub fn new(flights: Arc<Flights>, runtime: Handle, limits: BatchLimits) -> Self {
-        Self { flights, runtime, limits, queue: VecDeque::new(), in_flight: 0 }
-    }
-
-    fn launch(&mut self, context: &mut Context<Self>) {
-        while self.in_flight < self.limits.in_flight_max && !self.queue.is_empty() {
-            let count = self.queue.len().min(self.limits.commands_max);
-            let batch: Vec<Propose> = self.queue.drain(..count).collect();
-            let flights = self.flights.clone();
-            // The flight works on the Raft runtime; the actor only learns that it landed.
-            let landed = self.runtime.spawn(async move { flights.fly(batch).await });
-            self.in_flight += 1;
-            context.spawn(landed.into_actor(self).map(|_, proposer, context| {
-                proposer.in_flight -= 1;
-                proposer.launch(context);
-            }));
-        }
-    }
-}
-
-impl Actor for Proposer {
-    type Context = Context<Self>;
-
-    fn started(&mut self, context: &mut Self::Context) {
-        context.set_mailbox_capacity(self.limits.mailbox);
-    }
-}
-
-impl Handler<Propose> for Proposer {
-    type Result = ();
-
-    fn handle(&mut self, message: Propose, context: &mut Self::Context) {
-        self.queue.push_back(message);
-        self.launch(context);
-    }
+    limits: GatherLimits,
+    patience: Duration,
+) -> Proposer {
+    Gathered::new(runtime, limits, move |commands| {
+        let flights = flights.clone();
+        Box::pin(async move { flights.fly(commands, Instant::now() + patience).await })
+    })
 }
 
 /// The batches under way.
 pub struct Flights {
-    raft: Raft,
+    appends: Appends,
     seat: LeaderSeat,
-    disk: Disk,
     client: u64,
     serials: Mutex<Serials>,
     end: EndOfNode,
@@ -116,18 +67,15 @@ struct Serials {
 }
 
 impl Flights {
-    pub fn new(raft: Raft, seat: LeaderSeat, disk: Disk, end: EndOfNode, metrics: Arc<Metrics>) -> Self {
-        Self { raft, seat, disk, client: rand::random(), serials: Mutex::default(), end, metrics }
+    pub fn new(appends: Appends, seat: LeaderSeat, end: EndOfNode, metrics: Arc<Metrics>) -> Self {
+        Self { appends, seat, client: rand::random(), serials: Mutex::default(), end, metrics }
     }
 
-    /// Takes off with a batch, and answers everybody in it.
-    async fn fly(&self, batch: Vec<Propose>) {
+    /// Takes off with a batch; an answer to each of its commands.
+    async fn fly(&self, commands: Vec<Command>, deadline: Instant) -> Vec<Result<Response, ClusterError>> {
         let began = Instant::now();
-        self.metrics.proposal_batch_commands.observe(batch.len() as f64);
-        let Some(deadline) = batch.iter().map(|waiting| waiting.deadline).max() else { return };
-        let (commands, answers): (Vec<_>, Vec<_>) =
-            batch.into_iter().map(|waiting| (waiting.command, waiting.answer)).unzip();
         let expected = commands.len();
+        self.metrics.proposal_batch_commands.observe(expected as f64);
         let outcome = self.replicate(commands, deadline).await.and_then(|responses| {
             if responses.len() == expected {
                 Ok(responses)
@@ -139,16 +87,8 @@ impl Flights {
         let label = if outcome.is_ok() { "applied" } else { "unanswered" };
         self.metrics.proposals_total.with_label_values(&[label]).inc();
         match outcome {
-            Ok(responses) => {
-                for (answer, response) in answers.into_iter().zip(responses) {
-                    let _ = answer.send(Ok(response));
-                }
-            }
-            Err(error) => {
-                for answer in answers {
-                    let _ = answer.send(Err(error.clone()));
-                }
-            }
+            Ok(responses) => responses.into_iter().map(Ok).collect(),
+            Err(error) => vec![Err(error); expected],
         }
     }
 
@@ -194,7 +134,7 @@ impl Flights {
         deadline: Instant,
     ) -> Result<Vec<Response>, Unanswered> {
         let link = match leader {
-            Leader::Here => return propose_here(&self.raft, &self.disk, encoded).await,
+            Leader::Here => return self.appends.append(encoded).await,
             Leader::There(link) => link,
         };
         let left = deadline.saturating_duration_since(Instant::now());
@@ -219,26 +159,71 @@ impl Flights {
     }
 }
 
-/// Replicates an encoded proposal on this node, if it leads and its `disk` has room.
-pub async fn propose_here(raft: &Raft, disk: &Disk, encoded: Bytes) -> Result<Vec<Response>, Unanswered> {
-    if disk.is_read_only() {
-        let metrics = raft.metrics();
-        let leads = metrics.borrow_watched().state == ServerState::Leader;
-        return Err(if leads { Unanswered::DiskFull } else { Unanswered::Retry });
+/// What this node appends to the log while it leads: its own batches and those that others sent it.
+#[derive(Clone)]
+pub struct Appends {
+    raft: Raft,
+    disk: Disk,
+    gathered: Gathered<Bytes, Result<Vec<Response>, Unanswered>>,
+}
+
+impl Appends {
+    /// To this node's Raft, on `runtime`, as long as its `disk` has room.
+    pub fn new(raft: Raft, disk: Disk, runtime: Handle) -> Self {
+        let limits = GatherLimits {
+            // Every member has few batches under way.
+            waiting_max: usize::MAX,
+            batch_max: APPEND_BATCHES_MAX,
+            in_flight_max: APPENDS_IN_FLIGHT_MAX,
+            pause_after: usize::MAX,
+        };
+        let to = raft.clone();
+        let append = move |batches| {
+            let raft = to.clone();
+            Box::pin(async move { append_all(&raft, batches).await }) as _
+        };
+        Self { raft, disk, gathered: Gathered::new(runtime, limits, append) }
     }
-    match raft.client_write(EncodedProposal(encoded)).await {
-        Ok(written) => Ok(written.data.0),
-        Err(RaftError::Fatal(fatal)) => {
-            tracing::error!(error = %fatal, "raft has stopped");
-            Err(Unanswered::Stopped)
+
+    /// Replicates an encoded proposal, if this node leads and its disk has room.
+    pub async fn append(&self, encoded: Bytes) -> Result<Vec<Response>, Unanswered> {
+        if self.disk.is_read_only() {
+            let metrics = self.raft.metrics();
+            let leads = metrics.borrow_watched().state == ServerState::Leader;
+            return Err(if leads { Unanswered::DiskFull } else { Unanswered::Retry });
         }
-        // Repeating is safe: the serial makes the proposal apply once, wherever it ended up.
-        Err(RaftError::APIError(ClientWriteError::ForwardToLeader(_))) => Err(Unanswered::Retry),
-        Err(RaftError::APIError(error)) => {
-            tracing::debug!(%error, "a proposal did not stay in the log");
-            Err(Unanswered::Retry)
+        match self.gathered.give(encoded) {
+            Some(answered) => answered.await.unwrap_or(Err(Unanswered::Stopped)),
+            None => Err(Unanswered::Retry),
         }
     }
+}
+
+/// Appends the batches at once, each as an entry of its own.
+async fn append_all(raft: &Raft, batches: Vec<Bytes>) -> Vec<Result<Vec<Response>, Unanswered>> {
+    let count = batches.len();
+    let mut answers = Vec::with_capacity(count);
+    let appended: Result<(), Fatal<_>> = async {
+        let mut written = raft.client_write_many(batches.into_iter().map(EncodedProposal)).await?;
+        while let Some(result) = written.try_next().await? {
+            answers.push(match result {
+                Ok(written) => Ok(written.response.0),
+                // Repeating is safe: the serial makes the proposal apply once, wherever it ended up.
+                Err(ClientWriteError::ForwardToLeader(_)) => Err(Unanswered::Retry),
+                Err(error) => {
+                    tracing::debug!(%error, "a proposal did not stay in the log");
+                    Err(Unanswered::Retry)
+                }
+            });
+        }
+        Ok(())
+    }
+    .await;
+    if let Err(fatal) = appended {
+        tracing::error!(error = %fatal, "raft has stopped");
+        answers.resize_with(count, || Err(Unanswered::Stopped));
+    }
+    answers
 }
 
 /// The proposer's clock, which travels in the log so that every replica uses the same.

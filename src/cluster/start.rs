@@ -19,10 +19,11 @@ use crate::state::{self, AuthorityRecord, ClusterIdentity, Command, FEATURE_LEVE
 use crate::store::{Directory, Identity, Log, LogOptions, Tables, TablesOptions};
 use crate::telemetry::{Metrics, RaftRole};
 
-use super::barrier::Rounds;
+use super::barrier::{ReadIndex, Rounds};
 use super::disk::DiskWatch;
 use super::fence::Fence;
 use super::founding::Founding;
+use super::gathered::GatherLimits;
 use super::join::check_level;
 use super::join_server::JoinGate;
 use super::leader::{LeaderSeat, Leadership};
@@ -31,7 +32,7 @@ use super::network::Network;
 use super::node::{About, Cluster, Node};
 use super::peer_server;
 use super::peers::{EndOfNode, Peers};
-use super::proposer::{BatchLimits, Flights};
+use super::proposer::{Appends, Flights};
 use super::state_machine::StateMachine;
 use super::state_view::StateView;
 use super::steward::Steward;
@@ -39,6 +40,10 @@ use super::types::Raft;
 
 /// A member that is heard of every so often is up, however fast elections are.
 const SILENCE_MIN: Duration = Duration::from_secs(2);
+
+/// How often what nobody waits for is looked at: figures, snapshots, the keyring file, a founding that
+/// has to be tried again.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// Why a node cannot start. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -111,10 +116,11 @@ impl Cluster {
         let opened = open(config.clone(), keyring, metrics);
         let node =
             raft_runtime.spawn(opened).await.map_err(|error| StartError::Raft(error.to_string()))??;
-        let limits = BatchLimits {
-            commands_max: config.raft.batch_commands_max,
+        let limits = GatherLimits {
+            waiting_max: config.limits.proposer_mailbox,
+            batch_max: config.raft.batch_commands_max,
             in_flight_max: config.raft.batches_in_flight_max,
-            mailbox: config.limits.proposer_mailbox,
+            pause_after: usize::MAX,
         };
         let deadline = Duration::from_millis(config.cluster.request_deadline_ms);
         Ok(Self::new(node, raft_runtime, limits, config.limits.read_mailbox, deadline))
@@ -183,6 +189,9 @@ async fn open(config: Config, keyring: Arc<Keyring>, metrics: Arc<Metrics>) -> R
         )));
     }));
     let seat = LeaderSeat::new(config.node.id, peers.clone(), leadership);
+    let appends = Appends::new(raft.clone(), disk.clone(), Handle::current());
+    let read_index = ReadIndex::new(raft.clone(), Handle::current());
+    let rounds = Rounds::new(read_index.clone(), seat.clone(), applied_index, metrics.clone());
     let node = Arc::new(Node {
         id: config.node.id,
         cluster,
@@ -193,8 +202,10 @@ async fn open(config: Config, keyring: Arc<Keyring>, metrics: Arc<Metrics>) -> R
         keyring: keyring.clone(),
         disk: disk.clone(),
         metrics: metrics.clone(),
-        flights: Arc::new(Flights::new(raft.clone(), seat.clone(), disk, end.clone(), metrics.clone())),
-        rounds: Arc::new(Rounds::new(raft, seat.clone(), applied_index, metrics.clone())),
+        flights: Arc::new(Flights::new(appends.clone(), seat.clone(), end.clone(), metrics.clone())),
+        appends,
+        rounds: Arc::new(rounds),
+        read_index,
         silent_until,
         identity,
         failure,
@@ -257,7 +268,11 @@ fn credentials(config: &Config) -> Result<PeerCredentials, StartError> {
 }
 
 fn tables_options(config: &Config) -> TablesOptions {
-    TablesOptions { cache_bytes: config.store.cache_bytes, ..TablesOptions::default() }
+    TablesOptions {
+        cache_bytes: config.store.cache_bytes,
+        hot_bytes: config.store.hot_record_bytes,
+        ..TablesOptions::default()
+    }
 }
 
 fn log_options(config: &Config) -> LogOptions {
@@ -323,7 +338,9 @@ pub(super) struct Monitor {
 
 impl Monitor {
     pub(super) async fn run(self) {
-        let mut raft_metrics = self.node.raft.metrics();
+        let raft_metrics = self.node.raft.metrics();
+        // Says who leads and who is a member, and nothing with each entry as the other does.
+        let mut roles = self.node.raft.server_metrics();
         let mut identity_known = false;
         let mut snapshot_asked_at = 0;
         loop {
@@ -350,9 +367,7 @@ impl Monitor {
                     tracing::warn!(%error, "a snapshot could not be asked for");
                 }
             }
-            // The tick sees a founding that has to be tried again.
-            if let Ok(Err(_)) = tokio::time::timeout(Duration::from_millis(500), raft_metrics.changed()).await
-            {
+            if let Ok(Err(_)) = tokio::time::timeout(LOOK_EVERY, roles.changed()).await {
                 return;
             }
         }

@@ -275,7 +275,7 @@ impl Default for Raft {
     fn default() -> Self {
         Self {
             batch_commands_max: 1024,
-            batches_in_flight_max: 8,
+            batches_in_flight_max: 2,
             append_entries_max: 1024,
             snapshot_log_entries: 100_000,
             log_keep_entries: 20_000,
@@ -290,13 +290,19 @@ impl Default for Raft {
 pub struct Store {
     /// The store's block cache.
     pub cache_bytes: u64,
+    /// Records that were read lately, kept by themselves.
+    pub hot_record_bytes: u64,
     /// Log entries kept in memory for followers.
     pub log_cache_bytes: usize,
 }
 
 impl Default for Store {
     fn default() -> Self {
-        Self { cache_bytes: 128 * 1024 * 1024, log_cache_bytes: 64 * 1024 * 1024 }
+        Self {
+            cache_bytes: 128 * 1024 * 1024,
+            hot_record_bytes: 32 * 1024 * 1024,
+            log_cache_bytes: 64 * 1024 * 1024,
+        }
     }
 }
 

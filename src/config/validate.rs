@@ -31,7 +31,7 @@ fn ranges(config: &Config, found: &mut Vec<(&'static str, String)>) {
     let Config { node, cluster, http, auth, license_servers: servers, raft, store, disk, limits, .. } =
         config;
     let size = |value: usize| value as u64;
-    let rows: [(&'static str, u64, RangeInclusive<u64>); 31] = [
+    let rows: [(&'static str, u64, RangeInclusive<u64>); 32] = [
         ("node.id", node.id, 1..=u64::MAX),
         ("cluster.heartbeat_ms", cluster.heartbeat_ms, 10..=60_000),
         ("cluster.election_timeout_min_ms", cluster.election_timeout_min_ms, 30..=300_000),
@@ -57,6 +57,7 @@ fn ranges(config: &Config, found: &mut Vec<(&'static str, String)>) {
         ("raft.snapshot_log_entries", raft.snapshot_log_entries, 10..=1_000_000_000),
         ("raft.snapshot_rate_bytes_per_s", raft.snapshot_rate_bytes_per_s, 64 * 1024..=u64::MAX),
         ("store.cache_bytes", store.cache_bytes, MIB..=u64::MAX),
+        ("store.hot_record_bytes", store.hot_record_bytes, MIB..=u64::MAX),
         ("disk.free_bytes_min", disk.free_bytes_min, MIB..=u64::MAX),
         ("disk.ballast_bytes", disk.ballast_bytes, 0..=u64::MAX),
         ("limits.authenticator_mailbox", size(limits.authenticator_mailbox), MAILBOX),

@@ -1,8 +1,11 @@
-//! The DRM actor: a bounded queue in front of the registry.
+//! The DRM actor: a bounded queue in front of the registry, for the data of many keys at once.
 //!
 //! All that is decided here is what happens when too much waits, or nobody waits any more. What the
 //! data is, the registry decides. A full mailbox is [`DrmError::Busy`], at once: a request that
 //! cannot be served soon is better sent to another node than kept.
+//!
+//! The data of a few keys is made where it is asked for, on the caller's thread: that takes less time than
+//! handing them over and being woken. Thousands of keys would hold up whoever else the thread serves.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,35 +14,22 @@ use actix::dev::SendError;
 use actix::{Actor, Addr, ArbiterHandle, Context, Handler, Message};
 use tokio::sync::oneshot;
 
-use super::{DrmError, EncryptionProvider, OwnedContentKeyInfo, Registry, System, SystemData};
+use super::{
+    ContentKeyInfo, DrmError, EncryptionProvider, OwnedContentKeyInfo, Registry, System, SystemData,
+};
 
-/// Makes system data, one request after another.
+/// The data of more keys than these is made by the actor.
+const MANY: usize = 16;
+
+/// Makes system data of many keys, one request after another.
 #[derive(Debug)]
 pub struct DrmActor {
     registry: Registry,
     mailbox_messages_max: usize,
 }
 
-/// Asks for the system data of a uDRM answer.
-#[derive(Debug, Message)]
-#[rtype(result = "Result<Vec<SystemData>, DrmError>")]
-pub struct MakeSystemData {
-    /// The encryption provider of the request's path.
-    pub provider: EncryptionProvider,
-    /// The key.
-    pub info: OwnedContentKeyInfo,
-}
-
 /// A request that carries the way back with it: `try_send`, the one way to learn that a mailbox is
 /// full, brings no answer of its own.
-#[derive(Message)]
-#[rtype(result = "()")]
-struct Asked {
-    question: MakeSystemData,
-    reply: oneshot::Sender<Result<Vec<SystemData>, DrmError>>,
-}
-
-/// Asks for one system's data of many keys, with the way back.
 #[derive(Message)]
 #[rtype(result = "()")]
 struct AskedForMany {
@@ -54,7 +44,7 @@ impl DrmActor {
         // To actix a capacity of 0 means no bound at all.
         let mailbox_messages_max = mailbox_messages_max.max(1);
         let actor = Self { registry, mailbox_messages_max };
-        DrmHandle { address: Arc::new(Self::start_in_arbiter(arbiter, |_| actor)) }
+        DrmHandle { registry, address: Arc::new(Self::start_in_arbiter(arbiter, |_| actor)) }
     }
 }
 
@@ -66,42 +56,25 @@ impl Actor for DrmActor {
     }
 }
 
-impl Handler<MakeSystemData> for DrmActor {
-    type Result = Result<Vec<SystemData>, DrmError>;
-
-    fn handle(&mut self, question: MakeSystemData, _: &mut Self::Context) -> Self::Result {
-        self.registry.system_data(question.provider, &question.info.as_info())
-    }
-}
-
-impl Handler<Asked> for DrmActor {
-    type Result = ();
-
-    fn handle(&mut self, asked: Asked, context: &mut Self::Context) {
-        // Nobody listens when the client has hung up or its deadline has passed.
-        if !asked.reply.is_closed() {
-            // Between the look and the answer the caller may have gone all the same; that is no error.
-            let _ = asked.reply.send(Handler::<MakeSystemData>::handle(self, asked.question, context));
-        }
-    }
-}
-
 impl Handler<AskedForMany> for DrmActor {
     type Result = ();
 
     fn handle(&mut self, asked: AskedForMany, _: &mut Self::Context) {
+        // Nobody listens when the client has hung up or its deadline has passed.
         if !asked.reply.is_closed() {
             let provider = self.registry.provider(asked.system);
             let data = asked.infos.iter().map(|info| provider.system_data(&info.as_info())).collect();
-            // As above: who has gone needs no answer.
+            // Between the look and the answer the caller may have gone all the same; that is no error.
             let _ = asked.reply.send(data);
         }
     }
 }
 
-/// Asks the actor; cheap to clone, and usable from any thread or runtime.
+/// Makes system data of few keys, and asks the actor for that of many. Cheap to clone, and usable from any
+/// thread or runtime.
 #[derive(Clone)]
 pub struct DrmHandle {
+    registry: Registry,
     // Shared, not cloned: actix grants every clone of an address one message beyond the capacity, so
     // a clone per request would leave the mailbox without a bound.
     address: Arc<Addr<DrmActor>>,
@@ -112,33 +85,29 @@ impl DrmHandle {
     /// no such member.
     ///
     /// # Errors
-    /// [`DrmError::Busy`] when the mailbox is full, [`DrmError::Stopped`] when the actor is gone, and
-    /// what the providers say.
-    pub async fn system_data(
+    /// What the providers say.
+    pub fn system_data(
         &self,
         provider: EncryptionProvider,
-        info: OwnedContentKeyInfo,
+        info: &ContentKeyInfo<'_>,
     ) -> Result<Vec<SystemData>, DrmError> {
-        let (reply, answer) = oneshot::channel();
-        let asked = Asked { question: MakeSystemData { provider, info }, reply };
-        self.address.try_send(asked).map_err(|refused| match refused {
-            SendError::Full(_) => DrmError::Busy,
-            SendError::Closed(_) => DrmError::Stopped,
-        })?;
-        answer.await.map_err(|_| DrmError::Stopped)?
+        self.registry.system_data(provider, info)
     }
-}
 
-impl DrmHandle {
     /// One system's data of each of these keys, in their order.
     ///
     /// # Errors
-    /// As for [`Self::system_data`].
+    /// [`DrmError::Busy`] when the mailbox is full, [`DrmError::Stopped`] when the actor is gone, and
+    /// what the providers say.
     pub async fn data_of(
         &self,
         system: System,
         infos: Vec<OwnedContentKeyInfo>,
     ) -> Result<Vec<SystemData>, DrmError> {
+        if infos.len() <= MANY {
+            let provider = self.registry.provider(system);
+            return infos.iter().map(|info| provider.system_data(&info.as_info())).collect();
+        }
         let (reply, answer) = oneshot::channel();
         self.address.try_send(AskedForMany { system, infos, reply }).map_err(|refused| match refused {
             SendError::Full(_) => DrmError::Busy,

@@ -28,14 +28,22 @@ pub async fn admit<T: Claims>(
     api: &Api,
     auth: &AuthHandle,
 ) -> Result<Grant, ApiError> {
-    let envelope = received::envelope(request, body);
-    let certificate = received::client_certificate(request);
-    let nonces = api.server_keys.get().map(|keys| keys.digest_nonces());
-    let confidential = received::is_confidential(request);
-    let proofs = Proofs::read(&envelope, certificate, api.signature_window, nonces, confidential)?;
+    let proofs = proofs(request, body, api)?;
     let signed = SignedRequest::new(scope, said, signature, caller(request, api)?).with_proofs(proofs);
     let signed = Arc::new(signed);
     Ok(ask_again(api, async || auth.authenticate(signed.clone()).await).await??)
+}
+
+/// What the connection and the headers prove.
+fn proofs(request: &HttpRequest, body: Bytes, api: &Api) -> Result<Proofs, HttpSignatureError> {
+    let certificate = received::client_certificate(request);
+    if !received::has_proof(request) {
+        return Ok(Proofs::of_connection(certificate));
+    }
+    let nonces = api.server_keys.get().map(|keys| keys.digest_nonces());
+    let confidential = received::is_confidential(request);
+    let envelope = received::envelope(request, body);
+    Proofs::read(&envelope, certificate, api.signature_window, nonces, confidential)
 }
 
 /// The same for a request of a client that cannot sign.

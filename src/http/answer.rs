@@ -11,7 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use utoipa::ToSchema;
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 use crate::drm::{EncryptionProvider, SystemData, SystemId};
 use crate::model::{Account, Auxiliary, ContentId, ResponseShape};
@@ -213,10 +213,9 @@ pub(super) fn json<T: Serialize>(value: &T) -> Result<Zeroizing<Vec<u8>>, serde_
     Ok(text)
 }
 
-pub(super) fn respond(mut text: Zeroizing<Vec<u8>>) -> HttpResponse {
-    // The framework sends and drops the bytes; the copy that stays here is wiped.
+pub(super) fn respond(text: Zeroizing<Vec<u8>>) -> HttpResponse {
+    // The framework sends and drops the bytes; the copy that stays here is wiped as it is dropped.
     let body = actix_web::web::Bytes::copy_from_slice(&text);
-    text.zeroize();
     HttpResponse::Ok().content_type("application/json").body(body)
 }
 

@@ -142,8 +142,7 @@ async fn hand_out(
     let grant = admission::ask_again(api, admit).await??;
     let (content, account, provider) = (&content, grant.account(), EncryptionProvider::Cenc);
     let served = api.keys.create(&grant, content, None).await?;
-    let systems =
-        udrm::system_data(provider, api, account, (content, &TrackName::default_track()), &served).await?;
+    let systems = udrm::system_data(provider, api, account, (content, &TrackName::default_track()), &served)?;
     answer::key(&KeyAnswer {
         provider,
         account,

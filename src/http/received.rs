@@ -7,6 +7,11 @@ use actix_web::web::Bytes;
 
 use crate::auth::{ClientCertificate, Envelope};
 
+/// Whether the request shows a proof in its headers. Most do not, and need no [`envelope`].
+pub fn has_proof(request: &HttpRequest) -> bool {
+    ["signature-input", "authorization"].iter().any(|name| request.headers().contains_key(*name))
+}
+
 /// The parts of a request that a proof may cover. What the request says of its own way here, in
 /// `Forwarded` and the like, is not believed: a client that signs behind a proxy that ends TLS
 /// covers @authority, @path and @query in place of @target-uri.

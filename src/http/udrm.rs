@@ -12,7 +12,7 @@ use futures::StreamExt as _;
 
 use crate::auth::{AuthHandle, CustomData, Grant, Said, client_address};
 use crate::crypto::ContentKey;
-use crate::drm::{EncryptionProvider, LicenseUrl, OwnedContentKeyInfo, ProtectionScheme, SystemData};
+use crate::drm::{ContentKeyInfo, EncryptionProvider, LicenseUrl, ProtectionScheme, SystemData};
 use crate::model::{Account, ContentId, Kid, Scope, TrackName};
 use crate::service::{ContentTrack, ServedKey};
 
@@ -61,7 +61,7 @@ pub async fn encryption(
         false => AuxiliaryAnswer::NotAsked,
     };
     let of_track = (content, &name);
-    let systems = system_data(provider, api, grant.account(), of_track, &served).await?;
+    let systems = system_data(provider, api, grant.account(), of_track, &served)?;
     answer::key(&KeyAnswer {
         provider,
         account: grant.account(),
@@ -154,7 +154,7 @@ async fn read(
 }
 
 /// What each of the provider's systems needs to know of a key.
-pub async fn system_data(
+pub fn system_data(
     provider: EncryptionProvider,
     api: &Api,
     account: &Account,
@@ -162,18 +162,18 @@ pub async fn system_data(
     served: &ServedKey,
 ) -> Result<Vec<SystemData>, ApiError> {
     let playready_license_url = account.playready_la_url.as_deref().map(LicenseUrl::new).transpose()?;
-    let info = OwnedContentKeyInfo {
+    let info = ContentKeyInfo {
         kid: served.kid,
-        key: Some(zeroize::Zeroizing::new(*served.key.expose())),
+        key: Some(served.key.expose()),
         iv: provider.constant_iv(&served.kid),
-        content: content.clone(),
-        account: account.id.clone(),
-        track: track.clone(),
+        content,
+        account: &account.id,
+        track,
         scheme: ProtectionScheme::Cenc,
         period: None,
-        playready_license_url,
+        playready_license_url: playready_license_url.as_ref(),
     };
-    Ok(api.drm.system_data(provider, info).await?)
+    Ok(api.drm.system_data(provider, &info)?)
 }
 
 /// What the signature covers.

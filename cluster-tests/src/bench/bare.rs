@@ -1,5 +1,5 @@
 //! A bare actix-web server that answers fixed bytes: what the framework alone can do, as a
-//! measure for what Keymoot adds.
+//! measure for what Keymoot adds. It has a worker for each core, as a node of Keymoot has.
 //!
 //! It runs as a process of its own, like a node, and ends when its standard input does, so that
 //! it cannot outlive the benchmark that started it.
@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use actix_web::web::{self, Bytes};
-use actix_web::{App, HttpResponse, HttpServer};
+use actix_web::{App, HttpRequest, HttpResponse, HttpServer};
 
 use crate::{RigError, process};
 
@@ -25,11 +25,12 @@ pub struct BareServer {
 }
 
 impl BareServer {
-    /// Starts the running program again as the server of `body`, which must be one line.
+    /// Starts the running program again as the server of `read`, and of `license` at paths that end in that
+    /// word. Each must be one line.
     ///
     /// # Errors
     /// When it cannot be started or does not say where it listens.
-    pub fn start(body: &str) -> Result<Self, RigError> {
+    pub fn start(read: &str, license: &str) -> Result<Self, RigError> {
         let program = std::env::current_exe().map_err(RigError::io("cannot find this program"))?;
         let mut command = Command::new(program);
         command.arg(ARGUMENT).stdin(Stdio::piped()).stdout(Stdio::piped());
@@ -37,7 +38,8 @@ impl BareServer {
         let mut server = Self { child, address: SocketAddr::from(([127, 0, 0, 1], 0)) };
         let broken = || RigError::Program("the bare server has no pipes".to_owned());
         let stdin = server.child.stdin.as_mut().ok_or_else(broken)?;
-        writeln!(stdin, "{body}").map_err(RigError::io("cannot give the bare server its answer"))?;
+        writeln!(stdin, "{read}\n{license}")
+            .map_err(RigError::io("cannot give the bare server its answers"))?;
         let mut line = String::new();
         BufReader::new(server.child.stdout.as_mut().ok_or_else(broken)?)
             .read_line(&mut line)
@@ -63,18 +65,25 @@ impl Drop for BareServer {
     }
 }
 
-/// Serves the first line of standard input until standard input ends.
+/// Serves the first two lines of standard input until standard input ends.
 ///
 /// # Errors
 /// When it cannot listen on loopback.
 pub fn serve_standard_input() -> Result<(), RigError> {
-    let mut body = String::new();
-    std::io::stdin().read_line(&mut body).map_err(RigError::io("cannot read the answer to give"))?;
-    let body = Bytes::from(body.trim_end().to_owned());
+    let line = || {
+        let mut line = String::new();
+        std::io::stdin().read_line(&mut line).map_err(RigError::io("cannot read the answers to give"))?;
+        Ok::<_, RigError>(Bytes::from(line.trim_end().to_owned()))
+    };
+    let (read, license) = (line()?, line()?);
     actix_web::rt::System::new().block_on(async move {
         let server = HttpServer::new(move || {
-            let body = body.clone();
-            App::new().default_service(web::to(move |request: Bytes| answer(request, body.clone())))
+            let (read, license) = (read.clone(), license.clone());
+            let answer = move |request: HttpRequest, body: Bytes| {
+                let is_license = request.path().ends_with("/license");
+                answer(body, if is_license { license.clone() } else { read.clone() })
+            };
+            App::new().default_service(web::to(answer))
         })
         .bind(("127.0.0.1", 0))
         .map_err(RigError::io("cannot listen on loopback"))?;
@@ -92,8 +101,8 @@ pub fn serve_standard_input() -> Result<(), RigError> {
     })
 }
 
-async fn answer(request: Bytes, body: Bytes) -> HttpResponse {
+async fn answer(asked: Bytes, body: Bytes) -> HttpResponse {
     // The body is read whole, as Keymoot must.
-    drop(request);
+    drop(asked);
     HttpResponse::Ok().content_type("application/json").body(body)
 }

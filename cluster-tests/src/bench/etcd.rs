@@ -18,6 +18,9 @@ use crate::{RigError, metrics, process};
 
 /// How many bytes a value has: as many as an encoded key of Keymoot's and a little more.
 pub const VALUE_BYTES: usize = 256;
+/// Clients that put what gets ask for.
+const FILLERS: u64 = 32;
+const FILLERS_STEP: usize = 32;
 const START_WITHIN: Duration = Duration::from_secs(30);
 
 /// Three running nodes; they end with the value.
@@ -76,6 +79,18 @@ impl EtcdCluster {
         self.nodes.iter().map(Child::id).collect()
     }
 
+    /// Where clients connect to the nodes that do not lead.
+    ///
+    /// # Errors
+    /// When a node does not answer.
+    pub fn followers(&self) -> Result<Vec<SocketAddr>, RigError> {
+        let leads =
+            |node: SocketAddr| metrics::sample(node, "etcd_server_is_leader").map(|leads| (node, leads));
+        let nodes: Vec<(SocketAddr, f64)> =
+            self.endpoints.iter().map(|node| leads(*node)).collect::<Result<_, _>>()?;
+        Ok(nodes.into_iter().filter(|(_, leads)| *leads < 0.5).map(|(node, _)| node).collect())
+    }
+
     /// How often logs were made durable so far, on all nodes together.
     ///
     /// # Errors
@@ -100,6 +115,8 @@ pub enum EtcdLoad {
     Put {
         /// Where to.
         endpoints: Vec<SocketAddr>,
+        /// What all keys begin with.
+        series: &'static str,
         /// The next key.
         next: AtomicU64,
     },
@@ -114,8 +131,8 @@ pub enum EtcdLoad {
 
 impl EtcdLoad {
     /// Puts at these nodes.
-    pub fn puts(endpoints: &[SocketAddr]) -> Self {
-        Self::Put { endpoints: endpoints.to_vec(), next: AtomicU64::new(0) }
+    pub fn puts(endpoints: &[SocketAddr], series: &'static str) -> Self {
+        Self::Put { endpoints: endpoints.to_vec(), series, next: AtomicU64::new(0) }
     }
 
     /// Gets at these nodes of keys that [`Self::fill`] put there.
@@ -127,13 +144,27 @@ impl EtcdLoad {
     ///
     /// # Errors
     /// When etcd refuses.
-    pub async fn fill(endpoint: SocketAddr, keys: u64) -> Result<(), RigError> {
-        let mut client = connect(endpoint).await?;
-        for key in 0..keys {
-            client.put(known(key), vec![b'v'; VALUE_BYTES], None).await.map_err(refused)?;
-        }
-        Ok(())
+    pub fn fill(endpoints: &[SocketAddr], keys: u64) -> Result<(), RigError> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.map_err(RigError::io("cannot start an event loop"))?.block_on(async {
+            let mut fillers = tokio::task::JoinSet::new();
+            for (first, endpoint) in (0..FILLERS).zip(endpoints.iter().copied().cycle()) {
+                fillers.spawn(fill_share(endpoint, (first..keys).step_by(FILLERS_STEP)));
+            }
+            while let Some(filled) = fillers.join_next().await {
+                filled.map_err(|_| RigError::Program("a filler panicked".to_owned()))??;
+            }
+            Ok(())
+        })
     }
+}
+
+async fn fill_share(endpoint: SocketAddr, keys: impl Iterator<Item = u64>) -> Result<(), RigError> {
+    let mut client = connect(endpoint).await?;
+    for key in keys {
+        client.put(known(key), vec![b'v'; VALUE_BYTES], None).await.map_err(refused)?;
+    }
+    Ok(())
 }
 
 impl Load for EtcdLoad {
@@ -152,8 +183,8 @@ impl Load for EtcdLoad {
         serial: u64,
     ) -> Result<Option<String>, RigError> {
         match self {
-            Self::Put { next, .. } => {
-                let key = format!("bench-{}", next.fetch_add(1, Ordering::Relaxed));
+            Self::Put { next, series, .. } => {
+                let key = format!("{series}-{}", next.fetch_add(1, Ordering::Relaxed));
                 connection.put(key, vec![b'v'; VALUE_BYTES], None).await.map_err(refused)?;
             }
             Self::Get { keys, .. } => {

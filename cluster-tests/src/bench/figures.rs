@@ -1,10 +1,10 @@
-//! What was measured, as rows, as a table and as ratios.
+//! What was measured, as rows and as a table.
 
 use serde_json::{Value, json};
 
 use super::load::Outcome;
+use super::names::Name;
 use super::usage::Usage;
-use super::workloads::Name;
 use crate::stats::median;
 
 /// One round of one workload.
@@ -33,6 +33,8 @@ pub struct Row {
     pub rate_per_s: Option<f64>,
     /// Requests answered a second.
     pub answers_per_s: f64,
+    /// The same in the slowest and in the fastest round.
+    pub answers_per_s_range: [f64; 2],
     /// Latencies in milliseconds: 50, 99 and 99.9 % took no longer.
     pub latency_ms: [f64; 3],
     /// CPU time of all servers together for a request, in microseconds.
@@ -52,12 +54,14 @@ impl Row {
         let middle = |of: &dyn Fn(&Round) -> f64| median(&rounds.iter().map(of).collect::<Vec<_>>());
         // What was used while warming up was used for requests, too, at much the same rate.
         let requests = |round: &Round| (round.outcome.answers_per_second() * round.lasted_s).max(1.0);
+        let speeds = || rounds.iter().map(|round| round.outcome.answers_per_second());
         let latency = |percent: f64| middle(&|round| round.outcome.latencies.percentile_ms(percent));
         Self {
             name,
             clients,
             rate_per_s,
             answers_per_s: middle(&|round| round.outcome.answers_per_second()),
+            answers_per_s_range: [speeds().fold(f64::INFINITY, f64::min), speeds().fold(0.0, f64::max)],
             latency_ms: [latency(50.0), latency(99.0), latency(99.9)],
             cpu_us: middle(&|round| round.servers.cpu_s * 1e6 / requests(round)),
             generator_cpu_us: middle(&|round| round.generator_cpu_s * 1e6 / requests(round)),
@@ -69,9 +73,11 @@ impl Row {
     /// The row for a machine.
     pub fn to_json(&self) -> Value {
         let [p50_ms, p99_ms, p999_ms] = self.latency_ms;
+        let [slowest, fastest] = self.answers_per_s_range;
         json!({
             "workload": self.name.text(), "clients": self.clients, "rate_per_s": self.rate_per_s,
-            "answers_per_s": self.answers_per_s, "p50_ms": p50_ms, "p99_ms": p99_ms, "p999_ms": p999_ms,
+            "answers_per_s": self.answers_per_s, "answers_per_s_slowest": slowest,
+            "answers_per_s_fastest": fastest, "p50_ms": p50_ms, "p99_ms": p99_ms, "p999_ms": p999_ms,
             "cpu_us": self.cpu_us, "generator_cpu_us": self.generator_cpu_us,
             "written_bytes": self.written_bytes, "fsyncs": self.fsyncs,
         })
@@ -81,7 +87,7 @@ impl Row {
 /// The rows for a person.
 pub fn table(rows: &[Row]) -> String {
     let mut text = format!(
-        "{:>7}  {:<18}{:>9}{:>10}{:>9}{:>9}{:>10}{:>9}{:>9}{:>9}{:>8}\n",
+        "{:>7}  {:<25}{:>9}{:>10}{:>9}{:>9}{:>10}{:>9}{:>9}{:>9}{:>8}\n",
         "clients",
         "workload",
         "rate/s",
@@ -98,7 +104,7 @@ pub fn table(rows: &[Row]) -> String {
         let [p50, p99, p999] = row.latency_ms;
         let rate = row.rate_per_s.map_or_else(|| "closed".to_owned(), |rate| format!("{rate:.0}"));
         text.push_str(&format!(
-            "{:>7}  {:<18}{rate:>9}{:>10.0}{p50:>9.2}{p99:>9.2}{p999:>10.2}{:>9.1}{:>9.1}{:>9.0}{:>8.3}\n",
+            "{:>7}  {:<25}{rate:>9}{:>10.0}{p50:>9.2}{p99:>9.2}{p999:>10.2}{:>9.1}{:>9.1}{:>9.0}{:>8.3}\n",
             row.clients,
             row.name.text(),
             row.answers_per_s,
@@ -109,26 +115,6 @@ pub fn table(rows: &[Row]) -> String {
         ));
     }
     text
-}
-
-/// The ratios that say how Keymoot stands, from the closed loops of this many clients. A ratio whose
-/// workloads were not run is left out.
-pub fn ratios(rows: &[Row], clients: usize) -> Value {
-    let find = |name: Name| {
-        rows.iter().find(|row| row.name == name && row.clients == clients && row.rate_per_s.is_none())
-    };
-    let speed = |one: Name, other: Name| Some(find(one)?.answers_per_s / find(other)?.answers_per_s);
-    let p99 = |one: Name, other: Name| Some(find(one)?.latency_ms[1] / find(other)?.latency_ms[1]);
-    let ratios = [
-        ("creates_vs_etcd_puts", speed(Name::Create, Name::EtcdPut)),
-        ("create_p99_vs_etcd_put_p99", p99(Name::Create, Name::EtcdPut)),
-        ("reads_vs_etcd_gets", speed(Name::Read, Name::EtcdGet)),
-        ("leader_reads_vs_bare", speed(Name::LeaderRead, Name::Bare)),
-        ("follower_reads_vs_bare", speed(Name::FollowerRead, Name::Bare)),
-        ("licenses_vs_bare", speed(Name::License, Name::Bare)),
-    ];
-    let known = ratios.into_iter().filter_map(|(name, ratio)| Some((name.to_owned(), json!(ratio?))));
-    Value::Object(known.collect())
 }
 
 #[cfg(test)]
@@ -155,27 +141,12 @@ mod tests {
     fn a_row_holds_medians_and_what_a_request_costs() {
         let row = Row::of(Name::Create, 4, None, &[round(200, 9), round(100, 5), round(10, 1)]);
         assert!((row.answers_per_s - 50.0).abs() < 1e-9);
+        assert!((row.answers_per_s_range[0] - 5.0).abs() < 1e-9 && row.answers_per_s_range[1] > 99.0);
         assert!((row.latency_ms[1] - 5.0).abs() < 0.1, "{:?}", row.latency_ms);
         assert!((row.cpu_us - 2000.0).abs() < 1e-6, "{}", row.cpu_us);
         assert!((row.generator_cpu_us - 1000.0).abs() < 1e-6);
         assert!((row.written_bytes - 200.0).abs() < 1e-6 && (row.fsyncs - 0.4).abs() < 1e-9);
         let text = table(&[row]);
-        assert!(text.contains("      4  create (POST)        closed        50     5.0"), "{text}");
-    }
-
-    #[test]
-    fn ratios_are_of_the_clients_that_are_named_and_only_of_what_was_run() {
-        let row = |name, clients, answers| Row::of(name, clients, None, &[round(answers, 8)]);
-        let rows = [
-            row(Name::Create, 128, 800),
-            row(Name::EtcdPut, 128, 200),
-            row(Name::Create, 1, 100),
-            row(Name::EtcdPut, 1, 100),
-            Row { rate_per_s: Some(9.0), ..row(Name::EtcdGet, 128, 5) },
-        ];
-        let found = ratios(&rows, 128);
-        assert_eq!(found["creates_vs_etcd_puts"], 4.0);
-        assert_eq!(found["create_p99_vs_etcd_put_p99"], 1.0);
-        assert_eq!(found.as_object().unwrap().len(), 2, "{found}");
+        assert!(text.contains("      4  create                      closed        50     5.0"), "{text}");
     }
 }

@@ -1,67 +1,79 @@
-//! How a cluster does with many keys: loading, restart, memory, disk, and a node that gets a snapshot.
+//! How a cluster does with many keys: loading, speed, restart, memory, disk, and a node that gets a snapshot.
 
 use std::net::SocketAddr;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::raw::{self, percent_encode};
+use super::catching_up::{self, CatchingUp};
+use super::figures::Row;
+use super::names::Name;
+use super::rounds::{Rounds, Watched as _};
+use super::traffic::Ring;
+use super::usage::Usage;
+use super::workloads::{Workload, creates};
+use super::{filling, known};
 use crate::wait::{self, wait_until};
-use crate::{Cluster, Options, RigError, Signer, metrics};
+use crate::{Cluster, Options, RigError, metrics, raw};
 
-/// Keys that one bulk request makes.
-const BULK_ITEMS: u64 = 2000;
-/// Clients that load keys at once.
-const LOADERS: u64 = 6;
 /// Long enough for many millions of keys on a slow disk.
-const READY_WITHIN: Duration = Duration::from_secs(600);
+pub(super) const READY_WITHIN: Duration = Duration::from_secs(600);
 /// Log entries kept behind a snapshot, few, so that a node that was away needs one.
 const LOG_KEEP: u64 = 100;
+/// Contents that reads choose among: more than a run asks for, so that with many keys each is cold.
+const ASKED_FOR_MAX: usize = 300_000;
+/// What the kernel counts files in.
+const BLOCK_BYTES: u64 = 512;
+/// A cluster rests when its nodes together use less than this part of a core, or no less than just before.
+const RESTING_CORES: f64 = 0.1;
+const RESTING_SHARE: f64 = 0.9;
+const RESTING_WITHIN: Duration = Duration::from_secs(120);
+
+/// How much is measured at each size.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan {
+    /// Clients of reads and creates.
+    pub clients: usize,
+    /// Rounds of each; the median counts.
+    pub rounds: usize,
+    /// Seconds of each round.
+    pub measured: Duration,
+}
 
 /// What was found with a number of keys.
 pub struct Growth {
-    /// How many.
-    pub keys: u64,
-    /// How long loading took.
-    pub loading: Duration,
+    keys: u64,
+    loading: Duration,
+    rows: Vec<Row>,
     /// From the start of a killed follower's process until it is ready.
-    pub restart: Duration,
+    restart: Duration,
     /// From the start of all killed nodes until all are ready.
-    pub restart_all: Duration,
-    /// From the start of a node that lacks what is purged until it has caught up by snapshot.
-    pub install: Duration,
-    /// How often the term changed while it did.
-    pub elections: f64,
-    /// The longest that a request took meanwhile, and how many there were.
-    pub slowest: Duration,
-    /// Requests answered meanwhile.
-    pub answered: u64,
-    /// Requests that were not answered with a key meanwhile.
-    pub failed: u64,
-    /// Resident memory of the largest node at rest, after its restart.
-    pub memory_bytes: f64,
+    restart_all: Duration,
+    catching_up: CatchingUp,
+    /// Resident memory of the largest node after the load, and at rest after its restart.
+    memory_bytes: [f64; 2],
     /// What the data of one node takes on its disk.
-    pub disk_bytes: u64,
+    disk_bytes: u64,
 }
 
 impl Growth {
     /// The figures for a machine.
     #[expect(clippy::cast_precision_loss, reason = "keys and bytes are far below 2^53")]
     pub fn to_json(&self) -> Value {
+        let [loaded, at_rest] = self.memory_bytes.map(|bytes| bytes / 1_048_576.0);
         json!({
             "keys": self.keys,
             "loaded_per_s": self.keys as f64 / self.loading.as_secs_f64(),
             "restart_s": self.restart.as_secs_f64(),
             "restart_all_s": self.restart_all.as_secs_f64(),
-            "snapshot_install_s": self.install.as_secs_f64(),
-            "elections_meanwhile": self.elections,
-            "slowest_answer_meanwhile_ms": self.slowest.as_secs_f64() * 1000.0,
-            "answers_meanwhile": self.answered,
-            "failed_meanwhile": self.failed,
-            "memory_mib": self.memory_bytes / 1_048_576.0,
+            "snapshot": self.catching_up.to_json(),
+            "memory_loaded_mib": loaded,
+            "memory_mib": at_rest,
             "disk_bytes_per_key": self.disk_bytes as f64 / self.keys.max(1) as f64,
+            "figures": self.rows.iter().map(Row::to_json).collect::<Vec<_>>(),
         })
     }
 }
@@ -69,150 +81,91 @@ impl Growth {
 /// Loads so many keys into a cluster of its own and measures it.
 ///
 /// # Errors
-/// When a node does not answer, or does not come back.
-pub fn measure(keys: u64) -> Result<Growth, RigError> {
+/// When the disk has no room, or a node does not answer or does not come back.
+pub fn measure(keys: u64, plan: Plan) -> Result<Growth, RigError> {
     let mut cluster = Options::default()
         .env("KEYMOOT__RAFT__LOG_KEEP_ENTRIES", &LOG_KEEP.to_string())
         .env("KEYMOOT__RAFT__SNAPSHOT_LOG_ENTRIES", "1000")
         .start()?;
-    let loading = load(&cluster, keys)?;
+    filling::there_is_room(&cluster, keys)?;
+    let loading = filling::fill(&cluster, keys)?;
+    eprintln!("{keys} keys were loaded in {:.0} s; waiting until the nodes rest …", loading.as_secs_f64());
+    rest(&cluster)?;
+    let loaded_bytes = memory_bytes(&cluster)?;
+    let rows = speeds(&cluster, keys, plan)?;
+
+    eprintln!("restarting a node …");
     let leader = cluster.leader()?;
     let away = cluster.others(leader).first().copied().unwrap_or(leader);
     cluster.await_caught_up(away)?;
-
     cluster.kill(away)?;
     let restart = timed(|| {
         cluster.restart(away)?;
         ready(cluster.node(away)?.api)
     })?;
-    let (install, elections, seen) = install_by_snapshot(&mut cluster, away)?;
+    eprintln!("letting it miss so much that it needs a snapshot …");
+    let catching_up = catching_up::measure(&mut cluster, away)?;
 
+    eprintln!("restarting all …");
     cluster.kill_all()?;
     let restart_all = timed(|| {
         cluster.restart_all()?;
         cluster.addresses().into_iter().try_for_each(ready)
     })?;
-    wait::pause(Duration::from_secs(3))?;
-    let memory =
-        cluster.addresses().into_iter().map(|node| metrics::sample(node, "process_resident_memory_bytes"));
-    let memory_bytes = memory.collect::<Result<Vec<_>, _>>()?.into_iter().fold(0.0, f64::max);
-    let disk_bytes = bytes_under(&cluster.node(leader)?.dir);
-    Ok(Growth {
-        keys,
-        loading,
-        restart,
-        restart_all,
-        install,
-        elections,
-        slowest: seen.slowest,
-        answered: seen.answered,
-        failed: seen.failed,
-        memory_bytes,
-        disk_bytes,
-    })
+    rest(&cluster)?;
+    let memory_bytes = [loaded_bytes, memory_bytes(&cluster)?];
+    let disk_bytes = bytes_under(&cluster.node(leader)?.dir)?;
+    Ok(Growth { keys, loading, rows, restart, restart_all, catching_up, memory_bytes, disk_bytes })
 }
 
-fn load(cluster: &Cluster, keys: u64) -> Result<Duration, RigError> {
+/// Reads of keys drawn from all there are, and creates.
+fn speeds(cluster: &Cluster, keys: u64, plan: Plan) -> Result<Vec<Row>, RigError> {
     let (signer, nodes) = (cluster.signer(), cluster.addresses());
-    let next = AtomicU64::new(0);
-    timed(|| {
-        std::thread::scope(|scope| {
-            let loaders: Vec<_> =
-                (0..LOADERS).map(|_| scope.spawn(|| load_batches(signer, &nodes, &next, keys))).collect();
-            loaders.into_iter().try_for_each(|loader| {
-                loader.join().map_err(|_| RigError::Program("a loader panicked".to_owned()))?
-            })
-        })
-    })
+    let reads = Arc::new(Ring(known::reads(signer, &filling::some(keys, ASKED_FOR_MAX))));
+    let workloads = [
+        Workload::http(Name::Read, nodes.clone(), reads),
+        Workload::http(Name::Create, nodes, creates(signer, Name::Create)),
+    ];
+    let mut rounds = Rounds {
+        watched: cluster,
+        count: plan.rounds,
+        warm_up: plan.measured.min(Duration::from_secs(1)),
+        measured: plan.measured,
+        fsyncs_ms: Vec::new(),
+    };
+    rounds.measure(plan.clients, &workloads.each_ref(), |_| None)
 }
 
-fn load_batches(signer: &Signer, nodes: &[SocketAddr], next: &AtomicU64, keys: u64) -> Result<(), RigError> {
-    let head =
-        json!({"bulk": 1, "ca_system": signer.ca_system, "account_id": signer.account_id, "keys": false});
-    loop {
-        wait::not_interrupted()?;
-        let first = next.fetch_add(BULK_ITEMS, Ordering::Relaxed);
-        if first >= keys {
-            return Ok(());
-        }
-        let mut body = format!("{head}\n");
-        for key in first..keys.min(first + BULK_ITEMS) {
-            body.push_str(&format!("{{\"content_id\":\"library/film-{key}.mp4\"}}\n"));
-        }
-        let turn = usize::try_from(first / BULK_ITEMS).unwrap_or(0);
-        let node = nodes.get(turn % nodes.len().max(1)).copied();
-        let node = node.ok_or_else(|| RigError::Program("there is no node".to_owned()))?;
-        let target = format!("/bulk?signature={}", percent_encode(&signer.signature(body.as_bytes())));
-        let request = raw::request("POST", &target, &[("Connection", "close")], body.as_bytes());
-        let answer = raw::exchange_streamed(node, &request, Duration::from_secs(60))?;
-        let text = String::from_utf8_lossy(&answer.body);
-        let summary = text.lines().last().unwrap_or_default();
-        if !summary.contains("\"errors\":0") {
-            return Err(RigError::Answer(format!("a bulk request failed: {summary}")));
-        }
-    }
-}
-
-/// What clients saw of an installation.
-#[derive(Default)]
-struct Seen {
-    slowest: Duration,
-    answered: u64,
-    failed: u64,
-}
-
-fn install_by_snapshot(cluster: &mut Cluster, away: u64) -> Result<(Duration, f64, Seen), RigError> {
-    let node = cluster.node(away)?.api;
-    let last_known = metrics::sample(node, metrics::LAST_LOG_INDEX)?;
-    cluster.kill(away)?;
-    let survivors: Vec<SocketAddr> =
-        cluster.nodes().iter().filter(|node| node.id != away).map(|node| node.api).collect();
-    let signer = cluster.signer().clone();
-    for survivor in &survivors {
-        let mut serial = 0;
-        while metrics::sample(*survivor, metrics::PURGED_INDEX)? <= last_known + 1.0 {
-            wait::not_interrupted()?;
-            for _ in 0..100 {
-                signer.create(*survivor, &format!("missed-{survivor}-{serial}.mp4"))?;
-                serial += 1;
-            }
-        }
-    }
-    let term = || metrics::sample(survivors.first().copied().unwrap_or(node), "keymoot_raft_term");
-    let before = term()?;
-    let stop = AtomicBool::new(false);
-    let (install, seen) = std::thread::scope(|scope| {
-        let client = scope.spawn(|| keep_asking(&signer, &survivors, &stop));
-        let install = timed(|| {
-            cluster.restart(away)?;
-            cluster.await_caught_up(away)?;
-            ready(node)
-        });
-        stop.store(true, Ordering::Relaxed);
-        let seen = client.join().map_err(|_| RigError::Program("a client panicked".to_owned()));
-        Ok::<_, RigError>((install?, seen?))
-    })?;
-    Ok((install, term()? - before, seen))
-}
-
-fn keep_asking(signer: &Signer, nodes: &[SocketAddr], stop: &AtomicBool) -> Seen {
-    let mut seen = Seen::default();
-    for (serial, node) in (0_u64..).zip(nodes.iter().cycle()) {
-        if stop.load(Ordering::Relaxed) {
+/// Waits until the nodes have little to do: what was written is merged in the background.
+fn rest(cluster: &Cluster) -> Result<(), RigError> {
+    let pids = cluster.pids(Name::Read.system())?;
+    let used_in_two_seconds = || {
+        let before = Usage::of(&pids)?;
+        wait::pause(Duration::from_secs(2))?;
+        Ok::<_, RigError>(Usage::of(&pids)?.since(before).cpu_s)
+    };
+    let began = Instant::now();
+    let mut before_s = used_in_two_seconds()?;
+    while began.elapsed() < RESTING_WITHIN {
+        let now_s = used_in_two_seconds()?;
+        // A build that is not optimised uses more for doing nothing, but always as much.
+        let is_idle = now_s < 2.0 * RESTING_CORES || (now_s < 1.0 && now_s > before_s * RESTING_SHARE);
+        if is_idle {
             break;
         }
-        let began = Instant::now();
-        match signer.create(*node, &format!("meanwhile-{serial}.mp4")) {
-            Ok(_) => seen.answered += 1,
-            Err(_) => seen.failed += 1,
-        }
-        seen.slowest = seen.slowest.max(began.elapsed());
-        std::thread::sleep(Duration::from_millis(10));
+        before_s = now_s;
     }
-    seen
+    Ok(())
 }
 
-fn ready(node: SocketAddr) -> Result<(), RigError> {
+fn memory_bytes(cluster: &Cluster) -> Result<f64, RigError> {
+    let of = |node| metrics::sample(node, "process_resident_memory_bytes");
+    let all: Vec<f64> = cluster.addresses().into_iter().map(of).collect::<Result<_, _>>()?;
+    Ok(all.into_iter().fold(0.0, f64::max))
+}
+
+/// Waits until a node is ready.
+pub(super) fn ready(node: SocketAddr) -> Result<(), RigError> {
     wait_until("a node to be ready", READY_WITHIN, || {
         let answer = raw::exchange(node, &raw::request("GET", "/readyz", &[], &[]), Duration::from_secs(5))?;
         match answer.status {
@@ -222,13 +175,17 @@ fn ready(node: SocketAddr) -> Result<(), RigError> {
     })
 }
 
-fn timed(work: impl FnOnce() -> Result<(), RigError>) -> Result<Duration, RigError> {
+/// How long some work takes.
+pub(super) fn timed(work: impl FnOnce() -> Result<(), RigError>) -> Result<Duration, RigError> {
     let began = Instant::now();
     work()?;
     Ok(began.elapsed())
 }
 
-fn bytes_under(directory: &Path) -> u64 {
-    let files = crate::search::files_under(directory).unwrap_or_default();
-    files.iter().filter_map(|file| std::fs::metadata(file).ok()).map(|data| data.len()).sum()
+/// What the data of a node takes on the disk. The ballast is of no use but its size, whatever there is beside it.
+fn bytes_under(directory: &Path) -> Result<u64, RigError> {
+    let files = crate::search::files_under(directory)?;
+    let data = files.iter().filter(|file| file.file_name().is_none_or(|name| name != "ballast"));
+    let bytes = data.filter_map(|file| std::fs::metadata(file).ok()).map(|data| data.blocks() * BLOCK_BYTES);
+    Ok(bytes.sum())
 }

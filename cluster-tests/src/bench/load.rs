@@ -1,22 +1,19 @@
 //! The load generator: N clients, each with one request under way.
 //!
-//! It is meant to cost little beside what it measures: raw TCP for HTTP, one buffer for each
-//! connection, and answers that are measured but not taken apart. In a closed loop a client asks
+//! It is meant to cost little beside what it measures. Each core runs one thread with its share of the
+//! clients and an event loop of its own, so no request changes threads; what is sent was made beforehand
+//! ([`Load::prepare`]), and answers are measured, not taken apart. In a closed loop a client asks
 //! again as soon as it was answered: that says how fast the servers are with N clients that wait. In an
 //! open loop requests leave by the clock, and one that should have left earlier is measured from when
 //! it should have: so a stall counts for all who would have come meanwhile (coordinated omission).
 
 use std::future::Future;
-use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Barrier, OnceLock};
 use std::time::{Duration, Instant};
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
-
-use crate::RigError;
-use crate::raw;
+use super::pacer::Pacer;
 use crate::stats::Latencies;
+use crate::{RigError, raw, wait};
 
 /// How much, and how long.
 #[derive(Clone, Copy, Debug)]
@@ -36,6 +33,9 @@ pub trait Load: Send + Sync + 'static {
     /// What a client holds.
     type Connection: Send;
 
+    /// Makes about so many requests ready, before time is measured. Without it they are made as they leave.
+    fn prepare(&self, _requests: usize) {}
+
     /// Connects the client of this number.
     fn connect(&self, client: usize) -> impl Future<Output = Result<Self::Connection, RigError>> + Send;
 
@@ -46,20 +46,6 @@ pub trait Load: Send + Sync + 'static {
         client: usize,
         serial: u64,
     ) -> impl Future<Output = Result<Option<String>, RigError>> + Send;
-}
-
-/// Makes the requests of an HTTP load. The generator knows nothing of their meaning.
-pub trait Traffic: Send + Sync + 'static {
-    /// Writes the request that `client` sends as its `serial`th into the empty `out`.
-    fn write_request(&self, client: usize, serial: u64, out: &mut Vec<u8>);
-}
-
-/// HTTP over kept-alive connections, which are dealt to the servers in turn.
-pub struct Http {
-    /// Where to.
-    pub servers: Vec<SocketAddr>,
-    /// What is asked.
-    pub traffic: Arc<dyn Traffic>,
 }
 
 /// What a run measured.
@@ -89,19 +75,85 @@ impl Outcome {
     }
 }
 
-/// Runs `plan` with `load`.
+/// Runs `plan` with `load`; `begun` is called once, when all are connected and before the first asks.
 ///
 /// # Errors
-/// When a connection fails, or a server answers what its protocol does not know: a benchmark whose
-/// connections break measures nothing. Also when it is interrupted.
-pub async fn run<L: Load>(plan: &Plan, load: Arc<L>) -> Result<Outcome, RigError> {
-    let started = Instant::now();
-    let window = Window { started, from: started + plan.warm_up, to: started + plan.warm_up + plan.measured };
-    let mut clients = tokio::task::JoinSet::new();
-    for client in 0..plan.clients {
-        clients.spawn(run_client(client, *plan, window, Arc::clone(&load)));
-    }
+/// When a connection fails, a server answers what its protocol does not know, or not at all: a benchmark
+/// whose connections break measures nothing. Also when it is interrupted.
+pub fn run<L: Load>(plan: &Plan, load: &Arc<L>, begun: impl Fn() + Send + Sync) -> Result<Outcome, RigError> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).clamp(1, plan.clients.max(1));
+    let (all_connected, beginning) = (Barrier::new(threads), OnceLock::new());
+    let begin = || {
+        all_connected.wait();
+        *beginning.get_or_init(|| {
+            begun();
+            Instant::now()
+        })
+    };
     let mut whole = Outcome { measured: plan.measured, ..Outcome::default() };
+    std::thread::scope(|scope| {
+        // Each thread has neighbours, so that its clients are dealt to all servers.
+        let clients = |thread: usize| plan.clients * thread / threads..plan.clients * (thread + 1) / threads;
+        let share = |thread: usize| scope.spawn(move || run_share(plan, load, clients(thread), begin));
+        let shares: Vec<_> = (0..threads).map(share).collect();
+        shares.into_iter().try_for_each(|share| {
+            whole.merge(share.join().map_err(|_| RigError::Program("a load thread panicked".to_owned()))??);
+            Ok(())
+        })
+    })?;
+    Ok(whole)
+}
+
+/// The clients of one thread. Every thread meets the others at `begin`, also when it could not connect.
+fn run_share<L: Load>(
+    plan: &Plan,
+    load: &Arc<L>,
+    clients: impl Iterator<Item = usize>,
+    begin: impl Fn() -> Instant,
+) -> Result<Outcome, RigError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(RigError::io("cannot start the load generator"));
+    let connected = runtime.and_then(|runtime| {
+        let connections = runtime.block_on(connect(load.as_ref(), clients))?;
+        Ok((runtime, connections))
+    });
+    let started = begin();
+    let (runtime, connections) = connected?;
+    let from = started + plan.warm_up;
+    let window = Window { started, from, to: from + plan.measured };
+    let within = plan.warm_up + plan.measured + raw::ANSWER_WITHIN;
+    runtime.block_on(async {
+        let all = run_clients(*plan, window, load, connections);
+        let late = |_| RigError::Answer("there was no answer in time".to_owned());
+        tokio::time::timeout(within, all).await.map_err(late)?
+    })
+}
+
+type Connected<L> = Vec<(usize, <L as Load>::Connection)>;
+
+async fn connect<L: Load>(load: &L, clients: impl Iterator<Item = usize>) -> Result<Connected<L>, RigError> {
+    let mut connections = Vec::new();
+    for client in clients {
+        wait::not_interrupted()?;
+        let connecting = tokio::time::timeout(raw::ANSWER_WITHIN, load.connect(client)).await;
+        let late = |_| RigError::Answer("a connection was not made in time".to_owned());
+        connections.push((client, connecting.map_err(late)??));
+    }
+    Ok(connections)
+}
+
+async fn run_clients<L: Load>(
+    plan: Plan,
+    window: Window,
+    load: &Arc<L>,
+    connections: Connected<L>,
+) -> Result<Outcome, RigError> {
+    let mut clients = tokio::task::JoinSet::new();
+    for (client, connection) in connections {
+        let load = Arc::clone(load);
+        clients.spawn(async move { run_client(client, connection, plan, window, &*load).await });
+    }
+    let mut whole = Outcome::default();
     while let Some(ended) = clients.join_next().await {
         whole.merge(ended.map_err(|_| RigError::Program("a load client panicked".to_owned()))??);
     }
@@ -117,30 +169,31 @@ struct Window {
 
 async fn run_client<L: Load>(
     client: usize,
+    mut connection: L::Connection,
     plan: Plan,
     window: Window,
-    load: Arc<L>,
+    load: &L,
 ) -> Result<Outcome, RigError> {
-    let mut connection = load.connect(client).await?;
+    let mut pacer = plan.rate_per_s.map(|_| Pacer::new()).transpose()?;
     let mut outcome = Outcome::default();
+    let mut answered_at = Instant::now();
     for serial in 0.. {
-        crate::wait::not_interrupted()?;
-        let due_at = match plan.due_after(client, serial) {
-            Some(after) => {
+        wait::not_interrupted()?;
+        let due_at = match (&mut pacer, plan.due_after(client, serial)) {
+            (Some(pacer), Some(after)) => {
                 let due_at = window.started + after;
-                tokio::time::sleep_until(due_at.into()).await;
+                if due_at < window.to {
+                    pacer.sleep_until(due_at).await?;
+                }
                 due_at
             }
-            None => Instant::now(),
+            _ => answered_at,
         };
         if due_at >= window.to {
             break;
         }
-        let asked = load.ask(&mut connection, client, serial);
-        let refusal = tokio::time::timeout(raw::ANSWER_WITHIN, asked)
-            .await
-            .map_err(|_| RigError::Answer("there was no answer in time".to_owned()))??;
-        let answered_at = Instant::now();
+        let refusal = load.ask(&mut connection, client, serial).await?;
+        answered_at = Instant::now();
         if let Some(refusal) = refusal {
             outcome.refused += 1;
             outcome.first_refusal.get_or_insert(refusal);
@@ -171,122 +224,14 @@ impl Plan {
     }
 }
 
-/// A connection of an HTTP client.
-pub struct HttpConnection {
-    stream: TcpStream,
-    server: SocketAddr,
-    request: Vec<u8>,
-    answer: Vec<u8>,
-}
-
-impl Load for Http {
-    type Connection = HttpConnection;
-
-    async fn connect(&self, client: usize) -> Result<HttpConnection, RigError> {
-        let server = self.servers.iter().cycle().nth(client % self.servers.len().max(1));
-        let server = *server.ok_or_else(|| RigError::Program("there is no server to ask".to_owned()))?;
-        let io = |doing: &str| RigError::io(format!("{doing} {server}"));
-        let stream = TcpStream::connect(server).await.map_err(io("cannot connect to"))?;
-        stream.set_nodelay(true).map_err(io("cannot set up the connection to"))?;
-        Ok(HttpConnection { stream, server, request: Vec::new(), answer: Vec::new() })
-    }
-
-    async fn ask(
-        &self,
-        connection: &mut HttpConnection,
-        client: usize,
-        serial: u64,
-    ) -> Result<Option<String>, RigError> {
-        let HttpConnection { stream, server, request, answer } = connection;
-        request.clear();
-        self.traffic.write_request(client, serial, request);
-        let frame = exchange(stream, request, answer)
-            .await
-            .map_err(RigError::io(format!("lost the connection to {server}")))??;
-        if frame.status == 200 {
-            return Ok(None);
-        }
-        let body = answer.get(frame.head_bytes..frame.whole_bytes).unwrap_or_default();
-        Ok(Some(format!("{}: {}", frame.status, String::from_utf8_lossy(body))))
-    }
-}
-
-/// Sends a request and reads its answer into `buffer`.
-async fn exchange(
-    stream: &mut TcpStream,
-    request: &[u8],
-    buffer: &mut Vec<u8>,
-) -> std::io::Result<Result<raw::Frame, RigError>> {
-    stream.write_all(request).await?;
-    buffer.clear();
-    loop {
-        if stream.read_buf(buffer).await? == 0 {
-            return Err(std::io::ErrorKind::UnexpectedEof.into());
-        }
-        if let Some(frame) = raw::frame(buffer).transpose() {
-            return Ok(frame);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use tokio::net::TcpListener;
+    use std::sync::atomic::{AtomicU64, Ordering};
 
     use super::*;
 
-    struct Hello;
-
-    impl Traffic for Hello {
-        fn write_request(&self, _: usize, serial: u64, out: &mut Vec<u8>) {
-            out.extend_from_slice(format!("GET /{serial} HTTP/1.1\r\n\r\n").as_bytes());
-        }
-    }
-
-    /// Answers 404 to each tenth request of a connection, and 200 in two pieces to the others.
-    async fn serve(listener: TcpListener) {
-        while let Ok((mut stream, _)) = listener.accept().await {
-            tokio::spawn(async move {
-                stream.set_nodelay(true).unwrap();
-                let mut request = [0_u8; 256];
-                for serial in 1_u64.. {
-                    if stream.read(&mut request).await.unwrap_or(0) == 0 {
-                        return;
-                    }
-                    let status = if serial % 10 == 0 { "404 Not Found" } else { "200 OK" };
-                    let head = format!("HTTP/1.1 {status}\r\ncontent-length: 4\r\n\r\nab");
-                    let _ = stream.write_all(head.as_bytes()).await;
-                    let _ = stream.write_all(b"cd").await;
-                }
-            });
-        }
-    }
-
-    #[tokio::test]
-    async fn answers_are_counted_by_what_they_say() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let servers = vec![listener.local_addr().unwrap()];
-        tokio::spawn(serve(listener));
-        let (warm_up, measured) = (Duration::from_millis(20), Duration::from_millis(200));
-        let plan = Plan { clients: 4, rate_per_s: None, warm_up, measured };
-        let outcome = run(&plan, Arc::new(Http { servers, traffic: Arc::new(Hello) })).await.unwrap();
-        assert!(outcome.latencies.count() > 20, "{}", outcome.latencies.count());
-        assert!(outcome.refused > 2, "{}", outcome.refused);
-        assert_eq!(outcome.first_refusal.as_deref(), Some("404: abcd"));
-    }
-
-    #[tokio::test]
-    async fn a_server_that_is_not_there_is_an_error() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let servers = vec![listener.local_addr().unwrap()];
-        drop(listener);
-        let second = Duration::from_secs(1);
-        let plan = Plan { clients: 1, rate_per_s: None, warm_up: second, measured: second };
-        assert!(run(&plan, Arc::new(Http { servers, traffic: Arc::new(Hello) })).await.is_err());
-    }
-
     /// Answers in no time, but the tenth request of all after a tenth of a second.
-    struct Stalling(std::sync::atomic::AtomicU64);
+    struct Stalling(AtomicU64);
 
     impl Load for Stalling {
         type Connection = ();
@@ -296,24 +241,47 @@ mod tests {
         }
 
         async fn ask(&self, (): &mut (), _: usize, _: u64) -> Result<Option<String>, RigError> {
-            if self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed) == 9 {
+            if self.0.fetch_add(1, Ordering::Relaxed) == 9 {
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
             Ok(None)
         }
     }
 
-    #[tokio::test]
-    async fn in_an_open_loop_a_stall_counts_for_all_who_would_have_come() {
-        let stalling = || Arc::new(Stalling(0.into()));
+    #[test]
+    fn in_an_open_loop_a_stall_counts_for_all_who_would_have_come() {
         let measured = Duration::from_millis(300);
         let open = Plan { clients: 1, rate_per_s: Some(200.0), warm_up: Duration::ZERO, measured };
-        let outcome = run(&open, stalling()).await.unwrap();
+        let outcome = run(&open, &Arc::new(Stalling(0.into())), || ()).unwrap();
         assert_eq!(outcome.latencies.count(), 60, "one each 5 ms");
         assert!(outcome.latencies.percentile_ms(80.0) > 20.0, "about twenty were due during the stall");
+        assert!(outcome.latencies.percentile_ms(50.0) < 5.0, "the others were not");
         let turns: Vec<u128> = (0..4)
             .map(|turn| Plan { clients: 2, ..open }.due_after(turn % 2, turn as u64 / 2).unwrap().as_millis())
             .collect();
         assert_eq!(turns, [0, 5, 10, 15]);
+    }
+
+    /// Connects only the first client.
+    struct Full;
+
+    impl Load for Full {
+        type Connection = ();
+
+        async fn connect(&self, client: usize) -> Result<(), RigError> {
+            if client == 0 { Ok(()) } else { Err(RigError::Answer("full".to_owned())) }
+        }
+
+        async fn ask(&self, (): &mut (), _: usize, _: u64) -> Result<Option<String>, RigError> {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            Ok(None)
+        }
+    }
+
+    #[test]
+    fn a_client_that_cannot_connect_ends_the_run_of_all() {
+        let measured = Duration::from_millis(20);
+        let plan = Plan { clients: 8, rate_per_s: None, warm_up: Duration::ZERO, measured };
+        assert!(run(&plan, &Arc::new(Full), || ()).is_err());
     }
 }

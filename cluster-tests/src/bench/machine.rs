@@ -11,7 +11,7 @@ use crate::RigError;
 use crate::stats::median;
 
 /// How often the disk is tried.
-const TRIES: usize = 200;
+const TRIES: usize = 100;
 
 /// How long it takes to make 4 KiB durable in `dir`, in milliseconds at the median.
 ///
@@ -30,6 +30,18 @@ pub fn fsync_ms(dir: &Path) -> Result<f64, RigError> {
         times_ms.push(began.elapsed().as_secs_f64() * 1000.0);
     }
     Ok(median(&times_ms))
+}
+
+/// The file system of a directory: type and device.
+pub fn disk(dir: &Path) -> String {
+    let mounts = std::fs::read_to_string("/proc/mounts").unwrap_or_default();
+    let mount = |line: &str| {
+        let mut fields = line.split(' ').map(str::to_owned);
+        Some((fields.next()?, fields.next()?, fields.next()?))
+    };
+    let holds = mounts.lines().filter_map(mount).filter(|(_, at, _)| dir.starts_with(at));
+    let nearest = holds.max_by_key(|(_, at, _)| at.len());
+    nearest.map_or_else(|| "unknown".to_owned(), |(device, _, kind)| format!("{kind} on {device}"))
 }
 
 /// Processor, cores, memory and kernel.

@@ -4,10 +4,23 @@
 //! median round counts. What is believed of it are ratios within a run, not figures of two runs.
 
 pub mod bare;
+pub mod catching_up;
 pub mod etcd;
 pub mod figures;
+pub mod filling;
+pub mod front;
 pub mod growth;
+pub mod http;
+pub mod known;
 pub mod load;
 pub mod machine;
+pub mod names;
+pub mod node_counts;
+pub mod pacer;
+pub mod peers;
+pub mod ratios;
+pub mod report;
+pub mod rounds;
+pub mod traffic;
 pub mod usage;
 pub mod workloads;

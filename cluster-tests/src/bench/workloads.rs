@@ -2,75 +2,19 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::etcd::{EtcdCluster, EtcdLoad};
-use super::load::{self, Http, Outcome, Plan, Traffic};
+use super::etcd::EtcdLoad;
+use super::http::{Http, Traffic};
+use super::known;
+use super::load::{self, Load as _, Outcome, Plan};
+use super::names::Name;
+use super::peers::Peers;
+use super::traffic::{Fresh, Mixed, Ring};
 use crate::signed::WIDEVINE;
-use crate::{Cluster, RigError, Signer, license, wait};
+use crate::{RigError, Signer, raw};
 
-/// Who answers a workload.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum System {
-    /// Three nodes of Keymoot.
-    Keymoot,
-    /// Three nodes of etcd.
-    Etcd,
-    /// The bare actix-web server.
-    Bare,
-}
-
-/// The workloads, by the names that tables and figures use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Name {
-    /// Fixed bytes from a bare actix-web server.
-    Bare,
-    /// POST for contents that have no key, at all nodes.
-    Create,
-    /// Puts at all nodes of etcd.
-    EtcdPut,
-    /// GET of keys at all nodes, linearizable.
-    Read,
-    /// POST for contents that have a key, at all nodes.
-    ReadByPost,
-    /// GET at the leader only.
-    LeaderRead,
-    /// GET at the followers only.
-    FollowerRead,
-    /// Linearizable gets at all nodes of etcd.
-    EtcdGet,
-    /// Clear Key licenses at all nodes.
-    License,
-    /// 95 reads by GET and 5 creates of each hundred, at all nodes.
-    MixedDay,
-}
-
-impl Name {
-    /// As tables show it.
-    pub const fn text(self) -> &'static str {
-        match self {
-            Self::Bare => "bare actix-web",
-            Self::Create => "create (POST)",
-            Self::EtcdPut => "etcd put",
-            Self::Read => "read (GET)",
-            Self::ReadByPost => "read (POST)",
-            Self::LeaderRead => "read at leader",
-            Self::FollowerRead => "read at followers",
-            Self::EtcdGet => "etcd get",
-            Self::License => "Clear Key license",
-            Self::MixedDay => "95 % reads",
-        }
-    }
-
-    /// Who answers.
-    pub const fn system(self) -> System {
-        match self {
-            Self::Bare => System::Bare,
-            Self::EtcdPut | Self::EtcdGet => System::Etcd,
-            _ => System::Keymoot,
-        }
-    }
-}
+/// How many live streams, and contents with five tracks, are known.
+const KNOWN_STREAMS: usize = 200;
 
 /// A workload, ready to run.
 pub struct Workload {
@@ -85,156 +29,121 @@ enum Loading {
 }
 
 impl Workload {
-    /// Runs it.
+    /// Requests over plain HTTP.
+    pub fn http(name: Name, servers: Vec<SocketAddr>, traffic: Arc<dyn Traffic>) -> Self {
+        Self { name, load: Loading::Http(Arc::new(Http { servers, tls: None, traffic })) }
+    }
+
+    /// Makes about so many requests ready.
+    pub fn prepare(&self, requests: usize) {
+        match &self.load {
+            Loading::Http(http) => http.prepare(requests),
+            Loading::Etcd(etcd) => etcd.prepare(requests),
+        }
+    }
+
+    /// Runs it; `begun` is called when all are connected.
     ///
     /// # Errors
     /// Those of [`load::run`], and any refusal: a benchmark of refusals says nothing.
-    pub async fn run(&self, plan: &Plan) -> Result<Outcome, RigError> {
+    pub fn run(&self, plan: &Plan, begun: impl Fn() + Send + Sync) -> Result<Outcome, RigError> {
         let outcome = match &self.load {
-            Loading::Http(http) => load::run(plan, http.clone()).await?,
-            Loading::Etcd(etcd) => load::run(plan, etcd.clone()).await?,
+            Loading::Http(http) => load::run(plan, http, begun)?,
+            Loading::Etcd(etcd) => load::run(plan, etcd, begun)?,
         };
         match &outcome.first_refusal {
             None => Ok(outcome),
             Some(refusal) => {
-                let text = format!("{}: {} refusals, first {refusal}", self.name.text(), outcome.refused);
+                let text = format!("{}: {} refusals, first {refusal}", self.name, outcome.refused);
                 Err(RigError::Answer(text))
             }
         }
     }
 }
 
-/// A content that has a key.
-pub struct Content {
-    /// Its content id.
-    pub name: String,
-    /// Its key id.
-    pub kid: [u8; 16],
-}
-
-/// Creates the contents that reads ask for.
+/// Makes a workload of this name.
 ///
 /// # Errors
-/// When a node does not answer.
-pub fn known_contents(cluster: &Cluster, count: usize) -> Result<Vec<Content>, RigError> {
-    let (signer, nodes) = (cluster.signer(), cluster.addresses());
-    let names: Vec<String> = (0..count).map(|serial| format!("known-{serial}.mp4")).collect();
-    let mut contents = Vec::with_capacity(names.len());
-    for part in names.chunks(64) {
-        wait::not_interrupted()?;
-        std::thread::scope(|scope| {
-            let creators: Vec<_> = part
-                .iter()
-                .zip(nodes.iter().cycle())
-                .map(|(content, node)| scope.spawn(move || signer.create(*node, content)))
-                .collect();
-            creators.into_iter().try_for_each(|creator| {
-                let key =
-                    creator.join().map_err(|_| RigError::Program("a creator panicked".to_owned()))??;
-                contents.push(Content { name: key.content_id.clone(), kid: key.bytes()?.1 });
-                Ok::<(), RigError>(())
-            })
-        })?;
-    }
-    Ok(contents)
-}
-
-/// Makes workloads of these names.
-///
-/// # Errors
-/// When the cluster has no leader.
-pub fn workloads(
-    names: &[Name],
-    cluster: &Cluster,
-    contents: &[Content],
-    etcd: &EtcdCluster,
-    bare: SocketAddr,
-) -> Result<Vec<Workload>, RigError> {
-    let leader = cluster.leader()?;
-    let at_leader = vec![cluster.node(leader)?.api];
-    let at_followers: Vec<SocketAddr> =
-        cluster.nodes().iter().filter(|node| node.id != leader).map(|node| node.api).collect();
-    let at_all = cluster.addresses();
-    let signer = cluster.signer();
-    let known = |method: &str| -> Arc<dyn Traffic> {
-        let request =
-            |content: &Content| signer.request(method, WIDEVINE, &signer.custom_data(&content.name, &[]));
-        Arc::new(Prepared(contents.iter().map(request).collect()))
-    };
-    let http = |servers: &[SocketAddr], traffic| {
-        Loading::Http(Arc::new(Http { servers: servers.to_vec(), traffic }))
-    };
-    let load = |name: Name| match name {
-        Name::Bare => http(&[bare], known("POST")),
-        Name::Create => http(&at_all, Arc::new(Creates::new(signer, "bench"))),
-        Name::Read => http(&at_all, known("GET")),
-        Name::ReadByPost => http(&at_all, known("POST")),
-        Name::LeaderRead => http(&at_leader, known("GET")),
-        Name::FollowerRead => http(&at_followers, known("GET")),
-        Name::License => http(&at_all, Arc::new(Prepared(licenses(cluster, contents)))),
-        Name::MixedDay => {
-            http(&at_all, Arc::new(Mixed { reads: known("GET"), creates: Creates::new(signer, "mixed") }))
+/// When who answers it is not there.
+pub fn workload(name: Name, peers: &Peers) -> Result<Workload, RigError> {
+    let (signer, contents) = (peers.keymoot.signer(), &peers.contents);
+    let all = peers.keymoot.addresses();
+    let leader = peers.leader;
+    let followers: Vec<SocketAddr> = all.iter().copied().filter(|node| *node != leader).collect();
+    let at = |servers: &[SocketAddr], traffic| Ok(Workload::http(name, servers.to_vec(), traffic));
+    let gets = || ring(known::reads(signer, contents));
+    let posts = || ring(contents.iter().map(|content| post(signer, &content.name)).collect());
+    let etcd = |load| Ok(Workload { name, load: Loading::Etcd(Arc::new(load)) });
+    let keys = contents.len() as u64;
+    match name {
+        Name::BareOne => at(&peers.bare_addresses(1), gets()),
+        Name::BareTwo => at(&peers.bare_addresses(2), gets()),
+        Name::BareThree => at(&peers.bare_addresses(3), gets()),
+        Name::BareLicense => at(&peers.bare_addresses(3), ring(known::licenses(&peers.keymoot, contents))),
+        Name::Create => at(&all, creates(signer, name)),
+        Name::CreateAtLeader => at(&[leader], creates(signer, name)),
+        Name::CreateAtFollowers => at(&followers, creates(signer, name)),
+        Name::Read => at(&all, gets()),
+        Name::ReadAtLeader => at(&[leader], gets()),
+        Name::ReadAtFollowers => at(&followers, gets()),
+        Name::ReadByPost => at(&all, posts()),
+        Name::ReadByPostAtLeader => at(&[leader], posts()),
+        Name::ReadByPostAtFollowers => at(&followers, posts()),
+        Name::Schedule => at(&all, ring(known::schedules(&peers.keymoot, KNOWN_STREAMS)?)),
+        Name::Widevine => at(&all, ring(known::tracks(&peers.keymoot, KNOWN_STREAMS)?)),
+        Name::WidevineCreate => {
+            known::tracks(&peers.keymoot, 1)?;
+            // The key is a constant, so signing cannot fail.
+            let make = |serial| known::five_tracks(&format!("tracks-{serial}.mp4")).unwrap_or_default();
+            at(&all, Arc::new(Fresh::new(make)))
         }
-        Name::EtcdPut => Loading::Etcd(Arc::new(EtcdLoad::puts(&etcd.endpoints))),
-        Name::EtcdGet => Loading::Etcd(Arc::new(EtcdLoad::gets(&etcd.endpoints, contents.len() as u64))),
+        Name::License => at(&all, ring(known::licenses(&peers.keymoot, contents))),
+        Name::Mixed => at(&all, Arc::new(Mixed { reads: gets(), creates: fresh(signer, name) })),
+        Name::TlsCreate | Name::TlsRead => behind_tls(name, peers),
+        Name::EtcdPut => etcd(EtcdLoad::puts(&peers.etcd()?.endpoints, name.text())),
+        Name::EtcdPutAtFollowers => etcd(EtcdLoad::puts(&peers.etcd()?.followers()?, name.text())),
+        Name::EtcdGet => etcd(EtcdLoad::gets(&peers.etcd()?.endpoints, keys)),
+        Name::EtcdGetAtFollowers => etcd(EtcdLoad::gets(&peers.etcd()?.followers()?, keys)),
+    }
+}
+
+fn behind_tls(name: Name, peers: &Peers) -> Result<Workload, RigError> {
+    let (front, servers) = (peers.front()?, peers.keymoot.addresses());
+    let signer = front.signer.clone();
+    let traffic = if name == Name::TlsRead {
+        let names = known::names(peers.contents.len());
+        let requests: Vec<Vec<u8>> = names.iter().map(|content| unsigned(&signer, content)).collect();
+        known::send_all(&servers, Some(&front.tls), requests.clone())?;
+        ring(requests)
+    } else {
+        let make = move |serial| unsigned(&signer, &format!("tls-{serial}.mp4"));
+        Arc::new(Fresh::new(make)) as Arc<dyn Traffic>
     };
-    Ok(names.iter().map(|name| Workload { name: *name, load: load(*name) }).collect())
+    let http = Http { servers, tls: Some(front.tls.clone()), traffic };
+    Ok(Workload { name, load: Loading::Http(Arc::new(http)) })
 }
 
-fn licenses(cluster: &Cluster, contents: &[Content]) -> Vec<Vec<u8>> {
-    let player = cluster.license_signer();
-    let license = |content: &Content| {
-        let challenge = license::clear_key_challenge([&content.kid]);
-        license::request(&player, license::CLEAR_KEY, &player.custom_data(&content.name, &[]), &challenge)
-    };
-    contents.iter().map(license).collect()
+fn ring(requests: Vec<Vec<u8>>) -> Arc<dyn Traffic> {
+    Arc::new(Ring(requests))
 }
 
-/// POSTs for contents that do not exist yet.
-struct Creates {
-    signer: Signer,
-    series: &'static str,
-    next: AtomicU64,
+/// POSTs for contents that no other workload creates.
+pub fn creates(signer: &Signer, series: Name) -> Arc<dyn Traffic> {
+    Arc::new(fresh(signer, series))
 }
 
-impl Creates {
-    fn new(signer: &Signer, series: &'static str) -> Self {
-        Self { signer: signer.clone(), series, next: AtomicU64::new(0) }
-    }
+fn fresh(signer: &Signer, series: Name) -> Fresh {
+    let signer = signer.clone();
+    Fresh::new(move |serial| post(&signer, &format!("{series}-{serial}.mp4")))
 }
 
-impl Traffic for Creates {
-    fn write_request(&self, _client: usize, _serial: u64, out: &mut Vec<u8>) {
-        let content_id = format!("{}-{}.mp4", self.series, self.next.fetch_add(1, Ordering::Relaxed));
-        let custom_data = self.signer.custom_data(&content_id, &[]);
-        out.extend_from_slice(&self.signer.request("POST", WIDEVINE, &custom_data));
-    }
+fn post(signer: &Signer, content: &str) -> Vec<u8> {
+    signer.request("POST", WIDEVINE, &signer.custom_data(content, &[]))
 }
 
-/// Requests made beforehand, in an order of each client's own.
-struct Prepared(Vec<Vec<u8>>);
-
-impl Traffic for Prepared {
-    fn write_request(&self, client: usize, serial: u64, out: &mut Vec<u8>) {
-        let count = self.0.len().max(1);
-        let index = usize::try_from(serial).unwrap_or(0).wrapping_add(client.wrapping_mul(7919)) % count;
-        out.extend_from_slice(self.0.get(index).map_or(&[], Vec::as_slice));
-    }
-}
-
-/// One create among twenty requests.
-struct Mixed {
-    reads: Arc<dyn Traffic>,
-    creates: Creates,
-}
-
-impl Traffic for Mixed {
-    fn write_request(&self, client: usize, serial: u64, out: &mut Vec<u8>) {
-        match serial.wrapping_add(client as u64) % 20 {
-            0 => self.creates.write_request(client, serial, out),
-            _ => self.reads.write_request(client, serial, out),
-        }
-    }
+/// The same without a signature: the connection proves who asks.
+fn unsigned(signer: &Signer, content: &str) -> Vec<u8> {
+    raw::request("POST", WIDEVINE, &[], &signer.custom_data(content, &[]))
 }
 
 #[cfg(test)]
@@ -243,24 +152,16 @@ mod tests {
 
     #[test]
     fn no_two_creates_are_of_the_same_content() {
-        let creates = Creates::new(&Signer::new("a", "OVP", "k"), "x");
+        let signer = Signer::new("a", "OVP", "k");
         let mut seen = std::collections::HashSet::new();
-        for (client, serial) in [(0, 0), (0, 1), (1, 0), (1, 1), (0, 0)] {
-            let mut out = Vec::new();
-            creates.write_request(client, serial, &mut out);
-            assert!(seen.insert(out));
+        for series in [Name::Create, Name::Mixed] {
+            let creates = creates(&signer, series);
+            creates.prepare(2);
+            for (client, serial) in [(0, 0), (0, 1), (1, 0), (0, 0)] {
+                let mut out = Vec::new();
+                creates.write_request(client, serial, &mut out);
+                assert!(seen.insert(out));
+            }
         }
-    }
-
-    #[test]
-    fn one_of_twenty_requests_of_a_mixed_day_is_a_create() {
-        let reads = Arc::new(Prepared(vec![b"read".to_vec()]));
-        let mixed = Mixed { reads, creates: Creates::new(&Signer::new("a", "OVP", "k"), "x") };
-        let is_create = |serial: &u64| {
-            let mut out = Vec::new();
-            mixed.write_request(3, *serial, &mut out);
-            out != b"read"
-        };
-        assert_eq!((0..100).filter(is_create).count(), 5);
     }
 }

@@ -26,7 +26,8 @@ use crate::store::{
 };
 use crate::telemetry::Metrics;
 
-const SMALL: TablesOptions = TablesOptions { cache_bytes: 1024 * 1024, write_buffer_bytes: 8 * 1024 * 1024 };
+const SMALL: TablesOptions =
+    TablesOptions { cache_bytes: 1024 * 1024, hot_bytes: 1024 * 1024, write_buffer_bytes: 8 * 1024 * 1024 };
 
 fn position(index: u64) -> LogPosition {
     LogPosition { term: 3, node: 1, index }

@@ -12,13 +12,11 @@ use crate::model::{
 use crate::state::{self, Command, NewKey, PolicyCondition, Response};
 
 use super::super::error::ClusterError;
-use super::super::node::Node;
+use super::super::node::Cluster;
 use super::fate::Fate;
 use super::history::{Answer, Asked, History};
 use super::world::World;
 
-/// How long a request waits for a quorum.
-const PATIENCE: Duration = Duration::from_secs(6);
 /// Registers that are in use at the same time.
 const REGISTERS: u64 = 3;
 /// For so long: then there are others, so that no history grows long.
@@ -56,7 +54,7 @@ impl Clients {
         let mut changes = 0;
         while Instant::now() < until {
             sleep(Duration::from_millis(fate.between(0, 150))).await;
-            let nodes = self.world.nodes();
+            let nodes = self.world.clusters();
             if nodes.is_empty() {
                 continue;
             }
@@ -85,15 +83,15 @@ impl Clients {
     }
 
     /// Reads as somebody who is promised to see every acknowledged write.
-    pub async fn read(&self, node: &Node, register: &str) {
+    pub async fn read(&self, node: &Cluster, register: &str) {
         let began = self.history.lock().unwrap().tick();
         let fresh = match self.reads_locally {
             true => Ok(()),
-            false => node.rounds.round(Instant::now() + PATIENCE).await,
+            false => node.read_barrier().await,
         };
         let answer = match fresh {
             Ok(()) => {
-                let record = state::current_key(&node.state, &place(register)).unwrap();
+                let record = state::current_key(node.state(), &place(register)).unwrap();
                 Answer::Value(record.map(|record| value_of(&record.kid)))
             }
             Err(_) => Answer::Unknown,
@@ -102,7 +100,7 @@ impl Clients {
     }
 
     /// Writes unless there is something; whether it was answered.
-    pub async fn create(&self, node: &Node, register: &str) {
+    pub async fn create(&self, node: &Cluster, register: &str) {
         let value = self.new_value();
         let began = self.history.lock().unwrap().tick();
         let answer = match self.propose_key(node, register, value, Command::CreateKey).await {
@@ -117,7 +115,7 @@ impl Clients {
         self.history.lock().unwrap().end(register, Asked::Create(value), began, answer);
     }
 
-    async fn replace(&self, node: &Node, register: &str) {
+    async fn replace(&self, node: &Cluster, register: &str) {
         let value = self.new_value();
         let began = self.history.lock().unwrap().tick();
         let answer = match self.propose_key(node, register, value, Command::ReplaceKey).await {
@@ -131,15 +129,14 @@ impl Clients {
         self.history.lock().unwrap().end(register, Asked::Replace(value), began, answer);
     }
 
-    async fn delete(&self, node: &Node, register: &str) {
+    async fn delete(&self, node: &Cluster, register: &str) {
         let began = self.history.lock().unwrap().tick();
-        let deadline = Instant::now() + PATIENCE;
         let place = place(register);
-        let answer = match node.rounds.round(deadline).await {
+        let answer = match node.read_barrier().await {
             Ok(()) => {
-                let through = state::next_version(&node.state, &place).unwrap().saturating_sub(1);
+                let through = state::next_version(node.state(), &place).unwrap().saturating_sub(1);
                 let delete = Command::DeleteKey { place, through, kid: None };
-                match self.propose(node, delete, deadline).await {
+                match node.propose(delete).await {
                     Ok(Response::Deleted { .. }) => Answer::Done,
                     other => self.unknown(other),
                 }
@@ -151,7 +148,7 @@ impl Clients {
 
     /// Changes a policy that nobody else touches and that was changed so often; how often it is then,
     /// or none when nobody knows.
-    async fn change_policy(&self, node: &Node, name: &PolicyName, changes: u64) -> Option<u64> {
+    async fn change_policy(&self, node: &Cluster, name: &PolicyName, changes: u64) -> Option<u64> {
         let description = format!("change {}", changes + 1);
         let policy = Policy { description, ..Policy::streaming(name.clone()) };
         let command = Command::PutPolicy {
@@ -160,7 +157,7 @@ impl Clients {
             condition: PolicyCondition::Always,
         };
         let mut acknowledged = None;
-        match self.propose(node, command, Instant::now() + PATIENCE).await {
+        match node.propose(command).await {
             Ok(Response::Policy(record)) => {
                 if record.version != changes + 1 {
                     let text = format!(
@@ -184,30 +181,18 @@ impl Clients {
 
     async fn propose_key(
         &self,
-        node: &Node,
+        node: &Cluster,
         register: &str,
         value: u64,
         make: fn(NewKey) -> Command,
     ) -> Result<Response, ClusterError> {
-        let deadline = Instant::now() + PATIENCE;
-        let mut version = state::next_version(&node.state, &place(register)).unwrap();
+        let mut version = state::next_version(node.state(), &place(register)).unwrap();
         loop {
-            match self.propose(node, make(new_key(register, version, value)), deadline).await? {
+            match node.propose(make(new_key(register, version, value))).await? {
                 Response::VersionMoved { next } => version = next,
                 response => return Ok(response),
             }
         }
-    }
-
-    async fn propose(
-        &self,
-        node: &Node,
-        command: Command,
-        deadline: Instant,
-    ) -> Result<Response, ClusterError> {
-        let mut responses = node.flights.replicate(vec![command], deadline).await?;
-        assert_eq!(responses.len(), 1);
-        Ok(responses.remove(0))
     }
 
     /// What is no answer; an answer that no sound cluster gives is noted.

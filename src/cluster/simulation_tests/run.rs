@@ -100,8 +100,8 @@ async fn live(plan: Plan) -> Outcome {
 /// Waits until every node answers reads and writes.
 async fn all_serve(world: &World, clients: &Clients) -> bool {
     let until = Instant::now() + SERVES_WITHIN;
-    for node in world.nodes() {
-        let register = format!("last-of-{}", node.id);
+    for node in world.clusters() {
+        let register = format!("last-of-{}", node.node_id());
         loop {
             let before = clients.history.lock().unwrap().counts();
             clients.create(&node, &register).await;
@@ -110,7 +110,8 @@ async fn all_serve(world: &World, clients: &Clients) -> bool {
                 break;
             }
             if Instant::now() > until {
-                let text = format!("liveness: node {} does not serve after everything was healed", node.id);
+                let text =
+                    format!("liveness: node {} does not serve after everything was healed", node.node_id());
                 clients.broken.lock().unwrap().push(text);
                 return false;
             }
@@ -142,16 +143,16 @@ async fn settle(world: &World, clients: &Clients) {
 async fn last_look(world: &World, clients: &Clients) {
     let registers = clients.history.lock().unwrap().registers();
     let policies = clients.policies.lock().unwrap().clone();
-    for node in world.nodes() {
+    for node in world.clusters() {
         for register in &registers {
             clients.read(&node, register).await;
         }
         for (name, changes) in &policies {
-            let version = state::policy(&node.state, &account(), name).unwrap().map(|record| record.version);
+            let version = state::policy(node.state(), &account(), name).unwrap().map(|record| record.version);
             if version != Some(*changes) {
                 let text = format!(
                     "applied once: {name} was changed {changes} times and has version {version:?} at node {}",
-                    node.id
+                    node.node_id()
                 );
                 clients.broken.lock().unwrap().push(text);
             }

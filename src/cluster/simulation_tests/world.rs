@@ -1,13 +1,13 @@
 //! The simulated cluster: its network, and for each node a disk and what runs on it.
 //!
-//! A node is what [`Cluster::start`](super::super::Cluster::start) makes, without the actors before
-//! proposer and barrier (they have threads of their own), on a network and a log in memory.
+//! A node is what [`Cluster::start`] makes, on a network and a log in memory.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
@@ -20,14 +20,15 @@ use crate::store::{Directory, Identity, Log, LogOptions, Tables, TablesOptions};
 use crate::telemetry::Metrics;
 
 use super::super::admin::{AdminRequest, AdminResponse};
-use super::super::barrier::Rounds;
+use super::super::barrier::{ReadIndex, Rounds};
 use super::super::disk::DiskWatch;
 use super::super::fence::Fence;
+use super::super::gathered::GatherLimits;
 use super::super::join_server::JoinGate;
 use super::super::leader::{LeaderSeat, Leadership};
-use super::super::node::{About, Node};
+use super::super::node::{About, Cluster, Node};
 use super::super::peers::{EndOfNode, Peers};
-use super::super::proposer::Flights;
+use super::super::proposer::{Appends, Flights};
 use super::super::start::{Monitor, raft_config};
 use super::super::state_machine::StateMachine;
 use super::super::state_view::StateView;
@@ -38,6 +39,8 @@ use super::fate::Fate;
 use super::network::Network;
 
 const CLUSTER: &str = "simulated";
+/// How long a request waits for a quorum.
+const PATIENCE: Duration = Duration::from_secs(6);
 /// How long a stopped node may take until nothing of it runs any more.
 const ENDS_WITHIN: Duration = Duration::from_secs(120);
 
@@ -58,6 +61,7 @@ struct Machine {
 
 struct Running {
     node: Arc<Node>,
+    cluster: Cluster,
     tasks: Vec<JoinHandle<()>>,
 }
 
@@ -116,6 +120,12 @@ impl World {
         self.ids().into_iter().filter_map(|id| self.node(id)).collect()
     }
 
+    /// What the services of each running node use.
+    pub fn clusters(&self) -> Vec<Cluster> {
+        let of = |id| self.running(id).as_ref().map(|running| running.cluster.clone());
+        self.ids().into_iter().filter_map(of).collect()
+    }
+
     pub fn disk(&self, id: NodeId) -> &Disk {
         &self.machines[&id].disk
     }
@@ -134,7 +144,7 @@ impl World {
 
     /// Stops a node without asking it. When this returns nothing of it is left but its disk.
     pub async fn stop(&self, id: NodeId, how: Stop) {
-        let Some(Running { node, tasks }) = self.running(id).take() else { return };
+        let Some(Running { node, cluster, tasks }) = self.running(id).take() else { return };
         self.network.leave(id);
         self.disk(id).stop(how);
         for task in tasks {
@@ -143,7 +153,7 @@ impl World {
         // It can neither speak nor write any more: what it still does nobody sees.
         let raft = timeout(ENDS_WITHIN, node.raft.shutdown()).await;
         let (holders, directory) = (Arc::downgrade(&node), Arc::downgrade(&node.directory));
-        drop(node);
+        drop((node, cluster));
         let until = Instant::now() + ENDS_WITHIN;
         while directory.strong_count() > 0 {
             assert!(
@@ -166,7 +176,7 @@ impl World {
         let metrics = Arc::new(Metrics::new().unwrap());
         let owner = Identity { cluster: CLUSTER.into(), node: id, fence: 0 };
         let directory = Arc::new(Directory::open(&machine.home, &owner).unwrap());
-        let options = TablesOptions { cache_bytes: 1 << 20, write_buffer_bytes: 1 << 20 };
+        let options = TablesOptions { cache_bytes: 1 << 20, write_buffer_bytes: 1 << 20, hot_bytes: 1 << 16 };
         let tables = Tables::open(directory.root(), TABLE_NAMES, options).unwrap();
         let state = StateView::new(tables.clone());
         // The fence asks the log whether the node belongs to anybody, and only when fences differ.
@@ -195,11 +205,15 @@ impl World {
         let raft = Raft::new(id, raft_config(config).unwrap(), network, log, machine_state).await.unwrap();
         let (leadership_in, leadership) = watch::channel(Leadership::default());
         let seat = LeaderSeat::new(id, peers.clone(), leadership);
-        let flights = Flights::new(raft.clone(), seat.clone(), disk.clone(), end.clone(), metrics.clone());
+        let runtime = Handle::current();
+        let appends = Appends::new(raft.clone(), disk.clone(), runtime.clone());
+        let read_index = ReadIndex::new(raft.clone(), runtime.clone());
+        let flights = Flights::new(appends.clone(), seat.clone(), end.clone(), metrics.clone());
+        let rounds = Rounds::new(read_index.clone(), seat.clone(), applied_index, metrics.clone());
         let node = Arc::new(Node {
             id,
             cluster: cluster.clone(),
-            raft: raft.clone(),
+            raft,
             state,
             directory,
             fence,
@@ -207,7 +221,9 @@ impl World {
             disk,
             metrics: metrics.clone(),
             flights: Arc::new(flights),
-            rounds: Arc::new(Rounds::new(raft, seat.clone(), applied_index, metrics.clone())),
+            appends,
+            rounds: Arc::new(rounds),
+            read_index,
             silent_until,
             identity: ClusterIdentity {
                 cluster: CLUSTER.into(),
@@ -233,7 +249,14 @@ impl World {
             failure: failure_in,
         };
         let steward = Steward::new(node.clone(), peers, None);
-        Running { node, tasks: vec![tokio::spawn(monitor.run()), tokio::spawn(steward.run())] }
+        let limits = GatherLimits {
+            waiting_max: config.limits.proposer_mailbox,
+            batch_max: config.raft.batch_commands_max,
+            in_flight_max: config.raft.batches_in_flight_max,
+            pause_after: usize::MAX,
+        };
+        let cluster = Cluster::new(node.clone(), &runtime, limits, config.limits.read_mailbox, PATIENCE);
+        Running { node, cluster, tasks: vec![tokio::spawn(monitor.run()), tokio::spawn(steward.run())] }
     }
 }
 

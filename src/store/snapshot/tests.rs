@@ -11,7 +11,11 @@ use crate::store::{SnapshotFault, StoreError, Tables, TablesOptions};
 const NAMES: &[&str] = &["keys", "empty", "kids"];
 
 fn tables(home: &Path, records: &[(usize, Vec<u8>, Vec<u8>)]) -> Tables {
-    let options = TablesOptions { cache_bytes: 1024 * 1024, write_buffer_bytes: 64 * 1024 * 1024 };
+    let options = TablesOptions {
+        cache_bytes: 1024 * 1024,
+        hot_bytes: 1024 * 1024,
+        write_buffer_bytes: 64 * 1024 * 1024,
+    };
     let tables = Tables::open(&home.join("tables"), NAMES, options).unwrap();
     let mut batch = tables.begin();
     for (table, key, value) in records {

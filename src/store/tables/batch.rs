@@ -93,6 +93,7 @@ impl WriteBatch {
     /// Applies it, and gives the bytes of its keys and values.
     pub(super) fn apply(self) -> Result<u64, StoreError> {
         let mut bytes = 0;
+        let mut changed = Vec::with_capacity(self.len());
         let mut batch = fjall::OwnedWriteBatch::with_capacity(self.generation.db().clone(), self.len())
             .durability(Some(fjall::PersistMode::Buffer));
         for (table, changes) in self.changes.into_iter().enumerate() {
@@ -100,6 +101,7 @@ impl WriteBatch {
             for (Value(key), value) in changes {
                 // Lossless on every target this builds for.
                 bytes += (key.len() + value.as_ref().map_or(0, |value| value.len())) as u64;
+                changed.push((table, key.clone()));
                 match value {
                     Some(Value(value)) => batch.insert(keyspace, key, value),
                     None => batch.remove(keyspace, key),
@@ -107,6 +109,9 @@ impl WriteBatch {
             }
         }
         batch.commit().map_err(StoreError::tables("write", self.generation.path()))?;
+        for (table, key) in changed {
+            self.generation.hot().forget(table, &key);
+        }
         Ok(bytes)
     }
 

@@ -9,6 +9,7 @@ use fjall::config::{
 };
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 
+use super::hot::HotRecords;
 use super::{TablesOptions, Value, journal::Cut};
 use crate::store::StoreError;
 
@@ -20,6 +21,7 @@ pub(super) struct Generation {
     names: &'static [&'static str],
     path: PathBuf,
     number: u64,
+    hot: HotRecords,
     /// What was written since the memory of the tables was last sealed, in bytes.
     unsealed_bytes: AtomicU64,
 }
@@ -47,7 +49,8 @@ impl Generation {
         }
         let unsealed_bytes = keyspaces.iter().map(|table| table.tree.active_memtable().size()).sum();
         let unsealed_bytes = AtomicU64::new(unsealed_bytes);
-        Ok(Self { keyspaces, db, names, path, number: 0, unsealed_bytes })
+        let hot = HotRecords::new(options.hot_bytes);
+        Ok(Self { keyspaces, db, names, path, number: 0, hot, unsealed_bytes })
     }
 
     /// With the number its directory has.
@@ -66,8 +69,15 @@ impl Generation {
         if key.is_empty() {
             return Ok(None);
         }
-        let found = self.keyspace(table)?.get(key).map_err(StoreError::tables("read", &self.path))?;
-        Ok(found.map(Value))
+        self.hot.get(table, key, || {
+            let found = self.keyspace(table)?.get(key).map_err(StoreError::tables("read", &self.path))?;
+            Ok(found.map(Value))
+        })
+    }
+
+    /// The records that were read lately.
+    pub(super) const fn hot(&self) -> &HotRecords {
+        &self.hot
     }
 
     pub(super) fn persist(&self) -> Result<(), StoreError> {

@@ -12,7 +12,7 @@ const NAMES: &[&str] = &["keys", "mark"];
 const PAGE_BYTES: usize = 4096;
 
 fn options(write_buffer_bytes: u64) -> TablesOptions {
-    TablesOptions { cache_bytes: 1024 * 1024, write_buffer_bytes }
+    TablesOptions { cache_bytes: 1024 * 1024, hot_bytes: 1024 * 1024, write_buffer_bytes }
 }
 
 /// Commits batch `number`: three records and how many batches there are, as the state does.

@@ -12,6 +12,7 @@
 
 mod batch;
 mod generation;
+mod hot;
 mod journal;
 #[cfg(test)]
 mod journal_tests;
@@ -39,13 +40,19 @@ const KEY_BYTES_MAX: usize = u16::MAX as usize;
 pub struct TablesOptions {
     /// Memory for blocks read from the disk, shared by all tables.
     pub cache_bytes: u64,
+    /// Memory for single records that were read lately.
+    pub hot_bytes: u64,
     /// How much all tables gather in memory before they write files.
     pub write_buffer_bytes: u64,
 }
 
 impl Default for TablesOptions {
     fn default() -> Self {
-        Self { cache_bytes: 256 * 1024 * 1024, write_buffer_bytes: 64 * 1024 * 1024 }
+        Self {
+            cache_bytes: 256 * 1024 * 1024,
+            hot_bytes: 32 * 1024 * 1024,
+            write_buffer_bytes: 64 * 1024 * 1024,
+        }
     }
 }
 

@@ -12,7 +12,8 @@ use crate::store::SnapshotWriter;
 
 const NAMES: &[&str] = &["keys", "kids"];
 
-const SMALL: TablesOptions = TablesOptions { cache_bytes: 1024 * 1024, write_buffer_bytes: 1024 * 1024 };
+const SMALL: TablesOptions =
+    TablesOptions { cache_bytes: 1024 * 1024, hot_bytes: 1024 * 1024, write_buffer_bytes: 1024 * 1024 };
 
 fn open(root: &Path) -> Tables {
     Tables::open(root, NAMES, SMALL).unwrap()

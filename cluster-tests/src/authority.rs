@@ -1,0 +1,76 @@
+//! A certificate authority of the rig's own, and what it signed, as files.
+
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+use tempfile::TempDir;
+
+use crate::RigError;
+
+/// An authority in a directory of its own, whose certificate is `ca.pem`.
+pub struct Authority {
+    dir: TempDir,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+impl Authority {
+    /// Makes one.
+    ///
+    /// # Errors
+    /// When its directory cannot be written.
+    pub fn new() -> Result<Self, RigError> {
+        let key = KeyPair::generate().map_err(refused)?;
+        let mut params = CertificateParams::new(Vec::<String>::new()).map_err(refused)?;
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+        let own = params.self_signed(&key).map_err(refused)?;
+        let dir = TempDir::with_prefix("keymoot-ca-").map_err(RigError::io("cannot make a directory"))?;
+        let path = dir.path().join("ca.pem");
+        std::fs::write(&path, own.pem()).map_err(RigError::at("write", &path))?;
+        Ok(Self { dir, issuer: Issuer::new(params, key) })
+    }
+
+    /// Signs for a DNS name or address, and writes `NAME.pem` and `NAME.key`.
+    ///
+    /// # Errors
+    /// When they cannot be written.
+    pub fn issue(&self, name: &str) -> Result<(), RigError> {
+        let key = KeyPair::generate().map_err(refused)?;
+        let params = CertificateParams::new([name.to_owned()]).map_err(refused)?;
+        let made = params.signed_by(&key, &self.issuer).map_err(refused)?;
+        let path = self.path(&format!("{name}.pem"));
+        std::fs::write(&path, made.pem()).map_err(RigError::at("write", &path))?;
+        write_secret(&self.path(&format!("{name}.key")), &key.serialize_pem())
+    }
+
+    /// Where all of it is.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// A file of this name.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// The same as text.
+    pub fn text(&self, name: &str) -> String {
+        self.path(name).display().to_string()
+    }
+}
+
+/// Writes a new file that only its owner can read.
+///
+/// # Errors
+/// When it is there, or cannot be written.
+pub fn write_secret(path: &Path, text: &str) -> Result<(), RigError> {
+    let mut options = std::fs::OpenOptions::new();
+    let file = options.write(true).create_new(true).mode(0o600).open(path);
+    let written = file.and_then(|mut file| std::io::Write::write_all(&mut file, text.as_bytes()));
+    written.map_err(RigError::at("write", path))
+}
+
+fn refused(error: rcgen::Error) -> RigError {
+    RigError::Program(format!("no certificate could be made: {error}"))
+}

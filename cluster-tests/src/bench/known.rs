@@ -1,0 +1,152 @@
+//! What is there before anything is measured: contents, streams and tracks that reads ask for.
+
+use std::net::SocketAddr;
+
+use tokio_rustls::TlsConnector;
+
+use super::http::HttpConnection;
+use crate::signed::WIDEVINE;
+use crate::{Cluster, KeyAnswer, RigError, Signer, license, raw, wait, widevine};
+
+/// Connections that all is made over.
+const CONNECTIONS: usize = 32;
+/// Where the keys of crypto periods are read.
+const SCHEDULE: &str = "/cenc/widevine/schedule";
+/// The tracks of a film in the Widevine API.
+const TRACKS: [&str; 5] = ["SD", "HD", "UHD1", "UHD2", "AUDIO"];
+
+/// A content that has a key.
+pub struct Content {
+    /// Its content id.
+    pub name: String,
+    /// Its key id.
+    pub kid: [u8; 16],
+}
+
+/// Creates the contents that reads ask for.
+///
+/// # Errors
+/// When a node does not answer with a key.
+pub fn contents(signer: &Signer, nodes: &[SocketAddr], count: usize) -> Result<Vec<Content>, RigError> {
+    let names = names(count);
+    let requests = names.iter().map(|name| signer.request("POST", WIDEVINE, &signer.custom_data(name, &[])));
+    let answers = send_all(nodes, None, requests.collect())?;
+    let content = |(name, answer): (&String, &raw::Answer)| {
+        Ok(Content { name: name.clone(), kid: KeyAnswer::from_answer(answer)?.bytes()?.1 })
+    };
+    names.iter().zip(&answers).map(content).collect()
+}
+
+/// Signed GETs of these contents.
+pub fn reads(signer: &Signer, contents: &[Content]) -> Vec<Vec<u8>> {
+    let read = |content: &Content| signer.request("GET", WIDEVINE, &signer.custom_data(&content.name, &[]));
+    contents.iter().map(read).collect()
+}
+
+/// The names of what is known.
+pub fn names(count: usize) -> Vec<String> {
+    (0..count).map(|serial| format!("known-{serial}.mp4")).collect()
+}
+
+/// Requests for three crypto periods of each of some live streams, whose rotation is begun.
+///
+/// # Errors
+/// When a node refuses.
+pub fn schedules(cluster: &Cluster, count: usize) -> Result<Vec<Vec<u8>>, RigError> {
+    let signer = cluster.signer();
+    let periods =
+        [("crypto_period_seconds", "10"), ("first_crypto_period_index", "6"), ("crypto_period_count", "3")];
+    let request = |method: &str, stream: usize| {
+        signer.request(method, SCHEDULE, &signer.custom_data(&format!("live-{stream}"), &periods))
+    };
+    send_all(&cluster.addresses(), None, (0..count).map(|stream| request("POST", stream)).collect())?;
+    Ok((0..count).map(|stream| request("GET", stream)).collect())
+}
+
+/// A signed request of the Widevine API for five tracks of a content.
+///
+/// # Errors
+/// When it cannot be signed.
+pub fn five_tracks(content: &str) -> Result<Vec<u8>, RigError> {
+    let inner = widevine::request(content, &TRACKS).to_string();
+    let kind = [("Content-Type", "application/json")];
+    Ok(raw::request("POST", &widevine::path(widevine::ACCOUNT), &kind, &widevine::signed(inner.as_bytes())?))
+}
+
+/// Such requests for contents whose tracks have keys.
+///
+/// # Errors
+/// When a node refuses.
+pub fn tracks(cluster: &Cluster, count: usize) -> Result<Vec<Vec<u8>>, RigError> {
+    widevine::add_account(cluster)?;
+    let requests: Vec<Vec<u8>> =
+        names(count).iter().map(|name| five_tracks(name)).collect::<Result<_, _>>()?;
+    for answer in send_all(&cluster.addresses(), None, requests.clone())? {
+        // This API's refusals have the status 200, too.
+        widevine::answer_of(&answer)?.must_have(TRACKS.len())?;
+    }
+    Ok(requests)
+}
+
+/// Requests for licenses of these contents.
+pub fn licenses(cluster: &Cluster, contents: &[Content]) -> Vec<Vec<u8>> {
+    let player = cluster.license_signer();
+    let license = |content: &Content| {
+        let challenge = license::clear_key_challenge([&content.kid]);
+        license::request(&player, license::CLEAR_KEY, &player.custom_data(&content.name, &[]), &challenge)
+    };
+    contents.iter().map(license).collect()
+}
+
+/// Sends each request once, dealt to the servers, and hands back the answers in the same order.
+///
+/// # Errors
+/// When one is refused, or a connection fails.
+pub fn send_all(
+    servers: &[SocketAddr],
+    tls: Option<&TlsConnector>,
+    requests: Vec<Vec<u8>>,
+) -> Result<Vec<raw::Answer>, RigError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(RigError::io("cannot start an event loop"))?;
+    let mut shares: Vec<Vec<(usize, Vec<u8>)>> = (0..CONNECTIONS).map(|_| Vec::new()).collect();
+    for (index, request) in requests.into_iter().enumerate() {
+        if let Some(share) = shares.get_mut(index % CONNECTIONS) {
+            share.push((index, request));
+        }
+    }
+    let mut answers = runtime.block_on(async {
+        let mut senders = tokio::task::JoinSet::new();
+        for (share, server) in shares.into_iter().zip(servers.iter().copied().cycle()) {
+            senders.spawn(send_share(server, tls.cloned(), share));
+        }
+        let mut answers = Vec::new();
+        while let Some(sent) = senders.join_next().await {
+            answers.extend(sent.map_err(|_| RigError::Program("a sender panicked".to_owned()))??);
+        }
+        Ok::<_, RigError>(answers)
+    })?;
+    answers.sort_by_key(|(index, _)| *index);
+    Ok(answers.into_iter().map(|(_, answer)| answer).collect())
+}
+
+async fn send_share(
+    server: SocketAddr,
+    tls: Option<TlsConnector>,
+    share: Vec<(usize, Vec<u8>)>,
+) -> Result<Vec<(usize, raw::Answer)>, RigError> {
+    let mut answers = Vec::with_capacity(share.len());
+    if share.is_empty() {
+        return Ok(answers);
+    }
+    let mut connection = HttpConnection::open(server, tls.as_ref()).await?;
+    for (index, request) in share {
+        wait::not_interrupted()?;
+        let answer = connection.ask(&request).await?;
+        if answer.status != 200 {
+            return Err(RigError::Answer(format!("{server} answered {}: {}", answer.status, answer.text())));
+        }
+        answers.push((index, answer));
+    }
+    Ok(answers)
+}

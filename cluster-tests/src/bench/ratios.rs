@@ -1,0 +1,148 @@
+//! How Keymoot stands to its peers: quotients of medians within one run.
+//!
+//! A ratio whose workloads were not run is left out.
+
+use serde_json::{Map, Value, json};
+
+use super::figures::Row;
+use super::names::Name;
+
+/// What a create of one client may take beside `FSYNCS_MAX` times an fsync, in milliseconds.
+const BESIDE_FSYNCS_MS: f64 = 0.5;
+const FSYNCS_MAX: f64 = 2.5;
+
+/// The ratios with what they are to be on a machine of two cores.
+pub const GOALS: [(&str, &str); 6] = [
+    ("creates_vs_etcd_puts", "at least 4"),
+    ("create_p99_vs_etcd_put_p99", "at most 1"),
+    ("reads_vs_etcd_gets", "at least 5"),
+    ("leader_reads_vs_bare", "at least 0.6"),
+    ("follower_reads_vs_bare", "at least 0.5"),
+    ("licenses_vs_bare", "at least 0.5"),
+];
+
+/// The ratios from the closed loops of this many clients. As many nodes of Keymoot as answer are held against
+/// as many bare servers.
+pub fn ratios(rows: &[Row], clients: usize) -> Value {
+    let find = |name: Name| closed(rows, name, clients);
+    let speed = |one: Name, other: Name| Some(find(one)?.answers_per_s / find(other)?.answers_per_s);
+    let p99 = |one: Name, other: Name| Some(find(one)?.latency_ms[1] / find(other)?.latency_ms[1]);
+    known([
+        ("creates_vs_etcd_puts", speed(Name::Create, Name::EtcdPut)),
+        ("create_p99_vs_etcd_put_p99", p99(Name::Create, Name::EtcdPut)),
+        ("reads_vs_etcd_gets", speed(Name::Read, Name::EtcdGet)),
+        ("leader_reads_vs_bare", speed(Name::ReadAtLeader, Name::BareOne)),
+        ("follower_reads_vs_bare", speed(Name::ReadAtFollowers, Name::BareTwo)),
+        ("licenses_vs_bare", speed(Name::License, Name::BareLicense)),
+    ])
+}
+
+/// Latencies in the open loops, where both were asked as often.
+pub fn open_loop_ratios(rows: &[Row]) -> Value {
+    let find = |name: Name| rows.iter().find(|row| row.name == name && row.rate_per_s.is_some());
+    let ratio = |percentile: usize, one: Name, other: Name| {
+        let of = |name: Name| find(name)?.latency_ms.get(percentile).copied();
+        Some(of(one)? / of(other)?)
+    };
+    known([
+        ("create_p50_vs_etcd_put_p50", ratio(0, Name::Create, Name::EtcdPut)),
+        ("create_p99_vs_etcd_put_p99", ratio(1, Name::Create, Name::EtcdPut)),
+        ("read_p50_vs_etcd_get_p50", ratio(0, Name::Read, Name::EtcdGet)),
+        ("read_p99_vs_etcd_get_p99", ratio(1, Name::Read, Name::EtcdGet)),
+    ])
+}
+
+/// A create of a single client beside what the same disk takes for an fsync, measured between the same rounds.
+pub fn one_client_create(rows: &[Row], fsync_ms: f64) -> Value {
+    let Some(row) = closed(rows, Name::Create, 1) else { return Value::Null };
+    let [p50_ms, p99_ms, _] = row.latency_ms;
+    let p50_ms_max = FSYNCS_MAX * fsync_ms + BESIDE_FSYNCS_MS;
+    json!({
+        "p50_ms": p50_ms, "p99_ms": p99_ms, "fsync_ms": fsync_ms, "p50_ms_max": p50_ms_max,
+        "holds": p50_ms <= p50_ms_max,
+    })
+}
+
+fn closed(rows: &[Row], name: Name, clients: usize) -> Option<&Row> {
+    rows.iter().find(|row| row.name == name && row.clients == clients && row.rate_per_s.is_none())
+}
+
+fn known<const N: usize>(ratios: [(&str, Option<f64>); N]) -> Value {
+    let known = ratios.into_iter().filter_map(|(name, ratio)| Some((name.to_owned(), json!(ratio?))));
+    Value::Object(known.collect::<Map<_, _>>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(name: Name, clients: usize, answers_per_s: f64, ms: f64) -> Row {
+        Row {
+            name,
+            clients,
+            rate_per_s: None,
+            answers_per_s,
+            answers_per_s_range: [answers_per_s; 2],
+            latency_ms: [ms / 2.0, ms, ms * 2.0],
+            cpu_us: 1.0,
+            generator_cpu_us: 1.0,
+            written_bytes: 1.0,
+            fsyncs: 1.0,
+        }
+    }
+
+    #[test]
+    fn ratios_are_of_the_clients_that_are_named_and_only_of_what_was_run() {
+        let rows = [
+            row(Name::Create, 128, 800.0, 8.0),
+            row(Name::EtcdPut, 128, 200.0, 10.0),
+            row(Name::Create, 1, 100.0, 1.0),
+            row(Name::EtcdPut, 1, 100.0, 1.0),
+            Row { rate_per_s: Some(9.0), ..row(Name::EtcdGet, 128, 5.0, 1.0) },
+            row(Name::Read, 128, 5.0, 1.0),
+        ];
+        let found = ratios(&rows, 128);
+        assert_eq!(found["creates_vs_etcd_puts"], 4.0);
+        assert_eq!(found["create_p99_vs_etcd_put_p99"], 0.8);
+        assert_eq!(found.as_object().unwrap().len(), 2, "{found}");
+        assert_eq!(open_loop_ratios(&rows), json!({}));
+    }
+
+    #[test]
+    fn nodes_are_held_against_as_many_bare_servers() {
+        let pairs = [
+            (Name::ReadAtLeader, Name::BareOne),
+            (Name::ReadAtFollowers, Name::BareTwo),
+            (Name::License, Name::BareLicense),
+        ];
+        let rows: Vec<Row> = pairs
+            .into_iter()
+            .zip([4.0, 8.0, 16.0])
+            .flat_map(|((one, bare), speed)| [row(one, 9, 2.0, 1.0), row(bare, 9, speed, 1.0)])
+            .collect();
+        let expected = json!({
+            "leader_reads_vs_bare": 0.5, "follower_reads_vs_bare": 0.25, "licenses_vs_bare": 0.125,
+        });
+        assert_eq!(ratios(&rows, 9), expected);
+    }
+
+    #[test]
+    fn latencies_are_compared_at_one_rate() {
+        let open = |name, ms| Row { rate_per_s: Some(50.0), ..row(name, 128, 50.0, ms) };
+        let rows = [row(Name::Create, 128, 9.0, 99.0), open(Name::Create, 3.0), open(Name::EtcdPut, 6.0)];
+        let expected = json!({"create_p50_vs_etcd_put_p50": 0.5, "create_p99_vs_etcd_put_p99": 0.5});
+        assert_eq!(open_loop_ratios(&rows), expected);
+    }
+
+    #[test]
+    fn one_clients_create_is_held_against_the_disk() {
+        let rows = [row(Name::Create, 1, 100.0, 6.0), row(Name::Create, 128, 100.0, 60.0)];
+        let found = one_client_create(&rows, 1.0);
+        assert_eq!(
+            (&found["p50_ms"], &found["p50_ms_max"], &found["holds"]),
+            (&json!(3.0), &json!(3.0), &json!(true))
+        );
+        assert_eq!(one_client_create(&rows, 0.9)["holds"], json!(false));
+        assert_eq!(one_client_create(&rows[1..], 1.0), Value::Null);
+    }
+}

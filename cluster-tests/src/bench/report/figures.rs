@@ -1,0 +1,115 @@
+//! Figures as they are read from the files that the benchmarks write.
+
+use serde::Deserialize;
+use serde_json::Value;
+
+/// All that was measured.
+#[derive(Default)]
+pub struct Figures {
+    /// Beside the peers.
+    pub bench: Option<Bench>,
+    /// With many keys.
+    pub growth: Vec<Grown>,
+    /// With more and fewer nodes.
+    pub sizes: Vec<Size>,
+}
+
+/// What `bench` writes.
+#[derive(Deserialize)]
+pub struct Bench {
+    pub machine: Machine,
+    pub optimised: bool,
+    pub rounds: u64,
+    pub seconds: f64,
+    pub fsync_ms: f64,
+    pub answer_bytes: u64,
+    pub license_answer_bytes: u64,
+    pub ratios_of_clients: u64,
+    pub ratios: serde_json::Map<String, Value>,
+    pub ratios_in_open_loop: serde_json::Map<String, Value>,
+    pub one_client_create: Option<OneClient>,
+    pub figures: Vec<Row>,
+}
+
+#[derive(Deserialize)]
+pub struct Machine {
+    pub processor: Option<String>,
+    pub cores: u64,
+    pub memory: Option<String>,
+    pub kernel: String,
+    pub disk: String,
+}
+
+#[derive(Deserialize)]
+pub struct OneClient {
+    pub p50_ms: f64,
+    pub fsync_ms: f64,
+    pub p50_ms_max: f64,
+}
+
+/// A workload with a number of clients.
+#[derive(Deserialize)]
+pub struct Row {
+    pub workload: String,
+    pub clients: u64,
+    pub rate_per_s: Option<f64>,
+    pub answers_per_s: f64,
+    pub p50_ms: f64,
+    pub p99_ms: f64,
+    pub p999_ms: f64,
+    pub cpu_us: f64,
+    pub generator_cpu_us: f64,
+    pub written_bytes: f64,
+    pub fsyncs: f64,
+}
+
+/// What `growth` writes for a number of keys.
+#[derive(Deserialize)]
+pub struct Grown {
+    pub keys: u64,
+    pub loaded_per_s: f64,
+    pub restart_s: f64,
+    pub restart_all_s: f64,
+    pub memory_mib: f64,
+    pub memory_loaded_mib: f64,
+    pub disk_bytes_per_key: f64,
+    pub snapshot: Snapshot,
+    pub figures: Vec<Row>,
+}
+
+#[derive(Deserialize)]
+pub struct Snapshot {
+    pub catch_up_s: f64,
+    pub build_and_send_s: f64,
+    pub install_s: f64,
+    pub bytes: f64,
+    pub elections: f64,
+    pub slowest_answer_ms: f64,
+}
+
+/// What `bench --nodes` writes for a size.
+#[derive(Deserialize)]
+pub struct Size {
+    pub voters: u64,
+    pub learners: u64,
+    pub figures: Vec<Row>,
+}
+
+impl Figures {
+    /// Takes in what a file holds; nothing when that is not figures.
+    pub fn add(&mut self, file: &Value) -> Option<()> {
+        if file.get("ratios").is_some() {
+            self.bench = Some(Bench::deserialize(file).ok()?);
+        } else if file.get("growth").is_some() {
+            self.growth.extend(Vec::<Grown>::deserialize(file.get("growth")?).ok()?);
+        } else {
+            self.sizes.extend(Vec::<Size>::deserialize(file.get("sizes")?).ok()?);
+        }
+        Some(())
+    }
+}
+
+/// The closed loop of a workload among these rows.
+pub fn closed<'r>(rows: &'r [Row], workload: &str) -> Option<&'r Row> {
+    rows.iter().find(|row| row.workload == workload && row.rate_per_s.is_none())
+}

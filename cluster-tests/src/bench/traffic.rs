@@ -1,0 +1,137 @@
+//! Requests of the HTTP workloads, signed before they leave.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use super::http::Traffic;
+
+/// Requests made beforehand, again and again, in an order of each client's own.
+pub struct Ring(pub Vec<Vec<u8>>);
+
+impl Traffic for Ring {
+    fn write_request(&self, client: usize, serial: u64, out: &mut Vec<u8>) {
+        let count = self.0.len().max(1);
+        let index = usize::try_from(serial).unwrap_or(0).wrapping_add(client.wrapping_mul(7919)) % count;
+        out.extend_from_slice(self.0.get(index).map_or(&[], Vec::as_slice));
+    }
+}
+
+type Make = Box<dyn Fn(u64) -> Vec<u8> + Send + Sync>;
+
+/// Requests of which no two are the same: for contents that do not exist yet.
+pub struct Fresh {
+    make: Make,
+    next: AtomicU64,
+    ready: RwLock<Ready>,
+}
+
+/// Requests made beforehand, one behind the other.
+#[derive(Default)]
+struct Ready {
+    first: u64,
+    ends: Vec<usize>,
+    bytes: Vec<u8>,
+}
+
+impl Fresh {
+    /// Requests that `make` makes of serial numbers.
+    pub fn new(make: impl Fn(u64) -> Vec<u8> + Send + Sync + 'static) -> Self {
+        Self { make: Box::new(make), next: AtomicU64::new(0), ready: RwLock::default() }
+    }
+}
+
+impl Traffic for Fresh {
+    fn prepare(&self, requests: usize) {
+        let mut ready = Ready { first: self.next.load(Ordering::Relaxed), ..Ready::default() };
+        for serial in (ready.first..).take(requests) {
+            ready.bytes.extend_from_slice(&(self.make)(serial));
+            ready.ends.push(ready.bytes.len());
+        }
+        *self.ready.write().unwrap_or_else(PoisonError::into_inner) = ready;
+    }
+
+    fn write_request(&self, _client: usize, _serial: u64, out: &mut Vec<u8>) {
+        let serial = self.next.fetch_add(1, Ordering::Relaxed);
+        let ready = self.ready.read().unwrap_or_else(PoisonError::into_inner);
+        match ready.request(serial) {
+            Some(request) => out.extend_from_slice(request),
+            None => out.extend_from_slice(&(self.make)(serial)),
+        }
+    }
+}
+
+impl Ready {
+    fn request(&self, serial: u64) -> Option<&[u8]> {
+        let index = usize::try_from(serial.checked_sub(self.first)?).ok()?;
+        let start = index.checked_sub(1).map_or(Some(0), |before| self.ends.get(before).copied())?;
+        self.bytes.get(start..*self.ends.get(index)?)
+    }
+}
+
+/// One create among twenty requests.
+pub struct Mixed {
+    /// The nineteen.
+    pub reads: Arc<dyn Traffic>,
+    /// The one.
+    pub creates: Fresh,
+}
+
+impl Traffic for Mixed {
+    fn prepare(&self, requests: usize) {
+        self.creates.prepare(requests / 20);
+    }
+
+    fn write_request(&self, client: usize, serial: u64, out: &mut Vec<u8>) {
+        match serial.wrapping_add(client as u64) % 20 {
+            0 => self.creates.write_request(client, serial, out),
+            _ => self.reads.write_request(client, serial, out),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(traffic: &dyn Traffic, client: usize, serial: u64) -> String {
+        let mut out = Vec::new();
+        traffic.write_request(client, serial, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn fresh_requests_come_once_whether_they_were_made_beforehand_or_not() {
+        let fresh = Fresh::new(|serial| "x".repeat(usize::try_from(serial).unwrap() + 1).into_bytes());
+        let mut lengths = Vec::new();
+        for (ahead, asked) in [(0, 2), (3, 5), (2, 1), (2, 4)] {
+            fresh.prepare(ahead);
+            lengths.extend((0..asked).map(|_| text(&fresh, 7, 7).len()));
+        }
+        assert_eq!(lengths, (1..=12).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn what_was_made_beforehand_is_not_made_again() {
+        let made = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&made);
+        let fresh = Fresh::new(move |_| counted.fetch_add(1, Ordering::Relaxed).to_string().into_bytes());
+        fresh.prepare(3);
+        let texts: Vec<String> = (0..4).map(|_| text(&fresh, 0, 0)).collect();
+        assert_eq!((texts.join(" "), made.load(Ordering::Relaxed)), ("0 1 2 3".to_owned(), 4));
+    }
+
+    #[test]
+    fn one_of_twenty_requests_of_a_mixed_day_is_a_create() {
+        let reads = Arc::new(Ring(vec![b"read".to_vec()]));
+        let mixed = Mixed { reads, creates: Fresh::new(|_| b"create".to_vec()) };
+        mixed.prepare(100);
+        assert_eq!((0..100).filter(|serial| text(&mixed, 3, *serial) == "create").count(), 5);
+    }
+
+    #[test]
+    fn clients_begin_a_ring_at_different_requests() {
+        let ring = Ring((0..10).map(|request: u8| vec![b'0' + request]).collect());
+        let of = |client| (0..4).map(|serial| text(&ring, client, serial)).collect::<String>();
+        assert_eq!((of(0), of(1), of(2)), ("0123".to_owned(), "9012".to_owned(), "8901".to_owned()));
+    }
+}
