@@ -6,10 +6,15 @@
 use std::fs::{File, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use super::{StoreError, durable};
 
 const FILE: &str = "lock";
+/// A process that was killed holds its lock until the system has taken its memory back: whoever starts
+/// it again at once waits so long.
+const PATIENCE: Duration = Duration::from_secs(3);
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// A data directory held by this process.
 #[derive(Debug)]
@@ -24,7 +29,7 @@ impl Lock {
     pub(super) fn take(root: &Path) -> Result<Self, StoreError> {
         let path = root.join(FILE);
         let mut file = durable::open_file(&path)?;
-        let locked = file.try_lock();
+        let locked = lock_within(&file, PATIENCE);
         let mut mark = String::new();
         // A mark that cannot be read still is one; it only loses the process id in a message.
         let unclean = file.read_to_string(&mut mark).map_or(true, |bytes| bytes > 0);
@@ -58,5 +63,35 @@ impl Lock {
             .and_then(|()| self.file.write_all(mark.as_bytes()))
             .and_then(|()| self.file.sync_all())
             .map_err(StoreError::io("write", &self.path))
+    }
+}
+
+fn lock_within(file: &File, patience: Duration) -> Result<(), TryLockError> {
+    let until = Instant::now() + patience;
+    loop {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) if Instant::now() < until => std::thread::sleep(LOOK_EVERY),
+            outcome => return outcome,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_that_is_about_to_be_free_is_waited_for() {
+        let root = tempfile::tempdir().unwrap();
+        let held = Lock::take(root.path()).unwrap();
+        let freed = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(200));
+            drop(held);
+        });
+        let lock = Lock::take(root.path()).unwrap();
+        assert!(lock.unclean(), "it was not released, only dropped");
+        freed.join().unwrap();
+        let refused = Lock::take(root.path());
+        assert!(matches!(refused, Err(StoreError::InUse { .. })), "{refused:?}");
     }
 }
