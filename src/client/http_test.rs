@@ -50,9 +50,13 @@ impl Listener {
     }
 
     fn serve(&self, mut stream: std::net::TcpStream) {
-        let mut buffer = vec![0; 16 * 1024];
+        let (mut buffer, mut request) = (vec![0; 16 * 1024], String::new());
         while let Ok(bytes @ 1..) = stream.read(&mut buffer) {
-            self.heads.lock().unwrap().push(String::from_utf8_lossy(&buffer[..bytes]).into_owned());
+            request.push_str(&String::from_utf8_lossy(&buffer[..bytes]));
+            if !is_whole(&request) {
+                continue;
+            }
+            self.heads.lock().unwrap().push(std::mem::take(&mut request));
             let Some((status, body, wait)) = self.answer.lock().unwrap().clone() else { continue };
             std::thread::sleep(wait);
             let length = body.len();
@@ -61,6 +65,15 @@ impl Listener {
             let _ = stream.write_all(format!("{head}\r\n\r\n{body}").as_bytes());
         }
     }
+}
+
+/// Whether head and body are there; they may come in pieces.
+fn is_whole(request: &str) -> bool {
+    let Some((head, body)) = request.split_once("\r\n\r\n") else { return false };
+    let length = head
+        .lines()
+        .find_map(|line| line.to_lowercase().strip_prefix("content-length:")?.trim().parse().ok());
+    body.len() >= length.unwrap_or(0)
 }
 
 /// An address at which nobody listens.

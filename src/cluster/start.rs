@@ -343,18 +343,16 @@ impl Monitor {
         let mut roles = self.node.raft.server_metrics();
         let mut identity_known = false;
         let mut snapshot_asked_at = 0;
+        let mut gone = false;
         loop {
             let now = raft_metrics.borrow_watched().clone();
             self.inform(&now);
             self.follow_keyring();
-            if let Err(Fatal::Stopped) = &now.running_state {
-                return;
-            }
-            if let Err(fatal) = &now.running_state {
-                let reason = format!("raft has stopped: {fatal}");
-                tracing::error!(%reason, "the node cannot go on");
-                self.failure.send_replace(Some(reason));
-                return;
+            match &now.running_state {
+                Err(Fatal::Stopped) => return,
+                Err(fatal) => return self.give_up(fatal),
+                Ok(()) if gone => return self.give_up(&"it ended without a word"),
+                Ok(()) => {}
             }
             if !identity_known {
                 identity_known = self.check_identity(now.current_leader == Some(self.node.id)).await;
@@ -367,10 +365,16 @@ impl Monitor {
                     tracing::warn!(%error, "a snapshot could not be asked for");
                 }
             }
-            if let Ok(Err(_)) = tokio::time::timeout(LOOK_EVERY, roles.changed()).await {
-                return;
-            }
+            // When Raft is gone, what it died of stands in its last figures.
+            gone = matches!(tokio::time::timeout(LOOK_EVERY, roles.changed()).await, Ok(Err(_)));
         }
+    }
+
+    /// Without Raft the node is of no use: its process must end.
+    fn give_up(&self, cause: &dyn std::fmt::Display) {
+        let reason = format!("raft has stopped: {cause}");
+        tracing::error!(%reason, "the node cannot go on");
+        self.failure.send_replace(Some(reason));
     }
 
     fn inform(&self, now: &openraft::RaftMetrics<super::types::TypeConfig>) {
