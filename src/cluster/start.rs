@@ -350,8 +350,8 @@ impl Monitor {
             self.follow_keyring();
             match &now.running_state {
                 Err(Fatal::Stopped) => return,
-                Err(fatal) => return self.give_up(fatal),
-                Ok(()) if gone => return self.give_up(&"it ended without a word"),
+                Err(fatal) => return self.give_up(fatal.to_string()).await,
+                Ok(()) if gone => return self.give_up("it ended without a word".to_owned()).await,
                 Ok(()) => {}
             }
             if !identity_known {
@@ -370,11 +370,17 @@ impl Monitor {
         }
     }
 
-    /// Without Raft the node is of no use: its process must end.
-    fn give_up(&self, cause: &dyn std::fmt::Display) {
+    /// Without Raft the node is of no use: its process must end. If the log failed, it says which file did,
+    /// but may say so a moment after Raft has noticed.
+    async fn give_up(&self, cause: String) {
         let reason = format!("raft has stopped: {cause}");
         tracing::error!(%reason, "the node cannot go on");
-        self.failure.send_replace(Some(reason));
+        tokio::time::sleep(LOOK_EVERY).await;
+        self.failure.send_if_modified(|known| {
+            let is_news = known.is_none();
+            known.get_or_insert(reason);
+            is_news
+        });
     }
 
     fn inform(&self, now: &openraft::RaftMetrics<super::types::TypeConfig>) {
