@@ -56,7 +56,8 @@ fn one_at_a_time(waiting_max: usize) -> GatherLimits {
 
 /// Carries out rounds.
 pub struct Rounds {
-    index: ReadIndex,
+    /// Where this node and others ask while it leads.
+    pub index: ReadIndex,
     seat: LeaderSeat,
     applied_index: watch::Receiver<u64>,
     metrics: Arc<Metrics>,
@@ -117,7 +118,6 @@ impl Rounds {
 }
 
 /// The index that a read begun now must wait for, confirmed by a quorum; only the leader knows.
-#[derive(Clone)]
 pub struct ReadIndex {
     questions: Gathered<(), Result<u64, Unanswered>>,
 }

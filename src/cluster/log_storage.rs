@@ -112,13 +112,7 @@ impl RaftLogStorage<TypeConfig> for LogStorage {
         I: IntoIterator<Item = Entry> + OptionalSend,
         I::IntoIter: OptionalSend,
     {
-        let entries = entries
-            .into_iter()
-            .map(|entry| {
-                let payload = wire::entry_payload(&entry).map_err(io::Error::other)?;
-                Ok((wire::position(&entry.log_id), payload))
-            })
-            .collect::<io::Result<Vec<_>>>()?;
+        let entries = wire::log_entries(entries)?;
         let (began, metrics) = (std::time::Instant::now(), self.metrics.clone());
         let done = move |result| {
             let took = began.elapsed();

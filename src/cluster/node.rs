@@ -20,7 +20,7 @@ use crate::store::Directory;
 use crate::telemetry::Metrics;
 
 use super::admin::{AdminRequest, AdminResponse, ClusterStatus, DiskStatus, NodeStatus, PeerStatus};
-use super::barrier::{ReadBarrier, ReadIndex, Rounds, read_barrier};
+use super::barrier::{ReadBarrier, Rounds, read_barrier};
 use super::disk::{self, Disk, DiskState};
 use super::error::ClusterError;
 use super::fence::Fence;
@@ -30,7 +30,7 @@ use super::join_server::JoinGate;
 use super::leader::LeaderSeat;
 use super::membership::ChangeTurn;
 use super::peers::EndOfNode;
-use super::proposer::{Appends, Flights, Proposer, now_ms, proposer};
+use super::proposer::{Flights, Proposer, now_ms, proposer};
 use super::state_view::StateView;
 use super::types::{Member, Raft};
 
@@ -48,10 +48,8 @@ pub struct Node {
     pub keyring: Arc<Keyring>,
     pub disk: Disk,
     pub metrics: Arc<Metrics>,
-    pub appends: Appends,
     pub flights: Arc<Flights>,
     pub rounds: Arc<Rounds>,
-    pub read_index: ReadIndex,
     /// Until when this node answers no vote; `None` when it never promised anything.
     pub silent_until: Option<Instant>,
     pub identity: ClusterIdentity,

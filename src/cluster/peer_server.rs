@@ -397,21 +397,15 @@ async fn install(node: &Node, receiving: Receiving) -> std::io::Result<Reply> {
 
 /// An append that belongs to no stream, as heartbeats do.
 async fn append_alone(raft: &Raft, rpc: AppendEntriesRequest<TypeConfig>) -> Reply {
-    let previous = rpc.prev_log_id.as_ref().map(wire::position);
-    let last = rpc.entries.last().map(|entry| wire::position(&entry.log_id)).or(previous);
-    let outcome = match raft.append_entries(rpc).await {
-        Ok(AppendEntriesResponse::Success) => AppendOutcome::Stored(last),
-        Ok(AppendEntriesResponse::PartialSuccess(stored)) => {
-            AppendOutcome::Stored(stored.as_ref().map(wire::position))
+    let previous = rpc.prev_log_id;
+    let last = rpc.entries.last().map(|entry| entry.log_id).or(previous);
+    match raft.append_entries(rpc).await {
+        Ok(AppendEntriesResponse::Conflict) if previous.is_none() => {
+            Reply::Failed("a conflict with no entry before".into())
         }
-        Ok(AppendEntriesResponse::HigherVote(vote)) => AppendOutcome::HigherVote(wire::stored_vote(&vote)),
-        Ok(AppendEntriesResponse::Conflict) => match previous {
-            Some(at) => AppendOutcome::Conflict(at),
-            None => return Reply::Failed("a conflict with no entry before".into()),
-        },
-        Err(error) => return Reply::Failed(error.to_string()),
-    };
-    Reply::Appended(outcome)
+        Ok(answer) => Reply::Appended(append_outcome(answer.into_stream_result(previous, last))),
+        Err(error) => Reply::Failed(error.to_string()),
+    }
 }
 
 /// Begins a stream of appends: Raft answers them in order, each answer bears the next id.
@@ -466,11 +460,11 @@ async fn answer(node: &Arc<Node>, identity: PeerIdentity, request: Request) -> R
                 Err(fatal) => Reply::Failed(fatal.to_string()),
             }
         }
-        Request::Propose(encoded) => match node.appends.append(encoded).await {
+        Request::Propose(encoded) => match node.flights.appends.append(encoded).await {
             Ok(responses) => Reply::Applied(responses),
             Err(unanswered) => not_leader(&unanswered),
         },
-        Request::ReadIndex => match node.read_index.read().await {
+        Request::ReadIndex => match node.rounds.index.read().await {
             Ok(index) => Reply::ReadIndex { index },
             Err(unanswered) => not_leader(&unanswered),
         },

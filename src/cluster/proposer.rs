@@ -52,7 +52,8 @@ pub fn proposer(
 
 /// The batches under way.
 pub struct Flights {
-    appends: Appends,
+    /// Where the batches of this node and of others end while it leads.
+    pub appends: Appends,
     seat: LeaderSeat,
     client: u64,
     serials: Mutex<Serials>,
@@ -160,7 +161,6 @@ impl Flights {
 }
 
 /// What this node appends to the log while it leads: its own batches and those that others sent it.
-#[derive(Clone)]
 pub struct Appends {
     raft: Raft,
     disk: Disk,

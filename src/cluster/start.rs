@@ -191,7 +191,7 @@ async fn open(config: Config, keyring: Arc<Keyring>, metrics: Arc<Metrics>) -> R
     let seat = LeaderSeat::new(config.node.id, peers.clone(), leadership);
     let appends = Appends::new(raft.clone(), disk.clone(), Handle::current());
     let read_index = ReadIndex::new(raft.clone(), Handle::current());
-    let rounds = Rounds::new(read_index.clone(), seat.clone(), applied_index, metrics.clone());
+    let rounds = Rounds::new(read_index, seat.clone(), applied_index, metrics.clone());
     let node = Arc::new(Node {
         id: config.node.id,
         cluster,
@@ -202,10 +202,8 @@ async fn open(config: Config, keyring: Arc<Keyring>, metrics: Arc<Metrics>) -> R
         keyring: keyring.clone(),
         disk: disk.clone(),
         metrics: metrics.clone(),
-        flights: Arc::new(Flights::new(appends.clone(), seat.clone(), end.clone(), metrics.clone())),
-        appends,
+        flights: Arc::new(Flights::new(appends, seat.clone(), end.clone(), metrics.clone())),
         rounds: Arc::new(rounds),
-        read_index,
         silent_until,
         identity,
         failure,
@@ -416,8 +414,8 @@ impl Monitor {
     /// Takes over a keyring file that was changed, if it opens what the cluster has wrapped.
     fn follow_keyring(&self) {
         let cluster = self.node.cluster.as_str();
-        let identity = state::cluster_identity(&self.node.state).ok().flatten();
-        let fits = |ring: &Keyring| match &identity {
+        // Asked only when the file has changed.
+        let fits = |ring: &Keyring| match state::cluster_identity(&self.node.state).ok().flatten() {
             Some(identity) => ring.verify_check(cluster, &identity.keyring_check),
             None => Ok(()),
         };

@@ -100,6 +100,15 @@ pub fn entry_payload(entry: &Entry) -> Result<Bytes, CodecError> {
     }
 }
 
+/// Entries as the log holds them.
+pub fn log_entries(entries: impl IntoIterator<Item = Entry>) -> io::Result<Vec<(LogPosition, Bytes)>> {
+    let stored = |entry: Entry| {
+        let payload = entry_payload(&entry).map_err(io::Error::other)?;
+        Ok((position(&entry.log_id), payload))
+    };
+    entries.into_iter().map(stored).collect()
+}
+
 /// Reads back what [`entry_payload`] made.
 pub fn entry(at: &LogPosition, payload: Bytes) -> io::Result<Entry> {
     let payload = if payload.is_empty() {

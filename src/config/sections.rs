@@ -328,7 +328,7 @@ impl Default for Disk {
 pub struct Limits {
     /// Requests that wait for their signature check.
     pub authenticator_mailbox: usize,
-    /// Requests that wait for a DRM provider.
+    /// Requests about many keys that wait for the DRM systems.
     pub provider_mailbox: usize,
     /// Commands that wait for a proposal.
     pub proposer_mailbox: usize,

@@ -286,13 +286,7 @@ impl RaftLogStorage<TypeConfig> for DiskLog {
         I: IntoIterator<Item = Entry> + OptionalSend,
         I::IntoIter: OptionalSend,
     {
-        let entries = entries
-            .into_iter()
-            .map(|entry| {
-                let payload = wire::entry_payload(&entry).map_err(io::Error::other)?;
-                Ok((wire::position(&entry.log_id), payload))
-            })
-            .collect::<io::Result<Vec<_>>>()?;
+        let entries = wire::log_entries(entries)?;
         self.write(Write::Append(entries), Some(Box::new(move |result| callback.io_completed(result))))
     }
 

@@ -208,8 +208,8 @@ impl World {
         let runtime = Handle::current();
         let appends = Appends::new(raft.clone(), disk.clone(), runtime.clone());
         let read_index = ReadIndex::new(raft.clone(), runtime.clone());
-        let flights = Flights::new(appends.clone(), seat.clone(), end.clone(), metrics.clone());
-        let rounds = Rounds::new(read_index.clone(), seat.clone(), applied_index, metrics.clone());
+        let flights = Flights::new(appends, seat.clone(), end.clone(), metrics.clone());
+        let rounds = Rounds::new(read_index, seat.clone(), applied_index, metrics.clone());
         let node = Arc::new(Node {
             id,
             cluster: cluster.clone(),
@@ -221,9 +221,7 @@ impl World {
             disk,
             metrics: metrics.clone(),
             flights: Arc::new(flights),
-            appends,
             rounds: Arc::new(rounds),
-            read_index,
             silent_until,
             identity: ClusterIdentity {
                 cluster: CLUSTER.into(),
