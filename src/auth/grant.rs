@@ -29,7 +29,9 @@ impl Grant {
         caller: IpAddr,
         content: Option<&ContentId>,
     ) -> Self {
+        // By this name the log knows that many may be written at once, before their keys leave.
         tracing::info!(
+            name: "grant",
             target: "audit",
             account = %account.account.id,
             ?scope,

@@ -24,9 +24,9 @@ use super::types::Raft;
 
 /// How long a leader may take to answer before it is asked again over a new connection.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
-/// After so many reads in a round, the next one waits a moment for more: asking a quorum takes longer
-/// than that on a node that is so busy, and costs all nodes.
-const PAUSE_AFTER_READS: usize = 32;
+/// After so many reads in a round, the next one waits a moment for more: asking a quorum costs all nodes
+/// as much as several reads cost this one.
+const PAUSE_AFTER_READS: usize = 4;
 
 /// Gathers the reads of this node.
 pub type ReadBarrier = Gathered<(), Result<(), ClusterError>>;

@@ -17,7 +17,7 @@ use crate::crypto::{ClusterName, Keyring, PeerIdentity};
 use crate::model::NodeId;
 use crate::state::{self, ClusterIdentity, Command, NodeFacts, NodeRecord, Response};
 use crate::store::Directory;
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, write_grants};
 
 use super::admin::{AdminRequest, AdminResponse, ClusterStatus, DiskStatus, NodeStatus, PeerStatus};
 use super::barrier::{ReadBarrier, Rounds, read_barrier};
@@ -256,6 +256,8 @@ impl Cluster {
     /// [`ClusterError::NoQuorum`] after the deadline (the command may still be applied later),
     /// [`ClusterError::Busy`] when the proposer's mailbox is full.
     pub async fn propose(&self, command: Command) -> Result<Response, ClusterError> {
+        // Who may have caused a change stands in the log before the change does.
+        write_grants();
         let answered = self.proposer.give(command).ok_or_else(|| self.busy("proposer"))?;
         self.wait(self.request_deadline, answered).await
     }

@@ -5,6 +5,7 @@
 //! not fit.
 
 use std::collections::BTreeMap;
+use std::io;
 
 use actix_web::HttpResponse;
 use base64::Engine as _;
@@ -21,6 +22,9 @@ use super::error::{ApiError, ErrorKind};
 
 /// The longest answer: one byte less than the buffer of a packager.
 pub const ANSWER_BYTES_MAX: usize = 4095;
+
+/// How long answers of one system are, about. Wiping memory takes as long as reading it would.
+const ANSWER_BYTES_USUAL: usize = 512;
 
 /// All that an answer with a key says.
 pub struct KeyAnswer<'a> {
@@ -208,9 +212,29 @@ fn is_array(provider: EncryptionProvider, shape: ResponseShape) -> bool {
 }
 
 pub(super) fn json<T: Serialize>(value: &T) -> Result<Zeroizing<Vec<u8>>, serde_json::Error> {
-    let mut text = Zeroizing::new(Vec::with_capacity(ANSWER_BYTES_MAX + 1));
-    serde_json::to_writer(&mut *text, value)?;
-    Ok(text)
+    let mut text = WipedText(Zeroizing::new(Vec::with_capacity(ANSWER_BYTES_USUAL)));
+    serde_json::to_writer(&mut text, value)?;
+    Ok(text.0)
+}
+
+/// Text that may hold keys: where it grows, what it leaves is wiped.
+struct WipedText(Zeroizing<Vec<u8>>);
+
+impl io::Write for WipedText {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let needed = self.0.len() + bytes.len();
+        if needed > self.0.capacity() {
+            let mut larger = Zeroizing::new(Vec::with_capacity(needed.next_power_of_two()));
+            larger.extend_from_slice(&self.0);
+            self.0 = larger;
+        }
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 pub(super) fn respond(text: Zeroizing<Vec<u8>>) -> HttpResponse {

@@ -27,6 +27,7 @@ use super::drain::Answering;
 use super::error::{ApiError, ErrorKind};
 use super::query::Query;
 use super::server::Api;
+use super::signed_answer::ACCEPT_SIGNATURE;
 use super::udrm::read_body;
 
 /// The type of bodies whose every line is a JSON object.
@@ -107,7 +108,7 @@ pub async fn bulk(
     };
     let mut response = HttpResponse::Ok();
     response.content_type(NDJSON);
-    if request.headers().contains_key("accept-signature") {
+    if request.headers().contains_key(&ACCEPT_SIGNATURE) {
         // A signature stands before what it signs, so such an answer is complete before it begins.
         let answers: Vec<Bytes> = run.answers().try_collect().await?;
         return Ok(response.body(answers.concat()));

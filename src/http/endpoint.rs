@@ -1,10 +1,14 @@
 //! Every way into the API: one table that the dispatcher matches and the published document is made
 //! from, so that neither can know of a route that the other does not.
 
+use std::sync::LazyLock;
+
 use actix_web::http::Method;
 
 use crate::drm::EncryptionProvider;
 use crate::license::LicenseProvider;
+
+use super::path::RequestPath;
 
 /// The license endpoint's name in metrics.
 pub const LICENSE: &str = "license";
@@ -107,10 +111,10 @@ const GET: &[Method] = &[Method::GET];
 const POST: &[Method] = &[Method::POST];
 
 impl Endpoint {
-    /// What these segments, in lower case, lead to, and whether the last is the caller's own word.
-    pub fn of(segments: &[&str]) -> Option<(Self, bool)> {
-        let (path, endpoint) = ROUTES.iter().find(|(path, _)| matches(path, segments))?;
-        Some((*endpoint, path.ends_with('}')))
+    /// What a path leads to, and whether its last segment is the caller's own word.
+    pub fn of(path: &RequestPath<'_>) -> Option<(Self, bool)> {
+        let route = SPLIT_ROUTES.iter().find(|route| route.is(path))?;
+        Some((route.endpoint, route.segments.last().is_some_and(Option::is_none)))
     }
 
     /// The name in metrics.
@@ -175,38 +179,56 @@ impl Endpoint {
     }
 }
 
-fn matches(path: &str, segments: &[&str]) -> bool {
-    let own = path.split('/').skip(1);
-    own.clone().count() == segments.len()
-        && own.zip(segments).all(|(own, given)| own.starts_with('{') || own == *given)
+/// The routes, split once: every request is held against them.
+static SPLIT_ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| {
+    let split =
+        |path: &'static str| path.split('/').skip(1).map(|own| Some(own).filter(|own| !own.starts_with('{')));
+    let routes =
+        ROUTES.iter().map(|(path, endpoint)| Route { segments: split(path).collect(), endpoint: *endpoint });
+    routes.collect()
+});
+
+struct Route {
+    /// `None` stands for any one segment.
+    segments: Vec<Option<&'static str>>,
+    endpoint: Endpoint,
+}
+
+impl Route {
+    fn is(&self, path: &RequestPath<'_>) -> bool {
+        self.segments.len() == path.count()
+            && self.segments.iter().enumerate().all(|(index, own)| own.is_none_or(|own| path.is(index, own)))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn of(path: &str) -> Option<(Endpoint, bool)> {
+        Endpoint::of(&RequestPath::parse(path).unwrap())
+    }
+
     #[test]
     fn every_provider_has_its_path() {
         for provider in EncryptionProvider::ALL {
             let path = format!("{provider}/encryption");
-            let segments: Vec<&str> = path.split('/').collect();
-            assert_eq!(Endpoint::of(&segments), Some((Endpoint::Encryption(provider), false)));
+            assert_eq!(of(&path), Some((Endpoint::Encryption(provider), false)));
             let path = format!("{provider}/schedule");
-            let segments: Vec<&str> = path.split('/').collect();
-            assert_eq!(Endpoint::of(&segments), Some((Endpoint::Schedule(provider), false)));
+            assert_eq!(of(&path), Some((Endpoint::Schedule(provider), false)));
         }
         for provider in LicenseProvider::ALL {
             let path = format!("{}/license", provider.path());
-            let segments: Vec<&str> = path.split('/').collect();
-            assert_eq!(Endpoint::of(&segments), Some((Endpoint::License(provider), false)));
+            assert_eq!(of(&path), Some((Endpoint::License(provider), false)));
         }
     }
 
     #[test]
     fn a_part_in_braces_is_one_segment_and_the_rest_is_exact() {
-        assert_eq!(Endpoint::of(&["cenc", "getcontentkey", "me"]), Some((Endpoint::ContentKey, true)));
-        assert_eq!(Endpoint::of(&["cenc", "getcontentkey", "me", "too"]), None);
-        assert_eq!(Endpoint::of(&["cenc"]), None);
-        assert_eq!(Endpoint::of(&[]), None);
+        assert_eq!(of("//CENC/getContentKey/me/"), Some((Endpoint::ContentKey, true)));
+        assert_eq!(of("cenc/getcontentkey"), Some((Endpoint::ContentKey, false)));
+        assert_eq!(of("cenc/getcontentkey/me/too"), None);
+        assert_eq!(of("cenc"), None);
+        assert_eq!(of(""), None);
     }
 }

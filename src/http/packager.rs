@@ -22,6 +22,7 @@ use crate::auth::{AuthError, Authenticator, ClientCertificate, Unproved, Unsigne
 use crate::config::{Config, PackagerAccount};
 use crate::drm::EncryptionProvider;
 use crate::model::{AccountId, ContentId, ResponseShape, TrackName};
+use crate::telemetry::WritesGrants;
 
 use super::admission;
 use super::answer::{self, AuxiliaryAnswer, KeyAnswer};
@@ -89,6 +90,7 @@ pub fn listen_for_packagers(
 
 async fn dispatch(request: HttpRequest, door: Data<Door>) -> HttpResponse {
     let began = Instant::now();
+    let _writes_grants = WritesGrants;
     let answer = serve(&request, &door).await;
     if let Some(reason) = answer.as_ref().err().and_then(ApiError::refusal) {
         door.api.metrics.auth_refusals_total.with_label_values(&[reason]).inc();
@@ -176,22 +178,17 @@ struct Asked<'p> {
 impl<'p> Asked<'p> {
     /// Reads a path, if it is one of a packager. Names match without regard to case, identifiers as
     /// they are.
-    fn read(path: &'p RequestPath) -> Option<Self> {
-        let names = path.route();
-        let given: Vec<&str> = path.segments().iter().map(String::as_str).collect();
-        let (
-            ["system", _, "edash", "p", _, "sp", _, names @ ..],
-            [_, ca_system, _, _, pid, _, _, given @ ..],
-        ) = (names.as_slice(), given.as_slice())
-        else {
+    fn read(path: &'p RequestPath<'_>) -> Option<Self> {
+        let named = [(0, "system"), (2, "edash"), (3, "p"), (5, "sp")];
+        if !named.iter().all(|(index, name)| path.is(*index, name)) {
             return None;
-        };
-        // Packagers that serve one flavour by its URL write so between the two ids.
-        let behind = usize::from(names.first() == Some(&"serveflavor"));
-        match (names.get(behind), given.get(behind + 1)) {
-            (Some(&"entryid"), Some(entry)) => Some(Self { ca_system: *ca_system, pid: *pid, entry: *entry }),
-            _ => None,
         }
+        // Packagers that serve one flavour by its URL write so between the two ids.
+        let at = if path.is(7, "serveflavor") { 8 } else { 7 };
+        if !path.is(at, "entryid") {
+            return None;
+        }
+        Some(Self { ca_system: path.segment(1)?, pid: path.segment(4)?, entry: path.segment(at + 1)? })
     }
 }
 

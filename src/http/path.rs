@@ -1,16 +1,21 @@
 //! The path of a request, as real clients write it.
 //!
 //! Clients join base addresses and routes carelessly: `//cenc/widevine/Encryption/` means
-//! `/cenc/widevine/encryption`. Empty segments are dropped and routes match in lower case, while
+//! `/cenc/widevine/encryption`. Empty segments are dropped and routes match without regard to case, while
 //! identifiers inside a path keep the case they came in. Escapes are decoded once, after the split,
 //! and a segment never holds a slash or a control character. `.` and `..` are names like any other
 //! and match no route.
+
+use std::borrow::Cow;
 
 /// The longest path read, in bytes.
 pub const PATH_BYTES_MAX: usize = 4 * 1024;
 
 /// How many segments a path may have.
 pub const SEGMENTS_MAX: usize = 64;
+
+/// No route of the API has more.
+const SEGMENTS_USUAL: usize = 4;
 
 /// Why a path is refused. The message is fit for the caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -30,61 +35,68 @@ pub enum PathError {
     Character,
 }
 
-/// The segments of a path.
+/// The segments of a path, in the case they came in.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RequestPath {
-    given: Vec<String>,
-    lower: Vec<String>,
+pub struct RequestPath<'r> {
+    segments: Vec<Cow<'r, str>>,
 }
 
-impl RequestPath {
+impl<'r> RequestPath<'r> {
     /// Reads a path as received.
     ///
     /// # Errors
     /// [`PathError`] says what is wrong with it.
-    pub fn parse(raw: &str) -> Result<Self, PathError> {
+    pub fn parse(raw: &'r str) -> Result<Self, PathError> {
         if raw.len() > PATH_BYTES_MAX {
             return Err(PathError::TooLong);
         }
-        let mut given = Vec::new();
+        let mut segments = Vec::with_capacity(SEGMENTS_USUAL);
         for segment in raw.split('/').filter(|segment| !segment.is_empty()) {
-            if given.len() == SEGMENTS_MAX {
+            if segments.len() == SEGMENTS_MAX {
                 return Err(PathError::TooMany);
             }
-            given.push(unescape(segment)?);
+            segments.push(unescape(segment)?);
         }
-        let lower = given.iter().map(|segment| segment.to_ascii_lowercase()).collect();
-        Ok(Self { given, lower })
+        Ok(Self { segments })
     }
 
-    /// The segments in lower case, to match routes:
-    /// `match path.route().as_slice() { ["cenc", "widevine", "encryption"] => … }`.
-    pub fn route(&self) -> Vec<&str> {
-        self.lower.iter().map(String::as_str).collect()
+    /// How many segments there are.
+    pub fn count(&self) -> usize {
+        self.segments.len()
     }
 
-    /// The segments in the case they came in, for identifiers inside a path.
-    pub fn segments(&self) -> &[String] {
-        &self.given
+    /// The segment at `index`, in the case it came in.
+    pub fn segment(&self, index: usize) -> Option<&str> {
+        self.segments.get(index).map(Cow::as_ref)
+    }
+
+    /// The last segment, in the case it came in.
+    pub fn last(&self) -> Option<&str> {
+        self.segments.last().map(Cow::as_ref)
+    }
+
+    /// Whether the segment at `index` is there and is `name`, without regard to case.
+    pub fn is(&self, index: usize, name: &str) -> bool {
+        self.segment(index).is_some_and(|segment| segment.eq_ignore_ascii_case(name))
     }
 }
 
-fn unescape(segment: &str) -> Result<String, PathError> {
+fn unescape(segment: &str) -> Result<Cow<'_, str>, PathError> {
     if !escapes_are_whole(segment) {
         return Err(PathError::Escape);
     }
     let text = percent_encoding::percent_decode_str(segment).decode_utf8();
     match text {
-        Ok(text) if !text.chars().any(|c| c == '/' || c.is_control()) => Ok(text.into_owned()),
+        Ok(text) if !text.chars().any(|c| c == '/' || c.is_control()) => Ok(text),
         _ => Err(PathError::Character),
     }
 }
 
 /// Whether each `%` stands before two hexadecimal digits.
 pub(super) fn escapes_are_whole(text: &str) -> bool {
-    text.split('%').skip(1).all(|behind| {
-        matches!(behind.as_bytes(), [high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit())
-    })
+    text.as_bytes().split(|byte| *byte == b'%').skip(1).all(
+        |behind| matches!(behind, [high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit()),
+    )
 }
 
 #[cfg(test)]
@@ -94,7 +106,7 @@ mod tests {
     use super::*;
 
     fn route(raw: &str) -> Vec<String> {
-        RequestPath::parse(raw).unwrap().route().into_iter().map(str::to_owned).collect()
+        RequestPath::parse(raw).unwrap().segments.iter().map(|segment| segment.to_ascii_lowercase()).collect()
     }
 
     #[test]
@@ -115,8 +127,9 @@ mod tests {
     #[test]
     fn identifiers_keep_their_case() {
         let path = RequestPath::parse("/system/OVP/entryId/1_AbC/x%20y%C3%A9").unwrap();
-        assert_eq!(path.segments(), ["system", "OVP", "entryId", "1_AbC", "x yé"]);
-        assert_eq!(path.route(), ["system", "ovp", "entryid", "1_abc", "x yé"]);
+        assert_eq!(path.segments, ["system", "OVP", "entryId", "1_AbC", "x yé"]);
+        assert!(path.is(1, "ovp") && path.is(3, "1_abc") && !path.is(5, ""));
+        assert_eq!((path.segment(3), path.last(), path.count()), (Some("1_AbC"), Some("x yé"), 5));
     }
 
     #[test]
@@ -156,7 +169,7 @@ mod tests {
         #[test]
         fn no_segment_is_empty_or_holds_a_slash_or_a_control(raw in "([a-c/%.]|%2f|%00|%C3%A9|\\PC){0,40}") {
             if let Ok(path) = RequestPath::parse(&raw) {
-                for segment in path.segments() {
+                for segment in path.segments {
                     prop_assert!(!segment.is_empty());
                     prop_assert!(!segment.chars().any(|c| c == '/' || c.is_control()));
                 }

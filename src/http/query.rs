@@ -151,12 +151,12 @@ fn custom_data(text: &[u8]) -> Result<Bytes, QueryError> {
 
 /// A value that is base64: without its escapes, and with each space the `+` it was.
 fn base64_text(name: &'static str, value: &str) -> Result<Vec<u8>, QueryError> {
-    let mut text = unescape(name, value)?.into_owned();
-    for byte in &mut text {
-        if *byte == b' ' {
-            *byte = b'+';
-        }
+    if !super::path::escapes_are_whole(value) {
+        return Err(QueryError::Escape { name });
     }
+    let mut text = Vec::with_capacity(value.len());
+    let plus = |byte| if byte == b' ' { b'+' } else { byte };
+    text.extend(percent_encoding::percent_decode_str(value).map(plus));
     Ok(text)
 }
 

@@ -3,13 +3,18 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use actix_web::HttpRequest;
+use actix_web::http::header::{self, HeaderName};
 use actix_web::web::Bytes;
 
 use crate::auth::{ClientCertificate, Envelope};
 
+/// What RFC 9421 signatures cover, in the headers.
+static SIGNATURE_INPUT: HeaderName = HeaderName::from_static("signature-input");
+
 /// Whether the request shows a proof in its headers. Most do not, and need no [`envelope`].
 pub fn has_proof(request: &HttpRequest) -> bool {
-    ["signature-input", "authorization"].iter().any(|name| request.headers().contains_key(*name))
+    let headers = request.headers();
+    headers.contains_key(&SIGNATURE_INPUT) || headers.contains_key(header::AUTHORIZATION)
 }
 
 /// The parts of a request that a proof may cover. What the request says of its own way here, in
@@ -50,7 +55,7 @@ pub fn now_s() -> u64 {
 
 /// The host that was asked for, as RFC 9421 2.2.3 compares it.
 fn authority(request: &HttpRequest, scheme: &str) -> String {
-    let header = request.headers().get("host").and_then(|host| host.to_str().ok());
+    let header = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
     let host = request.uri().authority().map(|own| own.as_str()).or(header).unwrap_or_default();
     let host = host.trim().to_ascii_lowercase();
     let own_port = if scheme == "https" { ":443" } else { ":80" };

@@ -9,6 +9,7 @@ use actix_web::{HttpRequest, HttpResponse};
 
 use crate::auth::AuthHandle;
 use crate::drm::EncryptionProvider;
+use crate::telemetry::WritesGrants;
 
 use super::challenges::challenges;
 use super::endpoint::{Endpoint, LICENSE};
@@ -32,6 +33,7 @@ pub async fn dispatch(
 ) -> HttpResponse {
     let began = Instant::now();
     let _answering = api.drain.enter();
+    let _writes_grants = WritesGrants;
     let (route, answer) = route(&request, payload, &api, &auth).await;
     let status = match &answer {
         Ok(response) => response.status(),
@@ -73,7 +75,7 @@ async fn route(
         Ok(path) => path,
         Err(error) => return ("other", Err(error.into())),
     };
-    let Some((endpoint, is_named)) = Endpoint::of(&path.route()) else {
+    let Some((endpoint, is_named)) = Endpoint::of(&path) else {
         return ("other", Err(unknown(request.path())));
     };
     let name = endpoint.name();
@@ -81,7 +83,7 @@ async fn route(
         return (name, Err(refusal));
     }
     // What stands in a path's last segment keeps the case it came in.
-    let named = path.segments().last().filter(|_| is_named).map(String::as_str);
+    let named = path.last().filter(|_| is_named);
     let answer = match endpoint {
         Endpoint::Encryption(provider) => udrm::encryption(provider, request, payload, api, auth).await,
         Endpoint::Schedule(provider) => schedule::schedule(provider, request, payload, api, auth).await,
@@ -95,7 +97,7 @@ async fn route(
         Endpoint::License(provider) => license::license(provider, request, payload, api, auth).await,
         Endpoint::Policies | Endpoint::Policy | Endpoint::PolicyContent | Endpoint::PolicyDefault => {
             // The policy stands behind the first segment, in the case it came in.
-            let name = path.segments().get(1).map(String::as_str).unwrap_or_default();
+            let name = path.segment(1).unwrap_or_default();
             let route = match endpoint {
                 Endpoint::Policy => PolicyRoute::One(name),
                 Endpoint::PolicyContent => PolicyRoute::Content(name),

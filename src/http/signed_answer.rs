@@ -9,6 +9,9 @@ use super::error::ApiError;
 use super::received;
 use super::server::Api;
 
+/// How a request asks for a signed answer (RFC 9421 5.1).
+pub(super) static ACCEPT_SIGNATURE: HeaderName = HeaderName::from_static("accept-signature");
+
 /// The answer, signed if the request asks for it and the cluster has its keys. A refusal is signed
 /// like any other answer.
 pub fn signed(
@@ -16,7 +19,7 @@ pub fn signed(
     request: &HttpRequest,
     api: &Api,
 ) -> Result<HttpResponse, ApiError> {
-    let Some(keys) = api.server_keys.get().filter(|_| request.headers().contains_key("accept-signature"))
+    let Some(keys) = api.server_keys.get().filter(|_| request.headers().contains_key(&ACCEPT_SIGNATURE))
     else {
         return answer;
     };

@@ -5,7 +5,7 @@
 
 use std::net::IpAddr;
 
-use actix_web::http::Method;
+use actix_web::http::{Method, header};
 use actix_web::web::{self, Bytes};
 use actix_web::{HttpRequest, HttpResponse};
 use futures::StreamExt as _;
@@ -200,7 +200,8 @@ pub fn supplied(custom_data: &CustomData) -> Result<Option<(Kid, ContentKey)>, A
 pub fn caller(request: &HttpRequest, api: &Api) -> Result<IpAddr, ApiError> {
     let peer = request.peer_addr().ok_or_else(|| ApiError::internal("the connection has no peer address"))?;
     // A value that is no text ends the walk, like any entry that is no address.
-    let forwarded = request.headers().get_all("x-forwarded-for").map(|value| value.to_str().unwrap_or(""));
+    let forwarded =
+        request.headers().get_all(header::X_FORWARDED_FOR).map(|value| value.to_str().unwrap_or(""));
     let forwarded: Vec<&str> = forwarded.collect();
     Ok(client_address(peer.ip(), forwarded, &api.trusted_proxies))
 }
@@ -208,7 +209,7 @@ pub fn caller(request: &HttpRequest, api: &Api) -> Result<IpAddr, ApiError> {
 /// How this server is called by whoever is asking.
 pub fn own_url(request: &HttpRequest) -> String {
     let scheme = if request.app_config().secure() { "https" } else { "http" };
-    let host = request.headers().get("host").and_then(|host| host.to_str().ok());
+    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
     match host {
         Some(host) => format!("{scheme}://{host}"),
         None => format!("{scheme}://{}", request.app_config().local_addr()),

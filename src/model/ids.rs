@@ -219,20 +219,27 @@ impl Kid {
 
     /// Thirty-two lower-case hexadecimal digits.
     pub fn to_hex(&self) -> String {
-        self.0.iter().map(|b| format!("{b:02x}")).collect()
+        self.0.iter().flat_map(|byte| hex_digits(*byte)).map(char::from).collect()
     }
 }
 
 impl fmt::Display for Kid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // As one text: a formatter takes long for each of 16 bytes, and every answer holds such ids.
+        let mut text = String::with_capacity(36);
         for (i, byte) in self.0.iter().enumerate() {
             if matches!(i, 4 | 6 | 8 | 10) {
-                f.write_str("-")?;
+                text.push('-');
             }
-            write!(f, "{byte:02x}")?;
+            text.extend(hex_digits(*byte).map(char::from));
         }
-        Ok(())
+        f.write_str(&text)
     }
+}
+
+/// The two lower-case hexadecimal digits of a byte.
+fn hex_digits(byte: u8) -> [u8; 2] {
+    [byte >> 4, byte & 0xf].map(|digit| if digit < 10 { b'0' + digit } else { b'a' + digit - 10 })
 }
 
 impl fmt::Debug for Kid {

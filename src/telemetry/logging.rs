@@ -8,6 +8,8 @@ use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
 
 use crate::config::{Log, LogFormat};
 
+use super::lines;
+
 /// Why there is no log.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -32,7 +34,7 @@ pub enum LoggingError {
 pub fn start_logging(log: &Log) -> Result<(), LoggingError> {
     let filter = EnvFilter::try_new(&log.level)
         .map_err(|source| LoggingError::Level { level: log.level.clone(), source })?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr);
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(lines::writer());
     let started = match log.format {
         LogFormat::Text => builder.with_ansi(stderr().is_terminal()).finish().try_init(),
         LogFormat::Json => builder.json().flatten_event(true).finish().try_init(),

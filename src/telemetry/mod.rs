@@ -5,10 +5,12 @@
 //! accident. What clients send and must not be logged either (user tokens, signatures, query
 //! strings) is never passed to a log macro; routes are logged by their pattern.
 
+mod lines;
 mod logging;
 mod metrics;
 mod panics;
 
+pub use lines::{WritesGrants, write_grants};
 pub use logging::{LoggingError, start_logging};
 pub use metrics::{Metrics, MetricsError, RaftRole};
 pub use panics::abort_on_panic;

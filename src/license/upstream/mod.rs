@@ -15,7 +15,7 @@ use tokio::sync::Semaphore;
 
 use super::outgoing::{Outgoing, OutgoingError, Question, Reply};
 use crate::config::ServerUrl;
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, write_grants};
 
 pub use breaker::{Breaker, BreakerSettings};
 
@@ -120,6 +120,8 @@ impl Upstream {
         question: impl Fn() -> Question,
         read: impl Fn(&Reply) -> Result<T, Fault>,
     ) -> Result<T, UpstreamError> {
+        // The question may hold keys.
+        write_grants();
         let requests_max = self.settings.requests_max;
         let Ok(_permit) = self.permits.try_acquire() else {
             self.count("busy");
