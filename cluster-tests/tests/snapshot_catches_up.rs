@@ -2,8 +2,13 @@
 
 use cluster_tests::ledger::Ledger;
 use cluster_tests::wait::wait_until;
-use cluster_tests::{Options, RigError, metrics};
+use cluster_tests::{Options, RigError, Signer, metrics};
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+
+/// Fast enough to fill the log between two snapshots while one is sent, and not ten times.
+const WRITTEN_EVERY: Duration = Duration::from_millis(30);
 
 #[test]
 fn a_node_whose_missing_entries_are_purged_catches_up_and_serves() {
@@ -48,4 +53,72 @@ fn a_node_whose_missing_entries_are_purged_catches_up_and_serves() {
     cluster.restart(away).unwrap();
     let findings = ledger.audit(&signer, &cluster.addresses()).unwrap();
     assert!(findings.is_empty(), "{findings:#?}");
+}
+
+#[test]
+fn one_snapshot_is_enough_however_much_is_written_while_it_is_sent() {
+    // It takes some ten seconds to send, in which the log would be cut again.
+    let mut cluster = Options::default()
+        .env("KEYMOOT__RAFT__SNAPSHOT_LOG_ENTRIES", "60")
+        .env("KEYMOOT__RAFT__LOG_KEEP_ENTRIES", "10")
+        .env("KEYMOOT__RAFT__SNAPSHOT_RATE_BYTES_PER_S", "65536")
+        .start()
+        .unwrap();
+    let signer = cluster.signer().clone();
+    let leader = cluster.leader().unwrap();
+    let away = cluster.others(leader)[0];
+    let leader_api = cluster.node(leader).unwrap().api;
+    let last_known = metrics::sample(cluster.node(away).unwrap().api, metrics::LAST_LOG_INDEX).unwrap();
+    cluster.kill(away).unwrap();
+    std::thread::scope(|scope| {
+        for client in 0..8 {
+            let signer = &signer;
+            scope.spawn(move || {
+                for serial in 0..200 {
+                    signer.create(leader_api, &format!("missed-{client}-{serial}.mp4")).unwrap();
+                }
+            });
+        }
+    });
+    write_until_purged(&signer, leader_api, "missed", last_known + 1.0);
+
+    let stop = AtomicBool::new(false);
+    let written = std::thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            let mut written = 0;
+            while !stop.load(Ordering::Relaxed) {
+                signer.create(leader_api, &format!("meanwhile-{written}.mp4")).unwrap();
+                written += 1;
+                std::thread::sleep(WRITTEN_EVERY);
+            }
+            written
+        });
+        cluster.restart(away).unwrap();
+        let caught_up = cluster.await_caught_up(away);
+        stop.store(true, Ordering::Relaxed);
+        caught_up.unwrap();
+        writer.join().unwrap()
+    });
+    assert!(written > 70, "only {written} were written meanwhile: the test proves nothing");
+    let installed = cluster.said(away).unwrap().matches("snapshot installed").count();
+    assert_eq!(installed, 1, "{written} were written meanwhile");
+
+    // Afterwards the log is cut again.
+    let purged = metrics::sample(leader_api, metrics::PURGED_INDEX).unwrap();
+    write_until_purged(&signer, leader_api, "afterwards", purged);
+}
+
+/// Writes until the node has cut its log behind this entry.
+fn write_until_purged(signer: &Signer, node: SocketAddr, named: &str, index: f64) {
+    let mut serials = 0_u64..;
+    wait_until("the leader to cut its log", Duration::from_secs(60), || {
+        for serial in serials.by_ref().take(50) {
+            signer.create(node, &format!("{named}-{serial}.mp4"))?;
+        }
+        match metrics::sample(node, metrics::PURGED_INDEX)? {
+            purged if purged > index => Ok(()),
+            purged => Err(RigError::Answer(format!("purged up to {purged}"))),
+        }
+    })
+    .unwrap();
 }

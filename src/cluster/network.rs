@@ -17,6 +17,7 @@ use openraft::raft::{
 use crate::model::NodeId;
 
 use super::link::{Link, LinkError};
+use super::log_hold::LogHold;
 use super::message::{AppendOutcome, NO_STREAM, Reply, Request};
 use super::peers::Peers;
 use super::snapshot_transfer::{self, SnapshotData};
@@ -37,12 +38,13 @@ type RpcError = RPCError<TypeConfig>;
 pub struct Network {
     peers: Peers,
     snapshot_bytes_per_s: u64,
+    log_hold: LogHold,
 }
 
 impl Network {
     /// Clients that reach `peers`, shipping snapshots at a bounded rate.
-    pub fn new(peers: Peers, snapshot_bytes_per_s: u64) -> Self {
-        Self { peers, snapshot_bytes_per_s }
+    pub fn new(peers: Peers, snapshot_bytes_per_s: u64, log_hold: LogHold) -> Self {
+        Self { peers, snapshot_bytes_per_s, log_hold }
     }
 
     fn client(&self, target: NodeId, member: &Member, purpose: Purpose) -> PeerClient {
@@ -52,6 +54,7 @@ impl Network {
             purpose,
             link: self.peers.dedicated(target, purpose.name()),
             snapshot_bytes_per_s: self.snapshot_bytes_per_s,
+            log_hold: self.log_hold.clone(),
         }
     }
 }
@@ -96,6 +99,7 @@ pub struct PeerClient {
     purpose: Purpose,
     link: Option<Link>,
     snapshot_bytes_per_s: u64,
+    log_hold: LogHold,
 }
 
 impl PeerClient {
@@ -180,10 +184,14 @@ impl RaftNetworkV2<TypeConfig> for PeerClient {
         _option: RPCOption,
     ) -> Result<SnapshotResponse<TypeConfig>, StreamingError<TypeConfig>> {
         let link = self.link().map_err(StreamingError::from)?;
+        let helping = self.log_hold.begin(self.target);
         let sending = snapshot_transfer::send(link, vote, snapshot, self.snapshot_bytes_per_s);
         tokio::select! {
             sent = sending => match sent {
-                Ok(vote) => Ok(SnapshotResponse::new(vote)),
+                Ok(vote) => {
+                    helping.arrived();
+                    Ok(SnapshotResponse::new(vote))
+                }
                 Err(error) => {
                     tracing::warn!(peer = self.target, %error, "a snapshot did not arrive");
                     Err(StreamingError::Unreachable(Unreachable::new(&error)))

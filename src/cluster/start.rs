@@ -27,6 +27,7 @@ use super::gathered::GatherLimits;
 use super::join::check_level;
 use super::join_server::JoinGate;
 use super::leader::{LeaderSeat, Leadership};
+use super::log_hold::{LogCuts, LogHold};
 use super::log_storage::LogStorage;
 use super::network::Network;
 use super::node::{About, Cluster, Node};
@@ -168,7 +169,8 @@ async fn open(config: Config, keyring: Arc<Keyring>, metrics: Arc<Metrics>) -> R
         .map_err(|error| StartError::Raft(error.to_string()))?;
     let applied_index = machine.applied_index();
     refuse_gap(&log, *applied_index.borrow(), directory.root())?;
-    let network = Network::new(peers.clone(), config.raft.snapshot_rate_bytes_per_s);
+    let log_hold = LogHold::default();
+    let network = Network::new(peers.clone(), config.raft.snapshot_rate_bytes_per_s, log_hold.clone());
     let raft = Raft::new(
         config.node.id,
         raft_config(&config)?,
@@ -228,7 +230,7 @@ async fn open(config: Config, keyring: Arc<Keyring>, metrics: Arc<Metrics>) -> R
         keyring,
         founding_authority,
         metrics,
-        snapshot_log_entries: config.raft.snapshot_log_entries,
+        cuts: LogCuts::new(log_hold, config.raft.snapshot_log_entries, config.raft.log_keep_entries),
         leadership: leadership_in,
         failure: failure_in,
     };
@@ -329,18 +331,17 @@ pub(super) struct Monitor {
     /// Stored with the cluster's identity, where this node founds the cluster.
     pub(super) founding_authority: Option<AuthorityRecord>,
     pub(super) metrics: Arc<Metrics>,
-    pub(super) snapshot_log_entries: u64,
+    pub(super) cuts: LogCuts,
     pub(super) leadership: watch::Sender<Leadership>,
     pub(super) failure: watch::Sender<Option<String>>,
 }
 
 impl Monitor {
-    pub(super) async fn run(self) {
+    pub(super) async fn run(mut self) {
         let raft_metrics = self.node.raft.metrics();
         // Says who leads and who is a member, and nothing with each entry as the other does.
         let mut roles = self.node.raft.server_metrics();
         let mut identity_known = false;
-        let mut snapshot_asked_at = 0;
         let mut gone = false;
         loop {
             let now = raft_metrics.borrow_watched().clone();
@@ -355,13 +356,10 @@ impl Monitor {
             if !identity_known {
                 identity_known = self.check_identity(now.current_leader == Some(self.node.id)).await;
             }
-            let applied = now.last_applied.map_or(0, |at| at.index);
-            let covered = now.snapshot.map_or(0, |at| at.index).max(snapshot_asked_at);
-            if applied >= covered.saturating_add(self.snapshot_log_entries) {
-                snapshot_asked_at = applied;
-                if let Err(error) = self.node.raft.trigger().snapshot().await {
-                    tracing::warn!(%error, "a snapshot could not be asked for");
-                }
+            if self.cuts.is_due(&now, self.node.disk.is_read_only())
+                && let Err(error) = self.node.raft.trigger().snapshot().await
+            {
+                tracing::warn!(%error, "a snapshot could not be asked for");
             }
             // When Raft is gone, what it died of stands in its last figures.
             gone = matches!(tokio::time::timeout(LOOK_EVERY, roles.changed()).await, Ok(Err(_)));

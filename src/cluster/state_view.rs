@@ -72,3 +72,28 @@ impl Tables for StateView {
         Ok(page)
     }
 }
+
+/// The same for whoever applies the log: it reads what it is about to change, or makes sure that something
+/// is not there, and so leaves no trace in memory that readers would have no use for.
+pub(super) struct ApplierView<'v>(pub &'v StateView);
+
+impl Tables for ApplierView<'_> {
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StateError> {
+        let value = self.0.tables.get_once(table as usize, key).map_err(unreadable)?;
+        Ok(value.map(|value| value.to_vec()))
+    }
+
+    fn prefix(&self, table: Table, prefix: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StateError> {
+        self.0.prefix(table, prefix)
+    }
+
+    fn page(
+        &self,
+        table: Table,
+        prefix: &[u8],
+        after: &[u8],
+        limit: usize,
+    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StateError> {
+        self.0.page(table, prefix, after, limit)
+    }
+}

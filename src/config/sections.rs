@@ -263,7 +263,7 @@ pub struct Raft {
     pub batches_in_flight_max: usize,
     /// The most entries in one message to a follower.
     pub append_entries_max: u64,
-    /// A snapshot is made after so many new entries.
+    /// A snapshot is made after so many new entries; while a node is sent one, after ten times as many at most.
     pub snapshot_log_entries: u64,
     /// Entries kept behind a snapshot, for followers that lag a little.
     pub log_keep_entries: u64,

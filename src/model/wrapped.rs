@@ -24,6 +24,7 @@ pub struct Wrapped {
     /// The GCM nonce, drawn anew for each wrapping.
     pub nonce: [u8; 12],
     /// Ciphertext with the 16-byte tag behind it.
+    #[serde(with = "serde_bytes")]
     pub ciphertext: Vec<u8>,
 }
 

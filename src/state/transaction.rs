@@ -12,10 +12,16 @@ use super::digest::Digest;
 use super::layout::{META_DIGEST, Table};
 use super::tables::{Pair, StateError, Tables};
 
-/// A pair as the run found it and as it leaves it.
+/// A pair as the run found it and, once it wrote it, as it leaves it.
 struct Cell {
     before: Option<Vec<u8>>,
-    now: Option<Vec<u8>>,
+    written: Option<Option<Vec<u8>>>,
+}
+
+impl Cell {
+    fn now(&self) -> Option<&[u8]> {
+        self.written.as_ref().unwrap_or(&self.before).as_deref()
+    }
 }
 
 /// A write to make: the value, or `None` to delete.
@@ -31,7 +37,7 @@ pub struct Change {
 /// A run of proposals applied together. Nothing reaches the tables before [`Self::finish`].
 pub struct Transaction<'a, T> {
     tables: &'a T,
-    cells: RefCell<BTreeMap<(Table, Vec<u8>), Cell>>,
+    cells: RefCell<BTreeMap<Table, BTreeMap<Vec<u8>, Cell>>>,
 }
 
 impl<'a, T: Tables> Transaction<'a, T> {
@@ -41,10 +47,7 @@ impl<'a, T: Tables> Transaction<'a, T> {
     }
 
     pub(super) fn get<V: DeserializeOwned>(&self, table: Table, key: &[u8]) -> Result<Option<V>, StateError> {
-        match self.bytes(table, key)? {
-            Some(bytes) => Ok(Some(decode(table, &bytes)?)),
-            None => Ok(None),
-        }
+        self.with_cell(table, key, |cell| cell.now().map(|bytes| decode(table, bytes)).transpose())?
     }
 
     pub(super) fn put<V: Serialize>(
@@ -65,13 +68,13 @@ impl<'a, T: Tables> Transaction<'a, T> {
     /// The pairs of `prefix` as this run sees them.
     pub(super) fn prefix(&self, table: Table, prefix: &[u8]) -> Result<Vec<Pair>, StateError> {
         let mut pairs: BTreeMap<_, _> = self.tables.prefix(table, prefix)?.into_iter().collect();
-        for ((of, key), cell) in self.cells.borrow().iter() {
-            if *of == table && key.starts_with(prefix) {
-                match &cell.now {
-                    Some(value) => pairs.insert(key.clone(), value.clone()),
-                    None => pairs.remove(key),
-                };
-            }
+        let cells = self.cells.borrow();
+        let own = cells.get(&table).into_iter().flatten();
+        for (key, cell) in own.filter(|(key, _)| key.starts_with(prefix)) {
+            match cell.now() {
+                Some(value) => pairs.insert(key.clone(), value.to_vec()),
+                None => pairs.remove(key),
+            };
         }
         Ok(pairs.into_iter().collect())
     }
@@ -83,18 +86,18 @@ impl<'a, T: Tables> Transaction<'a, T> {
     pub fn finish(mut self) -> Result<(Vec<Change>, Digest), StateError> {
         let mut digest: Digest = self.get(Table::Meta, META_DIGEST)?.unwrap_or_default();
         let cells = std::mem::take(self.cells.get_mut());
-        let mut changes = Vec::with_capacity(cells.len() + 1);
-        for ((table, key), cell) in cells {
-            if cell.before == cell.now {
-                continue;
-            }
-            if let Some(before) = &cell.before {
+        let mut changes = Vec::with_capacity(cells.values().map(BTreeMap::len).sum::<usize>() + 1);
+        let cells =
+            cells.into_iter().flat_map(|(table, cells)| cells.into_iter().map(move |cell| (table, cell)));
+        for (table, (key, Cell { before, written })) in cells {
+            let Some(value) = written.filter(|written| *written != before) else { continue };
+            if let Some(before) = &before {
                 digest.remove(table, &key, before);
             }
-            if let Some(now) = &cell.now {
-                digest.add(table, &key, now);
+            if let Some(value) = &value {
+                digest.add(table, &key, value);
             }
-            changes.push(Change { table, key, value: cell.now });
+            changes.push(Change { table, key, value });
         }
         let value = codec::encode(Kind::Record, &digest)
             .map_err(|source| StateError::Record { table: Table::Meta.name(), source })?;
@@ -102,21 +105,24 @@ impl<'a, T: Tables> Transaction<'a, T> {
         Ok((changes, digest))
     }
 
-    fn bytes(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StateError> {
-        if let Some(cell) = self.cells.borrow().get(&(table, key.to_vec())) {
-            return Ok(cell.now.clone());
+    /// Looks at a pair, which is read from the tables once.
+    fn with_cell<R>(&self, table: Table, key: &[u8], look: impl FnOnce(&Cell) -> R) -> Result<R, StateError> {
+        let mut tables = self.cells.borrow_mut();
+        let cells = tables.entry(table).or_default();
+        if let Some(cell) = cells.get(key) {
+            return Ok(look(cell));
         }
-        let found = self.tables.get(table, key)?;
-        let cell = Cell { before: found.clone(), now: found.clone() };
-        self.cells.borrow_mut().insert((table, key.to_vec()), cell);
-        Ok(found)
+        let cell = Cell { before: self.tables.get(table, key)?, written: None };
+        let seen = look(&cell);
+        cells.insert(key.to_vec(), cell);
+        Ok(seen)
     }
 
     fn set(&mut self, table: Table, key: &[u8], value: Option<Vec<u8>>) -> Result<(), StateError> {
         // The digest needs what stood there before.
-        self.bytes(table, key)?;
-        if let Some(cell) = self.cells.get_mut().get_mut(&(table, key.to_vec())) {
-            cell.now = value;
+        self.with_cell(table, key, |_| ())?;
+        if let Some(cell) = self.cells.get_mut().get_mut(&table).and_then(|cells| cells.get_mut(key)) {
+            cell.written = Some(value);
         }
         Ok(())
     }

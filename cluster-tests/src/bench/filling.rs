@@ -19,7 +19,7 @@ const FILLERS: u64 = 6;
 const TOLD_EVERY: u64 = 500_000;
 const BATCH_WITHIN: Duration = Duration::from_secs(120);
 /// What a key may take on the disk of each node while it is loaded, snapshots and merging included.
-const BYTES_PER_KEY_MAX: u64 = 1200;
+const BYTES_PER_KEY_MAX: u64 = 700;
 
 /// The content with this number.
 pub fn content_id(number: u64) -> String {

@@ -26,6 +26,7 @@ use super::super::fence::Fence;
 use super::super::gathered::GatherLimits;
 use super::super::join_server::JoinGate;
 use super::super::leader::{LeaderSeat, Leadership};
+use super::super::log_hold::{LogCuts, LogHold};
 use super::super::node::{About, Cluster, Node};
 use super::super::peers::{EndOfNode, Peers};
 use super::super::proposer::{Appends, Flights};
@@ -201,7 +202,8 @@ impl World {
         let log = machine.disk.boot();
         let lease = Duration::from_millis(config.cluster.election_timeout_max_ms);
         let silent_until = log.has_voted().then(|| Instant::now() + lease);
-        let network = super::super::network::Network::new(peers.clone(), 1 << 30);
+        let log_hold = LogHold::default();
+        let network = super::super::network::Network::new(peers.clone(), 1 << 30, log_hold.clone());
         let raft = Raft::new(id, raft_config(config).unwrap(), network, log, machine_state).await.unwrap();
         let (leadership_in, leadership) = watch::channel(Leadership::default());
         let seat = LeaderSeat::new(id, peers.clone(), leadership);
@@ -242,7 +244,7 @@ impl World {
             keyring: self.keyring.clone(),
             founding_authority: None,
             metrics,
-            snapshot_log_entries: config.raft.snapshot_log_entries,
+            cuts: LogCuts::new(log_hold, config.raft.snapshot_log_entries, config.raft.log_keep_entries),
             leadership: leadership_in,
             failure: failure_in,
         };

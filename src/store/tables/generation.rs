@@ -65,14 +65,20 @@ impl Generation {
     }
 
     pub(super) fn get(&self, table: usize, key: &[u8]) -> Result<Option<Value>, StoreError> {
+        self.hot.get(table, key, || self.read(table, key))
+    }
+
+    pub(super) fn get_once(&self, table: usize, key: &[u8]) -> Result<Option<Value>, StoreError> {
+        self.hot.get_once(table, key, || self.read(table, key))
+    }
+
+    fn read(&self, table: usize, key: &[u8]) -> Result<Option<Value>, StoreError> {
         // The engine takes no empty key, and no record has one.
         if key.is_empty() {
             return Ok(None);
         }
-        self.hot.get(table, key, || {
-            let found = self.keyspace(table)?.get(key).map_err(StoreError::tables("read", &self.path))?;
-            Ok(found.map(Value))
-        })
+        let found = self.keyspace(table)?.get(key).map_err(StoreError::tables("read", &self.path))?;
+        Ok(found.map(Value))
     }
 
     /// The records that were read lately.

@@ -82,6 +82,17 @@ impl HotRecords {
         Ok(found)
     }
 
+    /// The same for a record that will not be asked for again soon: it is not kept.
+    pub(super) fn get_once(
+        &self,
+        table: usize,
+        key: &[u8],
+        read: impl FnOnce() -> Result<Option<Value>, StoreError>,
+    ) -> Result<Option<Value>, StoreError> {
+        let kept = Joined::of(table, key).and_then(|joined| self.records.get(joined.as_bytes()));
+        if kept.is_some() { Ok(kept) } else { read() }
+    }
+
     /// To be called when a change can be read, before anybody is told of it.
     pub(super) fn forget(&self, table: usize, key: &[u8]) {
         if let Some(joined) = Joined::of(table, key) {
@@ -112,6 +123,15 @@ mod tests {
         assert_eq!(read("not read"), Some(value("old")), "another table's");
         hot.forget(0, b"k");
         assert_eq!(read("new"), Some(value("new")));
+    }
+
+    #[test]
+    fn what_is_read_once_is_not_kept() {
+        let hot = hot();
+        let read = |text: &str| hot.get_once(0, b"k", || Ok(Some(value(text)))).unwrap();
+        assert_eq!((read("one"), read("two")), (Some(value("one")), Some(value("two"))));
+        hot.get(0, b"k", || Ok(Some(value("kept")))).unwrap();
+        assert_eq!(read("not read"), Some(value("kept")));
     }
 
     #[test]

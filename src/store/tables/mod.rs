@@ -166,6 +166,14 @@ impl Tables {
         self.shared.live.load().get(table, key)
     }
 
+    /// The same, without keeping in memory what will not be asked for again soon.
+    ///
+    /// # Errors
+    /// Those of [`get`](Self::get).
+    pub fn get_once(&self, table: usize, key: &[u8]) -> Result<Option<Value>, StoreError> {
+        self.shared.live.load().get_once(table, key)
+    }
+
     /// At most `limit` records whose keys begin with `prefix`, in key order.
     ///
     /// # Errors
