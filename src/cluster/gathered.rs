@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use tokio::runtime::Handle;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 /// How work is gathered.
 #[derive(Clone, Copy, Debug)]
@@ -23,11 +23,11 @@ pub struct GatherLimits {
     pub batch_max: usize,
     /// Batches under way at most.
     pub in_flight_max: usize,
-    /// After a batch of so many, the next waits a moment for more to share it.
+    /// After a batch of so many, the next waits a moment for as many again.
     pub pause_after: usize,
 }
 
-/// How long that moment is.
+/// How long that moment is at most.
 const PAUSE: Duration = Duration::from_millis(1);
 
 /// Does batches of work: as many answers as there are parts, in their order.
@@ -43,11 +43,15 @@ struct Inner<I, O> {
     runtime: Handle,
     limits: GatherLimits,
     queue: Mutex<Queue<I, O>>,
+    /// Told when as many wait as the next batch waits for.
+    enough: Notify,
 }
 
 struct Queue<I, O> {
     waiting: VecDeque<(I, oneshot::Sender<O>)>,
     in_flight: usize,
+    /// How many the next batch waits for; 0 when it waits for nobody.
+    wanted: usize,
 }
 
 impl<I: Send + 'static, O: Send + 'static> Gathered<I, O> {
@@ -56,8 +60,9 @@ impl<I: Send + 'static, O: Send + 'static> Gathered<I, O> {
     where
         F: Fn(Vec<I>) -> BoxFuture<'static, Vec<O>> + Send + Sync + 'static,
     {
-        let queue = Mutex::new(Queue { waiting: VecDeque::new(), in_flight: 0 });
-        Self { inner: Arc::new(Inner { work: Box::new(work), runtime, limits, queue }) }
+        let queue = Mutex::new(Queue { waiting: VecDeque::new(), in_flight: 0, wanted: 0 });
+        let enough = Notify::new();
+        Self { inner: Arc::new(Inner { work: Box::new(work), runtime, limits, queue, enough }) }
     }
 
     /// Gives a part of work, and says where its answer will come. `None` when too much waits.
@@ -68,6 +73,10 @@ impl<I: Send + 'static, O: Send + 'static> Gathered<I, O> {
             return None;
         }
         queue.waiting.push_back((part, answer));
+        if queue.wanted > 0 && queue.waiting.len() >= queue.wanted {
+            queue.wanted = 0;
+            self.inner.enough.notify_one();
+        }
         if queue.in_flight < self.inner.limits.in_flight_max {
             queue.in_flight += 1;
             self.inner.runtime.spawn(run(self.inner.clone()));
@@ -85,6 +94,21 @@ impl<I, O> Clone for Gathered<I, O> {
 impl<I, O> Inner<I, O> {
     fn lock(&self) -> MutexGuard<'_, Queue<I, O>> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for so many to be there, for a moment at most. Without the limit in number, everybody might be
+    /// waiting here for a batch that waits for them.
+    async fn pause(&self, wanted: usize) {
+        {
+            let mut queue = self.lock();
+            if queue.waiting.len() >= wanted {
+                return;
+            }
+            queue.wanted = wanted;
+        }
+        // Whether it was told or not, the batch takes what is there.
+        let _ = tokio::time::timeout(PAUSE, self.enough.notified()).await;
+        self.lock().wanted = 0;
     }
 }
 
@@ -107,7 +131,7 @@ async fn run<I, O>(inner: Arc<Inner<I, O>>) {
             let _ = answer.send(outcome);
         }
         if count >= inner.limits.pause_after {
-            tokio::time::sleep(PAUSE).await;
+            inner.pause(count).await;
         }
     }
 }
@@ -151,6 +175,28 @@ mod tests {
         }
         gate.add_permits(1);
         assert_eq!(gathered.give(6).unwrap().await.unwrap(), (6, 3), "it goes on after a rest");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn after_a_large_batch_the_next_waits_for_as_many_but_not_for_long() {
+        let (gathered, gate) = numbered(GatherLimits { pause_after: 2, ..ONE });
+        gate.add_permits(100);
+        let give = |parts: std::ops::Range<u8>| -> Vec<_> {
+            parts.map(|part| gathered.give(part).unwrap()).collect()
+        };
+        let first = give(0..3);
+        for answered in first {
+            assert_eq!(answered.await.unwrap().1, 1);
+        }
+        let (began, second) = (tokio::time::Instant::now(), give(3..6));
+        for answered in second {
+            assert_eq!(answered.await.unwrap().1, 2);
+        }
+        assert_eq!(began.elapsed(), Duration::ZERO, "as many were there at once");
+        for answered in give(6..7) {
+            assert_eq!(answered.await.unwrap().1, 3);
+        }
+        assert!((PAUSE..PAUSE * 3).contains(&began.elapsed()), "{:?}", began.elapsed());
     }
 
     #[tokio::test]
