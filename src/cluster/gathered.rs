@@ -96,8 +96,8 @@ impl<I, O> Inner<I, O> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for so many to be there, for a moment at most. Without the limit in number, everybody might be
-    /// waiting here for a batch that waits for them.
+    /// Waits for so many to be there, for a moment at most. By the clock alone, nobody would do anything where
+    /// all who ask wait for this batch. One told too late makes the next pause short, which harms nobody.
     async fn pause(&self, wanted: usize) {
         {
             let mut queue = self.lock();

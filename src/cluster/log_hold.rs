@@ -8,15 +8,18 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use openraft::RaftMetrics;
 use tokio::time::Instant;
 
-use openraft::RaftMetrics;
+use crate::model::NodeId;
 
 use super::types::TypeConfig;
-use crate::model::NodeId;
 
 /// How long a node may take to fetch what came since its snapshot, before it must take another one.
 const FETCHED_WITHIN: Duration = Duration::from_secs(300);
+
+/// A log that is kept for somebody grows to so many times what it has between snapshots otherwise.
+const HELD_MAX: u64 = 10;
 
 /// For whom the log is kept. Cheap to clone.
 #[derive(Clone, Default)]
@@ -70,9 +73,6 @@ impl Drop for Helping {
     }
 }
 
-/// A log that is kept for somebody grows to so many times what it has between snapshots otherwise.
-const HELD_MAX: u64 = 10;
-
 /// When this node makes a snapshot, behind which Raft then cuts the log.
 pub struct LogCuts {
     hold: LogHold,
@@ -95,11 +95,13 @@ impl LogCuts {
         if since < self.snapshot_entries {
             return false;
         }
-        // Only a leader gives others its log.
-        let matched = |node| now.replication.as_ref().map(|all| all.get(&node).copied().flatten());
-        let has_fetched = |node| {
-            matched(node)
-                .is_none_or(|at| at.map_or(0, |at| at.index).saturating_add(self.keep_entries) >= applied)
+        let has_fetched = |node| match &now.replication {
+            Some(matched) => {
+                let index = matched.get(&node).copied().flatten().map_or(0, |at| at.index);
+                index.saturating_add(self.keep_entries) >= applied
+            }
+            // Only a leader gives others its log.
+            None => true,
         };
         let may_wait = !disk_is_full && since < self.snapshot_entries.saturating_mul(HELD_MAX);
         if may_wait && self.hold.is_on(has_fetched) {

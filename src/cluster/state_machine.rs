@@ -18,7 +18,7 @@ use crate::store::{Directory, SnapshotReader, SnapshotWriter, Tables, View};
 use crate::telemetry::Metrics;
 
 use super::snapshot_transfer::SnapshotData;
-use super::state_view::{ApplierView, StateView};
+use super::state_view::StateView;
 use super::types::{Applied, Entry, LogId, Membership, StoredMembership, TypeConfig};
 use super::wire::{self, AppliedMark};
 
@@ -63,8 +63,7 @@ impl StateMachine {
 
     fn apply_run(&mut self, run: Vec<EntryResponder<TypeConfig>>) -> io::Result<()> {
         let started = std::time::Instant::now();
-        let view = self.view.clone();
-        let view = ApplierView(&view);
+        let view = self.view.of_applier();
         let mut transaction = Transaction::new(&view);
         let mut answers = Vec::with_capacity(run.len());
         for (entry, responder) in run {

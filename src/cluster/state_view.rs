@@ -11,11 +11,13 @@ use crate::store;
 pub struct StateView {
     tables: store::Tables,
     account_changes: Arc<AtomicU64>,
+    /// Whether what is read stays in memory for who reads it next.
+    keeps: bool,
 }
 
 impl StateView {
     pub(super) fn new(tables: store::Tables) -> Self {
-        Self { tables, account_changes: Arc::new(AtomicU64::new(1)) }
+        Self { tables, account_changes: Arc::new(AtomicU64::new(1)), keeps: true }
     }
 
     /// A number that is another one after any account has changed; for caches.
@@ -26,6 +28,12 @@ impl StateView {
     /// Everything as it is at this moment, with what the cluster keeps beside the state.
     pub(super) fn view(&self) -> store::View {
         self.tables.view()
+    }
+
+    /// The same for whoever applies the log: it reads what it is about to change, or makes sure that something
+    /// is not there, and so leaves no trace in memory that readers would have no use for.
+    pub(super) fn of_applier(&self) -> Self {
+        Self { keeps: false, ..self.clone() }
     }
 
     /// To be called after a change of accounts is readable.
@@ -40,8 +48,9 @@ fn unreadable(error: store::StoreError) -> StateError {
 
 impl Tables for StateView {
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StateError> {
-        let value = self.tables.get(table as usize, key).map_err(unreadable)?;
-        Ok(value.map(|value| value.to_vec()))
+        let table = table as usize;
+        let value = if self.keeps { self.tables.get(table, key) } else { self.tables.get_once(table, key) };
+        Ok(value.map_err(unreadable)?.map(|value| value.to_vec()))
     }
 
     fn prefix(&self, table: Table, prefix: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StateError> {
@@ -70,30 +79,5 @@ impl Tables for StateView {
             }
         }
         Ok(page)
-    }
-}
-
-/// The same for whoever applies the log: it reads what it is about to change, or makes sure that something
-/// is not there, and so leaves no trace in memory that readers would have no use for.
-pub(super) struct ApplierView<'v>(pub &'v StateView);
-
-impl Tables for ApplierView<'_> {
-    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StateError> {
-        let value = self.0.tables.get_once(table as usize, key).map_err(unreadable)?;
-        Ok(value.map(|value| value.to_vec()))
-    }
-
-    fn prefix(&self, table: Table, prefix: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StateError> {
-        self.0.prefix(table, prefix)
-    }
-
-    fn page(
-        &self,
-        table: Table,
-        prefix: &[u8],
-        after: &[u8],
-        limit: usize,
-    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StateError> {
-        self.0.page(table, prefix, after, limit)
     }
 }

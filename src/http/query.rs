@@ -10,6 +10,7 @@ use std::borrow::Cow;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use percent_encoding::PercentDecode;
 
 use crate::auth::{CustomData, Signature, SignatureError};
 
@@ -151,20 +152,22 @@ fn custom_data(text: &[u8]) -> Result<Bytes, QueryError> {
 
 /// A value that is base64: without its escapes, and with each space the `+` it was.
 fn base64_text(name: &'static str, value: &str) -> Result<Vec<u8>, QueryError> {
-    if !super::path::escapes_are_whole(value) {
-        return Err(QueryError::Escape { name });
-    }
-    let mut text = Vec::with_capacity(value.len());
     let plus = |byte| if byte == b' ' { b'+' } else { byte };
-    text.extend(percent_encoding::percent_decode_str(value).map(plus));
+    let mut text = Vec::with_capacity(value.len());
+    text.extend(decoded(name, value)?.map(plus));
     Ok(text)
 }
 
-/// The bytes that percent escapes stand for. The decoding itself would let a broken escape stand as
-/// it is, and two readers could then disagree; so it is refused first.
+/// The bytes that percent escapes stand for, without a copy where there are none.
 fn unescape<'t>(name: &'static str, text: &'t str) -> Result<Cow<'t, [u8]>, QueryError> {
+    decoded(name, text).map(Cow::from)
+}
+
+/// The same one by one. The decoding itself would let a broken escape stand as it is, and two readers
+/// could then disagree; so it is refused first.
+fn decoded<'t>(name: &'static str, text: &'t str) -> Result<PercentDecode<'t>, QueryError> {
     if super::path::escapes_are_whole(text) {
-        Ok(percent_encoding::percent_decode_str(text).into())
+        Ok(percent_encoding::percent_decode_str(text))
     } else {
         Err(QueryError::Escape { name })
     }

@@ -8,7 +8,7 @@ use actix_web::web::Bytes;
 
 use crate::auth::{ClientCertificate, Envelope};
 
-/// What RFC 9421 signatures cover, in the headers.
+/// The header that says what signatures cover (RFC 9421 4.1).
 static SIGNATURE_INPUT: HeaderName = HeaderName::from_static("signature-input");
 
 /// Whether the request shows a proof in its headers. Most do not, and need no [`envelope`].
