@@ -186,7 +186,8 @@ impl Grown {
         self.run(&args)
     }
 
-    /// Lets a new node join at a member, and starts it.
+    /// Lets a new node join at a member, starts it, and waits until it knows the cluster it is in: until
+    /// the leader has reached it, a node that serves still says that it belongs to none.
     ///
     /// # Errors
     /// When that fails.
@@ -197,7 +198,8 @@ impl Grown {
         if said.code != Some(0) {
             return Err(RigError::Program(format!("join failed: {said:?}")));
         }
-        self.serve(name)
+        self.serve(name)?;
+        self.await_status_at(name, &format!("node {name} to know its cluster"), |table| !table.is_empty())
     }
 
     /// Starts a node, and waits until it is healthy.

@@ -3,13 +3,11 @@
 //!
 //! One question to the leader is under way at a time; it answers every read that was queued
 //! before it was sent, so the busier the node, the fewer questions per read. The leader, whom all
-//! nodes ask, does the same with its question to the quorum.
+//! nodes ask, does the same with its question to the quorum ([`ReadIndex`]).
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use openraft::ReadPolicy;
-use openraft::errors::{LinearizableReadError, RaftError};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -20,7 +18,7 @@ use super::error::ClusterError;
 use super::gathered::{GatherLimits, Gathered};
 use super::leader::{Leader, LeaderSeat, Unanswered};
 use super::message::{Reply, Request};
-use super::types::Raft;
+use super::read_index::ReadIndex;
 
 /// How long a leader may take to answer before it is asked again over a new connection.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
@@ -39,7 +37,7 @@ pub fn read_barrier(
     reads_max: usize,
     patience: Duration,
 ) -> ReadBarrier {
-    let limits = GatherLimits { pause_after: PAUSE_AFTER_READS, ..one_at_a_time(reads_max) };
+    let limits = GatherLimits { pause_after: PAUSE_AFTER_READS, ..GatherLimits::one_at_a_time(reads_max) };
     Gathered::new(runtime, limits, move |reads: Vec<()>| {
         let rounds = rounds.clone();
         Box::pin(async move {
@@ -47,11 +45,6 @@ pub fn read_barrier(
             vec![outcome; reads.len()]
         })
     })
-}
-
-/// One question for all who wait.
-fn one_at_a_time(waiting_max: usize) -> GatherLimits {
-    GatherLimits { waiting_max, batch_max: usize::MAX, in_flight_max: 1, pause_after: usize::MAX }
 }
 
 /// Carries out rounds.
@@ -104,7 +97,7 @@ impl Rounds {
             Leader::There(link) => {
                 // A question that got lost must not keep waiting all reads that came after it.
                 let left = deadline.saturating_duration_since(Instant::now());
-                match link.call(Request::ReadIndex, left.min(ANSWER_WITHIN)).await {
+                match link.call(self.question(), left.min(ANSWER_WITHIN)).await {
                     Ok(Reply::ReadIndex { index }) => Ok(index),
                     Ok(_) => Err(Unanswered::Retry),
                     Err(error) => {
@@ -115,41 +108,9 @@ impl Rounds {
             }
         }
     }
-}
 
-/// The index that a read begun now must wait for, confirmed by a quorum; only the leader knows.
-pub struct ReadIndex {
-    questions: Gathered<(), Result<u64, Unanswered>>,
-}
-
-impl ReadIndex {
-    /// As this node's Raft knows it, asked for on `runtime`.
-    pub fn new(raft: Raft, runtime: Handle) -> Self {
-        let ask = move |asking: Vec<()>| {
-            let raft = raft.clone();
-            Box::pin(async move { vec![confirmed_index(&raft).await; asking.len()] }) as _
-        };
-        // Each member keeps one question under way, and a few more of operators.
-        Self { questions: Gathered::new(runtime, one_at_a_time(usize::MAX), ask) }
-    }
-
-    /// Asks the quorum, with all who ask at the same time.
-    pub async fn read(&self) -> Result<u64, Unanswered> {
-        match self.questions.give(()) {
-            Some(answered) => answered.await.unwrap_or(Err(Unanswered::Stopped)),
-            None => Err(Unanswered::Retry),
-        }
-    }
-}
-
-async fn confirmed_index(raft: &Raft) -> Result<u64, Unanswered> {
-    match raft.get_read_linearizer(ReadPolicy::ReadIndex).await {
-        Ok(linearizer) => Ok(linearizer.read_log_id().index()),
-        Err(RaftError::Fatal(fatal)) => {
-            tracing::error!(error = %fatal, "raft has stopped");
-            Err(Unanswered::Stopped)
-        }
-        Err(RaftError::APIError(LinearizableReadError::ForwardToLeader(_)))
-        | Err(RaftError::APIError(LinearizableReadError::QuorumNotEnough(_))) => Err(Unanswered::Retry),
+    /// What is asked of another node after everybody who waits for the answer has begun to.
+    fn question(&self) -> Request {
+        Request::ReadIndex { vote: self.index.standing().vote() }
     }
 }

@@ -27,6 +27,13 @@ pub struct GatherLimits {
     pub pause_after: usize,
 }
 
+impl GatherLimits {
+    /// One question at a time, for all who wait.
+    pub const fn one_at_a_time(waiting_max: usize) -> Self {
+        Self { waiting_max, batch_max: usize::MAX, in_flight_max: 1, pause_after: usize::MAX }
+    }
+}
+
 /// How long that moment is at most.
 const PAUSE: Duration = Duration::from_millis(1);
 

@@ -4,8 +4,8 @@
 //! under way fails with it and the next one connects anew.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -110,7 +110,8 @@ impl From<Arc<rustls::ClientConfig>> for Dial {
     }
 }
 
-type Waiting = (Request, oneshot::Sender<Result<Reply, LinkError>>);
+type Answer = oneshot::Sender<Result<Reply, LinkError>>;
+type Waiting = (Request, Answer);
 
 /// A handle to the connection. Cheap to clone.
 #[derive(Clone)]
@@ -261,7 +262,15 @@ fn expelled(hello: &Hello) -> String {
     )
 }
 
-type Unanswered = HashMap<u64, oneshot::Sender<Result<Reply, LinkError>>>;
+/// Who waits for the reply to the request of an id.
+#[derive(Clone, Default)]
+struct Unanswered(Arc<Mutex<HashMap<u64, Answer>>>);
+
+impl Unanswered {
+    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Answer>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// Serves one connection until it fails, times out or the link is dropped.
 async fn serve<R: AsyncRead + Unpin + Send + 'static, W: AsyncWrite + Unpin>(
@@ -274,23 +283,23 @@ async fn serve<R: AsyncRead + Unpin + Send + 'static, W: AsyncWrite + Unpin>(
     broken: &AtomicU64,
 ) {
     let broken_before = broken.load(Ordering::Relaxed);
-    let (replies_in, mut replies) = mpsc::channel::<Frame>(1024);
-    let reading = tokio::spawn(async move {
-        let mut reader = BufReader::with_capacity(64 * 1024, reader);
-        while let Ok(Some(frame)) = frame::read(&mut reader).await {
-            if replies_in.send(frame).await.is_err() {
-                break;
+    let unanswered = Unanswered::default();
+    let mut reading = tokio::spawn({
+        let (peer, route, unanswered) = (peer.clone(), route.clone(), unanswered.clone());
+        async move {
+            let mut reader = BufReader::with_capacity(64 * 1024, reader);
+            while let Ok(Some(frame)) = frame::read(&mut reader).await {
+                answer(&peer, &route, &unanswered, &frame);
             }
         }
     });
     let mut writer = BufWriter::with_capacity(64 * 1024, writer);
-    let mut unanswered = Unanswered::new();
     let mut next_id = 1;
     let mut next = Some(first);
     let mut health = tokio::time::interval(Duration::from_millis(100));
     loop {
         if let Some(waiting) = next.take()
-            && send_all(peer, waiting, inbox, &mut writer, &mut unanswered, &mut next_id).await.is_err()
+            && send_all(peer, waiting, inbox, &mut writer, &unanswered, &mut next_id).await.is_err()
         {
             break;
         }
@@ -299,10 +308,7 @@ async fn serve<R: AsyncRead + Unpin + Send + 'static, W: AsyncWrite + Unpin>(
                 Some(request) => next = Some(request),
                 None => break,
             },
-            reply = replies.recv() => match reply {
-                Some(frame) => answer(peer, route, &mut unanswered, &frame),
-                None => break,
-            },
+            _ = &mut reading => break,
             _ = health.tick() => if broken.load(Ordering::Relaxed) != broken_before {
                 tracing::debug!(peer = %peer, "a request timed out: connecting anew");
                 break;
@@ -310,7 +316,7 @@ async fn serve<R: AsyncRead + Unpin + Send + 'static, W: AsyncWrite + Unpin>(
         }
     }
     reading.abort();
-    for (_, waiting) in unanswered.drain() {
+    for (_, waiting) in unanswered.lock().drain() {
         let _ = waiting.send(Err(LinkError::Broken { peer: peer.to_string() }));
     }
 }
@@ -321,14 +327,14 @@ async fn send_all<W: AsyncWrite + Unpin>(
     first: Waiting,
     inbox: &mut mpsc::UnboundedReceiver<Waiting>,
     writer: &mut W,
-    unanswered: &mut Unanswered,
+    unanswered: &Unanswered,
     next_id: &mut u64,
 ) -> std::io::Result<()> {
     let mut waiting = Some(first);
     while let Some((request, reply)) = waiting {
         match codec::encode(Kind::Frame, &request) {
             Ok(body) => {
-                unanswered.insert(*next_id, reply);
+                unanswered.lock().insert(*next_id, reply);
                 let written = frame::write(writer, &Frame { id: *next_id, body: Bytes::from(body) }).await;
                 *next_id += 1;
                 written?;
@@ -343,8 +349,8 @@ async fn send_all<W: AsyncWrite + Unpin>(
     writer.flush().await
 }
 
-fn answer(peer: &Arc<str>, route: &Route, unanswered: &mut Unanswered, frame: &Frame) {
-    let Some(waiting) = unanswered.remove(&frame.id) else {
+fn answer(peer: &Arc<str>, route: &Route, unanswered: &Unanswered, frame: &Frame) {
+    let Some(waiting) = unanswered.lock().remove(&frame.id) else {
         return;
     };
     let reply = codec::decode(Kind::Frame, &frame.body)

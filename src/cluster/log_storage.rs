@@ -15,6 +15,7 @@ use tokio::sync::oneshot;
 use crate::store::Log;
 use crate::telemetry::Metrics;
 
+use super::standing::Standing;
 use super::types::{Entry, LogId, TypeConfig, Vote};
 use super::wire;
 
@@ -28,11 +29,13 @@ const READ_BYTES_MAX: usize = 1024 * 1024;
 pub struct LogStorage {
     log: Log,
     metrics: Arc<Metrics>,
+    standing: Standing,
 }
 
 impl LogStorage {
-    pub fn new(log: Log, metrics: Arc<Metrics>) -> Self {
-        Self { log, metrics }
+    /// `standing` is told what the log is about to hold.
+    pub fn new(log: Log, metrics: Arc<Metrics>, standing: Standing) -> Self {
+        Self { log, metrics, standing }
     }
 
     fn read(&self, start: u64, end: u64, bytes_max: Option<usize>) -> io::Result<Vec<Entry>> {
@@ -88,9 +91,11 @@ impl RaftLogStorage<TypeConfig> for LogStorage {
         if crate::mutant::is("no-vote") {
             return Ok(());
         }
+        let vote = wire::stored_vote(vote);
+        self.standing.promise(vote);
         let (done, fsynced) = oneshot::channel();
         self.log.save_vote(
-            wire::stored_vote(vote),
+            vote,
             Box::new(move |result| {
                 // A caller that went away does not need the answer.
                 let _ = done.send(result);
@@ -100,7 +105,11 @@ impl RaftLogStorage<TypeConfig> for LogStorage {
     }
 
     async fn save_committed(&mut self, committed: Option<LogId>) -> Result<(), io::Error> {
-        self.log.save_committed(committed.as_ref().map(wire::position))
+        let committed = committed.as_ref().map(wire::position);
+        if let Some(committed) = committed {
+            self.standing.commit(committed);
+        }
+        self.log.save_committed(committed)
     }
 
     async fn read_committed(&mut self) -> Result<Option<LogId>, io::Error> {
@@ -113,6 +122,7 @@ impl RaftLogStorage<TypeConfig> for LogStorage {
         I::IntoIter: OptionalSend,
     {
         let entries = wire::log_entries(entries)?;
+        wire::note_members_changes(&self.standing, &entries);
         let (began, metrics) = (std::time::Instant::now(), self.metrics.clone());
         let done = move |result| {
             let took = began.elapsed();
@@ -132,6 +142,7 @@ impl RaftLogStorage<TypeConfig> for LogStorage {
             // Nothing is behind it; the store would refuse to keep what it does not have.
             return Ok(());
         }
+        self.standing.truncate(last.map_or(0, |last| last.index));
         self.log.truncate_after(last.as_ref().map(wire::position))
     }
 

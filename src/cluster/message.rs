@@ -86,7 +86,10 @@ pub enum Request {
     /// Apply an encoded proposal; only the leader does.
     Propose(Bytes),
     /// The index a read must wait for; only the leader knows.
-    ReadIndex,
+    ReadIndex {
+        /// The vote that the sender stands by: with it, the leader may need nobody else's.
+        vote: Option<StoredVote>,
+    },
     /// An operator's request.
     Admin(AdminRequest),
     /// Begin a backup of the applied state; its pieces are asked for on the same connection.
@@ -102,6 +105,8 @@ pub enum Request {
     Ping,
     /// A node with a certificate that was issued by hand wants in.
     Join(Box<JoinRequest>),
+    /// Has the receiver promised nothing to any other leader since it gave this vote?
+    StandsBy(StoredVote),
 }
 
 impl Request {
@@ -161,6 +166,8 @@ pub enum Reply {
     Expelled,
     /// To Propose, from a leader without room on its disk.
     DiskFull,
+    /// To StandsBy.
+    StandsBy(bool),
 }
 
 /// Outcome of an Append.

@@ -21,6 +21,7 @@ use super::log_hold::LogHold;
 use super::message::{AppendOutcome, NO_STREAM, Reply, Request};
 use super::peers::Peers;
 use super::snapshot_transfer::{self, SnapshotData};
+use super::standing::Standing;
 use super::types::{Member, TypeConfig, Vote};
 use super::wire;
 
@@ -39,12 +40,14 @@ pub struct Network {
     peers: Peers,
     snapshot_bytes_per_s: u64,
     log_hold: LogHold,
+    standing: Standing,
 }
 
 impl Network {
-    /// Clients that reach `peers`, shipping snapshots at a bounded rate.
-    pub fn new(peers: Peers, snapshot_bytes_per_s: u64, log_hold: LogHold) -> Self {
-        Self { peers, snapshot_bytes_per_s, log_hold }
+    /// Clients that reach `peers`, shipping snapshots at a bounded rate. `standing` is told of each commit
+    /// before a peer is.
+    pub fn new(peers: Peers, snapshot_bytes_per_s: u64, log_hold: LogHold, standing: Standing) -> Self {
+        Self { peers, snapshot_bytes_per_s, log_hold, standing }
     }
 
     fn client(&self, target: NodeId, member: &Member, purpose: Purpose) -> PeerClient {
@@ -55,6 +58,7 @@ impl Network {
             link: self.peers.dedicated(target, purpose.name()),
             snapshot_bytes_per_s: self.snapshot_bytes_per_s,
             log_hold: self.log_hold.clone(),
+            standing: self.standing.clone(),
         }
     }
 }
@@ -100,6 +104,7 @@ pub struct PeerClient {
     link: Option<Link>,
     snapshot_bytes_per_s: u64,
     log_hold: LogHold,
+    standing: Standing,
 }
 
 impl PeerClient {
@@ -120,7 +125,7 @@ impl RaftNetworkV2<TypeConfig> for PeerClient {
         rpc: AppendEntriesRequest<TypeConfig>,
         option: RPCOption,
     ) -> Result<AppendEntriesResponse<TypeConfig>, RpcError> {
-        let reply = self.link()?.call(append(NO_STREAM, &rpc)?, option.soft_ttl()).await;
+        let reply = self.link()?.call(append(NO_STREAM, &rpc, &self.standing)?, option.soft_ttl()).await;
         let last = rpc.entries.last().map(|entry| entry.log_id).or(rpc.prev_log_id);
         Ok(match appended(reply)? {
             Ok(stored) if stored == last => AppendEntriesResponse::Success,
@@ -148,11 +153,11 @@ impl RaftNetworkV2<TypeConfig> for PeerClient {
         };
         let timeout = option.soft_ttl().max(APPEND_TIMEOUT_MIN);
         Box::pin(async move {
-            let link = self.link()?.clone();
+            let (link, standing) = (self.link()?.clone(), self.standing.clone());
             // Each request is sent when the closure runs, in order; only the waiting is buffered.
             let replies = input
                 .map(move |rpc| {
-                    let pending = append(stream, &rpc).map(|request| link.send(request));
+                    let pending = append(stream, &rpc, &standing).map(|request| link.send(request));
                     async move { appended(pending?.reply(timeout).await) }
                 })
                 .buffered(PIPELINE_DEPTH);
@@ -245,14 +250,23 @@ impl PeerClient {
     }
 }
 
-fn append(stream: u64, rpc: &AppendEntriesRequest<TypeConfig>) -> Result<Request, RpcError> {
+/// The message to send; what it tells of is noted.
+fn append(
+    stream: u64,
+    rpc: &AppendEntriesRequest<TypeConfig>,
+    standing: &Standing,
+) -> Result<Request, RpcError> {
     let entries = rpc.entries.iter().map(wire::wire_entry).collect::<Result<_, _>>();
+    let commit = rpc.leader_commit.as_ref().map(wire::position);
+    if let Some(commit) = commit {
+        standing.commit(commit);
+    }
     Ok(Request::Append {
         stream,
         vote: wire::stored_vote(&rpc.vote),
         previous: rpc.prev_log_id.as_ref().map(wire::position),
         entries: entries.map_err(|error| RPCError::Network(NetworkError::new(&error)))?,
-        commit: rpc.leader_commit.as_ref().map(wire::position),
+        commit,
     })
 }
 

@@ -21,7 +21,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::codec::{self, Kind};
 use crate::crypto::{JOIN_ALPN, PeerIdentity};
 use crate::state::FEATURE_LEVEL;
-use crate::store::Incoming;
+use crate::store::{Incoming, StoredVote};
 
 use super::backup::BackupSource;
 use super::frame::{self, Frame};
@@ -275,6 +275,13 @@ impl Session {
                 let reply = self.continue_backup().await;
                 self.reply(frame.id, reply).await
             }
+            Request::StandsBy(vote) => {
+                let stands = self.node.rounds.index.standing().stands_by(&vote);
+                self.reply(frame.id, Reply::StandsBy(stands)).await
+            }
+            Request::ReadIndex { vote: Some(vote) } if let Some(index) = self.index_for_asker(&vote) => {
+                self.reply(frame.id, Reply::ReadIndex { index }).await
+            }
             request => {
                 let permit = self.permits.clone().acquire_owned().await.map_err(invalid)?;
                 let (node, replies) = (self.node.clone(), self.replies.clone());
@@ -291,6 +298,13 @@ impl Session {
 
     async fn reply(&self, id: u64, reply: Reply) -> std::io::Result<()> {
         self.replies.send((id, reply)).await.map_err(|_| std::io::ErrorKind::BrokenPipe.into())
+    }
+
+    fn index_for_asker(&self, vote: &StoredVote) -> Option<u64> {
+        match self.identity {
+            PeerIdentity::Node(id) => self.node.rounds.index.answer_voter(id, vote),
+            PeerIdentity::Operator => None,
+        }
     }
 
     async fn append(&mut self, id: u64, request: Request) -> std::io::Result<()> {
@@ -464,7 +478,7 @@ async fn answer(node: &Arc<Node>, identity: PeerIdentity, request: Request) -> R
             Ok(responses) => Reply::Applied(responses),
             Err(unanswered) => not_leader(&unanswered),
         },
-        Request::ReadIndex => match node.rounds.index.read().await {
+        Request::ReadIndex { .. } => match node.rounds.index.read_for_peer().await {
             Ok(index) => Reply::ReadIndex { index },
             Err(unanswered) => not_leader(&unanswered),
         },
@@ -488,7 +502,8 @@ async fn answer(node: &Arc<Node>, identity: PeerIdentity, request: Request) -> R
         | Request::SnapshotChunk(_)
         | Request::SnapshotEnd
         | Request::BackupBegin { .. }
-        | Request::BackupNext => Reply::Failed("answered in order, elsewhere".into()),
+        | Request::BackupNext
+        | Request::StandsBy(_) => Reply::Failed("answered in order, elsewhere".into()),
     }
 }
 

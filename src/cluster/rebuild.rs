@@ -18,6 +18,7 @@ use crate::store::{
 };
 use crate::telemetry::{Metrics, MetricsError};
 
+use super::standing::Standing;
 use super::state_machine::StateMachine;
 use super::state_view::StateView;
 use super::types::{Member, Membership};
@@ -82,8 +83,8 @@ fn fill(
 ) -> Result<LogPosition, RebuildError> {
     let view = StateView::new(tables.clone());
     let metrics = Arc::new(Metrics::new()?);
-    let mut machine =
-        StateMachine::new(tables, view, directory.clone(), metrics).map_err(RebuildError::State)?;
+    let mut machine = StateMachine::new(tables, view, directory.clone(), metrics, Standing::of_nobody())
+        .map_err(RebuildError::State)?;
     for run in tail {
         let entries =
             run.map_err(RebuildError::State)?.into_iter().map(|(at, payload)| wire::entry(&at, payload));

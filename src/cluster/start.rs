@@ -19,7 +19,7 @@ use crate::state::{self, AuthorityRecord, ClusterIdentity, Command, FEATURE_LEVE
 use crate::store::{Directory, Identity, Log, LogOptions, Tables, TablesOptions};
 use crate::telemetry::{Metrics, RaftRole};
 
-use super::barrier::{ReadIndex, Rounds};
+use super::barrier::Rounds;
 use super::disk::DiskWatch;
 use super::fence::Fence;
 use super::founding::Founding;
@@ -34,6 +34,8 @@ use super::node::{About, Cluster, Node};
 use super::peer_server;
 use super::peers::{EndOfNode, Peers};
 use super::proposer::{Appends, Flights};
+use super::read_index::ReadIndex;
+use super::standing::Standing;
 use super::state_machine::StateMachine;
 use super::state_view::StateView;
 use super::steward::Steward;
@@ -165,17 +167,25 @@ async fn open(config: Config, keyring: Arc<Keyring>, metrics: Arc<Metrics>) -> R
         Duration::from_millis(config.cluster.connect_timeout_ms),
         end.clone(),
     );
-    let machine = StateMachine::new(tables, state.clone(), directory.clone(), metrics.clone())
-        .map_err(|error| StartError::Raft(error.to_string()))?;
+    let last_index = log.bounds().1.map_or(0, |last| last.index);
+    let standing = Standing::new(config.node.id, log.read_vote(), last_index);
+    let machine =
+        StateMachine::new(tables, state.clone(), directory.clone(), metrics.clone(), standing.clone())
+            .map_err(|error| StartError::Raft(error.to_string()))?;
     let applied_index = machine.applied_index();
     refuse_gap(&log, *applied_index.borrow(), directory.root())?;
     let log_hold = LogHold::default();
-    let network = Network::new(peers.clone(), config.raft.snapshot_rate_bytes_per_s, log_hold.clone());
+    let network = Network::new(
+        peers.clone(),
+        config.raft.snapshot_rate_bytes_per_s,
+        log_hold.clone(),
+        standing.clone(),
+    );
     let raft = Raft::new(
         config.node.id,
         raft_config(&config)?,
         network,
-        LogStorage::new(log.clone(), metrics.clone()),
+        LogStorage::new(log.clone(), metrics.clone(), standing.clone()),
         machine,
     )
     .await
@@ -192,7 +202,8 @@ async fn open(config: Config, keyring: Arc<Keyring>, metrics: Arc<Metrics>) -> R
     }));
     let seat = LeaderSeat::new(config.node.id, peers.clone(), leadership);
     let appends = Appends::new(raft.clone(), disk.clone(), Handle::current());
-    let read_index = ReadIndex::new(raft.clone(), Handle::current());
+    let read_index =
+        ReadIndex::new(raft.clone(), standing, peers.clone(), metrics.clone(), Handle::current());
     let rounds = Rounds::new(read_index, seat.clone(), applied_index, metrics.clone());
     let node = Arc::new(Node {
         id: config.node.id,

@@ -18,6 +18,7 @@ use crate::store::{Directory, SnapshotReader, SnapshotWriter, Tables, View};
 use crate::telemetry::Metrics;
 
 use super::snapshot_transfer::SnapshotData;
+use super::standing::Standing;
 use super::state_view::StateView;
 use super::types::{Applied, Entry, LogId, Membership, StoredMembership, TypeConfig};
 use super::wire::{self, AppliedMark};
@@ -40,20 +41,24 @@ pub struct StateMachine {
     membership: StoredMembership,
     applied_index: watch::Sender<u64>,
     metrics: Arc<Metrics>,
+    standing: Standing,
 }
 
 impl StateMachine {
     /// The state as the tables hold it. `directory` takes snapshot files.
-    /// `view` reads the same tables, and is told when accounts change.
+    /// `view` reads the same tables, and is told when accounts change; `standing` is told who votes.
     pub fn new(
         tables: Tables,
         view: StateView,
         directory: Arc<Directory>,
         metrics: Arc<Metrics>,
+        standing: Standing,
     ) -> io::Result<Self> {
         let (applied, membership) = read_mark(&tables)?;
         let applied_index = watch::Sender::new(applied.map_or(0, |at| at.index));
-        Ok(Self { tables, view, directory, applied, membership, applied_index, metrics })
+        let machine = Self { tables, view, directory, applied, membership, applied_index, metrics, standing };
+        machine.tell_applied(true);
+        Ok(machine)
     }
 
     /// Follows the index up to which commands are applied.
@@ -66,6 +71,7 @@ impl StateMachine {
         let view = self.view.of_applier();
         let mut transaction = Transaction::new(&view);
         let mut answers = Vec::with_capacity(run.len());
+        let mut members_change = false;
         for (entry, responder) in run {
             let mut applied = Applied::default();
             match entry.payload {
@@ -77,6 +83,7 @@ impl StateMachine {
                 }
                 EntryPayload::Membership(members) => {
                     self.membership = StoredMembership::new(Some(entry.log_id), members);
+                    members_change = true;
                 }
             }
             self.applied = Some(entry.log_id);
@@ -90,12 +97,19 @@ impl StateMachine {
         if accounts_change {
             self.view.accounts_changed();
         }
-        self.applied_index.send_replace(self.applied.map_or(0, |at| at.index));
+        self.tell_applied(members_change);
         self.metrics.apply_seconds.observe(started.elapsed().as_secs_f64());
         for (responder, applied) in answers {
             responder.send(applied);
         }
         Ok(())
+    }
+
+    fn tell_applied(&self, members_change: bool) {
+        let index = self.applied.map_or(0, |at| at.index);
+        let voters = || self.membership.membership().get_joint_config().iter().cloned().collect();
+        self.standing.apply(index, members_change.then(voters));
+        self.applied_index.send_replace(index);
     }
 
     /// Applies entries of which nobody waits for an answer.
@@ -236,7 +250,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         // Writes the mark as openraft knows it and keeps whatever else the snapshot brought.
         self.write(Vec::new())?;
         self.view.accounts_changed();
-        self.applied_index.send_replace(self.applied.map_or(0, |at| at.index));
+        self.tell_applied(true);
         tracing::info!(
             index = self.applied.map_or(0, |at| at.index),
             took_ms = started.elapsed().as_millis() as u64,

@@ -10,6 +10,7 @@ use crate::store::{Directory, Identity, Log, LogOptions, Tables, TablesOptions};
 use crate::telemetry::Metrics;
 
 use super::log_storage::LogStorage;
+use super::standing::Standing;
 use super::state_machine::StateMachine;
 use super::state_view::StateView;
 use super::types::TypeConfig;
@@ -25,8 +26,9 @@ impl StoreBuilder<TypeConfig, LogStorage, StateMachine, tempfile::TempDir> for B
         let tables = Tables::open(directory.root(), TABLE_NAMES, TablesOptions::default()).unwrap();
         let metrics = Arc::new(Metrics::new().unwrap());
         let view = StateView::new(tables.clone());
-        let machine = StateMachine::new(tables, view, directory, metrics.clone()).unwrap();
-        Ok((folder, LogStorage::new(log, metrics), machine))
+        let machine =
+            StateMachine::new(tables, view, directory, metrics.clone(), Standing::of_nobody()).unwrap();
+        Ok((folder, LogStorage::new(log, metrics, Standing::of_nobody()), machine))
     }
 }
 

@@ -14,6 +14,7 @@ use crate::codec::{self, CodecError, Kind};
 use crate::model::NodeId;
 use crate::store::{LogPosition, StoredVote};
 
+use super::standing::Standing;
 use super::types::{EncodedProposal, Entry, LeaderId, LogId, Member, Membership, StoredMembership, Vote};
 
 /// Members with voters, as log and snapshot hold them.
@@ -107,6 +108,15 @@ pub fn log_entries(entries: impl IntoIterator<Item = Entry>) -> io::Result<Vec<(
         Ok((position(&entry.log_id), payload))
     };
     entries.into_iter().map(stored).collect()
+}
+
+/// Tells of the changes of the members among entries that are about to be in the log.
+pub fn note_members_changes(standing: &Standing, entries: &[(LogPosition, Bytes)]) {
+    for (at, payload) in entries {
+        if codec::kind_of(payload) == Some(Kind::Membership) {
+            standing.members_change(at.index);
+        }
+    }
 }
 
 /// Reads back what [`entry_payload`] made.

@@ -116,6 +116,9 @@ pub struct Metrics {
     pub read_barrier_seconds: Histogram,
     /// Reads that one barrier released.
     pub read_barrier_batch_reads: Histogram,
+    /// Confirmations of the leader for reads, by what confirmed it (`by`): `asker`, the node that asked alone;
+    /// `votes`, a look at the votes of others; `raft`, a round of Raft.
+    pub read_confirmations_total: IntCounterVec,
     /// Applying one run of entries to the store.
     pub apply_seconds: Histogram,
     /// Making one group of log entries durable.
@@ -253,6 +256,11 @@ impl Metrics {
                 .seconds("read_barrier_seconds", "What reads waited for a barrier.")?,
             read_barrier_batch_reads: declare
                 .counts("read_barrier_batch_reads", "Reads that one barrier released.")?,
+            read_confirmations_total: declare.counters(
+                "read_confirmations_total",
+                "Confirmations of the leader for reads, by what confirmed it.",
+                &["by"],
+            )?,
             apply_seconds: declare.seconds("apply_seconds", "Time to apply one run of log entries.")?,
             log_fsync_seconds: declare.seconds("log_fsync_seconds", "Time to make log entries durable.")?,
             fenced_off_peers: declare.gauge(
@@ -345,7 +353,7 @@ mod tests {
     use super::*;
 
     /// Dashboards and alerts hold on to these names: a name that goes or changes breaks them.
-    const NAMES: [&str; 44] = [
+    const NAMES: [&str; 45] = [
         "keymoot_apply_seconds",
         "keymoot_auth_refusals_total",
         "keymoot_backup_last_bytes",
@@ -387,6 +395,7 @@ mod tests {
         "keymoot_raft_voters",
         "keymoot_read_barrier_batch_reads",
         "keymoot_read_barrier_seconds",
+        "keymoot_read_confirmations_total",
         "keymoot_rewrapped_secrets_total",
         "keymoot_snapshot_bytes",
         "keymoot_widevine_answers_total",
@@ -410,6 +419,7 @@ mod tests {
         metrics.bulk_items_total.with_label_values(&["ok"]).inc();
         metrics.exported_keys_total.with_label_values(&["track"]).inc();
         metrics.mailbox_full_total.with_label_values(&["proposer"]).inc();
+        metrics.read_confirmations_total.with_label_values(&["votes"]).inc();
         metrics.proposals_total.with_label_values(&["committed"]).inc();
         metrics.certificate_expires_timestamp_seconds.with_label_values(&["peers"]).set(1);
         metrics.node_info.with_label_values(&["1", "west", "0.1.0"]).set(1);

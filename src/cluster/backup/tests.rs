@@ -13,6 +13,7 @@ use super::header::MAGIC_BYTES;
 use super::source::describe;
 use super::*;
 use crate::cluster::recovery::{Recovery, Taken};
+use crate::cluster::standing::Standing;
 use crate::cluster::state_machine::StateMachine;
 use crate::cluster::state_view::StateView;
 use crate::cluster::types::{EncodedProposal, Entry};
@@ -70,7 +71,8 @@ fn node(root: &Path, ring: &Keyring, applied: u64, last: u64) -> Tables {
     let tables = Tables::open(root, TABLE_NAMES, SMALL).unwrap();
     let metrics = Arc::new(Metrics::new().unwrap());
     let view = StateView::new(tables.clone());
-    let mut machine = StateMachine::new(tables.clone(), view, directory.clone(), metrics).unwrap();
+    let mut machine =
+        StateMachine::new(tables.clone(), view, directory.clone(), metrics, Standing::of_nobody()).unwrap();
     let entry = |index| Entry {
         log_id: wire::log_id(&position(index)),
         payload: EntryPayload::Normal(EncodedProposal(proposal(ring, index).into())),

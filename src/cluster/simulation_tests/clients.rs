@@ -148,7 +148,7 @@ impl Clients {
 
     /// Changes a policy that nobody else touches and that was changed so often; how often it is then,
     /// or none when nobody knows.
-    async fn change_policy(&self, node: &Cluster, name: &PolicyName, changes: u64) -> Option<u64> {
+    pub async fn change_policy(&self, node: &Cluster, name: &PolicyName, changes: u64) -> Option<u64> {
         let description = format!("change {}", changes + 1);
         let policy = Policy { description, ..Policy::streaming(name.clone()) };
         let command = Command::PutPolicy {

@@ -16,8 +16,10 @@ use openraft::storage::{IOFlushed, LogState, RaftLogStorage};
 use openraft::{OptionalSend, RaftLogReader};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::model::NodeId;
 use crate::store::{Completion, LogPosition, StoredVote};
 
+use super::super::standing::Standing;
 use super::super::types::{Entry, LogId, TypeConfig, Vote};
 use super::super::wire;
 use super::fate::Fate;
@@ -89,13 +91,15 @@ struct Platter {
     sync_ms: (u64, u64),
     /// Says that all is synced when nothing is.
     lies: bool,
+    /// Tells of the votes up to the first leader, and of none behind.
+    hushes_votes: bool,
     fate: Fate,
 }
 
 type Waiting = (u64, Completion);
 
 impl Disk {
-    pub fn new(fate: Fate, lies: bool) -> Self {
+    pub fn new(fate: Fate, lies: bool, hushes_votes: bool) -> Self {
         Self(Arc::new(Mutex::new(Platter {
             written: Image::default(),
             durable: Image::default(),
@@ -106,6 +110,7 @@ impl Disk {
             was_purged: false,
             sync_ms: (0, 3),
             lies,
+            hushes_votes,
             fate,
         })))
     }
@@ -116,13 +121,21 @@ impl Disk {
     }
 
     /// The log as a node that starts now finds it.
-    pub fn boot(&self) -> DiskLog {
+    pub fn boot(&self, standing: Standing) -> DiskLog {
         let mut platter = self.lock();
         platter.boots += 1;
         platter.running = true;
         let (queue, waiting) = mpsc::unbounded_channel();
         tokio::spawn(sync(self.clone(), platter.boots, waiting));
-        DiskLog { disk: self.clone(), boot: platter.boots, queue }
+        DiskLog { disk: self.clone(), boot: platter.boots, queue, standing }
+    }
+
+    /// What a node that starts now stands by.
+    pub fn standing(&self, me: NodeId) -> Standing {
+        let platter = self.lock();
+        let written = &platter.written;
+        let last = written.entries.keys().next_back().copied().or(written.purged.map(|at| at.index));
+        Standing::new(me, written.vote, last.unwrap_or(0))
     }
 
     /// From this moment on nothing is written by the node that runs on it.
@@ -193,6 +206,7 @@ pub struct DiskLog {
     disk: Disk,
     boot: u64,
     queue: mpsc::UnboundedSender<Waiting>,
+    standing: Standing,
 }
 
 impl DiskLog {
@@ -265,16 +279,24 @@ impl RaftLogStorage<TypeConfig> for DiskLog {
     }
 
     async fn save_vote(&mut self, vote: &Vote) -> Result<(), io::Error> {
+        let vote = wire::stored_vote(vote);
+        if !self.disk.lock().hushes_votes || self.standing.vote().is_none_or(|given| !given.committed) {
+            self.standing.promise(vote);
+        }
         let (done, synced) = oneshot::channel();
         let done = Box::new(move |result| {
             let _ = done.send(result);
         });
-        self.write(Write::Vote(wire::stored_vote(vote)), Some(done))?;
+        self.write(Write::Vote(vote), Some(done))?;
         synced.await.map_err(io::Error::other)?
     }
 
     async fn save_committed(&mut self, committed: Option<LogId>) -> Result<(), io::Error> {
-        self.write(Write::Committed(committed.as_ref().map(wire::position)), None)
+        let committed = committed.as_ref().map(wire::position);
+        if let Some(committed) = committed {
+            self.standing.commit(committed);
+        }
+        self.write(Write::Committed(committed), None)
     }
 
     async fn read_committed(&mut self) -> Result<Option<LogId>, io::Error> {
@@ -287,10 +309,12 @@ impl RaftLogStorage<TypeConfig> for DiskLog {
         I::IntoIter: OptionalSend,
     {
         let entries = wire::log_entries(entries)?;
+        wire::note_members_changes(&self.standing, &entries);
         self.write(Write::Append(entries), Some(Box::new(move |result| callback.io_completed(result))))
     }
 
     async fn truncate_after(&mut self, last: Option<LogId>) -> Result<(), io::Error> {
+        self.standing.truncate(last.map_or(0, |last| last.index));
         self.write(Write::TruncateAfter(last.as_ref().map(wire::position)), None)
     }
 

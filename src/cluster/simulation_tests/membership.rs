@@ -9,7 +9,7 @@ use super::super::node::Node;
 use super::disk::Stop;
 use super::fate::Fate;
 use super::faults::leader;
-use super::run::in_virtual_time;
+use super::run::{Weakness, in_virtual_time};
 use super::world::World;
 
 async fn remove(node: &Node, id: u64, dry_run: bool) -> ChangePlan {
@@ -20,7 +20,7 @@ async fn remove(node: &Node, id: u64, dry_run: bool) -> ChangePlan {
 #[test]
 fn a_leader_that_died_is_waited_for_once_and_then_removed_at_once() {
     in_virtual_time(async {
-        let world = World::new(&mut Fate::new(1), 5, false, false);
+        let world = World::new(&mut Fate::new(1), 5, Weakness::Nothing);
         world.found().await;
         while leader(&world).is_none() {
             sleep(Duration::from_millis(100)).await;

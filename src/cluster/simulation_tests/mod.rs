@@ -20,6 +20,7 @@ mod history;
 mod membership;
 mod network;
 mod run;
+mod stale_leader;
 mod world;
 
 use faults::Fault;

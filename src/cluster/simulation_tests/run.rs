@@ -42,6 +42,8 @@ pub enum Weakness {
     RenumberedForwards,
     /// A disk says that it has synced, and does so later.
     LyingDisks,
+    /// A node does not say that it voted for another leader than the first.
+    HushedVotes,
 }
 
 /// What a run came to.
@@ -70,9 +72,7 @@ pub fn in_virtual_time<T>(what: impl Future<Output = T>) -> T {
 
 async fn live(plan: Plan) -> Outcome {
     let mut fate = Fate::new(plan.seed);
-    let (lie, renumber) =
-        (plan.weakness == Weakness::LyingDisks, plan.weakness == Weakness::RenumberedForwards);
-    let world = Arc::new(World::new(&mut fate, plan.nodes, lie, renumber));
+    let world = Arc::new(World::new(&mut fate, plan.nodes, plan.weakness));
     world.found().await;
     let clients = Arc::new(Clients::new(world.clone(), plan.weakness == Weakness::LocalReads));
     let until = Instant::now() + Duration::from_secs(plan.rages_s);

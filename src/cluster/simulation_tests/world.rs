@@ -20,7 +20,7 @@ use crate::store::{Directory, Identity, Log, LogOptions, Tables, TablesOptions};
 use crate::telemetry::Metrics;
 
 use super::super::admin::{AdminRequest, AdminResponse};
-use super::super::barrier::{ReadIndex, Rounds};
+use super::super::barrier::Rounds;
 use super::super::disk::DiskWatch;
 use super::super::fence::Fence;
 use super::super::gathered::GatherLimits;
@@ -30,6 +30,7 @@ use super::super::log_hold::{LogCuts, LogHold};
 use super::super::node::{About, Cluster, Node};
 use super::super::peers::{EndOfNode, Peers};
 use super::super::proposer::{Appends, Flights};
+use super::super::read_index::ReadIndex;
 use super::super::start::{Monitor, raft_config};
 use super::super::state_machine::StateMachine;
 use super::super::state_view::StateView;
@@ -38,6 +39,7 @@ use super::super::types::Raft;
 use super::disk::{Disk, Stop};
 use super::fate::Fate;
 use super::network::Network;
+use super::run::Weakness;
 
 const CLUSTER: &str = "simulated";
 /// How long a request waits for a quorum.
@@ -68,7 +70,7 @@ struct Running {
 
 impl World {
     /// So many machines, ids from 1, on none of which a node runs yet.
-    pub fn new(fate: &mut Fate, count: u64, disks_lie: bool, forwards_renumbered: bool) -> Self {
+    pub fn new(fate: &mut Fate, count: u64, weakness: Weakness) -> Self {
         let home = home();
         let mut config = Config::default();
         config.cluster.heartbeat_ms = 200;
@@ -80,13 +82,13 @@ impl World {
         config.raft.log_keep_entries = 20;
         let machine = |id: u64| Machine {
             home: home.path().join(id.to_string()),
-            disk: Disk::new(fate.fork(), disks_lie),
+            disk: Disk::new(fate.fork(), weakness == Weakness::LyingDisks, weakness == Weakness::HushedVotes),
             running: Mutex::default(),
         };
         let ids = 1..=count;
         Self {
             machines: ids.clone().zip(ids.map(machine)).collect(),
-            network: Network::new(fate.fork(), forwards_renumbered),
+            network: Network::new(fate.fork(), weakness == Weakness::RenumberedForwards),
             config,
             keyring: Arc::new(Keyring::generate().unwrap()),
             _home: home,
@@ -184,8 +186,10 @@ impl World {
         let unused = LogOptions { cache_bytes: 1 << 16, chunk_bytes: 1 << 16, ..LogOptions::default() };
         let fence = Fence::new(directory.clone(), Log::open(&directory.log(), unused).unwrap());
         let (_, disk) = DiskWatch::begin(directory.root(), &config.disk, metrics.clone()).unwrap();
+        let standing = machine.disk.standing(id);
         let machine_state =
-            StateMachine::new(tables, state.clone(), directory.clone(), metrics.clone()).unwrap();
+            StateMachine::new(tables, state.clone(), directory.clone(), metrics.clone(), standing.clone())
+                .unwrap();
         let applied_index = machine_state.applied_index();
         let (failure_in, failure) = watch::channel(None);
         let end = EndOfNode { reason: failure_in.clone(), state: Some(state.clone()) };
@@ -199,17 +203,19 @@ impl World {
             connect_timeout,
             end.clone(),
         );
-        let log = machine.disk.boot();
+        let log = machine.disk.boot(standing.clone());
         let lease = Duration::from_millis(config.cluster.election_timeout_max_ms);
         let silent_until = log.has_voted().then(|| Instant::now() + lease);
         let log_hold = LogHold::default();
-        let network = super::super::network::Network::new(peers.clone(), 1 << 30, log_hold.clone());
+        let network =
+            super::super::network::Network::new(peers.clone(), 1 << 30, log_hold.clone(), standing.clone());
         let raft = Raft::new(id, raft_config(config).unwrap(), network, log, machine_state).await.unwrap();
         let (leadership_in, leadership) = watch::channel(Leadership::default());
         let seat = LeaderSeat::new(id, peers.clone(), leadership);
         let runtime = Handle::current();
         let appends = Appends::new(raft.clone(), disk.clone(), runtime.clone());
-        let read_index = ReadIndex::new(raft.clone(), runtime.clone());
+        let read_index =
+            ReadIndex::new(raft.clone(), standing, peers.clone(), metrics.clone(), runtime.clone());
         let flights = Flights::new(appends, seat.clone(), end.clone(), metrics.clone());
         let rounds = Rounds::new(read_index, seat.clone(), applied_index, metrics.clone());
         let node = Arc::new(Node {

@@ -57,6 +57,13 @@ pub struct StoredVote {
     pub committed: bool,
 }
 
+impl StoredVote {
+    /// Whether both are for one candidate in one election, known to have won or not.
+    pub const fn is_for_same_leader(&self, other: &Self) -> bool {
+        self.term == other.term && self.node == other.node
+    }
+}
+
 /// How a log is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LogOptions {
