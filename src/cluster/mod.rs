@@ -26,6 +26,7 @@ mod log_hold;
 mod log_storage;
 mod membership;
 mod message;
+mod monitor;
 mod network;
 mod node;
 mod peer_server;

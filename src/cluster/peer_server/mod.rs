@@ -1,0 +1,190 @@
+//! The listening side between nodes: proves who connects, then answers requests.
+//!
+//! A connection is served only when the certificate's node id equals the id claimed. Appends of a
+//! connection go through Raft in order; other requests are answered as they finish.
+
+mod answers;
+mod appends;
+mod session;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader, BufWriter};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+use tokio_rustls::TlsAcceptor;
+
+use crate::codec::{self, Kind};
+use crate::crypto::{JOIN_ALPN, PeerIdentity};
+use crate::state::FEATURE_LEVEL;
+
+use super::frame::{self, Frame};
+use super::join::check_level;
+use super::join_server;
+use super::message::{Hello, PROTOCOL, Reply};
+use super::node::Node;
+
+use session::Session;
+
+/// How long TLS and greeting may take.
+const GREETING_TIMEOUT: Duration = Duration::from_secs(5);
+/// Requests of one connection that are answered at the same time.
+const CONCURRENT_REQUESTS_MAX: usize = 1024;
+
+/// Accepts peers until the listener fails or the task is aborted.
+pub async fn listen(listener: TcpListener, acceptor: TlsAcceptor, node: Arc<Node>) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, address)) => {
+                let (acceptor, node) = (acceptor.clone(), node.clone());
+                tokio::spawn(async move {
+                    if let Err(error) = connection(stream, acceptor, node).await {
+                        tracing::debug!(peer = %address, %error, "a peer connection ended");
+                    }
+                });
+            }
+            Err(error) => {
+                // Out of file descriptors, most likely: others may close theirs.
+                tracing::warn!(%error, "cannot accept a peer connection");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+async fn connection(stream: TcpStream, acceptor: TlsAcceptor, node: Arc<Node>) -> std::io::Result<()> {
+    stream.set_nodelay(true)?;
+    let accepted = tokio::time::timeout(GREETING_TIMEOUT, acceptor.accept(stream)).await??;
+    let (_, session) = accepted.get_ref();
+    // Whoever shows no certificate may ask to join, and nothing else.
+    if session.peer_certificates().is_none() {
+        return match session.alpn_protocol() {
+            Some(JOIN_ALPN) => join_server::serve(accepted, &node).await,
+            _ => Err(invalid("a peer shows no certificate")),
+        };
+    }
+    let identity =
+        PeerIdentity::of_connection(session.peer_certificates(), &node.cluster).map_err(invalid)?;
+    welcome(accepted, identity, node).await
+}
+
+/// Greets and serves whoever has proved to be `identity`, until the connection ends.
+pub(super) async fn welcome<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
+    mut stream: S,
+    identity: PeerIdentity,
+    node: Arc<Node>,
+) -> std::io::Result<()> {
+    let greeting = greet(&mut stream, identity, &node);
+    let theirs = tokio::time::timeout(GREETING_TIMEOUT, greeting).await??;
+    serve(stream, identity, node, theirs.fence).await
+}
+
+fn invalid(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> std::io::Error {
+    std::io::Error::new(std::io::ErrorKind::InvalidData, error)
+}
+
+/// Answers the peer's hello with ours, and then decides: so that each side can say what is wrong.
+async fn greet<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: &mut S,
+    identity: PeerIdentity,
+    node: &Node,
+) -> std::io::Result<Hello> {
+    let frame = frame::read(stream).await?.ok_or(std::io::ErrorKind::UnexpectedEof)?;
+    let theirs: Hello = codec::decode(Kind::Hello, &frame.body).map_err(invalid)?;
+    let expelled = node.is_expelled(identity);
+    let refusal = refusal(&theirs, &identity, expelled, node);
+    // Judged before we answer: a node that belongs to nobody answers with the fence it takes over now.
+    let admitted = match (&refusal, theirs.fence) {
+        (None, Some(fence)) => node.fence.admit(theirs.node.unwrap_or_default(), fence),
+        _ => Ok(()),
+    };
+    let ours = Hello {
+        protocol: PROTOCOL,
+        cluster: node.cluster.as_str().to_owned(),
+        node: Some(node.id),
+        fence: Some(node.fence.current()),
+        feature_level: node.end.feature_level(),
+        expelled,
+    };
+    let body = codec::encode(Kind::Hello, &ours).map_err(invalid)?;
+    frame::write(stream, &Frame { id: frame.id, body: body.into() }).await?;
+    stream.flush().await?;
+    if let Some(refusal) = refusal {
+        tracing::warn!(reason = %refusal, "a peer was refused");
+        return Err(invalid(refusal));
+    }
+    admitted.map(|()| theirs).map_err(invalid)
+}
+
+/// What is wrong with a greeting, apart from its fence.
+fn refusal(theirs: &Hello, identity: &PeerIdentity, expelled: bool, node: &Node) -> Option<String> {
+    let claimed_is_proved = match identity {
+        PeerIdentity::Node(id) => theirs.node == Some(*id),
+        PeerIdentity::Operator => theirs.node.is_none(),
+    };
+    if !claimed_is_proved {
+        Some(format!("a peer claims to be {:?} but its certificate says {identity:?}", theirs.node))
+    } else if theirs.cluster != node.cluster.as_str() {
+        Some(format!("a peer belongs to the cluster {:?}", theirs.cluster))
+    } else if theirs.protocol != PROTOCOL {
+        Some(format!("a peer speaks protocol {}, not {PROTOCOL}", theirs.protocol))
+    } else if expelled {
+        Some(format!("{identity:?} was removed from the cluster"))
+    } else if let Err(reason) = check_level(theirs.feature_level, FEATURE_LEVEL) {
+        node.end.say(&reason);
+        Some(reason)
+    } else {
+        None
+    }
+}
+
+async fn serve<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
+    stream: S,
+    identity: PeerIdentity,
+    node: Arc<Node>,
+    fence: Option<u64>,
+) -> std::io::Result<()> {
+    let (reader, writer) = tokio::io::split(stream);
+    let (replies, outbox) = mpsc::channel(CONCURRENT_REQUESTS_MAX);
+    let writing = tokio::spawn(write_replies(writer, outbox));
+    let mut session = Session::new(node, identity, replies, fence);
+    let mut reader = BufReader::with_capacity(64 * 1024, reader);
+    let outcome = loop {
+        match frame::read(&mut reader).await {
+            Ok(Some(frame)) => {
+                if let Err(error) = session.handle(frame).await {
+                    break Err(error);
+                }
+            }
+            Ok(None) => break Ok(()),
+            Err(error) => break Err(error),
+        }
+    };
+    drop(session);
+    writing.abort();
+    outcome
+}
+
+async fn write_replies<W: AsyncWrite + Unpin>(writer: W, mut outbox: mpsc::Receiver<(u64, Reply)>) {
+    let mut writer = BufWriter::with_capacity(64 * 1024, writer);
+    while let Some(first) = outbox.recv().await {
+        let mut next = Some(first);
+        while let Some((id, reply)) = next {
+            let body = match codec::encode(Kind::Frame, &reply) {
+                Ok(body) => body,
+                Err(error) => {
+                    tracing::error!(%error, "a reply to a peer cannot be encoded");
+                    return;
+                }
+            };
+            if frame::write(&mut writer, &Frame { id, body: body.into() }).await.is_err() {
+                return;
+            }
+            next = outbox.try_recv().ok();
+        }
+        if writer.flush().await.is_err() {
+            return;
+        }
+    }
+}
