@@ -114,6 +114,7 @@ impl LogCuts {
 
 #[cfg(test)]
 mod tests {
+    use super::super::types::{LeaderId, LogId};
     use super::*;
 
     #[tokio::test(start_paused = true)]
@@ -136,5 +137,39 @@ mod tests {
         hold.begin(3).arrived();
         tokio::time::advance(FETCHED_WITHIN).await;
         assert!(!hold.is_on(|_| false));
+    }
+
+    /// What Raft says of a leader that has applied so much, made its last snapshot there, and knows that node
+    /// 2 has this much.
+    fn leading(applied: u64, snapshot: u64, matched: u64) -> RaftMetrics<TypeConfig> {
+        let at = |index| LogId { leader_id: LeaderId { term: 1, node_id: 1 }, index };
+        let mut now = RaftMetrics::new_initial(1);
+        now.last_applied = Some(at(applied));
+        now.snapshot = Some(at(snapshot));
+        now.replication = Some(BTreeMap::from([(2, Some(at(matched)))]));
+        now
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_snapshot_is_due_after_so_many_entries_and_asked_for_once() {
+        let mut cuts = LogCuts::new(LogHold::default(), 100, 10);
+        assert!(!cuts.is_due(&leading(99, 0, 0), false));
+        assert!(cuts.is_due(&leading(100, 0, 0), false));
+        assert!(!cuts.is_due(&leading(150, 0, 0), false), "it is being made");
+        assert!(cuts.is_due(&leading(200, 100, 0), false));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_log_of_a_helper_is_cut_late_but_not_never() {
+        let hold = LogHold::default();
+        let mut cuts = LogCuts::new(hold.clone(), 100, 10);
+        let helping = hold.begin(2);
+        assert!(!cuts.is_due(&leading(500, 0, 0), false));
+        assert!(cuts.is_due(&leading(500, 0, 0), true), "a full disk waits for nobody");
+        assert!(!cuts.is_due(&leading(1400, 500, 0), false));
+        assert!(cuts.is_due(&leading(1500, 500, 0), false), "ten times the usual length is enough");
+        helping.arrived();
+        assert!(!cuts.is_due(&leading(1700, 1500, 1600), false), "it still lacks a hundred");
+        assert!(cuts.is_due(&leading(1700, 1500, 1690), false), "the last ten are kept anyway");
     }
 }
