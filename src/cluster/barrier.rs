@@ -111,6 +111,6 @@ impl Rounds {
 
     /// What is asked of another node after everybody who waits for the answer has begun to.
     fn question(&self) -> Request {
-        Request::ReadIndex { vote: self.index.standing().vote() }
+        self.index.standing().vote().map_or(Request::ReadIndex, Request::ReadIndexOf)
     }
 }

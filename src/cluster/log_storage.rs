@@ -87,12 +87,12 @@ impl RaftLogStorage<TypeConfig> for LogStorage {
     }
 
     async fn save_vote(&mut self, vote: &Vote) -> Result<(), io::Error> {
+        let vote = wire::stored_vote(vote);
+        self.standing.promise(vote);
         #[cfg(feature = "mutants")]
         if crate::mutant::is("no-vote") {
             return Ok(());
         }
-        let vote = wire::stored_vote(vote);
-        self.standing.promise(vote);
         let (done, fsynced) = oneshot::channel();
         self.log.save_vote(
             vote,

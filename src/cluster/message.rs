@@ -86,10 +86,7 @@ pub enum Request {
     /// Apply an encoded proposal; only the leader does.
     Propose(Bytes),
     /// The index a read must wait for; only the leader knows.
-    ReadIndex {
-        /// The vote that the sender stands by: with it, the leader may need nobody else's.
-        vote: Option<StoredVote>,
-    },
+    ReadIndex,
     /// An operator's request.
     Admin(AdminRequest),
     /// Begin a backup of the applied state; its pieces are asked for on the same connection.
@@ -107,6 +104,8 @@ pub enum Request {
     Join(Box<JoinRequest>),
     /// Has the receiver promised nothing to any other leader since it gave this vote?
     StandsBy(StoredVote),
+    /// The same as ReadIndex, from a node that stands by this vote: the leader may need nobody else's.
+    ReadIndexOf(StoredVote),
 }
 
 impl Request {
@@ -141,12 +140,12 @@ pub enum Reply {
     },
     /// To Propose.
     Applied(Vec<Response>),
-    /// To ReadIndex.
+    /// To ReadIndex and ReadIndexOf.
     ReadIndex {
         /// The index.
         index: u64,
     },
-    /// To Propose and ReadIndex, from a node that does not lead.
+    /// To Propose, ReadIndex and ReadIndexOf, from a node that does not lead.
     NotLeader,
     /// To Admin.
     Admin(AdminResponse),

@@ -148,6 +148,10 @@ impl Confirmation {
                         standing.insert(id);
                         if lead.is_quorum(&standing) {
                             self.learn(order, all_asked);
+                            if !asking.is_empty() {
+                                // A question that nobody waits for would never be found to be lost.
+                                tokio::spawn(asking.for_each(|_| std::future::ready(())));
+                            }
                             return true;
                         }
                         false
@@ -190,14 +194,18 @@ impl Confirmation {
         }
     }
 
-    async fn ask(&self, id: NodeId, lead: &Lead) -> (NodeId, bool) {
-        let Some(link) = self.peers.requests(id) else { return (id, false) };
-        match link.call(Request::StandsBy(lead.vote), VOTER_ANSWERS_WITHIN).await {
-            Ok(Reply::StandsBy(stands)) => (id, stands),
-            Ok(_) => (id, false),
-            Err(error) => {
-                tracing::debug!(%error, "a voter confirms no leader");
-                (id, false)
+    /// Asks a voter, and says whether it stands by the vote. A connection on which it stays silent is given up.
+    fn ask(&self, id: NodeId, lead: &Lead) -> impl Future<Output = (NodeId, bool)> + use<> {
+        let asked = self.peers.requests(id).map(|link| link.send(Request::StandsBy(lead.vote)));
+        async move {
+            let Some(asked) = asked else { return (id, false) };
+            match asked.reply(VOTER_ANSWERS_WITHIN).await {
+                Ok(Reply::StandsBy(stands)) => (id, stands),
+                Ok(_) => (id, false),
+                Err(error) => {
+                    tracing::debug!(%error, "a voter confirms no leader");
+                    (id, false)
+                }
             }
         }
     }

@@ -61,7 +61,7 @@ impl Standing {
     /// A vote that is about to be saved: no earlier one is stood by from now on.
     pub fn promise(&self, vote: StoredVote) {
         let mut facts = self.lock();
-        if facts.vote == Some(vote) {
+        if facts.vote.is_some_and(|given| given == vote || given.term > vote.term) {
             return;
         }
         facts.vote = Some(vote);
@@ -188,6 +188,8 @@ mod tests {
         assert!(standing.lead().is_none() && !standing.stands_by(&WON));
         standing.promise(StoredVote { term: 5, node: 1, committed: false });
         assert!(standing.lead().is_none(), "to stand for election is not to win it");
+        standing.promise(WON);
+        assert!(standing.lead().is_none() && !standing.stands_by(&WON), "a promise is not taken back");
     }
 
     #[test]

@@ -35,7 +35,7 @@ pub(super) async fn answer(node: &Arc<Node>, identity: PeerIdentity, request: Re
             Ok(responses) => Reply::Applied(responses),
             Err(unanswered) => not_leader(&unanswered),
         },
-        Request::ReadIndex { .. } => match node.rounds.index.read_for_peer().await {
+        Request::ReadIndex | Request::ReadIndexOf(_) => match node.rounds.index.read_for_peer().await {
             Ok(index) => Reply::ReadIndex { index },
             Err(unanswered) => not_leader(&unanswered),
         },

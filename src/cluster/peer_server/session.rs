@@ -96,7 +96,7 @@ impl Session {
                 let stands = self.node.rounds.index.standing().stands_by(&vote);
                 self.reply(frame.id, Reply::StandsBy(stands)).await
             }
-            Request::ReadIndex { vote: Some(vote) } if let Some(index) = self.index_for_asker(&vote) => {
+            Request::ReadIndexOf(vote) if let Some(index) = self.index_for_asker(&vote) => {
                 self.reply(frame.id, Reply::ReadIndex { index }).await
             }
             request => {
