@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use crate::crypto::Keyring;
 use crate::state::{self, AuthorityRecord, Command, FEATURE_LEVEL};
+use crate::store::Log;
 use crate::telemetry::{Metrics, RaftRole};
 
 use super::join::check_level;
@@ -40,6 +41,7 @@ pub(super) struct Monitor {
     /// Stored with the cluster's identity, where this node founds the cluster.
     pub(super) founding_authority: Option<AuthorityRecord>,
     pub(super) metrics: Arc<Metrics>,
+    pub(super) log: Log,
     pub(super) cuts: LogCuts,
     pub(super) leadership: watch::Sender<Leadership>,
     pub(super) failure: watch::Sender<Option<String>>,
@@ -56,6 +58,9 @@ impl Monitor {
             let now = raft_metrics.borrow_watched().clone();
             self.inform(&now);
             self.follow_keyring();
+            if let Err(error) = self.log.write_out() {
+                tracing::debug!(%error, "how far entries are committed was not written");
+            }
             match &now.running_state {
                 Err(Fatal::Stopped) => return,
                 Err(fatal) => return self.give_up(fatal.to_string()).await,

@@ -236,6 +236,7 @@ async fn open(config: Config, keyring: Arc<Keyring>, metrics: Arc<Metrics>) -> R
         keyring,
         founding_authority,
         metrics,
+        log,
         cuts: LogCuts::new(log_hold, config.raft.snapshot_log_entries, config.raft.log_keep_entries),
         leadership: leadership_in,
         failure: failure_in,

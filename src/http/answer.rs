@@ -238,8 +238,8 @@ impl io::Write for WipedText {
 }
 
 pub(super) fn respond(text: Zeroizing<Vec<u8>>) -> HttpResponse {
-    // The framework sends and drops the bytes; the copy that stays here is wiped as it is dropped.
-    let body = actix_web::web::Bytes::copy_from_slice(&text);
+    // Wiped where the framework drops it, once it is sent.
+    let body = actix_web::web::Bytes::from_owner(text);
     HttpResponse::Ok().content_type("application/json").body(body)
 }
 

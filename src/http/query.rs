@@ -10,7 +10,6 @@ use std::borrow::Cow;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use percent_encoding::PercentDecode;
 
 use crate::auth::{CustomData, Signature, SignatureError};
 
@@ -151,23 +150,21 @@ fn custom_data(text: &[u8]) -> Result<Bytes, QueryError> {
 }
 
 /// A value that is base64: without its escapes, and with each space the `+` it was.
-fn base64_text(name: &'static str, value: &str) -> Result<Vec<u8>, QueryError> {
-    let plus = |byte| if byte == b' ' { b'+' } else { byte };
-    let mut text = Vec::with_capacity(value.len());
-    text.extend(decoded(name, value)?.map(plus));
+fn base64_text<'t>(name: &'static str, value: &'t str) -> Result<Cow<'t, [u8]>, QueryError> {
+    let mut text = unescape(name, value)?;
+    if text.contains(&b' ') {
+        for space in text.to_mut().iter_mut().filter(|byte| **byte == b' ') {
+            *space = b'+';
+        }
+    }
     Ok(text)
 }
 
-/// The bytes that percent escapes stand for, without a copy where there are none.
+/// The bytes that percent escapes stand for, without a copy where there are none. The decoding itself would
+/// let a broken escape stand as it is, and two readers could then disagree; so it is refused first.
 fn unescape<'t>(name: &'static str, text: &'t str) -> Result<Cow<'t, [u8]>, QueryError> {
-    decoded(name, text).map(Cow::from)
-}
-
-/// The same one by one. The decoding itself would let a broken escape stand as it is, and two readers
-/// could then disagree; so it is refused first.
-fn decoded<'t>(name: &'static str, text: &'t str) -> Result<PercentDecode<'t>, QueryError> {
     if super::path::escapes_are_whole(text) {
-        Ok(percent_encoding::percent_decode_str(text))
+        Ok(percent_encoding::percent_decode_str(text).into())
     } else {
         Err(QueryError::Escape { name })
     }

@@ -226,16 +226,18 @@ impl Kid {
 impl fmt::Display for Kid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // As one text: a formatter takes long for each of 16 bytes, and every answer holds such ids.
-        let mut text = String::with_capacity(36);
-        for (i, byte) in self.0.iter().enumerate() {
-            if matches!(i, 4 | 6 | 8 | 10) {
-                text.push('-');
+        let mut text = [b'-'; 36];
+        for (byte, at) in self.0.iter().zip(GUID_DIGITS) {
+            if let Some(digits) = text.get_mut(at..at + 2) {
+                digits.copy_from_slice(&hex_digits(*byte));
             }
-            text.extend(hex_digits(*byte).map(char::from));
         }
-        f.write_str(&text)
+        f.write_str(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
     }
 }
+
+/// Where the digits of each byte stand in the text of a GUID.
+const GUID_DIGITS: [usize; 16] = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34];
 
 /// The two lower-case hexadecimal digits of a byte.
 fn hex_digits(byte: u8) -> [u8; 2] {

@@ -56,8 +56,17 @@ impl Keys {
         grant: &Grant,
         track: impl Into<ContentTrack<'t>>,
     ) -> Result<Option<ServedKey>, ServiceError> {
-        let place = track.into().place(&grant.account().id);
         self.make_fresh(grant).await?;
+        self.applied(grant, track)
+    }
+
+    /// The same, as far as this node has applied the log.
+    pub(super) fn applied<'t>(
+        &self,
+        grant: &Grant,
+        track: impl Into<ContentTrack<'t>>,
+    ) -> Result<Option<ServedKey>, ServiceError> {
+        let place = track.into().place(&grant.account().id);
         match state::current_key(self.cluster.state(), &place)? {
             Some(record) => self.open(&record).map(Some),
             None => Ok(None),

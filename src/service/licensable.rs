@@ -12,8 +12,9 @@ impl Keys {
     /// Which of these key ids are keys of the content: of any track, version and crypto period.
     /// Others are left out, whether they are somebody else's or nobody's: the asker learns neither.
     ///
-    /// An account that reads locally is answered from what this node has applied, so that players
-    /// go on when the quorum is lost. A key id that is missing there may be a young one, so it is
+    /// They are looked for among what this node has applied: whoever wants more has it made fresh before,
+    /// once for all that a license is made of. For an account that reads locally nobody does, so that
+    /// players go on when the quorum is lost. A key id that is missing there may be a young one, so it is
     /// looked for once more after a linearizable read.
     ///
     /// # Errors
@@ -24,7 +25,6 @@ impl Keys {
         content: &ContentId,
         kids: &[Kid],
     ) -> Result<Vec<LocatedKey>, ServiceError> {
-        self.make_fresh(grant).await?;
         let found = self.applied_of_content(grant, content, kids).await?;
         if found.len() == kids.len() || grant.account().consistency == Consistency::Linearizable {
             return Ok(found);
@@ -45,10 +45,10 @@ impl Keys {
         grant: &Grant,
         track: ContentTrack<'_>,
     ) -> Result<Option<ServedKey>, ServiceError> {
-        match self.read(grant, track).await? {
+        match self.applied(grant, track)? {
             None if grant.account().consistency == Consistency::Local => {
                 self.cluster.read_barrier().await?;
-                self.read(grant, track).await
+                self.applied(grant, track)
             }
             served => Ok(served),
         }

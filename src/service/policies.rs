@@ -26,17 +26,12 @@ impl Policies {
         Self { cluster }
     }
 
-    /// The policy that holds for a content: its own, else the account's default, else none.
+    /// The policy that holds for a content: its own, else the account's default, else none. As far as
+    /// this node has applied the log.
     ///
     /// # Errors
-    /// When the cluster does not answer.
-    pub async fn of_content(
-        &self,
-        account: &Account,
-        content: &ContentId,
-        consistency: Consistency,
-    ) -> Result<Option<Policy>, ServiceError> {
-        self.make_fresh(consistency).await?;
+    /// When the state cannot be read.
+    pub fn of_content(&self, account: &Account, content: &ContentId) -> Result<Option<Policy>, ServiceError> {
         let tables = self.cluster.state();
         let attached = state::attached_policy(tables, &account.id, content)?;
         let name = match attached {

@@ -185,7 +185,8 @@ impl World {
         let state = StateView::new(tables.clone());
         // The fence asks the log whether the node belongs to anybody, and only when fences differ.
         let unused = LogOptions { cache_bytes: 1 << 16, chunk_bytes: 1 << 16, ..LogOptions::default() };
-        let fence = Fence::new(directory.clone(), Log::open(&directory.log(), unused).unwrap());
+        let unused = Log::open(&directory.log(), unused).unwrap();
+        let fence = Fence::new(directory.clone(), unused.clone());
         let (_, disk) = DiskWatch::begin(directory.root(), &config.disk, metrics.clone()).unwrap();
         let standing = machine.disk.standing(id);
         let machine_state =
@@ -251,6 +252,7 @@ impl World {
             keyring: self.keyring.clone(),
             founding_authority: None,
             metrics,
+            log: unused,
             cuts: LogCuts::new(log_hold, config.raft.snapshot_log_entries, config.raft.log_keep_entries),
             leadership: leadership_in,
             failure: failure_in,

@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 use crate::auth::{CustomData, Grant};
 use crate::license::entitlement::{Entitled, Entitlements, Viewer};
 use crate::license::{LicenseProvider, LicenseServers, LicenseTerms, LicensedKey, clear_key};
-use crate::model::{AccountId, Policy, PolicyName, TrackName};
+use crate::model::{AccountId, Consistency, Policy, PolicyName, TrackName};
 use crate::telemetry::Metrics;
 
 use super::error::ServiceError;
@@ -111,6 +111,7 @@ impl Licenses {
     /// [`LicenseError`] says why it may not.
     pub async fn permit(&self, request: LicenseRequest<'_>, track: &TrackName) -> Result<(), LicenseError> {
         let entitled = self.0.entitlements.decide(viewer(request)).await?;
+        self.0.keys.make_fresh(request.grant).await?;
         let policy = self.policy(request, entitled).await?;
         prepared::permitted(&policy, track)?;
         self.0.leases.admit(viewing(request), policy).await?;
@@ -127,6 +128,8 @@ impl Licenses {
             return Ok(certificate);
         }
         let entitled = self.0.entitlements.decide(viewer(request)).await?;
+        // Once for keys and policy.
+        self.0.keys.make_fresh(request.grant).await?;
         let prepared = self.prepare(provider, request).await?;
         let policy = self.policy(request, entitled).await?;
         prepared.must_be_permitted(&policy)?;
@@ -155,7 +158,7 @@ impl Licenses {
             Some(name) => Some(self.named_policy(request.grant, name).await?),
             None => {
                 let content = request.custom_data.content_id();
-                self.0.policies.of_content(account, content, account.consistency).await?
+                self.0.policies.of_content(account, content)?
             }
         };
         let policy = match policy {
@@ -168,7 +171,7 @@ impl Licenses {
 
     async fn named_policy(&self, grant: &Grant, name: &PolicyName) -> Result<Policy, LicenseError> {
         let account = grant.account();
-        match self.0.policies.named(account, name, account.consistency).await {
+        match self.0.policies.named(account, name, Consistency::Local).await {
             Ok(record) => Ok(record.policy),
             Err(ServiceError::UnknownPolicy { name }) => Err(LicenseError::NoPolicy { name }),
             Err(error) => Err(error.into()),

@@ -8,7 +8,7 @@ use super::*;
 
 mod model;
 
-const SMALL: LogOptions = LogOptions { cache_bytes: 0, chunk_bytes: 600, gather_us: 50 };
+const SMALL: LogOptions = LogOptions { cache_bytes: 0, chunk_bytes: 600, gather: Duration::from_micros(50) };
 
 fn at(term: u64, index: u64) -> LogPosition {
     LogPosition { term, node: term % 3, index }
@@ -276,6 +276,27 @@ fn the_committed_position_is_a_hint_that_only_moves_within_the_log() {
     }
     drop(log);
     assert_eq!(Log::open(home.path(), SMALL).unwrap().read_committed(), Some(at(1, 4)));
+}
+
+#[test]
+fn the_hint_is_written_with_the_next_entries_or_when_somebody_asks() {
+    let home = tempfile::tempdir().unwrap();
+    // Of one file: what ends a file is written at once.
+    let log = Log::open(home.path(), LogOptions { chunk_bytes: 1 << 20, ..SMALL }).unwrap();
+    let written = || Log::open(copy(home.path()).path(), SMALL).unwrap().read_committed();
+    append(&log, entries(1, 0..10)).unwrap();
+    log.save_committed(Some(at(1, 4))).unwrap();
+    assert_eq!(written(), None, "a hint wakes nobody");
+    append(&log, entries(1, 10..11)).unwrap();
+    assert_eq!(written(), Some(at(1, 4)));
+    log.save_committed(Some(at(1, 7))).unwrap();
+    log.write_out().unwrap();
+    // Nobody waits for it, so it may take a moment.
+    let comes = |_| {
+        std::thread::sleep(Duration::from_millis(10));
+        written() == Some(at(1, 7))
+    };
+    assert!((0..500).any(comes));
 }
 
 #[test]

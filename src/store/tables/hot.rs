@@ -1,5 +1,6 @@
 //! Records that were read lately, in memory: the engine takes microseconds for what is asked for again and
-//! again.
+//! again. That a record is not there is remembered, too: most contents have no policy of their own, and
+//! every license asks for it.
 //!
 //! It belongs to one generation of the tables, and every change that is applied to them takes the changed
 //! records out before anybody is told of it. Whoever reads a record meanwhile holds a guard, which a
@@ -20,16 +21,16 @@ const KEY_BYTES_MAX: usize = 511;
 
 /// The records of one generation, up to a number of bytes.
 pub(super) struct HotRecords {
-    records: Cache<Vec<u8>, Value, Bytes>,
+    records: Cache<Vec<u8>, Option<Value>, Bytes>,
 }
 
 /// Weighs records by the memory they take.
 #[derive(Clone)]
 struct Bytes;
 
-impl Weighter<Vec<u8>, Value> for Bytes {
-    fn weight(&self, key: &Vec<u8>, value: &Value) -> u64 {
-        OVERHEAD_BYTES + (key.len() + value.len()) as u64
+impl Weighter<Vec<u8>, Option<Value>> for Bytes {
+    fn weight(&self, key: &Vec<u8>, value: &Option<Value>) -> u64 {
+        OVERHEAD_BYTES + (key.len() + value.as_ref().map_or(0, |value| value.len())) as u64
     }
 }
 
@@ -60,7 +61,7 @@ impl HotRecords {
         Self { records: Cache::with_weighter(records, bytes_max, Bytes) }
     }
 
-    /// The record's value, from here or as `read` finds it.
+    /// The record's value, if there is one, from here or as `read` finds it.
     pub(super) fn get(
         &self,
         table: usize,
@@ -69,16 +70,14 @@ impl HotRecords {
     ) -> Result<Option<Value>, StoreError> {
         let Some(joined) = Joined::of(table, key) else { return read() };
         let guard = match self.records.get_value_or_guard(joined.as_bytes(), None) {
-            GuardResult::Value(value) => return Ok(Some(value)),
+            GuardResult::Value(value) => return Ok(value),
             GuardResult::Guard(guard) => guard,
             // Without a limit nobody waits too long.
             GuardResult::Timeout => return read(),
         };
         let found = read()?;
-        if let Some(value) = &found {
-            // Refused when the record was changed meanwhile.
-            let _ = guard.insert(value.clone());
-        }
+        // Refused when the record was changed meanwhile.
+        let _ = guard.insert(found.clone());
         Ok(found)
     }
 
@@ -90,7 +89,7 @@ impl HotRecords {
         read: impl FnOnce() -> Result<Option<Value>, StoreError>,
     ) -> Result<Option<Value>, StoreError> {
         let kept = Joined::of(table, key).and_then(|joined| self.records.get(joined.as_bytes()));
-        if kept.is_some() { Ok(kept) } else { read() }
+        kept.map_or_else(read, Ok)
     }
 
     /// To be called when a change can be read, before anybody is told of it.
@@ -146,9 +145,30 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_remembered_of_what_is_not_there_or_cannot_be_read() {
+    fn what_is_not_there_is_not_looked_for_again_until_it_is_written() {
         let hot = hot();
-        assert_eq!(hot.get(0, b"k", || Ok(None)).unwrap(), None);
+        let read = |found: Option<Value>| hot.get(0, b"k", || Ok(found)).unwrap();
+        assert_eq!(read(None), None);
+        assert_eq!(read(Some(value("not read"))), None);
+        assert_eq!(hot.get_once(0, b"k", || Ok(Some(value("not read")))).unwrap(), None);
+        hot.forget(0, b"k");
+        assert_eq!(read(Some(value("written"))), Some(value("written")));
+    }
+
+    #[test]
+    fn what_is_written_while_it_is_missed_is_found() {
+        let hot = hot();
+        let missed = hot.get(0, b"k", || {
+            hot.forget(0, b"k");
+            Ok(None)
+        });
+        assert_eq!(missed.unwrap(), None, "the read began before the change");
+        assert_eq!(hot.get(0, b"k", || Ok(Some(value("written")))).unwrap(), Some(value("written")));
+    }
+
+    #[test]
+    fn nothing_is_remembered_of_what_cannot_be_read() {
+        let hot = hot();
         let failed = hot.get(0, b"k", || Err(StoreError::NoTable { table: 0, tables: 0 }));
         assert!(failed.is_err());
         assert_eq!(hot.get(0, b"k", || Ok(Some(value("now")))).unwrap(), Some(value("now")));
