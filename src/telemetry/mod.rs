@@ -5,6 +5,7 @@
 //! accident. What clients send and must not be logged either (user tokens, signatures, query
 //! strings) is never passed to a log macro; routes are logged by their pattern.
 
+mod declare;
 mod lines;
 mod logging;
 mod metrics;
