@@ -178,7 +178,8 @@ impl Recovery {
             fence: self.identity.fence,
             applied: mark.applied,
             last: log.bounds().1.max(mark.applied),
-            committed: log.read_committed(),
+            // What the log says of it may be a moment older than the tables.
+            committed: log.read_committed().max(mark.applied),
             vote: log.read_vote(),
             voters: members.voters.into_iter().flatten().collect(),
             members: members.nodes.into_iter().map(|(id, member)| (id, member.peer_address)).collect(),
