@@ -16,6 +16,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_rustls::TlsConnector;
 
 use crate::codec::{self, Kind};
+use crate::crypto::tls::PeerChannel;
 use crate::model::NodeId;
 use crate::state::FEATURE_LEVEL;
 
@@ -86,8 +87,8 @@ pub trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Duplex for S {}
 
-/// A connection on which each side has proved who it is.
-pub type Connection = Box<dyn Duplex>;
+/// A connection on which each side has proved who it is, and what was agreed on it.
+pub type Connection = (Box<dyn Duplex>, PeerChannel);
 
 /// How peers are connected to.
 #[derive(Clone)]
@@ -194,8 +195,8 @@ async fn run(
     }
 }
 
-async fn connect(route: &Route) -> std::io::Result<Connection> {
-    let mut stream = dial(route).await?;
+async fn connect(route: &Route) -> std::io::Result<Box<dyn Duplex>> {
+    let (mut stream, _channel) = dial(route).await?;
     let fence = route.fence.as_ref().map(Fence::current);
     let feature_level = route.end.feature_level();
     let hello = Hello { fence, feature_level, ..route.hello.clone() };
@@ -216,7 +217,9 @@ async fn dial(route: &Route) -> std::io::Result<Connection> {
     let address = route.address.borrow().clone();
     let stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
-    Ok(Box::new(TlsConnector::from(tls).connect(route.server_name.clone(), stream).await?))
+    let connected = TlsConnector::from(tls).connect(route.server_name.clone(), stream).await?;
+    let channel = PeerChannel::of(connected.get_ref().1).map_err(std::io::Error::other)?;
+    Ok((Box::new(connected), channel))
 }
 
 /// Says hello and checks the peer's. The certificate was checked by TLS before.

@@ -16,13 +16,50 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
-use rustls::{ClientConfig, ConfigBuilder, RootCertStore, ServerConfig, WantsVerifier};
+use rustls::{ClientConfig, ConfigBuilder, ConnectionCommon, RootCertStore, ServerConfig, WantsVerifier};
 
 use super::secret_file::{self, SecretFileError};
 use super::{ClusterName, IdentityError, JOIN_ALPN, PeerIdentity, fingerprint};
 
 /// What peers speak inside TLS; another version of the peer protocol gets another name.
 pub const PEER_ALPN: &[u8] = b"keymoot-peer/1";
+/// The second version of the peer protocol: the first, and what [`PeerVersion::Second`] adds.
+pub const PEER_ALPN_2: &[u8] = b"keymoot-peer/2";
+/// The label under which a connection's binding is exported (RFC 8446, 7.5).
+const BINDING_LABEL: &[u8] = b"EXPORTER-keymoot-peer-binding";
+
+/// Which peer protocol both ends of a connection know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PeerVersion {
+    /// What every build knows.
+    First,
+    /// The first, and messages that a build which knows the first alone could not read.
+    Second,
+}
+
+/// What TLS agreed on for one connection between nodes.
+#[derive(Clone, Copy, Debug)]
+pub struct PeerChannel {
+    /// The version that both ends know.
+    pub version: PeerVersion,
+    /// The same at both ends of this connection, and on no other: what is bound to it cannot be relayed.
+    pub binding: [u8; 32],
+}
+
+impl PeerChannel {
+    /// What was agreed in a finished handshake.
+    ///
+    /// # Errors
+    /// When the handshake is not finished.
+    pub fn of<Side>(session: &ConnectionCommon<Side>) -> Result<Self, rustls::Error> {
+        let version = match session.alpn_protocol() {
+            Some(PEER_ALPN_2) => PeerVersion::Second,
+            _ => PeerVersion::First,
+        };
+        let binding = session.export_keying_material([0; 32], BINDING_LABEL, None)?;
+        Ok(Self { version, binding })
+    }
+}
 
 /// Why no TLS configuration could be made.
 #[derive(Debug, thiserror::Error)]
@@ -160,7 +197,7 @@ pub fn peer_server_config(credentials: &PeerCredentials) -> Result<Arc<ServerCon
             credentials.key.clone_key(),
         )
         .map_err(TlsError::Pair)?;
-    config.alpn_protocols = vec![PEER_ALPN.to_vec(), JOIN_ALPN.to_vec()];
+    config.alpn_protocols = vec![PEER_ALPN_2.to_vec(), PEER_ALPN.to_vec(), JOIN_ALPN.to_vec()];
     config.send_tls13_tickets = 0;
     Ok(Arc::new(config))
 }
@@ -177,7 +214,7 @@ pub fn peer_client_config(credentials: &PeerCredentials) -> Result<Arc<ClientCon
         .with_root_certificates(credentials.roots.clone())
         .with_client_auth_cert(credentials.chain.clone(), credentials.key.clone_key())
         .map_err(TlsError::Pair)?;
-    config.alpn_protocols = vec![PEER_ALPN.to_vec()];
+    config.alpn_protocols = vec![PEER_ALPN_2.to_vec(), PEER_ALPN.to_vec()];
     config.resumption = Resumption::disabled();
     Ok(Arc::new(config))
 }

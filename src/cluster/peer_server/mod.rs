@@ -16,6 +16,7 @@ use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
 
 use crate::codec::{self, Kind};
+use crate::crypto::tls::PeerChannel;
 use crate::crypto::{JOIN_ALPN, PeerIdentity};
 use crate::state::FEATURE_LEVEL;
 
@@ -66,13 +67,15 @@ async fn connection(stream: TcpStream, acceptor: TlsAcceptor, node: Arc<Node>) -
     }
     let identity =
         PeerIdentity::of_connection(session.peer_certificates(), &node.cluster).map_err(invalid)?;
-    welcome(accepted, identity, node).await
+    let channel = PeerChannel::of(session).map_err(invalid)?;
+    welcome(accepted, identity, channel, node).await
 }
 
 /// Greets and serves whoever has proved to be `identity`, until the connection ends.
 pub(super) async fn welcome<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
     mut stream: S,
     identity: PeerIdentity,
+    _channel: PeerChannel,
     node: Arc<Node>,
 ) -> std::io::Result<()> {
     let greeting = greet(&mut stream, identity, &node);

@@ -16,6 +16,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::codec::{self, Kind};
 use crate::crypto::PeerIdentity;
+use crate::crypto::tls::{PeerChannel, PeerVersion};
 use crate::model::NodeId;
 use crate::state::Proposal;
 
@@ -147,10 +148,11 @@ impl Network {
         };
         let ((near_out, up_in), (up_out, far_in)) = (duplex(PIPE_BYTES), duplex(PIPE_BYTES));
         let ((far_out, down_in), (down_out, near_in)) = (duplex(PIPE_BYTES), duplex(PIPE_BYTES));
-        tokio::spawn(peer_server::welcome(join(far_in, far_out), PeerIdentity::Node(from), node));
+        let channel = PeerChannel { version: PeerVersion::Second, binding: [0; 32] };
+        tokio::spawn(peer_server::welcome(join(far_in, far_out), PeerIdentity::Node(from), channel, node));
         tokio::spawn(self.clone().carry((from, to), up_in, up_out, cable.clone(), state.clone()));
         tokio::spawn(self.carry((to, from), down_in, down_out, cable, state));
-        Ok(Box::new(join(near_in, near_out)))
+        Ok((Box::new(join(near_in, near_out)), channel))
     }
 
     /// Carries frames one way until the connection breaks.
