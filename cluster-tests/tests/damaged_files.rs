@@ -1,5 +1,5 @@
-//! A node refuses to start from damaged files, naming file, place and remedy; and after the remedy,
-//! an empty directory, it is one of the cluster again.
+//! A node refuses to start from damaged files, naming file, place and remedy; and with every byte as it was it is
+//! one of the cluster again.
 
 use std::path::{Path, PathBuf};
 
@@ -44,7 +44,7 @@ fn each_damaged_file_is_refused_by_name_and_place() {
     cluster.await_caught_up(id).unwrap();
     cluster.stop(id).unwrap();
     let data = cluster.node(id).unwrap().dir.join("data");
-    let anew = "move the data directory away";
+    let anew = "keymoot cluster remove";
 
     let log = files(&data, ".wal").pop().unwrap();
     let whole = std::fs::read(&log).unwrap();
@@ -54,9 +54,11 @@ fn each_damaged_file_is_refused_by_name_and_place() {
         std::fs::write(&log, &whole).unwrap();
     }
 
-    for (name, words) in
-        [("identity.toml", "cannot be read as an identity"), ("CURRENT", "names no state directory")]
-    {
+    for (name, words) in [
+        ("identity.toml", "cannot be read as an identity"),
+        ("incarnations.toml", "cannot be read as incarnations"),
+        ("CURRENT", "names no state directory"),
+    ] {
         let file = data.join(name);
         let whole = std::fs::read(&file).unwrap();
         flip(&file, 1);

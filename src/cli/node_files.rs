@@ -76,7 +76,10 @@ impl NodeDirectory {
         let config = directory.config();
         if config.exists() {
             return Err(Failure::misuse(format!("{} exists: a node lives there already", config.display()))
-                .hint("take another --dir; a node that was removed needs its whole directory wiped first"));
+                .hint(
+                    "take another --dir, or move the whole directory of the node that lived there away first; \
+                     keep the keyring",
+                ));
         }
         Ok(directory)
     }

@@ -79,7 +79,7 @@ committed. It is for when a majority of the voters is gone for ever.
   - With several survivors, stop them all, run this with --inspect on each, and recover the one whose last
     entry has the highest term, and of those the highest index.
   - Every other node must be stopped now. It can never come back with its data: it will be refused.
-    Wipe its data directory and join it again.
+    Let its machine join under a new id, with an empty directory.
 
 ";
 
@@ -167,7 +167,8 @@ fn told(survivor: &Survivor, recovered: &Recovered, address: &str) -> String {
     });
     format!(
         "node {} at {address} is the only member now, as of entry {}, with fence {}\n{kept}\
-         start it with keymoot serve; wipe the data directories of nodes {} and join them again\n",
+         start it with keymoot serve; the machines of nodes {} can join it under new ids: move their directories \
+         away, make a token for each (keymoot cluster token create) and run keymoot cluster join there\n",
         survivor.node,
         recovered.applied.index,
         recovered.fence,

@@ -16,12 +16,13 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_rustls::TlsConnector;
 
 use crate::codec::{self, Kind};
-use crate::crypto::tls::PeerChannel;
+use crate::crypto::tls::{PeerChannel, PeerVersion};
 use crate::model::NodeId;
 use crate::state::FEATURE_LEVEL;
 
 use super::fence::Fence;
 use super::frame::{self, Frame};
+use super::greeting::Greeting;
 use super::join::check_level;
 use super::message::{Hello, PROTOCOL, Reply, Request};
 use super::peers::EndOfNode;
@@ -196,14 +197,16 @@ async fn run(
 }
 
 async fn connect(route: &Route) -> std::io::Result<Box<dyn Duplex>> {
-    let (mut stream, _channel) = dial(route).await?;
-    let fence = route.fence.as_ref().map(Fence::current);
-    let feature_level = route.end.feature_level();
-    let hello = Hello { fence, feature_level, ..route.hello.clone() };
-    let answer = greet(&mut stream, &hello, &route.end).await?;
-    if let (Some(fence), Some(theirs)) = (&route.fence, answer.fence) {
-        let refused = |reason| std::io::Error::new(std::io::ErrorKind::InvalidData, reason);
-        fence.admit(route.peer, theirs).map_err(refused)?;
+    let (mut stream, channel) = dial(route).await?;
+    let hello = Hello { feature_level: route.end.feature_level(), ..route.hello.clone() };
+    let greeting = match &route.fence {
+        Some(fence) => fence.greeting(hello, Some(route.peer)),
+        None => Greeting::of_tool(hello),
+    };
+    let answer = greet(&mut stream, &greeting, channel.version, &route.end).await?;
+    if let Some(fence) = &route.fence {
+        let admitted = fence.admit(route.peer, channel.version, &answer);
+        admitted.map_err(|refused| refused.into_error(&route.end))?;
     }
     Ok(stream)
 }
@@ -225,16 +228,18 @@ async fn dial(route: &Route) -> std::io::Result<Connection> {
 /// Says hello and checks the peer's. The certificate was checked by TLS before.
 async fn greet<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut S,
-    hello: &Hello,
+    greeting: &Greeting,
+    version: PeerVersion,
     end: &EndOfNode,
-) -> std::io::Result<Hello> {
+) -> std::io::Result<Greeting> {
     let invalid = |text: String| std::io::Error::new(std::io::ErrorKind::InvalidData, text);
-    let body = codec::encode(Kind::Hello, hello).map_err(|error| invalid(error.to_string()))?;
+    let hello = &greeting.hello;
+    let body = greeting.encode(version).map_err(|error| invalid(error.to_string()))?;
     frame::write(stream, &Frame { id: 0, body: body.into() }).await?;
     stream.flush().await?;
     let answer = frame::read(stream).await?.ok_or_else(|| invalid("closed at the greeting".into()))?;
-    let answer: Hello =
-        codec::decode(Kind::Hello, &answer.body).map_err(|error| invalid(error.to_string()))?;
+    let greeted = Greeting::decode(version, &answer.body).map_err(|error| invalid(error.to_string()))?;
+    let answer = &greeted.hello;
     if answer.cluster != hello.cluster {
         return Err(invalid(format!(
             "it belongs to the cluster {:?}, not {:?}",
@@ -253,13 +258,14 @@ async fn greet<S: AsyncRead + AsyncWrite + Unpin>(
         end.say(&reason);
         return Err(invalid(reason));
     }
-    Ok(answer)
+    Ok(greeted)
 }
 
 /// What a removed node is to do.
 fn expelled(hello: &Hello) -> String {
     format!(
-        "node {} was removed from cluster {}; wipe its data directory and join it again under a new id",
+        "node {} was removed from cluster {}; its machine can join again under a new id, with an empty directory: \
+         keymoot cluster join",
         hello.node.unwrap_or(0),
         hello.cluster
     )

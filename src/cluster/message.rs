@@ -15,7 +15,8 @@ use super::wire::{AppliedMark, WireEntry};
 /// The protocol spoken; nodes of another one are refused at the greeting.
 pub const PROTOCOL: u32 = 1;
 
-/// The first message on a connection, in both directions. The certificate proves it.
+/// Who speaks, first on a connection and in both directions. The certificate proves it. See also
+/// [`Greeting`](super::greeting::Greeting).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hello {
     /// The sender's [`PROTOCOL`].

@@ -16,6 +16,7 @@ mod fence;
 mod founding;
 mod frame;
 mod gathered;
+mod greeting;
 mod hand_over;
 mod join;
 mod join_client;
@@ -52,7 +53,7 @@ mod simulation_tests;
 #[cfg(test)]
 mod storage_suite_test;
 
-pub use crate::store::{Identity, LogPosition, StoreError};
+pub use crate::store::{Identity, Incarnation, JOIN_ANEW, LogPosition, StoreError};
 pub use admin::{
     AdminClient, AdminError, AdminRequest, AdminResponse, ClusterStatus, DiskStatus, NodeStatus, PeerStatus,
 };

@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::crypto::tls::{PeerCredentials, peer_client_config, peer_server_config};
 use crate::crypto::{Keyring, PeerIdentity, UnwrapError};
 use crate::state::{self, ClusterIdentity, FEATURE_LEVEL, NodeFacts, TABLE_NAMES};
-use crate::store::{Directory, Identity, Log, LogOptions, Tables, TablesOptions};
+use crate::store::{Directory, Identity, JOIN_ANEW, Log, LogOptions, Tables, TablesOptions};
 use crate::telemetry::Metrics;
 
 use super::barrier::Rounds;
@@ -77,7 +77,7 @@ pub enum StartError {
     #[error("the state cannot be read")]
     State(#[from] state::StateError),
     /// The tables are older than what is left of the log.
-    #[error("the tables in {} end with entry {applied}, but the log begins behind entry {purged}: what is between is lost here; move the data directory away and join the node anew", root.display())]
+    #[error("the tables in {} end with entry {applied}, but the log begins behind entry {purged}: what is between is lost here; {anew}", root.display(), anew = JOIN_ANEW)]
     Gap {
         /// The last entry in the tables.
         applied: u64,

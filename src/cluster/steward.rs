@@ -22,7 +22,7 @@ use super::types::Member;
 
 /// Between two rounds.
 const ROUND: Duration = Duration::from_millis(500);
-/// A node that does not lead talks to a peer every so many rounds, to hear whether it was removed.
+/// A node that does not lead talks to its peers every so many rounds.
 const ROUNDS_PER_PING: u32 = 6;
 /// How long one of its requests may take.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -60,6 +60,9 @@ impl Steward {
         let members: BTreeSet<NodeId> = membership.nodes().map(|(id, _)| *id).collect();
         self.node
             .expel(records.iter().filter(|node| node.removed_at_ms.is_some() && !members.contains(&node.id)));
+        for removed in self.node.expelled.load().iter() {
+            self.node.fence.refusals().forget(*removed);
+        }
         self.measure(&records, &members);
         self.found().await?;
         let leader = self.node.raft.metrics().borrow_watched().current_leader;
@@ -169,14 +172,15 @@ impl Steward {
         }
     }
 
-    /// Talks to one peer, each time another: whoever was removed is told so.
+    /// Talks to every peer. Whoever was removed is told so; and all have met each other, also those of whom
+    /// neither ever led, before one of them can be emptied.
     async fn ping(&self, members: &BTreeSet<NodeId>) {
-        let others: Vec<NodeId> = members.iter().copied().filter(|id| *id != self.node.id).collect();
-        let turn = (self.rounds / ROUNDS_PER_PING) as usize;
-        let Some(id) = others.get(turn % others.len().max(1)) else { return };
-        let Some(link) = self.peers.requests(*id) else { return };
-        if let Err(error) = link.call(Request::Ping, PATIENCE).await {
-            tracing::debug!(%error, "a peer did not answer");
-        }
+        let others = members.iter().filter(|id| **id != self.node.id);
+        let pings = others.filter_map(|id| self.peers.requests(*id)).map(|link| async move {
+            if let Err(error) = link.call(Request::Ping, PATIENCE).await {
+                tracing::debug!(%error, "a peer did not answer");
+            }
+        });
+        futures::future::join_all(pings).await;
     }
 }

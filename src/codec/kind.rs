@@ -24,11 +24,13 @@ pub enum Kind {
     Hello,
     /// What a backup says about itself.
     Backup,
+    /// The first message between two nodes that know the second version of their protocol.
+    Greeting,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Record,
         Self::Entry,
         Self::Frame,
@@ -37,6 +39,7 @@ impl Kind {
         Self::Mark,
         Self::Hello,
         Self::Backup,
+        Self::Greeting,
     ];
 
     /// The kind's number in the envelope.
@@ -50,6 +53,7 @@ impl Kind {
             Self::Mark => 6,
             Self::Hello => 7,
             Self::Backup => 8,
+            Self::Greeting => 9,
         }
     }
 
@@ -72,7 +76,8 @@ impl Kind {
             | Self::Membership
             | Self::Mark
             | Self::Hello
-            | Self::Backup => &[1],
+            | Self::Backup
+            | Self::Greeting => &[1],
         }
     }
 }
@@ -88,6 +93,7 @@ impl fmt::Display for Kind {
             Self::Mark => "applied mark",
             Self::Hello => "greeting",
             Self::Backup => "backup header",
+            Self::Greeting => "greeting with a data directory",
         })
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! identity.toml   node, cluster and format; written once
+//! incarnations.toml   which directory this is, and which ones its peers had: see `incarnations.rs`
 //! lock            held while open; not empty after an unclean stop
 //! ballast         room kept for a full disk
 //! log/            the Raft log
@@ -11,14 +12,16 @@
 //! rebuild/        what is to replace all of it: see [`Rebuild`](super::Rebuild)
 //! ```
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
 
-use super::{Identity, Incoming, StoreError, durable, identity, lock::Lock, rebuild};
+use super::incarnations::Incarnations;
+use super::{Identity, Incarnation, Incoming, StoreError, durable, identity, lock::Lock, rebuild};
 
 pub(super) const LOG: &str = "log";
 const INCOMING: &str = "incoming";
@@ -28,6 +31,7 @@ const INCOMING: &str = "incoming";
 pub struct Directory {
     root: PathBuf,
     identity: ArcSwap<Identity>,
+    incarnations: Mutex<Incarnations>,
     received: AtomicU64,
     lock: Lock,
 }
@@ -40,7 +44,7 @@ impl Directory {
     /// [`StoreError::HalfRebuilt`] when a recovery or restore was interrupted,
     /// [`StoreError::InUse`] when another process has it open, [`StoreError::OtherIdentity`] when
     /// it belongs to another node or cluster, [`StoreError::Unnamed`] when it holds data of nobody,
-    /// and those of reading the identity.
+    /// and those of reading the identity and the incarnations.
     pub fn open(root: &Path, identity: &Identity) -> Result<Self, StoreError> {
         durable::create_directory(root)?;
         let lock = Lock::take(root)?;
@@ -58,12 +62,14 @@ impl Directory {
                 identity.clone()
             }
         };
+        let incarnations = Incarnations::open(root, identity.fence, holds_log(root)?)?;
         durable::remove_directory(&root.join(INCOMING))?;
         durable::create_directory(&root.join(INCOMING))?;
         durable::create_directory(&root.join(LOG))?;
         Ok(Self {
             root: root.to_owned(),
             identity: ArcSwap::from_pointee(identity),
+            incarnations: Mutex::new(incarnations),
             received: AtomicU64::new(0),
             lock,
         })
@@ -79,15 +85,54 @@ impl Directory {
         self.identity.load_full()
     }
 
-    /// Takes over the fence of a recovered cluster, durably. For a node that belongs to nobody yet.
+    /// Takes over the fence of a recovered cluster, durably. For a node that belongs to nobody yet: what it
+    /// remembers of peers that it met with its old fence is void.
     ///
     /// # Errors
     /// An I/O error; the fence is then the one from before.
     pub fn adopt_fence(&self, fence: u64) -> Result<(), StoreError> {
+        let mut incarnations = self.incarnations();
         let adopted = Identity { fence, ..Identity::clone(&self.identity()) };
         adopted.write(&self.root)?;
         self.identity.store(Arc::new(adopted));
+        // On the disk they are void already: they name the old fence.
+        *incarnations = Incarnations { fence, own: incarnations.own, peers: BTreeMap::new() };
         Ok(())
+    }
+
+    /// Which of all the directories that this node ever had this is.
+    pub fn incarnation(&self) -> Incarnation {
+        self.incarnations().own
+    }
+
+    /// The incarnation that is remembered of a peer.
+    pub fn remembered(&self, peer: u64) -> Option<Incarnation> {
+        self.incarnations().peers.get(&peer).copied()
+    }
+
+    /// Remembers, durably, the first incarnation that is met of a peer with this fence, and gives the one that
+    /// is remembered: another, if another was first.
+    ///
+    /// # Errors
+    /// [`StoreError::OtherFence`] when the fence is another by now, or an I/O error: then nothing is remembered.
+    pub fn remember(&self, fence: u64, peer: u64, met: Incarnation) -> Result<Incarnation, StoreError> {
+        let mut incarnations = self.incarnations();
+        if incarnations.fence != fence {
+            return Err(StoreError::OtherFence);
+        }
+        if let Some(first) = incarnations.peers.get(&peer) {
+            return Ok(*first);
+        }
+        let mut more = incarnations.clone();
+        more.peers.insert(peer, met);
+        more.write(&self.root)?;
+        *incarnations = more;
+        Ok(met)
+    }
+
+    fn incarnations(&self) -> MutexGuard<'_, Incarnations> {
+        // It is replaced as a whole, after all that can fail.
+        self.incarnations.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The directory of the Raft log.
@@ -120,9 +165,12 @@ impl Directory {
 
 /// Whether anything but an unused directory's own files is in `root`.
 pub(super) fn holds_data(root: &Path) -> Result<bool, StoreError> {
+    Ok(holds_log(root)? || super::states::States::new(root).exist()?)
+}
+
+fn holds_log(root: &Path) -> Result<bool, StoreError> {
     let log = root.join(LOG);
-    let log_used = log.exists() && !is_empty(&log)?;
-    Ok(log_used || super::states::States::new(root).exist()?)
+    Ok(log.exists() && !is_empty(&log)?)
 }
 
 fn is_empty(directory: &Path) -> Result<bool, StoreError> {
@@ -132,6 +180,7 @@ fn is_empty(directory: &Path) -> Result<bool, StoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::{Log, LogOptions};
 
     fn three() -> Identity {
         Identity { cluster: "west".to_owned(), node: 3, fence: 0 }
@@ -183,6 +232,54 @@ mod tests {
         // A file from before there were fences.
         fs::write(home.path().join(identity::FILE), "format = 1\ncluster = \"west\"\nnode = 3\n").unwrap();
         assert_eq!(Directory::open(home.path(), &three()).unwrap().identity().fence, 0);
+    }
+
+    #[test]
+    fn the_first_incarnation_of_a_peer_is_remembered_for_ever() {
+        let home = tempfile::tempdir().unwrap();
+        let (one, other) = (Incarnation::of(1), Incarnation::of(2));
+        let directory = Directory::open(home.path(), &three()).unwrap();
+        let own = directory.incarnation();
+        assert_eq!(directory.remembered(1), None);
+        assert_eq!(directory.remember(0, 1, one).unwrap(), one);
+        assert_eq!(directory.remember(0, 1, other).unwrap(), one);
+        assert!(matches!(directory.remember(7, 2, other), Err(StoreError::OtherFence)));
+        Log::open(&directory.log(), LogOptions::default()).unwrap();
+        directory.close().unwrap();
+        let again = Directory::open(home.path(), &three()).unwrap();
+        assert_eq!((again.incarnation(), again.remembered(1), again.remembered(2)), (own, Some(one), None));
+    }
+
+    #[test]
+    fn a_directory_from_before_gets_an_incarnation_once_and_an_emptied_one_another() {
+        let home = tempfile::tempdir().unwrap();
+        let directory = Directory::open(home.path(), &three()).unwrap();
+        Log::open(&directory.log(), LogOptions::default()).unwrap();
+        directory.close().unwrap();
+        // As the build before left it.
+        fs::remove_file(home.path().join("incarnations.toml")).unwrap();
+        let of = |home: &Path| Directory::open(home, &three()).unwrap().incarnation();
+        let given = of(home.path());
+        assert_eq!(of(home.path()), given);
+        // Whoever empties by hand may leave the small files behind.
+        fs::remove_dir_all(home.path().join(LOG)).unwrap();
+        assert_ne!(of(home.path()), given);
+    }
+
+    #[test]
+    fn who_takes_over_a_fence_remembers_nobody_whom_it_met_before() {
+        let home = tempfile::tempdir().unwrap();
+        let directory = Directory::open(home.path(), &three()).unwrap();
+        Log::open(&directory.log(), LogOptions::default()).unwrap();
+        let own = directory.incarnation();
+        directory.remember(0, 1, Incarnation::of(1)).unwrap();
+        directory.adopt_fence(7).unwrap();
+        assert_eq!(directory.remembered(1), None);
+        directory.close().unwrap();
+        let again = Directory::open(home.path(), &three()).unwrap();
+        assert_eq!((again.incarnation(), again.remembered(1)), (own, None));
+        again.remember(7, 1, Incarnation::of(2)).unwrap();
+        assert_eq!(again.remembered(1), Some(Incarnation::of(2)));
     }
 
     #[test]

@@ -3,6 +3,10 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+/// What is done about a node whose data cannot be used. Its peers refuse its id with an empty directory.
+pub const JOIN_ANEW: &str = "remove this node at another one (keymoot cluster remove ID), then let its machine \
+                             join under a new id with an empty directory: docs/disks.md";
+
 /// Why a file, the log, the tables or a snapshot could not be used. Never holds stored bytes.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -27,7 +31,7 @@ pub enum StoreError {
         holder: String,
     },
     /// The directory belongs to another node or cluster.
-    #[error("{} belongs to node {found_node} of cluster {found_cluster:?}, not to node {node} of cluster {cluster:?}; correct the configuration, or give this node an empty data directory", path.display())]
+    #[error("{} belongs to node {found_node} of cluster {found_cluster:?}, not to node {node} of cluster {cluster:?}; correct the configuration, or give this node its own data directory", path.display())]
     OtherIdentity {
         /// The identity file.
         path: PathBuf,
@@ -41,17 +45,28 @@ pub enum StoreError {
         cluster: String,
     },
     /// The identity file does not say what it should.
-    #[error("{} cannot be read as an identity ({why}); restore it, or move the data directory away and join the node anew", path.display())]
+    #[error("{} cannot be read as an identity ({why}); restore it, or {anew}", path.display(), anew = JOIN_ANEW)]
     IdentityUnreadable {
         /// The identity file.
         path: PathBuf,
         /// What is wrong with it.
         why: String,
     },
+    /// The file of the incarnations does not say what it should.
+    #[error("{} cannot be read as incarnations ({why}); restore it, or {anew}", path.display(), anew = JOIN_ANEW)]
+    IncarnationsUnreadable {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A recovered cluster took the node in meanwhile.
+    #[error("this node belongs to another recovery of the cluster by now; greet it again")]
+    OtherFence,
     /// The directory was written by a newer build.
     #[error("{} says format {found} but this build knows format {known}; run the newer build", path.display())]
     NewerFormat {
-        /// The identity file.
+        /// The file that says so.
         path: PathBuf,
         /// The format it names.
         found: u32,
@@ -59,7 +74,7 @@ pub enum StoreError {
         known: u32,
     },
     /// There is data but nothing says whose.
-    #[error("{} holds data but no {file}; restore the file, or move the directory away and join the node anew", path.display())]
+    #[error("{} holds data but no {file}; restore the file, or {anew}", path.display(), anew = JOIN_ANEW)]
     Unnamed {
         /// The data directory.
         path: PathBuf,
@@ -73,7 +88,7 @@ pub enum StoreError {
         path: PathBuf,
     },
     /// `CURRENT` names no state directory.
-    #[error("{} names no state directory ({why}); restore it, or move the data directory away and join the node anew", path.display())]
+    #[error("{} names no state directory ({why}); restore it, or {anew}", path.display(), anew = JOIN_ANEW)]
     Current {
         /// The `CURRENT` file.
         path: PathBuf,
@@ -81,7 +96,7 @@ pub enum StoreError {
         why: String,
     },
     /// The log holds bytes that were not written that way.
-    #[error("{} is damaged at byte {offset}; the node must not start from it: move the data directory away and join the node anew", file.display())]
+    #[error("{} is damaged at byte {offset}; the node must not start from it: {anew}", file.display(), anew = JOIN_ANEW)]
     LogDamaged {
         /// The damaged file.
         file: PathBuf,
@@ -89,7 +104,7 @@ pub enum StoreError {
         offset: u64,
     },
     /// The log does not begin where its own purge mark says.
-    #[error("the log in {} lacks entry {missing}, which it says it holds; move the data directory away and join the node anew", path.display())]
+    #[error("the log in {} lacks entry {missing}, which it says it holds; {anew}", path.display(), anew = JOIN_ANEW)]
     LogGap {
         /// The directory of the log.
         path: PathBuf,
@@ -97,7 +112,7 @@ pub enum StoreError {
         missing: u64,
     },
     /// The tables hold bytes that were not written that way.
-    #[error("{} is damaged at byte {offset}, before what a power cut can have torn; the node must not start from it: move the data directory away and join the node anew", file.display())]
+    #[error("{} is damaged at byte {offset}, before what a power cut can have torn; the node must not start from it: {anew}", file.display(), anew = JOIN_ANEW)]
     TablesDamaged {
         /// The damaged file.
         file: PathBuf,

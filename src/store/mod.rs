@@ -13,6 +13,7 @@ mod directory;
 mod durable;
 mod error;
 mod identity;
+mod incarnations;
 mod incoming;
 mod lock;
 mod log;
@@ -23,8 +24,9 @@ mod states;
 mod tables;
 
 pub use directory::Directory;
-pub use error::{SnapshotFault, StoreError};
+pub use error::{JOIN_ANEW, SnapshotFault, StoreError};
 pub use identity::Identity;
+pub use incarnations::Incarnation;
 pub use incoming::Incoming;
 pub use log::{Completion, ENTRY_BYTES_MAX, Log, LogOptions, LogPosition, StoredVote};
 pub use rebuild::Rebuild;

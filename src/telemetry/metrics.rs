@@ -117,7 +117,7 @@ pub struct Metrics {
     pub apply_seconds: Histogram,
     /// Making one group of log entries durable.
     pub log_fsync_seconds: Histogram,
-    /// Peers that this node does not speak to, since they are of another fence.
+    /// Peers that this node does not speak to: of another fence, or with another data directory than before.
     pub fenced_off_peers: IntGauge,
     /// Secrets that this node has put under another master key.
     pub rewrapped_secrets_total: IntCounter,
@@ -259,7 +259,7 @@ impl Metrics {
             log_fsync_seconds: declare.seconds("log_fsync_seconds", "Time to make log entries durable.")?,
             fenced_off_peers: declare.gauge(
                 "fenced_off_peers",
-                "Peers from before or beside a recovery or restore of the cluster.",
+                "Peers that are refused: from before a recovery or restore, or with another data directory.",
             )?,
             rewrapped_secrets_total: declare
                 .counter("rewrapped_secrets_total", "Secrets that were put under another master key.")?,

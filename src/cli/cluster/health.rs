@@ -11,8 +11,8 @@ const LAG_MAX: u64 = 1000;
 const CERTIFICATE_DAYS: i64 = 30;
 /// The least that should be free on a node's disk.
 const FREE_BYTES_MIN: u64 = 1 << 30;
-/// What helps a node of the cluster as it was before it was recovered or restored.
-const FENCED_CURE: &str = "wipe the older node's data directory and join it again: docs/backup.md";
+/// Why one node refuses another says what to do, and depends on which of the two is out of date.
+const REFUSED_CURE: &str = "do what the reason says, at the node that is out of date";
 const DAY_S: i64 = 24 * 3600;
 
 /// How a cluster is.
@@ -116,10 +116,10 @@ fn of_node(seen: &Seen, row: &Row, node: &NodeStatus, now_s: i64, findings: &mut
         found(problem, "issue a new one, replace the file cluster.cert_file names, and restart the node");
     }
     for (peer, reason) in &node.refusals {
-        found(format!("node {id} refuses node {peer}: {reason}"), FENCED_CURE);
+        found(format!("node {id} refuses node {peer}: {reason}"), REFUSED_CURE);
     }
     if let Some(reason) = fenced_off(seen.status.node.fence, node.fence) {
-        found(format!("node {id}, as node {} sees it: {reason}", seen.status.node.id), FENCED_CURE);
+        found(format!("node {id}, as node {} sees it: {reason}", seen.status.node.id), REFUSED_CURE);
     }
     if node.disk.is_some_and(|disk| disk.read_only) {
         found(

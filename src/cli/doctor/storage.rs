@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::finding::Finding;
 use crate::cli::Failure;
-use crate::cluster::{DiskState, Identity};
+use crate::cluster::{DiskState, Identity, Incarnation, JOIN_ANEW, StoreError};
 use crate::config::Config;
 
 const SYNCS: usize = 50;
@@ -51,9 +51,14 @@ fn room(config: &Config) -> Finding {
 fn owner(config: &Config) -> Finding {
     const CHECK: &str = "data owner";
     let (root, id, name) = (&config.node.data_dir, config.node.id, &config.cluster.name);
+    let incarnation = match Incarnation::read(root) {
+        Ok(incarnation) => incarnation.map_or_else(String::new, |it| format!(", incarnation {it}")),
+        Err(error) => return unreadable(CHECK, error),
+    };
     match Identity::read(root) {
         Ok(Some(found)) if found.node == id && found.cluster == name.as_str() => {
-            Finding::ok(CHECK, format!("node {id} of cluster {name}, in a format that this build reads"))
+            let saw = format!("node {id} of cluster {name}{incarnation}, in a format that this build reads");
+            Finding::ok(CHECK, saw)
         }
         Ok(Some(found)) => {
             let saw =
@@ -61,11 +66,12 @@ fn owner(config: &Config) -> Finding {
             Finding::fail(CHECK, saw, "correct node.id, cluster.name or node.data_dir")
         }
         Ok(None) => Finding::ok(CHECK, format!("{} holds no data yet", root.display())),
-        Err(error) => {
-            let fix = "restore the file, or move the data directory away and join the node anew";
-            Finding::fail(CHECK, Failure::runtime(error).message(), fix)
-        }
+        Err(error) => unreadable(CHECK, error),
     }
+}
+
+fn unreadable(check: &str, error: StoreError) -> Finding {
+    Finding::fail(check, Failure::runtime(error).message(), format!("restore the file, or {JOIN_ANEW}"))
 }
 
 fn sync_time(root: &Path) -> Finding {

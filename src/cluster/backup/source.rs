@@ -11,7 +11,7 @@ use crate::cluster::error::ClusterError;
 use crate::cluster::node::Node;
 use crate::cluster::state_machine::{META_MARK, mark_of};
 use crate::state::{Survey, Table};
-use crate::store::{Identity, SnapshotWriter, View};
+use crate::store::{Identity, JOIN_ANEW, SnapshotWriter, View};
 
 use super::header::BackupHeader;
 
@@ -90,8 +90,9 @@ pub(super) fn describe(whose: &Identity, view: View) -> Result<(View, BackupHead
         }
     }
     if !survey.is_sound() {
-        let what = "its records do not agree with the digest it keeps of them: do not back up this node, and join it anew";
-        return Err(ClusterError::State(what.to_owned()));
+        return Err(ClusterError::State(format!(
+            "its records do not agree with the digest it keeps of them: do not back up this node; {JOIN_ANEW}"
+        )));
     }
     let applied = mark_of(&mark).map_err(|error| ClusterError::State(error.to_string()))?.applied;
     let empty =

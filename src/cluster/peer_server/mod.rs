@@ -16,11 +16,12 @@ use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
 
 use crate::codec::{self, Kind};
-use crate::crypto::tls::PeerChannel;
+use crate::crypto::tls::{PeerChannel, PeerVersion};
 use crate::crypto::{JOIN_ALPN, PeerIdentity};
 use crate::state::FEATURE_LEVEL;
 
 use super::frame::{self, Frame};
+use super::greeting::Greeting;
 use super::join::check_level;
 use super::join_server;
 use super::message::{Hello, PROTOCOL, Reply};
@@ -75,10 +76,10 @@ async fn connection(stream: TcpStream, acceptor: TlsAcceptor, node: Arc<Node>) -
 pub(super) async fn welcome<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
     mut stream: S,
     identity: PeerIdentity,
-    _channel: PeerChannel,
+    channel: PeerChannel,
     node: Arc<Node>,
 ) -> std::io::Result<()> {
-    let greeting = greet(&mut stream, identity, &node);
+    let greeting = greet(&mut stream, identity, channel.version, &node);
     let theirs = tokio::time::timeout(GREETING_TIMEOUT, greeting).await??;
     serve(stream, identity, node, theirs.fence).await
 }
@@ -91,40 +92,46 @@ fn invalid(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> std::i
 async fn greet<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut S,
     identity: PeerIdentity,
+    version: PeerVersion,
     node: &Node,
 ) -> std::io::Result<Hello> {
     let frame = frame::read(stream).await?.ok_or(std::io::ErrorKind::UnexpectedEof)?;
-    let theirs: Hello = codec::decode(Kind::Hello, &frame.body).map_err(invalid)?;
+    let greeting = Greeting::decode(version, &frame.body).map_err(invalid)?;
+    let theirs = &greeting.hello;
     let expelled = node.is_expelled(identity);
-    let refusal = refusal(&theirs, &identity, expelled, node);
+    let refusal = refusal(theirs, &identity, expelled, node);
     // Judged before we answer: a node that belongs to nobody answers with the fence it takes over now.
-    let admitted = match (&refusal, theirs.fence) {
-        (None, Some(fence)) => node.fence.admit(theirs.node.unwrap_or_default(), fence),
-        _ => Ok(()),
+    let admitted = match &refusal {
+        None => node.fence.admit(theirs.node.unwrap_or_default(), version, &greeting),
+        Some(_) => Ok(()),
     };
     let ours = Hello {
         protocol: PROTOCOL,
         cluster: node.cluster.as_str().to_owned(),
         node: Some(node.id),
-        fence: Some(node.fence.current()),
+        fence: None,
         feature_level: node.end.feature_level(),
         expelled,
     };
-    let body = codec::encode(Kind::Hello, &ours).map_err(invalid)?;
+    let member = theirs.fence.and(theirs.node).filter(|_| refusal.is_none());
+    let ours = node.fence.greeting(ours, member);
+    let body = ours.encode(version).map_err(invalid)?;
     frame::write(stream, &Frame { id: frame.id, body: body.into() }).await?;
     stream.flush().await?;
     if let Some(refusal) = refusal {
         tracing::warn!(reason = %refusal, "a peer was refused");
         return Err(invalid(refusal));
     }
-    admitted.map(|()| theirs).map_err(invalid)
+    admitted.map_err(|refused| refused.into_error(&node.end))?;
+    Ok(greeting.hello)
 }
 
 /// What is wrong with a greeting, apart from its fence.
 fn refusal(theirs: &Hello, identity: &PeerIdentity, expelled: bool, node: &Node) -> Option<String> {
     let claimed_is_proved = match identity {
         PeerIdentity::Node(id) => theirs.node == Some(*id),
-        PeerIdentity::Operator => theirs.node.is_none(),
+        // Only members have a fence.
+        PeerIdentity::Operator => theirs.node.is_none() && theirs.fence.is_none(),
     };
     if !claimed_is_proved {
         Some(format!("a peer claims to be {:?} but its certificate says {identity:?}", theirs.node))

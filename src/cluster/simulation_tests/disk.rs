@@ -155,6 +155,14 @@ impl Disk {
         platter.written = platter.durable.clone();
     }
 
+    /// Forgets everything, while no node runs on it.
+    pub fn empty(&self) {
+        let mut platter = self.lock();
+        (platter.written, platter.durable) = (Image::default(), Image::default());
+        platter.unsynced.clear();
+        platter.was_purged = false;
+    }
+
     /// Whether anything of the log was ever given up for a snapshot.
     pub fn was_purged(&self) -> bool {
         self.lock().was_purged

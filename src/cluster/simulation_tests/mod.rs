@@ -14,6 +14,7 @@
 
 mod clients;
 mod disk;
+mod emptied_voter;
 mod fate;
 mod faults;
 mod history;

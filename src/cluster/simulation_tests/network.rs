@@ -54,6 +54,8 @@ pub struct Network {
     air: Mutex<Air>,
     /// Each forwarded proposal gets another number: the receiver cannot tell a retry from a new one.
     renumbers: bool,
+    /// What nodes greet each other in.
+    version: PeerVersion,
 }
 
 struct Air {
@@ -75,10 +77,10 @@ struct Cable {
 }
 
 impl Network {
-    pub fn new(fate: Fate, renumbers: bool) -> Arc<Self> {
+    pub fn new(fate: Fate, renumbers: bool, version: PeerVersion) -> Arc<Self> {
         let air =
             Air { nodes: BTreeMap::new(), blocked: BTreeSet::new(), weather: CALM, cables: Vec::new(), fate };
-        Arc::new(Self { air: Mutex::new(air), renumbers })
+        Arc::new(Self { air: Mutex::new(air), renumbers, version })
     }
 
     /// How node `from` connects to others.
@@ -148,7 +150,7 @@ impl Network {
         };
         let ((near_out, up_in), (up_out, far_in)) = (duplex(PIPE_BYTES), duplex(PIPE_BYTES));
         let ((far_out, down_in), (down_out, near_in)) = (duplex(PIPE_BYTES), duplex(PIPE_BYTES));
-        let channel = PeerChannel { version: PeerVersion::Second, binding: [0; 32] };
+        let channel = PeerChannel { version: self.version, binding: [0; 32] };
         tokio::spawn(peer_server::welcome(join(far_in, far_out), PeerIdentity::Node(from), channel, node));
         tokio::spawn(self.clone().carry((from, to), up_in, up_out, cable.clone(), state.clone()));
         tokio::spawn(self.carry((to, from), down_in, down_out, cable, state));

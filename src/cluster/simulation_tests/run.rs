@@ -44,6 +44,8 @@ pub enum Weakness {
     LyingDisks,
     /// A node does not say that it voted for another leader than the first.
     HushedVotes,
+    /// Nodes greet each other as builds did that remembered no data directories.
+    ForgottenDirectories,
 }
 
 /// What a run came to.

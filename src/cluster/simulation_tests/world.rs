@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::config::Config;
+use crate::crypto::tls::PeerVersion;
 use crate::crypto::{ClusterName, Keyring};
 use crate::model::NodeId;
 use crate::state::{ClusterIdentity, FEATURE_LEVEL, NodeFacts, TABLE_NAMES};
@@ -86,10 +87,14 @@ impl World {
             disk: Disk::new(fate.fork(), weakness == Weakness::LyingDisks, weakness == Weakness::HushedVotes),
             running: Mutex::default(),
         };
+        let version = match weakness {
+            Weakness::ForgottenDirectories => PeerVersion::First,
+            _ => PeerVersion::Second,
+        };
         let ids = 1..=count;
         Self {
             machines: ids.clone().zip(ids.map(machine)).collect(),
-            network: Network::new(fate.fork(), weakness == Weakness::RenumberedForwards),
+            network: Network::new(fate.fork(), weakness == Weakness::RenumberedForwards, version),
             config,
             keyring: Arc::new(Keyring::generate().unwrap()),
             _home: home,
@@ -173,6 +178,12 @@ impl World {
             // Nothing but a snapshot syncs the tables, and the log holds all that was in them.
             forget_tables(&machine.home);
         }
+    }
+
+    /// Takes everything off the disk of a node that is stopped.
+    pub fn empty(&self, id: NodeId) {
+        std::fs::remove_dir_all(&self.machines[&id].home).unwrap();
+        self.disk(id).empty();
     }
 
     async fn boot(&self, id: NodeId, machine: &Machine) -> Running {
