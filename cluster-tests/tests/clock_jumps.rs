@@ -1,4 +1,5 @@
-//! A node's clock may jump: no read is stale, no write is lost, and nobody stands for election for it.
+//! A node's clock may jump: no read is stale, no write is lost, and nobody stands for election for it. Nor does a
+//! node that starts with a wrong clock make the cluster forget what others have proposed.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -6,6 +7,8 @@ use std::time::Duration;
 use cluster_tests::ledger::Ledger;
 use cluster_tests::wait::{pause, wait_until};
 use cluster_tests::{Cluster, Options, metrics};
+use keymoot::state::{TABLE_NAMES, Table};
+use keymoot::store::{Tables, TablesOptions};
 
 const TERM: &str = "keymoot_raft_term";
 
@@ -67,6 +70,35 @@ fn if_libfaketime_is_installed_jumps_of_the_leaders_clock_change_nothing() {
     );
     let findings = ledger.audit(cluster.signer(), &cluster.addresses()).unwrap();
     assert!(findings.is_empty(), "{findings:#?}");
+}
+
+#[test]
+fn if_libfaketime_is_installed_a_node_that_starts_hours_ahead_makes_nobody_forget_the_others() {
+    let Some(liar) = liar() else { return };
+    let (mut cluster, mut ledger) = (Options::default().start().unwrap(), Ledger::default());
+    cluster.do_without_dev().unwrap();
+    cluster.await_ready().unwrap();
+    for (serial, api) in cluster.addresses().into_iter().enumerate() {
+        ledger.enter(cluster.signer().create(api, &format!("each-{serial}.mp4")).unwrap(), "each");
+    }
+    let early = cluster.others(cluster.leader().unwrap())[0];
+    cluster.kill(early).unwrap();
+    let env =
+        [("LD_PRELOAD", liar.to_str().unwrap()), ("FAKETIME", "+3h"), ("FAKETIME_DONT_FAKE_MONOTONIC", "1")];
+    cluster.start_with_env(early, &env).unwrap();
+    let api = cluster.node(early).unwrap().api;
+    wait_until("the node to be ready", Duration::from_secs(60), || metrics::is_ready(api)).unwrap();
+    ledger.enter(cluster.signer().create(api, "hours-ahead.mp4").unwrap(), "hours ahead");
+    let other = cluster.others(early)[0];
+    cluster.await_caught_up(other).unwrap();
+    let findings = ledger.audit(cluster.signer(), &cluster.addresses()).unwrap();
+    assert!(findings.is_empty(), "{findings:#?}");
+    cluster.kill_all().unwrap();
+    let data = cluster.node(other).unwrap().dir.join("data");
+    let tables = Tables::open(&data, TABLE_NAMES, TablesOptions::default()).unwrap();
+    // One for each process that proposed; theirs, to whom a proposal may still come back, among them.
+    let sessions = tables.prefix(Table::Sessions as usize, b"c", usize::MAX).unwrap().len();
+    assert!(sessions > 3, "{sessions} clients are remembered");
 }
 
 /// Creates a key at one node; the next must know it at once.

@@ -39,16 +39,25 @@ impl Tables for Memory {
 
 impl Memory {
     pub(super) fn run(&mut self, proposals: &[Proposal]) -> Vec<Vec<Response>> {
+        self.run_by(|run| proposals.iter().map(|proposal| apply(run, proposal).unwrap()).collect())
+    }
+
+    /// Makes the changes of one run.
+    pub(super) fn run_by<R>(&mut self, changes: impl FnOnce(&mut Transaction<'_, Self>) -> R) -> R {
         let before = self.clone();
         let mut transaction = Transaction::new(&before);
-        let responses = proposals.iter().map(|proposal| apply(&mut transaction, proposal).unwrap()).collect();
-        for change in transaction.finish().unwrap().0 {
+        let result = changes(&mut transaction);
+        self.make(transaction.finish().unwrap().0);
+        result
+    }
+
+    pub(super) fn make(&mut self, changes: Vec<Change>) {
+        for change in changes {
             match change.value {
                 Some(value) => self.0.insert((change.table, change.key), value),
                 None => self.0.remove(&(change.table, change.key)),
             };
         }
-        responses
     }
 
     pub(super) fn put<V: serde::Serialize>(&mut self, table: Table, key: &[u8], value: &V) {

@@ -208,7 +208,7 @@ fn responses_and_records_have_these_bytes() {
         body(Kind::Record, &Response::AnsweredBefore),
         body(Kind::Record, &Track { next_version: 8, current: Some(record()), number: None }),
         body(Kind::Record, &KidPlace { place: place(), version: 7 }),
-        body(Kind::Record, &Session { floor: 3, seen_at_ms: 2 }),
+        body(Kind::Record, &Session { floor: 3, seen: 2 }),
         body(Kind::Record, &Answers { responses: vec![Response::Stored] }),
         body(Kind::Record, &Response::Seed(Box::new(seed()))),
         body(Kind::Record, &Response::KidKey(wrapped())),

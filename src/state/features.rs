@@ -1,8 +1,9 @@
-//! The feature level: which commands every member of the cluster understands.
+//! The feature level: which commands every member of the cluster understands, and how it applies them.
 //!
 //! A command is only proposed when the cluster's level has reached the command's own; an operator
 //! raises the level once every member runs a program that knows it. So a cluster of two versions
-//! never writes what the older one cannot read.
+//! never writes what the older one cannot read. What applying does changes with an entry that raises the level,
+//! at the same place of the log on every node and at every replay.
 
 use super::command::Command;
 use super::layout::{META_IDENTITY, Table};
@@ -13,12 +14,15 @@ use super::tables::{StateError, Tables};
 use super::transaction::Transaction;
 
 /// The highest feature level that this program knows.
-pub const FEATURE_LEVEL: u32 = 1;
+pub const FEATURE_LEVEL: u32 = 2;
+
+/// From this level on, clients are forgotten by how many others have begun since, not by a clock.
+pub(super) const COUNTED_CLIENTS: u32 = 2;
 
 /// The lowest version of the program that knows a feature level.
 pub fn version_of_level(level: u32) -> &'static str {
     match level {
-        0 | 1 => "0.1.0",
+        0..=2 => "0.1.0",
         _ => "newer than this one",
     }
 }
@@ -27,6 +31,12 @@ pub fn version_of_level(level: u32) -> &'static str {
 pub fn level_of(_command: &Command) -> u32 {
     // All that there is came with the first release. What comes later gets an arm of its own.
     1
+}
+
+/// The cluster's level at this place of the log; 0 before it is founded.
+pub(super) fn level<T: Tables>(run: &Transaction<'_, T>) -> Result<u32, StateError> {
+    let identity: Option<ClusterIdentity> = run.get(Table::Meta, META_IDENTITY)?;
+    Ok(identity.map_or(0, |identity| identity.feature_level))
 }
 
 /// Raises the cluster's level, if every member says that it knows it.

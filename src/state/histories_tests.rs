@@ -23,7 +23,7 @@ fn names() -> (AccountId, ContentId) {
     (account, content)
 }
 
-fn account(number: u8) -> Account {
+pub(super) fn account(number: u8) -> Account {
     Account {
         id: AccountId::new(format!("account-{number}")).unwrap(),
         ca_systems: vec![],
@@ -37,6 +37,11 @@ fn account(number: u8) -> Account {
         allow_unsigned_packagers: false,
         playready_la_url: None,
     }
+}
+
+fn identity(number: u8, feature_level: u32) -> ClusterIdentity {
+    let keyring_check = new_key(1, 1, number).key;
+    ClusterIdentity { cluster: format!("cluster-{number}"), keyring_check, feature_level }
 }
 
 fn policy_name(number: u8) -> PolicyName {
@@ -74,11 +79,8 @@ fn cluster_command() -> impl Strategy<Value = Command> {
         (0_u8..4, any::<bool>())
             .prop_map(|(n, if_absent)| Command::PutAccount { account: account(n), if_absent }),
         (0_u8..4).prop_map(|n| Command::DeleteAccount { id: account(n).id }),
-        (0_u8..3).prop_map(|n| Command::Found(ClusterIdentity {
-            cluster: format!("cluster-{n}"),
-            keyring_check: new_key(1, 1, n).key,
-            feature_level: 1,
-        })),
+        (0_u8..3, 1_u32..3).prop_map(|(n, level)| Command::Found(identity(n, level))),
+        (1_u32..4).prop_map(|to| Command::RaiseFeatureLevel { to }),
         (0_u8..6, 990_u64..1100)
             .prop_map(|(n, created_s)| Command::SpendNonce { digest: [n; 16], created_s }),
         (0_u8..3).prop_map(|n| Command::PutServerSecret { secret: new_key(1, 1, n).key }),
@@ -137,10 +139,10 @@ enum Event {
     Answer(Index),
 }
 
-fn event() -> impl Strategy<Value = Event> {
+fn event(clock_ms_max: u64) -> impl Strategy<Value = Event> {
     let commands = proptest::collection::vec(any_command(), 0..4);
     prop_oneof![
-        3 => (0_u64..3, 0_u64..3000, commands).prop_map(|(client, clock_ms, commands)| {
+        3 => (0_u64..3, 0_u64..clock_ms_max, commands).prop_map(|(client, clock_ms, commands)| {
             Event::Send { client, clock_ms, commands }
         }),
         5 => any::<Index>().prop_map(Event::Deliver),
@@ -183,7 +185,22 @@ fn log_of(events: Vec<Event>) -> Vec<Proposal> {
 }
 
 fn any_log() -> impl Strategy<Value = Vec<Proposal>> {
-    proptest::collection::vec(event(), 1..60).prop_map(log_of).prop_filter("empty", |log| !log.is_empty())
+    log_by_clocks(3000)
+}
+
+/// A log of proposers whose clocks are so far apart.
+fn log_by_clocks(clock_ms_max: u64) -> impl Strategy<Value = Vec<Proposal>> {
+    let events = proptest::collection::vec(event(clock_ms_max), 1..60);
+    events.prop_map(log_of).prop_filter("empty", |log| !log.is_empty())
+}
+
+/// The same in a cluster that counts its clients.
+fn log_of_a_new_cluster(clock_ms_max: u64) -> impl Strategy<Value = Vec<Proposal>> {
+    log_by_clocks(clock_ms_max).prop_map(|mut log| {
+        let commands = vec![Command::Found(identity(0, FEATURE_LEVEL))];
+        log.insert(0, Proposal { client: 9, serial: 1, floor: 1, now_ms: 1, commands });
+        log
+    })
 }
 
 /// Only the first time that each proposal came.
@@ -196,7 +213,10 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
     #[test]
-    fn the_same_log_gives_the_same_state_and_digest_however_it_is_cut(log in any_log(), cut in 1_usize..9) {
+    fn the_same_log_gives_the_same_state_and_digest_however_it_is_cut(
+        log in log_by_clocks(10_000_000),
+        cut in 1_usize..9,
+    ) {
         let (mut one_by_one, mut in_runs) = (Memory::default(), Memory::default());
         let answers: Vec<_> = log.iter().flat_map(|p| one_by_one.run(std::slice::from_ref(p))).collect();
         let in_run_answers: Vec<_> = log.chunks(cut).flat_map(|run| in_runs.run(run)).collect();
@@ -206,7 +226,7 @@ proptest! {
     }
 
     #[test]
-    fn a_snapshot_and_the_tail_equal_the_replay(log in any_log(), at in any::<Index>()) {
+    fn a_snapshot_and_the_tail_equal_the_replay(log in log_by_clocks(10_000_000), at in any::<Index>()) {
         let at = at.index(log.len());
         let mut whole = Memory::default();
         whole.run(&log);
@@ -220,7 +240,9 @@ proptest! {
     }
 
     #[test]
-    fn any_interleaving_of_retried_forwards_applies_each_once(log in any_log()) {
+    fn any_interleaving_of_retried_forwards_applies_each_once(
+        log in prop_oneof![any_log(), log_of_a_new_cluster(100_000_000)],
+    ) {
         let (mut with_repeats, mut plain) = (Memory::default(), Memory::default());
         let mut answers: BTreeMap<(u64, u64), Vec<Response>> = BTreeMap::new();
         for proposal in &log {

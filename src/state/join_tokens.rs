@@ -10,7 +10,7 @@ use crate::model::NodeId;
 use super::layout::Table;
 use super::record::{JoinTokenRecord, TokenSpent};
 use super::response::Response;
-use super::tables::{StateError, Tables};
+use super::tables::{StateError, Tables, read};
 use super::transaction::{Transaction, decode};
 
 /// How long a token that is over is still listed.
@@ -105,7 +105,7 @@ pub(super) fn spend<T: Tables>(
 /// When the tables cannot be read.
 pub fn join_tokens<T: Tables>(tables: &T) -> Result<Vec<JoinTokenRecord>, StateError> {
     let pairs = tables.prefix(Table::JoinTokens, &[])?;
-    pairs.iter().map(|(_, value)| decode(Table::JoinTokens, value)).collect()
+    pairs.iter().map(|(_, value)| read(tables, Table::JoinTokens, value)).collect()
 }
 
 /// Whether a token is good for the node of this key, without spending it.

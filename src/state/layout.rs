@@ -142,6 +142,8 @@ pub(super) const META_SERVER_SECRET: &[u8] = b"server_secret";
 pub(super) const META_NONCES: &[u8] = b"nonces";
 /// Key of the digest in [`Table::Meta`].
 pub(super) const META_DIGEST: &[u8] = b"digest";
+/// Key of what is counted of the clients, in [`Table::Meta`].
+pub(super) const META_CLIENTS: &[u8] = b"clients";
 /// Key of the number of contents with rotating tracks, in [`Table::Meta`].
 pub(super) const META_CONTENTS: &[u8] = b"contents";
 /// Key of the derived key ids' key, in [`Table::Meta`].
@@ -293,11 +295,28 @@ pub(super) fn session_key(client: u64) -> Vec<u8> {
     key
 }
 
-pub(super) fn answers_key(client: u64, serial: u64) -> Vec<u8> {
+/// The client whose session has this key.
+pub(super) fn client_of(session: &[u8]) -> Option<u64> {
+    session.strip_prefix(b"c")?.try_into().ok().map(u64::from_be_bytes)
+}
+
+/// What the keys of all answers of a client begin with.
+pub(super) fn answers_of(client: u64) -> Vec<u8> {
     let mut key = vec![b's'];
     key.extend_from_slice(&client.to_be_bytes());
+    key
+}
+
+/// A client's answers sort by serial.
+pub(super) fn answers_key(client: u64, serial: u64) -> Vec<u8> {
+    let mut key = answers_of(client);
     key.extend_from_slice(&serial.to_be_bytes());
     key
+}
+
+/// The serial of the answers that have this key.
+pub(super) fn serial_of(answers: &[u8]) -> Option<u64> {
+    answers.last_chunk().copied().map(u64::from_be_bytes)
 }
 
 pub(super) fn nonce_key(digest: &[u8; 16], created_s: u64) -> Vec<u8> {
@@ -332,6 +351,13 @@ mod tests {
         assert_eq!(place_of(&place_key(&odd)), Some(odd.clone()));
         assert_eq!(place_of(&version_key(&odd, 1)), None);
         assert_ne!(place_key(&place("a", "b", "cd")), place_key(&place("a", "bc", "d")));
+    }
+
+    #[test]
+    fn client_and_serial_are_read_back_from_their_keys() {
+        assert_eq!(client_of(&session_key(u64::MAX - 1)), Some(u64::MAX - 1));
+        assert_eq!(client_of(&answers_key(1, 2)), None);
+        assert_eq!(serial_of(&answers_key(1, 2)), Some(2));
     }
 
     #[test]

@@ -7,8 +7,7 @@ use crate::model::{AccountId, ContentId, KeyPlace, KeyRecord};
 
 use super::layout::{Table, account_prefix, content_key, place_key, place_of, version_key};
 use super::record::Track;
-use super::tables::{StateError, Tables};
-use super::transaction::decode;
+use super::tables::{StateError, Tables, read};
 
 /// A key, and whether it is its track's current one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,7 +51,7 @@ pub fn keys_page<T: Tables>(
     if let Some((place, version)) = after.and_then(|mark| mark_of(mark, &prefix)) {
         behind = place_key(&place);
         if let Some(track) = tables.get(Table::Tracks, &behind)? {
-            let track: Track = decode(Table::Tracks, &track)?;
+            let track: Track = read(tables, Table::Tracks, &track)?;
             page.add(tables, &place, track, version, keys_max)?;
         }
     }
@@ -63,9 +62,9 @@ pub fn keys_page<T: Tables>(
     let all_seen = tracks.len() < keys_max;
     let mut last = None;
     for (key, value) in tracks {
-        let dangling = StateError::Dangling { table: Table::Tracks.name() };
-        let place = place_of(&key).ok_or(dangling)?;
-        page.add(tables, &place, decode(Table::Tracks, &value)?, 0, keys_max)?;
+        let unknown = StateError::Key { table: Table::Tracks.name() };
+        let place = place_of(&key).ok_or(unknown).inspect_err(|error| tables.note_damage(error))?;
+        page.add(tables, &place, read(tables, Table::Tracks, &value)?, 0, keys_max)?;
         if page.next.is_some() {
             return Ok(page);
         }
@@ -94,7 +93,7 @@ impl KeysPage {
     ) -> Result<(), StateError> {
         let room = keys_max.saturating_sub(self.keys.len());
         let old = tables.page(Table::OldKeys, &place_key(place), &version_key(place, behind), room + 1)?;
-        let old = old.iter().map(|(_, value)| decode(Table::OldKeys, value));
+        let old = old.iter().map(|(_, value)| read(tables, Table::OldKeys, value));
         let mut records: Vec<KeyRecord> = old.collect::<Result<_, _>>()?;
         let current = track.current.filter(|current| current.version > behind);
         let current_version = current.as_ref().map(|current| current.version);

@@ -6,6 +6,7 @@
 //! writes it reaches through [`Tables`], which the cluster room joins to the store.
 
 mod apply;
+mod clients;
 mod command;
 mod digest;
 mod features;
@@ -46,6 +47,8 @@ mod policies_tests;
 mod rewrap_tests;
 #[cfg(test)]
 mod rotation_tests;
+#[cfg(test)]
+mod sessions_tests;
 
 pub use apply::apply;
 pub use command::{Admission, Command, NewKey, NewSeed, NodeFacts, PolicyCondition, Proposal};

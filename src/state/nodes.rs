@@ -10,7 +10,7 @@ use super::join_tokens;
 use super::layout::{META_LAST_NODE, Table, node_key};
 use super::record::NodeRecord;
 use super::response::Response;
-use super::tables::{StateError, Tables};
+use super::tables::{StateError, Tables, read};
 use super::transaction::{Transaction, decode};
 
 /// A node says what it is. One that nobody admitted was a founder.
@@ -119,7 +119,7 @@ pub(super) fn remove<T: Tables>(
 /// # Errors
 /// When the tables cannot be read.
 pub fn nodes<T: Tables>(tables: &T) -> Result<Vec<NodeRecord>, StateError> {
-    tables.prefix(Table::Nodes, &[])?.iter().map(|(_, value)| decode(Table::Nodes, value)).collect()
+    tables.prefix(Table::Nodes, &[])?.iter().map(|(_, value)| read(tables, Table::Nodes, value)).collect()
 }
 
 /// The node of this id, if there ever was one.

@@ -11,8 +11,8 @@ use super::layout::{Table, account_key, content_key, policies_of, policy_key};
 use super::query::get;
 use super::record::PolicyPlace;
 use super::response::Response;
-use super::tables::{StateError, Tables};
-use super::transaction::{Transaction, decode};
+use super::tables::{StateError, Tables, read};
+use super::transaction::Transaction;
 
 /// The policy of this name.
 ///
@@ -34,7 +34,7 @@ pub fn policy<T: Tables>(
 pub fn policies<T: Tables>(tables: &T, account: &AccountId) -> Result<Vec<PolicyRecord>, StateError> {
     let mut policies = Vec::new();
     for (_, value) in tables.prefix(Table::Policies, &policies_of(account))? {
-        let place: PolicyPlace = decode(Table::Policies, &value)?;
+        let place: PolicyPlace = read(tables, Table::Policies, &value)?;
         policies.extend(place.current);
     }
     Ok(policies)

@@ -13,8 +13,8 @@ use super::layout::{
     version_key,
 };
 use super::record::{AuthorityRecord, ClusterIdentity, KidPlace, Track};
-use super::tables::{StateError, Tables};
-use super::transaction::{Transaction, decode};
+use super::tables::{StateError, Tables, read};
+use super::transaction::Transaction;
 
 /// The current key of a track.
 ///
@@ -78,7 +78,7 @@ pub fn schedule<T: Tables>(
 pub fn schedules<T: Tables>(tables: &T, place: &KeyPlace) -> Result<Vec<SeedRecord>, StateError> {
     let run = Transaction::new(tables);
     let pairs = tables.prefix(Table::Schedules, &place_key(place))?;
-    pairs.iter().map(|(_, value)| seed_at(&run, decode(Table::Schedules, value)?)).collect()
+    pairs.iter().map(|(_, value)| seed_at(&run, read(tables, Table::Schedules, value)?)).collect()
 }
 
 /// The keys supplied for single periods of this length, from index `first` to `last`, in their order.
@@ -101,7 +101,7 @@ pub fn supplied_keys<T: Tables>(
         let mut prefix = period_key(place, any);
         prefix.pop();
         for (_, value) in tables.prefix(Table::Periods, &prefix)? {
-            let version: u32 = decode(Table::Periods, &value)?;
+            let version: u32 = read(tables, Table::Periods, &value)?;
             let key = key_at(&run, &KidPlace { place: place.clone(), version })?;
             if key.period.is_some_and(|period| (first..=last).contains(&period.index)) {
                 keys.push(key);
@@ -118,7 +118,10 @@ pub fn supplied_keys<T: Tables>(
 pub fn supplied_periods<T: Tables>(tables: &T, place: &KeyPlace) -> Result<Vec<Period>, StateError> {
     let place = place_key(place);
     let pairs = tables.prefix(Table::Periods, &place)?;
-    Ok(pairs.iter().filter_map(|(key, _)| period_of(key.get(place.len()..)?)).collect())
+    let period = |key: &[u8]| period_of(key.get(place.len()..)?);
+    let periods =
+        pairs.iter().map(|(key, _)| period(key).ok_or(StateError::Key { table: Table::Periods.name() }));
+    periods.collect::<Result<_, _>>().inspect_err(|error| tables.note_damage(error))
 }
 
 pub(super) fn seed_of_schedule<T: Tables>(
@@ -162,7 +165,7 @@ pub fn account<T: Tables>(tables: &T, id: &AccountId) -> Result<Option<Account>,
 /// When the tables cannot be read.
 pub fn accounts<T: Tables>(tables: &T) -> Result<Vec<Account>, StateError> {
     let pairs = tables.prefix(Table::Accounts, b"")?;
-    pairs.iter().map(|(_, value)| decode(Table::Accounts, value)).collect()
+    pairs.iter().map(|(_, value)| read(tables, Table::Accounts, value)).collect()
 }
 
 /// The cluster's identity, once it is founded.
@@ -219,7 +222,7 @@ pub(super) fn get<V: DeserializeOwned, T: Tables>(
     key: &[u8],
 ) -> Result<Option<V>, StateError> {
     match tables.get(table, key)? {
-        Some(bytes) => Ok(Some(decode(table, &bytes)?)),
+        Some(bytes) => read(tables, table, &bytes).map(Some),
         None => Ok(None),
     }
 }

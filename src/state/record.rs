@@ -58,8 +58,11 @@ pub(super) struct LeaseSlot {
 /// What the state remembers of a proposer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Session {
+    /// The lowest serial whose answer is kept.
     pub floor: u64,
-    pub seen_at_ms: u64,
+    /// When it was last heard of: how many clients had begun by then; below feature level 2 the proposer's
+    /// clock, in milliseconds since 1970 UTC, which is always more.
+    pub seen: u64,
 }
 
 /// The answers of a proposal whose client may still ask for them.

@@ -1,6 +1,9 @@
 //! The one way to the bytes of the state, and what can go wrong there.
 
+use serde::de::DeserializeOwned;
+
 use super::layout::Table;
+use super::transaction::decode;
 
 /// A key with its value.
 pub type Pair = (Vec<u8>, Vec<u8>);
@@ -24,6 +27,18 @@ pub trait Tables {
     /// # Errors
     /// When the store cannot be read.
     fn page(&self, table: Table, prefix: &[u8], after: &[u8], limit: usize) -> Result<Vec<Pair>, StateError>;
+
+    /// Told of a record that does not decode, which cannot be what was written.
+    fn note_damage(&self, _error: &StateError) {}
+}
+
+/// A record as it was read.
+pub(super) fn read<V: DeserializeOwned, T: Tables>(
+    tables: &T,
+    table: Table,
+    bytes: &[u8],
+) -> Result<V, StateError> {
+    decode(table, bytes).inspect_err(|error| tables.note_damage(error))
 }
 
 /// The state could not be read. Fatal to a node: what it holds is not what it applied.
@@ -41,6 +56,12 @@ pub enum StateError {
         /// Why.
         #[source]
         source: crate::codec::CodecError,
+    },
+    /// A key is none that is ever written.
+    #[error("table {table} holds a key that nobody writes")]
+    Key {
+        /// The table's name.
+        table: &'static str,
     },
     /// An index points at a record that is not there.
     #[error("table {table} points at a record that is not there")]

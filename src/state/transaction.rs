@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -10,7 +11,7 @@ use crate::codec::{self, Kind};
 
 use super::digest::Digest;
 use super::layout::{META_DIGEST, Table};
-use super::tables::{Pair, StateError, Tables};
+use super::tables::{Pair, StateError, Tables, read};
 
 /// A pair as the run found it and, once it wrote it, as it leaves it.
 struct Cell {
@@ -47,7 +48,9 @@ impl<'a, T: Tables> Transaction<'a, T> {
     }
 
     pub(super) fn get<V: DeserializeOwned>(&self, table: Table, key: &[u8]) -> Result<Option<V>, StateError> {
-        self.with_cell(table, key, |cell| cell.now().map(|bytes| decode(table, bytes)).transpose())?
+        self.with_cell(table, key, |cell| {
+            cell.now().map(|bytes| read(self.tables, table, bytes)).transpose()
+        })?
     }
 
     pub(super) fn put<V: Serialize>(
@@ -77,6 +80,44 @@ impl<'a, T: Tables> Transaction<'a, T> {
             };
         }
         Ok(pairs.into_iter().collect())
+    }
+
+    /// At most `limit` pairs of `prefix` behind `after` as this run sees them, in key order.
+    pub(super) fn page(
+        &self,
+        table: Table,
+        prefix: &[u8],
+        after: &[u8],
+        limit: usize,
+    ) -> Result<Vec<Pair>, StateError> {
+        let mut page = Vec::new();
+        let mut after = after.to_vec();
+        loop {
+            let stored = self.tables.page(table, prefix, &after, limit)?;
+            // Behind the last pair of a full page there may be more, which are not known yet.
+            let last = stored.last().filter(|_| stored.len() >= limit).map(|(key, _)| key.clone());
+            let mut pairs: BTreeMap<_, _> = stored.into_iter().collect();
+            let cells = self.cells.borrow();
+            let from =
+                if after.as_slice() < prefix { Bound::Included(prefix) } else { Bound::Excluded(&*after) };
+            let own =
+                cells.get(&table).into_iter().flat_map(|own| own.range::<[u8], _>((from, Bound::Unbounded)));
+            let is_near =
+                |key: &Vec<u8>| key.starts_with(prefix) && last.as_ref().is_none_or(|last| key <= last);
+            for (key, cell) in own.take_while(|(key, _)| is_near(key)) {
+                match cell.now() {
+                    Some(value) => pairs.insert(key.clone(), value.to_vec()),
+                    None => pairs.remove(key),
+                };
+            }
+            page.extend(pairs);
+            match last {
+                Some(last) if page.len() < limit => after = last,
+                _ => break,
+            }
+        }
+        page.truncate(limit);
+        Ok(page)
     }
 
     /// Ends the run: the writes to make, the digest among them, and the digest itself.
