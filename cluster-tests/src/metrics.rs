@@ -17,6 +17,9 @@ pub const PURGED_INDEX: &str = "keymoot_raft_purged_index";
 /// 1 while the node has too little room to write.
 pub const DISK_READ_ONLY: &str = "keymoot_disk_read_only";
 
+/// 1 once a read of the node has met damage in its tables.
+pub const TABLES_DAMAGED: &str = "keymoot_tables_damaged";
+
 /// How often the node made its log durable.
 pub const LOG_FSYNCS: &str = "keymoot_log_fsync_seconds_count";
 

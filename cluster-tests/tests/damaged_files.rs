@@ -1,11 +1,19 @@
 //! A node refuses to start from damaged files, naming file, place and remedy; and with every byte as it was it is
-//! one of the cluster again.
+//! one of the cluster again. Where only a read can tell, the node answers it with an error of its own, never as if
+//! nothing were there, and is neither ready nor leader.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use cluster_tests::ledger::Ledger;
 use cluster_tests::search::files_under;
-use cluster_tests::{Cluster, Options};
+use cluster_tests::signed::WIDEVINE;
+use cluster_tests::wait::{pause, wait_until};
+use cluster_tests::{Cluster, Options, RigError, metrics, operator};
+use keymoot::state::{TABLE_NAMES, Table};
+use keymoot::store::{Tables, TablesOptions};
+
+const WITHIN: Duration = Duration::from_secs(60);
 
 fn flip(file: &Path, at: usize) {
     let mut bytes = std::fs::read(file).unwrap();
@@ -83,4 +91,181 @@ fn each_damaged_file_is_refused_by_name_and_place() {
     cluster.await_ready().unwrap();
     let findings = ledger.audit(cluster.signer(), &cluster.addresses()).unwrap();
     assert!(findings.is_empty(), "{findings:#?}");
+}
+
+/// Flips a bit of the one record of a stopped node's table whose value holds these bytes.
+fn flip_record(data: &Path, table: Table, bytes: &[u8]) {
+    // Each commit is written to files, where each block has a checksum.
+    let options = TablesOptions { write_buffer_bytes: 1, ..TablesOptions::default() };
+    let tables = Tables::open(data, TABLE_NAMES, options).unwrap();
+    let records = tables.prefix(table as usize, b"", usize::MAX).unwrap();
+    let held = |value: &[u8]| value.windows(bytes.len()).any(|window| window == bytes);
+    let (key, value) = records.into_iter().find(|(_, value)| held(value)).expect("the record");
+    let mut batch = tables.begin();
+    batch.put(table as usize, &key, &value).unwrap();
+    tables.commit(batch).unwrap();
+    let place = |path: &PathBuf| {
+        let file = std::fs::read(path).ok()?;
+        file.windows(value.len()).position(|window| window == &*value)
+    };
+    let (file, at) = wait_until("the record to be in a table's file", WITHIN, || {
+        let files = files_under(data)?.into_iter();
+        let mut tables = files.filter(|path| path.components().any(|part| part.as_os_str() == "tables"));
+        let found = tables.find_map(|path| Some((path.clone(), place(&path)?)));
+        found.ok_or_else(|| RigError::Answer("it is in none".to_owned()))
+    })
+    .unwrap();
+    drop(tables);
+    flip(&file, at + value.len() / 2);
+}
+
+/// The status that a rightly signed question for a key gets at a node.
+fn asked(cluster: &Cluster, id: u64, content: &str) -> u16 {
+    let (signer, api) = (cluster.signer(), cluster.node(id).unwrap().api);
+    signer.send(api, "GET", WIDEVINE, &signer.custom_data(content, &[])).unwrap().status
+}
+
+/// The node says that it cannot serve, why, and what to do.
+fn is_known_to_be_damaged(cluster: &Cluster, id: u64) {
+    let node = cluster.node(id).unwrap();
+    wait_until("the node to be measured as damaged", WITHIN, || {
+        match metrics::sample(node.api, metrics::TABLES_DAMAGED)? {
+            1.0 => Ok(()),
+            other => Err(RigError::Answer(other.to_string())),
+        }
+    })
+    .unwrap();
+    let said = metrics::is_ready(node.api).unwrap_err().to_string();
+    let log = cluster.said(id).unwrap();
+    let data = node.dir.join("data").display().to_string();
+    for word in ["cannot read the tables in", "Checksum", &format!("cluster remove {id}"), &data] {
+        assert!(said.contains(word) && log.contains(word), "{word:?} is not in {said}, or not in its log");
+    }
+    assert!(said.contains("503"), "{said}");
+}
+
+/// The others serve, and one of them leads, also when their leader dies.
+fn the_others_lead(cluster: &mut Cluster, damaged: u64) {
+    wait_until("another node to lead", WITHIN, || match cluster.leader()? {
+        leader if leader == damaged => Err(RigError::Answer("the damaged node leads".to_owned())),
+        _ => Ok(()),
+    })
+    .unwrap();
+    for id in cluster.others(damaged) {
+        assert_eq!(asked(cluster, id, "film-3.mp4"), 200);
+    }
+    let leader = cluster.leader().unwrap();
+    cluster.kill(leader).unwrap();
+    let api = cluster.node(damaged).unwrap().api;
+    // Longer than elections take; the last whole node needs the damaged one's vote, and gets it.
+    for _ in 0..30 {
+        assert!(metrics::sample(api, metrics::IS_LEADER).unwrap() < 0.5, "the damaged node leads");
+        pause(Duration::from_millis(100)).unwrap();
+    }
+    let last = *cluster.others(damaged).iter().find(|id| **id != leader).unwrap();
+    assert_eq!(cluster.leader().unwrap(), last);
+    assert_eq!(asked(cluster, last, "film-3.mp4"), 200);
+    cluster.restart(leader).unwrap();
+    cluster.await_caught_up(leader).unwrap();
+}
+
+fn lead(cluster: &Cluster, id: u64) {
+    wait_until("the node to lead", WITHIN, || {
+        let config = cluster.node(id)?.dir.join("keymoot.toml").display().to_string();
+        let to = id.to_string();
+        operator::keymoot(&["cluster", "transfer-leader", &to, "--config", &config, "--yes"])?.succeeded()?;
+        match cluster.leader()? {
+            leader if leader == id => Ok(()),
+            leader => Err(RigError::Answer(format!("node {leader} leads"))),
+        }
+    })
+    .unwrap();
+}
+
+/// Three nodes with some keys.
+fn with_keys() -> (Cluster, Ledger) {
+    let (mut cluster, mut ledger) = (Options::default().start().unwrap(), Ledger::default());
+    cluster.do_without_dev().unwrap();
+    for serial in 0..10 {
+        let api = cluster.nodes()[serial % 3].api;
+        ledger.enter(cluster.signer().create(api, &format!("film-{serial}.mp4")).unwrap(), "before");
+    }
+    for node in cluster.nodes() {
+        cluster.await_caught_up(node.id).unwrap();
+    }
+    (cluster, ledger)
+}
+
+/// Three nodes with some keys, the second of which has a damaged record and leads.
+fn led_by_a_damaged_node(table: Table, bytes: impl FnOnce(&Cluster) -> Vec<u8>) -> (Cluster, Ledger, u64) {
+    let (mut cluster, ledger) = with_keys();
+    let id = cluster.nodes()[1].id;
+    cluster.stop(id).unwrap();
+    flip_record(&cluster.node(id).unwrap().dir.join("data"), table, &bytes(&cluster));
+    cluster.restart(id).unwrap();
+    cluster.await_caught_up(id).unwrap();
+    cluster.await_ready().unwrap();
+    lead(&cluster, id);
+    (cluster, ledger, id)
+}
+
+#[test]
+fn a_damaged_account_is_no_wrong_signature_and_its_node_neither_ready_nor_leader() {
+    let account = |cluster: &Cluster| cluster.signer().account_id.clone().into_bytes();
+    let (mut cluster, ledger, id) = led_by_a_damaged_node(Table::Accounts, account);
+    assert_eq!(asked(&cluster, id, "film-3.mp4"), 500);
+    assert_eq!(asked(&cluster, id, "no-such-film.mp4"), 500);
+    is_known_to_be_damaged(&cluster, id);
+    the_others_lead(&mut cluster, id);
+    // Not handed over to by hand either.
+    let config = cluster.node(id).unwrap().dir.join("keymoot.toml").display().to_string();
+    let to = id.to_string();
+    let said = operator::keymoot(&["cluster", "transfer-leader", &to, "--config", &config, "--yes"]).unwrap();
+    assert_ne!((said.code, cluster.leader().unwrap()), (Some(0), id), "{said:?}");
+    assert_eq!(asked(&cluster, id, "film-3.mp4"), 500);
+    let whole: Vec<_> = cluster.others(id).into_iter().map(|id| cluster.node(id).unwrap().api).collect();
+    let findings = ledger.audit(cluster.signer(), &whole).unwrap();
+    assert!(findings.is_empty(), "{findings:#?}");
+}
+
+#[test]
+fn a_damaged_key_is_not_absent_and_its_node_neither_ready_nor_leader() {
+    let film = |_: &Cluster| b"film-3.mp4".to_vec();
+    let (mut cluster, ledger, id) = led_by_a_damaged_node(Table::Tracks, film);
+    assert_eq!(asked(&cluster, id, "film-3.mp4"), 500);
+    is_known_to_be_damaged(&cluster, id);
+    the_others_lead(&mut cluster, id);
+    let whole: Vec<_> = cluster.others(id).into_iter().map(|id| cluster.node(id).unwrap().api).collect();
+    let findings = ledger.audit(cluster.signer(), &whole).unwrap();
+    assert!(findings.is_empty(), "{findings:#?}");
+    // What it cannot apply ends it, with the same words.
+    let signer = cluster.signer();
+    let answer = signer.send(whole[0], "PUT", WIDEVINE, &signer.custom_data("film-3.mp4", &[])).unwrap();
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!(cluster.await_own_end(id).unwrap().code(), Some(1));
+    let log = cluster.said(id).unwrap();
+    let last = log.lines().last().unwrap_or_default();
+    assert!(
+        log.contains(&format!("cluster remove {id}")) && last.contains("cannot read the tables"),
+        "{last}"
+    );
+}
+
+#[test]
+fn where_every_node_is_damaged_one_leads_after_all() {
+    let (mut cluster, _) = with_keys();
+    let ids: Vec<u64> = cluster.nodes().iter().map(|node| node.id).collect();
+    for id in &ids {
+        cluster.stop(*id).unwrap();
+        flip_record(&cluster.node(*id).unwrap().dir.join("data"), Table::Tracks, b"film-3.mp4");
+    }
+    cluster.restart_all().unwrap();
+    cluster.await_ready().unwrap();
+    for id in &ids {
+        assert_eq!(asked(&cluster, *id, "film-3.mp4"), 500);
+        is_known_to_be_damaged(&cluster, *id);
+    }
+    let leader = wait_until("one to lead", WITHIN, || cluster.leader()).unwrap();
+    cluster.kill(leader).unwrap();
+    wait_until("one of the others to lead", WITHIN, || cluster.leader()).unwrap();
 }

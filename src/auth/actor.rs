@@ -10,8 +10,8 @@ use actix::{Actor, Addr, Context, Handler, Message, dev::SendError};
 use tokio::sync::oneshot;
 
 use super::{
-    Authenticator, Denied, Grant, KeyToken, LedgerError, NonceLedger, SignedRequest, Spent, UnsignedRequest,
-    Verified, WidevineRequest,
+    Authenticator, Denied, Grant, KeyToken, LedgerError, NonceLedger, SignedRequest, Spent, Unreadable,
+    UnsignedRequest, Verified, WidevineRequest,
 };
 
 /// Why a request got no grant.
@@ -21,6 +21,9 @@ pub enum AuthError {
     /// It was refused.
     #[error(transparent)]
     Denied(#[from] Denied),
+    /// Whether it is to be let in cannot be told on this node.
+    #[error(transparent)]
+    Unreadable(#[from] Unreadable),
     /// Whether it was shown before could not be found out.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
@@ -53,7 +56,7 @@ enum Request {
 /// when the mailbox is full; `try_send` with a reply of our own refuses instead.
 struct Authenticate {
     request: Request,
-    reply: oneshot::Sender<Result<Verified, Denied>>,
+    reply: oneshot::Sender<Result<Verified, AuthError>>,
 }
 
 impl Message for Authenticate {
@@ -101,7 +104,8 @@ impl AuthHandle {
     /// whole cluster: until then no node can tell it from a replay.
     ///
     /// # Errors
-    /// [`AuthError::Denied`] when it is refused, [`AuthError::Ledger`] when the cluster does not
+    /// [`AuthError::Denied`] when it is refused, [`AuthError::Unreadable`] when this node cannot tell,
+    /// [`AuthError::Ledger`] when the cluster does not
     /// answer, [`AuthError::Busy`] when the mailbox is full and [`AuthError::Stopped`] when the worker
     /// shuts down.
     pub async fn authenticate(&self, request: impl Into<Arc<SignedRequest>>) -> Result<Grant, AuthError> {

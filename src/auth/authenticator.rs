@@ -14,8 +14,8 @@ use bytes::Bytes;
 
 use super::offer::{Offer, Proofs};
 use super::{
-    AccountDirectory, CaSystem, Claim, Claims, Grant, Nonce, OpenAccount, Said, Signature, SigningKey,
-    allowed,
+    AccountDirectory, AuthError, CaSystem, Claim, Claims, Grant, Nonce, OpenAccount, Said, Signature,
+    SigningKey, Unreadable, allowed,
 };
 use crate::model::{AccountId, ContentId, Scheme, Scope};
 
@@ -245,26 +245,51 @@ impl Authenticator {
     /// has a key for decides alone: a right weaker one beside it changes nothing.
     ///
     /// # Errors
-    /// [`Denied`] says why not.
-    pub fn verify(&self, request: &SignedRequest) -> Result<Verified, Denied> {
-        let id = &request.claim.account;
-        let account = self.directory.account(id);
+    /// [`AuthError::Denied`] says why not, [`AuthError::Unreadable`] that this cannot be told here.
+    pub fn verify(&self, request: &SignedRequest) -> Result<Verified, AuthError> {
+        let account = self.directory.account(&request.claim.account)?;
+        let decided = request.decide(account.as_ref());
+        certain(decided, account.as_deref(), request.scope, absent(request).is_none())
+    }
+}
+
+/// A refusal of what offers a proof, only where each credential that might have made it could be tried.
+pub(super) fn certain(
+    decided: Result<Verified, Denied>,
+    account: Option<&OpenAccount>,
+    scope: Scope,
+    has_proof: bool,
+) -> Result<Verified, AuthError> {
+    if let (Err(Denied::Signature { .. } | Denied::Unsigned { .. }), Some(account)) = (&decided, account)
+        && has_proof
+        && account.unopened.contains(&scope)
+    {
+        let id = &account.account.id;
+        let what = format!("account {id} has a credential of scope {scope:?} that cannot be opened here");
+        return Err(Unreadable(what).into());
+    }
+    Ok(decided?)
+}
+
+impl SignedRequest {
+    fn decide(&self, account: Option<&Arc<OpenAccount>>) -> Result<Verified, Denied> {
+        let (request, id) = (self, &self.claim.account);
         let denied = |fault| Denied::Signature { account: id.clone(), scope: request.scope, fault };
         let mut offers = request.proofs.offers();
         let data = &request.signed_bytes;
         offers.extend(request.signature.as_ref().map(|signature| Offer::Udrm { signature, data }));
-        let keys = account.as_deref().map_or_else(Vec::new, |account| keys_of(account, request.scope));
+        let keys = account.map_or_else(Vec::new, |account| keys_of(account, request.scope));
         let tried: Vec<_> = offers.iter().map(|offer| (offer, offer.try_keys(id, &keys))).collect();
-        let Some(account) = account.clone() else {
+        let Some(account) = account else {
             return Err(denied(absent(request).unwrap_or(SignatureFault::UnknownAccount)));
         };
         let decisive = tried.into_iter().find(|(_, tried)| tried.has_keys);
-        refuse_downgrade(&account, decisive.as_ref().map(|(offer, _)| *offer).or(offers.first()))?;
+        refuse_downgrade(account, decisive.as_ref().map(|(offer, _)| *offer).or(offers.first()))?;
         let (offer, key) = match decisive {
             Some((offer, tried)) => (offer, tried.key.ok_or_else(|| denied(SignatureFault::Mismatch))?),
             None => return Err(denied(absent(request).unwrap_or(SignatureFault::NoCredential))),
         };
-        within_bounds(&account, request.scope, Some(&request.claim.ca_system), request.caller)?;
+        within_bounds(account, request.scope, Some(&request.claim.ca_system), request.caller)?;
         Ok(Verified {
             credential: key.name.clone(),
             scope: key.scope,

@@ -5,8 +5,8 @@ use zeroize::Zeroizing;
 use super::super::captured_log::captured;
 use super::super::offer::DUMMY_KEY;
 use super::super::{
-    CustomData, CustomDataError, DigestNonces, Envelope, PolicyData, SignatureWindow, authorization,
-    client_certificate, http_signature,
+    CustomData, CustomDataError, DigestNonces, Envelope, PolicyData, SignatureWindow, Unproved,
+    UnsignedRequest, authorization, client_certificate, http_signature, key_token,
 };
 use super::*;
 use crate::model::{Account, Consistency, ResponseShape};
@@ -15,15 +15,33 @@ const JSON: &str = r#"{"ca_system":"OVP","account_id":"167","content_id":"a.mp4"
 
 impl Authenticator {
     fn authenticate(&self, request: &SignedRequest) -> Result<Grant, Denied> {
-        self.verify(request).map(Verified::grant)
+        self.verify(request).map(Verified::grant).map_err(|error| refusal::<()>(Err(error)))
+    }
+}
+
+/// Why somebody was not let in, which was decided.
+pub(in crate::auth) fn refusal<T>(answer: Result<T, AuthError>) -> Denied {
+    match answer {
+        Err(AuthError::Denied(denied)) => denied,
+        Err(other) => panic!("nothing was decided: {other}"),
+        Ok(_) => panic!("it was let in"),
     }
 }
 
 struct Accounts(Vec<Arc<OpenAccount>>);
 
 impl AccountDirectory for Accounts {
-    fn account(&self, id: &AccountId) -> Option<Arc<OpenAccount>> {
-        self.0.iter().find(|open| open.account.id == *id).cloned()
+    fn account(&self, id: &AccountId) -> Result<Option<Arc<OpenAccount>>, Unreadable> {
+        Ok(self.0.iter().find(|open| open.account.id == *id).cloned())
+    }
+}
+
+/// A directory that cannot read what it holds.
+struct Torn;
+
+impl AccountDirectory for Torn {
+    fn account(&self, _: &AccountId) -> Result<Option<Arc<OpenAccount>>, Unreadable> {
+        Err(Unreadable("a checksum does not agree".to_owned()))
     }
 }
 
@@ -59,7 +77,7 @@ pub(in crate::auth) fn account(change: impl FnOnce(&mut OpenAccount)) -> Authent
         key_of(Scheme::Digest, "dg", Scope::Encryption, b"digest-word"),
         key_of(Scheme::MutualTls, "cert", Scope::Encryption, b"dns:packager.example.net"),
     ];
-    let mut open = OpenAccount { account, keys };
+    let mut open = OpenAccount { account, keys, unopened: Vec::new() };
     change(&mut open);
     Authenticator::new(Arc::new(Accounts(vec![Arc::new(open)])))
 }
@@ -418,4 +436,34 @@ fn debug_of_a_request_hides_the_bytes_that_may_hold_a_key() {
     let json = r#"{"ca_system":"OVP","account_id":"167","content_id":"a","user_token":"s3cret"}"#;
     let shown = format!("{:?}", request_of(json, Scope::Encryption, b"enc-key"));
     assert!(shown.contains("167") && !shown.contains("s3cret"), "{shown}");
+}
+
+#[test]
+fn an_account_that_cannot_be_read_is_neither_let_in_nor_refused() {
+    let torn = Authenticator::new(Arc::new(Torn));
+    for key in [&b"enc-key"[..], b"wrong"] {
+        let answer = torn.verify(&request(Scope::Encryption, key));
+        assert!(matches!(answer, Err(AuthError::Unreadable(_))), "{answer:?}");
+    }
+    let unsigned = UnsignedRequest::new(
+        AccountId::new("167").unwrap(),
+        "192.0.2.7".parse().unwrap(),
+        Unproved::ByListener,
+    );
+    assert!(matches!(torn.verify_unsigned(&unsigned), Err(AuthError::Unreadable(_))));
+    let token = key_token::tests::token();
+    let shown = torn.verify_token(&token, "192.0.2.7".parse().unwrap());
+    assert!(matches!(shown, Err(AuthError::Unreadable(_))));
+}
+
+#[test]
+fn a_signature_that_an_unopened_credential_may_have_made_is_not_refused() {
+    let half_open = account(|open| open.unopened.push(Scope::Encryption));
+    assert!(half_open.verify(&request(Scope::Encryption, b"enc-key")).is_ok(), "the others serve");
+    let undecided = half_open.verify(&request(Scope::Encryption, b"another"));
+    assert!(matches!(undecided, Err(AuthError::Unreadable(_))), "{undecided:?}");
+    assert_eq!(refusal(half_open.verify(&request(Scope::License, b"another"))).reason(), "mismatch");
+    let mut without = request(Scope::Encryption, b"enc-key");
+    without.signature = None;
+    assert_eq!(refusal(half_open.verify(&without)).reason(), "missing");
 }

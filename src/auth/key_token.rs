@@ -11,7 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::hmac;
 
-use super::{Authenticator, Denied, SignatureFault, Verified};
+use super::{AuthError, Authenticator, Denied, SignatureFault, Verified};
 use crate::model::{AccountId, ContentId, Kid, Scope};
 
 /// What the audit calls a request that showed a token.
@@ -92,9 +92,9 @@ impl Authenticator {
     /// its allow-list.
     ///
     /// # Errors
-    /// [`Denied`] says why not.
-    pub fn verify_token(&self, token: &KeyToken, caller: IpAddr) -> Result<Verified, Denied> {
-        let open = self.directory.account(&token.account).ok_or_else(|| Denied::Signature {
+    /// As for [`Self::verify`].
+    pub fn verify_token(&self, token: &KeyToken, caller: IpAddr) -> Result<Verified, AuthError> {
+        let open = self.directory.account(&token.account)?.ok_or_else(|| Denied::Signature {
             account: token.account.clone(),
             scope: Scope::Encryption,
             fault: SignatureFault::UnknownAccount,
@@ -106,16 +106,21 @@ impl Authenticator {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use proptest::prelude::*;
 
-    use super::super::authenticator::tests::authenticator;
+    use super::super::authenticator::tests::{authenticator, refusal};
     use super::*;
 
     const KID: Kid = Kid::from_bytes([7; 16]);
 
     fn names(account: &str, content: &str) -> (AccountId, ContentId) {
         (AccountId::new(account).unwrap(), ContentId::new(content).unwrap())
+    }
+
+    /// A token of account 167.
+    pub(in crate::auth) fn token() -> KeyToken {
+        KeyTokens::new(b"key").read(&issued(1), &KID, 0).unwrap()
     }
 
     fn issued(ends_s: u64) -> String {
@@ -147,10 +152,10 @@ mod tests {
         let grant = authenticator().verify_token(&token, "192.0.2.7".parse().unwrap()).unwrap().grant();
         assert_eq!((grant.scope(), grant.credential()), (Scope::Encryption, CREDENTIAL));
         let elsewhere = authenticator().verify_token(&token, "198.51.100.1".parse().unwrap());
-        assert_eq!(elsewhere.unwrap_err().reason(), "address");
+        assert_eq!(refusal(elsewhere).reason(), "address");
         let gone = KeyToken { account: AccountId::new("168").unwrap(), ..token };
-        let denied = authenticator().verify_token(&gone, "192.0.2.7".parse().unwrap()).unwrap_err();
-        assert_eq!(denied.reason(), "unknown_account");
+        let denied = authenticator().verify_token(&gone, "192.0.2.7".parse().unwrap());
+        assert_eq!(refusal(denied).reason(), "unknown_account");
     }
 
     proptest! {

@@ -56,7 +56,7 @@ pub use key_token::{KeyToken, KeyTokens};
 pub use message_key::{MessageKey, MessageKeyError, RequestSignature};
 pub use nonce::{LedgerError, Nonce, NonceLedger, Spent};
 pub use offer::Proofs;
-pub use open_account::{AccountDirectory, OpenAccount, SigningKey};
+pub use open_account::{AccountDirectory, OpenAccount, SigningKey, Unreadable};
 pub use policy_data::{GivenPolicy, PolicyData};
 pub use said::{Claim, Claims, Said};
 pub use schedule_data::{FirstPeriod, ScheduleData};

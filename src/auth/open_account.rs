@@ -35,10 +35,20 @@ pub struct OpenAccount {
     pub account: Account,
     /// Its credentials, opened.
     pub keys: Vec<SigningKey>,
+    /// The scopes of those that this node cannot open. Whether they made a signature cannot be told here.
+    pub unopened: Vec<Scope>,
 }
+
+/// An account cannot be read, or a credential of it cannot be opened: this node's fault, whoever asks.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the account cannot be looked up on this node: {0}")]
+pub struct Unreadable(pub String);
 
 /// Finds accounts for the authenticator. It is asked on every request, so it answers from memory.
 pub trait AccountDirectory: Send + Sync {
     /// The account of this id, if there is one.
-    fn account(&self, id: &AccountId) -> Option<Arc<OpenAccount>>;
+    ///
+    /// # Errors
+    /// When that cannot be found out. An account is never absent because it cannot be read.
+    fn account(&self, id: &AccountId) -> Result<Option<Arc<OpenAccount>>, Unreadable>;
 }

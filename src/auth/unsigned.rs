@@ -8,10 +8,10 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::authenticator::within_bounds;
+use super::authenticator::{certain, within_bounds};
 use super::{
-    Authenticator, CaSystem, ClientCertificate, CustomDataError, Denied, Grant, OpenAccount, SignatureFault,
-    Verified, allowed,
+    AuthError, Authenticator, CaSystem, ClientCertificate, CustomDataError, Denied, Grant, OpenAccount,
+    SignatureFault, Verified, allowed,
 };
 use crate::model::{AccountId, ContentId, Scheme, Scope};
 
@@ -74,9 +74,9 @@ impl UnsignedRequest {
     }
 
     /// Lets it in by its address, if a door is open.
-    fn by_address(&self, open: Option<Arc<OpenAccount>>) -> Result<Arc<OpenAccount>, Denied> {
+    fn by_address(&self, open: Option<&Arc<OpenAccount>>) -> Result<Arc<OpenAccount>, Denied> {
         let (account, caller) = (self.account.clone(), self.caller);
-        match (self.unproved, open) {
+        match (self.unproved, open.cloned()) {
             (Unproved::ByOptIn, open) => open
                 .filter(|open| {
                     let account = &open.account;
@@ -97,21 +97,15 @@ impl UnsignedRequest {
             }
         }
     }
-}
 
-impl Authenticator {
-    /// Finds out whether an unsigned request may be served. A certificate decides alone where the
-    /// account has credentials for certificates; what is opened is the encryption scope and no other.
-    ///
-    /// # Errors
-    /// [`Denied`] says why not.
-    pub fn verify_unsigned(&self, request: &UnsignedRequest) -> Result<Verified, Denied> {
-        let open = self.directory.account(&request.account);
+    /// A certificate decides alone where the account has credentials for certificates.
+    fn decide(&self, open: Option<&Arc<OpenAccount>>) -> Result<Verified, Denied> {
+        let request = self;
         let verified = |open, credential: &str, scheme| {
             let (credential, content) = (credential.to_owned(), request.content.clone());
             Verified::without_nonce(open, credential, scheme, request.caller, content)
         };
-        if let (Some(certificate), Some(open)) = (&request.certificate, &open) {
+        if let (Some(certificate), Some(open)) = (&request.certificate, open) {
             let is_own =
                 |key: &&super::SigningKey| key.scope == Scope::Encryption && key.scheme == Scheme::MutualTls;
             let mut own = open.keys.iter().filter(is_own).peekable();
@@ -124,19 +118,32 @@ impl Authenticator {
         }
         Ok(verified(request.by_address(open)?, CREDENTIAL, None))
     }
+}
+
+impl Authenticator {
+    /// Finds out whether an unsigned request may be served; what is opened is the encryption scope and no
+    /// other.
+    ///
+    /// # Errors
+    /// As for [`Self::verify`].
+    pub fn verify_unsigned(&self, request: &UnsignedRequest) -> Result<Verified, AuthError> {
+        let open = self.directory.account(&request.account)?;
+        let has_proof = request.certificate.is_some();
+        certain(request.decide(open.as_ref()), open.as_deref(), Scope::Encryption, has_proof)
+    }
 
     /// Admits an unsigned request, and audits the grant.
     ///
     /// # Errors
-    /// As for [`Self::verify_unsigned`].
-    pub fn admit(&self, request: &UnsignedRequest) -> Result<Grant, Denied> {
+    /// As for [`Self::verify`].
+    pub fn admit(&self, request: &UnsignedRequest) -> Result<Grant, AuthError> {
         self.verify_unsigned(request).map(Verified::grant)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::authenticator::tests::{account, authenticator};
+    use super::super::authenticator::tests::{account, authenticator, refusal};
     use super::super::client_certificate::tests::certificate;
     use super::*;
 
@@ -147,14 +154,20 @@ mod tests {
             .unwrap()
     }
 
+    impl Authenticator {
+        fn decide(&self, request: &UnsignedRequest) -> Result<Grant, Denied> {
+            self.admit(request).map_err(|error| refusal::<()>(Err(error)))
+        }
+    }
+
     fn admitted(account: &str, ca_system: &str, caller: &str) -> Result<Grant, Denied> {
-        authenticator().admit(&request(account, ca_system, caller))
+        authenticator().decide(&request(account, ca_system, caller))
     }
 
     #[test]
     fn an_account_that_demands_a_scheme_admits_nothing_unsigned() {
         let strict = account(|open| open.account.minimum_scheme = Some(Scheme::UdrmSha1));
-        let denied = strict.admit(&request("167", "ovp", "192.0.2.7")).unwrap_err();
+        let denied = strict.decide(&request("167", "ovp", "192.0.2.7")).unwrap_err();
         assert!(matches!(denied, Denied::ProofDemanded { .. }), "{denied}");
         assert_eq!(denied.reason(), "downgrade");
     }
@@ -186,24 +199,24 @@ mod tests {
         for unproved in [Unproved::Refused, Unproved::ByListener, Unproved::ByOptIn] {
             let request = UnsignedRequest { unproved, ..request("167", "ovp", "192.0.2.7") };
             let shown = |certificate: &Option<_>| request.clone().with_certificate(certificate.clone());
-            let grant = strict.admit(&shown(&own)).unwrap();
+            let grant = strict.decide(&shown(&own)).unwrap();
             assert_eq!((grant.credential(), grant.scheme()), ("cert", Some(Scheme::MutualTls)));
-            let denied = strict.admit(&shown(&foreign)).unwrap_err();
+            let denied = strict.decide(&shown(&foreign)).unwrap_err();
             assert_eq!(denied.reason(), "mismatch", "{unproved:?}");
         }
         let elsewhere = request("167", "ovp", "198.51.100.1").with_certificate(own);
-        assert!(matches!(strict.admit(&elsewhere), Err(Denied::Address { .. })));
+        assert!(matches!(strict.decide(&elsewhere), Err(Denied::Address { .. })));
     }
 
     #[test]
     fn where_a_certificate_is_demanded_an_address_alone_is_not_enough() {
         let unproved = Unproved::Refused;
         let request = UnsignedRequest { unproved, ..request("167", "ovp", "192.0.2.7") };
-        assert_eq!(authenticator().admit(&request).unwrap_err().reason(), "missing");
+        assert_eq!(authenticator().decide(&request).unwrap_err().reason(), "missing");
         // An account without a credential for certificates takes none for a proof.
         let without = account(|open| open.keys.retain(|key| key.scheme != Scheme::MutualTls));
         let shown = request.with_certificate(Some(certificate("packager.example.net")));
-        assert_eq!(without.admit(&shown).unwrap_err().reason(), "missing");
+        assert_eq!(without.decide(&shown).unwrap_err().reason(), "missing");
     }
 
     #[test]
@@ -213,13 +226,13 @@ mod tests {
             let unproved = Unproved::ByOptIn;
             UnsignedRequest { unproved, ..request(id, "ovp", caller) }
         };
-        assert!(open().admit(&ask("167", "192.0.2.7")).is_ok());
+        assert!(open().decide(&ask("167", "192.0.2.7")).is_ok());
         for (authenticator, request) in [
             (open(), ask("167", "198.51.100.1")),
             (open(), ask("168", "192.0.2.7")),
             (authenticator(), ask("167", "192.0.2.7")),
         ] {
-            assert_eq!(authenticator.admit(&request).unwrap_err().reason(), "unsigned");
+            assert_eq!(authenticator.decide(&request).unwrap_err().reason(), "unsigned");
         }
     }
 }

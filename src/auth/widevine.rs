@@ -6,11 +6,13 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::authenticator::certain;
 use super::{
-    Authenticator, ClientCertificate, Denied, OpenAccount, SignatureFault, SigningKey, Unproved,
+    AuthError, Authenticator, ClientCertificate, Denied, OpenAccount, SignatureFault, SigningKey, Unproved,
     UnsignedRequest, Verified, allowed,
 };
 use crate::crypto::{AesSigner, PssPublicKey};
@@ -59,22 +61,28 @@ impl Authenticator {
     /// Finds out whether a request of the Widevine common encryption API proves what it claims.
     ///
     /// # Errors
-    /// [`Denied`] says why not.
-    pub fn verify_widevine(&self, request: &WidevineRequest) -> Result<Verified, Denied> {
-        let (id, caller) = (request.account.clone(), request.caller);
+    /// As for [`Self::verify`].
+    pub fn verify_widevine(&self, request: &WidevineRequest) -> Result<Verified, AuthError> {
         let Some(signer) = &request.signer else {
-            let unsigned = UnsignedRequest::new(id, caller, Unproved::ByOptIn)
+            let unsigned = UnsignedRequest::new(request.account.clone(), request.caller, Unproved::ByOptIn)
                 .for_content(request.content.clone())
                 .with_certificate(request.certificate.clone());
             return self.verify_unsigned(&unsigned);
         };
-        let open = self.directory.account(&request.account);
+        let open = self.directory.account(&request.account)?;
+        certain(request.decide(signer, open.as_ref()), open.as_deref(), Scope::Encryption, true)
+    }
+}
+
+impl WidevineRequest {
+    fn decide(&self, signer: &str, open: Option<&Arc<OpenAccount>>) -> Result<Verified, Denied> {
+        let (request, id, caller) = (self, self.account.clone(), self.caller);
         let verified = |open, credential: &str, scheme| {
             Verified::without_nonce(open, credential.to_owned(), scheme, caller, request.content.clone())
         };
-        let keys = open.as_deref().map_or_else(Vec::new, |open| keys_of(open, signer));
+        let keys = open.map_or_else(Vec::new, |open| keys_of(open, signer));
         let found = keys.iter().find(|key| opens(key, request));
-        let fault = match (&open, found) {
+        let fault = match (open, found) {
             (Some(open), Some(key)) => {
                 return match open.account.minimum_scheme.filter(|minimum| !key.scheme.meets(*minimum)) {
                     Some(minimum) => Err(Denied::Downgrade { account: id, offered: key.scheme, minimum }),

@@ -65,7 +65,7 @@ fn aes_with_either_padding_and_rsa_are_let_in_under_their_own_names() {
 #[test]
 fn a_wrong_signature_signer_or_account_is_refused_as_a_signature() {
     let refused = |request: WidevineRequest| match authenticator(true).verify_widevine(&request) {
-        Err(Denied::Signature { fault, .. }) => fault,
+        Err(AuthError::Denied(Denied::Signature { fault, .. })) => fault,
         other => panic!("{other:?}"),
     };
     let mut bent = aes(PKCS7);
@@ -95,7 +95,7 @@ fn without_signer_only_an_account_that_opts_in_and_an_address_on_its_list_are_se
         (authenticator(true), unknown),
     ] {
         let denied = authenticator.verify_widevine(&request);
-        assert!(matches!(denied, Err(Denied::Unsigned { .. })), "{denied:?}");
+        assert!(matches!(denied, Err(AuthError::Denied(Denied::Unsigned { .. }))), "{denied:?}");
     }
 }
 
@@ -104,7 +104,7 @@ fn a_right_signature_from_a_wrong_address_is_refused_as_the_address() {
     let elsewhere =
         WidevineRequest { caller: "203.0.113.1".parse().unwrap(), ..request(Some("aes"), aes(PKCS7)) };
     let denied = authenticator(true).verify_widevine(&elsewhere);
-    assert!(matches!(denied, Err(Denied::Address { .. })), "{denied:?}");
+    assert!(matches!(denied, Err(AuthError::Denied(Denied::Address { .. }))), "{denied:?}");
 }
 
 #[test]
@@ -114,4 +114,13 @@ fn a_secret_is_checked_for_its_scheme() {
     assert!(!is_widevine_secret(Scheme::WidevineRsa, AES.as_bytes()));
     assert!(!is_widevine_secret(Scheme::WidevineAes, &AES.as_bytes()[1..]));
     assert!(!is_widevine_secret(Scheme::UdrmSha1, AES.as_bytes()));
+}
+
+#[test]
+fn a_signature_that_cannot_be_compared_here_is_not_called_wrong() {
+    let half_open = account(|open| open.unopened.push(Scope::Encryption));
+    for signer in ["167", "aes"] {
+        let undecided = half_open.verify_widevine(&request(Some(signer), aes(PKCS7)));
+        assert!(matches!(undecided, Err(AuthError::Unreadable(_))), "{undecided:?}");
+    }
 }

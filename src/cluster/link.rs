@@ -198,7 +198,7 @@ async fn run(
 
 async fn connect(route: &Route) -> std::io::Result<Box<dyn Duplex>> {
     let (mut stream, channel) = dial(route).await?;
-    let hello = Hello { feature_level: route.end.feature_level(), ..route.hello.clone() };
+    let hello = Hello { feature_level: route.end.greeted_level(), ..route.hello.clone() };
     let greeting = match &route.fence {
         Some(fence) => fence.greeting(hello, Some(route.peer)),
         None => Greeting::of_tool(hello),

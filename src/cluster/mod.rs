@@ -10,6 +10,7 @@ mod admin;
 pub mod backup;
 mod barrier;
 mod change;
+mod damage;
 mod disk;
 mod error;
 mod fence;

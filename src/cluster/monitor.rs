@@ -83,7 +83,8 @@ impl Monitor {
     /// Without Raft the node is of no use: its process must end. If the log failed, it says which file did,
     /// but may say so a moment after Raft has noticed.
     async fn give_up(&self, cause: String) {
-        let reason = format!("raft has stopped: {cause}");
+        // It ends of what it met while applying, if its tables are damaged.
+        let reason = self.node.damage().unwrap_or_else(|| format!("raft has stopped: {cause}"));
         tracing::error!(%reason, "the node cannot go on");
         tokio::time::sleep(LOOK_EVERY).await;
         self.failure.send_if_modified(|known| {
@@ -127,7 +128,12 @@ impl Monitor {
     fn follow_keyring(&self) {
         let cluster = self.node.cluster.as_str();
         // Asked only when the file has changed.
-        let fits = |ring: &Keyring| match state::cluster_identity(&self.node.state).ok().flatten() {
+        let identity = match state::cluster_identity(&self.node.state) {
+            Ok(identity) => identity,
+            // What cannot be compared is not taken over.
+            Err(error) => return tracing::debug!(%error, "the keyring file is not looked at"),
+        };
+        let fits = |ring: &Keyring| match &identity {
             Some(identity) => ring.verify_check(cluster, &identity.keyring_check),
             None => Ok(()),
         };

@@ -196,7 +196,7 @@ impl Node {
         let disk = self.disk.state();
         Ok(ClusterStatus {
             cluster: self.cluster.as_str().to_owned(),
-            feature_level: self.end.feature_level(),
+            feature_level: self.end.feature_level()?,
             members: members.collect(),
             clock_ms: now_ms(),
             keyring_check: state::cluster_identity(&self.state)?.map(|identity| identity.keyring_check),
@@ -282,6 +282,11 @@ impl Cluster {
     /// The disk of this node's data directory.
     pub fn disk(&self) -> DiskState {
         self.node.disk.state()
+    }
+
+    /// What is damaged on this node, and what to do, if anything is.
+    pub fn damage(&self) -> Option<String> {
+        self.node.damage()
     }
 
     /// The state as applied on this node.

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use crate::crypto::{ClusterName, server_name_of};
 use crate::model::NodeId;
-use crate::state;
+use crate::state::{self, StateError};
 
 use super::fence::Fence;
 use super::link::{Dial, Link, Route};
@@ -47,10 +47,16 @@ impl Default for EndOfNode {
 }
 
 impl EndOfNode {
-    /// The cluster's feature level as this node's state has it.
-    pub fn feature_level(&self) -> u32 {
-        let identity = self.state.as_ref().and_then(|state| state::cluster_identity(state).ok().flatten());
-        identity.map_or(0, |identity| identity.feature_level)
+    /// The cluster's feature level as this node's state has it; 0 before it is founded.
+    pub fn feature_level(&self) -> Result<u32, StateError> {
+        let identity = self.state.as_ref().map(state::cluster_identity).transpose()?.flatten();
+        Ok(identity.map_or(0, |identity| identity.feature_level))
+    }
+
+    /// The level to greet with: who cannot read it claims to know of none, and is not kept from the others,
+    /// whom its log and its vote serve.
+    pub fn greeted_level(&self) -> u32 {
+        self.feature_level().unwrap_or_default()
     }
 
     /// Ends the node, unless it is ending already.

@@ -117,7 +117,7 @@ impl Flights {
     /// able to read it.
     fn check_levels(&self, commands: &[Command]) -> Result<(), ClusterError> {
         // The founding itself comes before there is a level.
-        let reached = self.end.feature_level().max(1);
+        let reached = self.end.feature_level()?.max(1);
         let needed = commands.iter().map(state::level_of).max().unwrap_or(0);
         if needed <= reached {
             return Ok(());

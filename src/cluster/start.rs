@@ -18,6 +18,7 @@ use crate::store::{Directory, Identity, JOIN_ANEW, Log, LogOptions, Tables, Tabl
 use crate::telemetry::Metrics;
 
 use super::barrier::Rounds;
+use super::damage;
 use super::disk::DiskWatch;
 use super::fence::Fence;
 use super::founding::Founding;
@@ -244,6 +245,7 @@ async fn open(config: Config, keyring: Arc<Keyring>, metrics: Arc<Metrics>) -> R
     tokio::spawn(monitor.run());
     tokio::spawn(steward);
     tokio::spawn(disk_watch.run(node.clone()));
+    tokio::spawn(damage::watch(node.clone()));
     Ok(node)
 }
 

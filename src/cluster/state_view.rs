@@ -25,6 +25,11 @@ impl StateView {
         self.account_changes.load(Ordering::Acquire)
     }
 
+    /// What was found that is not as it was written, if anything was.
+    pub(super) fn damage(&self) -> Option<String> {
+        self.tables.damage()
+    }
+
     /// Everything as it is at this moment, with what the cluster keeps beside the state.
     pub(super) fn view(&self) -> store::View {
         self.tables.view()
@@ -79,5 +84,9 @@ impl Tables for StateView {
             }
         }
         Ok(page)
+    }
+
+    fn note_damage(&self, error: &StateError) {
+        self.tables.note_damage(error);
     }
 }

@@ -232,6 +232,7 @@ impl From<AuthError> for ApiError {
                 Self::with_reason(ErrorKind::NoQuorum, message, reason)
             }
             AuthError::Ledger(LedgerError::Internal(reason)) => Self::internal(reason),
+            AuthError::Unreadable(reason) => Self::internal(reason),
             busy => Self::with_reason(ErrorKind::Busy, "the server is busy; try again", busy),
         }
     }

@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 
 use super::*;
 use crate::auth::captured_log::captured;
-use crate::auth::{CustomData, SignatureFault};
+use crate::auth::{CustomData, SignatureFault, Unreadable};
 use crate::model::{AccountId, Scope};
 
 fn body_of(error: &ApiError) -> String {
@@ -100,6 +100,8 @@ fn errors_of_the_rooms_keep_their_words_and_get_their_kind() {
     assert_eq!(ApiError::from(PathError::Escape).kind(), ErrorKind::Invalid);
     assert_eq!(ApiError::from(AuthError::Busy).kind(), ErrorKind::Busy);
     assert_eq!(ApiError::from(AuthError::Stopped).kind(), ErrorKind::Busy);
+    let unreadable = ApiError::from(AuthError::from(Unreadable("account 167: a checksum".to_owned())));
+    assert_eq!((unreadable.kind(), unreadable.message()), (ErrorKind::Internal, "internal server error"));
 }
 
 #[test]

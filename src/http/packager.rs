@@ -18,7 +18,7 @@ use actix_web::web::Data;
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use ipnet::IpNet;
 
-use crate::auth::{AuthError, Authenticator, ClientCertificate, Unproved, UnsignedRequest, allowed};
+use crate::auth::{Authenticator, ClientCertificate, Unproved, UnsignedRequest, allowed};
 use crate::config::{Config, PackagerAccount};
 use crate::drm::EncryptionProvider;
 use crate::model::{AccountId, ContentId, ResponseShape, TrackName};
@@ -140,7 +140,7 @@ async fn hand_out(
         .of_ca_system(asked.ca_system)?
         .with_certificate(certificate)
         .for_content(Some(content.clone()));
-    let admit = async || door.authenticator.admit(&unsigned).map_err(AuthError::Denied);
+    let admit = async || door.authenticator.admit(&unsigned);
     let grant = admission::ask_again(api, admit).await??;
     let (content, account, provider) = (&content, grant.account(), EncryptionProvider::Cenc);
     let served = api.keys.create(&grant, content, None).await?;

@@ -9,11 +9,11 @@ use std::sync::Arc;
 use quick_cache::sync::Cache;
 use zeroize::Zeroizing;
 
-use crate::auth::{AccountDirectory, OpenAccount, SigningKey};
+use crate::auth::{AccountDirectory, OpenAccount, SigningKey, Unreadable};
 use crate::cluster::Cluster;
 use crate::crypto::{CredentialPlace, Keyring, SecretBytes, UnwrapError};
 use crate::model::{Account, AccountId, Credential};
-use crate::state;
+use crate::state::{self, StateError};
 
 /// Opened accounts kept at most.
 const OPEN_ACCOUNTS_MAX: usize = 10_000;
@@ -49,6 +49,7 @@ impl Accounts {
 
     fn open(&self, account: Account) -> OpenAccount {
         let mut keys = Vec::with_capacity(account.credentials.len());
+        let mut unopened = Vec::new();
         for credential in &account.credentials {
             match self.open_credential(&account, credential) {
                 Ok(secret) => keys.push(SigningKey {
@@ -57,35 +58,41 @@ impl Accounts {
                     scheme: credential.scheme,
                     secret: Zeroizing::new(secret.expose().to_vec()),
                 }),
-                // The others may still serve; this one is as if it were not there.
-                Err(error) => tracing::error!(
-                    account = %account.id, credential = %credential.name, %error,
-                    "a signing key cannot be opened"
-                ),
+                // The others may still serve.
+                Err(error) => {
+                    unopened.push(credential.scope);
+                    tracing::error!(
+                        account = %account.id, credential = %credential.name, %error,
+                        "a signing key cannot be opened"
+                    );
+                }
             }
         }
-        OpenAccount { account, keys }
+        OpenAccount { account, keys, unopened }
     }
 }
 
 impl AccountDirectory for Accounts {
-    fn account(&self, id: &AccountId) -> Option<Arc<OpenAccount>> {
+    fn account(&self, id: &AccountId) -> Result<Option<Arc<OpenAccount>>, Unreadable> {
         // Read before the account is: what is opened may then be newer than it says, never older.
         let changes = self.cluster.state().account_changes();
         if let Some((as_of, open)) = self.open.get(id)
             && as_of == changes
         {
-            return Some(open);
+            return Ok(Some(open));
         }
-        let account = match state::account(self.cluster.state(), id) {
-            Ok(account) => account?,
-            Err(error) => {
-                tracing::error!(%error, "accounts cannot be read");
-                return None;
-            }
-        };
+        let account = state::account(self.cluster.state(), id).map_err(|error| unreadable(&error))?;
+        let Some(account) = account else { return Ok(None) };
         let open = Arc::new(self.open(account));
-        self.open.insert(id.clone(), (changes, open.clone()));
-        Some(open)
+        // A master key that is missing may come with the next look.
+        if open.unopened.is_empty() {
+            self.open.insert(id.clone(), (changes, open.clone()));
+        }
+        Ok(Some(open))
     }
+}
+
+fn unreadable(error: &StateError) -> Unreadable {
+    let why = std::error::Error::source(error).map(|source| format!(": {source}"));
+    Unreadable(format!("{error}{}", why.unwrap_or_default()))
 }

@@ -22,6 +22,9 @@ pub enum NotReady {
         /// The last log entry that is here.
         last_log: u64,
     },
+    /// What is stored here is not what was written.
+    #[error("{0}")]
+    Damaged(String),
     /// The cluster does not exist yet.
     #[error("the node belongs to no cluster yet")]
     NoCluster,
@@ -54,6 +57,9 @@ impl Readiness {
     /// # Errors
     /// [`NotReady`] tells why requests would not be served.
     pub async fn check(&self) -> Result<(), NotReady> {
+        if let Some(damage) = self.cluster.damage() {
+            return Err(NotReady::Damaged(damage));
+        }
         match self.cluster.read_barrier_within(PATIENCE).await {
             Ok(()) => {}
             Err(ClusterError::NoQuorum { .. }) => {

@@ -136,6 +136,8 @@ pub struct Metrics {
     pub disk_total_bytes: IntGauge,
     /// 1 while the node is read-only for want of room, else 0.
     pub disk_read_only: IntGauge,
+    /// 1 once a read has met damage in the tables of the state, else 0.
+    pub tables_damaged: IntGauge,
 }
 
 impl Metrics {
@@ -278,6 +280,10 @@ impl Metrics {
             disk_total_bytes: declare.gauge("disk_total_bytes", "Size of that disk.")?,
             disk_read_only: declare
                 .gauge("disk_read_only", "1 while the node is read-only for want of room, else 0.")?,
+            tables_damaged: declare.gauge(
+                "tables_damaged",
+                "1 once a read has met damage in the tables of the state, else 0.",
+            )?,
             registry: registry.clone(),
         };
         metrics.set_raft_role(RaftRole::Follower);

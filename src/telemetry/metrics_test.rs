@@ -3,7 +3,7 @@
 use super::*;
 
 /// Dashboards and alerts hold on to these names: a name that goes or changes breaks them.
-const NAMES: [&str; 45] = [
+const NAMES: [&str; 46] = [
     "keymoot_apply_seconds",
     "keymoot_auth_refusals_total",
     "keymoot_backup_last_bytes",
@@ -48,6 +48,7 @@ const NAMES: [&str; 45] = [
     "keymoot_read_confirmations_total",
     "keymoot_rewrapped_secrets_total",
     "keymoot_snapshot_bytes",
+    "keymoot_tables_damaged",
     "keymoot_widevine_answers_total",
 ];
 

@@ -24,6 +24,7 @@ pub(super) async fn answer(node: &Arc<Node>, identity: PeerIdentity, request: Re
             rpc.leadership_transfer = transfer;
             vote_reply(node, rpc, rehearsal).await
         }
+        Request::TransferLeader { .. } if node.damage().is_some() => Reply::Transferred(false),
         Request::TransferLeader { from, to, last } => {
             let rpc = TransferLeaderRequest::new(wire::vote(&from), to, last.as_ref().map(wire::log_id));
             match node.raft.handle_transfer_leader(rpc).await {

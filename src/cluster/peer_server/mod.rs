@@ -110,7 +110,7 @@ async fn greet<S: AsyncRead + AsyncWrite + Unpin>(
         cluster: node.cluster.as_str().to_owned(),
         node: Some(node.id),
         fence: None,
-        feature_level: node.end.feature_level(),
+        feature_level: node.end.greeted_level(),
         expelled,
     };
     let member = theirs.fence.and(theirs.node).filter(|_| refusal.is_none());

@@ -1,6 +1,7 @@
 //! One state directory, open: the engine and its tables, tuned for reads of single records.
 
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use fjall::AbstractTree as _;
@@ -10,7 +11,7 @@ use fjall::config::{
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 
 use super::hot::HotRecords;
-use super::{TablesOptions, Value, journal::Cut};
+use super::{TablesOptions, Value, damage, journal::Cut};
 use crate::store::StoreError;
 
 /// The open tables of one state directory.
@@ -24,6 +25,8 @@ pub(super) struct Generation {
     hot: HotRecords,
     /// What was written since the memory of the tables was last sealed, in bytes.
     unsealed_bytes: AtomicU64,
+    /// What was found first that is not what was written.
+    damage: OnceLock<String>,
 }
 
 impl Generation {
@@ -50,7 +53,8 @@ impl Generation {
         let unsealed_bytes = keyspaces.iter().map(|table| table.tree.active_memtable().size()).sum();
         let unsealed_bytes = AtomicU64::new(unsealed_bytes);
         let hot = HotRecords::new(options.hot_bytes);
-        Ok(Self { keyspaces, db, names, path, number: 0, hot, unsealed_bytes })
+        let damage = OnceLock::new();
+        Ok(Self { keyspaces, db, names, path, number: 0, hot, unsealed_bytes, damage })
     }
 
     /// With the number its directory has.
@@ -77,8 +81,27 @@ impl Generation {
         if key.is_empty() {
             return Ok(None);
         }
-        let found = self.keyspace(table)?.get(key).map_err(StoreError::tables("read", &self.path))?;
+        let found = self.keyspace(table)?.get(key).map_err(|error| self.unreadable(error))?;
         Ok(found.map(Value))
+    }
+
+    /// What to say of a read that failed. It is noted, unless it says nothing of what is stored.
+    pub(super) fn unreadable(&self, error: fjall::Error) -> StoreError {
+        let (passes, why) = (damage::passes(&error), error.to_string());
+        let error = StoreError::tables("read", &self.path)(error);
+        if !passes {
+            self.note_damage(|| format!("{error}: {why}"));
+        }
+        error
+    }
+
+    /// Notes what is not as it was written; the first such thing is kept.
+    pub(super) fn note_damage(&self, what: impl FnOnce() -> String) {
+        self.damage.get_or_init(what);
+    }
+
+    pub(super) fn damage(&self) -> Option<&str> {
+        self.damage.get().map(String::as_str)
     }
 
     /// The records that were read lately.

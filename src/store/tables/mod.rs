@@ -9,8 +9,12 @@
 //! called before the log is purged. After a power cut the tables are those of some commit, the last
 //! synced one or a later one: the journal is cut behind its last whole batch, and no table is
 //! written to a file before the journal that holds the same batches is synced.
+//!
+//! A read that finds something else than what was written fails, and is noted for [`Tables::damage`]. Nothing is
+//! ever taken for absent because it cannot be read.
 
 mod batch;
+mod damage;
 mod generation;
 mod hot;
 mod journal;
@@ -233,6 +237,18 @@ impl Tables {
     pub fn replace(&self, snapshot: &SnapshotReader) -> Result<(), StoreError> {
         let _writer = self.lock_writer();
         replace::replace(&self.shared, snapshot)
+    }
+
+    /// What was found first in the live tables that is not what was written there, if anything was. A
+    /// replacement begins without damage.
+    pub fn damage(&self) -> Option<String> {
+        self.shared.live.load().damage().map(ToOwned::to_owned)
+    }
+
+    /// Notes that a record was read which cannot be what was written.
+    pub fn note_damage(&self, what: &dyn std::fmt::Display) {
+        let live = self.shared.live.load();
+        live.note_damage(|| format!("the tables in {} are damaged: {what}", live.path().display()));
     }
 
     /// How many bytes the files of the tables hold.

@@ -35,7 +35,7 @@ impl View {
         if key.is_empty() {
             return Ok(None);
         }
-        let found = self.snapshot.get(keyspace, key).map_err(StoreError::tables("read", self.path()))?;
+        let found = self.snapshot.get(keyspace, key).map_err(|error| self.generation.unreadable(error))?;
         Ok(found.map(Value))
     }
 
@@ -95,7 +95,7 @@ impl Iterator for TableIter {
         let record = self.iter.next()?.into_inner();
         Some(match record {
             Ok((key, value)) => Ok((Value(key), Value(value))),
-            Err(error) => Err(StoreError::tables("read", self.generation.path())(error)),
+            Err(error) => Err(self.generation.unreadable(error)),
         })
     }
 }
