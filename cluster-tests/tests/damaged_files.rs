@@ -37,6 +37,116 @@ fn refused(cluster: &Cluster, id: u64, words: &[&str]) {
     }
 }
 
+const VOTE: u32 = 0;
+const APPEND: u32 = 1;
+/// Where in an appended entry's record its length is, behind the record's kind and the entry's place.
+const LENGTH_AT: usize = 4 + 24;
+/// Where in a vote's record its term is, behind the record's kind and the vote's number.
+const TERM_AT: usize = 4 + 8;
+
+/// Where each record of the file begins, and its kind.
+fn records(bytes: &[u8]) -> Vec<(usize, u32)> {
+    let number = |at: usize| u32::from_be_bytes(bytes[at..at + 4].try_into().unwrap());
+    let mut records = Vec::new();
+    let mut at = 0;
+    while at < bytes.len() {
+        let kind = number(at);
+        records.push((at, kind));
+        let optional = |at: usize, length: usize| if bytes[at] == 0 { 1 } else { 1 + length };
+        let body = match kind {
+            VOTE => 25,
+            APPEND => 24 + 4 + number(at + LENGTH_AT) as usize,
+            2 | 4 => 24,
+            3 => optional(at + 4, 24),
+            5 => (0..5).fold(1, |length, number| {
+                length + optional(at + 4 + length, if number == 0 { 25 } else { 24 })
+            }),
+            other => panic!("a record of kind {other} at {at}"),
+        };
+        at += 4 + body + 8;
+    }
+    records
+}
+
+/// The file that the log would go on in, as a power cut leaves it that comes when it was just made.
+fn next_file(log: &Path) -> PathBuf {
+    let name = log.file_name().unwrap().to_str().unwrap();
+    assert!(name.bytes().all(|byte| !byte.is_ascii_digit() || byte == b'0'), "{name} is not the first file");
+    let digits = format!("{:020}", std::fs::metadata(log).unwrap().len());
+    let groups: Vec<&str> =
+        digits.as_bytes().rchunks(3).rev().map(|group| str::from_utf8(group).unwrap()).collect();
+    log.with_file_name(format!("r-{}.wal", groups.join("_")))
+}
+
+fn create(cluster: &Cluster, ledger: &mut Ledger, name: &str, count: usize) {
+    let api = cluster.node(cluster.leader().unwrap()).unwrap().api;
+    for serial in 0..count {
+        ledger.enter(cluster.signer().create(api, &format!("{name}-{serial}.mp4")).unwrap(), name);
+    }
+}
+
+#[test]
+fn a_log_that_lost_its_end_or_all_of_it_gives_no_vote_away() {
+    let mut cluster = Options::default().start().unwrap();
+    cluster.do_without_dev().unwrap();
+    let mut ledger = Ledger::default();
+    let first = cluster.leader().unwrap();
+    create(&cluster, &mut ledger, "first", 20);
+    cluster.kill(first).unwrap();
+    let second = cluster.leader().unwrap();
+    create(&cluster, &mut ledger, "second", 20);
+    cluster.restart(first).unwrap();
+    let id = cluster.others(second).into_iter().find(|id| *id != first).unwrap();
+    cluster.await_caught_up(id).unwrap();
+    cluster.kill(id).unwrap();
+
+    let data = cluster.node(id).unwrap().dir.join("data");
+    let log = files(&data, ".wal").pop().unwrap();
+    let whole = std::fs::read(&log).unwrap();
+    let places = records(&whole);
+
+    // One flipped bit in the length of an entry makes all behind it, the vote too, look torn off.
+    let (begin, _) = *places.iter().filter(|(_, kind)| *kind == APPEND).nth(5).unwrap();
+    let next = next_file(&log);
+    std::fs::write(&next, []).unwrap();
+    flip(&log, begin + LENGTH_AT);
+    let place = format!("{} is damaged at byte {begin}", log.display());
+    refused(&cluster, id, &[&place, "must not start from it"]);
+    assert!(next.exists(), "what is refused is not changed");
+
+    // Nothing is left of the log: the file is empty, or gone.
+    std::fs::remove_file(&next).unwrap();
+    std::fs::write(&log, []).unwrap();
+    refused(&cluster, id, &["holds no Raft log", "keymoot cluster remove"]);
+    files(&data, ".wal").iter().for_each(|file| std::fs::remove_file(file).unwrap());
+    refused(&cluster, id, &["holds no Raft log", &data.display().to_string()]);
+
+    // Whole records are left, the newest vote not: only the tables know.
+    let term = |at: usize| u64::from_be_bytes(whole[at + TERM_AT..at + TERM_AT + 8].try_into().unwrap());
+    let newest = places.iter().filter(|(_, kind)| *kind == VOTE).map(|(at, _)| term(*at)).max().unwrap();
+    let (cut, _) = *places.iter().find(|(at, kind)| *kind == VOTE && term(*at) == newest).unwrap();
+    assert!(newest > term(places.iter().find(|(_, kind)| *kind == VOTE).unwrap().0));
+    files(&data, ".wal").iter().for_each(|file| std::fs::remove_file(file).unwrap());
+    std::fs::write(&log, &whole[..cut]).unwrap();
+    cluster.restart(id).unwrap();
+    let said = cluster.said(id).unwrap();
+    assert!(said.contains("the Raft log has lost its end"), "{said}");
+    assert!(said.contains(&format!("raised_to=({newest}, {second})")), "{said}");
+    cluster.await_caught_up(id).unwrap();
+
+    // Raised for good, and an empty next file by itself is no damage.
+    cluster.kill(id).unwrap();
+    let last = files(&data, ".wal").pop().unwrap();
+    std::fs::write(next_file(&last), []).unwrap();
+    cluster.restart(id).unwrap();
+    let again = cluster.said(id).unwrap();
+    assert_eq!(again.matches("the Raft log has lost its end").count(), 1, "{again}");
+    cluster.await_caught_up(id).unwrap();
+    cluster.await_ready().unwrap();
+    let findings = ledger.audit(cluster.signer(), &cluster.addresses()).unwrap();
+    assert!(findings.is_empty(), "{findings:#?}");
+}
+
 #[test]
 fn each_damaged_file_is_refused_by_name_and_place() {
     let mut cluster =

@@ -24,6 +24,7 @@ mod join_client;
 mod join_server;
 mod leader;
 mod link;
+mod log_check;
 mod log_hold;
 mod log_storage;
 mod membership;

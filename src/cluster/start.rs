@@ -26,6 +26,7 @@ use super::gathered::GatherLimits;
 use super::join::check_level;
 use super::join_server::JoinGate;
 use super::leader::{LeaderSeat, Leadership};
+use super::log_check::{LogCheckError, hold_against_tables};
 use super::log_hold::{LogCuts, LogHold};
 use super::log_storage::LogStorage;
 use super::monitor::Monitor;
@@ -36,10 +37,11 @@ use super::peers::{EndOfNode, Peers};
 use super::proposer::{Appends, Flights};
 use super::read_index::ReadIndex;
 use super::standing::Standing;
-use super::state_machine::StateMachine;
+use super::state_machine::{StateMachine, read_mark};
 use super::state_view::StateView;
 use super::steward::Steward;
 use super::types::Raft;
+use super::wire;
 
 /// A member that is heard of every so often is up, however fast elections are.
 const SILENCE_MIN: Duration = Duration::from_secs(2);
@@ -87,6 +89,9 @@ pub enum StartError {
         /// The data directory.
         root: std::path::PathBuf,
     },
+    /// The log is not the one that made the tables.
+    #[error(transparent)]
+    Log(#[from] LogCheckError),
     /// The peer address is taken or not this machine's.
     #[error("cannot listen to peers on {address}")]
     Listen {
@@ -147,6 +152,10 @@ async fn open(config: Config, keyring: Arc<Keyring>, metrics: Arc<Metrics>) -> R
         feature_level: FEATURE_LEVEL,
     };
     let log = Log::open(&directory.log(), log_options(&config))?;
+    let (applied, _) = read_mark(&tables).map_err(|error| StartError::Raft(error.to_string()))?;
+    refuse_gap(&log, applied.map_or(0, |applied| applied.index), directory.root())?;
+    // Before anything reads the vote.
+    hold_against_tables(&log, applied.as_ref().map(wire::position), &directory)?;
     let fence = Fence::new(directory.clone(), log.clone());
     let silent_until = silence(&config, &log);
     let listener = TcpListener::bind(config.cluster.peer_listen)
@@ -169,7 +178,6 @@ async fn open(config: Config, keyring: Arc<Keyring>, metrics: Arc<Metrics>) -> R
         StateMachine::new(tables, state.clone(), directory.clone(), metrics.clone(), standing.clone())
             .map_err(|error| StartError::Raft(error.to_string()))?;
     let applied_index = machine.applied_index();
-    refuse_gap(&log, *applied_index.borrow(), directory.root())?;
     let log_hold = LogHold::default();
     let network = Network::new(
         peers.clone(),

@@ -161,7 +161,8 @@ impl StateMachine {
     }
 }
 
-fn read_mark(tables: &Tables) -> io::Result<(Option<LogId>, StoredMembership)> {
+/// The last applied entry, and the members as of then.
+pub(super) fn read_mark(tables: &Tables) -> io::Result<(Option<LogId>, StoredMembership)> {
     let mark = match tables.get(Table::Meta as usize, META_MARK).map_err(io::Error::other)? {
         Some(bytes) => mark_of(&bytes)?,
         None => AppliedMark::default(),

@@ -1,10 +1,13 @@
 //! Telling a torn tail from damage, before the log is opened and the difference is lost.
 //!
-//! The crate `raft-log` truncates its last file wherever a record seems to run past the end. That
-//! is right for the write a power cut interrupted. But a damaged length in the middle of the file
-//! looks the same, and truncating there would drop entries that were acknowledged. So the last
-//! file is read once more here: what breaks off is torn only if no whole record follows, and if
-//! no single flipped bit in its head would make it a whole record itself.
+//! The crate `raft-log` removes the last files as long as they hold no whole first record, and then
+//! truncates the file it has reached wherever a record seems to run past the end. That is right for
+//! the write a power cut interrupted, also where the next files were made already. But a damaged
+//! length in the middle of a file looks the same, and truncating there would drop entries and votes
+//! that were acknowledged. So every file that the crate may remove or truncate is read once more
+//! here: what breaks off is torn only if no whole record follows, and if no single flipped bit in
+//! its head would make it a whole record itself. Files before those are decoded whole by the crate,
+//! which refuses what does not agree with its checksum.
 
 use std::fs;
 use std::io;
@@ -19,44 +22,79 @@ use crate::store::StoreError;
 /// At least the bytes of a record that say how long it is: all of any but an entry's payload.
 const RECORD_HEAD_BYTES: usize = 128;
 
-/// Refuses a log whose last file is damaged rather than torn.
-pub(super) fn refuse_damaged_tail(dir: &Path) -> Result<(), StoreError> {
-    let files = files(dir).map_err(StoreError::io("read", dir))?;
-    let Some(file) = files.last() else {
-        return Ok(());
-    };
-    let bytes = fs::read(file).map_err(StoreError::io("read", file))?;
-    match first_bad(&bytes) {
-        Some(bad) if !is_torn(&bad) => Err(StoreError::LogDamaged { file: file.clone(), offset: bad.offset }),
-        _ => Ok(()),
+/// A file of the log, and where in the whole log its first byte is, as its name says.
+struct LogFile {
+    begin: u64,
+    path: PathBuf,
+}
+
+impl LogFile {
+    fn read(&self) -> Result<Vec<u8>, StoreError> {
+        fs::read(&self.path).map_err(StoreError::io("read", &self.path))
     }
+
+    fn damaged(&self, offset: u64) -> StoreError {
+        StoreError::LogDamaged { file: self.path.clone(), offset }
+    }
+}
+
+/// Refuses a log whose end is damaged rather than torn, or that lacks bytes before its end.
+pub(super) fn refuse_damage(dir: &Path) -> Result<(), StoreError> {
+    let files = files(dir).map_err(StoreError::io("read", dir))?;
+    let mut unread = files.as_slice();
+    while let [earlier @ .., file] = unread {
+        let bytes = file.read()?;
+        match first_bad(&bytes) {
+            Some(bad) if !is_torn(&bad) => return Err(file.damaged(bad.offset)),
+            Some(bad) if bad.offset == 0 => unread = earlier,
+            None if bytes.is_empty() => unread = earlier,
+            _ => return refuse_missing_bytes(unread),
+        }
+    }
+    // The first record of a log is on the disk before anything else is promised, and a purge leaves
+    // a file with a whole one. Without any, the log is new: a single file, the very first.
+    match files.as_slice() {
+        [] | [LogFile { begin: 0, .. }] => Ok(()),
+        [first, ..] => Err(first.damaged(0)),
+    }
+}
+
+/// Refuses files that do not each end where the next begins.
+fn refuse_missing_bytes(files: &[LogFile]) -> Result<(), StoreError> {
+    for [file, next] in files.array_windows() {
+        let bytes = fs::metadata(&file.path).map_err(StoreError::io("read", &file.path))?.len();
+        let bytes_due = next.begin.saturating_sub(file.begin);
+        if bytes != bytes_due {
+            return Err(file.damaged(bytes.min(bytes_due)));
+        }
+    }
+    Ok(())
 }
 
 /// Where a log that cannot be opened is damaged, if its records are what is wrong with it.
 pub(super) fn locate(dir: &Path) -> Option<StoreError> {
     files(dir).ok()?.into_iter().find_map(|file| {
-        let bytes = fs::read(&file).ok()?;
-        let bad = first_bad(&bytes)?;
-        Some(StoreError::LogDamaged { file, offset: bad.offset })
+        let bytes = file.read().ok()?;
+        first_bad(&bytes).map(|bad| file.damaged(bad.offset))
     })
 }
 
 /// Whether the file in which the log began is still there.
 pub(super) fn has_first_file(dir: &Path) -> io::Result<bool> {
-    let zero = |name: &str| name.bytes().all(|byte| !byte.is_ascii_digit() || byte == b'0');
-    Ok(files(dir)?.first().and_then(|file| file.file_name()?.to_str()).is_some_and(zero))
+    Ok(files(dir)?.first().is_some_and(|file| file.begin == 0))
 }
 
-/// The files of the log, oldest first: their names are their offsets, padded to one width.
-fn files(dir: &Path) -> io::Result<Vec<PathBuf>> {
+/// The files of the log, oldest first. What is named otherwise is not the crate's, which passes it over.
+fn files(dir: &Path) -> io::Result<Vec<LogFile>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(dir)? {
-        let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "wal") {
-            files.push(path);
+        let entry = entry?;
+        let name = entry.file_name();
+        if let Ok(begin) = raft_log::chunked_wal::Config::parse_chunk_file_name(&name.to_string_lossy()) {
+            files.push(LogFile { begin, path: entry.path() });
         }
     }
-    files.sort();
+    files.sort_by_key(|file| file.begin);
     Ok(files)
 }
 

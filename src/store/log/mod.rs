@@ -5,7 +5,8 @@
 //! completion runs; a completion runs exactly once; the first failed write or sync is terminal, and
 //! from then on every call fails, because what reached the disk is no longer known.
 //!
-//! Opening truncates a torn last record, which nobody was told of, and refuses any other damage.
+//! Opening truncates a torn last record, which nobody was told of, also where files were begun after
+//! it that hold none yet, and refuses any other damage.
 
 mod check;
 mod failure;
@@ -101,7 +102,7 @@ impl Log {
     /// [`StoreError::LogDamaged`] and [`StoreError::LogGap`] when the log is not whole, else an
     /// I/O error.
     pub fn open(dir: &Path, options: LogOptions) -> Result<Self, StoreError> {
-        inspect::refuse_damaged_tail(dir)?;
+        inspect::refuse_damage(dir)?;
         let log = raft_log::RaftLog::open(Arc::new(settings(dir, options)?))
             .map_err(|error| inspect::locate(dir).unwrap_or_else(|| StoreError::io("open", dir)(error)))?;
         let log = Self { log: Arc::new(RwLock::new(log)), failure: Arc::default(), waits: Arc::default() };

@@ -6,6 +6,7 @@ use std::sync::mpsc::channel;
 
 use super::*;
 
+mod damage;
 mod model;
 
 const SMALL: LogOptions = LogOptions { cache_bytes: 0, chunk_bytes: 600, gather: Duration::from_micros(50) };
@@ -118,56 +119,6 @@ fn zeros_in_place_of_the_last_record_are_torn_too() {
     bytes.extend([0; 700]);
     fs::write(&last, bytes).unwrap();
     assert_eq!(all(&Log::open(home.path(), SMALL).unwrap()), entries(1, 0..3));
-}
-
-/// Flips every `step`th bit of `file` and expects each to be refused.
-fn refuses_flipped_bits(home: &Path, file: &Path, step: usize) {
-    let whole = fs::read(file).unwrap();
-    for bit in (0..whole.len() * 8).step_by(step) {
-        let copied = copy(home);
-        let damaged = copied.path().join(file.file_name().unwrap());
-        let mut bytes = whole.clone();
-        bytes[bit / 8] ^= 1 << (bit % 8);
-        fs::write(&damaged, bytes).unwrap();
-        match Log::open(copied.path(), SMALL) {
-            Err(StoreError::LogDamaged { file, offset }) => {
-                assert_eq!(file, damaged, "bit {bit}");
-                assert!(offset <= bit as u64 / 8, "bit {bit} reported at {offset}");
-            }
-            other => panic!("bit {bit} of {}: {other:?}", file.display()),
-        }
-    }
-}
-
-#[test]
-fn a_flipped_bit_anywhere_is_refused_by_file_and_offset() {
-    // The last file ends with a vote, or holds no more than its opening record.
-    for (count, files_expected) in [(19, 2), (20, 3)] {
-        let home = tempfile::tempdir().unwrap();
-        let log = Log::open(home.path(), SMALL).unwrap();
-        append(&log, entries(1, 0..count)).unwrap();
-        vote(&log, 4, 2, true).unwrap();
-        drop(log);
-        let files = files(home.path());
-        assert_eq!(files.len(), files_expected);
-        refuses_flipped_bits(home.path(), &files[0], 101);
-        refuses_flipped_bits(home.path(), &files[files_expected - 1], 3);
-    }
-}
-
-#[test]
-fn a_missing_file_is_refused() {
-    let home = tempfile::tempdir().unwrap();
-    let log = Log::open(home.path(), SMALL).unwrap();
-    append(&log, entries(1, 0..60)).unwrap();
-    drop(log);
-    let without = |number: usize| {
-        let copied = copy(home.path());
-        fs::remove_file(&files(copied.path())[number]).unwrap();
-        Log::open(copied.path(), SMALL)
-    };
-    assert!(matches!(without(0), Err(StoreError::LogGap { missing: 0, .. })));
-    assert!(without(1).is_err());
 }
 
 #[test]
