@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 use crate::search::files_under;
 use crate::wait::wait_until;
-use crate::{RigError, Signer, binary, dev_file, logs, metrics, process, raw};
+use crate::{RigError, Signer, binary, dev_file, logs, metrics, operator, process, raw};
 
 /// How long three nodes may take to come up on a busy two-core machine.
 const START_WITHIN: Duration = Duration::from_secs(60);
@@ -237,6 +237,31 @@ impl Cluster {
     /// When it still runs after the deadline.
     pub fn stop(&mut self, id: u64) -> Result<(), RigError> {
         self.signal(id, Signal::TERM)
+    }
+
+    /// Stops a node in the middle of whatever it does, until [`Self::resume`].
+    ///
+    /// # Errors
+    /// When it may not be signalled.
+    pub fn pause(&self, id: u64) -> Result<(), RigError> {
+        process::signal(self.node(id)?.pid, Signal::STOP, &self.dir())
+    }
+
+    /// Lets a paused node go on.
+    ///
+    /// # Errors
+    /// When it may not be signalled.
+    pub fn resume(&self, id: u64) -> Result<(), RigError> {
+        process::signal(self.node(id)?.pid, Signal::CONT, &self.dir())
+    }
+
+    /// Runs `keymoot cluster` with a node's configuration.
+    ///
+    /// # Errors
+    /// When it cannot be run.
+    pub fn operate(&self, at: u64, arguments: &[&str]) -> Result<operator::Said, RigError> {
+        let config = self.node(at)?.dir.join("keymoot.toml").display().to_string();
+        operator::keymoot(&[&["cluster"], arguments, &["--config", &config]].concat())
     }
 
     /// Kills all nodes with nothing in between.

@@ -1,8 +1,9 @@
 //! A full disk makes a node read-only and not dead: the others go on, it starts again on the full
-//! disk, and it writes again by itself when there is room. When every disk is full, reads go on.
+//! disk, and it writes again by itself when there is room. When it is elected, it hands over at once, and nobody
+//! can tell it to lead. When every disk is full, reads go on.
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cluster_tests::ledger::Ledger;
 use cluster_tests::loop_disk::{self, FileSystem, LoopDisk};
@@ -98,6 +99,12 @@ fn if_disks_can_be_mounted_reads_go_on_when_every_disk_is_full() {
     }
     let findings = ledger.audit(cluster.signer(), &cluster.addresses()).unwrap();
     assert!(findings.is_empty(), "{findings:#?}");
+    let status = cluster.operate(1, &["status"]).unwrap();
+    assert_eq!(status.code, Some(1), "{status:?}");
+    for words in ["no write can commit: 0 of 3 voters can store one", "node 2 is read-only", "docs/disks.md"]
+    {
+        assert!(status.out.contains(words), "{}", status.out);
+    }
     // A write is refused in words, and nothing of it is there later.
     let api = cluster.addresses()[0];
     let request =
@@ -116,4 +123,115 @@ fn if_disks_can_be_mounted_reads_go_on_when_every_disk_is_full() {
     let findings = ledger.audit(cluster.signer(), &cluster.addresses()).unwrap();
     assert!(findings.is_empty(), "{findings:#?}");
     drop(cluster);
+}
+
+/// A cluster in which the disk of a follower is full: it, the follower, the other one, what fills the disk.
+fn with_a_full_follower() -> (Cluster, LoopDisk, u64, u64, std::path::PathBuf) {
+    let mut cluster = Options::default()
+        .env("KEYMOOT__RAFT__SNAPSHOT_LOG_ENTRIES", "60")
+        .env("KEYMOOT__RAFT__LOG_KEEP_ENTRIES", "10")
+        .env("KEYMOOT__RAFT__SNAPSHOT_RATE_BYTES_PER_S", "32768")
+        .start()
+        .unwrap();
+    cluster.do_without_dev().unwrap();
+    let full = cluster.others(cluster.leader().unwrap())[0];
+    cluster.kill(full).unwrap();
+    let disk = LoopDisk::over(&cluster.node(full).unwrap().dir, FileSystem::Ext4, DISK_BYTES).unwrap();
+    cluster.restart(full).unwrap();
+    cluster.await_ready().unwrap();
+    cluster.signer().create(cluster.node(full).unwrap().api, "before.mp4").unwrap();
+    let filling = disk.fill().unwrap();
+    await_read_only(cluster.node(full).unwrap().api, true);
+    let leader = cluster.leader().unwrap();
+    assert_ne!(leader, full, "it led, and did not hand over");
+    let third = cluster.others(full).into_iter().find(|id| *id != leader).unwrap();
+    (cluster, disk, full, third, filling)
+}
+
+#[test]
+fn if_disks_can_be_mounted_a_full_follower_that_is_elected_hands_over_within_two_seconds() {
+    if let Err(not_run) = loop_disk::available() {
+        return eprintln!("{not_run}");
+    }
+    let (mut cluster, _disk, full, third, _filling) = with_a_full_follower();
+    let was_elected =
+        |cluster: &Cluster| cluster.said(full).unwrap().matches(&format!("leader=Some({full})")).count();
+    let before = was_elected(&cluster);
+    // The cluster is idle, so the full node has all of the log; the third is not there to be elected.
+    let leader = cluster.leader().unwrap();
+    cluster.pause(third).unwrap();
+    for _ in 0..20 {
+        cluster.kill(leader).unwrap();
+        cluster.restart(leader).unwrap();
+        cluster.leader().unwrap();
+        if was_elected(&cluster) > before {
+            break;
+        }
+    }
+    cluster.resume(third).unwrap();
+    assert!(was_elected(&cluster) > before, "the full node was never elected: the test proves nothing");
+    let (began, api) = (Instant::now(), cluster.node(leader).unwrap().api);
+    wait_until("a write to be taken", 2 * WITHIN, || cluster.signer().create(api, "after.mp4")).unwrap();
+    let gap = began.elapsed();
+    println!("no write was taken for {gap:.2?} after the full node was elected");
+    // Two seconds, and what a busy machine adds.
+    assert!(gap < Duration::from_secs(5), "no write was taken for {gap:?}");
+    assert_ne!(cluster.leader().unwrap(), full);
+}
+
+#[test]
+fn if_disks_can_be_mounted_nobody_is_told_to_lead_who_is_full_silent_or_behind() {
+    if let Err(not_run) = loop_disk::available() {
+        return eprintln!("{not_run}");
+    }
+    let (cluster, _disk, full, third, filling) = with_a_full_follower();
+    let (leader, full_api) = (cluster.leader().unwrap(), cluster.node(full).unwrap().api);
+    let leader_api = cluster.node(leader).unwrap().api;
+    let term = metrics::sample(leader_api, metrics::TERM).unwrap();
+    let refused = |to: u64, why: &str| {
+        let said = cluster.operate(leader, &["transfer-leader", &to.to_string(), "--yes"]).unwrap();
+        assert_eq!(said.code, Some(1), "{said:?}");
+        let wanted =
+            [format!("node {to} cannot lead now"), why.to_owned(), format!("node {leader} goes on leading")];
+        assert!(
+            wanted.iter().all(|wanted| said.err.contains(wanted)) && !said.out.contains("done"),
+            "{said:?}"
+        );
+    };
+    refused(full, "its disk is nearly full");
+    cluster.pause(third).unwrap();
+    refused(third, "it does not answer");
+    cluster.resume(third).unwrap();
+
+    // What the full node lacks is purged, and comes as a snapshot that takes seconds.
+    std::thread::scope(|scope| {
+        for client in 0..4 {
+            let signer = cluster.signer();
+            scope.spawn(move || {
+                for serial in 0..200 {
+                    signer.create(leader_api, &format!("missed-{client}-{serial}.mp4")).unwrap();
+                }
+            });
+        }
+    });
+    let last_known = metrics::sample(full_api, metrics::LAST_LOG_INDEX).unwrap();
+    let mut serials = 0_u64..;
+    wait_until("the leader to purge what the full node lacks", WITHIN, || {
+        let serial = serials.next().unwrap_or_default();
+        cluster.signer().create(leader_api, &format!("more-{serial}.mp4"))?;
+        match metrics::sample(leader_api, metrics::PURGED_INDEX)? {
+            purged if purged > last_known + 1.0 => Ok(()),
+            purged => Err(RigError::Answer(format!("purged up to {purged} of {last_known}"))),
+        }
+    })
+    .unwrap();
+    std::fs::remove_file(filling).unwrap();
+    await_read_only(full_api, false);
+    refused(full, "it lacks ");
+    assert_eq!(metrics::sample(leader_api, metrics::TERM).unwrap(), term, "there was an election");
+
+    cluster.await_caught_up(full).unwrap();
+    let said = cluster.operate(third, &["transfer-leader", &full.to_string(), "--yes"]).unwrap();
+    assert!(said.code == Some(0) && said.out.contains(&format!("done: node {full} leads")), "{said:?}");
+    assert_eq!(cluster.leader().unwrap(), full);
 }

@@ -3,7 +3,7 @@
 //! Pure: what stands and what is asked in, a plan out. The leader makes the plan anew under its
 //! lock before it acts, so that what was shown to somebody else cannot be what goes wrong.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -68,6 +68,8 @@ pub struct Standing {
     pub members: Vec<MemberStanding>,
     /// Ids that were removed.
     pub removed: BTreeSet<NodeId>,
+    /// Voters that cannot lead now, and why, as they said when they were asked.
+    pub unfit: BTreeMap<NodeId, String>,
 }
 
 /// What a change would do.
@@ -187,19 +189,40 @@ fn add(now: &Standing, id: NodeId, address: &str, after: &mut Vec<MemberStanding
 }
 
 fn transfer(now: &Standing, to: Option<NodeId>) -> Verdict {
-    let fit = |member: &&MemberStanding| member.voter && member.up;
-    match to {
-        Some(to) if to == now.leader => Verdict::Nothing(format!("node {to} leads already")),
-        Some(to) => match now.members.iter().find(|member| member.id == to) {
-            None => Verdict::Refused(format!("there is no node {to}; see keymoot cluster status")),
-            Some(member) if !member.voter => Verdict::Refused(format!(
-                "node {to} is a learner and cannot lead; see keymoot cluster promote"
-            )),
-            Some(member) if !member.up => Verdict::Refused(format!("node {to} is silent")),
-            Some(_) => Verdict::Ready,
+    let leads = format!("node {} goes on leading", now.leader);
+    let Some(to) = to else {
+        let others = now.members.iter().filter(|member| member.voter && member.id != now.leader);
+        let reasons: Option<Vec<String>> =
+            others.map(|it| unfit(now, it).map(|why| format!("node {}: {why}; ", it.id))).collect();
+        return match reasons {
+            Some(reasons) => {
+                Verdict::Refused(format!("no other voter can lead; {}{leads}", reasons.concat()))
+            }
+            None => Verdict::Ready,
+        };
+    };
+    if to == now.leader {
+        return Verdict::Nothing(format!("node {to} leads already"));
+    }
+    match now.members.iter().find(|member| member.id == to) {
+        None => Verdict::Refused(format!("there is no node {to}; see keymoot cluster status")),
+        Some(member) if !member.voter => {
+            Verdict::Refused(format!("node {to} is a learner and cannot lead; see keymoot cluster promote"))
+        }
+        Some(member) => match unfit(now, member) {
+            Some(why) => Verdict::Refused(format!("node {to} cannot lead now: {why}; {leads}")),
+            None => Verdict::Ready,
         },
-        None if now.members.iter().filter(fit).any(|member| member.id != now.leader) => Verdict::Ready,
-        None => Verdict::Refused("there is no other voter that is up".to_owned()),
+    }
+}
+
+/// Why a voter cannot lead now: what it says itself, else what the leader has seen of it.
+fn unfit(now: &Standing, member: &MemberStanding) -> Option<String> {
+    match now.unfit.get(&member.id) {
+        Some(reason) => Some(reason.clone()),
+        None if !member.up => Some("it is silent".to_owned()),
+        None if member.lag > CAUGHT_UP_ENTRIES => Some(format!("it lacks {} entries", member.lag)),
+        None => None,
     }
 }
 
@@ -237,7 +260,12 @@ mod tests {
             up: *up,
             lag: *lag,
         };
-        Standing { leader: 1, members: members.iter().enumerate().map(member).collect(), removed: [9].into() }
+        Standing {
+            leader: 1,
+            members: members.iter().enumerate().map(member).collect(),
+            removed: [9].into(),
+            unfit: BTreeMap::new(),
+        }
     }
 
     fn verdict(now: &Standing, change: Change) -> Verdict {
@@ -277,6 +305,26 @@ mod tests {
             assert!(matches!(verdict(&with(learner), Change::Promote(3)), Verdict::NotYet(_)));
         }
         assert!(matches!(verdict(&with(UP), Change::Promote(3)), Verdict::Nothing(_)));
+    }
+
+    #[test]
+    fn leadership_goes_to_no_voter_that_is_full_silent_or_behind_and_the_refusal_says_who_leads() {
+        let refused = |now: &Standing, to, why: &str| {
+            let verdict = verdict(now, Change::TransferLeader(to));
+            let Verdict::Refused(text) = verdict else { panic!("{verdict:?}") };
+            assert!(text.contains(why) && text.ends_with("node 1 goes on leading"), "{text}");
+        };
+        let full =
+            Standing { unfit: [(2, "its disk is nearly full".to_owned())].into(), ..standing(&[UP, UP, UP]) };
+        refused(&full, Some(2), "node 2 cannot lead now: its disk is nearly full");
+        assert_eq!(verdict(&full, Change::TransferLeader(Some(3))), Verdict::Ready);
+        assert_eq!(verdict(&full, Change::TransferLeader(None)), Verdict::Ready);
+        let behind = (true, true, CAUGHT_UP_ENTRIES + 1);
+        let none = Standing { members: standing(&[UP, DOWN, behind]).members, ..full };
+        refused(&none, Some(3), "it lacks 257 entries");
+        refused(&none, None, "node 2: its disk is nearly full; node 3: it lacks 257 entries");
+        refused(&standing(&[UP, DOWN]), Some(2), "it is silent");
+        refused(&standing(&[UP]), None, "no other voter can lead");
     }
 
     #[test]

@@ -21,8 +21,12 @@ use super::node::Node;
 
 /// How often the disk is measured: what is written in between must fit into what is kept free.
 const MEASURE_EVERY: Duration = Duration::from_millis(100);
-/// How long to wait before trying again to give the leadership away.
-const HAND_OVER_EVERY: Duration = Duration::from_secs(60);
+/// How often a full node tries to make room.
+const MAKE_ROOM_EVERY: Duration = Duration::from_secs(60);
+/// How often a full leader looks for a voter with room: nothing is written while it leads.
+const HAND_OVER_EVERY: Duration = Duration::from_millis(500);
+/// How often it says that there is none.
+const COMPLAIN_EVERY: Duration = Duration::from_secs(60);
 /// The largest part of a disk that is asked to be free: one in so many.
 const FREE_PART: u64 = 20;
 /// The largest part of a disk that is kept as ballast: one in so many.
@@ -107,7 +111,7 @@ impl DiskWatch {
     pub async fn run(self, node: Arc<Node>) {
         let mut tick = tokio::time::interval(MEASURE_EVERY);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut handed_over: Option<Instant> = None;
+        let mut pace = Pace::default();
         let mut watch = self;
         loop {
             tick.tick().await;
@@ -117,12 +121,8 @@ impl DiskWatch {
             });
             let Ok(measured) = measuring.await else { return };
             watch = measured;
-            if !watch.state.borrow().read_only {
-                handed_over = None;
-            } else if handed_over.is_none_or(|at| at.elapsed() >= HAND_OVER_EVERY) {
-                handed_over = Some(Instant::now());
-                node.spare_disk().await;
-            }
+            let read_only = watch.state.borrow().read_only;
+            if read_only { pace.spare(&node).await } else { pace = Pace::default() }
         }
     }
 
@@ -165,6 +165,40 @@ impl DiskWatch {
     fn ballast(&self, limits: Limits) -> Ballast {
         Ballast::new(&self.root, limits.ballast_bytes)
     }
+}
+
+/// When a full node last did what it does about that.
+#[derive(Default)]
+struct Pace {
+    made_room: Option<Instant>,
+    handed_over: Option<Instant>,
+    complained: Option<Instant>,
+}
+
+impl Pace {
+    /// Makes room, and gives the leadership away. A node that is elected while it is full does so at once.
+    async fn spare(&mut self, node: &Node) {
+        if is_due(&mut self.made_room, MAKE_ROOM_EVERY) {
+            node.make_room().await;
+        }
+        if !node.leads() {
+            self.handed_over = None;
+        } else if is_due(&mut self.handed_over, HAND_OVER_EVERY)
+            && let Err(error) = node.step_aside(false).await
+            && is_due(&mut self.complained, COMPLAIN_EVERY)
+        {
+            tracing::warn!(%error, "the leadership stays on a full disk, and nothing is written");
+        }
+    }
+}
+
+/// Whether something was not done for so long; it is done now then.
+fn is_due(last: &mut Option<Instant>, every: Duration) -> bool {
+    let due = last.is_none_or(|at| at.elapsed() >= every);
+    if due {
+        *last = Some(Instant::now());
+    }
+    due
 }
 
 /// What is asked of a disk of this size.

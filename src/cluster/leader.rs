@@ -59,6 +59,11 @@ impl LeaderSeat {
         Self { me, peers, leadership }
     }
 
+    /// The link for requests to a peer, wherever the leader is.
+    pub fn link_to(&self, id: NodeId) -> Option<Link> {
+        self.peers.requests(id)
+    }
+
     /// Asks the leader and asks again, also a new leader, until it answers or the deadline is
     /// there. What is asked may be asked more than once; it must be safe to repeat.
     pub async fn ask<T, F, Asking>(&self, deadline: Instant, ask: F) -> Result<T, ClusterError>

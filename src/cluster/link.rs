@@ -180,9 +180,8 @@ async fn run(
     while let Some(first) = inbox.recv().await {
         let connected = tokio::time::timeout(route.connect_timeout, connect(&route)).await;
         let reason = match connected {
-            Ok(Ok(stream)) => {
-                let (reader, writer) = split(stream);
-                serve(&peer, &route, reader, writer, first, &mut inbox, &broken).await;
+            Ok(Ok(connected)) => {
+                serve(&peer, &route, connected, first, &mut inbox, &broken).await;
                 continue;
             }
             Ok(Err(error)) => error.to_string(),
@@ -196,7 +195,7 @@ async fn run(
     }
 }
 
-async fn connect(route: &Route) -> std::io::Result<Box<dyn Duplex>> {
+async fn connect(route: &Route) -> std::io::Result<Connection> {
     let (mut stream, channel) = dial(route).await?;
     let hello = Hello { feature_level: route.end.greeted_level(), ..route.hello.clone() };
     let greeting = match &route.fence {
@@ -208,7 +207,7 @@ async fn connect(route: &Route) -> std::io::Result<Box<dyn Duplex>> {
         let admitted = fence.admit(route.peer, channel.version, &answer);
         admitted.map_err(|refused| refused.into_error(&route.end))?;
     }
-    Ok(stream)
+    Ok((stream, channel))
 }
 
 async fn dial(route: &Route) -> std::io::Result<Connection> {
@@ -282,16 +281,16 @@ impl Unanswered {
 }
 
 /// Serves one connection until it fails, times out or the link is dropped.
-async fn serve<R: AsyncRead + Unpin + Send + 'static, W: AsyncWrite + Unpin>(
+async fn serve(
     peer: &Arc<str>,
     route: &Route,
-    reader: R,
-    writer: W,
+    (stream, channel): Connection,
     first: Waiting,
     inbox: &mut mpsc::UnboundedReceiver<Waiting>,
     broken: &AtomicU64,
 ) {
     let broken_before = broken.load(Ordering::Relaxed);
+    let (reader, writer) = split(stream);
     let unanswered = Unanswered::default();
     let mut reading = tokio::spawn({
         let (peer, route, unanswered) = (peer.clone(), route.clone(), unanswered.clone());
@@ -308,7 +307,9 @@ async fn serve<R: AsyncRead + Unpin + Send + 'static, W: AsyncWrite + Unpin>(
     let mut health = tokio::time::interval(Duration::from_millis(100));
     loop {
         if let Some(waiting) = next.take()
-            && send_all(peer, waiting, inbox, &mut writer, &unanswered, &mut next_id).await.is_err()
+            && send_all(peer, channel.version, waiting, inbox, &mut writer, &unanswered, &mut next_id)
+                .await
+                .is_err()
         {
             break;
         }
@@ -333,6 +334,7 @@ async fn serve<R: AsyncRead + Unpin + Send + 'static, W: AsyncWrite + Unpin>(
 /// Writes a request and all that wait behind it, then flushes once.
 async fn send_all<W: AsyncWrite + Unpin>(
     peer: &Arc<str>,
+    version: PeerVersion,
     first: Waiting,
     inbox: &mut mpsc::UnboundedReceiver<Waiting>,
     writer: &mut W,
@@ -341,16 +343,19 @@ async fn send_all<W: AsyncWrite + Unpin>(
 ) -> std::io::Result<()> {
     let mut waiting = Some(first);
     while let Some((request, reply)) = waiting {
-        match codec::encode(Kind::Frame, &request) {
+        let encoded = match request.is_known_to(version) {
+            true => codec::encode(Kind::Frame, &request).map_err(|error| error.to_string()),
+            false => Err("its build is older than this request".to_owned()),
+        };
+        match encoded {
             Ok(body) => {
                 unanswered.lock().insert(*next_id, reply);
                 let written = frame::write(writer, &Frame { id: *next_id, body: Bytes::from(body) }).await;
                 *next_id += 1;
                 written?;
             }
-            Err(error) => {
-                let error = LinkError::Protocol { peer: peer.to_string(), reason: error.to_string() };
-                let _ = reply.send(Err(error));
+            Err(reason) => {
+                let _ = reply.send(Err(LinkError::Protocol { peer: peer.to_string(), reason }));
             }
         }
         waiting = inbox.try_recv().ok();

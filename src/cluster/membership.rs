@@ -3,7 +3,7 @@
 //! What the state says comes first (a node is marked as removed, or to be a learner, before Raft's
 //! members change), so that a change cut short is completed by whoever leads next: see the steward.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use openraft::async_runtime::watch::WatchReceiver as _;
@@ -50,16 +50,37 @@ impl Node {
     ) -> Result<ChangePlan, ClusterError> {
         if request.change == Change::TransferLeader(None) {
             // Once it is said who shall lead, asking twice does not hand over twice.
-            let asked = ChangeRequest { dry_run: true, ..request.clone() };
-            let plan = self.ask_leader_to_change(asked, deadline).await?;
-            let fit = |member: &&MemberStanding| member.voter && member.up && member.id != plan.leader;
-            let heir = plan.before.iter().filter(fit).min_by_key(|member| member.lag).map(|member| member.id);
-            if heir.is_none() {
-                return Ok(plan);
+            match self.heir(&request, deadline).await? {
+                (Some(heir), _) => request.change = Change::TransferLeader(Some(heir)),
+                (None, refused) => return Ok(refused),
             }
-            request.change = Change::TransferLeader(heir);
         }
         self.ask_leader_to_change(request, deadline).await
+    }
+
+    /// The first voter that the leader would hand over to, of those that lack least, and its last word.
+    async fn heir(
+        &self,
+        request: &ChangeRequest,
+        deadline: Instant,
+    ) -> Result<(Option<NodeId>, ChangePlan), ClusterError> {
+        let asked =
+            |to| ChangeRequest { change: Change::TransferLeader(to), dry_run: true, ..request.clone() };
+        let mut plan = self.ask_leader_to_change(asked(None), deadline).await?;
+        if plan.verdict != Verdict::Ready {
+            return Ok((None, plan));
+        }
+        let fit = |member: &&MemberStanding| member.voter && member.up && member.id != plan.leader;
+        let mut heirs: Vec<(u64, NodeId)> =
+            plan.before.iter().filter(fit).map(|member| (member.lag, member.id)).collect();
+        heirs.sort_unstable();
+        for (_, heir) in heirs {
+            plan = self.ask_leader_to_change(asked(Some(heir)), deadline).await?;
+            if plan.verdict == Verdict::Ready {
+                return Ok((Some(heir), plan));
+            }
+        }
+        Ok((None, plan))
     }
 
     async fn ask_leader_to_change(
@@ -95,26 +116,27 @@ impl Node {
         deadline: Instant,
     ) -> Result<ChangePlan, Unanswered> {
         let mut turn = self.change_turn.lock().await;
-        let plan = change::plan(&self.standing(&mut turn).await?, &request);
+        let mut standing = self.standing(&mut turn).await?;
+        if let Change::TransferLeader(to) = request.change {
+            standing.unfit = self.unfit_to_lead(to).await.map_err(|_| Unanswered::Retry)?;
+        }
+        let mut plan = change::plan(&standing, &request);
         if request.dry_run || plan.verdict != Verdict::Ready {
             return Ok(plan);
         }
         tracing::info!(target: "audit", change = ?request.change, forced = request.force, "the members change");
-        self.carry_out(&request.change, deadline).await?;
+        plan.verdict = self.carry_out(&request.change, deadline).await?;
         Ok(plan)
     }
 
-    async fn carry_out(&self, change: &Change, deadline: Instant) -> Result<(), Unanswered> {
+    async fn carry_out(&self, change: &Change, deadline: Instant) -> Result<Verdict, Unanswered> {
         match change {
-            Change::TransferLeader(to) => self.give_way(*to).await,
+            Change::TransferLeader(to) => return self.transfer(*to).await,
+            // A leader that is no voter any more stops in the middle of everything.
+            Change::Demote(id) | Change::Remove(id) if *id == self.id => return self.lead_no_more().await,
             Change::Promote(id) => {
                 self.settle(Command::SetLearner { id: *id, learner: false }, deadline).await?;
                 self.change_raft(ChangeMembers::AddVoterIds([*id].into()), true).await
-            }
-            Change::Demote(id) | Change::Remove(id) if *id == self.id => {
-                // A leader that is no voter any more stops in the middle of everything.
-                self.give_way(None).await?;
-                Err(Unanswered::Retry)
             }
             Change::Demote(id) => {
                 self.settle(Command::SetLearner { id: *id, learner: true }, deadline).await?;
@@ -132,7 +154,8 @@ impl Node {
                 let member = Member { peer_address: address.clone() };
                 self.change_raft(ChangeMembers::AddNodes([(*id, member)].into()), true).await
             }
-        }
+        }?;
+        Ok(Verdict::Ready)
     }
 
     /// Takes a node out of Raft's members, whether it votes or not.
@@ -154,10 +177,27 @@ impl Node {
         }
     }
 
-    async fn give_way(&self, to: Option<NodeId>) -> Result<(), Unanswered> {
-        match self.hand_over(to).await {
-            Ok(_) => Ok(()),
+    /// Hands leadership to `to`, or to whoever is fit. Whatever came of it is said, and not tried again: a
+    /// transfer in vain costs an election.
+    async fn transfer(&self, to: Option<NodeId>) -> Result<Verdict, Unanswered> {
+        let handed_over = match to {
+            Some(to) => self.hand_over(to).await,
+            None => self.step_aside(false).await,
+        };
+        match handed_over {
+            Ok(()) => Ok(Verdict::Ready),
             Err(HandOverError::Stopped) => Err(Unanswered::Stopped),
+            Err(HandOverError::NotLeader { .. }) => Err(Unanswered::Retry),
+            Err(error) => Ok(Verdict::Refused(error.to_string())),
+        }
+    }
+
+    /// Hands leadership to whoever is fit: the change is asked of the next leader then.
+    async fn lead_no_more(&self) -> Result<Verdict, Unanswered> {
+        match self.step_aside(false).await {
+            Ok(()) => Err(Unanswered::Retry),
+            Err(HandOverError::Stopped) => Err(Unanswered::Stopped),
+            Err(error @ HandOverError::Nobody(_)) => Ok(Verdict::Refused(error.to_string())),
             Err(error) => {
                 tracing::warn!(%error, "leadership was not handed over");
                 Err(Unanswered::Retry)
@@ -254,6 +294,7 @@ impl Node {
             leader: self.id,
             members: members.collect(),
             removed: records.iter().filter(|node| node.removed_at_ms.is_some()).map(|node| node.id).collect(),
+            unfit: BTreeMap::new(),
         })
     }
 }

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use crate::crypto::tls::PeerVersion;
 use crate::model::NodeId;
 use crate::state::Response;
 use crate::store::{LogPosition, StoredVote};
@@ -10,6 +11,7 @@ use crate::store::{LogPosition, StoredVote};
 use super::admin::{AdminRequest, AdminResponse};
 use super::change::{ChangePlan, ChangeRequest};
 use super::join::{JoinReply, JoinRequest};
+use super::successor::Fitness;
 use super::wire::{AppliedMark, WireEntry};
 
 /// The protocol spoken; nodes of another one are refused at the greeting.
@@ -107,12 +109,19 @@ pub enum Request {
     StandsBy(StoredVote),
     /// The same as ReadIndex, from a node that stands by this vote: the leader may need nobody else's.
     ReadIndexOf(StoredVote),
+    /// Could the receiver lead? Only for a peer of [`PeerVersion::Second`].
+    FitnessToLead,
 }
 
 impl Request {
     /// Whether an operator's tool may ask it, which is no member of the cluster.
     pub const fn is_administration(&self) -> bool {
         matches!(self, Self::Admin(_) | Self::BackupBegin { .. } | Self::BackupNext | Self::Join(_))
+    }
+
+    /// Whether a peer that speaks this version can read it.
+    pub const fn is_known_to(&self, version: PeerVersion) -> bool {
+        matches!(version, PeerVersion::Second) || !matches!(self, Self::FitnessToLead)
     }
 }
 
@@ -168,6 +177,8 @@ pub enum Reply {
     DiskFull,
     /// To StandsBy.
     StandsBy(bool),
+    /// To FitnessToLead.
+    FitnessToLead(Fitness),
 }
 
 /// Outcome of an Append.

@@ -47,6 +47,7 @@ mod start;
 mod state_machine;
 mod state_view;
 mod steward;
+mod successor;
 mod types;
 mod wire;
 
@@ -71,6 +72,6 @@ pub use node::Cluster;
 pub use placement::{advice, failures_survived};
 pub use rebuild::RebuildError;
 pub use rewrap::{KeyringStatus, RewrapMark, Rewrapped};
-pub use start::StartError;
+pub use start::{StartError, silence};
 pub use state_view::StateView;
 pub use types::Member;

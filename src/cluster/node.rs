@@ -25,7 +25,6 @@ use super::disk::{self, Disk, DiskState};
 use super::error::ClusterError;
 use super::fence::Fence;
 use super::gathered::GatherLimits;
-use super::hand_over::HandOverError;
 use super::join_server::JoinGate;
 use super::leader::LeaderSeat;
 use super::membership::ChangeTurn;
@@ -94,6 +93,8 @@ impl Node {
     pub fn expel<'n>(&self, removed: impl Iterator<Item = &'n NodeRecord>) {
         let removed: BTreeSet<NodeId> = removed.map(|node| node.id).filter(|id| *id != self.id).collect();
         if **self.expelled.load() != removed {
+            // What is wrong with a node that is gone is nobody's business any more.
+            removed.iter().for_each(|id| self.fence.refusals().forget(*id));
             self.expelled.store(Arc::new(removed));
         }
     }
@@ -135,17 +136,10 @@ impl Node {
         answer.unwrap_or_else(|error| AdminResponse::Refused(error.to_string()))
     }
 
-    /// Makes room as far as this node can, and gives the leadership to a node that may have more.
-    pub async fn spare_disk(&self) {
-        // What a snapshot covers of the log is removed.
+    /// Makes room as far as this node can: what a snapshot covers of the log is removed.
+    pub async fn make_room(&self) {
         if let Err(error) = self.raft.trigger().snapshot().await {
             tracing::debug!(%error, "no snapshot was made on the full disk");
-        }
-        // Who has no room takes no entries either, so whose log is the longest is likeliest to have some.
-        match self.hand_over(None).await {
-            Ok(leader) => tracing::warn!(leader, "the leadership went to a node with more room"),
-            Err(HandOverError::NotLeader { .. }) => {}
-            Err(error) => tracing::warn!(%error, "the leadership stays on a full disk"),
         }
     }
 
@@ -321,12 +315,7 @@ impl Cluster {
 
     /// Hands leadership over when this node leads: nobody then waits for an election once it is gone.
     pub async fn retire(&self) {
-        match self.node.hand_over(None).await {
-            Ok(_) | Err(HandOverError::NotLeader { .. } | HandOverError::Nobody) => {}
-            Err(error) => {
-                tracing::warn!(%error, "leadership could not be handed over; there will be an election")
-            }
-        }
+        self.node.retire().await;
     }
 
     /// Stops Raft. What is acknowledged is on disk.

@@ -157,7 +157,7 @@ async fn open(config: Config, keyring: Arc<Keyring>, metrics: Arc<Metrics>) -> R
     // Before anything reads the vote.
     hold_against_tables(&log, applied.as_ref().map(wire::position), &directory)?;
     let fence = Fence::new(directory.clone(), log.clone());
-    let silent_until = silence(&config, &log);
+    let silent_until = voteless_until(&config, &log);
     let listener = TcpListener::bind(config.cluster.peer_listen)
         .await
         .map_err(|source| StartError::Listen { address: config.cluster.peer_listen.to_string(), source })?;
@@ -259,7 +259,6 @@ async fn open(config: Config, keyring: Arc<Keyring>, metrics: Arc<Metrics>) -> R
 
 fn about(config: &Config, credentials: &PeerCredentials) -> About {
     let zone = config.node.zone.clone();
-    let silence = Duration::from_millis(config.cluster.election_timeout_max_ms.saturating_mul(3));
     About {
         facts: NodeFacts {
             zone,
@@ -270,8 +269,13 @@ fn about(config: &Config, credentials: &PeerCredentials) -> About {
         data_dir: config.node.data_dir.clone(),
         certificate_expires_at_s: credentials.expires_at_s(),
         authority_pem: credentials.authority_pem(),
-        silence: silence.max(SILENCE_MIN),
+        silence: silence(config.cluster.election_timeout_max_ms),
     }
+}
+
+/// How long a member of a cluster with this election time-out may be silent until it counts as down.
+pub fn silence(election_timeout_max_ms: u64) -> Duration {
+    Duration::from_millis(election_timeout_max_ms.saturating_mul(3)).max(SILENCE_MIN)
 }
 
 fn credentials(config: &Config) -> Result<PeerCredentials, StartError> {
@@ -303,7 +307,7 @@ fn refuse_gap(log: &Log, applied: u64, root: &std::path::Path) -> Result<(), Sta
 }
 
 /// A node that has a log may have granted a lease before it was stopped.
-fn silence(config: &Config, log: &Log) -> Option<Instant> {
+fn voteless_until(config: &Config, log: &Log) -> Option<Instant> {
     let lease = Duration::from_millis(config.cluster.election_timeout_max_ms);
     log.read_vote().map(|_| Instant::now() + lease)
 }

@@ -18,6 +18,8 @@ use crate::model::NodeId;
 
 /// How often `--wait` looks again.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
+/// How long the configured node may take to hear who leads.
+const LEADER_KNOWN_WITHIN: Duration = Duration::from_secs(3);
 
 /// How a change is made.
 #[derive(Clone, Debug, Args)]
@@ -100,6 +102,26 @@ pub async fn transfer_leader(args: TransferArgs) -> Result<(), Failure> {
     make(&args.how, Change::TransferLeader(args.id), false, None).await
 }
 
+/// Who leads after a transfer, as the configured node knows it; it may hear of it a moment later.
+async fn leader_after(operator: &Operator, to: Option<NodeId>, before: NodeId) -> Result<NodeId, Failure> {
+    let until = Instant::now() + LEADER_KNOWN_WITHIN;
+    loop {
+        let AdminResponse::Status(status) = operator.ask(AdminRequest::Status).await? else {
+            return Err(unexpected());
+        };
+        let leader = status.node.leader;
+        match leader.filter(|leader| to.map_or(*leader != before, |to| *leader == to)) {
+            Some(leader) => return Ok(leader),
+            None if Instant::now() < until => sleep(LOOK_AGAIN).await,
+            None => {
+                let leads = leader.map_or_else(|| "nobody leads".to_owned(), |id| format!("node {id} leads"));
+                let wanted = to.map_or_else(String::new, |to| format!(", and not node {to}"));
+                return Err(Failure::because(format!("{leads}{wanted}")).hint("see keymoot cluster status"));
+            }
+        }
+    }
+}
+
 /// Changes a node's address.
 pub async fn address(args: AddressArgs) -> Result<(), Failure> {
     make(&args.how, Change::Address(args.id, args.address.to_string()), false, None).await
@@ -122,10 +144,16 @@ async fn make(how: &How, change: Change, force: bool, wait: Option<Duration>) ->
     }
     say(&describe(&change, &shown));
     confirm(how.yes, "Change it?")?;
-    let made = ask(&operator, ChangeRequest { change, force, dry_run: false }).await?;
+    let made = ask(&operator, ChangeRequest { change: change.clone(), force, dry_run: false }).await?;
     // What has become so meanwhile is as good as done.
     outcome(&made)?;
-    say("done\n");
+    match change {
+        Change::TransferLeader(to) => {
+            let leader = leader_after(&operator, to, shown.leader).await?;
+            say(&format!("done: node {leader} leads\n"));
+        }
+        _ => say("done\n"),
+    }
     Ok(())
 }
 

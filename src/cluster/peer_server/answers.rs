@@ -48,6 +48,7 @@ pub(super) async fn answer(node: &Arc<Node>, identity: PeerIdentity, request: Re
             }
         }
         Request::Ping => Reply::Pong,
+        Request::FitnessToLead => Reply::FitnessToLead(node.fitness()),
         Request::Join(request) => match identity {
             PeerIdentity::Node(id) => {
                 let deadline = Instant::now() + CHANGE_DEADLINE;

@@ -119,7 +119,10 @@ async fn greet<S: AsyncRead + AsyncWrite + Unpin>(
     frame::write(stream, &Frame { id: frame.id, body: body.into() }).await?;
     stream.flush().await?;
     if let Some(refusal) = refusal {
-        tracing::warn!(reason = %refusal, "a peer was refused");
+        match identity {
+            PeerIdentity::Node(id) if !expelled => node.fence.refusals().note(id, refusal.clone()),
+            _ => tracing::warn!(reason = %refusal, "a peer was refused"),
+        }
         return Err(invalid(refusal));
     }
     admitted.map_err(|refused| refused.into_error(&node.end))?;
