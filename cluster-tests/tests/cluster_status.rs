@@ -1,6 +1,7 @@
-//! `keymoot cluster status`: 0 when all is well, 2 when something needs looking after, 1 without a quorum;
-//! and it says what to do.
+//! `keymoot cluster status`: 0 when all is well, 2 when something needs looking after, 1 when no write can
+//! commit; and it says what to do, which helps when it is done.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use cluster_tests::wait::wait_until;
@@ -38,6 +39,9 @@ fn the_exit_code_says_how_the_cluster_is() {
     let words =
         ["node 3 is silent", "no further failure is survived", "keymoot cluster remove 3", "degraded"];
     await_code(&cluster, "a", 2, &words);
+    cluster.serve("c").unwrap();
+    await_code(&cluster, "a", 0, &[]);
+    cluster.kill("c").unwrap();
     // Neither of the two that are left may go: the one that would stay is no majority of two.
     wait_until("the leader to miss node 3", Duration::from_secs(20), || {
         let said = cluster.cluster("a", &["remove", "2", "--yes"])?;
@@ -48,7 +52,111 @@ fn the_exit_code_says_how_the_cluster_is() {
     })
     .unwrap();
     cluster.kill("b").unwrap();
-    await_code(&cluster, "a", 1, &["no quorum: 1 of 3 voters answer, 2 are needed"]);
+    let words = ["no quorum: 1 of 3 voters answer, 2 are needed", "keymoot cluster recover"];
+    await_code(&cluster, "a", 1, &words);
+    let said = cluster.cluster("a", &["status"]).unwrap();
+    assert!(!said.out.contains("cluster remove"), "nothing can be removed without a quorum: {}", said.out);
     cluster.kill("a").unwrap();
     await_code(&cluster, "a", 1, &["cannot reach node 1", "hint: does the node run?"]);
+}
+
+fn three() -> Grown {
+    let mut cluster = Grown::begin("west").unwrap();
+    cluster.join("b", "a", "east", &[]).unwrap();
+    cluster.join("c", "a", "north", &[]).unwrap();
+    cluster.await_voters("a", 3).unwrap();
+    await_code(&cluster, "a", 0, &[]);
+    cluster
+}
+
+/// The next look, and no later one, must find that all is well.
+fn is_healthy(cluster: &Grown, at: &str, when: &str) {
+    let said = cluster.cluster(at, &["status"]).unwrap();
+    assert_eq!(said.code, Some(0), "{when}: {}{}", said.out, said.err);
+}
+
+#[test]
+fn a_cluster_at_work_and_one_that_was_restarted_are_healthy() {
+    let mut cluster = three();
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for client in 0..4 {
+            let (api, signer, stop) = (cluster.node("b").api, cluster.signer(), &stop);
+            scope.spawn(move || {
+                for serial in (0..).take_while(|_| !stop.load(Ordering::Relaxed)) {
+                    signer.create(api, &format!("load-{client}-{serial}.mp4")).unwrap();
+                }
+            });
+        }
+        let codes: Vec<_> =
+            (0..5).map(|_| cluster.cluster("c", &["status"]).map(|said| (said.code, said.out))).collect();
+        stop.store(true, Ordering::Relaxed);
+        for said in codes {
+            let (code, table) = said.unwrap();
+            assert_eq!(code, Some(0), "under load: {table}");
+        }
+    });
+    for name in ["a", "b", "c"] {
+        cluster.stop(name).unwrap();
+        cluster.serve(name).unwrap();
+    }
+    is_healthy(&cluster, "a", "after a rolling restart");
+    cluster.kill("b").unwrap();
+    cluster.serve("b").unwrap();
+    is_healthy(&cluster, "b", "after a kill");
+}
+
+/// A snapshot of three hundred contents takes some fifteen seconds to send.
+const SLOW_SNAPSHOTS: [(&str, &str); 3] = [
+    ("KEYMOOT__RAFT__SNAPSHOT_LOG_ENTRIES", "60"),
+    ("KEYMOOT__RAFT__LOG_KEEP_ENTRIES", "10"),
+    ("KEYMOOT__RAFT__SNAPSHOT_RATE_BYTES_PER_S", "8192"),
+];
+
+fn create(cluster: &Grown, contents: usize) {
+    for serial in 0..contents {
+        cluster.signer().create(cluster.node("a").api, &format!("content-{serial}.mp4")).unwrap();
+    }
+}
+
+#[test]
+fn an_emptied_voter_is_found_and_what_is_said_to_do_about_it_helps() {
+    let mut cluster = Grown::begin_with("west", &SLOW_SNAPSHOTS).unwrap();
+    cluster.join("b", "a", "east", &[]).unwrap();
+    cluster.join("c", "a", "north", &[]).unwrap();
+    cluster.await_voters("a", 3).unwrap();
+    create(&cluster, 300);
+    cluster.kill("c").unwrap();
+    std::fs::remove_dir_all(cluster.dir("c").join("data")).unwrap();
+    // Who leads then never knew how far it was.
+    let said = cluster.cluster("a", &["transfer-leader", "2", "--yes"]).unwrap();
+    assert_eq!(said.code, Some(0), "{said:?}");
+    cluster.serve_with("c", &[]).unwrap();
+    await_code(&cluster, "a", 2, &["node 3", "no further failure is survived", "keymoot cluster remove 3"]);
+    let said = cluster.cluster("a", &["remove", "3", "--yes"]).unwrap();
+    assert_eq!(said.code, Some(0), "{said:?}");
+    cluster.kill("c").unwrap();
+    cluster.join("d", "a", "north", &[]).unwrap();
+    cluster.await_voters("a", 3).unwrap();
+    await_code(&cluster, "a", 0, &[]);
+}
+
+#[test]
+fn a_learner_that_is_being_filled_is_told_and_is_fine_then() {
+    let mut cluster = Grown::begin_with("west", &SLOW_SNAPSHOTS).unwrap();
+    create(&cluster, 300);
+    cluster.add_node("b").unwrap();
+    let token = cluster.token("a", &["--learner"]).unwrap();
+    let said = cluster.try_join("b", &token, cluster.node("a").peer, &[]).unwrap();
+    assert_eq!(said.code, Some(0), "{said:?}");
+    cluster.serve("b").unwrap();
+    await_code(&cluster, "a", 2, &["node 2 stands still at entry 0", "a snapshot may be on its way"]);
+    wait_until("the learner to be filled", Duration::from_secs(120), || {
+        let said = cluster.cluster("a", &["status"])?;
+        match said.out.contains("node 2") {
+            false => Ok(()),
+            true => Err(RigError::Answer(said.out)),
+        }
+    })
+    .unwrap();
 }

@@ -50,7 +50,11 @@ pub enum ClusterCommand {
     Init(ClusterInitArgs),
     /// Show the members, the leader, how far each node is, and what is wrong.
     ///
-    /// Exit code 0: healthy; 2: degraded, and what to do is said; 1: no quorum, or no answer.
+    /// Exit code 0: healthy; 2: degraded, and what to do is said; 1: no write can commit, or no answer.
+    ///
+    /// Every member is asked once, over a connection of its own; one that is silent takes two seconds. Where something
+    /// lags or waits, all are asked again, four times a second and for three seconds at most, to tell what stands still
+    /// from what is under way.
     Status(ClusterStatusArgs),
     /// Make a new cluster of one survivor, when a majority of the voters is gone for ever.
     Recover(super::recover::ClusterRecoverArgs),

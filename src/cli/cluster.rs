@@ -3,6 +3,7 @@
 pub mod change;
 mod health;
 pub mod join;
+mod look;
 mod status;
 pub mod token;
 pub mod upgrade;

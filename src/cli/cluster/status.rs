@@ -1,73 +1,38 @@
-//! `keymoot cluster status`: every member is asked, and what they say is laid side by side.
+//! `keymoot cluster status`: who is in the cluster, how far each node is, and what is wrong.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use futures::future::join_all;
 use serde_json::json;
+use tokio::time::Instant;
 
 use super::health::{Assessment, Health, assess};
+use super::look::{Row, Seen, look};
 use crate::cli::Failure;
 use crate::cli::args::{ClusterStatusArgs, OutputFormat};
-use crate::cli::operator::{Operator, say, unexpected};
-use crate::cluster::{AdminRequest, AdminResponse, ClusterStatus, NodeStatus, PeerStatus};
-use crate::model::NodeId;
+use crate::cli::operator::{Operator, say};
 
-/// A member, and what it said of itself or why it said nothing.
-pub struct Row {
-    /// The member as the asked node knows it.
-    pub member: PeerStatus,
-    /// What it said.
-    pub answer: Result<NodeStatus, String>,
-    /// The member as the leader knows it.
-    pub by_leader: Option<PeerStatus>,
-}
-
-impl Row {
-    /// The zone: as the node says, else as the cluster remembers.
-    pub fn zone(&self) -> &str {
-        self.answer.as_ref().map_or(self.member.zone.as_str(), |node| node.zone.as_str())
-    }
-}
-
-/// All that was seen.
-pub struct Seen {
-    /// What the asked node said.
-    pub status: ClusterStatus,
-    /// The members, by id.
-    pub rows: Vec<Row>,
-}
-
-impl Seen {
-    /// Who says of itself that it leads; of two, the one of the later term.
-    pub fn leader(&self) -> Option<&NodeId> {
-        let answers = self.rows.iter().filter_map(|row| row.answer.as_ref().ok());
-        let leaders = answers.filter(|node| node.leader == Some(node.id));
-        leaders.max_by_key(|node| node.term).map(|node| &node.id)
-    }
-
-    /// How many entries a node lacks, of those in the leader's log.
-    pub fn lag(&self, row: &Row) -> Option<u64> {
-        let leader = self.leader()?;
-        let leads = self.rows.iter().find(|row| row.member.id == *leader)?.answer.as_ref().ok()?;
-        Some(leads.last_log_index.saturating_sub(row.answer.as_ref().ok()?.applied_index))
-    }
-}
+/// For how long what may pass by itself is looked at.
+const LOOK_FOR: Duration = Duration::from_secs(3);
+/// How often, meanwhile.
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
 /// Runs the command.
 ///
 /// # Errors
-/// [`Failure`] when the node does not answer, there is no quorum, or the cluster is degraded.
+/// [`Failure`] when the node does not answer, no write can commit, or the cluster is degraded.
 pub async fn run(args: ClusterStatusArgs) -> Result<(), Failure> {
     let operator = Operator::new(args.config.config.as_deref())?;
-    let seen = look(&operator).await?;
+    let (seen, assessment) = watch(&operator).await?;
     if seen.rows.is_empty() {
         return Err(Failure::because(format!(
             "node {} runs, but belongs to no cluster yet",
             seen.status.node.id
         ))
-        .hint("see keymoot init, keymoot cluster join and keymoot cluster init"));
+        .hint(
+            "see keymoot init, keymoot cluster join and keymoot cluster init; if it was a member before, ask with \
+             another node's --config",
+        ));
     }
-    let assessment = assess(&seen, now_s());
     say(&match args.output {
         OutputFormat::Table => table(&seen, &assessment, now_s()),
         OutputFormat::Json => format!("{:#}\n", as_json(&seen, &assessment)),
@@ -75,33 +40,21 @@ pub async fn run(args: ClusterStatusArgs) -> Result<(), Failure> {
     match assessment.health {
         Health::Healthy => Ok(()),
         Health::Degraded => Err(Failure::degraded("the cluster is degraded")),
-        Health::Error => Err(Failure::because("the cluster has no quorum")),
+        Health::Error => Err(Failure::because("no write can commit")),
     }
 }
 
-/// Asks every member.
-pub async fn look(operator: &Operator) -> Result<Seen, Failure> {
-    let AdminResponse::Status(status) = operator.ask(AdminRequest::Status).await? else {
-        return Err(unexpected());
-    };
-    let answers = join_all(status.members.iter().map(|member| ask_member(operator, member))).await;
-    let leading = answers.iter().filter_map(|answer| answer.as_ref().ok());
-    let leading = leading.filter(|said| said.node.leader == Some(said.node.id)).max_by_key(|s| s.node.term);
-    let by_leader: Vec<PeerStatus> = leading.map(|said| said.members.clone()).unwrap_or_default();
-    let rows = status.members.iter().zip(answers).map(|(member, answer)| Row {
-        by_leader: by_leader.iter().find(|known| known.id == member.id).cloned(),
-        member: member.clone(),
-        answer: answer.map(|said| said.node),
-    });
-    let rows = rows.collect();
-    Ok(Seen { status: *status, rows })
-}
-
-async fn ask_member(operator: &Operator, member: &PeerStatus) -> Result<ClusterStatus, String> {
-    match operator.ask_node(member.id, &member.peer_address, AdminRequest::Status).await {
-        Ok(AdminResponse::Status(status)) => Ok(*status),
-        Ok(_) => Err(unexpected().message().to_owned()),
-        Err(failure) => Err(failure.message().to_owned()),
+/// Looks until all is well, or what is wrong has had time to pass.
+async fn watch(operator: &Operator) -> Result<(Seen, Assessment), Failure> {
+    let began = Instant::now();
+    let mut seen = look(operator).await?;
+    loop {
+        let assessment = assess(&seen, now_s());
+        if !assessment.may_pass || began.elapsed() >= LOOK_FOR {
+            return Ok((seen, assessment));
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+        seen = look(operator).await?.after(seen.first);
     }
 }
 
@@ -197,64 +150,13 @@ fn now_s() -> i64 {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
+    use super::super::look::samples::seen;
     use super::*;
-
-    /// What a follower of node 1 says of itself, or node 1.
-    pub fn node(id: NodeId) -> NodeStatus {
-        NodeStatus {
-            id,
-            role: "follower".into(),
-            term: 3,
-            leader: Some(1),
-            last_log_index: 5000,
-            applied_index: 5000,
-            snapshot_index: 0,
-            purged_index: 0,
-            digest: String::new(),
-            version: "0.1.0".into(),
-            feature_level: 1,
-            zone: String::new(),
-            disk: None,
-            certificate_expires_at_s: None,
-            fence: 0,
-            refusals: Default::default(),
-        }
-    }
-
-    /// A cluster of so many voters, all well but for what `change` does.
-    pub fn seen(voters: u64, change: impl FnOnce(&mut Vec<Row>)) -> Seen {
-        let row = |id| Row {
-            member: PeerStatus {
-                id,
-                peer_address: format!("h:{id}"),
-                voter: true,
-                matched_index: None,
-                last_contact_ms: Some(7),
-                zone: String::new(),
-                version: String::new(),
-            },
-            answer: Ok(node(id)),
-            by_leader: None,
-        };
-        let mut rows = (1..=voters).map(row).collect();
-        change(&mut rows);
-        let members = rows.iter().map(|row| row.member.clone()).collect();
-        let status = ClusterStatus {
-            cluster: "moot".into(),
-            node: node(1),
-            members,
-            feature_level: 1,
-            clock_ms: 0,
-            keyring_check: None,
-        };
-        Seen { status, rows }
-    }
 
     #[test]
     fn the_table_shows_every_member_and_what_is_wrong() {
         let seen = seen(3, |rows| {
-            rows[1].by_leader = Some(rows[1].member.clone());
             rows[2].answer = Err("cannot reach node 3".into());
         });
         let text = table(&seen, &assess(&seen, 0), 0);

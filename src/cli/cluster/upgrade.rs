@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::change::How;
-use super::status;
+use super::look::look;
 use crate::cli::Failure;
 use crate::cli::confirm::confirm;
 use crate::cli::operator::{Operator, say, unexpected};
@@ -23,7 +23,7 @@ pub struct UpgradeArgs {
 /// [`Failure`] when a member is silent or too old, or nobody answers.
 pub async fn run(args: UpgradeArgs) -> Result<(), Failure> {
     let operator = Operator::new(args.how.config.config.as_deref())?;
-    let seen = status::look(&operator).await?;
+    let seen = look(&operator).await?;
     let mut levels = Vec::new();
     for row in &seen.rows {
         match &row.answer {
