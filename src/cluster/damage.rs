@@ -12,7 +12,6 @@ use std::time::Duration;
 use openraft::async_runtime::watch::WatchReceiver as _;
 use tokio::time::Instant;
 
-use super::hand_over::HandOverError;
 use super::node::Node;
 
 /// How often the node looks whether a read has met damage.
@@ -85,9 +84,7 @@ async fn stand_aside(node: &Node, served: &mut Instant) {
 }
 
 async fn hand_over(node: &Node) {
-    match node.hand_over(None).await {
-        Ok(leader) => tracing::warn!(leader, "the leadership went to another node"),
-        Err(HandOverError::NotLeader { .. }) => {}
-        Err(error) => tracing::warn!(%error, "the leadership was not taken over from a damaged node"),
+    if let Err(error) = node.step_aside(false).await {
+        tracing::warn!(%error, "the leadership was not taken over from a damaged node");
     }
 }

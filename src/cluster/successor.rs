@@ -30,6 +30,8 @@ const ASK_AGAIN: Duration = Duration::from_millis(20);
 pub struct Fitness {
     /// Whether its disk has room to write.
     pub has_room: bool,
+    /// Whether no read of its tables has met damage.
+    pub is_whole: bool,
     /// The end of its log.
     pub last_log_index: u64,
     /// How far its state is applied.
@@ -47,6 +49,8 @@ pub enum Candidate {
     Full(u64),
     /// It lacks so many entries.
     Behind(u64),
+    /// Its tables are damaged.
+    Damaged,
     /// It does not answer.
     Silent,
 }
@@ -57,6 +61,7 @@ impl Fitness {
         let unstored = leader.last_log_index.saturating_sub(self.last_log_index);
         let lacks = unstored.max(leader.applied_index.saturating_sub(self.applied_index));
         match (self.has_room, lacks) {
+            _ if !self.is_whole => Candidate::Damaged,
             (false, _) => Candidate::Full(lacks),
             (true, 0) => Candidate::Fit,
             (true, _) => Candidate::Behind(lacks),
@@ -71,6 +76,7 @@ impl Candidate {
             Self::Fit | Self::Unknown => None,
             Self::Full(_) => Some("its disk is nearly full".to_owned()),
             Self::Behind(lacks) => Some(format!("it lacks {lacks} entries")),
+            Self::Damaged => Some("its tables are damaged".to_owned()),
             Self::Silent => Some("it does not answer".to_owned()),
         }
     }
@@ -81,7 +87,7 @@ impl Candidate {
             Self::Fit => Some(2),
             Self::Unknown => Some(1),
             Self::Full(0) => Some(0),
-            Self::Full(_) | Self::Behind(_) | Self::Silent => None,
+            Self::Full(_) | Self::Behind(_) | Self::Damaged | Self::Silent => None,
         }
     }
 }
@@ -93,6 +99,7 @@ impl Node {
         let now = metrics.borrow_watched();
         Fitness {
             has_room: !self.disk.is_read_only(),
+            is_whole: self.state.damage().is_none(),
             last_log_index: now.last_log_index.unwrap_or(0),
             applied_index: now.last_applied.map_or(0, |at| at.index),
         }
@@ -173,10 +180,11 @@ impl Node {
 mod tests {
     use super::*;
 
-    const LEADER: Fitness = Fitness { has_room: false, last_log_index: 24, applied_index: 23 };
+    const LEADER: Fitness =
+        Fitness { has_room: false, is_whole: true, last_log_index: 24, applied_index: 23 };
 
     fn says(has_room: bool, last_log_index: u64, applied_index: u64) -> Candidate {
-        Fitness { has_room, last_log_index, applied_index }.beside(LEADER)
+        Fitness { has_room, is_whole: true, last_log_index, applied_index }.beside(LEADER)
     }
 
     #[test]
@@ -193,7 +201,8 @@ mod tests {
     fn whoever_cannot_win_is_never_taken_and_the_full_come_last() {
         let ranks = [Candidate::Fit, Candidate::Unknown, Candidate::Full(0)].map(Candidate::rank);
         assert!(ranks.windows(2).all(|pair| pair[0] > pair[1]), "{ranks:?}");
-        for unfit in [Candidate::Full(1), Candidate::Behind(1), Candidate::Silent] {
+        let damaged = Fitness { is_whole: false, ..LEADER }.beside(LEADER);
+        for unfit in [Candidate::Full(1), Candidate::Behind(1), damaged, Candidate::Silent] {
             assert_eq!(unfit.rank(), None);
             assert!(unfit.unfit().is_some());
         }
