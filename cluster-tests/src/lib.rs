@@ -34,6 +34,7 @@ pub mod process;
 pub mod prometheus;
 pub mod raw;
 pub mod report;
+pub mod rogue;
 pub mod search;
 pub mod signed;
 pub mod stats;

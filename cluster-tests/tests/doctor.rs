@@ -38,6 +38,17 @@ fn a_sound_node_is_found_sound_whether_it_runs_or_not() {
     }
     assert!(check(&checks, "this node")["saw"].as_str().unwrap().starts_with("runs as"));
 
+    // With a keyring that is not the cluster's, nodes do not answer, and the file is said to be the fault.
+    let other = cluster.dir().join("other-keyring.toml");
+    cluster_tests::operator::keymoot(&["keyring".as_ref(), "generate".as_ref(), other.as_os_str()])
+        .and_then(cluster_tests::operator::Said::succeeded)
+        .unwrap();
+    let (code, checks) = doctor(&config, &[("KEYMOOT__KEYS__KEYRING_FILE", other.to_str().unwrap())]);
+    assert_eq!(code, Some(1));
+    let found = check(&checks, "this node");
+    assert!(found["level"] == "fail" && found["fix"].as_str().unwrap().contains("keyring"), "{found}");
+    assert_eq!(check(&checks, "http.listen")["level"], "ok", "{checks:#?}");
+
     cluster.kill(1).unwrap();
     let (code, checks) = doctor(&config, &[]);
     assert!(matches!(code, Some(0 | 2)), "{checks:#?}");

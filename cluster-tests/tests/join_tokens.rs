@@ -20,7 +20,8 @@ fn a_token_that_is_over_or_of_another_cluster_lets_nobody_in() {
     let token = cluster.token("a", &[]).unwrap();
     let other = cluster.path("other.toml").display().to_string();
     cluster.must(&["keyring", "generate", &other]).unwrap();
-    refused(&cluster.try_join("b", &token, at, &["--keyring", &other]).unwrap(), "does not open");
+    let said = cluster.try_join("b", &token, at, &["--keyring", &other]).unwrap();
+    refused(&said, "does not prove any master key of this keyring");
     let list = cluster.cluster("a", &["token", "list"]).unwrap().out;
     assert!(list.contains("  open  "), "{list}");
     assert!(!list.contains(&token), "the list shows a secret");

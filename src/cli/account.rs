@@ -7,7 +7,6 @@ use super::args::{AccountAddArgs, AccountCommand, AccountListArgs, OutputFormat}
 use super::operator::{Operator, block_on, say, unexpected};
 use crate::cluster::{AdminRequest, AdminResponse};
 use crate::config::{AccountEntry, CredentialEntry};
-use crate::crypto::Keyring;
 use crate::model::{Account, Scheme, Scope};
 use crate::service::make_account;
 use crate::state::{Command, Response};
@@ -25,9 +24,8 @@ pub fn run(command: AccountCommand) -> Result<(), Failure> {
 
 async fn add(args: AccountAddArgs) -> Result<(), Failure> {
     let operator = Operator::new(args.config.config.as_deref())?;
-    let keyring = Keyring::load(&operator.config.keys.keyring_file).map_err(Failure::usage)?;
     let if_absent = args.if_absent;
-    let account = make_account(&entry(args), &keyring).map_err(Failure::usage)?;
+    let account = make_account(&entry(args), operator.keyring()).map_err(Failure::usage)?;
     let id = account.id.clone();
     // Without --if-absent an existing account is a mistake, not something to overwrite unasked.
     let command = Command::PutAccount { account, if_absent: true };

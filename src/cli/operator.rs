@@ -1,46 +1,60 @@
-//! How a command reaches a node: over the peer port, with the certificate of the configured node.
+//! How a command reaches a node: over the peer port, with the certificate and the keyring of the
+//! configured node.
 
 use std::future::Future;
 use std::io::Write as _;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Failure;
-use crate::cluster::{AdminClient, AdminRequest, AdminResponse};
+use crate::cluster::{AdminClient, AdminError, AdminRequest, AdminResponse};
 use crate::config::{Config, Loaded};
-use crate::crypto::PeerIdentity;
 use crate::crypto::tls::{PeerCredentials, peer_client_config};
+use crate::crypto::{Keyring, PeerIdentity};
 use crate::model::NodeId;
 use crate::state::{Command, Response};
 
 /// How long a node may take to answer; longer than it waits for a quorum itself.
-const TIMEOUT: Duration = Duration::from_secs(12);
+pub const TIMEOUT: Duration = Duration::from_secs(12);
 
-/// An operator with the configuration and the certificate of one node.
+/// An operator with the configuration, the certificate and the keyring of one node.
 pub struct Operator {
     /// That node's configuration.
     pub config: Config,
     credentials: PeerCredentials,
+    keyring: Arc<Keyring>,
 }
 
 impl Operator {
-    /// Reads configuration and certificate.
+    /// Reads configuration, certificate and keyring.
     pub fn new(file: Option<&Path>) -> Result<Self, Failure> {
         Self::of(Loaded::load(file).map_err(Failure::usage)?.config)
     }
 
-    /// Reads the certificate that a configuration names.
+    /// Reads the certificate and the keyring that a configuration names.
     pub fn of(config: Config) -> Result<Self, Failure> {
         let cluster = &config.cluster;
         let credentials =
             PeerCredentials::load(&cluster.ca_file, &cluster.cert_file, &cluster.key_file, &cluster.name)
                 .map_err(Failure::usage)?;
-        Ok(Self { config, credentials })
+        let keyring = Keyring::load(&config.keys.keyring_file).map_err(|error| {
+            Failure::usage(error).hint(
+                "nodes answer holders of the cluster's master key only: keys.keyring_file must name a copy of \
+                 the keyring that they use",
+            )
+        })?;
+        Ok(Self { config, credentials, keyring: Arc::new(keyring) })
     }
 
     /// What the configured node proves itself with.
     pub fn credentials(&self) -> &PeerCredentials {
         &self.credentials
+    }
+
+    /// The master keys of the configured node.
+    pub fn keyring(&self) -> &Keyring {
+        &self.keyring
     }
 
     /// Replicates a command through the configured node.
@@ -54,8 +68,13 @@ impl Operator {
     /// Asks the configured node.
     pub async fn ask(&self, request: AdminRequest) -> Result<AdminResponse, Failure> {
         let address = self.config.cluster.peer_address().to_string();
-        self.ask_node(self.config.node.id, &address, request).await.map_err(|failure| {
-            failure.hint("does the node run? see its log, or ask with another node's --config")
+        let client = self.client(self.config.node.id, &address)?;
+        client.ask(request, TIMEOUT).await.map_err(|error| {
+            let failure = Failure::because(error.to_string());
+            match error {
+                AdminError::Unproven(_) => failure,
+                _ => failure.hint("does the node run? see its log, or ask with another node's --config"),
+            }
         })
     }
 
@@ -77,7 +96,8 @@ impl Operator {
             PeerIdentity::Operator => None,
         };
         let tls = peer_client_config(&self.credentials).map_err(Failure::usage)?;
-        AdminClient::new(&self.config.cluster.name, identity, tls, node, address).map_err(Failure::usage)
+        let (cluster, keyring) = (&self.config.cluster.name, self.keyring.clone());
+        AdminClient::new(cluster, identity, tls, keyring, node, address).map_err(Failure::usage)
     }
 }
 

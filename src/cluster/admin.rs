@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::crypto::ClusterName;
+use crate::crypto::{ClusterName, Keyring};
 use crate::model::{Account, AccountId, NodeId, Wrapped};
 use crate::state::{Command, JoinTokenRecord, ListedPolicy, Response};
 
@@ -15,6 +15,7 @@ use super::join::{JoinReply, JoinRequest};
 use super::link::Link;
 use super::message::{Reply, Request};
 use super::peers::{EndOfNode, Peers};
+use super::proof;
 use super::rewrap::{KeyringStatus, RewrapMark, Rewrapped};
 
 /// How long an operator's tool waits for a connection.
@@ -167,9 +168,19 @@ pub enum AdminError {
     /// The node refused.
     #[error("{0}")]
     Refused(String),
+    /// The node did not accept the proof of the master key; the text says what to do.
+    #[error("{0}")]
+    Unproven(String),
     /// The node's name is not valid.
     #[error("node {0} has no valid name in this cluster")]
     Name(NodeId),
+}
+
+impl AdminError {
+    /// What a refusal with this reason is.
+    pub(super) fn of(reason: String) -> Self {
+        if reason.starts_with(proof::DEMANDED) { Self::Unproven(reason) } else { Self::Refused(reason) }
+    }
 }
 
 /// An operator's connection to a node.
@@ -178,7 +189,8 @@ pub struct AdminClient {
 }
 
 impl AdminClient {
-    /// Will connect to `node` at `address`; `identity` is who the certificate in `tls` names.
+    /// Will connect to `node` at `address`; `identity` is who the certificate in `tls` names, and `keyring`
+    /// holds what is proved to the node.
     ///
     /// # Errors
     /// When the cluster's name makes no valid certificate name.
@@ -186,10 +198,11 @@ impl AdminClient {
         cluster: &ClusterName,
         identity: Option<NodeId>,
         tls: Arc<rustls::ClientConfig>,
+        keyring: Arc<Keyring>,
         node: NodeId,
         address: &str,
     ) -> Result<Self, AdminError> {
-        let peers = Peers::new(cluster, identity, None, tls, CONNECT_TIMEOUT, EndOfNode::default());
+        let peers = Peers::new(cluster, identity, None, tls, keyring, CONNECT_TIMEOUT, EndOfNode::default());
         peers.learn(node, address);
         let link = peers.requests(node).ok_or(AdminError::Name(node))?;
         Ok(Self { link })
@@ -206,7 +219,7 @@ impl AdminClient {
     pub async fn join(&self, request: JoinRequest, timeout: Duration) -> Result<JoinReply, AdminError> {
         match self.link.call(Request::Join(Box::new(request)), timeout).await? {
             Reply::Joined(reply) => Ok(*reply),
-            Reply::Failed(reason) => Err(AdminError::Refused(reason)),
+            Reply::Failed(reason) => Err(AdminError::of(reason)),
             _ => Err(AdminError::Refused("the node answered another question".into())),
         }
     }
@@ -218,7 +231,7 @@ impl AdminClient {
     pub async fn ask(&self, request: AdminRequest, timeout: Duration) -> Result<AdminResponse, AdminError> {
         match self.link.call(Request::Admin(request), timeout).await? {
             Reply::Admin(AdminResponse::Refused(reason)) | Reply::Failed(reason) => {
-                Err(AdminError::Refused(reason))
+                Err(AdminError::of(reason))
             }
             Reply::Admin(response) => Ok(response),
             _ => Err(AdminError::Refused("the node answered another question".into())),

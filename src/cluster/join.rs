@@ -2,13 +2,14 @@
 //!
 //! A node without a certificate may say nothing else on the peer port. The token is checked by the
 //! replicated state, which spends it; the member that is asked signs the certificate with the
-//! authority's key out of the state, so it can be any member.
+//! authority's key out of the state, so it can be any member. Before anything else is looked at, the node
+//! has proved that it holds a master key of the cluster: a token alone opens nothing.
 
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use crate::config::PeerAddress;
-use crate::crypto::{ClusterCa, JoinSecret, NodeRequest};
+use crate::crypto::{Challenge, ClusterCa, JoinSecret, KeyringProof, NodeRequest};
 use crate::model::{NodeId, Wrapped};
 use crate::state::{self, Admission, Command, FEATURE_LEVEL, NodeFacts, Response, TokenRefusal};
 
@@ -35,6 +36,24 @@ pub struct JoinRequest {
     pub facts: NodeFacts,
     /// Only answer what the node must check first: nothing is spent.
     pub only_check: bool,
+}
+
+/// What a member sends first to a node without a certificate.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct JoinDemand {
+    /// What the node's proofs must be bound to.
+    pub challenge: Challenge,
+    /// That the member holds the cluster's master key itself.
+    pub proof: KeyringProof,
+}
+
+/// What a node without a certificate answers: a request, and that it holds the cluster's master key.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ProvenJoin {
+    /// What it asks.
+    pub request: JoinRequest,
+    /// Bound to the challenge, to the TLS session and to the certificate request.
+    pub proof: KeyringProof,
 }
 
 /// What it is answered.
@@ -69,7 +88,8 @@ pub struct Admitted {
 }
 
 impl Node {
-    /// Answers a node that wants in. `proven` is the id in its certificate, if it showed one.
+    /// Answers a node that wants in and has proved a master key. `proven` is the id in its certificate, if it
+    /// showed one.
     pub async fn join(&self, request: JoinRequest, proven: Option<NodeId>, deadline: Instant) -> JoinReply {
         match self.admit(request, proven, deadline).await {
             Ok(reply) => reply,

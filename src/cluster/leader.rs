@@ -136,6 +136,7 @@ mod tests {
             Some(1),
             None,
             Arc::new(tls),
+            Arc::new(crate::crypto::Keyring::generate().unwrap()),
             Duration::from_millis(10),
             Default::default(),
         )

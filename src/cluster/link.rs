@@ -17,6 +17,7 @@ use tokio_rustls::TlsConnector;
 
 use crate::codec::{self, Kind};
 use crate::crypto::tls::{PeerChannel, PeerVersion};
+use crate::crypto::{ClusterName, Keyring};
 use crate::model::NodeId;
 use crate::state::FEATURE_LEVEL;
 
@@ -26,6 +27,7 @@ use super::greeting::Greeting;
 use super::join::check_level;
 use super::message::{Hello, PROTOCOL, Reply, Request};
 use super::peers::EndOfNode;
+use super::proof;
 
 /// Why a request to a peer got no reply.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -75,6 +77,10 @@ pub struct Route {
     pub server_name: ServerName<'static>,
     /// How it is connected to.
     pub dial: Dial,
+    /// The cluster, as a proof of the master key names it.
+    pub cluster: ClusterName,
+    /// What is proved behind the greeting.
+    pub keyring: Arc<Keyring>,
     /// What we say first.
     pub hello: Hello,
     /// How long connecting and greeting may take.
@@ -207,6 +213,7 @@ async fn connect(route: &Route) -> std::io::Result<Connection> {
         let admitted = fence.admit(route.peer, channel.version, &answer);
         admitted.map_err(|refused| refused.into_error(&route.end))?;
     }
+    proof::give(&mut stream, &channel, &route.cluster, &route.keyring).await?;
     Ok((stream, channel))
 }
 

@@ -114,6 +114,28 @@ pub enum Request {
 }
 
 impl Request {
+    /// Whether only who proved a master key may ask it, and as what its refusals are counted. Of a forwarded
+    /// proposal each command is judged by itself.
+    pub const fn proof_needed_for(&self) -> Option<&'static str> {
+        match self {
+            Self::Admin(_) | Self::BackupBegin { .. } | Self::BackupNext => Some("administration"),
+            Self::Join(_) => Some("join"),
+            Self::ChangeMembers(_) => Some("change"),
+            Self::Append { .. }
+            | Self::Vote { .. }
+            | Self::TransferLeader { .. }
+            | Self::SnapshotBegin { .. }
+            | Self::SnapshotChunk(_)
+            | Self::SnapshotEnd
+            | Self::Propose(_)
+            | Self::ReadIndex
+            | Self::ReadIndexOf(_)
+            | Self::StandsBy(_)
+            | Self::Ping
+            | Self::FitnessToLead => None,
+        }
+    }
+
     /// Whether an operator's tool may ask it, which is no member of the cluster.
     pub const fn is_administration(&self) -> bool {
         matches!(self, Self::Admin(_) | Self::BackupBegin { .. } | Self::BackupNext | Self::Join(_))

@@ -21,6 +21,7 @@ use crate::telemetry::{Metrics, write_grants};
 
 use super::admin::{AdminRequest, AdminResponse, ClusterStatus, DiskStatus, NodeStatus, PeerStatus};
 use super::barrier::{ReadBarrier, Rounds, read_barrier};
+use super::command_rights;
 use super::disk::{self, Disk, DiskState};
 use super::error::ClusterError;
 use super::fence::Fence;
@@ -29,6 +30,7 @@ use super::join_server::JoinGate;
 use super::leader::LeaderSeat;
 use super::membership::ChangeTurn;
 use super::peers::EndOfNode;
+use super::proof::RefusalLog;
 use super::proposer::{Flights, Proposer, now_ms, proposer};
 use super::state_view::StateView;
 use super::types::{Member, Raft};
@@ -61,6 +63,7 @@ pub struct Node {
     /// One change of the members at a time.
     pub change_turn: tokio::sync::Mutex<ChangeTurn>,
     pub join_gate: JoinGate,
+    pub refusal_log: RefusalLog,
     /// Nodes that were removed and are no members any more.
     pub expelled: ArcSwap<BTreeSet<NodeId>>,
 }
@@ -144,6 +147,7 @@ impl Node {
     }
 
     async fn propose(&self, command: Command, deadline: Instant) -> Result<AdminResponse, ClusterError> {
+        command_rights::check_tool(&command).map_err(|error| ClusterError::Refused(error.to_string()))?;
         tracing::info!(target: "audit", %command, "an operator changes the state");
         let mut responses = self.flights.replicate(vec![command], deadline).await?;
         match responses.pop() {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use rustls::pki_types::ServerName;
 use tokio::sync::watch;
 
-use crate::crypto::{ClusterName, server_name_of};
+use crate::crypto::{ClusterName, Keyring, server_name_of};
 use crate::model::NodeId;
 use crate::state::{self, StateError};
 
@@ -27,6 +27,7 @@ struct Inner {
     hello: Hello,
     fence: Option<Fence>,
     dial: Dial,
+    keyring: Arc<Keyring>,
     connect_timeout: Duration,
     /// Why this node must stop, once a peer has said so.
     end: EndOfNode,
@@ -80,12 +81,14 @@ struct Known {
 }
 
 impl Peers {
-    /// Peers of `cluster` as seen from `node` with its fence, or from an operator's tool, which has none.
+    /// Peers of `cluster` as seen from `node` with its fence, or from an operator's tool, which has none. They
+    /// are given proof of the master keys in `keyring`.
     pub fn new(
         cluster: &ClusterName,
         node: Option<NodeId>,
         fence: Option<Fence>,
         dial: impl Into<Dial>,
+        keyring: Arc<Keyring>,
         connect_timeout: Duration,
         end: EndOfNode,
     ) -> Self {
@@ -103,6 +106,7 @@ impl Peers {
                 hello,
                 fence,
                 dial: dial.into(),
+                keyring,
                 connect_timeout,
                 end,
                 known: Mutex::default(),
@@ -156,6 +160,8 @@ impl Peers {
             address: address.subscribe(),
             server_name,
             dial: self.inner.dial.clone(),
+            cluster: self.inner.cluster.clone(),
+            keyring: self.inner.keyring.clone(),
             hello: self.inner.hello.clone(),
             connect_timeout: self.inner.connect_timeout,
             end: self.inner.end.clone(),

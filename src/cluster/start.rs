@@ -34,6 +34,7 @@ use super::network::Network;
 use super::node::{About, Cluster, Node};
 use super::peer_server;
 use super::peers::{EndOfNode, Peers};
+use super::proof::RefusalLog;
 use super::proposer::{Appends, Flights};
 use super::read_index::ReadIndex;
 use super::standing::Standing;
@@ -169,6 +170,7 @@ async fn open(config: Config, keyring: Arc<Keyring>, metrics: Arc<Metrics>) -> R
         Some(config.node.id),
         Some(fence.clone()),
         peer_client_config(&credentials)?,
+        keyring.clone(),
         Duration::from_millis(config.cluster.connect_timeout_ms),
         end.clone(),
     );
@@ -229,6 +231,7 @@ async fn open(config: Config, keyring: Arc<Keyring>, metrics: Arc<Metrics>) -> R
         end,
         change_turn: tokio::sync::Mutex::default(),
         join_gate: JoinGate::default(),
+        refusal_log: RefusalLog::default(),
         expelled: arc_swap::ArcSwap::default(),
     });
     if let Some(at_s) = node.about.certificate_expires_at_s {

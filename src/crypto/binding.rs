@@ -17,6 +17,8 @@ const KID_KEY: &str = "keymoot/kid-key/1";
 const EXPORTED_KEY: &str = "keymoot/exported-key/1";
 /// What a key is derived for. Not wrapped, but encoded in the same way.
 const DERIVED_KEY: &str = "keymoot/derived-key/1";
+/// What a proof of a master key covers. Neither wrapped nor stored, but encoded in the same way.
+const KEYRING_PROOF: &str = "keymoot/keyring-proof/1";
 
 /// The associated data of a content key.
 pub(super) fn content_key(place: &KeyPlace, version: u32, kid: &Kid) -> Vec<u8> {
@@ -130,6 +132,11 @@ pub(super) fn exported_key(place: &KeyPlace, version: u32, kid: &Kid, period: Op
             &period,
         ],
     )
+}
+
+/// What a proof of a master key covers.
+pub(super) fn keyring_proof(fields: &[&[u8]]) -> Vec<u8> {
+    encode(KEYRING_PROOF, fields)
 }
 
 fn encode(domain: &str, fields: &[&[u8]]) -> Vec<u8> {

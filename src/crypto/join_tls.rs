@@ -17,8 +17,11 @@ use sha2::{Digest as _, Sha256};
 use super::tls::{TlsError, provider};
 use super::{ClusterName, PeerIdentity, server_name_of};
 
-/// What a node that wants in speaks inside TLS.
+/// What a node that wants in spoke inside TLS before it had to prove a master key. A member answers it
+/// with what to do, and admits nobody.
 pub const JOIN_ALPN: &[u8] = b"keymoot-join/1";
+/// What a node that wants in speaks inside TLS.
+pub const JOIN_ALPN_2: &[u8] = b"keymoot-join/2";
 
 /// SHA-256 of a certificate.
 pub fn fingerprint(certificate: &CertificateDer<'_>) -> [u8; 32] {
@@ -38,7 +41,8 @@ pub fn join_client_config(cluster: &ClusterName, authority: [u8; 32]) -> Result<
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(pinned))
         .with_no_client_auth();
-    config.alpn_protocols = vec![JOIN_ALPN.to_vec()];
+    // A member of before agrees on the first version, so that it can be told apart from a stranger.
+    config.alpn_protocols = vec![JOIN_ALPN_2.to_vec(), JOIN_ALPN.to_vec()];
     config.resumption = Resumption::disabled();
     Ok(Arc::new(config))
 }

@@ -18,6 +18,7 @@ use arc_swap::ArcSwap;
 use sha2::{Digest as _, Sha256};
 
 use super::keyring_file::{self, KeyEntry, KeyringFile, KeyringFileError, MasterSecret};
+use super::keyring_proof::{ProofKey, proof_key};
 use super::random::{RandomError, fill, random_bytes};
 use super::{SecretBytes, secret_file};
 use crate::model::{MasterKeyId, Wrapped};
@@ -60,12 +61,13 @@ struct MasterKey {
     id: MasterKeyId,
     fingerprint: String,
     cipher: Aes256Gcm,
+    proof: ProofKey,
 }
 
 impl MasterKey {
     fn new(id: MasterKeyId, secret: &MasterSecret) -> Self {
         let cipher = Aes256Gcm::new((&***secret).into());
-        Self { id, fingerprint: fingerprint(secret), cipher }
+        Self { id, fingerprint: fingerprint(secret), cipher, proof: proof_key(secret) }
     }
 }
 
@@ -178,6 +180,13 @@ impl Keyring {
     /// Whether the ring holds the key of that id.
     pub fn contains(&self, id: &MasterKeyId) -> bool {
         self.ring.load().keys.contains_key(id)
+    }
+
+    /// What each key is proved with, the active one first.
+    pub(super) fn proof_keys(&self) -> Vec<(MasterKeyId, ProofKey)> {
+        let ring = self.ring.load();
+        let others = ring.keys.values().filter(|key| key.id != ring.active.id);
+        std::iter::once(&ring.active).chain(others).map(|key| (key.id.clone(), key.proof.clone())).collect()
     }
 
     /// Encrypts `secret` under the active key, bound to `aad`.

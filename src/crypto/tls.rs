@@ -19,7 +19,7 @@ use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, ConfigBuilder, ConnectionCommon, RootCertStore, ServerConfig, WantsVerifier};
 
 use super::secret_file::{self, SecretFileError};
-use super::{ClusterName, IdentityError, JOIN_ALPN, PeerIdentity, fingerprint};
+use super::{ClusterName, IdentityError, JOIN_ALPN, JOIN_ALPN_2, PeerIdentity, fingerprint};
 
 /// What peers speak inside TLS; another version of the peer protocol gets another name.
 pub const PEER_ALPN: &[u8] = b"keymoot-peer/1";
@@ -37,7 +37,7 @@ pub enum PeerVersion {
     Second,
 }
 
-/// What TLS agreed on for one connection between nodes.
+/// What TLS agreed on for one connection between nodes, or with one that wants in.
 #[derive(Clone, Copy, Debug)]
 pub struct PeerChannel {
     /// The version that both ends know.
@@ -53,7 +53,7 @@ impl PeerChannel {
     /// When the handshake is not finished.
     pub fn of<Side>(session: &ConnectionCommon<Side>) -> Result<Self, rustls::Error> {
         let version = match session.alpn_protocol() {
-            Some(PEER_ALPN_2) => PeerVersion::Second,
+            Some(PEER_ALPN_2 | JOIN_ALPN_2) => PeerVersion::Second,
             _ => PeerVersion::First,
         };
         let binding = session.export_keying_material([0; 32], BINDING_LABEL, None)?;
@@ -197,7 +197,7 @@ pub fn peer_server_config(credentials: &PeerCredentials) -> Result<Arc<ServerCon
             credentials.key.clone_key(),
         )
         .map_err(TlsError::Pair)?;
-    config.alpn_protocols = vec![PEER_ALPN_2.to_vec(), PEER_ALPN.to_vec(), JOIN_ALPN.to_vec()];
+    config.alpn_protocols = [PEER_ALPN_2, PEER_ALPN, JOIN_ALPN_2, JOIN_ALPN].map(<[u8]>::to_vec).into();
     config.send_tls13_tickets = 0;
     Ok(Arc::new(config))
 }

@@ -163,7 +163,7 @@ async fn join(server: &PeerCredentials, pinned: [u8; 32], name: &str) -> Result<
     dialled.read_u8().await.map_err(|error| error.to_string())?;
     let session = served.get_ref().1;
     assert!(session.peer_certificates().is_none());
-    assert_eq!(session.alpn_protocol(), Some(crate::crypto::JOIN_ALPN));
+    assert_eq!(session.alpn_protocol(), Some(crate::crypto::JOIN_ALPN_2));
     Ok(())
 }
 

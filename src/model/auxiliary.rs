@@ -29,6 +29,17 @@ impl Auxiliary {
     pub const CONTROLS_MAX: usize = 16;
     /// The most system headers.
     pub const SYSTEM_HEADERS_MAX: usize = 4;
+
+    /// Whether it is as short as what a request may carry.
+    pub fn is_within_bounds(&self) -> bool {
+        let ratings = self.ratings.iter().map(|rating| rating.scheme.len() + rating.value.len());
+        let controls = self.output_protection.iter().map(|(name, value)| name.len() + value.len());
+        let headers = self.system_headers.iter().map(|header| header.data.len());
+        self.ratings.len() <= Self::RATINGS_MAX
+            && self.output_protection.len() <= Self::CONTROLS_MAX
+            && self.system_headers.len() <= Self::SYSTEM_HEADERS_MAX
+            && ratings.chain(controls).chain(headers).sum::<usize>() <= Self::TEXT_BYTES_MAX
+    }
 }
 
 /// How a content is rated by one scheme.

@@ -29,7 +29,7 @@ pub struct NewKey {
 
 impl NewKey {
     /// The key as it is stored, proposed at `created_at_ms` and good for `period` or for its track.
-    pub(super) fn record(&self, created_at_ms: u64, period: Option<Period>) -> KeyRecord {
+    pub(crate) fn record(&self, created_at_ms: u64, period: Option<Period>) -> KeyRecord {
         KeyRecord {
             place: self.place.clone(),
             version: self.version,

@@ -119,6 +119,9 @@ pub struct Metrics {
     pub log_fsync_seconds: Histogram,
     /// Peers that this node does not speak to: of another fence, or with another data directory than before.
     pub fenced_off_peers: IntGauge,
+    /// What was refused on the peer port for want of a proof of the master key or of a right, by `what`:
+    /// `join`, `administration`, `change` of the members, or a forwarded `proposal`.
+    pub peer_refusals_total: IntCounterVec,
     /// Secrets that this node has put under another master key.
     pub rewrapped_secrets_total: IntCounter,
     /// When a backup was last taken from this node, in seconds since 1970; 0 since it started.
@@ -262,6 +265,11 @@ impl Metrics {
             fenced_off_peers: declare.gauge(
                 "fenced_off_peers",
                 "Peers that are refused: from before a recovery or restore, or with another data directory.",
+            )?,
+            peer_refusals_total: declare.counters(
+                "peer_refusals_total",
+                "What was refused on the peer port for want of a proof of the master key or of a right.",
+                &["what"],
             )?,
             rewrapped_secrets_total: declare
                 .counter("rewrapped_secrets_total", "Secrets that were put under another master key.")?,

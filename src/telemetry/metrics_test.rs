@@ -29,6 +29,7 @@ const NAMES: [&str; 46] = [
     "keymoot_log_fsync_seconds",
     "keymoot_mailbox_full_total",
     "keymoot_node_info",
+    "keymoot_peer_refusals_total",
     "keymoot_proposal_batch_commands",
     "keymoot_proposal_seconds",
     "keymoot_proposals_total",
@@ -58,6 +59,7 @@ fn the_names_are_the_published_ones() {
     // A vector without a value is not written, so each gets one.
     metrics.http_requests_total.with_label_values(&["/healthz", "GET", "200"]).inc();
     metrics.http_request_seconds.with_label_values(&["/healthz"]).observe(0.1);
+    metrics.peer_refusals_total.with_label_values(&["join"]).inc();
     metrics.auth_refusals_total.with_label_values(&["signature"]).inc();
     metrics.widevine_answers_total.with_label_values(&["OK"]).inc();
     metrics.licenses_total.with_label_values(&["clearkey", "issued"]).inc();

@@ -9,8 +9,10 @@ use keymoot::auth::{
     Authorization, BulkBody, BulkItem, CustomData, DigestNonces, Envelope, ExportRequest, GivenPolicy,
     HttpSignature, PolicyData, ServerKeys, Signature, SignatureWindow, allowed, client_address,
 };
+use keymoot::cluster::ProvenJoin;
 use keymoot::cluster::backup::{BackupFile, BackupHeader};
 use keymoot::codec::{self, Kind};
+use keymoot::crypto::NodeRequest;
 use keymoot::drm::{playready, pssh};
 use keymoot::http::path::RequestPath;
 use keymoot::http::playready::request::PackagingRequest;
@@ -34,6 +36,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("custom_data", custom_data),
     ("export_request", export_request),
     ("forwarded_for", forwarded_for),
+    ("join", join),
     ("license_answers", license_answers),
     ("packaging_request", packaging_request),
     ("path", path),
@@ -72,6 +75,15 @@ pub fn license_answers(input: &[u8]) {
             assert!(status == 200 && length > 0);
         }
     }
+}
+
+/// What a node without a certificate sends: what is read is written and read back as it was.
+pub fn join(input: &[u8]) {
+    let Ok(join) = codec::decode_body::<ProvenJoin>(Kind::Frame, input) else { return };
+    let written = codec::encode(Kind::Frame, &join).expect("what was read can be written");
+    let again: ProvenJoin = codec::decode(Kind::Frame, &written).expect("reads back");
+    assert_eq!((again.request.peer_address, again.proof), (join.request.peer_address, join.proof));
+    let _ = again.request.certificate_request.and_then(|request| NodeRequest::from_der(&request));
 }
 
 /// A backup file, from whoever kept it: what is believed is exactly as long as the file, and says of itself

@@ -57,6 +57,7 @@ async fn client(operator: &Operator, args: &BackupCreateArgs) -> Result<AdminCli
 
 fn failed(error: AdminError, args: &BackupCreateArgs) -> Failure {
     let hint = match (&error, args.local) {
+        (AdminError::Unproven(_), _) => return Failure::because(error.to_string()),
         (AdminError::Link(_), _) => "does the node run? take the backup from another one with --node",
         (_, false) => "without a quorum, --local takes what one node has",
         (_, true) => "take the backup from another node with --node",

@@ -1,7 +1,7 @@
 //! `keymoot cluster join`: makes this machine a node of a running cluster.
 //!
-//! The private key is made here and stays here. The keyring is tried on the cluster's check value
-//! before the token is spent. Whatever is cut short can be repeated with the same directory: the
+//! The private key is made here and stays here. Member and node prove to each other that they hold the
+//! cluster's master key, and the keyring is tried on the cluster's check value, before the token is spent. Whatever is cut short can be repeated with the same directory: the
 //! same key and token give the same id.
 
 use std::path::{Path, PathBuf};
@@ -73,7 +73,7 @@ enum Way {
 pub async fn run(args: JoinArgs) -> Result<(), Failure> {
     let token: JoinToken = args.token.parse().map_err(Failure::usage)?;
     let address = args.node.peer_address()?;
-    let keyring = Keyring::load(&args.keyring).map_err(Failure::usage)?;
+    let keyring = Arc::new(Keyring::load(&args.keyring).map_err(Failure::usage)?);
     let keyring_file = absolute(&args.keyring)?;
     let directory = NodeDirectory::open(&args.node.dir)?;
     let way = way(&args, &token, &directory)?;
@@ -93,7 +93,7 @@ pub async fn run(args: JoinArgs) -> Result<(), Failure> {
         },
         only_check: true,
     };
-    match ask(&args, &token, &way, &request).await? {
+    match ask(&args, &token, &way, &keyring, &request).await? {
         JoinReply::Checked { keyring_check } => {
             keyring.verify_check(token.cluster.as_str(), &keyring_check).map_err(|error| {
                 Failure::runtime(error)
@@ -103,7 +103,8 @@ pub async fn run(args: JoinArgs) -> Result<(), Failure> {
         JoinReply::Refused(reason) => return Err(Failure::because(reason)),
         JoinReply::Admitted(_) => return Err(crate::cli::operator::unexpected()),
     }
-    let admitted = match ask(&args, &token, &way, &JoinRequest { only_check: false, ..request }).await? {
+    let request = JoinRequest { only_check: false, ..request };
+    let admitted = match ask(&args, &token, &way, &keyring, &request).await? {
         JoinReply::Admitted(admitted) => *admitted,
         JoinReply::Refused(reason) => return Err(Failure::because(reason)),
         JoinReply::Checked { .. } => return Err(crate::cli::operator::unexpected()),
@@ -141,18 +142,20 @@ async fn ask(
     args: &JoinArgs,
     token: &JoinToken,
     way: &Way,
+    keyring: &Arc<Keyring>,
     request: &JoinRequest,
 ) -> Result<JoinReply, Failure> {
     let mut said = Vec::new();
     for member in &args.members {
         let answer = match way {
             Way::Token { tls, .. } => {
-                let asked = ask_to_join(member.as_str(), &token.cluster, tls.clone(), request).await;
+                let asked = ask_to_join(member.as_str(), &token.cluster, tls.clone(), keyring, request).await;
                 asked.map_err(|error| Failure::runtime(error).message().to_owned())
             }
             Way::Certificate { id, member: member_id, tls } => {
+                let (tls, keyring) = (tls.clone(), keyring.clone());
                 let client =
-                    AdminClient::new(&token.cluster, Some(*id), tls.clone(), *member_id, member.as_str())
+                    AdminClient::new(&token.cluster, Some(*id), tls, keyring, *member_id, member.as_str())
                         .map_err(Failure::usage)?;
                 client.join(request.clone(), TIMEOUT).await.map_err(|error| error.to_string())
             }

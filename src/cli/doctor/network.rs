@@ -7,29 +7,33 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use super::finding::Finding;
 use crate::cli::Failure;
 use crate::cli::args::Member;
-use crate::cli::operator::{Operator, block_on};
-use crate::cluster::{AdminRequest, AdminResponse, ClusterStatus};
+use crate::cli::operator::{Operator, TIMEOUT, block_on};
+use crate::cluster::{AdminError, AdminRequest, AdminResponse, ClusterStatus};
 use crate::config::Config;
 use crate::crypto::Keyring;
 use crate::model::NodeId;
 
 /// Signatures with a time in them are refused by clocks that differ by more than a few of these.
 const CLOCK_MS_MAX: f64 = 500.0;
+/// What mends it when a node refuses to be asked, or its keys do not open.
+const SAME_KEYRING: &str = "copy the keyring of the other nodes to keys.keyring_file";
 
 pub(super) fn check(config: &Config, named: &[Member]) -> Result<Vec<Finding>, Failure> {
-    // Without a certificate nobody can be asked, which another check says.
+    // Without a certificate and a keyring nobody can be asked, which other checks say.
     let Ok(operator) = Operator::of(config.clone()) else {
         return Ok(ports(config, false));
     };
     let own_address = config.cluster.peer_address().to_string();
     block_on(async {
         let own = ask(&operator, config.node.id, &own_address).await;
-        let mut findings = ports(config, own.is_ok());
+        let runs = matches!(own, Ok(_) | Err(AdminError::Unproven(_)));
+        let mut findings = ports(config, runs);
         findings.push(match &own {
             Ok(answer) => Finding::ok(
                 "this node",
                 format!("runs as {}, version {}", answer.status.node.role, answer.status.node.version),
             ),
+            Err(AdminError::Unproven(reason)) => Finding::fail("this node", reason.as_str(), SAME_KEYRING),
             Err(_) => Finding::ok("this node", "does not run"),
         });
         let mut others: Vec<(NodeId, String)> =
@@ -61,14 +65,17 @@ struct Answer {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "milliseconds since 1970 are far below 2^53")]
-async fn ask(operator: &Operator, node: NodeId, address: &str) -> Result<Answer, Failure> {
+async fn ask(operator: &Operator, node: NodeId, address: &str) -> Result<Answer, AdminError> {
+    let client = operator
+        .client(node, address)
+        .map_err(|failure| AdminError::Refused(failure.message().to_owned()))?;
     // The first answer pays for connecting.
-    operator.ask_node(node, address, AdminRequest::Status).await?;
+    client.ask(AdminRequest::Status, TIMEOUT).await?;
     let (began, asked_at) = (Instant::now(), SystemTime::now());
-    let answer = operator.ask_node(node, address, AdminRequest::Status).await?;
+    let answer = client.ask(AdminRequest::Status, TIMEOUT).await?;
     let round_trip_ms = began.elapsed().as_secs_f64() * 1e3;
     let AdminResponse::Status(status) = answer else {
-        return Err(crate::cli::operator::unexpected());
+        return Err(AdminError::Refused(crate::cli::operator::unexpected().message().to_owned()));
     };
     // Half-way through the question and its answer, by this machine's clock.
     let asked_ms = asked_at.duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64() * 1e3);
@@ -76,13 +83,14 @@ async fn ask(operator: &Operator, node: NodeId, address: &str) -> Result<Answer,
     Ok(Answer { status, round_trip_ms, clock_ahead_ms })
 }
 
-fn peer(id: NodeId, address: &str, answer: Result<Answer, Failure>) -> Vec<Finding> {
+fn peer(id: NodeId, address: &str, answer: Result<Answer, AdminError>) -> Vec<Finding> {
     let check = format!("node {id}");
     let answer = match answer {
         Ok(answer) => answer,
-        Err(failure) => {
+        Err(AdminError::Unproven(reason)) => return vec![Finding::fail(check, reason, SAME_KEYRING)],
+        Err(error) => {
             let fix = format!("see that node {id} runs and that {address} is reachable from here");
-            return vec![Finding::fail(check, failure.message(), fix)];
+            return vec![Finding::fail(check, error.to_string(), fix)];
         }
     };
     let (round_trip, ahead) = (answer.round_trip_ms, answer.clock_ahead_ms);
@@ -109,10 +117,7 @@ fn keyring(config: &Config, check_value: Option<&crate::model::Wrapped>) -> Opti
     };
     Some(match keyring.verify_check(config.cluster.name.as_str(), check_value) {
         Ok(()) => Finding::ok(CHECK, "opens the cluster's keys"),
-        Err(error) => {
-            let fix = "copy the keyring of the other nodes to keys.keyring_file";
-            Finding::fail(CHECK, Failure::runtime(error).message(), fix)
-        }
+        Err(error) => Finding::fail(CHECK, Failure::runtime(error).message(), SAME_KEYRING),
     })
 }
 

@@ -70,7 +70,7 @@ impl BackupDownload {
 
 fn refused(reply: Reply) -> AdminError {
     match reply {
-        Reply::Failed(reason) => AdminError::Refused(reason),
+        Reply::Failed(reason) => AdminError::of(reason),
         _ => AdminError::Refused("the node answered another question; does it run the same version?".into()),
     }
 }

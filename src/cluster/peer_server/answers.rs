@@ -1,13 +1,16 @@
 //! Answers that need no order.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use openraft::raft::{TransferLeaderRequest, VoteRequest};
 use tokio::time::Instant;
 
-use crate::crypto::PeerIdentity;
+use crate::crypto::{PeerIdentity, ProofRefusal};
 
+use super::super::command_rights::check_forwarded;
 use super::super::leader::Unanswered;
 use super::super::message::{Reply, Request};
 use super::super::node::Node;
@@ -17,7 +20,15 @@ use super::super::wire;
 /// How long a change of the members may take here; who asked waits as long, and asks again.
 const CHANGE_DEADLINE: Duration = Duration::from_secs(10);
 
-pub(super) async fn answer(node: &Arc<Node>, identity: PeerIdentity, request: Request) -> Reply {
+/// Who asks.
+pub(super) struct Asker {
+    pub(super) identity: PeerIdentity,
+    pub(super) from: SocketAddr,
+    /// Whether it proved a master key.
+    pub(super) proof: Result<(), ProofRefusal>,
+}
+
+pub(super) async fn answer(node: &Arc<Node>, asker: Asker, request: Request) -> Reply {
     match request {
         Request::Vote { rehearsal, vote, last, transfer } => {
             let mut rpc = VoteRequest::new(wire::vote(&vote), last.as_ref().map(wire::log_id));
@@ -32,10 +43,7 @@ pub(super) async fn answer(node: &Arc<Node>, identity: PeerIdentity, request: Re
                 Err(fatal) => Reply::Failed(fatal.to_string()),
             }
         }
-        Request::Propose(encoded) => match node.flights.appends.append(encoded).await {
-            Ok(responses) => Reply::Applied(responses),
-            Err(unanswered) => not_leader(&unanswered),
-        },
+        Request::Propose(encoded) => forwarded(node, &asker, encoded).await,
         Request::ReadIndex | Request::ReadIndexOf(_) => match node.rounds.index.read_for_peer().await {
             Ok(index) => Reply::ReadIndex { index },
             Err(unanswered) => not_leader(&unanswered),
@@ -49,7 +57,7 @@ pub(super) async fn answer(node: &Arc<Node>, identity: PeerIdentity, request: Re
         }
         Request::Ping => Reply::Pong,
         Request::FitnessToLead => Reply::FitnessToLead(node.fitness()),
-        Request::Join(request) => match identity {
+        Request::Join(request) => match asker.identity {
             PeerIdentity::Node(id) => {
                 let deadline = Instant::now() + CHANGE_DEADLINE;
                 Reply::Joined(Box::new(node.join(*request, Some(id), deadline).await))
@@ -63,6 +71,21 @@ pub(super) async fn answer(node: &Arc<Node>, identity: PeerIdentity, request: Re
         | Request::BackupBegin { .. }
         | Request::BackupNext
         | Request::StandsBy(_) => Reply::Failed("answered in order, elsewhere".into()),
+    }
+}
+
+/// Appends what another node proposes, if it may.
+async fn forwarded(node: &Node, asker: &Asker, encoded: Bytes) -> Reply {
+    let PeerIdentity::Node(from) = asker.identity else {
+        return Reply::Failed("an operator's certificate is no node's".into());
+    };
+    if let Err(error) = check_forwarded(&encoded, from, asker.proof, &node.keyring) {
+        node.note_refusal("proposal", asker.from, &format!("node {from}: {error}"));
+        return Reply::Failed(error.to_string());
+    }
+    match node.flights.appends.append(encoded).await {
+        Ok(responses) => Reply::Applied(responses),
+        Err(unanswered) => not_leader(&unanswered),
     }
 }
 

@@ -7,6 +7,7 @@ mod answers;
 mod appends;
 mod session;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::codec::{self, Kind};
 use crate::crypto::tls::{PeerChannel, PeerVersion};
-use crate::crypto::{JOIN_ALPN, PeerIdentity};
+use crate::crypto::{JOIN_ALPN, JOIN_ALPN_2, PeerIdentity};
 use crate::state::FEATURE_LEVEL;
 
 use super::frame::{self, Frame};
@@ -26,6 +27,7 @@ use super::join::check_level;
 use super::join_server;
 use super::message::{Hello, PROTOCOL, Reply};
 use super::node::Node;
+use super::proof::{self, PeerProof};
 
 use session::Session;
 
@@ -41,7 +43,7 @@ pub async fn listen(listener: TcpListener, acceptor: TlsAcceptor, node: Arc<Node
             Ok((stream, address)) => {
                 let (acceptor, node) = (acceptor.clone(), node.clone());
                 tokio::spawn(async move {
-                    if let Err(error) = connection(stream, acceptor, node).await {
+                    if let Err(error) = connection(stream, address, acceptor, node).await {
                         tracing::debug!(peer = %address, %error, "a peer connection ended");
                     }
                 });
@@ -55,21 +57,36 @@ pub async fn listen(listener: TcpListener, acceptor: TlsAcceptor, node: Arc<Node
     }
 }
 
-async fn connection(stream: TcpStream, acceptor: TlsAcceptor, node: Arc<Node>) -> std::io::Result<()> {
+async fn connection(
+    stream: TcpStream,
+    from: SocketAddr,
+    acceptor: TlsAcceptor,
+    node: Arc<Node>,
+) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
     let accepted = tokio::time::timeout(GREETING_TIMEOUT, acceptor.accept(stream)).await??;
     let (_, session) = accepted.get_ref();
+    let channel = PeerChannel::of(session).map_err(invalid)?;
     // Whoever shows no certificate may ask to join, and nothing else.
     if session.peer_certificates().is_none() {
         return match session.alpn_protocol() {
-            Some(JOIN_ALPN) => join_server::serve(accepted, &node).await,
+            Some(JOIN_ALPN | JOIN_ALPN_2) => join_server::serve(accepted, channel, from, &node).await,
             _ => Err(invalid("a peer shows no certificate")),
         };
     }
     let identity =
         PeerIdentity::of_connection(session.peer_certificates(), &node.cluster).map_err(invalid)?;
-    let channel = PeerChannel::of(session).map_err(invalid)?;
-    welcome(accepted, identity, channel, node).await
+    welcome(accepted, identity, channel, from, node).await
+}
+
+/// Who is at the other end of a connection that was greeted.
+pub(super) struct Caller {
+    identity: PeerIdentity,
+    from: SocketAddr,
+    /// Its fence. Whoever named none may administer, and do nothing that a member does.
+    fence: Option<u64>,
+    /// What it showed of the master key.
+    proof: PeerProof,
 }
 
 /// Greets and serves whoever has proved to be `identity`, until the connection ends.
@@ -77,11 +94,17 @@ pub(super) async fn welcome<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
     mut stream: S,
     identity: PeerIdentity,
     channel: PeerChannel,
+    from: SocketAddr,
     node: Arc<Node>,
 ) -> std::io::Result<()> {
-    let greeting = greet(&mut stream, identity, channel.version, &node);
-    let theirs = tokio::time::timeout(GREETING_TIMEOUT, greeting).await??;
-    serve(stream, identity, node, theirs.fence).await
+    let greeting = async {
+        let theirs = greet(&mut stream, identity, channel.version, &node).await?;
+        Ok::<_, std::io::Error>((theirs, proof::demand(&mut stream, channel).await?))
+    };
+    let (theirs, proof) = tokio::time::timeout(GREETING_TIMEOUT, greeting).await??;
+    // Whoever is no node is no member, whatever it says.
+    let fence = theirs.fence.filter(|_| matches!(identity, PeerIdentity::Node(_)));
+    serve(stream, Caller { identity, from, fence, proof }, node).await
 }
 
 fn invalid(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> std::io::Error {
@@ -154,14 +177,13 @@ fn refusal(theirs: &Hello, identity: &PeerIdentity, expelled: bool, node: &Node)
 
 async fn serve<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
     stream: S,
-    identity: PeerIdentity,
+    caller: Caller,
     node: Arc<Node>,
-    fence: Option<u64>,
 ) -> std::io::Result<()> {
     let (reader, writer) = tokio::io::split(stream);
     let (replies, outbox) = mpsc::channel(CONCURRENT_REQUESTS_MAX);
     let writing = tokio::spawn(write_replies(writer, outbox));
-    let mut session = Session::new(node, identity, replies, fence);
+    let mut session = Session::new(node, caller, replies);
     let mut reader = BufReader::with_capacity(64 * 1024, reader);
     let outcome = loop {
         match frame::read(&mut reader).await {

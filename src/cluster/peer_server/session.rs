@@ -16,12 +16,13 @@ use super::super::backup::BackupSource;
 use super::super::frame::Frame;
 use super::super::message::{AppendOutcome, NO_STREAM, Reply, Request};
 use super::super::node::{ADMIN_DEADLINE, Node};
+use super::super::proof;
 use super::super::snapshot_transfer::SnapshotData;
 use super::super::types::Vote;
 use super::super::wire::{self, AppliedMark, WireEntry};
-use super::answers::answer;
+use super::answers::{Asker, answer};
 use super::appends::{Appending, append_alone, begin_appending};
-use super::{CONCURRENT_REQUESTS_MAX, invalid};
+use super::{CONCURRENT_REQUESTS_MAX, Caller, invalid};
 
 /// What a node without room tells whoever wants it to store something.
 const DISK_FULL: &str = "its disk is nearly full: it stores nothing";
@@ -36,34 +37,27 @@ struct Receiving {
 /// What one connection needs to remember.
 pub(super) struct Session {
     node: Arc<Node>,
-    identity: PeerIdentity,
+    caller: Caller,
     replies: mpsc::Sender<(u64, Reply)>,
     permits: Arc<Semaphore>,
     appending: Option<Appending>,
     receiving: Option<Receiving>,
     /// A backup being sent.
     backup: Option<BackupSource>,
-    /// The peer's fence. Whoever named none may administer, and do nothing that a member does.
-    fence: Option<u64>,
 }
 
 impl Session {
-    pub(super) fn new(
-        node: Arc<Node>,
-        identity: PeerIdentity,
-        replies: mpsc::Sender<(u64, Reply)>,
-        fence: Option<u64>,
-    ) -> Self {
+    pub(super) fn new(node: Arc<Node>, caller: Caller, replies: mpsc::Sender<(u64, Reply)>) -> Self {
         let permits = Arc::new(Semaphore::new(CONCURRENT_REQUESTS_MAX));
-        Self { node, identity, replies, permits, appending: None, receiving: None, backup: None, fence }
+        Self { node, caller, replies, permits, appending: None, receiving: None, backup: None }
     }
 
     pub(super) async fn handle(&mut self, frame: Frame) -> std::io::Result<()> {
-        if self.node.is_expelled(self.identity) {
+        if self.node.is_expelled(self.caller.identity) {
             return self.reply(frame.id, Reply::Expelled).await;
         }
         let request: Request = codec::decode(Kind::Frame, &frame.body).map_err(invalid)?;
-        match self.fence {
+        match self.caller.fence {
             None if !request.is_administration() => {
                 let refusal = Reply::Failed("only members of the cluster may ask this".into());
                 return self.reply(frame.id, refusal).await;
@@ -71,6 +65,12 @@ impl Session {
             // This node belonged to nobody when they greeted, and now belongs to others.
             Some(fence) if fence != self.node.fence.current() => return Err(invalid("another fence by now")),
             _ => {}
+        }
+        let proof = self.caller.proof.verdict(&self.node.cluster, &self.node.keyring);
+        if let (Some(what), Err(refusal)) = (request.proof_needed_for(), proof) {
+            let reason = proof::demanded(refusal);
+            self.node.note_refusal(what, self.caller.from, &reason);
+            return self.reply(frame.id, Reply::Failed(reason)).await;
         }
         match request {
             Request::Append { .. } => self.append(frame.id, request).await,
@@ -102,9 +102,9 @@ impl Session {
             request => {
                 let permit = self.permits.clone().acquire_owned().await.map_err(invalid)?;
                 let (node, replies) = (self.node.clone(), self.replies.clone());
-                let identity = self.identity;
+                let asker = Asker { identity: self.caller.identity, from: self.caller.from, proof };
                 tokio::spawn(async move {
-                    let reply = answer(&node, identity, request).await;
+                    let reply = answer(&node, asker, request).await;
                     let _ = replies.send((frame.id, reply)).await;
                     drop(permit);
                 });
@@ -118,7 +118,7 @@ impl Session {
     }
 
     fn index_for_asker(&self, vote: &StoredVote) -> Option<u64> {
-        match self.identity {
+        match self.caller.identity {
             PeerIdentity::Node(id) => self.node.rounds.index.answer_voter(id, vote),
             PeerIdentity::Operator => None,
         }

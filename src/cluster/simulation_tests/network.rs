@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -151,7 +152,9 @@ impl Network {
         let ((near_out, up_in), (up_out, far_in)) = (duplex(PIPE_BYTES), duplex(PIPE_BYTES));
         let ((far_out, down_in), (down_out, near_in)) = (duplex(PIPE_BYTES), duplex(PIPE_BYTES));
         let channel = PeerChannel { version: self.version, binding: [0; 32] };
-        tokio::spawn(peer_server::welcome(join(far_in, far_out), PeerIdentity::Node(from), channel, node));
+        let address = SocketAddr::from(([127, 0, 0, 1], 1));
+        let far = join(far_in, far_out);
+        tokio::spawn(peer_server::welcome(far, PeerIdentity::Node(from), channel, address, node));
         tokio::spawn(self.clone().carry((from, to), up_in, up_out, cable.clone(), state.clone()));
         tokio::spawn(self.carry((to, from), down_in, down_out, cable, state));
         Ok((Box::new(join(near_in, near_out)), channel))

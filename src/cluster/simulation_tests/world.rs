@@ -31,6 +31,7 @@ use super::super::log_hold::{LogCuts, LogHold};
 use super::super::monitor::Monitor;
 use super::super::node::{About, Cluster, Node};
 use super::super::peers::{EndOfNode, Peers};
+use super::super::proof::RefusalLog;
 use super::super::proposer::{Appends, Flights};
 use super::super::read_index::ReadIndex;
 use super::super::start::raft_config;
@@ -213,6 +214,7 @@ impl World {
             Some(id),
             Some(fence.clone()),
             self.network.dial_of(id),
+            self.keyring.clone(),
             connect_timeout,
             end.clone(),
         );
@@ -255,6 +257,7 @@ impl World {
             end,
             change_turn: tokio::sync::Mutex::default(),
             join_gate: JoinGate::default(),
+            refusal_log: RefusalLog::default(),
             expelled: arc_swap::ArcSwap::default(),
         });
         let monitor = Monitor {

@@ -71,7 +71,11 @@ impl Policy {
         value
     }
 
-    fn check(&self) -> Result<(), PolicyError> {
+    /// Checks what its types alone do not: lengths, and members that exclude each other.
+    ///
+    /// # Errors
+    /// [`PolicyError`] names the member at fault and what is allowed there.
+    pub fn check(&self) -> Result<(), PolicyError> {
         if self.description.len() > Self::DESCRIPTION_BYTES_MAX || self.description.contains(char::is_control)
         {
             let problem =

@@ -1,0 +1,217 @@
+//! Somebody with a node's certificate and its TLS key, who writes to the peer port by hand.
+//!
+//! The messages are written down here once more, so that whatever the program's own side would never
+//! send can be sent. Variants stand in the order in which they are numbered on the wire.
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use keymoot::cluster::{
+    AdminRequest, AdminResponse, ChangePlan, ChangeRequest, JoinReply, JoinRequest, PROTOCOL,
+};
+use keymoot::codec::{self, Kind};
+use keymoot::crypto::tls::{PeerChannel, PeerCredentials, peer_client_config};
+use keymoot::crypto::{
+    Challenge, ClusterName, Keyring, KeyringProof, ProofPurpose, ProofScope, server_name_of,
+};
+use keymoot::state::Response;
+use rustls::{ClientConfig, ClientConnection, StreamOwned};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::RigError;
+
+/// How long anything may take to be answered.
+const WITHIN: Duration = Duration::from_secs(30);
+
+/// The first message on a connection.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Hello {
+    protocol: u32,
+    cluster: String,
+    node: Option<u64>,
+    /// The fence of the sender's data directory.
+    pub fence: Option<u64>,
+    feature_level: u32,
+    expelled: bool,
+}
+
+/// What is asked; those that no test sends stand for their numbers.
+#[derive(Clone, Debug, Serialize)]
+#[expect(missing_docs, reason = "named as in the protocol")]
+pub enum Ask {
+    Append,
+    Vote,
+    TransferLeader,
+    SnapshotBegin,
+    SnapshotChunk,
+    SnapshotEnd,
+    Propose(Vec<u8>),
+    ReadIndex,
+    Admin(AdminRequest),
+    BackupBegin { local: bool },
+    BackupNext,
+    ChangeMembers(ChangeRequest),
+    Ping,
+    Join(Box<JoinRequest>),
+}
+
+/// What is answered; those that no test is given stand for their numbers.
+#[derive(Clone, Debug, Deserialize)]
+#[expect(missing_docs, reason = "named as in the protocol")]
+pub enum Reply {
+    Appended,
+    Voted,
+    Transferred,
+    SnapshotReceived,
+    SnapshotInstalled,
+    Applied(Vec<Response>),
+    ReadIndex { index: u64 },
+    NotLeader,
+    Admin(AdminResponse),
+    Failed(String),
+    BackupBegun(Vec<u8>),
+    BackupPiece(Option<Vec<u8>>),
+    Planned(Box<ChangePlan>),
+    Pong,
+    Joined(Box<JoinReply>),
+}
+
+/// Whose certificate is shown: that of the node in this directory.
+pub struct Stolen {
+    /// The cluster.
+    pub cluster: ClusterName,
+    tls: ClientConfig,
+}
+
+impl Stolen {
+    /// Reads certificate and key, and no keyring.
+    ///
+    /// # Errors
+    /// When they cannot be used.
+    pub fn from(dir: &Path, cluster: &str) -> Result<Self, RigError> {
+        let cluster: ClusterName = cluster.parse().map_err(refused)?;
+        let [ca, cert, key] = ["ca.pem", "node.pem", "node-key.pem"].map(|name| dir.join(name));
+        let credentials = PeerCredentials::load(&ca, &cert, &key, &cluster).map_err(refused)?;
+        let tls = peer_client_config(&credentials).map_err(refused)?;
+        Ok(Self { cluster, tls: (*tls).clone() })
+    }
+
+    /// Connects to node `id` with this version of the protocol.
+    ///
+    /// # Errors
+    /// When that fails.
+    pub fn connect(&self, id: u64, at: SocketAddr, alpn: &[u8]) -> Result<Rogue, RigError> {
+        Rogue::connect(self.tls.clone(), &self.cluster, id, at, alpn)
+    }
+}
+
+/// A connection.
+pub struct Rogue {
+    cluster: ClusterName,
+    stream: StreamOwned<ClientConnection, TcpStream>,
+}
+
+impl Rogue {
+    /// Connects with this TLS configuration, whatever it shows.
+    ///
+    /// # Errors
+    /// When that fails.
+    pub fn connect(
+        mut tls: ClientConfig,
+        cluster: &ClusterName,
+        id: u64,
+        at: SocketAddr,
+        alpn: &[u8],
+    ) -> Result<Self, RigError> {
+        tls.alpn_protocols = vec![alpn.to_vec()];
+        let name = server_name_of(id, cluster).map_err(refused)?;
+        let session = ClientConnection::new(Arc::new(tls), name).map_err(refused)?;
+        let socket = TcpStream::connect(at).map_err(RigError::io("cannot connect"))?;
+        socket.set_read_timeout(Some(WITHIN)).map_err(RigError::io("cannot set a time-out"))?;
+        let mut stream = StreamOwned::new(session, socket);
+        stream.conn.complete_io(&mut stream.sock).map_err(RigError::io("cannot shake hands"))?;
+        Ok(Self { cluster: cluster.clone(), stream })
+    }
+
+    /// Claims to be this node, or a tool; gives the other side's greeting.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub fn greet(&mut self, node: Option<u64>, fence: Option<u64>) -> Result<Hello, RigError> {
+        let cluster = self.cluster.as_str().to_owned();
+        let hello = Hello { protocol: PROTOCOL, cluster, node, fence, feature_level: 0, expelled: false };
+        self.send(0, Kind::Hello, &hello)?;
+        self.receive(Kind::Hello)
+    }
+
+    /// The challenge that comes behind the greeting in the second version.
+    ///
+    /// # Errors
+    /// When it does not come.
+    pub fn challenge(&mut self) -> Result<Challenge, RigError> {
+        self.receive(Kind::Hello)
+    }
+
+    /// A proof for this connection.
+    ///
+    /// # Errors
+    /// When the handshake is not finished.
+    pub fn proof(
+        &self,
+        keyring: &Keyring,
+        challenge: &Challenge,
+        purpose: ProofPurpose<'_>,
+    ) -> Result<KeyringProof, RigError> {
+        let channel = PeerChannel::of(&self.stream.conn).map_err(refused)?;
+        Ok(keyring.prove(&ProofScope { cluster: &self.cluster, channel: &channel, challenge, purpose }))
+    }
+
+    /// Asks and waits for the reply.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn ask(&mut self, ask: &Ask) -> Result<Reply, RigError> {
+        self.send(1, Kind::Frame, ask)?;
+        self.receive(Kind::Frame)
+    }
+
+    /// Sends any message.
+    ///
+    /// # Errors
+    /// When the connection is broken.
+    pub fn send<T: Serialize>(&mut self, id: u64, kind: Kind, message: &T) -> Result<(), RigError> {
+        self.send_bytes(id, &codec::encode(kind, message).map_err(refused)?)
+    }
+
+    /// Sends a frame of these bytes.
+    ///
+    /// # Errors
+    /// When the connection is broken.
+    pub fn send_bytes(&mut self, id: u64, body: &[u8]) -> Result<(), RigError> {
+        let length = u32::try_from(body.len()).map_err(refused)?;
+        let frame = [&length.to_be_bytes()[..], &id.to_be_bytes(), body].concat();
+        let sent = self.stream.write_all(&frame).and_then(|()| self.stream.flush());
+        sent.map_err(RigError::io("cannot send"))
+    }
+
+    /// Receives the next message.
+    ///
+    /// # Errors
+    /// When none comes, or another.
+    pub fn receive<T: DeserializeOwned>(&mut self, kind: Kind) -> Result<T, RigError> {
+        let mut head = [0; 12];
+        self.stream.read_exact(&mut head).map_err(RigError::io("no answer"))?;
+        let [l0, l1, l2, l3, ..] = head;
+        let mut body = vec![0; u32::from_be_bytes([l0, l1, l2, l3]) as usize];
+        self.stream.read_exact(&mut body).map_err(RigError::io("half an answer"))?;
+        codec::decode(kind, &body).map_err(refused)
+    }
+}
+
+fn refused(error: impl std::fmt::Display) -> RigError {
+    RigError::Answer(error.to_string())
+}
