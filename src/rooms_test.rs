@@ -44,6 +44,7 @@ const LAW: &[(&str, &[&str])] = &[
 /// Crates that only one room may name.
 const OWNED_CRATES: &[(&str, &str)] = &[
     ("openraft", "cluster"),
+    ("actix_http", "http"),
     ("actix_web", "http"),
     ("fjall", "store"),
     ("raft_log", "store"),

@@ -29,6 +29,7 @@ pub struct Options {
     env: Vec<(String, String)>,
     dir: Option<PathBuf>,
     nodes: Option<usize>,
+    open_files: Option<u64>,
 }
 
 impl Options {
@@ -50,6 +51,13 @@ impl Options {
     #[must_use]
     pub fn nodes(mut self, nodes: usize) -> Self {
         self.nodes = Some(nodes);
+        self
+    }
+
+    /// Lets each node open so many files at most, by the soft and the hard limit.
+    #[must_use]
+    pub fn open_files(mut self, most: u64) -> Self {
+        self.open_files = Some(most);
         self
     }
 
@@ -83,6 +91,7 @@ pub struct Cluster {
     signer: Signer,
     license_signing_key: String,
     env: Vec<(String, String)>,
+    open_files: Option<u64>,
     dev: Child,
     /// Nodes that were started anew by the rig, which must reap them itself.
     restarted: Vec<(u64, Child)>,
@@ -104,7 +113,7 @@ impl Cluster {
         for path in [&dir, &logs] {
             std::fs::create_dir_all(path).map_err(RigError::at("make", path))?;
         }
-        let mut command = Command::new(binary::keymoot()?);
+        let mut command = program(options.open_files)?;
         command.arg("dev").arg("--dir").arg(&dir).args(["--base-port", "0", "--restart-after", "0"]);
         if let Some(nodes) = options.nodes {
             command.arg("--nodes").arg(nodes.to_string());
@@ -117,6 +126,7 @@ impl Cluster {
             signer: Signer::new("", "", ""),
             license_signing_key: String::new(),
             env: options.env,
+            open_files: options.open_files,
             dev,
             restarted: Vec::new(),
         };
@@ -375,7 +385,7 @@ impl Cluster {
     }
 
     fn serve_command(&self, id: u64) -> Result<Command, RigError> {
-        let mut command = Command::new(binary::keymoot()?);
+        let mut command = program(self.open_files)?;
         command.arg("serve").arg("--config").arg(self.node(id)?.dir.join("keymoot.toml"));
         Ok(command)
     }
@@ -445,6 +455,15 @@ impl Drop for Cluster {
             let _ = process::signal(node.pid, Signal::KILL, &dir);
         }
     }
+}
+
+/// The program, with its limit on open files if it gets one of its own.
+fn program(open_files: Option<u64>) -> Result<Command, RigError> {
+    let Some(most) = open_files else { return Ok(Command::new(binary::keymoot()?)) };
+    let mut command = Command::new("sh");
+    let limited = format!("ulimit -n {most} && exec \"$0\" \"$@\"");
+    command.arg("-c").arg(limited).arg(binary::keymoot()?);
+    Ok(command)
 }
 
 /// Starts a program with `env` over its own environment, and both outputs appended to `log`.

@@ -1,6 +1,11 @@
 //! Restarting the whole cluster under load, node by node, costs no key, no error answer and hardly time.
 
-use cluster_tests::{Cluster, drill, stats};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use cluster_tests::wait::{pause, wait_until};
+use cluster_tests::{Cluster, KeyAnswer, Options, RigError, drill, process, raw, stats};
+use rustix::process::Signal;
 
 #[test]
 fn every_node_may_be_restarted_in_turn_and_nobody_notices() {
@@ -21,4 +26,58 @@ fn every_node_may_be_restarted_in_turn_and_nobody_notices() {
         .collect();
     println!("longest ms without an answer while each node was away: {gaps_ms:.0?}");
     assert!(stats::median(&gaps_ms) <= 250.0, "{gaps_ms:.0?}");
+}
+
+/// What a node has said since it was made.
+fn log(cluster: &Cluster, id: u64) -> String {
+    std::fs::read_to_string(cluster.node(id).unwrap().dir.join("keymoot.log")).unwrap()
+}
+
+fn packagers_of(cluster: &Cluster, id: u64) -> SocketAddr {
+    let log = log(cluster, id);
+    let line = log.lines().find(|line| line.contains("unsigned requests of packagers")).unwrap();
+    let port: String =
+        line.split_once("127.0.0.1:").unwrap().1.chars().take_while(char::is_ascii_digit).collect();
+    SocketAddr::from(([127, 0, 0, 1], port.parse().unwrap()))
+}
+
+#[test]
+fn a_node_that_stops_answers_packagers_that_wait_as_it_does_everybody_else() {
+    let mut cluster = Options::default()
+        .env("KEYMOOT__PACKAGER__LISTEN", "127.0.0.1:0")
+        .env("KEYMOOT__PACKAGER__ALLOW_LIST", "127.0.0.1/32")
+        .env("KEYMOOT__PACKAGER__ACCOUNTS", "437=demo")
+        .env("KEYMOOT__CLUSTER__REQUEST_DEADLINE_MS", "50000")
+        .env("KEYMOOT__HTTP__DRAIN_TIMEOUT_MS", "55000")
+        .start()
+        .unwrap();
+    let node = cluster.leader().unwrap();
+    let listener = packagers_of(&cluster, node);
+    for other in cluster.others(node) {
+        cluster.kill(other).unwrap();
+    }
+    // It waits for a quorum, and then for nothing else.
+    let waiting = std::thread::spawn(move || {
+        let path = "/system/ovp/edash/p/437/sp/43700/entryId/waits/flavorId/a";
+        raw::exchange(listener, &raw::request("GET", path, &[], &[]), Duration::from_secs(60))
+    });
+    pause(Duration::from_secs(2)).unwrap();
+    process::signal(cluster.node(node).unwrap().pid, Signal::TERM, &cluster.dir()).unwrap();
+    wait_until("the node to begin to stop", Duration::from_secs(10), || {
+        let begun = log(&cluster, node).contains("stopping: leadership is handed over");
+        begun.then_some(()).ok_or_else(|| RigError::Answer("it does not say so".to_owned()))
+    })
+    .unwrap();
+    let back = cluster.others(node)[0];
+    cluster.restart(back).unwrap();
+    let key = KeyAnswer::from_answer(&waiting.join().unwrap().unwrap()).unwrap();
+    wait_until("the node to end", Duration::from_secs(20), || {
+        let runs = process::is_ours(cluster.node(node).unwrap().pid, &cluster.dir());
+        (!runs).then_some(()).ok_or_else(|| RigError::Answer("it still runs".to_owned()))
+    })
+    .unwrap();
+    cluster.restart(node).unwrap();
+    cluster.leader().unwrap();
+    let signer = cluster.signer();
+    assert_eq!(signer.create(cluster.node(back).unwrap().api, "waits").unwrap().key, key.key);
 }

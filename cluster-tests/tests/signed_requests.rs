@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use cluster_tests::raw::{self, Answer};
-use cluster_tests::signed::WIDEVINE;
+use cluster_tests::signed::{COMMON, WIDEVINE};
 use cluster_tests::wait::wait_until;
 use cluster_tests::{Cluster, KeyAnswer, RigError, Signer, binary};
 use ring::{digest, hmac, signature};
@@ -131,4 +131,67 @@ fn a_signed_request_is_good_once_in_the_whole_cluster_and_nothing_weaker_is_take
     let refused = weak.send(nodes[0], "POST", WIDEVINE, body).unwrap();
     assert_eq!(refused.status, 401, "{}", refused.text());
     assert_eq!(refusals(&nodes, "downgrade"), 1);
+}
+
+/// The request with what was signed in its query, as every method but POST and PUT takes it.
+fn in_query(signer: &Signer, method: &str, path: &str, data: &[u8]) -> Vec<u8> {
+    let (text, signature) = (STANDARD.encode(data), signer.signature(data));
+    let [text, signature] = [text, signature].map(|value| raw::percent_encode(&value));
+    raw::request(method, &format!("{path}?custom_data={text}&signature={signature}"), &[], &[])
+}
+
+#[test]
+fn what_was_signed_for_an_export_or_a_bulk_request_opens_nothing_else() {
+    let cluster = Cluster::start().unwrap();
+    let (signer, node) = (cluster.signer(), cluster.addresses()[0]);
+    let key = signer.create(node, "film").unwrap();
+    let data = |more: serde_json::Value| {
+        let mut data = serde_json::json!({"ca_system": signer.ca_system, "account_id": signer.account_id});
+        data.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        data.to_string().into_bytes()
+    };
+    let recipient = STANDARD.encode([9; 32]);
+    let export = data(serde_json::json!({"export": 1, "content_id": "film", "recipient": recipient}));
+    let bulk = data(serde_json::json!({"bulk": 1}));
+    let both = data(serde_json::json!({"content_id": "film", "policy": "any", "bulk": null}));
+    let providers =
+        ["cenc/widevine", "cenc/playready", "cenc/primetime", "cenc", "playready", "widevine", "fps", "hls"];
+    let mut paths: Vec<String> = providers
+        .iter()
+        .flat_map(|provider| ["encryption", "schedule"].map(|end| format!("/{provider}/{end}")))
+        .collect();
+    for more in ["/hls/keyinfo", "/policy", "/policy/any", "/policy/any/content", "/policy/any/default"] {
+        paths.push(more.to_owned());
+    }
+    for license in ["clearkey", "widevine", "playready"] {
+        paths.push(format!("/cenc/{license}/license"));
+    }
+    let player = cluster.license_signer();
+    let mut opened = Vec::new();
+    for (what, signed) in [("export", &export), ("bulk", &bulk), ("a member", &both)] {
+        for path in &paths {
+            for method in ["GET", "POST", "PUT", "DELETE"] {
+                let requests = [
+                    signer.request(method, path, signed),
+                    in_query(signer, method, path, signed),
+                    in_query(&player, method, path, signed),
+                ];
+                for request in requests {
+                    let answer = ask(node, &request);
+                    let reveals = answer.text().contains(&key.key);
+                    if ![400, 401].contains(&answer.status) || reveals {
+                        opened.push(format!("{what}: {method} {path}: {}", answer.status));
+                    }
+                }
+            }
+        }
+    }
+    opened.sort();
+    opened.dedup();
+    assert!(opened.is_empty(), "{opened:#?}");
+    assert_eq!(signer.read(node, "film").unwrap(), key, "and nothing was deleted or replaced");
+    let exported = signer.send(node, "POST", "/export", &export).unwrap();
+    assert_eq!(exported.status, 200, "{}", exported.text());
+    let refused = signer.send(node, "POST", COMMON, &export).unwrap();
+    assert!(refused.text().contains("/export only"), "{}", refused.text());
 }

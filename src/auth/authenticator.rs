@@ -302,6 +302,31 @@ impl SignedRequest {
     }
 }
 
+impl Authenticator {
+    /// Whether more should be read of a request that is too large to be read for nobody: its account
+    /// exists, has a credential of the scope, and may be used from this address, and a proof is offered.
+    ///
+    /// # Errors
+    /// [`AuthError`] says why not, as [`Self::verify`] would whatever the rest of the request is.
+    pub fn may_send_more(
+        &self,
+        claim: &Claim,
+        scope: Scope,
+        caller: IpAddr,
+        offers_proof: bool,
+    ) -> Result<(), AuthError> {
+        let denied = |fault| Err(Denied::Signature { account: claim.account.clone(), scope, fault }.into());
+        let Some(account) = self.directory.account(&claim.account)? else {
+            return denied(SignatureFault::UnknownAccount);
+        };
+        match (offers_proof, keys_of(&account, scope).is_empty()) {
+            (false, _) => denied(SignatureFault::Missing),
+            (true, true) => denied(SignatureFault::NoCredential),
+            (true, false) => Ok(within_bounds(&account, scope, Some(&claim.ca_system), caller)?),
+        }
+    }
+}
+
 /// The keys that may open `scope`.
 fn keys_of(account: &OpenAccount, scope: Scope) -> Vec<&SigningKey> {
     account.keys.iter().filter(|key| key.scope == scope).collect()

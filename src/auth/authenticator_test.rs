@@ -467,3 +467,24 @@ fn a_signature_that_an_unopened_credential_may_have_made_is_not_refused() {
     without.signature = None;
     assert_eq!(refusal(half_open.verify(&without)).reason(), "missing");
 }
+
+#[test]
+fn more_of_a_large_request_is_read_for_accounts_that_may_send_it_from_there_only() {
+    let claim = |account: &str, ca_system: &str| Claim {
+        account: AccountId::new(account).unwrap(),
+        ca_system: CaSystem::new(ca_system).unwrap(),
+        content: None,
+    };
+    let ask = |authenticator: &Authenticator, claim: &Claim, caller: &str, proof| {
+        let asked = authenticator.may_send_more(claim, Scope::Encryption, caller.parse().unwrap(), proof);
+        asked.map_err(|error| refusal::<()>(Err(error)).reason())
+    };
+    let (known, own) = (authenticator(), claim("167", "OVP"));
+    assert_eq!(ask(&known, &own, "192.0.2.7", true), Ok(()));
+    assert_eq!(ask(&known, &own, "192.0.2.7", false), Err("missing"));
+    assert_eq!(ask(&known, &own, "198.51.100.1", true), Err("address"));
+    assert_eq!(ask(&known, &claim("168", "OVP"), "192.0.2.7", true), Err("unknown_account"));
+    assert_eq!(ask(&known, &claim("167", "OTT"), "192.0.2.7", true), Err("ca_system"));
+    let players = account(|open| open.keys.retain(|key| key.scope == Scope::License));
+    assert_eq!(ask(&players, &own, "192.0.2.7", true), Err("no_credential"));
+}

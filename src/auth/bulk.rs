@@ -52,6 +52,19 @@ impl BulkHead {
         })
     }
 
+    /// Reads the head of a body of which at least the first line has come.
+    ///
+    /// # Errors
+    /// [`BulkError::Head`] when the line is no head.
+    pub fn of_body(received: &[u8]) -> Result<Self, BulkError> {
+        Ok(Self::parse(received.split(|byte| *byte == b'\n').next().unwrap_or_default())?)
+    }
+
+    /// Whose request it claims to be.
+    pub fn claim(&self) -> Claim {
+        Claim { account: self.account_id.clone(), ca_system: self.ca_system.clone(), content: None }
+    }
+
     /// Whether the answer shall hold the keys themselves.
     pub fn wants_keys(&self) -> bool {
         self.keys
@@ -113,7 +126,7 @@ impl Claims for BulkBody {
     }
 
     fn claim(&self) -> Claim {
-        Claim { account: self.head.account_id.clone(), ca_system: self.head.ca_system.clone(), content: None }
+        self.head.claim()
     }
 }
 

@@ -17,6 +17,15 @@ fn lines_keep_their_numbers_and_empty_ones_are_passed_over() {
 }
 
 #[test]
+fn the_head_is_read_before_the_rest_has_come() {
+    for received in [HEAD.to_owned(), format!("{HEAD}\n"), format!("{HEAD}\r\n{{\"content_id\":\"a")] {
+        let claim = BulkHead::of_body(received.as_bytes()).unwrap().claim();
+        assert_eq!(claim.account.as_str(), "demo");
+    }
+    assert!(BulkHead::of_body(b"").is_err() && BulkHead::of_body(&[b' '; 20_000]).is_err());
+}
+
+#[test]
 fn a_body_without_a_sound_head_is_refused_whole() {
     for (head, said) in [
         ("", "not a strict JSON object"),

@@ -46,6 +46,12 @@ pub enum CustomDataError {
         /// Its name.
         member: &'static str,
     },
+    /// A member that only requests of another kind have: a signature for those opens nothing else.
+    #[error("custom data with the member {member} is for /{member} only")]
+    OfAnother {
+        /// Its name, which is the path of those requests.
+        member: &'static str,
+    },
     /// A member of the wrong type or form.
     #[error("custom data {member} must be {expected}")]
     Form {
@@ -142,6 +148,7 @@ impl CustomData {
             return Err(CustomDataError::TooLong { bytes_max: Self::BYTES_MAX });
         }
         let members = parse_object(bytes).map_err(|e| CustomDataError::NotJson { reason: e.to_string() })?;
+        of_no_other(&members)?;
         Ok(Self {
             ca_system: CaSystem::new(required(&members, "ca_system", text)?)?,
             account_id: AccountId::new(required(&members, "account_id", text_or_number)?)
@@ -266,6 +273,15 @@ impl fmt::Debug for CustomData {
             .field("files", &self.files)
             .field("kid", &self.kid())
             .finish_non_exhaustive()
+    }
+}
+
+/// Refuses what was signed for `/export` or `/bulk`. A signature of uDRM covers neither method nor path, so
+/// these requests say in what is signed what they are for, and nothing else may take them.
+pub(super) fn of_no_other(members: &Members) -> Result<(), CustomDataError> {
+    match ["export", "bulk"].into_iter().find(|member| members.contains_key(*member)) {
+        Some(member) => Err(CustomDataError::OfAnother { member }),
+        None => Ok(()),
     }
 }
 

@@ -130,6 +130,18 @@ fn a_supplied_key_is_read_whole_or_refused() {
 }
 
 #[test]
+fn what_is_for_an_export_or_a_bulk_request_is_for_nothing_else() {
+    for member in ["export", "bulk"] {
+        for value in [json!(1), json!("1"), Json::Null, json!({})] {
+            let mut document = with("", None);
+            document[member] = value;
+            let expected = format!("custom data with the member {member} is for /{member} only");
+            assert_eq!(refusal(&document), expected);
+        }
+    }
+}
+
+#[test]
 fn neither_debug_nor_errors_show_a_secret() {
     let key = STANDARD.encode(b"fedcba9876543210");
     let mut document = with("user_token", Some(json!("s3cret-token")));

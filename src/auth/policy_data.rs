@@ -7,7 +7,9 @@
 use bytes::Bytes;
 use serde_json::Value as Json;
 
-use super::custom_data::{CaSystem, CustomData, CustomDataError, optional, required, text, text_or_number};
+use super::custom_data::{
+    CaSystem, CustomData, CustomDataError, of_no_other, optional, required, text, text_or_number,
+};
 use super::strict_json::{Value, parse_object};
 use super::{Claim, Claims};
 use crate::model::{AccountId, ContentId, PolicyName};
@@ -45,6 +47,7 @@ impl PolicyData {
         }
         let not_json = |error: serde_json::Error| CustomDataError::NotJson { reason: error.to_string() };
         let members = parse_object(bytes).map_err(not_json)?;
+        of_no_other(&members)?;
         let policy = match members.get("policy") {
             None | Some(Value::Null) => None,
             Some(Value::Text(name)) => {
@@ -114,6 +117,8 @@ mod tests {
             (r#","policy":"a b""#, "policy name holds a character"),
             (r#","policy":{"name":"a","name":"b"}"#, "given twice"),
             (r#","content_id":7"#, "content_id"),
+            (r#","export":1"#, "for /export only"),
+            (r#","bulk":null"#, "for /bulk only"),
         ] {
             let refusal = parse(members).unwrap_err().to_string();
             assert!(refusal.contains(word), "{members}: {refusal}");

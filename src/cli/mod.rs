@@ -11,6 +11,7 @@ pub mod backup;
 pub mod cluster;
 pub mod config_command;
 mod confirm;
+mod descriptors;
 pub mod dev;
 pub mod doctor;
 mod failure;

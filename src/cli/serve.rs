@@ -9,17 +9,18 @@ use std::time::Duration;
 use actix::Arbiter;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use super::Failure;
 use super::args::ServeArgs;
+use super::{Failure, descriptors};
 use crate::auth::SignatureWindow;
 use crate::cluster::{Cluster, StartError};
 use crate::config::{Config, Loaded, load_entitlements};
 use crate::crypto::Keyring;
 use crate::drm::Registry;
 use crate::drm::actor::DrmActor;
-use crate::http::{self, Api, Drain};
+use crate::http::{self, Api, ClientTimeouts, Drain};
 use crate::license::LicenseServers;
 use crate::license::entitlement::Entitlements;
 use crate::license::outgoing::{Outgoing, OutgoingLimits};
@@ -38,19 +39,26 @@ pub fn run(args: ServeArgs) -> Result<(), Failure> {
     let config = Loaded::load(args.config.config.as_deref()).map_err(Failure::usage)?.config;
     telemetry::start_logging(&config.log).map_err(Failure::usage)?;
     telemetry::abort_on_panic();
+    // Before anything is opened that asks how much it may open.
+    let open_files = descriptors::raise();
     let keyring = Arc::new(Keyring::load(&config.keys.keyring_file).map_err(Failure::usage)?);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_name("raft")
         .build()
         .map_err(Failure::runtime)?;
-    let outcome = actix::System::new().block_on(serve(&config, keyring, &runtime));
+    let outcome = actix::System::new().block_on(serve(&config, open_files, keyring, &runtime));
     // Connections of peers may still be open; they do not hold the process.
     runtime.shutdown_background();
     outcome
 }
 
-async fn serve(config: &Config, keyring: Arc<Keyring>, runtime: &Runtime) -> Result<(), Failure> {
+async fn serve(
+    config: &Config,
+    open_files: u64,
+    keyring: Arc<Keyring>,
+    runtime: &Runtime,
+) -> Result<(), Failure> {
     let mut interrupt = listen_for(SignalKind::interrupt())?;
     let mut terminate = listen_for(SignalKind::terminate())?;
     let metrics = Arc::new(Metrics::new().map_err(Failure::runtime)?);
@@ -90,6 +98,10 @@ async fn serve(config: &Config, keyring: Arc<Keyring>, runtime: &Runtime) -> Res
         metrics,
         body_bytes_max: config.http.max_body_bytes,
         bulk_body_bytes_max: config.http.max_bulk_body_bytes,
+        unproved_bulk_bytes: Arc::new(Semaphore::new(
+            config.http.unproved_bulk_bytes_max.min(Semaphore::MAX_PERMITS),
+        )),
+        timeouts: ClientTimeouts::new(&config.http),
         trusted_proxies: config.http.trusted_proxies.as_slice().into(),
         signature_window: SignatureWindow {
             lifetime_s: config.auth.signature_lifetime_s,
@@ -101,18 +113,26 @@ async fn serve(config: &Config, keyring: Arc<Keyring>, runtime: &Runtime) -> Res
         let (cluster, keyring, slot) = (cluster.clone(), keyring.clone(), api.server_keys.clone());
         actix::spawn(async move { open_server_keys(&cluster, &keyring, &slot).await });
     }
-    let (server, addresses) = http::listen(config, api.clone()).map_err(Failure::runtime)?;
+    let connections = descriptors::connections(open_files, config);
+    let (server, addresses) = http::listen(config, connections.api, api.clone()).map_err(Failure::runtime)?;
     let handle = server.handle();
     actix::spawn(server);
-    let packagers = match http::listen_for_packagers(config, api).map_err(Failure::runtime)? {
-        Some((server, addresses)) => {
-            let handle = server.handle();
-            actix::spawn(server);
-            tracing::info!(packager = ?addresses, "serving unsigned requests of packagers");
-            Some(handle)
-        }
-        None => None,
-    };
+    let packagers =
+        match http::listen_for_packagers(config, connections.packagers, api).map_err(Failure::runtime)? {
+            Some((server, addresses)) => {
+                let handle = server.handle();
+                actix::spawn(server);
+                tracing::info!(packager = ?addresses, "serving unsigned requests of packagers");
+                Some(handle)
+            }
+            None => None,
+        };
+    tracing::info!(
+        open_files,
+        connections = connections.api,
+        packager_connections = connections.packagers,
+        "what clients may take of the open files"
+    );
     tracing::info!(node = config.node.id, api = ?addresses, peers = %config.cluster.peer_listen, "serving");
     if let Some(file) = config.accounts.file.clone() {
         let (cluster, keyring) = (cluster.clone(), keyring.clone());

@@ -59,7 +59,7 @@ mod simulation_tests;
 #[cfg(test)]
 mod storage_suite_test;
 
-pub use crate::store::{Identity, Incarnation, JOIN_ANEW, LogPosition, StoreError};
+pub use crate::store::{Identity, Incarnation, JOIN_ANEW, LogPosition, StoreError, table_files_max};
 pub use admin::{
     AdminClient, AdminError, AdminRequest, AdminResponse, ClusterStatus, DiskStatus, NodeStatus, PeerStatus,
 };

@@ -153,6 +153,8 @@ pub struct Http {
     pub max_body_bytes: usize,
     /// The largest body of a bulk request.
     pub max_bulk_body_bytes: usize,
+    /// Bodies of bulk requests held before they are authenticated, all together.
+    pub unproved_bulk_bytes_max: usize,
     /// Proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
     /// The most connections one worker holds open.
@@ -161,6 +163,12 @@ pub struct Http {
     pub keep_alive_ms: u64,
     /// How long a client may take to send its request line and headers.
     pub header_timeout_ms: u64,
+    /// How long a whole body may take.
+    pub body_timeout_ms: u64,
+    /// How fast a body must come, counted from `header_timeout_ms` after its head on.
+    pub body_bytes_per_s_min: u64,
+    /// How long a client may take nothing of an answer before its connection is closed.
+    pub write_timeout_ms: u64,
     /// How long running requests may finish after a stop was asked for.
     pub drain_timeout_ms: u64,
 }
@@ -175,11 +183,25 @@ impl Default for Http {
             tls_client_ca_file: None,
             max_body_bytes: 65_536,
             max_bulk_body_bytes: 4 * 1024 * 1024,
+            unproved_bulk_bytes_max: 64 * 1024 * 1024,
             trusted_proxies: Vec::new(),
             connections_per_worker_max: 10_000,
             keep_alive_ms: 75_000,
             header_timeout_ms: 5_000,
+            body_timeout_ms: 180_000,
+            body_bytes_per_s_min: 4096,
+            write_timeout_ms: 30_000,
             drain_timeout_ms: 12_000,
+        }
+    }
+}
+
+impl Http {
+    /// How many worker threads there are.
+    pub fn worker_threads(&self) -> usize {
+        match self.workers {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            workers => workers,
         }
     }
 }

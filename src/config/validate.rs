@@ -31,7 +31,7 @@ fn ranges(config: &Config, found: &mut Vec<(&'static str, String)>) {
     let Config { node, cluster, http, auth, license_servers: servers, raft, store, disk, limits, .. } =
         config;
     let size = |value: usize| value as u64;
-    let rows: [(&'static str, u64, RangeInclusive<u64>); 32] = [
+    let rows: [(&'static str, u64, RangeInclusive<u64>); 35] = [
         ("node.id", node.id, 1..=u64::MAX),
         ("cluster.heartbeat_ms", cluster.heartbeat_ms, 10..=60_000),
         ("cluster.election_timeout_min_ms", cluster.election_timeout_min_ms, 30..=300_000),
@@ -43,6 +43,9 @@ fn ranges(config: &Config, found: &mut Vec<(&'static str, String)>) {
         ("http.connections_per_worker_max", size(http.connections_per_worker_max), 16..=1_000_000),
         ("http.keep_alive_ms", http.keep_alive_ms, 1_000..=3_600_000),
         ("http.header_timeout_ms", http.header_timeout_ms, 100..=600_000),
+        ("http.body_timeout_ms", http.body_timeout_ms, 100..=3_600_000),
+        ("http.body_bytes_per_s_min", http.body_bytes_per_s_min, 1..=1024 * MIB),
+        ("http.write_timeout_ms", http.write_timeout_ms, 100..=600_000),
         ("http.drain_timeout_ms", http.drain_timeout_ms, 0..=600_000),
         ("auth.signature_lifetime_s", auth.signature_lifetime_s, 5..=300),
         ("auth.clock_skew_s", auth.clock_skew_s, 0..=60),
@@ -100,6 +103,11 @@ fn timing(config: &Config, found: &mut Vec<(&'static str, String)>) {
 
 fn listeners(config: &Config, found: &mut Vec<(&'static str, String)>) {
     let (cluster, http) = (&config.cluster, &config.http);
+    if http.unproved_bulk_bytes_max < http.max_bulk_body_bytes {
+        let least = http.max_bulk_body_bytes;
+        let problem = format!("must be at least http.max_bulk_body_bytes, that is {least}");
+        found.push(("http.unproved_bulk_bytes_max", problem));
+    }
     let dialled = PeerAddress::new(cluster.peer_listen.to_string());
     if cluster.peer_advertise.is_none() && (cluster.peer_listen.ip().is_unspecified() || dialled.is_err()) {
         let problem = format!("must be set: nobody can dial {}", cluster.peer_listen);
@@ -226,6 +234,10 @@ mod tests {
             c.packager.tls_key_file = Some("a".into());
         };
         assert_eq!(keys_at_fault(whole), [""; 0], "certificates stand in for the allow-list");
+        assert_eq!(
+            keys_at_fault(|c| c.http.unproved_bulk_bytes_max = c.http.max_bulk_body_bytes - 1),
+            ["http.unproved_bulk_bytes_max"]
+        );
         assert_eq!(keys_at_fault(|c| c.node.id = 0), ["node.id"]);
         assert_eq!(keys_at_fault(|c| c.log.level = "loud=very".into()), ["log.level"]);
         assert_eq!(keys_at_fault(|c| c.keys.keyring_file = "".into()), ["keys.keyring_file"]);

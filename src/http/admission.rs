@@ -8,8 +8,8 @@ use actix_web::HttpRequest;
 use actix_web::web::Bytes;
 
 use crate::auth::{
-    AuthError, AuthHandle, Claims, Grant, HttpSignatureError, KeyToken, Proofs, Said, Signature,
-    SignedRequest, UnsignedRequest,
+    AuthError, AuthHandle, Authenticator, Claim, Claims, Grant, HttpSignatureError, KeyToken, Proofs, Said,
+    Signature, SignedRequest, UnsignedRequest,
 };
 use crate::cluster::ClusterError;
 use crate::model::Scope;
@@ -32,6 +32,28 @@ pub async fn admit<T: Claims>(
     let signed = SignedRequest::new(scope, said, signature, caller(request, api)?).with_proofs(proofs);
     let signed = Arc::new(signed);
     Ok(ask_again(api, async || auth.authenticate(signed.clone()).await).await??)
+}
+
+/// Whether the rest of a large body is read: the account that its head names exists and may be used from
+/// the caller's address, and the request offers a proof. Whether that is right shows when all is read.
+/// Every refusal takes the same way, so that the time it takes tells nothing about accounts.
+pub async fn may_send_more(
+    claim: &Claim,
+    signature: Option<&Signature>,
+    request: &HttpRequest,
+    api: &Api,
+) -> Result<(), ApiError> {
+    let offers_proof = signature.is_some()
+        || received::has_proof(request)
+        || received::client_certificate(request).is_some();
+    let caller = caller(request, api)?;
+    let authenticator = Authenticator::new(api.accounts.clone());
+    let look = || authenticator.may_send_more(claim, Scope::Encryption, caller, offers_proof);
+    if look().is_ok() {
+        return Ok(());
+    }
+    api.accounts.refresh().await?;
+    Ok(look()?)
 }
 
 /// What the connection and the headers prove.

@@ -1,9 +1,10 @@
 //! `POST /bulk`: keys of many contents in one request, line by line.
 //!
-//! Nothing is carried out before the whole body is authenticated. Then the items are, some at a time, so
-//! that one proposal holds many of them; the answer is streamed in the order of the lines. What is wrong
-//! with an item is that line's result and nobody else's, except that a track whose item failed is left
-//! alone by later lines. All of it may be sent again: items that are done stay as they are.
+//! The head is read first: more is read only for a caller whose account may have sent it, and such bodies
+//! share one bound until they are authenticated. Nothing is carried out before the whole body is. Then the
+//! items are, some at a time, so that one proposal holds many of them; the answer is streamed in the order of
+//! the lines. What is wrong with an item is that line's result and nobody else's, except that a track whose
+//! item failed is left alone by later lines. All of it may be sent again: items that are done stay as they are.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use zeroize::{Zeroize as _, Zeroizing};
 
-use crate::auth::{AuthHandle, BulkBody, BulkError, BulkItem, Grant, Said};
+use crate::auth::{AuthHandle, BulkBody, BulkError, BulkHead, BulkItem, CustomData, Grant, Said};
 use crate::crypto::ContentKey;
 use crate::model::{ContentId, Scope, TrackName};
 use crate::service::{ContentTrack, Keys, ServedKey, ServiceError};
@@ -25,10 +26,10 @@ use crate::telemetry::Metrics;
 use super::admission;
 use super::drain::Answering;
 use super::error::{ApiError, ErrorKind};
+use super::incoming_body::IncomingBody;
 use super::query::Query;
 use super::server::Api;
 use super::signed_answer::ACCEPT_SIGNATURE;
-use super::udrm::read_body;
 
 /// The type of bodies whose every line is a JSON object.
 pub const NDJSON: &str = "application/x-ndjson";
@@ -91,12 +92,17 @@ pub async fn bulk(
     auth: &AuthHandle,
 ) -> Result<HttpResponse, ApiError> {
     let query = Query::parse(request.query_string())?;
-    let body = read_body(payload, api.bulk_body_bytes_max).await.map_err(split_it)?;
+    let mut incoming = IncomingBody::new(request, payload, api.bulk_body_bytes_max, api);
+    let head = read_head(&mut incoming).await?;
+    admission::may_send_more(&head.claim(), query.signature.as_ref(), request, api).await?;
+    let unproved = incoming.read_rest(&api.unproved_bulk_bytes).await.map_err(split_it)?;
+    let body = incoming.into_bytes();
     let said = Said::<BulkBody>::read(body.clone())?;
     let claim = (Scope::Encryption, &said, query.signature);
     let grant = admission::admit(request, body, claim, api, auth).await?;
+    drop(unproved);
     let run = Run {
-        _answering: api.drain.enter(),
+        _answering: api.drain.enter(request),
         keys: api.keys.clone(),
         metrics: api.metrics.clone(),
         grant,
@@ -114,6 +120,13 @@ pub async fn bulk(
         return Ok(response.body(answers.concat()));
     }
     Ok(response.streaming(run.answers()))
+}
+
+/// Reads on until the head is there: the first line, or as much as a line may have.
+async fn read_head(incoming: &mut IncomingBody<'_>) -> Result<BulkHead, ApiError> {
+    let is_there = |received: &[u8]| received.contains(&b'\n') || received.len() > CustomData::BYTES_MAX;
+    while !is_there(incoming.received()) && incoming.read_on().await.map_err(split_it)? {}
+    Ok(BulkHead::of_body(incoming.received())?)
 }
 
 impl From<BulkError> for ApiError {

@@ -8,10 +8,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use actix_web::HttpResponse;
 use actix_web::http::ConnectionType;
+use actix_web::{HttpRequest, HttpResponse};
 use prometheus::IntGauge;
 use tokio::time::{Instant, sleep};
+
+use super::connection::{Connection, UnderWay};
 
 /// How long nothing may be under way before the listener counts as drained: answers are written, and
 /// clients with open connections were told.
@@ -33,9 +35,10 @@ impl Drain {
     }
 
     /// Counts a request until the value is dropped, also when its client goes away first.
-    pub fn enter(&self) -> Answering {
+    pub fn enter(&self, request: &HttpRequest) -> Answering {
         self.under_way.inc();
-        Answering(self.under_way.clone())
+        let on_connection = Connection::of(request).map(|connection| connection.answer(request));
+        Answering { under_way: self.under_way.clone(), _on_connection: on_connection }
     }
 
     /// Whether the node is about to stop.
@@ -74,17 +77,24 @@ impl Drain {
 }
 
 /// A request that is being answered.
-pub struct Answering(IntGauge);
+pub struct Answering {
+    under_way: IntGauge,
+    _on_connection: Option<UnderWay>,
+}
 
 impl Drop for Answering {
     fn drop(&mut self) {
-        self.0.dec();
+        self.under_way.dec();
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn request() -> HttpRequest {
+        actix_web::test::TestRequest::default().to_http_request()
+    }
 
     fn drain() -> Drain {
         Drain::new(IntGauge::new("requests", "in flight").unwrap())
@@ -93,7 +103,7 @@ mod tests {
     #[actix_web::test]
     async fn what_is_under_way_is_waited_for() {
         let drain = drain();
-        let answering = drain.enter();
+        let answering = drain.enter(&request());
         let waiting = drain.clone();
         let began = Instant::now();
         let finished =
@@ -108,7 +118,7 @@ mod tests {
     #[actix_web::test]
     async fn patience_ends_and_what_is_cut_off_is_told() {
         let drain = drain();
-        let _answering = (drain.enter(), drain.enter());
+        let _answering = (drain.enter(&request()), drain.enter(&request()));
         assert_eq!(drain.finished(Instant::now() + Duration::from_millis(50)).await, 2);
     }
 

@@ -19,9 +19,9 @@ use super::admission;
 use super::answer::{Aux, aux};
 use super::bulk::NDJSON;
 use super::error::{ApiError, ErrorKind};
+use super::incoming_body::read_body;
 use super::query::Query;
 use super::server::Api;
-use super::udrm::read_body;
 
 /// One version of a key, sealed by HPKE (RFC 9180): base mode, DHKEM(X25519, HKDF-SHA256), HKDF-SHA256,
 /// AES-256-GCM. All other members are bound to it.
@@ -84,7 +84,7 @@ pub async fn export(
     auth: &AuthHandle,
 ) -> Result<HttpResponse, ApiError> {
     let query = Query::parse(request.query_string())?;
-    let body = read_body(payload, api.body_bytes_max).await?;
+    let body = read_body(request, payload, api).await?;
     let said = Said::<ExportRequest>::read(body.clone())?;
     let claim = (Scope::Encryption, &said, query.signature);
     let grant = admission::admit(request, body, claim, api, auth).await?;

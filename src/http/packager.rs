@@ -10,12 +10,12 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use actix_web::dev::Server;
 use actix_web::http::Method;
 use actix_web::web::Data;
-use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use ipnet::IpNet;
 
 use crate::auth::{Authenticator, ClientCertificate, Unproved, UnsignedRequest, allowed};
@@ -27,12 +27,13 @@ use crate::telemetry::WritesGrants;
 use super::admission;
 use super::answer::{self, AuxiliaryAnswer, KeyAnswer};
 use super::error::{ApiError, ErrorKind};
+use super::listener::{Listener, TlsOf};
 use super::path::RequestPath;
 use super::received;
-use super::server::{Api, Expires, HttpError, followed_tls, remember_certificate};
+use super::server::{Api, HttpError};
 use super::udrm;
 
-/// The name of the route in metrics.
+/// The name of the route and of the listener in metrics.
 const ROUTE: &str = "packager";
 
 /// What the handler uses.
@@ -49,17 +50,32 @@ struct Door {
 }
 
 /// Binds the packagers' address, if one is configured, and makes the server; it serves when awaited.
+/// `connections_max` are held open at once.
 ///
 /// # Errors
 /// [`HttpError`]; then nothing listens.
 pub fn listen_for_packagers(
     config: &Config,
+    connections_max: usize,
     api: Api,
 ) -> Result<Option<(Server, Vec<SocketAddr>)>, HttpError> {
     let Some(address) = config.packager.listen else { return Ok(None) };
     let packager = &config.packager;
     let certified = packager.tls_client_ca_file.is_some();
-    let expires = Expires { metrics: api.metrics.clone(), listener: "packager" };
+    let listener = Listener {
+        config,
+        metrics: api.metrics.clone(),
+        name: ROUTE,
+        address,
+        workers: 1,
+        connections_per_worker_max: connections_max,
+        tls: TlsOf {
+            cert: &packager.tls_cert_file,
+            key: &packager.tls_key_file,
+            client_ca: &packager.tls_client_ca_file,
+            client_required: certified,
+        },
+    };
     let any_address = certified && packager.allow_list.is_empty();
     let door = Data::new(Door {
         authenticator: Authenticator::new(api.accounts.clone()),
@@ -69,27 +85,16 @@ pub fn listen_for_packagers(
         accounts: packager.accounts.as_slice().into(),
         api_url: api_url(config),
     });
-    let (cert, key) = (&packager.tls_cert_file, &packager.tls_key_file);
-    let tls = followed_tls(cert, key, &packager.tls_client_ca_file, certified, expires)?;
-    let server =
-        HttpServer::new(move || App::new().app_data(door.clone()).default_service(web::to(dispatch)))
-            .on_connect(remember_certificate)
-            .workers(1)
-            .max_connections(config.http.connections_per_worker_max)
-            .client_request_timeout(Duration::from_millis(config.http.header_timeout_ms))
-            .shutdown_timeout(config.http.drain_timeout_ms.div_ceil(1000))
-            .disable_signals();
-    let refused = |source| HttpError::Listen { address: address.to_string(), source };
-    let server = match tls {
-        Some(tls) => server.bind_rustls_0_23(address, tls).map_err(refused)?,
-        None => server.bind(address).map_err(refused)?,
+    let serve = move |app: &mut web::ServiceConfig| {
+        app.app_data(door.clone()).default_service(web::to(dispatch));
     };
-    let addresses = server.addrs();
-    Ok(Some((server.run(), addresses)))
+    listener.serve(serve).map(Some)
 }
 
 async fn dispatch(request: HttpRequest, door: Data<Door>) -> HttpResponse {
     let began = Instant::now();
+    // Counted with the requests of the API: a node that stops waits for both.
+    let _answering = door.api.drain.enter(&request);
     let _writes_grants = WritesGrants;
     let answer = serve(&request, &door).await;
     if let Some(reason) = answer.as_ref().err().and_then(ApiError::refusal) {

@@ -8,6 +8,8 @@ use actix_web::web::Bytes;
 
 use crate::auth::{ClientCertificate, Envelope};
 
+use super::connection::Connection;
+
 /// The header that says what signatures cover (RFC 9421 4.1).
 static SIGNATURE_INPUT: HeaderName = HeaderName::from_static("signature-input");
 
@@ -21,7 +23,7 @@ pub fn has_proof(request: &HttpRequest) -> bool {
 /// `Forwarded` and the like, is not believed: a client that signs behind a proxy that ends TLS
 /// covers @authority, @path and @query in place of @target-uri.
 pub fn envelope(request: &HttpRequest, body: Bytes) -> Envelope {
-    let scheme = if request.app_config().secure() { "https" } else { "http" };
+    let scheme = scheme(request);
     let text = |value: &actix_web::http::header::HeaderValue| value.to_str().ok().map(str::to_owned);
     let headers = request.headers().iter();
     Envelope {
@@ -39,8 +41,17 @@ pub fn envelope(request: &HttpRequest, body: Bytes) -> Envelope {
 
 /// Whether nobody on the way could read what the request says: it came over TLS, or from this machine.
 pub fn is_confidential(request: &HttpRequest) -> bool {
-    request.app_config().secure()
-        || request.peer_addr().is_some_and(|peer| peer.ip().to_canonical().is_loopback())
+    is_secure(request) || request.peer_addr().is_some_and(|peer| peer.ip().to_canonical().is_loopback())
+}
+
+/// Whether the request came over TLS to this process.
+pub fn is_secure(request: &HttpRequest) -> bool {
+    Connection::of(request).is_some_and(|connection| connection.is_secure)
+}
+
+/// How the request's connection is called in addresses.
+pub fn scheme(request: &HttpRequest) -> &'static str {
+    if is_secure(request) { "https" } else { "http" }
 }
 
 /// The certificate that the client showed when it connected.

@@ -18,6 +18,7 @@ use super::path::RequestPath;
 use super::policy::PolicyRoute;
 use super::server::Api;
 use super::signed_answer::signed;
+use super::sliced_body::sliced;
 use super::{
     bulk, capabilities, export, hls, license, observe, openapi, playready, policy, received, schedule,
     schemes, udrm, widevine,
@@ -32,7 +33,7 @@ pub async fn dispatch(
     auth: Data<AuthHandle>,
 ) -> HttpResponse {
     let began = Instant::now();
-    let _answering = api.drain.enter();
+    let _answering = api.drain.enter(&request);
     let _writes_grants = WritesGrants;
     let (route, answer) = route(&request, payload, &api, &auth).await;
     let status = match &answer {
@@ -45,7 +46,7 @@ pub async fn dispatch(
     let answer = answer.map_err(|error| challenged(error, route, &request, &api));
     let mut response = signed(answer, &request, &api).unwrap_or_else(HttpResponse::from_error);
     api.drain.mark(&mut response);
-    response
+    sliced(response)
 }
 
 /// Counts a refusal to somebody unauthorized, and tells how they may prove themselves. A player is

@@ -11,7 +11,7 @@ use super::server::Api;
 /// depends on the connection and the node alone, so it tells nothing about any account.
 pub fn offered(request: &HttpRequest, api: &Api) -> Vec<Scheme> {
     let accepted = |scheme: &Scheme| match scheme {
-        Scheme::MutualTls => api.client_certificates && request.app_config().secure(),
+        Scheme::MutualTls => api.client_certificates && received::is_secure(request),
         Scheme::Digest => received::is_confidential(request) && api.server_keys.get().is_some(),
         Scheme::Basic => received::is_confidential(request),
         Scheme::HttpEd25519 | Scheme::HttpHmacSha256 | Scheme::UdrmSha1 => true,

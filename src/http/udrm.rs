@@ -8,7 +8,6 @@ use std::net::IpAddr;
 use actix_web::http::{Method, header};
 use actix_web::web::{self, Bytes};
 use actix_web::{HttpRequest, HttpResponse};
-use futures::StreamExt as _;
 
 use crate::auth::{AuthHandle, CustomData, Grant, Said, client_address};
 use crate::crypto::ContentKey;
@@ -18,8 +17,11 @@ use crate::service::{ContentTrack, ServedKey};
 
 use super::admission;
 use super::answer::{self, AuxiliaryAnswer, KeyAnswer};
+use super::connection::Connection;
 use super::error::{ApiError, ErrorKind};
+use super::incoming_body::read_body;
 use super::query::Query;
+use super::received;
 use super::server::Api;
 
 /// Answers a request to `{provider}/encryption`.
@@ -104,7 +106,7 @@ pub async fn receive(
     auth: &AuthHandle,
 ) -> Result<Admitted, ApiError> {
     let query = Query::parse(request.query_string())?;
-    let body = read_body(payload, api.body_bytes_max).await?;
+    let body = read_body(request, payload, api).await?;
     let signed = signed_bytes(request.method(), body.clone(), query.custom_data)?;
     let said = Said::<CustomData>::read(signed)?;
     let grant =
@@ -208,26 +210,11 @@ pub fn caller(request: &HttpRequest, api: &Api) -> Result<IpAddr, ApiError> {
 
 /// How this server is called by whoever is asking.
 pub fn own_url(request: &HttpRequest) -> String {
-    let scheme = if request.app_config().secure() { "https" } else { "http" };
+    let scheme = received::scheme(request);
     let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
-    match host {
-        Some(host) => format!("{scheme}://{host}"),
-        None => format!("{scheme}://{}", request.app_config().local_addr()),
+    match (host, Connection::of(request)) {
+        (Some(host), _) => format!("{scheme}://{host}"),
+        (None, Some(connection)) => format!("{scheme}://{}", connection.listener),
+        (None, None) => format!("{scheme}://{}", request.app_config().local_addr()),
     }
-}
-
-/// Reads the body, chunked or not, up to the limit.
-pub async fn read_body(mut payload: web::Payload, bytes_max: usize) -> Result<Bytes, ApiError> {
-    let mut body = web::BytesMut::new();
-    while let Some(chunk) = payload.next().await {
-        let chunk = chunk.map_err(|error| {
-            ApiError::with_reason(ErrorKind::Invalid, "the body ended before it was complete", error)
-        })?;
-        if body.len() + chunk.len() > bytes_max {
-            let message = format!("the body is longer than {bytes_max} bytes");
-            return Err(ApiError::new(ErrorKind::TooLarge, message));
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body.freeze())
 }

@@ -32,4 +32,4 @@ pub use log::{Completion, ENTRY_BYTES_MAX, Log, LogOptions, LogPosition, StoredV
 pub use rebuild::Rebuild;
 pub use snapshot::{SnapshotReader, SnapshotRecord, SnapshotRecords, SnapshotWriter};
 pub use space::{Ballast, Space};
-pub use tables::{TableIter, Tables, TablesOptions, Value, View, WriteBatch};
+pub use tables::{TableIter, Tables, TablesOptions, Value, View, WriteBatch, files_max as table_files_max};

@@ -53,6 +53,9 @@ pub struct Metrics {
     pub http_request_seconds: HistogramVec,
     /// Requests being answered now.
     pub http_requests_in_flight: IntGauge,
+    /// Connections closed and requests refused because their client was too slow, by `reason`: `head`,
+    /// `body`, `write`, or `crowded` where a worker had no room left.
+    pub http_slow_clients_total: IntCounterVec,
     /// Requests refused by authentication, by `reason`.
     pub auth_refusals_total: IntCounterVec,
     /// Answers of the Widevine common encryption API, by `status`.
@@ -170,6 +173,11 @@ impl Metrics {
             )?,
             http_requests_in_flight: declare
                 .gauge("http_requests_in_flight", "Requests being answered now.")?,
+            http_slow_clients_total: declare.counters(
+                "http_slow_clients_total",
+                "Connections closed and requests refused because their client was too slow.",
+                &["reason"],
+            )?,
             auth_refusals_total: declare.counters(
                 "auth_refusals_total",
                 "Requests refused by authentication.",

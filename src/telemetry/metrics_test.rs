@@ -3,7 +3,7 @@
 use super::*;
 
 /// Dashboards and alerts hold on to these names: a name that goes or changes breaks them.
-const NAMES: [&str; 46] = [
+const NAMES: [&str; 48] = [
     "keymoot_apply_seconds",
     "keymoot_auth_refusals_total",
     "keymoot_backup_last_bytes",
@@ -21,6 +21,7 @@ const NAMES: [&str; 46] = [
     "keymoot_http_request_seconds",
     "keymoot_http_requests_in_flight",
     "keymoot_http_requests_total",
+    "keymoot_http_slow_clients_total",
     "keymoot_lease_decisions_total",
     "keymoot_license_server_requests_total",
     "keymoot_license_server_seconds",
@@ -60,6 +61,7 @@ fn the_names_are_the_published_ones() {
     metrics.http_requests_total.with_label_values(&["/healthz", "GET", "200"]).inc();
     metrics.http_request_seconds.with_label_values(&["/healthz"]).observe(0.1);
     metrics.peer_refusals_total.with_label_values(&["join"]).inc();
+    metrics.http_slow_clients_total.with_label_values(&["body"]).inc();
     metrics.auth_refusals_total.with_label_values(&["signature"]).inc();
     metrics.widevine_answers_total.with_label_values(&["OK"]).inc();
     metrics.licenses_total.with_label_values(&["clearkey", "issued"]).inc();

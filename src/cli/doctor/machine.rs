@@ -1,26 +1,30 @@
 //! What the machine allows the node.
 
-use rustix::process::{Resource, getrlimit};
-
+use super::super::descriptors;
 use super::finding::Finding;
+use crate::config::Config;
 
 /// Connections of clients and peers, and the files of log and tables.
 const FILES_MIN: u64 = 4096;
 
-pub(super) fn check() -> Vec<Finding> {
-    vec![files(getrlimit(Resource::Nofile).current)]
+pub(super) fn check(config: &Config) -> Vec<Finding> {
+    vec![files(descriptors::attainable(), config)]
 }
 
-fn files(limit: Option<u64>) -> Finding {
+/// A node raises the limit as far as it may, so that is what counts.
+fn files(limit: Option<u64>, config: &Config) -> Finding {
     const CHECK: &str = "open files";
-    match limit {
-        Some(most) if most < FILES_MIN => {
-            let fix = format!("allow {FILES_MIN} or more: ulimit -n, or LimitNOFILE= of the service");
-            Finding::warn(CHECK, format!("at most {most}, for whoever runs this command"), fix)
-        }
-        Some(most) => Finding::ok(CHECK, format!("at most {most}")),
-        None => Finding::ok(CHECK, "as many as needed"),
+    let Some(most) = limit else { return Finding::ok(CHECK, "as many as needed") };
+    let shares = descriptors::connections(most, config);
+    let clients = shares.api + shares.packagers;
+    let saw = format!(
+        "at most {most}, for whoever runs this command; {clients} of them for connections of clients"
+    );
+    if most < FILES_MIN {
+        let fix = format!("allow {FILES_MIN} or more: ulimit -Hn, or LimitNOFILE= of the service");
+        return Finding::warn(CHECK, saw, fix);
     }
+    Finding::ok(CHECK, saw)
 }
 
 #[cfg(test)]
@@ -30,8 +34,9 @@ mod tests {
 
     #[test]
     fn few_files_are_worth_a_warning() {
-        assert_eq!(files(Some(1024)).level, Level::Warn);
-        assert_eq!(files(Some(4096)).level, Level::Ok);
-        assert_eq!(files(None).level, Level::Ok);
+        let level = |limit| files(limit, &Config::default()).level;
+        assert_eq!(level(Some(1024)), Level::Warn);
+        assert_eq!(level(Some(4096)), Level::Ok);
+        assert_eq!(level(None), Level::Ok);
     }
 }

@@ -66,7 +66,7 @@ fn examine(args: &DoctorArgs) -> Result<Vec<Finding>, Failure> {
     findings.extend(files::check(&config));
     findings.extend(certificates::check(&config));
     findings.extend(storage::check(&config));
-    findings.extend(machine::check());
+    findings.extend(machine::check(&config));
     findings.push(clock::check());
     findings.extend(network::check(&config, &args.peers)?);
     Ok(findings)

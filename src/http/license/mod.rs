@@ -18,9 +18,9 @@ use crate::service::{LeaseError, License, LicenseError, LicenseRequest};
 
 use super::admission;
 use super::error::{ApiError, ErrorKind};
+use super::incoming_body::read_body;
 use super::query::Query;
 use super::server::Api;
-use super::udrm::read_body;
 
 /// Answers a request to `{provider}/license`, preflights of browsers included.
 pub async fn license(
@@ -48,7 +48,7 @@ async fn issue(
         let message = format!("method {} is not supported here; use POST", request.method());
         return Err(ApiError::new(ErrorKind::MethodNotAllowed, message));
     }
-    let body = read_body(payload, api.body_bytes_max).await?;
+    let body = read_body(request, payload, api).await?;
     let query = asked(provider, request, &body)?;
     let missing = "Missing custom data: give it as ?custom_data= in base64";
     let signed = query.custom_data.ok_or_else(|| ApiError::new(ErrorKind::Invalid, missing))?;

@@ -17,10 +17,11 @@ use crate::model::{AccountId, TrackName};
 
 use super::admission;
 use super::error::{ApiError, ErrorKind};
+use super::incoming_body::read_body;
 use super::query;
 use super::received;
 use super::server::Api;
-use super::udrm::{caller, read_body};
+use super::udrm::caller;
 use request::PackagingRequest;
 
 /// Answers a request for packaging data of an account, which the path names.
@@ -32,7 +33,7 @@ pub async fn packaging_data(
     auth: &AuthHandle,
 ) -> Result<HttpResponse, ApiError> {
     let scheme = scheme(request.query_string())?;
-    let body = read_body(payload, api.body_bytes_max).await?;
+    let body = read_body(request, payload, api).await?;
     let asked = PackagingRequest::parse(&body)
         .map_err(|error| ApiError::new(ErrorKind::Invalid, error.to_string()))?;
     // A name that no account can have is refused like one that no account has.

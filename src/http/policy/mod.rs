@@ -17,9 +17,10 @@ use crate::service::PolicyCondition;
 
 use super::admission;
 use super::error::{ApiError, ErrorKind};
+use super::incoming_body::read_body;
 use super::query::Query;
 use super::server::Api;
-use super::udrm::{read_body, signed_bytes};
+use super::udrm::signed_bytes;
 
 /// What of policies a path leads to; the policy in the case it came in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,7 +82,7 @@ async fn receive(
     auth: &AuthHandle,
 ) -> Result<(Grant, PolicyData), ApiError> {
     let query = Query::parse(request.query_string())?;
-    let body = read_body(payload, api.body_bytes_max).await?;
+    let body = read_body(request, payload, api).await?;
     let signed = signed_bytes(request.method(), body.clone(), query.custom_data)?;
     let said = Said::<PolicyData>::read(signed)?;
     let claim = (Scope::Policy, &said, query.signature);

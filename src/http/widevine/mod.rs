@@ -21,9 +21,10 @@ use crate::service::{ContentTrack, LocatedKey, PeriodRange};
 
 use super::admission;
 use super::error::ApiError;
+use super::incoming_body::read_body;
 use super::received;
 use super::server::Api;
-use super::udrm::{caller, read_body};
+use super::udrm::caller;
 use answer::TrackKey;
 pub use request::TRACK_TYPES;
 use request::{Asked, Envelope, Specifier};
@@ -37,7 +38,7 @@ pub async fn content_key(
     api: &Api,
     auth: &AuthHandle,
 ) -> Result<HttpResponse, ApiError> {
-    let body = read_body(payload, api.body_bytes_max).await?;
+    let body = read_body(request, payload, api).await?;
     let caller = caller(request, api)?;
     let answered = async {
         let envelope = Envelope::parse(&body)?;

@@ -9,10 +9,18 @@ use fjall::config::{
     BloomConstructionPolicy, FilterPolicy, FilterPolicyEntry, HashRatioPolicy, PinningPolicy,
 };
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
+use rustix::process::{Resource, getrlimit};
 
 use super::hot::HotRecords;
 use super::{TablesOptions, Value, damage, journal::Cut};
 use crate::store::StoreError;
+
+/// How many files the tables of one state directory keep open, of so many that the process may open. Two
+/// are open while a snapshot is installed.
+pub fn files_max(limit: Option<u64>) -> usize {
+    const MOST: usize = 900;
+    limit.and_then(|limit| usize::try_from(limit / 8).ok()).unwrap_or(MOST).min(MOST)
+}
 
 /// The open tables of one state directory.
 pub(super) struct Generation {
@@ -39,6 +47,7 @@ impl Generation {
         let cut = if path.is_dir() { Cut::make(&path)? } else { None };
         let db = Database::builder(&path)
             .cache_size(options.cache_bytes)
+            .max_cached_files(Some(files_max(getrlimit(Resource::Nofile).current)))
             .open()
             .map_err(StoreError::tables("open", &path))?;
         let keyspaces: Vec<Keyspace> = names

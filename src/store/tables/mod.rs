@@ -32,6 +32,7 @@ use arc_swap::ArcSwap;
 
 use super::{SnapshotReader, StoreError, durable, states::States};
 use generation::Generation;
+pub use generation::files_max;
 
 pub use batch::WriteBatch;
 pub use view::{TableIter, View};
