@@ -85,66 +85,106 @@ fn create(cluster: &Cluster, ledger: &mut Ledger, name: &str, count: usize) {
     }
 }
 
+/// A follower that was killed after it had applied entries of two terms.
+struct Killed {
+    cluster: Cluster,
+    ledger: Ledger,
+    id: u64,
+    /// Who proposed its last entry.
+    leader: u64,
+    /// The only file of its log, and what is in it.
+    log: PathBuf,
+    whole: Vec<u8>,
+}
+
+impl Killed {
+    fn after_two_terms() -> Self {
+        let mut cluster = Options::default().start().unwrap();
+        cluster.do_without_dev().unwrap();
+        let mut ledger = Ledger::default();
+        let first = cluster.leader().unwrap();
+        create(&cluster, &mut ledger, "first", 20);
+        cluster.kill(first).unwrap();
+        let leader = cluster.leader().unwrap();
+        create(&cluster, &mut ledger, "second", 20);
+        cluster.restart(first).unwrap();
+        let id = cluster.others(leader).into_iter().find(|id| *id != first).unwrap();
+        cluster.await_caught_up(id).unwrap();
+        cluster.kill(id).unwrap();
+        let log = files(&cluster.node(id).unwrap().dir.join("data"), ".wal").pop().unwrap();
+        let whole = std::fs::read(&log).unwrap();
+        Self { cluster, ledger, id, leader, log, whole }
+    }
+
+    /// Leaves no file of the log but these bytes of its first.
+    fn leave_of_log(&self, bytes: &[u8]) {
+        files(self.log.parent().unwrap(), ".wal").iter().for_each(|file| std::fs::remove_file(file).unwrap());
+        std::fs::write(&self.log, bytes).unwrap();
+    }
+
+    fn starts_and_has_everything(&mut self) {
+        self.cluster.restart(self.id).unwrap();
+        self.cluster.await_caught_up(self.id).unwrap();
+        self.cluster.await_ready().unwrap();
+        let findings = self.ledger.audit(self.cluster.signer(), &self.cluster.addresses()).unwrap();
+        assert!(findings.is_empty(), "{findings:#?}");
+    }
+}
+
 #[test]
-fn a_log_that_lost_its_end_or_all_of_it_gives_no_vote_away() {
-    let mut cluster = Options::default().start().unwrap();
-    cluster.do_without_dev().unwrap();
-    let mut ledger = Ledger::default();
-    let first = cluster.leader().unwrap();
-    create(&cluster, &mut ledger, "first", 20);
-    cluster.kill(first).unwrap();
-    let second = cluster.leader().unwrap();
-    create(&cluster, &mut ledger, "second", 20);
-    cluster.restart(first).unwrap();
-    let id = cluster.others(second).into_iter().find(|id| *id != first).unwrap();
-    cluster.await_caught_up(id).unwrap();
-    cluster.kill(id).unwrap();
-
-    let data = cluster.node(id).unwrap().dir.join("data");
-    let log = files(&data, ".wal").pop().unwrap();
-    let whole = std::fs::read(&log).unwrap();
-    let places = records(&whole);
-
+fn a_damaged_length_is_refused_also_before_an_empty_file() {
+    let mut killed = Killed::after_two_terms();
     // One flipped bit in the length of an entry makes all behind it, the vote too, look torn off.
+    let places = records(&killed.whole);
     let (begin, _) = *places.iter().filter(|(_, kind)| *kind == APPEND).nth(5).unwrap();
-    let next = next_file(&log);
+    let next = next_file(&killed.log);
     std::fs::write(&next, []).unwrap();
-    flip(&log, begin + LENGTH_AT);
-    let place = format!("{} is damaged at byte {begin}", log.display());
-    refused(&cluster, id, &[&place, "must not start from it"]);
+    flip(&killed.log, begin + LENGTH_AT);
+    let place = format!("{} is damaged at byte {begin}", killed.log.display());
+    refused(&killed.cluster, killed.id, &[&place, "must not start from it"]);
     assert!(next.exists(), "what is refused is not changed");
+    // The empty file by itself is no damage.
+    std::fs::write(&killed.log, &killed.whole).unwrap();
+    killed.starts_and_has_everything();
+}
 
-    // Nothing is left of the log: the file is empty, or gone.
-    std::fs::remove_file(&next).unwrap();
-    std::fs::write(&log, []).unwrap();
-    refused(&cluster, id, &["holds no Raft log", "keymoot cluster remove"]);
-    files(&data, ".wal").iter().for_each(|file| std::fs::remove_file(file).unwrap());
-    refused(&cluster, id, &["holds no Raft log", &data.display().to_string()]);
+#[test]
+fn a_log_that_is_empty_or_gone_is_refused() {
+    let mut killed = Killed::after_two_terms();
+    killed.leave_of_log(&[]);
+    refused(&killed.cluster, killed.id, &["holds no Raft log", "keymoot cluster remove"]);
+    killed.leave_of_log(&[]);
+    std::fs::remove_file(&killed.log).unwrap();
+    refused(
+        &killed.cluster,
+        killed.id,
+        &["holds no Raft log", &killed.log.parent().unwrap().display().to_string()],
+    );
+    killed.leave_of_log(&killed.whole);
+    killed.starts_and_has_everything();
+}
 
-    // Whole records are left, the newest vote not: only the tables know.
+#[test]
+fn a_vote_that_is_lost_is_raised_to_what_the_tables_prove() {
+    let mut killed = Killed::after_two_terms();
+    let whole = &killed.whole;
     let term = |at: usize| u64::from_be_bytes(whole[at + TERM_AT..at + TERM_AT + 8].try_into().unwrap());
-    let newest = places.iter().filter(|(_, kind)| *kind == VOTE).map(|(at, _)| term(*at)).max().unwrap();
-    let (cut, _) = *places.iter().find(|(at, kind)| *kind == VOTE && term(*at) == newest).unwrap();
-    assert!(newest > term(places.iter().find(|(_, kind)| *kind == VOTE).unwrap().0));
-    files(&data, ".wal").iter().for_each(|file| std::fs::remove_file(file).unwrap());
-    std::fs::write(&log, &whole[..cut]).unwrap();
-    cluster.restart(id).unwrap();
-    let said = cluster.said(id).unwrap();
-    assert!(said.contains("the Raft log has lost its end"), "{said}");
-    assert!(said.contains(&format!("raised_to=({newest}, {second})")), "{said}");
-    cluster.await_caught_up(id).unwrap();
-
-    // Raised for good, and an empty next file by itself is no damage.
-    cluster.kill(id).unwrap();
-    let last = files(&data, ".wal").pop().unwrap();
-    std::fs::write(next_file(&last), []).unwrap();
-    cluster.restart(id).unwrap();
-    let again = cluster.said(id).unwrap();
-    assert_eq!(again.matches("the Raft log has lost its end").count(), 1, "{again}");
-    cluster.await_caught_up(id).unwrap();
-    cluster.await_ready().unwrap();
-    let findings = ledger.audit(cluster.signer(), &cluster.addresses()).unwrap();
-    assert!(findings.is_empty(), "{findings:#?}");
+    let votes: Vec<usize> =
+        records(whole).into_iter().filter(|(_, kind)| *kind == VOTE).map(|(at, _)| at).collect();
+    let newest = votes.iter().map(|at| term(*at)).max().unwrap();
+    let cut = *votes.iter().find(|at| term(**at) == newest).unwrap();
+    assert!(term(votes[0]) < newest, "the log holds votes of one term only");
+    // Whole records are left, so only the tables tell.
+    killed.leave_of_log(&killed.whole[..cut]);
+    killed.starts_and_has_everything();
+    let lost = "the Raft log has lost its end";
+    let said = killed.cluster.said(killed.id).unwrap();
+    assert!(said.contains(lost), "{said}");
+    assert!(said.contains(&format!("raised_to=({newest}, {})", killed.leader)), "{said}");
+    // For good.
+    killed.cluster.kill(killed.id).unwrap();
+    killed.starts_and_has_everything();
+    assert_eq!(killed.cluster.said(killed.id).unwrap().matches(lost).count(), 1);
 }
 
 #[test]
