@@ -127,6 +127,21 @@ impl LoopDisk {
         Ok(path)
     }
 
+    /// Fills it with a file but for so many bytes.
+    ///
+    /// # Errors
+    /// When that fails.
+    pub fn fill_but(&self, left: u64) -> Result<PathBuf, RigError> {
+        let path = self.mount.join("filling");
+        let space = rustix::fs::statvfs(&self.mount)
+            .map_err(|errno| RigError::at("measure", &self.mount)(errno.into()))?;
+        let bytes = (space.f_bavail * space.f_frsize).saturating_sub(left);
+        let file = File::create(&path).map_err(RigError::at("make", &path))?;
+        rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, bytes)
+            .map_err(|errno| RigError::at("fill", &path)(errno.into()))?;
+        Ok(path)
+    }
+
     fn mount(&self) -> Result<(), RigError> {
         run(Command::new("mount").args(["-o", "loop"]).arg(&self.image).arg(&self.mount))
     }

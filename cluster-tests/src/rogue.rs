@@ -13,11 +13,12 @@ use keymoot::cluster::{
     AdminRequest, AdminResponse, ChangePlan, ChangeRequest, JoinReply, JoinRequest, PROTOCOL,
 };
 use keymoot::codec::{self, Kind};
-use keymoot::crypto::tls::{PeerChannel, PeerCredentials, peer_client_config};
+use keymoot::crypto::tls::{PEER_ALPN_2, PeerChannel, PeerCredentials, peer_client_config};
 use keymoot::crypto::{
     Challenge, ClusterName, Keyring, KeyringProof, ProofPurpose, ProofScope, server_name_of,
 };
 use keymoot::state::Response;
+use keymoot::store::Incarnation;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -37,6 +38,14 @@ pub struct Hello {
     pub fence: Option<u64>,
     feature_level: u32,
     expelled: bool,
+}
+
+/// The first message of the second version.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Greeting {
+    hello: Hello,
+    incarnation: Option<Incarnation>,
+    remembered: Option<Incarnation>,
 }
 
 /// What is asked; those that no test sends stand for their numbers.
@@ -112,6 +121,9 @@ impl Stolen {
 /// A connection.
 pub struct Rogue {
     cluster: ClusterName,
+    /// The incarnation of the stolen node's data directory, without which no member is greeted in the second
+    /// version.
+    pub incarnation: Option<Incarnation>,
     stream: StreamOwned<ClientConnection, TcpStream>,
 }
 
@@ -134,7 +146,7 @@ impl Rogue {
         socket.set_read_timeout(Some(WITHIN)).map_err(RigError::io("cannot set a time-out"))?;
         let mut stream = StreamOwned::new(session, socket);
         stream.conn.complete_io(&mut stream.sock).map_err(RigError::io("cannot shake hands"))?;
-        Ok(Self { cluster: cluster.clone(), stream })
+        Ok(Self { cluster: cluster.clone(), incarnation: None, stream })
     }
 
     /// Claims to be this node, or a tool; gives the other side's greeting.
@@ -144,8 +156,13 @@ impl Rogue {
     pub fn greet(&mut self, node: Option<u64>, fence: Option<u64>) -> Result<Hello, RigError> {
         let cluster = self.cluster.as_str().to_owned();
         let hello = Hello { protocol: PROTOCOL, cluster, node, fence, feature_level: 0, expelled: false };
-        self.send(0, Kind::Hello, &hello)?;
-        self.receive(Kind::Hello)
+        if self.stream.conn.alpn_protocol() != Some(PEER_ALPN_2) {
+            self.send(0, Kind::Hello, &hello)?;
+            return self.receive(Kind::Hello);
+        }
+        let incarnation = self.incarnation.filter(|_| fence.is_some());
+        self.send(0, Kind::Greeting, &Greeting { hello, incarnation, remembered: None })?;
+        self.receive::<Greeting>(Kind::Greeting).map(|theirs| theirs.hello)
     }
 
     /// The challenge that comes behind the greeting in the second version.

@@ -106,17 +106,24 @@ fn a_cluster_at_work_and_one_that_was_restarted_are_healthy() {
     is_healthy(&cluster, "b", "after a kill");
 }
 
-/// A snapshot of three hundred contents takes some fifteen seconds to send.
+/// A snapshot of the contents that [`fill`] makes takes some ten seconds to send.
 const SLOW_SNAPSHOTS: [(&str, &str); 3] = [
     ("KEYMOOT__RAFT__SNAPSHOT_LOG_ENTRIES", "60"),
     ("KEYMOOT__RAFT__LOG_KEEP_ENTRIES", "10"),
-    ("KEYMOOT__RAFT__SNAPSHOT_RATE_BYTES_PER_S", "8192"),
+    ("KEYMOOT__RAFT__SNAPSHOT_RATE_BYTES_PER_S", "65536"),
 ];
 
-fn create(cluster: &Grown, contents: usize) {
-    for serial in 0..contents {
-        cluster.signer().create(cluster.node("a").api, &format!("content-{serial}.mp4")).unwrap();
-    }
+fn fill(cluster: &Grown) {
+    std::thread::scope(|scope| {
+        for client in 0..4 {
+            let (api, signer) = (cluster.node("a").api, cluster.signer());
+            scope.spawn(move || {
+                for serial in 0..400 {
+                    signer.create(api, &format!("content-{client}-{serial}.mp4")).unwrap();
+                }
+            });
+        }
+    });
 }
 
 #[test]
@@ -125,7 +132,7 @@ fn an_emptied_voter_is_found_and_what_is_said_to_do_about_it_helps() {
     cluster.join("b", "a", "east", &[]).unwrap();
     cluster.join("c", "a", "north", &[]).unwrap();
     cluster.await_voters("a", 3).unwrap();
-    create(&cluster, 300);
+    fill(&cluster);
     cluster.kill("c").unwrap();
     std::fs::remove_dir_all(cluster.dir("c").join("data")).unwrap();
     // Who leads then never knew how far it was.
@@ -144,7 +151,7 @@ fn an_emptied_voter_is_found_and_what_is_said_to_do_about_it_helps() {
 #[test]
 fn a_learner_that_is_being_filled_is_told_and_is_fine_then() {
     let mut cluster = Grown::begin_with("west", &SLOW_SNAPSHOTS).unwrap();
-    create(&cluster, 300);
+    fill(&cluster);
     cluster.add_node("b").unwrap();
     let token = cluster.token("a", &["--learner"]).unwrap();
     let said = cluster.try_join("b", &token, cluster.node("a").peer, &[]).unwrap();

@@ -51,7 +51,8 @@ fn a_node_that_stops_answers_packagers_that_wait_as_it_does_everybody_else() {
         .env("KEYMOOT__HTTP__DRAIN_TIMEOUT_MS", "55000")
         .start()
         .unwrap();
-    let node = cluster.leader().unwrap();
+    // One that has no leadership to hand over, so that nothing else keeps it.
+    let node = cluster.others(cluster.leader().unwrap())[0];
     let listener = packagers_of(&cluster, node);
     for other in cluster.others(node) {
         cluster.kill(other).unwrap();

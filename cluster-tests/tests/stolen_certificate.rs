@@ -16,6 +16,7 @@ use keymoot::crypto::{
 };
 use keymoot::model::{Account, AccountId, Consistency, ResponseShape};
 use keymoot::state::{Command, FEATURE_LEVEL, NodeFacts, Proposal};
+use keymoot::store::Incarnation;
 
 const NAME: &str = "grown";
 
@@ -132,11 +133,12 @@ enum Way {
 }
 
 /// A connection to node 1 with the certificate of node 2: as that node, or as a tool.
-fn open(stolen: &Stolen, at: SocketAddr, way: Way, as_node: bool) -> Rogue {
+fn open(stolen: &Stolen, incarnation: Incarnation, at: SocketAddr, way: Way, as_node: bool) -> Rogue {
     let alpn = if matches!(way, Way::First) { PEER_ALPN } else { PEER_ALPN_2 };
     // What fence the cluster has is said to whoever greets.
     let fence = stolen.connect(1, at, PEER_ALPN).unwrap().greet(Some(2), None).unwrap().fence;
     let mut rogue = stolen.connect(1, at, alpn).unwrap();
+    rogue.incarnation = Some(incarnation);
     rogue.greet(Some(2), fence.filter(|_| as_node)).unwrap();
     let proof = match way {
         Way::First => return rogue,
@@ -166,6 +168,8 @@ fn a_nodes_certificate_without_the_keyring_administers_nothing() {
 
     let stolen = Stolen::from(&cluster.dir("b"), NAME).unwrap();
     let at = cluster.node("a").peer;
+    // Whoever has node 2's data too has even its incarnation.
+    let incarnation = Incarnation::read(&cluster.dir("b").join("data")).unwrap().unwrap();
     let of_tools = [
         Ask::Admin(AdminRequest::Status),
         Ask::Admin(AdminRequest::Accounts),
@@ -189,7 +193,7 @@ fn a_nodes_certificate_without_the_keyring_administers_nothing() {
         let mut through = Vec::new();
         for as_node in [false, true] {
             // On one connection, so that nothing depends on what came before.
-            let mut rogue = open(&stolen, at, way, as_node);
+            let mut rogue = open(&stolen, incarnation, at, way, as_node);
             let asks = of_tools.iter().chain(of_nodes.iter().filter(|_| as_node));
             for ask in asks {
                 match rogue.ask(ask).unwrap() {

@@ -12,12 +12,18 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use super::connection::Connection;
 use super::connection_table::Place;
 
+/// The most that is read at once. HTTP takes apart all requests that it has read before it answers the first,
+/// and holds many times their bytes: what was sent ahead has to wait in the kernel.
+const READ_BYTES_MAX: usize = 2048;
+
 /// A TCP stream with the patience of its [`Connection`].
 pub struct TimedStream {
     io: TcpStream,
     connection: Rc<Connection>,
     /// Wakes the task when the connection may be overdue, or earlier: it is set anew only when it is too late.
     alarm: Pin<Box<Sleep>>,
+    /// As much was read as there may be at once.
+    has_read_enough: bool,
     /// The task wanted to read while the client was to take an answer first.
     is_read_withheld: bool,
     _place: Place,
@@ -27,7 +33,7 @@ impl TimedStream {
     /// Wraps a stream that was just accepted.
     pub fn new(io: TcpStream, connection: Rc<Connection>, place: Place) -> Self {
         let alarm = Box::pin(sleep_until(Instant::now()));
-        Self { io, connection, alarm, is_read_withheld: false, _place: place }
+        Self { io, connection, alarm, has_read_enough: false, is_read_withheld: false, _place: place }
     }
 
     /// The TCP stream.
@@ -92,16 +98,22 @@ impl AsyncRead for TimedStream {
             this.is_read_withheld = true;
             return this.wait(cx);
         }
-        let before = buffer.filled().len();
-        match Pin::new(&mut this.io).poll_read(cx, buffer) {
-            Poll::Pending => this.wait(cx),
-            result => {
-                if buffer.filled().len() > before {
-                    this.connection.has_read();
-                }
-                result
-            }
+        if std::mem::take(&mut this.has_read_enough) {
+            cx.waker().wake_by_ref();
+            return this.wait(cx);
         }
+        let mut bytes = [0; READ_BYTES_MAX];
+        let (room, _) = bytes.split_at_mut(buffer.remaining().min(READ_BYTES_MAX));
+        let mut part = ReadBuf::new(room);
+        if Pin::new(&mut this.io).poll_read(cx, &mut part)?.is_pending() {
+            return this.wait(cx);
+        }
+        buffer.put_slice(part.filled());
+        this.has_read_enough = part.remaining() == 0;
+        if !part.filled().is_empty() {
+            this.connection.has_read();
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
