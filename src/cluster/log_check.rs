@@ -8,11 +8,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::store::{Directory, Log, LogPosition, StoredVote};
-
-/// What is done about a node whose log lost something.
-const JOIN_ANEW: &str = "remove this node at another one (keymoot cluster remove ID), then let its machine \
-                         join under a new id with an empty directory: docs/disks.md";
+use crate::store::{Directory, JOIN_ANEW, Log, LogPosition, StoredVote};
 
 /// Why the log and the tables cannot be used together.
 #[derive(Debug, thiserror::Error)]

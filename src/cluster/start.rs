@@ -152,8 +152,11 @@ async fn open(config: Config, keyring: Arc<Keyring>, metrics: Arc<Metrics>) -> R
         keyring_check: check,
         feature_level: FEATURE_LEVEL,
     };
-    let log = Log::open(&directory.log(), log_options(&config))?;
     let (applied, _) = read_mark(&tables).map_err(|error| StartError::Raft(error.to_string()))?;
+    if applied.is_none() {
+        directory.renew_without_log()?;
+    }
+    let log = Log::open(&directory.log(), log_options(&config))?;
     refuse_gap(&log, applied.map_or(0, |applied| applied.index), directory.root())?;
     // Before anything reads the vote.
     hold_against_tables(&log, applied.as_ref().map(wire::position), &directory)?;

@@ -62,7 +62,7 @@ impl Directory {
                 identity.clone()
             }
         };
-        let incarnations = Incarnations::open(root, identity.fence, holds_log(root)?)?;
+        let incarnations = Incarnations::open(root, identity.fence, holds_data(root)?)?;
         durable::remove_directory(&root.join(INCOMING))?;
         durable::create_directory(&root.join(INCOMING))?;
         durable::create_directory(&root.join(LOG))?;
@@ -103,6 +103,19 @@ impl Directory {
     /// Which of all the directories that this node ever had this is.
     pub fn incarnation(&self) -> Incarnation {
         self.incarnations().own
+    }
+
+    /// Draws another incarnation, durably, if there is no log: what the node voted before is forgotten. For
+    /// tables that hold nothing; others without a log are refused, and keep theirs for the log to be put back.
+    ///
+    /// # Errors
+    /// An I/O error.
+    pub fn renew_without_log(&self) -> Result<(), StoreError> {
+        if !holds_log(&self.root)? {
+            let mut incarnations = self.incarnations();
+            *incarnations = Incarnations::open(&self.root, incarnations.fence, false)?;
+        }
+        Ok(())
     }
 
     /// The incarnation that is remembered of a peer.

@@ -98,14 +98,14 @@ struct Contents {
 
 impl Incarnations {
     /// Those of the data directory `root`, which has this fence. A directory without the file, from a build
-    /// before or new, gets its incarnation now, and so does one whose log was lost.
+    /// before or new, gets its incarnation now, and so does one whose data were lost.
     ///
     /// # Errors
     /// [`StoreError::IncarnationsUnreadable`], [`StoreError::NewerFormat`] or an I/O error.
-    pub(super) fn open(root: &Path, fence: u64, holds_log: bool) -> Result<Self, StoreError> {
+    pub(super) fn open(root: &Path, fence: u64, holds_data: bool) -> Result<Self, StoreError> {
         let found = Self::read(root)?;
         let own = match &found {
-            Some(found) if holds_log => found.own,
+            Some(found) if holds_data => found.own,
             _ => Incarnation::draw()?,
         };
         let peers = found.as_ref().filter(|found| found.fence == fence).map(|found| found.peers.clone());
