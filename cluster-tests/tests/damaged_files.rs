@@ -278,6 +278,7 @@ fn asked(cluster: &Cluster, id: u64, content: &str) -> u16 {
 /// The node says that it cannot serve, why, and what to do.
 fn is_known_to_be_damaged(cluster: &Cluster, id: u64) {
     let node = cluster.node(id).unwrap();
+    let said = metrics::is_ready(node.api).expect_err("a damaged node is ready").to_string();
     wait_until("the node to be measured as damaged", WITHIN, || {
         match metrics::sample(node.api, metrics::TABLES_DAMAGED)? {
             1.0 => Ok(()),
@@ -285,7 +286,6 @@ fn is_known_to_be_damaged(cluster: &Cluster, id: u64) {
         }
     })
     .unwrap();
-    let said = metrics::is_ready(node.api).unwrap_err().to_string();
     let log = cluster.said(id).unwrap();
     let data = node.dir.join("data").display().to_string();
     for word in ["cannot read the tables in", "Checksum", &format!("cluster remove {id}"), &data] {

@@ -140,9 +140,22 @@ fn with_a_full_follower() -> (Cluster, LoopDisk, u64, u64, std::path::PathBuf) {
     cluster.restart(full).unwrap();
     cluster.await_ready().unwrap();
     cluster.signer().create(cluster.node(full).unwrap().api, "before.mp4").unwrap();
-    // Votes fit in.
-    let filling = disk.fill_but(DISK_BYTES / 50).unwrap();
-    await_read_only(cluster.node(full).unwrap().api, true);
+    let api = cluster.node(full).unwrap().api;
+    let last = |id| metrics::sample(cluster.node(id).unwrap().api, metrics::LAST_LOG_INDEX).unwrap();
+    let filling = (0..10).find_map(|_| {
+        // Votes fit in.
+        let filling = disk.fill_but(DISK_BYTES / 50).unwrap();
+        await_read_only(api, true);
+        // What came just before does not: it shall lack nothing.
+        if last(full) >= last(cluster.leader().unwrap()) {
+            return Some(filling);
+        }
+        std::fs::remove_file(filling).unwrap();
+        await_read_only(api, false);
+        cluster.await_caught_up(full).unwrap();
+        None
+    });
+    let filling = filling.expect("a full node that lacks nothing");
     let leader = cluster.leader().unwrap();
     assert_ne!(leader, full, "it led, and did not hand over");
     let third = cluster.others(full).into_iter().find(|id| *id != leader).unwrap();

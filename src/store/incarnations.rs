@@ -4,8 +4,8 @@
 //! or count under its old id. So each directory has an incarnation, a random number, and says it at every
 //! greeting; each node remembers the first one that it met for an id, and speaks to no other of that id.
 //!
-//! An incarnation belongs to the log: a directory whose log is gone gets another one, whatever else is left in
-//! it. What is remembered of peers belongs to the fence: a recovered or restored cluster begins with nothing.
+//! An incarnation belongs to the data: a directory without log and tables gets another one, whatever else is left
+//! in it. What is remembered of peers belongs to the fence: a recovered or restored cluster begins with nothing.
 //!
 //! ```text
 //! format = 1

@@ -192,7 +192,7 @@ fn read_mark(root: &Path) -> Result<Option<(String, String)>, StoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::Directory;
+    use crate::store::{Directory, Incarnation};
 
     const OLD: u64 = 0;
     const NEW: u64 = 9;
@@ -223,7 +223,11 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let rebuild = built(home.path());
         assert!(matches!(Directory::open(home.path(), &identity(OLD)), Err(StoreError::InUse { .. })));
+        let [old, new] =
+            [home.path(), &rebuild.space()].map(|root| Incarnation::read(root).unwrap().unwrap());
         let kept = rebuild.exchange("recovery-9").unwrap().unwrap();
+        assert_eq!(Incarnation::read(&kept).unwrap(), Some(old));
+        assert_eq!(Incarnation::read(home.path()).unwrap(), Some(new));
         assert_eq!(kept, home.path().join("before-recovery-9"));
         assert_eq!(fs::read(kept.join("log/old")).unwrap(), b"old");
         holds(home.path(), NEW, "new");
