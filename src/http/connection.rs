@@ -57,7 +57,8 @@ impl ClientTimeouts {
 pub enum Overdue {
     /// A head did not come to its end.
     Head,
-    /// No next request came. actix-web closes such a connection first, unless it reads a body to its end.
+    /// No next request came. actix-web has this limit, too, but counts anew whenever the connection is looked
+    /// at.
     Idle,
     /// The client took nothing of an answer.
     Write,
@@ -129,8 +130,7 @@ impl Waits {
         }
         match (self.answering, self.has_input) {
             (0, true) => Some((self.since + timeouts.head, Overdue::Head)),
-            // Later than actix-web's own limit, which closes without a reset.
-            (0, false) => Some((self.since + timeouts.idle + timeouts.head, Overdue::Idle)),
+            (0, false) => Some((self.since + timeouts.idle, Overdue::Idle)),
             _ => None,
         }
     }

@@ -29,7 +29,7 @@ fn request(headers: &[(&str, &str)]) -> HttpRequest {
 #[tokio::test(start_paused = true)]
 async fn every_head_has_its_time_and_not_the_first_alone() {
     let connection = connection();
-    assert_eq!((after(79, &connection), after(80, &connection)), (None, Some(Overdue::Idle)));
+    assert_eq!((after(74, &connection), after(75, &connection)), (None, Some(Overdue::Idle)));
     for _ in 0..2 {
         advance(Duration::from_secs(60)).await;
         connection.has_read();
@@ -40,7 +40,7 @@ async fn every_head_has_its_time_and_not_the_first_alone() {
         connection.has_read();
         assert_eq!(after(3600, &connection), None, "it is the server's turn");
         drop(answering);
-        assert_eq!((after(79, &connection), after(80, &connection)), (None, Some(Overdue::Idle)));
+        assert_eq!((after(74, &connection), after(75, &connection)), (None, Some(Overdue::Idle)));
     }
 }
 
@@ -49,7 +49,7 @@ async fn a_body_that_nobody_reads_is_not_waited_for_like_a_next_request() {
     for (headers, seconds) in [
         (&[("transfer-encoding", "chunked")], 5),
         (&[("content-length", "7")], 5),
-        (&[("content-length", "0")], 80),
+        (&[("content-length", "0")], 75),
     ] {
         let connection = connection();
         drop(connection.answer(&request(headers)));
@@ -58,7 +58,7 @@ async fn a_body_that_nobody_reads_is_not_waited_for_like_a_next_request() {
         let answering = connection.answer(&request(headers));
         connection.has_read_body();
         drop(answering);
-        assert_eq!(after(79, &connection), None, "it was read");
+        assert_eq!(after(74, &connection), None, "it was read");
     }
 }
 

@@ -9,7 +9,7 @@ use actix_web::rt::net::{ActixStream, Ready, TcpStream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::connection::Connection;
+use super::connection::{Connection, Overdue};
 use super::connection_table::Place;
 
 /// The most that is read at once. HTTP takes apart all requests that it has read before it answers the first,
@@ -46,29 +46,30 @@ impl TimedStream {
         &self.connection
     }
 
-    /// When to look again, or the error that closes the connection.
-    fn look(&self) -> io::Result<Instant> {
-        self.connection.look(Instant::now()).map_err(|why| {
-            self.connection.count(why);
-            // What the client did not take would otherwise stay in the kernel for minutes.
-            drop(self.io.set_zero_linger());
-            io::Error::new(io::ErrorKind::TimedOut, "the client let its connection wait for too long")
-        })
+    /// When to look again, or the error that closes the connection. `None` when it was idle for long enough.
+    fn look(&self) -> io::Result<Option<Instant>> {
+        let why = match self.connection.look(Instant::now()) {
+            Ok(deadline) => return Ok(Some(deadline)),
+            Err(Overdue::Idle) => return Ok(None),
+            Err(why) => why,
+        };
+        self.connection.count(why);
+        // What the client did not take would otherwise stay in the kernel for minutes.
+        drop(self.io.set_zero_linger());
+        Err(io::Error::new(io::ErrorKind::TimedOut, "the client let its connection wait for too long"))
     }
 
     /// Waits for the client, as long as it may take.
     fn wait<T>(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
         self.connection.driven_by(cx.waker());
-        let deadline = self.look()?;
-        if deadline < self.alarm.deadline() || self.alarm.is_elapsed() {
-            self.alarm.as_mut().reset(deadline);
-        }
-        if self.alarm.as_mut().poll(cx).is_ready() {
-            let deadline = self.look()?;
-            self.alarm.as_mut().reset(deadline);
+        while let Some(deadline) = self.look()? {
+            if deadline < self.alarm.deadline() || self.alarm.is_elapsed() {
+                self.alarm.as_mut().reset(deadline);
+            }
             ready!(self.alarm.as_mut().poll(cx));
-            cx.waker().wake_by_ref();
         }
+        // The next read tells HTTP that nothing more comes.
+        cx.waker().wake_by_ref();
         Poll::Pending
     }
 
@@ -106,7 +107,8 @@ impl AsyncRead for TimedStream {
         let (room, _) = bytes.split_at_mut(buffer.remaining().min(READ_BYTES_MAX));
         let mut part = ReadBuf::new(room);
         if Pin::new(&mut this.io).poll_read(cx, &mut part)?.is_pending() {
-            return this.wait(cx);
+            // Nothing came for so long that nothing more shall: that is an end, and no error.
+            return if this.look()?.is_none() { Poll::Ready(Ok(())) } else { this.wait(cx) };
         }
         buffer.put_slice(part.filled());
         this.has_read_enough = part.remaining() == 0;
