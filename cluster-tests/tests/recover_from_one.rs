@@ -60,8 +60,8 @@ fn a_survivor_is_recovered_and_the_dead_cannot_come_back_into_it() {
     cluster.restart(other).unwrap();
     wait_until("the dead node to say that it is refused", Duration::from_secs(30), || {
         let said = operator::keymoot(&["cluster", "status", "--config", &dead])?.out;
-        let told = "this node belongs to the cluster before it was recovered or restored";
-        match said.contains(told) && said.contains("it belongs to the cluster before") {
+        let told = format!("node {other} belongs to the cluster before it was recovered or restored");
+        match said.contains(&told) && said.contains("it belongs to the cluster before") {
             true => Ok(()),
             false => Err(RigError::Answer(said)),
         }

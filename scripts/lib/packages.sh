@@ -2,10 +2,14 @@
 # Debian packages that the scripts need, installed when they are missing. To be read with `source`.
 
 # Installs what is missing of PROGRAM:PACKAGE…, and says so on standard error, which no result is read from.
+# A file stands for a package without programs.
 install_packages() {
     local missing=() sudo=() entry
     for entry in "$@"; do
-        command -v "${entry%%:*}" >/dev/null || missing+=("${entry#*:}")
+        case "$entry" in
+            /*) [ -e "${entry%%:*}" ] || missing+=("${entry#*:}") ;;
+            *) command -v "${entry%%:*}" >/dev/null || missing+=("${entry#*:}") ;;
+        esac
     done
     if [ "${#missing[@]}" = 0 ]; then
         return
@@ -25,5 +29,7 @@ install_packages() {
 
 # Installs what a build of the tests and measurements needs beside Rust, and the packages named.
 install_for_build() {
-    install_packages cc:gcc protoc:protobuf-compiler "$@"
+    # Compiler and protoc are of no use without what they only recommend.
+    install_packages cc:gcc /usr/include/stdlib.h:libc6-dev protoc:protobuf-compiler \
+        /usr/include/google/protobuf/descriptor.proto:libprotobuf-dev "$@"
 }

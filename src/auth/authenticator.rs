@@ -264,11 +264,14 @@ pub(super) fn certain(
         && has_proof
         && account.unopened.contains(&scope)
     {
-        let id = &account.account.id;
-        let what = format!("account {id} has a credential of scope {scope:?} that cannot be opened here");
-        return Err(Unreadable(what).into());
+        return Err(unopened(account, scope).into());
     }
     Ok(decided?)
+}
+
+fn unopened(account: &OpenAccount, scope: Scope) -> Unreadable {
+    let id = &account.account.id;
+    Unreadable(format!("account {id} has a credential of scope {scope:?} that cannot be opened here"))
 }
 
 impl SignedRequest {
@@ -321,6 +324,7 @@ impl Authenticator {
         };
         match (offers_proof, keys_of(&account, scope).is_empty()) {
             (false, _) => denied(SignatureFault::Missing),
+            (true, true) if account.unopened.contains(&scope) => Err(unopened(&account, scope).into()),
             (true, true) => denied(SignatureFault::NoCredential),
             (true, false) => Ok(within_bounds(&account, scope, Some(&claim.ca_system), caller)?),
         }

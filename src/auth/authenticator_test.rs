@@ -487,4 +487,10 @@ fn more_of_a_large_request_is_read_for_accounts_that_may_send_it_from_there_only
     assert_eq!(ask(&known, &claim("167", "OTT"), "192.0.2.7", true), Err("ca_system"));
     let players = account(|open| open.keys.retain(|key| key.scope == Scope::License));
     assert_eq!(ask(&players, &own, "192.0.2.7", true), Err("no_credential"));
+    let unopened = account(|open| {
+        open.keys.clear();
+        open.unopened.push(Scope::Encryption);
+    });
+    let undecided = unopened.may_send_more(&own, Scope::Encryption, "192.0.2.7".parse().unwrap(), true);
+    assert!(matches!(undecided, Err(AuthError::Unreadable(_))), "{undecided:?}");
 }

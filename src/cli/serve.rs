@@ -99,7 +99,11 @@ async fn serve(
         body_bytes_max: config.http.max_body_bytes,
         bulk_body_bytes_max: config.http.max_bulk_body_bytes,
         unproved_bulk_bytes: Arc::new(Semaphore::new(
-            config.http.unproved_bulk_bytes_max.min(Semaphore::MAX_PERMITS),
+            // One body of the largest size fits in, also where that is configured larger.
+            config
+                .http
+                .unproved_bulk_bytes_max
+                .clamp(config.http.max_bulk_body_bytes, Semaphore::MAX_PERMITS),
         )),
         timeouts: ClientTimeouts::new(&config.http),
         trusted_proxies: config.http.trusted_proxies.as_slice().into(),

@@ -12,14 +12,15 @@ use std::time::Duration;
 use openraft::async_runtime::watch::WatchReceiver as _;
 use tokio::time::Instant;
 
+use super::hand_over::HandOverError;
 use super::node::Node;
 
 /// How often the node looks whether a read has met damage.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// How often a damaged node finds out whether another leads, and how long it waits for the answer.
 const ASK_EVERY: Duration = Duration::from_secs(1);
-/// How long to wait before trying again to give the leadership away: whoever tries in vain leaves the others to
-/// elect somebody, and was elected because nobody else was.
+/// How long to wait after a transfer that failed: whoever tries in vain leaves the others to elect somebody, and was
+/// elected because nobody else was. Where nobody was fit, none was tried.
 const HAND_OVER_EVERY: Duration = Duration::from_secs(600);
 /// A damaged node stands for election after so many times the silence of a member that is gone.
 const LAST_RESORT_SILENCES: u32 = 5;
@@ -53,13 +54,10 @@ pub(super) async fn watch(node: Arc<Node>) {
         if known.is_none() {
             continue;
         }
-        let leads = node.raft.metrics().borrow_watched().current_leader == Some(node.id);
-        if leads && handed_over.is_none_or(|at| at.elapsed() >= HAND_OVER_EVERY) {
-            handed_over = Some(Instant::now());
-            hand_over(&node).await;
-        } else {
-            stand_aside(&node, &mut served).await;
+        if node.leads() && handed_over.is_none_or(|at| at.elapsed() >= HAND_OVER_EVERY) {
+            handed_over = hand_over(&node).await.then(Instant::now);
         }
+        stand_aside(&node, &mut served).await;
     }
 }
 
@@ -83,8 +81,17 @@ async fn stand_aside(node: &Node, served: &mut Instant) {
     tokio::time::sleep_until(asked + ASK_EVERY).await;
 }
 
-async fn hand_over(node: &Node) {
-    if let Err(error) = node.step_aside(false).await {
-        tracing::warn!(%error, "the leadership was not taken over from a damaged node");
+/// Whether a transfer was tried in vain.
+async fn hand_over(node: &Node) -> bool {
+    match node.step_aside(false).await {
+        Ok(()) => false,
+        Err(HandOverError::Nobody(unfit)) => {
+            tracing::debug!(?unfit, "no other voter can lead in place of a damaged node");
+            false
+        }
+        Err(error) => {
+            tracing::warn!(%error, "the leadership was not taken over from a damaged node");
+            true
+        }
     }
 }

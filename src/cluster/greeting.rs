@@ -55,6 +55,17 @@ impl Greeting {
     }
 }
 
+/// Every build that knows this feature level speaks [`PeerVersion::Second`], too.
+const LEVEL_OF_SECOND: u32 = 2;
+
+/// Whether a member that speaks this version is refused: one that could speak the other hides its data
+/// directory and proves nothing. What the level is that cannot be read is not known to be low.
+pub fn rules_out(version: PeerVersion, end: &EndOfNode) -> Option<&'static str> {
+    let level = end.feature_level().unwrap_or(u32::MAX);
+    (version == PeerVersion::First && level >= LEVEL_OF_SECOND)
+        .then_some("it speaks the first version of the peer protocol, which no build of the cluster's feature level does")
+}
+
 /// Why a member's greeting leads to nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refused {
@@ -119,7 +130,7 @@ fn emptied(ours: &Directory, peer: NodeId) -> String {
     format!(
         "node {id} of cluster {cluster} has another data directory than node {peer} knows it by: what it voted \
          and acknowledged before is not in {root}, so it may not go on under this id. If the directory it had \
-         was only moved or not mounted, bring it back and start the node again. If it is lost, run keymoot \
+         was only moved or not mounted, move this one away whole, bring that one back and start the node again. If it is lost, run keymoot \
          cluster remove {id} at another node, then keymoot cluster join on this machine with a new token and an \
          empty directory, which gives a new id: docs/disks.md",
         id = owner.node,

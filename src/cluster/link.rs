@@ -23,7 +23,7 @@ use crate::state::FEATURE_LEVEL;
 
 use super::fence::Fence;
 use super::frame::{self, Frame};
-use super::greeting::Greeting;
+use super::greeting::{Greeting, rules_out};
 use super::join::check_level;
 use super::message::{Hello, PROTOCOL, Reply, Request};
 use super::peers::EndOfNode;
@@ -264,7 +264,10 @@ async fn greet<S: AsyncRead + AsyncWrite + Unpin>(
         end.say(&reason);
         return Err(invalid(reason));
     }
-    Ok(greeted)
+    match rules_out(version, end) {
+        Some(reason) => Err(invalid(reason.to_owned())),
+        None => Ok(greeted),
+    }
 }
 
 /// What a removed node is to do.

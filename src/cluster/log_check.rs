@@ -8,7 +8,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::store::{Directory, JOIN_ANEW, Log, LogPosition, StoredVote};
+use crate::store::{Directory, JOIN_ANEW, Log, LogPosition, StoreError, StoredVote};
 
 /// Why the log and the tables cannot be used together.
 #[derive(Debug, thiserror::Error)]
@@ -24,9 +24,27 @@ pub enum LogCheckError {
         /// The directory of the log.
         log: PathBuf,
     },
+    /// The log's directory cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// The vote that the tables prove cannot be saved.
     #[error("the vote cannot be saved")]
     Vote(#[source] io::Error),
+}
+
+/// Refuses tables that end with the entry `applied` beside no log, before one is made in its place.
+///
+/// # Errors
+/// [`LogCheckError::NoLog`], or the directory of the log cannot be read.
+pub fn refuse_no_log(applied: Option<&LogPosition>, directory: &Directory) -> Result<(), LogCheckError> {
+    match applied {
+        Some(applied) if !directory.holds_log()? => Err(no_log(applied, directory)),
+        _ => Ok(()),
+    }
+}
+
+fn no_log(applied: &LogPosition, directory: &Directory) -> LogCheckError {
+    LogCheckError::NoLog { applied: applied.index, root: directory.root().to_owned(), log: directory.log() }
 }
 
 /// Refuses an empty log beside tables that end with the entry `applied`, and raises the vote where that
@@ -44,8 +62,7 @@ pub fn hold_against_tables(
     };
     // Whatever brings entries to the tables saves a vote first, and a rebuilt directory a purge with it.
     if log.read_vote().is_none() && log.bounds() == (None, None) {
-        let (root, log) = (directory.root().to_owned(), directory.log());
-        return Err(LogCheckError::NoLog { applied: applied.index, root, log });
+        return Err(no_log(&applied, directory));
     }
     raise_vote(log, &applied).map_err(LogCheckError::Vote)
 }

@@ -26,7 +26,7 @@ use super::gathered::GatherLimits;
 use super::join::check_level;
 use super::join_server::JoinGate;
 use super::leader::{LeaderSeat, Leadership};
-use super::log_check::{LogCheckError, hold_against_tables};
+use super::log_check::{LogCheckError, hold_against_tables, refuse_no_log};
 use super::log_hold::{LogCuts, LogHold};
 use super::log_storage::LogStorage;
 use super::monitor::Monitor;
@@ -153,8 +153,9 @@ async fn open(config: Config, keyring: Arc<Keyring>, metrics: Arc<Metrics>) -> R
         feature_level: FEATURE_LEVEL,
     };
     let (applied, _) = read_mark(&tables).map_err(|error| StartError::Raft(error.to_string()))?;
-    if applied.is_none() {
-        directory.renew_without_log()?;
+    match applied.as_ref().map(wire::position) {
+        None => directory.renew_without_log()?,
+        some => refuse_no_log(some.as_ref(), &directory)?,
     }
     let log = Log::open(&directory.log(), log_options(&config))?;
     refuse_gap(&log, applied.map_or(0, |applied| applied.index), directory.root())?;

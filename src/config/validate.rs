@@ -103,11 +103,6 @@ fn timing(config: &Config, found: &mut Vec<(&'static str, String)>) {
 
 fn listeners(config: &Config, found: &mut Vec<(&'static str, String)>) {
     let (cluster, http) = (&config.cluster, &config.http);
-    if http.unproved_bulk_bytes_max < http.max_bulk_body_bytes {
-        let least = http.max_bulk_body_bytes;
-        let problem = format!("must be at least http.max_bulk_body_bytes, that is {least}");
-        found.push(("http.unproved_bulk_bytes_max", problem));
-    }
     let dialled = PeerAddress::new(cluster.peer_listen.to_string());
     if cluster.peer_advertise.is_none() && (cluster.peer_listen.ip().is_unspecified() || dialled.is_err()) {
         let problem = format!("must be set: nobody can dial {}", cluster.peer_listen);
@@ -234,10 +229,6 @@ mod tests {
             c.packager.tls_key_file = Some("a".into());
         };
         assert_eq!(keys_at_fault(whole), [""; 0], "certificates stand in for the allow-list");
-        assert_eq!(
-            keys_at_fault(|c| c.http.unproved_bulk_bytes_max = c.http.max_bulk_body_bytes - 1),
-            ["http.unproved_bulk_bytes_max"]
-        );
         assert_eq!(keys_at_fault(|c| c.node.id = 0), ["node.id"]);
         assert_eq!(keys_at_fault(|c| c.log.level = "loud=very".into()), ["log.level"]);
         assert_eq!(keys_at_fault(|c| c.keys.keyring_file = "".into()), ["keys.keyring_file"]);

@@ -105,6 +105,8 @@ struct Waits {
     body_since: Option<Instant>,
     /// The client takes nothing since.
     blocked_since: Option<Instant>,
+    /// A request came on it before, and was answered.
+    has_served: bool,
     /// It must give way to another.
     is_cut: bool,
 }
@@ -118,6 +120,7 @@ impl Waits {
             has_body: false,
             body_since: None,
             blocked_since: None,
+            has_served: false,
             is_cut: false,
         }
     }
@@ -135,13 +138,14 @@ impl Waits {
         }
     }
 
-    /// Since when the client is waited for, in whatever.
-    fn waiting_since(&self) -> Option<Instant> {
-        match self.answering {
+    /// Whether it has served a request, and since when the client is waited for, in whatever.
+    fn waiting_since(&self) -> Option<(bool, Instant)> {
+        let since = match self.answering {
             _ if self.blocked_since.is_some() => self.blocked_since,
             0 => Some(self.since),
             _ => self.body_since,
-        }
+        };
+        since.map(|since| (self.has_served, since))
     }
 }
 
@@ -194,6 +198,9 @@ impl Connection {
         let waits = self.waits.get();
         if waits.answering == 0 && !waits.has_input {
             self.waits.set(Waits { has_input: true, since: Instant::now(), ..waits });
+        } else if waits.body_since.is_some() {
+            // It makes headway.
+            self.waits.set(Waits { body_since: Some(Instant::now()), ..waits });
         }
     }
 
@@ -240,7 +247,7 @@ impl Connection {
     }
 
     /// Since when its client is waited for.
-    pub(super) fn waiting_since(&self) -> Option<Instant> {
+    pub(super) fn waiting_since(&self) -> Option<(bool, Instant)> {
         self.waits.get().waiting_since()
     }
 
@@ -266,6 +273,7 @@ impl Drop for UnderWay {
     fn drop(&mut self) {
         self.0.change(|waits| {
             waits.answering -= 1;
+            waits.has_served = true;
             (waits.since, waits.has_input, waits.body_since) = (Instant::now(), waits.has_body, None);
         });
     }

@@ -76,6 +76,8 @@ impl Listener<'_> {
         setup: impl Fn(&mut ServiceConfig) + Send + Clone + 'static,
     ) -> Result<(Server, Vec<SocketAddr>), HttpError> {
         let refused = |source| HttpError::Listen { address: self.address.to_string(), source };
+        // The table of connections bounds handshakes, too; actix-tls would stop taking connections at 256 of them.
+        actix_tls::accept::max_concurrent_tls_connect(usize::MAX);
         let tls = self.followed_tls()?;
         let socket = bound(self.address).map_err(refused)?;
         let address = socket.local_addr().map_err(refused)?;

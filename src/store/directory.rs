@@ -21,7 +21,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use arc_swap::ArcSwap;
 
 use super::incarnations::Incarnations;
-use super::{Identity, Incarnation, Incoming, StoreError, durable, identity, lock::Lock, rebuild};
+use super::{Identity, Incarnation, Incoming, StoreError, durable, identity, lock::Lock, log, rebuild};
 
 pub(super) const LOG: &str = "log";
 const INCOMING: &str = "incoming";
@@ -62,7 +62,8 @@ impl Directory {
                 identity.clone()
             }
         };
-        let incarnations = Incarnations::open(root, identity.fence, holds_data(root)?)?;
+        let is_known = log::holds_bytes(&root.join(LOG))? || super::states::States::new(root).exist()?;
+        let incarnations = Incarnations::open(root, identity.fence, is_known)?;
         durable::remove_directory(&root.join(INCOMING))?;
         durable::create_directory(&root.join(INCOMING))?;
         durable::create_directory(&root.join(LOG))?;
@@ -111,11 +112,19 @@ impl Directory {
     /// # Errors
     /// An I/O error.
     pub fn renew_without_log(&self) -> Result<(), StoreError> {
-        if !holds_log(&self.root)? {
+        if !self.holds_log()? {
             let mut incarnations = self.incarnations();
             *incarnations = Incarnations::open(&self.root, incarnations.fence, false)?;
         }
         Ok(())
+    }
+
+    /// Whether anything of a Raft log is there.
+    ///
+    /// # Errors
+    /// An I/O error.
+    pub fn holds_log(&self) -> Result<bool, StoreError> {
+        log::holds_bytes(&self.log())
     }
 
     /// The incarnation that is remembered of a peer.
@@ -178,12 +187,9 @@ impl Directory {
 
 /// Whether anything but an unused directory's own files is in `root`.
 pub(super) fn holds_data(root: &Path) -> Result<bool, StoreError> {
-    Ok(holds_log(root)? || super::states::States::new(root).exist()?)
-}
-
-fn holds_log(root: &Path) -> Result<bool, StoreError> {
     let log = root.join(LOG);
-    Ok(log.exists() && !is_empty(&log)?)
+    let log_used = log.exists() && !is_empty(&log)?;
+    Ok(log_used || super::states::States::new(root).exist()?)
 }
 
 fn is_empty(directory: &Path) -> Result<bool, StoreError> {
@@ -274,8 +280,14 @@ mod tests {
         let of = |home: &Path| Directory::open(home, &three()).unwrap().incarnation();
         let given = of(home.path());
         assert_eq!(of(home.path()), given);
-        // Whoever empties by hand may leave the small files behind.
-        fs::remove_dir_all(home.path().join(LOG)).unwrap();
+        // Whoever empties by hand may leave the small files behind, the lock of the log among them.
+        for entry in fs::read_dir(home.path().join(LOG)).unwrap() {
+            let path = entry.unwrap().path();
+            if path.file_name().is_some_and(|name| name != "LOCK") {
+                fs::remove_file(path).unwrap();
+            }
+        }
+        assert!(home.path().join(LOG).join("LOCK").exists());
         assert_ne!(of(home.path()), given);
     }
 

@@ -22,7 +22,7 @@ use crate::crypto::{JOIN_ALPN, JOIN_ALPN_2, PeerIdentity};
 use crate::state::FEATURE_LEVEL;
 
 use super::frame::{self, Frame};
-use super::greeting::Greeting;
+use super::greeting::{Greeting, rules_out};
 use super::join::check_level;
 use super::join_server;
 use super::message::{Hello, PROTOCOL, Reply};
@@ -122,7 +122,8 @@ async fn greet<S: AsyncRead + AsyncWrite + Unpin>(
     let greeting = Greeting::decode(version, &frame.body).map_err(invalid)?;
     let theirs = &greeting.hello;
     let expelled = node.is_expelled(identity);
-    let refusal = refusal(theirs, &identity, expelled, node);
+    let ruled_out = rules_out(version, &node.end).filter(|_| theirs.fence.is_some()).map(str::to_owned);
+    let refusal = refusal(theirs, &identity, expelled, node).or(ruled_out);
     // Judged before we answer: a node that belongs to nobody answers with the fence it takes over now.
     let admitted = match &refusal {
         None => node.fence.admit(theirs.node.unwrap_or_default(), version, &greeting),

@@ -52,6 +52,8 @@ const ENDS_WITHIN: Duration = Duration::from_secs(120);
 
 /// All of it.
 pub struct World {
+    /// The feature level that the cluster is founded at.
+    level: u32,
     pub network: Arc<Network>,
     machines: BTreeMap<NodeId, Machine>,
     config: Config,
@@ -92,8 +94,11 @@ impl World {
             Weakness::ForgottenDirectories => PeerVersion::First,
             _ => PeerVersion::Second,
         };
+        // Where all know the second level, nobody speaks the first version.
+        let level = if version == PeerVersion::First { 1 } else { FEATURE_LEVEL };
         let ids = 1..=count;
         Self {
+            level,
             machines: ids.clone().zip(ids.map(machine)).collect(),
             network: Network::new(fate.fork(), weakness == Weakness::RenumberedForwards, version),
             config,
@@ -249,7 +254,7 @@ impl World {
             identity: ClusterIdentity {
                 cluster: CLUSTER.into(),
                 keyring_check: self.keyring.check_value(CLUSTER).unwrap(),
-                feature_level: FEATURE_LEVEL,
+                feature_level: self.level,
             },
             failure,
             seat,

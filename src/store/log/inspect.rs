@@ -79,6 +79,16 @@ pub(super) fn locate(dir: &Path) -> Option<StoreError> {
     })
 }
 
+/// Whether anything of a log is in `dir`: its lock and what others put there are not of it.
+pub(super) fn holds_bytes(dir: &Path) -> io::Result<bool> {
+    for file in files(dir)? {
+        if fs::metadata(&file.path)?.len() > 0 {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// Whether the file in which the log began is still there.
 pub(super) fn has_first_file(dir: &Path) -> io::Result<bool> {
     Ok(files(dir)?.first().is_some_and(|file| file.begin == 0))

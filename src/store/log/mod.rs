@@ -95,6 +95,11 @@ pub struct Log {
     waits: Arc<AtomicBool>,
 }
 
+/// Whether anything of a log is in `dir`, which may be missing.
+pub(super) fn holds_bytes(dir: &Path) -> Result<bool, StoreError> {
+    Ok(dir.exists() && inspect::holds_bytes(dir).map_err(StoreError::io("read", dir))?)
+}
+
 impl Log {
     /// Opens the log in `dir`, which must exist, making it when it is empty.
     ///
