@@ -111,6 +111,8 @@ fn every_weakness_is_behind_the_feature_and_has_a_schedule() {
         }
     }
     found.sort_unstable();
+    // A weakness may leave out more than one safeguard.
+    found.dedup();
     let mut known: Vec<&str> = DIRECTED.iter().map(|directed| directed.mutant).collect();
     known.sort_unstable();
     assert_eq!(found, known);
