@@ -2,7 +2,8 @@
 //!
 //! A node whose data directory is another than a peer remembers has forgotten what it voted and acknowledged.
 //! Neither side serves the other then; and the node that is not known any more ends, if it hears so from a peer
-//! that is itself the one this node knows. Builds from before say and remember nothing, and are let in.
+//! that is itself the one this node knows. Builds from before say and remember nothing; they are
+//! let in until the cluster's feature level rules them out.
 
 use serde::{Deserialize, Serialize};
 
