@@ -9,16 +9,17 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use keymoot::cluster::{
+use keymoot_cluster::{
     AdminRequest, AdminResponse, ChangePlan, ChangeRequest, JoinReply, JoinRequest, PROTOCOL,
 };
-use keymoot::codec::{self, Kind};
-use keymoot::crypto::tls::{PEER_ALPN_2, PeerChannel, PeerCredentials, peer_client_config};
-use keymoot::crypto::{
+use keymoot_codec as codec;
+use keymoot_codec::Kind;
+use keymoot_crypto::tls::{PEER_ALPN_2, PeerChannel, PeerCredentials, peer_client_config};
+use keymoot_crypto::{
     Challenge, ClusterName, Keyring, KeyringProof, ProofPurpose, ProofScope, server_name_of,
 };
-use keymoot::state::Response;
-use keymoot::store::Incarnation;
+use keymoot_state::Response;
+use keymoot_store::Incarnation;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};

@@ -7,8 +7,8 @@ use std::time::Duration;
 use cluster_tests::ledger::Ledger;
 use cluster_tests::wait::{pause, wait_until};
 use cluster_tests::{Cluster, Options, metrics};
-use keymoot::state::{TABLE_NAMES, Table};
-use keymoot::store::{Tables, TablesOptions};
+use keymoot_state::{TABLE_NAMES, Table};
+use keymoot_store::{Tables, TablesOptions};
 
 const TERM: &str = "keymoot_raft_term";
 

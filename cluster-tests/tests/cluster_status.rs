@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use cluster_tests::wait::wait_until;
 use cluster_tests::{Grown, RigError};
-use keymoot::state::FEATURE_LEVEL;
+use keymoot_state::FEATURE_LEVEL;
 
 fn await_code(cluster: &Grown, at: &str, code: i32, words: &[&str]) {
     wait_until(&format!("status to exit with {code}"), Duration::from_secs(30), || {

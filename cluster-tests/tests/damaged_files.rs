@@ -10,8 +10,8 @@ use cluster_tests::search::files_under;
 use cluster_tests::signed::WIDEVINE;
 use cluster_tests::wait::{pause, wait_until};
 use cluster_tests::{Cluster, Options, RigError, metrics, operator};
-use keymoot::state::{TABLE_NAMES, Table};
-use keymoot::store::{Tables, TablesOptions};
+use keymoot_state::{TABLE_NAMES, Table};
+use keymoot_store::{Tables, TablesOptions};
 
 const WITHIN: Duration = Duration::from_secs(60);
 

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use cluster_tests::Grown;
-use keymoot::codec::{self, Kind};
-use keymoot::state::{ClusterIdentity, FEATURE_LEVEL, TABLE_NAMES, Table};
-use keymoot::store::{Tables, TablesOptions};
+use keymoot_codec as codec;
+use keymoot_codec::Kind;
+use keymoot_state::{ClusterIdentity, FEATURE_LEVEL, TABLE_NAMES, Table};
+use keymoot_store::{Tables, TablesOptions};
 
 /// Where the state keeps the cluster's identity.
 const IDENTITY: &[u8] = b"identity";

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cluster_tests::Grown;
-use keymoot::cluster::{JoinReply, JoinRequest, PROTOCOL, ask_to_join};
-use keymoot::crypto::tls::PEER_ALPN;
-use keymoot::crypto::{JoinToken, Keyring, NodeKey, join_client_config};
-use keymoot::state::NodeFacts;
+use keymoot_cluster::{JoinReply, JoinRequest, PROTOCOL, ask_to_join};
+use keymoot_crypto::tls::PEER_ALPN;
+use keymoot_crypto::{JoinToken, Keyring, NodeKey, join_client_config};
+use keymoot_state::NodeFacts;
 use rustls::pki_types::ServerName;
 use std::io::{Read as _, Write as _};
 

@@ -9,13 +9,13 @@ use std::time::{Duration, Instant};
 
 use cluster_tests::wait::wait_until;
 use cluster_tests::{Cluster, RigError, binary};
-use keymoot::client::{
+use keymoot_client::{
     ClientSettings, ContentKeys, Credentials, HttpTransport, KeyClient, LiveKeys, LivePlan, PeriodStart,
     PeriodsWanted, ServicePoints, SystemPace, Timeouts, TlsFiles, UdrmSha1,
 };
-use keymoot::crypto::SecretBytes;
-use keymoot::drm::EncryptionProvider;
-use keymoot::model::{AccountId, ContentId, TrackName};
+use keymoot_crypto::SecretBytes;
+use keymoot_drm::EncryptionProvider;
+use keymoot_model::{AccountId, ContentId, TrackName};
 use serde_json::Value;
 
 const PERIOD_S: u32 = 2;

@@ -5,11 +5,11 @@
 
 use aes::Aes128;
 use aes::cipher::{BlockCipherEncrypt as _, KeyInit as _};
-use keymoot::drm::{
+use keymoot_drm::{
     ContentKeyInfo, EncryptionProvider, LicenseUrl, PlayReady, ProtectionScheme, Provider, Registry,
     SystemData, SystemId, pssh,
 };
-use keymoot::model::{AccountId, ContentId, Kid, TrackName};
+use keymoot_model::{AccountId, ContentId, Kid, TrackName};
 use pssh_box::{DRMKeyId, PsshBox, PsshData, ToBytes as _};
 use sha1::{Digest as _, Sha1};
 

@@ -5,18 +5,19 @@ use std::net::SocketAddr;
 
 use cluster_tests::rogue::{Ask, Reply, Rogue, Stolen};
 use cluster_tests::{Grown, widevine};
-use keymoot::cluster::{
+use keymoot_cluster::{
     AdminRequest, AdminResponse, Change, ChangeRequest, JoinReply, JoinRequest, PROTOCOL, ProvenJoin,
 };
-use keymoot::codec::{self, Kind};
-use keymoot::crypto::tls::{PEER_ALPN, PEER_ALPN_2};
-use keymoot::crypto::{
+use keymoot_codec as codec;
+use keymoot_codec::Kind;
+use keymoot_crypto::tls::{PEER_ALPN, PEER_ALPN_2};
+use keymoot_crypto::{
     Challenge, JOIN_ALPN, JOIN_ALPN_2, JoinToken, Keyring, KeyringProof, NodeKey, ProofPurpose,
     join_client_config,
 };
-use keymoot::model::{Account, AccountId, Consistency, ResponseShape};
-use keymoot::state::{Command, FEATURE_LEVEL, NodeFacts, Proposal};
-use keymoot::store::Incarnation;
+use keymoot_model::{Account, AccountId, Consistency, ResponseShape};
+use keymoot_state::{Command, FEATURE_LEVEL, NodeFacts, Proposal};
+use keymoot_store::Incarnation;
 
 const NAME: &str = "grown";
 

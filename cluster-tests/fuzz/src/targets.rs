@@ -5,24 +5,25 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use keymoot::auth::{
+use keymoot_auth::{
     Authorization, BulkBody, BulkItem, CustomData, DigestNonces, Envelope, ExportRequest, GivenPolicy,
     HttpSignature, PolicyData, ServerKeys, Signature, SignatureWindow, allowed, client_address,
 };
-use keymoot::cluster::ProvenJoin;
-use keymoot::cluster::backup::{BackupFile, BackupHeader};
-use keymoot::codec::{self, Kind};
-use keymoot::crypto::NodeRequest;
-use keymoot::drm::{playready, pssh};
-use keymoot::http::path::RequestPath;
-use keymoot::http::playready::request::PackagingRequest;
-use keymoot::http::query::{self, Query};
-use keymoot::http::widevine::request::{Asked, Envelope as WidevineEnvelope, Specifier, TRACK_TYPES};
-use keymoot::license::clear_key::{self, ClearKeyRequest};
-use keymoot::license::outgoing::Reply;
-use keymoot::license::widevine::{self as widevine_license, WidevineChallenge};
-use keymoot::license::{fairplay, playready as playready_license, terms};
-use keymoot::model::{Policy, TrackName};
+use keymoot_cluster::ProvenJoin;
+use keymoot_cluster::backup::{BackupFile, BackupHeader};
+use keymoot_codec as codec;
+use keymoot_codec::Kind;
+use keymoot_crypto::NodeRequest;
+use keymoot_drm::{playready, pssh};
+use keymoot_http::path::RequestPath;
+use keymoot_http::playready::request::PackagingRequest;
+use keymoot_http::query::{self, Query};
+use keymoot_http::widevine::request::{Asked, Envelope as WidevineEnvelope, Specifier, TRACK_TYPES};
+use keymoot_license::clear_key::{self, ClearKeyRequest};
+use keymoot_license::outgoing::Reply;
+use keymoot_license::widevine::{self as widevine_license, WidevineChallenge};
+use keymoot_license::{fairplay, playready as playready_license, terms};
+use keymoot_model::{Policy, TrackName};
 
 /// Runs one parser over any bytes.
 pub type Target = fn(&[u8]);
@@ -145,7 +146,7 @@ pub fn signature_headers(input: &[u8]) {
         ..Envelope::default()
     };
     if let Ok(Some(signature)) = HttpSignature::read(&envelope, SignatureWindow::default()) {
-        for scheme in keymoot::model::Scheme::ALL {
+        for scheme in keymoot_model::Scheme::ALL {
             assert!(!signature.verify(scheme, b"a key that nobody has guessed"));
         }
         assert!((16..=128).contains(&signature.nonce.len()));
@@ -242,9 +243,9 @@ pub fn path(input: &[u8]) {
 pub fn query(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };
     if let Ok(Some(uri)) = query::parameter(text, "key_uri")
-        && let Ok(uri) = keymoot::model::KeyUri::new(uri)
+        && let Ok(uri) = keymoot_model::KeyUri::new(uri)
     {
-        let line = uri.of(&keymoot::model::Kid::from_bytes([7; 16]));
+        let line = uri.of(&keymoot_model::Kid::from_bytes([7; 16]));
         assert!(!line.contains(['"', '\n', '\r']), "{line:?} leaves its attribute");
         assert!(query::parameter(&format!("{text}&Key_URI=x"), "key_uri").is_err());
     }
@@ -291,6 +292,6 @@ fn inner_widevine_request(input: &[u8]) {
         Specifier::Kids(kids) => assert!(!kids.is_empty()),
     }
     if let Ok(Some(range)) = asked.periods() {
-        assert!(u64::from(range.count()) * names.len() as u64 <= u64::from(keymoot::service::PERIODS_MAX));
+        assert!(u64::from(range.count()) * names.len() as u64 <= u64::from(keymoot_service::PERIODS_MAX));
     }
 }

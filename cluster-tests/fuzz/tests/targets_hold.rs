@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use targets::TARGETS;
 
 fn seeds_dir() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("cluster-tests/fuzz/seeds")
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds")
 }
 
 fn seeds(target: &str) -> Vec<Vec<u8>> {

@@ -9,7 +9,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use keymoot::crypto::{ClusterCa, ClusterName, Keyring};
+use keymoot_crypto::{ClusterCa, ClusterName, Keyring};
 use serde_json::Value;
 
 use crate::nemesis::disk::Disk;

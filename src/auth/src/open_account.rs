@@ -1,0 +1,54 @@
+//! An account with its signing keys opened, and where the authenticator finds it.
+//!
+//! Opening needs the master keys and reading needs the replicated state, and this room has neither:
+//! whoever keeps the accounts implements [`AccountDirectory`] over a cache of what it has opened.
+
+use std::fmt;
+use std::sync::Arc;
+
+use zeroize::Zeroizing;
+
+use keymoot_model::{Account, AccountId, Scheme, Scope};
+
+/// A credential whose secret is open.
+pub struct SigningKey {
+    /// The credential's name, for the log.
+    pub name: String,
+    /// What it opens.
+    pub scope: Scope,
+    /// How it is proved.
+    pub scheme: Scheme,
+    /// The key's text bytes.
+    pub secret: Zeroizing<Vec<u8>>,
+}
+
+impl fmt::Debug for SigningKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SigningKey({:?}, {:?})", self.name, self.scope)
+    }
+}
+
+/// An account as the authenticator needs it.
+#[derive(Debug)]
+pub struct OpenAccount {
+    /// The account as it is replicated.
+    pub account: Account,
+    /// Its credentials, opened.
+    pub keys: Vec<SigningKey>,
+    /// The scopes of those that this node cannot open. Whether they made a signature cannot be told here.
+    pub unopened: Vec<Scope>,
+}
+
+/// An account cannot be read, or a credential of it cannot be opened: this node's fault, whoever asks.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the account cannot be looked up on this node: {0}")]
+pub struct Unreadable(pub String);
+
+/// Finds accounts for the authenticator. It is asked on every request, so it answers from memory.
+pub trait AccountDirectory: Send + Sync {
+    /// The account of this id, if there is one.
+    ///
+    /// # Errors
+    /// When that cannot be found out. An account is never absent because it cannot be read.
+    fn account(&self, id: &AccountId) -> Result<Option<Arc<OpenAccount>>, Unreadable>;
+}

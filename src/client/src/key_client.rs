@@ -1,0 +1,216 @@
+//! The client: the four things a scrambler asks of a key server.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::answer::{FetchedKey, read_deleted, read_key};
+use super::cache::{Freshness, KeyCache};
+use super::courier::{Courier, Terms};
+use super::credentials::Credentials;
+use super::error::ClientError;
+use super::fail_over::PointState;
+use super::metrics::{ClientMetrics, Count};
+use super::own_key::{KeySource, OwnKey};
+use super::pace::Pace;
+use super::request::{Method, Request, Wanted};
+use super::server_proof::ServerKey;
+use super::service_point::{ServicePoint, ServicePoints};
+use super::settings::ClientSettings;
+use super::transport::Transport;
+use keymoot_drm::EncryptionProvider;
+use keymoot_model::{AccountId, ContentId, Scheme};
+
+/// Whose keys a client asks for, and for which DRM systems.
+#[derive(Clone, Debug)]
+pub struct ContentKeys {
+    /// The account.
+    pub account: AccountId,
+    /// The `ca_system` its requests carry.
+    pub ca_system: String,
+    /// The provider whose endpoint is asked; decides which systems' data comes with a key.
+    pub provider: EncryptionProvider,
+}
+
+/// How a service point is doing, for a scrambler's own monitoring.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PointStatus {
+    /// The service point.
+    pub point: ServicePoint,
+    /// How it is doing.
+    pub state: PointState,
+    /// Whether requests go to it first.
+    pub current: bool,
+    /// The scheme it is shown, once it was asked which it accepts.
+    pub scheme: Option<Scheme>,
+    /// The key its answers are checked with, where that is demanded.
+    pub server_key: Option<ServerKey>,
+}
+
+/// Asks a key server for content keys. Share one among all threads of a scrambler: then all learn
+/// from one failure, and share one budget of retries.
+pub struct KeyClient {
+    pub(super) keys: ContentKeys,
+    pub(super) settings: ClientSettings,
+    pub(super) courier: Courier,
+    cache: Mutex<KeyCache>,
+}
+
+impl KeyClient {
+    /// A client of these service points, the most preferred first.
+    pub fn new(
+        points: ServicePoints,
+        keys: ContentKeys,
+        credentials: Credentials,
+        transport: Box<dyn Transport>,
+        pace: Box<dyn Pace>,
+        settings: ClientSettings,
+    ) -> Self {
+        let cache = Mutex::new(KeyCache::new(settings.remembered_max, settings.outage_tolerance));
+        let courier = Courier::new(points, credentials, transport, pace, settings);
+        Self { keys, settings, courier, cache }
+    }
+
+    /// The content's key. When no service point answers, the remembered one, if it is young enough.
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`] with status 404 when the content has no key.
+    pub fn fetch(&self, content: &ContentId) -> Result<(FetchedKey, Freshness), ClientError> {
+        self.obtain(&self.request(Method::Get, content, Wanted::Key, None)?, content)
+    }
+
+    /// The content's key, made when it has none. Whoever comes first decides, so the key may be
+    /// another than the one this client made with [`KeySource::Own`]. When no service point answers,
+    /// the remembered key, as for [`Self::fetch`].
+    ///
+    /// # Errors
+    /// [`ClientError`] when nobody answers or the request is refused.
+    pub fn create(
+        &self,
+        content: &ContentId,
+        source: KeySource,
+    ) -> Result<(FetchedKey, Freshness), ClientError> {
+        let own = OwnKey::of(source)?;
+        self.obtain(&self.request(Method::Post, content, Wanted::Key, own.as_ref())?, content)
+    }
+
+    /// A new key for the content, whatever it has. Old keys stay licensable by their key id.
+    ///
+    /// With [`KeySource::Own`] the request is repeated safely, because it names the new key. With
+    /// [`KeySource::Server`] it is repeated only when it certainly never arrived.
+    ///
+    /// # Errors
+    /// [`ClientError::OutcomeUnknown`] when the server was to make the key and its answer got lost.
+    pub fn rotate(&self, content: &ContentId, source: KeySource) -> Result<FetchedKey, ClientError> {
+        let own = OwnKey::of(source)?;
+        let request = self.request(Method::Put, content, Wanted::Key, own.as_ref())?;
+        let terms = Terms::patient(self.settings.patience, own.is_some());
+        let key = self.courier.carry(&request, terms, |body| {
+            let key = read_key(body, content)?;
+            let foreign = own.as_ref().is_some_and(|own| own.kid != key.kid || !own.key.same_as(&key.key));
+            if foreign {
+                Err("it answered with another key than the one supplied".to_owned())
+            } else {
+                Ok(key)
+            }
+        })?;
+        self.cache().remember(&key, self.courier.now());
+        Ok(key)
+    }
+
+    /// Deletes the content's key with all its versions; says how many those were.
+    ///
+    /// # Errors
+    /// [`ClientError`] when nobody answers or the request is refused.
+    pub fn delete(&self, content: &ContentId) -> Result<u32, ClientError> {
+        let request = self.request(Method::Delete, content, Wanted::Key, None)?;
+        let terms = Terms::patient(self.settings.patience, true);
+        self.cache().forget(content);
+        self.courier.carry(&request, terms, read_deleted)
+    }
+
+    /// How each service point is doing.
+    pub fn status(&self) -> Vec<PointStatus> {
+        let fail_over = self.courier.fail_over();
+        let status = |(at, point): (usize, &ServicePoint)| PointStatus {
+            point: point.clone(),
+            state: fail_over.state(at),
+            current: fail_over.current() == at,
+            scheme: self.courier.introduced(at).map(|introduced| introduced.choice.scheme),
+            server_key: self.courier.introduced(at).and_then(|introduced| introduced.key),
+        };
+        self.courier.points().iter().enumerate().map(status).collect()
+    }
+
+    /// What was counted since the client was made.
+    pub fn metrics(&self) -> ClientMetrics {
+        self.courier.counters().snapshot()
+    }
+
+    /// Looks at service points that failed and are due for a look. A [`super::Prober`] does so all
+    /// the time.
+    pub fn probe(&self) {
+        self.courier.probe();
+    }
+
+    /// A request that may be answered from memory while there is an outage.
+    fn obtain(&self, request: &Request, content: &ContentId) -> Result<(FetchedKey, Freshness), ClientError> {
+        let now = self.courier.now();
+        let remembered = self.cache().recall(content, now);
+        let (all_failed, due) = {
+            let fail_over = self.courier.fail_over();
+            (fail_over.all_failed(), !fail_over.due(now).is_empty())
+        };
+        // Who remembers the key has no need to be patient. While all points are down, a live scrambler
+        // must not wait for each of them either: one is asked when it is time to look again, else none.
+        let terms = match &remembered {
+            None => Terms::patient(self.settings.patience, true),
+            Some((key, age)) if all_failed && !due => {
+                return Ok(self.remembered(key.copy(), *age));
+            }
+            Some(_) if all_failed => Terms { points_max: 1, ..Terms::patient(Duration::ZERO, true) },
+            Some(_) => Terms::patient(Duration::ZERO, true),
+        };
+        match self.courier.carry(request, terms, |body| read_key(body, content)) {
+            Ok(key) => {
+                self.cache().remember(&key, self.courier.now());
+                Ok((key, Freshness::Answered))
+            }
+            // Whoever answers in the key server's place must not be able to take the key away either.
+            Err(error @ (ClientError::NoServicePoint { .. } | ClientError::Untrusted { .. })) => {
+                let Some((key, age)) = remembered else { return Err(error) };
+                tracing::warn!(%content, age_s = age.as_secs(), "no service point answers; using the remembered key");
+                Ok(self.remembered(key, age))
+            }
+            Err(error) => {
+                if matches!(error, ClientError::Refused { .. }) {
+                    self.cache().forget(content);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    fn remembered(&self, key: FetchedKey, age: Duration) -> (FetchedKey, Freshness) {
+        self.courier.counters().count(Count::Remembered);
+        (key, Freshness::Remembered { age })
+    }
+
+    pub(super) fn request(
+        &self,
+        method: Method,
+        content: &ContentId,
+        wanted: Wanted,
+        own: Option<&OwnKey>,
+    ) -> Result<Request, ClientError> {
+        let whose = (self.keys.ca_system.as_str(), &self.keys.account);
+        Ok(Request::new(method, self.keys.provider, whose, content, wanted, own)?)
+    }
+
+    fn cache(&self) -> MutexGuard<'_, KeyCache> {
+        // A thread that panicked in between left whole entries only.
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,327 @@
+//! The keys of a live stream: of the current crypto period and those to come, fetched ahead in the
+//! background, so that a scrambler rides out an outage of the whole key server.
+//!
+//! Asking for a key never waits for the network. Once the outage has lasted longer than the keys that
+//! were fetched ahead, there is an error that says so: a live stream must not go on with an old key.
+
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use time::OffsetDateTime;
+
+use super::backoff::pause;
+use super::courier::Terms;
+use super::error::ClientError;
+use super::horizon::{Due, Horizon, KEYS_PER_REQUEST};
+use super::key_client::KeyClient;
+use super::period_answer::PeriodKey;
+use super::periods::{PeriodStart, PeriodsWanted};
+use keymoot_model::{ContentId, TrackName};
+
+/// How often the thread looks whether keys are due.
+const STEP: Duration = Duration::from_millis(200);
+/// The pause after a failed fetch; doubles up to [`PAUSE_MAX`].
+const PAUSE_FIRST: Duration = Duration::from_secs(1);
+/// The longest pause after failed fetches.
+const PAUSE_MAX: Duration = Duration::from_secs(10);
+
+/// What a live stream needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LivePlan {
+    /// The content.
+    pub content: ContentId,
+    /// The track.
+    pub track: TrackName,
+    /// How long each crypto period is.
+    pub length_s: u32,
+    /// When the period of index 0 starts. All scramblers and players of a stream must agree on it.
+    pub epoch: OffsetDateTime,
+    /// For how long keys are held ahead: the longest outage of the whole key server that is ridden out.
+    pub prefetch: Duration,
+    /// How often keys that are held are asked for anew, so that a replaced one is noticed.
+    pub recheck: Duration,
+}
+
+impl LivePlan {
+    /// The most periods that `prefetch` may hold; each takes some 2 KiB.
+    pub const PERIODS_MAX: u64 = 4096;
+
+    /// Periods counted from 1970, ten minutes ahead, looked at anew every minute.
+    pub const fn new(content: ContentId, track: TrackName, length_s: u32) -> Self {
+        let (prefetch, recheck) = (Duration::from_secs(600), Duration::from_secs(60));
+        Self { content, track, length_s, epoch: OffsetDateTime::UNIX_EPOCH, prefetch, recheck }
+    }
+
+    fn check(&self) -> Result<(), LiveKeysError> {
+        match self.prefetch.as_secs().checked_div(u64::from(self.length_s)) {
+            None => Err(LiveKeysError::Length),
+            Some(periods) if periods > Self::PERIODS_MAX => Err(LiveKeysError::TooFar { periods }),
+            Some(_) => Ok(()),
+        }
+    }
+}
+
+/// Why there is no key for a live stream.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LiveKeysError {
+    /// Periods must have a length.
+    #[error("a crypto period of a live stream lasts at least one second")]
+    Length,
+    /// More keys would be held than is sensible.
+    #[error("the time to prefetch holds {periods} crypto periods; at most {max} are held", max = LivePlan::PERIODS_MAX)]
+    TooFar {
+        /// How many.
+        periods: u64,
+    },
+    /// The first keys could not be fetched.
+    #[error("the first keys of the live stream cannot be fetched")]
+    First(#[source] ClientError),
+    /// The thread could not be started.
+    #[error("the thread that fetches keys ahead cannot be started")]
+    Thread(#[source] std::io::Error),
+    /// There are no keys left, because the key server has not answered for too long, or refuses.
+    #[error("no key for crypto period {index}: those fetched ahead are used up{}", cause(last_failure))]
+    UsedUp {
+        /// The period.
+        index: u32,
+        /// Why there are no more.
+        last_failure: Option<String>,
+    },
+    /// The period is over, or too far ahead.
+    #[error("crypto period {index} is not held: it is over, or beyond the time that is prefetched")]
+    NotHeld {
+        /// The period.
+        index: u32,
+    },
+    /// The machine's calendar is outside the periods that can be counted.
+    #[error("there is no crypto period at this time; check the epoch and this machine's clock")]
+    NoPeriod,
+}
+
+fn cause(last_failure: &Option<String>) -> String {
+    last_failure.as_ref().map(|reason| format!("; {reason}")).unwrap_or_default()
+}
+
+/// How well a live stream is supplied, for a scrambler's own monitoring.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LiveStatus {
+    /// Until when keys are held without a gap; `None` when even the current one is not.
+    pub held_until: Option<OffsetDateTime>,
+    /// For how long keys are held ahead.
+    pub depth: Duration,
+    /// How many keys are held.
+    pub keys: usize,
+    /// When the current period ends and the next key starts.
+    pub next_change: Option<OffsetDateTime>,
+    /// Since when fetching keys has failed.
+    pub failing_since: Option<OffsetDateTime>,
+    /// Why it failed last.
+    pub last_failure: Option<String>,
+}
+
+struct State {
+    horizon: Horizon,
+    failing_since: Option<OffsetDateTime>,
+    last_failure: Option<String>,
+    failures: u32,
+    /// No fetch before this time of the client's clock.
+    next_try: Duration,
+}
+
+/// What the thread and the callers share.
+struct Supply {
+    client: Arc<KeyClient>,
+    plan: LivePlan,
+    state: Mutex<State>,
+}
+
+/// The keys of a live stream, kept ahead by a thread for as long as this lives.
+pub struct LiveKeys {
+    supply: Arc<Supply>,
+    stop: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl LiveKeys {
+    /// Fetches the first keys, which makes the track's schedule when there is none, and starts the
+    /// thread.
+    ///
+    /// # Errors
+    /// [`LiveKeysError`] when the plan is not sound or the key server gives no keys within the client's
+    /// patience.
+    pub fn start(client: Arc<KeyClient>, plan: LivePlan) -> Result<Self, LiveKeysError> {
+        let supply = Arc::new(Supply::new(client, plan)?);
+        supply.begin().map_err(LiveKeysError::First)?;
+        let (stop, stopped) = channel();
+        let kept = supply.clone();
+        let thread = std::thread::Builder::new().name("keymoot-live-keys".into()).spawn(move || {
+            while stopped.recv_timeout(STEP) == Err(RecvTimeoutError::Timeout) {
+                kept.refresh();
+            }
+        });
+        let thread = thread.map_err(LiveKeysError::Thread)?;
+        Ok(Self { supply, stop: Some(stop), thread: Some(thread) })
+    }
+
+    /// The key of the current period, by this machine's calendar.
+    ///
+    /// # Errors
+    /// [`LiveKeysError::UsedUp`] once an outage has lasted too long.
+    pub fn current(&self) -> Result<PeriodKey, LiveKeysError> {
+        self.supply.current()
+    }
+
+    /// The key of a period: the last, the current, or one that is held ahead.
+    ///
+    /// # Errors
+    /// [`LiveKeysError::NotHeld`] for all others.
+    pub fn period(&self, index: u32) -> Result<PeriodKey, LiveKeysError> {
+        let key = self.supply.state().horizon.key(index).map(PeriodKey::copy);
+        key.ok_or(LiveKeysError::NotHeld { index })
+    }
+
+    /// How well the stream is supplied.
+    pub fn status(&self) -> LiveStatus {
+        self.supply.status()
+    }
+}
+
+impl Drop for LiveKeys {
+    /// Ends the thread, after the request it is at. All keys are zeroized.
+    fn drop(&mut self) {
+        self.stop.take();
+        if let Some(thread) = self.thread.take() {
+            // A panic in the thread was reported when it happened.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Supply {
+    fn new(client: Arc<KeyClient>, plan: LivePlan) -> Result<Self, LiveKeysError> {
+        plan.check()?;
+        let (failing_since, last_failure) = (None, None);
+        let horizon = Horizon::new(plan.clone());
+        let state = State { horizon, failing_since, last_failure, failures: 0, next_try: Duration::ZERO };
+        Ok(Self { client, plan, state: Mutex::new(state) })
+    }
+
+    /// The first fetch, with all of the client's patience.
+    fn begin(&self) -> Result<(), ClientError> {
+        let due = self.state().horizon.due(self.calendar());
+        match due {
+            Some(due) => self.fetch(due, Terms::patient(self.client.settings.patience, true)),
+            None => Ok(()),
+        }
+    }
+
+    /// Fetches what is due, unless the last try is too short ago.
+    fn refresh(&self) {
+        let now = self.client.courier.now();
+        let due = {
+            let (mut state, calendar) = (self.state(), self.calendar());
+            state.horizon.drop_past(calendar);
+            if now < state.next_try {
+                return;
+            }
+            state.horizon.due(calendar)
+        };
+        let Some(due) = due else { return };
+        // Nobody waits for this, and it is tried again soon.
+        match self.fetch(due, Terms::patient(Duration::ZERO, true)) {
+            Ok(()) => self.recovered(),
+            Err(error) => self.failed(&error),
+        }
+    }
+
+    fn fetch(&self, due: Due, terms: Terms) -> Result<(), ClientError> {
+        let mut first = due.first;
+        while first <= due.last {
+            let count = (due.last - first).saturating_add(1).min(KEYS_PER_REQUEST);
+            let wanted = PeriodsWanted {
+                track: self.plan.track.clone(),
+                length_s: self.plan.length_s,
+                start: PeriodStart::Index(first),
+                count,
+                epoch: Some(self.plan.epoch),
+            };
+            let schedule = self.client.periods_within(&self.plan.content, &wanted, true, terms)?;
+            let now = self.calendar();
+            self.state().horizon.take(schedule.periods, now);
+            let Some(next) = first.checked_add(count) else { break };
+            first = next;
+        }
+        if due.is_check {
+            let now = self.calendar();
+            self.state().horizon.checked(now);
+        }
+        Ok(())
+    }
+
+    fn recovered(&self) {
+        let (mut state, now) = (self.state(), self.calendar());
+        if let Some(since) = state.failing_since.take() {
+            let depth_s = state.horizon.depth(now).as_secs();
+            let failed_s = (now - since).whole_seconds();
+            tracing::info!(content = %self.plan.content, failed_s, depth_s, "live keys are fetched ahead again");
+        }
+        (state.last_failure, state.failures, state.next_try) = (None, 0, Duration::ZERO);
+    }
+
+    fn failed(&self, error: &ClientError) {
+        let (now, calendar) = (self.client.courier.now(), self.calendar());
+        let mut state = self.state();
+        let wait = pause(PAUSE_FIRST, PAUSE_MAX, state.failures, self.client.courier.chance());
+        state.next_try = now.saturating_add(wait);
+        state.failures = state.failures.saturating_add(1);
+        let is_refused = matches!(error, ClientError::Refused { .. });
+        if is_refused {
+            state.horizon.revoke(calendar);
+        }
+        let (content, depth_s) = (&self.plan.content, state.horizon.depth(calendar).as_secs());
+        match (state.failing_since, is_refused) {
+            (None, true) => {
+                tracing::error!(%content, %error, "the key server refuses the live stream's keys")
+            }
+            (None, false) => tracing::warn!(%content, %error, depth_s, "live keys cannot be fetched ahead"),
+            (Some(_), _) => tracing::debug!(%content, %error, depth_s, "live keys still cannot be fetched"),
+        }
+        state.failing_since.get_or_insert(calendar);
+        state.last_failure = Some(error.to_string());
+    }
+
+    fn current(&self) -> Result<PeriodKey, LiveKeysError> {
+        let state = self.state();
+        let index = state.horizon.index_at(self.calendar()).ok_or(LiveKeysError::NoPeriod)?;
+        let key = state.horizon.key(index).map(PeriodKey::copy);
+        key.ok_or_else(|| LiveKeysError::UsedUp { index, last_failure: state.last_failure.clone() })
+    }
+
+    fn status(&self) -> LiveStatus {
+        let (state, now) = (self.state(), self.calendar());
+        LiveStatus {
+            held_until: state.horizon.held_until(now),
+            depth: state.horizon.depth(now),
+            keys: state.horizon.len(),
+            next_change: state.horizon.next_start(now),
+            failing_since: state.failing_since,
+            last_failure: state.last_failure.clone(),
+        }
+    }
+
+    fn calendar(&self) -> OffsetDateTime {
+        OffsetDateTime::UNIX_EPOCH
+            .saturating_add(self.client.courier.calendar().try_into().unwrap_or_default())
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // A thread that panicked in between left whole keys only.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests;

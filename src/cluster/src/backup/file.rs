@@ -1,0 +1,159 @@
+//! A backup file, verified from the first byte to the last before anything is believed.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
+
+use keymoot_crypto::{CredentialPlace, Keyring, UnwrapError};
+use keymoot_model::MasterKeyId;
+use keymoot_state::{StateError, StoredSecret, Survey, Table, secrets_of};
+use keymoot_store::{SnapshotReader, SnapshotRecord};
+
+use super::error::BackupError;
+use super::header::BackupHeader;
+use crate::state_machine::META_MARK;
+
+/// A backup whose every byte agrees with its checksums, and whose records agree with its header.
+#[derive(Debug)]
+pub struct BackupFile {
+    header: BackupHeader,
+    snapshot: SnapshotReader,
+    bytes: u64,
+}
+
+/// What a keyring opened of a backup.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OpenedSecrets {
+    /// How many secrets opened.
+    pub opened: u64,
+    /// The master keys that the keyring lacks, with how many secrets stand under each.
+    pub missing: BTreeMap<MasterKeyId, u64>,
+    /// How many did not open although the keyring has a master key of that id.
+    pub refused: u64,
+}
+
+impl OpenedSecrets {
+    /// Whether all opened.
+    pub fn is_complete(&self) -> bool {
+        self.missing.is_empty() && self.refused == 0
+    }
+}
+
+impl BackupFile {
+    /// Verifies the file at `path`: every checksum, that nothing is missing or follows, that every record
+    /// can be read, their numbers, and the digest of the state.
+    ///
+    /// # Errors
+    /// [`BackupError`], with the offset of what is damaged.
+    pub fn open(path: &Path) -> Result<Self, BackupError> {
+        let (header, header_bytes) = read_header(path)?;
+        let snapshot = SnapshotReader::open_at(path, header_bytes).map_err(BackupError::of_store)?;
+        let bytes = header_bytes + snapshot.byte_count();
+        let file = Self { header, snapshot, bytes };
+        file.check()?;
+        Ok(file)
+    }
+
+    /// What the file at `path` says about itself; the rest of it is not looked at.
+    ///
+    /// # Errors
+    /// When it does not begin like a backup.
+    pub fn inspect(path: &Path) -> Result<BackupHeader, BackupError> {
+        read_header(path).map(|(header, _)| header)
+    }
+
+    /// What it says about itself.
+    pub const fn header(&self) -> &BackupHeader {
+        &self.header
+    }
+
+    /// How long it is.
+    pub const fn byte_count(&self) -> u64 {
+        self.bytes
+    }
+
+    /// The records.
+    pub(super) const fn snapshot(&self) -> &SnapshotReader {
+        &self.snapshot
+    }
+
+    /// Opens every secret with `keyring`, and keeps none.
+    ///
+    /// # Errors
+    /// When the file cannot be read again.
+    pub fn open_secrets(&self, keyring: &Keyring) -> Result<OpenedSecrets, BackupError> {
+        let mut result = OpenedSecrets::default();
+        self.each(|table, key, value| {
+            for secret in secrets_of(table, key, value)? {
+                match open(keyring, &self.header.cluster, &secret) {
+                    Ok(()) => result.opened += 1,
+                    Err(UnwrapError::MissingMasterKey(id)) => *result.missing.entry(id).or_default() += 1,
+                    Err(_) => result.refused += 1,
+                }
+            }
+            Ok(())
+        })?;
+        Ok(result)
+    }
+
+    fn check(&self) -> Result<(), BackupError> {
+        let mut survey = Survey::default();
+        self.each(|table, key, value| survey.add(table, key, value))?;
+        let (master_keys, mut tables) = BackupHeader::counts(&survey);
+        // An older build had fewer tables.
+        tables.truncate(self.header.tables.len());
+        let contradiction = if !survey.is_sound() || survey.digest().to_string() != self.header.digest {
+            "the digest"
+        } else if tables != self.header.tables {
+            "the number of records"
+        } else if master_keys != self.header.master_keys {
+            "the master keys"
+        } else {
+            return Ok(());
+        };
+        Err(BackupError::Contradiction { path: self.path(), what: contradiction })
+    }
+
+    /// Calls `visit` with every record of the state.
+    fn each(
+        &self,
+        mut visit: impl FnMut(Table, &[u8], &[u8]) -> Result<(), StateError>,
+    ) -> Result<(), BackupError> {
+        let tables: Vec<Table> = self.snapshot.tables().iter().map_while(|name| Table::named(name)).collect();
+        for record in self.snapshot.records().map_err(BackupError::of_store)? {
+            let SnapshotRecord { table, key, value } = record.map_err(BackupError::of_store)?;
+            let unknown = || BackupError::Contradiction { path: self.path(), what: "an unknown table" };
+            let table = *tables.get(table).ok_or_else(unknown)?;
+            if table == Table::Meta && key == META_MARK {
+                continue;
+            }
+            visit(table, &key, &value).map_err(|source| BackupError::Record { path: self.path(), source })?;
+        }
+        Ok(())
+    }
+
+    fn path(&self) -> PathBuf {
+        self.snapshot.path().to_owned()
+    }
+}
+
+fn read_header(path: &Path) -> Result<(BackupHeader, u64), BackupError> {
+    let file = File::open(path).map_err(|source| BackupError::Open { path: path.to_owned(), source })?;
+    BackupHeader::read(&mut BufReader::new(file))
+        .map_err(|fault| BackupError::Header { path: path.to_owned(), fault })
+}
+
+fn open(keyring: &Keyring, cluster: &str, secret: &StoredSecret) -> Result<(), UnwrapError> {
+    match secret {
+        StoredSecret::ContentKey(record) => keyring.unwrap_content_key(record).map(drop),
+        StoredSecret::Seed(record) => keyring.unwrap_period_seed(record).map(drop),
+        StoredSecret::Credential { account, name, scope, secret } => {
+            keyring.unwrap_credential(secret, CredentialPlace { account, name, scope: *scope }).map(drop)
+        }
+        StoredSecret::ServerSecret(wrapped) => keyring.unwrap_server_secret(wrapped).map(drop),
+        StoredSecret::KidKey(wrapped) => keyring.unwrap_kid_key(wrapped).map(drop),
+        StoredSecret::Authority(wrapped) => keyring.unwrap_authority(cluster, wrapped).map(drop),
+        StoredSecret::Check { cluster, check } => keyring.verify_check(cluster, check),
+    }
+}

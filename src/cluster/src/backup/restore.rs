@@ -1,0 +1,127 @@
+//! Restoring a backup into an empty data directory, which makes a cluster of a new fence.
+//!
+//! The same file restored with the same members and the same fence on each of them makes equal starting
+//! states: the same applied entry, members and empty log, so the nodes elect one of themselves and go on.
+//! That it is the same file with the same members is in the fence: its lower half is a digest of both, and a
+//! fence given by `--fence` that does not agree is refused.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use sha2::{Digest as _, Sha256};
+
+use crate::rebuild::{self, Foundation, RebuildError};
+use keymoot_crypto::{ClusterName, Keyring, random_bytes};
+use keymoot_model::NodeId;
+use keymoot_store::{Directory, Identity, LogPosition, Rebuild};
+
+use super::error::BackupError;
+use super::file::BackupFile;
+
+/// How a backup shall be restored.
+#[derive(Clone, Debug)]
+pub struct Restore {
+    /// The cluster's name, as the configuration has it.
+    pub cluster: ClusterName,
+    /// The node that the data directory is for.
+    pub node: NodeId,
+    /// The members of the restored cluster with their addresses, this node among them.
+    pub members: BTreeMap<NodeId, String>,
+    /// The fence that the first machine chose; none on the first machine.
+    pub fence: Option<u64>,
+}
+
+/// A restored node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Restored {
+    /// The fence of the restored cluster.
+    pub fence: u64,
+    /// The last entry that is in it.
+    pub applied: LogPosition,
+}
+
+/// Restores `file` into the empty data directory `root`. It is empty or complete afterwards.
+///
+/// # Errors
+/// [`BackupError`]; then nothing was restored.
+pub fn restore(
+    root: &Path,
+    file: &BackupFile,
+    keyring: &Keyring,
+    how: &Restore,
+) -> Result<Restored, BackupError> {
+    refuse_others(file, keyring, how)?;
+    let fence = fence(file, how)?;
+    let rebuilding = Rebuild::take(root).map_err(RebuildError::Store)?;
+    if !rebuilding.is_empty().map_err(RebuildError::Store)? {
+        let path = root.to_owned();
+        rebuilding.abandon().map_err(RebuildError::Store)?;
+        return Err(BackupError::NotEmpty { path });
+    }
+    let foundation = Foundation { members: how.members.clone(), term: file.header().applied.term };
+    let identity = Identity { cluster: how.cluster.as_str().to_owned(), node: how.node, fence };
+    let directory = Directory::open(&rebuilding.space(), &identity).map_err(RebuildError::Store)?;
+    let applied = rebuild::build(directory, &foundation, file.snapshot(), &mut std::iter::empty())?;
+    rebuilding.exchange(&format!("restore-{fence}")).map_err(RebuildError::Store)?;
+    Ok(Restored { fence, applied })
+}
+
+fn refuse_others(file: &BackupFile, keyring: &Keyring, how: &Restore) -> Result<(), BackupError> {
+    let header = file.header();
+    if header.cluster != how.cluster.as_str() {
+        return Err(BackupError::OtherCluster {
+            found: header.cluster.clone(),
+            expected: how.cluster.as_str().to_owned(),
+        });
+    }
+    if !how.members.contains_key(&how.node) {
+        return Err(BackupError::Rebuild(RebuildError::Members(format!(
+            "--member must name node {} too, which is restored here",
+            how.node
+        ))));
+    }
+    let opened = file.open_secrets(keyring)?;
+    if opened.is_complete() {
+        return Ok(());
+    }
+    let mut missing: Vec<String> = opened.missing.keys().map(|id| format!("master key `{id}`")).collect();
+    if opened.refused > 0 {
+        missing.push(format!(
+            "the key under which {} secrets stand: it has another one of that id",
+            opened.refused
+        ));
+    }
+    Err(BackupError::Keyring { missing: missing.join(", ") })
+}
+
+/// A new fence, or the one that the first machine chose if it was chosen for this.
+fn fence(file: &BackupFile, how: &Restore) -> Result<u64, BackupError> {
+    let mark = mark_of_restore(file, &how.members);
+    match how.fence {
+        Some(fence) if fence & u64::from(u32::MAX) == mark => Ok(fence),
+        Some(fence) => Err(BackupError::OtherRestore { fence }),
+        None => {
+            let random = random_bytes::<4>().map_err(|error| BackupError::Random(error.to_string()))?;
+            // An integer of TOML has 63 bits.
+            let upper = u64::from(u32::from_be_bytes(random) >> 1).max(1);
+            Ok((upper << 32) | mark)
+        }
+    }
+}
+
+/// The lower half of a fence: what is restored, and for whom.
+fn mark_of_restore(file: &BackupFile, members: &BTreeMap<NodeId, String>) -> u64 {
+    let header = file.header();
+    let mut hash = Sha256::new();
+    hash.update(&header.digest);
+    hash.update(header.made_at_ms.to_be_bytes());
+    hash.update(header.applied.term.to_be_bytes());
+    hash.update(header.applied.index.to_be_bytes());
+    for (id, address) in members {
+        hash.update(id.to_be_bytes());
+        hash.update((address.len() as u64).to_be_bytes());
+        hash.update(address);
+    }
+    let hash = hash.finalize();
+    hash.iter().take(4).fold(0, |sum, byte| (sum << 8) | u64::from(*byte))
+}

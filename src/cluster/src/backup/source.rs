@@ -1,0 +1,118 @@
+//! A backup on the node it is taken from: a view of the applied state, described and then read piece by
+//! piece as the operator's tool asks for it.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use crate::error::ClusterError;
+use crate::node::Node;
+use crate::state_machine::{META_MARK, mark_of};
+use keymoot_state::{Survey, Table};
+use keymoot_store::{Identity, JOIN_ANEW, SnapshotWriter, View};
+
+use super::header::BackupHeader;
+
+/// A backup being read.
+pub struct BackupSource {
+    /// Never contended: the lock only lets a connection hold it between two pieces.
+    pieces: Mutex<SnapshotWriter>,
+    sent_bytes: u64,
+    began: Instant,
+}
+
+impl BackupSource {
+    /// Takes the state as it is now: with `local` what this node has, else everything acknowledged before.
+    /// Gives the bytes that stand before the snapshot.
+    pub async fn begin(
+        node: &Arc<Node>,
+        local: bool,
+        deadline: Instant,
+    ) -> Result<(Self, Bytes), ClusterError> {
+        let began = Instant::now();
+        if !local {
+            node.rounds.round(deadline).await?;
+        }
+        let view = node.state.view();
+        let whose = node.directory.identity();
+        let described = tokio::task::spawn_blocking(move || describe(&whose, view));
+        let (view, header, mark) =
+            described.await.map_err(|error| ClusterError::State(error.to_string()))??;
+        let bytes = header.to_bytes().map_err(|error| ClusterError::State(error.to_string()))?;
+        tracing::info!(target: "audit", index = header.applied.index, local, "an operator takes a backup");
+        let sent_bytes = bytes.len() as u64;
+        Ok((Self { pieces: Mutex::new(SnapshotWriter::new(view, mark)), sent_bytes, began }, bytes.into()))
+    }
+
+    /// The next bytes; none behind the last.
+    pub async fn next(mut self, node: &Node) -> Result<(Option<Self>, Option<Bytes>), ClusterError> {
+        let read = tokio::task::spawn_blocking(move || {
+            let piece = self.pieces.get_mut().unwrap_or_else(PoisonError::into_inner).next().transpose();
+            (self, piece)
+        });
+        let (mut source, piece) = read.await.map_err(|error| ClusterError::State(error.to_string()))?;
+        match piece.map_err(|error| ClusterError::State(error.to_string()))? {
+            Some(piece) => {
+                source.sent_bytes += piece.len() as u64;
+                Ok((Some(source), Some(piece)))
+            }
+            None => {
+                source.finish(node);
+                Ok((None, None))
+            }
+        }
+    }
+
+    fn finish(&self, node: &Node) {
+        let took_ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        tracing::info!(bytes = self.sent_bytes, took_ms, "backup sent");
+        let gauge = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+        node.metrics.backup_last_success_timestamp_seconds.set(gauge(now_ms() / 1000));
+        node.metrics.backup_last_bytes.set(gauge(self.sent_bytes));
+    }
+}
+
+/// Counts what the view holds, and refuses a state that has changed behind its own back.
+pub(super) fn describe(whose: &Identity, view: View) -> Result<(View, BackupHeader, Vec<u8>), ClusterError> {
+    let unreadable = |error: keymoot_store::StoreError| ClusterError::State(error.to_string());
+    let mut survey = Survey::default();
+    let mut mark = Vec::new();
+    for table in Table::ALL {
+        for record in view.iter(table as usize).map_err(unreadable)? {
+            let (key, value) = record.map_err(unreadable)?;
+            if table == Table::Meta && key.as_ref() == META_MARK {
+                mark = value.to_vec();
+                continue;
+            }
+            survey.add(table, &key, &value)?;
+        }
+    }
+    if !survey.is_sound() {
+        return Err(ClusterError::State(format!(
+            "its records do not agree with the digest it keeps of them: do not back up this node; {JOIN_ANEW}"
+        )));
+    }
+    let applied = mark_of(&mark).map_err(|error| ClusterError::State(error.to_string()))?.applied;
+    let empty =
+        || ClusterError::Refused("the node has applied nothing yet; there is nothing to back up".into());
+    let (master_keys, tables) = BackupHeader::counts(&survey);
+    let header = BackupHeader {
+        cluster: whose.cluster.clone(),
+        fence: whose.fence,
+        node: whose.node,
+        applied: applied.ok_or_else(empty)?,
+        made_at_ms: now_ms(),
+        program: env!("CARGO_PKG_VERSION").to_owned(),
+        digest: survey.digest().to_string(),
+        master_keys,
+        tables,
+    };
+    Ok((view, header, mark))
+}
+
+fn now_ms() -> u64 {
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,298 @@
+//! Backup files: made of a real state, against every kind of damage, and restored.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use openraft::EntryPayload;
+use proptest::prelude::*;
+
+use super::error::HeaderFault;
+use super::header::MAGIC_BYTES;
+use super::source::describe;
+use super::*;
+use crate::recovery::{Recovery, Taken};
+use crate::standing::Standing;
+use crate::state_machine::StateMachine;
+use crate::state_view::StateView;
+use crate::types::{EncodedProposal, Entry};
+use crate::wire;
+use keymoot_codec as codec;
+use keymoot_codec::Kind;
+use keymoot_crypto::{ClusterName, ContentKey, Keyring, random_kid};
+use keymoot_model::{AccountId, ContentId, KeyOrigin, KeyPlace, TrackName};
+use keymoot_state as state;
+use keymoot_state::{ClusterIdentity, Command, NewKey, Proposal, TABLE_NAMES};
+use keymoot_store::{
+    Directory, Identity, Log, LogOptions, LogPosition, SnapshotWriter, StoredVote, Tables, TablesOptions,
+};
+use keymoot_telemetry::Metrics;
+
+const SMALL: TablesOptions =
+    TablesOptions { cache_bytes: 1024 * 1024, hot_bytes: 1024 * 1024, write_buffer_bytes: 8 * 1024 * 1024 };
+
+fn position(index: u64) -> LogPosition {
+    LogPosition { term: 3, node: 1, index }
+}
+
+fn place(content: u64) -> KeyPlace {
+    KeyPlace {
+        account: AccountId::new("demo").unwrap(),
+        content: ContentId::new(format!("content-{content}")).unwrap(),
+        track: TrackName::default_track(),
+    }
+}
+
+fn command(ring: &Keyring, index: u64) -> Command {
+    if index == 1 {
+        return Command::Found(ClusterIdentity {
+            cluster: "west".to_owned(),
+            keyring_check: ring.check_value("west").unwrap(),
+            feature_level: 1,
+        });
+    }
+    let (place, kid) = (place(index), random_kid().unwrap());
+    let key = ring.wrap_content_key(&ContentKey::generate().unwrap(), &place, 1, &kid).unwrap();
+    Command::CreateKey(NewKey { place, version: 1, kid, key, origin: KeyOrigin::Generated })
+}
+
+fn proposal(ring: &Keyring, index: u64) -> Vec<u8> {
+    let commands = vec![command(ring, index)];
+    let proposal = Proposal { client: 1, serial: index, floor: index, now_ms: 1, commands };
+    codec::encode(Kind::Entry, &proposal).unwrap()
+}
+
+fn owner() -> Identity {
+    Identity { cluster: "west".to_owned(), node: 2, fence: 0 }
+}
+
+/// A node's data directory with entries 1 to `applied` applied, and in its log those behind it up to `last`.
+fn node(root: &Path, ring: &Keyring, applied: u64, last: u64) -> Tables {
+    let directory = Arc::new(Directory::open(root, &owner()).unwrap());
+    let tables = Tables::open(root, TABLE_NAMES, SMALL).unwrap();
+    let metrics = Arc::new(Metrics::new().unwrap());
+    let view = StateView::new(tables.clone());
+    let mut machine =
+        StateMachine::new(tables.clone(), view, directory.clone(), metrics, Standing::of_nobody()).unwrap();
+    let entry = |index| Entry {
+        log_id: wire::log_id(&position(index)),
+        payload: EntryPayload::Normal(EncodedProposal(proposal(ring, index).into())),
+    };
+    machine.replay((1..=applied).map(entry).collect()).unwrap();
+    let log = Log::open(&directory.log(), LogOptions::default()).unwrap();
+    log.save_vote(StoredVote { term: 5, node: 3, committed: false }, Box::new(|_| {})).unwrap();
+    log.purge(position(applied)).unwrap();
+    let rest = (applied + 1..=last).map(|index| (position(index), proposal(ring, index).into()));
+    log.append(rest.collect(), Box::new(|_| {})).unwrap();
+    log.settle().unwrap();
+    drop(machine);
+    Arc::into_inner(directory).unwrap().close().unwrap();
+    tables
+}
+
+/// A backup of that node, as the operator's tool would write it.
+fn backup(home: &Path, ring: &Keyring, keys: u64) -> PathBuf {
+    let tables = node(&home.join("source"), ring, keys + 1, keys + 1);
+    let (view, header, mark) = describe(&owner(), tables.view()).unwrap();
+    let pieces = SnapshotWriter::new(view, mark).map(|piece| piece.unwrap().to_vec());
+    let bytes: Vec<u8> = std::iter::once(header.to_bytes().unwrap()).chain(pieces).flatten().collect();
+    let path = home.join("west.backup");
+    fs::write(&path, bytes).unwrap();
+    path
+}
+
+fn how(node: u64, fence: Option<u64>) -> Restore {
+    let members = [(2, "two:1"), (5, "five:1")].map(|(id, address)| (id, address.to_owned()));
+    Restore { cluster: ClusterName::new("west").unwrap(), node, members: BTreeMap::from(members), fence }
+}
+
+/// How far a directory is, with its members, its digest and its fence.
+fn look(root: &Path, node: u64) -> crate::recovery::Survivor {
+    let taken = Recovery::take(root, &ClusterName::new("west").unwrap(), node).unwrap();
+    let Taken::Survivor(recovery) = taken else { panic!("{taken:?}") };
+    let survivor = recovery.survey().unwrap();
+    recovery.abandon().unwrap();
+    survivor
+}
+
+#[test]
+fn a_backup_says_what_it_holds_and_every_key_opens() {
+    let home = tempfile::tempdir().unwrap();
+    let ring = Keyring::generate().unwrap();
+    let file = BackupFile::open(&backup(home.path(), &ring, 20)).unwrap();
+    let header = file.header();
+    assert_eq!((header.cluster.as_str(), header.fence, header.node), ("west", 0, 2));
+    assert_eq!((header.applied, header.key_count()), (position(21), 20));
+    assert_eq!(header.master_keys, [("mk1".to_owned(), 21)]);
+    let opened = file.open_secrets(&ring).unwrap();
+    assert_eq!((opened.opened, opened.is_complete()), (21, true));
+    let other = file.open_secrets(&Keyring::generate().unwrap()).unwrap();
+    assert_eq!((other.opened, other.refused), (0, 21));
+}
+
+#[test]
+fn a_header_has_these_bytes() {
+    let header = BackupHeader {
+        cluster: "w".to_owned(),
+        fence: 2,
+        node: 3,
+        applied: LogPosition { term: 4, node: 5, index: 6 },
+        made_at_ms: 7,
+        program: "p".to_owned(),
+        digest: "d".to_owned(),
+        master_keys: vec![("m".to_owned(), 8)],
+        tables: vec![("t".to_owned(), 9)],
+    };
+    let bytes = header.to_bytes().unwrap();
+    let golden = b"KMBKUP\0\x01KM\x08\x01\x14\0\0\0]\x8c\x01\xc4\x01w\x02\x03\x04\x05\x06\x07\x01p\x01d\x01\x01m\x08\x01\x01t\t";
+    assert_eq!(bytes, golden, "{}", bytes.escape_ascii());
+    let (read, length) = BackupHeader::read(&mut golden.as_slice()).unwrap();
+    assert_eq!((read, length), (header, golden.len() as u64));
+}
+
+#[test]
+fn foreign_newer_and_short_files_are_refused_by_name_and_place() {
+    let home = tempfile::tempdir().unwrap();
+    let path = backup(home.path(), &Keyring::generate().unwrap(), 3);
+    let good = fs::read(&path).unwrap();
+    let fault = |bytes: &[u8]| {
+        fs::write(&path, bytes).unwrap();
+        let error = BackupFile::open(&path).unwrap_err();
+        assert!(error.to_string().contains("west.backup"), "{error}");
+        error
+    };
+    let changed = |at: usize, byte: u8| {
+        let mut bytes = good.clone();
+        bytes[at] = byte;
+        bytes
+    };
+    assert!(matches!(fault(&changed(0, b'X')), BackupError::Header { fault: HeaderFault::Magic, .. }));
+    let newer = fault(&changed(MAGIC_BYTES - 1, 2));
+    assert!(newer.to_string().contains("byte 7 says format 2 and this build knows format 1"), "{newer}");
+    assert!(matches!(
+        fault(&changed(15, 0xff)),
+        BackupError::Header { fault: HeaderFault::TooLong { .. }, .. }
+    ));
+    assert!(matches!(fault(&good[..11]), BackupError::Header { fault: HeaderFault::Truncated, .. }));
+    assert!(matches!(fault(b""), BackupError::Header { fault: HeaderFault::Truncated, .. }));
+    let cut = fault(&good[..good.len() - 1]);
+    assert!(cut.to_string().contains("is damaged at byte"), "{cut}");
+    assert!(matches!(fault(&[good.as_slice(), b"x"].concat()), BackupError::Damaged { .. }));
+    // The last section begins where the footer does, in the file and not in the snapshot.
+    let BackupError::Damaged { offset, .. } = cut else { panic!("{cut}") };
+    assert_eq!(offset, good.len() as u64 - 49);
+}
+
+#[test]
+fn a_state_that_changed_behind_its_own_back_is_not_backed_up() {
+    let home = tempfile::tempdir().unwrap();
+    let tables = node(&home.path().join("source"), &Keyring::generate().unwrap(), 4, 4);
+    let mut batch = tables.begin();
+    batch
+        .delete(
+            state::Table::Kids as usize,
+            *tables.prefix(2, b"", 1).unwrap()[0].0.first_chunk::<16>().unwrap(),
+        )
+        .unwrap();
+    tables.commit(batch).unwrap();
+    let error = describe(&owner(), tables.view()).unwrap_err().to_string();
+    assert!(error.contains("digest"), "{error}");
+}
+
+#[test]
+fn the_same_file_makes_members_that_begin_alike() {
+    let home = tempfile::tempdir().unwrap();
+    let ring = Keyring::generate().unwrap();
+    let file = BackupFile::open(&backup(home.path(), &ring, 10)).unwrap();
+    let [first, second] = ["first", "second"].map(|name| home.path().join(name));
+    let restored = restore(&first, &file, &ring, &how(2, None)).unwrap();
+    assert_eq!(restored.applied, position(11));
+    let again = restore(&second, &file, &ring, &how(5, Some(restored.fence))).unwrap();
+    assert_eq!(again, restored);
+    let (one, other) = (look(&first, 2), look(&second, 5));
+    assert_eq!((one.applied, one.last, one.fence), (Some(position(11)), Some(position(11)), restored.fence));
+    assert_eq!((&one.members, &one.digest, &one.voters), (&other.members, &other.digest, &other.voters));
+    assert_eq!(one.digest, file.header().digest);
+    assert_eq!(one.vote.unwrap().term, 4);
+}
+
+#[test]
+fn what_must_not_be_restored_leaves_the_directory_as_it_was() {
+    let home = tempfile::tempdir().unwrap();
+    let ring = Keyring::generate().unwrap();
+    let file = BackupFile::open(&backup(home.path(), &ring, 3)).unwrap();
+    let root = home.path().join("node");
+    let refused = |ring: &Keyring, how: &Restore| restore(&root, &file, ring, how).unwrap_err();
+
+    let strange = Keyring::generate().unwrap();
+    assert!(matches!(refused(&strange, &how(2, None)), BackupError::Keyring { .. }));
+    let east = Restore { cluster: ClusterName::new("east").unwrap(), ..how(2, None) };
+    assert!(matches!(refused(&ring, &east), BackupError::OtherCluster { .. }));
+    assert!(matches!(refused(&ring, &how(9, None)), BackupError::Rebuild(_)));
+    assert!(matches!(refused(&ring, &how(2, Some(77))), BackupError::OtherRestore { fence: 77 }));
+    assert!(!root.exists(), "a refused restore made the directory");
+
+    let fence = restore(&root, &file, &ring, &how(2, None)).unwrap().fence;
+    assert!(matches!(refused(&ring, &how(2, Some(fence))), BackupError::NotEmpty { .. }));
+    let mut elsewhere = how(2, Some(fence));
+    elsewhere.members.insert(5, "elsewhere:1".to_owned());
+    assert!(matches!(refused(&ring, &elsewhere), BackupError::OtherRestore { .. }));
+    assert_eq!(look(&root, 2).fence, fence);
+}
+
+#[test]
+fn a_survivor_keeps_what_it_has_and_did_not_know_to_be_committed() {
+    let home = tempfile::tempdir().unwrap();
+    let (root, ring) = (home.path().join("node"), Keyring::generate().unwrap());
+    drop(node(&root, &ring, 5, 8));
+    let before = look(&root, 2);
+    assert_eq!((before.applied, before.last), (Some(position(5)), Some(position(8))));
+    assert_eq!(before.unapplied_entries(), 3);
+
+    let Taken::Survivor(recovery) = Recovery::take(&root, &ClusterName::new("west").unwrap(), 2).unwrap()
+    else {
+        panic!("no survivor")
+    };
+    let recovered = recovery.recover("two:1").unwrap();
+    let after = look(&root, 2);
+    assert_eq!(after.applied, Some(position(8)));
+    assert_eq!((after.fence, after.unapplied_entries()), (recovered.fence, 0));
+    assert_eq!(after.members, BTreeMap::from([(2, "two:1".to_owned())]));
+    assert_eq!((after.voters.as_slice(), after.vote.unwrap().term), ([2].as_slice(), 6));
+    let tables = Tables::open(&root, TABLE_NAMES, SMALL).unwrap();
+    for content in 2..=8 {
+        assert!(state::current_key(&StateView::new(tables.clone()), &place(content)).unwrap().is_some());
+    }
+    // The old contents are whole, under their old fence.
+    let kept = look(&recovered.kept.unwrap(), 2);
+    assert_eq!((kept.fence, kept.applied, kept.last), (0, before.applied, before.last));
+}
+
+#[test]
+fn another_nodes_directory_and_an_empty_one_are_refused() {
+    let home = tempfile::tempdir().unwrap();
+    let west = ClusterName::new("west").unwrap();
+    let refused = |root: &Path, node| Recovery::take(root, &west, node).unwrap_err().to_string();
+    assert!(refused(&home.path().join("empty"), 2).contains("holds no node's data"));
+    let root = home.path().join("node");
+    drop(node(&root, &Keyring::generate().unwrap(), 2, 2));
+    assert!(refused(&root, 7).contains("holds the data of node 2 of cluster \"west\""));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 6, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_changed_byte_anywhere_is_refused(keys in 0_u64..4, flip in 1_u8..) {
+        let home = tempfile::tempdir().unwrap();
+        let path = backup(home.path(), &Keyring::generate().unwrap(), keys);
+        let good = fs::read(&path).unwrap();
+        for at in 0..good.len() {
+            let mut bad = good.clone();
+            bad[at] ^= flip;
+            fs::write(&path, &bad).unwrap();
+            prop_assert!(BackupFile::open(&path).is_err(), "byte {} of {}", at, good.len());
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! Admitting a new node: what it asks, and what a member does about it.
+//!
+//! A node without a certificate may say nothing else on the peer port. The token is checked by the
+//! replicated state, which spends it; the member that is asked signs the certificate with the
+//! authority's key out of the state, so it can be any member. Before anything else is looked at, the node
+//! has proved that it holds a master key of the cluster: a token alone opens nothing.
+
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+
+use crate::settings::PeerAddress;
+use keymoot_crypto::{Challenge, ClusterCa, JoinSecret, KeyringProof, NodeRequest};
+use keymoot_model::{NodeId, Wrapped};
+use keymoot_state as state;
+use keymoot_state::{Admission, Command, FEATURE_LEVEL, NodeFacts, Response, TokenRefusal};
+
+use super::change::{Change, ChangeRequest, Verdict};
+use super::error::ClusterError;
+use super::message::PROTOCOL;
+use super::node::Node;
+use super::proposer::now_ms;
+
+/// What a node that wants in sends.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct JoinRequest {
+    /// The peer protocol it speaks.
+    pub protocol: u32,
+    /// The token's public id.
+    pub token: [u8; 8],
+    /// The token's secret.
+    pub secret: JoinSecret,
+    /// A certificate request (PKCS #10, DER); none from a node that brings its own certificate.
+    pub certificate_request: Option<Vec<u8>>,
+    /// Where its peers will reach it.
+    pub peer_address: String,
+    /// What it says of itself.
+    pub facts: NodeFacts,
+    /// Only answer what the node must check first: nothing is spent.
+    pub only_check: bool,
+}
+
+/// What a member sends first to a node without a certificate.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct JoinDemand {
+    /// What the node's proofs must be bound to.
+    pub challenge: Challenge,
+    /// That the member holds the cluster's master key itself.
+    pub proof: KeyringProof,
+}
+
+/// What a node without a certificate answers: a request, and that it holds the cluster's master key.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ProvenJoin {
+    /// What it asks.
+    pub request: JoinRequest,
+    /// Bound to the challenge, to the TLS session and to the certificate request.
+    pub proof: KeyringProof,
+}
+
+/// What it is answered.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum JoinReply {
+    /// The token is good.
+    Checked {
+        /// What the node's keyring must open.
+        keyring_check: Wrapped,
+    },
+    /// The node is a learner of the cluster now.
+    Admitted(Box<Admitted>),
+    /// It is not; the text says why and what to do.
+    Refused(String),
+}
+
+/// What an admitted node needs to start.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Admitted {
+    /// Its id.
+    pub id: NodeId,
+    /// Whether it stays a learner.
+    pub learner: bool,
+    /// The zone it is in.
+    pub zone: String,
+    /// Its certificate, PEM; none when it brought its own.
+    pub certificate_pem: Option<String>,
+    /// The authority's certificate, PEM.
+    pub authority_pem: String,
+    /// Where the members are.
+    pub members: Vec<(NodeId, String)>,
+}
+
+impl Node {
+    /// Answers a node that wants in and has proved a master key. `proven` is the id in its certificate, if it
+    /// showed one.
+    pub async fn join(&self, request: JoinRequest, proven: Option<NodeId>, deadline: Instant) -> JoinReply {
+        match self.admit(request, proven, deadline).await {
+            Ok(reply) => reply,
+            Err(error) => {
+                tracing::warn!(reason = %error, "a node was not admitted");
+                JoinReply::Refused(error.to_string())
+            }
+        }
+    }
+
+    async fn admit(
+        &self,
+        request: JoinRequest,
+        proven: Option<NodeId>,
+        deadline: Instant,
+    ) -> Result<JoinReply, ClusterError> {
+        if request.protocol != PROTOCOL {
+            return refuse(format!("it speaks protocol {}, this cluster {PROTOCOL}", request.protocol));
+        }
+        if PeerAddress::new(request.peer_address.as_str()).is_err() {
+            return refuse(format!("{:?} is no address that peers can dial", request.peer_address));
+        }
+        let certificate = match (&request.certificate_request, proven) {
+            (Some(der), None) => Some(
+                NodeRequest::from_der(der)
+                    .ok_or_else(|| ClusterError::Refused("its certificate request is not valid".into()))?,
+            ),
+            (None, Some(_)) => None,
+            _ => return refuse("a node brings a certificate or asks for one".into()),
+        };
+        self.rounds.round(deadline).await?;
+        let secret_digest = request.secret.digest(&request.token);
+        let key_digest = certificate.as_ref().map_or_else(|| proven_digest(proven), NodeRequest::key_digest);
+        state::check_join_token(&self.state, &request.token, &secret_digest, &key_digest, now_ms())?
+            .map_err(|refusal| ClusterError::Refused(token_refusal(refusal)))?;
+        let identity = state::cluster_identity(&self.state)?
+            .ok_or_else(|| ClusterError::Refused("the cluster is not founded yet; try again".into()))?;
+        check_level(identity.feature_level, request.facts.feature_level).map_err(ClusterError::Refused)?;
+        let signer = certificate.as_ref().map(|_| self.signer()).transpose()?;
+        if request.only_check {
+            return Ok(JoinReply::Checked { keyring_check: identity.keyring_check });
+        }
+        let admission = Admission {
+            token: request.token,
+            secret_digest,
+            key_digest,
+            id: proven,
+            highest_id: self.membership().nodes().map(|(id, _)| *id).max().unwrap_or(0),
+            facts: request.facts,
+        };
+        let (id, learner) = self.spend(admission, deadline).await?;
+        let certificate_pem = match (&signer, &certificate) {
+            (Some(signer), Some(certificate)) => {
+                let issued = signer.issue_node_for(id, certificate);
+                Some(issued.map_err(|error| ClusterError::State(error.to_string()))?)
+            }
+            _ => None,
+        };
+        self.take_in(id, &request.peer_address, deadline).await?;
+        // What is told below must hold the admission, on a follower too.
+        self.rounds.round(deadline).await?;
+        tracing::info!(target: "audit", node = id, learner, address = request.peer_address, "a node was admitted");
+        let zone = state::node(&self.state, id)?.map(|node| node.facts.zone).unwrap_or_default();
+        let authority_pem =
+            signer.map_or_else(|| self.about.authority_pem.clone(), |ca| ca.certificate_pem().to_owned());
+        let members =
+            self.membership().nodes().map(|(id, member)| (*id, member.peer_address.clone())).collect();
+        Ok(JoinReply::Admitted(Box::new(Admitted {
+            id,
+            learner,
+            zone,
+            certificate_pem,
+            authority_pem,
+            members,
+        })))
+    }
+
+    async fn spend(&self, admission: Admission, deadline: Instant) -> Result<(NodeId, bool), ClusterError> {
+        let command = Command::AdmitNode(Box::new(admission));
+        match self.flights.replicate(vec![command], deadline).await?.pop() {
+            Some(Response::Admitted { id, learner }) => Ok((id, learner)),
+            Some(Response::TokenRefused(refusal)) => Err(ClusterError::Refused(token_refusal(refusal))),
+            Some(Response::NodeIdTaken { next }) => Err(ClusterError::Refused(format!(
+                "the certificate names an id that was given before; ids are never used again: issue one for \
+                 node-{next}.{}.keymoot.internal",
+                self.cluster
+            ))),
+            _ => Err(ClusterError::Protocol("no answer to an admission".into())),
+        }
+    }
+
+    async fn take_in(&self, id: NodeId, address: &str, deadline: Instant) -> Result<(), ClusterError> {
+        let change = Change::AddLearner(id, address.to_owned());
+        let request = ChangeRequest { change, force: false, dry_run: false };
+        match self.change_members(request, deadline).await?.verdict {
+            Verdict::Ready | Verdict::Nothing(_) => Ok(()),
+            Verdict::Refused(reason) | Verdict::NotYet(reason) | Verdict::Dangerous(reason) => {
+                Err(ClusterError::Refused(reason))
+            }
+        }
+    }
+
+    /// The authority out of the state.
+    fn signer(&self) -> Result<ClusterCa, ClusterError> {
+        let Some(authority) = state::authority(&self.state)? else {
+            return Err(ClusterError::Refused(format!(
+                "this cluster does not hold its authority's key, so it signs no certificates: issue one by \
+                 hand for the DNS name node-ID.{}.keymoot.internal with the next free id, and join with \
+                 --cert, --key and --ca",
+                self.cluster
+            )));
+        };
+        let key = self.keyring.unwrap_authority(self.cluster.as_str(), &authority.key);
+        let key = key.map_err(|error| ClusterError::State(error.to_string()))?;
+        ClusterCa::from_pem(&self.cluster, &authority.certificate_pem, &key)
+            .ok_or_else(|| ClusterError::State("the authority in the state cannot be used".into()))
+    }
+}
+
+/// Whether a program that knows features up to `known` can be in a cluster of this level; the text says
+/// what it needs.
+pub fn check_level(cluster: u32, known: u32) -> Result<(), String> {
+    if cluster <= known {
+        return Ok(());
+    }
+    let needed = match cluster <= FEATURE_LEVEL {
+        true => format!("Keymoot {} or later", state::version_of_level(cluster)),
+        false => "the version of Keymoot that the other nodes run".to_owned(),
+    };
+    Err(format!(
+        "the cluster is at feature level {cluster} and this program knows levels up to {known}: it needs {needed}"
+    ))
+}
+
+fn refuse<T>(reason: String) -> Result<T, ClusterError> {
+    Err(ClusterError::Refused(reason))
+}
+
+fn token_refusal(refusal: TokenRefusal) -> String {
+    format!("{refusal}; make another with keymoot cluster token create")
+}
+
+/// A node that proved its id by a certificate is the same node when it asks again.
+fn proven_digest(proven: Option<NodeId>) -> [u8; 32] {
+    let mut digest = [0; 32];
+    if let Some(first) = digest.first_chunk_mut::<8>() {
+        *first = proven.unwrap_or(0).to_be_bytes();
+    }
+    digest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_that_knows_too_little_is_told_what_it_needs() {
+        assert_eq!(check_level(1, 1), Ok(()));
+        assert_eq!(check_level(1, 2), Ok(()));
+        let said = check_level(FEATURE_LEVEL, 0).unwrap_err();
+        assert!(said.contains("needs Keymoot 0.1.0 or later"), "{said}");
+        let said = check_level(FEATURE_LEVEL + 1, FEATURE_LEVEL).unwrap_err();
+        assert!(said.contains("the version of Keymoot that the other nodes run"), "{said}");
+    }
+}

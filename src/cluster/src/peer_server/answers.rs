@@ -1,0 +1,114 @@
+//! Answers that need no order.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use openraft::raft::{TransferLeaderRequest, VoteRequest};
+use tokio::time::Instant;
+
+use keymoot_crypto::{PeerIdentity, ProofRefusal};
+
+use super::super::command_rights::check_forwarded;
+use super::super::leader::Unanswered;
+use super::super::message::{Reply, Request};
+use super::super::node::Node;
+use super::super::types::TypeConfig;
+use super::super::wire;
+
+/// How long a change of the members may take here; who asked waits as long, and asks again.
+const CHANGE_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Who asks.
+pub(super) struct Asker {
+    pub(super) identity: PeerIdentity,
+    pub(super) from: SocketAddr,
+    /// Whether it proved a master key.
+    pub(super) proof: Result<(), ProofRefusal>,
+}
+
+pub(super) async fn answer(node: &Arc<Node>, asker: Asker, request: Request) -> Reply {
+    match request {
+        Request::Vote { rehearsal, vote, last, transfer } => {
+            let mut rpc = VoteRequest::new(wire::vote(&vote), last.as_ref().map(wire::log_id));
+            rpc.leadership_transfer = transfer;
+            vote_reply(node, rpc, rehearsal).await
+        }
+        Request::TransferLeader { .. } if node.damage().is_some() => Reply::Transferred(false),
+        Request::TransferLeader { from, to, last } => {
+            let rpc = TransferLeaderRequest::new(wire::vote(&from), to, last.as_ref().map(wire::log_id));
+            match node.raft.handle_transfer_leader(rpc).await {
+                Ok(answer) => Reply::Transferred(answer.is_ok()),
+                Err(fatal) => Reply::Failed(fatal.to_string()),
+            }
+        }
+        Request::Propose(encoded) => forwarded(node, &asker, encoded).await,
+        Request::ReadIndex | Request::ReadIndexOf(_) => match node.rounds.index.read_for_peer().await {
+            Ok(index) => Reply::ReadIndex { index },
+            Err(unanswered) => not_leader(&unanswered),
+        },
+        Request::Admin(request) => Reply::Admin(node.administer(request).await),
+        Request::ChangeMembers(request) => {
+            match node.change_here(request, Instant::now() + CHANGE_DEADLINE).await {
+                Ok(plan) => Reply::Planned(Box::new(plan)),
+                Err(unanswered) => not_leader(&unanswered),
+            }
+        }
+        Request::Ping => Reply::Pong,
+        Request::FitnessToLead => Reply::FitnessToLead(node.fitness()),
+        Request::Join(request) => match asker.identity {
+            PeerIdentity::Node(id) => {
+                let deadline = Instant::now() + CHANGE_DEADLINE;
+                Reply::Joined(Box::new(node.join(*request, Some(id), deadline).await))
+            }
+            PeerIdentity::Operator => Reply::Failed("an operator's certificate is no node's".into()),
+        },
+        Request::Append { .. }
+        | Request::SnapshotBegin { .. }
+        | Request::SnapshotChunk(_)
+        | Request::SnapshotEnd
+        | Request::BackupBegin { .. }
+        | Request::BackupNext
+        | Request::StandsBy(_) => Reply::Failed("answered in order, elsewhere".into()),
+    }
+}
+
+/// Appends what another node proposes, if it may.
+async fn forwarded(node: &Node, asker: &Asker, encoded: Bytes) -> Reply {
+    let PeerIdentity::Node(from) = asker.identity else {
+        return Reply::Failed("an operator's certificate is no node's".into());
+    };
+    if let Err(error) = check_forwarded(&encoded, from, asker.proof, &node.keyring) {
+        node.note_refusal("proposal", asker.from, &format!("node {from}: {error}"));
+        return Reply::Failed(error.to_string());
+    }
+    match node.flights.appends.append(encoded).await {
+        Ok(responses) => Reply::Applied(responses),
+        Err(unanswered) => not_leader(&unanswered),
+    }
+}
+
+fn not_leader(unanswered: &Unanswered) -> Reply {
+    match unanswered {
+        Unanswered::Retry => Reply::NotLeader,
+        Unanswered::DiskFull => Reply::DiskFull,
+        Unanswered::Stopped => Reply::Failed("raft has stopped".into()),
+    }
+}
+
+async fn vote_reply(node: &Node, rpc: VoteRequest<TypeConfig>, rehearsal: bool) -> Reply {
+    // A leader that hands over has given up its lease itself.
+    if node.is_voting_too_early() && !rpc.leadership_transfer {
+        return Reply::Failed("just started: it may have promised a lease before".into());
+    }
+    let voted = if rehearsal { node.raft.pre_vote(rpc).await } else { node.raft.vote(rpc).await };
+    match voted {
+        Ok(response) => Reply::Voted {
+            vote: wire::stored_vote(&response.vote),
+            granted: response.vote_granted,
+            last: response.last_log_id.as_ref().map(wire::position),
+        },
+        Err(error) => Reply::Failed(error.to_string()),
+    }
+}

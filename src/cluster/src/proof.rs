@@ -1,0 +1,128 @@
+//! Proof of the master key on a connection to the peer port: who has only a node's certificate and its
+//! TLS key administers nothing.
+//!
+//! Right behind the greeting, where both sides know the second version of the protocol, the listening
+//! side sends a challenge and the dialling side a proof bound to it and to the TLS session. Nobody waits
+//! for a verdict: the proof is judged when something is first asked that needs it, and then for as long
+//! as the connection lasts. Raft's own messages do not need it, so nodes whose keyrings differ for a
+//! while go on replicating.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
+
+use keymoot_codec as codec;
+use keymoot_codec::Kind;
+use keymoot_crypto::tls::{PeerChannel, PeerVersion};
+use keymoot_crypto::{Challenge, ClusterName, Keyring, KeyringProof, ProofPurpose, ProofRefusal, ProofScope};
+
+use super::frame::{self, Frame};
+use super::node::Node;
+use super::rate_limit::RateLimit;
+
+/// The largest challenge or proof: a MAC for each of a few master keys.
+const BODY_BYTES_MAX: usize = 4 * 1024;
+/// Refusals that are logged in [`LOG_WINDOW`]; the metric counts all.
+const LOGGED_MAX: usize = 10;
+const LOG_WINDOW: Duration = Duration::from_secs(10);
+
+/// What a peer showed of the master key.
+pub struct PeerProof {
+    channel: PeerChannel,
+    /// What was asked for, and what came; none from a peer that knows the first version only.
+    shown: Option<(Challenge, KeyringProof)>,
+    accepted: bool,
+}
+
+impl PeerProof {
+    /// Whether it proves a master key of this node. What was accepted once stays so: a key that is
+    /// removed from the keyring later does not end the connections of the nodes that held it.
+    pub fn verdict(&mut self, cluster: &ClusterName, keyring: &Keyring) -> Result<(), ProofRefusal> {
+        let (challenge, proof) = self.shown.as_ref().ok_or(ProofRefusal::Unable)?;
+        if !self.accepted {
+            let scope =
+                ProofScope { cluster, channel: &self.channel, challenge, purpose: ProofPurpose::Peer };
+            keyring.verify_proof(&scope, proof)?;
+            self.accepted = true;
+        }
+        Ok(())
+    }
+}
+
+/// The listening side: asks whoever has dialled for the proof, and takes what comes.
+pub async fn demand<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: &mut S,
+    channel: PeerChannel,
+) -> std::io::Result<PeerProof> {
+    let shown = match channel.version {
+        PeerVersion::First => None,
+        PeerVersion::Second => {
+            let challenge = Challenge::draw().map_err(std::io::Error::other)?;
+            send(stream, &challenge).await?;
+            Some((challenge, receive(stream).await?))
+        }
+    };
+    Ok(PeerProof { channel, shown, accepted: false })
+}
+
+/// The dialling side: gives the proof to a node that asks for it.
+pub async fn give<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: &mut S,
+    channel: &PeerChannel,
+    cluster: &ClusterName,
+    keyring: &Keyring,
+) -> std::io::Result<()> {
+    if channel.version == PeerVersion::First {
+        return Ok(());
+    }
+    let challenge: Challenge = receive(stream).await?;
+    let scope = ProofScope { cluster, channel, challenge: &challenge, purpose: ProofPurpose::Peer };
+    send(stream, &keyring.prove(&scope)).await
+}
+
+/// Sends a part of the greeting.
+pub async fn send<S: AsyncWrite + Unpin, T: Serialize>(stream: &mut S, part: &T) -> std::io::Result<()> {
+    let body = codec::encode(Kind::Hello, part).map_err(std::io::Error::other)?;
+    frame::write(stream, &Frame { id: 0, body: body.into() }).await?;
+    stream.flush().await
+}
+
+/// Receives a part of the greeting.
+pub async fn receive<S: AsyncRead + Unpin, T: DeserializeOwned>(stream: &mut S) -> std::io::Result<T> {
+    let closed =
+        || std::io::Error::other("it closed the connection behind the greeting; its log may say why");
+    let frame = frame::read_up_to(stream, BODY_BYTES_MAX).await?.ok_or_else(closed)?;
+    codec::decode(Kind::Hello, &frame.body).map_err(std::io::Error::other)
+}
+
+/// Bounds how often refusals are logged.
+#[derive(Debug)]
+pub struct RefusalLog(RateLimit);
+
+impl Default for RefusalLog {
+    fn default() -> Self {
+        Self(RateLimit::new(LOGGED_MAX, LOG_WINDOW))
+    }
+}
+
+impl Node {
+    /// Counts that something was refused for want of a proof or of a right, and logs it unless too much
+    /// was logged lately. `what` is a label of the metric.
+    pub(super) fn note_refusal(&self, what: &'static str, from: SocketAddr, reason: &str) {
+        self.metrics.peer_refusals_total.with_label_values(&[what]).inc();
+        if self.refusal_log.0.admits(tokio::time::Instant::now()) {
+            tracing::warn!(%from, what, reason, "refused on the peer port");
+        }
+    }
+}
+
+/// What begins each refusal for want of a proof; tools know it by this.
+pub const DEMANDED: &str = "only holders of the cluster's master key may ask this";
+
+/// What whoever asked for administration is told.
+pub fn demanded(refusal: ProofRefusal) -> String {
+    format!("{DEMANDED}: {refusal}")
+}

@@ -1,0 +1,70 @@
+//! The peers that this node does not speak to, or that do not speak to it, and why.
+//!
+//! Noted at the greeting, on whichever side finds the reason, and forgotten when a greeting succeeds. The
+//! log names a peer once in a while and not at each of its attempts; `cluster status` names all.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use keymoot_model::NodeId;
+
+/// How long the log is silent about a peer that it has named.
+const LOG_PAUSE: Duration = Duration::from_secs(60);
+
+/// Shared by the listening side and the links. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct Refusals {
+    known: Arc<Mutex<BTreeMap<NodeId, Refusal>>>,
+}
+
+struct Refusal {
+    reason: String,
+    logged_at: Instant,
+}
+
+impl Refusals {
+    /// Notes that this node and `peer` do not speak to each other.
+    pub fn note(&self, peer: NodeId, reason: String) {
+        let mut known = self.lock();
+        let recent = known.get(&peer).filter(|last| last.reason == reason);
+        let logged_at = match recent.map(|last| last.logged_at) {
+            Some(logged_at) if logged_at.elapsed() < LOG_PAUSE => logged_at,
+            _ => {
+                tracing::warn!(peer, %reason, "a peer was refused");
+                Instant::now()
+            }
+        };
+        known.insert(peer, Refusal { reason, logged_at });
+    }
+
+    /// Forgets a peer: a greeting succeeded.
+    pub fn forget(&self, peer: NodeId) {
+        self.lock().remove(&peer);
+    }
+
+    /// Who is refused, and why.
+    pub fn list(&self) -> BTreeMap<NodeId, String> {
+        self.lock().iter().map(|(peer, refusal)| (*peer, refusal.reason.clone())).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<NodeId, Refusal>> {
+        // Nothing in the locked sections can panic half-way, so a poisoned map is whole.
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_reason_is_listed_until_a_greeting_succeeds() {
+        let refusals = Refusals::default();
+        refusals.note(2, "one".to_owned());
+        refusals.note(2, "two".to_owned());
+        refusals.note(3, "three".to_owned());
+        refusals.forget(3);
+        assert_eq!(refusals.list(), BTreeMap::from([(2, "two".to_owned())]));
+    }
+}

@@ -1,0 +1,201 @@
+//! What a node's cluster is set up with: the configuration's sections that this crate reads, each key
+//! with its default.
+
+mod peer_address;
+mod profile;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use keymoot_crypto::ClusterName;
+use keymoot_model::{NodeId, empty_is_none};
+use serde::{Deserialize, Serialize};
+
+pub use peer_address::{PeerAddress, PeerAddressError};
+pub use profile::NetworkProfile;
+
+/// All of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClusterSettings {
+    /// This node.
+    pub node: Node,
+    /// The cluster it belongs to, and how nodes reach each other.
+    pub cluster: Cluster,
+    /// Replication: batches, log, snapshots.
+    pub raft: Raft,
+    /// The store's memory.
+    pub store: Store,
+    /// The disk that holds the data directory.
+    pub disk: Disk,
+    /// Commands that wait for a proposal, at most.
+    pub waiting_commands_max: usize,
+    /// Reads that wait for the read barrier, at most.
+    pub waiting_reads_max: usize,
+}
+
+impl Default for ClusterSettings {
+    fn default() -> Self {
+        Self {
+            node: Node::default(),
+            cluster: Cluster::default(),
+            raft: Raft::default(),
+            store: Store::default(),
+            disk: Disk::default(),
+            waiting_commands_max: 8192,
+            waiting_reads_max: 8192,
+        }
+    }
+}
+
+/// This node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Node {
+    /// The node's number in the cluster, never reused for another node.
+    pub id: NodeId,
+    /// Where log, store and snapshots live.
+    pub data_dir: PathBuf,
+    /// The data centre or rack, for people and logs.
+    pub zone: String,
+}
+
+impl Default for Node {
+    fn default() -> Self {
+        Self { id: 1, data_dir: "/var/lib/keymoot".into(), zone: String::new() }
+    }
+}
+
+/// The cluster, and how its nodes reach each other.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cluster {
+    /// The cluster's name, which stands in every certificate.
+    pub name: ClusterName,
+    /// Where peers connect to.
+    pub peer_listen: SocketAddr,
+    /// What other nodes dial; none means `peer_listen`.
+    #[serde(with = "empty_is_none")]
+    pub peer_advertise: Option<PeerAddress>,
+    /// The cluster's CA certificate, PEM.
+    pub ca_file: PathBuf,
+    /// This node's certificate, PEM.
+    pub cert_file: PathBuf,
+    /// This node's private key, PEM; a secret file.
+    pub key_file: PathBuf,
+    /// The CA's private key, PEM; a secret file. Only on the node that founds the cluster.
+    #[serde(with = "empty_is_none")]
+    pub founding_ca_key_file: Option<PathBuf>,
+    /// Which network the times below are made for.
+    pub profile: NetworkProfile,
+    /// How often the leader says that it lives; 0 leaves it to the profile.
+    pub heartbeat_ms: u64,
+    /// The shortest silence after which a follower stands for election; 0 leaves it to the profile.
+    pub election_timeout_min_ms: u64,
+    /// The longest such silence; each node draws one in between. 0 leaves it to the profile.
+    pub election_timeout_max_ms: u64,
+    /// How long a request waits for a quorum before it is answered 503.
+    pub request_deadline_ms: u64,
+    /// How long connecting to a peer may take; 0 leaves it to the profile.
+    pub connect_timeout_ms: u64,
+}
+
+impl Default for Cluster {
+    fn default() -> Self {
+        Self {
+            name: default_cluster_name(),
+            peer_listen: SocketAddr::from(([127, 0, 0, 1], 9081)),
+            peer_advertise: None,
+            ca_file: "/etc/keymoot/tls/ca.pem".into(),
+            cert_file: "/etc/keymoot/tls/node.pem".into(),
+            key_file: "/etc/keymoot/tls/node-key.pem".into(),
+            founding_ca_key_file: None,
+            profile: NetworkProfile::Lan,
+            heartbeat_ms: 0,
+            election_timeout_min_ms: 0,
+            election_timeout_max_ms: 0,
+            request_deadline_ms: 10_000,
+            connect_timeout_ms: 0,
+        }
+    }
+}
+
+#[allow(clippy::expect_used)] // A literal that is checked by every test of this room.
+fn default_cluster_name() -> ClusterName {
+    ClusterName::new("keymoot").expect("a valid literal")
+}
+
+impl Cluster {
+    /// What other nodes dial to reach this one.
+    pub fn peer_address(&self) -> PeerAddress {
+        self.peer_advertise.clone().unwrap_or_else(|| self.peer_listen.into())
+    }
+}
+
+/// Replication: batches, log, snapshots.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Raft {
+    /// The most commands in one proposal.
+    pub batch_commands_max: usize,
+    /// The most proposals that wait for their commit at once.
+    pub batches_in_flight_max: usize,
+    /// The most entries in one message to a follower.
+    pub append_entries_max: u64,
+    /// A snapshot is made after so many new entries; while a node is sent one, after ten times as many at most.
+    pub snapshot_log_entries: u64,
+    /// Entries kept behind a snapshot, for followers that lag a little.
+    pub log_keep_entries: u64,
+    /// How fast a snapshot is sent to a follower.
+    pub snapshot_rate_bytes_per_s: u64,
+}
+
+impl Default for Raft {
+    fn default() -> Self {
+        Self {
+            batch_commands_max: 1024,
+            batches_in_flight_max: 2,
+            append_entries_max: 1024,
+            snapshot_log_entries: 100_000,
+            log_keep_entries: 20_000,
+            snapshot_rate_bytes_per_s: 64 * 1024 * 1024,
+        }
+    }
+}
+
+/// The store's memory.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Store {
+    /// The store's block cache.
+    pub cache_bytes: u64,
+    /// Records that were read lately, kept by themselves.
+    pub hot_record_bytes: u64,
+    /// Log entries kept in memory for followers.
+    pub log_cache_bytes: usize,
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        Self {
+            cache_bytes: 128 * 1024 * 1024,
+            hot_record_bytes: 32 * 1024 * 1024,
+            log_cache_bytes: 64 * 1024 * 1024,
+        }
+    }
+}
+
+/// The disk that holds the data directory.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Disk {
+    /// With less free than this the node is read-only; at most a twentieth of the disk.
+    pub free_bytes_min: u64,
+    /// Kept in a file to start from when the disk is full; at most a hundredth of the disk.
+    pub ballast_bytes: u64,
+}
+
+impl Default for Disk {
+    fn default() -> Self {
+        Self { free_bytes_min: 256 * 1024 * 1024, ballast_bytes: 64 * 1024 * 1024 }
+    }
+}

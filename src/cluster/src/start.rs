@@ -1,0 +1,347 @@
+//! From a configuration to a running node: opens what is on disk, starts Raft, listens to peers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use openraft::SnapshotPolicy;
+use tokio::net::TcpListener;
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio_rustls::TlsAcceptor;
+
+use crate::settings::ClusterSettings;
+use keymoot_crypto::tls::{PeerCredentials, peer_client_config, peer_server_config};
+use keymoot_crypto::{Keyring, PeerIdentity, UnwrapError};
+use keymoot_state as state;
+use keymoot_state::{ClusterIdentity, FEATURE_LEVEL, NodeFacts, TABLE_NAMES};
+use keymoot_store::{Directory, Identity, JOIN_ANEW, Log, LogOptions, Tables, TablesOptions};
+use keymoot_telemetry::Metrics;
+
+use super::barrier::Rounds;
+use super::damage;
+use super::disk::DiskWatch;
+use super::fence::Fence;
+use super::founding::Founding;
+use super::gathered::GatherLimits;
+use super::join::check_level;
+use super::join_server::JoinGate;
+use super::leader::{LeaderSeat, Leadership};
+use super::log_check::{LogCheckError, hold_against_tables, refuse_no_log};
+use super::log_hold::{LogCuts, LogHold};
+use super::log_storage::LogStorage;
+use super::monitor::Monitor;
+use super::network::Network;
+use super::node::{About, Cluster, Node};
+use super::peer_server;
+use super::peers::{EndOfNode, Peers};
+use super::proof::RefusalLog;
+use super::proposer::{Appends, Flights};
+use super::read_index::ReadIndex;
+use super::standing::Standing;
+use super::state_machine::{StateMachine, read_mark};
+use super::state_view::StateView;
+use super::steward::Steward;
+use super::types::Raft;
+use super::wire;
+
+/// A member that is heard of every so often is up, however fast elections are.
+const SILENCE_MIN: Duration = Duration::from_secs(2);
+
+/// Why a node cannot start. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The data directory cannot be used.
+    #[error("cannot open the data directory")]
+    Store(#[from] keymoot_store::StoreError),
+    /// Certificate, key or CA cannot be used.
+    #[error("cannot use the node's certificate")]
+    Tls(#[from] keymoot_crypto::tls::TlsError),
+    /// The certificate belongs to somebody else.
+    #[error("the certificate names {found:?}, but node.id is {expected}; give this node its own certificate")]
+    Identity {
+        /// Who the certificate names.
+        found: PeerIdentity,
+        /// Who the configuration says this is.
+        expected: u64,
+    },
+    /// The keyring is not this cluster's.
+    #[error("the keyring does not open this cluster's keys")]
+    Keyring(#[from] UnwrapError),
+    /// The keyring cannot make the cluster's check value.
+    #[error("the keyring cannot be used: {0}")]
+    Check(String),
+    /// The program is older than the cluster's features.
+    #[error("{0}")]
+    TooOld(String),
+    /// The authority that a cluster is to be founded with cannot be used.
+    #[error("cannot found the cluster")]
+    Founding(#[from] keymoot_crypto::PkiError),
+    /// The state cannot be read.
+    #[error("the state cannot be read")]
+    State(#[from] state::StateError),
+    /// The tables are older than what is left of the log.
+    #[error("the tables in {} end with entry {applied}, but the log begins behind entry {purged}: what is between is lost here; {anew}", root.display(), anew = JOIN_ANEW)]
+    Gap {
+        /// The last entry in the tables.
+        applied: u64,
+        /// The last entry that the log no longer has.
+        purged: u64,
+        /// The data directory.
+        root: std::path::PathBuf,
+    },
+    /// The log is not the one that made the tables.
+    #[error(transparent)]
+    Log(#[from] LogCheckError),
+    /// The peer address is taken or not this machine's.
+    #[error("cannot listen to peers on {address}")]
+    Listen {
+        /// The configured address.
+        address: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Raft does not start.
+    #[error("cannot start raft: {0}")]
+    Raft(String),
+}
+
+impl Cluster {
+    /// Starts the node that `config` describes, with Raft and peers on `raft_runtime` and the
+    /// actors in the current actix system.
+    ///
+    /// # Errors
+    /// [`StartError`]; then nothing runs.
+    pub async fn start(
+        config: &ClusterSettings,
+        keyring: Arc<Keyring>,
+        metrics: Arc<Metrics>,
+        raft_runtime: &Handle,
+    ) -> Result<Self, StartError> {
+        let opened = open(config.clone(), keyring, metrics);
+        let node =
+            raft_runtime.spawn(opened).await.map_err(|error| StartError::Raft(error.to_string()))??;
+        let limits = GatherLimits {
+            waiting_max: config.waiting_commands_max,
+            batch_max: config.raft.batch_commands_max,
+            in_flight_max: config.raft.batches_in_flight_max,
+            pause_after: usize::MAX,
+        };
+        let deadline = Duration::from_millis(config.cluster.request_deadline_ms);
+        Ok(Self::new(node, raft_runtime, limits, config.waiting_reads_max, deadline))
+    }
+}
+
+async fn open(
+    config: ClusterSettings,
+    keyring: Arc<Keyring>,
+    metrics: Arc<Metrics>,
+) -> Result<Arc<Node>, StartError> {
+    let credentials = credentials(&config)?;
+    let cluster = credentials.cluster().clone();
+    let owner = Identity { cluster: cluster.as_str().to_owned(), node: config.node.id, fence: 0 };
+    let (disk_watch, disk) = DiskWatch::begin(&config.node.data_dir, &config.disk, metrics.clone())?;
+    let directory = Arc::new(Directory::open(&config.node.data_dir, &owner)?);
+    let tables = Tables::open(directory.root(), TABLE_NAMES, tables_options(&config))?;
+    let state = StateView::new(tables.clone());
+    if let Some(identity) = state::cluster_identity(&state)? {
+        keyring.verify_check(cluster.as_str(), &identity.keyring_check)?;
+        check_level(identity.feature_level, FEATURE_LEVEL).map_err(StartError::TooOld)?;
+    }
+    let founding = Founding::read(&config)?;
+    let check =
+        keyring.check_value(cluster.as_str()).map_err(|error| StartError::Check(error.to_string()))?;
+    let identity = ClusterIdentity {
+        cluster: cluster.as_str().to_owned(),
+        keyring_check: check,
+        feature_level: FEATURE_LEVEL,
+    };
+    let (applied, _) = read_mark(&tables).map_err(|error| StartError::Raft(error.to_string()))?;
+    match applied.as_ref().map(wire::position) {
+        None => directory.renew_without_log()?,
+        some => refuse_no_log(some.as_ref(), &directory)?,
+    }
+    let log = Log::open(&directory.log(), log_options(&config))?;
+    refuse_gap(&log, applied.map_or(0, |applied| applied.index), directory.root())?;
+    // Before anything reads the vote.
+    hold_against_tables(&log, applied.as_ref().map(wire::position), &directory)?;
+    let fence = Fence::new(directory.clone(), log.clone());
+    let silent_until = voteless_until(&config, &log);
+    let listener = TcpListener::bind(config.cluster.peer_listen)
+        .await
+        .map_err(|source| StartError::Listen { address: config.cluster.peer_listen.to_string(), source })?;
+
+    let (failure_in, failure) = watch::channel(None);
+    let end = EndOfNode { reason: failure_in.clone(), state: Some(state.clone()) };
+    let peers = Peers::new(
+        &cluster,
+        Some(config.node.id),
+        Some(fence.clone()),
+        peer_client_config(&credentials)?,
+        keyring.clone(),
+        Duration::from_millis(config.cluster.connect_timeout_ms),
+        end.clone(),
+    );
+    let last_index = log.bounds().1.map_or(0, |last| last.index);
+    let standing = Standing::new(config.node.id, log.read_vote(), last_index);
+    let machine =
+        StateMachine::new(tables, state.clone(), directory.clone(), metrics.clone(), standing.clone())
+            .map_err(|error| StartError::Raft(error.to_string()))?;
+    let applied_index = machine.applied_index();
+    let log_hold = LogHold::default();
+    let network = Network::new(
+        peers.clone(),
+        config.raft.snapshot_rate_bytes_per_s,
+        log_hold.clone(),
+        standing.clone(),
+    );
+    let raft = Raft::new(
+        config.node.id,
+        raft_config(&config)?,
+        network,
+        LogStorage::new(log.clone(), metrics.clone(), standing.clone()),
+        machine,
+    )
+    .await
+    .map_err(|error| StartError::Raft(error.to_string()))?;
+
+    let (leadership_in, leadership) = watch::channel(Leadership::default());
+    let (log_failed, log_dir) = (failure_in.clone(), directory.log());
+    log.on_failure(Box::new(move |reason| {
+        // What cannot be made durable must not be acknowledged, and nobody knows what the disk holds.
+        log_failed.send_replace(Some(format!(
+            "the raft log in {} failed: {reason}; start the node again, and see to its disk if it fails again",
+            log_dir.display()
+        )));
+    }));
+    let seat = LeaderSeat::new(config.node.id, peers.clone(), leadership);
+    let appends = Appends::new(raft.clone(), disk.clone(), Handle::current());
+    let read_index =
+        ReadIndex::new(raft.clone(), standing, peers.clone(), metrics.clone(), Handle::current());
+    let rounds = Rounds::new(read_index, seat.clone(), applied_index, metrics.clone());
+    let node = Arc::new(Node {
+        id: config.node.id,
+        cluster,
+        raft: raft.clone(),
+        state,
+        directory,
+        fence,
+        keyring: keyring.clone(),
+        disk: disk.clone(),
+        metrics: metrics.clone(),
+        flights: Arc::new(Flights::new(appends, seat.clone(), end.clone(), metrics.clone())),
+        rounds: Arc::new(rounds),
+        silent_until,
+        identity,
+        failure,
+        seat,
+        about: about(&config, &credentials),
+        end,
+        change_turn: tokio::sync::Mutex::default(),
+        join_gate: JoinGate::default(),
+        refusal_log: RefusalLog::default(),
+        expelled: arc_swap::ArcSwap::default(),
+    });
+    if let Some(at_s) = node.about.certificate_expires_at_s {
+        node.metrics.certificate_expires_timestamp_seconds.with_label_values(&["peers"]).set(at_s);
+    }
+    let acceptor = TlsAcceptor::from(peer_server_config(&credentials)?);
+    tokio::spawn(peer_server::listen(listener, acceptor, node.clone()));
+    let founding_authority = founding.as_ref().map(|founding| founding.record(&keyring)).transpose();
+    let founding_authority = founding_authority.map_err(|error| StartError::Check(error.to_string()))?;
+    let steward = Steward::new(node.clone(), peers.clone(), founding).run();
+    let monitor = Monitor {
+        node: node.clone(),
+        peers,
+        keyring,
+        founding_authority,
+        metrics,
+        log,
+        cuts: LogCuts::new(log_hold, config.raft.snapshot_log_entries, config.raft.log_keep_entries),
+        leadership: leadership_in,
+        failure: failure_in,
+    };
+    tokio::spawn(monitor.run());
+    tokio::spawn(steward);
+    tokio::spawn(disk_watch.run(node.clone()));
+    tokio::spawn(damage::watch(node.clone()));
+    Ok(node)
+}
+
+fn about(config: &ClusterSettings, credentials: &PeerCredentials) -> About {
+    let zone = config.node.zone.clone();
+    About {
+        facts: NodeFacts {
+            zone,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            feature_level: FEATURE_LEVEL,
+        },
+        peer_address: config.cluster.peer_address().to_string(),
+        data_dir: config.node.data_dir.clone(),
+        certificate_expires_at_s: credentials.expires_at_s(),
+        authority_pem: credentials.authority_pem(),
+        silence: silence(config.cluster.election_timeout_max_ms),
+    }
+}
+
+/// How long a member of a cluster with this election time-out may be silent until it counts as down.
+pub fn silence(election_timeout_max_ms: u64) -> Duration {
+    Duration::from_millis(election_timeout_max_ms.saturating_mul(3)).max(SILENCE_MIN)
+}
+
+fn credentials(config: &ClusterSettings) -> Result<PeerCredentials, StartError> {
+    let cluster = &config.cluster;
+    let credentials =
+        PeerCredentials::load(&cluster.ca_file, &cluster.cert_file, &cluster.key_file, &cluster.name)?;
+    match credentials.identity() {
+        PeerIdentity::Node(id) if id == config.node.id => Ok(credentials),
+        found => Err(StartError::Identity { found, expected: config.node.id }),
+    }
+}
+
+fn tables_options(config: &ClusterSettings) -> TablesOptions {
+    TablesOptions {
+        cache_bytes: config.store.cache_bytes,
+        hot_bytes: config.store.hot_record_bytes,
+        ..TablesOptions::default()
+    }
+}
+
+fn log_options(config: &ClusterSettings) -> LogOptions {
+    LogOptions { cache_bytes: config.store.log_cache_bytes, ..LogOptions::default() }
+}
+
+/// Refuses tables that the log does not reach back to: entries between the two are nowhere.
+fn refuse_gap(log: &Log, applied: u64, root: &std::path::Path) -> Result<(), StartError> {
+    let purged = log.bounds().0.map_or(0, |purged| purged.index);
+    if applied >= purged { Ok(()) } else { Err(StartError::Gap { applied, purged, root: root.to_owned() }) }
+}
+
+/// A node that has a log may have granted a lease before it was stopped.
+fn voteless_until(config: &ClusterSettings, log: &Log) -> Option<Instant> {
+    let lease = Duration::from_millis(config.cluster.election_timeout_max_ms);
+    log.read_vote().map(|_| Instant::now() + lease)
+}
+
+pub(super) fn raft_config(config: &ClusterSettings) -> Result<Arc<openraft::Config>, StartError> {
+    let election_max = config.cluster.election_timeout_max_ms;
+    let raft = openraft::Config {
+        cluster_name: config.cluster.name.as_str().to_owned(),
+        heartbeat_interval: config.cluster.heartbeat_ms,
+        election_timeout_min: config.cluster.election_timeout_min_ms,
+        election_timeout_max: election_max,
+        max_payload_entries: config.raft.append_entries_max,
+        // The log is kept until a snapshot covers it; a follower it still reaches gets the log.
+        replication_lag_threshold: u64::MAX / 4,
+        // The monitor triggers snapshots, and openraft only purges.
+        snapshot_policy: SnapshotPolicy::Never,
+        max_in_snapshot_log_to_keep: config.raft.log_keep_entries,
+        purge_batch_size: 1,
+        enable_pre_vote: Some(true),
+        // Without it, a leader that can send but not receive keeps the others from electing.
+        quorum_loss_probe_interval: Some(2 * election_max),
+        enable_leader_restore: Some(false),
+        ..openraft::Config::default()
+    };
+    raft.validate().map(Arc::new).map_err(|error| StartError::Raft(error.to_string()))
+}

@@ -1,0 +1,332 @@
+//! A disk that exists in memory: what was written is there at once, what was synced survives a power
+//! cut. Syncs take time, and cover what was written before they began.
+//!
+//! Entries lie on it in the bytes of the real log. The log's own files are not simulated: they have
+//! tests of their own, and so has the real log under power cuts (the nemesis).
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt::Debug;
+use std::io;
+use std::ops::{Bound, RangeBounds};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use bytes::Bytes;
+use openraft::storage::{IOFlushed, LogState, RaftLogStorage};
+use openraft::{OptionalSend, RaftLogReader};
+use tokio::sync::{mpsc, oneshot};
+
+use keymoot_model::NodeId;
+use keymoot_store::{Completion, LogPosition, StoredVote};
+
+use super::fate::Fate;
+use crate::standing::Standing;
+use crate::types::{Entry, LogId, TypeConfig, Vote};
+use crate::wire;
+
+/// How much a disk that lies is behind.
+const WRITE_BACK: Duration = Duration::from_secs(2);
+
+/// What is on the disk.
+#[derive(Clone, Default)]
+struct Image {
+    entries: BTreeMap<u64, (LogPosition, Bytes)>,
+    purged: Option<LogPosition>,
+    vote: Option<StoredVote>,
+    committed: Option<LogPosition>,
+}
+
+#[derive(Clone)]
+enum Write {
+    Append(Vec<(LogPosition, Bytes)>),
+    TruncateAfter(Option<LogPosition>),
+    Purge(LogPosition),
+    Vote(StoredVote),
+    Committed(Option<LogPosition>),
+}
+
+impl Image {
+    fn take(&mut self, write: Write) {
+        match write {
+            Write::Append(entries) => {
+                self.entries.extend(entries.into_iter().map(|entry| (entry.0.index, entry)));
+            }
+            Write::TruncateAfter(last) => {
+                let end = last.map_or(0, |last| last.index + 1);
+                self.entries.split_off(&end);
+            }
+            Write::Purge(upto) => {
+                self.entries = self.entries.split_off(&(upto.index + 1));
+                self.purged = Some(upto);
+            }
+            Write::Vote(vote) => self.vote = Some(vote),
+            Write::Committed(committed) => self.committed = committed,
+        }
+    }
+}
+
+/// How a node is stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// What was written stays.
+    Kill,
+    /// What was not synced is gone, or a part of it.
+    PowerCut,
+}
+
+/// A node's disk; it outlives the node. Cheap to clone.
+#[derive(Clone)]
+pub struct Disk(Arc<Mutex<Platter>>);
+
+struct Platter {
+    written: Image,
+    durable: Image,
+    unsynced: VecDeque<Write>,
+    /// How many writes there ever were.
+    writes: u64,
+    /// How many times a node was started on it.
+    boots: u64,
+    running: bool,
+    was_purged: bool,
+    sync_ms: (u64, u64),
+    /// Says that all is synced when nothing is.
+    lies: bool,
+    /// Tells of the votes up to the first leader, and of none behind.
+    hushes_votes: bool,
+    fate: Fate,
+}
+
+type Waiting = (u64, Completion);
+
+impl Disk {
+    pub fn new(fate: Fate, lies: bool, hushes_votes: bool) -> Self {
+        Self(Arc::new(Mutex::new(Platter {
+            written: Image::default(),
+            durable: Image::default(),
+            unsynced: VecDeque::new(),
+            writes: 0,
+            boots: 0,
+            running: false,
+            was_purged: false,
+            sync_ms: (0, 3),
+            lies,
+            hushes_votes,
+            fate,
+        })))
+    }
+
+    /// Syncs take that long from now on, in milliseconds.
+    pub fn set_sync_ms(&self, sync_ms: (u64, u64)) {
+        self.lock().sync_ms = sync_ms;
+    }
+
+    /// The log as a node that starts now finds it.
+    pub fn boot(&self, standing: Standing) -> DiskLog {
+        let mut platter = self.lock();
+        platter.boots += 1;
+        platter.running = true;
+        let (queue, waiting) = mpsc::unbounded_channel();
+        tokio::spawn(sync(self.clone(), platter.boots, waiting));
+        DiskLog { disk: self.clone(), boot: platter.boots, queue, standing }
+    }
+
+    /// What a node that starts now stands by.
+    pub fn standing(&self, me: NodeId) -> Standing {
+        let platter = self.lock();
+        let written = &platter.written;
+        let last = written.entries.keys().next_back().copied().or(written.purged.map(|at| at.index));
+        Standing::new(me, written.vote, last.unwrap_or(0))
+    }
+
+    /// From this moment on nothing is written by the node that runs on it.
+    pub fn stop(&self, how: Stop) {
+        let mut platter = self.lock();
+        platter.running = false;
+        let kept = match how {
+            Stop::Kill => platter.unsynced.len() as u64,
+            Stop::PowerCut => {
+                let most = platter.unsynced.len() as u64;
+                platter.fate.between(0, most)
+            }
+        };
+        for write in std::mem::take(&mut platter.unsynced).into_iter().take(kept as usize) {
+            platter.durable.take(write);
+        }
+        platter.written = platter.durable.clone();
+    }
+
+    /// Forgets everything, while no node runs on it.
+    pub fn empty(&self) {
+        let mut platter = self.lock();
+        (platter.written, platter.durable) = (Image::default(), Image::default());
+        platter.unsynced.clear();
+        platter.was_purged = false;
+    }
+
+    /// Whether anything of the log was ever given up for a snapshot.
+    pub fn was_purged(&self) -> bool {
+        self.lock().was_purged
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Platter> {
+        self.0.lock().unwrap()
+    }
+}
+
+impl Platter {
+    /// The writes up to this one are synced.
+    fn settle(&mut self, upto: u64) {
+        while self.writes - (self.unsynced.len() as u64) < upto {
+            let Some(write) = self.unsynced.pop_front() else { return };
+            self.durable.take(write);
+        }
+    }
+}
+
+async fn sync(disk: Disk, boot: u64, mut queue: mpsc::UnboundedReceiver<Waiting>) {
+    while let Some(first) = queue.recv().await {
+        let mut waiting = vec![first];
+        while let Ok(next) = queue.try_recv() {
+            waiting.push(next);
+        }
+        let takes = {
+            let mut platter = disk.lock();
+            let (least, most) = platter.sync_ms;
+            if platter.lies { WRITE_BACK } else { Duration::from_millis(platter.fate.between(least, most)) }
+        };
+        tokio::time::sleep(takes).await;
+        {
+            let mut platter = disk.lock();
+            if !platter.running || platter.boots != boot {
+                return;
+            }
+            platter.settle(waiting.iter().map(|(upto, _)| *upto).max().unwrap_or(0));
+        }
+        for (_, done) in waiting {
+            done(Ok(()));
+        }
+    }
+}
+
+/// The log of a running node. Cheap to clone.
+#[derive(Clone)]
+pub struct DiskLog {
+    disk: Disk,
+    boot: u64,
+    queue: mpsc::UnboundedSender<Waiting>,
+    standing: Standing,
+}
+
+impl DiskLog {
+    /// Whether the node that ran here before may have voted.
+    pub fn has_voted(&self) -> bool {
+        self.disk.lock().written.vote.is_some()
+    }
+
+    fn write(&self, write: Write, done: Option<Completion>) -> io::Result<()> {
+        let (upto, lies) = {
+            let mut platter = self.disk.lock();
+            if !platter.running || platter.boots != self.boot {
+                return Err(io::Error::other("the node is stopped"));
+            }
+            platter.was_purged |= matches!(write, Write::Purge(_));
+            platter.written.take(write.clone());
+            platter.unsynced.push_back(write);
+            platter.writes += 1;
+            (platter.writes, platter.lies)
+        };
+        match done {
+            Some(done) if lies => {
+                done(Ok(()));
+                let _ = self.queue.send((upto, Box::new(|_| {})));
+            }
+            Some(done) => {
+                let _ = self.queue.send((upto, done));
+            }
+            None => {}
+        }
+        Ok(())
+    }
+}
+
+impl RaftLogReader<TypeConfig> for DiskLog {
+    async fn try_get_log_entries<RB: RangeBounds<u64> + Clone + Debug + OptionalSend>(
+        &mut self,
+        range: RB,
+    ) -> Result<Vec<Entry>, io::Error> {
+        let range = (range.start_bound().cloned(), range.end_bound().cloned());
+        if let (Bound::Included(start), Bound::Excluded(end)) = range
+            && start >= end
+        {
+            return Ok(Vec::new());
+        }
+        let platter = self.disk.lock();
+        platter.written.entries.range(range).map(|(_, (at, bytes))| wire::entry(at, bytes.clone())).collect()
+    }
+
+    async fn read_vote(&mut self) -> Result<Option<Vote>, io::Error> {
+        Ok(self.disk.lock().written.vote.as_ref().map(wire::vote))
+    }
+}
+
+impl RaftLogStorage<TypeConfig> for DiskLog {
+    type LogReader = Self;
+
+    async fn get_log_state(&mut self) -> Result<LogState<TypeConfig>, io::Error> {
+        let platter = self.disk.lock();
+        let last = platter.written.entries.values().next_back().map(|(at, _)| *at);
+        let purged = platter.written.purged;
+        Ok(LogState {
+            last_purged_log_id: purged.as_ref().map(wire::log_id),
+            last_log_id: last.or(purged).as_ref().map(wire::log_id),
+        })
+    }
+
+    async fn get_log_reader(&mut self) -> Self {
+        self.clone()
+    }
+
+    async fn save_vote(&mut self, vote: &Vote) -> Result<(), io::Error> {
+        let vote = wire::stored_vote(vote);
+        if !self.disk.lock().hushes_votes || self.standing.vote().is_none_or(|given| !given.committed) {
+            self.standing.promise(vote);
+        }
+        let (done, synced) = oneshot::channel();
+        let done = Box::new(move |result| {
+            let _ = done.send(result);
+        });
+        self.write(Write::Vote(vote), Some(done))?;
+        synced.await.map_err(io::Error::other)?
+    }
+
+    async fn save_committed(&mut self, committed: Option<LogId>) -> Result<(), io::Error> {
+        let committed = committed.as_ref().map(wire::position);
+        if let Some(committed) = committed {
+            self.standing.commit(committed);
+        }
+        self.write(Write::Committed(committed), None)
+    }
+
+    async fn read_committed(&mut self) -> Result<Option<LogId>, io::Error> {
+        Ok(self.disk.lock().written.committed.as_ref().map(wire::log_id))
+    }
+
+    async fn append<I>(&mut self, entries: I, callback: IOFlushed<TypeConfig>) -> Result<(), io::Error>
+    where
+        I: IntoIterator<Item = Entry> + OptionalSend,
+        I::IntoIter: OptionalSend,
+    {
+        let entries = wire::log_entries(entries)?;
+        wire::note_members_changes(&self.standing, &entries);
+        self.write(Write::Append(entries), Some(Box::new(move |result| callback.io_completed(result))))
+    }
+
+    async fn truncate_after(&mut self, last: Option<LogId>) -> Result<(), io::Error> {
+        self.standing.truncate(last.map_or(0, |last| last.index));
+        self.write(Write::TruncateAfter(last.as_ref().map(wire::position)), None)
+    }
+
+    async fn purge(&mut self, upto: LogId) -> Result<(), io::Error> {
+        self.write(Write::Purge(wire::position(&upto)), None)
+    }
+}

@@ -1,0 +1,76 @@
+//! A voter that is emptied, and starts again under its id with somebody who lacks what it acknowledged.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use keymoot_model::PolicyName;
+use keymoot_state as state;
+
+use super::clients::{Clients, account};
+use super::disk::Stop;
+use super::fate::Fate;
+use super::faults::leader;
+use super::run::{Weakness, in_virtual_time};
+use super::world::World;
+
+/// Longer than nodes that run need to meet, to elect a leader, or to hear that they are refused.
+const WITHIN: Duration = Duration::from_secs(20);
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
+/// Nodes 1 and 2 acknowledge a change while 3 is away; 2 is emptied and starts with 3 alone, and 1 with them
+/// unless they go on without it. The version of what was changed as node 3 has it then.
+async fn version_after_an_emptied_voter(seed: u64, weakness: Weakness) -> Option<u64> {
+    let world = Arc::new(World::new(&mut Fate::new(seed), 3, weakness));
+    let clients = Clients::new(world.clone(), false);
+    let name = PolicyName::new("acknowledged").unwrap();
+    world.found().await;
+    sleep(WITHIN).await;
+    world.stop(3, Stop::Kill).await;
+    sleep(WITHIN).await;
+    let led = world.clusters().into_iter().next().unwrap();
+    assert!(clients.change_policy(&led, &name, 0).await.is_some(), "two of three are a quorum");
+    drop(led);
+    world.stop(1, Stop::Kill).await;
+    world.stop(2, Stop::Kill).await;
+    world.empty(2);
+    world.start(3).await;
+    world.start(2).await;
+
+    let until = Instant::now() + WITHIN;
+    loop {
+        assert!(Instant::now() < until, "the emptied voter neither ended nor took part");
+        if leader(&world).is_some() {
+            break;
+        }
+        let ended = world.node(2).is_some_and(|node| node.failure.borrow().is_some());
+        if ended {
+            world.stop(2, Stop::Kill).await;
+            world.start(1).await;
+            break;
+        }
+        sleep(LOOK_AGAIN).await;
+    }
+    let third = world.clusters().into_iter().find(|cluster| cluster.node_id() == 3).unwrap();
+    let until = Instant::now() + WITHIN;
+    while third.read_barrier().await.is_err() {
+        assert!(Instant::now() < until, "node 3 answers no reads");
+        sleep(LOOK_AGAIN).await;
+    }
+    state::policy(third.state(), &account(), &name).unwrap().map(|record| record.version)
+}
+
+#[test]
+fn an_emptied_voter_costs_nothing_that_was_acknowledged() {
+    for seed in 1..=4 {
+        let version = in_virtual_time(version_after_an_emptied_voter(seed, Weakness::Nothing));
+        assert_eq!(version, Some(1), "seed {seed}");
+    }
+}
+
+#[test]
+fn directories_that_nobody_remembers_are_noticed() {
+    let version = in_virtual_time(version_after_an_emptied_voter(1, Weakness::ForgottenDirectories));
+    assert_eq!(version, None, "an emptied voter was missed by its peers");
+}

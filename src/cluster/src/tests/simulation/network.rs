@@ -1,0 +1,252 @@
+//! A network in memory: connections between nodes whose frames take time, arrive in order, and stop
+//! arriving when the way is blocked or the connection breaks.
+//!
+//! What TCP promises holds on one connection. Between connections it does not: a request whose
+//! connection broke may have arrived, its answer lost, and a copy of a proposal may come much later,
+//! as if a router had kept it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use tokio::io::{AsyncWriteExt as _, DuplexStream, duplex, join};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep, sleep_until};
+
+use keymoot_codec as codec;
+use keymoot_codec::Kind;
+use keymoot_crypto::PeerIdentity;
+use keymoot_crypto::tls::{PeerChannel, PeerVersion};
+use keymoot_model::NodeId;
+use keymoot_state::Proposal;
+
+use super::fate::Fate;
+use crate::frame::{self, Frame};
+use crate::link::{Connection, Dial};
+use crate::message::Request;
+use crate::node::Node;
+use crate::peer_server;
+
+/// Bytes under way in a pipe at most; more waits at the sender.
+const PIPE_BYTES: usize = 64 * 1024;
+/// How often somebody looks whether a blocked way is open again.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
+
+/// What frames go through, everywhere.
+#[derive(Clone, Copy)]
+pub struct Weather {
+    /// How long a frame takes, from and to, in milliseconds.
+    pub delay_ms: (u64, u64),
+    /// So many frames in a thousand are lost, and their connection breaks.
+    pub lost_per_mille: u64,
+    /// So many frames in a thousand arrive, and nothing behind them: their connection breaks.
+    pub last_per_mille: u64,
+    /// So many proposals in a thousand come a second time, up to a second later.
+    pub copied_per_mille: u64,
+}
+
+/// The weather of a good day.
+pub const CALM: Weather =
+    Weather { delay_ms: (0, 2), lost_per_mille: 0, last_per_mille: 0, copied_per_mille: 10 };
+
+/// The network.
+pub struct Network {
+    air: Mutex<Air>,
+    /// Each forwarded proposal gets another number: the receiver cannot tell a retry from a new one.
+    renumbers: bool,
+    /// What nodes greet each other in.
+    version: PeerVersion,
+}
+
+struct Air {
+    nodes: BTreeMap<NodeId, Arc<Node>>,
+    /// Ways on which nothing arrives: from, to.
+    blocked: BTreeSet<(NodeId, NodeId)>,
+    weather: Weather,
+    cables: Vec<(NodeId, NodeId, watch::Sender<Cable>)>,
+    fate: Fate,
+}
+
+/// How a connection is.
+#[derive(Default)]
+struct Cable {
+    /// What is under way arrives, and nothing more is sent.
+    broken: bool,
+    /// Nothing arrives at these nodes, which are gone.
+    gone: Vec<NodeId>,
+}
+
+impl Network {
+    pub fn new(fate: Fate, renumbers: bool, version: PeerVersion) -> Arc<Self> {
+        let air =
+            Air { nodes: BTreeMap::new(), blocked: BTreeSet::new(), weather: CALM, cables: Vec::new(), fate };
+        Arc::new(Self { air: Mutex::new(air), renumbers, version })
+    }
+
+    /// How node `from` connects to others.
+    pub fn dial_of(self: &Arc<Self>, from: NodeId) -> Dial {
+        let network = self.clone();
+        Dial::Simulated(Arc::new(move |to| Box::pin(network.clone().connect(from, to))))
+    }
+
+    /// A node listens from now on.
+    pub fn enter(&self, node: Arc<Node>) {
+        self.lock().nodes.insert(node.id, node);
+    }
+
+    /// A node is gone, with all its connections.
+    pub fn leave(&self, id: NodeId) {
+        let mut air = self.lock();
+        air.nodes.remove(&id);
+        for (one, other, cable) in &air.cables {
+            if [*one, *other].contains(&id) {
+                cable.send_modify(|cable| {
+                    cable.broken = true;
+                    cable.gone.push(id);
+                });
+            }
+        }
+        air.cables.retain(|(_, _, cable)| !cable.is_closed());
+    }
+
+    pub fn set_weather(&self, weather: Weather) {
+        self.lock().weather = weather;
+    }
+
+    /// Nothing arrives on these ways (from, to) any more; everything on all others.
+    pub fn block(&self, ways: impl IntoIterator<Item = (NodeId, NodeId)>) {
+        self.lock().blocked = ways.into_iter().collect();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Air> {
+        self.air.lock().unwrap()
+    }
+
+    async fn opens(&self, way: (NodeId, NodeId)) {
+        while self.lock().blocked.contains(&way) {
+            sleep(LOOK_AGAIN).await;
+        }
+    }
+
+    fn delay(&self) -> Duration {
+        let mut air = self.lock();
+        let (least, most) = air.weather.delay_ms;
+        Duration::from_millis(air.fate.between(least, most))
+    }
+
+    async fn connect(self: Arc<Self>, from: NodeId, to: NodeId) -> io::Result<Connection> {
+        for way in [(from, to), (to, from)] {
+            sleep(self.delay()).await;
+            self.opens(way).await;
+        }
+        let (cable, state) = watch::channel(Cable::default());
+        let node = {
+            let mut air = self.lock();
+            if !air.nodes.contains_key(&from) {
+                return Err(io::ErrorKind::NotConnected.into());
+            }
+            air.cables.push((from, to, cable.clone()));
+            air.nodes.get(&to).cloned().ok_or(io::ErrorKind::ConnectionRefused)?
+        };
+        let ((near_out, up_in), (up_out, far_in)) = (duplex(PIPE_BYTES), duplex(PIPE_BYTES));
+        let ((far_out, down_in), (down_out, near_in)) = (duplex(PIPE_BYTES), duplex(PIPE_BYTES));
+        let channel = PeerChannel { version: self.version, binding: [0; 32] };
+        let address = SocketAddr::from(([127, 0, 0, 1], 1));
+        let far = join(far_in, far_out);
+        tokio::spawn(peer_server::welcome(far, PeerIdentity::Node(from), channel, address, node));
+        tokio::spawn(self.clone().carry((from, to), up_in, up_out, cable.clone(), state.clone()));
+        tokio::spawn(self.carry((to, from), down_in, down_out, cable, state));
+        Ok((Box::new(join(near_in, near_out)), channel))
+    }
+
+    /// Carries frames one way until the connection breaks.
+    async fn carry(
+        self: Arc<Self>,
+        way: (NodeId, NodeId),
+        mut sent: DuplexStream,
+        arrives: DuplexStream,
+        cable: watch::Sender<Cable>,
+        mut state: watch::Receiver<Cable>,
+    ) {
+        let (queue, under_way) = mpsc::unbounded_channel();
+        tokio::spawn(self.clone().deliver(way, under_way, arrives, state.clone()));
+        loop {
+            let frame = tokio::select! {
+                biased;
+                _ = state.wait_for(|cable| cable.broken) => return,
+                frame = frame::read(&mut sent) => frame,
+            };
+            let Ok(Some(frame)) = frame else { break };
+            let (frame, copy) = self.meddle(frame);
+            let (lost, last) = {
+                let air = &mut *self.lock();
+                (air.fate.happens(air.weather.lost_per_mille), air.fate.happens(air.weather.last_per_mille))
+            };
+            if !lost {
+                let _ = queue.send((Instant::now() + self.delay(), frame));
+            }
+            if lost || last {
+                break;
+            }
+            if let Some((later, copy)) = copy {
+                let queue = queue.clone();
+                tokio::spawn(async move {
+                    sleep(later).await;
+                    let _ = queue.send((Instant::now(), copy));
+                });
+            }
+        }
+        cable.send_modify(|cable| cable.broken = true);
+    }
+
+    async fn deliver(
+        self: Arc<Self>,
+        way: (NodeId, NodeId),
+        mut under_way: mpsc::UnboundedReceiver<(Instant, Frame)>,
+        mut arrives: DuplexStream,
+        mut state: watch::Receiver<Cable>,
+    ) {
+        let gone = async {
+            // Forgotten connections are not gone: what is under way on them arrives.
+            if state.wait_for(|cable| cable.gone.contains(&way.1)).await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        };
+        let delivery = async {
+            while let Some((at, frame)) = under_way.recv().await {
+                sleep_until(at).await;
+                self.opens(way).await;
+                if frame::write(&mut arrives, &frame).await.is_err() || arrives.flush().await.is_err() {
+                    return;
+                }
+            }
+        };
+        tokio::select! {
+            biased;
+            () = gone => {}
+            () = delivery => {}
+        }
+    }
+
+    /// The frame as it is sent on, and perhaps a copy that comes later.
+    fn meddle(&self, frame: Frame) -> (Frame, Option<(Duration, Frame)>) {
+        let Ok(Request::Propose(bytes)) = codec::decode::<Request>(Kind::Frame, &frame.body) else {
+            return (frame, None);
+        };
+        let air = &mut *self.lock();
+        // Nobody waits for the answer to a copy.
+        let copy = air.fate.happens(air.weather.copied_per_mille).then(|| {
+            let copy = Frame { id: frame.id | (1 << 63), body: frame.body.clone() };
+            (Duration::from_millis(air.fate.between(1, 1000)), copy)
+        });
+        if !self.renumbers {
+            return (frame, copy);
+        }
+        let mut proposal: Proposal = codec::decode(Kind::Entry, &bytes).unwrap();
+        (proposal.client, proposal.serial, proposal.floor) = (air.fate.number(), 1, 1);
+        let request = Request::Propose(codec::encode(Kind::Entry, &proposal).unwrap().into());
+        (Frame { id: frame.id, body: codec::encode(Kind::Frame, &request).unwrap().into() }, copy)
+    }
+}

@@ -1,0 +1,323 @@
+//! The simulated cluster: its network, and for each node a disk and what runs on it.
+//!
+//! A node is what [`Cluster::start`] makes, on a network and a log in memory.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::settings::ClusterSettings;
+use keymoot_crypto::tls::PeerVersion;
+use keymoot_crypto::{ClusterName, Keyring};
+use keymoot_model::NodeId;
+use keymoot_state::{ClusterIdentity, FEATURE_LEVEL, NodeFacts, TABLE_NAMES};
+use keymoot_store::{Directory, Identity, Log, LogOptions, Tables, TablesOptions};
+use keymoot_telemetry::Metrics;
+
+use super::disk::{Disk, Stop};
+use super::fate::Fate;
+use super::network::Network;
+use super::run::Weakness;
+use crate::admin::{AdminRequest, AdminResponse};
+use crate::barrier::Rounds;
+use crate::disk::DiskWatch;
+use crate::fence::Fence;
+use crate::gathered::GatherLimits;
+use crate::join_server::JoinGate;
+use crate::leader::{LeaderSeat, Leadership};
+use crate::log_hold::{LogCuts, LogHold};
+use crate::monitor::Monitor;
+use crate::node::{About, Cluster, Node};
+use crate::peers::{EndOfNode, Peers};
+use crate::proof::RefusalLog;
+use crate::proposer::{Appends, Flights};
+use crate::read_index::ReadIndex;
+use crate::start::raft_config;
+use crate::state_machine::StateMachine;
+use crate::state_view::StateView;
+use crate::steward::Steward;
+use crate::types::Raft;
+
+const CLUSTER: &str = "simulated";
+/// How long a request waits for a quorum.
+const PATIENCE: Duration = Duration::from_secs(6);
+/// How long a stopped node may take until nothing of it runs any more.
+const ENDS_WITHIN: Duration = Duration::from_secs(120);
+
+/// All of it.
+pub struct World {
+    /// The feature level that the cluster is founded at.
+    level: u32,
+    pub network: Arc<Network>,
+    machines: BTreeMap<NodeId, Machine>,
+    config: ClusterSettings,
+    keyring: Arc<Keyring>,
+    _home: tempfile::TempDir,
+}
+
+struct Machine {
+    home: PathBuf,
+    disk: Disk,
+    running: Mutex<Option<Running>>,
+}
+
+struct Running {
+    node: Arc<Node>,
+    cluster: Cluster,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl World {
+    /// So many machines, ids from 1, on none of which a node runs yet.
+    pub fn new(fate: &mut Fate, count: u64, weakness: Weakness) -> Self {
+        let home = home();
+        let mut config = ClusterSettings::default();
+        config.cluster.heartbeat_ms = 200;
+        config.cluster.election_timeout_min_ms = 600;
+        config.cluster.election_timeout_max_ms = 1200;
+        config.cluster.apply_profile();
+        // Some clusters make snapshots all the time, some never.
+        config.raft.snapshot_log_entries = *fate.one_of(&[60, 1_000_000]);
+        config.raft.log_keep_entries = 20;
+        let machine = |id: u64| Machine {
+            home: home.path().join(id.to_string()),
+            disk: Disk::new(fate.fork(), weakness == Weakness::LyingDisks, weakness == Weakness::HushedVotes),
+            running: Mutex::default(),
+        };
+        let version = match weakness {
+            Weakness::ForgottenDirectories => PeerVersion::First,
+            _ => PeerVersion::Second,
+        };
+        // Where all know the second level, nobody speaks the first version.
+        let level = if version == PeerVersion::First { 1 } else { FEATURE_LEVEL };
+        let ids = 1..=count;
+        Self {
+            level,
+            machines: ids.clone().zip(ids.map(machine)).collect(),
+            network: Network::new(fate.fork(), weakness == Weakness::RenumberedForwards, version),
+            config,
+            keyring: Arc::new(Keyring::generate().unwrap()),
+            _home: home,
+        }
+    }
+
+    /// Starts everybody and founds the cluster.
+    pub async fn found(&self) {
+        for id in self.ids() {
+            self.start(id).await;
+        }
+        let members = self.ids().into_iter().map(|id| (id, format!("node-{id}:1"))).collect();
+        let node = self.node(1).unwrap();
+        match node.administer(AdminRequest::Initialize(members)).await {
+            AdminResponse::Initialized(true) => {}
+            other => panic!("the cluster did not begin: {other:?}"),
+        }
+    }
+
+    /// All ids.
+    pub fn ids(&self) -> Vec<NodeId> {
+        self.machines.keys().copied().collect()
+    }
+
+    /// The node, if it runs.
+    pub fn node(&self, id: NodeId) -> Option<Arc<Node>> {
+        self.running(id).as_ref().map(|running| running.node.clone())
+    }
+
+    /// Everybody who runs.
+    pub fn nodes(&self) -> Vec<Arc<Node>> {
+        self.ids().into_iter().filter_map(|id| self.node(id)).collect()
+    }
+
+    /// What the services of each running node use.
+    pub fn clusters(&self) -> Vec<Cluster> {
+        let of = |id| self.running(id).as_ref().map(|running| running.cluster.clone());
+        self.ids().into_iter().filter_map(of).collect()
+    }
+
+    pub fn disk(&self, id: NodeId) -> &Disk {
+        &self.machines[&id].disk
+    }
+
+    fn running(&self, id: NodeId) -> MutexGuard<'_, Option<Running>> {
+        self.machines[&id].running.lock().unwrap()
+    }
+
+    /// Starts a node on what is on its disk.
+    pub async fn start(&self, id: NodeId) {
+        let machine = &self.machines[&id];
+        let running = self.boot(id, machine).await;
+        self.network.enter(running.node.clone());
+        *self.running(id) = Some(running);
+    }
+
+    /// Stops a node without asking it. When this returns nothing of it is left but its disk.
+    pub async fn stop(&self, id: NodeId, how: Stop) {
+        let Some(Running { node, cluster, tasks }) = self.running(id).take() else { return };
+        self.network.leave(id);
+        self.disk(id).stop(how);
+        for task in tasks {
+            task.abort();
+        }
+        // It can neither speak nor write any more: what it still does nobody sees.
+        let raft = timeout(ENDS_WITHIN, node.raft.shutdown()).await;
+        let (holders, directory) = (Arc::downgrade(&node), Arc::downgrade(&node.directory));
+        drop((node, cluster));
+        let until = Instant::now() + ENDS_WITHIN;
+        while directory.strong_count() > 0 {
+            assert!(
+                Instant::now() < until,
+                "node {id} was stopped and something of it still runs: {} hold the node, {} its directory, raft {raft:?}",
+                holders.strong_count(),
+                directory.strong_count()
+            );
+            sleep(Duration::from_millis(5)).await;
+        }
+        let machine = &self.machines[&id];
+        if how == Stop::PowerCut && !machine.disk.was_purged() && has_first_tables(&machine.home) {
+            // Nothing but a snapshot syncs the tables, and the log holds all that was in them.
+            forget_tables(&machine.home);
+        }
+    }
+
+    /// Takes everything off the disk of a node that is stopped.
+    pub fn empty(&self, id: NodeId) {
+        std::fs::remove_dir_all(&self.machines[&id].home).unwrap();
+        self.disk(id).empty();
+    }
+
+    async fn boot(&self, id: NodeId, machine: &Machine) -> Running {
+        let config = &self.config;
+        let metrics = Arc::new(Metrics::new().unwrap());
+        let owner = Identity { cluster: CLUSTER.into(), node: id, fence: 0 };
+        let directory = Arc::new(Directory::open(&machine.home, &owner).unwrap());
+        let options = TablesOptions { cache_bytes: 1 << 20, write_buffer_bytes: 1 << 20, hot_bytes: 1 << 16 };
+        let tables = Tables::open(directory.root(), TABLE_NAMES, options).unwrap();
+        let state = StateView::new(tables.clone());
+        // The fence asks the log whether the node belongs to anybody, and only when fences differ.
+        let unused = LogOptions { cache_bytes: 1 << 16, chunk_bytes: 1 << 16, ..LogOptions::default() };
+        let unused = Log::open(&directory.log(), unused).unwrap();
+        let fence = Fence::new(directory.clone(), unused.clone());
+        let (_, disk) = DiskWatch::begin(directory.root(), &config.disk, metrics.clone()).unwrap();
+        let standing = machine.disk.standing(id);
+        let machine_state =
+            StateMachine::new(tables, state.clone(), directory.clone(), metrics.clone(), standing.clone())
+                .unwrap();
+        let applied_index = machine_state.applied_index();
+        let (failure_in, failure) = watch::channel(None);
+        let end = EndOfNode { reason: failure_in.clone(), state: Some(state.clone()) };
+        let cluster: ClusterName = CLUSTER.parse().unwrap();
+        let connect_timeout = Duration::from_millis(config.cluster.connect_timeout_ms);
+        let peers = Peers::new(
+            &cluster,
+            Some(id),
+            Some(fence.clone()),
+            self.network.dial_of(id),
+            self.keyring.clone(),
+            connect_timeout,
+            end.clone(),
+        );
+        let log = machine.disk.boot(standing.clone());
+        let lease = Duration::from_millis(config.cluster.election_timeout_max_ms);
+        let silent_until = log.has_voted().then(|| Instant::now() + lease);
+        let log_hold = LogHold::default();
+        let network =
+            crate::network::Network::new(peers.clone(), 1 << 30, log_hold.clone(), standing.clone());
+        let raft = Raft::new(id, raft_config(config).unwrap(), network, log, machine_state).await.unwrap();
+        let (leadership_in, leadership) = watch::channel(Leadership::default());
+        let seat = LeaderSeat::new(id, peers.clone(), leadership);
+        let runtime = Handle::current();
+        let appends = Appends::new(raft.clone(), disk.clone(), runtime.clone());
+        let read_index =
+            ReadIndex::new(raft.clone(), standing, peers.clone(), metrics.clone(), runtime.clone());
+        let flights = Flights::new(appends, seat.clone(), end.clone(), metrics.clone());
+        let rounds = Rounds::new(read_index, seat.clone(), applied_index, metrics.clone());
+        let node = Arc::new(Node {
+            id,
+            cluster: cluster.clone(),
+            raft,
+            state,
+            directory,
+            fence,
+            keyring: self.keyring.clone(),
+            disk,
+            metrics: metrics.clone(),
+            flights: Arc::new(flights),
+            rounds: Arc::new(rounds),
+            silent_until,
+            identity: ClusterIdentity {
+                cluster: CLUSTER.into(),
+                keyring_check: self.keyring.check_value(CLUSTER).unwrap(),
+                feature_level: self.level,
+            },
+            failure,
+            seat,
+            about: about(id, &machine.home, lease),
+            end,
+            change_turn: tokio::sync::Mutex::default(),
+            join_gate: JoinGate::default(),
+            refusal_log: RefusalLog::default(),
+            expelled: arc_swap::ArcSwap::default(),
+        });
+        let monitor = Monitor {
+            node: node.clone(),
+            peers: peers.clone(),
+            keyring: self.keyring.clone(),
+            founding_authority: None,
+            metrics,
+            log: unused,
+            cuts: LogCuts::new(log_hold, config.raft.snapshot_log_entries, config.raft.log_keep_entries),
+            leadership: leadership_in,
+            failure: failure_in,
+        };
+        let steward = Steward::new(node.clone(), peers, None);
+        let limits = GatherLimits {
+            waiting_max: config.waiting_commands_max,
+            batch_max: config.raft.batch_commands_max,
+            in_flight_max: config.raft.batches_in_flight_max,
+            pause_after: usize::MAX,
+        };
+        let cluster = Cluster::new(node.clone(), &runtime, limits, config.waiting_reads_max, PATIENCE);
+        Running { node, cluster, tasks: vec![tokio::spawn(monitor.run()), tokio::spawn(steward.run())] }
+    }
+}
+
+fn about(id: NodeId, home: &Path, lease: Duration) -> About {
+    About {
+        facts: NodeFacts {
+            zone: String::new(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            feature_level: FEATURE_LEVEL,
+        },
+        peer_address: format!("node-{id}:1"),
+        data_dir: home.to_owned(),
+        certificate_expires_at_s: None,
+        authority_pem: String::new(),
+        silence: lease * 3,
+    }
+}
+
+/// Whether the tables are those that the node began with, and not a snapshot that it was sent.
+fn has_first_tables(home: &Path) -> bool {
+    std::fs::read_to_string(home.join("CURRENT")).is_ok_and(|current| current.trim() == "state-1")
+}
+
+fn forget_tables(home: &Path) {
+    std::fs::remove_file(home.join("CURRENT")).unwrap();
+    std::fs::remove_dir_all(home.join("state-1")).unwrap();
+}
+
+/// In memory where there is such a place: the tables sync more often than real ones in so short a time.
+fn home() -> tempfile::TempDir {
+    let shared_memory = Path::new("/dev/shm");
+    match tempfile::tempdir_in(shared_memory) {
+        Ok(home) => home,
+        Err(_) => tempfile::tempdir().unwrap(),
+    }
+}

@@ -1,0 +1,336 @@
+//! The keyring: every master key this node holds, and wrapping under them.
+//!
+//! New secrets are wrapped under the one active key; every key of the ring opens what it once
+//! wrapped. Each wrapping draws a random 96-bit nonce, which is safe for some four thousand
+//! million wrappings under one master key; rotate long before. The AES key schedules are made
+//! once, when the ring is loaded.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+
+use aes_gcm::aead::{Aead as _, KeyInit as _, Payload};
+use aes_gcm::{Aes256Gcm, Nonce};
+use arc_swap::ArcSwap;
+use sha2::{Digest as _, Sha256};
+
+use super::keyring_file::{self, KeyEntry, KeyringFile, KeyringFileError, MasterSecret};
+use super::keyring_proof::{ProofKey, proof_key};
+use super::random::{RandomError, fill, random_bytes};
+use super::{SecretBytes, secret_file};
+use keymoot_model::{MasterKeyId, Wrapped};
+
+/// What a fingerprint is of, apart from the key.
+const FINGERPRINT: &str = "keymoot/master-key-fingerprint/1";
+
+/// Why a secret was not wrapped.
+#[derive(Debug, thiserror::Error)]
+pub enum WrapError {
+    /// No nonce or key could be drawn.
+    #[error(transparent)]
+    Random(#[from] RandomError),
+    /// The cipher refused the secret, which is only possible beyond 64 GiB.
+    #[error("the secret is too large to wrap")]
+    TooLarge,
+}
+
+/// Why a wrapped secret did not open.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum UnwrapError {
+    /// The keyring does not hold the master key.
+    #[error("the keyring holds no master key `{0}`; add it to the keyring file of this node")]
+    MissingMasterKey(MasterKeyId),
+    /// The tag does not verify: another key of the same id, another place, or damaged bytes.
+    #[error(
+        "a secret wrapped under master key `{0}` does not open: the keyring holds another key of that id, \
+         or the record is damaged or was moved"
+    )]
+    Refused(MasterKeyId),
+    /// It opened, and what was inside is not what the record says it holds.
+    #[error("a secret wrapped under master key `{0}` opens to something of the wrong length")]
+    WrongLength(MasterKeyId),
+}
+
+/// A master key with its key schedule.
+struct MasterKey {
+    id: MasterKeyId,
+    fingerprint: String,
+    cipher: Aes256Gcm,
+    proof: ProofKey,
+}
+
+impl MasterKey {
+    fn new(id: MasterKeyId, secret: &MasterSecret) -> Self {
+        let cipher = Aes256Gcm::new((&***secret).into());
+        Self { id, fingerprint: fingerprint(secret), cipher, proof: proof_key(secret) }
+    }
+}
+
+/// The master keys as one reading of the file gave them.
+struct Ring {
+    active: Arc<MasterKey>,
+    keys: BTreeMap<MasterKeyId, Arc<MasterKey>>,
+}
+
+impl Ring {
+    fn of(file: &KeyringFile) -> Option<Self> {
+        let key =
+            |entry: &KeyEntry| (entry.id.clone(), Arc::new(MasterKey::new(entry.id.clone(), &entry.secret)));
+        let keys: BTreeMap<_, _> = file.keys.iter().map(key).collect();
+        Some(Self { active: keys.get(&file.active)?.clone(), keys })
+    }
+
+    fn load(path: &Path) -> Result<Self, KeyringFileError> {
+        Self::of(&keyring_file::read(path)?)
+            .ok_or_else(|| KeyringFileError::NoActiveKey { path: path.to_owned() })
+    }
+}
+
+/// The master keys of this node, one of them active. They can be read anew while they are in use.
+pub struct Keyring {
+    ring: ArcSwap<Ring>,
+    file: Option<Watched>,
+}
+
+/// The file that a keyring came from, and as which it was seen last.
+struct Watched {
+    path: PathBuf,
+    seen: Mutex<Option<Stamp>>,
+}
+
+/// What tells a file from the one before: when it was changed, its inode and its length. The time alone
+/// does not: two changes may fall into one tick of the kernel's clock.
+type Stamp = (SystemTime, u64, u64);
+
+impl Keyring {
+    /// Reads a keyring file, which only its owner may reach.
+    ///
+    /// # Errors
+    /// [`KeyringFileError`] naming the file and, where one is at fault, the key's id.
+    pub fn load(path: &Path) -> Result<Self, KeyringFileError> {
+        let seen = Mutex::new(stamp(path));
+        let ring = ArcSwap::from_pointee(Ring::load(path)?);
+        Ok(Self { ring, file: Some(Watched { path: path.to_owned(), seen }) })
+    }
+
+    /// Reads the file anew if it changed since it was last looked at; says whether. The keys that are
+    /// read must satisfy `fits`, which sees them as a ring of their own.
+    ///
+    /// # Errors
+    /// [`KeyringFileError`], also of `fits`, when they cannot be used; what was in use stays, until the file
+    /// changes again.
+    pub fn reload(
+        &self,
+        fits: impl FnOnce(&Self) -> Result<(), UnwrapError>,
+    ) -> Result<bool, KeyringFileError> {
+        let Some(Watched { path, seen }) = &self.file else { return Ok(false) };
+        let changed = stamp(path);
+        {
+            let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+            if *seen == changed {
+                return Ok(false);
+            }
+            *seen = changed;
+        }
+        let read = Self { ring: ArcSwap::from_pointee(Ring::load(path)?), file: None };
+        fits(&read).map_err(|source| KeyringFileError::Unfit { path: path.clone(), source })?;
+        self.ring.store(read.ring.load_full());
+        Ok(true)
+    }
+
+    /// A ring of one fresh key, which lives in memory only. To keep it, use [`Keyring::save_new`].
+    ///
+    /// # Errors
+    /// [`RandomError`] when the operating system's source fails.
+    pub fn generate() -> Result<Self, RandomError> {
+        let active = Arc::new(MasterKey::new(MasterKeyId("mk1".to_owned()), &generate_secret()?));
+        let keys = BTreeMap::from([(active.id.clone(), active.clone())]);
+        Ok(Self { ring: ArcSwap::from_pointee(Ring { active, keys }), file: None })
+    }
+
+    /// Makes a keyring file with one fresh key `mk1`, mode 0600, and loads it. An existing
+    /// file is never overwritten: it may be the only thing that opens a cluster's keys.
+    ///
+    /// # Errors
+    /// [`KeyringFileError`] when a file is there already, or cannot be written or read back.
+    pub fn save_new(path: &Path) -> Result<Self, KeyringFileError> {
+        let secret = generate_secret().map_err(KeyringFileError::Random)?;
+        let text = keyring_file::text_of(&MasterKeyId("mk1".to_owned()), &secret);
+        secret_file::create(path, text.as_bytes())?;
+        Self::load(path)
+    }
+
+    /// The id of the key that wraps new secrets.
+    pub fn active(&self) -> MasterKeyId {
+        self.ring.load().active.id.clone()
+    }
+
+    /// The ids of all keys, in order, each with its fingerprint: nodes with the same key of an id have the
+    /// same fingerprint, and nothing can be told from it about the key.
+    pub fn fingerprints(&self) -> BTreeMap<MasterKeyId, String> {
+        let ring = self.ring.load();
+        ring.keys.iter().map(|(id, key)| (id.clone(), key.fingerprint.clone())).collect()
+    }
+
+    /// Whether the ring holds the key of that id.
+    pub fn contains(&self, id: &MasterKeyId) -> bool {
+        self.ring.load().keys.contains_key(id)
+    }
+
+    /// What each key is proved with, the active one first.
+    pub(super) fn proof_keys(&self) -> Vec<(MasterKeyId, ProofKey)> {
+        let ring = self.ring.load();
+        let others = ring.keys.values().filter(|key| key.id != ring.active.id);
+        std::iter::once(&ring.active).chain(others).map(|key| (key.id.clone(), key.proof.clone())).collect()
+    }
+
+    /// Encrypts `secret` under the active key, bound to `aad`.
+    ///
+    /// # Errors
+    /// [`WrapError::Random`] when no nonce could be drawn.
+    pub fn wrap(&self, secret: &[u8], aad: &[u8]) -> Result<Wrapped, WrapError> {
+        let nonce: [u8; 12] = random_bytes()?;
+        let active = self.ring.load().active.clone();
+        let ciphertext = active
+            .cipher
+            .encrypt(&Nonce::from(nonce), Payload { msg: secret, aad })
+            .map_err(|_| WrapError::TooLarge)?;
+        Ok(Wrapped { master_key: active.id.clone(), nonce, ciphertext })
+    }
+
+    /// Decrypts what was wrapped with the same `aad`.
+    ///
+    /// # Errors
+    /// [`UnwrapError`], naming the master key's id.
+    pub fn unwrap_secret(&self, wrapped: &Wrapped, aad: &[u8]) -> Result<SecretBytes, UnwrapError> {
+        let ring = self.ring.load();
+        let key = ring
+            .keys
+            .get(&wrapped.master_key)
+            .ok_or_else(|| UnwrapError::MissingMasterKey(wrapped.master_key.clone()))?;
+        key.cipher
+            .decrypt(&Nonce::from(wrapped.nonce), Payload { msg: &wrapped.ciphertext, aad })
+            .map(SecretBytes::new)
+            .map_err(|_| UnwrapError::Refused(wrapped.master_key.clone()))
+    }
+}
+
+impl fmt::Debug for Keyring {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ring = self.ring.load();
+        write!(f, "Keyring(active {}, {} keys)", ring.active.id, ring.keys.len())
+    }
+}
+
+/// Eight bytes of a hash, from which a random key of 32 bytes cannot be found.
+fn fingerprint(secret: &MasterSecret) -> String {
+    let hash = Sha256::new().chain_update(FINGERPRINT).chain_update(secret.as_slice()).finalize();
+    hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn stamp(path: &Path) -> Option<Stamp> {
+    let file = std::fs::metadata(path).ok()?;
+    Some((file.modified().ok()?, file.ino(), file.len()))
+}
+
+pub(super) fn generate_secret() -> Result<MasterSecret, RandomError> {
+    let mut secret = MasterSecret::default();
+    fill(secret.as_mut_slice())?;
+    Ok(secret)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_ring_opens_what_it_wrapped_after_a_reload() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("keyring.toml");
+        let ring = Keyring::save_new(&path).unwrap();
+        let wrapped = ring.wrap(b"secret", b"place").unwrap();
+        let again = Keyring::load(&path).unwrap();
+        assert_eq!(again.unwrap_secret(&wrapped, b"place").unwrap().expose(), b"secret");
+        assert!(Keyring::save_new(&path).is_err(), "an existing keyring was overwritten");
+    }
+
+    #[test]
+    fn a_missing_master_key_is_named() {
+        let ring = Keyring::generate().unwrap();
+        let mut wrapped = ring.wrap(b"secret", b"").unwrap();
+        wrapped.master_key = MasterKeyId("mk7".to_owned());
+        let error = ring.unwrap_secret(&wrapped, b"").unwrap_err();
+        assert_eq!(error, UnwrapError::MissingMasterKey(MasterKeyId("mk7".to_owned())));
+        assert!(error.to_string().contains("`mk7`"));
+    }
+
+    #[test]
+    fn another_key_of_the_same_id_is_refused() {
+        let (one, two) = (Keyring::generate().unwrap(), Keyring::generate().unwrap());
+        let wrapped = one.wrap(b"secret", b"").unwrap();
+        assert!(matches!(two.unwrap_secret(&wrapped, b""), Err(UnwrapError::Refused(_))));
+    }
+
+    #[test]
+    fn wrapping_the_same_secret_twice_gives_different_bytes() {
+        let ring = Keyring::generate().unwrap();
+        assert_ne!(ring.wrap(b"s", b"").unwrap(), ring.wrap(b"s", b"").unwrap());
+    }
+
+    #[test]
+    fn a_changed_file_is_read_anew_unless_it_does_not_fit() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("keyring.toml");
+        let ring = Keyring::save_new(&path).unwrap();
+        let wrapped = ring.wrap(b"secret", b"place").unwrap();
+        assert!(!ring.reload(|_| Ok(())).unwrap(), "nothing had changed");
+        let opens = |ring: &Keyring| ring.unwrap_secret(&wrapped, b"place").map(drop);
+
+        super::super::keyring_edit::add(&path, None).unwrap();
+        assert!(ring.reload(opens).unwrap());
+        assert_eq!((ring.active().0.as_str(), ring.fingerprints().len()), ("mk1", 2));
+        super::super::keyring_edit::activate(&path, &MasterKeyId("mk2".to_owned())).unwrap();
+        assert!(ring.reload(opens).unwrap());
+        assert_eq!(ring.wrap(b"s", b"").unwrap().master_key.0, "mk2");
+        assert!(opens(&ring).is_ok());
+
+        super::super::keyring_edit::remove(&path, &MasterKeyId("mk1".to_owned())).unwrap();
+        assert!(matches!(ring.reload(opens), Err(KeyringFileError::Unfit { .. })));
+        assert!(opens(&ring).is_ok(), "an unfit file was used");
+    }
+
+    #[test]
+    fn debug_shows_ids_only() {
+        let ring = Keyring::generate().unwrap();
+        assert_eq!(format!("{ring:?}"), "Keyring(active mk1, 1 keys)");
+    }
+
+    proptest! {
+        #[test]
+        fn any_change_to_bytes_or_place_is_refused(
+            secret in prop::collection::vec(any::<u8>(), 0..48),
+            aad in prop::collection::vec(any::<u8>(), 0..48),
+            at in any::<prop::sample::Index>(),
+            flip in 1_u8..,
+        ) {
+            let ring = Keyring::generate().unwrap();
+            let wrapped = ring.wrap(&secret, &aad).unwrap();
+            let opened = ring.unwrap_secret(&wrapped, &aad).unwrap();
+            prop_assert_eq!(opened.expose(), secret.as_slice());
+
+            let mut bent = wrapped.clone();
+            let at = at.index(bent.ciphertext.len());
+            bent.ciphertext[at] ^= flip;
+            prop_assert!(ring.unwrap_secret(&bent, &aad).is_err());
+
+            let mut moved = aad.clone();
+            moved.push(flip);
+            prop_assert!(ring.unwrap_secret(&wrapped, &moved).is_err());
+        }
+    }
+}

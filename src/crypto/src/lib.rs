@@ -1,0 +1,51 @@
+//! Secrets and what protects them: master keys, wrapping, secret files, certificates.
+//!
+//! A plaintext secret leaves this room only as a [`SecretBytes`] or a [`ContentKey`]: types
+//! without `Clone`, `Serialize` or `Display`, with a redacted `Debug`, zeroized when dropped.
+//! What other rooms store or send is a [`keymoot_model::Wrapped`], whose associated data binds
+//! it to one place. All randomness comes from the operating system, and a failing source is
+//! an error, never a fallback.
+
+mod aes_signer;
+mod binding;
+mod content_key;
+mod export;
+mod identity;
+mod join_tls;
+mod join_token;
+mod keyring;
+pub mod keyring_edit;
+mod keyring_file;
+mod keyring_proof;
+mod kid_key;
+mod node_key;
+mod period_seed;
+mod pki;
+mod pss;
+mod random;
+mod rewrapping;
+mod secret;
+pub mod secret_file;
+pub mod tls;
+mod tls_reload;
+mod wrapping;
+
+pub use aes_signer::AesSigner;
+pub use content_key::{ContentKey, ContentKeyError};
+pub use export::{ExportKey, ExportRecipient, SealError, Sealed};
+pub use identity::{ClusterName, ClusterNameError, IdentityError, PeerIdentity, server_name_of};
+pub use join_tls::{JOIN_ALPN, JOIN_ALPN_2, fingerprint, join_client_config};
+pub use join_token::{JoinSecret, JoinToken, JoinTokenError, token_id_of, token_id_text};
+pub use keyring::{Keyring, UnwrapError, WrapError};
+pub use keyring_file::KeyringFileError;
+pub use keyring_proof::{Challenge, KeyringProof, ProofPurpose, ProofRefusal, ProofScope};
+pub use kid_key::{KidKey, KidPlace};
+pub use node_key::{NodeKey, NodeRequest};
+pub use period_seed::{PeriodKeys, PeriodSeed};
+pub use pki::{ClusterCa, Issued, PkiError};
+pub use pss::PssPublicKey;
+pub use random::{RandomError, random_bytes, random_kid};
+pub use rewrapping::RewrapError;
+pub use secret::SecretBytes;
+pub use tls_reload::{ApiTls, ApiTlsFiles};
+pub use wrapping::CredentialPlace;

@@ -1,0 +1,122 @@
+//! RSASSA-PSS with SHA-1 and a salt of 20 bytes, verification only: how the Widevine common encryption
+//! API has its requests signed.
+//!
+//! Everything here is public (key, message, signature), so nothing has to take constant time. Written
+//! out because the TLS provider does not verify PSS with SHA-1, and the crate that does carries an
+//! advisory for the private-key half that is not needed here.
+
+use num_bigint::BigUint;
+use sha1::{Digest as _, Sha1};
+use x509_parser::pem::parse_x509_pem;
+use x509_parser::prelude::FromDer as _;
+use x509_parser::public_key::PublicKey;
+use x509_parser::x509::SubjectPublicKeyInfo;
+
+const HASH_BYTES: usize = 20;
+const SALT_BYTES: usize = 20;
+/// The moduli accepted, in bits.
+const MODULUS_BITS: std::ops::RangeInclusive<u64> = 2048..=8192;
+
+/// The public half of an RSA signing key.
+#[derive(Debug)]
+pub struct PssPublicKey {
+    modulus: BigUint,
+    exponent: BigUint,
+}
+
+impl PssPublicKey {
+    /// Reads a PEM block `PUBLIC KEY` with an RSA key of 2048 to 8192 bits in it.
+    pub fn from_pem(pem: &[u8]) -> Option<Self> {
+        let (_, pem) = parse_x509_pem(pem).ok().filter(|(_, pem)| pem.label == "PUBLIC KEY")?;
+        let (_, info) = SubjectPublicKeyInfo::from_der(&pem.contents).ok()?;
+        let PublicKey::RSA(key) = info.parsed().ok()? else { return None };
+        let key = Self {
+            modulus: BigUint::from_bytes_be(key.modulus),
+            exponent: BigUint::from_bytes_be(key.exponent),
+        };
+        // An exponent beyond 32 bits is nobody's, and would cost a request seconds.
+        (MODULUS_BITS.contains(&key.modulus.bits()) && key.exponent.bits() <= 32).then_some(key)
+    }
+
+    /// Whether `signature` is this key's over `message`.
+    pub fn verify(&self, message: &[u8], signature: &[u8]) -> bool {
+        let bits = self.modulus.bits();
+        let number = BigUint::from_bytes_be(signature);
+        if signature.len() as u64 != bits.div_ceil(8) || number >= self.modulus {
+            return false;
+        }
+        let encoded = number.modpow(&self.exponent, &self.modulus).to_bytes_be();
+        // The encoded message is one bit shorter than the modulus, hence perhaps one byte.
+        let bytes = (bits - 1).div_ceil(8) as usize;
+        let Some(missing) = bytes.checked_sub(encoded.len()) else { return false };
+        let encoded = [vec![0; missing], encoded].concat();
+        is_encoding(&encoded, bytes as u64 * 8 - (bits - 1), message)
+    }
+}
+
+/// Whether `encoded` is an encoding of `message` whose first `spare_bits` bits (fewer than 8) are
+/// beyond the modulus and must be 0.
+fn is_encoding(encoded: &[u8], spare_bits: u64, message: &[u8]) -> bool {
+    let Some((&0xbc, rest)) = encoded.split_last() else { return false };
+    let Some((masked, hash)) = rest.split_last_chunk::<HASH_BYTES>() else { return false };
+    let top = 0xff_u8 >> spare_bits;
+    if masked.first().is_none_or(|first| first & !top != 0) {
+        return false;
+    }
+    let mut block: Vec<u8> = masked.iter().zip(mask(hash, masked.len())).map(|(a, b)| a ^ b).collect();
+    if let Some(first) = block.first_mut() {
+        *first &= top;
+    }
+    let Some((padding, salt)) = block.split_last_chunk::<SALT_BYTES>() else { return false };
+    let Some((&1, zeros)) = padding.split_last() else { return false };
+    let expected =
+        Sha1::new().chain_update([0; 8]).chain_update(Sha1::digest(message)).chain_update(salt).finalize();
+    zeros.iter().all(|byte| *byte == 0) && expected.as_slice() == hash
+}
+
+/// MGF1 with SHA-1.
+fn mask(seed: &[u8], bytes: usize) -> impl Iterator<Item = u8> {
+    let blocks = (0..bytes.div_ceil(HASH_BYTES) as u32)
+        .flat_map(move |n| Sha1::new().chain_update(seed).chain_update(n.to_be_bytes()).finalize());
+    blocks.take(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+
+    use keymoot_testing::pss_sample::{MESSAGE, PUBLIC_KEY, SIGNATURE};
+
+    use super::*;
+
+    const SHORT_SALT: &str = "o2+mGDmj6s8AnSxW5upzgwFtokFC4tIx2HrKqYHcSfn7s11Yu/aubu19YZSs8gj98HwwVTtgcJ0peZty9TrSJx20B7qVZvWRy0KCjf/moZpaqD0pDRXUb2SHtZLMGCw+78Mn/6Tc6ipXOnXwok+XoTHn2MJ1MLXPGbeCiKyr5VTOaTIqFV/jdk5ebWN20E7fp6bjcBkowmAQvIutj7TA4xQ1nqfgyweEgQzwH3CM8XNRsOmmPohAcwmzCozkAn8PBB5AtEY/0J+SZkaQrZWAdAljf4dLLvCN3QZjJlLATrOi4YfOJdb5nWwzzWMJMFvypxwWlQGuHZnz1jeum7UzfQ==";
+
+    #[test]
+    fn another_implementations_signature_verifies_and_no_change_of_it_does() {
+        let key = PssPublicKey::from_pem(PUBLIC_KEY.as_bytes()).unwrap();
+        let good = STANDARD.decode(SIGNATURE).unwrap();
+        assert!(key.verify(MESSAGE, &good));
+        assert!(!key.verify(b"another message", &good));
+        for at in [0, 100, 255] {
+            let mut bad = good.clone();
+            bad[at] ^= 1;
+            assert!(!key.verify(MESSAGE, &bad), "byte {at}");
+        }
+        assert!(!key.verify(MESSAGE, &good[1..]));
+        assert!(!key.verify(MESSAGE, &[]));
+        assert!(!key.verify(MESSAGE, &[0xff; 256]));
+    }
+
+    #[test]
+    fn a_salt_of_another_length_is_refused() {
+        let key = PssPublicKey::from_pem(PUBLIC_KEY.as_bytes()).unwrap();
+        assert!(!key.verify(MESSAGE, &STANDARD.decode(SHORT_SALT).unwrap()));
+    }
+
+    #[test]
+    fn only_an_rsa_public_key_in_pem_is_a_key() {
+        assert!(PssPublicKey::from_pem(b"").is_none());
+        assert!(PssPublicKey::from_pem(PUBLIC_KEY.replace("PUBLIC", "PRIVATE").as_bytes()).is_none());
+    }
+}

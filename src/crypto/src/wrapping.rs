@@ -1,0 +1,267 @@
+//! Wrapping of the kinds of secrets that are replicated, each bound to its place.
+
+use super::keyring::{Keyring, UnwrapError, WrapError};
+use super::{ContentKey, KidKey, PeriodSeed, SecretBytes, binding};
+use keymoot_model::{AccountId, KeyPlace, KeyRecord, Kid, Period, Scope, SeedRecord, Wrapped};
+
+/// What a check value encrypts. Its secrecy does not matter; that it opens does.
+pub(super) const CHECK_TEXT: &[u8] = b"keymoot check value";
+
+/// Where a signing key belongs.
+#[derive(Clone, Copy, Debug)]
+pub struct CredentialPlace<'a> {
+    /// The owner.
+    pub account: &'a AccountId,
+    /// The credential's name within the account.
+    pub name: &'a str,
+    /// What it opens: a key wrapped for one scope does not open for another.
+    pub scope: Scope,
+}
+
+impl Keyring {
+    /// Wraps a content key, bound to its place, version and key id.
+    ///
+    /// # Errors
+    /// [`WrapError`] when no nonce could be drawn.
+    pub fn wrap_content_key(
+        &self,
+        key: &ContentKey,
+        place: &KeyPlace,
+        version: u32,
+        kid: &Kid,
+    ) -> Result<Wrapped, WrapError> {
+        self.wrap(key.expose(), &binding::content_key(place, version, kid))
+    }
+
+    /// Opens the content key of a record.
+    ///
+    /// # Errors
+    /// [`UnwrapError`]; also when the record was moved to another place, version or key id.
+    pub fn unwrap_content_key(&self, record: &KeyRecord) -> Result<ContentKey, UnwrapError> {
+        let secret = self.unwrap_secret(&record.key, &binding::key_of(record))?;
+        ContentKey::from_slice(secret.expose())
+            .ok_or_else(|| UnwrapError::WrongLength(record.key.master_key.clone()))
+    }
+
+    /// Wraps a key that was supplied for one period, bound to its place, version, key id and period.
+    ///
+    /// # Errors
+    /// [`WrapError`] when no nonce could be drawn.
+    pub fn wrap_period_key(
+        &self,
+        key: &ContentKey,
+        place: &KeyPlace,
+        version: u32,
+        kid: &Kid,
+        period: Period,
+    ) -> Result<Wrapped, WrapError> {
+        self.wrap(key.expose(), &binding::period_key(place, version, kid, period))
+    }
+
+    /// Wraps the seed of a rotating track, bound to its place, version and period length.
+    ///
+    /// # Errors
+    /// [`WrapError`] when no nonce could be drawn.
+    pub fn wrap_period_seed(
+        &self,
+        seed: &PeriodSeed,
+        place: &KeyPlace,
+        version: u32,
+        length_s: u32,
+    ) -> Result<Wrapped, WrapError> {
+        self.wrap(seed.expose(), &binding::period_seed(place, version, length_s))
+    }
+
+    /// Opens the seed of a rotating track.
+    ///
+    /// # Errors
+    /// [`UnwrapError`]; also when the record was moved to another place, version or period length.
+    pub fn unwrap_period_seed(&self, record: &SeedRecord) -> Result<PeriodSeed, UnwrapError> {
+        let aad = binding::period_seed(&record.place, record.id.version.into(), record.length_s);
+        let secret = self.unwrap_secret(&record.seed, &aad)?;
+        PeriodSeed::from_slice(secret.expose())
+            .ok_or_else(|| UnwrapError::WrongLength(record.seed.master_key.clone()))
+    }
+
+    /// Draws the key under which the cluster's places become key ids, and wraps it.
+    ///
+    /// # Errors
+    /// [`WrapError`] when no randomness could be drawn.
+    pub fn new_kid_key(&self) -> Result<Wrapped, WrapError> {
+        // A seed and this key are both 32 random bytes, zeroized on drop.
+        self.wrap(PeriodSeed::generate()?.expose(), &binding::kid_key())
+    }
+
+    /// Opens the key under which the cluster's places become key ids.
+    ///
+    /// # Errors
+    /// [`UnwrapError`].
+    pub fn unwrap_kid_key(&self, wrapped: &Wrapped) -> Result<KidKey, UnwrapError> {
+        let secret = self.unwrap_secret(wrapped, &binding::kid_key())?;
+        KidKey::from_slice(secret.expose())
+            .ok_or_else(|| UnwrapError::WrongLength(wrapped.master_key.clone()))
+    }
+
+    /// Wraps an account's signing key, bound to account, credential and scope.
+    ///
+    /// # Errors
+    /// [`WrapError`] when no nonce could be drawn.
+    pub fn wrap_credential(
+        &self,
+        key: &SecretBytes,
+        place: CredentialPlace<'_>,
+    ) -> Result<Wrapped, WrapError> {
+        self.wrap(key.expose(), &binding::credential(place.account, place.name, place.scope))
+    }
+
+    /// Opens an account's signing key.
+    ///
+    /// # Errors
+    /// [`UnwrapError`]; also when it was wrapped for another account, credential or scope.
+    pub fn unwrap_credential(
+        &self,
+        wrapped: &Wrapped,
+        place: CredentialPlace<'_>,
+    ) -> Result<SecretBytes, UnwrapError> {
+        self.unwrap_secret(wrapped, &binding::credential(place.account, place.name, place.scope))
+    }
+
+    /// Wraps the secret that a cluster's servers prove themselves with.
+    ///
+    /// # Errors
+    /// [`WrapError`] when no nonce could be drawn.
+    pub fn wrap_server_secret(&self, secret: &[u8; 32]) -> Result<Wrapped, WrapError> {
+        self.wrap(secret, &binding::server_secret())
+    }
+
+    /// Opens the secret that a cluster's servers prove themselves with.
+    ///
+    /// # Errors
+    /// [`UnwrapError`], naming the master key's id.
+    pub fn unwrap_server_secret(&self, wrapped: &Wrapped) -> Result<SecretBytes, UnwrapError> {
+        self.unwrap_secret(wrapped, &binding::server_secret())
+    }
+
+    /// Wraps the private key of the cluster's certificate authority.
+    ///
+    /// # Errors
+    /// [`WrapError`] when no nonce could be drawn.
+    pub fn wrap_authority(&self, cluster: &str, key_pem: &SecretBytes) -> Result<Wrapped, WrapError> {
+        self.wrap(key_pem.expose(), &binding::authority(cluster))
+    }
+
+    /// Opens the private key of the cluster's certificate authority.
+    ///
+    /// # Errors
+    /// [`UnwrapError`]; also when it was wrapped for another cluster.
+    pub fn unwrap_authority(&self, cluster: &str, wrapped: &Wrapped) -> Result<SecretBytes, UnwrapError> {
+        self.unwrap_secret(wrapped, &binding::authority(cluster))
+    }
+
+    /// A value that only this cluster's active master key opens. It is replicated when the
+    /// cluster is made, so that a node with another keyring is found out before it serves.
+    ///
+    /// # Errors
+    /// [`WrapError`] when no nonce could be drawn.
+    pub fn check_value(&self, cluster_id: &str) -> Result<Wrapped, WrapError> {
+        self.wrap(CHECK_TEXT, &binding::check_value(cluster_id))
+    }
+
+    /// Whether this ring opens the cluster's check value.
+    ///
+    /// # Errors
+    /// [`UnwrapError`], naming the master key that is missing or is another one.
+    pub fn verify_check(&self, cluster_id: &str, check: &Wrapped) -> Result<(), UnwrapError> {
+        let opened = self.unwrap_secret(check, &binding::check_value(cluster_id))?;
+        if opened.expose() == CHECK_TEXT {
+            Ok(())
+        } else {
+            Err(UnwrapError::Refused(check.master_key.clone()))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random_kid;
+    use keymoot_model::{ContentId, KeyOrigin, MasterKeyId, TrackName};
+
+    fn record(ring: &Keyring, key: &ContentKey) -> KeyRecord {
+        let place = KeyPlace {
+            account: AccountId::new("a").unwrap(),
+            content: ContentId::new("c").unwrap(),
+            track: TrackName::default_track(),
+        };
+        let kid = random_kid().unwrap();
+        let wrapped = ring.wrap_content_key(key, &place, 1, &kid).unwrap();
+        KeyRecord {
+            place,
+            version: 1,
+            kid,
+            key: wrapped,
+            origin: KeyOrigin::Generated,
+            created_at_ms: 0,
+            period: None,
+        }
+    }
+
+    #[test]
+    fn a_content_key_opens_only_in_its_own_place() {
+        let ring = Keyring::generate().unwrap();
+        let key = ContentKey::generate().unwrap();
+        let good = record(&ring, &key);
+        assert_eq!(ring.unwrap_content_key(&good).unwrap().expose(), key.expose());
+        let moved: [fn(&mut KeyRecord); 5] = [
+            |r| r.place.account = AccountId::new("b").unwrap(),
+            |r| r.place.content = ContentId::new("d").unwrap(),
+            |r| r.place.track = TrackName::new("HD").unwrap(),
+            |r| r.version = 2,
+            |r| r.kid = random_kid().unwrap(),
+        ];
+        for change in moved {
+            let mut bad = good.clone();
+            change(&mut bad);
+            assert!(matches!(ring.unwrap_content_key(&bad), Err(UnwrapError::Refused(_))), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn the_ciphertext_does_not_hold_the_key() {
+        let ring = Keyring::generate().unwrap();
+        let key = ContentKey::generate().unwrap();
+        let wrapped = record(&ring, &key).key;
+        assert_eq!(wrapped.ciphertext.len(), 32);
+        assert!(!wrapped.ciphertext.windows(16).any(|window| window == key.expose()));
+    }
+
+    #[test]
+    fn a_signing_key_of_one_scope_does_not_open_as_another() {
+        let ring = Keyring::generate().unwrap();
+        let account = AccountId::new("a").unwrap();
+        let place = CredentialPlace { account: &account, name: "k", scope: Scope::License };
+        let wrapped = ring.wrap_credential(&SecretBytes::new(b"text".to_vec()), place).unwrap();
+        assert_eq!(ring.unwrap_credential(&wrapped, place).unwrap().expose(), b"text");
+        for wrong in [
+            CredentialPlace { scope: Scope::Encryption, ..place },
+            CredentialPlace { name: "l", ..place },
+            CredentialPlace { account: &AccountId::new("b").unwrap(), ..place },
+        ] {
+            assert!(ring.unwrap_credential(&wrapped, wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_check_value_tells_another_keyring_and_another_cluster() {
+        let (ring, other) = (Keyring::generate().unwrap(), Keyring::generate().unwrap());
+        let mut check = ring.check_value("cluster-1").unwrap();
+        assert_eq!(ring.verify_check("cluster-1", &check), Ok(()));
+        assert!(matches!(other.verify_check("cluster-1", &check), Err(UnwrapError::Refused(_))));
+        assert!(matches!(ring.verify_check("cluster-2", &check), Err(UnwrapError::Refused(_))));
+        check.master_key = MasterKeyId("mk9".to_owned());
+        assert_eq!(
+            ring.verify_check("cluster-1", &check),
+            Err(UnwrapError::MissingMasterKey(MasterKeyId("mk9".to_owned())))
+        );
+    }
+}

@@ -1,0 +1,237 @@
+//! What a development cluster needs before it can start: CA, certificates, keyring, signing
+//! keys, and a configuration file per node. What exists is reused, except for the configuration
+//! files, which are written anew at every start.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use zeroize::Zeroizing;
+
+use super::DEMO_ACCOUNT;
+use super::directory::{DevDirectory, failed};
+use super::ports::{NodePorts, Plan};
+use keymoot_command::Failure;
+use keymoot_crypto::{ClusterCa, ClusterName, Keyring, PkiError, SecretBytes, random_bytes, secret_file};
+use keymoot_model::NodeId;
+
+/// The name of every development cluster.
+const CLUSTER_NAME: &str = "dev";
+
+/// A prepared cluster.
+pub(super) struct Materials {
+    pub(super) nodes: Vec<NodeMaterials>,
+    pub(super) ca_file: PathBuf,
+    pub(super) tls: bool,
+    pub(super) encryption_key_file: PathBuf,
+    pub(super) license_key_file: PathBuf,
+    pub(super) encryption_key: SecretBytes,
+    pub(super) license_key: SecretBytes,
+}
+
+/// A prepared node.
+#[derive(Clone, Debug)]
+pub(super) struct NodeMaterials {
+    pub(super) id: NodeId,
+    pub(super) directory: PathBuf,
+    pub(super) config_file: PathBuf,
+    pub(super) log_file: PathBuf,
+    pub(super) api_port: u16,
+    pub(super) peer_port: u16,
+}
+
+impl Materials {
+    /// The base URL of a node's API.
+    pub(super) fn api(&self, node: &NodeMaterials) -> String {
+        let scheme = if self.tls { "https" } else { "http" };
+        format!("{scheme}://127.0.0.1:{}", node.api_port)
+    }
+}
+
+/// Makes what is missing.
+pub(super) fn prepare(directory: &DevDirectory, plan: &Plan, tls: bool) -> Result<Materials, Failure> {
+    let ca = authority(directory, plan)?;
+    let keyring_file = directory.file("keyring.toml");
+    if !keyring_file.exists() {
+        Keyring::save_new(&keyring_file).map_err(Failure::runtime)?;
+    }
+    let entitlements_file = directory.file("entitlements.toml");
+    if !entitlements_file.exists() {
+        fs::write(&entitlements_file, entitlements_text())
+            .map_err(|e| failed("write", &entitlements_file, &e))?;
+    }
+    if tls {
+        ensure_pair(&directory.file("api.pem"), &directory.file("api-key.pem"), |cert, key| {
+            ca.issue_loopback_api()?.save_new(cert, key)
+        })?;
+    }
+    let nodes = plan.nodes.iter().map(|ports| prepare_node(directory, &ca, ports, tls));
+    let nodes = nodes.collect::<Result<Vec<_>, _>>()?;
+    let encryption_key_file = directory.file("encryption.key");
+    let license_key_file = directory.file("license.key");
+    Ok(Materials {
+        nodes,
+        ca_file: directory.file("ca.pem"),
+        tls,
+        encryption_key: signing_key(&encryption_key_file)?,
+        license_key: signing_key(&license_key_file)?,
+        encryption_key_file,
+        license_key_file,
+    })
+}
+
+fn authority(directory: &DevDirectory, plan: &Plan) -> Result<ClusterCa, Failure> {
+    let (cert, key) = (directory.file("ca.pem"), directory.file("ca-key.pem"));
+    if !(cert.exists() && key.exists()) {
+        // Certificates of an authority that is gone are worth nothing.
+        for id in plan.nodes.iter().map(|node| node.id) {
+            remove(&directory.node(id).join("node.pem"))?;
+        }
+        remove(&directory.file("api.pem"))?;
+    }
+    ensure_pair(&cert, &key, |cert, key| {
+        let name =
+            ClusterName::new(CLUSTER_NAME).map_err(|_| PkiError::NotAnAuthority { path: cert.to_owned() })?;
+        ClusterCa::generate(&name)?.save_new(cert, key)
+    })?;
+    ClusterCa::load(&cert, &key).map_err(|error| Failure::runtime(error).hint("begin anew with --fresh"))
+}
+
+fn prepare_node(
+    directory: &DevDirectory,
+    ca: &ClusterCa,
+    ports: &NodePorts,
+    tls: bool,
+) -> Result<NodeMaterials, Failure> {
+    let own = directory.node(ports.id);
+    fs::create_dir_all(&own).map_err(|e| failed("make", &own, &e))?;
+    ensure_pair(&own.join("node.pem"), &own.join("node-key.pem"), |cert, key| {
+        ca.issue_node(ports.id)?.save_new(cert, key)
+    })?;
+    let config_file = own.join("keymoot.toml");
+    fs::write(&config_file, config_text(ports, tls)).map_err(|e| failed("write", &config_file, &e))?;
+    Ok(NodeMaterials {
+        id: ports.id,
+        log_file: own.join("keymoot.log"),
+        directory: own,
+        config_file,
+        api_port: ports.api,
+        peer_port: ports.peer,
+    })
+}
+
+/// A node's configuration: what must differ from the defaults, and nothing else.
+fn config_text(ports: &NodePorts, tls: bool) -> String {
+    let NodePorts { id, api, peer } = ports;
+    let tls = if tls { "tls_cert_file = \"../api.pem\"\ntls_key_file = \"../api-key.pem\"\n" } else { "" };
+    format!(
+        "# Written by `keymoot dev` at every start; changes made here are lost.\n\n\
+         [node]\nid = {id}\ndata_dir = \"data\"\nzone = \"dev\"\n\n\
+         [cluster]\nname = \"{CLUSTER_NAME}\"\npeer_listen = \"127.0.0.1:{peer}\"\n\
+         ca_file = \"../ca.pem\"\ncert_file = \"node.pem\"\nkey_file = \"node-key.pem\"\n\n\
+         [http]\nlisten = \"127.0.0.1:{api}\"\n{tls}drain_timeout_ms = 3000\n\n\
+         [license]\nclear_key_accounts = [\"{DEMO_ACCOUNT}\"]\n\
+         entitlements_file = \"../entitlements.toml\"\n\n\
+         [keys]\nkeyring_file = \"../keyring.toml\"\n"
+    )
+}
+
+/// Who may watch: whoever holds signed custom data of the demo account.
+fn entitlements_text() -> String {
+    format!(
+        "# Written by `keymoot dev` once; changes made here count when the nodes start again.\n\
+         # What can stand here: config/entitlements.example.toml.\n\n\
+         [[entitlement]]\naccount = \"{DEMO_ACCOUNT}\"\nadapter = \"static\"\n"
+    )
+}
+
+fn ensure_pair(
+    cert: &Path,
+    key: &Path,
+    make: impl FnOnce(&Path, &Path) -> Result<(), PkiError>,
+) -> Result<(), Failure> {
+    if cert.exists() && key.exists() {
+        return Ok(());
+    }
+    // One without the other is what a start that was cut short left behind.
+    remove(cert)?;
+    remove(key)?;
+    make(cert, key).map_err(Failure::runtime)
+}
+
+fn signing_key(path: &Path) -> Result<SecretBytes, Failure> {
+    if !path.exists() {
+        let random = Zeroizing::new(random_bytes::<24>().map_err(Failure::runtime)?);
+        let text = Zeroizing::new(URL_SAFE_NO_PAD.encode(random.as_slice()));
+        secret_file::create(path, text.as_bytes()).map_err(Failure::runtime)?;
+    }
+    secret_file::read_signing_key(path).map_err(Failure::runtime)
+}
+
+fn remove(path: &Path) -> Result<(), Failure> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(failed("remove", path, &error)),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use keymoot::config::Loaded;
+    use keymoot_crypto::tls::PeerCredentials;
+    use keymoot_crypto::{ApiTls, ApiTlsFiles, PeerIdentity};
+    use keymoot_license::entitlement::load_entitlements;
+
+    fn plan() -> Plan {
+        let node = |id: u16| NodePorts { id: id.into(), api: 8080 + id, peer: 9080 + id };
+        Plan { nodes: (1..=3).map(node).collect() }
+    }
+
+    #[test]
+    fn every_generated_configuration_loads_with_working_credentials() {
+        let dir = tempfile::tempdir().unwrap();
+        let directory = DevDirectory::open(dir.path()).unwrap();
+        let made = prepare(&directory, &plan(), true).unwrap();
+        for node in &made.nodes {
+            let config = Loaded::from_sources(Some(&node.config_file), []).unwrap().config;
+            assert_eq!(config.node.data_dir, node.directory.join("data"));
+            let entitlements = load_entitlements(&config.license.entitlements_file.unwrap()).unwrap();
+            assert_eq!(entitlements[0].account.as_str(), DEMO_ACCOUNT);
+            let cluster = &config.cluster;
+            let peer =
+                PeerCredentials::load(&cluster.ca_file, &cluster.cert_file, &cluster.key_file, &cluster.name);
+            assert_eq!(peer.unwrap().identity(), PeerIdentity::Node(node.id));
+            let (cert, key) = (config.http.tls_cert_file.unwrap(), config.http.tls_key_file.unwrap());
+            assert!(ApiTls::load(ApiTlsFiles { cert, key, client_ca: None, client_required: false }).is_ok());
+            assert!(Keyring::load(&config.keys.keyring_file).is_ok());
+        }
+    }
+
+    #[test]
+    fn a_second_start_reuses_keys_and_certificates() {
+        let dir = tempfile::tempdir().unwrap();
+        let directory = DevDirectory::open(dir.path()).unwrap();
+        let read = |name: &str| fs::read(directory.file(name)).unwrap();
+        let first = prepare(&directory, &plan(), false).unwrap();
+        let kept = ["ca.pem", "keyring.toml", "node-2/node.pem", "encryption.key"].map(read);
+        let second = prepare(&directory, &plan(), false).unwrap();
+        assert_eq!(kept, ["ca.pem", "keyring.toml", "node-2/node.pem", "encryption.key"].map(read));
+        assert_eq!(first.encryption_key.expose(), second.encryption_key.expose());
+        assert_ne!(first.encryption_key.expose(), first.license_key.expose());
+    }
+
+    #[test]
+    fn a_start_that_was_cut_short_is_mended() {
+        let dir = tempfile::tempdir().unwrap();
+        let directory = DevDirectory::open(dir.path()).unwrap();
+        prepare(&directory, &plan(), false).unwrap();
+        fs::remove_file(directory.file("ca.pem")).unwrap();
+        let made = prepare(&directory, &plan(), false).unwrap();
+        let config = Loaded::from_sources(Some(&made.nodes[0].config_file), []).unwrap().config.cluster;
+        assert!(
+            PeerCredentials::load(&config.ca_file, &config.cert_file, &config.key_file, &config.name).is_ok()
+        );
+    }
+}

@@ -1,0 +1,164 @@
+//! The ports of a development cluster. They are kept in the directory: the cluster remembers
+//! its members by address, so peers must come back on the ports they had.
+
+use std::io;
+use std::net::{Ipv4Addr, TcpListener};
+
+use serde::{Deserialize, Serialize};
+
+use super::directory::{DevDirectory, failed};
+use keymoot_command::Failure;
+use keymoot_model::NodeId;
+
+const BASE_PORT: u16 = 8081;
+const NODES: u16 = 3;
+/// What lies between a node's API port and its peer port.
+const PEER_OFFSET: u16 = 1000;
+
+/// Which node listens where, on loopback.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Plan {
+    #[serde(rename = "node")]
+    pub(super) nodes: Vec<NodePorts>,
+}
+
+/// The two ports of a node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NodePorts {
+    pub(super) id: NodeId,
+    pub(super) api: u16,
+    pub(super) peer: u16,
+}
+
+/// The ports of the cluster in `directory`, or new ones, which are then kept there.
+pub(super) fn plan(
+    directory: &DevDirectory,
+    nodes: Option<u16>,
+    base_port: Option<u16>,
+) -> Result<Plan, Failure> {
+    let path = directory.file("ports.toml");
+    match std::fs::read_to_string(&path) {
+        Ok(text) => {
+            let kept: Plan = toml::from_str(&text)
+                .map_err(|error| Failure::because(format!("{}: {}", path.display(), error.message())))
+                .map_err(|failure| failure.hint("begin anew with --fresh"))?;
+            fits(&kept, nodes, base_port)?;
+            Ok(kept)
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let nodes = nodes.unwrap_or(NODES);
+            let plan = match base_port.unwrap_or(BASE_PORT) {
+                0 => free_ports(nodes)?,
+                base => ports_from(base, nodes)?,
+            };
+            let text = toml::to_string(&plan).map_err(Failure::runtime)?;
+            std::fs::write(&path, text).map_err(|e| failed("write", &path, &e))?;
+            Ok(plan)
+        }
+        Err(error) => Err(failed("read", &path, &error)),
+    }
+}
+
+/// Fails when one of the ports is taken, naming it.
+pub(super) fn check_free(plan: &Plan) -> Result<(), Failure> {
+    for port in plan.nodes.iter().flat_map(|node| [node.api, node.peer]) {
+        if let Err(error) = TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
+            return Err(Failure::because(format!("port {port} cannot be used: {error}")).hint(
+                "stop what uses it, or make a cluster elsewhere with --dir DIR --base-port PORT (0 picks free ports)",
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn ports_from(base: u16, nodes: u16) -> Result<Plan, Failure> {
+    if base.checked_add(PEER_OFFSET).and_then(|peer| peer.checked_add(nodes)).is_none() {
+        return Err(Failure::because(format!("--base-port {base} leaves no room for the peers' ports"))
+            .hint("choose a port below 64000"));
+    }
+    let ports = |index: u16| NodePorts {
+        id: NodeId::from(index) + 1,
+        api: base + index,
+        peer: base + PEER_OFFSET + index,
+    };
+    Ok(Plan { nodes: (0..nodes).map(ports).collect() })
+}
+
+fn free_ports(nodes: u16) -> Result<Plan, Failure> {
+    // All are held at once, or the system would give the same port twice.
+    let mut held = Vec::new();
+    let mut free_port = || -> io::Result<u16> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let port = listener.local_addr()?.port();
+        held.push(listener);
+        Ok(port)
+    };
+    let nodes = (1..=NodeId::from(nodes))
+        .map(|id| Ok(NodePorts { id, api: free_port()?, peer: free_port()? }))
+        .collect::<io::Result<Vec<_>>>();
+    Ok(Plan { nodes: nodes.map_err(Failure::runtime)? })
+}
+
+fn fits(kept: &Plan, nodes: Option<u16>, base_port: Option<u16>) -> Result<(), Failure> {
+    let count = kept.nodes.len();
+    if nodes.is_some_and(|asked| usize::from(asked) != count) {
+        return Err(Failure::because(format!("the directory holds a cluster of {count} nodes"))
+            .hint("leave --nodes out, or begin anew with --fresh"));
+    }
+    let first = kept.nodes.first().map_or(0, |node| node.api);
+    if base_port.is_some_and(|asked| asked != 0 && asked != first) {
+        return Err(Failure::because(format!("the directory holds a cluster whose first port is {first}"))
+            .hint("leave --base-port out, or begin anew with --fresh"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn in_new_directory(run: impl FnOnce(&DevDirectory)) {
+        let dir = tempfile::tempdir().unwrap();
+        run(&DevDirectory::open(dir.path()).unwrap());
+    }
+
+    #[test]
+    fn the_default_ports_are_the_documented_ones() {
+        in_new_directory(|directory| {
+            let plan = plan(directory, None, None).unwrap();
+            let ports: Vec<_> = plan.nodes.iter().map(|node| (node.id, node.api, node.peer)).collect();
+            assert_eq!(ports, [(1, 8081, 9081), (2, 8082, 9082), (3, 8083, 9083)]);
+        });
+    }
+
+    #[test]
+    fn picked_ports_differ_and_are_kept() {
+        in_new_directory(|directory| {
+            let first = plan(directory, Some(5), Some(0)).unwrap();
+            let mut ports: Vec<u16> = first.nodes.iter().flat_map(|node| [node.api, node.peer]).collect();
+            ports.sort_unstable();
+            ports.dedup();
+            assert_eq!(ports.len(), 10);
+            assert_eq!(plan(directory, None, Some(0)).unwrap(), first);
+            assert!(plan(directory, Some(3), None).is_err());
+            assert!(plan(directory, None, Some(1)).is_err());
+        });
+    }
+
+    #[test]
+    fn a_port_in_use_is_named() {
+        let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = taken.local_addr().unwrap().port();
+        let plan = Plan { nodes: vec![NodePorts { id: 1, api: port, peer: 0 }] };
+        let error = check_free(&plan).unwrap_err().to_string();
+        assert!(error.contains(&format!("port {port} ")) && error.contains("--base-port"), "{error}");
+    }
+
+    #[test]
+    fn a_base_port_too_high_is_refused() {
+        assert!(ports_from(64_600, 3).is_err());
+        assert!(ports_from(64_000, 9).is_ok());
+    }
+}

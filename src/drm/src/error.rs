@@ -1,0 +1,54 @@
+//! Why system data could not be made or read.
+
+use super::playready::PlayReadyError;
+use super::pssh::PsshError;
+use super::{ProtectionScheme, System};
+
+/// What went wrong in the DRM room. No variant holds a key.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DrmError {
+    /// The path names no encryption provider.
+    #[error(
+        "no encryption provider has this path; use cenc, cenc/widevine, cenc/playready, cenc/primetime, playready, widevine or fps"
+    )]
+    UnknownProvider,
+    /// The text or number names no protection scheme.
+    #[error("the protection scheme is not known; use cenc, cens, cbc1 or cbcs")]
+    UnknownScheme,
+    /// The system's clients cannot play content encrypted this way.
+    #[error("{system} clients cannot play scheme {scheme}; use {playable}")]
+    SchemeNotPlayable {
+        /// The DRM system.
+        system: System,
+        /// What was asked for.
+        scheme: ProtectionScheme,
+        /// What its clients can play.
+        playable: &'static str,
+    },
+    /// A license URL that cannot stand in a PlayReady header.
+    #[error("the PlayReady license URL must be an absolute http or https URL of at most {bytes_max} bytes")]
+    LicenseUrl {
+        /// The limit, counted as the URL is escaped for XML.
+        bytes_max: usize,
+    },
+    /// Bytes that are not system data of the system.
+    #[error("this is not {system} system data: {what}")]
+    Malformed {
+        /// The DRM system.
+        system: System,
+        /// What is wrong with it.
+        what: &'static str,
+    },
+    /// A PlayReady Object that cannot be made or read.
+    #[error(transparent)]
+    PlayReady(#[from] PlayReadyError),
+    /// A `pssh` box that cannot be read.
+    #[error(transparent)]
+    Pssh(#[from] PsshError),
+    /// The actor's mailbox is full: the caller should answer 503 and ask its client to come back.
+    #[error("too many requests for system data are waiting; try again shortly")]
+    Busy,
+    /// The actor has stopped, as it does when the node shuts down.
+    #[error("system data is no longer made on this node: it is shutting down; ask another node")]
+    Stopped,
+}

@@ -1,0 +1,39 @@
+//! What each DRM system needs to know of a content key, made when it is asked for.
+//!
+//! System data (a `pssh` payload, a PlayReady Object) is a pure function of a key's identity, so
+//! it is never stored: a wrong provider is put right by a new build, and can never make replicas
+//! differ. A provider per system stands behind one trait; a [`Registry`] holds them, and
+//! [`EncryptionProvider`] says which of them a uDRM path answers with. Logic lives in plain
+//! structs; [`actor`] is the thin shell that bounds how much of it waits.
+//!
+//! The room does no I/O, knows no clock and no status code. A content key passes through only for
+//! a checksum, is never kept, and appears in no output, error or `Debug` text.
+
+pub mod actor;
+mod cenc;
+mod encryption_provider;
+mod error;
+pub mod fairplay;
+mod info;
+pub mod playready;
+mod primetime;
+pub mod protobuf;
+pub mod pssh;
+mod registry;
+mod scheme;
+mod system;
+mod widevine;
+
+#[cfg(test)]
+mod conformance;
+
+pub use cenc::CencCommon;
+pub use encryption_provider::EncryptionProvider;
+pub use error::DrmError;
+pub use info::{ContentKeyInfo, OwnedContentKeyInfo};
+pub use playready::{LicenseUrl, PlayReady};
+pub use primetime::Primetime;
+pub use registry::{Provider, Registry};
+pub use scheme::ProtectionScheme;
+pub use system::{System, SystemData, SystemId};
+pub use widevine::Widevine;

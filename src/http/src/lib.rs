@@ -1,0 +1,43 @@
+//! The only actix-web room: routes, request parsing, error mapping. Handlers translate and call.
+
+mod admission;
+mod answer;
+mod bulk;
+mod capabilities;
+mod challenges;
+mod connection;
+mod connection_table;
+mod drain;
+mod endpoint;
+pub mod error;
+mod export;
+mod hls;
+mod incoming_body;
+mod license;
+mod listener;
+mod mapping;
+mod observe;
+mod openapi;
+mod packager;
+pub mod path;
+mod periods_data;
+pub mod playready;
+mod policy;
+pub mod query;
+mod received;
+mod routes;
+mod schedule;
+mod schedule_answer;
+mod schemes;
+mod server;
+pub mod settings;
+mod signed_answer;
+mod sliced_body;
+mod timed_stream;
+mod udrm;
+pub mod widevine;
+
+pub use connection::ClientTimeouts;
+pub use drain::Drain;
+pub use packager::listen_for_packagers;
+pub use server::{Api, HttpError, listen};

@@ -1,0 +1,150 @@
+//! What the document says of licenses and policies.
+
+use actix_web::http::Method;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+use utoipa::openapi::path::{OperationBuilder, Parameter};
+use utoipa::openapi::request_body::{RequestBody, RequestBodyBuilder};
+use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::{ContentBuilder, Required};
+
+use super::operations::{JSON, LICENSES, POLICIES, in_path, query, refusals, text};
+use super::security;
+use keymoot_license::LicenseProvider;
+
+/// A license of one system.
+pub fn license(provider: LicenseProvider) -> OperationBuilder {
+    let op = OperationBuilder::new().tag(LICENSES).securities(Some(security::any()));
+    let op = op.summary(Some("A license")).description(Some(
+        "For players: the DRM system's own challenge in, its own license out. Custom data is signed with a \
+         credential of scope `license`; the challenge is not, and only picks among the content's keys. Who is not \
+         entitled, or not by the content's policy, is refused. docs/licenses.md has each system's part.",
+    ));
+    let data = json!({"ca_system": "OVP", "account_id": "demo", "content_id": "film.mp4", "files": ""});
+    let (challenge, form) = match provider {
+        LicenseProvider::ClearKey => ("{\"kids\":[\"AAECAwQFBgcICQoLDA0ODw\"],\"type\":\"temporary\"}", JSON),
+        LicenseProvider::CencPlayReady | LicenseProvider::PlayReady => ("<soap:Envelope/>", "text/xml"),
+        LicenseProvider::WidevineClassic => ("", "application/x-www-form-urlencoded"),
+        _ => ("CAES", "application/octet-stream"),
+    };
+    let answer = match provider {
+        LicenseProvider::ClearKey | LicenseProvider::FairPlay => JSON,
+        LicenseProvider::CencPlayReady | LicenseProvider::PlayReady => "text/xml",
+        _ => "application/octet-stream",
+    };
+    let schema = ObjectBuilder::new().schema_type(Type::String).build();
+    let content = ContentBuilder::new().schema(Some(schema)).example(Some(json!(challenge))).build();
+    let body = RequestBodyBuilder::new().required(Some(Required::True)).content(form, content).build();
+    let op = op.parameter(custom_data(&data)).request_body(Some(body));
+    refusals(op.response("200", text("The license.", answer)), &["400", "401", "404", "500", "503"])
+}
+
+/// The policies of an account.
+pub fn policies(method: &Method) -> OperationBuilder {
+    let op = keeper();
+    if *method == Method::GET {
+        let op = op.summary(Some("List the policies")).description(Some(
+            "With the account's default and, when the custom data names a content, the policy that holds for it.",
+        ));
+        let op = op.parameter(custom_data(&about(Value::Null)));
+        return refusals(op.response("200", text("The policies.", JSON)), &["400", "401", "500", "503"]);
+    }
+    let op = op.summary(Some("Create a policy")).description(Some(
+        "Another one of its name is a conflict; the same one again gets the same answer. docs/policies.md has \
+         every member and its values.",
+    ));
+    let op = op.request_body(Some(object(about(document()))));
+    refusals(op.response("200", text("The policy, with its ETag.", JSON)), &["400", "401", "500", "503"])
+}
+
+/// One policy.
+pub fn policy(method: &Method) -> OperationBuilder {
+    let op = keeper().parameter(name());
+    let (op, answer) = match *method {
+        Method::GET => {
+            let op = op.summary(Some("Read a policy")).parameter(custom_data(&about(Value::Null)));
+            (op, "The policy, with its ETag.")
+        }
+        Method::DELETE => {
+            let op = op.summary(Some("Delete a policy")).description(Some(
+                "One that is in use is a conflict. `If-Match` with the ETag deletes that version only.",
+            ));
+            (op.request_body(Some(object(about(json!("hd"))))), "Its name.")
+        }
+        _ => {
+            let op = op.summary(Some("Create or change a policy")).description(Some(
+                "`If-Match` with the ETag changes that version only; POST creates, and changes none.",
+            ));
+            (op.request_body(Some(object(about(document())))), "The policy, with its ETag.")
+        }
+    };
+    refusals(op.response("200", text(answer, JSON)), &["400", "401", "404", "500", "503"])
+}
+
+/// Attaching.
+pub fn policy_content(method: &Method) -> OperationBuilder {
+    let summary = match *method {
+        Method::PUT => "Attach a policy to a content",
+        _ => "Detach a policy from a content",
+    };
+    let mut example = about(json!("hd"));
+    if let Some(members) = example.as_object_mut() {
+        members.insert("content_id".to_owned(), json!("film.mp4"));
+    }
+    let op = keeper().summary(Some(summary)).parameter(name()).request_body(Some(object(example)));
+    refusals(
+        op.response("200", text("What the content has now.", JSON)),
+        &["400", "401", "404", "500", "503"],
+    )
+}
+
+/// The default.
+pub fn policy_default(method: &Method) -> OperationBuilder {
+    let summary = match *method {
+        Method::PUT => "Make a policy the account's default",
+        _ => "Make a policy the account's default no longer",
+    };
+    let example = object(about(json!("hd")));
+    let op = keeper().summary(Some(summary)).parameter(name()).request_body(Some(example));
+    refusals(op.response("200", text("The default now.", JSON)), &["400", "401", "404", "500", "503"])
+}
+
+/// An operation for a credential of scope `policy`.
+fn keeper() -> OperationBuilder {
+    OperationBuilder::new().tag(POLICIES).securities(Some(security::any()))
+}
+
+fn name() -> Parameter {
+    in_path("name", "The policy's name.", "hd")
+}
+
+/// Custom data about a policy.
+fn about(policy: Value) -> Value {
+    let mut data = json!({"ca_system": "OVP", "account_id": "demo"});
+    if let Some(members) = data.as_object_mut().filter(|_| !policy.is_null()) {
+        members.insert("policy".to_owned(), policy);
+    }
+    data
+}
+
+fn document() -> Value {
+    json!({
+        "name": "hd",
+        "license_duration_seconds": 86400,
+        "protection": {"playready": {"minimum_security_level": 2000, "uncompressed_digital_video": 270}},
+        "tracks": {"UHD1": {"widevine": {"hdcp": "v2.2"}}},
+    })
+}
+
+fn custom_data(data: &Value) -> Parameter {
+    let example = STANDARD.encode(data.to_string());
+    let parameter = query("custom_data", "Base64 of the custom data, whose bytes are signed.");
+    parameter.required(Required::True).example(Some(json!(example))).build()
+}
+
+fn object(example: Value) -> RequestBody {
+    let schema = ObjectBuilder::new().schema_type(Type::Object).build();
+    let content = ContentBuilder::new().schema(Some(schema)).example(Some(example)).build();
+    RequestBodyBuilder::new().required(Some(Required::True)).content(JSON, content).build()
+}

@@ -1,0 +1,86 @@
+//! The arguments of `keymoot backup`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use crate::cli::args::{ConfigArg, Member, OutputFormat};
+use keymoot_model::NodeId;
+
+/// `keymoot backup`.
+#[derive(Clone, Debug, Subcommand)]
+pub enum BackupCommand {
+    /// Take a backup of a running cluster: everything that was acknowledged before the command. Keys stay
+    /// wrapped under the master keys, which are not in it.
+    Create(BackupCreateArgs),
+    /// Show what a backup says about itself.
+    Inspect(BackupInspectArgs),
+    /// Check every byte and record of a backup, and with a keyring that every key opens.
+    Verify(BackupVerifyArgs),
+    /// Restore a backup into the empty data directory of a node that does not run. Whatever cluster the
+    /// backup was taken from can no longer speak to the restored one.
+    Restore(BackupRestoreArgs),
+}
+
+/// `keymoot backup create`.
+#[derive(Clone, Debug, Args)]
+pub struct BackupCreateArgs {
+    /// The configuration of one of the nodes.
+    #[command(flatten)]
+    pub config: ConfigArg,
+    /// The node to take it from, if not the one of the configuration.
+    #[arg(long, value_name = "ID")]
+    pub node: Option<NodeId>,
+    /// Take what the node has, without asking a quorum whether that is all.
+    #[arg(long)]
+    pub local: bool,
+    /// The file to make, mode 0600; `-` writes to standard output.
+    #[arg(long, value_name = "FILE")]
+    pub output: PathBuf,
+    /// Replace the file if it exists.
+    #[arg(long)]
+    pub force: bool,
+    /// Tell the progress also when standard error is no terminal.
+    #[arg(long, short)]
+    pub verbose: bool,
+}
+
+/// `keymoot backup inspect`.
+#[derive(Clone, Debug, Args)]
+pub struct BackupInspectArgs {
+    /// The backup.
+    pub file: PathBuf,
+    /// How to print it.
+    #[arg(long, value_enum, default_value_t)]
+    pub output: OutputFormat,
+}
+
+/// `keymoot backup verify`.
+#[derive(Clone, Debug, Args)]
+pub struct BackupVerifyArgs {
+    /// The backup.
+    pub file: PathBuf,
+    /// Open every key with this keyring, too. Nothing of it is shown or kept.
+    #[arg(long, value_name = "FILE")]
+    pub keyring: Option<PathBuf>,
+    /// How to print the result.
+    #[arg(long, value_enum, default_value_t)]
+    pub output: OutputFormat,
+}
+
+/// `keymoot backup restore`.
+#[derive(Clone, Debug, Args)]
+pub struct BackupRestoreArgs {
+    /// The backup.
+    pub file: PathBuf,
+    /// The configuration of the node to restore.
+    #[command(flatten)]
+    pub config: ConfigArg,
+    /// A member of the restored cluster, with the address that other nodes dial; this node among them.
+    /// Repeat it for each, the same on every machine.
+    #[arg(long = "member", value_name = "ID=HOST:PORT", required = true)]
+    pub members: Vec<Member>,
+    /// On every machine but the first: the fence that the first one printed.
+    #[arg(long, value_name = "NUMBER")]
+    pub fence: Option<u64>,
+}

@@ -1,0 +1,125 @@
+//! `keymoot backup inspect` and `verify`: what is in a file, and whether it is worth anything.
+
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use super::args::{BackupInspectArgs, BackupVerifyArgs};
+use super::failure;
+use crate::cli::args::OutputFormat;
+use crate::cli::operator::say;
+use keymoot_cluster::backup::{BackupFile, BackupHeader, OpenedSecrets};
+use keymoot_command::Failure;
+use keymoot_crypto::Keyring;
+
+/// Shows the header. The rest of the file is not read.
+pub(super) fn inspect(args: &BackupInspectArgs) -> Result<(), Failure> {
+    let header = BackupFile::inspect(&args.file).map_err(failure)?;
+    say(&match args.output {
+        OutputFormat::Table => table(&header),
+        OutputFormat::Json => format!("{:#}\n", as_json(&header)),
+    });
+    Ok(())
+}
+
+/// Checks everything; fails when anything is wrong, or a key does not open.
+pub(super) fn verify(args: &BackupVerifyArgs) -> Result<(), Failure> {
+    let keyring = args.keyring.as_deref().map(Keyring::load).transpose().map_err(Failure::usage)?;
+    let file = BackupFile::open(&args.file).map_err(failure)?;
+    let opened = keyring.as_ref().map(|ring| file.open_secrets(ring)).transpose().map_err(failure)?;
+    say(&match args.output {
+        OutputFormat::Table => verdict(&file, opened.as_ref()),
+        OutputFormat::Json => format!("{:#}\n", verdict_json(&file, opened.as_ref())),
+    });
+    match opened {
+        Some(opened) if !opened.is_complete() => Err(Failure::because("the keyring does not open every key")
+            .hint("restoring needs a keyring with all of the master keys that are named above")),
+        _ => Ok(()),
+    }
+}
+
+fn table(header: &BackupHeader) -> String {
+    let mut text = format!(
+        "cluster      {}\nfence        {}\nentry        {} of term {}\nmade         {} on node {}, by version {}\n\
+         digest       {}\n",
+        header.cluster,
+        header.fence,
+        header.applied.index,
+        header.applied.term,
+        made_at(header),
+        header.node,
+        header.program,
+        header.digest,
+    );
+    for (id, count) in &header.master_keys {
+        text.push_str(&format!("master key   {id}: {count} secrets\n"));
+    }
+    for (name, count) in header.tables.iter().filter(|(_, count)| *count > 0) {
+        text.push_str(&format!("table        {name}: {count} records\n"));
+    }
+    text
+}
+
+fn verdict(file: &BackupFile, opened: Option<&OpenedSecrets>) -> String {
+    let header = file.header();
+    let mut text = format!(
+        "sound: {} bytes, {} records, {} content keys, cluster {} as of entry {}\n",
+        file.byte_count(),
+        header.record_count(),
+        header.key_count(),
+        header.cluster,
+        header.applied.index,
+    );
+    let Some(opened) = opened else { return text };
+    text.push_str(&format!("{} secrets open\n", opened.opened));
+    for (id, count) in &opened.missing {
+        text.push_str(&format!("{count} secrets stand under master key `{id}`, which the keyring lacks\n"));
+    }
+    if opened.refused > 0 {
+        let refused = opened.refused;
+        text.push_str(&format!("{refused} secrets do not open: the keyring has another key of that id\n"));
+    }
+    text
+}
+
+fn as_json(header: &BackupHeader) -> Value {
+    let map = |pairs: &[(String, u64)]| {
+        pairs.iter().map(|(name, count)| (name.clone(), json!(count))).collect::<serde_json::Map<_, _>>()
+    };
+    json!({
+        "cluster": header.cluster,
+        "fence": header.fence,
+        "node": header.node,
+        "index": header.applied.index,
+        "term": header.applied.term,
+        "made_at": made_at(header),
+        "version": header.program,
+        "digest": header.digest,
+        "content_keys": header.key_count(),
+        "master_keys": map(&header.master_keys),
+        "tables": map(&header.tables),
+    })
+}
+
+fn verdict_json(file: &BackupFile, opened: Option<&OpenedSecrets>) -> Value {
+    let missing = |opened: &OpenedSecrets| {
+        let pairs = opened.missing.iter().map(|(id, count)| (id.0.clone(), json!(count)));
+        pairs.collect::<serde_json::Map<_, _>>()
+    };
+    json!({
+        "sound": true,
+        "bytes": file.byte_count(),
+        "header": as_json(file.header()),
+        "keyring": opened.map(|opened| json!({
+            "opened": opened.opened,
+            "missing": missing(opened),
+            "refused": opened.refused,
+        })),
+    })
+}
+
+fn made_at(header: &BackupHeader) -> String {
+    let nanos = i128::from(header.made_at_ms) * 1_000_000;
+    let at = OffsetDateTime::from_unix_timestamp_nanos(nanos).ok();
+    at.and_then(|at| at.replace_nanosecond(0).ok()?.format(&Rfc3339).ok()).unwrap_or_else(|| "unknown".into())
+}

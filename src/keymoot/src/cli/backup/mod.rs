@@ -1,0 +1,39 @@
+//! `keymoot backup`: take a backup of a running cluster, look at one, check it, restore it.
+
+mod args;
+mod create;
+mod inspect;
+mod output;
+mod progress;
+mod restore;
+
+pub use args::BackupCommand;
+
+use super::Failure;
+use super::operator::block_on;
+use keymoot_cluster::backup::BackupError;
+
+/// Runs the command.
+///
+/// # Errors
+/// [`Failure`] when the node or the file cannot be used.
+pub fn run(command: BackupCommand) -> Result<(), Failure> {
+    match command {
+        BackupCommand::Create(args) => block_on(create::run(args)),
+        BackupCommand::Inspect(args) => inspect::inspect(&args),
+        BackupCommand::Verify(args) => inspect::verify(&args),
+        BackupCommand::Restore(args) => restore::run(&args),
+    }
+}
+
+/// What is wrong with a file or an option is the caller's to mend; the rest is the world's.
+fn failure(error: BackupError) -> Failure {
+    match error {
+        BackupError::Open { .. }
+        | BackupError::OtherCluster { .. }
+        | BackupError::NotEmpty { .. }
+        | BackupError::Keyring { .. }
+        | BackupError::OtherRestore { .. } => Failure::usage(error),
+        _ => Failure::runtime(error),
+    }
+}

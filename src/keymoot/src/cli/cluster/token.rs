@@ -1,0 +1,175 @@
+//! `keymoot cluster token`: tokens that let one new node in each.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use clap::{Args, Subcommand};
+
+use crate::cli::args::ConfigArg;
+use crate::cli::operator::{Operator, say, unexpected};
+use crate::cli::time_span::TimeSpan;
+use keymoot_cluster::{AdminRequest, AdminResponse};
+use keymoot_command::Failure;
+use keymoot_crypto::{JoinToken, token_id_of, token_id_text};
+use keymoot_state::{Command, JoinTokenRecord, Response};
+
+/// The longest life of a token.
+const TTL_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// `keymoot cluster token`.
+#[derive(Clone, Debug, Subcommand)]
+pub enum TokenCommand {
+    /// Make a token that lets one node in, and print it. It is shown this once.
+    Create(CreateArgs),
+    /// List the tokens, without their secrets.
+    List(ConfigArg),
+    /// Make a token that was not used yet worth nothing.
+    Revoke(RevokeArgs),
+}
+
+/// `keymoot cluster token create`.
+#[derive(Clone, Debug, Args)]
+pub struct CreateArgs {
+    /// The configuration of one of the nodes.
+    #[command(flatten)]
+    pub config: ConfigArg,
+    /// For how long it is good.
+    #[arg(long, value_name = "TIME", default_value = "1h")]
+    pub ttl: TimeSpan,
+    /// The zone of the node that it lets in, whatever that node says.
+    #[arg(long, value_name = "ZONE")]
+    pub zone: Option<String>,
+    /// The node stays a learner: it replicates and serves reads, and does not vote.
+    #[arg(long)]
+    pub learner: bool,
+}
+
+/// `keymoot cluster token revoke`.
+#[derive(Clone, Debug, Args)]
+pub struct RevokeArgs {
+    /// The token's id, as `keymoot cluster token list` shows it.
+    pub id: String,
+    /// The configuration of one of the nodes.
+    #[command(flatten)]
+    pub config: ConfigArg,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// [`Failure`] when the node cannot be reached or refuses.
+pub async fn run(command: TokenCommand) -> Result<(), Failure> {
+    match command {
+        TokenCommand::Create(args) => create(args).await,
+        TokenCommand::List(config) => list(config).await,
+        TokenCommand::Revoke(args) => revoke(args).await,
+    }
+}
+
+async fn create(args: CreateArgs) -> Result<(), Failure> {
+    if args.ttl.0 > TTL_MAX || args.ttl.0.is_zero() {
+        return Err(Failure::misuse("a token lives for at most 168h"));
+    }
+    let operator = Operator::new(args.config.config.as_deref())?;
+    let authority = operator.credentials().authority_fingerprint();
+    let authority = authority.ok_or_else(|| Failure::misuse("cluster.ca_file holds no certificate"))?;
+    let cluster = operator.config.cluster.name.clone();
+    let token = JoinToken::generate(cluster, authority).map_err(Failure::runtime)?;
+    let ttl_ms = u64::try_from(args.ttl.0.as_millis()).unwrap_or(u64::MAX);
+    let record = JoinTokenRecord {
+        id: token.id,
+        secret_digest: token.digest(),
+        expires_at_ms: now_ms().saturating_add(ttl_ms),
+        learner: args.learner,
+        zone: args.zone,
+        revoked: false,
+        spent: None,
+    };
+    match operator.propose(Command::PutJoinToken(Box::new(record))).await? {
+        Response::Done => {}
+        _ => return Err(unexpected()),
+    }
+    // The token alone on standard output, so that a script can take it from there.
+    say(&format!("{}\n", token.expose().as_str()));
+    eprintln!(
+        "token {} lets one node in, for {} s. On the new machine, with a copy of the keyring:\n  \
+         keymoot cluster join --token TOKEN --member {} --dir DIR --keyring FILE --listen ADDRESS",
+        token_id_text(&token.id),
+        args.ttl.0.as_secs(),
+        operator.config.cluster.peer_address()
+    );
+    Ok(())
+}
+
+async fn list(config: ConfigArg) -> Result<(), Failure> {
+    let operator = Operator::new(config.config.as_deref())?;
+    let AdminResponse::JoinTokens(tokens) = operator.ask(AdminRequest::JoinTokens).await? else {
+        return Err(unexpected());
+    };
+    say(&table(&tokens, now_ms()));
+    Ok(())
+}
+
+async fn revoke(args: RevokeArgs) -> Result<(), Failure> {
+    let id = token_id_of(&args.id)
+        .ok_or_else(|| Failure::misuse("a token's id is 16 hexadecimal digits: see token list"))?;
+    let operator = Operator::new(args.config.config.as_deref())?;
+    match operator.propose(Command::RevokeJoinToken { id }).await? {
+        Response::Done => say("the token is worth nothing now\n"),
+        Response::Unchanged => say("the token was revoked before\n"),
+        Response::TokenRefused(refusal) => return Err(Failure::runtime(refusal)),
+        _ => return Err(unexpected()),
+    }
+    Ok(())
+}
+
+fn table(tokens: &[JoinTokenRecord], now_ms: u64) -> String {
+    let mut text = String::from("TOKEN             STATE            GOOD FOR  ROLE     ZONE\n");
+    for token in tokens {
+        let left_s = token.expires_at_ms.saturating_sub(now_ms) / 1000;
+        let state = match &token.spent {
+            Some(spent) => format!("used by node {}", spent.node),
+            None if token.revoked => "revoked".to_owned(),
+            None if left_s == 0 => "expired".to_owned(),
+            None => "open".to_owned(),
+        };
+        let left = if state == "open" { format!("{left_s} s") } else { "-".to_owned() };
+        let role = if token.learner { "learner" } else { "voter" };
+        let zone = token.zone.as_deref().unwrap_or("-");
+        text.push_str(&format!("{}  {state:<15}  {left:<8}  {role:<7}  {zone}\n", token_id_text(&token.id)));
+    }
+    text
+}
+
+fn now_ms() -> u64 {
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use keymoot_state::TokenSpent;
+
+    #[test]
+    fn the_list_says_what_became_of_each() {
+        let token = |id| JoinTokenRecord {
+            id: [id; 8],
+            secret_digest: [9; 32],
+            expires_at_ms: 61_000,
+            learner: false,
+            zone: None,
+            revoked: false,
+            spent: None,
+        };
+        let tokens = [
+            token(1),
+            JoinTokenRecord { spent: Some(TokenSpent { node: 4, key_digest: [0; 32] }), ..token(2) },
+            JoinTokenRecord { revoked: true, learner: true, zone: Some("west".into()), ..token(3) },
+        ];
+        let text = table(&tokens, 1000);
+        assert!(text.contains("0101010101010101  open             60 s      voter    -\n"), "{text}");
+        assert!(text.contains("0202020202020202  used by node 4   -"), "{text}");
+        assert!(text.contains("0303030303030303  revoked          -         learner  west\n"), "{text}");
+        assert!(table(&tokens, 100_000).contains("0101010101010101  expired"));
+    }
+}

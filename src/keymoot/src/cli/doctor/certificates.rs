@@ -1,0 +1,103 @@
+//! The certificates: whose they are, of which authority, and for how long.
+
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+
+use super::finding::Finding;
+use crate::config::Config;
+use keymoot_command::Failure;
+use keymoot_crypto::PeerIdentity;
+use keymoot_crypto::tls::PeerCredentials;
+
+/// With less time left than this a certificate should be renewed, in days.
+const RENEW_DAYS: i64 = 30;
+const DAY_S: i64 = 24 * 60 * 60;
+
+pub(super) fn check(config: &Config) -> Vec<Finding> {
+    let mut findings = vec![names(config)];
+    let files = [
+        ("cluster.ca_file", Some(&config.cluster.ca_file)),
+        ("cluster.cert_file", Some(&config.cluster.cert_file)),
+        ("http.tls_cert_file", config.http.tls_cert_file.as_ref()),
+        ("packager.tls_cert_file", config.packager.tls_cert_file.as_ref()),
+    ];
+    findings.extend(files.into_iter().filter_map(|(key, path)| Some(dates(key, path?))));
+    findings
+}
+
+/// The node's certificate is of the cluster's authority and names this node.
+fn names(config: &Config) -> Finding {
+    const CHECK: &str = "node certificate";
+    let (cluster, id) = (&config.cluster, config.node.id);
+    match PeerCredentials::load(&cluster.ca_file, &cluster.cert_file, &cluster.key_file, &cluster.name) {
+        Ok(credentials) if credentials.identity() == PeerIdentity::Node(id) => {
+            Finding::ok(CHECK, format!("names node {id} of cluster {}, by the cluster's CA", cluster.name))
+        }
+        Ok(credentials) => {
+            let saw = format!("names {:?}, but node.id is {id}", credentials.identity());
+            Finding::fail(CHECK, saw, "give the node its own certificate, or correct node.id")
+        }
+        Err(error) => {
+            let fix = "give the node a certificate and key by the CA that every node of the cluster has";
+            Finding::fail(CHECK, Failure::runtime(error).message(), fix)
+        }
+    }
+}
+
+/// Every certificate of a file is good now, and for some time to come.
+fn dates(key: &str, path: &Path) -> Finding {
+    let read = CertificateDer::pem_file_iter(path).and_then(|found| found.collect::<Result<Vec<_>, _>>());
+    let chain = match read {
+        Ok(chain) if !chain.is_empty() => chain,
+        Ok(_) => {
+            let saw = format!("{} holds no certificate", path.display());
+            return Finding::fail(key, saw, "put the PEM certificates there");
+        }
+        Err(error) => {
+            let saw = format!("cannot read {}: {error}", path.display());
+            return Finding::fail(key, saw, "put the PEM certificates there");
+        }
+    };
+    let now_s = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let now_s = i64::try_from(now_s).unwrap_or(i64::MAX);
+    let mut left_s = i64::MAX;
+    for certificate in &chain {
+        let Ok((_, parsed)) = x509_parser::parse_x509_certificate(certificate) else {
+            let saw = format!("{} holds what is no certificate", path.display());
+            return Finding::fail(key, saw, "put the PEM certificates there");
+        };
+        let validity = parsed.validity();
+        if validity.not_before.timestamp() > now_s {
+            let saw = format!("{} is good only from {}", path.display(), validity.not_before);
+            return Finding::fail(key, saw, "set the machine's clock, or wait");
+        }
+        left_s = left_s.min(validity.not_after.timestamp().saturating_sub(now_s));
+    }
+    judge(key, path, left_s)
+}
+
+fn judge(key: &str, path: &Path, left_s: i64) -> Finding {
+    let days = left_s / DAY_S;
+    if left_s <= 0 {
+        let saw = format!("{} expired {} days ago", path.display(), -days);
+        return Finding::fail(key, saw, "renew it");
+    }
+    let saw = format!("{} is good for {days} days", path.display());
+    if days < RENEW_DAYS { Finding::warn(key, saw, "renew it soon") } else { Finding::ok(key, saw) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::finding::Level;
+    use super::*;
+
+    #[test]
+    fn a_certificate_is_judged_by_the_days_it_has_left() {
+        let level = |days: i64| judge("a", Path::new("f"), days * DAY_S).level;
+        assert_eq!((level(-1), level(0)), (Level::Fail, Level::Fail));
+        assert_eq!((level(29), level(30)), (Level::Warn, Level::Ok));
+    }
+}

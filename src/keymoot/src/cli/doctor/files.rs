@@ -1,0 +1,82 @@
+//! Secret files, and the data directory's owner.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use super::finding::Finding;
+use crate::config::Config;
+use keymoot_command::Failure;
+use keymoot_crypto::{Keyring, secret_file};
+
+pub(super) fn check(config: &Config) -> Vec<Finding> {
+    let servers = &config.license_servers;
+    let secrets = [
+        ("cluster.key_file", Some(&config.cluster.key_file)),
+        ("http.tls_key_file", config.http.tls_key_file.as_ref()),
+        ("packager.tls_key_file", config.packager.tls_key_file.as_ref()),
+        ("license_servers.widevine_signing_key_file", servers.widevine_signing_key_file.as_ref()),
+        ("license_servers.playready_signing_key_file", servers.playready_signing_key_file.as_ref()),
+        ("license_servers.fairplay_signing_key_file", servers.fairplay_signing_key_file.as_ref()),
+    ];
+    let secrets = secrets.into_iter().filter_map(|(key, path)| Some(secret(key, path?)));
+    let mut findings: Vec<Finding> = secrets.collect();
+    findings.push(keyring(config));
+    findings.push(data_directory(&config.node.data_dir));
+    findings
+}
+
+fn secret(key: &str, path: &Path) -> Finding {
+    match secret_file::read(path) {
+        Ok(_) => Finding::ok(key, format!("{} is there, and its owner's alone", path.display())),
+        Err(error) => {
+            let fix = format!(
+                "put the file there, owned by the user that runs the node: chmod 600 {}",
+                path.display()
+            );
+            Finding::fail(key, Failure::runtime(error).message(), fix)
+        }
+    }
+}
+
+fn keyring(config: &Config) -> Finding {
+    const KEY: &str = "keys.keyring_file";
+    let path = &config.keys.keyring_file;
+    match Keyring::load(path) {
+        Ok(keyring) => {
+            let saw = format!("{} master keys, {} is active", keyring.fingerprints().len(), keyring.active());
+            Finding::ok(KEY, saw)
+        }
+        Err(error) => {
+            let fix = format!("copy the keyring of the other nodes there: chmod 600 {}", path.display());
+            Finding::fail(KEY, Failure::runtime(error).message(), fix)
+        }
+    }
+}
+
+fn data_directory(path: &Path) -> Finding {
+    const CHECK: &str = "data directory";
+    let found = match std::fs::metadata(path) {
+        Ok(found) if found.is_dir() => found,
+        Ok(_) => {
+            let saw = format!("{} is a file", path.display());
+            return Finding::fail(CHECK, saw, "name a directory in node.data_dir");
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Finding::ok(CHECK, format!("{} is made at the first start", path.display()));
+        }
+        Err(error) => {
+            let saw = format!("cannot look at {}: {error}", path.display());
+            return Finding::fail(CHECK, saw, "give it to the user that runs the node");
+        }
+    };
+    let mode = found.permissions().mode() & 0o777;
+    if mode & 0o077 != 0 {
+        let saw = format!("{} has mode {mode:04o}", path.display());
+        return Finding::warn(
+            CHECK,
+            saw,
+            format!("chmod 700 {}; the node does so when it starts", path.display()),
+        );
+    }
+    Finding::ok(CHECK, format!("{} is its owner's alone", path.display()))
+}

@@ -1,0 +1,114 @@
+//! `keymoot init`: everything the first node of a cluster needs, in one directory.
+//!
+//! Nothing that exists is overwritten. What is made here begins a cluster when the node is started.
+
+use clap::Args;
+
+use super::Failure;
+use super::node_files::{NodeArgs, NodeConfig, NodeDirectory};
+use super::operator::say;
+use keymoot_crypto::{ClusterCa, ClusterName, Keyring};
+
+/// The id of the first node.
+const FIRST: u64 = 1;
+
+/// `keymoot init`.
+#[derive(Clone, Debug, Args)]
+pub struct InitArgs {
+    /// The cluster's name: lower-case letters, digits and `-`. It stands in every certificate.
+    #[arg(long, value_name = "NAME", default_value = "keymoot")]
+    pub name: ClusterName,
+    /// Where the node lives and listens.
+    #[command(flatten)]
+    pub node: NodeArgs,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// [`Failure`] when something is there already, or cannot be written.
+pub fn run(args: InitArgs) -> Result<(), Failure> {
+    args.node.peer_address()?;
+    let directory = NodeDirectory::open(&args.node.dir)?;
+    let [ca, ca_key, cert, key, ring] =
+        ["ca.pem", "ca-key.pem", "node.pem", "node-key.pem", "keyring.toml"].map(|name| directory.file(name));
+    if let Some(file) = [&ca, &ca_key, &cert, &key, &ring].into_iter().find(|file| file.exists()) {
+        return Err(Failure::misuse(format!("{} exists and is not overwritten", file.display()))
+            .hint("take an empty --dir"));
+    }
+    let authority = ClusterCa::generate(&args.name).map_err(Failure::runtime)?;
+    authority.save_new(&ca, &ca_key).map_err(Failure::runtime)?;
+    authority.issue_node(FIRST).and_then(|issued| issued.save_new(&cert, &key)).map_err(Failure::runtime)?;
+    Keyring::save_new(&ring).map_err(Failure::runtime)?;
+    let config = NodeConfig {
+        cluster: &args.name,
+        id: FIRST,
+        args: &args.node,
+        zone: &args.node.zone,
+        ca_file: "ca.pem".as_ref(),
+        cert_file: "node.pem".as_ref(),
+        key_file: "node-key.pem".as_ref(),
+        keyring_file: "keyring.toml".as_ref(),
+        founding: true,
+    };
+    directory.write_public("keymoot.toml", &config.text())?;
+    say(&next_steps(&args, &directory)?);
+    Ok(())
+}
+
+fn next_steps(args: &InitArgs, directory: &NodeDirectory) -> Result<String, Failure> {
+    let (config, ring) = (directory.config(), directory.file("keyring.toml"));
+    let (config, ring, here) = (config.display(), ring.display(), args.node.peer_address()?);
+    Ok(format!(
+        "made node {FIRST} of the new cluster {name} in {dir}\n\n\
+         1. Keep a copy of {ring} off-line: nothing else opens the cluster's keys.\n\
+         2. Start the node; its first start begins the cluster:\n     keymoot serve --config {config}\n   \
+         The cluster then holds the CA's key itself, wrapped; ca-key.pem becomes ca-key.offline.pem, which\n   \
+         no node needs any more: keep it off-line, or delete it.\n\
+         3. For each further node make a token, at any node:\n     keymoot cluster token create --config {config}\n\
+         4. On the next machine, with a copy of keyring.toml (mode 0600):\n     \
+         keymoot cluster join --token TOKEN --member {here} --dir DIR --keyring keyring.toml \\\n       \
+         --listen 0.0.0.0:9081 --advertise HOST:9081\n     keymoot serve --config DIR/keymoot.toml\n\
+         5. See how the cluster is:\n     keymoot cluster status --config {config}\n",
+        name = args.name,
+        dir = args.node.dir.display(),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::node_files::ProfileArg;
+    use crate::config::Loaded;
+    use keymoot_crypto::PeerIdentity;
+    use keymoot_crypto::tls::PeerCredentials;
+
+    fn args(dir: &std::path::Path) -> InitArgs {
+        let node = NodeArgs {
+            dir: dir.to_owned(),
+            listen: "127.0.0.1:9081".parse().unwrap(),
+            advertise: None,
+            http_listen: "127.0.0.1:8081".parse().unwrap(),
+            zone: "west".into(),
+            profile: ProfileArg::Lan,
+        };
+        InitArgs { name: ClusterName::new("moot").unwrap(), node }
+    }
+
+    #[test]
+    fn what_init_makes_works_and_is_never_overwritten() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = dir.path().join("node");
+        run(args(&home)).unwrap();
+        let config = Loaded::from_sources(Some(&home.join("keymoot.toml")), []).unwrap().config;
+        let cluster = &config.cluster;
+        let credentials =
+            PeerCredentials::load(&cluster.ca_file, &cluster.cert_file, &cluster.key_file, &cluster.name);
+        assert_eq!(credentials.unwrap().identity(), PeerIdentity::Node(1));
+        assert!(Keyring::load(&config.keys.keyring_file).is_ok());
+        assert!(run(args(&home)).is_err());
+        std::fs::remove_file(home.join("keymoot.toml")).unwrap();
+        let said = run(args(&home)).unwrap_err().to_string();
+        assert!(said.contains("ca.pem exists and is not overwritten"), "{said}");
+    }
+}

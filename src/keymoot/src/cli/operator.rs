@@ -1,0 +1,121 @@
+//! How a command reaches a node: over the peer port, with the certificate and the keyring of the
+//! configured node.
+
+use std::future::Future;
+use std::io::Write as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Failure;
+use crate::config::{Config, Loaded};
+use keymoot_cluster::{AdminClient, AdminError, AdminRequest, AdminResponse};
+use keymoot_crypto::tls::{PeerCredentials, peer_client_config};
+use keymoot_crypto::{Keyring, PeerIdentity};
+use keymoot_model::NodeId;
+use keymoot_state::{Command, Response};
+
+/// How long a node may take to answer; longer than it waits for a quorum itself.
+pub const TIMEOUT: Duration = Duration::from_secs(12);
+
+/// An operator with the configuration, the certificate and the keyring of one node.
+pub struct Operator {
+    /// That node's configuration.
+    pub config: Config,
+    credentials: PeerCredentials,
+    keyring: Arc<Keyring>,
+}
+
+impl Operator {
+    /// Reads configuration, certificate and keyring.
+    pub fn new(file: Option<&Path>) -> Result<Self, Failure> {
+        Self::of(Loaded::load(file).map_err(Failure::usage)?.config)
+    }
+
+    /// Reads the certificate and the keyring that a configuration names.
+    pub fn of(config: Config) -> Result<Self, Failure> {
+        let cluster = &config.cluster;
+        let credentials =
+            PeerCredentials::load(&cluster.ca_file, &cluster.cert_file, &cluster.key_file, &cluster.name)
+                .map_err(Failure::usage)?;
+        let keyring = Keyring::load(&config.keys.keyring_file).map_err(|error| {
+            Failure::usage(error).hint(
+                "nodes answer holders of the cluster's master key only: keys.keyring_file must name a copy of \
+                 the keyring that they use",
+            )
+        })?;
+        Ok(Self { config, credentials, keyring: Arc::new(keyring) })
+    }
+
+    /// What the configured node proves itself with.
+    pub fn credentials(&self) -> &PeerCredentials {
+        &self.credentials
+    }
+
+    /// The master keys of the configured node.
+    pub fn keyring(&self) -> &Keyring {
+        &self.keyring
+    }
+
+    /// Replicates a command through the configured node.
+    pub async fn propose(&self, command: Command) -> Result<Response, Failure> {
+        match self.ask(AdminRequest::Propose(Box::new(command))).await? {
+            AdminResponse::Applied(response) => Ok(*response),
+            _ => Err(unexpected()),
+        }
+    }
+
+    /// Asks the configured node.
+    pub async fn ask(&self, request: AdminRequest) -> Result<AdminResponse, Failure> {
+        let address = self.config.cluster.peer_address().to_string();
+        let client = self.client(self.config.node.id, &address)?;
+        client.ask(request, TIMEOUT).await.map_err(|error| {
+            let failure = Failure::because(error.to_string());
+            match error {
+                AdminError::Unproven(_) => failure,
+                _ => failure.hint("does the node run? see its log, or ask with another node's --config"),
+            }
+        })
+    }
+
+    /// Asks any node.
+    pub async fn ask_node(
+        &self,
+        node: NodeId,
+        address: &str,
+        request: AdminRequest,
+    ) -> Result<AdminResponse, Failure> {
+        let client = self.client(node, address)?;
+        client.ask(request, TIMEOUT).await.map_err(|error| Failure::because(error.to_string()))
+    }
+
+    /// A connection to any node, which is made when it is first asked.
+    pub fn client(&self, node: NodeId, address: &str) -> Result<AdminClient, Failure> {
+        let identity = match self.credentials.identity() {
+            PeerIdentity::Node(id) => Some(id),
+            PeerIdentity::Operator => None,
+        };
+        let tls = peer_client_config(&self.credentials).map_err(Failure::usage)?;
+        let (cluster, keyring) = (&self.config.cluster.name, self.keyring.clone());
+        AdminClient::new(cluster, identity, tls, keyring, node, address).map_err(Failure::usage)
+    }
+}
+
+/// Runs a command's asking to its end.
+pub fn block_on<T>(asking: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(Failure::runtime)?
+        .block_on(asking)
+}
+
+/// A node answered, but not to what was asked.
+pub fn unexpected() -> Failure {
+    Failure::because("the node answered another question; does it run the same version?")
+}
+
+/// Prints what the caller asked for. A reader that went away, such as `head`, is no failure.
+pub fn say(text: &str) {
+    let _ = std::io::stdout().write_all(text.as_bytes());
+}

@@ -1,0 +1,219 @@
+//! `keymoot serve`: one node, until it is told to stop or cannot go on.
+//!
+//! The Raft runtime is built first and owns consensus, peers and snapshots; the actix system with
+//! the actors and the HTTP workers runs beside it, so that neither can starve the other of threads.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use actix::Arbiter;
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+
+use super::args::ServeArgs;
+use super::{Failure, descriptors};
+use crate::config::{Config, Loaded};
+use crate::{logging, panics};
+use keymoot_auth::SignatureWindow;
+use keymoot_cluster::{Cluster, StartError};
+use keymoot_crypto::Keyring;
+use keymoot_drm::Registry;
+use keymoot_drm::actor::DrmActor;
+use keymoot_http as http;
+use keymoot_http::{Api, ClientTimeouts, Drain};
+use keymoot_license::LicenseServers;
+use keymoot_license::entitlement::Entitlements;
+use keymoot_license::entitlement::load_entitlements;
+use keymoot_license::outgoing::{Outgoing, OutgoingLimits};
+use keymoot_service::{
+    Accounts, Keys, Leases, LicenseParts, Licenses, Nonces, Policies, Readiness, apply_accounts_file,
+    open_server_keys,
+};
+use keymoot_telemetry::Metrics;
+
+/// Runs the node that the configuration describes.
+///
+/// # Errors
+/// When the configuration, the keyring or the data directory cannot be used (nothing serves
+/// then), or when the node had to stop.
+pub fn run(args: ServeArgs) -> Result<(), Failure> {
+    let config = Loaded::load(args.config.config.as_deref()).map_err(Failure::usage)?.config;
+    logging::start_logging(&config.log).map_err(Failure::usage)?;
+    panics::abort_on_panic();
+    // Before anything is opened that asks how much it may open.
+    let open_files = descriptors::raise();
+    let keyring = Arc::new(Keyring::load(&config.keys.keyring_file).map_err(Failure::usage)?);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_name("raft")
+        .build()
+        .map_err(Failure::runtime)?;
+    let outcome = actix::System::new().block_on(serve(&config, open_files, keyring, &runtime));
+    // Connections of peers may still be open; they do not hold the process.
+    runtime.shutdown_background();
+    outcome
+}
+
+async fn serve(
+    config: &Config,
+    open_files: u64,
+    keyring: Arc<Keyring>,
+    runtime: &Runtime,
+) -> Result<(), Failure> {
+    let mut interrupt = listen_for(SignalKind::interrupt())?;
+    let mut terminate = listen_for(SignalKind::terminate())?;
+    let metrics = Arc::new(Metrics::new().map_err(Failure::runtime)?);
+    let outgoing = Outgoing::new(OutgoingLimits::default(), config.license.ca_file.as_deref());
+    let outgoing = outgoing.map_err(Failure::usage)?;
+    let entitlements = entitlements(config, outgoing.clone(), metrics.clone())?;
+    let servers = LicenseServers::new(&config.license_servers, &outgoing, &metrics);
+    let servers = servers.map_err(Failure::usage)?;
+    let cluster =
+        Cluster::start(&config.cluster_settings(), keyring.clone(), metrics.clone(), runtime.handle())
+            .await
+            .map_err(start_failure)?;
+    let drm =
+        DrmActor::start_on(&Arbiter::new().handle(), Registry::standard(), config.limits.provider_mailbox);
+    let keys = Keys::new(cluster.clone(), keyring.clone());
+    let policies = Policies::new(cluster.clone());
+    let licenses = Licenses::new(LicenseParts {
+        keys: keys.clone(),
+        policies: policies.clone(),
+        leases: Leases::new(cluster.clone(), metrics.clone()),
+        entitlements,
+        servers,
+        clear_key_accounts: config.license.clear_key_accounts.clone(),
+        metrics: metrics.clone(),
+    });
+    let drain = Drain::new(metrics.http_requests_in_flight.clone());
+    let api = Api {
+        licenses,
+        readiness: Readiness::new(cluster.clone(), keyring.clone()),
+        drain: drain.clone(),
+        allowed_origins: config.license.allowed_origins.as_slice().into(),
+        keys,
+        policies,
+        accounts: Arc::new(Accounts::new(cluster.clone(), keyring.clone())),
+        nonces: Arc::new(Nonces::new(cluster.clone())),
+        server_keys: Arc::new(OnceLock::new()),
+        drm,
+        metrics,
+        body_bytes_max: config.http.max_body_bytes,
+        bulk_body_bytes_max: config.http.max_bulk_body_bytes,
+        unproved_bulk_bytes: Arc::new(Semaphore::new(
+            // One body of the largest size fits in, also where that is configured larger.
+            config
+                .http
+                .unproved_bulk_bytes_max
+                .clamp(config.http.max_bulk_body_bytes, Semaphore::MAX_PERMITS),
+        )),
+        timeouts: ClientTimeouts::new(&config.http),
+        trusted_proxies: config.http.trusted_proxies.as_slice().into(),
+        signature_window: SignatureWindow {
+            lifetime_s: config.auth.signature_lifetime_s,
+            clock_skew_s: config.auth.clock_skew_s,
+        },
+        client_certificates: config.http.tls_client_ca_file.is_some(),
+    };
+    {
+        let (cluster, keyring, slot) = (cluster.clone(), keyring.clone(), api.server_keys.clone());
+        actix::spawn(async move { open_server_keys(&cluster, &keyring, &slot).await });
+    }
+    let connections = descriptors::connections(open_files, config);
+    let (server, addresses) =
+        http::listen(&config.http_settings(), connections.api, api.clone()).map_err(Failure::runtime)?;
+    let handle = server.handle();
+    actix::spawn(server);
+    let packagers = match http::listen_for_packagers(&config.http_settings(), connections.packagers, api)
+        .map_err(Failure::runtime)?
+    {
+        Some((server, addresses)) => {
+            let handle = server.handle();
+            actix::spawn(server);
+            tracing::info!(packager = ?addresses, "serving unsigned requests of packagers");
+            Some(handle)
+        }
+        None => None,
+    };
+    tracing::info!(
+        open_files,
+        connections = connections.api,
+        packager_connections = connections.packagers,
+        "what clients may take of the open files"
+    );
+    tracing::info!(node = config.node.id, api = ?addresses, peers = %config.cluster.peer_listen, "serving");
+    if let Some(file) = config.accounts.file.clone() {
+        let (cluster, keyring) = (cluster.clone(), keyring.clone());
+        actix::spawn(async move {
+            if let Err(error) = apply_accounts_file(&cluster, &keyring, &file).await {
+                tracing::error!(error = %Failure::usage(error), "the accounts file was not applied");
+            }
+        });
+    }
+    let mut failure = cluster.failure();
+    let failed = tokio::select! {
+        _ = interrupt.recv() => None,
+        _ = terminate.recv() => None,
+        failed = failure.wait_for(Option::is_some) => {
+            Some(failed.ok().and_then(|reason| reason.clone()).unwrap_or_else(|| "raft has stopped".into()))
+        }
+    };
+    if let Some(reason) = failed {
+        // What runs on a node in this state would only be answered late, or wrongly.
+        cluster.shutdown().await;
+        return Err(Failure::because(reason));
+    }
+    let close = || {
+        // Connections without a request would keep it waiting; whoever waits for an answer gets it.
+        actix::spawn(handle.stop(true));
+        packagers.map(|packagers| actix::spawn(packagers.stop(true)));
+    };
+    retire(&cluster, &drain, close, Duration::from_millis(config.http.drain_timeout_ms)).await;
+    cluster.shutdown().await;
+    Ok(())
+}
+
+/// Leaves the cluster's service without anybody noticing: leadership goes first, no connection is
+/// accepted any more, and what is under way is answered.
+async fn retire(cluster: &Cluster, drain: &Drain, close: impl FnOnce(), patience: Duration) {
+    tracing::info!("stopping: leadership is handed over, and requests under way are answered");
+    let deadline = Instant::now() + patience;
+    drain.begin();
+    cluster.retire().await;
+    close();
+    let cut_off = drain.finished(deadline).await;
+    if cut_off > 0 {
+        tracing::warn!(
+            requests = cut_off,
+            "requests are cut off: they took longer than http.drain_timeout_ms"
+        );
+    }
+}
+
+/// Whoever decides about viewers; nobody, and so no license, without a file that names them.
+fn entitlements(config: &Config, outgoing: Outgoing, metrics: Arc<Metrics>) -> Result<Entitlements, Failure> {
+    let entries = match &config.license.entitlements_file {
+        Some(file) => load_entitlements(file).map_err(Failure::usage)?,
+        None => Vec::new(),
+    };
+    Entitlements::new(&entries, outgoing, metrics).map_err(Failure::usage)
+}
+
+/// What the operator can do about a node that does not start.
+fn start_failure(error: StartError) -> Failure {
+    let hint = match &error {
+        StartError::Keyring(_) => {
+            "put the keyring that the other nodes use at keys.keyring_file, or add the missing master key to it"
+        }
+        StartError::Listen { .. } => "is another node running? see cluster.peer_listen",
+        StartError::Identity { .. } => "see cluster.cert_file and node.id",
+        _ => return Failure::runtime(error),
+    };
+    Failure::runtime(error).hint(hint)
+}
+
+fn listen_for(kind: SignalKind) -> Result<Signal, Failure> {
+    signal(kind).map_err(Failure::runtime)
+}

@@ -1,0 +1,180 @@
+//! Every key of the configuration, with its default; the sections that a crate reads stand in that crate.
+//!
+//! The order of sections and keys is the order in which `keymoot config show` prints them.
+
+use std::path::PathBuf;
+
+use keymoot_cluster::settings::{Cluster, ClusterSettings, Disk, Node, Raft, Store};
+use keymoot_http::settings::{Http, HttpSettings, Packager, WebOrigin};
+use keymoot_license::settings::LicenseServerSettings;
+use keymoot_model::{AccountId, empty_is_none};
+use serde::{Deserialize, Serialize};
+
+/// The whole configuration of a node.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// This node.
+    pub node: Node,
+    /// The cluster it belongs to, and how nodes reach each other.
+    pub cluster: Cluster,
+    /// The API listener.
+    pub http: Http,
+    /// The listener for packagers that cannot sign.
+    pub packager: Packager,
+    /// Signed requests.
+    pub auth: Auth,
+    /// Licenses for players.
+    pub license: License,
+    /// The servers that licenses are asked of.
+    pub license_servers: LicenseServerSettings,
+    /// Master keys.
+    pub keys: Keys,
+    /// Replication: batches, log, snapshots.
+    pub raft: Raft,
+    /// The store's memory.
+    pub store: Store,
+    /// The disk that holds the data directory.
+    pub disk: Disk,
+    /// Bounds on what waits.
+    pub limits: Limits,
+    /// Accounts that are applied at start.
+    pub accounts: Accounts,
+    /// Logging.
+    pub log: Log,
+}
+
+impl Config {
+    /// What the cluster is set up with.
+    pub fn cluster_settings(&self) -> ClusterSettings {
+        ClusterSettings {
+            node: self.node.clone(),
+            cluster: self.cluster.clone(),
+            raft: self.raft.clone(),
+            store: self.store.clone(),
+            disk: self.disk.clone(),
+            waiting_commands_max: self.limits.proposer_mailbox,
+            waiting_reads_max: self.limits.read_mailbox,
+        }
+    }
+
+    /// What the listeners are set up with.
+    pub fn http_settings(&self) -> HttpSettings {
+        HttpSettings {
+            http: self.http.clone(),
+            packager: self.packager.clone(),
+            waiting_checks_max: self.limits.authenticator_mailbox,
+        }
+    }
+}
+
+/// Signed requests.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Auth {
+    /// How long a message signature is good after it was made.
+    pub signature_lifetime_s: u64,
+    /// How far the clocks of clients and nodes may differ.
+    pub clock_skew_s: u64,
+}
+
+impl Default for Auth {
+    fn default() -> Self {
+        Self { signature_lifetime_s: 300, clock_skew_s: 30 }
+    }
+}
+
+/// Licenses for players.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct License {
+    /// Accounts whose content may be licensed by Clear Key, which hands keys out in the clear.
+    pub clear_key_accounts: Vec<AccountId>,
+    /// Sites whose pages may send credentials with license requests; empty: any page may ask, without.
+    pub allowed_origins: Vec<WebOrigin>,
+    /// Who decides whether a viewer gets a license; none: nobody gets one.
+    #[serde(with = "empty_is_none")]
+    pub entitlements_file: Option<PathBuf>,
+    /// PEM certificates of the authorities that may vouch for the servers asked; none: those of the
+    /// public web.
+    #[serde(with = "empty_is_none")]
+    pub ca_file: Option<PathBuf>,
+}
+
+/// Master keys.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Keys {
+    /// The keyring; a secret file, the same on every node.
+    pub keyring_file: PathBuf,
+}
+
+impl Default for Keys {
+    fn default() -> Self {
+        Self { keyring_file: "/etc/keymoot/keyring.toml".into() }
+    }
+}
+
+/// Bounds on what waits. A full mailbox is answered 503 with Retry-After.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// Requests that wait for their signature check.
+    pub authenticator_mailbox: usize,
+    /// Requests about many keys that wait for the DRM systems.
+    pub provider_mailbox: usize,
+    /// Commands that wait for a proposal.
+    pub proposer_mailbox: usize,
+    /// Reads that wait for the read barrier.
+    pub read_mailbox: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            authenticator_mailbox: 4096,
+            provider_mailbox: 4096,
+            proposer_mailbox: 8192,
+            read_mailbox: 8192,
+        }
+    }
+}
+
+/// Accounts that are applied at start.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Accounts {
+    /// The accounts file; none means that accounts come from `keymoot account add` only.
+    #[serde(with = "empty_is_none")]
+    pub file: Option<PathBuf>,
+}
+
+/// This program's own words; of the libraries only what goes wrong.
+const LOG_LEVEL: &str =
+    "info,openraft=warn,fjall=warn,lsm_tree=warn,chunked_wal=warn,raft_log=warn,actix_server=warn";
+
+/// Logging.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Log {
+    /// How a line looks.
+    pub format: LogFormat,
+    /// A level, or a list such as `info,openraft=warn`.
+    pub level: String,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { format: LogFormat::Text, level: LOG_LEVEL.to_owned() }
+    }
+}
+
+/// How a log line looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object per line, for machines.
+    Json,
+}

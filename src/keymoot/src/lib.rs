@@ -1,0 +1,6 @@
+//! The `keymoot` program: its configuration, its log, and the commands that a person types.
+
+pub mod cli;
+pub mod config;
+mod logging;
+mod panics;

@@ -1,0 +1,93 @@
+//! A back end that is asked: how often at once, for how long, with which words.
+
+use std::time::{Duration, Instant};
+
+use reqwest::header::{AUTHORIZATION, HeaderValue};
+use tokio::sync::Semaphore;
+use zeroize::Zeroizing;
+
+use super::{AnswerFault, Entitled, EntitlementSetupError, NotEntitled, Viewer, ott, ovp, own_json};
+use crate::entitlement::{AdapterKind, EntitlementEntry};
+use crate::outgoing::{Outgoing, Question};
+use crate::settings::ServerUrl;
+use keymoot_crypto::secret_file;
+use keymoot_model::AccountId;
+
+/// What a back end speaks.
+struct Language {
+    label: &'static str,
+    question: fn(&Viewer<'_>) -> Result<Zeroizing<Vec<u8>>, serde_json::Error>,
+    read: fn(&[u8]) -> Result<Entitled, NotEntitled>,
+}
+
+const OWN_JSON: Language = Language { label: "http", question: own_json::question, read: own_json::read };
+const OVP: Language = Language { label: "ovp", question: ovp::question, read: ovp::read };
+const OTT: Language = Language { label: "ott", question: ott::question, read: ott::read };
+
+/// A back end of one account.
+pub(super) struct BackEnd {
+    language: Language,
+    server: ServerUrl,
+    authorization: Option<HeaderValue>,
+    timeout: Duration,
+    places: Semaphore,
+    pub(super) cache_for: Duration,
+}
+
+impl BackEnd {
+    pub(super) fn new(
+        kind: AdapterKind,
+        url: &ServerUrl,
+        entry: &EntitlementEntry,
+    ) -> Result<Self, EntitlementSetupError> {
+        let (language, server) = match kind {
+            AdapterKind::Ovp => (OVP, url.below(ovp::PATH)),
+            AdapterKind::Ott => (OTT, url.clone()),
+            AdapterKind::Http | AdapterKind::Static => (OWN_JSON, url.clone()),
+        };
+        Ok(Self {
+            language,
+            server,
+            authorization: entry.bearer_file.as_ref().map(|file| bearer(&entry.account, file)).transpose()?,
+            timeout: Duration::from_millis(entry.timeout_ms),
+            places: Semaphore::new(entry.requests_max),
+            cache_for: Duration::from_secs(entry.cache_s),
+        })
+    }
+
+    pub(super) const fn label(&self) -> &'static str {
+        self.language.label
+    }
+
+    /// Asks once. There is no second try: the player's own is the better one, and a back end that
+    /// fails under load is not helped by more of it.
+    pub(super) async fn ask(&self, outgoing: &Outgoing, viewer: Viewer<'_>) -> Result<Entitled, NotEntitled> {
+        let began = Instant::now();
+        let place = tokio::time::timeout(self.timeout, self.places.acquire()).await;
+        let _place = place.map_err(|_| NotEntitled::Busy)?.map_err(|_| NotEntitled::Busy)?;
+        let body = (self.language.question)(&viewer)
+            .map_err(|_| NotEntitled::Unusable(AnswerFault::Form { line: 0, column: 0 }))?;
+        let mut question = Question::json(body);
+        if let Some(authorization) = &self.authorization {
+            question.headers.insert(AUTHORIZATION, authorization.clone());
+        }
+        let left = self.timeout.saturating_sub(began.elapsed());
+        let reply = outgoing.post(&self.server, question, left).await.map_err(NotEntitled::Unanswered)?;
+        match reply.status {
+            200 => (self.language.read)(&reply.body),
+            403 => Err(NotEntitled::Refused),
+            status => Err(NotEntitled::Status(status)),
+        }
+    }
+}
+
+fn bearer(account: &AccountId, file: &std::path::Path) -> Result<HeaderValue, EntitlementSetupError> {
+    let token = secret_file::read_signing_key(file)
+        .map_err(|source| EntitlementSetupError::Bearer { account: account.clone(), source })?;
+    let text = || EntitlementSetupError::BearerText { account: account.clone() };
+    let visible = !token.expose().is_empty() && token.expose().iter().all(u8::is_ascii_graphic);
+    let header = Zeroizing::new([b"Bearer ", token.expose()].concat());
+    let mut value = HeaderValue::from_bytes(&header).map_err(|_| text())?;
+    value.set_sensitive(true);
+    if visible { Ok(value) } else { Err(text()) }
+}

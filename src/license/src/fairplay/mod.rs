@@ -1,0 +1,226 @@
+//! FairPlay licenses, from a key security module (KSM) that holds Apple's SDK and the account's
+//! FairPlay certificate.
+//!
+//! The playback context (SPC) of a device is sealed for the KSM alone: which key it asks for cannot
+//! be read here. So the key is that of the content and track that were signed for. Keys, IV and
+//! durations travel to the KSM with each request, in the JSON that Apple's SDK reads.
+
+mod spc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use zeroize::Zeroizing;
+
+use super::LicensedKey;
+use super::outgoing::{Question, Reply};
+use super::signed_question::QuestionSigner;
+use super::terms::fairplay::{AssetTerms, asset_terms, persistence_duration_s};
+use super::upstream::{self, Fault, Upstream, UpstreamError};
+use keymoot_drm::fairplay::constant_iv;
+use keymoot_model::Policy;
+
+pub use spc::{SPC_BYTES_MAX, SpcError, read_spc};
+
+/// The number of the one operation in a request.
+const OPERATION: u64 = 1;
+
+/// Asks KSMs.
+pub struct FairPlayServers {
+    upstream: Upstream,
+    signer: Option<QuestionSigner>,
+}
+
+#[derive(Serialize)]
+struct Request {
+    #[serde(rename = "fairplay-streaming-request")]
+    request: Asked,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct Asked {
+    version: u32,
+    create_ckc: [CreateCkc; 1],
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct CreateCkc {
+    id: u64,
+    spc: String,
+    asset_info: [AssetInfo; 1],
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct AssetInfo {
+    content_key: Zeroizing<String>,
+    content_iv: String,
+    #[serde(flatten)]
+    terms: AssetTerms,
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    #[serde(rename = "fairplay-streaming-response")]
+    response: Answered,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct Answered {
+    create_ckc: Vec<CreatedCkc>,
+}
+
+#[derive(Deserialize)]
+struct CreatedCkc {
+    id: Value,
+    status: i64,
+    #[serde(default)]
+    ckc: Option<Zeroizing<String>>,
+}
+
+/// What a player is answered.
+#[derive(Serialize)]
+struct License<'a> {
+    ckc: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    persistence_duration: Option<u32>,
+}
+
+impl FairPlayServers {
+    /// These KSMs; requests are signed if there is a key to sign with.
+    pub fn new(upstream: Upstream, signer: Option<QuestionSigner>) -> Self {
+        Self { upstream, signer }
+    }
+
+    /// The license for an SPC, as JSON for the player.
+    ///
+    /// # Errors
+    /// [`UpstreamError`].
+    pub async fn license(
+        &self,
+        spc: &[u8],
+        key: &LicensedKey<'_>,
+        policy: &Policy,
+    ) -> Result<Zeroizing<Vec<u8>>, UpstreamError> {
+        let body = request(spc, key, policy);
+        let question = || {
+            let mut question = Question::json(body.clone());
+            if let Some(signer) = &self.signer {
+                signer.sign(&mut question, "");
+            }
+            question
+        };
+        let ckc = self.upstream.ask(question, read_answer).await?;
+        let license = License { ckc: &ckc, persistence_duration: persistence_duration_s(policy) };
+        // A text and a number always have a JSON text.
+        Ok(Zeroizing::new(serde_json::to_vec(&license).unwrap_or_default()))
+    }
+}
+
+fn request(spc: &[u8], key: &LicensedKey<'_>, policy: &Policy) -> Zeroizing<Vec<u8>> {
+    let asset = AssetInfo {
+        content_key: Zeroizing::new(hex(key.key.expose())),
+        content_iv: hex(&constant_iv(key.kid)),
+        terms: asset_terms(policy, key.track),
+    };
+    let operation = CreateCkc { id: OPERATION, spc: STANDARD.encode(spc), asset_info: [asset] };
+    let request = Request { request: Asked { version: 1, create_ckc: [operation] } };
+    // Texts, numbers and maps with text keys always have a JSON text.
+    Zeroizing::new(serde_json::to_vec(&request).unwrap_or_default())
+}
+
+/// The CKC in a KSM's answer, in base64.
+///
+/// # Errors
+/// [`Fault`]; a status other than 0 is a refusal.
+pub fn read_answer(reply: &Reply) -> Result<Zeroizing<String>, Fault> {
+    let body = upstream::body(reply)?;
+    let answer: Answer =
+        serde_json::from_slice(body).map_err(|_| Fault::Nonsense("no fairplay-streaming-response"))?;
+    let [created] = answer.response.create_ckc.as_slice() else {
+        return Err(Fault::Nonsense("not exactly one create-ckc"));
+    };
+    // Implementations answer the number as they got it, or as text.
+    if created.id.as_u64() != Some(OPERATION) && created.id.as_str() != Some("1") {
+        return Err(Fault::Nonsense("the answer to another request"));
+    }
+    if created.status != 0 {
+        return Err(Fault::Refused(format!("status {}", created.status)));
+    }
+    match &created.ckc {
+        Some(ckc) if STANDARD.decode(ckc.as_bytes()).is_ok_and(|bytes| !bytes.is_empty()) => Ok(ckc.clone()),
+        _ => Err(Fault::Nonsense("status 0 without a ckc in base64")),
+    }
+}
+
+fn hex(bytes: &[u8; 16]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use keymoot_crypto::ContentKey;
+    use keymoot_model::{Kid, TrackName};
+
+    fn read(body: &str) -> Result<Zeroizing<String>, Fault> {
+        read_answer(&Reply { status: 200, body: Zeroizing::new(body.as_bytes().to_vec()) })
+    }
+
+    #[test]
+    fn a_request_is_what_apples_sdk_reads() {
+        let (kid, key) = (Kid::from_bytes(*b"0123456789abcdef"), ContentKey::from_bytes(&[0xab; 16]));
+        let track = TrackName::default_track();
+        let key = LicensedKey { kid: &kid, key: &key, track: &track };
+        let policy = br#"{"name":"p","lease":{"duration_seconds":300,"slots":2}}"#;
+        let policy = Policy::from_json(policy, None).unwrap();
+        let request: Value = serde_json::from_slice(&request(b"spc", &key, &policy)).unwrap();
+        let expected = serde_json::json!({"fairplay-streaming-request": {"version": 1, "create-ckc": [{
+            "id": 1, "spc": "c3Bj", "asset-info": [{
+                "content-key": "abababababababababababababababab",
+                "content-iv": "e8dd169892eae706d375c2316d69f222",
+                "lease-duration": 300, "can-persist": false,
+            }],
+        }]}});
+        assert_eq!(request, expected);
+    }
+
+    #[test]
+    fn a_ckc_is_taken_only_from_a_sound_answer() {
+        let answer = |inner: &str| {
+            read(&format!(r#"{{"fairplay-streaming-response":{{"version":1,"create-ckc":[{inner}]}}}}"#))
+        };
+        for id in ["1", "\"1\""] {
+            let ckc = answer(&format!(r#"{{"id":{id},"status":0,"hu":"00","ckc":"AQI="}}"#)).unwrap();
+            assert_eq!(ckc.as_str(), "AQI=");
+        }
+        for lie in [
+            "",
+            r#"{"id":2,"status":0,"ckc":"AQI="}"#,
+            r#"{"id":1,"status":0}"#,
+            r#"{"id":1,"status":0,"ckc":""}"#,
+            r#"{"id":1,"status":0,"ckc":"?"}"#,
+            r#"{"id":1,"status":0,"ckc":"AQI="},{"id":1,"status":0,"ckc":"AQI="}"#,
+        ] {
+            assert!(matches!(answer(lie), Err(Fault::Nonsense(_))), "{lie}");
+        }
+        assert!(matches!(read("{}"), Err(Fault::Nonsense(_))));
+        assert_eq!(
+            answer(r#"{"id":1,"status":-42605,"ckc":"AQI="}"#),
+            Err(Fault::Refused("status -42605".to_owned()))
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn no_answer_is_too_odd_to_be_read(body: Vec<u8>) {
+            let _read = read_answer(&Reply { status: 200, body: Zeroizing::new(body) }).is_ok();
+        }
+    }
+}

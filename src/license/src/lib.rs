@@ -1,0 +1,52 @@
+//! What players are given: challenges read, licenses made, or asked of the servers that make them.
+//!
+//! This room knows the DRM systems' own protocols and no HTTP of ours, no cluster and no store. Keys
+//! come to it already found and already known to belong to the content that was signed for. What
+//! comes from outside, challenges and the answers of license servers, is bounded and parsed before
+//! anything is made of it; no error holds a key, a token or the bytes of a challenge.
+
+pub mod clear_key;
+pub mod entitlement;
+pub mod fairplay;
+pub mod outgoing;
+pub mod playready;
+mod provider;
+mod servers;
+pub mod settings;
+pub mod signed_question;
+pub mod terms;
+pub mod upstream;
+pub mod widevine;
+
+#[cfg(test)]
+mod stand_in;
+
+use keymoot_crypto::ContentKey;
+use keymoot_model::{AccountId, ContentId, Kid, Policy, TrackName};
+
+pub use provider::LicenseProvider;
+pub use servers::{LicenseServers, ServersError};
+
+/// A key that a license hands out.
+#[derive(Clone, Copy, Debug)]
+pub struct LicensedKey<'k> {
+    /// Its key id.
+    pub kid: &'k Kid,
+    /// The key.
+    pub key: &'k ContentKey,
+    /// The track that it belongs to, which the policy may have words of its own for.
+    pub track: &'k TrackName,
+}
+
+/// What a license server is told beside the player's challenge.
+#[derive(Clone, Copy, Debug)]
+pub struct LicenseTerms<'t> {
+    /// Whose content it is.
+    pub account: &'t AccountId,
+    /// The content that was signed for.
+    pub content: &'t ContentId,
+    /// Those of its keys that are wanted.
+    pub keys: &'t [LicensedKey<'t>],
+    /// What the license allows.
+    pub policy: &'t Policy,
+}

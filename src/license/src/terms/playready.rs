@@ -1,0 +1,91 @@
+//! PlayReady: what the license server is told, of the license and of each key (uDRM 2.4.1).
+//!
+//! It travels as JSON in the custom data of the request to the license server, whose handler makes
+//! the license's rights of it.
+
+use std::num::NonZeroU32;
+
+use serde::Serialize;
+
+use keymoot_model::{
+    AnalogLevel, AudioLevel, CompressedVideoLevel, PlayReadySecurityLevel, Policy, TrackName,
+    UncompressedVideoLevel,
+};
+
+/// What a policy says of a license.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LicenseTerms {
+    /// Whether the license may be kept.
+    is_persistent: bool,
+    /// When it ends, counted from when it is issued: also the time to begin playing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_after_seconds: Option<NonZeroU32>,
+    /// When it ends, counted from the first play.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_after_first_play_seconds: Option<NonZeroU32>,
+}
+
+/// What a policy says of a track's key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct TrackTerms {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    minimum_security_level: Option<PlayReadySecurityLevel>,
+    output_protection_levels: OutputProtectionLevels,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+struct OutputProtectionLevels {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    minimum_compressed_digital_audio: Option<AudioLevel>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    minimum_uncompressed_digital_audio: Option<AudioLevel>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    minimum_compressed_digital_video: Option<CompressedVideoLevel>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    minimum_uncompressed_digital_video: Option<UncompressedVideoLevel>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    minimum_analog_television: Option<AnalogLevel>,
+}
+
+/// What a policy says of the license.
+pub fn license_terms(policy: &Policy) -> LicenseTerms {
+    let ends = [super::license_duration_s(policy), policy.rental_duration_s];
+    LicenseTerms {
+        is_persistent: policy.can_persist,
+        expires_after_seconds: ends.into_iter().flatten().min(),
+        expires_after_first_play_seconds: policy.playback_duration_s,
+    }
+}
+
+/// What a policy says of a track.
+pub fn track_terms(policy: &Policy, track: &TrackName) -> TrackTerms {
+    let asked = policy.protection_of(track).playready;
+    TrackTerms {
+        minimum_security_level: asked.minimum_security_level,
+        output_protection_levels: OutputProtectionLevels {
+            minimum_compressed_digital_audio: asked.compressed_digital_audio,
+            minimum_uncompressed_digital_audio: asked.uncompressed_digital_audio,
+            minimum_compressed_digital_video: asked.compressed_digital_video,
+            minimum_uncompressed_digital_video: asked.uncompressed_digital_video,
+            minimum_analog_television: asked.analog_television,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::golden;
+    use super::*;
+
+    #[test]
+    fn a_policy_has_this_form() {
+        let form = |policy: &Policy| {
+            let track = |name| json!(track_terms(policy, &golden::track(name)));
+            json!({ "license": license_terms(policy), "tracks": { "SD": track("SD"), "UHD1": track("UHD1") } })
+        };
+        golden::check(&form(&golden::policy()), include_str!("goldens/playready.json"));
+        golden::check(&form(&golden::plain()), include_str!("goldens/playready-plain.json"));
+    }
+}

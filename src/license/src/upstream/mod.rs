@@ -1,0 +1,225 @@
+//! The license servers of one DRM system: a list of which the first that works answers.
+//!
+//! Servers are asked in the order of the configuration. One that cannot be reached, is silent, fails
+//! or talks nonsense is passed over for the next, and after failing again and again left alone for a
+//! while. A refusal is an answer: no other server is asked to overrule it. All of it ends by a
+//! deadline, and no more requests are under way at once than the configuration allows; the next is
+//! refused at once rather than kept in a queue that nobody sees.
+
+mod breaker;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::Semaphore;
+
+use super::outgoing::{Outgoing, OutgoingError, Question, Reply};
+use crate::settings::ServerUrl;
+use keymoot_telemetry::{Metrics, write_grants};
+
+pub use breaker::{Breaker, BreakerSettings};
+
+/// What the servers of one system are held to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UpstreamSettings {
+    /// How long one server may take.
+    pub timeout: Duration,
+    /// How long all tries together may take.
+    pub deadline: Duration,
+    /// The most requests under way at once.
+    pub requests_max: usize,
+    /// When a server is left alone.
+    pub breaker: BreakerSettings,
+}
+
+/// Why a server's answer is no license. The text is for the log; it holds nothing of the answer but
+/// a status.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// It says no.
+    #[error("it refused: {0}")]
+    Refused(String),
+    /// It cannot serve at the moment.
+    #[error("it failed: {0}")]
+    Failed(String),
+    /// It answered something that its protocol does not have.
+    #[error("its answer is out of protocol: {0}")]
+    Nonsense(&'static str),
+}
+
+/// Why no server gave a license. The text is for the log.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UpstreamError {
+    /// As many requests as are allowed are under way.
+    #[error("{requests_max} requests to the {system} license servers are under way")]
+    Busy {
+        /// The system's label.
+        system: &'static str,
+        /// The limit.
+        requests_max: usize,
+    },
+    /// No server could be asked, or none answered as it should.
+    #[error("no {system} license server answered; the last said: {last}")]
+    Down {
+        /// The system's label.
+        system: &'static str,
+        /// What became of the last try.
+        last: String,
+    },
+    /// A server said no.
+    #[error("the {system} license server refused: {reason}")]
+    Refused {
+        /// The system's label.
+        system: &'static str,
+        /// Its status.
+        reason: String,
+    },
+}
+
+struct Server {
+    url: ServerUrl,
+    breaker: Breaker,
+}
+
+/// The license servers of one system.
+pub struct Upstream {
+    system: &'static str,
+    servers: Vec<Server>,
+    settings: UpstreamSettings,
+    permits: Semaphore,
+    outgoing: Outgoing,
+    metrics: Arc<Metrics>,
+}
+
+impl Upstream {
+    /// These servers, in the order in which they are asked.
+    pub fn new(
+        system: &'static str,
+        urls: &[ServerUrl],
+        settings: UpstreamSettings,
+        outgoing: Outgoing,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        let server = |url: &ServerUrl| Server { url: url.clone(), breaker: Breaker::new(settings.breaker) };
+        let servers = urls.iter().map(server).collect();
+        let permits = Semaphore::new(settings.requests_max);
+        let upstream = Self { system, servers, settings, permits, outgoing, metrics };
+        upstream.tell_how_many_rest();
+        upstream
+    }
+
+    /// Puts the question to the servers until `read` makes something of an answer. `question` makes
+    /// it for each try, because what is sent is wiped.
+    ///
+    /// # Errors
+    /// [`UpstreamError`]; no license was made, or none arrived.
+    pub async fn ask<T>(
+        &self,
+        question: impl Fn() -> Question,
+        read: impl Fn(&Reply) -> Result<T, Fault>,
+    ) -> Result<T, UpstreamError> {
+        // The question may hold keys.
+        write_grants();
+        let requests_max = self.settings.requests_max;
+        let Ok(_permit) = self.permits.try_acquire() else {
+            self.count("busy");
+            return Err(UpstreamError::Busy { system: self.system, requests_max });
+        };
+        let until = Instant::now() + self.settings.deadline;
+        let mut last = "all of them rest after failures".to_owned();
+        for server in &self.servers {
+            let now = Instant::now();
+            if now >= until {
+                break;
+            }
+            if !server.breaker.admits(now) {
+                continue;
+            }
+            let within = self.settings.timeout.min(until - now);
+            match self.try_one(server, question(), within, &read).await {
+                Ok(license) => return Ok(license),
+                Err(Fault::Refused(reason)) => {
+                    return Err(UpstreamError::Refused { system: self.system, reason });
+                }
+                Err(fault) => {
+                    tracing::warn!(system = self.system, server = %server.url, %fault, "a license server did not serve");
+                    last = fault.to_string();
+                }
+            }
+        }
+        Err(UpstreamError::Down { system: self.system, last })
+    }
+
+    async fn try_one<T>(
+        &self,
+        server: &Server,
+        question: Question,
+        within: Duration,
+        read: impl Fn(&Reply) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
+        let began = Instant::now();
+        let reply = self.outgoing.post(&server.url, question, within).await;
+        self.metrics
+            .license_server_seconds
+            .with_label_values(&[self.system])
+            .observe(began.elapsed().as_secs_f64());
+        let (answer, outcome) = match reply {
+            Ok(reply) => {
+                let answer = read(&reply);
+                let outcome = outcome(&answer);
+                (answer, outcome)
+            }
+            Err(error) => {
+                let outcome =
+                    if matches!(error, OutgoingError::Timeout { .. }) { "timeout" } else { "failed" };
+                (Err(Fault::Failed(error.to_string())), outcome)
+            }
+        };
+        self.count(outcome);
+        match answer {
+            Ok(_) | Err(Fault::Refused(_)) => server.breaker.succeeded(),
+            Err(_) => server.breaker.failed(Instant::now()),
+        }
+        self.tell_how_many_rest();
+        answer
+    }
+
+    fn count(&self, outcome: &str) {
+        self.metrics.license_server_requests_total.with_label_values(&[self.system, outcome]).inc();
+    }
+
+    fn tell_how_many_rest(&self) {
+        let resting = self.servers.iter().filter(|server| server.breaker.is_open()).count();
+        let gauge = self.metrics.license_servers_resting.with_label_values(&[self.system]);
+        gauge.set(i64::try_from(resting).unwrap_or(i64::MAX));
+    }
+}
+
+fn outcome<T>(answer: &Result<T, Fault>) -> &'static str {
+    match answer {
+        Ok(_) => "ok",
+        Err(Fault::Refused(_)) => "refused",
+        Err(Fault::Failed(_)) => "failed",
+        Err(Fault::Nonsense(_)) => "nonsense",
+    }
+}
+
+/// The body of an answer whose status says that all is well.
+///
+/// # Errors
+/// [`Fault::Refused`] for what a repetition elsewhere would not change, [`Fault::Failed`] else.
+pub fn body(reply: &Reply) -> Result<&[u8], Fault> {
+    match reply.status {
+        200..=299 => Ok(&reply.body),
+        408 | 429 | 300..=399 | 500.. => Err(Fault::Failed(format!("HTTP status {}", reply.status))),
+        status => Err(Fault::Refused(format!("HTTP status {status}"))),
+    }
+}
+
+/// A status word of a server as it may be logged and shown: letters, digits and `_`, shortened.
+pub fn status_word(text: &str) -> String {
+    text.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').take(48).collect()
+}
+
+#[cfg(test)]
+mod tests;

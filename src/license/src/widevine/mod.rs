@@ -1,0 +1,172 @@
+//! Widevine licenses, from a Widevine license server: the license-service protocol of Google's
+//! common encryption API.
+//!
+//! The license server judges the client and makes the license; keys and terms are ours and travel
+//! with each request, which is signed. So the server must not have any of them stored, and whoever
+//! reads the connection reads keys: it is TLS.
+
+pub mod challenge;
+mod envelope;
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::Serialize;
+use zeroize::Zeroizing;
+
+use super::outgoing::Question;
+use super::terms::widevine::{PolicyOverrides, TrackTerms, policy_overrides, track_terms};
+use super::upstream::{Upstream, UpstreamError};
+use super::{LicenseTerms, LicensedKey};
+use keymoot_crypto::AesSigner;
+use keymoot_model::{Policy, TrackName};
+
+pub use challenge::{WidevineChallenge, WidevineChallengeError};
+pub use envelope::{Signer, read_answer};
+
+/// The track type of keys whose own track is none of Widevine's.
+const OTHER_TRACKS: &str = "SD";
+const TRACK_TYPES: [&str; 5] = ["SD", "HD", "UHD1", "UHD2", "AUDIO"];
+
+/// Asks Widevine license servers.
+pub struct WidevineServers {
+    upstream: Upstream,
+    provider: String,
+    signer: Option<Signer>,
+}
+
+/// The inner request. Members stand in the order of the published example.
+#[derive(Serialize)]
+struct Inner<'a> {
+    payload: String,
+    provider: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    content_id: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    content_key_specs: Vec<KeySpec>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    use_policy_overrides_exclusively: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    policy_overrides: Option<PolicyOverrides>,
+}
+
+#[derive(Serialize)]
+struct KeySpec {
+    track_type: &'static str,
+    key_id: String,
+    key: Zeroizing<String>,
+    #[serde(flatten)]
+    protection: TrackTerms,
+}
+
+impl WidevineServers {
+    /// These servers, which know us as `provider`.
+    pub fn new(upstream: Upstream, provider: String, signer: Option<(String, AesSigner)>) -> Self {
+        let signer = signer.map(|(name, key)| Signer { name, key: Arc::new(key) });
+        Self { upstream, provider, signer }
+    }
+
+    /// The certificate that clients encrypt their identity with. It needs no keys and no terms.
+    ///
+    /// # Errors
+    /// [`UpstreamError`].
+    pub async fn service_certificate(&self, challenge: &[u8]) -> Result<Zeroizing<Vec<u8>>, UpstreamError> {
+        self.ask(&Inner {
+            payload: STANDARD.encode(challenge),
+            provider: &self.provider,
+            content_id: None,
+            content_key_specs: Vec::new(),
+            use_policy_overrides_exclusively: None,
+            policy_overrides: None,
+        })
+        .await
+    }
+
+    /// A license on these terms.
+    ///
+    /// # Errors
+    /// [`UpstreamError`].
+    pub async fn license(
+        &self,
+        challenge: &[u8],
+        terms: LicenseTerms<'_>,
+    ) -> Result<Zeroizing<Vec<u8>>, UpstreamError> {
+        self.ask(&inner(&self.provider, challenge, terms)).await
+    }
+
+    async fn ask(&self, inner: &Inner<'_>) -> Result<Zeroizing<Vec<u8>>, UpstreamError> {
+        // Texts, numbers and maps with text keys always have a JSON text.
+        let inner = Zeroizing::new(serde_json::to_vec(inner).unwrap_or_default());
+        let question = || Question::json(envelope::seal(&inner, self.signer.as_ref()));
+        self.upstream.ask(question, read_answer).await
+    }
+}
+
+fn inner<'a>(provider: &'a str, challenge: &[u8], terms: LicenseTerms<'_>) -> Inner<'a> {
+    Inner {
+        payload: STANDARD.encode(challenge),
+        provider,
+        content_id: Some(STANDARD.encode(terms.content.to_bytes())),
+        content_key_specs: terms.keys.iter().map(|key| key_spec(key, terms.policy)).collect(),
+        use_policy_overrides_exclusively: Some(true),
+        policy_overrides: Some(policy_overrides(terms.policy)),
+    }
+}
+
+fn key_spec(key: &LicensedKey<'_>, policy: &Policy) -> KeySpec {
+    KeySpec {
+        track_type: track_type(key.track),
+        key_id: key.kid.to_base64(),
+        key: key.key.to_base64(),
+        protection: track_terms(policy, key.track),
+    }
+}
+
+/// The track's name where Widevine knows it.
+fn track_type(track: &TrackName) -> &'static str {
+    TRACK_TYPES.into_iter().find(|known| *known == track.as_str()).unwrap_or(OTHER_TRACKS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use keymoot_crypto::ContentKey;
+    use keymoot_model::{AccountId, ContentId, Kid};
+
+    #[test]
+    fn the_inner_request_is_as_it_was_published() {
+        let (account, content) = (AccountId::new("167").unwrap(), ContentId::new("film").unwrap());
+        let (kid, key) = (Kid::from_bytes([1; 16]), ContentKey::from_bytes(&[2; 16]));
+        let (uhd, own) = (TrackName::new("UHD1").unwrap(), TrackName::default_track());
+        let keys = [
+            LicensedKey { kid: &kid, key: &key, track: &uhd },
+            LicensedKey { kid: &kid, key: &key, track: &own },
+        ];
+        let policy = br#"{"name":"p","license_duration_seconds":60,
+            "protection":{"widevine":{"security_level":1}},
+            "tracks":{"UHD1":{"widevine":{"security_level":3,"hdcp":"v2.2"}}}}"#;
+        let policy = Policy::from_json(policy, None).unwrap();
+        let terms = LicenseTerms { account: &account, content: &content, keys: &keys, policy: &policy };
+        let protection = |hdcp: &str| serde_json::json!({"hdcp": hdcp, "cgms_flags": "CGMS_NONE", "disable_analog_output": false});
+        assert_eq!(
+            serde_json::to_value(inner("studio", b"challenge", terms)).unwrap(),
+            serde_json::json!({
+                "payload": "Y2hhbGxlbmdl", "provider": "studio", "content_id": "ZmlsbQ==",
+                "content_key_specs": [
+                    {"track_type": "UHD1", "key_id": "AQEBAQEBAQEBAQEBAQEBAQ==",
+                     "key": "AgICAgICAgICAgICAgICAg==", "security_level": 3,
+                     "required_output_protection": protection("HDCP_V2_2")},
+                    {"track_type": "SD", "key_id": "AQEBAQEBAQEBAQEBAQEBAQ==",
+                     "key": "AgICAgICAgICAgICAgICAg==", "security_level": 1,
+                     "required_output_protection": protection("HDCP_NONE")},
+                ],
+                "use_policy_overrides_exclusively": true,
+                "policy_overrides": {
+                    "can_play": true, "can_persist": false, "can_renew": false,
+                    "license_duration_seconds": 60, "renew_with_usage": false,
+                },
+            })
+        );
+    }
+}

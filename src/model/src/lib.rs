@@ -1,0 +1,34 @@
+//! The pure types every room speaks: identifiers, accounts, keys, crypto periods, policies.
+//!
+//! Nothing here does I/O, knows a clock or holds a plaintext secret. Identifiers are
+//! validated once, when they are parsed; a value of such a type is valid ever after.
+
+mod account;
+mod auxiliary;
+pub mod empty_is_none;
+mod ids;
+mod key;
+mod key_uri;
+mod period;
+mod policy;
+mod scheme;
+mod time_stamp;
+mod viewer;
+mod wrapped;
+
+pub use account::{Account, Consistency, Credential, ResponseShape, Scheme, Scope};
+pub use auxiliary::{Auxiliary, Rating, SystemHeader};
+pub use ids::{AccountId, ContentId, IdError, Kid, NodeId, PolicyName, TrackName};
+pub use key::{KeyOrigin, KeyPlace, KeyRecord};
+pub use key_uri::{KeyUri, KeyUriError};
+pub use period::{Period, SeedId, SeedRecord};
+pub use policy::{
+    AnalogLevel, Aps, AudioLevel, CgmsA, ClearKeyProtection, CompressedVideoLevel, FairPlayHdcp,
+    FairPlayProtection, Lease, PlayReadyProtection, PlayReadySecurityLevel, Policy, PolicyError,
+    PolicyRecord, Protection, Renewal, UncompressedVideoLevel, WidevineHdcp, WidevineProtection,
+    WidevineSecurityLevel,
+};
+pub use scheme::SchemeError;
+pub use time_stamp::{TimeStamp, TimeStampError};
+pub use viewer::ViewerPlace;
+pub use wrapped::{MasterKeyId, Wrapped};

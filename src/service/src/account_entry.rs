@@ -1,0 +1,311 @@
+//! The accounts file: accounts as a person writes them, with signing keys in files of their own.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use ipnet::IpNet;
+use serde::Deserialize;
+
+use keymoot_crypto::SecretBytes;
+use keymoot_crypto::secret_file::{self, SecretFileError, beside};
+use keymoot_model::{AccountId, Consistency, ResponseShape, Scheme, Scope};
+
+/// Why an accounts file is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum AccountsFileError {
+    /// The file could not be read.
+    #[error("cannot read the accounts file {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file is not what is expected.
+    #[error("{}:{line}: {problem}", path.display())]
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong there.
+        problem: String,
+    },
+    /// An account that cannot be used.
+    #[error("{}: account `{account}`: {problem}", path.display())]
+    Account {
+        /// The file.
+        path: PathBuf,
+        /// The account.
+        account: AccountId,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A signing key could not be read.
+    #[error("account `{account}`, credential `{credential}`: its key file cannot be used")]
+    Key {
+        /// The account.
+        account: AccountId,
+        /// The credential.
+        credential: String,
+        /// Why.
+        source: SecretFileError,
+    },
+    /// One key under two scopes.
+    #[error(
+        "account `{account}`: credentials `{first}` and `{second}` share one signing key; scopes need keys of their own"
+    )]
+    SharedKey {
+        /// The account.
+        account: AccountId,
+        /// One credential.
+        first: String,
+        /// The other.
+        second: String,
+    },
+}
+
+/// An account as the file has it.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AccountEntry {
+    /// The account's name.
+    pub id: AccountId,
+    /// The `ca_system` values its requests may carry, lower case; empty accepts any.
+    #[serde(default)]
+    pub ca_systems: Vec<String>,
+    /// Networks whose addresses may reach the encryption endpoints. Empty: none.
+    #[serde(default)]
+    pub allow_list: Vec<IpNet>,
+    /// How reads are answered.
+    #[serde(default)]
+    pub consistency: Consistency,
+    /// The shape of encryption answers.
+    #[serde(default)]
+    pub response_shape: ResponseShape,
+    /// Where players ask for licenses.
+    pub license_url: Option<String>,
+    /// What PlayReady headers name as `LA_URL`.
+    pub playready_la_url: Option<String>,
+    /// The weakest scheme that proves its requests; none accepts every scheme.
+    pub minimum_scheme: Option<Scheme>,
+    /// Whether packagers that cannot sign are served, held by the allow-list alone.
+    #[serde(default)]
+    pub allow_unsigned_packagers: bool,
+    /// Its signing keys.
+    #[serde(default, rename = "credential")]
+    pub credentials: Vec<CredentialEntry>,
+}
+
+/// A signing key of an account, in a file of its own.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CredentialEntry {
+    /// Names the credential within its account.
+    pub name: String,
+    /// What it opens.
+    pub scope: Scope,
+    /// How it is proved.
+    #[serde(default = "default_scheme")]
+    pub scheme: Scheme,
+    /// Holds the key's text; a secret file.
+    pub key_file: PathBuf,
+}
+
+/// The scheme of a credential that names none: uDRM's own.
+fn default_scheme() -> Scheme {
+    Scheme::UdrmSha1
+}
+
+/// A signing key that was read.
+#[derive(Debug)]
+pub struct SigningKey<'a> {
+    /// Its credential.
+    pub credential: &'a CredentialEntry,
+    /// The key's text bytes.
+    pub secret: SecretBytes,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileText {
+    #[serde(default, rename = "account")]
+    accounts: Vec<AccountEntry>,
+}
+
+/// Reads an accounts file. Key files are not opened yet; see [`AccountEntry::signing_keys`].
+///
+/// # Errors
+/// [`AccountsFileError`], naming file and line or account.
+pub fn load_accounts(path: &Path) -> Result<Vec<AccountEntry>, AccountsFileError> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|source| AccountsFileError::Read { path: path.to_owned(), source })?;
+    let file: FileText = toml::from_str(&text).map_err(|error| {
+        let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+        AccountsFileError::Syntax {
+            path: path.to_owned(),
+            line: before.matches('\n').count() + 1,
+            problem: error.message().to_owned(),
+        }
+    })?;
+    let mut seen = BTreeSet::new();
+    let mut accounts = file.accounts;
+    for account in &mut accounts {
+        account.normalise(path);
+        let problem = if seen.insert(account.id.clone()) {
+            account.problem()
+        } else {
+            Some("is there twice".to_owned())
+        };
+        if let Some(problem) = problem {
+            return Err(AccountsFileError::Account {
+                path: path.to_owned(),
+                account: account.id.clone(),
+                problem,
+            });
+        }
+    }
+    Ok(accounts)
+}
+
+impl AccountEntry {
+    /// Reads the signing keys of all credentials.
+    ///
+    /// # Errors
+    /// [`AccountsFileError::Key`] when a file cannot be read or is reachable by others, and
+    /// [`AccountsFileError::SharedKey`] when one key stands under two scopes: a player's signed
+    /// request, replayed at the encryption endpoint, would hand it the content key.
+    pub fn signing_keys(&self) -> Result<Vec<SigningKey<'_>>, AccountsFileError> {
+        let mut keys: Vec<SigningKey<'_>> = Vec::with_capacity(self.credentials.len());
+        for credential in &self.credentials {
+            let secret = secret_file::read_signing_key(&credential.key_file).map_err(|source| {
+                AccountsFileError::Key {
+                    account: self.id.clone(),
+                    credential: credential.name.clone(),
+                    source,
+                }
+            })?;
+            let shared = keys.iter().find(|earlier| {
+                earlier.credential.scope != credential.scope && earlier.secret.expose() == secret.expose()
+            });
+            if let Some(earlier) = shared {
+                return Err(AccountsFileError::SharedKey {
+                    account: self.id.clone(),
+                    first: earlier.credential.name.clone(),
+                    second: credential.name.clone(),
+                });
+            }
+            keys.push(SigningKey { credential, secret });
+        }
+        Ok(keys)
+    }
+
+    fn normalise(&mut self, file: &Path) {
+        for system in &mut self.ca_systems {
+            *system = system.to_lowercase();
+        }
+        for credential in &mut self.credentials {
+            credential.key_file = beside(file, &credential.key_file);
+        }
+    }
+
+    fn problem(&self) -> Option<String> {
+        let mut names = BTreeSet::new();
+        if let Some(twice) = self.credentials.iter().find(|credential| !names.insert(&credential.name)) {
+            return Some(format!("credential `{}` is there twice", twice.name));
+        }
+        if self.credentials.iter().any(|credential| credential.name.is_empty() || credential.name.len() > 64)
+        {
+            return Some("a credential's name must be 1 to 64 bytes".to_owned());
+        }
+        let weak = |credential: &&CredentialEntry| {
+            self.minimum_scheme.is_some_and(|minimum| !credential.scheme.meets(minimum))
+        };
+        if let Some(useless) = self.credentials.iter().find(weak) {
+            return Some(format!(
+                "credential `{}` is of scheme {}, which is weaker than minimum_scheme",
+                useless.name, useless.scheme
+            ));
+        }
+        let elsewhere = |credential: &&CredentialEntry| {
+            credential.scheme.is_widevine() && credential.scope != Scope::Encryption
+        };
+        if let Some(wrong) = self.credentials.iter().find(elsewhere) {
+            return Some(format!("credential `{}`: its scheme only opens scope `encryption`", wrong.name));
+        }
+        let url = self.license_url.as_deref().unwrap_or("https://");
+        let is_web = url.starts_with("https://") || url.starts_with("http://");
+        (!is_web).then(|| "license_url must start with https:// or http://".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EXAMPLE: &str = include_str!("../../../config/accounts.example.toml");
+
+    fn load(text: &str) -> Result<Vec<AccountEntry>, String> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("accounts.toml");
+        std::fs::write(&path, text).unwrap();
+        load_accounts(&path).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_example_that_ships_loads() {
+        let accounts = load(EXAMPLE).unwrap();
+        assert_eq!(accounts[0].ca_systems, ["ovp"]);
+        assert_eq!(accounts[0].credentials.len(), 2);
+        assert!(accounts[0].credentials[0].key_file.is_absolute());
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        let bad = |from: &str, to: &str| load(&EXAMPLE.replacen(from, to, 1)).unwrap_err();
+        assert!(bad("allow_list", "allowlist").contains("allowlist"));
+        assert!(bad("10.20.0.0/16", "10.20").contains("accounts.toml:"));
+        assert!(bad("\"license-2026\"", "\"encryption-2026\"").contains("`encryption-2026` is there twice"));
+        assert!(
+            bad("scope = \"license\"", "scope = \"license\"\nscheme = \"widevine-aes\"")
+                .contains("only opens scope")
+        );
+        assert!(bad("https://drm", "ftp://drm").contains("license_url must start with"));
+        assert!(
+            load("[[account]]\nid = \"a\"\n[[account]]\nid = \"a\"\n")
+                .unwrap_err()
+                .contains("`a`: is there twice")
+        );
+    }
+
+    #[test]
+    fn a_credential_that_the_accounts_minimum_would_refuse_is_a_mistake() {
+        let text = EXAMPLE.replacen(
+            "[[account.credential]]",
+            "minimum_scheme = \"digest\"\n[[account.credential]]",
+            1,
+        );
+        assert!(load(&text).unwrap_err().contains("weaker than minimum_scheme"));
+        assert!(load(&text.replace("= \"digest\"", "= \"udrm-sha1\"")).is_ok());
+        assert!(load(&text.replace("= \"digest\"", "= \"md5\"")).is_err());
+    }
+
+    #[test]
+    fn one_key_under_two_scopes_is_refused_and_one_for_roll_over_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        secret_file::create(&path("k1"), b"same\n").unwrap();
+        secret_file::create(&path("k2"), b"same").unwrap();
+        let credential = |name: &str, scope| CredentialEntry {
+            name: name.into(),
+            scope,
+            scheme: Scheme::UdrmSha1,
+            key_file: path(name),
+        };
+        let mut account = load("[[account]]\nid = \"a\"\n").unwrap().remove(0);
+        account.credentials = vec![credential("k1", Scope::Encryption), credential("k2", Scope::License)];
+        assert!(matches!(account.signing_keys(), Err(AccountsFileError::SharedKey { .. })));
+        account.credentials[1].scope = Scope::Encryption;
+        assert_eq!(account.signing_keys().unwrap()[1].secret.expose(), b"same");
+    }
+}

@@ -1,0 +1,43 @@
+//! What each request does, whatever protocol it came by.
+//!
+//! Here time, randomness and master keys are used, before a command is proposed: the state never
+//! sees them. A use case takes a [`keymoot_auth::Grant`], which only authentication can build.
+
+mod account_entry;
+mod accounts;
+mod accounts_file;
+mod auxiliary;
+mod credential_secret;
+mod error;
+mod export;
+mod import;
+mod keys;
+mod kid_key;
+mod leases;
+mod licensable;
+mod licenses;
+mod lookup;
+mod nonces;
+mod periods;
+mod policies;
+mod readiness;
+mod schedules;
+mod server_secret;
+mod track;
+
+pub use account_entry::{AccountEntry, AccountsFileError, CredentialEntry, SigningKey, load_accounts};
+pub use accounts::Accounts;
+pub use accounts_file::{MakeAccountError, apply_accounts_file, make_account};
+pub use error::ServiceError;
+pub use export::{EXPORT_PAGE_KEYS, ExportPage, ExportedKey};
+pub use keys::{Keys, ServedKey};
+pub use leases::{LeaseError, Leases, Viewing, device_digest, device_place, user_place};
+pub use licenses::{License, LicenseError, LicenseParts, LicenseRequest, Licenses};
+pub use lookup::LocatedKey;
+pub use nonces::Nonces;
+pub use periods::{PERIODS_MAX, PeriodRange, PeriodsError, ServedPeriod};
+pub use policies::{ListedPolicy, POLICIES_MAX, Policies, PolicyCondition, policy_refusal};
+pub use readiness::{NotReady, Readiness};
+pub use schedules::{SUPPLIED_LISTED_MAX, Schedule};
+pub use server_secret::open_server_keys;
+pub use track::ContentTrack;

@@ -1,0 +1,72 @@
+//! The keys that a license may hand out: those of the content that was signed for, and of no other.
+
+use keymoot_auth::Grant;
+use keymoot_model::{Consistency, ContentId, Kid};
+
+use super::error::ServiceError;
+use super::keys::{Keys, ServedKey};
+use super::lookup::LocatedKey;
+use super::track::ContentTrack;
+
+impl Keys {
+    /// Which of these key ids are keys of the content: of any track, version and crypto period.
+    /// Others are left out, whether they are somebody else's or nobody's: the asker learns neither.
+    ///
+    /// They are looked for among what this node has applied: whoever wants more has it made fresh before,
+    /// once for all that a license is made of. For an account that reads locally nobody does, so that
+    /// players go on when the quorum is lost. A key id that is missing there may be a young one, so it is
+    /// looked for once more after a linearizable read.
+    ///
+    /// # Errors
+    /// When the cluster does not answer and nothing was found without it, or a key cannot be opened.
+    pub async fn of_content(
+        &self,
+        grant: &Grant,
+        content: &ContentId,
+        kids: &[Kid],
+    ) -> Result<Vec<LocatedKey>, ServiceError> {
+        let found = self.applied_of_content(grant, content, kids).await?;
+        if found.len() == kids.len() || grant.account().consistency == Consistency::Linearizable {
+            return Ok(found);
+        }
+        match self.cluster.read_barrier().await {
+            Ok(()) => self.applied_of_content(grant, content, kids).await,
+            Err(_) if !found.is_empty() => Ok(found),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The track's current key for a license, found as [`Self::of_content`] finds keys.
+    ///
+    /// # Errors
+    /// As for [`Self::of_content`].
+    pub async fn current_for_license(
+        &self,
+        grant: &Grant,
+        track: ContentTrack<'_>,
+    ) -> Result<Option<ServedKey>, ServiceError> {
+        match self.applied(grant, track)? {
+            None if grant.account().consistency == Consistency::Local => {
+                self.cluster.read_barrier().await?;
+                self.applied(grant, track)
+            }
+            served => Ok(served),
+        }
+    }
+
+    async fn applied_of_content(
+        &self,
+        grant: &Grant,
+        content: &ContentId,
+        kids: &[Kid],
+    ) -> Result<Vec<LocatedKey>, ServiceError> {
+        let mut found = Vec::with_capacity(kids.len());
+        for kid in kids {
+            let key = self.by_kid(kid, Consistency::Local).await?;
+            let own =
+                |key: &LocatedKey| key.place.account == grant.account().id && key.place.content == *content;
+            found.extend(key.filter(own));
+        }
+        Ok(found)
+    }
+}

@@ -1,0 +1,92 @@
+//! From a key id to its key: stored, supplied for a period, or derived, of whatever version.
+
+use keymoot_auth::Grant;
+use keymoot_crypto::{ContentKey, KidPlace, PeriodKeys};
+use keymoot_model::{Consistency, KeyPlace, Kid, Period, SeedRecord};
+use keymoot_state as state;
+
+use super::error::ServiceError;
+use super::keys::{Keys, ServedKey};
+use super::track::ContentTrack;
+
+/// A key that was found by its key id. Whether the asker may have it is the caller's to decide, by
+/// the place.
+#[derive(Debug)]
+pub struct LocatedKey {
+    /// Where it belongs.
+    pub place: KeyPlace,
+    /// Its version within its track.
+    pub version: u32,
+    /// Its key id.
+    pub kid: Kid,
+    /// The key.
+    pub key: ContentKey,
+    /// The crypto period it holds for; `None` when it holds for the whole track.
+    pub period: Option<Period>,
+}
+
+impl Keys {
+    /// The key of a key id, if any account has one: current and old versions, keys supplied for a
+    /// period, and derived ones.
+    ///
+    /// # Errors
+    /// When the cluster does not answer or the key cannot be opened.
+    pub async fn by_kid(
+        &self,
+        kid: &Kid,
+        consistency: Consistency,
+    ) -> Result<Option<LocatedKey>, ServiceError> {
+        if consistency == Consistency::Linearizable {
+            self.cluster.read_barrier().await?;
+        }
+        // What is stored wins; a derived key's id can never be stored, so the order costs nothing.
+        if let Some(record) = state::key_by_kid(self.cluster.state(), kid)? {
+            let key = self.keyring.unwrap_content_key(&record)?;
+            let (place, version, period) = (record.place, record.version, record.period);
+            return Ok(Some(LocatedKey { place, version, kid: *kid, key, period }));
+        }
+        let Some((record, at)) = self.derived_place(kid)? else { return Ok(None) };
+        let seed = self.keyring.unwrap_period_seed(&record)?;
+        let key = PeriodKeys::new(&seed, &record.place, record.length_s).key(at.index);
+        Ok(Some(LocatedKey {
+            version: record.id.version.into(),
+            kid: *kid,
+            key,
+            period: Some(Period { length_s: record.length_s, index: at.index }),
+            place: record.place,
+        }))
+    }
+
+    /// The version of a track's key with this key id, current or old.
+    ///
+    /// # Errors
+    /// As for [`Self::by_kid`].
+    pub async fn read_version<'t>(
+        &self,
+        grant: &Grant,
+        track: impl Into<ContentTrack<'t>>,
+        kid: &Kid,
+    ) -> Result<Option<ServedKey>, ServiceError> {
+        let place = track.into().place(&grant.account().id);
+        let located = self.by_kid(kid, grant.account().consistency).await?;
+        let own = located.filter(|key| key.place == place && key.period.is_none());
+        Ok(own.map(|LocatedKey { kid, key, version, .. }| ServedKey { kid, key, version }))
+    }
+
+    /// The seed that a key id was derived with, as far as this node has applied the log.
+    fn derived_place(&self, kid: &Kid) -> Result<Option<(SeedRecord, KidPlace)>, ServiceError> {
+        let Some(at) = self.known_kid_key()?.and_then(|key| key.place(kid)) else { return Ok(None) };
+        Ok(state::seed(self.cluster.state(), at.seed)?.map(|record| (record, at)))
+    }
+
+    /// A supplied key id must not be that of a derived key: one id would name two keys.
+    pub(super) fn must_not_be_derived(&self, kid: &Kid) -> Result<(), ServiceError> {
+        match self.derived_place(kid)? {
+            None => Ok(()),
+            Some(_) => Err(ServiceError::Conflict(format!(
+                "key_id {} names a derived key of a crypto period; give a key_id that was never used",
+                kid.to_base64()
+            ))),
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! The keys of crypto periods: arithmetic over one stored seed, and no consensus write per period.
+//!
+//! The first request for periods of a length stores a seed; every later one, on any node and for any
+//! period, past or coming, is answered from it. A key that was supplied for a period wins there.
+
+use keymoot_auth::Grant;
+use keymoot_crypto::{ContentKey, KidKey, PeriodKeys, PeriodSeed};
+use keymoot_model::{KeyOrigin, KeyPlace, Kid, Period, SeedRecord};
+use keymoot_state as state;
+use keymoot_state::{Command, NewKey, NewSeed, Response};
+
+use super::error::ServiceError;
+use super::keys::{ATTEMPTS_MAX, Keys};
+use super::track::ContentTrack;
+
+/// The periods that one request may ask for, all tracks together.
+pub const PERIODS_MAX: u32 = 10_000;
+
+/// Successive crypto periods of one length.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PeriodRange {
+    length_s: u32,
+    first: u32,
+    last: u32,
+}
+
+/// Why there are no such periods.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PeriodsError {
+    /// No period at all was asked for, or periods beyond the last there can be.
+    #[error(
+        "there are no such crypto periods; indexes are 0 to 4294967295 and at least one must be asked for"
+    )]
+    None,
+    /// More than one request may ask for.
+    #[error("at most {PERIODS_MAX} crypto periods may be asked for at once, all tracks together")]
+    TooMany,
+}
+
+impl PeriodRange {
+    /// `count` periods of `length_s` seconds from index `first` on.
+    ///
+    /// # Errors
+    /// [`PeriodsError`] when there are none or too many.
+    pub fn new(length_s: u32, first: u32, count: u32) -> Result<Self, PeriodsError> {
+        let last = count.checked_sub(1).and_then(|more| first.checked_add(more)).ok_or(PeriodsError::None)?;
+        if count > PERIODS_MAX {
+            return Err(PeriodsError::TooMany);
+        }
+        Ok(Self { length_s, first, last })
+    }
+
+    /// The index of the first.
+    pub fn first(self) -> u32 {
+        self.first
+    }
+
+    /// How many periods there are.
+    pub fn count(self) -> u32 {
+        self.last - self.first + 1
+    }
+}
+
+/// The key of one period, as a scrambler gets it.
+#[derive(Debug)]
+pub struct ServedPeriod {
+    /// Which period.
+    pub period: Period,
+    /// Its key id.
+    pub kid: Kid,
+    /// Its key.
+    pub key: ContentKey,
+    /// The version within its track.
+    pub version: u32,
+    /// Whether it was supplied for this period; else it is derived from the track's seed.
+    pub supplied: bool,
+}
+
+impl Keys {
+    /// The keys of successive periods of a track, in their order. The track gets a seed now if it
+    /// has none for periods of this length; all that follows is arithmetic.
+    ///
+    /// # Errors
+    /// When the cluster does not answer, or a seed or key cannot be made or opened.
+    pub async fn periods<'t>(
+        &self,
+        grant: &Grant,
+        track: impl Into<ContentTrack<'t>>,
+        range: PeriodRange,
+    ) -> Result<Vec<ServedPeriod>, ServiceError> {
+        let place = track.into().place(&grant.account().id);
+        // The seed may have been replaced elsewhere: only a fresh read may be answered.
+        self.make_fresh(grant).await?;
+        let record = match state::schedule(self.cluster.state(), &place, range.length_s)? {
+            Some(record) => record,
+            None => self.propose_seed(&place, range.length_s, Command::CreateSeed).await?,
+        };
+        self.serve(&record, range).await
+    }
+
+    /// The same, without making anything: `None` when the track has no seed for such periods.
+    ///
+    /// # Errors
+    /// As for [`Self::periods`].
+    pub async fn known_periods<'t>(
+        &self,
+        grant: &Grant,
+        track: impl Into<ContentTrack<'t>>,
+        range: PeriodRange,
+    ) -> Result<Option<Vec<ServedPeriod>>, ServiceError> {
+        let place = track.into().place(&grant.account().id);
+        self.make_fresh(grant).await?;
+        match state::schedule(self.cluster.state(), &place, range.length_s)? {
+            Some(record) => self.serve(&record, range).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Gives a track a new seed for its periods of this length. Keys derived from the old one stay
+    /// licensable by their key ids.
+    ///
+    /// # Errors
+    /// As for [`Self::periods`].
+    pub async fn replace_seed<'t>(
+        &self,
+        grant: &Grant,
+        track: impl Into<ContentTrack<'t>>,
+        length_s: u32,
+    ) -> Result<u32, ServiceError> {
+        let place = track.into().place(&grant.account().id);
+        let record = self.propose_seed(&place, length_s, Command::ReplaceSeed).await?;
+        Ok(record.id.version.into())
+    }
+
+    /// Stores a key of the scrambler's own for one period; it wins over the derived one. Supplied
+    /// again for the same period, another key takes its place, and the old one stays licensable.
+    ///
+    /// # Errors
+    /// As for [`Self::periods`]; [`ServiceError::Conflict`] when the key id names another key.
+    pub async fn supply_period<'t>(
+        &self,
+        grant: &Grant,
+        track: impl Into<ContentTrack<'t>>,
+        period: Period,
+        (kid, key): (Kid, ContentKey),
+    ) -> Result<ServedPeriod, ServiceError> {
+        let place = track.into().place(&grant.account().id);
+        self.cluster.read_barrier().await?;
+        self.must_not_be_derived(&kid)?;
+        let mut version = state::next_version(self.cluster.state(), &place)?;
+        for _ in 0..ATTEMPTS_MAX {
+            let wrapped = self
+                .keyring
+                .wrap_period_key(&key, &place, version, &kid, period)
+                .map_err(|error| ServiceError::Making(error.to_string()))?;
+            let origin = KeyOrigin::Supplied;
+            let new = NewKey { place: place.clone(), version, kid, key: wrapped, origin };
+            match self.cluster.propose(Command::SupplyPeriodKey { key: new, period }).await? {
+                Response::Stored => return Ok(ServedPeriod { period, kid, key, version, supplied: true }),
+                Response::VersionMoved { next } => version = next,
+                Response::KidTaken(taken) => {
+                    let served = self.open(&taken)?;
+                    let same = taken.place == place && taken.period == Some(period);
+                    if same && served.key.same_as(&key) {
+                        let version = served.version;
+                        return Ok(ServedPeriod { period, kid, key, version, supplied: true });
+                    }
+                    return Err(ServiceError::Conflict(format!(
+                        "key_id {} already names another key; give a key_id that was never used",
+                        kid.to_base64()
+                    )));
+                }
+                _ => return Err(ServiceError::Protocol { command: "supply-period-key" }),
+            }
+        }
+        Err(ServiceError::Contended { attempts: ATTEMPTS_MAX })
+    }
+
+    /// Proposes a seed for the track's next version, wrapping it again while others come first.
+    async fn propose_seed(
+        &self,
+        place: &KeyPlace,
+        length_s: u32,
+        make: fn(NewSeed) -> Command,
+    ) -> Result<SeedRecord, ServiceError> {
+        let making = |error: &dyn std::error::Error| ServiceError::Making(error.to_string());
+        let seed = PeriodSeed::generate().map_err(|error| making(&error))?;
+        let mut version = state::next_version(self.cluster.state(), place)?;
+        for _ in 0..ATTEMPTS_MAX {
+            let wrapped = self
+                .keyring
+                .wrap_period_seed(&seed, place, version, length_s)
+                .map_err(|error| making(&error))?;
+            let new = NewSeed { place: place.clone(), version, length_s, seed: wrapped };
+            match self.cluster.propose(make(new)).await? {
+                Response::Seed(record) => return Ok(*record),
+                Response::VersionMoved { next } => version = next,
+                Response::NumbersExhausted => {
+                    return Err(ServiceError::Conflict(
+                        "the content has used up its versions; use another content_id".to_owned(),
+                    ));
+                }
+                _ => return Err(ServiceError::Protocol { command: "create-seed" }),
+            }
+        }
+        Err(ServiceError::Contended { attempts: ATTEMPTS_MAX })
+    }
+
+    /// The keys that hold: supplied ones where there are any, derived ones else.
+    async fn serve(
+        &self,
+        record: &SeedRecord,
+        range: PeriodRange,
+    ) -> Result<Vec<ServedPeriod>, ServiceError> {
+        let kid_key = self.kid_key().await?;
+        let PeriodRange { length_s, first, last } = range;
+        let supplied = state::supplied_keys(self.cluster.state(), &record.place, length_s, first, last)?;
+        let mut served = self.derive(record, &kid_key, range)?;
+        for record in supplied {
+            let at = record.period.map(|period| (period.index - first) as usize);
+            if let Some(period) = at.and_then(|at| served.get_mut(at)) {
+                let key = self.open(&record)?;
+                (period.kid, period.key, period.version) = (key.kid, key.key, key.version);
+                period.supplied = true;
+            }
+        }
+        Ok(served)
+    }
+
+    fn derive(
+        &self,
+        record: &SeedRecord,
+        kid_key: &KidKey,
+        range: PeriodRange,
+    ) -> Result<Vec<ServedPeriod>, ServiceError> {
+        let seed = self.keyring.unwrap_period_seed(record)?;
+        let keys = PeriodKeys::new(&seed, &record.place, record.length_s);
+        Ok((range.first..=range.last)
+            .map(|index| ServedPeriod {
+                period: Period { length_s: record.length_s, index },
+                kid: kid_key.kid(keymoot_crypto::KidPlace { seed: record.id, index }),
+                key: keys.key(index),
+                version: record.id.version.into(),
+                supplied: false,
+            })
+            .collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_ends_at_the_last_index_there_is() {
+        assert_eq!(PeriodRange::new(10, u32::MAX, 1).unwrap().count(), 1);
+        assert_eq!(PeriodRange::new(10, u32::MAX, 2), Err(PeriodsError::None));
+        assert_eq!(PeriodRange::new(10, 0, 0), Err(PeriodsError::None));
+        assert_eq!(PeriodRange::new(10, 0, PERIODS_MAX).unwrap().count(), PERIODS_MAX);
+        assert_eq!(PeriodRange::new(10, 0, PERIODS_MAX + 1), Err(PeriodsError::TooMany));
+    }
+}

@@ -1,0 +1,292 @@
+//! Policies: stored, changed and deleted by accounts, attached to contents, found for a license
+//! (uDRM 2.4).
+//!
+//! What holds for a content is the policy attached to it, else the account's default, else none.
+
+use keymoot_auth::Grant;
+use keymoot_cluster::Cluster;
+use keymoot_model::{Account, AccountId, Consistency, ContentId, Policy, PolicyName, PolicyRecord};
+use keymoot_state as state;
+use keymoot_state::{Command, Response};
+pub use keymoot_state::{ListedPolicy, PolicyCondition};
+
+use super::error::ServiceError;
+
+/// The policies that an account may have.
+pub const POLICIES_MAX: usize = 1000;
+
+/// The use cases around policies.
+#[derive(Clone)]
+pub struct Policies {
+    cluster: Cluster,
+}
+
+impl Policies {
+    /// Over this cluster.
+    pub fn new(cluster: Cluster) -> Self {
+        Self { cluster }
+    }
+
+    /// The policy that holds for a content: its own, else the account's default, else none. As far as
+    /// this node has applied the log.
+    ///
+    /// # Errors
+    /// When the state cannot be read.
+    pub fn of_content(&self, account: &Account, content: &ContentId) -> Result<Option<Policy>, ServiceError> {
+        let tables = self.cluster.state();
+        let attached = state::attached_policy(tables, &account.id, content)?;
+        let name = match attached {
+            Some(name) => Some(name),
+            None => state::default_policy(tables, &account.id)?,
+        };
+        match name {
+            Some(name) => self.stored(&account.id, &name).map(|record| Some(record.policy)),
+            None => Ok(None),
+        }
+    }
+
+    /// The policy of this name.
+    ///
+    /// # Errors
+    /// [`ServiceError::UnknownPolicy`] when the account has none of that name; when the cluster does
+    /// not answer.
+    pub async fn named(
+        &self,
+        account: &Account,
+        name: &PolicyName,
+        consistency: Consistency,
+    ) -> Result<PolicyRecord, ServiceError> {
+        self.make_fresh(consistency).await?;
+        self.stored(&account.id, name)
+    }
+
+    /// All policies of the account, by name.
+    ///
+    /// # Errors
+    /// When the cluster does not answer.
+    pub async fn list(&self, grant: &Grant) -> Result<Vec<ListedPolicy>, ServiceError> {
+        self.make_fresh(grant.account().consistency).await?;
+        Ok(state::listed_policies(self.cluster.state(), &grant.account().id)?)
+    }
+
+    /// The name of the policy attached to a content.
+    ///
+    /// # Errors
+    /// When the cluster does not answer.
+    pub async fn attached(
+        &self,
+        grant: &Grant,
+        content: &ContentId,
+    ) -> Result<Option<PolicyName>, ServiceError> {
+        self.make_fresh(grant.account().consistency).await?;
+        Ok(state::attached_policy(self.cluster.state(), &grant.account().id, content)?)
+    }
+
+    /// Stores a policy under its name, if `condition` holds of the one that is there.
+    ///
+    /// # Errors
+    /// [`ServiceError::Conflict`] when it does not, or the account has as many as it may have; when
+    /// the cluster does not answer.
+    pub async fn put(
+        &self,
+        grant: &Grant,
+        policy: Policy,
+        condition: PolicyCondition,
+    ) -> Result<PolicyRecord, ServiceError> {
+        let account = grant.account().id.clone();
+        let (tables, name) = (self.cluster.state(), policy.name.clone());
+        if state::policy(tables, &account, &name)?.is_none()
+            && state::policies(tables, &account)?.len() >= POLICIES_MAX
+        {
+            let message =
+                format!("the account has {POLICIES_MAX} policies, as many as it may; delete one first");
+            return Err(ServiceError::Conflict(message));
+        }
+        let command = Command::PutPolicy { account, policy: Box::new(policy), condition };
+        match self.cluster.propose(command).await? {
+            Response::Policy(record) => {
+                audit(grant, &name, "stored");
+                Ok(*record)
+            }
+            refusal => Err(policy_refusal(&name, &refusal, condition)),
+        }
+    }
+
+    /// Deletes a policy that nothing uses, if `condition` holds of it.
+    ///
+    /// # Errors
+    /// [`ServiceError::UnknownPolicy`]; [`ServiceError::Conflict`] when it is in use or `condition`
+    /// does not hold; when the cluster does not answer.
+    pub async fn delete(
+        &self,
+        grant: &Grant,
+        name: &PolicyName,
+        condition: PolicyCondition,
+    ) -> Result<(), ServiceError> {
+        let command =
+            Command::DeletePolicy { account: grant.account().id.clone(), name: name.clone(), condition };
+        match self.cluster.propose(command).await? {
+            // An answer that was forgotten was Done, or the request had had another by now.
+            Response::Done | Response::AnsweredBefore => {
+                audit(grant, name, "deleted");
+                Ok(())
+            }
+            refusal => Err(policy_refusal(name, &refusal, condition)),
+        }
+    }
+
+    /// What uses a policy that was read or stored just now.
+    ///
+    /// # Errors
+    /// When the state cannot be read.
+    pub fn listed(&self, grant: &Grant, record: PolicyRecord) -> Result<ListedPolicy, ServiceError> {
+        Ok(state::listed_policy(self.cluster.state(), &grant.account().id, record)?)
+    }
+
+    /// Attaches a policy to a content; with `if_absent`, only if none is attached. Costs no write
+    /// when this node knows that nothing changes, as fresh as the account's reads are.
+    ///
+    /// # Errors
+    /// [`ServiceError::UnknownPolicy`]; when the cluster does not answer.
+    pub async fn attach(
+        &self,
+        grant: &Grant,
+        content: &ContentId,
+        policy: &PolicyName,
+        if_absent: bool,
+    ) -> Result<(), ServiceError> {
+        let account = grant.account().id.clone();
+        self.make_fresh(grant.account().consistency).await?;
+        let attached = state::attached_policy(self.cluster.state(), &account, content)?;
+        // An unknown name is refused even where another policy stays attached.
+        let is_known = state::policy(self.cluster.state(), &account, policy)?.is_some();
+        if is_known && (attached.as_ref() == Some(policy) || (if_absent && attached.is_some())) {
+            return Ok(());
+        }
+        let (content, named) = (content.clone(), Some(policy.clone()));
+        let command = Command::AttachPolicy { account, content, policy: named, if_absent };
+        self.change_use(command, Some(policy)).await?;
+        audit(grant, policy, "attached");
+        Ok(())
+    }
+
+    /// Detaches a policy from a content, which then has the account's default.
+    ///
+    /// # Errors
+    /// [`ServiceError::Conflict`] when it is not this policy that is attached; when the cluster does
+    /// not answer.
+    pub async fn detach(
+        &self,
+        grant: &Grant,
+        content: &ContentId,
+        policy: &PolicyName,
+    ) -> Result<(), ServiceError> {
+        let account = grant.account().id.clone();
+        self.cluster.read_barrier().await?;
+        match state::attached_policy(self.cluster.state(), &account, content)? {
+            None => return Ok(()),
+            Some(attached) if attached != *policy => {
+                let message = format!("content {content} has policy {attached} attached, not {policy}");
+                return Err(ServiceError::Conflict(message));
+            }
+            Some(_) => {}
+        }
+        let content = content.clone();
+        let command = Command::AttachPolicy { account, content, policy: None, if_absent: false };
+        self.change_use(command, None).await?;
+        audit(grant, policy, "detached");
+        Ok(())
+    }
+
+    /// Makes a policy the one for contents that have none of their own.
+    ///
+    /// # Errors
+    /// [`ServiceError::UnknownPolicy`]; when the cluster does not answer.
+    pub async fn set_default(&self, grant: &Grant, policy: &PolicyName) -> Result<(), ServiceError> {
+        let account = grant.account().id.clone();
+        let command = Command::SetDefaultPolicy { account, policy: Some(policy.clone()) };
+        self.change_use(command, Some(policy)).await?;
+        audit(grant, policy, "made the default");
+        Ok(())
+    }
+
+    /// Leaves contents that have no policy of their own without one, if this is the default.
+    ///
+    /// # Errors
+    /// [`ServiceError::Conflict`] when another policy is; when the cluster does not answer.
+    pub async fn unset_default(&self, grant: &Grant, policy: &PolicyName) -> Result<(), ServiceError> {
+        let account = grant.account().id.clone();
+        self.cluster.read_barrier().await?;
+        match state::default_policy(self.cluster.state(), &account)? {
+            None => return Ok(()),
+            Some(default) if default != *policy => {
+                let message = format!("the account's default is policy {default}, not {policy}");
+                return Err(ServiceError::Conflict(message));
+            }
+            Some(_) => {}
+        }
+        self.change_use(Command::SetDefaultPolicy { account, policy: None }, None).await?;
+        audit(grant, policy, "no longer the default");
+        Ok(())
+    }
+
+    /// Proposes a command that makes use of `policy`, or of none.
+    async fn change_use(&self, command: Command, policy: Option<&PolicyName>) -> Result<(), ServiceError> {
+        match (self.cluster.propose(command).await?, policy) {
+            (Response::Done | Response::Unchanged | Response::AnsweredBefore, _) => Ok(()),
+            (Response::NoPolicy, Some(name)) => Err(ServiceError::UnknownPolicy { name: name.clone() }),
+            _ => Err(ServiceError::Protocol { command: "attach-policy" }),
+        }
+    }
+
+    async fn make_fresh(&self, consistency: Consistency) -> Result<(), ServiceError> {
+        match consistency {
+            Consistency::Linearizable => Ok(self.cluster.read_barrier().await?),
+            Consistency::Local => Ok(()),
+        }
+    }
+
+    fn stored(&self, account: &AccountId, name: &PolicyName) -> Result<PolicyRecord, ServiceError> {
+        state::policy(self.cluster.state(), account, name)?
+            .ok_or_else(|| ServiceError::UnknownPolicy { name: name.clone() })
+    }
+}
+
+/// Says what became of a policy. Whose request it was, and about which content, the grant's own line
+/// says.
+fn audit(grant: &Grant, policy: &PolicyName, what: &'static str) {
+    tracing::info!(
+        target: "audit",
+        account = %grant.account().id,
+        credential = ?grant.credential(),
+        %policy,
+        "policy {what}"
+    );
+}
+
+/// Why a command did not change or delete a policy, in words that help.
+pub fn policy_refusal(name: &PolicyName, refusal: &Response, condition: PolicyCondition) -> ServiceError {
+    ServiceError::Conflict(match (refusal, condition) {
+        (Response::NoPolicy, _) => return ServiceError::UnknownPolicy { name: name.clone() },
+        (Response::PolicyMoved { version: None }, _) => format!("there is no policy {name} to change"),
+        (Response::PolicyMoved { version: Some(version) }, PolicyCondition::IfVersion(wanted)) => format!(
+            "policy {name} is version {version} by now, not {wanted}; read it again and repeat the change on that"
+        ),
+        (Response::PolicyMoved { version: Some(version) }, _) => {
+            format!("policy {name} is there already, as version {version}, and says something else")
+        }
+        (Response::PolicyInUse { contents, is_default }, _) => {
+            let attached = match contents {
+                1 => "attached to 1 content".to_owned(),
+                contents => format!("attached to {contents} contents"),
+            };
+            let uses = match (contents, is_default) {
+                (0, _) => "the account's default".to_owned(),
+                (_, true) => format!("the account's default and {attached}"),
+                (_, false) => attached,
+            };
+            format!("policy {name} is in use: it is {uses}; it can be deleted once nothing uses it")
+        }
+        _ => return ServiceError::Protocol { command: "put-policy or delete-policy" },
+    })
+}

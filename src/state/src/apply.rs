@@ -1,0 +1,249 @@
+//! The only mutator of the replicated state.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use keymoot_model::{Account, AccountId, Auxiliary, KeyPlace, KeyRecord, Kid};
+
+use super::command::{Command, NewKey, Proposal};
+use super::features;
+use super::join_tokens;
+use super::layout::{
+    META_AUTHORITY, META_IDENTITY, META_SERVER_SECRET, Table, account_key, content_key, kid_key, place_key,
+    version_key,
+};
+use super::leases;
+use super::nodes;
+use super::nonces;
+use super::policies;
+use super::query::key_at;
+use super::record::{KidPlace, Track};
+use super::rentals;
+use super::response::Response;
+use super::rewrap;
+use super::rotation;
+use super::sessions::{self, Seen};
+use super::tables::{StateError, Tables};
+use super::transaction::Transaction;
+
+/// Applies one proposal in the run and gives one response per command, in order.
+///
+/// A proposal that was applied before changes nothing and gets its old answers.
+///
+/// # Errors
+/// Only when the tables cannot be read, which is fatal to the node. A command never fails: what
+/// it cannot do, its response says.
+pub fn apply<T: Tables>(
+    run: &mut Transaction<'_, T>,
+    proposal: &Proposal,
+) -> Result<Vec<Response>, StateError> {
+    match sessions::look_up(run, proposal)? {
+        Seen::Answered(responses) => return Ok(responses),
+        Seen::Forgotten => return Ok(vec![Response::AnsweredBefore; proposal.commands.len()]),
+        Seen::Never => {}
+    }
+    let mut responses = Vec::with_capacity(proposal.commands.len());
+    for command in &proposal.commands {
+        responses.push(apply_one(run, command, proposal.now_ms)?);
+    }
+    sessions::remember(run, proposal, &responses)?;
+    Ok(responses)
+}
+
+fn apply_one<T: Tables>(
+    run: &mut Transaction<'_, T>,
+    command: &Command,
+    now_ms: u64,
+) -> Result<Response, StateError> {
+    match command {
+        Command::CreateKey(key) => create_key(run, key, now_ms),
+        Command::ReplaceKey(key) => replace_key(run, key, now_ms),
+        Command::DeleteKey { place, through, kid } => delete_key(run, place, *through, kid.as_ref()),
+        Command::PutAccount { account, if_absent } => put_account(run, account, *if_absent),
+        Command::DeleteAccount { id } => delete_account(run, id),
+        Command::Found(identity) => put_once(run, META_IDENTITY, identity),
+        Command::SpendNonce { digest, created_s } => nonces::spend(run, digest, *created_s, now_ms),
+        Command::PutServerSecret { secret } => put_once(run, META_SERVER_SECRET, secret),
+        Command::CreateSeed(seed) => rotation::store_seed(run, seed, false, now_ms),
+        Command::ReplaceSeed(seed) => rotation::store_seed(run, seed, true, now_ms),
+        Command::SupplyPeriodKey { key, period } => rotation::supply_period_key(run, key, *period, now_ms),
+        Command::FoundKidKey { key } => rotation::found_kid_key(run, key),
+        Command::PutAuxiliary { account, content, auxiliary, if_absent } => {
+            put_auxiliary(run, &content_key(account, content), auxiliary.as_ref(), *if_absent)
+        }
+        Command::PutPolicy { account, policy, condition } => {
+            policies::put(run, account, policy, *condition, now_ms)
+        }
+        Command::DeletePolicy { account, name, condition } => {
+            policies::delete(run, account, name, *condition)
+        }
+        Command::AttachPolicy { account, content, policy, if_absent } => {
+            policies::attach(run, account, content, policy.as_ref(), *if_absent)
+        }
+        Command::SetDefaultPolicy { account, policy } => policies::set_default(run, account, policy.as_ref()),
+        Command::ClaimLease { place, device, duration_s, slots } => {
+            leases::claim(run, place, device, (*duration_s, *slots), now_ms)
+        }
+        Command::ReleaseLease { place, device } => leases::release(run, place, device),
+        Command::BeginRental { place } => rentals::begin(run, place, now_ms),
+        Command::EndRental { place } => rentals::end(run, place),
+        Command::Rewrap { place, old, new } => rewrap::rewrap(run, place, old, new),
+        Command::DescribeNode { id, facts } => nodes::describe(run, *id, facts, now_ms),
+        Command::AdmitNode(admission) => nodes::admit(run, admission, now_ms),
+        Command::SetLearner { id, learner } => nodes::set_learner(run, *id, *learner),
+        Command::RemoveNode { id } => nodes::remove(run, *id, now_ms),
+        Command::PutJoinToken(token) => join_tokens::put(run, token, now_ms),
+        Command::RevokeJoinToken { id } => join_tokens::revoke(run, id),
+        Command::PutAuthority(authority) => put_once(run, META_AUTHORITY, &**authority),
+        Command::RaiseFeatureLevel { to } => features::raise(run, *to),
+    }
+}
+
+/// A track as it stands, or a new one.
+pub(super) fn track<T: Tables>(run: &Transaction<'_, T>, place: &KeyPlace) -> Result<Track, StateError> {
+    let track = run.get(Table::Tracks, &place_key(place))?;
+    Ok(track.unwrap_or(Track { next_version: 1, current: None, number: None }))
+}
+
+fn create_key<T: Tables>(
+    run: &mut Transaction<'_, T>,
+    key: &NewKey,
+    now_ms: u64,
+) -> Result<Response, StateError> {
+    let track = track(run, &key.place)?;
+    match track.current {
+        Some(current) => Ok(Response::Existing(Box::new(current))),
+        None => store_key(run, track, key, now_ms),
+    }
+}
+
+fn replace_key<T: Tables>(
+    run: &mut Transaction<'_, T>,
+    key: &NewKey,
+    now_ms: u64,
+) -> Result<Response, StateError> {
+    let mut track = track(run, &key.place)?;
+    if let Some(refusal) = refuse(run, &track, key)? {
+        return Ok(refusal);
+    }
+    if let Some(old) = track.current.take() {
+        run.put(Table::OldKeys, &version_key(&old.place, old.version), &old)?;
+    }
+    store_key(run, track, key, now_ms)
+}
+
+/// Why a key cannot become the track's next version, if it cannot.
+pub(super) fn refuse<T: Tables>(
+    run: &Transaction<'_, T>,
+    track: &Track,
+    key: &NewKey,
+) -> Result<Option<Response>, StateError> {
+    if let Some(taken) = run.get::<KidPlace>(Table::Kids, kid_key(&key.kid))? {
+        let record = key_at(run, &taken)?;
+        return Ok(Some(Response::KidTaken(Box::new(record))));
+    }
+    if key.version != track.next_version {
+        return Ok(Some(Response::VersionMoved { next: track.next_version }));
+    }
+    Ok(None)
+}
+
+fn store_key<T: Tables>(
+    run: &mut Transaction<'_, T>,
+    track: Track,
+    key: &NewKey,
+    now_ms: u64,
+) -> Result<Response, StateError> {
+    if let Some(refusal) = refuse(run, &track, key)? {
+        return Ok(refusal);
+    }
+    let record = key.record(now_ms, None);
+    let at = KidPlace { place: key.place.clone(), version: key.version };
+    run.put(Table::Kids, kid_key(&key.kid), &at)?;
+    // Four thousand million overrides of one track are beyond use; saturating keeps apply total.
+    let next_version = key.version.saturating_add(1);
+    let track = Track { next_version, current: Some(record), ..track };
+    run.put(Table::Tracks, &place_key(&key.place), &track)?;
+    Ok(Response::Stored)
+}
+
+fn delete_key<T: Tables>(
+    run: &mut Transaction<'_, T>,
+    place: &KeyPlace,
+    through: u32,
+    kid: Option<&Kid>,
+) -> Result<Response, StateError> {
+    let wanted = |record: &KeyRecord| record.version <= through && kid.is_none_or(|kid| *kid == record.kid);
+    let mut versions = 0;
+    for (key, value) in run.prefix(Table::OldKeys, &place_key(place))? {
+        let record: KeyRecord = super::transaction::decode(Table::OldKeys, &value)?;
+        if wanted(&record) {
+            run.delete(Table::OldKeys, &key)?;
+            run.delete(Table::Kids, kid_key(&record.kid))?;
+            rotation::forget_period(run, &record)?;
+            versions += 1;
+        }
+    }
+    // A derived key id names a period, not a version: it cannot be deleted by itself.
+    if kid.is_none() {
+        versions += rotation::delete_seeds(run, place, through)?;
+    }
+    let mut track = track(run, place)?;
+    if let Some(current) = track.current.take_if(|current| wanted(current)) {
+        run.delete(Table::Kids, kid_key(&current.kid))?;
+        run.put(Table::Tracks, &place_key(place), &track)?;
+        versions += 1;
+    }
+    Ok(Response::Deleted { versions })
+}
+
+fn put_account<T: Tables>(
+    run: &mut Transaction<'_, T>,
+    account: &Account,
+    if_absent: bool,
+) -> Result<Response, StateError> {
+    let key = account_key(&account.id);
+    if if_absent && run.get::<Account>(Table::Accounts, key)?.is_some() {
+        return Ok(Response::Unchanged);
+    }
+    run.put(Table::Accounts, key, account)?;
+    Ok(Response::Done)
+}
+
+fn delete_account<T: Tables>(run: &mut Transaction<'_, T>, id: &AccountId) -> Result<Response, StateError> {
+    if run.get::<Account>(Table::Accounts, account_key(id))?.is_none() {
+        return Ok(Response::Unchanged);
+    }
+    run.delete(Table::Accounts, account_key(id))?;
+    Ok(Response::Done)
+}
+
+fn put_auxiliary<T: Tables>(
+    run: &mut Transaction<'_, T>,
+    key: &[u8],
+    auxiliary: Option<&Auxiliary>,
+    if_absent: bool,
+) -> Result<Response, StateError> {
+    let existing = run.get::<Auxiliary>(Table::Auxiliary, key)?;
+    if existing.as_ref() == auxiliary || (if_absent && existing.is_some()) {
+        return Ok(Response::Unchanged);
+    }
+    match auxiliary {
+        Some(auxiliary) => run.put(Table::Auxiliary, key, auxiliary)?,
+        None => run.delete(Table::Auxiliary, key)?,
+    }
+    Ok(Response::Done)
+}
+
+/// Stores what the cluster gets once and for ever.
+fn put_once<V: Serialize + DeserializeOwned, T: Tables>(
+    run: &mut Transaction<'_, T>,
+    key: &[u8],
+    value: &V,
+) -> Result<Response, StateError> {
+    if run.get::<V>(Table::Meta, key)?.is_some() {
+        return Ok(Response::Unchanged);
+    }
+    run.put(Table::Meta, key, value)?;
+    Ok(Response::Done)
+}

@@ -1,0 +1,129 @@
+//! Tokens that admit one node each. The state holds a digest of the secret, never the secret.
+//!
+//! Spending is a command like any other, so of two joins with one token exactly one wins. A wrong
+//! secret is told the same as a token that does not exist.
+
+use serde::{Deserialize, Serialize};
+
+use keymoot_model::NodeId;
+
+use super::layout::Table;
+use super::record::{JoinTokenRecord, TokenSpent};
+use super::response::Response;
+use super::tables::{StateError, Tables, read};
+use super::transaction::{Transaction, decode};
+
+/// How long a token that is over is still listed.
+const KEPT_MS: u64 = 7 * 24 * 3600 * 1000;
+
+/// Why a token admits nobody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum TokenRefusal {
+    /// There is no such token, or its secret is another.
+    #[error("the token is not one of this cluster")]
+    Unknown,
+    /// Its time is over.
+    #[error("the token has expired")]
+    Expired,
+    /// Somebody revoked it.
+    #[error("the token was revoked")]
+    Revoked,
+    /// It admitted a node already.
+    #[error("the token was used already")]
+    Spent,
+}
+
+/// Stores a new token, and forgets those that have been over for long.
+pub(super) fn put<T: Tables>(
+    run: &mut Transaction<'_, T>,
+    token: &JoinTokenRecord,
+    now_ms: u64,
+) -> Result<Response, StateError> {
+    for (key, value) in run.prefix(Table::JoinTokens, &[])? {
+        let old: JoinTokenRecord = decode(Table::JoinTokens, &value)?;
+        if old.expires_at_ms.saturating_add(KEPT_MS) < now_ms {
+            run.delete(Table::JoinTokens, &key)?;
+        }
+    }
+    if run.get::<JoinTokenRecord>(Table::JoinTokens, &token.id)?.is_some() {
+        return Ok(Response::Unchanged);
+    }
+    run.put(Table::JoinTokens, &token.id, token)?;
+    Ok(Response::Done)
+}
+
+/// Makes a token that was not used yet worth nothing.
+pub(super) fn revoke<T: Tables>(run: &mut Transaction<'_, T>, id: &[u8; 8]) -> Result<Response, StateError> {
+    match run.get::<JoinTokenRecord>(Table::JoinTokens, id)? {
+        None => Ok(Response::TokenRefused(TokenRefusal::Unknown)),
+        Some(token) if token.spent.is_some() => Ok(Response::TokenRefused(TokenRefusal::Spent)),
+        Some(token) if token.revoked => Ok(Response::Unchanged),
+        Some(token) => {
+            run.put(Table::JoinTokens, id, &JoinTokenRecord { revoked: true, ..token })?;
+            Ok(Response::Done)
+        }
+    }
+}
+
+/// The token, if it is good or was spent; the caller knows by whom.
+pub(super) fn open<T: Tables>(
+    run: &Transaction<'_, T>,
+    id: &[u8; 8],
+    secret_digest: &[u8; 32],
+    now_ms: u64,
+) -> Result<Result<JoinTokenRecord, TokenRefusal>, StateError> {
+    let Some(token) = run.get::<JoinTokenRecord>(Table::JoinTokens, id)? else {
+        return Ok(Err(TokenRefusal::Unknown));
+    };
+    // Digests of secrets: whoever can measure this comparison learns nothing of a secret.
+    if token.secret_digest != *secret_digest {
+        return Ok(Err(TokenRefusal::Unknown));
+    }
+    if token.revoked {
+        return Ok(Err(TokenRefusal::Revoked));
+    }
+    if token.spent.is_none() && token.expires_at_ms <= now_ms {
+        return Ok(Err(TokenRefusal::Expired));
+    }
+    Ok(Ok(token))
+}
+
+pub(super) fn spend<T: Tables>(
+    run: &mut Transaction<'_, T>,
+    id: &[u8; 8],
+    token: JoinTokenRecord,
+    node: NodeId,
+    key_digest: [u8; 32],
+) -> Result<(), StateError> {
+    let spent = Some(TokenSpent { node, key_digest });
+    run.put(Table::JoinTokens, id, &JoinTokenRecord { spent, ..token })
+}
+
+/// Every token that is remembered.
+///
+/// # Errors
+/// When the tables cannot be read.
+pub fn join_tokens<T: Tables>(tables: &T) -> Result<Vec<JoinTokenRecord>, StateError> {
+    let pairs = tables.prefix(Table::JoinTokens, &[])?;
+    pairs.iter().map(|(_, value)| read(tables, Table::JoinTokens, value)).collect()
+}
+
+/// Whether a token is good for the node of this key, without spending it.
+///
+/// # Errors
+/// When the tables cannot be read.
+pub fn check_join_token<T: Tables>(
+    tables: &T,
+    id: &[u8; 8],
+    secret_digest: &[u8; 32],
+    key_digest: &[u8; 32],
+    now_ms: u64,
+) -> Result<Result<(), TokenRefusal>, StateError> {
+    Ok(match open(&Transaction::new(tables), id, secret_digest, now_ms)? {
+        Err(refusal) => Err(refusal),
+        Ok(token) if token.spent.as_ref().is_some_and(|spent| spent.key_digest != *key_digest) => {
+            Err(TokenRefusal::Spent)
+        }
+        Ok(_) => Ok(()),
+    })
+}

@@ -1,0 +1,371 @@
+//! The tables and how their keys are written. Keys sort by account, content, track, version.
+
+use keymoot_model::{
+    AccountId, ContentId, KeyPlace, Kid, NodeId, Period, PolicyName, SeedId, TrackName, ViewerPlace,
+};
+
+/// A table of the state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(usize)]
+pub enum Table {
+    /// Place → the track with its current key.
+    Tracks = 0,
+    /// Place and version → a key that is no longer current, or was supplied for one period.
+    OldKeys = 1,
+    /// KID → place and version.
+    Kids = 2,
+    /// Account id → account.
+    Accounts = 3,
+    /// Client → session; client and serial → answers.
+    Sessions = 4,
+    /// The cluster's identity, the digest, and what the cluster room keeps there.
+    Meta = 5,
+    /// Digest and time → a nonce that was spent; number → its turn to be forgotten.
+    Nonces = 6,
+    /// Account and content → the content's number, once a track of it rotates.
+    Contents = 7,
+    /// Content's number, track's number and version → seed.
+    Seeds = 8,
+    /// Place and period length → the seed that holds.
+    Schedules = 9,
+    /// Place, period length and index → the version of the key supplied for that period.
+    Periods = 10,
+    /// Account and content → auxiliary data.
+    Auxiliary = 11,
+    /// Account and name → the policy, and the version its next one gets.
+    Policies = 12,
+    /// Account and name → how many contents the policy is attached to.
+    PolicyUses = 13,
+    /// Account and content → the name of the policy attached to it.
+    ContentPolicies = 14,
+    /// Account → the name of the policy for contents that have none of their own.
+    DefaultPolicies = 15,
+    /// Viewer's place → the devices that play; second and viewer's place → what ends then.
+    Leases = 16,
+    /// Viewer's place → when the rental began.
+    Rentals = 17,
+    /// Node id → the node.
+    Nodes = 18,
+    /// Token id → the token.
+    JoinTokens = 19,
+}
+
+/// How many tables there are.
+pub const TABLE_COUNT: usize = TABLE_NAMES.len();
+
+/// The tables' names on disk, in the order of [`Table`].
+pub const TABLE_NAMES: &[&str] = &[
+    "tracks",
+    "old_keys",
+    "kids",
+    "accounts",
+    "sessions",
+    "meta",
+    "nonces",
+    "contents",
+    "seeds",
+    "schedules",
+    "periods",
+    "auxiliary",
+    "policies",
+    "policy_uses",
+    "content_policies",
+    "default_policies",
+    "leases",
+    "rentals",
+    "nodes",
+    "join_tokens",
+];
+
+impl Table {
+    /// Every table, in the order of their numbers.
+    pub const ALL: [Self; TABLE_COUNT] = [
+        Self::Tracks,
+        Self::OldKeys,
+        Self::Kids,
+        Self::Accounts,
+        Self::Sessions,
+        Self::Meta,
+        Self::Nonces,
+        Self::Contents,
+        Self::Seeds,
+        Self::Schedules,
+        Self::Periods,
+        Self::Auxiliary,
+        Self::Policies,
+        Self::PolicyUses,
+        Self::ContentPolicies,
+        Self::DefaultPolicies,
+        Self::Leases,
+        Self::Rentals,
+        Self::Nodes,
+        Self::JoinTokens,
+    ];
+
+    /// The table of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|table| table.name() == name)
+    }
+
+    /// The table's name on disk.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Tracks => "tracks",
+            Self::OldKeys => "old_keys",
+            Self::Kids => "kids",
+            Self::Accounts => "accounts",
+            Self::Sessions => "sessions",
+            Self::Meta => "meta",
+            Self::Nonces => "nonces",
+            Self::Contents => "contents",
+            Self::Seeds => "seeds",
+            Self::Schedules => "schedules",
+            Self::Periods => "periods",
+            Self::Auxiliary => "auxiliary",
+            Self::Policies => "policies",
+            Self::PolicyUses => "policy_uses",
+            Self::ContentPolicies => "content_policies",
+            Self::DefaultPolicies => "default_policies",
+            Self::Leases => "leases",
+            Self::Rentals => "rentals",
+            Self::Nodes => "nodes",
+            Self::JoinTokens => "join_tokens",
+        }
+    }
+}
+
+/// Key of the cluster's identity in [`Table::Meta`].
+pub(super) const META_IDENTITY: &[u8] = b"identity";
+/// Key of the servers' shared secret in [`Table::Meta`].
+pub(super) const META_SERVER_SECRET: &[u8] = b"server_secret";
+/// Key of the queue of spent nonces in [`Table::Meta`].
+pub(super) const META_NONCES: &[u8] = b"nonces";
+/// Key of the digest in [`Table::Meta`].
+pub(super) const META_DIGEST: &[u8] = b"digest";
+/// Key of what is counted of the clients, in [`Table::Meta`].
+pub(super) const META_CLIENTS: &[u8] = b"clients";
+/// Key of the number of contents with rotating tracks, in [`Table::Meta`].
+pub(super) const META_CONTENTS: &[u8] = b"contents";
+/// Key of the derived key ids' key, in [`Table::Meta`].
+pub(super) const META_KID_KEY: &[u8] = b"kid_key";
+
+/// Key of the second up to which ended leases are forgotten, in [`Table::Meta`].
+pub(super) const META_LEASES: &[u8] = b"leases";
+
+/// Key of the highest node id ever given, in [`Table::Meta`].
+pub(super) const META_LAST_NODE: &[u8] = b"last_node";
+/// Key of the cluster's certificate authority in [`Table::Meta`].
+pub(super) const META_AUTHORITY: &[u8] = b"authority";
+
+/// Appends `text` with its length before it, so that no two places share a key.
+fn push_text(key: &mut Vec<u8>, text: &str) {
+    // Identifiers are at most 512 bytes long, so the length always fits.
+    let len = u16::try_from(text.len()).unwrap_or(u16::MAX);
+    key.extend_from_slice(&len.to_be_bytes());
+    key.extend_from_slice(text.as_bytes());
+}
+
+pub(super) fn place_key(place: &KeyPlace) -> Vec<u8> {
+    let text = place.account.as_str().len() + place.content.as_str().len() + place.track.as_str().len();
+    let mut key = Vec::with_capacity(text + 10);
+    push_text(&mut key, place.account.as_str());
+    push_text(&mut key, place.content.as_str());
+    push_text(&mut key, place.track.as_str());
+    key
+}
+
+/// What the keys of all tracks of an account begin with.
+pub(super) fn account_prefix(account: &AccountId) -> Vec<u8> {
+    let mut key = Vec::with_capacity(account.as_str().len() + 2);
+    push_text(&mut key, account.as_str());
+    key
+}
+
+/// The place that a key of [`Table::Tracks`] stands for, if it is such a key.
+pub(super) fn place_of(key: &[u8]) -> Option<KeyPlace> {
+    let (account, rest) = pop_text(key)?;
+    let (content, rest) = pop_text(rest)?;
+    let (track, rest) = pop_text(rest)?;
+    Some(KeyPlace {
+        account: AccountId::new(account).ok()?,
+        content: ContentId::new(content).ok()?,
+        track: TrackName::new(track).ok().filter(|_| rest.is_empty())?,
+    })
+}
+
+fn pop_text(key: &[u8]) -> Option<(&str, &[u8])> {
+    let (len, rest) = key.split_first_chunk::<2>()?;
+    let (text, rest) = rest.split_at_checked(u16::from_be_bytes(*len).into())?;
+    Some((std::str::from_utf8(text).ok()?, rest))
+}
+
+pub(super) fn version_key(place: &KeyPlace, version: u32) -> Vec<u8> {
+    let mut key = place_key(place);
+    key.extend_from_slice(&version.to_be_bytes());
+    key
+}
+
+pub(super) fn content_key(account: &AccountId, content: &ContentId) -> Vec<u8> {
+    let mut key = Vec::with_capacity(account.as_str().len() + content.as_str().len() + 4);
+    push_text(&mut key, account.as_str());
+    push_text(&mut key, content.as_str());
+    key
+}
+
+pub(super) fn policy_key(account: &AccountId, name: &PolicyName) -> Vec<u8> {
+    let mut key = policies_of(account);
+    key.extend_from_slice(name.as_str().as_bytes());
+    key
+}
+
+/// What the keys of all policies of an account begin with.
+pub(super) fn policies_of(account: &AccountId) -> Vec<u8> {
+    let mut key = Vec::with_capacity(account.as_str().len() + PolicyName::BYTES_MAX + 2);
+    push_text(&mut key, account.as_str());
+    key
+}
+
+pub(super) fn viewer_key(place: &ViewerPlace) -> Vec<u8> {
+    let mut key = content_key(&place.account, &place.content);
+    key.extend_from_slice(&place.viewer);
+    key
+}
+
+pub(super) fn lease_key(place: &ViewerPlace) -> Vec<u8> {
+    [b"s", viewer_key(place).as_slice()].concat()
+}
+
+/// Leases that end sort by the second in which they do.
+pub(super) fn lease_end_key(second: u64, lease: &[u8]) -> Vec<u8> {
+    [leases_ending(second).as_slice(), lease].concat()
+}
+
+/// What the keys of all leases that end in this second begin with.
+pub(super) fn leases_ending(second: u64) -> Vec<u8> {
+    [b"e", second.to_be_bytes().as_slice()].concat()
+}
+
+/// Seeds sort by content, track and version.
+pub(super) fn seed_key(id: SeedId) -> Vec<u8> {
+    let mut key = seeds_of_track(id.content, id.track);
+    key.extend_from_slice(&id.version.to_be_bytes());
+    key
+}
+
+/// What the keys of all seeds of a track begin with.
+pub(super) fn seeds_of_track(content: u64, track: u16) -> Vec<u8> {
+    [&content.to_be_bytes()[..], &track.to_be_bytes()].concat()
+}
+
+pub(super) fn schedule_key(place: &KeyPlace, length_s: u32) -> Vec<u8> {
+    let mut key = place_key(place);
+    key.extend_from_slice(&length_s.to_be_bytes());
+    key
+}
+
+pub(super) fn period_key(place: &KeyPlace, period: Period) -> Vec<u8> {
+    let mut key = schedule_key(place, period.length_s);
+    key.extend_from_slice(&period.index.to_be_bytes());
+    key
+}
+
+/// The period in the part of a [`period_key`] that follows its place.
+pub(super) fn period_of(tail: &[u8]) -> Option<Period> {
+    let (length, index) = tail.split_first_chunk::<4>()?;
+    let index = index.try_into().ok()?;
+    Some(Period { length_s: u32::from_be_bytes(*length), index: u32::from_be_bytes(index) })
+}
+
+pub(super) fn kid_key(kid: &Kid) -> &[u8] {
+    kid.as_bytes()
+}
+
+pub(super) fn account_key(id: &AccountId) -> &[u8] {
+    id.as_str().as_bytes()
+}
+
+/// Nodes sort by id.
+pub(super) fn node_key(id: NodeId) -> [u8; 8] {
+    id.to_be_bytes()
+}
+
+pub(super) fn session_key(client: u64) -> Vec<u8> {
+    let mut key = vec![b'c'];
+    key.extend_from_slice(&client.to_be_bytes());
+    key
+}
+
+/// The client whose session has this key.
+pub(super) fn client_of(session: &[u8]) -> Option<u64> {
+    session.strip_prefix(b"c")?.try_into().ok().map(u64::from_be_bytes)
+}
+
+/// What the keys of all answers of a client begin with.
+pub(super) fn answers_of(client: u64) -> Vec<u8> {
+    let mut key = vec![b's'];
+    key.extend_from_slice(&client.to_be_bytes());
+    key
+}
+
+/// A client's answers sort by serial.
+pub(super) fn answers_key(client: u64, serial: u64) -> Vec<u8> {
+    let mut key = answers_of(client);
+    key.extend_from_slice(&serial.to_be_bytes());
+    key
+}
+
+/// The serial of the answers that have this key.
+pub(super) fn serial_of(answers: &[u8]) -> Option<u64> {
+    answers.last_chunk().copied().map(u64::from_be_bytes)
+}
+
+pub(super) fn nonce_key(digest: &[u8; 16], created_s: u64) -> Vec<u8> {
+    let mut key = vec![b'n'];
+    key.extend_from_slice(&created_s.to_be_bytes());
+    key.extend_from_slice(digest);
+    key
+}
+
+pub(super) fn nonce_turn_key(turn: u64) -> Vec<u8> {
+    let mut key = vec![b't'];
+    key.extend_from_slice(&turn.to_be_bytes());
+    key
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(account: &str, content: &str, track: &str) -> KeyPlace {
+        KeyPlace {
+            account: AccountId::new(account).unwrap(),
+            content: ContentId::new(content).unwrap(),
+            track: TrackName::new(track).unwrap(),
+        }
+    }
+
+    #[test]
+    fn no_two_places_share_a_key() {
+        assert_ne!(place_key(&place("a", "bc", "d")), place_key(&place("ab", "c", "d")));
+        let odd = place("167", "caf\u{e9} b/c", "HD");
+        assert_eq!(place_of(&place_key(&odd)), Some(odd.clone()));
+        assert_eq!(place_of(&version_key(&odd, 1)), None);
+        assert_ne!(place_key(&place("a", "b", "cd")), place_key(&place("a", "bc", "d")));
+    }
+
+    #[test]
+    fn client_and_serial_are_read_back_from_their_keys() {
+        assert_eq!(client_of(&session_key(u64::MAX - 1)), Some(u64::MAX - 1));
+        assert_eq!(client_of(&answers_key(1, 2)), None);
+        assert_eq!(serial_of(&answers_key(1, 2)), Some(2));
+    }
+
+    #[test]
+    fn table_names_stand_in_the_order_of_their_numbers() {
+        let all = Table::ALL;
+        for table in all {
+            assert_eq!(TABLE_NAMES[table as usize], table.name());
+        }
+        assert_eq!(all.len(), TABLE_COUNT);
+    }
+}

@@ -1,0 +1,57 @@
+//! The replicated state machine: commands in, responses out, the same on every node for ever.
+//!
+//! Invariants: [`apply()`] is the only mutator; it is deterministic, total and synchronous. It
+//! reads no clock, draws no randomness, opens no secret and touches no file: time, key ids and
+//! wrapped keys are decided before a command is proposed and travel in it. What it reads and
+//! writes it reaches through [`Tables`], which the cluster room joins to the store.
+
+mod apply;
+mod clients;
+mod command;
+mod digest;
+mod features;
+mod join_tokens;
+mod layout;
+mod leases;
+mod listing;
+mod nodes;
+mod nonces;
+mod policies;
+mod query;
+mod record;
+mod rentals;
+mod response;
+mod rewrap;
+mod rotation;
+mod secrets;
+mod sessions;
+mod survey;
+mod tables;
+#[cfg(test)]
+mod tests;
+mod transaction;
+
+pub use apply::apply;
+pub use command::{Admission, Command, NewKey, NewSeed, NodeFacts, PolicyCondition, Proposal};
+pub use digest::Digest;
+pub use features::{FEATURE_LEVEL, level_of, version_of_level};
+pub use join_tokens::{TokenRefusal, check_join_token, join_tokens};
+pub use layout::{TABLE_COUNT, TABLE_NAMES, Table};
+pub use listing::{KeysPage, ListedKey, keys_page};
+pub use nodes::{node, nodes};
+pub use policies::{
+    ListedPolicy, attached_policy, default_policy, listed_policies, listed_policy, policies, policy,
+    policy_uses,
+};
+pub use query::{
+    account, accounts, authority, auxiliary, cluster_identity, current_key, digest, key_by_kid, kid_key,
+    next_version, schedule, schedules, seed, server_secret, supplied_keys, supplied_periods,
+};
+pub use record::{AuthorityRecord, ClusterIdentity, JoinTokenRecord, NodeRecord, TokenSpent};
+pub use rentals::rental_began_at_ms;
+pub use response::Response;
+pub use rewrap::SecretPlace;
+pub use secrets::{SECRET_TABLES, StoredSecret, secrets_of};
+pub use survey::Survey;
+pub use tables::{Pair, StateError, Tables};
+pub use transaction::{Change, Transaction};

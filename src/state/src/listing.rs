@@ -1,0 +1,122 @@
+//! The stored keys of an account in their order, a bounded page at a time.
+//!
+//! A page ends where a count is full, and its mark says after which version of which track. A key that is
+//! stored or deleted between two pages may be missed or seen; one that stays is seen exactly once.
+
+use keymoot_model::{AccountId, ContentId, KeyPlace, KeyRecord};
+
+use super::layout::{Table, account_prefix, content_key, place_key, place_of, version_key};
+use super::record::Track;
+use super::tables::{StateError, Tables, read};
+
+/// A key, and whether it is its track's current one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedKey {
+    /// The key, wrapped.
+    pub record: KeyRecord,
+    /// Whether it is the current one.
+    pub is_current: bool,
+}
+
+/// A page of stored keys.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KeysPage {
+    /// By content, track and version.
+    pub keys: Vec<ListedKey>,
+    /// Schedules of the page's tracks that rotate.
+    pub seeds: usize,
+    /// What to give as `after` for the next page; `None` after the last.
+    pub next: Option<Vec<u8>>,
+}
+
+/// The keys of an account, or of one content of it, behind the mark `after`; about `keys_max` at most, and
+/// no more than as many tracks are looked at.
+///
+/// # Errors
+/// When the tables cannot be read.
+pub fn keys_page<T: Tables>(
+    tables: &T,
+    account: &AccountId,
+    content: Option<&ContentId>,
+    after: Option<&[u8]>,
+    keys_max: usize,
+) -> Result<KeysPage, StateError> {
+    let prefix = match content {
+        Some(content) => content_key(account, content),
+        None => account_prefix(account),
+    };
+    let mut page = KeysPage::default();
+    // A mark is a version's key: its track is finished first.
+    let mut behind = Vec::new();
+    if let Some((place, version)) = after.and_then(|mark| mark_of(mark, &prefix)) {
+        behind = place_key(&place);
+        if let Some(track) = tables.get(Table::Tracks, &behind)? {
+            let track: Track = read(tables, Table::Tracks, &track)?;
+            page.add(tables, &place, track, version, keys_max)?;
+        }
+    }
+    if page.next.is_some() {
+        return Ok(page);
+    }
+    let tracks = tables.page(Table::Tracks, &prefix, &behind, keys_max)?;
+    let all_seen = tracks.len() < keys_max;
+    let mut last = None;
+    for (key, value) in tracks {
+        let unknown = StateError::Key { table: Table::Tracks.name() };
+        let place = place_of(&key).ok_or(unknown).inspect_err(|error| tables.note_damage(error))?;
+        page.add(tables, &place, read(tables, Table::Tracks, &value)?, 0, keys_max)?;
+        if page.next.is_some() {
+            return Ok(page);
+        }
+        last = Some(place);
+    }
+    page.next = last.filter(|_| !all_seen).map(|place| version_key(&place, u32::MAX));
+    Ok(page)
+}
+
+/// The track and version that a mark names, if it is one of this listing.
+fn mark_of(mark: &[u8], prefix: &[u8]) -> Option<(KeyPlace, u32)> {
+    let (key, version) = mark.split_last_chunk::<4>()?;
+    let place = place_of(key).filter(|_| key.starts_with(prefix))?;
+    Some((place, u32::from_be_bytes(*version)))
+}
+
+impl KeysPage {
+    /// Adds the keys of a track behind a version, and sets the mark when the page is full before the last.
+    fn add<T: Tables>(
+        &mut self,
+        tables: &T,
+        place: &KeyPlace,
+        track: Track,
+        behind: u32,
+        keys_max: usize,
+    ) -> Result<(), StateError> {
+        let room = keys_max.saturating_sub(self.keys.len());
+        let old = tables.page(Table::OldKeys, &place_key(place), &version_key(place, behind), room + 1)?;
+        let old = old.iter().map(|(_, value)| read(tables, Table::OldKeys, value));
+        let mut records: Vec<KeyRecord> = old.collect::<Result<_, _>>()?;
+        let current = track.current.filter(|current| current.version > behind);
+        let current_version = current.as_ref().map(|current| current.version);
+        // Keys supplied for periods may be younger than the current one.
+        records.extend(current);
+        records.sort_by_key(|record| record.version);
+        let more = records.len() > room;
+        records.truncate(room);
+        // A track that begins on the next page is counted there.
+        if behind == 0 && !(more && room == 0) {
+            self.seeds += tables.prefix(Table::Schedules, &place_key(place))?.len();
+        }
+        let reached = records.last().map_or(behind, |record| record.version);
+        self.keys.extend(records.into_iter().map(|record| {
+            let is_current = Some(record.version) == current_version;
+            ListedKey { record, is_current }
+        }));
+        if more {
+            self.next = Some(version_key(place, reached));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

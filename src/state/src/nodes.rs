@@ -1,0 +1,150 @@
+//! The nodes of the cluster, those that were removed included: an id is given once and never again.
+//!
+//! Who votes is Raft's own business; here stands what Raft does not know: where a node is, what its
+//! program understands, whether it shall vote, and that it was removed.
+
+use keymoot_model::NodeId;
+
+use super::command::{Admission, NodeFacts};
+use super::join_tokens;
+use super::layout::{META_LAST_NODE, Table, node_key};
+use super::record::NodeRecord;
+use super::response::Response;
+use super::tables::{StateError, Tables, read};
+use super::transaction::{Transaction, decode};
+
+/// A node says what it is. One that nobody admitted was a founder.
+pub(super) fn describe<T: Tables>(
+    run: &mut Transaction<'_, T>,
+    id: NodeId,
+    facts: &NodeFacts,
+    now_ms: u64,
+) -> Result<Response, StateError> {
+    let known: Option<NodeRecord> = run.get(Table::Nodes, &node_key(id))?;
+    if known.as_ref().is_some_and(|node| node.removed_at_ms.is_some()) {
+        return Ok(Response::NodeRemoved);
+    }
+    if known.as_ref().is_some_and(|node| node.facts == *facts) {
+        return Ok(Response::Unchanged);
+    }
+    let node = match known {
+        Some(node) => NodeRecord { facts: facts.clone(), ..node },
+        None => NodeRecord {
+            id,
+            facts: facts.clone(),
+            learner: false,
+            admitted_at_ms: now_ms,
+            removed_at_ms: None,
+        },
+    };
+    store(run, &node)?;
+    Ok(Response::Done)
+}
+
+/// Spends a token on a new node, and gives the node its id.
+///
+/// The same key that comes again with the token it spent gets the answer it got before, so that an
+/// answer that was lost costs no id.
+pub(super) fn admit<T: Tables>(
+    run: &mut Transaction<'_, T>,
+    admission: &Admission,
+    now_ms: u64,
+) -> Result<Response, StateError> {
+    let token = match join_tokens::open(run, &admission.token, &admission.secret_digest, now_ms)? {
+        Ok(token) => token,
+        Err(refusal) => return Ok(Response::TokenRefused(refusal)),
+    };
+    if let Some(spent) = &token.spent {
+        return Ok(match spent.key_digest == admission.key_digest {
+            true => Response::Admitted { id: spent.node, learner: token.learner },
+            false => Response::TokenRefused(super::TokenRefusal::Spent),
+        });
+    }
+    let last = last_id(run)?.max(admission.highest_id);
+    let id = match admission.id {
+        Some(id) if id <= last => return Ok(Response::NodeIdTaken { next: last.saturating_add(1) }),
+        Some(id) => id,
+        None => last.saturating_add(1),
+    };
+    let mut facts = admission.facts.clone();
+    if let Some(zone) = &token.zone {
+        facts.zone.clone_from(zone);
+    }
+    let node = NodeRecord { id, facts, learner: token.learner, admitted_at_ms: now_ms, removed_at_ms: None };
+    store(run, &node)?;
+    join_tokens::spend(run, &admission.token, token.clone(), id, admission.key_digest)?;
+    Ok(Response::Admitted { id, learner: token.learner })
+}
+
+/// Says whether a node shall vote once it has caught up.
+pub(super) fn set_learner<T: Tables>(
+    run: &mut Transaction<'_, T>,
+    id: NodeId,
+    learner: bool,
+) -> Result<Response, StateError> {
+    match run.get::<NodeRecord>(Table::Nodes, &node_key(id))? {
+        None => Ok(Response::NoNode),
+        Some(node) if node.removed_at_ms.is_some() => Ok(Response::NodeRemoved),
+        Some(node) if node.learner == learner => Ok(Response::Unchanged),
+        Some(node) => {
+            store(run, &NodeRecord { learner, ..node })?;
+            Ok(Response::Done)
+        }
+    }
+}
+
+/// Marks a node as removed, for ever. One that never described itself is remembered too.
+pub(super) fn remove<T: Tables>(
+    run: &mut Transaction<'_, T>,
+    id: NodeId,
+    now_ms: u64,
+) -> Result<Response, StateError> {
+    let known: Option<NodeRecord> = run.get(Table::Nodes, &node_key(id))?;
+    if known.as_ref().is_some_and(|node| node.removed_at_ms.is_some()) {
+        return Ok(Response::Unchanged);
+    }
+    let node = known.unwrap_or(NodeRecord {
+        id,
+        facts: NodeFacts::default(),
+        learner: false,
+        admitted_at_ms: now_ms,
+        removed_at_ms: None,
+    });
+    store(run, &NodeRecord { removed_at_ms: Some(now_ms), ..node })?;
+    Ok(Response::Done)
+}
+
+/// Every node there ever was, by id.
+///
+/// # Errors
+/// When the tables cannot be read.
+pub fn nodes<T: Tables>(tables: &T) -> Result<Vec<NodeRecord>, StateError> {
+    tables.prefix(Table::Nodes, &[])?.iter().map(|(_, value)| read(tables, Table::Nodes, value)).collect()
+}
+
+/// The node of this id, if there ever was one.
+///
+/// # Errors
+/// When the tables cannot be read.
+pub fn node<T: Tables>(tables: &T, id: NodeId) -> Result<Option<NodeRecord>, StateError> {
+    Transaction::new(tables).get(Table::Nodes, &node_key(id))
+}
+
+/// The members that are not removed, in the run.
+pub(super) fn present<T: Tables>(run: &Transaction<'_, T>) -> Result<Vec<NodeRecord>, StateError> {
+    let pairs = run.prefix(Table::Nodes, &[])?;
+    let all = pairs.iter().map(|(_, value)| decode::<NodeRecord>(Table::Nodes, value));
+    Ok(all.collect::<Result<Vec<_>, _>>()?.into_iter().filter(|n| n.removed_at_ms.is_none()).collect())
+}
+
+fn last_id<T: Tables>(run: &Transaction<'_, T>) -> Result<NodeId, StateError> {
+    Ok(run.get(Table::Meta, META_LAST_NODE)?.unwrap_or(0))
+}
+
+fn store<T: Tables>(run: &mut Transaction<'_, T>, node: &NodeRecord) -> Result<(), StateError> {
+    let last = last_id(run)?;
+    if node.id > last {
+        run.put(Table::Meta, META_LAST_NODE, &node.id)?;
+    }
+    run.put(Table::Nodes, &node_key(node.id), node)
+}

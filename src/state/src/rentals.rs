@@ -1,0 +1,48 @@
+//! Rentals: when a viewer's began. How long it lasts is the policy's to say, each time it is asked.
+//!
+//! A rental is remembered until it is ended by command: one that was forgotten by itself could be
+//! begun again without being paid for.
+
+use keymoot_model::ViewerPlace;
+
+use super::layout::{Table, viewer_key};
+use super::query::get;
+use super::response::Response;
+use super::tables::{StateError, Tables};
+use super::transaction::Transaction;
+
+/// When the viewer's rental of the content began: milliseconds since 1970 UTC. None: it has not.
+///
+/// # Errors
+/// When the tables cannot be read.
+pub fn rental_began_at_ms<T: Tables>(tables: &T, place: &ViewerPlace) -> Result<Option<u64>, StateError> {
+    get(tables, Table::Rentals, &viewer_key(place))
+}
+
+pub(super) fn begin<T: Tables>(
+    run: &mut Transaction<'_, T>,
+    place: &ViewerPlace,
+    now_ms: u64,
+) -> Result<Response, StateError> {
+    let key = viewer_key(place);
+    let began_at_ms = match run.get::<u64>(Table::Rentals, &key)? {
+        Some(began_at_ms) => began_at_ms,
+        None => {
+            run.put(Table::Rentals, &key, &now_ms)?;
+            now_ms
+        }
+    };
+    Ok(Response::Rental { began_at_ms })
+}
+
+pub(super) fn end<T: Tables>(
+    run: &mut Transaction<'_, T>,
+    place: &ViewerPlace,
+) -> Result<Response, StateError> {
+    let key = viewer_key(place);
+    if run.get::<u64>(Table::Rentals, &key)?.is_none() {
+        return Ok(Response::Unchanged);
+    }
+    run.delete(Table::Rentals, &key)?;
+    Ok(Response::Done)
+}

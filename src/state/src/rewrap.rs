@@ -1,0 +1,155 @@
+//! The same secrets under another master key.
+//!
+//! A secret is exchanged only for the very wrapping that the proposer opened: what was replaced or deleted
+//! meanwhile stays as it is now. So a rotation or a delete is never undone, and repeating does nothing.
+
+use serde::{Deserialize, Serialize};
+
+use keymoot_model::{Account, AccountId, KeyPlace, KeyRecord, Scope, SeedId, SeedRecord, Wrapped};
+
+use super::layout::{
+    META_AUTHORITY, META_IDENTITY, META_KID_KEY, META_SERVER_SECRET, Table, account_key, place_key, seed_key,
+    version_key,
+};
+use super::record::{AuthorityRecord, ClusterIdentity, Track};
+use super::response::Response;
+use super::secrets::StoredSecret;
+use super::tables::{StateError, Tables};
+use super::transaction::Transaction;
+
+/// Where a wrapped secret stands. Variants are append-only.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SecretPlace {
+    /// A version of a track's key, current, old, or of a single period.
+    ContentKey {
+        /// The track.
+        place: KeyPlace,
+        /// The version.
+        version: u32,
+    },
+    /// A seed.
+    Seed(SeedId),
+    /// A signing key of an account.
+    Credential {
+        /// The owner.
+        account: AccountId,
+        /// The credential's name.
+        name: String,
+        /// What it opens.
+        scope: Scope,
+    },
+    /// The secret that the servers prove themselves with.
+    ServerSecret,
+    /// The key of derived key ids.
+    KidKey,
+    /// The value that tells whether a keyring is the cluster's.
+    Check,
+    /// The private key of the cluster's certificate authority.
+    Authority,
+}
+
+impl StoredSecret {
+    /// Where it stands.
+    pub fn place(&self) -> SecretPlace {
+        match self {
+            Self::ContentKey(record) => {
+                SecretPlace::ContentKey { place: record.place.clone(), version: record.version }
+            }
+            Self::Seed(record) => SecretPlace::Seed(record.id),
+            Self::Credential { account, name, scope, .. } => {
+                SecretPlace::Credential { account: account.clone(), name: name.clone(), scope: *scope }
+            }
+            Self::ServerSecret(_) => SecretPlace::ServerSecret,
+            Self::KidKey(_) => SecretPlace::KidKey,
+            Self::Authority(_) => SecretPlace::Authority,
+            Self::Check { .. } => SecretPlace::Check,
+        }
+    }
+}
+
+pub(super) fn rewrap<T: Tables>(
+    run: &mut Transaction<'_, T>,
+    place: &SecretPlace,
+    old: &Wrapped,
+    new: &Wrapped,
+) -> Result<Response, StateError> {
+    let exchanged = match place {
+        SecretPlace::ContentKey { place, version } => content_key(run, place, *version, (old, new))?,
+        SecretPlace::Seed(id) => record::<SeedRecord, T>(run, Table::Seeds, &seed_key(*id), |record| {
+            exchange(&mut record.seed, (old, new))
+        })?,
+        SecretPlace::Credential { account, name, scope } => {
+            record::<Account, T>(run, Table::Accounts, account_key(account), |account| {
+                let mut credentials = account.credentials.iter_mut();
+                let named = credentials.find(|it| it.name == *name && it.scope == *scope);
+                named.is_some_and(|it| exchange(&mut it.secret, (old, new)))
+            })?
+        }
+        SecretPlace::ServerSecret => meta(run, META_SERVER_SECRET, (old, new))?,
+        SecretPlace::KidKey => meta(run, META_KID_KEY, (old, new))?,
+        SecretPlace::Authority => {
+            record::<AuthorityRecord, T>(run, Table::Meta, META_AUTHORITY, |authority| {
+                exchange(&mut authority.key, (old, new))
+            })?
+        }
+        SecretPlace::Check => record::<ClusterIdentity, T>(run, Table::Meta, META_IDENTITY, |identity| {
+            exchange(&mut identity.keyring_check, (old, new))
+        })?,
+    };
+    Ok(if exchanged { Response::Done } else { Response::Unchanged })
+}
+
+/// The wrapping that is expected, and the one to put in its place.
+type Exchange<'a> = (&'a Wrapped, &'a Wrapped);
+
+fn exchange(now: &mut Wrapped, (old, new): Exchange<'_>) -> bool {
+    let expected = now == old;
+    if expected {
+        new.clone_into(now);
+    }
+    expected
+}
+
+/// Changes a record if it is there, and says whether `change` did.
+fn record<V, T: Tables>(
+    run: &mut Transaction<'_, T>,
+    table: Table,
+    key: &[u8],
+    change: impl FnOnce(&mut V) -> bool,
+) -> Result<bool, StateError>
+where
+    V: Serialize + serde::de::DeserializeOwned,
+{
+    let Some(mut value) = run.get::<V>(table, key)? else { return Ok(false) };
+    let changed = change(&mut value);
+    if changed {
+        run.put(table, key, &value)?;
+    }
+    Ok(changed)
+}
+
+fn meta<T: Tables>(
+    run: &mut Transaction<'_, T>,
+    key: &[u8],
+    wrappings: Exchange<'_>,
+) -> Result<bool, StateError> {
+    record::<Wrapped, T>(run, Table::Meta, key, |wrapped| exchange(wrapped, wrappings))
+}
+
+fn content_key<T: Tables>(
+    run: &mut Transaction<'_, T>,
+    place: &KeyPlace,
+    version: u32,
+    wrappings: Exchange<'_>,
+) -> Result<bool, StateError> {
+    let current = record::<Track, T>(run, Table::Tracks, &place_key(place), |track| {
+        let current = track.current.as_mut().filter(|current| current.version == version);
+        current.is_some_and(|current| exchange(&mut current.key, wrappings))
+    })?;
+    if current {
+        return Ok(true);
+    }
+    record::<KeyRecord, T>(run, Table::OldKeys, &version_key(place, version), |old| {
+        exchange(&mut old.key, wrappings)
+    })
+}

@@ -1,0 +1,119 @@
+//! Which records of the state hold wrapped secrets, and where each belongs.
+//!
+//! Everything that must be opened again after a master key has changed is found here: a table that comes
+//! to hold a secret gets an arm in [`secrets_of`]. Answers kept for a proposer that may ask again
+//! ([`Table::Sessions`]) repeat secrets of other tables for a while and are no place of their own.
+
+use keymoot_model::{Account, AccountId, KeyRecord, Scope, SeedRecord, Wrapped};
+
+use super::layout::{META_AUTHORITY, META_IDENTITY, META_KID_KEY, META_SERVER_SECRET, Table};
+use super::record::{AuthorityRecord, ClusterIdentity, Track};
+use super::tables::StateError;
+use super::transaction::decode;
+
+/// A wrapped secret, with the place that its wrapping binds it to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoredSecret {
+    /// The key of a track, or of one of its periods.
+    ContentKey(Box<KeyRecord>),
+    /// The seed of a rotating track.
+    Seed(Box<SeedRecord>),
+    /// A signing key of an account.
+    Credential {
+        /// The owner.
+        account: AccountId,
+        /// The credential's name.
+        name: String,
+        /// What it opens.
+        scope: Scope,
+        /// The key.
+        secret: Wrapped,
+    },
+    /// The secret that the servers prove themselves with.
+    ServerSecret(Wrapped),
+    /// The key of derived key ids.
+    KidKey(Wrapped),
+    /// The private key of the cluster's certificate authority.
+    Authority(Wrapped),
+    /// The value that tells whether a keyring is the cluster's.
+    Check {
+        /// The cluster's name.
+        cluster: String,
+        /// The value.
+        check: Wrapped,
+    },
+}
+
+impl StoredSecret {
+    /// The secret itself.
+    pub fn wrapped(&self) -> &Wrapped {
+        match self {
+            Self::ContentKey(record) => &record.key,
+            Self::Seed(record) => &record.seed,
+            Self::Credential { secret, .. } => secret,
+            Self::ServerSecret(wrapped) | Self::KidKey(wrapped) | Self::Authority(wrapped) => wrapped,
+            Self::Check { check, .. } => check,
+        }
+    }
+}
+
+/// The tables whose records may hold secrets; a walk over all secrets needs no other.
+pub const SECRET_TABLES: [Table; 5] =
+    [Table::Tracks, Table::OldKeys, Table::Accounts, Table::Meta, Table::Seeds];
+
+/// The secrets in one record of a table.
+///
+/// # Errors
+/// When the record does not decode.
+pub fn secrets_of(table: Table, key: &[u8], value: &[u8]) -> Result<Vec<StoredSecret>, StateError> {
+    match table {
+        Table::Tracks => {
+            let track: Track = decode(table, value)?;
+            Ok(track.current.map(|record| StoredSecret::ContentKey(Box::new(record))).into_iter().collect())
+        }
+        Table::OldKeys => decode(table, value).map(|record| vec![StoredSecret::ContentKey(Box::new(record))]),
+        Table::Seeds => decode(table, value).map(|record| vec![StoredSecret::Seed(Box::new(record))]),
+        Table::Accounts => decode(table, value).map(credentials),
+        Table::Meta if key == META_SERVER_SECRET => {
+            decode(table, value).map(|wrapped| vec![StoredSecret::ServerSecret(wrapped)])
+        }
+        Table::Meta if key == META_KID_KEY => {
+            decode(table, value).map(|wrapped| vec![StoredSecret::KidKey(wrapped)])
+        }
+        Table::Meta if key == META_AUTHORITY => {
+            let AuthorityRecord { key, .. } = decode(table, value)?;
+            Ok(vec![StoredSecret::Authority(key)])
+        }
+        Table::Meta if key == META_IDENTITY => {
+            let ClusterIdentity { cluster, keyring_check: check, .. } = decode(table, value)?;
+            Ok(vec![StoredSecret::Check { cluster, check }])
+        }
+        Table::Meta
+        | Table::Kids
+        | Table::Sessions
+        | Table::Nonces
+        | Table::Contents
+        | Table::Schedules
+        | Table::Periods
+        | Table::Auxiliary
+        | Table::Policies
+        | Table::PolicyUses
+        | Table::ContentPolicies
+        | Table::DefaultPolicies
+        | Table::Leases
+        | Table::Rentals
+        | Table::Nodes
+        | Table::JoinTokens => Ok(Vec::new()),
+    }
+}
+
+fn credentials(account: Account) -> Vec<StoredSecret> {
+    let id = account.id;
+    let secret = |credential: keymoot_model::Credential| StoredSecret::Credential {
+        account: id.clone(),
+        name: credential.name,
+        scope: credential.scope,
+        secret: credential.secret,
+    };
+    account.credentials.into_iter().map(secret).collect()
+}

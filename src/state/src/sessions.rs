@@ -1,0 +1,152 @@
+//! Exactly once: a proposal that was retried because its answer got lost applies one time.
+//!
+//! Each client's answers are kept from its floor upwards. A client that has fallen silent is forgotten with
+//! its answers: from feature level 2 on as `clients.rs` has it, below it by the clock of whoever is new, which
+//! is wrong where that clock is, but what older programs do.
+//!
+//! No answer is kept below its client's floor, and none of a client that has no session. So the work for one
+//! proposal does not grow with what the client has proposed before.
+
+use super::clients;
+use super::command::Proposal;
+use super::features;
+use super::layout::{Table, answers_key, answers_of, client_of, serial_of, session_key};
+use super::record::{Answers, Session};
+use super::response::Response;
+use super::tables::{StateError, Tables};
+use super::transaction::{Transaction, decode};
+
+/// How long a silent client is remembered below feature level 2.
+const FORGOTTEN_AFTER_MS: u64 = 3_600_000;
+
+/// How far a client's floor rises at most by one proposal, from feature level 2 on; each number below it may
+/// have answers to delete. What is left is made up for by the proposals that follow.
+pub(super) const RISE_MAX: u64 = 64;
+
+/// Answers that are searched for at once.
+const SEARCHED: usize = 256;
+
+/// What is known of a proposal before it is applied.
+pub(super) enum Seen {
+    /// It is new: apply it.
+    Never,
+    /// It was applied with these answers.
+    Answered(Vec<Response>),
+    /// It was applied, and the client said that it has the answers.
+    Forgotten,
+}
+
+pub(super) fn look_up<T: Tables>(run: &Transaction<'_, T>, proposal: &Proposal) -> Result<Seen, StateError> {
+    #[cfg(feature = "mutants")]
+    if keymoot_mutant::is("no-dedup") {
+        return Ok(Seen::Never);
+    }
+    let session: Option<Session> = run.get(Table::Sessions, &session_key(proposal.client))?;
+    if session.is_some_and(|session| proposal.serial < session.floor) {
+        return Ok(Seen::Forgotten);
+    }
+    let answers: Option<Answers> =
+        run.get(Table::Sessions, &answers_key(proposal.client, proposal.serial))?;
+    Ok(answers.map_or(Seen::Never, |answers| Seen::Answered(answers.responses)))
+}
+
+pub(super) fn remember<T: Tables>(
+    run: &mut Transaction<'_, T>,
+    proposal: &Proposal,
+    responses: &[Response],
+) -> Result<(), StateError> {
+    let key = session_key(proposal.client);
+    let before: Option<Session> = run.get(Table::Sessions, &key)?;
+    let counts_clients = features::level(run)? >= features::COUNTED_CLIENTS;
+    let seen = match (counts_clients, &before) {
+        (true, before) => clients::seen(run, before.is_none())?,
+        (false, None) => {
+            forget_the_silent(run, proposal.now_ms)?;
+            proposal.now_ms
+        }
+        (false, Some(_)) => proposal.now_ms,
+    };
+    let before_floor = before.as_ref().map_or(1, |session| session.floor);
+    // A client whose floor ran ahead of its serial would have its own answer deleted.
+    let mut floor = proposal.floor.clamp(before_floor, proposal.serial.max(before_floor));
+    if before.is_some() {
+        if counts_clients {
+            floor = floor.min(before_floor.saturating_add(RISE_MAX));
+        }
+        forget_answers(run, proposal.client, before_floor, floor)?;
+    }
+    let answers = Answers { responses: responses.to_vec() };
+    run.put(Table::Sessions, &answers_key(proposal.client, proposal.serial), &answers)?;
+    run.put(Table::Sessions, &key, &Session { floor, seen })
+}
+
+/// Deletes a client's answers from one serial up to another, which stays.
+fn forget_answers<T: Tables>(
+    run: &mut Transaction<'_, T>,
+    client: u64,
+    from: u64,
+    to: u64,
+) -> Result<(), StateError> {
+    // Commonly it is one, whose key is known: a search would cost more.
+    if to.saturating_sub(from) <= RISE_MAX {
+        return (from..to).try_for_each(|serial| run.delete(Table::Sessions, &answers_key(client, serial)));
+    }
+    let end = answers_key(client, to);
+    forget_while(run, client, from, |key| *key < *end)
+}
+
+/// Deletes a client's answers from a serial on, as far as they are there and due.
+fn forget_while<T: Tables>(
+    run: &mut Transaction<'_, T>,
+    client: u64,
+    mut from: u64,
+    is_due: impl Fn(&[u8]) -> bool,
+) -> Result<(), StateError> {
+    loop {
+        let found = answers_from(run, client, from, SEARCHED)?;
+        let due = found.iter().take_while(|key| is_due(key)).count();
+        for key in found.iter().take(due) {
+            run.delete(Table::Sessions, key)?;
+        }
+        let next = found.last().and_then(|key| serial_of(key)).and_then(|serial| serial.checked_add(1));
+        match next.filter(|_| due == SEARCHED) {
+            Some(next) => from = next,
+            None => return Ok(()),
+        }
+    }
+}
+
+/// The keys of a client's first answers from a serial on, `limit` at most.
+pub(super) fn answers_from<T: Tables>(
+    run: &Transaction<'_, T>,
+    client: u64,
+    from: u64,
+    limit: usize,
+) -> Result<Vec<Vec<u8>>, StateError> {
+    // The store looks at what was deleted before, too: it is not asked for what is below the floor.
+    let behind = from.checked_sub(1).map_or(answers_of(client), |serial| answers_key(client, serial));
+    let found = run.page(Table::Sessions, &answers_of(client), &behind, limit)?;
+    Ok(found.into_iter().map(|(key, _)| key).collect())
+}
+
+/// Forgets whoever has been silent for an hour by the clock of a client that is new, that is, of a node that
+/// has started.
+fn forget_the_silent<T: Tables>(run: &mut Transaction<'_, T>, now_ms: u64) -> Result<(), StateError> {
+    for (key, value) in run.prefix(Table::Sessions, b"c")? {
+        let session: Session = decode(Table::Sessions, &value)?;
+        if session.seen.saturating_add(FORGOTTEN_AFTER_MS) >= now_ms {
+            continue;
+        }
+        let client = client_of(&key).ok_or(StateError::Key { table: Table::Sessions.name() })?;
+        forget_while(run, client, session.floor, |_| true)?;
+        forget_client(run, client)?;
+    }
+    Ok(())
+}
+
+/// Deletes the session of a client that has no answers from its floor upwards.
+pub(super) fn forget_client<T: Tables>(run: &mut Transaction<'_, T>, client: u64) -> Result<(), StateError> {
+    // No client counts from zero; what does nevertheless leaves nothing behind either.
+    run.delete(Table::Sessions, &answers_key(client, 0))?;
+    run.delete(Table::Sessions, &session_key(client))
+}

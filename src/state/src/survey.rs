@@ -1,0 +1,61 @@
+//! What a whole state holds, counted record by record: of tables, or of a file.
+
+use std::collections::BTreeMap;
+
+use keymoot_model::MasterKeyId;
+
+use super::digest::Digest;
+use super::layout::{META_DIGEST, TABLE_COUNT, Table};
+use super::secrets::secrets_of;
+use super::tables::StateError;
+use super::transaction::decode;
+
+/// The count of a state's records and secrets, and its digest made anew.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Survey {
+    records: [u64; TABLE_COUNT],
+    secrets: BTreeMap<MasterKeyId, u64>,
+    digest: Digest,
+    kept: Digest,
+}
+
+impl Survey {
+    /// Takes in a record. What the cluster keeps in [`Table::Meta`] beside the state is none.
+    ///
+    /// # Errors
+    /// When the record does not decode.
+    pub fn add(&mut self, table: Table, key: &[u8], value: &[u8]) -> Result<(), StateError> {
+        if table == Table::Meta && key == META_DIGEST {
+            self.kept = decode(table, value)?;
+            return Ok(());
+        }
+        self.digest.add(table, key, value);
+        for secret in secrets_of(table, key, value)? {
+            *self.secrets.entry(secret.wrapped().master_key.clone()).or_default() += 1;
+        }
+        if let Some(records) = self.records.get_mut(table as usize) {
+            *records += 1;
+        }
+        Ok(())
+    }
+
+    /// How many records each table has.
+    pub fn records(&self) -> impl Iterator<Item = (Table, u64)> {
+        Table::ALL.into_iter().zip(self.records)
+    }
+
+    /// How many secrets stand under each master key.
+    pub fn secrets(&self) -> &BTreeMap<MasterKeyId, u64> {
+        &self.secrets
+    }
+
+    /// The digest of the records taken in.
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// Whether the digest that the state kept of itself is that of its records.
+    pub fn is_sound(&self) -> bool {
+        self.kept == self.digest
+    }
+}

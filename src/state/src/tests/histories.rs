@@ -1,0 +1,284 @@
+//! Whole histories: every command, several proposers whose clocks disagree, and forwards that are
+//! sent again in whatever order the network likes.
+//!
+//! A history is drawn as what proposers and the network do, so that every serial and floor is one that
+//! a proposer could have sent.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
+use proptest::sample::Index;
+
+use keymoot_model::{
+    Account, AccountId, Auxiliary, Consistency, ContentId, KeyPlace, Kid, Period, Policy, PolicyName,
+    ResponseShape, ViewerPlace,
+};
+
+use super::apply::{Memory, new_key, place};
+use super::rotation::new_seed;
+use crate::*;
+
+fn names() -> (AccountId, ContentId) {
+    let KeyPlace { account, content, .. } = place(1);
+    (account, content)
+}
+
+pub(super) fn account(number: u8) -> Account {
+    Account {
+        id: AccountId::new(format!("account-{number}")).unwrap(),
+        ca_systems: vec![],
+        credentials: vec![],
+        allow_list: vec![],
+        consistency: Consistency::Linearizable,
+        response_shape: ResponseShape::ByPath,
+        license_url: Some(format!("https://example.net/{number}")),
+        created_at_ms: u64::from(number),
+        minimum_scheme: None,
+        allow_unsigned_packagers: false,
+        playready_la_url: None,
+    }
+}
+
+fn identity(number: u8, feature_level: u32) -> ClusterIdentity {
+    let keyring_check = new_key(1, 1, number).key;
+    ClusterIdentity { cluster: format!("cluster-{number}"), keyring_check, feature_level }
+}
+
+fn policy_name(number: u8) -> PolicyName {
+    PolicyName::new(format!("policy-{number}")).unwrap()
+}
+
+fn viewer(number: u8) -> ViewerPlace {
+    let (account, content) = names();
+    ViewerPlace { account, content, viewer: [number; 16] }
+}
+
+fn key_command() -> impl Strategy<Value = Command> {
+    let kid = || (0_u8..40).prop_map(|kid| Kid::from_bytes([kid; 16]));
+    prop_oneof![
+        (0_u8..4, 1_u32..6, 0_u8..40).prop_map(|(c, v, k)| Command::CreateKey(new_key(c, v, k))),
+        (0_u8..4, 1_u32..6, 0_u8..40).prop_map(|(c, v, k)| Command::ReplaceKey(new_key(c, v, k))),
+        (0_u8..4, 0_u32..6, proptest::option::of(kid()))
+            .prop_map(|(c, through, kid)| { Command::DeleteKey { place: place(c), through, kid } }),
+        (0_u8..4, 1_u32..8, 0_u32..3).prop_map(|(c, v, l)| Command::CreateSeed(new_seed(c, v, l))),
+        (0_u8..4, 1_u32..8, 0_u32..3).prop_map(|(c, v, l)| Command::ReplaceSeed(new_seed(c, v, l))),
+        (0_u8..4, 1_u32..8, 0_u8..40, 0_u32..3, 0_u32..3).prop_map(|(c, v, k, length_s, index)| {
+            Command::SupplyPeriodKey { key: new_key(c, v, k), period: Period { length_s, index } }
+        }),
+        (0_u8..3).prop_map(|k| Command::FoundKidKey { key: new_key(1, 1, k).key }),
+        (0_u8..4, proptest::option::of(0_u32..3), any::<bool>()).prop_map(|(c, id, if_absent)| {
+            let KeyPlace { account, content, .. } = place(c);
+            let auxiliary = id.map(|id| Auxiliary { super_cas_id: Some(id), ..Auxiliary::default() });
+            Command::PutAuxiliary { account, content, auxiliary, if_absent }
+        }),
+    ]
+}
+
+fn cluster_command() -> impl Strategy<Value = Command> {
+    prop_oneof![
+        (0_u8..4, any::<bool>())
+            .prop_map(|(n, if_absent)| Command::PutAccount { account: account(n), if_absent }),
+        (0_u8..4).prop_map(|n| Command::DeleteAccount { id: account(n).id }),
+        (0_u8..3, 1_u32..3).prop_map(|(n, level)| Command::Found(identity(n, level))),
+        (1_u32..4).prop_map(|to| Command::RaiseFeatureLevel { to }),
+        (0_u8..6, 990_u64..1100)
+            .prop_map(|(n, created_s)| Command::SpendNonce { digest: [n; 16], created_s }),
+        (0_u8..3).prop_map(|n| Command::PutServerSecret { secret: new_key(1, 1, n).key }),
+    ]
+}
+
+fn condition() -> impl Strategy<Value = PolicyCondition> {
+    prop_oneof![
+        Just(PolicyCondition::Always),
+        Just(PolicyCondition::IfAbsent),
+        Just(PolicyCondition::IfPresent),
+        (1_u64..5).prop_map(PolicyCondition::IfVersion),
+    ]
+}
+
+fn viewing_command() -> impl Strategy<Value = Command> {
+    let named = || proptest::option::of((0_u8..3).prop_map(policy_name));
+    prop_oneof![
+        (0_u8..3, 1_u32..4, condition()).prop_map(|(n, license_s, condition)| {
+            let license_duration_s = std::num::NonZeroU32::new(license_s);
+            let policy = Policy { license_duration_s, ..Policy::streaming(policy_name(n)) };
+            Command::PutPolicy { account: names().0, policy: Box::new(policy), condition }
+        }),
+        (0_u8..3, condition()).prop_map(|(n, condition)| Command::DeletePolicy {
+            account: names().0,
+            name: policy_name(n),
+            condition
+        }),
+        (0_u8..3, named(), any::<bool>()).prop_map(|(c, policy, if_absent)| {
+            let KeyPlace { account, content, .. } = place(c);
+            Command::AttachPolicy { account, content, policy, if_absent }
+        }),
+        named().prop_map(|policy| Command::SetDefaultPolicy { account: names().0, policy }),
+        (0_u8..2, 0_u8..3, 1_u32..20, 1_u16..3).prop_map(|(v, device, duration_s, slots)| {
+            Command::ClaimLease { place: viewer(v), device: [device; 16], duration_s, slots }
+        }),
+        (0_u8..2, 0_u8..3)
+            .prop_map(|(v, device)| Command::ReleaseLease { place: viewer(v), device: [device; 16] }),
+        (0_u8..2).prop_map(|v| Command::BeginRental { place: viewer(v) }),
+        (0_u8..2).prop_map(|v| Command::EndRental { place: viewer(v) }),
+    ]
+}
+
+fn any_command() -> impl Strategy<Value = Command> {
+    prop_oneof![3 => key_command(), 1 => cluster_command(), 3 => viewing_command()]
+}
+
+/// What happens outside of the state.
+#[derive(Clone, Debug)]
+enum Event {
+    /// A proposer sends a proposal for the first time, at its own clock's time.
+    Send { client: u64, clock_ms: u64, commands: Vec<Command> },
+    /// The network brings one that was sent, perhaps again.
+    Deliver(Index),
+    /// A proposer learns the answer to one that was brought.
+    Answer(Index),
+}
+
+fn event(clock_ms_max: u64) -> impl Strategy<Value = Event> {
+    let commands = proptest::collection::vec(any_command(), 0..4);
+    prop_oneof![
+        3 => (0_u64..3, 0_u64..clock_ms_max, commands).prop_map(|(client, clock_ms, commands)| {
+            Event::Send { client, clock_ms, commands }
+        }),
+        5 => any::<Index>().prop_map(Event::Deliver),
+        2 => any::<Index>().prop_map(Event::Answer),
+    ]
+}
+
+/// What the log holds: proposals in the order in which they came, some of them several times.
+fn log_of(events: Vec<Event>) -> Vec<Proposal> {
+    let mut log = Vec::new();
+    let mut sent: Vec<Proposal> = Vec::new();
+    let mut serials: BTreeMap<u64, u64> = BTreeMap::new();
+    let mut unanswered: BTreeMap<u64, BTreeSet<u64>> = BTreeMap::new();
+    let mut brought: BTreeSet<(u64, u64)> = BTreeSet::new();
+    for (step, event) in events.into_iter().enumerate() {
+        match event {
+            Event::Send { client, clock_ms, commands } => {
+                let serial = serials.entry(client).and_modify(|serial| *serial += 1).or_insert(1);
+                let waiting = unanswered.entry(client).or_default();
+                waiting.insert(*serial);
+                let floor = waiting.first().copied().unwrap_or(*serial);
+                let now_ms = 1_000_000 + 1500 * step as u64 + clock_ms;
+                sent.push(Proposal { client, serial: *serial, floor, now_ms, commands });
+            }
+            Event::Deliver(which) if !sent.is_empty() => {
+                let proposal = which.get(&sent).clone();
+                brought.insert((proposal.client, proposal.serial));
+                log.push(proposal);
+            }
+            Event::Answer(which) if !log.is_empty() => {
+                let answered: &Proposal = which.get(&log);
+                unanswered.entry(answered.client).or_default().remove(&answered.serial);
+            }
+            Event::Deliver(_) | Event::Answer(_) => {}
+        }
+    }
+    // What was never brought is brought last.
+    log.extend(sent.into_iter().filter(|proposal| !brought.contains(&(proposal.client, proposal.serial))));
+    log
+}
+
+fn any_log() -> impl Strategy<Value = Vec<Proposal>> {
+    log_by_clocks(3000)
+}
+
+/// A log of proposers whose clocks are so far apart.
+fn log_by_clocks(clock_ms_max: u64) -> impl Strategy<Value = Vec<Proposal>> {
+    let events = proptest::collection::vec(event(clock_ms_max), 1..60);
+    events.prop_map(log_of).prop_filter("empty", |log| !log.is_empty())
+}
+
+/// The same in a cluster that counts its clients.
+fn log_of_a_new_cluster(clock_ms_max: u64) -> impl Strategy<Value = Vec<Proposal>> {
+    log_by_clocks(clock_ms_max).prop_map(|mut log| {
+        let commands = vec![Command::Found(identity(0, FEATURE_LEVEL))];
+        log.insert(0, Proposal { client: 9, serial: 1, floor: 1, now_ms: 1, commands });
+        log
+    })
+}
+
+/// Only the first time that each proposal came.
+fn without_repeats(log: &[Proposal]) -> Vec<Proposal> {
+    let mut seen = BTreeSet::new();
+    log.iter().filter(|proposal| seen.insert((proposal.client, proposal.serial))).cloned().collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn the_same_log_gives_the_same_state_and_digest_however_it_is_cut(
+        log in log_by_clocks(10_000_000),
+        cut in 1_usize..9,
+    ) {
+        let (mut one_by_one, mut in_runs) = (Memory::default(), Memory::default());
+        let answers: Vec<_> = log.iter().flat_map(|p| one_by_one.run(std::slice::from_ref(p))).collect();
+        let in_run_answers: Vec<_> = log.chunks(cut).flat_map(|run| in_runs.run(run)).collect();
+        prop_assert_eq!(&one_by_one, &in_runs);
+        prop_assert_eq!(answers, in_run_answers);
+        prop_assert_eq!(digest(&one_by_one).unwrap(), one_by_one.digest_from_scratch());
+    }
+
+    #[test]
+    fn a_snapshot_and_the_tail_equal_the_replay(log in log_by_clocks(10_000_000), at in any::<Index>()) {
+        let at = at.index(log.len());
+        let mut whole = Memory::default();
+        whole.run(&log);
+        let mut first = Memory::default();
+        first.run(&log[..at]);
+        let mut restored = Memory::default();
+        restored.install(&first);
+        restored.run(&log[at..]);
+        prop_assert_eq!(digest(&restored).unwrap(), digest(&whole).unwrap());
+        prop_assert_eq!(restored, whole);
+    }
+
+    #[test]
+    fn any_interleaving_of_retried_forwards_applies_each_once(
+        log in prop_oneof![any_log(), log_of_a_new_cluster(100_000_000)],
+    ) {
+        let (mut with_repeats, mut plain) = (Memory::default(), Memory::default());
+        let mut answers: BTreeMap<(u64, u64), Vec<Response>> = BTreeMap::new();
+        for proposal in &log {
+            let before = with_repeats.clone();
+            let answer = with_repeats.run(std::slice::from_ref(proposal)).remove(0);
+            match answers.get(&(proposal.client, proposal.serial)) {
+                Some(first) => {
+                    let forgotten = vec![Response::AnsweredBefore; proposal.commands.len()];
+                    prop_assert!(*first == answer || forgotten == answer, "{:?} then {:?}", first, answer);
+                    prop_assert_eq!(&before, &with_repeats);
+                }
+                None => {
+                    answers.insert((proposal.client, proposal.serial), answer);
+                }
+            }
+        }
+        plain.run(&without_repeats(&log));
+        prop_assert_eq!(with_repeats, plain);
+    }
+
+    #[test]
+    fn every_kid_leads_to_its_own_key_at_every_moment(log in any_log()) {
+        let mut memory = Memory::default();
+        for proposal in &log {
+            memory.run(std::slice::from_ref(proposal));
+            for content in 0..4 {
+                if let Some(current) = current_key(&memory, &place(content)).unwrap() {
+                    prop_assert_eq!(key_by_kid(&memory, &current.kid).unwrap(), Some(current));
+                }
+            }
+        }
+        for kid in 0..40 {
+            let kid = Kid::from_bytes([kid; 16]);
+            if let Some(record) = key_by_kid(&memory, &kid).unwrap() {
+                prop_assert_eq!(record.kid, kid);
+            }
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! The state machine whole: commands in, records, answers and digests out.
+
+pub(crate) mod apply;
+mod bytes;
+mod histories;
+mod leases;
+mod nodes;
+mod nodes_bytes;
+mod policies;
+mod rewrap;
+pub(crate) mod rotation;
+mod sessions;

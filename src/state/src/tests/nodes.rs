@@ -1,0 +1,149 @@
+//! Nodes, tokens and the feature level, as the state keeps them.
+
+use keymoot_model::{MasterKeyId, Wrapped};
+
+use super::apply::Memory;
+use crate::*;
+
+fn facts(zone: &str, feature_level: u32) -> NodeFacts {
+    NodeFacts { zone: zone.into(), version: "0.1.0".into(), feature_level }
+}
+
+fn token(id: u8) -> JoinTokenRecord {
+    JoinTokenRecord {
+        id: [id; 8],
+        secret_digest: [id; 32],
+        expires_at_ms: 1000,
+        learner: false,
+        zone: None,
+        revoked: false,
+        spent: None,
+    }
+}
+
+fn admission(token: u8, key: u8) -> Admission {
+    Admission {
+        token: [token; 8],
+        secret_digest: [token; 32],
+        key_digest: [key; 32],
+        id: None,
+        highest_id: 0,
+        facts: facts("a", 1),
+    }
+}
+
+struct Log {
+    memory: Memory,
+    serial: u64,
+}
+
+impl Log {
+    fn new() -> Self {
+        Self { memory: Memory::default(), serial: 0 }
+    }
+
+    fn at(&mut self, now_ms: u64, command: Command) -> Response {
+        self.serial += 1;
+        let proposal =
+            Proposal { client: 1, serial: self.serial, floor: self.serial, now_ms, commands: vec![command] };
+        self.memory.run(&[proposal]).remove(0).remove(0)
+    }
+
+    fn admit(&mut self, token: u8, key: u8) -> Response {
+        self.at(10, Command::AdmitNode(Box::new(admission(token, key))))
+    }
+
+    fn put(&mut self, token: JoinTokenRecord) {
+        assert_eq!(self.at(1, Command::PutJoinToken(Box::new(token))), Response::Done);
+    }
+}
+
+#[test]
+fn an_id_is_given_once_and_never_again() {
+    let mut log = Log::new();
+    for id in 1..=2 {
+        assert_eq!(log.at(1, Command::DescribeNode { id, facts: facts("", 1) }), Response::Done);
+    }
+    assert_eq!(log.at(2, Command::RemoveNode { id: 2 }), Response::Done);
+    assert_eq!(log.at(3, Command::RemoveNode { id: 2 }), Response::Unchanged);
+    assert_eq!(log.at(3, Command::DescribeNode { id: 2, facts: facts("", 1) }), Response::NodeRemoved);
+    assert_eq!(log.at(3, Command::SetLearner { id: 2, learner: true }), Response::NodeRemoved);
+    log.put(token(1));
+    assert_eq!(log.admit(1, 1), Response::Admitted { id: 3, learner: false });
+    let removed = node(&log.memory, 2).unwrap().unwrap();
+    assert_eq!(removed.removed_at_ms, Some(2));
+    log.put(token(2));
+    let mut named = admission(2, 2);
+    named.id = Some(2);
+    assert_eq!(log.at(4, Command::AdmitNode(Box::new(named))), Response::NodeIdTaken { next: 4 });
+    let mut behind = admission(2, 2);
+    behind.highest_id = 7;
+    assert_eq!(
+        log.at(4, Command::AdmitNode(Box::new(behind))),
+        Response::Admitted { id: 8, learner: false },
+        "a member that has not described itself yet keeps its id"
+    );
+}
+
+#[test]
+fn a_token_admits_one_node_which_may_ask_again() {
+    let mut log = Log::new();
+    log.put(JoinTokenRecord { zone: Some("west".into()), learner: true, ..token(1) });
+    assert_eq!(log.admit(1, 1), Response::Admitted { id: 1, learner: true });
+    assert_eq!(log.admit(1, 1), Response::Admitted { id: 1, learner: true });
+    assert_eq!(log.admit(1, 2), Response::TokenRefused(TokenRefusal::Spent));
+    let admitted = node(&log.memory, 1).unwrap().unwrap();
+    assert_eq!((admitted.facts.zone.as_str(), admitted.learner), ("west", true));
+    assert_eq!(nodes(&log.memory).unwrap().len(), 1);
+}
+
+#[test]
+fn a_bad_token_is_told_why_and_changes_nothing() {
+    let mut log = Log::new();
+    log.put(token(1));
+    let mut wrong = admission(1, 1);
+    wrong.secret_digest = [9; 32];
+    let unknown = Response::TokenRefused(TokenRefusal::Unknown);
+    assert_eq!(log.at(2, Command::AdmitNode(Box::new(wrong))), unknown);
+    assert_eq!(log.admit(7, 1), unknown);
+    let late = Command::AdmitNode(Box::new(admission(1, 1)));
+    assert_eq!(log.at(1000, late), Response::TokenRefused(TokenRefusal::Expired));
+    assert_eq!(log.at(2, Command::RevokeJoinToken { id: [1; 8] }), Response::Done);
+    assert_eq!(log.at(2, Command::RevokeJoinToken { id: [1; 8] }), Response::Unchanged);
+    assert_eq!(log.at(2, Command::RevokeJoinToken { id: [7; 8] }), unknown);
+    assert_eq!(log.admit(1, 1), Response::TokenRefused(TokenRefusal::Revoked));
+    assert!(nodes(&log.memory).unwrap().is_empty());
+    let check = |secret: u8| check_join_token(&log.memory, &[1; 8], &[secret; 32], &[1; 32], 2).unwrap();
+    assert_eq!((check(1), check(2)), (Err(TokenRefusal::Revoked), Err(TokenRefusal::Unknown)));
+}
+
+#[test]
+fn tokens_that_are_long_over_are_forgotten() {
+    let mut log = Log::new();
+    log.put(token(1));
+    assert_eq!(log.at(u64::MAX, Command::PutJoinToken(Box::new(token(2)))), Response::Done);
+    let left: Vec<u8> = join_tokens(&log.memory).unwrap().iter().map(|token| token.id[0]).collect();
+    assert_eq!(left, [2]);
+}
+
+#[test]
+fn the_feature_level_rises_only_when_every_member_knows_it() {
+    let wrapped = || Wrapped { master_key: MasterKeyId("m".into()), nonce: [1; 12], ciphertext: vec![2] };
+    let mut log = Log::new();
+    let identity = ClusterIdentity { cluster: "x".into(), keyring_check: wrapped(), feature_level: 1 };
+    log.at(1, Command::Found(identity));
+    log.at(1, Command::DescribeNode { id: 1, facts: facts("", 2) });
+    log.at(1, Command::DescribeNode { id: 2, facts: facts("", 1) });
+    let raise = || Command::RaiseFeatureLevel { to: 2 };
+    assert_eq!(log.at(1, raise()), Response::LevelUnknownTo { node: 2, level: 1 });
+    log.at(1, Command::RemoveNode { id: 2 });
+    assert_eq!(log.at(1, raise()), Response::Done, "a removed node counts no more");
+    assert_eq!(log.at(1, raise()), Response::Unchanged);
+    assert_eq!(cluster_identity(&log.memory).unwrap().unwrap().feature_level, 2);
+    let authority = |pem: &str| {
+        Command::PutAuthority(Box::new(AuthorityRecord { certificate_pem: pem.into(), key: wrapped() }))
+    };
+    assert_eq!(log.at(1, authority("a")), Response::Done);
+    assert_eq!(log.at(1, authority("b")), Response::Unchanged);
+    assert_eq!(crate::authority(&log.memory).unwrap().unwrap().certificate_pem, "a");
+}

@@ -1,0 +1,90 @@
+//! The bytes of what is stored of nodes and tokens, literally. See `bytes`.
+
+use keymoot_codec::Kind;
+
+use super::bytes::{body, command, wrapped};
+use crate::*;
+
+fn facts() -> NodeFacts {
+    NodeFacts { zone: "z".into(), version: "v".into(), feature_level: 1 }
+}
+
+fn token() -> JoinTokenRecord {
+    JoinTokenRecord {
+        id: [5; 8],
+        secret_digest: [6; 32],
+        expires_at_ms: 9,
+        learner: true,
+        zone: Some("z".into()),
+        revoked: false,
+        spent: Some(TokenSpent { node: 4, key_digest: [7; 32] }),
+    }
+}
+
+#[test]
+fn commands_about_nodes_have_these_bytes() {
+    let admission = Admission {
+        token: [5; 8],
+        secret_digest: [6; 32],
+        key_digest: [7; 32],
+        id: Some(4),
+        highest_id: 3,
+        facts: facts(),
+    };
+    let authority = AuthorityRecord { certificate_pem: "p".into(), key: wrapped() };
+    let found = [
+        command(Command::DescribeNode { id: 4, facts: facts() }),
+        command(Command::AdmitNode(Box::new(admission))),
+        command(Command::SetLearner { id: 4, learner: true }),
+        command(Command::RemoveNode { id: 4 }),
+        command(Command::PutJoinToken(Box::new(token()))),
+        command(Command::RevokeJoinToken { id: [5; 8] }),
+        command(Command::PutAuthority(Box::new(authority))),
+        command(Command::RaiseFeatureLevel { to: 2 }),
+    ];
+    assert_eq!(found, GOLDEN_COMMANDS);
+}
+
+#[test]
+fn answers_and_records_of_nodes_have_these_bytes() {
+    let node = NodeRecord { id: 4, facts: facts(), learner: true, admitted_at_ms: 8, removed_at_ms: Some(9) };
+    let found = [
+        body(Kind::Record, &Response::Admitted { id: 4, learner: true }),
+        body(Kind::Record, &Response::TokenRefused(TokenRefusal::Unknown)),
+        body(Kind::Record, &Response::TokenRefused(TokenRefusal::Expired)),
+        body(Kind::Record, &Response::TokenRefused(TokenRefusal::Revoked)),
+        body(Kind::Record, &Response::TokenRefused(TokenRefusal::Spent)),
+        body(Kind::Record, &Response::NodeIdTaken { next: 5 }),
+        body(Kind::Record, &Response::NodeRemoved),
+        body(Kind::Record, &Response::NoNode),
+        body(Kind::Record, &Response::LevelUnknownTo { node: 4, level: 1 }),
+        body(Kind::Record, &node),
+        body(Kind::Record, &token()),
+    ];
+    assert_eq!(found, GOLDEN_RECORDS);
+}
+
+const GOLDEN_COMMANDS: [&str; 8] = [
+    "05040302011604017a017601",
+    "050403020117050505050505050506060606060606060606060606060606060606060606060606060606060606060707070707070707070707070707070707070707070707070707070707070707010403017a017601",
+    "0504030201180401",
+    "05040302011904",
+    "05040302011a05050505050505050606060606060606060606060606060606060606060606060606060606060606090101017a0001040707070707070707070707070707070707070707070707070707070707070707",
+    "05040302011b0505050505050505",
+    "05040302011c0170016d01010101010101010101010103020202",
+    "05040302011d02",
+];
+
+const GOLDEN_RECORDS: [&str; 11] = [
+    "120401",
+    "1300",
+    "1301",
+    "1302",
+    "1303",
+    "1405",
+    "15",
+    "16",
+    "170401",
+    "04017a01760101080109",
+    "05050505050505050606060606060606060606060606060606060606060606060606060606060606090101017a0001040707070707070707070707070707070707070707070707070707070707070707",
+];

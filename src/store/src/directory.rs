@@ -1,0 +1,351 @@
+//! A node's data directory: its layout, whose it is, and that only one process has it open.
+//!
+//! ```text
+//! identity.toml   node, cluster and format; written once
+//! incarnations.toml   which directory this is, and which ones its peers had: see `incarnations.rs`
+//! lock            held while open; not empty after an unclean stop
+//! ballast         room kept for a full disk
+//! log/            the Raft log
+//! CURRENT         names the live state directory
+//! state-<n>/      the tables
+//! incoming/       snapshots being received; emptied at every start
+//! rebuild/        what is to replace all of it: see [`Rebuild`](super::Rebuild)
+//! ```
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use arc_swap::ArcSwap;
+
+use super::incarnations::Incarnations;
+use super::{Identity, Incarnation, Incoming, StoreError, durable, identity, lock::Lock, log, rebuild};
+
+pub(super) const LOG: &str = "log";
+const INCOMING: &str = "incoming";
+
+/// An open data directory. While it lives, no other process can open it.
+#[derive(Debug)]
+pub struct Directory {
+    root: PathBuf,
+    identity: ArcSwap<Identity>,
+    incarnations: Mutex<Incarnations>,
+    received: AtomicU64,
+    lock: Lock,
+}
+
+impl Directory {
+    /// Opens `root` for `identity`, making and marking it when it is new or empty. A directory that is
+    /// marked keeps its fence, whatever `identity` says.
+    ///
+    /// # Errors
+    /// [`StoreError::HalfRebuilt`] when a recovery or restore was interrupted,
+    /// [`StoreError::InUse`] when another process has it open, [`StoreError::OtherIdentity`] when
+    /// it belongs to another node or cluster, [`StoreError::Unnamed`] when it holds data of nobody,
+    /// and those of reading the identity and the incarnations.
+    pub fn open(root: &Path, identity: &Identity) -> Result<Self, StoreError> {
+        durable::create_directory(root)?;
+        let lock = Lock::take(root)?;
+        rebuild::refuse_half(root)?;
+        let identity = match Identity::read(root)? {
+            Some(found) => {
+                identity.expect(&found, root)?;
+                found
+            }
+            None if holds_data(root)? => {
+                return Err(StoreError::Unnamed { path: root.to_owned(), file: identity::FILE });
+            }
+            None => {
+                identity.write(root)?;
+                identity.clone()
+            }
+        };
+        let is_known = log::holds_bytes(&root.join(LOG))? || super::states::States::new(root).exist()?;
+        let incarnations = Incarnations::open(root, identity.fence, is_known)?;
+        durable::remove_directory(&root.join(INCOMING))?;
+        durable::create_directory(&root.join(INCOMING))?;
+        durable::create_directory(&root.join(LOG))?;
+        Ok(Self {
+            root: root.to_owned(),
+            identity: ArcSwap::from_pointee(identity),
+            incarnations: Mutex::new(incarnations),
+            received: AtomicU64::new(0),
+            lock,
+        })
+    }
+
+    /// Where it is; the tables are opened with this path.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Whose it is.
+    pub fn identity(&self) -> Arc<Identity> {
+        self.identity.load_full()
+    }
+
+    /// Takes over the fence of a recovered cluster, durably. For a node that belongs to nobody yet: what it
+    /// remembers of peers that it met with its old fence is void.
+    ///
+    /// # Errors
+    /// An I/O error; the fence is then the one from before.
+    pub fn adopt_fence(&self, fence: u64) -> Result<(), StoreError> {
+        let mut incarnations = self.incarnations();
+        let adopted = Identity { fence, ..Identity::clone(&self.identity()) };
+        adopted.write(&self.root)?;
+        self.identity.store(Arc::new(adopted));
+        // On the disk they are void already: they name the old fence.
+        *incarnations = Incarnations { fence, own: incarnations.own, peers: BTreeMap::new() };
+        Ok(())
+    }
+
+    /// Which of all the directories that this node ever had this is.
+    pub fn incarnation(&self) -> Incarnation {
+        self.incarnations().own
+    }
+
+    /// Draws another incarnation, durably, if there is no log: what the node voted before is forgotten. For
+    /// tables that hold nothing; others without a log are refused, and keep theirs for the log to be put back.
+    ///
+    /// # Errors
+    /// An I/O error.
+    pub fn renew_without_log(&self) -> Result<(), StoreError> {
+        if !self.holds_log()? {
+            let mut incarnations = self.incarnations();
+            *incarnations = Incarnations::open(&self.root, incarnations.fence, false)?;
+        }
+        Ok(())
+    }
+
+    /// Whether anything of a Raft log is there.
+    ///
+    /// # Errors
+    /// An I/O error.
+    pub fn holds_log(&self) -> Result<bool, StoreError> {
+        log::holds_bytes(&self.log())
+    }
+
+    /// The incarnation that is remembered of a peer.
+    pub fn remembered(&self, peer: u64) -> Option<Incarnation> {
+        self.incarnations().peers.get(&peer).copied()
+    }
+
+    /// Remembers, durably, the first incarnation that is met of a peer with this fence, and gives the one that
+    /// is remembered: another, if another was first.
+    ///
+    /// # Errors
+    /// [`StoreError::OtherFence`] when the fence is another by now, or an I/O error: then nothing is remembered.
+    pub fn remember(&self, fence: u64, peer: u64, met: Incarnation) -> Result<Incarnation, StoreError> {
+        let mut incarnations = self.incarnations();
+        if incarnations.fence != fence {
+            return Err(StoreError::OtherFence);
+        }
+        if let Some(first) = incarnations.peers.get(&peer) {
+            return Ok(*first);
+        }
+        let mut more = incarnations.clone();
+        more.peers.insert(peer, met);
+        more.write(&self.root)?;
+        *incarnations = more;
+        Ok(met)
+    }
+
+    fn incarnations(&self) -> MutexGuard<'_, Incarnations> {
+        // It is replaced as a whole, after all that can fail.
+        self.incarnations.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The directory of the Raft log.
+    pub fn log(&self) -> PathBuf {
+        self.root.join(LOG)
+    }
+
+    /// Whether the process that had it open before did not [`close`](Self::close) it.
+    pub const fn was_unclean(&self) -> bool {
+        self.lock.unclean()
+    }
+
+    /// Makes a file for a snapshot about to be received.
+    ///
+    /// # Errors
+    /// An I/O error.
+    pub fn receive(&self) -> Result<Incoming, StoreError> {
+        let serial = self.received.fetch_add(1, Ordering::Relaxed);
+        Incoming::create(self.root.join(INCOMING).join(format!("snapshot-{serial}")))
+    }
+
+    /// Marks a clean stop. Call it last, when the log and the tables are closed.
+    ///
+    /// # Errors
+    /// An I/O error; the next start then counts as one after an unclean stop.
+    pub fn close(self) -> Result<(), StoreError> {
+        self.lock.release()
+    }
+}
+
+/// Whether anything but an unused directory's own files is in `root`.
+pub(super) fn holds_data(root: &Path) -> Result<bool, StoreError> {
+    let log = root.join(LOG);
+    let log_used = log.exists() && !is_empty(&log)?;
+    Ok(log_used || super::states::States::new(root).exist()?)
+}
+
+fn is_empty(directory: &Path) -> Result<bool, StoreError> {
+    Ok(fs::read_dir(directory).map_err(StoreError::io("read", directory))?.next().is_none())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Log, LogOptions};
+
+    fn three() -> Identity {
+        Identity { cluster: "west".to_owned(), node: 3, fence: 0 }
+    }
+
+    #[test]
+    fn a_second_opening_is_refused_and_names_the_process() {
+        let home = tempfile::tempdir().unwrap();
+        let first = Directory::open(home.path(), &three()).unwrap();
+        let error = Directory::open(home.path(), &three()).unwrap_err();
+        assert!(matches!(error, StoreError::InUse { .. }), "{error:?}");
+        assert!(error.to_string().contains(&format!("process {}", std::process::id())), "{error}");
+        drop(first);
+        Directory::open(home.path(), &three()).unwrap();
+    }
+
+    #[test]
+    fn only_a_closed_directory_counts_as_cleanly_stopped() {
+        let home = tempfile::tempdir().unwrap();
+        let first = Directory::open(home.path(), &three()).unwrap();
+        assert!(!first.was_unclean());
+        drop(first);
+        let second = Directory::open(home.path(), &three()).unwrap();
+        assert!(second.was_unclean());
+        second.close().unwrap();
+        assert!(!Directory::open(home.path(), &three()).unwrap().was_unclean());
+    }
+
+    #[test]
+    fn another_node_or_cluster_is_refused() {
+        let home = tempfile::tempdir().unwrap();
+        Directory::open(home.path(), &three()).unwrap().close().unwrap();
+        for other in [Identity { node: 4, ..three() }, Identity { cluster: "east".to_owned(), ..three() }] {
+            let error = Directory::open(home.path(), &other).unwrap_err();
+            assert!(matches!(error, StoreError::OtherIdentity { .. }), "{error:?}");
+            assert!(error.to_string().contains("node 3 of cluster \"west\""), "{error}");
+        }
+        assert_eq!(Identity::read(home.path()).unwrap(), Some(three()));
+    }
+
+    #[test]
+    fn the_fence_of_a_directory_is_what_its_file_says() {
+        let home = tempfile::tempdir().unwrap();
+        let fenced = Identity { fence: 77, ..three() };
+        Directory::open(home.path(), &fenced).unwrap().close().unwrap();
+        let again = Directory::open(home.path(), &three()).unwrap();
+        assert_eq!(again.identity().fence, 77);
+        again.close().unwrap();
+        // A file from before there were fences.
+        fs::write(home.path().join(identity::FILE), "format = 1\ncluster = \"west\"\nnode = 3\n").unwrap();
+        assert_eq!(Directory::open(home.path(), &three()).unwrap().identity().fence, 0);
+    }
+
+    #[test]
+    fn the_first_incarnation_of_a_peer_is_remembered_for_ever() {
+        let home = tempfile::tempdir().unwrap();
+        let (one, other) = (Incarnation::from_number(1), Incarnation::from_number(2));
+        let directory = Directory::open(home.path(), &three()).unwrap();
+        let own = directory.incarnation();
+        assert_eq!(directory.remembered(1), None);
+        assert_eq!(directory.remember(0, 1, one).unwrap(), one);
+        assert_eq!(directory.remember(0, 1, other).unwrap(), one);
+        assert!(matches!(directory.remember(7, 2, other), Err(StoreError::OtherFence)));
+        Log::open(&directory.log(), LogOptions::default()).unwrap();
+        directory.close().unwrap();
+        let again = Directory::open(home.path(), &three()).unwrap();
+        assert_eq!((again.incarnation(), again.remembered(1), again.remembered(2)), (own, Some(one), None));
+    }
+
+    #[test]
+    fn a_directory_from_before_gets_an_incarnation_once_and_an_emptied_one_another() {
+        let home = tempfile::tempdir().unwrap();
+        let directory = Directory::open(home.path(), &three()).unwrap();
+        Log::open(&directory.log(), LogOptions::default()).unwrap();
+        directory.close().unwrap();
+        // As the build before left it.
+        fs::remove_file(home.path().join("incarnations.toml")).unwrap();
+        let of = |home: &Path| Directory::open(home, &three()).unwrap().incarnation();
+        let given = of(home.path());
+        assert_eq!(of(home.path()), given);
+        // Whoever empties by hand may leave the small files behind, the lock of the log among them.
+        for entry in fs::read_dir(home.path().join(LOG)).unwrap() {
+            let path = entry.unwrap().path();
+            if path.file_name().is_some_and(|name| name != "LOCK") {
+                fs::remove_file(path).unwrap();
+            }
+        }
+        assert!(home.path().join(LOG).join("LOCK").exists());
+        assert_ne!(of(home.path()), given);
+    }
+
+    #[test]
+    fn who_takes_over_a_fence_remembers_nobody_whom_it_met_before() {
+        let home = tempfile::tempdir().unwrap();
+        let directory = Directory::open(home.path(), &three()).unwrap();
+        Log::open(&directory.log(), LogOptions::default()).unwrap();
+        let own = directory.incarnation();
+        directory.remember(0, 1, Incarnation::from_number(1)).unwrap();
+        directory.adopt_fence(7).unwrap();
+        assert_eq!(directory.remembered(1), None);
+        directory.close().unwrap();
+        let again = Directory::open(home.path(), &three()).unwrap();
+        assert_eq!((again.incarnation(), again.remembered(1)), (own, None));
+        again.remember(7, 1, Incarnation::from_number(2)).unwrap();
+        assert_eq!(again.remembered(1), Some(Incarnation::from_number(2)));
+    }
+
+    #[test]
+    fn data_without_an_identity_is_refused() {
+        let home = tempfile::tempdir().unwrap();
+        Directory::open(home.path(), &three()).unwrap().close().unwrap();
+        fs::remove_file(home.path().join(identity::FILE)).unwrap();
+        // So far nothing but empty directories: the identity is written anew.
+        Directory::open(home.path(), &three()).unwrap().close().unwrap();
+        fs::remove_file(home.path().join(identity::FILE)).unwrap();
+        fs::write(home.path().join("log/r-0.wal"), "x").unwrap();
+        let error = Directory::open(home.path(), &three()).unwrap_err();
+        assert!(matches!(error, StoreError::Unnamed { .. }), "{error:?}");
+    }
+
+    #[test]
+    fn a_newer_format_and_a_misspelt_key_are_refused() {
+        let home = tempfile::tempdir().unwrap();
+        let file = home.path().join(identity::FILE);
+        fs::write(&file, "format = 2\ncluster = \"west\"\nnode = 3\n").unwrap();
+        assert!(matches!(
+            Directory::open(home.path(), &three()),
+            Err(StoreError::NewerFormat { found: 2, .. })
+        ));
+        fs::write(&file, "format = 1\ncluster = \"west\"\nnodes = 3\n").unwrap();
+        assert!(matches!(Directory::open(home.path(), &three()), Err(StoreError::IdentityUnreadable { .. })));
+    }
+
+    #[test]
+    fn half_received_snapshots_are_swept() {
+        let home = tempfile::tempdir().unwrap();
+        let directory = Directory::open(home.path(), &three()).unwrap();
+        let mut incoming = directory.receive().unwrap();
+        incoming.write(b"half").unwrap();
+        let left_by_a_crash = incoming.path().with_file_name("snapshot-left");
+        fs::copy(incoming.path(), &left_by_a_crash).unwrap();
+        let dropped = incoming.path().to_owned();
+        drop(incoming);
+        assert!(!dropped.exists());
+        directory.close().unwrap();
+        Directory::open(home.path(), &three()).unwrap();
+        assert!(!left_by_a_crash.exists());
+    }
+}

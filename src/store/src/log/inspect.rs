@@ -1,0 +1,164 @@
+//! Telling a torn tail from damage, before the log is opened and the difference is lost.
+//!
+//! The crate `raft-log` removes the last files as long as they hold no whole first record, and then
+//! truncates the file it has reached wherever a record seems to run past the end. That is right for
+//! the write a power cut interrupted, also where the next files were made already. But a damaged
+//! length in the middle of a file looks the same, and truncating there would drop entries and votes
+//! that were acknowledged. So every file that the crate may remove or truncate is read once more
+//! here: what breaks off is torn only if no whole record follows, and if no single flipped bit in
+//! its head would make it a whole record itself. Files before those are decoded whole by the crate,
+//! which refuses what does not agree with its checksum.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use codeq::Decode;
+use raft_log::RaftLogRecord;
+
+use super::record::Types;
+use crate::StoreError;
+
+/// At least the bytes of a record that say how long it is: all of any but an entry's payload.
+const RECORD_HEAD_BYTES: usize = 128;
+
+/// A file of the log, and where in the whole log its first byte is, as its name says.
+struct LogFile {
+    begin: u64,
+    path: PathBuf,
+}
+
+impl LogFile {
+    fn read(&self) -> Result<Vec<u8>, StoreError> {
+        fs::read(&self.path).map_err(StoreError::io("read", &self.path))
+    }
+
+    fn damaged(&self, offset: u64) -> StoreError {
+        StoreError::LogDamaged { file: self.path.clone(), offset }
+    }
+}
+
+/// Refuses a log whose end is damaged rather than torn, or that lacks bytes before its end.
+pub(super) fn refuse_damage(dir: &Path) -> Result<(), StoreError> {
+    let files = files(dir).map_err(StoreError::io("read", dir))?;
+    let mut unread = files.as_slice();
+    while let [earlier @ .., file] = unread {
+        let bytes = file.read()?;
+        match first_bad(&bytes) {
+            Some(bad) if !is_torn(&bad) => return Err(file.damaged(bad.offset)),
+            Some(bad) if bad.offset == 0 => unread = earlier,
+            None if bytes.is_empty() => unread = earlier,
+            _ => return refuse_missing_bytes(unread),
+        }
+    }
+    // The first record of a log is on the disk before anything else is promised, and a purge leaves
+    // a file with a whole one. Without any, the log is new: a single file, the very first.
+    match files.as_slice() {
+        [] | [LogFile { begin: 0, .. }] => Ok(()),
+        [first, ..] => Err(first.damaged(0)),
+    }
+}
+
+/// Refuses files that do not each end where the next begins.
+fn refuse_missing_bytes(files: &[LogFile]) -> Result<(), StoreError> {
+    for [file, next] in files.array_windows() {
+        let bytes = fs::metadata(&file.path).map_err(StoreError::io("read", &file.path))?.len();
+        let bytes_due = next.begin.saturating_sub(file.begin);
+        if bytes != bytes_due {
+            return Err(file.damaged(bytes.min(bytes_due)));
+        }
+    }
+    Ok(())
+}
+
+/// Where a log that cannot be opened is damaged, if its records are what is wrong with it.
+pub(super) fn locate(dir: &Path) -> Option<StoreError> {
+    files(dir).ok()?.into_iter().find_map(|file| {
+        let bytes = file.read().ok()?;
+        first_bad(&bytes).map(|bad| file.damaged(bad.offset))
+    })
+}
+
+/// Whether anything of a log is in `dir`: its lock and what others put there are not of it.
+pub(super) fn holds_bytes(dir: &Path) -> io::Result<bool> {
+    for file in files(dir)? {
+        if fs::metadata(&file.path)?.len() > 0 {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Whether the file in which the log began is still there.
+pub(super) fn has_first_file(dir: &Path) -> io::Result<bool> {
+    Ok(files(dir)?.first().is_some_and(|file| file.begin == 0))
+}
+
+/// The files of the log, oldest first. What is named otherwise is not the crate's, which passes it over.
+fn files(dir: &Path) -> io::Result<Vec<LogFile>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        if let Ok(begin) = raft_log::chunked_wal::Config::parse_chunk_file_name(&name.to_string_lossy()) {
+            files.push(LogFile { begin, path: entry.path() });
+        }
+    }
+    files.sort_by_key(|file| file.begin);
+    Ok(files)
+}
+
+/// A record that cannot be read, and all bytes from its begin.
+struct Bad<'a> {
+    offset: u64,
+    rest: &'a [u8],
+    error: io::Error,
+}
+
+fn first_bad(bytes: &[u8]) -> Option<Bad<'_>> {
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let at = rest;
+        if let Err(error) = RaftLogRecord::<Types>::decode(&mut rest) {
+            // Lossless on every target this builds for.
+            let offset = (bytes.len() - at.len()) as u64;
+            return Some(Bad { offset, rest: at, error });
+        }
+    }
+    None
+}
+
+fn is_torn(bad: &Bad<'_>) -> bool {
+    // A file system may have lengthened the file before it wrote the data.
+    let all_zero = bad.rest.iter().all(|byte| *byte == 0);
+    let breaks_off = bad.error.kind() == io::ErrorKind::UnexpectedEof;
+    all_zero || (breaks_off && !record_follows(bad.rest) && !one_bit_makes_it_whole(bad.rest))
+}
+
+fn is_record(bytes: &[u8]) -> bool {
+    RaftLogRecord::<Types>::decode(bytes).is_ok()
+}
+
+fn record_follows(rest: &[u8]) -> bool {
+    (1..rest.len()).filter_map(|at| rest.get(at..)).any(|later| {
+        // Every record begins with a small number in four bytes; decoding at each byte is slow.
+        matches!(later, [0, 0, 0, 0..=5, ..]) && is_record(later)
+    })
+}
+
+fn one_bit_makes_it_whole(rest: &[u8]) -> bool {
+    let mut rest = rest.to_vec();
+    let head = RECORD_HEAD_BYTES.min(rest.len());
+    (0..head * 8).any(|bit| {
+        flip(&mut rest, bit);
+        let whole = is_record(&rest);
+        flip(&mut rest, bit);
+        whole
+    })
+}
+
+fn flip(bytes: &mut [u8], bit: usize) {
+    if let Some(byte) = bytes.get_mut(bit / 8) {
+        *byte ^= 1 << (bit % 8);
+    }
+}

@@ -1,0 +1,289 @@
+//! New contents of a data directory, built beside the old and exchanged for them as a whole.
+//!
+//! ```text
+//! rebuild/    a data directory that is being built; worth nothing until the exchange begins
+//! REBUILT     the exchange has begun: its step, and where the old contents go
+//! before-*/   the old contents, kept for the operator
+//! ```
+//!
+//! All of it lies inside the data directory, so that a mount point can be rebuilt and the lock is held
+//! throughout. Invariants: nothing of the old is touched before the new is complete and on the disk; a
+//! crash leaves the old contents, the new ones, or a `REBUILT` that refuses every start until
+//! [`Rebuild::take`] has finished the exchange; the old contents are moved, never deleted.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use super::directory::{LOG, holds_data};
+use super::states::{CURRENT, PREFIX};
+use super::{Identity, StoreError, durable, identity, incarnations, lock::Lock};
+
+const SPACE: &str = "rebuild";
+const MARK: &str = "REBUILT";
+/// The steps as the mark names them.
+const MOVE_OUT: &str = "out";
+const MOVE_IN: &str = "in";
+
+/// A data directory held for being rebuilt. No node can start in it meanwhile.
+#[derive(Debug)]
+pub struct Rebuild {
+    root: PathBuf,
+    lock: Lock,
+    finished: Option<PathBuf>,
+}
+
+impl Rebuild {
+    /// Takes `root`, making it when it is missing. An exchange that was interrupted is finished first.
+    ///
+    /// # Errors
+    /// [`StoreError::InUse`] when a process has it open, or an I/O error.
+    pub fn take(root: &Path) -> Result<Self, StoreError> {
+        durable::create_directory(root)?;
+        let lock = Lock::take(root)?;
+        let mut rebuild = Self { root: root.to_owned(), lock, finished: None };
+        if let Some((step, aside)) = read_mark(root)? {
+            rebuild.carry_on(&step, &aside)?;
+            rebuild.finished = Some(root.join(aside));
+        }
+        durable::remove_directory(&rebuild.space())?;
+        Ok(rebuild)
+    }
+
+    /// Where the old contents went, if taking the directory finished an exchange that was interrupted.
+    pub fn finished_earlier(&self) -> Option<&Path> {
+        self.finished.as_deref()
+    }
+
+    /// The data directory.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The directory of the old contents' log.
+    pub fn log(&self) -> PathBuf {
+        self.root.join(LOG)
+    }
+
+    /// Whose the old contents are; none in a new directory.
+    ///
+    /// # Errors
+    /// Those of [`Identity::read`].
+    pub fn identity(&self) -> Result<Option<Identity>, StoreError> {
+        Identity::read(&self.root)
+    }
+
+    /// Whether there is nothing yet that a node wrote.
+    ///
+    /// # Errors
+    /// An I/O error, or that of reading the identity.
+    pub fn is_empty(&self) -> Result<bool, StoreError> {
+        Ok(self.identity()?.is_none() && !holds_data(&self.root)?)
+    }
+
+    /// The data directory to build the new contents in. It must be complete, on the disk and closed
+    /// before [`exchange`](Self::exchange).
+    pub fn space(&self) -> PathBuf {
+        self.root.join(SPACE)
+    }
+
+    /// Moves the old contents to `before-<reason>` and the new ones into their place, and gives the
+    /// directory back. Says where the old ones are, if there were any.
+    ///
+    /// # Errors
+    /// An I/O error; whether or not the exchange had begun, [`take`](Self::take) can be tried again.
+    pub fn exchange(self, reason: &str) -> Result<Option<PathBuf>, StoreError> {
+        let aside = format!("before-{reason}");
+        self.carry_on(MOVE_OUT, &aside)?;
+        let kept = Some(self.root.join(aside)).filter(|path| path.exists());
+        self.lock.release()?;
+        Ok(kept)
+    }
+
+    /// Gives the directory back as it was.
+    ///
+    /// # Errors
+    /// An I/O error.
+    pub fn abandon(self) -> Result<(), StoreError> {
+        durable::remove_directory(&self.space())?;
+        self.lock.release()
+    }
+
+    /// Each step can be repeated: what is moved already is not there any more.
+    fn carry_on(&self, step: &str, aside: &str) -> Result<(), StoreError> {
+        if step == MOVE_OUT {
+            write_mark(&self.root, MOVE_OUT, aside)?;
+            move_contents(&self.root, &self.root.join(aside))?;
+            write_mark(&self.root, MOVE_IN, aside)?;
+        }
+        move_contents(&self.space(), &self.root)?;
+        let mark = self.root.join(MARK);
+        fs::remove_file(&mark).map_err(StoreError::io("remove", &mark))?;
+        durable::remove_directory(&self.space())?;
+        durable::sync_directory(&self.root)
+    }
+}
+
+/// Refuses a directory whose contents are half exchanged.
+pub(super) fn refuse_half(root: &Path) -> Result<(), StoreError> {
+    match root.join(MARK).exists() {
+        true => Err(StoreError::HalfRebuilt { path: root.to_owned() }),
+        false => Ok(()),
+    }
+}
+
+/// Moves what a node wrote from one directory to the other; `to` is made when there is anything.
+fn move_contents(from: &Path, to: &Path) -> Result<(), StoreError> {
+    let names = contents(from)?;
+    if names.is_empty() {
+        return Ok(());
+    }
+    durable::create_directory(to)?;
+    for name in names {
+        let (old, new) = (from.join(&name), to.join(&name));
+        fs::rename(&old, &new).map_err(StoreError::io("rename", &old))?;
+    }
+    durable::sync_directory(to)?;
+    durable::sync_directory(from)
+}
+
+/// The names of what a node wrote into its data directory and must keep.
+fn contents(directory: &Path) -> Result<Vec<String>, StoreError> {
+    let failed = || StoreError::io("read", directory);
+    let entries = match fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(failed()(error)),
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        let name = entry.map_err(failed())?.file_name();
+        if let Some(name) = name.to_str().filter(|name| is_content(name)) {
+            names.push(name.to_owned());
+        }
+    }
+    Ok(names)
+}
+
+fn is_content(name: &str) -> bool {
+    [identity::FILE, incarnations::FILE, LOG, CURRENT].contains(&name) || name.starts_with(PREFIX)
+}
+
+fn write_mark(root: &Path, step: &str, aside: &str) -> Result<(), StoreError> {
+    durable::write_file(&root.join(MARK), format!("{step} {aside}\n").as_bytes())
+}
+
+fn read_mark(root: &Path) -> Result<Option<(String, String)>, StoreError> {
+    let path = root.join(MARK);
+    let text = match fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(StoreError::io("read", &path)(error)),
+    };
+    let mark = text.trim_end().split_once(' ').filter(|(step, aside)| {
+        [MOVE_OUT, MOVE_IN].contains(step) && aside.starts_with("before-") && !aside.contains('/')
+    });
+    match mark {
+        Some((step, aside)) => Ok(Some((step.to_owned(), aside.to_owned()))),
+        None => Err(StoreError::io("read", &path)(ErrorKind::InvalidData.into())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Directory, Incarnation};
+
+    const OLD: u64 = 0;
+    const NEW: u64 = 9;
+
+    fn identity(fence: u64) -> Identity {
+        Identity { cluster: "west".to_owned(), node: 3, fence }
+    }
+
+    /// A data directory with an old state, and a new one built beside it.
+    fn built(home: &Path) -> Rebuild {
+        Directory::open(home, &identity(OLD)).unwrap().close().unwrap();
+        fs::write(home.join("log/old"), "old").unwrap();
+        let rebuild = Rebuild::take(home).unwrap();
+        Directory::open(&rebuild.space(), &identity(NEW)).unwrap().close().unwrap();
+        fs::write(rebuild.space().join("log/new"), "new").unwrap();
+        rebuild
+    }
+
+    fn holds(home: &Path, fence: u64, file: &str) {
+        let directory = Directory::open(home, &identity(OLD)).unwrap();
+        assert_eq!(directory.identity().fence, fence);
+        assert!(home.join("log").join(file).exists());
+        directory.close().unwrap();
+    }
+
+    #[test]
+    fn the_new_takes_the_place_of_the_old_which_is_kept() {
+        let home = tempfile::tempdir().unwrap();
+        let rebuild = built(home.path());
+        assert!(matches!(Directory::open(home.path(), &identity(OLD)), Err(StoreError::InUse { .. })));
+        let [old, new] =
+            [home.path(), &rebuild.space()].map(|root| Incarnation::read(root).unwrap().unwrap());
+        let kept = rebuild.exchange("recovery-9").unwrap().unwrap();
+        assert_eq!(Incarnation::read(&kept).unwrap(), Some(old));
+        assert_eq!(Incarnation::read(home.path()).unwrap(), Some(new));
+        assert_eq!(kept, home.path().join("before-recovery-9"));
+        assert_eq!(fs::read(kept.join("log/old")).unwrap(), b"old");
+        holds(home.path(), NEW, "new");
+        assert!(!home.path().join(SPACE).exists());
+    }
+
+    #[test]
+    fn what_was_built_and_not_exchanged_is_nothing() {
+        let home = tempfile::tempdir().unwrap();
+        drop(built(home.path()));
+        holds(home.path(), OLD, "old");
+        assert!(Rebuild::take(home.path()).unwrap().finished_earlier().is_none());
+        assert!(!home.path().join(SPACE).exists());
+    }
+
+    #[test]
+    fn an_exchange_interrupted_at_any_point_refuses_a_start_and_is_finished() {
+        // What has been moved when the power goes: nothing; part of the old; all of it; part of the new.
+        for stop in 0..4 {
+            let home = tempfile::tempdir().unwrap();
+            let root = home.path();
+            drop(built(root));
+            let aside = root.join("before-recovery-9");
+            write_mark(root, MOVE_OUT, "before-recovery-9").unwrap();
+            if stop == 1 {
+                fs::create_dir(&aside).unwrap();
+                fs::rename(root.join("log"), aside.join("log")).unwrap();
+            }
+            if stop >= 2 {
+                move_contents(root, &aside).unwrap();
+                write_mark(root, MOVE_IN, "before-recovery-9").unwrap();
+            }
+            if stop == 3 {
+                fs::rename(root.join(SPACE).join("log"), root.join("log")).unwrap();
+            }
+            assert!(
+                matches!(Directory::open(root, &identity(OLD)), Err(StoreError::HalfRebuilt { .. })),
+                "{stop}"
+            );
+            let rebuild = Rebuild::take(root).unwrap();
+            assert_eq!(rebuild.finished_earlier(), Some(aside.as_path()), "{stop}");
+            rebuild.abandon().unwrap();
+            holds(root, NEW, "new");
+            assert!(aside.join("log/old").exists(), "{stop}");
+        }
+    }
+
+    #[test]
+    fn an_empty_directory_keeps_nothing_aside() {
+        let home = tempfile::tempdir().unwrap();
+        let rebuild = Rebuild::take(home.path()).unwrap();
+        assert!(rebuild.is_empty().unwrap());
+        Directory::open(&rebuild.space(), &identity(NEW)).unwrap().close().unwrap();
+        fs::write(rebuild.space().join("log/new"), "new").unwrap();
+        assert_eq!(rebuild.exchange("restore-9").unwrap(), None);
+        holds(home.path(), NEW, "new");
+        assert!(!Rebuild::take(home.path()).unwrap().is_empty().unwrap());
+    }
+}

@@ -1,0 +1,160 @@
+//! Changes that are applied together.
+
+use std::collections::BTreeMap;
+use std::iter::Peekable;
+use std::sync::Arc;
+
+use super::{KEY_BYTES_MAX, TableIter, Value, View, generation::Generation};
+use crate::StoreError;
+
+/// What a batch does to one table: new values, and none for a removed key.
+type Changes = BTreeMap<Value, Option<Value>>;
+
+/// Changes that become visible together, with reads that already see them. Dropped without
+/// [`commit`](super::Tables::commit), nothing happened.
+pub struct WriteBatch {
+    generation: Arc<Generation>,
+    changes: Vec<Changes>,
+}
+
+impl WriteBatch {
+    pub(super) fn new(generation: Arc<Generation>) -> Self {
+        let changes = generation.names().iter().map(|_name| Changes::new()).collect();
+        Self { generation, changes }
+    }
+
+    /// Sets the value at `key`.
+    ///
+    /// # Errors
+    /// [`StoreError::NoTable`], or [`StoreError::Key`] for an empty or too long key.
+    pub fn put(
+        &mut self,
+        table: usize,
+        key: impl AsRef<[u8]>,
+        value: impl AsRef<[u8]>,
+    ) -> Result<(), StoreError> {
+        self.change(table, key.as_ref(), Some(Value(value.as_ref().into())))
+    }
+
+    /// Removes `key`, whether it is there or not.
+    ///
+    /// # Errors
+    /// [`StoreError::NoTable`], or [`StoreError::Key`] for an empty or too long key.
+    pub fn delete(&mut self, table: usize, key: impl AsRef<[u8]>) -> Result<(), StoreError> {
+        self.change(table, key.as_ref(), None)
+    }
+
+    /// The value at `key`, as it will be after the commit.
+    ///
+    /// # Errors
+    /// [`StoreError::NoTable`] or [`StoreError::Tables`].
+    pub fn get(&self, table: usize, key: &[u8]) -> Result<Option<Value>, StoreError> {
+        match self.changes.get(table).and_then(|changes| changes.get(key)) {
+            Some(changed) => Ok(changed.clone()),
+            None => self.generation.get(table, key),
+        }
+    }
+
+    /// At most `limit` records whose keys begin with `prefix`, in key order, as they will be after
+    /// the commit.
+    ///
+    /// # Errors
+    /// [`StoreError::NoTable`] or [`StoreError::Tables`].
+    pub fn prefix(
+        &self,
+        table: usize,
+        prefix: &[u8],
+        limit: usize,
+    ) -> Result<Vec<(Value, Value)>, StoreError> {
+        let stored = View::of(Arc::clone(&self.generation)).prefix(table, prefix)?.peekable();
+        // A stored prefix proves that the table is there.
+        let changes = self.changes.get(table).into_iter().flat_map(|changes| {
+            let from =
+                changes.range::<[u8], _>((std::ops::Bound::Included(prefix), std::ops::Bound::Unbounded));
+            from.take_while(|(key, _)| key.starts_with(prefix))
+        });
+        Merged { stored, changes: changes.peekable() }.take(limit).collect()
+    }
+
+    /// How many keys it changes.
+    pub fn len(&self) -> usize {
+        self.changes.iter().map(BTreeMap::len).sum()
+    }
+
+    /// Whether it changes nothing.
+    pub fn is_empty(&self) -> bool {
+        self.changes.iter().all(BTreeMap::is_empty)
+    }
+
+    pub(super) fn is_of(&self, generation: &Arc<Generation>) -> bool {
+        Arc::ptr_eq(&self.generation, generation)
+    }
+
+    /// Applies it, and gives the bytes of its keys and values.
+    pub(super) fn apply(self) -> Result<u64, StoreError> {
+        let mut bytes = 0;
+        let mut changed = Vec::with_capacity(self.len());
+        let mut batch = fjall::OwnedWriteBatch::with_capacity(self.generation.db().clone(), self.len())
+            .durability(Some(fjall::PersistMode::Buffer));
+        for (table, changes) in self.changes.into_iter().enumerate() {
+            let keyspace = self.generation.keyspace(table)?;
+            for (Value(key), value) in changes {
+                // Lossless on every target this builds for.
+                bytes += (key.len() + value.as_ref().map_or(0, |value| value.len())) as u64;
+                changed.push((table, key.clone()));
+                match value {
+                    Some(Value(value)) => batch.insert(keyspace, key, value),
+                    None => batch.remove(keyspace, key),
+                }
+            }
+        }
+        batch.commit().map_err(StoreError::tables("write", self.generation.path()))?;
+        for (table, key) in changed {
+            self.generation.hot().forget(table, &key);
+        }
+        Ok(bytes)
+    }
+
+    fn change(&mut self, table: usize, key: &[u8], value: Option<Value>) -> Result<(), StoreError> {
+        if key.is_empty() || key.len() > KEY_BYTES_MAX {
+            return Err(StoreError::Key { bytes: key.len(), bytes_max: KEY_BYTES_MAX });
+        }
+        let tables = self.changes.len();
+        let changes = self.changes.get_mut(table).ok_or(StoreError::NoTable { table, tables })?;
+        changes.insert(Value(key.into()), value);
+        Ok(())
+    }
+}
+
+impl std::fmt::Debug for WriteBatch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "WriteBatch({} keys)", self.len())
+    }
+}
+
+/// Stored records with changes laid over them.
+struct Merged<'a, I: Iterator<Item = (&'a Value, &'a Option<Value>)>> {
+    stored: Peekable<TableIter>,
+    changes: Peekable<I>,
+}
+
+impl<'a, I: Iterator<Item = (&'a Value, &'a Option<Value>)>> Iterator for Merged<'a, I> {
+    type Item = Result<(Value, Value), StoreError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let stored_first = match (self.stored.peek(), self.changes.peek()) {
+                (Some(Ok((stored, _))), Some((changed, _))) => stored < *changed,
+                (stored, _) => stored.is_some(),
+            };
+            if stored_first {
+                return self.stored.next();
+            }
+            let (key, value) = self.changes.next()?;
+            self.stored.next_if(|stored| stored.as_ref().is_ok_and(|(stored, _)| stored == key));
+            if let Some(value) = value {
+                return Some(Ok((key.clone(), value.clone())));
+            }
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! One state directory, open: the engine and its tables, tuned for reads of single records.
+
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use fjall::AbstractTree as _;
+use fjall::config::{
+    BloomConstructionPolicy, FilterPolicy, FilterPolicyEntry, HashRatioPolicy, PinningPolicy,
+};
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
+use rustix::process::{Resource, getrlimit};
+
+use super::hot::HotRecords;
+use super::{TablesOptions, Value, damage, journal::Cut};
+use crate::StoreError;
+
+/// How many files the tables of one state directory keep open, of so many that the process may open. Two
+/// are open while a snapshot is installed.
+pub fn files_max(limit: Option<u64>) -> usize {
+    const MOST: usize = 900;
+    limit.and_then(|limit| usize::try_from(limit / 8).ok()).unwrap_or(MOST).min(MOST)
+}
+
+/// The open tables of one state directory.
+pub(super) struct Generation {
+    // The tables before the engine: fields are dropped in this order.
+    keyspaces: Vec<Keyspace>,
+    db: Database,
+    names: &'static [&'static str],
+    path: PathBuf,
+    number: u64,
+    hot: HotRecords,
+    /// What was written since the memory of the tables was last sealed, in bytes.
+    unsealed_bytes: AtomicU64,
+    /// What was found first that is not what was written.
+    damage: OnceLock<String>,
+}
+
+impl Generation {
+    /// Opens or makes the tables in `path`.
+    pub(super) fn open(
+        path: PathBuf,
+        names: &'static [&'static str],
+        options: TablesOptions,
+    ) -> Result<Self, StoreError> {
+        let cut = if path.is_dir() { Cut::make(&path)? } else { None };
+        let db = Database::builder(&path)
+            .cache_size(options.cache_bytes)
+            .max_cached_files(Some(files_max(getrlimit(Resource::Nofile).current)))
+            .open()
+            .map_err(StoreError::tables("open", &path))?;
+        let keyspaces: Vec<Keyspace> = names
+            .iter()
+            .map(|name| db.keyspace(name, tuning))
+            .collect::<Result<_, _>>()
+            .map_err(StoreError::tables("open", &path))?;
+        if let Some(cut) = cut {
+            let in_files = keyspaces.iter().filter_map(|table| table.tree.get_highest_persisted_seqno());
+            cut.settle(&path, in_files.max())?;
+        }
+        let unsealed_bytes = keyspaces.iter().map(|table| table.tree.active_memtable().size()).sum();
+        let unsealed_bytes = AtomicU64::new(unsealed_bytes);
+        let hot = HotRecords::new(options.hot_bytes);
+        let damage = OnceLock::new();
+        Ok(Self { keyspaces, db, names, path, number: 0, hot, unsealed_bytes, damage })
+    }
+
+    /// With the number its directory has.
+    pub(super) fn numbered(mut self, number: u64) -> Self {
+        self.number = number;
+        self
+    }
+
+    /// Syncs everything and closes. `doing` says what for, should it fail.
+    pub(super) fn close(self, doing: &'static str) -> Result<(), StoreError> {
+        self.db.persist(PersistMode::SyncAll).map_err(StoreError::tables(doing, &self.path))
+    }
+
+    pub(super) fn get(&self, table: usize, key: &[u8]) -> Result<Option<Value>, StoreError> {
+        self.hot.get(table, key, || self.read(table, key))
+    }
+
+    pub(super) fn get_once(&self, table: usize, key: &[u8]) -> Result<Option<Value>, StoreError> {
+        self.hot.get_once(table, key, || self.read(table, key))
+    }
+
+    fn read(&self, table: usize, key: &[u8]) -> Result<Option<Value>, StoreError> {
+        // The engine takes no empty key, and no record has one.
+        if key.is_empty() {
+            return Ok(None);
+        }
+        let found = self.keyspace(table)?.get(key).map_err(|error| self.unreadable(error))?;
+        Ok(found.map(Value))
+    }
+
+    /// What to say of a read that failed. It is noted, unless it says nothing of what is stored.
+    pub(super) fn unreadable(&self, error: fjall::Error) -> StoreError {
+        let (passes, why) = (damage::passes(&error), error.to_string());
+        let error = StoreError::tables("read", &self.path)(error);
+        if !passes {
+            self.note_damage(|| format!("{error}: {why}"));
+        }
+        error
+    }
+
+    /// Notes what is not as it was written; the first such thing is kept.
+    pub(super) fn note_damage(&self, what: impl FnOnce() -> String) {
+        self.damage.get_or_init(what);
+    }
+
+    pub(super) fn damage(&self) -> Option<&str> {
+        self.damage.get().map(String::as_str)
+    }
+
+    /// The records that were read lately.
+    pub(super) const fn hot(&self) -> &HotRecords {
+        &self.hot
+    }
+
+    pub(super) fn persist(&self) -> Result<(), StoreError> {
+        self.db.persist(PersistMode::SyncAll).map_err(StoreError::tables("sync", &self.path))
+    }
+
+    /// Notes that a batch of so many bytes was written, and with `bytes_max` of them seals the memory
+    /// of all tables, to be written to files. Nothing may be written meanwhile.
+    ///
+    /// The engine would seal each table by itself, and could write one to a file before the journal
+    /// with the same batches is synced: a power cut would then tear the tables apart.
+    pub(super) fn written(&self, bytes: u64, bytes_max: u64) -> Result<(), StoreError> {
+        if self.unsealed_bytes.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes) < bytes_max {
+            return Ok(());
+        }
+        self.persist()?;
+        for table in &self.keyspaces {
+            table.rotate_memtable().map_err(StoreError::tables("write", &self.path))?;
+        }
+        self.unsealed_bytes.store(0, Ordering::Relaxed);
+        Ok(())
+    }
+
+    pub(super) fn on_disk_bytes(&self) -> Result<u64, StoreError> {
+        self.db.disk_space().map_err(StoreError::tables("measure", &self.path))
+    }
+
+    pub(super) fn keyspace(&self, table: usize) -> Result<&Keyspace, StoreError> {
+        self.keyspaces.get(table).ok_or(StoreError::NoTable { table, tables: self.keyspaces.len() })
+    }
+
+    pub(super) const fn db(&self) -> &Database {
+        &self.db
+    }
+
+    pub(super) const fn names(&self) -> &'static [&'static str] {
+        self.names
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) const fn number(&self) -> u64 {
+        self.number
+    }
+}
+
+/// Records are small, read one at a time by random keys, and often not there at all: filters on
+/// every level, kept in memory with the indexes, and a hash index inside each block. Compression
+/// is not built in, for ciphertext does not shrink.
+///
+/// No table is sealed by the engine itself, see [`Generation::written`].
+fn tuning() -> KeyspaceCreateOptions {
+    let bloom = FilterPolicyEntry::Bloom(BloomConstructionPolicy::BitsPerKey(10.0));
+    KeyspaceCreateOptions::default()
+        .max_memtable_size(u64::MAX)
+        .filter_policy(FilterPolicy::all(bloom))
+        .filter_block_pinning_policy(PinningPolicy::all(true))
+        .index_block_pinning_policy(PinningPolicy::all(true))
+        .data_block_hash_ratio_policy(HashRatioPolicy::all(0.75))
+}

@@ -1,0 +1,298 @@
+//! The engine's journal, read before the engine reads it.
+//!
+//! Commits are not synced, so a power cut leaves of the newest batches whatever pages the kernel
+//! had written: holes of zeros with whole batches behind them are usual. Left alone, the engine
+//! drops in silence all that follows a hole between two entries, synced or not, and refuses to
+//! open at all when a hole lies inside a value. So the journal is cut here behind its last whole
+//! batch. What is cut off comes again from the Raft log, which is the write-ahead log: a cut is
+//! sound as long as no table file holds something newer ([`Cut::settle`]) and the log reaches back
+//! to what is left, which whoever opens the log checks.
+//!
+//! ```text
+//! batch = 1 items:u32 seqno:u64  item*  3 checksum:u64 "FJL" 3
+//! item  = 2 kind:u8 compression:u8 table:u64 key:u16 value:u32 stored:u32 key value  |  4 table:u64
+//! ```
+//!
+//! Integers are little-endian; the checksum is the XXH3 of all items' bytes.
+
+use std::fs::{self, File};
+use std::io::{self, BufReader, ErrorKind, Read};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::Xxh3;
+
+use crate::{StoreError, durable};
+
+const TRAILER: [u8; 4] = *b"FJL\x03";
+/// No value is as long: it is a damaged length, and nothing is reserved for it.
+const VALUE_BYTES_MAX: u32 = 256 * 1024 * 1024;
+/// More numbers between two batches are never used up otherwise.
+const GAP_MAX: u64 = 1 << 16;
+/// How much is looked at at once behind the last batch.
+const ZEROS_BYTES: usize = 256 * 1024;
+/// The length of an item before its key.
+const ITEM_HEAD_BYTES: usize = 20;
+
+/// Where a cut is noted until it is known to be sound: a refusal must be one at the next start too.
+const NOTE: &str = "cut";
+
+/// The end of a journal that is not whole, to be cut off or gone already.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Cut {
+    /// The file.
+    file: PathBuf,
+    /// Where it is to end.
+    offset: u64,
+    /// No batch from this number on is left.
+    first_lost: u64,
+}
+
+impl Cut {
+    /// Cuts off what is not whole at the end of the journal in `dir`, if there is such an end. A cut
+    /// that was made before and not found sound is given again.
+    ///
+    /// # Errors
+    /// [`StoreError::TablesDamaged`], with nothing changed, when a journal file is not whole that was
+    /// synced before the next was begun; an I/O error.
+    pub(super) fn make(dir: &Path) -> Result<Option<Self>, StoreError> {
+        let note = dir.join(NOTE);
+        match fs::read_to_string(&note) {
+            Ok(text) => {
+                let unreadable =
+                    |why| StoreError::io("read", &note)(io::Error::new(ErrorKind::InvalidData, why));
+                let cut: Self = toml::from_str(&text).map_err(unreadable)?;
+                cut.truncate()?;
+                return Ok(Some(cut));
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(StoreError::io("read", &note)(error)),
+        }
+        let Some(cut) = find(dir)? else { return Ok(None) };
+        let text = toml::to_string(&cut)
+            .map_err(|error| StoreError::io("write", &note)(io::Error::new(ErrorKind::InvalidData, error)))?;
+        durable::write_file(&note, text.as_bytes())?;
+        cut.truncate()?;
+        Ok(Some(cut))
+    }
+
+    /// Says that the cut is sound when no table file holds a batch that may have been cut off:
+    /// `seqno` is the newest number in any.
+    ///
+    /// # Errors
+    /// [`StoreError::TablesDamaged`] when one may, at every later start too; an I/O error.
+    pub(super) fn settle(self, dir: &Path, seqno: Option<u64>) -> Result<(), StoreError> {
+        if seqno.is_some_and(|seqno| seqno >= self.first_lost) {
+            return Err(StoreError::TablesDamaged { file: self.file, offset: self.offset });
+        }
+        tracing::warn!(
+            file = %self.file.display(),
+            offset = self.offset,
+            "the end of the tables' journal was torn and is cut off; it comes again from the raft log"
+        );
+        let note = dir.join(NOTE);
+        fs::remove_file(&note).map_err(StoreError::io("remove", &note))?;
+        durable::sync_directory(dir)
+    }
+
+    fn truncate(&self) -> Result<(), StoreError> {
+        let file = durable::open_file(&self.file)?;
+        file.set_len(self.offset)
+            .and_then(|()| file.sync_all())
+            .map_err(StoreError::io("truncate", &self.file))
+    }
+}
+
+/// The end of the journal in `dir` that is not whole, if there is one.
+fn find(dir: &Path) -> Result<Option<Cut>, StoreError> {
+    let files = files(dir)?;
+    let mut last = None;
+    for (number, file) in files.iter().enumerate() {
+        let is_newest = number + 1 == files.len();
+        let scanned = scan(file).map_err(StoreError::io("read", file))?;
+        last = scanned.last_seqno.or(last);
+        let Some(bad) = scanned.bad else { continue };
+        if !is_newest || bad == Bad::OutOfOrder {
+            return Err(StoreError::TablesDamaged { file: file.clone(), offset: scanned.whole_bytes });
+        }
+        let first_lost = match (last, bad) {
+            (Some(last), _) => last.saturating_add(1),
+            // Nothing of this file had reached the disk, so nothing of it is in a table file.
+            (None, Bad::Hole) => u64::MAX,
+            (None, _) => 0,
+        };
+        let cut = Cut { file: file.clone(), offset: scanned.whole_bytes, first_lost };
+        return Ok(Some(cut));
+    }
+    Ok(None)
+}
+
+/// The journal's files, oldest first.
+fn files(dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
+    let failed = || StoreError::io("read", dir);
+    let mut files = Vec::new();
+    for entry in fs::read_dir(dir).map_err(failed())? {
+        let path = entry.map_err(failed())?.path();
+        let name = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_suffix(".jnl"));
+        if let Some(number) = name.and_then(|name| name.parse::<u64>().ok()) {
+            files.push((number, path));
+        }
+    }
+    files.sort();
+    Ok(files.into_iter().map(|(_, path)| path).collect())
+}
+
+/// What follows the last whole batch, when it is not the zeros of a file made longer in advance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Bad {
+    /// It begins with a zero, which no batch does.
+    Hole,
+    /// A whole batch whose number, or that of the one before it, is wrong: no power cut does that.
+    OutOfOrder,
+    /// Anything else.
+    Other,
+}
+
+struct Scanned {
+    whole_bytes: u64,
+    last_seqno: Option<u64>,
+    bad: Option<Bad>,
+}
+
+fn scan(path: &Path) -> io::Result<Scanned> {
+    let length = fs::metadata(path)?.len();
+    let mut input = Input { file: BufReader::with_capacity(256 * 1024, File::open(path)?), offset: 0 };
+    let mut scanned = Scanned { whole_bytes: 0, last_seqno: None, bad: None };
+    while scanned.whole_bytes < length {
+        match batch(&mut input) {
+            // The number is not in the batch's checksum. A larger one would hide later batches.
+            Ok(seqno) if scanned.last_seqno.is_some_and(|last| !follows(last, seqno)) => {
+                scanned.bad = Some(Bad::OutOfOrder);
+                return Ok(scanned);
+            }
+            Ok(seqno) => {
+                scanned.whole_bytes = input.offset;
+                scanned.last_seqno = Some(seqno);
+            }
+            Err(Stop::Io(error)) => return Err(error),
+            Err(Stop::Zero) if input.offset == scanned.whole_bytes + 1 => {
+                scanned.bad = if input.is_zero_to_the_end()? { None } else { Some(Bad::Hole) };
+                return Ok(scanned);
+            }
+            Err(_) => {
+                scanned.bad = Some(Bad::Other);
+                return Ok(scanned);
+            }
+        }
+    }
+    Ok(scanned)
+}
+
+/// Batches are numbered one by one; a few numbers are used up otherwise.
+fn follows(last: u64, next: u64) -> bool {
+    next > last && next - last <= GAP_MAX
+}
+
+/// Why there is no further batch.
+enum Stop {
+    /// A zero stands where an entry would begin.
+    Zero,
+    /// It is no whole batch.
+    Broken,
+    /// It could not be read.
+    Io(io::Error),
+}
+
+impl From<io::Error> for Stop {
+    fn from(error: io::Error) -> Self {
+        if error.kind() == ErrorKind::UnexpectedEof { Self::Broken } else { Self::Io(error) }
+    }
+}
+
+/// Reads a batch and gives its number.
+fn batch(input: &mut Input) -> Result<u64, Stop> {
+    match input.array()? {
+        [1] => {}
+        [0] => return Err(Stop::Zero),
+        [_] => return Err(Stop::Broken),
+    }
+    let items = u32::from_le_bytes(input.array()?);
+    let seqno = u64::from_le_bytes(input.array()?);
+    let mut checksum = Xxh3::new();
+    for _ in 0..items {
+        item(input, &mut checksum)?;
+    }
+    let ([tag], stored) = (input.array()?, input.array()?);
+    let trailer: [u8; 4] = input.array()?;
+    let whole = tag == 3 && trailer == TRAILER && u64::from_le_bytes(stored) == checksum.digest();
+    if whole { Ok(seqno) } else { Err(Stop::Broken) }
+}
+
+fn item(input: &mut Input, checksum: &mut Xxh3) -> Result<(), Stop> {
+    let [tag] = input.array()?;
+    checksum.update(&[tag]);
+    match tag {
+        2 => {}
+        4 => {
+            let table: [u8; 8] = input.array()?;
+            checksum.update(&table);
+            return Ok(());
+        }
+        _ => return Err(Stop::Broken),
+    }
+    let head: [u8; ITEM_HEAD_BYTES] = input.array()?;
+    checksum.update(&head);
+    let [_, _, _, _, _, _, _, _, _, _, k0, k1, _, _, _, _, v0, v1, v2, v3] = head;
+    let value_bytes = u32::from_le_bytes([v0, v1, v2, v3]);
+    if value_bytes > VALUE_BYTES_MAX {
+        return Err(Stop::Broken);
+    }
+    let mut left = u64::from(u16::from_le_bytes([k0, k1])) + u64::from(value_bytes);
+    let mut buffer = [0; 4096];
+    while left > 0 {
+        let piece = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
+        let (piece, _) = buffer.split_at_mut(piece);
+        input.fill(piece)?;
+        checksum.update(piece);
+        // Lossless on every target this builds for.
+        left -= piece.len() as u64;
+    }
+    Ok(())
+}
+
+/// A file that is read forwards once.
+struct Input {
+    file: BufReader<File>,
+    offset: u64,
+}
+
+impl Input {
+    fn array<const N: usize>(&mut self) -> io::Result<[u8; N]> {
+        let mut bytes = [0; N];
+        self.fill(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    fn fill(&mut self, bytes: &mut [u8]) -> io::Result<()> {
+        self.file.read_exact(bytes)?;
+        // Lossless on every target this builds for.
+        self.offset += bytes.len() as u64;
+        Ok(())
+    }
+
+    fn is_zero_to_the_end(&mut self) -> io::Result<bool> {
+        // Compared whole, not byte by byte: tens of megabytes are read at every start.
+        static ZEROS: [u8; ZEROS_BYTES] = [0; ZEROS_BYTES];
+        let mut buffer = vec![0; ZEROS_BYTES];
+        loop {
+            let read = self.file.read(&mut buffer)?;
+            if read == 0 {
+                return Ok(true);
+            }
+            if buffer.get(..read) != ZEROS.get(..read) {
+                return Ok(false);
+            }
+        }
+    }
+}
