@@ -10,6 +10,7 @@ mod lines;
 mod logging;
 mod metrics;
 mod panics;
+mod process;
 
 pub use lines::{WritesGrants, write_grants};
 pub use logging::{LoggingError, start_logging};
