@@ -11,6 +11,7 @@ mod accounts;
 mod entitlements;
 mod error;
 mod license_servers;
+mod log_level;
 mod path_keys;
 mod profile;
 mod sections;
@@ -24,6 +25,7 @@ pub use accounts::{AccountEntry, AccountsFileError, CredentialEntry, SigningKey,
 pub use entitlements::{AdapterKind, EntitlementEntry, EntitlementsFileError, load_entitlements};
 pub use error::{ConfigError, Problem};
 pub use license_servers::LicenseServers;
+pub use log_level::LogLevelError;
 pub use profile::NetworkProfile;
 pub use sections::{
     Accounts, Cluster, Config, Disk, Http, Keys, License, Limits, Log, LogFormat, Node, Packager, Raft, Store,
