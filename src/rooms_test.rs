@@ -51,7 +51,7 @@ const OWNED_CRATES: &[(&str, &str)] = &[
     ("bincode", "codec"),
     ("hpke", "crypto"),
     ("utoipa", "http"),
-    ("utoipa_swagger_ui", "http"),
+    ("utoipa_swagger_ui_vendored", "http"),
 ];
 
 fn sources(folder: &Path) -> Vec<PathBuf> {
