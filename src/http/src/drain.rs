@@ -100,7 +100,7 @@ mod tests {
         Drain::new(IntGauge::new("requests", "in flight").unwrap())
     }
 
-    #[actix_web::test]
+    #[actix::test]
     async fn what_is_under_way_is_waited_for() {
         let drain = drain();
         let answering = drain.enter(&request());
@@ -115,7 +115,7 @@ mod tests {
         assert!(began.elapsed() >= Duration::from_millis(300), "{:?}", began.elapsed());
     }
 
-    #[actix_web::test]
+    #[actix::test]
     async fn patience_ends_and_what_is_cut_off_is_told() {
         let drain = drain();
         let _answering = (drain.enter(&request()), drain.enter(&request()));

@@ -50,7 +50,7 @@ mod tests {
 
     use super::*;
 
-    #[actix_web::test]
+    #[actix::test]
     async fn an_answer_in_parts_is_the_same_answer() {
         for length in [0, PART_BYTES, PART_BYTES + 1, 5 * PART_BYTES] {
             let whole: Vec<u8> = (0..length).map(|at| at as u8).collect();

@@ -2,13 +2,17 @@
 
 use std::io::{IsTerminal as _, stderr};
 
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::ParseError;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
 
 use keymoot_telemetry::audit_line_writer;
 
-use crate::config::{Log, LogFormat};
+use crate::config::{Log, LogFormat, LogLevelError};
+
+/// Where the HTTP client's library shows, at level trace, every byte of a request and its answer: keys,
+/// tokens, signatures. It is never logged.
+const WIRE_DUMPS: &str = "ureq_proto::util";
 
 /// Why there is no log.
 #[derive(Debug, thiserror::Error)]
@@ -18,8 +22,8 @@ pub enum LoggingError {
     Level {
         /// What was configured.
         level: String,
-        /// Why it cannot be read.
-        source: ParseError,
+        /// Which part of it cannot be read.
+        source: LogLevelError,
     },
     /// Logging was started before, in this process.
     #[error("logging is set up already")]
@@ -31,23 +35,40 @@ pub enum LoggingError {
 /// # Errors
 /// [`LoggingError`] when the level cannot be read or logging was started before.
 pub fn start_logging(log: &Log) -> Result<(), LoggingError> {
-    let filter = EnvFilter::try_new(&log.level)
-        .map_err(|source| LoggingError::Level { level: log.level.clone(), source })?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(audit_line_writer());
+    let targets = targets(log)?;
+    let lines = tracing_subscriber::fmt::layer().with_writer(audit_line_writer()).log_internal_errors(true);
+    let registry = tracing_subscriber::registry().with(targets);
     let started = match log.format {
-        LogFormat::Text => builder.with_ansi(stderr().is_terminal()).finish().try_init(),
-        LogFormat::Json => builder.json().flatten_event(true).finish().try_init(),
+        LogFormat::Text => registry.with(lines.with_ansi(stderr().is_terminal())).try_init(),
+        LogFormat::Json => registry.with(lines.json().flatten_event(true)).try_init(),
     };
     started.map_err(LoggingError::Started)
 }
 
+fn targets(log: &Log) -> Result<Targets, LoggingError> {
+    let targets = log.targets();
+    let targets = targets.map_err(|source| LoggingError::Level { level: log.level.clone(), source })?;
+    Ok(targets.with_target(WIRE_DUMPS, LevelFilter::DEBUG))
+}
+
 #[cfg(test)]
 mod tests {
+    use tracing::Level;
+
     use super::*;
 
     #[test]
     fn a_level_that_cannot_be_read_is_refused() {
         let log = Log { level: "loud=very".to_owned(), ..Log::default() };
         assert!(matches!(start_logging(&log), Err(LoggingError::Level { .. })));
+    }
+
+    #[test]
+    fn no_level_shows_what_goes_over_the_wire() {
+        for level in ["trace", "ureq_proto=trace", "ureq_proto::util=trace"] {
+            let targets = targets(&Log { level: level.to_owned(), ..Log::default() }).unwrap();
+            assert!(!targets.would_enable("ureq_proto::util", &Level::TRACE), "{level}");
+            assert!(targets.would_enable("ureq_proto::util", &Level::DEBUG), "{level}");
+        }
     }
 }

@@ -6,8 +6,11 @@
 //! anything is made of it; no error holds a key, a token or the bytes of a challenge.
 
 pub mod clear_key;
+mod dial;
 pub mod entitlement;
+mod exchange;
 pub mod fairplay;
+mod idle_connections;
 pub mod outgoing;
 pub mod playready;
 mod provider;
@@ -17,6 +20,7 @@ pub mod signed_question;
 pub mod terms;
 pub mod upstream;
 pub mod widevine;
+mod wiped_buffer;
 
 #[cfg(test)]
 mod stand_in;

@@ -4,22 +4,19 @@
 //! used: what is sent holds viewers' tokens and content keys. Every exchange has an end, in time and
 //! in bytes. Errors name what failed and hold neither what was sent nor what came back.
 
-use std::error::Error as _;
 use std::path::Path;
 use std::time::Duration;
 
-use bytes::Bytes;
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
-use reqwest::{Client, redirect};
+use ureq_proto::http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, USER_AGENT};
+use ureq_proto::http::{self, HeaderMap, HeaderValue, Request};
 use zeroize::Zeroizing;
 
-use crate::settings::ServerUrl;
 use keymoot_crypto::tls::{TlsError, web_client_config};
 
-/// How long an idle connection is kept; less than servers keep theirs.
-const IDLE_MAX: Duration = Duration::from_secs(15);
-/// Idle connections kept for each host.
-const IDLE_CONNECTIONS_MAX: usize = 32;
+use super::dial::Dialer;
+use super::exchange::{ExchangeError, exchange};
+use super::idle_connections::IdleConnections;
+use crate::settings::ServerUrl;
 
 /// What every exchange is held to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,9 +39,6 @@ pub enum OutgoingSetupError {
     /// The authorities' certificates cannot be used.
     #[error("TLS to other servers cannot be set up")]
     Tls(#[from] TlsError),
-    /// The HTTP library refused its settings.
-    #[error("HTTP to other servers cannot be set up")]
-    Http(#[from] reqwest::Error),
 }
 
 /// Why an exchange came to nothing.
@@ -105,7 +99,8 @@ pub struct Reply {
 /// The client. Cloning shares its connections.
 #[derive(Clone, Debug)]
 pub struct Outgoing {
-    client: Client,
+    dialer: Dialer,
+    idle: IdleConnections,
     answer_bytes_max: usize,
 }
 
@@ -115,17 +110,11 @@ impl Outgoing {
     /// # Errors
     /// [`OutgoingSetupError`] names the file when it cannot be used.
     pub fn new(limits: OutgoingLimits, ca_file: Option<&Path>) -> Result<Self, OutgoingSetupError> {
-        let client = Client::builder()
-            .tls_backend_preconfigured(web_client_config(ca_file)?)
-            .redirect(redirect::Policy::none())
-            .no_proxy()
-            .referer(false)
-            .connect_timeout(limits.connect_timeout)
-            .pool_idle_timeout(IDLE_MAX)
-            .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
-            .user_agent(concat!("keymoot/", env!("CARGO_PKG_VERSION")))
-            .build()?;
-        Ok(Self { client, answer_bytes_max: limits.answer_bytes_max })
+        Ok(Self {
+            dialer: Dialer::new(web_client_config(ca_file)?, limits.connect_timeout),
+            idle: IdleConnections::default(),
+            answer_bytes_max: limits.answer_bytes_max,
+        })
     }
 
     /// Posts a question and reads the whole answer, within `within`.
@@ -146,33 +135,39 @@ impl Outgoing {
     }
 
     async fn exchange(&self, server: &ServerUrl, question: Question) -> Result<Reply, OutgoingError> {
-        let request = self
-            .client
-            .post(server.url().clone())
-            .headers(question.headers)
-            .header(CONTENT_TYPE, HeaderValue::from_static(question.content_type))
-            .body(Bytes::from_owner(question.body));
-        let mut response = request.send().await.map_err(|error| failure(&error))?;
-        let mut body = Zeroizing::new(Vec::new());
-        while let Some(chunk) = response.chunk().await.map_err(|error| failure(&error))? {
-            if body.len() + chunk.len() > self.answer_bytes_max {
-                return Err(OutgoingError::TooLong { bytes_max: self.answer_bytes_max });
-            }
-            body.extend_from_slice(&chunk);
+        let url = server.url();
+        let no_connection = |reason: String| OutgoingError::Connect { reason };
+        let request = request(server, &question).map_err(|error| no_connection(error.to_string()))?;
+        let mut connection = match self.idle.take(url) {
+            Some(connection) => connection,
+            None => self.dialer.dial(url).await.map_err(|error| no_connection(error.to_string()))?,
+        };
+        let exchanged = exchange(&mut connection, request, &question.body, self.answer_bytes_max);
+        let exchanged = exchanged.await.map_err(|error| self.failure(&error))?;
+        if exchanged.is_reusable {
+            self.idle.put(url, connection);
         }
-        Ok(Reply { status: response.status().as_u16(), body })
+        Ok(exchanged.reply)
+    }
+
+    fn failure(&self, error: &ExchangeError) -> OutgoingError {
+        match error {
+            ExchangeError::LongBody => OutgoingError::TooLong { bytes_max: self.answer_bytes_max },
+            _ => OutgoingError::Broken { reason: error.to_string() },
+        }
     }
 }
 
-/// What of an error may be shown: its innermost cause, which knows the socket and not the request.
-fn failure(error: &reqwest::Error) -> OutgoingError {
-    let mut reason = "unknown".to_owned();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        reason = error.to_string();
-        cause = error.source();
-    }
-    if error.is_connect() { OutgoingError::Connect { reason } } else { OutgoingError::Broken { reason } }
+/// The request that carries the question, without its body.
+fn request(server: &ServerUrl, question: &Question) -> Result<Request<()>, http::Error> {
+    let mut request = Request::post(server.as_str()).body(())?;
+    let headers = request.headers_mut();
+    headers.extend(question.headers.clone());
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(question.content_type));
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(question.body.len()));
+    headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
+    headers.insert(USER_AGENT, HeaderValue::from_static(concat!("keymoot/", env!("CARGO_PKG_VERSION"))));
+    Ok(request)
 }
 
 #[cfg(test)]

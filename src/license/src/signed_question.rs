@@ -5,8 +5,8 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use reqwest::header::{HeaderName, HeaderValue};
 use ring::hmac;
+use ureq_proto::http::header::{HeaderName, HeaderValue};
 
 use super::outgoing::Question;
 use keymoot_crypto::SecretBytes;

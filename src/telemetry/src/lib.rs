@@ -8,6 +8,7 @@
 mod declare;
 mod lines;
 mod metrics;
+mod process;
 
 pub use lines::{WritesGrants, audit_line_writer, write_grants};
 pub use metrics::{Metrics, MetricsError, RaftRole};

@@ -4,12 +4,12 @@
 //! few values by design: a route is its pattern, never a path; accounts and contents are no
 //! labels. Every node exports all of it, whatever its role.
 
-use prometheus::process_collector::ProcessCollector;
 use prometheus::{
     Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry, TextEncoder,
 };
 
 use super::declare::Declare;
+use super::process::ProcessCollector;
 
 /// A metric was declared in a way that the registry refuses, or cannot be written.
 #[derive(Debug, thiserror::Error)]
@@ -158,7 +158,7 @@ impl Metrics {
         build_info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         // These names are the same for every program, so they get no prefix.
         let process = Registry::new();
-        process.register(Box::new(ProcessCollector::for_self()))?;
+        process.register(Box::new(ProcessCollector::new()?))?;
         let metrics = Self {
             process,
             http_requests_total: declare.counters(

@@ -4,6 +4,7 @@
 //! read and write, so it cannot fall behind them; what it says is held by a golden file. It tells the
 //! same on every node and nothing about accounts, so anybody may read it.
 
+mod archive;
 mod licensing;
 mod operations;
 mod schemas;

@@ -3,22 +3,33 @@
 //! It is served with a policy that lets a browser load nothing from elsewhere and send nothing
 //! elsewhere, so that it works, and stays, without the Internet.
 
-use std::sync::{Arc, LazyLock};
-
 use actix_web::HttpResponse;
 use actix_web::http::header;
-use utoipa_swagger_ui::Config;
+use actix_web::web::Bytes;
 
+use super::archive::{self, DamagedArchive};
 use crate::error::{ApiError, ErrorKind};
 
 /// Styles are set by its scripts, and its few pictures are inside of them.
 const POLICY: &str = "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; \
                       base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// Relative, so that a proxy may serve the API under a path of its own. The validator would be a
-/// server of strangers.
-static CONFIG: LazyLock<Arc<Config<'static>>> =
-    LazyLock::new(|| Arc::new(Config::from("../openapi.json").validator_url("none")));
+/// The script that starts the page, in the place of the archive's, which shows a public example.
+const START: &str = "swagger-initializer.js";
+/// The document is named relatively, so that a proxy may serve the API under a path of its own. The
+/// validator would be a server of strangers.
+const START_TEXT: &str = r##"window.onload = () => {
+  window.ui = SwaggerUIBundle({
+    "dom_id": "#swagger-ui",
+    "url": "../openapi.json",
+    "deepLinking": true,
+    "validatorUrl": "none",
+    "layout": "StandaloneLayout",
+    "presets": [SwaggerUIBundle.presets.apis, SwaggerUIStandalonePreset],
+    "plugins": [SwaggerUIBundle.plugins.DownloadUrl]
+  });
+};
+"##;
 
 /// The page, or the file of it that the path names.
 pub fn viewer(path: &str, file: Option<&str>) -> Result<HttpResponse, ApiError> {
@@ -30,17 +41,31 @@ pub fn viewer(path: &str, file: Option<&str>) -> Result<HttpResponse, ApiError> 
         }
         None => "index.html",
     };
-    match utoipa_swagger_ui::serve(file, CONFIG.clone()) {
-        Ok(Some(found)) => Ok(HttpResponse::Ok()
-            .content_type(found.content_type.as_str())
+    match content(file) {
+        Ok(Some(bytes)) => Ok(HttpResponse::Ok()
+            .content_type(content_type(file))
             .insert_header((header::CONTENT_SECURITY_POLICY, POLICY))
             .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
             .insert_header((header::CACHE_CONTROL, "max-age=3600"))
-            .body(found.bytes.into_owned())),
+            .body(bytes)),
         Ok(None) => {
             Err(ApiError::new(ErrorKind::NotFound, "the page of the API has no such file; it is at /docs/"))
         }
         Err(error) => Err(ApiError::internal(error)),
+    }
+}
+
+fn content(file: &str) -> Result<Option<Bytes>, DamagedArchive> {
+    if file == START { Ok(Some(Bytes::from_static(START_TEXT.as_bytes()))) } else { archive::file(file) }
+}
+
+fn content_type(file: &str) -> &'static str {
+    match file.rsplit('.').next() {
+        Some("html") => "text/html",
+        Some("css") => "text/css",
+        Some("js") => "text/javascript",
+        Some("png") => "image/png",
+        _ => "application/octet-stream",
     }
 }
 

@@ -8,11 +8,13 @@
 //! together.
 
 mod error;
+mod log_level;
 mod path_keys;
 mod sections;
 mod settings;
 mod validate;
 
 pub use error::{ConfigError, Problem};
+pub use log_level::LogLevelError;
 pub use sections::{Accounts, Config, Keys, License, Limits, Log, LogFormat};
 pub use settings::{ENV_PREFIX, Loaded, Origin, Setting};

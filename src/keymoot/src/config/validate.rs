@@ -15,9 +15,9 @@ pub(super) fn problems(config: &Config) -> Vec<(&'static str, String)> {
     listeners(config, &mut found);
     packager(config, &mut found);
     found.extend(config.license_servers.problems());
-    if tracing_subscriber::EnvFilter::try_new(&config.log.level).is_err() || config.log.level.is_empty() {
-        let problem = "must be error, warn, info, debug or trace, or a list such as `info,openraft=warn`";
-        found.push(("log.level", problem.to_owned()));
+    if let Err(error) = config.log.targets() {
+        let wanted = "must be error, warn, info, debug or trace, or a list such as `info,openraft=warn`";
+        found.push(("log.level", format!("{wanted}; {error}")));
     }
     for (key, path) in config.clone().paths_mut() {
         if path.as_os_str().is_empty() {

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use reqwest::header::{AUTHORIZATION, HeaderValue};
 use tokio::sync::Semaphore;
+use ureq_proto::http::header::{AUTHORIZATION, HeaderValue};
 use zeroize::Zeroizing;
 
 use super::{AnswerFault, Entitled, EntitlementSetupError, NotEntitled, Viewer, ott, ovp, own_json};

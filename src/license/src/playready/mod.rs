@@ -8,8 +8,8 @@ pub mod challenge;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde::Serialize;
+use ureq_proto::http::header::{HeaderMap, HeaderName, HeaderValue};
 use zeroize::Zeroizing;
 
 use super::outgoing::{Question, Reply};

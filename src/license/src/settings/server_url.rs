@@ -17,7 +17,10 @@ pub struct ServerUrl(Url);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ServerUrlError {
     /// It cannot be parsed.
-    #[error("is no URL; write one such as https://cas.example.com/entitlements")]
+    #[error(
+        "is no URL; write one such as https://cas.example.com/entitlements, with a host name beyond ASCII in \
+         its xn-- form"
+    )]
     Form,
     /// Neither https nor http.
     #[error("must start with https://")]
@@ -100,14 +103,19 @@ mod tests {
 
     #[test]
     fn a_server_is_https_or_on_this_machine() {
-        for good in
-            ["https://cas.example.com/a", "http://127.0.0.1:9000/", "http://[::1]/", "http://localhost/"]
-        {
+        for good in [
+            "https://cas.example.com/a",
+            "https://xn--bcher-kva.example/",
+            "http://127.0.0.1:9000/",
+            "http://[::1]/",
+            "http://localhost/",
+        ] {
             assert_eq!(read(good).unwrap().as_str(), good);
         }
         for (bad, error) in [
             ("cas.example.com", ServerUrlError::Form),
             ("", ServerUrlError::Form),
+            ("https://cas.bücher.example/", ServerUrlError::Form),
             ("file:///etc/passwd", ServerUrlError::Scheme),
             ("http://cas.example.com/", ServerUrlError::Plain),
             ("http://localhost.example.com/", ServerUrlError::Plain),

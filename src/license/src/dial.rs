@@ -1,0 +1,140 @@
+//! Connections to the servers that a license needs: the name resolved, TCP, and TLS where the URL says
+//! so, all within one time limit.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
+use rustls::ClientConfig;
+use rustls::pki_types::{InvalidDnsNameError, ServerName};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, lookup_host};
+use tokio_rustls::TlsConnector;
+use url::{Host, Url};
+
+/// How long an address may be silent before the next one is tried beside it (RFC 8305, section 5).
+const NEXT_ADDRESS_AFTER: Duration = Duration::from_millis(250);
+
+/// A connection, in the clear or over TLS.
+pub(super) trait Connection: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Connection for S {}
+
+/// Why there is no connection. The text is for the log.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum DialError {
+    /// The URL has no host that can be found, which those of the configuration have.
+    #[error("its URL names no host")]
+    NoHost,
+    /// The name stands for no address.
+    #[error("its name has no address")]
+    NoAddress,
+    /// It took too long.
+    #[error("not within {} ms", within.as_millis())]
+    Timeout {
+        /// The limit.
+        within: Duration,
+    },
+    /// The name is none that a certificate can be for.
+    #[error("its name can be in no certificate")]
+    Name(#[from] InvalidDnsNameError),
+    /// The network, or TLS.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+}
+
+/// Connects to servers.
+#[derive(Clone, Debug)]
+pub(super) struct Dialer {
+    tls: Arc<ClientConfig>,
+    within: Duration,
+}
+
+impl Dialer {
+    pub(super) fn new(tls: ClientConfig, within: Duration) -> Self {
+        Self { tls: Arc::new(tls), within }
+    }
+
+    /// A new connection to the server of this URL.
+    pub(super) async fn dial(&self, url: &Url) -> Result<Box<dyn Connection>, DialError> {
+        let within = self.within;
+        tokio::time::timeout(within, self.connect(url)).await.unwrap_or(Err(DialError::Timeout { within }))
+    }
+
+    async fn connect(&self, url: &Url) -> Result<Box<dyn Connection>, DialError> {
+        let host = url.host().ok_or(DialError::NoHost)?;
+        let port = url.port_or_known_default().ok_or(DialError::NoHost)?;
+        let stream = connect_to_first(addresses(&host, port).await?).await?;
+        stream.set_nodelay(true)?;
+        if url.scheme() != "https" {
+            return Ok(Box::new(stream));
+        }
+        let connector = TlsConnector::from(self.tls.clone());
+        Ok(Box::new(connector.connect(server_name(&host)?, stream).await?))
+    }
+}
+
+async fn addresses(host: &Host<&str>, port: u16) -> Result<Vec<SocketAddr>, DialError> {
+    Ok(match *host {
+        Host::Domain(name) => lookup_host((name, port)).await?.collect(),
+        Host::Ipv4(address) => vec![SocketAddr::new(IpAddr::V4(address), port)],
+        Host::Ipv6(address) => vec![SocketAddr::new(IpAddr::V6(address), port)],
+    })
+}
+
+fn server_name(host: &Host<&str>) -> Result<ServerName<'static>, DialError> {
+    Ok(match *host {
+        Host::Domain(name) => ServerName::try_from(name.to_owned())?,
+        Host::Ipv4(address) => ServerName::IpAddress(IpAddr::V4(address).into()),
+        Host::Ipv6(address) => ServerName::IpAddress(IpAddr::V6(address).into()),
+    })
+}
+
+/// Connects to the address that answers first. They are tried in their order, the next one as soon as
+/// the last has failed or has been silent for a while.
+async fn connect_to_first(addresses: Vec<SocketAddr>) -> Result<TcpStream, DialError> {
+    let mut waiting = addresses.into_iter();
+    let mut tries = FuturesUnordered::new();
+    let mut failure = DialError::NoAddress;
+    loop {
+        tries.extend(waiting.next().map(TcpStream::connect));
+        let is_last = waiting.len() == 0;
+        let silence = async {
+            if is_last { std::future::pending().await } else { tokio::time::sleep(NEXT_ADDRESS_AFTER).await }
+        };
+        tokio::select! {
+            outcome = tries.next() => match outcome {
+                Some(Ok(stream)) => return Ok(stream),
+                Some(Err(error)) => failure = error.into(),
+                None => return Err(failure),
+            },
+            () = silence => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    async fn closed() -> SocketAddr {
+        TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
+    }
+
+    #[tokio::test]
+    async fn an_address_that_refuses_does_not_hide_the_next() {
+        let open = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = open.local_addr().unwrap();
+        let stream = connect_to_first(vec![closed().await, closed().await, address]).await.unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), address);
+        let error = connect_to_first(vec![closed().await, closed().await]).await.unwrap_err();
+        assert!(error.to_string().contains("refused"), "{error}");
+        let error = connect_to_first(Vec::new()).await.unwrap_err();
+        assert!(matches!(error, DialError::NoAddress), "{error}");
+    }
+}
