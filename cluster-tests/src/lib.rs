@@ -1,6 +1,6 @@
 //! Keymoot's tests and measurements with real processes.
 //!
-//! The tests in `tests/` keep one promise each. This library is what they share: a cluster of
+//! The tests in `tests/it` keep one promise a file. This library is what they share: a cluster of
 //! real processes on loopback, a signing client written from the specification rather than from
 //! Keymoot's own code, load generators, and the tools that look at what the processes leave
 //! behind. Every wait has a deadline, and every process started here is ended here.

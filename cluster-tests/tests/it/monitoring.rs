@@ -29,7 +29,7 @@ const QUIET: [&str; 14] = [
 
 #[test]
 fn the_alert_rules_are_sound_and_make_what_they_must_of_made_up_series() {
-    let tests = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/alerts.test.yml");
+    let tests = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/alerts.test.yml");
     let rules = shipped("alerts.yml");
     for arguments in [["check", "rules", rules.to_str().unwrap()], ["test", "rules", tests]] {
         let output =

@@ -1,7 +1,7 @@
 //! The nemesis notices what it is there for: programs that lack a safeguard do not come through.
 //!
-//! One mutant is tried in every run of all tests; `cargo nextest run -p cluster-tests --test
-//! nemesis_mutants --run-ignored all` tries all, as `scripts/nemesis --mutants` does.
+//! One mutant is tried in every run of all tests; `cargo nextest run -p cluster-tests -E
+//! 'test(nemesis_mutants::)' --run-ignored all` tries all, as `scripts/nemesis --mutants` does.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
