@@ -3,6 +3,7 @@
 //! Shares no code with Keymoot, so that a misreading on one side shows as a disagreement.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -12,11 +13,15 @@ use sha1::{Digest as _, Sha1};
 
 use crate::RigError;
 use crate::raw::{self, Answer};
+use crate::wait::wait_until;
 
 /// The path most clients use, answering with an object.
 pub const WIDEVINE: &str = "/cenc/widevine/encryption";
 /// All systems at once, answering with an array of one object.
 pub const COMMON: &str = "/cenc/encryption";
+
+/// How long a new cluster may take to make the key that it signs answers with.
+const ANNOUNCED_WITHIN: Duration = Duration::from_secs(30);
 
 /// An account and its encryption signing key.
 #[derive(Clone)]
@@ -203,6 +208,20 @@ fn pssh_box(uuid: &str, data: &str) -> Result<Vec<u8>, RigError> {
     whole.extend_from_slice(&length(data.len())?);
     whole.extend_from_slice(&data);
     Ok(whole)
+}
+
+/// The public key that a node announces for its answers, in base64. It has none until its cluster made one.
+///
+/// # Errors
+/// When it announces none in time.
+pub fn announced_key(node: SocketAddr) -> Result<String, RigError> {
+    wait_until("a node to have its keys", ANNOUNCED_WITHIN, || {
+        let answer =
+            raw::exchange(node, &raw::request("GET", "/capabilities", &[], &[]), raw::ANSWER_WITHIN)?;
+        let said: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+        let key = said.pointer("/signed_answers/public_key").and_then(Value::as_str).map(str::to_owned);
+        key.ok_or_else(|| RigError::Answer("no key is announced yet".to_owned()))
+    })
 }
 
 /// The bytes behind standard padded base64.

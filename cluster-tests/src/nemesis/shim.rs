@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::RigError;
-use crate::nemesis::tool;
+use crate::tool;
 
 /// What the node is preloaded by, and where it finds its orders.
 pub const ORDERS: &str = "KEYMOOT_RIG_ORDERS";

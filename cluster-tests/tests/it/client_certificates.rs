@@ -1,16 +1,15 @@
 //! Clients that prove themselves by a certificate, in real TLS handshakes: packagers that cannot sign
 //! on their own listener, and scramblers at the API.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use cluster_tests::authority::{Authority, write_secret};
+use cluster_tests::authority::Authority;
 use cluster_tests::wait::wait_until;
-use cluster_tests::{Cluster, Options, RigError, Signer, binary, media, raw};
+use cluster_tests::{Cluster, Options, RigError, Signer, media, raw, secret_file};
 use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig};
 
 /// A client that trusts `server`'s authority and shows a certificate of `own`, or none.
@@ -43,27 +42,15 @@ fn authorities() -> (Authority, Authority) {
 /// Adds the account `certified`, which accepts nothing weaker than its certificate.
 fn add_account(cluster: &Cluster) {
     let mark = cluster.dir().join("certified.mark");
-    write_secret(&mark, "dns:packager.example.net").unwrap();
-    let mut command = std::process::Command::new(binary::keymoot().unwrap());
-    command.args(["account", "add", "certified", "--allow", "127.0.0.0/8", "--minimum-scheme", "mutual-tls"]);
-    command.arg("--config").arg(cluster.nodes()[0].dir.join("keymoot.toml"));
-    command.arg("--credential").arg(format!("cert:encryption:mutual-tls:{}", mark.display()));
-    let output = command.output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    secret_file::write(&mark, "dns:packager.example.net").unwrap();
+    let credential = format!("cert:encryption:mutual-tls:{}", mark.display());
+    let more = ["--minimum-scheme", "mutual-tls", "--credential", &credential];
+    cluster.add_account("certified", &more).unwrap();
 }
 
 /// The status of a GET, or none when the connection was refused.
 fn status(client: &ureq::Agent, url: &str) -> Option<u16> {
     client.get(url).call().ok().map(|answer| answer.status().as_u16())
-}
-
-/// Where a node listens for packagers, as its log says.
-fn packager_listener(cluster: &Cluster) -> SocketAddr {
-    let text = std::fs::read_to_string(cluster.nodes()[0].dir.join("keymoot.log")).unwrap();
-    let line = text.lines().find(|line| line.contains("unsigned requests of packagers")).unwrap();
-    let behind = line.split_once("127.0.0.1:").unwrap().1;
-    let port: String = behind.chars().take_while(char::is_ascii_digit).collect();
-    SocketAddr::from(([127, 0, 0, 1], port.parse().unwrap()))
 }
 
 #[test]
@@ -78,7 +65,7 @@ fn a_packager_is_served_by_its_accounts_certificate_and_nobody_without_one() {
         .start()
         .unwrap();
     add_account(&cluster);
-    let listener = packager_listener(&cluster);
+    let listener = cluster.nodes()[0].packager_listener().unwrap();
     let url = |pid: &str| {
         format!("https://{listener}/system/ovp/edash/p/{pid}/sp/{pid}00/entryId/1_Entry/flavorId/1_a")
     };

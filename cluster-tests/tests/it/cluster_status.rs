@@ -8,6 +8,8 @@ use cluster_tests::wait::wait_until;
 use cluster_tests::{Grown, RigError};
 use keymoot::state::FEATURE_LEVEL;
 
+const ZONES: [&str; 3] = ["west", "east", "north"];
+
 fn await_code(cluster: &Grown, at: &str, code: i32, words: &[&str]) {
     wait_until(&format!("status to exit with {code}"), Duration::from_secs(30), || {
         let said = cluster.cluster(at, &["status"])?;
@@ -62,10 +64,7 @@ fn the_exit_code_says_how_the_cluster_is() {
 }
 
 fn three() -> Grown {
-    let mut cluster = Grown::begin("west").unwrap();
-    cluster.join("b", "a", "east", &[]).unwrap();
-    cluster.join("c", "a", "north", &[]).unwrap();
-    cluster.await_voters("a", 3).unwrap();
+    let cluster = Grown::begin_three(ZONES, &[]).unwrap();
     await_code(&cluster, "a", 0, &[]);
     cluster
 }
@@ -129,10 +128,7 @@ fn fill(cluster: &Grown) {
 
 #[test]
 fn an_emptied_voter_is_found_and_what_is_said_to_do_about_it_helps() {
-    let mut cluster = Grown::begin_with("west", &SLOW_SNAPSHOTS).unwrap();
-    cluster.join("b", "a", "east", &[]).unwrap();
-    cluster.join("c", "a", "north", &[]).unwrap();
-    cluster.await_voters("a", 3).unwrap();
+    let mut cluster = Grown::begin_three(ZONES, &SLOW_SNAPSHOTS).unwrap();
     fill(&cluster);
     cluster.kill("c").unwrap();
     std::fs::remove_dir_all(cluster.dir("c").join("data")).unwrap();

@@ -9,7 +9,7 @@ use cluster_tests::ledger::Ledger;
 use cluster_tests::search::files_under;
 use cluster_tests::signed::WIDEVINE;
 use cluster_tests::wait::{pause, wait_until};
-use cluster_tests::{Cluster, Options, RigError, metrics, operator};
+use cluster_tests::{Cluster, Options, RigError, metrics};
 use keymoot::state::{TABLE_NAMES, Table};
 use keymoot::store::{Tables, TablesOptions};
 
@@ -126,8 +126,7 @@ impl Killed {
         self.cluster.restart(self.id).unwrap();
         self.cluster.await_caught_up(self.id).unwrap();
         self.cluster.await_ready().unwrap();
-        let findings = self.ledger.audit(self.cluster.signer(), &self.cluster.addresses()).unwrap();
-        assert!(findings.is_empty(), "{findings:#?}");
+        self.ledger.assert_kept(self.cluster.signer(), &self.cluster.addresses());
     }
 }
 
@@ -239,8 +238,7 @@ fn each_damaged_file_is_refused_by_name_and_place() {
     cluster.await_caught_up(id).unwrap();
     assert!(cluster.said(id).unwrap().contains("it comes again from the raft log"));
     cluster.await_ready().unwrap();
-    let findings = ledger.audit(cluster.signer(), &cluster.addresses()).unwrap();
-    assert!(findings.is_empty(), "{findings:#?}");
+    ledger.assert_kept(cluster.signer(), &cluster.addresses());
 }
 
 /// Flips a bit of the one record of a stopped node's table whose value holds these bytes.
@@ -321,9 +319,7 @@ fn the_others_lead(cluster: &mut Cluster, damaged: u64) {
 
 fn lead(cluster: &Cluster, id: u64) {
     wait_until("the node to lead", WITHIN, || {
-        let config = cluster.node(id)?.dir.join("keymoot.toml").display().to_string();
-        let to = id.to_string();
-        operator::keymoot(&["cluster", "transfer-leader", &to, "--config", &config, "--yes"])?.succeeded()?;
+        cluster.operate(id, &["transfer-leader", &id.to_string(), "--yes"])?.succeeded()?;
         match cluster.leader()? {
             leader if leader == id => Ok(()),
             leader => Err(RigError::Answer(format!("node {leader} leads"))),
@@ -368,14 +364,11 @@ fn a_damaged_account_is_no_wrong_signature_and_its_node_neither_ready_nor_leader
     is_known_to_be_damaged(&cluster, id);
     the_others_lead(&mut cluster, id);
     // Not handed over to by hand either.
-    let config = cluster.node(id).unwrap().dir.join("keymoot.toml").display().to_string();
-    let to = id.to_string();
-    let said = operator::keymoot(&["cluster", "transfer-leader", &to, "--config", &config, "--yes"]).unwrap();
+    let said = cluster.operate(id, &["transfer-leader", &id.to_string(), "--yes"]).unwrap();
     assert_ne!((said.code, cluster.leader().unwrap()), (Some(0), id), "{said:?}");
     assert_eq!(asked(&cluster, id, "film-3.mp4"), 500);
     let whole: Vec<_> = cluster.others(id).into_iter().map(|id| cluster.node(id).unwrap().api).collect();
-    let findings = ledger.audit(cluster.signer(), &whole).unwrap();
-    assert!(findings.is_empty(), "{findings:#?}");
+    ledger.assert_kept(cluster.signer(), &whole);
 }
 
 #[test]
@@ -386,8 +379,7 @@ fn a_damaged_key_is_not_absent_and_its_node_neither_ready_nor_leader() {
     is_known_to_be_damaged(&cluster, id);
     the_others_lead(&mut cluster, id);
     let whole: Vec<_> = cluster.others(id).into_iter().map(|id| cluster.node(id).unwrap().api).collect();
-    let findings = ledger.audit(cluster.signer(), &whole).unwrap();
-    assert!(findings.is_empty(), "{findings:#?}");
+    ledger.assert_kept(cluster.signer(), &whole);
     // What it cannot apply ends it, with the same words.
     let signer = cluster.signer();
     let answer = signer.send(whole[0], "PUT", WIDEVINE, &signer.custom_data("film-3.mp4", &[])).unwrap();

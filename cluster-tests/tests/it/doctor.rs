@@ -1,7 +1,6 @@
 //! `keymoot doctor` finds what is wrong with a node, and says what mends it.
 
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
 use std::process::{Command, Output};
 use std::time::Duration;
 
@@ -9,9 +8,9 @@ use cluster_tests::wait::wait_until;
 use cluster_tests::{Cluster, RigError, binary};
 use serde_json::Value;
 
-fn doctor(config: &Path, env: &[(&str, &str)]) -> (Option<i32>, Vec<Value>) {
+fn doctor(config: &str, env: &[(&str, &str)]) -> (Option<i32>, Vec<Value>) {
     let mut command = Command::new(binary::keymoot().unwrap());
-    command.arg("doctor").arg("--config").arg(config).args(["--output", "json"]);
+    command.args(["doctor", "--config", config, "--output", "json"]);
     let Output { status, stdout, stderr } = command.envs(env.iter().copied()).output().unwrap();
     let report: Value = serde_json::from_slice(&stdout)
         .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&stderr)));
@@ -28,7 +27,7 @@ fn check<'c>(checks: &'c [Value], name: &str) -> &'c Value {
 #[test]
 fn a_sound_node_is_found_sound_whether_it_runs_or_not() {
     let mut cluster = Cluster::start().unwrap();
-    let config = cluster.node(1).unwrap().dir.join("keymoot.toml");
+    let config = cluster.node(1).unwrap().config();
     let (code, checks) = doctor(&config, &[]);
     // A slow or small machine may earn warnings; nothing fails.
     assert!(matches!(code, Some(0 | 2)), "{checks:#?}");
@@ -60,7 +59,7 @@ fn a_sound_node_is_found_sound_whether_it_runs_or_not() {
 fn mistakes_are_found_each_with_its_fix() {
     let mut cluster = Cluster::start().unwrap();
     let node = cluster.node(1).unwrap().clone();
-    let config = node.dir.join("keymoot.toml");
+    let config = node.config();
     cluster.kill(1).unwrap();
 
     // Somebody else's port, another node's number, and a key that everybody may read.

@@ -1,88 +1,61 @@
 //! Keys move to another cluster in a file that only the recipient can open, and arrive as they were.
 
 use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
-use cluster_tests::{Cluster, binary, metrics, signed, wait};
+use cluster_tests::operator::{self, Said};
+use cluster_tests::scrambler::Scrambler;
+use cluster_tests::{Cluster, RigError, metrics, signed, wait};
 use serde_json::Value;
-use tempfile::TempDir;
 
 /// Somebody with the signing key of a cluster's account in a file.
-struct Operator {
-    dir: TempDir,
-    account: String,
-    servers: String,
-}
+struct Operator(Scrambler);
 
 impl Operator {
     fn of(cluster: &Cluster) -> Self {
-        let operator = Self {
-            dir: tempfile::tempdir().unwrap(),
-            account: cluster.signer().account_id.clone(),
-            servers: cluster
-                .addresses()
-                .iter()
-                .map(|node| format!("http://{node}"))
-                .collect::<Vec<_>>()
-                .join(","),
-        };
-        operator.write_secret("signing.key", cluster.signer().signing_key());
+        let operator = Self(Scrambler::of(cluster).unwrap().with_arguments(&["--outage-tolerance", "30s"]));
         // Each cluster made a key for this one when it tried itself out; theirs differ.
-        assert!(operator.run(&["delete", "keymoot-dev-check"]).status.success());
+        operator.run(&["delete", "keymoot-dev-check"]).succeeded().unwrap();
         operator
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
+        self.0.path(name)
     }
 
-    fn write_secret(&self, name: &str, text: &str) {
-        use std::os::unix::fs::PermissionsExt as _;
-        std::fs::write(self.path(name), text).unwrap();
-        std::fs::set_permissions(self.path(name), std::fs::Permissions::from_mode(0o600)).unwrap();
-    }
-
-    fn run(&self, arguments: &[&str]) -> Output {
-        self.command(arguments).output().unwrap()
-    }
-
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(binary::keymoot().unwrap());
-        command.arg("key").args(arguments).args(["--account", &self.account, "--outage-tolerance", "30s"]);
-        command.arg("--key-file").arg(self.path("signing.key"));
-        command.env("KEYMOOT_SERVERS", &self.servers);
-        command
+    fn run(&self, arguments: &[&str]) -> Said {
+        self.0.run(&[&["key"], arguments].concat()).unwrap()
     }
 
     fn must(&self, arguments: &[&str]) -> Vec<Value> {
-        let output = self.run(arguments);
-        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-        let text = String::from_utf8(output.stdout).unwrap();
-        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        let printed = self.run(arguments).succeeded().unwrap();
+        printed.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
     fn must_fail(&self, arguments: &[&str], code: i32) -> (String, String) {
-        let output = self.run(arguments);
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {said}");
-        (said, String::from_utf8(output.stdout).unwrap())
+        let said = self.run(arguments).failed_with(code).unwrap();
+        (said.err, said.out)
+    }
+
+    /// Makes a key, which the account may have already.
+    fn create(&self, content: &str) -> (Value, Value) {
+        self.run(&["create", content, "--output", "json"]).succeeded().unwrap();
+        self.key(content)
     }
 
     /// A key as the account has it.
     fn key(&self, content: &str) -> (Value, Value) {
-        let output = self.run(&["get", content, "--output", "json"]);
-        assert!(output.status.success(), "{content}: {}", String::from_utf8_lossy(&output.stderr));
-        let key: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let printed = self.run(&["get", content, "--output", "json"]).succeeded().unwrap();
+        let key: Value = serde_json::from_str(&printed).unwrap();
         (key["kid"].clone(), key["key"].clone())
     }
 
     /// Makes a recipient; its private key is in the file of that name, and its public key comes back.
     fn recipient(&self, name: &str) -> String {
-        let mut command = Command::new(binary::keymoot().unwrap());
-        let output = command.args(["key", "recipient"]).arg(self.path(name)).output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+        let path = self.path(name);
+        let said = operator::keymoot(&["key".as_ref(), "recipient".as_ref(), path.as_os_str()]).unwrap();
+        said.succeeded().unwrap().trim().to_owned()
     }
 }
 
@@ -120,15 +93,14 @@ fn an_import_goes_on_at_another_node_when_the_leader_dies_in_the_middle() {
     let lines = (0..8000).map(|number| format!("{{\"content_id\":\"film-{number}\"}}\n"));
     std::fs::write(&file, lines.collect::<String>()).unwrap();
     let leader = cluster.leader().unwrap();
-    let import =
-        operator.command(&["import", file.to_str().unwrap()]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut import = operator.0.command(&["key", "import", file.to_str().unwrap()]).unwrap();
+    let import = import.stdout(Stdio::piped()).spawn().unwrap();
     let api = cluster.node(cluster.others(leader)[0]).unwrap().api;
-    let name = "keymoot_raft_applied_index";
-    let began = metrics::sample(api, name).unwrap();
+    let began = metrics::sample(api, metrics::APPLIED_INDEX).unwrap();
     wait::wait_until("the import to be under way", Duration::from_secs(20), || {
-        match metrics::sample(api, name)? {
+        match metrics::sample(api, metrics::APPLIED_INDEX)? {
             applied if applied > began + 10.0 => Ok(()),
-            applied => Err(cluster_tests::RigError::Answer(format!("{applied} entries are applied"))),
+            applied => Err(RigError::Answer(format!("{applied} entries are applied"))),
         }
     })
     .unwrap();
@@ -150,9 +122,9 @@ fn an_import_goes_on_at_another_node_when_the_leader_dies_in_the_middle() {
 fn sealed_keys_arrive_in_another_cluster_with_their_ids_and_old_versions() {
     let (from, to) = (Cluster::start().unwrap(), Cluster::start().unwrap());
     let (here, there) = (Operator::of(&from), Operator::of(&to));
-    let film = here.must_key("film");
+    let film = here.create("film");
     let second = {
-        here.rotate("film");
+        here.run(&["rotate", "film", "--output", "json"]).succeeded().unwrap();
         here.key("film")
     };
     assert_ne!(film, second);
@@ -219,7 +191,7 @@ fn an_altered_file_or_another_recipients_is_refused_with_its_line_and_nothing_ge
     let (from, to) = (Cluster::start().unwrap(), Cluster::start().unwrap());
     let (here, there) = (Operator::of(&from), Operator::of(&to));
     for content in ["a", "b", "c"] {
-        here.must_key(content);
+        here.create(content);
     }
     let public = there.recipient("recipient.key");
     let file = there.path("keys.ndjson");
@@ -242,7 +214,7 @@ fn an_altered_file_or_another_recipients_is_refused_with_its_line_and_nothing_ge
         ("another content", text.replace("\"content_id\":\"b\"", "\"content_id\":\"d\""), 3),
         (
             "another account",
-            text.replacen(&format!("\"account_id\":\"{}\"", here.account), "\"account_id\":\"x\"", 1),
+            text.replacen(&format!("\"account_id\":\"{}\"", here.0.account), "\"account_id\":\"x\"", 1),
             2,
         ),
         ("a line left out", text.replace(&format!("{}\n", lines[2]), ""), 4),
@@ -261,21 +233,9 @@ fn an_altered_file_or_another_recipients_is_refused_with_its_line_and_nothing_ge
     assert!(said.contains("line 1: the keys are sealed for another recipient"), "{said}");
     assert!(there.must_fail(&["import", path], 1).0.contains("--recipient-key FILE"));
     for content in ["a", "b", "c", "d"] {
-        assert!(!there.run(&["get", content, "--output", "json"]).status.success(), "{content} got in");
+        assert_ne!(there.run(&["get", content, "--output", "json"]).code, Some(0), "{content} got in");
     }
     assert_eq!(there.must(&import).len(), 3);
-}
-
-impl Operator {
-    fn must_key(&self, content: &str) -> (Value, Value) {
-        let output = self.run(&["create", content, "--output", "json"]);
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        self.key(content)
-    }
-
-    fn rotate(&self, content: &str) {
-        assert!(self.run(&["rotate", content, "--output", "json"]).status.success());
-    }
 }
 
 fn base64_of_hex(text: &str) -> String {

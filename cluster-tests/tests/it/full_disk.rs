@@ -9,7 +9,7 @@ use cluster_tests::ledger::Ledger;
 use cluster_tests::loop_disk::{self, FileSystem, LoopDisk};
 use cluster_tests::signed::WIDEVINE;
 use cluster_tests::wait::wait_until;
-use cluster_tests::{Cluster, Options, RigError, metrics, raw};
+use cluster_tests::{Cluster, Options, RigError, metrics, purge, raw};
 
 const DISK_BYTES: u64 = 400 * 1024 * 1024;
 const WITHIN: Duration = Duration::from_secs(60);
@@ -56,7 +56,7 @@ fn if_disks_can_be_mounted_a_leader_on_a_full_disk_steps_back_and_recovers_by_it
     let all: Vec<u64> = cluster.nodes().iter().map(|node| node.id).collect();
     create(&cluster, &mut ledger, &all, "roomy");
 
-    let filling = disk.fill().unwrap();
+    disk.fill().unwrap();
     await_read_only(api, true);
     create(&cluster, &mut ledger, &cluster.others(full), "beside-a-full-disk");
     assert_ne!(cluster.leader().unwrap(), full, "a node without room leads");
@@ -71,12 +71,11 @@ fn if_disks_can_be_mounted_a_leader_on_a_full_disk_steps_back_and_recovers_by_it
     assert!(cluster.said(full).unwrap().contains("the ballast is given up"));
     create(&cluster, &mut ledger, &cluster.others(full), "after-its-restart");
 
-    std::fs::remove_file(filling).unwrap();
+    disk.free().unwrap();
     await_read_only(api, false);
     cluster.await_caught_up(full).unwrap();
     cluster.await_ready().unwrap();
-    let findings = ledger.audit(cluster.signer(), &cluster.addresses()).unwrap();
-    assert!(findings.is_empty(), "{findings:#?}");
+    ledger.assert_kept(cluster.signer(), &cluster.addresses());
     assert!(cluster.said(full).unwrap().contains("the disk has room again"));
     assert!(cluster.node(full).unwrap().dir.join("data/ballast").exists(), "no ballast for the next time");
     drop(cluster);
@@ -93,12 +92,11 @@ fn if_disks_can_be_mounted_reads_go_on_when_every_disk_is_full() {
     cluster.do_without_dev().unwrap();
     let all: Vec<u64> = cluster.nodes().iter().map(|node| node.id).collect();
     create(&cluster, &mut ledger, &all, "roomy");
-    let filling = disk.fill().unwrap();
+    disk.fill().unwrap();
     for api in cluster.addresses() {
         await_read_only(api, true);
     }
-    let findings = ledger.audit(cluster.signer(), &cluster.addresses()).unwrap();
-    assert!(findings.is_empty(), "{findings:#?}");
+    ledger.assert_kept(cluster.signer(), &cluster.addresses());
     let status = cluster.operate(1, &["status"]).unwrap();
     assert_eq!(status.code, Some(1), "{status:?}");
     for words in ["no write can commit: 0 of 3 voters can store one", "node 2 is read-only", "docs/disks.md"]
@@ -114,44 +112,43 @@ fn if_disks_can_be_mounted_reads_go_on_when_every_disk_is_full() {
     let said = String::from_utf8_lossy(&answer.body).into_owned();
     assert!(said.contains("full") || said.contains("no quorum"), "{said}");
 
-    std::fs::remove_file(filling).unwrap();
+    disk.free().unwrap();
     for api in cluster.addresses() {
         await_read_only(api, false);
     }
     cluster.await_ready().unwrap();
     create(&cluster, &mut ledger, &all, "roomy-again");
-    let findings = ledger.audit(cluster.signer(), &cluster.addresses()).unwrap();
-    assert!(findings.is_empty(), "{findings:#?}");
+    ledger.assert_kept(cluster.signer(), &cluster.addresses());
     drop(cluster);
 }
 
-/// Fills the disk of a follower that lacks nothing; gives what fills it.
-fn fill(cluster: &Cluster, disk: &LoopDisk, full: u64) -> std::path::PathBuf {
+/// Fills the disk of a follower that lacks nothing.
+fn fill(cluster: &Cluster, disk: &LoopDisk, full: u64) {
     let api = cluster.node(full).unwrap().api;
     let last = |id| metrics::sample(cluster.node(id).unwrap().api, metrics::LAST_LOG_INDEX).unwrap();
-    let filling = (0..10).find_map(|_| {
+    let lacks_nothing = (0..10).any(|_| {
         // Votes fit in.
-        let filling = disk.fill_but(DISK_BYTES / 50).unwrap();
+        disk.fill_but(DISK_BYTES / 50).unwrap();
         await_read_only(api, true);
         // What came just before does not: it shall lack nothing.
-        if last(full) >= last(cluster.leader().unwrap()) {
-            return Some(filling);
+        let has_all = last(full) >= last(cluster.leader().unwrap());
+        if !has_all {
+            empty(cluster, disk, full);
         }
-        empty(cluster, &filling, full);
-        None
+        has_all
     });
-    filling.expect("a full node that lacks nothing")
+    assert!(lacks_nothing, "there is never a full node that lacks nothing");
 }
 
 /// Makes room on the disk of a follower again, and waits until it has all.
-fn empty(cluster: &Cluster, filling: &std::path::Path, full: u64) {
-    std::fs::remove_file(filling).unwrap();
+fn empty(cluster: &Cluster, disk: &LoopDisk, full: u64) {
+    disk.free().unwrap();
     await_read_only(cluster.node(full).unwrap().api, false);
     cluster.await_caught_up(full).unwrap();
 }
 
-/// A cluster in which the disk of a follower is full: it, the follower, the other one, what fills the disk.
-fn with_a_full_follower() -> (Cluster, LoopDisk, u64, u64, std::path::PathBuf) {
+/// A cluster in which the disk of a follower is full: it, the disk, the follower, the other one.
+fn with_a_full_follower() -> (Cluster, LoopDisk, u64, u64) {
     let mut cluster = Options::default()
         .env("KEYMOOT__RAFT__SNAPSHOT_LOG_ENTRIES", "60")
         .env("KEYMOOT__RAFT__LOG_KEEP_ENTRIES", "10")
@@ -165,11 +162,11 @@ fn with_a_full_follower() -> (Cluster, LoopDisk, u64, u64, std::path::PathBuf) {
     cluster.restart(full).unwrap();
     cluster.await_ready().unwrap();
     cluster.signer().create(cluster.node(full).unwrap().api, "before.mp4").unwrap();
-    let filling = fill(&cluster, &disk, full);
+    fill(&cluster, &disk, full);
     let leader = cluster.leader().unwrap();
     assert_ne!(leader, full, "it led, and did not hand over");
     let third = cluster.others(full).into_iter().find(|id| *id != leader).unwrap();
-    (cluster, disk, full, third, filling)
+    (cluster, disk, full, third)
 }
 
 #[test]
@@ -177,7 +174,7 @@ fn if_disks_can_be_mounted_a_full_follower_that_is_elected_hands_over_within_two
     if let Err(not_run) = loop_disk::available() {
         return eprintln!("{not_run}");
     }
-    let (mut cluster, disk, full, _, mut filling) = with_a_full_follower();
+    let (mut cluster, disk, full, _) = with_a_full_follower();
     let elections =
         |cluster: &Cluster| cluster.said(full).unwrap().matches(&format!("leader=Some({full})")).count();
     let before = elections(&cluster);
@@ -193,8 +190,8 @@ fn if_disks_can_be_mounted_a_full_follower_that_is_elected_hands_over_within_two
         if elections(&cluster) > before {
             return Some((killed_at, third));
         }
-        empty(&cluster, &filling, full);
-        filling = fill(&cluster, &disk, full);
+        empty(&cluster, &disk, full);
+        fill(&cluster, &disk, full);
         None
     });
     let (killed_at, third) = elected.expect("the full node was never elected: the test proves nothing");
@@ -212,7 +209,7 @@ fn if_disks_can_be_mounted_nobody_is_told_to_lead_who_is_full_silent_or_behind()
     if let Err(not_run) = loop_disk::available() {
         return eprintln!("{not_run}");
     }
-    let (cluster, _disk, full, third, filling) = with_a_full_follower();
+    let (cluster, disk, full, third) = with_a_full_follower();
     let (leader, full_api) = (cluster.leader().unwrap(), cluster.node(full).unwrap().api);
     let leader_api = cluster.node(leader).unwrap().api;
     let term = metrics::sample(leader_api, metrics::TERM).unwrap();
@@ -243,17 +240,9 @@ fn if_disks_can_be_mounted_nobody_is_told_to_lead_who_is_full_silent_or_behind()
         }
     });
     let last_known = metrics::sample(full_api, metrics::LAST_LOG_INDEX).unwrap();
-    let mut serials = 0_u64..;
-    wait_until("the leader to purge what the full node lacks", WITHIN, || {
-        let serial = serials.next().unwrap_or_default();
-        cluster.signer().create(leader_api, &format!("more-{serial}.mp4"))?;
-        match metrics::sample(leader_api, metrics::PURGED_INDEX)? {
-            purged if purged > last_known + 1.0 => Ok(()),
-            purged => Err(RigError::Answer(format!("purged up to {purged} of {last_known}"))),
-        }
-    })
-    .unwrap();
-    std::fs::remove_file(filling).unwrap();
+    let signer = cluster.signer();
+    purge::write_until_purged(signer, &[leader_api], "more", last_known + 1.0, WITHIN).unwrap();
+    disk.free().unwrap();
     await_read_only(full_api, false);
     refused(full, "it lacks ");
     assert_eq!(metrics::sample(leader_api, metrics::TERM).unwrap(), term, "there was an election");

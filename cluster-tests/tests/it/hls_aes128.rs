@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use cluster_tests::media::{self, Stream};
 use cluster_tests::raw::{self, Answer, percent_encode, request};
-use cluster_tests::{Cluster, Options, Signer, binary, search, signed as hexed};
+use cluster_tests::{Cluster, Options, Signer, binary, search, secret_file, signed as hexed};
 
 /// Custom data and signature as a query.
 fn signed(signer: &Signer, content: &str) -> String {
@@ -200,11 +200,7 @@ fn keymoot_scramble_makes_a_playlist_that_plays_and_leaves_the_key_nowhere() {
     let stage = Stage::new(8);
     let cluster = Cluster::start().unwrap();
     let key_file = stage.dir.path().join("signing.key");
-    let mut options = std::fs::OpenOptions::new();
-    let mut file = std::os::unix::fs::OpenOptionsExt::mode(options.write(true).create_new(true), 0o600)
-        .open(&key_file)
-        .unwrap();
-    std::io::Write::write_all(&mut file, cluster.signer().signing_key().as_bytes()).unwrap();
+    secret_file::write(&key_file, cluster.signer().signing_key()).unwrap();
     let nodes = cluster.addresses();
     let uri = format!("http://{}/hls/key/{{kid}}?{}", nodes[1], signed(&cluster.license_signer(), "film"));
     let run = |out: &Path, more: &[&str]| {

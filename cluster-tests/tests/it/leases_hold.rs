@@ -2,14 +2,17 @@
 //! slot, a slot that has ended is free, and a rental that is over stays over.
 
 use std::net::SocketAddr;
-use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cluster_tests::license::{self, CLEAR_KEY, clear_key_challenge, entitling, keys_of};
 use cluster_tests::policy::{self, Account};
-use cluster_tests::{Cluster, metrics};
+use cluster_tests::wait::wait_until;
+use cluster_tests::{Cluster, RigError, metrics};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+
+/// Longer than any lease or rental that a test waits for.
+const WITHIN: Duration = Duration::from_secs(30);
 
 struct Stage {
     cluster: Cluster,
@@ -96,14 +99,18 @@ fn all_nodes_at_once_grant_as_many_slots_as_there_are() {
 fn a_slot_that_has_ended_is_free_and_survives_the_leader_until_then() {
     let mut stage = stage(&leased(8, 1));
     let nodes = stage.cluster.addresses();
+    let began = Instant::now();
     assert_eq!(stage.watch(nodes[0], "ann", "phone"), Ok(()));
     let leader = stage.cluster.leader().unwrap();
     stage.cluster.kill(leader).unwrap();
     let survivors = stage.cluster.others(leader);
     let node = stage.cluster.node(survivors[0]).unwrap().api;
     assert!(stage.watch(node, "ann", "tablet").is_err(), "the new leader knows who plays");
-    sleep(Duration::from_secs(9));
-    assert_eq!(stage.watch(node, "ann", "tablet"), Ok(()));
+    wait_until("the slot to be free", WITHIN, || {
+        stage.watch(node, "ann", "tablet").map_err(|refusal| RigError::Answer(format!("{refusal:?}")))
+    })
+    .unwrap();
+    assert!(began.elapsed() >= Duration::from_millis(7900), "it was free after {:?}", began.elapsed());
     let other = stage.cluster.node(survivors[1]).unwrap().api;
     assert!(stage.watch(other, "ann", "phone").is_err());
 }
@@ -112,10 +119,16 @@ fn a_slot_that_has_ended_is_free_and_survives_the_leader_until_then() {
 fn an_expired_rental_gets_no_license_from_anybody_until_it_is_ended() {
     let stage = stage(&json!({ "name": "rental", "rental_duration_seconds": 6 }));
     let nodes = stage.cluster.addresses();
+    let began = Instant::now();
     for node in &nodes {
         assert_eq!(stage.watch(*node, "ann", "phone"), Ok(()));
     }
-    sleep(Duration::from_secs(7));
+    wait_until("the rental to expire", WITHIN, || match stage.watch(nodes[0], "ann", "phone") {
+        Ok(()) => Err(RigError::Answer("it goes on".to_owned())),
+        Err(_) => Ok(()),
+    })
+    .unwrap();
+    assert!(began.elapsed() >= Duration::from_millis(5900), "it expired after {:?}", began.elapsed());
     for node in &nodes {
         let (status, message) = stage.watch(*node, "ann", "tablet").unwrap_err();
         assert!(status == 401 && message.contains("expired"), "{status} {message}");

@@ -3,14 +3,20 @@
 //!
 //! The servers are stand-ins: see `license_server`.
 
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use cluster_tests::license;
 use cluster_tests::license_server::{Behaviour, Protocol, StandIn, fairplay, playready, widevine};
 use cluster_tests::raw::Answer;
-use cluster_tests::{Cluster, KeyAnswer, Options, metrics, search, signed};
+use cluster_tests::wait::pause;
+use cluster_tests::{Cluster, KeyAnswer, Options, metrics, search, secret_file, signed};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+
+/// How long a server that failed is left alone.
+const REST: Duration = Duration::from_secs(1);
 
 /// Two servers of each system, and a cluster that asks them.
 struct Stage {
@@ -20,10 +26,8 @@ struct Stage {
 }
 
 fn secret(dir: &TempDir, name: &str, text: &str) -> String {
-    use std::os::unix::fs::PermissionsExt as _;
     let path = dir.path().join(name);
-    std::fs::write(&path, text).unwrap();
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+    secret_file::write(&path, text).unwrap();
     path.display().to_string()
 }
 
@@ -42,7 +46,7 @@ fn stage(system: &str, protocol: Protocol) -> Stage {
         .env(&key("FAIRPLAY_SIGNING_KEY_FILE"), &secret(&secrets, "fairplay", fairplay::SIGNING_KEY))
         .env(&key("TIMEOUT_MS"), "500")
         .env(&key("FAILURES_MAX"), "3")
-        .env(&key("REST_MS"), "1000");
+        .env(&key("REST_MS"), &REST.as_millis().to_string());
     Stage { cluster: options.start().unwrap(), servers, _secrets: secrets }
 }
 
@@ -79,7 +83,8 @@ impl Stage {
         let answer = self.ask(path, "film", challenge);
         assert_eq!(answer.status, 503, "{}", answer.text());
         assert!(answer.header("retry-after").is_some());
-        std::thread::sleep(std::time::Duration::from_millis(1100));
+        // Its rest must pass: whoever asks meanwhile drives the other server into one.
+        pause(REST).unwrap();
         first.behave(Behaviour::Serve);
         assert_eq!(self.ask(path, "film", challenge).status, 200, "it is tried again");
         first.behave(Behaviour::Refuse);

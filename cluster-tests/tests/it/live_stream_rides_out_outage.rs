@@ -2,13 +2,12 @@
 //! keys and for as long as it was configured to, and says so when they are used up.
 
 use std::collections::BTreeMap;
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::process::{Command, Output};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use cluster_tests::scrambler::Scrambler;
 use cluster_tests::wait::wait_until;
-use cluster_tests::{Cluster, RigError, binary};
+use cluster_tests::{Cluster, RigError};
 use keymoot::client::{
     ClientSettings, ContentKeys, Credentials, HttpTransport, KeyClient, LiveKeys, LivePlan, PeriodStart,
     PeriodsWanted, ServicePoints, SystemPace, Timeouts, TlsFiles, UdrmSha1,
@@ -53,7 +52,7 @@ fn a_live_stream_goes_on_for_the_configured_time_while_all_nodes_are_dead() {
         assert_eq!(*used.entry(key.period.index).or_insert(both), both, "a key changed within its period");
         Ok::<_, String>(key.ends_at)
     };
-    // A while with the cluster there: the thread keeps ahead.
+    // A while with the cluster there must pass: the thread keeps ahead all the time.
     let began = Instant::now();
     while began.elapsed() < Duration::from_secs(5) {
         use_current(&mut used).unwrap();
@@ -63,6 +62,7 @@ fn a_live_stream_goes_on_for_the_configured_time_while_all_nodes_are_dead() {
 
     cluster.kill_all().unwrap();
     let died = Instant::now();
+    // How long the keys last is what is measured.
     let said = loop {
         match use_current(&mut used) {
             Ok(_) => assert!(died.elapsed() < Duration::from_secs(60), "the keys never ended"),
@@ -98,55 +98,42 @@ fn a_live_stream_goes_on_for_the_configured_time_while_all_nodes_are_dead() {
     }
 }
 
-/// Runs a command of the scrambler with the demo account.
-fn run(cluster: &Cluster, arguments: &[&str]) -> Output {
-    let file = cluster.dir().join("scrambler.key");
-    if let Ok(mut file) = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&file) {
-        std::io::Write::write_all(&mut file, cluster.signer().signing_key().as_bytes()).unwrap();
-    }
-    let servers: Vec<String> =
-        cluster.addresses().iter().map(|address| format!("http://{address}")).collect();
-    let mut command = Command::new(binary::keymoot().unwrap());
-    command.args(["key"]).args(arguments).args(["--account", &cluster.signer().account_id]);
-    command.arg("--key-file").arg(file).env("KEYMOOT_SERVERS", servers.join(",")).output().unwrap()
-}
-
-fn must(cluster: &Cluster, arguments: &[&str]) -> Value {
-    let output = run(cluster, &[arguments, &["--output", "json"]].concat());
-    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-    serde_json::from_slice(&output.stdout).unwrap()
+fn must(scrambler: &Scrambler, arguments: &[&str]) -> Value {
+    let said = scrambler.run(&[&["key"], arguments, &["--output", "json"]].concat()).unwrap();
+    serde_json::from_str(&said.succeeded().unwrap()).unwrap()
 }
 
 #[test]
 fn periods_are_shown_listed_supplied_and_replaced_by_command() {
     let cluster = Cluster::start().unwrap();
+    let scrambler = Scrambler::of(&cluster).unwrap();
     let three = ["schedule", "show", "--period", "10s", "--first", "170", "--count", "3"];
-    let none = run(&cluster, &three);
-    assert_eq!(none.status.code(), Some(1));
-    assert!(String::from_utf8_lossy(&none.stderr).contains("--create makes the schedule"));
-    let made = must(&cluster, &[&three[..], &["--create"]].concat());
-    assert_eq!(must(&cluster, &three), made);
+    let run = |arguments: &[&str]| scrambler.run(&[&["key"], arguments].concat()).unwrap();
+    let none = run(&three).failed_with(1).unwrap();
+    assert!(none.err.contains("--create makes the schedule"), "{none:?}");
+    let made = must(&scrambler, &[&three[..], &["--create"]].concat());
+    assert_eq!(must(&scrambler, &three), made);
     assert_eq!(made["periods"][1]["start"], "1970-01-01T00:28:30Z");
     let at = ["schedule", "show", "--period", "10s", "--from", "1970-01-01T00:28:35Z"];
-    assert_eq!(must(&cluster, &at)["periods"][0], made["periods"][1]);
-    let hd = must(&cluster, &[&three[..], &["--create", "--track", "HD"]].concat());
+    assert_eq!(must(&scrambler, &at)["periods"][0], made["periods"][1]);
+    let hd = must(&scrambler, &[&three[..], &["--create", "--track", "HD"]].concat());
     assert_ne!(hd["periods"][0]["key"], made["periods"][0]["key"]);
 
-    let own = must(&cluster, &["rotate", "show", "--period", "10s", "--index", "171"]);
-    let after = must(&cluster, &three);
+    let own = must(&scrambler, &["rotate", "show", "--period", "10s", "--index", "171"]);
+    let after = must(&scrambler, &three);
     assert_eq!((&after["periods"][0], &after["periods"][1]), (&made["periods"][0], &own["periods"][0]));
     assert_eq!((own["periods"][0]["supplied"].as_bool(), &own["track"]), (Some(true), &made["track"]));
     assert_ne!(own["periods"][0]["key"], made["periods"][1]["key"]);
-    let listed = must(&cluster, &["schedule", "show", "--list"]);
+    let listed = must(&scrambler, &["schedule", "show", "--list"]);
     assert_eq!(listed["schedules"][0]["supplied_crypto_period_indexes"], serde_json::json!(["171"]));
 
-    let replaced = must(&cluster, &["rotate", "show", "--period", "10s"]);
-    let after = must(&cluster, &three);
+    let replaced = must(&scrambler, &["rotate", "show", "--period", "10s"]);
+    let after = must(&scrambler, &three);
     assert_eq!(after["periods"][0]["version"], replaced["version"]);
     assert_ne!(after["periods"][0]["kid"], made["periods"][0]["kid"]);
     assert_eq!(after["periods"][1], own["periods"][0], "a supplied key wins");
 
-    let shown = String::from_utf8(run(&cluster, &three).stdout).unwrap();
+    let shown = run(&three).succeeded().unwrap();
     let key = after["periods"][0]["key"].as_str().unwrap();
     assert!(shown.contains("170") && shown.contains("--show-key") && !shown.contains(key), "{shown}");
 }

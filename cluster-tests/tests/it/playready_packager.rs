@@ -2,11 +2,10 @@
 //! encrypts opens with the key that uDRM gives for the same content, and with no other.
 
 use std::net::SocketAddr;
-use std::path::Path;
 
 use cluster_tests::media::{self, Stream};
 use cluster_tests::raw::{self, Answer, request};
-use cluster_tests::{Cluster, Signer, search, signed, widevine};
+use cluster_tests::{Cluster, Signer, frames, search, signed, widevine};
 
 /// Not escaped for XML by the packager.
 const PROGRAM: &str = "Film & <Ton> 1";
@@ -23,15 +22,6 @@ fn ask(node: SocketAddr, account: &str, program: &str) -> Answer {
          </StreamInformation></StreamProtectionRequests></challenge></AcquirePackagingData></s:Body></s:Envelope>"
     );
     raw::exchange(node, &request("POST", &path(account), &[], body.as_bytes()), raw::ANSWER_WITHIN).unwrap()
-}
-
-fn must_open_only_with(path: &Path, stream: Stream, source: &Path, key: &[u8; 16]) {
-    let clear = media::frames(source, stream, None).unwrap();
-    assert_eq!(media::frames(path, stream, Some(key)).unwrap(), clear, "{}", path.display());
-    for wrong in [Some(&[7; 16]), None] {
-        let opened = media::frames(path, stream, wrong).unwrap_or_default();
-        assert!(!opened.iter().any(|frame| clear.contains(frame)), "a wrong key opened {}", path.display());
-    }
 }
 
 #[test]
@@ -56,7 +46,7 @@ fn a_film_is_encrypted_with_the_clusters_key_though_the_leader_dies_first() {
     let (key_bytes, kid) = key.bytes().unwrap();
     for (stream, name) in [(Stream::Video, "video.mp4"), (Stream::Audio, "audio.mp4")] {
         let sealed = dir.path().join(name);
-        must_open_only_with(&sealed, stream, &source, &key_bytes);
+        frames::assert_opens_only_with(&sealed, stream, &source, &key_bytes, &[7; 16]);
         let bytes = std::fs::read(&sealed).unwrap();
         assert!(search::contains(&bytes, &kid), "{name} lacks the key id");
         let object = signed::decode_base64(&key.pssh[0].data).unwrap();

@@ -1,12 +1,11 @@
 //! A learner is a read replica: it serves what the cluster serves, and with the quorum gone it still
 //! serves `local` reads.
 
-use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
 use cluster_tests::signed::WIDEVINE;
 use cluster_tests::wait::wait_until;
-use cluster_tests::{Grown, RigError, Signer, raw};
+use cluster_tests::{Grown, RigError, Signer, raw, secret_file};
 
 const KEY: &str = "a signing key of whoever reads locally";
 
@@ -19,8 +18,7 @@ fn a_learner_serves_the_cluster_and_reads_alone() {
     cluster.await_voters("a", 2).unwrap();
     // One account reads what its node has, the other what the cluster has.
     let (key, config) = (cluster.path("local.key"), cluster.config("b"));
-    std::fs::write(&key, KEY).unwrap();
-    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
+    secret_file::write(&key, KEY).unwrap();
     let key = key.display().to_string();
     let add = ["account", "add", "local", "--config", &config, "--ca-system", "OVP"];
     let more = ["--allow", "127.0.0.0/8", "--consistency", "local", "--encryption-key-file", &key];

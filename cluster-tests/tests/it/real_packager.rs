@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use cluster_tests::media::{self, Stream, Track};
 use cluster_tests::signed::{KeyAnswer, SystemData};
-use cluster_tests::{Cluster, search};
+use cluster_tests::{Cluster, frames, search};
 use tempfile::TempDir;
 
 /// A source and the places of its encrypted streams.
@@ -38,17 +38,10 @@ impl Film {
             (Stream::Video, &self.video, &video_key, &audio_key),
             (Stream::Audio, &self.audio, &audio_key, &video_key),
         ] {
-            let source = media::frames(&self.source, stream, None).unwrap();
-            assert!(source.len() >= 100, "the source has only {} frames of {stream:?}", source.len());
-            must_be_alike(&media::frames(path, stream, Some(right)).unwrap(), &source);
-            // Frames under a wrong key may be refused or come out wrong; none may come out right.
-            let opened = media::frames(path, stream, Some(wrong)).unwrap_or_default();
-            assert!(!opened.iter().any(|frame| source.contains(frame)), "{stream:?}: a wrong key opened it");
-            let sealed = media::frames(path, stream, None).unwrap_or_default();
-            assert!(!sealed.iter().any(|frame| source.contains(frame)), "{stream:?} is not encrypted");
+            frames::assert_opens_only_with(path, stream, &self.source, right, wrong);
         }
         let shown = media::decoded(&self.video, Stream::Video, Some(&video_key)).unwrap();
-        must_be_alike(&shown, &media::decoded(&self.source, Stream::Video, None).unwrap());
+        frames::assert_alike(&shown, &media::decoded(&self.source, Stream::Video, None).unwrap());
     }
 
     fn must_carry(&self, key: &KeyAnswer) {
@@ -61,12 +54,6 @@ impl Film {
             }
         }
     }
-}
-
-fn must_be_alike(decrypted: &[String], source: &[String]) {
-    assert_eq!(decrypted.len(), source.len(), "frames were lost or added");
-    let differing = decrypted.iter().zip(source).position(|(a, b)| a != b);
-    assert_eq!(differing, None, "the first frame that differs from the source");
 }
 
 #[test]

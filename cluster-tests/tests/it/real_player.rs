@@ -178,8 +178,7 @@ fn a_viewer_whose_entitlement_is_revoked_sees_no_further_crypto_period() {
     // The player was told the keys of ten periods; some players go on asking, some give up.
     let over = |seen: &Playback| seen.at_s > 9.5 || seen.error.is_some();
     player.wait_for("the last licensed period", Duration::from_secs(60), over).unwrap();
-    std::thread::sleep(Duration::from_secs(5));
-    let seen = player.playback().unwrap();
+    let seen = player.wait_for_standstill(2 * Duration::from_secs(PERIOD_S.into())).unwrap();
     assert!(!seen.ended && seen.at_s < 11.0, "it played on: {seen:?}");
     assert_eq!(seen.licensed_by.len(), licenses, "a license after the revocation: {seen:?}");
     assert!(refusals(&stage.cluster) > 0.0, "nobody was refused");
@@ -192,8 +191,8 @@ fn a_viewer_whose_entitlement_is_revoked_sees_no_further_crypto_period() {
         if refusals(&stage.cluster) > refused { Ok(()) } else { Err(RigError::Answer("none yet".to_owned())) }
     })
     .unwrap();
-    std::thread::sleep(Duration::from_secs(3));
-    let seen = newcomer.playback().unwrap();
+    let gives_up = |seen: &Playback| seen.error.is_some();
+    let seen = newcomer.wait_for("the player to give up", Duration::from_secs(60), gives_up).unwrap();
     assert!(seen.frames == 0 && seen.licensed_by.is_empty(), "{seen:?}");
 }
 

@@ -1,10 +1,9 @@
 //! Restarting the whole cluster under load, node by node, costs no key, no error answer and hardly time.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
-use cluster_tests::wait::{pause, wait_until};
-use cluster_tests::{Cluster, KeyAnswer, Options, RigError, drill, process, raw, stats};
+use cluster_tests::wait::wait_until;
+use cluster_tests::{Cluster, KeyAnswer, Options, RigError, drill, metrics, process, raw, stats};
 use rustix::process::Signal;
 
 #[test]
@@ -28,19 +27,6 @@ fn every_node_may_be_restarted_in_turn_and_nobody_notices() {
     assert!(stats::median(&gaps_ms) <= 250.0, "{gaps_ms:.0?}");
 }
 
-/// What a node has said since it was made.
-fn log(cluster: &Cluster, id: u64) -> String {
-    std::fs::read_to_string(cluster.node(id).unwrap().dir.join("keymoot.log")).unwrap()
-}
-
-fn packagers_of(cluster: &Cluster, id: u64) -> SocketAddr {
-    let log = log(cluster, id);
-    let line = log.lines().find(|line| line.contains("unsigned requests of packagers")).unwrap();
-    let port: String =
-        line.split_once("127.0.0.1:").unwrap().1.chars().take_while(char::is_ascii_digit).collect();
-    SocketAddr::from(([127, 0, 0, 1], port.parse().unwrap()))
-}
-
 #[test]
 fn a_node_that_stops_answers_packagers_that_wait_as_it_does_everybody_else() {
     let mut cluster = Options::default()
@@ -53,7 +39,7 @@ fn a_node_that_stops_answers_packagers_that_wait_as_it_does_everybody_else() {
         .unwrap();
     // One that has no leadership to hand over, so that nothing else keeps it.
     let node = cluster.others(cluster.leader().unwrap())[0];
-    let listener = packagers_of(&cluster, node);
+    let listener = cluster.node(node).unwrap().packager_listener().unwrap();
     for other in cluster.others(node) {
         cluster.kill(other).unwrap();
     }
@@ -62,10 +48,18 @@ fn a_node_that_stops_answers_packagers_that_wait_as_it_does_everybody_else() {
         let path = "/system/ovp/edash/p/437/sp/43700/entryId/waits/flavorId/a";
         raw::exchange(listener, &raw::request("GET", path, &[], &[]), Duration::from_secs(60))
     });
-    pause(Duration::from_secs(2)).unwrap();
+    let api = cluster.node(node).unwrap().api;
+    wait_until("the packager to wait", Duration::from_secs(10), || {
+        // This question is one of them.
+        match metrics::sample(api, "keymoot_http_requests_in_flight")? {
+            requests if requests > 1.5 => Ok(()),
+            requests => Err(RigError::Answer(format!("{requests} requests are being answered"))),
+        }
+    })
+    .unwrap();
     process::signal(cluster.node(node).unwrap().pid, Signal::TERM, &cluster.dir()).unwrap();
     wait_until("the node to begin to stop", Duration::from_secs(10), || {
-        let begun = log(&cluster, node).contains("stopping: leadership is handed over");
+        let begun = cluster.node(node)?.log()?.contains("stopping: leadership is handed over");
         begun.then_some(()).ok_or_else(|| RigError::Answer("it does not say so".to_owned()))
     })
     .unwrap();

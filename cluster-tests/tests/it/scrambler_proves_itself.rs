@@ -3,13 +3,11 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 use std::process::{Command, Output};
-use std::time::Duration;
 
-use cluster_tests::wait::wait_until;
-use cluster_tests::{Cluster, RigError, binary, raw};
+use cluster_tests::signed::announced_key;
+use cluster_tests::{Cluster, binary, secret_file};
 use serde_json::Value;
 
 /// The published example key pair of RFC 9421, appendix B.1.4.
@@ -26,24 +24,13 @@ impl Scrambler {
     /// An account that takes nothing weaker than message signatures, and its keys in files.
     fn of(cluster: &Cluster) -> Self {
         let dir = cluster.dir();
-        for (name, text) in
-            [("private.pem", PRIVATE), ("public", PUBLIC), ("sha1.key", "k3y of the weak kind")]
-        {
-            let mut options = std::fs::OpenOptions::new();
-            let mut file = options.write(true).create_new(true).mode(0o600).open(dir.join(name)).unwrap();
-            file.write_all(text.as_bytes()).unwrap();
-        }
-        let added = Command::new(binary::keymoot().unwrap())
-            .args(["account", "add", "strict", "--allow", "127.0.0.0/8"])
-            .args(["--minimum-scheme", "http-ed25519", "--credential"])
-            .arg(format!("packager:encryption:http-ed25519:{}", dir.join("public").display()))
-            .arg("--credential")
-            .arg(format!("old:encryption:udrm-sha1:{}", dir.join("sha1.key").display()))
-            .arg("--config")
-            .arg(cluster.nodes()[0].dir.join("keymoot.toml"))
-            .status()
-            .unwrap();
-        assert!(added.success());
+        let files = [("private.pem", PRIVATE), ("public", PUBLIC), ("sha1.key", "k3y of the weak kind")];
+        files.iter().for_each(|(name, text)| secret_file::write(&dir.join(name), text).unwrap());
+        let strong = format!("packager:encryption:http-ed25519:{}", dir.join("public").display());
+        let weak = format!("old:encryption:udrm-sha1:{}", dir.join("sha1.key").display());
+        let credentials = ["--credential", &strong, "--credential", &weak];
+        let more = [&credentials[..], &["--minimum-scheme", "http-ed25519"]].concat();
+        cluster.add_account("strict", &more).unwrap();
         let servers = cluster.addresses().iter().map(|address| format!("http://{address}")).collect();
         Self { dir, servers }
     }
@@ -75,18 +62,6 @@ fn printed(output: &Output) -> Value {
 
 fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
-/// The key that the cluster announces. It has none until it made one.
-fn public_key(node: SocketAddr) -> String {
-    wait_until("a node to have its keys", Duration::from_secs(30), || {
-        let request = raw::request("GET", "/capabilities", &[], &[]);
-        let answer = raw::exchange(node, &request, raw::ANSWER_WITHIN)?;
-        let said: Value = serde_json::from_slice(&answer.body).unwrap();
-        let key = said["signed_answers"]["public_key"].as_str().map(str::to_owned);
-        key.ok_or_else(|| RigError::Answer("no key is announced yet".to_owned()))
-    })
-    .unwrap()
 }
 
 /// A man in the middle, who sends requests on and changes every answer. Ends with the test's process.
@@ -138,8 +113,8 @@ fn the_strongest_scheme_is_used_and_only_answers_that_the_cluster_signed() {
     let cluster = Cluster::start().unwrap();
     let mut scrambler = Scrambler::of(&cluster);
     let nodes = cluster.addresses();
-    let key = public_key(nodes[0]);
-    nodes.iter().for_each(|node| assert_eq!(public_key(*node), key));
+    let key = announced_key(nodes[0]).unwrap();
+    nodes.iter().for_each(|node| assert_eq!(announced_key(*node).unwrap(), key));
 
     // The account refuses SHA-1, so that this shows what was chosen.
     let film = printed(&scrambler.create(&[]));

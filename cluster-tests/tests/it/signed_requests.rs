@@ -2,16 +2,13 @@
 //! it takes nothing weaker; and the servers sign their answers for those who ask.
 
 use std::net::SocketAddr;
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::process::Command;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use cluster_tests::raw::{self, Answer};
-use cluster_tests::signed::{COMMON, WIDEVINE};
-use cluster_tests::wait::wait_until;
-use cluster_tests::{Cluster, KeyAnswer, RigError, Signer, binary};
+use cluster_tests::signed::{COMMON, WIDEVINE, announced_key, decode_base64};
+use cluster_tests::{Cluster, KeyAnswer, Signer, secret_file};
 use ring::{digest, hmac, signature};
 
 const SECRET: &str = "a shared secret of some length";
@@ -19,20 +16,12 @@ const SECRET: &str = "a shared secret of some length";
 /// Adds an account that must sign by RFC 9421.
 fn add_account(cluster: &Cluster) {
     let file = cluster.dir().join("http.key");
-    let mut options = std::fs::OpenOptions::new();
-    let created = options.write(true).create_new(true).mode(0o600).open(&file).unwrap();
-    std::io::Write::write_all(&mut &created, SECRET.as_bytes()).unwrap();
-    let config = cluster.nodes()[0].dir.join("keymoot.toml");
+    secret_file::write(&file, SECRET).unwrap();
     let credential = |name: &str, scheme: &str| format!("{name}:encryption:{scheme}:{}", file.display());
-    let status = Command::new(binary::keymoot().unwrap())
-        .args(["account", "add", "strict", "--allow", "127.0.0.0/8", "--config"])
-        .arg(config)
-        .args(["--credential", &credential("packager", "http-hmac-sha256")])
-        .args(["--credential", &credential("old", "udrm-sha1")])
-        .args(["--minimum-scheme", "http-hmac-sha256"])
-        .status()
-        .unwrap();
-    assert!(status.success());
+    let [strong, weak] = [credential("packager", "http-hmac-sha256"), credential("old", "udrm-sha1")];
+    let credentials = ["--credential", &strong, "--credential", &weak];
+    let more = [&credentials[..], &["--minimum-scheme", "http-hmac-sha256"]].concat();
+    cluster.add_account("strict", &more).unwrap();
 }
 
 /// A signed request, written from the RFC and not with Keymoot's code.
@@ -69,18 +58,6 @@ fn refusals(nodes: &[SocketAddr], reason: &str) -> u64 {
     nodes.iter().map(count).sum()
 }
 
-/// The key that a node announces for its answers. It has none until the cluster made one.
-fn public_key(node: SocketAddr) -> Vec<u8> {
-    let announced = wait_until("a node to have its keys", Duration::from_secs(30), || {
-        let capabilities =
-            raw::exchange(node, &raw::request("GET", "/capabilities", &[], &[]), raw::ANSWER_WITHIN)?;
-        let capabilities: serde_json::Value = serde_json::from_slice(&capabilities.body).unwrap();
-        let announced = capabilities["signed_answers"]["public_key"].as_str().map(str::to_owned);
-        announced.ok_or_else(|| RigError::Answer("no key is announced yet".to_owned()))
-    });
-    STANDARD.decode(announced.unwrap()).unwrap()
-}
-
 /// Checks the answer's signature.
 fn check_answer(answer: &Answer, public_key: &[u8], method: &str, target: &str, nonce: &str) {
     let header = |name| answer.header(name).unwrap();
@@ -105,7 +82,8 @@ fn a_signed_request_is_good_once_in_the_whole_cluster_and_nothing_weaker_is_take
     let cluster = Cluster::start().unwrap();
     add_account(&cluster);
     let nodes = cluster.addresses();
-    let keys: Vec<Vec<u8>> = nodes.iter().map(|node| public_key(*node)).collect();
+    let announced = |node: &SocketAddr| decode_base64(&announced_key(*node).unwrap()).unwrap();
+    let keys: Vec<Vec<u8>> = nodes.iter().map(announced).collect();
     assert!(keys.iter().all(|key| *key == keys[0]), "one key for the whole cluster");
     let body = br#"{"ca_system":"OVP","account_id":"strict","content_id":"film"}"#;
 

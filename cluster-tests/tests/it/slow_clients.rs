@@ -149,6 +149,7 @@ fn a_body_that_trickles_is_cut_and_one_that_is_merely_slow_is_served() {
             if stream.write_all(part).is_err() || began.elapsed() > CUT_WITHIN {
                 break;
             }
+            // How slowly it comes is what the node judges.
             std::thread::sleep(Duration::from_millis(100));
         }
         let sent_for = began.elapsed();
@@ -198,6 +199,7 @@ fn besiege(node: SocketAddr, connections: usize, has_begun: &AtomicBool, done: &
                 *one = open();
             }
         }
+        // The siege shall cost the node connections, not the machine its cores.
         std::thread::sleep(Duration::from_millis(200));
     }
 }

@@ -1,11 +1,14 @@
 //! A node that was away for longer than the log is kept catches up by snapshot, and serves.
 
-use cluster_tests::ledger::Ledger;
-use cluster_tests::wait::wait_until;
-use cluster_tests::{Options, RigError, Signer, metrics};
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+
+use cluster_tests::ledger::Ledger;
+use cluster_tests::wait::wait_until;
+use cluster_tests::{Options, metrics, purge};
+
+/// Longer than a log takes to be purged.
+const WITHIN: Duration = Duration::from_secs(60);
 
 /// Fast enough to fill the log between two snapshots while one is sent, and not ten times.
 const WRITTEN_EVERY: Duration = Duration::from_millis(30);
@@ -33,26 +36,19 @@ fn a_node_whose_missing_entries_are_purged_catches_up_and_serves() {
     // Every survivor must have forgotten what the node lacks: any of them may lead when it returns.
     for survivor in cluster.others(away) {
         let api = cluster.node(survivor).unwrap().api;
-        wait_until("a survivor to purge what the node lacks", Duration::from_secs(30), || {
-            match metrics::sample(api, metrics::PURGED_INDEX)? {
-                purged if purged > last_known + 1.0 => Ok(()),
-                purged => Err(RigError::Answer(format!("purged up to {purged} of {last_known}"))),
-            }
-        })
-        .unwrap();
+        let purged = || purge::is_purged(api, last_known + 1.0);
+        wait_until("a survivor to purge what the node lacks", WITHIN, purged).unwrap();
     }
 
     cluster.restart(away).unwrap();
     cluster.await_caught_up(away).unwrap();
-    let findings = ledger.audit(&signer, &[away_api]).unwrap();
-    assert!(findings.is_empty(), "{findings:#?}");
+    ledger.assert_kept(&signer, &[away_api]);
     ledger.enter(signer.create(away_api, "after.mp4").unwrap(), "the node, after");
 
     // What came by snapshot is on its disk too.
     cluster.kill(away).unwrap();
     cluster.restart(away).unwrap();
-    let findings = ledger.audit(&signer, &cluster.addresses()).unwrap();
-    assert!(findings.is_empty(), "{findings:#?}");
+    ledger.assert_kept(&signer, &cluster.addresses());
 }
 
 #[test]
@@ -80,7 +76,7 @@ fn one_snapshot_is_enough_however_much_is_written_while_it_is_sent() {
             });
         }
     });
-    write_until_purged(&signer, leader_api, "missed", last_known + 1.0);
+    purge::write_until_purged(&signer, &[leader_api], "more", last_known + 1.0, WITHIN).unwrap();
 
     let stop = AtomicBool::new(false);
     let written = std::thread::scope(|scope| {
@@ -105,20 +101,5 @@ fn one_snapshot_is_enough_however_much_is_written_while_it_is_sent() {
 
     // Afterwards the log is cut again.
     let purged = metrics::sample(leader_api, metrics::PURGED_INDEX).unwrap();
-    write_until_purged(&signer, leader_api, "afterwards", purged);
-}
-
-/// Writes until the node has cut its log behind this entry.
-fn write_until_purged(signer: &Signer, node: SocketAddr, named: &str, index: f64) {
-    let mut serials = 0_u64..;
-    wait_until("the leader to cut its log", Duration::from_secs(60), || {
-        for serial in serials.by_ref().take(50) {
-            signer.create(node, &format!("{named}-{serial}.mp4"))?;
-        }
-        match metrics::sample(node, metrics::PURGED_INDEX)? {
-            purged if purged > index => Ok(()),
-            purged => Err(RigError::Answer(format!("purged up to {purged}"))),
-        }
-    })
-    .unwrap();
+    purge::write_until_purged(&signer, &[leader_api], "afterwards", purged, WITHIN).unwrap();
 }

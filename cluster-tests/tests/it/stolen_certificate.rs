@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 
 use cluster_tests::rogue::{Ask, Reply, Rogue, Stolen};
-use cluster_tests::{Grown, widevine};
+use cluster_tests::{Grown, secret_file, widevine};
 use keymoot::cluster::{
     AdminRequest, AdminResponse, Change, ChangeRequest, JoinReply, JoinRequest, PROTOCOL, ProvenJoin,
 };
@@ -249,7 +249,7 @@ fn a_proof_is_good_on_its_own_connection_only() {
     // Recorded there, played here; made for another purpose; under another id; by another key of the id.
     let renamed = cluster.path("renamed.toml");
     let text = std::fs::read_to_string(cluster.keyring()).unwrap();
-    cluster_tests::authority::write_secret(&renamed, &text.replace("\"mk1\"", "\"mk9\"")).unwrap();
+    secret_file::write(&renamed, &text.replace("\"mk1\"", "\"mk9\"")).unwrap();
     let renamed = ring(&renamed.display().to_string());
     let stranger = Keyring::generate().unwrap();
     type Make<'m> = &'m dyn Fn(&Rogue, &Challenge) -> KeyringProof;

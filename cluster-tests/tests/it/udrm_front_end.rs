@@ -1,14 +1,12 @@
 //! The uDRM front end, whole: every provider, both shapes, auxiliary data, and packagers that cannot sign.
 
 use std::net::SocketAddr;
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::process::Command;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use cluster_tests::raw::{self, Answer, percent_encode, request};
 use cluster_tests::signed::WIDEVINE;
-use cluster_tests::{Cluster, KeyAnswer, Options, Signer, binary, search};
+use cluster_tests::{Cluster, KeyAnswer, Options, Signer, license, search};
 use serde_json::{Value, json};
 
 const WIDEVINE_ID: &str = "edef8ba9-79d6-4ace-a3c8-27dcd51d21ed";
@@ -77,28 +75,14 @@ fn a_fairplay_iv_is_sixteen_bytes_and_the_same_on_every_node_until_the_key_chang
     assert_ne!(iv(nodes[1], "PUT"), first, "another key has another iv");
 }
 
-/// Adds an account through a node, with further arguments, and hands back its signer.
-fn add_account(cluster: &Cluster, name: &str, more: &[&str]) -> Signer {
-    let key_file = cluster.dir().join(format!("{name}.key"));
-    let mut options = std::fs::OpenOptions::new();
-    let mut file = options.write(true).create_new(true).mode(0o600).open(&key_file).unwrap();
-    std::io::Write::write_all(&mut file, format!("key of {name}").as_bytes()).unwrap();
-    let config = cluster.nodes()[0].dir.join("keymoot.toml");
-    let mut command = Command::new(binary::keymoot().unwrap());
-    command.args(["account", "add", name, "--allow", "127.0.0.0/8", "--config"]).arg(config);
-    command.arg("--encryption-key-file").arg(&key_file).args(more);
-    let output = command.output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    Signer::new(name, "OVP", &format!("key of {name}"))
-}
-
 #[test]
 fn an_account_decides_the_shape_of_its_answers_and_what_playready_headers_name() {
     let cluster = Cluster::start().unwrap();
     let node = cluster.addresses()[1];
     let url = "https://license.example/rights?account=arrays&mode=test";
-    let arrays = add_account(&cluster, "arrays", &["--response-shape", "array", "--playready-la-url", url]);
-    let objects = add_account(&cluster, "objects", &["--response-shape", "object"]);
+    let shaped = |name: &str, more: &[&str]| license::add_account(&cluster, name, more).unwrap().0;
+    let arrays = shaped("arrays", &["--response-shape", "array", "--playready-la-url", url]);
+    let objects = shaped("objects", &["--response-shape", "object"]);
     for (signer, is_array) in [(&arrays, true), (&objects, false)] {
         let body = signer.custom_data("shape.mp4", &[]);
         for path in ["/cenc/encryption", WIDEVINE, "/playready/encryption"] {
@@ -169,16 +153,6 @@ fn auxiliary_data_is_stored_with_the_content_and_given_back_by_every_node_when_a
     assert_eq!(answered("POST", &ask(0, "POST", &plain, "&aux=1"))["aux"], Value::Null);
 }
 
-/// Where a node listens for packagers, as its log says.
-fn packager_listener(cluster: &Cluster) -> SocketAddr {
-    let log = cluster.nodes()[0].dir.join("keymoot.log");
-    let text = std::fs::read_to_string(log).unwrap();
-    let line = text.lines().find(|line| line.contains("unsigned requests of packagers")).unwrap();
-    let behind = line.split_once("127.0.0.1:").unwrap().1;
-    let port: String = behind.chars().take_while(char::is_ascii_digit).collect();
-    SocketAddr::from(([127, 0, 0, 1], port.parse().unwrap()))
-}
-
 #[test]
 fn a_packager_that_cannot_sign_is_served_on_a_listener_of_its_own_only() {
     let cluster = Options::default()
@@ -188,7 +162,7 @@ fn a_packager_that_cannot_sign_is_served_on_a_listener_of_its_own_only() {
         .start()
         .unwrap();
     let (signer, api) = (cluster.signer(), cluster.addresses()[0]);
-    let listener = packager_listener(&cluster);
+    let listener = cluster.nodes()[0].packager_listener().unwrap();
     let path = |ca: &str, pid: &str, flavour: &str| {
         format!("//system/{ca}/edash/p/{pid}/sp/{pid}00/entryId/1_Entry/flavorId/{flavour}/name/a.mp4")
     };

@@ -77,7 +77,7 @@ fn a_rotating_stream_is_encrypted_while_the_leader_dies_and_every_period_opens_w
         let packager = scope.spawn(|| {
             media::encrypt_by_server(&source, dir.path(), server(&url, "live", "cenc", Some(PERIOD_S)))
         });
-        std::thread::sleep(std::time::Duration::from_millis(50));
+        // The packager asks while the others elect a leader.
         cluster.kill(leader).unwrap();
         packager.join().unwrap().unwrap();
     });
