@@ -1,12 +1,11 @@
 //! A certificate authority of the rig's own, and what it signed, as files.
 
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 use tempfile::TempDir;
 
-use crate::RigError;
+use crate::{RigError, secret_file};
 
 /// An authority in a directory of its own, whose certificate is `ca.pem`.
 pub struct Authority {
@@ -41,7 +40,7 @@ impl Authority {
         let made = params.signed_by(&key, &self.issuer).map_err(refused)?;
         let path = self.path(&format!("{name}.pem"));
         std::fs::write(&path, made.pem()).map_err(RigError::at("write", &path))?;
-        write_secret(&self.path(&format!("{name}.key")), &key.serialize_pem())
+        secret_file::write(&self.path(&format!("{name}.key")), &key.serialize_pem())
     }
 
     /// Where all of it is.
@@ -58,17 +57,6 @@ impl Authority {
     pub fn text(&self, name: &str) -> String {
         self.path(name).display().to_string()
     }
-}
-
-/// Writes a new file that only its owner can read.
-///
-/// # Errors
-/// When it is there, or cannot be written.
-pub fn write_secret(path: &Path, text: &str) -> Result<(), RigError> {
-    let mut options = std::fs::OpenOptions::new();
-    let file = options.write(true).create_new(true).mode(0o600).open(path);
-    let written = file.and_then(|mut file| std::io::Write::write_all(&mut file, text.as_bytes()));
-    written.map_err(RigError::at("write", path))
 }
 
 fn refused(error: rcgen::Error) -> RigError {

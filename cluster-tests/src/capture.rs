@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -17,6 +18,8 @@ pub struct Capture {
     tcpdump: Child,
     pcap: PathBuf,
     log: PathBuf,
+    /// One of the ports that are recorded.
+    port: u16,
 }
 
 /// All that was said in one direction of one connection, in order.
@@ -48,7 +51,8 @@ impl Capture {
         let tcpdump = command.spawn().map_err(|error| {
             RigError::Program(format!("cannot start tcpdump ({error}): install the package tcpdump"))
         })?;
-        let capture = Self { tcpdump, pcap, log };
+        let port = ports.first().copied().unwrap_or_default();
+        let capture = Self { tcpdump, pcap, log, port };
         wait_until("tcpdump to listen (it needs root)", Duration::from_secs(10), || {
             let said = capture.said();
             if said.contains("listening on") { Ok(()) } else { Err(RigError::Answer(said)) }
@@ -60,15 +64,31 @@ impl Capture {
     ///
     /// # Errors
     /// When the kernel dropped packets, or the file is no capture: a search in it would prove
-    /// nothing.
+    /// nothing. When nobody listens on the first of the ports any more.
     pub fn finish(mut self) -> Result<Vec<Flow>, RigError> {
-        // The last packets reach tcpdump a moment after they were sent.
-        std::thread::sleep(Duration::from_millis(500));
+        // Packets reach tcpdump a moment after they were sent, in their order: behind this one none is missing.
+        let last = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port))
+            .and_then(|stream| stream.local_addr().map(|own| (stream, own.port())));
+        let (stream, last_port) = last.map_err(RigError::io("cannot send a last packet"))?;
+        wait_until("the last packet to be recorded", Duration::from_secs(10), || {
+            let is_last = |flow: &Flow| flow.from_port == last_port && flow.to_port == self.port;
+            match self.flows()?.iter().any(is_last) {
+                true => Ok(()),
+                false => Err(RigError::Answer("it is not in the file".to_owned())),
+            }
+        })?;
+        drop(stream);
         process::end(&mut self.tcpdump, Duration::from_secs(10));
         let said = self.said();
         if !said.contains("0 packets dropped by kernel") {
             return Err(RigError::Program(format!("tcpdump lost packets or failed: {said}")));
         }
+        let mut flows = self.flows()?;
+        flows.retain(|flow| flow.from_port != last_port && flow.to_port != last_port);
+        Ok(flows)
+    }
+
+    fn flows(&self) -> Result<Vec<Flow>, RigError> {
         let bytes = std::fs::read(&self.pcap).map_err(RigError::at("read", &self.pcap))?;
         flows(&bytes).ok_or_else(|| RigError::Program("tcpdump wrote a file that is no capture".to_owned()))
     }

@@ -16,72 +16,18 @@ use crate::search::files_under;
 use crate::wait::wait_until;
 use crate::{RigError, Signer, binary, dev_file, logs, metrics, operator, process, raw};
 
+mod node;
+mod options;
+
+pub use node::Node;
+pub use options::Options;
+
 /// How long three nodes may take to come up on a busy two-core machine.
 const START_WITHIN: Duration = Duration::from_secs(60);
 /// How long a node may take to end when asked.
 const STOP_WITHIN: Duration = Duration::from_secs(15);
 /// How long the cluster may be without a leader before that is a failure of its own.
 const LEADER_WITHIN: Duration = Duration::from_secs(30);
-
-/// How to start a cluster.
-#[derive(Clone, Debug, Default)]
-pub struct Options {
-    env: Vec<(String, String)>,
-    dir: Option<PathBuf>,
-    nodes: Option<usize>,
-    open_files: Option<u64>,
-}
-
-impl Options {
-    /// Sets an environment variable of all nodes, as `KEYMOOT__ROOM__KEY` overrides a setting.
-    #[must_use]
-    pub fn env(mut self, name: &str, value: &str) -> Self {
-        self.env.push((name.to_owned(), value.to_owned()));
-        self
-    }
-
-    /// Keeps the cluster in this directory, which is made when it is not there; its logs stay apart.
-    #[must_use]
-    pub fn dir(mut self, dir: PathBuf) -> Self {
-        self.dir = Some(dir);
-        self
-    }
-
-    /// Starts so many nodes instead of three.
-    #[must_use]
-    pub fn nodes(mut self, nodes: usize) -> Self {
-        self.nodes = Some(nodes);
-        self
-    }
-
-    /// Lets each node open so many files at most, by the soft and the hard limit.
-    #[must_use]
-    pub fn open_files(mut self, most: u64) -> Self {
-        self.open_files = Some(most);
-        self
-    }
-
-    /// Starts the cluster and waits until every node is healthy and one leads.
-    ///
-    /// # Errors
-    /// When the program is missing, ends early or is not ready in time; with the log's tail.
-    pub fn start(self) -> Result<Cluster, RigError> {
-        Cluster::start_with(self)
-    }
-}
-
-/// One node, as long as its directory lives.
-#[derive(Clone, Debug)]
-pub struct Node {
-    /// Its id.
-    pub id: u64,
-    /// Where its API answers.
-    pub api: SocketAddr,
-    /// Its directory: configuration, log, store.
-    pub dir: PathBuf,
-    /// The process that runs it, or ran it last.
-    pub pid: u32,
-}
 
 /// A running cluster.
 pub struct Cluster {
@@ -270,8 +216,17 @@ impl Cluster {
     /// # Errors
     /// When it cannot be run.
     pub fn operate(&self, at: u64, arguments: &[&str]) -> Result<operator::Said, RigError> {
-        let config = self.node(at)?.dir.join("keymoot.toml").display().to_string();
-        operator::keymoot(&[&["cluster"], arguments, &["--config", &config]].concat())
+        operator::keymoot(&[&["cluster"], arguments, &["--config", &self.node(at)?.config()]].concat())
+    }
+
+    /// Adds an account that may ask from this machine, with more arguments.
+    ///
+    /// # Errors
+    /// When the command fails.
+    pub fn add_account(&self, name: &str, more: &[&str]) -> Result<(), RigError> {
+        let config = self.node(self.leader()?)?.config();
+        let add = ["account", "add", name, "--allow", "127.0.0.0/8", "--config", &config];
+        operator::keymoot(&[&add[..], more].concat())?.succeeded().map(drop)
     }
 
     /// Kills all nodes with nothing in between.
@@ -386,7 +341,7 @@ impl Cluster {
 
     fn serve_command(&self, id: u64) -> Result<Command, RigError> {
         let mut command = program(self.open_files)?;
-        command.arg("serve").arg("--config").arg(self.node(id)?.dir.join("keymoot.toml"));
+        command.arg("serve").arg("--config").arg(self.node(id)?.config());
         Ok(command)
     }
 

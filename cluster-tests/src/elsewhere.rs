@@ -2,13 +2,13 @@
 //! directories and on ports of its own.
 
 use std::fs::File;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use crate::wait::wait_until;
-use crate::{Cluster, RigError, binary, logs, metrics, operator, process};
+use crate::{Cluster, RigError, binary, logs, metrics, operator, ports, process};
 
 const HEALTHY_WITHIN: Duration = Duration::from_secs(60);
 
@@ -145,7 +145,7 @@ impl Drop for Elsewhere {
 }
 
 fn prepare_node(cluster: &Cluster, root: &Path, id: u64) -> Result<RestoredNode, RigError> {
-    let (api, peer) = (free_address()?, free_address()?);
+    let [api, peer] = ports::free()?;
     let dir = root.join(format!("node-{id}"));
     std::fs::create_dir_all(&dir).map_err(RigError::at("make", &dir))?;
     let (own, shared) = (cluster.node(id)?.dir.display().to_string(), cluster.dir().display().to_string());
@@ -158,11 +158,6 @@ fn prepare_node(cluster: &Cluster, root: &Path, id: u64) -> Result<RestoredNode,
     );
     std::fs::write(&config, written).map_err(RigError::at("write", &config))?;
     Ok(RestoredNode { id, api, peer, config, child: None })
-}
-
-fn free_address() -> Result<SocketAddr, RigError> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(RigError::io("cannot find a port"))?;
-    listener.local_addr().map_err(RigError::io("cannot find a port"))
 }
 
 fn fence_in(said: &str) -> Option<String> {

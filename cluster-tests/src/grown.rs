@@ -3,16 +3,17 @@
 //! Every process ends with the value, asked first, then forced.
 
 use std::fs::File;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use rustix::process::Signal;
 use tempfile::TempDir;
 
+use crate::operator::{self, Said};
 use crate::wait::wait_until;
-use crate::{RigError, Signer, binary, logs, metrics, process};
+use crate::{RigError, Signer, binary, logs, metrics, ports, process, secret_file};
 
 const START_WITHIN: Duration = Duration::from_secs(60);
 const STOP_WITHIN: Duration = Duration::from_secs(15);
@@ -29,17 +30,6 @@ pub struct GrownNode {
     /// Where its peers reach it.
     pub peer: SocketAddr,
     child: Option<Child>,
-}
-
-/// What a command said.
-#[derive(Debug)]
-pub struct Said {
-    /// Its exit code; none when a signal ended it.
-    pub code: Option<i32>,
-    /// Standard output.
-    pub out: String,
-    /// Standard error.
-    pub err: String,
 }
 
 /// A cluster that grows.
@@ -86,8 +76,7 @@ impl Grown {
         grown.serve("a")?;
         grown.await_status("the first node to lead", |status| status.contains("leader"))?;
         let key = grown.path("signing.key");
-        std::fs::write(&key, SIGNING_KEY).map_err(RigError::at("write", &key))?;
-        set_private(&key)?;
+        secret_file::write(&key, SIGNING_KEY)?;
         let key = key.display().to_string();
         let config = grown.config("a");
         wait_until("the account to be stored", START_WITHIN, || {
@@ -106,6 +95,19 @@ impl Grown {
                 &key,
             ])
         })?;
+        Ok(grown)
+    }
+
+    /// The same with two more nodes, `b` and `c`, each in its zone: all three vote.
+    ///
+    /// # Errors
+    /// As for [`Self::begin`].
+    pub fn begin_three(zones: [&str; 3], env: &[(&str, &str)]) -> Result<Self, RigError> {
+        let [first, second, third] = zones;
+        let mut grown = Self::begin_with(first, env)?;
+        grown.join("b", "a", second, &[])?;
+        grown.join("c", "a", third, &[])?;
+        grown.await_voters("a", 3)?;
         Ok(grown)
     }
 
@@ -152,7 +154,7 @@ impl Grown {
     /// # Errors
     /// When there are none.
     pub fn add_node(&mut self, name: &str) -> Result<(SocketAddr, SocketAddr), RigError> {
-        let (peer, api) = (free_port()?, free_port()?);
+        let [peer, api] = ports::free()?;
         self.nodes.push(GrownNode { name: name.to_owned(), api, peer, child: None });
         Ok((peer, api))
     }
@@ -287,12 +289,7 @@ impl Grown {
     /// # Errors
     /// When it cannot be run.
     pub fn run(&self, args: &[&str]) -> Result<Said, RigError> {
-        let mut command = Command::new(binary::keymoot()?);
-        command.args(args).stdin(Stdio::null());
-        let Output { status, stdout, stderr } =
-            command.output().map_err(RigError::io("cannot run keymoot"))?;
-        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-        Ok(Said { code: status.code(), out: text(stdout), err: text(stderr) })
+        operator::keymoot(args)
     }
 
     /// Runs the program, which must end well.
@@ -385,15 +382,4 @@ impl Drop for Grown {
             process::end(child, Duration::from_secs(5));
         }
     }
-}
-
-fn free_port() -> Result<SocketAddr, RigError> {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).map_err(RigError::io("cannot find a free port"))?;
-    listener.local_addr().map_err(RigError::io("cannot find a free port"))
-}
-
-fn set_private(path: &std::path::Path) -> Result<(), RigError> {
-    use std::os::unix::fs::PermissionsExt as _;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))
-        .map_err(RigError::at("protect", path))
 }

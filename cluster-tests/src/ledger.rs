@@ -72,6 +72,16 @@ impl Ledger {
         Ok(findings)
     }
 
+    /// Every key is there, at every one of these nodes, as it was acknowledged.
+    ///
+    /// # Panics
+    /// When one is not, or a node gives no answer.
+    #[track_caller]
+    pub fn assert_kept(&self, signer: &Signer, nodes: &[SocketAddr]) {
+        let findings = self.audit(signer, nodes).unwrap_or_else(|error| panic!("{error}"));
+        assert!(findings.is_empty(), "{findings:#?}");
+    }
+
     fn shared_keys(&self) -> Vec<String> {
         let mut owners: BTreeMap<&str, &str> = BTreeMap::new();
         let mut shared = Vec::new();

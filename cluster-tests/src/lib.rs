@@ -1,6 +1,6 @@
 //! Keymoot's tests and measurements with real processes.
 //!
-//! The tests in `tests/` keep one promise each. This library is what they share: a cluster of
+//! The tests in `tests/it` keep one promise a file. This library is what they share: a cluster of
 //! real processes on loopback, a signing client written from the specification rather than from
 //! Keymoot's own code, load generators, and the tools that look at what the processes leave
 //! behind. Every wait has a deadline, and every process started here is ended here.
@@ -18,6 +18,7 @@ pub mod dev_file;
 pub mod drill;
 pub mod elsewhere;
 pub mod error;
+pub mod frames;
 pub mod grown;
 pub mod ledger;
 pub mod license;
@@ -30,14 +31,19 @@ pub mod nemesis;
 pub mod operator;
 pub mod player;
 pub mod policy;
+pub mod ports;
 pub mod process;
 pub mod prometheus;
+pub mod purge;
 pub mod raw;
 pub mod report;
 pub mod rogue;
+pub mod scrambler;
 pub mod search;
+pub mod secret_file;
 pub mod signed;
 pub mod stats;
+pub mod tool;
 pub mod wait;
 pub mod web;
 pub mod widevine;

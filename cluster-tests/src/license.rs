@@ -4,8 +4,6 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::process::Command;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -14,7 +12,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use crate::raw::{self, Answer};
-use crate::{Cluster, Options, RigError, Signer, binary};
+use crate::{Cluster, Options, RigError, Signer, secret_file};
 
 /// Where players ask for Clear Key licenses.
 pub const CLEAR_KEY: &str = "/cenc/clearkey/license";
@@ -134,27 +132,13 @@ pub fn entitling(accounts: &[&str]) -> Result<(Options, TempDir), RigError> {
 /// # Errors
 /// When the command fails.
 pub fn add_account(cluster: &Cluster, name: &str, more: &[&str]) -> Result<(Signer, Signer), RigError> {
-    let node = cluster.node(cluster.leader()?)?;
-    let mut command = Command::new(binary::keymoot()?);
-    command.args(["account", "add", name, "--allow", "127.0.0.0/8", "--config"]);
-    command.arg(node.dir.join("keymoot.toml")).args(more);
-    let signers = ["encryption", "license"].map(|scope| format!("{scope} key of {name}"));
-    for (scope, key) in ["encryption", "license"].iter().zip(&signers) {
-        let file = cluster.dir().join(format!("{name}-{scope}.key"));
-        let mut options = std::fs::OpenOptions::new();
-        let mut opened = options
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&file)
-            .map_err(RigError::at("make", &file))?;
-        std::io::Write::write_all(&mut opened, key.as_bytes()).map_err(RigError::at("write", &file))?;
-        command.arg(format!("--{scope}-key-file")).arg(&file);
-    }
-    let output = command.output().map_err(RigError::io("cannot run keymoot account add"))?;
-    if !output.status.success() {
-        return Err(RigError::Program(String::from_utf8_lossy(&output.stderr).into_owned()));
-    }
-    let [encryption, license] = signers.map(|key| Signer::new(name, "OVP", &key));
+    let scopes = ["encryption", "license"];
+    let keys = scopes.map(|scope| format!("{scope} key of {name}"));
+    let files = scopes.map(|scope| cluster.dir().join(format!("{name}-{scope}.key")));
+    files.iter().zip(&keys).try_for_each(|(file, key)| secret_file::write(file, key))?;
+    let [encryption, license] = files.map(|file| file.display().to_string());
+    let own = ["--encryption-key-file", &encryption, "--license-key-file", &license];
+    cluster.add_account(name, &[&own[..], more].concat())?;
+    let [encryption, license] = keys.map(|key| Signer::new(name, "OVP", &key));
     Ok((encryption, license))
 }

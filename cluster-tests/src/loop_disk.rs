@@ -4,18 +4,22 @@
 //! not synced. Mounting needs root; [`available`] says whether this machine lets the rig do it.
 
 use std::fs::File;
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
+use rustix::fs::{FallocateFlags, fallocate, statvfs};
 use tempfile::TempDir;
 
-use crate::RigError;
 use crate::wait::wait_until;
+use crate::{RigError, tool};
 
 /// How long a disk may be busy after its last process was ended.
 const UNMOUNT_WITHIN: Duration = Duration::from_secs(20);
+/// Room is taken in pieces that are halved down to this without writing, and written from there on.
+const PIECE_BYTES: usize = 1024 * 1024;
+/// No block is smaller.
+const BLOCK_BYTES_MIN: usize = 512;
 
 /// A file system that Keymoot is run on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,11 +30,16 @@ pub enum FileSystem {
     Ext4,
 }
 
-/// A mounted disk. It is unmounted and removed with its value.
+/// A mounted disk. It is unmounted with its value.
 pub struct LoopDisk {
-    _home: TempDir,
+    kind: FileSystem,
+    bytes: u64,
     image: PathBuf,
     mount: PathBuf,
+    is_mounted: bool,
+    is_cut: bool,
+    /// What goes with the value, unless the image is in a directory of the caller's.
+    _home: Option<TempDir>,
 }
 
 /// Whether disks can be mounted here; else why not, in words that say that a test was not run.
@@ -38,7 +47,7 @@ pub struct LoopDisk {
 /// # Errors
 /// The words.
 pub fn available() -> Result<(), String> {
-    let tried = LoopDisk::make(FileSystem::Ext4, 16 * 1024 * 1024).and_then(|disk| disk.cut_power());
+    let tried = LoopDisk::make(FileSystem::Ext4, 16 * 1024 * 1024).and_then(|mut disk| disk.cut_power());
     tried.map_err(|error| format!("NOT RUN, because no disk can be mounted here: {error}"))
 }
 
@@ -49,17 +58,22 @@ impl LoopDisk {
     /// When a tool is missing or refuses.
     pub fn make(kind: FileSystem, bytes: u64) -> Result<Self, RigError> {
         let home = TempDir::with_prefix("keymoot-disk-").map_err(RigError::io("cannot make a directory"))?;
-        let mount = home.path().join("mount");
-        std::fs::create_dir(&mount).map_err(RigError::at("make", &mount))?;
-        let image = home.path().join("image");
+        let mut disk = Self::make_in(home.path(), "mount", kind, bytes)?;
+        disk._home = Some(home);
+        Ok(disk)
+    }
+
+    /// Makes the image `name.img` and the directory `name` in `dir`, and mounts one at the other.
+    ///
+    /// # Errors
+    /// When a tool is missing or refuses.
+    pub fn make_in(dir: &Path, name: &str, kind: FileSystem, bytes: u64) -> Result<Self, RigError> {
+        let (image, mount) = (dir.join(format!("{name}.img")), dir.join(name));
         let file = File::create(&image).map_err(RigError::at("make", &image))?;
         file.set_len(bytes).map_err(RigError::at("size", &image))?;
-        let program = match kind {
-            FileSystem::Xfs => "mkfs.xfs",
-            FileSystem::Ext4 => "mkfs.ext4",
-        };
-        run(Command::new(program).arg("-q").arg(&image))?;
-        let disk = Self { _home: home, image, mount };
+        std::fs::create_dir(&mount).map_err(RigError::at("make", &mount))?;
+        let mut disk = Self { kind, bytes, image, mount, is_mounted: false, is_cut: false, _home: None };
+        disk.format()?;
         disk.mount()?;
         Ok(disk)
     }
@@ -70,7 +84,7 @@ impl LoopDisk {
     /// When a tool is missing or refuses.
     pub fn over(dir: &Path, kind: FileSystem, bytes: u64) -> Result<Self, RigError> {
         let mut disk = Self::make(kind, bytes)?;
-        run(Command::new("cp").arg("-a").arg(dir.join(".")).arg(&disk.mount))?;
+        tool::run("cp", &["-a", &text(&dir.join(".")), &text(&disk.mount)])?;
         disk.unmount()?;
         disk.mount = dir.to_owned();
         disk.mount()?;
@@ -82,88 +96,151 @@ impl LoopDisk {
         &self.mount
     }
 
-    /// Syncs it: what is there now outlives a cut.
+    /// Syncs it, as the system does now and then by itself: what is there now outlives a cut.
     ///
     /// # Errors
     /// When that fails.
     pub fn sync(&self) -> Result<(), RigError> {
-        run(Command::new("sync").arg("-f").arg(&self.mount))
+        tool::run("sync", &["--file-system", &text(&self.mount)]).map(drop)
     }
 
-    /// Cuts its power: what was not synced is gone, and nothing is written any more.
+    /// Cuts its power, unless it is cut: what was not synced is gone, and nothing is written any more.
     ///
     /// # Errors
     /// When the kernel refuses.
-    pub fn cut_power(&self) -> Result<(), RigError> {
-        run(Command::new("xfs_io").args(["-x", "-c", "shutdown"]).arg(&self.mount))
+    pub fn cut_power(&mut self) -> Result<(), RigError> {
+        if !self.is_cut {
+            tool::run("xfs_io", &["-x", "-c", "shutdown", &text(&self.mount)])?;
+            self.is_cut = true;
+        }
+        Ok(())
     }
 
-    /// Mounts it anew. Whatever used it must have ended.
+    /// Whether its power is cut.
+    pub const fn is_cut(&self) -> bool {
+        self.is_cut
+    }
+
+    /// Mounts it anew after its power was cut. Whatever used it must have ended.
     ///
     /// # Errors
     /// When it is still in use or cannot be mounted.
-    pub fn remount(&self) -> Result<(), RigError> {
+    pub fn restore_power(&mut self) -> Result<(), RigError> {
+        if self.is_cut {
+            self.unmount()?;
+            self.mount()?;
+        }
+        Ok(())
+    }
+
+    /// Puts a new disk in place of this one. Whatever used it must have ended.
+    ///
+    /// # Errors
+    /// When it is still in use, or a tool refuses.
+    pub fn replace(&mut self) -> Result<(), RigError> {
         self.unmount()?;
+        self.format()?;
         self.mount()
     }
 
-    /// Fills it with a file, to the last block. Removing the file makes room again.
+    /// Fills it to the last block.
     ///
     /// # Errors
     /// When that fails in another way than for want of room.
-    pub fn fill(&self) -> Result<PathBuf, RigError> {
-        let path = self.mount.join("filling");
-        let mut file = File::create(&path).map_err(RigError::at("make", &path))?;
-        let mut piece = vec![0_u8; 1024 * 1024];
-        while !piece.is_empty() {
+    pub fn fill(&self) -> Result<(), RigError> {
+        let path = self.filler();
+        let opened = File::options().create(true).append(true).open(&path);
+        let mut file = opened.map_err(RigError::at("make", &path))?;
+        self.take_most(&file);
+        let mut piece = vec![0_u8; PIECE_BYTES];
+        while piece.len() >= BLOCK_BYTES_MIN {
             match file.write_all(&piece).and_then(|()| file.sync_data()) {
                 Ok(()) => {}
-                Err(error) if error.kind() == std::io::ErrorKind::StorageFull => {
-                    piece.truncate(piece.len() / 2);
-                }
+                Err(error) if error.kind() == ErrorKind::StorageFull => piece.truncate(piece.len() / 2),
                 Err(error) => return Err(RigError::at("fill", &path)(error)),
             }
         }
-        Ok(path)
+        // What is only promised to the file is taken for good now; a full disk may say that it is full.
+        let _ = file.sync_all();
+        Ok(())
     }
 
-    /// Fills it with a file but for so many bytes.
+    /// Fills it but for so many bytes.
     ///
     /// # Errors
     /// When that fails.
-    pub fn fill_but(&self, left: u64) -> Result<PathBuf, RigError> {
-        let path = self.mount.join("filling");
-        let space = rustix::fs::statvfs(&self.mount)
-            .map_err(|errno| RigError::at("measure", &self.mount)(errno.into()))?;
+    pub fn fill_but(&self, left: u64) -> Result<(), RigError> {
+        let path = self.filler();
+        let space =
+            statvfs(&self.mount).map_err(|errno| RigError::at("measure", &self.mount)(errno.into()))?;
         let bytes = (space.f_bavail * space.f_frsize).saturating_sub(left);
         let file = File::create(&path).map_err(RigError::at("make", &path))?;
-        rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, bytes)
-            .map_err(|errno| RigError::at("fill", &path)(errno.into()))?;
-        Ok(path)
+        fallocate(&file, FallocateFlags::empty(), 0, bytes)
+            .map_err(|errno| RigError::at("fill", &path)(errno.into()))
     }
 
-    fn mount(&self) -> Result<(), RigError> {
-        run(Command::new("mount").args(["-o", "loop"]).arg(&self.image).arg(&self.mount))
+    /// Gives the room back that was filled, unless it went with a disk that was replaced or cut.
+    ///
+    /// # Errors
+    /// When the file that fills it cannot be removed.
+    pub fn free(&self) -> Result<(), RigError> {
+        let path = self.filler();
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(RigError::at("remove", &path)(error)),
+            _ => Ok(()),
+        }
     }
 
-    fn unmount(&self) -> Result<(), RigError> {
-        wait_until("a disk to be unmounted", UNMOUNT_WITHIN, || run(Command::new("umount").arg(&self.mount)))
+    /// Takes room in large pieces, without writing to it; whatever is refused is tried in halves.
+    fn take_most(&self, file: &File) {
+        let (mut taken, mut piece) = (0, self.bytes / 2);
+        while piece >= PIECE_BYTES as u64 {
+            match fallocate(file, FallocateFlags::empty(), taken, piece) {
+                Ok(()) => taken += piece,
+                Err(_) => piece /= 2,
+            }
+        }
+    }
+
+    fn filler(&self) -> PathBuf {
+        self.mount.join("filler")
+    }
+
+    fn format(&self) -> Result<(), RigError> {
+        // The image may hold an older file system.
+        let (program, anyway) = match self.kind {
+            FileSystem::Xfs => ("mkfs.xfs", "-f"),
+            FileSystem::Ext4 => ("mkfs.ext4", "-F"),
+        };
+        tool::run(program, &["-q", anyway, &text(&self.image)]).map(drop)
+    }
+
+    fn mount(&mut self) -> Result<(), RigError> {
+        tool::run("mount", &["-o", "loop", &text(&self.image), &text(&self.mount)])?;
+        (self.is_mounted, self.is_cut) = (true, false);
+        Ok(())
+    }
+
+    fn unmount(&mut self) -> Result<(), RigError> {
+        if self.is_mounted {
+            let mount = text(&self.mount);
+            wait_until("a disk to be unmounted", UNMOUNT_WITHIN, || tool::run("umount", &[&mount]))?;
+            self.is_mounted = false;
+        }
+        Ok(())
     }
 }
 
 impl Drop for LoopDisk {
     fn drop(&mut self) {
-        // A lazy unmount also goes while a process that is being ended still uses it.
-        let _ = run(Command::new("umount").arg("-l").arg(&self.mount));
+        let mount = text(&self.mount);
+        if self.is_mounted && tool::run("umount", &[&mount]).is_err() {
+            // A lazy unmount also goes while a process that is being ended still uses it.
+            let _ = tool::run("umount", &["--lazy", &mount]);
+        }
     }
 }
 
-fn run(command: &mut Command) -> Result<(), RigError> {
-    let name = command.get_program().to_string_lossy().into_owned();
-    let output = command.output().map_err(RigError::io(format!("cannot run {name}")))?;
-    if output.status.success() {
-        return Ok(());
-    }
-    let said = String::from_utf8_lossy(&output.stderr);
-    Err(RigError::Program(format!("{name} failed: {}", said.trim())))
+fn text(path: &Path) -> String {
+    path.display().to_string()
 }

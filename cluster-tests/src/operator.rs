@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use crate::{RigError, binary, process};
@@ -31,6 +31,24 @@ impl Said {
             Some(0) => Ok(self.out),
             code => Err(RigError::Program(format!("exit code {code:?}\n{}{}", self.out, self.err))),
         }
+    }
+
+    /// All that a command said that failed with this exit code.
+    ///
+    /// # Errors
+    /// When it ended otherwise.
+    pub fn failed_with(self, code: i32) -> Result<Self, RigError> {
+        match self.code {
+            Some(found) if found == code => Ok(self),
+            found => Err(RigError::Program(format!("exit code {found:?}\n{}{}", self.out, self.err))),
+        }
+    }
+}
+
+impl From<Output> for Said {
+    fn from(output: Output) -> Self {
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        Self { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
     }
 }
 

@@ -3,7 +3,6 @@
 //! Shares no code with Keymoot.
 
 use std::net::SocketAddr;
-use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Output};
 
 use base64::Engine as _;
@@ -11,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
 use crate::raw::{self, Answer};
-use crate::{Cluster, RigError, Signer, binary, license};
+use crate::{Cluster, RigError, Signer, binary, license, secret_file};
 
 /// An account with a signer for each scope.
 pub struct Account {
@@ -30,9 +29,7 @@ pub struct Account {
 pub fn add_account(cluster: &Cluster, name: &str, more: &[&str]) -> Result<Account, RigError> {
     let key = format!("policy key of {name}");
     let file = cluster.dir().join(format!("{name}-policy.key"));
-    std::fs::write(&file, &key).map_err(RigError::at("write", &file))?;
-    let private = std::fs::Permissions::from_mode(0o600);
-    std::fs::set_permissions(&file, private).map_err(RigError::at("protect", &file))?;
+    secret_file::write(&file, &key)?;
     let file = file.display().to_string();
     let arguments: Vec<&str> = ["--policy-key-file", &file].into_iter().chain(more.iter().copied()).collect();
     let (scrambler, player) = license::add_account(cluster, name, &arguments)?;
@@ -73,6 +70,6 @@ pub fn send(
 pub fn command(cluster: &Cluster, arguments: &[&str]) -> Result<Output, RigError> {
     let node = cluster.node(cluster.leader()?)?;
     let mut command = Command::new(binary::keymoot()?);
-    command.arg("policy").args(arguments).arg("--config").arg(node.dir.join("keymoot.toml"));
+    command.arg("policy").args(arguments).arg("--config").arg(node.config());
     command.output().map_err(RigError::io("cannot run keymoot policy"))
 }

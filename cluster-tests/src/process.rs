@@ -76,7 +76,8 @@ pub fn end(child: &mut Child, grace: Duration) {
 
 #[cfg(test)]
 mod tests {
-    use std::process::Command;
+    use std::io::Read as _;
+    use std::process::{Command, Stdio};
 
     use super::*;
 
@@ -91,9 +92,9 @@ mod tests {
 
     #[test]
     fn a_process_that_ignores_the_request_is_forced() {
-        let mut child =
-            Command::new("sh").args(["-c", "trap '' INT; while :; do sleep 0.1; done"]).spawn().unwrap();
-        std::thread::sleep(Duration::from_millis(100));
+        let script = "trap '' INT; echo ready; while :; do sleep 0.1; done";
+        let mut child = Command::new("sh").args(["-c", script]).stdout(Stdio::piped()).spawn().unwrap();
+        child.stdout.take().unwrap().read_exact(&mut [0; 6]).unwrap();
         end(&mut child, Duration::from_millis(200));
         assert!(child.try_wait().unwrap().is_some());
     }

@@ -1,7 +1,7 @@
 //! A real Prometheus that scrapes a cluster, with the alert rules that are shipped.
 
 use std::fs::File;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::wait::wait_until;
-use crate::{RigError, process, raw};
+use crate::{RigError, ports, process, raw};
 
 /// How often nodes are scraped.
 pub const SCRAPE_EVERY: Duration = Duration::from_secs(1);
@@ -34,7 +34,7 @@ impl Prometheus {
             TempDir::with_prefix("keymoot-prometheus-").map_err(RigError::io("cannot make a directory"))?;
         let config = dir.path().join("prometheus.yml");
         std::fs::write(&config, text(nodes)).map_err(RigError::at("write", &config))?;
-        let address = free_address()?;
+        let [address] = ports::free()?;
         let log = dir.path().join("log");
         let log = File::create(&log).map_err(RigError::at("make", &log))?;
         let child = Command::new("prometheus")
@@ -113,10 +113,4 @@ fn text(nodes: &[SocketAddr]) -> String {
         rules = shipped("alerts.yml").display(),
         targets = targets.join(", "),
     )
-}
-
-/// An address that is free now; Prometheus cannot choose one itself and tell.
-fn free_address() -> Result<SocketAddr, RigError> {
-    let listener = TcpListener::bind("127.0.0.1:0").map_err(RigError::io("cannot bind a port"))?;
-    listener.local_addr().map_err(RigError::io("cannot tell a port"))
 }

@@ -3,7 +3,6 @@
 //! Shares no code with Keymoot.
 
 use std::net::SocketAddr;
-use std::process::Command;
 
 use aes::Aes256;
 use aes::cipher::{Array, BlockCipherEncrypt as _, KeyInit as _};
@@ -14,7 +13,7 @@ use serde_json::{Value, json};
 use sha1::{Digest as _, Sha1};
 
 use crate::signed::from_hex;
-use crate::{Cluster, RigError, binary, raw};
+use crate::{Cluster, RigError, raw, secret_file};
 
 /// An account that packagers use, added by [`add_account`].
 pub const ACCOUNT: &str = "Packagers";
@@ -29,34 +28,15 @@ pub const AES_IV: &str = "d58ce954203b7c9a9a9d467f59839249";
 /// # Errors
 /// When the command fails.
 pub fn add_account(cluster: &Cluster) -> Result<(), RigError> {
-    use std::os::unix::fs::PermissionsExt as _;
-
     let dir = cluster.dir();
     let key = dir.join("packagers.key");
-    std::fs::write(&key, format!("{AES_KEY}:{AES_IV}\n")).map_err(RigError::at("write", &key))?;
-    let private = std::fs::Permissions::from_mode(0o600);
-    std::fs::set_permissions(&key, private).map_err(RigError::at("protect", &key))?;
-    let node = cluster.node(cluster.leader()?)?;
-    let mut command = Command::new(binary::keymoot()?);
-    command.args([
-        "account",
-        "add",
-        ACCOUNT,
-        "--allow",
-        "127.0.0.0/8",
-        "--allow-unsigned-packagers",
-        "--if-absent",
-    ]);
-    command.arg("--config").arg(node.dir.join("keymoot.toml"));
-    command.arg("--encryption-key-file").arg(dir.join("encryption.key"));
-    command.arg("--license-key-file").arg(dir.join("license.key"));
+    secret_file::write(&key, &format!("{AES_KEY}:{AES_IV}\n"))?;
+    let [encryption, license] =
+        ["encryption.key", "license.key"].map(|name| dir.join(name).display().to_string());
     let credential = format!("signer:encryption:widevine-aes:{}", key.display());
-    command.args(["--credential", &credential]);
-    let output = command.output().map_err(RigError::io("cannot run keymoot account add"))?;
-    if output.status.success() {
-        return Ok(());
-    }
-    Err(RigError::Program(String::from_utf8_lossy(&output.stderr).into_owned()))
+    let keys = ["--encryption-key-file", &encryption, "--license-key-file", &license];
+    let more = ["--allow-unsigned-packagers", "--if-absent", "--credential", &credential];
+    cluster.add_account(ACCOUNT, &[&keys[..], &more].concat())
 }
 
 /// Where an account asks.

@@ -7,13 +7,10 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::growth::{READY_WITHIN, ready, timed};
-use super::known;
-use crate::signed::WIDEVINE;
-use crate::wait::{self, wait_until};
+use crate::purge::write_until_purged;
+use crate::wait::wait_until;
 use crate::{Cluster, RigError, Signer, metrics};
 
-/// Requests that are written at once to grow the log.
-const WRITTEN_AT_ONCE: usize = 256;
 /// How often the others are asked meanwhile.
 const ASKED_EVERY: Duration = Duration::from_millis(10);
 
@@ -67,7 +64,7 @@ pub fn measure(cluster: &mut Cluster, away: u64) -> Result<CatchingUp, RigError>
     let others: Vec<SocketAddr> =
         cluster.nodes().iter().filter(|node| node.id != away).map(|node| node.api).collect();
     let signer = cluster.signer().clone();
-    write_until_purged(&signer, &others, last_known)?;
+    write_until_purged(&signer, &others, "missed", last_known + 1.0, READY_WITHIN)?;
     let term = || metrics::sample(others.first().copied().unwrap_or(node), metrics::TERM);
     let before = term()?;
     let stop = AtomicBool::new(false);
@@ -96,20 +93,6 @@ pub fn measure(cluster: &mut Cluster, away: u64) -> Result<CatchingUp, RigError>
         terms: [before, term()?],
         seen,
     })
-}
-
-/// Each create is an entry of the log, however many are proposed together.
-fn write_until_purged(signer: &Signer, nodes: &[SocketAddr], last_known: f64) -> Result<(), RigError> {
-    let mut serials = 0_u64..;
-    let lacks = |node: &SocketAddr| Ok(metrics::sample(*node, metrics::PURGED_INDEX)? <= last_known + 1.0);
-    while nodes.iter().map(lacks).collect::<Result<Vec<bool>, RigError>>()?.contains(&true) {
-        wait::not_interrupted()?;
-        let create = |serial| {
-            signer.request("POST", WIDEVINE, &signer.custom_data(&format!("missed-{serial}.mp4"), &[]))
-        };
-        known::send_all(nodes, None, serials.by_ref().take(WRITTEN_AT_ONCE).map(create).collect())?;
-    }
-    Ok(())
 }
 
 fn catch_up(cluster: &Cluster, away: u64) -> Result<(), RigError> {

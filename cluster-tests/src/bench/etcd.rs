@@ -4,7 +4,7 @@
 //! has a connection of its own, as Keymoot's clients do, to the node that it was dealt.
 
 use std::fs::File;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,7 +14,7 @@ use etcd_client::{Client, ConnectOptions};
 
 use super::load::Load;
 use crate::wait::wait_until;
-use crate::{RigError, metrics, process};
+use crate::{RigError, metrics, ports, process};
 
 /// How many bytes a value has: as many as an encoded key of Keymoot's and a little more.
 pub const VALUE_BYTES: usize = 256;
@@ -36,7 +36,7 @@ impl EtcdCluster {
     /// # Errors
     /// When etcd is not installed or does not become healthy.
     pub fn start(dir: &Path) -> Result<Self, RigError> {
-        let addresses = free_addresses(6)?;
+        let addresses = ports::free::<6>()?;
         let (clients, peers) = addresses.split_at(3);
         let names: Vec<String> = (1..=3).map(|id| format!("etcd-{id}")).collect();
         let members: Vec<String> =
@@ -210,11 +210,4 @@ async fn connect(endpoint: SocketAddr) -> Result<Client, RigError> {
 
 fn refused(error: etcd_client::Error) -> RigError {
     RigError::Answer(format!("etcd: {error}"))
-}
-
-/// Addresses that are free now; etcd cannot choose them itself and tell.
-fn free_addresses(count: usize) -> Result<Vec<SocketAddr>, RigError> {
-    let bind = || TcpListener::bind("127.0.0.1:0").map_err(RigError::io("cannot bind a port"));
-    let listeners: Vec<TcpListener> = (0..count).map(|_| bind()).collect::<Result<_, _>>()?;
-    listeners.iter().map(|l| l.local_addr().map_err(RigError::io("cannot tell a port"))).collect()
 }

@@ -1,7 +1,6 @@
 //! A cluster behind TLS, whose clients prove themselves by certificates in place of signatures.
 
 use std::net::SocketAddr;
-use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,9 +10,9 @@ use rustls::{ClientConfig, RootCertStore};
 use tokio_rustls::TlsConnector;
 
 use super::http::HttpConnection;
-use crate::authority::{Authority, write_secret};
+use crate::authority::Authority;
 use crate::wait::wait_until;
-use crate::{Cluster, RigError, Signer, binary, raw};
+use crate::{Cluster, RigError, Signer, raw, secret_file};
 
 const ACCOUNT: &str = "certified";
 const SERVER: &str = "127.0.0.1";
@@ -70,16 +69,9 @@ impl Front {
 
 fn add_account(cluster: &Cluster) -> Result<(), RigError> {
     let mark = cluster.dir().join("certified.mark");
-    write_secret(&mark, &format!("dns:{CLIENT}"))?;
-    let mut command = Command::new(binary::keymoot()?);
-    command.args(["account", "add", ACCOUNT, "--allow", "127.0.0.0/8", "--minimum-scheme", "mutual-tls"]);
-    command.arg("--config").arg(cluster.node(cluster.leader()?)?.dir.join("keymoot.toml"));
-    command.arg("--credential").arg(format!("cert:encryption:mutual-tls:{}", mark.display()));
-    let output = command.output().map_err(RigError::io("cannot run keymoot account add"))?;
-    if output.status.success() {
-        return Ok(());
-    }
-    Err(RigError::Program(String::from_utf8_lossy(&output.stderr).into_owned()))
+    secret_file::write(&mark, &format!("dns:{CLIENT}"))?;
+    let credential = format!("cert:encryption:mutual-tls:{}", mark.display());
+    cluster.add_account(ACCOUNT, &["--minimum-scheme", "mutual-tls", "--credential", &credential])
 }
 
 fn connector(authority: &Authority) -> Result<TlsConnector, RigError> {

@@ -49,9 +49,8 @@ fn run(arguments: &Arguments) -> Result<bool, RigError> {
     let promised = load.acknowledged();
     let leader = cluster.leader()?;
     let follower = cluster.node(cluster.others(leader).first().copied().unwrap_or(leader))?.clone();
-    let config = follower.dir.join("keymoot.toml");
     let taking = Instant::now();
-    let (config, path) = (config.display().to_string(), file.display().to_string());
+    let (config, path) = (follower.config(), file.display().to_string());
     let said =
         operator::keymoot(&["backup", "create", "--config", &config, "--output", &path])?.succeeded()?;
     let bytes = std::fs::metadata(&file).map_err(RigError::at("measure", &file))?.len();

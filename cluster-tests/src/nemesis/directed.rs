@@ -59,7 +59,7 @@ pub const DIRECTED: &[Directed] = &[
 /// Every node loses power at once, some time after the system last wrote back by itself.
 fn lose_power(run: &mut Run) -> Result<(), RigError> {
     pause(Duration::from_secs(3))?;
-    run.site.each(|machine| machine.disk.write_back())?;
+    run.site.each(|machine| machine.disk.sync())?;
     pause(Duration::from_secs(2))?;
     strike(run, "power_cut_all", Duration::from_secs(1)).map(drop)
 }

@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use crate::RigError;
 use crate::nemesis::leftover::{self, remove_namespace};
-use crate::nemesis::tool;
+use crate::tool;
 
 /// What happens to a packet that a node is sent.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

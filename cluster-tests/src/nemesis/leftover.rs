@@ -5,7 +5,7 @@ use std::path::Path;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::nemesis::tool;
+use crate::tool;
 
 /// The name of this run's things: short, because a network device's name has at most 15 letters.
 pub fn tag() -> String {

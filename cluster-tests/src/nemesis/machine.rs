@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::nemesis::disk::Disk;
+use crate::loop_disk::LoopDisk;
 use crate::nemesis::shim::{ORDERS, Orders};
-use crate::nemesis::tool;
+use crate::tool;
 use crate::wait::{pause, wait_until};
 use crate::{RigError, cluster, logs, process, raw};
 
@@ -45,7 +45,7 @@ pub struct Machine {
     /// Its address on the bridge.
     pub address: IpAddr,
     /// Its disk.
-    pub disk: Disk,
+    pub disk: LoopDisk,
     /// Its clock and syncs.
     pub orders: Orders,
     /// Why it may end by itself; nothing when it may not.
@@ -62,7 +62,7 @@ impl Machine {
     pub fn new(
         id: u64,
         (namespace, address): (String, IpAddr),
-        disk: Disk,
+        disk: LoopDisk,
         orders: Orders,
         dir: &Path,
         launch: Launch,

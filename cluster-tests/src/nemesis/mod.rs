@@ -7,7 +7,6 @@ pub mod churn;
 pub mod client;
 pub mod delay;
 pub mod directed;
-pub mod disk;
 pub mod fabric;
 pub mod faults;
 pub mod history;
@@ -19,7 +18,6 @@ pub mod run;
 pub mod schedule;
 pub mod shim;
 pub mod site;
-pub mod tool;
 pub mod workload;
 
 pub use report::Report;

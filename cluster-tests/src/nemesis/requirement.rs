@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::nemesis::tool;
+use crate::tool;
 
 /// Programs without which the rig cannot work, and the Debian package of each.
 const PROGRAMS: &[(&str, &str)] = &[

@@ -5,24 +5,25 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use keymoot_crypto::{ClusterCa, ClusterName, Keyring};
 use serde_json::Value;
 
-use crate::nemesis::disk::Disk;
+use crate::loop_disk::{FileSystem, LoopDisk};
 use crate::nemesis::fabric::Fabric;
 use crate::nemesis::leftover;
 use crate::nemesis::machine::{LOG, Launch, Machine, PEER_PORT};
 use crate::nemesis::shim::{self, Orders};
 use crate::operator::Said;
 use crate::wait::wait_until;
-use crate::{RigError, Signer, binary, metrics, operator, raw};
+use crate::{RigError, Signer, binary, metrics, operator, raw, secret_file};
 
 /// The cluster's name, and the account's.
 const NAME: &str = "nemesis";
+/// Room for a log, tables and two snapshots, and the least that xfs takes.
+const DISK_BYTES: u64 = 512 * 1024 * 1024;
 /// How long a new cluster may take to answer.
 const READY_WITHIN: Duration = Duration::from_secs(60);
 /// How long a node is given to say whether it leads.
@@ -332,7 +333,7 @@ fn machine(
     let id = node as u64 + 1;
     let dir = node_dir(root, id);
     certify(ca, id, &dir)?;
-    let disk = Disk::make(root, &format!("disk-{id}"))?;
+    let disk = LoopDisk::make_in(root, &format!("disk-{id}"), FileSystem::Xfs, DISK_BYTES)?;
     let orders = Orders::make(&dir.join("orders"))?;
     let address = fabric.address(node);
     let text = format!(
@@ -362,9 +363,6 @@ pub(super) fn certify(ca: &ClusterCa, id: u64, dir: &Path) -> Result<(), RigErro
 
 fn secret(dir: &Path, name: &str, text: &str) -> Result<String, RigError> {
     let path = dir.join(format!("{name}.key"));
-    let mut options = std::fs::OpenOptions::new();
-    let file = options.write(true).create(true).truncate(true).mode(0o600).open(&path);
-    let mut file = file.map_err(RigError::at("make", &path))?;
-    std::io::Write::write_all(&mut file, text.as_bytes()).map_err(RigError::at("write", &path))?;
+    secret_file::write(&path, text)?;
     Ok(path.display().to_string())
 }

@@ -8,12 +8,17 @@ use serde_json::json;
 
 use super::Browser;
 use crate::RigError;
-use crate::wait::wait_until;
+use crate::wait::{pause, wait_until};
 use crate::web::{Asked, Served, WebServer};
 
 const PAGE: &str = include_str!("page.html");
 /// Where `scripts/real-clients` puts Shaka Player.
 const INSTALLED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/real-clients");
+
+/// A frame that is being shown is seen by then.
+const FRAME_WITHIN: Duration = Duration::from_millis(300);
+/// How long a picture may go on before it stands still.
+const STANDS_WITHIN: Duration = Duration::from_secs(30);
 
 /// A page with a player, and the media it plays.
 pub struct Player {
@@ -98,6 +103,21 @@ impl Player {
         }
     }
 
+    /// Waits until no further frame has come for so long, and playback is where it was.
+    ///
+    /// # Errors
+    /// When it goes on and on.
+    pub fn wait_for_standstill(&self, length: Duration) -> Result<Playback, RigError> {
+        wait_until("the picture to stand still", STANDS_WITHIN, || {
+            let before = self.playback()?;
+            pause(length)?;
+            match self.playback()? {
+                now if (now.frames, now.at_s) == (before.frames, before.at_s) => Ok(now),
+                now => Err(RigError::Answer(format!("it moves: {now:?}"))),
+            }
+        })
+    }
+
     /// Goes on after [`Player::freeze`].
     ///
     /// # Errors
@@ -113,11 +133,7 @@ impl Player {
     pub fn freeze(&self) -> Result<(Vec<u8>, f64), RigError> {
         self.browser.run("document.getElementById('video').pause();", &[])?;
         let before = self.playback()?;
-        let settled = wait_until("the picture to stand still", Duration::from_secs(10), || {
-            std::thread::sleep(Duration::from_millis(300));
-            let (one, other) = (self.playback()?, self.playback()?);
-            if one.frames == other.frames { Ok(other) } else { Err(RigError::Answer("it moves".to_owned())) }
-        })?;
+        let settled = self.wait_for_standstill(FRAME_WITHIN)?;
         let shown = settled.frame_s.or(before.frame_s);
         let at_s = shown.ok_or_else(|| RigError::Answer("no frame was shown".to_owned()))?;
         Ok((self.browser.picture("#video")?, at_s))

@@ -303,5 +303,4 @@ fn count(bits: &Bits) -> usize {
 }
 
 #[cfg(test)]
-#[path = "linear_tests.rs"]
 mod tests;

@@ -77,7 +77,9 @@ impl Fault for Full {
     fn heal(&mut self, site: &mut Site) -> Result<(), RigError> {
         for node in &self.hit {
             let machine = site.machine(*node)?;
-            machine.disk.free();
+            if !machine.disk.is_cut() {
+                machine.disk.free()?;
+            }
             machine.start_again()?;
         }
         Ok(())

@@ -13,7 +13,7 @@ use super::histories::account;
 use crate::clients::{Clients, FORGOTTEN_MAX, LOOKED_AT_MAX, REMEMBERED};
 use crate::layout::{answers_key, session_key};
 use crate::record::{Answers, Session};
-use crate::sessions::{self, RISE_MAX, Seen};
+use crate::sessions::{RISE_MAX, Seen};
 use crate::transaction::decode;
 use crate::*;
 

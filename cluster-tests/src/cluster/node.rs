@@ -1,0 +1,48 @@
+//! What is known of one node of a cluster, whether it runs or not.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use crate::RigError;
+
+/// One node, as long as its directory lives.
+#[derive(Clone, Debug)]
+pub struct Node {
+    /// Its id.
+    pub id: u64,
+    /// Where its API answers.
+    pub api: SocketAddr,
+    /// Its directory: configuration, log, store.
+    pub dir: PathBuf,
+    /// The process that runs it, or ran it last.
+    pub pid: u32,
+}
+
+impl Node {
+    /// Its configuration file, as an argument.
+    pub fn config(&self) -> String {
+        self.dir.join("keymoot.toml").display().to_string()
+    }
+
+    /// What it has logged since it was made, as long as `keymoot dev` runs it.
+    ///
+    /// # Errors
+    /// When its log cannot be read.
+    pub fn log(&self) -> Result<String, RigError> {
+        let path = self.dir.join("keymoot.log");
+        std::fs::read_to_string(&path).map_err(RigError::at("read", &path))
+    }
+
+    /// Where it listens for packagers that cannot sign, as its log says.
+    ///
+    /// # Errors
+    /// When it does not say.
+    pub fn packager_listener(&self) -> Result<SocketAddr, RigError> {
+        let log = self.log()?;
+        let line = log.lines().find(|line| line.contains("unsigned requests of packagers"));
+        let behind = line.and_then(|line| line.split_once("127.0.0.1:")).map(|(_, behind)| behind);
+        let port = behind.and_then(|behind| behind.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok());
+        let address = port.map(|port: u16| SocketAddr::from(([127, 0, 0, 1], port)));
+        address.ok_or_else(|| RigError::Answer(format!("node {} does not listen for packagers", self.id)))
+    }
+}

@@ -1,0 +1,53 @@
+//! How a cluster is started.
+
+use std::path::PathBuf;
+
+use super::Cluster;
+use crate::RigError;
+
+/// How to start a cluster.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    pub(super) env: Vec<(String, String)>,
+    pub(super) dir: Option<PathBuf>,
+    pub(super) nodes: Option<usize>,
+    pub(super) open_files: Option<u64>,
+}
+
+impl Options {
+    /// Sets an environment variable of all nodes, as `KEYMOOT__ROOM__KEY` overrides a setting.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.env.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Keeps the cluster in this directory, which is made when it is not there; its logs stay apart.
+    #[must_use]
+    pub fn dir(mut self, dir: PathBuf) -> Self {
+        self.dir = Some(dir);
+        self
+    }
+
+    /// Starts so many nodes instead of three.
+    #[must_use]
+    pub fn nodes(mut self, nodes: usize) -> Self {
+        self.nodes = Some(nodes);
+        self
+    }
+
+    /// Lets each node open so many files at most, by the soft and the hard limit.
+    #[must_use]
+    pub fn open_files(mut self, most: u64) -> Self {
+        self.open_files = Some(most);
+        self
+    }
+
+    /// Starts the cluster and waits until every node is healthy and one leads.
+    ///
+    /// # Errors
+    /// When the program is missing, ends early or is not ready in time; with the log's tail.
+    pub fn start(self) -> Result<Cluster, RigError> {
+        Cluster::start_with(self)
+    }
+}

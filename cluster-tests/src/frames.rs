@@ -1,0 +1,45 @@
+//! Encrypted streams beside their source, frame by frame.
+
+use std::path::Path;
+
+use crate::media::{self, Stream};
+
+/// Fewer frames would prove little.
+const FRAMES_MIN: usize = 100;
+
+/// The stream opens to the source's frames with `key`, and to none of them with `wrong` or without a key.
+///
+/// # Panics
+/// When it does not, or FFmpeg cannot read what it must.
+#[track_caller]
+pub fn assert_opens_only_with(
+    sealed: &Path,
+    stream: Stream,
+    source: &Path,
+    key: &[u8; 16],
+    wrong: &[u8; 16],
+) {
+    let opened = |path: &Path, key: Option<&[u8; 16]>| {
+        media::frames(path, stream, key).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    };
+    let clear = opened(source, None);
+    assert_alike(&opened(sealed, Some(key)), &clear);
+    for wrong in [Some(wrong), None] {
+        // Frames under a wrong key may be refused or come out wrong; none may come out right.
+        let opened = media::frames(sealed, stream, wrong).unwrap_or_default();
+        let shown = opened.iter().any(|frame| clear.contains(frame));
+        assert!(!shown, "{} opens with {wrong:?}: {stream:?}", sealed.display());
+    }
+}
+
+/// As many frames, and each the same.
+///
+/// # Panics
+/// When they are not, or too few to tell.
+#[track_caller]
+pub fn assert_alike(decrypted: &[String], source: &[String]) {
+    assert!(source.len() >= FRAMES_MIN, "the source has only {} frames", source.len());
+    assert_eq!(decrypted.len(), source.len(), "frames were lost or added");
+    let differing = decrypted.iter().zip(source).position(|(a, b)| a != b);
+    assert_eq!(differing, None, "the first frame that differs from the source");
+}

@@ -1,0 +1,76 @@
+//! A backup taken under load holds every key acknowledged before it, and makes a cluster elsewhere that the
+//! old nodes cannot speak to.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::time::Duration;
+
+use cluster_tests::creating::Creating;
+use cluster_tests::elsewhere::Elsewhere;
+use cluster_tests::wait::wait_until;
+use cluster_tests::{Cluster, RigError, metrics, operator};
+
+fn text(path: &std::path::Path) -> String {
+    path.display().to_string()
+}
+
+#[test]
+fn what_was_acknowledged_before_the_backup_is_restored_elsewhere_and_the_old_nodes_stay_out() {
+    let mut cluster = Cluster::start().unwrap();
+    let signer = cluster.signer().clone();
+    let leader = cluster.leader().unwrap();
+    let follower = cluster.others(leader)[0];
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("live.backup");
+    let config = cluster.node(follower).unwrap().config();
+    let create = |arguments: &[&str]| {
+        operator::keymoot(&[&["backup", "create", "--config", &config, "--output"], arguments].concat())
+            .unwrap()
+    };
+
+    let load = Creating::begin(&signer, &cluster.addresses(), 6);
+    load.await_contents(300).unwrap();
+    let promised = load.acknowledged();
+    let said = create(&[&text(&file)]).succeeded().unwrap();
+    assert!(said.contains("mk1"), "{said}");
+    let api = cluster.node(follower).unwrap().api;
+    assert!(metrics::sample(api, "keymoot_backup_last_bytes").unwrap() > 10_000.0);
+
+    // Its owner's alone, complete under its name, and never over another one.
+    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 1);
+    let again = create(&[&text(&file)]);
+    assert!(again.code == Some(1) && again.err.contains("--force"), "{again:?}");
+    create(&[&text(&home.path().join("other.backup")), "--node", &leader.to_string()]).succeeded().unwrap();
+    cluster.kill_all().unwrap();
+    let later = load.stop();
+    assert!(later.len() > promised.len(), "the load did not go on during the backup");
+
+    let keyring = text(&cluster.dir().join("keyring.toml"));
+    let verified = operator::keymoot(&["backup", "verify", &text(&file), "--keyring", &keyring]).unwrap();
+    assert!(verified.succeeded().unwrap().contains("secrets open"));
+
+    let mut elsewhere = Elsewhere::prepare(&cluster, home.path(), &[1, 2, 3]).unwrap();
+    // Node 3 is a member with an empty directory: it takes over the fence and fills itself from the others.
+    elsewhere.restore(&file, &[1, 2]).unwrap();
+    elsewhere.start().unwrap();
+    promised.assert_kept(&signer, &elsewhere.addresses());
+    let new = signer.create(elsewhere.nodes()[0].api, "after-the-restore.mp4").unwrap();
+    assert_eq!(signer.read(elsewhere.nodes()[1].api, "after-the-restore.mp4").unwrap(), new);
+
+    // Node 3 comes back with its old data, where the restored node 3 is expected.
+    elsewhere.stop(3);
+    let listen = elsewhere.nodes()[2].peer.to_string();
+    cluster.start_with_env(3, &[("KEYMOOT__CLUSTER__PEER_LISTEN", &listen)]).unwrap();
+    let status = ["cluster", "status", "--config", &text(&elsewhere.nodes()[0].config)].map(str::to_owned);
+    wait_until("the old node to be refused", Duration::from_secs(30), || {
+        let said = operator::keymoot(&status)?.out;
+        match said.contains("refuses node 3: it belongs to the cluster before it was recovered or restored") {
+            true => Ok(()),
+            false => Err(RigError::Answer(said)),
+        }
+    })
+    .unwrap();
+    assert_eq!(metrics::sample(cluster.nodes()[2].api, metrics::IS_LEADER).unwrap(), 0.0);
+    let key = signer.create(elsewhere.nodes()[1].api, "while-refused.mp4").unwrap();
+    assert_eq!(signer.read(elsewhere.nodes()[0].api, "while-refused.mp4").unwrap(), key);
+}

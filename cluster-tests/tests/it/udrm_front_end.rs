@@ -1,0 +1,198 @@
+//! The uDRM front end, whole: every provider, both shapes, auxiliary data, and packagers that cannot sign.
+
+use std::net::SocketAddr;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use cluster_tests::raw::{self, Answer, percent_encode, request};
+use cluster_tests::signed::WIDEVINE;
+use cluster_tests::{Cluster, KeyAnswer, Options, Signer, license, search};
+use serde_json::{Value, json};
+
+const WIDEVINE_ID: &str = "edef8ba9-79d6-4ace-a3c8-27dcd51d21ed";
+const PLAYREADY_ID: &str = "9a04f079-9840-4286-ab92-e65be0885f95";
+const COMMON_ID: &str = "1077efec-c0b2-4d02-ace3-3c1e52e2fb4b";
+const PRIMETIME_ID: &str = "f239e769-efa3-4850-9c16-a903c6932efb";
+
+/// Every provider of uDRM 2.2, the systems its answer must name, and whether it is an array.
+const PROVIDERS: [(&str, &[&str], bool); 7] = [
+    ("cenc/widevine", &[WIDEVINE_ID], false),
+    ("cenc/playready", &[PLAYREADY_ID], false),
+    ("cenc", &[WIDEVINE_ID, PLAYREADY_ID, COMMON_ID], true),
+    ("playready", &[PLAYREADY_ID], false),
+    ("widevine", &[], false),
+    ("fps", &[], false),
+    ("cenc/primetime", &[PRIMETIME_ID], false),
+];
+
+fn answered(what: &str, answer: &Answer) -> Value {
+    assert_eq!(answer.status, 200, "{what}: {}", answer.text());
+    assert!(answer.body.len() < 4096, "{what}: {} bytes", answer.body.len());
+    serde_json::from_slice(&answer.body).unwrap_or_else(|error| panic!("{what}: {error}"))
+}
+
+/// The object of an answer, whichever shape it has.
+fn object(value: &Value) -> &Value {
+    value.as_array().map_or(value, |array| &array[0])
+}
+
+#[test]
+fn every_provider_hands_out_the_one_key_with_the_data_of_its_systems() {
+    let cluster = Cluster::start().unwrap();
+    let (signer, nodes) = (cluster.signer(), cluster.addresses());
+    let first = signer.create(nodes[0], "providers.mp4").unwrap();
+    let body = signer.custom_data("providers.mp4", &[]);
+    for ((path, systems, is_array), node) in PROVIDERS.iter().zip(nodes.iter().cycle()) {
+        let target = format!("/{path}/encryption");
+        for method in ["GET", "POST"] {
+            let got = answered(path, &signer.send(*node, method, &target, &body).unwrap());
+            assert_eq!(got.is_array(), *is_array, "{path}");
+            let got = object(&got);
+            assert_eq!((&got["key"], &got["key_id"]), (&json!(first.key), &json!(first.key_id)), "{path}");
+            let pssh = got["pssh"].as_array().cloned().unwrap_or_default();
+            let named: Vec<&str> = pssh.iter().map(|entry| entry["uuid"].as_str().unwrap()).collect();
+            assert_eq!(named, *systems, "{path}");
+            assert_eq!(got.get("pssh").is_none(), systems.is_empty(), "{path}: an empty pssh is left out");
+            assert_eq!(got.get("iv").is_some(), *path == "fps", "{path}");
+        }
+    }
+}
+
+#[test]
+fn a_fairplay_iv_is_sixteen_bytes_and_the_same_on_every_node_until_the_key_changes() {
+    let cluster = Cluster::start().unwrap();
+    let (signer, nodes) = (cluster.signer(), cluster.addresses());
+    let body = signer.custom_data("fairplay.mp4", &[]);
+    let iv = |node: SocketAddr, method: &str| {
+        let got = answered(method, &signer.send(node, method, "/fps/encryption", &body).unwrap());
+        got["iv"].as_str().unwrap().to_owned()
+    };
+    let first = iv(nodes[0], "POST");
+    assert_eq!(STANDARD.decode(&first).unwrap().len(), 16);
+    for node in &nodes {
+        assert_eq!(iv(*node, "GET"), first);
+    }
+    assert_ne!(iv(nodes[1], "PUT"), first, "another key has another iv");
+}
+
+#[test]
+fn an_account_decides_the_shape_of_its_answers_and_what_playready_headers_name() {
+    let cluster = Cluster::start().unwrap();
+    let node = cluster.addresses()[1];
+    let url = "https://license.example/rights?account=arrays&mode=test";
+    let shaped = |name: &str, more: &[&str]| license::add_account(&cluster, name, more).unwrap().0;
+    let arrays = shaped("arrays", &["--response-shape", "array", "--playready-la-url", url]);
+    let objects = shaped("objects", &["--response-shape", "object"]);
+    for (signer, is_array) in [(&arrays, true), (&objects, false)] {
+        let body = signer.custom_data("shape.mp4", &[]);
+        for path in ["/cenc/encryption", WIDEVINE, "/playready/encryption"] {
+            let got = answered(path, &signer.send(node, "POST", path, &body).unwrap());
+            assert_eq!(got.is_array(), is_array, "{} {path}", signer.account_id);
+            let pssh = object(&got)["pssh"].as_array().unwrap().clone();
+            for entry in pssh.iter().filter(|entry| entry["uuid"] == PLAYREADY_ID) {
+                let data = STANDARD.decode(entry["data"].as_str().unwrap()).unwrap();
+                let element = "<LA_URL>https://license.example/rights?account=arrays&amp;mode=test</LA_URL>";
+                let element: Vec<u8> = element.encode_utf16().flat_map(u16::to_le_bytes).collect();
+                assert_eq!(search::contains(&data, &element), is_array, "{path}");
+            }
+        }
+    }
+}
+
+/// A GET or DELETE with the custom data in the query and `more` behind it, or a POST or PUT.
+fn with_query(signer: &Signer, method: &str, data: &[u8], more: &str) -> Vec<u8> {
+    let signature = percent_encode(&signer.signature(data));
+    if method == "GET" {
+        let text = percent_encode(&STANDARD.encode(data));
+        let target = format!("{WIDEVINE}?custom_data={text}&signature={signature}{more}");
+        return request(method, &target, &[], &[]);
+    }
+    request(method, &format!("{WIDEVINE}?signature={signature}{more}"), &[], data)
+}
+
+fn with_aux(signer: &Signer, aux: &Value) -> Vec<u8> {
+    let mut members: Value = serde_json::from_slice(&signer.custom_data("aux.mp4", &[])).unwrap();
+    members["aux"] = aux.clone();
+    members["unknown"] = json!({ "passes": [1, 2] });
+    members.to_string().into_bytes()
+}
+
+#[test]
+fn auxiliary_data_is_stored_with_the_content_and_given_back_by_every_node_when_asked_for() {
+    let cluster = Cluster::start().unwrap();
+    let (signer, nodes) = (cluster.signer(), cluster.addresses());
+    let ask = |node: usize, method: &str, data: &[u8], more: &str| {
+        let bytes = with_query(signer, method, data, more);
+        raw::exchange(nodes[node], &bytes, raw::ANSWER_WITHIN).unwrap()
+    };
+    let first = json!({
+        "ratings": [{ "scheme": "urn:mpaa", "value": "PG-13" }],
+        "output_protection": { "hdcp": "2.2", "uncompressed_digital_video": "300" },
+        "super_cas_id": "0x4ad40001",
+        "system_headers": [{ "data": "AQIDBA==", "uuid": PRIMETIME_ID }],
+    });
+    let made = answered("POST", &ask(0, "POST", &with_aux(signer, &first), "&aux=1"));
+    assert_eq!(made["aux"], first);
+    let plain = signer.custom_data("aux.mp4", &[]);
+    for node in 0..nodes.len() {
+        assert_eq!(answered("GET", &ask(node, "GET", &plain, "&aux=1"))["aux"], first);
+        assert!(answered("GET", &ask(node, "GET", &plain, "")).get("aux").is_none(), "nobody asked for it");
+    }
+
+    let second = json!({ "super_cas_id": "0x00000007" });
+    let kept = answered("POST", &ask(1, "POST", &with_aux(signer, &second), "&aux=1"));
+    assert_eq!(kept["aux"], first, "POST changes nothing that is there");
+    let put = answered("PUT", &ask(2, "PUT", &with_aux(signer, &second), "&aux=1"));
+    assert_eq!(put["aux"], second);
+    let put = answered("PUT", &ask(0, "PUT", &plain, "&aux=1"));
+    assert_eq!(put["aux"], second, "PUT without aux changes the key alone");
+
+    let refused = ask(1, "POST", &with_aux(signer, &json!({ "rating": "PG" })), "");
+    assert_eq!(refused.status, 400, "{}", refused.text());
+    assert_eq!(ask(1, "DELETE", &plain, "").status, 200);
+    assert_eq!(answered("POST", &ask(0, "POST", &plain, "&aux=1"))["aux"], Value::Null);
+}
+
+#[test]
+fn a_packager_that_cannot_sign_is_served_on_a_listener_of_its_own_only() {
+    let cluster = Options::default()
+        .env("KEYMOOT__PACKAGER__LISTEN", "127.0.0.1:0")
+        .env("KEYMOOT__PACKAGER__ALLOW_LIST", "127.0.0.1/32")
+        .env("KEYMOOT__PACKAGER__ACCOUNTS", "437=demo, 438=nobody")
+        .start()
+        .unwrap();
+    let (signer, api) = (cluster.signer(), cluster.addresses()[0]);
+    let listener = cluster.nodes()[0].packager_listener().unwrap();
+    let path = |ca: &str, pid: &str, flavour: &str| {
+        format!("//system/{ca}/edash/p/{pid}/sp/{pid}00/entryId/1_Entry/flavorId/{flavour}/name/a.mp4")
+    };
+    let send = |to: SocketAddr, bytes: &[u8]| raw::exchange(to, bytes, raw::ANSWER_WITHIN).unwrap();
+    let get = |to: SocketAddr, path: &str| send(to, &request("GET", path, &[], &[]));
+
+    let made = get(listener, &path("ovp", "437", "1_a"));
+    let array = answered("packager", &made);
+    assert_eq!(array.as_array().map(Vec::len), Some(1));
+    assert_eq!(made.header("connection").map(str::to_lowercase).as_deref(), Some("close"));
+    let key = KeyAnswer::from_answer(&made).unwrap();
+
+    let old = format!(
+        "GET {} HTTP/1.0\r\nCookie: a=b\r\nAuthorization: Basic eDp5\r\n\r\n",
+        path("OVP", "437", "1_b")
+    );
+    let again = KeyAnswer::from_answer(&send(listener, old.as_bytes())).unwrap();
+    assert_eq!((&again.key, &again.key_id), (&key.key, &key.key_id), "flavours share the entry's key");
+    let signed = signer.create(api, "1_Entry").unwrap();
+    assert_eq!((&signed.key, &signed.key_id), (&key.key, &key.key_id), "signed or not, it is one content");
+
+    for (what, bytes, status) in [
+        ("a partner without an account", request("GET", &path("ovp", "439", "1_a"), &[], &[]), 401),
+        ("an account that does not exist", request("GET", &path("ovp", "438", "1_a"), &[], &[]), 401),
+        ("another ca_system", request("GET", &path("other", "437", "1_a"), &[], &[]), 401),
+        ("another method", request("POST", &path("ovp", "437", "1_a"), &[], b"x"), 400),
+        ("a route of the API", signer.request("GET", WIDEVINE, &signer.custom_data("x", &[])), 404),
+        ("metrics", request("GET", "/metrics", &[], &[]), 404),
+    ] {
+        assert_eq!(send(listener, &bytes).status, status, "{what}");
+    }
+    assert_eq!(get(api, &path("ovp", "437", "1_a")).status, 404, "the API has no unsigned route");
+}
