@@ -5,10 +5,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use keymoot_auth::{
-    Authorization, BulkBody, BulkItem, CustomData, DigestNonces, Envelope, ExportRequest, GivenPolicy,
-    HttpSignature, PolicyData, ServerKeys, Signature, SignatureWindow, allowed, client_address,
-};
+use keymoot_auth::{allowed, client_address};
 use keymoot_cluster::ProvenJoin;
 use keymoot_cluster::backup::{BackupFile, BackupHeader};
 use keymoot_codec as codec;
@@ -24,6 +21,10 @@ use keymoot_license::outgoing::Reply;
 use keymoot_license::widevine::{self as widevine_license, WidevineChallenge};
 use keymoot_license::{fairplay, playready as playready_license, terms};
 use keymoot_model::{Policy, TrackName};
+use keymoot_protocol::{
+    Authorization, BulkBody, BulkItem, CustomData, DigestNonces, Envelope, ExportRequest, GivenPolicy,
+    HttpSignature, PolicyData, ServerKeys, Signature, SignatureWindow,
+};
 
 /// Runs one parser over any bytes.
 pub type Target = fn(&[u8]);

@@ -17,7 +17,8 @@ use utoipa::ToSchema;
 use super::path::PathError;
 use super::playready::answer as soap;
 use super::query::QueryError;
-use keymoot_auth::{AuthError, CustomDataError, Denied, LedgerError, SignatureError};
+use keymoot_auth::{AuthError, Denied, LedgerError};
+use keymoot_protocol::{CustomDataError, SignatureError};
 
 /// What every unauthorized caller is told. An unknown account, a wrong signature, an address off the
 /// allow-list and a foreign `ca_system` read the same, so that nobody can probe for accounts or for

@@ -6,7 +6,8 @@ use actix_web::HttpRequest;
 use actix_web::http::header::{self, HeaderName};
 use actix_web::web::Bytes;
 
-use keymoot_auth::{ClientCertificate, Envelope};
+use keymoot_auth::ClientCertificate;
+use keymoot_protocol::Envelope;
 
 use super::connection::Connection;
 

@@ -10,9 +10,10 @@ use tokio::sync::Semaphore;
 
 use crate::settings::HttpSettings;
 use crate::settings::WebOrigin;
-use keymoot_auth::{AuthHandle, Authenticator, ServerKeys, SignatureWindow};
+use keymoot_auth::{AuthHandle, Authenticator};
 use keymoot_crypto::tls::TlsError;
 use keymoot_drm::actor::DrmHandle;
+use keymoot_protocol::{ServerKeys, SignatureWindow};
 use keymoot_service::{Accounts, Keys, Licenses, Nonces, Policies, Readiness};
 use keymoot_telemetry::Metrics;
 

@@ -9,10 +9,11 @@ use actix_web::http::{Method, header};
 use actix_web::web::{self, Bytes};
 use actix_web::{HttpRequest, HttpResponse};
 
-use keymoot_auth::{AuthHandle, CustomData, Grant, Said, client_address};
+use keymoot_auth::{AuthHandle, Grant, client_address};
 use keymoot_crypto::ContentKey;
 use keymoot_drm::{ContentKeyInfo, EncryptionProvider, LicenseUrl, ProtectionScheme, SystemData};
 use keymoot_model::{Account, ContentId, Kid, Scope, TrackName};
+use keymoot_protocol::{CustomData, SignedPayload};
 use keymoot_service::{ContentTrack, ServedKey};
 
 use super::admission;
@@ -93,7 +94,7 @@ pub struct Admitted {
     /// What it was granted.
     pub grant: Grant,
     /// What it says about itself.
-    pub said: Said<CustomData>,
+    pub said: SignedPayload<CustomData>,
     /// Whether its answer shall carry the content's auxiliary data.
     pub wants_auxiliary: bool,
 }
@@ -108,7 +109,7 @@ pub async fn receive(
     let query = Query::parse(request.query_string())?;
     let body = read_body(request, payload, api).await?;
     let signed = signed_bytes(request.method(), body.clone(), query.custom_data)?;
-    let said = Said::<CustomData>::read(signed)?;
+    let said = SignedPayload::<CustomData>::read(signed)?;
     let grant =
         admission::admit(request, body, (Scope::Encryption, &said, query.signature), api, auth).await?;
     Ok(Admitted { grant, said, wants_auxiliary: query.auxiliary == Some(true) })

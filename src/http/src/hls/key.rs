@@ -13,8 +13,9 @@ use crate::query::{self, Query};
 use crate::received;
 use crate::server::Api;
 use crate::udrm::caller;
-use keymoot_auth::{AuthHandle, CustomData, Grant, Said};
+use keymoot_auth::{AuthHandle, Grant};
 use keymoot_model::{Consistency, ContentId, Kid, Scope, TrackName};
+use keymoot_protocol::{CustomData, SignedPayload};
 use keymoot_service::{LicenseRequest, LocatedKey};
 
 use super::key_tokens;
@@ -85,7 +86,7 @@ async fn by_signature(
     let custom_data = query.custom_data.ok_or_else(|| {
         ApiError::unauthorized("there is neither a token nor custom data").counted_as("missing")
     })?;
-    let said = Said::<CustomData>::read(custom_data)?;
+    let said = SignedPayload::<CustomData>::read(custom_data)?;
     let claim = (Scope::License, &said, query.signature);
     let grant = admission::admit(request, Bytes::new(), claim, api, auth).await?;
     Ok((grant, said.into_what()))
