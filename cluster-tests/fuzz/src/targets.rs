@@ -10,7 +10,6 @@ use keymoot_cluster::ProvenJoin;
 use keymoot_cluster::backup::{BackupFile, BackupHeader};
 use keymoot_codec as codec;
 use keymoot_codec::Kind;
-use keymoot_crypto::NodeRequest;
 use keymoot_drm::{playready, pssh};
 use keymoot_http::path::RequestPath;
 use keymoot_http::playready::request::PackagingRequest;
@@ -25,6 +24,7 @@ use keymoot_protocol::{
     Authorization, BulkBody, BulkItem, CustomData, DigestNonces, Envelope, ExportRequest, GivenPolicy,
     HttpSignature, PolicyData, ServerKeys, Signature, SignatureWindow,
 };
+use keymoot_tls::NodeRequest;
 
 /// Runs one parser over any bytes.
 pub type Target = fn(&[u8]);

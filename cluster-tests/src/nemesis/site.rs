@@ -8,7 +8,9 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use keymoot_crypto::{ClusterCa, ClusterName, Keyring};
+use keymoot_crypto::Keyring;
+use keymoot_model::ClusterName;
+use keymoot_tls::ClusterCa;
 use serde_json::Value;
 
 use crate::loop_disk::{FileSystem, LoopDisk};

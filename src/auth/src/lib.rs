@@ -15,6 +15,7 @@ mod key_token;
 mod nonce;
 mod open_account;
 mod presented_proofs;
+mod pss;
 mod unsigned;
 mod widevine;
 

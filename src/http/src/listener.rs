@@ -26,9 +26,9 @@ use tokio::net::TcpSocket;
 
 use crate::settings::HttpSettings;
 use keymoot_auth::ClientCertificate;
-use keymoot_crypto::tls::TlsError;
-use keymoot_crypto::{ApiTls, ApiTlsFiles};
 use keymoot_telemetry::Metrics;
+use keymoot_tls::TlsError;
+use keymoot_tls::{ApiTls, ApiTlsFiles};
 
 use super::connection::{ClientTimeouts, Connection};
 use super::connection_table::ConnectionTable;

@@ -11,11 +11,11 @@ use tokio::sync::Semaphore;
 use crate::settings::HttpSettings;
 use crate::settings::WebOrigin;
 use keymoot_auth::{AuthHandle, Authenticator};
-use keymoot_crypto::tls::TlsError;
-use keymoot_drm::actor::DrmHandle;
 use keymoot_protocol::{ServerKeys, SignatureWindow};
+use keymoot_service::DrmHandle;
 use keymoot_service::{Accounts, Keys, Licenses, Nonces, Policies, Readiness};
 use keymoot_telemetry::Metrics;
+use keymoot_tls::TlsError;
 
 use super::connection::ClientTimeouts;
 use super::drain::Drain;
