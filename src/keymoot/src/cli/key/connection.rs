@@ -7,7 +7,7 @@ use crate::config::Log;
 use crate::logging::start_logging;
 use keymoot_client::{
     ClientError, ClientSettings, ContentKeys, HttpTransport, KeyClient, PointState, ServicePoint,
-    ServicePoints, SystemPace, Timeouts,
+    ServicePoints, SystemClock, Timeouts,
 };
 use keymoot_command::{Failure, FailureKind};
 use keymoot_drm::EncryptionProvider;
@@ -82,7 +82,7 @@ impl ConnectionArgs {
             server_proof: self.authentication.server_proof(),
             ..ClientSettings::default()
         };
-        let pace = Box::new(SystemPace::default());
+        let pace = Box::new(SystemClock::default());
         Ok(KeyClient::new(points, keys, credentials, Box::new(transport), pace, settings))
     }
 }

@@ -16,7 +16,7 @@ pub(super) const PATH: &str = "/capabilities";
 
 /// How a service point is asked, and how it proves its answers.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Introduction {
+pub(super) struct ServerCapabilities {
     pub(super) choice: Choice,
     /// The key its answers must be signed with; none when the connection is proof enough.
     pub(super) key: Option<ServerKey>,

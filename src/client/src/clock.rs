@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// The clock and the dice of a client. Tests bring their own.
-pub trait Pace: Send + Sync {
+pub trait Clock: Send + Sync {
     /// Time since some fixed moment. It never goes back.
     fn now(&self) -> Duration;
 
@@ -19,17 +19,17 @@ pub trait Pace: Send + Sync {
 
 /// The machine's monotonic clock and real chance.
 #[derive(Debug)]
-pub struct SystemPace {
+pub struct SystemClock {
     began: Instant,
 }
 
-impl Default for SystemPace {
+impl Default for SystemClock {
     fn default() -> Self {
         Self { began: Instant::now() }
     }
 }
 
-impl Pace for SystemPace {
+impl Clock for SystemClock {
     fn now(&self) -> Duration {
         self.began.elapsed()
     }

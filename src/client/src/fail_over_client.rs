@@ -6,14 +6,14 @@ use std::time::Duration;
 use super::answer::read_refusal;
 use super::backoff::pause;
 use super::budget::RetryBudget;
-use super::contact::{Contact, Trouble};
+use super::clock::Clock;
+use super::connection::{Connection, Trouble};
 use super::credentials::Credentials;
 use super::error::{ClientError, Setback};
 use super::fail_over::FailOver;
-use super::introduction::Introduction;
 use super::metrics::{Count, Counters};
-use super::pace::Pace;
 use super::request::Request;
+use super::server_capabilities::ServerCapabilities;
 use super::service_point::{ServicePoint, ServicePoints};
 use super::settings::ClientSettings;
 use super::transport::{Answer, Failure, Reach, Transport};
@@ -40,10 +40,10 @@ impl Terms {
 }
 
 /// Knows the service points and how they are doing; shared by all threads of a scrambler.
-pub(super) struct Courier {
+pub(super) struct FailOverClient {
     points: ServicePoints,
-    contact: Contact,
-    pace: Box<dyn Pace>,
+    connection: Connection,
+    clock: Box<dyn Clock>,
     settings: ClientSettings,
     fail_over: Mutex<FailOver>,
     budget: Mutex<RetryBudget>,
@@ -57,19 +57,19 @@ enum Outcome<T> {
     Setback { failure: Failure, retry_after: Option<Duration>, is_untrusted: bool },
 }
 
-impl Courier {
+impl FailOverClient {
     pub(super) fn new(
         points: ServicePoints,
         credentials: Credentials,
         transport: Box<dyn Transport>,
-        pace: Box<dyn Pace>,
+        clock: Box<dyn Clock>,
         settings: ClientSettings,
     ) -> Self {
-        let budget = RetryBudget::new(settings.retries_max, settings.retries_per_second, pace.now());
+        let budget = RetryBudget::new(settings.retries_max, settings.retries_per_second, clock.now());
         let count = points.as_slice().len();
-        let contact = Contact::new(credentials, transport, settings.server_proof, count);
+        let connection = Connection::new(credentials, transport, settings.server_proof, count);
         let (fail_over, budget) = (Mutex::new(FailOver::new(count, &settings)), Mutex::new(budget));
-        Self { points, contact, pace, settings, fail_over, budget, counters: Counters::default() }
+        Self { points, connection, clock, settings, fail_over, budget, counters: Counters::default() }
     }
 
     /// The service points, the most preferred first.
@@ -83,17 +83,17 @@ impl Courier {
     }
 
     pub(super) fn now(&self) -> Duration {
-        self.pace.now()
+        self.clock.now()
     }
 
     /// The calendar's time since 1970 UTC.
     pub(super) fn calendar(&self) -> Duration {
-        self.pace.calendar()
+        self.clock.calendar()
     }
 
     /// A number of at least 0 and below 1.
     pub(super) fn chance(&self) -> f64 {
-        self.pace.chance()
+        self.clock.chance()
     }
 
     /// What is counted.
@@ -102,8 +102,8 @@ impl Courier {
     }
 
     /// What a service point said of itself, as far as it was asked.
-    pub(super) fn introduced(&self, at: usize) -> Option<Introduction> {
-        self.contact.introduced(at)
+    pub(super) fn capabilities(&self, at: usize) -> Option<ServerCapabilities> {
+        self.connection.known(at)
     }
 
     /// Asks one service point after the other until `read` accepts an answer, again and again within
@@ -186,7 +186,7 @@ impl Courier {
     ) -> Result<Outcome<T>, ClientError> {
         self.counters.count(Count::Attempt);
         let now_s = self.calendar().as_secs();
-        let answer = match self.contact.ask((at, point), request, now_s) {
+        let answer = match self.connection.ask((at, point), request, now_s) {
             Ok(answer) => answer,
             Err(Trouble::Sign(error)) => return Err(error.into()),
             Err(Trouble::Failed(failure)) => {
@@ -214,12 +214,12 @@ impl Courier {
     }
 
     fn failed(&self, at: usize, point: &ServicePoint, failure: &Failure, is_untrusted: bool) {
-        self.contact.forget(at);
+        self.connection.forget(at);
         self.counters.count(Count::Setback);
         if is_untrusted {
             self.counters.count(Count::Untrusted);
         }
-        let (now, chance) = (self.pace.now(), self.pace.chance());
+        let (now, chance) = (self.clock.now(), self.clock.chance());
         let mut fail_over = self.fail_over();
         let moved = fail_over.failed(at, now, chance);
         let next = self.points().get(fail_over.current()).filter(|_| moved);
@@ -235,19 +235,19 @@ impl Courier {
     /// Waits until all points may be asked again; false when that is past the deadline.
     fn wait_for_retry(&self, round: u32, retry_after: Duration, deadline: Duration) -> bool {
         let settings = &self.settings;
-        let pause = pause(settings.pause_first, settings.pause_max, round, self.pace.chance());
+        let pause = pause(settings.pause_first, settings.pause_max, round, self.clock.chance());
         let until = self.now().saturating_add(pause.max(retry_after.min(settings.pause_max)));
         if until >= deadline {
             return false;
         }
-        self.pace.sleep(until.saturating_sub(self.now()));
+        self.clock.sleep(until.saturating_sub(self.now()));
         loop {
             let now = self.now();
             let taken = self.budget.lock().unwrap_or_else(PoisonError::into_inner).take(now);
             match taken {
                 Ok(()) => return true,
                 // Another request's success may free this one sooner than the bucket fills.
-                Err(wait) if now < deadline => self.pace.sleep(wait.min(BUDGET_STEP)),
+                Err(wait) if now < deadline => self.clock.sleep(wait.min(BUDGET_STEP)),
                 Err(_) => return false,
             }
         }
@@ -259,8 +259,8 @@ impl Courier {
         for at in due {
             let Some(point) = self.points().get(at) else { continue };
             // The look may take long; nobody waits for the policy meanwhile.
-            let found = self.contact.probe(point);
-            let (now, chance) = (self.pace.now(), self.pace.chance());
+            let found = self.connection.probe(point);
+            let (now, chance) = (self.clock.now(), self.clock.chance());
             let mut fail_over = self.fail_over();
             match found {
                 Ok(()) if fail_over.looked_healthy(at, now) => {

@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
-use crate::fakes::{FakePace, film};
+use crate::fakes::{FakeClock, film};
 use crate::{
     Answer, ClientError, ClientSettings, ContentKeys, Credentials, Failure, KeyClient, MessageSignature,
     Reach, Request, ServerProof, ServicePoint, ServicePoints, Signer, Transport, UdrmSha1,
@@ -76,9 +76,9 @@ impl Points {
         ];
         let credentials = Credentials::new(signers, minimum).unwrap();
         let keys = ContentKeys { account, ca_system: "OVP".into(), provider: EncryptionProvider::Cenc };
-        let pace = Box::new(FakePace::default());
+        let clock = Box::new(FakeClock::default());
         let points = ServicePoints::new(points).unwrap();
-        KeyClient::new(points, keys, credentials, Box::new(self.clone()), pace, settings)
+        KeyClient::new(points, keys, credentials, Box::new(self.clone()), clock, settings)
     }
 
     fn seen(&self) -> Vec<Seen> {

@@ -6,8 +6,8 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::credentials::Credentials;
-use super::introduction::{self, Announced, Introduction, challenged};
 use super::request::Request;
+use super::server_capabilities::{self, Announced, ServerCapabilities, challenged};
 use super::server_proof::{AskedForProof, ServerKey, ServerProof};
 use super::service_point::ServicePoint;
 use super::signer::SignError;
@@ -34,21 +34,21 @@ fn untrusted(reach: Reach, reason: impl ToString) -> Trouble {
 }
 
 /// Speaks with service points; shared by all threads of a scrambler.
-pub(super) struct Contact {
+pub(super) struct Connection {
     credentials: Credentials,
     transport: Box<dyn Transport>,
     proof: ServerProof,
-    introductions: Mutex<Vec<Option<Introduction>>>,
+    known: Mutex<Vec<Option<ServerCapabilities>>>,
 }
 
-impl Contact {
+impl Connection {
     pub(super) fn new(
         credentials: Credentials,
         transport: Box<dyn Transport>,
         proof: ServerProof,
         points: usize,
     ) -> Self {
-        Self { credentials, transport, proof, introductions: Mutex::new(vec![None; points]) }
+        Self { credentials, transport, proof, known: Mutex::new(vec![None; points]) }
     }
 
     /// Sends the request to the service point of this number and hands back its own answer.
@@ -58,21 +58,21 @@ impl Contact {
         request: &Request,
         now_s: u64,
     ) -> Result<Answer, Trouble> {
-        let introduction = self.introduction(at, point)?;
-        let answer = self.exchange(point, request, introduction, now_s)?;
+        let capabilities = self.negotiated(at, point)?;
+        let answer = self.exchange(point, request, capabilities, now_s)?;
         if answer.status != 401 {
             return Ok(answer);
         }
-        // It may have changed its mind since it was introduced.
+        // It may have changed its mind since it was asked.
         let Some(offered) = challenged(&answer) else { return Ok(answer) };
-        if offered.contains(&introduction.choice.scheme) {
+        if offered.contains(&capabilities.choice.scheme) {
             return Ok(answer);
         }
         match self.credentials.choose(point, Some(&offered)) {
             Ok(choice) => {
-                let introduction = Introduction { choice, ..introduction };
-                self.remember(at, Some(introduction));
-                self.exchange(point, request, introduction, now_s)
+                let capabilities = ServerCapabilities { choice, ..capabilities };
+                self.remember(at, Some(capabilities));
+                self.exchange(point, request, capabilities, now_s)
             }
             // Who asks for less than the minimum may be lying; another point may not.
             Err(reason) if self.credentials.have_minimum() => Err(untrusted(Reach::NotSent, reason)),
@@ -86,8 +86,8 @@ impl Contact {
     }
 
     /// What the service point said of itself, as far as it was asked.
-    pub(super) fn introduced(&self, at: usize) -> Option<Introduction> {
-        self.introductions().get(at).copied().flatten()
+    pub(super) fn known(&self, at: usize) -> Option<ServerCapabilities> {
+        self.all_known().get(at).copied().flatten()
     }
 
     /// Whether the service point says that it is ready.
@@ -95,25 +95,25 @@ impl Contact {
         self.transport.probe(point)
     }
 
-    fn introduction(&self, at: usize, point: &ServicePoint) -> Result<Introduction, Trouble> {
-        if let Some(known) = self.introduced(at) {
+    fn negotiated(&self, at: usize, point: &ServicePoint) -> Result<ServerCapabilities, Trouble> {
+        if let Some(known) = self.known(at) {
             return Ok(known);
         }
         let has_question = self.credentials.need_negotiation() || self.proof == ServerProof::Signed;
         let announced = if has_question { self.ask_capabilities(point)? } else { Announced::default() };
         let choice = self.credentials.choose(point, announced.schemes.as_deref());
         let choice = choice.map_err(|reason| untrusted(Reach::NotSent, reason))?;
-        let introduction = Introduction { choice, key: self.key(point, announced.key)? };
+        let capabilities = ServerCapabilities { choice, key: self.key(point, announced.key)? };
         if self.credentials.need_negotiation() {
             let scheme = choice.scheme;
             tracing::debug!(%point, %scheme, "the strongest scheme in common");
         }
-        self.remember(at, Some(introduction));
-        Ok(introduction)
+        self.remember(at, Some(capabilities));
+        Ok(capabilities)
     }
 
     fn ask_capabilities(&self, point: &ServicePoint) -> Result<Announced, Trouble> {
-        let mut request = Request::bare(introduction::PATH);
+        let mut request = Request::bare(server_capabilities::PATH);
         let key = match self.proof {
             ServerProof::SignedBy(key) => Some(key),
             ServerProof::Connection | ServerProof::Signed => None,
@@ -127,7 +127,7 @@ impl Contact {
             let checked = asked.check(point, &request, &answer);
             checked.map_err(|error| untrusted(Reach::NotSent, error))?;
         }
-        introduction::read(&answer)
+        server_capabilities::read(&answer)
             .map_err(|reason| Trouble::Failed(Failure { reach: Reach::NotSent, reason }))
     }
 
@@ -151,12 +151,12 @@ impl Contact {
         &self,
         point: &ServicePoint,
         request: &Request,
-        introduction: Introduction,
+        capabilities: ServerCapabilities,
         now_s: u64,
     ) -> Result<Answer, Trouble> {
         let mut signed = request.unsigned();
-        let asked = introduction.key.map(|key| AskedForProof::of(key, &mut signed)).transpose()?;
-        if let Some(signer) = self.credentials.signer(introduction.choice) {
+        let asked = capabilities.key.map(|key| AskedForProof::of(key, &mut signed)).transpose()?;
+        if let Some(signer) = self.credentials.signer(capabilities.choice) {
             signer.sign(&mut signed, point, now_s)?;
         }
         let answer = self.transport.exchange(point, &signed).map_err(Trouble::Failed)?;
@@ -167,15 +167,15 @@ impl Contact {
         Ok(answer)
     }
 
-    fn remember(&self, at: usize, introduction: Option<Introduction>) {
-        if let Some(slot) = self.introductions().get_mut(at) {
-            *slot = introduction;
+    fn remember(&self, at: usize, capabilities: Option<ServerCapabilities>) {
+        if let Some(slot) = self.all_known().get_mut(at) {
+            *slot = capabilities;
         }
     }
 
-    fn introductions(&self) -> MutexGuard<'_, Vec<Option<Introduction>>> {
+    fn all_known(&self) -> MutexGuard<'_, Vec<Option<ServerCapabilities>>> {
         // Plain values, whole whoever panicked.
-        self.introductions.lock().unwrap_or_else(PoisonError::into_inner)
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -77,7 +77,7 @@ fn a_point_that_comes_back_within_patience_answers() {
     let server = FakeServer::new(&[Dead, Back(secs(40), 9)]);
     let client = server.client(ClientSettings::default());
     assert_eq!(client.create(&film(), KeySource::Server).unwrap().0.kid.as_bytes(), &[9; 16]);
-    let now = *server.pace.0.lock().unwrap();
+    let now = *server.clock.0.lock().unwrap();
     assert!(now >= secs(40) && now < secs(60), "{now:?}");
 }
 
@@ -89,7 +89,7 @@ fn retries_of_many_requests_together_stay_within_the_budget() {
     for _ in 0..20 {
         client.fetch(&film()).unwrap_err();
     }
-    let elapsed = server.pace.0.lock().unwrap().as_secs_f64();
+    let elapsed = server.clock.0.lock().unwrap().as_secs_f64();
     let (asked, firsts) = (server.order().len(), 20);
     let allowed = 5.0 + 0.1 * elapsed;
     assert!(elapsed > 100.0 && asked > 3 * firsts, "{asked} in {elapsed} s");
@@ -107,12 +107,12 @@ fn the_client_goes_back_to_the_primary_only_after_it_was_healthy_for_a_while() {
     };
     assert_eq!(ask(), "ab");
     server.set(0, Key(1));
-    let began = *server.pace.0.lock().unwrap();
+    let began = *server.clock.0.lock().unwrap();
     let back = (0..120).find(|_| {
-        server.pace.pass(secs(1));
+        server.clock.pass(secs(1));
         ask() == "a"
     });
-    let after = *server.pace.0.lock().unwrap() - began;
+    let after = *server.clock.0.lock().unwrap() - began;
     assert!(back.is_some() && after >= secs(30) && after <= secs(35), "back after {after:?}");
 }
 
@@ -123,7 +123,7 @@ fn a_primary_that_flaps_is_not_gone_back_to() {
     client.fetch(&film()).unwrap();
     for second in 0..300 {
         server.set(0, if second % 20 < 15 { Key(1) } else { Dead });
-        server.pace.pass(secs(1));
+        server.clock.pass(secs(1));
         client.probe();
     }
     server.order();

@@ -19,7 +19,7 @@ use super::periods::starts_at;
 pub(super) const KEYS_PER_REQUEST: u32 = 256;
 
 /// The held keys.
-pub(super) struct Horizon {
+pub(super) struct PrefetchWindow {
     plan: LivePlan,
     held: BTreeMap<u32, PeriodKey>,
     /// When all of them were last asked for anew.
@@ -35,7 +35,7 @@ pub(super) struct Due {
     pub(super) is_check: bool,
 }
 
-impl Horizon {
+impl PrefetchWindow {
     pub(super) const fn new(plan: LivePlan) -> Self {
         Self { plan, held: BTreeMap::new(), checked_at: None }
     }
@@ -138,11 +138,11 @@ mod tests {
         OffsetDateTime::from_unix_timestamp(seconds).unwrap()
     }
 
-    fn horizon(prefetch_s: u64) -> Horizon {
+    fn prefetch_window(prefetch_s: u64) -> PrefetchWindow {
         let (content, track) = (ContentId::new("live").unwrap(), TrackName::default_track());
         let prefetch = Duration::from_secs(prefetch_s);
         let recheck = Duration::from_secs(60);
-        Horizon::new(LivePlan { length_s: 10, prefetch, recheck, ..LivePlan::new(content, track, 10) })
+        PrefetchWindow::new(LivePlan { length_s: 10, prefetch, recheck, ..LivePlan::new(content, track, 10) })
     }
 
     fn key(index: u32, byte: u8) -> PeriodKey {
@@ -159,61 +159,70 @@ mod tests {
         }
     }
 
-    fn fill(horizon: &mut Horizon, now: OffsetDateTime, byte: u8) -> Option<Due> {
-        let due = horizon.due(now)?;
-        horizon.take((due.first..=due.last).map(|index| key(index, byte)).collect(), now);
+    fn fill(prefetch_window: &mut PrefetchWindow, now: OffsetDateTime, byte: u8) -> Option<Due> {
+        let due = prefetch_window.due(now)?;
+        prefetch_window.take((due.first..=due.last).map(|index| key(index, byte)).collect(), now);
         if due.is_check {
-            horizon.checked(now);
+            prefetch_window.checked(now);
         }
         Some(due)
     }
 
     #[test]
     fn the_configured_time_is_held_and_asked_for_again_when_it_runs_short() {
-        let mut horizon = horizon(80);
-        assert_eq!(fill(&mut horizon, at(1005), 1), Some(Due { first: 100, last: 109, is_check: true }));
-        assert_eq!(horizon.held_until(at(1005)), Some(at(1100)));
-        assert_eq!(horizon.due(at(1019)), None, "an eighth more was asked for");
-        assert_eq!(fill(&mut horizon, at(1020), 1), Some(Due { first: 110, last: 111, is_check: false }));
-        assert_eq!(horizon.due(at(1065)).unwrap().first, 106, "all are asked for anew after a while");
-        assert_eq!(horizon.next_start(at(1065)), Some(at(1070)));
+        let mut prefetch_window = prefetch_window(80);
+        assert_eq!(
+            fill(&mut prefetch_window, at(1005), 1),
+            Some(Due { first: 100, last: 109, is_check: true })
+        );
+        assert_eq!(prefetch_window.held_until(at(1005)), Some(at(1100)));
+        assert_eq!(prefetch_window.due(at(1019)), None, "an eighth more was asked for");
+        assert_eq!(
+            fill(&mut prefetch_window, at(1020), 1),
+            Some(Due { first: 110, last: 111, is_check: false })
+        );
+        assert_eq!(prefetch_window.due(at(1065)).unwrap().first, 106, "all are asked for anew after a while");
+        assert_eq!(prefetch_window.next_start(at(1065)), Some(at(1070)));
     }
 
     #[test]
     fn a_key_that_changes_is_taken_for_coming_periods_and_never_in_the_middle_of_one() {
-        let mut horizon = horizon(30);
-        fill(&mut horizon, at(1005), 1);
-        fill(&mut horizon, at(1075), 2);
-        assert_eq!(horizon.key(107).unwrap().kid, Kid::from_bytes([2; 16]));
-        fill(&mut horizon, at(1138), 3);
-        let byte = |index| horizon.key(index).unwrap().kid.as_bytes()[0];
+        let mut prefetch_window = prefetch_window(30);
+        fill(&mut prefetch_window, at(1005), 1);
+        fill(&mut prefetch_window, at(1075), 2);
+        assert_eq!(prefetch_window.key(107).unwrap().kid, Kid::from_bytes([2; 16]));
+        fill(&mut prefetch_window, at(1138), 3);
+        let byte = |index| prefetch_window.key(index).unwrap().kid.as_bytes()[0];
         assert_eq!((byte(113), byte(114)), (3, 3));
-        let mut horizon = self::horizon(30);
-        fill(&mut horizon, at(1005), 1);
-        horizon.checked_at = None;
-        fill(&mut horizon, at(1006), 2);
-        assert_eq!(horizon.key(100).unwrap().kid, Kid::from_bytes([1; 16]));
-        assert_eq!(horizon.key(101).unwrap().kid, Kid::from_bytes([2; 16]));
+        let mut prefetch_window = self::prefetch_window(30);
+        fill(&mut prefetch_window, at(1005), 1);
+        prefetch_window.checked_at = None;
+        fill(&mut prefetch_window, at(1006), 2);
+        assert_eq!(prefetch_window.key(100).unwrap().kid, Kid::from_bytes([1; 16]));
+        assert_eq!(prefetch_window.key(101).unwrap().kid, Kid::from_bytes([2; 16]));
     }
 
     #[test]
     fn without_fetches_the_held_keys_end_and_a_refusal_ends_them_at_the_next_period() {
-        let mut horizon = horizon(30);
-        fill(&mut horizon, at(1005), 1);
-        horizon.drop_past(at(1035));
-        assert_eq!(horizon.held_until(at(1035)), Some(at(1040)));
-        assert_eq!(horizon.depth(at(1035)), Duration::from_secs(5));
-        assert_eq!((horizon.held_until(at(1040)), horizon.depth(at(1040))), (None, Duration::ZERO));
-        fill(&mut horizon, at(1040), 1);
-        horizon.revoke(at(1045));
-        assert_eq!(horizon.held_until(at(1045)), Some(at(1050)));
+        let mut prefetch_window = prefetch_window(30);
+        fill(&mut prefetch_window, at(1005), 1);
+        prefetch_window.drop_past(at(1035));
+        assert_eq!(prefetch_window.held_until(at(1035)), Some(at(1040)));
+        assert_eq!(prefetch_window.depth(at(1035)), Duration::from_secs(5));
+        assert_eq!(
+            (prefetch_window.held_until(at(1040)), prefetch_window.depth(at(1040))),
+            (None, Duration::ZERO)
+        );
+        fill(&mut prefetch_window, at(1040), 1);
+        prefetch_window.revoke(at(1045));
+        assert_eq!(prefetch_window.held_until(at(1045)), Some(at(1050)));
     }
 
     #[test]
     fn before_the_epoch_there_is_no_period() {
-        let horizon = horizon(30);
+        let prefetch_window = prefetch_window(30);
         assert_eq!(
-            (horizon.index_at(at(-1)), horizon.index_at(at(0)), horizon.due(at(-5))),
+            (prefetch_window.index_at(at(-1)), prefetch_window.index_at(at(0)), prefetch_window.due(at(-5))),
             (None, Some(0), None)
         );
     }
@@ -223,15 +232,15 @@ mod tests {
         fn with_a_server_that_answers_the_configured_time_is_always_held_and_memory_is_bounded(
             prefetch_s in 0_u64..500, steps in prop::collection::vec(0_i64..120, 1..80),
         ) {
-            let mut horizon = horizon(prefetch_s);
+            let mut prefetch_window = prefetch_window(prefetch_s);
             let mut now = 100_000;
             for step in steps {
                 now += step;
-                horizon.drop_past(at(now));
-                fill(&mut horizon, at(now), 1);
-                prop_assert!(horizon.depth(at(now)) >= Duration::from_secs(prefetch_s));
-                prop_assert!(horizon.len() as u64 <= prefetch_s * 9 / 80 + 4, "{}", horizon.len());
-                prop_assert!(horizon.key(horizon.index_at(at(now)).unwrap()).is_some());
+                prefetch_window.drop_past(at(now));
+                fill(&mut prefetch_window, at(now), 1);
+                prop_assert!(prefetch_window.depth(at(now)) >= Duration::from_secs(prefetch_s));
+                prop_assert!(prefetch_window.len() as u64 <= prefetch_s * 9 / 80 + 4, "{}", prefetch_window.len());
+                prop_assert!(prefetch_window.key(prefetch_window.index_at(at(now)).unwrap()).is_some());
             }
         }
     }
