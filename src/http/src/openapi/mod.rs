@@ -19,8 +19,8 @@ use utoipa::openapi::path::{HttpMethod, PathItemBuilder};
 use utoipa::openapi::tag::TagBuilder;
 use utoipa::openapi::{InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, PathsBuilder};
 
-use super::endpoint::ROUTES;
-use super::error::ApiError;
+use crate::answer::error::ApiError;
+use crate::dispatch::endpoint::ROUTES;
 pub use viewer::viewer;
 
 /// What stands above the operations.

@@ -14,8 +14,8 @@ use utoipa::openapi::{ContentBuilder, Ref, Required, ResponseBuilder};
 use super::licensing;
 use super::schemas::{CustomData, ScheduleData};
 use super::security;
-use crate::bulk::NDJSON;
-use crate::endpoint::Endpoint;
+use crate::answer::NDJSON;
+use crate::dispatch::endpoint::Endpoint;
 use keymoot_drm::EncryptionProvider;
 
 /// The groups of operations, and what each is about.

@@ -5,14 +5,15 @@ use serde::Serialize;
 use utoipa::openapi::{Components, ComponentsBuilder, RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
-use crate::answer::{Aux, Deleted, Encryption};
-use crate::bulk::{BulkResult, BulkSummary};
-use crate::capabilities::Capabilities;
-use crate::error::Body;
-use crate::export::{ExportEnd, SealedKey, SealedPeriod};
-use crate::schedule_answer::{Periods, Schedules};
-use crate::widevine::answer::{Answer, Inner as ContentKeys};
-use crate::widevine::request::{EnvelopeText, Inner as ContentKeyRequest};
+use crate::answer::auxiliary::Aux;
+use crate::answer::error::Body;
+use crate::answer::key_answer::{Deleted, Encryption};
+use crate::front::bulk::{BulkResult, BulkSummary};
+use crate::front::capabilities::Capabilities;
+use crate::front::export::{ExportEnd, SealedKey, SealedPeriod};
+use crate::front::schedule::answer::{Periods, Schedules};
+use crate::front::widevine::answer::{Answer, Inner as ContentKeys};
+use crate::front::widevine::request::{EnvelopeText, Inner as ContentKeyRequest};
 
 /// Custom data (uDRM 2.3.2): one strict JSON object in UTF-8, no member twice and nothing behind it.
 /// Unknown members pass.
