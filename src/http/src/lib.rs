@@ -10,10 +10,9 @@ mod openapi;
 mod request;
 
 pub use api::Api;
-pub use front::packager::listen_for_packagers;
 pub use front::{playready, widevine};
 pub use listener::connection::ClientTimeouts;
 pub use listener::drain::Drain;
-pub use listener::server::{HttpError, listen};
+pub use listener::server::{HttpError, listen, listen_for_packagers};
 pub use listener::settings;
 pub use request::{path, query, track_types};

@@ -1,14 +1,12 @@
-//! Every way into the API: one table that the dispatcher matches and the published document is made
-//! from, so that neither can know of a route that the other does not.
-
-use std::sync::LazyLock;
+//! Everything that answers at a listener, and by which paths: the dispatcher matches these rows and the
+//! published document is made from the API's, so that neither can know of a route that the other does not.
 
 use actix_web::http::Method;
 
 use keymoot_drm::EncryptionProvider;
 use keymoot_license::LicenseProvider;
 
-use crate::request::path::RequestPath;
+use super::route_table::PACKAGER;
 
 /// The license endpoint's name in metrics.
 pub const LICENSE: &str = "license";
@@ -54,27 +52,32 @@ pub enum Endpoint {
     Ready,
     /// What is measured.
     Metrics,
+    /// The key of an entry, for packagers that cannot sign.
+    EntryKey,
 }
 
-/// Paths and what they lead to. A part in braces stands for one segment of the caller's; the others
-/// match without regard to case.
-pub const ROUTES: &[(&str, Endpoint)] = &[
-    ("/cenc/widevine/encryption", Endpoint::Encryption(EncryptionProvider::CencWidevine)),
-    ("/cenc/playready/encryption", Endpoint::Encryption(EncryptionProvider::CencPlayReady)),
-    ("/cenc/primetime/encryption", Endpoint::Encryption(EncryptionProvider::CencPrimetime)),
-    ("/cenc/encryption", Endpoint::Encryption(EncryptionProvider::Cenc)),
-    ("/playready/encryption", Endpoint::Encryption(EncryptionProvider::PlayReady)),
-    ("/widevine/encryption", Endpoint::Encryption(EncryptionProvider::Widevine)),
-    ("/fps/encryption", Endpoint::Encryption(EncryptionProvider::Fps)),
-    ("/hls/encryption", Endpoint::Encryption(EncryptionProvider::Hls)),
-    ("/cenc/widevine/schedule", Endpoint::Schedule(EncryptionProvider::CencWidevine)),
-    ("/cenc/playready/schedule", Endpoint::Schedule(EncryptionProvider::CencPlayReady)),
-    ("/cenc/primetime/schedule", Endpoint::Schedule(EncryptionProvider::CencPrimetime)),
-    ("/cenc/schedule", Endpoint::Schedule(EncryptionProvider::Cenc)),
-    ("/playready/schedule", Endpoint::Schedule(EncryptionProvider::PlayReady)),
-    ("/widevine/schedule", Endpoint::Schedule(EncryptionProvider::Widevine)),
-    ("/fps/schedule", Endpoint::Schedule(EncryptionProvider::Fps)),
-    ("/hls/schedule", Endpoint::Schedule(EncryptionProvider::Hls)),
+/// The API's paths and what they lead to. A part in braces stands for one segment of the caller's; the
+/// others match without regard to case.
+pub fn api_routes() -> Vec<(String, Endpoint)> {
+    let own = API_ROUTES.iter().map(|(path, endpoint)| ((*path).to_owned(), *endpoint));
+    let encrypting = EncryptionProvider::ALL.into_iter().flat_map(|provider| {
+        [
+            (format!("/{provider}/encryption"), Endpoint::Encryption(provider)),
+            (format!("/{provider}/schedule"), Endpoint::Schedule(provider)),
+        ]
+    });
+    let licensing = LicenseProvider::ALL.into_iter();
+    let licensing = licensing.map(|provider| (format!("/{provider}/license"), Endpoint::License(provider)));
+    encrypting.chain(licensing).chain(own).collect()
+}
+
+/// The packagers' paths. `*` at the end stands for whatever follows.
+pub fn packager_routes() -> Vec<(String, Endpoint)> {
+    PACKAGER_ROUTES.iter().map(|(path, endpoint)| ((*path).to_owned(), *endpoint)).collect()
+}
+
+/// The API's paths beside those of the providers.
+const API_ROUTES: &[(&str, Endpoint)] = &[
     ("/cenc/getcontentkey", Endpoint::ContentKey),
     ("/cenc/getcontentkey/{account}", Endpoint::ContentKey),
     ("/widevine/cenc/getcontentkey", Endpoint::ContentKey),
@@ -82,12 +85,6 @@ pub const ROUTES: &[(&str, Endpoint)] = &[
     ("/playready/acquirepackagingdata/{account}", Endpoint::PackagingData),
     ("/hls/keyinfo", Endpoint::HlsKeyInfo),
     ("/hls/key/{kid}", Endpoint::HlsKey),
-    ("/cenc/clearkey/license", Endpoint::License(LicenseProvider::ClearKey)),
-    ("/cenc/widevine/license", Endpoint::License(LicenseProvider::CencWidevine)),
-    ("/cenc/playready/license", Endpoint::License(LicenseProvider::CencPlayReady)),
-    ("/playready/license", Endpoint::License(LicenseProvider::PlayReady)),
-    ("/fps/license", Endpoint::License(LicenseProvider::FairPlay)),
-    ("/widevine/license", Endpoint::License(LicenseProvider::WidevineClassic)),
     ("/policy", Endpoint::Policies),
     ("/policy/{name}", Endpoint::Policy),
     ("/policy/{name}/content", Endpoint::PolicyContent),
@@ -103,6 +100,12 @@ pub const ROUTES: &[(&str, Endpoint)] = &[
     ("/metrics", Endpoint::Metrics),
 ];
 
+/// Packagers that serve one flavour by its URL say so between the two ids.
+const PACKAGER_ROUTES: &[(&str, Endpoint)] = &[
+    ("/system/{ca}/edash/p/{pid}/sp/{sp}/entryId/{eid}/*", Endpoint::EntryKey),
+    ("/system/{ca}/edash/p/{pid}/sp/{sp}/serveFlavor/entryId/{eid}/*", Endpoint::EntryKey),
+];
+
 const ALL: &[Method] = &[Method::GET, Method::POST, Method::PUT, Method::DELETE];
 const GET_POST_PUT: &[Method] = &[Method::GET, Method::POST, Method::PUT];
 const GET_POST: &[Method] = &[Method::GET, Method::POST];
@@ -111,12 +114,6 @@ const GET: &[Method] = &[Method::GET];
 const POST: &[Method] = &[Method::POST];
 
 impl Endpoint {
-    /// What a path leads to, and whether its last segment is the caller's own word.
-    pub fn of(path: &RequestPath<'_>) -> Option<(Self, bool)> {
-        let route = SPLIT_ROUTES.iter().find(|route| route.is(path))?;
-        Some((route.endpoint, route.segments.last().is_some_and(Option::is_none)))
-    }
-
     /// The name in metrics.
     pub const fn name(self) -> &'static str {
         match self {
@@ -136,6 +133,7 @@ impl Endpoint {
             Self::Healthy => "healthz",
             Self::Ready => "readyz",
             Self::Metrics => "metrics",
+            Self::EntryKey => PACKAGER,
         }
     }
 
@@ -154,7 +152,8 @@ impl Endpoint {
             | Self::Viewer
             | Self::Healthy
             | Self::Ready
-            | Self::Metrics => GET,
+            | Self::Metrics
+            | Self::EntryKey => GET,
         }
     }
 
@@ -175,60 +174,7 @@ impl Endpoint {
                 | Self::PolicyDefault
                 | Self::Bulk
                 | Self::Export
+                | Self::EntryKey
         )
-    }
-}
-
-/// The routes, split once: every request is held against them.
-static SPLIT_ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| {
-    let split =
-        |path: &'static str| path.split('/').skip(1).map(|own| Some(own).filter(|own| !own.starts_with('{')));
-    let routes =
-        ROUTES.iter().map(|(path, endpoint)| Route { segments: split(path).collect(), endpoint: *endpoint });
-    routes.collect()
-});
-
-struct Route {
-    /// `None` stands for any one segment.
-    segments: Vec<Option<&'static str>>,
-    endpoint: Endpoint,
-}
-
-impl Route {
-    fn is(&self, path: &RequestPath<'_>) -> bool {
-        self.segments.len() == path.count()
-            && self.segments.iter().enumerate().all(|(index, own)| own.is_none_or(|own| path.is(index, own)))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn of(path: &str) -> Option<(Endpoint, bool)> {
-        Endpoint::of(&RequestPath::parse(path).unwrap())
-    }
-
-    #[test]
-    fn every_provider_has_its_path() {
-        for provider in EncryptionProvider::ALL {
-            let path = format!("{provider}/encryption");
-            assert_eq!(of(&path), Some((Endpoint::Encryption(provider), false)));
-            let path = format!("{provider}/schedule");
-            assert_eq!(of(&path), Some((Endpoint::Schedule(provider), false)));
-        }
-        for provider in LicenseProvider::ALL {
-            let path = format!("{}/license", provider.path());
-            assert_eq!(of(&path), Some((Endpoint::License(provider), false)));
-        }
-    }
-
-    #[test]
-    fn a_part_in_braces_is_one_segment_and_the_rest_is_exact() {
-        assert_eq!(of("//CENC/getContentKey/me/"), Some((Endpoint::ContentKey, true)));
-        assert_eq!(of("cenc/getcontentkey"), Some((Endpoint::ContentKey, false)));
-        assert_eq!(of("cenc/getcontentkey/me/too"), None);
-        assert_eq!(of("cenc"), None);
-        assert_eq!(of(""), None);
     }
 }

@@ -1,11 +1,12 @@
-//! Which handler a path names. Paths match without regard to case, doubled and trailing slashes,
-//! which is why they are matched here and not by the framework.
+//! The one way in: every request of every listener is counted, routed, measured, answered and, when
+//! refused, answered in the specification's error format.
 
 pub mod endpoint;
+pub mod route_table;
 
 use std::time::Instant;
 
-use actix_web::http::Method;
+use actix_web::http::{ConnectionType, Method};
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 
@@ -18,28 +19,40 @@ use crate::answer::error::{ApiError, ErrorKind};
 use crate::answer::signed_answer::signed;
 use crate::answer::sliced_body::sliced;
 use crate::api::Api;
-use crate::dispatch::endpoint::{Endpoint, LICENSE};
+use crate::front::packager::PackagerContext;
 use crate::front::policy::PolicyRoute;
 use crate::front::{
-    bulk, capabilities, export, hls, license, observe, playready, policy, schedule, udrm, widevine,
+    bulk, capabilities, export, hls, license, observe, packager, playready, policy, schedule, udrm, widevine,
 };
 use crate::openapi;
 use crate::request::clock::now_s;
 use crate::request::path::RequestPath;
 use crate::request::schemes;
+use endpoint::{Endpoint, LICENSE};
+use route_table::{Callers, RouteMatch, RouteTable};
 
-/// Every request comes through here: it is routed, measured and, when refused, answered in the
-/// specification's error format.
+/// What a listener serves.
+pub struct Site {
+    /// The use cases.
+    pub api: Api,
+    /// By which paths.
+    pub routes: &'static RouteTable,
+    /// What the packagers' listener knows of its callers.
+    pub packagers: Option<PackagerContext>,
+}
+
+/// Answers a request.
 pub async fn dispatch(
     request: HttpRequest,
     payload: Payload,
-    api: Data<Api>,
+    site: Data<Site>,
     auth: Data<AuthHandle>,
 ) -> HttpResponse {
     let began = Instant::now();
+    let api = &site.api;
     let _answering = api.drain.enter(&request);
     let _writes_grants = WritesGrants;
-    let (route, answer) = route(&request, payload, &api, &auth).await;
+    let (route, answer) = route(&request, payload, &site, &auth).await;
     let status = match &answer {
         Ok(response) => response.status(),
         Err(error) => error.kind().status(),
@@ -47,19 +60,27 @@ pub async fn dispatch(
     let labels = [route, request.method().as_str(), status.as_str()];
     api.metrics.http_requests_total.with_label_values(&labels).inc();
     api.metrics.http_request_seconds.with_label_values(&[route]).observe(began.elapsed().as_secs_f64());
-    let answer = answer.map_err(|error| challenged(error, route, &request, &api));
-    let mut response = signed(answer, &request, &api).unwrap_or_else(HttpResponse::from_error);
-    api.drain.mark(&mut response);
+    let answer = answer.map_err(|error| challenged(error, route, &request, &site));
+    let mut response = match site.routes.callers {
+        Callers::Signing => signed(answer, &request, api),
+        Callers::Packagers => answer,
+    }
+    .unwrap_or_else(HttpResponse::from_error);
+    match site.routes.callers {
+        Callers::Signing => api.drain.mark(&mut response),
+        Callers::Packagers => response.head_mut().set_connection_type(ConnectionType::Close),
+    }
     sliced(response)
 }
 
 /// Counts a refusal to somebody unauthorized, and tells how they may prove themselves. A player is
 /// told nothing: its browser would ask the viewer for a password.
-fn challenged(error: ApiError, route: &str, request: &HttpRequest, api: &Api) -> ApiError {
+fn challenged(error: ApiError, route: &str, request: &HttpRequest, site: &Site) -> ApiError {
+    let api = &site.api;
     match error.refusal() {
         Some(reason) => {
             api.metrics.auth_refusals_total.with_label_values(&[reason]).inc();
-            if route == LICENSE {
+            if route == LICENSE || site.routes.callers == Callers::Packagers {
                 return error;
             }
             let nonce = api.server_keys.get().map(|keys| keys.digest_nonces().issue(now_s()));
@@ -70,46 +91,63 @@ fn challenged(error: ApiError, route: &str, request: &HttpRequest, api: &Api) ->
     }
 }
 
+/// The route's name in metrics, and what it answers.
 async fn route(
     request: &HttpRequest,
     payload: Payload,
-    api: &Api,
+    site: &Site,
     auth: &AuthHandle,
 ) -> (&'static str, Result<HttpResponse, ApiError>) {
+    let unrouted = site.routes.unrouted;
+    if let Some(packagers) = &site.packagers
+        && let Err(refusal) = packagers.must_allow(request)
+    {
+        return (unrouted, Err(refusal));
+    }
     let path = match RequestPath::parse(request.path()) {
         Ok(path) => path,
-        Err(error) => return ("other", Err(error.into())),
+        Err(error) => return (unrouted, Err(error.into())),
     };
-    let Some((endpoint, is_named)) = Endpoint::of(&path) else {
-        return ("other", Err(unknown(request.path())));
+    let Some(found) = site.routes.find(&path) else {
+        return (unrouted, Err(unknown(request.path(), site.routes.callers)));
     };
-    let name = endpoint.name();
-    if let Err(refusal) = must_allow(endpoint, request.method()) {
+    let name = found.endpoint.name();
+    if let Err(refusal) = must_allow(found.endpoint, request.method()) {
         return (name, Err(refusal));
     }
-    // What stands in a path's last segment keeps the case it came in.
-    let named = path.last().filter(|_| is_named);
-    let answer = match endpoint {
+    (name, answer(&found, request, payload, site, auth).await)
+}
+
+/// Calls the front end that answers.
+async fn answer(
+    found: &RouteMatch<'_>,
+    request: &HttpRequest,
+    payload: Payload,
+    site: &Site,
+    auth: &AuthHandle,
+) -> Result<HttpResponse, ApiError> {
+    let api = &site.api;
+    // The caller's own segment, in the case it came in; no route of the API has more than one.
+    let named = found.captured.first().copied();
+    let own = named.unwrap_or_default();
+    match found.endpoint {
         Endpoint::Encryption(provider) => udrm::encryption(provider, request, payload, api, auth).await,
         Endpoint::Schedule(provider) => schedule::schedule(provider, request, payload, api, auth).await,
         Endpoint::ContentKey => widevine::content_key(named, request, payload, api, auth).await,
         Endpoint::PackagingData => {
-            let answer = playready::packaging_data(named.unwrap_or_default(), request, payload, api, auth);
+            let answer = playready::packaging_data(own, request, payload, api, auth);
             answer.await.map_err(ApiError::as_soap_fault)
         }
         Endpoint::HlsKeyInfo => hls::key_info(request, api, auth).await,
-        Endpoint::HlsKey => hls::key(named.unwrap_or_default(), request, api, auth).await,
+        Endpoint::HlsKey => hls::key(own, request, api, auth).await,
         Endpoint::License(provider) => license::license(provider, request, payload, api, auth).await,
-        Endpoint::Policies | Endpoint::Policy | Endpoint::PolicyContent | Endpoint::PolicyDefault => {
-            // The policy stands behind the first segment, in the case it came in.
-            let name = path.segment(1).unwrap_or_default();
-            let route = match endpoint {
-                Endpoint::Policy => PolicyRoute::One(name),
-                Endpoint::PolicyContent => PolicyRoute::Content(name),
-                Endpoint::PolicyDefault => PolicyRoute::Default(name),
-                _ => PolicyRoute::All,
-            };
-            policy::policy(route, request, payload, api, auth).await
+        Endpoint::Policies => policy::policy(PolicyRoute::All, request, payload, api, auth).await,
+        Endpoint::Policy => policy::policy(PolicyRoute::One(own), request, payload, api, auth).await,
+        Endpoint::PolicyContent => {
+            policy::policy(PolicyRoute::Content(own), request, payload, api, auth).await
+        }
+        Endpoint::PolicyDefault => {
+            policy::policy(PolicyRoute::Default(own), request, payload, api, auth).await
         }
         Endpoint::Bulk => bulk::bulk(request, payload, api, auth).await,
         Endpoint::Export => export::export(request, payload, api, auth).await,
@@ -119,8 +157,11 @@ async fn route(
         Endpoint::Healthy => Ok(observe::healthy()),
         Endpoint::Ready => observe::ready(api).await,
         Endpoint::Metrics => observe::metrics(api),
-    };
-    (name, answer)
+        Endpoint::EntryKey => match &site.packagers {
+            Some(context) => packager::entry_key(&found.captured, request, context, api, auth).await,
+            None => Err(unknown(request.path(), site.routes.callers)),
+        },
+    }
 }
 
 fn must_allow(endpoint: Endpoint, method: &Method) -> Result<(), ApiError> {
@@ -145,7 +186,11 @@ fn must_allow(endpoint: Endpoint, method: &Method) -> Result<(), ApiError> {
     Err(ApiError::new(ErrorKind::MethodNotAllowed, message))
 }
 
-fn unknown(path: &str) -> ApiError {
+fn unknown(path: &str, callers: Callers) -> ApiError {
+    if callers == Callers::Packagers {
+        let message = "packagers ask for /system/{ca}/edash/p/{pid}/sp/{sp}/entryId/{eid}/…";
+        return ApiError::new(ErrorKind::NotFound, message);
+    }
     let providers = EncryptionProvider::ALL.map(|provider| format!("/{provider}/encryption")).join(", ");
     let message = format!(
         "there is nothing at {path}; the encryption endpoints are {providers} and /cenc/getcontentkey, and \

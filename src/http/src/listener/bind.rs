@@ -1,4 +1,4 @@
-//! How a listener is made: the API's and the packagers' alike.
+//! How a listener is bound: its socket, its TLS, and the connections that each worker accepts.
 
 use std::io;
 use std::net::SocketAddr;
@@ -71,7 +71,7 @@ impl Listener<'_> {
     ///
     /// # Errors
     /// [`HttpError`]; then nothing listens.
-    pub fn serve(
+    pub fn bind(
         self,
         setup: impl Fn(&mut ServiceConfig) + Send + Clone + 'static,
     ) -> Result<(Server, Vec<SocketAddr>), HttpError> {

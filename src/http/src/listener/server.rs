@@ -1,4 +1,5 @@
-//! The listener of the API: one actix-web server, one authenticator actor per worker.
+//! The API's listener and the packagers' one: the same but for the address, the certificates and what is
+//! served there. Each is an actix-web server with one authenticator actor per worker.
 
 use std::net::SocketAddr;
 
@@ -9,11 +10,13 @@ use keymoot_auth::{AuthHandle, Authenticator};
 use keymoot_crypto::tls::TlsError;
 
 use crate::api::Api;
-use crate::dispatch::dispatch;
+use crate::dispatch::route_table::{API, PACKAGER, PACKAGERS};
+use crate::dispatch::{Site, dispatch};
+use crate::front::packager::PackagerContext;
 use crate::listener::bind::{Listener, TlsOf};
 use crate::listener::settings::HttpSettings;
 
-/// Why the API cannot be listened to.
+/// Why a listener does not listen.
 #[derive(Debug, thiserror::Error)]
 pub enum HttpError {
     /// The address is taken or not this machine's.
@@ -55,12 +58,46 @@ pub fn listen(
             client_required: false,
         },
     };
-    let mailbox = config.waiting_checks_max;
-    let (directory, nonces) = (api.accounts.clone(), api.nonces.clone());
-    let api = web::Data::new(api);
-    listener.serve(move |app| {
+    serve(listener, Site { api, routes: &API, packagers: None })
+}
+
+/// Binds the packagers' address, if one is configured, and makes the server; it serves when awaited.
+/// `connections_max` are held open at once.
+///
+/// # Errors
+/// [`HttpError`]; then nothing listens.
+pub fn listen_for_packagers(
+    config: &HttpSettings,
+    connections_max: usize,
+    api: Api,
+) -> Result<Option<(Server, Vec<SocketAddr>)>, HttpError> {
+    let packager = &config.packager;
+    let Some(address) = packager.listen else { return Ok(None) };
+    let listener = Listener {
+        config,
+        metrics: api.metrics.clone(),
+        name: PACKAGER,
+        address,
+        workers: 1,
+        connections_per_worker_max: connections_max,
+        tls: TlsOf {
+            cert: &packager.tls_cert_file,
+            key: &packager.tls_key_file,
+            client_ca: &packager.tls_client_ca_file,
+            client_required: packager.tls_client_ca_file.is_some(),
+        },
+    };
+    let packagers = Some(PackagerContext::new(config));
+    serve(listener, Site { api, routes: &PACKAGERS, packagers }).map(Some)
+}
+
+fn serve(listener: Listener<'_>, site: Site) -> Result<(Server, Vec<SocketAddr>), HttpError> {
+    let mailbox = listener.config.waiting_checks_max;
+    let (directory, nonces) = (site.api.accounts.clone(), site.api.nonces.clone());
+    let site = web::Data::new(site);
+    listener.bind(move |app| {
         // One per worker, so that checking signatures scales with the workers.
         let auth = AuthHandle::start(Authenticator::new(directory.clone()), nonces.clone(), mailbox);
-        app.app_data(api.clone()).app_data(web::Data::new(auth)).default_service(web::to(dispatch));
+        app.app_data(site.clone()).app_data(web::Data::new(auth)).default_service(web::to(dispatch));
     })
 }

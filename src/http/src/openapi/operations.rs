@@ -44,8 +44,8 @@ const XML: &str = "text/xml";
 /// The content that examples are about.
 const CONTENT: &str = "film.mp4";
 
-/// One operation of a path.
-pub fn operation(path: &str, endpoint: Endpoint, method: &Method) -> Operation {
+/// One operation of a path; none for what is not of the API.
+pub fn operation(path: &str, endpoint: Endpoint, method: &Method) -> Option<Operation> {
     let words = path.split(['/', '{', '}', '.']).filter(|word| !word.is_empty());
     let id = words.fold(method.as_str().to_lowercase(), |id, word| id + "_" + word);
     let named = path.ends_with('}');
@@ -87,8 +87,9 @@ pub fn operation(path: &str, endpoint: Endpoint, method: &Method) -> Operation {
             let op = open("What is measured", "For Prometheus.");
             op.response("200", text("The metrics in Prometheus' text format.", "text/plain"))
         }
+        Endpoint::EntryKey => return None,
     };
-    operation.operation_id(Some(id)).build()
+    Some(operation.operation_id(Some(id)).build())
 }
 
 fn encryption(provider: EncryptionProvider, method: &Method) -> OperationBuilder {
