@@ -113,7 +113,7 @@ fn encryption(provider: EncryptionProvider, method: &Method) -> OperationBuilder
         ),
     };
     let op =
-        op.summary(Some(summary)).description(Some(format!("{description} For {}.", stands_for(provider))));
+        op.summary(Some(summary)).description(Some(format!("{description} For {}.", provider.stands_for())));
     let op = match *method {
         Method::GET => {
             let data = STANDARD.encode(example.to_string());
@@ -161,7 +161,7 @@ fn schedule(provider: EncryptionProvider, method: &Method) -> OperationBuilder {
         ),
     };
     let op =
-        op.summary(Some(summary)).description(Some(format!("{description} For {}.", stands_for(provider))));
+        op.summary(Some(summary)).description(Some(format!("{description} For {}.", provider.stands_for())));
     let example = json!(ScheduleData::example("channel-1"));
     let op = match *method {
         Method::GET => {
@@ -188,19 +188,6 @@ fn kid_of(provider: EncryptionProvider) -> String {
             .map_or(b'-', |at| b'a' + at as u8);
     }
     STANDARD.encode(kid)
-}
-
-fn stands_for(provider: EncryptionProvider) -> &'static str {
-    match provider {
-        EncryptionProvider::CencWidevine => "Common Encryption played by Widevine Modular",
-        EncryptionProvider::CencPlayReady => "Common Encryption played by PlayReady",
-        EncryptionProvider::Cenc => "Common Encryption played by every system at once",
-        EncryptionProvider::PlayReady => "PlayReady with Smooth Streaming",
-        EncryptionProvider::Widevine => "Widevine Classic, whose answers have no `pssh`",
-        EncryptionProvider::Fps => "FairPlay Streaming, whose answers have an `iv` and no `pssh`",
-        EncryptionProvider::CencPrimetime => "Common Encryption played by Adobe Primetime",
-        EncryptionProvider::Hls => "HLS AES-128, whose keys are apart from all others and have no `pssh`",
-    }
 }
 
 fn content_key(named: bool) -> OperationBuilder {
