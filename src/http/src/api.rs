@@ -17,27 +17,20 @@ use crate::listener::settings::WebOrigin;
 /// What the handlers use. Cheap to clone.
 #[derive(Clone)]
 pub struct Api {
-    /// Content keys.
     pub keys: Keys,
-    /// Licenses.
     pub licenses: Licenses,
     /// Sites whose pages may send credentials with license requests; empty: any page may ask, without.
     pub allowed_origins: Arc<[WebOrigin]>,
-    /// Policies.
     pub policies: Policies,
-    /// Accounts.
     pub accounts: Arc<Accounts>,
     /// Nonces of signed requests.
     pub nonces: Arc<Nonces>,
     /// What this server proves itself with, once the cluster has it.
     pub server_keys: Arc<OnceLock<ServerKeys>>,
-    /// The DRM systems.
     pub drm: DrmHandle,
     /// Whether the node can serve.
     pub readiness: Readiness,
-    /// The requests under way.
     pub drain: Drain,
-    /// What is measured.
     pub metrics: Arc<Metrics>,
     /// The longest body read.
     pub body_bytes_max: usize,

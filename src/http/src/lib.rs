@@ -1,4 +1,4 @@
-//! The only actix-web room: a listener accepts, `dispatch` finds the front end that a path names, and the
+//! The HTTP API, and the only crate that knows actix-web. A listener accepts, `dispatch` finds the front end that a path names, and the
 //! front end translates: it reads with `request`, calls the service, and writes with `answer`.
 
 mod answer;
@@ -8,6 +8,9 @@ mod front;
 mod listener;
 mod openapi;
 mod request;
+
+#[cfg(test)]
+mod tests;
 
 pub use api::Api;
 pub use front::{playready, widevine};

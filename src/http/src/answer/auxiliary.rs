@@ -14,7 +14,7 @@ use keymoot_model::Auxiliary;
 /// What one DRM system needs to know of a key.
 #[derive(Serialize, ToSchema)]
 #[schema(as = SystemData)]
-pub struct Pssh {
+pub struct PsshEntry {
     /// Base64 of the system's data, without the header of the pssh box.
     data: String,
     /// Lower-case dashed GUID of the system.
@@ -24,7 +24,7 @@ pub struct Pssh {
 /// Auxiliary data: stored with a content and given back unchanged.
 #[derive(Serialize, ToSchema)]
 #[schema(as = AuxiliaryData)]
-pub struct Aux<'a> {
+pub struct AuxiliaryData<'a> {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     /// At most 8.
     ratings: Vec<Rating<'a>>,
@@ -37,7 +37,7 @@ pub struct Aux<'a> {
     super_cas_id: Option<String>,
     /// Protection system specific headers, at most 4.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    system_headers: Vec<Pssh>,
+    system_headers: Vec<PsshEntry>,
 }
 
 /// How a content is rated by one scheme.
@@ -50,12 +50,12 @@ pub struct Rating<'a> {
 }
 
 /// Stored auxiliary data, as an answer has it.
-pub fn aux(auxiliary: &Auxiliary) -> Aux<'_> {
+pub fn aux(auxiliary: &Auxiliary) -> AuxiliaryData<'_> {
     let ratings =
         auxiliary.ratings.iter().map(|rating| Rating { scheme: &rating.scheme, value: &rating.value });
     let headers =
         auxiliary.system_headers.iter().map(|header| pssh(SystemId::from_bytes(header.system), &header.data));
-    Aux {
+    AuxiliaryData {
         ratings: ratings.collect(),
         output_protection: &auxiliary.output_protection,
         super_cas_id: auxiliary.super_cas_id.map(|id| format!("0x{id:08x}")),
@@ -64,6 +64,6 @@ pub fn aux(auxiliary: &Auxiliary) -> Aux<'_> {
 }
 
 /// An entry of `pssh`.
-pub fn pssh(system: SystemId, data: &[u8]) -> Pssh {
-    Pssh { data: STANDARD.encode(data), uuid: system.to_string() }
+pub fn pssh(system: SystemId, data: &[u8]) -> PsshEntry {
+    PsshEntry { data: STANDARD.encode(data), uuid: system.to_string() }
 }

@@ -1,4 +1,4 @@
-//! What a 401 tells about how to be let in (requirement 5.6.2): one challenge for each scheme, the
+//! What a 401 tells about how a caller can prove itself (requirement 5.6.2): one challenge for each scheme, the
 //! strongest first.
 //!
 //! The challenges depend on the connection alone. Every refused caller reads the same, whether its

@@ -3,7 +3,7 @@
 //! One kind maps to one status, here and nowhere else. Making an error draws its reference and logs
 //! the true reason beside it; the caller gets a message that helps with the request it sent and
 //! tells nothing about accounts, addresses or the inside of the server. Reasons hold no secrets:
-//! the rooms' error types see to that.
+//! the error types of the other crates see to that.
 
 use std::fmt;
 
@@ -135,8 +135,8 @@ impl ApiError {
         self.kind
     }
 
-    /// The label under which a refusal to somebody unauthorized is counted. What no room gave a
-    /// label is malformed: it was refused before anybody looked for the account.
+    /// The label under which a refusal to somebody unauthorized is counted. A refusal without a
+    /// label counts as malformed: it was refused before anybody looked for the account.
     pub fn refusal(&self) -> Option<&'static str> {
         (self.kind == ErrorKind::Denied).then_some(self.refusal.unwrap_or("malformed"))
     }
@@ -169,7 +169,7 @@ impl ResponseError for ApiError {
         if let Form::Soap = self.form {
             return response.content_type(soap::CONTENT_TYPE).body(soap::fault(self));
         }
-        response.json(Body {
+        response.json(RefusalBody {
             message: &self.message,
             status_code: status.as_str(),
             reference: self.reference,
@@ -241,7 +241,7 @@ impl From<AuthError> for ApiError {
 // `status_code` is text and `reference` a number, as the specification has it.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Refusal)]
-pub struct Body<'e> {
+pub struct RefusalBody<'e> {
     /// What was wrong with the request, and what to do.
     message: &'e str,
     /// The HTTP status, as text.

@@ -15,7 +15,7 @@ use keymoot_drm::{EncryptionProvider, SystemData};
 use keymoot_model::{Account, Auxiliary, ContentId, ResponseShape};
 use keymoot_service::ServedKey;
 
-use crate::answer::auxiliary::{Aux, Pssh, aux, pssh};
+use crate::answer::auxiliary::{AuxiliaryData, PsshEntry, aux, pssh};
 use crate::answer::error::{ApiError, ErrorKind};
 use crate::answer::license_url::license_url;
 use crate::answer::wiped_json::{json, respond};
@@ -27,19 +27,16 @@ pub const ANSWER_BYTES_MAX: usize = 4095;
 pub struct KeyAnswer<'a> {
     /// The provider that was asked.
     pub provider: EncryptionProvider,
-    /// Whose key it is.
     pub account: &'a Account,
     /// One object, or an array of one.
     pub shape: ResponseShape,
     /// The content, as it was asked for.
     pub content: &'a ContentId,
-    /// Its key.
     pub served: &'a ServedKey,
     /// What each DRM system needs to know.
     pub systems: &'a [SystemData],
     /// How the caller calls this server.
     pub own_url: &'a str,
-    /// Its auxiliary data.
     pub auxiliary: AuxiliaryAnswer<'a>,
 }
 
@@ -56,10 +53,10 @@ pub enum AuxiliaryAnswer<'a> {
 // Members stand in the specification's order, ours behind them.
 #[derive(Serialize, ToSchema)]
 #[schema(as = EncryptionKey)]
-pub struct Encryption<'a> {
+pub struct EncryptionKey<'a> {
     /// The data of each DRM system. Left out when there is none: an empty array makes packagers fail.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pssh: Vec<Pssh>,
+    pssh: Vec<PsshEntry>,
     /// Always `null`: the files of a content share its key.
     file: Option<&'a str>,
     /// Base64 of the URL at which players ask for licenses.
@@ -75,8 +72,8 @@ pub struct Encryption<'a> {
     content_id: &'a str,
     /// The content's auxiliary data, if it was asked for; `null` when there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Aux<'a>>)]
-    aux: Option<Option<Aux<'a>>>,
+    #[schema(value_type = Option<AuxiliaryData<'a>>)]
+    aux: Option<Option<AuxiliaryData<'a>>>,
 }
 
 /// What a delete is answered.
@@ -116,7 +113,7 @@ pub fn deleted(content: &ContentId, versions: u32) -> Result<HttpResponse, ApiEr
 fn key_text(answer: &KeyAnswer<'_>) -> Result<Zeroizing<Vec<u8>>, serde_json::Error> {
     let key = answer.served.key.to_base64();
     let kid = &answer.served.kid;
-    let object = Encryption {
+    let object = EncryptionKey {
         pssh: answer.systems.iter().map(|system| pssh(system.uuid, &system.data)).collect(),
         file: None,
         license_url: STANDARD.encode(license_url(answer.provider, answer.account, answer.own_url)),

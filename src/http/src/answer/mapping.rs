@@ -1,4 +1,4 @@
-//! How the rooms' errors become the caller's: one kind each, here only.
+//! How the errors of other crates become the caller's: one kind each, here only.
 
 use keymoot_cluster::ClusterError;
 use keymoot_drm::DrmError;

@@ -11,8 +11,13 @@ use actix_web::HttpResponse;
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::web::Bytes;
 
+use crate::answer::key_answer::ANSWER_BYTES_MAX;
+
 /// Bytes of a part.
 const PART_BYTES: usize = 32 * 1024;
+
+// What a packager reads into its buffer leaves in one part.
+const _: () = assert!(ANSWER_BYTES_MAX < PART_BYTES);
 
 /// The same answer, in parts if it is long and not made while it is sent.
 pub fn sliced(response: HttpResponse) -> HttpResponse {

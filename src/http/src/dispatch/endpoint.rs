@@ -30,7 +30,6 @@ pub enum Endpoint {
     License(LicenseProvider),
     /// The policies of an account.
     Policies,
-    /// One policy.
     Policy,
     /// The contents that a policy is attached to.
     PolicyContent,

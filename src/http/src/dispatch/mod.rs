@@ -84,7 +84,7 @@ fn challenged(error: ApiError, route: &str, request: &HttpRequest, site: &Site) 
                 return error;
             }
             let nonce = api.server_keys.get().map(|keys| keys.digest_nonces().issue(now_s()));
-            let schemes = schemes::offered(request, api);
+            let schemes = schemes::accepted(request, api);
             error.with_headers(challenges(&schemes, nonce.as_deref(), reason == "stale"))
         }
         None => error,

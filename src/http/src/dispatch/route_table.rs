@@ -33,7 +33,6 @@ pub struct RouteTable {
     routes: Vec<Route>,
     /// The name in metrics of requests that no route takes.
     pub unrouted: &'static str,
-    /// Who asks there.
     pub callers: Callers,
 }
 
@@ -60,7 +59,6 @@ impl RouteTable {
 /// Where a path leads.
 #[derive(Debug, PartialEq, Eq)]
 pub struct RouteMatch<'p> {
-    /// What answers.
     pub endpoint: Endpoint,
     /// The path's own segments, in the case they came in.
     pub captured: Vec<&'p str>,

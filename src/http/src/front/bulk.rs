@@ -27,13 +27,15 @@ use crate::answer::NDJSON;
 use crate::answer::error::{ApiError, ErrorKind};
 use crate::answer::signed_answer::ACCEPT_SIGNATURE;
 use crate::api::Api;
-use crate::listener::drain::Answering;
+use crate::listener::drain::InFlightRequest;
 use crate::request::authentication;
 use crate::request::incoming_body::IncomingBody;
 use crate::request::query::Query;
 
 /// Items that are carried out at once.
 const WINDOW: usize = 128;
+
+const _: () = assert!(WINDOW <= BulkBody::ITEMS_MAX);
 
 /// What became of one item.
 #[derive(Serialize, ToSchema)]
@@ -99,7 +101,7 @@ pub async fn bulk(
     let claim = (Scope::Encryption, &said, query.signature);
     let grant = authentication::authenticate(request, body, claim, api, auth).await?;
     drop(unproved);
-    let run = Run {
+    let run = BulkRun {
         _answering: api.drain.enter(request),
         keys: api.keys.clone(),
         metrics: api.metrics.clone(),
@@ -147,9 +149,9 @@ fn split_it(error: ApiError) -> ApiError {
 }
 
 /// A request that is being carried out.
-struct Run {
+struct BulkRun {
     /// The node does not stop before the last line is sent.
-    _answering: Answering,
+    _answering: InFlightRequest,
     keys: Keys,
     metrics: Arc<Metrics>,
     grant: Grant,
@@ -164,7 +166,7 @@ struct Run {
 }
 
 /// One line as it was read.
-struct Read {
+struct ReadLine {
     line: usize,
     item: Result<BulkItem, ApiError>,
 }
@@ -177,7 +179,7 @@ enum Undone {
     Untried { message: &'static str, retry: bool },
 }
 
-impl Run {
+impl BulkRun {
     fn answers(self) -> impl Stream<Item = Result<Bytes, ApiError>> {
         stream::unfold(Some(self), |run| async move {
             let mut run = run?;
@@ -192,7 +194,7 @@ impl Run {
     }
 
     /// The next lines that can be carried out at once: no two of one track, whose order counts.
-    fn window(&mut self) -> Vec<Read> {
+    fn window(&mut self) -> Vec<ReadLine> {
         let mut window = Vec::new();
         let mut tracks = HashSet::new();
         for (line, text) in self.body.lines().iter().skip(self.next).take(WINDOW) {
@@ -202,13 +204,13 @@ impl Run {
             {
                 break;
             }
-            window.push(Read { line: *line, item });
+            window.push(ReadLine { line: *line, item });
         }
         self.next += window.len();
         window
     }
 
-    async fn try_one(&self, read: &Read) -> Result<ServedKey, Undone> {
+    async fn try_one(&self, read: &ReadLine) -> Result<ServedKey, Undone> {
         let item = match &read.item {
             Ok(item) => item,
             // The error was made, and logged, when the line was read.
@@ -247,7 +249,7 @@ impl Run {
 
     fn results(
         &mut self,
-        window: &[Read],
+        window: &[ReadLine],
         outcomes: Vec<Result<ServedKey, Undone>>,
     ) -> Result<Bytes, ApiError> {
         let mut text = Zeroizing::new(Vec::with_capacity(window.len() * 512));
@@ -266,7 +268,7 @@ impl Run {
         Ok(sent)
     }
 
-    fn count(&mut self, read: &Read, undone: Option<&Undone>) {
+    fn count(&mut self, read: &ReadLine, undone: Option<&Undone>) {
         let outcome = if undone.is_some() { "error" } else { "ok" };
         self.metrics.bulk_items_total.with_label_values(&[outcome]).inc();
         self.counts.items += 1;
@@ -293,7 +295,7 @@ impl Run {
 }
 
 fn result<'a>(
-    read: &'a Read,
+    read: &'a ReadLine,
     outcome: &'a Result<ServedKey, Undone>,
     key: Option<&'a str>,
 ) -> BulkResult<'a> {

@@ -26,14 +26,14 @@ pub struct Capabilities {
     product: &'static str,
     /// Of the product.
     version: &'static str,
-    encryption: Encryption,
+    encryption: EncryptionCapabilities,
     /// The providers whose licenses this node serves, each at `/{path}/license`.
     licenses: Vec<&'static str>,
     tracks: Tracks,
     rotation: Rotation,
     limits: Limits,
     /// The strongest first.
-    authentication: Vec<Authentication>,
+    authentication: Vec<AuthenticationScheme>,
     signed_requests: SignedRequests,
     /// Left out until the cluster has its keys.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -58,9 +58,9 @@ struct SignedAnswers {
 
 #[derive(Serialize, ToSchema)]
 #[schema(as = EncryptionCapabilities)]
-struct Encryption {
+struct EncryptionCapabilities {
     /// Each is served at `/{path}/encryption`.
-    providers: Vec<Provider>,
+    providers: Vec<ProviderCapabilities>,
     drm_systems: Vec<String>,
     algorithms: Vec<&'static str>,
     protection_schemes: Vec<&'static str>,
@@ -78,7 +78,7 @@ struct HlsAes128 {
 
 #[derive(Serialize, ToSchema)]
 #[schema(as = ProviderCapabilities)]
-struct Provider {
+struct ProviderCapabilities {
     path: &'static str,
     drm_systems: Vec<String>,
 }
@@ -119,7 +119,7 @@ struct Limits {
 
 #[derive(Serialize, ToSchema)]
 #[schema(as = AuthenticationScheme)]
-struct Authentication {
+struct AuthenticationScheme {
     /// Its name, as in an account's credentials.
     #[schema(value_type = String)]
     scheme: Scheme,
@@ -137,9 +137,9 @@ pub fn answer(request: &HttpRequest, api: &Api) -> Result<HttpResponse, ApiError
         tracks: Tracks { default_track: TrackName::default_track(), widevine: TRACK_TYPES },
         rotation: Rotation { replace: true, crypto_periods: true, crypto_periods_max: PERIODS_MAX },
         limits: limits(api),
-        authentication: schemes::offered(request, api)
+        authentication: schemes::accepted(request, api)
             .into_iter()
-            .map(|scheme| Authentication { scheme, strength: scheme.strength() })
+            .map(|scheme| AuthenticationScheme { scheme, strength: scheme.strength() })
             .collect(),
         signed_requests: SignedRequests {
             signature_lifetime_s: api.signature_window.lifetime_s,
@@ -154,13 +154,13 @@ pub fn answer(request: &HttpRequest, api: &Api) -> Result<HttpResponse, ApiError
     Ok(HttpResponse::Ok().json(capabilities))
 }
 
-fn encryption() -> Encryption {
+fn encryption() -> EncryptionCapabilities {
     let names = |systems: &[System]| systems.iter().map(ToString::to_string).collect();
-    let provider = |provider: EncryptionProvider| Provider {
+    let provider = |provider: EncryptionProvider| ProviderCapabilities {
         path: provider.path(),
         drm_systems: names(provider.systems()),
     };
-    Encryption {
+    EncryptionCapabilities {
         providers: EncryptionProvider::ALL.map(provider).into(),
         drm_systems: names(&System::ALL),
         algorithms: vec!["AES-128"],

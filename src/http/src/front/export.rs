@@ -16,7 +16,7 @@ use keymoot_model::Scope;
 use keymoot_service::{ExportPage, ExportedKey};
 
 use crate::answer::NDJSON;
-use crate::answer::auxiliary::{Aux, aux};
+use crate::answer::auxiliary::{AuxiliaryData, aux};
 use crate::answer::error::{ApiError, ErrorKind};
 use crate::api::Api;
 use crate::request::authentication;
@@ -42,7 +42,7 @@ pub struct SealedKey<'a> {
     period: Option<SealedPeriod>,
     /// The content's auxiliary data, beside the current key of its default track. Not bound to the key.
     #[serde(skip_serializing_if = "Option::is_none")]
-    aux: Option<Aux<'a>>,
+    aux: Option<AuxiliaryData<'a>>,
     /// Base64 of the encapsulated key's 32 bytes.
     enc: String,
     /// Base64 of the sealed key: 16 bytes, and 16 of tag.

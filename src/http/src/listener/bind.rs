@@ -150,15 +150,15 @@ struct Worker {
 }
 
 impl Worker {
-    /// Gives each accepted stream its patience and its place; one for each worker.
+    /// Gives each accepted stream its time limits and registers its connection; one for each worker.
     fn acceptor(&self) -> impl Fn(TcpStream) -> TimedStream + Clone + use<> {
         let (worker, table) = (self.clone(), Rc::new(ConnectionTable::new(self.connections_max)));
         move |tcp| {
             let slow_clients = worker.metrics.http_slow_clients_total.clone();
             let connection = Connection::new(worker.is_secure, worker.address, worker.timeouts, slow_clients);
             let connection = Rc::new(connection);
-            let place = table.admit(&connection);
-            TimedStream::new(tcp, connection, place)
+            let registration = table.register(&connection);
+            TimedStream::new(tcp, connection, registration)
         }
     }
 

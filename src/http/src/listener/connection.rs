@@ -1,4 +1,4 @@
-//! What a connection waits for, and how long it may.
+//! What a connection waits for, and for how long it may.
 //!
 //! actix-web limits the head of the first request of a connection and an idle connection, and nothing
 //! else: a later head, the rest of a body that nobody reads, and an answer that its client does not take
@@ -23,7 +23,7 @@ use crate::listener::settings::Http;
 pub struct ClientTimeouts {
     /// For the rest of a head.
     pub head: Duration,
-    /// For a next request.
+    /// For the next request on an idle connection.
     pub idle: Duration,
     /// Until it takes more of an answer.
     pub write: Duration,
@@ -34,7 +34,7 @@ pub struct ClientTimeouts {
 }
 
 impl ClientTimeouts {
-    /// Those of the configuration.
+    /// As they are configured.
     pub fn new(http: &Http) -> Self {
         Self {
             head: Duration::from_millis(http.header_timeout_ms),
@@ -79,7 +79,6 @@ impl Overdue {
 
 /// What the stream and the handlers of one connection know of each other.
 pub struct Connection {
-    /// Whether it is TLS.
     pub is_secure: bool,
     /// The listener's address.
     pub listener: SocketAddr,
@@ -167,7 +166,7 @@ impl Connection {
     }
 
     /// A request is being answered until the value is dropped.
-    pub fn answer(self: &Rc<Self>, request: &HttpRequest) -> UnderWay {
+    pub fn answer(self: &Rc<Self>, request: &HttpRequest) -> ActiveAnswer {
         let has_length = |length: &header::HeaderValue| length.as_bytes() != b"0";
         let headers = request.headers();
         let has_body = headers.contains_key(header::TRANSFER_ENCODING)
@@ -179,7 +178,7 @@ impl Connection {
             }
             waits.answering += 1;
         });
-        UnderWay(self.clone())
+        ActiveAnswer(self.clone())
     }
 
     /// A handler waits for the body, until it has it whole or gives up.
@@ -193,7 +192,6 @@ impl Connection {
         self.change(|waits| (waits.has_body, waits.body_since) = (false, None));
     }
 
-    /// Bytes have come.
     pub(super) fn has_read(&self) {
         let waits = self.waits.get();
         if waits.answering == 0 && !waits.has_input {
@@ -267,9 +265,9 @@ impl Connection {
 }
 
 /// A request that is being answered on a connection.
-pub struct UnderWay(Rc<Connection>);
+pub struct ActiveAnswer(Rc<Connection>);
 
-impl Drop for UnderWay {
+impl Drop for ActiveAnswer {
     fn drop(&mut self) {
         self.0.change(|waits| {
             waits.answering -= 1;

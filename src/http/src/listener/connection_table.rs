@@ -27,14 +27,14 @@ impl ConnectionTable {
         Self { connections_max, open: RefCell::default(), next: Cell::new(0) }
     }
 
-    /// Notes a connection until its place is dropped, and makes room for it.
-    pub fn admit(self: &Rc<Self>, connection: &Rc<Connection>) -> Place {
+    /// Notes a connection until its registration is dropped, and makes room for it.
+    pub fn register(self: &Rc<Self>, connection: &Rc<Connection>) -> Registration {
         if self.open.borrow().len() >= self.connections_max {
             self.make_room();
         }
         let number = self.next.replace(self.next.get() + 1);
         self.open.borrow_mut().insert(number, Rc::downgrade(connection));
-        Place { table: self.clone(), number }
+        Registration { table: self.clone(), number }
     }
 
     fn make_room(&self) {
@@ -52,13 +52,13 @@ impl ConnectionTable {
     }
 }
 
-/// A connection's place in the table.
-pub struct Place {
+/// A connection's registration in the table.
+pub struct Registration {
     table: Rc<ConnectionTable>,
     number: u64,
 }
 
-impl Drop for Place {
+impl Drop for Registration {
     fn drop(&mut self) {
         self.table.open.borrow_mut().remove(&self.number);
     }
@@ -82,17 +82,17 @@ mod tests {
             if number == 1 {
                 drop(connection.answer(&request));
             }
-            open.push((table.admit(&connection), connection, under_way));
+            open.push((table.register(&connection), connection, under_way));
         }
-        let cut = |open: &[(Place, Rc<Connection>, _)]| -> Vec<usize> {
+        let cut = |open: &[(Registration, Rc<Connection>, _)]| -> Vec<usize> {
             let is_cut = |connection: &Connection| connection.look(tokio::time::Instant::now()).is_err();
             (0..open.len()).filter(|at| is_cut(&open[*at].1)).collect()
         };
         assert_eq!(cut(&open), [0; 0]);
         let late = connection();
-        let place = table.admit(&late);
+        let registration = table.register(&late);
         assert_eq!(cut(&open), [2]);
-        open.push((place, late, None));
+        open.push((registration, late, None));
         assert_eq!(table.open.borrow().len(), 16);
         drop(open);
         assert_eq!(table.open.borrow().len(), 0);

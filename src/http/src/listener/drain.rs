@@ -2,7 +2,7 @@
 //!
 //! Once draining has begun, `/readyz` says so to load balancers and every answer closes its connection,
 //! so that clients that keep connections open leave, too. Requests are counted until their answer is
-//! made; an answer that is streamed keeps its [`Answering`] until its end.
+//! made; an answer that is streamed keeps its [`InFlightRequest`] until its end.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,13 +13,15 @@ use actix_web::{HttpRequest, HttpResponse};
 use prometheus::IntGauge;
 use tokio::time::{Instant, sleep};
 
-use crate::listener::connection::{Connection, UnderWay};
+use crate::listener::connection::{ActiveAnswer, Connection};
 
 /// How long nothing may be under way before the listener counts as drained: answers are written, and
 /// clients with open connections were told.
 const QUIET: Duration = Duration::from_millis(200);
 /// How often it is looked.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+const _: () = assert!(LOOK_EVERY.as_millis() < QUIET.as_millis());
 
 /// The requests under way, and whether new ones are still welcome. Cheap to clone.
 #[derive(Clone)]
@@ -35,10 +37,10 @@ impl Drain {
     }
 
     /// Counts a request until the value is dropped, also when its client goes away first.
-    pub fn enter(&self, request: &HttpRequest) -> Answering {
+    pub fn enter(&self, request: &HttpRequest) -> InFlightRequest {
         self.under_way.inc();
         let on_connection = Connection::of(request).map(|connection| connection.answer(request));
-        Answering { under_way: self.under_way.clone(), _on_connection: on_connection }
+        InFlightRequest { under_way: self.under_way.clone(), _on_connection: on_connection }
     }
 
     /// Whether the node is about to stop.
@@ -77,12 +79,12 @@ impl Drain {
 }
 
 /// A request that is being answered.
-pub struct Answering {
+pub struct InFlightRequest {
     under_way: IntGauge,
-    _on_connection: Option<UnderWay>,
+    _on_connection: Option<ActiveAnswer>,
 }
 
-impl Drop for Answering {
+impl Drop for InFlightRequest {
     fn drop(&mut self) {
         self.under_way.dec();
     }

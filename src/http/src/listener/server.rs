@@ -21,12 +21,7 @@ use crate::listener::settings::HttpSettings;
 pub enum HttpError {
     /// The address is taken or not this machine's.
     #[error("cannot listen on {address}")]
-    Listen {
-        /// The configured address.
-        address: String,
-        /// Why.
-        source: std::io::Error,
-    },
+    Listen { address: String, source: std::io::Error },
     /// A listener's certificate cannot be used.
     #[error("cannot use a listener's certificate")]
     Tls(#[from] TlsError),

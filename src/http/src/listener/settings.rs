@@ -8,13 +8,36 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use ipnet::IpNet;
+use keymoot_auth::CustomData;
+use keymoot_license::clear_key;
 use keymoot_model::empty_is_none;
 use serde::{Deserialize, Serialize};
 
 pub use packager_account::{PackagerAccount, PackagerAccountError};
 pub use web_origin::{WebOrigin, WebOriginError};
 
-/// All of it.
+/// The default of `http.max_body_bytes`.
+const MAX_BODY_BYTES: usize = 64 * 1024;
+/// The default of `http.max_bulk_body_bytes`.
+const MAX_BULK_BODY_BYTES: usize = 4 * 1024 * 1024;
+/// The default of `http.unproved_bulk_bytes_max`.
+const UNPROVED_BULK_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// The default of `http.header_timeout_ms`.
+const HEADER_TIMEOUT_MS: u64 = 5_000;
+/// The default of `http.body_timeout_ms`.
+const BODY_TIMEOUT_MS: u64 = 180_000;
+
+// A body of custom data is read whole, a bulk body is larger than others, and several bulk bodies of full
+// length may wait for their authentication.
+const _: () = assert!(CustomData::BYTES_MAX <= MAX_BODY_BYTES);
+const _: () =
+    assert!(MAX_BODY_BYTES <= MAX_BULK_BODY_BYTES && 2 * MAX_BULK_BODY_BYTES <= UNPROVED_BULK_BYTES_MAX);
+// What the license servers read of a challenge comes through.
+const _: () = assert!(clear_key::REQUEST_BYTES_MAX <= MAX_BODY_BYTES);
+// The rate of a body counts from `header_timeout_ms` after its head.
+const _: () = assert!(HEADER_TIMEOUT_MS < BODY_TIMEOUT_MS);
+
+/// The sections of both listeners.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpSettings {
     /// The API listener.
@@ -74,14 +97,14 @@ impl Default for Http {
             tls_cert_file: None,
             tls_key_file: None,
             tls_client_ca_file: None,
-            max_body_bytes: 65_536,
-            max_bulk_body_bytes: 4 * 1024 * 1024,
-            unproved_bulk_bytes_max: 64 * 1024 * 1024,
+            max_body_bytes: MAX_BODY_BYTES,
+            max_bulk_body_bytes: MAX_BULK_BODY_BYTES,
+            unproved_bulk_bytes_max: UNPROVED_BULK_BYTES_MAX,
             trusted_proxies: Vec::new(),
             connections_per_worker_max: 10_000,
             keep_alive_ms: 75_000,
-            header_timeout_ms: 5_000,
-            body_timeout_ms: 180_000,
+            header_timeout_ms: HEADER_TIMEOUT_MS,
+            body_timeout_ms: BODY_TIMEOUT_MS,
             body_bytes_per_s_min: 4096,
             write_timeout_ms: 30_000,
             drain_timeout_ms: 12_000,

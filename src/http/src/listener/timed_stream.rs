@@ -10,13 +10,13 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::listener::connection::{Connection, Overdue};
-use crate::listener::connection_table::Place;
+use crate::listener::connection_table::Registration;
 
 /// The most that is read at once. HTTP takes apart all requests that it has read before it answers the first,
 /// and holds many times their bytes: what was sent ahead has to wait in the kernel.
 const READ_BYTES_MAX: usize = 2048;
 
-/// A TCP stream with the patience of its [`Connection`].
+/// A TCP stream with the time limits of its [`Connection`].
 pub struct TimedStream {
     io: TcpStream,
     connection: Rc<Connection>,
@@ -26,17 +26,23 @@ pub struct TimedStream {
     has_read_enough: bool,
     /// The task wanted to read while the client was to take an answer first.
     is_read_withheld: bool,
-    _place: Place,
+    _registration: Registration,
 }
 
 impl TimedStream {
     /// Wraps a stream that was just accepted.
-    pub fn new(io: TcpStream, connection: Rc<Connection>, place: Place) -> Self {
+    pub fn new(io: TcpStream, connection: Rc<Connection>, registration: Registration) -> Self {
         let alarm = Box::pin(sleep_until(Instant::now()));
-        Self { io, connection, alarm, has_read_enough: false, is_read_withheld: false, _place: place }
+        Self {
+            io,
+            connection,
+            alarm,
+            has_read_enough: false,
+            is_read_withheld: false,
+            _registration: registration,
+        }
     }
 
-    /// The TCP stream.
     pub fn tcp(&self) -> &TcpStream {
         &self.io
     }

@@ -12,7 +12,7 @@ use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::{ContentBuilder, Ref, Required, ResponseBuilder};
 
 use super::licensing;
-use super::schemas::{CustomData, ScheduleData};
+use super::schemas::{CustomDataSchema, ScheduleDataSchema};
 use super::security;
 use crate::answer::NDJSON;
 use crate::dispatch::endpoint::Endpoint;
@@ -94,7 +94,7 @@ pub fn operation(path: &str, endpoint: Endpoint, method: &Method) -> Option<Oper
 
 fn encryption(provider: EncryptionProvider, method: &Method) -> OperationBuilder {
     let op = OperationBuilder::new().tag(UDRM).securities(Some(security::any()));
-    let example = json!(CustomData::example(CONTENT));
+    let example = json!(CustomDataSchema::example(CONTENT));
     let (summary, description) = match *method {
         Method::GET => ("Read a content's key", "Makes none."),
         Method::POST => (
@@ -121,7 +121,8 @@ fn encryption(provider: EncryptionProvider, method: &Method) -> OperationBuilder
             op.parameter(parameter.required(Required::True).example(Some(json!(data))).build())
         }
         Method::PUT => {
-            let own = CustomData::example(CONTENT).supplying("AAECAwQFBgcICQoLDA0ODw==", &kid_of(provider));
+            let own =
+                CustomDataSchema::example(CONTENT).supplying("AAECAwQFBgcICQoLDA0ODw==", &kid_of(provider));
             op.request_body(Some(body("CustomData", json!(own))))
         }
         _ => op.request_body(Some(body("CustomData", example))),
@@ -162,7 +163,7 @@ fn schedule(provider: EncryptionProvider, method: &Method) -> OperationBuilder {
     };
     let op =
         op.summary(Some(summary)).description(Some(format!("{description} For {}.", provider.stands_for())));
-    let example = json!(ScheduleData::example("channel-1"));
+    let example = json!(ScheduleDataSchema::example("channel-1"));
     let op = match *method {
         Method::GET => {
             let data = STANDARD.encode(example.to_string());
@@ -241,7 +242,7 @@ fn packaging_data() -> OperationBuilder {
 
 /// The custom data of a request to HLS, in the query.
 fn hls_custom_data() -> Parameter {
-    let example = STANDARD.encode(json!(CustomData::example(CONTENT)).to_string());
+    let example = STANDARD.encode(json!(CustomDataSchema::example(CONTENT)).to_string());
     let parameter = query("custom_data", "Base64 of the custom data, whose bytes are signed.");
     parameter.example(Some(json!(example))).build()
 }

@@ -1,5 +1,5 @@
-//! From a request to a grant, for every protocol: proofs are gathered, the authenticator is asked,
-//! and an account that this node may not have heard of yet is looked for once more.
+//! From a request to a grant, for every protocol: proofs are gathered and the authenticator is asked. An
+//! account that this node may not have heard of yet is looked for once more.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use crate::api::Api;
 use crate::request::caller::caller;
 use crate::request::proofs;
 
-/// Lets a request in that says `said` and wants `scope` opened, or says why not. `signature` is the
+/// Authenticates a request that says `said` and needs a credential of `scope`. `signature` is the
 /// protocol's own; `body` is what a proof in the headers may cover.
 pub async fn authenticate<T: Claims>(
     request: &HttpRequest,
@@ -35,7 +35,7 @@ pub async fn authenticate<T: Claims>(
 }
 
 /// Whether the rest of a large body is read: the account that its head names exists and may be used from
-/// the caller's address, and the request offers a proof. Whether that is right shows when all is read.
+/// the caller's address, and the request presents a proof. Whether that is right shows when all is read.
 /// Every refusal takes the same way, so that the time it takes tells nothing about accounts.
 pub async fn may_send_more(
     claim: &Claim,
@@ -43,11 +43,11 @@ pub async fn may_send_more(
     request: &HttpRequest,
     api: &Api,
 ) -> Result<(), ApiError> {
-    let offers_proof =
+    let presents_proof =
         signature.is_some() || proofs::has_proof(request) || proofs::client_certificate(request).is_some();
     let caller = caller(request, api)?;
     let authenticator = Authenticator::new(api.accounts.clone());
-    let look = || authenticator.may_send_more(claim, Scope::Encryption, caller, offers_proof);
+    let look = || authenticator.may_send_more(claim, Scope::Encryption, caller, presents_proof);
     if look().is_ok() {
         return Ok(());
     }
@@ -67,7 +67,7 @@ fn proofs(request: &HttpRequest, body: Bytes, api: &Api) -> Result<Proofs, HttpS
     Proofs::read(&envelope, certificate, api.signature_window, nonces, confidential)
 }
 
-/// The same for a request of a client that cannot sign.
+/// Authenticates a request of a client that cannot sign.
 pub async fn authenticate_unsigned(
     request: UnsignedRequest,
     api: &Api,
@@ -76,7 +76,7 @@ pub async fn authenticate_unsigned(
     Ok(retry_with_fresh_accounts(api, async || auth.authenticate_unsigned(request.clone()).await).await??)
 }
 
-/// The same for whoever shows a token that was read.
+/// Authenticates whoever presents this token.
 pub async fn authenticate_token(
     token: KeyToken,
     caller: IpAddr,
@@ -88,7 +88,7 @@ pub async fn authenticate_token(
 }
 
 /// Asks once more when nothing was proved: the account may be younger than what this node has applied.
-/// The outer error tells that the cluster did not answer, the inner one who is not let in.
+/// The outer error tells that the cluster did not answer, the inner one why the caller is refused.
 pub async fn retry_with_fresh_accounts(
     api: &Api,
     ask: impl AsyncFn() -> Result<Grant, AuthError>,

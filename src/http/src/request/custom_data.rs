@@ -19,7 +19,6 @@ use crate::request::query::Query;
 
 /// A uDRM request whose proof was accepted.
 pub struct ProvedRequest {
-    /// What it was granted.
     pub grant: Grant,
     /// What it says about itself.
     pub said: Said<CustomData>,

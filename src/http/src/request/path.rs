@@ -8,6 +8,8 @@
 
 use std::borrow::Cow;
 
+use keymoot_model::ContentId;
+
 /// The longest path read, in bytes.
 pub const PATH_BYTES_MAX: usize = 4 * 1024;
 
@@ -16,6 +18,9 @@ pub const SEGMENTS_MAX: usize = 64;
 
 /// No route of the API has more.
 const SEGMENTS_USUAL: usize = 4;
+
+// The longest identifier fits in, each byte of it escaped, with as much again for what stands around it.
+const _: () = assert!(PATH_BYTES_MAX >= 2 * 3 * ContentId::BYTES_MAX && SEGMENTS_USUAL <= SEGMENTS_MAX);
 
 /// Why a path is refused. The message is fit for the caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -1,4 +1,4 @@
-//! A request as proofs see it.
+//! What of a request proofs are about: the parts that they cover, and what the connection shows.
 
 use actix_web::HttpRequest;
 use actix_web::http::header::{self, HeaderName};

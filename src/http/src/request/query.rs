@@ -19,6 +19,9 @@ pub const QUERY_BYTES_MAX: usize = 32 * 1024;
 /// How many parameters a query string may have.
 pub const PARAMETERS_MAX: usize = 64;
 
+// Custom data of full length fits in, in base64 of which a sixth is escaped.
+const _: () = assert!(QUERY_BYTES_MAX >= CustomData::BYTES_MAX.div_ceil(3) * 4 * 4 / 3);
+
 /// Why a query string is refused. The message is fit for the caller.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum QueryError {
@@ -30,10 +33,7 @@ pub enum QueryError {
     TooMany,
     /// A parameter that may be given once.
     #[error("parameter {name} is given more than once")]
-    Repeated {
-        /// Its name.
-        name: &'static str,
-    },
+    Repeated { name: &'static str },
     /// A `%` that two hexadecimal digits do not follow.
     #[error("parameter {name} has a percent sign without two hexadecimal digits behind it")]
     Escape {
@@ -42,10 +42,7 @@ pub enum QueryError {
     },
     /// A value that is not UTF-8.
     #[error("parameter {name} must be text in UTF-8")]
-    Text {
-        /// The parameter's name.
-        name: &'static str,
-    },
+    Text { name: &'static str },
     /// `custom_data` without a value.
     #[error("parameter custom_data is empty")]
     EmptyCustomData,

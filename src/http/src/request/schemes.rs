@@ -9,8 +9,8 @@ use crate::request::proofs;
 
 /// The schemes that are accepted on the request's connection, the strongest first. The list
 /// depends on the connection and the node alone, so it tells nothing about any account.
-pub fn offered(request: &HttpRequest, api: &Api) -> Vec<Scheme> {
-    let accepted = |scheme: &Scheme| match scheme {
+pub fn accepted(request: &HttpRequest, api: &Api) -> Vec<Scheme> {
+    let is_accepted = |scheme: &Scheme| match scheme {
         Scheme::MutualTls => api.client_certificates && proofs::is_secure(request),
         Scheme::Digest => proofs::is_confidential(request) && api.server_keys.get().is_some(),
         Scheme::Basic => proofs::is_confidential(request),
@@ -18,5 +18,5 @@ pub fn offered(request: &HttpRequest, api: &Api) -> Vec<Scheme> {
         // They live inside the bodies of an API of their own.
         Scheme::WidevineAes | Scheme::WidevineRsa => false,
     };
-    Scheme::ALL.into_iter().filter(accepted).collect()
+    Scheme::ALL.into_iter().filter(is_accepted).collect()
 }

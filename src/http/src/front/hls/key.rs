@@ -2,7 +2,8 @@
 //!
 //! The encoder shows the token of its key-info, and must come from its account's allow-list. A player's
 //! custom data is signed under a license key of the account, and opens the keys of the content that it
-//! names to whoever is entitled to it, as for a license. A key that is not there, another content's, another account's and a DRM system's read the same.
+//! names to whoever is entitled to it, as for a license. A key that is not there, another content's, another
+//! account's and a DRM system's read the same.
 
 use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse};

@@ -22,10 +22,13 @@ use keymoot_drm::EncryptionProvider;
 use keymoot_model::{KeyUri, Kid, Scope};
 use keymoot_service::{ContentTrack, PeriodRange, PeriodsError};
 
-use super::key_tokens;
+use super::{KEYS_WITHIN, key_tokens};
 
 /// For how long the encoder may fetch the key: through an election, and with clocks that differ.
 const TOKEN_LIFETIME_S: u64 = 120;
+
+// A token outlives the wait for the cluster's keys of whoever shows it.
+const _: () = assert!(TOKEN_LIFETIME_S > KEYS_WITHIN.as_secs());
 
 /// Answers a request for key-info.
 pub async fn key_info(request: &HttpRequest, api: &Api, auth: &AuthHandle) -> Result<HttpResponse, ApiError> {

@@ -2,7 +2,7 @@
 //!
 //! The custom data is signed and comes in the query; the body is the DRM system's own challenge,
 //! which the account did not sign. Players of Widevine Classic send custom data and signature in a
-//! form body. Only a license credential opens this door.
+//! form body. Only a credential of scope `license` is accepted.
 
 mod cors;
 

@@ -22,7 +22,7 @@ pub const ELEMENTS_MAX: usize = 64;
 /// The element that names the content.
 const PROGRAM: &str = "ProgramIdentifier";
 /// Where it stands, below the envelope.
-const PLACE: [&str; 6] = [
+const ELEMENT_PATH: [&str; 6] = [
     "Envelope",
     "Body",
     "AcquirePackagingData",
@@ -30,13 +30,14 @@ const PLACE: [&str; 6] = [
     "StreamProtectionRequests",
     "StreamInformation",
 ];
+const _: () = assert!(ELEMENT_PATH.len() < DEPTH_MAX && DEPTH_MAX <= ELEMENTS_MAX);
+
 /// PlayReady's own id, as requests name it.
 const PLAYREADY: &str = "9a04f079-9840-4286-ab92-e65be0885f95";
 
 /// Why a body is no such request. The message is fit for the caller and holds nothing of the body.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PackagingRequestError {
-    /// Not UTF-8.
     #[error("the request must be text in UTF-8")]
     NotText,
     /// No program, or several.
@@ -46,7 +47,7 @@ pub enum PackagingRequestError {
         found: usize,
     },
     /// The program's element is somewhere else.
-    #[error("ProgramIdentifier must stand in {}", PLACE.join("/"))]
+    #[error("ProgramIdentifier must stand in {}", ELEMENT_PATH.join("/"))]
     Misplaced,
     /// Not XML around the program's name.
     #[error("the request is not well-formed XML")]
@@ -136,7 +137,7 @@ fn check(xml: &str) -> Result<(), Error> {
             Event::Start(tag) => {
                 let name = String::from_utf8_lossy(tag.local_name().as_ref()).into_owned();
                 if name == PROGRAM {
-                    if path != PLACE {
+                    if path != ELEMENT_PATH {
                         return Err(Error::Misplaced);
                     }
                     seen = true;
@@ -148,7 +149,7 @@ fn check(xml: &str) -> Result<(), Error> {
             Event::End(_) => drop(path.pop()),
             Event::Text(text) => {
                 let text = text.decode().map_err(|_| Error::NotXml)?;
-                said(path.last().map(String::as_str), text.trim())?;
+                check_text(path.last().map(String::as_str), text.trim())?;
             }
             Event::DocType(_) | Event::PI(_) => return Err(Error::Forbidden),
             Event::Eof => break,
@@ -166,7 +167,7 @@ fn check(xml: &str) -> Result<(), Error> {
 }
 
 /// Looks at the texts that decide something.
-fn said(element: Option<&str>, text: &str) -> Result<(), Error> {
+fn check_text(element: Option<&str>, text: &str) -> Result<(), Error> {
     match element {
         Some("ProtectionSystemId") if !text.eq_ignore_ascii_case(PLAYREADY) => Err(Error::System),
         Some("OffsetFromProgramStart") if !["P0S", "PT0S", "P0D"].contains(&text) => Err(Error::Offset),

@@ -57,7 +57,7 @@ pub async fn policy(
 ) -> Result<HttpResponse, ApiError> {
     let named = route.name()?;
     let (grant, data) = receive(request, payload, api, auth).await?;
-    let asked = Asked { request, api, grant: &grant, data: &data };
+    let asked = PolicyRequest { request, api, grant: &grant, data: &data };
     match (route, named) {
         (PolicyRoute::One(_), Some(name)) => one(&name, &asked).await,
         (PolicyRoute::Content(_), Some(name)) => content(&name, &asked).await,
@@ -67,8 +67,8 @@ pub async fn policy(
     }
 }
 
-/// A request that was let in.
-struct Asked<'r> {
+/// A request whose proof was accepted.
+struct PolicyRequest<'r> {
     request: &'r HttpRequest,
     api: &'r Api,
     grant: &'r Grant,
@@ -89,7 +89,7 @@ async fn receive(
     Ok((authentication::authenticate(request, body, claim, api, auth).await?, said.into_what()))
 }
 
-async fn list(asked: &Asked<'_>) -> Result<HttpResponse, ApiError> {
+async fn list(asked: &PolicyRequest<'_>) -> Result<HttpResponse, ApiError> {
     let listed = asked.api.policies.list(asked.grant).await?;
     let attached = match &asked.data.content {
         Some(content) => Some((content, asked.api.policies.attached(asked.grant, content).await?)),
@@ -98,7 +98,7 @@ async fn list(asked: &Asked<'_>) -> Result<HttpResponse, ApiError> {
     Ok(answer::list(&listed, attached))
 }
 
-async fn one(name: &PolicyName, asked: &Asked<'_>) -> Result<HttpResponse, ApiError> {
+async fn one(name: &PolicyName, asked: &PolicyRequest<'_>) -> Result<HttpResponse, ApiError> {
     match *asked.request.method() {
         Method::GET => found(name, asked).await,
         Method::POST => create(Some(name), asked).await,
@@ -114,14 +114,14 @@ async fn one(name: &PolicyName, asked: &Asked<'_>) -> Result<HttpResponse, ApiEr
     }
 }
 
-async fn create(name: Option<&PolicyName>, asked: &Asked<'_>) -> Result<HttpResponse, ApiError> {
+async fn create(name: Option<&PolicyName>, asked: &PolicyRequest<'_>) -> Result<HttpResponse, ApiError> {
     store(given(name, asked.data)?, PolicyCondition::IfAbsent, asked).await
 }
 
 async fn store(
     policy: Policy,
     condition: PolicyCondition,
-    asked: &Asked<'_>,
+    asked: &PolicyRequest<'_>,
 ) -> Result<HttpResponse, ApiError> {
     let record = asked.api.policies.put(asked.grant, policy, condition).await?;
     // What uses it is told as of now; the policy itself is the one that was stored.
@@ -129,14 +129,14 @@ async fn store(
     Ok(answer::policy(&listed))
 }
 
-async fn found(name: &PolicyName, asked: &Asked<'_>) -> Result<HttpResponse, ApiError> {
+async fn found(name: &PolicyName, asked: &PolicyRequest<'_>) -> Result<HttpResponse, ApiError> {
     let account = asked.grant.account();
     let record = asked.api.policies.named(account, name, account.consistency).await?;
     let listed = asked.api.policies.listed(asked.grant, record)?;
     Ok(answer::policy(&listed))
 }
 
-async fn content(name: &PolicyName, asked: &Asked<'_>) -> Result<HttpResponse, ApiError> {
+async fn content(name: &PolicyName, asked: &PolicyRequest<'_>) -> Result<HttpResponse, ApiError> {
     must_name(name, asked.data)?;
     let content: &ContentId = asked
         .data
@@ -152,7 +152,7 @@ async fn content(name: &PolicyName, asked: &Asked<'_>) -> Result<HttpResponse, A
     Ok(answer::attached(content, None))
 }
 
-async fn default(name: &PolicyName, asked: &Asked<'_>) -> Result<HttpResponse, ApiError> {
+async fn default(name: &PolicyName, asked: &PolicyRequest<'_>) -> Result<HttpResponse, ApiError> {
     must_name(name, asked.data)?;
     let policies = &asked.api.policies;
     if *asked.request.method() == Method::PUT {

@@ -13,7 +13,7 @@ use keymoot_drm::{EncryptionProvider, SystemData};
 use keymoot_model::TrackName;
 use keymoot_service::{Schedule, ServedPeriod};
 
-use crate::answer::auxiliary::{Pssh, pssh};
+use crate::answer::auxiliary::{PsshEntry, pssh};
 use crate::answer::error::ApiError;
 use crate::answer::wiped_json::{json, respond};
 
@@ -23,9 +23,7 @@ pub struct PeriodsAnswer<'a> {
     pub provider: EncryptionProvider,
     /// Whose keys were asked for.
     pub custom_data: &'a CustomData,
-    /// The track of them.
     pub track: &'a TrackName,
-    /// What was asked.
     pub asked: &'a ScheduleData,
     /// The keys, by period.
     pub served: &'a [ServedPeriod],
@@ -79,7 +77,7 @@ struct PeriodKey {
     iv: Option<String>,
     /// Left out when the provider has none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pssh: Vec<Pssh>,
+    pssh: Vec<PsshEntry>,
 }
 
 /// How a track rotates.

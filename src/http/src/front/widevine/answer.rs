@@ -8,7 +8,7 @@ use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 use zeroize::{Zeroize as _, Zeroizing};
 
-use super::request::{Asked, Specifier};
+use super::request::{ContentKeyRequest, Specifier};
 use super::status::{Refusal, Status};
 use keymoot_crypto::ContentKey;
 use keymoot_drm::{SystemData, SystemId};
@@ -17,13 +17,9 @@ use keymoot_model::{ContentId, Kid, Period, TrackName};
 /// The key of a track, or of one period of it.
 #[derive(Debug)]
 pub struct TrackKey {
-    /// The track.
     pub track: TrackName,
-    /// The content.
     pub content: ContentId,
-    /// The key id.
     pub kid: Kid,
-    /// The key.
     pub key: ContentKey,
     /// The period, if it holds for one only.
     pub period: Option<Period>,
@@ -33,7 +29,7 @@ pub struct TrackKey {
 #[derive(ToSchema)]
 #[schema(as = ContentKeyAnswer)]
 #[allow(dead_code)] // Only its schema is of use: `envelope` writes it without a copy of the keys.
-pub struct Answer {
+pub struct ContentKeyAnswer {
     /// Base64 of `ContentKeys` in JSON.
     response: String,
 }
@@ -41,7 +37,7 @@ pub struct Answer {
 /// What the `response` of an answer decodes to.
 #[derive(Serialize, ToSchema)]
 #[schema(as = ContentKeys)]
-pub struct Inner<'a> {
+pub struct ContentKeys<'a> {
     /// `OK`, or why there are no keys.
     status: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -49,16 +45,16 @@ pub struct Inner<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     content_id: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schema(value_type = Vec<Drm>)]
-    drm: Vec<Drm>,
+    #[schema(value_type = Vec<ContentKeysDrm>)]
+    drm: Vec<ContentKeysDrm>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    tracks: Vec<Track<'a>>,
+    tracks: Vec<TrackKeyJson<'a>>,
 }
 
 /// A DRM system.
 #[derive(Serialize, ToSchema)]
 #[schema(as = ContentKeysDrm)]
-struct Drm {
+struct ContentKeysDrm {
     #[serde(rename = "type")]
     name: &'static str,
     system_id: String,
@@ -67,7 +63,7 @@ struct Drm {
 /// The key of a track, or of one crypto period of it.
 #[derive(Serialize, ToSchema)]
 #[schema(as = TrackKey)]
-struct Track<'a> {
+struct TrackKeyJson<'a> {
     /// The track's type.
     #[serde(rename = "type")]
     name: &'a str,
@@ -78,8 +74,8 @@ struct Track<'a> {
     #[schema(value_type = String)]
     key: Zeroizing<String>,
     /// Exactly one: packagers refuse more.
-    #[schema(value_type = Vec<Pssh>, min_items = 1, max_items = 1)]
-    pssh: [Pssh; 1],
+    #[schema(value_type = Vec<TrackSystemData>, min_items = 1, max_items = 1)]
+    pssh: [TrackSystemData; 1],
     #[serde(skip_serializing_if = "Option::is_none")]
     crypto_period_index: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -89,7 +85,7 @@ struct Track<'a> {
 /// What the DRM system needs to know of a key.
 #[derive(Serialize, ToSchema)]
 #[schema(as = TrackSystemData)]
-struct Pssh {
+struct TrackSystemData {
     /// Always `WIDEVINE`.
     drm_type: &'static str,
     /// Base64 of the data, without the header of the pssh box.
@@ -104,15 +100,15 @@ fn as_text<S: Serializer>(text: &Zeroizing<String>, serializer: S) -> Result<S::
 
 /// The answer that hands out keys; `data` is that of each key, in their order.
 pub fn keys(
-    asked: &Asked,
+    asked: &ContentKeyRequest,
     keys: &[TrackKey],
     data: &[SystemData],
 ) -> Result<HttpResponse, serde_json::Error> {
-    let tracks = keys.iter().zip(data).map(|(key, data)| Track {
+    let tracks = keys.iter().zip(data).map(|(key, data)| TrackKeyJson {
         name: key.track.as_str(),
         key_id: key.kid.to_base64(),
         key: key.key.to_base64(),
-        pssh: [Pssh {
+        pssh: [TrackSystemData {
             drm_type: "WIDEVINE",
             data: STANDARD.encode(&data.data),
             boxes: STANDARD.encode(data.pssh_box()),
@@ -124,8 +120,8 @@ pub fn keys(
         Specifier::Content(content) => Some(STANDARD.encode(content.to_bytes())),
         Specifier::Kids(_) => None,
     };
-    let drm = Drm { name: "WIDEVINE", system_id: STANDARD.encode(SystemId::WIDEVINE.as_bytes()) };
-    envelope(&Inner {
+    let drm = ContentKeysDrm { name: "WIDEVINE", system_id: STANDARD.encode(SystemId::WIDEVINE.as_bytes()) };
+    envelope(&ContentKeys {
         status: Status::Ok.name(),
         status_message: None,
         content_id,
@@ -136,7 +132,7 @@ pub fn keys(
 
 /// The answer that says why there are no keys.
 pub fn refusal(refusal: &Refusal) -> HttpResponse {
-    let inner = Inner {
+    let inner = ContentKeys {
         status: refusal.status.name(),
         status_message: Some(format!("{} (reference {})", refusal.message, refusal.reference)),
         content_id: None,
@@ -148,7 +144,7 @@ pub fn refusal(refusal: &Refusal) -> HttpResponse {
 }
 
 /// Wipes what holds keys; the framework sends and drops the last copy.
-fn envelope(inner: &Inner<'_>) -> Result<HttpResponse, serde_json::Error> {
+fn envelope(inner: &ContentKeys<'_>) -> Result<HttpResponse, serde_json::Error> {
     let mut text = Zeroizing::new(Vec::new());
     serde_json::to_writer(&mut *text, inner)?;
     let mut body = format!("{{\"response\":\"{}\"}}", &*Zeroizing::new(STANDARD.encode(&*text)));

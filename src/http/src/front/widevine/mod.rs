@@ -27,7 +27,7 @@ use crate::request::incoming_body::read_body;
 use crate::request::proofs;
 use crate::request::track_types::track_type;
 use answer::TrackKey;
-use request::{Asked, Envelope, Specifier};
+use request::{ContentKeyEnvelope, ContentKeyRequest, Specifier};
 use status::{Refusal, Status};
 
 /// Answers a request; `account` is the last segment of the path, if it names one.
@@ -41,8 +41,8 @@ pub async fn content_key(
     let body = read_body(request, payload, api).await?;
     let caller = caller(request, api)?;
     let answered = async {
-        let envelope = Envelope::parse(&body)?;
-        let asked = Asked::parse(&envelope.request);
+        let envelope = ContentKeyEnvelope::parse(&body)?;
+        let asked = ContentKeyRequest::parse(&envelope.request);
         let peer = Peer { caller, certificate: proofs::client_certificate(request) };
         let grant = authenticate(account, &envelope, &asked, peer, api, auth).await?;
         serve(&asked?, &grant, api).await
@@ -63,8 +63,8 @@ struct Peer {
 
 async fn authenticate(
     account: Option<&str>,
-    envelope: &Envelope,
-    asked: &Result<Asked, Refusal>,
+    envelope: &ContentKeyEnvelope,
+    asked: &Result<ContentKeyRequest, Refusal>,
     peer: Peer,
     api: &Api,
     auth: &AuthHandle,
@@ -92,7 +92,7 @@ async fn authenticate(
     })
 }
 
-async fn serve(asked: &Asked, grant: &Grant, api: &Api) -> Result<HttpResponse, Refusal> {
+async fn serve(asked: &ContentKeyRequest, grant: &Grant, api: &Api) -> Result<HttpResponse, Refusal> {
     if let Some(policy) = &asked.policy {
         honour(policy, asked, grant, api).await?;
     }
@@ -121,7 +121,12 @@ async fn serve(asked: &Asked, grant: &Grant, api: &Api) -> Result<HttpResponse, 
 /// Attaches the policy that a packager names to the content, unless one is attached: a packager of a
 /// live stream asks again and again, and must not undo what was changed since. Who looks keys up by
 /// their ids changes nothing, but is told when there is no such policy.
-async fn honour(policy: &PolicyName, asked: &Asked, grant: &Grant, api: &Api) -> Result<(), Refusal> {
+async fn honour(
+    policy: &PolicyName,
+    asked: &ContentKeyRequest,
+    grant: &Grant,
+    api: &Api,
+) -> Result<(), Refusal> {
     match asked.content() {
         Some(content) => api.policies.attach(grant, content, policy, true).await?,
         None => {
@@ -135,7 +140,7 @@ async fn honour(policy: &PolicyName, asked: &Asked, grant: &Grant, api: &Api) ->
 /// The keys of tracks that do not rotate; made now where there are none.
 async fn whole_tracks(
     content: &ContentId,
-    asked: &Asked,
+    asked: &ContentKeyRequest,
     grant: &Grant,
     api: &Api,
 ) -> Result<Vec<TrackKey>, Refusal> {
@@ -155,7 +160,7 @@ async fn whole_tracks(
 /// The keys of periods: all tracks of the first period, then all of the next.
 async fn rotating_tracks(
     content: &ContentId,
-    asked: &Asked,
+    asked: &ContentKeyRequest,
     range: PeriodRange,
     grant: &Grant,
     api: &Api,
@@ -178,7 +183,12 @@ async fn rotating_tracks(
 }
 
 /// The keys that pssh data names, as far as they are the account's.
-async fn located(kids: &[Kid], asked: &Asked, grant: &Grant, api: &Api) -> Result<Vec<TrackKey>, Refusal> {
+async fn located(
+    kids: &[Kid],
+    asked: &ContentKeyRequest,
+    grant: &Grant,
+    api: &Api,
+) -> Result<Vec<TrackKey>, Refusal> {
     let account = grant.account();
     let found = kids.iter().map(|kid| api.keys.by_kid(kid, account.consistency));
     let found: Vec<Option<LocatedKey>> = try_join_all(found).await?;
@@ -197,7 +207,7 @@ async fn located(kids: &[Kid], asked: &Asked, grant: &Grant, api: &Api) -> Resul
 }
 
 /// A track that this API does not know, as uDRM's, goes by the type that was asked for first.
-fn in_api_terms(key: LocatedKey, asked: &Asked) -> TrackKey {
+fn in_api_terms(key: LocatedKey, asked: &ContentKeyRequest) -> TrackKey {
     let track = match track_type(key.place.track.as_str()) {
         Some(_) => key.place.track,
         None => asked.tracks.first().cloned().unwrap_or_else(TrackName::default_track),

@@ -15,9 +15,12 @@ use keymoot_service::{PERIODS_MAX, PeriodRange, PeriodsError};
 /// Key ids looked up for one request at most; pssh data of a packager names one.
 const KIDS_MAX: usize = 64;
 
-/// What the body holds.
+// Whoever may ask for a key of each period may look as many up.
+const _: () = assert!(KIDS_MAX <= PERIODS_MAX as usize);
+
+/// The body: a request, and who signed it.
 #[derive(Debug)]
-pub struct Envelope {
+pub struct ContentKeyEnvelope {
     /// The inner request's bytes.
     pub request: Bytes,
     /// Who signed them, if anybody did.
@@ -29,7 +32,7 @@ pub struct Envelope {
 /// A signed request of the Widevine common encryption API.
 #[derive(Deserialize, ToSchema)]
 #[schema(as = ContentKeyEnvelope)]
-pub struct EnvelopeText {
+pub struct ContentKeyEnvelopeJson {
     /// Base64 of a `ContentKeyRequest` in JSON, which is what the signature covers.
     request: String,
     /// Who signed it: the account, or one of its credentials.
@@ -38,10 +41,9 @@ pub struct EnvelopeText {
     signature: Option<String>,
 }
 
-impl Envelope {
-    /// Reads the body.
+impl ContentKeyEnvelope {
     pub fn parse(body: &[u8]) -> Result<Self, Refusal> {
-        let text: EnvelopeText =
+        let text: ContentKeyEnvelopeJson =
             serde_json::from_slice(body).map_err(|error| not_json("the body", &error))?;
         let signature = text.signature.unwrap_or_default();
         // An empty signer is how some clients say that they have none.
@@ -54,18 +56,16 @@ impl Envelope {
     }
 }
 
-/// Which keys are meant.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Specifier {
-    /// Those of a content.
     Content(ContentId),
     /// Those that pssh data names.
     Kids(Vec<Kid>),
 }
 
-/// The inner request.
+/// What is asked: the `request` inside the envelope.
 #[derive(Debug)]
-pub struct Asked {
+pub struct ContentKeyRequest {
     /// Which keys are meant.
     pub specifier: Specifier,
     /// The policy that the content shall have, if one is named.
@@ -74,20 +74,20 @@ pub struct Asked {
     pub tracks: Vec<TrackName>,
     /// How samples are encrypted.
     pub scheme: ProtectionScheme,
-    rotation: Option<Rotation>,
+    rotation: Option<RequestedPeriods>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Rotation {
+struct RequestedPeriods {
     first: u32,
     count: u32,
     length_s: u32,
 }
 
-/// What the `request` of a [`EnvelopeText`] decodes to.
+/// What the `request` of a [`ContentKeyEnvelopeJson`] decodes to.
 #[derive(Deserialize, ToSchema)]
 #[schema(as = ContentKeyRequest, description = "What the `request` of a `ContentKeyEnvelope` decodes to.")]
-pub struct Inner {
+pub struct ContentKeyRequestJson {
     /// Base64 of the content's name.
     content_id: Option<String>,
     /// Base64 of pssh data, to look keys up by the key ids in it; in place of `content_id`.
@@ -95,11 +95,11 @@ pub struct Inner {
     /// There are no policies yet: leave it empty.
     policy: Option<String>,
     /// The tracks whose keys are asked for.
-    tracks: Option<Vec<Track>>,
+    tracks: Option<Vec<RequestedTrack>>,
     /// `WIDEVINE`, or left out.
     drm_types: Option<Vec<String>>,
     /// `CENC`, `CBCS` and the like, or the number that the four characters are; `CENC` when left out.
-    protection_scheme: Option<Scheme>,
+    protection_scheme: Option<RequestedScheme>,
     /// With `crypto_period_count`: keys of successive crypto periods, from this on.
     first_crypto_period_index: Option<u32>,
     /// How many periods.
@@ -114,7 +114,7 @@ pub struct Inner {
 /// A track whose key is asked for.
 #[derive(Deserialize, ToSchema)]
 #[schema(as = AskedTrack)]
-struct Track {
+struct RequestedTrack {
     /// `SD`, `HD`, `UHD1`, `UHD2` or `AUDIO`.
     #[serde(rename = "type")]
     name: Option<String>,
@@ -123,15 +123,15 @@ struct Track {
 #[derive(Deserialize, ToSchema)]
 #[schema(as = AskedScheme)]
 #[serde(untagged)]
-enum Scheme {
+enum RequestedScheme {
     FourCc(u32),
     Name(String),
 }
 
-impl Asked {
-    /// Reads the inner request.
+impl ContentKeyRequest {
     pub fn parse(bytes: &[u8]) -> Result<Self, Refusal> {
-        let inner: Inner = serde_json::from_slice(bytes).map_err(|error| not_json("the request", &error))?;
+        let inner: ContentKeyRequestJson =
+            serde_json::from_slice(bytes).map_err(|error| not_json("the request", &error))?;
         if inner.enable_entitlement_license {
             return Err(malformed("entitlement licenses are not supported"));
         }
@@ -144,15 +144,15 @@ impl Asked {
         let rotation = match (inner.first_crypto_period_index, inner.crypto_period_count) {
             (None, None) => None,
             (Some(first), Some(count)) => {
-                Some(Rotation { first, count, length_s: inner.crypto_period_seconds.unwrap_or(0) })
+                Some(RequestedPeriods { first, count, length_s: inner.crypto_period_seconds.unwrap_or(0) })
             }
             _ => return Err(malformed("give first_crypto_period_index and crypto_period_count together")),
         };
         let tracks = tracks(inner.tracks.unwrap_or_default(), &specifier)?;
         let scheme = match inner.protection_scheme {
             None => Ok(ProtectionScheme::Cenc),
-            Some(Scheme::FourCc(number)) => ProtectionScheme::from_four_cc(number),
-            Some(Scheme::Name(name)) => name.parse(),
+            Some(RequestedScheme::FourCc(number)) => ProtectionScheme::from_four_cc(number),
+            Some(RequestedScheme::Name(name)) => name.parse(),
         };
         let scheme = scheme.map_err(|error| malformed(&error.to_string()))?;
         Ok(Self { specifier, policy, tracks, scheme, rotation })
@@ -168,7 +168,7 @@ impl Asked {
 
     /// The crypto periods it asks for, if it asks for any.
     pub fn periods(&self) -> Result<Option<PeriodRange>, Refusal> {
-        let Some(Rotation { first, count, length_s }) = self.rotation else { return Ok(None) };
+        let Some(RequestedPeriods { first, count, length_s }) = self.rotation else { return Ok(None) };
         let keys = u64::from(count) * self.tracks.len() as u64;
         let range = if keys > u64::from(PERIODS_MAX) {
             Err(PeriodsError::TooMany)
@@ -206,7 +206,7 @@ fn kids(data: &[u8]) -> Result<Vec<Kid>, Refusal> {
     }
 }
 
-fn tracks(given: Vec<Track>, specifier: &Specifier) -> Result<Vec<TrackName>, Refusal> {
+fn tracks(given: Vec<RequestedTrack>, specifier: &Specifier) -> Result<Vec<TrackName>, Refusal> {
     let mut tracks = Vec::with_capacity(given.len());
     for track in given {
         let name = track.name.filter(|name| !name.is_empty());

@@ -9,7 +9,6 @@ use serde::{Deserialize, Serialize};
 pub struct PackagerAccount {
     /// The partner id, as it stands in the packager's paths.
     pub pid: String,
-    /// The account.
     pub account: AccountId,
 }
 

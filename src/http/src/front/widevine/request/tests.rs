@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::*;
 
-fn inner(change: Value) -> Result<Asked, Refusal> {
+fn inner(change: Value) -> Result<ContentKeyRequest, Refusal> {
     let mut inner = json!({
         "content_id": "YQ==", "policy": "", "drm_types": ["WIDEVINE"], "protection_scheme": "CBCS",
         "tracks": [{"type": "SD"}, {"type": "AUDIO"}], "video_feature": "HDR", "group_id": "Zw==",
@@ -12,7 +12,7 @@ fn inner(change: Value) -> Result<Asked, Refusal> {
     for (name, value) in change.as_object().unwrap() {
         inner[name] = value.clone();
     }
-    Asked::parse(inner.to_string().as_bytes())
+    ContentKeyRequest::parse(inner.to_string().as_bytes())
 }
 
 fn refused(change: Value) -> Status {
@@ -78,9 +78,9 @@ fn pssh_data_is_the_payload_or_the_box() {
 
 #[test]
 fn an_envelope_with_a_signature_names_its_signer() {
-    let good = Envelope::parse(br#"{"request":"e30=","signature":"AAA=","signer":"a"}"#).unwrap();
+    let good = ContentKeyEnvelope::parse(br#"{"request":"e30=","signature":"AAA=","signer":"a"}"#).unwrap();
     assert_eq!((good.signer.as_deref(), &good.request[..]), (Some("a"), b"{}".as_slice()));
-    assert!(Envelope::parse(br#"{"request":"e30="}"#).unwrap().signer.is_none());
+    assert!(ContentKeyEnvelope::parse(br#"{"request":"e30="}"#).unwrap().signer.is_none());
     for bad in [
         r#"{"request":"e30=","signature":"AAA="}"#,
         r#"{"request":"e30"}"#,
@@ -88,6 +88,10 @@ fn an_envelope_with_a_signature_names_its_signer() {
         r#"{"request":"e30="}x"#,
         r#"{"request":"e30=","request":"e30="}"#,
     ] {
-        assert_eq!(Envelope::parse(bad.as_bytes()).unwrap_err().status, Status::MalformedRequest, "{bad}");
+        assert_eq!(
+            ContentKeyEnvelope::parse(bad.as_bytes()).unwrap_err().status,
+            Status::MalformedRequest,
+            "{bad}"
+        );
     }
 }
