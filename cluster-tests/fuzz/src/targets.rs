@@ -5,15 +5,11 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use keymoot_auth::{
-    Authorization, BulkBody, BulkItem, CustomData, DigestNonces, Envelope, ExportRequest, GivenPolicy,
-    HttpSignature, PolicyData, ServerKeys, Signature, SignatureWindow, allowed, client_address,
-};
+use keymoot_auth::{allowed, client_address};
 use keymoot_cluster::ProvenJoin;
 use keymoot_cluster::backup::{BackupFile, BackupHeader};
 use keymoot_codec as codec;
 use keymoot_codec::Kind;
-use keymoot_crypto::NodeRequest;
 use keymoot_drm::{playready, pssh};
 use keymoot_http::path::RequestPath;
 use keymoot_http::playready::request::PackagingRequest;
@@ -25,6 +21,11 @@ use keymoot_license::outgoing::Reply;
 use keymoot_license::widevine::{self as widevine_license, WidevineChallenge};
 use keymoot_license::{fairplay, playready as playready_license, terms};
 use keymoot_model::{Policy, TrackName};
+use keymoot_protocol::{
+    Authorization, BulkBody, BulkItem, CustomData, DigestNonces, Envelope, ExportRequest, GivenPolicy,
+    HttpSignature, PolicyData, ServerKeys, Signature, SignatureWindow,
+};
+use keymoot_tls::NodeRequest;
 
 /// Runs one parser over any bytes.
 pub type Target = fn(&[u8]);

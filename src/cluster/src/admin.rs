@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use keymoot_crypto::{ClusterName, Keyring};
+use keymoot_crypto::Keyring;
+use keymoot_model::ClusterName;
 use keymoot_model::{Account, AccountId, NodeId, Wrapped};
 use keymoot_state::{Command, JoinTokenRecord, ListedPolicy, Response};
 

@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use keymoot_crypto::tls::PeerVersion;
+use keymoot_crypto::PeerVersion;
 use keymoot_model::NodeId;
 use keymoot_store::{Directory, Log};
 

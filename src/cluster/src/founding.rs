@@ -6,8 +6,9 @@
 use std::path::{Path, PathBuf};
 
 use crate::settings::ClusterSettings;
-use keymoot_crypto::{ClusterCa, Keyring, PkiError, WrapError};
+use keymoot_crypto::{Keyring, WrapError};
 use keymoot_state::AuthorityRecord;
+use keymoot_tls::{ClusterCa, PkiError};
 
 /// What the file is called once the cluster has the key.
 const PUT_AWAY: &str = "offline.pem";

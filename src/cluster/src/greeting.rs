@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use keymoot_codec as codec;
 use keymoot_codec::{CodecError, Kind};
-use keymoot_crypto::tls::PeerVersion;
+use keymoot_crypto::PeerVersion;
 use keymoot_model::NodeId;
 use keymoot_store::{Directory, Incarnation};
 

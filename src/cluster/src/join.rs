@@ -9,10 +9,11 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use crate::settings::PeerAddress;
-use keymoot_crypto::{Challenge, ClusterCa, JoinSecret, KeyringProof, NodeRequest};
+use keymoot_crypto::{Challenge, JoinSecret, KeyringProof};
 use keymoot_model::{NodeId, Wrapped};
 use keymoot_state as state;
 use keymoot_state::{Admission, Command, FEATURE_LEVEL, NodeFacts, Response, TokenRefusal};
+use keymoot_tls::{ClusterCa, NodeRequest};
 
 use super::change::{Change, ChangeRequest, Verdict};
 use super::error::ClusterError;

@@ -9,8 +9,10 @@ use tokio_rustls::TlsConnector;
 
 use keymoot_codec as codec;
 use keymoot_codec::Kind;
-use keymoot_crypto::tls::{PeerChannel, PeerVersion};
-use keymoot_crypto::{ClusterName, Keyring, KeyringProof, ProofPurpose, ProofScope, server_name_of};
+use keymoot_crypto::{Keyring, KeyringProof, ProofPurpose, ProofScope};
+use keymoot_crypto::{PeerChannel, PeerVersion};
+use keymoot_model::ClusterName;
+use keymoot_tls::server_name_of;
 
 use super::frame::{self, Frame};
 use super::join::{JoinDemand, JoinReply, JoinRequest, ProvenJoin};
@@ -81,7 +83,8 @@ pub async fn ask_to_join(
     };
     let mut stream =
         tokio::time::timeout(CONNECT_TIMEOUT, connecting).await.map_err(late)?.map_err(failed)?;
-    let channel = PeerChannel::of(stream.get_ref().1).map_err(std::io::Error::other).map_err(failed)?;
+    let channel =
+        keymoot_tls::peer_channel(stream.get_ref().1).map_err(std::io::Error::other).map_err(failed)?;
     if channel.version == PeerVersion::First {
         return Err(JoinError::TooOld { member: address.to_owned() });
     }

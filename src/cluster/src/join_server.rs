@@ -12,8 +12,8 @@ use tokio::time::Instant;
 
 use keymoot_codec as codec;
 use keymoot_codec::Kind;
-use keymoot_crypto::tls::{PeerChannel, PeerVersion};
 use keymoot_crypto::{Challenge, ProofPurpose, ProofRefusal, ProofScope};
+use keymoot_crypto::{PeerChannel, PeerVersion};
 
 use super::frame::{self, Frame};
 use super::join::{JoinDemand, JoinReply, ProvenJoin};

@@ -17,8 +17,9 @@ use tokio_rustls::TlsConnector;
 
 use keymoot_codec as codec;
 use keymoot_codec::Kind;
-use keymoot_crypto::tls::{PeerChannel, PeerVersion};
-use keymoot_crypto::{ClusterName, Keyring};
+use keymoot_crypto::Keyring;
+use keymoot_crypto::{PeerChannel, PeerVersion};
+use keymoot_model::ClusterName;
 use keymoot_model::NodeId;
 use keymoot_state::FEATURE_LEVEL;
 
@@ -228,7 +229,7 @@ async fn dial(route: &Route) -> std::io::Result<Connection> {
     let stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
     let connected = TlsConnector::from(tls).connect(route.server_name.clone(), stream).await?;
-    let channel = PeerChannel::of(connected.get_ref().1).map_err(std::io::Error::other)?;
+    let channel = keymoot_tls::peer_channel(connected.get_ref().1).map_err(std::io::Error::other)?;
     Ok((Box::new(connected), channel))
 }
 

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use keymoot_crypto::tls::PeerVersion;
+use keymoot_crypto::PeerVersion;
 use keymoot_model::NodeId;
 use keymoot_state::Response;
 use keymoot_store::{LogPosition, StoredVote};

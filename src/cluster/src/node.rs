@@ -13,12 +13,14 @@ use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
-use keymoot_crypto::{ClusterName, Keyring, PeerIdentity};
+use keymoot_crypto::Keyring;
+use keymoot_model::ClusterName;
 use keymoot_model::NodeId;
 use keymoot_state as state;
 use keymoot_state::{ClusterIdentity, Command, NodeFacts, NodeRecord, Response};
 use keymoot_store::Directory;
 use keymoot_telemetry::{Metrics, write_grants};
+use keymoot_tls::PeerIdentity;
 
 use super::admin::{AdminRequest, AdminResponse, ClusterStatus, DiskStatus, NodeStatus, PeerStatus};
 use super::barrier::{ReadBarrier, Rounds, read_barrier};

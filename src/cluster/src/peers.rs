@@ -7,10 +7,12 @@ use std::time::Duration;
 use rustls::pki_types::ServerName;
 use tokio::sync::watch;
 
-use keymoot_crypto::{ClusterName, Keyring, server_name_of};
+use keymoot_crypto::Keyring;
+use keymoot_model::ClusterName;
 use keymoot_model::NodeId;
 use keymoot_state as state;
 use keymoot_state::StateError;
+use keymoot_tls::server_name_of;
 
 use super::fence::Fence;
 use super::link::{Dial, Link, Route};

@@ -16,8 +16,9 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 
 use keymoot_codec as codec;
 use keymoot_codec::Kind;
-use keymoot_crypto::tls::{PeerChannel, PeerVersion};
-use keymoot_crypto::{Challenge, ClusterName, Keyring, KeyringProof, ProofPurpose, ProofRefusal, ProofScope};
+use keymoot_crypto::{Challenge, Keyring, KeyringProof, ProofPurpose, ProofRefusal, ProofScope};
+use keymoot_crypto::{PeerChannel, PeerVersion};
+use keymoot_model::ClusterName;
 
 use super::frame::{self, Frame};
 use super::node::Node;

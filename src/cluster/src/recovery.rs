@@ -9,7 +9,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use keymoot_crypto::{ClusterName, random_bytes};
+use keymoot_crypto::random_bytes;
+use keymoot_model::ClusterName;
 use keymoot_model::NodeId;
 use keymoot_state as state;
 use keymoot_state::TABLE_NAMES;

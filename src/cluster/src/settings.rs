@@ -7,7 +7,7 @@ mod profile;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use keymoot_crypto::ClusterName;
+use keymoot_model::ClusterName;
 use keymoot_model::{NodeId, empty_is_none};
 use serde::{Deserialize, Serialize};
 

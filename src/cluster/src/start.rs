@@ -11,12 +11,13 @@ use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 
 use crate::settings::ClusterSettings;
-use keymoot_crypto::tls::{PeerCredentials, peer_client_config, peer_server_config};
-use keymoot_crypto::{Keyring, PeerIdentity, UnwrapError};
+use keymoot_crypto::{Keyring, UnwrapError};
 use keymoot_state as state;
 use keymoot_state::{ClusterIdentity, FEATURE_LEVEL, NodeFacts, TABLE_NAMES};
 use keymoot_store::{Directory, Identity, JOIN_ANEW, Log, LogOptions, Tables, TablesOptions};
 use keymoot_telemetry::Metrics;
+use keymoot_tls::PeerIdentity;
+use keymoot_tls::{PeerCredentials, peer_client_config, peer_server_config};
 
 use super::barrier::Rounds;
 use super::damage;
@@ -56,7 +57,7 @@ pub enum StartError {
     Store(#[from] keymoot_store::StoreError),
     /// Certificate, key or CA cannot be used.
     #[error("cannot use the node's certificate")]
-    Tls(#[from] keymoot_crypto::tls::TlsError),
+    Tls(#[from] keymoot_tls::TlsError),
     /// The certificate belongs to somebody else.
     #[error("the certificate names {found:?}, but node.id is {expected}; give this node its own certificate")]
     Identity {
@@ -76,7 +77,7 @@ pub enum StartError {
     TooOld(String),
     /// The authority that a cluster is to be founded with cannot be used.
     #[error("cannot found the cluster")]
-    Founding(#[from] keymoot_crypto::PkiError),
+    Founding(#[from] keymoot_tls::PkiError),
     /// The state cannot be read.
     #[error("the state cannot be read")]
     State(#[from] state::StateError),

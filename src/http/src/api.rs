@@ -5,8 +5,8 @@ use std::sync::{Arc, OnceLock};
 use ipnet::IpNet;
 use tokio::sync::Semaphore;
 
-use keymoot_auth::{ServerKeys, SignatureWindow};
-use keymoot_drm::actor::DrmHandle;
+use keymoot_protocol::{ServerKeys, SignatureWindow};
+use keymoot_service::DrmHandle;
 use keymoot_service::{Accounts, Keys, Licenses, Nonces, Policies, Readiness};
 use keymoot_telemetry::Metrics;
 

@@ -12,10 +12,10 @@ use crate::{
     Answer, ClientError, ClientSettings, ContentKeys, Credentials, Failure, KeyClient, MessageSignature,
     Reach, Request, ServerProof, ServicePoint, ServicePoints, Signer, Transport, UdrmSha1,
 };
-use keymoot_auth::{Envelope, HttpSignature, MessageKey, ServerKeys, SignatureWindow};
 use keymoot_crypto::SecretBytes;
 use keymoot_drm::EncryptionProvider;
 use keymoot_model::{AccountId, Scheme};
+use keymoot_protocol::{Envelope, HttpSignature, MessageKey, ServerKeys, SignatureWindow};
 
 const SECRET: &[u8] = b"a shared secret of some length";
 const KEY: &str =

@@ -14,9 +14,11 @@ use crate::{
     ClientCertificateIdentity, ClientSettings, ContentKeys, Credentials, KeyClient, Method, ServicePoints,
     Signer, SystemPace, UdrmSha1,
 };
-use keymoot_crypto::{ClusterCa, ClusterName, SecretBytes};
+use keymoot_crypto::SecretBytes;
 use keymoot_drm::EncryptionProvider;
+use keymoot_model::ClusterName;
 use keymoot_model::{AccountId, ContentId, Scheme};
+use keymoot_tls::ClusterCa;
 
 /// An authority, and a server of its that answers 200 to clients with a certificate of its.
 struct Served {

@@ -8,7 +8,8 @@ use bytes::Bytes;
 use openraft::raft::{TransferLeaderRequest, VoteRequest};
 use tokio::time::Instant;
 
-use keymoot_crypto::{PeerIdentity, ProofRefusal};
+use keymoot_crypto::ProofRefusal;
+use keymoot_tls::PeerIdentity;
 
 use super::super::command_rights::check_forwarded;
 use super::super::leader::Unanswered;

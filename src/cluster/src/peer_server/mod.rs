@@ -18,9 +18,9 @@ use tokio_rustls::TlsAcceptor;
 
 use keymoot_codec as codec;
 use keymoot_codec::Kind;
-use keymoot_crypto::tls::{PeerChannel, PeerVersion};
-use keymoot_crypto::{JOIN_ALPN, JOIN_ALPN_2, PeerIdentity};
+use keymoot_crypto::{PeerChannel, PeerVersion};
 use keymoot_state::FEATURE_LEVEL;
+use keymoot_tls::{JOIN_ALPN, JOIN_ALPN_2, PeerIdentity};
 
 use super::frame::{self, Frame};
 use super::greeting::{Greeting, rules_out};
@@ -67,7 +67,7 @@ async fn connection(
     stream.set_nodelay(true)?;
     let accepted = tokio::time::timeout(GREETING_TIMEOUT, acceptor.accept(stream)).await??;
     let (_, session) = accepted.get_ref();
-    let channel = PeerChannel::of(session).map_err(invalid)?;
+    let channel = keymoot_tls::peer_channel(session).map_err(invalid)?;
     // Whoever shows no certificate may ask to join, and nothing else.
     if session.peer_certificates().is_none() {
         return match session.alpn_protocol() {

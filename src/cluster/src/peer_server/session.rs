@@ -10,8 +10,8 @@ use tokio::time::Instant;
 
 use keymoot_codec as codec;
 use keymoot_codec::Kind;
-use keymoot_crypto::PeerIdentity;
 use keymoot_store::{Incoming, StoredVote};
+use keymoot_tls::PeerIdentity;
 
 use super::super::backup::BackupSource;
 use super::super::frame::Frame;

@@ -6,8 +6,8 @@
 
 use actix_web::http::header::{HeaderName, HeaderValue, WWW_AUTHENTICATE};
 
-use keymoot_auth::{REALM, TAG};
 use keymoot_model::Scheme;
+use keymoot_protocol::{REALM, TAG};
 
 /// The challenges for these schemes, in their order. Digest needs a nonce of the cluster's; `stale`
 /// says that the one that was answered is too old, and that the answer may have been right.

@@ -17,7 +17,8 @@ use utoipa::ToSchema;
 use crate::answer::soap;
 use crate::request::path::PathError;
 use crate::request::query::QueryError;
-use keymoot_auth::{AuthError, CustomDataError, Denied, LedgerError, SignatureError};
+use keymoot_auth::{AuthError, Denied, LedgerError};
+use keymoot_protocol::{CustomDataError, SignatureError};
 
 /// What every unauthorized caller is told. An unknown account, a wrong signature, an address off the
 /// allow-list and a foreign `ca_system` read the same, so that nobody can probe for accounts or for
@@ -126,7 +127,7 @@ impl ApiError {
 
     /// The same as a SOAP fault. The status stays: packagers give up at any but 200, and monitors and
     /// proxies read it.
-    pub fn as_soap_fault(self) -> Self {
+    pub fn into_soap_fault(self) -> Self {
         Self { form: Form::Soap, ..self }
     }
 

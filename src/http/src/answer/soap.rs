@@ -36,7 +36,7 @@ mod tests {
         for (kind, status, whose) in
             [(ErrorKind::Invalid, 400, "Client"), (ErrorKind::NoQuorum, 503, "Server")]
         {
-            let error = ApiError::new(kind, "a < b & c").as_soap_fault();
+            let error = ApiError::new(kind, "a < b & c").into_soap_fault();
             let reference = format!("<reference>{}</reference>", error.reference());
             let response = error.error_response();
             assert_eq!(response.status().as_u16(), status);

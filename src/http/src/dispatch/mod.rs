@@ -136,7 +136,7 @@ async fn answer(
         Endpoint::ContentKey => widevine::content_key(named, request, payload, api, auth).await,
         Endpoint::PackagingData => {
             let answer = playready::packaging_data(own, request, payload, api, auth);
-            answer.await.map_err(ApiError::as_soap_fault)
+            answer.await.map_err(ApiError::into_soap_fault)
         }
         Endpoint::HlsKeyInfo => hls::key_info(request, api, auth).await,
         Endpoint::HlsKey => hls::key(own, request, api, auth).await,

@@ -17,9 +17,10 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use zeroize::{Zeroize as _, Zeroizing};
 
-use keymoot_auth::{AuthHandle, BulkBody, BulkError, BulkHead, BulkItem, CustomData, Grant, Said};
+use keymoot_auth::{AuthHandle, Grant};
 use keymoot_crypto::ContentKey;
 use keymoot_model::{ContentId, Scope, TrackName};
+use keymoot_protocol::{BulkBody, BulkError, BulkHead, BulkItem, CustomData, SignedPayload};
 use keymoot_service::{ContentTrack, Keys, ServedKey, ServiceError};
 use keymoot_telemetry::Metrics;
 
@@ -97,7 +98,7 @@ pub async fn bulk(
     authentication::may_send_more(&head.claim(), query.signature.as_ref(), request, api).await?;
     let unproved = incoming.read_rest(&api.unproved_bulk_bytes).await.map_err(split_it)?;
     let body = incoming.into_bytes();
-    let said = Said::<BulkBody>::read(body.clone())?;
+    let said = SignedPayload::<BulkBody>::read(body.clone())?;
     let claim = (Scope::Encryption, &said, query.signature);
     let grant = authentication::authenticate(request, body, claim, api, auth).await?;
     drop(unproved);

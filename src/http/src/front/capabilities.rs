@@ -7,10 +7,10 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use keymoot_auth::{BulkBody, CustomData};
 use keymoot_drm::{EncryptionProvider, ProtectionScheme, System};
 use keymoot_license::LicenseProvider;
 use keymoot_model::{AccountId, ContentId, Scheme, TrackName};
+use keymoot_protocol::{BulkBody, CustomData};
 use keymoot_service::PERIODS_MAX;
 
 use crate::answer::error::ApiError;

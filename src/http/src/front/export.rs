@@ -10,9 +10,10 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use keymoot_auth::{AuthHandle, ExportRequest, Said};
+use keymoot_auth::AuthHandle;
 use keymoot_crypto::{ExportRecipient, Sealed};
 use keymoot_model::Scope;
+use keymoot_protocol::{ExportRequest, SignedPayload};
 use keymoot_service::{ExportPage, ExportedKey};
 
 use crate::answer::NDJSON;
@@ -85,7 +86,7 @@ pub async fn export(
 ) -> Result<HttpResponse, ApiError> {
     let query = Query::parse(request.query_string())?;
     let body = read_body(request, payload, api).await?;
-    let said = Said::<ExportRequest>::read(body.clone())?;
+    let said = SignedPayload::<ExportRequest>::read(body.clone())?;
     let claim = (Scope::Encryption, &said, query.signature);
     let grant = authentication::authenticate(request, body, claim, api, auth).await?;
     let asked = said.into_what();

@@ -4,8 +4,9 @@ use actix_web::http::Method;
 use actix_web::web;
 use actix_web::{HttpRequest, HttpResponse};
 
-use keymoot_auth::{AuthHandle, CustomData, Grant};
+use keymoot_auth::{AuthHandle, Grant};
 use keymoot_drm::EncryptionProvider;
+use keymoot_protocol::CustomData;
 use keymoot_service::{ContentTrack, ServedKey};
 
 use crate::answer::error::{ApiError, ErrorKind};

@@ -26,9 +26,9 @@ use tokio::net::TcpSocket;
 
 use crate::listener::settings::HttpSettings;
 use keymoot_auth::ClientCertificate;
-use keymoot_crypto::tls::TlsError;
-use keymoot_crypto::{ApiTls, ApiTlsFiles};
 use keymoot_telemetry::Metrics;
+use keymoot_tls::TlsError;
+use keymoot_tls::{ApiTls, ApiTlsFiles};
 
 use crate::listener::connection::{ClientTimeouts, Connection};
 use crate::listener::connection_table::ConnectionTable;

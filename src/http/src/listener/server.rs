@@ -7,7 +7,7 @@ use actix_web::dev::Server;
 use actix_web::web;
 
 use keymoot_auth::{AuthHandle, Authenticator};
-use keymoot_crypto::tls::TlsError;
+use keymoot_tls::TlsError;
 
 use crate::api::Api;
 use crate::dispatch::route_table::{API, PACKAGER, PACKAGERS};

@@ -8,9 +8,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use ipnet::IpNet;
-use keymoot_auth::CustomData;
 use keymoot_license::clear_key;
 use keymoot_model::empty_is_none;
+use keymoot_protocol::CustomData;
 use serde::{Deserialize, Serialize};
 
 pub use packager_account::{PackagerAccount, PackagerAccountError};

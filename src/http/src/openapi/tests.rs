@@ -3,7 +3,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::*;
-use keymoot_auth::CustomData;
+use keymoot_protocol::CustomData;
 
 /// Set to write the golden file anew.
 const BLESS: &str = "KEYMOOT_BLESS";

@@ -8,11 +8,11 @@ use actix_web::HttpRequest;
 use actix_web::web::Bytes;
 
 use keymoot_auth::{
-    AuthError, AuthHandle, Authenticator, Claim, Claims, Grant, HttpSignatureError, KeyToken, Proofs, Said,
-    Signature, SignedRequest, UnsignedRequest,
+    AuthError, AuthHandle, Authenticator, Grant, PresentedProofs, SignedRequest, UnsignedRequest,
 };
 use keymoot_cluster::ClusterError;
 use keymoot_model::Scope;
+use keymoot_protocol::{Claim, Claims, HttpSignatureError, KeyToken, Signature, SignedPayload};
 
 use crate::answer::error::{ApiError, ErrorKind};
 use crate::api::Api;
@@ -24,7 +24,7 @@ use crate::request::proofs;
 pub async fn authenticate<T: Claims>(
     request: &HttpRequest,
     body: Bytes,
-    (scope, said, signature): (Scope, &Said<T>, Option<Signature>),
+    (scope, said, signature): (Scope, &SignedPayload<T>, Option<Signature>),
     api: &Api,
     auth: &AuthHandle,
 ) -> Result<Grant, ApiError> {
@@ -56,15 +56,15 @@ pub async fn may_send_more(
 }
 
 /// What the connection and the headers prove.
-fn proofs(request: &HttpRequest, body: Bytes, api: &Api) -> Result<Proofs, HttpSignatureError> {
+fn proofs(request: &HttpRequest, body: Bytes, api: &Api) -> Result<PresentedProofs, HttpSignatureError> {
     let certificate = proofs::client_certificate(request);
     if !proofs::has_proof(request) {
-        return Ok(Proofs::of_connection(certificate));
+        return Ok(PresentedProofs::of_connection(certificate));
     }
     let nonces = api.server_keys.get().map(|keys| keys.digest_nonces());
     let confidential = proofs::is_confidential(request);
     let envelope = proofs::envelope(request, body);
-    Proofs::read(&envelope, certificate, api.signature_window, nonces, confidential)
+    PresentedProofs::read(&envelope, certificate, api.signature_window, nonces, confidential)
 }
 
 /// Authenticates a request of a client that cannot sign.

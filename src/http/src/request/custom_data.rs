@@ -6,10 +6,11 @@ use actix_web::HttpRequest;
 use actix_web::http::Method;
 use actix_web::web::{self, Bytes};
 
-use keymoot_auth::{AuthHandle, CustomData, Grant, Said};
+use keymoot_auth::{AuthHandle, Grant};
 use keymoot_crypto::ContentKey;
 use keymoot_drm::EncryptionProvider;
 use keymoot_model::{Kid, Scope, TrackName};
+use keymoot_protocol::{CustomData, SignedPayload};
 
 use crate::answer::error::{ApiError, ErrorKind};
 use crate::api::Api;
@@ -21,7 +22,7 @@ use crate::request::query::Query;
 pub struct ProvedRequest {
     pub grant: Grant,
     /// What it says about itself.
-    pub said: Said<CustomData>,
+    pub said: SignedPayload<CustomData>,
     /// Whether its answer shall carry the content's auxiliary data.
     pub wants_auxiliary: bool,
 }
@@ -36,7 +37,7 @@ pub async fn receive(
     let query = Query::parse(request.query_string())?;
     let body = read_body(request, payload, api).await?;
     let signed = signed_bytes(request.method(), body.clone(), query.custom_data)?;
-    let said = Said::<CustomData>::read(signed)?;
+    let said = SignedPayload::<CustomData>::read(signed)?;
     let grant =
         authentication::authenticate(request, body, (Scope::Encryption, &said, query.signature), api, auth)
             .await?;

@@ -4,7 +4,8 @@ use actix_web::HttpRequest;
 use actix_web::http::header::{self, HeaderName};
 use actix_web::web::Bytes;
 
-use keymoot_auth::{ClientCertificate, Envelope};
+use keymoot_auth::ClientCertificate;
+use keymoot_protocol::Envelope;
 
 use crate::listener::connection::Connection;
 use crate::request::clock::now_s;

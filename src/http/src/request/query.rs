@@ -11,7 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 
-use keymoot_auth::{CustomData, Signature, SignatureError};
+use keymoot_protocol::{CustomData, Signature, SignatureError};
 
 /// The longest query string read, in bytes: the largest custom data in base64 with room for escapes.
 pub const QUERY_BYTES_MAX: usize = 32 * 1024;

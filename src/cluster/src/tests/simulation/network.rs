@@ -17,10 +17,10 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use keymoot_codec as codec;
 use keymoot_codec::Kind;
-use keymoot_crypto::PeerIdentity;
-use keymoot_crypto::tls::{PeerChannel, PeerVersion};
+use keymoot_crypto::{PeerChannel, PeerVersion};
 use keymoot_model::NodeId;
 use keymoot_state::Proposal;
+use keymoot_tls::PeerIdentity;
 
 use super::fate::Fate;
 use crate::frame::{self, Frame};

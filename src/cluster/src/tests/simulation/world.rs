@@ -13,8 +13,9 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::settings::ClusterSettings;
-use keymoot_crypto::tls::PeerVersion;
-use keymoot_crypto::{ClusterName, Keyring};
+use keymoot_crypto::Keyring;
+use keymoot_crypto::PeerVersion;
+use keymoot_model::ClusterName;
 use keymoot_model::NodeId;
 use keymoot_state::{ClusterIdentity, FEATURE_LEVEL, NodeFacts, TABLE_NAMES};
 use keymoot_store::{Directory, Identity, Log, LogOptions, Tables, TablesOptions};

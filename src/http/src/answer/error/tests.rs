@@ -6,8 +6,9 @@ use actix_web::body::MessageBody;
 use serde_json::Value as Json;
 
 use super::*;
-use keymoot_auth::{CustomData, SignatureFault, Unreadable};
+use keymoot_auth::{SignatureFault, Unreadable};
 use keymoot_model::{AccountId, Scope};
+use keymoot_protocol::CustomData;
 use keymoot_testing::captured;
 
 fn body_of(error: &ApiError) -> String {

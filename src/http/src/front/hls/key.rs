@@ -14,8 +14,9 @@ use crate::request::authentication;
 use crate::request::caller::caller;
 use crate::request::clock::now_s;
 use crate::request::query::{self, Query};
-use keymoot_auth::{AuthHandle, CustomData, Grant, Said};
+use keymoot_auth::{AuthHandle, Grant};
 use keymoot_model::{Consistency, ContentId, Kid, Scope, TrackName};
+use keymoot_protocol::{CustomData, SignedPayload};
 use keymoot_service::{LicenseRequest, LocatedKey};
 
 use super::key_tokens;
@@ -86,7 +87,7 @@ async fn by_signature(
     let custom_data = query.custom_data.ok_or_else(|| {
         ApiError::unauthorized("there is neither a token nor custom data").counted_as("missing")
     })?;
-    let said = Said::<CustomData>::read(custom_data)?;
+    let said = SignedPayload::<CustomData>::read(custom_data)?;
     let claim = (Scope::License, &said, query.signature);
     let grant = authentication::authenticate(request, Bytes::new(), claim, api, auth).await?;
     Ok((grant, said.into_what()))

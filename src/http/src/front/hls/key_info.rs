@@ -16,10 +16,11 @@ use crate::request::caller::own_url;
 use crate::request::clock::now_s;
 use crate::request::custom_data::track;
 use crate::request::query::{self, Query};
-use keymoot_auth::{AuthHandle, CustomData, Grant, Said};
+use keymoot_auth::{AuthHandle, Grant};
 use keymoot_crypto::random_bytes;
 use keymoot_drm::EncryptionProvider;
 use keymoot_model::{KeyUri, Kid, Scope};
+use keymoot_protocol::{CustomData, SignedPayload};
 use keymoot_service::{ContentTrack, PeriodRange, PeriodsError};
 
 use super::{KEYS_WITHIN, key_tokens};
@@ -38,7 +39,7 @@ pub async fn key_info(request: &HttpRequest, api: &Api, auth: &AuthHandle) -> Re
     let custom_data = query.custom_data.ok_or_else(|| {
         ApiError::new(ErrorKind::Invalid, "Missing custom data: give it as ?custom_data= in base64")
     })?;
-    let said = Said::<CustomData>::read(custom_data)?;
+    let said = SignedPayload::<CustomData>::read(custom_data)?;
     let claim = (Scope::Encryption, &said, query.signature);
     let grant = authentication::authenticate(request, Bytes::new(), claim, api, auth).await?;
     let said = said.into_what();

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use crate::answer::error::{ApiError, ErrorKind};
 use crate::api::Api;
-use keymoot_auth::KeyTokens;
+use keymoot_protocol::KeyTokens;
 
 /// How long a request waits for the cluster's keys on a node that has just started: encoders give up
 /// at an error and wait patiently on silence.

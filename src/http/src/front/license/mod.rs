@@ -10,10 +10,11 @@ use actix_web::http::{Method, header};
 use actix_web::web::{self, Bytes};
 use actix_web::{HttpRequest, HttpResponse};
 
-use keymoot_auth::{AuthHandle, CustomData, Said};
+use keymoot_auth::AuthHandle;
 use keymoot_license::LicenseProvider;
 use keymoot_license::upstream::UpstreamError;
 use keymoot_model::Scope;
+use keymoot_protocol::{CustomData, SignedPayload};
 use keymoot_service::{LeaseError, License, LicenseError, LicenseRequest};
 
 use crate::answer::error::{ApiError, ErrorKind};
@@ -52,7 +53,7 @@ async fn issue(
     let query = asked(provider, request, &body)?;
     let missing = "Missing custom data: give it as ?custom_data= in base64";
     let signed = query.custom_data.ok_or_else(|| ApiError::new(ErrorKind::Invalid, missing))?;
-    let said = Said::<CustomData>::read(signed)?;
+    let said = SignedPayload::<CustomData>::read(signed)?;
     let claim = (Scope::License, &said, query.signature);
     let grant = authentication::authenticate(request, body.clone(), claim, api, auth).await?;
     let custom_data = said.what();

@@ -10,8 +10,9 @@ use actix_web::http::Method;
 use actix_web::web;
 use actix_web::{HttpRequest, HttpResponse};
 
-use keymoot_auth::{AuthHandle, GivenPolicy, Grant, PolicyData, Said};
+use keymoot_auth::{AuthHandle, Grant};
 use keymoot_model::{ContentId, Policy, PolicyError, PolicyName, Scope};
+use keymoot_protocol::{GivenPolicy, PolicyData, SignedPayload};
 use keymoot_service::PolicyCondition;
 
 use crate::answer::error::{ApiError, ErrorKind};
@@ -84,7 +85,7 @@ async fn receive(
     let query = Query::parse(request.query_string())?;
     let body = read_body(request, payload, api).await?;
     let signed = signed_bytes(request.method(), body.clone(), query.custom_data)?;
-    let said = Said::<PolicyData>::read(signed)?;
+    let said = SignedPayload::<PolicyData>::read(signed)?;
     let claim = (Scope::Policy, &said, query.signature);
     Ok((authentication::authenticate(request, body, claim, api, auth).await?, said.into_what()))
 }

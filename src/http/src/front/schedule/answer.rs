@@ -8,9 +8,9 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use keymoot_auth::{CustomData, ScheduleData};
 use keymoot_drm::{EncryptionProvider, SystemData};
 use keymoot_model::TrackName;
+use keymoot_protocol::{CustomData, ScheduleData};
 use keymoot_service::{Schedule, ServedPeriod};
 
 use crate::answer::auxiliary::{PsshEntry, pssh};

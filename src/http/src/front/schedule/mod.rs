@@ -10,10 +10,11 @@ use actix_web::http::Method;
 use actix_web::web;
 use actix_web::{HttpRequest, HttpResponse};
 
-use keymoot_auth::{AuthHandle, CustomData, ScheduleData};
+use keymoot_auth::AuthHandle;
 use keymoot_crypto::ContentKey;
 use keymoot_drm::EncryptionProvider;
 use keymoot_model::{Kid, Period, TimeStamp};
+use keymoot_protocol::{CustomData, ScheduleData};
 use keymoot_service::{ContentTrack, PeriodRange, PeriodsError, ServedPeriod};
 
 use crate::answer::error::{ApiError, ErrorKind};

@@ -59,7 +59,7 @@ pub struct ConnectionArgs {
 impl ConnectionArgs {
     /// A client of that key server. What goes wrong at a service point is logged on standard error.
     pub(in crate::cli) fn client(&self) -> Result<KeyClient, Failure> {
-        let level = if self.verbose { "keymoot::client=debug" } else { "keymoot::client=warn" };
+        let level = if self.verbose { "keymoot_client=debug" } else { "keymoot_client=warn" };
         let log = Log { level: level.to_owned(), ..Log::default() };
         start_logging(&log).map_err(Failure::runtime)?;
         let points = ServicePoints::new(self.servers.clone()).map_err(Failure::usage)?;

@@ -18,8 +18,11 @@ use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, ConfigBuilder, ConnectionCommon, RootCertStore, ServerConfig, WantsVerifier};
 
-use super::secret_file::{self, SecretFileError};
-use super::{ClusterName, IdentityError, JOIN_ALPN, JOIN_ALPN_2, PeerIdentity, fingerprint};
+use keymoot_crypto::secret_file::{self, SecretFileError};
+use keymoot_crypto::{PeerChannel, PeerVersion};
+use keymoot_model::ClusterName;
+
+use super::{IdentityError, JOIN_ALPN, JOIN_ALPN_2, PeerIdentity, fingerprint};
 
 /// What peers speak inside TLS; another version of the peer protocol gets another name.
 pub const PEER_ALPN: &[u8] = b"keymoot-peer/1";
@@ -28,37 +31,17 @@ pub const PEER_ALPN_2: &[u8] = b"keymoot-peer/2";
 /// The label under which a connection's binding is exported (RFC 8446, 7.5).
 const BINDING_LABEL: &[u8] = b"EXPORTER-keymoot-peer-binding";
 
-/// Which peer protocol both ends of a connection know.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PeerVersion {
-    /// What every build knows.
-    First,
-    /// The first, and messages that a build which knows the first alone could not read.
-    Second,
-}
-
-/// What TLS agreed on for one connection between nodes, or with one that wants in.
-#[derive(Clone, Copy, Debug)]
-pub struct PeerChannel {
-    /// The version that both ends know.
-    pub version: PeerVersion,
-    /// The same at both ends of this connection, and on no other: what is bound to it cannot be relayed.
-    pub binding: [u8; 32],
-}
-
-impl PeerChannel {
-    /// What was agreed in a finished handshake.
-    ///
-    /// # Errors
-    /// When the handshake is not finished.
-    pub fn of<Side>(session: &ConnectionCommon<Side>) -> Result<Self, rustls::Error> {
-        let version = match session.alpn_protocol() {
-            Some(PEER_ALPN_2 | JOIN_ALPN_2) => PeerVersion::Second,
-            _ => PeerVersion::First,
-        };
-        let binding = session.export_keying_material([0; 32], BINDING_LABEL, None)?;
-        Ok(Self { version, binding })
-    }
+/// What was agreed in a finished handshake.
+///
+/// # Errors
+/// When the handshake is not finished.
+pub fn peer_channel<Side>(session: &ConnectionCommon<Side>) -> Result<PeerChannel, rustls::Error> {
+    let version = match session.alpn_protocol() {
+        Some(PEER_ALPN_2 | JOIN_ALPN_2) => PeerVersion::Second,
+        _ => PeerVersion::First,
+    };
+    let binding = session.export_keying_material([0; 32], BINDING_LABEL, None)?;
+    Ok(PeerChannel { version, binding })
 }
 
 /// Why no TLS configuration could be made.

@@ -17,7 +17,7 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{DigitallySignedStruct, DistinguishedName, ServerConfig, SignatureScheme};
 
-use super::tls::{self, TlsError};
+use super::config::{self, TlsError};
 
 /// The PEM files of a listener for clients.
 #[derive(Clone, Debug)]
@@ -49,8 +49,8 @@ struct Material {
 
 impl Material {
     fn load(files: &ApiTlsFiles) -> Result<Self, TlsError> {
-        let clients = files.client_ca.as_deref().map(tls::client_verifier).transpose()?;
-        Ok(Self { certificate: Arc::new(tls::certified_key(&files.cert, &files.key)?), clients })
+        let clients = files.client_ca.as_deref().map(config::client_verifier).transpose()?;
+        Ok(Self { certificate: Arc::new(config::certified_key(&files.cert, &files.key)?), clients })
     }
 }
 
@@ -81,7 +81,7 @@ impl ApiTls {
     pub fn server_config(&self) -> Result<ServerConfig, TlsError> {
         let required = self.files.client_required;
         let follower = Arc::new(Follower { current: self.current.clone(), required });
-        let builder = tls::api_builder()?;
+        let builder = config::api_builder()?;
         let builder = match self.files.client_ca {
             // Without an authority a required certificate is never right, so nobody is let in.
             ref authority if authority.is_some() || required => {
@@ -94,7 +94,7 @@ impl ApiTls {
 
     /// Until when the certificate in use is valid: seconds since 1970 UTC.
     pub fn expires_at_s(&self) -> Option<i64> {
-        self.current.load().certificate.cert.first().and_then(tls::expires_at_s)
+        self.current.load().certificate.cert.first().and_then(config::expires_at_s)
     }
 
     /// Reads the files anew if one of them changed since they were last looked at; says whether.
@@ -191,7 +191,9 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::{ClusterCa, ClusterName};
+    use keymoot_model::ClusterName;
+
+    use crate::ClusterCa;
 
     fn issue(directory: &Path) {
         let ca = ClusterCa::generate(&ClusterName::new("test").unwrap()).unwrap();

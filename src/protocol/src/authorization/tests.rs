@@ -22,7 +22,7 @@ fn envelope(authorization: &str) -> Envelope {
 }
 
 /// An answer as a client makes it.
-pub(in super::super) fn answer(user: &str, password: &[u8], nonce: &str) -> String {
+fn answer(user: &str, password: &[u8], nonce: &str) -> String {
     let fields = DigestFields {
         username: user.to_owned(),
         realm: REALM.to_owned(),

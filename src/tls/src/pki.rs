@@ -16,9 +16,11 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use time::{Duration, OffsetDateTime};
 use zeroize::Zeroizing;
 
-use super::secret_file::{self, SecretFileError};
-use super::{ClusterName, NodeRequest, PeerIdentity, RandomError, SecretBytes, random_bytes};
-use keymoot_model::NodeId;
+use keymoot_crypto::secret_file::{self, SecretFileError};
+use keymoot_crypto::{RandomError, SecretBytes, random_bytes};
+use keymoot_model::{ClusterName, NodeId};
+
+use super::{NodeRequest, PeerIdentity};
 
 /// How long the authority is valid, in days.
 const CA_DAYS: i64 = 20 * 365;

@@ -4,8 +4,10 @@ use actix::Arbiter;
 use futures::future::join_all;
 use zeroize::Zeroizing;
 
+mod sample;
+
 use super::*;
-use crate::conformance::Sample;
+use sample::Sample;
 
 fn owned(sample: &Sample) -> OwnedContentKeyInfo {
     OwnedContentKeyInfo {
@@ -45,7 +47,7 @@ fn the_actor_answers_as_the_registry_does() {
 #[test]
 fn a_provider_s_refusal_comes_back_to_the_caller() {
     actix::System::new().block_on(async {
-        let sample = Sample { scheme: crate::ProtectionScheme::Cbc1, ..Sample::fixed() };
+        let sample = Sample { scheme: keymoot_drm::ProtectionScheme::Cbc1, ..Sample::fixed() };
         let handle = DrmActor::start_on(&Arbiter::current(), Registry::standard(), 8);
         for count in [1, MANY + 1] {
             let answer = handle.data_of(System::PlayReady, many(&sample, count)).await;

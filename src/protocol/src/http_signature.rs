@@ -244,4 +244,4 @@ fn scheme(covered: &InnerList) -> Result<Option<Scheme>, HttpSignatureError> {
 }
 
 #[cfg(test)]
-pub(super) mod tests;
+mod tests;

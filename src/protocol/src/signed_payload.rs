@@ -1,22 +1,22 @@
 //! What a request says about itself, kept with the very bytes that say it.
 //!
 //! A signature covers bytes, and a use case believes what was read from them. Both come from one
-//! [`Said`], so what is verified and what is believed cannot differ, and nothing is read twice.
+//! [`SignedPayload`], so what is verified and what is believed cannot differ, and nothing is read twice.
 
 use bytes::Bytes;
 
 use super::CaSystem;
 use keymoot_model::{AccountId, ContentId};
 
-/// Whose request it says it is. To be believed once there is a [`Grant`](super::Grant).
+/// Whose request it says it is. To be believed once there is a grant.
 #[derive(Clone, Debug)]
 pub struct Claim {
     /// The account that must have signed it.
-    pub(super) account: AccountId,
+    pub account: AccountId,
     /// The entitlement back end that the client belongs to.
-    pub(super) ca_system: CaSystem,
+    pub ca_system: CaSystem,
     /// The one content it is about.
-    pub(super) content: Option<ContentId>,
+    pub content: Option<ContentId>,
 }
 
 /// What can be read from the bytes that a client signs.
@@ -35,12 +35,12 @@ pub trait Claims: Sized {
 }
 
 /// What was said, and in which bytes.
-pub struct Said<T> {
+pub struct SignedPayload<T> {
     what: T,
     bytes: Bytes,
 }
 
-impl<T: Claims> Said<T> {
+impl<T: Claims> SignedPayload<T> {
     /// Reads the bytes as they were received: a body, or the decoded `custom_data` parameter.
     ///
     /// # Errors
@@ -49,7 +49,7 @@ impl<T: Claims> Said<T> {
         Ok(Self { what: T::read(&bytes)?, bytes })
     }
 
-    /// What was said; to be believed once there is a [`Grant`](super::Grant).
+    /// What was said; to be believed once there is a grant.
     pub fn what(&self) -> &T {
         &self.what
     }

@@ -5,12 +5,12 @@
 
 use std::hint::black_box;
 
-use super::authorization::{BasicAnswer, DigestAnswer};
-use super::{
-    Authorization, ClientCertificate, DigestNonces, Envelope, HttpSignature, HttpSignatureError, Nonce,
-    Signature, SignatureWindow, SigningKey,
-};
+use super::{ClientCertificate, Nonce, SigningKey};
 use keymoot_model::{AccountId, Scheme};
+use keymoot_protocol::{
+    Authorization, DigestNonces, Envelope, HttpSignature, HttpSignatureError, Signature, SignatureWindow,
+};
+use keymoot_protocol::{BasicAnswer, DigestAnswer};
 
 /// How many keys are tried at least, dummies making up for those an account does not have. Two are
 /// valid at once while a key is rolled over.
@@ -21,7 +21,7 @@ pub(super) const DUMMY_KEY: &[u8] = b"this key belongs to no account..";
 
 /// How a request's connection and headers prove it, beside the protocol's own signature.
 #[derive(Default)]
-pub struct Proofs {
+pub struct PresentedProofs {
     certificate: Option<ClientCertificate>,
     message: Option<HttpSignature>,
     authorization: Option<Authorization>,
@@ -29,7 +29,7 @@ pub struct Proofs {
     is_overheard: bool,
 }
 
-impl Proofs {
+impl PresentedProofs {
     /// Those of a request whose headers show none.
     pub fn of_connection(certificate: Option<ClientCertificate>) -> Self {
         Self { certificate, ..Self::default() }
@@ -64,13 +64,13 @@ impl Proofs {
     }
 
     /// Everything offered, the strongest first.
-    pub(super) fn offers(&self) -> Vec<Offer<'_>> {
+    pub(super) fn strongest_first(&self) -> Vec<PresentedProof<'_>> {
         let mut offers = Vec::new();
-        offers.extend(self.certificate.as_ref().map(Offer::Certificate));
-        offers.extend(self.message.as_ref().map(Offer::Message));
+        offers.extend(self.certificate.as_ref().map(PresentedProof::Certificate));
+        offers.extend(self.message.as_ref().map(PresentedProof::Message));
         match &self.authorization {
-            Some(Authorization::Digest(answer)) => offers.push(Offer::Digest(answer)),
-            Some(Authorization::Basic(answer)) => offers.push(Offer::Basic(answer)),
+            Some(Authorization::Digest(answer)) => offers.push(PresentedProof::Digest(answer)),
+            Some(Authorization::Basic(answer)) => offers.push(PresentedProof::Basic(answer)),
             Some(Authorization::Stale) | None => {}
         }
         offers
@@ -78,7 +78,7 @@ impl Proofs {
 }
 
 /// One proof.
-pub(super) enum Offer<'r> {
+pub(super) enum PresentedProof<'r> {
     Certificate(&'r ClientCertificate),
     Message(&'r HttpSignature),
     Digest(&'r DigestAnswer),
@@ -94,7 +94,7 @@ pub(super) struct Tried<'k> {
     pub(super) has_keys: bool,
 }
 
-impl Offer<'_> {
+impl PresentedProof<'_> {
     /// The schemes it may be of.
     pub(super) fn schemes(&self) -> &'static [Scheme] {
         match self {

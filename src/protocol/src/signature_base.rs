@@ -133,7 +133,7 @@ pub(super) mod tests {
     use super::*;
 
     /// The request of RFC 9421, appendix B.2.
-    pub(in super::super) fn rfc_request() -> Envelope {
+    pub(crate) fn rfc_request() -> Envelope {
         let headers = [
             ("host", "example.com"),
             ("date", "Tue, 20 Apr 2021 02:07:55 GMT"),
@@ -153,7 +153,7 @@ pub(super) mod tests {
     }
 
     /// Reads `("a" "b");created=1`.
-    pub(in super::super) fn covered(text: &str) -> InnerList {
+    pub(crate) fn covered(text: &str) -> InnerList {
         let list: List = Parser::new(text).parse().unwrap();
         match list.into_iter().next() {
             Some(ListEntry::InnerList(list)) => list,

@@ -14,8 +14,10 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use sha2::{Digest as _, Sha256};
 
-use super::tls::{TlsError, provider};
-use super::{ClusterName, PeerIdentity, server_name_of};
+use keymoot_model::ClusterName;
+
+use super::config::{TlsError, provider};
+use super::{PeerIdentity, server_name_of};
 
 /// What a node that wants in spoke inside TLS before it had to prove a master key. A member answers it
 /// with what to do, and admits nobody.

@@ -50,7 +50,7 @@ fn rfc_9421_b_2_6_ed25519_verifies() {
 }
 
 /// Signs the request as a client would, with this secret.
-pub(in super::super) fn sign(envelope: &mut Envelope, covered_text: &str, secret: &[u8]) {
+fn sign(envelope: &mut Envelope, covered_text: &str, secret: &[u8]) {
     let list = covered(covered_text);
     let base = base(&list, envelope).unwrap();
     let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret), base.as_bytes());

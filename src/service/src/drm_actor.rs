@@ -14,7 +14,7 @@ use actix::dev::SendError;
 use actix::{Actor, Addr, ArbiterHandle, Context, Handler, Message};
 use tokio::sync::oneshot;
 
-use super::{
+use keymoot_drm::{
     ContentKeyInfo, DrmError, EncryptionProvider, OwnedContentKeyInfo, Registry, System, SystemData,
 };
 

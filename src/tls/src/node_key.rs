@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
 use super::pki::PkiError;
-use super::secret_file;
+use keymoot_crypto::secret_file;
 
 /// A node's key pair, in its file.
 pub struct NodeKey(KeyPair);

@@ -89,7 +89,7 @@ impl CaSystem {
     /// The longest text accepted, in bytes.
     pub const BYTES_MAX: usize = 512;
 
-    pub(super) fn new(text: &str) -> Result<Self, CustomDataError> {
+    pub fn new(text: &str) -> Result<Self, CustomDataError> {
         if text.len() > Self::BYTES_MAX || text.chars().any(char::is_control) {
             let expected = "at most 512 bytes of text without control characters";
             return Err(CustomDataError::Form { member: "ca_system", expected });

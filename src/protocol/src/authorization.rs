@@ -23,25 +23,25 @@ const HEADER_BYTES_MAX: usize = 4096;
 
 /// A user name and password.
 pub struct BasicAnswer {
-    pub(super) name: CredentialName,
+    pub name: CredentialName,
     password: Zeroizing<Vec<u8>>,
 }
 
 impl BasicAnswer {
     /// Whether the password is this one. Digests are compared, so that the time taken does not
     /// tell how long the right one is.
-    pub(super) fn verify(&self, secret: &[u8]) -> bool {
+    pub fn verify(&self, secret: &[u8]) -> bool {
         Sha256::digest(&*self.password).ct_eq(&Sha256::digest(secret)).into()
     }
 }
 
 /// The answer to a Digest challenge.
 pub struct DigestAnswer {
-    pub(super) name: CredentialName,
+    pub name: CredentialName,
     /// The challenge's nonce with the client's count behind it: shown once at most.
-    pub(super) nonce_use: String,
+    pub nonce_use: String,
     /// When the challenge was made.
-    pub(super) created_s: u64,
+    pub created_s: u64,
     fields: DigestFields,
 }
 
@@ -73,7 +73,7 @@ impl DigestFields {
 
 impl DigestAnswer {
     /// Whether the answer was made with this password.
-    pub(super) fn verify(&self, secret: &[u8]) -> bool {
+    pub fn verify(&self, secret: &[u8]) -> bool {
         let expected = self.fields.expected(secret);
         expected.as_bytes().ct_eq(self.fields.response.as_bytes()).into()
     }
@@ -224,4 +224,4 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 #[cfg(test)]
-pub(super) mod tests;
+mod tests;
