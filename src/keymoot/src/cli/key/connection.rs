@@ -35,9 +35,7 @@ pub struct ConnectionArgs {
     /// The ca_system of the account's requests.
     #[arg(long, value_name = "NAME", env = "KEYMOOT_CA_SYSTEM", default_value = "OVP")]
     pub ca_system: String,
-    /// The DRM systems whose data comes with a key: cenc (all), cenc/widevine, cenc/playready,
-    /// cenc/primetime, playready, widevine, fps; or hls, which has none and keys of its own.
-    #[arg(long, value_name = "PROVIDER", default_value = "cenc")]
+    #[arg(long, value_name = "PROVIDER", default_value = "cenc", help = provider_help())]
     pub provider: EncryptionProvider,
     /// How long a service point may take to be connected to.
     #[arg(long, value_name = "TIME", default_value = "2s")]
@@ -110,6 +108,13 @@ impl ConnectionArgs {
             counted.attempts, counted.setbacks, counted.untrusted, counted.fail_overs
         );
     }
+}
+
+fn provider_help() -> String {
+    format!(
+        "The DRM systems whose data comes with a key: {}. cenc stands for all; hls has none, and keys of its own",
+        EncryptionProvider::listed()
+    )
 }
 
 /// A client's error as a command ends with it, with what helps.
