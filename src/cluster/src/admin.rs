@@ -14,7 +14,7 @@ use super::change::{ChangePlan, ChangeRequest};
 use super::join::{JoinReply, JoinRequest};
 use super::link::Link;
 use super::message::{Reply, Request};
-use super::peers::{EndOfNode, Peers};
+use super::peers::{FatalSignal, Peers};
 use super::proof;
 use super::rewrap::{KeyringStatus, RewrapMark, Rewrapped};
 
@@ -178,7 +178,7 @@ pub enum AdminError {
 impl AdminError {
     /// What a refusal with this reason is.
     pub(super) fn of(reason: String) -> Self {
-        if reason.starts_with(proof::DEMANDED) { Self::Unproven(reason) } else { Self::Refused(reason) }
+        if reason.starts_with(proof::PROOF_REQUIRED) { Self::Unproven(reason) } else { Self::Refused(reason) }
     }
 }
 
@@ -201,7 +201,8 @@ impl AdminClient {
         node: NodeId,
         address: &str,
     ) -> Result<Self, AdminError> {
-        let peers = Peers::new(cluster, identity, None, tls, keyring, CONNECT_TIMEOUT, EndOfNode::default());
+        let peers =
+            Peers::new(cluster, identity, None, tls, keyring, CONNECT_TIMEOUT, FatalSignal::default());
         peers.learn(node, address);
         let link = peers.requests(node).ok_or(AdminError::Name(node))?;
         Ok(Self { link })

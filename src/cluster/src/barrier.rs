@@ -14,9 +14,9 @@ use tokio::time::Instant;
 
 use keymoot_telemetry::Metrics;
 
+use super::batcher::{BatchLimits, Batcher};
 use super::error::ClusterError;
-use super::gathered::{GatherLimits, Gathered};
-use super::leader::{Leader, LeaderSeat, Unanswered};
+use super::leader_client::{Leader, LeaderClient, Unanswered};
 use super::message::{Reply, Request};
 use super::read_index::ReadIndex;
 
@@ -26,62 +26,61 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 /// as much as several reads cost this one.
 const PAUSE_AFTER_READS: usize = 4;
 
-/// Gathers the reads of this node.
-pub type ReadBarrier = Gathered<(), Result<(), ClusterError>>;
+/// Batches the reads of this node.
+pub type BarrierBatcher = Batcher<(), Result<(), ClusterError>>;
 
-/// The barrier over these rounds, for at most `reads_max` reads at a time; a round gives up after
-/// `patience`.
-pub fn read_barrier(
-    rounds: Arc<Rounds>,
+/// Batches reads behind `barrier`, at most `reads_max` at a time; a batch gives up after `patience`.
+pub fn barrier_batcher(
+    barrier: Arc<ReadBarrier>,
     runtime: Handle,
     reads_max: usize,
     patience: Duration,
-) -> ReadBarrier {
-    let limits = GatherLimits { pause_after: PAUSE_AFTER_READS, ..GatherLimits::one_at_a_time(reads_max) };
-    Gathered::new(runtime, limits, move |reads: Vec<()>| {
-        let rounds = rounds.clone();
+) -> BarrierBatcher {
+    let limits = BatchLimits { pause_after: PAUSE_AFTER_READS, ..BatchLimits::one_at_a_time(reads_max) };
+    Batcher::new(runtime, limits, move |reads: Vec<()>| {
+        let barrier = barrier.clone();
         Box::pin(async move {
-            let outcome = rounds.run(reads.len(), Instant::now() + patience).await;
+            let outcome = barrier.run(reads.len(), Instant::now() + patience).await;
             vec![outcome; reads.len()]
         })
     })
 }
 
-/// Carries out rounds.
-pub struct Rounds {
-    /// Where this node and others ask while it leads.
-    pub index: ReadIndex,
-    seat: LeaderSeat,
+/// Asks the leader for the read index and waits until it is applied here.
+pub struct ReadBarrier {
+    /// Answers this node and others while this node leads.
+    pub read_index: ReadIndex,
+    leader_client: LeaderClient,
     applied_index: watch::Receiver<u64>,
     metrics: Arc<Metrics>,
 }
 
-impl Rounds {
+impl ReadBarrier {
     pub fn new(
-        index: ReadIndex,
-        seat: LeaderSeat,
+        read_index: ReadIndex,
+        leader_client: LeaderClient,
         applied_index: watch::Receiver<u64>,
         metrics: Arc<Metrics>,
     ) -> Self {
-        Self { index, seat, applied_index, metrics }
+        Self { read_index, leader_client, applied_index, metrics }
     }
 
     async fn run(&self, reads: usize, deadline: Instant) -> Result<(), ClusterError> {
         let began = Instant::now();
         self.metrics.read_barrier_batch_reads.observe(reads as f64);
-        let outcome = self.round(deadline).await;
+        let outcome = self.wait(deadline).await;
         self.metrics.read_barrier_seconds.observe(began.elapsed().as_secs_f64());
         outcome
     }
 
     /// Asks for the read index and waits until it is applied here.
-    pub async fn round(&self, deadline: Instant) -> Result<(), ClusterError> {
+    pub async fn wait(&self, deadline: Instant) -> Result<(), ClusterError> {
         #[cfg(feature = "mutants")]
         if keymoot_mutant::is("local-read") {
             return Ok(());
         }
         let began = Instant::now();
-        let index = self.seat.ask(deadline, |leader| self.ask_index(leader, deadline)).await?;
+        let index = self.leader_client.ask(deadline, |leader| self.ask_index(leader, deadline)).await?;
         let mut applied = self.applied_index.clone();
         let caught_up = applied.wait_for(|applied| *applied >= index);
         match tokio::time::timeout_at(deadline, caught_up).await {
@@ -93,7 +92,7 @@ impl Rounds {
 
     async fn ask_index(&self, leader: Leader, deadline: Instant) -> Result<u64, Unanswered> {
         match leader {
-            Leader::Here => self.index.read().await,
+            Leader::Here => self.read_index.read().await,
             Leader::There(link) => {
                 // A question that got lost must not keep waiting all reads that came after it.
                 let left = deadline.saturating_duration_since(Instant::now());
@@ -111,6 +110,6 @@ impl Rounds {
 
     /// What is asked of another node after everybody who waits for the answer has begun to.
     fn question(&self) -> Request {
-        self.index.standing().vote().map_or(Request::ReadIndex, Request::ReadIndexOf)
+        self.read_index.ledger().vote().map_or(Request::ReadIndex, Request::ReadIndexOf)
     }
 }

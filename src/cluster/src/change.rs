@@ -44,7 +44,7 @@ pub struct ChangeRequest {
 
 /// A member as the leader sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MemberStanding {
+pub struct MemberState {
     /// Its id.
     pub id: NodeId,
     /// Whether it votes.
@@ -61,11 +61,11 @@ pub struct MemberStanding {
 
 /// The members as they stand.
 #[derive(Clone, Debug, Default)]
-pub struct Standing {
+pub struct MembersView {
     /// Who leads.
     pub leader: NodeId,
     /// The members, by id.
-    pub members: Vec<MemberStanding>,
+    pub members: Vec<MemberState>,
     /// Ids that were removed.
     pub removed: BTreeSet<NodeId>,
     /// Voters that cannot lead now, and why, as they said when they were asked.
@@ -78,9 +78,9 @@ pub struct ChangePlan {
     /// Who leads now.
     pub leader: NodeId,
     /// The members now.
-    pub before: Vec<MemberStanding>,
+    pub before: Vec<MemberState>,
     /// The members then.
-    pub after: Vec<MemberStanding>,
+    pub after: Vec<MemberState>,
     /// How many failed voters the cluster survives now.
     pub survives_before: usize,
     /// How many it survives then.
@@ -107,10 +107,10 @@ pub enum Verdict {
 }
 
 /// Thinks a change through.
-pub fn plan(now: &Standing, request: &ChangeRequest) -> ChangePlan {
+pub fn plan(now: &MembersView, request: &ChangeRequest) -> ChangePlan {
     let mut after = now.members.clone();
     let verdict = apply(now, &request.change, &mut after);
-    let voters = |members: &[MemberStanding]| members.iter().filter(|member| member.voter).count();
+    let voters = |members: &[MemberState]| members.iter().filter(|member| member.voter).count();
     let verdict = match verdict {
         Verdict::Ready if now.members != after => endangered(now, &after, request.force),
         verdict => verdict,
@@ -127,7 +127,7 @@ pub fn plan(now: &Standing, request: &ChangeRequest) -> ChangePlan {
     }
 }
 
-fn apply(now: &Standing, change: &Change, after: &mut Vec<MemberStanding>) -> Verdict {
+fn apply(now: &MembersView, change: &Change, after: &mut Vec<MemberState>) -> Verdict {
     let id = match change {
         Change::Promote(id) | Change::Demote(id) | Change::Remove(id) | Change::Address(id, _) => *id,
         Change::AddLearner(id, address) => return add(now, *id, address, after),
@@ -170,14 +170,14 @@ fn apply(now: &Standing, change: &Change, after: &mut Vec<MemberStanding>) -> Ve
     Verdict::Ready
 }
 
-fn add(now: &Standing, id: NodeId, address: &str, after: &mut Vec<MemberStanding>) -> Verdict {
+fn add(now: &MembersView, id: NodeId, address: &str, after: &mut Vec<MemberState>) -> Verdict {
     if now.removed.contains(&id) {
         return Verdict::Refused(format!("node {id} was removed; ids are not used again"));
     }
     if after.iter().any(|member| member.id == id) {
         return Verdict::Nothing(format!("node {id} is a member already"));
     }
-    after.push(MemberStanding {
+    after.push(MemberState {
         id,
         voter: false,
         zone: String::new(),
@@ -188,7 +188,7 @@ fn add(now: &Standing, id: NodeId, address: &str, after: &mut Vec<MemberStanding
     Verdict::Ready
 }
 
-fn transfer(now: &Standing, to: Option<NodeId>) -> Verdict {
+fn transfer(now: &MembersView, to: Option<NodeId>) -> Verdict {
     let leads = format!("node {} goes on leading", now.leader);
     let Some(to) = to else {
         let others = now.members.iter().filter(|member| member.voter && member.id != now.leader);
@@ -217,7 +217,7 @@ fn transfer(now: &Standing, to: Option<NodeId>) -> Verdict {
 }
 
 /// Why a voter cannot lead now: what it says itself, else what the leader has seen of it.
-fn unfit(now: &Standing, member: &MemberStanding) -> Option<String> {
+fn unfit(now: &MembersView, member: &MemberState) -> Option<String> {
     match now.unfit.get(&member.id) {
         Some(reason) => Some(reason.clone()),
         None if !member.up => Some("it is silent".to_owned()),
@@ -227,8 +227,8 @@ fn unfit(now: &Standing, member: &MemberStanding) -> Option<String> {
 }
 
 /// Whether the voters that are left and up are a majority.
-fn endangered(now: &Standing, after: &[MemberStanding], force: bool) -> Verdict {
-    let voters = |members: &[MemberStanding]| members.iter().filter(|m| m.voter).map(|m| m.id).collect();
+fn endangered(now: &MembersView, after: &[MemberState], force: bool) -> Verdict {
+    let voters = |members: &[MemberState]| members.iter().filter(|m| m.voter).map(|m| m.id).collect();
     let (before, then): (BTreeSet<NodeId>, BTreeSet<NodeId>) = (voters(&now.members), voters(after));
     if then.is_empty() {
         let text = "this is the last voter: a cluster without one is none; add another node first";

@@ -12,7 +12,7 @@ use keymoot_crypto::{Keyring, ProofRefusal, UnwrapError};
 use keymoot_model::{Auxiliary, NodeId, Period, SeedId, SeedRecord};
 use keymoot_state::{Command, NewKey, NewSeed, Proposal};
 
-/// Commands in one proposal at most: as many as a node can be configured to gather.
+/// Commands in one proposal at most: as many as a node can be configured to batch.
 const COMMANDS_MAX: usize = 100_000;
 /// The longest zone or version of a node, in bytes.
 const FACT_BYTES_MAX: usize = 1024;

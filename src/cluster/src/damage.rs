@@ -1,7 +1,7 @@
 //! A node whose tables are damaged: a block that does not agree with its checksum, a record that does not decode.
 //!
 //! What is damaged is answered with an error, never as if it were not there. The node is not ready from then on,
-//! hands the leadership over and does not stand for election, unless the cluster has served nothing for long:
+//! transfers the leadership and does not stand for election, unless the cluster has served nothing for long:
 //! where every node has a damaged record somewhere, all others must stay readable. It goes on keeping the log
 //! and voting, for its log is sound, and on answering whatever it can read, for each block has a checksum. It
 //! ends when it meets the damage while applying. A snapshot that replaces its tables makes it whole again.
@@ -12,7 +12,7 @@ use std::time::Duration;
 use openraft::async_runtime::watch::WatchReceiver as _;
 use tokio::time::Instant;
 
-use super::hand_over::HandOverError;
+use super::leader_transfer::LeaderTransferError;
 use super::node::Node;
 
 /// How often the node looks whether a read has met damage.
@@ -21,14 +21,14 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 const ASK_EVERY: Duration = Duration::from_secs(1);
 /// How long to wait after a transfer that failed: whoever tries in vain leaves the others to elect somebody, and was
 /// elected because nobody else was. Where nobody was fit, none was tried.
-const HAND_OVER_EVERY: Duration = Duration::from_secs(600);
+const TRANSFER_EVERY: Duration = Duration::from_secs(600);
 /// A damaged node stands for election after so many times the silence of a member that is gone.
 const LAST_RESORT_SILENCES: u32 = 5;
 
 impl Node {
     /// What is damaged on this node, and what to do, if anything is.
     pub fn damage(&self) -> Option<String> {
-        let (id, data) = (self.id, self.about.data_dir.display());
+        let (id, data) = (self.id, self.info.data_dir.display());
         self.state.damage().map(|what| {
             format!(
                 "{what}; take the node out with `keymoot cluster remove {id}` at another one, move its data directory \
@@ -41,7 +41,7 @@ impl Node {
 /// Keeps a damaged node from leading, as long as Raft runs.
 pub(super) async fn watch(node: Arc<Node>) {
     let mut known: Option<String> = None;
-    let mut handed_over: Option<Instant> = None;
+    let mut transferred: Option<Instant> = None;
     let mut served = Instant::now();
     while node.raft.metrics().borrow_watched().running_state.is_ok() {
         tokio::time::sleep(LOOK_EVERY).await;
@@ -54,8 +54,8 @@ pub(super) async fn watch(node: Arc<Node>) {
         if known.is_none() {
             continue;
         }
-        if node.leads() && handed_over.is_none_or(|at| at.elapsed() >= HAND_OVER_EVERY) {
-            handed_over = hand_over(&node).await.then(Instant::now);
+        if node.leads() && transferred.is_none_or(|at| at.elapsed() >= TRANSFER_EVERY) {
+            transferred = transfer_away(&node).await.then(Instant::now);
         }
         stand_aside(&node, &mut served).await;
     }
@@ -73,19 +73,19 @@ fn tell(node: &Node, damage: Option<&str>) {
 /// Stands for election only when the cluster has served nobody for long.
 async fn stand_aside(node: &Node, served: &mut Instant) {
     let asked = Instant::now();
-    if node.rounds.round(asked + ASK_EVERY).await.is_ok() {
+    if node.barrier.wait(asked + ASK_EVERY).await.is_ok() {
         *served = asked;
     }
-    let is_last_resort = served.elapsed() >= node.about.silence * LAST_RESORT_SILENCES;
+    let is_last_resort = served.elapsed() >= node.info.silence * LAST_RESORT_SILENCES;
     node.raft.runtime_config().elect(is_last_resort);
     tokio::time::sleep_until(asked + ASK_EVERY).await;
 }
 
 /// Whether a transfer was tried in vain.
-async fn hand_over(node: &Node) -> bool {
-    match node.step_aside(false).await {
+async fn transfer_away(node: &Node) -> bool {
+    match node.transfer_leader_away(false).await {
         Ok(()) => false,
-        Err(HandOverError::Nobody(unfit)) => {
+        Err(LeaderTransferError::Nobody(unfit)) => {
             tracing::debug!(?unfit, "no other voter can lead in place of a damaged node");
             false
         }

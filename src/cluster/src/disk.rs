@@ -1,7 +1,7 @@
 //! The node's disk: measured all the time, and spared before it is full.
 //!
 //! A node with too little room is read-only: it appends no proposal to its log for a leader, proposes
-//! nothing as a leader, and gives the leadership away; it goes on answering reads, and forwards
+//! nothing as a leader, and transfers the leadership; it goes on answering reads, and forwards
 //! writes to a leader that has room. It still votes, and appends the blank entry of a new leader: both
 //! are tiny, and without them a cluster of full nodes could not even be read. It is a node like any other again by itself once there is
 //! room. Without this, the log would fail on the full disk, and the node with it.
@@ -24,7 +24,7 @@ const MEASURE_EVERY: Duration = Duration::from_millis(100);
 /// How often a full node tries to make room.
 const MAKE_ROOM_EVERY: Duration = Duration::from_secs(60);
 /// How often a full leader looks for a voter with room: nothing is written while it leads.
-const HAND_OVER_EVERY: Duration = Duration::from_millis(500);
+const TRANSFER_EVERY: Duration = Duration::from_millis(500);
 /// How often it says that there is none.
 const COMPLAIN_EVERY: Duration = Duration::from_secs(60);
 /// The largest part of a disk that is asked to be free: one in so many.
@@ -64,7 +64,7 @@ impl DiskState {
     ///
     /// # Errors
     /// When the file system cannot be measured.
-    pub fn measure(root: &Path, settings: &settings::Disk) -> Result<Self, StoreError> {
+    pub fn measure(root: &Path, settings: &settings::DiskSection) -> Result<Self, StoreError> {
         let space = Space::of(nearest_directory(root))?;
         let read_only = space.free_bytes < Limits::of(settings, space).free_bytes_min;
         Ok(Self { space, read_only })
@@ -79,7 +79,7 @@ fn nearest_directory(path: &Path) -> &Path {
 /// Measures the disk and says when the node is read-only.
 pub struct DiskWatch {
     root: PathBuf,
-    settings: settings::Disk,
+    settings: settings::DiskSection,
     metrics: Arc<Metrics>,
     state: watch::Sender<DiskState>,
 }
@@ -92,7 +92,7 @@ impl DiskWatch {
     /// When the file system cannot be measured.
     pub fn begin(
         root: &Path,
-        settings: &settings::Disk,
+        settings: &settings::DiskSection,
         metrics: Arc<Metrics>,
     ) -> Result<(Self, Disk), StoreError> {
         let (state, known) = watch::channel(DiskState::default());
@@ -107,7 +107,7 @@ impl DiskWatch {
         Ok((watch, Disk { state: known }))
     }
 
-    /// Measures for ever, and gives the leadership away while the disk is full.
+    /// Measures for ever, and transfers the leadership while the disk is full.
     pub async fn run(self, node: Arc<Node>) {
         let mut tick = tokio::time::interval(MEASURE_EVERY);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -171,20 +171,20 @@ impl DiskWatch {
 #[derive(Default)]
 struct Pace {
     made_room: Option<Instant>,
-    handed_over: Option<Instant>,
+    transferred: Option<Instant>,
     complained: Option<Instant>,
 }
 
 impl Pace {
-    /// Makes room, and gives the leadership away. A node that is elected while it is full does so at once.
+    /// Makes room, and transfers the leadership. A node that is elected while it is full does so at once.
     async fn spare(&mut self, node: &Node) {
         if is_due(&mut self.made_room, MAKE_ROOM_EVERY) {
             node.make_room().await;
         }
         if !node.leads() {
-            self.handed_over = None;
-        } else if is_due(&mut self.handed_over, HAND_OVER_EVERY)
-            && let Err(error) = node.step_aside(false).await
+            self.transferred = None;
+        } else if is_due(&mut self.transferred, TRANSFER_EVERY)
+            && let Err(error) = node.transfer_leader_away(false).await
             && is_due(&mut self.complained, COMPLAIN_EVERY)
         {
             tracing::warn!(%error, "the leadership stays on a full disk, and nothing is written");
@@ -215,7 +215,7 @@ struct Decision {
 }
 
 impl Limits {
-    fn of(settings: &settings::Disk, space: Space) -> Self {
+    fn of(settings: &settings::DiskSection, space: Space) -> Self {
         Self {
             free_bytes_min: settings.free_bytes_min.min(space.total_bytes / FREE_PART),
             ballast_bytes: settings.ballast_bytes.min(space.total_bytes / BALLAST_PART),
@@ -263,7 +263,7 @@ mod tests {
 
     #[test]
     fn a_small_disk_is_asked_for_little() {
-        let settings = settings::Disk::default();
+        let settings = settings::DiskSection::default();
         let limits = |total_bytes| Limits::of(&settings, Space { free_bytes: 0, total_bytes });
         assert_eq!(limits(u64::MAX).free_bytes_min, settings.free_bytes_min);
         assert_eq!(limits(u64::MAX).ballast_bytes, settings.ballast_bytes);
@@ -297,7 +297,7 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let root = home.path().join("a/b");
         let metrics = Arc::new(Metrics::new().unwrap());
-        let settings = settings::Disk { free_bytes_min: 1, ballast_bytes: 4096 };
+        let settings = settings::DiskSection { free_bytes_min: 1, ballast_bytes: 4096 };
         let (watch, disk) = DiskWatch::begin(&root, &settings, metrics).unwrap();
         assert!(disk.state().space.total_bytes > 0 && !disk.is_read_only() && !root.exists());
         std::fs::create_dir_all(&root).unwrap();
@@ -311,7 +311,7 @@ mod tests {
         let space = Space::of(home.path()).unwrap();
         let metrics = Arc::new(Metrics::new().unwrap());
         // More is asked for than is free; a twentieth of the disk may be less than that.
-        let settings = settings::Disk { free_bytes_min: u64::MAX, ballast_bytes: 4096 };
+        let settings = settings::DiskSection { free_bytes_min: u64::MAX, ballast_bytes: 4096 };
         Ballast::new(home.path(), 4096).make().unwrap();
         let (_watch, disk) = DiskWatch::begin(home.path(), &settings, metrics).unwrap();
         let full = space.free_bytes < space.total_bytes / FREE_PART;

@@ -53,7 +53,7 @@ impl Fence {
     ///
     /// # Errors
     /// Why it does not, and what to do.
-    pub fn admit(&self, peer: NodeId, version: PeerVersion, theirs: &Greeting) -> Result<(), Refused> {
+    pub fn check_peer(&self, peer: NodeId, version: PeerVersion, theirs: &Greeting) -> Result<(), Refused> {
         // A tool is no member and may do nothing that a member does.
         let Some(fence) = theirs.hello.fence else { return Ok(()) };
         let judged = self
@@ -129,13 +129,13 @@ mod tests {
             node: None,
             fence: Some(fence),
             feature_level: 1,
-            expelled: false,
+            removed: false,
         };
         Greeting { hello, incarnation: Some(Incarnation::from_number(incarnation)), remembered: None }
     }
 
-    fn admit(node: &Fence, peer: NodeId, fence: u64) -> Result<(), Refused> {
-        node.admit(peer, PeerVersion::Second, &said(fence, u128::from(peer)))
+    fn check(node: &Fence, peer: NodeId, fence: u64) -> Result<(), Refused> {
+        node.check_peer(peer, PeerVersion::Second, &said(fence, u128::from(peer)))
     }
 
     #[test]
@@ -152,11 +152,11 @@ mod tests {
     fn a_node_that_belongs_to_nobody_takes_over_a_fence_once_and_for_ever() {
         let home = tempfile::tempdir().unwrap();
         let fence = node(home.path(), 0);
-        assert_eq!(admit(&fence, 1, 0), Ok(()));
-        assert_eq!(admit(&fence, 1, 7), Ok(()));
+        assert_eq!(check(&fence, 1, 0), Ok(()));
+        assert_eq!(check(&fence, 1, 7), Ok(()));
         assert_eq!(fence.current(), 7);
-        assert!(admit(&fence, 2, 0).is_err());
-        assert!(admit(&fence, 2, 8).is_err());
+        assert!(check(&fence, 2, 0).is_err());
+        assert!(check(&fence, 2, 8).is_err());
         drop(fence);
         assert_eq!(node(home.path(), 0).current(), 7);
     }
@@ -167,9 +167,9 @@ mod tests {
         let fence = node(home.path(), 0);
         let vote = StoredVote { term: 1, node: 1, committed: false };
         fence.log.save_vote(vote, Box::new(|_| {})).unwrap();
-        assert!(admit(&fence, 1, 7).is_err());
+        assert!(check(&fence, 1, 7).is_err());
         assert_eq!(fence.refusals().list().len(), 1);
-        assert_eq!((fence.current(), admit(&fence, 1, 0)), (0, Ok(())));
+        assert_eq!((fence.current(), check(&fence, 1, 0)), (0, Ok(())));
         assert!(fence.refusals().list().is_empty());
     }
 
@@ -177,15 +177,15 @@ mod tests {
     fn nobody_of_another_fence_is_remembered_and_a_new_fence_begins_with_nobody() {
         let home = tempfile::tempdir().unwrap();
         let fence = node(home.path(), 0);
-        admit(&fence, 1, 0).unwrap();
+        check(&fence, 1, 0).unwrap();
         // It takes over the fence of the recovered cluster, in which node 1 has another directory.
-        assert_eq!(fence.admit(1, PeerVersion::Second, &said(7, 100)), Ok(()));
-        assert!(fence.admit(2, PeerVersion::Second, &said(0, 2)).is_err());
-        assert_eq!(fence.admit(2, PeerVersion::Second, &said(7, 200)), Ok(()));
-        let emptied = fence.admit(2, PeerVersion::Second, &said(7, 201));
+        assert_eq!(fence.check_peer(1, PeerVersion::Second, &said(7, 100)), Ok(()));
+        assert!(fence.check_peer(2, PeerVersion::Second, &said(0, 2)).is_err());
+        assert_eq!(fence.check_peer(2, PeerVersion::Second, &said(7, 200)), Ok(()));
+        let emptied = fence.check_peer(2, PeerVersion::Second, &said(7, 201));
         assert!(matches!(&emptied, Err(Refused::Peer(reason)) if reason.contains("cluster remove 2")));
         assert!(fence.refusals().list()[&2].contains("cluster remove 2"));
-        assert_eq!(fence.admit(2, PeerVersion::Second, &said(7, 200)), Ok(()));
+        assert_eq!(fence.check_peer(2, PeerVersion::Second, &said(7, 200)), Ok(()));
         assert!(fence.refusals().list().is_empty());
         let says = fence.greeting(said(0, 0).hello, Some(2));
         assert_eq!((says.hello.fence, says.remembered), (Some(7), Some(Incarnation::from_number(200))));

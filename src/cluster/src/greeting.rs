@@ -14,7 +14,7 @@ use keymoot_model::NodeId;
 use keymoot_store::{Directory, Incarnation};
 
 use super::message::Hello;
-use super::peers::EndOfNode;
+use super::peers::FatalSignal;
 
 /// The first message on a connection, in both directions: all of it where both ends know
 /// [`PeerVersion::Second`], the hello alone elsewhere. Fields are append-only until that version is released.
@@ -62,8 +62,8 @@ const LEVEL_OF_SECOND: u32 = 2;
 
 /// Whether a member that speaks this version is refused: one that could speak the other hides its data
 /// directory and proves nothing. What the level is that cannot be read is not known to be low.
-pub fn rules_out(version: PeerVersion, end: &EndOfNode) -> Option<&'static str> {
-    let level = end.feature_level().unwrap_or(u32::MAX);
+pub fn rules_out(version: PeerVersion, fatal: &FatalSignal) -> Option<&'static str> {
+    let level = fatal.feature_level().unwrap_or(u32::MAX);
     (version == PeerVersion::First && level >= LEVEL_OF_SECOND)
         .then_some("it speaks the first version of the peer protocol, which no build of the cluster's feature level does")
 }
@@ -79,11 +79,11 @@ pub enum Refused {
 
 impl Refused {
     /// The end of the connection, and of the node when it is refused itself.
-    pub fn into_error(self, end: &EndOfNode) -> std::io::Error {
+    pub fn into_error(self, fatal: &FatalSignal) -> std::io::Error {
         let reason = match self {
             Self::Peer(reason) => reason,
             Self::Own(reason) => {
-                end.say(&reason);
+                fatal.raise(&reason);
                 reason
             }
         };
@@ -153,7 +153,7 @@ mod tests {
             node: Some(3),
             fence,
             feature_level: 1,
-            expelled: false,
+            removed: false,
         }
     }
 

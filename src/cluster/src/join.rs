@@ -121,7 +121,7 @@ impl Node {
             (None, Some(_)) => None,
             _ => return refuse("a node brings a certificate or asks for one".into()),
         };
-        self.rounds.round(deadline).await?;
+        self.barrier.wait(deadline).await?;
         let secret_digest = request.secret.digest(&request.token);
         let key_digest = certificate.as_ref().map_or_else(|| proven_digest(proven), NodeRequest::key_digest);
         state::check_join_token(&self.state, &request.token, &secret_digest, &key_digest, now_ms())?
@@ -141,7 +141,7 @@ impl Node {
             highest_id: self.membership().nodes().map(|(id, _)| *id).max().unwrap_or(0),
             facts: request.facts,
         };
-        let (id, learner) = self.spend(admission, deadline).await?;
+        let (id, learner) = self.spend_token(admission, deadline).await?;
         let certificate_pem = match (&signer, &certificate) {
             (Some(signer), Some(certificate)) => {
                 let issued = signer.issue_node_for(id, certificate);
@@ -149,13 +149,13 @@ impl Node {
             }
             _ => None,
         };
-        self.take_in(id, &request.peer_address, deadline).await?;
+        self.add_learner(id, &request.peer_address, deadline).await?;
         // What is told below must hold the admission, on a follower too.
-        self.rounds.round(deadline).await?;
+        self.barrier.wait(deadline).await?;
         tracing::info!(target: "audit", node = id, learner, address = request.peer_address, "a node was admitted");
         let zone = state::node(&self.state, id)?.map(|node| node.facts.zone).unwrap_or_default();
         let authority_pem =
-            signer.map_or_else(|| self.about.authority_pem.clone(), |ca| ca.certificate_pem().to_owned());
+            signer.map_or_else(|| self.info.authority_pem.clone(), |ca| ca.certificate_pem().to_owned());
         let members =
             self.membership().nodes().map(|(id, member)| (*id, member.peer_address.clone())).collect();
         Ok(JoinReply::Admitted(Box::new(Admitted {
@@ -168,9 +168,13 @@ impl Node {
         })))
     }
 
-    async fn spend(&self, admission: Admission, deadline: Instant) -> Result<(NodeId, bool), ClusterError> {
+    async fn spend_token(
+        &self,
+        admission: Admission,
+        deadline: Instant,
+    ) -> Result<(NodeId, bool), ClusterError> {
         let command = Command::AdmitNode(Box::new(admission));
-        match self.flights.replicate(vec![command], deadline).await?.pop() {
+        match self.forwarder.replicate(vec![command], deadline).await?.pop() {
             Some(Response::Admitted { id, learner }) => Ok((id, learner)),
             Some(Response::TokenRefused(refusal)) => Err(ClusterError::Refused(token_refusal(refusal))),
             Some(Response::NodeIdTaken { next }) => Err(ClusterError::Refused(format!(
@@ -182,7 +186,7 @@ impl Node {
         }
     }
 
-    async fn take_in(&self, id: NodeId, address: &str, deadline: Instant) -> Result<(), ClusterError> {
+    async fn add_learner(&self, id: NodeId, address: &str, deadline: Instant) -> Result<(), ClusterError> {
         let change = Change::AddLearner(id, address.to_owned());
         let request = ChangeRequest { change, force: false, dry_run: false };
         match self.change_members(request, deadline).await?.verdict {

@@ -57,7 +57,7 @@ pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
 ) -> std::io::Result<()> {
     let busy = || std::io::Error::other("too many nodes want to join at once");
     let _permit = node.join_gate.at_once.try_acquire().map_err(|_| busy())?;
-    if !node.join_gate.recent.admits(Instant::now()) {
+    if !node.join_gate.recent.try_acquire(Instant::now()) {
         return Err(busy());
     }
     let exchange = async {
@@ -113,7 +113,7 @@ async fn answer(
 }
 
 fn refused(node: &Node, from: SocketAddr, refusal: ProofRefusal) -> JoinReply {
-    let reason = proof::demanded(refusal);
+    let reason = proof::proof_required(refusal);
     node.note_refusal("join", from, &reason);
     JoinReply::Refused(format!("{reason}; the token is not spent"))
 }

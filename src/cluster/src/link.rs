@@ -27,7 +27,7 @@ use super::frame::{self, Frame};
 use super::greeting::{Greeting, rules_out};
 use super::join::check_level;
 use super::message::{Hello, PROTOCOL, Reply, Request};
-use super::peers::EndOfNode;
+use super::peers::FatalSignal;
 use super::proof;
 
 /// Why a request to a peer got no reply.
@@ -87,7 +87,7 @@ pub struct Route {
     /// How long connecting and greeting may take.
     pub connect_timeout: Duration,
     /// Where it is told that this node must end.
-    pub end: EndOfNode,
+    pub fatal: FatalSignal,
 }
 
 /// Bytes both ways.
@@ -119,14 +119,14 @@ impl From<Arc<rustls::ClientConfig>> for Dial {
     }
 }
 
-type Answer = oneshot::Sender<Result<Reply, LinkError>>;
-type Waiting = (Request, Answer);
+type ReplySender = oneshot::Sender<Result<Reply, LinkError>>;
+type QueuedRequest = (Request, ReplySender);
 
 /// A handle to the connection. Cheap to clone.
 #[derive(Clone)]
 pub struct Link {
     peer: Arc<str>,
-    requests: mpsc::UnboundedSender<Waiting>,
+    requests: mpsc::UnboundedSender<QueuedRequest>,
     broken: Arc<AtomicU64>,
 }
 
@@ -181,7 +181,7 @@ impl Pending {
 async fn run(
     peer: Arc<str>,
     route: Route,
-    mut inbox: mpsc::UnboundedReceiver<Waiting>,
+    mut inbox: mpsc::UnboundedReceiver<QueuedRequest>,
     broken: Arc<AtomicU64>,
 ) {
     while let Some(first) = inbox.recv().await {
@@ -204,17 +204,17 @@ async fn run(
 
 async fn connect(route: &Route) -> std::io::Result<Connection> {
     let (mut stream, channel) = dial(route).await?;
-    let hello = Hello { feature_level: route.end.greeted_level(), ..route.hello.clone() };
+    let hello = Hello { feature_level: route.fatal.greeted_level(), ..route.hello.clone() };
     let greeting = match &route.fence {
         Some(fence) => fence.greeting(hello, Some(route.peer)),
         None => Greeting::of_tool(hello),
     };
-    let answer = greet(&mut stream, &greeting, channel.version, &route.end).await?;
+    let answer = greet(&mut stream, &greeting, channel.version, &route.fatal).await?;
     if let Some(fence) = &route.fence {
-        let admitted = fence.admit(route.peer, channel.version, &answer);
-        admitted.map_err(|refused| refused.into_error(&route.end))?;
+        let checked = fence.check_peer(route.peer, channel.version, &answer);
+        checked.map_err(|refused| refused.into_error(&route.fatal))?;
     }
-    proof::give(&mut stream, &channel, &route.cluster, &route.keyring).await?;
+    proof::answer_challenge(&mut stream, &channel, &route.cluster, &route.keyring).await?;
     Ok((stream, channel))
 }
 
@@ -237,7 +237,7 @@ async fn greet<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut S,
     greeting: &Greeting,
     version: PeerVersion,
-    end: &EndOfNode,
+    fatal: &FatalSignal,
 ) -> std::io::Result<Greeting> {
     let invalid = |text: String| std::io::Error::new(std::io::ErrorKind::InvalidData, text);
     let hello = &greeting.hello;
@@ -256,23 +256,23 @@ async fn greet<S: AsyncRead + AsyncWrite + Unpin>(
     if answer.protocol != PROTOCOL {
         return Err(invalid(format!("it speaks protocol {}, not {PROTOCOL}", answer.protocol)));
     }
-    if answer.expelled {
-        let reason = expelled(hello);
-        end.say(&reason);
+    if answer.removed {
+        let reason = removed_notice(hello);
+        fatal.raise(&reason);
         return Err(invalid(reason));
     }
     if let Err(reason) = check_level(answer.feature_level, FEATURE_LEVEL) {
-        end.say(&reason);
+        fatal.raise(&reason);
         return Err(invalid(reason));
     }
-    match rules_out(version, end) {
+    match rules_out(version, fatal) {
         Some(reason) => Err(invalid(reason.to_owned())),
         None => Ok(greeted),
     }
 }
 
 /// What a removed node is to do.
-fn expelled(hello: &Hello) -> String {
+fn removed_notice(hello: &Hello) -> String {
     format!(
         "node {} was removed from cluster {}; its machine can join again under a new id, with an empty directory: \
          keymoot cluster join",
@@ -283,10 +283,10 @@ fn expelled(hello: &Hello) -> String {
 
 /// Who waits for the reply to the request of an id.
 #[derive(Clone, Default)]
-struct Unanswered(Arc<Mutex<HashMap<u64, Answer>>>);
+struct PendingReplies(Arc<Mutex<HashMap<u64, ReplySender>>>);
 
-impl Unanswered {
-    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Answer>> {
+impl PendingReplies {
+    fn lock(&self) -> MutexGuard<'_, HashMap<u64, ReplySender>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -296,19 +296,19 @@ async fn serve(
     peer: &Arc<str>,
     route: &Route,
     (stream, channel): Connection,
-    first: Waiting,
-    inbox: &mut mpsc::UnboundedReceiver<Waiting>,
+    first: QueuedRequest,
+    inbox: &mut mpsc::UnboundedReceiver<QueuedRequest>,
     broken: &AtomicU64,
 ) {
     let broken_before = broken.load(Ordering::Relaxed);
     let (reader, writer) = split(stream);
-    let unanswered = Unanswered::default();
+    let pending = PendingReplies::default();
     let mut reading = tokio::spawn({
-        let (peer, route, unanswered) = (peer.clone(), route.clone(), unanswered.clone());
+        let (peer, route, pending) = (peer.clone(), route.clone(), pending.clone());
         async move {
             let mut reader = BufReader::with_capacity(64 * 1024, reader);
             while let Ok(Some(frame)) = frame::read(&mut reader).await {
-                answer(&peer, &route, &unanswered, &frame);
+                answer(&peer, &route, &pending, &frame);
             }
         }
     });
@@ -318,7 +318,7 @@ async fn serve(
     let mut health = tokio::time::interval(Duration::from_millis(100));
     loop {
         if let Some(waiting) = next.take()
-            && send_all(peer, channel.version, waiting, inbox, &mut writer, &unanswered, &mut next_id)
+            && send_all(peer, channel.version, waiting, inbox, &mut writer, &pending, &mut next_id)
                 .await
                 .is_err()
         {
@@ -337,7 +337,7 @@ async fn serve(
         }
     }
     reading.abort();
-    for (_, waiting) in unanswered.lock().drain() {
+    for (_, waiting) in pending.lock().drain() {
         let _ = waiting.send(Err(LinkError::Broken { peer: peer.to_string() }));
     }
 }
@@ -346,10 +346,10 @@ async fn serve(
 async fn send_all<W: AsyncWrite + Unpin>(
     peer: &Arc<str>,
     version: PeerVersion,
-    first: Waiting,
-    inbox: &mut mpsc::UnboundedReceiver<Waiting>,
+    first: QueuedRequest,
+    inbox: &mut mpsc::UnboundedReceiver<QueuedRequest>,
     writer: &mut W,
-    unanswered: &Unanswered,
+    pending: &PendingReplies,
     next_id: &mut u64,
 ) -> std::io::Result<()> {
     let mut waiting = Some(first);
@@ -360,7 +360,7 @@ async fn send_all<W: AsyncWrite + Unpin>(
         };
         match encoded {
             Ok(body) => {
-                unanswered.lock().insert(*next_id, reply);
+                pending.lock().insert(*next_id, reply);
                 let written = frame::write(writer, &Frame { id: *next_id, body: Bytes::from(body) }).await;
                 *next_id += 1;
                 written?;
@@ -374,14 +374,14 @@ async fn send_all<W: AsyncWrite + Unpin>(
     writer.flush().await
 }
 
-fn answer(peer: &Arc<str>, route: &Route, unanswered: &Unanswered, frame: &Frame) {
-    let Some(waiting) = unanswered.lock().remove(&frame.id) else {
+fn answer(peer: &Arc<str>, route: &Route, pending: &PendingReplies, frame: &Frame) {
+    let Some(waiting) = pending.lock().remove(&frame.id) else {
         return;
     };
     let reply = codec::decode(Kind::Frame, &frame.body)
         .map_err(|error| LinkError::Protocol { peer: peer.to_string(), reason: error.to_string() });
-    if let Ok(Reply::Expelled) = &reply {
-        route.end.say(&expelled(&route.hello));
+    if let Ok(Reply::Removed) = &reply {
+        route.fatal.raise(&removed_notice(&route.hello));
     }
     let _ = waiting.send(reply);
 }

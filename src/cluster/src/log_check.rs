@@ -51,7 +51,7 @@ fn no_log(applied: &LogPosition, directory: &Directory) -> LogCheckError {
 ///
 /// # Errors
 /// [`LogCheckError`]; the log is then as it was.
-pub fn hold_against_tables(
+pub fn check_against_tables(
     log: &Log,
     applied: Option<LogPosition>,
     directory: &Directory,
@@ -135,7 +135,7 @@ mod tests {
             let home = tempfile::tempdir().unwrap();
             let directory = directory(home.path());
             let log = voted(&directory, term, node);
-            hold_against_tables(&log, Some(APPLIED), &directory).unwrap();
+            check_against_tables(&log, Some(APPLIED), &directory).unwrap();
             drop(log);
             let raised = Some(StoredVote { term: 4, node: 2, committed: false });
             assert_eq!(open(&directory).read_vote(), raised, "found ({term}, {node})");
@@ -148,7 +148,7 @@ mod tests {
             let home = tempfile::tempdir().unwrap();
             let directory = directory(home.path());
             let log = voted(&directory, term, node);
-            hold_against_tables(&log, Some(APPLIED), &directory).unwrap();
+            check_against_tables(&log, Some(APPLIED), &directory).unwrap();
             assert_eq!(log.read_vote(), Some(StoredVote { term, node, committed: true }));
         }
     }
@@ -159,7 +159,7 @@ mod tests {
         let directory = directory(home.path());
         let log = open(&directory);
         log.purge(APPLIED).unwrap();
-        hold_against_tables(&log, Some(APPLIED), &directory).unwrap();
+        check_against_tables(&log, Some(APPLIED), &directory).unwrap();
         assert_eq!(log.read_vote(), Some(StoredVote { term: 4, node: 2, committed: false }));
     }
 
@@ -168,8 +168,8 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let directory = directory(home.path());
         let log = open(&directory);
-        hold_against_tables(&log, None, &directory).unwrap();
-        let error = hold_against_tables(&log, Some(APPLIED), &directory).unwrap_err();
+        check_against_tables(&log, None, &directory).unwrap();
+        let error = check_against_tables(&log, Some(APPLIED), &directory).unwrap_err();
         assert!(matches!(error, LogCheckError::NoLog { applied: 9, .. }), "{error:?}");
         assert!(error.to_string().contains("keymoot cluster remove"), "{error}");
         assert_eq!(log.read_vote(), None, "what is refused is not changed");

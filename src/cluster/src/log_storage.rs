@@ -15,8 +15,8 @@ use tokio::sync::oneshot;
 use keymoot_store::Log;
 use keymoot_telemetry::Metrics;
 
-use super::standing::Standing;
 use super::types::{Entry, LogId, TypeConfig, Vote};
+use super::vote_ledger::VoteLedger;
 use super::wire;
 
 /// A disk that takes longer to keep entries is worth a word in the log.
@@ -29,13 +29,13 @@ const READ_BYTES_MAX: usize = 1024 * 1024;
 pub struct LogStorage {
     log: Log,
     metrics: Arc<Metrics>,
-    standing: Standing,
+    ledger: VoteLedger,
 }
 
 impl LogStorage {
-    /// `standing` is told what the log is about to hold.
-    pub fn new(log: Log, metrics: Arc<Metrics>, standing: Standing) -> Self {
-        Self { log, metrics, standing }
+    /// `ledger` is told what the log is about to hold.
+    pub fn new(log: Log, metrics: Arc<Metrics>, ledger: VoteLedger) -> Self {
+        Self { log, metrics, ledger }
     }
 
     fn read(&self, start: u64, end: u64, bytes_max: Option<usize>) -> io::Result<Vec<Entry>> {
@@ -88,7 +88,7 @@ impl RaftLogStorage<TypeConfig> for LogStorage {
 
     async fn save_vote(&mut self, vote: &Vote) -> Result<(), io::Error> {
         let vote = wire::stored_vote(vote);
-        self.standing.promise(vote);
+        self.ledger.promise(vote);
         #[cfg(feature = "mutants")]
         if keymoot_mutant::is("no-vote") {
             return Ok(());
@@ -107,7 +107,7 @@ impl RaftLogStorage<TypeConfig> for LogStorage {
     async fn save_committed(&mut self, committed: Option<LogId>) -> Result<(), io::Error> {
         let committed = committed.as_ref().map(wire::position);
         if let Some(committed) = committed {
-            self.standing.commit(committed);
+            self.ledger.commit(committed);
         }
         self.log.save_committed(committed)
     }
@@ -122,7 +122,7 @@ impl RaftLogStorage<TypeConfig> for LogStorage {
         I::IntoIter: OptionalSend,
     {
         let entries = wire::log_entries(entries)?;
-        wire::note_members_changes(&self.standing, &entries);
+        wire::note_members_changes(&self.ledger, &entries);
         let (began, metrics) = (std::time::Instant::now(), self.metrics.clone());
         let done = move |result| {
             let took = began.elapsed();
@@ -142,7 +142,7 @@ impl RaftLogStorage<TypeConfig> for LogStorage {
             // Nothing is behind it; the store would refuse to keep what it does not have.
             return Ok(());
         }
-        self.standing.truncate(last.map_or(0, |last| last.index));
+        self.ledger.truncate(last.map_or(0, |last| last.index));
         self.log.truncate_after(last.as_ref().map(wire::position))
     }
 

@@ -1,7 +1,7 @@
 //! Changing the members: planned and made on the leader, asked for at any member.
 //!
 //! What the state says comes first (a node is marked as removed, or to be a learner, before Raft's
-//! members change), so that a change cut short is completed by whoever leads next: see the steward.
+//! members change), so that a change cut short is completed by whoever leads next: see the reconciler.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -15,10 +15,10 @@ use keymoot_model::NodeId;
 use keymoot_state as state;
 use keymoot_state::{Command, Response};
 
-use super::change::{self, Change, ChangePlan, ChangeRequest, MemberStanding, Standing, Verdict};
+use super::change::{self, Change, ChangePlan, ChangeRequest, MemberState, MembersView, Verdict};
 use super::error::ClusterError;
-use super::hand_over::HandOverError;
-use super::leader::{Leader, Unanswered};
+use super::leader_client::{Leader, Unanswered};
+use super::leader_transfer::LeaderTransferError;
 use super::message::{Reply, Request};
 use super::node::Node;
 use super::types::{Member, TypeConfig};
@@ -50,17 +50,17 @@ impl Node {
         deadline: Instant,
     ) -> Result<ChangePlan, ClusterError> {
         if request.change == Change::TransferLeader(None) {
-            // Once it is said who shall lead, asking twice does not hand over twice.
-            match self.heir(&request, deadline).await? {
-                (Some(heir), _) => request.change = Change::TransferLeader(Some(heir)),
+            // Once it is said who shall lead, asking twice does not transfer twice.
+            match self.plan_transfer_target(&request, deadline).await? {
+                (Some(target), _) => request.change = Change::TransferLeader(Some(target)),
                 (None, refused) => return Ok(refused),
             }
         }
         self.ask_leader_to_change(request, deadline).await
     }
 
-    /// The first voter that the leader would hand over to, of those that lack least, and its last word.
-    async fn heir(
+    /// The first voter that the leader would transfer to, of those that lack least, and the last plan.
+    async fn plan_transfer_target(
         &self,
         request: &ChangeRequest,
         deadline: Instant,
@@ -71,14 +71,14 @@ impl Node {
         if plan.verdict != Verdict::Ready {
             return Ok((None, plan));
         }
-        let fit = |member: &&MemberStanding| member.voter && member.up && member.id != plan.leader;
-        let mut heirs: Vec<(u64, NodeId)> =
+        let fit = |member: &&MemberState| member.voter && member.up && member.id != plan.leader;
+        let mut targets: Vec<(u64, NodeId)> =
             plan.before.iter().filter(fit).map(|member| (member.lag, member.id)).collect();
-        heirs.sort_unstable();
-        for (_, heir) in heirs {
-            plan = self.ask_leader_to_change(asked(Some(heir)), deadline).await?;
+        targets.sort_unstable();
+        for (_, target) in targets {
+            plan = self.ask_leader_to_change(asked(Some(target)), deadline).await?;
             if plan.verdict == Verdict::Ready {
-                return Ok((Some(heir), plan));
+                return Ok((Some(target), plan));
             }
         }
         Ok((None, plan))
@@ -107,7 +107,7 @@ impl Node {
                 }
             }
         };
-        self.seat.ask(deadline, ask).await
+        self.leader_client.ask(deadline, ask).await
     }
 
     /// The same, on the leader itself.
@@ -117,11 +117,11 @@ impl Node {
         deadline: Instant,
     ) -> Result<ChangePlan, Unanswered> {
         let mut turn = self.change_turn.lock().await;
-        let mut standing = self.standing(&mut turn).await?;
+        let mut view = self.members_view(&mut turn).await?;
         if let Change::TransferLeader(to) = request.change {
-            standing.unfit = self.unfit_to_lead(to).await.map_err(|_| Unanswered::Retry)?;
+            view.unfit = self.unfit_to_lead(to).await.map_err(|_| Unanswered::Retry)?;
         }
-        let mut plan = change::plan(&standing, &request);
+        let mut plan = change::plan(&view, &request);
         if request.dry_run || plan.verdict != Verdict::Ready {
             return Ok(plan);
         }
@@ -134,7 +134,9 @@ impl Node {
         match change {
             Change::TransferLeader(to) => return self.transfer(*to).await,
             // A leader that is no voter any more stops in the middle of everything.
-            Change::Demote(id) | Change::Remove(id) if *id == self.id => return self.lead_no_more().await,
+            Change::Demote(id) | Change::Remove(id) if *id == self.id => {
+                return self.transfer_before_leaving().await;
+            }
             Change::Promote(id) => {
                 self.settle(Command::SetLearner { id: *id, learner: false }, deadline).await?;
                 self.change_raft(ChangeMembers::AddVoterIds([*id].into()), true).await
@@ -145,7 +147,7 @@ impl Node {
             }
             Change::Remove(id) => {
                 self.settle(Command::RemoveNode { id: *id }, deadline).await?;
-                self.drop_member(*id).await
+                self.remove_member(*id).await
             }
             Change::Address(id, address) => {
                 let member = Member { peer_address: address.clone() };
@@ -160,7 +162,7 @@ impl Node {
     }
 
     /// Takes a node out of Raft's members, whether it votes or not.
-    pub(super) async fn drop_member(&self, id: NodeId) -> Result<(), Unanswered> {
+    pub(super) async fn remove_member(&self, id: NodeId) -> Result<(), Unanswered> {
         let membership = self.membership();
         if membership.voter_ids().any(|voter| voter == id) {
             self.change_raft(ChangeMembers::RemoveVoters([id].into()), true).await?;
@@ -178,27 +180,27 @@ impl Node {
         }
     }
 
-    /// Hands leadership to `to`, or to whoever is fit. Whatever came of it is said, and not tried again: a
-    /// transfer in vain costs an election.
+    /// Transfers the leadership to `to`, or to any voter that is fit. The outcome is reported and not tried
+    /// again: a transfer in vain costs an election.
     async fn transfer(&self, to: Option<NodeId>) -> Result<Verdict, Unanswered> {
-        let handed_over = match to {
-            Some(to) => self.hand_over(to).await,
-            None => self.step_aside(false).await,
+        let transferred = match to {
+            Some(to) => self.transfer_leader(to).await,
+            None => self.transfer_leader_away(false).await,
         };
-        match handed_over {
+        match transferred {
             Ok(()) => Ok(Verdict::Ready),
-            Err(HandOverError::Stopped) => Err(Unanswered::Stopped),
-            Err(HandOverError::NotLeader { .. }) => Err(Unanswered::Retry),
+            Err(LeaderTransferError::Stopped) => Err(Unanswered::Stopped),
+            Err(LeaderTransferError::NotLeader { .. }) => Err(Unanswered::Retry),
             Err(error) => Ok(Verdict::Refused(error.to_string())),
         }
     }
 
-    /// Hands leadership to whoever is fit: the change is asked of the next leader then.
-    async fn lead_no_more(&self) -> Result<Verdict, Unanswered> {
-        match self.step_aside(false).await {
+    /// Transfers the leadership to any voter that is fit: the next leader is then asked for the change.
+    async fn transfer_before_leaving(&self) -> Result<Verdict, Unanswered> {
+        match self.transfer_leader_away(false).await {
             Ok(()) => Err(Unanswered::Retry),
-            Err(HandOverError::Stopped) => Err(Unanswered::Stopped),
-            Err(error @ HandOverError::Nobody(_)) => Ok(Verdict::Refused(error.to_string())),
+            Err(LeaderTransferError::Stopped) => Err(Unanswered::Stopped),
+            Err(error @ LeaderTransferError::Nobody(_)) => Ok(Verdict::Refused(error.to_string())),
             Err(error) => {
                 tracing::warn!(%error, "leadership was not handed over");
                 Err(Unanswered::Retry)
@@ -207,7 +209,7 @@ impl Node {
     }
 
     async fn settle(&self, command: Command, deadline: Instant) -> Result<(), Unanswered> {
-        match self.flights.replicate(vec![command], deadline).await.as_deref() {
+        match self.forwarder.replicate(vec![command], deadline).await.as_deref() {
             // It has not described itself yet, and will at once.
             Ok([Response::NoNode]) => Err(Unanswered::Retry),
             Ok(_) => Ok(()),
@@ -248,7 +250,7 @@ impl Node {
 
     /// The members as the leader sees them; a new leader first waits until it has heard of the voters.
     /// Whoever is silent is waited for once in a term, and not by everybody who asks.
-    async fn standing(&self, turn: &mut ChangeTurn) -> Result<Standing, Unanswered> {
+    async fn members_view(&self, turn: &mut ChangeTurn) -> Result<MembersView, Unanswered> {
         loop {
             let metrics = self.raft.metrics().borrow_watched().clone();
             let Some(heard) = metrics.heartbeat.as_ref().filter(|_| metrics.current_leader == Some(self.id))
@@ -257,15 +259,15 @@ impl Node {
             };
             let voters: BTreeSet<NodeId> = metrics.membership_config.membership().voter_ids().collect();
             let unheard = |id: &NodeId| *id != self.id && heard.get(id).is_none_or(Option::is_none);
-            let until = turn.leads_since(metrics.current_term) + self.about.silence;
+            let until = turn.leads_since(metrics.current_term) + self.info.silence;
             if Instant::now() >= until || !voters.iter().any(unheard) {
-                return self.stand(&metrics);
+                return self.view_members(&metrics);
             }
             tokio::time::sleep(LOOK_AGAIN).await;
         }
     }
 
-    fn stand(&self, metrics: &openraft::RaftMetrics<TypeConfig>) -> Result<Standing, Unanswered> {
+    fn view_members(&self, metrics: &openraft::RaftMetrics<TypeConfig>) -> Result<MembersView, Unanswered> {
         let unreadable = |error: state::StateError| {
             tracing::error!(%error, "the nodes cannot be read");
             Unanswered::Stopped
@@ -279,7 +281,7 @@ impl Node {
         let heard = |id: &NodeId| {
             metrics.heartbeat.as_ref().and_then(|all| all.get(id)?.as_ref().map(|at| at.elapsed()))
         };
-        let members = membership.nodes().map(|(id, member)| MemberStanding {
+        let members = membership.nodes().map(|(id, member)| MemberState {
             id: *id,
             voter: voters.contains(id),
             zone: records
@@ -288,10 +290,10 @@ impl Node {
                 .map(|node| node.facts.zone.clone())
                 .unwrap_or_default(),
             peer_address: member.peer_address.clone(),
-            up: *id == self.id || heard(id).is_some_and(|ago| ago < self.about.silence),
+            up: *id == self.id || heard(id).is_some_and(|ago| ago < self.info.silence),
             lag: if *id == self.id { 0 } else { last.saturating_sub(matched(id).unwrap_or(0)) },
         });
-        Ok(Standing {
+        Ok(MembersView {
             leader: self.id,
             members: members.collect(),
             removed: records.iter().filter(|node| node.removed_at_ms.is_some()).map(|node| node.id).collect(),

@@ -11,7 +11,7 @@ use keymoot_store::{LogPosition, StoredVote};
 use super::admin::{AdminRequest, AdminResponse};
 use super::change::{ChangePlan, ChangeRequest};
 use super::join::{JoinReply, JoinRequest};
-use super::successor::Fitness;
+use super::transfer_target::Fitness;
 use super::wire::{AppliedMark, WireEntry};
 
 /// The protocol spoken; nodes of another one are refused at the greeting.
@@ -32,7 +32,7 @@ pub struct Hello {
     /// The feature level of the cluster as the sender's state has it; 0 when it has no state yet.
     pub feature_level: u32,
     /// In an answer: the cluster removed the node that is greeted, for ever.
-    pub expelled: bool,
+    pub removed: bool,
 }
 
 /// The stream of appends that belong to none.
@@ -55,10 +55,10 @@ pub enum Request {
         /// How far the sender's log is committed.
         commit: Option<LogPosition>,
     },
-    /// Raft RequestVote, or its rehearsal.
+    /// Raft RequestVote, or a pre-vote.
     Vote {
         /// Ask whether the vote would be given, without giving it.
-        rehearsal: bool,
+        pre_vote: bool,
         /// The vote asked for.
         vote: StoredVote,
         /// The end of the sender's log.
@@ -105,9 +105,9 @@ pub enum Request {
     Ping,
     /// A node with a certificate that was issued by hand wants in.
     Join(Box<JoinRequest>),
-    /// Has the receiver promised nothing to any other leader since it gave this vote?
-    StandsBy(StoredVote),
-    /// The same as ReadIndex, from a node that stands by this vote: the leader may need nobody else's.
+    /// Does the receiver still support this vote?
+    Supports(StoredVote),
+    /// The same as ReadIndex, from a node that supports this vote: the leader may need nobody else's.
     ReadIndexOf(StoredVote),
     /// Could the receiver lead? Only for a peer of [`PeerVersion::Second`].
     FitnessToLead,
@@ -130,7 +130,7 @@ impl Request {
             | Self::Propose(_)
             | Self::ReadIndex
             | Self::ReadIndexOf(_)
-            | Self::StandsBy(_)
+            | Self::Supports(_)
             | Self::Ping
             | Self::FitnessToLead => None,
         }
@@ -194,11 +194,11 @@ pub enum Reply {
     /// To Join.
     Joined(Box<JoinReply>),
     /// To anything, from a cluster that removed the asking node.
-    Expelled,
+    Removed,
     /// To Propose, from a leader without room on its disk.
     DiskFull,
-    /// To StandsBy.
-    StandsBy(bool),
+    /// To Supports.
+    Supports(bool),
     /// To FitnessToLead.
     FitnessToLead(Fitness),
 }

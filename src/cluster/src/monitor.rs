@@ -16,8 +16,8 @@ use keymoot_store::Log;
 use keymoot_telemetry::{Metrics, RaftRole};
 
 use super::join::check_level;
-use super::leader::Leadership;
-use super::log_hold::LogCuts;
+use super::leader_client::Leadership;
+use super::log_retention::SnapshotSchedule;
 use super::node::Node;
 use super::peers::Peers;
 
@@ -43,7 +43,7 @@ pub(super) struct Monitor {
     pub(super) founding_authority: Option<AuthorityRecord>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) log: Log,
-    pub(super) cuts: LogCuts,
+    pub(super) snapshots: SnapshotSchedule,
     pub(super) leadership: watch::Sender<Leadership>,
     pub(super) failure: watch::Sender<Option<String>>,
 }
@@ -71,7 +71,7 @@ impl Monitor {
             if !identity_known {
                 identity_known = self.check_identity(now.current_leader == Some(self.node.id)).await;
             }
-            if self.cuts.is_due(&now, self.node.disk.is_read_only())
+            if self.snapshots.is_due(&now, self.node.disk.is_read_only())
                 && let Err(error) = self.node.raft.trigger().snapshot().await
             {
                 tracing::warn!(%error, "a snapshot could not be asked for");
@@ -170,7 +170,7 @@ impl Monitor {
                         .map(|authority| Command::PutAuthority(Box::new(authority.clone()))),
                 );
                 let deadline = Instant::now() + Duration::from_secs(2);
-                if let Err(error) = self.node.flights.replicate(found, deadline).await {
+                if let Err(error) = self.node.forwarder.replicate(found, deadline).await {
                     tracing::warn!(%error, "the cluster's identity is not yet replicated");
                 }
                 false

@@ -17,12 +17,12 @@ use openraft::raft::{
 use keymoot_model::NodeId;
 
 use super::link::{Link, LinkError};
-use super::log_hold::LogHold;
+use super::log_retention::LogRetention;
 use super::message::{AppendOutcome, NO_STREAM, Reply, Request};
 use super::peers::Peers;
 use super::snapshot_transfer::{self, SnapshotData};
-use super::standing::Standing;
 use super::types::{Member, TypeConfig, Vote};
+use super::vote_ledger::VoteLedger;
 use super::wire;
 
 /// Appends under way to one peer at most.
@@ -39,15 +39,20 @@ type RpcError = RPCError<TypeConfig>;
 pub struct Network {
     peers: Peers,
     snapshot_bytes_per_s: u64,
-    log_hold: LogHold,
-    standing: Standing,
+    log_retention: LogRetention,
+    ledger: VoteLedger,
 }
 
 impl Network {
-    /// Clients that reach `peers`, shipping snapshots at a bounded rate. `standing` is told of each commit
+    /// Clients that reach `peers`, shipping snapshots at a bounded rate. `ledger` learns of each commit
     /// before a peer is.
-    pub fn new(peers: Peers, snapshot_bytes_per_s: u64, log_hold: LogHold, standing: Standing) -> Self {
-        Self { peers, snapshot_bytes_per_s, log_hold, standing }
+    pub fn new(
+        peers: Peers,
+        snapshot_bytes_per_s: u64,
+        log_retention: LogRetention,
+        ledger: VoteLedger,
+    ) -> Self {
+        Self { peers, snapshot_bytes_per_s, log_retention, ledger }
     }
 
     fn client(&self, target: NodeId, member: &Member, purpose: Purpose) -> PeerClient {
@@ -57,8 +62,8 @@ impl Network {
             purpose,
             link: self.peers.dedicated(target, purpose.name()),
             snapshot_bytes_per_s: self.snapshot_bytes_per_s,
-            log_hold: self.log_hold.clone(),
-            standing: self.standing.clone(),
+            log_retention: self.log_retention.clone(),
+            ledger: self.ledger.clone(),
         }
     }
 }
@@ -103,8 +108,8 @@ pub struct PeerClient {
     purpose: Purpose,
     link: Option<Link>,
     snapshot_bytes_per_s: u64,
-    log_hold: LogHold,
-    standing: Standing,
+    log_retention: LogRetention,
+    ledger: VoteLedger,
 }
 
 impl PeerClient {
@@ -125,7 +130,7 @@ impl RaftNetworkV2<TypeConfig> for PeerClient {
         rpc: AppendEntriesRequest<TypeConfig>,
         option: RPCOption,
     ) -> Result<AppendEntriesResponse<TypeConfig>, RpcError> {
-        let reply = self.link()?.call(append(NO_STREAM, &rpc, &self.standing)?, option.soft_ttl()).await;
+        let reply = self.link()?.call(append(NO_STREAM, &rpc, &self.ledger)?, option.soft_ttl()).await;
         let last = rpc.entries.last().map(|entry| entry.log_id).or(rpc.prev_log_id);
         Ok(match appended(reply)? {
             Ok(stored) if stored == last => AppendEntriesResponse::Success,
@@ -153,11 +158,11 @@ impl RaftNetworkV2<TypeConfig> for PeerClient {
         };
         let timeout = option.soft_ttl().max(APPEND_TIMEOUT_MIN);
         Box::pin(async move {
-            let (link, standing) = (self.link()?.clone(), self.standing.clone());
+            let (link, ledger) = (self.link()?.clone(), self.ledger.clone());
             // Each request is sent when the closure runs, in order; only the waiting is buffered.
             let replies = input
                 .map(move |rpc| {
-                    let pending = append(stream, &rpc, &standing).map(|request| link.send(request));
+                    let pending = append(stream, &rpc, &ledger).map(|request| link.send(request));
                     async move { appended(pending?.reply(timeout).await) }
                 })
                 .buffered(PIPELINE_DEPTH);
@@ -189,12 +194,12 @@ impl RaftNetworkV2<TypeConfig> for PeerClient {
         _option: RPCOption,
     ) -> Result<SnapshotResponse<TypeConfig>, StreamingError<TypeConfig>> {
         let link = self.link().map_err(StreamingError::from)?;
-        let helping = self.log_hold.begin(self.target);
+        let guard = self.log_retention.hold_for(self.target);
         let sending = snapshot_transfer::send(link, vote, snapshot, self.snapshot_bytes_per_s);
         tokio::select! {
             sent = sending => match sent {
                 Ok(vote) => {
-                    helping.arrived();
+                    guard.installed();
                     Ok(SnapshotResponse::new(vote))
                 }
                 Err(error) => {
@@ -233,10 +238,10 @@ impl PeerClient {
         &self,
         rpc: VoteRequest<TypeConfig>,
         option: RPCOption,
-        rehearsal: bool,
+        pre_vote: bool,
     ) -> Result<VoteResponse<TypeConfig>, RpcError> {
         let request = Request::Vote {
-            rehearsal,
+            pre_vote,
             vote: wire::stored_vote(&rpc.vote),
             last: rpc.last_log_id.as_ref().map(wire::position),
             transfer: rpc.leadership_transfer,
@@ -254,12 +259,12 @@ impl PeerClient {
 fn append(
     stream: u64,
     rpc: &AppendEntriesRequest<TypeConfig>,
-    standing: &Standing,
+    ledger: &VoteLedger,
 ) -> Result<Request, RpcError> {
     let entries = rpc.entries.iter().map(wire::wire_entry).collect::<Result<_, _>>();
     let commit = rpc.leader_commit.as_ref().map(wire::position);
     if let Some(commit) = commit {
-        standing.commit(commit);
+        ledger.commit(commit);
     }
     Ok(Request::Append {
         stream,

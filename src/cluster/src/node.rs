@@ -21,18 +21,18 @@ use keymoot_store::Directory;
 use keymoot_telemetry::{Metrics, write_grants};
 
 use super::admin::{AdminRequest, AdminResponse, ClusterStatus, DiskStatus, NodeStatus, PeerStatus};
-use super::barrier::{ReadBarrier, Rounds, read_barrier};
+use super::barrier::{BarrierBatcher, ReadBarrier, barrier_batcher};
+use super::batcher::BatchLimits;
 use super::command_rights;
 use super::disk::{self, Disk, DiskState};
 use super::error::ClusterError;
 use super::fence::Fence;
-use super::gathered::GatherLimits;
 use super::join_server::JoinGate;
-use super::leader::LeaderSeat;
+use super::leader_client::LeaderClient;
 use super::membership::ChangeTurn;
-use super::peers::EndOfNode;
+use super::peers::FatalSignal;
 use super::proof::RefusalLog;
-use super::proposer::{Flights, Proposer, now_ms, proposer};
+use super::proposer::{ProposalForwarder, Proposer, now_ms, proposer};
 use super::state_view::StateView;
 use super::types::{Member, Raft};
 
@@ -50,27 +50,25 @@ pub struct Node {
     pub keyring: Arc<Keyring>,
     pub disk: Disk,
     pub metrics: Arc<Metrics>,
-    pub flights: Arc<Flights>,
-    pub rounds: Arc<Rounds>,
+    pub forwarder: Arc<ProposalForwarder>,
+    pub barrier: Arc<ReadBarrier>,
     /// Until when this node answers no vote; `None` when it never promised anything.
     pub silent_until: Option<Instant>,
     pub identity: ClusterIdentity,
     pub failure: watch::Receiver<Option<String>>,
-    /// Asks whoever leads.
-    pub seat: LeaderSeat,
-    pub about: About,
-    /// Where it is told that this node must end.
-    pub end: EndOfNode,
+    pub leader_client: LeaderClient,
+    pub info: NodeInfo,
+    pub fatal: FatalSignal,
     /// One change of the members at a time.
     pub change_turn: tokio::sync::Mutex<ChangeTurn>,
     pub join_gate: JoinGate,
     pub refusal_log: RefusalLog,
     /// Nodes that were removed and are no members any more.
-    pub expelled: ArcSwap<BTreeSet<NodeId>>,
+    pub removed: ArcSwap<BTreeSet<NodeId>>,
 }
 
-/// What a node says of itself.
-pub struct About {
+/// What a node knows of itself from its configuration and certificate.
+pub struct NodeInfo {
     pub facts: NodeFacts,
     /// Where its peers shall reach it.
     pub peer_address: String,
@@ -88,18 +86,18 @@ impl Node {
         self.silent_until.is_some_and(|until| Instant::now() < until)
     }
 
-    /// Whether the cluster removed whoever this is.
-    pub fn is_expelled(&self, identity: PeerIdentity) -> bool {
-        matches!(identity, PeerIdentity::Node(id) if self.expelled.load().contains(&id))
+    /// Whether the cluster removed this node.
+    pub fn is_removed(&self, identity: PeerIdentity) -> bool {
+        matches!(identity, PeerIdentity::Node(id) if self.removed.load().contains(&id))
     }
 
-    /// Notes who was removed.
-    pub fn expel<'n>(&self, removed: impl Iterator<Item = &'n NodeRecord>) {
+    /// Notes the nodes that were removed.
+    pub fn note_removed<'n>(&self, removed: impl Iterator<Item = &'n NodeRecord>) {
         let removed: BTreeSet<NodeId> = removed.map(|node| node.id).filter(|id| *id != self.id).collect();
-        if **self.expelled.load() != removed {
-            // What is wrong with a node that is gone is nobody's business any more.
+        if **self.removed.load() != removed {
+            // The refusals of a removed node are of no use any more.
             removed.iter().for_each(|id| self.fence.refusals().forget(*id));
-            self.expelled.store(Arc::new(removed));
+            self.removed.store(Arc::new(removed));
         }
     }
 
@@ -112,11 +110,11 @@ impl Node {
                 self.initialize(members).await.map(AdminResponse::Initialized)
             }
             AdminRequest::Propose(command) => self.propose(*command, deadline).await,
-            AdminRequest::Accounts => match self.rounds.round(deadline).await {
+            AdminRequest::Accounts => match self.barrier.wait(deadline).await {
                 Ok(()) => state::accounts(&self.state).map(AdminResponse::Accounts).map_err(Into::into),
                 Err(error) => Err(error),
             },
-            AdminRequest::Policies(account) => match self.rounds.round(deadline).await {
+            AdminRequest::Policies(account) => match self.barrier.wait(deadline).await {
                 Ok(()) => state::listed_policies(&self.state, &account)
                     .map(AdminResponse::Policies)
                     .map_err(Into::into),
@@ -132,7 +130,7 @@ impl Node {
                 .change_members(request, deadline)
                 .await
                 .map(|plan| AdminResponse::Planned(Box::new(plan))),
-            AdminRequest::JoinTokens => match self.rounds.round(deadline).await {
+            AdminRequest::JoinTokens => match self.barrier.wait(deadline).await {
                 Ok(()) => state::join_tokens(&self.state).map(AdminResponse::JoinTokens).map_err(Into::into),
                 Err(error) => Err(error),
             },
@@ -150,7 +148,7 @@ impl Node {
     async fn propose(&self, command: Command, deadline: Instant) -> Result<AdminResponse, ClusterError> {
         command_rights::check_tool(&command).map_err(|error| ClusterError::Refused(error.to_string()))?;
         tracing::info!(target: "audit", %command, "an operator changes the state");
-        let mut responses = self.flights.replicate(vec![command], deadline).await?;
+        let mut responses = self.forwarder.replicate(vec![command], deadline).await?;
         match responses.pop() {
             Some(response) => Ok(AdminResponse::Applied(Box::new(response))),
             None => Err(ClusterError::Protocol("no answer to a command".into())),
@@ -195,7 +193,7 @@ impl Node {
         let disk = self.disk.state();
         Ok(ClusterStatus {
             cluster: self.cluster.as_str().to_owned(),
-            feature_level: self.end.feature_level()?,
+            feature_level: self.fatal.feature_level()?,
             members: members.collect(),
             clock_ms: now_ms(),
             keyring_check: state::cluster_identity(&self.state)?.map(|identity| identity.keyring_check),
@@ -211,16 +209,16 @@ impl Node {
                 digest: state::digest(&self.state)?.to_string(),
                 fence: self.fence.current(),
                 refusals: self.fence.refusals().list(),
-                version: self.about.facts.version.clone(),
-                feature_level: self.about.facts.feature_level,
-                zone: self.about.facts.zone.clone(),
+                version: self.info.facts.version.clone(),
+                feature_level: self.info.facts.feature_level,
+                zone: self.info.facts.zone.clone(),
                 disk: Some(DiskStatus {
                     total_bytes: disk.space.total_bytes,
                     free_bytes: disk.space.free_bytes,
-                    data_bytes: disk::bytes_under(&self.about.data_dir),
+                    data_bytes: disk::bytes_under(&self.info.data_dir),
                     read_only: disk.read_only,
                 }),
-                certificate_expires_at_s: self.about.certificate_expires_at_s,
+                certificate_expires_at_s: self.info.certificate_expires_at_s,
             },
         })
     }
@@ -231,7 +229,7 @@ impl Node {
 pub struct Cluster {
     node: Arc<Node>,
     proposer: Proposer,
-    barrier: ReadBarrier,
+    reads: BarrierBatcher,
     request_deadline: Duration,
 }
 
@@ -240,13 +238,13 @@ impl Cluster {
     pub(super) fn new(
         node: Arc<Node>,
         raft_runtime: &Handle,
-        limits: GatherLimits,
+        limits: BatchLimits,
         reads_max: usize,
         request_deadline: Duration,
     ) -> Self {
-        let proposer = proposer(node.flights.clone(), raft_runtime.clone(), limits, request_deadline);
-        let barrier = read_barrier(node.rounds.clone(), raft_runtime.clone(), reads_max, request_deadline);
-        Self { node, proposer, barrier, request_deadline }
+        let proposer = proposer(node.forwarder.clone(), raft_runtime.clone(), limits, request_deadline);
+        let reads = barrier_batcher(node.barrier.clone(), raft_runtime.clone(), reads_max, request_deadline);
+        Self { node, proposer, reads, request_deadline }
     }
 
     /// Replicates a command and gives the state's answer, once a quorum has it on disk.
@@ -255,9 +253,9 @@ impl Cluster {
     /// [`ClusterError::NoQuorum`] after the deadline (the command may still be applied later),
     /// [`ClusterError::Busy`] when the proposer's mailbox is full.
     pub async fn propose(&self, command: Command) -> Result<Response, ClusterError> {
-        // Who may have caused a change stands in the log before the change does.
+        // The audit log names the cause of a change before the change is made.
         write_grants();
-        let answered = self.proposer.give(command).ok_or_else(|| self.busy("proposer"))?;
+        let answered = self.proposer.submit(command).ok_or_else(|| self.busy("proposer"))?;
         self.wait(self.request_deadline, answered).await
     }
 
@@ -274,7 +272,7 @@ impl Cluster {
     /// # Errors
     /// As for [`Self::propose`].
     pub async fn read_barrier_within(&self, patience: Duration) -> Result<(), ClusterError> {
-        let answered = self.barrier.give(()).ok_or_else(|| self.busy("read barrier"))?;
+        let answered = self.reads.submit(()).ok_or_else(|| self.busy("read barrier"))?;
         self.wait(patience, answered).await
     }
 
@@ -318,9 +316,9 @@ impl Cluster {
         self.node.failure.clone()
     }
 
-    /// Hands leadership over when this node leads: nobody then waits for an election once it is gone.
-    pub async fn retire(&self) {
-        self.node.retire().await;
+    /// Transfers the leadership if this node leads, so that nobody waits for an election once it has stopped.
+    pub async fn transfer_leader(&self) {
+        self.node.transfer_leader_before_stop().await;
     }
 
     /// Stops Raft. What is acknowledged is on disk.

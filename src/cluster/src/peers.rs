@@ -20,49 +20,48 @@ use super::state_view::StateView;
 /// Makes links to peers. Cheap to clone.
 #[derive(Clone)]
 pub struct Peers {
-    inner: Arc<Inner>,
+    inner: Arc<SharedPeers>,
 }
 
-struct Inner {
+struct SharedPeers {
     cluster: ClusterName,
     hello: Hello,
     fence: Option<Fence>,
     dial: Dial,
     keyring: Arc<Keyring>,
     connect_timeout: Duration,
-    /// Why this node must stop, once a peer has said so.
-    end: EndOfNode,
+    fatal: FatalSignal,
     known: Mutex<HashMap<NodeId, Known>>,
 }
 
-/// Where it is told that this node can not go on, and why.
+/// Stops this node for a reason that it cannot mend, such as its removal. Cheap to clone.
 #[derive(Clone)]
-pub struct EndOfNode {
+pub struct FatalSignal {
     pub reason: watch::Sender<Option<String>>,
     pub state: Option<StateView>,
 }
 
-impl Default for EndOfNode {
+impl Default for FatalSignal {
     fn default() -> Self {
         Self { reason: watch::Sender::new(None), state: None }
     }
 }
 
-impl EndOfNode {
+impl FatalSignal {
     /// The cluster's feature level as this node's state has it; 0 before it is founded.
     pub fn feature_level(&self) -> Result<u32, StateError> {
         let identity = self.state.as_ref().map(state::cluster_identity).transpose()?.flatten();
         Ok(identity.map_or(0, |identity| identity.feature_level))
     }
 
-    /// The level to greet with: who cannot read it claims to know of none, and is not kept from the others,
-    /// whom its log and its vote serve.
+    /// The level to greet with. A node that cannot read its state greets with 0 and is let in: its log and its
+    /// vote still serve the others.
     pub fn greeted_level(&self) -> u32 {
         self.feature_level().unwrap_or_default()
     }
 
-    /// Ends the node, unless it is ending already.
-    pub fn say(&self, reason: &str) {
+    /// Stops the node for `reason`, unless it is stopping already.
+    pub fn raise(&self, reason: &str) {
         self.reason.send_if_modified(|said| {
             let first = said.is_none();
             if first {
@@ -91,7 +90,7 @@ impl Peers {
         dial: impl Into<Dial>,
         keyring: Arc<Keyring>,
         connect_timeout: Duration,
-        end: EndOfNode,
+        fatal: FatalSignal,
     ) -> Self {
         let hello = Hello {
             protocol: PROTOCOL,
@@ -99,17 +98,17 @@ impl Peers {
             node,
             fence: None,
             feature_level: 0,
-            expelled: false,
+            removed: false,
         };
         Self {
-            inner: Arc::new(Inner {
+            inner: Arc::new(SharedPeers {
                 cluster: cluster.clone(),
                 hello,
                 fence,
                 dial: dial.into(),
                 keyring,
                 connect_timeout,
-                end,
+                fatal,
                 known: Mutex::default(),
             }),
         }
@@ -165,7 +164,7 @@ impl Peers {
             keyring: self.inner.keyring.clone(),
             hello: self.inner.hello.clone(),
             connect_timeout: self.inner.connect_timeout,
-            end: self.inner.end.clone(),
+            fatal: self.inner.fatal.clone(),
         };
         Some(Link::new(format!("node {id} ({purpose})"), route))
     }

@@ -52,8 +52,8 @@ impl PeerProof {
     }
 }
 
-/// The listening side: asks whoever has dialled for the proof, and takes what comes.
-pub async fn demand<S: AsyncRead + AsyncWrite + Unpin>(
+/// The listening side: sends a challenge and receives the proof.
+pub async fn request_proof<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut S,
     channel: PeerChannel,
 ) -> std::io::Result<PeerProof> {
@@ -68,8 +68,8 @@ pub async fn demand<S: AsyncRead + AsyncWrite + Unpin>(
     Ok(PeerProof { channel, shown, accepted: false })
 }
 
-/// The dialling side: gives the proof to a node that asks for it.
-pub async fn give<S: AsyncRead + AsyncWrite + Unpin>(
+/// The dialling side: answers the challenge with a proof.
+pub async fn answer_challenge<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut S,
     channel: &PeerChannel,
     cluster: &ClusterName,
@@ -113,16 +113,16 @@ impl Node {
     /// was logged lately. `what` is a label of the metric.
     pub(super) fn note_refusal(&self, what: &'static str, from: SocketAddr, reason: &str) {
         self.metrics.peer_refusals_total.with_label_values(&[what]).inc();
-        if self.refusal_log.0.admits(tokio::time::Instant::now()) {
+        if self.refusal_log.0.try_acquire(tokio::time::Instant::now()) {
             tracing::warn!(%from, what, reason, "refused on the peer port");
         }
     }
 }
 
 /// What begins each refusal for want of a proof; tools know it by this.
-pub const DEMANDED: &str = "only holders of the cluster's master key may ask this";
+pub const PROOF_REQUIRED: &str = "only holders of the cluster's master key may ask this";
 
 /// What whoever asked for administration is told.
-pub fn demanded(refusal: ProofRefusal) -> String {
-    format!("{DEMANDED}: {refusal}")
+pub fn proof_required(refusal: ProofRefusal) -> String {
+    format!("{PROOF_REQUIRED}: {refusal}")
 }

@@ -1,9 +1,9 @@
-//! The proposer: gathers commands into batches and sees each batch through to its answer.
+//! The proposer: collects commands into batches and follows each batch to its answer.
 //!
 //! A batch leaves as soon as fewer than the allowed number are under way, with all that waits
 //! then; so the busier the node, the larger the batches. A batch is encoded once, and carries
-//! (client, serial), so that retrying it with another leader applies it once. The leader gathers the
-//! batches of all nodes in the same way: they share one append, and one fsync.
+//! (client, serial), so that retrying it with another leader applies it once. The leader collects the
+//! batches of all nodes in the same way: they share one append and one fsync.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,12 +23,12 @@ use keymoot_state as state;
 use keymoot_state::{Command, Proposal, Response};
 use keymoot_telemetry::Metrics;
 
+use super::batcher::{BatchLimits, Batcher};
 use super::disk::Disk;
 use super::error::ClusterError;
-use super::gathered::{GatherLimits, Gathered};
-use super::leader::{Leader, LeaderSeat, Unanswered};
+use super::leader_client::{Leader, LeaderClient, Unanswered};
 use super::message::{Reply, Request};
-use super::peers::EndOfNode;
+use super::peers::FatalSignal;
 use super::types::{EncodedProposal, Raft};
 
 /// Appends of the leader under way at most; each holds what came while the one before was written.
@@ -36,30 +36,30 @@ const APPENDS_IN_FLIGHT_MAX: usize = 2;
 /// Batches in one append at most.
 const APPEND_BATCHES_MAX: usize = 16;
 
-/// Gathers the commands of this node.
-pub type Proposer = Gathered<Command, Result<Response, ClusterError>>;
+/// Batches the commands of this node.
+pub type Proposer = Batcher<Command, Result<Response, ClusterError>>;
 
-/// The proposer over these flights; a batch gives up after `patience`.
+/// The proposer over `forwarder`; a batch gives up after `patience`.
 pub fn proposer(
-    flights: Arc<Flights>,
+    forwarder: Arc<ProposalForwarder>,
     runtime: Handle,
-    limits: GatherLimits,
+    limits: BatchLimits,
     patience: Duration,
 ) -> Proposer {
-    Gathered::new(runtime, limits, move |commands| {
-        let flights = flights.clone();
-        Box::pin(async move { flights.fly(commands, Instant::now() + patience).await })
+    Batcher::new(runtime, limits, move |commands| {
+        let forwarder = forwarder.clone();
+        Box::pin(async move { forwarder.forward(commands, Instant::now() + patience).await })
     })
 }
 
-/// The batches under way.
-pub struct Flights {
-    /// Where the batches of this node and of others end while it leads.
-    pub appends: Appends,
-    seat: LeaderSeat,
+/// Brings each batch of this node to the leader, wherever it is, until it is answered.
+pub struct ProposalForwarder {
+    /// Appends the batches of this node and of others while this node leads.
+    pub appender: LogAppender,
+    leader_client: LeaderClient,
     client: u64,
     serials: Mutex<Serials>,
-    end: EndOfNode,
+    fatal: FatalSignal,
     metrics: Arc<Metrics>,
 }
 
@@ -69,13 +69,22 @@ struct Serials {
     unanswered: BTreeSet<u64>,
 }
 
-impl Flights {
-    pub fn new(appends: Appends, seat: LeaderSeat, end: EndOfNode, metrics: Arc<Metrics>) -> Self {
-        Self { appends, seat, client: rand::random(), serials: Mutex::default(), end, metrics }
+impl ProposalForwarder {
+    pub fn new(
+        appender: LogAppender,
+        leader_client: LeaderClient,
+        fatal: FatalSignal,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        Self { appender, leader_client, client: rand::random(), serials: Mutex::default(), fatal, metrics }
     }
 
-    /// Takes off with a batch; an answer to each of its commands.
-    async fn fly(&self, commands: Vec<Command>, deadline: Instant) -> Vec<Result<Response, ClusterError>> {
+    /// Replicates a batch; gives an answer to each of its commands.
+    async fn forward(
+        &self,
+        commands: Vec<Command>,
+        deadline: Instant,
+    ) -> Vec<Result<Response, ClusterError>> {
         let began = Instant::now();
         let expected = commands.len();
         self.metrics.proposal_batch_commands.observe(expected as f64);
@@ -107,7 +116,9 @@ impl Flights {
         let outcome = match codec::encode(Kind::Entry, &proposal) {
             Ok(encoded) => {
                 let encoded = Bytes::from(encoded);
-                self.seat.ask(deadline, |leader| self.propose(leader, encoded.clone(), deadline)).await
+                self.leader_client
+                    .ask(deadline, |leader| self.propose(leader, encoded.clone(), deadline))
+                    .await
             }
             Err(error) => Err(ClusterError::Protocol(error.to_string())),
         };
@@ -119,7 +130,7 @@ impl Flights {
     /// able to read it.
     fn check_levels(&self, commands: &[Command]) -> Result<(), ClusterError> {
         // The founding itself comes before there is a level.
-        let reached = self.end.feature_level()?.max(1);
+        let reached = self.fatal.feature_level()?.max(1);
         let needed = commands.iter().map(state::level_of).max().unwrap_or(0);
         if needed <= reached {
             return Ok(());
@@ -137,7 +148,7 @@ impl Flights {
         deadline: Instant,
     ) -> Result<Vec<Response>, Unanswered> {
         let link = match leader {
-            Leader::Here => return self.appends.append(encoded).await,
+            Leader::Here => return self.appender.append(encoded).await,
             Leader::There(link) => link,
         };
         let left = deadline.saturating_duration_since(Instant::now());
@@ -163,16 +174,16 @@ impl Flights {
 }
 
 /// What this node appends to the log while it leads: its own batches and those that others sent it.
-pub struct Appends {
+pub struct LogAppender {
     raft: Raft,
     disk: Disk,
-    gathered: Gathered<Bytes, Result<Vec<Response>, Unanswered>>,
+    batcher: Batcher<Bytes, Result<Vec<Response>, Unanswered>>,
 }
 
-impl Appends {
+impl LogAppender {
     /// To this node's Raft, on `runtime`, as long as its `disk` has room.
     pub fn new(raft: Raft, disk: Disk, runtime: Handle) -> Self {
-        let limits = GatherLimits {
+        let limits = BatchLimits {
             // Every member has few batches under way.
             waiting_max: usize::MAX,
             batch_max: APPEND_BATCHES_MAX,
@@ -184,7 +195,7 @@ impl Appends {
             let raft = to.clone();
             Box::pin(async move { append_all(&raft, batches).await }) as _
         };
-        Self { raft, disk, gathered: Gathered::new(runtime, limits, append) }
+        Self { raft, disk, batcher: Batcher::new(runtime, limits, append) }
     }
 
     /// Replicates an encoded proposal, if this node leads and its disk has room.
@@ -194,7 +205,7 @@ impl Appends {
             let leads = metrics.borrow_watched().state == ServerState::Leader;
             return Err(if leads { Unanswered::DiskFull } else { Unanswered::Retry });
         }
-        match self.gathered.give(encoded) {
+        match self.batcher.submit(encoded) {
             Some(answered) => answered.await.unwrap_or(Err(Unanswered::Stopped)),
             None => Err(Unanswered::Retry),
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Admits up to so many in any window of that length.
+/// Allows up to so many in any window of that length.
 #[derive(Debug)]
 pub struct RateLimit {
     most: usize,
@@ -20,7 +20,7 @@ impl RateLimit {
     }
 
     /// Whether there is room for one more now, which is then taken.
-    pub fn admits(&self, now: Instant) -> bool {
+    pub fn try_acquire(&self, now: Instant) -> bool {
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         while recent.front().is_some_and(|at| now.duration_since(*at) >= self.window) {
             recent.pop_front();
@@ -41,9 +41,9 @@ mod tests {
     fn a_flood_is_stopped_and_later_there_is_room_again() {
         let window = Duration::from_secs(10);
         let limit = RateLimit::new(20, window);
-        let admitted = |now| (0..100).filter(|_| limit.admits(now)).count();
+        let allowed = |now| (0..100).filter(|_| limit.try_acquire(now)).count();
         let now = Instant::now();
-        assert_eq!((admitted(now), admitted(now)), (20, 0));
-        assert_eq!(admitted(now + window), 20);
+        assert_eq!((allowed(now), allowed(now)), (20, 0));
+        assert_eq!(allowed(now + window), 20);
     }
 }

@@ -1,9 +1,9 @@
 //! The index that a read begun now must wait for; only the leader knows it, and only while most voters still
-//! stand by the vote that made it the leader.
+//! support the vote that made it the leader.
 //!
-//! Whoever voted for another leader says so before that one can commit anything, so most of the voters
-//! standing by a vote *after* a read began proves that nothing was acknowledged before it that the leader
-//! does not have. The votes are looked up where they are noted ([`Standing`]), at whoever is needed for a
+//! A voter that voted for another leader says so before that one can commit anything, so a majority that
+//! supports a vote *after* a read began proves that nothing was acknowledged before it that the leader
+//! does not have. The votes are looked up where they are noted ([`VoteLedger`]), at whoever is needed for a
 //! quorum and answered lately; Raft's own round, of heartbeats through the loops of all nodes, costs many
 //! times as much and is asked where that proves nothing.
 
@@ -22,12 +22,12 @@ use keymoot_model::NodeId;
 use keymoot_store::StoredVote;
 use keymoot_telemetry::Metrics;
 
-use super::gathered::{GatherLimits, Gathered};
-use super::leader::Unanswered;
+use super::batcher::{BatchLimits, Batcher};
+use super::leader_client::Unanswered;
 use super::message::{Reply, Request};
 use super::peers::Peers;
-use super::standing::{Lead, Standing};
 use super::types::Raft;
+use super::vote_ledger::{LeaderClaim, VoteLedger};
 
 /// After so long without a quorum, those who were not asked are asked too.
 const ASK_ALL_AFTER: Duration = Duration::from_millis(20);
@@ -39,22 +39,21 @@ const VOTER_ANSWERS_WITHIN: Duration = Duration::from_secs(1);
 /// Where this node, and others while it leads, ask for the index.
 pub struct ReadIndex {
     confirmation: Arc<Confirmation>,
-    questions: Gathered<(), Result<u64, Unanswered>>,
+    questions: Batcher<(), Result<u64, Unanswered>>,
 }
 
 impl ReadIndex {
-    /// Of a node that stands by `standing`, asked for on `runtime`.
-    pub fn new(raft: Raft, standing: Standing, peers: Peers, metrics: Arc<Metrics>, runtime: Handle) -> Self {
-        let confirmation =
-            Arc::new(Confirmation { raft, standing, peers, metrics, lately: Mutex::default() });
+    /// The read index of a node with this vote ledger, asked for on `runtime`.
+    pub fn new(raft: Raft, ledger: VoteLedger, peers: Peers, metrics: Arc<Metrics>, runtime: Handle) -> Self {
+        let confirmation = Arc::new(Confirmation { raft, ledger, peers, metrics, lately: Mutex::default() });
         let asked = confirmation.clone();
         let ask = move |asking: Vec<()>| {
             let confirmation = asked.clone();
             Box::pin(async move { vec![confirmation.index().await; asking.len()] }) as _
         };
         // Each member keeps one question under way, and a few more of operators.
-        let limits = GatherLimits::one_at_a_time(usize::MAX);
-        Self { confirmation, questions: Gathered::new(runtime, limits, ask) }
+        let limits = BatchLimits::one_at_a_time(usize::MAX);
+        Self { confirmation, questions: Batcher::new(runtime, limits, ask) }
     }
 
     /// Asks the quorum, for reads of this node.
@@ -64,31 +63,31 @@ impl ReadIndex {
 
     /// Asks the quorum, with all nodes that ask at the same time.
     pub async fn read_for_peer(&self) -> Result<u64, Unanswered> {
-        match self.questions.give(()) {
+        match self.questions.submit(()) {
             Some(answered) => answered.await.unwrap_or(Err(Unanswered::Stopped)),
             None => Err(Unanswered::Retry),
         }
     }
 
-    /// The answer for a voter that stood by this vote when it asked, if it and this node are a quorum.
+    /// The answer for a voter that supported this vote when it asked, if it and this node are a quorum.
     pub fn answer_voter(&self, asker: NodeId, vote: &StoredVote) -> Option<u64> {
-        let standing = self.standing();
-        let lead = standing.lead().filter(|lead| lead.vote.is_for_same_leader(vote))?;
-        lead.is_quorum(&BTreeSet::from([asker, standing.node()])).then(|| {
+        let ledger = self.ledger();
+        let claim = ledger.leader_claim().filter(|claim| claim.vote.is_for_same_leader(vote))?;
+        claim.is_quorum(&BTreeSet::from([asker, ledger.node()])).then(|| {
             self.confirmation.count("asker");
-            lead.committed_index
+            claim.committed_index
         })
     }
 
-    /// What this node stands by, for whoever asks another node.
-    pub fn standing(&self) -> &Standing {
-        &self.confirmation.standing
+    /// This node's vote ledger.
+    pub fn ledger(&self) -> &VoteLedger {
+        &self.confirmation.ledger
     }
 }
 
 struct Confirmation {
     raft: Raft,
-    standing: Standing,
+    ledger: VoteLedger,
     peers: Peers,
     metrics: Arc<Metrics>,
     lately: Mutex<Lately>,
@@ -105,11 +104,11 @@ struct Lately {
 
 impl Confirmation {
     async fn index(&self) -> Result<u64, Unanswered> {
-        if let Some(lead) = self.standing.lead()
-            && self.is_confirmed(&lead).await
+        if let Some(claim) = self.ledger.leader_claim()
+            && self.is_confirmed(&claim).await
         {
             self.count("votes");
-            return Ok(lead.committed_index);
+            return Ok(claim.committed_index);
         }
         self.count("raft");
         match self.raft.get_read_linearizer(ReadPolicy::ReadIndex).await {
@@ -127,15 +126,15 @@ impl Confirmation {
         self.metrics.read_confirmations_total.with_label_values(&[by]).inc();
     }
 
-    /// Whether most voters stand by the vote now.
-    async fn is_confirmed(&self, lead: &Lead) -> bool {
-        let me = self.standing.node();
-        let mut standing = BTreeSet::from([me]);
-        if lead.is_quorum(&standing) {
+    /// Whether a majority of the voters supports the vote now.
+    async fn is_confirmed(&self, claim: &LeaderClaim) -> bool {
+        let me = self.ledger.node();
+        let mut supporters = BTreeSet::from([me]);
+        if claim.is_quorum(&supporters) {
             return true;
         }
-        let (mut asked_first, mut others) = self.whom_to_ask(lead, me);
-        let mut asking: FuturesUnordered<_> = asked_first.drain(..).map(|id| self.ask(id, lead)).collect();
+        let (mut asked_first, mut others) = self.whom_to_ask(claim, me);
+        let mut asking: FuturesUnordered<_> = asked_first.drain(..).map(|id| self.ask(id, claim)).collect();
         let mut all_asked = others.is_empty().then(Instant::now);
         let mut order = Vec::new();
         let patience = tokio::time::sleep(ASK_ALL_AFTER);
@@ -145,8 +144,8 @@ impl Confirmation {
                 answer = asking.next() => match answer {
                     Some((id, true)) => {
                         order.push(id);
-                        standing.insert(id);
-                        if lead.is_quorum(&standing) {
+                        supporters.insert(id);
+                        if claim.is_quorum(&supporters) {
                             self.learn(order, all_asked);
                             if !asking.is_empty() {
                                 // A question that nobody waits for would never be found to be lost.
@@ -164,16 +163,17 @@ impl Confirmation {
             };
             if ask_all && !others.is_empty() {
                 all_asked = Some(Instant::now());
-                asking.extend(others.drain(..).map(|id| self.ask(id, lead)));
+                asking.extend(others.drain(..).map(|id| self.ask(id, claim)));
             }
         }
     }
 
     /// The voters to ask at once, and those to ask if need be.
-    fn whom_to_ask(&self, lead: &Lead, me: NodeId) -> (Vec<NodeId>, Vec<NodeId>) {
+    fn whom_to_ask(&self, claim: &LeaderClaim, me: NodeId) -> (Vec<NodeId>, Vec<NodeId>) {
         let lately = self.lately.lock().unwrap_or_else(PoisonError::into_inner);
         let place = |id: &NodeId| lately.order.iter().position(|known| known == id).unwrap_or(usize::MAX);
-        let voters: BTreeSet<NodeId> = lead.voters.iter().flatten().copied().filter(|id| *id != me).collect();
+        let voters: BTreeSet<NodeId> =
+            claim.voters.iter().flatten().copied().filter(|id| *id != me).collect();
         let mut voters: Vec<NodeId> = voters.into_iter().collect();
         if lately.all_asked.is_none_or(|at| at.elapsed() > ASK_ALL_EVERY) {
             return (voters, Vec::new());
@@ -182,7 +182,7 @@ impl Confirmation {
         let mut with = BTreeSet::from([me]);
         let enough = voters.iter().position(|id| {
             with.insert(*id);
-            lead.is_quorum(&with)
+            claim.is_quorum(&with)
         });
         let others = voters.split_off(enough.map_or(voters.len(), |last| last + 1));
         (voters, others)
@@ -194,13 +194,13 @@ impl Confirmation {
         }
     }
 
-    /// Asks a voter, and says whether it stands by the vote. A connection on which it stays silent is given up.
-    fn ask(&self, id: NodeId, lead: &Lead) -> impl Future<Output = (NodeId, bool)> + use<> {
-        let asked = self.peers.requests(id).map(|link| link.send(Request::StandsBy(lead.vote)));
+    /// Asks a voter whether it supports the vote. A connection on which it stays silent is given up.
+    fn ask(&self, id: NodeId, claim: &LeaderClaim) -> impl Future<Output = (NodeId, bool)> + use<> {
+        let asked = self.peers.requests(id).map(|link| link.send(Request::Supports(claim.vote)));
         async move {
             let Some(asked) = asked else { return (id, false) };
             match asked.reply(VOTER_ANSWERS_WITHIN).await {
-                Ok(Reply::StandsBy(stands)) => (id, stands),
+                Ok(Reply::Supports(supports)) => (id, supports),
                 Ok(_) => (id, false),
                 Err(error) => {
                     tracing::debug!(%error, "a voter confirms no leader");

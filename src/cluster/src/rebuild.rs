@@ -18,10 +18,10 @@ use keymoot_store::{
 };
 use keymoot_telemetry::{Metrics, MetricsError};
 
-use super::standing::Standing;
 use super::state_machine::StateMachine;
 use super::state_view::StateView;
 use super::types::{Member, Membership};
+use super::vote_ledger::VoteLedger;
 use super::wire;
 
 /// Why a data directory could not be made anew. What was there before is still there.
@@ -82,7 +82,7 @@ fn fill(
 ) -> Result<LogPosition, RebuildError> {
     let view = StateView::new(tables.clone());
     let metrics = Arc::new(Metrics::new()?);
-    let mut machine = StateMachine::new(tables, view, directory.clone(), metrics, Standing::of_nobody())
+    let mut machine = StateMachine::new(tables, view, directory.clone(), metrics, VoteLedger::detached())
         .map_err(RebuildError::State)?;
     for run in tail {
         let entries =
@@ -90,7 +90,8 @@ fn fill(
         let entries = entries.collect::<io::Result<_>>().map_err(RebuildError::State)?;
         machine.replay(entries).map_err(RebuildError::State)?;
     }
-    let applied = machine.found_anew(membership(&foundation.members)?).map_err(RebuildError::State)?;
+    let applied =
+        machine.replace_membership(membership(&foundation.members)?).map_err(RebuildError::State)?;
     applied.as_ref().map(wire::position).ok_or(RebuildError::Nothing)
 }
 

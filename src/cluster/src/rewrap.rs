@@ -67,7 +67,7 @@ impl Node {
     ) -> Result<KeyringStatus, ClusterError> {
         let mut secrets = BTreeMap::new();
         if count {
-            self.rounds.round(deadline).await?;
+            self.barrier.wait(deadline).await?;
             let view = self.state.view();
             secrets = blocking(move || counted(&view)).await?;
         }
@@ -86,13 +86,13 @@ impl Node {
         after: Option<RewrapMark>,
         deadline: Instant,
     ) -> Result<Rewrapped, ClusterError> {
-        self.rounds.round(deadline).await?;
+        self.barrier.wait(deadline).await?;
         let (view, keyring, cluster) = (self.state.view(), self.keyring.clone(), self.cluster.clone());
         let mut stretch = blocking(move || walk(&view, &keyring, cluster.as_str(), after)).await?;
         let mut commands = std::mem::take(&mut stretch.commands);
         while !commands.is_empty() {
             let rest = commands.split_off(commands.len().min(COMMANDS_MAX));
-            let responses = self.flights.replicate(commands, deadline).await?;
+            let responses = self.forwarder.replicate(commands, deadline).await?;
             let done = responses.iter().filter(|response| **response == Response::Done).count() as u64;
             stretch.result.exchanged += done;
             stretch.result.changed_meanwhile += responses.len() as u64 - done;

@@ -26,7 +26,7 @@ pub enum SnapshotData {
     Received(SnapshotReader),
 }
 
-type Snapshot = openraft::alias::SnapshotOf<TypeConfig, SnapshotData>;
+pub(super) type Snapshot = openraft::alias::SnapshotOf<TypeConfig, SnapshotData>;
 
 /// Why a snapshot was not sent.
 #[derive(Debug, thiserror::Error)]
@@ -40,7 +40,7 @@ pub enum SendError {
     /// The description could not be encoded.
     #[error("its description could not be encoded")]
     Codec(#[from] keymoot_codec::CodecError),
-    /// Openraft handed over a snapshot that this node received; it only ever sends views.
+    /// Openraft passed a snapshot that this node received; it only ever sends views.
     #[error("only a view of the state can be sent")]
     NotAView,
     /// The peer refused.

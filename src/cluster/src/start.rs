@@ -18,31 +18,31 @@ use keymoot_state::{ClusterIdentity, FEATURE_LEVEL, NodeFacts, TABLE_NAMES};
 use keymoot_store::{Directory, Identity, JOIN_ANEW, Log, LogOptions, Tables, TablesOptions};
 use keymoot_telemetry::Metrics;
 
-use super::barrier::Rounds;
+use super::barrier::ReadBarrier;
+use super::batcher::BatchLimits;
 use super::damage;
 use super::disk::DiskWatch;
 use super::fence::Fence;
 use super::founding::Founding;
-use super::gathered::GatherLimits;
 use super::join::check_level;
 use super::join_server::JoinGate;
-use super::leader::{LeaderSeat, Leadership};
-use super::log_check::{LogCheckError, hold_against_tables, refuse_no_log};
-use super::log_hold::{LogCuts, LogHold};
+use super::leader_client::{LeaderClient, Leadership};
+use super::log_check::{LogCheckError, check_against_tables, refuse_no_log};
+use super::log_retention::{LogRetention, SnapshotSchedule};
 use super::log_storage::LogStorage;
 use super::monitor::Monitor;
 use super::network::Network;
-use super::node::{About, Cluster, Node};
+use super::node::{Cluster, Node, NodeInfo};
 use super::peer_server;
-use super::peers::{EndOfNode, Peers};
+use super::peers::{FatalSignal, Peers};
 use super::proof::RefusalLog;
-use super::proposer::{Appends, Flights};
+use super::proposer::{LogAppender, ProposalForwarder};
 use super::read_index::ReadIndex;
-use super::standing::Standing;
+use super::reconciler::MembershipReconciler;
 use super::state_machine::{StateMachine, read_mark};
 use super::state_view::StateView;
-use super::steward::Steward;
 use super::types::Raft;
+use super::vote_ledger::VoteLedger;
 use super::wire;
 
 /// A member that is heard of every so often is up, however fast elections are.
@@ -121,7 +121,7 @@ impl Cluster {
         let opened = open(config.clone(), keyring, metrics);
         let node =
             raft_runtime.spawn(opened).await.map_err(|error| StartError::Raft(error.to_string()))??;
-        let limits = GatherLimits {
+        let limits = BatchLimits {
             waiting_max: config.waiting_commands_max,
             batch_max: config.raft.batch_commands_max,
             in_flight_max: config.raft.batches_in_flight_max,
@@ -164,7 +164,7 @@ async fn open(
     let log = Log::open(&directory.log(), log_options(&config))?;
     refuse_gap(&log, applied.map_or(0, |applied| applied.index), directory.root())?;
     // Before anything reads the vote.
-    hold_against_tables(&log, applied.as_ref().map(wire::position), &directory)?;
+    check_against_tables(&log, applied.as_ref().map(wire::position), &directory)?;
     let fence = Fence::new(directory.clone(), log.clone());
     let silent_until = voteless_until(&config, &log);
     let listener = TcpListener::bind(config.cluster.peer_listen)
@@ -172,7 +172,7 @@ async fn open(
         .map_err(|source| StartError::Listen { address: config.cluster.peer_listen.to_string(), source })?;
 
     let (failure_in, failure) = watch::channel(None);
-    let end = EndOfNode { reason: failure_in.clone(), state: Some(state.clone()) };
+    let fatal = FatalSignal { reason: failure_in.clone(), state: Some(state.clone()) };
     let peers = Peers::new(
         &cluster,
         Some(config.node.id),
@@ -180,26 +180,26 @@ async fn open(
         peer_client_config(&credentials)?,
         keyring.clone(),
         Duration::from_millis(config.cluster.connect_timeout_ms),
-        end.clone(),
+        fatal.clone(),
     );
     let last_index = log.bounds().1.map_or(0, |last| last.index);
-    let standing = Standing::new(config.node.id, log.read_vote(), last_index);
+    let ledger = VoteLedger::new(config.node.id, log.read_vote(), last_index);
     let machine =
-        StateMachine::new(tables, state.clone(), directory.clone(), metrics.clone(), standing.clone())
+        StateMachine::new(tables, state.clone(), directory.clone(), metrics.clone(), ledger.clone())
             .map_err(|error| StartError::Raft(error.to_string()))?;
     let applied_index = machine.applied_index();
-    let log_hold = LogHold::default();
+    let log_retention = LogRetention::default();
     let network = Network::new(
         peers.clone(),
         config.raft.snapshot_rate_bytes_per_s,
-        log_hold.clone(),
-        standing.clone(),
+        log_retention.clone(),
+        ledger.clone(),
     );
     let raft = Raft::new(
         config.node.id,
         raft_config(&config)?,
         network,
-        LogStorage::new(log.clone(), metrics.clone(), standing.clone()),
+        LogStorage::new(log.clone(), metrics.clone(), ledger.clone()),
         machine,
     )
     .await
@@ -214,11 +214,10 @@ async fn open(
             log_dir.display()
         )));
     }));
-    let seat = LeaderSeat::new(config.node.id, peers.clone(), leadership);
-    let appends = Appends::new(raft.clone(), disk.clone(), Handle::current());
-    let read_index =
-        ReadIndex::new(raft.clone(), standing, peers.clone(), metrics.clone(), Handle::current());
-    let rounds = Rounds::new(read_index, seat.clone(), applied_index, metrics.clone());
+    let leader_client = LeaderClient::new(config.node.id, peers.clone(), leadership);
+    let appender = LogAppender::new(raft.clone(), disk.clone(), Handle::current());
+    let read_index = ReadIndex::new(raft.clone(), ledger, peers.clone(), metrics.clone(), Handle::current());
+    let barrier = ReadBarrier::new(read_index, leader_client.clone(), applied_index, metrics.clone());
     let node = Arc::new(Node {
         id: config.node.id,
         cluster,
@@ -229,27 +228,32 @@ async fn open(
         keyring: keyring.clone(),
         disk: disk.clone(),
         metrics: metrics.clone(),
-        flights: Arc::new(Flights::new(appends, seat.clone(), end.clone(), metrics.clone())),
-        rounds: Arc::new(rounds),
+        forwarder: Arc::new(ProposalForwarder::new(
+            appender,
+            leader_client.clone(),
+            fatal.clone(),
+            metrics.clone(),
+        )),
+        barrier: Arc::new(barrier),
         silent_until,
         identity,
         failure,
-        seat,
-        about: about(&config, &credentials),
-        end,
+        leader_client,
+        info: info(&config, &credentials),
+        fatal,
         change_turn: tokio::sync::Mutex::default(),
         join_gate: JoinGate::default(),
         refusal_log: RefusalLog::default(),
-        expelled: arc_swap::ArcSwap::default(),
+        removed: arc_swap::ArcSwap::default(),
     });
-    if let Some(at_s) = node.about.certificate_expires_at_s {
+    if let Some(at_s) = node.info.certificate_expires_at_s {
         node.metrics.certificate_expires_timestamp_seconds.with_label_values(&["peers"]).set(at_s);
     }
     let acceptor = TlsAcceptor::from(peer_server_config(&credentials)?);
     tokio::spawn(peer_server::listen(listener, acceptor, node.clone()));
     let founding_authority = founding.as_ref().map(|founding| founding.record(&keyring)).transpose();
     let founding_authority = founding_authority.map_err(|error| StartError::Check(error.to_string()))?;
-    let steward = Steward::new(node.clone(), peers.clone(), founding).run();
+    let reconciler = MembershipReconciler::new(node.clone(), peers.clone(), founding).run();
     let monitor = Monitor {
         node: node.clone(),
         peers,
@@ -257,20 +261,24 @@ async fn open(
         founding_authority,
         metrics,
         log,
-        cuts: LogCuts::new(log_hold, config.raft.snapshot_log_entries, config.raft.log_keep_entries),
+        snapshots: SnapshotSchedule::new(
+            log_retention,
+            config.raft.snapshot_log_entries,
+            config.raft.log_keep_entries,
+        ),
         leadership: leadership_in,
         failure: failure_in,
     };
     tokio::spawn(monitor.run());
-    tokio::spawn(steward);
+    tokio::spawn(reconciler);
     tokio::spawn(disk_watch.run(node.clone()));
     tokio::spawn(damage::watch(node.clone()));
     Ok(node)
 }
 
-fn about(config: &ClusterSettings, credentials: &PeerCredentials) -> About {
+fn info(config: &ClusterSettings, credentials: &PeerCredentials) -> NodeInfo {
     let zone = config.node.zone.clone();
-    About {
+    NodeInfo {
         facts: NodeFacts {
             zone,
             version: env!("CARGO_PKG_VERSION").to_owned(),

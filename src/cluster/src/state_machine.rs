@@ -19,14 +19,13 @@ use keymoot_state::{Proposal, Table, Transaction};
 use keymoot_store::{Directory, SnapshotReader, SnapshotWriter, Tables, View};
 use keymoot_telemetry::Metrics;
 
-use super::snapshot_transfer::SnapshotData;
-use super::standing::Standing;
+use super::snapshot_transfer::{Snapshot, SnapshotData};
 use super::state_view::StateView;
 use super::types::{Applied, Entry, LogId, Membership, StoredMembership, TypeConfig};
+use super::vote_ledger::VoteLedger;
 use super::wire::{self, AppliedMark};
 
 type SnapshotMeta = openraft::alias::SnapshotMetaOf<TypeConfig>;
-type Snapshot = openraft::alias::SnapshotOf<TypeConfig, SnapshotData>;
 
 /// Where the mark of the applied state is, in [`Table::Meta`].
 pub(super) const META_MARK: &[u8] = b"mark";
@@ -43,22 +42,22 @@ pub struct StateMachine {
     membership: StoredMembership,
     applied_index: watch::Sender<u64>,
     metrics: Arc<Metrics>,
-    standing: Standing,
+    ledger: VoteLedger,
 }
 
 impl StateMachine {
     /// The state as the tables hold it. `directory` takes snapshot files.
-    /// `view` reads the same tables, and is told when accounts change; `standing` is told who votes.
+    /// `view` reads the same tables, and is told when accounts change; `ledger` is told who votes.
     pub fn new(
         tables: Tables,
         view: StateView,
         directory: Arc<Directory>,
         metrics: Arc<Metrics>,
-        standing: Standing,
+        ledger: VoteLedger,
     ) -> io::Result<Self> {
         let (applied, membership) = read_mark(&tables)?;
         let applied_index = watch::Sender::new(applied.map_or(0, |at| at.index));
-        let machine = Self { tables, view, directory, applied, membership, applied_index, metrics, standing };
+        let machine = Self { tables, view, directory, applied, membership, applied_index, metrics, ledger };
         machine.tell_applied(true);
         Ok(machine)
     }
@@ -110,7 +109,7 @@ impl StateMachine {
     fn tell_applied(&self, members_change: bool) {
         let index = self.applied.map_or(0, |at| at.index);
         let voters = || self.membership.membership().get_joint_config().iter().cloned().collect();
-        self.standing.apply(index, members_change.then(voters));
+        self.ledger.apply(index, members_change.then(voters));
         self.applied_index.send_replace(index);
     }
 
@@ -121,7 +120,7 @@ impl StateMachine {
 
     /// Replaces the members, as of the last applied entry, and puts everything on the disk. Gives that
     /// entry. For a state that no node runs on.
-    pub fn found_anew(&mut self, members: Membership) -> io::Result<Option<LogId>> {
+    pub fn replace_membership(&mut self, members: Membership) -> io::Result<Option<LogId>> {
         self.membership = StoredMembership::new(self.applied, members);
         self.write(Vec::new())?;
         self.tables.persist().map_err(io::Error::other)?;

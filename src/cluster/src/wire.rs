@@ -15,8 +15,8 @@ use keymoot_codec::{CodecError, Kind};
 use keymoot_model::NodeId;
 use keymoot_store::{LogPosition, StoredVote};
 
-use super::standing::Standing;
 use super::types::{EncodedProposal, Entry, LeaderId, LogId, Member, Membership, StoredMembership, Vote};
+use super::vote_ledger::VoteLedger;
 
 /// Members with voters, as log and snapshot hold them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -112,10 +112,10 @@ pub fn log_entries(entries: impl IntoIterator<Item = Entry>) -> io::Result<Vec<(
 }
 
 /// Tells of the changes of the members among entries that are about to be in the log.
-pub fn note_members_changes(standing: &Standing, entries: &[(LogPosition, Bytes)]) {
+pub fn note_members_changes(ledger: &VoteLedger, entries: &[(LogPosition, Bytes)]) {
     for (at, payload) in entries {
         if codec::kind_of(payload) == Some(Kind::Membership) {
-            standing.members_change(at.index);
+            ledger.members_change(at.index);
         }
     }
 }

@@ -33,7 +33,7 @@ impl BackupSource {
     ) -> Result<(Self, Bytes), ClusterError> {
         let began = Instant::now();
         if !local {
-            node.rounds.round(deadline).await?;
+            node.barrier.wait(deadline).await?;
         }
         let view = node.state.view();
         let whose = node.directory.identity();

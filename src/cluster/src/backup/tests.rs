@@ -13,10 +13,10 @@ use super::header::MAGIC_BYTES;
 use super::source::describe;
 use super::*;
 use crate::recovery::{Recovery, Taken};
-use crate::standing::Standing;
 use crate::state_machine::StateMachine;
 use crate::state_view::StateView;
 use crate::types::{EncodedProposal, Entry};
+use crate::vote_ledger::VoteLedger;
 use crate::wire;
 use keymoot_codec as codec;
 use keymoot_codec::Kind;
@@ -74,7 +74,7 @@ fn node(root: &Path, ring: &Keyring, applied: u64, last: u64) -> Tables {
     let metrics = Arc::new(Metrics::new().unwrap());
     let view = StateView::new(tables.clone());
     let mut machine =
-        StateMachine::new(tables.clone(), view, directory.clone(), metrics, Standing::of_nobody()).unwrap();
+        StateMachine::new(tables.clone(), view, directory.clone(), metrics, VoteLedger::detached()).unwrap();
     let entry = |index| Entry {
         log_id: wire::log_id(&position(index)),
         payload: EntryPayload::Normal(EncodedProposal(proposal(ring, index).into())),

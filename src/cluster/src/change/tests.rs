@@ -3,8 +3,8 @@
 use super::*;
 
 /// Members 1.. as (votes, up, lag); node 1 leads.
-fn standing(members: &[(bool, bool, u64)]) -> Standing {
-    let member = |(at, (voter, up, lag)): (usize, &(bool, bool, u64))| MemberStanding {
+fn view(members: &[(bool, bool, u64)]) -> MembersView {
+    let member = |(at, (voter, up, lag)): (usize, &(bool, bool, u64))| MemberState {
         id: at as NodeId + 1,
         voter: *voter,
         zone: String::new(),
@@ -12,7 +12,7 @@ fn standing(members: &[(bool, bool, u64)]) -> Standing {
         up: *up,
         lag: *lag,
     };
-    Standing {
+    MembersView {
         leader: 1,
         members: members.iter().enumerate().map(member).collect(),
         removed: [9].into(),
@@ -20,7 +20,7 @@ fn standing(members: &[(bool, bool, u64)]) -> Standing {
     }
 }
 
-fn verdict(now: &Standing, change: Change) -> Verdict {
+fn verdict(now: &MembersView, change: Change) -> Verdict {
     plan(now, &ChangeRequest { change, force: false, dry_run: true }).verdict
 }
 
@@ -29,7 +29,7 @@ const DOWN: (bool, bool, u64) = (true, false, 0);
 
 #[test]
 fn the_last_voter_stays_whatever_is_forced() {
-    let now = standing(&[UP, (false, true, 0)]);
+    let now = view(&[UP, (false, true, 0)]);
     for change in [Change::Remove(1), Change::Demote(1)] {
         let plan = plan(&now, &ChangeRequest { change, force: true, dry_run: false });
         assert!(matches!(plan.verdict, Verdict::Refused(_)), "{:?}", plan.verdict);
@@ -38,7 +38,7 @@ fn the_last_voter_stays_whatever_is_forced() {
 
 #[test]
 fn voters_that_are_up_must_stay_a_majority_unless_forced() {
-    let now = standing(&[UP, UP, DOWN]);
+    let now = view(&[UP, UP, DOWN]);
     assert!(matches!(verdict(&now, Change::Remove(2)), Verdict::Dangerous(_)));
     assert!(matches!(verdict(&now, Change::Demote(2)), Verdict::Dangerous(_)));
     assert_eq!(verdict(&now, Change::Remove(3)), Verdict::Ready, "the silent one may go");
@@ -51,7 +51,7 @@ fn voters_that_are_up_must_stay_a_majority_unless_forced() {
 
 #[test]
 fn a_learner_votes_only_when_it_is_up_and_has_caught_up() {
-    let with = |learner| standing(&[UP, UP, learner]);
+    let with = |learner| view(&[UP, UP, learner]);
     assert_eq!(verdict(&with((false, true, CAUGHT_UP_ENTRIES)), Change::Promote(3)), Verdict::Ready);
     for learner in [(false, true, CAUGHT_UP_ENTRIES + 1), (false, false, 0)] {
         assert!(matches!(verdict(&with(learner), Change::Promote(3)), Verdict::NotYet(_)));
@@ -61,27 +61,27 @@ fn a_learner_votes_only_when_it_is_up_and_has_caught_up() {
 
 #[test]
 fn leadership_goes_to_no_voter_that_is_full_silent_or_behind_and_the_refusal_says_who_leads() {
-    let refused = |now: &Standing, to, why: &str| {
+    let refused = |now: &MembersView, to, why: &str| {
         let verdict = verdict(now, Change::TransferLeader(to));
         let Verdict::Refused(text) = verdict else { panic!("{verdict:?}") };
         assert!(text.contains(why) && text.ends_with("node 1 goes on leading"), "{text}");
     };
     let full =
-        Standing { unfit: [(2, "its disk is nearly full".to_owned())].into(), ..standing(&[UP, UP, UP]) };
+        MembersView { unfit: [(2, "its disk is nearly full".to_owned())].into(), ..view(&[UP, UP, UP]) };
     refused(&full, Some(2), "node 2 cannot lead now: its disk is nearly full");
     assert_eq!(verdict(&full, Change::TransferLeader(Some(3))), Verdict::Ready);
     assert_eq!(verdict(&full, Change::TransferLeader(None)), Verdict::Ready);
     let behind = (true, true, CAUGHT_UP_ENTRIES + 1);
-    let none = Standing { members: standing(&[UP, DOWN, behind]).members, ..full };
+    let none = MembersView { members: view(&[UP, DOWN, behind]).members, ..full };
     refused(&none, Some(3), "it lacks 257 entries");
     refused(&none, None, "node 2: its disk is nearly full; node 3: it lacks 257 entries");
-    refused(&standing(&[UP, DOWN]), Some(2), "it is silent");
-    refused(&standing(&[UP]), None, "no other voter can lead");
+    refused(&view(&[UP, DOWN]), Some(2), "it is silent");
+    refused(&view(&[UP]), None, "no other voter can lead");
 }
 
 #[test]
 fn what_is_so_already_is_nothing_and_what_cannot_be_is_refused() {
-    let now = standing(&[UP, UP, (false, true, 0)]);
+    let now = view(&[UP, UP, (false, true, 0)]);
     for nothing in [
         Change::Demote(3),
         Change::Remove(9),

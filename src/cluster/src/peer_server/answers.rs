@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use keymoot_crypto::{PeerIdentity, ProofRefusal};
 
 use super::super::command_rights::check_forwarded;
-use super::super::leader::Unanswered;
+use super::super::leader_client::Unanswered;
 use super::super::message::{Reply, Request};
 use super::super::node::Node;
 use super::super::types::TypeConfig;
@@ -30,10 +30,10 @@ pub(super) struct Asker {
 
 pub(super) async fn answer(node: &Arc<Node>, asker: Asker, request: Request) -> Reply {
     match request {
-        Request::Vote { rehearsal, vote, last, transfer } => {
+        Request::Vote { pre_vote, vote, last, transfer } => {
             let mut rpc = VoteRequest::new(wire::vote(&vote), last.as_ref().map(wire::log_id));
             rpc.leadership_transfer = transfer;
-            vote_reply(node, rpc, rehearsal).await
+            vote_reply(node, rpc, pre_vote).await
         }
         Request::TransferLeader { .. } if node.damage().is_some() => Reply::Transferred(false),
         Request::TransferLeader { from, to, last } => {
@@ -44,7 +44,7 @@ pub(super) async fn answer(node: &Arc<Node>, asker: Asker, request: Request) -> 
             }
         }
         Request::Propose(encoded) => forwarded(node, &asker, encoded).await,
-        Request::ReadIndex | Request::ReadIndexOf(_) => match node.rounds.index.read_for_peer().await {
+        Request::ReadIndex | Request::ReadIndexOf(_) => match node.barrier.read_index.read_for_peer().await {
             Ok(index) => Reply::ReadIndex { index },
             Err(unanswered) => not_leader(&unanswered),
         },
@@ -70,7 +70,7 @@ pub(super) async fn answer(node: &Arc<Node>, asker: Asker, request: Request) -> 
         | Request::SnapshotEnd
         | Request::BackupBegin { .. }
         | Request::BackupNext
-        | Request::StandsBy(_) => Reply::Failed("answered in order, elsewhere".into()),
+        | Request::Supports(_) => Reply::Failed("answered in order, elsewhere".into()),
     }
 }
 
@@ -83,7 +83,7 @@ async fn forwarded(node: &Node, asker: &Asker, encoded: Bytes) -> Reply {
         node.note_refusal("proposal", asker.from, &format!("node {from}: {error}"));
         return Reply::Failed(error.to_string());
     }
-    match node.flights.appends.append(encoded).await {
+    match node.forwarder.appender.append(encoded).await {
         Ok(responses) => Reply::Applied(responses),
         Err(unanswered) => not_leader(&unanswered),
     }
@@ -97,12 +97,12 @@ fn not_leader(unanswered: &Unanswered) -> Reply {
     }
 }
 
-async fn vote_reply(node: &Node, rpc: VoteRequest<TypeConfig>, rehearsal: bool) -> Reply {
-    // A leader that hands over has given up its lease itself.
+async fn vote_reply(node: &Node, rpc: VoteRequest<TypeConfig>, pre_vote: bool) -> Reply {
+    // A leader that transfers its leadership has given up its lease itself.
     if node.is_voting_too_early() && !rpc.leadership_transfer {
         return Reply::Failed("just started: it may have promised a lease before".into());
     }
-    let voted = if rehearsal { node.raft.pre_vote(rpc).await } else { node.raft.vote(rpc).await };
+    let voted = if pre_vote { node.raft.pre_vote(rpc).await } else { node.raft.vote(rpc).await };
     match voted {
         Ok(response) => Reply::Voted {
             vote: wire::stored_vote(&response.vote),

@@ -100,7 +100,7 @@ pub(super) async fn welcome<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
 ) -> std::io::Result<()> {
     let greeting = async {
         let theirs = greet(&mut stream, identity, channel.version, &node).await?;
-        Ok::<_, std::io::Error>((theirs, proof::demand(&mut stream, channel).await?))
+        Ok::<_, std::io::Error>((theirs, proof::request_proof(&mut stream, channel).await?))
     };
     let (theirs, proof) = tokio::time::timeout(GREETING_TIMEOUT, greeting).await??;
     // Whoever is no node is no member, whatever it says.
@@ -122,12 +122,12 @@ async fn greet<S: AsyncRead + AsyncWrite + Unpin>(
     let frame = frame::read(stream).await?.ok_or(std::io::ErrorKind::UnexpectedEof)?;
     let greeting = Greeting::decode(version, &frame.body).map_err(invalid)?;
     let theirs = &greeting.hello;
-    let expelled = node.is_expelled(identity);
-    let ruled_out = rules_out(version, &node.end).filter(|_| theirs.fence.is_some()).map(str::to_owned);
-    let refusal = refusal(theirs, &identity, expelled, node).or(ruled_out);
+    let removed = node.is_removed(identity);
+    let ruled_out = rules_out(version, &node.fatal).filter(|_| theirs.fence.is_some()).map(str::to_owned);
+    let refusal = refusal(theirs, &identity, removed, node).or(ruled_out);
     // Judged before we answer: a node that belongs to nobody answers with the fence it takes over now.
-    let admitted = match &refusal {
-        None => node.fence.admit(theirs.node.unwrap_or_default(), version, &greeting),
+    let checked = match &refusal {
+        None => node.fence.check_peer(theirs.node.unwrap_or_default(), version, &greeting),
         Some(_) => Ok(()),
     };
     let ours = Hello {
@@ -135,8 +135,8 @@ async fn greet<S: AsyncRead + AsyncWrite + Unpin>(
         cluster: node.cluster.as_str().to_owned(),
         node: Some(node.id),
         fence: None,
-        feature_level: node.end.greeted_level(),
-        expelled,
+        feature_level: node.fatal.greeted_level(),
+        removed,
     };
     let member = theirs.fence.and(theirs.node).filter(|_| refusal.is_none());
     let ours = node.fence.greeting(ours, member);
@@ -145,17 +145,17 @@ async fn greet<S: AsyncRead + AsyncWrite + Unpin>(
     stream.flush().await?;
     if let Some(refusal) = refusal {
         match identity {
-            PeerIdentity::Node(id) if !expelled => node.fence.refusals().note(id, refusal.clone()),
+            PeerIdentity::Node(id) if !removed => node.fence.refusals().note(id, refusal.clone()),
             _ => tracing::warn!(reason = %refusal, "a peer was refused"),
         }
         return Err(invalid(refusal));
     }
-    admitted.map_err(|refused| refused.into_error(&node.end))?;
+    checked.map_err(|refused| refused.into_error(&node.fatal))?;
     Ok(greeting.hello)
 }
 
 /// What is wrong with a greeting, apart from its fence.
-fn refusal(theirs: &Hello, identity: &PeerIdentity, expelled: bool, node: &Node) -> Option<String> {
+fn refusal(theirs: &Hello, identity: &PeerIdentity, removed: bool, node: &Node) -> Option<String> {
     let claimed_is_proved = match identity {
         PeerIdentity::Node(id) => theirs.node == Some(*id),
         // Only members have a fence.
@@ -167,10 +167,10 @@ fn refusal(theirs: &Hello, identity: &PeerIdentity, expelled: bool, node: &Node)
         Some(format!("a peer belongs to the cluster {:?}", theirs.cluster))
     } else if theirs.protocol != PROTOCOL {
         Some(format!("a peer speaks protocol {}, not {PROTOCOL}", theirs.protocol))
-    } else if expelled {
+    } else if removed {
         Some(format!("{identity:?} was removed from the cluster"))
     } else if let Err(reason) = check_level(theirs.feature_level, FEATURE_LEVEL) {
-        node.end.say(&reason);
+        node.fatal.raise(&reason);
         Some(reason)
     } else {
         None

@@ -54,8 +54,8 @@ impl Session {
     }
 
     pub(super) async fn handle(&mut self, frame: Frame) -> std::io::Result<()> {
-        if self.node.is_expelled(self.caller.identity) {
-            return self.reply(frame.id, Reply::Expelled).await;
+        if self.node.is_removed(self.caller.identity) {
+            return self.reply(frame.id, Reply::Removed).await;
         }
         let request: Request = codec::decode(Kind::Frame, &frame.body).map_err(invalid)?;
         match self.caller.fence {
@@ -69,7 +69,7 @@ impl Session {
         }
         let proof = self.caller.proof.verdict(&self.node.cluster, &self.node.keyring);
         if let (Some(what), Err(refusal)) = (request.proof_needed_for(), proof) {
-            let reason = proof::demanded(refusal);
+            let reason = proof::proof_required(refusal);
             self.node.note_refusal(what, self.caller.from, &reason);
             return self.reply(frame.id, Reply::Failed(reason)).await;
         }
@@ -93,9 +93,9 @@ impl Session {
                 let reply = self.continue_backup().await;
                 self.reply(frame.id, reply).await
             }
-            Request::StandsBy(vote) => {
-                let stands = self.node.rounds.index.standing().stands_by(&vote);
-                self.reply(frame.id, Reply::StandsBy(stands)).await
+            Request::Supports(vote) => {
+                let supports = self.node.barrier.read_index.ledger().supports(&vote);
+                self.reply(frame.id, Reply::Supports(supports)).await
             }
             Request::ReadIndexOf(vote) if let Some(index) = self.index_for_asker(&vote) => {
                 self.reply(frame.id, Reply::ReadIndex { index }).await
@@ -120,7 +120,7 @@ impl Session {
 
     fn index_for_asker(&self, vote: &StoredVote) -> Option<u64> {
         match self.caller.identity {
-            PeerIdentity::Node(id) => self.node.rounds.index.answer_voter(id, vote),
+            PeerIdentity::Node(id) => self.node.barrier.read_index.answer_voter(id, vote),
             PeerIdentity::Operator => None,
         }
     }

@@ -52,7 +52,7 @@ pub const CALM: Weather =
     Weather { delay_ms: (0, 2), lost_per_mille: 0, last_per_mille: 0, copied_per_mille: 10 };
 
 /// The network.
-pub struct Network {
+pub struct SimulatedNetwork {
     air: Mutex<Air>,
     /// Each forwarded proposal gets another number: the receiver cannot tell a retry from a new one.
     renumbers: bool,
@@ -78,7 +78,7 @@ struct Cable {
     gone: Vec<NodeId>,
 }
 
-impl Network {
+impl SimulatedNetwork {
     pub fn new(fate: Fate, renumbers: bool, version: PeerVersion) -> Arc<Self> {
         let air =
             Air { nodes: BTreeMap::new(), blocked: BTreeSet::new(), weather: CALM, cables: Vec::new(), fate };

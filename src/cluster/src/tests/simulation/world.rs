@@ -20,28 +20,28 @@ use keymoot_state::{ClusterIdentity, FEATURE_LEVEL, NodeFacts, TABLE_NAMES};
 use keymoot_store::{Directory, Identity, Log, LogOptions, Tables, TablesOptions};
 use keymoot_telemetry::Metrics;
 
-use super::disk::{Disk, Stop};
+use super::disk::{SimulatedDisk, Stop};
 use super::fate::Fate;
-use super::network::Network;
+use super::network::SimulatedNetwork;
 use super::run::Weakness;
 use crate::admin::{AdminRequest, AdminResponse};
-use crate::barrier::Rounds;
+use crate::barrier::ReadBarrier;
+use crate::batcher::BatchLimits;
 use crate::disk::DiskWatch;
 use crate::fence::Fence;
-use crate::gathered::GatherLimits;
 use crate::join_server::JoinGate;
-use crate::leader::{LeaderSeat, Leadership};
-use crate::log_hold::{LogCuts, LogHold};
+use crate::leader_client::{LeaderClient, Leadership};
+use crate::log_retention::{LogRetention, SnapshotSchedule};
 use crate::monitor::Monitor;
-use crate::node::{About, Cluster, Node};
-use crate::peers::{EndOfNode, Peers};
+use crate::node::{Cluster, Node, NodeInfo};
+use crate::peers::{FatalSignal, Peers};
 use crate::proof::RefusalLog;
-use crate::proposer::{Appends, Flights};
+use crate::proposer::{LogAppender, ProposalForwarder};
 use crate::read_index::ReadIndex;
+use crate::reconciler::MembershipReconciler;
 use crate::start::raft_config;
 use crate::state_machine::StateMachine;
 use crate::state_view::StateView;
-use crate::steward::Steward;
 use crate::types::Raft;
 
 const CLUSTER: &str = "simulated";
@@ -54,7 +54,7 @@ const ENDS_WITHIN: Duration = Duration::from_secs(120);
 pub struct World {
     /// The feature level that the cluster is founded at.
     level: u32,
-    pub network: Arc<Network>,
+    pub network: Arc<SimulatedNetwork>,
     machines: BTreeMap<NodeId, Machine>,
     config: ClusterSettings,
     keyring: Arc<Keyring>,
@@ -63,7 +63,7 @@ pub struct World {
 
 struct Machine {
     home: PathBuf,
-    disk: Disk,
+    disk: SimulatedDisk,
     running: Mutex<Option<Running>>,
 }
 
@@ -87,7 +87,11 @@ impl World {
         config.raft.log_keep_entries = 20;
         let machine = |id: u64| Machine {
             home: home.path().join(id.to_string()),
-            disk: Disk::new(fate.fork(), weakness == Weakness::LyingDisks, weakness == Weakness::HushedVotes),
+            disk: SimulatedDisk::new(
+                fate.fork(),
+                weakness == Weakness::LyingDisks,
+                weakness == Weakness::HushedVotes,
+            ),
             running: Mutex::default(),
         };
         let version = match weakness {
@@ -100,7 +104,7 @@ impl World {
         Self {
             level,
             machines: ids.clone().zip(ids.map(machine)).collect(),
-            network: Network::new(fate.fork(), weakness == Weakness::RenumberedForwards, version),
+            network: SimulatedNetwork::new(fate.fork(), weakness == Weakness::RenumberedForwards, version),
             config,
             keyring: Arc::new(Keyring::generate().unwrap()),
             _home: home,
@@ -141,7 +145,7 @@ impl World {
         self.ids().into_iter().filter_map(of).collect()
     }
 
-    pub fn disk(&self, id: NodeId) -> &Disk {
+    pub fn disk(&self, id: NodeId) -> &SimulatedDisk {
         &self.machines[&id].disk
     }
 
@@ -205,13 +209,13 @@ impl World {
         let unused = Log::open(&directory.log(), unused).unwrap();
         let fence = Fence::new(directory.clone(), unused.clone());
         let (_, disk) = DiskWatch::begin(directory.root(), &config.disk, metrics.clone()).unwrap();
-        let standing = machine.disk.standing(id);
+        let ledger = machine.disk.ledger(id);
         let machine_state =
-            StateMachine::new(tables, state.clone(), directory.clone(), metrics.clone(), standing.clone())
+            StateMachine::new(tables, state.clone(), directory.clone(), metrics.clone(), ledger.clone())
                 .unwrap();
         let applied_index = machine_state.applied_index();
         let (failure_in, failure) = watch::channel(None);
-        let end = EndOfNode { reason: failure_in.clone(), state: Some(state.clone()) };
+        let fatal = FatalSignal { reason: failure_in.clone(), state: Some(state.clone()) };
         let cluster: ClusterName = CLUSTER.parse().unwrap();
         let connect_timeout = Duration::from_millis(config.cluster.connect_timeout_ms);
         let peers = Peers::new(
@@ -221,23 +225,24 @@ impl World {
             self.network.dial_of(id),
             self.keyring.clone(),
             connect_timeout,
-            end.clone(),
+            fatal.clone(),
         );
-        let log = machine.disk.boot(standing.clone());
+        let log = machine.disk.boot(ledger.clone());
         let lease = Duration::from_millis(config.cluster.election_timeout_max_ms);
         let silent_until = log.has_voted().then(|| Instant::now() + lease);
-        let log_hold = LogHold::default();
+        let log_retention = LogRetention::default();
         let network =
-            crate::network::Network::new(peers.clone(), 1 << 30, log_hold.clone(), standing.clone());
+            crate::network::Network::new(peers.clone(), 1 << 30, log_retention.clone(), ledger.clone());
         let raft = Raft::new(id, raft_config(config).unwrap(), network, log, machine_state).await.unwrap();
         let (leadership_in, leadership) = watch::channel(Leadership::default());
-        let seat = LeaderSeat::new(id, peers.clone(), leadership);
+        let leader_client = LeaderClient::new(id, peers.clone(), leadership);
         let runtime = Handle::current();
-        let appends = Appends::new(raft.clone(), disk.clone(), runtime.clone());
+        let appender = LogAppender::new(raft.clone(), disk.clone(), runtime.clone());
         let read_index =
-            ReadIndex::new(raft.clone(), standing, peers.clone(), metrics.clone(), runtime.clone());
-        let flights = Flights::new(appends, seat.clone(), end.clone(), metrics.clone());
-        let rounds = Rounds::new(read_index, seat.clone(), applied_index, metrics.clone());
+            ReadIndex::new(raft.clone(), ledger, peers.clone(), metrics.clone(), runtime.clone());
+        let forwarder =
+            ProposalForwarder::new(appender, leader_client.clone(), fatal.clone(), metrics.clone());
+        let barrier = ReadBarrier::new(read_index, leader_client.clone(), applied_index, metrics.clone());
         let node = Arc::new(Node {
             id,
             cluster: cluster.clone(),
@@ -248,8 +253,8 @@ impl World {
             keyring: self.keyring.clone(),
             disk,
             metrics: metrics.clone(),
-            flights: Arc::new(flights),
-            rounds: Arc::new(rounds),
+            forwarder: Arc::new(forwarder),
+            barrier: Arc::new(barrier),
             silent_until,
             identity: ClusterIdentity {
                 cluster: CLUSTER.into(),
@@ -257,13 +262,13 @@ impl World {
                 feature_level: self.level,
             },
             failure,
-            seat,
-            about: about(id, &machine.home, lease),
-            end,
+            leader_client,
+            info: info(id, &machine.home, lease),
+            fatal,
             change_turn: tokio::sync::Mutex::default(),
             join_gate: JoinGate::default(),
             refusal_log: RefusalLog::default(),
-            expelled: arc_swap::ArcSwap::default(),
+            removed: arc_swap::ArcSwap::default(),
         });
         let monitor = Monitor {
             node: node.clone(),
@@ -272,24 +277,28 @@ impl World {
             founding_authority: None,
             metrics,
             log: unused,
-            cuts: LogCuts::new(log_hold, config.raft.snapshot_log_entries, config.raft.log_keep_entries),
+            snapshots: SnapshotSchedule::new(
+                log_retention,
+                config.raft.snapshot_log_entries,
+                config.raft.log_keep_entries,
+            ),
             leadership: leadership_in,
             failure: failure_in,
         };
-        let steward = Steward::new(node.clone(), peers, None);
-        let limits = GatherLimits {
+        let reconciler = MembershipReconciler::new(node.clone(), peers, None);
+        let limits = BatchLimits {
             waiting_max: config.waiting_commands_max,
             batch_max: config.raft.batch_commands_max,
             in_flight_max: config.raft.batches_in_flight_max,
             pause_after: usize::MAX,
         };
         let cluster = Cluster::new(node.clone(), &runtime, limits, config.waiting_reads_max, PATIENCE);
-        Running { node, cluster, tasks: vec![tokio::spawn(monitor.run()), tokio::spawn(steward.run())] }
+        Running { node, cluster, tasks: vec![tokio::spawn(monitor.run()), tokio::spawn(reconciler.run())] }
     }
 }
 
-fn about(id: NodeId, home: &Path, lease: Duration) -> About {
-    About {
+fn info(id: NodeId, home: &Path, lease: Duration) -> NodeInfo {
+    NodeInfo {
         facts: NodeFacts {
             zone: String::new(),
             version: env!("CARGO_PKG_VERSION").into(),

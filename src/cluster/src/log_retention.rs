@@ -1,8 +1,8 @@
-//! Keeps the log together for nodes that are given a snapshot.
+//! Retains the log for nodes that are sent a snapshot.
 //!
-//! A large snapshot takes minutes to send and to install. Were the log cut meanwhile behind what the snapshot
-//! holds, the node would need another one when it is done, and so for ever. So the leader cuts nothing while
-//! it sends one, and until the node has fetched what came since.
+//! A large snapshot takes minutes to send and to install. If the log were purged
+//! meanwhile behind what the snapshot holds, the node would need another snapshot when it is done, and so for
+//! ever. The leader therefore purges nothing while it sends one, and until the node has fetched what came since.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,24 +19,24 @@ use super::types::TypeConfig;
 const FETCHED_WITHIN: Duration = Duration::from_secs(300);
 
 /// A log that is kept for somebody grows to so many times what it has between snapshots otherwise.
-const HELD_MAX: u64 = 10;
+const RETAINED_MAX: u64 = 10;
 
-/// For whom the log is kept. Cheap to clone.
+/// The nodes for which the log is retained. Cheap to clone.
 #[derive(Clone, Default)]
-pub struct LogHold {
+pub struct LogRetention {
     /// Each until when; `None` while the snapshot is on its way.
     nodes: Arc<Mutex<BTreeMap<NodeId, Option<Instant>>>>,
 }
 
-impl LogHold {
-    /// To be kept while a snapshot is sent to `node`.
-    pub fn begin(&self, node: NodeId) -> Helping {
+impl LogRetention {
+    /// Retains the log while a snapshot is sent to `node`.
+    pub fn hold_for(&self, node: NodeId) -> RetentionGuard {
         self.lock().insert(node, None);
-        Helping { hold: self.clone(), node, has_arrived: false }
+        RetentionGuard { retention: self.clone(), node, is_installed: false }
     }
 
     /// Whether the log must stay as it is. `has_fetched` tells who needs nothing of it any more.
-    pub fn is_on(&self, has_fetched: impl Fn(NodeId) -> bool) -> bool {
+    pub fn is_active(&self, has_fetched: impl Fn(NodeId) -> bool) -> bool {
         let now = Instant::now();
         let mut nodes = self.lock();
         nodes.retain(|node, until| until.is_none_or(|until| now < until && !has_fetched(*node)));
@@ -49,23 +49,23 @@ impl LogHold {
 }
 
 /// A snapshot on its way. Dropped before it has arrived, it keeps nothing.
-pub struct Helping {
-    hold: LogHold,
+pub struct RetentionGuard {
+    retention: LogRetention,
     node: NodeId,
-    has_arrived: bool,
+    is_installed: bool,
 }
 
-impl Helping {
+impl RetentionGuard {
     /// The node has installed it.
-    pub fn arrived(mut self) {
-        self.has_arrived = true;
+    pub fn installed(mut self) {
+        self.is_installed = true;
     }
 }
 
-impl Drop for Helping {
+impl Drop for RetentionGuard {
     fn drop(&mut self) {
-        let mut nodes = self.hold.lock();
-        if self.has_arrived {
+        let mut nodes = self.retention.lock();
+        if self.is_installed {
             nodes.insert(self.node, Some(Instant::now() + FETCHED_WITHIN));
         } else {
             nodes.remove(&self.node);
@@ -73,19 +73,19 @@ impl Drop for Helping {
     }
 }
 
-/// When this node makes a snapshot, behind which Raft then cuts the log.
-pub struct LogCuts {
-    hold: LogHold,
+/// When this node makes a snapshot, behind which Raft then purges the log.
+pub struct SnapshotSchedule {
+    retention: LogRetention,
     snapshot_entries: u64,
     keep_entries: u64,
     /// The last entry when a snapshot was last asked for.
     asked_at: u64,
 }
 
-impl LogCuts {
-    /// A snapshot after so many entries, behind which so many are kept, and all while `hold` is on.
-    pub fn new(hold: LogHold, snapshot_entries: u64, keep_entries: u64) -> Self {
-        Self { hold, snapshot_entries, keep_entries, asked_at: 0 }
+impl SnapshotSchedule {
+    /// A snapshot after so many entries, behind which so many are kept, and all while `retention` is active.
+    pub fn new(retention: LogRetention, snapshot_entries: u64, keep_entries: u64) -> Self {
+        Self { retention, snapshot_entries, keep_entries, asked_at: 0 }
     }
 
     /// Whether it is time for a snapshot. A disk that is full needs it more than anybody needs the log.
@@ -103,8 +103,8 @@ impl LogCuts {
             // Only a leader gives others its log.
             None => true,
         };
-        let may_wait = !disk_is_full && since < self.snapshot_entries.saturating_mul(HELD_MAX);
-        if may_wait && self.hold.is_on(has_fetched) {
+        let may_wait = !disk_is_full && since < self.snapshot_entries.saturating_mul(RETAINED_MAX);
+        if may_wait && self.retention.is_active(has_fetched) {
             return false;
         }
         self.asked_at = applied;
@@ -119,24 +119,24 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_log_is_kept_until_the_node_has_fetched_what_it_lacks() {
-        let hold = LogHold::default();
-        assert!(!hold.is_on(|_| false));
-        let helping = hold.begin(2);
-        assert!(hold.is_on(|_| true), "a snapshot is on its way, whatever the node has");
-        helping.arrived();
-        assert!(hold.is_on(|_| false));
-        assert!(!hold.is_on(|node| node == 2));
-        assert!(!hold.is_on(|_| false), "it is over");
+        let retention = LogRetention::default();
+        assert!(!retention.is_active(|_| false));
+        let guard = retention.hold_for(2);
+        assert!(retention.is_active(|_| true), "a snapshot is on its way, whatever the node has");
+        guard.installed();
+        assert!(retention.is_active(|_| false));
+        assert!(!retention.is_active(|node| node == 2));
+        assert!(!retention.is_active(|_| false), "it is over");
     }
 
     #[tokio::test(start_paused = true)]
     async fn nobody_is_waited_for_who_got_nothing_or_takes_too_long() {
-        let hold = LogHold::default();
-        drop(hold.begin(2));
-        assert!(!hold.is_on(|_| false));
-        hold.begin(3).arrived();
+        let retention = LogRetention::default();
+        drop(retention.hold_for(2));
+        assert!(!retention.is_active(|_| false));
+        retention.hold_for(3).installed();
         tokio::time::advance(FETCHED_WITHIN).await;
-        assert!(!hold.is_on(|_| false));
+        assert!(!retention.is_active(|_| false));
     }
 
     /// What Raft says of a leader that has applied so much, made its last snapshot there, and knows that node
@@ -152,24 +152,24 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_snapshot_is_due_after_so_many_entries_and_asked_for_once() {
-        let mut cuts = LogCuts::new(LogHold::default(), 100, 10);
-        assert!(!cuts.is_due(&leading(99, 0, 0), false));
-        assert!(cuts.is_due(&leading(100, 0, 0), false));
-        assert!(!cuts.is_due(&leading(150, 0, 0), false), "it is being made");
-        assert!(cuts.is_due(&leading(200, 100, 0), false));
+        let mut snapshots = SnapshotSchedule::new(LogRetention::default(), 100, 10);
+        assert!(!snapshots.is_due(&leading(99, 0, 0), false));
+        assert!(snapshots.is_due(&leading(100, 0, 0), false));
+        assert!(!snapshots.is_due(&leading(150, 0, 0), false), "it is being made");
+        assert!(snapshots.is_due(&leading(200, 100, 0), false));
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_log_of_a_helper_is_cut_late_but_not_never() {
-        let hold = LogHold::default();
-        let mut cuts = LogCuts::new(hold.clone(), 100, 10);
-        let helping = hold.begin(2);
-        assert!(!cuts.is_due(&leading(500, 0, 0), false));
-        assert!(cuts.is_due(&leading(500, 0, 0), true), "a full disk waits for nobody");
-        assert!(!cuts.is_due(&leading(1400, 500, 0), false));
-        assert!(cuts.is_due(&leading(1500, 500, 0), false), "ten times the usual length is enough");
-        helping.arrived();
-        assert!(!cuts.is_due(&leading(1700, 1500, 1600), false), "it still lacks a hundred");
-        assert!(cuts.is_due(&leading(1700, 1500, 1690), false), "the last ten are kept anyway");
+        let retention = LogRetention::default();
+        let mut snapshots = SnapshotSchedule::new(retention.clone(), 100, 10);
+        let guard = retention.hold_for(2);
+        assert!(!snapshots.is_due(&leading(500, 0, 0), false));
+        assert!(snapshots.is_due(&leading(500, 0, 0), true), "a full disk waits for nobody");
+        assert!(!snapshots.is_due(&leading(1400, 500, 0), false));
+        assert!(snapshots.is_due(&leading(1500, 500, 0), false), "ten times the usual length is enough");
+        guard.installed();
+        assert!(!snapshots.is_due(&leading(1700, 1500, 1600), false), "it still lacks a hundred");
+        assert!(snapshots.is_due(&leading(1700, 1500, 1690), false), "the last ten are kept anyway");
     }
 }

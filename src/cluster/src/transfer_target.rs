@@ -1,4 +1,4 @@
-//! Who could lead next. The voters are asked: that a disk is full shows in nothing that the leader knows of
+//! The target of a leader transfer. The voters are asked: that a disk is full shows in nothing that the leader knows of
 //! them while nothing is written, and what it has heard of them last may be old.
 //!
 //! A transfer to a voter that cannot win stops the leader's heartbeats until an election mends it, so only
@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep};
 
 use keymoot_model::NodeId;
 
-use super::hand_over::HandOverError;
+use super::leader_transfer::LeaderTransferError;
 use super::link::LinkError;
 use super::message::{Reply, Request};
 use super::node::Node;
@@ -40,7 +40,7 @@ pub struct Fitness {
 
 /// What a voter is good for as the next leader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Candidate {
+pub enum Suitability {
     /// It has all and has room.
     Fit,
     /// It answers, and its build cannot be asked.
@@ -57,19 +57,19 @@ pub enum Candidate {
 
 impl Fitness {
     /// A voter that says this, beside a leader that could say that of itself.
-    fn beside(self, leader: Self) -> Candidate {
+    fn beside(self, leader: Self) -> Suitability {
         let unstored = leader.last_log_index.saturating_sub(self.last_log_index);
         let lacks = unstored.max(leader.applied_index.saturating_sub(self.applied_index));
         match (self.has_room, lacks) {
-            _ if !self.is_whole => Candidate::Damaged,
-            (false, _) => Candidate::Full(lacks),
-            (true, 0) => Candidate::Fit,
-            (true, _) => Candidate::Behind(lacks),
+            _ if !self.is_whole => Suitability::Damaged,
+            (false, _) => Suitability::Full(lacks),
+            (true, 0) => Suitability::Fit,
+            (true, _) => Suitability::Behind(lacks),
         }
     }
 }
 
-impl Candidate {
+impl Suitability {
     /// Why it shall not be told to lead.
     pub fn unfit(self) -> Option<String> {
         match self {
@@ -110,65 +110,65 @@ impl Node {
         self.raft.metrics().borrow_watched().current_leader == Some(self.id)
     }
 
-    /// The voter to hand the leadership to: one that has all and has room. Where there is none, and
-    /// `full_too` says so, one that has all.
+    /// The voter to transfer the leadership to: one that has the whole log and has room. Where there is none
+    /// and `full_too` is set, one that has the whole log.
     ///
     /// # Errors
-    /// [`HandOverError`], with what is wrong with each.
-    pub async fn successor(&self, full_too: bool) -> Result<NodeId, HandOverError> {
+    /// [`LeaderTransferError`], with what is wrong with each.
+    pub async fn transfer_target(&self, full_too: bool) -> Result<NodeId, LeaderTransferError> {
         let others = self.other_voters()?;
-        let mut asking: FuturesUnordered<_> = others.iter().map(|id| self.candidate(*id)).collect();
+        let mut asking: FuturesUnordered<_> = others.iter().map(|id| self.suitability(*id)).collect();
         let mut best: Option<(u8, NodeId)> = None;
         let mut unfit = BTreeMap::new();
-        while let Some((id, candidate)) = asking.next().await {
-            match candidate {
-                Candidate::Fit => return Ok(id),
-                candidate => best = best.max(candidate.rank().map(|rank| (rank, id))),
+        while let Some((id, suitability)) = asking.next().await {
+            match suitability {
+                Suitability::Fit => return Ok(id),
+                suitability => best = best.max(suitability.rank().map(|rank| (rank, id))),
             }
-            unfit.extend(candidate.unfit().map(|reason| (id, reason)));
+            unfit.extend(suitability.unfit().map(|reason| (id, reason)));
         }
         let least = if full_too { 0 } else { 1 };
-        best.filter(|(rank, _)| *rank >= least).map(|(_, id)| id).ok_or(HandOverError::Nobody(unfit))
+        best.filter(|(rank, _)| *rank >= least).map(|(_, id)| id).ok_or(LeaderTransferError::Nobody(unfit))
     }
 
     /// Which of the other voters, or whether this one, cannot lead now, and why.
     pub async fn unfit_to_lead(
         &self,
         only: Option<NodeId>,
-    ) -> Result<BTreeMap<NodeId, String>, HandOverError> {
+    ) -> Result<BTreeMap<NodeId, String>, LeaderTransferError> {
         let others = self.other_voters()?;
         let asked = others.into_iter().filter(|id| only.is_none_or(|only| only == *id));
-        let answers = futures::future::join_all(asked.map(|id| self.candidate(id))).await;
-        let unfit = |(id, candidate): (NodeId, Candidate)| candidate.unfit().map(|reason| (id, reason));
+        let answers = futures::future::join_all(asked.map(|id| self.suitability(id))).await;
+        let unfit = |(id, suitability): (NodeId, Suitability)| suitability.unfit().map(|reason| (id, reason));
         Ok(answers.into_iter().filter_map(unfit).collect())
     }
 
-    fn other_voters(&self) -> Result<Vec<NodeId>, HandOverError> {
+    fn other_voters(&self) -> Result<Vec<NodeId>, LeaderTransferError> {
         let metrics = self.raft.metrics();
         let now = metrics.borrow_watched();
         if now.current_leader != Some(self.id) {
-            return Err(HandOverError::NotLeader { leader: now.current_leader });
+            return Err(LeaderTransferError::NotLeader { leader: now.current_leader });
         }
         let voters = now.membership_config.membership().voter_ids();
         Ok(voters.filter(|id| *id != self.id).collect())
     }
 
     /// Asks a voter, again and again while it may yet catch up.
-    async fn candidate(&self, id: NodeId) -> (NodeId, Candidate) {
-        let Some(link) = self.seat.link_to(id) else { return (id, Candidate::Silent) };
+    async fn suitability(&self, id: NodeId) -> (NodeId, Suitability) {
+        let Some(link) = self.leader_client.link_to(id) else { return (id, Suitability::Silent) };
         let (until, goal) = (Instant::now() + FIT_WITHIN, self.fitness());
         loop {
             let found = match link.call(Request::FitnessToLead, FIT_WITHIN).await {
                 Ok(Reply::FitnessToLead(fitness)) => fitness.beside(goal),
-                Ok(_) | Err(LinkError::Protocol { .. }) => Candidate::Unknown,
+                Ok(_) | Err(LinkError::Protocol { .. }) => Suitability::Unknown,
                 // It was started anew, perhaps: the next question connects.
                 Err(LinkError::Broken { .. }) if Instant::now() < until => continue,
                 Err(error) => {
                     tracing::debug!(%error, "a voter does not say whether it could lead");
-                    Candidate::Silent
+                    Suitability::Silent
                 }
             };
-            if !matches!(found, Candidate::Behind(_)) || Instant::now() >= until {
+            if !matches!(found, Suitability::Behind(_)) || Instant::now() >= until {
                 return (id, found);
             }
             sleep(ASK_AGAIN).await;
@@ -183,26 +183,26 @@ mod tests {
     const LEADER: Fitness =
         Fitness { has_room: false, is_whole: true, last_log_index: 24, applied_index: 23 };
 
-    fn says(has_room: bool, last_log_index: u64, applied_index: u64) -> Candidate {
+    fn says(has_room: bool, last_log_index: u64, applied_index: u64) -> Suitability {
         Fitness { has_room, is_whole: true, last_log_index, applied_index }.beside(LEADER)
     }
 
     #[test]
     fn whoever_has_all_that_the_leader_has_and_room_is_fit() {
-        assert_eq!(says(true, 24, 23), Candidate::Fit);
-        assert_eq!(says(true, 30, 30), Candidate::Fit, "the leader has gone on meanwhile");
-        assert_eq!(says(true, 20, 20), Candidate::Behind(4));
-        assert_eq!(says(true, 24, 0), Candidate::Behind(23), "it would have to apply it first");
-        assert_eq!(says(false, 24, 24), Candidate::Full(0));
-        assert_eq!(says(false, 20, 20), Candidate::Full(4));
+        assert_eq!(says(true, 24, 23), Suitability::Fit);
+        assert_eq!(says(true, 30, 30), Suitability::Fit, "the leader has gone on meanwhile");
+        assert_eq!(says(true, 20, 20), Suitability::Behind(4));
+        assert_eq!(says(true, 24, 0), Suitability::Behind(23), "it would have to apply it first");
+        assert_eq!(says(false, 24, 24), Suitability::Full(0));
+        assert_eq!(says(false, 20, 20), Suitability::Full(4));
     }
 
     #[test]
     fn whoever_cannot_win_is_never_taken_and_the_full_come_last() {
-        let ranks = [Candidate::Fit, Candidate::Unknown, Candidate::Full(0)].map(Candidate::rank);
+        let ranks = [Suitability::Fit, Suitability::Unknown, Suitability::Full(0)].map(Suitability::rank);
         assert!(ranks.windows(2).all(|pair| pair[0] > pair[1]), "{ranks:?}");
         let damaged = Fitness { is_whole: false, ..LEADER }.beside(LEADER);
-        for unfit in [Candidate::Full(1), Candidate::Behind(1), damaged, Candidate::Silent] {
+        for unfit in [Suitability::Full(1), Suitability::Behind(1), damaged, Suitability::Silent] {
             assert_eq!(unfit.rank(), None);
             assert!(unfit.unfit().is_some());
         }

@@ -14,7 +14,7 @@ use super::peers::Peers;
 
 /// How long to wait before asking again when nothing tells that asking again would help.
 const RETRY_AFTER: Duration = Duration::from_millis(20);
-/// How long a leader without room is asked again: it may hand over to one that has some.
+/// How long a leader without room is asked again: it may transfer the leadership to one that has some.
 const DISK_FULL_PATIENCE: Duration = Duration::from_secs(3);
 
 /// Who leads, as this node knows it. A new term is news even when the leader stays.
@@ -47,14 +47,14 @@ pub enum Unanswered {
 
 /// Asks whoever leads. Cheap to clone.
 #[derive(Clone)]
-pub struct LeaderSeat {
+pub struct LeaderClient {
     me: NodeId,
     peers: Peers,
     leadership: watch::Receiver<Leadership>,
 }
 
-impl LeaderSeat {
-    /// The seat as node `me` sees it.
+impl LeaderClient {
+    /// The client on node `me`.
     pub fn new(me: NodeId, peers: Peers, leadership: watch::Receiver<Leadership>) -> Self {
         Self { me, peers, leadership }
     }
@@ -145,16 +145,17 @@ mod tests {
     #[tokio::test]
     async fn a_leader_whose_address_comes_late_is_asked_then() {
         let (peers, leadership) = (no_peers(), watch::Sender::new(Leadership { term: 1, leader: Some(2) }));
-        let seat = LeaderSeat::new(1, peers.clone(), leadership.subscribe());
+        let leader_client = LeaderClient::new(1, peers.clone(), leadership.subscribe());
         let asked = tokio::spawn(async move {
             let deadline = Instant::now() + Duration::from_secs(30);
-            seat.ask(deadline, |leader| async move {
-                match leader {
-                    Leader::There(_) => Ok(()),
-                    Leader::Here => Err(Unanswered::Stopped),
-                }
-            })
-            .await
+            leader_client
+                .ask(deadline, |leader| async move {
+                    match leader {
+                        Leader::There(_) => Ok(()),
+                        Leader::Here => Err(Unanswered::Stopped),
+                    }
+                })
+                .await
         });
         tokio::task::yield_now().await;
         peers.learn(2, "127.0.0.1:1");

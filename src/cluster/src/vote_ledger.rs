@@ -1,8 +1,8 @@
-//! What this node has promised and what it knows to be committed, readable without asking Raft's loop.
+//! The vote ledger: the vote this node has given and what it knows to be committed, readable without asking
+//! Raft's loop.
 //!
-//! Each fact is noted before anybody else can learn it: a vote before it is saved and sent, a commit before a
-//! follower or a client hears of it. Whoever reads a fact here later than something happened elsewhere
-//! because of it sees the fact.
+//! Each fact is recorded before any other node can learn it: a vote before it is saved and sent, a commit before
+//! a follower or a client hears of it. A reader that acts on a consequence of a fact therefore sees the fact.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,9 +13,9 @@ use keymoot_store::{LogPosition, StoredVote};
 /// One set of voters, or two while a change is under way: most of each are needed.
 pub type Voters = Arc<[BTreeSet<NodeId>]>;
 
-/// What a node stands by. Cheap to clone.
+/// The vote, the commits and the voters as this node knows them. Cheap to clone.
 #[derive(Clone)]
-pub struct Standing {
+pub struct VoteLedger {
     me: NodeId,
     facts: Arc<Mutex<Facts>>,
 }
@@ -33,18 +33,18 @@ struct Facts {
     members_change_index: u64,
 }
 
-/// What a leader confirms before a read is answered.
+/// A leader's claim to lead, which a quorum confirms before a read is answered.
 #[derive(Clone, Debug)]
-pub struct Lead {
+pub struct LeaderClaim {
     /// By which vote it leads.
     pub vote: StoredVote,
     /// How far the log is committed; a change that was acknowledged is not behind it.
     pub committed_index: u64,
-    /// Most of whom must still stand by the vote.
+    /// A majority of these must still support the vote.
     pub voters: Voters,
 }
 
-impl Standing {
+impl VoteLedger {
     /// Of node `me`, which starts with this vote and a log that ends at `last_index`.
     pub fn new(me: NodeId, vote: Option<StoredVote>, last_index: u64) -> Self {
         let facts = Facts {
@@ -58,7 +58,7 @@ impl Standing {
         Self { me, facts: Arc::new(Mutex::new(facts)) }
     }
 
-    /// A vote that is about to be saved: no earlier one is stood by from now on.
+    /// Records a vote that is about to be saved: no earlier one is supported from now on.
     pub fn promise(&self, vote: StoredVote) {
         let mut facts = self.lock();
         if facts.vote.is_some_and(|given| given == vote || given.term > vote.term) {
@@ -97,12 +97,11 @@ impl Standing {
         }
     }
 
-    /// Where no node runs on the state.
-    pub fn of_nobody() -> Self {
+    /// The ledger of a state that no node runs on.
+    pub fn detached() -> Self {
         Self::new(0, None, 0)
     }
 
-    /// The node.
     pub const fn node(&self) -> NodeId {
         self.me
     }
@@ -112,19 +111,19 @@ impl Standing {
         self.lock().vote
     }
 
-    /// Whether this node has promised nothing to anybody else since it gave that vote.
-    pub fn stands_by(&self, vote: &StoredVote) -> bool {
+    /// Whether this node still supports that vote: it has given no other one since.
+    pub fn supports(&self, vote: &StoredVote) -> bool {
         self.vote().is_some_and(|given| given.is_for_same_leader(vote))
     }
 
-    /// What this node may answer from, if most still stand by its vote. `None` while it does not lead, has
+    /// What this node may answer from, if a majority still supports its vote. `None` while it does not lead, has
     /// committed nothing of its own, or does not know the voters for certain.
-    pub fn lead(&self) -> Option<Lead> {
+    pub fn leader_claim(&self) -> Option<LeaderClaim> {
         let facts = self.lock();
         let vote = facts.won?;
         let committed = facts.committed.filter(|at| at.term == vote.term && at.node == vote.node)?;
         let voters_are_known = facts.applied_index >= facts.members_change_index;
-        voters_are_known.then(|| Lead {
+        voters_are_known.then(|| LeaderClaim {
             vote,
             committed_index: committed.index,
             voters: facts.voters.clone(),
@@ -136,10 +135,10 @@ impl Standing {
     }
 }
 
-impl Lead {
+impl LeaderClaim {
     /// Whether these are most of the voters.
-    pub fn is_quorum(&self, standing: &BTreeSet<NodeId>) -> bool {
-        let most = |voters: &BTreeSet<NodeId>| voters.intersection(standing).count() > voters.len() / 2;
+    pub fn is_quorum(&self, supporters: &BTreeSet<NodeId>) -> bool {
+        let most = |voters: &BTreeSet<NodeId>| voters.intersection(supporters).count() > voters.len() / 2;
         !self.voters.is_empty() && self.voters.iter().all(most)
     }
 }
@@ -158,79 +157,79 @@ mod tests {
         sets.iter().map(|set| set.iter().copied().collect()).collect()
     }
 
-    fn leading() -> Standing {
-        let standing = Standing::new(1, Some(StoredVote { term: 3, node: 2, committed: true }), 7);
-        standing.apply(7, Some(voters(&[&[1, 2, 3]])));
-        standing.promise(WON);
-        standing.commit(at(4, 1, 8));
-        standing
+    fn leading() -> VoteLedger {
+        let ledger = VoteLedger::new(1, Some(StoredVote { term: 3, node: 2, committed: true }), 7);
+        ledger.apply(7, Some(voters(&[&[1, 2, 3]])));
+        ledger.promise(WON);
+        ledger.commit(at(4, 1, 8));
+        ledger
     }
 
     #[test]
     fn a_leader_answers_from_what_it_has_committed_itself() {
-        let standing = Standing::new(1, None, 0);
-        standing.apply(0, Some(voters(&[&[1]])));
-        assert!(standing.lead().is_none(), "nobody elected it");
-        standing.promise(WON);
-        standing.commit(at(3, 2, 8));
-        assert!(standing.lead().is_none(), "what it has is its predecessor's");
-        standing.commit(at(4, 1, 9));
-        standing.commit(at(4, 1, 6));
-        assert_eq!(standing.lead().unwrap().committed_index, 9, "a commit is not taken back");
+        let ledger = VoteLedger::new(1, None, 0);
+        ledger.apply(0, Some(voters(&[&[1]])));
+        assert!(ledger.leader_claim().is_none(), "nobody elected it");
+        ledger.promise(WON);
+        ledger.commit(at(3, 2, 8));
+        assert!(ledger.leader_claim().is_none(), "what it has is its predecessor's");
+        ledger.commit(at(4, 1, 9));
+        ledger.commit(at(4, 1, 6));
+        assert_eq!(ledger.leader_claim().unwrap().committed_index, 9, "a commit is not taken back");
     }
 
     #[test]
     fn whoever_votes_for_another_neither_leads_nor_stands_by_the_old_vote() {
-        let standing = leading();
-        assert!(standing.lead().is_some() && standing.stands_by(&WON));
-        assert!(standing.stands_by(&StoredVote { committed: false, ..WON }));
-        standing.promise(StoredVote { term: 5, node: 2, committed: false });
-        assert!(standing.lead().is_none() && !standing.stands_by(&WON));
-        standing.promise(StoredVote { term: 5, node: 1, committed: false });
-        assert!(standing.lead().is_none(), "to stand for election is not to win it");
-        standing.promise(WON);
-        assert!(standing.lead().is_none() && !standing.stands_by(&WON), "a promise is not taken back");
+        let ledger = leading();
+        assert!(ledger.leader_claim().is_some() && ledger.supports(&WON));
+        assert!(ledger.supports(&StoredVote { committed: false, ..WON }));
+        ledger.promise(StoredVote { term: 5, node: 2, committed: false });
+        assert!(ledger.leader_claim().is_none() && !ledger.supports(&WON));
+        ledger.promise(StoredVote { term: 5, node: 1, committed: false });
+        assert!(ledger.leader_claim().is_none(), "to stand for election is not to win it");
+        ledger.promise(WON);
+        assert!(ledger.leader_claim().is_none() && !ledger.supports(&WON), "a promise is not taken back");
     }
 
     #[test]
     fn an_election_won_before_the_start_is_no_lead() {
-        let standing = Standing::new(1, Some(WON), 8);
-        standing.apply(8, Some(voters(&[&[1, 2, 3]])));
-        standing.commit(at(4, 1, 8));
-        assert!(standing.stands_by(&WON), "it gave its vote to nobody else");
-        assert!(standing.lead().is_none());
-        standing.promise(WON);
-        assert!(standing.lead().is_none(), "to save it again is not to win it again");
+        let ledger = VoteLedger::new(1, Some(WON), 8);
+        ledger.apply(8, Some(voters(&[&[1, 2, 3]])));
+        ledger.commit(at(4, 1, 8));
+        assert!(ledger.supports(&WON), "it gave its vote to nobody else");
+        assert!(ledger.leader_claim().is_none());
+        ledger.promise(WON);
+        assert!(ledger.leader_claim().is_none(), "to save it again is not to win it again");
     }
 
     #[test]
     fn voters_that_may_be_others_are_not_believed() {
-        let standing = leading();
-        standing.members_change(9);
-        assert!(standing.lead().is_none());
-        standing.truncate(8);
-        standing.apply(8, None);
-        assert!(standing.lead().is_some(), "the change is gone");
-        standing.members_change(9);
-        standing.apply(9, Some(voters(&[&[1, 2, 3], &[1, 2, 3, 4, 5]])));
-        let lead = standing.lead().unwrap();
-        assert!(!lead.is_quorum(&BTreeSet::from([1, 2])), "two of five");
-        assert!(!lead.is_quorum(&BTreeSet::from([1, 4, 5])), "one of three");
-        assert!(lead.is_quorum(&BTreeSet::from([1, 2, 4])));
-        let fresh = Standing::new(1, None, 5);
+        let ledger = leading();
+        ledger.members_change(9);
+        assert!(ledger.leader_claim().is_none());
+        ledger.truncate(8);
+        ledger.apply(8, None);
+        assert!(ledger.leader_claim().is_some(), "the change is gone");
+        ledger.members_change(9);
+        ledger.apply(9, Some(voters(&[&[1, 2, 3], &[1, 2, 3, 4, 5]])));
+        let claim = ledger.leader_claim().unwrap();
+        assert!(!claim.is_quorum(&BTreeSet::from([1, 2])), "two of five");
+        assert!(!claim.is_quorum(&BTreeSet::from([1, 4, 5])), "one of three");
+        assert!(claim.is_quorum(&BTreeSet::from([1, 2, 4])));
+        let fresh = VoteLedger::new(1, None, 5);
         fresh.apply(4, Some(voters(&[&[1]])));
         fresh.promise(WON);
         fresh.commit(at(4, 1, 6));
-        assert!(fresh.lead().is_none(), "entry 5 may be a change of the members");
+        assert!(fresh.leader_claim().is_none(), "entry 5 may be a change of the members");
     }
 
     #[test]
     fn half_is_not_most_and_without_voters_there_is_no_quorum() {
-        let lead = |sets: &[&[NodeId]]| Lead { vote: WON, committed_index: 1, voters: voters(sets) };
-        assert!(!lead(&[&[1, 2]]).is_quorum(&BTreeSet::from([1])));
-        assert!(!lead(&[&[1, 2, 3, 4]]).is_quorum(&BTreeSet::from([1, 2])));
-        assert!(lead(&[&[1, 2, 3]]).is_quorum(&BTreeSet::from([1, 3])));
-        assert!(!lead(&[&[1, 2, 3]]).is_quorum(&BTreeSet::from([1, 7, 8])), "learners do not count");
-        assert!(!lead(&[]).is_quorum(&BTreeSet::from([1])));
+        let claim = |sets: &[&[NodeId]]| LeaderClaim { vote: WON, committed_index: 1, voters: voters(sets) };
+        assert!(!claim(&[&[1, 2]]).is_quorum(&BTreeSet::from([1])));
+        assert!(!claim(&[&[1, 2, 3, 4]]).is_quorum(&BTreeSet::from([1, 2])));
+        assert!(claim(&[&[1, 2, 3]]).is_quorum(&BTreeSet::from([1, 3])));
+        assert!(!claim(&[&[1, 2, 3]]).is_quorum(&BTreeSet::from([1, 7, 8])), "learners do not count");
+        assert!(!claim(&[]).is_quorum(&BTreeSet::from([1])));
     }
 }

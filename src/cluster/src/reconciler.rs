@@ -15,7 +15,7 @@ use keymoot_state::{Command, NodeRecord};
 
 use super::change::{Change, ChangeRequest, Verdict};
 use super::founding::Founding;
-use super::leader::Unanswered;
+use super::leader_client::Unanswered;
 use super::message::Request;
 use super::node::Node;
 use super::peers::Peers;
@@ -28,15 +28,15 @@ const ROUNDS_PER_PING: u32 = 6;
 /// How long one of its requests may take.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// The task.
-pub struct Steward {
+/// Brings the members of Raft in line with what the state says of them, as a task.
+pub struct MembershipReconciler {
     node: Arc<Node>,
     peers: Peers,
     founding: Option<Founding>,
     rounds: u32,
 }
 
-impl Steward {
+impl MembershipReconciler {
     pub fn new(node: Arc<Node>, peers: Peers, founding: Option<Founding>) -> Self {
         Self { node, peers, founding, rounds: 0 }
     }
@@ -59,9 +59,10 @@ impl Steward {
         let records = state::nodes(&self.node.state)?;
         let membership = self.node.membership();
         let members: BTreeSet<NodeId> = membership.nodes().map(|(id, _)| *id).collect();
-        self.node
-            .expel(records.iter().filter(|node| node.removed_at_ms.is_some() && !members.contains(&node.id)));
-        for removed in self.node.expelled.load().iter() {
+        self.node.note_removed(
+            records.iter().filter(|node| node.removed_at_ms.is_some() && !members.contains(&node.id)),
+        );
+        for removed in self.node.removed.load().iter() {
             self.node.fence.refusals().forget(*removed);
         }
         self.measure(&records, &members);
@@ -96,7 +97,7 @@ impl Steward {
     /// On the founding node: begins the cluster, and hands it the authority's key.
     async fn found(&mut self) -> Result<(), state::StateError> {
         let Some(founding) = &self.founding else { return Ok(()) };
-        let me = Member { peer_address: self.node.about.peer_address.clone() };
+        let me = Member { peer_address: self.node.info.peer_address.clone() };
         match self.node.raft.initialize(std::collections::BTreeMap::from([(self.node.id, me)])).await {
             Ok(()) => tracing::info!(cluster = %self.node.cluster, "the cluster begins with this node"),
             Err(RaftError::APIError(InitializeError::NotAllowed(_))) => {}
@@ -119,15 +120,15 @@ impl Steward {
     async fn describe(&self, records: &[NodeRecord]) {
         let known = records.iter().find(|node| node.id == self.node.id);
         let removed = known.is_some_and(|node| node.removed_at_ms.is_some());
-        if !removed && known.is_none_or(|node| node.facts != self.node.about.facts) {
-            let facts = self.node.about.facts.clone();
+        if !removed && known.is_none_or(|node| node.facts != self.node.info.facts) {
+            let facts = self.node.info.facts.clone();
             self.settle(Command::DescribeNode { id: self.node.id, facts }).await;
         }
     }
 
     /// A node whose advertised address changed asks to be reached there.
     async fn move_in(&self, membership: &super::types::Membership) {
-        let address = &self.node.about.peer_address;
+        let address = &self.node.info.peer_address;
         let known = membership.nodes().find(|(id, _)| **id == self.node.id).map(|(_, member)| member);
         if known.is_none_or(|member| member.peer_address == *address) {
             return;
@@ -167,7 +168,7 @@ impl Steward {
     }
 
     async fn settle(&self, command: Command) {
-        let outcome = self.node.flights.replicate(vec![command], Instant::now() + PATIENCE).await;
+        let outcome = self.node.forwarder.replicate(vec![command], Instant::now() + PATIENCE).await;
         if let Err(error) = outcome {
             tracing::debug!(%error, "what this node is was not stored yet");
         }

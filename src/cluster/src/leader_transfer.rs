@@ -1,7 +1,7 @@
-//! Handing leadership over: planned, so that nobody waits for an election.
+//! Leader transfer: planned, so that nobody waits for an election.
 //!
-//! The leader stops taking proposals, tells everybody that its lease is void, and the chosen node
-//! stands for election at once. What the old leader is asked meanwhile is asked again of the new one.
+//! The leader stops taking proposals, tells every member that its lease is void, and the target stands for
+//! election at once. A request that reaches the old leader meanwhile is sent again to the new one.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,10 +16,10 @@ use super::node::Node;
 /// How long one candidate may take; more than an election of a healthy cluster.
 const ELECTION_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Why leadership stays where it is, or went elsewhere.
+/// Why the leadership was not transferred as asked.
 #[derive(Debug, thiserror::Error)]
-pub enum HandOverError {
-    /// Only the leader can hand over.
+pub enum LeaderTransferError {
+    /// Only the leader can transfer the leadership.
     #[error("this node does not lead; {}", leads(*.leader))]
     NotLeader {
         /// Who leads, when that is known.
@@ -54,51 +54,55 @@ fn leads(leader: Option<NodeId>) -> String {
 }
 
 impl Node {
-    /// Hands leadership to a voter, and waits until it leads.
+    /// Transfers the leadership to a voter, and waits until it leads.
     ///
     /// # Errors
-    /// [`HandOverError`]; then an election decides, as after a failure, if this node gave up already.
-    pub async fn hand_over(&self, to: NodeId) -> Result<(), HandOverError> {
+    /// [`LeaderTransferError`]; then an election decides, as after a failure, if this node gave up already.
+    pub async fn transfer_leader(&self, to: NodeId) -> Result<(), LeaderTransferError> {
         let began = Instant::now();
         let mut metrics = self.raft.server_metrics();
-        self.raft.trigger().transfer_leader(to).await.map_err(|_| HandOverError::Stopped)?;
+        self.raft.trigger().transfer_leader(to).await.map_err(|_| LeaderTransferError::Stopped)?;
         let deadline = began + ELECTION_TIMEOUT;
         loop {
             let leader = metrics.borrow_watched().current_leader;
             if let Some(leader) = leader.filter(|leader| *leader != self.id) {
                 let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
                 tracing::info!(leader, took_ms, "leadership was handed over");
-                return if leader == to { Ok(()) } else { Err(HandOverError::AnotherLeads { to, leader }) };
+                return if leader == to {
+                    Ok(())
+                } else {
+                    Err(LeaderTransferError::AnotherLeads { to, leader })
+                };
             }
             match timeout_at(deadline, metrics.changed()).await {
                 Ok(Ok(())) => {}
-                Ok(Err(_)) => return Err(HandOverError::Stopped),
-                Err(_) => return Err(HandOverError::TooLate { to, leader }),
+                Ok(Err(_)) => return Err(LeaderTransferError::Stopped),
+                Err(_) => return Err(LeaderTransferError::TooLate { to, leader }),
             }
         }
     }
 
-    /// Hands leadership, if this node has it, to whoever is fit; see [`Node::successor`].
+    /// Transfers the leadership, if this node has it, to a voter that is fit; see [`Node::transfer_target`].
     ///
     /// # Errors
-    /// [`HandOverError`], when this node goes on leading, or nobody leads.
-    pub async fn step_aside(&self, full_too: bool) -> Result<(), HandOverError> {
-        let handed_over = match self.successor(full_too).await {
-            Ok(to) => self.hand_over(to).await,
+    /// [`LeaderTransferError`], when this node goes on leading, or nobody leads.
+    pub async fn transfer_leader_away(&self, full_too: bool) -> Result<(), LeaderTransferError> {
+        let transferred = match self.transfer_target(full_too).await {
+            Ok(to) => self.transfer_leader(to).await,
             Err(error) => Err(error),
         };
-        match handed_over {
-            Err(HandOverError::NotLeader { .. } | HandOverError::AnotherLeads { .. }) => Ok(()),
+        match transferred {
+            Err(LeaderTransferError::NotLeader { .. } | LeaderTransferError::AnotherLeads { .. }) => Ok(()),
             other => other,
         }
     }
 
-    /// Hands leadership over before this node stops: nobody then waits for an election. A voter without
-    /// room is better than none; it hands over to the next one that has some.
-    pub async fn retire(&self) {
-        match self.step_aside(true).await {
+    /// Transfers the leadership before this node stops: nobody then waits for an election. A voter without
+    /// room is better than none; it transfers to the next one that has some.
+    pub async fn transfer_leader_before_stop(&self) {
+        match self.transfer_leader_away(true).await {
             Ok(()) => {}
-            Err(HandOverError::Nobody(others)) if others.is_empty() => {}
+            Err(LeaderTransferError::Nobody(others)) if others.is_empty() => {}
             Err(error) => {
                 tracing::warn!(%error, "leadership could not be handed over; there will be an election");
             }
