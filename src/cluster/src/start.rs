@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use openraft::SnapshotPolicy;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -18,32 +17,37 @@ use keymoot_state::{ClusterIdentity, FEATURE_LEVEL, NodeFacts, TABLE_NAMES};
 use keymoot_store::{Directory, Identity, JOIN_ANEW, Log, LogOptions, Tables, TablesOptions};
 use keymoot_telemetry::Metrics;
 
-use super::barrier::ReadBarrier;
-use super::batcher::BatchLimits;
-use super::damage;
-use super::disk::DiskWatch;
-use super::fence::Fence;
-use super::founding::Founding;
-use super::join::check_level;
-use super::join_server::JoinGate;
-use super::leader_client::{LeaderClient, Leadership};
-use super::log_check::{LogCheckError, check_against_tables, refuse_no_log};
-use super::log_retention::{LogRetention, SnapshotSchedule};
-use super::log_storage::LogStorage;
-use super::monitor::Monitor;
-use super::network::Network;
-use super::node::{Cluster, Node, NodeInfo};
-use super::peer_server;
-use super::peers::{FatalSignal, Peers};
-use super::proof::RefusalLog;
-use super::proposer::{LogAppender, ProposalForwarder};
-use super::read_index::ReadIndex;
-use super::reconciler::MembershipReconciler;
-use super::state_machine::{StateMachine, read_mark};
-use super::state_view::StateView;
-use super::types::Raft;
-use super::vote_ledger::VoteLedger;
-use super::wire;
+use crate::cluster::Cluster;
+use crate::members::founding::Founding;
+use crate::members::node::{Node, NodeInfo};
+use crate::members::reconciler::MembershipReconciler;
+use crate::ops::damage;
+use crate::ops::disk_watch::DiskWatch;
+use crate::ops::monitor::Monitor;
+use crate::peer::fatal_signal::FatalSignal;
+use crate::peer::feature_level::{FeatureLevel, check_level};
+use crate::peer::fence::Fence;
+use crate::peer::leader_client::{LeaderClient, Leadership};
+use crate::peer::local_end::LocalEnd;
+use crate::peer::peers::Peers;
+use crate::peer::refusal_log::RefusalLog;
+use crate::raft::Raft;
+use crate::raft::config::raft_config;
+use crate::raft::log_check::{LogCheckError, check_against_tables, refuse_no_log};
+use crate::raft::log_retention::LogRetention;
+use crate::raft::log_storage::LogStorage;
+use crate::raft::network::Network;
+use crate::raft::snapshot_schedule::SnapshotSchedule;
+use crate::raft::state_machine::{StateMachine, read_mark};
+use crate::raft::state_view::StateView;
+use crate::raft::vote_ledger::VoteLedger;
+use crate::read::barrier::ReadBarrier;
+use crate::read::read_index::ReadIndex;
+use crate::server;
+use crate::wire::raft_codec;
+use crate::write::appender::LogAppender;
+use crate::write::batcher::BatchLimits;
+use crate::write::forwarder::ProposalForwarder;
 
 /// A member that is heard of every so often is up, however fast elections are.
 const SILENCE_MIN: Duration = Duration::from_secs(2);
@@ -157,31 +161,31 @@ async fn open(
         feature_level: FEATURE_LEVEL,
     };
     let (applied, _) = read_mark(&tables).map_err(|error| StartError::Raft(error.to_string()))?;
-    match applied.as_ref().map(wire::position) {
+    match applied.as_ref().map(raft_codec::position) {
         None => directory.renew_without_log()?,
         some => refuse_no_log(some.as_ref(), &directory)?,
     }
     let log = Log::open(&directory.log(), log_options(&config))?;
     refuse_gap(&log, applied.map_or(0, |applied| applied.index), directory.root())?;
     // Before anything reads the vote.
-    check_against_tables(&log, applied.as_ref().map(wire::position), &directory)?;
+    check_against_tables(&log, applied.as_ref().map(raft_codec::position), &directory)?;
     let fence = Fence::new(directory.clone(), log.clone());
     let silent_until = voteless_until(&config, &log);
     let listener = TcpListener::bind(config.cluster.peer_listen)
         .await
         .map_err(|source| StartError::Listen { address: config.cluster.peer_listen.to_string(), source })?;
 
-    let (failure_in, failure) = watch::channel(None);
-    let fatal = FatalSignal { reason: failure_in.clone(), state: Some(state.clone()) };
-    let peers = Peers::new(
-        &cluster,
-        Some(config.node.id),
-        Some(fence.clone()),
-        peer_client_config(&credentials)?,
-        keyring.clone(),
-        Duration::from_millis(config.cluster.connect_timeout_ms),
-        fatal.clone(),
-    );
+    let (fatal, feature_level) = (FatalSignal::default(), FeatureLevel::of(state.clone()));
+    let local = LocalEnd {
+        cluster: cluster.clone(),
+        node: Some(config.node.id),
+        fence: Some(fence.clone()),
+        keyring: keyring.clone(),
+        feature_level: feature_level.clone(),
+        fatal: fatal.clone(),
+    };
+    let connect_timeout = Duration::from_millis(config.cluster.connect_timeout_ms);
+    let peers = Peers::new(local, peer_client_config(&credentials)?, connect_timeout);
     let last_index = log.bounds().1.map_or(0, |last| last.index);
     let ledger = VoteLedger::new(config.node.id, log.read_vote(), last_index);
     let machine =
@@ -197,7 +201,7 @@ async fn open(
     );
     let raft = Raft::new(
         config.node.id,
-        raft_config(&config)?,
+        raft_config(&config).map_err(|error| StartError::Raft(error.to_string()))?,
         network,
         LogStorage::new(log.clone(), metrics.clone(), ledger.clone()),
         machine,
@@ -206,13 +210,13 @@ async fn open(
     .map_err(|error| StartError::Raft(error.to_string()))?;
 
     let (leadership_in, leadership) = watch::channel(Leadership::default());
-    let (log_failed, log_dir) = (failure_in.clone(), directory.log());
+    let (log_failed, log_dir) = (fatal.clone(), directory.log());
     log.on_failure(Box::new(move |reason| {
         // What cannot be made durable must not be acknowledged, and nobody knows what the disk holds.
-        log_failed.send_replace(Some(format!(
+        log_failed.replace(format!(
             "the raft log in {} failed: {reason}; start the node again, and see to its disk if it fails again",
             log_dir.display()
-        )));
+        ));
     }));
     let leader_client = LeaderClient::new(config.node.id, peers.clone(), leadership);
     let appender = LogAppender::new(raft.clone(), disk.clone(), Handle::current());
@@ -231,26 +235,25 @@ async fn open(
         forwarder: Arc::new(ProposalForwarder::new(
             appender,
             leader_client.clone(),
-            fatal.clone(),
+            feature_level.clone(),
             metrics.clone(),
         )),
         barrier: Arc::new(barrier),
         silent_until,
         identity,
-        failure,
         leader_client,
         info: info(&config, &credentials),
-        fatal,
+        feature_level,
+        fatal: fatal.clone(),
         change_turn: tokio::sync::Mutex::default(),
-        join_gate: JoinGate::default(),
-        refusal_log: RefusalLog::default(),
+        refusal_log: RefusalLog::new(metrics.clone()),
         removed: arc_swap::ArcSwap::default(),
     });
     if let Some(at_s) = node.info.certificate_expires_at_s {
         node.metrics.certificate_expires_timestamp_seconds.with_label_values(&["peers"]).set(at_s);
     }
     let acceptor = TlsAcceptor::from(peer_server_config(&credentials)?);
-    tokio::spawn(peer_server::listen(listener, acceptor, node.clone()));
+    tokio::spawn(server::listen(listener, acceptor, node.clone()));
     let founding_authority = founding.as_ref().map(|founding| founding.record(&keyring)).transpose();
     let founding_authority = founding_authority.map_err(|error| StartError::Check(error.to_string()))?;
     let reconciler = MembershipReconciler::new(node.clone(), peers.clone(), founding).run();
@@ -267,7 +270,7 @@ async fn open(
             config.raft.log_keep_entries,
         ),
         leadership: leadership_in,
-        failure: failure_in,
+        fatal,
     };
     tokio::spawn(monitor.run());
     tokio::spawn(reconciler);
@@ -329,27 +332,4 @@ fn refuse_gap(log: &Log, applied: u64, root: &std::path::Path) -> Result<(), Sta
 fn voteless_until(config: &ClusterSettings, log: &Log) -> Option<Instant> {
     let lease = Duration::from_millis(config.cluster.election_timeout_max_ms);
     log.read_vote().map(|_| Instant::now() + lease)
-}
-
-pub(super) fn raft_config(config: &ClusterSettings) -> Result<Arc<openraft::Config>, StartError> {
-    let election_max = config.cluster.election_timeout_max_ms;
-    let raft = openraft::Config {
-        cluster_name: config.cluster.name.as_str().to_owned(),
-        heartbeat_interval: config.cluster.heartbeat_ms,
-        election_timeout_min: config.cluster.election_timeout_min_ms,
-        election_timeout_max: election_max,
-        max_payload_entries: config.raft.append_entries_max,
-        // The log is kept until a snapshot covers it; a follower it still reaches gets the log.
-        replication_lag_threshold: u64::MAX / 4,
-        // The monitor triggers snapshots, and openraft only purges.
-        snapshot_policy: SnapshotPolicy::Never,
-        max_in_snapshot_log_to_keep: config.raft.log_keep_entries,
-        purge_batch_size: 1,
-        enable_pre_vote: Some(true),
-        // Without it, a leader that can send but not receive keeps the others from electing.
-        quorum_loss_probe_interval: Some(2 * election_max),
-        enable_leader_restore: Some(false),
-        ..openraft::Config::default()
-    };
-    raft.validate().map(Arc::new).map_err(|error| StartError::Raft(error.to_string()))
 }

@@ -2,14 +2,14 @@
 //! piece as the operator's tool asks for it.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use tokio::time::Instant;
 
 use crate::error::ClusterError;
-use crate::node::Node;
-use crate::state_machine::{META_MARK, mark_of};
+use crate::members::node::Node;
+use crate::raft::state_machine::{META_MARK, mark_of};
+use crate::write::clock::now_ms;
 use keymoot_state::{Survey, Table};
 use keymoot_store::{Identity, JOIN_ANEW, SnapshotWriter, View};
 
@@ -110,9 +110,4 @@ pub(super) fn describe(whose: &Identity, view: View) -> Result<(View, BackupHead
         tables,
     };
     Ok((view, header, mark))
-}
-
-fn now_ms() -> u64 {
-    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX)
 }

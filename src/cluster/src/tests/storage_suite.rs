@@ -9,11 +9,11 @@ use keymoot_state::TABLE_NAMES;
 use keymoot_store::{Directory, Identity, Log, LogOptions, Tables, TablesOptions};
 use keymoot_telemetry::Metrics;
 
-use crate::log_storage::LogStorage;
-use crate::state_machine::StateMachine;
-use crate::state_view::StateView;
-use crate::types::TypeConfig;
-use crate::vote_ledger::VoteLedger;
+use crate::raft::log_storage::LogStorage;
+use crate::raft::state_machine::StateMachine;
+use crate::raft::state_view::StateView;
+use crate::raft::vote_ledger::VoteLedger;
+use crate::wire::raft_types::TypeConfig;
 
 struct Builder;
 

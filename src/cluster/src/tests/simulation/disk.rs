@@ -20,9 +20,9 @@ use keymoot_model::NodeId;
 use keymoot_store::{Completion, LogPosition, StoredVote};
 
 use super::fate::Fate;
-use crate::types::{Entry, LogId, TypeConfig, Vote};
-use crate::vote_ledger::VoteLedger;
-use crate::wire;
+use crate::raft::vote_ledger::VoteLedger;
+use crate::wire::raft_codec;
+use crate::wire::raft_types::{Entry, LogId, TypeConfig, Vote};
 
 /// How much a disk that lies is behind.
 const WRITE_BACK: Duration = Duration::from_secs(2);
@@ -261,11 +261,16 @@ impl RaftLogReader<TypeConfig> for DiskLog {
             return Ok(Vec::new());
         }
         let platter = self.disk.lock();
-        platter.written.entries.range(range).map(|(_, (at, bytes))| wire::entry(at, bytes.clone())).collect()
+        platter
+            .written
+            .entries
+            .range(range)
+            .map(|(_, (at, bytes))| raft_codec::entry(at, bytes.clone()))
+            .collect()
     }
 
     async fn read_vote(&mut self) -> Result<Option<Vote>, io::Error> {
-        Ok(self.disk.lock().written.vote.as_ref().map(wire::vote))
+        Ok(self.disk.lock().written.vote.as_ref().map(raft_codec::vote))
     }
 }
 
@@ -277,8 +282,8 @@ impl RaftLogStorage<TypeConfig> for DiskLog {
         let last = platter.written.entries.values().next_back().map(|(at, _)| *at);
         let purged = platter.written.purged;
         Ok(LogState {
-            last_purged_log_id: purged.as_ref().map(wire::log_id),
-            last_log_id: last.or(purged).as_ref().map(wire::log_id),
+            last_purged_log_id: purged.as_ref().map(raft_codec::log_id),
+            last_log_id: last.or(purged).as_ref().map(raft_codec::log_id),
         })
     }
 
@@ -287,7 +292,7 @@ impl RaftLogStorage<TypeConfig> for DiskLog {
     }
 
     async fn save_vote(&mut self, vote: &Vote) -> Result<(), io::Error> {
-        let vote = wire::stored_vote(vote);
+        let vote = raft_codec::stored_vote(vote);
         if !self.disk.lock().hushes_votes || self.ledger.vote().is_none_or(|given| !given.committed) {
             self.ledger.promise(vote);
         }
@@ -300,7 +305,7 @@ impl RaftLogStorage<TypeConfig> for DiskLog {
     }
 
     async fn save_committed(&mut self, committed: Option<LogId>) -> Result<(), io::Error> {
-        let committed = committed.as_ref().map(wire::position);
+        let committed = committed.as_ref().map(raft_codec::position);
         if let Some(committed) = committed {
             self.ledger.commit(committed);
         }
@@ -308,7 +313,7 @@ impl RaftLogStorage<TypeConfig> for DiskLog {
     }
 
     async fn read_committed(&mut self) -> Result<Option<LogId>, io::Error> {
-        Ok(self.disk.lock().written.committed.as_ref().map(wire::log_id))
+        Ok(self.disk.lock().written.committed.as_ref().map(raft_codec::log_id))
     }
 
     async fn append<I>(&mut self, entries: I, callback: IOFlushed<TypeConfig>) -> Result<(), io::Error>
@@ -316,17 +321,17 @@ impl RaftLogStorage<TypeConfig> for DiskLog {
         I: IntoIterator<Item = Entry> + OptionalSend,
         I::IntoIter: OptionalSend,
     {
-        let entries = wire::log_entries(entries)?;
-        wire::note_members_changes(&self.ledger, &entries);
+        let entries = raft_codec::log_entries(entries)?;
+        self.ledger.note_entries(&entries);
         self.write(Write::Append(entries), Some(Box::new(move |result| callback.io_completed(result))))
     }
 
     async fn truncate_after(&mut self, last: Option<LogId>) -> Result<(), io::Error> {
         self.ledger.truncate(last.map_or(0, |last| last.index));
-        self.write(Write::TruncateAfter(last.as_ref().map(wire::position)), None)
+        self.write(Write::TruncateAfter(last.as_ref().map(raft_codec::position)), None)
     }
 
     async fn purge(&mut self, upto: LogId) -> Result<(), io::Error> {
-        self.write(Write::Purge(wire::position(&upto)), None)
+        self.write(Write::Purge(raft_codec::position(&upto)), None)
     }
 }

@@ -10,7 +10,7 @@ use super::disk::Stop;
 use super::fate::Fate;
 use super::network::{CALM, Weather};
 use super::world::World;
-use crate::change::{Change, ChangeRequest};
+use crate::wire::membership_change::{Change, ChangeRequest};
 
 /// A kind of fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,7 +124,7 @@ async fn stop_all(world: &World, how: Stop) {
 /// Who leads, if anybody says so.
 pub fn leader(world: &World) -> Option<NodeId> {
     use openraft::async_runtime::watch::WatchReceiver as _;
-    let leads = |node: &std::sync::Arc<crate::node::Node>| {
+    let leads = |node: &std::sync::Arc<crate::members::node::Node>| {
         node.raft.metrics().borrow_watched().state == openraft::ServerState::Leader
     };
     world.nodes().into_iter().find(leads).map(|node| node.id)

@@ -9,8 +9,8 @@ use super::fate::Fate;
 use super::faults::leader;
 use super::run::{Weakness, in_virtual_time};
 use super::world::World;
-use crate::change::{Change, ChangePlan, ChangeRequest, Verdict};
-use crate::node::Node;
+use crate::members::node::Node;
+use crate::wire::membership_change::{Change, ChangePlan, ChangeRequest, Verdict};
 
 async fn remove(node: &Node, id: u64, dry_run: bool) -> ChangePlan {
     let request = ChangeRequest { change: Change::Remove(id), force: false, dry_run };

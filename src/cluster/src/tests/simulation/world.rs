@@ -24,25 +24,30 @@ use super::disk::{SimulatedDisk, Stop};
 use super::fate::Fate;
 use super::network::SimulatedNetwork;
 use super::run::Weakness;
-use crate::admin::{AdminRequest, AdminResponse};
-use crate::barrier::ReadBarrier;
-use crate::batcher::BatchLimits;
-use crate::disk::DiskWatch;
-use crate::fence::Fence;
-use crate::join_server::JoinGate;
-use crate::leader_client::{LeaderClient, Leadership};
-use crate::log_retention::{LogRetention, SnapshotSchedule};
-use crate::monitor::Monitor;
-use crate::node::{Cluster, Node, NodeInfo};
-use crate::peers::{FatalSignal, Peers};
-use crate::proof::RefusalLog;
-use crate::proposer::{LogAppender, ProposalForwarder};
-use crate::read_index::ReadIndex;
-use crate::reconciler::MembershipReconciler;
-use crate::start::raft_config;
-use crate::state_machine::StateMachine;
-use crate::state_view::StateView;
-use crate::types::Raft;
+use crate::cluster::Cluster;
+use crate::members::node::{Node, NodeInfo};
+use crate::members::reconciler::MembershipReconciler;
+use crate::ops::disk_watch::DiskWatch;
+use crate::ops::monitor::Monitor;
+use crate::peer::fatal_signal::FatalSignal;
+use crate::peer::feature_level::FeatureLevel;
+use crate::peer::fence::Fence;
+use crate::peer::leader_client::{LeaderClient, Leadership};
+use crate::peer::local_end::LocalEnd;
+use crate::peer::peers::Peers;
+use crate::peer::refusal_log::RefusalLog;
+use crate::raft::Raft;
+use crate::raft::config::raft_config;
+use crate::raft::log_retention::LogRetention;
+use crate::raft::snapshot_schedule::SnapshotSchedule;
+use crate::raft::state_machine::StateMachine;
+use crate::raft::state_view::StateView;
+use crate::read::barrier::ReadBarrier;
+use crate::read::read_index::ReadIndex;
+use crate::wire::admin::{AdminRequest, AdminResponse};
+use crate::write::appender::LogAppender;
+use crate::write::batcher::BatchLimits;
+use crate::write::forwarder::ProposalForwarder;
 
 const CLUSTER: &str = "simulated";
 /// How long a request waits for a quorum.
@@ -214,25 +219,24 @@ impl World {
             StateMachine::new(tables, state.clone(), directory.clone(), metrics.clone(), ledger.clone())
                 .unwrap();
         let applied_index = machine_state.applied_index();
-        let (failure_in, failure) = watch::channel(None);
-        let fatal = FatalSignal { reason: failure_in.clone(), state: Some(state.clone()) };
         let cluster: ClusterName = CLUSTER.parse().unwrap();
+        let (fatal, feature_level) = (FatalSignal::default(), FeatureLevel::of(state.clone()));
+        let local = LocalEnd {
+            cluster: cluster.clone(),
+            node: Some(id),
+            fence: Some(fence.clone()),
+            keyring: self.keyring.clone(),
+            feature_level: feature_level.clone(),
+            fatal: fatal.clone(),
+        };
         let connect_timeout = Duration::from_millis(config.cluster.connect_timeout_ms);
-        let peers = Peers::new(
-            &cluster,
-            Some(id),
-            Some(fence.clone()),
-            self.network.dial_of(id),
-            self.keyring.clone(),
-            connect_timeout,
-            fatal.clone(),
-        );
+        let peers = Peers::new(local, self.network.dial_of(id), connect_timeout);
         let log = machine.disk.boot(ledger.clone());
         let lease = Duration::from_millis(config.cluster.election_timeout_max_ms);
         let silent_until = log.has_voted().then(|| Instant::now() + lease);
         let log_retention = LogRetention::default();
         let network =
-            crate::network::Network::new(peers.clone(), 1 << 30, log_retention.clone(), ledger.clone());
+            crate::raft::network::Network::new(peers.clone(), 1 << 30, log_retention.clone(), ledger.clone());
         let raft = Raft::new(id, raft_config(config).unwrap(), network, log, machine_state).await.unwrap();
         let (leadership_in, leadership) = watch::channel(Leadership::default());
         let leader_client = LeaderClient::new(id, peers.clone(), leadership);
@@ -241,7 +245,7 @@ impl World {
         let read_index =
             ReadIndex::new(raft.clone(), ledger, peers.clone(), metrics.clone(), runtime.clone());
         let forwarder =
-            ProposalForwarder::new(appender, leader_client.clone(), fatal.clone(), metrics.clone());
+            ProposalForwarder::new(appender, leader_client.clone(), feature_level.clone(), metrics.clone());
         let barrier = ReadBarrier::new(read_index, leader_client.clone(), applied_index, metrics.clone());
         let node = Arc::new(Node {
             id,
@@ -261,13 +265,12 @@ impl World {
                 keyring_check: self.keyring.check_value(CLUSTER).unwrap(),
                 feature_level: self.level,
             },
-            failure,
             leader_client,
             info: info(id, &machine.home, lease),
-            fatal,
+            feature_level,
+            fatal: fatal.clone(),
             change_turn: tokio::sync::Mutex::default(),
-            join_gate: JoinGate::default(),
-            refusal_log: RefusalLog::default(),
+            refusal_log: RefusalLog::new(metrics.clone()),
             removed: arc_swap::ArcSwap::default(),
         });
         let monitor = Monitor {
@@ -283,7 +286,7 @@ impl World {
                 config.raft.log_keep_entries,
             ),
             leadership: leadership_in,
-            failure: failure_in,
+            fatal,
         };
         let reconciler = MembershipReconciler::new(node.clone(), peers, None);
         let limits = BatchLimits {
