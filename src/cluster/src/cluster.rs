@@ -12,7 +12,7 @@ use keymoot_state::{Command, Response};
 use keymoot_telemetry::write_grants;
 
 use crate::error::ClusterError;
-use crate::members::node::Node;
+use crate::node::Node;
 use crate::raft::state_view::StateView;
 use crate::read::barrier::{BarrierBatcher, barrier_batcher};
 use crate::wire::admin::ClusterStatus;
@@ -79,7 +79,7 @@ impl Cluster {
 
     /// What is damaged on this node, and what to do, if anything is.
     pub fn damage(&self) -> Option<String> {
-        self.node.damage()
+        self.node.damage.damage()
     }
 
     /// The state as applied on this node.
@@ -97,7 +97,7 @@ impl Cluster {
     /// # Errors
     /// When the state cannot be read.
     pub fn status(&self) -> Result<ClusterStatus, ClusterError> {
-        self.node.status()
+        self.node.status.status()
     }
 
     /// How many log entries are applied here, and the number of the last one that is here.
@@ -109,12 +109,12 @@ impl Cluster {
 
     /// Turns to a text when the node cannot go on and must stop.
     pub fn failure(&self) -> watch::Receiver<Option<String>> {
-        self.node.fatal.subscribe()
+        self.node.local.fatal.subscribe()
     }
 
     /// Transfers the leadership if this node leads, so that nobody waits for an election once it has stopped.
     pub async fn transfer_leader(&self) {
-        self.node.transfer_leader_before_stop().await;
+        self.node.members.transfer_leader_before_stop().await;
     }
 
     /// Stops Raft. What is acknowledged is on disk.

@@ -10,6 +10,7 @@ pub mod backup;
 mod cluster;
 mod error;
 mod members;
+mod node;
 mod ops;
 mod peer;
 mod raft;

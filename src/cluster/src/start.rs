@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
-use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 
@@ -19,18 +18,14 @@ use keymoot_telemetry::Metrics;
 
 use crate::cluster::Cluster;
 use crate::members::founding::Founding;
-use crate::members::node::{Node, NodeInfo};
-use crate::members::reconciler::MembershipReconciler;
-use crate::ops::damage;
+use crate::members::node_info::NodeInfo;
+use crate::node::{Node, NodeParts};
 use crate::ops::disk_watch::DiskWatch;
-use crate::ops::monitor::Monitor;
 use crate::peer::fatal_signal::FatalSignal;
 use crate::peer::feature_level::{FeatureLevel, check_level};
 use crate::peer::fence::Fence;
-use crate::peer::leader_client::{LeaderClient, Leadership};
 use crate::peer::local_end::LocalEnd;
 use crate::peer::peers::Peers;
-use crate::peer::refusal_log::RefusalLog;
 use crate::raft::Raft;
 use crate::raft::config::raft_config;
 use crate::raft::log_check::{LogCheckError, check_against_tables, refuse_no_log};
@@ -41,13 +36,9 @@ use crate::raft::snapshot_schedule::SnapshotSchedule;
 use crate::raft::state_machine::{StateMachine, read_mark};
 use crate::raft::state_view::StateView;
 use crate::raft::vote_ledger::VoteLedger;
-use crate::read::barrier::ReadBarrier;
-use crate::read::read_index::ReadIndex;
 use crate::server;
 use crate::wire::raft_codec;
-use crate::write::appender::LogAppender;
 use crate::write::batcher::BatchLimits;
-use crate::write::forwarder::ProposalForwarder;
 
 /// A member that is heard of every so often is up, however fast elections are.
 const SILENCE_MIN: Duration = Duration::from_secs(2);
@@ -177,15 +168,15 @@ async fn open(
 
     let (fatal, feature_level) = (FatalSignal::default(), FeatureLevel::of(state.clone()));
     let local = LocalEnd {
-        cluster: cluster.clone(),
+        cluster,
         node: Some(config.node.id),
         fence: Some(fence.clone()),
-        keyring: keyring.clone(),
-        feature_level: feature_level.clone(),
+        keyring,
+        feature_level,
         fatal: fatal.clone(),
     };
     let connect_timeout = Duration::from_millis(config.cluster.connect_timeout_ms);
-    let peers = Peers::new(local, peer_client_config(&credentials)?, connect_timeout);
+    let peers = Peers::new(local.clone(), peer_client_config(&credentials)?, connect_timeout);
     let last_index = log.bounds().1.map_or(0, |last| last.index);
     let ledger = VoteLedger::new(config.node.id, log.read_vote(), last_index);
     let machine =
@@ -209,8 +200,7 @@ async fn open(
     .await
     .map_err(|error| StartError::Raft(error.to_string()))?;
 
-    let (leadership_in, leadership) = watch::channel(Leadership::default());
-    let (log_failed, log_dir) = (fatal.clone(), directory.log());
+    let (log_failed, log_dir) = (fatal, directory.log());
     log.on_failure(Box::new(move |reason| {
         // What cannot be made durable must not be acknowledged, and nobody knows what the disk holds.
         log_failed.replace(format!(
@@ -218,64 +208,41 @@ async fn open(
             log_dir.display()
         ));
     }));
-    let leader_client = LeaderClient::new(config.node.id, peers.clone(), leadership);
-    let appender = LogAppender::new(raft.clone(), disk.clone(), Handle::current());
-    let read_index = ReadIndex::new(raft.clone(), ledger, peers.clone(), metrics.clone(), Handle::current());
-    let barrier = ReadBarrier::new(read_index, leader_client.clone(), applied_index, metrics.clone());
-    let node = Arc::new(Node {
-        id: config.node.id,
-        cluster,
-        raft: raft.clone(),
-        state,
-        directory,
-        fence,
-        keyring: keyring.clone(),
-        disk: disk.clone(),
-        metrics: metrics.clone(),
-        forwarder: Arc::new(ProposalForwarder::new(
-            appender,
-            leader_client.clone(),
-            feature_level.clone(),
-            metrics.clone(),
-        )),
-        barrier: Arc::new(barrier),
-        silent_until,
-        identity,
-        leader_client,
-        info: info(&config, &credentials),
-        feature_level,
-        fatal: fatal.clone(),
-        change_turn: tokio::sync::Mutex::default(),
-        refusal_log: RefusalLog::new(metrics.clone()),
-        removed: arc_swap::ArcSwap::default(),
-    });
-    if let Some(at_s) = node.info.certificate_expires_at_s {
-        node.metrics.certificate_expires_timestamp_seconds.with_label_values(&["peers"]).set(at_s);
+    let info = info(&config, &credentials);
+    if let Some(at_s) = info.certificate_expires_at_s {
+        metrics.certificate_expires_timestamp_seconds.with_label_values(&["peers"]).set(at_s);
     }
     let acceptor = TlsAcceptor::from(peer_server_config(&credentials)?);
-    tokio::spawn(server::listen(listener, acceptor, node.clone()));
-    let founding_authority = founding.as_ref().map(|founding| founding.record(&keyring)).transpose();
-    let founding_authority = founding_authority.map_err(|error| StartError::Check(error.to_string()))?;
-    let reconciler = MembershipReconciler::new(node.clone(), peers.clone(), founding).run();
-    let monitor = Monitor {
-        node: node.clone(),
+    let parts = NodeParts {
+        id: config.node.id,
+        local,
+        fence,
         peers,
-        keyring,
-        founding_authority,
-        metrics,
+        raft,
+        ledger,
+        state,
+        applied_index,
         log,
         snapshots: SnapshotSchedule::new(
             log_retention,
             config.raft.snapshot_log_entries,
             config.raft.log_keep_entries,
         ),
-        leadership: leadership_in,
-        fatal,
+        directory,
+        disk,
+        silent_until,
+        identity,
+        founding,
+        info,
+        metrics,
+        runtime: Handle::current(),
     };
-    tokio::spawn(monitor.run());
-    tokio::spawn(reconciler);
-    tokio::spawn(disk_watch.run(node.clone()));
-    tokio::spawn(damage::watch(node.clone()));
+    let (node, tasks) = Node::assemble(parts).map_err(|error| StartError::Check(error.to_string()))?;
+    tokio::spawn(server::listen(listener, acceptor, node.server.clone()));
+    tokio::spawn(tasks.monitor.run());
+    tokio::spawn(tasks.reconciler.run());
+    tokio::spawn(disk_watch.run(node.raft.clone(), node.members.clone()));
+    tokio::spawn(tasks.damage_watch.run());
     Ok(node)
 }
 

@@ -5,6 +5,8 @@
 //! authority's key out of the state, so it can be any member. Before anything else is looked at, the node
 //! has proved that it holds a master key of the cluster: a token alone opens nothing.
 
+use std::sync::Arc;
+
 use tokio::time::Instant;
 
 use crate::settings::PeerAddress;
@@ -14,14 +16,41 @@ use keymoot_state as state;
 use keymoot_state::{Admission, Command, Response, TokenRefusal};
 
 use crate::error::ClusterError;
-use crate::members::node::Node;
+use crate::members::membership::Members;
 use crate::peer::feature_level::check_level;
+use crate::peer::local_end::LocalEnd;
+use crate::raft::state_view::StateView;
+use crate::read::barrier::ReadBarrier;
 use crate::wire::join::{Admitted, JoinReply, JoinRequest};
 use crate::wire::membership_change::{Change, ChangeRequest, Verdict};
 use crate::wire::message::PROTOCOL;
 use crate::write::clock::now_ms;
+use crate::write::forwarder::ProposalForwarder;
 
-impl Node {
+/// Admits new nodes.
+pub struct JoinService {
+    local: LocalEnd,
+    state: StateView,
+    barrier: Arc<ReadBarrier>,
+    forwarder: Arc<ProposalForwarder>,
+    members: Arc<Members>,
+    /// This node's copy of the authority's certificate, PEM.
+    authority_pem: String,
+}
+
+impl JoinService {
+    /// Admits nodes to the cluster of this end of the connection.
+    pub const fn new(
+        local: LocalEnd,
+        state: StateView,
+        barrier: Arc<ReadBarrier>,
+        forwarder: Arc<ProposalForwarder>,
+        members: Arc<Members>,
+        authority_pem: String,
+    ) -> Self {
+        Self { local, state, barrier, forwarder, members, authority_pem }
+    }
+
     /// Answers a node that wants in and has proved a master key. `proven` is the id in its certificate, if it
     /// showed one.
     pub async fn join(&self, request: JoinRequest, proven: Option<NodeId>, deadline: Instant) -> JoinReply {
@@ -71,7 +100,7 @@ impl Node {
             secret_digest,
             key_digest,
             id: proven,
-            highest_id: self.membership().nodes().map(|(id, _)| *id).max().unwrap_or(0),
+            highest_id: self.members.membership().nodes().map(|(id, _)| *id).max().unwrap_or(0),
             facts: request.facts,
         };
         let (id, learner) = self.spend_token(admission, deadline).await?;
@@ -88,9 +117,13 @@ impl Node {
         tracing::info!(target: "audit", node = id, learner, address = request.peer_address, "a node was admitted");
         let zone = state::node(&self.state, id)?.map(|node| node.facts.zone).unwrap_or_default();
         let authority_pem =
-            signer.map_or_else(|| self.info.authority_pem.clone(), |ca| ca.certificate_pem().to_owned());
-        let members =
-            self.membership().nodes().map(|(id, member)| (*id, member.peer_address.clone())).collect();
+            signer.map_or_else(|| self.authority_pem.clone(), |ca| ca.certificate_pem().to_owned());
+        let members = self
+            .members
+            .membership()
+            .nodes()
+            .map(|(id, member)| (*id, member.peer_address.clone()))
+            .collect();
         Ok(JoinReply::Admitted(Box::new(Admitted {
             id,
             learner,
@@ -113,7 +146,7 @@ impl Node {
             Some(Response::NodeIdTaken { next }) => Err(ClusterError::Refused(format!(
                 "the certificate names an id that was given before; ids are never used again: issue one for \
                  node-{next}.{}.keymoot.internal",
-                self.cluster
+                self.local.cluster
             ))),
             _ => Err(ClusterError::Protocol("no answer to an admission".into())),
         }
@@ -122,7 +155,7 @@ impl Node {
     async fn add_learner(&self, id: NodeId, address: &str, deadline: Instant) -> Result<(), ClusterError> {
         let change = Change::AddLearner(id, address.to_owned());
         let request = ChangeRequest { change, force: false, dry_run: false };
-        match self.change_members(request, deadline).await?.verdict {
+        match self.members.change_members(request, deadline).await?.verdict {
             Verdict::Ready | Verdict::Nothing(_) => Ok(()),
             Verdict::Refused(reason) | Verdict::NotYet(reason) | Verdict::Dangerous(reason) => {
                 Err(ClusterError::Refused(reason))
@@ -137,12 +170,12 @@ impl Node {
                 "this cluster does not hold its authority's key, so it signs no certificates: issue one by \
                  hand for the DNS name node-ID.{}.keymoot.internal with the next free id, and join with \
                  --cert, --key and --ca",
-                self.cluster
+                self.local.cluster
             )));
         };
-        let key = self.keyring.unwrap_authority(self.cluster.as_str(), &authority.key);
+        let key = self.local.keyring.unwrap_authority(self.local.cluster.as_str(), &authority.key);
         let key = key.map_err(|error| ClusterError::State(error.to_string()))?;
-        ClusterCa::from_pem(&self.cluster, &authority.certificate_pem, &key)
+        ClusterCa::from_pem(&self.local.cluster, &authority.certificate_pem, &key)
             .ok_or_else(|| ClusterError::State("the authority in the state cannot be used".into()))
     }
 }

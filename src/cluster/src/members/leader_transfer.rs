@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout_at};
 
 use keymoot_model::NodeId;
 
-use crate::members::node::Node;
+use crate::members::membership::Members;
 
 /// How long one candidate may take; more than an election of a healthy cluster.
 const ELECTION_TIMEOUT: Duration = Duration::from_secs(2);
@@ -53,7 +53,7 @@ fn leads(leader: Option<NodeId>) -> String {
     leader.map_or_else(|| "nobody leads now".to_owned(), |id| format!("node {id} leads"))
 }
 
-impl Node {
+impl Members {
     /// Transfers the leadership to a voter, and waits until it leads.
     ///
     /// # Errors
@@ -82,7 +82,7 @@ impl Node {
         }
     }
 
-    /// Transfers the leadership, if this node has it, to a voter that is fit; see [`Node::transfer_target`].
+    /// Transfers the leadership, if this node has it, to a voter that is fit; see [`Members::transfer_target`].
     ///
     /// # Errors
     /// [`LeaderTransferError`], when this node goes on leading, or nobody leads.

@@ -4,6 +4,7 @@
 //! members change), so that a change cut short is completed by whoever leads next: see the reconciler.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use openraft::async_runtime::watch::WatchReceiver as _;
@@ -17,12 +18,16 @@ use keymoot_state::{Command, Response};
 
 use crate::error::ClusterError;
 use crate::members::leader_transfer::LeaderTransferError;
-use crate::members::node::Node;
 use crate::members::plan::{self, MembersView};
+use crate::peer::leader_client::LeaderClient;
 use crate::peer::leader_client::{Leader, Unanswered};
+use crate::raft::Raft;
+use crate::raft::state_view::StateView;
 use crate::wire::membership_change::{Change, ChangePlan, ChangeRequest, MemberState, Verdict};
 use crate::wire::message::{Reply, Request};
 use crate::wire::raft_types::{Member, TypeConfig};
+use crate::write::disk::Disk;
+use crate::write::forwarder::ProposalForwarder;
 
 /// How often a new leader looks whether it has heard of everybody.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
@@ -43,7 +48,43 @@ impl ChangeTurn {
     }
 }
 
-impl Node {
+/// The members, and how they are changed.
+pub struct Members {
+    pub(super) id: NodeId,
+    pub(super) raft: Raft,
+    pub(super) state: StateView,
+    pub(super) forwarder: Arc<ProposalForwarder>,
+    pub(super) leader_client: LeaderClient,
+    pub(super) disk: Disk,
+    /// A member that was not heard of for so long counts as down.
+    silence: Duration,
+    /// One change of the members at a time.
+    change_turn: tokio::sync::Mutex<ChangeTurn>,
+}
+
+impl Members {
+    /// The members as node `id` sees and changes them.
+    pub fn new(
+        id: NodeId,
+        raft: Raft,
+        state: StateView,
+        forwarder: Arc<ProposalForwarder>,
+        leader_client: LeaderClient,
+        disk: Disk,
+        silence: Duration,
+    ) -> Self {
+        Self {
+            id,
+            raft,
+            state,
+            forwarder,
+            leader_client,
+            disk,
+            silence,
+            change_turn: tokio::sync::Mutex::default(),
+        }
+    }
+
     /// Plans a change and, unless only that is asked, makes it; wherever the leader is.
     pub async fn change_members(
         &self,
@@ -260,7 +301,7 @@ impl Node {
             };
             let voters: BTreeSet<NodeId> = metrics.membership_config.membership().voter_ids().collect();
             let unheard = |id: &NodeId| *id != self.id && heard.get(id).is_none_or(Option::is_none);
-            let until = turn.leads_since(metrics.current_term) + self.info.silence;
+            let until = turn.leads_since(metrics.current_term) + self.silence;
             if Instant::now() >= until || !voters.iter().any(unheard) {
                 return self.view_members(&metrics);
             }
@@ -291,7 +332,7 @@ impl Node {
                 .map(|node| node.facts.zone.clone())
                 .unwrap_or_default(),
             peer_address: member.peer_address.clone(),
-            up: *id == self.id || heard(id).is_some_and(|ago| ago < self.info.silence),
+            up: *id == self.id || heard(id).is_some_and(|ago| ago < self.silence),
             lag: if *id == self.id { 0 } else { last.saturating_sub(matched(id).unwrap_or(0)) },
         });
         Ok(MembersView {

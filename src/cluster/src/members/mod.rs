@@ -5,7 +5,7 @@ pub mod join;
 pub mod join_client;
 pub mod leader_transfer;
 pub mod membership;
-pub mod node;
+pub mod node_info;
 pub mod placement;
 pub mod plan;
 pub mod reconciler;

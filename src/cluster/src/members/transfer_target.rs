@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep};
 use keymoot_model::NodeId;
 
 use crate::members::leader_transfer::LeaderTransferError;
-use crate::members::node::Node;
+use crate::members::membership::Members;
 use crate::peer::link::LinkError;
 use crate::wire::fitness::Fitness;
 use crate::wire::message::{Reply, Request};
@@ -77,7 +77,7 @@ impl Suitability {
     }
 }
 
-impl Node {
+impl Members {
     /// What this node is good for as a leader.
     pub fn fitness(&self) -> Fitness {
         let metrics = self.raft.metrics();

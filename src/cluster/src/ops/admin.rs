@@ -1,33 +1,61 @@
 //! Answers an operator's tool.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use openraft::errors::{InitializeError, RaftError};
 use tokio::time::Instant;
 
-use keymoot_model::NodeId;
 use keymoot_state as state;
 use keymoot_state::Command;
 
 use crate::error::ClusterError;
-use crate::members::node::Node;
+use crate::members::founding::Founder;
+use crate::members::membership::Members;
+use crate::ops::rewrap::RewrapService;
+use crate::ops::status::StatusService;
+use crate::raft::state_view::StateView;
+use crate::read::barrier::ReadBarrier;
 use crate::wire::admin::{AdminRequest, AdminResponse};
-use crate::wire::raft_types::Member;
 use crate::write::command_rights;
+use crate::write::forwarder::ProposalForwarder;
 
 /// How long an operator's request may wait for a quorum.
 pub const ADMIN_DEADLINE: Duration = Duration::from_secs(10);
 
-impl Node {
+/// Answers operators' tools.
+pub struct AdminService {
+    status: Arc<StatusService>,
+    rewrap: RewrapService,
+    founder: Arc<Founder>,
+    members: Arc<Members>,
+    state: StateView,
+    barrier: Arc<ReadBarrier>,
+    forwarder: Arc<ProposalForwarder>,
+}
+
+impl AdminService {
+    /// Answers with what these services do.
+    pub const fn new(
+        status: Arc<StatusService>,
+        rewrap: RewrapService,
+        founder: Arc<Founder>,
+        members: Arc<Members>,
+        state: StateView,
+        barrier: Arc<ReadBarrier>,
+        forwarder: Arc<ProposalForwarder>,
+    ) -> Self {
+        Self { status, rewrap, founder, members, state, barrier, forwarder }
+    }
+
     /// Answers an operator.
-    pub async fn administer(self: &Arc<Self>, request: AdminRequest) -> AdminResponse {
+    pub async fn administer(&self, request: AdminRequest) -> AdminResponse {
         let deadline = Instant::now() + ADMIN_DEADLINE;
         let answer = match request {
-            AdminRequest::Status => self.status().map(|status| AdminResponse::Status(Box::new(status))),
+            AdminRequest::Status => {
+                self.status.status().map(|status| AdminResponse::Status(Box::new(status)))
+            }
             AdminRequest::Initialize(members) => {
-                self.initialize(members).await.map(AdminResponse::Initialized)
+                self.founder.begin(members).await.map(AdminResponse::Initialized)
             }
             AdminRequest::Propose(command) => self.propose(*command, deadline).await,
             AdminRequest::Accounts => match self.barrier.wait(deadline).await {
@@ -40,13 +68,16 @@ impl Node {
                     .map_err(Into::into),
                 Err(error) => Err(error),
             },
-            AdminRequest::Keyring { count } => {
-                self.keyring_status(count, deadline).await.map(|it| AdminResponse::Keyring(Box::new(it)))
-            }
+            AdminRequest::Keyring { count } => self
+                .rewrap
+                .keyring_status(count, deadline)
+                .await
+                .map(|it| AdminResponse::Keyring(Box::new(it))),
             AdminRequest::Rewrap(after) => {
-                self.rewrap(after, deadline).await.map(|it| AdminResponse::Rewrapped(Box::new(it)))
+                self.rewrap.rewrap(after, deadline).await.map(|it| AdminResponse::Rewrapped(Box::new(it)))
             }
             AdminRequest::Change(request) => self
+                .members
                 .change_members(request, deadline)
                 .await
                 .map(|plan| AdminResponse::Planned(Box::new(plan))),
@@ -65,21 +96,6 @@ impl Node {
         match responses.pop() {
             Some(response) => Ok(AdminResponse::Applied(Box::new(response))),
             None => Err(ClusterError::Protocol("no answer to a command".into())),
-        }
-    }
-
-    async fn initialize(&self, members: BTreeMap<NodeId, String>) -> Result<bool, ClusterError> {
-        if !members.contains_key(&self.id) {
-            let text =
-                format!("the members must include node {}, which was asked to begin the cluster", self.id);
-            return Err(ClusterError::Refused(text));
-        }
-        let members: BTreeMap<NodeId, Member> =
-            members.into_iter().map(|(id, peer_address)| (id, Member { peer_address })).collect();
-        match self.raft.initialize(members).await {
-            Ok(()) => Ok(true),
-            Err(RaftError::APIError(InitializeError::NotAllowed(_))) => Ok(false),
-            Err(error) => Err(ClusterError::Refused(error.to_string())),
         }
     }
 }

@@ -17,7 +17,8 @@ use crate::settings;
 use keymoot_store::{Ballast, Space, StoreError};
 use keymoot_telemetry::Metrics;
 
-use crate::members::node::Node;
+use crate::members::membership::Members;
+use crate::raft::Raft;
 use crate::write::disk::{Disk, DiskState, Limits, nearest_directory};
 
 /// How often the disk is measured: what is written in between must fit into what is kept free.
@@ -61,7 +62,7 @@ impl DiskWatch {
     }
 
     /// Measures for ever, and transfers the leadership while the disk is full.
-    pub async fn run(self, node: Arc<Node>) {
+    pub async fn run(self, raft: Raft, members: Arc<Members>) {
         let mut tick = tokio::time::interval(MEASURE_EVERY);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut pace = Pace::default();
@@ -75,7 +76,7 @@ impl DiskWatch {
             let Ok(measured) = measuring.await else { return };
             watch = measured;
             let read_only = watch.state.borrow().read_only;
-            if read_only { pace.spare(&node).await } else { pace = Pace::default() }
+            if read_only { pace.spare(&raft, &members).await } else { pace = Pace::default() }
         }
     }
 
@@ -130,14 +131,14 @@ struct Pace {
 
 impl Pace {
     /// Makes room, and transfers the leadership. A node that is elected while it is full does so at once.
-    async fn spare(&mut self, node: &Node) {
+    async fn spare(&mut self, raft: &Raft, members: &Members) {
         if is_due(&mut self.made_room, MAKE_ROOM_EVERY) {
-            make_room(node).await;
+            make_room(raft).await;
         }
-        if !node.leads() {
+        if !members.leads() {
             self.transferred = None;
         } else if is_due(&mut self.transferred, TRANSFER_EVERY)
-            && let Err(error) = node.transfer_leader_away(false).await
+            && let Err(error) = members.transfer_leader_away(false).await
             && is_due(&mut self.complained, COMPLAIN_EVERY)
         {
             tracing::warn!(%error, "the leadership stays on a full disk, and nothing is written");
@@ -146,8 +147,8 @@ impl Pace {
 }
 
 /// Makes room as far as this node can: what a snapshot covers of the log is purged.
-async fn make_room(node: &Node) {
-    if let Err(error) = node.raft.trigger().snapshot().await {
+async fn make_room(raft: &Raft) {
+    if let Err(error) = raft.trigger().snapshot().await {
         tracing::debug!(%error, "no snapshot was made on the full disk");
     }
 }

@@ -7,20 +7,25 @@ use openraft::ServerState;
 use openraft::async_runtime::watch::WatchReceiver as _;
 use openraft::errors::Fatal;
 use tokio::sync::watch;
-use tokio::time::Instant;
 
-use keymoot_crypto::Keyring;
+use keymoot_crypto::{ClusterName, Keyring};
+use keymoot_model::NodeId;
 use keymoot_state as state;
-use keymoot_state::{AuthorityRecord, Command, FEATURE_LEVEL};
+use keymoot_state::FEATURE_LEVEL;
 use keymoot_store::Log;
 use keymoot_telemetry::{Metrics, RaftRole};
 
-use crate::members::node::Node;
+use crate::members::founding::Founder;
+use crate::ops::damage::DamageReport;
 use crate::peer::fatal_signal::FatalSignal;
 use crate::peer::feature_level::check_level;
+use crate::peer::fence::Fence;
 use crate::peer::leader_client::Leadership;
 use crate::peer::peers::Peers;
+use crate::raft::Raft;
 use crate::raft::snapshot_schedule::SnapshotSchedule;
+use crate::raft::state_view::StateView;
+use crate::write::disk::Disk;
 
 /// How often what nobody waits for is looked at: figures, snapshots, the keyring file, a founding that
 /// has to be tried again.
@@ -37,11 +42,16 @@ fn role(state: ServerState) -> RaftRole {
 
 /// Watches Raft and keeps the rest informed: who leads, where the peers are, what is measured.
 pub(crate) struct Monitor {
-    pub(crate) node: Arc<Node>,
+    pub(crate) id: NodeId,
+    pub(crate) cluster: ClusterName,
+    pub(crate) raft: Raft,
+    pub(crate) state: StateView,
+    pub(crate) disk: Disk,
+    pub(crate) fence: Fence,
+    pub(crate) damage: DamageReport,
+    pub(crate) founder: Arc<Founder>,
     pub(crate) peers: Peers,
     pub(crate) keyring: Arc<Keyring>,
-    /// Stored with the cluster's identity, where this node founds the cluster.
-    pub(crate) founding_authority: Option<AuthorityRecord>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) log: Log,
     pub(crate) snapshots: SnapshotSchedule,
@@ -51,9 +61,9 @@ pub(crate) struct Monitor {
 
 impl Monitor {
     pub(crate) async fn run(mut self) {
-        let raft_metrics = self.node.raft.metrics();
+        let raft_metrics = self.raft.metrics();
         // Says who leads and who is a member, and nothing with each entry as the other does.
-        let mut roles = self.node.raft.server_metrics();
+        let mut roles = self.raft.server_metrics();
         let mut identity_known = false;
         let mut gone = false;
         loop {
@@ -70,10 +80,10 @@ impl Monitor {
                 Ok(()) => {}
             }
             if !identity_known {
-                identity_known = self.check_identity(now.current_leader == Some(self.node.id)).await;
+                identity_known = self.check_identity(now.current_leader == Some(self.id)).await;
             }
-            if self.snapshots.is_due(&now, self.node.disk.is_read_only())
-                && let Err(error) = self.node.raft.trigger().snapshot().await
+            if self.snapshots.is_due(&now, self.disk.is_read_only())
+                && let Err(error) = self.raft.trigger().snapshot().await
             {
                 tracing::warn!(%error, "a snapshot could not be asked for");
             }
@@ -86,7 +96,7 @@ impl Monitor {
     /// but may say so a moment after Raft has noticed.
     async fn give_up(&self, cause: String) {
         // It ends of what it met while applying, if its tables are damaged.
-        let reason = self.node.damage().unwrap_or_else(|| format!("raft has stopped: {cause}"));
+        let reason = self.damage.damage().unwrap_or_else(|| format!("raft has stopped: {cause}"));
         tracing::error!(%reason, "the node cannot go on");
         tokio::time::sleep(LOOK_EVERY).await;
         self.fatal.raise_logged(reason);
@@ -95,7 +105,7 @@ impl Monitor {
     fn inform(&self, now: &openraft::RaftMetrics<crate::wire::raft_types::TypeConfig>) {
         // Where a leader is must be known before it is announced.
         for (id, member) in now.membership_config.membership().nodes() {
-            if *id != self.node.id {
+            if *id != self.id {
                 self.peers.learn(*id, &member.peer_address);
             }
         }
@@ -110,9 +120,9 @@ impl Monitor {
         });
         let gauge = |value: Option<u64>| i64::try_from(value.unwrap_or(0)).unwrap_or(i64::MAX);
         let metrics = &self.metrics;
-        metrics.fenced_off_peers.set(gauge(Some(self.node.fence.refusals().list().len() as u64)));
+        metrics.fenced_off_peers.set(gauge(Some(self.fence.refusals().list().len() as u64)));
         metrics.raft_term.set(gauge(Some(now.current_term)));
-        metrics.raft_is_leader.set(i64::from(now.current_leader == Some(self.node.id)));
+        metrics.raft_is_leader.set(i64::from(now.current_leader == Some(self.id)));
         metrics.raft_leader_id.set(gauge(now.current_leader));
         metrics.raft_committed_index.set(gauge(now.local_committed.map(|at| at.index)));
         metrics.set_raft_role(role(now.state));
@@ -124,9 +134,9 @@ impl Monitor {
 
     /// Takes over a keyring file that was changed, if it opens what the cluster has wrapped.
     fn follow_keyring(&self) {
-        let cluster = self.node.cluster.as_str();
+        let cluster = self.cluster.as_str();
         // Asked only when the file has changed.
-        let identity = match state::cluster_identity(&self.node.state) {
+        let identity = match state::cluster_identity(&self.state) {
             Ok(identity) => identity,
             // What cannot be compared is not taken over.
             Err(error) => return tracing::debug!(%error, "the keyring file is not looked at"),
@@ -147,12 +157,12 @@ impl Monitor {
 
     /// Founds the cluster if nobody has, and refuses to go on with a keyring that is not its own.
     async fn check_identity(&self, leading: bool) -> bool {
-        match state::cluster_identity(&self.node.state) {
+        match state::cluster_identity(&self.state) {
             Ok(Some(identity)) => {
                 if let Err(reason) = check_level(identity.feature_level, FEATURE_LEVEL) {
                     self.fatal.replace(reason);
                 }
-                let cluster = self.node.cluster.as_str();
+                let cluster = self.cluster.as_str();
                 if let Err(error) = self.keyring.verify_check(cluster, &identity.keyring_check) {
                     let reason = format!("the keyring does not open this cluster's keys: {error}");
                     self.fatal.replace(reason);
@@ -160,16 +170,7 @@ impl Monitor {
                 true
             }
             Ok(None) if leading => {
-                let mut found = vec![Command::Found(self.node.identity.clone())];
-                found.extend(
-                    self.founding_authority
-                        .iter()
-                        .map(|authority| Command::PutAuthority(Box::new(authority.clone()))),
-                );
-                let deadline = Instant::now() + Duration::from_secs(2);
-                if let Err(error) = self.node.forwarder.replicate(found, deadline).await {
-                    tracing::warn!(%error, "the cluster's identity is not yet replicated");
-                }
+                self.founder.store_identity().await;
                 false
             }
             Ok(None) => false,

@@ -12,20 +12,44 @@ use tokio::time::Instant;
 use keymoot_crypto::{CredentialPlace, Keyring, RewrapError};
 use keymoot_state::{Command, Response, SECRET_TABLES, StoredSecret, secrets_of};
 use keymoot_store::{StoreError, View};
+use keymoot_telemetry::Metrics;
 
 use crate::error::ClusterError;
-use crate::members::node::Node;
+use crate::peer::local_end::LocalEnd;
+use crate::raft::state_view::StateView;
+use crate::read::barrier::ReadBarrier;
 use crate::wire::rewrap::{KeyringStatus, RewrapMark, Rewrapped};
+use crate::write::forwarder::ProposalForwarder;
 
 /// Records that are looked at in one stretch.
 const RECORDS_MAX: usize = 4096;
 /// Secrets that are exchanged in one proposal.
 const COMMANDS_MAX: usize = 256;
 
-impl Node {
+/// Puts secrets under the active master key.
+pub struct RewrapService {
+    local: LocalEnd,
+    state: StateView,
+    barrier: Arc<ReadBarrier>,
+    forwarder: Arc<ProposalForwarder>,
+    metrics: Arc<Metrics>,
+}
+
+impl RewrapService {
+    /// Rewraps with the keyring of this end.
+    pub const fn new(
+        local: LocalEnd,
+        state: StateView,
+        barrier: Arc<ReadBarrier>,
+        forwarder: Arc<ProposalForwarder>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        Self { local, state, barrier, forwarder, metrics }
+    }
+
     /// The node's master keys; with `count`, also what stands under which, of everything acknowledged before.
     pub async fn keyring_status(
-        self: &Arc<Self>,
+        &self,
         count: bool,
         deadline: Instant,
     ) -> Result<KeyringStatus, ClusterError> {
@@ -35,10 +59,10 @@ impl Node {
             let view = self.state.view();
             secrets = blocking(move || counted(&view)).await?;
         }
-        let fingerprints = self.keyring.fingerprints().into_iter();
+        let fingerprints = self.local.keyring.fingerprints().into_iter();
         Ok(KeyringStatus {
-            node: self.id,
-            active: self.keyring.active().0,
+            node: self.local.node.unwrap_or_default(),
+            active: self.local.keyring.active().0,
             fingerprints: fingerprints.map(|(id, fingerprint)| (id.0, fingerprint)).collect(),
             secrets,
         })
@@ -46,12 +70,13 @@ impl Node {
 
     /// Puts the secrets of a stretch behind `after` under the active master key.
     pub async fn rewrap(
-        self: &Arc<Self>,
+        &self,
         after: Option<RewrapMark>,
         deadline: Instant,
     ) -> Result<Rewrapped, ClusterError> {
         self.barrier.wait(deadline).await?;
-        let (view, keyring, cluster) = (self.state.view(), self.keyring.clone(), self.cluster.clone());
+        let (view, keyring, cluster) =
+            (self.state.view(), self.local.keyring.clone(), self.local.cluster.clone());
         let mut stretch = blocking(move || walk(&view, &keyring, cluster.as_str(), after)).await?;
         let mut commands = std::mem::take(&mut stretch.commands);
         while !commands.is_empty() {

@@ -1,6 +1,7 @@
 //! A node's view of itself and the cluster.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use openraft::Instant as _;
 use openraft::async_runtime::watch::WatchReceiver as _;
@@ -9,11 +10,38 @@ use keymoot_model::NodeId;
 use keymoot_state as state;
 
 use crate::error::ClusterError;
-use crate::members::node::Node;
+use crate::members::node_info::NodeInfo;
+use crate::peer::fence::Fence;
+use crate::peer::local_end::LocalEnd;
+use crate::raft::Raft;
+use crate::raft::state_view::StateView;
 use crate::wire::admin::{ClusterStatus, DiskStatus, NodeStatus, PeerStatus};
 use crate::write::clock::now_ms;
+use crate::write::disk::Disk;
 
-impl Node {
+/// Reports a node's view of itself and the cluster.
+pub struct StatusService {
+    local: LocalEnd,
+    fence: Fence,
+    info: Arc<NodeInfo>,
+    raft: Raft,
+    state: StateView,
+    disk: Disk,
+}
+
+impl StatusService {
+    /// Reports what these know.
+    pub const fn new(
+        local: LocalEnd,
+        fence: Fence,
+        info: Arc<NodeInfo>,
+        raft: Raft,
+        state: StateView,
+        disk: Disk,
+    ) -> Self {
+        Self { local, fence, info, raft, state, disk }
+    }
+
     /// This node's view of itself and the cluster.
     pub fn status(&self) -> Result<ClusterStatus, ClusterError> {
         let metrics = self.raft.metrics().borrow_watched().clone();
@@ -36,13 +64,13 @@ impl Node {
         let index = |at: Option<u64>| at.unwrap_or(0);
         let disk = self.disk.state();
         Ok(ClusterStatus {
-            cluster: self.cluster.as_str().to_owned(),
-            feature_level: self.feature_level.current()?,
+            cluster: self.local.cluster.as_str().to_owned(),
+            feature_level: self.local.feature_level.current()?,
             members: members.collect(),
             clock_ms: now_ms(),
             keyring_check: state::cluster_identity(&self.state)?.map(|identity| identity.keyring_check),
             node: NodeStatus {
-                id: self.id,
+                id: self.local.node.unwrap_or_default(),
                 role: format!("{:?}", metrics.state).to_lowercase(),
                 term: metrics.current_term,
                 leader: metrics.current_leader,

@@ -12,3 +12,4 @@ pub mod proof;
 pub mod rate_limit;
 pub mod refusal_log;
 pub mod refusals;
+pub mod removed_nodes;

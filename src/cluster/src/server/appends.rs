@@ -5,8 +5,8 @@ use std::sync::Arc;
 use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, StreamAppendError, StreamAppendResult};
 use tokio::sync::mpsc;
 
-use crate::members::node::Node;
 use crate::raft::Raft;
+use crate::server::PeerServer;
 use crate::wire::message::{AppendOutcome, Reply};
 use crate::wire::raft_codec;
 use crate::wire::raft_types::TypeConfig;
@@ -37,13 +37,13 @@ pub(super) async fn append_alone(raft: &Raft, rpc: AppendEntriesRequest<TypeConf
 /// Begins a stream of appends: Raft answers them in order, each answer bears the next id.
 pub(super) fn begin_appending(
     stream: u64,
-    node: &Arc<Node>,
+    server: &Arc<PeerServer>,
     replies: mpsc::Sender<(u64, Reply)>,
 ) -> Appending {
     let (requests, mut queue) = mpsc::channel(APPEND_QUEUE);
     let (ids, mut pending) = mpsc::unbounded_channel();
     let input = futures::stream::poll_fn(move |context| queue.poll_recv(context));
-    let raft = node.raft.clone();
+    let raft = server.endpoint.raft.clone();
     tokio::spawn(async move {
         use futures::StreamExt as _;
         let outcomes = raft.stream_append(input);

@@ -15,9 +15,9 @@ use keymoot_codec::Kind;
 use keymoot_crypto::tls::{PeerChannel, PeerVersion};
 use keymoot_crypto::{Challenge, ProofPurpose, ProofRefusal, ProofScope};
 
-use crate::members::node::Node;
 use crate::peer::proof;
 use crate::peer::rate_limit::RateLimit;
+use crate::server::PeerServer;
 use crate::wire::frame::{self, Frame};
 use crate::wire::join::{JoinDemand, JoinReply, ProvenJoin};
 
@@ -54,7 +54,7 @@ pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     channel: PeerChannel,
     from: SocketAddr,
     gate: &JoinGate,
-    node: &Node,
+    server: &PeerServer,
 ) -> std::io::Result<()> {
     let busy = || std::io::Error::other("too many nodes want to join at once");
     let _permit = gate.at_once.try_acquire().map_err(|_| busy())?;
@@ -64,13 +64,13 @@ pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     let exchange = async {
         let challenge = match channel.version {
             PeerVersion::First => None,
-            PeerVersion::Second => Some(demand(&mut stream, &channel, node).await?),
+            PeerVersion::Second => Some(demand(&mut stream, &channel, server).await?),
         };
         for _ in 0..REQUESTS_MAX {
             let Some(frame) = frame::read_up_to(&mut stream, BODY_BYTES_MAX).await? else { return Ok(()) };
             let reply = match &challenge {
-                None => refused(node, from, ProofRefusal::Unable),
-                Some(challenge) => answer(node, &channel, challenge, from, &frame.body).await,
+                None => refused(server, from, ProofRefusal::Unable),
+                Some(challenge) => answer(server, &channel, challenge, from, &frame.body).await,
             };
             let body = codec::encode(Kind::Frame, &reply).map_err(std::io::Error::other)?;
             frame::write(&mut stream, &Frame { id: frame.id, body: body.into() }).await?;
@@ -84,17 +84,17 @@ pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
 async fn demand<S: AsyncWrite + Unpin>(
     stream: &mut S,
     channel: &PeerChannel,
-    node: &Node,
+    server: &PeerServer,
 ) -> std::io::Result<Challenge> {
     let challenge = Challenge::draw().map_err(std::io::Error::other)?;
-    let cluster = &node.cluster;
+    let cluster = &server.local.cluster;
     let scope = ProofScope { cluster, channel, challenge: &challenge, purpose: ProofPurpose::Member };
-    proof::send(stream, &JoinDemand { challenge, proof: node.keyring.prove(&scope) }).await?;
+    proof::send(stream, &JoinDemand { challenge, proof: server.local.keyring.prove(&scope) }).await?;
     Ok(challenge)
 }
 
 async fn answer(
-    node: &Node,
+    server: &PeerServer,
     channel: &PeerChannel,
     challenge: &Challenge,
     from: SocketAddr,
@@ -106,15 +106,15 @@ async fn answer(
     };
     let certificate_request = request.certificate_request.as_deref().unwrap_or_default();
     let purpose = ProofPurpose::Join(certificate_request);
-    let scope = ProofScope { cluster: &node.cluster, channel, challenge, purpose };
-    match node.keyring.verify_proof(&scope, &proof) {
-        Ok(()) => node.join(request, None, Instant::now() + PATIENCE).await,
-        Err(refusal) => refused(node, from, refusal),
+    let scope = ProofScope { cluster: &server.local.cluster, channel, challenge, purpose };
+    match server.local.keyring.verify_proof(&scope, &proof) {
+        Ok(()) => server.services.joins.join(request, None, Instant::now() + PATIENCE).await,
+        Err(refusal) => refused(server, from, refusal),
     }
 }
 
-fn refused(node: &Node, from: SocketAddr, refusal: ProofRefusal) -> JoinReply {
+fn refused(server: &PeerServer, from: SocketAddr, refusal: ProofRefusal) -> JoinReply {
     let reason = proof::proof_required(refusal);
-    node.refusal_log.note("join", from, &reason);
+    server.refusal_log.note("join", from, &reason);
     JoinReply::Refused(format!("{reason}; the token is not spent"))
 }

@@ -17,10 +17,10 @@ use super::answers::{Asker, answer};
 use super::appends::{Appending, append_alone, begin_appending};
 use super::{CONCURRENT_REQUESTS_MAX, Caller, invalid};
 use crate::backup::BackupSource;
-use crate::members::node::Node;
 use crate::ops::admin::ADMIN_DEADLINE;
 use crate::peer::proof;
 use crate::raft::snapshot_transfer::SnapshotData;
+use crate::server::PeerServer;
 use crate::wire::frame::Frame;
 use crate::wire::message::{AppendOutcome, NO_STREAM, Reply, Request};
 use crate::wire::raft_codec::{self, AppliedMark, WireEntry};
@@ -38,7 +38,7 @@ struct Receiving {
 
 /// What one connection needs to remember.
 pub(super) struct Session {
-    node: Arc<Node>,
+    server: Arc<PeerServer>,
     caller: Caller,
     replies: mpsc::Sender<(u64, Reply)>,
     permits: Arc<Semaphore>,
@@ -49,13 +49,13 @@ pub(super) struct Session {
 }
 
 impl Session {
-    pub(super) fn new(node: Arc<Node>, caller: Caller, replies: mpsc::Sender<(u64, Reply)>) -> Self {
+    pub(super) fn new(server: Arc<PeerServer>, caller: Caller, replies: mpsc::Sender<(u64, Reply)>) -> Self {
         let permits = Arc::new(Semaphore::new(CONCURRENT_REQUESTS_MAX));
-        Self { node, caller, replies, permits, appending: None, receiving: None, backup: None }
+        Self { server, caller, replies, permits, appending: None, receiving: None, backup: None }
     }
 
     pub(super) async fn handle(&mut self, frame: Frame) -> std::io::Result<()> {
-        if self.node.is_removed(self.caller.identity) {
+        if self.server.removed.contains(self.caller.identity) {
             return self.reply(frame.id, Reply::Removed).await;
         }
         let request: Request = codec::decode(Kind::Frame, &frame.body).map_err(invalid)?;
@@ -65,13 +65,15 @@ impl Session {
                 return self.reply(frame.id, refusal).await;
             }
             // This node belonged to nobody when they greeted, and now belongs to others.
-            Some(fence) if fence != self.node.fence.current() => return Err(invalid("another fence by now")),
+            Some(fence) if fence != self.server.fence.current() => {
+                return Err(invalid("another fence by now"));
+            }
             _ => {}
         }
-        let proof = self.caller.proof.verdict(&self.node.cluster, &self.node.keyring);
+        let proof = self.caller.proof.verdict(&self.server.local.cluster, &self.server.local.keyring);
         if let (Some(what), Err(refusal)) = (request.proof_needed_for(), proof) {
             let reason = proof::proof_required(refusal);
-            self.node.refusal_log.note(what, self.caller.from, &reason);
+            self.server.refusal_log.note(what, self.caller.from, &reason);
             return self.reply(frame.id, Reply::Failed(reason)).await;
         }
         match request {
@@ -95,7 +97,7 @@ impl Session {
                 self.reply(frame.id, reply).await
             }
             Request::Supports(vote) => {
-                let supports = self.node.barrier.read_index.ledger().supports(&vote);
+                let supports = self.server.services.barrier.read_index.ledger().supports(&vote);
                 self.reply(frame.id, Reply::Supports(supports)).await
             }
             Request::ReadIndexOf(vote) if let Some(index) = self.index_for_asker(&vote) => {
@@ -103,10 +105,10 @@ impl Session {
             }
             request => {
                 let permit = self.permits.clone().acquire_owned().await.map_err(invalid)?;
-                let (node, replies) = (self.node.clone(), self.replies.clone());
+                let (server, replies) = (self.server.clone(), self.replies.clone());
                 let asker = Asker { identity: self.caller.identity, from: self.caller.from, proof };
                 tokio::spawn(async move {
-                    let reply = answer(&node, asker, request).await;
+                    let reply = answer(&server, asker, request).await;
                     let _ = replies.send((frame.id, reply)).await;
                     drop(permit);
                 });
@@ -121,7 +123,7 @@ impl Session {
 
     fn index_for_asker(&self, vote: &StoredVote) -> Option<u64> {
         match self.caller.identity {
-            PeerIdentity::Node(id) => self.node.barrier.read_index.answer_voter(id, vote),
+            PeerIdentity::Node(id) => self.server.services.barrier.read_index.answer_voter(id, vote),
             PeerIdentity::Operator => None,
         }
     }
@@ -130,7 +132,7 @@ impl Session {
         let Request::Append { stream, vote, previous, entries, commit } = request else {
             return Ok(());
         };
-        if self.node.disk.is_read_only() && self.would_store(&entries) {
+        if self.server.endpoint.disk.is_read_only() && self.would_store(&entries) {
             // Heartbeats hold no entries: the node stays a follower, and is sent these again.
             return self.reply(id, Reply::Failed(DISK_FULL.into())).await;
         }
@@ -142,7 +144,7 @@ impl Session {
             leader_commit: commit.as_ref().map(raft_codec::log_id),
         };
         if stream == NO_STREAM {
-            let (raft, replies) = (self.node.raft.clone(), self.replies.clone());
+            let (raft, replies) = (self.server.endpoint.raft.clone(), self.replies.clone());
             let permit = self.permits.clone().acquire_owned().await.map_err(invalid)?;
             tokio::spawn(async move {
                 let _ = replies.send((id, append_alone(&raft, rpc).await)).await;
@@ -152,7 +154,7 @@ impl Session {
         }
         let appending = match &mut self.appending {
             Some(appending) if appending.stream == stream => appending,
-            other => other.insert(begin_appending(stream, &self.node, self.replies.clone())),
+            other => other.insert(begin_appending(stream, &self.server, self.replies.clone())),
         };
         if appending.ids.send(id).is_ok() && appending.requests.send(rpc).await.is_ok() {
             return Ok(());
@@ -162,7 +164,8 @@ impl Session {
 
     async fn begin_backup(&mut self, local: bool) -> Reply {
         self.backup = None;
-        match BackupSource::begin(&self.node, local, Instant::now() + ADMIN_DEADLINE).await {
+        match BackupSource::begin(&self.server.services.backups, local, Instant::now() + ADMIN_DEADLINE).await
+        {
             Ok((source, first)) => {
                 self.backup = Some(source);
                 Reply::BackupBegun(first)
@@ -175,7 +178,7 @@ impl Session {
         let Some(source) = self.backup.take() else {
             return Reply::Failed("no backup is under way on this connection; begin it again".into());
         };
-        match source.next(&self.node).await {
+        match source.next(&self.server.services.backups).await {
             Ok((rest, piece)) => {
                 self.backup = rest;
                 Reply::BackupPiece(piece)
@@ -186,17 +189,17 @@ impl Session {
 
     /// Whether these hold a proposal that this node does not have; a new leader sends old ones too.
     fn would_store(&self, entries: &[WireEntry]) -> bool {
-        let last = self.node.raft.metrics().borrow_watched().last_log_index;
+        let last = self.server.endpoint.raft.metrics().borrow_watched().last_log_index;
         entries.iter().any(|entry| !entry.payload.is_empty() && Some(entry.at.index) > last)
     }
 
     async fn snapshot(&mut self, request: Request) -> std::io::Result<Reply> {
         match request {
-            Request::SnapshotBegin { .. } if self.node.disk.is_read_only() => {
+            Request::SnapshotBegin { .. } if self.server.endpoint.disk.is_read_only() => {
                 Ok(Reply::Failed(DISK_FULL.into()))
             }
             Request::SnapshotBegin { vote, mark } => {
-                let incoming = self.node.directory.receive().map_err(invalid)?;
+                let incoming = self.server.endpoint.directory.receive().map_err(invalid)?;
                 self.receiving = Some(Receiving { vote: raft_codec::vote(&vote), mark, incoming });
                 Ok(Reply::SnapshotReceived)
             }
@@ -209,21 +212,21 @@ impl Session {
             }
             _ => {
                 let receiving = self.receiving.take().ok_or_else(|| invalid("the end of no snapshot"))?;
-                install(&self.node, receiving).await
+                install(&self.server, receiving).await
             }
         }
     }
 }
 
 /// Hands a complete snapshot to Raft. It is verified here, before Raft can rely on it.
-async fn install(node: &Node, receiving: Receiving) -> std::io::Result<Reply> {
+async fn install(server: &PeerServer, receiving: Receiving) -> std::io::Result<Reply> {
     let Receiving { vote, mark, incoming } = receiving;
     let verified = tokio::task::spawn_blocking(move || incoming.finish());
     let reader = verified.await.map_err(invalid)?.map_err(invalid)?;
-    node.metrics.snapshot_bytes.set(i64::try_from(reader.byte_count()).unwrap_or(i64::MAX));
+    server.endpoint.metrics.snapshot_bytes.set(i64::try_from(reader.byte_count()).unwrap_or(i64::MAX));
     let (last_log_id, last_membership) = raft_codec::unmark(mark)?;
     let meta = openraft::storage::SnapshotMeta { last_log_id, last_membership };
     let snapshot = Snapshot { meta, snapshot: SnapshotData::Received(reader) };
-    let installed = node.raft.install_full_snapshot(vote, snapshot).await.map_err(invalid)?;
+    let installed = server.endpoint.raft.install_full_snapshot(vote, snapshot).await.map_err(invalid)?;
     Ok(Reply::SnapshotInstalled { vote: raft_codec::stored_vote(&installed.vote) })
 }

@@ -5,9 +5,9 @@
 use std::path::{Path, PathBuf};
 
 /// The rooms of the crate, the lowest first. A file in the root of the crate is a room of its own.
-const ORDER: [&str; 14] = [
+const ORDER: [&str; 15] = [
     "error", "settings", "wire", "peer", "raft", "write", "read", "members", "ops", "backup", "recovery",
-    "server", "cluster", "start",
+    "server", "node", "cluster", "start",
 ];
 
 #[test]

@@ -111,7 +111,7 @@ async fn begin(world: &World, fault: Fault, fate: &mut Fate) {
             if let Some(node) = world.node(victim) {
                 let change = Change::TransferLeader(Some(other));
                 let request = ChangeRequest { change, force: false, dry_run: false };
-                let _ = node.change_members(request, Instant::now() + Duration::from_secs(2)).await;
+                let _ = node.members.change_members(request, Instant::now() + Duration::from_secs(2)).await;
             }
         }
     }
@@ -124,7 +124,7 @@ async fn stop_all(world: &World, how: Stop) {
 /// Who leads, if anybody says so.
 pub fn leader(world: &World) -> Option<NodeId> {
     use openraft::async_runtime::watch::WatchReceiver as _;
-    let leads = |node: &std::sync::Arc<crate::members::node::Node>| {
+    let leads = |node: &std::sync::Arc<crate::node::Node>| {
         node.raft.metrics().borrow_watched().state == openraft::ServerState::Leader
     };
     world.nodes().into_iter().find(leads).map(|node| node.id)

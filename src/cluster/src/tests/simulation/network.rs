@@ -23,7 +23,7 @@ use keymoot_model::NodeId;
 use keymoot_state::Proposal;
 
 use super::fate::Fate;
-use crate::members::node::Node;
+use crate::node::Node;
 use crate::peer::link::{Connection, Dial};
 use crate::server;
 use crate::wire::frame::{self, Frame};
@@ -155,7 +155,7 @@ impl SimulatedNetwork {
         let channel = PeerChannel { version: self.version, binding: [0; 32] };
         let address = SocketAddr::from(([127, 0, 0, 1], 1));
         let far = join(far_in, far_out);
-        tokio::spawn(server::welcome(far, PeerIdentity::Node(from), channel, address, node));
+        tokio::spawn(server::welcome(far, PeerIdentity::Node(from), channel, address, node.server.clone()));
         tokio::spawn(self.clone().carry((from, to), up_in, up_out, cable.clone(), state.clone()));
         tokio::spawn(self.carry((to, from), down_in, down_out, cable, state));
         Ok((Box::new(join(near_in, near_out)), channel))

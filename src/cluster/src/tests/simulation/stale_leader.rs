@@ -37,7 +37,7 @@ async fn index_of_the_old_leader(seed: u64, weakness: Weakness) -> (Option<u64>,
         for cluster in world.clusters().into_iter().filter(|cluster| cluster.node_id() != old.id) {
             clients.change_policy(&cluster, &name("after"), 0).await;
         }
-        let indexes = others.iter().map(|id| world.node(*id).unwrap().status().unwrap().node);
+        let indexes = others.iter().map(|id| world.node(*id).unwrap().status.status().unwrap().node);
         match indexes
             .filter(|node| node.leader.is_some_and(|id| id != old.id))
             .map(|node| node.applied_index)

@@ -8,7 +8,6 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -25,29 +24,22 @@ use super::fate::Fate;
 use super::network::SimulatedNetwork;
 use super::run::Weakness;
 use crate::cluster::Cluster;
-use crate::members::node::{Node, NodeInfo};
-use crate::members::reconciler::MembershipReconciler;
+use crate::members::node_info::NodeInfo;
+use crate::node::{Node, NodeParts};
 use crate::ops::disk_watch::DiskWatch;
-use crate::ops::monitor::Monitor;
 use crate::peer::fatal_signal::FatalSignal;
 use crate::peer::feature_level::FeatureLevel;
 use crate::peer::fence::Fence;
-use crate::peer::leader_client::{LeaderClient, Leadership};
 use crate::peer::local_end::LocalEnd;
 use crate::peer::peers::Peers;
-use crate::peer::refusal_log::RefusalLog;
 use crate::raft::Raft;
 use crate::raft::config::raft_config;
 use crate::raft::log_retention::LogRetention;
 use crate::raft::snapshot_schedule::SnapshotSchedule;
 use crate::raft::state_machine::StateMachine;
 use crate::raft::state_view::StateView;
-use crate::read::barrier::ReadBarrier;
-use crate::read::read_index::ReadIndex;
 use crate::wire::admin::{AdminRequest, AdminResponse};
-use crate::write::appender::LogAppender;
 use crate::write::batcher::BatchLimits;
-use crate::write::forwarder::ProposalForwarder;
 
 const CLUSTER: &str = "simulated";
 /// How long a request waits for a quorum.
@@ -123,7 +115,7 @@ impl World {
         }
         let members = self.ids().into_iter().map(|id| (id, format!("node-{id}:1"))).collect();
         let node = self.node(1).unwrap();
-        match node.administer(AdminRequest::Initialize(members)).await {
+        match node.server.admin().administer(AdminRequest::Initialize(members)).await {
             AdminResponse::Initialized(true) => {}
             other => panic!("the cluster did not begin: {other:?}"),
         }
@@ -220,17 +212,16 @@ impl World {
                 .unwrap();
         let applied_index = machine_state.applied_index();
         let cluster: ClusterName = CLUSTER.parse().unwrap();
-        let (fatal, feature_level) = (FatalSignal::default(), FeatureLevel::of(state.clone()));
         let local = LocalEnd {
             cluster: cluster.clone(),
             node: Some(id),
             fence: Some(fence.clone()),
             keyring: self.keyring.clone(),
-            feature_level: feature_level.clone(),
-            fatal: fatal.clone(),
+            feature_level: FeatureLevel::of(state.clone()),
+            fatal: FatalSignal::default(),
         };
         let connect_timeout = Duration::from_millis(config.cluster.connect_timeout_ms);
-        let peers = Peers::new(local, self.network.dial_of(id), connect_timeout);
+        let peers = Peers::new(local.clone(), self.network.dial_of(id), connect_timeout);
         let log = machine.disk.boot(ledger.clone());
         let lease = Duration::from_millis(config.cluster.election_timeout_max_ms);
         let silent_until = log.has_voted().then(|| Instant::now() + lease);
@@ -238,57 +229,36 @@ impl World {
         let network =
             crate::raft::network::Network::new(peers.clone(), 1 << 30, log_retention.clone(), ledger.clone());
         let raft = Raft::new(id, raft_config(config).unwrap(), network, log, machine_state).await.unwrap();
-        let (leadership_in, leadership) = watch::channel(Leadership::default());
-        let leader_client = LeaderClient::new(id, peers.clone(), leadership);
         let runtime = Handle::current();
-        let appender = LogAppender::new(raft.clone(), disk.clone(), runtime.clone());
-        let read_index =
-            ReadIndex::new(raft.clone(), ledger, peers.clone(), metrics.clone(), runtime.clone());
-        let forwarder =
-            ProposalForwarder::new(appender, leader_client.clone(), feature_level.clone(), metrics.clone());
-        let barrier = ReadBarrier::new(read_index, leader_client.clone(), applied_index, metrics.clone());
-        let node = Arc::new(Node {
+        let parts = NodeParts {
             id,
-            cluster: cluster.clone(),
-            raft,
-            state,
-            directory,
+            local,
             fence,
-            keyring: self.keyring.clone(),
-            disk,
-            metrics: metrics.clone(),
-            forwarder: Arc::new(forwarder),
-            barrier: Arc::new(barrier),
-            silent_until,
-            identity: ClusterIdentity {
-                cluster: CLUSTER.into(),
-                keyring_check: self.keyring.check_value(CLUSTER).unwrap(),
-                feature_level: self.level,
-            },
-            leader_client,
-            info: info(id, &machine.home, lease),
-            feature_level,
-            fatal: fatal.clone(),
-            change_turn: tokio::sync::Mutex::default(),
-            refusal_log: RefusalLog::new(metrics.clone()),
-            removed: arc_swap::ArcSwap::default(),
-        });
-        let monitor = Monitor {
-            node: node.clone(),
-            peers: peers.clone(),
-            keyring: self.keyring.clone(),
-            founding_authority: None,
-            metrics,
+            peers,
+            raft,
+            ledger,
+            state,
+            applied_index,
             log: unused,
             snapshots: SnapshotSchedule::new(
                 log_retention,
                 config.raft.snapshot_log_entries,
                 config.raft.log_keep_entries,
             ),
-            leadership: leadership_in,
-            fatal,
+            directory,
+            disk,
+            silent_until,
+            identity: ClusterIdentity {
+                cluster: CLUSTER.into(),
+                keyring_check: self.keyring.check_value(CLUSTER).unwrap(),
+                feature_level: self.level,
+            },
+            founding: None,
+            info: info(id, &machine.home, lease),
+            metrics,
+            runtime: runtime.clone(),
         };
-        let reconciler = MembershipReconciler::new(node.clone(), peers, None);
+        let (node, tasks) = Node::assemble(parts).unwrap();
         let limits = BatchLimits {
             waiting_max: config.waiting_commands_max,
             batch_max: config.raft.batch_commands_max,
@@ -296,7 +266,11 @@ impl World {
             pause_after: usize::MAX,
         };
         let cluster = Cluster::new(node.clone(), &runtime, limits, config.waiting_reads_max, PATIENCE);
-        Running { node, cluster, tasks: vec![tokio::spawn(monitor.run()), tokio::spawn(reconciler.run())] }
+        Running {
+            node,
+            cluster,
+            tasks: vec![tokio::spawn(tasks.monitor.run()), tokio::spawn(tasks.reconciler.run())],
+        }
     }
 }
 
