@@ -10,7 +10,7 @@ use std::path::Path;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::rebuild::{self, Foundation, RebuildError};
+use crate::raft::rebuild::{self, Foundation, RebuildError};
 use keymoot_crypto::{Keyring, random_bytes};
 use keymoot_model::ClusterName;
 use keymoot_model::NodeId;

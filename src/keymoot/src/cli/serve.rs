@@ -181,7 +181,7 @@ async fn retire(cluster: &Cluster, drain: &Drain, close: impl FnOnce(), patience
     tracing::info!("stopping: leadership is handed over, and requests under way are answered");
     let deadline = Instant::now() + patience;
     drain.begin();
-    cluster.retire().await;
+    cluster.transfer_leader().await;
     close();
     let cut_off = drain.finished(deadline).await;
     if cut_off > 0 {

@@ -1,7 +1,7 @@
 //! Whole clusters in virtual time: minutes of faults in seconds.
 //!
-//! Real: openraft, the state machine over real tables, proposer, read barrier, leader seat, links, peer
-//! server, monitor and steward. Simulated: the network between the nodes (delays, lost connections,
+//! Real: openraft, the state machine over real tables, proposer, read barrier, leader client, links, peer
+//! server, monitor and reconciler. Simulated: the network between the nodes (delays, lost connections,
 //! copies of proposals that come late, partitions), the disk under the log (syncs that take time, power
 //! cuts), the clock, and chance as far as it is this simulation's own.
 //!
