@@ -151,7 +151,7 @@ fn a_film_with_a_key_per_track_plays_and_shows_the_sources_own_picture() {
 
 #[test]
 fn a_rotating_stream_plays_on_though_the_node_that_gave_the_licenses_dies() {
-    let mut stage = Stage::set("live", 20, Some(PERIOD_S));
+    let mut stage = Stage::set("live", 15, Some(PERIOD_S));
     let player = stage.play("live");
     let seen = player.wait_for("two seconds", Duration::from_secs(60), |seen| seen.at_s > 2.0).unwrap();
     let first = stage.cluster.nodes()[0].clone();
