@@ -23,27 +23,27 @@ impl Crash {
     }
 }
 
-pub fn kill_leader(draw: &mut Draw) -> Box<dyn Fault> {
+pub(super) fn kill_leader(draw: &mut Draw) -> Box<dyn Fault> {
     Crash::kill(Target::Leader(draw.node()))
 }
 
-pub fn kill_node(draw: &mut Draw) -> Box<dyn Fault> {
+pub(super) fn kill_node(draw: &mut Draw) -> Box<dyn Fault> {
     Crash::kill(Target::Node(draw.node()))
 }
 
-pub fn kill_all(_: &mut Draw) -> Box<dyn Fault> {
+pub(super) fn kill_all(_: &mut Draw) -> Box<dyn Fault> {
     Crash::kill(Target::All)
 }
 
-pub fn power_cut_leader(draw: &mut Draw) -> Box<dyn Fault> {
+pub(super) fn power_cut_leader(draw: &mut Draw) -> Box<dyn Fault> {
     Crash::power_cut(Target::Leader(draw.node()))
 }
 
-pub fn power_cut_node(draw: &mut Draw) -> Box<dyn Fault> {
+pub(super) fn power_cut_node(draw: &mut Draw) -> Box<dyn Fault> {
     Crash::power_cut(Target::Node(draw.node()))
 }
 
-pub fn power_cut_all(_: &mut Draw) -> Box<dyn Fault> {
+pub(super) fn power_cut_all(_: &mut Draw) -> Box<dyn Fault> {
     Crash::power_cut(Target::All)
 }
 

@@ -10,7 +10,7 @@ struct Full {
     hit: Vec<usize>,
 }
 
-pub fn full_disk(draw: &mut Draw) -> Box<dyn Fault> {
+pub(super) fn full_disk(draw: &mut Draw) -> Box<dyn Fault> {
     let (node, leader) = (draw.node(), draw.coin());
     let target = if leader { Target::Leader(node) } else { Target::Node(node) };
     Box::new(Full { target, hit: Vec::new() })
@@ -55,13 +55,13 @@ struct Syncs {
     failed_before: Vec<u64>,
 }
 
-pub fn failing_sync(draw: &mut Draw) -> Box<dyn Fault> {
+pub(super) fn failing_sync(draw: &mut Draw) -> Box<dyn Fault> {
     let (node, leader) = (draw.node(), draw.coin());
     let target = if leader { Target::Leader(node) } else { Target::Node(node) };
     Box::new(Syncs { target, delay_ms: None, hit: Vec::new(), failed_before: Vec::new() })
 }
 
-pub fn slow_sync(draw: &mut Draw) -> Box<dyn Fault> {
+pub(super) fn slow_sync(draw: &mut Draw) -> Box<dyn Fault> {
     let (node, leader) = (draw.node(), draw.coin());
     let target = if leader { Target::Leader(node) } else { Target::Node(node) };
     let delay_ms = Some(draw.between(50, 700).into());

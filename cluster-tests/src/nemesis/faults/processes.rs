@@ -23,15 +23,15 @@ impl Pause {
     }
 }
 
-pub fn pause_leader(draw: &mut Draw) -> Box<dyn Fault> {
+pub(super) fn pause_leader(draw: &mut Draw) -> Box<dyn Fault> {
     Pause::boxed(Target::Leader(draw.node()), false)
 }
 
-pub fn pause_follower(draw: &mut Draw) -> Box<dyn Fault> {
+pub(super) fn pause_follower(draw: &mut Draw) -> Box<dyn Fault> {
     Pause::boxed(Target::Follower(draw.node()), false)
 }
 
-pub fn suspend_leader(draw: &mut Draw) -> Box<dyn Fault> {
+pub(super) fn suspend_leader(draw: &mut Draw) -> Box<dyn Fault> {
     Pause::boxed(Target::Leader(draw.node()), true)
 }
 
