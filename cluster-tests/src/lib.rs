@@ -16,6 +16,8 @@ pub mod cluster;
 pub mod creating;
 pub mod curves;
 pub mod dev_file;
+#[cfg(test)]
+mod documents;
 pub mod drill;
 pub mod elsewhere;
 pub mod error;
