@@ -10,7 +10,7 @@
 //! and installed by threads. So a seed that failed is likely to fail again, and may need a few tries.
 //!
 //! `KEYMOOT_SIM_SEED=7` runs that seed alone, `KEYMOOT_SIM_SEEDS=500` as many, with
-//! `cargo nextest run -p keymoot --lib -E 'test(simulation_tests)'`.
+//! `cargo nextest run -p keymoot-cluster -E 'test(tests::simulation)'`.
 
 mod clients;
 mod disk;
