@@ -249,15 +249,16 @@ impl Cluster {
         Self { node, proposer, barrier, request_deadline }
     }
 
-    /// Replicates a command and gives the state's answer, once a quorum has it on disk.
+    /// Replicates commands in one proposal and gives the state's answers in their order, once a quorum has
+    /// them on disk.
     ///
     /// # Errors
-    /// [`ClusterError::NoQuorum`] after the deadline (the command may still be applied later),
+    /// [`ClusterError::NoQuorum`] after the deadline (the commands may still be applied later),
     /// [`ClusterError::Busy`] when the proposer's mailbox is full.
-    pub async fn propose(&self, command: Command) -> Result<Response, ClusterError> {
+    pub async fn propose(&self, commands: Vec<Command>) -> Result<Vec<Response>, ClusterError> {
         // Who may have caused a change stands in the log before the change does.
         write_grants();
-        let answered = self.proposer.give(command).ok_or_else(|| self.busy("proposer"))?;
+        let answered = self.proposer.give(commands).ok_or_else(|| self.busy("proposer"))?;
         self.wait(self.request_deadline, answered).await
     }
 
