@@ -10,20 +10,22 @@ use keymoot_state as state;
 use keymoot_state::{Command, Response};
 pub use keymoot_state::{ListedPolicy, PolicyCondition};
 
+use super::attachment::{attachment, make_fresh};
 use super::error::ServiceError;
+use super::replicated_state::ReplicatedState;
 
 /// The policies that an account may have.
 pub const POLICIES_MAX: usize = 1000;
 
 /// The use cases around policies.
 #[derive(Clone)]
-pub struct Policies {
-    cluster: Cluster,
+pub struct Policies<R = Cluster> {
+    cluster: R,
 }
 
-impl Policies {
+impl<R: ReplicatedState> Policies<R> {
     /// Over this cluster.
-    pub fn new(cluster: Cluster) -> Self {
+    pub fn new(cluster: R) -> Self {
         Self { cluster }
     }
 
@@ -103,7 +105,7 @@ impl Policies {
             return Err(ServiceError::Conflict(message));
         }
         let command = Command::PutPolicy { account, policy: Box::new(policy), condition };
-        match self.cluster.propose(command).await? {
+        match self.cluster.propose_one(command).await? {
             Response::Policy(record) => {
                 audit(grant, &name, "stored");
                 Ok(*record)
@@ -125,7 +127,7 @@ impl Policies {
     ) -> Result<(), ServiceError> {
         let command =
             Command::DeletePolicy { account: grant.account().id.clone(), name: name.clone(), condition };
-        match self.cluster.propose(command).await? {
+        match self.cluster.propose_one(command).await? {
             // An answer that was forgotten was Done, or the request had had another by now.
             Response::Done | Response::AnsweredBefore => {
                 audit(grant, name, "deleted");
@@ -155,19 +157,10 @@ impl Policies {
         policy: &PolicyName,
         if_absent: bool,
     ) -> Result<(), ServiceError> {
-        let account = grant.account().id.clone();
-        self.make_fresh(grant.account().consistency).await?;
-        let attached = state::attached_policy(self.cluster.state(), &account, content)?;
-        // An unknown name is refused even where another policy stays attached.
-        let is_known = state::policy(self.cluster.state(), &account, policy)?.is_some();
-        if is_known && (attached.as_ref() == Some(policy) || (if_absent && attached.is_some())) {
-            return Ok(());
-        }
-        let (content, named) = (content.clone(), Some(policy.clone()));
-        let command = Command::AttachPolicy { account, content, policy: named, if_absent };
-        self.change_use(command, Some(policy)).await?;
-        audit(grant, policy, "attached");
-        Ok(())
+        let attachment = attachment(&self.cluster, grant, content, policy, if_absent).await?;
+        let Some(attachment) = attachment else { return Ok(()) };
+        let response = self.cluster.propose_one(attachment.command()).await?;
+        attachment.outcome(response, grant)
     }
 
     /// Detaches a policy from a content, which then has the account's default.
@@ -232,7 +225,7 @@ impl Policies {
 
     /// Proposes a command that makes use of `policy`, or of none.
     async fn change_use(&self, command: Command, policy: Option<&PolicyName>) -> Result<(), ServiceError> {
-        match (self.cluster.propose(command).await?, policy) {
+        match (self.cluster.propose_one(command).await?, policy) {
             (Response::Done | Response::Unchanged | Response::AnsweredBefore, _) => Ok(()),
             (Response::NoPolicy, Some(name)) => Err(ServiceError::UnknownPolicy { name: name.clone() }),
             _ => Err(ServiceError::Protocol { command: "attach-policy" }),
@@ -240,10 +233,7 @@ impl Policies {
     }
 
     async fn make_fresh(&self, consistency: Consistency) -> Result<(), ServiceError> {
-        match consistency {
-            Consistency::Linearizable => Ok(self.cluster.read_barrier().await?),
-            Consistency::Local => Ok(()),
-        }
+        make_fresh(&self.cluster, consistency).await
     }
 
     fn stored(&self, account: &AccountId, name: &PolicyName) -> Result<PolicyRecord, ServiceError> {
@@ -254,7 +244,7 @@ impl Policies {
 
 /// Says what became of a policy. Whose request it was, and about which content, the grant's own line
 /// says.
-fn audit(grant: &Grant, policy: &PolicyName, what: &'static str) {
+pub(super) fn audit(grant: &Grant, policy: &PolicyName, what: &'static str) {
     tracing::info!(
         target: "audit",
         account = %grant.account().id,

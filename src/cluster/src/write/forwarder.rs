@@ -56,13 +56,15 @@ impl ProposalForwarder {
         }
     }
 
-    /// Replicates a batch; gives an answer to each of its commands.
+    /// Replicates a batch of groups of commands as one proposal; gives each group the answers to its commands.
     pub(crate) async fn forward(
         &self,
-        commands: Vec<Command>,
+        groups: Vec<Vec<Command>>,
         deadline: Instant,
-    ) -> Vec<Result<Response, ClusterError>> {
+    ) -> Vec<Result<Vec<Response>, ClusterError>> {
         let began = Instant::now();
+        let sizes: Vec<usize> = groups.iter().map(Vec::len).collect();
+        let commands: Vec<Command> = groups.into_iter().flatten().collect();
         let expected = commands.len();
         self.metrics.proposal_batch_commands.observe(expected as f64);
         let outcome = self.replicate(commands, deadline).await.and_then(|responses| {
@@ -76,8 +78,11 @@ impl ProposalForwarder {
         let label = if outcome.is_ok() { "applied" } else { "unanswered" };
         self.metrics.proposals_total.with_label_values(&[label]).inc();
         match outcome {
-            Ok(responses) => responses.into_iter().map(Ok).collect(),
-            Err(error) => vec![Err(error); expected],
+            Ok(responses) => {
+                let mut responses = responses.into_iter();
+                sizes.into_iter().map(|size| Ok(responses.by_ref().take(size).collect())).collect()
+            }
+            Err(error) => vec![Err(error); sizes.len()],
         }
     }
 

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use actix_web::HttpRequest;
 use actix_web::web::Bytes;
 
-use keymoot_auth::{AuthError, AuthHandle, Authenticator, Grant, PresentedProofs, SignedRequest, UnsignedRequest};
+use keymoot_auth::{
+    AuthError, AuthHandle, Authenticator, Grant, PresentedProofs, SignedRequest, UnsignedRequest,
+};
 use keymoot_cluster::ClusterError;
 use keymoot_model::Scope;
 use keymoot_protocol::{Claim, Claims, HttpSignatureError, KeyToken, Signature, SignedPayload};
