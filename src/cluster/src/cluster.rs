@@ -97,7 +97,6 @@ impl Cluster {
         &self.node.state
     }
 
-    /// This node's id.
     pub fn node_id(&self) -> NodeId {
         self.node.id
     }

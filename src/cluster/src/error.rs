@@ -1,4 +1,4 @@
-//! What a caller of the cluster can be told.
+//! The errors that a caller of the cluster gets.
 
 use std::time::Duration;
 
@@ -13,10 +13,7 @@ pub enum ClusterError {
     },
     /// A mailbox is full: this node is asked for more than it can do.
     #[error("the node is overloaded: the mailbox of its {actor} is full")]
-    Busy {
-        /// Which actor.
-        actor: &'static str,
-    },
+    Busy { actor: &'static str },
     /// The leader has no room on its disk and no other node took over. Reads go on.
     #[error("the leader's disk is full, and no other node could take over")]
     DiskFull,

@@ -41,7 +41,7 @@ use crate::write::appender::LogAppender;
 use crate::write::disk::Disk;
 use crate::write::forwarder::ProposalForwarder;
 
-/// What a node is built from.
+/// The parts that a node is built from.
 pub struct NodeParts {
     pub id: NodeId,
     pub local: LocalEnd,
@@ -59,18 +59,17 @@ pub struct NodeParts {
     pub silent_until: Option<Instant>,
     pub identity: ClusterIdentity,
     pub founding: Option<Founding>,
-    pub info: NodeInfo,
+    pub info: Arc<NodeInfo>,
     pub metrics: Arc<Metrics>,
     pub runtime: Handle,
 }
 
-/// What runs on a node.
+/// The services of a node.
 pub struct Node {
     pub id: NodeId,
     pub local: LocalEnd,
     pub raft: Raft,
     pub state: StateView,
-    pub directory: Arc<Directory>,
     pub disk: Disk,
     pub forwarder: Arc<ProposalForwarder>,
     pub barrier: Arc<ReadBarrier>,
@@ -81,7 +80,7 @@ pub struct Node {
     pub metrics: Arc<Metrics>,
 }
 
-/// What a node does by itself, to be spawned.
+/// The tasks of a node, to be spawned.
 pub struct NodeTasks {
     pub monitor: Monitor,
     pub reconciler: MembershipReconciler,
@@ -94,134 +93,187 @@ impl Node {
     /// # Errors
     /// [`WrapError`] when the authority of a cluster to be founded cannot be wrapped.
     pub fn assemble(parts: NodeParts) -> Result<(Arc<Self>, NodeTasks), WrapError> {
-        let NodeParts {
-            id, local, fence, peers, raft, ledger, state, directory, disk, metrics, runtime, ..
-        } = parts;
-        let info = Arc::new(parts.info);
-        let (leadership_in, leadership) = watch::channel(Leadership::default());
-        let leader_client = LeaderClient::new(id, peers.clone(), leadership);
-        let appender = LogAppender::new(raft.clone(), disk.clone(), runtime.clone());
-        let level = local.feature_level.clone();
-        let forwarder =
-            Arc::new(ProposalForwarder::new(appender, leader_client.clone(), level, metrics.clone()));
-        let read_index = ReadIndex::new(raft.clone(), ledger, peers.clone(), metrics.clone(), runtime);
-        let barrier =
-            ReadBarrier::new(read_index, leader_client.clone(), parts.applied_index, metrics.clone());
-        let barrier = Arc::new(barrier);
-        let members = Arc::new(Members::new(
-            id,
+        let (leadership, known) = watch::channel(Leadership::default());
+        let base = Base::of(&parts, known);
+        let removed = Arc::new(RemovedNodes::new(parts.id, parts.fence.clone()));
+        let founder = Arc::new(Founder::new(
+            base.members.clone(),
+            parts.identity,
+            base.info.peer_address.clone(),
+            parts.founding,
+            &parts.local.keyring,
+        )?);
+        let status = Arc::new(StatusService::new(
+            parts.local.clone(),
+            parts.fence.clone(),
+            base.info.clone(),
+            parts.raft.clone(),
+            parts.state.clone(),
+            parts.disk.clone(),
+        ));
+        let endpoint = RaftEndpoint::new(
+            parts.raft.clone(),
+            parts.disk.clone(),
+            parts.directory.clone(),
+            parts.metrics.clone(),
+            base.damage.clone(),
+            parts.silent_until,
+        );
+        let server = PeerServer::new(
+            parts.local.clone(),
+            parts.fence.clone(),
+            removed.clone(),
+            RefusalLog::new(parts.metrics.clone()),
+            endpoint,
+            base.services(status.clone(), founder.clone()),
+        );
+        let tasks = NodeTasks {
+            reconciler: MembershipReconciler::new(
+                base.members.clone(),
+                removed,
+                founder.clone(),
+                parts.peers.clone(),
+                base.info.clone(),
+                parts.metrics.clone(),
+            ),
+            damage_watch: base.damage_watch(),
+            monitor: Monitor {
+                id: parts.id,
+                cluster: parts.local.cluster.clone(),
+                raft: parts.raft.clone(),
+                state: parts.state.clone(),
+                disk: parts.disk.clone(),
+                fence: parts.fence,
+                damage: base.damage.clone(),
+                founder,
+                peers: parts.peers,
+                keyring: parts.local.keyring.clone(),
+                metrics: parts.metrics.clone(),
+                log: parts.log,
+                snapshots: parts.snapshots,
+                leadership,
+                fatal: parts.local.fatal.clone(),
+            },
+        };
+        let node = Self {
+            id: parts.id,
+            local: parts.local,
+            raft: parts.raft,
+            state: parts.state,
+            disk: parts.disk,
+            forwarder: base.forwarder,
+            barrier: base.barrier,
+            members: base.members,
+            status,
+            damage: base.damage,
+            server: Arc::new(server),
+            metrics: parts.metrics,
+        };
+        Ok((Arc::new(node), tasks))
+    }
+}
+
+/// The services that others are built on.
+struct Base {
+    local: LocalEnd,
+    raft: Raft,
+    state: StateView,
+    directory: Arc<Directory>,
+    metrics: Arc<Metrics>,
+    info: Arc<NodeInfo>,
+    forwarder: Arc<ProposalForwarder>,
+    barrier: Arc<ReadBarrier>,
+    members: Arc<Members>,
+    damage: DamageReport,
+}
+
+impl Base {
+    fn of(parts: &NodeParts, leadership: watch::Receiver<Leadership>) -> Self {
+        let (raft, metrics, runtime) = (&parts.raft, &parts.metrics, &parts.runtime);
+        let leader_client = LeaderClient::new(parts.id, parts.peers.clone(), leadership);
+        let appender = LogAppender::new(raft.clone(), parts.disk.clone(), runtime.clone());
+        let level = parts.local.feature_level.clone();
+        let forwarder = ProposalForwarder::new(appender, leader_client.clone(), level, metrics.clone());
+        let forwarder = Arc::new(forwarder);
+        let read_index = ReadIndex::new(
             raft.clone(),
-            state.clone(),
+            parts.ledger.clone(),
+            parts.peers.clone(),
+            metrics.clone(),
+            runtime.clone(),
+        );
+        let applied_index = parts.applied_index.clone();
+        let barrier = ReadBarrier::new(read_index, leader_client.clone(), applied_index, metrics.clone());
+        let members = Members::new(
+            parts.id,
+            raft.clone(),
+            parts.state.clone(),
             forwarder.clone(),
             leader_client,
-            disk.clone(),
-            info.silence,
-        ));
-        let removed = Arc::new(RemovedNodes::new(id, fence.clone()));
-        let address = info.peer_address.clone();
-        let founder = Founder::new(members.clone(), parts.identity, address, parts.founding, &local.keyring)?;
-        let founder = Arc::new(founder);
-        let damage = DamageReport::new(id, info.data_dir.clone(), state.clone());
-        let status = Arc::new(StatusService::new(
-            local.clone(),
-            fence.clone(),
-            info.clone(),
-            raft.clone(),
-            state.clone(),
-            disk.clone(),
-        ));
+            parts.disk.clone(),
+            parts.info.silence,
+        );
+        Self {
+            local: parts.local.clone(),
+            raft: raft.clone(),
+            state: parts.state.clone(),
+            directory: parts.directory.clone(),
+            metrics: metrics.clone(),
+            info: parts.info.clone(),
+            forwarder,
+            barrier: Arc::new(barrier),
+            members: Arc::new(members),
+            damage: DamageReport::new(parts.id, parts.info.data_dir.clone(), parts.state.clone()),
+        }
+    }
+
+    fn services(&self, status: Arc<StatusService>, founder: Arc<Founder>) -> Services {
+        let (state, barrier, forwarder) = (&self.state, &self.barrier, &self.forwarder);
         let rewrap = RewrapService::new(
-            local.clone(),
+            self.local.clone(),
             state.clone(),
             barrier.clone(),
             forwarder.clone(),
-            metrics.clone(),
+            self.metrics.clone(),
         );
-        let services = Services {
+        Services {
             admin: AdminService::new(
-                status.clone(),
+                status,
                 rewrap,
-                founder.clone(),
-                members.clone(),
+                founder,
+                self.members.clone(),
                 state.clone(),
                 barrier.clone(),
                 forwarder.clone(),
             ),
-            members: members.clone(),
+            members: self.members.clone(),
             joins: JoinService::new(
-                local.clone(),
+                self.local.clone(),
                 state.clone(),
                 barrier.clone(),
                 forwarder.clone(),
-                members.clone(),
-                info.authority_pem.clone(),
+                self.members.clone(),
+                self.info.authority_pem.clone(),
             ),
-            backups: BackupService::new(state.clone(), barrier.clone(), directory.clone(), metrics.clone()),
+            backups: BackupService::new(
+                state.clone(),
+                barrier.clone(),
+                self.directory.clone(),
+                self.metrics.clone(),
+            ),
             barrier: barrier.clone(),
             forwarder: forwarder.clone(),
-        };
-        let endpoint = RaftEndpoint::new(
-            raft.clone(),
-            disk.clone(),
-            directory.clone(),
-            metrics.clone(),
-            damage.clone(),
-            parts.silent_until,
-        );
-        let refusal_log = RefusalLog::new(metrics.clone());
-        let server =
-            PeerServer::new(local.clone(), fence.clone(), removed.clone(), refusal_log, endpoint, services);
-        let tasks = NodeTasks {
-            reconciler: MembershipReconciler::new(
-                members.clone(),
-                removed,
-                founder.clone(),
-                peers.clone(),
-                info.clone(),
-                metrics.clone(),
-            ),
-            damage_watch: DamageWatch::new(
-                damage.clone(),
-                raft.clone(),
-                members.clone(),
-                barrier.clone(),
-                metrics.clone(),
-                info.silence,
-            ),
-            monitor: Monitor {
-                id,
-                cluster: local.cluster.clone(),
-                raft: raft.clone(),
-                state: state.clone(),
-                disk: disk.clone(),
-                fence,
-                damage: damage.clone(),
-                founder,
-                peers,
-                keyring: local.keyring.clone(),
-                metrics: metrics.clone(),
-                log: parts.log,
-                snapshots: parts.snapshots,
-                leadership: leadership_in,
-                fatal: local.fatal.clone(),
-            },
-        };
-        let server = Arc::new(server);
-        let node = Self {
-            id,
-            local,
-            raft,
-            state,
-            directory,
-            disk,
-            forwarder,
-            barrier,
-            members,
-            status,
-            damage,
-            server,
-            metrics,
-        };
-        Ok((Arc::new(node), tasks))
+        }
+    }
+
+    fn damage_watch(&self) -> DamageWatch {
+        DamageWatch::new(
+            self.damage.clone(),
+            self.raft.clone(),
+            self.members.clone(),
+            self.barrier.clone(),
+            self.metrics.clone(),
+            self.info.silence,
+        )
     }
 }

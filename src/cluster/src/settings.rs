@@ -14,16 +14,13 @@ use serde::{Deserialize, Serialize};
 pub use peer_address::{PeerAddress, PeerAddressError};
 pub use profile::NetworkProfile;
 
-/// All of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClusterSettings {
-    /// This node.
     pub node: NodeSection,
     /// The cluster it belongs to, and how nodes reach each other.
     pub cluster: ClusterSection,
     /// Replication: batches, log, snapshots.
     pub raft: RaftSection,
-    /// The store's memory.
     pub store: StoreSection,
     /// The disk that holds the data directory.
     pub disk: DiskSection,
@@ -47,7 +44,6 @@ impl Default for ClusterSettings {
     }
 }
 
-/// This node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NodeSection {
@@ -162,7 +158,6 @@ impl Default for RaftSection {
     }
 }
 
-/// The store's memory.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StoreSection {

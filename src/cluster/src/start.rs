@@ -83,7 +83,6 @@ pub enum StartError {
         applied: u64,
         /// The last entry that the log no longer has.
         purged: u64,
-        /// The data directory.
         root: std::path::PathBuf,
     },
     /// The log is not the one that made the tables.
@@ -91,12 +90,7 @@ pub enum StartError {
     Log(#[from] LogCheckError),
     /// The peer address is taken or not this machine's.
     #[error("cannot listen to peers on {address}")]
-    Listen {
-        /// The configured address.
-        address: String,
-        /// Why.
-        source: std::io::Error,
-    },
+    Listen { address: String, source: std::io::Error },
     /// Raft does not start.
     #[error("cannot start raft: {0}")]
     Raft(String),
@@ -203,13 +197,13 @@ async fn open(
 
     let (log_failed, log_dir) = (fatal, directory.log());
     log.on_failure(Box::new(move |reason| {
-        // What cannot be made durable must not be acknowledged, and nobody knows what the disk holds.
+        // An entry that cannot be made durable must not be acknowledged, and the disk may hold anything.
         log_failed.replace(format!(
             "the raft log in {} failed: {reason}; start the node again, and see to its disk if it fails again",
             log_dir.display()
         ));
     }));
-    let info = info(&config, &credentials);
+    let info = Arc::new(info(&config, &credentials));
     if let Some(at_s) = info.certificate_expires_at_s {
         metrics.certificate_expires_timestamp_seconds.with_label_values(&["peers"]).set(at_s);
     }

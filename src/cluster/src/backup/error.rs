@@ -25,12 +25,7 @@ pub enum HeaderFault {
     #[error(
         "byte 12 says that its header is {bytes} bytes long, of which {bytes_max} are allowed; use another backup"
     )]
-    TooLong {
-        /// The length.
-        bytes: usize,
-        /// The longest.
-        bytes_max: usize,
-    },
+    TooLong { bytes: usize, bytes_max: usize },
     /// It ends too early.
     #[error("it breaks off in its header, at byte 8 or later; use another backup")]
     Truncated,
@@ -57,34 +52,19 @@ pub enum BackupError {
     /// The file cannot be opened.
     #[error("cannot open {}", path.display())]
     Open {
-        /// The file.
         path: PathBuf,
-        /// Why.
         #[source]
         source: io::Error,
     },
     /// It does not begin like a backup that this build can read.
     #[error("{} is refused: {fault}", path.display())]
-    Header {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        fault: HeaderFault,
-    },
+    Header { path: PathBuf, fault: HeaderFault },
     /// Its records are damaged.
     #[error("{} is damaged at byte {offset}: {fault}; use another backup", path.display())]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// Where.
-        offset: u64,
-        /// How.
-        fault: SnapshotFault,
-    },
+    Damaged { path: PathBuf, offset: u64, fault: SnapshotFault },
     /// Whole, but its records are not what its header says.
     #[error("{} holds other records than its header says ({what}); use another backup", path.display())]
     Contradiction {
-        /// The file.
         path: PathBuf,
         /// Which part of the header.
         what: &'static str,
@@ -92,9 +72,7 @@ pub enum BackupError {
     /// A record of it cannot be read.
     #[error("{} holds a record that this build cannot read", path.display())]
     Record {
-        /// The file.
         path: PathBuf,
-        /// Which.
         #[source]
         source: keymoot_state::StateError,
     },
@@ -118,10 +96,7 @@ pub enum BackupError {
     },
     /// There are data already.
     #[error("{} holds a node's data; restore into an empty data directory, or move it away first", path.display())]
-    NotEmpty {
-        /// The data directory.
-        path: PathBuf,
-    },
+    NotEmpty { path: PathBuf },
     /// No fence could be drawn.
     #[error("no fence can be drawn: {0}")]
     Random(String),
@@ -129,10 +104,7 @@ pub enum BackupError {
     #[error(
         "--fence {fence} was chosen for another backup or another list of members; give the same file and the same --member options on every machine"
     )]
-    OtherRestore {
-        /// What was given.
-        fence: u64,
-    },
+    OtherRestore { fence: u64 },
     /// The data directory cannot be built.
     #[error(transparent)]
     Rebuild(#[from] RebuildError),

@@ -73,7 +73,6 @@ impl BackupFile {
         self.bytes
     }
 
-    /// The records.
     pub(super) const fn snapshot(&self) -> &SnapshotReader {
         &self.snapshot
     }

@@ -27,7 +27,6 @@ type Counts = Vec<(String, u64)>;
 /// What a backup says about itself. Another field is another version of the codec's kind.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BackupHeader {
-    /// The cluster's name.
     pub cluster: String,
     /// The fence of the node it was taken from.
     pub fence: u64,

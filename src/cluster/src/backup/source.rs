@@ -17,7 +17,7 @@ use keymoot_telemetry::Metrics;
 
 use super::header::BackupHeader;
 
-/// What backups of this node are taken from.
+/// Takes backups of this node.
 pub struct BackupService {
     state: StateView,
     barrier: Arc<ReadBarrier>,
@@ -26,7 +26,6 @@ pub struct BackupService {
 }
 
 impl BackupService {
-    /// Takes backups of `state`.
     pub const fn new(
         state: StateView,
         barrier: Arc<ReadBarrier>,

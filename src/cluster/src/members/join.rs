@@ -112,7 +112,7 @@ impl JoinService {
             _ => None,
         };
         self.add_learner(id, &request.peer_address, deadline).await?;
-        // What is told below must hold the admission, on a follower too.
+        // The state that is read below must hold the admission, on a follower too.
         self.barrier.wait(deadline).await?;
         tracing::info!(target: "audit", node = id, learner, address = request.peer_address, "a node was admitted");
         let zone = state::node(&self.state, id)?.map(|node| node.facts.zone).unwrap_or_default();

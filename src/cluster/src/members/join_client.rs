@@ -31,7 +31,6 @@ pub enum JoinError {
     Unreachable {
         /// The address that was dialled.
         member: String,
-        /// Why.
         source: std::io::Error,
     },
     /// It did not answer in time.

@@ -31,19 +31,13 @@ pub enum LeaderTransferError {
     /// The chosen node did not win in time.
     #[error("node {to} did not take the leadership within {} s; {}", ELECTION_TIMEOUT.as_secs(), leads(*.leader))]
     TooLate {
-        /// Who was chosen.
         to: NodeId,
         /// Who leads, when that is known.
         leader: Option<NodeId>,
     },
     /// Another node won.
     #[error("node {to} did not take the leadership; node {leader} leads")]
-    AnotherLeads {
-        /// Who was chosen.
-        to: NodeId,
-        /// Who leads.
-        leader: NodeId,
-    },
+    AnotherLeads { to: NodeId, leader: NodeId },
     /// This node has stopped.
     #[error("raft has stopped")]
     Stopped,

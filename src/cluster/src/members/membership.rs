@@ -1,6 +1,6 @@
 //! Changing the members: planned and made on the leader, asked for at any member.
 //!
-//! What the state says comes first (a node is marked as removed, or to be a learner, before Raft's
+//! The state changes first (a node is marked as removed, or to be a learner, before Raft's
 //! members change), so that a change cut short is completed by whoever leads next: see the reconciler.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -32,7 +32,7 @@ use crate::write::forwarder::ProposalForwarder;
 /// How often a new leader looks whether it has heard of everybody.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
-/// Who has it makes a change, or thinks one through. It remembers since when this node leads.
+/// The right to plan or make a change; one caller has it. It remembers since when this node leads.
 #[derive(Debug, Default)]
 pub struct ChangeTurn {
     term_seen: Option<(u64, Instant)>,
@@ -284,14 +284,14 @@ impl Members {
     /// Begins to count for how long this node leads in its term.
     pub(crate) fn note_leading(&self) {
         let term = self.raft.metrics().borrow_watched().current_term;
-        // Whoever has the turn counts by itself.
+        // A caller that has the turn counts by itself.
         if let Ok(mut turn) = self.change_turn.try_lock() {
             turn.leads_since(term);
         }
     }
 
     /// The members as the leader sees them; a new leader first waits until it has heard of the voters.
-    /// Whoever is silent is waited for once in a term, and not by everybody who asks.
+    /// A silent voter is waited for once in a term, and not by every caller.
     async fn members_view(&self, turn: &mut ChangeTurn) -> Result<MembersView, Unanswered> {
         loop {
             let metrics = self.raft.metrics().borrow_watched().clone();

@@ -1,11 +1,11 @@
-//! What a node knows of itself from its configuration and certificate.
+//! The facts that a node has of itself from its configuration and certificate.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use keymoot_state::NodeFacts;
 
-/// What a node knows of itself from its configuration and certificate.
+/// The facts that a node has of itself from its configuration and certificate.
 pub struct NodeInfo {
     pub facts: NodeFacts,
     /// Where its peers shall reach it.

@@ -16,7 +16,6 @@ pub const CAUGHT_UP_ENTRIES: u64 = 256;
 /// The members as they stand.
 #[derive(Clone, Debug, Default)]
 pub struct MembersView {
-    /// Who leads.
     pub leader: NodeId,
     /// The members, by id.
     pub members: Vec<MemberState>,

@@ -1,5 +1,5 @@
-//! What a node does for its membership by itself, over and over: it says what it is and where, hears
-//! that it was removed, and on the leader completes what was begun and promotes who has caught up.
+//! The membership reconciler: a task on every node that tells the cluster what the node is and where it is
+//! reached, and on the leader completes a change that was begun and promotes a learner that has caught up.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

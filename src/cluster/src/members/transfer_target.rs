@@ -25,7 +25,7 @@ const FIT_WITHIN: Duration = Duration::from_secs(1);
 /// How often it is asked meanwhile.
 const ASK_AGAIN: Duration = Duration::from_millis(20);
 
-/// What a voter is good for as the next leader.
+/// How suitable a voter is as the next leader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Suitability {
     /// It has all and has room.
@@ -43,7 +43,7 @@ pub enum Suitability {
 }
 
 impl Suitability {
-    /// Of a voter that says this, beside a leader that could say that of itself.
+    /// The suitability of a voter that says this, beside a leader that could say that of itself.
     fn beside(voter: Fitness, leader: Fitness) -> Self {
         let unstored = leader.last_log_index.saturating_sub(voter.last_log_index);
         let lacks = unstored.max(leader.applied_index.saturating_sub(voter.applied_index));
@@ -55,7 +55,7 @@ impl Suitability {
         }
     }
 
-    /// Why it shall not be told to lead.
+    /// Why it is not told to lead, if it is not.
     pub fn unfit(self) -> Option<String> {
         match self {
             Self::Fit | Self::Unknown => None,
@@ -78,7 +78,7 @@ impl Suitability {
 }
 
 impl Members {
-    /// What this node is good for as a leader.
+    /// The fitness of this node to lead.
     pub fn fitness(&self) -> Fitness {
         let metrics = self.raft.metrics();
         let now = metrics.borrow_watched();

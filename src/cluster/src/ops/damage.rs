@@ -1,6 +1,6 @@
 //! A node whose tables are damaged: a block that does not agree with its checksum, a record that does not decode.
 //!
-//! What is damaged is answered with an error, never as if it were not there. The node is not ready from then on,
+//! A read of damaged data is answered with an error, never as if the data were not there. The node is not ready from then on,
 //! transfers the leadership and does not stand for election, unless the cluster has served nothing for long:
 //! where every node has a damaged record somewhere, all others must stay readable. It goes on keeping the log
 //! and voting, for its log is sound, and on answering whatever it can read, for each block has a checksum. It
@@ -41,7 +41,7 @@ pub struct DamageReport {
 }
 
 impl DamageReport {
-    /// Of node `id`, whose data directory is `data_dir`.
+    /// The report of node `id`, whose data directory is `data_dir`.
     pub const fn new(id: NodeId, data_dir: PathBuf, state: StateView) -> Self {
         Self { id, data_dir, state }
     }
@@ -70,7 +70,7 @@ pub struct DamageWatch {
 }
 
 impl DamageWatch {
-    /// Watches what `report` says.
+    /// Watches the damage in `report`.
     pub const fn new(
         report: DamageReport,
         raft: Raft,

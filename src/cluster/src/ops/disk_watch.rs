@@ -56,7 +56,7 @@ impl DiskWatch {
         if space.free_bytes < limits.free_bytes_min && watch.ballast(limits).release()? {
             tracing::warn!(free_bytes = space.free_bytes, "the disk is nearly full: the ballast is given up");
         }
-        // Nothing is made yet: whose directory it is was not looked at.
+        // No ballast is made yet: the owner of the directory is not checked before this.
         watch.take(Space::of(nearest_directory(root))?, false);
         Ok((watch, disk))
     }

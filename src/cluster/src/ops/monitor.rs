@@ -28,8 +28,7 @@ use crate::raft::snapshot_schedule::SnapshotSchedule;
 use crate::raft::state_view::StateView;
 use crate::write::disk::Disk;
 
-/// How often what nobody waits for is looked at: figures, snapshots, the keyring file, a founding that
-/// has to be tried again.
+/// How often figures, snapshots, the keyring file and a founding that failed are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 fn role(state: ServerState) -> RaftRole {
@@ -104,7 +103,7 @@ impl Monitor {
     }
 
     fn inform(&self, now: &openraft::RaftMetrics<crate::wire::raft_types::TypeConfig>) {
-        // Where a leader is must be known before it is announced.
+        // The address of a leader must be known before it is announced.
         for (id, member) in now.membership_config.membership().nodes() {
             if *id != self.id {
                 self.peers.learn(*id, &member.peer_address);
@@ -139,7 +138,7 @@ impl Monitor {
         // Asked only when the file has changed.
         let identity = match state::cluster_identity(&self.state) {
             Ok(identity) => identity,
-            // What cannot be compared is not taken over.
+            // A keyring that cannot be compared is not taken over.
             Err(error) => return tracing::debug!(%error, "the keyring file is not looked at"),
         };
         let fits = |ring: &Keyring| match &identity {

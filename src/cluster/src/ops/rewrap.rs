@@ -96,7 +96,7 @@ impl RewrapService {
     }
 }
 
-/// What is to be exchanged, and what will be told of it.
+/// The secrets to be exchanged, and the result so far.
 struct Stretch {
     commands: Vec<Command>,
     result: Rewrapped,

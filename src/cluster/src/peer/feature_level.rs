@@ -20,7 +20,7 @@ impl FeatureLevel {
         }))
     }
 
-    /// Of a tool, which has no state.
+    /// The level of a tool, which has no state.
     pub fn unknown() -> Self {
         Self(Arc::new(|| Ok(0)))
     }

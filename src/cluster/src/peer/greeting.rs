@@ -64,7 +64,7 @@ pub fn judge_directory(
     };
     let is_known =
         |known: Incarnation| if known == incarnation { Ok(()) } else { Err(Refused::Peer(stranger(peer))) };
-    // Whoever is not known here is not believed either.
+    // A peer that is not known here is not believed either.
     ours.remembered(peer).map_or(Ok(()), is_known)?;
     if theirs.remembered.is_some_and(|known| known != ours.incarnation()) {
         return Err(Refused::Own(emptied(ours, peer)));

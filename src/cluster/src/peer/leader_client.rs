@@ -20,7 +20,6 @@ const DISK_FULL_PATIENCE: Duration = Duration::from_secs(3);
 /// Who leads, as this node knows it. A new term is news even when the leader stays.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Leadership {
-    /// The term.
     pub term: u64,
     /// The leader, when one is known.
     pub leader: Option<NodeId>,
@@ -28,7 +27,6 @@ pub struct Leadership {
 
 /// Where the leader is.
 pub enum Leader {
-    /// This node.
     Here,
     /// A peer, reached over this link.
     There(Link),

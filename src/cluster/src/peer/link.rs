@@ -34,34 +34,16 @@ use crate::wire::message::{PROTOCOL, Reply, Request};
 pub enum LinkError {
     /// The peer cannot be reached.
     #[error("cannot reach {peer}: {reason}")]
-    Unreachable {
-        /// Who.
-        peer: String,
-        /// Why.
-        reason: String,
-    },
+    Unreachable { peer: String, reason: String },
     /// The connection broke while the request was under way.
     #[error("the connection to {peer} broke")]
-    Broken {
-        /// Who.
-        peer: String,
-    },
+    Broken { peer: String },
     /// No reply in time.
     #[error("{peer} did not answer within {} ms", .waited.as_millis())]
-    TimedOut {
-        /// Who.
-        peer: String,
-        /// How long.
-        waited: Duration,
-    },
+    TimedOut { peer: String, waited: Duration },
     /// The reply or the request is not in the protocol.
     #[error("{peer}: {reason}")]
-    Protocol {
-        /// Who.
-        peer: String,
-        /// What is wrong.
-        reason: String,
-    },
+    Protocol { peer: String, reason: String },
 }
 
 /// How to reach a peer and prove who is who.
@@ -79,7 +61,7 @@ pub struct Route {
     pub connect_timeout: Duration,
 }
 
-/// Bytes both ways.
+/// A stream in both directions.
 pub trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Duplex for S {}
@@ -260,7 +242,7 @@ async fn greet<S: AsyncRead + AsyncWrite + Unpin>(
     }
 }
 
-/// What a removed node is to do.
+/// The notice to a removed node: what to do.
 fn removed_notice(local: &LocalEnd) -> String {
     format!(
         "node {} was removed from cluster {}; its machine can join again under a new id, with an empty directory: \
@@ -270,7 +252,7 @@ fn removed_notice(local: &LocalEnd) -> String {
     )
 }
 
-/// Who waits for the reply to the request of an id.
+/// The senders of the replies that are waited for, by the id of the request.
 #[derive(Clone, Default)]
 struct PendingReplies(Arc<Mutex<HashMap<u64, ReplySender>>>);
 

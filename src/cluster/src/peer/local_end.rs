@@ -33,7 +33,7 @@ impl LocalEnd {
         Self { cluster, node, fence: None, keyring, feature_level, fatal }
     }
 
-    /// What this end says first. The fence is added by [`Fence::greeting`].
+    /// The first message of this end. [`Fence::greeting`] adds the fence.
     pub fn hello(&self) -> Hello {
         Hello {
             protocol: PROTOCOL,

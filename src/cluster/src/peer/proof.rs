@@ -22,7 +22,7 @@ use crate::wire::frame::{self, Frame};
 /// The largest challenge or proof: a MAC for each of a few master keys.
 const BODY_BYTES_MAX: usize = 4 * 1024;
 
-/// What a peer showed of the master key.
+/// The proof of a master key that a peer sent.
 pub struct PeerProof {
     channel: PeerChannel,
     /// What was asked for, and what came; none from a peer that knows the first version only.
@@ -91,10 +91,10 @@ pub async fn receive<S: AsyncRead + Unpin, T: DeserializeOwned>(stream: &mut S) 
     codec::decode(Kind::Hello, &frame.body).map_err(std::io::Error::other)
 }
 
-/// What begins each refusal for want of a proof; tools know it by this.
+/// The begin of each refusal for want of a proof, by which tools know it.
 pub const PROOF_REQUIRED: &str = "only holders of the cluster's master key may ask this";
 
-/// What whoever asked for administration is told.
+/// The refusal of a request without a valid proof.
 pub fn proof_required(refusal: ProofRefusal) -> String {
     format!("{PROOF_REQUIRED}: {refusal}")
 }

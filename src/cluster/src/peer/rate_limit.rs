@@ -1,4 +1,4 @@
-//! So many at most in a stretch of time.
+//! A limit on how often something happens in a stretch of time.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};

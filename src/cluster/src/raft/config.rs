@@ -6,7 +6,7 @@ use openraft::{ConfigError, SnapshotPolicy};
 
 use crate::settings::ClusterSettings;
 
-/// What openraft is configured with.
+/// The configuration of openraft that follows from the settings.
 ///
 /// # Errors
 /// When the settings contradict each other.

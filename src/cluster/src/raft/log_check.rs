@@ -18,7 +18,6 @@ pub enum LogCheckError {
     NoLog {
         /// The last entry in the tables.
         applied: u64,
-        /// The data directory.
         root: PathBuf,
         /// The directory of the log.
         log: PathBuf,

@@ -1,6 +1,6 @@
 //! openraft's log storage: the store's log, with openraft's types on top.
 //!
-//! What openraft is told is flushed has been fsynced; a failed fsync is terminal for the log, and
+//! Entries are reported as flushed once they are fsynced; a failed fsync is terminal for the log, and
 //! with it for the node.
 
 use std::fmt::Debug;
@@ -97,7 +97,7 @@ impl RaftLogStorage<TypeConfig> for LogStorage {
         self.log.save_vote(
             vote,
             Box::new(move |result| {
-                // A caller that went away does not need the answer.
+                // The caller may have gone; drop the answer.
                 let _ = done.send(result);
             }),
         )?;
@@ -139,7 +139,7 @@ impl RaftLogStorage<TypeConfig> for LogStorage {
     async fn truncate_after(&mut self, last: Option<LogId>) -> Result<(), io::Error> {
         let (_, end) = self.log.bounds();
         if last.is_some_and(|last| end.is_none_or(|end| end.index <= last.index)) {
-            // Nothing is behind it; the store would refuse to keep what it does not have.
+            // No entry follows it; the store refuses to keep an entry that it does not have.
             return Ok(());
         }
         self.ledger.truncate(last.map_or(0, |last| last.index));

@@ -44,7 +44,7 @@ pub enum RebuildError {
     Metrics(#[from] MetricsError),
 }
 
-/// What the new directory shall be.
+/// The members and the term of the new directory.
 pub(crate) struct Foundation {
     /// All members, every one of which votes.
     pub members: BTreeMap<NodeId, String>,

@@ -25,7 +25,7 @@ impl StateView {
         self.account_changes.load(Ordering::Acquire)
     }
 
-    /// What was found that is not as it was written, if anything was.
+    /// The damage that a read has met, if any.
     pub(crate) fn damage(&self) -> Option<String> {
         self.tables.damage()
     }
@@ -41,7 +41,7 @@ impl StateView {
         Self { keeps: false, ..self.clone() }
     }
 
-    /// To be called after a change of accounts is readable.
+    /// Tells caches of a change of accounts, once it is readable.
     pub(crate) fn accounts_changed(&self) {
         self.account_changes.fetch_add(1, Ordering::AcqRel);
     }

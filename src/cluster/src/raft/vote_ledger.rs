@@ -49,7 +49,7 @@ pub struct LeaderClaim {
 }
 
 impl VoteLedger {
-    /// Of node `me`, which starts with this vote and a log that ends at `last_index`.
+    /// The ledger of node `me`, which starts with this vote and a log that ends at `last_index`.
     pub fn new(me: NodeId, vote: Option<StoredVote>, last_index: u64) -> Self {
         let facts = Facts {
             vote,

@@ -108,7 +108,7 @@ impl ReadBarrier {
         }
     }
 
-    /// What is asked of another node after everybody who waits for the answer has begun to.
+    /// The request to another leader, made after every read of the batch has begun.
     fn question(&self) -> Request {
         self.read_index.ledger().vote().map_or(Request::ReadIndex, Request::ReadIndexOf)
     }

@@ -29,14 +29,14 @@ use crate::raft::vote_ledger::{LeaderClaim, VoteLedger};
 use crate::wire::message::{Reply, Request};
 use crate::write::batcher::{BatchLimits, Batcher};
 
-/// After so long without a quorum, those who were not asked are asked too.
+/// After so long without a quorum, the other voters are asked too.
 const ASK_ALL_AFTER: Duration = Duration::from_millis(20);
 /// How often all are asked at once, to find out who answers first.
 const ASK_ALL_EVERY: Duration = Duration::from_secs(1);
 /// How long a voter may take; Raft is asked then.
 const VOTER_ANSWERS_WITHIN: Duration = Duration::from_secs(1);
 
-/// Where this node, and others while it leads, ask for the index.
+/// Gives the read index to this node, and to others while it leads.
 pub struct ReadIndex {
     confirmation: Arc<Confirmation>,
     questions: Batcher<(), Result<u64, Unanswered>>,
@@ -96,7 +96,7 @@ struct Confirmation {
 /// How the voters answered lately.
 #[derive(Default)]
 struct Lately {
-    /// Who answered, the first one first.
+    /// The voters that answered, the first one first.
     order: Vec<NodeId>,
     /// When all were asked.
     all_asked: Option<Instant>,

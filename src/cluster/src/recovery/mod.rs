@@ -30,9 +30,7 @@ const RUN_BYTES_MAX: usize = 1024 * 1024;
 /// What a survivor has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Survivor {
-    /// The node.
     pub node: NodeId,
-    /// Its cluster.
     pub cluster: String,
     /// Its fence so far.
     pub fence: u64,
@@ -69,7 +67,7 @@ pub struct Recovery {
     identity: Identity,
 }
 
-/// What became of it.
+/// The outcome of a recovery.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recovered {
     /// The new fence.
@@ -85,20 +83,10 @@ pub struct Recovered {
 pub enum RecoveryError {
     /// There is nothing to recover from.
     #[error("{} holds no node's data; give the configuration of a node that has been a member", path.display())]
-    Empty {
-        /// The data directory.
-        path: PathBuf,
-    },
+    Empty { path: PathBuf },
     /// It is another node's.
     #[error("{} holds the data of node {node} of cluster {cluster:?}; give the configuration of that node", path.display())]
-    Other {
-        /// The data directory.
-        path: PathBuf,
-        /// Whose it is.
-        node: u64,
-        /// Of which cluster.
-        cluster: String,
-    },
+    Other { path: PathBuf, node: u64, cluster: String },
     /// The state cannot be read.
     #[error("the state cannot be read")]
     State(#[from] state::StateError),
@@ -180,7 +168,7 @@ impl Recovery {
             fence: self.identity.fence,
             applied: mark.applied,
             last: log.bounds().1.max(mark.applied),
-            // What the log says of it may be a moment older than the tables.
+            // The log may know of fewer committed entries than the tables hold.
             committed: log.read_committed().max(mark.applied),
             vote: log.read_vote(),
             voters: members.voters.into_iter().flatten().collect(),

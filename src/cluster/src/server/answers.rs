@@ -21,7 +21,6 @@ use crate::write::command_rights::check_forwarded;
 /// How long a change of the members may take here; who asked waits as long, and asks again.
 const CHANGE_DEADLINE: Duration = Duration::from_secs(10);
 
-/// Who asks.
 pub(super) struct Asker {
     pub(super) identity: PeerIdentity,
     pub(super) from: SocketAddr,

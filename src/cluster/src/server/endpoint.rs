@@ -1,4 +1,4 @@
-//! What Raft's messages from peers are answered with.
+//! The end of Raft's messages on this node.
 
 use std::sync::Arc;
 

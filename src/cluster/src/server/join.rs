@@ -1,4 +1,5 @@
-//! The peer port for who shows no certificate: one kind of request, small, few at a time, and not often.
+//! The peer port for a node that shows no certificate: it may ask to join. Requests are small, few at a time,
+//! and not often.
 //!
 //! The member speaks first: a challenge, and proof that it holds the cluster's master key. A request
 //! without such a proof of its own is refused before its token is looked at.
@@ -35,7 +36,7 @@ const AT_ONCE_MAX: usize = 4;
 const IN_WINDOW_MAX: usize = 20;
 const WINDOW: Duration = Duration::from_secs(10);
 
-/// Who may come in now.
+/// Limits the nodes that ask to join: few at once, and not often.
 #[derive(Debug)]
 pub struct JoinGate {
     at_once: Semaphore,

@@ -50,7 +50,7 @@ const GREETING_TIMEOUT: Duration = Duration::from_secs(5);
 /// Requests of one connection that are answered at the same time.
 const CONCURRENT_REQUESTS_MAX: usize = 1024;
 
-/// What peers and tools ask for, apart from Raft.
+/// The services that peers and tools reach, apart from Raft.
 pub struct Services {
     pub admin: AdminService,
     pub members: Arc<Members>,
@@ -67,7 +67,7 @@ pub struct PeerServer {
     removed: Arc<RemovedNodes>,
     refusal_log: RefusalLog,
     endpoint: RaftEndpoint,
-    services: Services,
+    pub(crate) services: Services,
 }
 
 impl PeerServer {
@@ -81,11 +81,6 @@ impl PeerServer {
         services: Services,
     ) -> Self {
         Self { local, fence, removed, refusal_log, endpoint, services }
-    }
-
-    /// Answers an operator.
-    pub const fn admin(&self) -> &AdminService {
-        &self.services.admin
     }
 }
 
@@ -122,7 +117,7 @@ async fn connection(
     let accepted = tokio::time::timeout(GREETING_TIMEOUT, acceptor.accept(stream)).await??;
     let (_, session) = accepted.get_ref();
     let channel = keymoot_tls::peer_channel(session).map_err(invalid)?;
-    // Whoever shows no certificate may ask to join, and nothing else.
+    // A peer without a certificate may ask to join, and nothing else.
     if session.peer_certificates().is_none() {
         return match session.alpn_protocol() {
             Some(JOIN_ALPN | JOIN_ALPN_2) => join::serve(accepted, channel, from, gate, &server).await,
@@ -134,17 +129,17 @@ async fn connection(
     welcome(accepted, identity, channel, from, server).await
 }
 
-/// Who is at the other end of a connection that was greeted.
+/// The other end of a connection that was greeted.
 pub(crate) struct Caller {
     identity: PeerIdentity,
     from: SocketAddr,
-    /// Its fence. Whoever named none may administer, and do nothing that a member does.
+    /// Its fence. A caller without one may administer, and do nothing that a member does.
     fence: Option<u64>,
-    /// What it showed of the master key.
+    /// Its proof of a master key.
     proof: PeerProof,
 }
 
-/// Greets and serves whoever has proved to be `identity`, until the connection ends.
+/// Greets and serves a peer that has proved to be `identity`, until the connection ends.
 pub(crate) async fn welcome<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
     mut stream: S,
     identity: PeerIdentity,
@@ -157,7 +152,7 @@ pub(crate) async fn welcome<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
         Ok::<_, std::io::Error>((theirs, proof::request_proof(&mut stream, channel).await?))
     };
     let (theirs, proof) = tokio::time::timeout(GREETING_TIMEOUT, greeting).await??;
-    // Whoever is no node is no member, whatever it says.
+    // A tool is no member, whatever it claims.
     let fence = theirs.fence.filter(|_| matches!(identity, PeerIdentity::Node(_)));
     serve(stream, Caller { identity, from, fence, proof }, server).await
 }

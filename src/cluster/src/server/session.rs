@@ -1,4 +1,4 @@
-//! What one connection asks, in order.
+//! The requests of one connection, in order.
 
 use std::sync::Arc;
 
@@ -26,7 +26,7 @@ use crate::wire::message::{AppendOutcome, NO_STREAM, Reply, Request};
 use crate::wire::raft_codec::{self, AppliedMark, WireEntry};
 use crate::wire::raft_types::Vote;
 
-/// What a node without room tells whoever wants it to store something.
+/// The refusal of a node without room to store something.
 const DISK_FULL: &str = "its disk is nearly full: it stores nothing";
 
 /// A snapshot being received.
@@ -36,7 +36,7 @@ struct Receiving {
     incoming: Incoming,
 }
 
-/// What one connection needs to remember.
+/// The state of one connection.
 pub(super) struct Session {
     server: Arc<PeerServer>,
     caller: Caller,

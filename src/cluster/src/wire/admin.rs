@@ -1,4 +1,4 @@
-//! What an operator's tool asks of a node, and what it is answered.
+//! The requests of an operator's tool to a node, and their answers.
 
 use std::collections::BTreeMap;
 
@@ -36,35 +36,25 @@ pub enum AdminRequest {
     JoinTokens,
 }
 
-/// The answer.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum AdminResponse {
-    /// To Status.
     Status(Box<ClusterStatus>),
     /// To Initialize: whether the cluster was begun now; `false` when it was before.
     Initialized(bool),
-    /// To Propose.
     Applied(Box<Response>),
-    /// To Accounts.
     Accounts(Vec<Account>),
     /// The request was refused or failed; the text says why and what to do.
     Refused(String),
-    /// To Policies.
     Policies(Vec<ListedPolicy>),
-    /// To Keyring.
     Keyring(Box<KeyringStatus>),
-    /// To Rewrap.
     Rewrapped(Box<Rewrapped>),
-    /// To Change.
     Planned(Box<ChangePlan>),
-    /// To JoinTokens.
     JoinTokens(Vec<JoinTokenRecord>),
 }
 
 /// A node's view of the cluster.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClusterStatus {
-    /// The cluster's name.
     pub cluster: String,
     /// The node that was asked.
     pub node: NodeStatus,
@@ -81,11 +71,9 @@ pub struct ClusterStatus {
 /// A node, as it sees itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NodeStatus {
-    /// Its id.
     pub id: NodeId,
     /// `leader`, `follower`, `candidate`, `learner` or `shutdown`.
     pub role: String,
-    /// The Raft term.
     pub term: u64,
     /// The leader it knows.
     pub leader: Option<NodeId>,
@@ -99,7 +87,6 @@ pub struct NodeStatus {
     pub purged_index: u64,
     /// The digest of its state at `applied_index`.
     pub digest: String,
-    /// The program's version.
     pub version: String,
     /// The fence of its data directory: 0, or a number since the cluster was recovered or restored.
     pub fence: u64,
@@ -118,7 +105,6 @@ pub struct NodeStatus {
 /// The disk that a node's data is on, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DiskStatus {
-    /// Its size.
     pub total_bytes: u64,
     /// What is free for the node.
     pub free_bytes: u64,
@@ -128,14 +114,11 @@ pub struct DiskStatus {
     pub read_only: bool,
 }
 
-/// A member, as another node knows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PeerStatus {
-    /// Its id.
     pub id: NodeId,
     /// Where peers reach it.
     pub peer_address: String,
-    /// Whether it votes.
     pub voter: bool,
     /// On the leader: the end of its log as last acknowledged.
     pub matched_index: Option<u64>,

@@ -1,8 +1,8 @@
-//! What a voter says of itself when it is asked whether it could lead.
+//! A voter's fitness to lead, as it tells the leader.
 
 use serde::{Deserialize, Serialize};
 
-/// What a node says of itself when it is asked whether it could lead.
+/// A node's answer to whether it could lead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fitness {
     /// Whether its disk has room to write.

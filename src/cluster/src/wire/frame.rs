@@ -13,7 +13,6 @@ const HEADER_BYTES: usize = 12;
 pub struct Frame {
     /// Chosen by the requester.
     pub id: u64,
-    /// The encoded message.
     pub body: Bytes,
 }
 

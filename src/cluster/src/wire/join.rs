@@ -6,44 +6,42 @@ use keymoot_crypto::{Challenge, JoinSecret, KeyringProof};
 use keymoot_model::{NodeId, Wrapped};
 use keymoot_state::NodeFacts;
 
-/// What a node that wants in sends.
+/// A request to join.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct JoinRequest {
     /// The peer protocol it speaks.
     pub protocol: u32,
     /// The token's public id.
     pub token: [u8; 8],
-    /// The token's secret.
     pub secret: JoinSecret,
     /// A certificate request (PKCS #10, DER); none from a node that brings its own certificate.
     pub certificate_request: Option<Vec<u8>>,
     /// Where its peers will reach it.
     pub peer_address: String,
-    /// What it says of itself.
+    /// The zone and the program of the node.
     pub facts: NodeFacts,
     /// Only answer what the node must check first: nothing is spent.
     pub only_check: bool,
 }
 
-/// What a member sends first to a node without a certificate.
+/// The first message of a member to a node without a certificate.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct JoinDemand {
-    /// What the node's proofs must be bound to.
+    /// The challenge that the node's proofs are bound to.
     pub challenge: Challenge,
     /// That the member holds the cluster's master key itself.
     pub proof: KeyringProof,
 }
 
-/// What a node without a certificate answers: a request, and that it holds the cluster's master key.
+/// A request of a node without a certificate, and the proof that it holds the cluster's master key.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ProvenJoin {
-    /// What it asks.
     pub request: JoinRequest,
     /// Bound to the challenge, to the TLS session and to the certificate request.
     pub proof: KeyringProof,
 }
 
-/// What it is answered.
+/// The answer to a request to join.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum JoinReply {
     /// The token is good.
@@ -60,7 +58,6 @@ pub enum JoinReply {
 /// What an admitted node needs to start.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Admitted {
-    /// Its id.
     pub id: NodeId,
     /// Whether it stays a learner.
     pub learner: bool,

@@ -4,7 +4,6 @@ use serde::{Deserialize, Serialize};
 
 use keymoot_model::NodeId;
 
-/// What is asked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Change {
     /// A learner becomes a voter.
@@ -24,7 +23,6 @@ pub enum Change {
 /// A change, and how it is to be made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChangeRequest {
-    /// What.
     pub change: Change,
     /// Although the voters that are up would be no majority.
     pub force: bool,
@@ -35,9 +33,7 @@ pub struct ChangeRequest {
 /// A member as the leader sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemberState {
-    /// Its id.
     pub id: NodeId,
-    /// Whether it votes.
     pub voter: bool,
     /// Its zone; empty when nobody said.
     pub zone: String,
@@ -49,20 +45,17 @@ pub struct MemberState {
     pub lag: u64,
 }
 
-/// What a change would do.
+/// The outcome that a change would have.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChangePlan {
-    /// Who leads now.
     pub leader: NodeId,
-    /// The members now.
     pub before: Vec<MemberState>,
-    /// The members then.
     pub after: Vec<MemberState>,
     /// How many failed voters the cluster survives now.
     pub survives_before: usize,
     /// How many it survives then.
     pub survives_after: usize,
-    /// What could be better then.
+    /// Advice about the voters then.
     pub advice: Vec<String>,
     /// How it comes out.
     pub verdict: Verdict,

@@ -1,4 +1,4 @@
-//! What peers say to each other. Variants and fields are append-only within a protocol version.
+//! The messages between peers. Variants and fields are append-only within a protocol version.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -17,7 +17,7 @@ use crate::wire::raft_codec::{AppliedMark, WireEntry};
 /// The protocol spoken; nodes of another one are refused at the greeting.
 pub const PROTOCOL: u32 = 1;
 
-/// Who speaks, first on a connection and in both directions. The certificate proves it.
+/// The sender, first on a connection and in both directions. The certificate proves it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hello {
     /// The sender's [`PROTOCOL`].
@@ -45,11 +45,9 @@ pub enum Request {
         /// Tells the streams of one connection apart: a new one begins after each failure. [`NO_STREAM`]
         /// is not ordered with others.
         stream: u64,
-        /// The sender's vote.
         vote: StoredVote,
         /// The entry before these.
         previous: Option<LogPosition>,
-        /// The entries.
         entries: Vec<WireEntry>,
         /// How far the sender's log is committed.
         commit: Option<LogPosition>,
@@ -58,25 +56,20 @@ pub enum Request {
     Vote {
         /// Ask whether the vote would be given, without giving it.
         pre_vote: bool,
-        /// The vote asked for.
         vote: StoredVote,
-        /// The end of the sender's log.
         last: Option<LogPosition>,
         /// The leader asked the sender to take over.
         transfer: bool,
     },
     /// Take over the leadership.
     TransferLeader {
-        /// The sender's vote.
         from: StoredVote,
-        /// Who shall take over.
+        /// The node that takes over.
         to: NodeId,
-        /// The end of the sender's log.
         last: Option<LogPosition>,
     },
     /// A snapshot begins; its chunks follow on the same connection.
     SnapshotBegin {
-        /// The sender's vote.
         vote: StoredVote,
         /// What the snapshot holds.
         mark: AppliedMark,
@@ -89,14 +82,12 @@ pub enum Request {
     Propose(Bytes),
     /// The index a read must wait for; only the leader knows.
     ReadIndex,
-    /// An operator's request.
     Admin(AdminRequest),
     /// Begin a backup of the applied state; its pieces are asked for on the same connection.
     BackupBegin {
         /// Take what this node has, without asking a quorum whether it is all.
         local: bool,
     },
-    /// The next piece of the backup.
     BackupNext,
     /// Plan or make a change of the members; only the leader does.
     ChangeMembers(ChangeRequest),
@@ -149,11 +140,8 @@ impl Request {
 /// The answer to a request.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Reply {
-    /// To Append.
     Appended(AppendOutcome),
-    /// To Vote.
     Voted {
-        /// The voter's vote.
         vote: StoredVote,
         /// Whether it was given.
         granted: bool,
@@ -164,21 +152,16 @@ pub enum Reply {
     Transferred(bool),
     /// To SnapshotBegin and SnapshotChunk.
     SnapshotReceived,
-    /// To SnapshotEnd.
     SnapshotInstalled {
-        /// The receiver's vote.
         vote: StoredVote,
     },
-    /// To Propose.
     Applied(Vec<Response>),
     /// To ReadIndex and ReadIndexOf.
     ReadIndex {
-        /// The index.
         index: u64,
     },
     /// To Propose, ReadIndex and ReadIndexOf, from a node that does not lead.
     NotLeader,
-    /// To Admin.
     Admin(AdminResponse),
     /// The request failed; the text is for the log.
     Failed(String),
@@ -188,17 +171,13 @@ pub enum Reply {
     BackupPiece(Option<Bytes>),
     /// To ChangeMembers: what was planned, and made if the request says so.
     Planned(Box<ChangePlan>),
-    /// To Ping.
     Pong,
-    /// To Join.
     Joined(Box<JoinReply>),
     /// To anything, from a cluster that removed the asking node.
     Removed,
     /// To Propose, from a leader without room on its disk.
     DiskFull,
-    /// To Supports.
     Supports(bool),
-    /// To FitnessToLead.
     FitnessToLead(Fitness),
 }
 

@@ -1,4 +1,4 @@
-//! What nodes and tools say to each other, and the forms it has in bytes: the bottom of the crate.
+//! The messages between nodes and tools, and their forms in bytes: the bottom of the crate.
 
 pub mod admin;
 pub mod fitness;

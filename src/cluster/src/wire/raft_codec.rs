@@ -28,23 +28,21 @@ pub struct WireMembership {
     pub nodes: BTreeMap<NodeId, Member>,
 }
 
-/// What is stored beside the state: how far it is applied, and the members as of then.
+/// The mark stored beside the state: how far it is applied, and the members as of then.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AppliedMark {
     /// The last applied entry.
     pub applied: Option<LogPosition>,
     /// Where the members were last changed.
     pub membership_at: Option<LogPosition>,
-    /// The members.
     pub membership: Option<WireMembership>,
 }
 
 /// A log entry on its way to a peer.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct WireEntry {
-    /// Its place.
     pub at: LogPosition,
-    /// What [`entry_payload`] made of it.
+    /// The bytes that [`entry_payload`] made.
     pub payload: Bytes,
 }
 

@@ -22,13 +22,10 @@ openraft::declare_raft_types!(
 pub type LeaderId = openraft::impls::leader_id_adv::LeaderId<u64, NodeId>;
 /// A place in the log.
 pub type LogId = openraft::alias::LogIdOf<TypeConfig>;
-/// A vote.
 pub type Vote = openraft::alias::VoteOf<TypeConfig>;
-/// A log entry.
 pub type Entry = openraft::alias::EntryOf<TypeConfig>;
 /// The members, with the place in the log that made them so.
 pub type StoredMembership = openraft::alias::StoredMembershipOf<TypeConfig>;
-/// The members.
 pub type Membership = openraft::Membership<NodeId, Member>;
 
 /// A member of the cluster as the others know it. Its identity is its id and certificate; the

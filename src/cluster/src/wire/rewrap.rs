@@ -13,7 +13,7 @@ pub struct RewrapMark {
     pub(crate) key: Vec<u8>,
 }
 
-/// What one stretch came to.
+/// The result of one stretch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rewrapped {
     /// The master key under which secrets are put.
@@ -31,7 +31,6 @@ pub struct Rewrapped {
 /// The master keys of a node, and what stands under which.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyringStatus {
-    /// The node.
     pub node: NodeId,
     /// The key that it wraps new secrets under.
     pub active: String,

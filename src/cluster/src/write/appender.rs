@@ -1,6 +1,6 @@
 //! The log appender: appends the batches of all nodes to the log while this node leads.
 //!
-//! What comes while the appends in flight are written is appended together: the batches share one append
+//! Batches that come while the appends in flight are written are appended together: they share one append
 //! and one fsync.
 
 use bytes::Bytes;
@@ -24,7 +24,7 @@ const APPENDS_IN_FLIGHT_MAX: usize = 2;
 /// Batches in one append at most.
 const APPEND_BATCHES_MAX: usize = 16;
 
-/// What this node appends to the log while it leads: its own batches and those that others sent it.
+/// Appends the batches of this node, and those that others forward to it.
 pub struct LogAppender {
     raft: Raft,
     disk: Disk,

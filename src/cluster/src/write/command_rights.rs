@@ -1,4 +1,4 @@
-//! Who may have which command replicated: decided here for every command, and nowhere else.
+//! The right to have a command replicated: decided here for every command, and nowhere else.
 //!
 //! A node proposes for the accounts' requests that it serves, for operators' tools that asked it, and for
 //! itself. While it follows, its proposals come to the leader over a peer connection. A connection whose
@@ -80,28 +80,17 @@ pub enum RightsError {
     Count(usize),
     /// It is for others to ask for, or for nobody.
     #[error("`{command}` is no command that {asker} may ask for")]
-    Right {
-        /// Which command.
-        command: String,
-        /// Who asked.
-        asker: &'static str,
-    },
+    Right { command: String, asker: &'static str },
     /// Holders of the master key may ask for it, and this one did not prove to be one.
     #[error("`{command}` is for holders of the cluster's master key: {refusal}")]
     Proof {
-        /// Which command.
         command: String,
         /// What is wrong with the proof.
         refusal: ProofRefusal,
     },
     /// What it holds no request could have made.
     #[error("`{command}` holds what no request makes: {fault}")]
-    Content {
-        /// Which command.
-        command: String,
-        /// What is wrong.
-        fault: String,
-    },
+    Content { command: String, fault: String },
 }
 
 /// Whether an operator's tool, which proved a master key, may ask for the command.
@@ -122,7 +111,7 @@ pub fn check_forwarded(
     proof: Result<(), ProofRefusal>,
     keyring: &Keyring,
 ) -> Result<(), RightsError> {
-    // What cannot be read would stop every node that applies it.
+    // A proposal that cannot be decoded would stop every node that applies it.
     let proposal: Proposal = codec::decode(Kind::Entry, encoded).map_err(RightsError::Form)?;
     if !(1..=COMMANDS_MAX).contains(&proposal.commands.len()) {
         return Err(RightsError::Count(proposal.commands.len()));

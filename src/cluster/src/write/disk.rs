@@ -17,7 +17,6 @@ const BALLAST_PART: u64 = 100;
 /// The disk as last measured.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DiskState {
-    /// Its room.
     pub space: Space,
     /// Whether there is too little for the node to write.
     pub read_only: bool,
@@ -64,7 +63,7 @@ pub fn nearest_directory(path: &Path) -> &Path {
     path.ancestors().find(|path| path.is_dir()).unwrap_or(Path::new("."))
 }
 
-/// What is asked of a disk of this size.
+/// The room that is asked of a disk of this size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     pub free_bytes_min: u64,

@@ -39,7 +39,6 @@ pub enum Fault {
     Transfer,
 }
 
-/// Every fault.
 pub const ALL: [Fault; 11] = [
     Fault::Isolated,
     Fault::OneWay,

@@ -51,7 +51,6 @@ pub struct Weather {
 pub const CALM: Weather =
     Weather { delay_ms: (0, 2), lost_per_mille: 0, last_per_mille: 0, copied_per_mille: 10 };
 
-/// The network.
 pub struct SimulatedNetwork {
     air: Mutex<Air>,
     /// Each forwarded proposal gets another number: the receiver cannot tell a retry from a new one.

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
@@ -48,7 +48,6 @@ const PATIENCE: Duration = Duration::from_secs(6);
 /// How long a stopped node may take until nothing of it runs any more.
 const ENDS_WITHIN: Duration = Duration::from_secs(120);
 
-/// All of it.
 pub struct World {
     /// The feature level that the cluster is founded at.
     level: u32,
@@ -66,6 +65,7 @@ struct Machine {
 }
 
 struct Running {
+    directory: Weak<Directory>,
     node: Arc<Node>,
     cluster: Cluster,
     tasks: Vec<JoinHandle<()>>,
@@ -116,13 +116,12 @@ impl World {
         }
         let members = self.ids().into_iter().map(|id| (id, format!("node-{id}:1"))).collect();
         let node = self.node(1).unwrap();
-        match node.server.admin().administer(AdminRequest::Initialize(members)).await {
+        match node.server.services.admin.administer(AdminRequest::Initialize(members)).await {
             AdminResponse::Initialized(true) => {}
             other => panic!("the cluster did not begin: {other:?}"),
         }
     }
 
-    /// All ids.
     pub fn ids(&self) -> Vec<NodeId> {
         self.machines.keys().copied().collect()
     }
@@ -161,7 +160,7 @@ impl World {
 
     /// Stops a node without asking it. When this returns nothing of it is left but its disk.
     pub async fn stop(&self, id: NodeId, how: Stop) {
-        let Some(Running { node, cluster, tasks }) = self.running(id).take() else { return };
+        let Some(Running { directory, node, cluster, tasks }) = self.running(id).take() else { return };
         self.network.leave(id);
         self.disk(id).stop(how);
         for task in tasks {
@@ -169,7 +168,7 @@ impl World {
         }
         // It can neither speak nor write any more: what it still does nobody sees.
         let raft = timeout(ENDS_WITHIN, node.raft.shutdown()).await;
-        let (holders, directory) = (Arc::downgrade(&node), Arc::downgrade(&node.directory));
+        let holders = Arc::downgrade(&node);
         drop((node, cluster));
         let until = Instant::now() + ENDS_WITHIN;
         while directory.strong_count() > 0 {
@@ -255,10 +254,11 @@ impl World {
                 feature_level: self.level,
             },
             founding: None,
-            info: info(id, &machine.home, lease),
+            info: Arc::new(info(id, &machine.home, lease)),
             metrics,
             runtime: runtime.clone(),
         };
+        let directory = Arc::downgrade(&parts.directory);
         let (node, tasks) = Node::assemble(parts).unwrap();
         let limits = BatchLimits {
             waiting_max: config.waiting_commands_max,
@@ -268,6 +268,7 @@ impl World {
         };
         let cluster = Cluster::new(node.clone(), &runtime, limits, config.waiting_reads_max, PATIENCE);
         Running {
+            directory,
             node,
             cluster,
             tasks: vec![tokio::spawn(tasks.monitor.run()), tokio::spawn(tasks.reconciler.run())],
