@@ -19,14 +19,14 @@ const MODULUS_BITS: std::ops::RangeInclusive<u64> = 2048..=8192;
 
 /// The public half of an RSA signing key.
 #[derive(Debug)]
-pub struct PssPublicKey {
+pub(crate) struct PssPublicKey {
     modulus: BigUint,
     exponent: BigUint,
 }
 
 impl PssPublicKey {
     /// Reads a PEM block `PUBLIC KEY` with an RSA key of 2048 to 8192 bits in it.
-    pub fn from_pem(pem: &[u8]) -> Option<Self> {
+    pub(crate) fn from_pem(pem: &[u8]) -> Option<Self> {
         let (_, pem) = parse_x509_pem(pem).ok().filter(|(_, pem)| pem.label == "PUBLIC KEY")?;
         let (_, info) = SubjectPublicKeyInfo::from_der(&pem.contents).ok()?;
         let PublicKey::RSA(key) = info.parsed().ok()? else { return None };
@@ -39,7 +39,7 @@ impl PssPublicKey {
     }
 
     /// Whether `signature` is this key's over `message`.
-    pub fn verify(&self, message: &[u8], signature: &[u8]) -> bool {
+    pub(crate) fn verify(&self, message: &[u8], signature: &[u8]) -> bool {
         let bits = self.modulus.bits();
         let number = BigUint::from_bytes_be(signature);
         if signature.len() as u64 != bits.div_ceil(8) || number >= self.modulus {

@@ -16,7 +16,7 @@ const ANSWER_DATA_BYTES_MAX: usize = 2048;
 
 /// A key with all that belongs to it.
 #[derive(Debug, Clone)]
-pub struct Sample {
+pub(crate) struct Sample {
     pub kid: Kid,
     pub key: [u8; 16],
     pub content: ContentId,
@@ -29,7 +29,7 @@ pub struct Sample {
 impl Sample {
     /// The sample of the byte goldens. Its key, and its key id once it is swapped, are those of the
     /// AES-128 example in FIPS 197, appendix C.1.
-    pub fn fixed() -> Self {
+    pub(crate) fn fixed() -> Self {
         Self {
             kid: "33221100-5544-7766-8899-aabbccddeeff".parse().unwrap(),
             key: 0x00010203_04050607_08090a0b_0c0d0e0f_u128.to_be_bytes(),
@@ -41,7 +41,7 @@ impl Sample {
         }
     }
 
-    pub fn info(&self) -> ContentKeyInfo<'_> {
+    pub(crate) fn info(&self) -> ContentKeyInfo<'_> {
         ContentKeyInfo {
             kid: self.kid,
             key: Some(&self.key),

@@ -6,14 +6,14 @@ use keymoot_model::{Kid, TrackName};
 
 /// Field numbers of `WidevinePsshData`.
 mod field {
-    pub const ALGORITHM: u32 = 1;
-    pub const KEY_ID: u32 = 2;
-    pub const PROVIDER: u32 = 3;
-    pub const CONTENT_ID: u32 = 4;
-    pub const TRACK_TYPE: u32 = 5;
-    pub const CRYPTO_PERIOD_INDEX: u32 = 7;
-    pub const PROTECTION_SCHEME: u32 = 9;
-    pub const CRYPTO_PERIOD_SECONDS: u32 = 10;
+    pub(super) const ALGORITHM: u32 = 1;
+    pub(super) const KEY_ID: u32 = 2;
+    pub(super) const PROVIDER: u32 = 3;
+    pub(super) const CONTENT_ID: u32 = 4;
+    pub(super) const TRACK_TYPE: u32 = 5;
+    pub(super) const CRYPTO_PERIOD_INDEX: u32 = 7;
+    pub(super) const PROTECTION_SCHEME: u32 = 9;
+    pub(super) const CRYPTO_PERIOD_SECONDS: u32 = 10;
 }
 
 /// `Algorithm.AESCTR`.

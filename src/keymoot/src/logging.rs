@@ -16,7 +16,7 @@ const WIRE_DUMPS: &str = "ureq_proto::util";
 
 /// Why there is no log.
 #[derive(Debug, thiserror::Error)]
-pub enum LoggingError {
+pub(crate) enum LoggingError {
     /// The level cannot be read.
     #[error("log.level `{level}` is no level or list of levels")]
     Level {
@@ -34,7 +34,7 @@ pub enum LoggingError {
 ///
 /// # Errors
 /// [`LoggingError`] when the level cannot be read or logging was started before.
-pub fn start_logging(log: &Log) -> Result<(), LoggingError> {
+pub(crate) fn start_logging(log: &Log) -> Result<(), LoggingError> {
     let targets = targets(log)?;
     let lines = tracing_subscriber::fmt::layer().with_writer(audit_line_writer()).log_internal_errors(true);
     let registry = tracing_subscriber::registry().with(targets);

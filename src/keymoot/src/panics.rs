@@ -4,7 +4,7 @@ use std::panic::PanicHookInfo;
 
 /// Makes every panic, on any thread, one log line and then an abort. A supervisor such as
 /// systemd starts the node again, which recovers from its log; nothing acknowledged is lost.
-pub fn abort_on_panic() {
+pub(crate) fn abort_on_panic() {
     std::panic::set_hook(Box::new(|info| {
         tracing::error!(
             location = %location(info),

@@ -10,7 +10,7 @@ use super::{LicenseUrl, swap_guid};
 use keymoot_model::Kid;
 
 /// A version 4.0 header: one key in counter mode. Every PlayReady client reads it.
-pub fn counter_mode(kid: &Kid, checksum: Option<[u8; 8]>, license_url: Option<&LicenseUrl>) -> String {
+pub(super) fn counter_mode(kid: &Kid, checksum: Option<[u8; 8]>, license_url: Option<&LicenseUrl>) -> String {
     // Porting kits before 2.0 insist on the checksum; the server gives it whenever it has the key.
     let checksum = element("CHECKSUM", checksum.map(|bytes| STANDARD.encode(bytes)));
     let kid = guid_base64(kid);
@@ -24,7 +24,7 @@ pub fn counter_mode(kid: &Kid, checksum: Option<[u8; 8]>, license_url: Option<&L
 }
 
 /// A version 4.3 header, the first that can say CBC mode.
-pub fn cbc_mode(kid: &Kid, license_url: Option<&LicenseUrl>) -> String {
+pub(super) fn cbc_mode(kid: &Kid, license_url: Option<&LicenseUrl>) -> String {
     let kid = guid_base64(kid);
     wrm_header(
         "4.3.0.0",

@@ -14,7 +14,7 @@ use keymoot_model::Auxiliary;
 /// What one DRM system needs to know of a key.
 #[derive(Serialize, ToSchema)]
 #[schema(as = SystemData)]
-pub struct PsshEntry {
+pub(crate) struct PsshEntry {
     /// Base64 of the system's data, without the header of the pssh box.
     data: String,
     /// Lower-case dashed GUID of the system.
@@ -24,7 +24,7 @@ pub struct PsshEntry {
 /// Auxiliary data: stored with a content and given back unchanged.
 #[derive(Serialize, ToSchema)]
 #[schema(as = AuxiliaryData)]
-pub struct AuxiliaryData<'a> {
+pub(crate) struct AuxiliaryData<'a> {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     /// At most 8.
     ratings: Vec<Rating<'a>>,
@@ -42,7 +42,7 @@ pub struct AuxiliaryData<'a> {
 
 /// How a content is rated by one scheme.
 #[derive(Serialize, ToSchema)]
-pub struct Rating<'a> {
+pub(crate) struct Rating<'a> {
     /// Who rates, such as `urn:mpaa`.
     scheme: &'a str,
     /// The rating, such as `PG-13`.
@@ -50,7 +50,7 @@ pub struct Rating<'a> {
 }
 
 /// Stored auxiliary data, as an answer has it.
-pub fn aux(auxiliary: &Auxiliary) -> AuxiliaryData<'_> {
+pub(crate) fn aux(auxiliary: &Auxiliary) -> AuxiliaryData<'_> {
     let ratings =
         auxiliary.ratings.iter().map(|rating| Rating { scheme: &rating.scheme, value: &rating.value });
     let headers =
@@ -64,6 +64,6 @@ pub fn aux(auxiliary: &Auxiliary) -> AuxiliaryData<'_> {
 }
 
 /// An entry of `pssh`.
-pub fn pssh(system: SystemId, data: &[u8]) -> PsshEntry {
+pub(crate) fn pssh(system: SystemId, data: &[u8]) -> PsshEntry {
     PsshEntry { data: STANDARD.encode(data), uuid: system.to_string() }
 }

@@ -11,7 +11,7 @@ use keymoot_protocol::{REALM, TAG};
 
 /// The challenges for these schemes, in their order. Digest needs a nonce of the cluster's; `stale`
 /// says that the one that was answered is too old, and that the answer may have been right.
-pub fn challenges(
+pub(crate) fn challenges(
     schemes: &[Scheme],
     digest_nonce: Option<&str>,
     stale: bool,

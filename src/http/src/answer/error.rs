@@ -242,7 +242,7 @@ impl From<AuthError> for ApiError {
 // `status_code` is text and `reference` a number, as the specification has it.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Refusal)]
-pub struct RefusalBody<'e> {
+pub(crate) struct RefusalBody<'e> {
     /// What was wrong with the request, and what to do.
     message: &'e str,
     /// The HTTP status, as text.

@@ -21,10 +21,10 @@ use crate::answer::license_url::license_url;
 use crate::answer::wiped_json::{json, respond};
 
 /// The longest answer: one byte less than the buffer of a packager.
-pub const ANSWER_BYTES_MAX: usize = 4095;
+pub(crate) const ANSWER_BYTES_MAX: usize = 4095;
 
 /// All that an answer with a key says.
-pub struct KeyAnswer<'a> {
+pub(crate) struct KeyAnswer<'a> {
     /// The provider that was asked.
     pub provider: EncryptionProvider,
     pub account: &'a Account,
@@ -42,7 +42,7 @@ pub struct KeyAnswer<'a> {
 
 /// Whether an answer carries auxiliary data.
 #[derive(Clone, Copy)]
-pub enum AuxiliaryAnswer<'a> {
+pub(crate) enum AuxiliaryAnswer<'a> {
     /// Nobody asked for it: the answer has no such member.
     NotAsked,
     /// It was asked for; `null` when the content has none.
@@ -53,7 +53,7 @@ pub enum AuxiliaryAnswer<'a> {
 // Members stand in the specification's order, ours behind them.
 #[derive(Serialize, ToSchema)]
 #[schema(as = EncryptionKey)]
-pub struct EncryptionKey<'a> {
+pub(crate) struct EncryptionKey<'a> {
     /// The data of each DRM system. Left out when there is none: an empty array makes packagers fail.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pssh: Vec<PsshEntry>,
@@ -78,7 +78,7 @@ pub struct EncryptionKey<'a> {
 
 /// What a delete is answered.
 #[derive(Serialize, ToSchema)]
-pub struct Deleted<'a> {
+pub(crate) struct Deleted<'a> {
     /// The content, as it was named.
     content_id: &'a str,
     /// How many versions of its key went.
@@ -89,7 +89,7 @@ pub struct Deleted<'a> {
 ///
 /// # Errors
 /// When the content's auxiliary data does not fit behind the rest of the answer.
-pub fn key(answer: &KeyAnswer<'_>) -> Result<HttpResponse, ApiError> {
+pub(crate) fn key(answer: &KeyAnswer<'_>) -> Result<HttpResponse, ApiError> {
     let text = key_text(answer).map_err(ApiError::internal)?;
     if text.len() > ANSWER_BYTES_MAX {
         return Err(ApiError::new(
@@ -104,7 +104,7 @@ pub fn key(answer: &KeyAnswer<'_>) -> Result<HttpResponse, ApiError> {
 }
 
 /// The answer to a delete.
-pub fn deleted(content: &ContentId, versions: u32) -> Result<HttpResponse, ApiError> {
+pub(crate) fn deleted(content: &ContentId, versions: u32) -> Result<HttpResponse, ApiError> {
     json(&Deleted { content_id: content.as_str(), deleted: versions })
         .map(respond)
         .map_err(ApiError::internal)

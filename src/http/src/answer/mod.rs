@@ -2,17 +2,17 @@
 //!
 //! An answer of one protocol alone stands with its front end. Nothing here knows a front end.
 
-pub mod auxiliary;
-pub mod challenges;
-pub mod error;
-pub mod key_answer;
-pub mod license_url;
+pub(crate) mod auxiliary;
+pub(crate) mod challenges;
+pub(crate) mod error;
+pub(crate) mod key_answer;
+pub(crate) mod license_url;
 mod mapping;
-pub mod signed_answer;
-pub mod sliced_body;
-pub mod soap;
-pub mod system_data;
-pub mod wiped_json;
+pub(crate) mod signed_answer;
+pub(crate) mod sliced_body;
+pub(crate) mod soap;
+pub(crate) mod system_data;
+pub(crate) mod wiped_json;
 
 /// The type of bodies whose every line is a JSON object.
-pub const NDJSON: &str = "application/x-ndjson";
+pub(crate) const NDJSON: &str = "application/x-ndjson";

@@ -10,11 +10,11 @@ use crate::api::Api;
 use crate::request::proofs;
 
 /// How a request asks for a signed answer (RFC 9421 5.1).
-pub static ACCEPT_SIGNATURE: HeaderName = HeaderName::from_static("accept-signature");
+pub(crate) static ACCEPT_SIGNATURE: HeaderName = HeaderName::from_static("accept-signature");
 
 /// The answer, signed if the request asks for it and the cluster has its keys. A refusal is signed
 /// like any other answer.
-pub fn signed(
+pub(crate) fn signed(
     answer: Result<HttpResponse, ApiError>,
     request: &HttpRequest,
     api: &Api,

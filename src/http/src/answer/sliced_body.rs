@@ -20,7 +20,7 @@ const PART_BYTES: usize = 32 * 1024;
 const _: () = assert!(ANSWER_BYTES_MAX < PART_BYTES);
 
 /// The same answer, in parts if it is long and not made while it is sent.
-pub fn sliced(response: HttpResponse) -> HttpResponse {
+pub(crate) fn sliced(response: HttpResponse) -> HttpResponse {
     response.map_body(|_, body| match body.size() {
         BodySize::Sized(bytes) if bytes > PART_BYTES as u64 => match body.try_into_bytes() {
             Ok(bytes) => BoxBody::new(SlicedBody(bytes)),

@@ -5,16 +5,16 @@ use quick_xml::escape::escape;
 use crate::answer::error::ApiError;
 
 /// What SOAP 1.1 is sent as.
-pub const CONTENT_TYPE: &str = "text/xml; charset=utf-8";
+pub(crate) const CONTENT_TYPE: &str = "text/xml; charset=utf-8";
 
 /// What stands before the content of the body.
-pub const OPEN: &str = "<?xml version=\"1.0\" encoding=\"utf-8\"?><soap:Envelope \
+pub(crate) const OPEN: &str = "<?xml version=\"1.0\" encoding=\"utf-8\"?><soap:Envelope \
                     xmlns:soap=\"http://schemas.xmlsoap.org/soap/envelope/\"><soap:Body>";
 /// What stands behind it.
-pub const CLOSE: &str = "</soap:Body></soap:Envelope>";
+pub(crate) const CLOSE: &str = "</soap:Body></soap:Envelope>";
 
 /// A refusal as a SOAP fault: whose it is, why, and the reference under which the log has more.
-pub fn fault(error: &ApiError) -> String {
+pub(crate) fn fault(error: &ApiError) -> String {
     let whose = if error.kind().status().is_server_error() { "Server" } else { "Client" };
     let (message, reference) = (escape(error.message()), error.reference());
     format!(

@@ -12,7 +12,7 @@ use crate::answer::error::ApiError;
 use crate::api::Api;
 
 /// What each of the provider's systems needs to know of a key.
-pub fn of_key(
+pub(crate) fn of_key(
     provider: EncryptionProvider,
     api: &Api,
     account: &Account,
@@ -35,7 +35,7 @@ pub fn of_key(
 }
 
 /// For each period the data of each system, in the order of the provider's systems.
-pub async fn of_periods(
+pub(crate) async fn of_periods(
     provider: EncryptionProvider,
     api: &Api,
     account: &Account,

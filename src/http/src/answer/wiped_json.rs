@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 const ANSWER_BYTES_USUAL: usize = 512;
 
 /// A value as compact JSON.
-pub fn json<T: Serialize>(value: &T) -> Result<Zeroizing<Vec<u8>>, serde_json::Error> {
+pub(crate) fn json<T: Serialize>(value: &T) -> Result<Zeroizing<Vec<u8>>, serde_json::Error> {
     let mut text = WipedText(Zeroizing::new(Vec::with_capacity(ANSWER_BYTES_USUAL)));
     serde_json::to_writer(&mut text, value)?;
     Ok(text.0)
@@ -38,7 +38,7 @@ impl io::Write for WipedText {
 }
 
 /// The answer that sends such a text.
-pub fn respond(text: Zeroizing<Vec<u8>>) -> HttpResponse {
+pub(crate) fn respond(text: Zeroizing<Vec<u8>>) -> HttpResponse {
     // Wiped where the framework drops it, once it is sent.
     let body = Bytes::from_owner(text);
     HttpResponse::Ok().content_type("application/json").body(body)

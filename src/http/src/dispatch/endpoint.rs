@@ -9,11 +9,11 @@ use keymoot_license::LicenseProvider;
 use super::route_table::PACKAGER;
 
 /// The license endpoint's name in metrics.
-pub const LICENSE: &str = "license";
+pub(crate) const LICENSE: &str = "license";
 
 /// What a path leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Endpoint {
+pub(crate) enum Endpoint {
     /// Keys by the uDRM specification.
     Encryption(EncryptionProvider),
     /// Keys of crypto periods, and which holds when.
@@ -57,7 +57,7 @@ pub enum Endpoint {
 
 /// The API's paths and what they lead to. A part in braces stands for one segment of the caller's; the
 /// others match without regard to case.
-pub fn api_routes() -> Vec<(String, Endpoint)> {
+pub(crate) fn api_routes() -> Vec<(String, Endpoint)> {
     let own = API_ROUTES.iter().map(|(path, endpoint)| ((*path).to_owned(), *endpoint));
     let encrypting = EncryptionProvider::ALL.into_iter().flat_map(|provider| {
         [
@@ -71,7 +71,7 @@ pub fn api_routes() -> Vec<(String, Endpoint)> {
 }
 
 /// The packagers' paths. `*` at the end stands for whatever follows.
-pub fn packager_routes() -> Vec<(String, Endpoint)> {
+pub(crate) fn packager_routes() -> Vec<(String, Endpoint)> {
     PACKAGER_ROUTES.iter().map(|(path, endpoint)| ((*path).to_owned(), *endpoint)).collect()
 }
 
@@ -114,7 +114,7 @@ const POST: &[Method] = &[Method::POST];
 
 impl Endpoint {
     /// The name in metrics.
-    pub const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Encryption(_) => "encryption",
             Self::Schedule(_) => "schedule",
@@ -137,7 +137,7 @@ impl Endpoint {
     }
 
     /// The methods that do something. What can be got can be asked for its head, too.
-    pub const fn methods(self) -> &'static [Method] {
+    pub(crate) const fn methods(self) -> &'static [Method] {
         match self {
             Self::Encryption(_) | Self::Policy => ALL,
             Self::Policies => GET_POST,
@@ -157,7 +157,7 @@ impl Endpoint {
     }
 
     /// Whether HEAD is answered like GET without its body. A head of a key would be of no use.
-    pub const fn has_head(self) -> bool {
+    pub(crate) const fn has_head(self) -> bool {
         !matches!(
             self,
             Self::Encryption(_)

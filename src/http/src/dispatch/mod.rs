@@ -1,8 +1,8 @@
 //! The one way in: every request of every listener is counted, routed, measured, answered and, when
 //! refused, answered in the specification's error format.
 
-pub mod endpoint;
-pub mod route_table;
+pub(crate) mod endpoint;
+pub(crate) mod route_table;
 
 use std::time::Instant;
 
@@ -32,7 +32,7 @@ use endpoint::{Endpoint, LICENSE};
 use route_table::{Callers, RouteMatch, RouteTable};
 
 /// What a listener serves.
-pub struct Site {
+pub(crate) struct Site {
     /// The use cases.
     pub api: Api,
     /// By which paths.
@@ -42,7 +42,7 @@ pub struct Site {
 }
 
 /// Answers a request.
-pub async fn dispatch(
+pub(crate) async fn dispatch(
     request: HttpRequest,
     payload: Payload,
     site: Data<Site>,

@@ -7,19 +7,19 @@ use super::endpoint::{Endpoint, api_routes, packager_routes};
 use crate::request::path::RequestPath;
 
 /// The routes of the API's listener.
-pub static API: LazyLock<RouteTable> =
+pub(crate) static API: LazyLock<RouteTable> =
     LazyLock::new(|| RouteTable::new(api_routes(), "other", Callers::Signing));
 
 /// The routes of the packagers' listener. The API has none of them, and this one none of the API's.
-pub static PACKAGERS: LazyLock<RouteTable> =
+pub(crate) static PACKAGERS: LazyLock<RouteTable> =
     LazyLock::new(|| RouteTable::new(packager_routes(), PACKAGER, Callers::Packagers));
 
 /// The packagers' route and listener in metrics.
-pub const PACKAGER: &str = "packager";
+pub(crate) const PACKAGER: &str = "packager";
 
 /// Who asks at a listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Callers {
+pub(crate) enum Callers {
     /// Clients that prove themselves by headers, and may have answers signed.
     Signing,
     /// Packagers, whose headers are those of their viewers: they are told no schemes, and a connection of
@@ -29,7 +29,7 @@ pub enum Callers {
 
 /// What a listener's paths lead to.
 #[derive(Debug)]
-pub struct RouteTable {
+pub(crate) struct RouteTable {
     routes: Vec<Route>,
     /// The name in metrics of requests that no route takes.
     pub unrouted: &'static str,
@@ -43,7 +43,7 @@ impl RouteTable {
     }
 
     /// The route that a path takes.
-    pub fn find<'p>(&self, path: &'p RequestPath<'_>) -> Option<RouteMatch<'p>> {
+    pub(crate) fn find<'p>(&self, path: &'p RequestPath<'_>) -> Option<RouteMatch<'p>> {
         let route = self.routes.iter().find(|route| route.takes(path))?;
         let captured = route.segments.iter().enumerate().filter(|(_, own)| matches!(own, Segment::Any));
         let captured = captured.filter_map(|(index, _)| path.segment(index)).collect();
@@ -51,14 +51,14 @@ impl RouteTable {
     }
 
     /// Each path, as it is documented, and what it leads to.
-    pub fn rows(&self) -> impl Iterator<Item = (&str, Endpoint)> {
+    pub(crate) fn rows(&self) -> impl Iterator<Item = (&str, Endpoint)> {
         self.routes.iter().map(|route| (route.path.as_str(), route.endpoint))
     }
 }
 
 /// Where a path leads.
 #[derive(Debug, PartialEq, Eq)]
-pub struct RouteMatch<'p> {
+pub(crate) struct RouteMatch<'p> {
     pub endpoint: Endpoint,
     /// The path's own segments, in the case they came in.
     pub captured: Vec<&'p str>,

@@ -40,7 +40,7 @@ const _: () = assert!(WINDOW <= BulkBody::ITEMS_MAX);
 
 /// What became of one item.
 #[derive(Serialize, ToSchema)]
-pub struct BulkResult<'a> {
+pub(crate) struct BulkResult<'a> {
     /// The item's line in the request; the head is line 1.
     line: usize,
     /// The content, when the line could be read.
@@ -73,20 +73,20 @@ pub struct BulkResult<'a> {
 
 /// The last line of an answer. Without it the answer was cut off.
 #[derive(Serialize, ToSchema)]
-pub struct BulkSummary {
+pub(crate) struct BulkSummary {
     summary: BulkCounts,
 }
 
 /// How many items there were.
 #[derive(Clone, Copy, Default, Serialize, ToSchema)]
-pub struct BulkCounts {
+pub(crate) struct BulkCounts {
     items: usize,
     ok: usize,
     errors: usize,
 }
 
 /// Answers a bulk request.
-pub async fn bulk(
+pub(crate) async fn bulk(
     request: &HttpRequest,
     payload: web::Payload,
     api: &Api,

@@ -21,7 +21,7 @@ use crate::request::track_types::TRACK_TYPES;
 
 /// What this server can do (requirement 5.2.5).
 #[derive(Serialize, ToSchema)]
-pub struct Capabilities {
+pub(crate) struct Capabilities {
     /// Always `keymoot`.
     product: &'static str,
     /// Of the product.
@@ -128,7 +128,7 @@ struct AuthenticationScheme {
 }
 
 /// The answer to `GET /capabilities`.
-pub fn answer(request: &HttpRequest, api: &Api) -> Result<HttpResponse, ApiError> {
+pub(crate) fn answer(request: &HttpRequest, api: &Api) -> Result<HttpResponse, ApiError> {
     let capabilities = Capabilities {
         product: "keymoot",
         version: env!("CARGO_PKG_VERSION"),

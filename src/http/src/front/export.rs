@@ -27,7 +27,7 @@ use crate::request::query::Query;
 /// One version of a key, sealed by HPKE (RFC 9180): base mode, DHKEM(X25519, HKDF-SHA256), HKDF-SHA256,
 /// AES-256-GCM. All other members are bound to it.
 #[derive(Serialize, ToSchema)]
-pub struct SealedKey<'a> {
+pub(crate) struct SealedKey<'a> {
     /// The account it is of.
     account_id: &'a str,
     /// The content.
@@ -52,7 +52,7 @@ pub struct SealedKey<'a> {
 
 /// A crypto period.
 #[derive(Serialize, ToSchema)]
-pub struct SealedPeriod {
+pub(crate) struct SealedPeriod {
     /// How long such periods are; 0 when the scrambler did not say.
     length_s: u32,
     /// Which of them.
@@ -61,13 +61,13 @@ pub struct SealedPeriod {
 
 /// The last line of an answer. Without it the answer was cut off.
 #[derive(Serialize, ToSchema)]
-pub struct ExportEnd {
+pub(crate) struct ExportEnd {
     page: PageEnd,
 }
 
 /// What a page held.
 #[derive(Serialize, ToSchema)]
-pub struct PageEnd {
+pub(crate) struct PageEnd {
     /// Keys of this page.
     keys: usize,
     /// Rotating schedules of this page's tracks. Keys of crypto periods that are derived from their seeds
@@ -78,7 +78,7 @@ pub struct PageEnd {
 }
 
 /// Answers an export request.
-pub async fn export(
+pub(crate) async fn export(
     request: &HttpRequest,
     payload: web::Payload,
     api: &Api,

@@ -28,7 +28,7 @@ use crate::request::caller::peer;
 use crate::request::proofs;
 
 /// What the packagers' listener knows of its callers.
-pub struct PackagerContext {
+pub(crate) struct PackagerContext {
     /// None: any address, because each must show a certificate.
     allow_list: Option<Arc<[IpNet]>>,
     /// Whether an address alone is enough.
@@ -40,7 +40,7 @@ pub struct PackagerContext {
 
 impl PackagerContext {
     /// As it is configured.
-    pub fn new(config: &HttpSettings) -> Self {
+    pub(crate) fn new(config: &HttpSettings) -> Self {
         let packager = &config.packager;
         let certified = packager.tls_client_ca_file.is_some();
         let any_address = certified && packager.allow_list.is_empty();
@@ -53,7 +53,7 @@ impl PackagerContext {
     }
 
     /// Refuses whoever connects from elsewhere, whatever they ask for.
-    pub fn must_allow(&self, request: &HttpRequest) -> Result<(), ApiError> {
+    pub(crate) fn must_allow(&self, request: &HttpRequest) -> Result<(), ApiError> {
         let caller = peer(request)?;
         match &self.allow_list {
             Some(networks) if !allowed(caller, networks) => {
@@ -73,7 +73,7 @@ impl PackagerContext {
 
 /// Answers with the key of the entry that a path names by `segments`: CA system, partner, sub-partner and
 /// entry.
-pub async fn entry_key(
+pub(crate) async fn entry_key(
     segments: &[&str],
     request: &HttpRequest,
     context: &PackagerContext,

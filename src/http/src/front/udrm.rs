@@ -17,7 +17,7 @@ use crate::request::caller::own_url;
 use crate::request::custom_data::{self, ProvedRequest, attach_policy, supplied};
 
 /// Answers a request to `{provider}/encryption`.
-pub async fn encryption(
+pub(crate) async fn encryption(
     provider: EncryptionProvider,
     request: &HttpRequest,
     payload: web::Payload,

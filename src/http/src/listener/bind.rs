@@ -43,7 +43,7 @@ const BACKLOG: u32 = 1024;
 const LINGER: Duration = Duration::from_secs(1);
 
 /// A listener, before it is bound.
-pub struct Listener<'c> {
+pub(crate) struct Listener<'c> {
     pub config: &'c HttpSettings,
     pub metrics: Arc<Metrics>,
     /// Its name in metrics.
@@ -57,7 +57,7 @@ pub struct Listener<'c> {
 
 /// The TLS of a listener: none without a certificate.
 #[derive(Clone, Copy)]
-pub struct TlsOf<'c> {
+pub(crate) struct TlsOf<'c> {
     pub cert: &'c Option<PathBuf>,
     pub key: &'c Option<PathBuf>,
     /// The authority of client certificates.
@@ -71,7 +71,7 @@ impl Listener<'_> {
     ///
     /// # Errors
     /// [`HttpError`]; then nothing listens.
-    pub fn bind(
+    pub(crate) fn bind(
         self,
         setup: impl Fn(&mut ServiceConfig) + Send + Clone + 'static,
     ) -> Result<(Server, Vec<SocketAddr>), HttpError> {

@@ -54,7 +54,7 @@ impl ClientTimeouts {
 
 /// Why a connection is closed; the label of the metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Overdue {
+pub(crate) enum Overdue {
     /// A head did not come to its end.
     Head,
     /// No next request came. actix-web has this limit, too, but counts anew whenever the connection is looked
@@ -78,7 +78,7 @@ impl Overdue {
 }
 
 /// What the stream and the handlers of one connection know of each other.
-pub struct Connection {
+pub(crate) struct Connection {
     pub is_secure: bool,
     /// The listener's address.
     pub listener: SocketAddr,
@@ -150,7 +150,7 @@ impl Waits {
 
 impl Connection {
     /// One that was opened just now.
-    pub fn new(
+    pub(crate) fn new(
         is_secure: bool,
         listener: SocketAddr,
         timeouts: ClientTimeouts,
@@ -161,12 +161,12 @@ impl Connection {
     }
 
     /// The connection that a request came on.
-    pub fn of(request: &HttpRequest) -> Option<&Rc<Self>> {
+    pub(crate) fn of(request: &HttpRequest) -> Option<&Rc<Self>> {
         request.conn_data::<Rc<Self>>()
     }
 
     /// A request is being answered until the value is dropped.
-    pub fn answer(self: &Rc<Self>, request: &HttpRequest) -> ActiveAnswer {
+    pub(crate) fn answer(self: &Rc<Self>, request: &HttpRequest) -> ActiveAnswer {
         let has_length = |length: &header::HeaderValue| length.as_bytes() != b"0";
         let headers = request.headers();
         let has_body = headers.contains_key(header::TRANSFER_ENCODING)
@@ -182,13 +182,13 @@ impl Connection {
     }
 
     /// A handler waits for the body, until it has it whole or gives up.
-    pub fn awaits_body(&self, awaits: bool) {
+    pub(crate) fn awaits_body(&self, awaits: bool) {
         let now = awaits.then(Instant::now);
         self.change(|waits| waits.body_since = now);
     }
 
     /// The body was read to its end.
-    pub fn has_read_body(&self) {
+    pub(crate) fn has_read_body(&self) {
         self.change(|waits| (waits.has_body, waits.body_since) = (false, None));
     }
 
@@ -265,7 +265,7 @@ impl Connection {
 }
 
 /// A request that is being answered on a connection.
-pub struct ActiveAnswer(Rc<Connection>);
+pub(crate) struct ActiveAnswer(Rc<Connection>);
 
 impl Drop for ActiveAnswer {
     fn drop(&mut self) {

@@ -14,7 +14,7 @@ use crate::listener::connection::Connection;
 const PART: usize = 16;
 
 /// The open connections of a worker.
-pub struct ConnectionTable {
+pub(crate) struct ConnectionTable {
     connections_max: usize,
     open: RefCell<BTreeMap<u64, Weak<Connection>>>,
     next: Cell<u64>,
@@ -22,13 +22,13 @@ pub struct ConnectionTable {
 
 impl ConnectionTable {
     /// An empty one. `accepted_max` connections are accepted at once; some of them are those that close.
-    pub fn new(accepted_max: usize) -> Self {
+    pub(crate) fn new(accepted_max: usize) -> Self {
         let connections_max = accepted_max.saturating_sub(accepted_max / PART + 1).max(1);
         Self { connections_max, open: RefCell::default(), next: Cell::new(0) }
     }
 
     /// Notes a connection until its registration is dropped, and makes room for it.
-    pub fn register(self: &Rc<Self>, connection: &Rc<Connection>) -> Registration {
+    pub(crate) fn register(self: &Rc<Self>, connection: &Rc<Connection>) -> Registration {
         if self.open.borrow().len() >= self.connections_max {
             self.make_room();
         }
@@ -53,7 +53,7 @@ impl ConnectionTable {
 }
 
 /// A connection's registration in the table.
-pub struct Registration {
+pub(crate) struct Registration {
     table: Rc<ConnectionTable>,
     number: u64,
 }

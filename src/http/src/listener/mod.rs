@@ -1,9 +1,9 @@
 //! The listeners: sockets, TLS, connections and how long clients are waited for.
 
-pub mod bind;
-pub mod connection;
-pub mod connection_table;
-pub mod drain;
-pub mod server;
+pub(crate) mod bind;
+pub(crate) mod connection;
+pub(crate) mod connection_table;
+pub(crate) mod drain;
+pub(crate) mod server;
 pub mod settings;
-pub mod timed_stream;
+pub(crate) mod timed_stream;

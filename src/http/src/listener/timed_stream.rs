@@ -17,7 +17,7 @@ use crate::listener::connection_table::Registration;
 const READ_BYTES_MAX: usize = 2048;
 
 /// A TCP stream with the time limits of its [`Connection`].
-pub struct TimedStream {
+pub(crate) struct TimedStream {
     io: TcpStream,
     connection: Rc<Connection>,
     /// Wakes the task when the connection may be overdue, or earlier: it is set anew only when it is too late.
@@ -31,7 +31,7 @@ pub struct TimedStream {
 
 impl TimedStream {
     /// Wraps a stream that was just accepted.
-    pub fn new(io: TcpStream, connection: Rc<Connection>, registration: Registration) -> Self {
+    pub(crate) fn new(io: TcpStream, connection: Rc<Connection>, registration: Registration) -> Self {
         let alarm = Box::pin(sleep_until(Instant::now()));
         Self {
             io,
@@ -43,12 +43,12 @@ impl TimedStream {
         }
     }
 
-    pub fn tcp(&self) -> &TcpStream {
+    pub(crate) fn tcp(&self) -> &TcpStream {
         &self.io
     }
 
     /// What is known of the connection.
-    pub fn connection(&self) -> &Rc<Connection> {
+    pub(crate) fn connection(&self) -> &Rc<Connection> {
         &self.connection
     }
 

@@ -21,13 +21,13 @@ static FILES: LazyLock<BTreeMap<&str, File>> =
 /// A file of the archive does not unpack to what the archive says of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the archive of the page is damaged")]
-pub struct DamagedArchive;
+pub(super) struct DamagedArchive;
 
 /// The file of this name; `None` when the page has none.
 ///
 /// # Errors
 /// [`DamagedArchive`], which the tests rule out.
-pub fn file(name: &str) -> Result<Option<Bytes>, DamagedArchive> {
+pub(super) fn file(name: &str) -> Result<Option<Bytes>, DamagedArchive> {
     FILES.get(name).map(|file| file.unpacked()).transpose()
 }
 

@@ -14,7 +14,7 @@ use super::security;
 use keymoot_license::LicenseProvider;
 
 /// A license of one system.
-pub fn license(provider: LicenseProvider) -> OperationBuilder {
+pub(super) fn license(provider: LicenseProvider) -> OperationBuilder {
     let op = OperationBuilder::new().tag(LICENSES).securities(Some(security::any()));
     let op = op.summary(Some("A license")).description(Some(
         "For players: the DRM system's own challenge in, its own license out. Custom data is signed with a \
@@ -41,7 +41,7 @@ pub fn license(provider: LicenseProvider) -> OperationBuilder {
 }
 
 /// The policies of an account.
-pub fn policies(method: &Method) -> OperationBuilder {
+pub(super) fn policies(method: &Method) -> OperationBuilder {
     let op = keeper();
     if *method == Method::GET {
         let op = op.summary(Some("List the policies")).description(Some(
@@ -59,7 +59,7 @@ pub fn policies(method: &Method) -> OperationBuilder {
 }
 
 /// One policy.
-pub fn policy(method: &Method) -> OperationBuilder {
+pub(super) fn policy(method: &Method) -> OperationBuilder {
     let op = keeper().parameter(name());
     let (op, answer) = match *method {
         Method::GET => {
@@ -83,7 +83,7 @@ pub fn policy(method: &Method) -> OperationBuilder {
 }
 
 /// Attaching.
-pub fn policy_content(method: &Method) -> OperationBuilder {
+pub(super) fn policy_content(method: &Method) -> OperationBuilder {
     let summary = match *method {
         Method::PUT => "Attach a policy to a content",
         _ => "Detach a policy from a content",
@@ -100,7 +100,7 @@ pub fn policy_content(method: &Method) -> OperationBuilder {
 }
 
 /// The default.
-pub fn policy_default(method: &Method) -> OperationBuilder {
+pub(super) fn policy_default(method: &Method) -> OperationBuilder {
     let summary = match *method {
         Method::PUT => "Make a policy the account's default",
         _ => "Make a policy the account's default no longer",

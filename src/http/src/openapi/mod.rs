@@ -21,7 +21,7 @@ use utoipa::openapi::{InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, Path
 
 use crate::answer::error::ApiError;
 use crate::dispatch::route_table::API;
-pub use viewer::viewer;
+pub(crate) use viewer::viewer;
 
 /// What stands above the operations.
 const DESCRIPTION: &str = "Keymoot hands out content keys to scramblers. Any node answers any request. \
@@ -39,7 +39,7 @@ static DOCUMENT: LazyLock<Result<Bytes, String>> = LazyLock::new(|| {
 });
 
 /// The answer to `GET /openapi.json`.
-pub fn answer() -> Result<HttpResponse, ApiError> {
+pub(crate) fn answer() -> Result<HttpResponse, ApiError> {
     let text = DOCUMENT.as_ref().map_err(ApiError::internal)?;
     Ok(HttpResponse::Ok().content_type("application/json").body(text.clone()))
 }

@@ -19,7 +19,7 @@ use crate::dispatch::endpoint::Endpoint;
 use keymoot_drm::EncryptionProvider;
 
 /// The groups of operations, and what each is about.
-pub const TAGS: [(&str, &str); 8] = [
+pub(super) const TAGS: [(&str, &str); 8] = [
     (UDRM, "Keys by the uDRM specification, for scramblers that ask for one content at a time."),
     (WIDEVINE, "Keys by the Widevine common encryption API, with tracks and crypto periods."),
     (PLAYREADY, "Keys by PlayReady's AcquirePackagingData, in SOAP."),
@@ -45,7 +45,7 @@ const XML: &str = "text/xml";
 const CONTENT: &str = "film.mp4";
 
 /// One operation of a path; none for what is not of the API.
-pub fn operation(path: &str, endpoint: Endpoint, method: &Method) -> Option<Operation> {
+pub(super) fn operation(path: &str, endpoint: Endpoint, method: &Method) -> Option<Operation> {
     let words = path.split(['/', '{', '}', '.']).filter(|word| !word.is_empty());
     let id = words.fold(method.as_str().to_lowercase(), |id, word| id + "_" + word);
     let named = path.ends_with('}');

@@ -19,7 +19,7 @@ use crate::front::widevine::request::{ContentKeyEnvelopeJson, ContentKeyRequestJ
 /// Unknown members pass.
 #[derive(Serialize, ToSchema)]
 #[schema(as = CustomData)]
-pub struct CustomDataSchema {
+pub(super) struct CustomDataSchema {
     /// The entitlement back end that the client belongs to, such as `OVP`.
     ca_system: String,
     /// The account that signs; a number is taken for its digits.
@@ -46,7 +46,7 @@ pub struct CustomDataSchema {
 
 impl CustomDataSchema {
     /// Of a content of the account that `keymoot dev` makes.
-    pub fn example(content: &str) -> Self {
+    pub(super) fn example(content: &str) -> Self {
         Self {
             ca_system: "OVP".to_owned(),
             account_id: "demo".to_owned(),
@@ -60,7 +60,7 @@ impl CustomDataSchema {
     }
 
     /// With a key of the client's own.
-    pub fn supplying(self, key: &str, key_id: &str) -> Self {
+    pub(super) fn supplying(self, key: &str, key_id: &str) -> Self {
         Self { key: Some(key.to_owned()), key_id: Some(key_id.to_owned()), ..self }
     }
 }
@@ -68,7 +68,7 @@ impl CustomDataSchema {
 /// Custom data of a request about crypto periods. Numbers and instants may be strings.
 #[derive(Serialize, ToSchema)]
 #[schema(as = ScheduleData)]
-pub struct ScheduleDataSchema {
+pub(super) struct ScheduleDataSchema {
     /// What all custom data says.
     #[serde(flatten)]
     whose: CustomDataSchema,
@@ -92,7 +92,7 @@ pub struct ScheduleDataSchema {
 
 impl ScheduleDataSchema {
     /// Three periods of ten seconds.
-    pub fn example(content: &str) -> Self {
+    pub(super) fn example(content: &str) -> Self {
         Self {
             whose: CustomDataSchema::example(content),
             crypto_period_seconds: Some("10".to_owned()),
@@ -108,7 +108,7 @@ impl ScheduleDataSchema {
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
 #[allow(dead_code)] // Only its schema is of use: `schedule_answer` writes either.
-pub enum ScheduleAnswer<'a> {
+pub(super) enum ScheduleAnswer<'a> {
     /// When periods were asked for.
     Periods(Periods<'a>),
     /// When none were.
@@ -119,7 +119,7 @@ pub enum ScheduleAnswer<'a> {
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
 #[allow(dead_code)] // Only its schema is of use: `answer::key` writes either.
-pub enum EncryptionAnswer<'a> {
+pub(super) enum EncryptionAnswer<'a> {
     /// Of all paths but `/cenc/encryption`.
     Object(EncryptionKey<'a>),
     /// Of `/cenc/encryption`.
@@ -130,7 +130,7 @@ pub enum EncryptionAnswer<'a> {
 #[derive(ToSchema)]
 #[allow(dead_code)] // Only its schema is of use: `auth::BulkBody` reads it.
 #[schema(as = BulkHead)]
-pub struct BulkHeadSchema {
+pub(super) struct BulkHeadSchema {
     /// Always 1, the version of this format.
     bulk: u32,
     /// The entitlement back end that the client belongs to, such as `OVP`.
@@ -145,7 +145,7 @@ pub struct BulkHeadSchema {
 #[derive(ToSchema)]
 #[allow(dead_code)] // Only its schema is of use: `auth::BulkItem` reads it.
 #[schema(as = BulkItem)]
-pub struct BulkItemSchema {
+pub(super) struct BulkItemSchema {
     /// The content.
     content_id: String,
     /// The track; left out, the one that the uDRM endpoints know.
@@ -168,7 +168,7 @@ pub struct BulkItemSchema {
 #[derive(ToSchema)]
 #[serde(untagged)]
 #[allow(dead_code)]
-pub enum BulkRequest {
+pub(super) enum BulkRequest {
     /// Line 1.
     Head(BulkHeadSchema),
     /// Every other line.
@@ -179,7 +179,7 @@ pub enum BulkRequest {
 #[derive(ToSchema)]
 #[serde(untagged)]
 #[allow(dead_code)]
-pub enum BulkAnswer<'a> {
+pub(super) enum BulkAnswer<'a> {
     /// One for each item, in their order.
     Result(BulkResult<'a>),
     /// The last line.
@@ -190,7 +190,7 @@ pub enum BulkAnswer<'a> {
 #[derive(ToSchema)]
 #[allow(dead_code)] // Only its schema is of use: `auth::ExportRequest` reads it.
 #[schema(as = ExportRequest)]
-pub struct ExportRequestSchema {
+pub(super) struct ExportRequestSchema {
     /// Always 1, the version of this format.
     export: u32,
     /// The entitlement back end that the client belongs to, such as `OVP`.
@@ -209,7 +209,7 @@ pub struct ExportRequestSchema {
 #[derive(ToSchema)]
 #[serde(untagged)]
 #[allow(dead_code)]
-pub enum ExportAnswer<'a> {
+pub(super) enum ExportAnswer<'a> {
     /// A key.
     Key(SealedKey<'a>),
     /// The last line.
@@ -217,7 +217,7 @@ pub enum ExportAnswer<'a> {
 }
 
 /// All schemas, with those that they name.
-pub fn components() -> Components {
+pub(super) fn components() -> Components {
     let mut all = Vec::new();
     add::<CustomDataSchema>(&mut all);
     add::<EncryptionAnswer<'static>>(&mut all);

@@ -8,18 +8,18 @@ use utoipa::openapi::security::{
 use keymoot_model::Scheme;
 
 /// Every scheme that a request of this API may be proved by, the strongest first.
-pub fn schemes() -> Vec<(Scheme, SecurityScheme)> {
+pub(super) fn schemes() -> Vec<(Scheme, SecurityScheme)> {
     let known = Scheme::ALL.into_iter();
     known.filter_map(|scheme| described(scheme).map(|described| (scheme, described))).collect()
 }
 
 /// What an operation demands: one of them, whichever.
-pub fn any() -> Vec<SecurityRequirement> {
+pub(super) fn any() -> Vec<SecurityRequirement> {
     schemes().into_iter().map(|(scheme, _)| SecurityRequirement::new(scheme.name(), [""; 0])).collect()
 }
 
 /// The schemes among the document's components.
-pub fn add_to(mut components: Components) -> Components {
+pub(super) fn add_to(mut components: Components) -> Components {
     for (scheme, described) in schemes() {
         components.add_security_scheme(scheme.name(), described);
     }

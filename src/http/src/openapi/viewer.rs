@@ -32,7 +32,7 @@ const START_TEXT: &str = r##"window.onload = () => {
 "##;
 
 /// The page, or the file of it that the path names.
-pub fn viewer(path: &str, file: Option<&str>) -> Result<HttpResponse, ApiError> {
+pub(crate) fn viewer(path: &str, file: Option<&str>) -> Result<HttpResponse, ApiError> {
     let file = match file {
         Some(file) => file,
         // The page names its files relative to itself.

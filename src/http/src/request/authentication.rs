@@ -21,7 +21,7 @@ use crate::request::proofs;
 
 /// Authenticates a request that says `said` and needs a credential of `scope`. `signature` is the
 /// protocol's own; `body` is what a proof in the headers may cover.
-pub async fn authenticate<T: Claims>(
+pub(crate) async fn authenticate<T: Claims>(
     request: &HttpRequest,
     body: Bytes,
     (scope, said, signature): (Scope, &SignedPayload<T>, Option<Signature>),
@@ -37,7 +37,7 @@ pub async fn authenticate<T: Claims>(
 /// Whether the rest of a large body is read: the account that its head names exists and may be used from
 /// the caller's address, and the request presents a proof. Whether that is right shows when all is read.
 /// Every refusal takes the same way, so that the time it takes tells nothing about accounts.
-pub async fn may_send_more(
+pub(crate) async fn may_send_more(
     claim: &Claim,
     signature: Option<&Signature>,
     request: &HttpRequest,
@@ -68,7 +68,7 @@ fn proofs(request: &HttpRequest, body: Bytes, api: &Api) -> Result<PresentedProo
 }
 
 /// Authenticates a request of a client that cannot sign.
-pub async fn authenticate_unsigned(
+pub(crate) async fn authenticate_unsigned(
     request: UnsignedRequest,
     api: &Api,
     auth: &AuthHandle,
@@ -77,7 +77,7 @@ pub async fn authenticate_unsigned(
 }
 
 /// Authenticates whoever presents this token.
-pub async fn authenticate_token(
+pub(crate) async fn authenticate_token(
     token: KeyToken,
     caller: IpAddr,
     api: &Api,
@@ -89,7 +89,7 @@ pub async fn authenticate_token(
 
 /// Asks once more when nothing was proved: the account may be younger than what this node has applied.
 /// The outer error tells that the cluster did not answer, the inner one why the caller is refused.
-pub async fn retry_with_fresh_accounts(
+pub(crate) async fn retry_with_fresh_accounts(
     api: &Api,
     ask: impl AsyncFn() -> Result<Grant, AuthError>,
 ) -> Result<Result<Grant, AuthError>, ClusterError> {

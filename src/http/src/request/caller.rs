@@ -13,13 +13,13 @@ use crate::listener::connection::Connection;
 use crate::request::proofs;
 
 /// The address at the other end of the connection.
-pub fn peer(request: &HttpRequest) -> Result<IpAddr, ApiError> {
+pub(crate) fn peer(request: &HttpRequest) -> Result<IpAddr, ApiError> {
     let peer = request.peer_addr().ok_or_else(|| ApiError::internal("the connection has no peer address"))?;
     Ok(peer.ip())
 }
 
 /// The caller as seen through trusted proxies only.
-pub fn caller(request: &HttpRequest, api: &Api) -> Result<IpAddr, ApiError> {
+pub(crate) fn caller(request: &HttpRequest, api: &Api) -> Result<IpAddr, ApiError> {
     let peer = peer(request)?;
     // A value that is no text ends the walk, like any entry that is no address.
     let forwarded =
@@ -29,7 +29,7 @@ pub fn caller(request: &HttpRequest, api: &Api) -> Result<IpAddr, ApiError> {
 }
 
 /// How this server is called by whoever is asking.
-pub fn own_url(request: &HttpRequest) -> String {
+pub(crate) fn own_url(request: &HttpRequest) -> String {
     let scheme = proofs::scheme(request);
     let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
     match (host, Connection::of(request)) {

@@ -10,12 +10,12 @@ use crate::answer::error::{ApiError, ErrorKind};
 use keymoot_service::PolicyCondition;
 
 /// The tag of a version.
-pub fn tag(version: u64) -> String {
+pub(crate) fn tag(version: u64) -> String {
     format!("\"{version}\"")
 }
 
 /// The condition that a request puts.
-pub fn of(request: &HttpRequest) -> Result<PolicyCondition, ApiError> {
+pub(crate) fn of(request: &HttpRequest) -> Result<PolicyCondition, ApiError> {
     read(request.headers())
 }
 

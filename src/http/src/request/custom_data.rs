@@ -19,7 +19,7 @@ use crate::request::incoming_body::read_body;
 use crate::request::query::Query;
 
 /// A uDRM request whose proof was accepted.
-pub struct ProvedRequest {
+pub(crate) struct ProvedRequest {
     pub grant: Grant,
     /// What it says about itself.
     pub said: SignedPayload<CustomData>,
@@ -28,7 +28,7 @@ pub struct ProvedRequest {
 }
 
 /// Reads a request with custom data whole, and authenticates it by an encryption credential only.
-pub async fn receive(
+pub(crate) async fn receive(
     request: &HttpRequest,
     payload: web::Payload,
     api: &Api,
@@ -46,7 +46,11 @@ pub async fn receive(
 
 /// What the signature covers: the body of POST, PUT and DELETE, the decoded `custom_data` of GET and of a
 /// DELETE whose body a proxy dropped.
-pub fn signed_bytes(method: &Method, body: Bytes, custom_data: Option<Bytes>) -> Result<Bytes, ApiError> {
+pub(crate) fn signed_bytes(
+    method: &Method,
+    body: Bytes,
+    custom_data: Option<Bytes>,
+) -> Result<Bytes, ApiError> {
     let in_query = "Missing custom data: give it as ?custom_data= in base64";
     match *method {
         Method::GET => custom_data.ok_or_else(|| ApiError::new(ErrorKind::Invalid, in_query)),
@@ -65,7 +69,7 @@ pub fn signed_bytes(method: &Method, body: Bytes, custom_data: Option<Bytes>) ->
 ///
 /// # Errors
 /// When the track that is named is not one of the provider's.
-pub fn track(provider: EncryptionProvider, custom_data: &CustomData) -> Result<TrackName, ApiError> {
+pub(crate) fn track(provider: EncryptionProvider, custom_data: &CustomData) -> Result<TrackName, ApiError> {
     let (own, named) = (provider.track(), custom_data.track());
     let invalid = |message: String| Err(ApiError::new(ErrorKind::Invalid, message));
     if provider == EncryptionProvider::Hls {
@@ -81,13 +85,13 @@ pub fn track(provider: EncryptionProvider, custom_data: &CustomData) -> Result<T
 }
 
 /// The key that the scrambler supplies itself, if it does.
-pub fn supplied(custom_data: &CustomData) -> Result<Option<(Kid, ContentKey)>, ApiError> {
+pub(crate) fn supplied(custom_data: &CustomData) -> Result<Option<(Kid, ContentKey)>, ApiError> {
     Ok(custom_data.supplied()?.map(|(kid, key)| (kid, ContentKey::from_bytes(key))))
 }
 
 /// Attaches the policy that an ingestion names (uDRM 2.4), before there is a key: no license is ever
 /// made without it.
-pub async fn attach_policy(
+pub(crate) async fn attach_policy(
     grant: &Grant,
     custom_data: &CustomData,
     if_absent: bool,

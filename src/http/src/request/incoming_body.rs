@@ -15,14 +15,14 @@ use crate::api::Api;
 use crate::listener::connection::Connection;
 
 /// Reads a body whole, chunked or not.
-pub async fn read_body(request: &HttpRequest, payload: Payload, api: &Api) -> Result<Bytes, ApiError> {
+pub(crate) async fn read_body(request: &HttpRequest, payload: Payload, api: &Api) -> Result<Bytes, ApiError> {
     let mut body = IncomingBody::new(request, payload, api.body_bytes_max, api);
     while body.read_on().await? {}
     Ok(body.into_bytes())
 }
 
 /// A body that is being read.
-pub struct IncomingBody<'a> {
+pub(crate) struct IncomingBody<'a> {
     payload: Payload,
     received: BytesMut,
     bytes_max: usize,
@@ -35,7 +35,7 @@ pub struct IncomingBody<'a> {
 
 impl<'a> IncomingBody<'a> {
     /// Nothing of it is read yet.
-    pub fn new(request: &'a HttpRequest, payload: Payload, bytes_max: usize, api: &'a Api) -> Self {
+    pub(crate) fn new(request: &'a HttpRequest, payload: Payload, bytes_max: usize, api: &'a Api) -> Self {
         let connection = Connection::of(request);
         if let Some(connection) = connection {
             connection.awaits_body(true);
@@ -45,17 +45,17 @@ impl<'a> IncomingBody<'a> {
     }
 
     /// What has come so far.
-    pub fn received(&self) -> &[u8] {
+    pub(crate) fn received(&self) -> &[u8] {
         &self.received
     }
 
     /// Everything, once it is whole.
-    pub fn into_bytes(mut self) -> Bytes {
+    pub(crate) fn into_bytes(mut self) -> Bytes {
         std::mem::take(&mut self.received).freeze()
     }
 
     /// Waits for more. `false` when it has come to its end.
-    pub async fn read_on(&mut self) -> Result<bool, ApiError> {
+    pub(crate) async fn read_on(&mut self) -> Result<bool, ApiError> {
         let chunk = match self.is_whole() {
             true => None,
             false => self.chunk().await?,
@@ -76,7 +76,7 @@ impl<'a> IncomingBody<'a> {
 
     /// Reads the rest, which may be large, while `room` has as many bytes left, and keeps those until the
     /// permit is dropped.
-    pub async fn read_rest(
+    pub(crate) async fn read_rest(
         &mut self,
         room: &Arc<Semaphore>,
     ) -> Result<Option<OwnedSemaphorePermit>, ApiError> {

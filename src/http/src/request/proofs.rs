@@ -14,7 +14,7 @@ use crate::request::clock::now_s;
 static SIGNATURE_INPUT: HeaderName = HeaderName::from_static("signature-input");
 
 /// Whether the request shows a proof in its headers. Most do not, and need no [`envelope`].
-pub fn has_proof(request: &HttpRequest) -> bool {
+pub(crate) fn has_proof(request: &HttpRequest) -> bool {
     let headers = request.headers();
     headers.contains_key(&SIGNATURE_INPUT) || headers.contains_key(header::AUTHORIZATION)
 }
@@ -22,7 +22,7 @@ pub fn has_proof(request: &HttpRequest) -> bool {
 /// The parts of a request that a proof may cover. What the request says of its own way here, in
 /// `Forwarded` and the like, is not believed: a client that signs behind a proxy that ends TLS
 /// covers @authority, @path and @query in place of @target-uri.
-pub fn envelope(request: &HttpRequest, body: Bytes) -> Envelope {
+pub(crate) fn envelope(request: &HttpRequest, body: Bytes) -> Envelope {
     let scheme = scheme(request);
     let text = |value: &actix_web::http::header::HeaderValue| value.to_str().ok().map(str::to_owned);
     let headers = request.headers().iter();
@@ -40,22 +40,22 @@ pub fn envelope(request: &HttpRequest, body: Bytes) -> Envelope {
 }
 
 /// Whether nobody on the way could read what the request says: it came over TLS, or from this machine.
-pub fn is_confidential(request: &HttpRequest) -> bool {
+pub(crate) fn is_confidential(request: &HttpRequest) -> bool {
     is_secure(request) || request.peer_addr().is_some_and(|peer| peer.ip().to_canonical().is_loopback())
 }
 
 /// Whether the request came over TLS to this process.
-pub fn is_secure(request: &HttpRequest) -> bool {
+pub(crate) fn is_secure(request: &HttpRequest) -> bool {
     Connection::of(request).is_some_and(|connection| connection.is_secure)
 }
 
 /// How the request's connection is called in addresses.
-pub fn scheme(request: &HttpRequest) -> &'static str {
+pub(crate) fn scheme(request: &HttpRequest) -> &'static str {
     if is_secure(request) { "https" } else { "http" }
 }
 
 /// The certificate that the client showed when it connected.
-pub fn client_certificate(request: &HttpRequest) -> Option<ClientCertificate> {
+pub(crate) fn client_certificate(request: &HttpRequest) -> Option<ClientCertificate> {
     request.conn_data::<ClientCertificate>().cloned()
 }
 

@@ -9,7 +9,7 @@ use crate::request::proofs;
 
 /// The schemes that are accepted on the request's connection, the strongest first. The list
 /// depends on the connection and the node alone, so it tells nothing about any account.
-pub fn accepted(request: &HttpRequest, api: &Api) -> Vec<Scheme> {
+pub(crate) fn accepted(request: &HttpRequest, api: &Api) -> Vec<Scheme> {
     let is_accepted = |scheme: &Scheme| match scheme {
         Scheme::MutualTls => api.client_certificates && proofs::is_secure(request),
         Scheme::Digest => proofs::is_confidential(request) && api.server_keys.get().is_some(),

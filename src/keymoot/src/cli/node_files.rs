@@ -63,14 +63,14 @@ impl NodeArgs {
 }
 
 /// The directory of a new node, which exists now and holds no node yet.
-pub struct NodeDirectory(PathBuf);
+pub(super) struct NodeDirectory(PathBuf);
 
 impl NodeDirectory {
     /// Makes the directory, for its owner only.
     ///
     /// # Errors
     /// When it cannot be made, or a node lives there.
-    pub fn open(path: &Path) -> Result<Self, Failure> {
+    pub(super) fn open(path: &Path) -> Result<Self, Failure> {
         let failed = |error| Failure::because(format!("cannot make {}: {error}", path.display()));
         fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
         let directory = Self(path.canonicalize().map_err(failed)?);
@@ -86,17 +86,17 @@ impl NodeDirectory {
     }
 
     /// A file in it.
-    pub fn file(&self, name: &str) -> PathBuf {
+    pub(super) fn file(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }
 
     /// The configuration file.
-    pub fn config(&self) -> PathBuf {
+    pub(super) fn config(&self) -> PathBuf {
         self.file("keymoot.toml")
     }
 
     /// Makes a file that is no secret, in place of one that an earlier try left behind.
-    pub fn write_public(&self, name: &str, text: &str) -> Result<(), Failure> {
+    pub(super) fn write_public(&self, name: &str, text: &str) -> Result<(), Failure> {
         let path = self.file(name);
         match fs::remove_file(&path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -108,7 +108,7 @@ impl NodeDirectory {
 }
 
 /// What stands in a node's configuration. Paths are relative to it.
-pub struct NodeConfig<'a> {
+pub(super) struct NodeConfig<'a> {
     pub cluster: &'a ClusterName,
     pub id: NodeId,
     pub args: &'a NodeArgs,
@@ -122,7 +122,7 @@ pub struct NodeConfig<'a> {
 
 impl NodeConfig<'_> {
     /// The file's text.
-    pub fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         let quoted = |text: &str| toml::Value::from(text).to_string();
         let path = |path: &Path| quoted(&path.to_string_lossy());
         let args = self.args;

@@ -17,10 +17,10 @@ use keymoot_tls::PeerIdentity;
 use keymoot_tls::{PeerCredentials, peer_client_config};
 
 /// How long a node may take to answer; longer than it waits for a quorum itself.
-pub const TIMEOUT: Duration = Duration::from_secs(12);
+pub(super) const TIMEOUT: Duration = Duration::from_secs(12);
 
 /// An operator with the configuration, the certificate and the keyring of one node.
-pub struct Operator {
+pub(super) struct Operator {
     /// That node's configuration.
     pub config: Config,
     credentials: PeerCredentials,
@@ -29,12 +29,12 @@ pub struct Operator {
 
 impl Operator {
     /// Reads configuration, certificate and keyring.
-    pub fn new(file: Option<&Path>) -> Result<Self, Failure> {
+    pub(super) fn new(file: Option<&Path>) -> Result<Self, Failure> {
         Self::of(Loaded::load(file).map_err(Failure::usage)?.config)
     }
 
     /// Reads the certificate and the keyring that a configuration names.
-    pub fn of(config: Config) -> Result<Self, Failure> {
+    pub(super) fn of(config: Config) -> Result<Self, Failure> {
         let cluster = &config.cluster;
         let credentials =
             PeerCredentials::load(&cluster.ca_file, &cluster.cert_file, &cluster.key_file, &cluster.name)
@@ -49,17 +49,17 @@ impl Operator {
     }
 
     /// What the configured node proves itself with.
-    pub fn credentials(&self) -> &PeerCredentials {
+    pub(super) fn credentials(&self) -> &PeerCredentials {
         &self.credentials
     }
 
     /// The master keys of the configured node.
-    pub fn keyring(&self) -> &Keyring {
+    pub(super) fn keyring(&self) -> &Keyring {
         &self.keyring
     }
 
     /// Replicates a command through the configured node.
-    pub async fn propose(&self, command: Command) -> Result<Response, Failure> {
+    pub(super) async fn propose(&self, command: Command) -> Result<Response, Failure> {
         match self.ask(AdminRequest::Propose(Box::new(command))).await? {
             AdminResponse::Applied(response) => Ok(*response),
             _ => Err(unexpected()),
@@ -67,7 +67,7 @@ impl Operator {
     }
 
     /// Asks the configured node.
-    pub async fn ask(&self, request: AdminRequest) -> Result<AdminResponse, Failure> {
+    pub(super) async fn ask(&self, request: AdminRequest) -> Result<AdminResponse, Failure> {
         let address = self.config.cluster.peer_address().to_string();
         let client = self.client(self.config.node.id, &address)?;
         client.ask(request, TIMEOUT).await.map_err(|error| {
@@ -80,7 +80,7 @@ impl Operator {
     }
 
     /// Asks any node.
-    pub async fn ask_node(
+    pub(super) async fn ask_node(
         &self,
         node: NodeId,
         address: &str,
@@ -91,7 +91,7 @@ impl Operator {
     }
 
     /// A connection to any node, which is made when it is first asked.
-    pub fn client(&self, node: NodeId, address: &str) -> Result<AdminClient, Failure> {
+    pub(super) fn client(&self, node: NodeId, address: &str) -> Result<AdminClient, Failure> {
         let identity = match self.credentials.identity() {
             PeerIdentity::Node(id) => Some(id),
             PeerIdentity::Operator => None,
@@ -103,7 +103,7 @@ impl Operator {
 }
 
 /// Runs a command's asking to its end.
-pub fn block_on<T>(asking: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+pub(super) fn block_on<T>(asking: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -112,11 +112,11 @@ pub fn block_on<T>(asking: impl Future<Output = Result<T, Failure>>) -> Result<T
 }
 
 /// A node answered, but not to what was asked.
-pub fn unexpected() -> Failure {
+pub(super) fn unexpected() -> Failure {
     Failure::because("the node answered another question; does it run the same version?")
 }
 
 /// Prints what the caller asked for. A reader that went away, such as `head`, is no failure.
-pub fn say(text: &str) {
+pub(super) fn say(text: &str) {
     let _ = std::io::stdout().write_all(text.as_bytes());
 }

@@ -20,7 +20,7 @@ struct Seen {
 }
 
 /// Shows which master keys each member has, and how many secrets stand under each.
-pub async fn status(config: Option<&Path>, output: OutputFormat) -> Result<(), Failure> {
+pub(super) async fn status(config: Option<&Path>, output: OutputFormat) -> Result<(), Failure> {
     let seen = look(&Operator::new(config)?).await?;
     say(&match output {
         OutputFormat::Table => table(&seen),
@@ -30,7 +30,7 @@ pub async fn status(config: Option<&Path>, output: OutputFormat) -> Result<(), F
 }
 
 /// Puts everything under the active master key, and says how far it is.
-pub async fn rewrap(config: Option<&Path>) -> Result<(), Failure> {
+pub(super) async fn rewrap(config: Option<&Path>) -> Result<(), Failure> {
     let operator = Operator::new(config)?;
     let active = agreed_active(&look(&operator).await?)?;
     let (mut after, mut records, mut exchanged) = (None, 0, 0);
@@ -65,7 +65,7 @@ pub async fn rewrap(config: Option<&Path>) -> Result<(), Failure> {
 }
 
 /// Removes a master key from a file, when nothing of the cluster stands under it.
-pub async fn remove(path: &Path, id: &MasterKeyId, config: Option<&Path>) -> Result<(), Failure> {
+pub(super) async fn remove(path: &Path, id: &MasterKeyId, config: Option<&Path>) -> Result<(), Failure> {
     let seen = look(&Operator::new(config)?).await?;
     if let Some(count) = seen.secrets.get(&id.0) {
         return Err(Failure::because(format!("{count} secrets stand under master key {id}"))

@@ -30,21 +30,21 @@ mod golden {
     use keymoot_model::{Policy, PolicyName, TrackName};
 
     /// The policy.
-    pub fn policy() -> Policy {
+    pub(super) fn policy() -> Policy {
         Policy::from_json(include_bytes!("goldens/policy.json"), None).unwrap()
     }
 
     /// A policy that asks for nothing.
-    pub fn plain() -> Policy {
+    pub(super) fn plain() -> Policy {
         Policy::streaming(PolicyName::new("plain").unwrap())
     }
 
-    pub fn track(name: &str) -> TrackName {
+    pub(super) fn track(name: &str) -> TrackName {
         TrackName::new(name).unwrap()
     }
 
     /// Compares a form with the golden file's text, and shows the form when they differ.
-    pub fn check(form: &Value, golden: &str) {
+    pub(super) fn check(form: &Value, golden: &str) {
         let golden: Value = serde_json::from_str(golden).unwrap();
         assert_eq!(*form, golden, "{form:#}");
     }

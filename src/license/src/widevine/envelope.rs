@@ -31,7 +31,7 @@ struct Envelope<'a> {
 }
 
 /// The body that carries an inner request.
-pub fn seal(inner: &[u8], signer: Option<&Signer>) -> Zeroizing<Vec<u8>> {
+pub(super) fn seal(inner: &[u8], signer: Option<&Signer>) -> Zeroizing<Vec<u8>> {
     let request = Zeroizing::new(STANDARD.encode(inner));
     let envelope = Envelope {
         request: &request,

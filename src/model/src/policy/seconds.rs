@@ -44,13 +44,13 @@ pub(super) mod required {
         }
     }
 
-    pub fn deserialize<'de, D: Deserializer<'de>>(reader: D) -> Result<NonZeroU32, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(reader: D) -> Result<NonZeroU32, D::Error> {
         reader.deserialize_u64(Reader)
     }
 
     // The shape that serde wants for a field.
     #[allow(clippy::trivially_copy_pass_by_ref)]
-    pub fn serialize<S: Serializer>(seconds: &NonZeroU32, writer: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(seconds: &NonZeroU32, writer: S) -> Result<S::Ok, S::Error> {
         writer.serialize_u64(seconds.get().into())
     }
 }

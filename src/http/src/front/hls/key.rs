@@ -22,7 +22,7 @@ use keymoot_service::{LicenseRequest, LocatedKey};
 use super::key_tokens;
 
 /// Answers a request for the key with this id.
-pub async fn key(
+pub(crate) async fn key(
     kid: &str,
     request: &HttpRequest,
     api: &Api,

@@ -32,7 +32,11 @@ const TOKEN_LIFETIME_S: u64 = 120;
 const _: () = assert!(TOKEN_LIFETIME_S > KEYS_WITHIN.as_secs());
 
 /// Answers a request for key-info.
-pub async fn key_info(request: &HttpRequest, api: &Api, auth: &AuthHandle) -> Result<HttpResponse, ApiError> {
+pub(crate) async fn key_info(
+    request: &HttpRequest,
+    api: &Api,
+    auth: &AuthHandle,
+) -> Result<HttpResponse, ApiError> {
     let raw = request.query_string();
     let query = Query::parse(raw)?;
     let wanted = Wanted::read(raw)?;

@@ -10,8 +10,8 @@
 mod key;
 mod key_info;
 
-pub use key::key;
-pub use key_info::key_info;
+pub(crate) use key::key;
+pub(crate) use key_info::key_info;
 
 use std::time::{Duration, Instant};
 

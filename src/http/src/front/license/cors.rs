@@ -21,7 +21,7 @@ const MAX_AGE_S: &str = "86400";
 const HEADERS_BYTES_MAX: usize = 1024;
 
 /// Answers OPTIONS.
-pub fn preflight(request: &HttpRequest, origins: &[WebOrigin]) -> HttpResponse {
+pub(super) fn preflight(request: &HttpRequest, origins: &[WebOrigin]) -> HttpResponse {
     // Not 204: some receivers take nothing but 200 for a yes.
     let mut response = HttpResponse::Ok();
     response.insert_header((ACCESS_CONTROL_ALLOW_METHODS, "POST, OPTIONS"));
@@ -38,7 +38,7 @@ pub fn preflight(request: &HttpRequest, origins: &[WebOrigin]) -> HttpResponse {
 }
 
 /// The answer with what lets a page read it, refusals too: a player shows why it cannot play.
-pub fn allow(
+pub(super) fn allow(
     answer: Result<HttpResponse, ApiError>,
     request: &HttpRequest,
     origins: &[WebOrigin],

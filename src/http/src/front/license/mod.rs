@@ -24,7 +24,7 @@ use crate::request::incoming_body::read_body;
 use crate::request::query::Query;
 
 /// Answers a request to `{provider}/license`, preflights of browsers included.
-pub async fn license(
+pub(crate) async fn license(
     provider: LicenseProvider,
     request: &HttpRequest,
     payload: web::Payload,

@@ -9,12 +9,15 @@ use keymoot_model::{ContentId, PolicyName, TimeStamp};
 use keymoot_service::ListedPolicy;
 
 /// One policy, with its tag.
-pub fn policy(listed: &ListedPolicy) -> HttpResponse {
+pub(super) fn policy(listed: &ListedPolicy) -> HttpResponse {
     HttpResponse::Ok().insert_header((ETAG, tag(listed.record.version))).json(object(listed))
 }
 
 /// All policies, and the name of the one attached to a content that was asked for.
-pub fn list(listed: &[ListedPolicy], attached: Option<(&ContentId, Option<PolicyName>)>) -> HttpResponse {
+pub(super) fn list(
+    listed: &[ListedPolicy],
+    attached: Option<(&ContentId, Option<PolicyName>)>,
+) -> HttpResponse {
     let default = listed.iter().find(|listed| listed.is_default).map(|listed| &listed.record.policy.name);
     let mut answer = json!({
         "default": default,
@@ -29,17 +32,17 @@ pub fn list(listed: &[ListedPolicy], attached: Option<(&ContentId, Option<Policy
 }
 
 /// What a delete is answered.
-pub fn deleted(name: &PolicyName) -> HttpResponse {
+pub(super) fn deleted(name: &PolicyName) -> HttpResponse {
     HttpResponse::Ok().json(json!({ "deleted": name }))
 }
 
 /// Which policy a content has by itself now.
-pub fn attached(content: &ContentId, name: Option<&PolicyName>) -> HttpResponse {
+pub(super) fn attached(content: &ContentId, name: Option<&PolicyName>) -> HttpResponse {
     HttpResponse::Ok().json(json!({ "content_id": content, "attached": name }))
 }
 
 /// Which policy contents without one of their own have now.
-pub fn default(name: Option<&PolicyName>) -> HttpResponse {
+pub(super) fn default(name: Option<&PolicyName>) -> HttpResponse {
     HttpResponse::Ok().json(json!({ "default": name }))
 }
 

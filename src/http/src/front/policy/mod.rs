@@ -25,7 +25,7 @@ use crate::request::query::Query;
 
 /// What of policies a path leads to; the policy in the case it came in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PolicyRoute<'p> {
+pub(crate) enum PolicyRoute<'p> {
     /// All of an account.
     All,
     /// One.
@@ -49,7 +49,7 @@ impl PolicyRoute<'_> {
 }
 
 /// Answers a request about policies.
-pub async fn policy(
+pub(crate) async fn policy(
     route: PolicyRoute<'_>,
     request: &HttpRequest,
     payload: web::Payload,

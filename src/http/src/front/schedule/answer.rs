@@ -18,7 +18,7 @@ use crate::answer::error::ApiError;
 use crate::answer::wiped_json::{json, respond};
 
 /// All that an answer with the keys of periods says.
-pub struct PeriodsAnswer<'a> {
+pub(crate) struct PeriodsAnswer<'a> {
     /// The provider that was asked.
     pub provider: EncryptionProvider,
     /// Whose keys were asked for.
@@ -36,7 +36,7 @@ pub struct PeriodsAnswer<'a> {
 /// The keys of successive crypto periods of a track.
 #[derive(Serialize, ToSchema)]
 #[schema(as = PeriodKeys)]
-pub struct Periods<'a> {
+pub(crate) struct Periods<'a> {
     /// The content, as it was asked for.
     content_id: &'a str,
     /// The track.
@@ -82,7 +82,7 @@ struct PeriodKey {
 
 /// How a track rotates.
 #[derive(Serialize, ToSchema)]
-pub struct Schedules<'a> {
+pub(crate) struct Schedules<'a> {
     /// The content, as it was asked for.
     content_id: &'a str,
     /// The track.
@@ -107,7 +107,7 @@ struct OneSchedule {
 }
 
 /// The answer that hands out the keys of periods.
-pub fn periods(answer: &PeriodsAnswer<'_>) -> Result<HttpResponse, ApiError> {
+pub(crate) fn periods(answer: &PeriodsAnswer<'_>) -> Result<HttpResponse, ApiError> {
     let length_s = answer.served.first().map_or(0, |served| served.period.length_s);
     let last = answer.served.last().and_then(|served| served.period.index.checked_add(1));
     let keys = answer.served.iter().zip(answer.systems);
@@ -139,7 +139,7 @@ fn period_key(answer: &PeriodsAnswer<'_>, served: &ServedPeriod, systems: &[Syst
 }
 
 /// The answer that lists how a track rotates.
-pub fn schedules(
+pub(crate) fn schedules(
     custom_data: &CustomData,
     track: &TrackName,
     schedules: &[Schedule],

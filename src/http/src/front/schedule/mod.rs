@@ -4,7 +4,7 @@
 //! Requests are proved and carry custom data as those of `{provider}/encryption` do. GET reads, POST
 //! makes a track rotate when it does not yet, PUT replaces a seed or supplies the key of one period.
 
-pub mod answer;
+pub(crate) mod answer;
 
 use actix_web::http::Method;
 use actix_web::web;
@@ -27,7 +27,7 @@ use crate::request::custom_data::{self, ProvedRequest};
 use answer::PeriodsAnswer;
 
 /// Answers a request to `{provider}/schedule`.
-pub async fn schedule(
+pub(crate) async fn schedule(
     provider: EncryptionProvider,
     request: &HttpRequest,
     payload: web::Payload,

@@ -13,7 +13,7 @@ const TIMEOUTS: ClientTimeouts = ClientTimeouts {
     body_bytes_per_s_min: 4096,
 };
 
-pub fn connection() -> Rc<Connection> {
+pub(crate) fn connection() -> Rc<Connection> {
     let counter = IntCounterVec::new(prometheus::Opts::new("slow", "slow"), &["reason"]).unwrap();
     Rc::new(Connection::new(false, ([127, 0, 0, 1], 80).into(), TIMEOUTS, counter))
 }

@@ -15,7 +15,7 @@ const DAY_S: i64 = 24 * 3600;
 /// How a cluster is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Health {
+pub(super) enum Health {
     /// All is as it should be.
     Healthy,
     /// It works, and something needs looking after.
@@ -26,7 +26,7 @@ pub enum Health {
 
 /// Something that is wrong, and what helps.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Finding {
+pub(super) struct Finding {
     /// What.
     pub problem: String,
     /// What to do.
@@ -35,7 +35,7 @@ pub struct Finding {
 
 /// All that there is to say.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Assessment {
+pub(super) struct Assessment {
     /// How the cluster is.
     pub health: Health,
     /// What is wrong.
@@ -64,7 +64,7 @@ impl Findings {
 }
 
 /// Assesses what was seen at `now_s`, seconds since 1970 UTC.
-pub fn assess(seen: &Seen, now_s: i64) -> Assessment {
+pub(super) fn assess(seen: &Seen, now_s: i64) -> Assessment {
     let mut findings = Findings::default();
     let voters = Voters::of(seen);
     let writes = can_write(seen, &voters, &mut findings);

@@ -12,7 +12,7 @@ use keymoot_command::Failure;
 use keymoot_model::NodeId;
 
 /// A member, and what it said of itself or why it said nothing.
-pub struct Row {
+pub(super) struct Row {
     /// The member as the asked node knows it.
     pub member: PeerStatus,
     /// What it said.
@@ -23,13 +23,13 @@ pub struct Row {
 
 impl Row {
     /// The zone: as the node says, else as the cluster remembers.
-    pub fn zone(&self) -> &str {
+    pub(super) fn zone(&self) -> &str {
         self.answer.as_ref().map_or(self.member.zone.as_str(), |node| node.zone.as_str())
     }
 }
 
 /// All that was seen.
-pub struct Seen {
+pub(super) struct Seen {
     /// What the asked node said.
     pub status: ClusterStatus,
     /// The members, by id.
@@ -42,7 +42,7 @@ pub struct Seen {
 
 /// How far the cluster was when it was first seen under its leader.
 #[derive(Clone, Debug)]
-pub struct FirstSight {
+pub(super) struct FirstSight {
     at: Instant,
     leader: NodeId,
     term: u64,
@@ -56,7 +56,7 @@ pub struct FirstSight {
 
 impl FirstSight {
     /// How long ago that was.
-    pub fn ago(&self) -> Duration {
+    pub(super) fn ago(&self) -> Duration {
         self.at.elapsed()
     }
 }
@@ -76,7 +76,7 @@ impl Seen {
     }
 
     /// Keeps what an earlier look saw, unless another leads since.
-    pub fn after(mut self, earlier: Option<FirstSight>) -> Self {
+    pub(super) fn after(mut self, earlier: Option<FirstSight>) -> Self {
         let same = |now: &FirstSight, then: &FirstSight| (now.leader, now.term) == (then.leader, then.term);
         if let (Some(now), Some(then)) = (&self.first, earlier)
             && same(now, &then)
@@ -91,34 +91,34 @@ impl Seen {
     }
 
     /// What the leader says. It says of itself that it leads; of two, the one of the later term.
-    pub fn leading(&self) -> Option<&NodeStatus> {
+    pub(super) fn leading(&self) -> Option<&NodeStatus> {
         self.answers().filter(|node| node.leader == Some(node.id)).max_by_key(|node| node.term)
     }
 
     /// Who leads.
-    pub fn leader(&self) -> Option<&NodeId> {
+    pub(super) fn leader(&self) -> Option<&NodeId> {
         self.leading().map(|node| &node.id)
     }
 
     /// How many entries a node lacks, of those in the leader's log.
-    pub fn lag(&self, row: &Row) -> Option<u64> {
+    pub(super) fn lag(&self, row: &Row) -> Option<u64> {
         let applied_index = row.answer.as_ref().ok()?.applied_index;
         Some(self.leading()?.last_log_index.saturating_sub(applied_index))
     }
 
     /// Whether a node has not yet applied what was committed when the cluster was first seen.
-    pub fn is_behind(&self, node: &NodeStatus) -> bool {
+    pub(super) fn is_behind(&self, node: &NodeStatus) -> bool {
         self.first.as_ref().is_some_and(|first| node.applied_index < first.applied_index)
     }
 
     /// Whether a node has applied nothing more since the cluster was first seen.
-    pub fn stands_still(&self, node: &NodeStatus) -> bool {
+    pub(super) fn stands_still(&self, node: &NodeStatus) -> bool {
         let then = self.first.as_ref().and_then(|first| first.applied.get(&node.id));
         then.is_some_and(|then| *then >= node.applied_index)
     }
 
     /// Whether the leader does not hear of a node that answers. Nothing is known of that without a leader.
-    pub fn is_cut_off(&self, row: &Row) -> bool {
+    pub(super) fn is_cut_off(&self, row: &Row) -> bool {
         let heard = row.by_leader.as_ref().and_then(|known| known.last_contact_ms);
         self.leader().is_some_and(|leader| *leader != row.member.id)
             && heard.is_none_or(|ms| u128::from(ms) > self.silence.as_millis())
@@ -126,7 +126,7 @@ impl Seen {
 }
 
 /// Asks every member.
-pub async fn look(operator: &Operator) -> Result<Seen, Failure> {
+pub(super) async fn look(operator: &Operator) -> Result<Seen, Failure> {
     let AdminResponse::Status(status) = operator.ask(AdminRequest::Status).await? else {
         return Err(unexpected());
     };
@@ -176,7 +176,7 @@ pub(super) mod samples {
     use super::*;
 
     /// What a follower of node 1 says of itself, or node 1.
-    pub fn node(id: NodeId) -> NodeStatus {
+    pub(crate) fn node(id: NodeId) -> NodeStatus {
         NodeStatus {
             id,
             role: "follower".into(),
@@ -198,7 +198,7 @@ pub(super) mod samples {
     }
 
     /// A cluster of so many voters, all well but for what `change` does.
-    pub fn seen(voters: u64, change: impl FnOnce(&mut Vec<Row>)) -> Seen {
+    pub(crate) fn seen(voters: u64, change: impl FnOnce(&mut Vec<Row>)) -> Seen {
         let member = |id| PeerStatus {
             id,
             peer_address: format!("h:{id}"),
@@ -224,7 +224,7 @@ pub(super) mod samples {
     }
 
     /// The same cluster after a while, in which `change` happened.
-    pub fn later(mut seen: Seen, change: impl FnOnce(&mut Vec<Row>)) -> Seen {
+    pub(crate) fn later(mut seen: Seen, change: impl FnOnce(&mut Vec<Row>)) -> Seen {
         let first = seen.first.take();
         change(&mut seen.rows);
         Seen::new(seen.status, seen.rows, seen.silence).after(first)

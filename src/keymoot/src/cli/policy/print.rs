@@ -7,7 +7,7 @@ use keymoot_model::{Policy, TrackName};
 use keymoot_service::ListedPolicy;
 
 /// Aligned columns.
-pub fn table(listed: &[ListedPolicy]) -> String {
+pub(super) fn table(listed: &[ListedPolicy]) -> String {
     let mut text =
         format!("{:<24}  {:>7}  {:>8}  {:<7}  DESCRIPTION\n", "POLICY", "VERSION", "CONTENTS", "DEFAULT");
     for ListedPolicy { record, contents, is_default } in listed {
@@ -24,7 +24,7 @@ pub fn table(listed: &[ListedPolicy]) -> String {
 }
 
 /// A list of objects.
-pub fn json(listed: &[ListedPolicy]) -> String {
+pub(super) fn json(listed: &[ListedPolicy]) -> String {
     let rows = listed.iter().map(|ListedPolicy { record, contents, is_default }| {
         json!({
             "policy": record.policy.to_json(),
@@ -38,7 +38,7 @@ pub fn json(listed: &[ListedPolicy]) -> String {
 }
 
 /// A policy in each system's own form, for these tracks.
-pub fn forms(policy: &Policy, tracks: &[TrackName]) -> Value {
+pub(super) fn forms(policy: &Policy, tracks: &[TrackName]) -> Value {
     let tracks = match tracks {
         [] => policy.tracks.keys().cloned().chain([TrackName::default_track()]).collect(),
         given => given.to_vec(),
