@@ -252,12 +252,22 @@ impl Cluster {
     /// Replicates a command and gives the state's answer, once a quorum has it on disk.
     ///
     /// # Errors
-    /// [`ClusterError::NoQuorum`] after the deadline (the command may still be applied later),
-    /// [`ClusterError::Busy`] when the proposer's mailbox is full.
+    /// As for [`Self::propose_all`].
     pub async fn propose(&self, command: Command) -> Result<Response, ClusterError> {
+        let response = self.propose_all(vec![command]).await?.pop();
+        response.ok_or_else(|| ClusterError::Protocol("no answer to a command".into()))
+    }
+
+    /// Replicates commands in one proposal and gives the state's answers in their order, once a quorum has
+    /// them on disk.
+    ///
+    /// # Errors
+    /// [`ClusterError::NoQuorum`] after the deadline (the commands may still be applied later),
+    /// [`ClusterError::Busy`] when the proposer's mailbox is full.
+    pub async fn propose_all(&self, commands: Vec<Command>) -> Result<Vec<Response>, ClusterError> {
         // Who may have caused a change stands in the log before the change does.
         write_grants();
-        let answered = self.proposer.give(command).ok_or_else(|| self.busy("proposer"))?;
+        let answered = self.proposer.give(commands).ok_or_else(|| self.busy("proposer"))?;
         self.wait(self.request_deadline, answered).await
     }
 

@@ -36,8 +36,8 @@ const APPENDS_IN_FLIGHT_MAX: usize = 2;
 /// Batches in one append at most.
 const APPEND_BATCHES_MAX: usize = 16;
 
-/// Gathers the commands of this node.
-pub type Proposer = Gathered<Command, Result<Response, ClusterError>>;
+/// Gathers the commands of this node. Commands that are given together stay in one proposal.
+pub type Proposer = Gathered<Vec<Command>, Result<Vec<Response>, ClusterError>>;
 
 /// The proposer over these flights; a batch gives up after `patience`.
 pub fn proposer(
@@ -46,10 +46,36 @@ pub fn proposer(
     limits: GatherLimits,
     patience: Duration,
 ) -> Proposer {
-    Gathered::new(runtime, limits, move |commands| {
+    let commands_max = limits.batch_max;
+    Gathered::new(runtime, limits, move |groups| {
         let flights = flights.clone();
-        Box::pin(async move { flights.fly(commands, Instant::now() + patience).await })
+        Box::pin(async move {
+            let mut answers = Vec::with_capacity(groups.len());
+            for batch in split(groups, commands_max) {
+                answers.extend(flights.fly(batch, Instant::now() + patience).await);
+            }
+            answers
+        })
     })
+}
+
+/// Puts groups of commands into batches of at most `commands_max` commands; no group is torn apart.
+fn split(groups: Vec<Vec<Command>>, commands_max: usize) -> Vec<Vec<Vec<Command>>> {
+    let mut batches: Vec<Vec<Vec<Command>>> = Vec::with_capacity(1);
+    let mut room = 0;
+    for group in groups {
+        match batches.last_mut().filter(|_| group.len() <= room) {
+            Some(batch) => {
+                room -= group.len();
+                batch.push(group);
+            }
+            None => {
+                room = commands_max.saturating_sub(group.len());
+                batches.push(vec![group]);
+            }
+        }
+    }
+    batches
 }
 
 /// The batches under way.
@@ -74,9 +100,15 @@ impl Flights {
         Self { appends, seat, client: rand::random(), serials: Mutex::default(), end, metrics }
     }
 
-    /// Takes off with a batch; an answer to each of its commands.
-    async fn fly(&self, commands: Vec<Command>, deadline: Instant) -> Vec<Result<Response, ClusterError>> {
+    /// Takes off with a batch; for each of its groups, an answer to each command.
+    async fn fly(
+        &self,
+        groups: Vec<Vec<Command>>,
+        deadline: Instant,
+    ) -> Vec<Result<Vec<Response>, ClusterError>> {
         let began = Instant::now();
+        let sizes: Vec<usize> = groups.iter().map(Vec::len).collect();
+        let commands: Vec<Command> = groups.into_iter().flatten().collect();
         let expected = commands.len();
         self.metrics.proposal_batch_commands.observe(expected as f64);
         let outcome = self.replicate(commands, deadline).await.and_then(|responses| {
@@ -90,8 +122,11 @@ impl Flights {
         let label = if outcome.is_ok() { "applied" } else { "unanswered" };
         self.metrics.proposals_total.with_label_values(&[label]).inc();
         match outcome {
-            Ok(responses) => responses.into_iter().map(Ok).collect(),
-            Err(error) => vec![Err(error); expected],
+            Ok(responses) => {
+                let mut responses = responses.into_iter();
+                sizes.into_iter().map(|size| Ok(responses.by_ref().take(size).collect())).collect()
+            }
+            Err(error) => vec![Err(error); sizes.len()],
         }
     }
 
@@ -232,4 +267,22 @@ async fn append_all(raft: &Raft, batches: Vec<Bytes>) -> Vec<Result<Vec<Response
 pub fn now_ms() -> u64 {
     let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_that_are_given_together_stay_together_within_the_bound() {
+        let group = |size: usize| vec![Command::RaiseFeatureLevel { to: 1 }; size];
+        let sizes = |groups: &[usize], commands_max| -> Vec<Vec<usize>> {
+            let batches = split(groups.iter().map(|size| group(*size)).collect(), commands_max);
+            batches.iter().map(|batch| batch.iter().map(Vec::len).collect()).collect()
+        };
+        assert_eq!(sizes(&[1, 1, 1], 3), [[1, 1, 1]]);
+        assert_eq!(sizes(&[1, 2, 1, 3], 3), [vec![1, 2], vec![1], vec![3]]);
+        assert_eq!(sizes(&[5, 1], 3), [[5], [1]], "larger than the bound, and yet one proposal");
+        assert!(sizes(&[], 3).is_empty());
+    }
 }

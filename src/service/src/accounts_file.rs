@@ -4,7 +4,6 @@ use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::{AccountEntry, AccountsFileError, load_accounts};
-use keymoot_cluster::Cluster;
 use keymoot_crypto::{CredentialPlace, Keyring};
 use keymoot_drm::{DrmError, LicenseUrl};
 use keymoot_model::{Account, AccountId, Credential};
@@ -13,6 +12,7 @@ use keymoot_state::Command;
 
 use super::credential_secret::stored_secret;
 use super::error::ServiceError;
+use super::replicated_state::ReplicatedState;
 
 /// How long to wait before a cluster that did not answer is asked again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -92,7 +92,7 @@ pub fn make_account(entry: &AccountEntry, keyring: &Keyring) -> Result<Account, 
 /// # Errors
 /// [`MakeAccountError`] when the file or a key file cannot be used; nothing was changed then.
 pub async fn apply_accounts_file(
-    cluster: &Cluster,
+    cluster: &impl ReplicatedState,
     keyring: &Keyring,
     file: &Path,
 ) -> Result<(), MakeAccountError> {
@@ -109,14 +109,18 @@ pub async fn apply_accounts_file(
     Ok(())
 }
 
-async fn apply_account(cluster: &Cluster, keyring: &Keyring, account: &Account) -> Result<(), ServiceError> {
+async fn apply_account(
+    cluster: &impl ReplicatedState,
+    keyring: &Keyring,
+    account: &Account,
+) -> Result<(), ServiceError> {
     cluster.read_barrier().await?;
     match state::account(cluster.state(), &account.id)? {
         Some(existing) if is_same(&existing, account, keyring) => Ok(()),
         _ => {
             tracing::info!(target: "audit", account = %account.id, "applied from the accounts file");
             let command = Command::PutAccount { account: account.clone(), if_absent: false };
-            cluster.propose(command).await.map(drop).map_err(Into::into)
+            cluster.propose_one(command).await.map(drop).map_err(Into::into)
         }
     }
 }

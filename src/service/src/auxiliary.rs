@@ -7,8 +7,9 @@ use keymoot_state::Command;
 
 use super::error::ServiceError;
 use super::keys::Keys;
+use super::replicated_state::ReplicatedState;
 
-impl Keys {
+impl<R: ReplicatedState> Keys<R> {
     /// The content's auxiliary data, if it has any, as fresh as the account's reads are.
     ///
     /// # Errors
@@ -57,7 +58,7 @@ impl Keys {
     ) -> Result<(), ServiceError> {
         let account = grant.account().id.clone();
         let command = Command::PutAuxiliary { account, content: content.clone(), auxiliary, if_absent };
-        self.cluster.propose(command).await?;
+        self.cluster.propose_one(command).await?;
         Ok(())
     }
 }

@@ -7,6 +7,7 @@ use keymoot_state as state;
 
 use super::error::ServiceError;
 use super::keys::Keys;
+use super::replicated_state::ReplicatedState;
 
 /// The most keys of one page.
 pub const EXPORT_PAGE_KEYS: usize = 500;
@@ -40,7 +41,7 @@ pub struct ExportPage {
     pub next: Option<Vec<u8>>,
 }
 
-impl Keys {
+impl<R: ReplicatedState> Keys<R> {
     /// The stored keys of the account, or of one content, from where the page before ended. What was
     /// stored before the first page was asked for is on some page.
     ///

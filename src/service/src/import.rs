@@ -7,9 +7,10 @@ use keymoot_state as state;
 
 use super::error::ServiceError;
 use super::keys::{Keys, ServedKey};
+use super::replicated_state::ReplicatedState;
 use super::track::ContentTrack;
 
-impl Keys {
+impl<R: ReplicatedState> Keys<R> {
     /// Stores a key with its key id for a track that has none. A track that has this very key, be it an
     /// old version, keeps what it has. With `replace` the key takes the place of another one, which
     /// stays licensable.

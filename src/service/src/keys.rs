@@ -11,6 +11,7 @@ use keymoot_state::{Command, NewKey, Response};
 
 use super::error::ServiceError;
 use super::kid_key::KidKeys;
+use super::replicated_state::ReplicatedState;
 use super::track::ContentTrack;
 
 /// How often a change is tried while other writers of the same track come first.
@@ -36,15 +37,15 @@ struct Candidate {
 
 /// The use cases around content keys.
 #[derive(Clone)]
-pub struct Keys {
-    pub(super) cluster: Cluster,
+pub struct Keys<R = Cluster> {
+    pub(super) cluster: R,
     pub(super) keyring: Arc<Keyring>,
     pub(super) kid_keys: Arc<KidKeys>,
 }
 
-impl Keys {
+impl<R: ReplicatedState> Keys<R> {
     /// Over this cluster, with this keyring.
-    pub fn new(cluster: Cluster, keyring: Arc<Keyring>) -> Self {
+    pub fn new(cluster: R, keyring: Arc<Keyring>) -> Self {
         Self { cluster, keyring, kid_keys: Arc::default() }
     }
 
@@ -131,7 +132,7 @@ impl Keys {
         if kid.is_none() && place.track == TrackName::default_track() {
             self.delete_auxiliary(grant, &place.content).await?;
         }
-        match self.cluster.propose(Command::DeleteKey { place, through, kid }).await? {
+        match self.cluster.propose_one(Command::DeleteKey { place, through, kid }).await? {
             Response::Deleted { versions } => Ok(versions),
             _ => Err(ServiceError::Protocol { command: "delete-key" }),
         }
@@ -161,7 +162,7 @@ impl Keys {
                 .map_err(|error| ServiceError::Making(error.to_string()))?;
             let new =
                 NewKey { place: place.clone(), version, kid: candidate.kid, key, origin: candidate.origin };
-            match self.cluster.propose(make(new)).await? {
+            match self.cluster.propose_one(make(new)).await? {
                 Response::Stored => {
                     return Ok(ServedKey { kid: candidate.kid, key: candidate.key, version });
                 }

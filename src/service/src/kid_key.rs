@@ -8,12 +8,13 @@ use keymoot_state::{Command, Response};
 
 use super::error::ServiceError;
 use super::keys::Keys;
+use super::replicated_state::ReplicatedState;
 
 /// The opened key. It never changes once the cluster has one.
 #[derive(Debug, Default)]
 pub(super) struct KidKeys(OnceLock<Arc<KidKey>>);
 
-impl Keys {
+impl<R: ReplicatedState> Keys<R> {
     /// The key, if the cluster has one: without it, no key id was ever derived.
     pub(super) fn known_kid_key(&self) -> Result<Option<Arc<KidKey>>, ServiceError> {
         if let Some(key) = self.kid_keys.0.get() {
@@ -31,7 +32,7 @@ impl Keys {
             return Ok(key);
         }
         let key = self.keyring.new_kid_key().map_err(|error| ServiceError::Making(error.to_string()))?;
-        match self.cluster.propose(Command::FoundKidKey { key }).await? {
+        match self.cluster.propose_one(Command::FoundKidKey { key }).await? {
             Response::KidKey(wrapped) => self.open_kid_key(&wrapped),
             _ => Err(ServiceError::Protocol { command: "found-kid-key" }),
         }

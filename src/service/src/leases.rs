@@ -17,6 +17,7 @@ use keymoot_state::{Command, Response};
 use keymoot_telemetry::Metrics;
 
 use super::error::ServiceError;
+use super::replicated_state::ReplicatedState;
 
 /// Who wants to play what, and on which device. All of it must come from signed custom data.
 #[derive(Clone, Copy)]
@@ -72,14 +73,14 @@ impl LeaseError {
 
 /// The use cases around leases and rentals.
 #[derive(Clone)]
-pub struct Leases {
-    cluster: Cluster,
+pub struct Leases<R = Cluster> {
+    cluster: R,
     metrics: Arc<Metrics>,
 }
 
-impl Leases {
+impl<R: ReplicatedState> Leases<R> {
     /// Over this cluster.
-    pub fn new(cluster: Cluster, metrics: Arc<Metrics>) -> Self {
+    pub fn new(cluster: R, metrics: Arc<Metrics>) -> Self {
         Self { cluster, metrics }
     }
 
@@ -131,7 +132,7 @@ impl Leases {
             duration_s: lease.duration_s.get(),
             slots: lease.slots.get(),
         };
-        match self.cluster.propose(command).await.map_err(ServiceError::from)? {
+        match self.cluster.propose_one(command).await.map_err(ServiceError::from)? {
             Response::Leased { .. } => Ok(()),
             Response::LeasesTaken { frees_at_ms } => Err(LeaseError::SlotsTaken {
                 slots: lease.slots.get(),
@@ -142,7 +143,7 @@ impl Leases {
     }
 
     async fn begin(&self, place: ViewerPlace) -> Result<u64, LeaseError> {
-        let begun = self.cluster.propose(Command::BeginRental { place }).await;
+        let begun = self.cluster.propose_one(Command::BeginRental { place }).await;
         match begun.map_err(ServiceError::from)? {
             Response::Rental { began_at_ms } => Ok(began_at_ms),
             _ => Err(ServiceError::Protocol { command: "begin-rental" }.into()),

@@ -6,9 +6,10 @@ use keymoot_model::{Consistency, ContentId, Kid};
 use super::error::ServiceError;
 use super::keys::{Keys, ServedKey};
 use super::lookup::LocatedKey;
+use super::replicated_state::ReplicatedState;
 use super::track::ContentTrack;
 
-impl Keys {
+impl<R: ReplicatedState> Keys<R> {
     /// Which of these key ids are keys of the content: of any track, version and crypto period.
     /// Others are left out, whether they are somebody else's or nobody's: the asker learns neither.
     ///

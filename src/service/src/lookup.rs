@@ -7,6 +7,7 @@ use keymoot_state as state;
 
 use super::error::ServiceError;
 use super::keys::{Keys, ServedKey};
+use super::replicated_state::ReplicatedState;
 use super::track::ContentTrack;
 
 /// A key that was found by its key id. Whether the asker may have it is the caller's to decide, by
@@ -25,7 +26,7 @@ pub struct LocatedKey {
     pub period: Option<Period>,
 }
 
-impl Keys {
+impl<R: ReplicatedState> Keys<R> {
     /// The key of a key id, if any account has one: current and old versions, keys supplied for a
     /// period, and derived ones.
     ///

@@ -11,6 +11,7 @@ use keymoot_state::{Command, NewKey, NewSeed, Response};
 
 use super::error::ServiceError;
 use super::keys::{ATTEMPTS_MAX, Keys};
+use super::replicated_state::ReplicatedState;
 use super::track::ContentTrack;
 
 /// The periods that one request may ask for, all tracks together.
@@ -76,7 +77,7 @@ pub struct ServedPeriod {
     pub supplied: bool,
 }
 
-impl Keys {
+impl<R: ReplicatedState> Keys<R> {
     /// The keys of successive periods of a track, in their order. The track gets a seed now if it
     /// has none for periods of this length; all that follows is arithmetic.
     ///
@@ -155,7 +156,7 @@ impl Keys {
                 .map_err(|error| ServiceError::Making(error.to_string()))?;
             let origin = KeyOrigin::Supplied;
             let new = NewKey { place: place.clone(), version, kid, key: wrapped, origin };
-            match self.cluster.propose(Command::SupplyPeriodKey { key: new, period }).await? {
+            match self.cluster.propose_one(Command::SupplyPeriodKey { key: new, period }).await? {
                 Response::Stored => return Ok(ServedPeriod { period, kid, key, version, supplied: true }),
                 Response::VersionMoved { next } => version = next,
                 Response::KidTaken(taken) => {
@@ -192,7 +193,7 @@ impl Keys {
                 .wrap_period_seed(&seed, place, version, length_s)
                 .map_err(|error| making(&error))?;
             let new = NewSeed { place: place.clone(), version, length_s, seed: wrapped };
-            match self.cluster.propose(make(new)).await? {
+            match self.cluster.propose_one(make(new)).await? {
                 Response::Seed(record) => return Ok(*record),
                 Response::VersionMoved { next } => version = next,
                 Response::NumbersExhausted => {

@@ -11,19 +11,20 @@ use keymoot_state::{Command, Response};
 pub use keymoot_state::{ListedPolicy, PolicyCondition};
 
 use super::error::ServiceError;
+use super::replicated_state::ReplicatedState;
 
 /// The policies that an account may have.
 pub const POLICIES_MAX: usize = 1000;
 
 /// The use cases around policies.
 #[derive(Clone)]
-pub struct Policies {
-    cluster: Cluster,
+pub struct Policies<R = Cluster> {
+    cluster: R,
 }
 
-impl Policies {
+impl<R: ReplicatedState> Policies<R> {
     /// Over this cluster.
-    pub fn new(cluster: Cluster) -> Self {
+    pub fn new(cluster: R) -> Self {
         Self { cluster }
     }
 
@@ -103,7 +104,7 @@ impl Policies {
             return Err(ServiceError::Conflict(message));
         }
         let command = Command::PutPolicy { account, policy: Box::new(policy), condition };
-        match self.cluster.propose(command).await? {
+        match self.cluster.propose_one(command).await? {
             Response::Policy(record) => {
                 audit(grant, &name, "stored");
                 Ok(*record)
@@ -125,7 +126,7 @@ impl Policies {
     ) -> Result<(), ServiceError> {
         let command =
             Command::DeletePolicy { account: grant.account().id.clone(), name: name.clone(), condition };
-        match self.cluster.propose(command).await? {
+        match self.cluster.propose_one(command).await? {
             // An answer that was forgotten was Done, or the request had had another by now.
             Response::Done | Response::AnsweredBefore => {
                 audit(grant, name, "deleted");
@@ -232,7 +233,7 @@ impl Policies {
 
     /// Proposes a command that makes use of `policy`, or of none.
     async fn change_use(&self, command: Command, policy: Option<&PolicyName>) -> Result<(), ServiceError> {
-        match (self.cluster.propose(command).await?, policy) {
+        match (self.cluster.propose_one(command).await?, policy) {
             (Response::Done | Response::Unchanged | Response::AnsweredBefore, _) => Ok(()),
             (Response::NoPolicy, Some(name)) => Err(ServiceError::UnknownPolicy { name: name.clone() }),
             _ => Err(ServiceError::Protocol { command: "attach-policy" }),

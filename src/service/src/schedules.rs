@@ -8,6 +8,7 @@ use keymoot_state as state;
 
 use super::error::ServiceError;
 use super::keys::Keys;
+use super::replicated_state::ReplicatedState;
 use super::track::ContentTrack;
 
 /// The supplied periods that a schedule lists; a track with more of them has the first ones listed.
@@ -26,7 +27,7 @@ pub struct Schedule {
     pub supplied_count: usize,
 }
 
-impl Keys {
+impl<R: ReplicatedState> Keys<R> {
     /// The schedules of a track, shortest periods first; none when it does not rotate.
     ///
     /// # Errors

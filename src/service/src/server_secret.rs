@@ -5,19 +5,23 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use keymoot_auth::ServerKeys;
-use keymoot_cluster::Cluster;
 use keymoot_crypto::{Keyring, random_bytes};
 use keymoot_state as state;
 use keymoot_state::Command;
 
 use super::error::ServiceError;
+use super::replicated_state::ReplicatedState;
 
 /// How long to wait before a cluster that did not answer is asked again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// Puts the servers' keys into `slot` once the cluster has them, and makes their secret if nobody
 /// did. Waits for a quorum as long as it takes; until then answers are not signed.
-pub async fn open_server_keys(cluster: &Cluster, keyring: &Keyring, slot: &OnceLock<ServerKeys>) {
+pub async fn open_server_keys(
+    cluster: &impl ReplicatedState,
+    keyring: &Keyring,
+    slot: &OnceLock<ServerKeys>,
+) {
     loop {
         match open(cluster, keyring).await {
             Ok(keys) => {
@@ -33,13 +37,13 @@ pub async fn open_server_keys(cluster: &Cluster, keyring: &Keyring, slot: &OnceL
     }
 }
 
-async fn open(cluster: &Cluster, keyring: &Keyring) -> Result<ServerKeys, ServiceError> {
+async fn open(cluster: &impl ReplicatedState, keyring: &Keyring) -> Result<ServerKeys, ServiceError> {
     let making = |error: &dyn std::fmt::Display| ServiceError::Making(error.to_string());
     cluster.read_barrier().await?;
     if state::server_secret(cluster.state())?.is_none() {
         let secret = zeroize::Zeroizing::new(random_bytes::<32>().map_err(|error| making(&error))?);
         let secret = keyring.wrap_server_secret(&secret).map_err(|error| making(&error))?;
-        cluster.propose(Command::PutServerSecret { secret }).await?;
+        cluster.propose_one(Command::PutServerSecret { secret }).await?;
         cluster.read_barrier().await?;
     }
     let protocol = ServiceError::Protocol { command: "put-server-secret" };

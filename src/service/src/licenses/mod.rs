@@ -12,6 +12,7 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 use keymoot_auth::{CustomData, Grant};
+use keymoot_cluster::Cluster;
 use keymoot_license::entitlement::{Entitled, Entitlements, Viewer};
 use keymoot_license::{LicenseProvider, LicenseServers, LicenseTerms, LicensedKey, clear_key};
 use keymoot_model::{AccountId, Consistency, Policy, PolicyName, TrackName};
@@ -21,6 +22,7 @@ use super::error::ServiceError;
 use super::keys::Keys;
 use super::leases::{Leases, Viewing};
 use super::policies::Policies;
+use super::replicated_state::ReplicatedState;
 use prepared::{FoundKey, Prepared};
 
 pub use error::LicenseError;
@@ -49,13 +51,13 @@ pub struct License {
 }
 
 /// What licenses are made of, and who decides about them.
-pub struct LicenseParts {
+pub struct LicenseParts<R = Cluster> {
     /// Keys.
-    pub keys: Keys,
+    pub keys: Keys<R>,
     /// Policies.
-    pub policies: Policies,
+    pub policies: Policies<R>,
     /// Rentals, and slots of devices.
-    pub leases: Leases,
+    pub leases: Leases<R>,
     /// Who is entitled to what.
     pub entitlements: Entitlements,
     /// The servers that licenses are asked of.
@@ -68,11 +70,11 @@ pub struct LicenseParts {
 
 /// The use cases around licenses. Cloning shares them.
 #[derive(Clone)]
-pub struct Licenses(Arc<LicenseParts>);
+pub struct Licenses<R = Cluster>(Arc<LicenseParts<R>>);
 
-impl Licenses {
+impl<R: ReplicatedState> Licenses<R> {
     /// Of these parts.
-    pub fn new(parts: LicenseParts) -> Self {
+    pub fn new(parts: LicenseParts<R>) -> Self {
         Self(Arc::new(parts))
     }
 

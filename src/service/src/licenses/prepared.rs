@@ -2,6 +2,7 @@
 //! or anybody else is asked.
 
 use crate::lookup::LocatedKey;
+use crate::replicated_state::ReplicatedState;
 use crate::{ContentTrack, ServedKey};
 use keymoot_crypto::ContentKey;
 use keymoot_license::clear_key::{ClearKeyRequest, SessionType};
@@ -72,7 +73,7 @@ pub(super) fn wants_certificate(challenge: &[u8]) -> bool {
     WidevineChallenge::parse(challenge) == Ok(WidevineChallenge::ServiceCertificate)
 }
 
-impl Licenses {
+impl<R: ReplicatedState> Licenses<R> {
     /// Reads the challenge and finds its keys.
     pub(super) async fn prepare(
         &self,

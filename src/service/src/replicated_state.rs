@@ -1,0 +1,60 @@
+//! The port to the replicated state: all that the use cases need of a cluster.
+//!
+//! [`Cluster`] is the one that serves; the tests have one in memory, which loses answers on demand.
+
+use std::future::Future;
+
+use keymoot_cluster::{Cluster, ClusterError, StateView};
+use keymoot_state::{Command, Response, Tables};
+
+/// A state that is changed by replicated commands and read where it is applied. Cheap to clone.
+pub trait ReplicatedState: Clone + Send + Sync + 'static {
+    /// The applied state, for reading.
+    type Tables: Tables + Send + Sync;
+
+    /// The state as far as it is applied here.
+    fn state(&self) -> &Self::Tables;
+
+    /// Waits until reading [`Self::state`] is linearizable.
+    ///
+    /// # Errors
+    /// As for [`Self::propose`].
+    fn read_barrier(&self) -> impl Future<Output = Result<(), ClusterError>> + Send;
+
+    /// Replicates commands in one proposal, which applies them in order and all at once to readers. Each
+    /// gets its response; one that is refused does not keep the others from being applied.
+    ///
+    /// # Errors
+    /// [`ClusterError`] when no answer came in time. The commands may still be applied later.
+    fn propose(
+        &self,
+        commands: Vec<Command>,
+    ) -> impl Future<Output = Result<Vec<Response>, ClusterError>> + Send;
+
+    /// The same for a single command.
+    ///
+    /// # Errors
+    /// As for [`Self::propose`].
+    fn propose_one(&self, command: Command) -> impl Future<Output = Result<Response, ClusterError>> + Send {
+        async move {
+            let response = self.propose(vec![command]).await?.pop();
+            response.ok_or_else(|| ClusterError::Protocol("no answer to a command".into()))
+        }
+    }
+}
+
+impl ReplicatedState for Cluster {
+    type Tables = StateView;
+
+    fn state(&self) -> &StateView {
+        Self::state(self)
+    }
+
+    async fn read_barrier(&self) -> Result<(), ClusterError> {
+        Self::read_barrier(self).await
+    }
+
+    async fn propose(&self, commands: Vec<Command>) -> Result<Vec<Response>, ClusterError> {
+        self.propose_all(commands).await
+    }
+}
