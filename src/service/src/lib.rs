@@ -24,6 +24,8 @@ mod readiness;
 mod replicated_state;
 mod schedules;
 mod server_secret;
+#[cfg(test)]
+mod tests;
 mod track;
 
 pub use account_entry::{AccountEntry, AccountsFileError, CredentialEntry, SigningKey, load_accounts};

@@ -1,0 +1,179 @@
+//! A cluster in memory: nodes that apply one log, each when it proposes or asks for a fresh read.
+//!
+//! Between those a node is behind, as a follower is, so what another node did is contention. Faults are
+//! put in by hand: each befalls one proposal.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, RwLock};
+use std::time::Duration;
+
+use keymoot_cluster::ClusterError;
+use keymoot_state::{
+    Change, Command, Pair, Proposal, Response, StateError, Table, Tables, Transaction, apply,
+};
+
+use crate::ReplicatedState;
+
+/// What befalls a proposal.
+pub enum Fault {
+    /// No quorum takes it.
+    Refused,
+    /// It is applied, and its answer never comes.
+    AnswerLost,
+    /// It is applied, and by the time it is asked for again its answer is forgotten.
+    AnswerForgotten,
+    /// These commands of somebody else are applied just before it.
+    After(Vec<Command>),
+}
+
+/// A node. Clones are handles of the same node.
+#[derive(Clone)]
+pub struct MemoryNode(Arc<Node>);
+
+struct Node {
+    log: Arc<Mutex<Vec<Proposal>>>,
+    client: u64,
+    tables: MemoryTables,
+    applied: Mutex<usize>,
+    faults: Mutex<VecDeque<Fault>>,
+    has_quorum: AtomicBool,
+    barriers: AtomicUsize,
+}
+
+impl MemoryNode {
+    /// Nodes of a new cluster.
+    pub fn cluster<const N: usize>() -> [Self; N] {
+        let log: Arc<Mutex<Vec<Proposal>>> = Arc::default();
+        std::array::from_fn(|client| {
+            Self(Arc::new(Node {
+                log: log.clone(),
+                client: client as u64 + 1,
+                tables: MemoryTables::default(),
+                applied: Mutex::new(0),
+                faults: Mutex::default(),
+                has_quorum: AtomicBool::new(true),
+                barriers: AtomicUsize::new(0),
+            }))
+        })
+    }
+
+    /// Lets this befall the next proposal of this node that nothing befalls yet.
+    pub fn next_proposal_is(&self, fault: Fault) {
+        self.0.faults.lock().unwrap().push_back(fault);
+    }
+
+    /// Cuts this node off from the others.
+    pub fn lose_quorum(&self) {
+        self.0.has_quorum.store(false, Ordering::SeqCst);
+    }
+
+    /// How many fresh reads this node was asked for.
+    pub fn barriers(&self) -> usize {
+        self.0.barriers.load(Ordering::SeqCst)
+    }
+
+    /// The commands of each proposal in the log, whoever made it.
+    pub fn log(&self) -> Vec<Vec<Command>> {
+        self.0.log.lock().unwrap().iter().map(|proposal| proposal.commands.clone()).collect()
+    }
+
+    fn no_quorum() -> ClusterError {
+        ClusterError::NoQuorum { waited: Duration::from_secs(1) }
+    }
+
+    fn append(&self, client: u64, commands: Vec<Command>) {
+        let mut log = self.0.log.lock().unwrap();
+        let serial = log.iter().filter(|proposal| proposal.client == client).count() as u64 + 1;
+        log.push(Proposal { client, serial, floor: serial, now_ms: now_ms(), commands });
+    }
+
+    /// Applies what is in the log, and gives the answers to the last proposal.
+    fn catch_up(&self) -> Vec<Response> {
+        let (log, mut applied) = (self.0.log.lock().unwrap(), self.0.applied.lock().unwrap());
+        let mut last = Vec::new();
+        for proposal in &log[*applied..] {
+            let mut run = Transaction::new(&self.0.tables);
+            last = apply(&mut run, proposal).unwrap();
+            let (changes, _) = run.finish().unwrap();
+            self.0.tables.make(changes);
+        }
+        *applied = log.len();
+        last
+    }
+}
+
+fn now_ms() -> u64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    u64::try_from(now.as_millis()).unwrap()
+}
+
+impl ReplicatedState for MemoryNode {
+    type Tables = MemoryTables;
+
+    fn state(&self) -> &MemoryTables {
+        &self.0.tables
+    }
+
+    async fn read_barrier(&self) -> Result<(), ClusterError> {
+        self.0.barriers.fetch_add(1, Ordering::SeqCst);
+        if !self.0.has_quorum.load(Ordering::SeqCst) {
+            return Err(Self::no_quorum());
+        }
+        self.catch_up();
+        Ok(())
+    }
+
+    async fn propose(&self, commands: Vec<Command>) -> Result<Vec<Response>, ClusterError> {
+        let fault = self.0.faults.lock().unwrap().pop_front();
+        if !self.0.has_quorum.load(Ordering::SeqCst) || matches!(fault, Some(Fault::Refused)) {
+            return Err(Self::no_quorum());
+        }
+        if let Some(Fault::After(others)) = &fault {
+            self.append(u64::MAX, others.clone());
+        }
+        self.append(self.0.client, commands);
+        let responses = self.catch_up();
+        match fault {
+            Some(Fault::AnswerLost) => Err(Self::no_quorum()),
+            Some(Fault::AnswerForgotten) => Ok(vec![Response::AnsweredBefore; responses.len()]),
+            _ => Ok(responses),
+        }
+    }
+}
+
+type Pairs = BTreeMap<(Table, Vec<u8>), Vec<u8>>;
+
+/// What a node has applied.
+#[derive(Default)]
+pub struct MemoryTables(RwLock<Pairs>);
+
+impl MemoryTables {
+    fn make(&self, changes: Vec<Change>) {
+        let mut pairs = self.0.write().unwrap();
+        for Change { table, key, value } in changes {
+            match value {
+                Some(value) => pairs.insert((table, key), value),
+                None => pairs.remove(&(table, key)),
+            };
+        }
+    }
+}
+
+impl Tables for MemoryTables {
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StateError> {
+        Ok(self.0.read().unwrap().get(&(table, key.to_vec())).cloned())
+    }
+
+    fn prefix(&self, table: Table, prefix: &[u8]) -> Result<Vec<Pair>, StateError> {
+        let pairs = self.0.read().unwrap();
+        let wanted = pairs.range((table, prefix.to_vec())..);
+        let wanted = wanted.take_while(|((of, key), _)| *of == table && key.starts_with(prefix));
+        Ok(wanted.map(|((_, key), value)| (key.clone(), value.clone())).collect())
+    }
+
+    fn page(&self, table: Table, prefix: &[u8], after: &[u8], limit: usize) -> Result<Vec<Pair>, StateError> {
+        let all = self.prefix(table, prefix)?;
+        Ok(all.into_iter().filter(|(key, _)| key.as_slice() > after).take(limit).collect())
+    }
+}

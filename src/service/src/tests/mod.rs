@@ -1,0 +1,119 @@
+//! What the use cases promise, over a cluster in memory: no processes, no disk, no network.
+
+mod contention;
+mod leases;
+mod memory;
+mod periods;
+mod policies;
+mod reads;
+
+use std::sync::Arc;
+
+use keymoot_auth::{
+    AccountDirectory, Authenticator, Grant, OpenAccount, Unproved, Unreadable, UnsignedRequest,
+};
+use keymoot_cluster::ClusterError;
+use keymoot_crypto::{ContentKey, Keyring};
+use keymoot_model::{Account, AccountId, Consistency, ContentId, KeyOrigin, Kid, ResponseShape};
+use keymoot_state::NewKey;
+
+use crate::{ContentTrack, Keys, Policies, ServiceError};
+use memory::{Fault, MemoryNode};
+
+/// Two nodes of one cluster, and an account that asks them.
+struct World {
+    nodes: [MemoryNode; 2],
+    keyring: Arc<Keyring>,
+    grant: Grant,
+}
+
+impl World {
+    fn new() -> Self {
+        Self::reading(Consistency::Linearizable)
+    }
+
+    fn reading(consistency: Consistency) -> Self {
+        let keyring = Arc::new(Keyring::generate().unwrap());
+        Self { nodes: MemoryNode::cluster(), keyring, grant: grant(account(consistency)) }
+    }
+
+    /// The first node, through which the tests ask.
+    fn here(&self) -> &MemoryNode {
+        &self.nodes[0]
+    }
+
+    fn keys(&self) -> Keys<MemoryNode> {
+        Keys::new(self.here().clone(), self.keyring.clone())
+    }
+
+    /// The same use cases through the other node.
+    fn keys_elsewhere(&self) -> Keys<MemoryNode> {
+        Keys::new(self.nodes[1].clone(), self.keyring.clone())
+    }
+
+    /// A key as somebody else proposes it, of the content's default track.
+    fn new_key(&self, content: &ContentId, version: u32, kid: Kid) -> NewKey {
+        let place = ContentTrack::from(content).place(&self.grant.account().id);
+        let key = ContentKey::generate().unwrap();
+        let key = self.keyring.wrap_content_key(&key, &place, version, &kid).unwrap();
+        NewKey { place, version, kid, key, origin: KeyOrigin::Generated }
+    }
+
+    fn policies(&self) -> Policies<MemoryNode> {
+        Policies::new(self.here().clone())
+    }
+
+    fn policies_elsewhere(&self) -> Policies<MemoryNode> {
+        Policies::new(self.nodes[1].clone())
+    }
+}
+
+fn account(consistency: Consistency) -> Account {
+    Account {
+        id: AccountId::new("167").unwrap(),
+        ca_systems: Vec::new(),
+        credentials: Vec::new(),
+        allow_list: vec!["192.0.2.0/24".parse().unwrap()],
+        consistency,
+        response_shape: ResponseShape::default(),
+        license_url: None,
+        playready_la_url: None,
+        created_at_ms: 0,
+        minimum_scheme: None,
+        allow_unsigned_packagers: false,
+    }
+}
+
+/// A grant as only authentication makes it.
+fn grant(account: Account) -> Grant {
+    struct One(Arc<OpenAccount>);
+    impl AccountDirectory for One {
+        fn account(&self, _: &AccountId) -> Result<Option<Arc<OpenAccount>>, Unreadable> {
+            Ok(Some(self.0.clone()))
+        }
+    }
+    let caller = "192.0.2.7".parse().unwrap();
+    let request = UnsignedRequest::new(account.id.clone(), caller, Unproved::ByListener);
+    let open = OpenAccount { account, keys: Vec::new(), unopened: Vec::new() };
+    Authenticator::new(Arc::new(One(Arc::new(open)))).admit(&request).unwrap()
+}
+
+fn film(number: u8) -> ContentId {
+    ContentId::new(format!("film-{number}")).unwrap()
+}
+
+/// A key of a scrambler's own.
+fn own_key(byte: u8) -> (Kid, ContentKey) {
+    (Kid::from_bytes([byte; 16]), ContentKey::from_bytes(&[byte; 16]))
+}
+
+fn is_no_quorum<T>(outcome: &Result<T, ServiceError>) -> bool {
+    matches!(outcome, Err(ServiceError::Cluster(ClusterError::NoQuorum { .. })))
+}
+
+fn conflict<T: std::fmt::Debug>(outcome: Result<T, ServiceError>) -> String {
+    match outcome {
+        Err(ServiceError::Conflict(text)) => text,
+        other => panic!("no conflict: {other:?}"),
+    }
+}
