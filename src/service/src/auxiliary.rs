@@ -6,6 +6,7 @@ use keymoot_state as state;
 use keymoot_state::Command;
 
 use super::error::ServiceError;
+use super::ingest::{Ingestion, WantedKeys};
 use super::keys::Keys;
 use super::replicated_state::ReplicatedState;
 
@@ -34,31 +35,22 @@ impl<R: ReplicatedState> Keys<R> {
         auxiliary: Auxiliary,
         if_absent: bool,
     ) -> Result<(), ServiceError> {
-        self.put_auxiliary(grant, content, Some(auxiliary), if_absent).await
-    }
-
-    /// Deletes a content's auxiliary data. Costs no write when this node, caught up, knows of none.
-    pub(super) async fn delete_auxiliary(
-        &self,
-        grant: &Grant,
-        content: &ContentId,
-    ) -> Result<(), ServiceError> {
-        if state::auxiliary(self.cluster.state(), &grant.account().id, content)?.is_none() {
-            return Ok(());
-        }
-        self.put_auxiliary(grant, content, None, false).await
-    }
-
-    async fn put_auxiliary(
-        &self,
-        grant: &Grant,
-        content: &ContentId,
-        auxiliary: Option<Auxiliary>,
-        if_absent: bool,
-    ) -> Result<(), ServiceError> {
-        let account = grant.account().id.clone();
-        let command = Command::PutAuxiliary { account, content: content.clone(), auxiliary, if_absent };
-        self.cluster.propose_one(command).await?;
+        let nothing = Ingestion::of(content, WantedKeys::Nothing);
+        self.ingest(grant, Ingestion { auxiliary: Some(auxiliary), if_absent, ..nothing }).await?;
         Ok(())
+    }
+
+    /// What deletes a content's auxiliary data; none when this node, caught up, knows of none.
+    pub(super) fn auxiliary_deletion(
+        &self,
+        grant: &Grant,
+        content: &ContentId,
+    ) -> Result<Option<Command>, ServiceError> {
+        let account = &grant.account().id;
+        let stored = state::auxiliary(self.cluster.state(), account, content)?;
+        Ok(stored.map(|_| {
+            let (account, content) = (account.clone(), content.clone());
+            Command::PutAuxiliary { account, content, auxiliary: None, if_absent: false }
+        }))
     }
 }

@@ -4,18 +4,16 @@ use std::sync::Arc;
 
 use keymoot_auth::Grant;
 use keymoot_cluster::Cluster;
-use keymoot_crypto::{ContentKey, Keyring, random_kid};
-use keymoot_model::{Consistency, KeyOrigin, KeyPlace, KeyRecord, Kid, TrackName};
+use keymoot_crypto::{ContentKey, Keyring};
+use keymoot_model::{Consistency, KeyRecord, Kid, TrackName};
 use keymoot_state as state;
-use keymoot_state::{Command, NewKey, Response};
+use keymoot_state::{Command, Response};
 
 use super::error::ServiceError;
+use super::ingest::KeyChange;
 use super::kid_key::KidKeys;
 use super::replicated_state::ReplicatedState;
 use super::track::ContentTrack;
-
-/// How often a change is tried while other writers of the same track come first.
-pub(super) const ATTEMPTS_MAX: u32 = 32;
 
 /// A key as a scrambler gets it.
 #[derive(Debug)]
@@ -26,13 +24,6 @@ pub struct ServedKey {
     pub key: ContentKey,
     /// Its version within its track.
     pub version: u32,
-}
-
-/// A key that is about to be proposed: supplied by the scrambler, or made here.
-struct Candidate {
-    kid: Kid,
-    key: ContentKey,
-    origin: KeyOrigin,
 }
 
 /// The use cases around content keys.
@@ -86,17 +77,7 @@ impl<R: ReplicatedState> Keys<R> {
         track: impl Into<ContentTrack<'t>>,
         supplied: Option<(Kid, ContentKey)>,
     ) -> Result<ServedKey, ServiceError> {
-        let track = track.into();
-        let place = track.place(&grant.account().id);
-        // What is absent here may exist elsewhere: then the command answers with it. What is
-        // present here may have been replaced elsewhere: only a fresh read may be answered.
-        if state::current_key(self.cluster.state(), &place)?.is_some()
-            && let Some(served) = self.read(grant, track).await?
-        {
-            return Ok(served);
-        }
-        let candidate = self.candidate(supplied)?;
-        self.propose_key("create-key", &place, candidate, Command::CreateKey).await
+        self.ingest_key(grant, track.into(), KeyChange::Create, supplied).await
     }
 
     /// A new key for the track, whether it has one or not. Old versions stay licensable.
@@ -109,9 +90,7 @@ impl<R: ReplicatedState> Keys<R> {
         track: impl Into<ContentTrack<'t>>,
         supplied: Option<(Kid, ContentKey)>,
     ) -> Result<ServedKey, ServiceError> {
-        let candidate = self.candidate(supplied)?;
-        let place = track.into().place(&grant.account().id);
-        self.propose_key("replace-key", &place, candidate, Command::ReplaceKey).await
+        self.ingest_key(grant, track.into(), KeyChange::Replace, supplied).await
     }
 
     /// Deletes the track's key with all its versions and seeds, or only the version of `kid`; says
@@ -128,12 +107,14 @@ impl<R: ReplicatedState> Keys<R> {
         let place = track.into().place(&grant.account().id);
         self.cluster.read_barrier().await?;
         let through = state::next_version(self.cluster.state(), &place)?.saturating_sub(1);
+        let mut commands = Vec::with_capacity(2);
         // Auxiliary data belongs to the content, which the default track stands for.
         if kid.is_none() && place.track == TrackName::default_track() {
-            self.delete_auxiliary(grant, &place.content).await?;
+            commands.extend(self.auxiliary_deletion(grant, &place.content)?);
         }
-        match self.cluster.propose_one(Command::DeleteKey { place, through, kid }).await? {
-            Response::Deleted { versions } => Ok(versions),
+        commands.push(Command::DeleteKey { place, through, kid });
+        match self.cluster.propose(commands).await?.pop() {
+            Some(Response::Deleted { versions }) => Ok(versions),
             _ => Err(ServiceError::Protocol { command: "delete-key" }),
         }
     }
@@ -146,71 +127,8 @@ impl<R: ReplicatedState> Keys<R> {
         }
     }
 
-    /// Proposes a key for the track's next version, wrapping it again while others come first.
-    async fn propose_key(
-        &self,
-        command: &'static str,
-        place: &KeyPlace,
-        candidate: Candidate,
-        make: fn(NewKey) -> Command,
-    ) -> Result<ServedKey, ServiceError> {
-        let mut version = state::next_version(self.cluster.state(), place)?;
-        for _ in 0..ATTEMPTS_MAX {
-            let key = self
-                .keyring
-                .wrap_content_key(&candidate.key, place, version, &candidate.kid)
-                .map_err(|error| ServiceError::Making(error.to_string()))?;
-            let new =
-                NewKey { place: place.clone(), version, kid: candidate.kid, key, origin: candidate.origin };
-            match self.cluster.propose_one(make(new)).await? {
-                Response::Stored => {
-                    return Ok(ServedKey { kid: candidate.kid, key: candidate.key, version });
-                }
-                Response::Existing(record) => return self.open(&record),
-                Response::VersionMoved { next } => version = next,
-                Response::KidTaken(record) => return self.repeated(place, &candidate, &record),
-                _ => return Err(ServiceError::Protocol { command }),
-            }
-        }
-        Err(ServiceError::Contended { attempts: ATTEMPTS_MAX })
-    }
-
-    /// The key id exists. The same key for the same track is a repetition of a request whose
-    /// answer got lost; anything else is a conflict.
-    fn repeated(
-        &self,
-        place: &KeyPlace,
-        candidate: &Candidate,
-        taken: &KeyRecord,
-    ) -> Result<ServedKey, ServiceError> {
-        let served = self.open(taken)?;
-        if taken.place == *place && served.key.same_as(&candidate.key) {
-            return Ok(served);
-        }
-        Err(ServiceError::Conflict(format!(
-            "key_id {} already names another key; give a key_id that was never used",
-            candidate.kid.to_base64()
-        )))
-    }
-
     pub(super) fn open(&self, record: &KeyRecord) -> Result<ServedKey, ServiceError> {
         let key = self.keyring.unwrap_content_key(record)?;
         Ok(ServedKey { kid: record.kid, key, version: record.version })
-    }
-
-    /// The key to propose: what was supplied, or a new one.
-    fn candidate(&self, supplied: Option<(Kid, ContentKey)>) -> Result<Candidate, ServiceError> {
-        let making = |error: keymoot_crypto::RandomError| ServiceError::Making(error.to_string());
-        match supplied {
-            Some((kid, key)) => {
-                self.must_not_be_derived(&kid)?;
-                Ok(Candidate { kid, key, origin: KeyOrigin::Supplied })
-            }
-            None => Ok(Candidate {
-                kid: random_kid().map_err(making)?,
-                key: ContentKey::generate().map_err(making)?,
-                origin: KeyOrigin::Generated,
-            }),
-        }
     }
 }

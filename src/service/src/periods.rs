@@ -4,13 +4,13 @@
 //! period, past or coming, is answered from it. A key that was supplied for a period wins there.
 
 use keymoot_auth::Grant;
-use keymoot_crypto::{ContentKey, KidKey, PeriodKeys, PeriodSeed};
-use keymoot_model::{KeyOrigin, KeyPlace, Kid, Period, SeedRecord};
+use keymoot_crypto::{ContentKey, KidKey, PeriodKeys};
+use keymoot_model::{Kid, Period, SeedRecord};
 use keymoot_state as state;
-use keymoot_state::{Command, NewKey, NewSeed, Response};
 
 use super::error::ServiceError;
-use super::keys::{ATTEMPTS_MAX, Keys};
+use super::ingest::{Ingestion, WantedKeys};
+use super::keys::Keys;
 use super::replicated_state::ReplicatedState;
 use super::track::ContentTrack;
 
@@ -51,6 +51,11 @@ impl PeriodRange {
         Ok(Self { length_s, first, last })
     }
 
+    /// How long they are.
+    pub fn length_s(self) -> u32 {
+        self.length_s
+    }
+
     /// The index of the first.
     pub fn first(self) -> u32 {
         self.first
@@ -89,14 +94,10 @@ impl<R: ReplicatedState> Keys<R> {
         track: impl Into<ContentTrack<'t>>,
         range: PeriodRange,
     ) -> Result<Vec<ServedPeriod>, ServiceError> {
-        let place = track.into().place(&grant.account().id);
-        // The seed may have been replaced elsewhere: only a fresh read may be answered.
-        self.make_fresh(grant).await?;
-        let record = match state::schedule(self.cluster.state(), &place, range.length_s)? {
-            Some(record) => record,
-            None => self.propose_seed(&place, range.length_s, Command::CreateSeed).await?,
-        };
-        self.serve(&record, range).await
+        let track = track.into();
+        let name = track.name();
+        let keys = WantedKeys::Periods { tracks: vec![&name], range };
+        self.ingest(grant, Ingestion::of(track.content(), keys)).await?.into_periods()
     }
 
     /// The same, without making anything: `None` when the track has no seed for such periods.
@@ -129,8 +130,7 @@ impl<R: ReplicatedState> Keys<R> {
         length_s: u32,
     ) -> Result<u32, ServiceError> {
         let place = track.into().place(&grant.account().id);
-        let record = self.propose_seed(&place, length_s, Command::ReplaceSeed).await?;
-        Ok(record.id.version.into())
+        self.ingest_seed(grant, place, length_s).await
     }
 
     /// Stores a key of the scrambler's own for one period; it wins over the derived one. Supplied
@@ -143,72 +143,17 @@ impl<R: ReplicatedState> Keys<R> {
         grant: &Grant,
         track: impl Into<ContentTrack<'t>>,
         period: Period,
-        (kid, key): (Kid, ContentKey),
+        own: (Kid, ContentKey),
     ) -> Result<ServedPeriod, ServiceError> {
-        let place = track.into().place(&grant.account().id);
-        self.cluster.read_barrier().await?;
-        self.must_not_be_derived(&kid)?;
-        let mut version = state::next_version(self.cluster.state(), &place)?;
-        for _ in 0..ATTEMPTS_MAX {
-            let wrapped = self
-                .keyring
-                .wrap_period_key(&key, &place, version, &kid, period)
-                .map_err(|error| ServiceError::Making(error.to_string()))?;
-            let origin = KeyOrigin::Supplied;
-            let new = NewKey { place: place.clone(), version, kid, key: wrapped, origin };
-            match self.cluster.propose_one(Command::SupplyPeriodKey { key: new, period }).await? {
-                Response::Stored => return Ok(ServedPeriod { period, kid, key, version, supplied: true }),
-                Response::VersionMoved { next } => version = next,
-                Response::KidTaken(taken) => {
-                    let served = self.open(&taken)?;
-                    let same = taken.place == place && taken.period == Some(period);
-                    if same && served.key.same_as(&key) {
-                        let version = served.version;
-                        return Ok(ServedPeriod { period, kid, key, version, supplied: true });
-                    }
-                    return Err(ServiceError::Conflict(format!(
-                        "key_id {} already names another key; give a key_id that was never used",
-                        kid.to_base64()
-                    )));
-                }
-                _ => return Err(ServiceError::Protocol { command: "supply-period-key" }),
-            }
-        }
-        Err(ServiceError::Contended { attempts: ATTEMPTS_MAX })
-    }
-
-    /// Proposes a seed for the track's next version, wrapping it again while others come first.
-    async fn propose_seed(
-        &self,
-        place: &KeyPlace,
-        length_s: u32,
-        make: fn(NewSeed) -> Command,
-    ) -> Result<SeedRecord, ServiceError> {
-        let making = |error: &dyn std::error::Error| ServiceError::Making(error.to_string());
-        let seed = PeriodSeed::generate().map_err(|error| making(&error))?;
-        let mut version = state::next_version(self.cluster.state(), place)?;
-        for _ in 0..ATTEMPTS_MAX {
-            let wrapped = self
-                .keyring
-                .wrap_period_seed(&seed, place, version, length_s)
-                .map_err(|error| making(&error))?;
-            let new = NewSeed { place: place.clone(), version, length_s, seed: wrapped };
-            match self.cluster.propose_one(make(new)).await? {
-                Response::Seed(record) => return Ok(*record),
-                Response::VersionMoved { next } => version = next,
-                Response::NumbersExhausted => {
-                    return Err(ServiceError::Conflict(
-                        "the content has used up its versions; use another content_id".to_owned(),
-                    ));
-                }
-                _ => return Err(ServiceError::Protocol { command: "create-seed" }),
-            }
-        }
-        Err(ServiceError::Contended { attempts: ATTEMPTS_MAX })
+        let track = track.into();
+        let name = track.name();
+        let keys = WantedKeys::PeriodKey { track: &name, period, own };
+        let served = self.ingest(grant, Ingestion::of(track.content(), keys)).await?.into_periods()?;
+        served.into_iter().next().ok_or(ServiceError::Protocol { command: "supply-period-key" })
     }
 
     /// The keys that hold: supplied ones where there are any, derived ones else.
-    async fn serve(
+    pub(super) async fn serve(
         &self,
         record: &SeedRecord,
         range: PeriodRange,

@@ -10,6 +10,7 @@ use keymoot_state as state;
 use keymoot_state::{Command, Response};
 pub use keymoot_state::{ListedPolicy, PolicyCondition};
 
+use super::attachment::{attachment, make_fresh};
 use super::error::ServiceError;
 use super::replicated_state::ReplicatedState;
 
@@ -156,19 +157,10 @@ impl<R: ReplicatedState> Policies<R> {
         policy: &PolicyName,
         if_absent: bool,
     ) -> Result<(), ServiceError> {
-        let account = grant.account().id.clone();
-        self.make_fresh(grant.account().consistency).await?;
-        let attached = state::attached_policy(self.cluster.state(), &account, content)?;
-        // An unknown name is refused even where another policy stays attached.
-        let is_known = state::policy(self.cluster.state(), &account, policy)?.is_some();
-        if is_known && (attached.as_ref() == Some(policy) || (if_absent && attached.is_some())) {
-            return Ok(());
-        }
-        let (content, named) = (content.clone(), Some(policy.clone()));
-        let command = Command::AttachPolicy { account, content, policy: named, if_absent };
-        self.change_use(command, Some(policy)).await?;
-        audit(grant, policy, "attached");
-        Ok(())
+        let attachment = attachment(&self.cluster, grant, content, policy, if_absent).await?;
+        let Some(attachment) = attachment else { return Ok(()) };
+        let response = self.cluster.propose_one(attachment.command()).await?;
+        attachment.outcome(response, grant)
     }
 
     /// Detaches a policy from a content, which then has the account's default.
@@ -241,10 +233,7 @@ impl<R: ReplicatedState> Policies<R> {
     }
 
     async fn make_fresh(&self, consistency: Consistency) -> Result<(), ServiceError> {
-        match consistency {
-            Consistency::Linearizable => Ok(self.cluster.read_barrier().await?),
-            Consistency::Local => Ok(()),
-        }
+        make_fresh(&self.cluster, consistency).await
     }
 
     fn stored(&self, account: &AccountId, name: &PolicyName) -> Result<PolicyRecord, ServiceError> {
@@ -255,7 +244,7 @@ impl<R: ReplicatedState> Policies<R> {
 
 /// Says what became of a policy. Whose request it was, and about which content, the grant's own line
 /// says.
-fn audit(grant: &Grant, policy: &PolicyName, what: &'static str) {
+pub(super) fn audit(grant: &Grant, policy: &PolicyName, what: &'static str) {
     tracing::info!(
         target: "audit",
         account = %grant.account().id,

@@ -3,7 +3,7 @@
 use keymoot_state::Command;
 
 use super::*;
-use crate::keys::ATTEMPTS_MAX;
+use crate::ingest::ATTEMPTS_MAX;
 
 #[tokio::test]
 async fn two_creates_of_one_content_get_one_key() {

@@ -1,6 +1,7 @@
 //! What the use cases promise, over a cluster in memory: no processes, no disk, no network.
 
 mod contention;
+mod ingest;
 mod leases;
 mod memory;
 mod periods;

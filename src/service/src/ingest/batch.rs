@@ -1,0 +1,164 @@
+//! The one proposal of an ingestion: policy first, then keys, auxiliary data last.
+//!
+//! The policy comes before the keys, so that no license is ever made without it. Where it or a key is
+//! refused, which what was looked at before makes rare, the batch knows what to take back of the rest.
+
+use keymoot_auth::Grant;
+use keymoot_crypto::Keyring;
+use keymoot_model::{Auxiliary, ContentId};
+use keymoot_state as state;
+use keymoot_state::{Command, Response, Tables};
+
+use super::part::{ATTEMPTS_MAX, Outcome, Part, Stored, out_of_protocol};
+use super::plan::Planned;
+use crate::attachment::Attachment;
+use crate::error::ServiceError;
+use crate::keys::Keys;
+use crate::replicated_state::ReplicatedState;
+
+/// What is proposed beside the keys.
+pub struct Batch<'g> {
+    grant: &'g Grant,
+    attach: Option<Attachment>,
+    auxiliary: Option<Command>,
+    /// What puts the auxiliary data back as it was.
+    auxiliary_before: Option<Command>,
+}
+
+impl<'g> Batch<'g> {
+    /// Of nothing yet.
+    pub fn new(grant: &'g Grant) -> Self {
+        Self { grant, attach: None, auxiliary: None, auxiliary_before: None }
+    }
+
+    /// The same with a policy to attach.
+    pub fn attaching(self, attach: Option<Attachment>) -> Self {
+        Self { attach, ..self }
+    }
+
+    /// The same with auxiliary data to keep with a content; with `if_absent`, only if it has none.
+    pub fn keeping(self, content: &ContentId, auxiliary: Auxiliary, if_absent: bool) -> Self {
+        Self { auxiliary: Some(self.put_auxiliary(content, Some(auxiliary), if_absent)), ..self }
+    }
+
+    /// Remembers how the auxiliary data is before it is changed.
+    fn look_before(&mut self, tables: &impl Tables) -> Result<(), ServiceError> {
+        if let Some(Command::PutAuxiliary { account, content, .. }) = &self.auxiliary {
+            let before = state::auxiliary(tables, account, content)?;
+            self.auxiliary_before = Some(self.put_auxiliary(content, before, false));
+        }
+        Ok(())
+    }
+
+    fn put_auxiliary(&self, content: &ContentId, auxiliary: Option<Auxiliary>, if_absent: bool) -> Command {
+        let (account, content) = (self.grant.account().id.clone(), content.clone());
+        Command::PutAuxiliary { account, content, auxiliary, if_absent }
+    }
+}
+
+/// What is proposed until all of it is stored.
+struct Storing<'g> {
+    batch: Batch<'g>,
+    /// With the numbers of the parts, as these have.
+    stored: Vec<(usize, Stored)>,
+    pending: Vec<(usize, Part)>,
+    /// What deletes the created keys again.
+    uncreate: Vec<Command>,
+    /// What a refused ingestion takes back.
+    undo: Vec<Command>,
+}
+
+impl<'g> Storing<'g> {
+    fn new(batch: Batch<'g>, planned: Vec<Planned>) -> Self {
+        let (mut stored, mut pending) = (Vec::new(), Vec::new());
+        for (number, planned) in planned.into_iter().enumerate() {
+            match planned {
+                Planned::There(there) => stored.push((number, there)),
+                Planned::Propose(part) => pending.push((number, part)),
+            }
+        }
+        Self { batch, stored, pending, uncreate: Vec::new(), undo: Vec::new() }
+    }
+
+    fn commands(&self, keyring: &Keyring) -> Result<Vec<Command>, ServiceError> {
+        let mut commands = Vec::with_capacity(self.pending.len() + 2);
+        commands.extend(self.batch.attach.as_ref().map(Attachment::command));
+        for (_, part) in &self.pending {
+            commands.push(part.command(keyring)?);
+        }
+        commands.extend(self.batch.auxiliary.clone());
+        Ok(commands)
+    }
+
+    /// Takes the answers to [`Self::commands`]; the error is why one was refused.
+    fn answered(&mut self, responses: Vec<Response>, keyring: &Keyring) -> Result<(), ServiceError> {
+        let mut responses = responses.into_iter();
+        let mut next = || responses.next().ok_or_else(|| out_of_protocol("an ingestion"));
+        let unattached = match self.batch.attach.take() {
+            Some(attach) => attach.outcome(next()?, self.batch.grant),
+            None => Ok(()),
+        };
+        let mut outcome = Ok(());
+        for (number, part) in std::mem::take(&mut self.pending) {
+            match part.outcome(next()?, keyring) {
+                Ok(Outcome::There(there)) => self.stored.push((number, there)),
+                Ok(Outcome::Created(served, place)) => {
+                    let (through, kid) = (served.version, Some(served.kid));
+                    self.uncreate.push(Command::DeleteKey { place, through, kid });
+                    self.stored.push((number, Stored::Key(served)));
+                }
+                Ok(Outcome::Again(part)) => self.pending.push((number, part)),
+                Err(refusal) => outcome = Err(refusal),
+            }
+        }
+        if self.batch.auxiliary.take().is_some() && next()? == Response::Done {
+            self.undo.extend(self.batch.auxiliary_before.take());
+        }
+        if unattached.is_err() {
+            self.undo.append(&mut self.uncreate);
+        }
+        unattached.and(outcome)
+    }
+
+    fn into_stored(mut self) -> Vec<Stored> {
+        self.stored.sort_by_key(|(number, _)| *number);
+        self.stored.into_iter().map(|(_, stored)| stored).collect()
+    }
+}
+
+impl<R: ReplicatedState> Keys<R> {
+    /// Proposes what is not there yet, the keys wrapped again while others come first.
+    pub(super) async fn store(
+        &self,
+        mut batch: Batch<'_>,
+        planned: Vec<Planned>,
+    ) -> Result<Vec<Stored>, ServiceError> {
+        batch.look_before(self.cluster.state())?;
+        let mut storing = Storing::new(batch, planned);
+        let mut attempts = 0;
+        loop {
+            let commands = storing.commands(&self.keyring)?;
+            if commands.is_empty() {
+                return Ok(storing.into_stored());
+            }
+            if attempts == ATTEMPTS_MAX {
+                self.take_back(storing.undo).await?;
+                return Err(ServiceError::Contended { attempts });
+            }
+            attempts += 1;
+            let responses = self.cluster.propose(commands).await?;
+            if let Err(refusal) = storing.answered(responses, &self.keyring) {
+                self.take_back(storing.undo).await?;
+                return Err(refusal);
+            }
+        }
+    }
+
+    async fn take_back(&self, undo: Vec<Command>) -> Result<(), ServiceError> {
+        if !undo.is_empty() {
+            tracing::warn!(?undo, "an ingestion was refused as it was applied; its changes are taken back");
+            self.cluster.propose(undo).await?;
+        }
+        Ok(())
+    }
+}
