@@ -215,7 +215,7 @@ impl Cluster {
     ///
     /// # Errors
     /// When it cannot be run.
-    pub fn operate(&self, at: u64, arguments: &[&str]) -> Result<operator::Said, RigError> {
+    pub fn operate(&self, at: u64, arguments: &[&str]) -> Result<operator::SignedPayload, RigError> {
         operator::keymoot(&[&["cluster"], arguments, &["--config", &self.node(at)?.config()]].concat())
     }
 

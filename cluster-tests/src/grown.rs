@@ -11,7 +11,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 use tempfile::TempDir;
 
-use crate::operator::{self, Said};
+use crate::operator::{self, SignedPayload};
 use crate::wait::wait_until;
 use crate::{RigError, Signer, binary, logs, metrics, ports, process, secret_file};
 
@@ -173,7 +173,13 @@ impl Grown {
     ///
     /// # Errors
     /// When the program cannot be run.
-    pub fn try_join(&self, name: &str, token: &str, at: SocketAddr, more: &[&str]) -> Result<Said, RigError> {
+    pub fn try_join(
+        &self,
+        name: &str,
+        token: &str,
+        at: SocketAddr,
+        more: &[&str],
+    ) -> Result<SignedPayload, RigError> {
         let node = self.node(name);
         let (dir, peer, api) =
             (self.dir(name).display().to_string(), node.peer.to_string(), node.api.to_string());
@@ -288,7 +294,7 @@ impl Grown {
     ///
     /// # Errors
     /// When it cannot be run.
-    pub fn run(&self, args: &[&str]) -> Result<Said, RigError> {
+    pub fn run(&self, args: &[&str]) -> Result<SignedPayload, RigError> {
         operator::keymoot(args)
     }
 
@@ -296,7 +302,7 @@ impl Grown {
     ///
     /// # Errors
     /// With what it said, when it does not.
-    pub fn must(&self, args: &[&str]) -> Result<Said, RigError> {
+    pub fn must(&self, args: &[&str]) -> Result<SignedPayload, RigError> {
         let said = self.run(args)?;
         match said.code {
             Some(0) => Ok(said),
@@ -309,7 +315,7 @@ impl Grown {
     ///
     /// # Errors
     /// When it cannot be run.
-    pub fn cluster(&self, at: &str, args: &[&str]) -> Result<Said, RigError> {
+    pub fn cluster(&self, at: &str, args: &[&str]) -> Result<SignedPayload, RigError> {
         let config = self.config(at);
         self.run(&[&["cluster"], args, &["--config", &config]].concat())
     }

@@ -5,6 +5,7 @@
 //! Keymoot's own code, load generators, and the tools that look at what the processes leave
 //! behind. Every wait has a deadline, and every process started here is ended here.
 #![warn(missing_docs)]
+#![deny(unreachable_pub)]
 
 pub mod authority;
 pub mod bench;
@@ -15,6 +16,8 @@ pub mod cluster;
 pub mod creating;
 pub mod curves;
 pub mod dev_file;
+#[cfg(test)]
+mod documents;
 pub mod drill;
 pub mod elsewhere;
 pub mod error;

@@ -4,6 +4,8 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use tempfile::TempDir;
+
 use crate::{KeyAnswer, RigError};
 
 /// Where `scripts/real-clients` puts what it installs.
@@ -31,6 +33,35 @@ impl Stream {
             Self::Video => "0:v:0",
             Self::Audio => "0:a:0",
         }
+    }
+}
+
+/// A film that was made for a test, in a directory where more can lie. It goes with its value.
+pub struct Source {
+    dir: TempDir,
+    path: PathBuf,
+}
+
+impl Source {
+    /// Makes one of so many seconds.
+    ///
+    /// # Errors
+    /// Those of [`make_source`].
+    pub fn of_seconds(seconds: u32) -> Result<Self, RigError> {
+        let dir = TempDir::with_prefix("keymoot-film-").map_err(RigError::io("cannot make a directory"))?;
+        let path = dir.path().join("source.mp4");
+        make_source(&path, seconds)?;
+        Ok(Self { dir, path })
+    }
+
+    /// Its directory.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Its file.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 }
 

@@ -12,7 +12,7 @@ const WITHIN: Duration = Duration::from_secs(120);
 
 /// How a command ended, and what it said.
 #[derive(Clone, Debug)]
-pub struct Said {
+pub struct SignedPayload {
     /// Its exit code; none when a signal ended it.
     pub code: Option<i32>,
     /// Its standard output.
@@ -21,7 +21,7 @@ pub struct Said {
     pub err: String,
 }
 
-impl Said {
+impl SignedPayload {
     /// The standard output of a command that succeeded.
     ///
     /// # Errors
@@ -45,7 +45,7 @@ impl Said {
     }
 }
 
-impl From<Output> for Said {
+impl From<Output> for SignedPayload {
     fn from(output: Output) -> Self {
         let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
         Self { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
@@ -56,7 +56,7 @@ impl From<Output> for Said {
 ///
 /// # Errors
 /// When it cannot be started, or has not ended in time; it is then ended.
-pub fn keymoot<S: AsRef<OsStr>>(arguments: &[S]) -> Result<Said, RigError> {
+pub fn keymoot<S: AsRef<OsStr>>(arguments: &[S]) -> Result<SignedPayload, RigError> {
     run(&binary::keymoot()?, arguments)
 }
 
@@ -64,7 +64,7 @@ pub fn keymoot<S: AsRef<OsStr>>(arguments: &[S]) -> Result<Said, RigError> {
 ///
 /// # Errors
 /// Those of [`keymoot()`].
-pub fn run<S: AsRef<OsStr>>(program: &Path, arguments: &[S]) -> Result<Said, RigError> {
+pub fn run<S: AsRef<OsStr>>(program: &Path, arguments: &[S]) -> Result<SignedPayload, RigError> {
     let dir = tempfile::tempdir().map_err(RigError::io("cannot make a directory"))?;
     let [out, err] = ["out", "err"].map(|name| dir.path().join(name));
     let mut command = Command::new(program);
@@ -74,7 +74,7 @@ pub fn run<S: AsRef<OsStr>>(program: &Path, arguments: &[S]) -> Result<Said, Rig
     let ended = process::wait_for_exit(&mut child, WITHIN);
     process::end(&mut child, Duration::from_secs(5));
     let status = ended?;
-    Ok(Said { code: status.code(), out: read(&out)?, err: read(&err)? })
+    Ok(SignedPayload { code: status.code(), out: read(&out)?, err: read(&err)? })
 }
 
 fn create(path: &Path) -> Result<std::fs::File, RigError> {

@@ -8,6 +8,13 @@ use crate::signed::WIDEVINE;
 use crate::wait::wait_until;
 use crate::{RigError, Signer, metrics};
 
+/// Settings of a cluster whose log is purged soon, and whose snapshots of some hundred contents take seconds to send.
+pub const SLOW_SNAPSHOTS: [(&str, &str); 3] = [
+    ("KEYMOOT__RAFT__SNAPSHOT_LOG_ENTRIES", "60"),
+    ("KEYMOOT__RAFT__LOG_KEEP_ENTRIES", "10"),
+    ("KEYMOOT__RAFT__SNAPSHOT_RATE_BYTES_PER_S", "65536"),
+];
+
 /// Requests that are written at once to grow the log.
 const WRITTEN_AT_ONCE: usize = 64;
 

@@ -14,12 +14,12 @@ use keymoot_cluster::{
 };
 use keymoot_codec as codec;
 use keymoot_codec::Kind;
-use keymoot_crypto::tls::{PEER_ALPN_2, PeerChannel, PeerCredentials, peer_client_config};
-use keymoot_crypto::{
-    Challenge, ClusterName, Keyring, KeyringProof, ProofPurpose, ProofScope, server_name_of,
-};
+use keymoot_crypto::{Challenge, Keyring, KeyringProof, ProofPurpose, ProofScope};
+use keymoot_model::ClusterName;
 use keymoot_state::Response;
 use keymoot_store::Incarnation;
+use keymoot_tls::server_name_of;
+use keymoot_tls::{PEER_ALPN_2, PeerCredentials, peer_client_config};
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -184,7 +184,7 @@ impl Rogue {
         challenge: &Challenge,
         purpose: ProofPurpose<'_>,
     ) -> Result<KeyringProof, RigError> {
-        let channel = PeerChannel::of(&self.stream.conn).map_err(refused)?;
+        let channel = keymoot_tls::peer_channel(&self.stream.conn).map_err(refused)?;
         Ok(keyring.prove(&ProofScope { cluster: &self.cluster, channel: &channel, challenge, purpose }))
     }
 

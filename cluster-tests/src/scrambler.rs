@@ -5,7 +5,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use crate::operator::Said;
+use crate::operator::SignedPayload;
 use crate::{Cluster, RigError, binary, secret_file};
 
 /// The signing key's file.
@@ -73,8 +73,8 @@ impl Scrambler {
     ///
     /// # Errors
     /// When it cannot be run.
-    pub fn run(&self, arguments: &[&str]) -> Result<Said, RigError> {
+    pub fn run(&self, arguments: &[&str]) -> Result<SignedPayload, RigError> {
         let output = self.command(arguments)?.output().map_err(RigError::io("cannot run keymoot"))?;
-        Ok(Said::from(output))
+        Ok(SignedPayload::from(output))
     }
 }

@@ -5,25 +5,27 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use keymoot_auth::{
-    Authorization, BulkBody, BulkItem, CustomData, DigestNonces, Envelope, ExportRequest, GivenPolicy,
-    HttpSignature, PolicyData, ServerKeys, Signature, SignatureWindow, allowed, client_address,
-};
+use keymoot_auth::{allowed, client_address};
 use keymoot_cluster::ProvenJoin;
 use keymoot_cluster::backup::{BackupFile, BackupHeader};
 use keymoot_codec as codec;
 use keymoot_codec::Kind;
-use keymoot_crypto::NodeRequest;
 use keymoot_drm::{playready, pssh};
 use keymoot_http::path::RequestPath;
 use keymoot_http::playready::request::PackagingRequest;
 use keymoot_http::query::{self, Query};
-use keymoot_http::widevine::request::{Asked, Envelope as WidevineEnvelope, Specifier, TRACK_TYPES};
+use keymoot_http::track_types::TRACK_TYPES;
+use keymoot_http::widevine::request::{ContentKeyEnvelope, ContentKeyRequest, Specifier};
 use keymoot_license::clear_key::{self, ClearKeyRequest};
 use keymoot_license::outgoing::Reply;
 use keymoot_license::widevine::{self as widevine_license, WidevineChallenge};
 use keymoot_license::{fairplay, playready as playready_license, terms};
 use keymoot_model::{Policy, TrackName};
+use keymoot_protocol::{
+    Authorization, BulkBody, BulkItem, CustomData, DigestNonces, Envelope, ExportRequest, GivenPolicy,
+    HttpSignature, PolicyData, ServerKeys, Signature, SignatureWindow,
+};
+use keymoot_tls::NodeRequest;
 
 /// Runs one parser over any bytes.
 pub type Target = fn(&[u8]);
@@ -275,7 +277,7 @@ pub fn packaging_request(input: &[u8]) {
 /// The Widevine API's envelope and the request inside: no track twice, none that is not known, and
 /// never more keys than one request may have.
 pub fn widevine_request(input: &[u8]) {
-    if let Ok(envelope) = WidevineEnvelope::parse(input) {
+    if let Ok(envelope) = ContentKeyEnvelope::parse(input) {
         assert!(envelope.signer.is_some() || envelope.signature.is_empty());
         inner_widevine_request(&envelope.request);
     }
@@ -283,7 +285,7 @@ pub fn widevine_request(input: &[u8]) {
 }
 
 fn inner_widevine_request(input: &[u8]) {
-    let Ok(asked) = Asked::parse(input) else { return };
+    let Ok(asked) = ContentKeyRequest::parse(input) else { return };
     let names: Vec<&str> = asked.tracks.iter().map(|track| track.as_str()).collect();
     let known: Vec<&&str> = TRACK_TYPES.iter().filter(|name| names.contains(name)).collect();
     assert_eq!(known.len(), names.len(), "{names:?}");

@@ -22,6 +22,12 @@ impl Options {
         self
     }
 
+    /// The same for several.
+    #[must_use]
+    pub fn envs(self, all: &[(&str, &str)]) -> Self {
+        all.iter().fold(self, |options, (name, value)| options.env(name, value))
+    }
+
     /// Keeps the cluster in this directory, which is made when it is not there; its logs stay apart.
     #[must_use]
     pub fn dir(mut self, dir: PathBuf) -> Self {

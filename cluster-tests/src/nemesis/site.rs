@@ -8,7 +8,9 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use keymoot_crypto::{ClusterCa, ClusterName, Keyring};
+use keymoot_crypto::Keyring;
+use keymoot_model::ClusterName;
+use keymoot_tls::ClusterCa;
 use serde_json::Value;
 
 use crate::loop_disk::{FileSystem, LoopDisk};
@@ -16,7 +18,7 @@ use crate::nemesis::fabric::Fabric;
 use crate::nemesis::leftover;
 use crate::nemesis::machine::{LOG, Launch, Machine, PEER_PORT};
 use crate::nemesis::shim::{self, Orders};
-use crate::operator::Said;
+use crate::operator::SignedPayload;
 use crate::wait::wait_until;
 use crate::{RigError, Signer, binary, metrics, operator, raw, secret_file};
 
@@ -239,7 +241,7 @@ impl Site {
         self.ask(at, arguments)?.succeeded()
     }
 
-    fn ask(&self, at: usize, arguments: &[&str]) -> Result<Said, RigError> {
+    fn ask(&self, at: usize, arguments: &[&str]) -> Result<SignedPayload, RigError> {
         let machine = self.machines.get(at);
         let config =
             machine.ok_or_else(|| RigError::Program(format!("there is no node {}", at + 1)))?.config();

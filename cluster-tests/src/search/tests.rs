@@ -36,6 +36,14 @@ proptest! {
 }
 
 #[test]
+fn what_stands_behind_pages_of_zeros_or_across_two_is_found() {
+    for before in [PAGE_BYTES - 1, PAGE_BYTES, 3 * PAGE_BYTES - 2] {
+        let haystack = [&vec![0; before][..], b"secret"].concat();
+        assert!(contains(&haystack, b"secret") && !contains(&haystack, b"secrets"), "behind {before} bytes");
+    }
+}
+
+#[test]
 fn files_of_every_depth_are_listed() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::create_dir_all(dir.path().join("a/b")).unwrap();

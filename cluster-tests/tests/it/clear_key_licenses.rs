@@ -152,7 +152,9 @@ fn a_page_of_any_site_may_ask_and_an_account_without_clear_key_gets_none() {
 
 #[test]
 fn a_local_account_plays_on_without_a_quorum_and_finds_young_keys_with_one() {
-    let (mut cluster, _entitlements) = start();
+    let (options, _entitlements) = license::entitling(&["viewers"]).unwrap();
+    // Nobody waits long for an answer that does not come.
+    let mut cluster = options.env("KEYMOOT__CLUSTER__REQUEST_DEADLINE_MS", "2000").start().unwrap();
     let (scrambler, player) = license::add_account(&cluster, "viewers", &["--consistency", "local"]).unwrap();
     let leader = cluster.leader().unwrap();
     let made_at = cluster.node(leader).unwrap().api;

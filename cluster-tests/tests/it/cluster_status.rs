@@ -4,6 +4,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use cluster_tests::purge::SLOW_SNAPSHOTS;
 use cluster_tests::wait::wait_until;
 use cluster_tests::{Grown, RigError};
 use keymoot_state::FEATURE_LEVEL;
@@ -106,19 +107,13 @@ fn a_cluster_at_work_and_one_that_was_restarted_are_healthy() {
     is_healthy(&cluster, "b", "after a kill");
 }
 
-/// A snapshot of the contents that [`fill`] makes takes some ten seconds to send.
-const SLOW_SNAPSHOTS: [(&str, &str); 3] = [
-    ("KEYMOOT__RAFT__SNAPSHOT_LOG_ENTRIES", "60"),
-    ("KEYMOOT__RAFT__LOG_KEEP_ENTRIES", "10"),
-    ("KEYMOOT__RAFT__SNAPSHOT_RATE_BYTES_PER_S", "65536"),
-];
-
-fn fill(cluster: &Grown) {
+/// A snapshot of 1600 contents takes some ten seconds to send.
+fn fill(cluster: &Grown, contents: usize) {
     std::thread::scope(|scope| {
         for client in 0..4 {
             let (api, signer) = (cluster.node("a").api, cluster.signer());
             scope.spawn(move || {
-                for serial in 0..400 {
+                for serial in 0..contents / 4 {
                     signer.create(api, &format!("content-{client}-{serial}.mp4")).unwrap();
                 }
             });
@@ -129,7 +124,7 @@ fn fill(cluster: &Grown) {
 #[test]
 fn an_emptied_voter_is_found_and_what_is_said_to_do_about_it_helps() {
     let mut cluster = Grown::begin_three(ZONES, &SLOW_SNAPSHOTS).unwrap();
-    fill(&cluster);
+    fill(&cluster, 400);
     cluster.kill("c").unwrap();
     std::fs::remove_dir_all(cluster.dir("c").join("data")).unwrap();
     // Who leads then never knew how far it was.
@@ -150,7 +145,7 @@ fn an_emptied_voter_is_found_and_what_is_said_to_do_about_it_helps() {
 #[test]
 fn a_learner_that_is_being_filled_is_told_and_is_fine_then() {
     let mut cluster = Grown::begin_with("west", &SLOW_SNAPSHOTS).unwrap();
-    fill(&cluster);
+    fill(&cluster, 1600);
     cluster.add_node("b").unwrap();
     let token = cluster.token("a", &["--learner"]).unwrap();
     let said = cluster.try_join("b", &token, cluster.node("a").peer, &[]).unwrap();

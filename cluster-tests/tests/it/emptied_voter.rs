@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use cluster_tests::ledger::Ledger;
 use cluster_tests::wait::wait_until;
-use cluster_tests::{Cluster, Grown, RigError};
+use cluster_tests::{Grown, Options, RigError};
 
 /// Longer than nodes that run need to meet each other.
 const MET_WITHIN: Duration = Duration::from_secs(20);
@@ -30,7 +30,9 @@ fn await_met(data: &[std::path::PathBuf], peers: usize) {
 
 #[test]
 fn an_emptied_voter_elects_nobody_and_no_acknowledged_key_is_lost() {
-    let mut cluster = Cluster::start().unwrap();
+    // Two answers that do not come are waited for, which is long enough for elections.
+    let mut cluster =
+        Options::default().env("KEYMOOT__CLUSTER__REQUEST_DEADLINE_MS", "4000").start().unwrap();
     cluster.do_without_dev().unwrap();
     let data: Vec<_> = cluster.nodes().iter().map(|node| node.dir.join("data")).collect();
     await_met(&data, 2);

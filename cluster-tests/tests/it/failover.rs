@@ -1,5 +1,7 @@
 //! Killing the leader under load costs no key, no second key and no error answer, and little time.
 
+use std::time::Duration;
+
 use cluster_tests::{Cluster, drill, stats};
 
 #[test]
@@ -7,7 +9,11 @@ fn the_leader_may_be_killed_again_and_again_and_nobody_is_told_an_error() {
     let mut cluster = Cluster::start().unwrap();
     let report = drill::run(
         &mut cluster,
-        drill::Plan { manner: drill::Manner::LeaderKilled(3), ..drill::Plan::default() },
+        drill::Plan {
+            manner: drill::Manner::LeaderKilled(3),
+            calm: Duration::from_secs(1),
+            ..drill::Plan::default()
+        },
     )
     .unwrap();
 

@@ -149,12 +149,7 @@ fn empty(cluster: &Cluster, disk: &LoopDisk, full: u64) {
 
 /// A cluster in which the disk of a follower is full: it, the disk, the follower, the other one.
 fn with_a_full_follower() -> (Cluster, LoopDisk, u64, u64) {
-    let mut cluster = Options::default()
-        .env("KEYMOOT__RAFT__SNAPSHOT_LOG_ENTRIES", "60")
-        .env("KEYMOOT__RAFT__LOG_KEEP_ENTRIES", "10")
-        .env("KEYMOOT__RAFT__SNAPSHOT_RATE_BYTES_PER_S", "65536")
-        .start()
-        .unwrap();
+    let mut cluster = Options::default().envs(&purge::SLOW_SNAPSHOTS).start().unwrap();
     cluster.do_without_dev().unwrap();
     let full = cluster.others(cluster.leader().unwrap())[0];
     cluster.kill(full).unwrap();

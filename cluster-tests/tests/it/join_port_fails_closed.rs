@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use cluster_tests::Grown;
 use keymoot_cluster::{JoinReply, JoinRequest, PROTOCOL, ask_to_join};
-use keymoot_crypto::tls::PEER_ALPN;
-use keymoot_crypto::{JoinToken, Keyring, NodeKey, join_client_config};
+use keymoot_crypto::{JoinToken, Keyring};
 use keymoot_state::NodeFacts;
+use keymoot_tls::PEER_ALPN;
+use keymoot_tls::{NodeKey, join_client_config};
 use rustls::pki_types::ServerName;
 use std::io::{Read as _, Write as _};
 

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use cluster_tests::Grown;
-use cluster_tests::operator::Said;
+use cluster_tests::operator::SignedPayload;
 use cluster_tests::wait::pause;
 
-fn refused(said: &Said, reason: &str) {
+fn refused(said: &SignedPayload, reason: &str) {
     assert_eq!(said.code, Some(1), "{said:?}");
     assert!(said.err.contains(reason), "{said:?}");
 }
@@ -71,7 +71,7 @@ fn of_two_joins_that_race_for_one_token_exactly_one_wins() {
     }
     let token = cluster.token("a", &[]).unwrap();
     let cluster = &cluster;
-    let said: Vec<Said> = std::thread::scope(|scope| {
+    let said: Vec<SignedPayload> = std::thread::scope(|scope| {
         let joins: Vec<_> = names
             .iter()
             .map(|name| {

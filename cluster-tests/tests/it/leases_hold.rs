@@ -128,7 +128,8 @@ fn an_expired_rental_gets_no_license_from_anybody_until_it_is_ended() {
         Err(_) => Ok(()),
     })
     .unwrap();
-    assert!(began.elapsed() >= Duration::from_millis(5900), "it expired after {:?}", began.elapsed());
+    // A license is for whole seconds, so none is given in the last one.
+    assert!(began.elapsed() >= Duration::from_millis(4900), "it expired after {:?}", began.elapsed());
     for node in &nodes {
         let (status, message) = stage.watch(*node, "ann", "tablet").unwrap_err();
         assert!(status == 401 && message.contains("expired"), "{status} {message}");

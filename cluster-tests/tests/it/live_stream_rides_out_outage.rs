@@ -10,7 +10,7 @@ use cluster_tests::wait::wait_until;
 use cluster_tests::{Cluster, RigError};
 use keymoot_client::{
     ClientSettings, ContentKeys, Credentials, HttpTransport, KeyClient, LiveKeys, LivePlan, PeriodStart,
-    PeriodsWanted, ServicePoints, SystemPace, Timeouts, TlsFiles, UdrmSha1,
+    PeriodsWanted, ServicePoints, SystemClock, Timeouts, TlsFiles, UdrmSha1,
 };
 use keymoot_crypto::SecretBytes;
 use keymoot_drm::EncryptionProvider;
@@ -32,7 +32,7 @@ fn client(cluster: &Cluster) -> Arc<KeyClient> {
     let credentials = Credentials::only(UdrmSha1::new(secret));
     let timeouts = Timeouts { connect: Duration::from_secs(1), answer: Duration::from_secs(12) };
     let transport = Box::new(HttpTransport::new(timeouts, &TlsFiles::default()).unwrap());
-    let (points, pace) = (ServicePoints::new(points.collect()).unwrap(), Box::new(SystemPace::default()));
+    let (points, pace) = (ServicePoints::new(points.collect()).unwrap(), Box::new(SystemClock::default()));
     Arc::new(KeyClient::new(points, keys, credentials, transport, pace, ClientSettings::default()))
 }
 

@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 
-use cluster_tests::media::{self, Stream};
+use cluster_tests::media::{self, Source, Stream};
 use cluster_tests::raw::{self, Answer, request};
 use cluster_tests::{Cluster, Signer, frames, search, signed, widevine};
 
@@ -26,16 +26,15 @@ fn ask(node: SocketAddr, account: &str, program: &str) -> Answer {
 
 #[test]
 fn a_film_is_encrypted_with_the_clusters_key_though_the_leader_dies_first() {
-    let dir = tempfile::tempdir().unwrap();
-    let source = dir.path().join("source.mp4");
-    media::make_source(&source, 4).unwrap();
+    let film = Source::of_seconds(4).unwrap();
+    let (source, dir) = (film.path(), film.dir());
     let mut cluster = Cluster::start().unwrap();
     widevine::add_account(&cluster).unwrap();
     let leader = cluster.leader().unwrap();
     let survivors = cluster.others(leader);
     cluster.kill(leader).unwrap();
     let url = format!("http://{}{}", cluster.node(survivors[0]).unwrap().api, path(widevine::ACCOUNT));
-    media::encrypt_by_playready(&source, dir.path(), [&url, PROGRAM], &[]).unwrap();
+    media::encrypt_by_playready(source, dir, [&url, PROGRAM], &[]).unwrap();
 
     // uDRM, asked at another node, gives the same key to who can sign for the account.
     let signer = Signer::new(widevine::ACCOUNT, "OVP", cluster.signer().signing_key());
@@ -45,8 +44,8 @@ fn a_film_is_encrypted_with_the_clusters_key_though_the_leader_dies_first() {
     let key = cluster_tests::KeyAnswer::from_answer(&answer).unwrap();
     let (key_bytes, kid) = key.bytes().unwrap();
     for (stream, name) in [(Stream::Video, "video.mp4"), (Stream::Audio, "audio.mp4")] {
-        let sealed = dir.path().join(name);
-        frames::assert_opens_only_with(&sealed, stream, &source, &key_bytes, &[7; 16]);
+        let sealed = dir.join(name);
+        frames::assert_opens_only_with(&sealed, stream, source, &key_bytes, &[7; 16]);
         let bytes = std::fs::read(&sealed).unwrap();
         assert!(search::contains(&bytes, &kid), "{name} lacks the key id");
         let object = signed::decode_base64(&key.pssh[0].data).unwrap();

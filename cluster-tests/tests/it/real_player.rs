@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -26,19 +26,23 @@ const PERIOD_S: u32 = 1;
 struct Cas {
     server: WebServer,
     allows: Arc<AtomicBool>,
+    /// How often it said yes.
+    allowed: Arc<AtomicUsize>,
     asked: Arc<Mutex<Vec<Value>>>,
 }
 
 impl Cas {
     fn start() -> Self {
         let (allows, asked) = (Arc::new(AtomicBool::new(true)), Arc::new(Mutex::new(Vec::new())));
-        let (says, hears) = (allows.clone(), asked.clone());
+        let allowed = Arc::new(AtomicUsize::new(0));
+        let (says, counts, hears) = (allows.clone(), allowed.clone(), asked.clone());
         let server = WebServer::start(move |question| {
             hears.lock().unwrap().push(serde_json::from_slice(&question.body).unwrap());
             let allow = says.load(Ordering::SeqCst);
+            counts.fetch_add(usize::from(allow), Ordering::SeqCst);
             Served::ok("application/json", json!({"allow": allow}).to_string())
         });
-        Self { server: server.unwrap(), allows, asked }
+        Self { server: server.unwrap(), allows, allowed, asked }
     }
 
     fn revoke(&self) {
@@ -151,7 +155,7 @@ fn a_film_with_a_key_per_track_plays_and_shows_the_sources_own_picture() {
 
 #[test]
 fn a_rotating_stream_plays_on_though_the_node_that_gave_the_licenses_dies() {
-    let mut stage = Stage::set("live", 20, Some(PERIOD_S));
+    let mut stage = Stage::set("live", 15, Some(PERIOD_S));
     let player = stage.play("live");
     let seen = player.wait_for("two seconds", Duration::from_secs(60), |seen| seen.at_s > 2.0).unwrap();
     let first = stage.cluster.nodes()[0].clone();
@@ -173,19 +177,20 @@ fn a_viewer_whose_entitlement_is_revoked_sees_no_further_crypto_period() {
     let stage = Stage::set("live", 20, Some(PERIOD_S));
     let player = stage.play("live");
     player.wait_for("the first frames", Duration::from_secs(60), |seen| seen.at_s > 0.5).unwrap();
-    let licenses = player.playback().unwrap().licensed_by.len();
     stage.cas.revoke();
     // The player was told the keys of ten periods; some players go on asking, some give up.
     let over = |seen: &Playback| seen.at_s > 9.5 || seen.error.is_some();
     player.wait_for("the last licensed period", Duration::from_secs(60), over).unwrap();
     let seen = player.wait_for_standstill(2 * Duration::from_secs(PERIOD_S.into())).unwrap();
     assert!(!seen.ended && seen.at_s < 11.0, "it played on: {seen:?}");
-    assert_eq!(seen.licensed_by.len(), licenses, "a license after the revocation: {seen:?}");
+    // It may have said yes to one that was under way when it was revoked, and to none since.
+    let allowed = stage.cas.allowed.load(Ordering::SeqCst);
+    assert!(seen.licensed_by.len() <= allowed, "more licenses than were allowed: {seen:?}");
     assert!(refusals(&stage.cluster) > 0.0, "nobody was refused");
     drop(player);
 
-    let newcomer = stage.play("live");
     let refused = refusals(&stage.cluster);
+    let newcomer = stage.play("live");
     wait::wait_until("a refusal", Duration::from_secs(60), || {
         newcomer.playback()?;
         if refusals(&stage.cluster) > refused { Ok(()) } else { Err(RigError::Answer("none yet".to_owned())) }

@@ -9,7 +9,11 @@ use rustix::process::Signal;
 #[test]
 fn every_node_may_be_restarted_in_turn_and_nobody_notices() {
     let mut cluster = Cluster::start().unwrap();
-    let plan = drill::Plan { manner: drill::Manner::RollingRestart(1), ..drill::Plan::default() };
+    let plan = drill::Plan {
+        manner: drill::Manner::RollingRestart(1),
+        calm: Duration::from_secs(1),
+        ..drill::Plan::default()
+    };
     let report = drill::run(&mut cluster, plan).unwrap();
 
     let refusals: Vec<&str> = report.record.refusals.iter().map(|r| r.text.as_str()).take(5).collect();

@@ -54,12 +54,7 @@ fn a_node_whose_missing_entries_are_purged_catches_up_and_serves() {
 #[test]
 fn one_snapshot_is_enough_however_much_is_written_while_it_is_sent() {
     // It takes some ten seconds to send, in which the log would be cut again.
-    let mut cluster = Options::default()
-        .env("KEYMOOT__RAFT__SNAPSHOT_LOG_ENTRIES", "60")
-        .env("KEYMOOT__RAFT__LOG_KEEP_ENTRIES", "10")
-        .env("KEYMOOT__RAFT__SNAPSHOT_RATE_BYTES_PER_S", "65536")
-        .start()
-        .unwrap();
+    let mut cluster = Options::default().envs(&purge::SLOW_SNAPSHOTS).start().unwrap();
     let signer = cluster.signer().clone();
     let leader = cluster.leader().unwrap();
     let away = cluster.others(leader)[0];

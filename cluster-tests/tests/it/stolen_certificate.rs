@@ -10,14 +10,12 @@ use keymoot_cluster::{
 };
 use keymoot_codec as codec;
 use keymoot_codec::Kind;
-use keymoot_crypto::tls::{PEER_ALPN, PEER_ALPN_2};
-use keymoot_crypto::{
-    Challenge, JOIN_ALPN, JOIN_ALPN_2, JoinToken, Keyring, KeyringProof, NodeKey, ProofPurpose,
-    join_client_config,
-};
+use keymoot_crypto::{Challenge, JoinToken, Keyring, KeyringProof, ProofPurpose};
 use keymoot_model::{Account, AccountId, Consistency, ResponseShape};
 use keymoot_state::{Command, FEATURE_LEVEL, NodeFacts, Proposal};
 use keymoot_store::Incarnation;
+use keymoot_tls::{JOIN_ALPN, JOIN_ALPN_2, NodeKey, join_client_config};
+use keymoot_tls::{PEER_ALPN, PEER_ALPN_2};
 
 const NAME: &str = "grown";
 

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use cluster_tests::media::{self, KeyServer, Stream};
+use cluster_tests::media::{self, KeyServer, Source, Stream};
 use cluster_tests::widevine::{self, ACCOUNT, AES_IV, AES_KEY, TrackKey};
 use cluster_tests::{Cluster, search};
 
@@ -33,23 +33,22 @@ fn must_open_only_with(path: &Path, stream: Stream, source: &[String], right: &T
 
 #[test]
 fn films_in_cenc_and_cbcs_open_with_the_clusters_keys_though_the_leader_dies_in_between() {
-    let dir = tempfile::tempdir().unwrap();
-    let source = dir.path().join("source.mp4");
-    media::make_source(&source, 4).unwrap();
+    let film = Source::of_seconds(4).unwrap();
+    let (source, dir) = (film.path(), film.dir());
     let mut cluster = Cluster::start().unwrap();
     widevine::add_account(&cluster).unwrap();
     let leader = cluster.leader().unwrap();
     let survivor = cluster.others(leader)[0];
 
     for scheme in ["cenc", "cbcs"] {
-        let out = dir.path().join(scheme);
+        let out = dir.join(scheme);
         std::fs::create_dir(&out).unwrap();
-        media::encrypt_by_server(&source, &out, server(&url(&cluster, survivor), scheme, scheme, None))
+        media::encrypt_by_server(source, &out, server(&url(&cluster, survivor), scheme, scheme, None))
             .unwrap();
         let node = cluster.node(survivor).unwrap().api;
         let keys = widevine::ask(node, ACCOUNT, &widevine::request(scheme, &["SD", "AUDIO"])).unwrap().tracks;
         let (video, audio) = (key_of(&keys, "SD"), key_of(&keys, "AUDIO"));
-        let frames = |stream| media::frames(&source, stream, None).unwrap();
+        let frames = |stream| media::frames(source, stream, None).unwrap();
         // FFmpeg 5 decrypts `cenc` only; the packager's own key ids tell that `cbcs` got these keys.
         if scheme == "cenc" {
             must_open_only_with(&out.join("video.mp4"), Stream::Video, &frames(Stream::Video), video, audio);
@@ -65,18 +64,16 @@ fn films_in_cenc_and_cbcs_open_with_the_clusters_keys_though_the_leader_dies_in_
 
 #[test]
 fn a_rotating_stream_is_encrypted_while_the_leader_dies_and_every_period_opens_with_its_own_key() {
-    let dir = tempfile::tempdir().unwrap();
-    let source = dir.path().join("source.mp4");
-    media::make_source(&source, 24).unwrap();
+    let film = Source::of_seconds(24).unwrap();
+    let (source, dir) = (film.path(), film.dir());
     let mut cluster = Cluster::start().unwrap();
     widevine::add_account(&cluster).unwrap();
     let leader = cluster.leader().unwrap();
     let survivor = cluster.others(leader)[0];
     let url = url(&cluster, survivor);
     std::thread::scope(|scope| {
-        let packager = scope.spawn(|| {
-            media::encrypt_by_server(&source, dir.path(), server(&url, "live", "cenc", Some(PERIOD_S)))
-        });
+        let packager = scope
+            .spawn(|| media::encrypt_by_server(source, dir, server(&url, "live", "cenc", Some(PERIOD_S))));
         // The packager asks while the others elect a leader.
         cluster.kill(leader).unwrap();
         packager.join().unwrap().unwrap();
@@ -85,9 +82,9 @@ fn a_rotating_stream_is_encrypted_while_the_leader_dies_and_every_period_opens_w
     let node = cluster.node(survivor).unwrap().api;
     let inner = widevine::rotating("live", &["SD"], PERIOD_S, 0, 7);
     let keys = widevine::ask(node, ACCOUNT, &inner).unwrap().tracks;
-    let frames = media::frames(&source, Stream::Video, None).unwrap();
+    let frames = media::frames(source, Stream::Video, None).unwrap();
     let mut periods_seen = std::collections::BTreeSet::new();
-    for (n, segment) in segments(dir.path(), "video").iter().enumerate() {
+    for (n, segment) in segments(dir, "video").iter().enumerate() {
         let bytes = std::fs::read(segment).unwrap();
         // The packager's own Common box lists every key id it knows; what a segment is encrypted with
         // stands first, in the sample group before it.
@@ -100,8 +97,8 @@ fn a_rotating_stream_is_encrypted_while_the_leader_dies_and_every_period_opens_w
         let found = widevine::ask(node, ACCOUNT, &widevine::lookup(&right.key_id).unwrap()).unwrap().tracks;
         assert_eq!(found, std::slice::from_ref(right), "the key id alone finds key and period");
         let wrong = keys.iter().find(|key| key.key_id != right.key_id).unwrap();
-        let whole = dir.path().join("whole.mp4");
-        let init = std::fs::read(dir.path().join("video-init.mp4")).unwrap();
+        let whole = dir.join("whole.mp4");
+        let init = std::fs::read(dir.join("video-init.mp4")).unwrap();
         std::fs::write(&whole, [init, bytes].concat()).unwrap();
         must_open_only_with(&whole, Stream::Video, &frames, right, wrong);
         periods_seen.insert(right.crypto_period_index);

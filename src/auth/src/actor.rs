@@ -10,9 +10,10 @@ use actix::{Actor, Addr, Context, Handler, Message, dev::SendError};
 use tokio::sync::oneshot;
 
 use super::{
-    Authenticator, Denied, Grant, KeyToken, LedgerError, NonceLedger, SignedRequest, Spent, Unreadable,
+    Authenticator, Denied, Grant, LedgerError, NonceLedger, SignedRequest, Spent, Unreadable,
     UnsignedRequest, Verified, WidevineRequest,
 };
+use keymoot_protocol::KeyToken;
 
 /// Why a request got no grant.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

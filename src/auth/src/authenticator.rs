@@ -12,12 +12,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::offer::{Offer, Proofs};
-use super::{
-    AccountDirectory, AuthError, CaSystem, Claim, Claims, Grant, Nonce, OpenAccount, Said, Signature,
-    SigningKey, Unreadable, allowed,
-};
+use super::presented_proofs::{PresentedProof, PresentedProofs};
+use super::{AccountDirectory, AuthError, Grant, Nonce, OpenAccount, SigningKey, Unreadable, allowed};
 use keymoot_model::{AccountId, ContentId, Scheme, Scope};
+use keymoot_protocol::{CaSystem, Claim, Claims, Signature, SignedPayload};
 
 /// A request as it was received, to be authenticated.
 pub struct SignedRequest {
@@ -25,7 +23,7 @@ pub struct SignedRequest {
     claim: Claim,
     signed_bytes: Bytes,
     signature: Option<Signature>,
-    proofs: Proofs,
+    proofs: PresentedProofs,
     caller: IpAddr,
 }
 
@@ -34,16 +32,16 @@ impl SignedRequest {
     /// one.
     pub fn new<T: Claims>(
         scope: Scope,
-        said: &Said<T>,
+        said: &SignedPayload<T>,
         signature: Option<Signature>,
         caller: IpAddr,
     ) -> Self {
         let (claim, signed_bytes) = (said.what().claim(), said.bytes().clone());
-        Self { scope, claim, signed_bytes, signature, proofs: Proofs::default(), caller }
+        Self { scope, claim, signed_bytes, signature, proofs: PresentedProofs::default(), caller }
     }
 
     /// The same, with what its connection and headers prove.
-    pub fn with_proofs(self, proofs: Proofs) -> Self {
+    pub fn with_proofs(self, proofs: PresentedProofs) -> Self {
         Self { proofs, ..self }
     }
 }
@@ -276,9 +274,9 @@ impl SignedRequest {
     fn decide(&self, account: Option<&Arc<OpenAccount>>) -> Result<Verified, Denied> {
         let (request, id) = (self, &self.claim.account);
         let denied = |fault| Denied::Signature { account: id.clone(), scope: request.scope, fault };
-        let mut offers = request.proofs.offers();
+        let mut offers = request.proofs.strongest_first();
         let data = &request.signed_bytes;
-        offers.extend(request.signature.as_ref().map(|signature| Offer::Udrm { signature, data }));
+        offers.extend(request.signature.as_ref().map(|signature| PresentedProof::Udrm { signature, data }));
         let keys = account.map_or_else(Vec::new, |account| keys_of(account, request.scope));
         let tried: Vec<_> = offers.iter().map(|offer| (offer, offer.try_keys(id, &keys))).collect();
         let Some(account) = account else {
@@ -337,7 +335,7 @@ fn keys_of(account: &OpenAccount, scope: Scope) -> Vec<&SigningKey> {
 /// Why a request offers no proof at all, if it offers none.
 fn absent(request: &SignedRequest) -> Option<SignatureFault> {
     let proofs = &request.proofs;
-    if request.signature.is_some() || !proofs.offers().is_empty() {
+    if request.signature.is_some() || !proofs.strongest_first().is_empty() {
         return None;
     }
     Some(match (proofs.is_stale(), proofs.is_overheard()) {
@@ -349,7 +347,7 @@ fn absent(request: &SignedRequest) -> Option<SignatureFault> {
 
 /// Refuses a request whose decisive proof is weaker than the account demands, right or not, so that
 /// nobody who strips the strong one, or never had it, gets further with a weak one.
-fn refuse_downgrade(open: &OpenAccount, decisive: Option<&Offer<'_>>) -> Result<(), Denied> {
+fn refuse_downgrade(open: &OpenAccount, decisive: Option<&PresentedProof<'_>>) -> Result<(), Denied> {
     let account = &open.account;
     let Some(minimum) = account.minimum_scheme else { return Ok(()) };
     match decisive.and_then(|offer| offer.schemes().first()) {

@@ -68,7 +68,7 @@ pub(super) mod tests {
     use super::*;
 
     /// A certificate for this DNS name.
-    pub(in super::super) fn certificate(name: &str) -> ClientCertificate {
+    pub(crate) fn certificate(name: &str) -> ClientCertificate {
         let key = KeyPair::generate().unwrap();
         let made = CertificateParams::new([name.to_owned()]).unwrap().self_signed(&key).unwrap();
         ClientCertificate::parse(made.der()).unwrap()

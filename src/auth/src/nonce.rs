@@ -69,7 +69,7 @@ pub(super) mod tests {
 
     /// A ledger in memory.
     #[derive(Default)]
-    pub(in super::super) struct Remembered(Mutex<HashSet<[u8; 16]>>);
+    pub(crate) struct Remembered(Mutex<HashSet<[u8; 16]>>);
 
     impl NonceLedger for Remembered {
         fn spend(&self, nonce: Nonce) -> BoxFuture<'_, Result<Spent, LedgerError>> {

@@ -10,10 +10,11 @@ use std::sync::Arc;
 
 use super::authenticator::{certain, within_bounds};
 use super::{
-    AuthError, Authenticator, CaSystem, ClientCertificate, CustomDataError, Denied, Grant, OpenAccount,
-    SignatureFault, Verified, allowed,
+    AuthError, Authenticator, ClientCertificate, Denied, Grant, OpenAccount, SignatureFault, Verified,
+    allowed,
 };
 use keymoot_model::{AccountId, ContentId, Scheme, Scope};
+use keymoot_protocol::{CaSystem, CustomDataError};
 
 /// What the audit calls a request that proved nothing.
 const CREDENTIAL: &str = "unsigned";

@@ -11,11 +11,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::authenticator::certain;
+use super::pss::PssPublicKey;
 use super::{
     AuthError, Authenticator, ClientCertificate, Denied, OpenAccount, SignatureFault, SigningKey, Unproved,
     UnsignedRequest, Verified, allowed,
 };
-use keymoot_crypto::{AesSigner, PssPublicKey};
+use keymoot_crypto::AesSigner;
 use keymoot_model::{AccountId, ContentId, Scheme, Scope};
 
 /// A request as it was received, to be authenticated.

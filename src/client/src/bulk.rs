@@ -10,8 +10,8 @@ use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
 use super::answer::plain;
-use super::courier::Terms;
 use super::error::ClientError;
+use super::fail_over_client::Terms;
 use super::key_client::KeyClient;
 use super::request::Request;
 use keymoot_model::ContentId;
@@ -97,7 +97,7 @@ impl KeyClient {
         }
         let request = Request::posting("/bulk", body);
         let terms = Terms::patient(self.settings.patience, true);
-        self.courier.carry(&request, terms, |answer| read_results(answer, items.len()))
+        self.fail_over_client.carry(&request, terms, |answer| read_results(answer, items.len()))
     }
 
     /// A page of the account's stored keys, or of one content's, each sealed for `recipient`, an X25519
@@ -118,7 +118,7 @@ impl KeyClient {
         });
         let request = Request::posting("/export", Zeroizing::new(body.to_string().into_bytes()));
         let terms = Terms::patient(self.settings.patience, true);
-        self.courier.carry(&request, terms, read_page)
+        self.fail_over_client.carry(&request, terms, read_page)
     }
 }
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 use super::{
-    Answer, ClientSettings, ContentKeys, Credentials, Failure, KeyClient, Pace, Reach, Request, ServicePoint,
-    ServicePoints, Transport, UdrmSha1,
+    Answer, ClientSettings, Clock, ContentKeys, Credentials, Failure, KeyClient, Reach, Request,
+    ServicePoint, ServicePoints, Transport, UdrmSha1,
 };
 use keymoot_crypto::SecretBytes;
 use keymoot_drm::EncryptionProvider;
@@ -15,15 +15,15 @@ use keymoot_model::{AccountId, ContentId};
 
 /// Time that passes only by sleeping, and dice that always show the same.
 #[derive(Clone, Default)]
-pub(super) struct FakePace(pub(super) Arc<Mutex<Duration>>);
+pub(super) struct FakeClock(pub(super) Arc<Mutex<Duration>>);
 
-impl FakePace {
+impl FakeClock {
     pub(super) fn pass(&self, length: Duration) {
         *self.0.lock().unwrap() += length;
     }
 }
 
-impl Pace for FakePace {
+impl Clock for FakeClock {
     fn now(&self) -> Duration {
         *self.0.lock().unwrap()
     }
@@ -71,7 +71,7 @@ pub(super) struct Asked {
 /// The service points `http://a`, `http://b` and so on.
 #[derive(Clone)]
 pub(super) struct FakeServer {
-    pub(super) pace: FakePace,
+    pub(super) clock: FakeClock,
     pub(super) points: Arc<Mutex<Vec<Behaviour>>>,
     pub(super) asked: Arc<Mutex<Vec<Asked>>>,
 }
@@ -79,7 +79,7 @@ pub(super) struct FakeServer {
 impl FakeServer {
     pub(super) fn new(points: &[Behaviour]) -> Self {
         let points = Arc::new(Mutex::new(points.to_vec()));
-        Self { pace: FakePace::default(), points, asked: Arc::default() }
+        Self { clock: FakeClock::default(), points, asked: Arc::default() }
     }
 
     pub(super) fn client(&self, settings: ClientSettings) -> KeyClient {
@@ -92,8 +92,8 @@ impl FakeServer {
         };
         let credentials = Credentials::only(UdrmSha1::new(SecretBytes::new(b"k3y".to_vec())));
         let points = ServicePoints::new(points).unwrap();
-        let pace = Box::new(self.pace.clone());
-        KeyClient::new(points, keys, credentials, Box::new(self.clone()), pace, settings)
+        let clock = Box::new(self.clock.clone());
+        KeyClient::new(points, keys, credentials, Box::new(self.clone()), clock, settings)
     }
 
     pub(super) fn set(&self, at: usize, behaviour: Behaviour) {
@@ -115,7 +115,7 @@ impl Transport for FakeServer {
     fn exchange(&self, point: &ServicePoint, request: &Request) -> Result<Answer, Failure> {
         assert_eq!(request.query.iter().filter(|(name, _)| *name == "signature").count(), 1);
         self.asked.lock().unwrap().push(Asked {
-            at_ms: self.pace.now().as_millis(),
+            at_ms: self.clock.now().as_millis(),
             point: point.to_string(),
             body: request.body().to_vec(),
         });
@@ -125,12 +125,12 @@ impl Transport for FakeServer {
             Behaviour::Key(byte) => Ok(answer(200, &key_body(byte))),
             Behaviour::Dead => Err(refused()),
             Behaviour::Silent(length) => {
-                self.pace.pass(length);
+                self.clock.pass(length);
                 Err(late())
             }
-            Behaviour::Back(at, byte) if self.pace.now() >= at => Ok(answer(200, &key_body(byte))),
+            Behaviour::Back(at, byte) if self.clock.now() >= at => Ok(answer(200, &key_body(byte))),
             Behaviour::Back(..) => {
-                self.pace.pass(Duration::from_secs(12));
+                self.clock.pass(Duration::from_secs(12));
                 Err(late())
             }
             Behaviour::Status(status, message) => Ok(answer(

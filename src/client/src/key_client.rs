@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use super::answer::{FetchedKey, read_deleted, read_key};
 use super::cache::{Freshness, KeyCache};
-use super::courier::{Courier, Terms};
+use super::clock::Clock;
 use super::credentials::Credentials;
 use super::error::ClientError;
 use super::fail_over::PointState;
+use super::fail_over_client::{FailOverClient, Terms};
 use super::metrics::{ClientMetrics, Count};
 use super::own_key::{KeySource, OwnKey};
-use super::pace::Pace;
 use super::request::{Method, Request, Wanted};
 use super::server_proof::ServerKey;
 use super::service_point::{ServicePoint, ServicePoints};
@@ -51,7 +51,7 @@ pub struct PointStatus {
 pub struct KeyClient {
     pub(super) keys: ContentKeys,
     pub(super) settings: ClientSettings,
-    pub(super) courier: Courier,
+    pub(super) fail_over_client: FailOverClient,
     cache: Mutex<KeyCache>,
 }
 
@@ -62,12 +62,12 @@ impl KeyClient {
         keys: ContentKeys,
         credentials: Credentials,
         transport: Box<dyn Transport>,
-        pace: Box<dyn Pace>,
+        clock: Box<dyn Clock>,
         settings: ClientSettings,
     ) -> Self {
         let cache = Mutex::new(KeyCache::new(settings.remembered_max, settings.outage_tolerance));
-        let courier = Courier::new(points, credentials, transport, pace, settings);
-        Self { keys, settings, courier, cache }
+        let fail_over_client = FailOverClient::new(points, credentials, transport, clock, settings);
+        Self { keys, settings, fail_over_client, cache }
     }
 
     /// The content's key. When no service point answers, the remembered one, if it is young enough.
@@ -104,7 +104,7 @@ impl KeyClient {
         let own = OwnKey::of(source)?;
         let request = self.request(Method::Put, content, Wanted::Key, own.as_ref())?;
         let terms = Terms::patient(self.settings.patience, own.is_some());
-        let key = self.courier.carry(&request, terms, |body| {
+        let key = self.fail_over_client.carry(&request, terms, |body| {
             let key = read_key(body, content)?;
             let foreign = own.as_ref().is_some_and(|own| own.kid != key.kid || !own.key.same_as(&key.key));
             if foreign {
@@ -113,7 +113,7 @@ impl KeyClient {
                 Ok(key)
             }
         })?;
-        self.cache().remember(&key, self.courier.now());
+        self.cache().remember(&key, self.fail_over_client.now());
         Ok(key)
     }
 
@@ -125,39 +125,39 @@ impl KeyClient {
         let request = self.request(Method::Delete, content, Wanted::Key, None)?;
         let terms = Terms::patient(self.settings.patience, true);
         self.cache().forget(content);
-        self.courier.carry(&request, terms, read_deleted)
+        self.fail_over_client.carry(&request, terms, read_deleted)
     }
 
     /// How each service point is doing.
     pub fn status(&self) -> Vec<PointStatus> {
-        let fail_over = self.courier.fail_over();
+        let fail_over = self.fail_over_client.fail_over();
         let status = |(at, point): (usize, &ServicePoint)| PointStatus {
             point: point.clone(),
             state: fail_over.state(at),
             current: fail_over.current() == at,
-            scheme: self.courier.introduced(at).map(|introduced| introduced.choice.scheme),
-            server_key: self.courier.introduced(at).and_then(|introduced| introduced.key),
+            scheme: self.fail_over_client.capabilities(at).map(|capabilities| capabilities.choice.scheme),
+            server_key: self.fail_over_client.capabilities(at).and_then(|capabilities| capabilities.key),
         };
-        self.courier.points().iter().enumerate().map(status).collect()
+        self.fail_over_client.points().iter().enumerate().map(status).collect()
     }
 
     /// What was counted since the client was made.
     pub fn metrics(&self) -> ClientMetrics {
-        self.courier.counters().snapshot()
+        self.fail_over_client.counters().snapshot()
     }
 
     /// Looks at service points that failed and are due for a look. A [`super::Prober`] does so all
     /// the time.
     pub fn probe(&self) {
-        self.courier.probe();
+        self.fail_over_client.probe();
     }
 
     /// A request that may be answered from memory while there is an outage.
     fn obtain(&self, request: &Request, content: &ContentId) -> Result<(FetchedKey, Freshness), ClientError> {
-        let now = self.courier.now();
+        let now = self.fail_over_client.now();
         let remembered = self.cache().recall(content, now);
         let (all_failed, due) = {
-            let fail_over = self.courier.fail_over();
+            let fail_over = self.fail_over_client.fail_over();
             (fail_over.all_failed(), !fail_over.due(now).is_empty())
         };
         // Who remembers the key has no need to be patient. While all points are down, a live scrambler
@@ -170,9 +170,9 @@ impl KeyClient {
             Some(_) if all_failed => Terms { points_max: 1, ..Terms::patient(Duration::ZERO, true) },
             Some(_) => Terms::patient(Duration::ZERO, true),
         };
-        match self.courier.carry(request, terms, |body| read_key(body, content)) {
+        match self.fail_over_client.carry(request, terms, |body| read_key(body, content)) {
             Ok(key) => {
-                self.cache().remember(&key, self.courier.now());
+                self.cache().remember(&key, self.fail_over_client.now());
                 Ok((key, Freshness::Answered))
             }
             // Whoever answers in the key server's place must not be able to take the key away either.
@@ -191,7 +191,7 @@ impl KeyClient {
     }
 
     fn remembered(&self, key: FetchedKey, age: Duration) -> (FetchedKey, Freshness) {
-        self.courier.counters().count(Count::Remembered);
+        self.fail_over_client.counters().count(Count::Remembered);
         (key, Freshness::Remembered { age })
     }
 

@@ -8,7 +8,7 @@
 //! an outage of the whole key server.
 //!
 //! Everything here is blocking and holds no thread of its own but the [`Prober`]'s. Time, waiting
-//! and chance come from a [`Pace`], the network from a [`Transport`], signatures from a [`Signer`]:
+//! and chance come from a [`Clock`], the network from a [`Transport`], signatures from a [`Signer`]:
 //! the policy is tested without any of them. Content keys are zeroized on drop, never logged, and
 //! never in a query string.
 
@@ -17,24 +17,24 @@ mod backoff;
 mod budget;
 mod bulk;
 mod cache;
-mod contact;
-mod courier;
+mod clock;
+mod connection;
 mod credentials;
 mod error;
 mod fail_over;
-mod horizon;
+mod fail_over_client;
 mod http;
-mod introduction;
 mod key_client;
 mod live_keys;
 mod metrics;
 mod own_key;
-mod pace;
 mod period_answer;
 mod periods;
+mod prefetch_window;
 mod probing;
 mod request;
 pub mod scramble;
+mod server_capabilities;
 mod server_proof;
 mod service_point;
 mod settings;
@@ -47,15 +47,20 @@ mod fakes;
 pub use answer::FetchedKey;
 pub use bulk::{ItemResult, SealedPage};
 pub use cache::Freshness;
+pub use clock::{Clock, SystemClock};
 pub use credentials::{Credentials, CredentialsError};
 pub use error::{ClientError, Setback};
 pub use fail_over::PointState;
 pub use http::{HttpTransport, TlsFiles, TlsFilesError};
 pub use key_client::{ContentKeys, KeyClient, PointStatus};
+/// What a client speaks of, so that this crate is the only one an encoder names.
+pub use keymoot_crypto::{ContentKey, SecretBytes, secret_file};
+pub use keymoot_drm::{EncryptionProvider, SystemData, SystemId};
+pub use keymoot_model::{AccountId, ContentId, Kid, Period, Scheme, TrackName};
+pub use keymoot_protocol::{MessageKey, MessageKeyError};
 pub use live_keys::{LiveKeys, LiveKeysError, LivePlan, LiveStatus};
 pub use metrics::ClientMetrics;
 pub use own_key::KeySource;
-pub use pace::{Pace, SystemPace};
 pub use period_answer::{PeriodKey, Schedule, ScheduleListing};
 pub use periods::{PeriodStart, PeriodsWanted};
 pub use probing::Prober;

@@ -12,12 +12,12 @@ use std::time::Duration;
 use time::OffsetDateTime;
 
 use super::backoff::pause;
-use super::courier::Terms;
 use super::error::ClientError;
-use super::horizon::{Due, Horizon, KEYS_PER_REQUEST};
+use super::fail_over_client::Terms;
 use super::key_client::KeyClient;
 use super::period_answer::PeriodKey;
 use super::periods::{PeriodStart, PeriodsWanted};
+use super::prefetch_window::{Due, KEYS_PER_REQUEST, PrefetchWindow};
 use keymoot_model::{ContentId, TrackName};
 
 /// How often the thread looks whether keys are due.
@@ -123,7 +123,7 @@ pub struct LiveStatus {
 }
 
 struct State {
-    horizon: Horizon,
+    prefetch_window: PrefetchWindow,
     failing_since: Option<OffsetDateTime>,
     last_failure: Option<String>,
     failures: u32,
@@ -179,7 +179,7 @@ impl LiveKeys {
     /// # Errors
     /// [`LiveKeysError::NotHeld`] for all others.
     pub fn period(&self, index: u32) -> Result<PeriodKey, LiveKeysError> {
-        let key = self.supply.state().horizon.key(index).map(PeriodKey::copy);
+        let key = self.supply.state().prefetch_window.key(index).map(PeriodKey::copy);
         key.ok_or(LiveKeysError::NotHeld { index })
     }
 
@@ -204,14 +204,15 @@ impl Supply {
     fn new(client: Arc<KeyClient>, plan: LivePlan) -> Result<Self, LiveKeysError> {
         plan.check()?;
         let (failing_since, last_failure) = (None, None);
-        let horizon = Horizon::new(plan.clone());
-        let state = State { horizon, failing_since, last_failure, failures: 0, next_try: Duration::ZERO };
+        let prefetch_window = PrefetchWindow::new(plan.clone());
+        let state =
+            State { prefetch_window, failing_since, last_failure, failures: 0, next_try: Duration::ZERO };
         Ok(Self { client, plan, state: Mutex::new(state) })
     }
 
     /// The first fetch, with all of the client's patience.
     fn begin(&self) -> Result<(), ClientError> {
-        let due = self.state().horizon.due(self.calendar());
+        let due = self.state().prefetch_window.due(self.calendar());
         match due {
             Some(due) => self.fetch(due, Terms::patient(self.client.settings.patience, true)),
             None => Ok(()),
@@ -220,14 +221,14 @@ impl Supply {
 
     /// Fetches what is due, unless the last try is too short ago.
     fn refresh(&self) {
-        let now = self.client.courier.now();
+        let now = self.client.fail_over_client.now();
         let due = {
             let (mut state, calendar) = (self.state(), self.calendar());
-            state.horizon.drop_past(calendar);
+            state.prefetch_window.drop_past(calendar);
             if now < state.next_try {
                 return;
             }
-            state.horizon.due(calendar)
+            state.prefetch_window.due(calendar)
         };
         let Some(due) = due else { return };
         // Nobody waits for this, and it is tried again soon.
@@ -250,13 +251,13 @@ impl Supply {
             };
             let schedule = self.client.periods_within(&self.plan.content, &wanted, true, terms)?;
             let now = self.calendar();
-            self.state().horizon.take(schedule.periods, now);
+            self.state().prefetch_window.take(schedule.periods, now);
             let Some(next) = first.checked_add(count) else { break };
             first = next;
         }
         if due.is_check {
             let now = self.calendar();
-            self.state().horizon.checked(now);
+            self.state().prefetch_window.checked(now);
         }
         Ok(())
     }
@@ -264,7 +265,7 @@ impl Supply {
     fn recovered(&self) {
         let (mut state, now) = (self.state(), self.calendar());
         if let Some(since) = state.failing_since.take() {
-            let depth_s = state.horizon.depth(now).as_secs();
+            let depth_s = state.prefetch_window.depth(now).as_secs();
             let failed_s = (now - since).whole_seconds();
             tracing::info!(content = %self.plan.content, failed_s, depth_s, "live keys are fetched ahead again");
         }
@@ -272,16 +273,16 @@ impl Supply {
     }
 
     fn failed(&self, error: &ClientError) {
-        let (now, calendar) = (self.client.courier.now(), self.calendar());
+        let (now, calendar) = (self.client.fail_over_client.now(), self.calendar());
         let mut state = self.state();
-        let wait = pause(PAUSE_FIRST, PAUSE_MAX, state.failures, self.client.courier.chance());
+        let wait = pause(PAUSE_FIRST, PAUSE_MAX, state.failures, self.client.fail_over_client.chance());
         state.next_try = now.saturating_add(wait);
         state.failures = state.failures.saturating_add(1);
         let is_refused = matches!(error, ClientError::Refused { .. });
         if is_refused {
-            state.horizon.revoke(calendar);
+            state.prefetch_window.revoke(calendar);
         }
-        let (content, depth_s) = (&self.plan.content, state.horizon.depth(calendar).as_secs());
+        let (content, depth_s) = (&self.plan.content, state.prefetch_window.depth(calendar).as_secs());
         match (state.failing_since, is_refused) {
             (None, true) => {
                 tracing::error!(%content, %error, "the key server refuses the live stream's keys")
@@ -295,18 +296,18 @@ impl Supply {
 
     fn current(&self) -> Result<PeriodKey, LiveKeysError> {
         let state = self.state();
-        let index = state.horizon.index_at(self.calendar()).ok_or(LiveKeysError::NoPeriod)?;
-        let key = state.horizon.key(index).map(PeriodKey::copy);
+        let index = state.prefetch_window.index_at(self.calendar()).ok_or(LiveKeysError::NoPeriod)?;
+        let key = state.prefetch_window.key(index).map(PeriodKey::copy);
         key.ok_or_else(|| LiveKeysError::UsedUp { index, last_failure: state.last_failure.clone() })
     }
 
     fn status(&self) -> LiveStatus {
         let (state, now) = (self.state(), self.calendar());
         LiveStatus {
-            held_until: state.horizon.held_until(now),
-            depth: state.horizon.depth(now),
-            keys: state.horizon.len(),
-            next_change: state.horizon.next_start(now),
+            held_until: state.prefetch_window.held_until(now),
+            depth: state.prefetch_window.depth(now),
+            keys: state.prefetch_window.len(),
+            next_change: state.prefetch_window.next_start(now),
             failing_since: state.failing_since,
             last_failure: state.last_failure.clone(),
         }
@@ -314,7 +315,7 @@ impl Supply {
 
     fn calendar(&self) -> OffsetDateTime {
         OffsetDateTime::UNIX_EPOCH
-            .saturating_add(self.client.courier.calendar().try_into().unwrap_or_default())
+            .saturating_add(self.client.fail_over_client.calendar().try_into().unwrap_or_default())
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -3,8 +3,8 @@
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::courier::Terms;
 use super::error::ClientError;
+use super::fail_over_client::Terms;
 use super::key_client::KeyClient;
 use super::own_key::{KeySource, OwnKey};
 use super::period_answer::{
@@ -92,7 +92,7 @@ impl KeyClient {
     ) -> Result<Schedule, ClientError> {
         let method = if create { Method::Post } else { Method::Get };
         let request = self.period_request(method, content, wanted.members(), None)?;
-        self.courier.carry(&request, terms, |body| read_schedule(body, content, wanted))
+        self.fail_over_client.carry(&request, terms, |body| read_schedule(body, content, wanted))
     }
 
     /// For which lengths of periods a track has keys.
@@ -107,7 +107,7 @@ impl KeyClient {
         let members = PeriodMembers { track: Some(track.to_string()), ..PeriodMembers::default() };
         let request = self.period_request(Method::Get, content, members, None)?;
         let terms = Terms::patient(self.settings.patience, true);
-        self.courier.carry(&request, terms, |body| read_listing(body, content, track))
+        self.fail_over_client.carry(&request, terms, |body| read_listing(body, content, track))
     }
 
     /// Gives one period a key that is made here. It wins over the derived one, which stays licensable.
@@ -133,7 +133,7 @@ impl KeyClient {
         };
         let request = self.period_request(Method::Put, content, wanted.members(), Some(&own))?;
         // It names its key, so doing it twice is doing it once.
-        self.courier.carry(&request, Terms::patient(self.settings.patience, true), |body| {
+        self.fail_over_client.carry(&request, Terms::patient(self.settings.patience, true), |body| {
             let mut schedule = read_schedule(body, content, &wanted)?;
             let key = schedule.periods.pop().ok_or("it answered without a key")?;
             let is_ours = key.kid == own.kid && key.key.same_as(&own.key);
@@ -164,7 +164,7 @@ impl KeyClient {
         };
         let request = self.period_request(Method::Put, content, members, None)?;
         let terms = Terms::patient(self.settings.patience, false);
-        self.courier.carry(&request, terms, |body| read_replaced(body, content, track, length_s))
+        self.fail_over_client.carry(&request, terms, |body| read_replaced(body, content, track, length_s))
     }
 
     fn period_request(

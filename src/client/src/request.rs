@@ -10,9 +10,9 @@ use zeroize::Zeroizing;
 
 use super::own_key::OwnKey;
 use super::service_point::ServicePoint;
-use keymoot_auth::Envelope;
 use keymoot_drm::EncryptionProvider;
 use keymoot_model::{AccountId, ContentId};
+use keymoot_protocol::Envelope;
 
 /// RFC 3986's unreserved characters stay as they are.
 const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -208,7 +208,7 @@ impl fmt::Debug for Request {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use keymoot_auth::CustomData as Parsed;
+    use keymoot_protocol::CustomData as Parsed;
 
     fn request(method: Method, content: &str, supplied: Option<&OwnKey>) -> Request {
         let account = AccountId::new("167").unwrap();

@@ -13,7 +13,7 @@ use super::request::Request;
 use super::service_point::ServicePoint;
 use super::signer::{SignError, random_nonce};
 use super::transport::Answer;
-use keymoot_auth::{AnswerProofError, ReceivedAnswer, accept_signature, verify_answer};
+use keymoot_protocol::{AnswerProofError, ReceivedAnswer, accept_signature, verify_answer};
 
 /// The public key that a key server signs its answers with; one for all nodes of a cluster.
 #[derive(Clone, Copy, PartialEq, Eq)]

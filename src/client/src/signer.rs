@@ -5,9 +5,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::request::Request;
 use super::service_point::ServicePoint;
-use keymoot_auth::{MessageKey, Signature, content_digest};
 use keymoot_crypto::{SecretBytes, random_bytes};
 use keymoot_model::{AccountId, Scheme};
+use keymoot_protocol::{MessageKey, Signature, content_digest};
 
 /// A request could not be signed. The text never holds a secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -113,9 +113,9 @@ mod tests {
     use super::*;
     use crate::Method;
     use crate::request::Wanted;
-    use keymoot_auth::{HttpSignature, SignatureWindow};
     use keymoot_drm::EncryptionProvider;
     use keymoot_model::ContentId;
+    use keymoot_protocol::{HttpSignature, SignatureWindow};
 
     fn request(method: Method) -> Request {
         let (account, content) = (AccountId::new("167").unwrap(), ContentId::new("a.mp4").unwrap());

@@ -6,74 +6,40 @@
 //! Invariants: an acknowledged command is fsynced on a quorum; a read behind a barrier sees every
 //! command acknowledged before the barrier was asked for; a secret is opened in the crypto room only.
 
-mod admin;
 pub mod backup;
-mod barrier;
-mod change;
-mod command_rights;
-mod damage;
-mod disk;
+mod cluster;
 mod error;
-mod fence;
-mod founding;
-mod frame;
-mod gathered;
-mod greeting;
-mod hand_over;
-mod join;
-mod join_client;
-mod join_server;
-mod leader;
-mod link;
-mod log_check;
-mod log_hold;
-mod log_storage;
-mod membership;
-mod message;
-mod monitor;
-mod network;
+mod members;
 mod node;
-mod peer_server;
-mod peers;
-mod placement;
-mod proof;
-mod proposer;
-mod rate_limit;
-mod read_index;
-mod rebuild;
+mod ops;
+mod peer;
+mod raft;
+mod read;
 pub mod recovery;
-mod refusals;
-mod rewrap;
+mod server;
 pub mod settings;
-mod snapshot_transfer;
-mod standing;
 mod start;
-mod state_machine;
-mod state_view;
-mod steward;
-mod successor;
-mod types;
 mod wire;
+mod write;
 
 #[cfg(test)]
 mod tests;
 
-pub use admin::{
-    AdminClient, AdminError, AdminRequest, AdminResponse, ClusterStatus, DiskStatus, NodeStatus, PeerStatus,
-};
-pub use change::{Change, ChangePlan, ChangeRequest, MemberStanding, Verdict};
-pub use disk::DiskState;
+pub use cluster::Cluster;
 pub use error::ClusterError;
-pub use fence::fenced_off;
-pub use hand_over::HandOverError;
-pub use join::{Admitted, JoinReply, JoinRequest, ProvenJoin};
-pub use join_client::{JoinError, ask_to_join};
 pub use keymoot_store::{Identity, Incarnation, JOIN_ANEW, LogPosition, StoreError, table_files_max};
-pub use message::PROTOCOL;
-pub use node::Cluster;
-pub use placement::{advice, failures_survived};
-pub use rebuild::RebuildError;
-pub use rewrap::{KeyringStatus, RewrapMark, Rewrapped};
+pub use members::join_client::{JoinError, ask_to_join};
+pub use members::leader_transfer::LeaderTransferError;
+pub use members::placement::{advice, failures_survived};
+pub use ops::admin_client::{AdminClient, AdminError};
+pub use peer::fence::fenced_off;
+pub use raft::rebuild::RebuildError;
+pub use raft::state_view::StateView;
 pub use start::{StartError, silence};
-pub use state_view::StateView;
-pub use types::Member;
+pub use wire::admin::{AdminRequest, AdminResponse, ClusterStatus, DiskStatus, NodeStatus, PeerStatus};
+pub use wire::join::{Admitted, JoinReply, JoinRequest, ProvenJoin};
+pub use wire::membership_change::{Change, ChangePlan, ChangeRequest, MemberState, Verdict};
+pub use wire::message::PROTOCOL;
+pub use wire::raft_types::Member;
+pub use wire::rewrap::{KeyringStatus, RewrapMark, Rewrapped};
+pub use write::disk::DiskState;

@@ -7,7 +7,7 @@ mod profile;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use keymoot_crypto::ClusterName;
+use keymoot_model::ClusterName;
 use keymoot_model::{NodeId, empty_is_none};
 use serde::{Deserialize, Serialize};
 
@@ -18,15 +18,15 @@ pub use profile::NetworkProfile;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClusterSettings {
     /// This node.
-    pub node: Node,
+    pub node: NodeSection,
     /// The cluster it belongs to, and how nodes reach each other.
-    pub cluster: Cluster,
+    pub cluster: ClusterSection,
     /// Replication: batches, log, snapshots.
-    pub raft: Raft,
+    pub raft: RaftSection,
     /// The store's memory.
-    pub store: Store,
+    pub store: StoreSection,
     /// The disk that holds the data directory.
-    pub disk: Disk,
+    pub disk: DiskSection,
     /// Commands that wait for a proposal, at most.
     pub waiting_commands_max: usize,
     /// Reads that wait for the read barrier, at most.
@@ -36,11 +36,11 @@ pub struct ClusterSettings {
 impl Default for ClusterSettings {
     fn default() -> Self {
         Self {
-            node: Node::default(),
-            cluster: Cluster::default(),
-            raft: Raft::default(),
-            store: Store::default(),
-            disk: Disk::default(),
+            node: NodeSection::default(),
+            cluster: ClusterSection::default(),
+            raft: RaftSection::default(),
+            store: StoreSection::default(),
+            disk: DiskSection::default(),
             waiting_commands_max: 8192,
             waiting_reads_max: 8192,
         }
@@ -50,7 +50,7 @@ impl Default for ClusterSettings {
 /// This node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Node {
+pub struct NodeSection {
     /// The node's number in the cluster, never reused for another node.
     pub id: NodeId,
     /// Where log, store and snapshots live.
@@ -59,7 +59,7 @@ pub struct Node {
     pub zone: String,
 }
 
-impl Default for Node {
+impl Default for NodeSection {
     fn default() -> Self {
         Self { id: 1, data_dir: "/var/lib/keymoot".into(), zone: String::new() }
     }
@@ -68,7 +68,7 @@ impl Default for Node {
 /// The cluster, and how its nodes reach each other.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Cluster {
+pub struct ClusterSection {
     /// The cluster's name, which stands in every certificate.
     pub name: ClusterName,
     /// Where peers connect to.
@@ -99,7 +99,7 @@ pub struct Cluster {
     pub connect_timeout_ms: u64,
 }
 
-impl Default for Cluster {
+impl Default for ClusterSection {
     fn default() -> Self {
         Self {
             name: default_cluster_name(),
@@ -124,7 +124,7 @@ fn default_cluster_name() -> ClusterName {
     ClusterName::new("keymoot").expect("a valid literal")
 }
 
-impl Cluster {
+impl ClusterSection {
     /// What other nodes dial to reach this one.
     pub fn peer_address(&self) -> PeerAddress {
         self.peer_advertise.clone().unwrap_or_else(|| self.peer_listen.into())
@@ -134,7 +134,7 @@ impl Cluster {
 /// Replication: batches, log, snapshots.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Raft {
+pub struct RaftSection {
     /// The most commands in one proposal.
     pub batch_commands_max: usize,
     /// The most proposals that wait for their commit at once.
@@ -149,7 +149,7 @@ pub struct Raft {
     pub snapshot_rate_bytes_per_s: u64,
 }
 
-impl Default for Raft {
+impl Default for RaftSection {
     fn default() -> Self {
         Self {
             batch_commands_max: 1024,
@@ -165,7 +165,7 @@ impl Default for Raft {
 /// The store's memory.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Store {
+pub struct StoreSection {
     /// The store's block cache.
     pub cache_bytes: u64,
     /// Records that were read lately, kept by themselves.
@@ -174,7 +174,7 @@ pub struct Store {
     pub log_cache_bytes: usize,
 }
 
-impl Default for Store {
+impl Default for StoreSection {
     fn default() -> Self {
         Self {
             cache_bytes: 128 * 1024 * 1024,
@@ -187,14 +187,14 @@ impl Default for Store {
 /// The disk that holds the data directory.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Disk {
+pub struct DiskSection {
     /// With less free than this the node is read-only; at most a twentieth of the disk.
     pub free_bytes_min: u64,
     /// Kept in a file to start from when the disk is full; at most a hundredth of the disk.
     pub ballast_bytes: u64,
 }
 
-impl Default for Disk {
+impl Default for DiskSection {
     fn default() -> Self {
         Self { free_bytes_min: 256 * 1024 * 1024, ballast_bytes: 64 * 1024 * 1024 }
     }

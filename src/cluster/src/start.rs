@@ -3,47 +3,43 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use openraft::SnapshotPolicy;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
-use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 
 use crate::settings::ClusterSettings;
-use keymoot_crypto::tls::{PeerCredentials, peer_client_config, peer_server_config};
-use keymoot_crypto::{Keyring, PeerIdentity, UnwrapError};
+use keymoot_crypto::{Keyring, UnwrapError};
 use keymoot_state as state;
 use keymoot_state::{ClusterIdentity, FEATURE_LEVEL, NodeFacts, TABLE_NAMES};
 use keymoot_store::{Directory, Identity, JOIN_ANEW, Log, LogOptions, Tables, TablesOptions};
 use keymoot_telemetry::Metrics;
+use keymoot_tls::PeerIdentity;
+use keymoot_tls::{PeerCredentials, peer_client_config, peer_server_config};
 
-use super::barrier::Rounds;
-use super::damage;
-use super::disk::DiskWatch;
-use super::fence::Fence;
-use super::founding::Founding;
-use super::gathered::GatherLimits;
-use super::join::check_level;
-use super::join_server::JoinGate;
-use super::leader::{LeaderSeat, Leadership};
-use super::log_check::{LogCheckError, hold_against_tables, refuse_no_log};
-use super::log_hold::{LogCuts, LogHold};
-use super::log_storage::LogStorage;
-use super::monitor::Monitor;
-use super::network::Network;
-use super::node::{About, Cluster, Node};
-use super::peer_server;
-use super::peers::{EndOfNode, Peers};
-use super::proof::RefusalLog;
-use super::proposer::{Appends, Flights};
-use super::read_index::ReadIndex;
-use super::standing::Standing;
-use super::state_machine::{StateMachine, read_mark};
-use super::state_view::StateView;
-use super::steward::Steward;
-use super::types::Raft;
-use super::wire;
+use crate::cluster::Cluster;
+use crate::members::founding::Founding;
+use crate::members::node_info::NodeInfo;
+use crate::node::{Node, NodeParts};
+use crate::ops::disk_watch::DiskWatch;
+use crate::peer::fatal_signal::FatalSignal;
+use crate::peer::feature_level::{FeatureLevel, check_level};
+use crate::peer::fence::Fence;
+use crate::peer::local_end::LocalEnd;
+use crate::peer::peers::Peers;
+use crate::raft::Raft;
+use crate::raft::config::raft_config;
+use crate::raft::log_check::{LogCheckError, check_against_tables, refuse_no_log};
+use crate::raft::log_retention::LogRetention;
+use crate::raft::log_storage::LogStorage;
+use crate::raft::network::Network;
+use crate::raft::snapshot_schedule::SnapshotSchedule;
+use crate::raft::state_machine::{StateMachine, read_mark};
+use crate::raft::state_view::StateView;
+use crate::raft::vote_ledger::VoteLedger;
+use crate::server;
+use crate::wire::raft_codec;
+use crate::write::batcher::BatchLimits;
 
 /// A member that is heard of every so often is up, however fast elections are.
 const SILENCE_MIN: Duration = Duration::from_secs(2);
@@ -56,7 +52,7 @@ pub enum StartError {
     Store(#[from] keymoot_store::StoreError),
     /// Certificate, key or CA cannot be used.
     #[error("cannot use the node's certificate")]
-    Tls(#[from] keymoot_crypto::tls::TlsError),
+    Tls(#[from] keymoot_tls::TlsError),
     /// The certificate belongs to somebody else.
     #[error("the certificate names {found:?}, but node.id is {expected}; give this node its own certificate")]
     Identity {
@@ -76,7 +72,7 @@ pub enum StartError {
     TooOld(String),
     /// The authority that a cluster is to be founded with cannot be used.
     #[error("cannot found the cluster")]
-    Founding(#[from] keymoot_crypto::PkiError),
+    Founding(#[from] keymoot_tls::PkiError),
     /// The state cannot be read.
     #[error("the state cannot be read")]
     State(#[from] state::StateError),
@@ -121,7 +117,7 @@ impl Cluster {
         let opened = open(config.clone(), keyring, metrics);
         let node =
             raft_runtime.spawn(opened).await.map_err(|error| StartError::Raft(error.to_string()))??;
-        let limits = GatherLimits {
+        let limits = BatchLimits {
             waiting_max: config.waiting_commands_max,
             batch_max: config.raft.batch_commands_max,
             in_flight_max: config.raft.batches_in_flight_max,
@@ -157,120 +153,103 @@ async fn open(
         feature_level: FEATURE_LEVEL,
     };
     let (applied, _) = read_mark(&tables).map_err(|error| StartError::Raft(error.to_string()))?;
-    match applied.as_ref().map(wire::position) {
+    match applied.as_ref().map(raft_codec::position) {
         None => directory.renew_without_log()?,
         some => refuse_no_log(some.as_ref(), &directory)?,
     }
     let log = Log::open(&directory.log(), log_options(&config))?;
     refuse_gap(&log, applied.map_or(0, |applied| applied.index), directory.root())?;
     // Before anything reads the vote.
-    hold_against_tables(&log, applied.as_ref().map(wire::position), &directory)?;
+    check_against_tables(&log, applied.as_ref().map(raft_codec::position), &directory)?;
     let fence = Fence::new(directory.clone(), log.clone());
     let silent_until = voteless_until(&config, &log);
     let listener = TcpListener::bind(config.cluster.peer_listen)
         .await
         .map_err(|source| StartError::Listen { address: config.cluster.peer_listen.to_string(), source })?;
 
-    let (failure_in, failure) = watch::channel(None);
-    let end = EndOfNode { reason: failure_in.clone(), state: Some(state.clone()) };
-    let peers = Peers::new(
-        &cluster,
-        Some(config.node.id),
-        Some(fence.clone()),
-        peer_client_config(&credentials)?,
-        keyring.clone(),
-        Duration::from_millis(config.cluster.connect_timeout_ms),
-        end.clone(),
-    );
+    let (fatal, feature_level) = (FatalSignal::default(), FeatureLevel::of(state.clone()));
+    let local = LocalEnd {
+        cluster,
+        node: Some(config.node.id),
+        fence: Some(fence.clone()),
+        keyring,
+        feature_level,
+        fatal: fatal.clone(),
+    };
+    let connect_timeout = Duration::from_millis(config.cluster.connect_timeout_ms);
+    let peers = Peers::new(local.clone(), peer_client_config(&credentials)?, connect_timeout);
     let last_index = log.bounds().1.map_or(0, |last| last.index);
-    let standing = Standing::new(config.node.id, log.read_vote(), last_index);
+    let ledger = VoteLedger::new(config.node.id, log.read_vote(), last_index);
     let machine =
-        StateMachine::new(tables, state.clone(), directory.clone(), metrics.clone(), standing.clone())
+        StateMachine::new(tables, state.clone(), directory.clone(), metrics.clone(), ledger.clone())
             .map_err(|error| StartError::Raft(error.to_string()))?;
     let applied_index = machine.applied_index();
-    let log_hold = LogHold::default();
+    let log_retention = LogRetention::default();
     let network = Network::new(
         peers.clone(),
         config.raft.snapshot_rate_bytes_per_s,
-        log_hold.clone(),
-        standing.clone(),
+        log_retention.clone(),
+        ledger.clone(),
     );
     let raft = Raft::new(
         config.node.id,
-        raft_config(&config)?,
+        raft_config(&config).map_err(|error| StartError::Raft(error.to_string()))?,
         network,
-        LogStorage::new(log.clone(), metrics.clone(), standing.clone()),
+        LogStorage::new(log.clone(), metrics.clone(), ledger.clone()),
         machine,
     )
     .await
     .map_err(|error| StartError::Raft(error.to_string()))?;
 
-    let (leadership_in, leadership) = watch::channel(Leadership::default());
-    let (log_failed, log_dir) = (failure_in.clone(), directory.log());
+    let (log_failed, log_dir) = (fatal, directory.log());
     log.on_failure(Box::new(move |reason| {
         // What cannot be made durable must not be acknowledged, and nobody knows what the disk holds.
-        log_failed.send_replace(Some(format!(
+        log_failed.replace(format!(
             "the raft log in {} failed: {reason}; start the node again, and see to its disk if it fails again",
             log_dir.display()
-        )));
+        ));
     }));
-    let seat = LeaderSeat::new(config.node.id, peers.clone(), leadership);
-    let appends = Appends::new(raft.clone(), disk.clone(), Handle::current());
-    let read_index =
-        ReadIndex::new(raft.clone(), standing, peers.clone(), metrics.clone(), Handle::current());
-    let rounds = Rounds::new(read_index, seat.clone(), applied_index, metrics.clone());
-    let node = Arc::new(Node {
-        id: config.node.id,
-        cluster,
-        raft: raft.clone(),
-        state,
-        directory,
-        fence,
-        keyring: keyring.clone(),
-        disk: disk.clone(),
-        metrics: metrics.clone(),
-        flights: Arc::new(Flights::new(appends, seat.clone(), end.clone(), metrics.clone())),
-        rounds: Arc::new(rounds),
-        silent_until,
-        identity,
-        failure,
-        seat,
-        about: about(&config, &credentials),
-        end,
-        change_turn: tokio::sync::Mutex::default(),
-        join_gate: JoinGate::default(),
-        refusal_log: RefusalLog::default(),
-        expelled: arc_swap::ArcSwap::default(),
-    });
-    if let Some(at_s) = node.about.certificate_expires_at_s {
-        node.metrics.certificate_expires_timestamp_seconds.with_label_values(&["peers"]).set(at_s);
+    let info = info(&config, &credentials);
+    if let Some(at_s) = info.certificate_expires_at_s {
+        metrics.certificate_expires_timestamp_seconds.with_label_values(&["peers"]).set(at_s);
     }
     let acceptor = TlsAcceptor::from(peer_server_config(&credentials)?);
-    tokio::spawn(peer_server::listen(listener, acceptor, node.clone()));
-    let founding_authority = founding.as_ref().map(|founding| founding.record(&keyring)).transpose();
-    let founding_authority = founding_authority.map_err(|error| StartError::Check(error.to_string()))?;
-    let steward = Steward::new(node.clone(), peers.clone(), founding).run();
-    let monitor = Monitor {
-        node: node.clone(),
+    let parts = NodeParts {
+        id: config.node.id,
+        local,
+        fence,
         peers,
-        keyring,
-        founding_authority,
-        metrics,
+        raft,
+        ledger,
+        state,
+        applied_index,
         log,
-        cuts: LogCuts::new(log_hold, config.raft.snapshot_log_entries, config.raft.log_keep_entries),
-        leadership: leadership_in,
-        failure: failure_in,
+        snapshots: SnapshotSchedule::new(
+            log_retention,
+            config.raft.snapshot_log_entries,
+            config.raft.log_keep_entries,
+        ),
+        directory,
+        disk,
+        silent_until,
+        identity,
+        founding,
+        info,
+        metrics,
+        runtime: Handle::current(),
     };
-    tokio::spawn(monitor.run());
-    tokio::spawn(steward);
-    tokio::spawn(disk_watch.run(node.clone()));
-    tokio::spawn(damage::watch(node.clone()));
+    let (node, tasks) = Node::assemble(parts).map_err(|error| StartError::Check(error.to_string()))?;
+    tokio::spawn(server::listen(listener, acceptor, node.server.clone()));
+    tokio::spawn(tasks.monitor.run());
+    tokio::spawn(tasks.reconciler.run());
+    tokio::spawn(disk_watch.run(node.raft.clone(), node.members.clone()));
+    tokio::spawn(tasks.damage_watch.run());
     Ok(node)
 }
 
-fn about(config: &ClusterSettings, credentials: &PeerCredentials) -> About {
+fn info(config: &ClusterSettings, credentials: &PeerCredentials) -> NodeInfo {
     let zone = config.node.zone.clone();
-    About {
+    NodeInfo {
         facts: NodeFacts {
             zone,
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -321,27 +300,4 @@ fn refuse_gap(log: &Log, applied: u64, root: &std::path::Path) -> Result<(), Sta
 fn voteless_until(config: &ClusterSettings, log: &Log) -> Option<Instant> {
     let lease = Duration::from_millis(config.cluster.election_timeout_max_ms);
     log.read_vote().map(|_| Instant::now() + lease)
-}
-
-pub(super) fn raft_config(config: &ClusterSettings) -> Result<Arc<openraft::Config>, StartError> {
-    let election_max = config.cluster.election_timeout_max_ms;
-    let raft = openraft::Config {
-        cluster_name: config.cluster.name.as_str().to_owned(),
-        heartbeat_interval: config.cluster.heartbeat_ms,
-        election_timeout_min: config.cluster.election_timeout_min_ms,
-        election_timeout_max: election_max,
-        max_payload_entries: config.raft.append_entries_max,
-        // The log is kept until a snapshot covers it; a follower it still reaches gets the log.
-        replication_lag_threshold: u64::MAX / 4,
-        // The monitor triggers snapshots, and openraft only purges.
-        snapshot_policy: SnapshotPolicy::Never,
-        max_in_snapshot_log_to_keep: config.raft.log_keep_entries,
-        purge_batch_size: 1,
-        enable_pre_vote: Some(true),
-        // Without it, a leader that can send but not receive keeps the others from electing.
-        quorum_loss_probe_interval: Some(2 * election_max),
-        enable_leader_restore: Some(false),
-        ..openraft::Config::default()
-    };
-    raft.validate().map(Arc::new).map_err(|error| StartError::Raft(error.to_string()))
 }

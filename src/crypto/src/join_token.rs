@@ -10,7 +10,9 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
-use super::{ClusterName, RandomError, random_bytes};
+use keymoot_model::ClusterName;
+
+use super::{RandomError, random_bytes};
 
 /// What every token begins with; the number is the version of the form.
 const PREFIX: &str = "kmjoin1";

@@ -14,9 +14,9 @@ use zeroize::Zeroizing;
 
 use super::keyring::Keyring;
 use super::keyring_file::MasterSecret;
-use super::tls::PeerChannel;
-use super::{ClusterName, RandomError, binding, random_bytes};
-use keymoot_model::MasterKeyId;
+use keymoot_model::{ClusterName, MasterKeyId};
+
+use super::{PeerChannel, RandomError, binding, random_bytes};
 
 /// What the MAC key is derived for.
 const KEY_CONTEXT: &[u8] = b"keymoot/keyring-proof-key/1";
@@ -145,8 +145,8 @@ impl Keyring {
 
 #[cfg(test)]
 mod tests {
+    use super::super::PeerVersion;
     use super::super::keyring_edit;
-    use super::super::tls::PeerVersion;
     use super::*;
 
     const CHALLENGE: Challenge = Challenge([7; 32]);

@@ -13,8 +13,10 @@ use super::DEMO_ACCOUNT;
 use super::directory::{DevDirectory, failed};
 use super::ports::{NodePorts, Plan};
 use keymoot_command::Failure;
-use keymoot_crypto::{ClusterCa, ClusterName, Keyring, PkiError, SecretBytes, random_bytes, secret_file};
+use keymoot_crypto::{Keyring, SecretBytes, random_bytes, secret_file};
+use keymoot_model::ClusterName;
 use keymoot_model::NodeId;
+use keymoot_tls::{ClusterCa, PkiError};
 
 /// The name of every development cluster.
 const CLUSTER_NAME: &str = "dev";
@@ -180,9 +182,9 @@ fn remove(path: &Path) -> Result<(), Failure> {
 mod tests {
     use super::*;
     use keymoot::config::Loaded;
-    use keymoot_crypto::tls::PeerCredentials;
-    use keymoot_crypto::{ApiTls, ApiTlsFiles, PeerIdentity};
     use keymoot_license::entitlement::load_entitlements;
+    use keymoot_tls::PeerCredentials;
+    use keymoot_tls::{ApiTls, ApiTlsFiles, PeerIdentity};
 
     fn plan() -> Plan {
         let node = |id: u16| NodePorts { id: id.into(), api: 8080 + id, peer: 9080 + id };

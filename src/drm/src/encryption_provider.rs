@@ -6,87 +6,150 @@ use std::str::FromStr;
 use super::{DrmError, System, fairplay};
 use keymoot_model::{Kid, TrackName};
 
-/// Which system a uDRM encryption request is for: the part of the path before `/encryption`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum EncryptionProvider {
+/// All that is said of a provider anywhere: paths, documents, help and errors are made from it.
+struct Row {
+    path: &'static str,
+    stands_for: &'static str,
+    license_path: &'static str,
+    systems: &'static [System],
+}
+
+/// Makes the providers, the list of all of them and the row of each from one list.
+macro_rules! providers {
+    ($($(#[$doc:meta])* $name:ident = $row:expr,)*) => {
+        /// Which system a uDRM encryption request is for: the part of the path before `/encryption`.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum EncryptionProvider {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl EncryptionProvider {
+            /// All of them.
+            pub const ALL: [Self; [$(Self::$name),*].len()] = [$(Self::$name),*];
+
+            const fn row(self) -> Row {
+                match self {
+                    $(Self::$name => $row,)*
+                }
+            }
+        }
+    };
+}
+
+providers! {
     /// `cenc/widevine`: Common Encryption played by Widevine (Modular).
-    CencWidevine,
+    ///
+    /// A client that names its system reads the first entry of `pssh` without looking at its uuid, so it
+    /// gets that entry alone.
+    CencWidevine = Row {
+        path: "cenc/widevine",
+        stands_for: "Common Encryption played by Widevine Modular",
+        license_path: "cenc/widevine/license",
+        systems: &[System::Widevine],
+    },
     /// `cenc/playready`: Common Encryption played by PlayReady.
-    CencPlayReady,
+    CencPlayReady = Row {
+        path: "cenc/playready",
+        stands_for: "Common Encryption played by PlayReady",
+        license_path: "cenc/playready/license",
+        systems: &[System::PlayReady],
+    },
     /// `cenc`: Common Encryption played by every system at once.
-    Cenc,
+    ///
+    /// Packagers that ask for all at once copy every entry of `pssh` into the init segment by its uuid, and
+    /// know the version 1 box of Common. That entry costs 32 characters, and tells players without either
+    /// system's own data which key ids to ask for. It comes last, for the clients that read the first.
+    Cenc = Row {
+        path: "cenc",
+        stands_for: "Common Encryption played by every system at once",
+        // It stands for several systems: a player adds `/widevine/license` or the like.
+        license_path: "cenc",
+        systems: &[System::Widevine, System::PlayReady, System::Common],
+    },
     /// `playready`: PlayReady with Smooth Streaming.
-    PlayReady,
+    ///
+    /// The specification's remark says that Smooth answers have no `pssh`; packagers take the manifest's
+    /// ProtectionHeader from it all the same.
+    PlayReady = Row {
+        path: "playready",
+        stands_for: "PlayReady with Smooth Streaming",
+        license_path: "playready/license",
+        systems: &[System::PlayReady],
+    },
     /// `widevine`: Widevine Classic, the `.wvm` format from before Common Encryption.
     ///
     /// Its packager is Google's own closed tool. It takes the content's name (the asset id) and its
     /// key, and writes the rest of the container itself; no `pssh` box exists in that format, nor a
     /// public one that this server could fill. So the answer carries key, key id and content id, and
     /// no `pssh`. The license side of Classic is not served.
-    Widevine,
+    Widevine = Row {
+        path: "widevine",
+        stands_for: "Widevine Classic, whose answers have no `pssh`",
+        license_path: "widevine/license",
+        systems: &[],
+    },
     /// `fps`: FairPlay Streaming.
     ///
     /// No `pssh` box exists for it: the playlist names the key by an `skd://` URI, and the constant
     /// IV comes with the key. So the answer carries an `iv` and no `pssh`.
-    Fps,
+    Fps = Row {
+        path: "fps",
+        stands_for: "FairPlay Streaming, whose answers have an `iv` and no `pssh`",
+        license_path: "fps/license",
+        systems: &[],
+    },
     /// `cenc/primetime`: Common Encryption played by Adobe Primetime.
     ///
     /// What is public of it is its system id and the version 1 box of Common Encryption, which names
     /// the key ids; the answer carries that. The DRM metadata behind them is made by Adobe's own
     /// tools only: a client that has it stores it with the content, as a system header.
-    CencPrimetime,
+    CencPrimetime = Row {
+        path: "cenc/primetime",
+        stands_for: "Common Encryption played by Adobe Primetime",
+        license_path: "cenc/primetime/license",
+        systems: &[System::Primetime],
+    },
     /// `hls`: HLS with AES-128 over whole segments.
     ///
     /// No DRM system is behind it: the playlist names a URL, and a player gets the key itself there. So
     /// it has keys of its own, apart from those that a system protects, and no `pssh`.
-    Hls,
+    Hls = Row {
+        path: "hls",
+        stands_for: "HLS AES-128, whose keys are apart from all others and have no `pssh`",
+        // A player adds the key id.
+        license_path: "hls/key",
+        systems: &[],
+    },
 }
 
 impl EncryptionProvider {
-    /// All of them.
-    pub const ALL: [Self; 8] = [
-        Self::CencWidevine,
-        Self::CencPlayReady,
-        Self::Cenc,
-        Self::PlayReady,
-        Self::Widevine,
-        Self::Fps,
-        Self::CencPrimetime,
-        Self::Hls,
-    ];
-
     /// The canonical path, without slashes at its ends.
     pub const fn path(self) -> &'static str {
-        match self {
-            Self::CencWidevine => "cenc/widevine",
-            Self::CencPlayReady => "cenc/playready",
-            Self::Cenc => "cenc",
-            Self::PlayReady => "playready",
-            Self::Widevine => "widevine",
-            Self::Fps => "fps",
-            Self::CencPrimetime => "cenc/primetime",
-            Self::Hls => "hls",
-        }
+        self.row().path
+    }
+
+    /// What it is, as the published document says it.
+    pub const fn stands_for(self) -> &'static str {
+        self.row().stands_for
+    }
+
+    /// Where players ask for licenses, below the address of their license server.
+    pub const fn license_path(self) -> &'static str {
+        self.row().license_path
     }
 
     /// The systems whose data the answer's `pssh` array carries, in its order. Where there is none,
     /// the answer leaves `pssh` out: clients trip over an empty array.
     pub const fn systems(self) -> &'static [System] {
-        match self {
-            // A client that names its system reads the first entry without looking at its uuid, so
-            // it gets that entry alone.
-            Self::CencWidevine => &[System::Widevine],
-            Self::CencPlayReady => &[System::PlayReady],
-            // Packagers that ask for all at once copy every entry into the init segment by its uuid,
-            // and know the version 1 box of Common. That entry costs 32 characters, and tells players
-            // without either system's own data which key ids to ask for. It comes last, for the
-            // clients that read the first.
-            Self::Cenc => &[System::Widevine, System::PlayReady, System::Common],
-            // The specification's remark says that Smooth answers have no pssh; packagers take the
-            // manifest's ProtectionHeader from it all the same.
-            Self::PlayReady => &[System::PlayReady],
-            Self::Widevine | Self::Fps | Self::Hls => &[],
-            Self::CencPrimetime => &[System::Primetime],
+        self.row().systems
+    }
+
+    /// The paths of all, as a sentence lists them.
+    pub fn listed() -> String {
+        let paths = Self::ALL.map(Self::path);
+        match paths.as_slice() {
+            [all @ .., last] => format!("{} or {last}", all.join(", ")),
+            [] => String::new(),
         }
     }
 
@@ -163,6 +226,15 @@ mod tests {
         {
             assert_eq!(path.parse::<EncryptionProvider>(), Err(DrmError::UnknownProvider), "{path:?}");
         }
+    }
+
+    #[test]
+    fn who_names_none_is_told_all() {
+        let told = DrmError::UnknownProvider.to_string();
+        for provider in EncryptionProvider::ALL {
+            assert!(told.contains(provider.path()), "{told}");
+        }
+        assert!(told.ends_with("cenc/primetime or hls"), "{told}");
     }
 
     #[test]

@@ -2,15 +2,13 @@
 
 use super::playready::PlayReadyError;
 use super::pssh::PsshError;
-use super::{ProtectionScheme, System};
+use super::{EncryptionProvider, ProtectionScheme, System};
 
 /// What went wrong in the DRM room. No variant holds a key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DrmError {
     /// The path names no encryption provider.
-    #[error(
-        "no encryption provider has this path; use cenc, cenc/widevine, cenc/playready, cenc/primetime, playready, widevine or fps"
-    )]
+    #[error("no encryption provider has this path; use {}", EncryptionProvider::listed())]
     UnknownProvider,
     /// The text or number names no protection scheme.
     #[error("the protection scheme is not known; use cenc, cens, cbc1 or cbcs")]

@@ -9,7 +9,6 @@
 //! The room does no I/O, knows no clock and no status code. A content key passes through only for
 //! a checksum, is never kept, and appears in no output, error or `Debug` text.
 
-pub mod actor;
 mod cenc;
 mod encryption_provider;
 mod error;

@@ -1,43 +1,21 @@
-//! The only actix-web room: routes, request parsing, error mapping. Handlers translate and call.
+//! The HTTP API, and the only crate that knows actix-web. A listener accepts, `dispatch` finds the front end that a path names, and the
+//! front end translates: it reads with `request`, calls the service, and writes with `answer`.
 
-mod admission;
 mod answer;
-mod bulk;
-mod capabilities;
-mod challenges;
-mod connection;
-mod connection_table;
-mod drain;
-mod endpoint;
-pub mod error;
-mod export;
-mod hls;
-mod incoming_body;
-mod license;
+mod api;
+mod dispatch;
+mod front;
 mod listener;
-mod mapping;
-mod observe;
 mod openapi;
-mod packager;
-pub mod path;
-mod periods_data;
-pub mod playready;
-mod policy;
-pub mod query;
-mod received;
-mod routes;
-mod schedule;
-mod schedule_answer;
-mod schemes;
-mod server;
-pub mod settings;
-mod signed_answer;
-mod sliced_body;
-mod timed_stream;
-mod udrm;
-pub mod widevine;
+mod request;
 
-pub use connection::ClientTimeouts;
-pub use drain::Drain;
-pub use packager::listen_for_packagers;
-pub use server::{Api, HttpError, listen};
+#[cfg(test)]
+mod tests;
+
+pub use api::Api;
+pub use front::{playready, widevine};
+pub use listener::connection::ClientTimeouts;
+pub use listener::drain::Drain;
+pub use listener::server::{HttpError, listen, listen_for_packagers};
+pub use listener::settings;
+pub use request::{path, query, track_types};

@@ -11,7 +11,7 @@ use ureq_proto::http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, USER_AGENT}
 use ureq_proto::http::{self, HeaderMap, HeaderValue, Request};
 use zeroize::Zeroizing;
 
-use keymoot_crypto::tls::{TlsError, web_client_config};
+use keymoot_tls::{TlsError, web_client_config};
 
 use super::dial::Dialer;
 use super::exchange::{ExchangeError, exchange};

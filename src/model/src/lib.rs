@@ -5,6 +5,7 @@
 
 mod account;
 mod auxiliary;
+mod cluster_name;
 pub mod empty_is_none;
 mod ids;
 mod key;
@@ -18,6 +19,7 @@ mod wrapped;
 
 pub use account::{Account, Consistency, Credential, ResponseShape, Scheme, Scope};
 pub use auxiliary::{Auxiliary, Rating, SystemHeader};
+pub use cluster_name::{ClusterName, ClusterNameError};
 pub use ids::{AccountId, ContentId, IdError, Kid, NodeId, PolicyName, TrackName};
 pub use key::{KeyOrigin, KeyPlace, KeyRecord};
 pub use key_uri::{KeyUri, KeyUriError};

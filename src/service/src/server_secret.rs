@@ -4,8 +4,8 @@
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use keymoot_auth::ServerKeys;
 use keymoot_crypto::{Keyring, random_bytes};
+use keymoot_protocol::ServerKeys;
 use keymoot_state as state;
 use keymoot_state::Command;
 

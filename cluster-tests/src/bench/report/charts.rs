@@ -16,7 +16,7 @@ const ANSWERS_OF_ALL: Axis = Axis { title: "answers a second", logarithmic: true
 const P99: Axis = Axis { title: "ms that 99 % took no longer than", logarithmic: true };
 
 /// Every chart that there are figures for.
-pub fn all(figures: &Figures) -> Vec<(&'static str, Curves)> {
+pub(super) fn all(figures: &Figures) -> Vec<(&'static str, Curves)> {
     let mut charts = Vec::new();
     if let Some(bench) = &figures.bench {
         let by_clients = |shown: &[&str], of: fn(&Row) -> f64| {

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 /// All that was measured.
 #[derive(Default)]
-pub struct Figures {
+pub(super) struct Figures {
     /// Beside the peers.
     pub bench: Option<Bench>,
     /// With many keys.
@@ -16,7 +16,7 @@ pub struct Figures {
 
 /// What `bench` writes.
 #[derive(Deserialize)]
-pub struct Bench {
+pub(super) struct Bench {
     pub machine: Machine,
     pub optimised: bool,
     pub rounds: u64,
@@ -32,7 +32,7 @@ pub struct Bench {
 }
 
 #[derive(Deserialize)]
-pub struct Machine {
+pub(super) struct Machine {
     pub processor: Option<String>,
     pub cores: u64,
     pub memory: Option<String>,
@@ -41,7 +41,7 @@ pub struct Machine {
 }
 
 #[derive(Deserialize)]
-pub struct OneClient {
+pub(super) struct OneClient {
     pub p50_ms: f64,
     pub fsync_ms: f64,
     pub p50_ms_max: f64,
@@ -49,7 +49,7 @@ pub struct OneClient {
 
 /// A workload with a number of clients.
 #[derive(Deserialize)]
-pub struct Row {
+pub(super) struct Row {
     pub workload: String,
     pub clients: u64,
     pub rate_per_s: Option<f64>,
@@ -65,7 +65,7 @@ pub struct Row {
 
 /// What `growth` writes for a number of keys.
 #[derive(Deserialize)]
-pub struct Grown {
+pub(super) struct Grown {
     pub keys: u64,
     pub loaded_per_s: f64,
     pub restart_s: f64,
@@ -78,7 +78,7 @@ pub struct Grown {
 }
 
 #[derive(Deserialize)]
-pub struct Snapshot {
+pub(super) struct Snapshot {
     pub catch_up_s: f64,
     pub build_and_send_s: f64,
     pub install_s: f64,
@@ -89,7 +89,7 @@ pub struct Snapshot {
 
 /// What `bench --nodes` writes for a size.
 #[derive(Deserialize)]
-pub struct Size {
+pub(super) struct Size {
     pub voters: u64,
     pub learners: u64,
     pub figures: Vec<Row>,
@@ -97,7 +97,7 @@ pub struct Size {
 
 impl Figures {
     /// Takes in what a file holds; nothing when that is not figures.
-    pub fn add(&mut self, file: &Value) -> Option<()> {
+    pub(super) fn add(&mut self, file: &Value) -> Option<()> {
         if file.get("ratios").is_some() {
             self.bench = Some(Bench::deserialize(file).ok()?);
         } else if file.get("growth").is_some() {
@@ -110,6 +110,6 @@ impl Figures {
 }
 
 /// The closed loop of a workload among these rows.
-pub fn closed<'r>(rows: &'r [Row], workload: &str) -> Option<&'r Row> {
+pub(super) fn closed<'r>(rows: &'r [Row], workload: &str) -> Option<&'r Row> {
     rows.iter().find(|row| row.workload == workload && row.rate_per_s.is_none())
 }

@@ -7,7 +7,7 @@ use crate::bench::names::Name;
 use crate::bench::ratios::GOALS;
 
 /// Every table that there are figures for.
-pub fn all(figures: &Figures) -> Vec<(&'static str, String)> {
+pub(super) fn all(figures: &Figures) -> Vec<(&'static str, String)> {
     let mut tables = Vec::new();
     if let Some(bench) = &figures.bench {
         tables.extend([

@@ -17,7 +17,7 @@ struct Absence {
     forgotten: bool,
 }
 
-pub fn long_absence(draw: &mut Draw) -> Box<dyn Fault> {
+pub(super) fn long_absence(draw: &mut Draw) -> Box<dyn Fault> {
     let target = Target::Follower(draw.node());
     Box::new(Absence { target, node: None, knows: 0.0, forgotten: false })
 }

@@ -10,7 +10,7 @@ struct Jump {
     offset_ms: i64,
 }
 
-pub fn jump(draw: &mut Draw) -> Box<dyn Fault> {
+pub(super) fn jump(draw: &mut Draw) -> Box<dyn Fault> {
     let (node, back) = (draw.node(), draw.coin());
     let far_ms = i64::from(draw.between(1, 600)) * 1000;
     Box::new(Jump { node, offset_ms: if back { -far_ms } else { far_ms } })
@@ -36,7 +36,7 @@ struct Drift {
 }
 
 /// Crystals drift by tens of parts of a million; this is a thousand times worse.
-pub fn drift(draw: &mut Draw) -> Box<dyn Fault> {
+pub(super) fn drift(draw: &mut Draw) -> Box<dyn Fault> {
     let pace = |draw: &mut Draw| {
         let ppm = i64::from(draw.between(0, 200_000));
         if draw.coin() { -ppm } else { ppm }

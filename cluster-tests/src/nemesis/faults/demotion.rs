@@ -12,7 +12,7 @@ struct Demotion {
     refused: Option<String>,
 }
 
-pub fn demote_and_promote(draw: &mut Draw) -> Box<dyn Fault> {
+pub(super) fn demote_and_promote(draw: &mut Draw) -> Box<dyn Fault> {
     let (target, asked) = (Target::Follower(draw.node()), draw.order());
     Box::new(Demotion { target, asked, hit: Vec::new(), refused: None })
 }

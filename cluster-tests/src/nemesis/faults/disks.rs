@@ -1,49 +1,8 @@
-//! Disks that lose power, fill up, fail and crawl.
-
-use rustix::process::Signal;
+//! Disks that fill up, fail and crawl.
 
 use super::{Draw, Fault, Target, names};
 use crate::RigError;
 use crate::nemesis::site::Site;
-
-/// The disk loses what was not synced, and the process is gone.
-struct PowerCut {
-    target: Target,
-    hit: Vec<usize>,
-}
-
-pub fn power_cut_leader(draw: &mut Draw) -> Box<dyn Fault> {
-    Box::new(PowerCut { target: Target::Leader(draw.node()), hit: Vec::new() })
-}
-
-pub fn power_cut_node(draw: &mut Draw) -> Box<dyn Fault> {
-    Box::new(PowerCut { target: Target::Node(draw.node()), hit: Vec::new() })
-}
-
-pub fn power_cut_all(_: &mut Draw) -> Box<dyn Fault> {
-    Box::new(PowerCut { target: Target::All, hit: Vec::new() })
-}
-
-impl Fault for PowerCut {
-    fn detail(&self) -> String {
-        names(&self.hit)
-    }
-
-    fn inject(&mut self, site: &mut Site) -> Result<(), RigError> {
-        self.hit = self.target.resolve(site);
-        for node in &self.hit {
-            let machine = site.machine(*node)?;
-            machine.excuse = Some("its disk lost power");
-            machine.disk.cut_power()?;
-            machine.signal(Signal::KILL)?;
-        }
-        self.hit.iter().try_for_each(|node| site.machine(*node)?.reap())
-    }
-
-    fn heal(&mut self, site: &mut Site) -> Result<(), RigError> {
-        self.hit.iter().try_for_each(|node| site.machine(*node)?.start_again())
-    }
-}
 
 /// Not a block is left.
 struct Full {
@@ -51,7 +10,7 @@ struct Full {
     hit: Vec<usize>,
 }
 
-pub fn full_disk(draw: &mut Draw) -> Box<dyn Fault> {
+pub(super) fn full_disk(draw: &mut Draw) -> Box<dyn Fault> {
     let (node, leader) = (draw.node(), draw.coin());
     let target = if leader { Target::Leader(node) } else { Target::Node(node) };
     Box::new(Full { target, hit: Vec::new() })
@@ -96,13 +55,13 @@ struct Syncs {
     failed_before: Vec<u64>,
 }
 
-pub fn failing_sync(draw: &mut Draw) -> Box<dyn Fault> {
+pub(super) fn failing_sync(draw: &mut Draw) -> Box<dyn Fault> {
     let (node, leader) = (draw.node(), draw.coin());
     let target = if leader { Target::Leader(node) } else { Target::Node(node) };
     Box::new(Syncs { target, delay_ms: None, hit: Vec::new(), failed_before: Vec::new() })
 }
 
-pub fn slow_sync(draw: &mut Draw) -> Box<dyn Fault> {
+pub(super) fn slow_sync(draw: &mut Draw) -> Box<dyn Fault> {
     let (node, leader) = (draw.node(), draw.coin());
     let target = if leader { Target::Leader(node) } else { Target::Node(node) };
     let delay_ms = Some(draw.between(50, 700).into());

@@ -6,6 +6,7 @@
 
 mod absence;
 mod clocks;
+mod crashes;
 mod demotion;
 mod disks;
 mod packets;
@@ -79,12 +80,12 @@ pub const KINDS: &[Kind] = &[
     Kind { name: "pause_leader", make: processes::pause_leader },
     Kind { name: "pause_follower", make: processes::pause_follower },
     Kind { name: "suspend_leader", make: processes::suspend_leader },
-    Kind { name: "kill_leader", make: processes::kill_leader },
-    Kind { name: "kill_node", make: processes::kill_node },
-    Kind { name: "kill_all", make: processes::kill_all },
-    Kind { name: "power_cut_leader", make: disks::power_cut_leader },
-    Kind { name: "power_cut_node", make: disks::power_cut_node },
-    Kind { name: "power_cut_all", make: disks::power_cut_all },
+    Kind { name: "kill_leader", make: crashes::kill_leader },
+    Kind { name: "kill_node", make: crashes::kill_node },
+    Kind { name: "kill_all", make: crashes::kill_all },
+    Kind { name: "power_cut_leader", make: crashes::power_cut_leader },
+    Kind { name: "power_cut_node", make: crashes::power_cut_node },
+    Kind { name: "power_cut_all", make: crashes::power_cut_all },
     Kind { name: "full_disk", make: disks::full_disk },
     Kind { name: "failing_sync", make: disks::failing_sync },
     Kind { name: "slow_sync", make: disks::slow_sync },

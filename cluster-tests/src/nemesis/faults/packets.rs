@@ -29,7 +29,7 @@ fn fault(shape: Shape, detail: String) -> Box<dyn Fault> {
 }
 
 /// One node does not hear another, or none of the others, or is heard by none.
-pub fn one_way(draw: &mut Draw) -> Box<dyn Fault> {
+pub(super) fn one_way(draw: &mut Draw) -> Box<dyn Fault> {
     let order = draw.order();
     let (first, rest) = order.split_first().map_or((0, &[][..]), |(first, rest)| (*first, rest));
     let (pairs, detail) = match draw.between(0, 2) {
@@ -43,18 +43,18 @@ pub fn one_way(draw: &mut Draw) -> Box<dyn Fault> {
     fault(Shape::Deaf(pairs), detail)
 }
 
-pub fn isolate_leader(draw: &mut Draw) -> Box<dyn Fault> {
+pub(super) fn isolate_leader(draw: &mut Draw) -> Box<dyn Fault> {
     let node = draw.node();
     fault(Shape::Isolated(Target::Leader(node)), String::new())
 }
 
-pub fn isolate_node(draw: &mut Draw) -> Box<dyn Fault> {
+pub(super) fn isolate_node(draw: &mut Draw) -> Box<dyn Fault> {
     let node = draw.node();
     fault(Shape::Isolated(Target::Node(node)), String::new())
 }
 
 /// A minority and a majority.
-pub fn halves(draw: &mut Draw) -> Box<dyn Fault> {
+pub(super) fn halves(draw: &mut Draw) -> Box<dyn Fault> {
     let order = draw.order();
     let few = order.iter().take(order.len().saturating_sub(1) / 2);
     let few: Vec<usize> = few.copied().collect();
@@ -63,7 +63,7 @@ pub fn halves(draw: &mut Draw) -> Box<dyn Fault> {
 }
 
 /// Each node hears its neighbours on a ring: everybody sees a majority, and no two the same one.
-pub fn majority_ring(draw: &mut Draw) -> Box<dyn Fault> {
+pub(super) fn majority_ring(draw: &mut Draw) -> Box<dyn Fault> {
     let order = draw.order();
     let reach = order.len() / 4 + usize::from(order.len() < 4);
     let mut pairs = Vec::new();
@@ -79,7 +79,7 @@ pub fn majority_ring(draw: &mut Draw) -> Box<dyn Fault> {
 }
 
 /// Two halves that hear nothing of each other, and one node that hears both.
-pub fn bridge(draw: &mut Draw) -> Box<dyn Fault> {
+pub(super) fn bridge(draw: &mut Draw) -> Box<dyn Fault> {
     let order = draw.order();
     let (left, rest) = order.split_at(order.len() / 2);
     let (middle, right) = rest.split_at(usize::from(!rest.is_empty()));
@@ -87,12 +87,12 @@ pub fn bridge(draw: &mut Draw) -> Box<dyn Fault> {
     fault(Shape::Deaf(apart(left, right)), detail)
 }
 
-pub fn loss(draw: &mut Draw) -> Box<dyn Fault> {
+pub(super) fn loss(draw: &mut Draw) -> Box<dyn Fault> {
     let percent = draw.between(3, 25);
     fault(Shape::Lossy(percent), format!("{percent} % of all packets"))
 }
 
-pub fn resets(draw: &mut Draw) -> Box<dyn Fault> {
+pub(super) fn resets(draw: &mut Draw) -> Box<dyn Fault> {
     let (node, leader) = (draw.node(), draw.coin());
     let target = if leader { Target::Leader(node) } else { Target::Node(node) };
     fault(Shape::Reset(target), String::new())

@@ -1,4 +1,4 @@
-//! Processes that stop for a while, and processes that are gone.
+//! Processes that stop for a while.
 
 use rustix::process::Signal;
 
@@ -23,15 +23,15 @@ impl Pause {
     }
 }
 
-pub fn pause_leader(draw: &mut Draw) -> Box<dyn Fault> {
+pub(super) fn pause_leader(draw: &mut Draw) -> Box<dyn Fault> {
     Pause::boxed(Target::Leader(draw.node()), false)
 }
 
-pub fn pause_follower(draw: &mut Draw) -> Box<dyn Fault> {
+pub(super) fn pause_follower(draw: &mut Draw) -> Box<dyn Fault> {
     Pause::boxed(Target::Follower(draw.node()), false)
 }
 
-pub fn suspend_leader(draw: &mut Draw) -> Box<dyn Fault> {
+pub(super) fn suspend_leader(draw: &mut Draw) -> Box<dyn Fault> {
     Pause::boxed(Target::Leader(draw.node()), true)
 }
 
@@ -61,39 +61,5 @@ impl Fault for Pause {
             machine.signal(Signal::CONT)?;
         }
         Ok(())
-    }
-}
-
-/// Killed by SIGKILL.
-struct Kill {
-    target: Target,
-    hit: Vec<usize>,
-}
-
-pub fn kill_leader(draw: &mut Draw) -> Box<dyn Fault> {
-    Box::new(Kill { target: Target::Leader(draw.node()), hit: Vec::new() })
-}
-
-pub fn kill_node(draw: &mut Draw) -> Box<dyn Fault> {
-    Box::new(Kill { target: Target::Node(draw.node()), hit: Vec::new() })
-}
-
-pub fn kill_all(_: &mut Draw) -> Box<dyn Fault> {
-    Box::new(Kill { target: Target::All, hit: Vec::new() })
-}
-
-impl Fault for Kill {
-    fn detail(&self) -> String {
-        names(&self.hit)
-    }
-
-    fn inject(&mut self, site: &mut Site) -> Result<(), RigError> {
-        self.hit = self.target.resolve(site);
-        self.hit.iter().try_for_each(|node| site.machine(*node)?.signal(Signal::KILL))?;
-        self.hit.iter().try_for_each(|node| site.machine(*node)?.reap())
-    }
-
-    fn heal(&mut self, site: &mut Site) -> Result<(), RigError> {
-        self.hit.iter().try_for_each(|node| site.machine(*node)?.start_again())
     }
 }

@@ -13,7 +13,7 @@ struct Rejoin {
 }
 
 /// At any other member, whoever leads.
-pub fn wiped_rejoin(draw: &mut Draw) -> Box<dyn Fault> {
+pub(super) fn wiped_rejoin(draw: &mut Draw) -> Box<dyn Fault> {
     let mut at = draw.order();
     let node = at.pop().unwrap_or_default();
     Box::new(Rejoin { node, at, became: None, refused: None })

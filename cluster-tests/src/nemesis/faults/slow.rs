@@ -15,7 +15,7 @@ struct Late {
     delays: Vec<Delay>,
 }
 
-pub fn delay(draw: &mut Draw) -> Box<dyn Fault> {
+pub(super) fn delay(draw: &mut Draw) -> Box<dyn Fault> {
     let length = Duration::from_millis(draw.between(10, 120).into());
     Box::new(Late { length, laid: None, delays: Vec::new() })
 }
@@ -52,7 +52,7 @@ struct Narrow {
     hit: Vec<usize>,
 }
 
-pub fn bandwidth(draw: &mut Draw) -> Box<dyn Fault> {
+pub(super) fn bandwidth(draw: &mut Draw) -> Box<dyn Fault> {
     let (node, leader) = (draw.node(), draw.coin());
     let target = if leader { Target::Leader(node) } else { Target::Node(node) };
     Box::new(Narrow { target, kbit_per_s: draw.between(128, 1024), hit: Vec::new() })

@@ -12,7 +12,7 @@ struct Transfer {
 }
 
 /// To a node that may lead already.
-pub fn transfer_leader(draw: &mut Draw) -> Box<dyn Fault> {
+pub(super) fn transfer_leader(draw: &mut Draw) -> Box<dyn Fault> {
     Box::new(Transfer { to: draw.node(), asked: draw.order(), refused: None })
 }
 

@@ -1,14 +1,14 @@
 //! Who is let in, who is not, and what they are told.
 
+mod proofs_of_clients;
+
 use zeroize::Zeroizing;
 
-use super::super::offer::DUMMY_KEY;
-use super::super::{
-    CustomData, CustomDataError, DigestNonces, Envelope, PolicyData, SignatureWindow, Unproved,
-    UnsignedRequest, authorization, client_certificate, http_signature, key_token,
-};
+use super::super::presented_proofs::DUMMY_KEY;
+use super::super::{Unproved, UnsignedRequest, client_certificate, key_token};
 use super::*;
 use keymoot_model::{Account, Consistency, ResponseShape};
+use keymoot_protocol::{CustomData, CustomDataError, DigestNonces, Envelope, PolicyData, SignatureWindow};
 use keymoot_testing::captured;
 
 const JSON: &str = r#"{"ca_system":"OVP","account_id":"167","content_id":"a.mp4","files":""}"#;
@@ -90,7 +90,7 @@ pub(crate) fn authenticator() -> Authenticator {
 fn request_of(json: &str, scope: Scope, key: &[u8]) -> SignedRequest {
     let signature = Signature::sign(key, json.as_bytes());
     let bytes = Bytes::copy_from_slice(json.as_bytes());
-    let said = Said::<CustomData>::read(bytes).unwrap();
+    let said = SignedPayload::<CustomData>::read(bytes).unwrap();
     SignedRequest::new(scope, &said, Some(signature), "192.0.2.7".parse().unwrap())
 }
 
@@ -115,22 +115,22 @@ fn envelope(headers: &[(&str, &str)]) -> Envelope {
     }
 }
 
-fn proofs(envelope: &Envelope, confidential: bool) -> Proofs {
+fn proofs(envelope: &Envelope, confidential: bool) -> PresentedProofs {
     let nonces = DigestNonces::new(b"shared", 300);
-    Proofs::read(envelope, None, SignatureWindow::default(), Some(&nonces), confidential).unwrap()
+    PresentedProofs::read(envelope, None, SignatureWindow::default(), Some(&nonces), confidential).unwrap()
 }
 
 /// A request for account 167 with these proofs and no uDRM signature.
-fn proved_by(proofs: Proofs) -> SignedRequest {
+fn proved_by(proofs: PresentedProofs) -> SignedRequest {
     let mut request = request(Scope::Encryption, b"unused").with_proofs(proofs);
     request.signature = None;
     request
 }
 
-fn http_signed(nonce: &str, name: &str, key: &[u8]) -> Proofs {
+fn http_signed(nonce: &str, name: &str, key: &[u8]) -> PresentedProofs {
     let mut envelope = envelope(&[]);
     let covered = format!(r#"("@method" "@target-uri");created={NOW_S};keyid="{name}";nonce="{nonce}""#);
-    http_signature::tests::sign(&mut envelope, &covered, key);
+    proofs_of_clients::sign(&mut envelope, &covered, key);
     proofs(&envelope, false)
 }
 
@@ -139,20 +139,20 @@ pub(crate) fn http_request(nonce: &str) -> SignedRequest {
     proved_by(http_signed(nonce, "167/hmac", b"http-key"))
 }
 
-fn basic(user_and_password: &str, confidential: bool) -> Proofs {
+fn basic(user_and_password: &str, confidential: bool) -> PresentedProofs {
     use base64::Engine as _;
     let text = base64::engine::general_purpose::STANDARD.encode(user_and_password);
     proofs(&envelope(&[("authorization", &format!("Basic {text}"))]), confidential)
 }
 
-fn certificate(name: &str) -> Proofs {
+fn certificate(name: &str) -> PresentedProofs {
     let shown = client_certificate::tests::certificate(name);
-    Proofs::read(&envelope(&[]), Some(shown), SignatureWindow::default(), None, true).unwrap()
+    PresentedProofs::read(&envelope(&[]), Some(shown), SignatureWindow::default(), None, true).unwrap()
 }
 
-fn digest(user: &str, password: &[u8], made_at_s: u64) -> Proofs {
+fn digest(user: &str, password: &[u8], made_at_s: u64) -> PresentedProofs {
     let nonce = DigestNonces::new(b"shared", 300).issue(made_at_s);
-    let answer = authorization::tests::answer(user, password, &nonce);
+    let answer = proofs_of_clients::digest_answer(user, password, &nonce);
     proofs(&envelope(&[("authorization", &answer)]), true)
 }
 
@@ -252,7 +252,7 @@ fn a_policy_credential_opens_policies_and_nothing_else() {
         let signature = Signature::sign(key, json.as_bytes());
         let caller = "198.51.100.1".parse().unwrap();
         let bytes = Bytes::copy_from_slice(json.as_bytes());
-        let said = Said::<PolicyData>::read(bytes).unwrap();
+        let said = SignedPayload::<PolicyData>::read(bytes).unwrap();
         SignedRequest::new(Scope::Policy, &said, Some(signature), caller)
     };
     let grant = with_policy.authenticate(&about_policies(b"pol-key")).unwrap();
@@ -274,7 +274,7 @@ fn a_sha1_signature_can_be_extended_but_what_it_then_signs_is_no_custom_data() {
     let (forged_data, forged) = extended(&known, b"enc-key".len(), JSON.as_bytes(), suffix);
     assert!(forged.verify(b"enc-key", &forged_data), "the extension must be a true signature");
     // The refusal: padding is no JSON, and strict reading stops at it, before any key is asked.
-    let said = Said::<CustomData>::read(forged_data.into());
+    let said = SignedPayload::<CustomData>::read(forged_data.into());
     assert!(matches!(said, Err(CustomDataError::NotJson { .. })));
 }
 

@@ -10,7 +10,7 @@ use super::*;
 use crate::fakes::film;
 use crate::{
     ClientError, ClientSettings, ContentKeys, Credentials, KeyClient, KeySource, PointState, Prober,
-    ServicePoints, SystemPace, UdrmSha1,
+    ServicePoints, SystemClock, UdrmSha1,
 };
 use keymoot_crypto::SecretBytes;
 use keymoot_drm::EncryptionProvider;
@@ -91,8 +91,8 @@ fn client(points: &[SocketAddr], settings: ClientSettings) -> KeyClient {
     };
     let credentials = Credentials::only(UdrmSha1::new(SecretBytes::new(b"k3y".to_vec())));
     let transport = Box::new(HttpTransport::new(timeouts, &TlsFiles::default()).unwrap());
-    let pace = Box::new(SystemPace::default());
-    KeyClient::new(ServicePoints::new(points).unwrap(), keys, credentials, transport, pace, settings)
+    let clock = Box::new(SystemClock::default());
+    KeyClient::new(ServicePoints::new(points).unwrap(), keys, credentials, transport, clock, settings)
 }
 
 fn once() -> ClientSettings {

@@ -12,11 +12,13 @@ use super::*;
 use crate::request::Wanted;
 use crate::{
     ClientCertificateIdentity, ClientSettings, ContentKeys, Credentials, KeyClient, Method, ServicePoints,
-    Signer, SystemPace, UdrmSha1,
+    Signer, SystemClock, UdrmSha1,
 };
-use keymoot_crypto::{ClusterCa, ClusterName, SecretBytes};
+use keymoot_crypto::SecretBytes;
 use keymoot_drm::EncryptionProvider;
+use keymoot_model::ClusterName;
 use keymoot_model::{AccountId, ContentId, Scheme};
+use keymoot_tls::ClusterCa;
 
 /// An authority, and a server of its that answers 200 to clients with a certificate of its.
 struct Served {
@@ -123,9 +125,9 @@ fn a_certificate_is_proof_enough_and_nothing_weaker_goes_beside_it_when_that_is_
     let account = AccountId::new("demo").unwrap();
     let keys = ContentKeys { account, ca_system: "OVP".into(), provider: EncryptionProvider::Cenc };
     let transport = Box::new(HttpTransport::new(Timeouts::default(), &tls).unwrap());
-    let (pace, settings) = (Box::new(SystemPace::default()), ClientSettings::default());
+    let (clock, settings) = (Box::new(SystemClock::default()), ClientSettings::default());
     let points = ServicePoints::new(vec![served.point.clone()]).unwrap();
-    let client = KeyClient::new(points, keys, credentials, transport, pace, settings);
+    let client = KeyClient::new(points, keys, credentials, transport, clock, settings);
     let (key, _) = client.fetch(&ContentId::new("film").unwrap()).unwrap();
     assert_eq!(key.key.expose(), &[1; 16]);
     assert_eq!(client.status()[0].scheme, Some(Scheme::MutualTls));

@@ -26,10 +26,10 @@ fn an_outage_within_tolerance_is_ridden_out_with_the_remembered_key_and_then_end
     let client = server.client(tolerant());
     assert_eq!(client.fetch(&film()).unwrap().1, Freshness::Answered);
     both(&server, Dead);
-    server.pace.pass(secs(300));
+    server.clock.pass(secs(300));
     let (key, freshness) = client.fetch(&film()).unwrap();
     assert_eq!((key.key.expose(), freshness), (&[1; 16], Freshness::Remembered { age: secs(300) }));
-    server.pace.pass(secs(301));
+    server.clock.pass(secs(301));
     assert!(matches!(client.fetch(&film()), Err(ClientError::NoServicePoint { .. })));
     both(&server, Key(2));
     assert_eq!(client.fetch(&film()).unwrap().0.key.expose(), &[2; 16]);
@@ -43,9 +43,9 @@ fn during_an_outage_a_remembered_key_costs_no_time_out_each_time() {
     both(&server, Silent(secs(12)));
     client.fetch(&film()).unwrap();
     server.order();
-    let before = *server.pace.0.lock().unwrap();
+    let before = *server.clock.0.lock().unwrap();
     client.create(&film(), KeySource::Server).unwrap();
-    assert!(*server.pace.0.lock().unwrap() - before <= secs(12));
+    assert!(*server.clock.0.lock().unwrap() - before <= secs(12));
     assert!(server.order().len() <= 1);
 }
 

@@ -8,7 +8,7 @@ use time::format_description::well_known::Rfc3339;
 use zeroize::Zeroizing;
 
 use super::*;
-use crate::fakes::FakePace;
+use crate::fakes::FakeClock;
 use crate::{
     Answer, ClientSettings, ContentKeys, Credentials, Failure, Reach, Request, ServicePoint, ServicePoints,
     Transport, UdrmSha1,
@@ -20,7 +20,7 @@ use keymoot_model::AccountId;
 /// A key server that derives keys from index and version, or is down, or refuses.
 #[derive(Clone)]
 struct Server {
-    pace: FakePace,
+    clock: FakeClock,
     /// The status it answers with, and the version of its keys; 0 is down.
     behaviour: Arc<Mutex<(u16, u8)>>,
     requests: Arc<Mutex<Vec<(u32, u32)>>>,
@@ -29,7 +29,7 @@ struct Server {
 impl Server {
     fn new() -> Self {
         let behaviour = Arc::new(Mutex::new((200, 1)));
-        Self { pace: FakePace::default(), behaviour, requests: Arc::default() }
+        Self { clock: FakeClock::default(), behaviour, requests: Arc::default() }
     }
 
     fn set(&self, status: u16, version: u8) {
@@ -41,9 +41,9 @@ impl Server {
         let account = AccountId::new("demo").unwrap();
         let keys = ContentKeys { account, ca_system: "OVP".into(), provider: EncryptionProvider::Cenc };
         let points = ServicePoints::new(vec!["http://a".parse().unwrap()]).unwrap();
-        let (transport, pace) = (Box::new(self.clone()), Box::new(self.pace.clone()));
+        let (transport, clock) = (Box::new(self.clone()), Box::new(self.clock.clone()));
         let settings = ClientSettings { patience: Duration::ZERO, ..ClientSettings::default() };
-        let client = KeyClient::new(points, keys, credentials, transport, pace, settings);
+        let client = KeyClient::new(points, keys, credentials, transport, clock, settings);
         let plan = LivePlan::new(ContentId::new("live").unwrap(), TrackName::default_track(), 10);
         let supply =
             Supply::new(Arc::new(client), LivePlan { prefetch: Duration::from_secs(prefetch_s), ..plan })?;
@@ -54,7 +54,7 @@ impl Server {
     /// Lets time pass as the thread sees it.
     fn pass(&self, supply: &Supply, seconds: u64) {
         for _ in 0..seconds {
-            self.pace.pass(Duration::from_secs(1));
+            self.clock.pass(Duration::from_secs(1));
             supply.refresh();
         }
     }

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::admin::{AdminClient, AdminError};
-use crate::link::{Link, Pending};
-use crate::message::{Reply, Request};
+use crate::ops::admin_client::{AdminClient, AdminError};
+use crate::peer::link::{Link, Pending};
+use crate::wire::message::{Reply, Request};
 
 use super::header::BackupHeader;
 

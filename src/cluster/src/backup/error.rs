@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::rebuild::RebuildError;
+use crate::raft::rebuild::RebuildError;
 use keymoot_codec::CodecError;
 use keymoot_store::{SnapshotFault, StoreError};
 

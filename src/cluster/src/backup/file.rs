@@ -12,7 +12,7 @@ use keymoot_store::{SnapshotReader, SnapshotRecord};
 
 use super::error::BackupError;
 use super::header::BackupHeader;
-use crate::state_machine::META_MARK;
+use crate::raft::state_machine::META_MARK;
 
 /// A backup whose every byte agrees with its checksums, and whose records agree with its header.
 #[derive(Debug)]

@@ -25,4 +25,4 @@ pub use error::{BackupError, HeaderFault};
 pub use file::{BackupFile, OpenedSecrets};
 pub use header::BackupHeader;
 pub use restore::{Restore, Restored, restore};
-pub(super) use source::BackupSource;
+pub(crate) use source::{BackupService, BackupSource};

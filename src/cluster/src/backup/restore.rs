@@ -10,8 +10,9 @@ use std::path::Path;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::rebuild::{self, Foundation, RebuildError};
-use keymoot_crypto::{ClusterName, Keyring, random_bytes};
+use crate::raft::rebuild::{self, Foundation, RebuildError};
+use keymoot_crypto::{Keyring, random_bytes};
+use keymoot_model::ClusterName;
 use keymoot_model::NodeId;
 use keymoot_store::{Directory, Identity, LogPosition, Rebuild};
 

@@ -2,18 +2,40 @@
 //! piece as the operator's tool asks for it.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use tokio::time::Instant;
 
 use crate::error::ClusterError;
-use crate::node::Node;
-use crate::state_machine::{META_MARK, mark_of};
+use crate::raft::state_machine::{META_MARK, mark_of};
+use crate::raft::state_view::StateView;
+use crate::read::barrier::ReadBarrier;
+use crate::write::clock::now_ms;
 use keymoot_state::{Survey, Table};
-use keymoot_store::{Identity, JOIN_ANEW, SnapshotWriter, View};
+use keymoot_store::{Directory, Identity, JOIN_ANEW, SnapshotWriter, View};
+use keymoot_telemetry::Metrics;
 
 use super::header::BackupHeader;
+
+/// What backups of this node are taken from.
+pub struct BackupService {
+    state: StateView,
+    barrier: Arc<ReadBarrier>,
+    directory: Arc<Directory>,
+    metrics: Arc<Metrics>,
+}
+
+impl BackupService {
+    /// Takes backups of `state`.
+    pub const fn new(
+        state: StateView,
+        barrier: Arc<ReadBarrier>,
+        directory: Arc<Directory>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        Self { state, barrier, directory, metrics }
+    }
+}
 
 /// A backup being read.
 pub struct BackupSource {
@@ -27,16 +49,16 @@ impl BackupSource {
     /// Takes the state as it is now: with `local` what this node has, else everything acknowledged before.
     /// Gives the bytes that stand before the snapshot.
     pub async fn begin(
-        node: &Arc<Node>,
+        service: &BackupService,
         local: bool,
         deadline: Instant,
     ) -> Result<(Self, Bytes), ClusterError> {
         let began = Instant::now();
         if !local {
-            node.rounds.round(deadline).await?;
+            service.barrier.wait(deadline).await?;
         }
-        let view = node.state.view();
-        let whose = node.directory.identity();
+        let view = service.state.view();
+        let whose = service.directory.identity();
         let described = tokio::task::spawn_blocking(move || describe(&whose, view));
         let (view, header, mark) =
             described.await.map_err(|error| ClusterError::State(error.to_string()))??;
@@ -47,7 +69,10 @@ impl BackupSource {
     }
 
     /// The next bytes; none behind the last.
-    pub async fn next(mut self, node: &Node) -> Result<(Option<Self>, Option<Bytes>), ClusterError> {
+    pub async fn next(
+        mut self,
+        service: &BackupService,
+    ) -> Result<(Option<Self>, Option<Bytes>), ClusterError> {
         let read = tokio::task::spawn_blocking(move || {
             let piece = self.pieces.get_mut().unwrap_or_else(PoisonError::into_inner).next().transpose();
             (self, piece)
@@ -59,18 +84,18 @@ impl BackupSource {
                 Ok((Some(source), Some(piece)))
             }
             None => {
-                source.finish(node);
+                source.finish(service);
                 Ok((None, None))
             }
         }
     }
 
-    fn finish(&self, node: &Node) {
+    fn finish(&self, service: &BackupService) {
         let took_ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
         tracing::info!(bytes = self.sent_bytes, took_ms, "backup sent");
         let gauge = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
-        node.metrics.backup_last_success_timestamp_seconds.set(gauge(now_ms() / 1000));
-        node.metrics.backup_last_bytes.set(gauge(self.sent_bytes));
+        service.metrics.backup_last_success_timestamp_seconds.set(gauge(now_ms() / 1000));
+        service.metrics.backup_last_bytes.set(gauge(self.sent_bytes));
     }
 }
 
@@ -110,9 +135,4 @@ pub(super) fn describe(whose: &Identity, view: View) -> Result<(View, BackupHead
         tables,
     };
     Ok((view, header, mark))
-}
-
-fn now_ms() -> u64 {
-    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX)
 }

@@ -12,15 +12,16 @@ use super::error::HeaderFault;
 use super::header::MAGIC_BYTES;
 use super::source::describe;
 use super::*;
+use crate::raft::state_machine::StateMachine;
+use crate::raft::state_view::StateView;
+use crate::raft::vote_ledger::VoteLedger;
 use crate::recovery::{Recovery, Taken};
-use crate::standing::Standing;
-use crate::state_machine::StateMachine;
-use crate::state_view::StateView;
-use crate::types::{EncodedProposal, Entry};
-use crate::wire;
+use crate::wire::raft_codec;
+use crate::wire::raft_types::{EncodedProposal, Entry};
 use keymoot_codec as codec;
 use keymoot_codec::Kind;
-use keymoot_crypto::{ClusterName, ContentKey, Keyring, random_kid};
+use keymoot_crypto::{ContentKey, Keyring, random_kid};
+use keymoot_model::ClusterName;
 use keymoot_model::{AccountId, ContentId, KeyOrigin, KeyPlace, TrackName};
 use keymoot_state as state;
 use keymoot_state::{ClusterIdentity, Command, NewKey, Proposal, TABLE_NAMES};
@@ -74,9 +75,9 @@ fn node(root: &Path, ring: &Keyring, applied: u64, last: u64) -> Tables {
     let metrics = Arc::new(Metrics::new().unwrap());
     let view = StateView::new(tables.clone());
     let mut machine =
-        StateMachine::new(tables.clone(), view, directory.clone(), metrics, Standing::of_nobody()).unwrap();
+        StateMachine::new(tables.clone(), view, directory.clone(), metrics, VoteLedger::detached()).unwrap();
     let entry = |index| Entry {
-        log_id: wire::log_id(&position(index)),
+        log_id: raft_codec::log_id(&position(index)),
         payload: EntryPayload::Normal(EncodedProposal(proposal(ring, index).into())),
     };
     machine.replay((1..=applied).map(entry).collect()).unwrap();

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Cluster;
+use super::ClusterSection;
 
 /// The network between the nodes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,7 +25,7 @@ impl NetworkProfile {
     }
 }
 
-impl Cluster {
+impl ClusterSection {
     /// Gives every time that was left to the profile its value, and names the keys.
     pub fn apply_profile(&mut self) -> Vec<&'static str> {
         let [heartbeat, shortest, longest, connect] = match self.profile {
@@ -55,7 +55,8 @@ mod tests {
 
     #[test]
     fn a_profile_gives_what_nobody_chose() {
-        let mut cluster = Cluster { profile: NetworkProfile::Wan, heartbeat_ms: 700, ..Cluster::default() };
+        let mut cluster =
+            ClusterSection { profile: NetworkProfile::Wan, heartbeat_ms: 700, ..ClusterSection::default() };
         assert_eq!(cluster.apply_profile().len(), 3);
         assert_eq!((cluster.heartbeat_ms, cluster.election_timeout_max_ms), (700, 4000));
         assert_eq!(cluster.apply_profile(), [""; 0], "once is enough");

@@ -1,4 +1,5 @@
-//! Whole clusters in virtual time, and openraft's own suite for our storage.
+//! Whole clusters in virtual time, openraft's own suite for our storage, and the order of the folders.
 
+mod layout;
 mod simulation;
 mod storage_suite;

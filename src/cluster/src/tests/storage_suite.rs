@@ -9,11 +9,11 @@ use keymoot_state::TABLE_NAMES;
 use keymoot_store::{Directory, Identity, Log, LogOptions, Tables, TablesOptions};
 use keymoot_telemetry::Metrics;
 
-use crate::log_storage::LogStorage;
-use crate::standing::Standing;
-use crate::state_machine::StateMachine;
-use crate::state_view::StateView;
-use crate::types::TypeConfig;
+use crate::raft::log_storage::LogStorage;
+use crate::raft::state_machine::StateMachine;
+use crate::raft::state_view::StateView;
+use crate::raft::vote_ledger::VoteLedger;
+use crate::wire::raft_types::TypeConfig;
 
 struct Builder;
 
@@ -27,8 +27,8 @@ impl StoreBuilder<TypeConfig, LogStorage, StateMachine, tempfile::TempDir> for B
         let metrics = Arc::new(Metrics::new().unwrap());
         let view = StateView::new(tables.clone());
         let machine =
-            StateMachine::new(tables, view, directory, metrics.clone(), Standing::of_nobody()).unwrap();
-        Ok((folder, LogStorage::new(log, metrics, Standing::of_nobody()), machine))
+            StateMachine::new(tables, view, directory, metrics.clone(), VoteLedger::detached()).unwrap();
+        Ok((folder, LogStorage::new(log, metrics, VoteLedger::detached()), machine))
     }
 }
 

@@ -19,8 +19,8 @@ use utoipa::openapi::path::{HttpMethod, PathItemBuilder};
 use utoipa::openapi::tag::TagBuilder;
 use utoipa::openapi::{InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, PathsBuilder};
 
-use super::endpoint::ROUTES;
-use super::error::ApiError;
+use crate::answer::error::ApiError;
+use crate::dispatch::route_table::API;
 pub use viewer::viewer;
 
 /// What stands above the operations.
@@ -55,14 +55,15 @@ fn document() -> OpenApi {
         .license(Some(license));
     let tag = |(name, text): (&str, &str)| TagBuilder::new().name(name).description(Some(text)).build();
     let mut paths = PathsBuilder::new();
-    for (path, endpoint) in ROUTES {
+    for (path, endpoint) in API.rows() {
         let mut item = PathItemBuilder::new();
         for method in endpoint.methods() {
-            if let Some(known) = http_method(method.as_str()) {
-                item = item.operation(known, operations::operation(path, *endpoint, method));
+            let operation = operations::operation(path, endpoint, method);
+            if let (Some(known), Some(operation)) = (http_method(method.as_str()), operation) {
+                item = item.operation(known, operation);
             }
         }
-        paths = paths.path(*path, item.build());
+        paths = paths.path(path, item.build());
     }
     OpenApiBuilder::new()
         .info(info.build())

@@ -12,10 +12,10 @@ use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::{ContentBuilder, Ref, Required, ResponseBuilder};
 
 use super::licensing;
-use super::schemas::{CustomData, ScheduleData};
+use super::schemas::{CustomDataSchema, ScheduleDataSchema};
 use super::security;
-use crate::bulk::NDJSON;
-use crate::endpoint::Endpoint;
+use crate::answer::NDJSON;
+use crate::dispatch::endpoint::Endpoint;
 use keymoot_drm::EncryptionProvider;
 
 /// The groups of operations, and what each is about.
@@ -44,8 +44,8 @@ const XML: &str = "text/xml";
 /// The content that examples are about.
 const CONTENT: &str = "film.mp4";
 
-/// One operation of a path.
-pub fn operation(path: &str, endpoint: Endpoint, method: &Method) -> Operation {
+/// One operation of a path; none for what is not of the API.
+pub fn operation(path: &str, endpoint: Endpoint, method: &Method) -> Option<Operation> {
     let words = path.split(['/', '{', '}', '.']).filter(|word| !word.is_empty());
     let id = words.fold(method.as_str().to_lowercase(), |id, word| id + "_" + word);
     let named = path.ends_with('}');
@@ -87,13 +87,14 @@ pub fn operation(path: &str, endpoint: Endpoint, method: &Method) -> Operation {
             let op = open("What is measured", "For Prometheus.");
             op.response("200", text("The metrics in Prometheus' text format.", "text/plain"))
         }
+        Endpoint::EntryKey => return None,
     };
-    operation.operation_id(Some(id)).build()
+    Some(operation.operation_id(Some(id)).build())
 }
 
 fn encryption(provider: EncryptionProvider, method: &Method) -> OperationBuilder {
     let op = OperationBuilder::new().tag(UDRM).securities(Some(security::any()));
-    let example = json!(CustomData::example(CONTENT));
+    let example = json!(CustomDataSchema::example(CONTENT));
     let (summary, description) = match *method {
         Method::GET => ("Read a content's key", "Makes none."),
         Method::POST => (
@@ -112,7 +113,7 @@ fn encryption(provider: EncryptionProvider, method: &Method) -> OperationBuilder
         ),
     };
     let op =
-        op.summary(Some(summary)).description(Some(format!("{description} For {}.", stands_for(provider))));
+        op.summary(Some(summary)).description(Some(format!("{description} For {}.", provider.stands_for())));
     let op = match *method {
         Method::GET => {
             let data = STANDARD.encode(example.to_string());
@@ -120,7 +121,8 @@ fn encryption(provider: EncryptionProvider, method: &Method) -> OperationBuilder
             op.parameter(parameter.required(Required::True).example(Some(json!(data))).build())
         }
         Method::PUT => {
-            let own = CustomData::example(CONTENT).supplying("AAECAwQFBgcICQoLDA0ODw==", &kid_of(provider));
+            let own =
+                CustomDataSchema::example(CONTENT).supplying("AAECAwQFBgcICQoLDA0ODw==", &kid_of(provider));
             op.request_body(Some(body("CustomData", json!(own))))
         }
         _ => op.request_body(Some(body("CustomData", example))),
@@ -160,8 +162,8 @@ fn schedule(provider: EncryptionProvider, method: &Method) -> OperationBuilder {
         ),
     };
     let op =
-        op.summary(Some(summary)).description(Some(format!("{description} For {}.", stands_for(provider))));
-    let example = json!(ScheduleData::example("channel-1"));
+        op.summary(Some(summary)).description(Some(format!("{description} For {}.", provider.stands_for())));
+    let example = json!(ScheduleDataSchema::example("channel-1"));
     let op = match *method {
         Method::GET => {
             let data = STANDARD.encode(example.to_string());
@@ -187,19 +189,6 @@ fn kid_of(provider: EncryptionProvider) -> String {
             .map_or(b'-', |at| b'a' + at as u8);
     }
     STANDARD.encode(kid)
-}
-
-fn stands_for(provider: EncryptionProvider) -> &'static str {
-    match provider {
-        EncryptionProvider::CencWidevine => "Common Encryption played by Widevine Modular",
-        EncryptionProvider::CencPlayReady => "Common Encryption played by PlayReady",
-        EncryptionProvider::Cenc => "Common Encryption played by every system at once",
-        EncryptionProvider::PlayReady => "PlayReady with Smooth Streaming",
-        EncryptionProvider::Widevine => "Widevine Classic, whose answers have no `pssh`",
-        EncryptionProvider::Fps => "FairPlay Streaming, whose answers have an `iv` and no `pssh`",
-        EncryptionProvider::CencPrimetime => "Common Encryption played by Adobe Primetime",
-        EncryptionProvider::Hls => "HLS AES-128, whose keys are apart from all others and have no `pssh`",
-    }
 }
 
 fn content_key(named: bool) -> OperationBuilder {
@@ -253,7 +242,7 @@ fn packaging_data() -> OperationBuilder {
 
 /// The custom data of a request to HLS, in the query.
 fn hls_custom_data() -> Parameter {
-    let example = STANDARD.encode(json!(CustomData::example(CONTENT)).to_string());
+    let example = STANDARD.encode(json!(CustomDataSchema::example(CONTENT)).to_string());
     let parameter = query("custom_data", "Base64 of the custom data, whose bytes are signed.");
     parameter.example(Some(json!(example))).build()
 }

@@ -5,19 +5,21 @@ use serde::Serialize;
 use utoipa::openapi::{Components, ComponentsBuilder, RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
-use crate::answer::{Aux, Deleted, Encryption};
-use crate::bulk::{BulkResult, BulkSummary};
-use crate::capabilities::Capabilities;
-use crate::error::Body;
-use crate::export::{ExportEnd, SealedKey, SealedPeriod};
-use crate::schedule_answer::{Periods, Schedules};
-use crate::widevine::answer::{Answer, Inner as ContentKeys};
-use crate::widevine::request::{EnvelopeText, Inner as ContentKeyRequest};
+use crate::answer::auxiliary::AuxiliaryData;
+use crate::answer::error::RefusalBody;
+use crate::answer::key_answer::{Deleted, EncryptionKey};
+use crate::front::bulk::{BulkResult, BulkSummary};
+use crate::front::capabilities::Capabilities;
+use crate::front::export::{ExportEnd, SealedKey, SealedPeriod};
+use crate::front::schedule::answer::{Periods, Schedules};
+use crate::front::widevine::answer::{ContentKeyAnswer, ContentKeys};
+use crate::front::widevine::request::{ContentKeyEnvelopeJson, ContentKeyRequestJson};
 
 /// Custom data (uDRM 2.3.2): one strict JSON object in UTF-8, no member twice and nothing behind it.
 /// Unknown members pass.
 #[derive(Serialize, ToSchema)]
-pub struct CustomData {
+#[schema(as = CustomData)]
+pub struct CustomDataSchema {
     /// The entitlement back end that the client belongs to, such as `OVP`.
     ca_system: String,
     /// The account that signs; a number is taken for its digits.
@@ -39,10 +41,10 @@ pub struct CustomData {
     key_id: Option<String>,
     /// To be stored beside the content. For POST and PUT.
     #[serde(skip_serializing_if = "Option::is_none")]
-    aux: Option<Aux<'static>>,
+    aux: Option<AuxiliaryData<'static>>,
 }
 
-impl CustomData {
+impl CustomDataSchema {
     /// Of a content of the account that `keymoot dev` makes.
     pub fn example(content: &str) -> Self {
         Self {
@@ -65,10 +67,11 @@ impl CustomData {
 
 /// Custom data of a request about crypto periods. Numbers and instants may be strings.
 #[derive(Serialize, ToSchema)]
-pub struct ScheduleData {
+#[schema(as = ScheduleData)]
+pub struct ScheduleDataSchema {
     /// What all custom data says.
     #[serde(flatten)]
-    whose: CustomData,
+    whose: CustomDataSchema,
     /// How long a period is; at least one second. Left out in a GET without a first period, which lists how
     /// the track rotates.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -87,11 +90,11 @@ pub struct ScheduleData {
     epoch: Option<String>,
 }
 
-impl ScheduleData {
+impl ScheduleDataSchema {
     /// Three periods of ten seconds.
     pub fn example(content: &str) -> Self {
         Self {
-            whose: CustomData::example(content),
+            whose: CustomDataSchema::example(content),
             crypto_period_seconds: Some("10".to_owned()),
             first_crypto_period_index: Some("6".to_owned()),
             time: None,
@@ -118,15 +121,16 @@ pub enum ScheduleAnswer<'a> {
 #[allow(dead_code)] // Only its schema is of use: `answer::key` writes either.
 pub enum EncryptionAnswer<'a> {
     /// Of all paths but `/cenc/encryption`.
-    Object(Encryption<'a>),
+    Object(EncryptionKey<'a>),
     /// Of `/cenc/encryption`.
-    Array(Vec<Encryption<'a>>),
+    Array(Vec<EncryptionKey<'a>>),
 }
 
 /// The first line of a bulk request.
 #[derive(ToSchema)]
 #[allow(dead_code)] // Only its schema is of use: `auth::BulkBody` reads it.
-pub struct BulkHead {
+#[schema(as = BulkHead)]
+pub struct BulkHeadSchema {
     /// Always 1, the version of this format.
     bulk: u32,
     /// The entitlement back end that the client belongs to, such as `OVP`.
@@ -140,7 +144,8 @@ pub struct BulkHead {
 /// Any other line of a bulk request: a content whose key is asked for, or brought along.
 #[derive(ToSchema)]
 #[allow(dead_code)] // Only its schema is of use: `auth::BulkItem` reads it.
-pub struct BulkItem {
+#[schema(as = BulkItem)]
+pub struct BulkItemSchema {
     /// The content.
     content_id: String,
     /// The track; left out, the one that the uDRM endpoints know.
@@ -156,7 +161,7 @@ pub struct BulkItem {
     /// The crypto period that the key is for.
     period: Option<SealedPeriod>,
     /// To be stored beside the content.
-    aux: Option<Aux<'static>>,
+    aux: Option<AuxiliaryData<'static>>,
 }
 
 /// A line of a bulk request.
@@ -165,9 +170,9 @@ pub struct BulkItem {
 #[allow(dead_code)]
 pub enum BulkRequest {
     /// Line 1.
-    Head(BulkHead),
+    Head(BulkHeadSchema),
     /// Every other line.
-    Item(BulkItem),
+    Item(BulkItemSchema),
 }
 
 /// A line of the answer to a bulk request.
@@ -184,7 +189,8 @@ pub enum BulkAnswer<'a> {
 /// A request for sealed keys: one strict JSON object.
 #[derive(ToSchema)]
 #[allow(dead_code)] // Only its schema is of use: `auth::ExportRequest` reads it.
-pub struct ExportRequest {
+#[schema(as = ExportRequest)]
+pub struct ExportRequestSchema {
     /// Always 1, the version of this format.
     export: u32,
     /// The entitlement back end that the client belongs to, such as `OVP`.
@@ -213,20 +219,20 @@ pub enum ExportAnswer<'a> {
 /// All schemas, with those that they name.
 pub fn components() -> Components {
     let mut all = Vec::new();
-    add::<CustomData>(&mut all);
+    add::<CustomDataSchema>(&mut all);
     add::<EncryptionAnswer<'static>>(&mut all);
     add::<Deleted<'static>>(&mut all);
-    add::<Body<'static>>(&mut all);
+    add::<RefusalBody<'static>>(&mut all);
     add::<Capabilities>(&mut all);
-    add::<ScheduleData>(&mut all);
+    add::<ScheduleDataSchema>(&mut all);
     add::<ScheduleAnswer<'static>>(&mut all);
     add::<BulkRequest>(&mut all);
     add::<BulkAnswer<'static>>(&mut all);
-    add::<ExportRequest>(&mut all);
+    add::<ExportRequestSchema>(&mut all);
     add::<ExportAnswer<'static>>(&mut all);
-    add::<EnvelopeText>(&mut all);
-    add::<ContentKeyRequest>(&mut all);
-    add::<Answer>(&mut all);
+    add::<ContentKeyEnvelopeJson>(&mut all);
+    add::<ContentKeyRequestJson>(&mut all);
+    add::<ContentKeyAnswer>(&mut all);
     add::<ContentKeys<'static>>(&mut all);
     ComponentsBuilder::new().schemas_from_iter(all).build()
 }

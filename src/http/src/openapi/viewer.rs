@@ -8,7 +8,7 @@ use actix_web::http::header;
 use actix_web::web::Bytes;
 
 use super::archive::{self, DamagedArchive};
-use crate::error::{ApiError, ErrorKind};
+use crate::answer::error::{ApiError, ErrorKind};
 
 /// Styles are set by its scripts, and its few pictures are inside of them.
 const POLICY: &str = "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; \

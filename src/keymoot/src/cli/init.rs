@@ -7,7 +7,9 @@ use clap::Args;
 use super::Failure;
 use super::node_files::{NodeArgs, NodeConfig, NodeDirectory};
 use super::operator::say;
-use keymoot_crypto::{ClusterCa, ClusterName, Keyring};
+use keymoot_crypto::Keyring;
+use keymoot_model::ClusterName;
+use keymoot_tls::ClusterCa;
 
 /// The id of the first node.
 const FIRST: u64 = 1;
@@ -80,8 +82,8 @@ mod tests {
     use super::*;
     use crate::cli::node_files::ProfileArg;
     use crate::config::Loaded;
-    use keymoot_crypto::PeerIdentity;
-    use keymoot_crypto::tls::PeerCredentials;
+    use keymoot_tls::PeerCredentials;
+    use keymoot_tls::PeerIdentity;
 
     fn args(dir: &std::path::Path) -> InitArgs {
         let node = NodeArgs {

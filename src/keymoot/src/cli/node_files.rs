@@ -9,7 +9,8 @@ use clap::{Args, ValueEnum};
 
 use super::Failure;
 use keymoot_cluster::settings::{NetworkProfile, PeerAddress};
-use keymoot_crypto::{ClusterName, secret_file};
+use keymoot_crypto::secret_file;
+use keymoot_model::ClusterName;
 use keymoot_model::NodeId;
 
 /// Where a new node lives and listens.

@@ -10,10 +10,11 @@ use std::time::Duration;
 use super::Failure;
 use crate::config::{Config, Loaded};
 use keymoot_cluster::{AdminClient, AdminError, AdminRequest, AdminResponse};
-use keymoot_crypto::tls::{PeerCredentials, peer_client_config};
-use keymoot_crypto::{Keyring, PeerIdentity};
+use keymoot_crypto::Keyring;
 use keymoot_model::NodeId;
 use keymoot_service::admin::{Operation, OperationError, OperationOutcome};
+use keymoot_tls::PeerIdentity;
+use keymoot_tls::{PeerCredentials, peer_client_config};
 
 /// How long a node may take to answer; longer than it waits for a quorum itself.
 pub const TIMEOUT: Duration = Duration::from_secs(12);

@@ -16,17 +16,17 @@ use super::args::ServeArgs;
 use super::{Failure, descriptors};
 use crate::config::{Config, Loaded};
 use crate::{logging, panics};
-use keymoot_auth::SignatureWindow;
 use keymoot_cluster::{Cluster, StartError};
 use keymoot_crypto::Keyring;
 use keymoot_drm::Registry;
-use keymoot_drm::actor::DrmActor;
 use keymoot_http as http;
 use keymoot_http::{Api, ClientTimeouts, Drain};
 use keymoot_license::LicenseServers;
 use keymoot_license::entitlement::Entitlements;
 use keymoot_license::entitlement::load_entitlements;
 use keymoot_license::outgoing::{Outgoing, OutgoingLimits};
+use keymoot_protocol::SignatureWindow;
+use keymoot_service::DrmActor;
 use keymoot_service::{
     Accounts, Keys, Leases, LicenseParts, Licenses, Nonces, Policies, Readiness, apply_accounts_file,
     open_server_keys,
@@ -181,7 +181,7 @@ async fn retire(cluster: &Cluster, drain: &Drain, close: impl FnOnce(), patience
     tracing::info!("stopping: leadership is handed over, and requests under way are answered");
     let deadline = Instant::now() + patience;
     drain.begin();
-    cluster.retire().await;
+    cluster.transfer_leader().await;
     close();
     let cut_off = drain.finished(deadline).await;
     if cut_off > 0 {

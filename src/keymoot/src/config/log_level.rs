@@ -8,6 +8,9 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use super::Log;
 
+/// What the crate `keymoot` itself holds.
+const OWN_MODULES: [&str; 4] = ["cli", "config", "logging", "panics"];
+
 /// Why a level cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LogLevelError {
@@ -48,13 +51,24 @@ fn add(targets: Targets, part: &str) -> Result<Targets, LogLevelError> {
     let Some((target, level)) = part.split_once('=') else {
         return match part.parse::<LevelFilter>() {
             Ok(level) => Ok(targets.with_default(level)),
-            Err(_) => Ok(targets.with_target(checked(part, part)?, LevelFilter::TRACE)),
+            Err(_) => Ok(targets.with_target(named_today(checked(part, part)?), LevelFilter::TRACE)),
         };
     };
     let unknown = || LogLevelError::Level { part: part.to_owned(), level: level.to_owned() };
     // The library takes nothing for `error`.
     let level = if level.is_empty() { None } else { level.parse::<LevelFilter>().ok() };
-    Ok(targets.with_target(checked(target, part)?, level.ok_or_else(unknown)?))
+    Ok(targets.with_target(named_today(checked(target, part)?), level.ok_or_else(unknown)?))
+}
+
+/// The target's name today: what was `keymoot::store` while all was one crate is `keymoot_store`. What a
+/// configuration says by the name of before still counts.
+fn named_today(target: &str) -> String {
+    match target.strip_prefix("keymoot::") {
+        Some(rest) if !OWN_MODULES.contains(&rest.split("::").next().unwrap_or_default()) => {
+            format!("keymoot_{rest}")
+        }
+        _ => target.to_owned(),
+    }
 }
 
 /// The target, unless it has signs that no path of a module has.
@@ -80,12 +94,22 @@ mod tests {
             let all = [Level::TRACE, Level::DEBUG, Level::INFO, Level::WARN, Level::ERROR];
             all.into_iter().find(|level| targets.would_enable(target, level))
         };
-        assert_eq!(at("keymoot::cluster"), Some(Level::INFO));
+        assert_eq!(at("keymoot_cluster"), Some(Level::INFO));
         assert_eq!(at("openraft_rt"), Some(Level::WARN));
-        assert_eq!(at("keymoot::store::log"), Some(Level::DEBUG));
-        assert_eq!(at("keymoot::http::answer"), None);
+        assert_eq!(at("keymoot_store::log"), Some(Level::DEBUG));
+        assert_eq!(at("keymoot_http::answer"), None);
         assert_eq!(at("audit"), Some(Level::TRACE));
         assert!(!read("openraft=3").unwrap().would_enable("keymoot", &Level::ERROR));
+    }
+
+    #[test]
+    fn a_crate_is_found_by_its_name_of_today_and_of_before() {
+        for text in ["warn,keymoot_store=debug", "warn,keymoot::store=debug"] {
+            let targets = read(text).unwrap();
+            assert!(targets.would_enable("keymoot_store::log", &Level::DEBUG), "{text}");
+            assert!(!targets.would_enable("keymoot_http::answer", &Level::INFO), "{text}");
+        }
+        assert!(read("warn,keymoot::cli=debug").unwrap().would_enable("keymoot::cli::serve", &Level::DEBUG));
     }
 
     #[test]

@@ -4,7 +4,9 @@
 
 use std::path::PathBuf;
 
-use keymoot_cluster::settings::{Cluster, ClusterSettings, Disk, Node, Raft, Store};
+use keymoot_cluster::settings::{
+    ClusterSection, ClusterSettings, DiskSection, NodeSection, RaftSection, StoreSection,
+};
 use keymoot_http::settings::{Http, HttpSettings, Packager, WebOrigin};
 use keymoot_license::settings::LicenseServerSettings;
 use keymoot_model::{AccountId, empty_is_none};
@@ -15,9 +17,9 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// This node.
-    pub node: Node,
+    pub node: NodeSection,
     /// The cluster it belongs to, and how nodes reach each other.
-    pub cluster: Cluster,
+    pub cluster: ClusterSection,
     /// The API listener.
     pub http: Http,
     /// The listener for packagers that cannot sign.
@@ -31,11 +33,11 @@ pub struct Config {
     /// Master keys.
     pub keys: Keys,
     /// Replication: batches, log, snapshots.
-    pub raft: Raft,
+    pub raft: RaftSection,
     /// The store's memory.
-    pub store: Store,
+    pub store: StoreSection,
     /// The disk that holds the data directory.
-    pub disk: Disk,
+    pub disk: DiskSection,
     /// Bounds on what waits.
     pub limits: Limits,
     /// Accounts that are applied at start.

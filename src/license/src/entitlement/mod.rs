@@ -19,9 +19,9 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Instant;
 
-use keymoot_auth::CaSystem;
 use keymoot_crypto::secret_file::SecretFileError;
 use keymoot_model::{Account, AccountId, ContentId, PolicyName};
+use keymoot_protocol::CaSystem;
 use keymoot_telemetry::Metrics;
 
 use super::outgoing::{Outgoing, OutgoingError};

@@ -4,9 +4,9 @@ use super::*;
 use crate::outgoing::OutgoingLimits;
 use crate::settings::ServerUrl;
 use crate::stand_in::server;
-use keymoot_auth::CustomData;
 use keymoot_crypto::secret_file;
 use keymoot_model::{Consistency, ResponseShape};
+use keymoot_protocol::CustomData;
 
 const SIGNED: &str = r#"{"ca_system":"CAS","account_id":167,"content_id":"film","files":"a,b",
     "user_token":"s3cret-token","udid":"device-1","additional_cas_system":7}"#;

@@ -2,7 +2,8 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use keymoot_crypto::{ClusterName, JoinToken, RandomError};
+use keymoot_crypto::{JoinToken, RandomError};
+use keymoot_model::ClusterName;
 use keymoot_state::JoinTokenRecord;
 
 use super::Operation;

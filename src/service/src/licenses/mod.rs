@@ -11,11 +11,12 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
-use keymoot_auth::{CustomData, Grant};
+use keymoot_auth::Grant;
 use keymoot_cluster::Cluster;
 use keymoot_license::entitlement::{Entitled, Entitlements, Viewer};
 use keymoot_license::{LicenseProvider, LicenseServers, LicenseTerms, LicensedKey, clear_key};
 use keymoot_model::{AccountId, Consistency, Policy, PolicyName, TrackName};
+use keymoot_protocol::CustomData;
 use keymoot_telemetry::Metrics;
 
 use super::error::ServiceError;

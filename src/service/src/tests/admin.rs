@@ -1,7 +1,7 @@
 //! What operators do, as a node answers it.
 
 use keymoot_cluster::{AdminRequest, AdminResponse};
-use keymoot_crypto::ClusterName;
+use keymoot_model::ClusterName;
 use keymoot_model::PolicyName;
 
 use super::policies::policy;

@@ -15,8 +15,8 @@ use keymoot_state::{Command, NewKey, PolicyCondition, Response};
 use super::fate::Fate;
 use super::history::{Answer, Asked, History};
 use super::world::World;
+use crate::cluster::Cluster;
 use crate::error::ClusterError;
-use crate::node::Cluster;
 
 /// Registers that are in use at the same time.
 const REGISTERS: u64 = 3;

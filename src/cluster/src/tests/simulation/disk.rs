@@ -20,9 +20,9 @@ use keymoot_model::NodeId;
 use keymoot_store::{Completion, LogPosition, StoredVote};
 
 use super::fate::Fate;
-use crate::standing::Standing;
-use crate::types::{Entry, LogId, TypeConfig, Vote};
-use crate::wire;
+use crate::raft::vote_ledger::VoteLedger;
+use crate::wire::raft_codec;
+use crate::wire::raft_types::{Entry, LogId, TypeConfig, Vote};
 
 /// How much a disk that lies is behind.
 const WRITE_BACK: Duration = Duration::from_secs(2);
@@ -76,7 +76,7 @@ pub enum Stop {
 
 /// A node's disk; it outlives the node. Cheap to clone.
 #[derive(Clone)]
-pub struct Disk(Arc<Mutex<Platter>>);
+pub struct SimulatedDisk(Arc<Mutex<Platter>>);
 
 struct Platter {
     written: Image,
@@ -96,9 +96,9 @@ struct Platter {
     fate: Fate,
 }
 
-type Waiting = (u64, Completion);
+type QueuedWrite = (u64, Completion);
 
-impl Disk {
+impl SimulatedDisk {
     pub fn new(fate: Fate, lies: bool, hushes_votes: bool) -> Self {
         Self(Arc::new(Mutex::new(Platter {
             written: Image::default(),
@@ -121,21 +121,21 @@ impl Disk {
     }
 
     /// The log as a node that starts now finds it.
-    pub fn boot(&self, standing: Standing) -> DiskLog {
+    pub fn boot(&self, ledger: VoteLedger) -> DiskLog {
         let mut platter = self.lock();
         platter.boots += 1;
         platter.running = true;
         let (queue, waiting) = mpsc::unbounded_channel();
         tokio::spawn(sync(self.clone(), platter.boots, waiting));
-        DiskLog { disk: self.clone(), boot: platter.boots, queue, standing }
+        DiskLog { disk: self.clone(), boot: platter.boots, queue, ledger }
     }
 
-    /// What a node that starts now stands by.
-    pub fn standing(&self, me: NodeId) -> Standing {
+    /// The vote ledger of a node that starts now.
+    pub fn ledger(&self, me: NodeId) -> VoteLedger {
         let platter = self.lock();
         let written = &platter.written;
         let last = written.entries.keys().next_back().copied().or(written.purged.map(|at| at.index));
-        Standing::new(me, written.vote, last.unwrap_or(0))
+        VoteLedger::new(me, written.vote, last.unwrap_or(0))
     }
 
     /// From this moment on nothing is written by the node that runs on it.
@@ -183,7 +183,7 @@ impl Platter {
     }
 }
 
-async fn sync(disk: Disk, boot: u64, mut queue: mpsc::UnboundedReceiver<Waiting>) {
+async fn sync(disk: SimulatedDisk, boot: u64, mut queue: mpsc::UnboundedReceiver<QueuedWrite>) {
     while let Some(first) = queue.recv().await {
         let mut waiting = vec![first];
         while let Ok(next) = queue.try_recv() {
@@ -211,10 +211,10 @@ async fn sync(disk: Disk, boot: u64, mut queue: mpsc::UnboundedReceiver<Waiting>
 /// The log of a running node. Cheap to clone.
 #[derive(Clone)]
 pub struct DiskLog {
-    disk: Disk,
+    disk: SimulatedDisk,
     boot: u64,
-    queue: mpsc::UnboundedSender<Waiting>,
-    standing: Standing,
+    queue: mpsc::UnboundedSender<QueuedWrite>,
+    ledger: VoteLedger,
 }
 
 impl DiskLog {
@@ -261,11 +261,16 @@ impl RaftLogReader<TypeConfig> for DiskLog {
             return Ok(Vec::new());
         }
         let platter = self.disk.lock();
-        platter.written.entries.range(range).map(|(_, (at, bytes))| wire::entry(at, bytes.clone())).collect()
+        platter
+            .written
+            .entries
+            .range(range)
+            .map(|(_, (at, bytes))| raft_codec::entry(at, bytes.clone()))
+            .collect()
     }
 
     async fn read_vote(&mut self) -> Result<Option<Vote>, io::Error> {
-        Ok(self.disk.lock().written.vote.as_ref().map(wire::vote))
+        Ok(self.disk.lock().written.vote.as_ref().map(raft_codec::vote))
     }
 }
 
@@ -277,8 +282,8 @@ impl RaftLogStorage<TypeConfig> for DiskLog {
         let last = platter.written.entries.values().next_back().map(|(at, _)| *at);
         let purged = platter.written.purged;
         Ok(LogState {
-            last_purged_log_id: purged.as_ref().map(wire::log_id),
-            last_log_id: last.or(purged).as_ref().map(wire::log_id),
+            last_purged_log_id: purged.as_ref().map(raft_codec::log_id),
+            last_log_id: last.or(purged).as_ref().map(raft_codec::log_id),
         })
     }
 
@@ -287,9 +292,9 @@ impl RaftLogStorage<TypeConfig> for DiskLog {
     }
 
     async fn save_vote(&mut self, vote: &Vote) -> Result<(), io::Error> {
-        let vote = wire::stored_vote(vote);
-        if !self.disk.lock().hushes_votes || self.standing.vote().is_none_or(|given| !given.committed) {
-            self.standing.promise(vote);
+        let vote = raft_codec::stored_vote(vote);
+        if !self.disk.lock().hushes_votes || self.ledger.vote().is_none_or(|given| !given.committed) {
+            self.ledger.promise(vote);
         }
         let (done, synced) = oneshot::channel();
         let done = Box::new(move |result| {
@@ -300,15 +305,15 @@ impl RaftLogStorage<TypeConfig> for DiskLog {
     }
 
     async fn save_committed(&mut self, committed: Option<LogId>) -> Result<(), io::Error> {
-        let committed = committed.as_ref().map(wire::position);
+        let committed = committed.as_ref().map(raft_codec::position);
         if let Some(committed) = committed {
-            self.standing.commit(committed);
+            self.ledger.commit(committed);
         }
         self.write(Write::Committed(committed), None)
     }
 
     async fn read_committed(&mut self) -> Result<Option<LogId>, io::Error> {
-        Ok(self.disk.lock().written.committed.as_ref().map(wire::log_id))
+        Ok(self.disk.lock().written.committed.as_ref().map(raft_codec::log_id))
     }
 
     async fn append<I>(&mut self, entries: I, callback: IOFlushed<TypeConfig>) -> Result<(), io::Error>
@@ -316,17 +321,17 @@ impl RaftLogStorage<TypeConfig> for DiskLog {
         I: IntoIterator<Item = Entry> + OptionalSend,
         I::IntoIter: OptionalSend,
     {
-        let entries = wire::log_entries(entries)?;
-        wire::note_members_changes(&self.standing, &entries);
+        let entries = raft_codec::log_entries(entries)?;
+        self.ledger.note_entries(&entries);
         self.write(Write::Append(entries), Some(Box::new(move |result| callback.io_completed(result))))
     }
 
     async fn truncate_after(&mut self, last: Option<LogId>) -> Result<(), io::Error> {
-        self.standing.truncate(last.map_or(0, |last| last.index));
-        self.write(Write::TruncateAfter(last.as_ref().map(wire::position)), None)
+        self.ledger.truncate(last.map_or(0, |last| last.index));
+        self.write(Write::TruncateAfter(last.as_ref().map(raft_codec::position)), None)
     }
 
     async fn purge(&mut self, upto: LogId) -> Result<(), io::Error> {
-        self.write(Write::Purge(wire::position(&upto)), None)
+        self.write(Write::Purge(raft_codec::position(&upto)), None)
     }
 }

@@ -44,7 +44,7 @@ async fn version_after_an_emptied_voter(seed: u64, weakness: Weakness) -> Option
         if leader(&world).is_some() {
             break;
         }
-        let ended = world.node(2).is_some_and(|node| node.failure.borrow().is_some());
+        let ended = world.node(2).is_some_and(|node| node.local.fatal.subscribe().borrow().is_some());
         if ended {
             world.stop(2, Stop::Kill).await;
             world.start(1).await;

@@ -10,7 +10,7 @@ use super::disk::Stop;
 use super::fate::Fate;
 use super::network::{CALM, Weather};
 use super::world::World;
-use crate::change::{Change, ChangeRequest};
+use crate::wire::membership_change::{Change, ChangeRequest};
 
 /// A kind of fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,7 +111,7 @@ async fn begin(world: &World, fault: Fault, fate: &mut Fate) {
             if let Some(node) = world.node(victim) {
                 let change = Change::TransferLeader(Some(other));
                 let request = ChangeRequest { change, force: false, dry_run: false };
-                let _ = node.change_members(request, Instant::now() + Duration::from_secs(2)).await;
+                let _ = node.members.change_members(request, Instant::now() + Duration::from_secs(2)).await;
             }
         }
     }

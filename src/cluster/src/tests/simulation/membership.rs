@@ -9,12 +9,12 @@ use super::fate::Fate;
 use super::faults::leader;
 use super::run::{Weakness, in_virtual_time};
 use super::world::World;
-use crate::change::{Change, ChangePlan, ChangeRequest, Verdict};
 use crate::node::Node;
+use crate::wire::membership_change::{Change, ChangePlan, ChangeRequest, Verdict};
 
 async fn remove(node: &Node, id: u64, dry_run: bool) -> ChangePlan {
     let request = ChangeRequest { change: Change::Remove(id), force: false, dry_run };
-    node.change_members(request, Instant::now() + Duration::from_secs(10)).await.unwrap()
+    node.members.change_members(request, Instant::now() + Duration::from_secs(10)).await.unwrap()
 }
 
 #[test]
@@ -34,6 +34,6 @@ fn a_leader_that_died_is_waited_for_once_and_then_removed_at_once() {
         let began = Instant::now();
         assert_eq!(remove(&node, dead, false).await.verdict, Verdict::Ready);
         assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
-        assert!(!node.membership().nodes().any(|(id, _)| *id == dead));
+        assert!(!node.members.membership().nodes().any(|(id, _)| *id == dead));
     });
 }

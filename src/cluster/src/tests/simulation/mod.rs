@@ -1,7 +1,7 @@
 //! Whole clusters in virtual time: minutes of faults in seconds.
 //!
-//! Real: openraft, the state machine over real tables, proposer, read barrier, leader seat, links, peer
-//! server, monitor and steward. Simulated: the network between the nodes (delays, lost connections,
+//! Real: openraft, the state machine over real tables, proposer, read barrier, leader client, links, peer
+//! server, monitor and reconciler. Simulated: the network between the nodes (delays, lost connections,
 //! copies of proposals that come late, partitions), the disk under the log (syncs that take time, power
 //! cuts), the clock, and chance as far as it is this simulation's own.
 //!
@@ -10,7 +10,7 @@
 //! and installed by threads. So a seed that failed is likely to fail again, and may need a few tries.
 //!
 //! `KEYMOOT_SIM_SEED=7` runs that seed alone, `KEYMOOT_SIM_SEEDS=500` as many, with
-//! `cargo nextest run -p keymoot --lib -E 'test(simulation_tests)'`.
+//! `cargo nextest run -p keymoot-cluster -E 'test(tests::simulation)'`.
 
 mod clients;
 mod disk;

@@ -17,17 +17,17 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use keymoot_codec as codec;
 use keymoot_codec::Kind;
-use keymoot_crypto::PeerIdentity;
-use keymoot_crypto::tls::{PeerChannel, PeerVersion};
+use keymoot_crypto::{PeerChannel, PeerVersion};
 use keymoot_model::NodeId;
 use keymoot_state::Proposal;
+use keymoot_tls::PeerIdentity;
 
 use super::fate::Fate;
-use crate::frame::{self, Frame};
-use crate::link::{Connection, Dial};
-use crate::message::Request;
 use crate::node::Node;
-use crate::peer_server;
+use crate::peer::link::{Connection, Dial};
+use crate::server;
+use crate::wire::frame::{self, Frame};
+use crate::wire::message::Request;
 
 /// Bytes under way in a pipe at most; more waits at the sender.
 const PIPE_BYTES: usize = 64 * 1024;
@@ -52,7 +52,7 @@ pub const CALM: Weather =
     Weather { delay_ms: (0, 2), lost_per_mille: 0, last_per_mille: 0, copied_per_mille: 10 };
 
 /// The network.
-pub struct Network {
+pub struct SimulatedNetwork {
     air: Mutex<Air>,
     /// Each forwarded proposal gets another number: the receiver cannot tell a retry from a new one.
     renumbers: bool,
@@ -78,7 +78,7 @@ struct Cable {
     gone: Vec<NodeId>,
 }
 
-impl Network {
+impl SimulatedNetwork {
     pub fn new(fate: Fate, renumbers: bool, version: PeerVersion) -> Arc<Self> {
         let air =
             Air { nodes: BTreeMap::new(), blocked: BTreeSet::new(), weather: CALM, cables: Vec::new(), fate };
@@ -155,7 +155,7 @@ impl Network {
         let channel = PeerChannel { version: self.version, binding: [0; 32] };
         let address = SocketAddr::from(([127, 0, 0, 1], 1));
         let far = join(far_in, far_out);
-        tokio::spawn(peer_server::welcome(far, PeerIdentity::Node(from), channel, address, node));
+        tokio::spawn(server::welcome(far, PeerIdentity::Node(from), channel, address, node.server.clone()));
         tokio::spawn(self.clone().carry((from, to), up_in, up_out, cable.clone(), state.clone()));
         tokio::spawn(self.carry((to, from), down_in, down_out, cable, state));
         Ok((Box::new(join(near_in, near_out)), channel))

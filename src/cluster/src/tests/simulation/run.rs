@@ -14,7 +14,7 @@ use super::fate::Fate;
 use super::faults::{self, Fault};
 use super::world::World;
 use crate::node::Node;
-use crate::state_machine::{META_MARK, mark_of};
+use crate::raft::state_machine::{META_MARK, mark_of};
 
 /// How long after the last healing every node must serve.
 const SERVES_WITHIN: Duration = Duration::from_secs(30);
@@ -169,7 +169,7 @@ async fn compare(clients: Arc<Clients>) {
     loop {
         sleep(COMPARE_EVERY).await;
         for node in clients.world.nodes() {
-            if let Some(reason) = &*node.failure.borrow() {
+            if let Some(reason) = &*node.local.fatal.subscribe().borrow() {
                 // A node that was told to stop meanwhile is no news.
                 if clients.world.node(node.id).is_some() {
                     clients.broken.lock().unwrap().push(format!("ends: node {} gave up: {reason}", node.id));

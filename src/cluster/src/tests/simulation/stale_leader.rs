@@ -26,8 +26,8 @@ async fn index_of_the_old_leader(seed: u64, weakness: Weakness) -> (Option<u64>,
     let name = |text: &str| PolicyName::new(text).unwrap();
     let led = world.clusters().into_iter().find(|cluster| cluster.node_id() == old.id).unwrap();
     assert!(clients.change_policy(&led, &name("before"), 0).await.is_some());
-    let index = old.rounds.index.read().await;
-    assert!(index.is_ok(), "it leads, and everybody stands by it");
+    let index = old.barrier.read_index.read().await;
+    assert!(index.is_ok(), "it leads, and every voter supports it");
 
     let others: Vec<u64> = world.ids().into_iter().filter(|id| *id != old.id).collect();
     world.network.block(others.iter().flat_map(|id| [(old.id, *id), (*id, old.id)]));
@@ -37,7 +37,7 @@ async fn index_of_the_old_leader(seed: u64, weakness: Weakness) -> (Option<u64>,
         for cluster in world.clusters().into_iter().filter(|cluster| cluster.node_id() != old.id) {
             clients.change_policy(&cluster, &name("after"), 0).await;
         }
-        let indexes = others.iter().map(|id| world.node(*id).unwrap().status().unwrap().node);
+        let indexes = others.iter().map(|id| world.node(*id).unwrap().status.status().unwrap().node);
         match indexes
             .filter(|node| node.leader.is_some_and(|id| id != old.id))
             .map(|node| node.applied_index)
@@ -50,11 +50,11 @@ async fn index_of_the_old_leader(seed: u64, weakness: Weakness) -> (Option<u64>,
     world.network.block([]);
     let voters = others.iter().filter_map(|id| world.node(*id));
     let for_voters = voters.filter_map(|node| {
-        let vote = node.rounds.index.standing().vote()?;
-        old.rounds.index.answer_voter(node.id, &vote)
+        let vote = node.barrier.read_index.ledger().vote()?;
+        old.barrier.read_index.answer_voter(node.id, &vote)
     });
     let for_voters = for_voters.min();
-    let own = old.rounds.index.read().await.ok();
+    let own = old.barrier.read_index.read().await.ok();
     (own.into_iter().chain(for_voters).min(), written)
 }
 

@@ -8,41 +8,39 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::settings::ClusterSettings;
-use keymoot_crypto::tls::PeerVersion;
-use keymoot_crypto::{ClusterName, Keyring};
+use keymoot_crypto::Keyring;
+use keymoot_crypto::PeerVersion;
+use keymoot_model::ClusterName;
 use keymoot_model::NodeId;
 use keymoot_state::{ClusterIdentity, FEATURE_LEVEL, NodeFacts, TABLE_NAMES};
 use keymoot_store::{Directory, Identity, Log, LogOptions, Tables, TablesOptions};
 use keymoot_telemetry::Metrics;
 
-use super::disk::{Disk, Stop};
+use super::disk::{SimulatedDisk, Stop};
 use super::fate::Fate;
-use super::network::Network;
+use super::network::SimulatedNetwork;
 use super::run::Weakness;
-use crate::admin::{AdminRequest, AdminResponse};
-use crate::barrier::Rounds;
-use crate::disk::DiskWatch;
-use crate::fence::Fence;
-use crate::gathered::GatherLimits;
-use crate::join_server::JoinGate;
-use crate::leader::{LeaderSeat, Leadership};
-use crate::log_hold::{LogCuts, LogHold};
-use crate::monitor::Monitor;
-use crate::node::{About, Cluster, Node};
-use crate::peers::{EndOfNode, Peers};
-use crate::proof::RefusalLog;
-use crate::proposer::{Appends, Flights};
-use crate::read_index::ReadIndex;
-use crate::start::raft_config;
-use crate::state_machine::StateMachine;
-use crate::state_view::StateView;
-use crate::steward::Steward;
-use crate::types::Raft;
+use crate::cluster::Cluster;
+use crate::members::node_info::NodeInfo;
+use crate::node::{Node, NodeParts};
+use crate::ops::disk_watch::DiskWatch;
+use crate::peer::fatal_signal::FatalSignal;
+use crate::peer::feature_level::FeatureLevel;
+use crate::peer::fence::Fence;
+use crate::peer::local_end::LocalEnd;
+use crate::peer::peers::Peers;
+use crate::raft::Raft;
+use crate::raft::config::raft_config;
+use crate::raft::log_retention::LogRetention;
+use crate::raft::snapshot_schedule::SnapshotSchedule;
+use crate::raft::state_machine::StateMachine;
+use crate::raft::state_view::StateView;
+use crate::wire::admin::{AdminRequest, AdminResponse};
+use crate::write::batcher::BatchLimits;
 
 const CLUSTER: &str = "simulated";
 /// How long a request waits for a quorum.
@@ -54,7 +52,7 @@ const ENDS_WITHIN: Duration = Duration::from_secs(120);
 pub struct World {
     /// The feature level that the cluster is founded at.
     level: u32,
-    pub network: Arc<Network>,
+    pub network: Arc<SimulatedNetwork>,
     machines: BTreeMap<NodeId, Machine>,
     config: ClusterSettings,
     keyring: Arc<Keyring>,
@@ -63,7 +61,7 @@ pub struct World {
 
 struct Machine {
     home: PathBuf,
-    disk: Disk,
+    disk: SimulatedDisk,
     running: Mutex<Option<Running>>,
 }
 
@@ -87,7 +85,11 @@ impl World {
         config.raft.log_keep_entries = 20;
         let machine = |id: u64| Machine {
             home: home.path().join(id.to_string()),
-            disk: Disk::new(fate.fork(), weakness == Weakness::LyingDisks, weakness == Weakness::HushedVotes),
+            disk: SimulatedDisk::new(
+                fate.fork(),
+                weakness == Weakness::LyingDisks,
+                weakness == Weakness::HushedVotes,
+            ),
             running: Mutex::default(),
         };
         let version = match weakness {
@@ -100,7 +102,7 @@ impl World {
         Self {
             level,
             machines: ids.clone().zip(ids.map(machine)).collect(),
-            network: Network::new(fate.fork(), weakness == Weakness::RenumberedForwards, version),
+            network: SimulatedNetwork::new(fate.fork(), weakness == Weakness::RenumberedForwards, version),
             config,
             keyring: Arc::new(Keyring::generate().unwrap()),
             _home: home,
@@ -114,7 +116,7 @@ impl World {
         }
         let members = self.ids().into_iter().map(|id| (id, format!("node-{id}:1"))).collect();
         let node = self.node(1).unwrap();
-        match node.administer(AdminRequest::Initialize(members)).await {
+        match node.server.admin().administer(AdminRequest::Initialize(members)).await {
             AdminResponse::Initialized(true) => {}
             other => panic!("the cluster did not begin: {other:?}"),
         }
@@ -141,7 +143,7 @@ impl World {
         self.ids().into_iter().filter_map(of).collect()
     }
 
-    pub fn disk(&self, id: NodeId) -> &Disk {
+    pub fn disk(&self, id: NodeId) -> &SimulatedDisk {
         &self.machines[&id].disk
     }
 
@@ -205,91 +207,76 @@ impl World {
         let unused = Log::open(&directory.log(), unused).unwrap();
         let fence = Fence::new(directory.clone(), unused.clone());
         let (_, disk) = DiskWatch::begin(directory.root(), &config.disk, metrics.clone()).unwrap();
-        let standing = machine.disk.standing(id);
+        let ledger = machine.disk.ledger(id);
         let machine_state =
-            StateMachine::new(tables, state.clone(), directory.clone(), metrics.clone(), standing.clone())
+            StateMachine::new(tables, state.clone(), directory.clone(), metrics.clone(), ledger.clone())
                 .unwrap();
         let applied_index = machine_state.applied_index();
-        let (failure_in, failure) = watch::channel(None);
-        let end = EndOfNode { reason: failure_in.clone(), state: Some(state.clone()) };
         let cluster: ClusterName = CLUSTER.parse().unwrap();
+        let local = LocalEnd {
+            cluster: cluster.clone(),
+            node: Some(id),
+            fence: Some(fence.clone()),
+            keyring: self.keyring.clone(),
+            feature_level: FeatureLevel::of(state.clone()),
+            fatal: FatalSignal::default(),
+        };
         let connect_timeout = Duration::from_millis(config.cluster.connect_timeout_ms);
-        let peers = Peers::new(
-            &cluster,
-            Some(id),
-            Some(fence.clone()),
-            self.network.dial_of(id),
-            self.keyring.clone(),
-            connect_timeout,
-            end.clone(),
-        );
-        let log = machine.disk.boot(standing.clone());
+        let peers = Peers::new(local.clone(), self.network.dial_of(id), connect_timeout);
+        let log = machine.disk.boot(ledger.clone());
         let lease = Duration::from_millis(config.cluster.election_timeout_max_ms);
         let silent_until = log.has_voted().then(|| Instant::now() + lease);
-        let log_hold = LogHold::default();
+        let log_retention = LogRetention::default();
         let network =
-            crate::network::Network::new(peers.clone(), 1 << 30, log_hold.clone(), standing.clone());
+            crate::raft::network::Network::new(peers.clone(), 1 << 30, log_retention.clone(), ledger.clone());
         let raft = Raft::new(id, raft_config(config).unwrap(), network, log, machine_state).await.unwrap();
-        let (leadership_in, leadership) = watch::channel(Leadership::default());
-        let seat = LeaderSeat::new(id, peers.clone(), leadership);
         let runtime = Handle::current();
-        let appends = Appends::new(raft.clone(), disk.clone(), runtime.clone());
-        let read_index =
-            ReadIndex::new(raft.clone(), standing, peers.clone(), metrics.clone(), runtime.clone());
-        let flights = Flights::new(appends, seat.clone(), end.clone(), metrics.clone());
-        let rounds = Rounds::new(read_index, seat.clone(), applied_index, metrics.clone());
-        let node = Arc::new(Node {
+        let parts = NodeParts {
             id,
-            cluster: cluster.clone(),
-            raft,
-            state,
-            directory,
+            local,
             fence,
-            keyring: self.keyring.clone(),
+            peers,
+            raft,
+            ledger,
+            state,
+            applied_index,
+            log: unused,
+            snapshots: SnapshotSchedule::new(
+                log_retention,
+                config.raft.snapshot_log_entries,
+                config.raft.log_keep_entries,
+            ),
+            directory,
             disk,
-            metrics: metrics.clone(),
-            flights: Arc::new(flights),
-            rounds: Arc::new(rounds),
             silent_until,
             identity: ClusterIdentity {
                 cluster: CLUSTER.into(),
                 keyring_check: self.keyring.check_value(CLUSTER).unwrap(),
                 feature_level: self.level,
             },
-            failure,
-            seat,
-            about: about(id, &machine.home, lease),
-            end,
-            change_turn: tokio::sync::Mutex::default(),
-            join_gate: JoinGate::default(),
-            refusal_log: RefusalLog::default(),
-            expelled: arc_swap::ArcSwap::default(),
-        });
-        let monitor = Monitor {
-            node: node.clone(),
-            peers: peers.clone(),
-            keyring: self.keyring.clone(),
-            founding_authority: None,
+            founding: None,
+            info: info(id, &machine.home, lease),
             metrics,
-            log: unused,
-            cuts: LogCuts::new(log_hold, config.raft.snapshot_log_entries, config.raft.log_keep_entries),
-            leadership: leadership_in,
-            failure: failure_in,
+            runtime: runtime.clone(),
         };
-        let steward = Steward::new(node.clone(), peers, None);
-        let limits = GatherLimits {
+        let (node, tasks) = Node::assemble(parts).unwrap();
+        let limits = BatchLimits {
             waiting_max: config.waiting_commands_max,
             batch_max: config.raft.batch_commands_max,
             in_flight_max: config.raft.batches_in_flight_max,
             pause_after: usize::MAX,
         };
         let cluster = Cluster::new(node.clone(), &runtime, limits, config.waiting_reads_max, PATIENCE);
-        Running { node, cluster, tasks: vec![tokio::spawn(monitor.run()), tokio::spawn(steward.run())] }
+        Running {
+            node,
+            cluster,
+            tasks: vec![tokio::spawn(tasks.monitor.run()), tokio::spawn(tasks.reconciler.run())],
+        }
     }
 }
 
-fn about(id: NodeId, home: &Path, lease: Duration) -> About {
-    About {
+fn info(id: NodeId, home: &Path, lease: Duration) -> NodeInfo {
+    NodeInfo {
         facts: NodeFacts {
             zone: String::new(),
             version: env!("CARGO_PKG_VERSION").into(),

@@ -10,9 +10,7 @@ use crate::cli::confirm::confirm;
 use crate::cli::operator::{Operator, say, unexpected};
 use crate::cli::time_span::TimeSpan;
 use keymoot_cluster::settings::PeerAddress;
-use keymoot_cluster::{
-    AdminRequest, AdminResponse, Change, ChangePlan, ChangeRequest, MemberStanding, Verdict,
-};
+use keymoot_cluster::{AdminRequest, AdminResponse, Change, ChangePlan, ChangeRequest, MemberState, Verdict};
 use keymoot_command::Failure;
 use keymoot_model::NodeId;
 
@@ -190,7 +188,7 @@ fn describe(change: &Change, plan: &ChangePlan) -> String {
         let then = plan.after.iter().find(|then| then.id == member.id);
         text.push_str(&line(member, then, plan.leader));
     }
-    let voters = |members: &[MemberStanding]| members.iter().filter(|member| member.voter).count();
+    let voters = |members: &[MemberState]| members.iter().filter(|member| member.voter).count();
     text.push_str(&format!(
         "voters {} -> {}, failures survived {} -> {}\n",
         voters(&plan.before),
@@ -207,8 +205,8 @@ fn describe(change: &Change, plan: &ChangePlan) -> String {
     text
 }
 
-fn line(now: &MemberStanding, then: Option<&MemberStanding>, leader: NodeId) -> String {
-    let role = |member: &MemberStanding| if member.voter { "voter" } else { "learner" };
+fn line(now: &MemberState, then: Option<&MemberState>, leader: NodeId) -> String {
+    let role = |member: &MemberState| if member.voter { "voter" } else { "learner" };
     let becomes = match then {
         None => " -> removed".to_owned(),
         Some(then) if then.voter != now.voter => format!(" -> {}", role(then)),
@@ -225,8 +223,8 @@ fn line(now: &MemberStanding, then: Option<&MemberStanding>, leader: NodeId) -> 
 mod tests {
     use super::*;
 
-    fn member(id: NodeId, voter: bool, up: bool) -> MemberStanding {
-        MemberStanding { id, voter, zone: "west".into(), peer_address: format!("h:{id}"), up, lag: 0 }
+    fn member(id: NodeId, voter: bool, up: bool) -> MemberState {
+        MemberState { id, voter, zone: "west".into(), peer_address: format!("h:{id}"), up, lag: 0 }
     }
 
     fn plan(verdict: Verdict) -> ChangePlan {

@@ -15,10 +15,11 @@ use crate::cli::operator::say;
 use keymoot_cluster::settings::PeerAddress;
 use keymoot_cluster::{AdminClient, Admitted, JoinReply, JoinRequest, PROTOCOL, ask_to_join};
 use keymoot_command::Failure;
-use keymoot_crypto::tls::{PeerCredentials, peer_client_config};
-use keymoot_crypto::{JoinToken, Keyring, NodeKey, PeerIdentity, join_client_config};
+use keymoot_crypto::{JoinToken, Keyring};
 use keymoot_model::NodeId;
 use keymoot_state::{FEATURE_LEVEL, NodeFacts};
+use keymoot_tls::{NodeKey, PeerIdentity, join_client_config};
+use keymoot_tls::{PeerCredentials, peer_client_config};
 
 /// How long a member may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(20);

@@ -9,8 +9,8 @@ use rustls::pki_types::pem::PemObject as _;
 use super::finding::Finding;
 use crate::config::Config;
 use keymoot_command::Failure;
-use keymoot_crypto::PeerIdentity;
-use keymoot_crypto::tls::PeerCredentials;
+use keymoot_tls::PeerCredentials;
+use keymoot_tls::PeerIdentity;
 
 /// With less time left than this a certificate should be renewed, in days.
 const RENEW_DAYS: i64 = 30;

@@ -7,7 +7,7 @@ use crate::config::Log;
 use crate::logging::start_logging;
 use keymoot_client::{
     ClientError, ClientSettings, ContentKeys, HttpTransport, KeyClient, PointState, ServicePoint,
-    ServicePoints, SystemPace, Timeouts,
+    ServicePoints, SystemClock, Timeouts,
 };
 use keymoot_command::{Failure, FailureKind};
 use keymoot_drm::EncryptionProvider;
@@ -35,9 +35,7 @@ pub struct ConnectionArgs {
     /// The ca_system of the account's requests.
     #[arg(long, value_name = "NAME", env = "KEYMOOT_CA_SYSTEM", default_value = "OVP")]
     pub ca_system: String,
-    /// The DRM systems whose data comes with a key: cenc (all), cenc/widevine, cenc/playready,
-    /// cenc/primetime, playready, widevine, fps; or hls, which has none and keys of its own.
-    #[arg(long, value_name = "PROVIDER", default_value = "cenc")]
+    #[arg(long, value_name = "PROVIDER", default_value = "cenc", help = provider_help())]
     pub provider: EncryptionProvider,
     /// How long a service point may take to be connected to.
     #[arg(long, value_name = "TIME", default_value = "2s")]
@@ -61,7 +59,7 @@ pub struct ConnectionArgs {
 impl ConnectionArgs {
     /// A client of that key server. What goes wrong at a service point is logged on standard error.
     pub(in crate::cli) fn client(&self) -> Result<KeyClient, Failure> {
-        let level = if self.verbose { "keymoot::client=debug" } else { "keymoot::client=warn" };
+        let level = if self.verbose { "keymoot_client=debug" } else { "keymoot_client=warn" };
         let log = Log { level: level.to_owned(), ..Log::default() };
         start_logging(&log).map_err(Failure::runtime)?;
         let points = ServicePoints::new(self.servers.clone()).map_err(Failure::usage)?;
@@ -82,7 +80,7 @@ impl ConnectionArgs {
             server_proof: self.authentication.server_proof(),
             ..ClientSettings::default()
         };
-        let pace = Box::new(SystemPace::default());
+        let pace = Box::new(SystemClock::default());
         Ok(KeyClient::new(points, keys, credentials, Box::new(transport), pace, settings))
     }
 }
@@ -110,6 +108,13 @@ impl ConnectionArgs {
             counted.attempts, counted.setbacks, counted.untrusted, counted.fail_overs
         );
     }
+}
+
+fn provider_help() -> String {
+    format!(
+        "The DRM systems whose data comes with a key: {}. cenc stands for all; hls has none, and keys of its own",
+        EncryptionProvider::listed()
+    )
 }
 
 /// A client's error as a command ends with it, with what helps.

@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use keymoot_auth::MessageKey;
 use keymoot_client::{
     ClientCertificateIdentity, Credentials, MessageSignature, ServerKey, ServerProof, Signer, TlsFiles,
     UdrmSha1,
@@ -12,6 +11,7 @@ use keymoot_client::{
 use keymoot_command::Failure;
 use keymoot_crypto::secret_file;
 use keymoot_model::{AccountId, Scheme};
+use keymoot_protocol::MessageKey;
 
 /// How the scrambler proves itself, and what the key server must prove.
 #[derive(Clone, Debug, Args)]

@@ -13,10 +13,10 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use keymoot_auth::BulkItem;
 use keymoot_command::Failure;
 use keymoot_crypto::{ExportKey, Sealed};
 use keymoot_model::{AccountId, ContentId, KeyPlace, Kid, Period, TrackName};
+use keymoot_protocol::BulkItem;
 
 /// The first line of a file of sealed keys.
 #[derive(Serialize, Deserialize)]
@@ -203,7 +203,7 @@ impl Iterator for ImportFile<'_> {
     }
 }
 
-fn plain_item(text: Zeroizing<String>) -> Result<Item, keymoot_auth::CustomDataError> {
+fn plain_item(text: Zeroizing<String>) -> Result<Item, keymoot_protocol::CustomDataError> {
     let read = BulkItem::parse(text.as_bytes())?;
     Ok(Item { content: read.content.clone(), track: read.track.clone(), text })
 }

@@ -36,7 +36,7 @@ fn the_help_of_every_command_is_that_of_the_documentation() {
     let differing = golden.lines().zip(text.lines()).find(|(a, b)| a != b);
     assert!(
         golden == text,
-        "the help has changed, first at {differing:?}; if that is meant: {BLESS}=1 cargo nextest run -p keymoot --lib \
+        "the help has changed, first at {differing:?}; if that is meant: {BLESS}=1 cargo nextest run -p keymoot \
          -E 'test(the_help_of_every_command)'"
     );
 }

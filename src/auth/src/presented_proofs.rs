@@ -1,0 +1,168 @@
+//! What a request offers as proof, and trying an account's keys on it.
+//!
+//! A request may offer several proofs. All are tried, whatever comes of the others, and with as many
+//! keys for an account that does not exist as for one that does, so that time tells nothing.
+
+use std::hint::black_box;
+
+use super::{ClientCertificate, Nonce, SigningKey};
+use keymoot_model::{AccountId, Scheme};
+use keymoot_protocol::{
+    Authorization, DigestNonces, Envelope, HttpSignature, HttpSignatureError, Signature, SignatureWindow,
+};
+use keymoot_protocol::{BasicAnswer, DigestAnswer};
+
+/// How many keys are tried at least, dummies making up for those an account does not have. Two are
+/// valid at once while a key is rolled over.
+const KEYS_TRIED_MIN: usize = 2;
+
+/// What stands in for keys that are not there. Matching it opens nothing.
+pub(super) const DUMMY_KEY: &[u8] = b"this key belongs to no account..";
+
+/// How a request's connection and headers prove it, beside the protocol's own signature.
+#[derive(Default)]
+pub struct PresentedProofs {
+    certificate: Option<ClientCertificate>,
+    message: Option<HttpSignature>,
+    authorization: Option<Authorization>,
+    /// There is a password or an answer that came over a connection anybody can read.
+    is_overheard: bool,
+}
+
+impl PresentedProofs {
+    /// Those of a request whose headers show none.
+    pub fn of_connection(certificate: Option<ClientCertificate>) -> Self {
+        Self { certificate, ..Self::default() }
+    }
+
+    /// Reads them. Over a connection that is not `confidential`, Basic and Digest are no proof.
+    ///
+    /// # Errors
+    /// [`HttpSignatureError`] when there is a message signature that proves nothing, whoever made it.
+    pub fn read(
+        envelope: &Envelope,
+        certificate: Option<ClientCertificate>,
+        window: SignatureWindow,
+        nonces: Option<&DigestNonces>,
+        confidential: bool,
+    ) -> Result<Self, HttpSignatureError> {
+        let message = HttpSignature::read(envelope, window)?;
+        let authorization = Authorization::read(envelope, nonces);
+        let is_overheard = !confidential && authorization.is_some();
+        let authorization = authorization.filter(|_| confidential);
+        Ok(Self { certificate, message, authorization, is_overheard })
+    }
+
+    /// Whether the request answers a Digest challenge that is too old.
+    pub(super) fn is_stale(&self) -> bool {
+        matches!(self.authorization, Some(Authorization::Stale))
+    }
+
+    /// Whether passwords were sent in the clear.
+    pub(super) fn is_overheard(&self) -> bool {
+        self.is_overheard
+    }
+
+    /// Everything offered, the strongest first.
+    pub(super) fn strongest_first(&self) -> Vec<PresentedProof<'_>> {
+        let mut offers = Vec::new();
+        offers.extend(self.certificate.as_ref().map(PresentedProof::Certificate));
+        offers.extend(self.message.as_ref().map(PresentedProof::Message));
+        match &self.authorization {
+            Some(Authorization::Digest(answer)) => offers.push(PresentedProof::Digest(answer)),
+            Some(Authorization::Basic(answer)) => offers.push(PresentedProof::Basic(answer)),
+            Some(Authorization::Stale) | None => {}
+        }
+        offers
+    }
+}
+
+/// One proof.
+pub(super) enum PresentedProof<'r> {
+    Certificate(&'r ClientCertificate),
+    Message(&'r HttpSignature),
+    Digest(&'r DigestAnswer),
+    Basic(&'r BasicAnswer),
+    Udrm { signature: &'r Signature, data: &'r [u8] },
+}
+
+/// What trying keys on an offer came to.
+pub(super) struct Tried<'k> {
+    /// The key that made it.
+    pub(super) key: Option<&'k SigningKey>,
+    /// Whether the account has any key of the offer's schemes.
+    pub(super) has_keys: bool,
+}
+
+impl PresentedProof<'_> {
+    /// The schemes it may be of.
+    pub(super) fn schemes(&self) -> &'static [Scheme] {
+        match self {
+            Self::Certificate(_) => &[Scheme::MutualTls],
+            Self::Message(signature) => match signature.scheme {
+                Some(Scheme::HttpHmacSha256) => &[Scheme::HttpHmacSha256],
+                Some(_) => &[Scheme::HttpEd25519],
+                None => &[Scheme::HttpEd25519, Scheme::HttpHmacSha256],
+            },
+            Self::Digest(_) => &[Scheme::Digest],
+            Self::Basic(_) => &[Scheme::Basic],
+            Self::Udrm { .. } => &[Scheme::UdrmSha1],
+        }
+    }
+
+    /// Tries every key of the account's that may have made it, and dummies for those missing.
+    pub(super) fn try_keys<'k>(&self, account: &AccountId, keys: &[&'k SigningKey]) -> Tried<'k> {
+        let mut tried = Tried { key: None, has_keys: false };
+        for scheme in self.schemes() {
+            let own: Vec<_> = keys.iter().filter(|key| key.scheme == *scheme).collect();
+            tried.has_keys |= !own.is_empty();
+            for key in &own {
+                let proved = self.proves(*scheme, &key.secret);
+                if proved && self.means(account, &key.name) && tried.key.is_none() {
+                    tried.key = Some(key);
+                }
+            }
+            for _ in own.len()..KEYS_TRIED_MIN {
+                black_box(self.proves(*scheme, dummy(*scheme)));
+            }
+        }
+        tried
+    }
+
+    /// What makes the offer good only once, for the credential that made it.
+    pub(super) fn nonce(&self, account: &AccountId, credential: &str) -> Option<Nonce> {
+        match self {
+            Self::Message(message) => Some((&message.nonce, message.created_s)),
+            Self::Digest(answer) => Some((&answer.nonce_use, answer.created_s)),
+            Self::Certificate(_) | Self::Basic(_) | Self::Udrm { .. } => None,
+        }
+        .map(|(text, created_s)| Nonce::new(account, credential, text, created_s))
+    }
+
+    fn proves(&self, scheme: Scheme, secret: &[u8]) -> bool {
+        match self {
+            Self::Certificate(certificate) => certificate.bears(secret),
+            Self::Message(signature) => signature.verify(scheme, secret),
+            Self::Digest(answer) => answer.verify(secret),
+            Self::Basic(answer) => answer.verify(secret),
+            Self::Udrm { signature, data } => signature.verify(secret, data),
+        }
+    }
+
+    /// Whether it may be of this credential: it names it, or names none.
+    fn means(&self, account: &AccountId, credential: &str) -> bool {
+        match self {
+            Self::Certificate(_) | Self::Udrm { .. } => true,
+            Self::Message(signature) => signature.name.means(account, credential),
+            Self::Digest(answer) => answer.name.means(account, credential),
+            Self::Basic(answer) => answer.name.means(account, credential),
+        }
+    }
+}
+
+fn dummy(scheme: Scheme) -> &'static [u8] {
+    match scheme {
+        Scheme::HttpEd25519 => HttpSignature::dummy_secret(scheme),
+        _ => DUMMY_KEY,
+    }
+}

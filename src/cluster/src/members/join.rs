@@ -1,0 +1,198 @@
+//! Admitting a new node: what it asks, and what a member does about it.
+//!
+//! A node without a certificate may say nothing else on the peer port. The token is checked by the
+//! replicated state, which spends it; the member that is asked signs the certificate with the
+//! authority's key out of the state, so it can be any member. Before anything else is looked at, the node
+//! has proved that it holds a master key of the cluster: a token alone opens nothing.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use crate::settings::PeerAddress;
+use keymoot_model::NodeId;
+use keymoot_state as state;
+use keymoot_state::{Admission, Command, Response, TokenRefusal};
+use keymoot_tls::{ClusterCa, NodeRequest};
+
+use crate::error::ClusterError;
+use crate::members::membership::Members;
+use crate::peer::feature_level::check_level;
+use crate::peer::local_end::LocalEnd;
+use crate::raft::state_view::StateView;
+use crate::read::barrier::ReadBarrier;
+use crate::wire::join::{Admitted, JoinReply, JoinRequest};
+use crate::wire::membership_change::{Change, ChangeRequest, Verdict};
+use crate::wire::message::PROTOCOL;
+use crate::write::clock::now_ms;
+use crate::write::forwarder::ProposalForwarder;
+
+/// Admits new nodes.
+pub struct JoinService {
+    local: LocalEnd,
+    state: StateView,
+    barrier: Arc<ReadBarrier>,
+    forwarder: Arc<ProposalForwarder>,
+    members: Arc<Members>,
+    /// This node's copy of the authority's certificate, PEM.
+    authority_pem: String,
+}
+
+impl JoinService {
+    /// Admits nodes to the cluster of this end of the connection.
+    pub const fn new(
+        local: LocalEnd,
+        state: StateView,
+        barrier: Arc<ReadBarrier>,
+        forwarder: Arc<ProposalForwarder>,
+        members: Arc<Members>,
+        authority_pem: String,
+    ) -> Self {
+        Self { local, state, barrier, forwarder, members, authority_pem }
+    }
+
+    /// Answers a node that wants in and has proved a master key. `proven` is the id in its certificate, if it
+    /// showed one.
+    pub async fn join(&self, request: JoinRequest, proven: Option<NodeId>, deadline: Instant) -> JoinReply {
+        match self.admit(request, proven, deadline).await {
+            Ok(reply) => reply,
+            Err(error) => {
+                tracing::warn!(reason = %error, "a node was not admitted");
+                JoinReply::Refused(error.to_string())
+            }
+        }
+    }
+
+    async fn admit(
+        &self,
+        request: JoinRequest,
+        proven: Option<NodeId>,
+        deadline: Instant,
+    ) -> Result<JoinReply, ClusterError> {
+        if request.protocol != PROTOCOL {
+            return refuse(format!("it speaks protocol {}, this cluster {PROTOCOL}", request.protocol));
+        }
+        if PeerAddress::new(request.peer_address.as_str()).is_err() {
+            return refuse(format!("{:?} is no address that peers can dial", request.peer_address));
+        }
+        let certificate = match (&request.certificate_request, proven) {
+            (Some(der), None) => Some(
+                NodeRequest::from_der(der)
+                    .ok_or_else(|| ClusterError::Refused("its certificate request is not valid".into()))?,
+            ),
+            (None, Some(_)) => None,
+            _ => return refuse("a node brings a certificate or asks for one".into()),
+        };
+        self.barrier.wait(deadline).await?;
+        let secret_digest = request.secret.digest(&request.token);
+        let key_digest = certificate.as_ref().map_or_else(|| proven_digest(proven), NodeRequest::key_digest);
+        state::check_join_token(&self.state, &request.token, &secret_digest, &key_digest, now_ms())?
+            .map_err(|refusal| ClusterError::Refused(token_refusal(refusal)))?;
+        let identity = state::cluster_identity(&self.state)?
+            .ok_or_else(|| ClusterError::Refused("the cluster is not founded yet; try again".into()))?;
+        check_level(identity.feature_level, request.facts.feature_level).map_err(ClusterError::Refused)?;
+        let signer = certificate.as_ref().map(|_| self.signer()).transpose()?;
+        if request.only_check {
+            return Ok(JoinReply::Checked { keyring_check: identity.keyring_check });
+        }
+        let admission = Admission {
+            token: request.token,
+            secret_digest,
+            key_digest,
+            id: proven,
+            highest_id: self.members.membership().nodes().map(|(id, _)| *id).max().unwrap_or(0),
+            facts: request.facts,
+        };
+        let (id, learner) = self.spend_token(admission, deadline).await?;
+        let certificate_pem = match (&signer, &certificate) {
+            (Some(signer), Some(certificate)) => {
+                let issued = signer.issue_node_for(id, certificate);
+                Some(issued.map_err(|error| ClusterError::State(error.to_string()))?)
+            }
+            _ => None,
+        };
+        self.add_learner(id, &request.peer_address, deadline).await?;
+        // What is told below must hold the admission, on a follower too.
+        self.barrier.wait(deadline).await?;
+        tracing::info!(target: "audit", node = id, learner, address = request.peer_address, "a node was admitted");
+        let zone = state::node(&self.state, id)?.map(|node| node.facts.zone).unwrap_or_default();
+        let authority_pem =
+            signer.map_or_else(|| self.authority_pem.clone(), |ca| ca.certificate_pem().to_owned());
+        let members = self
+            .members
+            .membership()
+            .nodes()
+            .map(|(id, member)| (*id, member.peer_address.clone()))
+            .collect();
+        Ok(JoinReply::Admitted(Box::new(Admitted {
+            id,
+            learner,
+            zone,
+            certificate_pem,
+            authority_pem,
+            members,
+        })))
+    }
+
+    async fn spend_token(
+        &self,
+        admission: Admission,
+        deadline: Instant,
+    ) -> Result<(NodeId, bool), ClusterError> {
+        let command = Command::AdmitNode(Box::new(admission));
+        match self.forwarder.replicate(vec![command], deadline).await?.pop() {
+            Some(Response::Admitted { id, learner }) => Ok((id, learner)),
+            Some(Response::TokenRefused(refusal)) => Err(ClusterError::Refused(token_refusal(refusal))),
+            Some(Response::NodeIdTaken { next }) => Err(ClusterError::Refused(format!(
+                "the certificate names an id that was given before; ids are never used again: issue one for \
+                 node-{next}.{}.keymoot.internal",
+                self.local.cluster
+            ))),
+            _ => Err(ClusterError::Protocol("no answer to an admission".into())),
+        }
+    }
+
+    async fn add_learner(&self, id: NodeId, address: &str, deadline: Instant) -> Result<(), ClusterError> {
+        let change = Change::AddLearner(id, address.to_owned());
+        let request = ChangeRequest { change, force: false, dry_run: false };
+        match self.members.change_members(request, deadline).await?.verdict {
+            Verdict::Ready | Verdict::Nothing(_) => Ok(()),
+            Verdict::Refused(reason) | Verdict::NotYet(reason) | Verdict::Dangerous(reason) => {
+                Err(ClusterError::Refused(reason))
+            }
+        }
+    }
+
+    /// The authority out of the state.
+    fn signer(&self) -> Result<ClusterCa, ClusterError> {
+        let Some(authority) = state::authority(&self.state)? else {
+            return Err(ClusterError::Refused(format!(
+                "this cluster does not hold its authority's key, so it signs no certificates: issue one by \
+                 hand for the DNS name node-ID.{}.keymoot.internal with the next free id, and join with \
+                 --cert, --key and --ca",
+                self.local.cluster
+            )));
+        };
+        let key = self.local.keyring.unwrap_authority(self.local.cluster.as_str(), &authority.key);
+        let key = key.map_err(|error| ClusterError::State(error.to_string()))?;
+        ClusterCa::from_pem(&self.local.cluster, &authority.certificate_pem, &key)
+            .ok_or_else(|| ClusterError::State("the authority in the state cannot be used".into()))
+    }
+}
+
+fn refuse<T>(reason: String) -> Result<T, ClusterError> {
+    Err(ClusterError::Refused(reason))
+}
+
+fn token_refusal(refusal: TokenRefusal) -> String {
+    format!("{refusal}; make another with keymoot cluster token create")
+}
+
+/// A node that proved its id by a certificate is the same node when it asks again.
+fn proven_digest(proven: Option<NodeId>) -> [u8; 32] {
+    let mut digest = [0; 32];
+    if let Some(first) = digest.first_chunk_mut::<8>() {
+        *first = proven.unwrap_or(0).to_be_bytes();
+    }
+    digest
+}

@@ -1,0 +1,127 @@
+//! The new node's side: asks one member after another, over TLS that pins the token's authority.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+use keymoot_codec as codec;
+use keymoot_codec::Kind;
+use keymoot_crypto::{Keyring, KeyringProof, ProofPurpose, ProofScope};
+use keymoot_crypto::{PeerChannel, PeerVersion};
+use keymoot_model::ClusterName;
+use keymoot_tls::server_name_of;
+
+use crate::peer::proof;
+use crate::wire::frame::{self, Frame};
+use crate::wire::join::{JoinDemand, JoinReply, JoinRequest, ProvenJoin};
+
+/// How long connecting may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long an answer may take: the member waits for a quorum.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Why a member gave no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum JoinError {
+    /// It cannot be reached, or is not who the token says.
+    #[error("{member}: {source}")]
+    Unreachable {
+        /// The address that was dialled.
+        member: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// It did not answer in time.
+    #[error("{member} did not answer in time")]
+    TooLate {
+        /// The address that was dialled.
+        member: String,
+    },
+    /// It speaks the version of before. Nothing was said.
+    #[error(
+        "{member} runs an earlier version of Keymoot, which asks for no proof of the master key: join at a \
+         member that runs this version, or upgrade that one first; the token was not sent"
+    )]
+    TooOld {
+        /// The address that was dialled.
+        member: String,
+    },
+    /// It holds none of the master keys in the new node's keyring. Nothing was said.
+    #[error(
+        "{member} does not prove any master key of this keyring: join with a copy of the keyring that the \
+         cluster's nodes use; the token was not sent"
+    )]
+    Unproven {
+        /// The address that was dialled.
+        member: String,
+    },
+}
+
+/// Asks the member at `address`. Nothing is said before its certificate was checked, and that it holds a
+/// master key of `keyring`.
+///
+/// # Errors
+/// [`JoinError`]; the request may have been carried out all the same, and may be repeated.
+pub async fn ask_to_join(
+    address: &str,
+    cluster: &ClusterName,
+    tls: Arc<rustls::ClientConfig>,
+    keyring: &Keyring,
+    request: &JoinRequest,
+) -> Result<JoinReply, JoinError> {
+    let failed = |source| JoinError::Unreachable { member: address.to_owned(), source };
+    let late = |_| JoinError::TooLate { member: address.to_owned() };
+    let connecting = async {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        // The name is not what is checked: any node of the cluster will do.
+        let name = server_name_of(1, cluster).map_err(std::io::Error::other)?;
+        TlsConnector::from(tls).connect(name, stream).await
+    };
+    let mut stream =
+        tokio::time::timeout(CONNECT_TIMEOUT, connecting).await.map_err(late)?.map_err(failed)?;
+    let channel =
+        keymoot_tls::peer_channel(stream.get_ref().1).map_err(std::io::Error::other).map_err(failed)?;
+    if channel.version == PeerVersion::First {
+        return Err(JoinError::TooOld { member: address.to_owned() });
+    }
+    let asking = async {
+        let Some(proof) = prove(&mut stream, cluster, &channel, keyring, request).await? else {
+            return Ok(None);
+        };
+        ask(&mut stream, &ProvenJoin { request: request.clone(), proof }).await.map(Some)
+    };
+    let answer = tokio::time::timeout(ANSWER_TIMEOUT, asking).await.map_err(late)?.map_err(failed)?;
+    answer.ok_or_else(|| JoinError::Unproven { member: address.to_owned() })
+}
+
+/// The proof that goes with the request; none for a member that does not prove itself.
+async fn prove<S: AsyncRead + Unpin>(
+    stream: &mut S,
+    cluster: &ClusterName,
+    channel: &PeerChannel,
+    keyring: &Keyring,
+    request: &JoinRequest,
+) -> std::io::Result<Option<KeyringProof>> {
+    let JoinDemand { challenge, proof: theirs } = proof::receive(stream).await?;
+    let scope = |purpose| ProofScope { cluster, channel, challenge: &challenge, purpose };
+    let own = ProofPurpose::Join(request.certificate_request.as_deref().unwrap_or_default());
+    let member = keyring.verify_proof(&scope(ProofPurpose::Member), &theirs);
+    Ok(member.is_ok().then(|| keyring.prove(&scope(own))))
+}
+
+async fn ask<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: &mut S,
+    join: &ProvenJoin,
+) -> std::io::Result<JoinReply> {
+    let body = codec::encode(Kind::Frame, join).map_err(std::io::Error::other)?;
+    frame::write(stream, &Frame { id: 1, body: body.into() }).await?;
+    stream.flush().await?;
+    let closed =
+        || std::io::Error::other("it closed the connection; too many nodes may want to join at once");
+    let answer = frame::read(stream).await?.ok_or_else(closed)?;
+    codec::decode(Kind::Frame, &answer.body).map_err(std::io::Error::other)
+}

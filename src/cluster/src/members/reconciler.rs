@@ -1,0 +1,173 @@
+//! What a node does for its membership by itself, over and over: it says what it is and where, hears
+//! that it was removed, and on the leader completes what was begun and promotes who has caught up.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use openraft::async_runtime::watch::WatchReceiver as _;
+use tokio::time::Instant;
+
+use keymoot_model::NodeId;
+use keymoot_state as state;
+use keymoot_state::{Command, NodeRecord};
+use keymoot_telemetry::Metrics;
+
+use crate::members::founding::Founder;
+use crate::members::membership::Members;
+use crate::members::node_info::NodeInfo;
+use crate::peer::leader_client::Unanswered;
+use crate::peer::peers::Peers;
+use crate::peer::removed_nodes::RemovedNodes;
+use crate::wire::membership_change::{Change, ChangeRequest, Verdict};
+use crate::wire::message::Request;
+
+/// Between two rounds.
+const ROUND: Duration = Duration::from_millis(500);
+/// A node that does not lead talks to its peers every so many rounds.
+const ROUNDS_PER_PING: u32 = 6;
+/// How long one of its requests may take.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Brings the members of Raft in line with what the state says of them, as a task.
+pub struct MembershipReconciler {
+    members: Arc<Members>,
+    removed: Arc<RemovedNodes>,
+    founder: Arc<Founder>,
+    peers: Peers,
+    info: Arc<NodeInfo>,
+    metrics: Arc<Metrics>,
+    rounds: u32,
+}
+
+impl MembershipReconciler {
+    /// A task that reconciles the members over `peers`, and tells the cluster what `info` says of this node.
+    pub const fn new(
+        members: Arc<Members>,
+        removed: Arc<RemovedNodes>,
+        founder: Arc<Founder>,
+        peers: Peers,
+        info: Arc<NodeInfo>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        Self { members, removed, founder, peers, info, metrics, rounds: 0 }
+    }
+
+    /// Works until Raft stops.
+    pub async fn run(mut self) {
+        loop {
+            if self.members.raft.metrics().borrow_watched().running_state.is_err() {
+                return;
+            }
+            if let Err(error) = self.round().await {
+                tracing::error!(%error, "the nodes cannot be read");
+            }
+            tokio::time::sleep(ROUND).await;
+        }
+    }
+
+    async fn round(&mut self) -> Result<(), state::StateError> {
+        self.rounds = self.rounds.wrapping_add(1);
+        let records = state::nodes(&self.members.state)?;
+        let membership = self.members.membership();
+        let members: BTreeSet<NodeId> = membership.nodes().map(|(id, _)| *id).collect();
+        let gone = |node: &&NodeRecord| node.removed_at_ms.is_some() && !members.contains(&node.id);
+        self.removed.replace(records.iter().filter(gone).map(|node| node.id));
+        self.measure(&records, &members);
+        self.founder.begin_alone().await?;
+        let leader = self.members.raft.metrics().borrow_watched().current_leader;
+        let leads = leader == Some(self.members.id);
+        if leads {
+            self.lead(&records, &members).await;
+        } else if self.rounds.is_multiple_of(ROUNDS_PER_PING) {
+            self.ping(&members).await;
+        }
+        if leader.is_some() && members.contains(&self.members.id) {
+            self.describe(&records).await;
+            self.move_in(&membership).await;
+        }
+        Ok(())
+    }
+
+    fn measure(&self, records: &[NodeRecord], members: &BTreeSet<NodeId>) {
+        let voters = self.members.membership().voter_ids().count();
+        let gauge = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        let metrics = &self.metrics;
+        metrics.raft_voters.set(gauge(voters));
+        metrics.raft_learners.set(gauge(members.len().saturating_sub(voters)));
+        metrics.node_info.reset();
+        for node in records.iter().filter(|node| members.contains(&node.id)) {
+            let labels = [&node.id.to_string(), &node.facts.zone, &node.facts.version];
+            metrics.node_info.with_label_values(&labels).set(1);
+        }
+    }
+
+    async fn describe(&self, records: &[NodeRecord]) {
+        let known = records.iter().find(|node| node.id == self.members.id);
+        let removed = known.is_some_and(|node| node.removed_at_ms.is_some());
+        if !removed && known.is_none_or(|node| node.facts != self.info.facts) {
+            let facts = self.info.facts.clone();
+            self.settle(Command::DescribeNode { id: self.members.id, facts }).await;
+        }
+    }
+
+    /// A node whose advertised address changed asks to be reached there.
+    async fn move_in(&self, membership: &crate::wire::raft_types::Membership) {
+        let address = &self.info.peer_address;
+        let known = membership.nodes().find(|(id, _)| **id == self.members.id).map(|(_, member)| member);
+        if known.is_none_or(|member| member.peer_address == *address) {
+            return;
+        }
+        tracing::info!(address, "this node is reached elsewhere now; the cluster is told");
+        self.change(Change::Address(self.members.id, address.clone())).await;
+    }
+
+    /// The leader's part.
+    async fn lead(&self, records: &[NodeRecord], members: &BTreeSet<NodeId>) {
+        self.members.note_leading();
+        if self.members.membership().get_joint_config().len() > 1
+            && let Err(Unanswered::Stopped) = self.members.complete_joint().await
+        {
+            return;
+        }
+        let voters: BTreeSet<NodeId> = self.members.membership().voter_ids().collect();
+        for node in records.iter().filter(|node| members.contains(&node.id)) {
+            if node.removed_at_ms.is_some() && node.id != self.members.id {
+                self.change(Change::Remove(node.id)).await;
+            } else if node.removed_at_ms.is_none() && !node.learner && !voters.contains(&node.id) {
+                self.change(Change::Promote(node.id)).await;
+            }
+        }
+    }
+
+    async fn change(&self, change: Change) {
+        let request = ChangeRequest { change: change.clone(), force: false, dry_run: false };
+        match self.members.change_members(request, Instant::now() + PATIENCE).await {
+            Ok(plan) => match plan.verdict {
+                Verdict::Ready => tracing::info!(?change, "the members changed by themselves"),
+                Verdict::Nothing(_) => {}
+                verdict => tracing::debug!(?change, ?verdict, "the members stay as they are"),
+            },
+            Err(error) => tracing::debug!(?change, %error, "the members did not change"),
+        }
+    }
+
+    async fn settle(&self, command: Command) {
+        let outcome = self.members.forwarder.replicate(vec![command], Instant::now() + PATIENCE).await;
+        if let Err(error) = outcome {
+            tracing::debug!(%error, "what this node is was not stored yet");
+        }
+    }
+
+    /// Talks to every peer. Whoever was removed is told so; and all have met each other, also those of whom
+    /// neither ever led, before one of them can be emptied.
+    async fn ping(&self, members: &BTreeSet<NodeId>) {
+        let others = members.iter().filter(|id| **id != self.members.id);
+        let pings = others.filter_map(|id| self.peers.requests(*id)).map(|link| async move {
+            if let Err(error) = link.call(Request::Ping, PATIENCE).await {
+                tracing::debug!(%error, "a peer did not answer");
+            }
+        });
+        futures::future::join_all(pings).await;
+    }
+}

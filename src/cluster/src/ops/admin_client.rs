@@ -1,0 +1,100 @@
+//! An operator's connection to a node, over the same mutually authenticated port as the peers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use keymoot_crypto::Keyring;
+use keymoot_model::ClusterName;
+use keymoot_model::NodeId;
+
+use crate::peer::link::{Link, LinkError};
+use crate::peer::local_end::LocalEnd;
+use crate::peer::peers::Peers;
+use crate::peer::proof;
+use crate::wire::admin::{AdminRequest, AdminResponse};
+use crate::wire::join::{JoinReply, JoinRequest};
+use crate::wire::message::{Reply, Request};
+
+/// How long an operator's tool waits for a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Why an operator's request got no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum AdminError {
+    /// The node cannot be reached.
+    #[error("{0}")]
+    Link(#[from] LinkError),
+    /// The node refused.
+    #[error("{0}")]
+    Refused(String),
+    /// The node did not accept the proof of the master key; the text says what to do.
+    #[error("{0}")]
+    Unproven(String),
+    /// The node's name is not valid.
+    #[error("node {0} has no valid name in this cluster")]
+    Name(NodeId),
+}
+
+impl AdminError {
+    /// What a refusal with this reason is.
+    pub(crate) fn of(reason: String) -> Self {
+        if reason.starts_with(proof::PROOF_REQUIRED) { Self::Unproven(reason) } else { Self::Refused(reason) }
+    }
+}
+
+/// An operator's connection to a node.
+pub struct AdminClient {
+    link: Link,
+}
+
+impl AdminClient {
+    /// Will connect to `node` at `address`; `identity` is who the certificate in `tls` names, and `keyring`
+    /// holds what is proved to the node.
+    ///
+    /// # Errors
+    /// When the cluster's name makes no valid certificate name.
+    pub fn new(
+        cluster: &ClusterName,
+        identity: Option<NodeId>,
+        tls: Arc<rustls::ClientConfig>,
+        keyring: Arc<Keyring>,
+        node: NodeId,
+        address: &str,
+    ) -> Result<Self, AdminError> {
+        let local = LocalEnd::of_tool(cluster.clone(), identity, keyring);
+        let peers = Peers::new(local, tls, CONNECT_TIMEOUT);
+        peers.learn(node, address);
+        let link = peers.requests(node).ok_or(AdminError::Name(node))?;
+        Ok(Self { link })
+    }
+
+    pub(crate) const fn link(&self) -> &Link {
+        &self.link
+    }
+
+    /// Asks to join, with a certificate that was issued by hand.
+    ///
+    /// # Errors
+    /// When the node cannot be reached in time.
+    pub async fn join(&self, request: JoinRequest, timeout: Duration) -> Result<JoinReply, AdminError> {
+        match self.link.call(Request::Join(Box::new(request)), timeout).await? {
+            Reply::Joined(reply) => Ok(*reply),
+            Reply::Failed(reason) => Err(AdminError::of(reason)),
+            _ => Err(AdminError::Refused("the node answered another question".into())),
+        }
+    }
+
+    /// Asks and waits.
+    ///
+    /// # Errors
+    /// When the node cannot be reached in time or refuses.
+    pub async fn ask(&self, request: AdminRequest, timeout: Duration) -> Result<AdminResponse, AdminError> {
+        match self.link.call(Request::Admin(request), timeout).await? {
+            Reply::Admin(AdminResponse::Refused(reason)) | Reply::Failed(reason) => {
+                Err(AdminError::of(reason))
+            }
+            Reply::Admin(response) => Ok(response),
+            _ => Err(AdminError::Refused("the node answered another question".into())),
+        }
+    }
+}

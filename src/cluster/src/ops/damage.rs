@@ -1,0 +1,146 @@
+//! A node whose tables are damaged: a block that does not agree with its checksum, a record that does not decode.
+//!
+//! What is damaged is answered with an error, never as if it were not there. The node is not ready from then on,
+//! transfers the leadership and does not stand for election, unless the cluster has served nothing for long:
+//! where every node has a damaged record somewhere, all others must stay readable. It goes on keeping the log
+//! and voting, for its log is sound, and on answering whatever it can read, for each block has a checksum. It
+//! ends when it meets the damage while applying. A snapshot that replaces its tables makes it whole again.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use openraft::async_runtime::watch::WatchReceiver as _;
+use tokio::time::Instant;
+
+use keymoot_model::NodeId;
+use keymoot_telemetry::Metrics;
+
+use crate::members::leader_transfer::LeaderTransferError;
+use crate::members::membership::Members;
+use crate::raft::Raft;
+use crate::raft::state_view::StateView;
+use crate::read::barrier::ReadBarrier;
+
+/// How often the node looks whether a read has met damage.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// How often a damaged node finds out whether another leads, and how long it waits for the answer.
+const ASK_EVERY: Duration = Duration::from_secs(1);
+/// How long to wait after a transfer that failed: whoever tries in vain leaves the others to elect somebody, and was
+/// elected because nobody else was. Where nobody was fit, none was tried.
+const TRANSFER_EVERY: Duration = Duration::from_secs(600);
+/// A damaged node stands for election after so many times the silence of a member that is gone.
+const LAST_RESORT_SILENCES: u32 = 5;
+
+/// Says what is damaged on this node.
+#[derive(Clone)]
+pub struct DamageReport {
+    id: NodeId,
+    data_dir: PathBuf,
+    state: StateView,
+}
+
+impl DamageReport {
+    /// Of node `id`, whose data directory is `data_dir`.
+    pub const fn new(id: NodeId, data_dir: PathBuf, state: StateView) -> Self {
+        Self { id, data_dir, state }
+    }
+
+    /// What is damaged on this node, and what to do, if anything is.
+    pub fn damage(&self) -> Option<String> {
+        let (id, data) = (self.id, self.data_dir.display());
+        self.state.damage().map(|what| {
+            format!(
+                "{what}; take the node out with `keymoot cluster remove {id}` at another one, move its data directory \
+                 {data} away, and let it join anew, under a new id"
+            )
+        })
+    }
+}
+
+/// Keeps a damaged node from leading.
+pub struct DamageWatch {
+    report: DamageReport,
+    raft: Raft,
+    members: Arc<Members>,
+    barrier: Arc<ReadBarrier>,
+    metrics: Arc<Metrics>,
+    /// A member that was not heard of for so long counts as down.
+    silence: Duration,
+}
+
+impl DamageWatch {
+    /// Watches what `report` says.
+    pub const fn new(
+        report: DamageReport,
+        raft: Raft,
+        members: Arc<Members>,
+        barrier: Arc<ReadBarrier>,
+        metrics: Arc<Metrics>,
+        silence: Duration,
+    ) -> Self {
+        Self { report, raft, members, barrier, metrics, silence }
+    }
+
+    /// Watches as long as Raft runs.
+    pub async fn run(self) {
+        watch(&self).await;
+    }
+}
+
+async fn watch(node: &DamageWatch) {
+    let mut known: Option<String> = None;
+    let mut transferred: Option<Instant> = None;
+    let mut served = Instant::now();
+    while node.raft.metrics().borrow_watched().running_state.is_ok() {
+        tokio::time::sleep(LOOK_EVERY).await;
+        let damage = node.report.damage();
+        if damage != known {
+            tell(node, damage.as_deref());
+            served = Instant::now();
+            known = damage;
+        }
+        if known.is_none() {
+            continue;
+        }
+        if node.members.leads() && transferred.is_none_or(|at| at.elapsed() >= TRANSFER_EVERY) {
+            transferred = transfer_away(node).await.then(Instant::now);
+        }
+        stand_aside(node, &mut served).await;
+    }
+}
+
+fn tell(node: &DamageWatch, damage: Option<&str>) {
+    node.raft.runtime_config().elect(damage.is_none());
+    node.metrics.tables_damaged.set(damage.is_some().into());
+    match damage {
+        Some(damage) => tracing::error!(damage, "the node is not ready, and does not lead"),
+        None => tracing::info!("the damaged tables were replaced by a snapshot: the node is whole again"),
+    }
+}
+
+/// Stands for election only when the cluster has served nobody for long.
+async fn stand_aside(node: &DamageWatch, served: &mut Instant) {
+    let asked = Instant::now();
+    if node.barrier.wait(asked + ASK_EVERY).await.is_ok() {
+        *served = asked;
+    }
+    let is_last_resort = served.elapsed() >= node.silence * LAST_RESORT_SILENCES;
+    node.raft.runtime_config().elect(is_last_resort);
+    tokio::time::sleep_until(asked + ASK_EVERY).await;
+}
+
+/// Whether a transfer was tried in vain.
+async fn transfer_away(node: &DamageWatch) -> bool {
+    match node.members.transfer_leader_away(false).await {
+        Ok(()) => false,
+        Err(LeaderTransferError::Nobody(unfit)) => {
+            tracing::debug!(?unfit, "no other voter can lead in place of a damaged node");
+            false
+        }
+        Err(error) => {
+            tracing::warn!(%error, "the leadership was not taken over from a damaged node");
+            true
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! The node's disk: measured all the time, and spared before it is full.
+//!
+//! A node with too little room is read-only: it appends no proposal to its log for a leader, proposes
+//! nothing as a leader, and transfers the leadership; it goes on answering reads, and forwards
+//! writes to a leader that has room. It still votes, and appends the blank entry of a new leader: both
+//! are tiny, and without them a cluster of full nodes could not even be read. It is a node like any other again by itself once there is
+//! room. Without this, the log would fail on the full disk, and the node with it.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::settings;
+use keymoot_store::{Ballast, Space, StoreError};
+use keymoot_telemetry::Metrics;
+
+use crate::members::membership::Members;
+use crate::raft::Raft;
+use crate::write::disk::{Disk, DiskState, Limits, nearest_directory};
+
+/// How often the disk is measured: what is written in between must fit into what is kept free.
+const MEASURE_EVERY: Duration = Duration::from_millis(100);
+/// How often a full node tries to make room.
+const MAKE_ROOM_EVERY: Duration = Duration::from_secs(60);
+/// How often a full leader looks for a voter with room: nothing is written while it leads.
+const TRANSFER_EVERY: Duration = Duration::from_millis(500);
+/// How often it says that there is none.
+const COMPLAIN_EVERY: Duration = Duration::from_secs(60);
+
+/// Measures the disk and says when the node is read-only.
+pub struct DiskWatch {
+    root: PathBuf,
+    settings: settings::DiskSection,
+    metrics: Arc<Metrics>,
+    state: watch::Sender<DiskState>,
+}
+
+impl DiskWatch {
+    /// Measures the disk of the data directory `root`, before anything in it is opened, and gives
+    /// the ballast up when it is nearly full.
+    ///
+    /// # Errors
+    /// When the file system cannot be measured.
+    pub fn begin(
+        root: &Path,
+        settings: &settings::DiskSection,
+        metrics: Arc<Metrics>,
+    ) -> Result<(Self, Disk), StoreError> {
+        let (state, disk) = Disk::channel();
+        let watch = Self { root: root.to_owned(), settings: settings.clone(), metrics, state };
+        let space = Space::of(nearest_directory(root))?;
+        let limits = Limits::of(&watch.settings, space);
+        if space.free_bytes < limits.free_bytes_min && watch.ballast(limits).release()? {
+            tracing::warn!(free_bytes = space.free_bytes, "the disk is nearly full: the ballast is given up");
+        }
+        // Nothing is made yet: whose directory it is was not looked at.
+        watch.take(Space::of(nearest_directory(root))?, false);
+        Ok((watch, disk))
+    }
+
+    /// Measures for ever, and transfers the leadership while the disk is full.
+    pub async fn run(self, raft: Raft, members: Arc<Members>) {
+        let mut tick = tokio::time::interval(MEASURE_EVERY);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut pace = Pace::default();
+        let mut watch = self;
+        loop {
+            tick.tick().await;
+            let measuring = tokio::task::spawn_blocking(move || {
+                watch.measure();
+                watch
+            });
+            let Ok(measured) = measuring.await else { return };
+            watch = measured;
+            let read_only = watch.state.borrow().read_only;
+            if read_only { pace.spare(&raft, &members).await } else { pace = Pace::default() }
+        }
+    }
+
+    fn measure(&self) {
+        match Space::of(&self.root) {
+            Ok(space) => self.take(space, true),
+            Err(error) => tracing::warn!(%error, "the disk cannot be measured"),
+        }
+    }
+
+    fn take(&self, space: Space, may_make_ballast: bool) {
+        let limits = Limits::of(&self.settings, space);
+        let ballast = self.ballast(limits);
+        let was = self.state.borrow().read_only;
+        let next = limits.decide(was, space.free_bytes, ballast.missing_bytes());
+        if may_make_ballast
+            && next.make_ballast
+            && let Err(error) = ballast.make()
+        {
+            tracing::warn!(%error, "no room can be kept for a full disk");
+        }
+        let bytes = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
+        self.metrics.disk_free_bytes.set(bytes(space.free_bytes));
+        self.metrics.disk_total_bytes.set(bytes(space.total_bytes));
+        self.metrics.disk_read_only.set(next.read_only.into());
+        let (free_bytes, free_bytes_min) = (space.free_bytes, limits.free_bytes_min);
+        match (was, next.read_only) {
+            (false, true) => tracing::error!(
+                free_bytes,
+                free_bytes_min,
+                data_dir = %self.root.display(),
+                "the disk is nearly full: the node is read-only until there is room; free some, or enlarge it"
+            ),
+            (true, false) => tracing::info!(free_bytes, "the disk has room again: the node writes again"),
+            _ => {}
+        }
+        self.state.send_replace(DiskState { space, read_only: next.read_only });
+    }
+
+    fn ballast(&self, limits: Limits) -> Ballast {
+        Ballast::new(&self.root, limits.ballast_bytes)
+    }
+}
+
+/// When a full node last did what it does about that.
+#[derive(Default)]
+struct Pace {
+    made_room: Option<Instant>,
+    transferred: Option<Instant>,
+    complained: Option<Instant>,
+}
+
+impl Pace {
+    /// Makes room, and transfers the leadership. A node that is elected while it is full does so at once.
+    async fn spare(&mut self, raft: &Raft, members: &Members) {
+        if is_due(&mut self.made_room, MAKE_ROOM_EVERY) {
+            make_room(raft).await;
+        }
+        if !members.leads() {
+            self.transferred = None;
+        } else if is_due(&mut self.transferred, TRANSFER_EVERY)
+            && let Err(error) = members.transfer_leader_away(false).await
+            && is_due(&mut self.complained, COMPLAIN_EVERY)
+        {
+            tracing::warn!(%error, "the leadership stays on a full disk, and nothing is written");
+        }
+    }
+}
+
+/// Makes room as far as this node can: what a snapshot covers of the log is purged.
+async fn make_room(raft: &Raft) {
+    if let Err(error) = raft.trigger().snapshot().await {
+        tracing::debug!(%error, "no snapshot was made on the full disk");
+    }
+}
+
+/// Whether something was not done for so long; it is done now then.
+fn is_due(last: &mut Option<Instant>, every: Duration) -> bool {
+    let due = last.is_none_or(|at| at.elapsed() >= every);
+    if due {
+        *last = Some(Instant::now());
+    }
+    due
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::write::disk::FREE_PART;
+
+    #[test]
+    fn a_directory_that_is_not_there_yet_is_measured_and_left_alone() {
+        let home = tempfile::tempdir().unwrap();
+        let root = home.path().join("a/b");
+        let metrics = Arc::new(Metrics::new().unwrap());
+        let settings = settings::DiskSection { free_bytes_min: 1, ballast_bytes: 4096 };
+        let (watch, disk) = DiskWatch::begin(&root, &settings, metrics).unwrap();
+        assert!(disk.state().space.total_bytes > 0 && !disk.is_read_only() && !root.exists());
+        std::fs::create_dir_all(&root).unwrap();
+        watch.measure();
+        assert_eq!(std::fs::metadata(root.join("ballast")).unwrap().len(), 4096);
+    }
+
+    #[test]
+    fn a_start_on_a_full_disk_gives_the_ballast_up() {
+        let home = tempfile::tempdir().unwrap();
+        let space = Space::of(home.path()).unwrap();
+        let metrics = Arc::new(Metrics::new().unwrap());
+        // More is asked for than is free; a twentieth of the disk may be less than that.
+        let settings = settings::DiskSection { free_bytes_min: u64::MAX, ballast_bytes: 4096 };
+        Ballast::new(home.path(), 4096).make().unwrap();
+        let (_watch, disk) = DiskWatch::begin(home.path(), &settings, metrics).unwrap();
+        let full = space.free_bytes < space.total_bytes / FREE_PART;
+        assert_eq!(disk.is_read_only(), full);
+        assert_eq!(home.path().join("ballast").exists(), !full);
+    }
+}

@@ -1,0 +1,184 @@
+//! Watches Raft and keeps the rest informed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use openraft::ServerState;
+use openraft::async_runtime::watch::WatchReceiver as _;
+use openraft::errors::Fatal;
+use tokio::sync::watch;
+
+use keymoot_crypto::Keyring;
+use keymoot_model::ClusterName;
+use keymoot_model::NodeId;
+use keymoot_state as state;
+use keymoot_state::FEATURE_LEVEL;
+use keymoot_store::Log;
+use keymoot_telemetry::{Metrics, RaftRole};
+
+use crate::members::founding::Founder;
+use crate::ops::damage::DamageReport;
+use crate::peer::fatal_signal::FatalSignal;
+use crate::peer::feature_level::check_level;
+use crate::peer::fence::Fence;
+use crate::peer::leader_client::Leadership;
+use crate::peer::peers::Peers;
+use crate::raft::Raft;
+use crate::raft::snapshot_schedule::SnapshotSchedule;
+use crate::raft::state_view::StateView;
+use crate::write::disk::Disk;
+
+/// How often what nobody waits for is looked at: figures, snapshots, the keyring file, a founding that
+/// has to be tried again.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+fn role(state: ServerState) -> RaftRole {
+    match state {
+        ServerState::Leader => RaftRole::Leader,
+        ServerState::Candidate => RaftRole::Candidate,
+        ServerState::Learner => RaftRole::Learner,
+        ServerState::Follower | ServerState::Shutdown => RaftRole::Follower,
+    }
+}
+
+/// Watches Raft and keeps the rest informed: who leads, where the peers are, what is measured.
+pub(crate) struct Monitor {
+    pub(crate) id: NodeId,
+    pub(crate) cluster: ClusterName,
+    pub(crate) raft: Raft,
+    pub(crate) state: StateView,
+    pub(crate) disk: Disk,
+    pub(crate) fence: Fence,
+    pub(crate) damage: DamageReport,
+    pub(crate) founder: Arc<Founder>,
+    pub(crate) peers: Peers,
+    pub(crate) keyring: Arc<Keyring>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) log: Log,
+    pub(crate) snapshots: SnapshotSchedule,
+    pub(crate) leadership: watch::Sender<Leadership>,
+    pub(crate) fatal: FatalSignal,
+}
+
+impl Monitor {
+    pub(crate) async fn run(mut self) {
+        let raft_metrics = self.raft.metrics();
+        // Says who leads and who is a member, and nothing with each entry as the other does.
+        let mut roles = self.raft.server_metrics();
+        let mut identity_known = false;
+        let mut gone = false;
+        loop {
+            let now = raft_metrics.borrow_watched().clone();
+            self.inform(&now);
+            self.follow_keyring();
+            if let Err(error) = self.log.write_out() {
+                tracing::debug!(%error, "how far entries are committed was not written");
+            }
+            match &now.running_state {
+                Err(Fatal::Stopped) => return,
+                Err(fatal) => return self.give_up(fatal.to_string()).await,
+                Ok(()) if gone => return self.give_up("it ended without a word".to_owned()).await,
+                Ok(()) => {}
+            }
+            if !identity_known {
+                identity_known = self.check_identity(now.current_leader == Some(self.id)).await;
+            }
+            if self.snapshots.is_due(&now, self.disk.is_read_only())
+                && let Err(error) = self.raft.trigger().snapshot().await
+            {
+                tracing::warn!(%error, "a snapshot could not be asked for");
+            }
+            // When Raft is gone, what it died of stands in its last figures.
+            gone = matches!(tokio::time::timeout(LOOK_EVERY, roles.changed()).await, Ok(Err(_)));
+        }
+    }
+
+    /// Without Raft the node is of no use: its process must end. If the log failed, it says which file did,
+    /// but may say so a moment after Raft has noticed.
+    async fn give_up(&self, cause: String) {
+        // It ends of what it met while applying, if its tables are damaged.
+        let reason = self.damage.damage().unwrap_or_else(|| format!("raft has stopped: {cause}"));
+        tracing::error!(%reason, "the node cannot go on");
+        tokio::time::sleep(LOOK_EVERY).await;
+        self.fatal.raise_logged(reason);
+    }
+
+    fn inform(&self, now: &openraft::RaftMetrics<crate::wire::raft_types::TypeConfig>) {
+        // Where a leader is must be known before it is announced.
+        for (id, member) in now.membership_config.membership().nodes() {
+            if *id != self.id {
+                self.peers.learn(*id, &member.peer_address);
+            }
+        }
+        let leadership = Leadership { term: now.current_term, leader: now.current_leader };
+        self.leadership.send_if_modified(|known| {
+            let changed = *known != leadership;
+            if changed {
+                tracing::info!(term = leadership.term, leader = ?leadership.leader, "leadership");
+                *known = leadership;
+            }
+            changed
+        });
+        let gauge = |value: Option<u64>| i64::try_from(value.unwrap_or(0)).unwrap_or(i64::MAX);
+        let metrics = &self.metrics;
+        metrics.fenced_off_peers.set(gauge(Some(self.fence.refusals().list().len() as u64)));
+        metrics.raft_term.set(gauge(Some(now.current_term)));
+        metrics.raft_is_leader.set(i64::from(now.current_leader == Some(self.id)));
+        metrics.raft_leader_id.set(gauge(now.current_leader));
+        metrics.raft_committed_index.set(gauge(now.local_committed.map(|at| at.index)));
+        metrics.set_raft_role(role(now.state));
+        metrics.raft_last_log_index.set(gauge(now.last_log_index));
+        metrics.raft_applied_index.set(gauge(now.last_applied.map(|at| at.index)));
+        metrics.raft_snapshot_index.set(gauge(now.snapshot.map(|at| at.index)));
+        metrics.raft_purged_index.set(gauge(now.purged.map(|at| at.index)));
+    }
+
+    /// Takes over a keyring file that was changed, if it opens what the cluster has wrapped.
+    fn follow_keyring(&self) {
+        let cluster = self.cluster.as_str();
+        // Asked only when the file has changed.
+        let identity = match state::cluster_identity(&self.state) {
+            Ok(identity) => identity,
+            // What cannot be compared is not taken over.
+            Err(error) => return tracing::debug!(%error, "the keyring file is not looked at"),
+        };
+        let fits = |ring: &Keyring| match &identity {
+            Some(identity) => ring.verify_check(cluster, &identity.keyring_check),
+            None => Ok(()),
+        };
+        match self.keyring.reload(fits) {
+            Ok(false) => {}
+            Ok(true) => tracing::info!(active = %self.keyring.active(), "the keyring was read anew"),
+            Err(error) => {
+                let why = std::error::Error::source(&error).map(ToString::to_string);
+                tracing::error!(%error, why, "the keyring was changed and cannot be used");
+            }
+        }
+    }
+
+    /// Founds the cluster if nobody has, and refuses to go on with a keyring that is not its own.
+    async fn check_identity(&self, leading: bool) -> bool {
+        match state::cluster_identity(&self.state) {
+            Ok(Some(identity)) => {
+                if let Err(reason) = check_level(identity.feature_level, FEATURE_LEVEL) {
+                    self.fatal.replace(reason);
+                }
+                let cluster = self.cluster.as_str();
+                if let Err(error) = self.keyring.verify_check(cluster, &identity.keyring_check) {
+                    let reason = format!("the keyring does not open this cluster's keys: {error}");
+                    self.fatal.replace(reason);
+                }
+                true
+            }
+            Ok(None) if leading => {
+                self.founder.store_identity().await;
+                false
+            }
+            Ok(None) => false,
+            Err(error) => {
+                self.fatal.replace(error.to_string());
+                true
+            }
+        }
+    }
+}

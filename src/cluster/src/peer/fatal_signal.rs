@@ -1,0 +1,48 @@
+//! The fatal signal: stops this node for a reason that it cannot mend, such as its removal.
+
+use tokio::sync::watch;
+
+/// Stops this node. Cheap to clone.
+#[derive(Clone)]
+pub struct FatalSignal {
+    reason: watch::Sender<Option<String>>,
+}
+
+impl Default for FatalSignal {
+    fn default() -> Self {
+        Self { reason: watch::Sender::new(None) }
+    }
+}
+
+impl FatalSignal {
+    /// Turns to the reason once there is one.
+    pub fn subscribe(&self) -> watch::Receiver<Option<String>> {
+        self.reason.subscribe()
+    }
+
+    /// Logs the reason and stops the node, unless it is stopping already.
+    pub fn raise(&self, reason: &str) {
+        self.reason.send_if_modified(|known| {
+            let first = known.is_none();
+            if first {
+                tracing::error!(reason, "the node cannot go on");
+                *known = Some(reason.to_owned());
+            }
+            first
+        });
+    }
+
+    /// Stops the node, unless it is stopping already. The caller has logged the reason.
+    pub fn raise_logged(&self, reason: String) {
+        self.reason.send_if_modified(|known| {
+            let first = known.is_none();
+            known.get_or_insert(reason);
+            first
+        });
+    }
+
+    /// Stops the node for this reason, also where another one was known: it names the cause more closely.
+    pub fn replace(&self, reason: String) {
+        self.reason.send_replace(Some(reason));
+    }
+}

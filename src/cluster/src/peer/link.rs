@@ -1,0 +1,376 @@
+//! A connection to one peer for one purpose: connects on demand, pairs replies with requests.
+//!
+//! Requests are written in the order they were sent. When the connection fails, every request
+//! under way fails with it and the next one connects anew.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufReader, BufWriter, split};
+use tokio::net::TcpStream;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_rustls::TlsConnector;
+
+use keymoot_codec as codec;
+use keymoot_codec::Kind;
+use keymoot_crypto::{PeerChannel, PeerVersion};
+use keymoot_model::NodeId;
+use keymoot_state::FEATURE_LEVEL;
+
+use crate::peer::feature_level::check_level;
+use crate::peer::greeting::rules_out;
+use crate::peer::local_end::LocalEnd;
+use crate::peer::proof;
+use crate::wire::frame::{self, Frame};
+use crate::wire::greeting::Greeting;
+use crate::wire::message::{PROTOCOL, Reply, Request};
+
+/// Why a request to a peer got no reply.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum LinkError {
+    /// The peer cannot be reached.
+    #[error("cannot reach {peer}: {reason}")]
+    Unreachable {
+        /// Who.
+        peer: String,
+        /// Why.
+        reason: String,
+    },
+    /// The connection broke while the request was under way.
+    #[error("the connection to {peer} broke")]
+    Broken {
+        /// Who.
+        peer: String,
+    },
+    /// No reply in time.
+    #[error("{peer} did not answer within {} ms", .waited.as_millis())]
+    TimedOut {
+        /// Who.
+        peer: String,
+        /// How long.
+        waited: Duration,
+    },
+    /// The reply or the request is not in the protocol.
+    #[error("{peer}: {reason}")]
+    Protocol {
+        /// Who.
+        peer: String,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+/// How to reach a peer and prove who is who.
+#[derive(Clone)]
+pub struct Route {
+    pub peer: NodeId,
+    /// `host:port`; it may change while the link lives.
+    pub address: watch::Receiver<String>,
+    /// The name the peer's certificate must carry.
+    pub server_name: ServerName<'static>,
+    pub dial: Dial,
+    /// Who this end is, and what it proves.
+    pub local: LocalEnd,
+    /// How long connecting and greeting may take.
+    pub connect_timeout: Duration,
+}
+
+/// Bytes both ways.
+pub trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Duplex for S {}
+
+/// A connection on which each side has proved who it is, and what was agreed on it.
+pub type Connection = (Box<dyn Duplex>, PeerChannel);
+
+/// How peers are connected to.
+#[derive(Clone)]
+pub enum Dial {
+    /// Over TCP, with our certificate and the cluster's CA.
+    Tls(Arc<rustls::ClientConfig>),
+    /// Over a network that a test made up.
+    #[cfg(test)]
+    Simulated(Arc<SimulatedDial>),
+}
+
+/// Connects to the peer of that id.
+#[cfg(test)]
+pub type SimulatedDial =
+    dyn Fn(NodeId) -> futures::future::BoxFuture<'static, std::io::Result<Connection>> + Send + Sync;
+
+impl From<Arc<rustls::ClientConfig>> for Dial {
+    fn from(tls: Arc<rustls::ClientConfig>) -> Self {
+        Self::Tls(tls)
+    }
+}
+
+type ReplySender = oneshot::Sender<Result<Reply, LinkError>>;
+type QueuedRequest = (Request, ReplySender);
+
+/// A handle to the connection. Cheap to clone.
+#[derive(Clone)]
+pub struct Link {
+    peer: Arc<str>,
+    requests: mpsc::UnboundedSender<QueuedRequest>,
+    broken: Arc<AtomicU64>,
+}
+
+impl Link {
+    /// Makes the link; nothing is connected before the first request.
+    pub fn new(peer: impl Into<Arc<str>>, route: Route) -> Self {
+        let (requests, inbox) = mpsc::unbounded_channel();
+        let peer = peer.into();
+        let broken = Arc::new(AtomicU64::new(0));
+        tokio::spawn(run(peer.clone(), route, inbox, broken.clone()));
+        Self { peer, requests, broken }
+    }
+
+    /// Sends a request; its order among others is that of the calls. Callers bound how many they
+    /// keep under way.
+    pub fn send(&self, request: Request) -> Pending {
+        let (reply, receiver) = oneshot::channel();
+        // The task ends only with the last handle, so this cannot fail; if it did, the dropped
+        // sender would tell the waiter.
+        let _ = self.requests.send((request, reply));
+        Pending { peer: self.peer.clone(), receiver, broken: self.broken.clone() }
+    }
+
+    /// Sends a request and waits for its reply.
+    pub async fn call(&self, request: Request, timeout: Duration) -> Result<Reply, LinkError> {
+        self.send(request).reply(timeout).await
+    }
+}
+
+/// A request under way.
+pub struct Pending {
+    peer: Arc<str>,
+    receiver: oneshot::Receiver<Result<Reply, LinkError>>,
+    broken: Arc<AtomicU64>,
+}
+
+impl Pending {
+    /// Waits for the reply. A peer that stays silent loses its connection: what is queued behind
+    /// a dead connection would be silent too.
+    pub async fn reply(self, timeout: Duration) -> Result<Reply, LinkError> {
+        match tokio::time::timeout(timeout, self.receiver).await {
+            Ok(Ok(reply)) => reply,
+            Ok(Err(_)) => Err(LinkError::Broken { peer: self.peer.to_string() }),
+            Err(_) => {
+                self.broken.fetch_add(1, Ordering::Relaxed);
+                Err(LinkError::TimedOut { peer: self.peer.to_string(), waited: timeout })
+            }
+        }
+    }
+}
+
+async fn run(
+    peer: Arc<str>,
+    route: Route,
+    mut inbox: mpsc::UnboundedReceiver<QueuedRequest>,
+    broken: Arc<AtomicU64>,
+) {
+    while let Some(first) = inbox.recv().await {
+        let connected = tokio::time::timeout(route.connect_timeout, connect(&route)).await;
+        let reason = match connected {
+            Ok(Ok(connected)) => {
+                serve(&peer, &route, connected, first, &mut inbox, &broken).await;
+                continue;
+            }
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!("no connection within {} ms", route.connect_timeout.as_millis()),
+        };
+        let error = LinkError::Unreachable { peer: peer.to_string(), reason };
+        let _ = first.1.send(Err(error.clone()));
+        while let Ok((_, waiting)) = inbox.try_recv() {
+            let _ = waiting.send(Err(error.clone()));
+        }
+    }
+}
+
+async fn connect(route: &Route) -> std::io::Result<Connection> {
+    let (mut stream, channel) = dial(route).await?;
+    let (local, hello) = (&route.local, route.local.hello());
+    let greeting = match &local.fence {
+        Some(fence) => fence.greeting(hello, Some(route.peer)),
+        None => Greeting::of_tool(hello),
+    };
+    let answer = greet(&mut stream, &greeting, channel.version, local).await?;
+    if let Some(fence) = &local.fence {
+        let checked = fence.check_peer(route.peer, channel.version, &answer);
+        checked.map_err(|refused| refused.into_error(&local.fatal))?;
+    }
+    proof::answer_challenge(&mut stream, &channel, &local.cluster, &local.keyring).await?;
+    Ok((stream, channel))
+}
+
+async fn dial(route: &Route) -> std::io::Result<Connection> {
+    let tls = match &route.dial {
+        Dial::Tls(tls) => tls.clone(),
+        #[cfg(test)]
+        Dial::Simulated(dial) => return dial(route.peer).await,
+    };
+    let address = route.address.borrow().clone();
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    let connected = TlsConnector::from(tls).connect(route.server_name.clone(), stream).await?;
+    let channel = keymoot_tls::peer_channel(connected.get_ref().1).map_err(std::io::Error::other)?;
+    Ok((Box::new(connected), channel))
+}
+
+/// Says hello and checks the peer's. The certificate was checked by TLS before.
+async fn greet<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: &mut S,
+    greeting: &Greeting,
+    version: PeerVersion,
+    local: &LocalEnd,
+) -> std::io::Result<Greeting> {
+    let invalid = |text: String| std::io::Error::new(std::io::ErrorKind::InvalidData, text);
+    let hello = &greeting.hello;
+    let body = greeting.encode(version).map_err(|error| invalid(error.to_string()))?;
+    frame::write(stream, &Frame { id: 0, body: body.into() }).await?;
+    stream.flush().await?;
+    let answer = frame::read(stream).await?.ok_or_else(|| invalid("closed at the greeting".into()))?;
+    let greeted = Greeting::decode(version, &answer.body).map_err(|error| invalid(error.to_string()))?;
+    let answer = &greeted.hello;
+    if answer.cluster != hello.cluster {
+        return Err(invalid(format!(
+            "it belongs to the cluster {:?}, not {:?}",
+            answer.cluster, hello.cluster
+        )));
+    }
+    if answer.protocol != PROTOCOL {
+        return Err(invalid(format!("it speaks protocol {}, not {PROTOCOL}", answer.protocol)));
+    }
+    if answer.removed {
+        let reason = removed_notice(local);
+        local.fatal.raise(&reason);
+        return Err(invalid(reason));
+    }
+    if let Err(reason) = check_level(answer.feature_level, FEATURE_LEVEL) {
+        local.fatal.raise(&reason);
+        return Err(invalid(reason));
+    }
+    match rules_out(version, &local.feature_level) {
+        Some(reason) => Err(invalid(reason.to_owned())),
+        None => Ok(greeted),
+    }
+}
+
+/// What a removed node is to do.
+fn removed_notice(local: &LocalEnd) -> String {
+    format!(
+        "node {} was removed from cluster {}; its machine can join again under a new id, with an empty directory: \
+         keymoot cluster join",
+        local.node.unwrap_or(0),
+        local.cluster
+    )
+}
+
+/// Who waits for the reply to the request of an id.
+#[derive(Clone, Default)]
+struct PendingReplies(Arc<Mutex<HashMap<u64, ReplySender>>>);
+
+impl PendingReplies {
+    fn lock(&self) -> MutexGuard<'_, HashMap<u64, ReplySender>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Serves one connection until it fails, times out or the link is dropped.
+async fn serve(
+    peer: &Arc<str>,
+    route: &Route,
+    (stream, channel): Connection,
+    first: QueuedRequest,
+    inbox: &mut mpsc::UnboundedReceiver<QueuedRequest>,
+    broken: &AtomicU64,
+) {
+    let broken_before = broken.load(Ordering::Relaxed);
+    let (reader, writer) = split(stream);
+    let pending = PendingReplies::default();
+    let mut reading = tokio::spawn({
+        let (peer, route, pending) = (peer.clone(), route.clone(), pending.clone());
+        async move {
+            let mut reader = BufReader::with_capacity(64 * 1024, reader);
+            while let Ok(Some(frame)) = frame::read(&mut reader).await {
+                answer(&peer, &route, &pending, &frame);
+            }
+        }
+    });
+    let mut writer = BufWriter::with_capacity(64 * 1024, writer);
+    let mut next_id = 1;
+    let mut next = Some(first);
+    let mut health = tokio::time::interval(Duration::from_millis(100));
+    loop {
+        if let Some(waiting) = next.take()
+            && send_all(peer, channel.version, waiting, inbox, &mut writer, &pending, &mut next_id)
+                .await
+                .is_err()
+        {
+            break;
+        }
+        tokio::select! {
+            request = inbox.recv() => match request {
+                Some(request) => next = Some(request),
+                None => break,
+            },
+            _ = &mut reading => break,
+            _ = health.tick() => if broken.load(Ordering::Relaxed) != broken_before {
+                tracing::debug!(peer = %peer, "a request timed out: connecting anew");
+                break;
+            },
+        }
+    }
+    reading.abort();
+    for (_, waiting) in pending.lock().drain() {
+        let _ = waiting.send(Err(LinkError::Broken { peer: peer.to_string() }));
+    }
+}
+
+/// Writes a request and all that wait behind it, then flushes once.
+async fn send_all<W: AsyncWrite + Unpin>(
+    peer: &Arc<str>,
+    version: PeerVersion,
+    first: QueuedRequest,
+    inbox: &mut mpsc::UnboundedReceiver<QueuedRequest>,
+    writer: &mut W,
+    pending: &PendingReplies,
+    next_id: &mut u64,
+) -> std::io::Result<()> {
+    let mut waiting = Some(first);
+    while let Some((request, reply)) = waiting {
+        let encoded = match request.is_known_to(version) {
+            true => codec::encode(Kind::Frame, &request).map_err(|error| error.to_string()),
+            false => Err("its build is older than this request".to_owned()),
+        };
+        match encoded {
+            Ok(body) => {
+                pending.lock().insert(*next_id, reply);
+                let written = frame::write(writer, &Frame { id: *next_id, body: Bytes::from(body) }).await;
+                *next_id += 1;
+                written?;
+            }
+            Err(reason) => {
+                let _ = reply.send(Err(LinkError::Protocol { peer: peer.to_string(), reason }));
+            }
+        }
+        waiting = inbox.try_recv().ok();
+    }
+    writer.flush().await
+}
+
+fn answer(peer: &Arc<str>, route: &Route, pending: &PendingReplies, frame: &Frame) {
+    let Some(waiting) = pending.lock().remove(&frame.id) else {
+        return;
+    };
+    let reply = codec::decode(Kind::Frame, &frame.body)
+        .map_err(|error| LinkError::Protocol { peer: peer.to_string(), reason: error.to_string() });
+    if let Ok(Reply::Removed) = &reply {
+        route.local.fatal.raise(&removed_notice(&route.local));
+    }
+    let _ = waiting.send(reply);
+}

@@ -1,0 +1,47 @@
+//! This end of the connections between nodes: who it is, and what it proves and says to each peer.
+
+use std::sync::Arc;
+
+use keymoot_crypto::Keyring;
+use keymoot_model::ClusterName;
+use keymoot_model::NodeId;
+
+use crate::peer::fatal_signal::FatalSignal;
+use crate::peer::feature_level::FeatureLevel;
+use crate::peer::fence::Fence;
+use crate::wire::message::{Hello, PROTOCOL};
+
+/// This end of a connection. Cheap to clone.
+#[derive(Clone)]
+pub struct LocalEnd {
+    pub cluster: ClusterName,
+    /// `None` for a tool without a node's certificate.
+    pub node: Option<NodeId>,
+    /// The fence of the data directory; a tool has none.
+    pub fence: Option<Fence>,
+    /// The master keys that are proved to a peer.
+    pub keyring: Arc<Keyring>,
+    pub feature_level: FeatureLevel,
+    /// Raised when a peer says that this node may not go on.
+    pub fatal: FatalSignal,
+}
+
+impl LocalEnd {
+    /// The end of an operator's tool, which has no state and is no member.
+    pub fn of_tool(cluster: ClusterName, node: Option<NodeId>, keyring: Arc<Keyring>) -> Self {
+        let (feature_level, fatal) = (FeatureLevel::unknown(), FatalSignal::default());
+        Self { cluster, node, fence: None, keyring, feature_level, fatal }
+    }
+
+    /// What this end says first. The fence is added by [`Fence::greeting`].
+    pub fn hello(&self) -> Hello {
+        Hello {
+            protocol: PROTOCOL,
+            cluster: self.cluster.as_str().to_owned(),
+            node: self.node,
+            fence: None,
+            feature_level: self.feature_level.for_greeting(),
+            removed: false,
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! The peers as this node reaches them: an address that may change, and links by purpose.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rustls::pki_types::ServerName;
+use tokio::sync::watch;
+
+use keymoot_model::NodeId;
+use keymoot_tls::server_name_of;
+
+use crate::peer::link::{Dial, Link, Route};
+use crate::peer::local_end::LocalEnd;
+
+/// Makes links to peers. Cheap to clone.
+#[derive(Clone)]
+pub struct Peers {
+    shared: Arc<SharedPeers>,
+}
+
+struct SharedPeers {
+    local: LocalEnd,
+    dial: Dial,
+    connect_timeout: Duration,
+    known: Mutex<HashMap<NodeId, Known>>,
+}
+
+struct Known {
+    address: watch::Sender<String>,
+    /// Carries forwarded proposals and read indexes, apart from replication, so that they do not
+    /// queue behind each other.
+    requests: Link,
+}
+
+impl Peers {
+    /// The peers of a node or a tool, which are dialled so.
+    pub fn new(local: LocalEnd, dial: impl Into<Dial>, connect_timeout: Duration) -> Self {
+        let shared = SharedPeers { local, dial: dial.into(), connect_timeout, known: Mutex::default() };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Notes where a peer is; links that exist connect there from now on.
+    pub fn learn(&self, id: NodeId, address: &str) {
+        let mut known = self.shared.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(peer) = known.get(&id) {
+            peer.address.send_if_modified(|now| {
+                let changed = now != address;
+                if changed {
+                    address.clone_into(now);
+                }
+                changed
+            });
+            return;
+        }
+        let address = watch::Sender::new(address.to_owned());
+        if let Some(requests) = self.link(id, &address, "requests") {
+            known.insert(id, Known { address, requests });
+        }
+    }
+
+    /// The link for requests to a peer whose address is known.
+    pub fn requests(&self, id: NodeId) -> Option<Link> {
+        let known = self.shared.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get(&id).map(|peer| peer.requests.clone())
+    }
+
+    /// A new link of its own to a peer whose address is known.
+    pub fn dedicated(&self, id: NodeId, purpose: &str) -> Option<Link> {
+        let known = self.shared.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get(&id).and_then(|peer| self.link(id, &peer.address, purpose))
+    }
+
+    fn link(&self, id: NodeId, address: &watch::Sender<String>, purpose: &str) -> Option<Link> {
+        let name = server_name_of(id, &self.shared.local.cluster);
+        let server_name: ServerName<'static> = match name {
+            Ok(name) => name,
+            Err(error) => {
+                tracing::error!(peer = id, %error, "the peer has no valid name");
+                return None;
+            }
+        };
+        let route = Route {
+            peer: id,
+            address: address.subscribe(),
+            server_name,
+            dial: self.shared.dial.clone(),
+            local: self.shared.local.clone(),
+            connect_timeout: self.shared.connect_timeout,
+        };
+        Some(Link::new(format!("node {id} ({purpose})"), route))
+    }
+}

@@ -1,0 +1,177 @@
+//! The Raft log held against the tables, before a node starts on them.
+//!
+//! The tables tell of the log what it cannot tell itself when files of it are gone, or when its end was
+//! cut where acknowledged records were: that it reached up to the last applied entry, and that this node
+//! accepted the leader which proposed that entry. Not found so: a vote in a later term that this node
+//! gave and applied nothing of, and entries it acknowledged behind the last applied one.
+
+use std::io;
+use std::path::PathBuf;
+
+use keymoot_store::{Directory, JOIN_ANEW, Log, LogPosition, StoreError, StoredVote};
+
+/// Why the log and the tables cannot be used together.
+#[derive(Debug, thiserror::Error)]
+pub enum LogCheckError {
+    /// There are tables, and nothing of the log that made them.
+    #[error("the tables in {} end with entry {applied}, but {} holds no Raft log: the node's votes and the entries it acknowledged behind that one are lost here; put the log's files back if they were moved, else {anew}", root.display(), log.display(), anew = JOIN_ANEW)]
+    NoLog {
+        /// The last entry in the tables.
+        applied: u64,
+        /// The data directory.
+        root: PathBuf,
+        /// The directory of the log.
+        log: PathBuf,
+    },
+    /// The log's directory cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The vote that the tables prove cannot be saved.
+    #[error("the vote cannot be saved")]
+    Vote(#[source] io::Error),
+}
+
+/// Refuses tables that end with the entry `applied` beside no log, before one is made in its place.
+///
+/// # Errors
+/// [`LogCheckError::NoLog`], or the directory of the log cannot be read.
+pub fn refuse_no_log(applied: Option<&LogPosition>, directory: &Directory) -> Result<(), LogCheckError> {
+    match applied {
+        Some(applied) if !directory.holds_log()? => Err(no_log(applied, directory)),
+        _ => Ok(()),
+    }
+}
+
+fn no_log(applied: &LogPosition, directory: &Directory) -> LogCheckError {
+    LogCheckError::NoLog { applied: applied.index, root: directory.root().to_owned(), log: directory.log() }
+}
+
+/// Refuses an empty log beside tables that end with the entry `applied`, and raises the vote where that
+/// entry proves a later one.
+///
+/// # Errors
+/// [`LogCheckError`]; the log is then as it was.
+pub fn check_against_tables(
+    log: &Log,
+    applied: Option<LogPosition>,
+    directory: &Directory,
+) -> Result<(), LogCheckError> {
+    let Some(applied) = applied else {
+        return Ok(());
+    };
+    // Whatever brings entries to the tables saves a vote first, and a rebuilt directory a purge with it.
+    if log.read_vote().is_none() && log.bounds() == (None, None) {
+        return Err(no_log(&applied, directory));
+    }
+    raise_vote(log, &applied).map_err(LogCheckError::Vote)
+}
+
+/// Raises the vote to the leader that proposed `applied`, where the log holds none as late.
+///
+/// Before this node had that entry, from the leader's log or in a snapshot of a later one, it had saved a
+/// vote for a leader at least as late, so a vote that is earlier was lost. Without another, this node could
+/// elect an earlier leader, or take entries from one, and break that promise. To raise it is sound:
+/// most voters have elected the leader that it names already. Votes are ordered by term and then by
+/// node, so in that leader's term only a later node can still be voted for, as before the loss. The
+/// vote is not `committed`: that would say that this leader still leads, which nobody here knows.
+fn raise_vote(log: &Log, applied: &LogPosition) -> io::Result<()> {
+    #[cfg(feature = "mutants")]
+    if keymoot_mutant::is("no-vote") {
+        return Ok(());
+    }
+    let found = log.read_vote();
+    if found.is_some_and(|vote| (vote.term, vote.node) >= (applied.term, applied.node)) {
+        return Ok(());
+    }
+    let vote = StoredVote { term: applied.term, node: applied.node, committed: false };
+    tracing::error!(
+        found = ?found.map(|vote| (vote.term, vote.node)),
+        raised_to = ?(vote.term, vote.node),
+        applied_index = applied.index,
+        last_index = log.bounds().1.map(|last| last.index),
+        "the Raft log has lost its end: its vote (term, node) is older than the last applied entry. The vote is \
+         raised to that entry's, so that it is not given to anybody older again; but a later vote, and entries that this \
+         node acknowledged, may be lost. See to its disk, and while every other voter is up, {JOIN_ANEW}"
+    );
+    log.save_vote(vote, Box::new(|_| {}))?;
+    log.settle()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use bytes::Bytes;
+
+    use super::*;
+    use keymoot_store::{Identity, LogOptions};
+
+    const fn at(term: u64, node: u64, index: u64) -> LogPosition {
+        LogPosition { term, node, index }
+    }
+
+    const APPLIED: LogPosition = at(4, 2, 9);
+
+    fn directory(home: &Path) -> Directory {
+        let identity = Identity { cluster: "west".to_owned(), node: 3, fence: 0 };
+        Directory::open(home, &identity).unwrap()
+    }
+
+    fn open(directory: &Directory) -> Log {
+        Log::open(&directory.log(), LogOptions::default()).unwrap()
+    }
+
+    fn voted(directory: &Directory, term: u64, node: u64) -> Log {
+        let log = open(directory);
+        log.append(vec![(at(1, 1, 0), Bytes::from_static(b"entry"))], Box::new(|_| {})).unwrap();
+        log.save_vote(StoredVote { term, node, committed: true }, Box::new(|_| {})).unwrap();
+        log.settle().unwrap();
+        log
+    }
+
+    #[test]
+    fn a_vote_older_than_the_last_applied_entry_is_raised_to_it_for_good() {
+        for (term, node) in [(1, 3), (4, 1)] {
+            let home = tempfile::tempdir().unwrap();
+            let directory = directory(home.path());
+            let log = voted(&directory, term, node);
+            check_against_tables(&log, Some(APPLIED), &directory).unwrap();
+            drop(log);
+            let raised = Some(StoredVote { term: 4, node: 2, committed: false });
+            assert_eq!(open(&directory).read_vote(), raised, "found ({term}, {node})");
+        }
+    }
+
+    #[test]
+    fn a_vote_as_late_as_the_last_applied_entry_stays() {
+        for (term, node) in [(4, 2), (4, 3), (5, 1)] {
+            let home = tempfile::tempdir().unwrap();
+            let directory = directory(home.path());
+            let log = voted(&directory, term, node);
+            check_against_tables(&log, Some(APPLIED), &directory).unwrap();
+            assert_eq!(log.read_vote(), Some(StoredVote { term, node, committed: true }));
+        }
+    }
+
+    #[test]
+    fn a_log_without_a_vote_gets_the_one_that_its_tables_prove() {
+        let home = tempfile::tempdir().unwrap();
+        let directory = directory(home.path());
+        let log = open(&directory);
+        log.purge(APPLIED).unwrap();
+        check_against_tables(&log, Some(APPLIED), &directory).unwrap();
+        assert_eq!(log.read_vote(), Some(StoredVote { term: 4, node: 2, committed: false }));
+    }
+
+    #[test]
+    fn a_new_log_is_refused_beside_tables_that_are_not_new() {
+        let home = tempfile::tempdir().unwrap();
+        let directory = directory(home.path());
+        let log = open(&directory);
+        check_against_tables(&log, None, &directory).unwrap();
+        let error = check_against_tables(&log, Some(APPLIED), &directory).unwrap_err();
+        assert!(matches!(error, LogCheckError::NoLog { applied: 9, .. }), "{error:?}");
+        assert!(error.to_string().contains("keymoot cluster remove"), "{error}");
+        assert_eq!(log.read_vote(), None, "what is refused is not changed");
+    }
+}

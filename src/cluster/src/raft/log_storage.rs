@@ -1,0 +1,152 @@
+//! openraft's log storage: the store's log, with openraft's types on top.
+//!
+//! What openraft is told is flushed has been fsynced; a failed fsync is terminal for the log, and
+//! with it for the node.
+
+use std::fmt::Debug;
+use std::io;
+use std::ops::{Bound, RangeBounds};
+use std::sync::Arc;
+
+use openraft::storage::{IOFlushed, LogState, RaftLogStorage};
+use openraft::{OptionalSend, RaftLogReader};
+use tokio::sync::oneshot;
+
+use keymoot_store::Log;
+use keymoot_telemetry::Metrics;
+
+use crate::raft::vote_ledger::VoteLedger;
+use crate::wire::raft_codec;
+use crate::wire::raft_types::{Entry, LogId, TypeConfig, Vote};
+
+/// A disk that takes longer to keep entries is worth a word in the log.
+const SLOW: std::time::Duration = std::time::Duration::from_secs(1);
+/// Bytes of entries read for one append message at most.
+const READ_BYTES_MAX: usize = 1024 * 1024;
+
+/// The Raft log on this node. Cheap to clone.
+#[derive(Clone)]
+pub struct LogStorage {
+    log: Log,
+    metrics: Arc<Metrics>,
+    ledger: VoteLedger,
+}
+
+impl LogStorage {
+    /// `ledger` is told what the log is about to hold.
+    pub fn new(log: Log, metrics: Arc<Metrics>, ledger: VoteLedger) -> Self {
+        Self { log, metrics, ledger }
+    }
+
+    fn read(&self, start: u64, end: u64, bytes_max: Option<usize>) -> io::Result<Vec<Entry>> {
+        let entries = self.log.read(start..end, bytes_max)?;
+        entries.into_iter().map(|(at, payload)| raft_codec::entry(&at, payload)).collect()
+    }
+}
+
+impl RaftLogReader<TypeConfig> for LogStorage {
+    async fn try_get_log_entries<RB: RangeBounds<u64> + Clone + Debug + OptionalSend>(
+        &mut self,
+        range: RB,
+    ) -> Result<Vec<Entry>, io::Error> {
+        let start = match range.start_bound() {
+            Bound::Included(start) => *start,
+            Bound::Excluded(before) => before.saturating_add(1),
+            Bound::Unbounded => 0,
+        };
+        let end = match range.end_bound() {
+            Bound::Included(last) => last.saturating_add(1),
+            Bound::Excluded(end) => *end,
+            Bound::Unbounded => u64::MAX,
+        };
+        self.read(start, end, None)
+    }
+
+    async fn read_vote(&mut self) -> Result<Option<Vote>, io::Error> {
+        Ok(self.log.read_vote().as_ref().map(raft_codec::vote))
+    }
+
+    async fn limited_get_log_entries(&mut self, start: u64, end: u64) -> Result<Vec<Entry>, io::Error> {
+        self.read(start, end, Some(READ_BYTES_MAX))
+    }
+}
+
+impl RaftLogStorage<TypeConfig> for LogStorage {
+    type LogReader = Self;
+
+    async fn get_log_state(&mut self) -> Result<LogState<TypeConfig>, io::Error> {
+        let (purged, last) = self.log.bounds();
+        Ok(LogState {
+            last_purged_log_id: purged.as_ref().map(raft_codec::log_id),
+            last_log_id: last.or(purged).as_ref().map(raft_codec::log_id),
+        })
+    }
+
+    async fn get_log_reader(&mut self) -> Self {
+        self.clone()
+    }
+
+    async fn save_vote(&mut self, vote: &Vote) -> Result<(), io::Error> {
+        let vote = raft_codec::stored_vote(vote);
+        self.ledger.promise(vote);
+        #[cfg(feature = "mutants")]
+        if keymoot_mutant::is("no-vote") {
+            return Ok(());
+        }
+        let (done, fsynced) = oneshot::channel();
+        self.log.save_vote(
+            vote,
+            Box::new(move |result| {
+                // A caller that went away does not need the answer.
+                let _ = done.send(result);
+            }),
+        )?;
+        fsynced.await.map_err(io::Error::other)?
+    }
+
+    async fn save_committed(&mut self, committed: Option<LogId>) -> Result<(), io::Error> {
+        let committed = committed.as_ref().map(raft_codec::position);
+        if let Some(committed) = committed {
+            self.ledger.commit(committed);
+        }
+        self.log.save_committed(committed)
+    }
+
+    async fn read_committed(&mut self) -> Result<Option<LogId>, io::Error> {
+        Ok(self.log.read_committed().as_ref().map(raft_codec::log_id))
+    }
+
+    async fn append<I>(&mut self, entries: I, callback: IOFlushed<TypeConfig>) -> Result<(), io::Error>
+    where
+        I: IntoIterator<Item = Entry> + OptionalSend,
+        I::IntoIter: OptionalSend,
+    {
+        let entries = raft_codec::log_entries(entries)?;
+        self.ledger.note_entries(&entries);
+        let (began, metrics) = (std::time::Instant::now(), self.metrics.clone());
+        let done = move |result| {
+            let took = began.elapsed();
+            metrics.log_fsync_seconds.observe(took.as_secs_f64());
+            if took > SLOW {
+                let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+                tracing::warn!(took_ms, "the disk is slow: every write waits until log entries are kept");
+            }
+            callback.io_completed(result);
+        };
+        self.log.append(entries, Box::new(done))
+    }
+
+    async fn truncate_after(&mut self, last: Option<LogId>) -> Result<(), io::Error> {
+        let (_, end) = self.log.bounds();
+        if last.is_some_and(|last| end.is_none_or(|end| end.index <= last.index)) {
+            // Nothing is behind it; the store would refuse to keep what it does not have.
+            return Ok(());
+        }
+        self.ledger.truncate(last.map_or(0, |last| last.index));
+        self.log.truncate_after(last.as_ref().map(raft_codec::position))
+    }
+
+    async fn purge(&mut self, upto: LogId) -> Result<(), io::Error> {
+        self.log.purge(raft_codec::position(&upto))
+    }
+}

@@ -1,0 +1,120 @@
+//! A data directory made anew of a state: for a restore from a backup, and for the recovery of a cluster
+//! from one survivor.
+//!
+//! The new directory holds the state at one applied entry, members as of that entry, an empty log that
+//! goes on behind it, and a vote in the next term, so that whatever is elected is newer than anything
+//! before. Nothing is written into the old contents; they are exchanged as a whole when all is on the disk.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use keymoot_model::NodeId;
+use keymoot_state::TABLE_NAMES;
+use keymoot_store::{
+    Directory, Log, LogOptions, LogPosition, SnapshotReader, StoreError, StoredVote, Tables, TablesOptions,
+};
+use keymoot_telemetry::{Metrics, MetricsError};
+
+use crate::raft::state_machine::StateMachine;
+use crate::raft::state_view::StateView;
+use crate::raft::vote_ledger::VoteLedger;
+use crate::wire::raft_codec;
+use crate::wire::raft_types::{Member, Membership};
+
+/// Why a data directory could not be made anew. What was there before is still there.
+#[derive(Debug, thiserror::Error)]
+pub enum RebuildError {
+    /// A file could not be read or written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// An entry of the log cannot be applied, or the state not written.
+    #[error("the state cannot be rebuilt")]
+    State(#[source] io::Error),
+    /// The members make no cluster.
+    #[error("the members make no cluster: {0}")]
+    Members(String),
+    /// The state is empty.
+    #[error("nothing was ever applied here; there is nothing to rebuild")]
+    Nothing,
+    /// Metrics cannot be set up.
+    #[error(transparent)]
+    Metrics(#[from] MetricsError),
+}
+
+/// What the new directory shall be.
+pub(crate) struct Foundation {
+    /// All members, every one of which votes.
+    pub members: BTreeMap<NodeId, String>,
+    /// The highest term that was ever seen.
+    pub term: u64,
+}
+
+/// Entries of a log that are applied on top of a state, in runs.
+pub(crate) type Tail<'a> = &'a mut dyn Iterator<Item = io::Result<Vec<(LogPosition, Bytes)>>>;
+
+/// Builds the contents of the data directory, which must be empty, and closes it. Gives the last applied
+/// entry.
+pub(crate) fn build(
+    directory: Directory,
+    foundation: &Foundation,
+    snapshot: &SnapshotReader,
+    tail: Tail<'_>,
+) -> Result<LogPosition, RebuildError> {
+    let directory = Arc::new(directory);
+    let tables = Tables::create_from(directory.root(), TABLE_NAMES, TablesOptions::default(), snapshot)?;
+    let applied = fill(&directory, tables, foundation, tail)?;
+    begin_log(&directory, foundation, &applied)?;
+    // The only other handle went with the state machine.
+    if let Some(directory) = Arc::into_inner(directory) {
+        directory.close()?;
+    }
+    Ok(applied)
+}
+
+fn fill(
+    directory: &Arc<Directory>,
+    tables: Tables,
+    foundation: &Foundation,
+    tail: Tail<'_>,
+) -> Result<LogPosition, RebuildError> {
+    let view = StateView::new(tables.clone());
+    let metrics = Arc::new(Metrics::new()?);
+    let mut machine = StateMachine::new(tables, view, directory.clone(), metrics, VoteLedger::detached())
+        .map_err(RebuildError::State)?;
+    for run in tail {
+        let entries = run
+            .map_err(RebuildError::State)?
+            .into_iter()
+            .map(|(at, payload)| raft_codec::entry(&at, payload));
+        let entries = entries.collect::<io::Result<_>>().map_err(RebuildError::State)?;
+        machine.replay(entries).map_err(RebuildError::State)?;
+    }
+    let applied =
+        machine.replace_membership(membership(&foundation.members)?).map_err(RebuildError::State)?;
+    applied.as_ref().map(raft_codec::position).ok_or(RebuildError::Nothing)
+}
+
+fn membership(members: &BTreeMap<NodeId, String>) -> Result<Membership, RebuildError> {
+    let voters = members.keys().copied().collect();
+    let nodes: BTreeMap<NodeId, Member> =
+        members.iter().map(|(id, address)| (*id, Member { peer_address: address.clone() })).collect();
+    Membership::new(vec![voters], nodes).map_err(|error| RebuildError::Members(error.to_string()))
+}
+
+/// An empty log, with a vote in a term that nobody has used.
+fn begin_log(
+    directory: &Directory,
+    foundation: &Foundation,
+    applied: &LogPosition,
+) -> Result<(), RebuildError> {
+    let log = Log::open(&directory.log(), LogOptions::default())?;
+    let term = foundation.term.max(applied.term).saturating_add(1);
+    let vote = StoredVote { term, node: directory.identity().node, committed: false };
+    log.purge(*applied)
+        .and_then(|()| log.save_vote(vote, Box::new(|_| {})))
+        .and_then(|()| log.settle())
+        .map_err(RebuildError::State)
+}

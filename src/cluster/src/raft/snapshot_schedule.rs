@@ -1,0 +1,90 @@
+//! When this node makes a snapshot, behind which Raft then purges the log.
+
+use openraft::RaftMetrics;
+
+use crate::raft::log_retention::LogRetention;
+use crate::wire::raft_types::TypeConfig;
+
+/// A retained log grows to so many times what it holds between snapshots otherwise.
+const RETAINED_MAX: u64 = 10;
+
+/// Decides when a snapshot is due.
+pub struct SnapshotSchedule {
+    retention: LogRetention,
+    snapshot_entries: u64,
+    keep_entries: u64,
+    /// The last entry when a snapshot was last asked for.
+    asked_at: u64,
+}
+
+impl SnapshotSchedule {
+    /// A snapshot after so many entries, behind which so many are kept, and all while `retention` is active.
+    pub fn new(retention: LogRetention, snapshot_entries: u64, keep_entries: u64) -> Self {
+        Self { retention, snapshot_entries, keep_entries, asked_at: 0 }
+    }
+
+    /// Whether it is time for a snapshot. A disk that is full needs it more than anybody needs the log.
+    pub fn is_due(&mut self, now: &RaftMetrics<TypeConfig>, disk_is_full: bool) -> bool {
+        let applied = now.last_applied.map_or(0, |at| at.index);
+        let since = applied.saturating_sub(now.snapshot.map_or(0, |at| at.index).max(self.asked_at));
+        if since < self.snapshot_entries {
+            return false;
+        }
+        let has_fetched = |node| match &now.replication {
+            Some(matched) => {
+                let index = matched.get(&node).copied().flatten().map_or(0, |at| at.index);
+                index.saturating_add(self.keep_entries) >= applied
+            }
+            // Only a leader gives others its log.
+            None => true,
+        };
+        let may_wait = !disk_is_full && since < self.snapshot_entries.saturating_mul(RETAINED_MAX);
+        if may_wait && self.retention.is_active(has_fetched) {
+            return false;
+        }
+        self.asked_at = applied;
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::wire::raft_types::{LeaderId, LogId};
+
+    /// What Raft says of a leader that has applied so much, made its last snapshot there, and knows that node
+    /// 2 has this much.
+    fn leading(applied: u64, snapshot: u64, matched: u64) -> RaftMetrics<TypeConfig> {
+        let at = |index| LogId { leader_id: LeaderId { term: 1, node_id: 1 }, index };
+        let mut now = RaftMetrics::new_initial(1);
+        now.last_applied = Some(at(applied));
+        now.snapshot = Some(at(snapshot));
+        now.replication = Some(BTreeMap::from([(2, Some(at(matched)))]));
+        now
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_snapshot_is_due_after_so_many_entries_and_asked_for_once() {
+        let mut snapshots = SnapshotSchedule::new(LogRetention::default(), 100, 10);
+        assert!(!snapshots.is_due(&leading(99, 0, 0), false));
+        assert!(snapshots.is_due(&leading(100, 0, 0), false));
+        assert!(!snapshots.is_due(&leading(150, 0, 0), false), "it is being made");
+        assert!(snapshots.is_due(&leading(200, 100, 0), false));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_log_of_a_helper_is_cut_late_but_not_never() {
+        let retention = LogRetention::default();
+        let mut snapshots = SnapshotSchedule::new(retention.clone(), 100, 10);
+        let guard = retention.hold_for(2);
+        assert!(!snapshots.is_due(&leading(500, 0, 0), false));
+        assert!(snapshots.is_due(&leading(500, 0, 0), true), "a full disk waits for nobody");
+        assert!(!snapshots.is_due(&leading(1400, 500, 0), false));
+        assert!(snapshots.is_due(&leading(1500, 500, 0), false), "ten times the usual length is enough");
+        guard.installed();
+        assert!(!snapshots.is_due(&leading(1700, 1500, 1600), false), "it still lacks a hundred");
+        assert!(snapshots.is_due(&leading(1700, 1500, 1690), false), "the last ten are kept anyway");
+    }
+}

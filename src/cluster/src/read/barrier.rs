@@ -1,0 +1,115 @@
+//! The read barrier: after it, this node's applied state holds every change that was
+//! acknowledged before it was asked for.
+//!
+//! One question to the leader is under way at a time; it answers every read that was queued
+//! before it was sent, so the busier the node, the fewer questions per read. The leader, whom all
+//! nodes ask, does the same with its question to the quorum ([`ReadIndex`]).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use keymoot_telemetry::Metrics;
+
+use crate::error::ClusterError;
+use crate::peer::leader_client::{Leader, LeaderClient, Unanswered};
+use crate::read::read_index::ReadIndex;
+use crate::wire::message::{Reply, Request};
+use crate::write::batcher::{BatchLimits, Batcher};
+
+/// How long a leader may take to answer before it is asked again over a new connection.
+const ANSWER_WITHIN: Duration = Duration::from_secs(2);
+/// After so many reads in a round, the next one waits a moment for more: asking a quorum costs all nodes
+/// as much as several reads cost this one.
+const PAUSE_AFTER_READS: usize = 4;
+
+/// Batches the reads of this node.
+pub type BarrierBatcher = Batcher<(), Result<(), ClusterError>>;
+
+/// Batches reads behind `barrier`, at most `reads_max` at a time; a batch gives up after `patience`.
+pub fn barrier_batcher(
+    barrier: Arc<ReadBarrier>,
+    runtime: Handle,
+    reads_max: usize,
+    patience: Duration,
+) -> BarrierBatcher {
+    let limits = BatchLimits { pause_after: PAUSE_AFTER_READS, ..BatchLimits::one_at_a_time(reads_max) };
+    Batcher::new(runtime, limits, move |reads: Vec<()>| {
+        let barrier = barrier.clone();
+        Box::pin(async move {
+            let outcome = barrier.run(reads.len(), Instant::now() + patience).await;
+            vec![outcome; reads.len()]
+        })
+    })
+}
+
+/// Asks the leader for the read index and waits until it is applied here.
+pub struct ReadBarrier {
+    /// Answers this node and others while this node leads.
+    pub read_index: ReadIndex,
+    leader_client: LeaderClient,
+    applied_index: watch::Receiver<u64>,
+    metrics: Arc<Metrics>,
+}
+
+impl ReadBarrier {
+    pub fn new(
+        read_index: ReadIndex,
+        leader_client: LeaderClient,
+        applied_index: watch::Receiver<u64>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        Self { read_index, leader_client, applied_index, metrics }
+    }
+
+    async fn run(&self, reads: usize, deadline: Instant) -> Result<(), ClusterError> {
+        let began = Instant::now();
+        self.metrics.read_barrier_batch_reads.observe(reads as f64);
+        let outcome = self.wait(deadline).await;
+        self.metrics.read_barrier_seconds.observe(began.elapsed().as_secs_f64());
+        outcome
+    }
+
+    /// Asks for the read index and waits until it is applied here.
+    pub async fn wait(&self, deadline: Instant) -> Result<(), ClusterError> {
+        #[cfg(feature = "mutants")]
+        if keymoot_mutant::is("local-read") {
+            return Ok(());
+        }
+        let began = Instant::now();
+        let index = self.leader_client.ask(deadline, |leader| self.ask_index(leader, deadline)).await?;
+        let mut applied = self.applied_index.clone();
+        let caught_up = applied.wait_for(|applied| *applied >= index);
+        match tokio::time::timeout_at(deadline, caught_up).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(_)) => Err(ClusterError::Stopped),
+            Err(_) => Err(ClusterError::NoQuorum { waited: began.elapsed() }),
+        }
+    }
+
+    async fn ask_index(&self, leader: Leader, deadline: Instant) -> Result<u64, Unanswered> {
+        match leader {
+            Leader::Here => self.read_index.read().await,
+            Leader::There(link) => {
+                // A question that got lost must not keep waiting all reads that came after it.
+                let left = deadline.saturating_duration_since(Instant::now());
+                match link.call(self.question(), left.min(ANSWER_WITHIN)).await {
+                    Ok(Reply::ReadIndex { index }) => Ok(index),
+                    Ok(_) => Err(Unanswered::Retry),
+                    Err(error) => {
+                        tracing::debug!(%error, "the leader gave no read index");
+                        Err(Unanswered::Retry)
+                    }
+                }
+            }
+        }
+    }
+
+    /// What is asked of another node after everybody who waits for the answer has begun to.
+    fn question(&self) -> Request {
+        self.read_index.ledger().vote().map_or(Request::ReadIndex, Request::ReadIndexOf)
+    }
+}

@@ -1,0 +1,264 @@
+//! A cluster made anew of one survivor, when the quorum is gone for ever.
+//!
+//! Everything the survivor has is applied, also entries that it does not know to be committed: they may
+//! have been acknowledged. What only the dead nodes had is lost. The new cluster has one member and a new
+//! fence, so that a dead node that comes back is refused. The old contents of the data directory are kept.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use keymoot_crypto::random_bytes;
+use keymoot_model::ClusterName;
+use keymoot_model::NodeId;
+use keymoot_state as state;
+use keymoot_state::TABLE_NAMES;
+use keymoot_store::{
+    Directory, Identity, Log, LogOptions, LogPosition, Rebuild, SnapshotReader, SnapshotWriter, StoreError,
+    StoredVote, Tables, TablesOptions,
+};
+
+use crate::raft::rebuild::{self, Foundation, RebuildError};
+use crate::raft::state_machine::{META_MARK, mark_of};
+use crate::raft::state_view::StateView;
+use crate::wire::raft_codec::AppliedMark;
+
+/// Bytes of the log's entries that are applied in one run.
+const RUN_BYTES_MAX: usize = 1024 * 1024;
+
+/// What a survivor has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Survivor {
+    /// The node.
+    pub node: NodeId,
+    /// Its cluster.
+    pub cluster: String,
+    /// Its fence so far.
+    pub fence: u64,
+    /// The last applied entry.
+    pub applied: Option<LogPosition>,
+    /// The last entry of its log; the last applied one when the log holds none.
+    pub last: Option<LogPosition>,
+    /// How far it knew the log committed.
+    pub committed: Option<LogPosition>,
+    /// The last vote it gave.
+    pub vote: Option<StoredVote>,
+    /// The members it knows, with their addresses.
+    pub members: BTreeMap<NodeId, String>,
+    /// Which of them vote.
+    pub voters: Vec<NodeId>,
+    /// When its log was last written to.
+    pub written_at: Option<SystemTime>,
+    /// The digest of its applied state.
+    pub digest: String,
+}
+
+impl Survivor {
+    /// Entries that it has and has not applied: nobody told it that they are committed.
+    pub fn unapplied_entries(&self) -> u64 {
+        let index = |at: Option<LogPosition>| at.map_or(0, |at| at.index);
+        index(self.last).saturating_sub(index(self.applied))
+    }
+}
+
+/// A data directory of a survivor, held so that nothing else can use it.
+#[derive(Debug)]
+pub struct Recovery {
+    rebuild: Rebuild,
+    identity: Identity,
+}
+
+/// What became of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recovered {
+    /// The new fence.
+    pub fence: u64,
+    /// The last entry that is in it.
+    pub applied: LogPosition,
+    /// Where the old contents are.
+    pub kept: Option<PathBuf>,
+}
+
+/// Why a survivor cannot be looked at or recovered.
+#[derive(Debug, thiserror::Error)]
+pub enum RecoveryError {
+    /// There is nothing to recover from.
+    #[error("{} holds no node's data; give the configuration of a node that has been a member", path.display())]
+    Empty {
+        /// The data directory.
+        path: PathBuf,
+    },
+    /// It is another node's.
+    #[error("{} holds the data of node {node} of cluster {cluster:?}; give the configuration of that node", path.display())]
+    Other {
+        /// The data directory.
+        path: PathBuf,
+        /// Whose it is.
+        node: u64,
+        /// Of which cluster.
+        cluster: String,
+    },
+    /// The state cannot be read.
+    #[error("the state cannot be read")]
+    State(#[from] state::StateError),
+    /// The log or the mark of the applied state cannot be read.
+    #[error("the log cannot be read")]
+    Log(#[source] io::Error),
+    /// The new directory cannot be built.
+    #[error(transparent)]
+    Rebuild(#[from] RebuildError),
+    /// No fence could be drawn.
+    #[error("no fence can be drawn")]
+    Random(#[from] keymoot_crypto::RandomError),
+}
+
+impl From<StoreError> for RecoveryError {
+    fn from(error: StoreError) -> Self {
+        Self::Rebuild(error.into())
+    }
+}
+
+/// What taking a data directory found.
+#[derive(Debug)]
+pub enum Taken {
+    /// A survivor's data.
+    Survivor(Recovery),
+    /// A recovery or restore that was interrupted, and is now finished: the fence, and the old contents.
+    Finished {
+        /// The fence of the new contents.
+        fence: u64,
+        /// Where the old ones are.
+        kept: PathBuf,
+    },
+}
+
+impl Recovery {
+    /// Takes the data directory of `node`. Nothing is changed, but for a recovery that was interrupted
+    /// at its very end, which is finished.
+    ///
+    /// # Errors
+    /// [`RecoveryError`]; a node that runs has its directory in use.
+    pub fn take(root: &Path, cluster: &ClusterName, node: NodeId) -> Result<Taken, RecoveryError> {
+        let rebuild = Rebuild::take(root)?;
+        let identity = rebuild.identity()?;
+        if let (Some(kept), Some(identity)) = (rebuild.finished_earlier(), &identity) {
+            let (kept, fence) = (kept.to_owned(), identity.fence);
+            rebuild.abandon()?;
+            return Ok(Taken::Finished { fence, kept });
+        }
+        match identity {
+            Some(identity) if identity.node == node && identity.cluster == cluster.as_str() => {
+                Ok(Taken::Survivor(Self { rebuild, identity }))
+            }
+            Some(Identity { node, cluster, .. }) => {
+                rebuild.abandon()?;
+                Err(RecoveryError::Other { path: root.to_owned(), node, cluster })
+            }
+            None => {
+                rebuild.abandon()?;
+                Err(RecoveryError::Empty { path: root.to_owned() })
+            }
+        }
+    }
+
+    /// What the survivor has.
+    ///
+    /// # Errors
+    /// [`RecoveryError`], also when log or tables are damaged.
+    pub fn survey(&self) -> Result<Survivor, RecoveryError> {
+        let written_at = newest(&self.rebuild.log());
+        let (tables, log) = self.open()?;
+        let mark = mark(&tables)?;
+        let members = mark.membership.unwrap_or_else(|| crate::wire::raft_codec::WireMembership {
+            voters: Vec::new(),
+            nodes: BTreeMap::new(),
+        });
+        Ok(Survivor {
+            node: self.identity.node,
+            cluster: self.identity.cluster.clone(),
+            fence: self.identity.fence,
+            applied: mark.applied,
+            last: log.bounds().1.max(mark.applied),
+            // What the log says of it may be a moment older than the tables.
+            committed: log.read_committed().max(mark.applied),
+            vote: log.read_vote(),
+            voters: members.voters.into_iter().flatten().collect(),
+            members: members.nodes.into_iter().map(|(id, member)| (id, member.peer_address)).collect(),
+            written_at,
+            digest: state::digest(&StateView::new(tables))?.to_string(),
+        })
+    }
+
+    /// Makes the node the only member of a cluster of a new fence, reached at `address`.
+    ///
+    /// # Errors
+    /// [`RecoveryError`]; the old contents are then in their place, or the recovery can be run again.
+    pub fn recover(self, address: &str) -> Result<Recovered, RecoveryError> {
+        // An integer of TOML has 63 bits.
+        let fence = (u64::from_be_bytes(random_bytes()?) >> 1).max(1);
+        let applied = self.build(address, fence)?;
+        let kept = self.rebuild.exchange(&format!("recovery-{fence}"))?;
+        Ok(Recovered { fence, applied, kept })
+    }
+
+    fn build(&self, address: &str, fence: u64) -> Result<LogPosition, RecoveryError> {
+        let (tables, log) = self.open()?;
+        let mark = mark(&tables)?;
+        let last = log.bounds().1;
+        let voted = log.read_vote().map_or(0, |vote| vote.term);
+        let foundation = Foundation {
+            members: BTreeMap::from([(self.identity.node, address.to_owned())]),
+            term: last.map_or(0, |at| at.term).max(voted),
+        };
+        let directory = Directory::open(&self.rebuild.space(), &Identity { fence, ..self.identity.clone() })?;
+        let copy = copy(&directory, &tables)?;
+        let mut next = mark.applied.map_or(0, |at| at.index.saturating_add(1));
+        let mut tail = std::iter::from_fn(|| {
+            let run = log.read(next..u64::MAX, Some(RUN_BYTES_MAX));
+            match &run {
+                Ok(entries) => next = entries.last()?.0.index.saturating_add(1),
+                // After an error there is nothing more to ask for; the caller stops.
+                Err(_) => next = u64::MAX,
+            }
+            Some(run)
+        });
+        Ok(rebuild::build(directory, &foundation, &copy, &mut tail)?)
+    }
+
+    /// Gives the directory back as it was.
+    ///
+    /// # Errors
+    /// An I/O error.
+    pub fn abandon(self) -> Result<(), RecoveryError> {
+        Ok(self.rebuild.abandon()?)
+    }
+
+    fn open(&self) -> Result<(Tables, Log), RecoveryError> {
+        let tables = Tables::open(self.rebuild.root(), TABLE_NAMES, TablesOptions::default())?;
+        let log = Log::open(&self.rebuild.log(), LogOptions::default())?;
+        Ok((tables, log))
+    }
+}
+
+/// The records as they are, in a file that goes with its reader.
+fn copy(directory: &Directory, tables: &Tables) -> Result<SnapshotReader, StoreError> {
+    let mut file = directory.receive()?;
+    for piece in SnapshotWriter::new(tables.view(), Vec::new()) {
+        file.write(&piece?)?;
+    }
+    file.finish()
+}
+
+fn mark(tables: &Tables) -> Result<AppliedMark, RecoveryError> {
+    match tables.get(state::Table::Meta as usize, META_MARK)? {
+        Some(bytes) => mark_of(&bytes).map_err(RecoveryError::Log),
+        None => Ok(AppliedMark::default()),
+    }
+}
+
+/// When a file in `directory` was last written to, as far as the file system says.
+fn newest(directory: &Path) -> Option<SystemTime> {
+    let entries = std::fs::read_dir(directory).ok()?;
+    entries.filter_map(|entry| entry.ok()?.metadata().ok()?.modified().ok()).max()
+}

@@ -1,0 +1,127 @@
+//! Answers that need no order.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use openraft::raft::{TransferLeaderRequest, VoteRequest};
+use tokio::time::Instant;
+
+use keymoot_crypto::ProofRefusal;
+use keymoot_tls::PeerIdentity;
+
+use crate::peer::leader_client::Unanswered;
+use crate::server::PeerServer;
+use crate::wire::message::{Reply, Request};
+use crate::wire::raft_codec;
+use crate::wire::raft_types::TypeConfig;
+use crate::write::command_rights::check_forwarded;
+
+/// How long a change of the members may take here; who asked waits as long, and asks again.
+const CHANGE_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Who asks.
+pub(super) struct Asker {
+    pub(super) identity: PeerIdentity,
+    pub(super) from: SocketAddr,
+    /// Whether it proved a master key.
+    pub(super) proof: Result<(), ProofRefusal>,
+}
+
+pub(super) async fn answer(server: &Arc<PeerServer>, asker: Asker, request: Request) -> Reply {
+    match request {
+        Request::Vote { pre_vote, vote, last, transfer } => {
+            let mut rpc = VoteRequest::new(raft_codec::vote(&vote), last.as_ref().map(raft_codec::log_id));
+            rpc.leadership_transfer = transfer;
+            vote_reply(server, rpc, pre_vote).await
+        }
+        Request::TransferLeader { .. } if server.endpoint.damage.damage().is_some() => {
+            Reply::Transferred(false)
+        }
+        Request::TransferLeader { from, to, last } => {
+            let rpc = TransferLeaderRequest::new(
+                raft_codec::vote(&from),
+                to,
+                last.as_ref().map(raft_codec::log_id),
+            );
+            match server.endpoint.raft.handle_transfer_leader(rpc).await {
+                Ok(answer) => Reply::Transferred(answer.is_ok()),
+                Err(fatal) => Reply::Failed(fatal.to_string()),
+            }
+        }
+        Request::Propose(encoded) => forwarded(server, &asker, encoded).await,
+        Request::ReadIndex | Request::ReadIndexOf(_) => {
+            match server.services.barrier.read_index.read_for_peer().await {
+                Ok(index) => Reply::ReadIndex { index },
+                Err(unanswered) => not_leader(&unanswered),
+            }
+        }
+        Request::Admin(request) => Reply::Admin(server.services.admin.administer(request).await),
+        Request::ChangeMembers(request) => {
+            match server.services.members.change_here(request, Instant::now() + CHANGE_DEADLINE).await {
+                Ok(plan) => Reply::Planned(Box::new(plan)),
+                Err(unanswered) => not_leader(&unanswered),
+            }
+        }
+        Request::Ping => Reply::Pong,
+        Request::FitnessToLead => Reply::FitnessToLead(server.services.members.fitness()),
+        Request::Join(request) => match asker.identity {
+            PeerIdentity::Node(id) => {
+                let deadline = Instant::now() + CHANGE_DEADLINE;
+                Reply::Joined(Box::new(server.services.joins.join(*request, Some(id), deadline).await))
+            }
+            PeerIdentity::Operator => Reply::Failed("an operator's certificate is no node's".into()),
+        },
+        Request::Append { .. }
+        | Request::SnapshotBegin { .. }
+        | Request::SnapshotChunk(_)
+        | Request::SnapshotEnd
+        | Request::BackupBegin { .. }
+        | Request::BackupNext
+        | Request::Supports(_) => Reply::Failed("answered in order, elsewhere".into()),
+    }
+}
+
+/// Appends what another node proposes, if it may.
+async fn forwarded(server: &PeerServer, asker: &Asker, encoded: Bytes) -> Reply {
+    let PeerIdentity::Node(from) = asker.identity else {
+        return Reply::Failed("an operator's certificate is no node's".into());
+    };
+    if let Err(error) = check_forwarded(&encoded, from, asker.proof, &server.local.keyring) {
+        server.refusal_log.note("proposal", asker.from, &format!("node {from}: {error}"));
+        return Reply::Failed(error.to_string());
+    }
+    match server.services.forwarder.appender.append(encoded).await {
+        Ok(responses) => Reply::Applied(responses),
+        Err(unanswered) => not_leader(&unanswered),
+    }
+}
+
+fn not_leader(unanswered: &Unanswered) -> Reply {
+    match unanswered {
+        Unanswered::Retry => Reply::NotLeader,
+        Unanswered::DiskFull => Reply::DiskFull,
+        Unanswered::Stopped => Reply::Failed("raft has stopped".into()),
+    }
+}
+
+async fn vote_reply(server: &PeerServer, rpc: VoteRequest<TypeConfig>, pre_vote: bool) -> Reply {
+    // A leader that transfers its leadership has given up its lease itself.
+    if server.endpoint.is_voting_too_early() && !rpc.leadership_transfer {
+        return Reply::Failed("just started: it may have promised a lease before".into());
+    }
+    let voted = if pre_vote {
+        server.endpoint.raft.pre_vote(rpc).await
+    } else {
+        server.endpoint.raft.vote(rpc).await
+    };
+    match voted {
+        Ok(response) => Reply::Voted {
+            vote: raft_codec::stored_vote(&response.vote),
+            granted: response.vote_granted,
+            last: response.last_log_id.as_ref().map(raft_codec::position),
+        },
+        Err(error) => Reply::Failed(error.to_string()),
+    }
+}

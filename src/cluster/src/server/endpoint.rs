@@ -1,0 +1,43 @@
+//! What Raft's messages from peers are answered with.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use keymoot_store::Directory;
+use keymoot_telemetry::Metrics;
+
+use crate::ops::damage::DamageReport;
+use crate::raft::Raft;
+use crate::write::disk::Disk;
+
+/// Raft on this node, as peers reach it.
+pub struct RaftEndpoint {
+    pub(super) raft: Raft,
+    pub(super) disk: Disk,
+    pub(super) directory: Arc<Directory>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) damage: DamageReport,
+    /// Until when this node answers no vote; `None` when it never promised anything.
+    silent_until: Option<Instant>,
+}
+
+impl RaftEndpoint {
+    /// The endpoint of `raft`, which answers no vote before `silent_until`.
+    pub const fn new(
+        raft: Raft,
+        disk: Disk,
+        directory: Arc<Directory>,
+        metrics: Arc<Metrics>,
+        damage: DamageReport,
+        silent_until: Option<Instant>,
+    ) -> Self {
+        Self { raft, disk, directory, metrics, damage, silent_until }
+    }
+
+    /// A restarted node does not know which lease it granted before, so it votes for nobody until
+    /// every such lease has run out.
+    pub(super) fn is_voting_too_early(&self) -> bool {
+        self.silent_until.is_some_and(|until| Instant::now() < until)
+    }
+}

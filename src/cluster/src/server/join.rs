@@ -1,0 +1,120 @@
+//! The peer port for who shows no certificate: one kind of request, small, few at a time, and not often.
+//!
+//! The member speaks first: a challenge, and proof that it holds the cluster's master key. A request
+//! without such a proof of its own is refused before its token is looked at.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+
+use keymoot_codec as codec;
+use keymoot_codec::Kind;
+use keymoot_crypto::{Challenge, ProofPurpose, ProofRefusal, ProofScope};
+use keymoot_crypto::{PeerChannel, PeerVersion};
+
+use crate::peer::proof;
+use crate::peer::rate_limit::RateLimit;
+use crate::server::PeerServer;
+use crate::wire::frame::{self, Frame};
+use crate::wire::join::{JoinDemand, JoinReply, ProvenJoin};
+
+/// The largest request: a certificate request, an address, a token, a proof.
+const BODY_BYTES_MAX: usize = 16 * 1024;
+/// Requests on one connection at most: the check, and the joining.
+const REQUESTS_MAX: usize = 2;
+/// How long the whole may take.
+const LIFETIME: Duration = Duration::from_secs(30);
+/// How long a request may wait for a quorum.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Connections at the same time.
+const AT_ONCE_MAX: usize = 4;
+/// Connections in [`WINDOW`].
+const IN_WINDOW_MAX: usize = 20;
+const WINDOW: Duration = Duration::from_secs(10);
+
+/// Who may come in now.
+#[derive(Debug)]
+pub struct JoinGate {
+    at_once: Semaphore,
+    recent: RateLimit,
+}
+
+impl Default for JoinGate {
+    fn default() -> Self {
+        Self { at_once: Semaphore::new(AT_ONCE_MAX), recent: RateLimit::new(IN_WINDOW_MAX, WINDOW) }
+    }
+}
+
+/// Serves one connection.
+pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
+    mut stream: S,
+    channel: PeerChannel,
+    from: SocketAddr,
+    gate: &JoinGate,
+    server: &PeerServer,
+) -> std::io::Result<()> {
+    let busy = || std::io::Error::other("too many nodes want to join at once");
+    let _permit = gate.at_once.try_acquire().map_err(|_| busy())?;
+    if !gate.recent.try_acquire(Instant::now()) {
+        return Err(busy());
+    }
+    let exchange = async {
+        let challenge = match channel.version {
+            PeerVersion::First => None,
+            PeerVersion::Second => Some(demand(&mut stream, &channel, server).await?),
+        };
+        for _ in 0..REQUESTS_MAX {
+            let Some(frame) = frame::read_up_to(&mut stream, BODY_BYTES_MAX).await? else { return Ok(()) };
+            let reply = match &challenge {
+                None => refused(server, from, ProofRefusal::Unable),
+                Some(challenge) => answer(server, &channel, challenge, from, &frame.body).await,
+            };
+            let body = codec::encode(Kind::Frame, &reply).map_err(std::io::Error::other)?;
+            frame::write(&mut stream, &Frame { id: frame.id, body: body.into() }).await?;
+            stream.flush().await?;
+        }
+        Ok(())
+    };
+    tokio::time::timeout(LIFETIME, exchange).await?
+}
+
+async fn demand<S: AsyncWrite + Unpin>(
+    stream: &mut S,
+    channel: &PeerChannel,
+    server: &PeerServer,
+) -> std::io::Result<Challenge> {
+    let challenge = Challenge::draw().map_err(std::io::Error::other)?;
+    let cluster = &server.local.cluster;
+    let scope = ProofScope { cluster, channel, challenge: &challenge, purpose: ProofPurpose::Member };
+    proof::send(stream, &JoinDemand { challenge, proof: server.local.keyring.prove(&scope) }).await?;
+    Ok(challenge)
+}
+
+async fn answer(
+    server: &PeerServer,
+    channel: &PeerChannel,
+    challenge: &Challenge,
+    from: SocketAddr,
+    body: &[u8],
+) -> JoinReply {
+    let ProvenJoin { request, proof } = match codec::decode(Kind::Frame, body) {
+        Ok(join) => join,
+        Err(error) => return JoinReply::Refused(error.to_string()),
+    };
+    let certificate_request = request.certificate_request.as_deref().unwrap_or_default();
+    let purpose = ProofPurpose::Join(certificate_request);
+    let scope = ProofScope { cluster: &server.local.cluster, channel, challenge, purpose };
+    match server.local.keyring.verify_proof(&scope, &proof) {
+        Ok(()) => server.services.joins.join(request, None, Instant::now() + PATIENCE).await,
+        Err(refusal) => refused(server, from, refusal),
+    }
+}
+
+fn refused(server: &PeerServer, from: SocketAddr, refusal: ProofRefusal) -> JoinReply {
+    let reason = proof::proof_required(refusal);
+    server.refusal_log.note("join", from, &reason);
+    JoinReply::Refused(format!("{reason}; the token is not spent"))
+}

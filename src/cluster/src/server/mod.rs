@@ -1,0 +1,275 @@
+//! The listening side between nodes: proves who connects, then answers requests.
+//!
+//! A connection is served only when the certificate's node id equals the id claimed. Appends of a
+//! connection go through Raft in order; other requests are answered as they finish.
+
+mod answers;
+mod appends;
+pub mod endpoint;
+pub mod join;
+mod session;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader, BufWriter};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+use tokio_rustls::TlsAcceptor;
+
+use keymoot_codec as codec;
+use keymoot_codec::Kind;
+use keymoot_crypto::{PeerChannel, PeerVersion};
+use keymoot_state::FEATURE_LEVEL;
+use keymoot_tls::{JOIN_ALPN, JOIN_ALPN_2, PeerIdentity};
+
+use crate::backup::BackupService;
+use crate::members::join::JoinService;
+use crate::members::membership::Members;
+use crate::ops::admin::AdminService;
+use crate::peer::feature_level::check_level;
+use crate::peer::fence::Fence;
+use crate::peer::greeting::rules_out;
+use crate::peer::local_end::LocalEnd;
+use crate::peer::proof::{self, PeerProof};
+use crate::peer::refusal_log::RefusalLog;
+use crate::peer::removed_nodes::RemovedNodes;
+use crate::read::barrier::ReadBarrier;
+use crate::server::endpoint::RaftEndpoint;
+use crate::server::join::JoinGate;
+use crate::wire::frame::{self, Frame};
+use crate::wire::greeting::Greeting;
+use crate::wire::message::{Hello, PROTOCOL, Reply};
+use crate::write::forwarder::ProposalForwarder;
+
+use session::Session;
+
+/// How long TLS and greeting may take.
+const GREETING_TIMEOUT: Duration = Duration::from_secs(5);
+/// Requests of one connection that are answered at the same time.
+const CONCURRENT_REQUESTS_MAX: usize = 1024;
+
+/// What peers and tools ask for, apart from Raft.
+pub struct Services {
+    pub admin: AdminService,
+    pub members: Arc<Members>,
+    pub joins: JoinService,
+    pub backups: BackupService,
+    pub barrier: Arc<ReadBarrier>,
+    pub forwarder: Arc<ProposalForwarder>,
+}
+
+/// Serves peers and tools.
+pub struct PeerServer {
+    local: LocalEnd,
+    fence: Fence,
+    removed: Arc<RemovedNodes>,
+    refusal_log: RefusalLog,
+    endpoint: RaftEndpoint,
+    services: Services,
+}
+
+impl PeerServer {
+    /// Serves Raft by `endpoint`, and all else by `services`.
+    pub const fn new(
+        local: LocalEnd,
+        fence: Fence,
+        removed: Arc<RemovedNodes>,
+        refusal_log: RefusalLog,
+        endpoint: RaftEndpoint,
+        services: Services,
+    ) -> Self {
+        Self { local, fence, removed, refusal_log, endpoint, services }
+    }
+
+    /// Answers an operator.
+    pub const fn admin(&self) -> &AdminService {
+        &self.services.admin
+    }
+}
+
+/// Accepts peers until the listener fails or the task is aborted.
+pub async fn listen(listener: TcpListener, acceptor: TlsAcceptor, server: Arc<PeerServer>) {
+    let gate = Arc::new(JoinGate::default());
+    loop {
+        match listener.accept().await {
+            Ok((stream, address)) => {
+                let (acceptor, gate, server) = (acceptor.clone(), gate.clone(), server.clone());
+                tokio::spawn(async move {
+                    if let Err(error) = connection(stream, address, acceptor, &gate, server).await {
+                        tracing::debug!(peer = %address, %error, "a peer connection ended");
+                    }
+                });
+            }
+            Err(error) => {
+                // Out of file descriptors, most likely: others may close theirs.
+                tracing::warn!(%error, "cannot accept a peer connection");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+async fn connection(
+    stream: TcpStream,
+    from: SocketAddr,
+    acceptor: TlsAcceptor,
+    gate: &JoinGate,
+    server: Arc<PeerServer>,
+) -> std::io::Result<()> {
+    stream.set_nodelay(true)?;
+    let accepted = tokio::time::timeout(GREETING_TIMEOUT, acceptor.accept(stream)).await??;
+    let (_, session) = accepted.get_ref();
+    let channel = keymoot_tls::peer_channel(session).map_err(invalid)?;
+    // Whoever shows no certificate may ask to join, and nothing else.
+    if session.peer_certificates().is_none() {
+        return match session.alpn_protocol() {
+            Some(JOIN_ALPN | JOIN_ALPN_2) => join::serve(accepted, channel, from, gate, &server).await,
+            _ => Err(invalid("a peer shows no certificate")),
+        };
+    }
+    let identity =
+        PeerIdentity::of_connection(session.peer_certificates(), &server.local.cluster).map_err(invalid)?;
+    welcome(accepted, identity, channel, from, server).await
+}
+
+/// Who is at the other end of a connection that was greeted.
+pub(crate) struct Caller {
+    identity: PeerIdentity,
+    from: SocketAddr,
+    /// Its fence. Whoever named none may administer, and do nothing that a member does.
+    fence: Option<u64>,
+    /// What it showed of the master key.
+    proof: PeerProof,
+}
+
+/// Greets and serves whoever has proved to be `identity`, until the connection ends.
+pub(crate) async fn welcome<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
+    mut stream: S,
+    identity: PeerIdentity,
+    channel: PeerChannel,
+    from: SocketAddr,
+    server: Arc<PeerServer>,
+) -> std::io::Result<()> {
+    let greeting = async {
+        let theirs = greet(&mut stream, identity, channel.version, &server).await?;
+        Ok::<_, std::io::Error>((theirs, proof::request_proof(&mut stream, channel).await?))
+    };
+    let (theirs, proof) = tokio::time::timeout(GREETING_TIMEOUT, greeting).await??;
+    // Whoever is no node is no member, whatever it says.
+    let fence = theirs.fence.filter(|_| matches!(identity, PeerIdentity::Node(_)));
+    serve(stream, Caller { identity, from, fence, proof }, server).await
+}
+
+fn invalid(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> std::io::Error {
+    std::io::Error::new(std::io::ErrorKind::InvalidData, error)
+}
+
+/// Answers the peer's hello with ours, and then decides: so that each side can say what is wrong.
+async fn greet<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: &mut S,
+    identity: PeerIdentity,
+    version: PeerVersion,
+    server: &PeerServer,
+) -> std::io::Result<Hello> {
+    let frame = frame::read(stream).await?.ok_or(std::io::ErrorKind::UnexpectedEof)?;
+    let greeting = Greeting::decode(version, &frame.body).map_err(invalid)?;
+    let theirs = &greeting.hello;
+    let removed = server.removed.contains(identity);
+    let ruled_out =
+        rules_out(version, &server.local.feature_level).filter(|_| theirs.fence.is_some()).map(str::to_owned);
+    let refusal = refusal(theirs, &identity, removed, server).or(ruled_out);
+    // Judged before we answer: a node that belongs to nobody answers with the fence it takes over now.
+    let checked = match &refusal {
+        None => server.fence.check_peer(theirs.node.unwrap_or_default(), version, &greeting),
+        Some(_) => Ok(()),
+    };
+    let ours = Hello { removed, ..server.local.hello() };
+    let member = theirs.fence.and(theirs.node).filter(|_| refusal.is_none());
+    let ours = server.fence.greeting(ours, member);
+    let body = ours.encode(version).map_err(invalid)?;
+    frame::write(stream, &Frame { id: frame.id, body: body.into() }).await?;
+    stream.flush().await?;
+    if let Some(refusal) = refusal {
+        match identity {
+            PeerIdentity::Node(id) if !removed => server.fence.refusals().note(id, refusal.clone()),
+            _ => tracing::warn!(reason = %refusal, "a peer was refused"),
+        }
+        return Err(invalid(refusal));
+    }
+    checked.map_err(|refused| refused.into_error(&server.local.fatal))?;
+    Ok(greeting.hello)
+}
+
+/// What is wrong with a greeting, apart from its fence.
+fn refusal(theirs: &Hello, identity: &PeerIdentity, removed: bool, server: &PeerServer) -> Option<String> {
+    let claimed_is_proved = match identity {
+        PeerIdentity::Node(id) => theirs.node == Some(*id),
+        // Only members have a fence.
+        PeerIdentity::Operator => theirs.node.is_none() && theirs.fence.is_none(),
+    };
+    if !claimed_is_proved {
+        Some(format!("a peer claims to be {:?} but its certificate says {identity:?}", theirs.node))
+    } else if theirs.cluster != server.local.cluster.as_str() {
+        Some(format!("a peer belongs to the cluster {:?}", theirs.cluster))
+    } else if theirs.protocol != PROTOCOL {
+        Some(format!("a peer speaks protocol {}, not {PROTOCOL}", theirs.protocol))
+    } else if removed {
+        Some(format!("{identity:?} was removed from the cluster"))
+    } else if let Err(reason) = check_level(theirs.feature_level, FEATURE_LEVEL) {
+        server.local.fatal.raise(&reason);
+        Some(reason)
+    } else {
+        None
+    }
+}
+
+async fn serve<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
+    stream: S,
+    caller: Caller,
+    server: Arc<PeerServer>,
+) -> std::io::Result<()> {
+    let (reader, writer) = tokio::io::split(stream);
+    let (replies, outbox) = mpsc::channel(CONCURRENT_REQUESTS_MAX);
+    let writing = tokio::spawn(write_replies(writer, outbox));
+    let mut session = Session::new(server, caller, replies);
+    let mut reader = BufReader::with_capacity(64 * 1024, reader);
+    let outcome = loop {
+        match frame::read(&mut reader).await {
+            Ok(Some(frame)) => {
+                if let Err(error) = session.handle(frame).await {
+                    break Err(error);
+                }
+            }
+            Ok(None) => break Ok(()),
+            Err(error) => break Err(error),
+        }
+    };
+    drop(session);
+    writing.abort();
+    outcome
+}
+
+async fn write_replies<W: AsyncWrite + Unpin>(writer: W, mut outbox: mpsc::Receiver<(u64, Reply)>) {
+    let mut writer = BufWriter::with_capacity(64 * 1024, writer);
+    while let Some(first) = outbox.recv().await {
+        let mut next = Some(first);
+        while let Some((id, reply)) = next {
+            let body = match codec::encode(Kind::Frame, &reply) {
+                Ok(body) => body,
+                Err(error) => {
+                    tracing::error!(%error, "a reply to a peer cannot be encoded");
+                    return;
+                }
+            };
+            if frame::write(&mut writer, &Frame { id, body: body.into() }).await.is_err() {
+                return;
+            }
+            next = outbox.try_recv().ok();
+        }
+        if writer.flush().await.is_err() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! What a voter says of itself when it is asked whether it could lead.
+
+use serde::{Deserialize, Serialize};
+
+/// What a node says of itself when it is asked whether it could lead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fitness {
+    /// Whether its disk has room to write.
+    pub has_room: bool,
+    /// Whether no read of its tables has met damage.
+    pub is_whole: bool,
+    /// The end of its log.
+    pub last_log_index: u64,
+    /// How far its state is applied.
+    pub applied_index: u64,
+}

@@ -1,0 +1,130 @@
+//! The forms that log entries and peer messages have in bytes.
+//!
+//! They are this project's own, not openraft's: what is on disk and on the wire changes only when
+//! this file and its versions do.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+
+use bytes::Bytes;
+use openraft::EntryPayload;
+use serde::{Deserialize, Serialize};
+
+use keymoot_codec as codec;
+use keymoot_codec::{CodecError, Kind};
+use keymoot_model::NodeId;
+use keymoot_store::{LogPosition, StoredVote};
+
+use crate::wire::raft_types::{
+    EncodedProposal, Entry, LeaderId, LogId, Member, Membership, StoredMembership, Vote,
+};
+
+/// Members with voters, as log and snapshot hold them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WireMembership {
+    /// One set of voters, or two while a change is under way.
+    pub voters: Vec<BTreeSet<NodeId>>,
+    /// All members, learners included.
+    pub nodes: BTreeMap<NodeId, Member>,
+}
+
+/// What is stored beside the state: how far it is applied, and the members as of then.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AppliedMark {
+    /// The last applied entry.
+    pub applied: Option<LogPosition>,
+    /// Where the members were last changed.
+    pub membership_at: Option<LogPosition>,
+    /// The members.
+    pub membership: Option<WireMembership>,
+}
+
+/// A log entry on its way to a peer.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct WireEntry {
+    /// Its place.
+    pub at: LogPosition,
+    /// What [`entry_payload`] made of it.
+    pub payload: Bytes,
+}
+
+pub fn position(id: &LogId) -> LogPosition {
+    LogPosition { term: id.leader_id.term, node: id.leader_id.node_id, index: id.index }
+}
+
+pub fn log_id(at: &LogPosition) -> LogId {
+    LogId { leader_id: LeaderId { term: at.term, node_id: at.node }, index: at.index }
+}
+
+pub fn stored_vote(vote: &Vote) -> StoredVote {
+    StoredVote { term: vote.leader_id.term, node: vote.leader_id.node_id, committed: vote.committed }
+}
+
+pub fn vote(stored: &StoredVote) -> Vote {
+    Vote { leader_id: LeaderId { term: stored.term, node_id: stored.node }, committed: stored.committed }
+}
+
+pub fn wire_membership(membership: &Membership) -> WireMembership {
+    WireMembership {
+        voters: membership.get_joint_config().clone(),
+        nodes: membership.nodes().map(|(id, node)| (*id, node.clone())).collect(),
+    }
+}
+
+pub fn membership(wire: WireMembership) -> io::Result<Membership> {
+    Membership::new(wire.voters, wire.nodes).map_err(io::Error::other)
+}
+
+pub fn mark(applied: Option<&LogId>, stored: &StoredMembership) -> AppliedMark {
+    AppliedMark {
+        applied: applied.map(position),
+        membership_at: stored.log_id().as_ref().map(position),
+        membership: Some(wire_membership(stored.membership())),
+    }
+}
+
+pub fn unmark(mark: AppliedMark) -> io::Result<(Option<LogId>, StoredMembership)> {
+    let stored = match mark.membership {
+        Some(wire) => StoredMembership::new(mark.membership_at.as_ref().map(log_id), membership(wire)?),
+        None => StoredMembership::default(),
+    };
+    Ok((mark.applied.as_ref().map(log_id), stored))
+}
+
+/// The bytes of an entry in the log: nothing for a blank one, the encoded proposal as it came, or
+/// encoded members. The kind byte of the envelope tells the two apart.
+pub fn entry_payload(entry: &Entry) -> Result<Bytes, CodecError> {
+    match &entry.payload {
+        EntryPayload::Blank => Ok(Bytes::new()),
+        EntryPayload::Normal(proposal) => Ok(proposal.0.clone()),
+        EntryPayload::Membership(members) => {
+            codec::encode(Kind::Membership, &wire_membership(members)).map(Bytes::from)
+        }
+    }
+}
+
+/// Entries as the log holds them.
+pub fn log_entries(entries: impl IntoIterator<Item = Entry>) -> io::Result<Vec<(LogPosition, Bytes)>> {
+    let stored = |entry: Entry| {
+        let payload = entry_payload(&entry).map_err(io::Error::other)?;
+        Ok((position(&entry.log_id), payload))
+    };
+    entries.into_iter().map(stored).collect()
+}
+
+/// Reads back what [`entry_payload`] made.
+pub fn entry(at: &LogPosition, payload: Bytes) -> io::Result<Entry> {
+    let payload = if payload.is_empty() {
+        EntryPayload::Blank
+    } else if codec::kind_of(&payload) == Some(Kind::Membership) {
+        let wire = codec::decode(Kind::Membership, &payload).map_err(io::Error::other)?;
+        EntryPayload::Membership(membership(wire)?)
+    } else {
+        EntryPayload::Normal(EncodedProposal(payload))
+    };
+    Ok(Entry { log_id: log_id(at), payload })
+}
+
+pub fn wire_entry(entry: &Entry) -> Result<WireEntry, CodecError> {
+    Ok(WireEntry { at: position(&entry.log_id), payload: entry_payload(entry)? })
+}

@@ -1,0 +1,9 @@
+//! The clock of the process that proposes.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// The proposer's clock, which travels in the log so that every replica uses the same.
+pub fn now_ms() -> u64 {
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX)
+}

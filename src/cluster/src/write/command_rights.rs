@@ -1,0 +1,208 @@
+//! Who may have which command replicated: decided here for every command, and nowhere else.
+//!
+//! A node proposes for the accounts' requests that it serves, for operators' tools that asked it, and for
+//! itself. While it follows, its proposals come to the leader over a peer connection. A connection whose
+//! other end proved a master key may forward all that nodes propose. One that did not, as of a program
+//! of before, may forward what accounts' requests make and no more: nothing that decides who may ask for
+//! keys or who belongs to the cluster.
+
+use keymoot_codec as codec;
+use keymoot_codec::Kind;
+use keymoot_crypto::{Keyring, ProofRefusal, UnwrapError};
+use keymoot_model::{Auxiliary, NodeId, Period, SeedId, SeedRecord};
+use keymoot_state::{Command, NewKey, NewSeed, Proposal};
+
+/// Commands in one proposal at most: as many as a node can be configured to batch.
+const COMMANDS_MAX: usize = 100_000;
+/// The longest zone or version of a node, in bytes.
+const FACT_BYTES_MAX: usize = 1024;
+
+/// On whose behalf a command is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Behalf {
+    /// An account's request, or what serving the first of a kind needs.
+    Accounts,
+    /// The same, and operators by their tools.
+    AccountsAndOperators,
+    /// Operators: by a tool, or by a file that a node applies.
+    Operators,
+    /// The node of this id, which says what it is.
+    Node(NodeId),
+    /// The cluster: nodes carry out what operators began.
+    Cluster,
+    /// Nobody: no program makes it.
+    Nobody,
+}
+
+const fn behalf(command: &Command) -> Behalf {
+    match command {
+        Command::CreateKey(_)
+        | Command::ReplaceKey(_)
+        | Command::DeleteKey { .. }
+        | Command::CreateSeed(_)
+        | Command::ReplaceSeed(_)
+        | Command::SupplyPeriodKey { .. }
+        | Command::PutAuxiliary { .. }
+        | Command::SpendNonce { .. }
+        | Command::ClaimLease { .. }
+        | Command::BeginRental { .. }
+        | Command::PutServerSecret { .. }
+        | Command::FoundKidKey { .. } => Behalf::Accounts,
+        Command::PutPolicy { .. }
+        | Command::DeletePolicy { .. }
+        | Command::AttachPolicy { .. }
+        | Command::SetDefaultPolicy { .. } => Behalf::AccountsAndOperators,
+        Command::PutAccount { .. }
+        | Command::ReleaseLease { .. }
+        | Command::EndRental { .. }
+        | Command::PutJoinToken(_)
+        | Command::RevokeJoinToken { .. }
+        | Command::RaiseFeatureLevel { .. } => Behalf::Operators,
+        Command::DescribeNode { id, .. } => Behalf::Node(*id),
+        Command::Found(_)
+        | Command::PutAuthority(_)
+        | Command::AdmitNode(_)
+        | Command::SetLearner { .. }
+        | Command::RemoveNode { .. }
+        | Command::Rewrap { .. } => Behalf::Cluster,
+        Command::DeleteAccount { .. } => Behalf::Nobody,
+    }
+}
+
+/// Why a command or proposal is not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum RightsError {
+    /// The bytes are no proposal.
+    #[error("the bytes are no proposal: {0}")]
+    Form(codec::CodecError),
+    /// It has no commands, or too many.
+    #[error("a proposal of {0} commands")]
+    Count(usize),
+    /// It is for others to ask for, or for nobody.
+    #[error("`{command}` is no command that {asker} may ask for")]
+    Right {
+        /// Which command.
+        command: String,
+        /// Who asked.
+        asker: &'static str,
+    },
+    /// Holders of the master key may ask for it, and this one did not prove to be one.
+    #[error("`{command}` is for holders of the cluster's master key: {refusal}")]
+    Proof {
+        /// Which command.
+        command: String,
+        /// What is wrong with the proof.
+        refusal: ProofRefusal,
+    },
+    /// What it holds no request could have made.
+    #[error("`{command}` holds what no request makes: {fault}")]
+    Content {
+        /// Which command.
+        command: String,
+        /// What is wrong.
+        fault: String,
+    },
+}
+
+/// Whether an operator's tool, which proved a master key, may ask for the command.
+pub fn check_tool(command: &Command) -> Result<(), RightsError> {
+    match behalf(command) {
+        Behalf::AccountsAndOperators | Behalf::Operators => check_content(command, None),
+        Behalf::Accounts | Behalf::Node(_) | Behalf::Cluster | Behalf::Nobody => {
+            Err(RightsError::Right { command: command.to_string(), asker: "a tool" })
+        }
+    }
+}
+
+/// Whether node `from` may forward the proposal in these bytes. `proof` says whether it proved a master
+/// key; `keyring` is this node's own.
+pub fn check_forwarded(
+    encoded: &[u8],
+    from: NodeId,
+    proof: Result<(), ProofRefusal>,
+    keyring: &Keyring,
+) -> Result<(), RightsError> {
+    // What cannot be read would stop every node that applies it.
+    let proposal: Proposal = codec::decode(Kind::Entry, encoded).map_err(RightsError::Form)?;
+    if !(1..=COMMANDS_MAX).contains(&proposal.commands.len()) {
+        return Err(RightsError::Count(proposal.commands.len()));
+    }
+    proposal.commands.iter().try_for_each(|command| {
+        match behalf(command) {
+            Behalf::Accounts | Behalf::AccountsAndOperators => {}
+            Behalf::Node(id) if id == from => {}
+            Behalf::Operators | Behalf::Cluster => {
+                proof.map_err(|refusal| RightsError::Proof { command: command.to_string(), refusal })?
+            }
+            Behalf::Node(_) | Behalf::Nobody => {
+                return Err(RightsError::Right { command: command.to_string(), asker: "that node" });
+            }
+        }
+        check_content(command, proof.is_err().then_some(keyring))
+    })
+}
+
+/// Checks what the command's own types do not: bounds that requests are held to where they are read and,
+/// when a `keyring` is given, that a secret opens in the place it is meant for. Whoever did not prove a
+/// master key can so store no secret but one that a holder wrapped.
+fn check_content(command: &Command, keyring: Option<&Keyring>) -> Result<(), RightsError> {
+    let opened = |check: &dyn Fn(&Keyring) -> Result<(), UnwrapError>| match keyring {
+        Some(keyring) => check(keyring).map_err(|error| error.to_string()),
+        None => Ok(()),
+    };
+    let bounded = |within| if within { Ok(()) } else { Err("it is too long".to_owned()) };
+    let checked = match command {
+        Command::CreateKey(key) | Command::ReplaceKey(key) => opened(&|keyring| opens(keyring, key, None)),
+        Command::SupplyPeriodKey { key, period } => opened(&|keyring| opens(keyring, key, Some(*period))),
+        Command::CreateSeed(seed) | Command::ReplaceSeed(seed) => {
+            opened(&|keyring| opens_seed(keyring, seed))
+        }
+        Command::PutServerSecret { secret } => {
+            opened(&|keyring| keyring.unwrap_server_secret(secret).map(drop))
+        }
+        Command::FoundKidKey { key } => opened(&|keyring| keyring.unwrap_kid_key(key).map(drop)),
+        Command::PutPolicy { policy, .. } => policy.check().map_err(|error| error.to_string()),
+        Command::PutAuxiliary { auxiliary, .. } => {
+            bounded(auxiliary.as_ref().is_none_or(Auxiliary::is_within_bounds))
+        }
+        Command::DescribeNode { facts, .. } => {
+            bounded(facts.zone.len() <= FACT_BYTES_MAX && facts.version.len() <= FACT_BYTES_MAX)
+        }
+        Command::DeleteKey { .. }
+        | Command::SpendNonce { .. }
+        | Command::ClaimLease { .. }
+        | Command::ReleaseLease { .. }
+        | Command::BeginRental { .. }
+        | Command::EndRental { .. }
+        | Command::DeletePolicy { .. }
+        | Command::AttachPolicy { .. }
+        | Command::SetDefaultPolicy { .. }
+        | Command::PutAccount { .. }
+        | Command::DeleteAccount { .. }
+        | Command::PutJoinToken(_)
+        | Command::RevokeJoinToken { .. }
+        | Command::RaiseFeatureLevel { .. }
+        | Command::Found(_)
+        | Command::PutAuthority(_)
+        | Command::AdmitNode(_)
+        | Command::SetLearner { .. }
+        | Command::RemoveNode { .. }
+        | Command::Rewrap { .. } => Ok(()),
+    };
+    checked.map_err(|fault| RightsError::Content { command: command.to_string(), fault })
+}
+
+fn opens(keyring: &Keyring, key: &NewKey, period: Option<Period>) -> Result<(), UnwrapError> {
+    keyring.unwrap_content_key(&key.record(0, period)).map(drop)
+}
+
+fn opens_seed(keyring: &Keyring, new: &NewSeed) -> Result<(), UnwrapError> {
+    let NewSeed { place, version, length_s, seed } = new.clone();
+    // Versions beyond are refused when they are applied; as another version it does not open here.
+    let version = u16::try_from(version).unwrap_or(0);
+    let id = SeedId { content: 0, version, track: 0 };
+    keyring.unwrap_period_seed(&SeedRecord { place, id, length_s, seed, created_at_ms: 0 }).map(drop)
+}
+
+#[cfg(test)]
+mod tests;

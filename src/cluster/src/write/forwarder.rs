@@ -1,0 +1,156 @@
+//! The proposal forwarder: brings a batch of commands to the leader, wherever it is, until it is answered.
+//!
+//! A batch is encoded once, and carries (client, serial), so that retrying it with another leader applies it
+//! once.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use keymoot_codec as codec;
+use keymoot_codec::Kind;
+use keymoot_state as state;
+use keymoot_state::{Command, Proposal, Response};
+use keymoot_telemetry::Metrics;
+
+use crate::error::ClusterError;
+use crate::peer::feature_level::FeatureLevel;
+use crate::peer::leader_client::{Leader, LeaderClient, Unanswered};
+use crate::wire::message::{Reply, Request};
+use crate::write::appender::LogAppender;
+use crate::write::clock::now_ms;
+
+/// Brings each batch of this node to the leader, wherever it is, until it is answered.
+pub struct ProposalForwarder {
+    /// Appends the batches of this node and of others while this node leads.
+    pub appender: LogAppender,
+    leader_client: LeaderClient,
+    client: u64,
+    serials: Mutex<Serials>,
+    feature_level: FeatureLevel,
+    metrics: Arc<Metrics>,
+}
+
+#[derive(Default)]
+struct Serials {
+    last: u64,
+    unanswered: BTreeSet<u64>,
+}
+
+impl ProposalForwarder {
+    pub fn new(
+        appender: LogAppender,
+        leader_client: LeaderClient,
+        feature_level: FeatureLevel,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        Self {
+            appender,
+            leader_client,
+            client: rand::random(),
+            serials: Mutex::default(),
+            feature_level,
+            metrics,
+        }
+    }
+
+    /// Replicates a batch; gives, for each of its groups, an answer to each command.
+    pub(crate) async fn forward(
+        &self,
+        groups: Vec<Vec<Command>>,
+        deadline: Instant,
+    ) -> Vec<Result<Vec<Response>, ClusterError>> {
+        let began = Instant::now();
+        let sizes: Vec<usize> = groups.iter().map(Vec::len).collect();
+        let commands: Vec<Command> = groups.into_iter().flatten().collect();
+        let expected = commands.len();
+        self.metrics.proposal_batch_commands.observe(expected as f64);
+        let outcome = self.replicate(commands, deadline).await.and_then(|responses| {
+            if responses.len() == expected {
+                Ok(responses)
+            } else {
+                Err(ClusterError::Protocol(format!("{} answers to {expected} commands", responses.len())))
+            }
+        });
+        self.metrics.proposal_seconds.observe(began.elapsed().as_secs_f64());
+        let label = if outcome.is_ok() { "applied" } else { "unanswered" };
+        self.metrics.proposals_total.with_label_values(&[label]).inc();
+        match outcome {
+            Ok(responses) => {
+                let mut responses = responses.into_iter();
+                sizes.into_iter().map(|size| Ok(responses.by_ref().take(size).collect())).collect()
+            }
+            Err(error) => vec![Err(error); sizes.len()],
+        }
+    }
+
+    /// Replicates the commands as one proposal.
+    pub async fn replicate(
+        &self,
+        commands: Vec<Command>,
+        deadline: Instant,
+    ) -> Result<Vec<Response>, ClusterError> {
+        self.check_levels(&commands)?;
+        let (serial, floor) = self.take_serial();
+        let proposal = Proposal { client: self.client, serial, floor, now_ms: now_ms(), commands };
+        let outcome = match codec::encode(Kind::Entry, &proposal) {
+            Ok(encoded) => {
+                let encoded = Bytes::from(encoded);
+                self.leader_client
+                    .ask(deadline, |leader| self.propose(leader, encoded.clone(), deadline))
+                    .await
+            }
+            Err(error) => Err(ClusterError::Protocol(error.to_string())),
+        };
+        self.serials.lock().unwrap_or_else(PoisonError::into_inner).unanswered.remove(&serial);
+        outcome
+    }
+
+    /// No command is proposed that the cluster's feature level has not reached: a member might not be
+    /// able to read it.
+    fn check_levels(&self, commands: &[Command]) -> Result<(), ClusterError> {
+        // The founding itself comes before there is a level.
+        let reached = self.feature_level.current()?.max(1);
+        let needed = commands.iter().map(state::level_of).max().unwrap_or(0);
+        if needed <= reached {
+            return Ok(());
+        }
+        Err(ClusterError::Refused(format!(
+            "this needs feature level {needed}, and the cluster is at {reached}: run a program that knows it \
+             on every node, then keymoot cluster upgrade"
+        )))
+    }
+
+    async fn propose(
+        &self,
+        leader: Leader,
+        encoded: Bytes,
+        deadline: Instant,
+    ) -> Result<Vec<Response>, Unanswered> {
+        let link = match leader {
+            Leader::Here => return self.appender.append(encoded).await,
+            Leader::There(link) => link,
+        };
+        let left = deadline.saturating_duration_since(Instant::now());
+        match link.call(Request::Propose(encoded), left).await {
+            Ok(Reply::Applied(responses)) => Ok(responses),
+            Ok(Reply::DiskFull) => Err(Unanswered::DiskFull),
+            Ok(_) => Err(Unanswered::Retry),
+            Err(error) => {
+                tracing::debug!(%error, "a forwarded proposal got no answer");
+                Err(Unanswered::Retry)
+            }
+        }
+    }
+
+    fn take_serial(&self) -> (u64, u64) {
+        let mut serials = self.serials.lock().unwrap_or_else(PoisonError::into_inner);
+        serials.last += 1;
+        let serial = serials.last;
+        serials.unanswered.insert(serial);
+        let floor = serials.unanswered.first().copied().unwrap_or(serial);
+        (serial, floor)
+    }
+}

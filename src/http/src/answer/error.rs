@@ -1,0 +1,269 @@
+//! Every refusal that leaves this server, in the specification's format (uDRM 2.6).
+//!
+//! One kind maps to one status, here and nowhere else. Making an error draws its reference and logs
+//! the true reason beside it; the caller gets a message that helps with the request it sent and
+//! tells nothing about accounts, addresses or the inside of the server. Reasons hold no secrets:
+//! the error types of the other crates see to that.
+
+use std::fmt;
+
+use actix_web::body::BoxBody;
+use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::http::{StatusCode, header};
+use actix_web::{HttpResponse, ResponseError};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::answer::soap;
+use crate::request::path::PathError;
+use crate::request::query::QueryError;
+use keymoot_auth::{AuthError, Denied, LedgerError};
+use keymoot_protocol::{CustomDataError, SignatureError};
+
+/// What every unauthorized caller is told. An unknown account, a wrong signature, an address off the
+/// allow-list and a foreign `ca_system` read the same, so that nobody can probe for accounts or for
+/// what an allow-list holds; the log has the true reason under the reference.
+const UNAUTHORIZED: &str = "unauthorized: the signature, the account or the caller's address is not accepted";
+
+/// What kind of refusal it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// The request is wrong in itself.
+    Invalid,
+    /// The request does not open what it asks for.
+    Denied,
+    /// There is no such content, or no such route.
+    NotFound,
+    /// The route exists, but not for this method.
+    MethodNotAllowed,
+    /// The request is at odds with what is stored.
+    Conflict,
+    /// The request is larger than a request may be.
+    TooLarge,
+    /// Too many requests wait.
+    Busy,
+    /// No quorum could be reached before the deadline.
+    NoQuorum,
+    /// The server is at fault.
+    Internal,
+}
+
+impl ErrorKind {
+    /// The HTTP status. The specification knows 400, 401, 404 and 500 and its clients know no other,
+    /// so a wrong method, a conflict and a large body are 400 ("invalid call"), not 405, 409 and 413.
+    /// A refused address is 401 like a bad signature. The one extension is 503, always with
+    /// `Retry-After`, because only that tells a client that the same request may soon succeed.
+    pub fn status(self) -> StatusCode {
+        match self {
+            Self::Invalid | Self::MethodNotAllowed | Self::Conflict | Self::TooLarge => {
+                StatusCode::BAD_REQUEST
+            }
+            Self::Denied => StatusCode::UNAUTHORIZED,
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::Busy | Self::NoQuorum => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+}
+
+/// A refusal, logged when it was made.
+#[derive(Debug, thiserror::Error)]
+#[error("{message} (reference {reference})")]
+pub struct ApiError {
+    kind: ErrorKind,
+    message: String,
+    reference: u64,
+    refusal: Option<&'static str>,
+    headers: Vec<(HeaderName, HeaderValue)>,
+    form: Form,
+}
+
+/// How a refusal is written down.
+#[derive(Clone, Copy, Debug)]
+enum Form {
+    /// The specification's JSON.
+    Udrm,
+    /// A SOAP fault, for protocols of that kind.
+    Soap,
+}
+
+impl ApiError {
+    /// A refusal whose reason the caller may read.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        let message = message.into();
+        let reference = draw_reference();
+        log(kind, reference, &message);
+        Self { kind, message, reference, refusal: None, headers: Vec::new(), form: Form::Udrm }
+    }
+
+    /// A refusal with one `message` for the caller and the true `reason` for the log.
+    pub fn with_reason(kind: ErrorKind, message: impl Into<String>, reason: impl fmt::Display) -> Self {
+        let reference = draw_reference();
+        log(kind, reference, &reason);
+        let message = message.into();
+        Self { kind, message, reference, refusal: None, headers: Vec::new(), form: Form::Udrm }
+    }
+
+    /// A fault of the server. The caller learns only the reference.
+    pub fn internal(reason: impl fmt::Display) -> Self {
+        Self::with_reason(ErrorKind::Internal, "internal server error", reason)
+    }
+
+    /// A refusal to anyone unauthorized, whatever the reason.
+    pub fn unauthorized(reason: impl fmt::Display) -> Self {
+        Self::with_reason(ErrorKind::Denied, UNAUTHORIZED, reason)
+    }
+
+    /// The same, counted under this label when it is an unauthorized one.
+    pub fn counted_as(self, refusal: &'static str) -> Self {
+        Self { refusal: Some(refusal), ..self }
+    }
+
+    /// The same, with these headers too.
+    pub fn with_headers(mut self, headers: Vec<(HeaderName, HeaderValue)>) -> Self {
+        self.headers.extend(headers);
+        self
+    }
+
+    /// The same as a SOAP fault. The status stays: packagers give up at any but 200, and monitors and
+    /// proxies read it.
+    pub fn into_soap_fault(self) -> Self {
+        Self { form: Form::Soap, ..self }
+    }
+
+    /// What kind of refusal it is.
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// The label under which a refusal to somebody unauthorized is counted. A refusal without a
+    /// label counts as malformed: it was refused before anybody looked for the account.
+    pub fn refusal(&self) -> Option<&'static str> {
+        (self.kind == ErrorKind::Denied).then_some(self.refusal.unwrap_or("malformed"))
+    }
+
+    /// What the caller is told.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// The number under which the log has the reason.
+    pub fn reference(&self) -> u64 {
+        self.reference
+    }
+}
+
+impl ResponseError for ApiError {
+    fn status_code(&self) -> StatusCode {
+        self.kind.status()
+    }
+
+    fn error_response(&self) -> HttpResponse<BoxBody> {
+        let status = self.status_code();
+        let mut response = HttpResponse::build(status);
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            response.insert_header((header::RETRY_AFTER, "1"));
+        }
+        for (name, value) in &self.headers {
+            response.append_header((name, value));
+        }
+        if let Form::Soap = self.form {
+            return response.content_type(soap::CONTENT_TYPE).body(soap::fault(self));
+        }
+        response.json(RefusalBody {
+            message: &self.message,
+            status_code: status.as_str(),
+            reference: self.reference,
+        })
+    }
+}
+
+impl From<CustomDataError> for ApiError {
+    fn from(error: CustomDataError) -> Self {
+        match error {
+            CustomDataError::TooLong { .. } => Self::new(ErrorKind::TooLarge, error.to_string()),
+            _ => Self::new(ErrorKind::Invalid, error.to_string()),
+        }
+    }
+}
+
+impl From<QueryError> for ApiError {
+    fn from(error: QueryError) -> Self {
+        match error {
+            QueryError::Signature(signature) => signature.into(),
+            QueryError::TooLong | QueryError::CustomDataTooLong => {
+                Self::new(ErrorKind::TooLarge, error.to_string())
+            }
+            _ => Self::new(ErrorKind::Invalid, error.to_string()),
+        }
+    }
+}
+
+impl From<SignatureError> for ApiError {
+    /// A malformed signature is an "error in signature", 401. Its message may help, because it
+    /// depends on the request alone.
+    fn from(error: SignatureError) -> Self {
+        Self::new(ErrorKind::Denied, error.to_string())
+    }
+}
+
+impl From<PathError> for ApiError {
+    fn from(error: PathError) -> Self {
+        match error {
+            PathError::TooLong => Self::new(ErrorKind::TooLarge, error.to_string()),
+            _ => Self::new(ErrorKind::Invalid, error.to_string()),
+        }
+    }
+}
+
+impl From<Denied> for ApiError {
+    fn from(denied: Denied) -> Self {
+        let reason = denied.reason();
+        Self::unauthorized(denied).counted_as(reason)
+    }
+}
+
+impl From<AuthError> for ApiError {
+    fn from(error: AuthError) -> Self {
+        match error {
+            AuthError::Denied(denied) => denied.into(),
+            AuthError::Ledger(LedgerError::NoQuorum(reason)) => {
+                let message = "no quorum of the key servers could be reached in time; try again";
+                Self::with_reason(ErrorKind::NoQuorum, message, reason)
+            }
+            AuthError::Ledger(LedgerError::Internal(reason)) => Self::internal(reason),
+            AuthError::Unreadable(reason) => Self::internal(reason),
+            busy => Self::with_reason(ErrorKind::Busy, "the server is busy; try again", busy),
+        }
+    }
+}
+
+/// Why a request is refused (uDRM 2.6).
+// `status_code` is text and `reference` a number, as the specification has it.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Refusal)]
+pub struct RefusalBody<'e> {
+    /// What was wrong with the request, and what to do.
+    message: &'e str,
+    /// The HTTP status, as text.
+    status_code: &'e str,
+    /// The number under which the node's log has the reason.
+    reference: u64,
+}
+
+/// A random number that every JSON reader holds exactly (below 2^53) and that is never 0, which
+/// some clients take for "none".
+fn draw_reference() -> u64 {
+    (rand::random::<u64>() >> 11).max(1)
+}
+
+fn log(kind: ErrorKind, reference: u64, reason: &dyn fmt::Display) {
+    if kind.status().is_server_error() {
+        tracing::warn!(reference, ?kind, %reason, "request failed");
+    } else {
+        tracing::info!(reference, ?kind, %reason, "request refused");
+    }
+}
+
+#[cfg(test)]
+mod tests;

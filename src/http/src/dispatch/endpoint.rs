@@ -1,0 +1,179 @@
+//! Everything that answers at a listener, and by which paths: the dispatcher matches these rows and the
+//! published document is made from the API's, so that neither can know of a route that the other does not.
+
+use actix_web::http::Method;
+
+use keymoot_drm::EncryptionProvider;
+use keymoot_license::LicenseProvider;
+
+use super::route_table::PACKAGER;
+
+/// The license endpoint's name in metrics.
+pub const LICENSE: &str = "license";
+
+/// What a path leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Endpoint {
+    /// Keys by the uDRM specification.
+    Encryption(EncryptionProvider),
+    /// Keys of crypto periods, and which holds when.
+    Schedule(EncryptionProvider),
+    /// Keys by the Widevine common encryption API.
+    ContentKey,
+    /// Keys by PlayReady's AcquirePackagingData.
+    PackagingData,
+    /// What an encoder of HLS AES-128 needs to know.
+    HlsKeyInfo,
+    /// A key of HLS AES-128.
+    HlsKey,
+    /// Licenses for players.
+    License(LicenseProvider),
+    /// The policies of an account.
+    Policies,
+    Policy,
+    /// The contents that a policy is attached to.
+    PolicyContent,
+    /// Whether a policy is the account's default.
+    PolicyDefault,
+    /// Keys of many contents in one request.
+    Bulk,
+    /// Keys of many contents, wrapped for a recipient.
+    Export,
+    /// What this server can do.
+    Capabilities,
+    /// This API, described for programs.
+    Document,
+    /// The same for people: a page that shows the document, and the files it needs.
+    Viewer,
+    /// The process answers.
+    Healthy,
+    /// The node serves.
+    Ready,
+    /// What is measured.
+    Metrics,
+    /// The key of an entry, for packagers that cannot sign.
+    EntryKey,
+}
+
+/// The API's paths and what they lead to. A part in braces stands for one segment of the caller's; the
+/// others match without regard to case.
+pub fn api_routes() -> Vec<(String, Endpoint)> {
+    let own = API_ROUTES.iter().map(|(path, endpoint)| ((*path).to_owned(), *endpoint));
+    let encrypting = EncryptionProvider::ALL.into_iter().flat_map(|provider| {
+        [
+            (format!("/{provider}/encryption"), Endpoint::Encryption(provider)),
+            (format!("/{provider}/schedule"), Endpoint::Schedule(provider)),
+        ]
+    });
+    let licensing = LicenseProvider::ALL.into_iter();
+    let licensing = licensing.map(|provider| (format!("/{provider}/license"), Endpoint::License(provider)));
+    encrypting.chain(licensing).chain(own).collect()
+}
+
+/// The packagers' paths. `*` at the end stands for whatever follows.
+pub fn packager_routes() -> Vec<(String, Endpoint)> {
+    PACKAGER_ROUTES.iter().map(|(path, endpoint)| ((*path).to_owned(), *endpoint)).collect()
+}
+
+/// The API's paths beside those of the providers.
+const API_ROUTES: &[(&str, Endpoint)] = &[
+    ("/cenc/getcontentkey", Endpoint::ContentKey),
+    ("/cenc/getcontentkey/{account}", Endpoint::ContentKey),
+    ("/widevine/cenc/getcontentkey", Endpoint::ContentKey),
+    ("/widevine/cenc/getcontentkey/{account}", Endpoint::ContentKey),
+    ("/playready/acquirepackagingdata/{account}", Endpoint::PackagingData),
+    ("/hls/keyinfo", Endpoint::HlsKeyInfo),
+    ("/hls/key/{kid}", Endpoint::HlsKey),
+    ("/policy", Endpoint::Policies),
+    ("/policy/{name}", Endpoint::Policy),
+    ("/policy/{name}/content", Endpoint::PolicyContent),
+    ("/policy/{name}/default", Endpoint::PolicyDefault),
+    ("/bulk", Endpoint::Bulk),
+    ("/export", Endpoint::Export),
+    ("/capabilities", Endpoint::Capabilities),
+    ("/openapi.json", Endpoint::Document),
+    ("/docs", Endpoint::Viewer),
+    ("/docs/{file}", Endpoint::Viewer),
+    ("/healthz", Endpoint::Healthy),
+    ("/readyz", Endpoint::Ready),
+    ("/metrics", Endpoint::Metrics),
+];
+
+/// Packagers that serve one flavour by its URL say so between the two ids.
+const PACKAGER_ROUTES: &[(&str, Endpoint)] = &[
+    ("/system/{ca}/edash/p/{pid}/sp/{sp}/entryId/{eid}/*", Endpoint::EntryKey),
+    ("/system/{ca}/edash/p/{pid}/sp/{sp}/serveFlavor/entryId/{eid}/*", Endpoint::EntryKey),
+];
+
+const ALL: &[Method] = &[Method::GET, Method::POST, Method::PUT, Method::DELETE];
+const GET_POST_PUT: &[Method] = &[Method::GET, Method::POST, Method::PUT];
+const GET_POST: &[Method] = &[Method::GET, Method::POST];
+const PUT_DELETE: &[Method] = &[Method::PUT, Method::DELETE];
+const GET: &[Method] = &[Method::GET];
+const POST: &[Method] = &[Method::POST];
+
+impl Endpoint {
+    /// The name in metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Encryption(_) => "encryption",
+            Self::Schedule(_) => "schedule",
+            Self::ContentKey => "getcontentkey",
+            Self::PackagingData => "acquirepackagingdata",
+            Self::HlsKeyInfo => "hls_keyinfo",
+            Self::HlsKey => "hls_key",
+            Self::License(_) => LICENSE,
+            Self::Policies | Self::Policy | Self::PolicyContent | Self::PolicyDefault => "policy",
+            Self::Bulk => "bulk",
+            Self::Export => "export",
+            Self::Capabilities => "capabilities",
+            Self::Document => "openapi",
+            Self::Viewer => "docs",
+            Self::Healthy => "healthz",
+            Self::Ready => "readyz",
+            Self::Metrics => "metrics",
+            Self::EntryKey => PACKAGER,
+        }
+    }
+
+    /// The methods that do something. What can be got can be asked for its head, too.
+    pub const fn methods(self) -> &'static [Method] {
+        match self {
+            Self::Encryption(_) | Self::Policy => ALL,
+            Self::Policies => GET_POST,
+            Self::PolicyContent | Self::PolicyDefault => PUT_DELETE,
+            Self::Schedule(_) => GET_POST_PUT,
+            Self::ContentKey | Self::PackagingData | Self::License(_) | Self::Bulk | Self::Export => POST,
+            Self::HlsKeyInfo
+            | Self::HlsKey
+            | Self::Capabilities
+            | Self::Document
+            | Self::Viewer
+            | Self::Healthy
+            | Self::Ready
+            | Self::Metrics
+            | Self::EntryKey => GET,
+        }
+    }
+
+    /// Whether HEAD is answered like GET without its body. A head of a key would be of no use.
+    pub const fn has_head(self) -> bool {
+        !matches!(
+            self,
+            Self::Encryption(_)
+                | Self::Schedule(_)
+                | Self::ContentKey
+                | Self::PackagingData
+                | Self::HlsKeyInfo
+                | Self::HlsKey
+                | Self::License(_)
+                | Self::Policies
+                | Self::Policy
+                | Self::PolicyContent
+                | Self::PolicyDefault
+                | Self::Bulk
+                | Self::Export
+                | Self::EntryKey
+        )
+    }
+}

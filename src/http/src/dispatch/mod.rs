@@ -1,0 +1,200 @@
+//! The one way in: every request of every listener is counted, routed, measured, answered and, when
+//! refused, answered in the specification's error format.
+
+pub mod endpoint;
+pub mod route_table;
+
+use std::time::Instant;
+
+use actix_web::http::{ConnectionType, Method};
+use actix_web::web::{Data, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+
+use keymoot_auth::AuthHandle;
+use keymoot_drm::EncryptionProvider;
+use keymoot_telemetry::WritesGrants;
+
+use crate::answer::challenges::challenges;
+use crate::answer::error::{ApiError, ErrorKind};
+use crate::answer::signed_answer::signed;
+use crate::answer::sliced_body::sliced;
+use crate::api::Api;
+use crate::front::packager::PackagerContext;
+use crate::front::policy::PolicyRoute;
+use crate::front::{
+    bulk, capabilities, export, hls, license, observe, packager, playready, policy, schedule, udrm, widevine,
+};
+use crate::openapi;
+use crate::request::clock::now_s;
+use crate::request::path::RequestPath;
+use crate::request::schemes;
+use endpoint::{Endpoint, LICENSE};
+use route_table::{Callers, RouteMatch, RouteTable};
+
+/// What a listener serves.
+pub struct Site {
+    /// The use cases.
+    pub api: Api,
+    /// By which paths.
+    pub routes: &'static RouteTable,
+    /// What the packagers' listener knows of its callers.
+    pub packagers: Option<PackagerContext>,
+}
+
+/// Answers a request.
+pub async fn dispatch(
+    request: HttpRequest,
+    payload: Payload,
+    site: Data<Site>,
+    auth: Data<AuthHandle>,
+) -> HttpResponse {
+    let began = Instant::now();
+    let api = &site.api;
+    let _answering = api.drain.enter(&request);
+    let _writes_grants = WritesGrants;
+    let (route, answer) = route(&request, payload, &site, &auth).await;
+    let status = match &answer {
+        Ok(response) => response.status(),
+        Err(error) => error.kind().status(),
+    };
+    let labels = [route, request.method().as_str(), status.as_str()];
+    api.metrics.http_requests_total.with_label_values(&labels).inc();
+    api.metrics.http_request_seconds.with_label_values(&[route]).observe(began.elapsed().as_secs_f64());
+    let answer = answer.map_err(|error| challenged(error, route, &request, &site));
+    let mut response = match site.routes.callers {
+        Callers::Signing => signed(answer, &request, api),
+        Callers::Packagers => answer,
+    }
+    .unwrap_or_else(HttpResponse::from_error);
+    match site.routes.callers {
+        Callers::Signing => api.drain.mark(&mut response),
+        Callers::Packagers => response.head_mut().set_connection_type(ConnectionType::Close),
+    }
+    sliced(response)
+}
+
+/// Counts a refusal to somebody unauthorized, and tells how they may prove themselves. A player is
+/// told nothing: its browser would ask the viewer for a password.
+fn challenged(error: ApiError, route: &str, request: &HttpRequest, site: &Site) -> ApiError {
+    let api = &site.api;
+    match error.refusal() {
+        Some(reason) => {
+            api.metrics.auth_refusals_total.with_label_values(&[reason]).inc();
+            if route == LICENSE || site.routes.callers == Callers::Packagers {
+                return error;
+            }
+            let nonce = api.server_keys.get().map(|keys| keys.digest_nonces().issue(now_s()));
+            let schemes = schemes::accepted(request, api);
+            error.with_headers(challenges(&schemes, nonce.as_deref(), reason == "stale"))
+        }
+        None => error,
+    }
+}
+
+/// The route's name in metrics, and what it answers.
+async fn route(
+    request: &HttpRequest,
+    payload: Payload,
+    site: &Site,
+    auth: &AuthHandle,
+) -> (&'static str, Result<HttpResponse, ApiError>) {
+    let unrouted = site.routes.unrouted;
+    if let Some(packagers) = &site.packagers
+        && let Err(refusal) = packagers.must_allow(request)
+    {
+        return (unrouted, Err(refusal));
+    }
+    let path = match RequestPath::parse(request.path()) {
+        Ok(path) => path,
+        Err(error) => return (unrouted, Err(error.into())),
+    };
+    let Some(found) = site.routes.find(&path) else {
+        return (unrouted, Err(unknown(request.path(), site.routes.callers)));
+    };
+    let name = found.endpoint.name();
+    if let Err(refusal) = must_allow(found.endpoint, request.method()) {
+        return (name, Err(refusal));
+    }
+    (name, answer(&found, request, payload, site, auth).await)
+}
+
+/// Calls the front end that answers.
+async fn answer(
+    found: &RouteMatch<'_>,
+    request: &HttpRequest,
+    payload: Payload,
+    site: &Site,
+    auth: &AuthHandle,
+) -> Result<HttpResponse, ApiError> {
+    let api = &site.api;
+    // The caller's own segment, in the case it came in; no route of the API has more than one.
+    let named = found.captured.first().copied();
+    let own = named.unwrap_or_default();
+    match found.endpoint {
+        Endpoint::Encryption(provider) => udrm::encryption(provider, request, payload, api, auth).await,
+        Endpoint::Schedule(provider) => schedule::schedule(provider, request, payload, api, auth).await,
+        Endpoint::ContentKey => widevine::content_key(named, request, payload, api, auth).await,
+        Endpoint::PackagingData => {
+            let answer = playready::packaging_data(own, request, payload, api, auth);
+            answer.await.map_err(ApiError::into_soap_fault)
+        }
+        Endpoint::HlsKeyInfo => hls::key_info(request, api, auth).await,
+        Endpoint::HlsKey => hls::key(own, request, api, auth).await,
+        Endpoint::License(provider) => license::license(provider, request, payload, api, auth).await,
+        Endpoint::Policies => policy::policy(PolicyRoute::All, request, payload, api, auth).await,
+        Endpoint::Policy => policy::policy(PolicyRoute::One(own), request, payload, api, auth).await,
+        Endpoint::PolicyContent => {
+            policy::policy(PolicyRoute::Content(own), request, payload, api, auth).await
+        }
+        Endpoint::PolicyDefault => {
+            policy::policy(PolicyRoute::Default(own), request, payload, api, auth).await
+        }
+        Endpoint::Bulk => bulk::bulk(request, payload, api, auth).await,
+        Endpoint::Export => export::export(request, payload, api, auth).await,
+        Endpoint::Capabilities => capabilities::answer(request, api),
+        Endpoint::Document => openapi::answer(),
+        Endpoint::Viewer => openapi::viewer(request.path(), named),
+        Endpoint::Healthy => Ok(observe::healthy()),
+        Endpoint::Ready => observe::ready(api).await,
+        Endpoint::Metrics => observe::metrics(api),
+        Endpoint::EntryKey => match &site.packagers {
+            Some(context) => packager::entry_key(&found.captured, request, context, api, auth).await,
+            None => Err(unknown(request.path(), site.routes.callers)),
+        },
+    }
+}
+
+fn must_allow(endpoint: Endpoint, method: &Method) -> Result<(), ApiError> {
+    let methods = endpoint.methods();
+    // Pages of other sites ask for licenses, and ask first whether they may.
+    let is_preflight = matches!(endpoint, Endpoint::License(_)) && method == Method::OPTIONS;
+    if methods.contains(method) || (endpoint.has_head() && method == Method::HEAD) || is_preflight {
+        return Ok(());
+    }
+    let names: Vec<&str> = methods.iter().map(Method::as_str).collect();
+    let names = match names.as_slice() {
+        [all @ .., last] if !all.is_empty() => format!("{} and {last}", all.join(", ")),
+        one => one.concat(),
+    };
+    let elsewhere = match endpoint {
+        Endpoint::Schedule(provider) if method == Method::DELETE => {
+            format!(". DELETE at /{provider}/encryption deletes a key")
+        }
+        _ => String::new(),
+    };
+    let message = format!("method {method} is not supported here; use {names}{elsewhere}");
+    Err(ApiError::new(ErrorKind::MethodNotAllowed, message))
+}
+
+fn unknown(path: &str, callers: Callers) -> ApiError {
+    if callers == Callers::Packagers {
+        let message = "packagers ask for /system/{ca}/edash/p/{pid}/sp/{sp}/entryId/{eid}/…";
+        return ApiError::new(ErrorKind::NotFound, message);
+    }
+    let providers = EncryptionProvider::ALL.map(|provider| format!("/{provider}/encryption")).join(", ");
+    let message = format!(
+        "there is nothing at {path}; the encryption endpoints are {providers} and /cenc/getcontentkey, and \
+         /openapi.json describes them all"
+    );
+    ApiError::new(ErrorKind::NotFound, message)
+}

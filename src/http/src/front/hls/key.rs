@@ -1,0 +1,105 @@
+//! A key by its id: sixteen bytes.
+//!
+//! The encoder shows the token of its key-info, and must come from its account's allow-list. A player's
+//! custom data is signed under a license key of the account, and opens the keys of the content that it
+//! names to whoever is entitled to it, as for a license. A key that is not there, another content's, another
+//! account's and a DRM system's read the same.
+
+use actix_web::web::Bytes;
+use actix_web::{HttpRequest, HttpResponse};
+
+use crate::answer::error::{ApiError, ErrorKind};
+use crate::api::Api;
+use crate::request::authentication;
+use crate::request::caller::caller;
+use crate::request::clock::now_s;
+use crate::request::query::{self, Query};
+use keymoot_auth::{AuthHandle, Grant};
+use keymoot_model::{Consistency, ContentId, Kid, Scope, TrackName};
+use keymoot_protocol::{CustomData, SignedPayload};
+use keymoot_service::{LicenseRequest, LocatedKey};
+
+use super::key_tokens;
+
+/// Answers a request for the key with this id.
+pub async fn key(
+    kid: &str,
+    request: &HttpRequest,
+    api: &Api,
+    auth: &AuthHandle,
+) -> Result<HttpResponse, ApiError> {
+    let kid: Kid = kid.parse().map_err(|error| {
+        ApiError::new(ErrorKind::Invalid, format!("/hls/key/KID: {error}, with dashes or without"))
+    })?;
+    let (grant, content, player) = match query::parameter(request.query_string(), "token")? {
+        Some(token) => {
+            let (grant, content) = by_token(&token, &kid, request, api, auth).await?;
+            (grant, content, None)
+        }
+        None => {
+            let (grant, said) = by_signature(request, api, auth).await?;
+            (grant, said.content_id().clone(), Some(said))
+        }
+    };
+    let found = located(&kid, &grant, api).await?.filter(|found| {
+        found.place.account == grant.account().id
+            && found.place.content == content
+            && found.place.track == TrackName::hls_aes_128()
+    });
+    let found = found.ok_or_else(|| {
+        ApiError::new(ErrorKind::NotFound, format!("the content has no key {kid} of HLS AES-128"))
+    })?;
+    if let Some(custom_data) = &player {
+        let asked = LicenseRequest { grant: &grant, custom_data, challenge: &[] };
+        api.licenses.permit(asked, &found.place.track).await?;
+    }
+    // The framework sends and drops the last copy. A page of another origin may play, too: what lets a
+    // player in is its signature, never a cookie.
+    Ok(HttpResponse::Ok()
+        .content_type("application/octet-stream")
+        .insert_header(("Cache-Control", "no-store"))
+        .insert_header(("Access-Control-Allow-Origin", "*"))
+        .body(Bytes::copy_from_slice(found.key.expose())))
+}
+
+async fn by_token(
+    token: &str,
+    kid: &Kid,
+    request: &HttpRequest,
+    api: &Api,
+    auth: &AuthHandle,
+) -> Result<(Grant, ContentId), ApiError> {
+    let tokens = key_tokens(api).await?;
+    let token = tokens.read(token, kid, now_s()).ok_or_else(|| {
+        ApiError::unauthorized("the token has ended, is another key's or was not made here")
+            .counted_as("token")
+    })?;
+    let content = token.content().clone();
+    Ok((authentication::authenticate_token(token, caller(request, api)?, api, auth).await?, content))
+}
+
+async fn by_signature(
+    request: &HttpRequest,
+    api: &Api,
+    auth: &AuthHandle,
+) -> Result<(Grant, CustomData), ApiError> {
+    let query = Query::parse(request.query_string())?;
+    let custom_data = query.custom_data.ok_or_else(|| {
+        ApiError::unauthorized("there is neither a token nor custom data").counted_as("missing")
+    })?;
+    let said = SignedPayload::<CustomData>::read(custom_data)?;
+    let claim = (Scope::License, &said, query.signature);
+    let grant = authentication::authenticate(request, Bytes::new(), claim, api, auth).await?;
+    Ok((grant, said.into_what()))
+}
+
+/// The key, also when it is younger than what a node has applied whose account reads locally.
+async fn located(kid: &Kid, grant: &Grant, api: &Api) -> Result<Option<LocatedKey>, ApiError> {
+    let consistency = grant.account().consistency;
+    match api.keys.by_kid(kid, consistency).await? {
+        None if consistency == Consistency::Local => {
+            Ok(api.keys.by_kid(kid, Consistency::Linearizable).await?)
+        }
+        found => Ok(found),
+    }
+}

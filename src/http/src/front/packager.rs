@@ -1,0 +1,113 @@
+//! Packagers on the fly, which cannot sign: `GET
+//! /system/{ca}/edash/p/{pid}/sp/{sp}/entryId/{eid}/flavorId/{fid}/…` answers with the entry's key, made now
+//! if it has none.
+//!
+//! They have a listener of their own with this one route, off unless it is configured: nothing here can be
+//! reached on the API's address, and nothing of the API here. Who may ask is decided by the connection's own
+//! address, first by the listener's allow-list and then by the account's, and where the listener has an
+//! authority for them, by its certificate, which must be one of the account's; the headers, which a packager
+//! passes on from its viewers, decide nothing. Flavours of an entry share its key, so what follows the entry
+//! id is not read.
+
+use std::sync::Arc;
+
+use actix_web::{HttpRequest, HttpResponse};
+use ipnet::IpNet;
+
+use keymoot_auth::{AuthHandle, Unproved, UnsignedRequest, allowed};
+use keymoot_drm::EncryptionProvider;
+use keymoot_model::{AccountId, ContentId, ResponseShape, TrackName};
+
+use crate::answer::error::{ApiError, ErrorKind};
+use crate::answer::key_answer::{self, AuxiliaryAnswer, KeyAnswer};
+use crate::answer::system_data;
+use crate::api::Api;
+use crate::listener::settings::{HttpSettings, PackagerAccount};
+use crate::request::authentication;
+use crate::request::caller::peer;
+use crate::request::proofs;
+
+/// What the packagers' listener knows of its callers.
+pub struct PackagerContext {
+    /// None: any address, because each must show a certificate.
+    allow_list: Option<Arc<[IpNet]>>,
+    /// Whether an address alone is enough.
+    unproved: Unproved,
+    accounts: Arc<[PackagerAccount]>,
+    /// Where the API is, for accounts without a license URL of their own.
+    api_url: String,
+}
+
+impl PackagerContext {
+    /// As it is configured.
+    pub fn new(config: &HttpSettings) -> Self {
+        let packager = &config.packager;
+        let certified = packager.tls_client_ca_file.is_some();
+        let any_address = certified && packager.allow_list.is_empty();
+        Self {
+            allow_list: (!any_address).then(|| packager.allow_list.as_slice().into()),
+            unproved: if certified { Unproved::Refused } else { Unproved::ByListener },
+            accounts: packager.accounts.as_slice().into(),
+            api_url: api_url(config),
+        }
+    }
+
+    /// Refuses whoever connects from elsewhere, whatever they ask for.
+    pub fn must_allow(&self, request: &HttpRequest) -> Result<(), ApiError> {
+        let caller = peer(request)?;
+        match &self.allow_list {
+            Some(networks) if !allowed(caller, networks) => {
+                Err(ApiError::unauthorized(format!("{caller} is not on packager.allow_list")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn account_of(&self, pid: &str) -> Result<AccountId, ApiError> {
+        let entry = self.accounts.iter().find(|entry| entry.pid == pid);
+        let entry = entry
+            .ok_or_else(|| ApiError::unauthorized(format!("partner {pid:?} is not in packager.accounts")))?;
+        Ok(entry.account.clone())
+    }
+}
+
+/// Answers with the key of the entry that a path names by `segments`: CA system, partner, sub-partner and
+/// entry.
+pub async fn entry_key(
+    segments: &[&str],
+    request: &HttpRequest,
+    context: &PackagerContext,
+    api: &Api,
+    auth: &AuthHandle,
+) -> Result<HttpResponse, ApiError> {
+    let [ca_system, pid, _, entry] = *segments else {
+        return Err(ApiError::internal("a packager's route has four segments of the caller's"));
+    };
+    let content = ContentId::new(entry)
+        .map_err(|error| ApiError::new(ErrorKind::Invalid, format!("entryId: {error}")))?;
+    let unsigned = UnsignedRequest::new(context.account_of(pid)?, peer(request)?, context.unproved)
+        .of_ca_system(ca_system)?
+        .with_certificate(proofs::client_certificate(request))
+        .for_content(Some(content.clone()));
+    let grant = authentication::authenticate_unsigned(unsigned, api, auth).await?;
+    let (content, account, provider) = (&content, grant.account(), EncryptionProvider::Cenc);
+    let served = api.keys.create(&grant, content, None).await?;
+    let of_track = (content, &TrackName::default_track());
+    let systems = system_data::of_key(provider, api, account, of_track, &served)?;
+    key_answer::key(&KeyAnswer {
+        provider,
+        account,
+        // What an account prefers is for the clients that sign; packagers on the fly know arrays only.
+        shape: ResponseShape::Array,
+        content,
+        served: &served,
+        systems: &systems,
+        own_url: &context.api_url,
+        auxiliary: AuxiliaryAnswer::NotAsked,
+    })
+}
+
+fn api_url(config: &HttpSettings) -> String {
+    let scheme = if config.http.tls_cert_file.is_some() { "https" } else { "http" };
+    format!("{scheme}://{}", config.http.listen)
+}

@@ -1,0 +1,153 @@
+//! The crypto periods of rotating tracks: `{provider}/schedule` (key exchange requirements 5.1.4,
+//! 5.2.4, 5.4.2, 5.4.3).
+//!
+//! Requests are proved and carry custom data as those of `{provider}/encryption` do. GET reads, POST
+//! makes a track rotate when it does not yet, PUT replaces a seed or supplies the key of one period.
+
+pub mod answer;
+
+use actix_web::http::Method;
+use actix_web::web;
+use actix_web::{HttpRequest, HttpResponse};
+
+use keymoot_auth::AuthHandle;
+use keymoot_crypto::ContentKey;
+use keymoot_drm::EncryptionProvider;
+use keymoot_model::{Kid, Period, TimeStamp};
+use keymoot_protocol::{CustomData, ScheduleData};
+use keymoot_service::{ContentTrack, PeriodRange, PeriodsError, ServedPeriod};
+
+use crate::answer::error::{ApiError, ErrorKind};
+use crate::answer::license_url::license_url;
+use crate::answer::system_data;
+use crate::api::Api;
+use crate::request::caller::own_url;
+use crate::request::clock::now_s;
+use crate::request::custom_data::{self, ProvedRequest};
+use answer::PeriodsAnswer;
+
+/// Answers a request to `{provider}/schedule`.
+pub async fn schedule(
+    provider: EncryptionProvider,
+    request: &HttpRequest,
+    payload: web::Payload,
+    api: &Api,
+    auth: &AuthHandle,
+) -> Result<HttpResponse, ApiError> {
+    let method = request.method();
+    let proved = custom_data::receive(request, payload, api, auth).await?;
+    let asked = ScheduleData::parse(proved.said.bytes())?;
+    let content = proved.said.what().content_id();
+    if *method != Method::GET {
+        let if_absent = *method == Method::POST;
+        custom_data::attach_policy(&proved.grant, proved.said.what(), if_absent, api).await?;
+    }
+    let name = custom_data::track(provider, proved.said.what())?;
+    let track = ContentTrack::new(content, &name);
+    let periods = match *method {
+        Method::GET => read(&proved, &asked, track, api).await?,
+        Method::POST => {
+            if custom_data::supplied(proved.said.what())?.is_some() {
+                return Err(ApiError::new(
+                    ErrorKind::Invalid,
+                    "PUT supplies the key of a period, POST does not",
+                ));
+            }
+            Some(api.keys.periods(&proved.grant, track, range(&asked)?).await?)
+        }
+        _ => change(&proved, &asked, track, api).await?,
+    };
+    let Some(served) = periods else {
+        let schedules = api.keys.schedules(&proved.grant, track).await?;
+        return answer::schedules(proved.said.what(), &name, &schedules);
+    };
+    let account = proved.grant.account();
+    let systems = system_data::of_periods(provider, api, account, (content, &name), &served).await?;
+    answer::periods(&PeriodsAnswer {
+        provider,
+        custom_data: proved.said.what(),
+        track: &name,
+        asked: &asked,
+        served: &served,
+        systems: &systems,
+        license_url: &license_url(provider, account, &own_url(request)),
+    })
+}
+
+/// The periods that are asked for; none when the schedules themselves are.
+async fn read(
+    proved: &ProvedRequest,
+    asked: &ScheduleData,
+    track: ContentTrack<'_>,
+    api: &Api,
+) -> Result<Option<Vec<ServedPeriod>>, ApiError> {
+    if asked.length_s.is_none() && asked.first.is_none() {
+        return Ok(None);
+    }
+    let range = range(asked)?;
+    match api.keys.known_periods(&proved.grant, track, range).await? {
+        Some(served) => Ok(Some(served)),
+        None => Err(not_rotating(proved.said.what(), asked)),
+    }
+}
+
+fn not_rotating(custom_data: &CustomData, asked: &ScheduleData) -> ApiError {
+    let message = format!(
+        "this track of content {} does not rotate by periods of {} s; POST makes it",
+        custom_data.content_id(),
+        asked.length_s.unwrap_or_default()
+    );
+    ApiError::new(ErrorKind::NotFound, message)
+}
+
+/// Supplies the key of one period, or replaces the seed; then answers the periods asked for, if any.
+async fn change(
+    proved: &ProvedRequest,
+    asked: &ScheduleData,
+    track: ContentTrack<'_>,
+    api: &Api,
+) -> Result<Option<Vec<ServedPeriod>>, ApiError> {
+    if let Some(supplied) = custom_data::supplied(proved.said.what())? {
+        return supply(proved, asked, track, supplied, api).await.map(|served| Some(vec![served]));
+    }
+    // Whatever else is wrong is told before anything changes.
+    let range = asked.first.map(|_| range(asked)).transpose()?;
+    api.keys.replace_seed(&proved.grant, track, length_s(asked)?).await?;
+    match range {
+        Some(range) => Ok(Some(api.keys.periods(&proved.grant, track, range).await?)),
+        None => Ok(None),
+    }
+}
+
+async fn supply(
+    proved: &ProvedRequest,
+    asked: &ScheduleData,
+    track: ContentTrack<'_>,
+    supplied: (Kid, ContentKey),
+    api: &Api,
+) -> Result<ServedPeriod, ApiError> {
+    let range = range(asked)?;
+    if range.count() != 1 {
+        let message =
+            "custom data crypto_period_count must be 1 when a key is supplied; a key holds for one period";
+        return Err(ApiError::new(ErrorKind::Invalid, message));
+    }
+    let period = Period { length_s: length_s(asked)?, index: range.first() };
+    Ok(api.keys.supply_period(&proved.grant, track, period, supplied).await?)
+}
+
+fn length_s(asked: &ScheduleData) -> Result<u32, ApiError> {
+    asked
+        .length_s
+        .ok_or_else(|| ApiError::new(ErrorKind::Invalid, "Missing custom data crypto_period_seconds"))
+}
+
+fn range(asked: &ScheduleData) -> Result<PeriodRange, ApiError> {
+    let length_s = length_s(asked)?;
+    let now = i64::try_from(now_s()).ok().and_then(TimeStamp::from_unix_s);
+    let now = now.ok_or_else(|| ApiError::internal("this node's clock is past the year 9999"))?;
+    let first = asked.first_index(length_s, now)?;
+    PeriodRange::new(length_s, first, asked.count).map_err(|error: PeriodsError| {
+        ApiError::new(ErrorKind::Invalid, format!("custom data crypto_period_count: {error}"))
+    })
+}

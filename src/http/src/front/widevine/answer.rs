@@ -1,0 +1,154 @@
+//! What a packager is answered: keys, or why there are none, inside `{"response": base64}`.
+
+use actix_web::HttpResponse;
+use actix_web::web::Bytes;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Serialize, Serializer};
+use utoipa::ToSchema;
+use zeroize::{Zeroize as _, Zeroizing};
+
+use super::request::{ContentKeyRequest, Specifier};
+use super::status::{Refusal, Status};
+use keymoot_crypto::ContentKey;
+use keymoot_drm::{SystemData, SystemId};
+use keymoot_model::{ContentId, Kid, Period, TrackName};
+
+/// The key of a track, or of one period of it.
+#[derive(Debug)]
+pub struct TrackKey {
+    pub track: TrackName,
+    pub content: ContentId,
+    pub kid: Kid,
+    pub key: ContentKey,
+    /// The period, if it holds for one only.
+    pub period: Option<Period>,
+}
+
+/// The answer of the Widevine common encryption API.
+#[derive(ToSchema)]
+#[schema(as = ContentKeyAnswer)]
+#[allow(dead_code)] // Only its schema is of use: `envelope` writes it without a copy of the keys.
+pub struct ContentKeyAnswer {
+    /// Base64 of `ContentKeys` in JSON.
+    response: String,
+}
+
+/// What the `response` of an answer decodes to.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ContentKeys)]
+pub struct ContentKeys<'a> {
+    /// `OK`, or why there are no keys.
+    status: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status_message: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    content_id: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<ContentKeysDrm>)]
+    drm: Vec<ContentKeysDrm>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tracks: Vec<TrackKeyJson<'a>>,
+}
+
+/// A DRM system.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ContentKeysDrm)]
+struct ContentKeysDrm {
+    #[serde(rename = "type")]
+    name: &'static str,
+    system_id: String,
+}
+
+/// The key of a track, or of one crypto period of it.
+#[derive(Serialize, ToSchema)]
+#[schema(as = TrackKey)]
+struct TrackKeyJson<'a> {
+    /// The track's type.
+    #[serde(rename = "type")]
+    name: &'a str,
+    /// Base64 of the 16 bytes of the key id.
+    key_id: String,
+    /// Base64 of the 16 bytes of the key.
+    #[serde(serialize_with = "as_text")]
+    #[schema(value_type = String)]
+    key: Zeroizing<String>,
+    /// Exactly one: packagers refuse more.
+    #[schema(value_type = Vec<TrackSystemData>, min_items = 1, max_items = 1)]
+    pssh: [TrackSystemData; 1],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    crypto_period_index: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    crypto_period_seconds: Option<u32>,
+}
+
+/// What the DRM system needs to know of a key.
+#[derive(Serialize, ToSchema)]
+#[schema(as = TrackSystemData)]
+struct TrackSystemData {
+    /// Always `WIDEVINE`.
+    drm_type: &'static str,
+    /// Base64 of the data, without the header of the pssh box.
+    data: String,
+    /// Base64 of the whole pssh box.
+    boxes: String,
+}
+
+fn as_text<S: Serializer>(text: &Zeroizing<String>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(text)
+}
+
+/// The answer that hands out keys; `data` is that of each key, in their order.
+pub fn keys(
+    asked: &ContentKeyRequest,
+    keys: &[TrackKey],
+    data: &[SystemData],
+) -> Result<HttpResponse, serde_json::Error> {
+    let tracks = keys.iter().zip(data).map(|(key, data)| TrackKeyJson {
+        name: key.track.as_str(),
+        key_id: key.kid.to_base64(),
+        key: key.key.to_base64(),
+        pssh: [TrackSystemData {
+            drm_type: "WIDEVINE",
+            data: STANDARD.encode(&data.data),
+            boxes: STANDARD.encode(data.pssh_box()),
+        }],
+        crypto_period_index: key.period.map(|period| period.index),
+        crypto_period_seconds: key.period.map(|period| period.length_s),
+    });
+    let content_id = match &asked.specifier {
+        Specifier::Content(content) => Some(STANDARD.encode(content.to_bytes())),
+        Specifier::Kids(_) => None,
+    };
+    let drm = ContentKeysDrm { name: "WIDEVINE", system_id: STANDARD.encode(SystemId::WIDEVINE.as_bytes()) };
+    envelope(&ContentKeys {
+        status: Status::Ok.name(),
+        status_message: None,
+        content_id,
+        drm: vec![drm],
+        tracks: tracks.collect(),
+    })
+}
+
+/// The answer that says why there are no keys.
+pub fn refusal(refusal: &Refusal) -> HttpResponse {
+    let inner = ContentKeys {
+        status: refusal.status.name(),
+        status_message: Some(format!("{} (reference {})", refusal.message, refusal.reference)),
+        content_id: None,
+        drm: Vec::new(),
+        tracks: Vec::new(),
+    };
+    // Texts alone always serialise.
+    envelope(&inner).unwrap_or_else(|_| HttpResponse::InternalServerError().finish())
+}
+
+/// Wipes what holds keys; the framework sends and drops the last copy.
+fn envelope(inner: &ContentKeys<'_>) -> Result<HttpResponse, serde_json::Error> {
+    let mut text = Zeroizing::new(Vec::new());
+    serde_json::to_writer(&mut *text, inner)?;
+    let mut body = format!("{{\"response\":\"{}\"}}", &*Zeroizing::new(STANDARD.encode(&*text)));
+    let sent = Bytes::copy_from_slice(body.as_bytes());
+    body.zeroize();
+    Ok(HttpResponse::Ok().content_type("application/json").body(sent))
+}

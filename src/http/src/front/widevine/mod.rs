@@ -1,0 +1,216 @@
+//! The Widevine common encryption API: `POST /cenc/getcontentkey[/{account}]`, as packagers speak it.
+//!
+//! Whatever happens to a request is told by the `status` of its answer; the HTTP status is 200, because
+//! packagers give up at any other, and try again only when they read `INTERNAL_ERROR`. So that is also
+//! what they are told when no quorum could be reached in time.
+
+pub mod answer;
+pub mod request;
+pub mod status;
+
+use std::net::IpAddr;
+
+use actix_web::web;
+use actix_web::{HttpRequest, HttpResponse};
+use futures::future::try_join_all;
+
+use keymoot_auth::{AuthError, AuthHandle, ClientCertificate, Grant, WidevineRequest};
+use keymoot_drm::{OwnedContentKeyInfo, System};
+use keymoot_model::{AccountId, ContentId, Kid, Period, PolicyName, TrackName};
+use keymoot_service::{ContentTrack, LocatedKey, PeriodRange};
+
+use crate::answer::error::ApiError;
+use crate::api::Api;
+use crate::request::authentication;
+use crate::request::caller::caller;
+use crate::request::incoming_body::read_body;
+use crate::request::proofs;
+use crate::request::track_types::track_type;
+use answer::TrackKey;
+use request::{ContentKeyEnvelope, ContentKeyRequest, Specifier};
+use status::{Refusal, Status};
+
+/// Answers a request; `account` is the last segment of the path, if it names one.
+pub async fn content_key(
+    account: Option<&str>,
+    request: &HttpRequest,
+    payload: web::Payload,
+    api: &Api,
+    auth: &AuthHandle,
+) -> Result<HttpResponse, ApiError> {
+    let body = read_body(request, payload, api).await?;
+    let caller = caller(request, api)?;
+    let answered = async {
+        let envelope = ContentKeyEnvelope::parse(&body)?;
+        let asked = ContentKeyRequest::parse(&envelope.request);
+        let peer = Peer { caller, certificate: proofs::client_certificate(request) };
+        let grant = authenticate(account, &envelope, &asked, peer, api, auth).await?;
+        serve(&asked?, &grant, api).await
+    };
+    let (status, answer) = match answered.await {
+        Ok(answer) => (Status::Ok, answer),
+        Err(refusal) => (refusal.status, answer::refusal(&refusal)),
+    };
+    api.metrics.widevine_answers_total.with_label_values(&[status.name()]).inc();
+    Ok(answer)
+}
+
+/// Who is at the other end of the connection.
+struct Peer {
+    caller: IpAddr,
+    certificate: Option<ClientCertificate>,
+}
+
+async fn authenticate(
+    account: Option<&str>,
+    envelope: &ContentKeyEnvelope,
+    asked: &Result<ContentKeyRequest, Refusal>,
+    peer: Peer,
+    api: &Api,
+    auth: &AuthHandle,
+) -> Result<Grant, Refusal> {
+    let nobody = || Refusal::new(Status::AccessDenied, "name the account in the path, or as the signer");
+    let name = account.or(envelope.signer.as_deref()).ok_or_else(nobody)?;
+    // A name that no account can have is refused like one that no account has.
+    let denied = if envelope.signer.is_some() { Status::SignatureFailed } else { Status::AccessDenied };
+    let id = AccountId::new(name).map_err(|_| Refusal::new(denied, denied.meaning()))?;
+    let widevine = WidevineRequest {
+        account: id,
+        signer: envelope.signer.clone(),
+        signed_bytes: envelope.request.clone(),
+        signature: envelope.signature.clone(),
+        content: asked.as_ref().ok().and_then(|asked| asked.content().cloned()),
+        caller: peer.caller,
+        certificate: peer.certificate,
+    };
+    let ask = async || auth.authenticate_widevine(widevine.clone()).await;
+    authentication::retry_with_fresh_accounts(api, ask).await?.map_err(|error| {
+        if let AuthError::Denied(denied) = &error {
+            api.metrics.auth_refusals_total.with_label_values(&[denied.reason()]).inc();
+        }
+        error.into()
+    })
+}
+
+async fn serve(asked: &ContentKeyRequest, grant: &Grant, api: &Api) -> Result<HttpResponse, Refusal> {
+    if let Some(policy) = &asked.policy {
+        honour(policy, asked, grant, api).await?;
+    }
+    let keys = match &asked.specifier {
+        Specifier::Kids(kids) => located(kids, asked, grant, api).await?,
+        Specifier::Content(content) => match asked.periods()? {
+            None => whole_tracks(content, asked, grant, api).await?,
+            Some(range) => rotating_tracks(content, asked, range, grant, api).await?,
+        },
+    };
+    let infos = keys.iter().map(|key| OwnedContentKeyInfo {
+        kid: key.kid,
+        key: None,
+        iv: None,
+        content: key.content.clone(),
+        account: grant.account().id.clone(),
+        track: key.track.clone(),
+        scheme: asked.scheme,
+        period: key.period,
+        playready_license_url: None,
+    });
+    let data = api.drm.data_of(System::Widevine, infos.collect()).await?;
+    answer::keys(asked, &keys, &data).map_err(|error| Refusal::from(ApiError::internal(error)))
+}
+
+/// Attaches the policy that a packager names to the content, unless one is attached: a packager of a
+/// live stream asks again and again, and must not undo what was changed since. Who looks keys up by
+/// their ids changes nothing, but is told when there is no such policy.
+async fn honour(
+    policy: &PolicyName,
+    asked: &ContentKeyRequest,
+    grant: &Grant,
+    api: &Api,
+) -> Result<(), Refusal> {
+    match asked.content() {
+        Some(content) => api.policies.attach(grant, content, policy, true).await?,
+        None => {
+            let account = grant.account();
+            api.policies.named(account, policy, account.consistency).await?;
+        }
+    }
+    Ok(())
+}
+
+/// The keys of tracks that do not rotate; made now where there are none.
+async fn whole_tracks(
+    content: &ContentId,
+    asked: &ContentKeyRequest,
+    grant: &Grant,
+    api: &Api,
+) -> Result<Vec<TrackKey>, Refusal> {
+    let created = asked.tracks.iter().map(|track| async move {
+        let served = api.keys.create(grant, ContentTrack::new(content, track), None).await?;
+        Ok::<_, Refusal>(TrackKey {
+            track: track.clone(),
+            content: content.clone(),
+            kid: served.kid,
+            key: served.key,
+            period: None,
+        })
+    });
+    try_join_all(created).await
+}
+
+/// The keys of periods: all tracks of the first period, then all of the next.
+async fn rotating_tracks(
+    content: &ContentId,
+    asked: &ContentKeyRequest,
+    range: PeriodRange,
+    grant: &Grant,
+    api: &Api,
+) -> Result<Vec<TrackKey>, Refusal> {
+    let served = asked.tracks.iter().map(|track| async move {
+        let periods = api.keys.periods(grant, ContentTrack::new(content, track), range).await?;
+        let keys = periods.into_iter().map(|served| TrackKey {
+            track: track.clone(),
+            content: content.clone(),
+            kid: served.kid,
+            key: served.key,
+            period: Some(served.period),
+        });
+        Ok::<_, Refusal>(keys.collect::<Vec<_>>())
+    });
+    let mut keys: Vec<TrackKey> = try_join_all(served).await?.into_iter().flatten().collect();
+    // The sort is stable: within a period the tracks stay as they were asked for.
+    keys.sort_by_key(|key| key.period.map(|period: Period| period.index));
+    Ok(keys)
+}
+
+/// The keys that pssh data names, as far as they are the account's.
+async fn located(
+    kids: &[Kid],
+    asked: &ContentKeyRequest,
+    grant: &Grant,
+    api: &Api,
+) -> Result<Vec<TrackKey>, Refusal> {
+    let account = grant.account();
+    let found = kids.iter().map(|kid| api.keys.by_kid(kid, account.consistency));
+    let found: Vec<Option<LocatedKey>> = try_join_all(found).await?;
+    let own: Vec<LocatedKey> =
+        found.into_iter().flatten().filter(|key| key.place.account == account.id).collect();
+    if own.is_empty() {
+        return Err(Refusal::new(Status::AssetNotFound, "the account has no key with such a key id"));
+    }
+    if own.len() < kids.len() {
+        return Err(Refusal::new(
+            Status::AssetMissingKey,
+            "the account has not all keys that the pssh names",
+        ));
+    }
+    Ok(own.into_iter().map(|key| in_api_terms(key, asked)).collect())
+}
+
+/// A track that this API does not know, as uDRM's, goes by the type that was asked for first.
+fn in_api_terms(key: LocatedKey, asked: &ContentKeyRequest) -> TrackKey {
+    let track = match track_type(key.place.track.as_str()) {
+        Some(_) => key.place.track,
+        None => asked.tracks.first().cloned().unwrap_or_else(TrackName::default_track),
+    };
+    TrackKey { track, content: key.place.content, kid: key.kid, key: key.key, period: key.period }
+}

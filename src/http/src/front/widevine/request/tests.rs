@@ -1,0 +1,97 @@
+//! What is read of a request, and each status it can be refused with.
+
+use serde_json::{Value, json};
+
+use super::*;
+
+fn inner(change: Value) -> Result<ContentKeyRequest, Refusal> {
+    let mut inner = json!({
+        "content_id": "YQ==", "policy": "", "drm_types": ["WIDEVINE"], "protection_scheme": "CBCS",
+        "tracks": [{"type": "SD"}, {"type": "AUDIO"}], "video_feature": "HDR", "group_id": "Zw==",
+    });
+    for (name, value) in change.as_object().unwrap() {
+        inner[name] = value.clone();
+    }
+    ContentKeyRequest::parse(inner.to_string().as_bytes())
+}
+
+fn refused(change: Value) -> Status {
+    inner(change).unwrap_err().status
+}
+
+#[test]
+fn a_packagers_request_is_read() {
+    let asked = inner(json!({})).unwrap();
+    assert_eq!(asked.specifier, Specifier::Content(ContentId::new("a").unwrap()));
+    assert_eq!(asked.tracks.iter().map(TrackName::as_str).collect::<Vec<_>>(), ["SD", "AUDIO"]);
+    assert_eq!(asked.scheme, ProtectionScheme::Cbcs);
+    assert_eq!(asked.periods().unwrap(), None);
+}
+
+#[test]
+fn a_scheme_is_a_name_in_any_case_or_a_number_and_cenc_when_it_is_left_out() {
+    let scheme = |value| inner(json!({"protection_scheme": value})).unwrap().scheme;
+    assert_eq!(scheme(json!("cbc1")), ProtectionScheme::Cbc1);
+    assert_eq!(scheme(json!(1_667_591_779)), ProtectionScheme::Cenc);
+    assert_eq!(scheme(Value::Null), ProtectionScheme::Cenc);
+    assert_eq!(refused(json!({"protection_scheme": "AES"})), Status::MalformedRequest);
+}
+
+#[test]
+fn rotation_is_read_and_bounded() {
+    let rotation = |first: u64, count: u64| json!({"first_crypto_period_index": first, "crypto_period_count": count, "crypto_period_seconds": 10});
+    let range = inner(rotation(7, 5000)).unwrap().periods().unwrap();
+    assert_eq!(range, Some(PeriodRange::new(10, 7, 5000).unwrap()));
+    let refused = |first, count| inner(rotation(first, count)).unwrap().periods().unwrap_err().status;
+    assert_eq!(refused(0, 0), Status::NoRequestedCryptoPeriods);
+    assert_eq!(refused(u32::MAX.into(), 2), Status::NoRequestedCryptoPeriods);
+    assert_eq!(refused(0, 5001), Status::MalformedRequest, "two tracks of 5,001 periods are too many");
+    let half = inner(json!({"crypto_period_count": 1})).unwrap_err().status;
+    assert_eq!(half, Status::MalformedRequest);
+}
+
+#[test]
+fn each_mistake_has_its_status() {
+    assert_eq!(refused(json!({"content_id": null})), Status::ContentIdMissing);
+    assert_eq!(refused(json!({"pssh_data": "YQ=="})), Status::TooManyContentSpecifiers);
+    let lookup = |data| json!({"content_id": null, "pssh_data": data});
+    assert_eq!(refused(lookup("YQ==")), Status::InvalidWidevinePssh);
+    assert_eq!(refused(json!({"policy": "no such name"})), Status::PolicyUnknown);
+    assert_eq!(refused(json!({"tracks": []})), Status::TrackTypeMissing);
+    assert_eq!(refused(json!({"tracks": [{}]})), Status::TrackTypeMissing);
+    assert_eq!(refused(json!({"tracks": [{"type": "8K"}]})), Status::TrackTypeUnknown);
+    assert_eq!(refused(json!({"tracks": [{"type": "SD"}, {"type": "SD"}]})), Status::MalformedRequest);
+    assert_eq!(refused(json!({"content_id": "a"})), Status::MalformedRequest);
+    assert_eq!(refused(json!({"drm_types": ["PLAYREADY"]})), Status::MalformedRequest);
+    assert_eq!(refused(json!({"enable_entitlement_license": true})), Status::MalformedRequest);
+}
+
+#[test]
+fn pssh_data_is_the_payload_or_the_box() {
+    let payload = [&[0x12, 16][..], &[7; 16]].concat();
+    let boxed = pssh::PsshBox { system: SystemId::WIDEVINE, kids: None, data: payload.clone() }.to_bytes();
+    for data in [payload, boxed] {
+        let change = json!({"content_id": null, "tracks": null, "pssh_data": STANDARD.encode(data)});
+        assert_eq!(inner(change).unwrap().specifier, Specifier::Kids(vec![Kid::from_bytes([7; 16])]));
+    }
+}
+
+#[test]
+fn an_envelope_with_a_signature_names_its_signer() {
+    let good = ContentKeyEnvelope::parse(br#"{"request":"e30=","signature":"AAA=","signer":"a"}"#).unwrap();
+    assert_eq!((good.signer.as_deref(), &good.request[..]), (Some("a"), b"{}".as_slice()));
+    assert!(ContentKeyEnvelope::parse(br#"{"request":"e30="}"#).unwrap().signer.is_none());
+    for bad in [
+        r#"{"request":"e30=","signature":"AAA="}"#,
+        r#"{"request":"e30"}"#,
+        r#"{"signer":"a"}"#,
+        r#"{"request":"e30="}x"#,
+        r#"{"request":"e30=","request":"e30="}"#,
+    ] {
+        assert_eq!(
+            ContentKeyEnvelope::parse(bad.as_bytes()).unwrap_err().status,
+            Status::MalformedRequest,
+            "{bad}"
+        );
+    }
+}

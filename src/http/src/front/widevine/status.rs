@@ -1,0 +1,132 @@
+//! How a request ends, in the words of the API.
+
+use crate::answer::error::{ApiError, ErrorKind};
+use keymoot_auth::{AuthError, Denied};
+use keymoot_cluster::ClusterError;
+use keymoot_drm::DrmError;
+use keymoot_service::ServiceError;
+
+/// The `status` of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// The answer holds the keys.
+    Ok,
+    /// The signature is not that of a signer known here.
+    SignatureFailed,
+    /// Nothing says which content is meant.
+    ContentIdMissing,
+    /// A policy is named that does not exist.
+    PolicyUnknown,
+    /// No track is asked for.
+    TrackTypeMissing,
+    /// A track of a type that the API does not know.
+    TrackTypeUnknown,
+    /// The request is not as the API has it.
+    MalformedRequest,
+    /// The caller may not ask for this.
+    AccessDenied,
+    /// The server cannot answer now; the packager asks again.
+    InternalError,
+    /// The pssh data is not Widevine's.
+    InvalidWidevinePssh,
+    /// Content id and pssh data together.
+    TooManyContentSpecifiers,
+    /// No key of the pssh data is known.
+    AssetNotFound,
+    /// Some keys of the pssh data are not known.
+    AssetMissingKey,
+    /// There are no such crypto periods.
+    NoRequestedCryptoPeriods,
+}
+
+impl Status {
+    /// The word on the wire.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "OK",
+            Self::SignatureFailed => "SIGNATURE_FAILED",
+            Self::ContentIdMissing => "CONTENT_ID_MISSING",
+            Self::PolicyUnknown => "POLICY_UNKNOWN",
+            Self::TrackTypeMissing => "TRACK_TYPE_MISSING",
+            Self::TrackTypeUnknown => "TRACK_TYPE_UNKNOWN",
+            Self::MalformedRequest => "MALFORMED_REQUEST",
+            Self::AccessDenied => "ACCESS_DENIED",
+            Self::InternalError => "INTERNAL_ERROR",
+            Self::InvalidWidevinePssh => "INVALID_WIDEVINE_PSSH",
+            Self::TooManyContentSpecifiers => "TOO_MANY_CONTENT_SPECIFIERS",
+            Self::AssetNotFound => "ASSET_NOT_FOUND",
+            Self::AssetMissingKey => "ASSET_MISSING_KEY",
+            Self::NoRequestedCryptoPeriods => "NO_REQUESTED_CRYPTO_PERIODS",
+        }
+    }
+
+    /// What an unauthorized caller is told, whatever the true reason.
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Self::SignatureFailed => "the signer is not known or its signature is wrong",
+            _ => "the account does not serve this caller",
+        }
+    }
+}
+
+/// A request that gets no key. Made from an [`ApiError`], which logs it under its reference.
+#[derive(Debug)]
+pub struct Refusal {
+    /// How the request ends.
+    pub status: Status,
+    /// What the caller is told.
+    pub message: String,
+    /// The number under which the log has the reason.
+    pub reference: u64,
+}
+
+impl Refusal {
+    /// A refusal whose reason the caller may read.
+    pub fn new(status: Status, message: impl Into<String>) -> Self {
+        Self::of(status, ApiError::new(ErrorKind::Invalid, message))
+    }
+
+    fn of(status: Status, error: ApiError) -> Self {
+        Self { status, message: error.message().to_owned(), reference: error.reference() }
+    }
+}
+
+impl From<ApiError> for Refusal {
+    fn from(error: ApiError) -> Self {
+        Self::of(Status::InternalError, error)
+    }
+}
+
+impl From<AuthError> for Refusal {
+    fn from(error: AuthError) -> Self {
+        let status = match &error {
+            AuthError::Denied(Denied::Signature { .. } | Denied::Downgrade { .. }) => Status::SignatureFailed,
+            AuthError::Denied(_) => Status::AccessDenied,
+            _ => return Self::from(ApiError::from(error)),
+        };
+        Self::of(status, ApiError::with_reason(ErrorKind::Denied, status.meaning(), error))
+    }
+}
+
+impl From<ServiceError> for Refusal {
+    fn from(error: ServiceError) -> Self {
+        let status = match error {
+            ServiceError::Conflict(_) => Status::MalformedRequest,
+            ServiceError::UnknownPolicy { .. } => Status::PolicyUnknown,
+            _ => Status::InternalError,
+        };
+        Self::of(status, error.into())
+    }
+}
+
+impl From<ClusterError> for Refusal {
+    fn from(error: ClusterError) -> Self {
+        ApiError::from(error).into()
+    }
+}
+
+impl From<DrmError> for Refusal {
+    fn from(error: DrmError) -> Self {
+        ApiError::from(error).into()
+    }
+}

@@ -1,0 +1,98 @@
+//! The API's listener and the packagers' one: the same but for the address, the certificates and what is
+//! served there. Each is an actix-web server with one authenticator actor per worker.
+
+use std::net::SocketAddr;
+
+use actix_web::dev::Server;
+use actix_web::web;
+
+use keymoot_auth::{AuthHandle, Authenticator};
+use keymoot_tls::TlsError;
+
+use crate::api::Api;
+use crate::dispatch::route_table::{API, PACKAGER, PACKAGERS};
+use crate::dispatch::{Site, dispatch};
+use crate::front::packager::PackagerContext;
+use crate::listener::bind::{Listener, TlsOf};
+use crate::listener::settings::HttpSettings;
+
+/// Why a listener does not listen.
+#[derive(Debug, thiserror::Error)]
+pub enum HttpError {
+    /// The address is taken or not this machine's.
+    #[error("cannot listen on {address}")]
+    Listen { address: String, source: std::io::Error },
+    /// A listener's certificate cannot be used.
+    #[error("cannot use a listener's certificate")]
+    Tls(#[from] TlsError),
+}
+
+/// Binds the API's address and makes the server; it serves when awaited. `connections_max` are held open
+/// at once.
+///
+/// # Errors
+/// [`HttpError`]; then nothing listens.
+pub fn listen(
+    config: &HttpSettings,
+    connections_max: usize,
+    api: Api,
+) -> Result<(Server, Vec<SocketAddr>), HttpError> {
+    let http = &config.http;
+    let workers = http.worker_threads();
+    let listener = Listener {
+        config,
+        metrics: api.metrics.clone(),
+        name: "http",
+        address: http.listen,
+        workers,
+        connections_per_worker_max: connections_max / workers,
+        tls: TlsOf {
+            cert: &http.tls_cert_file,
+            key: &http.tls_key_file,
+            client_ca: &http.tls_client_ca_file,
+            client_required: false,
+        },
+    };
+    serve(listener, Site { api, routes: &API, packagers: None })
+}
+
+/// Binds the packagers' address, if one is configured, and makes the server; it serves when awaited.
+/// `connections_max` are held open at once.
+///
+/// # Errors
+/// [`HttpError`]; then nothing listens.
+pub fn listen_for_packagers(
+    config: &HttpSettings,
+    connections_max: usize,
+    api: Api,
+) -> Result<Option<(Server, Vec<SocketAddr>)>, HttpError> {
+    let packager = &config.packager;
+    let Some(address) = packager.listen else { return Ok(None) };
+    let listener = Listener {
+        config,
+        metrics: api.metrics.clone(),
+        name: PACKAGER,
+        address,
+        workers: 1,
+        connections_per_worker_max: connections_max,
+        tls: TlsOf {
+            cert: &packager.tls_cert_file,
+            key: &packager.tls_key_file,
+            client_ca: &packager.tls_client_ca_file,
+            client_required: packager.tls_client_ca_file.is_some(),
+        },
+    };
+    let packagers = Some(PackagerContext::new(config));
+    serve(listener, Site { api, routes: &PACKAGERS, packagers }).map(Some)
+}
+
+fn serve(listener: Listener<'_>, site: Site) -> Result<(Server, Vec<SocketAddr>), HttpError> {
+    let mailbox = listener.config.waiting_checks_max;
+    let (directory, nonces) = (site.api.accounts.clone(), site.api.nonces.clone());
+    let site = web::Data::new(site);
+    listener.bind(move |app| {
+        // One per worker, so that checking signatures scales with the workers.
+        let auth = AuthHandle::start(Authenticator::new(directory.clone()), nonces.clone(), mailbox);
+        app.app_data(site.clone()).app_data(web::Data::new(auth)).default_service(web::to(dispatch));
+    })
+}

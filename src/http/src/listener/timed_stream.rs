@@ -1,0 +1,168 @@
+//! The stream below HTTP, and below TLS, that closes a connection whose client lets it wait too long.
+
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use actix_web::rt::net::{ActixStream, Ready, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use crate::listener::connection::{Connection, Overdue};
+use crate::listener::connection_table::Registration;
+
+/// The most that is read at once. HTTP takes apart all requests that it has read before it answers the first,
+/// and holds many times their bytes: what was sent ahead has to wait in the kernel.
+const READ_BYTES_MAX: usize = 2048;
+
+/// A TCP stream with the time limits of its [`Connection`].
+pub struct TimedStream {
+    io: TcpStream,
+    connection: Rc<Connection>,
+    /// Wakes the task when the connection may be overdue, or earlier: it is set anew only when it is too late.
+    alarm: Pin<Box<Sleep>>,
+    /// As much was read as there may be at once.
+    has_read_enough: bool,
+    /// The task wanted to read while the client was to take an answer first.
+    is_read_withheld: bool,
+    _registration: Registration,
+}
+
+impl TimedStream {
+    /// Wraps a stream that was just accepted.
+    pub fn new(io: TcpStream, connection: Rc<Connection>, registration: Registration) -> Self {
+        let alarm = Box::pin(sleep_until(Instant::now()));
+        Self {
+            io,
+            connection,
+            alarm,
+            has_read_enough: false,
+            is_read_withheld: false,
+            _registration: registration,
+        }
+    }
+
+    pub fn tcp(&self) -> &TcpStream {
+        &self.io
+    }
+
+    /// What is known of the connection.
+    pub fn connection(&self) -> &Rc<Connection> {
+        &self.connection
+    }
+
+    /// When to look again, or the error that closes the connection. `None` when it was idle for long enough.
+    fn look(&self) -> io::Result<Option<Instant>> {
+        let why = match self.connection.look(Instant::now()) {
+            Ok(deadline) => return Ok(Some(deadline)),
+            Err(Overdue::Idle) => return Ok(None),
+            Err(why) => why,
+        };
+        self.connection.count(why);
+        // What the client did not take would otherwise stay in the kernel for minutes.
+        drop(self.io.set_zero_linger());
+        Err(io::Error::new(io::ErrorKind::TimedOut, "the client let its connection wait for too long"))
+    }
+
+    /// Waits for the client, as long as it may take.
+    fn wait<T>(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
+        self.connection.driven_by(cx.waker());
+        while let Some(deadline) = self.look()? {
+            if deadline < self.alarm.deadline() || self.alarm.is_elapsed() {
+                self.alarm.as_mut().reset(deadline);
+            }
+            ready!(self.alarm.as_mut().poll(cx));
+        }
+        // The next read tells HTTP that nothing more comes.
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Notes what came of a write, and waits if nothing did.
+    fn written<T>(&mut self, result: Poll<io::Result<T>>, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
+        self.connection.has_written(result.is_pending());
+        if result.is_pending() {
+            return self.wait(cx);
+        }
+        if std::mem::take(&mut self.is_read_withheld) {
+            cx.waker().wake_by_ref();
+        }
+        result
+    }
+}
+
+impl AsyncRead for TimedStream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        this.look()?;
+        if this.connection.is_blocked() {
+            // Requests would pile up behind an answer that nobody takes.
+            this.is_read_withheld = true;
+            return this.wait(cx);
+        }
+        if std::mem::take(&mut this.has_read_enough) {
+            cx.waker().wake_by_ref();
+            return this.wait(cx);
+        }
+        let mut bytes = [0; READ_BYTES_MAX];
+        let (room, _) = bytes.split_at_mut(buffer.remaining().min(READ_BYTES_MAX));
+        let mut part = ReadBuf::new(room);
+        if Pin::new(&mut this.io).poll_read(cx, &mut part)?.is_pending() {
+            // Nothing came for so long that nothing more shall: that is an end, and no error.
+            return if this.look()?.is_none() { Poll::Ready(Ok(())) } else { this.wait(cx) };
+        }
+        buffer.put_slice(part.filled());
+        this.has_read_enough = part.remaining() == 0;
+        if !part.filled().is_empty() {
+            this.connection.has_read();
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for TimedStream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        this.look()?;
+        let result = Pin::new(&mut this.io).poll_write(cx, bytes);
+        this.written(result, cx)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().io).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        parts: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        this.look()?;
+        let result = Pin::new(&mut this.io).poll_write_vectored(cx, parts);
+        this.written(result, cx)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+}
+
+impl ActixStream for TimedStream {
+    fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<Ready>> {
+        ActixStream::poll_read_ready(&self.io, cx)
+    }
+
+    fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<Ready>> {
+        ActixStream::poll_write_ready(&self.io, cx)
+    }
+}

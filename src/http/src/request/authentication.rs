@@ -1,0 +1,112 @@
+//! From a request to a grant, for every protocol: proofs are gathered and the authenticator is asked. An
+//! account that this node may not have heard of yet is looked for once more.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use actix_web::HttpRequest;
+use actix_web::web::Bytes;
+
+use keymoot_auth::{AuthError, AuthHandle, Authenticator, Grant, PresentedProofs, SignedRequest, UnsignedRequest};
+use keymoot_cluster::ClusterError;
+use keymoot_model::Scope;
+use keymoot_protocol::{Claim, Claims, HttpSignatureError, KeyToken, Signature, SignedPayload};
+
+use crate::answer::error::{ApiError, ErrorKind};
+use crate::api::Api;
+use crate::request::caller::caller;
+use crate::request::proofs;
+
+/// Authenticates a request that says `said` and needs a credential of `scope`. `signature` is the
+/// protocol's own; `body` is what a proof in the headers may cover.
+pub async fn authenticate<T: Claims>(
+    request: &HttpRequest,
+    body: Bytes,
+    (scope, said, signature): (Scope, &SignedPayload<T>, Option<Signature>),
+    api: &Api,
+    auth: &AuthHandle,
+) -> Result<Grant, ApiError> {
+    let proofs = proofs(request, body, api)?;
+    let signed = SignedRequest::new(scope, said, signature, caller(request, api)?).with_proofs(proofs);
+    let signed = Arc::new(signed);
+    Ok(retry_with_fresh_accounts(api, async || auth.authenticate(signed.clone()).await).await??)
+}
+
+/// Whether the rest of a large body is read: the account that its head names exists and may be used from
+/// the caller's address, and the request presents a proof. Whether that is right shows when all is read.
+/// Every refusal takes the same way, so that the time it takes tells nothing about accounts.
+pub async fn may_send_more(
+    claim: &Claim,
+    signature: Option<&Signature>,
+    request: &HttpRequest,
+    api: &Api,
+) -> Result<(), ApiError> {
+    let presents_proof =
+        signature.is_some() || proofs::has_proof(request) || proofs::client_certificate(request).is_some();
+    let caller = caller(request, api)?;
+    let authenticator = Authenticator::new(api.accounts.clone());
+    let look = || authenticator.may_send_more(claim, Scope::Encryption, caller, presents_proof);
+    if look().is_ok() {
+        return Ok(());
+    }
+    api.accounts.refresh().await?;
+    Ok(look()?)
+}
+
+/// What the connection and the headers prove.
+fn proofs(request: &HttpRequest, body: Bytes, api: &Api) -> Result<PresentedProofs, HttpSignatureError> {
+    let certificate = proofs::client_certificate(request);
+    if !proofs::has_proof(request) {
+        return Ok(PresentedProofs::of_connection(certificate));
+    }
+    let nonces = api.server_keys.get().map(|keys| keys.digest_nonces());
+    let confidential = proofs::is_confidential(request);
+    let envelope = proofs::envelope(request, body);
+    PresentedProofs::read(&envelope, certificate, api.signature_window, nonces, confidential)
+}
+
+/// Authenticates a request of a client that cannot sign.
+pub async fn authenticate_unsigned(
+    request: UnsignedRequest,
+    api: &Api,
+    auth: &AuthHandle,
+) -> Result<Grant, ApiError> {
+    Ok(retry_with_fresh_accounts(api, async || auth.authenticate_unsigned(request.clone()).await).await??)
+}
+
+/// Authenticates whoever presents this token.
+pub async fn authenticate_token(
+    token: KeyToken,
+    caller: IpAddr,
+    api: &Api,
+    auth: &AuthHandle,
+) -> Result<Grant, ApiError> {
+    Ok(retry_with_fresh_accounts(api, async || auth.authenticate_token(token.clone(), caller).await)
+        .await??)
+}
+
+/// Asks once more when nothing was proved: the account may be younger than what this node has applied.
+/// The outer error tells that the cluster did not answer, the inner one why the caller is refused.
+pub async fn retry_with_fresh_accounts(
+    api: &Api,
+    ask: impl AsyncFn() -> Result<Grant, AuthError>,
+) -> Result<Result<Grant, AuthError>, ClusterError> {
+    match ask().await {
+        Err(AuthError::Denied(denied)) if denied.is_unproved() => {
+            api.accounts.refresh().await?;
+            Ok(ask().await)
+        }
+        answer => Ok(answer),
+    }
+}
+
+impl From<HttpSignatureError> for ApiError {
+    /// What is wrong depends on the request and the clock alone, so the caller may read it.
+    fn from(error: HttpSignatureError) -> Self {
+        let reason = match error {
+            HttpSignatureError::Untimely => "untimely",
+            _ => "malformed",
+        };
+        Self::new(ErrorKind::Denied, error.to_string()).counted_as(reason)
+    }
+}

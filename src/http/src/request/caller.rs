@@ -1,0 +1,40 @@
+//! Who asks, and by what address this server was asked.
+
+use std::net::IpAddr;
+
+use actix_web::HttpRequest;
+use actix_web::http::header;
+
+use keymoot_auth::client_address;
+
+use crate::answer::error::ApiError;
+use crate::api::Api;
+use crate::listener::connection::Connection;
+use crate::request::proofs;
+
+/// The address at the other end of the connection.
+pub fn peer(request: &HttpRequest) -> Result<IpAddr, ApiError> {
+    let peer = request.peer_addr().ok_or_else(|| ApiError::internal("the connection has no peer address"))?;
+    Ok(peer.ip())
+}
+
+/// The caller as seen through trusted proxies only.
+pub fn caller(request: &HttpRequest, api: &Api) -> Result<IpAddr, ApiError> {
+    let peer = peer(request)?;
+    // A value that is no text ends the walk, like any entry that is no address.
+    let forwarded =
+        request.headers().get_all(header::X_FORWARDED_FOR).map(|value| value.to_str().unwrap_or(""));
+    let forwarded: Vec<&str> = forwarded.collect();
+    Ok(client_address(peer, forwarded, &api.trusted_proxies))
+}
+
+/// How this server is called by whoever is asking.
+pub fn own_url(request: &HttpRequest) -> String {
+    let scheme = proofs::scheme(request);
+    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+    match (host, Connection::of(request)) {
+        (Some(host), _) => format!("{scheme}://{host}"),
+        (None, Some(connection)) => format!("{scheme}://{}", connection.listener),
+        (None, None) => format!("{scheme}://{}", request.app_config().local_addr()),
+    }
+}

@@ -1,0 +1,98 @@
+//! Requests that carry uDRM custom data (uDRM 2.3.2): what of them is signed, and what it asks for.
+//!
+//! What is signed is what came. It is verified before it is believed.
+
+use actix_web::HttpRequest;
+use actix_web::http::Method;
+use actix_web::web::{self, Bytes};
+
+use keymoot_auth::{AuthHandle, Grant};
+use keymoot_crypto::ContentKey;
+use keymoot_drm::EncryptionProvider;
+use keymoot_model::{Kid, Scope, TrackName};
+use keymoot_protocol::{CustomData, SignedPayload};
+
+use crate::answer::error::{ApiError, ErrorKind};
+use crate::api::Api;
+use crate::request::authentication;
+use crate::request::incoming_body::read_body;
+use crate::request::query::Query;
+
+/// A uDRM request whose proof was accepted.
+pub struct ProvedRequest {
+    pub grant: Grant,
+    /// What it says about itself.
+    pub said: SignedPayload<CustomData>,
+    /// Whether its answer shall carry the content's auxiliary data.
+    pub wants_auxiliary: bool,
+}
+
+/// Reads a request with custom data whole, and authenticates it by an encryption credential only.
+pub async fn receive(
+    request: &HttpRequest,
+    payload: web::Payload,
+    api: &Api,
+    auth: &AuthHandle,
+) -> Result<ProvedRequest, ApiError> {
+    let query = Query::parse(request.query_string())?;
+    let body = read_body(request, payload, api).await?;
+    let signed = signed_bytes(request.method(), body.clone(), query.custom_data)?;
+    let said = SignedPayload::<CustomData>::read(signed)?;
+    let grant =
+        authentication::authenticate(request, body, (Scope::Encryption, &said, query.signature), api, auth)
+            .await?;
+    Ok(ProvedRequest { grant, said, wants_auxiliary: query.auxiliary == Some(true) })
+}
+
+/// What the signature covers: the body of POST, PUT and DELETE, the decoded `custom_data` of GET and of a
+/// DELETE whose body a proxy dropped.
+pub fn signed_bytes(method: &Method, body: Bytes, custom_data: Option<Bytes>) -> Result<Bytes, ApiError> {
+    let in_query = "Missing custom data: give it as ?custom_data= in base64";
+    match *method {
+        Method::GET => custom_data.ok_or_else(|| ApiError::new(ErrorKind::Invalid, in_query)),
+        Method::DELETE if body.is_empty() => custom_data.ok_or_else(|| {
+            ApiError::new(ErrorKind::Invalid, "Missing custom data: give it as the body or as ?custom_data=")
+        }),
+        _ if body.is_empty() => {
+            Err(ApiError::new(ErrorKind::Invalid, "Missing custom data: give it as the JSON body"))
+        }
+        _ => Ok(body),
+    }
+}
+
+/// The track whose keys are meant. Players of HLS AES-128 hold its keys in the clear, so they have a track
+/// of their own, and no request for a DRM system reaches it.
+///
+/// # Errors
+/// When the track that is named is not one of the provider's.
+pub fn track(provider: EncryptionProvider, custom_data: &CustomData) -> Result<TrackName, ApiError> {
+    let (own, named) = (provider.track(), custom_data.track());
+    let invalid = |message: String| Err(ApiError::new(ErrorKind::Invalid, message));
+    if provider == EncryptionProvider::Hls {
+        return match *named == own || *named == TrackName::default_track() {
+            true => Ok(own),
+            false => invalid(format!("HLS AES-128 has the one track {own}; leave track out")),
+        };
+    }
+    match *named == TrackName::hls_aes_128() {
+        true => invalid(format!("track {named} is kept for HLS AES-128; ask for it at /hls")),
+        false => Ok(named.clone()),
+    }
+}
+
+/// The key that the scrambler supplies itself, if it does.
+pub fn supplied(custom_data: &CustomData) -> Result<Option<(Kid, ContentKey)>, ApiError> {
+    Ok(custom_data.supplied()?.map(|(kid, key)| (kid, ContentKey::from_bytes(key))))
+}
+
+/// Attaches the policy that an ingestion names (uDRM 2.4), before there is a key: no license is ever
+/// made without it.
+pub async fn attach_policy(
+    grant: &Grant,
+    custom_data: &CustomData,
+    if_absent: bool,
+    api: &Api,
+) -> Result<(), ApiError> {
+    let Some(name) = custom_data.policy()? else { return Ok(()) };
+    Ok(api.policies.attach(grant, custom_data.content_id(), name, if_absent).await?)
+}

@@ -1,0 +1,97 @@
+//! What of a request proofs are about: the parts that they cover, and what the connection shows.
+
+use actix_web::HttpRequest;
+use actix_web::http::header::{self, HeaderName};
+use actix_web::web::Bytes;
+
+use keymoot_auth::ClientCertificate;
+use keymoot_protocol::Envelope;
+
+use crate::listener::connection::Connection;
+use crate::request::clock::now_s;
+
+/// The header that says what signatures cover (RFC 9421 4.1).
+static SIGNATURE_INPUT: HeaderName = HeaderName::from_static("signature-input");
+
+/// Whether the request shows a proof in its headers. Most do not, and need no [`envelope`].
+pub fn has_proof(request: &HttpRequest) -> bool {
+    let headers = request.headers();
+    headers.contains_key(&SIGNATURE_INPUT) || headers.contains_key(header::AUTHORIZATION)
+}
+
+/// The parts of a request that a proof may cover. What the request says of its own way here, in
+/// `Forwarded` and the like, is not believed: a client that signs behind a proxy that ends TLS
+/// covers @authority, @path and @query in place of @target-uri.
+pub fn envelope(request: &HttpRequest, body: Bytes) -> Envelope {
+    let scheme = scheme(request);
+    let text = |value: &actix_web::http::header::HeaderValue| value.to_str().ok().map(str::to_owned);
+    let headers = request.headers().iter();
+    Envelope {
+        method: request.method().as_str().to_owned(),
+        scheme,
+        authority: authority(request, scheme),
+        path: request.uri().path().to_owned(),
+        query: request.uri().query().map(str::to_owned),
+        // A header that is no text cannot be covered, and none of ours is such.
+        headers: headers.filter_map(|(name, value)| Some((name.as_str().to_owned(), text(value)?))).collect(),
+        body,
+        received_at_s: now_s(),
+    }
+}
+
+/// Whether nobody on the way could read what the request says: it came over TLS, or from this machine.
+pub fn is_confidential(request: &HttpRequest) -> bool {
+    is_secure(request) || request.peer_addr().is_some_and(|peer| peer.ip().to_canonical().is_loopback())
+}
+
+/// Whether the request came over TLS to this process.
+pub fn is_secure(request: &HttpRequest) -> bool {
+    Connection::of(request).is_some_and(|connection| connection.is_secure)
+}
+
+/// How the request's connection is called in addresses.
+pub fn scheme(request: &HttpRequest) -> &'static str {
+    if is_secure(request) { "https" } else { "http" }
+}
+
+/// The certificate that the client showed when it connected.
+pub fn client_certificate(request: &HttpRequest) -> Option<ClientCertificate> {
+    request.conn_data::<ClientCertificate>().cloned()
+}
+
+/// The host that was asked for, as RFC 9421 2.2.3 compares it.
+fn authority(request: &HttpRequest, scheme: &str) -> String {
+    let header = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+    let host = request.uri().authority().map(|own| own.as_str()).or(header).unwrap_or_default();
+    let host = host.trim().to_ascii_lowercase();
+    let own_port = if scheme == "https" { ":443" } else { ":80" };
+    host.strip_suffix(own_port).unwrap_or(&host).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::test::TestRequest;
+
+    use super::*;
+
+    #[test]
+    fn the_parts_are_those_that_arrived() {
+        let request = TestRequest::put()
+            .uri("//cenc/%45ncryption?a=%2b&b")
+            .insert_header(("Host", "Keys.Example.net:80"))
+            .insert_header(("X-One", "1"))
+            .to_http_request();
+        let seen = envelope(&request, Bytes::from_static(b"{}"));
+        assert_eq!((seen.method.as_str(), seen.authority.as_str()), ("PUT", "keys.example.net"));
+        assert_eq!(seen.target_uri(), "http://keys.example.net//cenc/%45ncryption?a=%2b&b");
+        assert_eq!(seen.header("x-one").as_deref(), Some("1"));
+    }
+
+    #[test]
+    fn plain_http_is_confidential_from_this_machine_only() {
+        let from = |peer: &str| TestRequest::get().peer_addr(peer.parse().unwrap()).to_http_request();
+        assert!(is_confidential(&from("127.0.0.1:5")) && is_confidential(&from("[::ffff:127.0.0.1]:5")));
+        assert!(!is_confidential(&from("192.0.2.1:5")));
+        assert!(!is_confidential(&TestRequest::get().to_http_request()));
+    }
+}

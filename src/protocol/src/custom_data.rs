@@ -1,0 +1,395 @@
+//! The custom data of a uDRM request (uDRM 2.3.2): whose content, which content, for whom.
+//!
+//! It is parsed from the very bytes that the signature covers and, once parsed, valid ever after.
+//! Reading is strict where two readers could disagree (see `strict_json`) and lenient where real
+//! clients differ: ids may be numbers, optional members may be empty or `null`, unknown members
+//! pass. Errors name the member at fault and never hold its value; `key` and `user_token` are wiped
+//! on drop and not shown by `Debug`.
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use zeroize::Zeroizing;
+
+use super::auxiliary::auxiliary;
+use super::strict_json::{Members, Value, parse_object};
+use super::{Claim, Claims};
+use keymoot_model::{AccountId, Auxiliary, ContentId, IdError, Kid, PolicyName, TrackName};
+
+/// Why bytes are not custom data. The message is fit for the caller.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CustomDataError {
+    /// More bytes than any client needs.
+    #[error("custom data is longer than {bytes_max} bytes")]
+    TooLong {
+        /// The limit.
+        bytes_max: usize,
+    },
+    /// Not one strict JSON object.
+    #[error("custom data is not a strict JSON object: {reason}")]
+    NotJson {
+        /// What is wrong, and at which line and column.
+        reason: String,
+    },
+    /// A required member is absent or `null`.
+    #[error("Missing custom data {member}")]
+    Missing {
+        /// Its name.
+        member: &'static str,
+    },
+    /// A required member is the empty string.
+    #[error("custom data {member} is empty")]
+    Empty {
+        /// Its name.
+        member: &'static str,
+    },
+    /// A member that only requests of another kind have: a signature for those opens nothing else.
+    #[error("custom data with the member {member} is for /{member} only")]
+    OfAnother {
+        /// Its name, which is the path of those requests.
+        member: &'static str,
+    },
+    /// A member of the wrong type or form.
+    #[error("custom data {member} must be {expected}")]
+    Form {
+        /// Its name.
+        member: &'static str,
+        /// What it must be.
+        expected: &'static str,
+    },
+    /// A member that is no identifier.
+    #[error("custom data {0}")]
+    Id(IdError),
+    /// A member that nobody here knows, where all must be known.
+    #[error("there is a member that is not known here; known are {known}")]
+    Unknown {
+        /// The names of all that are.
+        known: String,
+    },
+    /// Only one of `key` and `key_id`.
+    #[error("custom data {given} is given without {missing}; supply both or neither")]
+    Unpaired {
+        /// The member that is there.
+        given: &'static str,
+        /// The member that is not.
+        missing: &'static str,
+    },
+}
+
+/// A `ca_system` as the client wrote it: `OVP`, `ott`, or the URL of an entitlement back end.
+///
+/// A URL here is the client's word only. Nothing may connect to it that has not found the same
+/// address in the account's own settings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CaSystem(String);
+
+impl CaSystem {
+    /// The longest text accepted, in bytes.
+    pub const BYTES_MAX: usize = 512;
+
+    pub fn new(text: &str) -> Result<Self, CustomDataError> {
+        if text.len() > Self::BYTES_MAX || text.chars().any(char::is_control) {
+            let expected = "at most 512 bytes of text without control characters";
+            return Err(CustomDataError::Form { member: "ca_system", expected });
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    /// The text as it was given.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether this is `other`, without regard to ASCII case.
+    pub fn is(&self, other: &str) -> bool {
+        self.0.eq_ignore_ascii_case(other)
+    }
+}
+
+/// A key id and key of the scrambler's own.
+pub(super) type Supplied = (Kid, Zeroizing<[u8; 16]>);
+
+/// What the members `key_id` and `key` hold.
+struct KeyMembers {
+    kid: Kid,
+    key: Option<Zeroizing<[u8; 16]>>,
+}
+
+/// What a request says about itself, parsed.
+pub struct CustomData {
+    ca_system: CaSystem,
+    account_id: AccountId,
+    content_id: ContentId,
+    track: TrackName,
+    files: Vec<String>,
+    user_token: Option<Zeroizing<String>>,
+    user_id: Option<String>,
+    udid: Option<String>,
+    additional_cas_system: Option<String>,
+    key_members: Option<KeyMembers>,
+    auxiliary: Option<Auxiliary>,
+    /// Read by those who attach policies only: to others it is a member like any that is not known.
+    policy: Result<Option<PolicyName>, CustomDataError>,
+}
+
+impl CustomData {
+    /// The most bytes of JSON accepted; real custom data stays below two thousand.
+    pub const BYTES_MAX: usize = 16 * 1024;
+
+    /// Parses the JSON text of custom data.
+    ///
+    /// # Errors
+    /// [`CustomDataError`] names the member at fault, or the place where the JSON is wrong.
+    pub fn parse(bytes: &[u8]) -> Result<Self, CustomDataError> {
+        if bytes.len() > Self::BYTES_MAX {
+            return Err(CustomDataError::TooLong { bytes_max: Self::BYTES_MAX });
+        }
+        let members = parse_object(bytes).map_err(|e| CustomDataError::NotJson { reason: e.to_string() })?;
+        of_no_other(&members)?;
+        Ok(Self {
+            ca_system: CaSystem::new(required(&members, "ca_system", text)?)?,
+            account_id: AccountId::new(required(&members, "account_id", text_or_number)?)
+                .map_err(CustomDataError::Id)?,
+            content_id: ContentId::new(required(&members, "content_id", text)?)
+                .map_err(CustomDataError::Id)?,
+            track: track(&members)?,
+            files: files(&members)?,
+            user_token: owned(&members, "user_token")?.map(Zeroizing::new),
+            user_id: owned(&members, "user_id")?,
+            udid: owned(&members, "udid")?,
+            additional_cas_system: owned(&members, "additional_cas_system")?,
+            key_members: key_members(&members)?,
+            auxiliary: auxiliary(&members)?,
+            policy: policy(&members),
+        })
+    }
+
+    /// The entitlement back end the client belongs to.
+    pub fn ca_system(&self) -> &CaSystem {
+        &self.ca_system
+    }
+
+    /// The account that must have signed the request.
+    pub fn account_id(&self) -> &AccountId {
+        &self.account_id
+    }
+
+    /// The content. Some clients give a comma list; the text as it stands is the key's identity, so
+    /// that the scrambler and the player of the same list meet at the same key.
+    pub fn content_id(&self) -> &ContentId {
+        &self.content_id
+    }
+
+    /// The track whose key is meant. uDRM knows no tracks: a client that names none means the one
+    /// that they all share.
+    pub fn track(&self) -> &TrackName {
+        &self.track
+    }
+
+    /// The files the request is about. They never change the key: the flavours of one content share it.
+    pub fn files(&self) -> &[String] {
+        &self.files
+    }
+
+    /// The viewer's token for the entitlement back end. A secret: never log it.
+    pub fn user_token(&self) -> Option<&str> {
+        self.user_token.as_ref().map(|token| token.as_str())
+    }
+
+    /// The viewer, where the platform names one; the same on each of the viewer's devices.
+    pub fn user_id(&self) -> Option<&str> {
+        self.user_id.as_deref()
+    }
+
+    /// The viewer's device.
+    pub fn udid(&self) -> Option<&str> {
+        self.udid.as_deref()
+    }
+
+    /// A number or text that entitlement adapters pass on.
+    pub fn additional_cas_system(&self) -> Option<&str> {
+        self.additional_cas_system.as_deref()
+    }
+
+    /// The key id and key that a scrambler supplies itself (uDRM 2.3.3 PUT).
+    ///
+    /// # Errors
+    /// [`CustomDataError::Unpaired`] when only the key id is there.
+    pub fn supplied(&self) -> Result<Option<(Kid, &[u8; 16])>, CustomDataError> {
+        match &self.key_members {
+            None => Ok(None),
+            Some(KeyMembers { kid, key: Some(key) }) => Ok(Some((*kid, key))),
+            Some(KeyMembers { key: None, .. }) => {
+                Err(CustomDataError::Unpaired { given: "key_id", missing: "key" })
+            }
+        }
+    }
+
+    /// The key id, with a key beside it or not: requests that supply no key name a version by it.
+    pub fn kid(&self) -> Option<Kid> {
+        self.key_members.as_ref().map(|members| members.kid)
+    }
+
+    /// The policy that the client wants attached to the content.
+    ///
+    /// # Errors
+    /// [`CustomDataError`] when the member is there and no policy can have such a name.
+    pub fn policy(&self) -> Result<Option<&PolicyName>, CustomDataError> {
+        self.policy.as_ref().map(Option::as_ref).map_err(Clone::clone)
+    }
+
+    /// What the client wants kept beside the content's keys.
+    pub fn auxiliary(&self) -> Option<&Auxiliary> {
+        self.auxiliary.as_ref()
+    }
+}
+
+impl Claims for CustomData {
+    type Error = CustomDataError;
+
+    fn read(bytes: &Bytes) -> Result<Self, Self::Error> {
+        Self::parse(bytes)
+    }
+
+    fn claim(&self) -> Claim {
+        Claim {
+            account: self.account_id.clone(),
+            ca_system: self.ca_system.clone(),
+            content: Some(self.content_id.clone()),
+        }
+    }
+}
+
+impl fmt::Debug for CustomData {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CustomData")
+            .field("ca_system", &self.ca_system)
+            .field("account_id", &self.account_id)
+            .field("content_id", &self.content_id)
+            .field("track", &self.track)
+            .field("files", &self.files)
+            .field("kid", &self.kid())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Refuses what was signed for `/export` or `/bulk`. A signature of uDRM covers neither method nor path, so
+/// these requests say in what is signed what they are for, and nothing else may take them.
+pub(super) fn of_no_other(members: &Members) -> Result<(), CustomDataError> {
+    match ["export", "bulk"].into_iter().find(|member| members.contains_key(*member)) {
+        Some(member) => Err(CustomDataError::OfAnother { member }),
+        None => Ok(()),
+    }
+}
+
+/// Reads a member's text; what is wrong with it otherwise.
+pub(super) type Reader = fn(&Value) -> Result<&str, &'static str>;
+
+pub(super) fn text(value: &Value) -> Result<&str, &'static str> {
+    match value {
+        Value::Text(text) => Ok(text),
+        _ => Err("a string"),
+    }
+}
+
+pub(super) fn text_or_number(value: &Value) -> Result<&str, &'static str> {
+    match value {
+        Value::Text(text) => Ok(text),
+        Value::Whole(number) => Ok(number),
+        _ => Err("a string or a whole number"),
+    }
+}
+
+/// A member that is there and not `null`.
+pub(super) fn optional<'m>(
+    members: &'m Members,
+    member: &'static str,
+    reader: Reader,
+) -> Result<Option<&'m str>, CustomDataError> {
+    match members.get(member) {
+        None | Some(Value::Null) => Ok(None),
+        Some(value) => match reader(value) {
+            Ok(text) => Ok(Some(text)),
+            Err(expected) => Err(CustomDataError::Form { member, expected }),
+        },
+    }
+}
+
+/// The name of a policy, unless it is absent or empty.
+fn policy(members: &Members) -> Result<Option<PolicyName>, CustomDataError> {
+    let name = optional(members, "policy", text)?.filter(|name| !name.is_empty());
+    name.map(PolicyName::new).transpose().map_err(CustomDataError::Id)
+}
+
+pub(super) fn required<'m>(
+    members: &'m Members,
+    member: &'static str,
+    reader: Reader,
+) -> Result<&'m str, CustomDataError> {
+    match optional(members, member, reader)? {
+        None => Err(CustomDataError::Missing { member }),
+        Some("") => Err(CustomDataError::Empty { member }),
+        Some(text) => Ok(text),
+    }
+}
+
+/// An optional member; clients that have nothing to say in it often send it empty.
+fn owned(members: &Members, member: &'static str) -> Result<Option<String>, CustomDataError> {
+    let text = optional(members, member, text_or_number)?;
+    Ok(text.filter(|text| !text.is_empty()).map(str::to_owned))
+}
+
+pub(super) fn track(members: &Members) -> Result<TrackName, CustomDataError> {
+    match optional(members, "track", text)?.filter(|name| !name.is_empty()) {
+        Some(name) => TrackName::new(name).map_err(CustomDataError::Id),
+        None => Ok(TrackName::default_track()),
+    }
+}
+
+/// `files` is a comma list in one string; a list of strings is understood as well.
+fn files(members: &Members) -> Result<Vec<String>, CustomDataError> {
+    let wrong = CustomDataError::Form { member: "files", expected: "a string or a list of strings" };
+    let texts: Vec<&str> = match members.get("files") {
+        None | Some(Value::Null) => Vec::new(),
+        Some(Value::Text(list)) => list.split(',').collect(),
+        Some(Value::List(values)) => values.iter().map(text).collect::<Result<_, _>>().map_err(|_| wrong)?,
+        Some(_) => return Err(wrong),
+    };
+    Ok(texts.into_iter().map(str::trim).filter(|file| !file.is_empty()).map(str::to_owned).collect())
+}
+
+/// The key id and key that the members supply, both or neither.
+pub(super) fn supplied(members: &Members) -> Result<Option<Supplied>, CustomDataError> {
+    match key_members(members)? {
+        None => Ok(None),
+        Some(KeyMembers { kid, key: Some(key) }) => Ok(Some((kid, key))),
+        Some(KeyMembers { key: None, .. }) => {
+            Err(CustomDataError::Unpaired { given: "key_id", missing: "key" })
+        }
+    }
+}
+
+fn key_members(members: &Members) -> Result<Option<KeyMembers>, CustomDataError> {
+    match (optional(members, "key_id", text)?, optional(members, "key", text)?) {
+        (None, None) => Ok(None),
+        (None, Some(_)) => Err(CustomDataError::Unpaired { given: "key", missing: "key_id" }),
+        (Some(kid), key) => {
+            let kid = Kid::from_bytes(*sixteen_bytes("key_id", kid)?);
+            Ok(Some(KeyMembers { kid, key: key.map(|key| sixteen_bytes("key", key)).transpose()? }))
+        }
+    }
+}
+
+/// Decodes without leaving a copy behind; `text` is wiped by its owner.
+fn sixteen_bytes(member: &'static str, text: &str) -> Result<Zeroizing<[u8; 16]>, CustomDataError> {
+    let wrong = CustomDataError::Form { member, expected: "standard padded base64 of exactly 16 bytes" };
+    match STANDARD.decode(text).map(Zeroizing::new) {
+        Ok(bytes) => bytes.as_slice().try_into().map(Zeroizing::new).map_err(|_| wrong),
+        Err(_) => Err(wrong),
+    }
+}
+
+#[cfg(test)]
+mod tests;

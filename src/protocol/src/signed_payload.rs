@@ -1,0 +1,66 @@
+//! What a request says about itself, kept with the very bytes that say it.
+//!
+//! A signature covers bytes, and a use case believes what was read from them. Both come from one
+//! [`SignedPayload`], so what is verified and what is believed cannot differ, and nothing is read twice.
+
+use bytes::Bytes;
+
+use super::CaSystem;
+use keymoot_model::{AccountId, ContentId};
+
+/// Whose request it says it is. To be believed once there is a grant.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    /// The account that must have signed it.
+    pub account: AccountId,
+    /// The entitlement back end that the client belongs to.
+    pub ca_system: CaSystem,
+    /// The one content it is about.
+    pub content: Option<ContentId>,
+}
+
+/// What can be read from the bytes that a client signs.
+pub trait Claims: Sized {
+    /// Why bytes are nothing of the kind. Fit for the caller.
+    type Error;
+
+    /// Reads the bytes.
+    ///
+    /// # Errors
+    /// Says what is wrong with them.
+    fn read(bytes: &Bytes) -> Result<Self, Self::Error>;
+
+    /// Whose request it says it is.
+    fn claim(&self) -> Claim;
+}
+
+/// What was said, and in which bytes.
+pub struct SignedPayload<T> {
+    what: T,
+    bytes: Bytes,
+}
+
+impl<T: Claims> SignedPayload<T> {
+    /// Reads the bytes as they were received: a body, or the decoded `custom_data` parameter.
+    ///
+    /// # Errors
+    /// Says what is wrong with them.
+    pub fn read(bytes: Bytes) -> Result<Self, T::Error> {
+        Ok(Self { what: T::read(&bytes)?, bytes })
+    }
+
+    /// What was said; to be believed once there is a grant.
+    pub fn what(&self) -> &T {
+        &self.what
+    }
+
+    /// The bytes that it was read from.
+    pub fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    /// What was said, without the bytes.
+    pub fn into_what(self) -> T {
+        self.what
+    }
+}

@@ -1,0 +1,16 @@
+//! The cluster's own certificate authority, who a certificate names, and TLS configurations: between
+//! nodes, for a node that joins, and for the listeners.
+
+mod config;
+mod identity;
+mod join_tls;
+mod node_key;
+mod pki;
+mod tls_reload;
+
+pub use config::*;
+pub use identity::{IdentityError, PeerIdentity, server_name_of};
+pub use join_tls::{JOIN_ALPN, JOIN_ALPN_2, fingerprint, join_client_config};
+pub use node_key::{NodeKey, NodeRequest};
+pub use pki::{ClusterCa, Issued, PkiError};
+pub use tls_reload::{ApiTls, ApiTlsFiles};

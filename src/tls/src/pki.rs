@@ -1,0 +1,342 @@
+//! The cluster's own certificate authority: who it signs for is a peer, nobody else.
+//!
+//! Keys are ECDSA P-256. The authority signs end entities only (path length 0). Node
+//! certificates serve and dial; the operator's only dials; an API certificate only serves and
+//! carries no identity, so it opens no peer connection.
+
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose, SanType, SerialNumber,
+};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use time::{Duration, OffsetDateTime};
+use zeroize::Zeroizing;
+
+use keymoot_crypto::secret_file::{self, SecretFileError};
+use keymoot_crypto::{RandomError, SecretBytes, random_bytes};
+use keymoot_model::{ClusterName, NodeId};
+
+use super::{NodeRequest, PeerIdentity};
+
+/// How long the authority is valid, in days.
+const CA_DAYS: i64 = 20 * 365;
+/// How long a certificate it signs is valid, in days.
+const LEAF_DAYS: i64 = 5 * 365;
+/// A certificate is valid from a day ago, for peers whose clock is behind.
+const BACKDATE: Duration = Duration::days(1);
+
+/// Why no certificate was made or read.
+#[derive(Debug, thiserror::Error)]
+pub enum PkiError {
+    /// A certificate could not be made.
+    #[error("cannot make a certificate")]
+    Make(#[source] rcgen::Error),
+    /// No serial number could be drawn.
+    #[error(transparent)]
+    Random(#[from] RandomError),
+    /// A key file could not be read, or a file not written.
+    #[error(transparent)]
+    File(#[from] SecretFileError),
+    /// A certificate file could not be read.
+    #[error("cannot read {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Not a certificate authority made by Keymoot.
+    #[error("{} is not a Keymoot certificate authority", path.display())]
+    NotAnAuthority {
+        /// The certificate file.
+        path: PathBuf,
+    },
+    /// Not a private key in PEM.
+    #[error("{} holds no PKCS#8 private key in PEM", path.display())]
+    NotAKey {
+        /// The key file.
+        path: PathBuf,
+    },
+    /// The key belongs to another certificate.
+    #[error("{} is not the private key of {}", key_file.display(), cert_file.display())]
+    KeyMismatch {
+        /// The certificate file.
+        cert_file: PathBuf,
+        /// The key file.
+        key_file: PathBuf,
+    },
+}
+
+/// The authority of one cluster.
+pub struct ClusterCa {
+    cluster: ClusterName,
+    certificate_pem: String,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+/// A certificate with its private key.
+pub struct Issued {
+    certificate_pem: String,
+    certificate: CertificateDer<'static>,
+    key: KeyPair,
+}
+
+impl ClusterCa {
+    /// Makes a new authority for the cluster of that name.
+    ///
+    /// # Errors
+    /// [`PkiError`] when no key or certificate can be made.
+    pub fn generate(cluster: &ClusterName) -> Result<Self, PkiError> {
+        let key = KeyPair::generate().map_err(PkiError::Make)?;
+        let mut params = params_for(CA_DAYS)?;
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        params.distinguished_name.push(DnType::OrganizationName, cluster.as_str());
+        params.distinguished_name.push(DnType::CommonName, format!("Keymoot cluster {cluster}"));
+        let certificate = params.self_signed(&key).map_err(PkiError::Make)?;
+        Ok(Self {
+            cluster: cluster.clone(),
+            certificate_pem: certificate.pem(),
+            issuer: Issuer::new(params, key),
+        })
+    }
+
+    /// Reads an authority from its certificate and its private key, both in PEM.
+    ///
+    /// # Errors
+    /// [`PkiError`] when a file cannot be read, the key file is reachable by others, or the two
+    /// do not belong together.
+    pub fn load(cert_file: &Path, key_file: &Path) -> Result<Self, PkiError> {
+        let not_an_authority = || PkiError::NotAnAuthority { path: cert_file.to_owned() };
+        let certificate_pem = std::fs::read_to_string(cert_file)
+            .map_err(|source| PkiError::Read { path: cert_file.to_owned(), source })?;
+        let key = secret_file::read(key_file)?;
+        let key = std::str::from_utf8(key.expose())
+            .ok()
+            .and_then(|pem| KeyPair::from_pem(pem).ok())
+            .ok_or_else(|| PkiError::NotAKey { path: key_file.to_owned() })?;
+        let der =
+            CertificateDer::from_pem_slice(certificate_pem.as_bytes()).map_err(|_| not_an_authority())?;
+        let (_, parsed) = x509_parser::parse_x509_certificate(&der).map_err(|_| not_an_authority())?;
+        let cluster = parsed.subject().iter_organization().next().and_then(|name| name.as_str().ok());
+        let cluster = cluster.and_then(|name| ClusterName::new(name).ok()).ok_or_else(not_an_authority)?;
+        if !parsed.is_ca() {
+            return Err(not_an_authority());
+        }
+        if parsed.public_key().subject_public_key.data != key.public_key_raw() {
+            return Err(PkiError::KeyMismatch {
+                cert_file: cert_file.to_owned(),
+                key_file: key_file.to_owned(),
+            });
+        }
+        let issuer = Issuer::from_ca_cert_der(&der, key).map_err(PkiError::Make)?;
+        Ok(Self { cluster, certificate_pem, issuer })
+    }
+
+    /// An authority from its certificate and its private key, both in PEM, for this cluster.
+    pub fn from_pem(cluster: &ClusterName, certificate_pem: &str, key_pem: &SecretBytes) -> Option<Self> {
+        let key = KeyPair::from_pem(std::str::from_utf8(key_pem.expose()).ok()?).ok()?;
+        let der = CertificateDer::from_pem_slice(certificate_pem.as_bytes()).ok()?;
+        let issuer = Issuer::from_ca_cert_der(&der, key).ok()?;
+        Some(Self { cluster: cluster.clone(), certificate_pem: certificate_pem.to_owned(), issuer })
+    }
+
+    /// Its private key in PEM, to be wrapped.
+    pub fn key_pem(&self) -> SecretBytes {
+        SecretBytes::new(self.issuer.key().serialize_pem().into_bytes())
+    }
+
+    /// Signs for a node that made its key itself; gives the certificate in PEM.
+    ///
+    /// # Errors
+    /// [`PkiError`] when no certificate can be made.
+    pub fn issue_node_for(&self, id: NodeId, request: &NodeRequest) -> Result<String, PkiError> {
+        let both = [ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        let name = PeerIdentity::Node(id).dns_name(&self.cluster);
+        let params = leaf(&name, vec![dns_name(&name)?], &both)?;
+        let certificate = params.signed_by(&request.0.public_key, &self.issuer).map_err(PkiError::Make)?;
+        Ok(certificate.pem())
+    }
+
+    /// Writes certificate and private key as new files; the key file is the owner's alone.
+    ///
+    /// # Errors
+    /// [`PkiError::File`] when one of them exists already or cannot be written.
+    pub fn save_new(&self, cert_file: &Path, key_file: &Path) -> Result<(), PkiError> {
+        save_pair(&self.certificate_pem, self.issuer.key(), cert_file, key_file)
+    }
+
+    /// The cluster this authority signs for.
+    pub fn cluster(&self) -> &ClusterName {
+        &self.cluster
+    }
+
+    /// The authority's certificate in PEM, which is not secret.
+    pub fn certificate_pem(&self) -> &str {
+        &self.certificate_pem
+    }
+
+    /// Signs for a node of the cluster.
+    ///
+    /// # Errors
+    /// [`PkiError`] when no key or certificate can be made.
+    pub fn issue_node(&self, id: NodeId) -> Result<Issued, PkiError> {
+        let both = [ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        let name = PeerIdentity::Node(id).dns_name(&self.cluster);
+        self.issue(&name, vec![dns_name(&name)?], &both)
+    }
+
+    /// Signs for the person who administers the cluster.
+    ///
+    /// # Errors
+    /// [`PkiError`] when no key or certificate can be made.
+    pub fn issue_operator(&self) -> Result<Issued, PkiError> {
+        let name = PeerIdentity::Operator.dns_name(&self.cluster);
+        self.issue(&name, vec![dns_name(&name)?], &[ExtendedKeyUsagePurpose::ClientAuth])
+    }
+
+    /// Signs for an API listener on this host only: `localhost` and the loopback addresses.
+    ///
+    /// # Errors
+    /// [`PkiError`] when no key or certificate can be made.
+    pub fn issue_loopback_api(&self) -> Result<Issued, PkiError> {
+        let names = vec![
+            dns_name("localhost")?,
+            SanType::IpAddress(IpAddr::from([127, 0, 0, 1])),
+            SanType::IpAddress(IpAddr::from(std::net::Ipv6Addr::LOCALHOST)),
+        ];
+        self.issue("localhost", names, &[ExtendedKeyUsagePurpose::ServerAuth])
+    }
+
+    fn issue(
+        &self,
+        common_name: &str,
+        names: Vec<SanType>,
+        purposes: &[ExtendedKeyUsagePurpose],
+    ) -> Result<Issued, PkiError> {
+        let key = KeyPair::generate().map_err(PkiError::Make)?;
+        let params = leaf(common_name, names, purposes)?;
+        let certificate = params.signed_by(&key, &self.issuer).map_err(PkiError::Make)?;
+        Ok(Issued { certificate_pem: certificate.pem(), certificate: certificate.into(), key })
+    }
+}
+
+impl Issued {
+    /// Writes certificate and private key as new files; the key file is the owner's alone.
+    ///
+    /// # Errors
+    /// [`PkiError::File`] when one of them exists already or cannot be written.
+    pub fn save_new(&self, cert_file: &Path, key_file: &Path) -> Result<(), PkiError> {
+        save_pair(&self.certificate_pem, &self.key, cert_file, key_file)
+    }
+
+    /// The certificate.
+    pub fn certificate(&self) -> CertificateDer<'static> {
+        self.certificate.clone()
+    }
+
+    /// The private key, for a TLS configuration that is made in memory.
+    pub fn private_key(&self) -> PrivateKeyDer<'static> {
+        PrivatePkcs8KeyDer::from(self.key.serialize_der()).into()
+    }
+}
+
+fn save_pair(
+    certificate_pem: &str,
+    key: &KeyPair,
+    cert_file: &Path,
+    key_file: &Path,
+) -> Result<(), PkiError> {
+    let key_pem = Zeroizing::new(key.serialize_pem());
+    secret_file::create(key_file, key_pem.as_bytes())?;
+    // The certificate is public; keeping it 0600 as well would only get in the way of `curl --cacert`.
+    Ok(secret_file::create_public(cert_file, certificate_pem.as_bytes())?)
+}
+
+fn leaf(
+    common_name: &str,
+    names: Vec<SanType>,
+    purposes: &[ExtendedKeyUsagePurpose],
+) -> Result<CertificateParams, PkiError> {
+    let mut params = params_for(LEAF_DAYS)?;
+    params.subject_alt_names = names;
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.extended_key_usages = purposes.to_vec();
+    params.use_authority_key_identifier_extension = true;
+    params.distinguished_name.push(DnType::CommonName, common_name);
+    Ok(params)
+}
+
+fn params_for(days: i64) -> Result<CertificateParams, PkiError> {
+    let now = OffsetDateTime::now_utc();
+    let mut params = CertificateParams::default();
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    params.not_before = now - BACKDATE;
+    params.not_after = now + Duration::days(days);
+    params.serial_number = Some(SerialNumber::from_slice(&random_bytes::<16>()?));
+    Ok(params)
+}
+
+fn dns_name(name: &str) -> Result<SanType, PkiError> {
+    Ok(SanType::DnsName(name.try_into().map_err(PkiError::Make)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ca(name: &str) -> ClusterCa {
+        ClusterCa::generate(&ClusterName::new(name).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn issued_certificates_carry_their_identity() {
+        let ca = ca("moot");
+        let identity = |issued: Issued| PeerIdentity::from_certificate(&issued.certificate(), ca.cluster());
+        assert_eq!(identity(ca.issue_node(3).unwrap()), Ok(PeerIdentity::Node(3)));
+        assert_eq!(identity(ca.issue_operator().unwrap()), Ok(PeerIdentity::Operator));
+        assert!(identity(ca.issue_loopback_api().unwrap()).is_err());
+    }
+
+    #[test]
+    fn a_certificate_with_two_names_or_a_wildcard_is_nobodys() {
+        let ca = ca("moot");
+        let usage = [ExtendedKeyUsagePurpose::ClientAuth];
+        let one = || dns_name("node-1.moot.keymoot.internal").unwrap();
+        for names in [
+            vec![one(), dns_name("operator.moot.keymoot.internal").unwrap()],
+            vec![one(), SanType::IpAddress([10, 0, 0, 1].into())],
+            vec![dns_name("*.moot.keymoot.internal").unwrap()],
+            vec![],
+        ] {
+            let issued = ca.issue("x", names.clone(), &usage).unwrap();
+            let identity = PeerIdentity::from_certificate(&issued.certificate(), ca.cluster());
+            assert!(identity.is_err(), "{names:?}");
+        }
+    }
+
+    #[test]
+    fn an_authority_reads_back_and_still_signs() {
+        let dir = tempfile::tempdir().unwrap();
+        let (cert, key) = (dir.path().join("ca.pem"), dir.path().join("ca-key.pem"));
+        ca("moot").save_new(&cert, &key).unwrap();
+        let again = ClusterCa::load(&cert, &key).unwrap();
+        assert_eq!(again.cluster().as_str(), "moot");
+        assert!(again.issue_node(1).is_ok());
+        assert!(again.save_new(&cert, &key).is_err(), "an authority was overwritten");
+    }
+
+    #[test]
+    fn a_key_of_another_authority_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        ca("moot").save_new(&path("a.pem"), &path("a-key.pem")).unwrap();
+        ca("moot").save_new(&path("b.pem"), &path("b-key.pem")).unwrap();
+        let mixed = ClusterCa::load(&path("a.pem"), &path("b-key.pem"));
+        assert!(matches!(mixed, Err(PkiError::KeyMismatch { .. })));
+    }
+}

@@ -1,0 +1,232 @@
+//! A listener's certificate and the authority of its clients, exchanged while connections are served.
+//!
+//! Files are looked at from time to time; what changed is read as a whole and used from the next
+//! connection on, and what cannot be used changes nothing. Connections that are open keep what they
+//! began with.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+
+use arc_swap::ArcSwap;
+use rustls::client::danger::HandshakeSignatureValid;
+use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use rustls::{DigitallySignedStruct, DistinguishedName, ServerConfig, SignatureScheme};
+
+use super::config::{self, TlsError};
+
+/// The PEM files of a listener for clients.
+#[derive(Clone, Debug)]
+pub struct ApiTlsFiles {
+    /// The certificate chain.
+    pub cert: PathBuf,
+    /// Its private key; a secret file.
+    pub key: PathBuf,
+    /// The authority of client certificates, if clients are asked for any.
+    pub client_ca: Option<PathBuf>,
+    /// Whether a client that shows no certificate is turned away. Without an authority everybody is.
+    pub client_required: bool,
+}
+
+impl ApiTlsFiles {
+    /// When each file was changed last; a file that cannot be seen counts as never changed.
+    fn changed(&self) -> Vec<Option<SystemTime>> {
+        let paths = [Some(&self.cert), Some(&self.key), self.client_ca.as_ref()];
+        let changed = |path: &PathBuf| std::fs::metadata(path).and_then(|file| file.modified()).ok();
+        paths.into_iter().flatten().map(changed).collect()
+    }
+}
+
+/// What a listener shows and demands at one moment.
+struct Material {
+    certificate: Arc<CertifiedKey>,
+    clients: Option<Arc<dyn ClientCertVerifier>>,
+}
+
+impl Material {
+    fn load(files: &ApiTlsFiles) -> Result<Self, TlsError> {
+        let clients = files.client_ca.as_deref().map(config::client_verifier).transpose()?;
+        Ok(Self { certificate: Arc::new(config::certified_key(&files.cert, &files.key)?), clients })
+    }
+}
+
+/// The TLS of a listener for clients, which follows its files.
+pub struct ApiTls {
+    files: ApiTlsFiles,
+    current: Arc<ArcSwap<Material>>,
+    seen: Mutex<Vec<Option<SystemTime>>>,
+}
+
+impl ApiTls {
+    /// Reads the files.
+    ///
+    /// # Errors
+    /// [`TlsError`], naming the file at fault.
+    pub fn load(files: ApiTlsFiles) -> Result<Self, TlsError> {
+        let seen = Mutex::new(files.changed());
+        let current = Arc::new(ArcSwap::from_pointee(Material::load(&files)?));
+        Ok(Self { files, current, seen })
+    }
+
+    /// The configuration of the listener: TLS 1.2 or 1.3. Clients may show a certificate of the
+    /// authority, if one is configured; one of another ends the connection, and none is fine unless
+    /// one is required.
+    ///
+    /// # Errors
+    /// [`TlsError::Pair`] when the library cannot speak these versions.
+    pub fn server_config(&self) -> Result<ServerConfig, TlsError> {
+        let required = self.files.client_required;
+        let follower = Arc::new(Follower { current: self.current.clone(), required });
+        let builder = config::api_builder()?;
+        let builder = match self.files.client_ca {
+            // Without an authority a required certificate is never right, so nobody is let in.
+            ref authority if authority.is_some() || required => {
+                builder.with_client_cert_verifier(follower.clone())
+            }
+            _ => builder.with_no_client_auth(),
+        };
+        Ok(builder.with_cert_resolver(follower))
+    }
+
+    /// Until when the certificate in use is valid: seconds since 1970 UTC.
+    pub fn expires_at_s(&self) -> Option<i64> {
+        self.current.load().certificate.cert.first().and_then(config::expires_at_s)
+    }
+
+    /// Reads the files anew if one of them changed since they were last looked at; says whether.
+    ///
+    /// # Errors
+    /// [`TlsError`] when they cannot be used; what was in use stays, until they change again.
+    pub fn reload(&self) -> Result<bool, TlsError> {
+        let changed = self.files.changed();
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if *seen == changed {
+            return Ok(false);
+        }
+        *seen = changed;
+        self.current.store(Arc::new(Material::load(&self.files)?));
+        Ok(true)
+    }
+}
+
+/// Answers each handshake from what is current.
+struct Follower {
+    current: Arc<ArcSwap<Material>>,
+    /// Whether a client must show a certificate.
+    required: bool,
+}
+
+impl fmt::Debug for Follower {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Follower(certificate and client authority)")
+    }
+}
+
+impl ResolvesServerCert for Follower {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.current.load().certificate.clone())
+    }
+}
+
+impl Follower {
+    fn clients(&self) -> Result<Arc<dyn ClientCertVerifier>, rustls::Error> {
+        let clients = self.current.load().clients.clone();
+        clients.ok_or_else(|| rustls::Error::General("no authority of client certificates".to_owned()))
+    }
+}
+
+impl ClientCertVerifier for Follower {
+    fn offer_client_auth(&self) -> bool {
+        true
+    }
+
+    fn client_auth_mandatory(&self) -> bool {
+        self.required
+    }
+
+    /// No hints: they could not be exchanged, and clients choose their certificate without them.
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &[]
+    }
+
+    fn verify_client_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, rustls::Error> {
+        self.clients()?.verify_client_cert(end_entity, intermediates, now)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.clients()?.verify_tls12_signature(message, certificate, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.clients()?.verify_tls13_signature(message, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.clients().map(|clients| clients.supported_verify_schemes()).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::time::Duration;
+
+    use super::*;
+    use keymoot_model::ClusterName;
+
+    use crate::ClusterCa;
+
+    fn issue(directory: &Path) {
+        let ca = ClusterCa::generate(&ClusterName::new("test").unwrap()).unwrap();
+        for file in ["ca.pem", "ca-key.pem", "api.pem", "api-key.pem"] {
+            let _ = std::fs::remove_file(directory.join(file));
+        }
+        ca.save_new(&directory.join("ca.pem"), &directory.join("ca-key.pem")).unwrap();
+        let api = ca.issue_loopback_api().unwrap();
+        api.save_new(&directory.join("api.pem"), &directory.join("api-key.pem")).unwrap();
+        // Clocks of file systems are coarse; the test must not depend on how coarse.
+        let later = SystemTime::now() + Duration::from_secs(rand::random::<u16>().into());
+        std::fs::File::open(directory.join("api.pem")).unwrap().set_modified(later).unwrap();
+    }
+
+    #[test]
+    fn files_that_changed_are_used_and_such_as_cannot_be_are_not() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        issue(directory.path());
+        let (cert, key, client_ca) = (path("api.pem"), path("api-key.pem"), Some(path("ca.pem")));
+        let files = ApiTlsFiles { cert, key, client_ca, client_required: false };
+        let tls = ApiTls::load(files).unwrap();
+        assert!(tls.server_config().is_ok());
+        let shown = || tls.current.load().certificate.cert.clone();
+        let first = shown();
+        assert!(!tls.reload().unwrap());
+        issue(directory.path());
+        assert!(tls.reload().unwrap());
+        let second = shown();
+        assert_ne!(first, second);
+        std::fs::write(path("api.pem"), "not a certificate").unwrap();
+        assert!(tls.reload().is_err());
+        assert_eq!(shown(), second, "what was in use stays");
+        assert!(!tls.reload().unwrap(), "the same fault is reported once");
+    }
+}
