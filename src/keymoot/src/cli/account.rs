@@ -7,9 +7,9 @@ use super::args::{AccountAddArgs, AccountCommand, AccountListArgs, OutputFormat}
 use super::operator::{Operator, block_on, say, unexpected};
 use keymoot_cluster::{AdminRequest, AdminResponse};
 use keymoot_model::{Account, Scheme, Scope};
+use keymoot_service::admin::{Operation, OperationOutcome};
 use keymoot_service::make_account;
 use keymoot_service::{AccountEntry, CredentialEntry};
-use keymoot_state::{Command, Response};
 
 /// Runs the command.
 ///
@@ -27,20 +27,11 @@ async fn add(args: AccountAddArgs) -> Result<(), Failure> {
     let if_absent = args.if_absent;
     let account = make_account(&entry(args), operator.keyring()).map_err(Failure::usage)?;
     let id = account.id.clone();
-    // Without --if-absent an existing account is a mistake, not something to overwrite unasked.
-    let command = Command::PutAccount { account, if_absent: true };
-    match operator.ask(AdminRequest::Propose(Box::new(command))).await? {
-        AdminResponse::Applied(response) => match *response {
-            Response::Done => say(&format!("account {id} is added\n")),
-            Response::Unchanged if if_absent => say(&format!("account {id} exists; nothing was changed\n")),
-            Response::Unchanged => {
-                return Err(Failure::because(format!("account {id} exists"))
-                    .hint("choose another name, or pass --if-absent to leave it as it is"));
-            }
-            _ => return Err(unexpected()),
-        },
-        _ => return Err(unexpected()),
-    }
+    let account = Box::new(account);
+    say(&match operator.perform(Operation::AddAccount { account, if_absent }).await? {
+        OperationOutcome::Unchanged => format!("account {id} exists; nothing was changed\n"),
+        _ => format!("account {id} is added\n"),
+    });
     Ok(())
 }
 

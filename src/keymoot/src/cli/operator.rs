@@ -12,7 +12,7 @@ use crate::config::{Config, Loaded};
 use keymoot_cluster::{AdminClient, AdminError, AdminRequest, AdminResponse};
 use keymoot_crypto::Keyring;
 use keymoot_model::NodeId;
-use keymoot_state::{Command, Response};
+use keymoot_service::admin::{Operation, OperationError, OperationOutcome};
 use keymoot_tls::PeerIdentity;
 use keymoot_tls::{PeerCredentials, peer_client_config};
 
@@ -58,12 +58,10 @@ impl Operator {
         &self.keyring
     }
 
-    /// Replicates a command through the configured node.
-    pub(super) async fn propose(&self, command: Command) -> Result<Response, Failure> {
-        match self.ask(AdminRequest::Propose(Box::new(command))).await? {
-            AdminResponse::Applied(response) => Ok(*response),
-            _ => Err(unexpected()),
-        }
+    /// Has a use case done by the configured node.
+    pub(super) async fn perform(&self, operation: Operation) -> Result<OperationOutcome, Failure> {
+        let answer = self.ask(operation.request()).await?;
+        operation.outcome(answer).map_err(undone)
     }
 
     /// Asks the configured node.
@@ -111,9 +109,22 @@ pub(super) fn block_on<T>(asking: impl Future<Output = Result<T, Failure>>) -> R
         .block_on(asking)
 }
 
+/// What the operator can do about a use case that was not done.
+fn undone(error: OperationError) -> Failure {
+    let hint = match &error {
+        OperationError::AccountExists { .. } => {
+            "choose another name, or pass --if-absent to leave it as it is"
+        }
+        OperationError::NoPolicy { .. } => "keymoot policy list shows those there are",
+        OperationError::PolicyInUse(_) => "keymoot policy detach and keymoot policy default end its uses",
+        _ => return Failure::runtime(error),
+    };
+    Failure::runtime(error).hint(hint)
+}
+
 /// A node answered, but not to what was asked.
 pub(super) fn unexpected() -> Failure {
-    Failure::because("the node answered another question; does it run the same version?")
+    Failure::runtime(OperationError::Unexpected)
 }
 
 /// Prints what the caller asked for. A reader that went away, such as `head`, is no failure.

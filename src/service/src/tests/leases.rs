@@ -54,7 +54,7 @@ async fn a_rental_begins_once() {
     leases(here).admit(viewing, policy.clone()).await.unwrap();
     let left = leases(there).admit(viewing, policy).await.unwrap().rental_duration_s.unwrap();
     assert!((3590..=3600).contains(&left.get()));
-    let place = crate::user_place(&account.id, &content, "ann");
+    let place = crate::leases::user_place(&account.id, &content, "ann");
     let began = |node: &MemoryNode| keymoot_state::rental_began_at_ms(node.state(), &place).unwrap().unwrap();
     assert_eq!(began(here), began(there));
 }

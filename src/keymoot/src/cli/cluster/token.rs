@@ -1,6 +1,6 @@
 //! `keymoot cluster token`: tokens that let one new node in each.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::{Args, Subcommand};
 
@@ -9,11 +9,9 @@ use crate::cli::operator::{Operator, say, unexpected};
 use crate::cli::time_span::TimeSpan;
 use keymoot_cluster::{AdminRequest, AdminResponse};
 use keymoot_command::Failure;
-use keymoot_crypto::{JoinToken, token_id_of, token_id_text};
-use keymoot_state::{Command, JoinTokenRecord, Response};
-
-/// The longest life of a token.
-const TTL_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
+use keymoot_crypto::{token_id_of, token_id_text};
+use keymoot_service::admin::{NewToken, Operation, OperationOutcome, TokenLife};
+use keymoot_state::JoinTokenRecord;
 
 /// `keymoot cluster token`.
 #[derive(Clone, Debug, Subcommand)]
@@ -66,35 +64,21 @@ pub async fn run(command: TokenCommand) -> Result<(), Failure> {
 }
 
 async fn create(args: CreateArgs) -> Result<(), Failure> {
-    if args.ttl.0 > TTL_MAX || args.ttl.0.is_zero() {
-        return Err(Failure::misuse("a token lives for at most 168h"));
-    }
+    let life = TokenLife::new(args.ttl.0).map_err(Failure::usage)?;
     let operator = Operator::new(args.config.config.as_deref())?;
     let authority = operator.credentials().authority_fingerprint();
     let authority = authority.ok_or_else(|| Failure::misuse("cluster.ca_file holds no certificate"))?;
     let cluster = operator.config.cluster.name.clone();
-    let token = JoinToken::generate(cluster, authority).map_err(Failure::runtime)?;
-    let ttl_ms = u64::try_from(args.ttl.0.as_millis()).unwrap_or(u64::MAX);
-    let record = JoinTokenRecord {
-        id: token.id,
-        secret_digest: token.digest(),
-        expires_at_ms: now_ms().saturating_add(ttl_ms),
-        learner: args.learner,
-        zone: args.zone,
-        revoked: false,
-        spent: None,
-    };
-    match operator.propose(Command::PutJoinToken(Box::new(record))).await? {
-        Response::Done => {}
-        _ => return Err(unexpected()),
-    }
+    let new = NewToken::draw(cluster, authority, life, args.zone, args.learner).map_err(Failure::runtime)?;
+    operator.perform(new.addition()).await?;
+    let token = &new.token;
     // The token alone on standard output, so that a script can take it from there.
     say(&format!("{}\n", token.expose().as_str()));
     eprintln!(
         "token {} lets one node in, for {} s. On the new machine, with a copy of the keyring:\n  \
          keymoot cluster join --token TOKEN --member {} --dir DIR --keyring FILE --listen ADDRESS",
         token_id_text(&token.id),
-        args.ttl.0.as_secs(),
+        life.as_s(),
         operator.config.cluster.peer_address()
     );
     Ok(())
@@ -113,12 +97,10 @@ async fn revoke(args: RevokeArgs) -> Result<(), Failure> {
     let id = token_id_of(&args.id)
         .ok_or_else(|| Failure::misuse("a token's id is 16 hexadecimal digits: see token list"))?;
     let operator = Operator::new(args.config.config.as_deref())?;
-    match operator.propose(Command::RevokeJoinToken { id }).await? {
-        Response::Done => say("the token is worth nothing now\n"),
-        Response::Unchanged => say("the token was revoked before\n"),
-        Response::TokenRefused(refusal) => return Err(Failure::runtime(refusal)),
-        _ => return Err(unexpected()),
-    }
+    say(match operator.perform(Operation::RevokeToken { id }).await? {
+        OperationOutcome::Unchanged => "the token was revoked before\n",
+        _ => "the token is worth nothing now\n",
+    });
     Ok(())
 }
 

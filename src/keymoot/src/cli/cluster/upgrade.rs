@@ -5,9 +5,9 @@ use clap::Args;
 use super::change::How;
 use super::look::look;
 use crate::cli::confirm::confirm;
-use crate::cli::operator::{Operator, say, unexpected};
+use crate::cli::operator::{Operator, say};
 use keymoot_command::Failure;
-use keymoot_state::{Command, Response};
+use keymoot_service::admin::Operation;
 
 /// `keymoot cluster upgrade`.
 #[derive(Clone, Debug, Args)]
@@ -49,14 +49,7 @@ pub async fn run(args: UpgradeArgs) -> Result<(), Failure> {
         "feature level {now} -> {to}; programs that do not know it cannot be in the cluster any more\n"
     ));
     confirm(args.how.yes, "Raise it?")?;
-    match operator.propose(Command::RaiseFeatureLevel { to }).await? {
-        Response::Done | Response::Unchanged => say("done\n"),
-        Response::LevelUnknownTo { node, level } => {
-            return Err(Failure::because(format!(
-                "node {node} said that it knows levels up to {level} only"
-            )));
-        }
-        _ => return Err(unexpected()),
-    }
+    operator.perform(Operation::RaiseFeatureLevel { to }).await?;
+    say("done\n");
     Ok(())
 }

@@ -10,10 +10,8 @@ use super::args::{ConfigArg, OutputFormat};
 use super::operator::{Operator, block_on, say, unexpected};
 use keymoot_cluster::{AdminRequest, AdminResponse};
 use keymoot_model::{AccountId, Policy, PolicyName};
-use keymoot_service::{
-    ListedPolicy, PolicyCondition, device_digest, device_place, policy_refusal, user_place,
-};
-use keymoot_state::{Command, Response};
+use keymoot_service::admin::{Operation, OperationOutcome, Viewer};
+use keymoot_service::{ListedPolicy, PolicyCondition};
 
 pub use args::PolicyCommand;
 use args::{CheckArgs, DefaultArgs, DeleteArgs, NamedArgs, PutArgs, ViewerArgs};
@@ -36,18 +34,14 @@ pub fn run(command: PolicyCommand) -> Result<(), Failure> {
         PolicyCommand::Put(args) => block_on(put(args)),
         PolicyCommand::Delete(args) => block_on(delete(args)),
         PolicyCommand::Attach(args) => {
-            let (name, content) = (args.named.name, args.content);
-            let done = format!("policy {name} is attached to {content}\n");
-            let NamedArgs { account, config, .. } = args.named;
-            let command =
-                Command::AttachPolicy { account, content, policy: Some(name.clone()), if_absent: false };
-            block_on(change_use(&config, command, Some(&name), &done))
+            let NamedArgs { account, name, config } = args.named;
+            let done = format!("policy {name} is attached to {}\n", args.content);
+            block_on(change(&config, Operation::AttachPolicy { account, content: args.content, name }, &done))
         }
         PolicyCommand::Detach(args) => {
             let done = format!("{} has no policy of its own\n", args.content);
             let (account, content) = (args.account, args.content);
-            let command = Command::AttachPolicy { account, content, policy: None, if_absent: false };
-            block_on(change_use(&args.config, command, None, &done))
+            block_on(change(&args.config, Operation::DetachPolicy { account, content }, &done))
         }
         PolicyCommand::Default(args) => block_on(default(args)),
         PolicyCommand::EndRental(args) => block_on(end_rental(args)),
@@ -80,29 +74,21 @@ async fn put(args: PutArgs) -> Result<(), Failure> {
         (None, true) => PolicyCondition::IfAbsent,
         (None, false) => PolicyCondition::Always,
     };
-    let command = Command::PutPolicy { account: args.account, policy: Box::new(policy), condition };
-    match propose(&args.config, command).await? {
-        Response::Policy(record) => {
-            say(&format!("policy {name} is stored, as version {}\n", record.version));
+    let operation = Operation::PutPolicy { account: args.account, policy: Box::new(policy), condition };
+    match perform(&args.config, operation).await? {
+        OperationOutcome::PolicyStored { version } => {
+            say(&format!("policy {name} is stored, as version {version}\n"));
             Ok(())
         }
-        refusal => Err(refused(&name, &refusal, condition)),
+        _ => Err(unexpected()),
     }
 }
 
 async fn delete(args: DeleteArgs) -> Result<(), Failure> {
     let NamedArgs { account, name, config } = args.named;
     let condition = args.if_version.map_or(PolicyCondition::Always, PolicyCondition::IfVersion);
-    let command = Command::DeletePolicy { account, name: name.clone(), condition };
-    match propose(&config, command).await? {
-        Response::Done => {
-            say(&format!("policy {name} is deleted\n"));
-            Ok(())
-        }
-        refusal @ Response::PolicyInUse { .. } => Err(refused(&name, &refusal, condition)
-            .hint("keymoot policy detach and keymoot policy default end its uses")),
-        refusal => Err(refused(&name, &refusal, condition)),
-    }
+    let done = format!("policy {name} is deleted\n");
+    change(&config, Operation::DeletePolicy { account, name, condition }, &done).await
 }
 
 async fn default(args: DefaultArgs) -> Result<(), Failure> {
@@ -110,50 +96,39 @@ async fn default(args: DefaultArgs) -> Result<(), Failure> {
         Some(name) => format!("policy {name} holds for contents that have none of their own\n"),
         None => "contents that have no policy of their own have none\n".to_owned(),
     };
-    let command = Command::SetDefaultPolicy { account: args.account, policy: args.name.clone() };
-    change_use(&args.config, command, args.name.as_ref(), &done).await
+    change(&args.config, Operation::SetDefaultPolicy { account: args.account, name: args.name }, &done).await
 }
 
-async fn change_use(
-    config: &ConfigArg,
-    command: Command,
-    policy: Option<&PolicyName>,
-    done: &str,
-) -> Result<(), Failure> {
-    match (propose(config, command).await?, policy) {
-        (Response::Done | Response::Unchanged, _) => {
-            say(done);
-            Ok(())
-        }
-        (Response::NoPolicy, Some(name)) => Err(unknown(name)),
-        _ => Err(unexpected()),
-    }
+/// Has something changed; that it is so already is as good.
+async fn change(config: &ConfigArg, operation: Operation, done: &str) -> Result<(), Failure> {
+    perform(config, operation).await?;
+    say(done);
+    Ok(())
 }
 
 async fn end_rental(args: ViewerArgs) -> Result<(), Failure> {
-    let place = match (&args.user, &args.udid) {
-        (Some(user), _) => user_place(&args.account, &args.content, user),
-        (None, Some(udid)) => device_place(&args.account, &args.content, udid),
+    let viewer = match (args.user, args.udid) {
+        (Some(user), _) => Viewer::User(user),
+        (None, Some(udid)) => Viewer::Device(udid),
         (None, None) => return Err(Failure::because("name the viewer with --user or --udid")),
     };
-    match propose(&args.config, Command::EndRental { place }).await? {
-        Response::Done => say("the rental is ended; the next license begins a new one\n"),
-        Response::Unchanged => say("there is no such rental\n"),
-        _ => return Err(unexpected()),
-    }
+    let operation = Operation::EndRental { account: args.account, content: args.content, viewer };
+    say(match perform(&args.config, operation).await? {
+        OperationOutcome::Unchanged => "there is no such rental\n",
+        _ => "the rental is ended; the next license begins a new one\n",
+    });
     Ok(())
 }
 
 async fn free_slot(args: ViewerArgs) -> Result<(), Failure> {
-    let (Some(user), Some(udid)) = (&args.user, &args.udid) else {
+    let (Some(user), Some(udid)) = (args.user, args.udid) else {
         return Err(Failure::because("name the viewer with --user, and the device with --udid"));
     };
-    let place = user_place(&args.account, &args.content, user);
-    match propose(&args.config, Command::ReleaseLease { place, device: device_digest(udid) }).await? {
-        Response::Done => say("the slot is free; the device keeps the license it has until that ends\n"),
-        Response::Unchanged => say("the device holds no slot\n"),
-        _ => return Err(unexpected()),
-    }
+    let operation = Operation::FreeSlot { account: args.account, content: args.content, user, udid };
+    say(match perform(&args.config, operation).await? {
+        OperationOutcome::Unchanged => "the device holds no slot\n",
+        _ => "the slot is free; the device keeps the license it has until that ends\n",
+    });
     Ok(())
 }
 
@@ -163,12 +138,8 @@ fn check(args: &CheckArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn propose(config: &ConfigArg, command: Command) -> Result<Response, Failure> {
-    let operator = Operator::new(config.config.as_deref())?;
-    match operator.ask(AdminRequest::Propose(Box::new(command))).await? {
-        AdminResponse::Applied(response) => Ok(*response),
-        _ => Err(unexpected()),
-    }
+async fn perform(config: &ConfigArg, operation: Operation) -> Result<OperationOutcome, Failure> {
+    Operator::new(config.config.as_deref())?.perform(operation).await
 }
 
 /// Reads a policy from a file.
@@ -177,10 +148,6 @@ fn read(file: &Path) -> Result<Policy, Failure> {
         .map_err(|error| Failure::because(format!("cannot read {}: {error}", file.display())))?;
     Policy::from_json(&text, None)
         .map_err(|error| Failure::usage(error).hint("docs/policies.md has every member and its values"))
-}
-
-fn refused(name: &PolicyName, refusal: &Response, condition: PolicyCondition) -> Failure {
-    Failure::runtime(policy_refusal(name, refusal, condition))
 }
 
 fn unknown(name: &PolicyName) -> Failure {

@@ -1,0 +1,152 @@
+//! What operators do: a variant for each use case, its rules, and what the answer means.
+//!
+//! Operators' tools ask a node over the port of the peers, by messages that nodes and tools of before know:
+//! they carry a command of the state. It is made here and nowhere else outside, so a rule that holds for a
+//! use case is in its variant. A node holds commands of tools to rules of its own besides (who may ask for
+//! which, and what a policy may say).
+
+mod outcome;
+mod token;
+
+use keymoot_cluster::AdminRequest;
+use keymoot_model::{Account, AccountId, ContentId, Policy, PolicyName};
+use keymoot_state::{Command, PolicyCondition};
+
+use crate::leases::{device_digest, device_place, user_place};
+
+pub use outcome::{OperationError, OperationOutcome};
+pub use token::{NewToken, TokenLife, TokenLifeError, TokenRecord};
+
+/// A use case of an operator.
+#[derive(Clone, Debug)]
+pub enum Operation {
+    /// Adds an account. One of its name stays as it is, which is a mistake unless `if_absent`.
+    AddAccount {
+        /// The account, its signing keys wrapped.
+        account: Box<Account>,
+        /// Whether it may be there.
+        if_absent: bool,
+    },
+    /// Stores a policy under its name.
+    PutPolicy {
+        /// Whose.
+        account: AccountId,
+        /// The policy.
+        policy: Box<Policy>,
+        /// What must hold of the one that is there.
+        condition: PolicyCondition,
+    },
+    /// Deletes a policy that nothing uses.
+    DeletePolicy {
+        /// Whose.
+        account: AccountId,
+        /// Its name.
+        name: PolicyName,
+        /// What must hold of it.
+        condition: PolicyCondition,
+    },
+    /// Attaches a policy to a content, in place of the one that is.
+    AttachPolicy {
+        /// Whose.
+        account: AccountId,
+        /// The content.
+        content: ContentId,
+        /// The policy's name.
+        name: PolicyName,
+    },
+    /// Leaves a content without a policy of its own.
+    DetachPolicy {
+        /// Whose.
+        account: AccountId,
+        /// The content.
+        content: ContentId,
+    },
+    /// Makes a policy the one for contents that have none of their own, or leaves these without.
+    SetDefaultPolicy {
+        /// Whose.
+        account: AccountId,
+        /// The policy's name; none: there is no such policy any more.
+        name: Option<PolicyName>,
+    },
+    /// Ends a rental, so that the next license begins a new one.
+    EndRental {
+        /// Whose viewer it is.
+        account: AccountId,
+        /// What was rented.
+        content: ContentId,
+        /// Who rented it.
+        viewer: Viewer,
+    },
+    /// Frees the slot of a user's device.
+    FreeSlot {
+        /// Whose viewer it is.
+        account: AccountId,
+        /// What is played.
+        content: ContentId,
+        /// The user.
+        user: String,
+        /// The device.
+        udid: String,
+    },
+    /// Stores a token that lets one node in.
+    AddToken(TokenRecord),
+    /// Makes a token that was not used yet worth nothing.
+    RevokeToken {
+        /// Its id.
+        id: [u8; 8],
+    },
+    /// Raises the cluster's feature level.
+    RaiseFeatureLevel {
+        /// To which.
+        to: u32,
+    },
+}
+
+/// Who rented something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Viewer {
+    /// A user, on all devices.
+    User(String),
+    /// A device, of nobody in particular.
+    Device(String),
+}
+
+impl Operation {
+    /// What a node is asked for.
+    pub fn request(&self) -> AdminRequest {
+        AdminRequest::Propose(Box::new(self.clone().into_command()))
+    }
+
+    fn into_command(self) -> Command {
+        match self {
+            // An existing account is never overwritten unasked.
+            Self::AddAccount { account, .. } => Command::PutAccount { account: *account, if_absent: true },
+            Self::PutPolicy { account, policy, condition } => {
+                Command::PutPolicy { account, policy, condition }
+            }
+            Self::DeletePolicy { account, name, condition } => {
+                Command::DeletePolicy { account, name, condition }
+            }
+            Self::AttachPolicy { account, content, name } => {
+                Command::AttachPolicy { account, content, policy: Some(name), if_absent: false }
+            }
+            Self::DetachPolicy { account, content } => {
+                Command::AttachPolicy { account, content, policy: None, if_absent: false }
+            }
+            Self::SetDefaultPolicy { account, name } => Command::SetDefaultPolicy { account, policy: name },
+            Self::EndRental { account, content, viewer } => Command::EndRental {
+                place: match viewer {
+                    Viewer::User(user) => user_place(&account, &content, &user),
+                    Viewer::Device(udid) => device_place(&account, &content, &udid),
+                },
+            },
+            Self::FreeSlot { account, content, user, udid } => Command::ReleaseLease {
+                place: user_place(&account, &content, &user),
+                device: device_digest(&udid),
+            },
+            Self::AddToken(record) => Command::PutJoinToken(Box::new(record.into_stored())),
+            Self::RevokeToken { id } => Command::RevokeJoinToken { id },
+            Self::RaiseFeatureLevel { to } => Command::RaiseFeatureLevel { to },
+        }
+    }
+}

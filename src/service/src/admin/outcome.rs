@@ -1,0 +1,116 @@
+//! What became of an operator's use case.
+
+use keymoot_cluster::AdminResponse;
+use keymoot_model::{AccountId, NodeId, PolicyName};
+use keymoot_state::{PolicyCondition, Response, TokenRefusal};
+
+use super::Operation;
+use crate::error::ServiceError;
+use crate::policies::policy_refusal;
+
+/// What was done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OperationOutcome {
+    /// What was asked for.
+    Done,
+    /// Nothing: it is so already, or there is nothing to end.
+    Unchanged,
+    /// The policy is stored.
+    PolicyStored {
+        /// Its version.
+        version: u64,
+    },
+}
+
+/// Why it was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum OperationError {
+    /// An account of this name is there.
+    #[error("account {id} exists")]
+    AccountExists {
+        /// Its name.
+        id: AccountId,
+    },
+    /// The account has no policy of this name.
+    #[error("there is no policy {name}")]
+    NoPolicy {
+        /// The name.
+        name: PolicyName,
+    },
+    /// The policy is in use, and so it stays.
+    #[error(transparent)]
+    PolicyInUse(ServiceError),
+    /// The policy is not in the state that the change demands.
+    #[error(transparent)]
+    Policy(ServiceError),
+    /// The token cannot be revoked.
+    #[error(transparent)]
+    Token(#[from] TokenRefusal),
+    /// A member's program does not know the feature level.
+    #[error("node {node} said that it knows levels up to {level} only")]
+    LevelUnknown {
+        /// Which member.
+        node: NodeId,
+        /// The highest level it knows.
+        level: u32,
+    },
+    /// The answer is none to this use case.
+    #[error("the node answered another question; does it run the same version?")]
+    Unexpected,
+}
+
+impl Operation {
+    /// What a node's answer to [`Self::request`] means.
+    ///
+    /// # Errors
+    /// [`OperationError`] says why it was not done.
+    pub fn outcome(self, answer: AdminResponse) -> Result<OperationOutcome, OperationError> {
+        let AdminResponse::Applied(response) = answer else { return Err(OperationError::Unexpected) };
+        match (self, *response) {
+            (Self::PutPolicy { policy, condition, .. }, response) => {
+                stored(&policy.name, response, condition)
+            }
+            (Self::DeletePolicy { name, condition, .. }, response) => deleted(&name, response, condition),
+            (_, Response::Done) => Ok(OperationOutcome::Done),
+            (Self::AddAccount { account, if_absent: false }, Response::Unchanged) => {
+                Err(OperationError::AccountExists { id: account.id })
+            }
+            (Self::AddToken(_), _) => Err(OperationError::Unexpected),
+            (_, Response::Unchanged) => Ok(OperationOutcome::Unchanged),
+            (
+                Self::AttachPolicy { name, .. } | Self::SetDefaultPolicy { name: Some(name), .. },
+                Response::NoPolicy,
+            ) => Err(OperationError::NoPolicy { name }),
+            (Self::RevokeToken { .. }, Response::TokenRefused(refusal)) => Err(refusal.into()),
+            (Self::RaiseFeatureLevel { .. }, Response::LevelUnknownTo { node, level }) => {
+                Err(OperationError::LevelUnknown { node, level })
+            }
+            _ => Err(OperationError::Unexpected),
+        }
+    }
+}
+
+fn stored(
+    name: &PolicyName,
+    response: Response,
+    condition: PolicyCondition,
+) -> Result<OperationOutcome, OperationError> {
+    match response {
+        Response::Policy(record) => Ok(OperationOutcome::PolicyStored { version: record.version }),
+        refusal => Err(OperationError::Policy(policy_refusal(name, &refusal, condition))),
+    }
+}
+
+fn deleted(
+    name: &PolicyName,
+    response: Response,
+    condition: PolicyCondition,
+) -> Result<OperationOutcome, OperationError> {
+    match response {
+        Response::Done => Ok(OperationOutcome::Done),
+        refusal @ Response::PolicyInUse { .. } => {
+            Err(OperationError::PolicyInUse(policy_refusal(name, &refusal, condition)))
+        }
+        refusal => Err(OperationError::Policy(policy_refusal(name, &refusal, condition))),
+    }
+}

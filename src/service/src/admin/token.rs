@@ -1,0 +1,108 @@
+//! New tokens that let a node in.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use keymoot_crypto::{JoinToken, RandomError};
+use keymoot_model::ClusterName;
+use keymoot_state::JoinTokenRecord;
+
+use super::Operation;
+
+/// For how long a token is good: at least some time, and no longer than [`Self::MAX`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TokenLife(Duration);
+
+/// No token lives so long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a token lives for at most {}h", TokenLife::MAX.as_secs() / 3600)]
+pub struct TokenLifeError;
+
+impl TokenLife {
+    /// The longest.
+    pub const MAX: Duration = Duration::from_secs(7 * 24 * 3600);
+
+    /// This long.
+    ///
+    /// # Errors
+    /// [`TokenLifeError`] when it is longer than the longest, or no time at all.
+    pub fn new(life: Duration) -> Result<Self, TokenLifeError> {
+        if life > Self::MAX || life.is_zero() {
+            return Err(TokenLifeError);
+        }
+        Ok(Self(life))
+    }
+
+    /// In whole seconds.
+    pub fn as_s(self) -> u64 {
+        self.0.as_secs()
+    }
+}
+
+/// A token that was drawn now. The cluster knows it once [`Self::record`] is added.
+#[derive(Debug)]
+pub struct NewToken {
+    /// The token, for whoever sets up the new node.
+    pub token: JoinToken,
+    record: JoinTokenRecord,
+}
+
+/// What the cluster stores of a new token: no secret.
+#[derive(Clone, Debug)]
+pub struct TokenRecord(JoinTokenRecord);
+
+impl TokenRecord {
+    pub(super) fn into_stored(self) -> JoinTokenRecord {
+        self.0
+    }
+}
+
+impl NewToken {
+    /// Draws a token of a cluster and its authority's certificate. The node that it lets in is in `zone`,
+    /// whatever that node says, and does not vote if it is a `learner`.
+    ///
+    /// # Errors
+    /// When there is no randomness.
+    pub fn draw(
+        cluster: ClusterName,
+        authority: [u8; 32],
+        life: TokenLife,
+        zone: Option<String>,
+        learner: bool,
+    ) -> Result<Self, RandomError> {
+        let token = JoinToken::generate(cluster, authority)?;
+        let life_ms = u64::try_from(life.0.as_millis()).unwrap_or(u64::MAX);
+        let record = JoinTokenRecord {
+            id: token.id,
+            secret_digest: token.digest(),
+            expires_at_ms: now_ms().saturating_add(life_ms),
+            learner,
+            zone,
+            revoked: false,
+            spent: None,
+        };
+        Ok(Self { token, record })
+    }
+
+    /// What makes the cluster know it.
+    pub fn addition(&self) -> Operation {
+        Operation::AddToken(TokenRecord(self.record.clone()))
+    }
+}
+
+fn now_ms() -> u64 {
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_lives_for_a_week_at_most() {
+        assert_eq!(TokenLife::new(TokenLife::MAX).map(TokenLife::as_s), Ok(604_800));
+        assert_eq!(TokenLife::new(TokenLife::MAX + Duration::from_millis(1)), Err(TokenLifeError));
+        assert_eq!(TokenLife::new(Duration::ZERO), Err(TokenLifeError));
+        assert_eq!(TokenLifeError.to_string(), "a token lives for at most 168h");
+    }
+}
