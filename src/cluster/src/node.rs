@@ -42,7 +42,7 @@ use crate::write::disk::Disk;
 use crate::write::forwarder::ProposalForwarder;
 
 /// The parts that a node is built from.
-pub struct NodeParts {
+pub(crate) struct NodeParts {
     pub id: NodeId,
     pub local: LocalEnd,
     pub fence: Fence,
@@ -65,7 +65,7 @@ pub struct NodeParts {
 }
 
 /// The services of a node.
-pub struct Node {
+pub(crate) struct Node {
     pub id: NodeId,
     pub local: LocalEnd,
     pub raft: Raft,
@@ -81,7 +81,7 @@ pub struct Node {
 }
 
 /// The tasks of a node, to be spawned.
-pub struct NodeTasks {
+pub(crate) struct NodeTasks {
     pub monitor: Monitor,
     pub reconciler: MembershipReconciler,
     pub damage_watch: DamageWatch,
@@ -92,7 +92,7 @@ impl Node {
     ///
     /// # Errors
     /// [`WrapError`] when the authority of a cluster to be founded cannot be wrapped.
-    pub fn assemble(parts: NodeParts) -> Result<(Arc<Self>, NodeTasks), WrapError> {
+    pub(crate) fn assemble(parts: NodeParts) -> Result<(Arc<Self>, NodeTasks), WrapError> {
         let (leadership, known) = watch::channel(Leadership::default());
         let base = Base::of(&parts, known);
         let removed = Arc::new(RemovedNodes::new(parts.id, parts.fence.clone()));

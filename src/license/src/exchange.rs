@@ -92,7 +92,7 @@ fn written(
     let mut written = call.write(&mut text)?;
     let call = match call.proceed()? {
         Some(SendRequestResult::SendBody(mut call)) => {
-            written += call.write(body, &mut text[written..])?.1;
+            written += call.write(body, text.get_mut(written..).unwrap_or_default())?.1;
             call.proceed()
         }
         Some(SendRequestResult::RecvResponse(call)) => Some(call),

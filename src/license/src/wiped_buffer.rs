@@ -23,12 +23,12 @@ impl WipedBuffer {
     }
 
     pub(super) fn filled(&self) -> &[u8] {
-        &self.bytes[..self.filled]
+        self.bytes.get(..self.filled).unwrap_or_default()
     }
 
     /// The room that is left.
     pub(super) fn free(&mut self) -> &mut [u8] {
-        &mut self.bytes[self.filled..]
+        self.bytes.get_mut(self.filled..).unwrap_or_default()
     }
 
     /// Says that so many bytes of the free room were filled.
@@ -49,8 +49,10 @@ impl WipedBuffer {
         if room <= self.bytes.len() {
             return false;
         }
-        let mut larger = Zeroizing::new(vec![0; room]);
-        larger[..self.filled].copy_from_slice(self.filled());
+        // The whole is made before anything is copied, so that no secret stays behind in a smaller one.
+        let mut larger = Zeroizing::new(Vec::with_capacity(room));
+        larger.extend_from_slice(self.filled());
+        larger.resize(room, 0);
         self.bytes = larger;
         true
     }

@@ -158,17 +158,17 @@ impl<R: ReplicatedState> Leases<R> {
 }
 
 /// Where the rentals and slots of a user of a content are counted.
-pub fn user_place(account: &AccountId, content: &ContentId, user: &str) -> ViewerPlace {
+pub(crate) fn user_place(account: &AccountId, content: &ContentId, user: &str) -> ViewerPlace {
     place(account, content, b"user", user)
 }
 
 /// Where the rentals of a device without a user are counted.
-pub fn device_place(account: &AccountId, content: &ContentId, udid: &str) -> ViewerPlace {
+pub(crate) fn device_place(account: &AccountId, content: &ContentId, udid: &str) -> ViewerPlace {
     place(account, content, b"udid", udid)
 }
 
 /// How a device is known.
-pub fn device_digest(udid: &str) -> [u8; 16] {
+pub(crate) fn device_digest(udid: &str) -> [u8; 16] {
     digest(b"device", udid)
 }
 

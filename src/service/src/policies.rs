@@ -255,7 +255,11 @@ pub(super) fn audit(grant: &Grant, policy: &PolicyName, what: &'static str) {
 }
 
 /// Why a command did not change or delete a policy, in words that help.
-pub fn policy_refusal(name: &PolicyName, refusal: &Response, condition: PolicyCondition) -> ServiceError {
+pub(crate) fn policy_refusal(
+    name: &PolicyName,
+    refusal: &Response,
+    condition: PolicyCondition,
+) -> ServiceError {
     ServiceError::Conflict(match (refusal, condition) {
         (Response::NoPolicy, _) => return ServiceError::UnknownPolicy { name: name.clone() },
         (Response::PolicyMoved { version: None }, _) => format!("there is no policy {name} to change"),

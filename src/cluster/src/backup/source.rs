@@ -18,7 +18,7 @@ use keymoot_telemetry::Metrics;
 use super::header::BackupHeader;
 
 /// Takes backups of this node.
-pub struct BackupService {
+pub(crate) struct BackupService {
     state: StateView,
     barrier: Arc<ReadBarrier>,
     directory: Arc<Directory>,
@@ -26,7 +26,7 @@ pub struct BackupService {
 }
 
 impl BackupService {
-    pub const fn new(
+    pub(crate) const fn new(
         state: StateView,
         barrier: Arc<ReadBarrier>,
         directory: Arc<Directory>,
@@ -37,7 +37,7 @@ impl BackupService {
 }
 
 /// A backup being read.
-pub struct BackupSource {
+pub(crate) struct BackupSource {
     /// Never contended: the lock only lets a connection hold it between two pieces.
     pieces: Mutex<SnapshotWriter>,
     sent_bytes: u64,
@@ -47,7 +47,7 @@ pub struct BackupSource {
 impl BackupSource {
     /// Takes the state as it is now: with `local` what this node has, else everything acknowledged before.
     /// Gives the bytes that stand before the snapshot.
-    pub async fn begin(
+    pub(crate) async fn begin(
         service: &BackupService,
         local: bool,
         deadline: Instant,
@@ -68,7 +68,7 @@ impl BackupSource {
     }
 
     /// The next bytes; none behind the last.
-    pub async fn next(
+    pub(crate) async fn next(
         mut self,
         service: &BackupService,
     ) -> Result<(Option<Self>, Option<Bytes>), ClusterError> {

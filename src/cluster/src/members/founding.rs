@@ -33,7 +33,7 @@ const AUTHORITY_PATIENCE: Duration = Duration::from_secs(3);
 const PUT_AWAY: &str = "offline.pem";
 
 /// A cluster to be begun.
-pub struct Founding {
+pub(crate) struct Founding {
     authority: ClusterCa,
     file: PathBuf,
 }
@@ -43,7 +43,7 @@ impl Founding {
     ///
     /// # Errors
     /// [`PkiError`] when the authority's key is there and cannot be used.
-    pub fn read(config: &ClusterSettings) -> Result<Option<Self>, PkiError> {
+    pub(crate) fn read(config: &ClusterSettings) -> Result<Option<Self>, PkiError> {
         match &config.cluster.founding_ca_key_file {
             Some(file) if file.exists() => {
                 let authority = ClusterCa::load(&config.cluster.ca_file, file)?;
@@ -57,13 +57,13 @@ impl Founding {
     ///
     /// # Errors
     /// [`WrapError`] when no nonce could be drawn.
-    pub fn record(&self, keyring: &Keyring) -> Result<AuthorityRecord, WrapError> {
+    pub(crate) fn record(&self, keyring: &Keyring) -> Result<AuthorityRecord, WrapError> {
         let key = keyring.wrap_authority(self.authority.cluster().as_str(), &self.authority.key_pem())?;
         Ok(AuthorityRecord { certificate_pem: self.authority.certificate_pem().to_owned(), key })
     }
 
     /// The cluster has the key: the file goes out of the way, and the operator is told.
-    pub fn put_away(&self) {
+    pub(crate) fn put_away(&self) {
         let to = put_away_name(&self.file);
         match std::fs::rename(&self.file, &to) {
             Ok(()) => tracing::warn!(
@@ -80,7 +80,7 @@ impl Founding {
 }
 
 /// Founds the cluster, where this node is to.
-pub struct Founder {
+pub(crate) struct Founder {
     members: Arc<Members>,
     identity: ClusterIdentity,
     /// Where peers reach this node.
@@ -96,7 +96,7 @@ impl Founder {
     ///
     /// # Errors
     /// [`WrapError`] when no nonce could be drawn.
-    pub fn new(
+    pub(crate) fn new(
         members: Arc<Members>,
         identity: ClusterIdentity,
         peer_address: String,
@@ -111,7 +111,7 @@ impl Founder {
     ///
     /// # Errors
     /// When this node is none of them, or Raft refuses.
-    pub async fn begin(&self, members: BTreeMap<NodeId, String>) -> Result<bool, ClusterError> {
+    pub(crate) async fn begin(&self, members: BTreeMap<NodeId, String>) -> Result<bool, ClusterError> {
         let id = self.members.id;
         if !members.contains_key(&id) {
             let text = format!("the members must include node {id}, which was asked to begin the cluster");
@@ -130,7 +130,7 @@ impl Founder {
     ///
     /// # Errors
     /// When the state cannot be read.
-    pub async fn begin_alone(&self) -> Result<(), state::StateError> {
+    pub(crate) async fn begin_alone(&self) -> Result<(), state::StateError> {
         if self.pending().is_none() {
             return Ok(());
         }
@@ -155,7 +155,7 @@ impl Founder {
     }
 
     /// On the leader of a cluster without an identity: stores it.
-    pub async fn store_identity(&self) {
+    pub(crate) async fn store_identity(&self) {
         let mut found = vec![Command::Found(self.identity.clone())];
         found.extend(
             self.authority.iter().map(|authority| Command::PutAuthority(Box::new(authority.clone()))),

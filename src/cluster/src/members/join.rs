@@ -28,7 +28,7 @@ use crate::write::clock::now_ms;
 use crate::write::forwarder::ProposalForwarder;
 
 /// Admits new nodes.
-pub struct JoinService {
+pub(crate) struct JoinService {
     local: LocalEnd,
     state: StateView,
     barrier: Arc<ReadBarrier>,
@@ -40,7 +40,7 @@ pub struct JoinService {
 
 impl JoinService {
     /// Admits nodes to the cluster of this end of the connection.
-    pub const fn new(
+    pub(crate) const fn new(
         local: LocalEnd,
         state: StateView,
         barrier: Arc<ReadBarrier>,
@@ -53,7 +53,12 @@ impl JoinService {
 
     /// Answers a node that wants in and has proved a master key. `proven` is the id in its certificate, if it
     /// showed one.
-    pub async fn join(&self, request: JoinRequest, proven: Option<NodeId>, deadline: Instant) -> JoinReply {
+    pub(crate) async fn join(
+        &self,
+        request: JoinRequest,
+        proven: Option<NodeId>,
+        deadline: Instant,
+    ) -> JoinReply {
         match self.admit(request, proven, deadline).await {
             Ok(reply) => reply,
             Err(error) => {

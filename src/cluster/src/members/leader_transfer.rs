@@ -52,7 +52,7 @@ impl Members {
     ///
     /// # Errors
     /// [`LeaderTransferError`]; then an election decides, as after a failure, if this node gave up already.
-    pub async fn transfer_leader(&self, to: NodeId) -> Result<(), LeaderTransferError> {
+    pub(crate) async fn transfer_leader(&self, to: NodeId) -> Result<(), LeaderTransferError> {
         let began = Instant::now();
         let mut metrics = self.raft.server_metrics();
         self.raft.trigger().transfer_leader(to).await.map_err(|_| LeaderTransferError::Stopped)?;
@@ -80,7 +80,7 @@ impl Members {
     ///
     /// # Errors
     /// [`LeaderTransferError`], when this node goes on leading, or nobody leads.
-    pub async fn transfer_leader_away(&self, full_too: bool) -> Result<(), LeaderTransferError> {
+    pub(crate) async fn transfer_leader_away(&self, full_too: bool) -> Result<(), LeaderTransferError> {
         let transferred = match self.transfer_target(full_too).await {
             Ok(to) => self.transfer_leader(to).await,
             Err(error) => Err(error),
@@ -93,7 +93,7 @@ impl Members {
 
     /// Transfers the leadership before this node stops: nobody then waits for an election. A voter without
     /// room is better than none; it transfers to the next one that has some.
-    pub async fn transfer_leader_before_stop(&self) {
+    pub(crate) async fn transfer_leader_before_stop(&self) {
         match self.transfer_leader_away(true).await {
             Ok(()) => {}
             Err(LeaderTransferError::Nobody(others)) if others.is_empty() => {}

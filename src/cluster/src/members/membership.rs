@@ -34,7 +34,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// The right to plan or make a change; one caller has it. It remembers since when this node leads.
 #[derive(Debug, Default)]
-pub struct ChangeTurn {
+pub(crate) struct ChangeTurn {
     term_seen: Option<(u64, Instant)>,
 }
 
@@ -49,7 +49,7 @@ impl ChangeTurn {
 }
 
 /// The members, and how they are changed.
-pub struct Members {
+pub(crate) struct Members {
     pub(super) id: NodeId,
     pub(super) raft: Raft,
     pub(super) state: StateView,
@@ -64,7 +64,7 @@ pub struct Members {
 
 impl Members {
     /// The members as node `id` sees and changes them.
-    pub fn new(
+    pub(crate) fn new(
         id: NodeId,
         raft: Raft,
         state: StateView,
@@ -86,7 +86,7 @@ impl Members {
     }
 
     /// Plans a change and, unless only that is asked, makes it; wherever the leader is.
-    pub async fn change_members(
+    pub(crate) async fn change_members(
         &self,
         mut request: ChangeRequest,
         deadline: Instant,
@@ -153,7 +153,7 @@ impl Members {
     }
 
     /// The same, on the leader itself.
-    pub async fn change_here(
+    pub(crate) async fn change_here(
         &self,
         request: ChangeRequest,
         deadline: Instant,
@@ -277,7 +277,7 @@ impl Members {
     }
 
     /// The members as Raft has them in effect.
-    pub fn membership(&self) -> crate::wire::raft_types::Membership {
+    pub(crate) fn membership(&self) -> crate::wire::raft_types::Membership {
         self.raft.metrics().borrow_watched().membership_config.membership().clone()
     }
 

@@ -1,12 +1,12 @@
 //! The members of the cluster: joining, changing, leader transfer, and the task that reconciles them.
 
-pub mod founding;
-pub mod join;
-pub mod join_client;
-pub mod leader_transfer;
-pub mod membership;
-pub mod node_info;
-pub mod placement;
-pub mod plan;
-pub mod reconciler;
-pub mod transfer_target;
+pub(crate) mod founding;
+pub(crate) mod join;
+pub(crate) mod join_client;
+pub(crate) mod leader_transfer;
+pub(crate) mod membership;
+pub(crate) mod node_info;
+pub(crate) mod placement;
+pub(crate) mod plan;
+pub(crate) mod reconciler;
+pub(crate) mod transfer_target;

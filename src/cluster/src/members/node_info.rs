@@ -6,7 +6,7 @@ use std::time::Duration;
 use keymoot_state::NodeFacts;
 
 /// The facts that a node has of itself from its configuration and certificate.
-pub struct NodeInfo {
+pub(crate) struct NodeInfo {
     pub facts: NodeFacts,
     /// Where its peers shall reach it.
     pub peer_address: String,

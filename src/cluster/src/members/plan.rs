@@ -11,11 +11,11 @@ use crate::members::placement::{advice, failures_survived};
 use crate::wire::membership_change::{Change, ChangePlan, ChangeRequest, MemberState, Verdict};
 
 /// Entries that a learner may lack to be made a voter: it has them before anybody notices.
-pub const CAUGHT_UP_ENTRIES: u64 = 256;
+pub(crate) const CAUGHT_UP_ENTRIES: u64 = 256;
 
 /// The members as they stand.
 #[derive(Clone, Debug, Default)]
-pub struct MembersView {
+pub(crate) struct MembersView {
     pub leader: NodeId,
     /// The members, by id.
     pub members: Vec<MemberState>,
@@ -26,7 +26,7 @@ pub struct MembersView {
 }
 
 /// Thinks a change through.
-pub fn plan(now: &MembersView, request: &ChangeRequest) -> ChangePlan {
+pub(crate) fn plan(now: &MembersView, request: &ChangeRequest) -> ChangePlan {
     let mut after = now.members.clone();
     let verdict = apply(now, &request.change, &mut after);
     let voters = |members: &[MemberState]| members.iter().filter(|member| member.voter).count();

@@ -30,7 +30,7 @@ const ROUNDS_PER_PING: u32 = 6;
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Brings the members of Raft in line with what the state says of them, as a task.
-pub struct MembershipReconciler {
+pub(crate) struct MembershipReconciler {
     members: Arc<Members>,
     removed: Arc<RemovedNodes>,
     founder: Arc<Founder>,
@@ -42,7 +42,7 @@ pub struct MembershipReconciler {
 
 impl MembershipReconciler {
     /// A task that reconciles the members over `peers`, and tells the cluster what `info` says of this node.
-    pub const fn new(
+    pub(crate) const fn new(
         members: Arc<Members>,
         removed: Arc<RemovedNodes>,
         founder: Arc<Founder>,
@@ -54,7 +54,7 @@ impl MembershipReconciler {
     }
 
     /// Works until Raft stops.
-    pub async fn run(mut self) {
+    pub(crate) async fn run(mut self) {
         loop {
             if self.members.raft.metrics().borrow_watched().running_state.is_err() {
                 return;

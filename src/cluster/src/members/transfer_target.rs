@@ -27,7 +27,7 @@ const ASK_AGAIN: Duration = Duration::from_millis(20);
 
 /// How suitable a voter is as the next leader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Suitability {
+pub(crate) enum Suitability {
     /// It has all and has room.
     Fit,
     /// It answers, and its build cannot be asked.
@@ -56,7 +56,7 @@ impl Suitability {
     }
 
     /// Why it is not told to lead, if it is not.
-    pub fn unfit(self) -> Option<String> {
+    pub(crate) fn unfit(self) -> Option<String> {
         match self {
             Self::Fit | Self::Unknown => None,
             Self::Full(_) => Some("its disk is nearly full".to_owned()),
@@ -79,7 +79,7 @@ impl Suitability {
 
 impl Members {
     /// The fitness of this node to lead.
-    pub fn fitness(&self) -> Fitness {
+    pub(crate) fn fitness(&self) -> Fitness {
         let metrics = self.raft.metrics();
         let now = metrics.borrow_watched();
         Fitness {
@@ -91,7 +91,7 @@ impl Members {
     }
 
     /// Whether this node leads, as far as it knows.
-    pub fn leads(&self) -> bool {
+    pub(crate) fn leads(&self) -> bool {
         self.raft.metrics().borrow_watched().current_leader == Some(self.id)
     }
 
@@ -100,7 +100,7 @@ impl Members {
     ///
     /// # Errors
     /// [`LeaderTransferError`], with what is wrong with each.
-    pub async fn transfer_target(&self, full_too: bool) -> Result<NodeId, LeaderTransferError> {
+    pub(crate) async fn transfer_target(&self, full_too: bool) -> Result<NodeId, LeaderTransferError> {
         let others = self.other_voters()?;
         let mut asking: FuturesUnordered<_> = others.iter().map(|id| self.suitability(*id)).collect();
         let mut best: Option<(u8, NodeId)> = None;
@@ -117,7 +117,7 @@ impl Members {
     }
 
     /// Which of the other voters, or whether this one, cannot lead now, and why.
-    pub async fn unfit_to_lead(
+    pub(crate) async fn unfit_to_lead(
         &self,
         only: Option<NodeId>,
     ) -> Result<BTreeMap<NodeId, String>, LeaderTransferError> {

@@ -20,10 +20,10 @@ use crate::write::command_rights;
 use crate::write::forwarder::ProposalForwarder;
 
 /// How long an operator's request may wait for a quorum.
-pub const ADMIN_DEADLINE: Duration = Duration::from_secs(10);
+pub(crate) const ADMIN_DEADLINE: Duration = Duration::from_secs(10);
 
 /// Answers operators' tools.
-pub struct AdminService {
+pub(crate) struct AdminService {
     status: Arc<StatusService>,
     rewrap: RewrapService,
     founder: Arc<Founder>,
@@ -35,7 +35,7 @@ pub struct AdminService {
 
 impl AdminService {
     /// Answers with what these services do.
-    pub const fn new(
+    pub(crate) const fn new(
         status: Arc<StatusService>,
         rewrap: RewrapService,
         founder: Arc<Founder>,
@@ -48,7 +48,7 @@ impl AdminService {
     }
 
     /// Answers an operator.
-    pub async fn administer(&self, request: AdminRequest) -> AdminResponse {
+    pub(crate) async fn administer(&self, request: AdminRequest) -> AdminResponse {
         let deadline = Instant::now() + ADMIN_DEADLINE;
         let answer = match request {
             AdminRequest::Status => {

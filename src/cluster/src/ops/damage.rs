@@ -34,7 +34,7 @@ const LAST_RESORT_SILENCES: u32 = 5;
 
 /// Says what is damaged on this node.
 #[derive(Clone)]
-pub struct DamageReport {
+pub(crate) struct DamageReport {
     id: NodeId,
     data_dir: PathBuf,
     state: StateView,
@@ -42,12 +42,12 @@ pub struct DamageReport {
 
 impl DamageReport {
     /// The report of node `id`, whose data directory is `data_dir`.
-    pub const fn new(id: NodeId, data_dir: PathBuf, state: StateView) -> Self {
+    pub(crate) const fn new(id: NodeId, data_dir: PathBuf, state: StateView) -> Self {
         Self { id, data_dir, state }
     }
 
     /// What is damaged on this node, and what to do, if anything is.
-    pub fn damage(&self) -> Option<String> {
+    pub(crate) fn damage(&self) -> Option<String> {
         let (id, data) = (self.id, self.data_dir.display());
         self.state.damage().map(|what| {
             format!(
@@ -59,7 +59,7 @@ impl DamageReport {
 }
 
 /// Keeps a damaged node from leading.
-pub struct DamageWatch {
+pub(crate) struct DamageWatch {
     report: DamageReport,
     raft: Raft,
     members: Arc<Members>,
@@ -71,7 +71,7 @@ pub struct DamageWatch {
 
 impl DamageWatch {
     /// Watches the damage in `report`.
-    pub const fn new(
+    pub(crate) const fn new(
         report: DamageReport,
         raft: Raft,
         members: Arc<Members>,
@@ -83,7 +83,7 @@ impl DamageWatch {
     }
 
     /// Watches as long as Raft runs.
-    pub async fn run(self) {
+    pub(crate) async fn run(self) {
         watch(&self).await;
     }
 }

@@ -31,7 +31,7 @@ const TRANSFER_EVERY: Duration = Duration::from_millis(500);
 const COMPLAIN_EVERY: Duration = Duration::from_secs(60);
 
 /// Measures the disk and says when the node is read-only.
-pub struct DiskWatch {
+pub(crate) struct DiskWatch {
     root: PathBuf,
     settings: settings::DiskSection,
     metrics: Arc<Metrics>,
@@ -44,7 +44,7 @@ impl DiskWatch {
     ///
     /// # Errors
     /// When the file system cannot be measured.
-    pub fn begin(
+    pub(crate) fn begin(
         root: &Path,
         settings: &settings::DiskSection,
         metrics: Arc<Metrics>,
@@ -62,7 +62,7 @@ impl DiskWatch {
     }
 
     /// Measures for ever, and transfers the leadership while the disk is full.
-    pub async fn run(self, raft: Raft, members: Arc<Members>) {
+    pub(crate) async fn run(self, raft: Raft, members: Arc<Members>) {
         let mut tick = tokio::time::interval(MEASURE_EVERY);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut pace = Pace::default();

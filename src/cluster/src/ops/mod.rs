@@ -1,9 +1,9 @@
 //! Operation of a node: its disk, damage, status, and what operators ask of it.
 
-pub mod admin;
-pub mod admin_client;
-pub mod damage;
-pub mod disk_watch;
-pub mod monitor;
-pub mod rewrap;
-pub mod status;
+pub(crate) mod admin;
+pub(crate) mod admin_client;
+pub(crate) mod damage;
+pub(crate) mod disk_watch;
+pub(crate) mod monitor;
+pub(crate) mod rewrap;
+pub(crate) mod status;

@@ -27,7 +27,7 @@ const RECORDS_MAX: usize = 4096;
 const COMMANDS_MAX: usize = 256;
 
 /// Puts secrets under the active master key.
-pub struct RewrapService {
+pub(crate) struct RewrapService {
     local: LocalEnd,
     state: StateView,
     barrier: Arc<ReadBarrier>,
@@ -37,7 +37,7 @@ pub struct RewrapService {
 
 impl RewrapService {
     /// Rewraps with the keyring of this end.
-    pub const fn new(
+    pub(crate) const fn new(
         local: LocalEnd,
         state: StateView,
         barrier: Arc<ReadBarrier>,
@@ -48,7 +48,7 @@ impl RewrapService {
     }
 
     /// The node's master keys; with `count`, also what stands under which, of everything acknowledged before.
-    pub async fn keyring_status(
+    pub(crate) async fn keyring_status(
         &self,
         count: bool,
         deadline: Instant,
@@ -69,7 +69,7 @@ impl RewrapService {
     }
 
     /// Puts the secrets of a stretch behind `after` under the active master key.
-    pub async fn rewrap(
+    pub(crate) async fn rewrap(
         &self,
         after: Option<RewrapMark>,
         deadline: Instant,

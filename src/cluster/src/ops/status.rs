@@ -20,7 +20,7 @@ use crate::write::clock::now_ms;
 use crate::write::disk::Disk;
 
 /// Reports a node's view of itself and the cluster.
-pub struct StatusService {
+pub(crate) struct StatusService {
     local: LocalEnd,
     fence: Fence,
     info: Arc<NodeInfo>,
@@ -31,7 +31,7 @@ pub struct StatusService {
 
 impl StatusService {
     /// Reports what these know.
-    pub const fn new(
+    pub(crate) const fn new(
         local: LocalEnd,
         fence: Fence,
         info: Arc<NodeInfo>,
@@ -43,7 +43,7 @@ impl StatusService {
     }
 
     /// This node's view of itself and the cluster.
-    pub fn status(&self) -> Result<ClusterStatus, ClusterError> {
+    pub(crate) fn status(&self) -> Result<ClusterStatus, ClusterError> {
         let metrics = self.raft.metrics().borrow_watched().clone();
         let membership = metrics.membership_config.membership();
         let voters: Vec<NodeId> = membership.voter_ids().collect();
@@ -98,7 +98,7 @@ impl StatusService {
 
 /// What the files under a directory take. They may come and go meanwhile: what cannot be looked at
 /// does not count.
-pub fn bytes_under(directory: &Path) -> u64 {
+pub(crate) fn bytes_under(directory: &Path) -> u64 {
     let Ok(entries) = std::fs::read_dir(directory) else { return 0 };
     let size = |entry: std::fs::DirEntry| match entry.metadata() {
         Ok(data) if data.is_dir() => bytes_under(&entry.path()),

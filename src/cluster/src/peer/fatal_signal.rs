@@ -4,7 +4,7 @@ use tokio::sync::watch;
 
 /// Stops this node. Cheap to clone.
 #[derive(Clone)]
-pub struct FatalSignal {
+pub(crate) struct FatalSignal {
     reason: watch::Sender<Option<String>>,
 }
 
@@ -16,12 +16,12 @@ impl Default for FatalSignal {
 
 impl FatalSignal {
     /// Turns to the reason once there is one.
-    pub fn subscribe(&self) -> watch::Receiver<Option<String>> {
+    pub(crate) fn subscribe(&self) -> watch::Receiver<Option<String>> {
         self.reason.subscribe()
     }
 
     /// Logs the reason and stops the node, unless it is stopping already.
-    pub fn raise(&self, reason: &str) {
+    pub(crate) fn raise(&self, reason: &str) {
         self.reason.send_if_modified(|known| {
             let first = known.is_none();
             if first {
@@ -33,7 +33,7 @@ impl FatalSignal {
     }
 
     /// Stops the node, unless it is stopping already. The caller has logged the reason.
-    pub fn raise_logged(&self, reason: String) {
+    pub(crate) fn raise_logged(&self, reason: String) {
         self.reason.send_if_modified(|known| {
             let first = known.is_none();
             known.get_or_insert(reason);
@@ -42,7 +42,7 @@ impl FatalSignal {
     }
 
     /// Stops the node for this reason, also where another one was known: it names the cause more closely.
-    pub fn replace(&self, reason: String) {
+    pub(crate) fn replace(&self, reason: String) {
         self.reason.send_replace(Some(reason));
     }
 }

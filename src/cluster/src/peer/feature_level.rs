@@ -9,11 +9,11 @@ type Read = dyn Fn() -> Result<u32, StateError> + Send + Sync;
 
 /// Reads the cluster's feature level out of the state. Cheap to clone.
 #[derive(Clone)]
-pub struct FeatureLevel(Arc<Read>);
+pub(crate) struct FeatureLevel(Arc<Read>);
 
 impl FeatureLevel {
     /// The level as these tables have it.
-    pub fn of<T: Tables + Send + Sync + 'static>(tables: T) -> Self {
+    pub(crate) fn of<T: Tables + Send + Sync + 'static>(tables: T) -> Self {
         Self(Arc::new(move || {
             let identity = state::cluster_identity(&tables)?;
             Ok(identity.map_or(0, |identity| identity.feature_level))
@@ -21,7 +21,7 @@ impl FeatureLevel {
     }
 
     /// The level of a tool, which has no state.
-    pub fn unknown() -> Self {
+    pub(crate) fn unknown() -> Self {
         Self(Arc::new(|| Ok(0)))
     }
 
@@ -29,20 +29,20 @@ impl FeatureLevel {
     ///
     /// # Errors
     /// When the state cannot be read.
-    pub fn current(&self) -> Result<u32, StateError> {
+    pub(crate) fn current(&self) -> Result<u32, StateError> {
         (self.0)()
     }
 
     /// The level to greet with. A node that cannot read its state greets with 0 and is let in: its log and its
     /// vote still serve the others.
-    pub fn for_greeting(&self) -> u32 {
+    pub(crate) fn for_greeting(&self) -> u32 {
         self.current().unwrap_or_default()
     }
 }
 
 /// Whether a program that knows features up to `known` can be in a cluster of this level; the text says
 /// what it needs.
-pub fn check_level(cluster: u32, known: u32) -> Result<(), String> {
+pub(crate) fn check_level(cluster: u32, known: u32) -> Result<(), String> {
     if cluster <= known {
         return Ok(());
     }

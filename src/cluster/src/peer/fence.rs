@@ -19,7 +19,7 @@ use crate::wire::message::Hello;
 
 /// The fence, and what decides about others. Cheap to clone.
 #[derive(Clone)]
-pub struct Fence {
+pub(crate) struct Fence {
     directory: Arc<Directory>,
     log: Log,
     refusals: Refusals,
@@ -27,22 +27,22 @@ pub struct Fence {
 
 impl Fence {
     /// The fence of `directory`; `log` tells whether the node belongs to anybody yet.
-    pub fn new(directory: Arc<Directory>, log: Log) -> Self {
+    pub(crate) fn new(directory: Arc<Directory>, log: Log) -> Self {
         Self { directory, log, refusals: Refusals::default() }
     }
 
     /// The fence as it is now.
-    pub fn current(&self) -> u64 {
+    pub(crate) fn current(&self) -> u64 {
         self.directory.identity().fence
     }
 
     /// Who is refused, and why.
-    pub fn refusals(&self) -> &Refusals {
+    pub(crate) fn refusals(&self) -> &Refusals {
         &self.refusals
     }
 
     /// What this node says first to a peer; to a tool, which is no peer, less.
-    pub fn greeting(&self, hello: Hello, peer: Option<NodeId>) -> Greeting {
+    pub(crate) fn greeting(&self, hello: Hello, peer: Option<NodeId>) -> Greeting {
         Greeting {
             hello: Hello { fence: Some(self.current()), ..hello },
             incarnation: Some(self.directory.incarnation()),
@@ -54,7 +54,12 @@ impl Fence {
     ///
     /// # Errors
     /// Why it does not, and what to do.
-    pub fn check_peer(&self, peer: NodeId, version: PeerVersion, theirs: &Greeting) -> Result<(), Refused> {
+    pub(crate) fn check_peer(
+        &self,
+        peer: NodeId,
+        version: PeerVersion,
+        theirs: &Greeting,
+    ) -> Result<(), Refused> {
         // A tool is no member and may do nothing that a member does.
         let Some(fence) = theirs.hello.fence else { return Ok(()) };
         let judged = self

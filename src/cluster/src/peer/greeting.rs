@@ -18,7 +18,7 @@ const LEVEL_OF_SECOND: u32 = 2;
 
 /// Whether a member that speaks this version is refused: one that could speak the other hides its data
 /// directory and proves nothing. What the level is that cannot be read is not known to be low.
-pub fn rules_out(version: PeerVersion, level: &FeatureLevel) -> Option<&'static str> {
+pub(crate) fn rules_out(version: PeerVersion, level: &FeatureLevel) -> Option<&'static str> {
     let level = level.current().unwrap_or(u32::MAX);
     (version == PeerVersion::First && level >= LEVEL_OF_SECOND)
         .then_some("it speaks the first version of the peer protocol, which no build of the cluster's feature level does")
@@ -26,7 +26,7 @@ pub fn rules_out(version: PeerVersion, level: &FeatureLevel) -> Option<&'static 
 
 /// Why a member's greeting leads to nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Refused {
+pub(crate) enum Refused {
     /// This node does not speak to the peer: why, and what to do.
     Peer(String),
     /// The peer knows another data directory of this node, which must end: why, and what to do.
@@ -35,7 +35,7 @@ pub enum Refused {
 
 impl Refused {
     /// The end of the connection, and of the node when it is refused itself.
-    pub fn into_error(self, fatal: &FatalSignal) -> std::io::Error {
+    pub(crate) fn into_error(self, fatal: &FatalSignal) -> std::io::Error {
         let reason = match self {
             Self::Peer(reason) => reason,
             Self::Own(reason) => {
@@ -49,7 +49,7 @@ impl Refused {
 
 /// Judges the data directory of a peer with the same fence. One that is met first is remembered before this
 /// returns.
-pub fn judge_directory(
+pub(crate) fn judge_directory(
     ours: &Directory,
     peer: NodeId,
     version: PeerVersion,

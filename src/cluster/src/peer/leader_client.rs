@@ -19,14 +19,14 @@ const DISK_FULL_PATIENCE: Duration = Duration::from_secs(3);
 
 /// Who leads, as this node knows it. A new term is news even when the leader stays.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Leadership {
+pub(crate) struct Leadership {
     pub term: u64,
     /// The leader, when one is known.
     pub leader: Option<NodeId>,
 }
 
 /// Where the leader is.
-pub enum Leader {
+pub(crate) enum Leader {
     Here,
     /// A peer, reached over this link.
     There(Link),
@@ -34,7 +34,7 @@ pub enum Leader {
 
 /// Why the leader did not answer.
 #[derive(Clone, Copy, Debug)]
-pub enum Unanswered {
+pub(crate) enum Unanswered {
     /// It may answer when asked again.
     Retry,
     /// It leads and has no room to write; another may lead soon.
@@ -45,7 +45,7 @@ pub enum Unanswered {
 
 /// Asks whoever leads. Cheap to clone.
 #[derive(Clone)]
-pub struct LeaderClient {
+pub(crate) struct LeaderClient {
     me: NodeId,
     peers: Peers,
     leadership: watch::Receiver<Leadership>,
@@ -53,18 +53,18 @@ pub struct LeaderClient {
 
 impl LeaderClient {
     /// The client on node `me`.
-    pub fn new(me: NodeId, peers: Peers, leadership: watch::Receiver<Leadership>) -> Self {
+    pub(crate) fn new(me: NodeId, peers: Peers, leadership: watch::Receiver<Leadership>) -> Self {
         Self { me, peers, leadership }
     }
 
     /// The link for requests to a peer, wherever the leader is.
-    pub fn link_to(&self, id: NodeId) -> Option<Link> {
+    pub(crate) fn link_to(&self, id: NodeId) -> Option<Link> {
         self.peers.requests(id)
     }
 
     /// Asks the leader and asks again, also a new leader, until it answers or the deadline is
     /// there. What is asked may be asked more than once; it must be safe to repeat.
-    pub async fn ask<T, F, Asking>(&self, deadline: Instant, ask: F) -> Result<T, ClusterError>
+    pub(crate) async fn ask<T, F, Asking>(&self, deadline: Instant, ask: F) -> Result<T, ClusterError>
     where
         F: Fn(Leader) -> Asking,
         Asking: Future<Output = Result<T, Unanswered>>,

@@ -48,7 +48,7 @@ pub enum LinkError {
 
 /// How to reach a peer and prove who is who.
 #[derive(Clone)]
-pub struct Route {
+pub(crate) struct Route {
     pub peer: NodeId,
     /// `host:port`; it may change while the link lives.
     pub address: watch::Receiver<String>,
@@ -62,16 +62,16 @@ pub struct Route {
 }
 
 /// A stream in both directions.
-pub trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
+pub(crate) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Duplex for S {}
 
 /// A connection on which each side has proved who it is, and what was agreed on it.
-pub type Connection = (Box<dyn Duplex>, PeerChannel);
+pub(crate) type Connection = (Box<dyn Duplex>, PeerChannel);
 
 /// How peers are connected to.
 #[derive(Clone)]
-pub enum Dial {
+pub(crate) enum Dial {
     /// Over TCP, with our certificate and the cluster's CA.
     Tls(Arc<rustls::ClientConfig>),
     /// Over a network that a test made up.
@@ -81,7 +81,7 @@ pub enum Dial {
 
 /// Connects to the peer of that id.
 #[cfg(test)]
-pub type SimulatedDial =
+pub(crate) type SimulatedDial =
     dyn Fn(NodeId) -> futures::future::BoxFuture<'static, std::io::Result<Connection>> + Send + Sync;
 
 impl From<Arc<rustls::ClientConfig>> for Dial {
@@ -95,7 +95,7 @@ type QueuedRequest = (Request, ReplySender);
 
 /// A handle to the connection. Cheap to clone.
 #[derive(Clone)]
-pub struct Link {
+pub(crate) struct Link {
     peer: Arc<str>,
     requests: mpsc::UnboundedSender<QueuedRequest>,
     broken: Arc<AtomicU64>,
@@ -103,7 +103,7 @@ pub struct Link {
 
 impl Link {
     /// Makes the link; nothing is connected before the first request.
-    pub fn new(peer: impl Into<Arc<str>>, route: Route) -> Self {
+    pub(crate) fn new(peer: impl Into<Arc<str>>, route: Route) -> Self {
         let (requests, inbox) = mpsc::unbounded_channel();
         let peer = peer.into();
         let broken = Arc::new(AtomicU64::new(0));
@@ -113,7 +113,7 @@ impl Link {
 
     /// Sends a request; its order among others is that of the calls. Callers bound how many they
     /// keep under way.
-    pub fn send(&self, request: Request) -> Pending {
+    pub(crate) fn send(&self, request: Request) -> Pending {
         let (reply, receiver) = oneshot::channel();
         // The task ends only with the last handle, so this cannot fail; if it did, the dropped
         // sender would tell the waiter.
@@ -122,13 +122,13 @@ impl Link {
     }
 
     /// Sends a request and waits for its reply.
-    pub async fn call(&self, request: Request, timeout: Duration) -> Result<Reply, LinkError> {
+    pub(crate) async fn call(&self, request: Request, timeout: Duration) -> Result<Reply, LinkError> {
         self.send(request).reply(timeout).await
     }
 }
 
 /// A request under way.
-pub struct Pending {
+pub(crate) struct Pending {
     peer: Arc<str>,
     receiver: oneshot::Receiver<Result<Reply, LinkError>>,
     broken: Arc<AtomicU64>,
@@ -137,7 +137,7 @@ pub struct Pending {
 impl Pending {
     /// Waits for the reply. A peer that stays silent loses its connection: what is queued behind
     /// a dead connection would be silent too.
-    pub async fn reply(self, timeout: Duration) -> Result<Reply, LinkError> {
+    pub(crate) async fn reply(self, timeout: Duration) -> Result<Reply, LinkError> {
         match tokio::time::timeout(timeout, self.receiver).await {
             Ok(Ok(reply)) => reply,
             Ok(Err(_)) => Err(LinkError::Broken { peer: self.peer.to_string() }),

@@ -13,7 +13,7 @@ use crate::wire::message::{Hello, PROTOCOL};
 
 /// This end of a connection. Cheap to clone.
 #[derive(Clone)]
-pub struct LocalEnd {
+pub(crate) struct LocalEnd {
     pub cluster: ClusterName,
     /// `None` for a tool without a node's certificate.
     pub node: Option<NodeId>,
@@ -28,13 +28,13 @@ pub struct LocalEnd {
 
 impl LocalEnd {
     /// The end of an operator's tool, which has no state and is no member.
-    pub fn of_tool(cluster: ClusterName, node: Option<NodeId>, keyring: Arc<Keyring>) -> Self {
+    pub(crate) fn of_tool(cluster: ClusterName, node: Option<NodeId>, keyring: Arc<Keyring>) -> Self {
         let (feature_level, fatal) = (FeatureLevel::unknown(), FatalSignal::default());
         Self { cluster, node, fence: None, keyring, feature_level, fatal }
     }
 
     /// The first message of this end. [`Fence::greeting`] adds the fence.
-    pub fn hello(&self) -> Hello {
+    pub(crate) fn hello(&self) -> Hello {
         Hello {
             protocol: PROTOCOL,
             cluster: self.cluster.as_str().to_owned(),

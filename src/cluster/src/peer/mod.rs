@@ -1,15 +1,15 @@
 //! Connections between nodes: dialling, greeting, proof of who is who, and requests over links.
 
-pub mod fatal_signal;
-pub mod feature_level;
-pub mod fence;
-pub mod greeting;
-pub mod leader_client;
-pub mod link;
-pub mod local_end;
-pub mod peers;
-pub mod proof;
-pub mod rate_limit;
-pub mod refusal_log;
-pub mod refusals;
-pub mod removed_nodes;
+pub(crate) mod fatal_signal;
+pub(crate) mod feature_level;
+pub(crate) mod fence;
+pub(crate) mod greeting;
+pub(crate) mod leader_client;
+pub(crate) mod link;
+pub(crate) mod local_end;
+pub(crate) mod peers;
+pub(crate) mod proof;
+pub(crate) mod rate_limit;
+pub(crate) mod refusal_log;
+pub(crate) mod refusals;
+pub(crate) mod removed_nodes;

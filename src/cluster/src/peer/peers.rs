@@ -15,7 +15,7 @@ use crate::peer::local_end::LocalEnd;
 
 /// Makes links to peers. Cheap to clone.
 #[derive(Clone)]
-pub struct Peers {
+pub(crate) struct Peers {
     shared: Arc<SharedPeers>,
 }
 
@@ -35,13 +35,13 @@ struct Known {
 
 impl Peers {
     /// The peers of a node or a tool, which are dialled so.
-    pub fn new(local: LocalEnd, dial: impl Into<Dial>, connect_timeout: Duration) -> Self {
+    pub(crate) fn new(local: LocalEnd, dial: impl Into<Dial>, connect_timeout: Duration) -> Self {
         let shared = SharedPeers { local, dial: dial.into(), connect_timeout, known: Mutex::default() };
         Self { shared: Arc::new(shared) }
     }
 
     /// Notes where a peer is; links that exist connect there from now on.
-    pub fn learn(&self, id: NodeId, address: &str) {
+    pub(crate) fn learn(&self, id: NodeId, address: &str) {
         let mut known = self.shared.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(peer) = known.get(&id) {
             peer.address.send_if_modified(|now| {
@@ -60,13 +60,13 @@ impl Peers {
     }
 
     /// The link for requests to a peer whose address is known.
-    pub fn requests(&self, id: NodeId) -> Option<Link> {
+    pub(crate) fn requests(&self, id: NodeId) -> Option<Link> {
         let known = self.shared.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.get(&id).map(|peer| peer.requests.clone())
     }
 
     /// A new link of its own to a peer whose address is known.
-    pub fn dedicated(&self, id: NodeId, purpose: &str) -> Option<Link> {
+    pub(crate) fn dedicated(&self, id: NodeId, purpose: &str) -> Option<Link> {
         let known = self.shared.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.get(&id).and_then(|peer| self.link(id, &peer.address, purpose))
     }

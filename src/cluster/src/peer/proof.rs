@@ -23,7 +23,7 @@ use crate::wire::frame::{self, Frame};
 const BODY_BYTES_MAX: usize = 4 * 1024;
 
 /// The proof of a master key that a peer sent.
-pub struct PeerProof {
+pub(crate) struct PeerProof {
     channel: PeerChannel,
     /// What was asked for, and what came; none from a peer that knows the first version only.
     shown: Option<(Challenge, KeyringProof)>,
@@ -33,7 +33,7 @@ pub struct PeerProof {
 impl PeerProof {
     /// Whether it proves a master key of this node. What was accepted once stays so: a key that is
     /// removed from the keyring later does not end the connections of the nodes that held it.
-    pub fn verdict(&mut self, cluster: &ClusterName, keyring: &Keyring) -> Result<(), ProofRefusal> {
+    pub(crate) fn verdict(&mut self, cluster: &ClusterName, keyring: &Keyring) -> Result<(), ProofRefusal> {
         let (challenge, proof) = self.shown.as_ref().ok_or(ProofRefusal::Unable)?;
         if !self.accepted {
             let scope =
@@ -46,7 +46,7 @@ impl PeerProof {
 }
 
 /// The listening side: sends a challenge and receives the proof.
-pub async fn request_proof<S: AsyncRead + AsyncWrite + Unpin>(
+pub(crate) async fn request_proof<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut S,
     channel: PeerChannel,
 ) -> std::io::Result<PeerProof> {
@@ -62,7 +62,7 @@ pub async fn request_proof<S: AsyncRead + AsyncWrite + Unpin>(
 }
 
 /// The dialling side: answers the challenge with a proof.
-pub async fn answer_challenge<S: AsyncRead + AsyncWrite + Unpin>(
+pub(crate) async fn answer_challenge<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut S,
     channel: &PeerChannel,
     cluster: &ClusterName,
@@ -77,14 +77,17 @@ pub async fn answer_challenge<S: AsyncRead + AsyncWrite + Unpin>(
 }
 
 /// Sends a part of the greeting.
-pub async fn send<S: AsyncWrite + Unpin, T: Serialize>(stream: &mut S, part: &T) -> std::io::Result<()> {
+pub(crate) async fn send<S: AsyncWrite + Unpin, T: Serialize>(
+    stream: &mut S,
+    part: &T,
+) -> std::io::Result<()> {
     let body = codec::encode(Kind::Hello, part).map_err(std::io::Error::other)?;
     frame::write(stream, &Frame { id: 0, body: body.into() }).await?;
     stream.flush().await
 }
 
 /// Receives a part of the greeting.
-pub async fn receive<S: AsyncRead + Unpin, T: DeserializeOwned>(stream: &mut S) -> std::io::Result<T> {
+pub(crate) async fn receive<S: AsyncRead + Unpin, T: DeserializeOwned>(stream: &mut S) -> std::io::Result<T> {
     let closed =
         || std::io::Error::other("it closed the connection behind the greeting; its log may say why");
     let frame = frame::read_up_to(stream, BODY_BYTES_MAX).await?.ok_or_else(closed)?;
@@ -92,9 +95,9 @@ pub async fn receive<S: AsyncRead + Unpin, T: DeserializeOwned>(stream: &mut S) 
 }
 
 /// The begin of each refusal for want of a proof, by which tools know it.
-pub const PROOF_REQUIRED: &str = "only holders of the cluster's master key may ask this";
+pub(crate) const PROOF_REQUIRED: &str = "only holders of the cluster's master key may ask this";
 
 /// The refusal of a request without a valid proof.
-pub fn proof_required(refusal: ProofRefusal) -> String {
+pub(crate) fn proof_required(refusal: ProofRefusal) -> String {
     format!("{PROOF_REQUIRED}: {refusal}")
 }

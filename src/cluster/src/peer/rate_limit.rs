@@ -8,19 +8,19 @@ use tokio::time::Instant;
 
 /// Allows up to so many in any window of that length.
 #[derive(Debug)]
-pub struct RateLimit {
+pub(crate) struct RateLimit {
     most: usize,
     window: Duration,
     recent: Mutex<VecDeque<Instant>>,
 }
 
 impl RateLimit {
-    pub const fn new(most: usize, window: Duration) -> Self {
+    pub(crate) const fn new(most: usize, window: Duration) -> Self {
         Self { most, window, recent: Mutex::new(VecDeque::new()) }
     }
 
     /// Whether there is room for one more now, which is then taken.
-    pub fn try_acquire(&self, now: Instant) -> bool {
+    pub(crate) fn try_acquire(&self, now: Instant) -> bool {
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         while recent.front().is_some_and(|at| now.duration_since(*at) >= self.window) {
             recent.pop_front();

@@ -14,7 +14,7 @@ const LOG_PAUSE: Duration = Duration::from_secs(60);
 
 /// Shared by the listening side and the links. Cheap to clone.
 #[derive(Clone, Default)]
-pub struct Refusals {
+pub(crate) struct Refusals {
     known: Arc<Mutex<BTreeMap<NodeId, Refusal>>>,
 }
 
@@ -25,7 +25,7 @@ struct Refusal {
 
 impl Refusals {
     /// Notes that this node and `peer` do not speak to each other.
-    pub fn note(&self, peer: NodeId, reason: String) {
+    pub(crate) fn note(&self, peer: NodeId, reason: String) {
         let mut known = self.lock();
         let recent = known.get(&peer).filter(|last| last.reason == reason);
         let logged_at = match recent.map(|last| last.logged_at) {
@@ -39,12 +39,12 @@ impl Refusals {
     }
 
     /// Forgets a peer: a greeting succeeded.
-    pub fn forget(&self, peer: NodeId) {
+    pub(crate) fn forget(&self, peer: NodeId) {
         self.lock().remove(&peer);
     }
 
     /// Who is refused, and why.
-    pub fn list(&self) -> BTreeMap<NodeId, String> {
+    pub(crate) fn list(&self) -> BTreeMap<NodeId, String> {
         self.lock().iter().map(|(peer, refusal)| (*peer, refusal.reason.clone())).collect()
     }
 

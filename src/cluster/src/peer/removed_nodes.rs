@@ -11,7 +11,7 @@ use keymoot_tls::PeerIdentity;
 use crate::peer::fence::Fence;
 
 /// The removed nodes, as this node's state has them.
-pub struct RemovedNodes {
+pub(crate) struct RemovedNodes {
     me: NodeId,
     fence: Fence,
     ids: ArcSwap<BTreeSet<NodeId>>,
@@ -19,17 +19,17 @@ pub struct RemovedNodes {
 
 impl RemovedNodes {
     /// None yet, as node `me` knows.
-    pub fn new(me: NodeId, fence: Fence) -> Self {
+    pub(crate) fn new(me: NodeId, fence: Fence) -> Self {
         Self { me, fence, ids: ArcSwap::default() }
     }
 
     /// Whether the cluster removed this node.
-    pub fn contains(&self, identity: PeerIdentity) -> bool {
+    pub(crate) fn contains(&self, identity: PeerIdentity) -> bool {
         matches!(identity, PeerIdentity::Node(id) if self.ids.load().contains(&id))
     }
 
     /// Replaces the removed nodes, and forgets their refusals, which are of no use any more.
-    pub fn replace(&self, removed: impl Iterator<Item = NodeId>) {
+    pub(crate) fn replace(&self, removed: impl Iterator<Item = NodeId>) {
         let removed: BTreeSet<NodeId> = removed.filter(|id| *id != self.me).collect();
         removed.iter().for_each(|id| self.fence.refusals().forget(*id));
         if **self.ids.load() != removed {

@@ -10,7 +10,7 @@ use crate::settings::ClusterSettings;
 ///
 /// # Errors
 /// When the settings contradict each other.
-pub fn raft_config(config: &ClusterSettings) -> Result<Arc<openraft::Config>, ConfigError> {
+pub(crate) fn raft_config(config: &ClusterSettings) -> Result<Arc<openraft::Config>, ConfigError> {
     let election_max = config.cluster.election_timeout_max_ms;
     let raft = openraft::Config {
         cluster_name: config.cluster.name.as_str().to_owned(),

@@ -34,7 +34,10 @@ pub enum LogCheckError {
 ///
 /// # Errors
 /// [`LogCheckError::NoLog`], or the directory of the log cannot be read.
-pub fn refuse_no_log(applied: Option<&LogPosition>, directory: &Directory) -> Result<(), LogCheckError> {
+pub(crate) fn refuse_no_log(
+    applied: Option<&LogPosition>,
+    directory: &Directory,
+) -> Result<(), LogCheckError> {
     match applied {
         Some(applied) if !directory.holds_log()? => Err(no_log(applied, directory)),
         _ => Ok(()),
@@ -50,7 +53,7 @@ fn no_log(applied: &LogPosition, directory: &Directory) -> LogCheckError {
 ///
 /// # Errors
 /// [`LogCheckError`]; the log is then as it was.
-pub fn check_against_tables(
+pub(crate) fn check_against_tables(
     log: &Log,
     applied: Option<LogPosition>,
     directory: &Directory,

@@ -17,20 +17,20 @@ const FETCHED_WITHIN: Duration = Duration::from_secs(300);
 
 /// The nodes for which the log is retained. Cheap to clone.
 #[derive(Clone, Default)]
-pub struct LogRetention {
+pub(crate) struct LogRetention {
     /// Each until when; `None` while the snapshot is on its way.
     nodes: Arc<Mutex<BTreeMap<NodeId, Option<Instant>>>>,
 }
 
 impl LogRetention {
     /// Retains the log while a snapshot is sent to `node`.
-    pub fn hold_for(&self, node: NodeId) -> RetentionGuard {
+    pub(crate) fn hold_for(&self, node: NodeId) -> RetentionGuard {
         self.lock().insert(node, None);
         RetentionGuard { retention: self.clone(), node, is_installed: false }
     }
 
     /// Whether the log must stay as it is. `has_fetched` tells who needs nothing of it any more.
-    pub fn is_active(&self, has_fetched: impl Fn(NodeId) -> bool) -> bool {
+    pub(crate) fn is_active(&self, has_fetched: impl Fn(NodeId) -> bool) -> bool {
         let now = Instant::now();
         let mut nodes = self.lock();
         nodes.retain(|node, until| until.is_none_or(|until| now < until && !has_fetched(*node)));
@@ -43,7 +43,7 @@ impl LogRetention {
 }
 
 /// A snapshot on its way. Dropped before it has arrived, it keeps nothing.
-pub struct RetentionGuard {
+pub(crate) struct RetentionGuard {
     retention: LogRetention,
     node: NodeId,
     is_installed: bool,
@@ -51,7 +51,7 @@ pub struct RetentionGuard {
 
 impl RetentionGuard {
     /// The node has installed it.
-    pub fn installed(mut self) {
+    pub(crate) fn installed(mut self) {
         self.is_installed = true;
     }
 }

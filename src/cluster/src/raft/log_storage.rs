@@ -26,7 +26,7 @@ const READ_BYTES_MAX: usize = 1024 * 1024;
 
 /// The Raft log on this node. Cheap to clone.
 #[derive(Clone)]
-pub struct LogStorage {
+pub(crate) struct LogStorage {
     log: Log,
     metrics: Arc<Metrics>,
     ledger: VoteLedger,
@@ -34,7 +34,7 @@ pub struct LogStorage {
 
 impl LogStorage {
     /// `ledger` is told what the log is about to hold.
-    pub fn new(log: Log, metrics: Arc<Metrics>, ledger: VoteLedger) -> Self {
+    pub(crate) fn new(log: Log, metrics: Arc<Metrics>, ledger: VoteLedger) -> Self {
         Self { log, metrics, ledger }
     }
 

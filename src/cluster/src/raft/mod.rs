@@ -2,17 +2,17 @@
 
 use crate::wire::raft_types::TypeConfig;
 
-pub mod config;
-pub mod log_check;
-pub mod log_retention;
-pub mod log_storage;
-pub mod network;
-pub mod rebuild;
-pub mod snapshot_schedule;
-pub mod snapshot_transfer;
-pub mod state_machine;
-pub mod state_view;
-pub mod vote_ledger;
+pub(crate) mod config;
+pub(crate) mod log_check;
+pub(crate) mod log_retention;
+pub(crate) mod log_storage;
+pub(crate) mod network;
+pub(crate) mod rebuild;
+pub(crate) mod snapshot_schedule;
+pub(crate) mod snapshot_transfer;
+pub(crate) mod state_machine;
+pub(crate) mod state_view;
+pub(crate) mod vote_ledger;
 
 /// The Raft of this program.
-pub type Raft = openraft::Raft<TypeConfig, state_machine::StateMachine>;
+pub(crate) type Raft = openraft::Raft<TypeConfig, state_machine::StateMachine>;

@@ -36,7 +36,7 @@ static NEXT_STREAM: AtomicU64 = AtomicU64::new(1);
 type RpcError = RPCError<TypeConfig>;
 
 /// Makes the network clients openraft asks for.
-pub struct Network {
+pub(crate) struct Network {
     peers: Peers,
     snapshot_bytes_per_s: u64,
     log_retention: LogRetention,
@@ -46,7 +46,7 @@ pub struct Network {
 impl Network {
     /// Clients that reach `peers`, shipping snapshots at a bounded rate. `ledger` learns of each commit
     /// before a peer is.
-    pub fn new(
+    pub(crate) fn new(
         peers: Peers,
         snapshot_bytes_per_s: u64,
         log_retention: LogRetention,
@@ -103,7 +103,7 @@ impl Purpose {
 }
 
 /// Raft's way to one peer.
-pub struct PeerClient {
+pub(crate) struct PeerClient {
     target: NodeId,
     purpose: Purpose,
     link: Option<Link>,

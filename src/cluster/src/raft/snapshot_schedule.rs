@@ -9,7 +9,7 @@ use crate::wire::raft_types::TypeConfig;
 const RETAINED_MAX: u64 = 10;
 
 /// Decides when a snapshot is due.
-pub struct SnapshotSchedule {
+pub(crate) struct SnapshotSchedule {
     retention: LogRetention,
     snapshot_entries: u64,
     keep_entries: u64,
@@ -19,12 +19,12 @@ pub struct SnapshotSchedule {
 
 impl SnapshotSchedule {
     /// A snapshot after so many entries, behind which so many are kept, and all while `retention` is active.
-    pub fn new(retention: LogRetention, snapshot_entries: u64, keep_entries: u64) -> Self {
+    pub(crate) fn new(retention: LogRetention, snapshot_entries: u64, keep_entries: u64) -> Self {
         Self { retention, snapshot_entries, keep_entries, asked_at: 0 }
     }
 
     /// Whether it is time for a snapshot. A disk that is full needs it more than anybody needs the log.
-    pub fn is_due(&mut self, now: &RaftMetrics<TypeConfig>, disk_is_full: bool) -> bool {
+    pub(crate) fn is_due(&mut self, now: &RaftMetrics<TypeConfig>, disk_is_full: bool) -> bool {
         let applied = now.last_applied.map_or(0, |at| at.index);
         let since = applied.saturating_sub(now.snapshot.map_or(0, |at| at.index).max(self.asked_at));
         if since < self.snapshot_entries {

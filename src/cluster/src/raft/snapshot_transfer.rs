@@ -19,7 +19,7 @@ const INSTALL_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// A snapshot: a view of this node's state, or a file received from a peer.
 #[derive(Debug)]
-pub enum SnapshotData {
+pub(crate) enum SnapshotData {
     /// A consistent view, made in no time and sent as it is read.
     View(View),
     /// A received and verified file.
@@ -30,7 +30,7 @@ pub(crate) type Snapshot = openraft::alias::SnapshotOf<TypeConfig, SnapshotData>
 
 /// Why a snapshot was not sent.
 #[derive(Debug, thiserror::Error)]
-pub enum SendError {
+pub(crate) enum SendError {
     /// The peer or the way to it failed.
     #[error("the peer did not take it")]
     Link(#[from] LinkError),
@@ -49,7 +49,12 @@ pub enum SendError {
 }
 
 /// Sends a snapshot and waits until the peer has installed it; gives the peer's vote.
-pub async fn send(link: &Link, vote: Vote, snapshot: Snapshot, bytes_per_s: u64) -> Result<Vote, SendError> {
+pub(crate) async fn send(
+    link: &Link,
+    vote: Vote,
+    snapshot: Snapshot,
+    bytes_per_s: u64,
+) -> Result<Vote, SendError> {
     let SnapshotData::View(view) = snapshot.snapshot else {
         return Err(SendError::NotAView);
     };

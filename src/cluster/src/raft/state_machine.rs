@@ -34,7 +34,7 @@ pub(crate) const META_MARK: &[u8] = b"mark";
 const RUN_ENTRIES_MAX: usize = 256;
 
 /// The replicated state on this node.
-pub struct StateMachine {
+pub(crate) struct StateMachine {
     tables: Tables,
     view: StateView,
     directory: Arc<Directory>,
@@ -48,7 +48,7 @@ pub struct StateMachine {
 impl StateMachine {
     /// The state as the tables hold it. `directory` takes snapshot files.
     /// `view` reads the same tables, and is told when accounts change; `ledger` is told who votes.
-    pub fn new(
+    pub(crate) fn new(
         tables: Tables,
         view: StateView,
         directory: Arc<Directory>,
@@ -63,7 +63,7 @@ impl StateMachine {
     }
 
     /// Follows the index up to which commands are applied.
-    pub fn applied_index(&self) -> watch::Receiver<u64> {
+    pub(crate) fn applied_index(&self) -> watch::Receiver<u64> {
         self.applied_index.subscribe()
     }
 
@@ -114,13 +114,13 @@ impl StateMachine {
     }
 
     /// Applies entries of which nobody waits for an answer.
-    pub fn replay(&mut self, entries: Vec<Entry>) -> io::Result<()> {
+    pub(crate) fn replay(&mut self, entries: Vec<Entry>) -> io::Result<()> {
         self.apply_run(entries.into_iter().map(|entry| (entry, None)).collect())
     }
 
     /// Replaces the members, as of the last applied entry, and puts everything on the disk. Gives that
     /// entry. For a state that no node runs on.
-    pub fn replace_membership(&mut self, members: Membership) -> io::Result<Option<LogId>> {
+    pub(crate) fn replace_membership(&mut self, members: Membership) -> io::Result<Option<LogId>> {
         self.membership = StoredMembership::new(self.applied, members);
         self.write(Vec::new())?;
         self.tables.persist().map_err(io::Error::other)?;
@@ -177,7 +177,7 @@ pub(crate) fn mark_of(bytes: &[u8]) -> io::Result<AppliedMark> {
 }
 
 /// Builds a snapshot: a view, with everything up to it fsynced.
-pub struct SnapshotBuilder {
+pub(crate) struct SnapshotBuilder {
     tables: Tables,
     meta: SnapshotMeta,
 }

@@ -15,11 +15,11 @@ use keymoot_model::NodeId;
 use keymoot_store::{LogPosition, StoredVote};
 
 /// One set of voters, or two while a change is under way: most of each are needed.
-pub type Voters = Arc<[BTreeSet<NodeId>]>;
+pub(crate) type Voters = Arc<[BTreeSet<NodeId>]>;
 
 /// The vote, the commits and the voters as this node knows them. Cheap to clone.
 #[derive(Clone)]
-pub struct VoteLedger {
+pub(crate) struct VoteLedger {
     me: NodeId,
     facts: Arc<Mutex<Facts>>,
 }
@@ -39,7 +39,7 @@ struct Facts {
 
 /// A leader's claim to lead, which a quorum confirms before a read is answered.
 #[derive(Clone, Debug)]
-pub struct LeaderClaim {
+pub(crate) struct LeaderClaim {
     /// By which vote it leads.
     pub vote: StoredVote,
     /// How far the log is committed; a change that was acknowledged is not behind it.
@@ -50,7 +50,7 @@ pub struct LeaderClaim {
 
 impl VoteLedger {
     /// The ledger of node `me`, which starts with this vote and a log that ends at `last_index`.
-    pub fn new(me: NodeId, vote: Option<StoredVote>, last_index: u64) -> Self {
+    pub(crate) fn new(me: NodeId, vote: Option<StoredVote>, last_index: u64) -> Self {
         let facts = Facts {
             vote,
             won: None,
@@ -63,7 +63,7 @@ impl VoteLedger {
     }
 
     /// Records a vote that is about to be saved: no earlier one is supported from now on.
-    pub fn promise(&self, vote: StoredVote) {
+    pub(crate) fn promise(&self, vote: StoredVote) {
         let mut facts = self.lock();
         if facts.vote.is_some_and(|given| given == vote || given.term > vote.term) {
             return;
@@ -73,7 +73,7 @@ impl VoteLedger {
     }
 
     /// The log is committed up to here, and others are about to hear so.
-    pub fn commit(&self, at: LogPosition) {
+    pub(crate) fn commit(&self, at: LogPosition) {
         let mut facts = self.lock();
         if facts.committed.is_none_or(|known| known.index < at.index) {
             facts.committed = Some(at);
@@ -81,7 +81,7 @@ impl VoteLedger {
     }
 
     /// Records the changes of the members among entries that the log is about to hold.
-    pub fn note_entries(&self, entries: &[(LogPosition, Bytes)]) {
+    pub(crate) fn note_entries(&self, entries: &[(LogPosition, Bytes)]) {
         for (at, payload) in entries {
             if codec::kind_of(payload) == Some(Kind::Membership) {
                 self.members_change(at.index);
@@ -90,19 +90,19 @@ impl VoteLedger {
     }
 
     /// The log is about to hold a change of the members.
-    pub fn members_change(&self, index: u64) {
+    pub(crate) fn members_change(&self, index: u64) {
         let mut facts = self.lock();
         facts.members_change_index = facts.members_change_index.max(index);
     }
 
     /// The log ends here now.
-    pub fn truncate(&self, last_index: u64) {
+    pub(crate) fn truncate(&self, last_index: u64) {
         let mut facts = self.lock();
         facts.members_change_index = facts.members_change_index.min(last_index);
     }
 
     /// The entries up to here are applied, and these are the voters as of then, where they may have changed.
-    pub fn apply(&self, index: u64, voters: Option<Voters>) {
+    pub(crate) fn apply(&self, index: u64, voters: Option<Voters>) {
         let mut facts = self.lock();
         facts.applied_index = index;
         if let Some(voters) = voters {
@@ -111,27 +111,27 @@ impl VoteLedger {
     }
 
     /// The ledger of a state that no node runs on.
-    pub fn detached() -> Self {
+    pub(crate) fn detached() -> Self {
         Self::new(0, None, 0)
     }
 
-    pub const fn node(&self) -> NodeId {
+    pub(crate) const fn node(&self) -> NodeId {
         self.me
     }
 
     /// The vote last given.
-    pub fn vote(&self) -> Option<StoredVote> {
+    pub(crate) fn vote(&self) -> Option<StoredVote> {
         self.lock().vote
     }
 
     /// Whether this node still supports that vote: it has given no other one since.
-    pub fn supports(&self, vote: &StoredVote) -> bool {
+    pub(crate) fn supports(&self, vote: &StoredVote) -> bool {
         self.vote().is_some_and(|given| given.is_for_same_leader(vote))
     }
 
     /// What this node may answer from, if a majority still supports its vote. `None` while it does not lead, has
     /// committed nothing of its own, or does not know the voters for certain.
-    pub fn leader_claim(&self) -> Option<LeaderClaim> {
+    pub(crate) fn leader_claim(&self) -> Option<LeaderClaim> {
         let facts = self.lock();
         let vote = facts.won?;
         let committed = facts.committed.filter(|at| at.term == vote.term && at.node == vote.node)?;
@@ -150,7 +150,7 @@ impl VoteLedger {
 
 impl LeaderClaim {
     /// Whether these are most of the voters.
-    pub fn is_quorum(&self, supporters: &BTreeSet<NodeId>) -> bool {
+    pub(crate) fn is_quorum(&self, supporters: &BTreeSet<NodeId>) -> bool {
         let most = |voters: &BTreeSet<NodeId>| voters.intersection(supporters).count() > voters.len() / 2;
         !self.voters.is_empty() && self.voters.iter().all(most)
     }

@@ -27,10 +27,10 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 const PAUSE_AFTER_READS: usize = 4;
 
 /// Batches the reads of this node.
-pub type BarrierBatcher = Batcher<(), Result<(), ClusterError>>;
+pub(crate) type BarrierBatcher = Batcher<(), Result<(), ClusterError>>;
 
 /// Batches reads behind `barrier`, at most `reads_max` at a time; a batch gives up after `patience`.
-pub fn barrier_batcher(
+pub(crate) fn barrier_batcher(
     barrier: Arc<ReadBarrier>,
     runtime: Handle,
     reads_max: usize,
@@ -47,7 +47,7 @@ pub fn barrier_batcher(
 }
 
 /// Asks the leader for the read index and waits until it is applied here.
-pub struct ReadBarrier {
+pub(crate) struct ReadBarrier {
     /// Answers this node and others while this node leads.
     pub read_index: ReadIndex,
     leader_client: LeaderClient,
@@ -56,7 +56,7 @@ pub struct ReadBarrier {
 }
 
 impl ReadBarrier {
-    pub fn new(
+    pub(crate) fn new(
         read_index: ReadIndex,
         leader_client: LeaderClient,
         applied_index: watch::Receiver<u64>,
@@ -74,7 +74,7 @@ impl ReadBarrier {
     }
 
     /// Asks for the read index and waits until it is applied here.
-    pub async fn wait(&self, deadline: Instant) -> Result<(), ClusterError> {
+    pub(crate) async fn wait(&self, deadline: Instant) -> Result<(), ClusterError> {
         #[cfg(feature = "mutants")]
         if keymoot_mutant::is("local-read") {
             return Ok(());

@@ -1,4 +1,4 @@
 //! Linearizable reads: the read barrier of every node, and the read index that the leader gives.
 
-pub mod barrier;
-pub mod read_index;
+pub(crate) mod barrier;
+pub(crate) mod read_index;

@@ -37,14 +37,20 @@ const ASK_ALL_EVERY: Duration = Duration::from_secs(1);
 const VOTER_ANSWERS_WITHIN: Duration = Duration::from_secs(1);
 
 /// Gives the read index to this node, and to others while it leads.
-pub struct ReadIndex {
+pub(crate) struct ReadIndex {
     confirmation: Arc<Confirmation>,
     questions: Batcher<(), Result<u64, Unanswered>>,
 }
 
 impl ReadIndex {
     /// The read index of a node with this vote ledger, asked for on `runtime`.
-    pub fn new(raft: Raft, ledger: VoteLedger, peers: Peers, metrics: Arc<Metrics>, runtime: Handle) -> Self {
+    pub(crate) fn new(
+        raft: Raft,
+        ledger: VoteLedger,
+        peers: Peers,
+        metrics: Arc<Metrics>,
+        runtime: Handle,
+    ) -> Self {
         let confirmation = Arc::new(Confirmation { raft, ledger, peers, metrics, lately: Mutex::default() });
         let asked = confirmation.clone();
         let ask = move |asking: Vec<()>| {
@@ -57,12 +63,12 @@ impl ReadIndex {
     }
 
     /// Asks the quorum, for reads of this node.
-    pub async fn read(&self) -> Result<u64, Unanswered> {
+    pub(crate) async fn read(&self) -> Result<u64, Unanswered> {
         self.confirmation.index().await
     }
 
     /// Asks the quorum, with all nodes that ask at the same time.
-    pub async fn read_for_peer(&self) -> Result<u64, Unanswered> {
+    pub(crate) async fn read_for_peer(&self) -> Result<u64, Unanswered> {
         match self.questions.submit(()) {
             Some(answered) => answered.await.unwrap_or(Err(Unanswered::Stopped)),
             None => Err(Unanswered::Retry),
@@ -70,7 +76,7 @@ impl ReadIndex {
     }
 
     /// The answer for a voter that supported this vote when it asked, if it and this node are a quorum.
-    pub fn answer_voter(&self, asker: NodeId, vote: &StoredVote) -> Option<u64> {
+    pub(crate) fn answer_voter(&self, asker: NodeId, vote: &StoredVote) -> Option<u64> {
         let ledger = self.ledger();
         let claim = ledger.leader_claim().filter(|claim| claim.vote.is_for_same_leader(vote))?;
         claim.is_quorum(&BTreeSet::from([asker, ledger.node()])).then(|| {
@@ -80,7 +86,7 @@ impl ReadIndex {
     }
 
     /// This node's vote ledger.
-    pub fn ledger(&self) -> &VoteLedger {
+    pub(crate) fn ledger(&self) -> &VoteLedger {
         &self.confirmation.ledger
     }
 }

@@ -12,7 +12,7 @@ use crate::raft::Raft;
 use crate::write::disk::Disk;
 
 /// Raft on this node, as peers reach it.
-pub struct RaftEndpoint {
+pub(crate) struct RaftEndpoint {
     pub(super) raft: Raft,
     pub(super) disk: Disk,
     pub(super) directory: Arc<Directory>,
@@ -24,7 +24,7 @@ pub struct RaftEndpoint {
 
 impl RaftEndpoint {
     /// The endpoint of `raft`, which answers no vote before `silent_until`.
-    pub const fn new(
+    pub(crate) const fn new(
         raft: Raft,
         disk: Disk,
         directory: Arc<Directory>,

@@ -38,7 +38,7 @@ const WINDOW: Duration = Duration::from_secs(10);
 
 /// Limits the nodes that ask to join: few at once, and not often.
 #[derive(Debug)]
-pub struct JoinGate {
+pub(crate) struct JoinGate {
     at_once: Semaphore,
     recent: RateLimit,
 }
@@ -50,7 +50,7 @@ impl Default for JoinGate {
 }
 
 /// Serves one connection.
-pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
+pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     mut stream: S,
     channel: PeerChannel,
     from: SocketAddr,

@@ -5,8 +5,8 @@
 
 mod answers;
 mod appends;
-pub mod endpoint;
-pub mod join;
+pub(crate) mod endpoint;
+pub(crate) mod join;
 mod session;
 
 use std::net::SocketAddr;
@@ -51,7 +51,7 @@ const GREETING_TIMEOUT: Duration = Duration::from_secs(5);
 const CONCURRENT_REQUESTS_MAX: usize = 1024;
 
 /// The services that peers and tools reach, apart from Raft.
-pub struct Services {
+pub(crate) struct Services {
     pub admin: AdminService,
     pub members: Arc<Members>,
     pub joins: JoinService,
@@ -61,7 +61,7 @@ pub struct Services {
 }
 
 /// Serves peers and tools.
-pub struct PeerServer {
+pub(crate) struct PeerServer {
     local: LocalEnd,
     fence: Fence,
     removed: Arc<RemovedNodes>,
@@ -72,7 +72,7 @@ pub struct PeerServer {
 
 impl PeerServer {
     /// Serves Raft by `endpoint`, and all else by `services`.
-    pub const fn new(
+    pub(crate) const fn new(
         local: LocalEnd,
         fence: Fence,
         removed: Arc<RemovedNodes>,
@@ -85,7 +85,7 @@ impl PeerServer {
 }
 
 /// Accepts peers until the listener fails or the task is aborted.
-pub async fn listen(listener: TcpListener, acceptor: TlsAcceptor, server: Arc<PeerServer>) {
+pub(crate) async fn listen(listener: TcpListener, acceptor: TlsAcceptor, server: Arc<PeerServer>) {
     let gate = Arc::new(JoinGate::default());
     loop {
         match listener.accept().await {

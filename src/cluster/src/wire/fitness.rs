@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// A node's answer to whether it could lead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Fitness {
+pub(crate) struct Fitness {
     /// Whether its disk has room to write.
     pub has_room: bool,
     /// Whether no read of its tables has met damage.

@@ -4,25 +4,25 @@ use bytes::{BufMut, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 /// The largest body accepted. Senders stay far below it.
-pub const BODY_BYTES_MAX: usize = 64 * 1024 * 1024;
+pub(crate) const BODY_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// Length and request id.
 const HEADER_BYTES: usize = 12;
 
 /// A frame: the id pairs a reply with its request.
-pub struct Frame {
+pub(crate) struct Frame {
     /// Chosen by the requester.
     pub id: u64,
     pub body: Bytes,
 }
 
 /// Reads the next frame; `None` when the peer closed the connection between two frames.
-pub async fn read<R: AsyncRead + Unpin>(reader: &mut R) -> std::io::Result<Option<Frame>> {
+pub(crate) async fn read<R: AsyncRead + Unpin>(reader: &mut R) -> std::io::Result<Option<Frame>> {
     read_up_to(reader, BODY_BYTES_MAX).await
 }
 
 /// The same, from somebody who is allowed bodies of so many bytes only.
-pub async fn read_up_to<R: AsyncRead + Unpin>(
+pub(crate) async fn read_up_to<R: AsyncRead + Unpin>(
     reader: &mut R,
     bytes_max: usize,
 ) -> std::io::Result<Option<Frame>> {
@@ -49,7 +49,7 @@ pub async fn read_up_to<R: AsyncRead + Unpin>(
 }
 
 /// Writes a frame without flushing.
-pub async fn write<W: AsyncWrite + Unpin>(writer: &mut W, frame: &Frame) -> std::io::Result<()> {
+pub(crate) async fn write<W: AsyncWrite + Unpin>(writer: &mut W, frame: &Frame) -> std::io::Result<()> {
     let body_bytes =
         u32::try_from(frame.body.len()).ok().filter(|bytes| *bytes as usize <= BODY_BYTES_MAX).ok_or_else(
             || std::io::Error::new(std::io::ErrorKind::InvalidInput, "a frame is over the limit"),

@@ -12,7 +12,7 @@ use crate::wire::message::Hello;
 /// The first message on a connection, in both directions: all of it where both ends know
 /// [`PeerVersion::Second`], the hello alone elsewhere. Fields are append-only until that version is released.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Greeting {
+pub(crate) struct Greeting {
     /// Who the sender is.
     pub hello: Hello,
     /// Which data directory it has; none from a tool.
@@ -23,7 +23,7 @@ pub struct Greeting {
 
 impl Greeting {
     /// Of an operator's tool.
-    pub const fn of_tool(hello: Hello) -> Self {
+    pub(crate) const fn of_tool(hello: Hello) -> Self {
         Self { hello, incarnation: None, remembered: None }
     }
 
@@ -31,7 +31,7 @@ impl Greeting {
     ///
     /// # Errors
     /// When it cannot be encoded.
-    pub fn encode(&self, version: PeerVersion) -> Result<Vec<u8>, CodecError> {
+    pub(crate) fn encode(&self, version: PeerVersion) -> Result<Vec<u8>, CodecError> {
         match version {
             PeerVersion::First => codec::encode(Kind::Hello, &self.hello),
             PeerVersion::Second => codec::encode(Kind::Greeting, self),
@@ -42,7 +42,7 @@ impl Greeting {
     ///
     /// # Errors
     /// When these bytes are none of that version.
-    pub fn decode(version: PeerVersion, bytes: &[u8]) -> Result<Self, CodecError> {
+    pub(crate) fn decode(version: PeerVersion, bytes: &[u8]) -> Result<Self, CodecError> {
         match version {
             PeerVersion::First => codec::decode(Kind::Hello, bytes).map(Self::of_tool),
             PeerVersion::Second => codec::decode(Kind::Greeting, bytes),

@@ -26,7 +26,7 @@ pub struct JoinRequest {
 
 /// The first message of a member to a node without a certificate.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct JoinDemand {
+pub(crate) struct JoinDemand {
     /// The challenge that the node's proofs are bound to.
     pub challenge: Challenge,
     /// That the member holds the cluster's master key itself.

@@ -19,7 +19,7 @@ pub const PROTOCOL: u32 = 1;
 
 /// The sender, first on a connection and in both directions. The certificate proves it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Hello {
+pub(crate) struct Hello {
     /// The sender's [`PROTOCOL`].
     pub protocol: u32,
     /// The cluster it belongs to.
@@ -35,11 +35,11 @@ pub struct Hello {
 }
 
 /// The stream of appends that belong to none.
-pub const NO_STREAM: u64 = 0;
+pub(crate) const NO_STREAM: u64 = 0;
 
 /// A request to a peer.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub enum Request {
+pub(crate) enum Request {
     /// Raft AppendEntries, one of an ordered stream.
     Append {
         /// Tells the streams of one connection apart: a new one begins after each failure. [`NO_STREAM`]
@@ -106,7 +106,7 @@ pub enum Request {
 impl Request {
     /// Whether only who proved a master key may ask it, and as what its refusals are counted. Of a forwarded
     /// proposal each command is judged by itself.
-    pub const fn proof_needed_for(&self) -> Option<&'static str> {
+    pub(crate) const fn proof_needed_for(&self) -> Option<&'static str> {
         match self {
             Self::Admin(_) | Self::BackupBegin { .. } | Self::BackupNext => Some("administration"),
             Self::Join(_) => Some("join"),
@@ -127,19 +127,19 @@ impl Request {
     }
 
     /// Whether an operator's tool may ask it, which is no member of the cluster.
-    pub const fn is_administration(&self) -> bool {
+    pub(crate) const fn is_administration(&self) -> bool {
         matches!(self, Self::Admin(_) | Self::BackupBegin { .. } | Self::BackupNext | Self::Join(_))
     }
 
     /// Whether a peer that speaks this version can read it.
-    pub const fn is_known_to(&self, version: PeerVersion) -> bool {
+    pub(crate) const fn is_known_to(&self, version: PeerVersion) -> bool {
         matches!(version, PeerVersion::Second) || !matches!(self, Self::FitnessToLead)
     }
 }
 
 /// The answer to a request.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub enum Reply {
+pub(crate) enum Reply {
     Appended(AppendOutcome),
     Voted {
         vote: StoredVote,
@@ -183,7 +183,7 @@ pub enum Reply {
 
 /// Outcome of an Append.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum AppendOutcome {
+pub(crate) enum AppendOutcome {
     /// Stored up to here.
     Stored(Option<LogPosition>),
     /// The receiver has no such entry before these.

@@ -1,12 +1,12 @@
 //! The messages between nodes and tools, and their forms in bytes: the bottom of the crate.
 
-pub mod admin;
-pub mod fitness;
-pub mod frame;
-pub mod greeting;
-pub mod join;
-pub mod membership_change;
-pub mod message;
-pub mod raft_codec;
-pub mod raft_types;
-pub mod rewrap;
+pub(crate) mod admin;
+pub(crate) mod fitness;
+pub(crate) mod frame;
+pub(crate) mod greeting;
+pub(crate) mod join;
+pub(crate) mod membership_change;
+pub(crate) mod message;
+pub(crate) mod raft_codec;
+pub(crate) mod raft_types;
+pub(crate) mod rewrap;

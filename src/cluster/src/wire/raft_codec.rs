@@ -21,7 +21,7 @@ use crate::wire::raft_types::{
 
 /// Members with voters, as log and snapshot hold them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct WireMembership {
+pub(crate) struct WireMembership {
     /// One set of voters, or two while a change is under way.
     pub voters: Vec<BTreeSet<NodeId>>,
     /// All members, learners included.
@@ -30,7 +30,7 @@ pub struct WireMembership {
 
 /// The mark stored beside the state: how far it is applied, and the members as of then.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AppliedMark {
+pub(crate) struct AppliedMark {
     /// The last applied entry.
     pub applied: Option<LogPosition>,
     /// Where the members were last changed.
@@ -40,40 +40,40 @@ pub struct AppliedMark {
 
 /// A log entry on its way to a peer.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct WireEntry {
+pub(crate) struct WireEntry {
     pub at: LogPosition,
     /// The bytes that [`entry_payload`] made.
     pub payload: Bytes,
 }
 
-pub fn position(id: &LogId) -> LogPosition {
+pub(crate) fn position(id: &LogId) -> LogPosition {
     LogPosition { term: id.leader_id.term, node: id.leader_id.node_id, index: id.index }
 }
 
-pub fn log_id(at: &LogPosition) -> LogId {
+pub(crate) fn log_id(at: &LogPosition) -> LogId {
     LogId { leader_id: LeaderId { term: at.term, node_id: at.node }, index: at.index }
 }
 
-pub fn stored_vote(vote: &Vote) -> StoredVote {
+pub(crate) fn stored_vote(vote: &Vote) -> StoredVote {
     StoredVote { term: vote.leader_id.term, node: vote.leader_id.node_id, committed: vote.committed }
 }
 
-pub fn vote(stored: &StoredVote) -> Vote {
+pub(crate) fn vote(stored: &StoredVote) -> Vote {
     Vote { leader_id: LeaderId { term: stored.term, node_id: stored.node }, committed: stored.committed }
 }
 
-pub fn wire_membership(membership: &Membership) -> WireMembership {
+pub(crate) fn wire_membership(membership: &Membership) -> WireMembership {
     WireMembership {
         voters: membership.get_joint_config().clone(),
         nodes: membership.nodes().map(|(id, node)| (*id, node.clone())).collect(),
     }
 }
 
-pub fn membership(wire: WireMembership) -> io::Result<Membership> {
+pub(crate) fn membership(wire: WireMembership) -> io::Result<Membership> {
     Membership::new(wire.voters, wire.nodes).map_err(io::Error::other)
 }
 
-pub fn mark(applied: Option<&LogId>, stored: &StoredMembership) -> AppliedMark {
+pub(crate) fn mark(applied: Option<&LogId>, stored: &StoredMembership) -> AppliedMark {
     AppliedMark {
         applied: applied.map(position),
         membership_at: stored.log_id().as_ref().map(position),
@@ -81,7 +81,7 @@ pub fn mark(applied: Option<&LogId>, stored: &StoredMembership) -> AppliedMark {
     }
 }
 
-pub fn unmark(mark: AppliedMark) -> io::Result<(Option<LogId>, StoredMembership)> {
+pub(crate) fn unmark(mark: AppliedMark) -> io::Result<(Option<LogId>, StoredMembership)> {
     let stored = match mark.membership {
         Some(wire) => StoredMembership::new(mark.membership_at.as_ref().map(log_id), membership(wire)?),
         None => StoredMembership::default(),
@@ -91,7 +91,7 @@ pub fn unmark(mark: AppliedMark) -> io::Result<(Option<LogId>, StoredMembership)
 
 /// The bytes of an entry in the log: nothing for a blank one, the encoded proposal as it came, or
 /// encoded members. The kind byte of the envelope tells the two apart.
-pub fn entry_payload(entry: &Entry) -> Result<Bytes, CodecError> {
+pub(crate) fn entry_payload(entry: &Entry) -> Result<Bytes, CodecError> {
     match &entry.payload {
         EntryPayload::Blank => Ok(Bytes::new()),
         EntryPayload::Normal(proposal) => Ok(proposal.0.clone()),
@@ -102,7 +102,7 @@ pub fn entry_payload(entry: &Entry) -> Result<Bytes, CodecError> {
 }
 
 /// Entries as the log holds them.
-pub fn log_entries(entries: impl IntoIterator<Item = Entry>) -> io::Result<Vec<(LogPosition, Bytes)>> {
+pub(crate) fn log_entries(entries: impl IntoIterator<Item = Entry>) -> io::Result<Vec<(LogPosition, Bytes)>> {
     let stored = |entry: Entry| {
         let payload = entry_payload(&entry).map_err(io::Error::other)?;
         Ok((position(&entry.log_id), payload))
@@ -111,7 +111,7 @@ pub fn log_entries(entries: impl IntoIterator<Item = Entry>) -> io::Result<Vec<(
 }
 
 /// Reads back what [`entry_payload`] made.
-pub fn entry(at: &LogPosition, payload: Bytes) -> io::Result<Entry> {
+pub(crate) fn entry(at: &LogPosition, payload: Bytes) -> io::Result<Entry> {
     let payload = if payload.is_empty() {
         EntryPayload::Blank
     } else if codec::kind_of(&payload) == Some(Kind::Membership) {
@@ -123,6 +123,6 @@ pub fn entry(at: &LogPosition, payload: Bytes) -> io::Result<Entry> {
     Ok(Entry { log_id: log_id(at), payload })
 }
 
-pub fn wire_entry(entry: &Entry) -> Result<WireEntry, CodecError> {
+pub(crate) fn wire_entry(entry: &Entry) -> Result<WireEntry, CodecError> {
     Ok(WireEntry { at: position(&entry.log_id), payload: entry_payload(entry)? })
 }

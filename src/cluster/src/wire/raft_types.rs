@@ -1,4 +1,5 @@
 //! The types openraft is instantiated with.
+#![allow(unreachable_pub, reason = "the macro's type is public, and so must be what it names")]
 
 use std::fmt;
 
@@ -21,12 +22,12 @@ openraft::declare_raft_types!(
 /// Term and node of a leader.
 pub type LeaderId = openraft::impls::leader_id_adv::LeaderId<u64, NodeId>;
 /// A place in the log.
-pub type LogId = openraft::alias::LogIdOf<TypeConfig>;
-pub type Vote = openraft::alias::VoteOf<TypeConfig>;
-pub type Entry = openraft::alias::EntryOf<TypeConfig>;
+pub(crate) type LogId = openraft::alias::LogIdOf<TypeConfig>;
+pub(crate) type Vote = openraft::alias::VoteOf<TypeConfig>;
+pub(crate) type Entry = openraft::alias::EntryOf<TypeConfig>;
 /// The members, with the place in the log that made them so.
-pub type StoredMembership = openraft::alias::StoredMembershipOf<TypeConfig>;
-pub type Membership = openraft::Membership<NodeId, Member>;
+pub(crate) type StoredMembership = openraft::alias::StoredMembershipOf<TypeConfig>;
+pub(crate) type Membership = openraft::Membership<NodeId, Member>;
 
 /// A member of the cluster as the others know it. Its identity is its id and certificate; the
 /// addresses may change.

@@ -25,7 +25,7 @@ const APPENDS_IN_FLIGHT_MAX: usize = 2;
 const APPEND_BATCHES_MAX: usize = 16;
 
 /// Appends the batches of this node, and those that others forward to it.
-pub struct LogAppender {
+pub(crate) struct LogAppender {
     raft: Raft,
     disk: Disk,
     batcher: Batcher<Bytes, Result<Vec<Response>, Unanswered>>,
@@ -33,7 +33,7 @@ pub struct LogAppender {
 
 impl LogAppender {
     /// To this node's Raft, on `runtime`, as long as its `disk` has room.
-    pub fn new(raft: Raft, disk: Disk, runtime: Handle) -> Self {
+    pub(crate) fn new(raft: Raft, disk: Disk, runtime: Handle) -> Self {
         let limits = BatchLimits {
             // Every member has few batches under way.
             waiting_max: usize::MAX,
@@ -50,7 +50,7 @@ impl LogAppender {
     }
 
     /// Replicates an encoded proposal, if this node leads and its disk has room.
-    pub async fn append(&self, encoded: Bytes) -> Result<Vec<Response>, Unanswered> {
+    pub(crate) async fn append(&self, encoded: Bytes) -> Result<Vec<Response>, Unanswered> {
         if self.disk.is_read_only() {
             let metrics = self.raft.metrics();
             let leads = metrics.borrow_watched().state == ServerState::Leader;

@@ -16,7 +16,7 @@ use tokio::sync::{Notify, oneshot};
 
 /// How much is batched.
 #[derive(Clone, Copy, Debug)]
-pub struct BatchLimits {
+pub(crate) struct BatchLimits {
     /// Parts that may wait.
     pub waiting_max: usize,
     /// Parts in one batch at most.
@@ -29,7 +29,7 @@ pub struct BatchLimits {
 
 impl BatchLimits {
     /// One question at a time, for all who wait.
-    pub const fn one_at_a_time(waiting_max: usize) -> Self {
+    pub(crate) const fn one_at_a_time(waiting_max: usize) -> Self {
         Self { waiting_max, batch_max: usize::MAX, in_flight_max: 1, pause_after: usize::MAX }
     }
 }
@@ -41,7 +41,7 @@ const PAUSE: Duration = Duration::from_millis(1);
 type Work<I, O> = Box<dyn Fn(Vec<I>) -> BoxFuture<'static, Vec<O>> + Send + Sync>;
 
 /// Batches work. Cheap to clone.
-pub struct Batcher<I, O> {
+pub(crate) struct Batcher<I, O> {
     shared: Arc<Shared<I, O>>,
 }
 
@@ -63,7 +63,7 @@ struct Queue<I, O> {
 
 impl<I: Send + 'static, O: Send + 'static> Batcher<I, O> {
     /// Lets `work` be done on `runtime`.
-    pub fn new<F>(runtime: Handle, limits: BatchLimits, work: F) -> Self
+    pub(crate) fn new<F>(runtime: Handle, limits: BatchLimits, work: F) -> Self
     where
         F: Fn(Vec<I>) -> BoxFuture<'static, Vec<O>> + Send + Sync + 'static,
     {
@@ -73,7 +73,7 @@ impl<I: Send + 'static, O: Send + 'static> Batcher<I, O> {
     }
 
     /// Submits a part of work; its answer comes over the receiver. `None` when too many parts wait.
-    pub fn submit(&self, part: I) -> Option<oneshot::Receiver<O>> {
+    pub(crate) fn submit(&self, part: I) -> Option<oneshot::Receiver<O>> {
         let (answer, answered) = oneshot::channel();
         let mut queue = self.shared.lock();
         if queue.waiting.len() >= self.shared.limits.waiting_max {

@@ -71,7 +71,7 @@ const fn behalf(command: &Command) -> Behalf {
 
 /// Why a command or proposal is not taken.
 #[derive(Debug, thiserror::Error)]
-pub enum RightsError {
+pub(crate) enum RightsError {
     /// The bytes are no proposal.
     #[error("the bytes are no proposal: {0}")]
     Form(codec::CodecError),
@@ -94,7 +94,7 @@ pub enum RightsError {
 }
 
 /// Whether an operator's tool, which proved a master key, may ask for the command.
-pub fn check_tool(command: &Command) -> Result<(), RightsError> {
+pub(crate) fn check_tool(command: &Command) -> Result<(), RightsError> {
     match behalf(command) {
         Behalf::AccountsAndOperators | Behalf::Operators => check_content(command, None),
         Behalf::Accounts | Behalf::Node(_) | Behalf::Cluster | Behalf::Nobody => {
@@ -105,7 +105,7 @@ pub fn check_tool(command: &Command) -> Result<(), RightsError> {
 
 /// Whether node `from` may forward the proposal in these bytes. `proof` says whether it proved a master
 /// key; `keyring` is this node's own.
-pub fn check_forwarded(
+pub(crate) fn check_forwarded(
     encoded: &[u8],
     from: NodeId,
     proof: Result<(), ProofRefusal>,

@@ -9,7 +9,7 @@ use keymoot_store::{Space, StoreError};
 use crate::settings::DiskSection;
 
 /// The largest part of a disk that is asked to be free: one in so many.
-pub const FREE_PART: u64 = 20;
+pub(crate) const FREE_PART: u64 = 20;
 
 /// The largest part of a disk that is kept as ballast: one in so many.
 const BALLAST_PART: u64 = 100;
@@ -24,24 +24,24 @@ pub struct DiskState {
 
 /// The disk as the node sees it. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Disk {
+pub(crate) struct Disk {
     state: watch::Receiver<DiskState>,
 }
 
 impl Disk {
     /// A disk that is not measured yet, and where measurements go.
-    pub fn channel() -> (watch::Sender<DiskState>, Self) {
+    pub(crate) fn channel() -> (watch::Sender<DiskState>, Self) {
         let (measured, state) = watch::channel(DiskState::default());
         (measured, Self { state })
     }
 
     /// As last measured.
-    pub fn state(&self) -> DiskState {
+    pub(crate) fn state(&self) -> DiskState {
         *self.state.borrow()
     }
 
     /// Whether there is too little room for the node to write.
-    pub fn is_read_only(&self) -> bool {
+    pub(crate) fn is_read_only(&self) -> bool {
         self.state.borrow().read_only
     }
 }
@@ -59,25 +59,25 @@ impl DiskState {
 }
 
 /// The directory at `path`, or what will hold it.
-pub fn nearest_directory(path: &Path) -> &Path {
+pub(crate) fn nearest_directory(path: &Path) -> &Path {
     path.ancestors().find(|path| path.is_dir()).unwrap_or(Path::new("."))
 }
 
 /// The room that is asked of a disk of this size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub(crate) struct Limits {
     pub free_bytes_min: u64,
     pub ballast_bytes: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Decision {
+pub(crate) struct Decision {
     pub read_only: bool,
     pub make_ballast: bool,
 }
 
 impl Limits {
-    pub fn of(settings: &DiskSection, space: Space) -> Self {
+    pub(crate) fn of(settings: &DiskSection, space: Space) -> Self {
         Self {
             free_bytes_min: settings.free_bytes_min.min(space.total_bytes / FREE_PART),
             ballast_bytes: settings.ballast_bytes.min(space.total_bytes / BALLAST_PART),
@@ -86,7 +86,7 @@ impl Limits {
 
     /// A node that is read-only writes again only with a quarter more than the least, and only when
     /// the ballast fits in too: else it would be read-only again at once.
-    pub fn decide(self, was_read_only: bool, free_bytes: u64, ballast_missing_bytes: u64) -> Decision {
+    pub(crate) fn decide(self, was_read_only: bool, free_bytes: u64, ballast_missing_bytes: u64) -> Decision {
         let enough = self.free_bytes_min.saturating_add(self.free_bytes_min / 4);
         let roomy = free_bytes >= enough.saturating_add(ballast_missing_bytes);
         Decision {

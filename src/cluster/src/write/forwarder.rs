@@ -23,7 +23,7 @@ use crate::write::appender::LogAppender;
 use crate::write::clock::now_ms;
 
 /// Brings each batch of this node to the leader, wherever it is, until it is answered.
-pub struct ProposalForwarder {
+pub(crate) struct ProposalForwarder {
     /// Appends the batches of this node and of others while this node leads.
     pub appender: LogAppender,
     leader_client: LeaderClient,
@@ -40,7 +40,7 @@ struct Serials {
 }
 
 impl ProposalForwarder {
-    pub fn new(
+    pub(crate) fn new(
         appender: LogAppender,
         leader_client: LeaderClient,
         feature_level: FeatureLevel,
@@ -87,7 +87,7 @@ impl ProposalForwarder {
     }
 
     /// Replicates the commands as one proposal.
-    pub async fn replicate(
+    pub(crate) async fn replicate(
         &self,
         commands: Vec<Command>,
         deadline: Instant,

@@ -1,9 +1,9 @@
 //! The write path: commands are batched, brought to the leader and appended to its log.
 
-pub mod appender;
-pub mod batcher;
-pub mod clock;
-pub mod command_rights;
-pub mod disk;
-pub mod forwarder;
-pub mod proposer;
+pub(crate) mod appender;
+pub(crate) mod batcher;
+pub(crate) mod clock;
+pub(crate) mod command_rights;
+pub(crate) mod disk;
+pub(crate) mod forwarder;
+pub(crate) mod proposer;

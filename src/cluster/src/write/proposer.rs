@@ -16,10 +16,10 @@ use crate::write::batcher::{BatchLimits, Batcher};
 use crate::write::forwarder::ProposalForwarder;
 
 /// Batches the commands of this node. Commands that are submitted together stay in one proposal.
-pub type Proposer = Batcher<Vec<Command>, Result<Vec<Response>, ClusterError>>;
+pub(crate) type Proposer = Batcher<Vec<Command>, Result<Vec<Response>, ClusterError>>;
 
 /// The proposer over `forwarder`; a batch gives up after `patience`.
-pub fn proposer(
+pub(crate) fn proposer(
     forwarder: Arc<ProposalForwarder>,
     runtime: Handle,
     limits: BatchLimits,

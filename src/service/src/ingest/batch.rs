@@ -17,7 +17,7 @@ use crate::keys::Keys;
 use crate::replicated_state::ReplicatedState;
 
 /// What is proposed beside the keys.
-pub struct Batch<'g> {
+pub(super) struct Batch<'g> {
     grant: &'g Grant,
     attach: Option<Attachment>,
     auxiliary: Option<Command>,
@@ -27,17 +27,17 @@ pub struct Batch<'g> {
 
 impl<'g> Batch<'g> {
     /// Of nothing yet.
-    pub fn new(grant: &'g Grant) -> Self {
+    pub(super) fn new(grant: &'g Grant) -> Self {
         Self { grant, attach: None, auxiliary: None, auxiliary_before: None }
     }
 
     /// The same with a policy to attach.
-    pub fn attaching(self, attach: Option<Attachment>) -> Self {
+    pub(super) fn attaching(self, attach: Option<Attachment>) -> Self {
         Self { attach, ..self }
     }
 
     /// The same with auxiliary data to keep with a content; with `if_absent`, only if it has none.
-    pub fn keeping(self, content: &ContentId, auxiliary: Auxiliary, if_absent: bool) -> Self {
+    pub(super) fn keeping(self, content: &ContentId, auxiliary: Auxiliary, if_absent: bool) -> Self {
         Self { auxiliary: Some(self.put_auxiliary(content, Some(auxiliary), if_absent)), ..self }
     }
 

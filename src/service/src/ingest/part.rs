@@ -8,10 +8,10 @@ use crate::error::ServiceError;
 use crate::keys::ServedKey;
 
 /// How often a change is tried while other writers of the same track come first.
-pub const ATTEMPTS_MAX: u32 = 32;
+pub(crate) const ATTEMPTS_MAX: u32 = 32;
 
 /// A key that is about to be proposed: supplied by the scrambler, or made here.
-pub struct Candidate {
+pub(super) struct Candidate {
     /// Its key id.
     pub kid: Kid,
     /// The key.
@@ -21,7 +21,7 @@ pub struct Candidate {
 }
 
 /// What is to be stored in a track as its next version.
-pub enum Part {
+pub(super) enum Part {
     /// A key, for the whole track or for one period.
     Key { place: KeyPlace, version: u32, candidate: Candidate, period: Option<Period>, replaces: bool },
     /// A seed for periods of one length.
@@ -29,7 +29,7 @@ pub enum Part {
 }
 
 /// What is in a track.
-pub enum Stored {
+pub(super) enum Stored {
     /// A key.
     Key(ServedKey),
     /// A seed.
@@ -37,7 +37,7 @@ pub enum Stored {
 }
 
 /// What an answer means for a part.
-pub enum Outcome {
+pub(super) enum Outcome {
     /// This key was stored in this track, which had none.
     Created(ServedKey, KeyPlace),
     /// This is there, stored now or before.
@@ -48,7 +48,7 @@ pub enum Outcome {
 
 impl Part {
     /// The command that stores it, wrapped for the version that comes next as far as is known.
-    pub fn command(&self, keyring: &Keyring) -> Result<Command, ServiceError> {
+    pub(super) fn command(&self, keyring: &Keyring) -> Result<Command, ServiceError> {
         Ok(match self {
             Self::Key { place, version, candidate: Candidate { kid, key, origin }, period, replaces } => {
                 let wrapped = match period {
@@ -74,7 +74,7 @@ impl Part {
     }
 
     /// What the state's answer to [`Self::command`] means.
-    pub fn outcome(self, response: Response, keyring: &Keyring) -> Result<Outcome, ServiceError> {
+    pub(super) fn outcome(self, response: Response, keyring: &Keyring) -> Result<Outcome, ServiceError> {
         match (self, response) {
             (Self::Key { place, version, candidate, period, replaces }, Response::Stored) => {
                 let served = ServedKey { kid: candidate.kid, key: candidate.key, version };
@@ -118,7 +118,7 @@ impl Part {
 
 /// The key id exists. The same key for the same place is a repetition of a request whose answer got lost;
 /// anything else is a conflict.
-pub fn repeated(
+pub(super) fn repeated(
     place: &KeyPlace,
     candidate: &Candidate,
     period: Option<Period>,
@@ -137,12 +137,12 @@ pub fn repeated(
 }
 
 /// The state answered with something that the command cannot have.
-pub fn out_of_protocol(command: &'static str) -> ServiceError {
+pub(super) fn out_of_protocol(command: &'static str) -> ServiceError {
     ServiceError::Protocol { command }
 }
 
 /// Opens a stored key.
-pub fn open(keyring: &Keyring, record: &KeyRecord) -> Result<ServedKey, ServiceError> {
+pub(super) fn open(keyring: &Keyring, record: &KeyRecord) -> Result<ServedKey, ServiceError> {
     let key = keyring.unwrap_content_key(record)?;
     Ok(ServedKey { kid: record.kid, key, version: record.version })
 }

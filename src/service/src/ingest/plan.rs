@@ -16,7 +16,7 @@ use crate::keys::{Keys, ServedKey};
 use crate::replicated_state::ReplicatedState;
 
 /// A key or seed that is wanted.
-pub enum Planned {
+pub(super) enum Planned {
     /// It is there.
     There(Stored),
     /// It must be proposed.
@@ -24,7 +24,7 @@ pub enum Planned {
 }
 
 /// A track's key that is wanted.
-pub struct PlannedTrack {
+pub(super) struct PlannedTrack {
     /// The key.
     pub planned: Planned,
     /// What it is held against once it is there.
@@ -32,7 +32,7 @@ pub struct PlannedTrack {
 }
 
 /// A key brought along from elsewhere.
-pub struct Import {
+pub(super) struct Import {
     place: KeyPlace,
     kid: Kid,
     key: ContentKey,

@@ -16,7 +16,7 @@ use keymoot_state::{
 use crate::ReplicatedState;
 
 /// What befalls a proposal.
-pub enum Fault {
+pub(super) enum Fault {
     /// No quorum takes it.
     Refused,
     /// It is applied, and its answer never comes.
@@ -29,7 +29,7 @@ pub enum Fault {
 
 /// A node. Clones are handles of the same node.
 #[derive(Clone)]
-pub struct MemoryNode(Arc<Node>);
+pub(super) struct MemoryNode(Arc<Node>);
 
 struct Node {
     log: Arc<Mutex<Vec<Proposal>>>,
@@ -43,7 +43,7 @@ struct Node {
 
 impl MemoryNode {
     /// Nodes of a new cluster.
-    pub fn cluster<const N: usize>() -> [Self; N] {
+    pub(super) fn cluster<const N: usize>() -> [Self; N] {
         let log: Arc<Mutex<Vec<Proposal>>> = Arc::default();
         std::array::from_fn(|client| {
             Self(Arc::new(Node {
@@ -59,22 +59,22 @@ impl MemoryNode {
     }
 
     /// Lets this befall the next proposal of this node that nothing befalls yet.
-    pub fn next_proposal_is(&self, fault: Fault) {
+    pub(super) fn next_proposal_is(&self, fault: Fault) {
         self.0.faults.lock().unwrap().push_back(fault);
     }
 
     /// Cuts this node off from the others.
-    pub fn lose_quorum(&self) {
+    pub(super) fn lose_quorum(&self) {
         self.0.has_quorum.store(false, Ordering::SeqCst);
     }
 
     /// How many fresh reads this node was asked for.
-    pub fn barriers(&self) -> usize {
+    pub(super) fn barriers(&self) -> usize {
         self.0.barriers.load(Ordering::SeqCst)
     }
 
     /// The commands of each proposal in the log, whoever made it.
-    pub fn log(&self) -> Vec<Vec<Command>> {
+    pub(super) fn log(&self) -> Vec<Vec<Command>> {
         self.0.log.lock().unwrap().iter().map(|proposal| proposal.commands.clone()).collect()
     }
 
@@ -146,7 +146,7 @@ type Pairs = BTreeMap<(Table, Vec<u8>), Vec<u8>>;
 
 /// What a node has applied.
 #[derive(Default)]
-pub struct MemoryTables(RwLock<Pairs>);
+pub(super) struct MemoryTables(RwLock<Pairs>);
 
 impl MemoryTables {
     fn make(&self, changes: Vec<Change>) {

@@ -6,7 +6,7 @@ use super::*;
 use crate::PolicyCondition;
 use keymoot_state::Command;
 
-pub fn policy(name: &str, can_persist: bool) -> Policy {
+pub(super) fn policy(name: &str, can_persist: bool) -> Policy {
     let mut policy = Policy::streaming(PolicyName::new(name).unwrap());
     policy.can_persist = can_persist;
     policy

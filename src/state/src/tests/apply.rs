@@ -1,6 +1,6 @@
 //! Whole histories of commands against a model of the tables in memory.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
@@ -263,7 +263,7 @@ proptest! {
     fn retried_proposals_apply_once_wherever_they_fall(history in any_history()) {
         let mut with_repeats = Memory::default();
         let mut without = Memory::default();
-        let mut answers: HashMap<u64, Vec<Response>> = HashMap::new();
+        let mut answers: BTreeMap<u64, Vec<Response>> = BTreeMap::new();
         for proposal in &history {
             let response = with_repeats.run(std::slice::from_ref(proposal)).remove(0);
             match answers.get(&proposal.serial) {

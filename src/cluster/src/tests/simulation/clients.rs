@@ -24,7 +24,7 @@ const REGISTERS: u64 = 3;
 const REGISTERS_LAST: Duration = Duration::from_secs(6);
 
 /// What all clients of a run share.
-pub struct Clients {
+pub(crate) struct Clients {
     pub world: Arc<World>,
     pub history: Mutex<History>,
     /// Promises that were broken before anybody checked.
@@ -37,7 +37,7 @@ pub struct Clients {
 }
 
 impl Clients {
-    pub fn new(world: Arc<World>, reads_locally: bool) -> Self {
+    pub(crate) fn new(world: Arc<World>, reads_locally: bool) -> Self {
         Self {
             world,
             history: Mutex::default(),
@@ -50,7 +50,7 @@ impl Clients {
     }
 
     /// One client's life.
-    pub async fn run(self: Arc<Self>, number: usize, mut fate: Fate, until: Instant) {
+    pub(crate) async fn run(self: Arc<Self>, number: usize, mut fate: Fate, until: Instant) {
         let mut policy = 0;
         let mut changes = 0;
         while Instant::now() < until {
@@ -84,7 +84,7 @@ impl Clients {
     }
 
     /// Reads as somebody who is promised to see every acknowledged write.
-    pub async fn read(&self, node: &Cluster, register: &str) {
+    pub(crate) async fn read(&self, node: &Cluster, register: &str) {
         let began = self.history.lock().unwrap().tick();
         let fresh = match self.reads_locally {
             true => Ok(()),
@@ -101,7 +101,7 @@ impl Clients {
     }
 
     /// Writes unless there is something; whether it was answered.
-    pub async fn create(&self, node: &Cluster, register: &str) {
+    pub(crate) async fn create(&self, node: &Cluster, register: &str) {
         let value = self.new_value();
         let began = self.history.lock().unwrap().tick();
         let answer = match self.propose_key(node, register, value, Command::CreateKey).await {
@@ -149,7 +149,7 @@ impl Clients {
 
     /// Changes a policy that nobody else touches and that was changed so often; how often it is then,
     /// or none when nobody knows.
-    pub async fn change_policy(&self, node: &Cluster, name: &PolicyName, changes: u64) -> Option<u64> {
+    pub(crate) async fn change_policy(&self, node: &Cluster, name: &PolicyName, changes: u64) -> Option<u64> {
         let description = format!("change {}", changes + 1);
         let policy = Policy { description, ..Policy::streaming(name.clone()) };
         let command = Command::PutPolicy {
@@ -216,7 +216,7 @@ impl Clients {
     }
 }
 
-pub fn account() -> AccountId {
+pub(crate) fn account() -> AccountId {
     AccountId::new("simulated").unwrap()
 }
 

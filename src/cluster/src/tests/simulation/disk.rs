@@ -67,7 +67,7 @@ impl Image {
 
 /// How a node is stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stop {
+pub(crate) enum Stop {
     /// What was written stays.
     Kill,
     /// What was not synced is gone, or a part of it.
@@ -76,7 +76,7 @@ pub enum Stop {
 
 /// A node's disk; it outlives the node. Cheap to clone.
 #[derive(Clone)]
-pub struct SimulatedDisk(Arc<Mutex<Platter>>);
+pub(crate) struct SimulatedDisk(Arc<Mutex<Platter>>);
 
 struct Platter {
     written: Image,
@@ -99,7 +99,7 @@ struct Platter {
 type QueuedWrite = (u64, Completion);
 
 impl SimulatedDisk {
-    pub fn new(fate: Fate, lies: bool, hushes_votes: bool) -> Self {
+    pub(crate) fn new(fate: Fate, lies: bool, hushes_votes: bool) -> Self {
         Self(Arc::new(Mutex::new(Platter {
             written: Image::default(),
             durable: Image::default(),
@@ -116,12 +116,12 @@ impl SimulatedDisk {
     }
 
     /// Syncs take that long from now on, in milliseconds.
-    pub fn set_sync_ms(&self, sync_ms: (u64, u64)) {
+    pub(crate) fn set_sync_ms(&self, sync_ms: (u64, u64)) {
         self.lock().sync_ms = sync_ms;
     }
 
     /// The log as a node that starts now finds it.
-    pub fn boot(&self, ledger: VoteLedger) -> DiskLog {
+    pub(crate) fn boot(&self, ledger: VoteLedger) -> DiskLog {
         let mut platter = self.lock();
         platter.boots += 1;
         platter.running = true;
@@ -131,7 +131,7 @@ impl SimulatedDisk {
     }
 
     /// The vote ledger of a node that starts now.
-    pub fn ledger(&self, me: NodeId) -> VoteLedger {
+    pub(crate) fn ledger(&self, me: NodeId) -> VoteLedger {
         let platter = self.lock();
         let written = &platter.written;
         let last = written.entries.keys().next_back().copied().or(written.purged.map(|at| at.index));
@@ -139,7 +139,7 @@ impl SimulatedDisk {
     }
 
     /// From this moment on nothing is written by the node that runs on it.
-    pub fn stop(&self, how: Stop) {
+    pub(crate) fn stop(&self, how: Stop) {
         let mut platter = self.lock();
         platter.running = false;
         let kept = match how {
@@ -156,7 +156,7 @@ impl SimulatedDisk {
     }
 
     /// Forgets everything, while no node runs on it.
-    pub fn empty(&self) {
+    pub(crate) fn empty(&self) {
         let mut platter = self.lock();
         (platter.written, platter.durable) = (Image::default(), Image::default());
         platter.unsynced.clear();
@@ -164,7 +164,7 @@ impl SimulatedDisk {
     }
 
     /// Whether anything of the log was ever given up for a snapshot.
-    pub fn was_purged(&self) -> bool {
+    pub(crate) fn was_purged(&self) -> bool {
         self.lock().was_purged
     }
 
@@ -210,7 +210,7 @@ async fn sync(disk: SimulatedDisk, boot: u64, mut queue: mpsc::UnboundedReceiver
 
 /// The log of a running node. Cheap to clone.
 #[derive(Clone)]
-pub struct DiskLog {
+pub(crate) struct DiskLog {
     disk: SimulatedDisk,
     boot: u64,
     queue: mpsc::UnboundedSender<QueuedWrite>,
@@ -219,7 +219,7 @@ pub struct DiskLog {
 
 impl DiskLog {
     /// Whether the node that ran here before may have voted.
-    pub fn has_voted(&self) -> bool {
+    pub(crate) fn has_voted(&self) -> bool {
         self.disk.lock().written.vote.is_some()
     }
 

@@ -14,7 +14,7 @@ use crate::wire::membership_change::{Change, ChangeRequest};
 
 /// A kind of fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
+pub(crate) enum Fault {
     /// The leader, or somebody else, is cut off from all others.
     Isolated,
     /// What one node says does not reach another.
@@ -39,7 +39,7 @@ pub enum Fault {
     Transfer,
 }
 
-pub const ALL: [Fault; 11] = [
+pub(crate) const ALL: [Fault; 11] = [
     Fault::Isolated,
     Fault::OneWay,
     Fault::Halves,
@@ -54,7 +54,7 @@ pub const ALL: [Fault; 11] = [
 ];
 
 /// Lets faults of the menu happen until then, and heals each.
-pub async fn rage(world: &World, menu: &[Fault], fate: &mut Fate, until: Instant) {
+pub(crate) async fn rage(world: &World, menu: &[Fault], fate: &mut Fate, until: Instant) {
     while Instant::now() < until {
         sleep(Duration::from_millis(fate.between(100, 1000))).await;
         let (first, second) = (*fate.one_of(menu), *fate.one_of(menu));
@@ -69,7 +69,7 @@ pub async fn rage(world: &World, menu: &[Fault], fate: &mut Fate, until: Instant
 }
 
 /// Ends all faults; everybody runs.
-pub async fn heal(world: &World) {
+pub(crate) async fn heal(world: &World) {
     world.network.block([]);
     world.network.set_weather(CALM);
     for id in world.ids() {
@@ -121,7 +121,7 @@ async fn stop_all(world: &World, how: Stop) {
 }
 
 /// Who leads, if anybody says so.
-pub fn leader(world: &World) -> Option<NodeId> {
+pub(crate) fn leader(world: &World) -> Option<NodeId> {
     use openraft::async_runtime::watch::WatchReceiver as _;
     let leads = |node: &std::sync::Arc<crate::node::Node>| {
         node.raft.metrics().borrow_watched().state == openraft::ServerState::Leader

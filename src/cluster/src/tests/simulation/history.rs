@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashSet};
 
 /// What was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Asked {
+pub(crate) enum Asked {
     Read,
     /// Write this value unless there is one.
     Create(u64),
@@ -17,7 +17,7 @@ pub enum Asked {
 
 /// What came of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answer {
+pub(crate) enum Answer {
     /// To Read and Create: what is there.
     Value(Option<u64>),
     /// To Replace and Delete.
@@ -28,7 +28,7 @@ pub enum Answer {
 
 /// An operation. Times are places in the order of all beginnings and ends.
 #[derive(Clone, Copy, Debug)]
-pub struct Operation {
+pub(crate) struct Operation {
     pub asked: Asked,
     pub answer: Answer,
     pub began: u64,
@@ -37,39 +37,39 @@ pub struct Operation {
 
 /// The operations on each register.
 #[derive(Default)]
-pub struct History {
+pub(crate) struct History {
     now: u64,
     registers: BTreeMap<String, Vec<Operation>>,
 }
 
 impl History {
     /// Something begins now.
-    pub fn tick(&mut self) -> u64 {
+    pub(crate) fn tick(&mut self) -> u64 {
         self.now += 1;
         self.now
     }
 
     /// An operation that began at `began` has ended.
-    pub fn end(&mut self, register: &str, asked: Asked, began: u64, answer: Answer) {
+    pub(crate) fn end(&mut self, register: &str, asked: Asked, began: u64, answer: Answer) {
         let ended = if answer == Answer::Unknown { u64::MAX } else { self.tick() };
         let operation = Operation { asked, answer, began, ended };
         self.registers.entry(register.to_owned()).or_default().push(operation);
     }
 
     /// All registers that anybody used.
-    pub fn registers(&self) -> Vec<String> {
+    pub(crate) fn registers(&self) -> Vec<String> {
         self.registers.keys().cloned().collect()
     }
 
     /// How many operations were answered, and how many were not.
-    pub fn counts(&self) -> (usize, usize) {
+    pub(crate) fn counts(&self) -> (usize, usize) {
         let all = || self.registers.values().flatten();
         let unknown = all().filter(|operation| operation.answer == Answer::Unknown).count();
         (all().count() - unknown, unknown)
     }
 
     /// The registers whose answers no order explains.
-    pub fn violations(&self) -> Vec<String> {
+    pub(crate) fn violations(&self) -> Vec<String> {
         let broken = self.registers.iter().filter(|(_, operations)| !is_linearizable(operations));
         broken.map(|(name, operations)| describe(name, operations)).collect()
     }

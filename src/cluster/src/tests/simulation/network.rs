@@ -36,7 +36,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 /// What frames go through, everywhere.
 #[derive(Clone, Copy)]
-pub struct Weather {
+pub(crate) struct Weather {
     /// How long a frame takes, from and to, in milliseconds.
     pub delay_ms: (u64, u64),
     /// So many frames in a thousand are lost, and their connection breaks.
@@ -48,10 +48,10 @@ pub struct Weather {
 }
 
 /// The weather of a good day.
-pub const CALM: Weather =
+pub(crate) const CALM: Weather =
     Weather { delay_ms: (0, 2), lost_per_mille: 0, last_per_mille: 0, copied_per_mille: 10 };
 
-pub struct SimulatedNetwork {
+pub(crate) struct SimulatedNetwork {
     air: Mutex<Air>,
     /// Each forwarded proposal gets another number: the receiver cannot tell a retry from a new one.
     renumbers: bool,
@@ -78,25 +78,25 @@ struct Cable {
 }
 
 impl SimulatedNetwork {
-    pub fn new(fate: Fate, renumbers: bool, version: PeerVersion) -> Arc<Self> {
+    pub(crate) fn new(fate: Fate, renumbers: bool, version: PeerVersion) -> Arc<Self> {
         let air =
             Air { nodes: BTreeMap::new(), blocked: BTreeSet::new(), weather: CALM, cables: Vec::new(), fate };
         Arc::new(Self { air: Mutex::new(air), renumbers, version })
     }
 
     /// How node `from` connects to others.
-    pub fn dial_of(self: &Arc<Self>, from: NodeId) -> Dial {
+    pub(crate) fn dial_of(self: &Arc<Self>, from: NodeId) -> Dial {
         let network = self.clone();
         Dial::Simulated(Arc::new(move |to| Box::pin(network.clone().connect(from, to))))
     }
 
     /// A node listens from now on.
-    pub fn enter(&self, node: Arc<Node>) {
+    pub(crate) fn enter(&self, node: Arc<Node>) {
         self.lock().nodes.insert(node.id, node);
     }
 
     /// A node is gone, with all its connections.
-    pub fn leave(&self, id: NodeId) {
+    pub(crate) fn leave(&self, id: NodeId) {
         let mut air = self.lock();
         air.nodes.remove(&id);
         for (one, other, cable) in &air.cables {
@@ -110,12 +110,12 @@ impl SimulatedNetwork {
         air.cables.retain(|(_, _, cable)| !cable.is_closed());
     }
 
-    pub fn set_weather(&self, weather: Weather) {
+    pub(crate) fn set_weather(&self, weather: Weather) {
         self.lock().weather = weather;
     }
 
     /// Nothing arrives on these ways (from, to) any more; everything on all others.
-    pub fn block(&self, ways: impl IntoIterator<Item = (NodeId, NodeId)>) {
+    pub(crate) fn block(&self, ways: impl IntoIterator<Item = (NodeId, NodeId)>) {
         self.lock().blocked = ways.into_iter().collect();
     }
 

@@ -23,7 +23,7 @@ const COMPARE_EVERY: Duration = Duration::from_millis(100);
 
 /// What a run is made of.
 #[derive(Clone, Copy)]
-pub struct Plan {
+pub(crate) struct Plan {
     pub seed: u64,
     pub nodes: u64,
     /// How long faults happen, in seconds of the simulated time.
@@ -34,7 +34,7 @@ pub struct Plan {
 
 /// A safeguard that is left out, to see that it is missed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Weakness {
+pub(crate) enum Weakness {
     /// All are there.
     Nothing,
     /// Reads do not wait for the barrier.
@@ -50,7 +50,7 @@ pub enum Weakness {
 }
 
 /// What a run came to.
-pub struct Outcome {
+pub(crate) struct Outcome {
     /// The promises that were broken.
     pub violations: Vec<String>,
     /// Operations that were answered.
@@ -60,12 +60,12 @@ pub struct Outcome {
 }
 
 /// Runs a plan.
-pub fn run(plan: Plan) -> Outcome {
+pub(crate) fn run(plan: Plan) -> Outcome {
     in_virtual_time(live(plan))
 }
 
 /// Runs something on a runtime of its own, whose clock leaps whenever everybody waits.
-pub fn in_virtual_time<T>(what: impl Future<Output = T>) -> T {
+pub(crate) fn in_virtual_time<T>(what: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
     let runtime = runtime.unwrap();
     let outcome = runtime.block_on(what);

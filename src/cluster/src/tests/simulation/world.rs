@@ -48,7 +48,7 @@ const PATIENCE: Duration = Duration::from_secs(6);
 /// How long a stopped node may take until nothing of it runs any more.
 const ENDS_WITHIN: Duration = Duration::from_secs(120);
 
-pub struct World {
+pub(crate) struct World {
     /// The feature level that the cluster is founded at.
     level: u32,
     pub network: Arc<SimulatedNetwork>,
@@ -73,7 +73,7 @@ struct Running {
 
 impl World {
     /// So many machines, ids from 1, on none of which a node runs yet.
-    pub fn new(fate: &mut Fate, count: u64, weakness: Weakness) -> Self {
+    pub(crate) fn new(fate: &mut Fate, count: u64, weakness: Weakness) -> Self {
         let home = home();
         let mut config = ClusterSettings::default();
         config.cluster.heartbeat_ms = 200;
@@ -110,7 +110,7 @@ impl World {
     }
 
     /// Starts everybody and founds the cluster.
-    pub async fn found(&self) {
+    pub(crate) async fn found(&self) {
         for id in self.ids() {
             self.start(id).await;
         }
@@ -122,27 +122,27 @@ impl World {
         }
     }
 
-    pub fn ids(&self) -> Vec<NodeId> {
+    pub(crate) fn ids(&self) -> Vec<NodeId> {
         self.machines.keys().copied().collect()
     }
 
     /// The node, if it runs.
-    pub fn node(&self, id: NodeId) -> Option<Arc<Node>> {
+    pub(crate) fn node(&self, id: NodeId) -> Option<Arc<Node>> {
         self.running(id).as_ref().map(|running| running.node.clone())
     }
 
     /// Everybody who runs.
-    pub fn nodes(&self) -> Vec<Arc<Node>> {
+    pub(crate) fn nodes(&self) -> Vec<Arc<Node>> {
         self.ids().into_iter().filter_map(|id| self.node(id)).collect()
     }
 
     /// What the services of each running node use.
-    pub fn clusters(&self) -> Vec<Cluster> {
+    pub(crate) fn clusters(&self) -> Vec<Cluster> {
         let of = |id| self.running(id).as_ref().map(|running| running.cluster.clone());
         self.ids().into_iter().filter_map(of).collect()
     }
 
-    pub fn disk(&self, id: NodeId) -> &SimulatedDisk {
+    pub(crate) fn disk(&self, id: NodeId) -> &SimulatedDisk {
         &self.machines[&id].disk
     }
 
@@ -151,7 +151,7 @@ impl World {
     }
 
     /// Starts a node on what is on its disk.
-    pub async fn start(&self, id: NodeId) {
+    pub(crate) async fn start(&self, id: NodeId) {
         let machine = &self.machines[&id];
         let running = self.boot(id, machine).await;
         self.network.enter(running.node.clone());
@@ -159,7 +159,7 @@ impl World {
     }
 
     /// Stops a node without asking it. When this returns nothing of it is left but its disk.
-    pub async fn stop(&self, id: NodeId, how: Stop) {
+    pub(crate) async fn stop(&self, id: NodeId, how: Stop) {
         let Some(Running { directory, node, cluster, tasks }) = self.running(id).take() else { return };
         self.network.leave(id);
         self.disk(id).stop(how);
@@ -188,7 +188,7 @@ impl World {
     }
 
     /// Takes everything off the disk of a node that is stopped.
-    pub fn empty(&self, id: NodeId) {
+    pub(crate) fn empty(&self, id: NodeId) {
         std::fs::remove_dir_all(&self.machines[&id].home).unwrap();
         self.disk(id).empty();
     }
