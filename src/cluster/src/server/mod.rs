@@ -92,7 +92,8 @@ pub(crate) async fn listen(listener: TcpListener, acceptor: TlsAcceptor, server:
             Ok((stream, address)) => {
                 let (acceptor, gate, server) = (acceptor.clone(), gate.clone(), server.clone());
                 tokio::spawn(async move {
-                    if let Err(error) = connection(stream, address, acceptor, &gate, server).await {
+                    // In a box: what a connection goes through is nested deeper than the compiler lays out.
+                    if let Err(error) = Box::pin(connection(stream, address, acceptor, &gate, server)).await {
                         tracing::debug!(peer = %address, %error, "a peer connection ended");
                     }
                 });
@@ -126,7 +127,7 @@ async fn connection(
     }
     let identity =
         PeerIdentity::of_connection(session.peer_certificates(), &server.local.cluster).map_err(invalid)?;
-    welcome(accepted, identity, channel, from, server).await
+    Box::pin(welcome(accepted, identity, channel, from, server)).await
 }
 
 /// The other end of a connection that was greeted.

@@ -69,7 +69,7 @@ impl Status {
     }
 }
 
-/// A request that gets no key. Made from an [`ApiError`], which logs it under its reference.
+/// A request that gets no key. Made from an `ApiError`, which logs it under its reference.
 #[derive(Debug)]
 pub struct Refusal {
     /// How the request ends.
