@@ -32,7 +32,8 @@ fn named(text: &str) -> Vec<String> {
     code.match_indices("crate::").flat_map(|(at, root)| paths(&code[at + root.len()..])).collect()
 }
 
-/// The paths that stand at the beginning of a text without spaces, groups in braces taken apart.
+/// The paths that stand at the beginning of a text without spaces, groups in braces taken apart; none where
+/// nothing stands, as behind a group's last comma.
 fn paths(text: &str) -> Vec<String> {
     if let Some(group) = text.strip_prefix('{') {
         return members(group).iter().flat_map(|member| paths(member)).collect();
@@ -40,6 +41,7 @@ fn paths(text: &str) -> Vec<String> {
     let name: String = text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
     match text[name.len()..].strip_prefix("::") {
         Some(rest) => paths(rest).into_iter().map(|rest| format!("{name}::{rest}")).collect(),
+        None if name.is_empty() => Vec::new(),
         None => vec![name],
     }
 }
