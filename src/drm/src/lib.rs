@@ -4,7 +4,7 @@
 //! it is never stored: a wrong provider is put right by a new build, and can never make replicas
 //! differ. A provider per system stands behind one trait; a [`Registry`] holds them, and
 //! [`EncryptionProvider`] says which of them a uDRM path answers with. Logic lives in plain
-//! structs; [`actor`] is the thin shell that bounds how much of it waits.
+//! structs; `keymoot_service::DrmActor` is the thin shell that bounds how much of it waits.
 //!
 //! The room does no I/O, knows no clock and no status code. A content key passes through only for
 //! a checksum, is never kept, and appears in no output, error or `Debug` text.

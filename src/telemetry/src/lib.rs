@@ -1,7 +1,7 @@
 //! What a node says about itself: log lines and metrics.
 //!
 //! Nothing here may carry a secret. That is kept by types, not by filters: a secret has no
-//! `Display` and a redacted `Debug` (see [`keymoot_crypto`]), so a log line cannot hold one by
+//! `Display` and a redacted `Debug` (see `keymoot_crypto`), so a log line cannot hold one by
 //! accident. What clients send and must not be logged either (user tokens, signatures, query
 //! strings) is never passed to a log macro; routes are logged by their pattern.
 

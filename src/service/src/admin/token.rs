@@ -38,7 +38,7 @@ impl TokenLife {
     }
 }
 
-/// A token that was drawn now. The cluster knows it once [`Self::record`] is added.
+/// A token that was drawn now. The cluster knows it once `Self::record` is added.
 #[derive(Debug)]
 pub struct NewToken {
     /// The token, for whoever sets up the new node.
