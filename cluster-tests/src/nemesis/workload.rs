@@ -78,7 +78,7 @@ impl Workload {
         workload
     }
 
-    /// Ends the clients, and hands over what was acknowledged.
+    /// Ends the clients, and returns what was acknowledged.
     pub fn end(mut self) -> Ledger {
         self.stop();
         std::mem::take(&mut self.ledger.lock().unwrap_or_else(PoisonError::into_inner))

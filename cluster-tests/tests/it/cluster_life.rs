@@ -33,10 +33,10 @@ fn a_cluster_grows_loses_its_leader_for_ever_and_grows_again() {
     let leader = status["leader"].as_u64().unwrap();
     assert_eq!(leader, 1, "the founder leads until it is told otherwise");
 
-    // The leader is removed, at a follower: it hands over, leaves, and says so.
+    // The leader is removed, at a follower: it transfers its leadership, leaves, and says so.
     let removed = cluster.cluster("c", &["remove", "1", "--yes"]).unwrap();
     assert_eq!(removed.code, Some(0), "{removed:?}");
-    assert!(removed.out.contains("hands the leadership over first"), "{removed:?}");
+    assert!(removed.out.contains("transfers the leadership first"), "{removed:?}");
     assert_eq!(cluster.await_end("a", TOLD_WITHIN).unwrap().code(), Some(1));
     let told =
         "node 1 was removed from cluster grown; its machine can join again under a new id, with an empty";

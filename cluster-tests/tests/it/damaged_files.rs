@@ -363,7 +363,7 @@ fn a_damaged_account_is_no_wrong_signature_and_its_node_neither_ready_nor_leader
     assert_eq!(asked(&cluster, id, "no-such-film.mp4"), 500);
     is_known_to_be_damaged(&cluster, id);
     the_others_lead(&mut cluster, id);
-    // Not handed over to by hand either.
+    // Not made the leader by hand either.
     let said = cluster.operate(id, &["transfer-leader", &id.to_string(), "--yes"]).unwrap();
     assert_ne!((said.code, cluster.leader().unwrap()), (Some(0), id), "{said:?}");
     assert_eq!(asked(&cluster, id, "film-3.mp4"), 500);

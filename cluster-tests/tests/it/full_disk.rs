@@ -1,5 +1,5 @@
 //! A full disk makes a node read-only and not dead: the others go on, it starts again on the full
-//! disk, and it writes again by itself when there is room. When it is elected, it hands over at once, and nobody
+//! disk, and it writes again by itself when there is room. When it is elected, it transfers the leadership at once, and nobody
 //! can tell it to lead. When every disk is full, reads go on.
 
 use std::net::SocketAddr;
@@ -159,7 +159,7 @@ fn with_a_full_follower() -> (Cluster, LoopDisk, u64, u64) {
     cluster.signer().create(cluster.node(full).unwrap().api, "before.mp4").unwrap();
     fill(&cluster, &disk, full);
     let leader = cluster.leader().unwrap();
-    assert_ne!(leader, full, "it led, and did not hand over");
+    assert_ne!(leader, full, "it led, and did not transfer the leadership");
     let third = cluster.others(full).into_iter().find(|id| *id != leader).unwrap();
     (cluster, disk, full, third)
 }

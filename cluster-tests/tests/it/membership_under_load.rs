@@ -84,7 +84,7 @@ fn members_change_under_load_and_nobody_notices() {
             change(&cluster, "c", &["remove", "4"]);
             cluster.join("e", "b", "e", &[]).unwrap();
             cluster.await_voters("b", 3).unwrap();
-            // The leader becomes a learner: it hands over first.
+            // The leader becomes a learner: it transfers the leadership first.
             change(&cluster, "b", &["transfer-leader", "2"]);
             change(&cluster, "b", &["demote", "2"]);
             change(&cluster, "e", &["promote", "2", "--wait"]);

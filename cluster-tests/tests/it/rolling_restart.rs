@@ -41,7 +41,7 @@ fn a_node_that_stops_answers_packagers_that_wait_as_it_does_everybody_else() {
         .env("KEYMOOT__HTTP__DRAIN_TIMEOUT_MS", "55000")
         .start()
         .unwrap();
-    // One that has no leadership to hand over, so that nothing else keeps it.
+    // One that has no leadership to transfer, so that nothing else keeps it.
     let node = cluster.others(cluster.leader().unwrap())[0];
     let listener = cluster.node(node).unwrap().packager_listener().unwrap();
     for other in cluster.others(node) {
@@ -63,7 +63,7 @@ fn a_node_that_stops_answers_packagers_that_wait_as_it_does_everybody_else() {
     .unwrap();
     process::signal(cluster.node(node).unwrap().pid, Signal::TERM, &cluster.dir()).unwrap();
     wait_until("the node to begin to stop", Duration::from_secs(10), || {
-        let begun = cluster.node(node)?.log()?.contains("stopping: leadership is handed over");
+        let begun = cluster.node(node)?.log()?.contains("stopping: leadership is transferred");
         begun.then_some(()).ok_or_else(|| RigError::Answer("it does not say so".to_owned()))
     })
     .unwrap();

@@ -1,6 +1,6 @@
 //! The proof that a request was authenticated.
 //!
-//! A use case takes a [`Grant`] and so cannot run unasked: only this room builds one, and building
+//! A use case takes a [`Grant`] and so cannot run unasked: only this crate builds one, and building
 //! one is what writes the audit line. A grant speaks for one request, hence it cannot be copied.
 
 use std::net::IpAddr;

@@ -1,9 +1,9 @@
-//! Who is asking, and may they: signatures, custom data, allow-lists, the authenticator.
+//! Who is asking, and may they: proofs, allow-lists, grants, the authenticator.
 //!
-//! This room turns a request as it was received into a [`Grant`], which nothing else can build and
+//! This crate turns a request as it was received into a [`Grant`], which nothing else can build and
 //! without which no use case runs. Bytes are verified before they are believed: a signature covers
 //! the bytes that arrived, never a re-serialisation. Refusals tell the caller one thing and the log
-//! another, so that nobody can probe for accounts. The room knows no status code and does no I/O;
+//! another, so that nobody can probe for accounts. The crate knows no status code and does no I/O;
 //! accounts come to it through [`AccountDirectory`], their signing keys already opened.
 
 mod actor;

@@ -1,6 +1,6 @@
 //! Nonces: what makes a signed request good only once, on whatever node it is shown.
 //!
-//! This room decides what a nonce is; where spent ones are remembered is for whoever implements
+//! This crate decides what a nonce is; where spent ones are remembered is for whoever implements
 //! [`NonceLedger`]. It must remember for all nodes, or a replay has only to find another node.
 
 use futures::future::BoxFuture;

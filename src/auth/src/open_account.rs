@@ -1,6 +1,6 @@
 //! An account with its signing keys opened, and where the authenticator finds it.
 //!
-//! Opening needs the master keys and reading needs the replicated state, and this room has neither:
+//! Opening needs the master keys and reading needs the replicated state, and this crate has neither:
 //! whoever keeps the accounts implements [`AccountDirectory`] over a cache of what it has opened.
 
 use std::fmt;

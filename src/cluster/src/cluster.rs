@@ -43,22 +43,13 @@ impl Cluster {
         Self { node, proposer, reads, request_deadline }
     }
 
-    /// Replicates a command and gives the state's answer, once a quorum has it on disk.
-    ///
-    /// # Errors
-    /// As for [`Self::propose_all`].
-    pub async fn propose(&self, command: Command) -> Result<Response, ClusterError> {
-        let response = self.propose_all(vec![command]).await?.pop();
-        response.ok_or_else(|| ClusterError::Protocol("no answer to a command".into()))
-    }
-
     /// Replicates commands in one proposal and gives the state's answers in their order, once a quorum has
     /// them on disk.
     ///
     /// # Errors
     /// [`ClusterError::NoQuorum`] after the deadline (the commands may still be applied later),
     /// [`ClusterError::Busy`] when too many wait for a proposal.
-    pub async fn propose_all(&self, commands: Vec<Command>) -> Result<Vec<Response>, ClusterError> {
+    pub async fn propose(&self, commands: Vec<Command>) -> Result<Vec<Response>, ClusterError> {
         // The audit log names the cause of a change before the change is made.
         write_grants();
         let answered = self.proposer.submit(commands).ok_or_else(|| self.busy("proposer"))?;

@@ -115,7 +115,7 @@ impl Default for ClusterSection {
     }
 }
 
-#[allow(clippy::expect_used)] // A literal that is checked by every test of this room.
+#[allow(clippy::expect_used)] // A literal that is checked by every test of this crate.
 fn default_cluster_name() -> ClusterName {
     ClusterName::new("keymoot").expect("a valid literal")
 }

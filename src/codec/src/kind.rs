@@ -66,7 +66,7 @@ impl Kind {
     }
 
     /// The versions that can be read, oldest first; the last is the one that is written.
-    pub const fn versions_accepted(self) -> &'static [u8] {
+    pub(crate) const fn versions_accepted(self) -> &'static [u8] {
         match self {
             Self::Record
             | Self::Entry

@@ -6,7 +6,7 @@
 //! [`BYTES_MAX`]. Table records carry the same envelope as everything else: twelve bytes and one
 //! CRC per record cost less than a second format would.
 //!
-//! Never here: what a value means, and any conversion between versions. A room that keeps an old
+//! Never here: what a value means, and any conversion between versions. A crate that keeps an old
 //! version readable opens the envelope with [`open`], looks at the version and decodes the shape
 //! of that time with [`decode_body`].
 

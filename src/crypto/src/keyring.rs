@@ -205,7 +205,7 @@ impl Keyring {
     ///
     /// # Errors
     /// [`UnwrapError`], naming the master key's id.
-    pub fn unwrap_secret(&self, wrapped: &Wrapped, aad: &[u8]) -> Result<SecretBytes, UnwrapError> {
+    pub(crate) fn unwrap_secret(&self, wrapped: &Wrapped, aad: &[u8]) -> Result<SecretBytes, UnwrapError> {
         let ring = self.ring.load();
         let key = ring
             .keys

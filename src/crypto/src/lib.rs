@@ -1,8 +1,8 @@
 //! Secrets and what protects them: master keys, wrapping, secret files, certificates.
 //!
-//! A plaintext secret leaves this room only as a [`SecretBytes`] or a [`ContentKey`]: types
+//! A plaintext secret leaves this crate only as a [`SecretBytes`] or a [`ContentKey`]: types
 //! without `Clone`, `Serialize` or `Display`, with a redacted `Debug`, zeroized when dropped.
-//! What other rooms store or send is a [`keymoot_model::Wrapped`], whose associated data binds
+//! What other crates store or send is a [`keymoot_model::Wrapped`], whose associated data binds
 //! it to one place. All randomness comes from the operating system, and a failing source is
 //! an error, never a fallback.
 

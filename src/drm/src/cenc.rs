@@ -14,14 +14,6 @@ use keymoot_model::Kid;
 pub struct CencCommon;
 
 impl Provider for CencCommon {
-    fn name(&self) -> &'static str {
-        "common"
-    }
-
-    fn system(&self) -> System {
-        System::Common
-    }
-
     fn system_id(&self) -> SystemId {
         SystemId::COMMON
     }

@@ -171,7 +171,7 @@ impl EncryptionProvider {
     ///
     /// # Errors
     /// [`DrmError::UnknownProvider`] when no provider has that path.
-    pub fn from_segments<'a>(segments: impl IntoIterator<Item = &'a str>) -> Result<Self, DrmError> {
+    pub(crate) fn from_segments<'a>(segments: impl IntoIterator<Item = &'a str>) -> Result<Self, DrmError> {
         let given: Vec<&str> = segments.into_iter().filter(|segment| !segment.is_empty()).collect();
         Self::ALL
             .into_iter()

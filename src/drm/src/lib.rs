@@ -6,7 +6,7 @@
 //! [`EncryptionProvider`] says which of them a uDRM path answers with. Logic lives in plain
 //! structs; `keymoot_service::DrmActor` is the thin shell that bounds how much of it waits.
 //!
-//! The room does no I/O, knows no clock and no status code. A content key passes through only for
+//! The crate does no I/O, knows no clock and no status code. A content key passes through only for
 //! a checksum, is never kept, and appears in no output, error or `Debug` text.
 
 mod cenc;

@@ -12,14 +12,6 @@ use keymoot_model::Kid;
 pub struct Primetime;
 
 impl Provider for Primetime {
-    fn name(&self) -> &'static str {
-        "primetime"
-    }
-
-    fn system(&self) -> System {
-        System::Primetime
-    }
-
     fn system_id(&self) -> SystemId {
         SystemId::PRIMETIME
     }

@@ -14,7 +14,7 @@ use super::SystemId;
 use keymoot_model::Kid;
 
 /// The longest input [`parse_boxes`] looks at; a `moov` holds a few hundred bytes per system.
-pub const INPUT_BYTES_MAX: usize = 64 * 1024;
+pub(crate) const INPUT_BYTES_MAX: usize = 64 * 1024;
 
 /// Size, type, version with flags, and system id.
 pub(super) const PRELUDE_BYTES: usize = 4 + 4 + 4 + 16;

@@ -11,12 +11,6 @@ use keymoot_model::Kid;
 /// Makes and reads the data of one DRM system. Pure: the same key gives the same bytes, on any
 /// node, for ever.
 pub trait Provider: fmt::Debug + Send + Sync {
-    /// A short lower-case name, for logs and metrics.
-    fn name(&self) -> &'static str;
-
-    /// The system it serves.
-    fn system(&self) -> System;
-
     /// The UUID its data is announced under.
     fn system_id(&self) -> SystemId;
 

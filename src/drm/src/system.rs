@@ -49,7 +49,7 @@ impl SystemId {
     pub const COMMON: Self = Self(0x1077efec_c0b2_4d02_ace3_3c1e52e2fb4b_u128.to_be_bytes());
 
     /// Primetime, `f239e769-efa3-4850-9c16-a903c6932efb`.
-    pub const PRIMETIME: Self = Self(0xf239e769_efa3_4850_9c16_a903c6932efb_u128.to_be_bytes());
+    pub(crate) const PRIMETIME: Self = Self(0xf239e769_efa3_4850_9c16_a903c6932efb_u128.to_be_bytes());
 
     /// The id of these bytes, in the order of the text form.
     pub const fn from_bytes(bytes: [u8; 16]) -> Self {

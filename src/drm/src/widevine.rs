@@ -25,14 +25,6 @@ const ALGORITHM_AES_CTR: u64 = 1;
 pub struct Widevine;
 
 impl Provider for Widevine {
-    fn name(&self) -> &'static str {
-        "widevine"
-    }
-
-    fn system(&self) -> System {
-        System::Widevine
-    }
-
     fn system_id(&self) -> SystemId {
         SystemId::WIDEVINE
     }

@@ -59,31 +59,10 @@ impl LicenseProvider {
     pub const fn label(self) -> &'static str {
         self.row().label
     }
-
-    /// The provider with these lower-case path segments.
-    pub fn from_segments(segments: &[&str]) -> Option<Self> {
-        Self::ALL.into_iter().find(|provider| provider.path().split('/').eq(segments.iter().copied()))
-    }
 }
 
 impl fmt::Display for LicenseProvider {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.path())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_provider_reads_back_from_its_path_and_nothing_else_does() {
-        for provider in LicenseProvider::ALL {
-            let segments: Vec<&str> = provider.path().split('/').collect();
-            assert_eq!(LicenseProvider::from_segments(&segments), Some(provider));
-        }
-        for wrong in [&["cenc"][..], &[], &["cenc", "widevine", "x"], &["clearkey"]] {
-            assert_eq!(LicenseProvider::from_segments(wrong), None);
-        }
     }
 }

@@ -12,7 +12,7 @@ use super::outgoing::Question;
 use keymoot_crypto::SecretBytes;
 
 /// The header that carries what the DRM system's own request has no place for.
-pub const LICENSE_DATA: HeaderName = HeaderName::from_static("keymoot-license-data");
+pub(crate) const LICENSE_DATA: HeaderName = HeaderName::from_static("keymoot-license-data");
 /// The header that carries the signature.
 pub const SIGNATURE: HeaderName = HeaderName::from_static("keymoot-signature");
 

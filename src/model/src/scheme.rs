@@ -63,11 +63,6 @@ impl Scheme {
     pub const fn is_widevine(self) -> bool {
         matches!(self, Self::WidevineAes | Self::WidevineRsa)
     }
-
-    /// Whether the secret, or what proves it, can be read off a connection that is not encrypted.
-    pub const fn needs_tls(self) -> bool {
-        matches!(self, Self::Basic | Self::Digest | Self::MutualTls)
-    }
 }
 
 impl fmt::Display for Scheme {

@@ -55,6 +55,6 @@ impl ReplicatedState for Cluster {
     }
 
     async fn propose(&self, commands: Vec<Command>) -> Result<Vec<Response>, ClusterError> {
-        self.propose_all(commands).await
+        Self::propose(self, commands).await
     }
 }

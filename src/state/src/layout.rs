@@ -51,7 +51,7 @@ pub enum Table {
 }
 
 /// How many tables there are.
-pub const TABLE_COUNT: usize = TABLE_NAMES.len();
+pub(crate) const TABLE_COUNT: usize = TABLE_NAMES.len();
 
 /// The tables' names on disk, in the order of [`Table`].
 pub const TABLE_NAMES: &[&str] = &[

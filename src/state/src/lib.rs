@@ -36,12 +36,11 @@ pub use command::{Admission, Command, NewKey, NewSeed, NodeFacts, PolicyConditio
 pub use digest::Digest;
 pub use features::{FEATURE_LEVEL, level_of, version_of_level};
 pub use join_tokens::{TokenRefusal, check_join_token, join_tokens};
-pub use layout::{TABLE_COUNT, TABLE_NAMES, Table};
+pub use layout::{TABLE_NAMES, Table};
 pub use listing::{KeysPage, ListedKey, keys_page};
 pub use nodes::{node, nodes};
 pub use policies::{
     ListedPolicy, attached_policy, default_policy, listed_policies, listed_policy, policies, policy,
-    policy_uses,
 };
 pub use query::{
     account, accounts, authority, auxiliary, cluster_identity, current_key, digest, key_by_kid, kid_key,

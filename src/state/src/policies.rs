@@ -44,7 +44,11 @@ pub fn policies<T: Tables>(tables: &T, account: &AccountId) -> Result<Vec<Policy
 ///
 /// # Errors
 /// When the tables cannot be read.
-pub fn policy_uses<T: Tables>(tables: &T, account: &AccountId, name: &PolicyName) -> Result<u64, StateError> {
+pub(crate) fn policy_uses<T: Tables>(
+    tables: &T,
+    account: &AccountId,
+    name: &PolicyName,
+) -> Result<u64, StateError> {
     Ok(get(tables, Table::PolicyUses, &policy_key(account, name))?.unwrap_or_default())
 }
 

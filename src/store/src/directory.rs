@@ -3,7 +3,7 @@
 //! ```text
 //! identity.toml   node, cluster and format; written once
 //! incarnations.toml   which directory this is, and which ones its peers had: see `incarnations.rs`
-//! lock            held while open; not empty after an unclean stop
+//! lock            held while open; names the process
 //! ballast         room kept for a full disk
 //! log/            the Raft log
 //! CURRENT         names the live state directory
@@ -33,7 +33,8 @@ pub struct Directory {
     identity: ArcSwap<Identity>,
     incarnations: Mutex<Incarnations>,
     received: AtomicU64,
-    lock: Lock,
+    /// Held as long as this is.
+    _lock: Lock,
 }
 
 impl Directory {
@@ -72,7 +73,7 @@ impl Directory {
             identity: ArcSwap::from_pointee(identity),
             incarnations: Mutex::new(incarnations),
             received: AtomicU64::new(0),
-            lock,
+            _lock: lock,
         })
     }
 
@@ -162,11 +163,6 @@ impl Directory {
         self.root.join(LOG)
     }
 
-    /// Whether the process that had it open before did not [`close`](Self::close) it.
-    pub const fn was_unclean(&self) -> bool {
-        self.lock.unclean()
-    }
-
     /// Makes a file for a snapshot about to be received.
     ///
     /// # Errors
@@ -174,14 +170,6 @@ impl Directory {
     pub fn receive(&self) -> Result<Incoming, StoreError> {
         let serial = self.received.fetch_add(1, Ordering::Relaxed);
         Incoming::create(self.root.join(INCOMING).join(format!("snapshot-{serial}")))
-    }
-
-    /// Marks a clean stop. Call it last, when the log and the tables are closed.
-    ///
-    /// # Errors
-    /// An I/O error; the next start then counts as one after an unclean stop.
-    pub fn close(self) -> Result<(), StoreError> {
-        self.lock.release()
     }
 }
 
@@ -217,21 +205,9 @@ mod tests {
     }
 
     #[test]
-    fn only_a_closed_directory_counts_as_cleanly_stopped() {
-        let home = tempfile::tempdir().unwrap();
-        let first = Directory::open(home.path(), &three()).unwrap();
-        assert!(!first.was_unclean());
-        drop(first);
-        let second = Directory::open(home.path(), &three()).unwrap();
-        assert!(second.was_unclean());
-        second.close().unwrap();
-        assert!(!Directory::open(home.path(), &three()).unwrap().was_unclean());
-    }
-
-    #[test]
     fn another_node_or_cluster_is_refused() {
         let home = tempfile::tempdir().unwrap();
-        Directory::open(home.path(), &three()).unwrap().close().unwrap();
+        drop(Directory::open(home.path(), &three()).unwrap());
         for other in [Identity { node: 4, ..three() }, Identity { cluster: "east".to_owned(), ..three() }] {
             let error = Directory::open(home.path(), &other).unwrap_err();
             assert!(matches!(error, StoreError::OtherIdentity { .. }), "{error:?}");
@@ -244,10 +220,10 @@ mod tests {
     fn the_fence_of_a_directory_is_what_its_file_says() {
         let home = tempfile::tempdir().unwrap();
         let fenced = Identity { fence: 77, ..three() };
-        Directory::open(home.path(), &fenced).unwrap().close().unwrap();
+        drop(Directory::open(home.path(), &fenced).unwrap());
         let again = Directory::open(home.path(), &three()).unwrap();
         assert_eq!(again.identity().fence, 77);
-        again.close().unwrap();
+        drop(again);
         // A file from before there were fences.
         fs::write(home.path().join(identity::FILE), "format = 1\ncluster = \"west\"\nnode = 3\n").unwrap();
         assert_eq!(Directory::open(home.path(), &three()).unwrap().identity().fence, 0);
@@ -264,7 +240,7 @@ mod tests {
         assert_eq!(directory.remember(0, 1, other).unwrap(), one);
         assert!(matches!(directory.remember(7, 2, other), Err(StoreError::OtherFence)));
         Log::open(&directory.log(), LogOptions::default()).unwrap();
-        directory.close().unwrap();
+        drop(directory);
         let again = Directory::open(home.path(), &three()).unwrap();
         assert_eq!((again.incarnation(), again.remembered(1), again.remembered(2)), (own, Some(one), None));
     }
@@ -274,7 +250,7 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let directory = Directory::open(home.path(), &three()).unwrap();
         Log::open(&directory.log(), LogOptions::default()).unwrap();
-        directory.close().unwrap();
+        drop(directory);
         // As the build before left it.
         fs::remove_file(home.path().join("incarnations.toml")).unwrap();
         let of = |home: &Path| Directory::open(home, &three()).unwrap().incarnation();
@@ -300,7 +276,7 @@ mod tests {
         directory.remember(0, 1, Incarnation::from_number(1)).unwrap();
         directory.adopt_fence(7).unwrap();
         assert_eq!(directory.remembered(1), None);
-        directory.close().unwrap();
+        drop(directory);
         let again = Directory::open(home.path(), &three()).unwrap();
         assert_eq!((again.incarnation(), again.remembered(1)), (own, None));
         again.remember(7, 1, Incarnation::from_number(2)).unwrap();
@@ -310,10 +286,10 @@ mod tests {
     #[test]
     fn data_without_an_identity_is_refused() {
         let home = tempfile::tempdir().unwrap();
-        Directory::open(home.path(), &three()).unwrap().close().unwrap();
+        drop(Directory::open(home.path(), &three()).unwrap());
         fs::remove_file(home.path().join(identity::FILE)).unwrap();
         // So far nothing but empty directories: the identity is written anew.
-        Directory::open(home.path(), &three()).unwrap().close().unwrap();
+        drop(Directory::open(home.path(), &three()).unwrap());
         fs::remove_file(home.path().join(identity::FILE)).unwrap();
         fs::write(home.path().join("log/r-0.wal"), "x").unwrap();
         let error = Directory::open(home.path(), &three()).unwrap_err();
@@ -344,7 +320,7 @@ mod tests {
         let dropped = incoming.path().to_owned();
         drop(incoming);
         assert!(!dropped.exists());
-        directory.close().unwrap();
+        drop(directory);
         Directory::open(home.path(), &three()).unwrap();
         assert!(!left_by_a_crash.exists());
     }

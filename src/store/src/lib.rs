@@ -28,7 +28,7 @@ pub use error::{JOIN_ANEW, SnapshotFault, StoreError};
 pub use identity::Identity;
 pub use incarnations::Incarnation;
 pub use incoming::Incoming;
-pub use log::{Completion, ENTRY_BYTES_MAX, Log, LogOptions, LogPosition, StoredVote};
+pub use log::{Completion, Log, LogOptions, LogPosition, StoredVote};
 pub use rebuild::Rebuild;
 pub use snapshot::{SnapshotReader, SnapshotRecord, SnapshotRecords, SnapshotWriter};
 pub use space::{Ballast, Space};

@@ -1,7 +1,7 @@
-//! The lock file: one process per data directory, and the mark of an unclean stop.
+//! The lock file: one process per data directory.
 //!
 //! The exclusion is the operating system's lock, which ends with the process however it ends. The
-//! contents are the mark: a running node's process id, gone only after a clean stop.
+//! contents name the process that took it last, for the message that refuses another one.
 
 use std::fs::{File, TryLockError};
 use std::io::{Read, Seek, Write};
@@ -21,7 +21,6 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 pub(super) struct Lock {
     file: File,
     path: PathBuf,
-    unclean: bool,
 }
 
 impl Lock {
@@ -30,30 +29,20 @@ impl Lock {
         let path = root.join(FILE);
         let mut file = durable::open_file(&path)?;
         let locked = lock_within(&file, PATIENCE);
-        let mut mark = String::new();
-        // A mark that cannot be read still is one; it only loses the process id in a message.
-        let unclean = file.read_to_string(&mut mark).map_or(true, |bytes| bytes > 0);
         match locked {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                let holder = if mark.is_empty() { "unknown" } else { mark.trim() }.to_owned();
+                let mut mark = String::new();
+                // A mark that cannot be read only loses the process id in a message.
+                let is_named = file.read_to_string(&mut mark).is_ok_and(|bytes| bytes > 0);
+                let holder = if is_named { mark.trim() } else { "unknown" }.to_owned();
                 return Err(StoreError::InUse { path: root.to_owned(), holder });
             }
             Err(TryLockError::Error(error)) => return Err(StoreError::io("lock", &path)(error)),
         }
-        let mut lock = Self { file, path, unclean };
+        let mut lock = Self { file, path };
         lock.write_mark(&format!("process {}\n", std::process::id()))?;
         Ok(lock)
-    }
-
-    /// Whether the process that held the lock before did not stop cleanly.
-    pub(super) const fn unclean(&self) -> bool {
-        self.unclean
-    }
-
-    /// Removes the mark and gives the lock back.
-    pub(super) fn release(mut self) -> Result<(), StoreError> {
-        self.write_mark("")
     }
 
     fn write_mark(&mut self, mark: &str) -> Result<(), StoreError> {
@@ -88,8 +77,7 @@ mod tests {
             std::thread::sleep(Duration::from_millis(200));
             drop(held);
         });
-        let lock = Lock::take(root.path()).unwrap();
-        assert!(lock.unclean(), "it was not released, only dropped");
+        let _lock = Lock::take(root.path()).unwrap();
         freed.join().unwrap();
         let refused = Lock::take(root.path());
         assert!(matches!(refused, Err(StoreError::InUse { .. })), "{refused:?}");

@@ -29,7 +29,8 @@ const MOVE_IN: &str = "in";
 #[derive(Debug)]
 pub struct Rebuild {
     root: PathBuf,
-    lock: Lock,
+    /// Held as long as this is.
+    _lock: Lock,
     finished: Option<PathBuf>,
 }
 
@@ -41,7 +42,7 @@ impl Rebuild {
     pub fn take(root: &Path) -> Result<Self, StoreError> {
         durable::create_directory(root)?;
         let lock = Lock::take(root)?;
-        let mut rebuild = Self { root: root.to_owned(), lock, finished: None };
+        let mut rebuild = Self { root: root.to_owned(), _lock: lock, finished: None };
         if let Some((step, aside)) = read_mark(root)? {
             rebuild.carry_on(&step, &aside)?;
             rebuild.finished = Some(root.join(aside));
@@ -87,8 +88,8 @@ impl Rebuild {
         self.root.join(SPACE)
     }
 
-    /// Moves the old contents to `before-<reason>` and the new ones into their place, and gives the
-    /// directory back. Says where the old ones are, if there were any.
+    /// Moves the old contents to `before-<reason>` and the new ones into their place, and unlocks the
+    /// directory. Says where the old ones are, if there were any.
     ///
     /// # Errors
     /// An I/O error; whether or not the exchange had begun, [`take`](Self::take) can be tried again.
@@ -96,17 +97,15 @@ impl Rebuild {
         let aside = format!("before-{reason}");
         self.carry_on(MOVE_OUT, &aside)?;
         let kept = Some(self.root.join(aside)).filter(|path| path.exists());
-        self.lock.release()?;
         Ok(kept)
     }
 
-    /// Gives the directory back as it was.
+    /// Unlocks the directory, which stays as it was.
     ///
     /// # Errors
     /// An I/O error.
     pub fn abandon(self) -> Result<(), StoreError> {
-        durable::remove_directory(&self.space())?;
-        self.lock.release()
+        durable::remove_directory(&self.space())
     }
 
     /// Each step can be repeated: what is moved already is not there any more.
@@ -203,10 +202,10 @@ mod tests {
 
     /// A data directory with an old state, and a new one built beside it.
     fn built(home: &Path) -> Rebuild {
-        Directory::open(home, &identity(OLD)).unwrap().close().unwrap();
+        drop(Directory::open(home, &identity(OLD)).unwrap());
         fs::write(home.join("log/old"), "old").unwrap();
         let rebuild = Rebuild::take(home).unwrap();
-        Directory::open(&rebuild.space(), &identity(NEW)).unwrap().close().unwrap();
+        drop(Directory::open(&rebuild.space(), &identity(NEW)).unwrap());
         fs::write(rebuild.space().join("log/new"), "new").unwrap();
         rebuild
     }
@@ -215,7 +214,7 @@ mod tests {
         let directory = Directory::open(home, &identity(OLD)).unwrap();
         assert_eq!(directory.identity().fence, fence);
         assert!(home.join("log").join(file).exists());
-        directory.close().unwrap();
+        drop(directory);
     }
 
     #[test]
@@ -280,7 +279,7 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let rebuild = Rebuild::take(home.path()).unwrap();
         assert!(rebuild.is_empty().unwrap());
-        Directory::open(&rebuild.space(), &identity(NEW)).unwrap().close().unwrap();
+        drop(Directory::open(&rebuild.space(), &identity(NEW)).unwrap());
         fs::write(rebuild.space().join("log/new"), "new").unwrap();
         assert_eq!(rebuild.exchange("restore-9").unwrap(), None);
         holds(home.path(), NEW, "new");

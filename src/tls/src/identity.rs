@@ -58,7 +58,7 @@ impl PeerIdentity {
     ///
     /// # Errors
     /// [`IdentityError`] for anything but exactly one well-formed name of `cluster`.
-    pub fn from_certificate(
+    pub(crate) fn from_certificate(
         certificate: &CertificateDer<'_>,
         cluster: &ClusterName,
     ) -> Result<Self, IdentityError> {
@@ -101,7 +101,7 @@ impl PeerIdentity {
     }
 
     /// The DNS name of this identity in `cluster`.
-    pub fn dns_name(self, cluster: &ClusterName) -> String {
+    pub(crate) fn dns_name(self, cluster: &ClusterName) -> String {
         match self {
             Self::Node(id) => format!("node-{id}.{cluster}.{DOMAIN}"),
             Self::Operator => format!("operator.{cluster}.{DOMAIN}"),

@@ -88,7 +88,7 @@ fn node(root: &Path, ring: &Keyring, applied: u64, last: u64) -> Tables {
     log.append(rest.collect(), Box::new(|_| {})).unwrap();
     log.settle().unwrap();
     drop(machine);
-    Arc::into_inner(directory).unwrap().close().unwrap();
+    drop(Arc::into_inner(directory).unwrap());
     tables
 }
 

@@ -61,7 +61,7 @@ impl Members {
             let leader = metrics.borrow_watched().current_leader;
             if let Some(leader) = leader.filter(|leader| *leader != self.id) {
                 let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-                tracing::info!(leader, took_ms, "leadership was handed over");
+                tracing::info!(leader, took_ms, "leadership was transferred");
                 return if leader == to {
                     Ok(())
                 } else {
@@ -98,7 +98,7 @@ impl Members {
             Ok(()) => {}
             Err(LeaderTransferError::Nobody(others)) if others.is_empty() => {}
             Err(error) => {
-                tracing::warn!(%error, "leadership could not be handed over; there will be an election");
+                tracing::warn!(%error, "leadership could not be transferred; there will be an election");
             }
         }
     }

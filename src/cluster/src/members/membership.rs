@@ -244,7 +244,7 @@ impl Members {
             Err(LeaderTransferError::Stopped) => Err(Unanswered::Stopped),
             Err(error @ LeaderTransferError::Nobody(_)) => Ok(Verdict::Refused(error.to_string())),
             Err(error) => {
-                tracing::warn!(%error, "leadership was not handed over");
+                tracing::warn!(%error, "leadership was not transferred");
                 Err(Unanswered::Retry)
             }
         }

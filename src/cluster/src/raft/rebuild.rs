@@ -67,10 +67,6 @@ pub(crate) fn build(
     let tables = Tables::create_from(directory.root(), TABLE_NAMES, TablesOptions::default(), snapshot)?;
     let applied = fill(&directory, tables, foundation, tail)?;
     begin_log(&directory, foundation, &applied)?;
-    // The only other handle went with the state machine.
-    if let Some(directory) = Arc::into_inner(directory) {
-        directory.close()?;
-    }
     Ok(applied)
 }
 

@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-/// The rooms of the crate, the lowest first. A file in the root of the crate is a room of its own.
+/// The folders of the crate, the lowest first. A file in the root of the crate is a folder of its own.
 const ORDER: [&str; 15] = [
     "error", "settings", "wire", "peer", "raft", "write", "read", "members", "ops", "backup", "recovery",
     "server", "node", "cluster", "start",
@@ -61,7 +61,7 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
 /// What is wrong in the source `text` at `path` under `src`.
 fn faults_in(path: &str, text: &str) -> Vec<String> {
     let parts: Vec<&str> = path.trim_end_matches(".rs").split('/').collect();
-    let place = |room: &str| ORDER.iter().position(|known| *known == room);
+    let place = |folder: &str| ORDER.iter().position(|known| *known == folder);
     let Some(own) = place(parts[0]) else {
         return vec![format!("{path}: `{}` has no place in ORDER; give it one", parts[0])];
     };
@@ -70,11 +70,11 @@ fn faults_in(path: &str, text: &str) -> Vec<String> {
     for line in code.lines().filter(|line| !line.trim_start().starts_with("//")) {
         for (at, _) in line.match_indices("crate::") {
             let rest = &line[at + "crate::".len()..];
-            let room: String = rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
-            match place(&room) {
+            let folder: String = rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+            match place(&folder) {
                 Some(other) if other <= own => {}
-                Some(_) => faults.push(format!("{path} imports `{room}`, which is above `{}`", parts[0])),
-                None => faults.push(format!("{path} imports `{room}`, which has no place in ORDER")),
+                Some(_) => faults.push(format!("{path} imports `{folder}`, which is above `{}`", parts[0])),
+                None => faults.push(format!("{path} imports `{folder}`, which has no place in ORDER")),
             }
         }
         let ups = line.matches("super::").count();

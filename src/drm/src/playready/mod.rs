@@ -8,7 +8,7 @@ mod header_reader;
 mod object;
 
 pub use header_reader::{WrmHeader, WrmKey};
-pub use object::{OBJECT_BYTES_MAX, PlayReadyError, PlayReadyObject, Record};
+pub use object::{PlayReadyError, PlayReadyObject, Record};
 
 use aes::Aes128;
 use aes::cipher::{BlockCipherEncrypt as _, KeyInit as _};
@@ -44,14 +44,6 @@ impl PlayReady {
 }
 
 impl Provider for PlayReady {
-    fn name(&self) -> &'static str {
-        "playready"
-    }
-
-    fn system(&self) -> System {
-        System::PlayReady
-    }
-
     fn system_id(&self) -> SystemId {
         SystemId::PLAYREADY
     }
@@ -74,7 +66,7 @@ pub struct LicenseUrl(String);
 impl LicenseUrl {
     /// The longest URL accepted, as it is escaped. A header should stay near one kilobyte, and the
     /// whole uDRM answer below four.
-    pub const ESCAPED_BYTES_MAX: usize = 256;
+    pub(crate) const ESCAPED_BYTES_MAX: usize = 256;
 
     /// Checks a URL.
     ///

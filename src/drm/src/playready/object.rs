@@ -13,7 +13,7 @@ use bytes::{Buf as _, BufMut as _};
 use super::WrmHeader;
 
 /// The longest object: the specification's own limit.
-pub const OBJECT_BYTES_MAX: usize = 15 * 1024;
+pub(crate) const OBJECT_BYTES_MAX: usize = 15 * 1024;
 
 /// The type of a record whose value is the header, in UTF-16 little-endian.
 const RECORD_TYPE_HEADER: u16 = 1;
@@ -75,7 +75,7 @@ impl PlayReadyObject {
     ///
     /// # Errors
     /// [`PlayReadyError::TooLong`] when the object would be longer than [`OBJECT_BYTES_MAX`].
-    pub fn with_header(xml: &str) -> Result<Self, PlayReadyError> {
+    pub(crate) fn with_header(xml: &str) -> Result<Self, PlayReadyError> {
         let value: Vec<u8> = xml.encode_utf16().flat_map(u16::to_le_bytes).collect();
         let object = Self { records: vec![Record { record_type: RECORD_TYPE_HEADER, value }] };
         if object.length_bytes() > OBJECT_BYTES_MAX {

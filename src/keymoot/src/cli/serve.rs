@@ -178,7 +178,7 @@ async fn serve(
 /// Leaves the cluster's service without anybody noticing: leadership goes first, no connection is
 /// accepted any more, and what is under way is answered.
 async fn retire(cluster: &Cluster, drain: &Drain, close: impl FnOnce(), patience: Duration) {
-    tracing::info!("stopping: leadership is handed over, and requests under way are answered");
+    tracing::info!("stopping: leadership is transferred, and requests under way are answered");
     let deadline = Instant::now() + patience;
     drain.begin();
     cluster.transfer_leader().await;

@@ -4,6 +4,7 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use keymoot_cluster::settings::PeerAddress;
+use keymoot_protocol::SignatureWindow;
 
 use super::Config;
 
@@ -49,8 +50,8 @@ fn ranges(config: &Config, found: &mut Vec<(&'static str, String)>) {
         ("http.body_bytes_per_s_min", http.body_bytes_per_s_min, 1..=1024 * MIB),
         ("http.write_timeout_ms", http.write_timeout_ms, 100..=600_000),
         ("http.drain_timeout_ms", http.drain_timeout_ms, 0..=600_000),
-        ("auth.signature_lifetime_s", auth.signature_lifetime_s, 5..=300),
-        ("auth.clock_skew_s", auth.clock_skew_s, 0..=60),
+        ("auth.signature_lifetime_s", auth.signature_lifetime_s, 5..=SignatureWindow::LIFETIME_S_MAX),
+        ("auth.clock_skew_s", auth.clock_skew_s, 0..=SignatureWindow::CLOCK_SKEW_S_MAX),
         ("license_servers.timeout_ms", servers.timeout_ms, 50..=60_000),
         ("license_servers.deadline_ms", servers.deadline_ms, 50..=120_000),
         ("license_servers.requests_max", size(servers.requests_max), 1..=100_000),

@@ -11,7 +11,7 @@ use keymoot_drm::playready::WrmHeader;
 use keymoot_model::Kid;
 
 /// The longest challenge read, in bytes. Real ones stay below 30 thousand.
-pub const CHALLENGE_BYTES_MAX: usize = 64 * 1024;
+pub(crate) const CHALLENGE_BYTES_MAX: usize = 64 * 1024;
 
 /// Key ids that one challenge may name; what goes to the license server with it has to fit a header.
 pub const KIDS_MAX: usize = 16;

@@ -43,7 +43,7 @@ pub fn asset_terms(policy: &Policy, track: &TrackName) -> AssetTerms {
 
 /// How long a player may keep the key: what the answer to the player calls `persistence_duration`.
 /// 0: it may not.
-pub fn persistence_duration_s(policy: &Policy) -> Option<u32> {
+pub(crate) fn persistence_duration_s(policy: &Policy) -> Option<u32> {
     if !policy.can_persist {
         return Some(0);
     }

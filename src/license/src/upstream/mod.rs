@@ -217,7 +217,7 @@ pub fn body(reply: &Reply) -> Result<&[u8], Fault> {
 }
 
 /// A status word of a server as it may be logged and shown: letters, digits and `_`, shortened.
-pub fn status_word(text: &str) -> String {
+pub(crate) fn status_word(text: &str) -> String {
     text.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').take(48).collect()
 }
 

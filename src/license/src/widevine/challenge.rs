@@ -9,7 +9,7 @@ use keymoot_drm::{Provider as _, SystemId, Widevine, pssh};
 use keymoot_model::Kid;
 
 /// The longest challenge read, in bytes. Real ones stay below 20 thousand.
-pub const CHALLENGE_BYTES_MAX: usize = 64 * 1024;
+pub(crate) const CHALLENGE_BYTES_MAX: usize = 64 * 1024;
 
 /// Key ids that one challenge may name.
 pub const KIDS_MAX: usize = 64;

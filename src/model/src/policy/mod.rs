@@ -108,9 +108,9 @@ impl Policy {
     /// The longest description, in bytes.
     pub const DESCRIPTION_BYTES_MAX: usize = 256;
     /// The longest renewal URL, in bytes.
-    pub const URL_BYTES_MAX: usize = 512;
+    pub(crate) const URL_BYTES_MAX: usize = 512;
     /// The most tracks that a policy has words of its own for.
-    pub const TRACKS_MAX: usize = 32;
+    pub(crate) const TRACKS_MAX: usize = 32;
 
     /// A policy that asks for nothing and lets nothing be kept: plain streaming.
     pub fn streaming(name: PolicyName) -> Self {

@@ -139,8 +139,8 @@ fn a_policy_is_attached_beside_an_older_one_only_when_that_is_meant() {
     ];
     assert_eq!(run(&mut memory, commands)[2..], ["Done", "Unchanged", "Done"]);
     assert_eq!(attached_policy(&memory, &account, &content).unwrap(), Some(name("q")));
-    assert_eq!(policy_uses(&memory, &account, &name("p")).unwrap(), 0);
-    assert_eq!(policy_uses(&memory, &account, &name("q")).unwrap(), 1);
+    assert_eq!(crate::policies::policy_uses(&memory, &account, &name("p")).unwrap(), 0);
+    assert_eq!(crate::policies::policy_uses(&memory, &account, &name("q")).unwrap(), 1);
     let stored: Vec<_> = policies(&memory, &account).unwrap();
     assert_eq!(stored.iter().map(|record| record.policy.name.as_str()).collect::<Vec<_>>(), ["p", "q"]);
 }
@@ -174,7 +174,7 @@ proptest! {
             prop_assert!(policy(&memory, &account, &default).unwrap().is_some());
         }
         for policy in ["p", "q", "r"].map(name) {
-            let counted = policy_uses(&memory, &account, &policy).unwrap();
+            let counted = crate::policies::policy_uses(&memory, &account, &policy).unwrap();
             prop_assert_eq!(counted, uses.get(&policy).copied().unwrap_or_default());
         }
     }

@@ -31,7 +31,7 @@ use failure::{Done, Failure};
 use record::{Payload, Types, VoteRecord};
 
 /// The longest entry that is stored, in bytes.
-pub const ENTRY_BYTES_MAX: usize = 128 * 1024 * 1024;
+pub(crate) const ENTRY_BYTES_MAX: usize = 128 * 1024 * 1024;
 
 /// Called once, with the outcome, when what it was given with is on the disk. It usually runs on
 /// the flush thread: it must be quick and must not call the log.
@@ -254,7 +254,8 @@ impl Log {
     }
 
     /// How many bytes the log's files hold.
-    pub fn on_disk_bytes(&self) -> u64 {
+    #[cfg(test)]
+    pub(crate) fn on_disk_bytes(&self) -> u64 {
         self.read_lock().on_disk_size()
     }
 

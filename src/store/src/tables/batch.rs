@@ -1,17 +1,15 @@
 //! Changes that are applied together.
 
 use std::collections::BTreeMap;
-use std::iter::Peekable;
 use std::sync::Arc;
 
-use super::{KEY_BYTES_MAX, TableIter, Value, View, generation::Generation};
+use super::{KEY_BYTES_MAX, Value, generation::Generation};
 use crate::StoreError;
 
 /// What a batch does to one table: new values, and none for a removed key.
 type Changes = BTreeMap<Value, Option<Value>>;
 
-/// Changes that become visible together, with reads that already see them. Dropped without
-/// [`commit`](super::Tables::commit), nothing happened.
+/// Changes that become visible together. Dropped without [`commit`](super::Tables::commit), nothing happened.
 pub struct WriteBatch {
     generation: Arc<Generation>,
     changes: Vec<Changes>,
@@ -42,38 +40,6 @@ impl WriteBatch {
     /// [`StoreError::NoTable`], or [`StoreError::Key`] for an empty or too long key.
     pub fn delete(&mut self, table: usize, key: impl AsRef<[u8]>) -> Result<(), StoreError> {
         self.change(table, key.as_ref(), None)
-    }
-
-    /// The value at `key`, as it will be after the commit.
-    ///
-    /// # Errors
-    /// [`StoreError::NoTable`] or [`StoreError::Tables`].
-    pub fn get(&self, table: usize, key: &[u8]) -> Result<Option<Value>, StoreError> {
-        match self.changes.get(table).and_then(|changes| changes.get(key)) {
-            Some(changed) => Ok(changed.clone()),
-            None => self.generation.get(table, key),
-        }
-    }
-
-    /// At most `limit` records whose keys begin with `prefix`, in key order, as they will be after
-    /// the commit.
-    ///
-    /// # Errors
-    /// [`StoreError::NoTable`] or [`StoreError::Tables`].
-    pub fn prefix(
-        &self,
-        table: usize,
-        prefix: &[u8],
-        limit: usize,
-    ) -> Result<Vec<(Value, Value)>, StoreError> {
-        let stored = View::of(Arc::clone(&self.generation)).prefix(table, prefix)?.peekable();
-        // A stored prefix proves that the table is there.
-        let changes = self.changes.get(table).into_iter().flat_map(|changes| {
-            let from =
-                changes.range::<[u8], _>((std::ops::Bound::Included(prefix), std::ops::Bound::Unbounded));
-            from.take_while(|(key, _)| key.starts_with(prefix))
-        });
-        Merged { stored, changes: changes.peekable() }.take(limit).collect()
     }
 
     /// How many keys it changes.
@@ -129,32 +95,5 @@ impl WriteBatch {
 impl std::fmt::Debug for WriteBatch {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "WriteBatch({} keys)", self.len())
-    }
-}
-
-/// Stored records with changes laid over them.
-struct Merged<'a, I: Iterator<Item = (&'a Value, &'a Option<Value>)>> {
-    stored: Peekable<TableIter>,
-    changes: Peekable<I>,
-}
-
-impl<'a, I: Iterator<Item = (&'a Value, &'a Option<Value>)>> Iterator for Merged<'a, I> {
-    type Item = Result<(Value, Value), StoreError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            let stored_first = match (self.stored.peek(), self.changes.peek()) {
-                (Some(Ok((stored, _))), Some((changed, _))) => stored < *changed,
-                (stored, _) => stored.is_some(),
-            };
-            if stored_first {
-                return self.stored.next();
-            }
-            let (key, value) = self.changes.next()?;
-            self.stored.next_if(|stored| stored.as_ref().is_ok_and(|(stored, _)| stored == key));
-            if let Some(value) = value {
-                return Some(Ok((key.clone(), value.clone())));
-            }
-        }
     }
 }

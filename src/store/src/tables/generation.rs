@@ -139,10 +139,6 @@ impl Generation {
         Ok(())
     }
 
-    pub(super) fn on_disk_bytes(&self) -> Result<u64, StoreError> {
-        self.db.disk_space().map_err(StoreError::tables("measure", &self.path))
-    }
-
     pub(super) fn keyspace(&self, table: usize) -> Result<&Keyspace, StoreError> {
         self.keyspaces.get(table).ok_or(StoreError::NoTable { table, tables: self.keyspaces.len() })
     }

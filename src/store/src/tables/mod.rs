@@ -250,14 +250,6 @@ impl Tables {
         live.note_damage(|| format!("the tables in {} are damaged: {what}", live.path().display()));
     }
 
-    /// How many bytes the files of the tables hold.
-    ///
-    /// # Errors
-    /// [`StoreError::Tables`].
-    pub fn on_disk_bytes(&self) -> Result<u64, StoreError> {
-        self.shared.live.load_full().on_disk_bytes()
-    }
-
     fn lock_writer(&self) -> MutexGuard<'_, ()> {
         // It guards no data, so there is nothing a panic can have left half-done in it.
         self.shared.writer.lock().unwrap_or_else(PoisonError::into_inner)

@@ -73,7 +73,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 #[test]
-fn a_batch_sees_its_own_writes_and_nobody_else_does_until_it_is_committed() {
+fn nobody_sees_a_batch_until_it_is_committed() {
     let home = tempfile::tempdir().unwrap();
     let tables = open(home.path());
     put(&tables, &[(0, "a", "1"), (0, "b", "2"), (1, "a", "other")]);
@@ -81,9 +81,6 @@ fn a_batch_sees_its_own_writes_and_nobody_else_does_until_it_is_committed() {
     batch.put(0, "a", "changed").unwrap();
     batch.delete(0, "b").unwrap();
     batch.put(0, "c", "new").unwrap();
-    assert_eq!(text(batch.get(0, b"a").unwrap()).as_deref(), Some("changed"));
-    assert_eq!(text(batch.get(0, b"b").unwrap()), None);
-    assert_eq!(text(batch.get(1, b"a").unwrap()).as_deref(), Some("other"));
     assert_eq!(at(&tables, 0, "a").as_deref(), Some("1"));
     assert_eq!(at(&tables, 0, "c"), None);
     tables.commit(batch).unwrap();
@@ -98,11 +95,6 @@ fn a_prefix_returns_its_keys_in_order_up_to_the_limit() {
     let found = |limit| texts(tables.prefix(0, b"a", limit).unwrap());
     assert_eq!(found(9), pairs(&[("a", ""), ("a1", ""), ("a2", ""), ("a3", "")]));
     assert_eq!(found(2), pairs(&[("a", ""), ("a1", "")]));
-    let mut batch = tables.begin();
-    batch.delete(0, "a1").unwrap();
-    batch.put(0, "a0", "x").unwrap();
-    batch.put(0, "b0", "x").unwrap();
-    assert_eq!(texts(batch.prefix(0, b"a", 3).unwrap()), pairs(&[("a", ""), ("a0", "x"), ("a2", "")]));
     let from: Vec<_> = tables.view().starting_at(0, b"a3").unwrap().map(Result::unwrap).collect();
     assert_eq!(texts(from), pairs(&[("a3", ""), ("b1", "")]));
 }
@@ -360,9 +352,8 @@ proptest! {
                     found(tables.prefix(table, prefixed, 100).unwrap()),
                     with_prefix(&committed, table, prefix)
                 );
-                let limit = 3;
-                let expected = with_prefix(&model, table, prefix).into_iter().take(limit).collect::<Vec<_>>();
-                prop_assert_eq!(found(batch.prefix(table, prefixed, limit).unwrap()), expected);
+                let expected = with_prefix(&committed, table, prefix).into_iter().take(3).collect::<Vec<_>>();
+                prop_assert_eq!(found(tables.prefix(table, prefixed, 3).unwrap()), expected);
             }
         }
     }

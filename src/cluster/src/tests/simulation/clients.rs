@@ -36,6 +36,12 @@ pub(crate) struct Clients {
     next_value: Mutex<u64>,
 }
 
+/// Proposes one command.
+async fn propose(node: &Cluster, command: Command) -> Result<Response, ClusterError> {
+    let response = node.propose(vec![command]).await?.pop();
+    response.ok_or_else(|| ClusterError::Protocol("no answer to a command".into()))
+}
+
 impl Clients {
     pub(crate) fn new(world: Arc<World>, reads_locally: bool) -> Self {
         Self {
@@ -137,7 +143,7 @@ impl Clients {
             Ok(()) => {
                 let through = state::next_version(node.state(), &place).unwrap().saturating_sub(1);
                 let delete = Command::DeleteKey { place, through, kid: None };
-                match node.propose(delete).await {
+                match propose(node, delete).await {
                     Ok(Response::Deleted { .. }) => Answer::Done,
                     other => self.unknown(other),
                 }
@@ -158,7 +164,7 @@ impl Clients {
             condition: PolicyCondition::Always,
         };
         let mut acknowledged = None;
-        match node.propose(command).await {
+        match propose(node, command).await {
             Ok(Response::Policy(record)) => {
                 if record.version != changes + 1 {
                     let text = format!(
@@ -189,7 +195,7 @@ impl Clients {
     ) -> Result<Response, ClusterError> {
         let mut version = state::next_version(node.state(), &place(register)).unwrap();
         loop {
-            match node.propose(make(new_key(register, version, value))).await? {
+            match propose(node, make(new_key(register, version, value))).await? {
                 Response::VersionMoved { next } => version = next,
                 response => return Ok(response),
             }

@@ -200,7 +200,7 @@ fn describe(change: &Change, plan: &ChangePlan) -> String {
         text.push_str(&format!("advice: {advice}\n"));
     }
     if matches!(change, Change::Demote(id) | Change::Remove(id) if *id == plan.leader) {
-        text.push_str("it leads now; it hands the leadership over first\n");
+        text.push_str("it leads now; it transfers the leadership first\n");
     }
     text
 }

@@ -146,7 +146,7 @@ fn can_write(seen: &Seen, voters: &Voters, findings: &mut Findings) -> bool {
     {
         findings.add_passing(
             format!("no write can commit: node {id} leads, and its disk is nearly full"),
-            format!("wait for it to hand over, or: keymoot cluster transfer-leader {first}"),
+            format!("wait until it transfers the leadership, or: keymoot cluster transfer-leader {first}"),
         );
         return false;
     }
