@@ -22,6 +22,19 @@ fn named_paths(text: &str) -> BTreeSet<&str> {
 }
 
 #[test]
+fn every_promise_is_in_the_list_of_the_tests() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let page = std::fs::read_to_string(root.join("docs/testing.md")).unwrap();
+    for entry in std::fs::read_dir(root.join("cluster-tests/tests/it")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "rs") && !path.ends_with("main.rs") {
+            let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+            assert!(page.contains(&format!("| `{name}` |")), "docs/testing.md does not list {name}");
+        }
+    }
+}
+
+#[test]
 fn files_that_documents_name_are_there() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let mut missing = Vec::new();
