@@ -1,7 +1,6 @@
 //! Clear Key (W3C Encrypted Media Extensions, 9.1): key ids in, keys out, both as JSON.
 //!
-//! The license is the key in the clear, readable by whoever plays. Whether an account's content may
-//! be given away so is decided before this file is asked.
+//! The license is the key in the clear, readable by whoever plays, so only accounts that want that have it.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -9,7 +8,15 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use keymoot_crypto::ContentKey;
-use keymoot_model::Kid;
+use keymoot_model::{AccountId, Kid, Policy, TrackName};
+
+use super::LicenseTerms;
+use super::provider::NO_CLEAR_KEY;
+use super::system::{
+    Challenge, ChallengeError, LicenseFuture, LicenseSystem, LicensingError, NotServed, PolicyRefusal,
+    WantedKeys,
+};
+use super::terms::clear_key::permit;
 
 /// The key ids that one request may name: tracks times the crypto periods a player looks ahead.
 pub const KIDS_MAX: usize = 64;
@@ -99,6 +106,50 @@ impl ClearKeyRequest {
             return Err(ClearKeyError::NoKids);
         }
         Ok(Self { kids, session })
+    }
+}
+
+/// Clear Key licenses, for these accounts.
+#[derive(Debug)]
+pub struct ClearKey {
+    accounts: Vec<AccountId>,
+}
+
+impl ClearKey {
+    /// For these accounts only.
+    pub const fn new(accounts: Vec<AccountId>) -> Self {
+        Self { accounts }
+    }
+}
+
+impl LicenseSystem for ClearKey {
+    fn media_type(&self) -> &'static str {
+        "application/json"
+    }
+
+    fn serves(&self, account: &AccountId) -> Result<(), NotServed> {
+        if self.accounts.contains(account) { Ok(()) } else { Err(NotServed(NO_CLEAR_KEY.into())) }
+    }
+
+    fn read<'c>(&self, challenge: &'c [u8]) -> Result<Challenge<'c>, ChallengeError> {
+        let ClearKeyRequest { kids, session } =
+            ClearKeyRequest::parse(challenge).map_err(ChallengeError::new)?;
+        let is_persistent = session == SessionType::Persistent;
+        Ok(Challenge { is_persistent, ..Challenge::as_it_came(WantedKeys::Kids(kids), challenge) })
+    }
+
+    fn permits(&self, policy: &Policy, track: &TrackName) -> Result<(), PolicyRefusal> {
+        Ok(permit(policy, track)?)
+    }
+
+    fn license<'a>(&'a self, challenge: &'a Challenge<'_>, terms: LicenseTerms<'a>) -> LicenseFuture<'a> {
+        let session = match challenge.is_persistent {
+            true => SessionType::Persistent,
+            false => SessionType::Temporary,
+        };
+        let keys = terms.keys.iter().map(|key| (key.kid, key.key));
+        let made = license(keys, session).map_err(LicensingError::Writing);
+        Box::pin(std::future::ready(made))
     }
 }
 

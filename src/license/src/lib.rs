@@ -1,6 +1,6 @@
 //! What players are given: challenges read, licenses made, or asked of the servers that make them.
 //!
-//! This room knows the DRM systems' own protocols and no HTTP of ours, no cluster and no store. Keys
+//! This crate knows the DRM systems' own protocols and no HTTP of ours, no cluster and no store. Keys
 //! come to it already found and already known to belong to the content that was signed for. What
 //! comes from outside, challenges and the answers of license servers, is bounded and parsed before
 //! anything is made of it; no error holds a key, a token or the bytes of a challenge.
@@ -14,9 +14,10 @@ mod idle_connections;
 pub mod outgoing;
 pub mod playready;
 mod provider;
-mod servers;
 pub mod settings;
 pub mod signed_question;
+mod system;
+mod systems;
 pub mod terms;
 pub mod upstream;
 pub mod widevine;
@@ -29,7 +30,11 @@ use keymoot_crypto::ContentKey;
 use keymoot_model::{AccountId, ContentId, Kid, Policy, TrackName};
 
 pub use provider::LicenseProvider;
-pub use servers::{LicenseServers, ServersError};
+pub use system::{
+    Challenge, ChallengeError, LicenseFuture, LicenseSystem, LicensingError, NotServed, PolicyRefusal,
+    WantedKeys,
+};
+pub use systems::{LicenseSystems, ServersError};
 
 /// A key that a license hands out.
 #[derive(Clone, Copy, Debug)]

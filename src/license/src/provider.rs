@@ -4,10 +4,22 @@ use std::fmt;
 
 use keymoot_drm::EncryptionProvider;
 
+use super::system::NotServed;
+
+/// Why Clear Key licenses are not served.
+pub(crate) const NO_CLEAR_KEY: &str = "Clear Key licenses are not served for this account: they hold keys in the \
+    clear; license.clear_key_accounts names the accounts that want that";
+
+/// Why nothing serves the licenses of Widevine Classic.
+const NO_CLASSIC: &str = "licenses of Widevine Classic are not served: its license server is not public; Widevine \
+    licenses are at /cenc/widevine/license";
+
 /// All that is said of a provider anywhere.
 struct Row {
     path: &'static str,
     label: &'static str,
+    /// What a caller is told where no system serves it; by default, that no license server is configured.
+    unserved: Option<&'static str>,
 }
 
 /// Makes the providers, the list of all of them and the row of each from one list.
@@ -36,17 +48,17 @@ macro_rules! providers {
 providers! {
     /// `cenc/clearkey`: the Clear Key system of W3C EME, for development and for content that needs
     /// no more.
-    ClearKey = Row { path: "cenc/clearkey", label: "clearkey" },
+    ClearKey = Row { path: "cenc/clearkey", label: "clearkey", unserved: Some(NO_CLEAR_KEY) },
     /// `cenc/widevine`: Widevine (Modular).
-    CencWidevine = Row { path: EncryptionProvider::CencWidevine.path(), label: "widevine" },
+    CencWidevine = Row { path: EncryptionProvider::CencWidevine.path(), label: "widevine", unserved: None },
     /// `cenc/playready`: PlayReady with Common Encryption.
-    CencPlayReady = Row { path: EncryptionProvider::CencPlayReady.path(), label: "playready" },
+    CencPlayReady = Row { path: EncryptionProvider::CencPlayReady.path(), label: "playready", unserved: None },
     /// `playready`: PlayReady with Smooth Streaming. The license is the same.
-    PlayReady = Row { path: EncryptionProvider::PlayReady.path(), label: "playready" },
+    PlayReady = Row { path: EncryptionProvider::PlayReady.path(), label: "playready", unserved: None },
     /// `fps`: FairPlay Streaming.
-    FairPlay = Row { path: EncryptionProvider::Fps.path(), label: "fairplay" },
+    FairPlay = Row { path: EncryptionProvider::Fps.path(), label: "fairplay", unserved: None },
     /// `widevine`: Widevine Classic.
-    WidevineClassic = Row { path: EncryptionProvider::Widevine.path(), label: "widevine_classic" },
+    WidevineClassic = Row { path: EncryptionProvider::Widevine.path(), label: "widevine_classic", unserved: Some(NO_CLASSIC) },
 }
 
 impl LicenseProvider {
@@ -55,7 +67,18 @@ impl LicenseProvider {
         self.row().path
     }
 
-    /// The label under which its licenses are counted.
+    /// Why its licenses are not served where no system is there for it.
+    pub(crate) fn unserved(self) -> NotServed {
+        NotServed(match self.row().unserved {
+            Some(reason) => reason.into(),
+            None => {
+                format!("licenses of {} are not served: no license server is configured for it", self.label())
+                    .into()
+            }
+        })
+    }
+
+    /// The DRM system's label, under which its licenses are counted.
     pub const fn label(self) -> &'static str {
         self.row().label
     }

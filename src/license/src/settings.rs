@@ -66,6 +66,22 @@ impl Default for LicenseServerSettings {
 }
 
 impl LicenseServerSettings {
+    /// The secret files that are named, each with its key in the configuration.
+    pub fn secret_files_mut(&mut self) -> impl Iterator<Item = (&'static str, &mut PathBuf)> {
+        [
+            ("license_servers.widevine_signing_key_file", self.widevine_signing_key_file.as_mut()),
+            ("license_servers.playready_signing_key_file", self.playready_signing_key_file.as_mut()),
+            ("license_servers.fairplay_signing_key_file", self.fairplay_signing_key_file.as_mut()),
+        ]
+        .into_iter()
+        .filter_map(|(key, path)| Some((key, path?)))
+    }
+
+    /// Whether a license server is named at all.
+    pub fn names_any(&self) -> bool {
+        [&self.widevine_urls, &self.playready_urls, &self.fairplay_urls].iter().any(|urls| !urls.is_empty())
+    }
+
     /// The keys at fault, each with what is wrong and what would be right.
     pub fn problems(&self) -> Vec<(&'static str, String)> {
         let mut found = Vec::new();

@@ -68,11 +68,7 @@ pub(super) fn connections(files: u64, config: &Config) -> Connections {
 }
 
 fn asks_others(config: &Config) -> bool {
-    let servers = &config.license_servers;
-    config.license.entitlements_file.is_some()
-        || [&servers.widevine_urls, &servers.playready_urls, &servers.fairplay_urls]
-            .iter()
-            .any(|urls| !urls.is_empty())
+    config.license.entitlements_file.is_some() || config.license_servers.names_any()
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ use keymoot_crypto::Keyring;
 use keymoot_drm::Registry;
 use keymoot_http as http;
 use keymoot_http::{Api, ClientTimeouts, Drain};
-use keymoot_license::LicenseServers;
+use keymoot_license::LicenseSystems;
 use keymoot_license::entitlement::Entitlements;
 use keymoot_license::entitlement::load_entitlements;
 use keymoot_license::outgoing::{Outgoing, OutgoingLimits};
@@ -68,8 +68,9 @@ async fn serve(
     let outgoing = Outgoing::new(OutgoingLimits::default(), config.license.ca_file.as_deref());
     let outgoing = outgoing.map_err(Failure::usage)?;
     let entitlements = entitlements(config, outgoing.clone(), metrics.clone())?;
-    let servers = LicenseServers::new(&config.license_servers, &outgoing, &metrics);
-    let servers = servers.map_err(Failure::usage)?;
+    let clear_key_accounts = config.license.clear_key_accounts.clone();
+    let systems = LicenseSystems::new(clear_key_accounts, &config.license_servers, &outgoing, &metrics);
+    let systems = systems.map_err(Failure::usage)?;
     let cluster =
         Cluster::start(&config.cluster_settings(), keyring.clone(), metrics.clone(), runtime.handle())
             .await
@@ -83,8 +84,7 @@ async fn serve(
         policies: policies.clone(),
         leases: Leases::new(cluster.clone(), metrics.clone()),
         entitlements,
-        servers,
-        clear_key_accounts: config.license.clear_key_accounts.clone(),
+        systems,
         metrics: metrics.clone(),
     });
     let drain = Drain::new(metrics.http_requests_in_flight.clone());

@@ -21,18 +21,6 @@ impl Config {
             ("http.tls_client_ca_file", self.http.tls_client_ca_file.as_mut()),
             ("license.entitlements_file", self.license.entitlements_file.as_mut()),
             ("license.ca_file", self.license.ca_file.as_mut()),
-            (
-                "license_servers.widevine_signing_key_file",
-                self.license_servers.widevine_signing_key_file.as_mut(),
-            ),
-            (
-                "license_servers.playready_signing_key_file",
-                self.license_servers.playready_signing_key_file.as_mut(),
-            ),
-            (
-                "license_servers.fairplay_signing_key_file",
-                self.license_servers.fairplay_signing_key_file.as_mut(),
-            ),
             ("packager.tls_cert_file", self.packager.tls_cert_file.as_mut()),
             ("packager.tls_key_file", self.packager.tls_key_file.as_mut()),
             ("packager.tls_client_ca_file", self.packager.tls_client_ca_file.as_mut()),
@@ -41,5 +29,6 @@ impl Config {
         ]
         .into_iter()
         .filter_map(|(key, path)| Some((key, path?)))
+        .chain(self.license_servers.secret_files_mut())
     }
 }

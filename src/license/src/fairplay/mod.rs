@@ -13,11 +13,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use super::LicensedKey;
 use super::outgoing::{Question, Reply};
 use super::signed_question::QuestionSigner;
+use super::system::{Challenge, ChallengeError, LicenseFuture, LicenseSystem, LicensingError, WantedKeys};
 use super::terms::fairplay::{AssetTerms, asset_terms, persistence_duration_s};
 use super::upstream::{self, Fault, Upstream, UpstreamError};
+use super::{LicenseTerms, LicensedKey};
 use keymoot_drm::fairplay::constant_iv;
 use keymoot_model::Policy;
 
@@ -96,11 +97,7 @@ impl FairPlayServers {
         Self { upstream, signer }
     }
 
-    /// The license for an SPC, as JSON for the player.
-    ///
-    /// # Errors
-    /// [`UpstreamError`].
-    pub async fn license(
+    async fn ask(
         &self,
         spc: &[u8],
         key: &LicensedKey<'_>,
@@ -118,6 +115,25 @@ impl FairPlayServers {
         let license = License { ckc: &ckc, persistence_duration: persistence_duration_s(policy) };
         // A text and a number always have a JSON text.
         Ok(Zeroizing::new(serde_json::to_vec(&license).unwrap_or_default()))
+    }
+}
+
+impl LicenseSystem for FairPlayServers {
+    fn media_type(&self) -> &'static str {
+        "application/json"
+    }
+
+    fn read<'c>(&self, challenge: &'c [u8]) -> Result<Challenge<'c>, ChallengeError> {
+        let spc = read_spc(challenge).map_err(ChallengeError::new)?;
+        Ok(Challenge { wants: WantedKeys::SignedFor, is_persistent: false, bytes: spc.into() })
+    }
+
+    /// JSON with the KSM's answer, for the player.
+    fn license<'a>(&'a self, challenge: &'a Challenge<'_>, terms: LicenseTerms<'a>) -> LicenseFuture<'a> {
+        Box::pin(async move {
+            let key = terms.keys.first().ok_or(LicensingError::NoKey)?;
+            Ok(self.ask(&challenge.bytes, key, terms.policy).await?)
+        })
     }
 }
 

@@ -14,8 +14,9 @@ use zeroize::Zeroizing;
 
 use super::outgoing::{Question, Reply};
 use super::signed_question::{LICENSE_DATA, QuestionSigner};
+use super::system::{Challenge, ChallengeError, LicenseFuture, LicenseSystem, WantedKeys};
 use super::terms::playready::{self as form, license_terms, track_terms};
-use super::upstream::{self, Fault, Upstream, UpstreamError};
+use super::upstream::{self, Fault, Upstream};
 use super::{LicenseTerms, LicensedKey};
 use keymoot_model::{AccountId, ContentId, Policy};
 
@@ -54,19 +55,6 @@ impl PlayReadyServers {
         Self { upstream, signer }
     }
 
-    /// A license on these terms: the server's SOAP message as it came.
-    ///
-    /// # Errors
-    /// [`UpstreamError`].
-    pub async fn license(
-        &self,
-        challenge: &[u8],
-        terms: LicenseTerms<'_>,
-    ) -> Result<Zeroizing<Vec<u8>>, UpstreamError> {
-        let data = license_data(terms);
-        self.upstream.ask(|| self.question(challenge, &data), read_answer).await
-    }
-
     fn question(&self, challenge: &[u8], data: &str) -> Question {
         let mut headers = HeaderMap::new();
         headers.insert(HeaderName::from_static("soapaction"), HeaderValue::from_static(SOAP_ACTION));
@@ -80,6 +68,25 @@ impl PlayReadyServers {
             signer.sign(&mut question, data);
         }
         question
+    }
+}
+
+impl LicenseSystem for PlayReadyServers {
+    fn media_type(&self) -> &'static str {
+        "text/xml; charset=utf-8"
+    }
+
+    fn read<'c>(&self, challenge: &'c [u8]) -> Result<Challenge<'c>, ChallengeError> {
+        let kids = kids(challenge).map_err(ChallengeError::new)?;
+        Ok(Challenge::as_it_came(WantedKeys::Kids(kids), challenge))
+    }
+
+    /// The server's SOAP message as it came.
+    fn license<'a>(&'a self, challenge: &'a Challenge<'_>, terms: LicenseTerms<'a>) -> LicenseFuture<'a> {
+        Box::pin(async move {
+            let data = license_data(terms);
+            Ok(self.upstream.ask(|| self.question(&challenge.bytes, &data), read_answer).await?)
+        })
     }
 }
 

@@ -16,6 +16,7 @@ use serde::Serialize;
 use zeroize::Zeroizing;
 
 use super::outgoing::Question;
+use super::system::{Challenge, ChallengeError, LicenseFuture, LicenseSystem, WantedKeys};
 use super::terms::widevine::{PolicyOverrides, TrackTerms, policy_overrides, track_terms};
 use super::upstream::{Upstream, UpstreamError};
 use super::{LicenseTerms, LicensedKey};
@@ -67,39 +68,49 @@ impl WidevineServers {
         Self { upstream, provider, signer }
     }
 
-    /// The certificate that clients encrypt their identity with. It needs no keys and no terms.
-    ///
-    /// # Errors
-    /// [`UpstreamError`].
-    pub async fn service_certificate(&self, challenge: &[u8]) -> Result<Zeroizing<Vec<u8>>, UpstreamError> {
-        self.ask(&Inner {
-            payload: STANDARD.encode(challenge),
-            provider: &self.provider,
-            content_id: None,
-            content_key_specs: Vec::new(),
-            use_policy_overrides_exclusively: None,
-            policy_overrides: None,
-        })
-        .await
-    }
-
-    /// A license on these terms.
-    ///
-    /// # Errors
-    /// [`UpstreamError`].
-    pub async fn license(
-        &self,
-        challenge: &[u8],
-        terms: LicenseTerms<'_>,
-    ) -> Result<Zeroizing<Vec<u8>>, UpstreamError> {
-        self.ask(&inner(&self.provider, challenge, terms)).await
-    }
-
     async fn ask(&self, inner: &Inner<'_>) -> Result<Zeroizing<Vec<u8>>, UpstreamError> {
         // Texts, numbers and maps with text keys always have a JSON text.
         let inner = Zeroizing::new(serde_json::to_vec(inner).unwrap_or_default());
         let question = || Question::json(envelope::seal(&inner, self.signer.as_ref()));
         self.upstream.ask(question, read_answer).await
+    }
+}
+
+impl LicenseSystem for WidevineServers {
+    fn media_type(&self) -> &'static str {
+        "application/octet-stream"
+    }
+
+    fn read<'c>(&self, challenge: &'c [u8]) -> Result<Challenge<'c>, ChallengeError> {
+        let wants = match WidevineChallenge::parse(challenge).map_err(ChallengeError::new)? {
+            WidevineChallenge::ServiceCertificate => WantedKeys::Certificate,
+            WidevineChallenge::Existing => WantedKeys::Nothing,
+            WidevineChallenge::New { kids } if kids.is_empty() => WantedKeys::EveryTrack,
+            WidevineChallenge::New { kids } => WantedKeys::Kids(kids),
+        };
+        Ok(Challenge::as_it_came(wants, challenge))
+    }
+
+    fn license<'a>(&'a self, challenge: &'a Challenge<'_>, terms: LicenseTerms<'a>) -> LicenseFuture<'a> {
+        Box::pin(async move {
+            let inner = match challenge.wants {
+                WantedKeys::Certificate => certificate_request(&self.provider, &challenge.bytes),
+                _ => inner(&self.provider, &challenge.bytes, terms),
+            };
+            Ok(self.ask(&inner).await?)
+        })
+    }
+}
+
+/// Asks for the certificate that clients encrypt their identity with. It needs no keys and no terms.
+fn certificate_request<'a>(provider: &'a str, challenge: &[u8]) -> Inner<'a> {
+    Inner {
+        payload: STANDARD.encode(challenge),
+        provider,
+        content_id: None,
+        content_key_specs: Vec::new(),
+        use_policy_overrides_exclusively: None,
+        policy_overrides: None,
     }
 }
 

@@ -1,13 +1,9 @@
 //! Why no license was given.
 
 use crate::{LeaseError, ServiceError};
-use keymoot_license::clear_key::ClearKeyError;
 use keymoot_license::entitlement::NotEntitled;
-use keymoot_license::fairplay::SpcError;
-use keymoot_license::playready::PlayReadyChallengeError;
-use keymoot_license::terms::clear_key::ClearKeyRefusal;
 use keymoot_license::upstream::UpstreamError;
-use keymoot_license::widevine::WidevineChallengeError;
+use keymoot_license::{ChallengeError, LicensingError, NotServed, PolicyRefusal};
 use keymoot_model::{IdError, PolicyName};
 
 /// The kinds are mapped to status codes once, at the HTTP edge.
@@ -19,45 +15,21 @@ pub enum LicenseError {
     /// The viewer may not have one, or nobody could say so.
     #[error(transparent)]
     NotEntitled(#[from] NotEntitled),
-    /// The account's content is not to be licensed by Clear Key.
-    #[error(
-        "Clear Key licenses are not served for this account: they hold keys in the clear; \
-         license.clear_key_accounts names the accounts that want that"
-    )]
-    NoClearKey,
-    /// Widevine Classic has no license server that could be asked.
-    #[error(
-        "licenses of Widevine Classic are not served: its license server is not public; Widevine licenses are at \
-         /cenc/widevine/license"
-    )]
-    NoClassic,
-    /// Nothing serves this system's licenses.
-    #[error("licenses of {system} are not served: no license server is configured for it")]
-    NoBackEnd {
-        /// The system's label.
-        system: &'static str,
-    },
-    /// The challenge is no Clear Key request.
+    /// Nothing serves this system's licenses, or not for this account.
     #[error(transparent)]
-    ClearKey(#[from] ClearKeyError),
-    /// The challenge is no Widevine challenge.
+    NotServed(#[from] NotServed),
+    /// The challenge cannot be read.
     #[error(transparent)]
-    Widevine(#[from] WidevineChallengeError),
-    /// The challenge is no PlayReady challenge.
-    #[error(transparent)]
-    PlayReady(#[from] PlayReadyChallengeError),
-    /// The challenge is no FairPlay playback context.
-    #[error(transparent)]
-    FairPlay(#[from] SpcError),
+    Challenge(#[from] ChallengeError),
     /// None of the key ids asked for is of the content that was signed for.
     #[error("none of the keys asked for is a key of the content that was signed for")]
     NoKey,
     /// The player wants to keep the license, and may not.
     #[error("the content's policy does not let licenses be kept; ask for type \"temporary\"")]
     NotPersistent,
-    /// The policy asks for more than Clear Key can give.
+    /// The policy does not let the system have a key.
     #[error(transparent)]
-    NoProtection(#[from] ClearKeyRefusal),
+    NotPermitted(#[from] PolicyRefusal),
     /// The entitlement names a policy that there is not.
     #[error("the entitlement names policy {name}, which the account does not have")]
     NoPolicy {
@@ -87,16 +59,26 @@ impl From<LeaseError> for LicenseError {
     }
 }
 
+impl From<LicensingError> for LicenseError {
+    fn from(error: LicensingError) -> Self {
+        match error {
+            LicensingError::Upstream(error) => Self::Upstream(error),
+            LicensingError::NoKey => Self::NoKey,
+            LicensingError::Writing(error) => Self::Writing(error),
+        }
+    }
+}
+
 impl LicenseError {
     /// The label under which it is counted.
     pub const fn outcome(&self) -> &'static str {
         match self {
             Self::Service(_) | Self::Writing(_) | Self::Name(_) => "failed",
             Self::NotEntitled(_) => "not_entitled",
-            Self::NoClearKey | Self::NoClassic | Self::NoBackEnd { .. } => "not_served",
-            Self::ClearKey(_) | Self::Widevine(_) | Self::PlayReady(_) | Self::FairPlay(_) => "bad_challenge",
+            Self::NotServed(_) => "not_served",
+            Self::Challenge(_) => "bad_challenge",
             Self::NoKey => "no_key",
-            Self::NotPersistent | Self::NoProtection(_) | Self::NoPolicy { .. } | Self::Lease(_) => {
+            Self::NotPersistent | Self::NotPermitted(_) | Self::NoPolicy { .. } | Self::Lease(_) => {
                 "refused_by_policy"
             }
             Self::Upstream(UpstreamError::Refused { .. }) => "refused_by_server",

@@ -5,7 +5,7 @@
 //! which nobody signed, only picks among the keys of the content that was signed for.
 
 mod error;
-mod prepared;
+mod wanted;
 
 use std::sync::Arc;
 
@@ -14,8 +14,12 @@ use zeroize::Zeroizing;
 use keymoot_auth::Grant;
 use keymoot_cluster::Cluster;
 use keymoot_license::entitlement::{Entitled, Entitlements, Viewer};
-use keymoot_license::{LicenseProvider, LicenseServers, LicenseTerms, LicensedKey, clear_key};
-use keymoot_model::{AccountId, Consistency, Policy, PolicyName, TrackName};
+use keymoot_license::terms::clear_key;
+use keymoot_license::{
+    Challenge, LicenseProvider, LicenseSystem, LicenseSystems, LicenseTerms, LicensedKey, PolicyRefusal,
+    WantedKeys,
+};
+use keymoot_model::{Consistency, Policy, PolicyName, TrackName};
 use keymoot_protocol::CustomData;
 use keymoot_telemetry::Metrics;
 
@@ -24,7 +28,7 @@ use super::keys::Keys;
 use super::leases::{Leases, Viewing};
 use super::policies::Policies;
 use super::replicated_state::ReplicatedState;
-use prepared::{FoundKey, Prepared};
+use wanted::FoundKey;
 
 pub use error::LicenseError;
 
@@ -61,10 +65,8 @@ pub struct LicenseParts<R = Cluster> {
     pub leases: Leases<R>,
     /// Who is entitled to what.
     pub entitlements: Entitlements,
-    /// The servers that licenses are asked of.
-    pub servers: LicenseServers,
-    /// The accounts whose content may be licensed by Clear Key.
-    pub clear_key_accounts: Vec<AccountId>,
+    /// The DRM systems whose licenses are served.
+    pub systems: LicenseSystems,
     /// What is measured.
     pub metrics: Arc<Metrics>,
 }
@@ -81,15 +83,7 @@ impl<R: ReplicatedState> Licenses<R> {
 
     /// The providers whose licenses are served, Clear Key if only for some accounts.
     pub fn providers(&self) -> Vec<LicenseProvider> {
-        let LicenseParts { servers, clear_key_accounts, .. } = &*self.0;
-        let is_served = |provider: &LicenseProvider| match provider {
-            LicenseProvider::ClearKey => !clear_key_accounts.is_empty(),
-            LicenseProvider::CencWidevine => servers.widevine.is_some(),
-            LicenseProvider::CencPlayReady | LicenseProvider::PlayReady => servers.playready.is_some(),
-            LicenseProvider::FairPlay => servers.fairplay.is_some(),
-            LicenseProvider::WidevineClassic => false,
-        };
-        LicenseProvider::ALL.into_iter().filter(is_served).collect()
+        self.0.systems.providers()
     }
 
     /// Makes a license, or says why not.
@@ -116,7 +110,7 @@ impl<R: ReplicatedState> Licenses<R> {
         let entitled = self.0.entitlements.decide(viewer(request)).await?;
         self.0.keys.make_fresh(request.grant).await?;
         let policy = self.policy(request, entitled).await?;
-        prepared::permitted(&policy, track)?;
+        clear_key::permit(&policy, track).map_err(PolicyRefusal::from)?;
         self.0.leases.admit(viewing(request), policy).await?;
         Ok(())
     }
@@ -126,31 +120,21 @@ impl<R: ReplicatedState> Licenses<R> {
         provider: LicenseProvider,
         request: LicenseRequest<'_>,
     ) -> Result<License, LicenseError> {
-        self.must_be_served(provider, request.grant)?;
-        if let Some(certificate) = self.service_certificate(provider, request.challenge).await? {
-            return Ok(certificate);
+        let system = self.0.systems.serving(provider, &request.grant.account().id)?;
+        let challenge = system.read(request.challenge);
+        if let Ok(challenge @ Challenge { wants: WantedKeys::Certificate, .. }) = &challenge {
+            return make(system, request, challenge, &[], &plain_streaming()?).await;
         }
         let entitled = self.0.entitlements.decide(viewer(request)).await?;
         // Once for keys and policy.
         self.0.keys.make_fresh(request.grant).await?;
-        let prepared = self.prepare(provider, request).await?;
+        let challenge = challenge?;
+        let keys = self.wanted(request, &challenge.wants).await?;
         let policy = self.policy(request, entitled).await?;
-        prepared.must_be_permitted(&policy)?;
+        must_be_permitted(system, &challenge, &keys, &policy)?;
         // Last before a license is made: what was refused for another reason holds no slot.
         let policy = self.0.leases.admit(viewing(request), policy).await?;
-        self.make(request, &prepared, &policy).await
-    }
-
-    /// Refuses at once what could never be served, whoever asks.
-    fn must_be_served(&self, provider: LicenseProvider, grant: &Grant) -> Result<(), LicenseError> {
-        match provider {
-            LicenseProvider::ClearKey if !self.0.clear_key_accounts.contains(&grant.account().id) => {
-                Err(LicenseError::NoClearKey)
-            }
-            LicenseProvider::WidevineClassic => Err(LicenseError::NoClassic),
-            provider if self.providers().contains(&provider) => Ok(()),
-            provider => Err(LicenseError::NoBackEnd { system: provider.label() }),
-        }
+        make(system, request, &challenge, &keys, &policy).await
     }
 
     /// The terms of the license: the policy that the entitlement names, else the content's, with no
@@ -166,7 +150,7 @@ impl<R: ReplicatedState> Licenses<R> {
         };
         let policy = match policy {
             Some(policy) => policy,
-            None => Policy::streaming(PolicyName::new(NO_POLICY).map_err(LicenseError::Name)?),
+            None => plain_streaming()?,
         };
         let Entitled { license_duration_s, rental_duration_s, playback_duration_s, .. } = entitled;
         Ok(policy.within(license_duration_s, rental_duration_s, playback_duration_s))
@@ -180,67 +164,39 @@ impl<R: ReplicatedState> Licenses<R> {
             Err(error) => Err(error.into()),
         }
     }
-
-    async fn make(
-        &self,
-        request: LicenseRequest<'_>,
-        prepared: &Prepared,
-        policy: &Policy,
-    ) -> Result<License, LicenseError> {
-        let LicenseRequest { grant, custom_data, challenge } = request;
-        let found = prepared.keys();
-        let keys: Vec<LicensedKey<'_>> = found.iter().map(FoundKey::licensed).collect();
-        let terms = LicenseTerms {
-            account: &grant.account().id,
-            content: custom_data.content_id(),
-            keys: &keys,
-            policy,
-        };
-        let servers = &self.0.servers;
-        let (body, content_type) = match prepared {
-            Prepared::ClearKey { session, .. } => {
-                let pairs = keys.iter().map(|key| (key.kid, key.key));
-                let body = clear_key::license(pairs, *session).map_err(LicenseError::Writing)?;
-                (body, "application/json")
-            }
-            Prepared::Widevine { .. } => {
-                let servers = servers.widevine.as_ref().ok_or(no_back_end("widevine"))?;
-                (servers.license(challenge, terms).await?, OCTETS)
-            }
-            Prepared::PlayReady { .. } => {
-                let servers = servers.playready.as_ref().ok_or(no_back_end("playready"))?;
-                (servers.license(challenge, terms).await?, "text/xml; charset=utf-8")
-            }
-            Prepared::FairPlay { spc, .. } => {
-                let servers = servers.fairplay.as_ref().ok_or(no_back_end("fairplay"))?;
-                let key = keys.first().ok_or(LicenseError::NoKey)?;
-                (servers.license(spc, key, policy).await?, "application/json")
-            }
-        };
-        Ok(License { body, content_type })
-    }
-
-    /// The certificate that Widevine clients encrypt their identity with, if that is what is asked
-    /// for. It is nobody's secret and says nothing about any content.
-    async fn service_certificate(
-        &self,
-        provider: LicenseProvider,
-        challenge: &[u8],
-    ) -> Result<Option<License>, LicenseError> {
-        match (&self.0.servers.widevine, provider) {
-            (Some(servers), LicenseProvider::CencWidevine) if prepared::wants_certificate(challenge) => {
-                let body = servers.service_certificate(challenge).await?;
-                Ok(Some(License { body, content_type: OCTETS }))
-            }
-            _ => Ok(None),
-        }
-    }
 }
 
-const OCTETS: &str = "application/octet-stream";
+/// What holds where no policy does.
+fn plain_streaming() -> Result<Policy, LicenseError> {
+    Ok(Policy::streaming(PolicyName::new(NO_POLICY).map_err(LicenseError::Name)?))
+}
 
-fn no_back_end(system: &'static str) -> LicenseError {
-    LicenseError::NoBackEnd { system }
+/// Refuses what the policy does not let this system have.
+fn must_be_permitted(
+    system: &dyn LicenseSystem,
+    challenge: &Challenge<'_>,
+    keys: &[FoundKey],
+    policy: &Policy,
+) -> Result<(), LicenseError> {
+    // Asked of systems alone whose players keep what the license says nothing about.
+    if challenge.is_persistent && !policy.can_persist {
+        return Err(LicenseError::NotPersistent);
+    }
+    Ok(keys.iter().try_for_each(|key| system.permits(policy, key.track()))?)
+}
+
+async fn make(
+    system: &dyn LicenseSystem,
+    LicenseRequest { grant, custom_data, .. }: LicenseRequest<'_>,
+    challenge: &Challenge<'_>,
+    keys: &[FoundKey],
+    policy: &Policy,
+) -> Result<License, LicenseError> {
+    let keys: Vec<LicensedKey<'_>> = keys.iter().map(FoundKey::licensed).collect();
+    let (account, content) = (&grant.account().id, custom_data.content_id());
+    let terms = LicenseTerms { account, content, keys: &keys, policy };
+    let body = system.license(challenge, terms).await?;
+    Ok(License { body, content_type: system.media_type() })
 }
 
 /// Who asks, in the words that were signed.

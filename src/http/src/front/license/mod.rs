@@ -103,15 +103,10 @@ impl From<LicenseError> for ApiError {
         let kind = match error {
             LicenseError::Service(error) => return error.into(),
             LicenseError::Upstream(error) => return error.into(),
-            LicenseError::ClearKey(_)
-            | LicenseError::Lease(LeaseError::Unnamed { .. })
-            | LicenseError::Widevine(_)
-            | LicenseError::PlayReady(_)
-            | LicenseError::FairPlay(_) => ErrorKind::Invalid,
-            LicenseError::NoKey
-            | LicenseError::NoClearKey
-            | LicenseError::NoClassic
-            | LicenseError::NoBackEnd { .. } => ErrorKind::NotFound,
+            LicenseError::Challenge(_) | LicenseError::Lease(LeaseError::Unnamed { .. }) => {
+                ErrorKind::Invalid
+            }
+            LicenseError::NoKey | LicenseError::NotServed(_) => ErrorKind::NotFound,
             LicenseError::NotEntitled(ref reason) if !reason.is_refusal() => {
                 // Asked again, whoever decides may answer. The cause is for the log alone.
                 let cause = std::error::Error::source(reason).map(ToString::to_string);
@@ -122,7 +117,7 @@ impl From<LicenseError> for ApiError {
             LicenseError::NotEntitled(_)
             | LicenseError::Lease(_)
             | LicenseError::NotPersistent
-            | LicenseError::NoProtection(_)
+            | LicenseError::NotPermitted(_)
             | LicenseError::NoPolicy { .. } => ErrorKind::Denied,
             _ => return Self::internal(error),
         };

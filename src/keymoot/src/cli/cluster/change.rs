@@ -245,7 +245,7 @@ mod tests {
         assert!(text.contains("node 1   voter    west     h:1, leads -> removed\n"), "{text}");
         assert!(text.contains("node 2   voter    west     h:2, silent\n"), "{text}");
         assert!(text.contains("node 3   learner  west     h:3 -> voter\n"), "{text}");
-        assert!(text.contains("advice: be careful") && text.contains("hands the leadership over"), "{text}");
+        assert!(text.contains("advice: be careful") && text.contains("transfers the leadership"), "{text}");
     }
 
     #[test]

@@ -9,17 +9,15 @@ use keymoot_command::Failure;
 use keymoot_crypto::{Keyring, secret_file};
 
 pub(super) fn check(config: &Config) -> Vec<Finding> {
-    let servers = &config.license_servers;
     let secrets = [
         ("cluster.key_file", Some(&config.cluster.key_file)),
         ("http.tls_key_file", config.http.tls_key_file.as_ref()),
         ("packager.tls_key_file", config.packager.tls_key_file.as_ref()),
-        ("license_servers.widevine_signing_key_file", servers.widevine_signing_key_file.as_ref()),
-        ("license_servers.playready_signing_key_file", servers.playready_signing_key_file.as_ref()),
-        ("license_servers.fairplay_signing_key_file", servers.fairplay_signing_key_file.as_ref()),
     ];
     let secrets = secrets.into_iter().filter_map(|(key, path)| Some(secret(key, path?)));
     let mut findings: Vec<Finding> = secrets.collect();
+    let mut servers = config.license_servers.clone();
+    findings.extend(servers.secret_files_mut().map(|(key, path)| secret(key, path)));
     findings.push(keyring(config));
     findings.push(data_directory(&config.node.data_dir));
     findings

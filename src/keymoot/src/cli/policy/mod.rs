@@ -9,6 +9,7 @@ use super::Failure;
 use super::args::{ConfigArg, OutputFormat};
 use super::operator::{Operator, block_on, say, unexpected};
 use keymoot_cluster::{AdminRequest, AdminResponse};
+use keymoot_license::terms;
 use keymoot_model::{AccountId, Policy, PolicyName};
 use keymoot_service::admin::{Operation, OperationOutcome, Viewer};
 use keymoot_service::{ListedPolicy, PolicyCondition};
@@ -134,7 +135,7 @@ async fn free_slot(args: ViewerArgs) -> Result<(), Failure> {
 
 fn check(args: &CheckArgs) -> Result<(), Failure> {
     let policy = read(&args.file)?;
-    say(&format!("{:#}\n", print::forms(&policy, &args.tracks)));
+    say(&format!("{:#}\n", terms::forms(&policy, &args.tracks)));
     Ok(())
 }
 

@@ -1,0 +1,98 @@
+//! The keys that a challenge wants, as far as they are of the content that was signed for.
+
+use crate::lookup::LocatedKey;
+use crate::replicated_state::ReplicatedState;
+use crate::{ContentTrack, ServedKey};
+use keymoot_crypto::ContentKey;
+use keymoot_license::{LicensedKey, WantedKeys};
+use keymoot_model::{Kid, TrackName};
+
+use super::{LicenseError, LicenseRequest, Licenses};
+
+/// The tracks of the Widevine API, whose keys a client wants that names no key ids, and the one of
+/// clients that know no tracks.
+const TRACKS: [&str; 6] = ["DEFAULT", "SD", "HD", "UHD1", "UHD2", "AUDIO"];
+
+/// A key of the content that was signed for.
+pub(super) struct FoundKey {
+    kid: Kid,
+    key: ContentKey,
+    track: TrackName,
+}
+
+impl FoundKey {
+    pub(super) fn licensed(&self) -> LicensedKey<'_> {
+        LicensedKey { kid: &self.kid, key: &self.key, track: &self.track }
+    }
+
+    pub(super) fn track(&self) -> &TrackName {
+        &self.track
+    }
+}
+
+impl From<LocatedKey> for FoundKey {
+    fn from(LocatedKey { kid, key, place, .. }: LocatedKey) -> Self {
+        Self { kid, key, track: place.track }
+    }
+}
+
+impl<R: ReplicatedState> Licenses<R> {
+    /// The keys that a challenge may have of those it wants, found before anything is counted or anybody else
+    /// is asked.
+    pub(super) async fn wanted(
+        &self,
+        request: LicenseRequest<'_>,
+        wants: &WantedKeys,
+    ) -> Result<Vec<FoundKey>, LicenseError> {
+        match wants {
+            WantedKeys::Certificate | WantedKeys::Nothing => Ok(Vec::new()),
+            WantedKeys::Kids(kids) => self.of_kids(request, kids).await,
+            WantedKeys::EveryTrack => self.of_tracks(request).await,
+            WantedKeys::SignedFor => self.of_custom_data(request).await,
+        }
+    }
+
+    /// The keys of these key ids that are the content's; at least one.
+    async fn of_kids(
+        &self,
+        LicenseRequest { grant, custom_data, .. }: LicenseRequest<'_>,
+        kids: &[Kid],
+    ) -> Result<Vec<FoundKey>, LicenseError> {
+        let keys = self.0.keys.of_content(grant, custom_data.content_id(), kids).await?;
+        if keys.is_empty() {
+            return Err(LicenseError::NoKey);
+        }
+        Ok(keys.into_iter().map(FoundKey::from).collect())
+    }
+
+    /// The content's current keys, of whatever track.
+    async fn of_tracks(&self, request: LicenseRequest<'_>) -> Result<Vec<FoundKey>, LicenseError> {
+        let mut found = Vec::new();
+        for name in TRACKS {
+            let track = TrackName::new(name).map_err(LicenseError::Name)?;
+            found.extend(self.current(request, &track).await?);
+        }
+        if found.is_empty() { Err(LicenseError::NoKey) } else { Ok(found) }
+    }
+
+    /// The key that the signed custom data means: that of its `key_id`, else its track's current one.
+    async fn of_custom_data(&self, request: LicenseRequest<'_>) -> Result<Vec<FoundKey>, LicenseError> {
+        match request.custom_data.kid() {
+            Some(kid) => self.of_kids(request, &[kid]).await,
+            None => {
+                let key = self.current(request, request.custom_data.track()).await?;
+                key.map(|key| vec![key]).ok_or(LicenseError::NoKey)
+            }
+        }
+    }
+
+    async fn current(
+        &self,
+        LicenseRequest { grant, custom_data, .. }: LicenseRequest<'_>,
+        track: &TrackName,
+    ) -> Result<Option<FoundKey>, LicenseError> {
+        let place = ContentTrack::new(custom_data.content_id(), track);
+        let served = self.0.keys.current_for_license(grant, place).await?;
+        Ok(served.map(|ServedKey { kid, key, .. }| FoundKey { kid, key, track: track.clone() }))
+    }
+}
