@@ -17,7 +17,7 @@ use keymoot_http::query::{self, Query};
 use keymoot_http::track_types::TRACK_TYPES;
 use keymoot_http::widevine::request::{ContentKeyEnvelope, ContentKeyRequest, Specifier};
 use keymoot_license::clear_key::{self, ClearKeyRequest};
-use keymoot_license::outgoing::Reply;
+use keymoot_license::outgoing::OutgoingResponse;
 use keymoot_license::widevine::{self as widevine_license, WidevineChallenge};
 use keymoot_license::{fairplay, playready as playready_license, terms};
 use keymoot_model::{Policy, TrackName};
@@ -69,11 +69,11 @@ pub fn challenges(input: &[u8]) {
 
 /// What license servers answer: no license is empty, and none is taken from another status than 2xx.
 pub fn license_answers(input: &[u8]) {
-    let reply = |status| Reply { status, body: input.to_vec().into() };
+    let response = |status| OutgoingResponse { status, body: input.to_vec().into() };
     for status in [200, 302, 403, 500] {
-        let widevine = widevine_license::read_answer(&reply(status)).map(|license| license.len());
-        let playready = playready_license::read_answer(&reply(status)).map(|license| license.len());
-        let fairplay = fairplay::read_answer(&reply(status)).map(|license| license.len());
+        let widevine = widevine_license::read_answer(&response(status)).map(|license| license.len());
+        let playready = playready_license::read_answer(&response(status)).map(|license| license.len());
+        let fairplay = fairplay::read_answer(&response(status)).map(|license| license.len());
         for length in [widevine, playready, fairplay].into_iter().flatten() {
             assert!(status == 200 && length > 0);
         }

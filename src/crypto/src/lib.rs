@@ -1,4 +1,4 @@
-//! Secrets and what protects them: master keys, wrapping, secret files, certificates.
+//! Secrets and what protects them: master keys, wrapping, derivation, secret files.
 //!
 //! A plaintext secret leaves this crate only as a [`SecretBytes`] or a [`ContentKey`]: types
 //! without `Clone`, `Serialize` or `Display`, with a redacted `Debug`, zeroized when dropped.

@@ -70,7 +70,7 @@ pub struct ClearKeyRequest {
 }
 
 #[derive(Deserialize)]
-struct Request<'r> {
+struct EmeRequest<'r> {
     #[serde(borrow)]
     kids: Vec<&'r str>,
     #[serde(rename = "type")]
@@ -86,7 +86,7 @@ impl ClearKeyRequest {
         if challenge.len() > REQUEST_BYTES_MAX {
             return Err(ClearKeyError::TooManyKids);
         }
-        let request: Request<'_> = serde_json::from_slice(challenge).map_err(|_| ClearKeyError::Form)?;
+        let request: EmeRequest<'_> = serde_json::from_slice(challenge).map_err(|_| ClearKeyError::Form)?;
         let session = match request.session {
             None | Some("temporary") => SessionType::Temporary,
             Some("persistent-license") => SessionType::Persistent,
@@ -159,7 +159,7 @@ fn kid(text: &str) -> Option<Kid> {
 }
 
 #[derive(Serialize)]
-struct License<'k> {
+struct KeySet<'k> {
     keys: Vec<Jwk<'k>>,
     #[serde(rename = "type")]
     session: SessionType,
@@ -186,7 +186,7 @@ pub fn license<'k>(
     let keys = texts.iter().map(|(kid, k)| Jwk { kty: "oct", kid, k }).collect();
     // Room for all of it, so that growing leaves no copy behind.
     let mut license = Zeroizing::new(Vec::with_capacity(LICENSE_BYTES_MAX));
-    serde_json::to_writer(&mut *license, &License { keys, session })?;
+    serde_json::to_writer(&mut *license, &KeySet { keys, session })?;
     Ok(license)
 }
 

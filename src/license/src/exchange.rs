@@ -13,7 +13,7 @@ use ureq_proto::{BodyMode, Error as ProtocolError};
 use zeroize::Zeroizing;
 
 use super::dial::Connection;
-use super::outgoing::Reply;
+use super::outgoing::OutgoingResponse;
 use super::wiped_buffer::WipedBuffer;
 
 /// The longest head of an answer, and the longest line of a chunked one.
@@ -43,7 +43,7 @@ pub(super) enum ExchangeError {
 
 /// An answer, and what it means for the connection.
 pub(super) struct Exchanged {
-    pub(super) reply: Reply,
+    pub(super) response: OutgoingResponse,
     /// Whether the connection is ready for the next exchange.
     pub(super) is_reusable: bool,
 }
@@ -75,7 +75,7 @@ pub(super) async fn exchange(
     };
     // Whatever else came was not asked for.
     let is_reusable = is_open && input.buffer.is_empty();
-    Ok(Exchanged { reply: Reply { status, body }, is_reusable })
+    Ok(Exchanged { response: OutgoingResponse { status, body }, is_reusable })
 }
 
 fn may_stay_open(call: &Call<Cleanup>) -> bool {

@@ -72,7 +72,7 @@ pub enum OutgoingError {
 
 /// What a server is asked.
 #[derive(Debug)]
-pub struct Question {
+pub struct OutgoingRequest {
     /// The media type of the body.
     pub content_type: &'static str,
     /// More headers; mark secret values as sensitive.
@@ -81,7 +81,7 @@ pub struct Question {
     pub body: Zeroizing<Vec<u8>>,
 }
 
-impl Question {
+impl OutgoingRequest {
     /// A JSON document without further headers.
     pub fn json(body: Zeroizing<Vec<u8>>) -> Self {
         Self { content_type: "application/json", headers: HeaderMap::new(), body }
@@ -89,7 +89,7 @@ impl Question {
 }
 
 /// What a server answered, whatever its status; a redirect is an answer like any other.
-pub struct Reply {
+pub struct OutgoingResponse {
     /// The status code.
     pub status: u16,
     /// The body. A license, or a word about a viewer.
@@ -117,37 +117,41 @@ impl Outgoing {
         })
     }
 
-    /// Posts a question and reads the whole answer, within `within`.
+    /// Posts a request and reads the whole answer, within `within`.
     ///
     /// # Errors
-    /// [`OutgoingError`]; a server may have acted on the question unless it is
+    /// [`OutgoingError`]; a server may have acted on the request unless it is
     /// [`OutgoingError::Connect`].
     pub async fn post(
         &self,
         server: &ServerUrl,
-        question: Question,
+        request: OutgoingRequest,
         within: Duration,
-    ) -> Result<Reply, OutgoingError> {
-        match tokio::time::timeout(within, self.exchange(server, question)).await {
-            Ok(reply) => reply,
+    ) -> Result<OutgoingResponse, OutgoingError> {
+        match tokio::time::timeout(within, self.exchange(server, request)).await {
+            Ok(response) => response,
             Err(_) => Err(OutgoingError::Timeout { within }),
         }
     }
 
-    async fn exchange(&self, server: &ServerUrl, question: Question) -> Result<Reply, OutgoingError> {
+    async fn exchange(
+        &self,
+        server: &ServerUrl,
+        request: OutgoingRequest,
+    ) -> Result<OutgoingResponse, OutgoingError> {
         let url = server.url();
         let no_connection = |reason: String| OutgoingError::Connect { reason };
-        let request = request(server, &question).map_err(|error| no_connection(error.to_string()))?;
+        let head = head(server, &request).map_err(|error| no_connection(error.to_string()))?;
         let mut connection = match self.idle.take(url) {
             Some(connection) => connection,
             None => self.dialer.dial(url).await.map_err(|error| no_connection(error.to_string()))?,
         };
-        let exchanged = exchange(&mut connection, request, &question.body, self.answer_bytes_max);
+        let exchanged = exchange(&mut connection, head, &request.body, self.answer_bytes_max);
         let exchanged = exchanged.await.map_err(|error| self.failure(&error))?;
         if exchanged.is_reusable {
             self.idle.put(url, connection);
         }
-        Ok(exchanged.reply)
+        Ok(exchanged.response)
     }
 
     fn failure(&self, error: &ExchangeError) -> OutgoingError {
@@ -158,16 +162,16 @@ impl Outgoing {
     }
 }
 
-/// The request that carries the question, without its body.
-fn request(server: &ServerUrl, question: &Question) -> Result<Request<()>, http::Error> {
-    let mut request = Request::post(server.as_str()).body(())?;
-    let headers = request.headers_mut();
-    headers.extend(question.headers.clone());
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(question.content_type));
-    headers.insert(CONTENT_LENGTH, HeaderValue::from(question.body.len()));
+/// The head of a request: all but its body.
+fn head(server: &ServerUrl, request: &OutgoingRequest) -> Result<Request<()>, http::Error> {
+    let mut head = Request::post(server.as_str()).body(())?;
+    let headers = head.headers_mut();
+    headers.extend(request.headers.clone());
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(request.content_type));
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(request.body.len()));
     headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
     headers.insert(USER_AGENT, HeaderValue::from_static(concat!("keymoot/", env!("CARGO_PKG_VERSION"))));
-    Ok(request)
+    Ok(head)
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use super::fairplay::FairPlayServers;
 use super::outgoing::Outgoing;
 use super::playready::PlayReadyServers;
 use super::provider::LicenseProvider;
-use super::signed_question::QuestionSigner;
+use super::request_signer::RequestSigner;
 use super::system::{LicenseSystem, NotServed};
 use super::upstream::{BreakerSettings, Upstream, UpstreamSettings};
 use super::widevine::WidevineServers;
@@ -61,11 +61,11 @@ impl LicenseSystems {
         };
         let widevine_signer = widevine_signer(config)?;
         let provider = config.widevine_provider.clone();
-        let playready_signer = question_signer(
+        let playready_signer = request_signer_of(
             "license_servers.playready_signing_key_file",
             config.playready_signing_key_file.as_deref(),
         )?;
-        let fairplay_signer = question_signer(
+        let fairplay_signer = request_signer_of(
             "license_servers.fairplay_signing_key_file",
             config.fairplay_signing_key_file.as_deref(),
         )?;
@@ -123,8 +123,8 @@ fn widevine_signer(config: &LicenseServerSettings) -> Result<Option<(String, Aes
     Ok(Some((config.widevine_signer.clone(), signer)))
 }
 
-fn question_signer(key: &'static str, file: Option<&Path>) -> Result<Option<QuestionSigner>, ServersError> {
-    file.map(|file| Ok(QuestionSigner::new(&read(key, file)?))).transpose()
+fn request_signer_of(key: &'static str, file: Option<&Path>) -> Result<Option<RequestSigner>, ServersError> {
+    file.map(|file| Ok(RequestSigner::new(&read(key, file)?))).transpose()
 }
 
 fn read(key: &'static str, file: &Path) -> Result<SecretBytes, ServersError> {

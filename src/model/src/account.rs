@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{AccountId, Wrapped};
 
-/// What a credential opens. A credential of one scope opens no other door.
+/// What a credential opens. A credential of one scope grants no other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Scope {
@@ -48,7 +48,7 @@ pub enum Scheme {
     WidevineRsa,
 }
 
-/// A signing key of an account. Several of one scope may be valid at once, for roll-over.
+/// What an account proves itself with. Several of one scope may be valid at once, for roll-over.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Credential {
     /// Names the credential within its account, for roll-over and the log.
@@ -109,7 +109,7 @@ pub struct Account {
     /// The weakest scheme that proves this account's requests; none accepts every scheme.
     pub minimum_scheme: Option<Scheme>,
     /// Whether packagers that cannot sign are served by the Widevine common encryption API and by
-    /// PlayReady's AcquirePackagingData; the allow-list is then all that holds them.
+    /// PlayReady's AcquirePackagingData; the allow-list is then the only check.
     pub allow_unsigned_packagers: bool,
     /// What the account's PlayReady headers name as `LA_URL`; none: they name none.
     pub playready_la_url: Option<String>,

@@ -41,7 +41,7 @@ impl KeyUri {
     }
 
     /// Whether the URI of each key is its own, which players need where keys change.
-    pub fn names_the_key(&self) -> bool {
+    pub fn has_kid_placeholder(&self) -> bool {
         self.0.contains(KID)
     }
 
@@ -70,7 +70,8 @@ mod tests {
         assert_eq!(of("https://k/{kid}?a={kid}").matches("30313233-3435-3637-3839-616263646566").count(), 2);
         assert_eq!(of("film.key"), "film.key");
         assert!(
-            KeyUri::new("{kid}").unwrap().names_the_key() && !KeyUri::new("kid").unwrap().names_the_key()
+            KeyUri::new("{kid}").unwrap().has_kid_placeholder()
+                && !KeyUri::new("kid").unwrap().has_kid_placeholder()
         );
     }
 

@@ -24,7 +24,7 @@ impl fmt::Display for Period {
     }
 }
 
-/// The place of a derived key, small enough to be its key id: encrypted, it is one.
+/// The numbers of a seed: with a period's index they are small enough to be encrypted into a derived key's id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct SeedId {
     /// The content's number in the cluster, below 2^48. Never used twice.

@@ -120,7 +120,7 @@ impl<R: ReplicatedState> Leases<R> {
             None => self.begin(place).await?,
         };
         let left_s = left_s(began_at_ms, rental_s, now_ms())?;
-        Ok(policy.within(None, Some(left_s), None))
+        Ok(policy.limited_to(None, Some(left_s), None))
     }
 
     async fn claim(&self, viewing: Viewing<'_>, policy: &Policy, lease: Lease) -> Result<(), LeaseError> {

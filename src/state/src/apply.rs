@@ -17,7 +17,7 @@ use super::nodes;
 use super::nonces;
 use super::policies;
 use super::query::key_at;
-use super::record::{KidPlace, Track};
+use super::record::{KidRecord, Track};
 use super::rentals;
 use super::response::Response;
 use super::rewrap;
@@ -138,7 +138,7 @@ pub(super) fn refuse<T: Tables>(
     track: &Track,
     key: &NewKey,
 ) -> Result<Option<Response>, StateError> {
-    if let Some(taken) = run.get::<KidPlace>(Table::Kids, kid_key(&key.kid))? {
+    if let Some(taken) = run.get::<KidRecord>(Table::Kids, kid_key(&key.kid))? {
         let record = key_at(run, &taken)?;
         return Ok(Some(Response::KidTaken(Box::new(record))));
     }
@@ -158,7 +158,7 @@ fn store_key<T: Tables>(
         return Ok(refusal);
     }
     let record = key.record(now_ms, None);
-    let at = KidPlace { place: key.place.clone(), version: key.version };
+    let at = KidRecord { place: key.place.clone(), version: key.version };
     run.put(Table::Kids, kid_key(&key.kid), &at)?;
     // Four thousand million overrides of one track are beyond use; saturating keeps apply total.
     let next_version = key.version.saturating_add(1);

@@ -16,11 +16,11 @@ use super::tables::{StateError, Tables};
 use super::transaction::{Transaction, decode};
 
 /// A client is forgotten once so many others have begun since it was last heard of.
-pub(super) const REMEMBERED: u64 = 128;
+pub(super) const CLIENTS_KEPT: u64 = 128;
 /// Old clients that one that begins looks at. More than one, so that what piled up goes away.
-pub(super) const LOOKED_AT_MAX: usize = 32;
+pub(super) const SCANNED_MAX: usize = 32;
 /// Answers of old clients that one that begins forgets at most.
-pub(super) const FORGOTTEN_MAX: usize = 256;
+pub(super) const ANSWERS_FORGOTTEN_MAX: usize = 256;
 
 /// What is counted of the clients.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,16 +48,16 @@ fn forget_the_oldest<T: Tables>(
     clients: &mut Clients,
 ) -> Result<(), StateError> {
     let behind = clients.looked_at.map_or(Vec::new(), session_key);
-    let page = run.page(Table::Sessions, b"c", &behind, LOOKED_AT_MAX)?;
-    let is_last = page.len() < LOOKED_AT_MAX;
-    let mut left = FORGOTTEN_MAX;
+    let page = run.page(Table::Sessions, b"c", &behind, SCANNED_MAX)?;
+    let is_last = page.len() < SCANNED_MAX;
+    let mut left = ANSWERS_FORGOTTEN_MAX;
     for (key, value) in page {
         let client = client_of(&key).ok_or(StateError::Key { table: Table::Sessions.name() })?;
         let session: Session = decode(Table::Sessions, &value)?;
         if session.seen > clients.begun {
             // A time, noted before clients were counted: it counts as heard of now.
             run.put(Table::Sessions, &key, &Session { seen: clients.begun, ..session })?;
-        } else if session.seen.saturating_add(REMEMBERED) <= clients.begun
+        } else if session.seen.saturating_add(CLIENTS_KEPT) <= clients.begun
             && !forget(run, client, session, &mut left)?
         {
             // The next look begins with it.

@@ -9,7 +9,7 @@ use keymoot_model::{AccountId, ContentId, Policy, PolicyName, PolicyRecord};
 use super::command::PolicyCondition;
 use super::layout::{Table, account_key, content_key, policies_of, policy_key};
 use super::query::get;
-use super::record::PolicyPlace;
+use super::record::PolicyEntry;
 use super::response::Response;
 use super::tables::{StateError, Tables, read};
 use super::transaction::Transaction;
@@ -23,7 +23,7 @@ pub fn policy<T: Tables>(
     account: &AccountId,
     name: &PolicyName,
 ) -> Result<Option<PolicyRecord>, StateError> {
-    let place: Option<PolicyPlace> = get(tables, Table::Policies, &policy_key(account, name))?;
+    let place: Option<PolicyEntry> = get(tables, Table::Policies, &policy_key(account, name))?;
     Ok(place.and_then(|place| place.current))
 }
 
@@ -34,7 +34,7 @@ pub fn policy<T: Tables>(
 pub fn policies<T: Tables>(tables: &T, account: &AccountId) -> Result<Vec<PolicyRecord>, StateError> {
     let mut policies = Vec::new();
     for (_, value) in tables.prefix(Table::Policies, &policies_of(account))? {
-        let place: PolicyPlace = read(tables, Table::Policies, &value)?;
+        let place: PolicyEntry = read(tables, Table::Policies, &value)?;
         policies.extend(place.current);
     }
     Ok(policies)
@@ -113,9 +113,9 @@ pub(super) fn put<T: Tables>(
     now_ms: u64,
 ) -> Result<Response, StateError> {
     let key = policy_key(account, &policy.name);
-    let place: Option<PolicyPlace> = run.get(Table::Policies, &key)?;
-    let PolicyPlace { next_version, current } =
-        place.unwrap_or(PolicyPlace { next_version: 1, current: None });
+    let place: Option<PolicyEntry> = run.get(Table::Policies, &key)?;
+    let PolicyEntry { next_version, current } =
+        place.unwrap_or(PolicyEntry { next_version: 1, current: None });
     // The same again is a repetition of a request whose answer got lost: it gets the same answer.
     if let Some(current) = current.as_ref().filter(|current| current.policy == *policy)
         && !matches!(condition, PolicyCondition::IfVersion(version) if version > current.version)
@@ -126,7 +126,7 @@ pub(super) fn put<T: Tables>(
         return Ok(refusal);
     }
     let record = PolicyRecord { policy: policy.clone(), version: next_version, changed_at_ms: now_ms };
-    let place = PolicyPlace { next_version: next_version.saturating_add(1), current: Some(record.clone()) };
+    let place = PolicyEntry { next_version: next_version.saturating_add(1), current: Some(record.clone()) };
     run.put(Table::Policies, &key, &place)?;
     Ok(Response::Policy(Box::new(record)))
 }
@@ -138,7 +138,7 @@ pub(super) fn delete<T: Tables>(
     condition: PolicyCondition,
 ) -> Result<Response, StateError> {
     let key = policy_key(account, name);
-    let Some(place) = run.get::<PolicyPlace>(Table::Policies, &key)?.filter(|place| place.current.is_some())
+    let Some(place) = run.get::<PolicyEntry>(Table::Policies, &key)?.filter(|place| place.current.is_some())
     else {
         return Ok(Response::NoPolicy);
     };
@@ -151,7 +151,7 @@ pub(super) fn delete<T: Tables>(
     if contents > 0 || is_default {
         return Ok(Response::PolicyInUse { contents, is_default });
     }
-    run.put(Table::Policies, &key, &PolicyPlace { current: None, ..place })?;
+    run.put(Table::Policies, &key, &PolicyEntry { current: None, ..place })?;
     Ok(Response::Done)
 }
 
@@ -232,6 +232,6 @@ fn exists<T: Tables>(
     name: Option<&PolicyName>,
 ) -> Result<bool, StateError> {
     let Some(name) = name else { return Ok(true) };
-    let place: Option<PolicyPlace> = run.get(Table::Policies, &policy_key(account, name))?;
+    let place: Option<PolicyEntry> = run.get(Table::Policies, &policy_key(account, name))?;
     Ok(place.is_some_and(|place| place.current.is_some()))
 }

@@ -12,7 +12,7 @@ use super::layout::{
     content_key, kid_key as kid_table_key, period_key, period_of, place_key, schedule_key, seed_key,
     version_key,
 };
-use super::record::{AuthorityRecord, ClusterIdentity, KidPlace, Track};
+use super::record::{AuthorityRecord, ClusterIdentity, KidRecord, Track};
 use super::tables::{StateError, Tables, read};
 use super::transaction::Transaction;
 
@@ -37,7 +37,7 @@ pub fn next_version<T: Tables>(tables: &T, place: &KeyPlace) -> Result<u32, Stat
 /// # Errors
 /// When the tables cannot be read.
 pub fn key_by_kid<T: Tables>(tables: &T, kid: &Kid) -> Result<Option<KeyRecord>, StateError> {
-    match get::<KidPlace, T>(tables, Table::Kids, kid_table_key(kid))? {
+    match get::<KidRecord, T>(tables, Table::Kids, kid_table_key(kid))? {
         Some(at) => key_at(&Transaction::new(tables), &at).map(Some),
         None => Ok(None),
     }
@@ -102,7 +102,7 @@ pub fn supplied_keys<T: Tables>(
         prefix.pop();
         for (_, value) in tables.prefix(Table::Periods, &prefix)? {
             let version: u32 = read(tables, Table::Periods, &value)?;
-            let key = key_at(&run, &KidPlace { place: place.clone(), version })?;
+            let key = key_at(&run, &KidRecord { place: place.clone(), version })?;
             if key.period.is_some_and(|period| (first..=last).contains(&period.index)) {
                 keys.push(key);
             }
@@ -201,7 +201,7 @@ pub fn digest<T: Tables>(tables: &T) -> Result<Digest, StateError> {
 }
 
 /// The key that an index entry points at, current or old.
-pub(super) fn key_at<T: Tables>(run: &Transaction<'_, T>, at: &KidPlace) -> Result<KeyRecord, StateError> {
+pub(super) fn key_at<T: Tables>(run: &Transaction<'_, T>, at: &KidRecord) -> Result<KeyRecord, StateError> {
     let track: Option<Track> = run.get(Table::Tracks, &place_key(&at.place))?;
     if let Some(current) = track.and_then(|track| track.current)
         && current.version == at.version

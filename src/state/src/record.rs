@@ -28,14 +28,14 @@ pub(super) struct ContentNumber {
 
 /// Where the key of a KID is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct KidPlace {
+pub(super) struct KidRecord {
     pub place: KeyPlace,
     pub version: u32,
 }
 
 /// A policy, or what is left of it: its next version's number, so that none is ever used twice.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct PolicyPlace {
+pub(super) struct PolicyEntry {
     pub next_version: u64,
     pub current: Option<PolicyRecord>,
 }

@@ -13,7 +13,7 @@ use super::layout::{
     seeds_of_track, version_key,
 };
 use super::query::seed_of_schedule;
-use super::record::{ContentNumber, KidPlace, Track};
+use super::record::{ContentNumber, KidRecord, Track};
 use super::response::Response;
 use super::tables::{StateError, Tables};
 use super::transaction::{Transaction, decode};
@@ -95,7 +95,7 @@ pub(super) fn supply_period_key<T: Tables>(
         return Ok(refusal);
     }
     let record = key.record(now_ms, Some(period));
-    let at = KidPlace { place: key.place.clone(), version: key.version };
+    let at = KidRecord { place: key.place.clone(), version: key.version };
     track.next_version = key.version.saturating_add(1);
     run.put(Table::Kids, kid_key(&key.kid), &at)?;
     run.put(Table::OldKeys, &version_key(&key.place, key.version), &record)?;

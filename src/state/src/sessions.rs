@@ -21,10 +21,10 @@ const FORGOTTEN_AFTER_MS: u64 = 3_600_000;
 
 /// How far a client's floor rises at most by one proposal, from feature level 2 on; each number below it may
 /// have answers to delete. What is left is made up for by the proposals that follow.
-pub(super) const RISE_MAX: u64 = 64;
+pub(super) const FLOOR_RISE_MAX: u64 = 64;
 
 /// Answers that are searched for at once.
-const SEARCHED: usize = 256;
+const PAGE: usize = 256;
 
 /// What is known of a proposal before it is applied.
 pub(super) enum Seen {
@@ -71,7 +71,7 @@ pub(super) fn remember<T: Tables>(
     let mut floor = proposal.floor.clamp(before_floor, proposal.serial.max(before_floor));
     if before.is_some() {
         if counts_clients {
-            floor = floor.min(before_floor.saturating_add(RISE_MAX));
+            floor = floor.min(before_floor.saturating_add(FLOOR_RISE_MAX));
         }
         forget_answers(run, proposal.client, before_floor, floor)?;
     }
@@ -88,7 +88,7 @@ fn forget_answers<T: Tables>(
     to: u64,
 ) -> Result<(), StateError> {
     // Commonly it is one, whose key is known: a search would cost more.
-    if to.saturating_sub(from) <= RISE_MAX {
+    if to.saturating_sub(from) <= FLOOR_RISE_MAX {
         return (from..to).try_for_each(|serial| run.delete(Table::Sessions, &answers_key(client, serial)));
     }
     let end = answers_key(client, to);
@@ -103,13 +103,13 @@ fn forget_while<T: Tables>(
     is_due: impl Fn(&[u8]) -> bool,
 ) -> Result<(), StateError> {
     loop {
-        let found = answers_from(run, client, from, SEARCHED)?;
+        let found = answers_from(run, client, from, PAGE)?;
         let due = found.iter().take_while(|key| is_due(key)).count();
         for key in found.iter().take(due) {
             run.delete(Table::Sessions, key)?;
         }
         let next = found.last().and_then(|key| serial_of(key)).and_then(|serial| serial.checked_add(1));
-        match next.filter(|_| due == SEARCHED) {
+        match next.filter(|_| due == PAGE) {
             Some(next) => from = next,
             None => return Ok(()),
         }

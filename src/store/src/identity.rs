@@ -34,7 +34,7 @@ pub struct Identity {
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Contents {
+struct IdentityFile {
     format: u32,
     cluster: String,
     node: u64,
@@ -54,9 +54,8 @@ impl Identity {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(StoreError::io("read", &path)(error)),
         };
-        let contents: Contents = toml::from_str(&text).map_err(|error| StoreError::IdentityUnreadable {
-            path: path.clone(),
-            why: error.message().to_owned(),
+        let contents: IdentityFile = toml::from_str(&text).map_err(|error| {
+            StoreError::IdentityUnreadable { path: path.clone(), why: error.message().to_owned() }
         })?;
         if contents.format > FORMAT {
             return Err(StoreError::NewerFormat { path, found: contents.format, known: FORMAT });
@@ -68,7 +67,7 @@ impl Identity {
     pub(super) fn write(&self, root: &Path) -> Result<(), StoreError> {
         let path = root.join(FILE);
         let Self { cluster, node, fence } = self.clone();
-        let contents = Contents { format: FORMAT, cluster, node, fence };
+        let contents = IdentityFile { format: FORMAT, cluster, node, fence };
         let text = toml::to_string(&contents)
             .map_err(|error| StoreError::IdentityUnreadable { path: path.clone(), why: error.to_string() })?;
         durable::write_file(&path, text.as_bytes())

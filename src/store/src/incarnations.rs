@@ -86,7 +86,7 @@ pub(super) struct Incarnations {
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Contents {
+struct IncarnationsFile {
     format: u32,
     fence: u64,
     own: String,
@@ -128,7 +128,7 @@ impl Incarnations {
             Err(error) => return Err(StoreError::IncarnationsUnreadable { path, why: error.to_string() }),
         };
         let unreadable = |why| StoreError::IncarnationsUnreadable { path: path.clone(), why };
-        let contents: Contents =
+        let contents: IncarnationsFile =
             toml::from_str(&text).map_err(|error| unreadable(error.message().to_owned()))?;
         if contents.format > FORMAT {
             let found = contents.format;
@@ -141,7 +141,7 @@ impl Incarnations {
         Err(unreadable("its checksum does not agree".to_owned()))
     }
 
-    fn of(contents: &Contents) -> Result<Self, String> {
+    fn of(contents: &IncarnationsFile) -> Result<Self, String> {
         let mut peers = BTreeMap::new();
         for (id, incarnation) in &contents.peers {
             let id = id.parse::<u64>().map_err(|_| format!("{id:?} is no node's id"))?;
@@ -153,7 +153,7 @@ impl Incarnations {
     /// Puts this on the disk, in place of what was there.
     pub(super) fn write(&self, root: &Path) -> Result<(), StoreError> {
         let path = root.join(FILE);
-        let contents = Contents {
+        let contents = IncarnationsFile {
             format: FORMAT,
             fence: self.fence,
             own: self.own.to_string(),

@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use super::{AnswerFault, Entitled, EntitlementSetupError, NotEntitled, Viewer, ott, ovp, own_json};
 use crate::entitlement::{AdapterKind, EntitlementEntry};
-use crate::outgoing::{Outgoing, Question};
+use crate::outgoing::{Outgoing, OutgoingRequest};
 use crate::settings::ServerUrl;
 use keymoot_crypto::secret_file;
 use keymoot_model::AccountId;
@@ -16,13 +16,13 @@ use keymoot_model::AccountId;
 /// What a back end speaks.
 struct Language {
     label: &'static str,
-    question: fn(&Viewer<'_>) -> Result<Zeroizing<Vec<u8>>, serde_json::Error>,
+    request: fn(&Viewer<'_>) -> Result<Zeroizing<Vec<u8>>, serde_json::Error>,
     read: fn(&[u8]) -> Result<Entitled, NotEntitled>,
 }
 
-const OWN_JSON: Language = Language { label: "http", question: own_json::question, read: own_json::read };
-const OVP: Language = Language { label: "ovp", question: ovp::question, read: ovp::read };
-const OTT: Language = Language { label: "ott", question: ott::question, read: ott::read };
+const OWN_JSON: Language = Language { label: "http", request: own_json::request, read: own_json::read };
+const OVP: Language = Language { label: "ovp", request: ovp::request, read: ovp::read };
+const OTT: Language = Language { label: "ott", request: ott::request, read: ott::read };
 
 /// A back end of one account.
 pub(super) struct BackEnd {
@@ -65,16 +65,16 @@ impl BackEnd {
         let began = Instant::now();
         let place = tokio::time::timeout(self.timeout, self.places.acquire()).await;
         let _place = place.map_err(|_| NotEntitled::Busy)?.map_err(|_| NotEntitled::Busy)?;
-        let body = (self.language.question)(&viewer)
+        let body = (self.language.request)(&viewer)
             .map_err(|_| NotEntitled::Unusable(AnswerFault::Form { line: 0, column: 0 }))?;
-        let mut question = Question::json(body);
+        let mut request = OutgoingRequest::json(body);
         if let Some(authorization) = &self.authorization {
-            question.headers.insert(AUTHORIZATION, authorization.clone());
+            request.headers.insert(AUTHORIZATION, authorization.clone());
         }
         let left = self.timeout.saturating_sub(began.elapsed());
-        let reply = outgoing.post(&self.server, question, left).await.map_err(NotEntitled::Unanswered)?;
-        match reply.status {
-            200 => (self.language.read)(&reply.body),
+        let response = outgoing.post(&self.server, request, left).await.map_err(NotEntitled::Unanswered)?;
+        match response.status {
+            200 => (self.language.read)(&response.body),
             403 => Err(NotEntitled::Refused),
             status => Err(NotEntitled::Status(status)),
         }

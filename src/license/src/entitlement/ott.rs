@@ -14,7 +14,7 @@ use super::ovp::Terms;
 use super::{Entitled, NotEntitled, Viewer};
 
 #[derive(Serialize)]
-struct Question<'a> {
+struct OttRequest<'a> {
     ca_system: &'a str,
     user_token: &'a str,
     account_id: &'a str,
@@ -39,8 +39,8 @@ struct Outcome {
     terms: Terms,
 }
 
-pub(super) fn question(viewer: &Viewer<'_>) -> Result<Zeroizing<Vec<u8>>, serde_json::Error> {
-    bytes_of(&Question {
+pub(super) fn request(viewer: &Viewer<'_>) -> Result<Zeroizing<Vec<u8>>, serde_json::Error> {
+    bytes_of(&OttRequest {
         ca_system: viewer.ca_system.as_str(),
         user_token: viewer.user_token.unwrap_or(""),
         account_id: viewer.account.id.as_str(),

@@ -15,7 +15,7 @@ use super::{Entitled, NotEntitled, Viewer};
 pub(super) const PATH: &str = "service/drm_drmlicenseaccess/action/getAccess";
 
 #[derive(Serialize)]
-struct Question<'a> {
+struct OvpRequest<'a> {
     ks: &'a str,
     #[serde(rename = "entryId")]
     entry_id: &'a str,
@@ -53,8 +53,8 @@ impl Number {
     }
 }
 
-pub(super) fn question(viewer: &Viewer<'_>) -> Result<Zeroizing<Vec<u8>>, serde_json::Error> {
-    bytes_of(&Question {
+pub(super) fn request(viewer: &Viewer<'_>) -> Result<Zeroizing<Vec<u8>>, serde_json::Error> {
+    bytes_of(&OvpRequest {
         ks: viewer.user_token.unwrap_or(""),
         entry_id: viewer.content.as_str(),
         flavor_ids: viewer.files.join(","),

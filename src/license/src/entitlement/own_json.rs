@@ -14,7 +14,7 @@ use super::member::{bytes_of, object, policy, present, seconds};
 use super::{Entitled, NotEntitled, Viewer};
 
 #[derive(Serialize)]
-struct Question<'a> {
+struct OwnRequest<'a> {
     account_id: &'a str,
     ca_system: &'a str,
     content_id: &'a str,
@@ -30,7 +30,7 @@ struct Question<'a> {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Answer {
+struct OwnAnswer {
     allow: bool,
     #[serde(default, deserialize_with = "present")]
     policy: Option<String>,
@@ -42,8 +42,8 @@ struct Answer {
     rental_duration_s: Option<i64>,
 }
 
-pub(super) fn question(viewer: &Viewer<'_>) -> Result<Zeroizing<Vec<u8>>, serde_json::Error> {
-    bytes_of(&Question {
+pub(super) fn request(viewer: &Viewer<'_>) -> Result<Zeroizing<Vec<u8>>, serde_json::Error> {
+    bytes_of(&OwnRequest {
         account_id: viewer.account.id.as_str(),
         ca_system: viewer.ca_system.as_str(),
         content_id: viewer.content.as_str(),
@@ -56,7 +56,7 @@ pub(super) fn question(viewer: &Viewer<'_>) -> Result<Zeroizing<Vec<u8>>, serde_
 }
 
 pub(super) fn read(answer: &[u8]) -> Result<Entitled, NotEntitled> {
-    let answer: Answer = object(answer)?;
+    let answer: OwnAnswer = object(answer)?;
     if !answer.allow {
         return Err(NotEntitled::Refused);
     }

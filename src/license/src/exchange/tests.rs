@@ -33,7 +33,7 @@ async fn good(answer: &[u8]) -> (u16, Vec<u8>, bool) {
     let mut all = Vec::new();
     for piece in [1, 7, answer.len()] {
         let exchanged = answered(answer, piece).await.0.unwrap();
-        all.push((exchanged.reply.status, exchanged.reply.body.to_vec(), exchanged.is_reusable));
+        all.push((exchanged.response.status, exchanged.response.body.to_vec(), exchanged.is_reusable));
     }
     assert!(all.windows(2).all(|two| two[0] == two[1]), "it depends on how the answer was cut");
     all.remove(0)
@@ -102,7 +102,7 @@ async fn an_answer_has_a_longest_body() {
         ] {
             match answered(answer.as_bytes(), 1000).await.0 {
                 Ok(exchanged) => {
-                    assert_eq!((exchanged.reply.body.len(), length <= BYTES_MAX), (length, true))
+                    assert_eq!((exchanged.response.body.len(), length <= BYTES_MAX), (length, true))
                 }
                 Err(error) => {
                     assert!(matches!(error, ExchangeError::LongBody) && length > BYTES_MAX, "{error}")

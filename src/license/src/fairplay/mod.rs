@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use super::outgoing::{Question, Reply};
-use super::signed_question::QuestionSigner;
+use super::outgoing::{OutgoingRequest, OutgoingResponse};
+use super::request_signer::RequestSigner;
 use super::system::{Challenge, ChallengeError, LicenseFuture, LicenseSystem, LicensingError, WantedKeys};
 use super::terms::fairplay::{AssetTerms, asset_terms, persistence_duration_s};
 use super::upstream::{self, Fault, Upstream, UpstreamError};
@@ -30,11 +30,11 @@ const OPERATION: u64 = 1;
 /// Asks KSMs.
 pub struct FairPlayServers {
     upstream: Upstream,
-    signer: Option<QuestionSigner>,
+    signer: Option<RequestSigner>,
 }
 
 #[derive(Serialize)]
-struct Request {
+struct KsmRequest {
     #[serde(rename = "fairplay-streaming-request")]
     request: Asked,
 }
@@ -64,7 +64,7 @@ struct AssetInfo {
 }
 
 #[derive(Deserialize)]
-struct Answer {
+struct KsmAnswer {
     #[serde(rename = "fairplay-streaming-response")]
     response: Answered,
 }
@@ -85,7 +85,7 @@ struct CreatedCkc {
 
 /// What a player is answered.
 #[derive(Serialize)]
-struct License<'a> {
+struct CkcAnswer<'a> {
     ckc: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     persistence_duration: Option<u32>,
@@ -93,7 +93,7 @@ struct License<'a> {
 
 impl FairPlayServers {
     /// These KSMs; requests are signed if there is a key to sign with.
-    pub fn new(upstream: Upstream, signer: Option<QuestionSigner>) -> Self {
+    pub fn new(upstream: Upstream, signer: Option<RequestSigner>) -> Self {
         Self { upstream, signer }
     }
 
@@ -104,15 +104,15 @@ impl FairPlayServers {
         policy: &Policy,
     ) -> Result<Zeroizing<Vec<u8>>, UpstreamError> {
         let body = request(spc, key, policy);
-        let question = || {
-            let mut question = Question::json(body.clone());
+        let request = || {
+            let mut request = OutgoingRequest::json(body.clone());
             if let Some(signer) = &self.signer {
-                signer.sign(&mut question, "");
+                signer.sign(&mut request, "");
             }
-            question
+            request
         };
-        let ckc = self.upstream.ask(question, read_answer).await?;
-        let license = License { ckc: &ckc, persistence_duration: persistence_duration_s(policy) };
+        let ckc = self.upstream.ask(request, read_answer).await?;
+        let license = CkcAnswer { ckc: &ckc, persistence_duration: persistence_duration_s(policy) };
         // A text and a number always have a JSON text.
         Ok(Zeroizing::new(serde_json::to_vec(&license).unwrap_or_default()))
     }
@@ -144,7 +144,7 @@ fn request(spc: &[u8], key: &LicensedKey<'_>, policy: &Policy) -> Zeroizing<Vec<
         terms: asset_terms(policy, key.track),
     };
     let operation = CreateCkc { id: OPERATION, spc: STANDARD.encode(spc), asset_info: [asset] };
-    let request = Request { request: Asked { version: 1, create_ckc: [operation] } };
+    let request = KsmRequest { request: Asked { version: 1, create_ckc: [operation] } };
     // Texts, numbers and maps with text keys always have a JSON text.
     Zeroizing::new(serde_json::to_vec(&request).unwrap_or_default())
 }
@@ -153,23 +153,23 @@ fn request(spc: &[u8], key: &LicensedKey<'_>, policy: &Policy) -> Zeroizing<Vec<
 ///
 /// # Errors
 /// [`Fault`]; a status other than 0 is a refusal.
-pub fn read_answer(reply: &Reply) -> Result<Zeroizing<String>, Fault> {
-    let body = upstream::body(reply)?;
-    let answer: Answer =
-        serde_json::from_slice(body).map_err(|_| Fault::Nonsense("no fairplay-streaming-response"))?;
+pub fn read_answer(response: &OutgoingResponse) -> Result<Zeroizing<String>, Fault> {
+    let body = upstream::body(response)?;
+    let answer: KsmAnswer =
+        serde_json::from_slice(body).map_err(|_| Fault::OutOfProtocol("no fairplay-streaming-response"))?;
     let [created] = answer.response.create_ckc.as_slice() else {
-        return Err(Fault::Nonsense("not exactly one create-ckc"));
+        return Err(Fault::OutOfProtocol("not exactly one create-ckc"));
     };
     // Implementations answer the number as they got it, or as text.
     if created.id.as_u64() != Some(OPERATION) && created.id.as_str() != Some("1") {
-        return Err(Fault::Nonsense("the answer to another request"));
+        return Err(Fault::OutOfProtocol("the answer to another request"));
     }
     if created.status != 0 {
         return Err(Fault::Refused(format!("status {}", created.status)));
     }
     match &created.ckc {
         Some(ckc) if STANDARD.decode(ckc.as_bytes()).is_ok_and(|bytes| !bytes.is_empty()) => Ok(ckc.clone()),
-        _ => Err(Fault::Nonsense("status 0 without a ckc in base64")),
+        _ => Err(Fault::OutOfProtocol("status 0 without a ckc in base64")),
     }
 }
 
@@ -186,7 +186,7 @@ mod tests {
     use keymoot_model::{Kid, TrackName};
 
     fn read(body: &str) -> Result<Zeroizing<String>, Fault> {
-        read_answer(&Reply { status: 200, body: Zeroizing::new(body.as_bytes().to_vec()) })
+        read_answer(&OutgoingResponse { status: 200, body: Zeroizing::new(body.as_bytes().to_vec()) })
     }
 
     #[test]
@@ -224,9 +224,9 @@ mod tests {
             r#"{"id":1,"status":0,"ckc":"?"}"#,
             r#"{"id":1,"status":0,"ckc":"AQI="},{"id":1,"status":0,"ckc":"AQI="}"#,
         ] {
-            assert!(matches!(answer(lie), Err(Fault::Nonsense(_))), "{lie}");
+            assert!(matches!(answer(lie), Err(Fault::OutOfProtocol(_))), "{lie}");
         }
-        assert!(matches!(read("{}"), Err(Fault::Nonsense(_))));
+        assert!(matches!(read("{}"), Err(Fault::OutOfProtocol(_))));
         assert_eq!(
             answer(r#"{"id":1,"status":-42605,"ckc":"AQI="}"#),
             Err(Fault::Refused("status -42605".to_owned()))
@@ -236,7 +236,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_answer_is_too_odd_to_be_read(body: Vec<u8>) {
-            let _read = read_answer(&Reply { status: 200, body: Zeroizing::new(body) }).is_ok();
+            let _read = read_answer(&OutgoingResponse { status: 200, body: Zeroizing::new(body) }).is_ok();
         }
     }
 }

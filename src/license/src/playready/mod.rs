@@ -12,8 +12,8 @@ use serde::Serialize;
 use ureq_proto::http::header::{HeaderMap, HeaderName, HeaderValue};
 use zeroize::Zeroizing;
 
-use super::outgoing::{Question, Reply};
-use super::signed_question::{LICENSE_DATA, QuestionSigner};
+use super::outgoing::{OutgoingRequest, OutgoingResponse};
+use super::request_signer::{LICENSE_DATA, RequestSigner};
 use super::system::{Challenge, ChallengeError, LicenseFuture, LicenseSystem, WantedKeys};
 use super::terms::playready::{self as form, license_terms, track_terms};
 use super::upstream::{self, Fault, Upstream};
@@ -28,7 +28,7 @@ const SOAP_ACTION: &str = "\"http://schemas.microsoft.com/DRM/2007/03/protocols/
 /// Asks PlayReady license servers.
 pub struct PlayReadyServers {
     upstream: Upstream,
-    signer: Option<QuestionSigner>,
+    signer: Option<RequestSigner>,
 }
 
 #[derive(Serialize)]
@@ -37,7 +37,7 @@ struct LicenseData<'a> {
     account_id: &'a AccountId,
     content_id: &'a ContentId,
     keys: Vec<Key<'a>>,
-    terms: form::LicenseTerms,
+    terms: form::PlayReadyLicenseTerms,
 }
 
 #[derive(Serialize)]
@@ -46,16 +46,16 @@ struct Key<'a> {
     key_id: String,
     key: Zeroizing<String>,
     track: &'a str,
-    protection: form::TrackTerms,
+    protection: form::PlayReadyTrackTerms,
 }
 
 impl PlayReadyServers {
     /// These servers; requests are signed if there is a key to sign with.
-    pub fn new(upstream: Upstream, signer: Option<QuestionSigner>) -> Self {
+    pub fn new(upstream: Upstream, signer: Option<RequestSigner>) -> Self {
         Self { upstream, signer }
     }
 
-    fn question(&self, challenge: &[u8], data: &str) -> Question {
+    fn request(&self, challenge: &[u8], data: &str) -> OutgoingRequest {
         let mut headers = HeaderMap::new();
         headers.insert(HeaderName::from_static("soapaction"), HeaderValue::from_static(SOAP_ACTION));
         if let Ok(mut value) = HeaderValue::from_str(data) {
@@ -63,11 +63,11 @@ impl PlayReadyServers {
             headers.insert(LICENSE_DATA, value);
         }
         let body = Zeroizing::new(challenge.to_vec());
-        let mut question = Question { content_type: "text/xml; charset=utf-8", headers, body };
+        let mut request = OutgoingRequest { content_type: "text/xml; charset=utf-8", headers, body };
         if let Some(signer) = &self.signer {
-            signer.sign(&mut question, data);
+            signer.sign(&mut request, data);
         }
-        question
+        request
     }
 }
 
@@ -85,7 +85,7 @@ impl LicenseSystem for PlayReadyServers {
     fn license<'a>(&'a self, challenge: &'a Challenge<'_>, terms: LicenseTerms<'a>) -> LicenseFuture<'a> {
         Box::pin(async move {
             let data = license_data(terms);
-            Ok(self.upstream.ask(|| self.question(&challenge.bytes, &data), read_answer).await?)
+            Ok(self.upstream.ask(|| self.request(&challenge.bytes, &data), read_answer).await?)
         })
     }
 }
@@ -116,17 +116,17 @@ fn key_of<'k>(key: &LicensedKey<'k>, policy: &Policy) -> Key<'k> {
 ///
 /// # Errors
 /// [`Fault`]; a SOAP fault is a refusal, whatever its HTTP status.
-pub fn read_answer(reply: &Reply) -> Result<Zeroizing<Vec<u8>>, Fault> {
-    let text = std::str::from_utf8(&reply.body).unwrap_or_default();
+pub fn read_answer(response: &OutgoingResponse) -> Result<Zeroizing<Vec<u8>>, Fault> {
+    let text = std::str::from_utf8(&response.body).unwrap_or_default();
     let is_soap = text.contains("Envelope");
     if is_soap && text.contains(":Fault>") {
         return Err(Fault::Refused(fault_code(text)));
     }
-    upstream::body(reply)?;
+    upstream::body(response)?;
     if is_soap && text.contains("AcquireLicenseResponse") && text.trim_end().ends_with('>') {
-        Ok(reply.body.clone())
+        Ok(response.body.clone())
     } else {
-        Err(Fault::Nonsense("no SOAP message with AcquireLicenseResponse"))
+        Err(Fault::OutOfProtocol("no SOAP message with AcquireLicenseResponse"))
     }
 }
 
@@ -145,7 +145,7 @@ mod tests {
     const LICENSE: &str = r#"<?xml version="1.0"?><soap:Envelope xmlns:soap="http://schemas.xmlsoap.org/soap/envelope/"><soap:Body><AcquireLicenseResponse xmlns="http://schemas.microsoft.com/DRM/2007/03/protocols"><AcquireLicenseResult/></AcquireLicenseResponse></soap:Body></soap:Envelope>"#;
 
     fn read(status: u16, body: &str) -> Result<Zeroizing<Vec<u8>>, Fault> {
-        read_answer(&Reply { status, body: Zeroizing::new(body.as_bytes().to_vec()) })
+        read_answer(&OutgoingResponse { status, body: Zeroizing::new(body.as_bytes().to_vec()) })
     }
 
     #[test]
@@ -172,7 +172,7 @@ mod tests {
     fn a_license_is_taken_only_from_a_sound_answer() {
         assert_eq!(read(200, LICENSE).unwrap().as_slice(), LICENSE.as_bytes());
         for lie in ["", "<html></html>", &LICENSE[..LICENSE.len() - 3], "{\"status\":\"OK\"}"] {
-            assert!(matches!(read(200, lie), Err(Fault::Nonsense(_))), "{lie}");
+            assert!(matches!(read(200, lie), Err(Fault::OutOfProtocol(_))), "{lie}");
         }
         assert!(matches!(read(500, LICENSE), Err(Fault::Failed(_))));
         let fault = r#"<soap:Envelope><soap:Body><soap:Fault><faultstring>x</faultstring><detail><Exception><StatusCode>0x8004c600</StatusCode></Exception></detail></soap:Fault></soap:Body></soap:Envelope>"#;

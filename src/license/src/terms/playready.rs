@@ -14,7 +14,7 @@ use keymoot_model::{
 
 /// What a policy says of a license.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct LicenseTerms {
+pub struct PlayReadyLicenseTerms {
     /// Whether the license may be kept.
     is_persistent: bool,
     /// When it ends, counted from when it is issued: also the time to begin playing.
@@ -27,7 +27,7 @@ pub struct LicenseTerms {
 
 /// What a policy says of a track's key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct TrackTerms {
+pub struct PlayReadyTrackTerms {
     #[serde(skip_serializing_if = "Option::is_none")]
     minimum_security_level: Option<PlayReadySecurityLevel>,
     output_protection_levels: OutputProtectionLevels,
@@ -48,9 +48,9 @@ struct OutputProtectionLevels {
 }
 
 /// What a policy says of the license.
-pub fn license_terms(policy: &Policy) -> LicenseTerms {
+pub fn license_terms(policy: &Policy) -> PlayReadyLicenseTerms {
     let ends = [super::license_duration_s(policy), policy.rental_duration_s];
-    LicenseTerms {
+    PlayReadyLicenseTerms {
         is_persistent: policy.can_persist,
         expires_after_seconds: ends.into_iter().flatten().min(),
         expires_after_first_play_seconds: policy.playback_duration_s,
@@ -58,9 +58,9 @@ pub fn license_terms(policy: &Policy) -> LicenseTerms {
 }
 
 /// What a policy says of a track.
-pub fn track_terms(policy: &Policy, track: &TrackName) -> TrackTerms {
+pub fn track_terms(policy: &Policy, track: &TrackName) -> PlayReadyTrackTerms {
     let asked = policy.protection_of(track).playready;
-    TrackTerms {
+    PlayReadyTrackTerms {
         minimum_security_level: asked.minimum_security_level,
         output_protection_levels: OutputProtectionLevels {
             minimum_compressed_digital_audio: asked.compressed_digital_audio,

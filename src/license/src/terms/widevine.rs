@@ -34,7 +34,7 @@ pub struct PolicyOverrides {
 
 /// What one of `content_key_specs` says beside the key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct TrackTerms {
+pub struct WidevineTrackTerms {
     #[serde(skip_serializing_if = "Option::is_none")]
     security_level: Option<WidevineSecurityLevel>,
     required_output_protection: OutputProtection,
@@ -68,10 +68,10 @@ pub fn policy_overrides(policy: &Policy) -> PolicyOverrides {
 }
 
 /// What a policy says of a track.
-pub fn track_terms(policy: &Policy, track: &TrackName) -> TrackTerms {
+pub fn track_terms(policy: &Policy, track: &TrackName) -> WidevineTrackTerms {
     let asked = policy.protection_of(track).widevine;
     let inexpressible = asked.aps.is_some_and(|aps| aps != Aps::Off) || asked.cit == Some(true);
-    TrackTerms {
+    WidevineTrackTerms {
         security_level: asked.security_level,
         required_output_protection: OutputProtection {
             hdcp: hdcp(asked.hdcp),

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
 
-use super::outgoing::{Outgoing, OutgoingError, Question, Reply};
+use super::outgoing::{Outgoing, OutgoingError, OutgoingRequest, OutgoingResponse};
 use crate::settings::ServerUrl;
 use keymoot_telemetry::{Metrics, write_grants};
 
@@ -44,7 +44,7 @@ pub enum Fault {
     Failed(String),
     /// It answered something that its protocol does not have.
     #[error("its answer is out of protocol: {0}")]
-    Nonsense(&'static str),
+    OutOfProtocol(&'static str),
 }
 
 /// Why no server gave a license. The text is for the log.
@@ -108,17 +108,17 @@ impl Upstream {
         upstream
     }
 
-    /// Puts the question to the servers until `read` makes something of an answer. `question` makes
+    /// Puts the request to the servers until `read` makes something of an answer. `request` makes
     /// it for each try, because what is sent is wiped.
     ///
     /// # Errors
     /// [`UpstreamError`]; no license was made, or none arrived.
     pub async fn ask<T>(
         &self,
-        question: impl Fn() -> Question,
-        read: impl Fn(&Reply) -> Result<T, Fault>,
+        request: impl Fn() -> OutgoingRequest,
+        read: impl Fn(&OutgoingResponse) -> Result<T, Fault>,
     ) -> Result<T, UpstreamError> {
-        // The question may hold keys.
+        // The request may hold keys.
         write_grants();
         let requests_max = self.settings.requests_max;
         let Ok(_permit) = self.permits.try_acquire() else {
@@ -136,7 +136,7 @@ impl Upstream {
                 continue;
             }
             let within = self.settings.timeout.min(until - now);
-            match self.try_one(server, question(), within, &read).await {
+            match self.try_one(server, request(), within, &read).await {
                 Ok(license) => return Ok(license),
                 Err(Fault::Refused(reason)) => {
                     return Err(UpstreamError::Refused { system: self.system, reason });
@@ -153,19 +153,19 @@ impl Upstream {
     async fn try_one<T>(
         &self,
         server: &Server,
-        question: Question,
+        request: OutgoingRequest,
         within: Duration,
-        read: impl Fn(&Reply) -> Result<T, Fault>,
+        read: impl Fn(&OutgoingResponse) -> Result<T, Fault>,
     ) -> Result<T, Fault> {
         let began = Instant::now();
-        let reply = self.outgoing.post(&server.url, question, within).await;
+        let response = self.outgoing.post(&server.url, request, within).await;
         self.metrics
             .license_server_seconds
             .with_label_values(&[self.system])
             .observe(began.elapsed().as_secs_f64());
-        let (answer, outcome) = match reply {
-            Ok(reply) => {
-                let answer = read(&reply);
+        let (answer, outcome) = match response {
+            Ok(response) => {
+                let answer = read(&response);
                 let outcome = outcome(&answer);
                 (answer, outcome)
             }
@@ -200,7 +200,7 @@ fn outcome<T>(answer: &Result<T, Fault>) -> &'static str {
         Ok(_) => "ok",
         Err(Fault::Refused(_)) => "refused",
         Err(Fault::Failed(_)) => "failed",
-        Err(Fault::Nonsense(_)) => "nonsense",
+        Err(Fault::OutOfProtocol(_)) => "nonsense",
     }
 }
 
@@ -208,10 +208,10 @@ fn outcome<T>(answer: &Result<T, Fault>) -> &'static str {
 ///
 /// # Errors
 /// [`Fault::Refused`] for what a repetition elsewhere would not change, [`Fault::Failed`] else.
-pub fn body(reply: &Reply) -> Result<&[u8], Fault> {
-    match reply.status {
-        200..=299 => Ok(&reply.body),
-        408 | 429 | 300..=399 | 500.. => Err(Fault::Failed(format!("HTTP status {}", reply.status))),
+pub fn body(response: &OutgoingResponse) -> Result<&[u8], Fault> {
+    match response.status {
+        200..=299 => Ok(&response.body),
+        408 | 429 | 300..=399 | 500.. => Err(Fault::Failed(format!("HTTP status {}", response.status))),
         status => Err(Fault::Refused(format!("HTTP status {status}"))),
     }
 }

@@ -49,13 +49,13 @@ fn upstream(urls: &[ServerUrl]) -> (Arc<Upstream>, Arc<Metrics>) {
 
 /// Asks for a license, which is `yes` or whatever else is no nonsense.
 async fn ask(upstream: &Upstream) -> Result<String, UpstreamError> {
-    let question = || Question::json(Zeroizing::new(b"may I?".to_vec()));
-    let read = |reply: &Reply| match body(reply)? {
+    let request = || OutgoingRequest::json(Zeroizing::new(b"may I?".to_vec()));
+    let read = |response: &OutgoingResponse| match body(response)? {
         b"no" => Err(Fault::Refused("DENIED".to_owned())),
         b"yes" => Ok("yes".to_owned()),
-        _ => Err(Fault::Nonsense("neither yes nor no")),
+        _ => Err(Fault::OutOfProtocol("neither yes nor no")),
     };
-    upstream.ask(question, read).await
+    upstream.ask(request, read).await
 }
 
 fn count(metrics: &Metrics, outcome: &str) -> u64 {

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use crate::outgoing::Reply;
+use crate::outgoing::OutgoingResponse;
 use crate::upstream::{self, Fault};
 use keymoot_crypto::AesSigner;
 
@@ -47,7 +47,7 @@ pub(super) fn seal(inner: &[u8], signer: Option<&Signer>) -> Zeroizing<Vec<u8>> 
 }
 
 #[derive(Deserialize)]
-struct Answer {
+struct EnvelopeAnswer {
     status: String,
     #[serde(default)]
     license: Option<Zeroizing<String>>,
@@ -57,9 +57,10 @@ struct Answer {
 ///
 /// # Errors
 /// [`Fault`]; every status but `OK` is a refusal, except those that say the server is at fault.
-pub fn read_answer(reply: &Reply) -> Result<Zeroizing<Vec<u8>>, Fault> {
-    let body = upstream::body(reply)?;
-    let answer: Answer = serde_json::from_slice(body).map_err(|_| Fault::Nonsense("no status in JSON"))?;
+pub fn read_answer(response: &OutgoingResponse) -> Result<Zeroizing<Vec<u8>>, Fault> {
+    let body = upstream::body(response)?;
+    let answer: EnvelopeAnswer =
+        serde_json::from_slice(body).map_err(|_| Fault::OutOfProtocol("no status in JSON"))?;
     match answer.status.as_str() {
         "OK" => {}
         "INTERNAL_ERROR" | "DRM_DEVICE_CERTIFICATE_REVOCATION_LIST_EXPIRED" => {
@@ -70,7 +71,7 @@ pub fn read_answer(reply: &Reply) -> Result<Zeroizing<Vec<u8>>, Fault> {
     let license = answer.license.as_deref().map(|text| STANDARD.decode(text).map(Zeroizing::new));
     match license {
         Some(Ok(license)) if !license.is_empty() => Ok(license),
-        _ => Err(Fault::Nonsense("status OK without a license in base64")),
+        _ => Err(Fault::OutOfProtocol("status OK without a license in base64")),
     }
 }
 
@@ -81,7 +82,7 @@ mod tests {
     use super::*;
 
     fn read(status: u16, body: &str) -> Result<Zeroizing<Vec<u8>>, Fault> {
-        read_answer(&Reply { status, body: Zeroizing::new(body.as_bytes().to_vec()) })
+        read_answer(&OutgoingResponse { status, body: Zeroizing::new(body.as_bytes().to_vec()) })
     }
 
     #[test]
@@ -108,7 +109,7 @@ mod tests {
             r#"{"status":"OK","license":""}"#,
             r#"{"status":"OK","license":"?"}"#,
         ] {
-            assert!(matches!(read(200, lie), Err(Fault::Nonsense(_))), "{lie}");
+            assert!(matches!(read(200, lie), Err(Fault::OutOfProtocol(_))), "{lie}");
         }
         let refused = read(200, r#"{"status":"SIGNATURE_FAILED","license":"AQI="}"#);
         assert_eq!(refused, Err(Fault::Refused("SIGNATURE_FAILED".to_owned())));
@@ -120,7 +121,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_answer_is_too_odd_to_be_read(body: Vec<u8>) {
-            let _read = read_answer(&Reply { status: 200, body: Zeroizing::new(body) }).is_ok();
+            let _read = read_answer(&OutgoingResponse { status: 200, body: Zeroizing::new(body) }).is_ok();
         }
     }
 }

@@ -15,9 +15,9 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use zeroize::Zeroizing;
 
-use super::outgoing::Question;
+use super::outgoing::OutgoingRequest;
 use super::system::{Challenge, ChallengeError, LicenseFuture, LicenseSystem, WantedKeys};
-use super::terms::widevine::{PolicyOverrides, TrackTerms, policy_overrides, track_terms};
+use super::terms::widevine::{PolicyOverrides, WidevineTrackTerms, policy_overrides, track_terms};
 use super::upstream::{Upstream, UpstreamError};
 use super::{LicenseTerms, LicensedKey};
 use keymoot_crypto::AesSigner;
@@ -58,7 +58,7 @@ struct KeySpec {
     key_id: String,
     key: Zeroizing<String>,
     #[serde(flatten)]
-    protection: TrackTerms,
+    protection: WidevineTrackTerms,
 }
 
 impl WidevineServers {
@@ -71,8 +71,8 @@ impl WidevineServers {
     async fn ask(&self, inner: &Inner<'_>) -> Result<Zeroizing<Vec<u8>>, UpstreamError> {
         // Texts, numbers and maps with text keys always have a JSON text.
         let inner = Zeroizing::new(serde_json::to_vec(inner).unwrap_or_default());
-        let question = || Question::json(envelope::seal(&inner, self.signer.as_ref()));
-        self.upstream.ask(question, read_answer).await
+        let request = || OutgoingRequest::json(envelope::seal(&inner, self.signer.as_ref()));
+        self.upstream.ask(request, read_answer).await
     }
 }
 

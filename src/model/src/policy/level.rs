@@ -36,7 +36,7 @@ macro_rules! level {
 
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(reader: D) -> Result<Self, D::Error> {
-                reader.deserialize_u64(Reader(Self::ALLOWED)).map(Self)
+                reader.deserialize_u64(LevelReader(Self::ALLOWED)).map(Self)
             }
         }
     };
@@ -67,9 +67,9 @@ level!(
     WidevineSecurityLevel, [1, 2, 3, 4, 5]
 );
 
-struct Reader(&'static [u16]);
+struct LevelReader(&'static [u16]);
 
-impl Visitor<'_> for Reader {
+impl Visitor<'_> for LevelReader {
     type Value = u16;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -26,7 +26,7 @@ pub use protection::{
     WidevineHdcp, WidevineProtection,
 };
 
-/// What a license of a content allows, and under which conditions. Of an account.
+/// What a license of a content allows, and under which conditions. It belongs to an account.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Policy {
@@ -38,13 +38,13 @@ pub struct Policy {
     /// Whether a device may keep the license, to play without the network.
     #[serde(default)]
     pub can_persist: bool,
-    /// How long a license is good after it was issued; none: no end of its own.
+    /// How long a license is good after it was issued; `None`: unlimited.
     #[serde(default, rename = "license_duration_seconds", with = "seconds")]
     pub license_duration_s: Option<NonZeroU32>,
-    /// How long a viewer may begin to play after the first license; none: without end.
+    /// How long a viewer may begin to play after the first license; `None`: unlimited.
     #[serde(default, rename = "rental_duration_seconds", with = "seconds")]
     pub rental_duration_s: Option<NonZeroU32>,
-    /// How long a viewer may play once playing has begun; none: without end.
+    /// How long a viewer may play once playing has begun; `None`: unlimited.
     #[serde(default, rename = "playback_duration_seconds", with = "seconds")]
     pub playback_duration_s: Option<NonZeroU32>,
     /// How licenses are renewed during playback; none: they are not.
@@ -138,7 +138,7 @@ impl Policy {
 
     /// The same, with no duration longer than these; what is `None` leaves the policy's.
     #[must_use]
-    pub fn within(
+    pub fn limited_to(
         self,
         license_duration_s: Option<NonZeroU32>,
         rental_duration_s: Option<NonZeroU32>,
@@ -186,7 +186,7 @@ mod tests {
             rental_duration_s: s(10),
             ..Policy::streaming(PolicyName::new("p").unwrap())
         };
-        let narrowed = policy.within(s(30), s(20), s(5));
+        let narrowed = policy.limited_to(s(30), s(20), s(5));
         let found = (narrowed.license_duration_s, narrowed.rental_duration_s, narrowed.playback_duration_s);
         assert_eq!(found, (s(30), s(10), s(5)));
     }

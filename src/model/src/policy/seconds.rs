@@ -29,9 +29,9 @@ pub(super) fn serialize<S: Serializer>(seconds: &Option<NonZeroU32>, writer: S) 
 pub(super) mod required {
     use super::*;
 
-    struct Reader;
+    struct SecondsReader;
 
-    impl Visitor<'_> for Reader {
+    impl Visitor<'_> for SecondsReader {
         type Value = NonZeroU32;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -45,7 +45,7 @@ pub(super) mod required {
     }
 
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(reader: D) -> Result<NonZeroU32, D::Error> {
-        reader.deserialize_u64(Reader)
+        reader.deserialize_u64(SecondsReader)
     }
 
     // The shape that serde wants for a field.

@@ -153,7 +153,7 @@ impl<R: ReplicatedState> Licenses<R> {
             None => plain_streaming()?,
         };
         let Entitled { license_duration_s, rental_duration_s, playback_duration_s, .. } = entitled;
-        Ok(policy.within(license_duration_s, rental_duration_s, playback_duration_s))
+        Ok(policy.limited_to(license_duration_s, rental_duration_s, playback_duration_s))
     }
 
     async fn named_policy(&self, grant: &Grant, name: &PolicyName) -> Result<Policy, LicenseError> {

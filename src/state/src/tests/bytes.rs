@@ -13,7 +13,7 @@ use keymoot_model::{
     SeedRecord, SystemHeader, TrackName, ViewerPlace, Wrapped,
 };
 
-use crate::record::{Answers, ContentNumber, KidPlace, LeaseSlot, Leases, PolicyPlace, Session, Track};
+use crate::record::{Answers, ContentNumber, KidRecord, LeaseSlot, Leases, PolicyEntry, Session, Track};
 use crate::{ClusterIdentity, Command, NewKey, NewSeed, PolicyCondition, Proposal, Response, SecretPlace};
 
 pub(super) fn wrapped() -> Wrapped {
@@ -208,7 +208,7 @@ fn responses_and_records_have_these_bytes() {
         body(Kind::Record, &Response::Unchanged),
         body(Kind::Record, &Response::AnsweredBefore),
         body(Kind::Record, &Track { next_version: 8, current: Some(record()), number: None }),
-        body(Kind::Record, &KidPlace { place: place(), version: 7 }),
+        body(Kind::Record, &KidRecord { place: place(), version: 7 }),
         body(Kind::Record, &Session { floor: 3, seen: 2 }),
         body(Kind::Record, &Answers { responses: vec![Response::Stored] }),
         body(Kind::Record, &Response::Seed(Box::new(seed()))),
@@ -263,7 +263,7 @@ fn what_is_stored_of_policies_and_viewers_has_these_bytes() {
         body(Kind::Record, &Response::Leased { until_ms: 9 }),
         body(Kind::Record, &Response::LeasesTaken { frees_at_ms: 9 }),
         body(Kind::Record, &Response::Rental { began_at_ms: 9 }),
-        body(Kind::Record, &PolicyPlace { next_version: 8, current: None }),
+        body(Kind::Record, &PolicyEntry { next_version: 8, current: None }),
         body(
             Kind::Record,
             &Leases { slots: vec![LeaseSlot { device: [6; 16], until_ms: 9000 }], filed_s: 9 },

@@ -10,10 +10,10 @@ use keymoot_model::Account;
 use super::apply::{Memory, new_key};
 use super::bytes::body;
 use super::histories::account;
-use crate::clients::{Clients, FORGOTTEN_MAX, LOOKED_AT_MAX, REMEMBERED};
+use crate::clients::{ANSWERS_FORGOTTEN_MAX, CLIENTS_KEPT, Clients, SCANNED_MAX};
 use crate::layout::{answers_key, session_key};
 use crate::record::{Answers, Session};
-use crate::sessions::{RISE_MAX, Seen};
+use crate::sessions::{FLOOR_RISE_MAX, Seen};
 use crate::transaction::decode;
 use crate::*;
 
@@ -70,17 +70,17 @@ fn a_client_is_forgotten_once_enough_others_have_begun_and_what_is_kept_is_bound
     memory.run(&[proposal(2, 1, HOUR_MS, put_account(1))]);
     let is_known =
         |memory: &Memory, client| memory.get(Table::Sessions, &session_key(client)).unwrap().is_some();
-    for start in 0..REMEMBERED - 1 {
+    for start in 0..CLIENTS_KEPT - 1 {
         memory.run(&[proposal(1_000 + start, 1, HOUR_MS, vec![])]);
         // It is heard of all the time.
         memory.run(&[proposal(1, 2 + start, HOUR_MS, vec![])]);
     }
     assert!(is_known(&memory, 2) && is_known(&memory, 1));
-    for start in REMEMBERED..8 * REMEMBERED {
+    for start in CLIENTS_KEPT..8 * CLIENTS_KEPT {
         memory.run(&[proposal(1_000 + start, 1, HOUR_MS, vec![])]);
         memory.run(&[proposal(1, 2 + start, HOUR_MS, vec![])]);
         assert!(
-            sessions(&memory).len() <= REMEMBERED as usize + LOOKED_AT_MAX,
+            sessions(&memory).len() <= CLIENTS_KEPT as usize + SCANNED_MAX,
             "{}",
             sessions(&memory).len()
         );
@@ -95,18 +95,18 @@ fn what_was_noted_by_clocks_is_forgotten_too_once_the_level_is_raised() {
     let mut memory = founded(1);
     memory.run(&[proposal(2, 1, 900 * HOUR_MS, vec![]), proposal(3, 1, 900 * HOUR_MS, vec![])]);
     memory.run(&[proposal(3, 2, 900 * HOUR_MS, vec![Command::RaiseFeatureLevel { to: 2 }])]);
-    for start in 0..3 * REMEMBERED {
+    for start in 0..3 * CLIENTS_KEPT {
         memory.run(&[proposal(1_000 + start, 1, 1, vec![])]);
     }
     assert!(
-        sessions(&memory).iter().all(|(_, session)| session.seen > 2 * REMEMBERED - LOOKED_AT_MAX as u64)
+        sessions(&memory).iter().all(|(_, session)| session.seen > 2 * CLIENTS_KEPT - SCANNED_MAX as u64)
     );
 }
 
 #[test]
 fn a_client_with_many_answers_is_forgotten_bit_by_bit_and_none_of_it_applies_again() {
     let mut memory = founded(2);
-    let many = 3 * FORGOTTEN_MAX as u64;
+    let many = 3 * ANSWERS_FORGOTTEN_MAX as u64;
     for serial in 1..=many {
         memory.run(&[Proposal { floor: 1, ..proposal(2, serial, 1, put_account(1)) }]);
     }
@@ -114,10 +114,10 @@ fn a_client_with_many_answers_is_forgotten_bit_by_bit_and_none_of_it_applies_aga
     let mut starts = 0;
     while memory.get(Table::Sessions, &session_key(2)).unwrap().is_some() {
         starts += 1;
-        assert!(starts < 2 * REMEMBERED, "it is never forgotten");
+        assert!(starts < 2 * CLIENTS_KEPT, "it is never forgotten");
         let before = answers(&memory);
         memory.run(&[proposal(1_000 + starts, 1, 1, vec![])]);
-        assert!(before <= answers(&memory) + FORGOTTEN_MAX);
+        assert!(before <= answers(&memory) + ANSWERS_FORGOTTEN_MAX);
         let session: Option<Session> = sessions(&memory).into_iter().map(|it| it.1).find(|it| it.floor > 1);
         if session.is_some_and(|session| session.floor < many) {
             // What was deleted already is known not to be new.
@@ -184,7 +184,7 @@ fn a_floor_that_leaps_over_what_was_never_applied_costs_little() {
         let mut memory = if level == 0 { Memory::default() } else { founded(level) };
         memory.run(&[proposal(2, 1, 1, vec![])]);
         let (reads, _) = work_of(&mut memory, &proposal(2, 10_000_000, 1, vec![]));
-        assert!(reads < RISE_MAX as usize + 12, "level {level}: {reads} records read");
+        assert!(reads < FLOOR_RISE_MAX as usize + 12, "level {level}: {reads} records read");
     }
 }
 
@@ -197,17 +197,17 @@ fn one_proposal_does_bounded_work_whatever_piled_up() {
     }
     // Two thousand answers: the floor rises a step at a time, and catches up.
     let (reads, changes) = work_of(&mut memory, &proposal(2, 1_001, 1, vec![]));
-    assert!(reads.max(changes) < RISE_MAX as usize + 12, "{reads} records read, {changes} changed");
+    assert!(reads.max(changes) < FLOOR_RISE_MAX as usize + 12, "{reads} records read, {changes} changed");
     for serial in 1_002..1_040 {
         memory.run(&[proposal(2, serial, 1, vec![])]);
     }
     assert_eq!(memory.prefix(Table::Sessions, &answers_key(2, 0)[..9]).unwrap().len(), 1);
-    let bound = FORGOTTEN_MAX + LOOKED_AT_MAX + 64;
-    for start in 0..8 * REMEMBERED {
+    let bound = ANSWERS_FORGOTTEN_MAX + SCANNED_MAX + 64;
+    for start in 0..8 * CLIENTS_KEPT {
         let (reads, changes) = work_of(&mut memory, &proposal(1_000 + start, 1, 1, vec![]));
         assert!(reads <= 2 * bound && changes <= bound, "{reads} records read, {changes} changed");
     }
-    assert!(answers(&memory) < 2 * REMEMBERED as usize);
+    assert!(answers(&memory) < 2 * CLIENTS_KEPT as usize);
 }
 
 /// What the builds before did: it walks from one number to the next, whether anything is there or not.

@@ -109,26 +109,26 @@ fn files(dir: &Path) -> io::Result<Vec<LogFile>> {
 }
 
 /// A record that cannot be read, and all bytes from its begin.
-struct Bad<'a> {
+struct LogDamage<'a> {
     offset: u64,
     rest: &'a [u8],
     error: io::Error,
 }
 
-fn first_bad(bytes: &[u8]) -> Option<Bad<'_>> {
+fn first_bad(bytes: &[u8]) -> Option<LogDamage<'_>> {
     let mut rest = bytes;
     while !rest.is_empty() {
         let at = rest;
         if let Err(error) = RaftLogRecord::<Types>::decode(&mut rest) {
             // Lossless on every target this builds for.
             let offset = (bytes.len() - at.len()) as u64;
-            return Some(Bad { offset, rest: at, error });
+            return Some(LogDamage { offset, rest: at, error });
         }
     }
     None
 }
 
-fn is_torn(bad: &Bad<'_>) -> bool {
+fn is_torn(bad: &LogDamage<'_>) -> bool {
     // A file system may have lengthened the file before it wrote the data.
     let all_zero = bad.rest.iter().all(|byte| *byte == 0);
     let breaks_off = bad.error.kind() == io::ErrorKind::UnexpectedEof;

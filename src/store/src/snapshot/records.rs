@@ -27,7 +27,7 @@ pub struct SnapshotRecord {
 /// no error were they all there.
 #[derive(Debug)]
 pub struct SnapshotRecords {
-    input: Input,
+    input: RecordsInput,
     tables: usize,
     chunk: Bytes,
     last: Option<(usize, Bytes)>,
@@ -38,7 +38,7 @@ pub struct SnapshotRecords {
 
 impl SnapshotRecords {
     pub(super) fn open(path: &Path, begin: u64) -> Result<(Self, Header), StoreError> {
-        let mut input = Input::open(path, begin)?;
+        let mut input = RecordsInput::open(path, begin)?;
         let (section, body) = input.section()?;
         let header = match section {
             Section::Header => Header::parse(&body).ok_or_else(|| input.fault(SnapshotFault::Malformed))?,
@@ -126,7 +126,7 @@ impl Iterator for SnapshotRecords {
 
 /// The file, read forwards once, with a digest over what was read.
 #[derive(Debug)]
-struct Input {
+struct RecordsInput {
     file: BufReader<File>,
     path: PathBuf,
     length: u64,
@@ -135,7 +135,7 @@ struct Input {
     digest: Sha256,
 }
 
-impl Input {
+impl RecordsInput {
     /// Opens the file at byte `begin`; every offset counts from the file's own begin.
     fn open(path: &Path, begin: u64) -> Result<Self, StoreError> {
         let mut file = File::open(path).map_err(StoreError::io("open", path))?;

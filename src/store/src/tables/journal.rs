@@ -113,13 +113,13 @@ fn find(dir: &Path) -> Result<Option<Cut>, StoreError> {
         let scanned = scan(file).map_err(StoreError::io("read", file))?;
         last = scanned.last_seqno.or(last);
         let Some(bad) = scanned.bad else { continue };
-        if !is_newest || bad == Bad::OutOfOrder {
+        if !is_newest || bad == JournalDamage::OutOfOrder {
             return Err(StoreError::TablesDamaged { file: file.clone(), offset: scanned.whole_bytes });
         }
         let first_lost = match (last, bad) {
             (Some(last), _) => last.saturating_add(1),
             // Nothing of this file had reached the disk, so nothing of it is in a table file.
-            (None, Bad::Hole) => u64::MAX,
+            (None, JournalDamage::Hole) => u64::MAX,
             (None, _) => 0,
         };
         let cut = Cut { file: file.clone(), offset: scanned.whole_bytes, first_lost };
@@ -145,7 +145,7 @@ fn files(dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
 
 /// What follows the last whole batch, when it is not the zeros of a file made longer in advance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Bad {
+enum JournalDamage {
     /// It begins with a zero, which no batch does.
     Hole,
     /// A whole batch whose number, or that of the one before it, is wrong: no power cut does that.
@@ -157,18 +157,19 @@ enum Bad {
 struct Scanned {
     whole_bytes: u64,
     last_seqno: Option<u64>,
-    bad: Option<Bad>,
+    bad: Option<JournalDamage>,
 }
 
 fn scan(path: &Path) -> io::Result<Scanned> {
     let length = fs::metadata(path)?.len();
-    let mut input = Input { file: BufReader::with_capacity(256 * 1024, File::open(path)?), offset: 0 };
+    let mut input =
+        JournalReader { file: BufReader::with_capacity(256 * 1024, File::open(path)?), offset: 0 };
     let mut scanned = Scanned { whole_bytes: 0, last_seqno: None, bad: None };
     while scanned.whole_bytes < length {
         match batch(&mut input) {
             // The number is not in the batch's checksum. A larger one would hide later batches.
             Ok(seqno) if scanned.last_seqno.is_some_and(|last| !follows(last, seqno)) => {
-                scanned.bad = Some(Bad::OutOfOrder);
+                scanned.bad = Some(JournalDamage::OutOfOrder);
                 return Ok(scanned);
             }
             Ok(seqno) => {
@@ -177,11 +178,11 @@ fn scan(path: &Path) -> io::Result<Scanned> {
             }
             Err(Stop::Io(error)) => return Err(error),
             Err(Stop::Zero) if input.offset == scanned.whole_bytes + 1 => {
-                scanned.bad = if input.is_zero_to_the_end()? { None } else { Some(Bad::Hole) };
+                scanned.bad = if input.is_zero_to_the_end()? { None } else { Some(JournalDamage::Hole) };
                 return Ok(scanned);
             }
             Err(_) => {
-                scanned.bad = Some(Bad::Other);
+                scanned.bad = Some(JournalDamage::Other);
                 return Ok(scanned);
             }
         }
@@ -211,7 +212,7 @@ impl From<io::Error> for Stop {
 }
 
 /// Reads a batch and gives its number.
-fn batch(input: &mut Input) -> Result<u64, Stop> {
+fn batch(input: &mut JournalReader) -> Result<u64, Stop> {
     match input.array()? {
         [1] => {}
         [0] => return Err(Stop::Zero),
@@ -229,7 +230,7 @@ fn batch(input: &mut Input) -> Result<u64, Stop> {
     if whole { Ok(seqno) } else { Err(Stop::Broken) }
 }
 
-fn item(input: &mut Input, checksum: &mut Xxh3) -> Result<(), Stop> {
+fn item(input: &mut JournalReader, checksum: &mut Xxh3) -> Result<(), Stop> {
     let [tag] = input.array()?;
     checksum.update(&[tag]);
     match tag {
@@ -262,12 +263,12 @@ fn item(input: &mut Input, checksum: &mut Xxh3) -> Result<(), Stop> {
 }
 
 /// A file that is read forwards once.
-struct Input {
+struct JournalReader {
     file: BufReader<File>,
     offset: u64,
 }
 
-impl Input {
+impl JournalReader {
     fn array<const N: usize>(&mut self) -> io::Result<[u8; N]> {
         let mut bytes = [0; N];
         self.fill(&mut bytes)?;

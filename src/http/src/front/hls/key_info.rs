@@ -85,7 +85,7 @@ impl Wanted {
                 invalid("parameter crypto_period_seconds must be a number of seconds from 1")
             })?),
         };
-        if period_s.is_some() && key_uri.as_ref().is_some_and(|uri| !uri.names_the_key()) {
+        if period_s.is_some() && key_uri.as_ref().is_some_and(|uri| !uri.has_kid_placeholder()) {
             return Err(invalid(
                 "parameter key_uri must hold {kid} where keys change: players fetch each URI once",
             ));

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use ring::hmac;
 use ureq_proto::http::header::{HeaderName, HeaderValue};
 
-use super::outgoing::Question;
+use super::outgoing::OutgoingRequest;
 use keymoot_crypto::SecretBytes;
 
 /// The header that carries what the DRM system's own request has no place for.
@@ -16,32 +16,32 @@ pub(crate) const LICENSE_DATA: HeaderName = HeaderName::from_static("keymoot-lic
 /// The header that carries the signature.
 pub const SIGNATURE: HeaderName = HeaderName::from_static("keymoot-signature");
 
-/// Signs questions.
-pub struct QuestionSigner(hmac::Key);
+/// Signs requests.
+pub struct RequestSigner(hmac::Key);
 
-impl QuestionSigner {
+impl RequestSigner {
     /// With the bytes of this secret.
     pub fn new(secret: &SecretBytes) -> Self {
         Self(hmac::Key::new(hmac::HMAC_SHA256, secret.expose()))
     }
 
     /// Adds the signature over `license_data` and the body.
-    pub fn sign(&self, question: &mut Question, license_data: &str) {
+    pub fn sign(&self, request: &mut OutgoingRequest, license_data: &str) {
         let mut context = hmac::Context::with_key(&self.0);
         context.update(license_data.as_bytes());
         context.update(b"\n");
-        context.update(&question.body);
+        context.update(&request.body);
         let text = STANDARD.encode(context.sign());
         if let Ok(mut value) = HeaderValue::try_from(text) {
             value.set_sensitive(true);
-            question.headers.insert(SIGNATURE, value);
+            request.headers.insert(SIGNATURE, value);
         }
     }
 }
 
-impl std::fmt::Debug for QuestionSigner {
+impl std::fmt::Debug for RequestSigner {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("QuestionSigner(redacted)")
+        f.write_str("RequestSigner(redacted)")
     }
 }
 
@@ -53,11 +53,11 @@ mod tests {
 
     #[test]
     fn data_and_body_are_both_covered() {
-        let signer = QuestionSigner::new(&SecretBytes::new(b"key".to_vec()));
+        let signer = RequestSigner::new(&SecretBytes::new(b"key".to_vec()));
         let signed = |data: &str, body: &[u8]| {
-            let mut question = Question::json(Zeroizing::new(body.to_vec()));
-            signer.sign(&mut question, data);
-            question.headers[SIGNATURE].to_str().unwrap().to_owned()
+            let mut request = OutgoingRequest::json(Zeroizing::new(body.to_vec()));
+            signer.sign(&mut request, data);
+            request.headers[SIGNATURE].to_str().unwrap().to_owned()
         };
         // HMAC-SHA256("key", "data\nbody"), by another library.
         assert_eq!(signed("data", b"body"), "YVVYM2/6v7f7ffvCzoawPqWKE1N0IMtdvJQcgEAkP6s=");
