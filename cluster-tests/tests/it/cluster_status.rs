@@ -151,7 +151,7 @@ fn a_learner_that_is_being_filled_is_told_and_is_fine_then() {
     let said = cluster.try_join("b", &token, cluster.node("a").peer, &[]).unwrap();
     assert_eq!(said.code, Some(0), "{said:?}");
     cluster.serve("b").unwrap();
-    await_code(&cluster, "a", 2, &["node 2 stands still at entry 0", "a snapshot may be on its way"]);
+    await_code(&cluster, "a", 2, &["node 2 is stalled at entry 0", "a snapshot may be on its way"]);
     wait_until("the learner to be filled", Duration::from_secs(120), || {
         let said = cluster.cluster("a", &["status"])?;
         match said.out.contains("node 2") {

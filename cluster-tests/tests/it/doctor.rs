@@ -1,4 +1,4 @@
-//! `keymoot doctor` finds what is wrong with a node, and says what mends it.
+//! `keymoot doctor` finds what is wrong with a node, and says how to fix it.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Output};

@@ -19,7 +19,7 @@ const QUIET: [&str; 14] = [
     "Entitlement back ends, 99 %",
     "License servers",
     "License servers, 99 %",
-    "License servers left alone",
+    "License servers skipped after failures",
     "Rentals and leases",
     "Widevine API answers",
     "Bulk items and exported keys",

@@ -20,9 +20,9 @@ pub struct LicenseServerSettings {
     pub deadline_ms: u64,
     /// The most requests to one system's servers at once.
     pub requests_max: usize,
-    /// Failures in a row after which a server is left alone.
+    /// Failures in a row after which a server is skipped.
     pub failures_max: u32,
-    /// For how long it is left alone.
+    /// For how long it is skipped.
     pub rest_ms: u64,
     /// Widevine license servers, in the order in which they are asked.
     pub widevine_urls: Vec<ServerUrl>,

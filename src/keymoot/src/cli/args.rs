@@ -53,7 +53,7 @@ pub enum ClusterCommand {
     /// Exit code 0: healthy; 2: degraded, and what to do is said; 1: no write can commit, or no answer.
     ///
     /// Every member is asked once, over a connection of its own; one that is silent takes two seconds. Where something
-    /// lags or waits, all are asked again, four times a second and for three seconds at most, to tell what stands still
+    /// lags or waits, all are asked again, four times a second and for three seconds at most, to tell what is stalled
     /// from what is under way.
     Status(ClusterStatusArgs),
     /// Make a new cluster of one survivor, when a majority of the voters is gone for ever.

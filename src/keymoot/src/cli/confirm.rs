@@ -11,7 +11,7 @@ pub(super) fn confirm(yes: bool, question: &str) -> Result<(), Failure> {
     }
     if !std::io::stdin().is_terminal() {
         return Err(Failure::misuse("nothing was changed: there is no terminal to ask at")
-            .hint("say --yes to change it without being asked"));
+            .hint("pass --yes to change it without being asked"));
     }
     eprint!("{question} [y/N] ");
     let _ = std::io::stderr().flush();

@@ -55,7 +55,7 @@ impl NodeArgs {
         match &self.advertise {
             Some(address) => Ok(address.clone()),
             None if self.listen.ip().is_unspecified() || self.listen.port() == 0 => {
-                Err(Failure::misuse(format!("nobody can dial {}: say --advertise HOST:PORT", self.listen)))
+                Err(Failure::misuse(format!("nobody can dial {}: pass --advertise HOST:PORT", self.listen)))
             }
             None => Ok(self.listen.into()),
         }

@@ -168,9 +168,9 @@ fn outcome(plan: &ChangePlan) -> Result<Option<&str>, Failure> {
         Verdict::Ready => Ok(None),
         Verdict::Nothing(reason) => Ok(Some(reason)),
         Verdict::Refused(reason) => Err(Failure::because(reason)),
-        Verdict::NotYet(reason) => Err(Failure::because(reason).hint("say --wait to wait for it")),
+        Verdict::NotYet(reason) => Err(Failure::because(reason).hint("pass --wait to wait for it")),
         Verdict::Dangerous(reason) => Err(Failure::because(reason)
-            .hint("say --force if those nodes are gone for good and you know how the others come back")),
+            .hint("pass --force if those nodes are gone for good and you know how the others come back")),
     }
 }
 

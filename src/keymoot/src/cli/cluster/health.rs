@@ -154,7 +154,7 @@ fn can_write(seen: &Seen, voters: &Voters, findings: &mut Findings) -> bool {
         let able = voters.able.len();
         findings.add(
             format!("no write can commit: {able} of {all} voters can store one, {quorum} are needed"),
-            "mend the voters that are named below, first what is mended soonest",
+            "fix the voters that are named below, beginning with what is fixed soonest",
         );
         return false;
     }
@@ -232,7 +232,7 @@ fn progress(seen: &Seen, row: &Row, node: &NodeStatus, writes: bool, findings: &
             (format!("node {id} votes and has applied nothing"), format!("{wait}; {replace}"))
         }
         (applied, true) => (
-            format!("node {id} stands still at entry {applied}"),
+            format!("node {id} is stalled at entry {applied}"),
             format!("{wait}; see its log, and start it again; {replace}"),
         ),
         (_, false) => (

@@ -89,7 +89,7 @@ fn whoever_stands_still_is_told_from_whoever_catches_up_and_from_whoever_is_curr
     });
     let (health, text, _) = said(&stands);
     assert_eq!(health, Health::Degraded);
-    assert!(text.contains("node 3 stands still at entry 4000: it lacks 2000 entries"), "{text}");
+    assert!(text.contains("node 3 is stalled at entry 4000: it lacks 2000 entries"), "{text}");
     let (_, text, _) = said(&later(first(), |rows| applied(rows, 3, 4999)));
     assert_eq!(text, "node 3 is catching up: it lacks 1 entries");
     // What came after the first look is on its way, however much that is.
