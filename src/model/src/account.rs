@@ -11,9 +11,7 @@ use super::{AccountId, Wrapped};
 pub enum Scope {
     /// Content keys, for scramblers.
     Encryption,
-    /// Licenses, for players.
     License,
-    /// Policies.
     Policy,
     /// Accounts and the cluster.
     Admin,
@@ -48,14 +46,13 @@ pub enum Scheme {
     WidevineRsa,
 }
 
-/// What an account proves itself with. Several of one scope may be valid at once, for roll-over.
+/// Something an account proves itself with. Several of one scope may be valid at once, for roll-over.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Credential {
     /// Names the credential within its account, for roll-over and the log.
     pub name: String,
-    /// What it opens.
     pub scope: Scope,
-    /// How it is proved.
+    /// How the sender proves that it holds the credential.
     pub scheme: Scheme,
     /// The signing key's text bytes, wrapped.
     pub secret: Wrapped,
@@ -63,14 +60,14 @@ pub struct Credential {
     pub created_at_ms: u64,
 }
 
-/// How this account's reads are answered.
+/// How fresh the answers to this account's reads are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Consistency {
     /// Every read sees every write acknowledged before it, on any node.
     #[default]
     Linearizable,
-    /// Reads answer from the node's own applied state, also when it is cut off from the quorum.
+    /// Reads answer from the node's own applied state, even when it is cut off from the quorum.
     Local,
 }
 
@@ -78,10 +75,9 @@ pub enum Consistency {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ResponseShape {
-    /// As the path's known clients expect it.
+    /// The shape that the known clients of the path expect.
     #[default]
     ByPath,
-    /// Always the object.
     Object,
     /// Always an array of exactly one object.
     Array,
@@ -90,27 +86,23 @@ pub enum ResponseShape {
 /// An account of the platform, as it is replicated.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {
-    /// The account's name.
     pub id: AccountId,
     /// The `ca_system` values its requests may carry, lower case; empty accepts any.
     pub ca_systems: Vec<String>,
-    /// Its signing keys.
     pub credentials: Vec<Credential>,
     /// Networks whose addresses may reach the encryption endpoints (uDRM 2.5.1). Empty: none.
     pub allow_list: Vec<IpNet>,
-    /// How reads are answered.
     pub consistency: Consistency,
-    /// The shape of encryption answers.
     pub response_shape: ResponseShape,
     /// Where players ask for licenses, announced in encryption answers.
     pub license_url: Option<String>,
     /// When the account was made: milliseconds since 1970 UTC.
     pub created_at_ms: u64,
-    /// The weakest scheme that proves this account's requests; none accepts every scheme.
+    /// The weakest scheme that proves this account's requests; `None` accepts every scheme.
     pub minimum_scheme: Option<Scheme>,
     /// Whether packagers that cannot sign are served by the Widevine common encryption API and by
     /// PlayReady's AcquirePackagingData; the allow-list is then the only check.
     pub allow_unsigned_packagers: bool,
-    /// What the account's PlayReady headers name as `LA_URL`; none: they name none.
+    /// The `LA_URL` of the account's PlayReady headers; with `None` they carry none.
     pub playready_la_url: Option<String>,
 }

@@ -1,7 +1,7 @@
-//! What a client stores beside a content's keys and gets back unchanged: auxiliary data.
+//! Auxiliary data: what a client stores beside a content's keys and gets back unchanged.
 //!
-//! The server gives none of it a meaning of its own. It is bounded where it is parsed, because it
-//! travels in answers that must stay short.
+//! The server does not interpret it. It is bounded where it is parsed, because it travels in answers that
+//! must stay short.
 
 use std::collections::BTreeMap;
 
@@ -12,25 +12,22 @@ use serde::{Deserialize, Serialize};
 pub struct Auxiliary {
     /// Ratings, one per scheme or several.
     pub ratings: Vec<Rating>,
-    /// Output protection: a control by its name, and what is asked of it.
+    /// Output protection: the value asked for, by the name of the control.
     pub output_protection: BTreeMap<String, String>,
     /// The Super CAS ID of DVB SimulCrypt: CA system and subsystem.
     pub super_cas_id: Option<u32>,
-    /// Protection system specific headers, to be inserted into the content as they are.
+    /// Protection system specific headers, inserted into the content as they are.
     pub system_headers: Vec<SystemHeader>,
 }
 
 impl Auxiliary {
     /// The most bytes of text, names included, that the auxiliary data of a content may have.
     pub const TEXT_BYTES_MAX: usize = 1024;
-    /// The most ratings.
     pub const RATINGS_MAX: usize = 8;
-    /// The most output protection controls.
     pub const CONTROLS_MAX: usize = 16;
-    /// The most system headers.
     pub const SYSTEM_HEADERS_MAX: usize = 4;
 
-    /// Whether it is as short as what a request may carry.
+    /// Whether it keeps the limits that a request must keep.
     pub fn is_within_bounds(&self) -> bool {
         let ratings = self.ratings.iter().map(|rating| rating.scheme.len() + rating.value.len());
         let controls = self.output_protection.iter().map(|(name, value)| name.len() + value.len());
@@ -42,10 +39,10 @@ impl Auxiliary {
     }
 }
 
-/// How a content is rated by one scheme.
+/// The rating of a content under one scheme.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rating {
-    /// Who rates, such as `urn:mpaa`.
+    /// The rating scheme, such as `urn:mpaa`.
     pub scheme: String,
     /// The rating, such as `PG-13`.
     pub value: String,

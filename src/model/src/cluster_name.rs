@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 #[serde(try_from = "String", into = "String")]
 pub struct ClusterName(String);
 
-/// The text is no cluster name.
+/// The text is not a cluster name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("a cluster name is 1 to {max} lower-case letters, digits or inner `-`", max = ClusterName::BYTES_MAX)]
 pub struct ClusterNameError;
@@ -34,7 +34,6 @@ impl ClusterName {
         }
     }
 
-    /// The text as it was given.
     pub fn as_str(&self) -> &str {
         &self.0
     }

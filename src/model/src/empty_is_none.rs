@@ -1,5 +1,5 @@
-//! Reads an empty text as "not set" and writes it back so: TOML has no null, and every key must be in
-//! the configuration file that ships. For `#[serde(with = "…")]`.
+//! Reads an empty text as "not set" and writes "not set" as an empty text: TOML has no null, and every key
+//! must be in the configuration file that ships. For `#[serde(with = "…")]`.
 
 use serde::de::{DeserializeOwned, IntoDeserializer as _};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};

@@ -1,4 +1,4 @@
-//! Identifiers, parsed at the edge and valid ever after.
+//! Identifiers: parsed at the edge, so that a value of such a type is always valid.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,7 +13,6 @@ pub type NodeId = u64;
 /// Why a text is not an identifier.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IdError {
-    /// Nothing was given.
     #[error("{what} is empty")]
     Empty {
         /// Which identifier, in the words of the API.
@@ -24,7 +23,6 @@ pub enum IdError {
     TooLong {
         /// Which identifier, in the words of the API.
         what: &'static str,
-        /// The limit.
         max_bytes: usize,
     },
     /// A character that the identifier cannot hold.
@@ -76,7 +74,6 @@ macro_rules! text_id {
                 }
             }
 
-            /// The text as it was given.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -139,12 +136,12 @@ text_id!(
 );
 
 impl ContentId {
-    /// What stands before the hexadecimal digits of a name that is no text.
+    /// The prefix of a name that is not text; its hexadecimal digits follow.
     const HEX: &'static str = "hex:";
 
-    /// The content whose name is these bytes, as protocols with binary names carry it. Bytes that
-    /// are no text without control characters become `hex:` and their digits; so does text that
-    /// would read as such, hence no two names become one.
+    /// The content whose name is these bytes, as protocols with binary names carry it. Bytes that are not
+    /// text, or hold control characters, become `hex:` and their digits. Text that reads like such a name
+    /// becomes one too, so that no two names collide.
     ///
     /// # Errors
     /// [`IdError`] when there are no bytes, or too many.
@@ -158,7 +155,7 @@ impl ContentId {
         }
     }
 
-    /// The bytes of the name: those it was made from by [`Self::from_bytes`], else its text's.
+    /// The bytes that [`Self::from_bytes`] made the name from; for any other name, the bytes of its text.
     pub fn to_bytes(&self) -> Vec<u8> {
         let digits = self.0.strip_prefix(Self::HEX).map(str::as_bytes);
         let pairs = digits.filter(|digits| digits.len() % 2 == 0).map(|digits| digits.chunks_exact(2));
@@ -174,13 +171,13 @@ impl ContentId {
 }
 
 impl TrackName {
-    /// The one track of front ends that know no tracks, uDRM among them.
+    /// The only track of front ends without tracks, such as uDRM.
     pub fn default_track() -> Self {
         Self("DEFAULT".to_owned())
     }
 
-    /// The track of the keys of HLS AES-128, which players hold in the clear. Keys of no other track
-    /// are given to them, so no front end may hand out keys of this one for a DRM system.
+    /// The track of HLS AES-128 keys, which players receive in the clear. Players get keys of this track
+    /// only, so no front end may use its keys for a DRM system.
     pub fn hls_aes_128() -> Self {
         Self("HLS-AES-128".to_owned())
     }
@@ -224,7 +221,7 @@ impl Kid {
 
 impl fmt::Display for Kid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // As one text: a formatter takes long for each of 16 bytes, and every answer holds such ids.
+        // Written as one text: formatting 16 bytes one by one is slow, and every answer holds key ids.
         let mut text = [b'-'; 36];
         for (byte, at) in self.0.iter().zip(GUID_DIGITS) {
             if let Some(digits) = text.get_mut(at..at + 2) {
@@ -235,7 +232,7 @@ impl fmt::Display for Kid {
     }
 }
 
-/// Where the digits of each byte stand in the text of a GUID.
+/// The offset of each byte's digits in the text of a GUID.
 const GUID_DIGITS: [usize; 16] = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34];
 
 /// The two lower-case hexadecimal digits of a byte.

@@ -2,16 +2,16 @@
 
 use super::Kid;
 
-/// What stands for the key id in a key URI.
+/// The placeholder for the key id in a key URI.
 const KID: &str = "{kid}";
 
-/// Why a text is no key URI. The message is fit for the caller.
+/// Why a text is not a key URI. The message may be shown to the caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyUriError {
-    /// Nothing, or more than a playlist's reader takes.
+    /// Empty, or longer than a playlist's reader accepts.
     #[error("a key URI must have 1 to {} bytes", KeyUri::BYTES_MAX)]
     Length,
-    /// A character that would end the attribute of the playlist, or the line.
+    /// A character that would end the attribute or the line in the playlist.
     #[error("a key URI must be of visible ASCII characters without the quotation mark; escape others with %")]
     Character,
 }
@@ -28,7 +28,7 @@ impl KeyUri {
     /// Checks a text.
     ///
     /// # Errors
-    /// [`KeyUriError`] says what is wrong with it.
+    /// [`KeyUriError`] when the text has a bad length or holds a forbidden character.
     pub fn new(text: impl Into<String>) -> Result<Self, KeyUriError> {
         let text = text.into();
         if text.is_empty() || text.len() > Self::BYTES_MAX {
@@ -40,12 +40,12 @@ impl KeyUri {
         Ok(Self(text))
     }
 
-    /// Whether the URI of each key is its own, which players need where keys change.
+    /// Whether each key gets a URI of its own, which players need when keys change.
     pub fn has_kid_placeholder(&self) -> bool {
         self.0.contains(KID)
     }
 
-    /// The URI of a key: its id, as a GUID, in each place for it.
+    /// The URI of a key: each placeholder replaced by the key id as a GUID.
     pub fn of(&self, kid: &Kid) -> String {
         self.0.replace(KID, &kid.to_string())
     }

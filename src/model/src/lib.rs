@@ -1,7 +1,7 @@
-//! The pure types every room speaks: identifiers, accounts, keys, crypto periods, policies.
+//! The pure types that every crate uses: identifiers, accounts, keys, crypto periods, policies.
 //!
-//! Nothing here does I/O, knows a clock or holds a plaintext secret. Identifiers are
-//! validated once, when they are parsed; a value of such a type is valid ever after.
+//! Nothing here does I/O, knows a clock or holds a plaintext secret. Identifiers are validated once, when
+//! they are parsed; a value of such a type is always valid.
 
 mod account;
 mod auxiliary;

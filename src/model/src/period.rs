@@ -1,7 +1,7 @@
 //! Crypto periods: the stretches of a live stream that each have a key of their own.
 //!
-//! The scrambler chooses the length of a period and counts periods from where it likes; the server
-//! only does arithmetic. The keys of all periods of one length follow from one stored seed.
+//! The scrambler chooses the length of a period and counts periods from any start; the server only does
+//! arithmetic. The keys of all periods of one length follow from one stored seed.
 
 use std::fmt;
 
@@ -12,9 +12,9 @@ use super::{KeyPlace, Wrapped};
 /// One crypto period of a track.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Period {
-    /// How long periods of this kind are; 0 when the scrambler does not say.
+    /// The length of each period; 0 when the scrambler does not state it.
     pub length_s: u32,
-    /// Which of them, as the scrambler counts.
+    /// The number of the period, as the scrambler counts.
     pub index: u32,
 }
 
@@ -24,33 +24,33 @@ impl fmt::Display for Period {
     }
 }
 
-/// The numbers of a seed: with a period's index they are small enough to be encrypted into a derived key's id.
+/// The numbers that identify a seed. Together with a period's index they are small enough to be encrypted
+/// into the id of a derived key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct SeedId {
     /// The content's number in the cluster, below 2^48. Never used twice.
     pub content: u64,
-    /// The version of the track that the seed is.
+    /// The track's version that this seed is.
     pub version: u16,
     /// The track's number within its content.
     pub track: u16,
 }
 
 impl SeedId {
-    /// The contents a cluster can number.
+    /// The most contents that a cluster can number.
     pub const CONTENTS_MAX: u64 = (1 << 48) - 1;
 }
 
 /// The seed of a rotating track: one version of it, from which the keys of all its periods follow.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SeedRecord {
-    /// Where it belongs.
     pub place: KeyPlace,
-    /// Its numbers, which the state gave it.
+    /// The numbers that the replicated state assigned.
     pub id: SeedId,
-    /// The length of its periods; 0 when the scrambler does not say.
+    /// The length of its periods; 0 when the scrambler does not state it.
     pub length_s: u32,
     /// The seed, wrapped.
     pub seed: Wrapped,
-    /// When it was proposed: milliseconds since 1970 UTC, by the proposer's clock.
+    /// Time of the proposal: milliseconds since 1970 UTC, by the proposer's clock.
     pub created_at_ms: u64,
 }

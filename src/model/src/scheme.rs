@@ -1,14 +1,14 @@
-//! What each authentication scheme is called and how strong it is.
+//! The name and the strength of each authentication scheme.
 //!
-//! The order is one for the whole product: answers announce it, accounts set their minimum by it,
-//! and a request that offers several proofs is judged by the strongest.
+//! The whole product uses one order: answers announce it, accounts set their minimum by it, and a request
+//! that offers several proofs is judged by the strongest.
 
 use std::fmt;
 use std::str::FromStr;
 
 use super::Scheme;
 
-/// A text names no scheme.
+/// The text names no scheme.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is no authentication scheme; the schemes are {names}", names = Scheme::ALL.map(Scheme::name).join(", "))]
 pub struct SchemeError(String);
@@ -40,15 +40,15 @@ impl Scheme {
         }
     }
 
-    /// How strong it is; more is stronger. The two kinds of message signatures count the same:
-    /// what tells them apart is who could leak the key, not what a listener could forge.
+    /// The strength; higher is stronger. Both kinds of message signatures have the same strength: they differ
+    /// in who could leak the key, not in what a listener could forge.
     pub const fn strength(self) -> u8 {
         match self {
             Self::MutualTls => 50,
             Self::HttpEd25519 | Self::HttpHmacSha256 => 40,
             Self::Digest => 30,
             Self::Basic => 20,
-            // Like SHA-1 they do not expire, but nobody can lengthen what they sign.
+            // Like UdrmSha1 these signatures do not expire, but the signed text cannot be extended.
             Self::WidevineAes | Self::WidevineRsa => 15,
             Self::UdrmSha1 => 10,
         }
@@ -59,7 +59,8 @@ impl Scheme {
         self.strength() >= minimum.strength()
     }
 
-    /// Whether it belongs to the Widevine common encryption API, and proves nothing elsewhere.
+    /// Whether the scheme belongs to the Widevine common encryption API. Such a scheme proves nothing
+    /// elsewhere.
     pub const fn is_widevine(self) -> bool {
         matches!(self, Self::WidevineAes | Self::WidevineRsa)
     }

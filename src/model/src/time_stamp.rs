@@ -18,7 +18,7 @@ const UNIX_S_MIN: i64 = -62_167_219_200;
 /// The last second of the year 9999, since 1970.
 const UNIX_S_MAX: i64 = 253_402_300_799;
 
-/// A text that is no instant.
+/// The text is not an instant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "not an instant; write RFC 3339, such as 2026-11-22T16:00:00Z, or seconds since 1970 UTC in decimal, of \
@@ -30,7 +30,7 @@ impl TimeStamp {
     /// The beginning of 1970 UTC.
     pub const UNIX_EPOCH: Self = Self(0);
 
-    /// The instant so many seconds after the beginning of 1970 UTC; `None` outside the years 0 to 9999.
+    /// The instant this many seconds after the beginning of 1970 UTC; `None` outside the years 0 to 9999.
     pub fn from_unix_s(seconds: i64) -> Option<Self> {
         (UNIX_S_MIN..=UNIX_S_MAX).contains(&seconds).then_some(Self(seconds))
     }
@@ -40,7 +40,7 @@ impl TimeStamp {
         self.0
     }
 
-    /// The instant so many seconds later; `None` outside the years 0 to 9999.
+    /// The instant this many seconds later; `None` outside the years 0 to 9999.
     pub fn later(self, seconds: i64) -> Option<Self> {
         self.0.checked_add(seconds).and_then(Self::from_unix_s)
     }

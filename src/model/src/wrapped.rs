@@ -1,4 +1,4 @@
-//! A secret as log and disk may hold it: encrypted, never in the clear.
+//! Wrapped secrets: log and disk hold a secret in this form only, never in the clear.
 
 use std::fmt;
 
@@ -15,15 +15,15 @@ impl fmt::Display for MasterKeyId {
     }
 }
 
-/// A secret encrypted with AES-256-GCM under a master key, with associated data that binds it
-/// to its place. Made and opened in the crypto room only.
+/// A secret encrypted with AES-256-GCM under a master key, with associated data that binds it to its place.
+/// Only the `crypto` crate makes and opens it.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wrapped {
     /// The master key that opens it.
     pub master_key: MasterKeyId,
     /// The GCM nonce, drawn anew for each wrapping.
     pub nonce: [u8; 12],
-    /// Ciphertext with the 16-byte tag behind it.
+    /// The ciphertext, followed by the 16-byte tag.
     #[serde(with = "serde_bytes")]
     pub ciphertext: Vec<u8>,
 }

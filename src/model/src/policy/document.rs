@@ -1,13 +1,13 @@
 //! A policy as people and clients write it: a JSON object.
 //!
-//! What it must hold beyond the types' own limits is checked here, once. A refusal names the member
-//! at fault by its path, and what is allowed there.
+//! Limits that the types alone do not enforce are checked here, once. An error names the path of the member
+//! at fault and what is allowed there.
 
 use serde_json::Value;
 
 use super::{Policy, PolicyName, Protection};
 
-/// Why a document is no policy. The message is fit for the caller.
+/// Why a document is not a policy. The message may be shown to the caller.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("policy {member}: {problem}")]
 pub struct PolicyError {
@@ -34,7 +34,7 @@ impl Policy {
         Self::from_value(value, name)
     }
 
-    /// Reads a policy from JSON that was read before.
+    /// Reads a policy from parsed JSON.
     ///
     /// # Errors
     /// As for [`Self::from_json`].
@@ -58,20 +58,20 @@ impl Policy {
             PolicyError::new(member, error.inner().to_string())
         })?;
         policy.check()?;
-        // A track that asks for nothing of its own is as if not there, so a policy has one document.
+        // A track without requirements of its own is dropped, so that equal policies have equal documents.
         policy.tracks.retain(|_, own| *own != Protection::default());
         Ok(policy)
     }
 
-    /// The document. What is left out of the policy is left out of it.
+    /// The document. Members that the policy leaves out are left out.
     pub fn to_json(&self) -> Value {
-        // A policy is made of texts, numbers and maps with text keys: it always has a document.
+        // Serialization cannot fail: a policy consists of texts, numbers and maps with text keys.
         let mut value = serde_json::to_value(self).unwrap_or_default();
         strip(&mut value);
         value
     }
 
-    /// Checks what its types alone do not: lengths, and members that exclude each other.
+    /// Checks what the types alone do not enforce: lengths, and members that exclude each other.
     ///
     /// # Errors
     /// [`PolicyError`] names the member at fault and what is allowed there.
@@ -110,7 +110,7 @@ impl Policy {
     }
 }
 
-/// Takes out what says nothing: `null`, and what holds nothing else.
+/// Removes `null` members, and objects that hold nothing else.
 fn strip(value: &mut Value) {
     let Value::Object(members) = value else { return };
     members.values_mut().for_each(strip);

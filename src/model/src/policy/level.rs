@@ -17,12 +17,11 @@ macro_rules! level {
             /// The numbers that are allowed, ascending.
             pub const ALLOWED: &'static [u16] = &[$($value),+];
 
-            /// This level, if the system knows it.
+            /// The level with this number, if the system defines it.
             pub fn new(number: u16) -> Option<Self> {
                 Self::ALLOWED.contains(&number).then_some(Self(number))
             }
 
-            /// The number.
             pub const fn number(self) -> u16 {
                 self.0
             }

@@ -1,8 +1,7 @@
 //! Policies: what a license allows, one model for all DRM systems (uDRM 2.4).
 //!
-//! A value of these types is one that its system knows: levels and names outside what the systems
-//! define cannot be made. What is left out is not asked for. Nothing here knows a system's own
-//! form; the license room maps a policy to each.
+//! Only levels and names that a system defines can be made. A member that is left out asks for nothing. These
+//! types do not know any system's own format; the `license` crate maps a policy to each.
 
 mod document;
 mod level;
@@ -32,13 +31,12 @@ pub use protection::{
 pub struct Policy {
     /// Its name, unique in the account.
     pub name: PolicyName,
-    /// For people.
     #[serde(default)]
     pub description: String,
     /// Whether a device may keep the license, to play without the network.
     #[serde(default)]
     pub can_persist: bool,
-    /// How long a license is good after it was issued; `None`: unlimited.
+    /// How long a license is valid after it was issued; `None`: unlimited.
     #[serde(default, rename = "license_duration_seconds", with = "seconds")]
     pub license_duration_s: Option<NonZeroU32>,
     /// How long a viewer may begin to play after the first license; `None`: unlimited.
@@ -47,16 +45,16 @@ pub struct Policy {
     /// How long a viewer may play once playing has begun; `None`: unlimited.
     #[serde(default, rename = "playback_duration_seconds", with = "seconds")]
     pub playback_duration_s: Option<NonZeroU32>,
-    /// How licenses are renewed during playback; none: they are not.
+    /// How licenses are renewed during playback; `None`: not at all.
     #[serde(default)]
     pub renewal: Option<Renewal>,
-    /// On how many devices a viewer may play at once; none: they are not counted.
+    /// On how many devices a viewer may play at once; `None`: devices are not counted.
     #[serde(default)]
     pub lease: Option<Lease>,
-    /// What every track asks of a device and of its outputs.
+    /// What every track requires of a device and of its outputs.
     #[serde(default)]
     pub protection: Protection,
-    /// What single tracks ask in place of that, member by member.
+    /// What single tracks require instead, member by member.
     #[serde(default)]
     pub tracks: BTreeMap<TrackName, Protection>,
 }
@@ -65,16 +63,16 @@ pub struct Policy {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Renewal {
-    /// Where; none: where licenses are issued.
+    /// The renewal server; `None`: the server that issues licenses.
     #[serde(default)]
     pub url: Option<String>,
-    /// How long after a license is issued it is renewed first.
+    /// Time from issuing a license to its first renewal.
     #[serde(default, rename = "delay_seconds", with = "seconds")]
     pub delay_s: Option<NonZeroU32>,
-    /// How long between tries while renewing fails.
+    /// Time between retries while renewal fails.
     #[serde(default, rename = "retry_interval_seconds", with = "seconds")]
     pub retry_interval_s: Option<NonZeroU32>,
-    /// How long playback goes on while renewing fails.
+    /// How long playback continues while renewal fails.
     #[serde(default, rename = "recovery_duration_seconds", with = "seconds")]
     pub recovery_duration_s: Option<NonZeroU32>,
     /// Whether a license is renewed as soon as it is used.
@@ -89,16 +87,16 @@ pub struct Lease {
     /// How long a device holds its slot after a license; it renews the slot with its next license.
     #[serde(rename = "duration_seconds", with = "seconds::required")]
     pub duration_s: NonZeroU32,
-    /// How many devices of a viewer may hold one.
+    /// How many devices of a viewer may hold a slot at once.
     pub slots: NonZeroU16,
 }
 
 /// A policy as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PolicyRecord {
-    /// What it says.
     pub policy: Policy,
-    /// 1 for the first, one more with each change. Goes on after a delete: no number is used twice.
+    /// 1 for the first, incremented by each change. Numbering continues after a delete: no number is used
+    /// twice.
     pub version: u64,
     /// When it was last changed: milliseconds since 1970 UTC, by the proposer's clock.
     pub changed_at_ms: u64,
@@ -109,10 +107,10 @@ impl Policy {
     pub const DESCRIPTION_BYTES_MAX: usize = 256;
     /// The longest renewal URL, in bytes.
     pub(crate) const URL_BYTES_MAX: usize = 512;
-    /// The most tracks that a policy has words of its own for.
+    /// The most tracks that a policy may name.
     pub(crate) const TRACKS_MAX: usize = 32;
 
-    /// A policy that asks for nothing and lets nothing be kept: plain streaming.
+    /// A policy that requires nothing and allows no persistent license: plain streaming.
     pub fn streaming(name: PolicyName) -> Self {
         Self {
             name,
@@ -128,7 +126,7 @@ impl Policy {
         }
     }
 
-    /// What a track asks of a device and of its outputs.
+    /// What a track requires of a device and of its outputs.
     pub fn protection_of(&self, track: &TrackName) -> Protection {
         match self.tracks.get(track) {
             Some(own) => own.over(&self.protection),
@@ -136,7 +134,7 @@ impl Policy {
         }
     }
 
-    /// The same, with no duration longer than these; what is `None` leaves the policy's.
+    /// The same policy with no duration longer than these; `None` keeps the policy's own.
     #[must_use]
     pub fn limited_to(
         self,
@@ -153,7 +151,7 @@ impl Policy {
     }
 }
 
-/// The shorter of two durations, of which none has no end.
+/// The shorter of two durations; `None` is unlimited.
 fn shorter(one: Option<NonZeroU32>, other: Option<NonZeroU32>) -> Option<NonZeroU32> {
     [one, other].into_iter().flatten().min()
 }

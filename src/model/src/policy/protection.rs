@@ -1,7 +1,7 @@
-//! What a track asks of a device and of its outputs, system by system (uDRM 2.4.1 to 2.4.3).
+//! What a track requires of a device and of its outputs, system by system (uDRM 2.4.1 to 2.4.3).
 //!
-//! Every member may be left out, which asks for nothing; laid over another, what is left out lets
-//! the other's show.
+//! A member that is left out requires nothing. When one protection is laid over another, a member that the
+//! upper one leaves out keeps the lower one's value.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,22 +10,18 @@ use super::level::{
     WidevineSecurityLevel,
 };
 
-/// What a track asks for.
+/// What a track requires, for each system.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Protection {
-    /// Of Widevine devices.
     pub widevine: WidevineProtection,
-    /// Of PlayReady devices.
     pub playready: PlayReadyProtection,
-    /// Of FairPlay devices.
     pub fairplay: FairPlayProtection,
-    /// Of browsers with Clear Key.
     pub clear_key: ClearKeyProtection,
 }
 
 impl Protection {
-    /// This, and where it is silent what `base` asks for.
+    /// This protection; members that it leaves out come from `base`.
     #[must_use]
     pub fn over(&self, base: &Self) -> Self {
         Self {
@@ -37,7 +33,7 @@ impl Protection {
     }
 }
 
-/// What is asked of Widevine devices (uDRM 2.4.2).
+/// Requirements for Widevine devices (uDRM 2.4.2).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct WidevineProtection {
@@ -68,10 +64,9 @@ impl WidevineProtection {
     }
 }
 
-/// HDCP, as Widevine tells its versions apart. Ordered: a later one asks for more.
+/// HDCP versions as Widevine distinguishes them, in ascending order of strength.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum WidevineHdcp {
-    /// Not asked for.
     #[serde(rename = "none")]
     None,
     /// HDCP 1.x.
@@ -98,13 +93,10 @@ pub enum WidevineHdcp {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CgmsA {
-    /// Anything.
     CopyFree,
-    /// Nothing more: it is a copy.
+    /// No further copies: the content is a copy already.
     CopyNoMore,
-    /// One generation.
     CopyOnce,
-    /// Nothing.
     CopyNever,
 }
 
@@ -112,7 +104,6 @@ pub enum CgmsA {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Aps {
-    /// Off.
     Off,
     /// Automatic gain control.
     Type1,
@@ -122,7 +113,7 @@ pub enum Aps {
     Type3,
 }
 
-/// What is asked of PlayReady devices (uDRM 2.4.1).
+/// Requirements for PlayReady devices (uDRM 2.4.1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PlayReadyProtection {
@@ -153,7 +144,7 @@ impl PlayReadyProtection {
     }
 }
 
-/// What is asked of FairPlay devices.
+/// Requirements for FairPlay devices.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct FairPlayProtection {
@@ -161,11 +152,10 @@ pub struct FairPlayProtection {
     pub hdcp: Option<FairPlayHdcp>,
 }
 
-/// HDCP, as FairPlay tells its types apart. Ordered: a later one asks for more.
+/// HDCP types as FairPlay distinguishes them, in ascending order of strength.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FairPlayHdcp {
-    /// Not asked for.
     None,
     /// Type 0: any version.
     Type0,
@@ -173,11 +163,11 @@ pub enum FairPlayHdcp {
     Type1,
 }
 
-/// Whether Clear Key may serve a track. It guards neither keys nor outputs.
+/// Whether Clear Key may serve a track. Clear Key protects neither keys nor outputs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ClearKeyProtection {
-    /// `true`: also when the track asks other systems for protection, which Clear Key cannot give;
-    /// `false`: never; left out: only when it asks them for none.
+    /// `true`: even when the track requires protection of other systems, which Clear Key cannot provide.
+    /// `false`: never. Left out: only when the track requires none of them.
     pub allow: Option<bool>,
 }

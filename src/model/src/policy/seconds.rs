@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 use serde::de::{self, Deserialize, Deserializer, Unexpected, Visitor};
 use serde::{Serialize as _, Serializer};
 
-/// A duration, as it is read.
+/// A duration while it is deserialized.
 struct Seconds(NonZeroU32);
 
 impl<'de> Deserialize<'de> for Seconds {
@@ -19,7 +19,7 @@ pub(super) fn deserialize<'de, D: Deserializer<'de>>(reader: D) -> Result<Option
     Ok(Option::<Seconds>::deserialize(reader)?.map(|seconds| seconds.0))
 }
 
-// The shape that serde wants for a field.
+// The signature that serde requires for a field.
 #[allow(clippy::trivially_copy_pass_by_ref)]
 pub(super) fn serialize<S: Serializer>(seconds: &Option<NonZeroU32>, writer: S) -> Result<S::Ok, S::Error> {
     seconds.map(|seconds| u64::from(seconds.get())).serialize(writer)
@@ -48,7 +48,7 @@ pub(super) mod required {
         reader.deserialize_u64(SecondsReader)
     }
 
-    // The shape that serde wants for a field.
+    // The signature that serde requires for a field.
     #[allow(clippy::trivially_copy_pass_by_ref)]
     pub(crate) fn serialize<S: Serializer>(seconds: &NonZeroU32, writer: S) -> Result<S::Ok, S::Error> {
         writer.serialize_u64(seconds.get().into())
