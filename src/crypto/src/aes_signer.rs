@@ -1,7 +1,7 @@
-//! Signatures of the Widevine APIs with a shared AES key: AES-256-CBC over the SHA-1 of what is signed.
+//! Signatures of the Widevine APIs with a shared AES key: AES-256-CBC over the SHA-1 of the signed bytes.
 //!
-//! Keymoot verifies them where packagers ask for keys, and makes them where it asks a Widevine
-//! license server itself.
+//! Keymoot verifies the signatures of packagers that ask for keys, and signs its own requests to a Widevine
+//! license server.
 
 use aes::Aes256;
 use aes::cipher::{Array, BlockCipherDecrypt as _, BlockCipherEncrypt as _, KeyInit as _};
@@ -9,28 +9,27 @@ use sha1::{Digest as _, Sha1};
 use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
-/// What PKCS #7 fills the twelve bytes behind a SHA-1 with.
+/// The value of the twelve PKCS #7 padding bytes that follow a SHA-1.
 const PADDING: u8 = 12;
 
-/// Key and IV of an AES signer.
+/// The key and the IV of an AES signer.
 pub struct AesSigner {
     key: Zeroizing<[u8; 32]>,
     iv: [u8; 16],
 }
 
 impl AesSigner {
-    /// Reads 64 and 32 hexadecimal digits with a colon between them, as secret files hold them.
+    /// Parses the form of secret files: 64 hexadecimal digits (key), a colon, 32 hexadecimal digits (IV).
     pub fn parse(secret: &[u8]) -> Option<Self> {
         let (key, iv) = std::str::from_utf8(secret).ok()?.split_once(':')?;
         Some(Self { key: Zeroizing::new(hex(key)?), iv: hex(iv)? })
     }
 
-    /// A signer that is nobody's: verifying with it takes as long as with any other.
+    /// A signer that no account has: verifying with it takes as long as with any other.
     pub fn dummy() -> Self {
         Self { key: Zeroizing::new([0x5a; 32]), iv: [0; 16] }
     }
 
-    /// Signs `bytes`.
     pub fn sign(&self, bytes: &[u8]) -> [u8; 32] {
         let mut signature = [PADDING; 32];
         signature.iter_mut().zip(Sha1::digest(bytes)).for_each(|(out, hash)| *out = hash);
@@ -48,8 +47,8 @@ impl AesSigner {
         signature
     }
 
-    /// Whether the signature decrypts to the SHA-1 of the bytes. Clients differ in how they pad it to
-    /// two blocks, so the padding is not looked at.
+    /// Whether the signature decrypts to the SHA-1 of the bytes. Clients differ in how they pad it to two
+    /// blocks, so the padding is not checked.
     pub fn verify(&self, bytes: &[u8], signature: &[u8]) -> bool {
         let Some((first, second)) = signature.split_first_chunk::<16>() else { return false };
         let Ok(second) = <[u8; 16]>::try_from(second) else { return false };

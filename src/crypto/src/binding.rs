@@ -1,11 +1,11 @@
-//! What a ciphertext is bound to: one unambiguous encoding of a place, used as associated data.
+//! The associated data that binds a ciphertext to its place: one unambiguous encoding.
 //!
-//! Every encoding opens with a domain, so that a wrapping of one kind never opens as another,
-//! and every field carries its length, so that no two lists of fields encode alike.
+//! Every encoding starts with a domain, so that a wrapping of one kind never opens as another, and every
+//! field carries its length, so that no two lists of fields encode alike.
 
 use keymoot_model::{AccountId, KeyPlace, KeyRecord, Kid, Period, Scope};
 
-/// The kinds of secrets that are wrapped. A name here is part of the stored format for ever.
+/// The kinds of secrets that are wrapped. A name here is part of the stored format and never changes.
 const CONTENT_KEY: &str = "keymoot/content-key/1";
 const CREDENTIAL: &str = "keymoot/credential/1";
 const SERVER_SECRET: &str = "keymoot/server-secret/1";
@@ -15,9 +15,9 @@ const PERIOD_KEY: &str = "keymoot/period-key/1";
 const PERIOD_SEED: &str = "keymoot/period-seed/1";
 const KID_KEY: &str = "keymoot/kid-key/1";
 const EXPORTED_KEY: &str = "keymoot/exported-key/1";
-/// What a key is derived for. Not wrapped, but encoded in the same way.
+/// The purpose of a derived key. Not wrapped, but encoded in the same way.
 const DERIVED_KEY: &str = "keymoot/derived-key/1";
-/// What a proof of a master key covers. Neither wrapped nor stored, but encoded in the same way.
+/// The data that a proof of a master key covers. Neither wrapped nor stored, but encoded in the same way.
 const KEYRING_PROOF: &str = "keymoot/keyring-proof/1";
 
 /// The associated data of a content key.
@@ -34,7 +34,7 @@ pub(super) fn content_key(place: &KeyPlace, version: u32, kid: &Kid) -> Vec<u8> 
     )
 }
 
-/// The associated data of the key of a record, of its track or of one period.
+/// The associated data of a record's key, which holds for the whole track or for one period.
 pub(super) fn key_of(record: &KeyRecord) -> Vec<u8> {
     match record.period {
         None => content_key(&record.place, record.version, &record.kid),
@@ -98,12 +98,12 @@ pub(super) fn period_seed(place: &KeyPlace, version: u32, length_s: u32) -> Vec<
     )
 }
 
-/// The associated data of the key under which places become key ids.
+/// The associated data of the key that encrypts places into key ids.
 pub(super) fn kid_key() -> Vec<u8> {
     encode(KID_KEY, &[])
 }
 
-/// What the key of one period is derived for.
+/// The HKDF info of the key of one period.
 pub(super) fn derived_key(place: &KeyPlace, period: Period) -> Vec<u8> {
     encode(
         DERIVED_KEY,
@@ -117,7 +117,7 @@ pub(super) fn derived_key(place: &KeyPlace, period: Period) -> Vec<u8> {
     )
 }
 
-/// What a key that is sealed for a recipient is bound to.
+/// The associated data of a key that is sealed for a recipient.
 pub(super) fn exported_key(place: &KeyPlace, version: u32, kid: &Kid, period: Option<Period>) -> Vec<u8> {
     let period = period
         .map_or_else(Vec::new, |period| [period.length_s.to_be_bytes(), period.index.to_be_bytes()].concat());
@@ -134,7 +134,7 @@ pub(super) fn exported_key(place: &KeyPlace, version: u32, kid: &Kid, period: Op
     )
 }
 
-/// What a proof of a master key covers.
+/// The bytes that a proof of a master key covers.
 pub(super) fn keyring_proof(fields: &[&[u8]]) -> Vec<u8> {
     encode(KEYRING_PROOF, fields)
 }
@@ -143,7 +143,7 @@ fn encode(domain: &str, fields: &[&[u8]]) -> Vec<u8> {
     let mut encoded =
         Vec::with_capacity(fields.iter().map(|f| f.len() + 8).sum::<usize>() + domain.len() + 8);
     for field in std::iter::once(&domain.as_bytes()).chain(fields) {
-        // A length that is 64 bits wide cannot wrap, whatever the field.
+        // A 64-bit length cannot wrap.
         encoded.extend_from_slice(&(field.len() as u64).to_be_bytes());
         encoded.extend_from_slice(field);
     }

@@ -8,7 +8,7 @@ use zeroize::{Zeroize as _, Zeroizing};
 
 use super::random::{RandomError, fill};
 
-/// The text is not a content key. The text itself is never repeated.
+/// The text is not a content key. The error never repeats the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("key must be standard base64 of exactly 16 bytes")]
 pub struct ContentKeyError;
@@ -48,7 +48,7 @@ impl ContentKey {
         key
     }
 
-    /// Whether two keys are the same, found out in constant time.
+    /// Whether two keys are equal, compared in constant time.
     pub fn same_as(&self, other: &Self) -> bool {
         use subtle::ConstantTimeEq as _;
         self.0.as_slice().ct_eq(other.0.as_slice()).into()

@@ -1,9 +1,9 @@
 //! Content keys sealed for one recipient, to leave this cluster: HPKE (RFC 9180), base mode, with
 //! DHKEM(X25519, HKDF-SHA256), HKDF-SHA256 and AES-256-GCM.
 //!
-//! Each key is sealed by itself, with a key pair drawn for it, and bound to account, content, track,
-//! version, key id and period: a sealed key that was moved or altered does not open. HPKE's base mode
-//! says nothing about who sealed it; whoever takes keys from a file must know where it came from.
+//! Each key is sealed by itself, with a key pair drawn for it, and bound to account, content, track, version,
+//! key id and period: a sealed key does not open once it was moved or altered. HPKE's base mode does not
+//! authenticate the sender: whoever imports keys from a file must know where the file came from.
 
 use std::fmt;
 
@@ -24,21 +24,19 @@ use keymoot_model::{KeyPlace, Kid, Period};
 
 use std::path::Path;
 
-/// What HPKE calls the info: the same for every key.
+/// The `info` of HPKE; the same for every key.
 const INFO: &[u8] = b"keymoot export 1";
 
 type PrivateKey = <X25519HkdfSha256 as Kem>::PrivateKey;
 type PublicKey = <X25519HkdfSha256 as Kem>::PublicKey;
 type Encapsulated = <X25519HkdfSha256 as Kem>::EncappedKey;
 
-/// What a sealed key is, whose, and for when: all of it must be the same when it is opened.
+/// The context of a sealed key. All of it must be the same when the key is opened.
 #[derive(Clone, Copy, Debug)]
 pub struct Sealed<'a> {
-    /// Where it belongs.
     pub place: &'a KeyPlace,
     /// Its version within its track.
     pub version: u32,
-    /// Its key id.
     pub kid: &'a Kid,
     /// The crypto period it was supplied for.
     pub period: Option<Period>,
@@ -53,7 +51,7 @@ impl Sealed<'_> {
 /// Why a key was not sealed or opened.
 #[derive(Debug, thiserror::Error)]
 pub enum SealError {
-    /// The bytes are no public key that anything can be sealed for.
+    /// The bytes are not a usable public key.
     #[error("the recipient's public key is not a sound X25519 key")]
     Recipient,
     /// The sealed key was altered or moved, or is for another recipient.
@@ -64,25 +62,25 @@ pub enum SealError {
     /// The file with the private key cannot be read or made.
     #[error(transparent)]
     File(#[from] SecretFileError),
-    /// The file is no such key.
+    /// The file does not hold such a key.
     #[error("{0} does not hold 32 bytes in base64, as `keymoot key recipient` writes them")]
     KeyFile(String),
-    /// No randomness.
     #[error(transparent)]
     Random(#[from] RandomError),
 }
 
-/// Whom keys are sealed for.
+/// The public key of a recipient.
 pub struct ExportRecipient(PublicKey);
 
 impl ExportRecipient {
-    /// From the 32 bytes of an X25519 public key.
+    /// Makes the recipient from the 32 bytes of an X25519 public key.
     ///
     /// # Errors
-    /// [`SealError::Recipient`] when they are none.
+    /// [`SealError::Recipient`] when the bytes are not a usable public key.
     pub fn from_bytes(bytes: &[u8; 32]) -> Result<Self, SealError> {
         let recipient = Self(PublicKey::from_bytes(bytes).map_err(|_| SealError::Recipient)?);
-        // A point of small order would open to everybody: sealing for it fails, so it is tried at once.
+        // Anybody could open what is sealed for a point of small order. Sealing for one fails, so a trial
+        // seal finds it here.
         single_shot_seal::<AesGcm256, HkdfSha256, X25519HkdfSha256>(
             &OpModeS::Base,
             &recipient.0,
@@ -94,7 +92,7 @@ impl ExportRecipient {
         Ok(recipient)
     }
 
-    /// Seals a key: the encapsulated key, and the ciphertext with its tag.
+    /// Seals a key. Returns the encapsulated key, and the ciphertext with its tag.
     ///
     /// # Errors
     /// [`SealError::Recipient`] when the public key cannot be used after all.
@@ -112,14 +110,14 @@ impl ExportRecipient {
     }
 }
 
-/// The private key that opens what was sealed for its public key. Zeroized on drop by its own crate.
+/// The private key that opens keys sealed for its public key. The `hpke` crate zeroizes it on drop.
 pub struct ExportKey {
     private: PrivateKey,
     public: [u8; 32],
 }
 
 impl ExportKey {
-    /// Draws a key pair and writes the private key to a new secret file; gives the public key's bytes.
+    /// Draws a key pair and writes the private key to a new secret file. Returns the bytes of the public key.
     ///
     /// # Errors
     /// [`SealError::File`] when there is such a file already, or it cannot be written.
@@ -134,8 +132,8 @@ impl ExportKey {
     /// Reads the secret file that [`Self::generate_into`] wrote.
     ///
     /// # Errors
-    /// [`SealError::File`] when it cannot be read or others can reach it, [`SealError::KeyFile`] when it
-    /// is some other file.
+    /// [`SealError::File`] when it cannot be read or others can reach it, [`SealError::KeyFile`] when it is
+    /// another kind of file.
     pub fn read(path: &Path) -> Result<Self, SealError> {
         let secret = secret_file::read(path)?;
         let bytes = STANDARD.decode(secret.expose().trim_ascii()).map(Zeroizing::new).ok();
@@ -149,7 +147,7 @@ impl ExportKey {
         Some(Self { private, public: public.as_slice().try_into().ok()? })
     }
 
-    /// The public key, which others seal for.
+    /// The public key, which others use to seal keys for this one.
     pub fn public(&self) -> &[u8; 32] {
         &self.public
     }

@@ -1,5 +1,5 @@
-//! Tokens that let one new node into a cluster: a public id, a secret, and which authority the
-//! members must show, so that the new node gives its secret to nobody else.
+//! Tokens that admit one new node to a cluster: a public id, a secret, and the fingerprint of the authority
+//! that members must prove, so that the new node shows its secret to no other server.
 
 use std::fmt;
 use std::str::FromStr;
@@ -14,9 +14,9 @@ use keymoot_model::ClusterName;
 
 use super::{RandomError, random_bytes};
 
-/// What every token begins with; the number is the version of the form.
+/// The prefix of every token; the number is the version of the format.
 const PREFIX: &str = "kmjoin1";
-/// What the stored digest of a secret begins with, so that it is no digest of anything else.
+/// The domain that the digest of a secret starts with, so that it equals no digest made for another purpose.
 const DIGEST_DOMAIN: &[u8] = b"keymoot/join-token/1";
 
 /// The secret half of a token. It is sent once, to a member whose authority was checked.
@@ -30,26 +30,24 @@ impl fmt::Debug for JoinSecret {
 }
 
 impl JoinSecret {
-    /// What the cluster stores of it.
+    /// The digest of the secret, which the cluster stores.
     pub fn digest(&self, id: &[u8; 8]) -> [u8; 32] {
         Sha256::new().chain_update(DIGEST_DOMAIN).chain_update(id).chain_update(self.0).finalize().into()
     }
 }
 
-/// A token as it is handed to whoever sets up the new node.
+/// A token as the operator of the new node receives it.
 #[derive(Debug)]
 pub struct JoinToken {
-    /// The cluster it opens.
+    /// The cluster that it gives access to.
     pub cluster: ClusterName,
-    /// Its public name.
     pub id: [u8; 8],
-    /// Its secret.
     pub secret: JoinSecret,
     /// SHA-256 of the certificate of the cluster's authority.
     pub authority: [u8; 32],
 }
 
-/// The text is no token.
+/// The text is not a token.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("this is no join token: it must be copied whole, as `keymoot cluster token create` printed it")]
 pub struct JoinTokenError;
@@ -63,14 +61,14 @@ impl JoinToken {
         Ok(Self { cluster, id: random_bytes()?, secret: JoinSecret(random_bytes()?), authority })
     }
 
-    /// The token as text. It opens the cluster: show it once, to the operator, and nowhere else.
+    /// The token as text. It gives access to the cluster: show it once, to the operator, and nowhere else.
     pub fn expose(&self) -> Zeroizing<String> {
         let bytes = Zeroizing::new([&self.id[..], &self.secret.0, &self.authority].concat());
         let encoded = Zeroizing::new(URL_SAFE_NO_PAD.encode(bytes.as_slice()));
         Zeroizing::new(format!("{PREFIX}.{}.{}", self.cluster, encoded.as_str()))
     }
 
-    /// What the cluster stores of its secret.
+    /// The digest of the secret, which the cluster stores.
     pub fn digest(&self) -> [u8; 32] {
         self.secret.digest(&self.id)
     }

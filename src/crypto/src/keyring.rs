@@ -1,9 +1,8 @@
 //! The keyring: every master key this node holds, and wrapping under them.
 //!
-//! New secrets are wrapped under the one active key; every key of the ring opens what it once
-//! wrapped. Each wrapping draws a random 96-bit nonce, which is safe for some four thousand
-//! million wrappings under one master key; rotate long before. The AES key schedules are made
-//! once, when the ring is loaded.
+//! New secrets are wrapped under the one active key; the other keys of the ring still open what they wrapped
+//! earlier. Each wrapping draws a random 96-bit nonce, which is safe for about 2^32 wrappings under one
+//! master key; rotate long before that. The AES key schedules are computed once, when the ring is loaded.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -23,7 +22,7 @@ use super::random::{RandomError, fill, random_bytes};
 use super::{SecretBytes, secret_file};
 use keymoot_model::{MasterKeyId, Wrapped};
 
-/// What a fingerprint is of, apart from the key.
+/// The domain of a fingerprint.
 const FINGERPRINT: &str = "keymoot/master-key-fingerprint/1";
 
 /// Why a secret was not wrapped.
@@ -49,7 +48,7 @@ pub enum UnwrapError {
          or the record is damaged or was moved"
     )]
     Refused(MasterKeyId),
-    /// It opened, and what was inside is not what the record says it holds.
+    /// The secret opened, but has another length than its kind requires.
     #[error("a secret wrapped under master key `{0}` opens to something of the wrong length")]
     WrongLength(MasterKeyId),
 }
@@ -69,7 +68,7 @@ impl MasterKey {
     }
 }
 
-/// The master keys as one reading of the file gave them.
+/// The master keys from one read of the file.
 struct Ring {
     active: Arc<MasterKey>,
     keys: BTreeMap<MasterKeyId, Arc<MasterKey>>,
@@ -89,39 +88,39 @@ impl Ring {
     }
 }
 
-/// The master keys of this node, one of them active. They can be read anew while they are in use.
+/// The master keys of this node, one of them active. They can be reloaded while they are in use.
 pub struct Keyring {
     ring: ArcSwap<Ring>,
     file: Option<Watched>,
 }
 
-/// The file that a keyring came from, and as which it was seen last.
+/// The file that a keyring came from, and its stamp when it was last checked.
 struct Watched {
     path: PathBuf,
     seen: Mutex<Option<Stamp>>,
 }
 
-/// What tells a file from the one before: when it was changed, its inode and its length. The time alone
-/// does not: two changes may fall into one tick of the kernel's clock.
+/// Identifies a version of a file: time of change, inode and length. The time alone is not enough: two
+/// changes may fall into one tick of the kernel's clock.
 type Stamp = (SystemTime, u64, u64);
 
 impl Keyring {
     /// Reads a keyring file, which only its owner may reach.
     ///
     /// # Errors
-    /// [`KeyringFileError`] naming the file and, where one is at fault, the key's id.
+    /// [`KeyringFileError`], which names the file and, if a key is at fault, its id.
     pub fn load(path: &Path) -> Result<Self, KeyringFileError> {
         let seen = Mutex::new(stamp(path));
         let ring = ArcSwap::from_pointee(Ring::load(path)?);
         Ok(Self { ring, file: Some(Watched { path: path.to_owned(), seen }) })
     }
 
-    /// Reads the file anew if it changed since it was last looked at; says whether. The keys that are
-    /// read must satisfy `fits`, which sees them as a ring of their own.
+    /// Reloads the file if it changed since the last check, and returns whether it did. The new keys must
+    /// satisfy `fits`, which receives them as a ring of their own.
     ///
     /// # Errors
-    /// [`KeyringFileError`], also of `fits`, when they cannot be used; what was in use stays, until the file
-    /// changes again.
+    /// [`KeyringFileError`] when the new keys cannot be read or `fits` refuses them. The old keys stay in use
+    /// until the file changes again.
     pub fn reload(
         &self,
         fits: impl FnOnce(&Self) -> Result<(), UnwrapError>,
@@ -141,7 +140,7 @@ impl Keyring {
         Ok(true)
     }
 
-    /// A ring of one fresh key, which lives in memory only. To keep it, use [`Keyring::save_new`].
+    /// A ring of one new key in memory only. [`Keyring::save_new`] also writes the file.
     ///
     /// # Errors
     /// [`RandomError`] when the operating system's source fails.
@@ -151,8 +150,8 @@ impl Keyring {
         Ok(Self { ring: ArcSwap::from_pointee(Ring { active, keys }), file: None })
     }
 
-    /// Makes a keyring file with one fresh key `mk1`, mode 0600, and loads it. An existing
-    /// file is never overwritten: it may be the only thing that opens a cluster's keys.
+    /// Makes a keyring file with one new key `mk1`, mode 0600, and loads it. An existing file is never
+    /// overwritten: it may be the only one that opens a cluster's keys.
     ///
     /// # Errors
     /// [`KeyringFileError`] when a file is there already, or cannot be written or read back.
@@ -168,8 +167,8 @@ impl Keyring {
         self.ring.load().active.id.clone()
     }
 
-    /// The ids of all keys, in order, each with its fingerprint: nodes with the same key of an id have the
-    /// same fingerprint, and nothing can be told from it about the key.
+    /// The ids of all keys, in order, each with its fingerprint. Nodes that hold the same key have the same
+    /// fingerprint, and it reveals nothing about the key.
     pub fn fingerprints(&self) -> BTreeMap<MasterKeyId, String> {
         let ring = self.ring.load();
         ring.keys.iter().map(|(id, key)| (id.clone(), key.fingerprint.clone())).collect()
@@ -180,7 +179,7 @@ impl Keyring {
         self.ring.load().keys.contains_key(id)
     }
 
-    /// What each key is proved with, the active one first.
+    /// The proof key of each master key, the active one first.
     pub(super) fn proof_keys(&self) -> Vec<(MasterKeyId, ProofKey)> {
         let ring = self.ring.load();
         let others = ring.keys.values().filter(|key| key.id != ring.active.id);
@@ -204,7 +203,8 @@ impl Keyring {
     /// Decrypts what was wrapped with the same `aad`.
     ///
     /// # Errors
-    /// [`UnwrapError`], naming the master key's id.
+    /// [`UnwrapError`], with the id of the master key, when the ring lacks that key or the tag does not
+    /// verify.
     pub(crate) fn unwrap_secret(&self, wrapped: &Wrapped, aad: &[u8]) -> Result<SecretBytes, UnwrapError> {
         let ring = self.ring.load();
         let key = ring

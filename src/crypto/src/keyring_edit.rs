@@ -1,4 +1,4 @@
-//! Changes of a keyring file: each replaces the file as a whole, durably, and keeps its mode.
+//! Changes to a keyring file: each replaces the file as a whole, durably, and keeps its mode.
 
 use std::path::Path;
 
@@ -7,11 +7,11 @@ use super::keyring_file::{self, KeyEntry, KeyringFile, KeyringFileError};
 use super::secret_file;
 use keymoot_model::MasterKeyId;
 
-/// Adds a new random master key, which is not active yet, and gives its id: the one that is asked for, or
-/// the next of the form `mkN`.
+/// Adds a new random master key, which is not active yet. Returns its id: `id`, or the next of the form
+/// `mkN`.
 ///
 /// # Errors
-/// [`KeyringFileError`]; the file is then as it was.
+/// [`KeyringFileError`] when the file cannot be read, changed as asked, or written; it is then unchanged.
 pub fn add(path: &Path, id: Option<MasterKeyId>) -> Result<MasterKeyId, KeyringFileError> {
     let mut file = keyring_file::read(path)?;
     let id = id.unwrap_or_else(|| next_id(&file));
@@ -30,7 +30,7 @@ pub fn add(path: &Path, id: Option<MasterKeyId>) -> Result<MasterKeyId, KeyringF
 /// Makes a key of the file the one that wraps new secrets.
 ///
 /// # Errors
-/// [`KeyringFileError`]; the file is then as it was.
+/// [`KeyringFileError`] when the file cannot be read, changed as asked, or written; it is then unchanged.
 pub fn activate(path: &Path, id: &MasterKeyId) -> Result<(), KeyringFileError> {
     let mut file = keyring_file::read(path)?;
     must_hold(&file, path, id)?;
@@ -38,10 +38,10 @@ pub fn activate(path: &Path, id: &MasterKeyId) -> Result<(), KeyringFileError> {
     save(path, &file)
 }
 
-/// Removes a key that is not active. Whoever calls this has made sure that nothing stands under it.
+/// Removes a key that is not active. The caller has made sure that no secret is wrapped under it.
 ///
 /// # Errors
-/// [`KeyringFileError`]; the file is then as it was.
+/// [`KeyringFileError`] when the file cannot be read, changed as asked, or written; it is then unchanged.
 pub fn remove(path: &Path, id: &MasterKeyId) -> Result<(), KeyringFileError> {
     let mut file = keyring_file::read(path)?;
     must_hold(&file, path, id)?;

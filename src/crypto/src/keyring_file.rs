@@ -1,8 +1,8 @@
 //! The keyring file: TOML text with `active` and a list of `[[key]]`.
 //!
-//! Unknown keys are refused, so that a misspelt `active` cannot silently change which key
-//! wraps. Errors name the file and the key's id and never repeat what the file holds. The
-//! text, and every copy of a secret made from it, is zeroized.
+//! Unknown keys are refused, so that a misspelt `active` cannot silently change which key wraps. Errors name
+//! the file and the id of the key, and never repeat the file's content. The text, and every copy of a secret
+//! made from it, is zeroized.
 
 use std::path::{Path, PathBuf};
 
@@ -21,7 +21,7 @@ use keymoot_model::MasterKeyId;
 const SECRET_BYTES: usize = 32;
 /// A master key in the clear, on the heap, so that moving it leaves no copy behind.
 pub(super) type MasterSecret = Box<Zeroizing<[u8; SECRET_BYTES]>>;
-/// The longest id of a master key: it stands in every wrapped record.
+/// The longest id of a master key. Bounded, because every wrapped record holds one.
 const ID_BYTES_MAX: usize = 32;
 
 /// Why a keyring file was not read or made.
@@ -33,63 +33,51 @@ pub enum KeyringFileError {
     /// No master key could be drawn.
     #[error(transparent)]
     Random(RandomError),
-    /// Not the TOML that is expected. The text is not repeated: it may be part of a secret.
+    /// Not the expected TOML. The error does not repeat the text, which may be part of a secret.
     #[error("{}: line {line}: {problem}", path.display())]
     Syntax {
-        /// The file.
         path: PathBuf,
         /// The line of the file, from 1.
         line: usize,
-        /// What is wrong there.
+        /// The problem there.
         problem: String,
     },
     /// A key whose id cannot be used.
     #[error("{}: key number {number}: id must be 1 to {ID_BYTES_MAX} letters, digits, `.`, `_` or `-`", path.display())]
     Id {
-        /// The file.
         path: PathBuf,
-        /// Which `[[key]]`, from 1.
+        /// The number of the `[[key]]`, from 1.
         number: usize,
     },
-    /// Two keys of one id.
+    /// Two keys have the same id.
     #[error("{}: master key `{id}` is there twice", path.display())]
     Duplicate {
-        /// The file.
         path: PathBuf,
-        /// The id.
         id: MasterKeyId,
     },
     /// A secret that is not 32 bytes in base64.
     #[error("{}: master key `{id}`: secret must be standard base64 of exactly {SECRET_BYTES} bytes", path.display())]
     Secret {
-        /// The file.
         path: PathBuf,
-        /// The id.
         id: MasterKeyId,
     },
-    /// A file that was read anew lacks what is in use.
+    /// A reloaded file lacks a key that is in use.
     #[error("{} does not open what this cluster has wrapped; what was read before stays in use", path.display())]
     Unfit {
-        /// The file.
         path: PathBuf,
-        /// Why.
         #[source]
         source: super::UnwrapError,
     },
     /// There is no key of that id.
     #[error("{} holds no master key `{id}`", path.display())]
     NoSuchKey {
-        /// The file.
         path: PathBuf,
-        /// The id.
         id: MasterKeyId,
     },
     /// The key wraps new secrets.
     #[error("{}: master key `{id}` is the active one; activate another first", path.display())]
     StillActive {
-        /// The file.
         path: PathBuf,
-        /// The id.
         id: MasterKeyId,
     },
     /// An id that cannot be used.
@@ -98,7 +86,6 @@ pub enum KeyringFileError {
     /// `active` names no key of the file.
     #[error("{}: `active` names a master key that the file does not hold", path.display())]
     NoActiveKey {
-        /// The file.
         path: PathBuf,
     },
 }
@@ -112,7 +99,7 @@ pub(super) struct KeyringFile {
 /// One master key of the file.
 pub(super) struct KeyEntry {
     pub(super) id: MasterKeyId,
-    /// When it was made, for people.
+    /// When the key was made; informative only.
     pub(super) created: String,
     pub(super) secret: MasterSecret,
 }
@@ -129,7 +116,7 @@ struct FileText {
 #[serde(deny_unknown_fields)]
 struct KeyText {
     id: String,
-    // When the key was made, for people; nothing depends on it.
+    // When the key was made; informative only.
     #[serde(default)]
     created: String,
     secret: String,
@@ -167,7 +154,7 @@ fn parse(bytes: &[u8], path: &Path) -> Result<KeyringFile, KeyringFileError> {
     Ok(KeyringFile { active: MasterKeyId(file.active.clone()), keys })
 }
 
-/// The parser's own words can quote the file, so only what they are about is repeated.
+/// Maps the parser's message to a fixed text, because the message can quote the file.
 fn safe_problem(message: &str) -> &'static str {
     if message.starts_with("unknown field") {
         "unknown key; a keyring holds `active` and `[[key]]` with `id`, `created`, `secret`"
@@ -184,7 +171,7 @@ pub(super) fn is_id(text: &str) -> bool {
 }
 
 fn decode(text: &str) -> Option<MasterSecret> {
-    // The decoder wants room for the digits it is given, of which 44 are 31 to 33 bytes.
+    // The decoder needs space for the longest result: 44 digits decode to 31 to 33 bytes.
     let mut decoded = Zeroizing::new([0_u8; SECRET_BYTES + 1]);
     let length = (text.len() == 44).then(|| STANDARD.decode_slice(text, decoded.as_mut_slice()).ok())??;
     let mut secret = MasterSecret::default();
@@ -209,7 +196,7 @@ pub(super) fn text_of_file(file: &KeyringFile) -> Zeroizing<String> {
     text
 }
 
-/// The present, as a keyring file says when a key was made.
+/// The current time, in the form of `created`.
 pub(super) fn now() -> String {
     let now = OffsetDateTime::now_utc();
     let now = now.replace_nanosecond(0).unwrap_or(now);
@@ -217,7 +204,7 @@ pub(super) fn now() -> String {
 }
 
 fn head(active: &MasterKeyId) -> Zeroizing<String> {
-    // Roomy, so that growing leaves no copy of a secret behind.
+    // Large enough not to grow: growing would leave a copy of a secret behind.
     let mut text = Zeroizing::new(String::with_capacity(16 * 1024));
     text.push_str(&format!(
         "# Keymoot master keys. Every node of the cluster needs the same file, and nobody else.\n\

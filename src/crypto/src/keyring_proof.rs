@@ -1,10 +1,10 @@
-//! Proof that somebody holds a master key of the cluster, which does not show the key.
+//! Proof of possession of a master key of the cluster, without showing the key.
 //!
-//! A MAC under a key that is derived from the master key for nothing else. It covers a challenge that
-//! the verifier drew and what binds the TLS session, so that it proves nothing on another connection,
-//! and what it is for, so that no proof of one kind passes as another. During a change of the master key
-//! two holders may have different active keys: a proof has a MAC for each key of the prover's ring, each
-//! with the key's id, and one that verifies is enough.
+//! The proof is a MAC under a key that is derived from the master key for this purpose only. It covers the
+//! verifier's challenge and the binding of the TLS session, so that it proves nothing on another connection.
+//! It also covers its purpose, so that no proof of one kind passes as another. During a rotation two holders
+//! may have different active keys: a proof has a MAC for each key of the prover's ring, with the key's id,
+//! and one that verifies is enough.
 
 use hkdf::Hkdf;
 use ring::hmac;
@@ -18,29 +18,29 @@ use keymoot_model::{ClusterName, MasterKeyId};
 
 use super::{PeerChannel, RandomError, binding, random_bytes};
 
-/// What the MAC key is derived for.
+/// The HKDF info of the MAC key.
 const KEY_CONTEXT: &[u8] = b"keymoot/keyring-proof-key/1";
-/// MACs in a proof at most. A ring has more keys only when nobody removes old ones.
+/// The most MACs in a proof. A ring has more keys only when old ones are never removed.
 const MACS_MAX: usize = 16;
 
-/// The key under which a holder of one master key proves that.
+/// The MAC key derived from one master key.
 pub(super) type ProofKey = hmac::Key;
 
 pub(super) fn proof_key(secret: &MasterSecret) -> ProofKey {
     let mut key = Zeroizing::new([0_u8; 32]);
     if Hkdf::<Sha256>::new(None, secret.as_slice()).expand(KEY_CONTEXT, key.as_mut_slice()).is_err() {
-        // HKDF refuses more than 255 hashes of output, and this is one.
+        // HKDF refuses more than 255 hashes of output; this is one.
         unreachable!("32 bytes are never too many for HKDF");
     }
     hmac::Key::new(hmac::HMAC_SHA256, key.as_slice())
 }
 
-/// What the verifier draws for one connection.
+/// A random number that the verifier draws for one connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Challenge([u8; 32]);
 
 impl Challenge {
-    /// Draws one.
+    /// Draws a challenge.
     ///
     /// # Errors
     /// [`RandomError`] when the operating system's source fails.
@@ -49,27 +49,24 @@ impl Challenge {
     }
 }
 
-/// What a proof is for.
+/// The purpose of a proof.
 #[derive(Clone, Copy, Debug)]
 pub enum ProofPurpose<'a> {
     /// The dialling side of a connection between nodes, or from an operator's tool.
     Peer,
-    /// A node that wants in, with its certificate request.
+    /// A node that asks to join, with its certificate request.
     Join(&'a [u8]),
     /// The member that is asked to admit a node.
     Member,
 }
 
-/// What a proof covers.
+/// The data that a proof covers.
 #[derive(Clone, Copy, Debug)]
 pub struct ProofScope<'a> {
-    /// The cluster.
     pub cluster: &'a ClusterName,
-    /// What was agreed on the connection.
+    /// The connection: protocol version and binding.
     pub channel: &'a PeerChannel,
-    /// What the verifier drew.
     pub challenge: &'a Challenge,
-    /// What the proof is for.
     pub purpose: ProofPurpose<'a>,
 }
 
@@ -85,7 +82,7 @@ impl ProofScope<'_> {
     }
 }
 
-/// A proof. It is worth nothing outside its scope, and may be seen by anybody.
+/// A proof. It is not secret, because it proves nothing outside its scope.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyringProof {
     /// For each master key of the prover, the active one first: its id and the MAC.
@@ -95,26 +92,26 @@ pub struct KeyringProof {
 /// Why a proof is not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProofRefusal {
-    /// The program speaks a version of the protocol that has no proof.
+    /// The peer speaks a version of the protocol that has no proof.
     #[error(
         "a program of an earlier version cannot prove it: use the version of Keymoot that this node runs"
     )]
     Unable,
-    /// There is no MAC in it.
+    /// The proof holds no MAC.
     #[error("no proof was given")]
     Empty,
-    /// It names no key that the verifier holds.
+    /// The proof names no key that the verifier holds.
     #[error(
         "the proof names no master key that this node holds: use a copy of the keyring that the nodes use"
     )]
     UnknownKey,
-    /// It was made with another key, for another connection, or for another purpose.
+    /// The proof was made with another key, for another connection, or for another purpose.
     #[error("the proof is wrong: use a copy of the keyring that the nodes use")]
     Wrong,
 }
 
 impl Keyring {
-    /// Proves that this ring's master keys are held here.
+    /// Proves possession of this ring's master keys.
     pub fn prove(&self, scope: &ProofScope<'_>) -> KeyringProof {
         let text = scope.encoded();
         let mac = |(id, key): (MasterKeyId, ProofKey)| {
@@ -128,7 +125,7 @@ impl Keyring {
     /// compared in constant time.
     ///
     /// # Errors
-    /// [`ProofRefusal`].
+    /// [`ProofRefusal`] when the proof is empty, names no key of this ring, or does not verify.
     pub fn verify_proof(&self, scope: &ProofScope<'_>, proof: &KeyringProof) -> Result<(), ProofRefusal> {
         let (text, keys) = (scope.encoded(), self.proof_keys());
         let mut refusal = if proof.macs.is_empty() { ProofRefusal::Empty } else { ProofRefusal::UnknownKey };

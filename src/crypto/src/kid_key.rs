@@ -1,10 +1,10 @@
 //! Derived key ids: a place encrypted into sixteen bytes that look like any other key id.
 //!
-//! One AES-256 block under a key of the cluster: content 48 bits, version 16, track 16, period 32,
-//! check 16, big-endian. A permutation gives each place an id of its own, nobody without the key can
-//! tell which place it is or guess the next one's, and every node turns an id back into its place
-//! without looking anything up. An id that was not made here passes the check once in 65,536 times;
-//! what it then decrypts to names a seed that, but for a chance of some 2^-64, does not exist.
+//! One AES-256 block under a key of the cluster: content 48 bits, version 16, track 16, period 32, check 16,
+//! big-endian. The cipher is a permutation, so each place has an id of its own. Without the key nobody can
+//! find the place of an id or guess the next id; with it every node turns an id back into its place without a
+//! lookup. A foreign id passes the check once in 65,536 times; it then decrypts to a seed that does not
+//! exist, except with a probability of about 2^-64.
 
 use std::fmt;
 
@@ -13,7 +13,7 @@ use aes::cipher::{Array, BlockCipherDecrypt as _, BlockCipherEncrypt as _, KeyIn
 
 use keymoot_model::{Kid, SeedId};
 
-/// What the last two bytes of every block are. Part of the format for ever.
+/// The last two bytes of every block. Part of the format; never changes.
 const CHECK: u16 = 0x4b4d;
 
 /// The place that a derived key id stands for.
@@ -37,7 +37,7 @@ impl KidKey {
     /// The key id of a place.
     pub fn kid(&self, place: KidPlace) -> Kid {
         let KidPlace { seed, index } = place;
-        // Six bytes of content are all there are: the state numbers no further.
+        // Six bytes are enough: the state never assigns a higher content number.
         let block = (u128::from(seed.content & SeedId::CONTENTS_MAX) << 80)
             | (u128::from(seed.version) << 64)
             | (u128::from(seed.track) << 48)
@@ -48,7 +48,7 @@ impl KidKey {
         Kid::from_bytes(block.into())
     }
 
-    /// The place of a key id, unless it was not made under this key.
+    /// The place of a key id; `None` if the id was not made under this key.
     pub fn place(&self, kid: &Kid) -> Option<KidPlace> {
         let mut block = Array::from(*kid.as_bytes());
         self.0.decrypt_block(&mut block);
@@ -134,7 +134,7 @@ mod tests {
 
         #[test]
         fn another_clusters_id_is_no_place_of_this_one(place in any_place()) {
-            // One in 65,536 passes the check by chance, and then is another place.
+            // One in 65,536 passes the check by chance, and then decrypts to another place.
             prop_assert_ne!(key(2).place(&key(1).kid(place)), Some(place));
         }
     }

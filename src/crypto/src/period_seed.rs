@@ -1,7 +1,7 @@
 //! The keys of crypto periods, derived from one stored seed.
 //!
-//! HKDF-SHA-256 over the seed; the info binds each key to account, content, track, period length and
-//! index. Whoever holds some of the keys learns nothing about the seed or the other keys.
+//! HKDF-SHA-256 over the seed; the info binds each key to account, content, track, period length and index. A
+//! holder of some keys learns nothing about the seed or the other keys.
 
 use std::fmt;
 
@@ -68,12 +68,12 @@ impl<'a> PeriodKeys<'a> {
         Self { hkdf: Hkdf::new(None, seed.expose()), place, length_s }
     }
 
-    /// The key of the period with this index; the same on every node, for ever.
+    /// The key of the period with this index. It is the same on every node and never changes.
     pub fn key(&self, index: u32) -> ContentKey {
         let period = Period { length_s: self.length_s, index };
         let mut key = Zeroizing::new([0_u8; 16]);
         if self.hkdf.expand(&binding::derived_key(self.place, period), key.as_mut_slice()).is_err() {
-            // HKDF refuses more than 255 hashes of output, and this is half of one.
+            // HKDF refuses more than 255 hashes of output; this is half of one.
             unreachable!("sixteen bytes are never too many for HKDF");
         }
         ContentKey::from_bytes(&key)

@@ -1,14 +1,14 @@
 //! Randomness, from the operating system only.
 //!
-//! Nothing here keeps a generator of its own: a process that was cloned, restored or started
-//! before the entropy pool was ready cannot repeat what another one drew.
+//! Nothing here keeps a generator of its own: a process that was cloned, restored or started before the
+//! entropy pool was ready cannot repeat the output of another process.
 
 use rand::TryRng as _;
 use rand::rngs::SysRng;
 
 use keymoot_model::Kid;
 
-/// The operating system gave no randomness. Nothing was generated.
+/// The operating system returned no randomness. Nothing was generated.
 #[derive(Debug, thiserror::Error)]
 #[error("the operating system's random source failed; nothing was generated")]
 pub struct RandomError(#[source] rand::rngs::SysError);

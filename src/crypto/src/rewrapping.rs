@@ -1,17 +1,17 @@
-//! Putting a wrapped secret under the active master key. The secret is open only in here, for a moment.
+//! Rewraps secrets under the active master key. The plaintext exists only in here, for a moment.
 
 use super::binding;
 use super::keyring::{Keyring, UnwrapError, WrapError};
 use super::wrapping::{CHECK_TEXT, CredentialPlace};
 use keymoot_model::{KeyRecord, SeedRecord, Wrapped};
 
-/// Why a secret could not be put under the active master key.
+/// Why a secret could not be rewrapped under the active master key.
 #[derive(Debug, thiserror::Error)]
 pub enum RewrapError {
-    /// It does not open.
+    /// The wrapped secret does not open.
     #[error(transparent)]
     Unwrap(#[from] UnwrapError),
-    /// It cannot be wrapped.
+    /// The secret cannot be wrapped.
     #[error(transparent)]
     Wrap(#[from] WrapError),
 }
@@ -20,7 +20,7 @@ impl Keyring {
     /// The same content key under the active master key.
     ///
     /// # Errors
-    /// [`RewrapError`].
+    /// [`RewrapError`] when this ring does not open the secret, or no nonce could be drawn.
     pub fn rewrap_content_key(&self, record: &KeyRecord) -> Result<Wrapped, RewrapError> {
         self.rewrap(&record.key, &binding::key_of(record))
     }
@@ -28,7 +28,7 @@ impl Keyring {
     /// The same seed under the active master key.
     ///
     /// # Errors
-    /// [`RewrapError`].
+    /// [`RewrapError`] when this ring does not open the secret, or no nonce could be drawn.
     pub fn rewrap_period_seed(&self, record: &SeedRecord) -> Result<Wrapped, RewrapError> {
         let version = record.id.version.into();
         self.rewrap(&record.seed, &binding::period_seed(&record.place, version, record.length_s))
@@ -37,7 +37,7 @@ impl Keyring {
     /// The same signing key under the active master key.
     ///
     /// # Errors
-    /// [`RewrapError`].
+    /// [`RewrapError`] when this ring does not open the secret, or no nonce could be drawn.
     pub fn rewrap_credential(
         &self,
         wrapped: &Wrapped,
@@ -46,18 +46,18 @@ impl Keyring {
         self.rewrap(wrapped, &binding::credential(place.account, place.name, place.scope))
     }
 
-    /// The same secret of the servers under the active master key.
+    /// The same server secret under the active master key.
     ///
     /// # Errors
-    /// [`RewrapError`].
+    /// [`RewrapError`] when this ring does not open the secret, or no nonce could be drawn.
     pub fn rewrap_server_secret(&self, wrapped: &Wrapped) -> Result<Wrapped, RewrapError> {
         self.rewrap(wrapped, &binding::server_secret())
     }
 
-    /// The same key of derived key ids under the active master key.
+    /// The same key for derived key ids under the active master key.
     ///
     /// # Errors
-    /// [`RewrapError`].
+    /// [`RewrapError`] when this ring does not open the secret, or no nonce could be drawn.
     pub fn rewrap_kid_key(&self, wrapped: &Wrapped) -> Result<Wrapped, RewrapError> {
         self.rewrap(wrapped, &binding::kid_key())
     }
@@ -65,15 +65,16 @@ impl Keyring {
     /// The same private key of a cluster's certificate authority under the active master key.
     ///
     /// # Errors
-    /// [`RewrapError`].
+    /// [`RewrapError`] when this ring does not open the secret, or no nonce could be drawn.
     pub fn rewrap_authority(&self, cluster: &str, wrapped: &Wrapped) -> Result<Wrapped, RewrapError> {
         self.rewrap(wrapped, &binding::authority(cluster))
     }
 
-    /// A check value under the active master key, in place of one that this ring opens.
+    /// The check value under the active master key; this ring must open the old one.
     ///
     /// # Errors
-    /// [`RewrapError`]; so a ring of another cluster never replaces the value that would tell.
+    /// [`RewrapError`] when this ring does not open the value, or no nonce could be drawn. A ring of another
+    /// cluster can therefore not replace the value that detects it.
     pub fn rewrap_check(&self, cluster_id: &str, check: &Wrapped) -> Result<Wrapped, RewrapError> {
         self.verify_check(cluster_id, check)?;
         Ok(self.wrap(CHECK_TEXT, &binding::check_value(cluster_id))?)

@@ -1,7 +1,7 @@
 //! Bytes that must not be copied, printed or written.
 //!
-//! [`SecretBytes`] has no `Clone`, `Serialize` or `Display` on purpose: whoever needs the
-//! bytes says so with [`SecretBytes::expose`], which a reviewer can search for.
+//! [`SecretBytes`] has no `Clone`, `Serialize` or `Display` on purpose: code that needs the bytes calls
+//! [`SecretBytes::expose`], which a reviewer can search for.
 
 use std::fmt;
 

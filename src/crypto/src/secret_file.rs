@@ -1,8 +1,8 @@
 //! Files that hold a secret: the keyring, TLS private keys, signing keys.
 //!
-//! Such a file is read only when nobody but its owner can: the mode that counts is the one of
-//! the file that was opened, so a symbolic link neither hides nor excuses it. Files made here
-//! are 0600 from their first byte and appear whole or not at all.
+//! Such a file is read only when its owner alone can access it. The mode is taken from the opened file, so a
+//! symbolic link cannot hide it. Files made here have mode 0600 from the start and appear whole or not at
+//! all.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
@@ -14,7 +14,7 @@ use zeroize::Zeroize as _;
 use super::SecretBytes;
 use super::random::{RandomError, random_bytes};
 
-/// The most bytes a secret file may hold; a larger one is some other file named by mistake.
+/// The most bytes a secret file may hold; a larger one is another file, named by mistake.
 pub const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
 /// Why a secret file was not read or made.
@@ -23,49 +23,40 @@ pub enum SecretFileError {
     /// The file could not be opened or read.
     #[error("cannot read {}", path.display())]
     Read {
-        /// The file.
         path: PathBuf,
-        /// Why.
         source: io::Error,
     },
-    /// Others than the owner can reach the file.
+    /// Users other than the owner can access the file.
     #[error("{} has mode {mode:04o}: others than its owner can reach it; run `chmod 600 {}`", path.display(), path.display())]
     Exposed {
-        /// The file.
         path: PathBuf,
-        /// The permission bits that were found.
+        /// The permission bits of the file.
         mode: u32,
     },
     /// A directory, socket or device.
     #[error("{} is not a regular file", path.display())]
     NotAFile {
-        /// The file.
         path: PathBuf,
     },
-    /// Too large to be what it is said to be.
+    /// Too large for a secret file.
     #[error("{} is larger than {FILE_BYTES_MAX} bytes: it is no key file", path.display())]
     TooLarge {
-        /// The file.
         path: PathBuf,
     },
     /// No secret in the file.
     #[error("{} is empty", path.display())]
     Empty {
-        /// The file.
         path: PathBuf,
     },
     /// There is a file of that name already, and it may be the only copy of a secret.
     #[error("{} exists already and is not overwritten; move it away first", path.display())]
     Exists {
-        /// The file.
         path: PathBuf,
     },
     /// The file could not be written.
     #[error("cannot write {}", path.display())]
     Write {
-        /// The file.
         path: PathBuf,
-        /// Why.
         source: io::Error,
     },
     /// No randomness for the temporary file's name.
@@ -73,7 +64,7 @@ pub enum SecretFileError {
     Random(#[from] RandomError),
 }
 
-/// Reads a secret file whole.
+/// Reads a whole secret file.
 ///
 /// # Errors
 /// [`SecretFileError`] when the file is missing, too large, or reachable by group or others.
@@ -91,7 +82,7 @@ pub fn read(path: &Path) -> Result<SecretBytes, SecretFileError> {
     if metadata.len() > FILE_BYTES_MAX {
         return Err(SecretFileError::TooLarge { path: path.to_owned() });
     }
-    // Room for the whole file at once: a buffer that grows leaves copies behind.
+    // Capacity for the whole file: a buffer that grows leaves copies behind.
     let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0).saturating_add(1));
     match file.take(FILE_BYTES_MAX).read_to_end(&mut bytes) {
         Ok(_) => Ok(SecretBytes::new(bytes)),
@@ -102,10 +93,10 @@ pub fn read(path: &Path) -> Result<SecretBytes, SecretFileError> {
     }
 }
 
-/// Reads a signing key: the text of the file without one line end behind it, which editors add.
+/// Reads a signing key: the text of the file without one line end at its end, which editors add.
 ///
 /// # Errors
-/// As [`read`]; and [`SecretFileError::Empty`] when nothing is left.
+/// As for [`read`], and [`SecretFileError::Empty`] when nothing is left.
 pub fn read_signing_key(path: &Path) -> Result<SecretBytes, SecretFileError> {
     let text = read(path)?;
     let bytes = text.expose();
@@ -125,14 +116,14 @@ pub fn create(path: &Path, bytes: &[u8]) -> Result<(), SecretFileError> {
     create_with_mode(path, bytes, 0o600)
 }
 
-/// Replaces what a secret file holds, for the same owner: afterwards, and after a crash at any point, it
-/// holds either what it held before or all of `bytes`.
+/// Replaces the content of a secret file and keeps its owner. After a crash at any point the file holds
+/// either its old content or all of `bytes`.
 ///
 /// # Errors
-/// [`SecretFileError`]; the file is then as it was.
+/// [`SecretFileError`] when the file cannot be replaced; it is then unchanged.
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), SecretFileError> {
     let failed = |source| SecretFileError::Write { path: path.to_owned(), source };
-    // What is replaced is the file, not a link to it.
+    // Replaces the file itself, not a link to it.
     let path = &path.canonicalize().map_err(failed)?;
     let owner = fs::metadata(path).map_err(failed)?;
     let directory = path.parent().unwrap_or(Path::new("/"));
@@ -141,14 +132,14 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), SecretFileError> {
         .and_then(|()| chown(&temporary, Some(owner.uid()), Some(owner.gid())))
         .and_then(|()| fs::rename(&temporary, path));
     if let Err(error) = replaced {
-        // Its removal is a courtesy.
+        // Removal is best effort.
         let _removed = fs::remove_file(&temporary);
         return Err(failed(error));
     }
     File::open(directory).and_then(|handle| handle.sync_all()).map_err(failed)
 }
 
-/// Makes a file that goes with a secret one and is not secret itself, such as its certificate.
+/// Makes a file that belongs to a secret one but is not secret itself, such as a certificate.
 pub fn create_public(path: &Path, bytes: &[u8]) -> Result<(), SecretFileError> {
     create_with_mode(path, bytes, 0o644)
 }
@@ -161,7 +152,7 @@ fn create_with_mode(path: &Path, bytes: &[u8], mode: u32) -> Result<(), SecretFi
     };
     let temporary = directory.join(format!(".keymoot-{:016x}", u64::from_ne_bytes(random_bytes()?)));
     let linked = write_synced(&temporary, bytes, mode).and_then(|()| fs::hard_link(&temporary, path));
-    // The temporary name goes either way; after a failure its removal is a courtesy.
+    // The temporary name is removed either way; after a failure removal is best effort.
     let removed = fs::remove_file(&temporary);
     match linked {
         Ok(()) => removed.map_err(failed)?,

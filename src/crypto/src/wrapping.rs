@@ -1,20 +1,19 @@
-//! Wrapping of the kinds of secrets that are replicated, each bound to its place.
+//! Wrapping of each kind of replicated secret, bound to its place.
 
 use super::keyring::{Keyring, UnwrapError, WrapError};
 use super::{ContentKey, KidKey, PeriodSeed, SecretBytes, binding};
 use keymoot_model::{AccountId, KeyPlace, KeyRecord, Kid, Period, Scope, SeedRecord, Wrapped};
 
-/// What a check value encrypts. Its secrecy does not matter; that it opens does.
+/// The text that a check value encrypts. Not secret: it only shows whether the keyring opens it.
 pub(super) const CHECK_TEXT: &[u8] = b"keymoot check value";
 
-/// Where a signing key belongs.
+/// The account, name and scope of a signing key.
 #[derive(Clone, Copy, Debug)]
 pub struct CredentialPlace<'a> {
-    /// The owner.
     pub account: &'a AccountId,
     /// The credential's name within the account.
     pub name: &'a str,
-    /// What it opens: a key wrapped for one scope does not open for another.
+    /// The scope of the credential: a key wrapped for one scope does not open for another.
     pub scope: Scope,
 }
 
@@ -36,7 +35,8 @@ impl Keyring {
     /// Opens the content key of a record.
     ///
     /// # Errors
-    /// [`UnwrapError`]; also when the record was moved to another place, version or key id.
+    /// [`UnwrapError`] when the key does not open, also because the record was moved to another place,
+    /// version or key id.
     pub fn unwrap_content_key(&self, record: &KeyRecord) -> Result<ContentKey, UnwrapError> {
         let secret = self.unwrap_secret(&record.key, &binding::key_of(record))?;
         ContentKey::from_slice(secret.expose())
@@ -75,7 +75,8 @@ impl Keyring {
     /// Opens the seed of a rotating track.
     ///
     /// # Errors
-    /// [`UnwrapError`]; also when the record was moved to another place, version or period length.
+    /// [`UnwrapError`] when the seed does not open, also because the record was moved to another place,
+    /// version or period length.
     pub fn unwrap_period_seed(&self, record: &SeedRecord) -> Result<PeriodSeed, UnwrapError> {
         let aad = binding::period_seed(&record.place, record.id.version.into(), record.length_s);
         let secret = self.unwrap_secret(&record.seed, &aad)?;
@@ -83,7 +84,7 @@ impl Keyring {
             .ok_or_else(|| UnwrapError::WrongLength(record.seed.master_key.clone()))
     }
 
-    /// Draws the key under which the cluster's places become key ids, and wraps it.
+    /// Draws and wraps the key that encrypts places into key ids.
     ///
     /// # Errors
     /// [`WrapError`] when no randomness could be drawn.
@@ -92,10 +93,10 @@ impl Keyring {
         self.wrap(PeriodSeed::generate()?.expose(), &binding::kid_key())
     }
 
-    /// Opens the key under which the cluster's places become key ids.
+    /// Opens the key that encrypts places into key ids.
     ///
     /// # Errors
-    /// [`UnwrapError`].
+    /// [`UnwrapError`] when this ring does not open it.
     pub fn unwrap_kid_key(&self, wrapped: &Wrapped) -> Result<KidKey, UnwrapError> {
         let secret = self.unwrap_secret(wrapped, &binding::kid_key())?;
         KidKey::from_slice(secret.expose())
@@ -117,7 +118,8 @@ impl Keyring {
     /// Opens an account's signing key.
     ///
     /// # Errors
-    /// [`UnwrapError`]; also when it was wrapped for another account, credential or scope.
+    /// [`UnwrapError`] when the key does not open, also because it was wrapped for another account,
+    /// credential or scope.
     pub fn unwrap_credential(
         &self,
         wrapped: &Wrapped,
@@ -137,7 +139,7 @@ impl Keyring {
     /// Opens the secret that a cluster's servers prove themselves with.
     ///
     /// # Errors
-    /// [`UnwrapError`], naming the master key's id.
+    /// [`UnwrapError`], with the id of the master key, when this ring does not open it.
     pub fn unwrap_server_secret(&self, wrapped: &Wrapped) -> Result<SecretBytes, UnwrapError> {
         self.unwrap_secret(wrapped, &binding::server_secret())
     }
@@ -153,13 +155,13 @@ impl Keyring {
     /// Opens the private key of the cluster's certificate authority.
     ///
     /// # Errors
-    /// [`UnwrapError`]; also when it was wrapped for another cluster.
+    /// [`UnwrapError`] when the key does not open, also because it was wrapped for another cluster.
     pub fn unwrap_authority(&self, cluster: &str, wrapped: &Wrapped) -> Result<SecretBytes, UnwrapError> {
         self.unwrap_secret(wrapped, &binding::authority(cluster))
     }
 
-    /// A value that only this cluster's active master key opens. It is replicated when the
-    /// cluster is made, so that a node with another keyring is found out before it serves.
+    /// A value that only this cluster's active master key opens. It is replicated when the cluster is made,
+    /// so that a node with another keyring is detected before it serves.
     ///
     /// # Errors
     /// [`WrapError`] when no nonce could be drawn.
@@ -167,10 +169,10 @@ impl Keyring {
         self.wrap(CHECK_TEXT, &binding::check_value(cluster_id))
     }
 
-    /// Whether this ring opens the cluster's check value.
+    /// Checks that this ring opens the cluster's check value.
     ///
     /// # Errors
-    /// [`UnwrapError`], naming the master key that is missing or is another one.
+    /// [`UnwrapError`], with the id of the master key that is missing or has another value.
     pub fn verify_check(&self, cluster_id: &str, check: &Wrapped) -> Result<(), UnwrapError> {
         let opened = self.unwrap_secret(check, &binding::check_value(cluster_id))?;
         if opened.expose() == CHECK_TEXT {
