@@ -1,4 +1,4 @@
-//! bincode inside the envelope: its settings, and a reader that knows how far it got.
+//! bincode inside the envelope: its settings, and a reader that tracks its position.
 
 use bincode::de::read::Reader;
 use bincode::error::DecodeError;
@@ -7,8 +7,8 @@ use serde::de::DeserializeOwned;
 
 use super::{BYTES_MAX, CodecError, HEADER_BYTES, Kind};
 
-/// Little-endian, variable-length integers, and a limit: without one a hostile length makes the
-/// decoder reserve it, which panics.
+/// Little-endian, variable-length integers, and a limit: without it the decoder would reserve a hostile
+/// length and panic.
 const SETTINGS: bincode::config::Configuration<
     bincode::config::LittleEndian,
     bincode::config::Varint,
@@ -29,8 +29,8 @@ pub(super) fn encode_body<T: Serialize + ?Sized>(
 /// Decodes a value that takes up all of `body`. Offsets in errors count the envelope before it.
 ///
 /// # Errors
-/// [`CodecError::Body`] when the bytes are no such value, [`CodecError::Trailing`] when some are
-/// left over.
+/// [`CodecError::Body`] when the bytes do not hold such a value, [`CodecError::Trailing`] when bytes are left
+/// over.
 pub fn decode_body<T: DeserializeOwned>(kind: Kind, body: &[u8]) -> Result<T, CodecError> {
     let mut counted = Counted { body, at: 0 };
     let value = bincode::serde::decode_from_reader(&mut counted, SETTINGS);
@@ -43,7 +43,7 @@ pub fn decode_body<T: DeserializeOwned>(kind: Kind, body: &[u8]) -> Result<T, Co
     }
 }
 
-/// A slice with a position; bincode's own reader does not tell how far it got.
+/// A slice with a position; bincode's own reader does not report one.
 struct Counted<'a> {
     body: &'a [u8],
     at: usize,

@@ -19,7 +19,7 @@ pub struct Opened<'a> {
     pub body: &'a [u8],
 }
 
-/// The envelope of the current version of `kind`, its length and checksum yet unknown.
+/// The envelope of the current version of `kind`, with length and checksum still to be filled in.
 pub(super) fn begin(kind: Kind) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(256);
     bytes.extend(MAGIC);
@@ -28,7 +28,7 @@ pub(super) fn begin(kind: Kind) -> Vec<u8> {
     bytes
 }
 
-/// Fills in the length and checksum of an envelope from [`begin`] with its body behind it.
+/// Fills in the length and checksum of an envelope from [`begin`] once its body follows it.
 pub(super) fn seal(kind: Kind, bytes: &mut [u8]) -> Result<(), CodecError> {
     let present = bytes.len();
     let Some((head, body)) = bytes.split_first_chunk_mut::<HEADER_BYTES>() else {
@@ -77,8 +77,8 @@ pub fn open(kind: Kind, bytes: &[u8]) -> Result<Opened<'_>, CodecError> {
     Ok(Opened { version, body })
 }
 
-/// The kind that an envelope says it holds; nothing else of it is checked. `None` for anything that
-/// does not begin like an envelope.
+/// The kind that an envelope declares; nothing else is checked. `None` if the bytes do not start like an
+/// envelope.
 pub fn kind_of(bytes: &[u8]) -> Option<Kind> {
     let (&[m0, m1, number], _) = bytes.split_first_chunk::<3>()?;
     Kind::ALL.into_iter().find(|kind| [m0, m1] == MAGIC && kind.number() == number)

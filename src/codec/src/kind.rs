@@ -1,10 +1,10 @@
-//! What an envelope can hold, and in which versions.
+//! The kinds of values in envelopes, and their versions.
 //!
-//! The numbers are on disk and on the wire: they are only ever added to.
+//! The numbers are on disk and on the wire: numbers are only ever added.
 
 use std::fmt;
 
-/// What an envelope holds. A kind is never decoded as another.
+/// The kind of value in an envelope. A kind is never decoded as another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// A value of a table of the replicated state.
@@ -13,22 +13,21 @@ pub enum Kind {
     Entry,
     /// A message between two nodes.
     Frame,
-    /// What a snapshot says about itself.
+    /// The header of a snapshot.
     SnapshotHeader,
     /// The members of the cluster, as an entry of the Raft log.
     Membership,
-    /// How far a state is applied.
+    /// The position up to which a state is applied.
     Mark,
     /// The first message between two nodes.
     Hello,
-    /// What a backup says about itself.
+    /// The header of a backup.
     Backup,
     /// The first message between two nodes that know the second version of their protocol.
     Greeting,
 }
 
 impl Kind {
-    /// Every kind.
     pub const ALL: [Self; 9] = [
         Self::Record,
         Self::Entry,
@@ -60,7 +59,7 @@ impl Kind {
     pub const fn version(self) -> u8 {
         match self.versions_accepted() {
             [.., newest] => *newest,
-            // Every kind names a version below.
+            // Unreachable: every kind has a version below.
             [] => 0,
         }
     }

@@ -1,14 +1,14 @@
-//! The one way bytes are made from values and values from bytes, on disk and between nodes.
+//! The only encoding of values to bytes and back, on disk and between nodes.
 //!
-//! Owns the envelope (magic, kind, version, length, CRC-32) and the bincode settings inside it.
-//! Invariants: nothing is decoded before its envelope is checked; a value that does not use up
-//! exactly its bytes is refused; no length read from outside can make a decoder reserve more than
-//! [`BYTES_MAX`]. Table records carry the same envelope as everything else: twelve bytes and one
-//! CRC per record cost less than a second format would.
+//! Owns the envelope (magic, kind, version, length, CRC-32) and the bincode settings inside it. Invariants:
+//! nothing is decoded before its envelope is checked; a value that does not use up exactly its bytes is
+//! refused; no length read from outside can make a decoder reserve more than [`BYTES_MAX`]. Table records
+//! carry the same envelope as everything else: a second format would cost more than twelve bytes and one CRC
+//! per record.
 //!
-//! Never here: what a value means, and any conversion between versions. A crate that keeps an old
-//! version readable opens the envelope with [`open`], looks at the version and decodes the shape
-//! of that time with [`decode_body`].
+//! This crate does not know what a value means and converts no versions. A crate that keeps an old version
+//! readable opens the envelope with [`open`], checks the version and decodes the old shape with
+//! [`decode_body`].
 
 mod body;
 mod envelope;
@@ -41,8 +41,8 @@ pub fn encode<T: Serialize + ?Sized>(kind: Kind, value: &T) -> Result<Vec<u8>, C
 /// Decodes a `kind` of the current version from exactly `bytes`.
 ///
 /// # Errors
-/// [`CodecError`], which names what was expected and the offset at which it was not found. A body
-/// of an older accepted version is [`CodecError::OlderVersion`]: the caller knows that shape.
+/// [`CodecError`] when the envelope or the body is not the expected one. A body of an older accepted version
+/// is [`CodecError::OlderVersion`]: the caller knows its shape.
 pub fn decode<T: DeserializeOwned>(kind: Kind, bytes: &[u8]) -> Result<T, CodecError> {
     let opened = open(kind, bytes)?;
     if opened.version != kind.version() {
@@ -77,7 +77,7 @@ mod tests {
         ]
     }
 
-    /// Asserts the bytes of the golden value: a change here is a change of the format on disk.
+    /// Asserts the bytes of the golden value: a change here changes the format on disk.
     fn assert_golden(kind: Kind, expected: [u8; 20]) {
         assert_eq!(encode(kind, &golden()).unwrap(), expected);
         assert_eq!(decode::<Sample>(kind, &expected).unwrap(), golden());
@@ -138,7 +138,7 @@ mod tests {
 
     #[test]
     fn a_hostile_length_inside_a_body_is_an_error_not_a_panic() {
-        // A byte string that claims 2^64-1 bytes, in a perfectly sealed envelope.
+        // A byte string that claims 2^64-1 bytes, in a valid envelope.
         let mut bytes = envelope::begin(Kind::Frame);
         bytes.extend([253, 255, 255, 255, 255, 255, 255, 255, 255]);
         envelope::seal(Kind::Frame, &mut bytes).unwrap();
