@@ -1,8 +1,8 @@
 //! TLS configurations: between peers TLS 1.3 and certificates of the cluster on both sides,
 //! on the API listener TLS 1.2 or 1.3 with the operator's own certificate.
 //!
-//! The crypto provider is named wherever one is needed, never taken from a process default.
-//! Peer connections live long, so they resume no session: every one proves its identity anew.
+//! The crypto provider is named wherever one is needed, never taken from a process default. Peer connections
+//! live long, so sessions are never resumed: every connection proves its identity again.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -24,14 +24,14 @@ use keymoot_model::ClusterName;
 
 use super::{IdentityError, JOIN_ALPN, JOIN_ALPN_2, PeerIdentity, fingerprint};
 
-/// What peers speak inside TLS; another version of the peer protocol gets another name.
+/// The ALPN name of the peer protocol; another version of the protocol gets another name.
 pub const PEER_ALPN: &[u8] = b"keymoot-peer/1";
-/// The second version of the peer protocol: the first, and what [`PeerVersion::Second`] adds.
+/// The second version of the peer protocol: the first, plus the additions of [`PeerVersion::Second`].
 pub const PEER_ALPN_2: &[u8] = b"keymoot-peer/2";
 /// The label under which a connection's binding is exported (RFC 8446, 7.5).
 const BINDING_LABEL: &[u8] = b"EXPORTER-keymoot-peer-binding";
 
-/// What was agreed in a finished handshake.
+/// The version and the binding that a finished handshake agreed on.
 ///
 /// # Errors
 /// When the handshake is not finished.
@@ -47,30 +47,27 @@ pub fn peer_channel<Side>(session: &ConnectionCommon<Side>) -> Result<PeerChanne
 /// Why no TLS configuration could be made.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// A private key file could not be read, or is reachable by others.
+    /// A private key file could not be read, or others can access it.
     #[error(transparent)]
     KeyFile(#[from] SecretFileError),
     /// A private key file holds no key.
     #[error("{} holds no private key in PEM", path.display())]
     NoKey {
-        /// The file.
         path: PathBuf,
     },
     /// A certificate file cannot be read or holds no certificate.
     #[error("{} holds no certificate in PEM that can be read", path.display())]
     NoCertificate {
-        /// The file.
         path: PathBuf,
-        /// Why.
         source: Option<rustls::pki_types::pem::Error>,
     },
-    /// The authority's certificate is not one.
+    /// The file of the authority holds no usable certificate.
     #[error("the cluster's CA certificate cannot be used")]
     Authority(#[source] VerifierBuilderError),
-    /// The node's certificate would be refused by every peer.
+    /// Every peer would refuse the node's certificate.
     #[error("this node's certificate is not valid under the cluster's CA")]
     NotTrusted(#[source] rustls::Error),
-    /// The node's certificate names nobody.
+    /// The node's certificate carries no identity.
     #[error("this node's certificate carries no identity")]
     Identity(#[source] IdentityError),
     /// Certificate and key do not make a working pair.
@@ -78,7 +75,7 @@ pub enum TlsError {
     Pair(#[source] rustls::Error),
 }
 
-/// What a peer proves itself with: the cluster's CA, its own certificate and key.
+/// The credentials of a peer: the cluster's CA, its own certificate and key.
 pub struct PeerCredentials {
     cluster: ClusterName,
     identity: PeerIdentity,
@@ -86,15 +83,15 @@ pub struct PeerCredentials {
     verifier: Arc<dyn ClientCertVerifier>,
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
-    /// What the CA file holds, to be shown to nodes that do not have it yet.
+    /// The certificates of the CA file, shown to nodes that do not have them yet.
     authority: Vec<CertificateDer<'static>>,
 }
 
 impl PeerCredentials {
-    /// Reads the three PEM files and checks at once what peers would refuse later.
+    /// Reads the three PEM files and checks now what peers would refuse later.
     ///
     /// # Errors
-    /// [`TlsError`], naming the file at fault.
+    /// [`TlsError`], which names the file at fault.
     pub fn load(
         ca_file: &Path,
         cert_file: &Path,
@@ -108,7 +105,7 @@ impl PeerCredentials {
     /// As [`PeerCredentials::load`], from memory.
     ///
     /// # Errors
-    /// [`TlsError`] when the certificate is not of this CA or carries no identity of `cluster`.
+    /// [`TlsError`] when this CA did not sign the certificate, or it carries no identity of `cluster`.
     pub fn new(
         authority: Vec<CertificateDer<'static>>,
         chain: Vec<CertificateDer<'static>>,
@@ -120,7 +117,7 @@ impl PeerCredentials {
             roots.add(certificate.clone()).map_err(TlsError::NotTrusted)?;
         }
         let roots = Arc::new(roots);
-        // Whoever shows no certificate is let through the handshake, and may then do one thing: join.
+        // A client without a certificate passes the handshake; the only thing it may then do is join.
         let verifier = WebPkiClientVerifier::builder_with_provider(roots.clone(), provider())
             .allow_unauthenticated()
             .build()
@@ -132,12 +129,12 @@ impl PeerCredentials {
         Ok(Self { cluster: cluster.clone(), identity, roots, verifier, chain, key, authority })
     }
 
-    /// Who these credentials prove to be.
+    /// The identity in the certificate.
     pub fn identity(&self) -> PeerIdentity {
         self.identity
     }
 
-    /// SHA-256 of the certificate of the authority, the first of its file.
+    /// SHA-256 of the authority's certificate, the first in the CA file.
     pub fn authority_fingerprint(&self) -> Option<[u8; 32]> {
         self.authority.first().map(fingerprint)
     }
@@ -147,25 +144,24 @@ impl PeerCredentials {
         self.authority.iter().map(|certificate| pem_of(certificate)).collect()
     }
 
-    /// Until when the own certificate is valid: seconds since 1970 UTC.
+    /// End of validity of the own certificate: seconds since 1970 UTC.
     pub fn expires_at_s(&self) -> Option<i64> {
         self.chain.first().and_then(expires_at_s)
     }
 
-    /// The cluster they belong to.
     pub fn cluster(&self) -> &ClusterName {
         &self.cluster
     }
 }
 
-/// Until when a certificate is valid: seconds since 1970 UTC.
+/// End of validity of a certificate: seconds since 1970 UTC.
 pub(super) fn expires_at_s(certificate: &CertificateDer<'_>) -> Option<i64> {
     let (_, certificate) = x509_parser::parse_x509_certificate(certificate).ok()?;
     Some(certificate.validity().not_after.timestamp())
 }
 
-/// The listening side between peers. A client without a certificate gets through the handshake too, to
-/// join: whoever serves connections must look at the certificate, and at the protocol that was agreed.
+/// The listening side between peers. A client without a certificate passes the handshake too, so that it can
+/// join: code that serves connections must check the certificate and the agreed protocol.
 ///
 /// # Errors
 /// [`TlsError::Pair`] when certificate and key do not belong together.
@@ -201,11 +197,11 @@ pub fn peer_client_config(credentials: &PeerCredentials) -> Result<Arc<ClientCon
     Ok(Arc::new(config))
 }
 
-/// The dialling side towards servers that are not of the cluster: they must show a certificate of an
-/// authority in `ca_file`, or, without one, of an authority of the public web.
+/// The dialling side towards servers outside the cluster. An authority in `ca_file` must have signed the
+/// server's certificate; without a file, an authority of the public web.
 ///
 /// # Errors
-/// [`TlsError`], naming the file when it holds no certificate.
+/// [`TlsError`], which names the file, when it cannot be read or holds no certificate.
 pub fn web_client_config(ca_file: Option<&Path>) -> Result<ClientConfig, TlsError> {
     let mut roots = RootCertStore::empty();
     match ca_file {
@@ -235,7 +231,7 @@ pub(super) fn certified_key(cert_file: &Path, key_file: &Path) -> Result<Certifi
         .map_err(TlsError::Pair)
 }
 
-/// Checks that client certificates are of the authority in this PEM file; a client may show none.
+/// Verifies client certificates against the authority in this PEM file; a client may show none.
 pub(super) fn client_verifier(ca_file: &Path) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
     let mut roots = RootCertStore::empty();
     for certificate in read_certificates(ca_file)? {

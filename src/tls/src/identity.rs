@@ -1,9 +1,8 @@
-//! Who a peer is: the one name its certificate carries.
+//! The identity of a peer: the single name in its certificate.
 //!
-//! A node is `node-<id>.<cluster>.keymoot.internal`, a person with the operator's certificate
-//! is `operator.<cluster>.keymoot.internal`. Addresses play no part, so they may change. A
-//! certificate that could be read in two ways (several names, a wildcard, an address, an id
-//! with a leading zero) is nobody's.
+//! A node is `node-<id>.<cluster>.keymoot.internal`, a person with the operator's certificate is
+//! `operator.<cluster>.keymoot.internal`. Addresses are not part of it, so they may change. An ambiguous
+//! certificate (several names, a wildcard, an address, an id with a leading zero) carries no identity.
 
 use std::fmt;
 
@@ -15,7 +14,7 @@ use keymoot_model::{ClusterName, NodeId};
 /// The last labels of every identity. `.internal` is reserved for private use.
 const DOMAIN: &str = "keymoot.internal";
 
-/// Who is at the other end of a peer connection, proved by its certificate.
+/// The identity at the other end of a peer connection, proved by its certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PeerIdentity {
     /// A node of the cluster.
@@ -24,7 +23,7 @@ pub enum PeerIdentity {
     Operator,
 }
 
-/// Why a certificate names nobody.
+/// Why a certificate carries no identity.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IdentityError {
     /// No certificate was presented.
@@ -38,10 +37,10 @@ pub enum IdentityError {
         "a peer's certificate must carry exactly one DNS name and no other name; this one carries {count} names"
     )]
     NotOneName {
-        /// How many alternative names there are, of any kind.
+        /// The number of alternative names, of any kind.
         count: usize,
     },
-    /// A DNS name that is no identity of this cluster.
+    /// The DNS name is not an identity of this cluster.
     #[error(
         "`{name}` is no identity of cluster `{cluster}`; expected node-ID.{cluster}.{DOMAIN} or operator.{cluster}.{DOMAIN}"
     )]
@@ -96,7 +95,8 @@ impl PeerIdentity {
             Some(digits) => Self::Node(digits.parse().map_err(|_| not_of_cluster())?),
             None => Self::Operator,
         };
-        // Writing the name again finds every spelling but the one: leading zeros, a plus sign, capitals.
+        // Comparing with the canonical spelling refuses every other one: leading zeros, a plus sign,
+        // capitals.
         if identity.dns_name(cluster) == name { Ok(identity) } else { Err(not_of_cluster()) }
     }
 
@@ -118,7 +118,7 @@ impl fmt::Display for PeerIdentity {
     }
 }
 
-/// The name a client demands of node `id`, whatever address it dialled.
+/// The name that a client demands of node `id`, at any address.
 ///
 /// # Errors
 /// [`IdentityError::NotOfCluster`] when the name is no DNS name, which a [`ClusterName`] rules out.

@@ -1,8 +1,8 @@
-//! TLS of a node that has no certificate yet: it believes a member whose certificate ends at the
-//! authority that its token pins, and nobody else.
+//! TLS of a node that has no certificate yet: it trusts only members whose certificate chain ends at the
+//! authority that its token pins.
 //!
-//! Members send their authority's certificate along, because the new node does not have it yet. The
-//! check is part of the handshake: a man in the middle is hung up on before anything is said.
+//! Members send their authority's certificate along, because the new node does not have it yet. The check is
+//! part of the handshake: a connection to a man in the middle is closed before any data is sent.
 
 use std::sync::Arc;
 
@@ -19,10 +19,10 @@ use keymoot_model::ClusterName;
 use super::config::{TlsError, provider};
 use super::{PeerIdentity, server_name_of};
 
-/// What a node that wants in spoke inside TLS before it had to prove a master key. A member answers it
-/// with what to do, and admits nobody.
+/// The ALPN name of the first join protocol, which has no proof of a master key. A member answers it with a
+/// hint to upgrade, and admits nobody.
 pub const JOIN_ALPN: &[u8] = b"keymoot-join/1";
-/// What a node that wants in speaks inside TLS.
+/// The ALPN name of the join protocol.
 pub const JOIN_ALPN_2: &[u8] = b"keymoot-join/2";
 
 /// SHA-256 of a certificate.
@@ -43,13 +43,13 @@ pub fn join_client_config(cluster: &ClusterName, authority: [u8; 32]) -> Result<
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(pinned))
         .with_no_client_auth();
-    // A member of before agrees on the first version, so that it can be told apart from a stranger.
+    // An older member agrees on the first version, which tells it apart from a server that is no member.
     config.alpn_protocols = vec![JOIN_ALPN_2.to_vec(), JOIN_ALPN.to_vec()];
     config.resumption = Resumption::disabled();
     Ok(Arc::new(config))
 }
 
-/// Believes nodes of one cluster under one authority.
+/// Trusts nodes of one cluster under one authority.
 #[derive(Debug)]
 struct PinnedAuthority {
     cluster: ClusterName,
@@ -76,7 +76,7 @@ impl ServerCertVerifier for PinnedAuthority {
         let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider())
             .build()
             .map_err(|_| refused("the authority that the join token names cannot be used"))?;
-        // Any node will do, so the name to demand is the one that it shows.
+        // Any node of the cluster is acceptable, so the demanded name is the one that the node shows.
         let name = match PeerIdentity::from_certificate(end_entity, &self.cluster) {
             Ok(PeerIdentity::Node(id)) => server_name_of(id, &self.cluster),
             Ok(PeerIdentity::Operator) => return Err(refused("the member shows an operator's certificate")),

@@ -1,4 +1,4 @@
-//! The cluster's own certificate authority, who a certificate names, and TLS configurations: between
+//! The cluster's own certificate authority, the identity in a certificate, and TLS configurations: between
 //! nodes, for a node that joins, and for the listeners.
 
 mod config;

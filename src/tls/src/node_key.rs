@@ -1,4 +1,4 @@
-//! The key of a node that wants in: made where it stays, on the node; only the public half leaves.
+//! The key of a node that asks to join: made on the node; only the public half leaves it.
 
 use std::path::Path;
 
@@ -9,15 +9,15 @@ use zeroize::Zeroizing;
 use super::pki::PkiError;
 use keymoot_crypto::secret_file;
 
-/// A node's key pair, in its file.
+/// The key pair of a node.
 pub struct NodeKey(KeyPair);
 
 impl NodeKey {
-    /// Reads the key file, or makes a new one, mode 0600. A node that asks again after a crash asks
-    /// with the same key, and so gets the same id.
+    /// Reads the key file, or makes a new one with mode 0600. A node that asks again after a crash uses the
+    /// same key, and so gets the same id.
     ///
     /// # Errors
-    /// [`PkiError`] when the file cannot be read, made, or is reachable by others.
+    /// [`PkiError`] when the file cannot be read or made, or others can access it.
     pub fn load_or_create(path: &Path) -> Result<Self, PkiError> {
         if path.exists() {
             let pem = secret_file::read(path)?;
@@ -29,22 +29,22 @@ impl NodeKey {
         Ok(Self(key))
     }
 
-    /// A request for a certificate, which proves that the private key is there. It names nobody: the
-    /// cluster decides on the id.
+    /// A certificate request, which proves possession of the private key. It carries no name: the cluster
+    /// decides the id.
     ///
     /// # Errors
-    /// [`PkiError::Make`].
+    /// [`PkiError::Make`] when the request cannot be signed.
     pub fn request(&self) -> Result<Vec<u8>, PkiError> {
         let request = CertificateParams::default().serialize_request(&self.0).map_err(PkiError::Make)?;
         Ok(request.der().to_vec())
     }
 }
 
-/// A request for a certificate, with its proof checked.
+/// A certificate request whose proof was checked.
 pub struct NodeRequest(pub(super) CertificateSigningRequestParams);
 
 impl NodeRequest {
-    /// Checks the proof. Whatever else the request asks for is ignored.
+    /// Checks the proof. Everything else in the request is ignored.
     pub fn from_der(der: &[u8]) -> Option<Self> {
         CertificateSigningRequestParams::from_der(&der.to_vec().into()).ok().map(Self)
     }

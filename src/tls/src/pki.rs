@@ -1,7 +1,7 @@
-//! The cluster's own certificate authority: who it signs for is a peer, nobody else.
+//! The cluster's own certificate authority: only holders of its certificates are peers.
 //!
-//! Keys are ECDSA P-256. The authority signs end entities only (path length 0). Node
-//! certificates serve and dial; the operator's only dials; an API certificate only serves and
+//! Keys are ECDSA P-256. The authority signs end entities only (path length 0). Node certificates are valid
+//! for servers and clients, the operator's for clients only. An API certificate is valid for servers only and
 //! carries no identity, so it opens no peer connection.
 
 use std::net::IpAddr;
@@ -26,7 +26,7 @@ use super::{NodeRequest, PeerIdentity};
 const CA_DAYS: i64 = 20 * 365;
 /// How long a certificate it signs is valid, in days.
 const LEAF_DAYS: i64 = 5 * 365;
-/// A certificate is valid from a day ago, for peers whose clock is behind.
+/// Certificates are valid from a day ago on, for peers whose clocks are behind.
 const BACKDATE: Duration = Duration::days(1);
 
 /// Why no certificate was made or read.
@@ -38,35 +38,29 @@ pub enum PkiError {
     /// No serial number could be drawn.
     #[error(transparent)]
     Random(#[from] RandomError),
-    /// A key file could not be read, or a file not written.
+    /// A key file could not be read, or a file could not be written.
     #[error(transparent)]
     File(#[from] SecretFileError),
     /// A certificate file could not be read.
     #[error("cannot read {}", path.display())]
     Read {
-        /// The file.
         path: PathBuf,
-        /// Why.
         source: std::io::Error,
     },
-    /// Not a certificate authority made by Keymoot.
+    /// The certificate is not of an authority made by Keymoot.
     #[error("{} is not a Keymoot certificate authority", path.display())]
     NotAnAuthority {
-        /// The certificate file.
         path: PathBuf,
     },
-    /// Not a private key in PEM.
+    /// The file holds no private key in PEM.
     #[error("{} holds no PKCS#8 private key in PEM", path.display())]
     NotAKey {
-        /// The key file.
         path: PathBuf,
     },
     /// The key belongs to another certificate.
     #[error("{} is not the private key of {}", key_file.display(), cert_file.display())]
     KeyMismatch {
-        /// The certificate file.
         cert_file: PathBuf,
-        /// The key file.
         key_file: PathBuf,
     },
 }
@@ -108,8 +102,8 @@ impl ClusterCa {
     /// Reads an authority from its certificate and its private key, both in PEM.
     ///
     /// # Errors
-    /// [`PkiError`] when a file cannot be read, the key file is reachable by others, or the two
-    /// do not belong together.
+    /// [`PkiError`] when a file cannot be read, others can access the key file, or the two do not belong
+    /// together.
     pub fn load(cert_file: &Path, key_file: &Path) -> Result<Self, PkiError> {
         let not_an_authority = || PkiError::NotAnAuthority { path: cert_file.to_owned() };
         let certificate_pem = std::fs::read_to_string(cert_file)
@@ -145,12 +139,12 @@ impl ClusterCa {
         Some(Self { cluster: cluster.clone(), certificate_pem: certificate_pem.to_owned(), issuer })
     }
 
-    /// Its private key in PEM, to be wrapped.
+    /// The private key in PEM, to be wrapped.
     pub fn key_pem(&self) -> SecretBytes {
         SecretBytes::new(self.issuer.key().serialize_pem().into_bytes())
     }
 
-    /// Signs for a node that made its key itself; gives the certificate in PEM.
+    /// Signs the certificate of a node that made its key itself. Returns the certificate in PEM.
     ///
     /// # Errors
     /// [`PkiError`] when no certificate can be made.
@@ -162,7 +156,7 @@ impl ClusterCa {
         Ok(certificate.pem())
     }
 
-    /// Writes certificate and private key as new files; the key file is the owner's alone.
+    /// Writes certificate and private key as new files; only the owner can access the key file.
     ///
     /// # Errors
     /// [`PkiError::File`] when one of them exists already or cannot be written.
@@ -180,7 +174,7 @@ impl ClusterCa {
         &self.certificate_pem
     }
 
-    /// Signs for a node of the cluster.
+    /// Issues the certificate of a node.
     ///
     /// # Errors
     /// [`PkiError`] when no key or certificate can be made.
@@ -190,7 +184,7 @@ impl ClusterCa {
         self.issue(&name, vec![dns_name(&name)?], &both)
     }
 
-    /// Signs for the person who administers the cluster.
+    /// Issues the certificate of the operator.
     ///
     /// # Errors
     /// [`PkiError`] when no key or certificate can be made.
@@ -199,7 +193,7 @@ impl ClusterCa {
         self.issue(&name, vec![dns_name(&name)?], &[ExtendedKeyUsagePurpose::ClientAuth])
     }
 
-    /// Signs for an API listener on this host only: `localhost` and the loopback addresses.
+    /// Issues the certificate of an API listener on this host only: `localhost` and the loopback addresses.
     ///
     /// # Errors
     /// [`PkiError`] when no key or certificate can be made.
@@ -226,7 +220,7 @@ impl ClusterCa {
 }
 
 impl Issued {
-    /// Writes certificate and private key as new files; the key file is the owner's alone.
+    /// Writes certificate and private key as new files; only the owner can access the key file.
     ///
     /// # Errors
     /// [`PkiError::File`] when one of them exists already or cannot be written.
@@ -234,7 +228,6 @@ impl Issued {
         save_pair(&self.certificate_pem, &self.key, cert_file, key_file)
     }
 
-    /// The certificate.
     pub fn certificate(&self) -> CertificateDer<'static> {
         self.certificate.clone()
     }
@@ -253,7 +246,7 @@ fn save_pair(
 ) -> Result<(), PkiError> {
     let key_pem = Zeroizing::new(key.serialize_pem());
     secret_file::create(key_file, key_pem.as_bytes())?;
-    // The certificate is public; keeping it 0600 as well would only get in the way of `curl --cacert`.
+    // The certificate is public; mode 0600 would only hinder `curl --cacert`.
     Ok(secret_file::create_public(cert_file, certificate_pem.as_bytes())?)
 }
 

@@ -1,8 +1,7 @@
-//! A listener's certificate and the authority of its clients, exchanged while connections are served.
+//! Replaces a listener's certificate and the authority of its clients while connections are served.
 //!
-//! Files are looked at from time to time; what changed is read as a whole and used from the next
-//! connection on, and what cannot be used changes nothing. Connections that are open keep what they
-//! began with.
+//! Files are checked from time to time. When one changed, all are read and used from the next connection on;
+//! files that cannot be used change nothing. Open connections keep the material that they started with.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -22,18 +21,17 @@ use super::config::{self, TlsError};
 /// The PEM files of a listener for clients.
 #[derive(Clone, Debug)]
 pub struct ApiTlsFiles {
-    /// The certificate chain.
     pub cert: PathBuf,
-    /// Its private key; a secret file.
+    /// The private key; a secret file.
     pub key: PathBuf,
-    /// The authority of client certificates, if clients are asked for any.
+    /// The authority of client certificates, if clients are asked for certificates.
     pub client_ca: Option<PathBuf>,
-    /// Whether a client that shows no certificate is turned away. Without an authority everybody is.
+    /// Whether clients without a certificate are refused. Without an authority all clients are refused.
     pub client_required: bool,
 }
 
 impl ApiTlsFiles {
-    /// When each file was changed last; a file that cannot be seen counts as never changed.
+    /// Time of the last change of each file; `None` for a file that cannot be accessed.
     fn changed(&self) -> Vec<Option<SystemTime>> {
         let paths = [Some(&self.cert), Some(&self.key), self.client_ca.as_ref()];
         let changed = |path: &PathBuf| std::fs::metadata(path).and_then(|file| file.modified()).ok();
@@ -41,7 +39,7 @@ impl ApiTlsFiles {
     }
 }
 
-/// What a listener shows and demands at one moment.
+/// The certificate and the client verifier in use.
 struct Material {
     certificate: Arc<CertifiedKey>,
     clients: Option<Arc<dyn ClientCertVerifier>>,
@@ -54,7 +52,7 @@ impl Material {
     }
 }
 
-/// The TLS of a listener for clients, which follows its files.
+/// The TLS of a listener for clients; it follows changes of its files.
 pub struct ApiTls {
     files: ApiTlsFiles,
     current: Arc<ArcSwap<Material>>,
@@ -65,16 +63,16 @@ impl ApiTls {
     /// Reads the files.
     ///
     /// # Errors
-    /// [`TlsError`], naming the file at fault.
+    /// [`TlsError`], which names the file at fault.
     pub fn load(files: ApiTlsFiles) -> Result<Self, TlsError> {
         let seen = Mutex::new(files.changed());
         let current = Arc::new(ArcSwap::from_pointee(Material::load(&files)?));
         Ok(Self { files, current, seen })
     }
 
-    /// The configuration of the listener: TLS 1.2 or 1.3. Clients may show a certificate of the
-    /// authority, if one is configured; one of another ends the connection, and none is fine unless
-    /// one is required.
+    /// The configuration of the listener: TLS 1.2 or 1.3. If an authority is configured, clients may show a
+    /// certificate of it. A certificate of another authority ends the connection; a client without one is
+    /// accepted unless one is required.
     ///
     /// # Errors
     /// [`TlsError::Pair`] when the library cannot speak these versions.
@@ -83,7 +81,7 @@ impl ApiTls {
         let follower = Arc::new(Follower { current: self.current.clone(), required });
         let builder = config::api_builder()?;
         let builder = match self.files.client_ca {
-            // Without an authority a required certificate is never right, so nobody is let in.
+            // Without an authority no certificate can satisfy the requirement, so every client is refused.
             ref authority if authority.is_some() || required => {
                 builder.with_client_cert_verifier(follower.clone())
             }
@@ -92,15 +90,15 @@ impl ApiTls {
         Ok(builder.with_cert_resolver(follower))
     }
 
-    /// Until when the certificate in use is valid: seconds since 1970 UTC.
+    /// End of validity of the certificate in use: seconds since 1970 UTC.
     pub fn expires_at_s(&self) -> Option<i64> {
         self.current.load().certificate.cert.first().and_then(config::expires_at_s)
     }
 
-    /// Reads the files anew if one of them changed since they were last looked at; says whether.
+    /// Reloads the files if one of them changed since the last check, and returns whether it did.
     ///
     /// # Errors
-    /// [`TlsError`] when they cannot be used; what was in use stays, until they change again.
+    /// [`TlsError`] when the files cannot be used; the old material stays in use until they change again.
     pub fn reload(&self) -> Result<bool, TlsError> {
         let changed = self.files.changed();
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
@@ -113,7 +111,7 @@ impl ApiTls {
     }
 }
 
-/// Answers each handshake from what is current.
+/// Answers each handshake with the current material.
 struct Follower {
     current: Arc<ArcSwap<Material>>,
     /// Whether a client must show a certificate.
@@ -148,7 +146,7 @@ impl ClientCertVerifier for Follower {
         self.required
     }
 
-    /// No hints: they could not be exchanged, and clients choose their certificate without them.
+    /// No hints: the listener could not replace them later, and clients choose a certificate without them.
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
         &[]
     }
@@ -203,7 +201,7 @@ mod tests {
         ca.save_new(&directory.join("ca.pem"), &directory.join("ca-key.pem")).unwrap();
         let api = ca.issue_loopback_api().unwrap();
         api.save_new(&directory.join("api.pem"), &directory.join("api-key.pem")).unwrap();
-        // Clocks of file systems are coarse; the test must not depend on how coarse.
+        // File system clocks are coarse; the test must not depend on their resolution.
         let later = SystemTime::now() + Duration::from_secs(rand::random::<u16>().into());
         std::fs::File::open(directory.join("api.pem")).unwrap().set_modified(later).unwrap();
     }

@@ -1,4 +1,4 @@
-//! Real handshakes, in memory: who is let in, and who is not.
+//! Real handshakes, in memory: accepted and refused peers.
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
@@ -21,7 +21,7 @@ fn credentials(ca: &ClusterCa, issued: &Issued) -> PeerCredentials {
         .unwrap()
 }
 
-/// Shakes hands and passes one byte; the server's view of the client, or why there is none.
+/// Shakes hands and passes one byte. Returns the server's view of the client, or the error.
 async fn shake(
     server: &PeerCredentials,
     client: Arc<ClientConfig>,
@@ -81,7 +81,7 @@ async fn certificates_of_another_authority_are_refused_on_both_sides() {
     let stranger = credentials(&theirs, &theirs.issue_node(2).unwrap());
     assert!(shake(&one, peer_client_config(&stranger).unwrap(), 1).await.is_err());
 
-    // Even a client that trusts our authority is not let in with a certificate of another.
+    // A client that trusts this authority is still refused with a certificate of another one.
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(ours.certificate_pem().as_bytes()).unwrap()).unwrap();
     let issued = theirs.issue_node(2).unwrap();
@@ -180,7 +180,7 @@ async fn a_new_node_believes_the_pinned_authority_and_nobody_else() {
     assert!(join(&member, pinned(&ca), "toom").await.is_err(), "another cluster's name");
     let operator = credentials(&ca, &ca.issue_operator().unwrap());
     assert!(join(&operator, pinned(&ca), "moot").await.is_err(), "no node");
-    // A man in the middle shows the true authority beside a certificate of his own.
+    // A man in the middle shows the true authority together with a certificate of his own.
     let his = other.issue_node(7).unwrap();
     let authority = CertificateDer::from_pem_slice(ca.certificate_pem().as_bytes()).unwrap();
     let liar = PeerCredentials { authority: vec![authority], ..credentials(&other, &his) };
