@@ -1,7 +1,7 @@
 //! The Common system: the W3C's `cenc` initialisation data, a version 1 box that lists key ids.
 //!
-//! A content decryption module of any kind may read it. It is no license system of its own, and
-//! alone it does not mean Clear Key.
+//! Any content decryption module may read it. It is not a license system, and its presence alone does not
+//! mean Clear Key.
 
 use bytes::BufMut as _;
 

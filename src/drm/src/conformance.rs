@@ -1,6 +1,6 @@
-//! What every provider must hold to, whatever its system: one suite, run over the whole registry.
+//! One suite of rules for the provider of every system, run over the whole registry.
 //!
-//! A system that is added to [`System::ALL`] is tested here without another line.
+//! A system that is added to [`System::ALL`] is tested here without further code.
 
 use std::collections::HashSet;
 
@@ -10,11 +10,11 @@ use super::pssh::parse_boxes;
 use super::*;
 use keymoot_model::{AccountId, ContentId, Kid, TrackName};
 
-/// The most that the entries of one answer may hold together. In base64 this is 2732 characters,
-/// which leaves a third of the 4 KB that clients read to the key, the ids and the license URL.
+/// The most bytes that the entries of one answer may hold together. In base64 they are 2732 characters, which
+/// leaves a third of the 4 KB that clients read for the key, the ids and the license URL.
 const ANSWER_DATA_BYTES_MAX: usize = 2048;
 
-/// A key with all that belongs to it.
+/// A content key with all its properties.
 #[derive(Debug, Clone)]
 pub(crate) struct Sample {
     pub kid: Kid,
@@ -56,7 +56,7 @@ impl Sample {
     }
 }
 
-/// The longest license URL there can be.
+/// The longest license URL that is accepted.
 fn longest_license_url() -> LicenseUrl {
     LicenseUrl::new(&format!("https://{}", "u".repeat(LicenseUrl::ESCAPED_BYTES_MAX - 8))).unwrap()
 }
@@ -78,7 +78,7 @@ fn samples() -> impl Strategy<Value = Sample> {
     )
 }
 
-/// A provider's data, or nothing when its clients cannot play the scheme.
+/// The data of a provider; `None` when its clients cannot play the scheme.
 fn made(system: System, sample: &Sample) -> Option<SystemData> {
     match Registry::standard().provider(system).system_data(&sample.info()) {
         Ok(data) => Some(data),

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use super::{DrmError, System, fairplay};
 use keymoot_model::{Kid, TrackName};
 
-/// All that is said of a provider anywhere: paths, documents, help and errors are made from it.
+/// The properties of a provider. Paths, documents, help and errors are made from them.
 struct Row {
     path: &'static str,
     stands_for: &'static str,
@@ -14,7 +14,7 @@ struct Row {
     systems: &'static [System],
 }
 
-/// Makes the providers, the list of all of them and the row of each from one list.
+/// Makes the enum, the list of all providers and the row of each from one list.
 macro_rules! providers {
     ($($(#[$doc:meta])* $name:ident = $row:expr,)*) => {
         /// Which system a uDRM encryption request is for: the part of the path before `/encryption`.
@@ -24,7 +24,6 @@ macro_rules! providers {
         }
 
         impl EncryptionProvider {
-            /// All of them.
             pub const ALL: [Self; [$(Self::$name),*].len()] = [$(Self::$name),*];
 
             const fn row(self) -> Row {
@@ -39,8 +38,8 @@ macro_rules! providers {
 providers! {
     /// `cenc/widevine`: Common Encryption played by Widevine (Modular).
     ///
-    /// A client that names its system reads the first entry of `pssh` without looking at its uuid, so it
-    /// gets that entry alone.
+    /// A client that names its system reads the first entry of `pssh` without checking its uuid, so it gets
+    /// only that entry.
     CencWidevine = Row {
         path: "cenc/widevine",
         stands_for: "Common Encryption played by Widevine Modular",
@@ -56,20 +55,20 @@ providers! {
     },
     /// `cenc`: Common Encryption played by every system at once.
     ///
-    /// Packagers that ask for all at once copy every entry of `pssh` into the init segment by its uuid, and
-    /// know the version 1 box of Common. That entry costs 32 characters, and tells players without either
-    /// system's own data which key ids to ask for. It comes last, for the clients that read the first.
+    /// Packagers that ask for all systems copy every entry of `pssh` into the init segment by its uuid, and
+    /// know the version 1 box of Common. That entry costs 32 characters, and names the key ids for players
+    /// that know neither system's own data. It comes last, for clients that read only the first entry.
     Cenc = Row {
         path: "cenc",
         stands_for: "Common Encryption played by every system at once",
-        // It stands for several systems: a player adds `/widevine/license` or the like.
+        // The path covers several systems: a player appends `/widevine/license` or similar.
         license_path: "cenc",
         systems: &[System::Widevine, System::PlayReady, System::Common],
     },
     /// `playready`: PlayReady with Smooth Streaming.
     ///
-    /// The specification's remark says that Smooth answers have no `pssh`; packagers take the manifest's
-    /// ProtectionHeader from it all the same.
+    /// A remark in the specification says that Smooth answers have no `pssh`, but packagers take the
+    /// manifest's ProtectionHeader from it.
     PlayReady = Row {
         path: "playready",
         stands_for: "PlayReady with Smooth Streaming",
@@ -78,10 +77,10 @@ providers! {
     },
     /// `widevine`: Widevine Classic, the `.wvm` format from before Common Encryption.
     ///
-    /// Its packager is Google's own closed tool. It takes the content's name (the asset id) and its
-    /// key, and writes the rest of the container itself; no `pssh` box exists in that format, nor a
-    /// public one that this server could fill. So the answer carries key, key id and content id, and
-    /// no `pssh`. The license side of Classic is not served.
+    /// Its packager is Google's own closed tool. It takes the content's name (the asset id) and its key, and
+    /// writes the rest of the container itself; the format has no `pssh` box, and no other public structure
+    /// that this server could fill. So the answer carries key, key id and content id, and no `pssh`. Keymoot
+    /// serves no licenses for Classic.
     Widevine = Row {
         path: "widevine",
         stands_for: "Widevine Classic, whose answers have no `pssh`",
@@ -100,9 +99,9 @@ providers! {
     },
     /// `cenc/primetime`: Common Encryption played by Adobe Primetime.
     ///
-    /// What is public of it is its system id and the version 1 box of Common Encryption, which names
-    /// the key ids; the answer carries that. The DRM metadata behind them is made by Adobe's own
-    /// tools only: a client that has it stores it with the content, as a system header.
+    /// Only its system id and the version 1 box of Common Encryption, which names the key ids, are public;
+    /// the answer carries that box. Only Adobe's own tools make the DRM metadata: a client that has it stores
+    /// it with the content, as a system header.
     CencPrimetime = Row {
         path: "cenc/primetime",
         stands_for: "Common Encryption played by Adobe Primetime",
@@ -111,12 +110,12 @@ providers! {
     },
     /// `hls`: HLS with AES-128 over whole segments.
     ///
-    /// No DRM system is behind it: the playlist names a URL, and a player gets the key itself there. So
-    /// it has keys of its own, apart from those that a system protects, and no `pssh`.
+    /// No DRM system is involved: the playlist names a URL where the player gets the key itself. So this
+    /// provider has keys of its own, apart from those that a DRM system protects, and no `pssh`.
     Hls = Row {
         path: "hls",
         stands_for: "HLS AES-128, whose keys are apart from all others and have no `pssh`",
-        // A player adds the key id.
+        // A player appends the key id.
         license_path: "hls/key",
         systems: &[],
     },
@@ -128,23 +127,23 @@ impl EncryptionProvider {
         self.row().path
     }
 
-    /// What it is, as the published document says it.
+    /// The description of the provider in the published document.
     pub const fn stands_for(self) -> &'static str {
         self.row().stands_for
     }
 
-    /// Where players ask for licenses, below the address of their license server.
+    /// The path of the license endpoint, below the address of the license server.
     pub const fn license_path(self) -> &'static str {
         self.row().license_path
     }
 
-    /// The systems whose data the answer's `pssh` array carries, in its order. Where there is none,
-    /// the answer leaves `pssh` out: clients trip over an empty array.
+    /// The systems whose data the answer's `pssh` array carries, in order. If there is none, the answer omits
+    /// `pssh`: clients fail on an empty array.
     pub const fn systems(self) -> &'static [System] {
         self.row().systems
     }
 
-    /// The paths of all, as a sentence lists them.
+    /// The paths of all providers, as a list in a sentence.
     pub fn listed() -> String {
         let paths = Self::ALL.map(Self::path);
         match paths.as_slice() {
@@ -153,7 +152,7 @@ impl EncryptionProvider {
         }
     }
 
-    /// The track whose key it hands out.
+    /// The track whose key it returns.
     pub fn track(self) -> TrackName {
         match self {
             Self::Hls => TrackName::hls_aes_128(),
@@ -161,13 +160,13 @@ impl EncryptionProvider {
         }
     }
 
-    /// The constant IV that goes with a key, where the system's packagers need to be told one.
+    /// The constant IV of a key, for systems whose packagers need one.
     pub fn constant_iv(self, kid: &Kid) -> Option<[u8; 16]> {
         (self == Self::Fps).then(|| fairplay::constant_iv(kid))
     }
 
-    /// The provider with these path segments. Case does not matter, and empty segments are passed
-    /// over: real clients send `//cenc/widevine/`.
+    /// The provider with these path segments. Case does not matter, and empty segments are skipped: real
+    /// clients send `//cenc/widevine/`.
     ///
     /// # Errors
     /// [`DrmError::UnknownProvider`] when no provider has that path.
@@ -187,7 +186,7 @@ impl EncryptionProvider {
 impl FromStr for EncryptionProvider {
     type Err = DrmError;
 
-    /// Reads a path, as [`EncryptionProvider::from_segments`] reads its segments.
+    /// Parses a path; see [`EncryptionProvider::from_segments`].
     fn from_str(path: &str) -> Result<Self, DrmError> {
         Self::from_segments(path.split('/'))
     }

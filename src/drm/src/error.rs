@@ -16,25 +16,23 @@ pub enum DrmError {
     /// The system's clients cannot play content encrypted this way.
     #[error("{system} clients cannot play scheme {scheme}; use {playable}")]
     SchemeNotPlayable {
-        /// The DRM system.
         system: System,
-        /// What was asked for.
+        /// The requested scheme.
         scheme: ProtectionScheme,
-        /// What its clients can play.
+        /// The schemes that its clients can play.
         playable: &'static str,
     },
     /// A license URL that cannot stand in a PlayReady header.
     #[error("the PlayReady license URL must be an absolute http or https URL of at most {bytes_max} bytes")]
     LicenseUrl {
-        /// The limit, counted as the URL is escaped for XML.
+        /// The limit, in bytes of the URL as escaped for XML.
         bytes_max: usize,
     },
-    /// Bytes that are not system data of the system.
+    /// The bytes are not data of the system.
     #[error("this is not {system} system data: {what}")]
     Malformed {
-        /// The DRM system.
         system: System,
-        /// What is wrong with it.
+        /// The problem.
         what: &'static str,
     },
     /// A PlayReady Object that cannot be made or read.
@@ -46,7 +44,7 @@ pub enum DrmError {
     /// The actor's mailbox is full: the caller should answer 503 and ask its client to come back.
     #[error("too many requests for system data are waiting; try again shortly")]
     Busy,
-    /// The actor has stopped, as it does when the node shuts down.
+    /// The actor has stopped: the node shuts down.
     #[error("system data is no longer made on this node: it is shutting down; ask another node")]
     Stopped,
 }

@@ -1,16 +1,15 @@
 //! FairPlay Streaming: the constant IV that packager and license both need.
 //!
-//! The IV is a function of the key id alone. It is the same on every node and for ever without being
-//! stored, holds for supplied keys as for generated ones, and whoever makes a license later has the
-//! key id at hand. A key id is drawn at random and never used for a second key, so no IV comes back
-//! under another key; and because the key itself takes no part, publishing the IV in a playlist says
-//! nothing about it.
+//! The IV is a function of the key id alone. So every node always computes the same IV without storing it,
+//! for supplied and generated keys alike, and the license side has the key id at hand. A key id is random and
+//! never used for a second key, so no IV repeats under another key. The key itself is not an input, so an IV
+//! in a playlist reveals nothing about it.
 
 use sha2::{Digest as _, Sha256};
 
 use keymoot_model::Kid;
 
-/// Keeps these digests apart from every other use of SHA-256 over a key id.
+/// Separates these digests from every other use of SHA-256 over a key id.
 const DOMAIN: &[u8] = b"keymoot fairplay constant iv 1:";
 
 /// The constant IV of the key with this id.

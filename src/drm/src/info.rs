@@ -1,7 +1,7 @@
-//! What a provider may know of a content key.
+//! The properties of a content key that a provider may use.
 //!
-//! The plaintext key is at hand only because PlayReady wants a checksum made with it. It is
-//! borrowed or zeroized on drop, and no `Debug` text shows it.
+//! They include the plaintext key only because PlayReady needs a checksum made with it. It is borrowed or
+//! zeroized on drop, and no `Debug` text shows it.
 
 use std::fmt;
 
@@ -13,23 +13,19 @@ use keymoot_model::{AccountId, ContentId, Kid, Period, TrackName};
 /// A content key as the providers see it.
 #[derive(Clone, Copy)]
 pub struct ContentKeyInfo<'a> {
-    /// The key id.
     pub kid: Kid,
-    /// The plaintext key, only for checksums; without it they are left out.
+    /// The plaintext key, only for checksums; without it the checksum is left out.
     pub key: Option<&'a [u8; 16]>,
-    /// The constant IV, of the systems that announce one.
+    /// The constant IV, for systems that announce one.
     pub iv: Option<[u8; 16]>,
-    /// The content it encrypts.
     pub content: &'a ContentId,
-    /// The account that owns the content.
     pub account: &'a AccountId,
-    /// The track of the content.
     pub track: &'a TrackName,
     /// How samples are encrypted under it.
     pub scheme: ProtectionScheme,
-    /// The crypto period it holds for; `None` when it holds for the whole track.
+    /// The crypto period of the key; `None` when the key holds for the whole track.
     pub period: Option<Period>,
-    /// What the account's PlayReady headers name as the place to ask for licenses.
+    /// The license URL in the account's PlayReady headers.
     pub playready_license_url: Option<&'a LicenseUrl>,
 }
 
@@ -51,23 +47,19 @@ impl fmt::Debug for ContentKeyInfo<'_> {
 
 /// The same, owned, so that it can travel to an actor. Deliberately not `Clone`: it may hold a key.
 pub struct OwnedContentKeyInfo {
-    /// The key id.
     pub kid: Kid,
-    /// The plaintext key, only for checksums; zeroized when the message is done with.
+    /// The plaintext key, only for checksums; zeroized on drop.
     pub key: Option<Zeroizing<[u8; 16]>>,
-    /// The constant IV, of the systems that announce one.
+    /// The constant IV, for systems that announce one.
     pub iv: Option<[u8; 16]>,
-    /// The content it encrypts.
     pub content: ContentId,
-    /// The account that owns the content.
     pub account: AccountId,
-    /// The track of the content.
     pub track: TrackName,
     /// How samples are encrypted under it.
     pub scheme: ProtectionScheme,
-    /// The crypto period it holds for; `None` when it holds for the whole track.
+    /// The crypto period of the key; `None` when the key holds for the whole track.
     pub period: Option<Period>,
-    /// What the account's PlayReady headers name as the place to ask for licenses.
+    /// The license URL in the account's PlayReady headers.
     pub playready_license_url: Option<LicenseUrl>,
 }
 

@@ -1,10 +1,9 @@
-//! What each DRM system needs to know of a content key, made when it is asked for.
+//! System data: what a DRM system needs to know of a content key. Made on request.
 //!
-//! System data (a `pssh` payload, a PlayReady Object) is a pure function of a key's identity, so
-//! it is never stored: a wrong provider is put right by a new build, and can never make replicas
-//! differ. A provider per system stands behind one trait; a [`Registry`] holds them, and
-//! [`EncryptionProvider`] says which of them a uDRM path answers with. Logic lives in plain
-//! structs; `keymoot_service::DrmActor` is the thin shell that bounds how much of it waits.
+//! System data (a `pssh` payload, a PlayReady Object) is a pure function of a key's identity, so it is never
+//! stored: a new build corrects a wrong provider, which can never make replicas differ. A provider per system
+//! stands behind one trait; a [`Registry`] holds them, and [`EncryptionProvider`] names those of a uDRM path.
+//! Logic lives in plain structs; `keymoot_service::DrmActor` is a thin shell that bounds the queue.
 //!
 //! The crate does no I/O, knows no clock and no status code. A content key passes through only for
 //! a checksum, is never kept, and appears in no output, error or `Debug` text.

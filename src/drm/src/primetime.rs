@@ -1,8 +1,7 @@
 //! Adobe Primetime, as far as its formats are public: its system id over a version 1 box.
 //!
-//! Such a box names the key ids in the form Common Encryption itself defines, which lets a player
-//! find the key it needs. The DRM metadata that Adobe's own tools make has no public format and is
-//! never imitated here.
+//! The box names the key ids in the form that Common Encryption defines, which lets a player find its key.
+//! The DRM metadata of Adobe's own tools has no public format and is not made here.
 
 use super::{CencCommon, ContentKeyInfo, DrmError, Provider, System, SystemData, SystemId};
 use keymoot_model::Kid;

@@ -1,7 +1,7 @@
-//! The little of protocol buffers that Widevine data needs: varints and length-delimited fields.
+//! The parts of protocol buffers that Widevine data needs: varints and length-delimited fields.
 //!
-//! Fields are written in the order of the calls, so output is deterministic. The reader visits
-//! fields of every wire type that can occur, refuses what is cut off, and never panics.
+//! Fields are written in the order of the calls, so output is deterministic. The reader accepts fields of
+//! every wire type that can occur, refuses truncated input, and never panics.
 
 use bytes::BufMut as _;
 
@@ -25,7 +25,6 @@ impl MessageWriter {
         self
     }
 
-    /// The message.
     pub fn finish(self) -> Vec<u8> {
         self.0
     }
@@ -51,15 +50,15 @@ pub enum Value<'a> {
     Varint(u64),
     /// Bytes, a string or a message.
     Bytes(&'a [u8]),
-    /// A 32 or 64 bit number; Widevine data has none, yet unknown fields may be of that kind.
+    /// A 32 or 64 bit number; only unknown fields can have this type.
     Fixed,
 }
 
-/// Reads the fields of a message in their order; ends behind the first error.
+/// Reads the fields of a message in order; ends after the first error.
 #[derive(Debug)]
 pub struct MessageReader<'a>(&'a [u8]);
 
-/// The bytes are no message.
+/// The bytes are not a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NotAMessage;
 
@@ -95,7 +94,7 @@ impl<'a> MessageReader<'a> {
         for shift in (0..64).step_by(7) {
             let (byte, rest) = self.0.split_first().ok_or(NotAMessage)?;
             self.0 = rest;
-            // The tenth byte has room for one bit only; more would be lost.
+            // The tenth byte holds one bit only; more would be lost.
             if shift == 63 && *byte > 1 {
                 return Err(NotAMessage);
             }

@@ -4,16 +4,16 @@
 //! size u32 | 'pssh' | version u8 | flags u24 | SystemID 16 | [v1: count u32 | count × KID 16] | size u32 | data
 //! ```
 //!
-//! All numbers are big-endian. The reader is strict: what it accepts is byte for byte what the
-//! writer would write, so no two boxes of different bytes read as the same. It never allocates more
-//! than its input holds, and never panics.
+//! All numbers are big-endian. The reader is strict: it accepts exactly the bytes that the writer would
+//! write, so different bytes never read as the same box. It never allocates more than its input holds, and
+//! never panics.
 
 use bytes::{Buf as _, BufMut as _};
 
 use super::SystemId;
 use keymoot_model::Kid;
 
-/// The longest input [`parse_boxes`] looks at; a `moov` holds a few hundred bytes per system.
+/// The longest input that [`parse_boxes`] accepts; a `moov` holds a few hundred bytes per system.
 pub(crate) const INPUT_BYTES_MAX: usize = 64 * 1024;
 
 /// Size, type, version with flags, and system id.
@@ -36,21 +36,20 @@ pub enum PsshError {
     /// More input than any presentation needs.
     #[error("pssh data is longer than {bytes_max} bytes; send the pssh boxes alone")]
     TooLong {
-        /// The limit.
         bytes_max: usize,
     },
     /// The bytes end inside a box.
     #[error("the pssh box ends before its {what} is complete")]
     Truncated {
-        /// The field that is cut off.
+        /// The truncated field.
         what: &'static str,
     },
-    /// The size field is not the size of a box that could be here.
+    /// The size field does not fit a box at this position.
     #[error("a pssh box cannot have size {size} here: {bytes_left} bytes are left")]
     Size {
-        /// What the field says.
+        /// The value of the field.
         size: u32,
-        /// What is left of the input.
+        /// The bytes left of the input.
         bytes_left: usize,
     },
     /// A box of another type.
@@ -59,15 +58,12 @@ pub enum PsshError {
     /// A version or flags that no edition of the standard defines.
     #[error("pssh version {version} with flags {flags:#x} is not known; versions 0 and 1 without flags are")]
     Version {
-        /// The version.
         version: u8,
-        /// The flags.
         flags: u32,
     },
-    /// Bytes behind the data, yet inside the box.
+    /// Bytes after the data, inside the box.
     #[error("the pssh box holds {bytes} bytes behind its data")]
     Trailing {
-        /// How many.
         bytes: usize,
     },
 }
@@ -89,7 +85,7 @@ impl PsshBox {
     }
 }
 
-/// Reads `pssh` boxes that follow one another; no bytes at all are no boxes.
+/// Reads consecutive `pssh` boxes; empty input holds none.
 ///
 /// # Errors
 /// [`PsshError`] when anything but whole `pssh` boxes of known versions is found.
@@ -107,10 +103,10 @@ pub fn parse_boxes(bytes: &[u8]) -> Result<Vec<PsshBox>, PsshError> {
     Ok(boxes)
 }
 
-/// Writes what comes before the key ids of version 1 and the data size of version 0.
+/// Writes the fields before the key ids (version 1) or the data size (version 0).
 ///
-/// The size fields are 32 bits wide. What is written here was made by a provider, bounded to a few
-/// kilobytes, or read by [`parse_boxes`], bounded by [`INPUT_BYTES_MAX`]: no length is cut short.
+/// The size fields are 32 bits wide. No length is truncated: the box was made by a provider, which keeps it
+/// to a few kilobytes, or read by [`parse_boxes`], which accepts at most [`INPUT_BYTES_MAX`].
 pub(super) fn put_prelude(out: &mut Vec<u8>, size: usize, version: u8, system: SystemId) {
     out.put_u32(size as u32);
     out.put_slice(b"pssh");
@@ -118,18 +114,18 @@ pub(super) fn put_prelude(out: &mut Vec<u8>, size: usize, version: u8, system: S
     out.put_slice(system.as_bytes());
 }
 
-/// Splits the first box off: its bytes without the size field, and what follows it.
+/// Splits off the first box. Returns its bytes without the size field, and the rest.
 fn split_box(bytes: &[u8]) -> Result<(&[u8], &[u8]), PsshError> {
     let mut rest = bytes;
     let size = rest.try_get_u32().map_err(|_| PsshError::Truncated { what: "size" })?;
-    // Sizes 0 (to the end of the file) and 1 (64 bits follow) are legal for a box of gigabytes,
-    // and mean nothing for one of a hundred bytes: they are refused with the other impossible ones.
+    // Sizes 0 (to the end of the file) and 1 (64 bits follow) are legal for boxes of gigabytes but useless
+    // for one of a hundred bytes: they are refused like other impossible sizes.
     let refused = PsshError::Size { size, bytes_left: bytes.len() };
     let body_bytes = (size as usize).checked_sub(4).ok_or(refused.clone())?;
     rest.split_at_checked(body_bytes).ok_or(refused)
 }
 
-/// Reads a box whose size field has been taken off and is known to be true.
+/// Reads a box whose size field was removed and checked.
 fn parse_box(body: &[u8]) -> Result<PsshBox, PsshError> {
     let mut rest = body;
     if take::<4>(&mut rest, "type")? != *b"pssh" {
@@ -150,7 +146,7 @@ fn parse_box(body: &[u8]) -> Result<PsshBox, PsshError> {
     Ok(PsshBox { system, kids, data: data.to_vec() })
 }
 
-/// Takes the counted list of key ids. The count is believed only as far as bytes follow it.
+/// Takes the counted list of key ids. The count is never trusted beyond the bytes that follow.
 pub(super) fn take_kids(rest: &mut &[u8]) -> Result<Vec<Kid>, PsshError> {
     let count = take_u32(rest, "key id count")? as usize;
     if count > rest.len() / 16 {

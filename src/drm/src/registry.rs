@@ -8,8 +8,7 @@ use super::{
 };
 use keymoot_model::Kid;
 
-/// Makes and reads the data of one DRM system. Pure: the same key gives the same bytes, on any
-/// node, for ever.
+/// Makes and reads the data of one DRM system. Pure: the same key always gives the same bytes, on any node.
 pub trait Provider: fmt::Debug + Send + Sync {
     /// The UUID its data is announced under.
     fn system_id(&self) -> SystemId;
@@ -20,23 +19,19 @@ pub trait Provider: fmt::Debug + Send + Sync {
     /// [`DrmError::SchemeNotPlayable`] when the system's clients do not know the protection scheme.
     fn system_data(&self, info: &ContentKeyInfo<'_>) -> Result<SystemData, DrmError>;
 
-    /// The key ids named in data of this system, whoever made it. They may be none.
+    /// The key ids named in data of this system, by any maker. There may be none.
     ///
     /// # Errors
     /// [`DrmError`] when the bytes are not such data.
     fn kids(&self, data: &[u8]) -> Result<Vec<Kid>, DrmError>;
 }
 
-/// A provider for each system; each part can be put in place of the standard one on its own.
+/// A provider for each system; each can be replaced on its own.
 #[derive(Clone, Copy, Debug)]
 pub struct Registry {
-    /// Makes Widevine data.
     pub widevine: &'static dyn Provider,
-    /// Makes PlayReady data.
     pub playready: &'static dyn Provider,
-    /// Makes the Common system's data.
     pub common: &'static dyn Provider,
-    /// Makes Primetime's data.
     pub primetime: &'static dyn Provider,
 }
 
@@ -56,12 +51,11 @@ impl Registry {
         }
     }
 
-    /// The data that a uDRM answer's `pssh` array carries, in its order. Empty means that the answer
-    /// has no such member.
+    /// The data for a uDRM answer's `pssh` array, in order. If it is empty, the answer omits the array.
     ///
     /// # Errors
-    /// The first provider's that cannot make its data; an answer with a system missing would look
-    /// complete to a packager.
+    /// The error of the first provider that cannot make its data. An answer without it would look complete to
+    /// a packager.
     pub fn system_data(
         &self,
         provider: EncryptionProvider,

@@ -8,7 +8,7 @@ use super::DrmError;
 /// How samples are encrypted under the content key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ProtectionScheme {
-    /// AES-CTR over whole samples or subsamples. What uDRM clients mean unless they say otherwise.
+    /// AES-CTR over whole samples or subsamples. The default for uDRM clients.
     Cenc,
     /// AES-CTR over a pattern of blocks.
     Cens,
@@ -19,7 +19,6 @@ pub enum ProtectionScheme {
 }
 
 impl ProtectionScheme {
-    /// All of them.
     pub const ALL: [Self; 4] = [Self::Cenc, Self::Cens, Self::Cbc1, Self::Cbcs];
 
     /// The name of the scheme, which is also the text of its FourCC: `cenc`.

@@ -1,4 +1,4 @@
-//! DRM systems, the ids they are known by, and the data made for them.
+//! DRM systems, their ids, and the data made for them.
 
 use std::fmt;
 
@@ -21,7 +21,6 @@ pub enum System {
 }
 
 impl System {
-    /// All of them.
     pub const ALL: [Self; 4] = [Self::Widevine, Self::PlayReady, Self::Common, Self::Primetime];
 }
 
@@ -64,7 +63,7 @@ impl SystemId {
 
 impl fmt::Display for SystemId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Key ids and system ids are GUIDs of one text form; there is one writer for both.
+        // Key ids and system ids have the same text form, so they share one writer.
         fmt::Display::fmt(&Kid::from_bytes(self.0), f)
     }
 }
@@ -75,7 +74,7 @@ impl fmt::Debug for SystemId {
     }
 }
 
-/// What one DRM system needs to know of a key, as the uDRM `pssh` array carries it.
+/// The data of one DRM system for a key, as the uDRM `pssh` array carries it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SystemData {
     /// The system it is for.

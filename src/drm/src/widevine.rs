@@ -19,8 +19,8 @@ mod field {
 /// `Algorithm.AESCTR`.
 const ALGORITHM_AES_CTR: u64 = 1;
 
-/// Makes Widevine data. The provider it names is the account: a license proxy that sees nothing but
-/// the message then knows whose content it is.
+/// Makes Widevine data. The message names the account as its provider, so that a license proxy that sees only
+/// the message knows the owner of the content.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Widevine;
 
@@ -31,8 +31,8 @@ impl Provider for Widevine {
 
     fn system_data(&self, info: &ContentKeyInfo<'_>) -> Result<SystemData, DrmError> {
         let mut message = MessageWriter::default();
-        // The enum knows no CBC value. Clients that still read it would take one for the other, so
-        // it is left out of CBC content, for which the protection scheme says all there is to say.
+        // The enum has no CBC value. Clients that still read it would mistake CBC for CTR, so it is left out
+        // of CBC content; the protection scheme states the mode.
         if info.scheme.is_counter_mode() {
             message = message.varint(field::ALGORITHM, ALGORITHM_AES_CTR);
         }
@@ -40,8 +40,8 @@ impl Provider for Widevine {
             .bytes(field::KEY_ID, info.kid.as_bytes())
             .bytes(field::PROVIDER, info.account.as_str().as_bytes())
             .bytes(field::CONTENT_ID, &info.content.to_bytes());
-        // Deprecated, and harmless to the clients that no longer read it. The default track stands
-        // for "no track given", which the message says by leaving the field out.
+        // Deprecated, and harmless to clients that do not read it. The default track means "no track given",
+        // so the field is left out for it.
         if *info.track != TrackName::default_track() {
             message = message.bytes(field::TRACK_TYPE, info.track.as_str().as_bytes());
         }
@@ -49,7 +49,7 @@ impl Provider for Widevine {
             message = message.varint(field::CRYPTO_PERIOD_INDEX, period.index.into());
         }
         message = message.varint(field::PROTECTION_SCHEME, u64::from(info.scheme.four_cc()));
-        // A length of 0 stands for one that the scrambler did not tell.
+        // A length of 0 means that the scrambler did not state it.
         if let Some(period) = info.period.filter(|period| period.length_s > 0) {
             message = message.varint(field::CRYPTO_PERIOD_SECONDS, period.length_s.into());
         }

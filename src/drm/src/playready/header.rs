@@ -1,7 +1,7 @@
 //! Writes the WRMHEADER, the XML in a PlayReady Object.
 //!
-//! Clients compare and parse it as canonical XML: no white space between elements, attributes in
-//! alphabetical order behind the namespace, every element closed by a tag of its own.
+//! Clients compare and parse it as canonical XML: no white space between elements, attributes in alphabetical
+//! order after the namespace, every element with its own end tag.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -11,7 +11,7 @@ use keymoot_model::Kid;
 
 /// A version 4.0 header: one key in counter mode. Every PlayReady client reads it.
 pub(super) fn counter_mode(kid: &Kid, checksum: Option<[u8; 8]>, license_url: Option<&LicenseUrl>) -> String {
-    // Porting kits before 2.0 insist on the checksum; the server gives it whenever it has the key.
+    // Porting kits before 2.0 require the checksum, so it is written whenever the key is available.
     let checksum = element("CHECKSUM", checksum.map(|bytes| STANDARD.encode(bytes)));
     let kid = guid_base64(kid);
     wrm_header(
@@ -41,7 +41,7 @@ fn wrm_header(version: &str, keys: &str, license_url: Option<&LicenseUrl>) -> St
     )
 }
 
-/// The element, or nothing at all: an empty one is not allowed.
+/// The element, or empty text without a value: an empty element is not allowed.
 fn element(name: &str, text: Option<impl AsRef<str>>) -> String {
     text.map_or_else(String::new, |text| format!("<{name}>{}</{name}>", text.as_ref()))
 }

@@ -1,8 +1,8 @@
-//! Reads the WRMHEADER of versions 4.0 to 4.3, whoever wrote it.
+//! Reads WRMHEADERs of versions 4.0 to 4.3 from any writer.
 //!
 //! The versions put keys in three places: `DATA/KID` (4.0), `PROTECTINFO/KID` (4.1) and
-//! `PROTECTINFO/KIDS/KID` (4.2, 4.3). All are read whatever the version says; elements of no concern
-//! are passed over. There are no document types, and so no entities to expand.
+//! `PROTECTINFO/KIDS/KID` (4.2, 4.3). All three are read in every version; unknown elements are skipped.
+//! Document types are not supported, so there are no entities to expand.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -11,14 +11,14 @@ use serde::Deserialize;
 use super::{PlayReadyError, swap_guid};
 use keymoot_model::Kid;
 
-/// What a PlayReady header says.
+/// The content of a PlayReady header.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WrmHeader {
     /// The version of the header: `4.0.0.0`.
     pub version: String,
     /// The keys it names, in order.
     pub keys: Vec<WrmKey>,
-    /// Where to ask for a license.
+    /// The license URL.
     pub license_url: Option<String>,
 }
 
@@ -39,7 +39,7 @@ impl WrmHeader {
     /// # Errors
     /// [`PlayReadyError::Header`] when the text is no such header.
     pub fn parse(xml: &str) -> Result<Self, PlayReadyError> {
-        // The root's name is not looked at by the deserializer; headers begin with it at once.
+        // The deserializer does not check the root's name, so it is checked here; a header starts with it.
         if !xml.trim_start().starts_with("<WRMHEADER") {
             return Err(PlayReadyError::Header("it does not begin with WRMHEADER"));
         }

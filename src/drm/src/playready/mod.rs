@@ -1,7 +1,7 @@
 //! PlayReady: the provider, the PlayReady Object and the header in it.
 //!
-//! Headers are of the lowest version that can say what is to be said, for the oldest clients that can
-//! play the content: 4.0 for `cenc`, 4.3 for `cbcs`.
+//! Headers have the lowest version that can express their content, for the oldest clients that can play it:
+//! 4.0 for `cenc`, 4.3 for `cbcs`.
 
 mod header;
 mod header_reader;
@@ -19,8 +19,8 @@ use keymoot_model::Kid;
 
 /// Makes PlayReady Objects that hold one header for one key.
 ///
-/// A header names a license URL only where the account asks for one: most players are told where to
-/// ask by their page or manifest, and what stands in a header stays in the content.
+/// A header names a license URL only if the account asks for one: most players get the URL from their page or
+/// manifest, and a URL in a header can never be changed in packaged content.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct PlayReady;
 
@@ -64,14 +64,13 @@ impl Provider for PlayReady {
 pub struct LicenseUrl(String);
 
 impl LicenseUrl {
-    /// The longest URL accepted, as it is escaped. A header should stay near one kilobyte, and the
-    /// whole uDRM answer below four.
+    /// The longest escaped URL. A header should stay near one kilobyte, and the whole uDRM answer below four.
     pub(crate) const ESCAPED_BYTES_MAX: usize = 256;
 
     /// Checks a URL.
     ///
     /// # Errors
-    /// [`DrmError::LicenseUrl`] when it is relative, too long, or holds what no URL may hold.
+    /// [`DrmError::LicenseUrl`] when it is relative, too long, or holds characters that a URL cannot hold.
     pub fn new(url: &str) -> Result<Self, DrmError> {
         let refused = DrmError::LicenseUrl { bytes_max: Self::ESCAPED_BYTES_MAX };
         let host = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
@@ -86,13 +85,13 @@ impl LicenseUrl {
         Ok(Self(escaped.into_owned()))
     }
 
-    /// The URL as it stands between two tags.
+    /// The URL, escaped for XML.
     fn as_xml(&self) -> &str {
         &self.0
     }
 }
 
-/// The key id as the GUID it is to PlayReady: the first three groups little-endian.
+/// The key id in PlayReady's GUID order: the first three groups little-endian.
 ///
 /// The swap is its own inverse.
 fn swap_guid(bytes: &[u8; 16]) -> [u8; 16] {
@@ -101,8 +100,8 @@ fn swap_guid(bytes: &[u8; 16]) -> [u8; 16] {
     [a3, a2, a1, a0, b1, b0, c1, c0, d0, d1, d2, d3, d4, d5, d6, d7]
 }
 
-/// The checksum by which a client notices that key and key id do not belong together: the first
-/// eight bytes of the little-endian key id, encrypted as one AES block under the key.
+/// The checksum by which a client detects that key and key id do not match: the first eight bytes of the
+/// little-endian key id, encrypted as one AES block under the key.
 fn checksum(key: &[u8; 16], kid: &Kid) -> [u8; 8] {
     let mut block = aes::Block::from(swap_guid(kid.as_bytes()));
     Aes128::new(key.into()).encrypt_block(&mut block);

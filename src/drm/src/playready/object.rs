@@ -4,15 +4,15 @@
 //! length u32 | record count u16 | count × (type u16 | length u16 | value)
 //! ```
 //!
-//! All numbers are little-endian; the first length counts itself. An object is made or read within
-//! [`OBJECT_BYTES_MAX`], so none of its lengths can be cut short. The reader never panics and never
-//! allocates more than its input holds.
+//! All numbers are little-endian; the first length counts itself. No object is longer than
+//! [`OBJECT_BYTES_MAX`], so none of its lengths is truncated. The reader never panics and never allocates
+//! more than its input holds.
 
 use bytes::{Buf as _, BufMut as _};
 
 use super::WrmHeader;
 
-/// The longest object: the specification's own limit.
+/// The longest object: the limit of the specification.
 pub(crate) const OBJECT_BYTES_MAX: usize = 15 * 1024;
 
 /// The type of a record whose value is the header, in UTF-16 little-endian.
@@ -29,7 +29,6 @@ pub struct PlayReadyObject {
 pub struct Record {
     /// 1 for a header, 3 for an embedded license store.
     pub record_type: u16,
-    /// Its bytes.
     pub value: Vec<u8>,
 }
 
@@ -39,27 +38,24 @@ pub enum PlayReadyError {
     /// Longer than the specification allows.
     #[error("the PlayReady Object is longer than {bytes_max} bytes")]
     TooLong {
-        /// The limit.
         bytes_max: usize,
     },
-    /// Shorter than its own fields say.
+    /// Shorter than its own fields declare.
     #[error("the PlayReady Object ends before its {what} is complete")]
     Truncated {
-        /// The field that is cut off.
+        /// The truncated field.
         what: &'static str,
     },
-    /// The length field is not the length of what was given.
+    /// The length field differs from the length of the input.
     #[error("the PlayReady Object says it is {said} bytes long, yet {given} bytes were given")]
     Length {
-        /// What the field says.
+        /// The value of the field.
         said: u32,
-        /// What was given.
         given: usize,
     },
-    /// Bytes behind the last record.
+    /// Bytes after the last record.
     #[error("the PlayReady Object holds {bytes} bytes behind its records")]
     Trailing {
-        /// How many.
         bytes: usize,
     },
     /// No record is a header.
@@ -108,7 +104,7 @@ impl PlayReadyObject {
     /// The object, byte for byte.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(self.length_bytes());
-        // The casts lose nothing: both ways to make an object keep it within 15 kilobytes.
+        // The casts lose nothing: both constructors keep objects within 15 kilobytes.
         out.put_u32_le(self.length_bytes() as u32);
         out.put_u16_le(self.records.len() as u16);
         for record in &self.records {
@@ -127,7 +123,8 @@ impl PlayReadyObject {
     /// The first header among the records, read.
     ///
     /// # Errors
-    /// [`PlayReadyError::NoHeader`] or [`PlayReadyError::Header`].
+    /// [`PlayReadyError::NoHeader`] when no record is a header, [`PlayReadyError::Header`] when the header
+    /// cannot be read.
     pub fn header(&self) -> Result<WrmHeader, PlayReadyError> {
         let record = self.records.iter().find(|record| record.record_type == RECORD_TYPE_HEADER);
         let (units, odd) = record.ok_or(PlayReadyError::NoHeader)?.value.as_chunks::<2>();

@@ -1,4 +1,4 @@
-//! The provider's objects, byte by byte, and the URLs it takes.
+//! The provider's objects, byte by byte, and the URLs it accepts.
 
 use super::*;
 use crate::conformance::Sample;

@@ -1,4 +1,4 @@
-//! Boxes byte by byte, and what the reader must refuse.
+//! Boxes byte by byte, and input that the reader must refuse.
 
 use proptest::prelude::*;
 

@@ -1,4 +1,4 @@
-//! Objects byte by byte, the headers of every version, and what the readers must refuse.
+//! Objects byte by byte, the headers of every version, and input that the readers must refuse.
 
 use proptest::prelude::*;
 
@@ -45,7 +45,7 @@ fn lengths_that_do_not_agree_are_refused() {
 fn objects_beyond_the_limit_are_neither_made_nor_read() {
     let refused = Err(PlayReadyError::TooLong { bytes_max: OBJECT_BYTES_MAX });
     assert_eq!(PlayReadyObject::parse(&vec![0; OBJECT_BYTES_MAX + 1]), refused);
-    // Ten bytes stand before the header, each of whose letters takes two.
+    // Ten bytes precede the header; each of its letters takes two bytes.
     let most = (OBJECT_BYTES_MAX - 10) / 2;
     assert_eq!(PlayReadyObject::with_header(&"x".repeat(most + 1)), refused);
     let object = PlayReadyObject::with_header(&"x".repeat(most)).unwrap();
