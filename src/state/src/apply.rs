@@ -26,13 +26,13 @@ use super::sessions::{self, Seen};
 use super::tables::{StateError, Tables};
 use super::transaction::Transaction;
 
-/// Applies one proposal in the run and gives one response per command, in order.
+/// Applies one proposal in the run. Returns one response per command, in order.
 ///
 /// A proposal that was applied before changes nothing and gets its old answers.
 ///
 /// # Errors
-/// Only when the tables cannot be read, which is fatal to the node. A command never fails: what
-/// it cannot do, its response says.
+/// Only when the tables cannot be read, which is fatal to the node. A command never fails: its response
+/// states why it changed nothing.
 pub fn apply<T: Tables>(
     run: &mut Transaction<'_, T>,
     proposal: &Proposal,
@@ -99,7 +99,7 @@ fn apply_one<T: Tables>(
     }
 }
 
-/// A track as it stands, or a new one.
+/// The stored track, or a new one.
 pub(super) fn track<T: Tables>(run: &Transaction<'_, T>, place: &KeyPlace) -> Result<Track, StateError> {
     let track = run.get(Table::Tracks, &place_key(place))?;
     Ok(track.unwrap_or(Track { next_version: 1, current: None, number: None }))
@@ -132,7 +132,7 @@ fn replace_key<T: Tables>(
     store_key(run, track, key, now_ms)
 }
 
-/// Why a key cannot become the track's next version, if it cannot.
+/// The response to a key that cannot become the track's next version; `None` if it can.
 pub(super) fn refuse<T: Tables>(
     run: &Transaction<'_, T>,
     track: &Track,
@@ -160,7 +160,7 @@ fn store_key<T: Tables>(
     let record = key.record(now_ms, None);
     let at = KidRecord { place: key.place.clone(), version: key.version };
     run.put(Table::Kids, kid_key(&key.kid), &at)?;
-    // Four thousand million overrides of one track are beyond use; saturating keeps apply total.
+    // No track is overridden 2^32 times; saturating keeps apply total.
     let next_version = key.version.saturating_add(1);
     let track = Track { next_version, current: Some(record), ..track };
     run.put(Table::Tracks, &place_key(&key.place), &track)?;
@@ -235,7 +235,7 @@ fn put_auxiliary<T: Tables>(
     Ok(Response::Done)
 }
 
-/// Stores what the cluster gets once and for ever.
+/// Stores a record that the cluster gets only once.
 fn put_once<V: Serialize + DeserializeOwned, T: Tables>(
     run: &mut Transaction<'_, T>,
     key: &[u8],

@@ -1,11 +1,11 @@
-//! How long the clients of [`super::sessions`] are remembered, from feature level 2 on: by how many others have
-//! begun since they were last heard of.
+//! How long the clients of [`super::sessions`] are remembered, from feature level 2 on: until a fixed number
+//! of other clients have started after the client's last proposal.
 //!
-//! No clock has a say in it: a node whose clock is hours ahead makes nobody forget the clients of others, and a
-//! proposal of theirs that comes a second time is known. A client begins when a node starts and proposes, so to
-//! forget one that may still be asked for, a cluster would have to start that many nodes within the seconds
-//! that a proposal is tried for. Clients of nodes that left for ever go with the starts of others. A client that
-//! begins looks at a few old ones: the work of one proposal is bounded, and the table holds who was there lately.
+//! No clock is involved: a node whose clock is hours ahead cannot make the cluster forget other clients,
+//! whose repeated proposals are still recognised. A client starts when a node starts and proposes. To forget
+//! one that may still retry, a cluster would have to start that many nodes within the seconds for which a
+//! proposal is retried. Clients of removed nodes are forgotten as other nodes start. Each new client checks a
+//! few old ones, which bounds the work of one proposal; the table holds the recent clients.
 
 use serde::{Deserialize, Serialize};
 
@@ -15,23 +15,24 @@ use super::sessions::{answers_from, forget_client};
 use super::tables::{StateError, Tables};
 use super::transaction::{Transaction, decode};
 
-/// A client is forgotten once so many others have begun since it was last heard of.
+/// A client is forgotten once this many others have started after its last proposal.
 pub(super) const CLIENTS_KEPT: u64 = 128;
-/// Old clients that one that begins looks at. More than one, so that what piled up goes away.
+/// The old clients that a new one checks. More than one, so that a backlog shrinks.
 pub(super) const SCANNED_MAX: usize = 32;
-/// Answers of old clients that one that begins forgets at most.
+/// The most answers of old clients that a new one deletes.
 pub(super) const ANSWERS_FORGOTTEN_MAX: usize = 256;
 
-/// What is counted of the clients.
+/// The counters of the clients.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Clients {
-    /// How many have begun.
+    /// The number of clients started so far.
     pub begun: u64,
-    /// The last one that was looked at; the next look begins behind it.
+    /// The last client that was checked; the next check starts after it.
     pub looked_at: Option<u64>,
 }
 
-/// Counts a client that `begins`, and says how many have begun: when a client was last heard of.
+/// Counts the client if it `begins`. Returns the number of clients started so far, which is the time kept in
+/// [`Session::seen`].
 pub(super) fn seen<T: Tables>(run: &mut Transaction<'_, T>, begins: bool) -> Result<u64, StateError> {
     let mut clients: Clients = run.get(Table::Meta, META_CLIENTS)?.unwrap_or_default();
     if begins {
@@ -42,7 +43,7 @@ pub(super) fn seen<T: Tables>(run: &mut Transaction<'_, T>, begins: bool) -> Res
     Ok(clients.begun)
 }
 
-/// Looks at the next few clients, and forgets who is due.
+/// Checks the next few clients, and forgets those that are due.
 fn forget_the_oldest<T: Tables>(
     run: &mut Transaction<'_, T>,
     clients: &mut Clients,
@@ -55,12 +56,12 @@ fn forget_the_oldest<T: Tables>(
         let client = client_of(&key).ok_or(StateError::Key { table: Table::Sessions.name() })?;
         let session: Session = decode(Table::Sessions, &value)?;
         if session.seen > clients.begun {
-            // A time, noted before clients were counted: it counts as heard of now.
+            // A clock time from below feature level 2: the client counts as seen now.
             run.put(Table::Sessions, &key, &Session { seen: clients.begun, ..session })?;
         } else if session.seen.saturating_add(CLIENTS_KEPT) <= clients.begun
             && !forget(run, client, session, &mut left)?
         {
-            // The next look begins with it.
+            // The next check starts with this client.
             return Ok(());
         }
         clients.looked_at = Some(client);
@@ -71,8 +72,8 @@ fn forget_the_oldest<T: Tables>(
     Ok(())
 }
 
-/// Forgets a client and at most `left` answers; says whether it is gone. Until it is, its floor keeps what was
-/// forgotten from being applied again.
+/// Deletes a client and at most `left` of its answers. Returns whether the client is gone. Until then its
+/// floor prevents proposals whose answers were deleted from being applied again.
 fn forget<T: Tables>(
     run: &mut Transaction<'_, T>,
     client: u64,

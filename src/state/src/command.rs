@@ -1,4 +1,4 @@
-//! What can be asked of the replicated state. Variants are append-only.
+//! The commands of the replicated state. Variants are append-only.
 
 use std::fmt;
 
@@ -12,23 +12,20 @@ use keymoot_model::{
 use super::record::{AuthorityRecord, ClusterIdentity, JoinTokenRecord};
 use super::rewrap::SecretPlace;
 
-/// A key somebody made before proposing it. Its wrapping binds it to place, version and KID.
+/// A key that was made before it is proposed. Its wrapping binds it to place, version and KID.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewKey {
-    /// Where it belongs.
     pub place: KeyPlace,
     /// The version it was wrapped for: the track's next one, as the proposer knew it.
     pub version: u32,
-    /// Its key id.
     pub kid: Kid,
     /// The key, wrapped.
     pub key: Wrapped,
-    /// Who made it.
     pub origin: KeyOrigin,
 }
 
 impl NewKey {
-    /// The key as it is stored, proposed at `created_at_ms` and good for `period` or for its track.
+    /// The record of the key, proposed at `created_at_ms`, for `period` or for the whole track.
     pub fn record(&self, created_at_ms: u64, period: Option<Period>) -> KeyRecord {
         KeyRecord {
             place: self.place.clone(),
@@ -45,20 +42,19 @@ impl NewKey {
 /// The seed of a rotating track, made and wrapped before it is proposed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewSeed {
-    /// Where it belongs.
     pub place: KeyPlace,
     /// The version it was wrapped for: the track's next one, as the proposer knew it.
     pub version: u32,
-    /// The length of its periods; 0 when the scrambler does not say.
+    /// The length of its periods; 0 when the scrambler does not state it.
     pub length_s: u32,
     /// The seed, wrapped.
     pub seed: Wrapped,
 }
 
-/// What a node says of itself.
+/// The facts that a node reports about itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NodeFacts {
-    /// The data centre or rack; empty when nobody said.
+    /// The data centre or rack; empty when not configured.
     pub zone: String,
     /// The version of its program.
     pub version: String,
@@ -66,213 +62,184 @@ pub struct NodeFacts {
     pub feature_level: u32,
 }
 
-/// A node that wants in, and the token it brings.
+/// A node that asks to join, and the token it presents.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Admission {
-    /// The token's id.
     pub token: [u8; 8],
     /// Digest of the token's secret.
     pub secret_digest: [u8; 32],
     /// Digest of the node's public key: the same node may ask again.
     pub key_digest: [u8; 32],
-    /// The id it must get, when its certificate names one.
+    /// The id that it must get, if its certificate names one.
     pub id: Option<NodeId>,
     /// The highest id among the members, some of whom may not have described themselves yet.
     pub highest_id: NodeId,
-    /// What it says of itself.
     pub facts: NodeFacts,
 }
 
 /// One change of the state.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Command {
-    /// Stores the key if its track has none; otherwise answers with the one it has.
+    /// Stores the key if its track has none; otherwise answers with the existing key.
     CreateKey(NewKey),
-    /// Stores the key as the track's new version, whether it has one or not.
+    /// Stores the key as the track's new version, whether or not the track has a key.
     ReplaceKey(NewKey),
     /// Deletes versions of a track: those up to `through`, or only the one of `kid`.
     DeleteKey {
-        /// The track.
         place: KeyPlace,
-        /// The last version to delete: a delete retried late cannot take a newer key with it.
+        /// The last version to delete: a late retry of a delete cannot delete a newer key.
         through: u32,
         /// Delete only the version with this key id.
         kid: Option<Kid>,
     },
     /// Stores an account; with `if_absent`, only if there is none of its name.
     PutAccount {
-        /// The account as it shall be.
         account: Account,
-        /// Leave an existing account alone.
+        /// Leave an existing account unchanged.
         if_absent: bool,
     },
     /// Deletes an account. Its keys stay.
     DeleteAccount {
-        /// Which.
         id: AccountId,
     },
-    /// Gives the cluster its identity, once and for ever.
+    /// Sets the identity of the cluster, once.
     Found(ClusterIdentity),
-    /// Spends a nonce of a signed request, so that no node takes it again.
+    /// Spends a nonce of a signed request, so that no node accepts it again.
     SpendNonce {
-        /// Digest of whose it is and what it says.
+        /// Digest of the nonce and its owner.
         digest: [u8; 16],
-        /// When the request says it was made: seconds since 1970 UTC.
+        /// Time of creation that the request states: seconds since 1970 UTC.
         created_s: u64,
     },
-    /// Stores the secret that the servers prove themselves with, once and for ever.
+    /// Stores the secret that servers prove themselves with, once.
     PutServerSecret {
         /// The secret, wrapped.
         secret: Wrapped,
     },
-    /// Stores the seed if its track has none for periods of that length; otherwise answers with the
-    /// one it has.
+    /// Stores the seed if its track has none for periods of that length; otherwise answers with the existing
+    /// seed.
     CreateSeed(NewSeed),
-    /// Stores the seed as the one that holds for periods of its length from now on.
+    /// Stores the seed as the current one for periods of its length.
     ReplaceSeed(NewSeed),
     /// Stores a key for one period of a track, in place of the derived one.
     SupplyPeriodKey {
-        /// The key.
         key: NewKey,
-        /// The period.
         period: Period,
     },
-    /// Gives the cluster the key under which it encrypts places into key ids, once and for ever.
+    /// Stores the key that encrypts places into key ids, once.
     FoundKidKey {
         /// The key, wrapped.
         key: Wrapped,
     },
     /// Stores, changes or deletes a content's auxiliary data.
     PutAuxiliary {
-        /// The content's owner.
         account: AccountId,
-        /// The content.
         content: ContentId,
-        /// What to store; none deletes.
+        /// The data to store; `None` deletes.
         auxiliary: Option<Auxiliary>,
-        /// Leave what is stored alone.
+        /// Leave stored data unchanged.
         if_absent: bool,
     },
-    /// Stores a policy as the account's one of its name.
+    /// Stores a policy of the account under its name.
     PutPolicy {
-        /// The account.
         account: AccountId,
-        /// The policy.
         policy: Box<Policy>,
-        /// What must hold of the one that is there.
+        /// The condition on the stored policy.
         condition: PolicyCondition,
     },
     /// Deletes a policy that nothing uses.
     DeletePolicy {
-        /// The account.
         account: AccountId,
-        /// Its name.
         name: PolicyName,
-        /// What must hold of the one that is there.
+        /// The condition on the stored policy.
         condition: PolicyCondition,
     },
-    /// Attaches a policy to a content, or detaches the one that is.
+    /// Attaches a policy to a content, or detaches the attached one.
     AttachPolicy {
-        /// The account.
         account: AccountId,
-        /// The content.
         content: ContentId,
-        /// Which; none detaches.
+        /// The policy to attach; `None` detaches.
         policy: Option<PolicyName>,
-        /// Leave an attached one alone.
+        /// Leave an attached policy in place.
         if_absent: bool,
     },
-    /// Makes a policy the one for contents that have none of their own.
+    /// Sets the account's default policy, for contents without an attached one.
     SetDefaultPolicy {
-        /// The account.
         account: AccountId,
-        /// Which; none: there is no such policy any more.
+        /// The default policy; `None` removes the default.
         policy: Option<PolicyName>,
     },
     /// Takes or renews a device's slot.
     ClaimLease {
-        /// Who plays what.
         place: ViewerPlace,
         /// Digest of the device's name.
         device: [u8; 16],
-        /// For how long.
         duration_s: u32,
         /// How many devices may hold a slot at once.
         slots: u16,
     },
-    /// Gives a device's slot back.
+    /// Frees a device's slot.
     ReleaseLease {
-        /// Who played what.
         place: ViewerPlace,
         /// Digest of the device's name.
         device: [u8; 16],
     },
-    /// Begins a rental, unless it has begun.
+    /// Starts a rental, unless it has started.
     BeginRental {
-        /// Who rented what.
         place: ViewerPlace,
     },
     /// Forgets a rental, so that the content can be rented again.
     EndRental {
-        /// Who rented what.
         place: ViewerPlace,
     },
-    /// Puts a secret under another master key, if it still has the wrapping that was opened.
+    /// Replaces the wrapping of a secret by one under another master key, if the wrapping is still the one
+    /// that was opened.
     Rewrap {
-        /// Where it stands.
         place: SecretPlace,
-        /// Its wrapping so far.
+        /// The wrapping that was opened.
         old: Wrapped,
-        /// The same secret, wrapped anew.
+        /// The same secret, rewrapped.
         new: Wrapped,
     },
-    /// A node says what it is.
+    /// Stores the facts that a node reports about itself.
     DescribeNode {
-        /// Which.
         id: NodeId,
-        /// What it says.
         facts: NodeFacts,
     },
-    /// Spends a token on a node, which gets its id.
+    /// Spends a token on a node and assigns the node's id.
     AdmitNode(Box<Admission>),
-    /// Says whether a node shall stay a learner.
+    /// Sets whether a node stays a learner.
     SetLearner {
-        /// Which.
         id: NodeId,
-        /// Whether it shall never vote.
+        /// Whether the node never votes.
         learner: bool,
     },
-    /// Removes a node for ever. Its id is not given again.
+    /// Removes a node permanently. Its id is never assigned again.
     RemoveNode {
-        /// Which.
         id: NodeId,
     },
     /// Stores a token that admits one node.
     PutJoinToken(Box<JoinTokenRecord>),
-    /// Makes a token worth nothing.
+    /// Revokes a token.
     RevokeJoinToken {
-        /// Which.
         id: [u8; 8],
     },
-    /// Stores the cluster's certificate authority, once and for ever.
+    /// Stores the cluster's certificate authority, once.
     PutAuthority(Box<AuthorityRecord>),
     /// Raises the cluster's feature level.
     RaiseFeatureLevel {
-        /// To which.
         to: u32,
     },
 }
 
-/// What must hold of a stored policy for a command to change it.
+/// The condition on the stored policy under which a command changes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PolicyCondition {
-    /// Nothing.
     Always,
-    /// There is none of that name.
+    /// No policy of that name is stored.
     IfAbsent,
-    /// There is one.
     IfPresent,
-    /// Its version is this.
+    /// The stored policy has this version.
     IfVersion(u64),
 }
 
@@ -325,10 +292,10 @@ impl fmt::Debug for Command {
     }
 }
 
-/// A batch of commands from one proposer: what one log entry holds.
+/// A batch of commands from one proposer: the content of one log entry.
 ///
-/// `client` and `serial` make a retried proposal apply once: the proposer draws `client` when it
-/// starts and counts `serial` up from 1; every serial below `floor` has been answered.
+/// `client` and `serial` make a retried proposal apply once: the proposer draws `client` when it starts and
+/// counts `serial` up from 1; the proposer has the answers to all serials below `floor`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Proposal {
     /// The proposer, a random number drawn at each start.

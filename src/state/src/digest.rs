@@ -1,9 +1,9 @@
 //! A digest of the whole state, kept as it changes.
 //!
-//! Each pair of a table hashes to a 128-bit number and the digest is their sum: adding and
-//! removing a pair costs one hash, and the order of changes does not matter. Two replicas at the
-//! same index have equal digests or have diverged. It finds faults; it is no defence against
-//! somebody who can choose records.
+//! Each pair of a table hashes to a 128-bit number and the digest is their sum: adding and removing a pair
+//! costs one hash, and the order of changes does not matter. Two replicas at the same index have equal
+//! digests or have diverged. The digest detects faults; it is no defence against an attacker who can choose
+//! records.
 
 use std::fmt;
 

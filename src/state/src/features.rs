@@ -1,9 +1,9 @@
 //! The feature level: which commands every member of the cluster understands, and how it applies them.
 //!
-//! A command is only proposed when the cluster's level has reached the command's own; an operator
-//! raises the level once every member runs a program that knows it. So a cluster of two versions
-//! never writes what the older one cannot read. What applying does changes with an entry that raises the level,
-//! at the same place of the log on every node and at every replay.
+//! A command is only proposed when the cluster's level has reached the command's own; an operator raises the
+//! level once every member runs a program that knows it. So a cluster of two versions never writes what the
+//! older one cannot read. The rules of applying change with the entry that raises the level, at the same
+//! position of the log on every node and in every replay.
 
 use super::command::Command;
 use super::layout::{META_IDENTITY, Table};
@@ -16,7 +16,7 @@ use super::transaction::Transaction;
 /// The highest feature level that this program knows.
 pub const FEATURE_LEVEL: u32 = 2;
 
-/// From this level on, clients are forgotten by how many others have begun since, not by a clock.
+/// From this level on, clients are forgotten by a count of newer clients, not by a clock.
 pub(super) const COUNTED_CLIENTS: u32 = 2;
 
 /// The lowest version of the program that knows a feature level.
@@ -27,19 +27,19 @@ pub fn version_of_level(level: u32) -> &'static str {
     }
 }
 
-/// The feature level from which on a command may be proposed.
+/// The lowest feature level at which a command may be proposed.
 pub fn level_of(_command: &Command) -> u32 {
-    // All that there is came with the first release. What comes later gets an arm of its own.
+    // All commands came with the first release. Later commands get an arm of their own.
     1
 }
 
-/// The cluster's level at this place of the log; 0 before it is founded.
+/// The cluster's level at this position of the log; 0 before the cluster is founded.
 pub(super) fn level<T: Tables>(run: &Transaction<'_, T>) -> Result<u32, StateError> {
     let identity: Option<ClusterIdentity> = run.get(Table::Meta, META_IDENTITY)?;
     Ok(identity.map_or(0, |identity| identity.feature_level))
 }
 
-/// Raises the cluster's level, if every member says that it knows it.
+/// Raises the cluster's level, if every member has reported that it knows it.
 pub(super) fn raise<T: Tables>(run: &mut Transaction<'_, T>, to: u32) -> Result<Response, StateError> {
     let Some(identity) = run.get::<ClusterIdentity>(Table::Meta, META_IDENTITY)? else {
         return Ok(Response::Unchanged);

@@ -1,7 +1,7 @@
 //! Tokens that admit one node each. The state holds a digest of the secret, never the secret.
 //!
-//! Spending is a command like any other, so of two joins with one token exactly one wins. A wrong
-//! secret is told the same as a token that does not exist.
+//! Spending is a command, so of two joins with one token exactly one wins. A wrong secret gets the same
+//! answer as a token that does not exist.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,27 +13,26 @@ use super::response::Response;
 use super::tables::{StateError, Tables, read};
 use super::transaction::{Transaction, decode};
 
-/// How long a token that is over is still listed.
+/// How long a token stays listed after its expiry.
 const KEPT_MS: u64 = 7 * 24 * 3600 * 1000;
 
-/// Why a token admits nobody.
+/// Why a token does not admit a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum TokenRefusal {
-    /// There is no such token, or its secret is another.
+    /// There is no such token, or the secret does not match.
     #[error("the token is not one of this cluster")]
     Unknown,
-    /// Its time is over.
+    /// The token has expired.
     #[error("the token has expired")]
     Expired,
-    /// Somebody revoked it.
     #[error("the token was revoked")]
     Revoked,
-    /// It admitted a node already.
+    /// The token has already admitted a node.
     #[error("the token was used already")]
     Spent,
 }
 
-/// Stores a new token, and forgets those that have been over for long.
+/// Stores a new token, and deletes those that expired more than [`KEPT_MS`] ago.
 pub(super) fn put<T: Tables>(
     run: &mut Transaction<'_, T>,
     token: &JoinTokenRecord,
@@ -52,7 +51,7 @@ pub(super) fn put<T: Tables>(
     Ok(Response::Done)
 }
 
-/// Makes a token that was not used yet worth nothing.
+/// Revokes a token that was not spent yet.
 pub(super) fn revoke<T: Tables>(run: &mut Transaction<'_, T>, id: &[u8; 8]) -> Result<Response, StateError> {
     match run.get::<JoinTokenRecord>(Table::JoinTokens, id)? {
         None => Ok(Response::TokenRefused(TokenRefusal::Unknown)),
@@ -65,7 +64,8 @@ pub(super) fn revoke<T: Tables>(run: &mut Transaction<'_, T>, id: &[u8; 8]) -> R
     }
 }
 
-/// The token, if it is good or was spent; the caller knows by whom.
+/// The token, if it is valid or spent; the caller decides whether the same node spent it. The inner error is
+/// the reason to refuse the node, the outer one a failure of the tables.
 pub(super) fn open<T: Tables>(
     run: &Transaction<'_, T>,
     id: &[u8; 8],
@@ -75,7 +75,7 @@ pub(super) fn open<T: Tables>(
     let Some(token) = run.get::<JoinTokenRecord>(Table::JoinTokens, id)? else {
         return Ok(Err(TokenRefusal::Unknown));
     };
-    // Digests of secrets: whoever can measure this comparison learns nothing of a secret.
+    // Only digests are compared, so the timing reveals nothing about a secret.
     if token.secret_digest != *secret_digest {
         return Ok(Err(TokenRefusal::Unknown));
     }
@@ -99,7 +99,7 @@ pub(super) fn spend<T: Tables>(
     run.put(Table::JoinTokens, id, &JoinTokenRecord { spent, ..token })
 }
 
-/// Every token that is remembered.
+/// Every stored token.
 ///
 /// # Errors
 /// When the tables cannot be read.
@@ -108,7 +108,7 @@ pub fn join_tokens<T: Tables>(tables: &T) -> Result<Vec<JoinTokenRecord>, StateE
     pairs.iter().map(|(_, value)| read(tables, Table::JoinTokens, value)).collect()
 }
 
-/// Whether a token is good for the node of this key, without spending it.
+/// Whether a token admits the node of this key, without spending it.
 ///
 /// # Errors
 /// When the tables cannot be read.

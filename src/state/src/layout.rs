@@ -1,4 +1,4 @@
-//! The tables and how their keys are written. Keys sort by account, content, track, version.
+//! The tables and the encoding of their keys. Keys sort by account, content, track, version.
 
 use keymoot_model::{
     AccountId, ContentId, KeyPlace, Kid, NodeId, Period, PolicyName, SeedId, TrackName, ViewerPlace,
@@ -16,33 +16,33 @@ pub enum Table {
     Kids = 2,
     /// Account id → account.
     Accounts = 3,
-    /// Client → session; client and serial → answers.
+    /// Client → session of a proposer; client and serial → answers.
     Sessions = 4,
-    /// The cluster's identity, the digest, and what the cluster room keeps there.
+    /// The cluster's identity, the digest, counters, and records of the `cluster` crate.
     Meta = 5,
-    /// Digest and time → a nonce that was spent; number → its turn to be forgotten.
+    /// Digest and time → a spent nonce; position → the nonce in the queue.
     Nonces = 6,
     /// Account and content → the content's number, once a track of it rotates.
     Contents = 7,
     /// Content's number, track's number and version → seed.
     Seeds = 8,
-    /// Place and period length → the seed that holds.
+    /// Place and period length → the current seed.
     Schedules = 9,
     /// Place, period length and index → the version of the key supplied for that period.
     Periods = 10,
     /// Account and content → auxiliary data.
     Auxiliary = 11,
-    /// Account and name → the policy, and the version its next one gets.
+    /// Account and name → the policy and its next version number.
     Policies = 12,
     /// Account and name → how many contents the policy is attached to.
     PolicyUses = 13,
     /// Account and content → the name of the policy attached to it.
     ContentPolicies = 14,
-    /// Account → the name of the policy for contents that have none of their own.
+    /// Account → the name of the default policy.
     DefaultPolicies = 15,
-    /// Viewer's place → the devices that play; second and viewer's place → what ends then.
+    /// Viewer's place → the devices that play; second and viewer's place → leases that end then.
     Leases = 16,
-    /// Viewer's place → when the rental began.
+    /// Viewer's place → start of the rental.
     Rentals = 17,
     /// Node id → the node.
     Nodes = 18,
@@ -50,7 +50,7 @@ pub enum Table {
     JoinTokens = 19,
 }
 
-/// How many tables there are.
+/// The number of tables.
 pub(crate) const TABLE_COUNT: usize = TABLE_NAMES.len();
 
 /// The tables' names on disk, in the order of [`Table`].
@@ -142,17 +142,17 @@ pub(super) const META_SERVER_SECRET: &[u8] = b"server_secret";
 pub(super) const META_NONCES: &[u8] = b"nonces";
 /// Key of the digest in [`Table::Meta`].
 pub(super) const META_DIGEST: &[u8] = b"digest";
-/// Key of what is counted of the clients, in [`Table::Meta`].
+/// Key of the counters of the clients, in [`Table::Meta`].
 pub(super) const META_CLIENTS: &[u8] = b"clients";
 /// Key of the number of contents with rotating tracks, in [`Table::Meta`].
 pub(super) const META_CONTENTS: &[u8] = b"contents";
-/// Key of the derived key ids' key, in [`Table::Meta`].
+/// Key of the record with the key for derived key ids, in [`Table::Meta`].
 pub(super) const META_KID_KEY: &[u8] = b"kid_key";
 
-/// Key of the second up to which ended leases are forgotten, in [`Table::Meta`].
+/// Key of the second up to which ended leases are deleted, in [`Table::Meta`].
 pub(super) const META_LEASES: &[u8] = b"leases";
 
-/// Key of the highest node id ever given, in [`Table::Meta`].
+/// Key of the highest node id ever assigned, in [`Table::Meta`].
 pub(super) const META_LAST_NODE: &[u8] = b"last_node";
 /// Key of the cluster's certificate authority in [`Table::Meta`].
 pub(super) const META_AUTHORITY: &[u8] = b"authority";
@@ -174,14 +174,14 @@ pub(super) fn place_key(place: &KeyPlace) -> Vec<u8> {
     key
 }
 
-/// What the keys of all tracks of an account begin with.
+/// The key prefix of all tracks of an account.
 pub(super) fn account_prefix(account: &AccountId) -> Vec<u8> {
     let mut key = Vec::with_capacity(account.as_str().len() + 2);
     push_text(&mut key, account.as_str());
     key
 }
 
-/// The place that a key of [`Table::Tracks`] stands for, if it is such a key.
+/// The place that a key of [`Table::Tracks`] encodes; `None` for other keys.
 pub(super) fn place_of(key: &[u8]) -> Option<KeyPlace> {
     let (account, rest) = pop_text(key)?;
     let (content, rest) = pop_text(rest)?;
@@ -218,7 +218,7 @@ pub(super) fn policy_key(account: &AccountId, name: &PolicyName) -> Vec<u8> {
     key
 }
 
-/// What the keys of all policies of an account begin with.
+/// The key prefix of all policies of an account.
 pub(super) fn policies_of(account: &AccountId) -> Vec<u8> {
     let mut key = Vec::with_capacity(account.as_str().len() + PolicyName::BYTES_MAX + 2);
     push_text(&mut key, account.as_str());
@@ -235,12 +235,12 @@ pub(super) fn lease_key(place: &ViewerPlace) -> Vec<u8> {
     [b"s", viewer_key(place).as_slice()].concat()
 }
 
-/// Leases that end sort by the second in which they do.
+/// Ending leases sort by the second in which they end.
 pub(super) fn lease_end_key(second: u64, lease: &[u8]) -> Vec<u8> {
     [leases_ending(second).as_slice(), lease].concat()
 }
 
-/// What the keys of all leases that end in this second begin with.
+/// The key prefix of all leases that end in this second.
 pub(super) fn leases_ending(second: u64) -> Vec<u8> {
     [b"e", second.to_be_bytes().as_slice()].concat()
 }
@@ -252,7 +252,7 @@ pub(super) fn seed_key(id: SeedId) -> Vec<u8> {
     key
 }
 
-/// What the keys of all seeds of a track begin with.
+/// The key prefix of all seeds of a track.
 pub(super) fn seeds_of_track(content: u64, track: u16) -> Vec<u8> {
     [&content.to_be_bytes()[..], &track.to_be_bytes()].concat()
 }
@@ -300,7 +300,7 @@ pub(super) fn client_of(session: &[u8]) -> Option<u64> {
     session.strip_prefix(b"c")?.try_into().ok().map(u64::from_be_bytes)
 }
 
-/// What the keys of all answers of a client begin with.
+/// The key prefix of all answers of a client.
 pub(super) fn answers_of(client: u64) -> Vec<u8> {
     let mut key = vec![b's'];
     key.extend_from_slice(&client.to_be_bytes());

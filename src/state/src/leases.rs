@@ -1,9 +1,9 @@
-//! Leases: on which devices a viewer plays a content, so that there are never more than allowed,
-//! whichever nodes are asked.
+//! Leases: the devices on which a viewer plays a content. There are never more than allowed, whichever nodes
+//! are asked.
 //!
-//! A slot that has ended counts no more, from the very next command on. What has ended altogether
-//! is forgotten bit by bit: each claim looks at a few seconds of the past, so that the work of one
-//! command is bounded and the table holds what plays now.
+//! A slot that has ended no longer counts from the next command on. Records whose slots have all ended are
+//! deleted step by step: each claim checks a few seconds of the past, which bounds the work of one command
+//! and keeps the table to what plays now.
 
 use keymoot_model::ViewerPlace;
 
@@ -13,11 +13,10 @@ use super::response::Response;
 use super::tables::{StateError, Tables};
 use super::transaction::Transaction;
 
-/// Seconds of the past that one claim looks at. More than one, so that what piled up goes away.
+/// The seconds of the past that one claim checks. More than one, so that a backlog shrinks.
 const SECONDS_MAX: u64 = 32;
 
-/// Takes or renews a slot of `slots`, for `duration_s` from `now_ms` on. A slot never ends earlier
-/// for being renewed.
+/// Takes or renews one of `slots` slots, for `duration_s` from `now_ms` on. A renewal never shortens a slot.
 pub(super) fn claim<T: Tables>(
     run: &mut Transaction<'_, T>,
     place: &ViewerPlace,
@@ -50,7 +49,7 @@ pub(super) fn claim<T: Tables>(
     Ok(Response::Leased { until_ms })
 }
 
-/// Gives a slot back: `Done`, or `Unchanged` when the device had none.
+/// Frees a slot: `Done`, or `Unchanged` when the device had none.
 pub(super) fn release<T: Tables>(
     run: &mut Transaction<'_, T>,
     place: &ViewerPlace,
@@ -68,8 +67,8 @@ pub(super) fn release<T: Tables>(
     Ok(Response::Done)
 }
 
-/// Stores a viewer's slots in place of those `before`, under the second in which the last of them
-/// ends. What would end in a second that was looked at already is filed under the next that will be.
+/// Replaces a viewer's slots `before` by `slots`, indexed by the second in which the last of them ends. If
+/// that second was already cleaned up, the index uses the next one to be.
 fn file<T: Tables>(
     run: &mut Transaction<'_, T>,
     key: &[u8],
@@ -90,7 +89,8 @@ fn file<T: Tables>(
     }
 }
 
-/// Forgets what ended in the next seconds of the past; says up to which second all is forgotten.
+/// Deletes the leases that ended in the next seconds of the past. Returns the second up to which all are
+/// deleted.
 fn forget<T: Tables>(run: &mut Transaction<'_, T>, now_s: u64) -> Result<u64, StateError> {
     let from_s: u64 = run.get(Table::Meta, META_LEASES)?.unwrap_or(now_s);
     let to_s = now_s.min(from_s.saturating_add(SECONDS_MAX)).max(from_s);

@@ -1,9 +1,9 @@
-//! The replicated state machine: commands in, responses out, the same on every node for ever.
+//! The replicated state machine: commands in, responses out, always the same on every node.
 //!
-//! Invariants: [`apply()`] is the only mutator; it is deterministic, total and synchronous. It
-//! reads no clock, draws no randomness, opens no secret and touches no file: time, key ids and
-//! wrapped keys are decided before a command is proposed and travel in it. What it reads and
-//! writes it reaches through [`Tables`], which the cluster room joins to the store.
+//! Invariants: [`apply()`] is the only mutator; it is deterministic, total and synchronous. It reads no
+//! clock, draws no randomness, opens no secret and touches no file: time, key ids and wrapped keys are
+//! decided before a command is proposed and travel in it. It reads and writes through [`Tables`], which the
+//! `cluster` crate connects to the store.
 
 mod apply;
 mod clients;

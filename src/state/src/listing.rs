@@ -1,7 +1,8 @@
-//! The stored keys of an account in their order, a bounded page at a time.
+//! The stored keys of an account in order, in bounded pages.
 //!
-//! A page ends where a count is full, and its mark says after which version of which track. A key that is
-//! stored or deleted between two pages may be missed or seen; one that stays is seen exactly once.
+//! A page ends when a count is reached; its mark names the track and version after which the next page
+//! starts. A key that is stored or deleted between two pages may be missed or seen; one that stays is seen
+//! exactly once.
 
 use keymoot_model::{AccountId, ContentId, KeyPlace, KeyRecord};
 
@@ -12,25 +13,23 @@ use super::tables::{StateError, Tables, read};
 /// A key, and whether it is its track's current one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListedKey {
-    /// The key, wrapped.
     pub record: KeyRecord,
-    /// Whether it is the current one.
     pub is_current: bool,
 }
 
 /// A page of stored keys.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KeysPage {
-    /// By content, track and version.
+    /// Sorted by content, track and version.
     pub keys: Vec<ListedKey>,
-    /// Schedules of the page's tracks that rotate.
+    /// The number of schedules of the page's rotating tracks.
     pub seeds: usize,
-    /// What to give as `after` for the next page; `None` after the last.
+    /// The mark to pass as `after` for the next page; `None` after the last page.
     pub next: Option<Vec<u8>>,
 }
 
-/// The keys of an account, or of one content of it, behind the mark `after`; about `keys_max` at most, and
-/// no more than as many tracks are looked at.
+/// The keys of an account, or of one content of it, after the mark `after`. Returns at most about `keys_max`
+/// keys and reads at most as many tracks.
 ///
 /// # Errors
 /// When the tables cannot be read.
@@ -46,7 +45,7 @@ pub fn keys_page<T: Tables>(
         None => account_prefix(account),
     };
     let mut page = KeysPage::default();
-    // A mark is a version's key: its track is finished first.
+    // The mark names a version: the rest of its track comes first.
     let mut behind = Vec::new();
     if let Some((place, version)) = after.and_then(|mark| mark_of(mark, &prefix)) {
         behind = place_key(&place);
@@ -82,7 +81,7 @@ fn mark_of(mark: &[u8], prefix: &[u8]) -> Option<(KeyPlace, u32)> {
 }
 
 impl KeysPage {
-    /// Adds the keys of a track behind a version, and sets the mark when the page is full before the last.
+    /// Adds the keys of a track after a version, and sets the mark if the page is full before the last key.
     fn add<T: Tables>(
         &mut self,
         tables: &T,
@@ -97,12 +96,12 @@ impl KeysPage {
         let mut records: Vec<KeyRecord> = old.collect::<Result<_, _>>()?;
         let current = track.current.filter(|current| current.version > behind);
         let current_version = current.as_ref().map(|current| current.version);
-        // Keys supplied for periods may be younger than the current one.
+        // Keys supplied for periods may be newer than the current one.
         records.extend(current);
         records.sort_by_key(|record| record.version);
         let more = records.len() > room;
         records.truncate(room);
-        // A track that begins on the next page is counted there.
+        // A track that starts on the next page is counted there.
         if behind == 0 && !(more && room == 0) {
             self.seeds += tables.prefix(Table::Schedules, &place_key(place))?.len();
         }

@@ -1,7 +1,7 @@
-//! The nodes of the cluster, those that were removed included: an id is given once and never again.
+//! The nodes of the cluster, including removed ones, because an id is never assigned twice.
 //!
-//! Who votes is Raft's own business; here stands what Raft does not know: where a node is, what its
-//! program understands, whether it shall vote, and that it was removed.
+//! Raft itself knows who votes. These records hold what Raft does not know: where a node is, what its program
+//! understands, whether it may vote, and whether it was removed.
 
 use keymoot_model::NodeId;
 
@@ -13,7 +13,7 @@ use super::response::Response;
 use super::tables::{StateError, Tables, read};
 use super::transaction::{Transaction, decode};
 
-/// A node says what it is. One that nobody admitted was a founder.
+/// Stores a node's facts. A node that was never admitted is a founder.
 pub(super) fn describe<T: Tables>(
     run: &mut Transaction<'_, T>,
     id: NodeId,
@@ -41,10 +41,9 @@ pub(super) fn describe<T: Tables>(
     Ok(Response::Done)
 }
 
-/// Spends a token on a new node, and gives the node its id.
+/// Spends a token on a new node, and assigns the node's id.
 ///
-/// The same key that comes again with the token it spent gets the answer it got before, so that an
-/// answer that was lost costs no id.
+/// A key that comes again with the token it spent gets the same answer, so that a lost answer uses up no id.
 pub(super) fn admit<T: Tables>(
     run: &mut Transaction<'_, T>,
     admission: &Admission,
@@ -76,7 +75,7 @@ pub(super) fn admit<T: Tables>(
     Ok(Response::Admitted { id, learner: token.learner })
 }
 
-/// Says whether a node shall vote once it has caught up.
+/// Sets whether a node may vote once it has caught up.
 pub(super) fn set_learner<T: Tables>(
     run: &mut Transaction<'_, T>,
     id: NodeId,
@@ -93,7 +92,7 @@ pub(super) fn set_learner<T: Tables>(
     }
 }
 
-/// Marks a node as removed, for ever. One that never described itself is remembered too.
+/// Marks a node as removed, permanently. A node that never reported its facts gets a record too.
 pub(super) fn remove<T: Tables>(
     run: &mut Transaction<'_, T>,
     id: NodeId,
@@ -114,7 +113,7 @@ pub(super) fn remove<T: Tables>(
     Ok(Response::Done)
 }
 
-/// Every node there ever was, by id.
+/// Every node that ever existed, sorted by id.
 ///
 /// # Errors
 /// When the tables cannot be read.
@@ -122,7 +121,7 @@ pub fn nodes<T: Tables>(tables: &T) -> Result<Vec<NodeRecord>, StateError> {
     tables.prefix(Table::Nodes, &[])?.iter().map(|(_, value)| read(tables, Table::Nodes, value)).collect()
 }
 
-/// The node of this id, if there ever was one.
+/// The node of this id, if it ever existed.
 ///
 /// # Errors
 /// When the tables cannot be read.
@@ -130,7 +129,7 @@ pub fn node<T: Tables>(tables: &T, id: NodeId) -> Result<Option<NodeRecord>, Sta
     Transaction::new(tables).get(Table::Nodes, &node_key(id))
 }
 
-/// The members that are not removed, in the run.
+/// The members that are not removed, as the run sees them.
 pub(super) fn present<T: Tables>(run: &Transaction<'_, T>) -> Result<Vec<NodeRecord>, StateError> {
     let pairs = run.prefix(Table::Nodes, &[])?;
     let all = pairs.iter().map(|(_, value)| decode::<NodeRecord>(Table::Nodes, value));

@@ -1,10 +1,10 @@
 //! Nonces of signed requests, each spent once in the whole cluster.
 //!
-//! A spent nonce is remembered until no node would accept its request any more. What is older than
-//! that is refused unseen, so forgetting can never let a replay pass; the line between the two only
-//! moves forward. It follows the time that client and proposer agree on, so neither a wrong clock of a
-//! node nor one of a client can move it ahead. Each nonce that is spent forgets a few old ones: the work
-//! of one command is bounded, and the table holds what was spent in the last minutes.
+//! A spent nonce is kept until no node would accept its request any more. Older nonces are refused without a
+//! lookup, so forgetting can never let a replay pass; the limit between the two only moves forward. It
+//! follows the time that client and proposer agree on, so a wrong clock of one of them cannot move it ahead.
+//! Each spent nonce deletes a few old ones, which bounds the work of one command; the table holds the nonces
+//! of the last minutes.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,24 +13,24 @@ use super::response::Response;
 use super::tables::{StateError, Tables};
 use super::transaction::Transaction;
 
-/// How long a nonce is remembered after its request was made. A request is accepted for at most
-/// 300 s and 60 s of clock skew; the rest is for nodes whose clocks lag behind each other.
+/// How long a nonce is kept after its request was made. A request is accepted for at most 300 s plus 60 s of
+/// clock skew; the rest covers clock differences between nodes.
 const REMEMBERED_S: u64 = 600;
-/// Nonces forgotten by one that is spent. More than one, so that what piled up goes away.
+/// The nonces deleted when one is spent. More than one, so that a backlog shrinks.
 const FORGOTTEN_MAX: u32 = 4;
 
-/// The queue of remembered nonces.
+/// The queue of kept nonces.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Queue {
-    /// The turn of the oldest.
+    /// The position of the oldest nonce.
     first: u64,
-    /// The turn of the next.
+    /// The position of the next nonce.
     next: u64,
-    /// Nonces made before this are refused unseen: seconds since 1970 UTC.
+    /// Nonces made before this are refused without a lookup: seconds since 1970 UTC.
     oldest_s: u64,
 }
 
-/// Spends a nonce: `Done` if it is new, `Unchanged` if it was spent before or is too old to tell.
+/// Spends a nonce: `Done` if it is new, `Unchanged` if it was spent before or is too old to be checked.
 pub(super) fn spend<T: Tables>(
     run: &mut Transaction<'_, T>,
     digest: &[u8; 16],

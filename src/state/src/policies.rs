@@ -1,6 +1,6 @@
 //! Policies: stored by name, counted where they are attached, deleted only when nothing uses them.
 //!
-//! Hence a name that a content or an account's default holds always leads to a policy.
+//! A name held by a content or an account's default therefore always leads to a policy.
 
 use serde::{Deserialize, Serialize};
 
@@ -27,7 +27,7 @@ pub fn policy<T: Tables>(
     Ok(place.and_then(|place| place.current))
 }
 
-/// All policies of an account, by name.
+/// All policies of an account, sorted by name.
 ///
 /// # Errors
 /// When the tables cannot be read.
@@ -40,7 +40,7 @@ pub fn policies<T: Tables>(tables: &T, account: &AccountId) -> Result<Vec<Policy
     Ok(policies)
 }
 
-/// How many contents the policy of this name is attached to.
+/// The number of contents that the policy of this name is attached to.
 ///
 /// # Errors
 /// When the tables cannot be read.
@@ -64,7 +64,7 @@ pub fn attached_policy<T: Tables>(
     get(tables, Table::ContentPolicies, &content_key(account, content))
 }
 
-/// The name of the account's policy for contents that have none of their own.
+/// The name of the account's default policy, for contents without an attached one.
 ///
 /// # Errors
 /// When the tables cannot be read.
@@ -72,18 +72,17 @@ pub fn default_policy<T: Tables>(tables: &T, account: &AccountId) -> Result<Opti
     get(tables, Table::DefaultPolicies, account_key(account))
 }
 
-/// A policy, and what uses it.
+/// A policy and its uses.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ListedPolicy {
-    /// The policy.
     pub record: PolicyRecord,
-    /// How many contents it is attached to.
+    /// The number of contents that it is attached to.
     pub contents: u64,
     /// Whether it is the account's default.
     pub is_default: bool,
 }
 
-/// All policies of an account, by name, with what uses each.
+/// All policies of an account, sorted by name, with their uses.
 ///
 /// # Errors
 /// When the tables cannot be read.
@@ -91,7 +90,7 @@ pub fn listed_policies<T: Tables>(tables: &T, account: &AccountId) -> Result<Vec
     policies(tables, account)?.into_iter().map(|record| listed_policy(tables, account, record)).collect()
 }
 
-/// A policy with what uses it.
+/// A policy with its uses.
 ///
 /// # Errors
 /// When the tables cannot be read.
@@ -116,7 +115,7 @@ pub(super) fn put<T: Tables>(
     let place: Option<PolicyEntry> = run.get(Table::Policies, &key)?;
     let PolicyEntry { next_version, current } =
         place.unwrap_or(PolicyEntry { next_version: 1, current: None });
-    // The same again is a repetition of a request whose answer got lost: it gets the same answer.
+    // An equal policy is a retry of a request whose answer was lost: it gets the same answer.
     if let Some(current) = current.as_ref().filter(|current| current.policy == *policy)
         && !matches!(condition, PolicyCondition::IfVersion(version) if version > current.version)
     {
@@ -225,7 +224,7 @@ pub(super) fn set_default<T: Tables>(
     Ok(Response::Done)
 }
 
-/// Whether the named policy is there; no name is always good.
+/// Whether the named policy is stored; `None` is always accepted.
 fn exists<T: Tables>(
     run: &Transaction<'_, T>,
     account: &AccountId,

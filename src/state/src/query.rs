@@ -1,4 +1,4 @@
-//! What can be read of the state. Reading changes nothing; consistency is the caller's concern.
+//! Queries on the state. They change nothing; consistency is the caller's concern.
 
 use serde::de::DeserializeOwned;
 
@@ -32,7 +32,7 @@ pub fn next_version<T: Tables>(tables: &T, place: &KeyPlace) -> Result<u32, Stat
     Ok(track(tables, place)?.map_or(1, |track| track.next_version))
 }
 
-/// The key of a KID, of whatever version.
+/// The key of a KID, in any version.
 ///
 /// # Errors
 /// When the tables cannot be read.
@@ -43,7 +43,7 @@ pub fn key_by_kid<T: Tables>(tables: &T, kid: &Kid) -> Result<Option<KeyRecord>,
     }
 }
 
-/// The key under which the cluster encrypts places into key ids, once it has one.
+/// The key that encrypts places into key ids, once the cluster has one.
 ///
 /// # Errors
 /// When the tables cannot be read.
@@ -59,7 +59,7 @@ pub fn seed<T: Tables>(tables: &T, id: SeedId) -> Result<Option<SeedRecord>, Sta
     get(tables, Table::Seeds, &seed_key(id))
 }
 
-/// The seed that holds for a track's periods of this length.
+/// The current seed for a track's periods of this length.
 ///
 /// # Errors
 /// When the tables cannot be read.
@@ -71,7 +71,7 @@ pub fn schedule<T: Tables>(
     seed_of_schedule(&Transaction::new(tables), place, length_s)
 }
 
-/// The seeds that hold for a track, one for each length of its periods, shortest first.
+/// The current seeds of a track, one for each period length, shortest first.
 ///
 /// # Errors
 /// When the tables cannot be read.
@@ -81,7 +81,7 @@ pub fn schedules<T: Tables>(tables: &T, place: &KeyPlace) -> Result<Vec<SeedReco
     pairs.iter().map(|(_, value)| seed_at(&run, read(tables, Table::Schedules, value)?)).collect()
 }
 
-/// The keys supplied for single periods of this length, from index `first` to `last`, in their order.
+/// The keys supplied for single periods of this length, from index `first` to `last`, in order.
 ///
 /// # Errors
 /// When the tables cannot be read.
@@ -94,8 +94,8 @@ pub fn supplied_keys<T: Tables>(
 ) -> Result<Vec<KeyRecord>, StateError> {
     let run = Transaction::new(tables);
     let mut keys = Vec::new();
-    // Indexes that differ in their last byte only share a prefix: a look into each such block reads
-    // little more than was asked for, however many keys the track has.
+    // Indexes that differ only in their last byte share a prefix. Reading block by block returns little more
+    // than was asked for, however many keys the track has.
     for block in first >> 8..=last >> 8 {
         let any = Period { length_s, index: block << 8 };
         let mut prefix = period_key(place, any);
@@ -111,7 +111,7 @@ pub fn supplied_keys<T: Tables>(
     Ok(keys)
 }
 
-/// The crypto periods of a track that a key was supplied for, by their length and index.
+/// The crypto periods of a track with a supplied key, sorted by length and index.
 ///
 /// # Errors
 /// When the tables cannot be read.
@@ -159,7 +159,7 @@ pub fn account<T: Tables>(tables: &T, id: &AccountId) -> Result<Option<Account>,
     get(tables, Table::Accounts, account_key(id))
 }
 
-/// All accounts, by name.
+/// All accounts, sorted by name.
 ///
 /// # Errors
 /// When the tables cannot be read.
@@ -176,7 +176,7 @@ pub fn cluster_identity<T: Tables>(tables: &T) -> Result<Option<ClusterIdentity>
     get(tables, Table::Meta, META_IDENTITY)
 }
 
-/// The secret that the servers prove themselves with, once there is one.
+/// The secret that servers prove themselves with, once there is one.
 ///
 /// # Errors
 /// When the tables cannot be read.
@@ -184,7 +184,7 @@ pub fn server_secret<T: Tables>(tables: &T) -> Result<Option<Wrapped>, StateErro
     get(tables, Table::Meta, META_SERVER_SECRET)
 }
 
-/// The cluster's certificate authority, if its private key is the cluster's and not only the operator's.
+/// The cluster's certificate authority, if the cluster holds its private key and not only the operator.
 ///
 /// # Errors
 /// When the tables cannot be read.

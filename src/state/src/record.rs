@@ -1,4 +1,4 @@
-//! What the tables hold.
+//! The records of the tables.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,32 +8,33 @@ use super::command::NodeFacts;
 
 use super::response::Response;
 
-/// A track: its current key, which every read wants, and the next version's number.
+/// A track: its current key, which every read needs, and the number of the next version.
 ///
-/// It stays when the key is deleted, so that no version is ever used twice.
+/// The record stays when the key is deleted, so that no version is ever used twice.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Track {
     pub next_version: u32,
     pub current: Option<KeyRecord>,
-    /// Its number within its content, once it rotates.
+    /// The track's number within its content, once it rotates.
     pub number: Option<u16>,
 }
 
-/// The number of a content with rotating tracks, and that of its next one.
+/// The number of a content with rotating tracks, and the number of its next track.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct ContentNumber {
     pub number: u64,
     pub next_track: u32,
 }
 
-/// Where the key of a KID is.
+/// The place and version of the key with a KID.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct KidRecord {
     pub place: KeyPlace,
     pub version: u32,
 }
 
-/// A policy, or what is left of it: its next version's number, so that none is ever used twice.
+/// A policy and its next version number. The number stays when the policy is deleted, so that none is used
+/// twice.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct PolicyEntry {
     pub next_version: u64,
@@ -44,11 +45,11 @@ pub(super) struct PolicyEntry {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Leases {
     pub slots: Vec<LeaseSlot>,
-    /// The second under which they are filed, to be forgotten.
+    /// The second under which the record is indexed for deletion.
     pub filed_s: u64,
 }
 
-/// A device that holds a slot until then: milliseconds since 1970 UTC.
+/// A device and the end of its slot: milliseconds since 1970 UTC.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct LeaseSlot {
     pub device: [u8; 16],
@@ -60,8 +61,8 @@ pub(super) struct LeaseSlot {
 pub(super) struct Session {
     /// The lowest serial whose answer is kept.
     pub floor: u64,
-    /// When it was last heard of: how many clients had begun by then; below feature level 2 the proposer's
-    /// clock, in milliseconds since 1970 UTC, which is always more.
+    /// Time of the client's last proposal: the number of clients started by then. Below feature level 2 it is
+    /// the proposer's clock in milliseconds since 1970 UTC, which is always a larger number.
     pub seen: u64,
 }
 
@@ -71,66 +72,60 @@ pub(super) struct Answers {
     pub responses: Vec<Response>,
 }
 
-/// The cluster as its first node founded it.
+/// The identity of the cluster, from its founding.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClusterIdentity {
-    /// The cluster's name.
     pub cluster: String,
-    /// A known value under the active master key: a keyring that cannot open it is not this
-    /// cluster's.
+    /// A known value wrapped under the active master key: a keyring that cannot open it belongs to another
+    /// cluster.
     pub keyring_check: Wrapped,
-    /// The features every member understands; raised on command only.
+    /// The feature level that every member understands; raised by command only.
     pub feature_level: u32,
 }
 
-/// A node, as long as the cluster lives.
+/// A node; the record stays as long as the cluster exists.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NodeRecord {
-    /// Its id, which is never given to another.
+    /// The id, which is never assigned to another node.
     pub id: NodeId,
-    /// What it says of itself.
     pub facts: NodeFacts,
-    /// Whether it shall not vote, even when it has caught up.
+    /// Whether the node never votes, even when it has caught up.
     pub learner: bool,
-    /// When it was admitted, or first described itself: milliseconds since 1970 UTC.
+    /// Time of admission, or of the first report of a founder: milliseconds since 1970 UTC.
     pub admitted_at_ms: u64,
-    /// When it was removed; none while it belongs to the cluster.
+    /// Time of removal; `None` while the node belongs to the cluster.
     pub removed_at_ms: Option<u64>,
 }
 
 /// A token that admits one node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JoinTokenRecord {
-    /// Its public name.
     pub id: [u8; 8],
-    /// Digest of its secret.
+    /// Digest of the token's secret.
     pub secret_digest: [u8; 32],
-    /// Until when it is good: milliseconds since 1970 UTC.
+    /// End of validity: milliseconds since 1970 UTC.
     pub expires_at_ms: u64,
-    /// Whether the node it admits shall stay a learner.
+    /// Whether the admitted node stays a learner.
     pub learner: bool,
-    /// The zone that the node is in, whatever it says.
+    /// The zone of the node, which overrides the zone that the node reports.
     pub zone: Option<String>,
-    /// Whether it was revoked.
     pub revoked: bool,
-    /// The node it admitted.
+    /// The admitted node.
     pub spent: Option<TokenSpent>,
 }
 
-/// What a token was spent on.
+/// The node that a token was spent on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TokenSpent {
-    /// The node.
     pub node: NodeId,
     /// Digest of the node's public key.
     pub key_digest: [u8; 32],
 }
 
-/// The cluster's certificate authority, with which any member signs for a new one.
+/// The cluster's certificate authority, with which any member signs certificates of new ones.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuthorityRecord {
-    /// Its certificate, PEM.
     pub certificate_pem: String,
-    /// Its private key, PEM, wrapped.
+    /// The private key in PEM, wrapped.
     pub key: Wrapped,
 }

@@ -1,7 +1,7 @@
-//! Rentals: when a viewer's began. How long it lasts is the policy's to say, each time it is asked.
+//! Rentals: the start of each. The policy in force at each request decides how long a rental lasts.
 //!
-//! A rental is remembered until it is ended by command: one that was forgotten by itself could be
-//! begun again without being paid for.
+//! A rental is kept until a command ends it: a rental that was dropped automatically could be started again
+//! without payment.
 
 use keymoot_model::ViewerPlace;
 
@@ -11,7 +11,7 @@ use super::response::Response;
 use super::tables::{StateError, Tables};
 use super::transaction::Transaction;
 
-/// When the viewer's rental of the content began: milliseconds since 1970 UTC. None: it has not.
+/// Start of the viewer's rental of the content: milliseconds since 1970 UTC; `None` if it has not started.
 ///
 /// # Errors
 /// When the tables cannot be read.

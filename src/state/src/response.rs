@@ -1,4 +1,4 @@
-//! What the state answers to a command. Variants are append-only.
+//! The answers of the state to commands. Variants are append-only.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,78 +9,76 @@ use super::join_tokens::TokenRefusal;
 /// The outcome of one command.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Response {
-    /// The proposed key was stored; the proposer has it already, so it does not travel back.
+    /// The proposed key was stored; the proposer has it already, so it is not sent back.
     Stored,
-    /// The track had a key before; this is it.
+    /// The track already has this key.
     Existing(Box<KeyRecord>),
     /// The key was wrapped for a version that is not the track's next: wrap again for `next`.
     VersionMoved {
         /// The version to wrap for.
         next: u32,
     },
-    /// The key id names this key already. Whether that is a repetition or a conflict depends on
-    /// the key itself, which the state cannot open: the proposer compares.
+    /// The key id already belongs to this key. Only the key itself shows whether that is a retry or a
+    /// conflict, and the state cannot open it: the proposer compares.
     KidTaken(Box<KeyRecord>),
-    /// So many versions were deleted.
+    /// Versions were deleted.
     Deleted {
-        /// How many; 0 when there was nothing to delete.
+        /// The number of deleted versions; 0 when there was nothing to delete.
         versions: u32,
     },
-    /// The command is done and there is nothing more to say.
+    /// The command is done.
     Done,
-    /// What should have been new was there before, and stays as it was.
+    /// The command changed nothing: the state was already as it asks, or no longer as it expects.
     Unchanged,
-    /// The proposal was applied and answered before; its answer is forgotten.
+    /// The proposal was applied and answered before; its answers are no longer kept.
     AnsweredBefore,
-    /// The seed that holds, whoever proposed it.
+    /// The current seed, whichever proposal stored it.
     Seed(Box<SeedRecord>),
-    /// The key of the cluster's derived key ids, whoever proposed it.
+    /// The key of the cluster's derived key ids, whichever proposal stored it.
     KidKey(Wrapped),
     /// The cluster, the content or the track has used up the numbers that a derived key id can hold.
     NumbersExhausted,
-    /// The policy as it is stored now, changed by the command or as it was.
+    /// The policy as stored now, changed by the command or not.
     Policy(Box<PolicyRecord>),
     /// There is no policy of that name.
     NoPolicy,
-    /// The policy is not in the state that the command demands.
+    /// The stored policy does not meet the command's condition.
     PolicyMoved {
-        /// Its version; none when there is none of that name.
+        /// The stored version; `None` when no policy of that name is stored.
         version: Option<u64>,
     },
     /// The policy cannot be deleted: it is in use.
     PolicyInUse {
-        /// How many contents it is attached to.
+        /// The number of contents that it is attached to.
         contents: u64,
         /// Whether it is the account's default.
         is_default: bool,
     },
-    /// The device holds a slot until then: milliseconds since 1970 UTC.
+    /// The device holds a slot until `until_ms`: milliseconds since 1970 UTC.
     Leased {
-        /// When.
         until_ms: u64,
     },
     /// Other devices hold all slots.
     LeasesTaken {
-        /// When the first of them ends: milliseconds since 1970 UTC.
+        /// End of the first of these slots: milliseconds since 1970 UTC.
         frees_at_ms: u64,
     },
-    /// The rental, begun by the command or before.
+    /// The rental, started by this command or earlier.
     Rental {
-        /// When it began: milliseconds since 1970 UTC.
+        /// Start of the rental: milliseconds since 1970 UTC.
         began_at_ms: u64,
     },
-    /// The token was spent on the node, now or before.
+    /// The token was spent on the node, now or earlier.
     Admitted {
-        /// The node's id.
         id: NodeId,
-        /// Whether it shall stay a learner.
+        /// Whether the node stays a learner.
         learner: bool,
     },
-    /// The token admits nobody.
+    /// The token does not admit the node.
     TokenRefused(TokenRefusal),
-    /// The id that the node's certificate names was given before, or is no longer to be given.
+    /// The id in the node's certificate was assigned before, or is too low to be assigned.
     NodeIdTaken {
-        /// The lowest id that can be given.
+        /// The lowest id that can be assigned.
         next: NodeId,
     },
     /// The node was removed.
@@ -89,9 +87,8 @@ pub enum Response {
     NoNode,
     /// A member's program does not know the feature level.
     LevelUnknownTo {
-        /// Which member.
         node: NodeId,
-        /// The highest level it knows.
+        /// The highest level that the member knows.
         level: u32,
     },
 }

@@ -1,7 +1,7 @@
-//! The same secrets under another master key.
+//! Rewraps stored secrets under another master key.
 //!
-//! A secret is exchanged only for the very wrapping that the proposer opened: what was replaced or deleted
-//! meanwhile stays as it is now. So a rotation or a delete is never undone, and repeating does nothing.
+//! A wrapping is replaced only if it is still the one that the proposer opened: a secret that was replaced or
+//! deleted meanwhile stays as it is now. So no rotation or delete is undone, and a repetition does nothing.
 
 use serde::{Deserialize, Serialize};
 
@@ -17,39 +17,32 @@ use super::secrets::StoredSecret;
 use super::tables::{StateError, Tables};
 use super::transaction::Transaction;
 
-/// Where a wrapped secret stands. Variants are append-only.
+/// The place of a wrapped secret. Variants are append-only.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SecretPlace {
-    /// A version of a track's key, current, old, or of a single period.
+    /// A version of a track's key: current, old, or for a single period.
     ContentKey {
-        /// The track.
         place: KeyPlace,
-        /// The version.
         version: u32,
     },
-    /// A seed.
     Seed(SeedId),
     /// A signing key of an account.
     Credential {
-        /// The owner.
         account: AccountId,
-        /// The credential's name.
         name: String,
-        /// What it opens.
         scope: Scope,
     },
-    /// The secret that the servers prove themselves with.
+    /// The secret that servers prove themselves with.
     ServerSecret,
     /// The key of derived key ids.
     KidKey,
-    /// The value that tells whether a keyring is the cluster's.
+    /// The value that shows whether a keyring belongs to the cluster.
     Check,
     /// The private key of the cluster's certificate authority.
     Authority,
 }
 
 impl StoredSecret {
-    /// Where it stands.
     pub fn place(&self) -> SecretPlace {
         match self {
             Self::ContentKey(record) => {
@@ -99,7 +92,7 @@ pub(super) fn rewrap<T: Tables>(
     Ok(if exchanged { Response::Done } else { Response::Unchanged })
 }
 
-/// The wrapping that is expected, and the one to put in its place.
+/// The expected wrapping, and its replacement.
 type Exchange<'a> = (&'a Wrapped, &'a Wrapped);
 
 fn exchange(now: &mut Wrapped, (old, new): Exchange<'_>) -> bool {
@@ -110,7 +103,7 @@ fn exchange(now: &mut Wrapped, (old, new): Exchange<'_>) -> bool {
     expected
 }
 
-/// Changes a record if it is there, and says whether `change` did.
+/// Applies `change` to a record if it exists. Returns whether it changed.
 fn record<V, T: Tables>(
     run: &mut Transaction<'_, T>,
     table: Table,

@@ -1,8 +1,8 @@
 //! Rotating tracks: the seed of each version, and keys supplied for single periods.
 //!
-//! A seed is a version of its track like a stored key is, numbered by the same counter. It is filed
-//! under its numbers, which every key id derived from it carries, and found by place and period
-//! length. A key supplied for one period is a version too; it is never the track's current key.
+//! A seed is a version of its track, like a stored key, numbered by the same counter. It is stored under its
+//! numbers, which every derived key id carries, and found by place and period length. A key supplied for one
+//! period is a version too; it is never the track's current key.
 
 use keymoot_model::{KeyPlace, KeyRecord, Period, SeedId, SeedRecord, Wrapped};
 
@@ -54,7 +54,7 @@ pub(super) fn store_seed<T: Tables>(
     Ok(Response::Seed(Box::new(record)))
 }
 
-/// The numbers of content and track, given now if they have none. `None` when there are none left.
+/// The numbers of content and track, assigned now if they have none. `None` when the numbers are used up.
 fn numbers<T: Tables>(
     run: &mut Transaction<'_, T>,
     place: &KeyPlace,
@@ -104,7 +104,7 @@ pub(super) fn supply_period_key<T: Tables>(
     Ok(Response::Stored)
 }
 
-/// Forgets that a key was supplied for its period, if it is still the one that holds there.
+/// Removes the supplied key of a period, if it is still the current one there.
 pub(super) fn forget_period<T: Tables>(
     run: &mut Transaction<'_, T>,
     record: &KeyRecord,
@@ -117,7 +117,7 @@ pub(super) fn forget_period<T: Tables>(
     Ok(())
 }
 
-/// Deletes the seeds of a track up to a version; says how many went.
+/// Deletes the seeds of a track up to a version. Returns their number.
 pub(super) fn delete_seeds<T: Tables>(
     run: &mut Transaction<'_, T>,
     place: &KeyPlace,
@@ -142,7 +142,7 @@ pub(super) fn delete_seeds<T: Tables>(
     Ok(versions)
 }
 
-/// Gives the cluster the key of its derived key ids, once and for ever.
+/// Stores the key of the cluster's derived key ids, once.
 pub(super) fn found_kid_key<T: Tables>(
     run: &mut Transaction<'_, T>,
     key: &Wrapped,

@@ -1,8 +1,8 @@
-//! Which records of the state hold wrapped secrets, and where each belongs.
+//! The wrapped secrets in the records of the state, with the place of each.
 //!
-//! Everything that must be opened again after a master key has changed is found here: a table that comes
-//! to hold a secret gets an arm in [`secrets_of`]. Answers kept for a proposer that may ask again
-//! ([`Table::Sessions`]) repeat secrets of other tables for a while and are no place of their own.
+//! Every secret that must be rewrapped after a master key change is found here: a new table with secrets gets
+//! an arm in [`secrets_of`]. Answers kept for retries ([`Table::Sessions`]) repeat secrets of other tables
+//! for a while; they are not places of their own.
 
 use keymoot_model::{Account, AccountId, KeyRecord, Scope, SeedRecord, Wrapped};
 
@@ -20,32 +20,26 @@ pub enum StoredSecret {
     Seed(Box<SeedRecord>),
     /// A signing key of an account.
     Credential {
-        /// The owner.
         account: AccountId,
-        /// The credential's name.
         name: String,
-        /// What it opens.
         scope: Scope,
-        /// The key.
         secret: Wrapped,
     },
-    /// The secret that the servers prove themselves with.
+    /// The secret that servers prove themselves with.
     ServerSecret(Wrapped),
     /// The key of derived key ids.
     KidKey(Wrapped),
     /// The private key of the cluster's certificate authority.
     Authority(Wrapped),
-    /// The value that tells whether a keyring is the cluster's.
+    /// The value that shows whether a keyring belongs to the cluster.
     Check {
-        /// The cluster's name.
         cluster: String,
-        /// The value.
         check: Wrapped,
     },
 }
 
 impl StoredSecret {
-    /// The secret itself.
+    /// The wrapping of the secret.
     pub fn wrapped(&self) -> &Wrapped {
         match self {
             Self::ContentKey(record) => &record.key,
@@ -57,7 +51,7 @@ impl StoredSecret {
     }
 }
 
-/// The tables whose records may hold secrets; a walk over all secrets needs no other.
+/// The tables whose records may hold secrets; a walk over all secrets reads no others.
 pub const SECRET_TABLES: [Table; 5] =
     [Table::Tracks, Table::OldKeys, Table::Accounts, Table::Meta, Table::Seeds];
 

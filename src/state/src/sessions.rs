@@ -1,11 +1,11 @@
-//! Exactly once: a proposal that was retried because its answer got lost applies one time.
+//! Exactly once: a proposal that is retried because its answer was lost is applied one time.
 //!
-//! Each client's answers are kept from its floor upwards. A client that has fallen silent is forgotten with
-//! its answers: from feature level 2 on as `clients.rs` has it, below it by the clock of whoever is new, which
-//! is wrong where that clock is, but what older programs do.
+//! Each client's answers are kept from its floor upwards. A client here is a proposer: a node, from start to
+//! stop. A silent client is forgotten with its answers: from feature level 2 on by the rule in `clients.rs`,
+//! below it by the clock of a new client. The clock may be wrong, but older versions use it.
 //!
-//! No answer is kept below its client's floor, and none of a client that has no session. So the work for one
-//! proposal does not grow with what the client has proposed before.
+//! No answer is kept below its client's floor, and none of a client without a session. So the work for one
+//! proposal does not grow with the number of earlier proposals.
 
 use super::clients;
 use super::command::Proposal;
@@ -19,20 +19,20 @@ use super::transaction::{Transaction, decode};
 /// How long a silent client is remembered below feature level 2.
 const FORGOTTEN_AFTER_MS: u64 = 3_600_000;
 
-/// How far a client's floor rises at most by one proposal, from feature level 2 on; each number below it may
-/// have answers to delete. What is left is made up for by the proposals that follow.
+/// The most that one proposal raises a client's floor, from feature level 2 on: each serial below the floor
+/// may have answers to delete. The proposals that follow raise it further.
 pub(super) const FLOOR_RISE_MAX: u64 = 64;
 
-/// Answers that are searched for at once.
+/// The answers read by one search.
 const PAGE: usize = 256;
 
-/// What is known of a proposal before it is applied.
+/// The state's knowledge of a proposal before it is applied.
 pub(super) enum Seen {
-    /// It is new: apply it.
+    /// The proposal is new: apply it.
     Never,
-    /// It was applied with these answers.
+    /// The proposal was applied with these answers.
     Answered(Vec<Response>),
-    /// It was applied, and the client said that it has the answers.
+    /// The proposal was applied, and the client has confirmed the answers.
     Forgotten,
 }
 
@@ -87,7 +87,7 @@ fn forget_answers<T: Tables>(
     from: u64,
     to: u64,
 ) -> Result<(), StateError> {
-    // Commonly it is one, whose key is known: a search would cost more.
+    // Usually it is one answer, whose key is known: a search would cost more.
     if to.saturating_sub(from) <= FLOOR_RISE_MAX {
         return (from..to).try_for_each(|serial| run.delete(Table::Sessions, &answers_key(client, serial)));
     }
@@ -95,7 +95,7 @@ fn forget_answers<T: Tables>(
     forget_while(run, client, from, |key| *key < *end)
 }
 
-/// Deletes a client's answers from a serial on, as far as they are there and due.
+/// Deletes a client's answers from a serial on, while they are due.
 fn forget_while<T: Tables>(
     run: &mut Transaction<'_, T>,
     client: u64,
@@ -123,14 +123,14 @@ pub(super) fn answers_from<T: Tables>(
     from: u64,
     limit: usize,
 ) -> Result<Vec<Vec<u8>>, StateError> {
-    // The store looks at what was deleted before, too: it is not asked for what is below the floor.
+    // A scan in the store also visits deleted keys, so it does not start below the floor.
     let behind = from.checked_sub(1).map_or(answers_of(client), |serial| answers_key(client, serial));
     let found = run.page(Table::Sessions, &answers_of(client), &behind, limit)?;
     Ok(found.into_iter().map(|(key, _)| key).collect())
 }
 
-/// Forgets whoever has been silent for an hour by the clock of a client that is new, that is, of a node that
-/// has started.
+/// Forgets clients that have been silent for an hour by the clock of a new client, that is, of a node that
+/// has just started.
 fn forget_the_silent<T: Tables>(run: &mut Transaction<'_, T>, now_ms: u64) -> Result<(), StateError> {
     for (key, value) in run.prefix(Table::Sessions, b"c")? {
         let session: Session = decode(Table::Sessions, &value)?;
@@ -146,7 +146,7 @@ fn forget_the_silent<T: Tables>(run: &mut Transaction<'_, T>, now_ms: u64) -> Re
 
 /// Deletes the session of a client that has no answers from its floor upwards.
 pub(super) fn forget_client<T: Tables>(run: &mut Transaction<'_, T>, client: u64) -> Result<(), StateError> {
-    // No client counts from zero; what does nevertheless leaves nothing behind either.
+    // Clients count from 1; a client that sent serial 0 leaves nothing behind either.
     run.delete(Table::Sessions, &answers_key(client, 0))?;
     run.delete(Table::Sessions, &session_key(client))
 }

@@ -1,4 +1,4 @@
-//! What a whole state holds, counted record by record: of tables, or of a file.
+//! Counts the content of a whole state record by record, from tables or from a file.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use super::secrets::secrets_of;
 use super::tables::StateError;
 use super::transaction::decode;
 
-/// The count of a state's records and secrets, and its digest made anew.
+/// The count of a state's records and secrets, and its recomputed digest.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Survey {
     records: [u64; TABLE_COUNT],
@@ -20,7 +20,7 @@ pub struct Survey {
 }
 
 impl Survey {
-    /// Takes in a record. What the cluster keeps in [`Table::Meta`] beside the state is none.
+    /// Counts a record. Keys of [`Table::Meta`] that the cluster keeps beside the state are skipped.
     ///
     /// # Errors
     /// When the record does not decode.
@@ -39,22 +39,22 @@ impl Survey {
         Ok(())
     }
 
-    /// How many records each table has.
+    /// The number of records in each table.
     pub fn records(&self) -> impl Iterator<Item = (Table, u64)> {
         Table::ALL.into_iter().zip(self.records)
     }
 
-    /// How many secrets stand under each master key.
+    /// The number of secrets wrapped under each master key.
     pub fn secrets(&self) -> &BTreeMap<MasterKeyId, u64> {
         &self.secrets
     }
 
-    /// The digest of the records taken in.
+    /// The digest of the counted records.
     pub fn digest(&self) -> Digest {
         self.digest
     }
 
-    /// Whether the digest that the state kept of itself is that of its records.
+    /// Whether the digest stored in the state equals the digest of its records.
     pub fn is_sound(&self) -> bool {
         self.kept == self.digest
     }

@@ -1,4 +1,4 @@
-//! The one way to the bytes of the state, and what can go wrong there.
+//! Access to the bytes of the state, and its errors.
 
 use serde::de::DeserializeOwned;
 
@@ -28,7 +28,7 @@ pub trait Tables {
     /// When the store cannot be read.
     fn page(&self, table: Table, prefix: &[u8], after: &[u8], limit: usize) -> Result<Vec<Pair>, StateError>;
 
-    /// Told of a record that does not decode, which cannot be what was written.
+    /// Called with a record that does not decode: it cannot be what was written.
     fn note_damage(&self, _error: &StateError) {}
 }
 
@@ -41,31 +41,26 @@ pub(super) fn read<V: DeserializeOwned, T: Tables>(
     decode(table, bytes).inspect_err(|error| tables.note_damage(error))
 }
 
-/// The state could not be read. Fatal to a node: what it holds is not what it applied.
+/// The state could not be read. Fatal to a node: its state may differ from what it applied.
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
-    /// The store failed.
     #[error("cannot read the state's tables")]
     Store(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// A record does not decode.
     #[error("a record of table {table} does not decode")]
     Record {
-        /// The table's name.
         table: &'static str,
-        /// Why.
         #[source]
         source: keymoot_codec::CodecError,
     },
-    /// A key is none that is ever written.
+    /// A key that is never written.
     #[error("table {table} holds a key that nobody writes")]
     Key {
-        /// The table's name.
         table: &'static str,
     },
-    /// An index points at a record that is not there.
+    /// An index points at a missing record.
     #[error("table {table} points at a record that is not there")]
     Dangling {
-        /// The table's name.
         table: &'static str,
     },
 }

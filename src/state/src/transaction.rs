@@ -1,4 +1,4 @@
-//! One applied run: reads through to the tables, sees its own writes, keeps the digest.
+//! One applied run: it reads through to the tables, sees its own writes and keeps the digest.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -14,7 +14,7 @@ use super::digest::Digest;
 use super::layout::{META_DIGEST, Table};
 use super::tables::{Pair, StateError, Tables, read};
 
-/// A pair as the run found it and, once it wrote it, as it leaves it.
+/// A pair as the run found it, and its new value once the run has written it.
 struct Cell {
     before: Option<Vec<u8>>,
     written: Option<Option<Vec<u8>>>,
@@ -28,11 +28,9 @@ impl Cell {
 
 /// A write to make: the value, or `None` to delete.
 pub struct Change {
-    /// Which table.
     pub table: Table,
-    /// The pair's key.
     pub key: Vec<u8>,
-    /// The pair's new value, or `None`.
+    /// The new value; `None` deletes the pair.
     pub value: Option<Vec<u8>>,
 }
 
@@ -83,7 +81,7 @@ impl<'a, T: Tables> Transaction<'a, T> {
         Ok(pairs.into_iter().collect())
     }
 
-    /// At most `limit` pairs of `prefix` behind `after` as this run sees them, in key order.
+    /// At most `limit` pairs of `prefix` after `after` as this run sees them, in key order.
     pub(super) fn page(
         &self,
         table: Table,
@@ -95,7 +93,7 @@ impl<'a, T: Tables> Transaction<'a, T> {
         let mut after = after.to_vec();
         loop {
             let stored = self.tables.page(table, prefix, &after, limit)?;
-            // Behind the last pair of a full page there may be more, which are not known yet.
+            // After the last pair of a full page there may be more pairs, not read yet.
             let last = stored.last().filter(|_| stored.len() >= limit).map(|(key, _)| key.clone());
             let mut pairs: BTreeMap<_, _> = stored.into_iter().collect();
             let cells = self.cells.borrow();
@@ -121,7 +119,7 @@ impl<'a, T: Tables> Transaction<'a, T> {
         Ok(page)
     }
 
-    /// Ends the run: the writes to make, the digest among them, and the digest itself.
+    /// Ends the run. Returns the writes, the digest among them, and the digest itself.
     ///
     /// # Errors
     /// When the digest kept so far cannot be read.
@@ -147,7 +145,7 @@ impl<'a, T: Tables> Transaction<'a, T> {
         Ok((changes, digest))
     }
 
-    /// Looks at a pair, which is read from the tables once.
+    /// Passes a pair to `look`; each pair is read from the tables once.
     fn with_cell<R>(&self, table: Table, key: &[u8], look: impl FnOnce(&Cell) -> R) -> Result<R, StateError> {
         let mut tables = self.cells.borrow_mut();
         let cells = tables.entry(table).or_default();
@@ -161,7 +159,7 @@ impl<'a, T: Tables> Transaction<'a, T> {
     }
 
     fn set(&mut self, table: Table, key: &[u8], value: Option<Vec<u8>>) -> Result<(), StateError> {
-        // The digest needs what stood there before.
+        // The digest needs the old value.
         self.with_cell(table, key, |_| ())?;
         if let Some(cell) = self.cells.get_mut().get_mut(&table).and_then(|cells| cells.get_mut(key)) {
             cell.written = Some(value);

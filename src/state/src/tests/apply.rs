@@ -65,7 +65,7 @@ impl Memory {
         self.0.insert((table, key.to_vec()), value);
     }
 
-    /// Takes over a snapshot's records one by one, as an installation does.
+    /// Copies a snapshot's records one by one, as an installation does.
     pub(crate) fn install(&mut self, snapshot: &Self) {
         self.0 = snapshot.0.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
     }
@@ -355,7 +355,7 @@ fn a_nonce_is_spent_once_and_never_again_while_its_request_could_be_accepted() {
     assert_eq!(spend(1, 10_000, 10_001).0, Response::Unchanged);
     assert_eq!(spend(2, 10_000, 10_001).0, Response::Done);
     assert_eq!(spend(1, 10_001, 10_001).0, Response::Done, "another request of the same nonce");
-    // Ten minutes on, all of them are forgotten, and refused for their age.
+    // Ten minutes later all of them are forgotten, and refused for their age.
     assert_eq!(spend(3, 10_602, 10_602), (Response::Done, 2));
     assert_eq!(spend(1, 10_000, 10_602).0, Response::Unchanged);
     // A client from the future, or a node from the past, moves nothing.

@@ -1,7 +1,7 @@
-//! The bytes of every command, response and record, literally: what is in a log stays readable.
+//! The bytes of every command, response and record, literally: existing logs stay readable.
 //!
-//! A change here is a change of what is on disk. Only ever add; an old line that no longer holds
-//! means that a node could not read its own log.
+//! A change here changes the format on disk. Only add lines: an old line that no longer holds means that a
+//! node could not read its own log.
 
 use std::fmt::Write as _;
 

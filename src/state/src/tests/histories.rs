@@ -1,8 +1,8 @@
-//! Whole histories: every command, several proposers whose clocks disagree, and forwards that are
-//! sent again in whatever order the network likes.
+//! Whole histories: every command, several proposers whose clocks disagree, and forwarded proposals that are
+//! repeated in any order.
 //!
-//! A history is drawn as what proposers and the network do, so that every serial and floor is one that
-//! a proposer could have sent.
+//! A history is generated from actions of proposers and the network, so that a proposer could have sent every
+//! serial and floor.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -128,14 +128,14 @@ fn any_command() -> impl Strategy<Value = Command> {
     prop_oneof![3 => key_command(), 1 => cluster_command(), 3 => viewing_command()]
 }
 
-/// What happens outside of the state.
+/// An event outside the state.
 #[derive(Clone, Debug)]
 enum Event {
     /// A proposer sends a proposal for the first time, at its own clock's time.
     Send { client: u64, clock_ms: u64, commands: Vec<Command> },
-    /// The network brings one that was sent, perhaps again.
+    /// The network delivers a sent proposal, perhaps again.
     Deliver(Index),
-    /// A proposer learns the answer to one that was brought.
+    /// A proposer gets the answer to a delivered proposal.
     Answer(Index),
 }
 
@@ -150,7 +150,7 @@ fn event(clock_ms_max: u64) -> impl Strategy<Value = Event> {
     ]
 }
 
-/// What the log holds: proposals in the order in which they came, some of them several times.
+/// The log: proposals in the order of delivery, some of them several times.
 fn log_of(events: Vec<Event>) -> Vec<Proposal> {
     let mut log = Vec::new();
     let mut sent: Vec<Proposal> = Vec::new();
@@ -179,7 +179,7 @@ fn log_of(events: Vec<Event>) -> Vec<Proposal> {
             Event::Deliver(_) | Event::Answer(_) => {}
         }
     }
-    // What was never brought is brought last.
+    // Proposals that were never delivered come last.
     log.extend(sent.into_iter().filter(|proposal| !brought.contains(&(proposal.client, proposal.serial))));
     log
 }
@@ -188,7 +188,7 @@ fn any_log() -> impl Strategy<Value = Vec<Proposal>> {
     log_by_clocks(3000)
 }
 
-/// A log of proposers whose clocks are so far apart.
+/// A log of proposers whose clocks differ by up to `clock_ms_max`.
 fn log_by_clocks(clock_ms_max: u64) -> impl Strategy<Value = Vec<Proposal>> {
     let events = proptest::collection::vec(event(clock_ms_max), 1..60);
     events.prop_map(log_of).prop_filter("empty", |log| !log.is_empty())
@@ -203,7 +203,7 @@ fn log_of_a_new_cluster(clock_ms_max: u64) -> impl Strategy<Value = Vec<Proposal
     })
 }
 
-/// Only the first time that each proposal came.
+/// Only the first delivery of each proposal.
 fn without_repeats(log: &[Proposal]) -> Vec<Proposal> {
     let mut seen = BTreeSet::new();
     log.iter().filter(|proposal| seen.insert((proposal.client, proposal.serial))).cloned().collect()

@@ -1,4 +1,4 @@
-//! Slots and rentals against a model that remembers everything.
+//! Slots and rentals against a model that forgets nothing.
 
 use std::collections::BTreeMap;
 
@@ -112,7 +112,7 @@ proptest! {
                 let expected =
                     if model.remove(&(of, device)).is_some() { Response::Done } else { Response::Unchanged };
                 let given = history.run(Command::ReleaseLease { place: viewer(of), device: [device; 16] }, now_ms);
-                // A slot that has ended may or may not have been forgotten; giving it back changes nothing.
+                // An ended slot may or may not have been deleted; freeing it changes nothing.
                 prop_assert!(given == expected || given == Response::Done);
                 continue;
             }

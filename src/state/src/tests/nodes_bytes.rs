@@ -1,4 +1,4 @@
-//! The bytes of what is stored of nodes and tokens, literally. See `bytes`.
+//! The stored bytes of nodes and tokens, literally. See `bytes`.
 
 use keymoot_codec::Kind;
 

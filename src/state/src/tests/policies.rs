@@ -1,4 +1,4 @@
-//! Policies through their whole life: stored, changed, attached, refused to go while in use.
+//! The life of policies: stored, changed, attached, protected from deletion while in use.
 
 use proptest::prelude::*;
 
@@ -35,7 +35,7 @@ fn set_default(policy: Option<&str>) -> Command {
     Command::SetDefaultPolicy { account: names().0, policy: policy.map(name) }
 }
 
-/// Runs commands one after the other and says what each was answered: a policy by its version.
+/// Runs commands one by one and returns the answer to each: a policy as its version.
 fn run(memory: &mut Memory, commands: impl IntoIterator<Item = Command>) -> Vec<String> {
     let answers = memory.run(&[proposal(1, commands.into_iter().collect())]).remove(0);
     let answers = answers.into_iter().map(|answer| match answer {

@@ -1,4 +1,4 @@
-//! Secrets that change their master key while other commands come in between.
+//! Secrets are rewrapped while other commands interleave.
 
 use keymoot_model::{MasterKeyId, Wrapped};
 
@@ -37,7 +37,7 @@ fn what_was_replaced_or_deleted_meanwhile_stays_so() {
     memory.run(&[proposal(2, vec![Command::ReplaceKey(second.clone())])]);
     assert_eq!(memory.run(&[proposal(3, vec![rewrap(1, &first.key)])]), [[Response::Done]]);
     assert_eq!(current_key(&memory, &place(1)).unwrap().unwrap().key, second.key);
-    // Opened, then deleted: it does not come back.
+    // Opened, then deleted: the rewrap does not bring it back.
     memory.run(&[proposal(4, vec![Command::DeleteKey { place: place(1), through: 2, kid: None }])]);
     assert_eq!(memory.run(&[proposal(5, vec![rewrap(2, &second.key)])]), [[Response::Unchanged]]);
     assert_eq!(current_key(&memory, &place(1)).unwrap(), None);

@@ -1,4 +1,4 @@
-//! Exactly once whatever a clock says, with bounded work, and as the builds before did below feature level 2.
+//! Exactly once with any clock and with bounded work; below feature level 2 as in earlier versions.
 
 use std::cell::Cell;
 
@@ -72,7 +72,7 @@ fn a_client_is_forgotten_once_enough_others_have_begun_and_what_is_kept_is_bound
         |memory: &Memory, client| memory.get(Table::Sessions, &session_key(client)).unwrap().is_some();
     for start in 0..CLIENTS_KEPT - 1 {
         memory.run(&[proposal(1_000 + start, 1, HOUR_MS, vec![])]);
-        // It is heard of all the time.
+        // Client 1 proposes all the time.
         memory.run(&[proposal(1, 2 + start, HOUR_MS, vec![])]);
     }
     assert!(is_known(&memory, 2) && is_known(&memory, 1));
@@ -120,7 +120,7 @@ fn a_client_with_many_answers_is_forgotten_bit_by_bit_and_none_of_it_applies_aga
         assert!(before <= answers(&memory) + ANSWERS_FORGOTTEN_MAX);
         let session: Option<Session> = sessions(&memory).into_iter().map(|it| it.1).find(|it| it.floor > 1);
         if session.is_some_and(|session| session.floor < many) {
-            // What was deleted already is known not to be new.
+            // A proposal whose answer was deleted is not new.
             let again = memory.run(&[proposal(2, 1, 1, put_account(1))]);
             assert_eq!((again, url(&memory).as_deref()), (vec![vec![Response::AnsweredBefore]], Some("2")));
         }
@@ -156,7 +156,7 @@ impl Tables for Counted<'_> {
     }
 }
 
-/// Applies one proposal; how many records were read, and how many changed.
+/// Applies one proposal. Returns the number of records read and changed.
 fn work_of(memory: &mut Memory, proposal: &Proposal) -> (usize, usize) {
     let before = memory.clone();
     let counted = Counted { memory: &before, work: Cell::new(0) };
@@ -210,7 +210,7 @@ fn one_proposal_does_bounded_work_whatever_piled_up() {
     assert!(answers(&memory) < 2 * CLIENTS_KEPT as usize);
 }
 
-/// What the builds before did: it walks from one number to the next, whether anything is there or not.
+/// The algorithm of earlier versions: it visits every serial, whether or not it has answers.
 fn remember_as_before(run: &mut Transaction<'_, Memory>, proposal: &Proposal, responses: &[Response]) {
     let key = session_key(proposal.client);
     let before: Option<Session> = run.get(Table::Sessions, &key).unwrap();
@@ -263,7 +263,7 @@ fn runs(
     found
 }
 
-/// Proposals as nobody sends them, too: any serial, any floor, any clock.
+/// Proposals with any serial, floor and clock, including ones that no proposer sends.
 fn any_proposal() -> impl Strategy<Value = Proposal> {
     let number = || prop_oneof![8 => 0_u64..40, 1 => 0_u64..1_000];
     let serial = prop_oneof![20 => number(), 1 => Just(u64::MAX)];
