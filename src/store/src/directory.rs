@@ -1,15 +1,15 @@
-//! A node's data directory: its layout, whose it is, and that only one process has it open.
+//! A node's data directory: its layout, its owner, and its lock, which admits one process.
 //!
 //! ```text
 //! identity.toml   node, cluster and format; written once
 //! incarnations.toml   which directory this is, and which ones its peers had: see `incarnations.rs`
 //! lock            held while open; names the process
-//! ballast         room kept for a full disk
+//! ballast         reserves disk space for a full disk
 //! log/            the Raft log
 //! CURRENT         names the live state directory
 //! state-<n>/      the tables
 //! incoming/       snapshots being received; emptied at every start
-//! rebuild/        what is to replace all of it: see [`Rebuild`](super::Rebuild)
+//! rebuild/        new contents that will replace the old ones: see [`Rebuild`](super::Rebuild)
 //! ```
 
 use std::collections::BTreeMap;
@@ -33,19 +33,19 @@ pub struct Directory {
     identity: ArcSwap<Identity>,
     incarnations: Mutex<Incarnations>,
     received: AtomicU64,
-    /// Held as long as this is.
+    /// Held while this value lives.
     _lock: Lock,
 }
 
 impl Directory {
-    /// Opens `root` for `identity`, making and marking it when it is new or empty. A directory that is
-    /// marked keeps its fence, whatever `identity` says.
+    /// Opens `root` for `identity`; creates it, or writes the identity file, when it is new or empty. An
+    /// existing identity file keeps its fence, whatever the fence of `identity`.
     ///
     /// # Errors
-    /// [`StoreError::HalfRebuilt`] when a recovery or restore was interrupted,
-    /// [`StoreError::InUse`] when another process has it open, [`StoreError::OtherIdentity`] when
-    /// it belongs to another node or cluster, [`StoreError::Unnamed`] when it holds data of nobody,
-    /// and those of reading the identity and the incarnations.
+    /// [`StoreError::HalfRebuilt`] when a recovery or restore was interrupted, [`StoreError::InUse`] when
+    /// another process has it open, [`StoreError::OtherIdentity`] when it belongs to another node or cluster,
+    /// [`StoreError::Unnamed`] when it holds data but no identity, and the errors of reading the identity and
+    /// the incarnations.
     pub fn open(root: &Path, identity: &Identity) -> Result<Self, StoreError> {
         durable::create_directory(root)?;
         let lock = Lock::take(root)?;
@@ -77,38 +77,38 @@ impl Directory {
         })
     }
 
-    /// Where it is; the tables are opened with this path.
+    /// The path of the directory; the tables are opened with it.
     pub fn root(&self) -> &Path {
         &self.root
     }
 
-    /// Whose it is.
     pub fn identity(&self) -> Arc<Identity> {
         self.identity.load_full()
     }
 
-    /// Takes over the fence of a recovered cluster, durably. For a node that belongs to nobody yet: what it
-    /// remembers of peers that it met with its old fence is void.
+    /// Adopts the fence of a recovered cluster, durably. For a node that belongs to no cluster yet.
+    /// Incarnations of peers met under the old fence are dropped.
     ///
     /// # Errors
-    /// An I/O error; the fence is then the one from before.
+    /// An I/O error; the fence is then unchanged.
     pub fn adopt_fence(&self, fence: u64) -> Result<(), StoreError> {
         let mut incarnations = self.incarnations();
         let adopted = Identity { fence, ..Identity::clone(&self.identity()) };
         adopted.write(&self.root)?;
         self.identity.store(Arc::new(adopted));
-        // On the disk they are void already: they name the old fence.
+        // The peers on disk are void already: their file names the old fence.
         *incarnations = Incarnations { fence, own: incarnations.own, peers: BTreeMap::new() };
         Ok(())
     }
 
-    /// Which of all the directories that this node ever had this is.
+    /// The incarnation, which identifies this directory among all that the node ever had.
     pub fn incarnation(&self) -> Incarnation {
         self.incarnations().own
     }
 
-    /// Draws another incarnation, durably, if there is no log: what the node voted before is forgotten. For
-    /// tables that hold nothing; others without a log are refused, and keep theirs for the log to be put back.
+    /// Draws a new incarnation, durably, if there is no log, because the node's earlier votes are lost. Only
+    /// for empty tables: a node with filled tables and no log is refused, and keeps its incarnation in case
+    /// the log is put back.
     ///
     /// # Errors
     /// An I/O error.
@@ -120,7 +120,7 @@ impl Directory {
         Ok(())
     }
 
-    /// Whether anything of a Raft log is there.
+    /// Whether the directory holds bytes of a Raft log.
     ///
     /// # Errors
     /// An I/O error.
@@ -128,16 +128,16 @@ impl Directory {
         log::holds_bytes(&self.log())
     }
 
-    /// The incarnation that is remembered of a peer.
+    /// The remembered incarnation of a peer.
     pub fn remembered(&self, peer: u64) -> Option<Incarnation> {
         self.incarnations().peers.get(&peer).copied()
     }
 
-    /// Remembers, durably, the first incarnation that is met of a peer with this fence, and gives the one that
-    /// is remembered: another, if another was first.
+    /// Remembers, durably, the first incarnation met of a peer under this fence. Returns the remembered one,
+    /// which differs from `met` if another was met first.
     ///
     /// # Errors
-    /// [`StoreError::OtherFence`] when the fence is another by now, or an I/O error: then nothing is remembered.
+    /// [`StoreError::OtherFence`] when the fence has changed, or an I/O error; nothing is remembered then.
     pub fn remember(&self, fence: u64, peer: u64, met: Incarnation) -> Result<Incarnation, StoreError> {
         let mut incarnations = self.incarnations();
         if incarnations.fence != fence {
@@ -154,7 +154,8 @@ impl Directory {
     }
 
     fn incarnations(&self) -> MutexGuard<'_, Incarnations> {
-        // It is replaced as a whole, after all that can fail.
+        // The value is replaced as a whole, after everything that can fail, so a poisoned lock still guards a
+        // whole one.
         self.incarnations.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -163,7 +164,7 @@ impl Directory {
         self.root.join(LOG)
     }
 
-    /// Makes a file for a snapshot about to be received.
+    /// Creates a file for a snapshot to be received.
     ///
     /// # Errors
     /// An I/O error.
@@ -173,7 +174,7 @@ impl Directory {
     }
 }
 
-/// Whether anything but an unused directory's own files is in `root`.
+/// Whether `root` holds anything besides the files of an unused directory.
 pub(super) fn holds_data(root: &Path) -> Result<bool, StoreError> {
     let log = root.join(LOG);
     let log_used = log.exists() && !is_empty(&log)?;
@@ -224,7 +225,7 @@ mod tests {
         let again = Directory::open(home.path(), &three()).unwrap();
         assert_eq!(again.identity().fence, 77);
         drop(again);
-        // A file from before there were fences.
+        // A file from a version without fences.
         fs::write(home.path().join(identity::FILE), "format = 1\ncluster = \"west\"\nnode = 3\n").unwrap();
         assert_eq!(Directory::open(home.path(), &three()).unwrap().identity().fence, 0);
     }
@@ -251,12 +252,13 @@ mod tests {
         let directory = Directory::open(home.path(), &three()).unwrap();
         Log::open(&directory.log(), LogOptions::default()).unwrap();
         drop(directory);
-        // As the build before left it.
+        // The directory as an earlier version left it.
         fs::remove_file(home.path().join("incarnations.toml")).unwrap();
         let of = |home: &Path| Directory::open(home, &three()).unwrap().incarnation();
         let given = of(home.path());
         assert_eq!(of(home.path()), given);
-        // Whoever empties by hand may leave the small files behind, the lock of the log among them.
+        // A person who empties the directory may leave the small files behind, among them the lock of the
+        // log.
         for entry in fs::read_dir(home.path().join(LOG)).unwrap() {
             let path = entry.unwrap().path();
             if path.file_name().is_some_and(|name| name != "LOCK") {
@@ -288,7 +290,7 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         drop(Directory::open(home.path(), &three()).unwrap());
         fs::remove_file(home.path().join(identity::FILE)).unwrap();
-        // So far nothing but empty directories: the identity is written anew.
+        // Only empty directories so far: the identity is written again.
         drop(Directory::open(home.path(), &three()).unwrap());
         fs::remove_file(home.path().join(identity::FILE)).unwrap();
         fs::write(home.path().join("log/r-0.wal"), "x").unwrap();

@@ -1,7 +1,7 @@
-//! Files and directories that are still there after a power cut, and private from the start.
+//! Files and directories that survive a power cut, and are private from the start.
 //!
-//! A new name is durable only once its directory is synced; a file is replaced by writing another
-//! beside it, syncing that, renaming it over the old one and syncing the directory.
+//! A new name is durable only once its directory is synced; a file is replaced by writing a new one beside
+//! it, syncing that, renaming it over the old one and syncing the directory.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::Write;
@@ -13,7 +13,7 @@ use super::StoreError;
 const FILE_MODE: u32 = 0o600;
 const DIRECTORY_MODE: u32 = 0o700;
 
-/// Makes `path` and what is missing above it, readable by the owner only.
+/// Creates `path` and its missing parents, accessible by the owner only.
 pub(super) fn create_directory(path: &Path) -> Result<(), StoreError> {
     DirBuilder::new()
         .recursive(true)
@@ -26,7 +26,7 @@ pub(super) fn create_directory(path: &Path) -> Result<(), StoreError> {
     path.parent().map_or(Ok(()), sync_directory)
 }
 
-/// Opens `path` for reading and writing, readable by the owner only, creating it when missing.
+/// Opens `path` for reading and writing; creates it, accessible by the owner only, when it is missing.
 pub(super) fn open_file(path: &Path) -> Result<File, StoreError> {
     OpenOptions::new()
         .read(true)
@@ -38,8 +38,8 @@ pub(super) fn open_file(path: &Path) -> Result<File, StoreError> {
         .map_err(StoreError::io("open", path))
 }
 
-/// Replaces the contents of `path` by `bytes`: afterwards, and after a crash at any point, the
-/// file holds either what it held before or all of `bytes`.
+/// Replaces the content of `path` by `bytes`. After a crash at any point the file holds either its old
+/// content or all of `bytes`.
 pub(super) fn write_file(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     let beside = path.with_extension("tmp");
     let mut file = OpenOptions::new()
@@ -67,7 +67,7 @@ pub(super) fn sync_directory(path: &Path) -> Result<(), StoreError> {
     File::open(path).and_then(|directory| directory.sync_all()).map_err(StoreError::io("sync", path))
 }
 
-/// Removes a directory and all in it; a directory that is not there is no error.
+/// Removes a directory and all in it; a missing directory is not an error.
 pub(super) fn remove_directory(path: &Path) -> Result<(), StoreError> {
     match fs::remove_dir_all(path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {

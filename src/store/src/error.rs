@@ -1,108 +1,97 @@
-//! Why the store could not do as asked. Every message says what to do when a person can do it.
+//! Errors of the store. Each message says what to do, if a person can do something.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// What is done about a node whose data cannot be used. Its peers refuse its id with an empty directory.
+/// The remedy for a node whose data cannot be used. Its peers refuse the old id with an empty directory.
 pub const JOIN_ANEW: &str = "remove this node at another one (keymoot cluster remove ID), then let its machine \
                              join under a new id with an empty directory: docs/disks.md";
 
 /// Why a file, the log, the tables or a snapshot could not be used. Never holds stored bytes.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The operating system refused.
+    /// An operation of the file system failed.
     #[error("cannot {doing} {}", path.display())]
     Io {
-        /// What was being done, a verb.
+        /// The operation, as a verb that completes "cannot …".
         doing: &'static str,
-        /// To what.
         path: PathBuf,
-        /// What the operating system says.
+        /// The error of the operating system.
         #[source]
         source: io::Error,
     },
     /// Another process has the data directory open.
     #[error("{} is in use by another process ({holder}); stop it, or give this node a data directory of its own", path.display())]
     InUse {
-        /// The data directory.
         path: PathBuf,
-        /// Who holds it, as the lock file says.
+        /// The holder, from the lock file.
         holder: String,
     },
     /// The directory belongs to another node or cluster.
     #[error("{} belongs to node {found_node} of cluster {found_cluster:?}, not to node {node} of cluster {cluster:?}; correct the configuration, or give this node its own data directory", path.display())]
     OtherIdentity {
-        /// The identity file.
         path: PathBuf,
-        /// The node it names.
+        /// The node in the identity file.
         found_node: u64,
-        /// The cluster it names.
+        /// The cluster in the identity file.
         found_cluster: String,
-        /// The node that wanted to open it.
+        /// The node that tried to open the directory.
         node: u64,
         /// The cluster of that node.
         cluster: String,
     },
-    /// The identity file does not say what it should.
+    /// The identity file is not readable.
     #[error("{} cannot be read as an identity ({why}); restore it, or {anew}", path.display(), anew = JOIN_ANEW)]
     IdentityUnreadable {
-        /// The identity file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The problem.
         why: String,
     },
-    /// The file of the incarnations does not say what it should.
+    /// The file of the incarnations is not readable.
     #[error("{} cannot be read as incarnations ({why}); restore it, or {anew}", path.display(), anew = JOIN_ANEW)]
     IncarnationsUnreadable {
-        /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The problem.
         why: String,
     },
-    /// A recovered cluster took the node in meanwhile.
+    /// A recovered cluster has admitted the node meanwhile.
     #[error("this node belongs to another recovery of the cluster by now; greet it again")]
     OtherFence,
     /// The directory was written by a newer build.
     #[error("{} says format {found} but this build knows format {known}; run the newer build", path.display())]
     NewerFormat {
-        /// The file that says so.
+        /// The file with the newer format.
         path: PathBuf,
-        /// The format it names.
+        /// The format in the file.
         found: u32,
         /// The format of this build.
         known: u32,
     },
-    /// There is data but nothing says whose.
+    /// The directory holds data but no identity.
     #[error("{} holds data but no {file}; restore the file, or {anew}", path.display(), anew = JOIN_ANEW)]
     Unnamed {
-        /// The data directory.
         path: PathBuf,
         /// The file that is missing.
         file: &'static str,
     },
     /// A recovery or restore stopped half-way.
     #[error("a recovery or restore of {} was interrupted; give the same command again, it will be finished", path.display())]
-    HalfRebuilt {
-        /// The data directory.
-        path: PathBuf,
-    },
+    HalfRebuilt { path: PathBuf },
     /// `CURRENT` names no state directory.
     #[error("{} names no state directory ({why}); restore it, or {anew}", path.display(), anew = JOIN_ANEW)]
     Current {
         /// The `CURRENT` file.
         path: PathBuf,
-        /// What is wrong.
         why: String,
     },
-    /// The log holds bytes that were not written that way.
+    /// The log holds bytes that differ from those written.
     #[error("{} is damaged at byte {offset}; the node must not start from it: {anew}", file.display(), anew = JOIN_ANEW)]
     LogDamaged {
-        /// The damaged file.
         file: PathBuf,
-        /// Where the damaged record begins in it.
+        /// Offset of the damaged record in the file.
         offset: u64,
     },
-    /// The log does not begin where its own purge mark says.
+    /// The log does not start at its own purge mark.
     #[error("the log in {} lacks entry {missing}, which it says it holds; {anew}", path.display(), anew = JOIN_ANEW)]
     LogGap {
         /// The directory of the log.
@@ -110,31 +99,30 @@ pub enum StoreError {
         /// The index of the first missing entry.
         missing: u64,
     },
-    /// The tables hold bytes that were not written that way.
+    /// The tables hold bytes that differ from those written.
     #[error("{} is damaged at byte {offset}, before what a power cut can have torn; the node must not start from it: {anew}", file.display(), anew = JOIN_ANEW)]
     TablesDamaged {
-        /// The damaged file.
         file: PathBuf,
-        /// Where the first batch begins that is not whole.
+        /// Offset of the first incomplete batch.
         offset: u64,
     },
     /// The storage engine of the tables failed.
     #[error("cannot {doing} the tables in {}", path.display())]
     Tables {
-        /// What was being done, a verb.
+        /// The operation, as a verb that completes "cannot …".
         doing: &'static str,
         /// The directory of the tables.
         path: PathBuf,
-        /// What the engine says.
+        /// The error of the engine.
         #[source]
         source: fjall::Error,
     },
-    /// A table that was not named when the tables were opened.
+    /// No table of this number was named when the tables were opened.
     #[error("there is no table {table}; {tables} were opened")]
     NoTable {
-        /// The number asked for.
+        /// The requested number.
         table: usize,
-        /// How many there are.
+        /// The number of tables.
         tables: usize,
     },
     /// A key that cannot be stored.
@@ -142,13 +130,13 @@ pub enum StoreError {
     Key {
         /// The length of the key.
         bytes: usize,
-        /// The longest that can be stored.
+        /// The longest key that can be stored.
         bytes_max: usize,
     },
-    /// The tables were replaced by a snapshot after the batch was begun.
+    /// A snapshot replaced the tables after the batch was started.
     #[error("the tables were replaced after this batch was begun; begin it anew")]
     Superseded,
-    /// A snapshot of other tables.
+    /// The snapshot is of other tables.
     #[error(
         "the snapshot holds the tables {found:?} but this node keeps {expected:?}; run the same build on every node"
     )]
@@ -158,28 +146,26 @@ pub enum StoreError {
         /// The tables of this node.
         expected: Vec<String>,
     },
-    /// A snapshot that cannot be trusted.
+    /// The snapshot is not whole or is damaged.
     #[error("snapshot {} is refused at byte {offset}: {fault}; have it sent again", file.display())]
     Snapshot {
-        /// The snapshot file.
         file: PathBuf,
-        /// Where the fault is.
+        /// Offset of the fault.
         offset: u64,
-        /// What is wrong.
         fault: SnapshotFault,
     },
 }
 
-/// What is wrong with a snapshot file.
+/// The fault of a snapshot file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SnapshotFault {
-    /// It does not begin like a snapshot.
+    /// The file does not start like a snapshot.
     #[error("it does not begin like a snapshot")]
     Magic,
-    /// It was written by a newer build.
+    /// The file was written by a newer version.
     #[error("its format is newer than this build")]
     NewerFormat,
-    /// It ends too early.
+    /// The file ends too early.
     #[error("it breaks off")]
     Truncated,
     /// A section's bytes do not agree with its checksum.
@@ -188,16 +174,16 @@ pub enum SnapshotFault {
     /// The digest over the whole file does not agree.
     #[error("the digest of the whole does not agree")]
     Digest,
-    /// A section of another kind than the one that must stand here.
+    /// A section of the wrong kind for its position.
     #[error("a section is out of place")]
     OutOfPlace,
-    /// A section that does not hold what it says.
+    /// A section whose content does not decode.
     #[error("a section does not hold what it says")]
     Malformed,
-    /// A record that is not after the one before it.
+    /// A record that does not sort after the one before it.
     #[error("a record is out of order")]
     OutOfOrder,
-    /// The records are not as many as the footer says.
+    /// The number of records differs from the footer's.
     #[error("records are missing")]
     Count,
     /// Bytes after the footer.
@@ -206,13 +192,13 @@ pub enum SnapshotFault {
 }
 
 impl StoreError {
-    /// Turns an error of the operating system into one that says what was being done to `path`.
+    /// Wraps an error of the operating system with the operation on `path` that failed.
     pub(super) fn io(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::Io { doing, path, source }
     }
 
-    /// Turns an error of the storage engine into one that says what was being done in `path`.
+    /// Wraps an error of the storage engine with the operation in `path` that failed.
     pub(super) fn tables(doing: &'static str, path: &Path) -> impl FnOnce(fjall::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::Tables { doing, path, source }

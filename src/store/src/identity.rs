@@ -1,10 +1,10 @@
-//! Whose data a directory holds, written once and checked at every start.
+//! The owner of a data directory, written once and checked at every start.
 //!
-//! A directory moved to another machine, or a configuration copied from another node, would make
-//! two nodes answer to one id, which breaks elections. The file makes that a refused start.
+//! A directory moved to another machine, or a configuration copied from another node, would let two nodes run
+//! under one id, which breaks elections. Because of the file the second one refuses to start.
 //!
-//! The fence tells the cluster from itself before it was recovered or restored. This file is the one
-//! source of truth for it: what a node says of its fence, at the greeting and in a backup, is read here.
+//! The fence distinguishes a recovered or restored cluster from the same cluster before. This file is the
+//! only source for it: the fence in greetings and backups is read here.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -20,15 +20,15 @@ pub(super) const FILE: &str = "identity.toml";
 /// The layout of a data directory that this build reads and writes.
 const FORMAT: u32 = 1;
 
-/// A node of a cluster, as its data directory knows it.
+/// The node and the cluster that a data directory belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
     /// The name of the cluster.
     pub cluster: String,
     /// The id of the node.
     pub node: u64,
-    /// 0 in a cluster as it was founded; another number after it was recovered or restored. Nodes of
-    /// different fences do not speak to each other.
+    /// 0 in a newly founded cluster; another number after a recovery or restore. Nodes of different fences do
+    /// not communicate.
     pub fence: u64,
 }
 
@@ -43,10 +43,11 @@ struct IdentityFile {
 }
 
 impl Identity {
-    /// The identity in the data directory `root`; none when there is no identity file.
+    /// The identity in the data directory `root`; `None` when there is no identity file.
     ///
     /// # Errors
-    /// [`StoreError::IdentityUnreadable`], [`StoreError::NewerFormat`] or an I/O error.
+    /// [`StoreError::IdentityUnreadable`] when the file does not parse, [`StoreError::NewerFormat`] when a
+    /// newer version wrote it, or an I/O error.
     pub fn read(root: &Path) -> Result<Option<Self>, StoreError> {
         let path = root.join(FILE);
         let text = match fs::read_to_string(&path) {
@@ -73,7 +74,8 @@ impl Identity {
         durable::write_file(&path, text.as_bytes())
     }
 
-    /// Refuses when `found` in `root` is another node or cluster. The fence is what the file says.
+    /// Refuses when `found` in `root` is another node or cluster. The fence is not compared: the file decides
+    /// it.
     pub(super) fn expect(&self, found: &Self, root: &Path) -> Result<(), StoreError> {
         if (&self.cluster, self.node) == (&found.cluster, found.node) {
             return Ok(());

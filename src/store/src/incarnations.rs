@@ -1,11 +1,14 @@
-//! Which data directory this is, and which ones this node's peers had when it first met them.
+//! The incarnation of this data directory, and those of this node's peers when it first met them.
+//! Incarnations detect a data directory that was emptied or replaced.
 //!
-//! A voter that lost its data has forgotten the votes it gave and the entries it acknowledged, and may not vote
-//! or count under its old id. So each directory has an incarnation, a random number, and says it at every
-//! greeting; each node remembers the first one that it met for an id, and speaks to no other of that id.
+//! A voter that lost its data has forgotten its votes and the entries that it acknowledged, and must not vote
+//! or count under its old id. So each directory has an incarnation, a random number that is sent in every
+//! greeting. Each node remembers the first incarnation that it met for an id, and refuses any other of that
+//! id.
 //!
-//! An incarnation belongs to the data: a directory without log and tables gets another one, whatever else is left
-//! in it. What is remembered of peers belongs to the fence: a recovered or restored cluster begins with nothing.
+//! An incarnation belongs to the data: a directory without log and tables gets a new one, whatever else is
+//! left in it. The incarnations of peers belong to the fence: a recovered or restored cluster starts without
+//! any.
 //!
 //! ```text
 //! format = 1
@@ -35,15 +38,17 @@ pub(super) const FILE: &str = "incarnations.toml";
 /// The layout of the file that this build reads and writes.
 const FORMAT: u32 = 1;
 
-/// What tells a data directory from every other that the same node ever had.
+/// A random number that distinguishes a data directory from every other one of the same node. It detects a
+/// directory that was emptied or replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Incarnation(u128);
 
 impl Incarnation {
-    /// That of the data directory `root`; none when it has none yet.
+    /// The incarnation of the data directory `root`; `None` when it has none yet.
     ///
     /// # Errors
-    /// [`StoreError::IncarnationsUnreadable`], [`StoreError::NewerFormat`] or an I/O error.
+    /// [`StoreError::IncarnationsUnreadable`] when the file does not parse, [`StoreError::NewerFormat`] when
+    /// a newer version wrote it, or an I/O error.
     pub fn read(root: &Path) -> Result<Option<Self>, StoreError> {
         Ok(Incarnations::read(root)?.map(|found| found.own))
     }
@@ -55,7 +60,7 @@ impl Incarnation {
         Ok(Self(u128::from_be_bytes(bytes)))
     }
 
-    /// The incarnation of that number.
+    /// The incarnation with this number.
     pub const fn from_number(number: u128) -> Self {
         Self(number)
     }
@@ -73,14 +78,13 @@ impl fmt::Display for Incarnation {
     }
 }
 
-/// What the file holds.
+/// The content of the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Incarnations {
     /// The fence under which the peers were met.
     pub(super) fence: u64,
-    /// This directory's own.
     pub(super) own: Incarnation,
-    /// The first that was met of each peer.
+    /// The first incarnation met of each peer.
     pub(super) peers: BTreeMap<u64, Incarnation>,
 }
 
@@ -96,11 +100,13 @@ struct IncarnationsFile {
 }
 
 impl Incarnations {
-    /// Those of the data directory `root`, which has this fence. A directory without the file, from a build
-    /// before or new, gets its incarnation now, and so does one whose data were lost.
+    /// Opens the file of the data directory `root`, which has this fence. A directory without the file,
+    /// because it is new or from an earlier version, gets its incarnation now; so does one whose data was
+    /// lost.
     ///
     /// # Errors
-    /// [`StoreError::IncarnationsUnreadable`], [`StoreError::NewerFormat`] or an I/O error.
+    /// [`StoreError::IncarnationsUnreadable`] when the file does not parse, [`StoreError::NewerFormat`] when
+    /// a newer version wrote it, or an I/O error.
     pub(super) fn open(root: &Path, fence: u64, holds_data: bool) -> Result<Self, StoreError> {
         let found = Self::read(root)?;
         let own = match &found {
@@ -116,7 +122,7 @@ impl Incarnations {
         Ok(opened)
     }
 
-    /// What the file in `root` holds; none when there is none.
+    /// The content of the file in `root`; `None` when there is no file.
     pub(super) fn read(root: &Path) -> Result<Option<Self>, StoreError> {
         let path = root.join(FILE);
         let text = match fs::read_to_string(&path) {
@@ -150,7 +156,7 @@ impl Incarnations {
         Ok(Self { fence: contents.fence, own: Incarnation::parse(&contents.own)?, peers })
     }
 
-    /// Puts this on the disk, in place of what was there.
+    /// Replaces the file in `root`.
     pub(super) fn write(&self, root: &Path) -> Result<(), StoreError> {
         let path = root.join(FILE);
         let contents = IncarnationsFile {

@@ -1,4 +1,4 @@
-//! A snapshot on its way in: a file that is either completed and verified, or gone.
+//! A snapshot being received: a file that is either completed and verified, or removed.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::{SnapshotReader, StoreError, durable};
 
-/// A snapshot file being received. Dropped unfinished, it is removed.
+/// A snapshot file being received. It is removed when dropped unfinished.
 #[derive(Debug)]
 pub struct Incoming {
     file: File,
@@ -23,12 +23,12 @@ impl Incoming {
     /// Appends the next bytes of the snapshot.
     ///
     /// # Errors
-    /// An I/O error, a full disk among them.
+    /// An I/O error, for example a full disk.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
         self.file.write_all(bytes).map_err(StoreError::io("write", self.path()))
     }
 
-    /// Verifies what was received. The file lives as long as the reader.
+    /// Verifies the received file, which exists as long as the returned reader.
     ///
     /// # Errors
     /// [`StoreError::Snapshot`] when it is not a whole and undamaged snapshot.
@@ -36,13 +36,13 @@ impl Incoming {
         Ok(SnapshotReader::open(self.path())?.owning(self.temporary))
     }
 
-    /// Where the bytes are.
+    /// The path of the file.
     pub fn path(&self) -> &Path {
         self.temporary.path()
     }
 }
 
-/// A file that is removed with its last user.
+/// A file that is removed when its last user is dropped.
 #[derive(Debug)]
 pub(super) struct Temporary(PathBuf);
 
@@ -54,7 +54,7 @@ impl Temporary {
 
 impl Drop for Temporary {
     fn drop(&mut self) {
-        // What stays behind is swept when the data directory is opened.
+        // A file that stays behind is removed when the data directory is opened.
         let _removed = fs::remove_file(&self.0);
     }
 }

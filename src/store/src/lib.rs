@@ -1,13 +1,13 @@
 //! Bytes on disk: the data directory, the Raft log, the tables and the snapshot files.
 //!
-//! Owns every file under a node's data directory and the promise that goes with each: an entry
-//! whose completion ran is on the disk; a commit to the tables is atomic; a snapshot is verified
-//! whole before any of it is installed; a directory is opened by one process and one node only.
-//! Damage is an error that names file and offset and never reads as emptiness.
+//! Owns every file under a node's data directory and the guarantee of each: an entry whose completion ran is
+//! on the disk; a commit to the tables is atomic; a snapshot is verified whole before any of it is installed;
+//! a directory is opened by one process and one node only. Damage is an error that names file and offset;
+//! damaged data is never read as missing data.
 //!
-//! Never here: what an entry or a record means, and any type of the consensus library. The tables
-//! are not synced on commit: the Raft log is their write-ahead log, and whoever purges it calls
-//! [`Tables::persist`] first and compares the applied position with the purged one at start.
+//! The crate does not know what an entry or a record means, and uses no type of the consensus library. The
+//! tables are not synced on commit, because the Raft log is their write-ahead log: code that purges the log
+//! calls [`Tables::persist`] first and compares the applied position with the purged one at start.
 
 mod directory;
 mod durable;

@@ -1,7 +1,7 @@
 //! The lock file: one process per data directory.
 //!
-//! The exclusion is the operating system's lock, which ends with the process however it ends. The
-//! contents name the process that took it last, for the message that refuses another one.
+//! The exclusion is a lock of the operating system, which ends with the process in any case. The content
+//! names the last process that took it, for the error message to another one.
 
 use std::fs::{File, TryLockError};
 use std::io::{Read, Seek, Write};
@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use super::{StoreError, durable};
 
 const FILE: &str = "lock";
-/// A process that was killed holds its lock until the system has taken its memory back: whoever starts
-/// it again at once waits so long.
+/// A killed process holds its lock until the system has freed its memory; a process started right after it
+/// waits up to this long.
 const PATIENCE: Duration = Duration::from_secs(3);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
@@ -33,7 +33,7 @@ impl Lock {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let mut mark = String::new();
-                // A mark that cannot be read only loses the process id in a message.
+                // An unreadable mark only costs the process id in a message.
                 let is_named = file.read_to_string(&mut mark).is_ok_and(|bytes| bytes > 0);
                 let holder = if is_named { mark.trim() } else { "unknown" }.to_owned();
                 return Err(StoreError::InUse { path: root.to_owned(), holder });

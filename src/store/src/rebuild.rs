@@ -1,14 +1,14 @@
-//! New contents of a data directory, built beside the old and exchanged for them as a whole.
+//! New content for a data directory, built beside the old and exchanged as a whole.
 //!
 //! ```text
-//! rebuild/    a data directory that is being built; worth nothing until the exchange begins
-//! REBUILT     the exchange has begun: its step, and where the old contents go
+//! rebuild/    a data directory that is being built; ignored until the exchange starts
+//! REBUILT     the exchange has started: its step, and the directory for the old contents
 //! before-*/   the old contents, kept for the operator
 //! ```
 //!
-//! All of it lies inside the data directory, so that a mount point can be rebuilt and the lock is held
-//! throughout. Invariants: nothing of the old is touched before the new is complete and on the disk; a
-//! crash leaves the old contents, the new ones, or a `REBUILT` that refuses every start until
+//! Everything is inside the data directory, so that a mount point can be rebuilt and the lock is held
+//! throughout. Invariants: the old contents are not touched before the new ones are complete and on the disk;
+//! a crash leaves the old contents, the new ones, or a `REBUILT` that refuses every start until
 //! [`Rebuild::take`] has finished the exchange; the old contents are moved, never deleted.
 
 use std::fs;
@@ -21,21 +21,21 @@ use super::{Identity, StoreError, durable, identity, incarnations, lock::Lock};
 
 const SPACE: &str = "rebuild";
 const MARK: &str = "REBUILT";
-/// The steps as the mark names them.
+/// The names of the steps in the mark.
 const MOVE_OUT: &str = "out";
 const MOVE_IN: &str = "in";
 
-/// A data directory held for being rebuilt. No node can start in it meanwhile.
+/// A data directory locked for a rebuild. No node can start in it meanwhile.
 #[derive(Debug)]
 pub struct Rebuild {
     root: PathBuf,
-    /// Held as long as this is.
+    /// Held while this value lives.
     _lock: Lock,
     finished: Option<PathBuf>,
 }
 
 impl Rebuild {
-    /// Takes `root`, making it when it is missing. An exchange that was interrupted is finished first.
+    /// Locks `root` and creates it when it is missing. An interrupted exchange is finished first.
     ///
     /// # Errors
     /// [`StoreError::InUse`] when a process has it open, or an I/O error.
@@ -51,33 +51,32 @@ impl Rebuild {
         Ok(rebuild)
     }
 
-    /// Where the old contents went, if taking the directory finished an exchange that was interrupted.
+    /// The directory of the old contents, if [`take`](Self::take) finished an interrupted exchange.
     pub fn finished_earlier(&self) -> Option<&Path> {
         self.finished.as_deref()
     }
 
-    /// The data directory.
     pub fn root(&self) -> &Path {
         &self.root
     }
 
-    /// The directory of the old contents' log.
+    /// The directory of the old log.
     pub fn log(&self) -> PathBuf {
         self.root.join(LOG)
     }
 
-    /// Whose the old contents are; none in a new directory.
+    /// The owner of the old contents; `None` in a new directory.
     ///
     /// # Errors
-    /// Those of [`Identity::read`].
+    /// As for [`Identity::read`].
     pub fn identity(&self) -> Result<Option<Identity>, StoreError> {
         Identity::read(&self.root)
     }
 
-    /// Whether there is nothing yet that a node wrote.
+    /// Whether no node has written anything yet.
     ///
     /// # Errors
-    /// An I/O error, or that of reading the identity.
+    /// An I/O error, or an error of reading the identity.
     pub fn is_empty(&self) -> Result<bool, StoreError> {
         Ok(self.identity()?.is_none() && !holds_data(&self.root)?)
     }
@@ -89,10 +88,10 @@ impl Rebuild {
     }
 
     /// Moves the old contents to `before-<reason>` and the new ones into their place, and unlocks the
-    /// directory. Says where the old ones are, if there were any.
+    /// directory. Returns the path of the old ones, if there were any.
     ///
     /// # Errors
-    /// An I/O error; whether or not the exchange had begun, [`take`](Self::take) can be tried again.
+    /// An I/O error; [`take`](Self::take) can be tried again, whether or not the exchange had started.
     pub fn exchange(self, reason: &str) -> Result<Option<PathBuf>, StoreError> {
         let aside = format!("before-{reason}");
         self.carry_on(MOVE_OUT, &aside)?;
@@ -100,7 +99,7 @@ impl Rebuild {
         Ok(kept)
     }
 
-    /// Unlocks the directory, which stays as it was.
+    /// Unlocks the directory and leaves its old contents unchanged.
     ///
     /// # Errors
     /// An I/O error.
@@ -108,7 +107,8 @@ impl Rebuild {
         durable::remove_directory(&self.space())
     }
 
-    /// Each step can be repeated: what is moved already is not there any more.
+    /// Carries on from `step`. Each step can be repeated: files that were moved already are skipped because
+    /// they are gone.
     fn carry_on(&self, step: &str, aside: &str) -> Result<(), StoreError> {
         if step == MOVE_OUT {
             write_mark(&self.root, MOVE_OUT, aside)?;
@@ -131,7 +131,7 @@ pub(super) fn refuse_half(root: &Path) -> Result<(), StoreError> {
     }
 }
 
-/// Moves what a node wrote from one directory to the other; `to` is made when there is anything.
+/// Moves the files of a node from one directory to the other; `to` is created if there are any.
 fn move_contents(from: &Path, to: &Path) -> Result<(), StoreError> {
     let names = contents(from)?;
     if names.is_empty() {
@@ -146,7 +146,7 @@ fn move_contents(from: &Path, to: &Path) -> Result<(), StoreError> {
     durable::sync_directory(from)
 }
 
-/// The names of what a node wrote into its data directory and must keep.
+/// The names of the files in a data directory that a node wrote and must keep.
 fn contents(directory: &Path) -> Result<Vec<String>, StoreError> {
     let failed = || StoreError::io("read", directory);
     let entries = match fs::read_dir(directory) {
@@ -244,7 +244,7 @@ mod tests {
 
     #[test]
     fn an_exchange_interrupted_at_any_point_refuses_a_start_and_is_finished() {
-        // What has been moved when the power goes: nothing; part of the old; all of it; part of the new.
+        // Moved at the power cut: nothing; part of the old contents; all of them; part of the new ones.
         for stop in 0..4 {
             let home = tempfile::tempdir().unwrap();
             let root = home.path();

@@ -1,7 +1,7 @@
-//! How much room a directory's file system has left, and the ballast that keeps some of it.
+//! Free disk space of a directory's file system, and the ballast that reserves some of it.
 //!
-//! The ballast is a file of no use but its size. A node that finds its disk full at start gives it
-//! up, so that log and tables can be opened, and makes it anew once there is room again.
+//! The ballast is a file whose only use is its size. A node that finds its disk full at start removes it, so
+//! that log and tables can be opened, and creates it again once there is enough free space.
 
 use std::fs;
 use std::io::{self, ErrorKind, Write};
@@ -12,15 +12,13 @@ use rustix::fs::{FallocateFlags, fallocate, statvfs};
 use super::{StoreError, durable};
 
 const FILE: &str = "ballast";
-/// What is written at a time where room cannot be reserved.
+/// The bytes written at once on file systems that cannot reserve space.
 const PIECE_BYTES: usize = 1024 * 1024;
 
-/// What a file system holds and has left for a program that is not privileged.
+/// Size of a file system, and its free space for unprivileged programs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Space {
-    /// Free bytes.
     pub free_bytes: u64,
-    /// All bytes.
     pub total_bytes: u64,
 }
 
@@ -36,7 +34,7 @@ impl Space {
     }
 }
 
-/// A file that keeps space free for bad times.
+/// A file that reserves disk space.
 #[derive(Clone, Debug)]
 pub struct Ballast {
     path: PathBuf,
@@ -44,19 +42,19 @@ pub struct Ballast {
 }
 
 impl Ballast {
-    /// The ballast of the data directory `root`, there or not; it weighs `bytes`. With 0 there is
-    /// never one.
+    /// The ballast of the data directory `root`, of `bytes` bytes, whether or not the file exists. With 0 it
+    /// is never created.
     pub fn new(root: &Path, bytes: u64) -> Self {
         Self { path: root.join(FILE), bytes }
     }
 
-    /// How many bytes making it would take; 0 when it is there.
+    /// The bytes needed to create the file; 0 when it exists.
     pub fn missing_bytes(&self) -> u64 {
         let held = fs::metadata(&self.path).map_or(0, |found| found.len());
         if held == self.bytes { 0 } else { self.bytes }
     }
 
-    /// Gives its bytes back. Tells whether there were any.
+    /// Frees the space. Returns whether there was a file.
     ///
     /// # Errors
     /// An I/O error.
@@ -68,17 +66,17 @@ impl Ballast {
         }
     }
 
-    /// Makes it of its full size.
+    /// Creates the file at its full size.
     ///
     /// # Errors
-    /// An I/O error, a full disk among them; nothing is then kept.
+    /// An I/O error, for example a full disk; the file is then removed.
     pub fn make(&self) -> Result<(), StoreError> {
         if self.bytes == 0 {
             return self.release().map(drop);
         }
         let made = self.fill();
         if made.is_err() {
-            // Half a ballast would read as none and still take room.
+            // An incomplete ballast would count as none and still use space.
             let _removed = fs::remove_file(&self.path);
         }
         made
@@ -104,7 +102,7 @@ fn write_zeros(file: &mut fs::File, bytes: u64) -> io::Result<()> {
     while left > 0 {
         let piece = usize::try_from(left).unwrap_or(usize::MAX).min(zeros.len());
         file.write_all(zeros.get(..piece).unwrap_or_default())?;
-        // Lossless on every target this builds for.
+        // Lossless: a `usize` has at most 64 bits on every supported target.
         left -= piece as u64;
     }
     Ok(())

@@ -1,8 +1,8 @@
 //! The state directories and `CURRENT`, the file that names the live one.
 //!
-//! A state directory is built as `state-<n>.new`, renamed when it is complete and live once
-//! `CURRENT` names it. A crash at any point leaves the old one or the new one live, and what is
-//! not live is removed at the next start.
+//! A state directory is built as `state-<n>.new`, renamed when it is complete, and live once `CURRENT` names
+//! it. A crash at any point leaves the old one or the new one live; directories that are not live are removed
+//! at the next start.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -30,15 +30,15 @@ impl States {
         self.root.join(format!("{PREFIX}{number}"))
     }
 
-    /// Whether there is a live state, or one that may have been.
+    /// Whether there is a live state, or one that may have been live.
     pub(super) fn exist(&self) -> Result<bool, StoreError> {
         Ok(self.current_file().exists() || !self.complete()?.is_empty())
     }
 
-    /// The number of the live state directory; none in a new root.
+    /// The number of the live state directory; `None` in a new root.
     ///
-    /// Without a `CURRENT`, a single complete directory is taken: it is the very first, from
-    /// before a crash in its first moment, or the only one `CURRENT` can have named.
+    /// Without `CURRENT`, a single complete directory counts as live: it is the first one, after a crash
+    /// before `CURRENT` was written, or the only one that `CURRENT` can have named.
     pub(super) fn live(&self) -> Result<Option<u64>, StoreError> {
         let path = self.current_file();
         let refuse = |why: String| Err(StoreError::Current { path: path.clone(), why });
@@ -69,7 +69,7 @@ impl States {
         Ok(path)
     }
 
-    /// Gives the completed directory from [`begin`](Self::begin) its final name.
+    /// Renames the completed directory from [`begin`](Self::begin) to its final name.
     pub(super) fn complete_as(&self, unfinished: &Path, number: u64) -> Result<PathBuf, StoreError> {
         let path = self.path(number);
         durable::rename(unfinished, &path)?;

@@ -1,4 +1,4 @@
-//! What a change to the log must satisfy, checked before any of it is made.
+//! Conditions on changes to the log, checked before any part of a change is made.
 
 use std::io;
 
@@ -7,13 +7,13 @@ use bytes::Bytes;
 use super::record::Types;
 use super::{ENTRY_BYTES_MAX, LogPosition};
 
-/// The index behind `position`; the first index when there is none.
+/// The index after `position`; the first index when there is none.
 pub(super) fn next_index(position: Option<&LogPosition>) -> u64 {
     position.map_or(0, |position| position.index.saturating_add(1))
 }
 
-/// Refuses entries that leave a gap behind `last`, go back in term or are too long. The first
-/// entry of an empty log may have any index.
+/// Refuses entries that leave a gap after `last`, go back in term or are too long. The first entry of an
+/// empty log may have any index.
 pub(super) fn entries_follow(last: Option<&LogPosition>, entries: &[(LogPosition, Bytes)]) -> io::Result<()> {
     let mut last = last.copied();
     for (position, bytes) in entries {
@@ -30,7 +30,7 @@ pub(super) fn entries_follow(last: Option<&LogPosition>, entries: &[(LogPosition
     Ok(())
 }
 
-/// Refuses to keep an entry that is not in the log, or was purged.
+/// Refuses a `keep` that is not in the log, or was purged.
 pub(super) fn can_keep(log: &raft_log::RaftLog<Types>, keep: Option<LogPosition>) -> io::Result<()> {
     let Some(keep) = keep else {
         return Ok(());
@@ -46,7 +46,7 @@ pub(super) fn can_keep(log: &raft_log::RaftLog<Types>, keep: Option<LogPosition>
     }
 }
 
-/// Refuses entries with a gap between them: a file of the log went missing.
+/// Refuses entries with a gap between them: a file of the log is missing.
 pub(super) fn consecutive(entries: &[(LogPosition, Bytes)]) -> io::Result<()> {
     let gap = entries.array_windows().find(|[(a, _), (b, _)]| next_index(Some(a)) != b.index);
     match gap {

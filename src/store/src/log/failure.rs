@@ -1,7 +1,7 @@
-//! The end of a log: the first failed write or sync, and who is told.
+//! The failure of a log: the first failed write or sync, and its notification.
 //!
-//! After a failed fsync the kernel may have dropped the pages it could not write, so a later
-//! success proves nothing. The failure is therefore remembered for the life of the process.
+//! After a failed fsync the kernel may have dropped the pages it could not write, so a later success proves
+//! nothing. The failure is therefore kept for the life of the process.
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,7 +10,7 @@ use super::Completion;
 
 type Hook = Box<dyn FnOnce(&str) + Send>;
 
-/// Whether, and why, the log failed.
+/// Whether and why the log failed.
 #[derive(Default)]
 pub(super) struct Failure {
     state: Mutex<State>,
@@ -23,7 +23,7 @@ struct State {
 }
 
 impl Failure {
-    /// Fails when the log has.
+    /// Fails when the log has failed.
     pub(super) fn check(&self) -> io::Result<()> {
         match &self.lock().reason {
             None => Ok(()),
@@ -31,7 +31,7 @@ impl Failure {
         }
     }
 
-    /// Notes that the log failed with `error`. Only the first failure counts.
+    /// Records that the log failed with `error`. Only the first failure counts.
     pub(super) fn mark(&self, error: &io::Error) {
         let reason = error.to_string();
         let hooks = {
@@ -59,7 +59,7 @@ impl Failure {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // Nothing in the locked sections can panic half-way, so a poisoned state is whole.
+        // No locked section can panic half-way, so a poisoned state is still whole.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -70,8 +70,8 @@ impl std::fmt::Debug for Failure {
     }
 }
 
-/// A completion on its way through the flush thread. It is answered exactly once, also when the
-/// thread ends without reaching it, and an error on the way is the failure of the log.
+/// A completion passed through the flush thread. It is answered exactly once, even when the thread ends
+/// before it reaches the completion; an error from the thread is the failure of the log.
 pub(super) struct Done {
     completion: Option<Completion>,
     answered: bool,

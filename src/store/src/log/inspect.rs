@@ -1,13 +1,12 @@
-//! Telling a torn tail from damage, before the log is opened and the difference is lost.
+//! Distinguishes a torn tail from damage, before the log is opened and the difference is lost.
 //!
-//! The crate `raft-log` removes the last files as long as they hold no whole first record, and then
-//! truncates the file it has reached wherever a record seems to run past the end. That is right for
-//! the write a power cut interrupted, also where the next files were made already. But a damaged
-//! length in the middle of a file looks the same, and truncating there would drop entries and votes
-//! that were acknowledged. So every file that the crate may remove or truncate is read once more
-//! here: what breaks off is torn only if no whole record follows, and if no single flipped bit in
-//! its head would make it a whole record itself. Files before those are decoded whole by the crate,
-//! which refuses what does not agree with its checksum.
+//! The crate `raft-log` removes the last files while they hold no whole first record, and then truncates the
+//! next file where a record seems to run past the end. That is right for a write that a power cut
+//! interrupted, even if later files were created already. But a damaged length in the middle of a file looks
+//! the same, and truncating there would drop acknowledged entries and votes. So every file that the crate may
+//! remove or truncate is also read here: an incomplete record is torn only if no whole record follows it, and
+//! if no single flipped bit in its head would make it a whole record. The crate itself decodes all earlier
+//! files and refuses a wrong checksum.
 
 use std::fs;
 use std::io;
@@ -19,10 +18,10 @@ use raft_log::RaftLogRecord;
 use super::record::Types;
 use crate::StoreError;
 
-/// At least the bytes of a record that say how long it is: all of any but an entry's payload.
+/// An upper bound for the bytes of a record that determine its length: everything but an entry's payload.
 const RECORD_HEAD_BYTES: usize = 128;
 
-/// A file of the log, and where in the whole log its first byte is, as its name says.
+/// A file of the log, and the offset of its first byte in the whole log, from its name.
 struct LogFile {
     begin: u64,
     path: PathBuf,
@@ -51,15 +50,15 @@ pub(super) fn refuse_damage(dir: &Path) -> Result<(), StoreError> {
             _ => return refuse_missing_bytes(unread),
         }
     }
-    // The first record of a log is on the disk before anything else is promised, and a purge leaves
-    // a file with a whole one. Without any, the log is new: a single file, the very first.
+    // The first record of a log is on the disk before anything is acknowledged, and a purge leaves a file
+    // with a whole record. A log without any is new: a single file, the first one.
     match files.as_slice() {
         [] | [LogFile { begin: 0, .. }] => Ok(()),
         [first, ..] => Err(first.damaged(0)),
     }
 }
 
-/// Refuses files that do not each end where the next begins.
+/// Refuses files if one does not end where the next starts.
 fn refuse_missing_bytes(files: &[LogFile]) -> Result<(), StoreError> {
     for [file, next] in files.array_windows() {
         let bytes = fs::metadata(&file.path).map_err(StoreError::io("read", &file.path))?.len();
@@ -71,7 +70,7 @@ fn refuse_missing_bytes(files: &[LogFile]) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Where a log that cannot be opened is damaged, if its records are what is wrong with it.
+/// The position of the damage in a log that cannot be opened; `None` if its records are whole.
 pub(super) fn locate(dir: &Path) -> Option<StoreError> {
     files(dir).ok()?.into_iter().find_map(|file| {
         let bytes = file.read().ok()?;
@@ -79,7 +78,7 @@ pub(super) fn locate(dir: &Path) -> Option<StoreError> {
     })
 }
 
-/// Whether anything of a log is in `dir`: its lock and what others put there are not of it.
+/// Whether `dir` holds bytes of a log; its lock and foreign files do not count.
 pub(super) fn holds_bytes(dir: &Path) -> io::Result<bool> {
     for file in files(dir)? {
         if fs::metadata(&file.path)?.len() > 0 {
@@ -89,12 +88,12 @@ pub(super) fn holds_bytes(dir: &Path) -> io::Result<bool> {
     Ok(false)
 }
 
-/// Whether the file in which the log began is still there.
+/// Whether the first file of the log still exists.
 pub(super) fn has_first_file(dir: &Path) -> io::Result<bool> {
     Ok(files(dir)?.first().is_some_and(|file| file.begin == 0))
 }
 
-/// The files of the log, oldest first. What is named otherwise is not the crate's, which passes it over.
+/// The files of the log, oldest first. Files with other names are skipped, as the crate does.
 fn files(dir: &Path) -> io::Result<Vec<LogFile>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(dir)? {
@@ -108,7 +107,7 @@ fn files(dir: &Path) -> io::Result<Vec<LogFile>> {
     Ok(files)
 }
 
-/// A record that cannot be read, and all bytes from its begin.
+/// An unreadable record, and all bytes from its start.
 struct LogDamage<'a> {
     offset: u64,
     rest: &'a [u8],
@@ -120,7 +119,7 @@ fn first_bad(bytes: &[u8]) -> Option<LogDamage<'_>> {
     while !rest.is_empty() {
         let at = rest;
         if let Err(error) = RaftLogRecord::<Types>::decode(&mut rest) {
-            // Lossless on every target this builds for.
+            // Lossless: a `usize` has at most 64 bits on every supported target.
             let offset = (bytes.len() - at.len()) as u64;
             return Some(LogDamage { offset, rest: at, error });
         }

@@ -1,12 +1,12 @@
-//! The Raft log: entries and the vote, durable in the order they are given.
+//! The Raft log: entries and the vote, durable in the order in which they are submitted.
 //!
-//! A thin adapter over the crate `raft-log`, whose flush thread lets concurrent appends share one
-//! fsync. Invariants: entries are readable when [`Log::append`] returns and on the disk when its
-//! completion runs; a completion runs exactly once; the first failed write or sync is terminal, and
-//! from then on every call fails, because what reached the disk is no longer known.
+//! A thin adapter over the crate `raft-log`, whose flush thread lets concurrent appends share one fsync.
+//! Invariants: entries are readable when [`Log::append`] returns and on the disk when its completion runs; a
+//! completion runs exactly once; the first failed write or sync is terminal: every later call fails, because
+//! the state of the disk is no longer known.
 //!
-//! Opening truncates a torn last record, which nobody was told of, also where files were begun after
-//! it that hold none yet, and refuses any other damage.
+//! Opening truncates a torn last record, which was never acknowledged, even if later files without records
+//! exist, and refuses any other damage.
 
 mod check;
 mod failure;
@@ -33,16 +33,15 @@ use record::{Payload, Types, VoteRecord};
 /// The longest entry that is stored, in bytes.
 pub(crate) const ENTRY_BYTES_MAX: usize = 128 * 1024 * 1024;
 
-/// Called once, with the outcome, when what it was given with is on the disk. It usually runs on
-/// the flush thread: it must be quick and must not call the log.
+/// Called once with the outcome, when the write that it belongs to is on the disk. It usually runs on the
+/// flush thread: it must be quick and must not call the log.
 pub type Completion = Box<dyn FnOnce(io::Result<()>) + Send>;
 
-/// The place of an entry: who proposed it, when, and its index.
+/// The position of an entry: term and node of the leader that proposed it, and index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct LogPosition {
     /// The term of the leader that proposed it.
     pub term: u64,
-    /// That leader.
     pub node: u64,
     /// The index in the log.
     pub index: u64,
@@ -53,30 +52,30 @@ pub struct LogPosition {
 pub struct StoredVote {
     /// The term of the election.
     pub term: u64,
-    /// The candidate.
     pub node: u64,
     /// Whether the candidate is known to have won.
     pub committed: bool,
 }
 
 impl StoredVote {
-    /// Whether both are for one candidate in one election, known to have won or not.
+    /// Whether both votes are for the same candidate in the same election, whether or not it is known to have
+    /// won.
     pub const fn is_for_same_leader(&self, other: &Self) -> bool {
         self.term == other.term && self.node == other.node
     }
 }
 
-/// How a log is kept.
+/// Settings of a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LogOptions {
     /// Payload bytes kept in memory for followers a little behind. At least three times
     /// `chunk_bytes` is kept.
     pub cache_bytes: usize,
-    /// The size at which a file of the log is closed and the next begun, and how many bytes may
-    /// wait to be written before an append waits too. A purge frees whole files.
+    /// The size at which a file of the log is closed and the next one started, and the bytes that may wait to
+    /// be written before an append waits too. A purge frees whole files.
     pub chunk_bytes: usize,
-    /// How long a sync waits for more writes to share it. Never 0: with 0 every write would be synced on
-    /// its own. In less time than it takes to fall asleep, it takes what is there and waits for nothing.
+    /// How long a sync waits for more writes to share it. Never 0: with 0 every write would be synced on its
+    /// own. With a time shorter than falling asleep takes, a sync takes the pending writes without waiting.
     pub gather: Duration,
 }
 
@@ -91,35 +90,35 @@ impl Default for LogOptions {
 pub struct Log {
     log: Arc<RwLock<raft_log::RaftLog<Types>>>,
     failure: Arc<Failure>,
-    /// Whether something is noted that nothing was written after.
+    /// Whether a note waits for the next write.
     waits: Arc<AtomicBool>,
 }
 
-/// Whether anything of a log is in `dir`, which may be missing.
+/// Whether `dir`, which may be missing, holds bytes of a log.
 pub(super) fn holds_bytes(dir: &Path) -> Result<bool, StoreError> {
     Ok(dir.exists() && inspect::holds_bytes(dir).map_err(StoreError::io("read", dir))?)
 }
 
 impl Log {
-    /// Opens the log in `dir`, which must exist, making it when it is empty.
+    /// Opens the log in `dir`, which must exist; creates the log when `dir` is empty.
     ///
     /// # Errors
-    /// [`StoreError::LogDamaged`] and [`StoreError::LogGap`] when the log is not whole, else an
-    /// I/O error.
+    /// [`StoreError::LogDamaged`] or [`StoreError::LogGap`] when the log is not whole, otherwise an I/O
+    /// error.
     pub fn open(dir: &Path, options: LogOptions) -> Result<Self, StoreError> {
         inspect::refuse_damage(dir)?;
         let log = raft_log::RaftLog::open(Arc::new(settings(dir, options)?))
             .map_err(|error| inspect::locate(dir).unwrap_or_else(|| StoreError::io("open", dir)(error)))?;
         let log = Self { log: Arc::new(RwLock::new(log)), failure: Arc::default(), waits: Arc::default() };
-        // What a killed process wrote may so far be in the page cache only. Nothing may be
-        // promised on the strength of it before it is on the disk.
+        // The writes of a killed process may be in the page cache only. They must be on the disk before
+        // anything that relies on them is acknowledged.
         log.settle().map_err(StoreError::io("sync", dir))?;
         log.refuse_gap(dir)?;
         Ok(log)
     }
 
-    /// Appends entries, which must follow the last one without a gap. They can be read when this
-    /// returns; `done` runs when they, and everything given before them, are on the disk.
+    /// Appends entries, which must follow the last one without a gap. They can be read when this returns;
+    /// `done` runs when they, and all earlier writes, are on the disk.
     ///
     /// # Errors
     /// [`io::ErrorKind::InvalidInput`], with nothing appended, when the entries do not follow; any
@@ -132,10 +131,10 @@ impl Log {
         })
     }
 
-    /// Saves the vote; `done` runs when it, and everything given before it, is on the disk.
+    /// Saves the vote; `done` runs when it, and all earlier writes, are on the disk.
     ///
     /// # Errors
-    /// [`io::ErrorKind::InvalidInput`] when the term goes back; any other kind once the log failed.
+    /// [`io::ErrorKind::InvalidInput`] when the term goes back; any other kind once the log has failed.
     pub fn save_vote(&self, vote: StoredVote, done: Completion) -> io::Result<()> {
         self.write(true, Some(done), move |log| {
             let record = VoteRecord::after(log.log_state().vote(), vote)?;
@@ -143,17 +142,17 @@ impl Log {
         })
     }
 
-    /// The vote last saved, durable or not.
+    /// The last saved vote, durable or not.
     pub fn read_vote(&self) -> Option<StoredVote> {
         self.read_lock().log_state().vote().map(VoteRecord::vote)
     }
 
-    /// Notes how far entries are committed. A hint for the next start, so it is not synced, and goes to
-    /// the file with whatever is written next, or when [`write_out`](Self::write_out) is called. A
-    /// position behind the one noted or beyond the last entry is not noted at all.
+    /// Notes how far entries are committed. This is a hint for the next start, so it is not synced; it is
+    /// written with the next write, or by [`write_out`](Self::write_out). A position before the noted one or
+    /// after the last entry is ignored.
     ///
     /// # Errors
-    /// Any, once the log failed.
+    /// Any kind, once the log has failed.
     pub fn save_committed(&self, committed: Option<LogPosition>) -> io::Result<()> {
         let Some(committed) = committed else {
             return Ok(());
@@ -169,10 +168,10 @@ impl Log {
         noted
     }
 
-    /// Writes what waits to go with the next write, if anything does. Not synced.
+    /// Writes a note that waits for the next write, if there is one. Not synced.
     ///
     /// # Errors
-    /// Any, once the log failed.
+    /// Any kind, once the log has failed.
     pub fn write_out(&self) -> io::Result<()> {
         if !self.waits.load(Ordering::Relaxed) {
             return Ok(());
@@ -185,12 +184,12 @@ impl Log {
         self.read_lock().log_state().committed().copied()
     }
 
-    /// Removes every entry after `keep`; with none, every entry that is not purged. Durable once
-    /// any later completion runs.
+    /// Removes every entry after `keep`; with `None`, every entry that is not purged. Durable once any later
+    /// completion runs.
     ///
     /// # Errors
-    /// [`io::ErrorKind::InvalidInput`], with nothing removed, when `keep` is not in the log or a
-    /// committed entry would go; any other kind once the log failed.
+    /// [`io::ErrorKind::InvalidInput`], with nothing removed, when `keep` is not in the log or a committed
+    /// entry would go; any other kind once the log has failed.
     pub fn truncate_after(&self, keep: Option<LogPosition>) -> io::Result<()> {
         self.write(true, None, move |log| {
             check::can_keep(log, keep)?;
@@ -202,11 +201,11 @@ impl Log {
         })
     }
 
-    /// Forgets every entry up to and with `upto`, which may be beyond the last: the log then
-    /// continues behind it. Files are removed once the purge is on the disk.
+    /// Drops every entry up to and including `upto`, which may be after the last entry: the log then
+    /// continues after `upto`. Files are removed once the purge is on the disk.
     ///
     /// # Errors
-    /// Any, once the log failed.
+    /// Any kind, once the log has failed.
     pub fn purge(&self, upto: LogPosition) -> io::Result<()> {
         self.write(true, None, move |log| log.purge(upto).map(|_segment| ()))
     }
@@ -222,7 +221,7 @@ impl Log {
     /// that many payload bytes are read; the first entry is always read.
     ///
     /// # Errors
-    /// An I/O error, also when a stored entry does not agree with its checksum.
+    /// An I/O error, also when a stored entry does not match its checksum.
     pub fn read(&self, range: Range<u64>, bytes_max: Option<usize>) -> io::Result<Vec<(LogPosition, Bytes)>> {
         let mut entries = Vec::new();
         if range.is_empty() {
@@ -242,38 +241,38 @@ impl Log {
         Ok(entries)
     }
 
-    /// Whether a write or sync failed; every call that writes then fails.
+    /// Whether a write or sync failed; from then on every call that writes fails.
     pub fn failed(&self) -> bool {
         self.failure.check().is_err()
     }
 
-    /// Has `hook` called with the reason when the log fails, or at once when it already has. It
-    /// runs on whatever thread meets the failure.
+    /// Calls `hook` with the reason when the log fails, or now if it has failed already. The hook runs on the
+    /// thread that detects the failure.
     pub fn on_failure(&self, hook: Box<dyn FnOnce(&str) + Send>) {
         self.failure.on_failure(hook);
     }
 
-    /// How many bytes the log's files hold.
+    /// The total size of the log's files.
     #[cfg(test)]
     pub(crate) fn on_disk_bytes(&self) -> u64 {
         self.read_lock().on_disk_size()
     }
 
-    /// Waits until everything given so far is on the disk.
+    /// Waits until all earlier writes are on the disk.
     ///
     /// # Errors
-    /// Any, once the log failed.
+    /// Any kind, once the log has failed.
     pub fn settle(&self) -> io::Result<()> {
         let (sender, receiver) = std::sync::mpsc::sync_channel(1);
         let done = Box::new(move |outcome| {
-            // The receiver waits below; were it gone, nobody would want to know.
+            // The receiver waits below, so the send cannot fail.
             let _sent = sender.send(outcome);
         });
         self.write(true, Some(done), |_log| Ok(()))?;
         receiver.recv().map_err(|_| io::Error::other("the log stopped before it answered"))?
     }
 
-    /// Applies `change` and hands what it wrote to the flush thread.
+    /// Applies `change` and passes its writes to the flush thread.
     fn write(
         &self,
         sync: bool,
@@ -286,7 +285,7 @@ impl Log {
         let mut log = self.write_lock();
         if let Err(error) = self.failure.check().and_then(|()| change(&mut log)) {
             drop(log);
-            // A refused change altered nothing. After any other error, part of it may be written.
+            // A refused change altered nothing. After any other error, part of the change may be written.
             let refused = error.kind() == io::ErrorKind::InvalidInput && error.raw_os_error().is_none();
             if !refused {
                 self.failure.mark(&error);
@@ -295,7 +294,7 @@ impl Log {
             return Err(error);
         }
         self.waits.store(false, Ordering::Relaxed);
-        // When the flush thread is gone, `done` comes back dropped, which answers it.
+        // If the flush thread has ended, `done` is dropped, which answers it.
         log.flush(sync, Some(done)).inspect_err(|error| self.failure.mark(error))
     }
 
@@ -307,8 +306,7 @@ impl Log {
             return Ok(());
         }
         if purged.is_none() {
-            // Nothing was ever purged, so the very first file is there. The first entry need not
-            // have index 0.
+            // Nothing was ever purged, so the first file must exist. The first entry need not have index 0.
             let whole = inspect::has_first_file(dir).map_err(StoreError::io("read", dir))?;
             return if whole { Ok(()) } else { Err(StoreError::LogGap { path: dir.to_owned(), missing }) };
         }
@@ -319,8 +317,8 @@ impl Log {
         }
     }
 
-    // A thread that panicked inside the crate leaves its own invariants to the crate's checks; the
-    // lock itself guards nothing else, so its poison is no reason to panic here too.
+    // The lock guards only the crate's log, whose checks cover a panic inside the crate; a poisoned lock is
+    // no reason to panic here too.
     fn read_lock(&self) -> RwLockReadGuard<'_, raft_log::RaftLog<Types>> {
         self.log.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -349,15 +347,15 @@ fn settings(dir: &Path, options: LogOptions) -> Result<raft_log::Config, StoreEr
     settings.wal.truncate_incomplete_record = Some(true);
     settings.wal.flush_batch_wait = Some(options.gather.max(Duration::from_nanos(1)));
     settings.wal.flush_queue_max_bytes = Some(chunk_bytes);
-    // The crate cannot read back what is not written to a closed file, and after a truncation it
-    // may take such entries for evictable. Evicting oldest first, it never reaches them while the
-    // cache holds the open file, one being closed and all that waits to be written.
+    // The crate cannot read back entries that are not yet in a closed file, and after a truncation it may
+    // treat such entries as evictable. It evicts the oldest first, so it never reaches them while the cache
+    // can hold the open file, one being closed and all pending writes.
     settings.log_cache_capacity = Some(options.cache_bytes.max(chunk_bytes.saturating_mul(3)));
     settings.log_cache_max_items = Some(2 * RECORDS_PER_CHUNK_MAX);
     Ok(settings)
 }
 
-/// Writes that come at once are gathered before they come here. Waiting for more, a thread that falls asleep
-/// loses more than they gain: a lone write then takes a tenth of a millisecond longer.
+/// Simultaneous writes are batched before they reach the log. A flush thread that fell asleep to wait for
+/// more would cost more than it gains: a single write would take a tenth of a millisecond longer.
 const GATHER: Duration = Duration::from_nanos(150);
 const RECORDS_PER_CHUNK_MAX: usize = 1024 * 1024;

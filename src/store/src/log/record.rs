@@ -1,4 +1,4 @@
-//! Positions, votes and payloads as the log's files hold them: fixed widths, big-endian.
+//! Encoding of positions, votes and payloads in the log's files: fixed widths, big-endian.
 
 use std::io::{self, Read, Write};
 
@@ -7,7 +7,7 @@ use codeq::{Decode, Encode};
 
 use super::{LogPosition, StoredVote, check, failure::Done};
 
-/// The types the crate `raft-log` is used with.
+/// The type parameters of the crate `raft-log`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Types;
 
@@ -23,7 +23,7 @@ impl raft_log::Types for Types {
     }
 
     fn payload_size(payload: &Payload) -> u64 {
-        // Lossless on every target this builds for.
+        // Lossless: a `usize` has at most 64 bits on every supported target.
         payload.0.len() as u64
     }
 }
@@ -34,16 +34,16 @@ pub(super) struct Payload(pub(super) Bytes);
 
 impl std::fmt::Debug for Payload {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // Stored bytes stay out of messages.
+        // Messages never show stored bytes.
         write!(f, "Payload({} bytes)", self.0.len())
     }
 }
 
-/// A vote with its place in the order of saving.
+/// A vote with its serial number in the order of saving.
 ///
-/// The crate accepts only votes that are not less than the last. Which vote outranks which is for
-/// the consensus to say (a winner of a term replaces this node's vote for another candidate), so
-/// the order here is the order of saving.
+/// The crate accepts only votes that are not less than the last. The consensus decides which vote outranks
+/// another (the winner of a term replaces this node's vote for another candidate), so votes are ordered by
+/// when they were saved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct VoteRecord {
     serial: u64,
@@ -66,7 +66,7 @@ impl VoteRecord {
 
 impl PartialOrd for VoteRecord {
     fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        // Two votes of one serial are the same vote, or they have no order.
+        // Two votes with one serial are equal, or they have no order.
         match self.serial.cmp(&other.serial) {
             std::cmp::Ordering::Equal if self != other => None,
             order => Some(order),
@@ -112,7 +112,7 @@ impl Encode for Payload {
 
 impl Decode for Payload {
     fn decode<R: Read>(r: R) -> io::Result<Self> {
-        // Reads what is there up to the length, so that a damaged length reserves nothing.
+        // Reads the available bytes up to the length, so that a damaged length reserves nothing.
         Ok(Self(Bytes::from(Vec::<u8>::decode(r)?)))
     }
 }

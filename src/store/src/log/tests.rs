@@ -232,7 +232,7 @@ fn the_committed_position_is_a_hint_that_only_moves_within_the_log() {
 #[test]
 fn the_hint_is_written_with_the_next_entries_or_when_somebody_asks() {
     let home = tempfile::tempdir().unwrap();
-    // Of one file: what ends a file is written at once.
+    // A log of one file: the end of a file is written at once.
     let log = Log::open(home.path(), LogOptions { chunk_bytes: 1 << 20, ..SMALL }).unwrap();
     let written = || Log::open(copy(home.path()).path(), SMALL).unwrap().read_committed();
     append(&log, entries(1, 0..10)).unwrap();
@@ -242,7 +242,7 @@ fn the_hint_is_written_with_the_next_entries_or_when_somebody_asks() {
     assert_eq!(written(), Some(at(1, 4)));
     log.save_committed(Some(at(1, 7))).unwrap();
     log.write_out().unwrap();
-    // Nobody waits for it, so it may take a moment.
+    // No call waits for it, so it may take a moment.
     let comes = |_| {
         std::thread::sleep(Duration::from_millis(10));
         written() == Some(at(1, 7))

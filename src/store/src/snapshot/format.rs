@@ -1,4 +1,4 @@
-//! The bytes of a snapshot's parts, as written and as read back from memory.
+//! Encoding and decoding of a snapshot's parts, in memory.
 
 use crate::SnapshotFault;
 
@@ -7,13 +7,13 @@ pub(super) const MAGIC: [u8; 7] = *b"KMSNAP\0";
 /// The format this build writes and reads.
 pub(super) const FORMAT: u8 = 1;
 
-/// The length of the magic with the format behind it.
+/// The length of the magic and the format after it.
 pub(super) const MAGIC_BYTES: usize = 8;
 
-/// The length of what stands before a section's body.
+/// The length of a section's head, before the body.
 pub(super) const SECTION_HEAD_BYTES: usize = 9;
 
-/// What a section is.
+/// The kind of a section.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Section {
     Header,
@@ -35,7 +35,7 @@ impl Section {
     }
 }
 
-/// Appends a section with `body` to `bytes`. None when the body is too long for its length field.
+/// Appends a section with `body` to `bytes`. `None` when the body is too long for its length field.
 pub(super) fn write_section(bytes: &mut Vec<u8>, section: Section, body: &[u8]) -> Option<()> {
     let length = u32::try_from(body.len()).ok()?.to_le_bytes();
     bytes.push(section.number());
@@ -45,7 +45,7 @@ pub(super) fn write_section(bytes: &mut Vec<u8>, section: Section, body: &[u8]) 
     Some(())
 }
 
-/// What stands before a section's body.
+/// The head of a section, before the body.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SectionHead {
     number: u8,
@@ -63,7 +63,7 @@ impl SectionHead {
         u32::from_le_bytes(self.length)
     }
 
-    /// The section's kind, if its checksum agrees with `body`.
+    /// The section's kind, if the checksum matches `body`.
     pub(super) fn check(&self, body: &[u8]) -> Result<Section, SnapshotFault> {
         if checksum(self.number, self.length, body) != self.checksum {
             return Err(SnapshotFault::Checksum);
@@ -80,7 +80,7 @@ fn checksum(number: u8, length: [u8; 4], body: &[u8]) -> u32 {
     hasher.finalize()
 }
 
-/// What a header says.
+/// The content of a header.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Header {
     pub(super) meta: Vec<u8>,
@@ -88,7 +88,7 @@ pub(super) struct Header {
 }
 
 impl Header {
-    /// The header's body. None when a part is too long for its length field.
+    /// The header's body. `None` when a part is too long for its length field.
     pub(super) fn to_body(&self) -> Option<Vec<u8>> {
         let mut body = Vec::new();
         body.extend(u32::try_from(self.meta.len()).ok()?.to_le_bytes());
@@ -101,7 +101,7 @@ impl Header {
         Some(body)
     }
 
-    /// The header with this body. None when it is not one.
+    /// The header with this body. `None` when the bytes are not a header.
     pub(super) fn parse(body: &[u8]) -> Option<Self> {
         let mut cursor = Cursor(body);
         let meta_bytes = usize::try_from(cursor.u32()?).ok()?;
@@ -116,7 +116,7 @@ impl Header {
     }
 }
 
-/// What a footer says.
+/// The content of a footer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Footer {
     pub(super) records: u64,
@@ -136,7 +136,7 @@ impl Footer {
     }
 }
 
-/// Appends a record to the body of a chunk. None when a part is too long for its length field.
+/// Appends a record to the body of a chunk. `None` when a part is too long for its length field.
 pub(super) fn write_record(body: &mut Vec<u8>, table: usize, key: &[u8], value: &[u8]) -> Option<()> {
     let key_bytes = u16::try_from(key.len()).ok()?;
     let value_bytes = u32::try_from(value.len()).ok()?;
@@ -148,7 +148,7 @@ pub(super) fn write_record(body: &mut Vec<u8>, table: usize, key: &[u8], value: 
     Some(())
 }
 
-/// Bytes that are taken from the front, as far as there are any.
+/// Bytes to be taken from the front.
 pub(super) struct Cursor<'a>(pub(super) &'a [u8]);
 
 impl<'a> Cursor<'a> {

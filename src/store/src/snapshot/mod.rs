@@ -9,11 +9,11 @@
 //! footer  = records:u64  sha256 of all bytes before the footer
 //! ```
 //!
-//! Integers are little-endian. Records are in strictly ascending order of table and key, so that
-//! they can be loaded without sorting and a repeated or exchanged chunk is noticed.
+//! Integers are little-endian. Records are in strictly ascending order of table and key, so that they can be
+//! loaded without sorting and a repeated or swapped chunk is detected.
 //!
-//! Invariant: a [`SnapshotReader`] exists only for a file that was verified whole; nothing is ever
-//! installed from one that was not, and a damaged file is never read as a smaller or empty one.
+//! Invariant: a [`SnapshotReader`] exists only for a file that was verified whole; an unverified file is
+//! never installed, and a damaged file is never read as a smaller or empty one.
 
 mod format;
 mod reader;

@@ -1,4 +1,4 @@
-//! Opening a snapshot file: it is verified whole, or it is refused.
+//! Opens a snapshot file: it is verified completely, or refused.
 
 use std::path::{Path, PathBuf};
 
@@ -27,14 +27,14 @@ impl SnapshotReader {
         Self::open_at(path, 0)
     }
 
-    /// Verifies the snapshot that begins at byte `begin` of the file at `path` and ends with it.
+    /// Verifies the snapshot from byte `begin` to the end of the file at `path`.
     ///
     /// # Errors
-    /// As [`open`](Self::open).
+    /// As for [`open`](Self::open).
     pub fn open_at(path: &Path, begin: u64) -> Result<Self, StoreError> {
         let (mut records, header) = SnapshotRecords::open(path, begin)?;
         records.try_for_each(|record| record.map(drop))?;
-        // Without an error the records end with the footer.
+        // The records end with the footer unless there was an error.
         let footer = records.footer().ok_or_else(|| StoreError::Snapshot {
             file: path.to_owned(),
             offset: records.offset(),
@@ -44,41 +44,41 @@ impl SnapshotReader {
         Ok(Self { path: path.to_owned(), begin, header, footer, bytes, _temporary: None })
     }
 
-    /// The bytes its maker put into the header.
+    /// The metadata in the header, from the maker of the snapshot.
     pub fn meta(&self) -> &[u8] {
         &self.header.meta
     }
 
-    /// The names of its tables; a record names its table by the place in this list.
+    /// The names of the tables; a record identifies its table by the index in this list.
     pub fn tables(&self) -> &[String] {
         &self.header.tables
     }
 
-    /// How many records it holds.
+    /// The number of records.
     pub const fn record_count(&self) -> u64 {
         self.footer.records
     }
 
-    /// How long the snapshot is.
+    /// The length of the snapshot in bytes.
     pub const fn byte_count(&self) -> u64 {
         self.bytes
     }
 
-    /// Where the file is.
+    /// The path of the file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The records, in order. They are checked once more on the way, for the disk may fail between
-    /// two readings; only when the last was `Ok` are they all there.
+    /// The records, in order. They are checked again while they are read, because the disk may fail between
+    /// two reads; they are complete only if the last one was `Ok`.
     ///
     /// # Errors
-    /// As [`open`](Self::open).
+    /// As for [`open`](Self::open).
     pub fn records(&self) -> Result<SnapshotRecords, StoreError> {
         SnapshotRecords::open(&self.path, self.begin).map(|(records, _header)| records)
     }
 
-    /// Ties the life of the file to this reader.
+    /// Removes the file when this reader is dropped.
     pub(crate) fn owning(mut self, file: Temporary) -> Self {
         self._temporary = Some(file);
         self

@@ -1,4 +1,4 @@
-//! Walking through a snapshot file, checking everything on the way.
+//! Iteration over a snapshot file, with every check.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek as _, SeekFrom};
@@ -15,16 +15,14 @@ use crate::{SnapshotFault, StoreError};
 /// A record of a snapshot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SnapshotRecord {
-    /// The place of its table in the snapshot's list.
+    /// The index of the table in the snapshot's list.
     pub table: usize,
-    /// The key.
     pub key: Bytes,
-    /// The value.
     pub value: Bytes,
 }
 
-/// The records of a snapshot, in order. After an error there are no more, and only when there was
-/// no error were they all there.
+/// The records of a snapshot, in order. Iteration ends after an error; without an error the records are
+/// complete.
 #[derive(Debug)]
 pub struct SnapshotRecords {
     input: RecordsInput,
@@ -54,7 +52,7 @@ impl SnapshotRecords {
         self.footer
     }
 
-    /// How many bytes were read so far.
+    /// The number of bytes read so far.
     pub(super) const fn offset(&self) -> u64 {
         self.input.offset
     }
@@ -74,14 +72,14 @@ impl SnapshotRecords {
         Ok(None)
     }
 
-    /// Takes the next record off the chunk.
+    /// Takes the next record from the chunk.
     fn record(&mut self) -> Result<SnapshotRecord, SnapshotFault> {
         let mut cursor = Cursor(&self.chunk);
         let (table, key, value) = cursor.record().ok_or(SnapshotFault::Malformed)?;
         if table >= self.tables {
             return Err(SnapshotFault::Malformed);
         }
-        // All three are parts of the chunk, so they share its bytes.
+        // Key and value are parts of the chunk, so they share its bytes.
         let (key, value) = (self.chunk.slice_ref(key), self.chunk.slice_ref(value));
         let rest = self.chunk.slice_ref(cursor.0);
         let place = (table, key.clone());
@@ -124,7 +122,7 @@ impl Iterator for SnapshotRecords {
     }
 }
 
-/// The file, read forwards once, with a digest over what was read.
+/// The file, read forwards once, with a digest of the bytes read.
 #[derive(Debug)]
 struct RecordsInput {
     file: BufReader<File>,
@@ -136,7 +134,7 @@ struct RecordsInput {
 }
 
 impl RecordsInput {
-    /// Opens the file at byte `begin`; every offset counts from the file's own begin.
+    /// Opens the file at byte `begin`; offsets count from the start of the file.
     fn open(path: &Path, begin: u64) -> Result<Self, StoreError> {
         let mut file = File::open(path).map_err(StoreError::io("open", path))?;
         let length = file.metadata().map_err(StoreError::io("measure", path))?.len();
@@ -163,7 +161,7 @@ impl RecordsInput {
     fn section(&mut self) -> Result<(Section, Bytes), StoreError> {
         self.section_at = self.offset;
         let head = SectionHead::parse(self.array::<SECTION_HEAD_BYTES>()?);
-        // Checked against the file before anything is reserved for it.
+        // The length is checked against the file before memory is reserved.
         if u64::from(head.body_bytes()) > self.length.saturating_sub(self.offset) {
             return Err(self.fault(SnapshotFault::Truncated));
         }
@@ -185,7 +183,7 @@ impl RecordsInput {
             _ => StoreError::io("read", &self.path)(error),
         })?;
         self.digest.update(&*bytes);
-        // Lossless on every target this builds for.
+        // Lossless: a `usize` has at most 64 bits on every supported target.
         self.offset += bytes.len() as u64;
         Ok(())
     }

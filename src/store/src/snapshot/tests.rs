@@ -25,7 +25,7 @@ fn tables(home: &Path, records: &[(usize, Vec<u8>, Vec<u8>)]) -> Tables {
     tables
 }
 
-/// Records in the order a snapshot has them.
+/// Records in the order of a snapshot.
 fn records(count: u32, value_bytes: usize) -> Vec<(usize, Vec<u8>, Vec<u8>)> {
     let table = |table| {
         (0..count).map(move |n| (table, n.to_be_bytes().to_vec(), vec![n as u8; value_bytes + table]))

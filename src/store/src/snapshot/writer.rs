@@ -1,4 +1,4 @@
-//! Making a snapshot from a view, piece by piece as the network asks for it.
+//! Makes a snapshot from a view, piece by piece as the network requests it.
 
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
@@ -6,10 +6,10 @@ use sha2::{Digest, Sha256};
 use super::format::{FORMAT, Footer, Header, MAGIC, Section, write_record, write_section};
 use crate::{StoreError, TableIter, View};
 
-/// How many bytes of records a piece has, at least, unless it is the last.
+/// The minimum bytes of records in a piece, except the last.
 const PIECE_BYTES: usize = 256 * 1024;
 
-/// The pieces of a snapshot, in order. Written one behind the other they are the file that
+/// The pieces of a snapshot, in order. Concatenated they are the file that
 /// [`SnapshotReader`](super::SnapshotReader) opens. After an error there are no more pieces.
 #[derive(Debug)]
 pub struct SnapshotWriter {
@@ -28,12 +28,12 @@ enum Next {
 }
 
 impl SnapshotWriter {
-    /// A snapshot of `view`. The caller's `meta` is kept in the header as it is.
+    /// A snapshot of `view`. The caller's `meta` is stored in the header unchanged.
     pub fn new(view: View, meta: Vec<u8>) -> Self {
         Self { view, next: Next::Header { meta }, digest: Sha256::new(), records: 0 }
     }
 
-    /// How many records the pieces so far hold.
+    /// The number of records in the pieces so far.
     pub const fn records(&self) -> u64 {
         self.records
     }
@@ -60,7 +60,7 @@ impl SnapshotWriter {
         self.seal(bytes, Section::Header, body)
     }
 
-    /// The records of `table` come next, or the footer when there is no such table.
+    /// Continues with the records of `table`, or the footer when there is no such table.
     fn begin(&self, table: usize) -> Result<Next, StoreError> {
         if table >= self.view.tables().len() {
             return Ok(Next::Footer);
@@ -68,7 +68,7 @@ impl SnapshotWriter {
         Ok(Next::Records { table, iter: self.view.iter(table)? })
     }
 
-    /// The next chunk, which may reach into later tables; none when no record is left.
+    /// The next chunk, which may extend into later tables; `None` when no record is left.
     fn chunk(&mut self, mut table: usize, mut iter: TableIter) -> Result<(Option<Bytes>, Next), StoreError> {
         let mut body = Vec::with_capacity(PIECE_BYTES + PIECE_BYTES / 8);
         let next = loop {

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use super::{KEY_BYTES_MAX, Value, generation::Generation};
 use crate::StoreError;
 
-/// What a batch does to one table: new values, and none for a removed key.
+/// The changes of a batch to one table: new values, and `None` for a removed key.
 type Changes = BTreeMap<Value, Option<Value>>;
 
-/// Changes that become visible together. Dropped without [`commit`](super::Tables::commit), nothing happened.
+/// Changes that become visible together. A batch that is dropped without [`commit`](super::Tables::commit)
+/// has no effect.
 pub struct WriteBatch {
     generation: Arc<Generation>,
     changes: Vec<Changes>,
@@ -24,7 +25,7 @@ impl WriteBatch {
     /// Sets the value at `key`.
     ///
     /// # Errors
-    /// [`StoreError::NoTable`], or [`StoreError::Key`] for an empty or too long key.
+    /// [`StoreError::NoTable`] for an unknown table, [`StoreError::Key`] for an empty or too long key.
     pub fn put(
         &mut self,
         table: usize,
@@ -34,20 +35,20 @@ impl WriteBatch {
         self.change(table, key.as_ref(), Some(Value(value.as_ref().into())))
     }
 
-    /// Removes `key`, whether it is there or not.
+    /// Removes `key`, whether or not it exists.
     ///
     /// # Errors
-    /// [`StoreError::NoTable`], or [`StoreError::Key`] for an empty or too long key.
+    /// [`StoreError::NoTable`] for an unknown table, [`StoreError::Key`] for an empty or too long key.
     pub fn delete(&mut self, table: usize, key: impl AsRef<[u8]>) -> Result<(), StoreError> {
         self.change(table, key.as_ref(), None)
     }
 
-    /// How many keys it changes.
+    /// The number of changed keys.
     pub fn len(&self) -> usize {
         self.changes.iter().map(BTreeMap::len).sum()
     }
 
-    /// Whether it changes nothing.
+    /// Whether the batch changes nothing.
     pub fn is_empty(&self) -> bool {
         self.changes.iter().all(BTreeMap::is_empty)
     }
@@ -56,7 +57,7 @@ impl WriteBatch {
         Arc::ptr_eq(&self.generation, generation)
     }
 
-    /// Applies it, and gives the bytes of its keys and values.
+    /// Applies the batch. Returns the bytes of its keys and values.
     pub(super) fn apply(self) -> Result<u64, StoreError> {
         let mut bytes = 0;
         let mut changed = Vec::with_capacity(self.len());
@@ -65,7 +66,7 @@ impl WriteBatch {
         for (table, changes) in self.changes.into_iter().enumerate() {
             let keyspace = self.generation.keyspace(table)?;
             for (Value(key), value) in changes {
-                // Lossless on every target this builds for.
+                // Lossless: a `usize` has at most 64 bits on every supported target.
                 bytes += (key.len() + value.as_ref().map_or(0, |value| value.len())) as u64;
                 changed.push((table, key.clone()));
                 match value {

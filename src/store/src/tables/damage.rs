@@ -1,10 +1,10 @@
-//! Which failed reads say that what is stored is not what was written.
+//! Decides which failed reads mean that stored data differs from the written data.
 
 use std::io;
 
 use rustix::io::Errno;
 
-/// Whether a read failed for want of memory or descriptors, and may succeed the next time.
+/// Whether a read failed for lack of memory or file descriptors, and may succeed the next time.
 pub(super) fn passes(error: &fjall::Error) -> bool {
     use fjall::Error::{Io, Storage};
     match error {
@@ -35,7 +35,7 @@ mod tests {
             .unwrap()
     }
 
-    /// The file below `root`, no journal, that holds these bytes, and where.
+    /// The file below `root` (not a journal) that holds these bytes, and their offset.
     fn find(root: &Path, bytes: &[u8]) -> Option<(PathBuf, usize)> {
         std::fs::read_dir(root).ok()?.find_map(|entry| {
             let path = entry.ok()?.path();
@@ -47,7 +47,7 @@ mod tests {
         })
     }
 
-    /// Tables with a record in a file of which one bit is another.
+    /// Tables with one flipped bit in a record in a file.
     fn damaged(root: &Path) -> Tables {
         let tables = open(root);
         let mut batch = tables.begin();
@@ -83,7 +83,7 @@ mod tests {
             |tables| tables.view().starting_at(0, b"").unwrap().any(|record| record.is_err()),
         ];
         for read in reads {
-            // The same file: damage is noted for each process anew.
+            // The same file: each process notes damage for itself.
             assert!(read(&tables));
             let damage = tables.damage().unwrap();
             assert!(

@@ -15,8 +15,8 @@ use super::hot::HotRecords;
 use super::{TablesOptions, Value, damage, journal::Cut};
 use crate::StoreError;
 
-/// How many files the tables of one state directory keep open, of so many that the process may open. Two
-/// are open while a snapshot is installed.
+/// The most files that the tables of one state directory keep open, given the process's limit. Two state
+/// directories are open while a snapshot is installed.
 pub fn files_max(limit: Option<u64>) -> usize {
     const MOST: usize = 900;
     limit.and_then(|limit| usize::try_from(limit / 8).ok()).unwrap_or(MOST).min(MOST)
@@ -24,21 +24,21 @@ pub fn files_max(limit: Option<u64>) -> usize {
 
 /// The open tables of one state directory.
 pub(super) struct Generation {
-    // The tables before the engine: fields are dropped in this order.
+    // Declared before the engine, because fields are dropped in this order.
     keyspaces: Vec<Keyspace>,
     db: Database,
     names: &'static [&'static str],
     path: PathBuf,
     number: u64,
     hot: HotRecords,
-    /// What was written since the memory of the tables was last sealed, in bytes.
+    /// Bytes written since the memory of the tables was last sealed.
     unsealed_bytes: AtomicU64,
-    /// What was found first that is not what was written.
+    /// The first damage found.
     damage: OnceLock<String>,
 }
 
 impl Generation {
-    /// Opens or makes the tables in `path`.
+    /// Opens or creates the tables in `path`.
     pub(super) fn open(
         path: PathBuf,
         names: &'static [&'static str],
@@ -66,13 +66,13 @@ impl Generation {
         Ok(Self { keyspaces, db, names, path, number: 0, hot, unsealed_bytes, damage })
     }
 
-    /// With the number its directory has.
+    /// Sets the number of the directory.
     pub(super) fn numbered(mut self, number: u64) -> Self {
         self.number = number;
         self
     }
 
-    /// Syncs everything and closes. `doing` says what for, should it fail.
+    /// Syncs everything and closes. `doing` names the operation in the error.
     pub(super) fn close(self, doing: &'static str) -> Result<(), StoreError> {
         self.db.persist(PersistMode::SyncAll).map_err(StoreError::tables(doing, &self.path))
     }
@@ -86,7 +86,7 @@ impl Generation {
     }
 
     fn read(&self, table: usize, key: &[u8]) -> Result<Option<Value>, StoreError> {
-        // The engine takes no empty key, and no record has one.
+        // The engine accepts no empty key, and no record has one.
         if key.is_empty() {
             return Ok(None);
         }
@@ -94,7 +94,7 @@ impl Generation {
         Ok(found.map(Value))
     }
 
-    /// What to say of a read that failed. It is noted, unless it says nothing of what is stored.
+    /// The error of a failed read. It is noted as damage, unless its cause is not the stored data.
     pub(super) fn unreadable(&self, error: fjall::Error) -> StoreError {
         let (passes, why) = (damage::passes(&error), error.to_string());
         let error = StoreError::tables("read", &self.path)(error);
@@ -104,7 +104,7 @@ impl Generation {
         error
     }
 
-    /// Notes what is not as it was written; the first such thing is kept.
+    /// Notes damage; only the first note is kept.
     pub(super) fn note_damage(&self, what: impl FnOnce() -> String) {
         self.damage.get_or_init(what);
     }
@@ -113,7 +113,7 @@ impl Generation {
         self.damage.get().map(String::as_str)
     }
 
-    /// The records that were read lately.
+    /// The cache of recently read records.
     pub(super) const fn hot(&self) -> &HotRecords {
         &self.hot
     }
@@ -122,11 +122,11 @@ impl Generation {
         self.db.persist(PersistMode::SyncAll).map_err(StoreError::tables("sync", &self.path))
     }
 
-    /// Notes that a batch of so many bytes was written, and with `bytes_max` of them seals the memory
-    /// of all tables, to be written to files. Nothing may be written meanwhile.
+    /// Counts a written batch of `bytes`. At `bytes_max` in total it seals the memory of all tables, which is
+    /// then written to files. No other write may run meanwhile.
     ///
-    /// The engine would seal each table by itself, and could write one to a file before the journal
-    /// with the same batches is synced: a power cut would then tear the tables apart.
+    /// The engine alone would seal each table separately, and could write one to a file before the journal
+    /// with the same batches is synced: after a power cut the tables would disagree.
     pub(super) fn written(&self, bytes: u64, bytes_max: u64) -> Result<(), StoreError> {
         if self.unsealed_bytes.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes) < bytes_max {
             return Ok(());
@@ -160,11 +160,11 @@ impl Generation {
     }
 }
 
-/// Records are small, read one at a time by random keys, and often not there at all: filters on
-/// every level, kept in memory with the indexes, and a hash index inside each block. Compression
-/// is not built in, for ciphertext does not shrink.
+/// Records are small, read one at a time by random keys, and often missing, so there are filters on every
+/// level, kept in memory with the indexes, and a hash index inside each block. There is no compression,
+/// because ciphertext does not shrink.
 ///
-/// No table is sealed by the engine itself, see [`Generation::written`].
+/// The engine itself seals no table, see [`Generation::written`].
 fn tuning() -> KeyspaceCreateOptions {
     let bloom = FilterPolicyEntry::Bloom(BloomConstructionPolicy::BitsPerKey(10.0));
     KeyspaceCreateOptions::default()

@@ -1,10 +1,10 @@
-//! Records that were read lately, in memory: the engine takes microseconds for what is asked for again and
-//! again. That a record is not there is remembered, too: most contents have no policy of their own, and
-//! every license asks for it.
+//! A cache of recently read records: the engine takes microseconds even for a record that is read again and
+//! again. Missing records are cached too: most contents have no policy of their own, and every license looks
+//! for one.
 //!
-//! It belongs to one generation of the tables, and every change that is applied to them takes the changed
-//! records out before anybody is told of it. Whoever reads a record meanwhile holds a guard, which a
-//! removal voids: so nothing is kept that was read before a change and put here after it.
+//! The cache belongs to one generation of the tables. Every change removes the changed records from it before
+//! the change is acknowledged. A concurrent read holds a guard, which the removal voids, so a value that was
+//! read before a change is never inserted after it.
 
 use quick_cache::Weighter;
 use quick_cache::sync::{Cache, GuardResult};
@@ -12,14 +12,14 @@ use quick_cache::sync::{Cache, GuardResult};
 use super::Value;
 use crate::StoreError;
 
-/// What a record takes besides its bytes, about.
+/// The approximate overhead of a record, in bytes.
 const OVERHEAD_BYTES: u64 = 128;
-/// How large records are, about; for the first size of the index.
+/// The approximate size of a record, for the initial size of the index.
 const RECORD_BYTES: u64 = 512;
-/// Records with longer keys are not kept.
+/// Records with longer keys are not cached.
 const KEY_BYTES_MAX: usize = 511;
 
-/// The records of one generation, up to a number of bytes.
+/// The cached records of one generation, up to a number of bytes.
 pub(super) struct HotRecords {
     records: Cache<Vec<u8>, Option<Value>, Bytes>,
 }
@@ -34,7 +34,7 @@ impl Weighter<Vec<u8>, Option<Value>> for Bytes {
     }
 }
 
-/// A table and a key as one, without an allocation.
+/// A table and a key combined without an allocation.
 struct Joined {
     bytes: [u8; KEY_BYTES_MAX + 1],
     len: usize,
@@ -55,13 +55,13 @@ impl Joined {
 }
 
 impl HotRecords {
-    /// Nothing yet; at most about `bytes_max` later.
+    /// An empty cache that will hold about `bytes_max` at most.
     pub(super) fn new(bytes_max: u64) -> Self {
         let records = usize::try_from(bytes_max / RECORD_BYTES).unwrap_or(usize::MAX);
         Self { records: Cache::with_weighter(records, bytes_max, Bytes) }
     }
 
-    /// The record's value, if there is one, from here or as `read` finds it.
+    /// The record's value, if there is one, from the cache or from `read`.
     pub(super) fn get(
         &self,
         table: usize,
@@ -72,16 +72,16 @@ impl HotRecords {
         let guard = match self.records.get_value_or_guard(joined.as_bytes(), None) {
             GuardResult::Value(value) => return Ok(value),
             GuardResult::Guard(guard) => guard,
-            // Without a limit nobody waits too long.
+            // Cannot happen: the wait has no time limit.
             GuardResult::Timeout => return read(),
         };
         let found = read()?;
-        // Refused when the record was changed meanwhile.
+        // The insert is refused when the record was changed meanwhile.
         let _ = guard.insert(found.clone());
         Ok(found)
     }
 
-    /// The same for a record that will not be asked for again soon: it is not kept.
+    /// The same for a record that will not be read again soon: it is not inserted.
     pub(super) fn get_once(
         &self,
         table: usize,
@@ -92,7 +92,7 @@ impl HotRecords {
         kept.map_or_else(read, Ok)
     }
 
-    /// To be called when a change can be read, before anybody is told of it.
+    /// Must be called once a change is readable and before it is acknowledged.
     pub(super) fn forget(&self, table: usize, key: &[u8]) {
         if let Some(joined) = Joined::of(table, key) {
             self.records.remove(joined.as_bytes());

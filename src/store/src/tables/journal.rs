@@ -1,12 +1,11 @@
 //! The engine's journal, read before the engine reads it.
 //!
-//! Commits are not synced, so a power cut leaves of the newest batches whatever pages the kernel
-//! had written: holes of zeros with whole batches behind them are usual. Left alone, the engine
-//! drops in silence all that follows a hole between two entries, synced or not, and refuses to
-//! open at all when a hole lies inside a value. So the journal is cut here behind its last whole
-//! batch. What is cut off comes again from the Raft log, which is the write-ahead log: a cut is
-//! sound as long as no table file holds something newer ([`Cut::settle`]) and the log reaches back
-//! to what is left, which whoever opens the log checks.
+//! Commits are not synced, so after a power cut only those pages of the newest batches exist that the kernel
+//! had written: holes of zeros followed by whole batches are usual. On its own, the engine silently drops
+//! everything after a hole between two entries, synced or not, and refuses to open if a hole is inside a
+//! value. So the journal is cut here after its last whole batch. The batches cut off come again from the Raft
+//! log, which is the write-ahead log. A cut is sound if no table file holds anything newer ([`Cut::settle`])
+//! and the log reaches back to the remaining batches, which the code that opens the log checks.
 //!
 //! ```text
 //! batch = 1 items:u32 seqno:u64  item*  3 checksum:u64 "FJL" 3
@@ -25,37 +24,36 @@ use xxhash_rust::xxh3::Xxh3;
 use crate::{StoreError, durable};
 
 const TRAILER: [u8; 4] = *b"FJL\x03";
-/// No value is as long: it is a damaged length, and nothing is reserved for it.
+/// No value is longer: a greater length is damage, and nothing is reserved for it.
 const VALUE_BYTES_MAX: u32 = 256 * 1024 * 1024;
-/// More numbers between two batches are never used up otherwise.
+/// The most numbers that are used up between two batches.
 const GAP_MAX: u64 = 1 << 16;
-/// How much is looked at at once behind the last batch.
+/// The bytes compared at once after the last batch.
 const ZEROS_BYTES: usize = 256 * 1024;
 /// The length of an item before its key.
 const ITEM_HEAD_BYTES: usize = 20;
 
-/// Where a cut is noted until it is known to be sound: a refusal must be one at the next start too.
+/// The file that notes a cut until it is known to be sound, so that a refusal repeats at the next start.
 const NOTE: &str = "cut";
 
-/// The end of a journal that is not whole, to be cut off or gone already.
+/// The incomplete end of a journal, to be cut off or cut off already.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Cut {
-    /// The file.
     file: PathBuf,
-    /// Where it is to end.
+    /// The new length of the file.
     offset: u64,
-    /// No batch from this number on is left.
+    /// The number of the first lost batch; all later ones are lost too.
     first_lost: u64,
 }
 
 impl Cut {
-    /// Cuts off what is not whole at the end of the journal in `dir`, if there is such an end. A cut
-    /// that was made before and not found sound is given again.
+    /// Cuts off the incomplete end of the journal in `dir`, if there is one. A cut that was made before and
+    /// not found sound is returned again.
     ///
     /// # Errors
-    /// [`StoreError::TablesDamaged`], with nothing changed, when a journal file is not whole that was
-    /// synced before the next was begun; an I/O error.
+    /// [`StoreError::TablesDamaged`], with nothing changed, when a journal file other than the newest is
+    /// incomplete, because each was synced before the next one was started; an I/O error.
     pub(super) fn make(dir: &Path) -> Result<Option<Self>, StoreError> {
         let note = dir.join(NOTE);
         match fs::read_to_string(&note) {
@@ -77,11 +75,12 @@ impl Cut {
         Ok(Some(cut))
     }
 
-    /// Says that the cut is sound when no table file holds a batch that may have been cut off:
-    /// `seqno` is the newest number in any.
+    /// Confirms that the cut is sound: no table file holds a batch that may have been cut off. `seqno` is the
+    /// newest number in any table file.
     ///
     /// # Errors
-    /// [`StoreError::TablesDamaged`] when one may, at every later start too; an I/O error.
+    /// [`StoreError::TablesDamaged`] when a table file may hold such a batch, at every later start too; an
+    /// I/O error.
     pub(super) fn settle(self, dir: &Path, seqno: Option<u64>) -> Result<(), StoreError> {
         if seqno.is_some_and(|seqno| seqno >= self.first_lost) {
             return Err(StoreError::TablesDamaged { file: self.file, offset: self.offset });
@@ -104,7 +103,7 @@ impl Cut {
     }
 }
 
-/// The end of the journal in `dir` that is not whole, if there is one.
+/// The incomplete end of the journal in `dir`, if there is one.
 fn find(dir: &Path) -> Result<Option<Cut>, StoreError> {
     let files = files(dir)?;
     let mut last = None;
@@ -118,7 +117,7 @@ fn find(dir: &Path) -> Result<Option<Cut>, StoreError> {
         }
         let first_lost = match (last, bad) {
             (Some(last), _) => last.saturating_add(1),
-            // Nothing of this file had reached the disk, so nothing of it is in a table file.
+            // No batch of this file had reached the disk, so none is in a table file.
             (None, JournalDamage::Hole) => u64::MAX,
             (None, _) => 0,
         };
@@ -143,14 +142,13 @@ fn files(dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
     Ok(files.into_iter().map(|(_, path)| path).collect())
 }
 
-/// What follows the last whole batch, when it is not the zeros of a file made longer in advance.
+/// The bytes after the last whole batch, unless they are the zeros of a preallocated file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum JournalDamage {
-    /// It begins with a zero, which no batch does.
+    /// The bytes start with a zero, which no batch does.
     Hole,
-    /// A whole batch whose number, or that of the one before it, is wrong: no power cut does that.
+    /// A whole batch whose number, or the one before it, is wrong: no power cut causes that.
     OutOfOrder,
-    /// Anything else.
     Other,
 }
 
@@ -167,7 +165,7 @@ fn scan(path: &Path) -> io::Result<Scanned> {
     let mut scanned = Scanned { whole_bytes: 0, last_seqno: None, bad: None };
     while scanned.whole_bytes < length {
         match batch(&mut input) {
-            // The number is not in the batch's checksum. A larger one would hide later batches.
+            // The checksum does not cover the number. A larger one would hide later batches.
             Ok(seqno) if scanned.last_seqno.is_some_and(|last| !follows(last, seqno)) => {
                 scanned.bad = Some(JournalDamage::OutOfOrder);
                 return Ok(scanned);
@@ -190,18 +188,18 @@ fn scan(path: &Path) -> io::Result<Scanned> {
     Ok(scanned)
 }
 
-/// Batches are numbered one by one; a few numbers are used up otherwise.
+/// Batches have consecutive numbers, except that the engine uses up a few in between.
 fn follows(last: u64, next: u64) -> bool {
     next > last && next - last <= GAP_MAX
 }
 
 /// Why there is no further batch.
 enum Stop {
-    /// A zero stands where an entry would begin.
+    /// There is a zero where an entry would start.
     Zero,
-    /// It is no whole batch.
+    /// The batch is not whole.
     Broken,
-    /// It could not be read.
+    /// The file could not be read.
     Io(io::Error),
 }
 
@@ -211,7 +209,7 @@ impl From<io::Error> for Stop {
     }
 }
 
-/// Reads a batch and gives its number.
+/// Reads a batch and returns its number.
 fn batch(input: &mut JournalReader) -> Result<u64, Stop> {
     match input.array()? {
         [1] => {}
@@ -256,13 +254,13 @@ fn item(input: &mut JournalReader, checksum: &mut Xxh3) -> Result<(), Stop> {
         let (piece, _) = buffer.split_at_mut(piece);
         input.fill(piece)?;
         checksum.update(piece);
-        // Lossless on every target this builds for.
+        // Lossless: a `usize` has at most 64 bits on every supported target.
         left -= piece.len() as u64;
     }
     Ok(())
 }
 
-/// A file that is read forwards once.
+/// A file that is read once, forwards.
 struct JournalReader {
     file: BufReader<File>,
     offset: u64,
@@ -277,13 +275,13 @@ impl JournalReader {
 
     fn fill(&mut self, bytes: &mut [u8]) -> io::Result<()> {
         self.file.read_exact(bytes)?;
-        // Lossless on every target this builds for.
+        // Lossless: a `usize` has at most 64 bits on every supported target.
         self.offset += bytes.len() as u64;
         Ok(())
     }
 
     fn is_zero_to_the_end(&mut self) -> io::Result<bool> {
-        // Compared whole, not byte by byte: tens of megabytes are read at every start.
+        // Compared in blocks, not byte by byte: tens of megabytes are read at every start.
         static ZEROS: [u8; ZEROS_BYTES] = [0; ZEROS_BYTES];
         let mut buffer = vec![0; ZEROS_BYTES];
         loop {

@@ -1,17 +1,17 @@
 //! The tables of the replicated state: ordered keys and values, read by many, written by one.
 //!
-//! Over the storage engine fjall. Invariants: a batch is applied whole or not at all, across all
-//! tables; a [`View`] never changes; a replacement by a snapshot is built beside the live tables
-//! and becomes live in one step, on the disk and in memory, so that a crash at any point leaves
-//! the old tables or the new ones. Readers take no lock.
+//! Built on the storage engine fjall. Invariants: a batch is applied whole or not at all, across all tables;
+//! a [`View`] never changes; a replacement by a snapshot is built beside the live tables and becomes live in
+//! one step, on the disk and in memory, so that a crash at any point leaves the old tables or the new ones.
+//! Readers take no lock.
 //!
-//! A commit is not synced: the Raft log is the write-ahead log. [`Tables::persist`] syncs, and is
-//! called before the log is purged. After a power cut the tables are those of some commit, the last
-//! synced one or a later one: the journal is cut behind its last whole batch, and no table is
-//! written to a file before the journal that holds the same batches is synced.
+//! A commit is not synced: the Raft log is the write-ahead log. [`Tables::persist`] syncs, and is called
+//! before the log is purged. After a power cut the tables are those of some commit, the last synced one or a
+//! later one: the journal is cut after its last whole batch, and no table is written to a file before the
+//! journal that holds the same batches is synced.
 //!
-//! A read that finds something else than what was written fails, and is noted for [`Tables::damage`]. Nothing is
-//! ever taken for absent because it cannot be read.
+//! A read that finds other data than was written fails, and is noted for [`Tables::damage`]. An unreadable
+//! record never counts as absent.
 
 mod batch;
 mod damage;
@@ -38,14 +38,14 @@ pub use view::{TableIter, View};
 /// The longest key that is stored, in bytes.
 const KEY_BYTES_MAX: usize = u16::MAX as usize;
 
-/// How the tables are kept.
+/// Settings of the tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TablesOptions {
     /// Memory for blocks read from the disk, shared by all tables.
     pub cache_bytes: u64,
-    /// Memory for single records that were read lately.
+    /// Memory for the cache of recently read records.
     pub hot_bytes: u64,
-    /// How much all tables gather in memory before they write files.
+    /// The bytes that all tables together collect in memory before they write files.
     pub write_buffer_bytes: u64,
 }
 
@@ -85,7 +85,7 @@ impl std::borrow::Borrow<[u8]> for Value {
 
 impl std::fmt::Debug for Value {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // Stored bytes stay out of logs, even wrapped keys.
+        // Logs never show stored bytes, not even wrapped keys.
         write!(f, "Value({} bytes)", self.0.len())
     }
 }
@@ -106,12 +106,12 @@ struct Shared {
 }
 
 impl Tables {
-    /// Opens the live state directory under `root`, a data directory, making the first when there
-    /// is none. A table is named everywhere by its place in `names`.
+    /// Opens the live state directory under `root`, a data directory; creates the first when there is none.
+    /// Tables are identified by their index in `names`.
     ///
     /// # Errors
-    /// [`StoreError::Current`] when it cannot be said which state is live, [`StoreError::Tables`]
-    /// when it cannot be opened, else an I/O error.
+    /// [`StoreError::Current`] when the live state cannot be determined, [`StoreError::Tables`] when it
+    /// cannot be opened, otherwise an I/O error.
     pub fn open(
         root: &Path,
         names: &'static [&'static str],
@@ -135,11 +135,11 @@ impl Tables {
         Ok(Self { shared: Arc::new(Shared { names, options, states, live, writer: Mutex::new(()) }) })
     }
 
-    /// Makes the first state directory under `root` of the snapshot's records, on the disk when this
-    /// returns, and opens it.
+    /// Creates the first state directory under `root` from the snapshot's records and opens it. The records
+    /// are on the disk when this returns.
     ///
     /// # Errors
-    /// Those of [`open`](Self::open) and [`replace`](Self::replace); also when there is a state already.
+    /// As for [`open`](Self::open) and [`replace`](Self::replace); also when there is a state already.
     pub fn create_from(
         root: &Path,
         names: &'static [&'static str],
@@ -156,7 +156,6 @@ impl Tables {
         Self::open(root, names, options)
     }
 
-    /// The names of the tables.
     pub fn names(&self) -> &'static [&'static str] {
         self.shared.names
     }
@@ -164,15 +163,15 @@ impl Tables {
     /// The value at `key`. Two calls may see different moments; a [`View`] sees one.
     ///
     /// # Errors
-    /// [`StoreError::NoTable`] or [`StoreError::Tables`].
+    /// [`StoreError::NoTable`] for an unknown table, [`StoreError::Tables`] when the engine fails.
     pub fn get(&self, table: usize, key: &[u8]) -> Result<Option<Value>, StoreError> {
         self.shared.live.load().get(table, key)
     }
 
-    /// The same, without keeping in memory what will not be asked for again soon.
+    /// The same, without caching a record that will not be read again soon.
     ///
     /// # Errors
-    /// Those of [`get`](Self::get).
+    /// As for [`get`](Self::get).
     pub fn get_once(&self, table: usize, key: &[u8]) -> Result<Option<Value>, StoreError> {
         self.shared.live.load().get_once(table, key)
     }
@@ -180,7 +179,7 @@ impl Tables {
     /// At most `limit` records whose keys begin with `prefix`, in key order.
     ///
     /// # Errors
-    /// [`StoreError::NoTable`] or [`StoreError::Tables`].
+    /// [`StoreError::NoTable`] for an unknown table, [`StoreError::Tables`] when the engine fails.
     pub fn prefix(
         &self,
         table: usize,
@@ -190,23 +189,23 @@ impl Tables {
         self.view().prefix(table, prefix)?.take(limit).collect()
     }
 
-    /// The tables as they are now, for as long as the view is kept. Takes no time.
+    /// The tables as they are now, for as long as the view lives. Cheap.
     pub fn view(&self) -> View {
         View::of(self.shared.live.load_full())
     }
 
-    /// Begins a batch. Batches are for one writer: what another commits meanwhile is neither seen
-    /// nor kept from being overwritten.
+    /// Starts a batch. Batches are for one writer: a batch does not see commits of another one, and may
+    /// overwrite them.
     pub fn begin(&self) -> WriteBatch {
         WriteBatch::new(self.shared.live.load_full())
     }
 
-    /// Applies a batch: when this returns, every reader sees all of it, and until then none of it
-    /// through a view. It is on the disk after the next [`persist`](Self::persist).
+    /// Applies a batch. When this returns, every reader sees all of it; until then no view shows any of it.
+    /// It is on the disk after the next [`persist`](Self::persist).
     ///
     /// # Errors
-    /// [`StoreError::Superseded`] when the tables were replaced since it was begun, or
-    /// [`StoreError::Tables`].
+    /// [`StoreError::Superseded`] when the tables were replaced since the batch was started,
+    /// [`StoreError::Tables`] when the engine fails.
     pub fn commit(&self, batch: WriteBatch) -> Result<(), StoreError> {
         let _writer = self.lock_writer();
         if !batch.is_of(&self.shared.live.load()) {
@@ -220,14 +219,15 @@ impl Tables {
     /// Syncs everything committed so far to the disk.
     ///
     /// # Errors
-    /// [`StoreError::Tables`]; the tables then accept no more writes until they are opened anew.
+    /// [`StoreError::Tables`] when the engine fails; the tables then accept no more writes until they are
+    /// opened again.
     pub fn persist(&self) -> Result<(), StoreError> {
         self.shared.live.load_full().persist()
     }
 
-    /// Replaces everything by the snapshot's records, durably. Readers see the old tables until
-    /// the new ones are complete; views and batches begun before keep the old ones. The old
-    /// directory is removed when the last of them is gone.
+    /// Replaces everything by the snapshot's records, durably. Readers see the old tables until the new ones
+    /// are complete; views and batches started before keep the old ones. The old directory is removed when
+    /// the last of them is gone.
     ///
     /// # Errors
     /// [`StoreError::OtherTables`] when the snapshot is of other tables, [`StoreError::Snapshot`]
@@ -238,20 +238,19 @@ impl Tables {
         replace::replace(&self.shared, snapshot)
     }
 
-    /// What was found first in the live tables that is not what was written there, if anything was. A
-    /// replacement begins without damage.
+    /// The first damage found in the live tables, if any. A replacement starts without damage.
     pub fn damage(&self) -> Option<String> {
         self.shared.live.load().damage().map(ToOwned::to_owned)
     }
 
-    /// Notes that a record was read which cannot be what was written.
+    /// Notes that a record was read that cannot be what was written.
     pub fn note_damage(&self, what: &dyn std::fmt::Display) {
         let live = self.shared.live.load();
         live.note_damage(|| format!("the tables in {} are damaged: {what}", live.path().display()));
     }
 
     fn lock_writer(&self) -> MutexGuard<'_, ()> {
-        // It guards no data, so there is nothing a panic can have left half-done in it.
+        // The lock guards no data, so a panic cannot have left anything half-done.
         self.shared.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

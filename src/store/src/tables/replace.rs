@@ -1,8 +1,8 @@
-//! Making a snapshot's records the live tables.
+//! Replaces the live tables by a snapshot's records.
 //!
-//! They are loaded into a directory of their own, synced and closed. Only then is `CURRENT`
-//! switched to it and the handle in memory exchanged. Until the switch a crash or an error leaves
-//! the old tables live; what was built is removed at the next start.
+//! They are loaded into a directory of their own, synced and closed. Only then `CURRENT` is switched to it
+//! and the handle in memory replaced. Until the switch a crash or an error leaves the old tables live; the
+//! new directory is removed at the next start.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use super::{Shared, TablesOptions, generation::Generation};
 use crate::states::States;
 use crate::{SnapshotReader, SnapshotRecord, SnapshotRecords, StoreError, durable};
 
-/// How often is looked whether the old tables still have readers.
+/// The interval of checks whether the old tables still have readers.
 const RETIRE_PAUSE: Duration = Duration::from_millis(20);
 
 pub(super) fn replace(shared: &Shared, snapshot: &SnapshotReader) -> Result<(), StoreError> {
@@ -29,7 +29,7 @@ pub(super) fn replace(shared: &Shared, snapshot: &SnapshotReader) -> Result<(), 
     Ok(())
 }
 
-/// Makes the very first state directory of a snapshot's records.
+/// Creates the first state directory from a snapshot's records.
 pub(super) fn create(
     states: &States,
     names: &'static [&'static str],
@@ -45,7 +45,7 @@ pub(super) fn create(
     states.switch(1)
 }
 
-/// Tables are only ever added behind the others: a snapshot of an older build has the first of them.
+/// New tables are only ever added at the end, so a snapshot of an older version has a prefix of the list.
 fn refuse_others(snapshot: &SnapshotReader, names: &[&str]) -> Result<(), StoreError> {
     if names.get(..snapshot.tables().len()).is_some_and(|first| snapshot.tables() == first) {
         return Ok(());
@@ -87,8 +87,8 @@ fn load(generation: &Generation, mut records: SnapshotRecords) -> Result<(), Sto
     Ok(())
 }
 
-/// Closes and removes the old tables once nobody reads them any more. Closing joins threads and
-/// removing takes time, so neither may fall to whichever reader happens to be the last.
+/// Closes and removes the old tables once they have no readers. Closing joins threads and removing takes
+/// time, so the last reader must not do either.
 fn retire(old: Arc<Generation>) {
     let path = old.path().to_owned();
     let retiring = std::thread::Builder::new().name("retire-state".to_owned());

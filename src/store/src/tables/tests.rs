@@ -60,7 +60,7 @@ fn state_directories(root: &Path) -> Vec<String> {
     names
 }
 
-/// Copies a directory as a killed process would have left it.
+/// Copies a directory in the state in which a killed process would leave it.
 fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {

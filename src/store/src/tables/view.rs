@@ -1,4 +1,4 @@
-//! All tables at one moment.
+//! A consistent view of all tables.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -8,8 +8,8 @@ use fjall::Readable;
 use super::{Value, generation::Generation};
 use crate::StoreError;
 
-/// All tables as they were at one moment. It costs nothing to make and keeps overwritten records
-/// from being freed as long as it lives.
+/// All tables at one moment. It is cheap to make, and keeps overwritten records from being freed while it
+/// lives.
 #[derive(Clone)]
 pub struct View {
     snapshot: Arc<fjall::Snapshot>,
@@ -21,7 +21,6 @@ impl View {
         Self { snapshot: Arc::new(generation.db().snapshot()), generation }
     }
 
-    /// The names of the tables.
     pub fn tables(&self) -> &'static [&'static str] {
         self.generation.names()
     }
@@ -29,7 +28,7 @@ impl View {
     /// The value at `key`.
     ///
     /// # Errors
-    /// [`StoreError::NoTable`] or [`StoreError::Tables`].
+    /// [`StoreError::NoTable`] for an unknown table, [`StoreError::Tables`] when the engine fails.
     pub fn get(&self, table: usize, key: &[u8]) -> Result<Option<Value>, StoreError> {
         let keyspace = self.generation.keyspace(table)?;
         if key.is_empty() {
@@ -42,7 +41,7 @@ impl View {
     /// Every record of a table, in key order.
     ///
     /// # Errors
-    /// [`StoreError::NoTable`].
+    /// [`StoreError::NoTable`] for an unknown table.
     pub fn iter(&self, table: usize) -> Result<TableIter, StoreError> {
         Ok(self.records(self.snapshot.iter(self.generation.keyspace(table)?)))
     }
@@ -50,7 +49,7 @@ impl View {
     /// The records of a table whose keys begin with `prefix`, in key order.
     ///
     /// # Errors
-    /// [`StoreError::NoTable`].
+    /// [`StoreError::NoTable`] for an unknown table.
     pub fn prefix(&self, table: usize, prefix: &[u8]) -> Result<TableIter, StoreError> {
         if prefix.is_empty() {
             return self.iter(table);
@@ -61,12 +60,12 @@ impl View {
     /// The records of a table with `from` and the keys after it, in key order.
     ///
     /// # Errors
-    /// [`StoreError::NoTable`].
+    /// [`StoreError::NoTable`] for an unknown table.
     pub fn starting_at(&self, table: usize, from: &[u8]) -> Result<TableIter, StoreError> {
         Ok(self.records(self.snapshot.range(self.generation.keyspace(table)?, from..)))
     }
 
-    /// The directory it reads from.
+    /// The directory that the view reads from.
     pub(crate) fn path(&self) -> &Path {
         self.generation.path()
     }

@@ -1,10 +1,10 @@
-//! The log against flipped bits and missing bytes, alone and with what a power cut leaves at the
-//! change from one file to the next.
+//! The log against flipped bits and missing bytes, alone and with the leftovers of a power cut at the change
+//! of files.
 
 use super::*;
 
-/// The files that may stand behind the last one with records: none, or files that were made for
-/// records which were never written, or not wholly.
+/// The files that may follow the last one with records: none, or files for records that were never written,
+/// or only in part.
 const LEFTOVERS: [&[Leftover]; 6] = [
     &[],
     &[Leftover::Empty],
@@ -21,14 +21,14 @@ enum Leftover {
     TornRecord,
 }
 
-/// What is acknowledged in a log: its entries and its vote.
+/// The acknowledged content of a log: its entries and its vote.
 type Acknowledged = (Vec<(LogPosition, Bytes)>, Option<StoredVote>);
 
 fn acknowledged(log: &Log) -> Acknowledged {
     (all(log), log.read_vote())
 }
 
-/// A log of several files that ends in a vote behind entries.
+/// A log of several files that ends in a vote after entries.
 fn of_several_files() -> (tempfile::TempDir, Acknowledged) {
     let home = tempfile::tempdir().unwrap();
     let log = Log::open(home.path(), SMALL).unwrap();
@@ -42,7 +42,7 @@ fn of_several_files() -> (tempfile::TempDir, Acknowledged) {
     (home, acknowledged)
 }
 
-/// The name that the crate gives the file with the log's bytes from `begin` on.
+/// The crate's name for the file with the log's bytes from `begin` on.
 fn name(begin: u64) -> String {
     let digits = format!("{begin:020}");
     let grouped = digits.as_bytes().rchunks(3).rev().map(|group| std::str::from_utf8(group).unwrap());
@@ -59,7 +59,7 @@ fn length(file: &Path) -> u64 {
     fs::metadata(file).unwrap().len()
 }
 
-/// Puts files behind the last one of `dir`, as the crate names them.
+/// Adds files after the last one of `dir`, with the crate's names.
 fn leave(dir: &Path, leftovers: &[Leftover]) {
     let all = files(dir);
     let last = all.last().unwrap();
@@ -76,7 +76,7 @@ fn leave(dir: &Path, leftovers: &[Leftover]) {
     }
 }
 
-/// Flips one bit of every `step`th byte of `file`, each time another, and expects each to be refused.
+/// Flips one bit of every `step`th byte of `file`, a different one each time, and expects each to be refused.
 fn refuses_flipped_bits(home: &Path, file: &Path, step: usize) {
     let whole = fs::read(file).unwrap();
     for at in (0..whole.len()).step_by(step) {
@@ -98,7 +98,7 @@ fn refuses_flipped_bits(home: &Path, file: &Path, step: usize) {
 
 #[test]
 fn a_flipped_bit_anywhere_is_refused_by_file_and_offset() {
-    // The last file ends with a vote, or holds no more than its opening record.
+    // The last file ends with a vote, or holds only its first record.
     for (count, files_expected) in [(19, 2), (20, 3)] {
         let home = tempfile::tempdir().unwrap();
         let log = Log::open(home.path(), SMALL).unwrap();
@@ -203,7 +203,7 @@ fn a_log_that_only_has_files_without_records_is_refused_unless_it_is_new() {
     assert!(
         matches!(Log::open(home.path(), SMALL), Err(StoreError::LogDamaged { file, offset: 0 }) if file == first)
     );
-    // A power cut at the very first start.
+    // A power cut at the first start.
     let home = tempfile::tempdir().unwrap();
     fs::write(home.path().join(name(0)), []).unwrap();
     assert_eq!(acknowledged(&Log::open(home.path(), SMALL).unwrap()), (vec![], None));
@@ -217,7 +217,7 @@ fn a_log_that_only_has_files_without_records_is_refused_unless_it_is_new() {
 fn a_file_that_is_not_the_log_s_hides_no_damage() {
     let (home, _) = of_several_files();
     let last = files(home.path()).pop().unwrap();
-    // The directory's last name; the log passes it over.
+    // The last name in the directory; the log skips it.
     fs::write(home.path().join("r-copy.wal"), []).unwrap();
     refuses_flipped_bits(home.path(), &last, 1);
 }

@@ -1,4 +1,4 @@
-//! Any sequence of changes leaves the log with what a map would hold.
+//! After any sequence of changes the log equals a map with the same changes.
 
 use std::collections::BTreeMap;
 
@@ -46,7 +46,7 @@ impl Model {
         self.purged = self.purged.max(Some(upto));
     }
 
-    /// Any position that can be kept: the purged one or one that is held.
+    /// Any position that can be kept: the purged one or a stored one.
     fn keepable(&self, pick: prop::sample::Index) -> Option<LogPosition> {
         let mut positions: Vec<_> = self.purged.into_iter().collect();
         positions.extend(self.held.values().map(|(position, _)| *position));

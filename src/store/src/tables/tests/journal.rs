@@ -15,7 +15,7 @@ fn options(write_buffer_bytes: u64) -> TablesOptions {
     TablesOptions { cache_bytes: 1024 * 1024, hot_bytes: 1024 * 1024, write_buffer_bytes }
 }
 
-/// Commits batch `number`: three records and how many batches there are, as the state does.
+/// Commits batch `number`: three records and the number of batches, as the state does.
 fn commit(tables: &Tables, number: u64, value_bytes: usize) {
     let mut batch = tables.begin();
     for part in 0..3 {
@@ -26,7 +26,7 @@ fn commit(tables: &Tables, number: u64, value_bytes: usize) {
     tables.commit(batch).unwrap();
 }
 
-/// How many batches the tables hold; all must be there whole, and nothing else.
+/// The number of batches in the tables, which must hold whole batches and nothing else.
 fn batches(tables: &Tables) -> u64 {
     let count = tables.get(1, b"count").unwrap();
     let count = count.map_or(0, |count| u64::from_be_bytes(count.as_ref().try_into().unwrap()));
@@ -61,7 +61,7 @@ fn copy(from: &Path, to: &Path) {
         match entry.file_type().unwrap().is_dir() {
             true => copy(&entry.path(), &target),
             false if entry.file_name().to_str().unwrap().ends_with(".jnl") => {
-                // What is used of it; the zeros behind would take long to copy so often.
+                // The used part; the zeros after it would take too long to copy so often.
                 let bytes = fs::read(entry.path()).unwrap();
                 let used = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
                 fs::write(&target, &bytes[..used]).unwrap();
@@ -72,8 +72,8 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// Tables with `synced` batches on the disk and `more` behind them that are not. The handle stays
-/// open; what a cut leaves is a copy.
+/// Tables with `synced` batches on the disk and `more` unsynced ones after them. The handle stays open; a
+/// power cut works on a copy.
 struct Written {
     home: tempfile::TempDir,
     _tables: Tables,
@@ -107,7 +107,7 @@ impl Written {
         cut
     }
 
-    /// Opens a copy in which these pages never reached the disk, and goes on from there.
+    /// Opens a copy in which these pages never reached the disk, and continues from there.
     fn survives_holes(&self, pages: &[usize], length: u64) {
         let mut bytes = self.bytes.clone();
         for page in pages {
@@ -121,7 +121,7 @@ impl Written {
         let tables = open(cut.path()).unwrap_or_else(|error| panic!("holes at {pages:?}: {error:?}"));
         let kept = batches(&tables);
         assert!(kept >= self.synced, "holes at {pages:?}: {kept} of {} synced", self.synced);
-        // What is lost comes again from the log.
+        // The lost batches come again from the log.
         (kept..kept + 5).for_each(|number| commit(&tables, number, 10));
         tables.persist().unwrap();
         drop(tables);
@@ -138,7 +138,7 @@ fn a_page_that_was_never_written_costs_only_what_is_behind_it() {
         assert!(pages > 3);
         for page in 0..pages {
             written.survives_holes(&[page], 64 * 1024 * 1024);
-            // A file that was opened anew is no longer made longer in advance.
+            // A reopened file is not preallocated any more.
             written.survives_holes(&[page], written.bytes.len() as u64);
         }
     }
