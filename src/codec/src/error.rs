@@ -31,9 +31,7 @@ pub enum CodecError {
     },
     /// The bytes are not an envelope.
     #[error("expected a {kind} but bytes 0 and 1 are not the mark of one")]
-    Magic {
-        kind: Kind,
-    },
+    Magic { kind: Kind },
     /// The envelope holds something else.
     #[error("expected a {kind} but byte 2 says kind {found}")]
     OtherKind {
@@ -43,16 +41,10 @@ pub enum CodecError {
     },
     /// A version this build cannot read.
     #[error("byte 3 says version {found} of a {kind}, which this build does not know; run a newer one")]
-    UnknownVersion {
-        kind: Kind,
-        found: u8,
-    },
+    UnknownVersion { kind: Kind, found: u8 },
     /// An older version that this build knows, where only the current one is expected.
     #[error("byte 3 says version {found} of a {kind}, which this reader does not convert")]
-    OlderVersion {
-        kind: Kind,
-        found: u8,
-    },
+    OlderVersion { kind: Kind, found: u8 },
     /// The length at byte 4 does not agree with the bytes.
     #[error("byte 4 says a {kind} of {declared} bytes but {present} are there")]
     Length {

@@ -51,16 +51,10 @@ pub enum KeyringFileError {
     },
     /// Two keys have the same id.
     #[error("{}: master key `{id}` is there twice", path.display())]
-    Duplicate {
-        path: PathBuf,
-        id: MasterKeyId,
-    },
+    Duplicate { path: PathBuf, id: MasterKeyId },
     /// A secret that is not 32 bytes in base64.
     #[error("{}: master key `{id}`: secret must be standard base64 of exactly {SECRET_BYTES} bytes", path.display())]
-    Secret {
-        path: PathBuf,
-        id: MasterKeyId,
-    },
+    Secret { path: PathBuf, id: MasterKeyId },
     /// A reloaded file lacks a key that is in use.
     #[error("{} does not open what this cluster has wrapped; what was read before stays in use", path.display())]
     Unfit {
@@ -70,24 +64,16 @@ pub enum KeyringFileError {
     },
     /// There is no key of that id.
     #[error("{} holds no master key `{id}`", path.display())]
-    NoSuchKey {
-        path: PathBuf,
-        id: MasterKeyId,
-    },
+    NoSuchKey { path: PathBuf, id: MasterKeyId },
     /// The key wraps new secrets.
     #[error("{}: master key `{id}` is the active one; activate another first", path.display())]
-    StillActive {
-        path: PathBuf,
-        id: MasterKeyId,
-    },
+    StillActive { path: PathBuf, id: MasterKeyId },
     /// An id that cannot be used.
     #[error("a master key's id is 1 to {ID_BYTES_MAX} letters, digits, `.`, `_` or `-`")]
     BadId,
     /// `active` names no key of the file.
     #[error("{}: `active` names a master key that the file does not hold", path.display())]
-    NoActiveKey {
-        path: PathBuf,
-    },
+    NoActiveKey { path: PathBuf },
 }
 
 /// A keyring file's content, parsed and checked.

@@ -1,10 +1,9 @@
 //! Secrets and what protects them: master keys, wrapping, derivation, secret files.
 //!
-//! A plaintext secret leaves this crate only as a [`SecretBytes`] or a [`ContentKey`]: types
-//! without `Clone`, `Serialize` or `Display`, with a redacted `Debug`, zeroized when dropped.
-//! What other crates store or send is a [`keymoot_model::Wrapped`], whose associated data binds
-//! it to one place. All randomness comes from the operating system, and a failing source is
-//! an error, never a fallback.
+//! A plaintext secret leaves this crate only as a [`SecretBytes`] or a [`ContentKey`]: types without `Clone`,
+//! `Serialize` or `Display`, with a redacted `Debug`, zeroized when dropped. Other crates store and send only
+//! a [`keymoot_model::Wrapped`], whose associated data binds it to one place. All randomness comes from the
+//! operating system, and a failing source is an error, never a fallback.
 
 mod aes_signer;
 mod binding;

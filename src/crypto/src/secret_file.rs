@@ -22,10 +22,7 @@ pub const FILE_BYTES_MAX: u64 = 1024 * 1024;
 pub enum SecretFileError {
     /// The file could not be opened or read.
     #[error("cannot read {}", path.display())]
-    Read {
-        path: PathBuf,
-        source: io::Error,
-    },
+    Read { path: PathBuf, source: io::Error },
     /// Users other than the owner can access the file.
     #[error("{} has mode {mode:04o}: others than its owner can reach it; run `chmod 600 {}`", path.display(), path.display())]
     Exposed {
@@ -35,30 +32,19 @@ pub enum SecretFileError {
     },
     /// A directory, socket or device.
     #[error("{} is not a regular file", path.display())]
-    NotAFile {
-        path: PathBuf,
-    },
+    NotAFile { path: PathBuf },
     /// Too large for a secret file.
     #[error("{} is larger than {FILE_BYTES_MAX} bytes: it is no key file", path.display())]
-    TooLarge {
-        path: PathBuf,
-    },
+    TooLarge { path: PathBuf },
     /// No secret in the file.
     #[error("{} is empty", path.display())]
-    Empty {
-        path: PathBuf,
-    },
+    Empty { path: PathBuf },
     /// There is a file of that name already, and it may be the only copy of a secret.
     #[error("{} exists already and is not overwritten; move it away first", path.display())]
-    Exists {
-        path: PathBuf,
-    },
+    Exists { path: PathBuf },
     /// The file could not be written.
     #[error("cannot write {}", path.display())]
-    Write {
-        path: PathBuf,
-        source: io::Error,
-    },
+    Write { path: PathBuf, source: io::Error },
     /// No randomness for the temporary file's name.
     #[error(transparent)]
     Random(#[from] RandomError),

@@ -17,7 +17,7 @@ struct Row {
 /// Makes the enum, the list of all providers and the row of each from one list.
 macro_rules! providers {
     ($($(#[$doc:meta])* $name:ident = $row:expr,)*) => {
-        /// Which system a uDRM encryption request is for: the part of the path before `/encryption`.
+        /// The system that a uDRM encryption request is for: the part of the path before `/encryption`.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum EncryptionProvider {
             $($(#[$doc])* $name,)*

@@ -4,7 +4,7 @@ use super::playready::PlayReadyError;
 use super::pssh::PsshError;
 use super::{EncryptionProvider, ProtectionScheme, System};
 
-/// What went wrong while DRM data was made or read. No variant holds a key.
+/// Why DRM data could not be made or read. No variant holds a key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DrmError {
     /// The path names no encryption provider.

@@ -35,9 +35,7 @@ pub struct PsshBox {
 pub enum PsshError {
     /// More input than any presentation needs.
     #[error("pssh data is longer than {bytes_max} bytes; send the pssh boxes alone")]
-    TooLong {
-        bytes_max: usize,
-    },
+    TooLong { bytes_max: usize },
     /// The bytes end inside a box.
     #[error("the pssh box ends before its {what} is complete")]
     Truncated {
@@ -57,15 +55,10 @@ pub enum PsshError {
     NotPssh,
     /// A version or flags that no edition of the standard defines.
     #[error("pssh version {version} with flags {flags:#x} is not known; versions 0 and 1 without flags are")]
-    Version {
-        version: u8,
-        flags: u32,
-    },
+    Version { version: u8, flags: u32 },
     /// Bytes after the data, inside the box.
     #[error("the pssh box holds {bytes} bytes behind its data")]
-    Trailing {
-        bytes: usize,
-    },
+    Trailing { bytes: usize },
 }
 
 impl PsshBox {

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{AccountId, Wrapped};
 
-/// What a credential opens. A credential of one scope grants no other.
+/// The part of the API that a credential gives access to. A credential of one scope grants no other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Scope {

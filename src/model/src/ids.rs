@@ -15,20 +15,20 @@ pub type NodeId = u64;
 pub enum IdError {
     #[error("{what} is empty")]
     Empty {
-        /// Which identifier, in the words of the API.
+        /// The identifier's name in the API.
         what: &'static str,
     },
     /// The text is longer than the identifier may be.
     #[error("{what} is longer than {max_bytes} bytes")]
     TooLong {
-        /// Which identifier, in the words of the API.
+        /// The identifier's name in the API.
         what: &'static str,
         max_bytes: usize,
     },
     /// A character that the identifier cannot hold.
     #[error("{what} holds a character that is not allowed at byte {at}")]
     Character {
-        /// Which identifier, in the words of the API.
+        /// The identifier's name in the API.
         what: &'static str,
         /// Byte offset of the first bad character.
         at: usize,
@@ -36,7 +36,7 @@ pub enum IdError {
     /// Not sixteen bytes in the expected text form.
     #[error("{what} must be {form} of exactly 16 bytes")]
     Bytes16 {
-        /// Which identifier, in the words of the API.
+        /// The identifier's name in the API.
         what: &'static str,
         /// The expected text form.
         form: &'static str,

@@ -14,7 +14,7 @@ pub struct KeyPlace {
     pub track: TrackName,
 }
 
-/// Who made a key.
+/// The origin of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum KeyOrigin {
     /// Keymoot, from the operating system's randomness.

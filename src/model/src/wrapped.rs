@@ -21,7 +21,7 @@ impl fmt::Display for MasterKeyId {
 pub struct Wrapped {
     /// The master key that opens it.
     pub master_key: MasterKeyId,
-    /// The GCM nonce, drawn anew for each wrapping.
+    /// The GCM nonce, drawn for each wrapping.
     pub nonce: [u8; 12],
     /// The ciphertext, followed by the 16-byte tag.
     #[serde(with = "serde_bytes")]

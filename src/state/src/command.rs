@@ -99,9 +99,7 @@ pub enum Command {
         if_absent: bool,
     },
     /// Deletes an account. Its keys stay.
-    DeleteAccount {
-        id: AccountId,
-    },
+    DeleteAccount { id: AccountId },
     /// Sets the identity of the cluster, once.
     Found(ClusterIdentity),
     /// Spends a nonce of a signed request, so that no node accepts it again.
@@ -122,10 +120,7 @@ pub enum Command {
     /// Stores the seed as the current one for periods of its length.
     ReplaceSeed(NewSeed),
     /// Stores a key for one period of a track, in place of the derived one.
-    SupplyPeriodKey {
-        key: NewKey,
-        period: Period,
-    },
+    SupplyPeriodKey { key: NewKey, period: Period },
     /// Stores the key that encrypts places into key ids, once.
     FoundKidKey {
         /// The key, wrapped.
@@ -185,13 +180,9 @@ pub enum Command {
         device: [u8; 16],
     },
     /// Starts a rental, unless it has started.
-    BeginRental {
-        place: ViewerPlace,
-    },
+    BeginRental { place: ViewerPlace },
     /// Forgets a rental, so that the content can be rented again.
-    EndRental {
-        place: ViewerPlace,
-    },
+    EndRental { place: ViewerPlace },
     /// Replaces the wrapping of a secret by one under another master key, if the wrapping is still the one
     /// that was opened.
     Rewrap {
@@ -202,10 +193,7 @@ pub enum Command {
         new: Wrapped,
     },
     /// Stores the facts that a node reports about itself.
-    DescribeNode {
-        id: NodeId,
-        facts: NodeFacts,
-    },
+    DescribeNode { id: NodeId, facts: NodeFacts },
     /// Spends a token on a node and assigns the node's id.
     AdmitNode(Box<Admission>),
     /// Sets whether a node stays a learner.
@@ -215,21 +203,15 @@ pub enum Command {
         learner: bool,
     },
     /// Removes a node permanently. Its id is never assigned again.
-    RemoveNode {
-        id: NodeId,
-    },
+    RemoveNode { id: NodeId },
     /// Stores a token that admits one node.
     PutJoinToken(Box<JoinTokenRecord>),
     /// Revokes a token.
-    RevokeJoinToken {
-        id: [u8; 8],
-    },
+    RevokeJoinToken { id: [u8; 8] },
     /// Stores the cluster's certificate authority, once.
     PutAuthority(Box<AuthorityRecord>),
     /// Raises the cluster's feature level.
-    RaiseFeatureLevel {
-        to: u32,
-    },
+    RaiseFeatureLevel { to: u32 },
 }
 
 /// The condition on the stored policy under which a command changes it.

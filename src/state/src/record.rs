@@ -56,7 +56,7 @@ pub(super) struct LeaseSlot {
     pub until_ms: u64,
 }
 
-/// What the state remembers of a proposer.
+/// The session of a proposer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Session {
     /// The lowest serial whose answer is kept.

@@ -55,9 +55,7 @@ pub enum Response {
         is_default: bool,
     },
     /// The device holds a slot until `until_ms`: milliseconds since 1970 UTC.
-    Leased {
-        until_ms: u64,
-    },
+    Leased { until_ms: u64 },
     /// Other devices hold all slots.
     LeasesTaken {
         /// End of the first of these slots: milliseconds since 1970 UTC.

@@ -19,12 +19,7 @@ pub enum StoredSecret {
     /// The seed of a rotating track.
     Seed(Box<SeedRecord>),
     /// A signing key of an account.
-    Credential {
-        account: AccountId,
-        name: String,
-        scope: Scope,
-        secret: Wrapped,
-    },
+    Credential { account: AccountId, name: String, scope: Scope, secret: Wrapped },
     /// The secret that servers prove themselves with.
     ServerSecret(Wrapped),
     /// The key of derived key ids.
@@ -32,10 +27,7 @@ pub enum StoredSecret {
     /// The private key of the cluster's certificate authority.
     Authority(Wrapped),
     /// The value that shows whether a keyring belongs to the cluster.
-    Check {
-        cluster: String,
-        check: Wrapped,
-    },
+    Check { cluster: String, check: Wrapped },
 }
 
 impl StoredSecret {

@@ -55,12 +55,8 @@ pub enum StateError {
     },
     /// A key that is never written.
     #[error("table {table} holds a key that nobody writes")]
-    Key {
-        table: &'static str,
-    },
+    Key { table: &'static str },
     /// An index points at a missing record.
     #[error("table {table} points at a record that is not there")]
-    Dangling {
-        table: &'static str,
-    },
+    Dangling { table: &'static str },
 }

@@ -52,15 +52,10 @@ pub enum TlsError {
     KeyFile(#[from] SecretFileError),
     /// A private key file holds no key.
     #[error("{} holds no private key in PEM", path.display())]
-    NoKey {
-        path: PathBuf,
-    },
+    NoKey { path: PathBuf },
     /// A certificate file cannot be read or holds no certificate.
     #[error("{} holds no certificate in PEM that can be read", path.display())]
-    NoCertificate {
-        path: PathBuf,
-        source: Option<rustls::pki_types::pem::Error>,
-    },
+    NoCertificate { path: PathBuf, source: Option<rustls::pki_types::pem::Error> },
     /// The file of the authority holds no usable certificate.
     #[error("the cluster's CA certificate cannot be used")]
     Authority(#[source] VerifierBuilderError),

@@ -43,26 +43,16 @@ pub enum PkiError {
     File(#[from] SecretFileError),
     /// A certificate file could not be read.
     #[error("cannot read {}", path.display())]
-    Read {
-        path: PathBuf,
-        source: std::io::Error,
-    },
+    Read { path: PathBuf, source: std::io::Error },
     /// The certificate is not of an authority made by Keymoot.
     #[error("{} is not a Keymoot certificate authority", path.display())]
-    NotAnAuthority {
-        path: PathBuf,
-    },
+    NotAnAuthority { path: PathBuf },
     /// The file holds no private key in PEM.
     #[error("{} holds no PKCS#8 private key in PEM", path.display())]
-    NotAKey {
-        path: PathBuf,
-    },
+    NotAKey { path: PathBuf },
     /// The key belongs to another certificate.
     #[error("{} is not the private key of {}", key_file.display(), cert_file.display())]
-    KeyMismatch {
-        cert_file: PathBuf,
-        key_file: PathBuf,
-    },
+    KeyMismatch { cert_file: PathBuf, key_file: PathBuf },
 }
 
 /// The authority of one cluster.

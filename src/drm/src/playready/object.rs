@@ -37,9 +37,7 @@ pub struct Record {
 pub enum PlayReadyError {
     /// Longer than the specification allows.
     #[error("the PlayReady Object is longer than {bytes_max} bytes")]
-    TooLong {
-        bytes_max: usize,
-    },
+    TooLong { bytes_max: usize },
     /// Shorter than its own fields declare.
     #[error("the PlayReady Object ends before its {what} is complete")]
     Truncated {
@@ -55,9 +53,7 @@ pub enum PlayReadyError {
     },
     /// Bytes after the last record.
     #[error("the PlayReady Object holds {bytes} bytes behind its records")]
-    Trailing {
-        bytes: usize,
-    },
+    Trailing { bytes: usize },
     /// No record is a header.
     #[error("the PlayReady Object holds no header")]
     NoHeader,

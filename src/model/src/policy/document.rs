@@ -13,7 +13,7 @@ use super::{Policy, PolicyName, Protection};
 pub struct PolicyError {
     /// The path of the member at fault, such as `protection.playready.analog_television`.
     pub member: String,
-    /// What is wrong with it, and what is allowed.
+    /// The problem, and what is allowed.
     pub problem: String,
 }
 

@@ -25,7 +25,7 @@ pub use protection::{
     WidevineHdcp, WidevineProtection,
 };
 
-/// What a license of a content allows, and under which conditions. It belongs to an account.
+/// A policy: what a license of a content allows, and under which conditions. It belongs to an account.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Policy {
@@ -42,7 +42,7 @@ pub struct Policy {
     /// How long a viewer may begin to play after the first license; `None`: unlimited.
     #[serde(default, rename = "rental_duration_seconds", with = "seconds")]
     pub rental_duration_s: Option<NonZeroU32>,
-    /// How long a viewer may play once playing has begun; `None`: unlimited.
+    /// How long a viewer may play once playback has started; `None`: unlimited.
     #[serde(default, rename = "playback_duration_seconds", with = "seconds")]
     pub playback_duration_s: Option<NonZeroU32>,
     /// How licenses are renewed during playback; `None`: not at all.
@@ -51,10 +51,10 @@ pub struct Policy {
     /// On how many devices a viewer may play at once; `None`: devices are not counted.
     #[serde(default)]
     pub lease: Option<Lease>,
-    /// What every track requires of a device and of its outputs.
+    /// Requirements of every track on a device and its outputs.
     #[serde(default)]
     pub protection: Protection,
-    /// What single tracks require instead, member by member.
+    /// Requirements of single tracks, which override those member by member.
     #[serde(default)]
     pub tracks: BTreeMap<TrackName, Protection>,
 }
@@ -126,7 +126,7 @@ impl Policy {
         }
     }
 
-    /// What a track requires of a device and of its outputs.
+    /// The requirements of a track on a device and its outputs.
     pub fn protection_of(&self, track: &TrackName) -> Protection {
         match self.tracks.get(track) {
             Some(own) => own.over(&self.protection),

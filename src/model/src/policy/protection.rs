@@ -1,4 +1,4 @@
-//! What a track requires of a device and of its outputs, system by system (uDRM 2.4.1 to 2.4.3).
+//! Requirements of a track on a device and its outputs, system by system (uDRM 2.4.1 to 2.4.3).
 //!
 //! A member that is left out requires nothing. When one protection is laid over another, a member that the
 //! upper one leaves out keeps the lower one's value.
@@ -10,7 +10,7 @@ use super::level::{
     WidevineSecurityLevel,
 };
 
-/// What a track requires, for each system.
+/// The requirements of a track, for each system.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Protection {
@@ -89,7 +89,7 @@ pub enum WidevineHdcp {
     NoDigitalOutput,
 }
 
-/// What may be copied from an analog output.
+/// Copy control (CGMS-A) of an analog output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CgmsA {

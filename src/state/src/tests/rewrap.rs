@@ -41,7 +41,7 @@ fn what_was_replaced_or_deleted_meanwhile_stays_so() {
     memory.run(&[proposal(4, vec![Command::DeleteKey { place: place(1), through: 2, kid: None }])]);
     assert_eq!(memory.run(&[proposal(5, vec![rewrap(2, &second.key)])]), [[Response::Unchanged]]);
     assert_eq!(current_key(&memory, &place(1)).unwrap(), None);
-    // Made anew with the same version number it cannot be: another wrapping is another secret.
+    // A key with the same version but another wrapping is another secret, and is not replaced.
     memory.run(&[proposal(6, vec![Command::CreateKey(new_key(1, 3, 3))])]);
     assert_eq!(memory.run(&[proposal(7, vec![rewrap(3, &second.key)])]), [[Response::Unchanged]]);
 }

@@ -237,7 +237,7 @@ fn remember_as_before(run: &mut Transaction<'_, Memory>, proposal: &Proposal, re
     run.put(Table::Sessions, &key, &Session { floor, seen: proposal.now_ms }).unwrap();
 }
 
-/// What each proposal finds, and what the run leaves.
+/// The `Seen` of each proposal, and the tables after the run.
 fn runs(
     log: &[Proposal],
     cut: usize,
