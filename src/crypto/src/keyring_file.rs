@@ -39,7 +39,6 @@ pub enum KeyringFileError {
         path: PathBuf,
         /// The line of the file, from 1.
         line: usize,
-        /// The problem there.
         problem: String,
     },
     /// A key whose id cannot be used.

@@ -30,11 +30,7 @@ pub enum DrmError {
     },
     /// The bytes are not data of the system.
     #[error("this is not {system} system data: {what}")]
-    Malformed {
-        system: System,
-        /// The problem.
-        what: &'static str,
-    },
+    Malformed { system: System, what: &'static str },
     /// A PlayReady Object that cannot be made or read.
     #[error(transparent)]
     PlayReady(#[from] PlayReadyError),

@@ -16,7 +16,6 @@ pub enum StoreError {
         /// The operation, as a verb that completes "cannot …".
         doing: &'static str,
         path: PathBuf,
-        /// The error of the operating system.
         #[source]
         source: io::Error,
     },
@@ -40,20 +39,12 @@ pub enum StoreError {
         /// The cluster of that node.
         cluster: String,
     },
-    /// The identity file is not readable.
+    /// The identity file does not have the expected content.
     #[error("{} cannot be read as an identity ({why}); restore it, or {anew}", path.display(), anew = JOIN_ANEW)]
-    IdentityUnreadable {
-        path: PathBuf,
-        /// The problem.
-        why: String,
-    },
-    /// The file of the incarnations is not readable.
+    IdentityUnreadable { path: PathBuf, why: String },
+    /// The file of the incarnations does not have the expected content.
     #[error("{} cannot be read as incarnations ({why}); restore it, or {anew}", path.display(), anew = JOIN_ANEW)]
-    IncarnationsUnreadable {
-        path: PathBuf,
-        /// The problem.
-        why: String,
-    },
+    IncarnationsUnreadable { path: PathBuf, why: String },
     /// A recovered cluster has admitted the node meanwhile.
     #[error("this node belongs to another recovery of the cluster by now; greet it again")]
     OtherFence,
@@ -113,7 +104,6 @@ pub enum StoreError {
         doing: &'static str,
         /// The directory of the tables.
         path: PathBuf,
-        /// The error of the engine.
         #[source]
         source: fjall::Error,
     },
