@@ -1,6 +1,8 @@
-//! Clear Key (W3C Encrypted Media Extensions, 9.1): key ids in, keys out, both as JSON.
+//! Clear Key (W3C Encrypted Media Extensions, 9.1): the request holds key ids, the license holds
+//! keys, both as JSON.
 //!
-//! The license is the key in the clear, readable by whoever plays, so only accounts that want that have it.
+//! The license holds the key in the clear, and the player's user can read it. So only accounts that
+//! the configuration names get Clear Key licenses.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -35,7 +37,6 @@ pub enum ClearKeyError {
         "the body is no Clear Key license request; it must be JSON such as {{\"kids\":[\"…\"],\"type\":\"temporary\"}}"
     )]
     Form,
-    /// No key id.
     #[error("kids is empty; name the key ids that licenses are wanted for")]
     NoKids,
     /// More key ids than one request may name.
@@ -44,7 +45,7 @@ pub enum ClearKeyError {
     /// A key id in another form.
     #[error("each of kids must be 16 bytes in base64url without padding")]
     Kid,
-    /// A session type that there is not.
+    /// A session type other than the two of EME.
     #[error("type must be \"temporary\" or \"persistent-license\"")]
     Type,
 }
@@ -165,7 +166,7 @@ struct KeySet<'k> {
     session: SessionType,
 }
 
-/// A symmetric key as RFC 7517 writes it.
+/// A symmetric key in the form of RFC 7517.
 #[derive(Serialize)]
 struct Jwk<'k> {
     kty: &'static str,
@@ -173,9 +174,10 @@ struct Jwk<'k> {
     k: &'k str,
 }
 
-/// The license that hands out these keys.
+/// The license with these keys.
 ///
 /// # Errors
+///
 /// Never for keys; the JSON writer has an error type of its own.
 pub fn license<'k>(
     keys: impl IntoIterator<Item = (&'k Kid, &'k ContentKey)>,
@@ -184,7 +186,8 @@ pub fn license<'k>(
     let texts: Vec<(String, Zeroizing<String>)> =
         keys.into_iter().map(|(kid, key)| (URL_SAFE_NO_PAD.encode(kid.as_bytes()), base64url(key))).collect();
     let keys = texts.iter().map(|(kid, k)| Jwk { kty: "oct", kid, k }).collect();
-    // Room for all of it, so that growing leaves no copy behind.
+    // The buffer holds the whole license from the start, because growing would leave a copy of keys
+    // behind.
     let mut license = Zeroizing::new(Vec::with_capacity(LICENSE_BYTES_MAX));
     serde_json::to_writer(&mut *license, &KeySet { keys, session })?;
     Ok(license)

@@ -1,5 +1,5 @@
-//! Connections to the servers that a license needs: the name resolved, TCP, and TLS where the URL says
-//! so, all within one time limit.
+//! Connections to the servers that a license needs: name resolution, TCP, and TLS for `https` URLs,
+//! all within one time limit.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -15,7 +15,8 @@ use tokio::net::{TcpStream, lookup_host};
 use tokio_rustls::TlsConnector;
 use url::{Host, Url};
 
-/// How long an address may be silent before the next one is tried beside it (RFC 8305, section 5).
+/// How long an address may be silent before the next one is tried in parallel (RFC 8305, section
+/// 5).
 const NEXT_ADDRESS_AFTER: Duration = Duration::from_millis(250);
 
 /// A connection, in the clear or over TLS.
@@ -26,22 +27,19 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Connection for S {}
 /// Why there is no connection. The text is for the log.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum DialError {
-    /// The URL has no host that can be found, which those of the configuration have.
+    /// The URL has no host to connect to. URLs of the configuration have one.
     #[error("its URL names no host")]
     NoHost,
-    /// The name stands for no address.
+    /// The name resolves to no address.
     #[error("its name has no address")]
     NoAddress,
-    /// It took too long.
+    /// No connection within the time limit.
     #[error("not within {} ms", within.as_millis())]
-    Timeout {
-        /// The limit.
-        within: Duration,
-    },
-    /// The name is none that a certificate can be for.
+    Timeout { within: Duration },
+    /// No certificate can be issued for the name.
     #[error("its name can be in no certificate")]
     Name(#[from] InvalidDnsNameError),
-    /// The network, or TLS.
+    /// The network or TLS failed.
     #[error("{0}")]
     Io(#[from] io::Error),
 }
@@ -93,8 +91,8 @@ fn server_name(host: &Host<&str>) -> Result<ServerName<'static>, DialError> {
     })
 }
 
-/// Connects to the address that answers first. They are tried in their order, the next one as soon as
-/// the last has failed or has been silent for a while.
+/// Connects to the address that answers first. Addresses are tried in order; the next attempt
+/// starts when the last one has failed or has been silent for [`NEXT_ADDRESS_AFTER`].
 async fn connect_to_first(addresses: Vec<SocketAddr>) -> Result<TcpStream, DialError> {
     let mut waiting = addresses.into_iter();
     let mut tries = FuturesUnordered::new();

@@ -1,7 +1,7 @@
-//! One HTTP/1.1 exchange over a connection: a request with its body, and the whole answer.
+//! One HTTP/1.1 exchange over a connection: a request with its body, and the whole response.
 //!
-//! The protocol is ureq's, which knows no sockets. The buffers are ours, because they hold keys and
-//! tokens: each has a bound and is wiped.
+//! The protocol is that of ureq, which works without sockets. The buffers are our own, because they
+//! hold keys and tokens: each has a bound and is wiped.
 
 use std::io;
 
@@ -16,39 +16,40 @@ use super::dial::Connection;
 use super::outgoing::OutgoingResponse;
 use super::wiped_buffer::WipedBuffer;
 
-/// The longest head of an answer, and the longest line of a chunked one.
+/// The longest head of a response, and the longest line of a chunked one.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
-/// What is made room for at first.
+/// The initial size of the read buffer.
 const ROOM_BYTES: usize = 8 * 1024;
 
-/// Why an exchange came to nothing. The text is for the log: it holds nothing of what was said.
+/// Why an exchange failed. The text is for the log: it holds nothing of the request or the
+/// response.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ExchangeError {
-    /// The connection failed.
     #[error("{0}")]
     Connection(#[from] io::Error),
-    /// The connection ended before the answer did.
+    /// The connection ended before the response did.
     #[error("the connection was closed before the answer's end")]
     Closed,
     /// One side does not speak HTTP/1.1.
     #[error("{0}")]
     Protocol(#[from] ProtocolError),
-    /// The head has no end.
+    /// The head is longer than allowed.
     #[error("the answer's head is longer than {HEAD_BYTES_MAX} bytes")]
     LongHead,
-    /// The body is longer than was allowed.
+    /// The body is longer than allowed.
     #[error("the answer is too long")]
     LongBody,
 }
 
-/// An answer, and what it means for the connection.
+/// A response, and whether its connection can be used again.
 pub(super) struct Exchanged {
     pub(super) response: OutgoingResponse,
     /// Whether the connection is ready for the next exchange.
     pub(super) is_reusable: bool,
 }
 
-/// Sends the request with this body, and reads an answer whose body is not longer than `bytes_max`.
+/// Sends the request with this body, and reads a response whose body is not longer than
+/// `bytes_max`.
 pub(super) async fn exchange(
     connection: &mut Box<dyn Connection>,
     request: Request<()>,
@@ -73,7 +74,7 @@ pub(super) async fn exchange(
         RecvResponseResult::Cleanup(call) => (Zeroizing::default(), may_stay_open(&call)),
         RecvResponseResult::Redirect(call) => (Zeroizing::default(), may_stay_open(&call.proceed())),
     };
-    // Whatever else came was not asked for.
+    // Further bytes answer no request, so the connection is not used again.
     let is_reusable = is_open && input.buffer.is_empty();
     Ok(Exchanged { response: OutgoingResponse { status, body }, is_reusable })
 }
@@ -82,7 +83,7 @@ fn may_stay_open(call: &Call<Cleanup>) -> bool {
     !call.must_close_connection()
 }
 
-/// The bytes of a request whose headers give the length of its body.
+/// The bytes of a request whose `Content-Length` is that of the body.
 fn written(
     request: Request<()>,
     body: &[u8],
@@ -102,7 +103,7 @@ fn written(
     Ok((text, call.ok_or(ProtocolError::OutputOverflow)?))
 }
 
-/// More than the first line and the headers take, with the `Host` that the protocol adds.
+/// An upper bound for the first line and the headers, with the `Host` that the protocol adds.
 fn head_bytes_max(request: &Request<()>) -> usize {
     const MORE: usize = 64;
     let headers: usize =
@@ -110,14 +111,14 @@ fn head_bytes_max(request: &Request<()>) -> usize {
     headers + 2 * request.uri().to_string().len() + MORE
 }
 
-/// What comes from the server.
+/// The bytes from the server.
 struct Input<'c> {
     connection: &'c mut Box<dyn Connection>,
     buffer: WipedBuffer,
 }
 
 impl Input<'_> {
-    /// Reads more; whether there was any.
+    /// Reads more bytes; returns whether there were any.
     async fn read(&mut self) -> Result<bool, ExchangeError> {
         if self.buffer.is_full() && !self.buffer.grow(HEAD_BYTES_MAX) {
             return Err(ExchangeError::LongHead);
@@ -127,7 +128,7 @@ impl Input<'_> {
         Ok(read > 0)
     }
 
-    /// Reads the head of the answer; its status, and how it goes on.
+    /// Reads the head of the response; returns the status and the next state of the protocol.
     async fn head(
         &mut self,
         mut call: Call<RecvResponse>,
@@ -139,14 +140,14 @@ impl Input<'_> {
                 let call = call.proceed().ok_or(ExchangeError::Closed)?;
                 return Ok((response.status().as_u16(), call));
             }
-            // Something may have been used up: an interim answer.
+            // An interim response (1xx) uses up bytes without ending the head.
             if used == 0 && !self.read().await? {
                 return Err(ExchangeError::Closed);
             }
         }
     }
 
-    /// Reads the body of the answer.
+    /// Reads the body of the response.
     async fn body(
         &mut self,
         mut call: Call<RecvBody>,

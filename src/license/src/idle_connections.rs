@@ -1,4 +1,4 @@
-//! Connections that wait for the next question to their server.
+//! Connections that wait for the next request to their server.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -13,9 +13,10 @@ use url::{Position, Url};
 
 use super::dial::Connection;
 
-/// How long an idle connection is kept; less than servers keep theirs.
+/// How long an idle connection is kept: shorter than servers keep theirs, so that it is rarely
+/// found closed.
 const IDLE_MAX: Duration = Duration::from_secs(15);
-/// Idle connections kept for each server.
+/// The most idle connections kept per server.
 const FOR_EACH_SERVER_MAX: usize = 32;
 
 /// The idle connections of this process. Cloning shares them.
@@ -24,9 +25,9 @@ pub(super) struct IdleConnections(Arc<Mutex<Idle>>);
 
 #[derive(Default)]
 struct Idle {
-    /// By scheme, host and port; those used last stand last.
+    /// Keyed by scheme, host and port; the connection used last is at the end.
     by_server: HashMap<String, Vec<IdleConnection>>,
-    /// Whether a task will close those that nobody asks for.
+    /// Whether a task is running that closes connections that were idle for too long.
     is_swept: bool,
 }
 
@@ -36,8 +37,8 @@ struct IdleConnection {
 }
 
 impl IdleConnections {
-    /// A connection to this URL's server over which the server has neither said anything nor said
-    /// goodbye since it was put here.
+    /// An idle connection to this URL's server. The server has neither sent anything nor closed it
+    /// since it was put here.
     pub(super) fn take(&self, url: &Url) -> Option<Box<dyn Connection>> {
         loop {
             let IdleConnection { until, mut connection } =
@@ -73,7 +74,8 @@ impl fmt::Debug for IdleConnections {
     }
 }
 
-/// Holds the task of sweeping. Its runtime may drop it half-way; then the next connection starts another.
+/// Marks that the sweeping task runs. Its runtime may drop it half-way; then the next connection
+/// starts another.
 struct Sweeper(IdleConnections);
 
 impl Drop for Sweeper {
@@ -103,10 +105,11 @@ fn server(url: &Url) -> &str {
     &url[..Position::BeforePath]
 }
 
-/// Whether there is nothing to read: a server that has closed the connection has sent its end, and one
-/// that talks unasked cannot be trusted with a question.
+/// Whether there is nothing to read. A closed connection reads as an end, and a server that sends
+/// bytes without a request cannot be trusted with one.
 fn is_silent(connection: &mut Box<dyn Connection>) -> bool {
-    // Also where this task has used up its turn, for which the runtime would hide what can be read.
+    // `unconstrained`, because the runtime hides readable bytes from a task whose time slice is
+    // used up.
     unconstrained(connection.read(&mut [0])).now_or_never().is_none()
 }
 

@@ -1,9 +1,10 @@
-//! What players are given: challenges read, licenses made, or asked of the servers that make them.
+//! Licenses for players: reads challenges, makes licenses, or requests them from the servers that
+//! make them.
 //!
-//! This crate knows the DRM systems' own protocols and no HTTP of ours, no cluster and no store. Keys
-//! come to it already found and already known to belong to the content that was signed for. What
-//! comes from outside, challenges and the answers of license servers, is bounded and parsed before
-//! anything is made of it; no error holds a key, a token or the bytes of a challenge.
+//! This crate knows the protocols of the DRM systems. It knows neither Keymoot's HTTP API nor the
+//! cluster or the store. Its callers have found the keys and have checked that they belong to the
+//! signed content. All input from outside, challenges and responses of license servers, is bounded
+//! and parsed before it is used. No error holds a key, a token or bytes of a challenge.
 
 pub mod clear_key;
 mod dial;
@@ -39,22 +40,20 @@ pub use systems::{LicenseSystems, ServersError};
 /// A key that a license hands out.
 #[derive(Clone, Copy, Debug)]
 pub struct LicensedKey<'k> {
-    /// Its key id.
     pub kid: &'k Kid,
-    /// The key.
     pub key: &'k ContentKey,
-    /// The track that it belongs to, which the policy may have words of its own for.
+    /// The track of the key; a policy may have terms of its own for it.
     pub track: &'k TrackName,
 }
 
-/// What a license server is told beside the player's challenge.
+/// What a license server is told in addition to the player's challenge.
 #[derive(Clone, Copy, Debug)]
 pub struct LicenseTerms<'t> {
-    /// Whose content it is.
+    /// The account that owns the content.
     pub account: &'t AccountId,
-    /// The content that was signed for.
+    /// The content that the request was signed for.
     pub content: &'t ContentId,
-    /// Those of its keys that are wanted.
+    /// The requested keys of this content.
     pub keys: &'t [LicensedKey<'t>],
     /// What the license allows.
     pub policy: &'t Policy,

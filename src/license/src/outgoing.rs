@@ -1,8 +1,9 @@
-//! HTTP to the servers that a license needs: entitlement back ends, license servers.
+//! HTTP to the servers that a license needs: entitlement back ends and license servers.
 //!
-//! Only URLs of the configuration are asked. No redirect is followed and no proxy of the environment
-//! used: what is sent holds viewers' tokens and content keys. Every exchange has an end, in time and
-//! in bytes. Errors name what failed and hold neither what was sent nor what came back.
+//! Only URLs of the configuration are requested. No redirect is followed and no proxy of the
+//! environment is used, because requests hold viewers' tokens and content keys. Every exchange is
+//! limited in time and in bytes. Errors name what failed and hold nothing of the request or the
+//! response.
 
 use std::path::Path;
 use std::time::Duration;
@@ -18,12 +19,12 @@ use super::exchange::{ExchangeError, exchange};
 use super::idle_connections::IdleConnections;
 use crate::settings::ServerUrl;
 
-/// What every exchange is held to.
+/// The limits of every exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OutgoingLimits {
-    /// To find the host and connect to it, TLS included.
+    /// The time limit for resolving the host and connecting to it, TLS included.
     pub connect_timeout: Duration,
-    /// The longest answer.
+    /// The longest response body, in bytes.
     pub answer_bytes_max: usize,
 }
 
@@ -36,48 +37,42 @@ impl Default for OutgoingLimits {
 /// Why no client could be made.
 #[derive(Debug, thiserror::Error)]
 pub enum OutgoingSetupError {
-    /// The authorities' certificates cannot be used.
+    /// The CA certificates cannot be used.
     #[error("TLS to other servers cannot be set up")]
     Tls(#[from] TlsError),
 }
 
-/// Why an exchange came to nothing.
+/// Why an exchange failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OutgoingError {
-    /// The server was not reached, or could not prove who it is. It was told nothing.
+    /// The server was not reached, or did not prove its identity. Nothing was sent to it.
     #[error("no connection: {reason}")]
     Connect {
         /// The innermost cause.
         reason: String,
     },
-    /// No whole answer in time.
+    /// No complete response in time.
     #[error("no answer within {} ms", within.as_millis())]
-    Timeout {
-        /// The limit.
-        within: Duration,
-    },
-    /// The exchange broke off.
+    Timeout { within: Duration },
+    /// The exchange broke off half-way.
     #[error("the exchange broke off: {reason}")]
     Broken {
         /// The innermost cause.
         reason: String,
     },
-    /// An answer that is too long.
+    /// The response is too long.
     #[error("the answer is longer than {bytes_max} bytes")]
-    TooLong {
-        /// The limit.
-        bytes_max: usize,
-    },
+    TooLong { bytes_max: usize },
 }
 
-/// What a server is asked.
+/// A request to a server.
 #[derive(Debug)]
 pub struct OutgoingRequest {
     /// The media type of the body.
     pub content_type: &'static str,
     /// More headers; mark secret values as sensitive.
     pub headers: HeaderMap,
-    /// What is posted. Wiped when it was sent.
+    /// The body. It is wiped after it is sent.
     pub body: Zeroizing<Vec<u8>>,
 }
 
@@ -88,15 +83,14 @@ impl OutgoingRequest {
     }
 }
 
-/// What a server answered, whatever its status; a redirect is an answer like any other.
+/// A server's response, whatever its status; a redirect is a response like any other.
 pub struct OutgoingResponse {
-    /// The status code.
     pub status: u16,
-    /// The body. A license, or a word about a viewer.
+    /// The body: a license, or a decision about a viewer.
     pub body: Zeroizing<Vec<u8>>,
 }
 
-/// The client. Cloning shares its connections.
+/// The HTTP client. Clones share its connections.
 #[derive(Clone, Debug)]
 pub struct Outgoing {
     dialer: Dialer,
@@ -108,7 +102,8 @@ impl Outgoing {
     /// A client that trusts the authorities in `ca_file`, or those of the public web.
     ///
     /// # Errors
-    /// [`OutgoingSetupError`] names the file when it cannot be used.
+    ///
+    /// [`OutgoingSetupError`], with the name of the file, when the authorities cannot be used.
     pub fn new(limits: OutgoingLimits, ca_file: Option<&Path>) -> Result<Self, OutgoingSetupError> {
         Ok(Self {
             dialer: Dialer::new(web_client_config(ca_file)?, limits.connect_timeout),
@@ -117,11 +112,12 @@ impl Outgoing {
         })
     }
 
-    /// Posts a request and reads the whole answer, within `within`.
+    /// Posts a request and reads the whole response, within `within`.
     ///
     /// # Errors
-    /// [`OutgoingError`]; a server may have acted on the request unless it is
-    /// [`OutgoingError::Connect`].
+    ///
+    /// [`OutgoingError`] when there is no complete response. The server may have acted on the
+    /// request, except with [`OutgoingError::Connect`].
     pub async fn post(
         &self,
         server: &ServerUrl,

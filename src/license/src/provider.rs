@@ -1,4 +1,4 @@
-//! The license providers of uDRM, as their paths name them.
+//! The license providers of uDRM, by the names in their paths.
 
 use std::fmt;
 
@@ -14,15 +14,16 @@ pub(crate) const NO_CLEAR_KEY: &str = "Clear Key licenses are not served for thi
 const NO_CLASSIC: &str = "licenses of Widevine Classic are not served: its license server is not public; Widevine \
     licenses are at /cenc/widevine/license";
 
-/// All that is said of a provider anywhere.
+/// The properties of a provider.
 struct Row {
     path: &'static str,
     label: &'static str,
-    /// What a caller is told where no system serves it; by default, that no license server is configured.
+    /// The caller's message where no system serves the provider; by default, that no license server
+    /// is configured.
     unserved: Option<&'static str>,
 }
 
-/// Makes the providers, the list of all of them and the row of each from one list.
+/// Makes the enum of the providers, the list of all of them and the row of each from one list.
 macro_rules! providers {
     ($($(#[$doc:meta])* $name:ident = $row:expr,)*) => {
         /// Which system a license request is for: the part of the path before `/license`.
@@ -32,7 +33,6 @@ macro_rules! providers {
         }
 
         impl LicenseProvider {
-            /// All of them.
             pub const ALL: [Self; [$(Self::$name),*].len()] = [$(Self::$name),*];
 
             const fn row(self) -> Row {
@@ -44,7 +44,7 @@ macro_rules! providers {
     };
 }
 
-// Who plays what was encrypted for a provider asks for its license below the same path.
+// A player of content that was encrypted for a provider requests its license below the same path.
 providers! {
     /// `cenc/clearkey`: the Clear Key system of W3C EME, for development and for content that needs
     /// no more.
@@ -62,12 +62,12 @@ providers! {
 }
 
 impl LicenseProvider {
-    /// The canonical path, without slashes at its ends.
+    /// The canonical path, without leading and trailing slashes.
     pub const fn path(self) -> &'static str {
         self.row().path
     }
 
-    /// Why its licenses are not served where no system is there for it.
+    /// The reason why the provider's licenses are not served where it has no system.
     pub(crate) fn unserved(self) -> NotServed {
         NotServed(match self.row().unserved {
             Some(reason) => reason.into(),
@@ -78,7 +78,7 @@ impl LicenseProvider {
         })
     }
 
-    /// The DRM system's label, under which its licenses are counted.
+    /// The DRM system's label in metrics.
     pub const fn label(self) -> &'static str {
         self.row().label
     }

@@ -1,7 +1,7 @@
-//! Our signature on requests to license servers whose protocol has none of its own.
+//! Keymoot's signature on requests to license servers whose protocol has no signature.
 //!
-//! `Keymoot-Signature` is base64 of HMAC-SHA256 over the text of `Keymoot-License-Data`, a line end,
-//! and the body. A server that checks it knows that key and terms come from us.
+//! `Keymoot-Signature` is base64 of HMAC-SHA256 over the text of `Keymoot-License-Data`, a line
+//! end, and the body. By checking it, a server knows that key and terms come from Keymoot.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -11,7 +11,7 @@ use ureq_proto::http::header::{HeaderName, HeaderValue};
 use super::outgoing::OutgoingRequest;
 use keymoot_crypto::SecretBytes;
 
-/// The header that carries what the DRM system's own request has no place for.
+/// The header for data that the DRM system's own request has no field for.
 pub(crate) const LICENSE_DATA: HeaderName = HeaderName::from_static("keymoot-license-data");
 /// The header that carries the signature.
 pub const SIGNATURE: HeaderName = HeaderName::from_static("keymoot-signature");
@@ -20,7 +20,7 @@ pub const SIGNATURE: HeaderName = HeaderName::from_static("keymoot-signature");
 pub struct RequestSigner(hmac::Key);
 
 impl RequestSigner {
-    /// With the bytes of this secret.
+    /// A signer with the bytes of this secret as its key.
     pub fn new(secret: &SecretBytes) -> Self {
         Self(hmac::Key::new(hmac::HMAC_SHA256, secret.expose()))
     }
@@ -59,7 +59,8 @@ mod tests {
             signer.sign(&mut request, data);
             request.headers[SIGNATURE].to_str().unwrap().to_owned()
         };
-        // HMAC-SHA256("key", "data\nbody"), by another library.
+        // HMAC-SHA256("key", "data
+        // body"), computed with another library.
         assert_eq!(signed("data", b"body"), "YVVYM2/6v7f7ffvCzoawPqWKE1N0IMtdvJQcgEAkP6s=");
         assert_ne!(signed("data", b"bodz"), signed("data", b"body"));
         assert_ne!(signed("datb", b"body"), signed("data", b"body"));

@@ -1,4 +1,4 @@
-//! The servers that licenses are asked of, one list for each DRM system.
+//! The license servers, in one list per DRM system.
 
 mod server_url;
 
@@ -10,37 +10,37 @@ use keymoot_model::empty_is_none;
 
 pub use server_url::{ServerUrl, ServerUrlError};
 
-/// The servers that licenses are asked of.
+/// The license servers, and the limits of requests to them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LicenseServerSettings {
-    /// How long one server may take to answer.
+    /// The time limit for one server's response.
     pub timeout_ms: u64,
-    /// How long all servers together may take.
+    /// The time limit for all servers together.
     pub deadline_ms: u64,
-    /// The most requests to one system's servers at once.
+    /// The most requests that are under way at once to one system's servers.
     pub requests_max: usize,
-    /// Failures in a row after which a server is skipped.
+    /// Failures in a row after which a server's circuit opens: it gets no requests.
     pub failures_max: u32,
-    /// For how long it is skipped.
+    /// For how long the circuit stays open.
     pub rest_ms: u64,
     /// Widevine license servers, in the order in which they are asked.
     pub widevine_urls: Vec<ServerUrl>,
-    /// What they know us as.
+    /// The provider name under which Widevine servers know this cluster.
     pub widevine_provider: String,
-    /// Who signs the requests to them.
+    /// The signer's name in the requests to Widevine servers.
     pub widevine_signer: String,
-    /// Its AES key and IV; a secret file.
+    /// The secret file with the signer's AES key and IV.
     #[serde(with = "empty_is_none")]
     pub widevine_signing_key_file: Option<PathBuf>,
     /// PlayReady license servers, in the order in which they are asked.
     pub playready_urls: Vec<ServerUrl>,
-    /// Signs the requests to them; a secret file.
+    /// The secret file with the key that signs the requests to PlayReady servers.
     #[serde(with = "empty_is_none")]
     pub playready_signing_key_file: Option<PathBuf>,
     /// FairPlay key security modules, in the order in which they are asked.
     pub fairplay_urls: Vec<ServerUrl>,
-    /// Signs the requests to them; a secret file.
+    /// The secret file with the key that signs the requests to FairPlay modules.
     #[serde(with = "empty_is_none")]
     pub fairplay_signing_key_file: Option<PathBuf>,
 }
@@ -66,7 +66,7 @@ impl Default for LicenseServerSettings {
 }
 
 impl LicenseServerSettings {
-    /// The secret files that are named, each with its key in the configuration.
+    /// The secret files that the configuration names, each with its configuration key.
     pub fn secret_files_mut(&mut self) -> impl Iterator<Item = (&'static str, &mut PathBuf)> {
         [
             ("license_servers.widevine_signing_key_file", self.widevine_signing_key_file.as_mut()),
@@ -77,12 +77,12 @@ impl LicenseServerSettings {
         .filter_map(|(key, path)| Some((key, path?)))
     }
 
-    /// Whether a license server is named at all.
+    /// Whether the configuration names any license server.
     pub fn names_any(&self) -> bool {
         [&self.widevine_urls, &self.playready_urls, &self.fairplay_urls].iter().any(|urls| !urls.is_empty())
     }
 
-    /// The keys at fault, each with what is wrong and what would be right.
+    /// The invalid configuration keys, each with what is wrong and what would be right.
     pub fn problems(&self) -> Vec<(&'static str, String)> {
         let mut found = Vec::new();
         let mut fault = |key, problem: &str| found.push((key, problem.to_owned()));

@@ -1,4 +1,4 @@
-//! A server for tests that reads what it is asked and answers what it was told to.
+//! A server for tests that records its requests and sends a prepared response.
 
 use std::time::Duration;
 
@@ -8,8 +8,8 @@ use tokio::task::JoinHandle;
 
 use crate::settings::ServerUrl;
 
-/// Takes so many requests, each on a connection of its own, and hands back what it read; an empty
-/// `answer` never comes.
+/// Accepts `requests` requests, each on a connection of its own, and returns what it read; with an
+/// empty `answer` it never responds.
 pub(super) async fn server(requests: usize, answer: &'static str) -> (ServerUrl, JoinHandle<Vec<String>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/ask", listener.local_addr().unwrap());

@@ -1,6 +1,7 @@
-//! What each DRM system does to license a key: one implementation of [`LicenseSystem`] per system.
+//! The licensing of one DRM system: one implementation of [`LicenseSystem`] per system.
 //!
-//! Whoever issues licenses knows this trait and no system, so a new system is a row and an implementation.
+//! The code that issues licenses knows this trait and no system, so a new system is a row and an
+//! implementation.
 
 use std::borrow::Cow;
 use std::error::Error;
@@ -14,29 +15,32 @@ use super::LicenseTerms;
 use super::terms::clear_key::ClearKeyRefusal;
 use super::upstream::UpstreamError;
 
-/// Makes the licenses of one DRM system, or asks the servers that do.
+/// Makes the licenses of one DRM system, or requests them from the servers that do.
 pub trait LicenseSystem: Send + Sync {
     /// The media type of its licenses.
     fn media_type(&self) -> &'static str;
 
-    /// Whether this account's contents are licensed by it.
+    /// Whether this account's contents are licensed by this system.
     ///
     /// # Errors
+    ///
     /// [`NotServed`] says what would have to be configured.
     fn serves(&self, _account: &AccountId) -> Result<(), NotServed> {
         Ok(())
     }
 
-    /// Reads what a player asks for.
+    /// Reads a player's challenge.
     ///
     /// # Errors
-    /// [`ChallengeError`], fit for the caller.
+    ///
+    /// [`ChallengeError`], fit for the caller, when it cannot be read.
     fn read<'c>(&self, challenge: &'c [u8]) -> Result<Challenge<'c>, ChallengeError>;
 
-    /// Whether the policy lets this system have a track's key. A system that enforces policies itself is
-    /// given the policy with the key, and need not refuse.
+    /// Whether the policy permits this system to license a track's key. A system that enforces
+    /// policies itself gets the policy with the key and need not refuse.
     ///
     /// # Errors
+    ///
     /// [`PolicyRefusal`] names what the policy demands.
     fn permits(&self, _policy: &Policy, _track: &TrackName) -> Result<(), PolicyRefusal> {
         Ok(())
@@ -46,10 +50,10 @@ pub trait LicenseSystem: Send + Sync {
     fn license<'a>(&'a self, challenge: &'a Challenge<'_>, terms: LicenseTerms<'a>) -> LicenseFuture<'a>;
 }
 
-/// A license on its way.
+/// A license that is being made.
 pub type LicenseFuture<'a> = BoxFuture<'a, Result<Zeroizing<Vec<u8>>, LicensingError>>;
 
-/// A player's request, read as far as it can be.
+/// A player's request, with the parts of it that can be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Challenge<'c> {
     /// The keys that it wants.
@@ -61,24 +65,26 @@ pub struct Challenge<'c> {
 }
 
 impl<'c> Challenge<'c> {
-    /// A challenge that passes on as it came, for one session.
+    /// A challenge that is passed on unchanged, for one session.
     pub(crate) fn as_it_came(wants: WantedKeys, challenge: &'c [u8]) -> Self {
         Self { wants, is_persistent: false, bytes: challenge.into() }
     }
 }
 
-/// The keys that a challenge wants. It picks among those of the content that was signed for, and no others.
+/// The keys that a challenge requests. They are selected from the keys of the signed content only.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WantedKeys {
-    /// The license server's certificate, which is public: no key, so nobody is asked about the viewer.
+    /// The license server's certificate. It is public and no key, so the viewer's entitlement is
+    /// not checked.
     Certificate,
-    /// No key: a license that the player has is renewed or released.
+    /// No key: the player renews or releases a license that it has.
     Nothing,
-    /// Those with these key ids.
+    /// The keys with these key ids.
     Kids(Vec<Kid>),
     /// The current key of each track.
     EveryTrack,
-    /// The one that the signed custom data means, because the challenge is sealed for others.
+    /// The key that the signed custom data names, because only the license server can read the
+    /// challenge.
     SignedFor,
 }
 
@@ -112,7 +118,7 @@ impl From<ClearKeyRefusal> for PolicyRefusal {
 /// Why there is no license for a challenge that was read.
 #[derive(Debug, thiserror::Error)]
 pub enum LicensingError {
-    /// No license server gave one.
+    /// No license server made one.
     #[error(transparent)]
     Upstream(#[from] UpstreamError),
     /// The system cannot license without a key.

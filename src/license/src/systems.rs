@@ -1,4 +1,4 @@
-//! The DRM systems that a node licenses, as its configuration names them.
+//! The DRM systems that a node licenses, from its configuration.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -22,19 +22,18 @@ use keymoot_telemetry::Metrics;
 
 /// The DRM systems whose licenses are served.
 pub struct LicenseSystems {
-    /// By [`LicenseProvider::label`].
+    /// Keyed by [`LicenseProvider::label`].
     by_label: HashMap<&'static str, Box<dyn LicenseSystem>>,
 }
 
-/// Why the license servers cannot be put to use.
+/// Why the license servers cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ServersError {
     /// A signing key could not be read.
     #[error("{key} cannot be used")]
     Key {
-        /// The key of the configuration.
+        /// The configuration key of the file.
         key: &'static str,
-        /// Why.
         source: SecretFileError,
     },
     /// The file holds no AES signer.
@@ -45,10 +44,11 @@ pub enum ServersError {
 }
 
 impl LicenseSystems {
-    /// Clear Key for these accounts, and the systems whose license servers the configuration names.
+    /// Clear Key for these accounts, and the systems whose license servers are configured.
     ///
     /// # Errors
-    /// [`ServersError`], naming the key at fault.
+    ///
+    /// [`ServersError`], with the configuration key, when a signing key cannot be used.
     pub fn new(
         clear_key_accounts: Vec<AccountId>,
         config: &LicenseServerSettings,
@@ -85,7 +85,8 @@ impl LicenseSystems {
         Ok(Self { by_label })
     }
 
-    /// The providers whose licenses are served, Clear Key if only for some accounts.
+    /// The providers whose licenses are served. Clear Key is among them even if only some accounts
+    /// have it.
     pub fn providers(&self) -> Vec<LicenseProvider> {
         let is_served = |provider: &LicenseProvider| self.by_label.contains_key(provider.label());
         LicenseProvider::ALL.into_iter().filter(is_served).collect()
@@ -94,6 +95,7 @@ impl LicenseSystems {
     /// The system that licenses an account's contents to the players of a provider.
     ///
     /// # Errors
+    ///
     /// [`NotServed`] says why there is none.
     pub fn serving(
         &self,

@@ -1,15 +1,15 @@
-//! A buffer for secrets on their way: it grows without leaving copies behind.
+//! A buffer for secrets in transit: it grows without leaving copies behind.
 
 use zeroize::Zeroizing;
 
-/// Bytes of which the first ones are filled. All are wiped when it is dropped.
+/// A byte buffer whose first part is filled. All of it is wiped on drop.
 pub(super) struct WipedBuffer {
     bytes: Zeroizing<Vec<u8>>,
     filled: usize,
 }
 
 impl WipedBuffer {
-    /// An empty one with this much room.
+    /// An empty buffer of `room` bytes.
     pub(super) fn new(room: usize) -> Self {
         Self { bytes: Zeroizing::new(vec![0; room]), filled: 0 }
     }
@@ -26,30 +26,30 @@ impl WipedBuffer {
         self.bytes.get(..self.filled).unwrap_or_default()
     }
 
-    /// The room that is left.
     pub(super) fn free(&mut self) -> &mut [u8] {
         self.bytes.get_mut(self.filled..).unwrap_or_default()
     }
 
-    /// Says that so many bytes of the free room were filled.
+    /// Marks `bytes` more bytes of the free part as filled.
     pub(super) fn add(&mut self, bytes: usize) {
         self.filled = (self.filled + bytes).min(self.bytes.len());
     }
 
-    /// Removes so many bytes from the front.
+    /// Removes `bytes` bytes from the front.
     pub(super) fn remove(&mut self, bytes: usize) {
         let bytes = bytes.min(self.filled);
         self.bytes.copy_within(bytes..self.filled, 0);
         self.filled -= bytes;
     }
 
-    /// Doubles the room, to `room_max` at most; false when it has that already.
+    /// Doubles the capacity, to `room_max` at most; returns false when it is that already.
     pub(super) fn grow(&mut self, room_max: usize) -> bool {
         let room = (self.bytes.len() * 2).clamp(1, room_max.max(1));
         if room <= self.bytes.len() {
             return false;
         }
-        // The whole is made before anything is copied, so that no secret stays behind in a smaller one.
+        // The larger buffer is allocated whole before anything is copied, so that no secret stays
+        // behind in a smaller one.
         let mut larger = Zeroizing::new(Vec::with_capacity(room));
         larger.extend_from_slice(self.filled());
         larger.resize(room, 0);
@@ -57,7 +57,6 @@ impl WipedBuffer {
         true
     }
 
-    /// The filled bytes alone.
     pub(super) fn into_filled(mut self) -> Zeroizing<Vec<u8>> {
         self.bytes.truncate(self.filled);
         self.bytes

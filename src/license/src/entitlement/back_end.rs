@@ -1,4 +1,4 @@
-//! A back end that is asked: how often at once, for how long, with which words.
+//! An entitlement back end: its protocol, and the limits of requests to it.
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ use crate::settings::ServerUrl;
 use keymoot_crypto::secret_file;
 use keymoot_model::AccountId;
 
-/// What a back end speaks.
+/// The protocol of a back end.
 struct Language {
     label: &'static str,
     request: fn(&Viewer<'_>) -> Result<Zeroizing<Vec<u8>>, serde_json::Error>,
@@ -59,8 +59,8 @@ impl BackEnd {
         self.language.label
     }
 
-    /// Asks once. There is no second try: the player's own is the better one, and a back end that
-    /// fails under load is not helped by more of it.
+    /// Requests a decision once. There is no retry here: the player retries itself, and more
+    /// requests do not help a back end that fails under load.
     pub(super) async fn ask(&self, outgoing: &Outgoing, viewer: Viewer<'_>) -> Result<Entitled, NotEntitled> {
         let began = Instant::now();
         let place = tokio::time::timeout(self.timeout, self.places.acquire()).await;

@@ -15,43 +15,35 @@ use keymoot_model::{AccountId, PolicyName};
 pub enum EntitlementsFileError {
     /// The file could not be read.
     #[error("cannot read the entitlements file {}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// The file is not what is expected.
+    Read { path: PathBuf, source: std::io::Error },
+    /// The file is not valid.
     #[error("{}:{line}: {problem}", path.display())]
     Syntax {
-        /// The file.
         path: PathBuf,
         /// The line, from 1.
         line: usize,
         /// What is wrong there.
         problem: String,
     },
-    /// An entry that cannot be used.
+    /// An entry cannot be used.
     #[error("{}: entitlement {number} (account `{account}`): {problem}", path.display())]
     Entry {
-        /// The file.
         path: PathBuf,
-        /// Which entry, from 1.
+        /// The number of the entry, from 1.
         number: usize,
-        /// Its account.
         account: AccountId,
         /// What is wrong with it, and what would be right.
         problem: String,
     },
 }
 
-/// How an entitlement is found out.
+/// How an entitlement is decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum AdapterKind {
-    /// Every signed request is entitled; its policy says to what.
+    /// Every signed request is entitled; the entry has the terms.
     Static,
-    /// The CAS is asked in Keymoot's own JSON.
+    /// The CAS is asked in Keymoot's own JSON protocol.
     Http,
     /// A video platform (OVP) is asked as `drm_drmlicenseaccess.getAccess`.
     Ovp,
@@ -59,37 +51,37 @@ pub enum AdapterKind {
     Ott,
 }
 
-/// An entry as the file has it.
+/// An entry in the form of the file.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EntitlementEntry {
-    /// Whose viewers.
+    /// The account whose viewers the entry is for.
     pub account: AccountId,
-    /// Which `ca_system` of their signed custom data, in any case; none: each that has no entry of
-    /// its own and is no URL.
+    /// The `ca_system` of the signed custom data, in any letter case. `None` means every one that
+    /// has no entry of its own and is no URL.
     pub ca_system: Option<String>,
-    /// How it is found out.
+    /// How the entitlement is decided.
     pub adapter: AdapterKind,
-    /// Who is asked; not for `static`.
+    /// The URL of the back end; not for `static`.
     pub url: Option<ServerUrl>,
-    /// A secret file with the token that Keymoot shows the one who is asked.
+    /// A secret file with the bearer token for the back end.
     pub bearer_file: Option<PathBuf>,
-    /// How long the one who is asked may take, a free place to ask included.
+    /// How long the back end may take, the wait for a free place included.
     #[serde(default = "default_timeout_ms")]
     pub timeout_ms: u64,
-    /// How many are asked at once; more wait.
+    /// The most requests that are under way at once; more wait.
     #[serde(default = "default_requests_max")]
     pub requests_max: usize,
-    /// For how long a viewer who was entitled is taken to be so still. Refusals are not remembered.
+    /// For how long a positive decision is cached. Refusals are not cached.
     #[serde(default = "default_cache_s")]
     pub cache_s: u64,
     /// `static` only: the policy of every license, in place of the content's own.
     pub policy: Option<PolicyName>,
-    /// `static` only: how long each license is good.
+    /// `static` only: how long each license is valid.
     pub license_duration_s: Option<NonZeroU32>,
-    /// `static` only: how long playback may last once it began.
+    /// `static` only: how long playback may last after it began.
     pub playback_duration_s: Option<NonZeroU32>,
-    /// `static` only: how long playback may wait to begin.
+    /// `static` only: how long after the license playback may begin.
     pub rental_duration_s: Option<NonZeroU32>,
 }
 
@@ -115,7 +107,8 @@ struct FileText {
 /// Reads an entitlements file. Secret files are not opened yet.
 ///
 /// # Errors
-/// [`EntitlementsFileError`], naming file and line or entry.
+///
+/// [`EntitlementsFileError`], with the file and the line or entry, when it cannot be used.
 pub fn load_entitlements(path: &Path) -> Result<Vec<EntitlementEntry>, EntitlementsFileError> {
     let text = std::fs::read_to_string(path)
         .map_err(|source| EntitlementsFileError::Read { path: path.to_owned(), source })?;
@@ -156,7 +149,7 @@ impl EntitlementEntry {
         self.target_problem().or_else(|| self.system_problem())
     }
 
-    /// What is decided here has no server, and what is decided there no terms.
+    /// A `static` entry has no server, and any other entry has no terms of its own.
     fn target_problem(&self) -> Option<String> {
         let terms = self.policy.is_some()
             || self.license_duration_s.is_some()
@@ -176,7 +169,8 @@ impl EntitlementEntry {
         }
     }
 
-    /// A client's URL must be the one that is asked, or it would say something else than it does.
+    /// A `ca_system` that is a URL must be equal to `url`, or the client's text would name another
+    /// back end than the one that is asked.
     fn system_problem(&self) -> Option<String> {
         let system = self.ca_system.as_deref()?;
         if system.is_empty() {

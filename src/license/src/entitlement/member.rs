@@ -1,4 +1,4 @@
-//! Members of answers: the same strictness for every back end.
+//! Members of requests and responses, read with the same strictness for every back end.
 
 use std::num::NonZeroU32;
 
@@ -9,22 +9,22 @@ use zeroize::Zeroizing;
 use super::{AnswerFault, NotEntitled};
 use keymoot_model::PolicyName;
 
-/// A question's bytes, which hold the viewer's token.
+/// The bytes of a request body, which holds the viewer's token.
 pub(super) fn bytes_of(question: &impl Serialize) -> Result<Zeroizing<Vec<u8>>, serde_json::Error> {
-    // Large enough that no part of it is left behind by growing.
+    // The initial size is sufficient, because growing would leave parts of the token behind.
     let mut bytes = Zeroizing::new(Vec::with_capacity(32 * 1024));
     serde_json::to_writer(&mut *bytes, question)?;
     Ok(bytes)
 }
 
-/// An answer's object, with nothing behind it.
+/// The object of a response, with nothing after it.
 pub(super) fn object<T: DeserializeOwned>(answer: &[u8]) -> Result<T, NotEntitled> {
     serde_json::from_slice(answer).map_err(|error| {
         NotEntitled::Unusable(AnswerFault::Form { line: error.line(), column: error.column() })
     })
 }
 
-/// Reads a member that may be absent; one that is `null` is not absent but wrong.
+/// Reads a member that may be absent. A `null` member is refused.
 pub(super) fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     from: D,
 ) -> Result<Option<T>, D::Error> {

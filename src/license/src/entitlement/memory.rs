@@ -1,4 +1,4 @@
-//! Which viewers were found entitled a moment ago, found by a digest of all that was asked.
+//! A cache of recent positive decisions, by a digest of the whole request.
 
 use std::time::{Duration, Instant};
 
@@ -7,15 +7,15 @@ use sha2::{Digest as _, Sha256};
 
 use super::{Entitled, Viewer};
 
-/// Viewers remembered at most; beyond it, some are asked about again.
+/// The most viewers that are cached; beyond it, some are requested again.
 const VIEWERS_MAX: usize = 20_000;
 
-/// A digest of a viewer and what was asked, which does not hold the token.
+/// A digest of a viewer and the request. It does not hold the token.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(super) struct ViewerDigest([u8; 32]);
 
 impl ViewerDigest {
-    /// Of every word that a back end may decide by, and of the entry that is asked.
+    /// The digest covers every value that a back end may decide by, and the entry.
     pub(super) fn of(entry: usize, viewer: &Viewer<'_>) -> Self {
         let mut digest = Sha256::new();
         digest.update((entry as u64).to_be_bytes());
@@ -31,7 +31,7 @@ impl ViewerDigest {
         ];
         let files = viewer.files.iter().map(|file| Some(file.as_str()));
         for part in parts.into_iter().chain(files) {
-            // The length stands in front, so that no two lists of parts read the same.
+            // The length precedes each part, so that no two lists of parts have the same bytes.
             digest.update(part.map_or(u64::MAX, |part| part.len() as u64).to_be_bytes());
             digest.update(part.unwrap_or("").as_bytes());
         }
@@ -49,7 +49,7 @@ impl Memory {
         Self { entitled: Cache::new(VIEWERS_MAX) }
     }
 
-    /// What was decided no longer than `within` ago.
+    /// The decision about this viewer, if it is no older than `within`.
     pub(super) fn recall(&self, viewer: &ViewerDigest, within: Duration) -> Option<Entitled> {
         let (asked_at, entitled) = self.entitled.get(viewer)?;
         (asked_at.elapsed() < within).then_some(entitled)

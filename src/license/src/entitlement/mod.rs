@@ -1,10 +1,10 @@
 //! Entitlements: whether a viewer may have a license, and on which terms.
 //!
-//! The account and the `ca_system` of the signed custom data pick one entry of the configuration, and
-//! only hosts that stand there are asked. All else fails closed: no entry, an error, a time-out, an
-//! answer that is empty, misspelt or not positive give no license. A viewer who was entitled is
-//! remembered for seconds, a refusal never. Viewers' tokens are neither logged nor kept: what is
-//! remembered is found by a digest.
+//! The account and the `ca_system` of the signed custom data select one entry of the configuration,
+//! and only hosts named there are contacted. All else fails closed: no entry, an error, a time-out,
+//! or a response that is empty, misspelt or not positive means no license. A positive decision is
+//! cached for seconds, a refusal never. Viewers' tokens are neither logged nor kept: the cache is
+//! keyed by a digest.
 
 mod back_end;
 mod file;
@@ -30,38 +30,36 @@ pub use file::{AdapterKind, EntitlementEntry, EntitlementsFileError, load_entitl
 use back_end::BackEnd;
 use memory::{Memory, ViewerDigest};
 
-/// Who wants to watch what. All but the address was signed for.
+/// A viewer and the requested content. All but the address is signed.
 #[derive(Clone, Copy)]
 pub struct Viewer<'a> {
     /// The account that signed.
     pub account: &'a Account,
-    /// The content.
     pub content: &'a ContentId,
-    /// The back end that the viewer belongs to, in the client's words.
+    /// The `ca_system` of the custom data, which selects the back end.
     pub ca_system: &'a CaSystem,
     /// The viewer's token. A secret.
     pub user_token: Option<&'a str>,
-    /// The viewer's device.
     pub udid: Option<&'a str>,
     /// The files of the content.
     pub files: &'a [String],
-    /// A number or text that is passed on.
+    /// A number or text that is passed on to the back end.
     pub additional_cas_system: Option<&'a str>,
-    /// Where the request came from.
+    /// The address that the request came from.
     pub client: IpAddr,
 }
 
-/// On which terms a viewer may have a license. What is absent leaves the terms to the policy; what is
-/// there is an upper bound.
+/// The terms on which a viewer may have a license. Absent terms are those of the policy; present
+/// ones are upper bounds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Entitled {
     /// The policy, in place of the content's own.
     pub policy: Option<PolicyName>,
-    /// How long the license is good, in seconds from now.
+    /// How long the license is valid, in seconds from now.
     pub license_duration_s: Option<NonZeroU32>,
-    /// How long playback may last once it began, in seconds.
+    /// How long playback may last after it began, in seconds.
     pub playback_duration_s: Option<NonZeroU32>,
-    /// How long playback may wait to begin, in seconds.
+    /// How long after the license playback may begin, in seconds.
     pub rental_duration_s: Option<NonZeroU32>,
 }
 
@@ -71,53 +69,47 @@ pub enum NotEntitled {
     /// No entry is for the account and its `ca_system`.
     #[error("no entitlement back end is configured for the account and its ca_system")]
     NoBackEnd,
-    /// The back end said no.
+    /// The back end refused.
     #[error("the viewer is not entitled to the content")]
     Refused,
     /// The back end could not be asked or did not answer in time.
     #[error("the entitlement back end gave no answer")]
     Unanswered(#[source] OutgoingError),
-    /// As many were asked at once as may be, all the time.
+    /// The back end had the most requests that are allowed for the whole time.
     #[error("the entitlement back end gave no answer")]
     Busy,
     /// The back end answered with another status than 200 or 403.
     #[error("the entitlement back end gave no answer that can be used")]
     Status(u16),
-    /// An answer that means nothing that may be acted on.
+    /// The response cannot be acted on.
     #[error("the entitlement back end gave no answer that can be used")]
     Unusable(#[source] AnswerFault),
 }
 
-/// What is wrong with an answer. No word of it is repeated.
+/// What is wrong with a response. The response is not quoted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AnswerFault {
-    /// Not the JSON object that is expected: not JSON, a wrong type, or a member that is not known.
+    /// The body is not the expected JSON object: not JSON, a wrong type, or an unknown member.
     #[error("it is not the expected JSON object, at line {line} column {column}")]
     Form {
-        /// From 1.
+        /// The line, from 1.
         line: usize,
-        /// From 1.
+        /// The column, from 1.
         column: usize,
     },
-    /// A member that must be there is not.
+    /// A required member is missing.
     #[error("{member} is missing")]
-    Missing {
-        /// Its name.
-        member: &'static str,
-    },
-    /// A policy that is no policy's name.
+    Missing { member: &'static str },
+    /// The policy is not a valid policy name.
     #[error("policy is no policy's name")]
     Policy,
-    /// A duration that is not a positive number of seconds.
+    /// A duration is not a positive number of seconds.
     #[error("{member} is not a positive number of seconds")]
-    Duration {
-        /// Its name.
-        member: &'static str,
-    },
+    Duration { member: &'static str },
 }
 
 impl NotEntitled {
-    /// The label under which it is counted.
+    /// The label of the outcome in metrics.
     pub const fn outcome(&self) -> &'static str {
         match self {
             Self::NoBackEnd => "no_back_end",
@@ -128,49 +120,40 @@ impl NotEntitled {
         }
     }
 
-    /// Whether somebody said no; otherwise nobody could be asked, and asking again may help.
+    /// Whether the viewer was refused. Otherwise there was no decision, and a retry may help.
     pub const fn is_refusal(&self) -> bool {
         matches!(self, Self::NoBackEnd | Self::Refused)
     }
 }
 
-/// Why entries of the configuration cannot be put to use.
+/// Why entries of the configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum EntitlementSetupError {
     /// The token for a back end cannot be read.
     #[error("account `{account}`: the bearer_file of an entitlement cannot be used")]
-    Bearer {
-        /// The account.
-        account: AccountId,
-        /// Why.
-        source: SecretFileError,
-    },
-    /// The token cannot stand in a header.
+    Bearer { account: AccountId, source: SecretFileError },
+    /// The token is not a valid header value.
     #[error(
         "account `{account}`: the bearer_file of an entitlement must hold a token of visible ASCII characters"
     )]
-    BearerText {
-        /// The account.
-        account: AccountId,
-    },
+    BearerText { account: AccountId },
 }
 
 /// How one entry decides.
 enum Adapter {
-    /// With the same answer for everyone.
+    /// The same decision for everyone.
     Static(Entitled),
-    /// By asking.
     Asked(BackEnd),
 }
 
-/// An entry, ready for use.
+/// An entry that is ready for use.
 struct Rule {
     account: AccountId,
     ca_system: Option<String>,
     adapter: Adapter,
 }
 
-/// The decisions of a node.
+/// The entitlement decisions of a node.
 pub struct Entitlements {
     rules: Vec<Rule>,
     outgoing: Outgoing,
@@ -179,9 +162,10 @@ pub struct Entitlements {
 }
 
 impl Entitlements {
-    /// Decides by these entries; without any, nobody is entitled to anything.
+    /// Decides by these entries; without entries, nobody is entitled to anything.
     ///
     /// # Errors
+    ///
     /// [`EntitlementSetupError`] when a token's file cannot be used.
     pub fn new(
         entries: &[EntitlementEntry],
@@ -195,7 +179,8 @@ impl Entitlements {
     /// Whether the viewer may have a license, and on which terms.
     ///
     /// # Errors
-    /// [`NotEntitled`]: there must be no license, whatever the reason.
+    ///
+    /// [`NotEntitled`] when there is no license, whatever the reason.
     pub async fn decide(&self, viewer: Viewer<'_>) -> Result<Entitled, NotEntitled> {
         let rule = self.rule_for(&viewer);
         let adapter = rule.map_or("none", |(_, rule)| rule.label());
@@ -215,8 +200,8 @@ impl Entitlements {
         decided
     }
 
-    /// The entry for the viewer's very `ca_system`, else the account's for every other. A URL has to
-    /// be named by an entry: nobody else is spoken to because a client says so.
+    /// The entry for exactly this `ca_system`, else the account's entry for all others. A URL must
+    /// be named by an entry: a client cannot make this node contact another host.
     fn rule_for(&self, viewer: &Viewer<'_>) -> Option<(usize, &Rule)> {
         let own = || self.rules.iter().enumerate().filter(|(_, rule)| rule.account == viewer.account.id);
         own()
@@ -242,14 +227,14 @@ impl Entitlements {
         let seconds = &self.metrics.entitlement_seconds;
         seconds.with_label_values(&[back_end.label()]).observe(began.elapsed().as_secs_f64());
         if let Ok(entitled) = &decided {
-            // Counted from the question: what was answered may be as old as that.
+            // The age counts from the request, because the decision may be as old as that.
             self.memory.remember(digest, began, back_end.cache_for, entitled);
         }
         (decided, None)
     }
 }
 
-/// What happened, without the viewer's token and the words of the back end.
+/// Logs the refusal, without the viewer's token and the text of the back end.
 fn report(viewer: &Viewer<'_>, adapter: &str, reason: &NotEntitled) {
     let cause = std::error::Error::source(reason).map(ToString::to_string);
     let (account, content) = (&viewer.account.id, viewer.content);

@@ -1,8 +1,8 @@
-//! The language `ott`: an OTT back end, asked with the members of the custom data.
+//! The protocol `ott`: an OTT back end, called with the members of the custom data.
 //!
-//! The question has the names and forms in which OTT players write their custom data: `files` as one
-//! text with commas, empty members as empty texts. The answer has the platform's terms, bare or
-//! under `result` as OTT services wrap theirs; `result.error` is a no.
+//! The request has the names and forms that OTT players use in their custom data: `files` is one
+//! text with commas, and empty members are empty texts. The response has the platform's terms, bare
+//! or under `result` as OTT services wrap theirs; `result.error` is a refusal.
 
 use std::net::IpAddr;
 

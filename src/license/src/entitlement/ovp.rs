@@ -1,9 +1,9 @@
-//! The language `ovp`: a video platform's `drm_drmlicenseaccess.getAccess`.
+//! The protocol `ovp`: a video platform's `drm_drmlicenseaccess.getAccess`.
 //!
 //! The platform knows the viewer by the session `ks`, which is the custom data's `user_token`, and
 //! answers `policy`, `duration` (how long playback may last) and `absolute_duration` (how long the
-//! license is good), in seconds from now. Its no is an answer with an empty policy or a duration of 0,
-//! which a DRM system would take for "without end", or an exception object.
+//! license is valid), in seconds from now. A refusal is an exception object, or a response with an
+//! empty policy or a duration of 0, which a DRM system would take for "without end".
 
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use super::member::{bytes_of, missing, object, policy, seconds};
 use super::{Entitled, NotEntitled, Viewer};
 
-/// Where it is asked, below the base URL of the platform's API.
+/// The path below the base URL of the platform's API.
 pub(super) const PATH: &str = "service/drm_drmlicenseaccess/action/getAccess";
 
 #[derive(Serialize)]
@@ -22,17 +22,17 @@ struct OvpRequest<'a> {
     #[serde(rename = "flavorIds")]
     flavor_ids: String,
     referrer: &'a str,
-    /// Asks for JSON.
+    /// The number for JSON.
     format: u8,
 }
 
-/// The terms as the platform writes them. It adds members of its own.
+/// The terms in the platform's form. Unknown members are ignored, because the platform adds some.
 #[derive(Deserialize)]
 pub(super) struct Terms {
     policy: Option<String>,
     duration: Option<Number>,
     absolute_duration: Option<Number>,
-    /// Of an exception.
+    /// The code of an exception.
     code: Option<serde::de::IgnoredAny>,
 }
 

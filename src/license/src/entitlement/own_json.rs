@@ -1,9 +1,9 @@
-//! The language `http`: Keymoot's own, for a CAS that is written for it.
+//! The protocol `http`: Keymoot's own, for a CAS that is written for it.
 //!
-//! The question names the viewer by the members of the custom data. The answer is
+//! The request names the viewer by the members of the custom data. The response is
 //! `{"allow":true}`, with `policy`, `license_duration_s`, `playback_duration_s` and
-//! `rental_duration_s` as it likes, or `{"allow":false}`. Members that are not known are refused: a
-//! duration that is misspelt would be one without end.
+//! `rental_duration_s` as options, or `{"allow":false}`. Unknown members are refused: a misspelt
+//! duration would otherwise be one without end.
 
 use std::net::IpAddr;
 

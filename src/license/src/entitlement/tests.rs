@@ -49,7 +49,7 @@ fn deciding(entries: &[EntitlementEntry]) -> Entitlements {
     Entitlements::new(entries, outgoing, Arc::new(Metrics::new().unwrap())).unwrap()
 }
 
-/// Decides about the viewer of `signed`, whose account signed it.
+/// Decides about the viewer of the custom data `signed`, on behalf of the account that signed it.
 async fn decide(by: &Entitlements, signed: &str) -> Result<Entitled, NotEntitled> {
     let data = CustomData::parse(signed.as_bytes()).unwrap();
     let account = account(data.account_id().as_str());

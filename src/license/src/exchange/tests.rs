@@ -9,7 +9,8 @@ fn request() -> Request<()> {
     request.header("content-length", 4).header("authorization", "Bearer s3cret").body(()).unwrap()
 }
 
-/// One exchange with a server that writes this, in pieces of `piece` bytes, and hangs up.
+/// One exchange with a server that writes `answer` in pieces of `piece` bytes and closes the
+/// connection.
 async fn answered(answer: &[u8], piece: usize) -> (Result<Exchanged, ExchangeError>, String) {
     let (ours, mut theirs) = duplex(1024);
     let mut ours: Box<dyn Connection> = Box::new(ours);
@@ -19,7 +20,7 @@ async fn answered(answer: &[u8], piece: usize) -> (Result<Exchanged, ExchangeErr
             theirs.read_buf(&mut read).await.unwrap();
         }
         for piece in answer.chunks(piece) {
-            // Who has read enough does not read on.
+            // The client stops reading when it has read enough.
             let _ = theirs.write_all(piece).await;
             tokio::task::yield_now().await;
         }
@@ -59,7 +60,7 @@ async fn an_answer_ends_where_its_head_says() {
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nkey\r\n2;a=b\r\ns!\r\n0\r\nT: 1\r\n\r\n";
     assert_eq!(good(chunked).await, of("keys!", true));
     assert_eq!(good(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await, of("", true));
-    // Its end is that of the connection.
+    // The response ends with the connection.
     assert_eq!(good(b"HTTP/1.1 200 OK\r\n\r\nkeys!").await, of("keys!", false));
 }
 
@@ -75,7 +76,7 @@ async fn a_connection_is_used_again_only_where_both_sides_agree() {
     ] {
         assert_eq!(good(answer.as_bytes()).await.2, is_reusable, "{answer}");
     }
-    // More than was asked for; where it comes later, the idle connections see it.
+    // The second response answers no request. If it comes later, the idle connections detect it.
     let twice = b"HTTP/1.1 204 Done\r\n\r\nHTTP/1.1 204 Done\r\n\r\n";
     assert!(!answered(twice, twice.len()).await.0.unwrap().is_reusable);
 }

@@ -1,9 +1,9 @@
 //! FairPlay licenses, from a key security module (KSM) that holds Apple's SDK and the account's
 //! FairPlay certificate.
 //!
-//! The playback context (SPC) of a device is sealed for the KSM alone: which key it asks for cannot
-//! be read here. So the key is that of the content and track that were signed for. Keys, IV and
-//! durations travel to the KSM with each request, in the JSON that Apple's SDK reads.
+//! The playback context (SPC) of a device is encrypted for the KSM alone: the requested key cannot
+//! be read here. So the key is that of the signed content and track. Key, IV and durations travel
+//! to the KSM with each request, in the JSON format of Apple's SDK.
 
 mod spc;
 
@@ -27,7 +27,7 @@ pub use spc::{SPC_BYTES_MAX, SpcError, read_spc};
 /// The number of the one operation in a request.
 const OPERATION: u64 = 1;
 
-/// Asks KSMs.
+/// Requests licenses from KSMs.
 pub struct FairPlayServers {
     upstream: Upstream,
     signer: Option<RequestSigner>,
@@ -83,7 +83,7 @@ struct CreatedCkc {
     ckc: Option<Zeroizing<String>>,
 }
 
-/// What a player is answered.
+/// The response to a player.
 #[derive(Serialize)]
 struct CkcAnswer<'a> {
     ckc: &'a str,
@@ -92,7 +92,7 @@ struct CkcAnswer<'a> {
 }
 
 impl FairPlayServers {
-    /// These KSMs; requests are signed if there is a key to sign with.
+    /// These KSMs; requests are signed when there is a signer.
     pub fn new(upstream: Upstream, signer: Option<RequestSigner>) -> Self {
         Self { upstream, signer }
     }
@@ -113,7 +113,7 @@ impl FairPlayServers {
         };
         let ckc = self.upstream.ask(request, read_answer).await?;
         let license = CkcAnswer { ckc: &ckc, persistence_duration: persistence_duration_s(policy) };
-        // A text and a number always have a JSON text.
+        // A text and a number can always be written as JSON.
         Ok(Zeroizing::new(serde_json::to_vec(&license).unwrap_or_default()))
     }
 }
@@ -128,7 +128,7 @@ impl LicenseSystem for FairPlayServers {
         Ok(Challenge { wants: WantedKeys::SignedFor, is_persistent: false, bytes: spc.into() })
     }
 
-    /// JSON with the KSM's answer, for the player.
+    /// Returns JSON with the KSM's answer, for the player.
     fn license<'a>(&'a self, challenge: &'a Challenge<'_>, terms: LicenseTerms<'a>) -> LicenseFuture<'a> {
         Box::pin(async move {
             let key = terms.keys.first().ok_or(LicensingError::NoKey)?;
@@ -145,14 +145,15 @@ fn request(spc: &[u8], key: &LicensedKey<'_>, policy: &Policy) -> Zeroizing<Vec<
     };
     let operation = CreateCkc { id: OPERATION, spc: STANDARD.encode(spc), asset_info: [asset] };
     let request = KsmRequest { request: Asked { version: 1, create_ckc: [operation] } };
-    // Texts, numbers and maps with text keys always have a JSON text.
+    // Texts, numbers and maps with text keys can always be written as JSON.
     Zeroizing::new(serde_json::to_vec(&request).unwrap_or_default())
 }
 
-/// The CKC in a KSM's answer, in base64.
+/// The CKC in a KSM's response, in base64.
 ///
 /// # Errors
-/// [`Fault`]; a status other than 0 is a refusal.
+///
+/// [`Fault`] when there is no CKC; a status other than 0 is a refusal.
 pub fn read_answer(response: &OutgoingResponse) -> Result<Zeroizing<String>, Fault> {
     let body = upstream::body(response)?;
     let answer: KsmAnswer =
@@ -160,7 +161,7 @@ pub fn read_answer(response: &OutgoingResponse) -> Result<Zeroizing<String>, Fau
     let [created] = answer.response.create_ckc.as_slice() else {
         return Err(Fault::OutOfProtocol("not exactly one create-ckc"));
     };
-    // Implementations answer the number as they got it, or as text.
+    // Implementations return the number as a number or as text.
     if created.id.as_u64() != Some(OPERATION) && created.id.as_str() != Some("1") {
         return Err(Fault::OutOfProtocol("the answer to another request"));
     }

@@ -1,6 +1,7 @@
-//! The Server Playback Context, as players send it: raw, or in base64, whatever the Content-Type says.
+//! The Server Playback Context, in the form players send it: raw or in base64, whatever the
+//! Content-Type.
 //!
-//! Everything in it but its outer layout is sealed for the KSM.
+//! Everything but the outer layout is encrypted for the KSM.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
@@ -11,7 +12,6 @@ pub const SPC_BYTES_MAX: usize = 32 * 1024;
 /// Version, reserved, IV, encrypted key, certificate hash and the length of the payload.
 const HEAD_BYTES: usize = 4 + 4 + 16 + 128 + 20 + 4;
 
-/// The versions there are.
 const VERSIONS: std::ops::RangeInclusive<u32> = 1..=3;
 
 /// The body is no SPC. The message is fit for the caller.
@@ -29,7 +29,8 @@ pub fn read_spc(body: &[u8]) -> Result<Vec<u8>, SpcError> {
     if body.len() > 2 * SPC_BYTES_MAX {
         return Err(SpcError);
     }
-    // An SPC begins with its version as four bytes, of which no base64 text has one.
+    // An SPC begins with its version in four bytes, the first of which is 0. Base64 has no such
+    // byte.
     let spc = if body.first() == Some(&0) { body.to_vec() } else { decode(body)? };
     let version = spc.first_chunk().map(|version| u32::from_be_bytes(*version));
     let is_whole = spc.len() > HEAD_BYTES && spc.len() <= SPC_BYTES_MAX;
@@ -43,7 +44,7 @@ pub fn read_spc(body: &[u8]) -> Result<Vec<u8>, SpcError> {
 fn decode(body: &[u8]) -> Result<Vec<u8>, SpcError> {
     let text = body.trim_ascii();
     let text = match text.strip_prefix(b"spc=") {
-        // A form's value: percent escapes, and a plus that became a space.
+        // A form's value has percent escapes, and a plus that became a space.
         Some(value) => percent_encoding::percent_decode(value)
             .map(|byte| if byte == b' ' { b'+' } else { byte })
             .collect(),

@@ -67,7 +67,8 @@ async fn a_server_that_breaks_off_is_a_failure() {
     assert!(matches!(error, OutgoingError::Broken { .. }), "{error}");
 }
 
-/// A server that answers every request on every connection, after a while, and counts its connections.
+/// A server that answers every request on every connection after `pause`, and counts its
+/// connections.
 async fn patient_server(pause: Duration) -> (ServerUrl, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = ServerUrl::try_from(format!("http://{}/", listener.local_addr().unwrap())).unwrap();
@@ -150,7 +151,7 @@ async fn tls_server() -> (u16, tempfile::NamedTempFile) {
     tokio::spawn(async move {
         loop {
             let (stream, _) = listener.accept().await.unwrap();
-            // A client that does not trust it hangs up.
+            // A client that does not trust the server closes the connection.
             let Ok(mut stream) = acceptor.accept(stream).await else { continue };
             let mut read = Vec::new();
             while !read.ends_with(b"}") {

@@ -1,8 +1,7 @@
-//! What a PlayReady client sends: SOAP with an `AcquireLicense` challenge, read as far as it says
-//! which keys are wanted.
+//! A PlayReady client's challenge: SOAP with `AcquireLicense`, read only for the requested key ids.
 //!
-//! The client signs its challenge, so nothing of it is changed on the way. The content header in it
-//! is the one that stands in the content.
+//! The client signs its challenge, so it is forwarded unchanged. The content header in it is the
+//! one in the content.
 
 use quick_xml::Reader;
 use quick_xml::events::Event;
@@ -13,16 +12,16 @@ use keymoot_model::Kid;
 /// The longest challenge read, in bytes. Real ones stay below 30 thousand.
 pub(crate) const CHALLENGE_BYTES_MAX: usize = 64 * 1024;
 
-/// Key ids that one challenge may name; what goes to the license server with it has to fit a header.
+/// The most key ids in one challenge; the data for the license server must fit a header.
 pub const KIDS_MAX: usize = 16;
 
-/// Elements within elements at most.
+/// The deepest nesting of elements.
 const DEPTH_MAX: usize = 64;
 
-/// Why a challenge is not passed on. The message is fit for the caller.
+/// Why a challenge is not forwarded. The message is fit for the caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PlayReadyChallengeError {
-    /// No SOAP with this operation.
+    /// The body is no SOAP message with this operation.
     #[error(
         "the body is no PlayReady license challenge; it must be the SOAP message with AcquireLicense that the client gave"
     )]
@@ -35,9 +34,10 @@ pub enum PlayReadyChallengeError {
     TooManyKids,
 }
 
-/// The key ids that a challenge asks for, each once.
+/// The key ids that a challenge requests, each once.
 ///
 /// # Errors
+///
 /// [`PlayReadyChallengeError`] says what is wrong with it.
 pub fn kids(challenge: &[u8]) -> Result<Vec<Kid>, PlayReadyChallengeError> {
     let text = Some(challenge).filter(|bytes| bytes.len() <= CHALLENGE_BYTES_MAX);
@@ -79,7 +79,7 @@ fn header(text: &str) -> Result<&str, PlayReadyChallengeError> {
                 }
             }
             Event::End(_) => drop(path.pop()),
-            // A document type could define what every later word means.
+            // A document type could change the meaning of everything after it.
             Event::DocType(_) => return Err(PlayReadyChallengeError::Form),
             Event::Eof => return Err(PlayReadyChallengeError::Header),
             _ => {}

@@ -1,8 +1,8 @@
 //! PlayReady licenses, from a PlayReady license server.
 //!
-//! The client's challenge passes as it came, because the client has signed it. What the server needs
-//! of us, keys and the policy's protection levels, goes beside it in the header
-//! `Keymoot-License-Data`: base64 of a JSON object, which a rights handler on the server reads.
+//! The client's challenge is forwarded unchanged, because the client has signed it. The server also
+//! needs keys and the policy's protection levels; they travel in the header `Keymoot-License-Data`:
+//! base64 of a JSON object, which a rights handler on the server reads.
 
 pub mod challenge;
 
@@ -22,10 +22,10 @@ use keymoot_model::{AccountId, ContentId, Policy};
 
 pub use challenge::{PlayReadyChallengeError, kids};
 
-/// What a license server is told to do.
+/// The SOAP operation of a license request.
 const SOAP_ACTION: &str = "\"http://schemas.microsoft.com/DRM/2007/03/protocols/AcquireLicense\"";
 
-/// Asks PlayReady license servers.
+/// Requests licenses from PlayReady servers.
 pub struct PlayReadyServers {
     upstream: Upstream,
     signer: Option<RequestSigner>,
@@ -42,7 +42,7 @@ struct LicenseData<'a> {
 
 #[derive(Serialize)]
 struct Key<'a> {
-    /// A GUID in text, as PlayReady shows it.
+    /// The key id as a GUID in PlayReady's text form.
     key_id: String,
     key: Zeroizing<String>,
     track: &'a str,
@@ -50,7 +50,7 @@ struct Key<'a> {
 }
 
 impl PlayReadyServers {
-    /// These servers; requests are signed if there is a key to sign with.
+    /// These servers; requests are signed when there is a signer.
     pub fn new(upstream: Upstream, signer: Option<RequestSigner>) -> Self {
         Self { upstream, signer }
     }
@@ -81,7 +81,7 @@ impl LicenseSystem for PlayReadyServers {
         Ok(Challenge::as_it_came(WantedKeys::Kids(kids), challenge))
     }
 
-    /// The server's SOAP message as it came.
+    /// Returns the server's SOAP message unchanged.
     fn license<'a>(&'a self, challenge: &'a Challenge<'_>, terms: LicenseTerms<'a>) -> LicenseFuture<'a> {
         Box::pin(async move {
             let data = license_data(terms);
@@ -98,7 +98,7 @@ fn license_data(terms: LicenseTerms<'_>) -> Zeroizing<String> {
         keys: terms.keys.iter().map(|key| key_of(key, terms.policy)).collect(),
         terms: license_terms(terms.policy),
     };
-    // Texts, numbers and maps with text keys always have a JSON text.
+    // Texts, numbers and maps with text keys can always be written as JSON.
     let json = Zeroizing::new(serde_json::to_vec(&data).unwrap_or_default());
     Zeroizing::new(STANDARD.encode(&*json))
 }
@@ -112,10 +112,11 @@ fn key_of<'k>(key: &LicensedKey<'k>, policy: &Policy) -> Key<'k> {
     }
 }
 
-/// The SOAP message with the license in a server's answer.
+/// The SOAP message with the license in a server's response.
 ///
 /// # Errors
-/// [`Fault`]; a SOAP fault is a refusal, whatever its HTTP status.
+///
+/// [`Fault`] when there is no license; a SOAP fault is a refusal, whatever its HTTP status.
 pub fn read_answer(response: &OutgoingResponse) -> Result<Zeroizing<Vec<u8>>, Fault> {
     let text = std::str::from_utf8(&response.body).unwrap_or_default();
     let is_soap = text.contains("Envelope");

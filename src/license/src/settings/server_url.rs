@@ -1,22 +1,22 @@
-//! URLs of servers that a node asks: entitlement back ends, license servers.
+//! URLs of the servers that a node sends requests to: entitlement back ends and license servers.
 //!
-//! Viewers' tokens and content keys travel to them, so that plain HTTP is taken for loopback
-//! addresses only, and nothing of the URL can be a secret that a log would show.
+//! Viewers' tokens and content keys travel to them, so plain HTTP is accepted for loopback
+//! addresses only. No part of the URL can be a secret that a log would show.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use url::{Host, Url};
 
-/// Where a server is asked. Its text holds no user, no password, no query and no fragment.
+/// A server's URL. Its text holds no user, no password, no query and no fragment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ServerUrl(Url);
 
-/// Why a text is no such URL.
+/// Why a text is not a valid server URL.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ServerUrlError {
-    /// It cannot be parsed.
+    /// The text cannot be parsed.
     #[error(
         "is no URL; write one such as https://cas.example.com/entitlements, with a host name beyond ASCII in \
          its xn-- form"
@@ -25,26 +25,24 @@ pub enum ServerUrlError {
     /// Neither https nor http.
     #[error("must start with https://")]
     Scheme,
-    /// Plain HTTP across a network.
+    /// Plain HTTP to another machine.
     #[error("must start with https://: http:// is taken for loopback addresses only")]
     Plain,
-    /// A part that could be a secret, or that no request carries.
+    /// The URL has a part that could be a secret, or that no request carries.
     #[error("must have no user, password, query or fragment")]
     Parts,
 }
 
 impl ServerUrl {
-    /// The URL.
     pub const fn url(&self) -> &Url {
         &self.0
     }
 
-    /// The text.
     pub fn as_str(&self) -> &str {
         self.0.as_str()
     }
 
-    /// This server's URL with `path` behind its own.
+    /// This URL with `path` appended to its path.
     pub fn below(&self, path: &str) -> Self {
         let mut url = self.0.clone();
         url.set_path(&format!("{}/{path}", self.0.path().trim_end_matches('/')));
@@ -71,7 +69,8 @@ impl TryFrom<String> for ServerUrl {
     }
 }
 
-/// Whether the URL stays on this machine. A name other than `localhost` could come to mean any host.
+/// Whether the URL stays on this machine. Of the names, only `localhost` does: any other could
+/// resolve to another host.
 fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Ipv4(address)) => address.is_loopback(),

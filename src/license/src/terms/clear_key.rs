@@ -1,8 +1,8 @@
 //! Clear Key: whether a track may be licensed by it at all.
 //!
-//! A Clear Key license is keys and nothing else: it guards neither them nor outputs and has no end
-//! of its own. So a track for which the policy asks any system for protection is refused, unless
-//! the policy says in so many words that Clear Key may serve it.
+//! A Clear Key license is keys and nothing else: it protects neither keys nor outputs and never
+//! expires. So a track for which the policy demands protection from any system is refused, unless
+//! the policy explicitly permits Clear Key.
 
 use keymoot_model::{Aps, CgmsA, FairPlayHdcp, Policy, Protection, TrackName, WidevineHdcp};
 
@@ -11,23 +11,13 @@ use keymoot_model::{Aps, CgmsA, FairPlayHdcp, Policy, Protection, TrackName, Wid
 pub enum ClearKeyRefusal {
     /// The policy forbids it.
     #[error("policy {policy} allows no Clear Key license of track {track}")]
-    Forbidden {
-        /// The policy's name.
-        policy: String,
-        /// The track.
-        track: TrackName,
-    },
-    /// The policy asks for what Clear Key cannot give.
+    Forbidden { policy: String, track: TrackName },
+    /// The policy demands protection that Clear Key cannot provide.
     #[error(
         "policy {policy} asks for protection of track {track} that Clear Key cannot give; \
          protection.clear_key.allow would let it be served all the same"
     )]
-    Unprotected {
-        /// The policy's name.
-        policy: String,
-        /// The track.
-        track: TrackName,
-    },
+    Unprotected { policy: String, track: TrackName },
 }
 
 /// Whether Clear Key may serve a track.
@@ -45,7 +35,7 @@ pub fn permit(policy: &Policy, track: &TrackName) -> Result<(), ClearKeyRefusal>
     }
 }
 
-/// Whether any system is asked for more than software can give anywhere.
+/// Whether any system must protect the track by more than software can everywhere.
 fn asks_for_any(protection: &Protection) -> bool {
     let Protection { widevine, playready, fairplay, clear_key: _ } = protection;
     let widevine_asks = widevine.security_level.is_some_and(|level| level.number() > 1)
@@ -54,7 +44,8 @@ fn asks_for_any(protection: &Protection) -> bool {
         || widevine.aps.is_some_and(|aps| aps != Aps::Off)
         || widevine.cit == Some(true)
         || widevine.disable_analog_output == Some(true);
-    // 150 is PlayReady's level of test devices, 100 the one at which outputs are not protected.
+    // 150 is PlayReady's security level of test devices, 100 the output protection level without
+    // protection.
     let playready_asks = playready.minimum_security_level.is_some_and(|level| level.number() > 150)
         || playready.compressed_digital_audio.is_some_and(|level| level.number() > 100)
         || playready.uncompressed_digital_audio.is_some_and(|level| level.number() > 100)

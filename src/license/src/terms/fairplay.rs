@@ -1,4 +1,4 @@
-//! FairPlay: what the key server module is told of a content key (uDRM 2.4.3).
+//! FairPlay: the terms of a content key for the key server module (uDRM 2.4.3).
 
 use std::num::NonZeroU32;
 
@@ -6,27 +6,27 @@ use serde::Serialize;
 
 use keymoot_model::{FairPlayHdcp, Policy, TrackName};
 
-/// What `asset-info` of `create-ckc` says beside the key.
+/// The terms of a key in `asset-info` of `create-ckc`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct AssetTerms {
-    /// Seconds for which the device holds its slot; playback stops with it.
+    /// Seconds for which the device holds its slot; after them playback stops.
     #[serde(skip_serializing_if = "Option::is_none")]
     lease_duration: Option<NonZeroU32>,
     /// Seconds for which the key may be used to begin playing.
     #[serde(skip_serializing_if = "Option::is_none")]
     rental_duration: Option<NonZeroU32>,
-    /// Seconds for which it may be used once playing has begun.
+    /// Seconds for which the key may be used after playback began.
     #[serde(skip_serializing_if = "Option::is_none")]
     playback_duration: Option<NonZeroU32>,
-    /// Whether the key may be kept for playing without the network.
+    /// Whether the key may be stored for playback without the network.
     can_persist: bool,
     /// HDCP: 0 any version, 1 version 2.2 or later.
     #[serde(skip_serializing_if = "Option::is_none")]
     hdcp_type: Option<u8>,
 }
 
-/// What a policy says of a track. Its rental duration is what is left of it.
+/// A policy's terms for a track. The rental duration is what remains of it.
 pub fn asset_terms(policy: &Policy, track: &TrackName) -> AssetTerms {
     AssetTerms {
         lease_duration: policy.lease.map(|lease| lease.duration_s),
@@ -41,8 +41,8 @@ pub fn asset_terms(policy: &Policy, track: &TrackName) -> AssetTerms {
     }
 }
 
-/// How long a player may keep the key: what the answer to the player calls `persistence_duration`.
-/// 0: it may not.
+/// How long a player may store the key: `persistence_duration` in the response to the player. 0
+/// means that it may not.
 pub(crate) fn persistence_duration_s(policy: &Policy) -> Option<u32> {
     if !policy.can_persist {
         return Some(0);

@@ -1,8 +1,8 @@
 //! A policy in each DRM system's own form: one file per system, and nowhere else.
 //!
-//! What a system cannot express is asked for more strictly, never left out; what a policy leaves
-//! out, the system is not asked for. No duration is ever written as 0, which systems take for
-//! "without end". The golden files beside this one show one policy in all forms.
+//! A demand that a system cannot express is replaced by a stricter one, never left out; a demand
+//! that the policy leaves out is not made of the system. No duration is ever written as 0, which
+//! systems take for "without end". The golden files beside this one show one policy in all forms.
 
 pub mod clear_key;
 pub mod fairplay;
@@ -16,15 +16,15 @@ use serde_json::{Value, json};
 
 use keymoot_model::{Policy, TrackName};
 
-/// How long a license may be good: as the policy says, and no longer than a device holds its slot,
-/// so that one that does not renew the slot stops.
+/// How long a license may be valid: as the policy says, and no longer than a device holds its slot,
+/// so that a device that does not renew its slot stops.
 fn license_duration_s(policy: &Policy) -> Option<NonZeroU32> {
     let slot_s = policy.lease.map(|lease| lease.duration_s);
     [policy.license_duration_s, slot_s].into_iter().flatten().min()
 }
 
-/// A policy in each system's own form, by the system's name: for these tracks, or for those that it names and
-/// one that it does not.
+/// A policy in each system's own form, by the system's name: for these tracks, or, when there are
+/// none, for the policy's tracks and one that it does not name.
 pub fn forms(policy: &Policy, tracks: &[TrackName]) -> Value {
     let tracks = match tracks {
         [] => policy.tracks.keys().cloned().chain([TrackName::default_track()]).collect(),
@@ -59,12 +59,11 @@ mod golden {
 
     use keymoot_model::{Policy, PolicyName, TrackName};
 
-    /// The policy.
     pub(super) fn policy() -> Policy {
         Policy::from_json(include_bytes!("goldens/policy.json"), None).unwrap()
     }
 
-    /// A policy that asks for nothing.
+    /// A policy without any demand.
     pub(super) fn plain() -> Policy {
         Policy::streaming(PolicyName::new("plain").unwrap())
     }

@@ -1,7 +1,7 @@
-//! PlayReady: what the license server is told, of the license and of each key (uDRM 2.4.1).
+//! PlayReady: the terms of the license and of each key for the license server (uDRM 2.4.1).
 //!
-//! It travels as JSON in the custom data of the request to the license server, whose handler makes
-//! the license's rights of it.
+//! They travel as JSON in the custom data of the request to the license server, whose handler turns
+//! them into the license's rights.
 
 use std::num::NonZeroU32;
 
@@ -12,20 +12,20 @@ use keymoot_model::{
     UncompressedVideoLevel,
 };
 
-/// What a policy says of a license.
+/// A policy's terms for a license.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct PlayReadyLicenseTerms {
-    /// Whether the license may be kept.
+    /// Whether the license may be stored.
     is_persistent: bool,
-    /// When it ends, counted from when it is issued: also the time to begin playing.
+    /// When the license expires after it is issued: also the time to begin playback.
     #[serde(skip_serializing_if = "Option::is_none")]
     expires_after_seconds: Option<NonZeroU32>,
-    /// When it ends, counted from the first play.
+    /// When the license expires after the first play.
     #[serde(skip_serializing_if = "Option::is_none")]
     expires_after_first_play_seconds: Option<NonZeroU32>,
 }
 
-/// What a policy says of a track's key.
+/// A policy's terms for a track's key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct PlayReadyTrackTerms {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -47,7 +47,7 @@ struct OutputProtectionLevels {
     minimum_analog_television: Option<AnalogLevel>,
 }
 
-/// What a policy says of the license.
+/// A policy's terms for the license.
 pub fn license_terms(policy: &Policy) -> PlayReadyLicenseTerms {
     let ends = [super::license_duration_s(policy), policy.rental_duration_s];
     PlayReadyLicenseTerms {
@@ -57,7 +57,7 @@ pub fn license_terms(policy: &Policy) -> PlayReadyLicenseTerms {
     }
 }
 
-/// What a policy says of a track.
+/// A policy's terms for a track.
 pub fn track_terms(policy: &Policy, track: &TrackName) -> PlayReadyTrackTerms {
     let asked = policy.protection_of(track).playready;
     PlayReadyTrackTerms {

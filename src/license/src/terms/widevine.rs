@@ -1,7 +1,7 @@
-//! Widevine: `policy_overrides` of a license, and what `content_key_specs` say of each track.
+//! Widevine: `policy_overrides` of a license, and the terms of each track in `content_key_specs`.
 //!
-//! The license service has no words for the analog protection system and the constrained image
-//! trigger of uDRM 2.4.2: a track that asks for either has its analog outputs switched off.
+//! The license service cannot express the analog protection system and the constrained image
+//! trigger of uDRM 2.4.2: a track that demands either has its analog outputs switched off.
 
 use std::num::NonZeroU32;
 
@@ -32,7 +32,7 @@ pub struct PolicyOverrides {
     renew_with_usage: bool,
 }
 
-/// What one of `content_key_specs` says beside the key.
+/// A track's terms in one of `content_key_specs`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct WidevineTrackTerms {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -47,7 +47,7 @@ struct OutputProtection {
     disable_analog_output: bool,
 }
 
-/// What a policy says of the license.
+/// A policy's terms for the license.
 pub fn policy_overrides(policy: &Policy) -> PolicyOverrides {
     let renewal = policy.renewal.clone();
     let can_renew = renewal.is_some();
@@ -67,7 +67,7 @@ pub fn policy_overrides(policy: &Policy) -> PolicyOverrides {
     }
 }
 
-/// What a policy says of a track.
+/// A policy's terms for a track.
 pub fn track_terms(policy: &Policy, track: &TrackName) -> WidevineTrackTerms {
     let asked = policy.protection_of(track).widevine;
     let inexpressible = asked.aps.is_some_and(|aps| aps != Aps::Off) || asked.cit == Some(true);
@@ -93,7 +93,7 @@ fn hdcp(asked: Option<WidevineHdcp>) -> &'static str {
     }
 }
 
-/// The service knows three of the four values: what is a copy already may not be copied again.
+/// The service has three of the four values: "no more copies" becomes "copy never".
 fn cgms_flags(asked: Option<CgmsA>) -> &'static str {
     match asked {
         None => "CGMS_NONE",

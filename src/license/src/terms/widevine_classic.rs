@@ -13,12 +13,12 @@ pub struct CopyControl {
     aps: u8,
     /// CIT: whether pictures are constrained on analog outputs.
     cit: u8,
-    /// Whether digital outputs need HDCP. Classic knows no versions: any is the first.
+    /// Whether digital outputs need HDCP. Classic has no versions: any demand means HDCP 1.
     hdcp: u8,
 }
 
-/// What a policy says of a track. Classic has no words to switch outputs off: they are asked for
-/// all that it has.
+/// A policy's terms for a track. Classic cannot switch outputs off: such a demand becomes all the
+/// protection that it has.
 pub fn copy_control(policy: &Policy, track: &TrackName) -> CopyControl {
     let asked = policy.protection_of(track).widevine;
     let no_analog = asked.disable_analog_output == Some(true);

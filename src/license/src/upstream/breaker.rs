@@ -1,21 +1,21 @@
-//! The circuit breaker of one server: one that fails again and again is left alone for a while.
+//! The circuit breaker of one server: after repeated failures it gets no requests for a while.
 //!
-//! While it rests nobody waits for it. After the rest one request tries it; the others go on to
-//! leave it alone until that one has an answer, or the same time has passed once more.
+//! While the circuit is open, no request waits for the server. After that time one request probes
+//! it; the others skip it until the probe has a result, or the same time has passed once more.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// When a server is left alone, and for how long.
+/// When a circuit opens, and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BreakerSettings {
-    /// Failures in a row that open it, at least 1.
+    /// Failures in a row that open the circuit, at least 1.
     pub failures_max: u32,
-    /// How long it stays open.
+    /// How long the circuit stays open.
     pub rest: Duration,
 }
 
-/// The breaker. Times are the caller's, so that they can be any.
+/// The breaker. Callers pass the time, so that tests can choose it.
 #[derive(Debug)]
 pub struct Breaker {
     settings: BreakerSettings,
@@ -29,12 +29,11 @@ enum State {
 }
 
 impl Breaker {
-    /// A closed breaker.
     pub const fn new(settings: BreakerSettings) -> Self {
         Self { settings, state: Mutex::new(State::Closed { failures: 0 }) }
     }
 
-    /// Whether the server may be asked. A yes after the rest is the one try.
+    /// Whether the server may get a request. After the open time, `true` is for the one probe.
     pub fn admits(&self, now: Instant) -> bool {
         self.with(|state| match *state {
             State::Closed { .. } => true,
@@ -46,12 +45,12 @@ impl Breaker {
         })
     }
 
-    /// The server answered as it should.
+    /// The server responded as expected.
     pub fn succeeded(&self) {
         self.with(|state| *state = State::Closed { failures: 0 });
     }
 
-    /// The server did not answer as it should.
+    /// The server failed or responded otherwise than expected.
     pub fn failed(&self, now: Instant) {
         let BreakerSettings { failures_max, rest } = self.settings;
         self.with(|state| {
@@ -64,13 +63,13 @@ impl Breaker {
         });
     }
 
-    /// Whether it is open, a try under way or not.
+    /// Whether the circuit is open, during a probe too.
     pub fn is_open(&self) -> bool {
         self.with(|state| matches!(state, State::Open { .. }))
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
-        // Every change is whole, so a panic elsewhere leaves nothing half done.
+        // Every change is complete in itself, so a panic elsewhere leaves nothing half done.
         act(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

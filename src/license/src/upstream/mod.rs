@@ -1,10 +1,10 @@
 //! The license servers of one DRM system: a list of which the first that works answers.
 //!
-//! Servers are asked in the order of the configuration. One that cannot be reached, is silent, fails
-//! or talks nonsense is passed over for the next, and after failing again and again left alone for a
-//! while. A refusal is an answer: no other server is asked to overrule it. All of it ends by a
-//! deadline, and no more requests are under way at once than the configuration allows; the next is
-//! refused at once rather than kept in a queue that nobody sees.
+//! Servers are tried in the order of the configuration. One that cannot be reached, is silent,
+//! fails or breaks its protocol is skipped for the next; after repeated failures its circuit opens
+//! for a while. A refusal is an answer: no other server is asked to overrule it. All of it ends by
+//! a deadline. No more requests are under way at once than the configuration allows; the next is
+//! refused at once, because a queue would hide the overload.
 
 mod breaker;
 
@@ -19,61 +19,48 @@ use keymoot_telemetry::{Metrics, write_grants};
 
 pub use breaker::{Breaker, BreakerSettings};
 
-/// What the servers of one system are held to.
+/// The limits for the servers of one system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UpstreamSettings {
-    /// How long one server may take.
+    /// The time limit for one server.
     pub timeout: Duration,
-    /// How long all tries together may take.
+    /// The time limit for all tries together.
     pub deadline: Duration,
     /// The most requests under way at once.
     pub requests_max: usize,
-    /// When a server is left alone.
+    /// When a server's circuit opens.
     pub breaker: BreakerSettings,
 }
 
-/// Why a server's answer is no license. The text is for the log; it holds nothing of the answer but
-/// a status.
+/// Why a server's response is no license. The text is for the log; of the response it holds only a
+/// status.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
-    /// It says no.
     #[error("it refused: {0}")]
     Refused(String),
-    /// It cannot serve at the moment.
+    /// The server cannot serve at the moment.
     #[error("it failed: {0}")]
     Failed(String),
-    /// It answered something that its protocol does not have.
+    /// The response is not one of the protocol.
     #[error("its answer is out of protocol: {0}")]
     OutOfProtocol(&'static str),
 }
 
-/// Why no server gave a license. The text is for the log.
+/// Why no server made a license. The text is for the log.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UpstreamError {
     /// As many requests as are allowed are under way.
     #[error("{requests_max} requests to the {system} license servers are under way")]
-    Busy {
-        /// The system's label.
-        system: &'static str,
-        /// The limit.
-        requests_max: usize,
-    },
-    /// No server could be asked, or none answered as it should.
+    Busy { system: &'static str, requests_max: usize },
+    /// No server could be asked, or none responded as expected.
     #[error("no {system} license server answered; the last said: {last}")]
     Down {
-        /// The system's label.
         system: &'static str,
-        /// What became of the last try.
+        /// The outcome of the last try.
         last: String,
     },
-    /// A server said no.
     #[error("the {system} license server refused: {reason}")]
-    Refused {
-        /// The system's label.
-        system: &'static str,
-        /// Its status.
-        reason: String,
-    },
+    Refused { system: &'static str, reason: String },
 }
 
 struct Server {
@@ -92,7 +79,7 @@ pub struct Upstream {
 }
 
 impl Upstream {
-    /// These servers, in the order in which they are asked.
+    /// These servers, in the order in which they are tried.
     pub fn new(
         system: &'static str,
         urls: &[ServerUrl],
@@ -108,17 +95,18 @@ impl Upstream {
         upstream
     }
 
-    /// Puts the request to the servers until `read` makes something of an answer. `request` makes
-    /// it for each try, because what is sent is wiped.
+    /// Sends the request to one server after the other until `read` accepts a response. `request`
+    /// makes it anew for each try, because it is wiped after it is sent.
     ///
     /// # Errors
-    /// [`UpstreamError`]; no license was made, or none arrived.
+    ///
+    /// [`UpstreamError`] when no license was made, or none arrived.
     pub async fn ask<T>(
         &self,
         request: impl Fn() -> OutgoingRequest,
         read: impl Fn(&OutgoingResponse) -> Result<T, Fault>,
     ) -> Result<T, UpstreamError> {
-        // The request may hold keys.
+        // The request may hold keys, so the grants must be in the audit log before it is sent.
         write_grants();
         let requests_max = self.settings.requests_max;
         let Ok(_permit) = self.permits.try_acquire() else {
@@ -204,10 +192,11 @@ fn outcome<T>(answer: &Result<T, Fault>) -> &'static str {
     }
 }
 
-/// The body of an answer whose status says that all is well.
+/// The body of a response whose status is a success.
 ///
 /// # Errors
-/// [`Fault::Refused`] for what a repetition elsewhere would not change, [`Fault::Failed`] else.
+///
+/// [`Fault::Refused`] where another server would refuse too, [`Fault::Failed`] otherwise.
 pub fn body(response: &OutgoingResponse) -> Result<&[u8], Fault> {
     match response.status {
         200..=299 => Ok(&response.body),
@@ -216,7 +205,8 @@ pub fn body(response: &OutgoingResponse) -> Result<&[u8], Fault> {
     }
 }
 
-/// A status word of a server as it may be logged and shown: letters, digits and `_`, shortened.
+/// A server's status word in a form that may be logged and shown: letters, digits and `_`,
+/// shortened.
 pub(crate) fn status_word(text: &str) -> String {
     text.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').take(48).collect()
 }

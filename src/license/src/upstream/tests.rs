@@ -12,7 +12,7 @@ const SETTINGS: UpstreamSettings = UpstreamSettings {
     breaker: BreakerSettings { failures_max: 2, rest: Duration::from_secs(60) },
 };
 
-/// A server that gives every connection the same answer, or none when it is empty.
+/// A server that sends every connection the same response, or none when `answer` is empty.
 async fn server(answer: &'static str) -> ServerUrl {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
@@ -35,7 +35,7 @@ async fn server(answer: &'static str) -> ServerUrl {
     ServerUrl::try_from(url).unwrap()
 }
 
-/// The address of a port at which nobody listens.
+/// The address of a port without a listener.
 async fn nobody() -> ServerUrl {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     ServerUrl::try_from(format!("http://{}/", listener.local_addr().unwrap())).unwrap()
@@ -47,7 +47,7 @@ fn upstream(urls: &[ServerUrl]) -> (Arc<Upstream>, Arc<Metrics>) {
     (Arc::new(Upstream::new("test", urls, SETTINGS, outgoing, metrics.clone())), metrics)
 }
 
-/// Asks for a license, which is `yes` or whatever else is no nonsense.
+/// Requests a license, which is any body that `read` accepts.
 async fn ask(upstream: &Upstream) -> Result<String, UpstreamError> {
     let request = || OutgoingRequest::json(Zeroizing::new(b"may I?".to_vec()));
     let read = |response: &OutgoingResponse| match body(response)? {

@@ -1,8 +1,8 @@
-//! What a Widevine client sends: a `SignedMessage` of protocol buffers, read as far as it says which
-//! keys are wanted.
+//! A Widevine client's challenge: a `SignedMessage` of protocol buffers, read only for the
+//! requested key ids.
 //!
-//! The client's identity and signature are for the license server to judge. Field numbers are those
-//! of the public definitions that license proxies work with.
+//! The license server judges the client's identity and signature. Field numbers are those of the
+//! public definitions that license proxies use.
 
 use keymoot_drm::protobuf::{MessageReader, NotAMessage, Value};
 use keymoot_drm::{Provider as _, SystemId, Widevine, pssh};
@@ -11,19 +11,19 @@ use keymoot_model::Kid;
 /// The longest challenge read, in bytes. Real ones stay below 20 thousand.
 pub(crate) const CHALLENGE_BYTES_MAX: usize = 64 * 1024;
 
-/// Key ids that one challenge may name.
+/// The most key ids in one challenge.
 pub const KIDS_MAX: usize = 64;
 
-/// Why a challenge is not passed on. The message is fit for the caller.
+/// Why a challenge is not forwarded. The message is fit for the caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WidevineChallengeError {
-    /// No `SignedMessage`.
+    /// The body is no `SignedMessage`.
     #[error("the body is no Widevine challenge; it must be the bytes that the CDM gave, as they are")]
     Form,
-    /// A message that no client sends.
+    /// The message is of a type that no client sends.
     #[error("the body is a Widevine message of another kind; send license and certificate requests here")]
     Kind,
-    /// The content that it names cannot be read.
+    /// The content identification cannot be read.
     #[error("the Widevine challenge names its content in a form that cannot be read")]
     Content,
     /// More key ids than one challenge may name.
@@ -31,17 +31,17 @@ pub enum WidevineChallengeError {
     TooManyKids,
 }
 
-/// What a client wants.
+/// A client's request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WidevineChallenge {
-    /// The license server's certificate, to encrypt its identity with; no keys.
+    /// The license server's certificate, which encrypts the client's identity; no keys.
     ServiceCertificate,
-    /// A license for these keys; none when it names its content by other means.
+    /// A license for these keys; no key ids when the content is identified by other means.
     New {
         /// The key ids, each once.
         kids: Vec<Kid>,
     },
-    /// Renewal or release of a license that it has.
+    /// Renewal or release of a license that the client has.
     Existing,
 }
 
@@ -59,9 +59,9 @@ mod content_identification {
     pub(super) const WIDEVINE_PSSH: u64 = 1;
     pub(super) const EXISTING_LICENSE: u64 = 3;
     pub(super) const INIT_DATA: u64 = 4;
-    /// In `InitData`.
+    /// Field of `InitData`.
     pub(super) const INIT_DATA_BYTES: u64 = 2;
-    /// In `WidevinePsshData` of the request: repeated.
+    /// Field of `WidevinePsshData` in the request: repeated.
     pub(super) const PSSH_DATA: u64 = 1;
 }
 
@@ -119,7 +119,7 @@ fn license_request(message: &[u8]) -> Result<WidevineChallenge, WidevineChalleng
     Ok(WidevineChallenge::New { kids })
 }
 
-/// Every value of a field that holds bytes.
+/// Every value of a field of bytes.
 fn bytes_of(message: &[u8], number: u64) -> Result<Vec<&[u8]>, NotAMessage> {
     let mut found = Vec::new();
     for field in MessageReader::new(message) {
@@ -139,7 +139,7 @@ fn add_boxes(kids: &mut Vec<Kid>, bytes: &[u8]) -> Result<(), WidevineChallengeE
     Ok(())
 }
 
-/// Adds the key ids of Widevine data.
+/// Adds the key ids of a Widevine `pssh` payload.
 fn add(kids: &mut Vec<Kid>, payload: &[u8]) -> Result<(), WidevineChallengeError> {
     for kid in Widevine.kids(payload).map_err(|_| WidevineChallengeError::Content)? {
         if !kids.contains(&kid) {
@@ -164,7 +164,7 @@ mod tests {
         kids.iter().fold(message(), |message, kid| message.bytes(2, kid)).finish()
     }
 
-    /// A license request whose content is identified so.
+    /// A license request with this content identification.
     fn challenge(content: &[u8]) -> Vec<u8> {
         let request = message().bytes(1, b"client").bytes(2, content).varint(3, 1).varint(4, 1_700_000_000);
         message().varint(1, 1).bytes(2, &request.finish()).bytes(3, b"signature").finish()

@@ -1,5 +1,5 @@
-//! The envelope of Google's Widevine APIs: the request's bytes in base64 with a signature over them;
-//! and the answer of the license service.
+//! The envelope of Google's Widevine APIs: the request's bytes in base64 with a signature over
+//! them, and the response of the license service.
 
 use std::sync::Arc;
 
@@ -12,12 +12,11 @@ use crate::outgoing::OutgoingResponse;
 use crate::upstream::{self, Fault};
 use keymoot_crypto::AesSigner;
 
-/// Who signs.
+/// The signer of requests.
 #[derive(Clone, Debug)]
 pub struct Signer {
-    /// As the license server knows it.
+    /// The name under which the license server knows the signer.
     pub name: String,
-    /// Its key.
     pub key: Arc<AesSigner>,
 }
 
@@ -30,7 +29,7 @@ struct Envelope<'a> {
     signer: Option<&'a str>,
 }
 
-/// The body that carries an inner request.
+/// The body with the inner request and its signature.
 pub(super) fn seal(inner: &[u8], signer: Option<&Signer>) -> Zeroizing<Vec<u8>> {
     let request = Zeroizing::new(STANDARD.encode(inner));
     let envelope = Envelope {
@@ -38,7 +37,8 @@ pub(super) fn seal(inner: &[u8], signer: Option<&Signer>) -> Zeroizing<Vec<u8>> 
         signature: signer.map(|signer| STANDARD.encode(signer.key.sign(inner))),
         signer: signer.map(|signer| signer.name.as_str()),
     };
-    // Texts always have a JSON text. There is room for all of it, so that growing leaves no copy.
+    // Texts can always be written as JSON. The buffer holds the whole body from the start, because
+    // growing would leave a copy behind.
     let mut body = Zeroizing::new(Vec::with_capacity(request.len() + 512));
     if serde_json::to_writer(&mut *body, &envelope).is_err() {
         body.clear();
@@ -53,10 +53,12 @@ struct EnvelopeAnswer {
     license: Option<Zeroizing<String>>,
 }
 
-/// The license in an answer of the license service.
+/// The license in a response of the license service.
 ///
 /// # Errors
-/// [`Fault`]; every status but `OK` is a refusal, except those that say the server is at fault.
+///
+/// [`Fault`] when there is no license; every status but `OK` is a refusal, except those that say
+/// the server is at fault.
 pub fn read_answer(response: &OutgoingResponse) -> Result<Zeroizing<Vec<u8>>, Fault> {
     let body = upstream::body(response)?;
     let answer: EnvelopeAnswer =

@@ -1,9 +1,9 @@
 //! Widevine licenses, from a Widevine license server: the license-service protocol of Google's
 //! common encryption API.
 //!
-//! The license server judges the client and makes the license; keys and terms are ours and travel
-//! with each request, which is signed. So the server must not have any of them stored, and whoever
-//! reads the connection reads keys: it is TLS.
+//! The license server judges the client and makes the license. Keys and terms are Keymoot's and
+//! travel with each signed request, so the server need not store them. The connection carries keys
+//! and must be TLS.
 
 pub mod challenge;
 mod envelope;
@@ -26,18 +26,18 @@ use keymoot_model::{Policy, TrackName};
 pub use challenge::{WidevineChallenge, WidevineChallengeError};
 pub use envelope::{Signer, read_answer};
 
-/// The track type of keys whose own track is none of Widevine's.
+/// The track type of keys whose track name is not one of Widevine's.
 const OTHER_TRACKS: &str = "SD";
 const TRACK_TYPES: [&str; 5] = ["SD", "HD", "UHD1", "UHD2", "AUDIO"];
 
-/// Asks Widevine license servers.
+/// Requests licenses from Widevine servers.
 pub struct WidevineServers {
     upstream: Upstream,
     provider: String,
     signer: Option<Signer>,
 }
 
-/// The inner request. Members stand in the order of the published example.
+/// The inner request. Members are in the order of the published example.
 #[derive(Serialize)]
 struct Inner<'a> {
     payload: String,
@@ -62,14 +62,14 @@ struct KeySpec {
 }
 
 impl WidevineServers {
-    /// These servers, which know us as `provider`.
+    /// These servers, which know this cluster as `provider`.
     pub fn new(upstream: Upstream, provider: String, signer: Option<(String, AesSigner)>) -> Self {
         let signer = signer.map(|(name, key)| Signer { name, key: Arc::new(key) });
         Self { upstream, provider, signer }
     }
 
     async fn ask(&self, inner: &Inner<'_>) -> Result<Zeroizing<Vec<u8>>, UpstreamError> {
-        // Texts, numbers and maps with text keys always have a JSON text.
+        // Texts, numbers and maps with text keys can always be written as JSON.
         let inner = Zeroizing::new(serde_json::to_vec(inner).unwrap_or_default());
         let request = || OutgoingRequest::json(envelope::seal(&inner, self.signer.as_ref()));
         self.upstream.ask(request, read_answer).await
@@ -102,7 +102,7 @@ impl LicenseSystem for WidevineServers {
     }
 }
 
-/// Asks for the certificate that clients encrypt their identity with. It needs no keys and no terms.
+/// A request for the certificate that encrypts clients' identities. It needs no keys and no terms.
 fn certificate_request<'a>(provider: &'a str, challenge: &[u8]) -> Inner<'a> {
     Inner {
         payload: STANDARD.encode(challenge),
@@ -134,7 +134,7 @@ fn key_spec(key: &LicensedKey<'_>, policy: &Policy) -> KeySpec {
     }
 }
 
-/// The track's name where Widevine knows it.
+/// The track's name if Widevine has it, else [`OTHER_TRACKS`].
 fn track_type(track: &TrackName) -> &'static str {
     TRACK_TYPES.into_iter().find(|known| *known == track.as_str()).unwrap_or(OTHER_TRACKS)
 }
