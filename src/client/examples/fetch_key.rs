@@ -26,7 +26,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         ca_system: "OVP".to_owned(),
         provider: EncryptionProvider::Cenc,
     };
-    // While nobody answers, a key that was fetched before is handed out for an hour.
+    // While no service point answers, a key that was fetched before may be used for an hour.
     let settings =
         ClientSettings { outage_tolerance: Duration::from_secs(3600), ..ClientSettings::default() };
     let signer = UdrmSha1::new(secret_file::read_signing_key(Path::new(key_file))?);
@@ -39,10 +39,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         Box::new(SystemClock::default()),
         settings,
     ));
-    // Looks at service points that failed, so that the client goes back to a preferred one.
+    // Probes failed service points, so that the client goes back to a preferred one.
     let _prober = Prober::start(client.clone())?;
     let (key, freshness) = client.create(&ContentId::new(content.as_str())?, KeySource::Server)?;
-    // The key itself is what a scrambler is given; here only its public id is shown.
+    // A scrambler would get the key itself; the example shows only its public id.
     println!("{content}: key id {}, {freshness:?}", key.kid);
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! What a key server answers, read and checked: a key, a number of deleted versions, a refusal.
+//! The answers of a key server, parsed and checked: a key, a number of deleted versions, a refusal.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -10,26 +10,26 @@ use keymoot_crypto::ContentKey;
 use keymoot_drm::{SystemData, SystemId};
 use keymoot_model::{ContentId, Kid};
 
-/// The longest message of a server that is shown.
+/// The longest message of a server that is shown, in characters.
 const MESSAGE_CHARS_MAX: usize = 300;
 
-/// A key as the key server hands it out, with what goes into the media beside it.
+/// A key from the key server, with the data that goes into the media beside it.
 #[derive(Debug)]
 pub struct FetchedKey {
-    /// The content it is for.
+    /// The content that the key is for.
     pub content: ContentId,
-    /// The key id.
+    /// The key id of the key.
     pub kid: Kid,
     /// The key, zeroized on drop.
     pub key: ContentKey,
-    /// The data of each DRM system; none for systems that need none.
+    /// The data of each DRM system that needs some; empty when none does.
     pub pssh: Vec<SystemData>,
-    /// Where players ask for licenses.
+    /// The URL from which players request licenses.
     pub license_url: Option<String>,
 }
 
 impl FetchedKey {
-    /// A second copy, for a caller and the memory to hold one each.
+    /// A second copy, so that the caller and the cache hold one each.
     pub(super) fn copy(&self) -> Self {
         Self {
             content: self.content.clone(),
@@ -41,8 +41,8 @@ impl FetchedKey {
     }
 }
 
-/// Reads an object, or an array of exactly one: which it is depends on the path. The shape is looked
-/// at first, because a reader that tries both keeps copies of the key while it does.
+/// Reads an object, or an array of exactly one: the path decides which it is. The shape is checked
+/// first, because a parser that tries both keeps copies of the key while it does.
 pub(super) fn read_one<T: DeserializeOwned>(body: &[u8]) -> Option<T> {
     if body.trim_ascii_start().starts_with(b"[") {
         let [one] = serde_json::from_slice::<[T; 1]>(body).ok()?;
@@ -78,7 +78,7 @@ struct WireRefusal {
     reference: Option<u64>,
 }
 
-/// Reads the key of `content`; says in a few words, without the body, why it is none.
+/// Reads the key of `content`. The error is a short reason, without the body.
 pub(super) fn read_key(body: &[u8], content: &ContentId) -> Result<FetchedKey, String> {
     let wire: WireKey = read_one(body).ok_or("its answer is no key")?;
     if wire.content_id.as_deref().is_some_and(|answered| answered != content.as_str()) {
@@ -96,23 +96,23 @@ pub(super) fn read_key(body: &[u8], content: &ContentId) -> Result<FetchedKey, S
 }
 
 pub(super) fn read_pssh(wire: &WirePssh) -> Option<SystemData> {
-    // Key ids and system ids are GUIDs of one text form.
+    // Key ids and system ids are GUIDs in the same text form.
     let uuid: Kid = wire.uuid.parse().ok()?;
     Some(SystemData { uuid: SystemId::from_bytes(*uuid.as_bytes()), data: STANDARD.decode(&wire.data).ok()? })
 }
 
-/// Reads how many versions were deleted.
+/// Reads the number of deleted versions.
 pub(super) fn read_deleted(body: &[u8]) -> Result<u32, String> {
     let wire: WireDeleted = read_one(body).ok_or("its answer counts no deleted versions")?;
     Ok(wire.deleted)
 }
 
-/// A server's words as they may be shown.
+/// A server's message in a form that may be shown.
 pub(super) fn plain(message: &str) -> String {
     message.chars().filter(|c| !c.is_control()).take(MESSAGE_CHARS_MAX).collect()
 }
 
-/// Reads the server's own words and its reference.
+/// Reads the message and the reference of a refusal.
 pub(super) fn read_refusal(body: &[u8]) -> (String, Option<u64>) {
     match serde_json::from_slice::<WireRefusal>(body) {
         Ok(wire) => (plain(&wire.message), wire.reference),

@@ -1,4 +1,4 @@
-//! Pauses that double up to a limit, each shortened by chance so that clients fall out of step.
+//! Pauses that double up to a limit, each shortened at random so that clients do not retry in step.
 
 use std::time::Duration;
 

@@ -1,16 +1,16 @@
-//! What retries cost: a bucket of tokens that fills slowly, and faster while requests succeed.
+//! The retry budget: a bucket of tokens that fills slowly, and faster while requests succeed.
 //!
-//! Turning to the next service point is free: it happens at most once per point and request. Asking
-//! all of them again costs a token. So however many threads of a scrambler wait for a key server that
-//! is down, together they ask at the rate of the bucket; and when it is back, each success earns two
-//! tokens, so that those who wait are served in waves that double.
+//! Trying the next service point is free: it happens at most once per point and request. Trying all
+//! of them again costs a token. So many threads that wait for a key server that is down retry
+//! together at the bucket's rate. When the key server is back, each success earns two tokens, so
+//! that waiting requests are served in waves that double.
 
 use std::time::Duration;
 
 /// Tokens earned by a success.
 const EARNED: f64 = 2.0;
 
-/// The bucket.
+/// A token bucket that pays for retries.
 #[derive(Debug)]
 pub(super) struct RetryBudget {
     tokens: f64,
@@ -26,7 +26,7 @@ impl RetryBudget {
         Self { tokens: capacity, capacity, per_second: per_second.max(0.0), filled_at: now }
     }
 
-    /// Takes a token, or says how long it takes until there is one.
+    /// Takes a token; the error is the time until there is one.
     pub(super) fn take(&mut self, now: Duration) -> Result<(), Duration> {
         let gained = now.saturating_sub(self.filled_at).as_secs_f64() * self.per_second;
         self.tokens = (self.tokens + gained).min(self.capacity);
@@ -35,12 +35,12 @@ impl RetryBudget {
             self.tokens -= 1.0;
             return Ok(());
         }
-        // A bucket that never fills by itself may still be filled by a success.
+        // A bucket that does not fill with time can still be filled by a success.
         let missing = (1.0 - self.tokens) / self.per_second;
         Err(Duration::try_from_secs_f64(missing).unwrap_or(Duration::MAX).max(Duration::from_millis(1)))
     }
 
-    /// A request succeeded.
+    /// Adds the tokens that a success earns.
     pub(super) fn earn(&mut self) {
         self.tokens = (self.tokens + EARNED).min(self.capacity);
     }

@@ -1,7 +1,7 @@
 //! Keys of many contents in one request, and sealed keys page by page.
 //!
-//! Both may be repeated at another service point: what is done stays as it is. An answer without its last
-//! line was cut off, and counts for nothing.
+//! Both may be repeated at another service point, because repeating them changes nothing. An answer
+//! without its last line was cut off and is discarded.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -16,19 +16,19 @@ use super::key_client::KeyClient;
 use super::request::Request;
 use keymoot_model::ContentId;
 
-/// What became of one item.
+/// The result of one item.
 #[derive(Clone, Debug, Deserialize)]
 pub struct ItemResult {
-    /// Its line in the request, whose head is line 1.
+    /// The item's line in the request; the head is line 1.
     line: usize,
     status: String,
     /// Base64 of the key id.
     pub key_id: Option<String>,
     /// The key's version within its track.
     pub version: Option<u32>,
-    /// What went wrong, and what to do.
+    /// The server's message: what failed, and what helps.
     pub message: Option<String>,
-    /// Finds the reason in the server's log.
+    /// The number under which the server's log has the reason.
     pub reference: Option<u64>,
     /// Whether the same item may succeed when it is sent again.
     #[serde(default)]
@@ -36,7 +36,7 @@ pub struct ItemResult {
 }
 
 impl ItemResult {
-    /// Whether the item was done.
+    /// Whether the item succeeded.
     pub fn is_ok(&self) -> bool {
         self.status == "ok"
     }
@@ -59,7 +59,7 @@ pub struct SealedPage {
     pub lines: Vec<String>,
     /// Rotating schedules whose derived keys cannot be exported.
     pub seeds: usize,
-    /// The mark of the next page; none after the last.
+    /// The mark of the next page; `None` on the last page.
     pub next: Option<String>,
 }
 
@@ -76,17 +76,18 @@ struct WirePage {
 }
 
 impl KeyClient {
-    /// Sends items, each one line of JSON as `POST /bulk` takes it, and gives what became of each, in
-    /// their order. While the cluster says that an item may succeed when it is sent again, all are.
+    /// Sends items, each one line of JSON in the form of `POST /bulk`, and returns the results in
+    /// the same order. Items for which the cluster asks for a retry are sent again.
     ///
     /// # Errors
-    /// [`ClientError`] when nobody answers or the request as a whole is refused.
+    ///
+    /// [`ClientError`] when no service point answers or the request as a whole is refused.
     pub fn bulk(&self, items: &[Zeroizing<String>]) -> Result<Vec<ItemResult>, ClientError> {
         let head = serde_json::json!({
             "bulk": 1, "ca_system": self.keys.ca_system, "account_id": self.keys.account.as_str(),
         });
         let head = head.to_string();
-        // Room for all of it at once: a buffer that grows leaves copies of keys behind.
+        // The buffer holds everything from the start: growing would leave copies of keys behind.
         let bytes = items.iter().map(|item| item.len() + 1).sum::<usize>() + head.len() + 1;
         let mut body = Zeroizing::new(Vec::with_capacity(bytes));
         body.extend_from_slice(head.as_bytes());
@@ -100,11 +101,12 @@ impl KeyClient {
         self.fail_over_client.carry(&request, terms, |answer| read_results(answer, items.len()))
     }
 
-    /// A page of the account's stored keys, or of one content's, each sealed for `recipient`, an X25519
-    /// public key; from the mark of the page before.
+    /// A page of the account's stored keys, or of one content's keys, each sealed for `recipient`,
+    /// an X25519 public key. The page begins at the mark that the page before ends with.
     ///
     /// # Errors
-    /// [`ClientError`] when nobody answers or the request is refused.
+    ///
+    /// [`ClientError`] when no service point answers or the request is refused.
     pub fn sealed_keys(
         &self,
         recipient: &[u8; 32],
@@ -122,7 +124,7 @@ impl KeyClient {
     }
 }
 
-/// The lines before the last, and the last as it must be.
+/// The lines before the last, and the last one parsed.
 fn lines_and_end<T: DeserializeOwned>(answer: &[u8]) -> Result<(Vec<&str>, T), String> {
     let cut_off = || "its answer was cut off".to_owned();
     let text = std::str::from_utf8(answer).map_err(|_| "its answer is no text".to_owned())?;

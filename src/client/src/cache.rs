@@ -1,7 +1,7 @@
-//! Keys that were fetched, remembered for the time of an outage.
+//! Fetched keys, cached for outages.
 //!
-//! The memory is for outages only: while any service point answers, its answer counts. It is bounded
-//! in number and time, and a key that leaves it is zeroized.
+//! The cache is used in outages only: while any service point answers, its answer counts. The cache
+//! is limited in number and time, and a key that leaves it is zeroized.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -9,14 +9,14 @@ use std::time::Duration;
 use super::answer::FetchedKey;
 use keymoot_model::ContentId;
 
-/// How a key was come by.
+/// Where a key comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Freshness {
-    /// A service point handed it out now.
+    /// A service point returned it now.
     Answered,
-    /// No service point answered; it was handed out so long ago.
+    /// No service point answered; the key comes from the cache.
     Remembered {
-        /// Since a service point last confirmed it.
+        /// The time since a service point last returned the key.
         age: Duration,
     },
 }
@@ -26,7 +26,7 @@ struct Remembered {
     confirmed_at: Duration,
 }
 
-/// The memory.
+/// The cached keys, by content.
 pub(super) struct KeyCache {
     keys: HashMap<ContentId, Remembered>,
     entries_max: usize,
@@ -39,7 +39,7 @@ impl KeyCache {
         Self { keys: HashMap::new(), entries_max, tolerance }
     }
 
-    /// A service point handed this key out.
+    /// Caches a key that a service point returned.
     pub(super) fn remember(&mut self, key: &FetchedKey, now: Duration) {
         if self.tolerance.is_zero() || self.entries_max == 0 {
             return;
@@ -55,14 +55,15 @@ impl KeyCache {
         self.keys.insert(key.content.clone(), Remembered { key: key.copy(), confirmed_at: now });
     }
 
-    /// The key, with its age, if it may still be used.
+    /// The key and its age, if it may still be used.
     pub(super) fn recall(&self, content: &ContentId, now: Duration) -> Option<(FetchedKey, Duration)> {
         let known = self.keys.get(content)?;
         let age = now.saturating_sub(known.confirmed_at);
         (age <= self.tolerance).then(|| (known.key.copy(), age))
     }
 
-    /// The key server says that this key is no more, or is no longer this caller's.
+    /// Removes a key: the key server says that it does not exist, or that the caller may not have
+    /// it.
     pub(super) fn forget(&mut self, content: &ContentId) {
         self.keys.remove(content);
     }

@@ -1,23 +1,23 @@
-//! Time, waiting and chance, as the client's policy sees them.
+//! The client's source of time, waiting and randomness.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// The clock and the dice of a client. Tests bring their own.
+/// The clock and the randomness of a client. Tests use their own.
 pub trait Clock: Send + Sync {
-    /// Time since some fixed moment. It never goes back.
+    /// The time since some fixed moment. It never goes back.
     fn now(&self) -> Duration;
 
-    /// The time since 1970 UTC, as the machine's calendar has it. It may be set and go back.
+    /// The time since 1970 UTC by the system clock, which may be set back.
     fn calendar(&self) -> Duration;
 
-    /// Waits.
+    /// Blocks the thread for this long.
     fn sleep(&self, length: Duration);
 
-    /// A number of at least 0 and below 1, another one each time.
+    /// A random number in `0.0..1.0`.
     fn chance(&self) -> f64;
 }
 
-/// The machine's monotonic clock and real chance.
+/// The system's monotonic clock and randomness.
 #[derive(Debug)]
 pub struct SystemClock {
     began: Instant,

@@ -1,7 +1,8 @@
-//! One request to one service point: how it is signed, and whether the answer is believed.
+//! One request to one service point: signing, and verification of the answer.
 //!
-//! Before the first request, and again after each failure, a service point is asked what it accepts,
-//! unless there is nothing to choose. An answer that fails the demanded proof never leaves here.
+//! Before the first request, and again after each failure, the client asks a service point which
+//! schemes it accepts, unless there is nothing to choose. An answer without the demanded proof is
+//! never returned.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -13,13 +14,13 @@ use super::service_point::ServicePoint;
 use super::signer::SignError;
 use super::transport::{Answer, Failure, Reach, Transport};
 
-/// Why a service point gave no answer that can be used.
+/// Why a service point returned no usable answer.
 pub(super) enum Trouble {
-    /// It has failed.
+    /// The service point failed.
     Failed(Failure),
-    /// It is there, but cannot be trusted.
+    /// The service point answered, but cannot be trusted.
     Untrusted(Failure),
-    /// The request could not be signed, whoever is asked.
+    /// The request could not be signed, whichever service point is asked.
     Sign(SignError),
 }
 
@@ -33,7 +34,7 @@ fn untrusted(reach: Reach, reason: impl ToString) -> Trouble {
     Trouble::Untrusted(Failure { reach, reason: reason.to_string() })
 }
 
-/// Speaks with service points; shared by all threads of a scrambler.
+/// Sends requests to service points; shared by all threads of a scrambler.
 pub(super) struct Connection {
     credentials: Credentials,
     transport: Box<dyn Transport>,
@@ -51,7 +52,7 @@ impl Connection {
         Self { credentials, transport, proof, known: Mutex::new(vec![None; points]) }
     }
 
-    /// Sends the request to the service point of this number and hands back its own answer.
+    /// Sends the request to the service point with this index and returns its verified answer.
     pub(super) fn ask(
         &self,
         (at, point): (usize, &ServicePoint),
@@ -63,7 +64,7 @@ impl Connection {
         if answer.status != 401 {
             return Ok(answer);
         }
-        // It may have changed its mind since it was asked.
+        // The service point may accept other schemes than it announced.
         let Some(offered) = challenged(&answer) else { return Ok(answer) };
         if offered.contains(&capabilities.choice.scheme) {
             return Ok(answer);
@@ -74,23 +75,24 @@ impl Connection {
                 self.remember(at, Some(capabilities));
                 self.exchange(point, request, capabilities, now_s)
             }
-            // Who asks for less than the minimum may be lying; another point may not.
+            // A service point that asks for less than the minimum may be lying, while another may
+            // be honest.
             Err(reason) if self.credentials.have_minimum() => Err(untrusted(Reach::NotSent, reason)),
             Err(_) => Ok(answer),
         }
     }
 
-    /// Forgets what the service point said of itself, because it failed.
+    /// Forgets the service point's capabilities, because it failed.
     pub(super) fn forget(&self, at: usize) {
         self.remember(at, None);
     }
 
-    /// What the service point said of itself, as far as it was asked.
+    /// The service point's capabilities, if it was asked for them.
     pub(super) fn known(&self, at: usize) -> Option<ServerCapabilities> {
         self.all_known().get(at).copied().flatten()
     }
 
-    /// Whether the service point says that it is ready.
+    /// Whether the service point reports that it is ready.
     pub(super) fn probe(&self, point: &ServicePoint) -> Result<(), Failure> {
         self.transport.probe(point)
     }
@@ -119,7 +121,7 @@ impl Connection {
             ServerProof::Connection | ServerProof::Signed => None,
         };
         let asked = key.map(|key| AskedForProof::of(key, &mut request)).transpose()?;
-        // Nothing was asked of the key server yet, whatever becomes of this.
+        // The request itself was not sent yet, however this fails.
         let not_sent = |failure: Failure| Failure { reach: Reach::NotSent, ..failure };
         let answer = self.transport.exchange(point, &request);
         let answer = answer.map_err(|failure| Trouble::Failed(not_sent(failure)))?;
@@ -174,7 +176,7 @@ impl Connection {
     }
 
     fn all_known(&self) -> MutexGuard<'_, Vec<Option<ServerCapabilities>>> {
-        // Plain values, whole whoever panicked.
+        // The values are plain and complete, even if a thread panicked.
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

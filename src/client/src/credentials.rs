@@ -1,7 +1,7 @@
-//! The ways in which a client can prove itself, and which of them a service point is shown.
+//! A client's credentials, and which of them it uses at a service point.
 //!
-//! Credentials weaker than the configured minimum are dropped before anything is asked, so nothing
-//! that a server says, or somebody in its name, can bring one into use.
+//! Credentials weaker than the configured minimum are dropped before any request, so that no
+//! answer, of a server or of an attacker, can bring one into use.
 
 use super::service_point::ServicePoint;
 use super::signer::Signer;
@@ -11,15 +11,15 @@ use keymoot_model::Scheme;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CredentialsError {
-    /// None was given.
+    /// No credential was given.
     #[error("no credential is given: this client could not prove who it is")]
     None,
     /// All of them are weaker than the minimum.
     #[error("the minimum scheme is {minimum}, but the credentials given are weaker: {given}", given = named(given))]
     TooWeak {
-        /// The minimum.
+        /// The minimum that was demanded.
         minimum: Scheme,
-        /// What there is.
+        /// The schemes of the credentials that were given.
         given: Vec<Scheme>,
     },
 }
@@ -30,24 +30,25 @@ pub struct Credentials {
     minimum: Option<Scheme>,
 }
 
-/// How a service point is asked.
+/// The scheme and the credential that requests to a service point use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Choice {
-    /// The strongest scheme that both know.
+    /// The strongest scheme that client and service point share.
     pub(super) scheme: Scheme,
-    /// Which credential signs.
+    /// The index of the credential that signs.
     signer: usize,
 }
 
 impl Credentials {
-    /// A single credential, whose scheme needs no negotiation.
+    /// A single credential, which needs no negotiation.
     pub fn only(signer: impl Signer + 'static) -> Self {
         Self { signers: vec![Box::new(signer)], minimum: None }
     }
 
-    /// Several credentials, of which those weaker than `minimum` are never used.
+    /// Several credentials; those weaker than `minimum` are never used.
     ///
     /// # Errors
+    ///
     /// [`CredentialsError`] when none is left.
     pub fn new(mut signers: Vec<Box<dyn Signer>>, minimum: Option<Scheme>) -> Result<Self, CredentialsError> {
         let given: Vec<Scheme> = signers.iter().map(|signer| signer.scheme()).collect();
@@ -60,8 +61,9 @@ impl Credentials {
         }
     }
 
-    /// Whether a service point must be asked what it accepts: which one is used depends on it, or one
-    /// that accepts only what is too weak must be found out.
+    /// Whether a service point must be asked which schemes it accepts: because it decides which
+    /// credential is used, or because a point that accepts only schemes below the minimum must be
+    /// recognised.
     pub(super) fn need_negotiation(&self) -> bool {
         self.signers.len() > 1 || self.minimum.is_some()
     }
@@ -71,16 +73,17 @@ impl Credentials {
         self.minimum.is_some()
     }
 
-    /// The credential of a choice.
+    /// The credential that a choice signs with.
     pub(super) fn signer(&self, choice: Choice) -> Option<&dyn Signer> {
         self.signers.get(choice.signer).map(Box::as_ref)
     }
 
-    /// The strongest scheme that is among those offered; the strongest there is, when the service point
-    /// announces none. The error says in a few words why there is none.
+    /// The strongest scheme that is among those offered, or the strongest of all when the service
+    /// point announces none. The error is a short reason.
     ///
-    /// A certificate is shown by the connection. Whether the account knows it is not announced, so the
-    /// strongest signature there is goes beside it; the server judges by the strongest it knows.
+    /// A certificate is shown by the connection. Whether the account has registered it is not
+    /// announced, so requests also carry the strongest signature available; the server judges by
+    /// the strongest proof that it can check.
     pub(super) fn choose(&self, point: &ServicePoint, offered: Option<&[Scheme]>) -> Result<Choice, String> {
         let mutual = |signer: &dyn Signer| {
             let scheme = signer.scheme();

@@ -7,12 +7,12 @@ use super::service_point::ServicePoint;
 use super::signer::SignError;
 use keymoot_crypto::RandomError;
 
-/// What went wrong at one service point, the last time it was asked.
+/// Why the last request to one service point failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Setback {
-    /// The service point.
+    /// The service point that failed.
     pub point: ServicePoint,
-    /// Why, in a few words.
+    /// The reason in a few words.
     pub reason: String,
 }
 
@@ -26,46 +26,48 @@ impl fmt::Display for Setback {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ClientError {
-    /// Nobody answered.
+    /// No service point answered.
     #[error("no service point answered within {:.1} s: {}", waited.as_secs_f64(), listed(setbacks))]
     NoServicePoint {
-        /// What went wrong at each.
+        /// The failure of each service point.
         setbacks: Vec<Setback>,
-        /// For how long it was tried.
+        /// How long the client tried.
         waited: Duration,
     },
-    /// Every service point was reached, and none can be trusted: its answer is not proved to be the key
-    /// server's, or it asks for a weaker proof than this client gives. No answer was used.
+    /// Every service point was reached, and none can be trusted: its answer is not proved to be the
+    /// key server's, or it asks for a weaker proof than this client gives. No answer was used.
     #[error("no service point can be trusted: {}", listed(setbacks))]
     Untrusted {
-        /// What is wrong with each.
+        /// The reason for each service point.
         setbacks: Vec<Setback>,
     },
-    /// The key server understood the request and refused it. Another point would do the same.
+    /// The key server understood the request and refused it. Another service point would do the
+    /// same.
     #[error("{point} refused the request with status {status}: {message}")]
     Refused {
-        /// Who refused.
+        /// The service point that refused.
         point: ServicePoint,
-        /// The HTTP status.
+        /// The HTTP status of the refusal.
         status: u16,
-        /// The server's own words.
+        /// The server's message.
         message: String,
-        /// Finds the reason in the server's log.
+        /// The number under which the server's log has the reason.
         reference: Option<u64>,
     },
-    /// The request may have been carried out, and must not be repeated unasked.
+    /// The request may have been carried out, and must not be repeated without the caller's
+    /// decision.
     #[error("whether the request was carried out is not known: {setback}")]
     OutcomeUnknown {
-        /// Where it was lost.
+        /// The failure that lost the answer.
         setback: Setback,
     },
     /// The request could not be signed.
     #[error(transparent)]
     Sign(#[from] SignError),
-    /// No key could be made.
+    /// The operating system's randomness failed, so no key was made.
     #[error(transparent)]
     Random(#[from] RandomError),
-    /// The request cannot be written down.
+    /// The request cannot be written as JSON.
     #[error("the request cannot be written as JSON")]
     Encode(#[from] serde_json::Error),
 }

@@ -1,22 +1,22 @@
-//! Which service point is asked: the policy, without clock, network or thread.
+//! Selects the service point for a request: the policy, without clock, network or thread.
 //!
 //! Requests go to the current point. When it fails, the next healthy one in the order of preference
-//! becomes current at once, and stays current: a failed point gets no requests until looks at it have
-//! found it healthy for a while without a break. Then, if it is preferred, it is current again. Only
-//! when no point is healthy are the others asked: those that are settling before those that failed, and
-//! of these the one that failed longest ago first.
+//! becomes current at once, and stays current. A failed point gets no requests until probes have
+//! found it healthy for the settling time without a break. Then, if it is preferred, it is current
+//! again. Only when no point is healthy are the others tried: those that are settling before those
+//! that failed, and of the failed ones the one that failed longest ago first.
 
 use std::time::Duration;
 
 use super::backoff::pause;
 use super::settings::ClientSettings;
 
-/// How a service point is doing.
+/// The health of a service point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PointState {
-    /// It answers, or was never asked.
+    /// It answers, or was never used.
     Healthy,
-    /// It failed and is looked at now and then.
+    /// It failed and is probed now and then.
     Failed,
     /// It failed and is healthy again, but not for long enough yet.
     Settling,
@@ -26,13 +26,13 @@ pub enum PointState {
 #[derive(Clone, Copy, Debug)]
 struct Down {
     failed_at: Duration,
-    /// Failures in a row, looks included.
+    /// Failures in a row, probes included.
     failures: u32,
     look_at: Duration,
     healthy_since: Option<Duration>,
 }
 
-/// All points, and which is current.
+/// The state of all points, and which one is current.
 #[derive(Debug)]
 pub(super) struct FailOver {
     points: Vec<Option<Down>>,
@@ -43,7 +43,7 @@ pub(super) struct FailOver {
 }
 
 impl FailOver {
-    /// `points` points, all thought healthy; the first is current.
+    /// `points` points, all assumed to be healthy; the first is current.
     pub(super) fn new(points: usize, settings: &ClientSettings) -> Self {
         Self {
             points: vec![None; points],
@@ -54,7 +54,7 @@ impl FailOver {
         }
     }
 
-    /// The points in the order in which a request should try them: each once.
+    /// The points in the order in which a request tries them, each once.
     pub(super) fn order(&self) -> Vec<usize> {
         let mut order: Vec<usize> = (0..self.points.len()).collect();
         order.sort_by_key(|at| match self.down(*at) {
@@ -65,12 +65,12 @@ impl FailOver {
         order
     }
 
-    /// The point that is asked first.
+    /// The index of the point that is tried first.
     pub(super) fn current(&self) -> usize {
         self.current
     }
 
-    /// How a point is doing.
+    /// The health of a point.
     pub(super) fn state(&self, at: usize) -> PointState {
         match self.down(at) {
             None => PointState::Healthy,
@@ -84,7 +84,7 @@ impl FailOver {
         (0..self.points.len()).all(|at| self.state(at) == PointState::Failed)
     }
 
-    /// A request was answered by this point.
+    /// Records that this point answered a request.
     pub(super) fn succeeded(&mut self, at: usize) {
         if let Some(point) = self.points.get_mut(at) {
             *point = None;
@@ -92,7 +92,7 @@ impl FailOver {
         }
     }
 
-    /// A request failed at this point. Says whether that moved the current point.
+    /// Records that a request failed at this point. Returns whether that changed the current point.
     pub(super) fn failed(&mut self, at: usize, now: Duration, chance: f64) -> bool {
         self.mark_failed(at, now, chance);
         let healthy = (0..self.points.len()).find(|other| self.down(*other).is_none());
@@ -105,13 +105,13 @@ impl FailOver {
         }
     }
 
-    /// The points that should be looked at now.
+    /// The points that are due for a probe.
     pub(super) fn due(&self, now: Duration) -> Vec<usize> {
         let due = |at: &usize| self.down(*at).is_some_and(|down| down.look_at <= now);
         (0..self.points.len()).filter(due).collect()
     }
 
-    /// A look found the point healthy. Says whether it is current again.
+    /// Records that a probe found the point healthy. Returns whether it is current again.
     pub(super) fn looked_healthy(&mut self, at: usize, now: Duration) -> bool {
         let (settle, probe_first) = (self.settle, self.probe_first);
         let Some(Some(down)) = self.points.get_mut(at) else { return false };
@@ -131,7 +131,7 @@ impl FailOver {
         back
     }
 
-    /// A look failed.
+    /// Records that a probe failed.
     pub(super) fn looked_failed(&mut self, at: usize, now: Duration, chance: f64) {
         if self.down(at).is_some() {
             self.mark_failed(at, now, chance);

@@ -1,4 +1,4 @@
-//! Carrying one request to whichever service point answers it.
+//! Sends one request to the service points until one answers it.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -18,28 +18,28 @@ use super::service_point::{ServicePoint, ServicePoints};
 use super::settings::ClientSettings;
 use super::transport::{Answer, Failure, Reach, Transport};
 
-/// How often a waiting request looks whether the budget has a retry for it.
+/// How often a waiting request checks whether the budget has a token for a retry.
 const BUDGET_STEP: Duration = Duration::from_millis(250);
 
-/// What a request may cost.
+/// The limits of a request.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Terms {
-    /// How long it is tried again.
+    /// For how long it is retried.
     pub(super) patience: Duration,
-    /// Whether carrying it out twice is the same as once.
+    /// Whether it may be sent twice with the same effect as once.
     pub(super) repeatable: bool,
-    /// How many points are asked each time.
+    /// How many points are tried per round.
     pub(super) points_max: usize,
 }
 
 impl Terms {
-    /// A request that is worth asking everybody.
+    /// A request that is tried at all points.
     pub(super) const fn patient(patience: Duration, repeatable: bool) -> Self {
         Self { patience, repeatable, points_max: ServicePoints::MAX }
     }
 }
 
-/// Knows the service points and how they are doing; shared by all threads of a scrambler.
+/// The service points and their health; shared by all threads of a scrambler.
 pub(super) struct FailOverClient {
     points: ServicePoints,
     connection: Connection,
@@ -50,7 +50,7 @@ pub(super) struct FailOverClient {
     counters: Counters,
 }
 
-/// What one attempt came to.
+/// The outcome of one attempt.
 enum Outcome<T> {
     Done(T),
     Refused(ClientError),
@@ -77,7 +77,8 @@ impl FailOverClient {
         self.points.as_slice()
     }
 
-    /// The state of the policy. Nobody panics while holding it; if so, its plain values are sound.
+    /// The state of the fail-over policy. No code panics while it holds the lock; after a panic its
+    /// plain values would still be sound.
     pub(super) fn fail_over(&self) -> MutexGuard<'_, FailOver> {
         self.fail_over.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -91,23 +92,24 @@ impl FailOverClient {
         self.clock.calendar()
     }
 
-    /// A number of at least 0 and below 1.
+    /// A random number in `0.0..1.0`.
     pub(super) fn chance(&self) -> f64 {
         self.clock.chance()
     }
 
-    /// What is counted.
+    /// The client's counters.
     pub(super) fn counters(&self) -> &Counters {
         &self.counters
     }
 
-    /// What a service point said of itself, as far as it was asked.
+    /// The service point's capabilities, if it was asked for them.
     pub(super) fn capabilities(&self, at: usize) -> Option<ServerCapabilities> {
         self.connection.known(at)
     }
 
-    /// Asks one service point after the other until `read` accepts an answer, again and again within
-    /// the terms' patience. When all that were asked cannot be trusted, asking again helps nobody.
+    /// Tries one service point after the other until `read` accepts an answer, and repeats that
+    /// within the terms' patience. It gives up when none of the points that were tried can be
+    /// trusted, because a retry would not help.
     pub(super) fn carry<T>(
         &self,
         request: &Request,
@@ -201,7 +203,7 @@ impl FailOverClient {
                 Ok(value) => Outcome::Done(value),
                 Err(reason) => setback(reason, &answer),
             },
-            // Too slow and too many are the point's own trouble; all else in 4xx is the request's.
+            // 408 and 429 are problems of the point; every other 4xx is one of the request.
             408 | 429 => setback(format!("status {}", answer.status), &answer),
             400..=499 => Outcome::Refused(refusal(point, &answer)),
             _ => setback(status_reason(&answer), &answer),
@@ -232,7 +234,7 @@ impl FailOverClient {
         }
     }
 
-    /// Waits until all points may be asked again; false when that is past the deadline.
+    /// Waits until all points may be tried again; returns false when that is past the deadline.
     fn wait_for_retry(&self, round: u32, retry_after: Duration, deadline: Duration) -> bool {
         let settings = &self.settings;
         let pause = pause(settings.pause_first, settings.pause_max, round, self.clock.chance());
@@ -246,19 +248,19 @@ impl FailOverClient {
             let taken = self.budget.lock().unwrap_or_else(PoisonError::into_inner).take(now);
             match taken {
                 Ok(()) => return true,
-                // Another request's success may free this one sooner than the bucket fills.
+                // Another request's success may add a token sooner than the bucket fills.
                 Err(wait) if now < deadline => self.clock.sleep(wait.min(BUDGET_STEP)),
                 Err(_) => return false,
             }
         }
     }
 
-    /// Looks at the points that failed and are due for a look.
+    /// Probes the failed points that are due.
     pub(super) fn probe(&self) {
         let due = self.fail_over().due(self.now());
         for at in due {
             let Some(point) = self.points().get(at) else { continue };
-            // The look may take long; nobody waits for the policy meanwhile.
+            // The probe may take long, so the policy is not locked meanwhile.
             let found = self.connection.probe(point);
             let (now, chance) = (self.clock.now(), self.clock.chance());
             let mut fail_over = self.fail_over();
@@ -278,7 +280,7 @@ impl FailOverClient {
 }
 
 fn setback<T>(reason: String, answer: &Answer) -> Outcome<T> {
-    // An error answer, 503 included, does not say that nothing was done.
+    // An error status, 503 included, does not prove that nothing was done.
     let failure = Failure { reach: Reach::MaybeDone, reason };
     Outcome::Setback { failure, retry_after: answer.retry_after, is_untrusted: false }
 }

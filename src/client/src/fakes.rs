@@ -1,4 +1,4 @@
-//! A clock that only moves when somebody waits, and a key server that does as it is told.
+//! A clock that moves only when it is waited on, and a key server with scripted behaviour.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -13,7 +13,7 @@ use keymoot_crypto::SecretBytes;
 use keymoot_drm::EncryptionProvider;
 use keymoot_model::{AccountId, ContentId};
 
-/// Time that passes only by sleeping, and dice that always show the same.
+/// Time that passes only by sleeping, and a constant in place of randomness.
 #[derive(Clone, Default)]
 pub(super) struct FakeClock(pub(super) Arc<Mutex<Duration>>);
 
@@ -41,26 +41,26 @@ impl Clock for FakeClock {
     }
 }
 
-/// How a service point behaves.
+/// The behaviour of a service point.
 #[derive(Clone, Debug)]
 pub(super) enum Behaviour {
-    /// Hands out this key.
+    /// Returns this key.
     Key(u8),
     /// Refuses connections.
     Dead,
-    /// Takes the request, and says nothing for so long.
+    /// Accepts the request, and stays silent for this long.
     Silent(Duration),
-    /// Silent until this time, and hands out this key from then on.
+    /// Is silent until this time, and returns this key from then on.
     Back(Duration, u8),
-    /// Answers with this status, and these words.
+    /// Answers with this status and message.
     Status(u16, &'static str),
     /// Answers with this body.
     Says(&'static str),
-    /// Gives back the key it is given.
+    /// Returns the key that the request supplies.
     Obeys,
 }
 
-/// What a request looked like.
+/// A request as it arrived.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Asked {
     pub(super) at_ms: u128,
@@ -100,7 +100,8 @@ impl FakeServer {
         self.points.lock().unwrap()[at] = behaviour;
     }
 
-    /// The points that were asked since the last call, in order: `"ab"` for the first, then the second.
+    /// The points that got requests since the last call, in order: `"ab"` for the first, then the
+    /// second.
     pub(super) fn order(&self) -> String {
         self.asked.lock().unwrap().drain(..).map(|asked| asked.point.replace("http://", "")).collect()
     }

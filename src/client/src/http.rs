@@ -1,7 +1,7 @@
 //! HTTP to a service point, in the clear or over TLS.
 //!
-//! No redirect is followed and no proxy of the environment used: a request, and the key that answers
-//! it, go to the configured service point and nowhere else.
+//! No redirect is followed and no proxy of the environment is used: a request, and the key in its
+//! answer, travel only between this process and the configured service point.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -18,17 +18,18 @@ use super::settings::Timeouts;
 use super::transport::{Answer, Failure, Reach, Transport};
 use keymoot_crypto::secret_file::{self, SecretFileError};
 
-/// The keys of 10,000 periods, the most that one request may ask for, take less.
+/// The keys of 10,000 periods, the most that one request may ask for, take less than this.
 const ANSWER_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
-/// How long a connection is kept for the next request; less than servers keep theirs.
+/// How long an idle connection is kept: shorter than servers keep theirs, so that it is rarely
+/// found closed.
 const IDLE_MAX: Duration = Duration::from_secs(3);
 
-/// What TLS to a key server is checked and proved with.
+/// The files that TLS to a key server needs.
 #[derive(Clone, Debug, Default)]
 pub struct TlsFiles {
-    /// PEM certificates of the authorities that may vouch for a service point; without the file,
-    /// those of the public web.
+    /// PEM certificates of the authorities that are trusted; without the file, those of the public
+    /// web.
     pub ca: Option<PathBuf>,
     /// This scrambler's own certificate chain and private key, both PEM, for key servers that
     /// demand one. The key is a secret file.
@@ -42,29 +43,29 @@ pub enum TlsFilesError {
     /// A certificate file cannot be read.
     #[error("cannot read {}", path.display())]
     Read {
-        /// The file.
+        /// The certificate file.
         path: PathBuf,
-        /// Why.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// A certificate file holds none.
+    /// A certificate file holds no certificate.
     #[error("{} holds no certificate in PEM", path.display())]
     NoCertificate {
-        /// The file.
+        /// The certificate file.
         path: PathBuf,
     },
-    /// A key file cannot be read, or is reachable by others.
+    /// A key file cannot be read, or other users can.
     #[error(transparent)]
     KeyFile(#[from] SecretFileError),
     /// A key file holds no key.
     #[error("{} holds no private key in PEM", path.display())]
     NoKey {
-        /// The file.
+        /// The key file.
         path: PathBuf,
     },
 }
 
-/// The transport of a real client.
+/// The transport of a real client: HTTP over TCP or TLS.
 pub struct HttpTransport {
     asking: Agent,
     probing: Agent,
@@ -77,7 +78,7 @@ impl HttpTransport {
     /// [`TlsFilesError`] names the file at fault.
     pub fn new(timeouts: Timeouts, tls: &TlsFiles) -> Result<Self, TlsFilesError> {
         let tls = tls_config(tls)?;
-        // A look is not worth the wait that a request is.
+        // A probe waits less than a request does.
         let look = Timeouts { connect: timeouts.connect, answer: timeouts.connect.min(timeouts.answer) };
         Ok(Self { asking: agent(timeouts, tls.clone()), probing: agent(look, tls) })
     }
@@ -179,7 +180,8 @@ fn not_sent(error: &dyn std::fmt::Display) -> Failure {
     Failure { reach: Reach::NotSent, reason: error.to_string() }
 }
 
-/// What of an error may be shown: nothing with the request's URL, whose query holds a signature.
+/// The part of an error that may be shown: nothing with the request's URL, whose query holds a
+/// signature.
 fn failure(error: &ureq::Error) -> Failure {
     use ureq::Error;
     let (reach, reason) = match error {
@@ -209,7 +211,8 @@ fn io_failure(error: &io::Error) -> (Reach, String) {
     }
 }
 
-/// A server that cannot prove who it is was told nothing. What goes wrong later may come too late.
+/// Nothing is sent to a server whose certificate is not trusted. Any other TLS error may come after
+/// the request was sent.
 fn tls_failure(error: &rustls::Error) -> (Reach, String) {
     let reach = match error {
         rustls::Error::InvalidCertificate(_) => Reach::NotSent,

@@ -1,4 +1,4 @@
-//! The client: the four things a scrambler asks of a key server.
+//! The client: fetching, creating, rotating and deleting keys.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -20,34 +20,34 @@ use super::transport::Transport;
 use keymoot_drm::EncryptionProvider;
 use keymoot_model::{AccountId, ContentId, Scheme};
 
-/// Whose keys a client asks for, and for which DRM systems.
+/// The account whose keys a client requests, and the DRM systems they are for.
 #[derive(Clone, Debug)]
 pub struct ContentKeys {
-    /// The account.
+    /// The account that owns the contents.
     pub account: AccountId,
-    /// The `ca_system` its requests carry.
+    /// The `ca_system` of the requests.
     pub ca_system: String,
-    /// The provider whose endpoint is asked; decides which systems' data comes with a key.
+    /// The provider whose endpoint is used; it decides which systems' data comes with a key.
     pub provider: EncryptionProvider,
 }
 
-/// How a service point is doing, for a scrambler's own monitoring.
+/// The state of a service point, for a scrambler's own monitoring.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PointStatus {
-    /// The service point.
+    /// The service point that this is about.
     pub point: ServicePoint,
-    /// How it is doing.
+    /// Its health.
     pub state: PointState,
-    /// Whether requests go to it first.
+    /// Whether requests are sent to it first.
     pub current: bool,
-    /// The scheme it is shown, once it was asked which it accepts.
+    /// The scheme that requests to it use; `None` until its capabilities are known.
     pub scheme: Option<Scheme>,
-    /// The key its answers are checked with, where that is demanded.
+    /// The key its answers are verified with, where signed answers are demanded.
     pub server_key: Option<ServerKey>,
 }
 
-/// Asks a key server for content keys. Share one among all threads of a scrambler: then all learn
-/// from one failure, and share one budget of retries.
+/// Requests content keys from a key server. Share one among all threads of a scrambler: then all
+/// learn from one failure, and share one budget of retries.
 pub struct KeyClient {
     pub(super) keys: ContentKeys,
     pub(super) settings: ClientSettings,
@@ -70,20 +70,22 @@ impl KeyClient {
         Self { keys, settings, fail_over_client, cache }
     }
 
-    /// The content's key. When no service point answers, the remembered one, if it is young enough.
+    /// The content's key. When no service point answers, the cached one, if it is recent enough.
     ///
     /// # Errors
+    ///
     /// [`ClientError::Refused`] with status 404 when the content has no key.
     pub fn fetch(&self, content: &ContentId) -> Result<(FetchedKey, Freshness), ClientError> {
         self.obtain(&self.request(Method::Get, content, Wanted::Key, None)?, content)
     }
 
-    /// The content's key, made when it has none. Whoever comes first decides, so the key may be
-    /// another than the one this client made with [`KeySource::Own`]. When no service point answers,
-    /// the remembered key, as for [`Self::fetch`].
+    /// The content's key, made when it has none. The first client to create it decides, so the key
+    /// may be another than the one this client made with [`KeySource::Own`]. When no service point
+    /// answers, the cached key, as for [`Self::fetch`].
     ///
     /// # Errors
-    /// [`ClientError`] when nobody answers or the request is refused.
+    ///
+    /// [`ClientError`] when no service point answers or the request is refused.
     pub fn create(
         &self,
         content: &ContentId,
@@ -93,13 +95,15 @@ impl KeyClient {
         self.obtain(&self.request(Method::Post, content, Wanted::Key, own.as_ref())?, content)
     }
 
-    /// A new key for the content, whatever it has. Old keys stay licensable by their key id.
+    /// A new key for the content, whether it has one or not. Old keys can still be licensed by
+    /// their key id.
     ///
-    /// With [`KeySource::Own`] the request is repeated safely, because it names the new key. With
+    /// With [`KeySource::Own`] the request is safe to repeat, because it names the new key. With
     /// [`KeySource::Server`] it is repeated only when it certainly never arrived.
     ///
     /// # Errors
-    /// [`ClientError::OutcomeUnknown`] when the server was to make the key and its answer got lost.
+    ///
+    /// [`ClientError::OutcomeUnknown`] when the server was to make the key and its answer was lost.
     pub fn rotate(&self, content: &ContentId, source: KeySource) -> Result<FetchedKey, ClientError> {
         let own = OwnKey::of(source)?;
         let request = self.request(Method::Put, content, Wanted::Key, own.as_ref())?;
@@ -117,10 +121,11 @@ impl KeyClient {
         Ok(key)
     }
 
-    /// Deletes the content's key with all its versions; says how many those were.
+    /// Deletes the content's key with all its versions; returns how many versions those were.
     ///
     /// # Errors
-    /// [`ClientError`] when nobody answers or the request is refused.
+    ///
+    /// [`ClientError`] when no service point answers or the request is refused.
     pub fn delete(&self, content: &ContentId) -> Result<u32, ClientError> {
         let request = self.request(Method::Delete, content, Wanted::Key, None)?;
         let terms = Terms::patient(self.settings.patience, true);
@@ -128,7 +133,7 @@ impl KeyClient {
         self.fail_over_client.carry(&request, terms, read_deleted)
     }
 
-    /// How each service point is doing.
+    /// The state of each service point.
     pub fn status(&self) -> Vec<PointStatus> {
         let fail_over = self.fail_over_client.fail_over();
         let status = |(at, point): (usize, &ServicePoint)| PointStatus {
@@ -141,18 +146,17 @@ impl KeyClient {
         self.fail_over_client.points().iter().enumerate().map(status).collect()
     }
 
-    /// What was counted since the client was made.
+    /// The client's counters since it was made.
     pub fn metrics(&self) -> ClientMetrics {
         self.fail_over_client.counters().snapshot()
     }
 
-    /// Looks at service points that failed and are due for a look. A [`super::Prober`] does so all
-    /// the time.
+    /// Probes the failed service points that are due. A [`super::Prober`] does so all the time.
     pub fn probe(&self) {
         self.fail_over_client.probe();
     }
 
-    /// A request that may be answered from memory while there is an outage.
+    /// Sends a request that may be answered from the cache during an outage.
     fn obtain(&self, request: &Request, content: &ContentId) -> Result<(FetchedKey, Freshness), ClientError> {
         let now = self.fail_over_client.now();
         let remembered = self.cache().recall(content, now);
@@ -160,8 +164,9 @@ impl KeyClient {
             let fail_over = self.fail_over_client.fail_over();
             (fail_over.all_failed(), !fail_over.due(now).is_empty())
         };
-        // Who remembers the key has no need to be patient. While all points are down, a live scrambler
-        // must not wait for each of them either: one is asked when it is time to look again, else none.
+        // With a cached key there is no reason to be patient. While all points are down, a live
+        // scrambler must not wait for each of them either: one is tried when it is due for a probe,
+        // otherwise none.
         let terms = match &remembered {
             None => Terms::patient(self.settings.patience, true),
             Some((key, age)) if all_failed && !due => {
@@ -175,7 +180,7 @@ impl KeyClient {
                 self.cache().remember(&key, self.fail_over_client.now());
                 Ok((key, Freshness::Answered))
             }
-            // Whoever answers in the key server's place must not be able to take the key away either.
+            // An attacker in the key server's place must not be able to take the key away either.
             Err(error @ (ClientError::NoServicePoint { .. } | ClientError::Untrusted { .. })) => {
                 let Some((key, age)) = remembered else { return Err(error) };
                 tracing::warn!(%content, age_s = age.as_secs(), "no service point answers; using the remembered key");
@@ -207,7 +212,7 @@ impl KeyClient {
     }
 
     fn cache(&self) -> MutexGuard<'_, KeyCache> {
-        // A thread that panicked in between left whole entries only.
+        // The entries are complete, even if a thread panicked.
         self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

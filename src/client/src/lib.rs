@@ -1,16 +1,16 @@
-//! The scrambler's side: asking a key server for content keys, at two or more service points.
+//! The scrambler's client: requests content keys from a key server at two or more service points.
 //!
-//! A [`KeyClient`] asks its service points in order of preference. When one fails (dead, silent, at
-//! fault or without a quorum) it turns to the next at once, stays there, and goes back to a more
+//! A [`KeyClient`] tries its service points in order of preference. When one fails (dead, silent,
+//! faulty or without a quorum) it turns to the next at once and stays there. It goes back to a more
 //! preferred point only after that one was healthy for a while. Retries are jittered and paid for
-//! from a budget, so that many scramblers together never storm a key server that is coming back.
-//! Keys that were fetched once are remembered for a configured time, so that a scrambler rides out
-//! an outage of the whole key server.
+//! from a budget, so that many scramblers together never overload a key server that is coming back.
+//! Fetched keys are cached for a configured time, so that a scrambler survives an outage of the
+//! whole key server.
 //!
-//! Everything here is blocking and holds no thread of its own but the [`Prober`]'s. Time, waiting
-//! and chance come from a [`Clock`], the network from a [`Transport`], signatures from a [`Signer`]:
-//! the policy is tested without any of them. Content keys are zeroized on drop, never logged, and
-//! never in a query string.
+//! Everything here is blocking, and the only thread is the [`Prober`]'s or that of [`LiveKeys`].
+//! Time, waiting and randomness come from a [`Clock`], the network from a [`Transport`], signatures
+//! from a [`Signer`]: the policy is tested without any of them. Content keys are zeroized on drop,
+//! never logged, and never in a query string.
 
 mod answer;
 mod backoff;
@@ -53,7 +53,8 @@ pub use error::{ClientError, Setback};
 pub use fail_over::PointState;
 pub use http::{HttpTransport, TlsFiles, TlsFilesError};
 pub use key_client::{ContentKeys, KeyClient, PointStatus};
-/// What a client speaks of, so that this crate is the only one an encoder names.
+/// Types of the client's API from other crates, so that an encoder needs to depend on this crate
+/// only.
 pub use keymoot_crypto::{ContentKey, SecretBytes, secret_file};
 pub use keymoot_drm::{EncryptionProvider, SystemData, SystemId};
 pub use keymoot_model::{AccountId, ContentId, Kid, Period, Scheme, TrackName};

@@ -1,8 +1,8 @@
-//! The keys of a live stream: of the current crypto period and those to come, fetched ahead in the
-//! background, so that a scrambler rides out an outage of the whole key server.
+//! The keys of a live stream: of the current crypto period and of coming ones, fetched ahead in the
+//! background, so that a scrambler survives an outage of the whole key server.
 //!
-//! Asking for a key never waits for the network. Once the outage has lasted longer than the keys that
-//! were fetched ahead, there is an error that says so: a live stream must not go on with an old key.
+//! Asking for a key never waits for the network. When an outage lasts longer than the prefetched
+//! keys, there is an error that says so: a live stream must not continue with an old key.
 
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,35 +20,36 @@ use super::periods::{PeriodStart, PeriodsWanted};
 use super::prefetch_window::{Due, KEYS_PER_REQUEST, PrefetchWindow};
 use keymoot_model::{ContentId, TrackName};
 
-/// How often the thread looks whether keys are due.
+/// How often the thread checks whether keys are due.
 const STEP: Duration = Duration::from_millis(200);
 /// The pause after a failed fetch; doubles up to [`PAUSE_MAX`].
 const PAUSE_FIRST: Duration = Duration::from_secs(1);
 /// The longest pause after failed fetches.
 const PAUSE_MAX: Duration = Duration::from_secs(10);
 
-/// What a live stream needs.
+/// The stream, and which keys are prefetched.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LivePlan {
-    /// The content.
+    /// The content of the stream.
     pub content: ContentId,
-    /// The track.
+    /// The track that the keys are for.
     pub track: TrackName,
-    /// How long each crypto period is.
+    /// The length of each crypto period, in seconds.
     pub length_s: u32,
     /// When the period of index 0 starts. All scramblers and players of a stream must agree on it.
     pub epoch: OffsetDateTime,
-    /// For how long keys are held ahead: the longest outage of the whole key server that is ridden out.
+    /// For how long keys are held ahead: the longest outage of the whole key server that the stream
+    /// survives.
     pub prefetch: Duration,
-    /// How often keys that are held are asked for anew, so that a replaced one is noticed.
+    /// How often the held keys are fetched again, so that a replaced one is noticed.
     pub recheck: Duration,
 }
 
 impl LivePlan {
-    /// The most periods that `prefetch` may hold; each takes some 2 KiB.
+    /// The most periods that `prefetch` may cover; each takes some 2 KiB.
     pub const PERIODS_MAX: u64 = 4096;
 
-    /// Periods counted from 1970, ten minutes ahead, looked at anew every minute.
+    /// Periods counted from 1970, prefetched for ten minutes and checked every minute.
     pub const fn new(content: ContentId, track: TrackName, length_s: u32) -> Self {
         let (prefetch, recheck) = (Duration::from_secs(600), Duration::from_secs(60));
         Self { content, track, length_s, epoch: OffsetDateTime::UNIX_EPOCH, prefetch, recheck }
@@ -63,17 +64,17 @@ impl LivePlan {
     }
 }
 
-/// Why there is no key for a live stream.
+/// Why a live stream has no key.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LiveKeysError {
-    /// Periods must have a length.
+    /// The length of a period is 0.
     #[error("a crypto period of a live stream lasts at least one second")]
     Length,
-    /// More keys would be held than is sensible.
+    /// The plan asks for more keys than [`LivePlan::PERIODS_MAX`].
     #[error("the time to prefetch holds {periods} crypto periods; at most {max} are held", max = LivePlan::PERIODS_MAX)]
     TooFar {
-        /// How many.
+        /// The number of periods that the plan asks for.
         periods: u64,
     },
     /// The first keys could not be fetched.
@@ -82,21 +83,21 @@ pub enum LiveKeysError {
     /// The thread could not be started.
     #[error("the thread that fetches keys ahead cannot be started")]
     Thread(#[source] std::io::Error),
-    /// There are no keys left, because the key server has not answered for too long, or refuses.
+    /// No keys are left, because the key server has not answered for too long, or refuses.
     #[error("no key for crypto period {index}: those fetched ahead are used up{}", cause(last_failure))]
     UsedUp {
-        /// The period.
+        /// The index of the period without a key.
         index: u32,
-        /// Why there are no more.
+        /// Why the last fetch failed.
         last_failure: Option<String>,
     },
     /// The period is over, or too far ahead.
     #[error("crypto period {index} is not held: it is over, or beyond the time that is prefetched")]
     NotHeld {
-        /// The period.
+        /// The index of the period that was requested.
         index: u32,
     },
-    /// The machine's calendar is outside the periods that can be counted.
+    /// The system clock is outside the periods that can be counted.
     #[error("there is no crypto period at this time; check the epoch and this machine's clock")]
     NoPeriod,
 }
@@ -105,10 +106,10 @@ fn cause(last_failure: &Option<String>) -> String {
     last_failure.as_ref().map(|reason| format!("; {reason}")).unwrap_or_default()
 }
 
-/// How well a live stream is supplied, for a scrambler's own monitoring.
+/// How many keys a live stream has in advance, for a scrambler's own monitoring.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LiveStatus {
-    /// Until when keys are held without a gap; `None` when even the current one is not.
+    /// The time until which keys are held without a gap; `None` when the current one is missing.
     pub held_until: Option<OffsetDateTime>,
     /// For how long keys are held ahead.
     pub depth: Duration,
@@ -116,9 +117,9 @@ pub struct LiveStatus {
     pub keys: usize,
     /// When the current period ends and the next key starts.
     pub next_change: Option<OffsetDateTime>,
-    /// Since when fetching keys has failed.
+    /// The time since which fetches have failed.
     pub failing_since: Option<OffsetDateTime>,
-    /// Why it failed last.
+    /// Why the last fetch failed.
     pub last_failure: Option<String>,
 }
 
@@ -127,18 +128,18 @@ struct State {
     failing_since: Option<OffsetDateTime>,
     last_failure: Option<String>,
     failures: u32,
-    /// No fetch before this time of the client's clock.
+    /// The next fetch is not before this time of the client's clock.
     next_try: Duration,
 }
 
-/// What the thread and the callers share.
+/// The state shared by the thread and the callers.
 struct Supply {
     client: Arc<KeyClient>,
     plan: LivePlan,
     state: Mutex<State>,
 }
 
-/// The keys of a live stream, kept ahead by a thread for as long as this lives.
+/// The keys of a live stream, prefetched by a thread for as long as this value lives.
 pub struct LiveKeys {
     supply: Arc<Supply>,
     stop: Option<Sender<()>>,
@@ -150,8 +151,9 @@ impl LiveKeys {
     /// thread.
     ///
     /// # Errors
-    /// [`LiveKeysError`] when the plan is not sound or the key server gives no keys within the client's
-    /// patience.
+    ///
+    /// [`LiveKeysError`] when the plan is not sound or the key server returns no keys within the
+    /// client's patience.
     pub fn start(client: Arc<KeyClient>, plan: LivePlan) -> Result<Self, LiveKeysError> {
         let supply = Arc::new(Supply::new(client, plan)?);
         supply.begin().map_err(LiveKeysError::First)?;
@@ -166,10 +168,11 @@ impl LiveKeys {
         Ok(Self { supply, stop: Some(stop), thread: Some(thread) })
     }
 
-    /// The key of the current period, by this machine's calendar.
+    /// The key of the current period, by the system clock.
     ///
     /// # Errors
-    /// [`LiveKeysError::UsedUp`] once an outage has lasted too long.
+    ///
+    /// [`LiveKeysError::UsedUp`] when an outage has lasted too long.
     pub fn current(&self) -> Result<PeriodKey, LiveKeysError> {
         self.supply.current()
     }
@@ -177,20 +180,21 @@ impl LiveKeys {
     /// The key of a period: the last, the current, or one that is held ahead.
     ///
     /// # Errors
-    /// [`LiveKeysError::NotHeld`] for all others.
+    ///
+    /// [`LiveKeysError::NotHeld`] for any other period.
     pub fn period(&self, index: u32) -> Result<PeriodKey, LiveKeysError> {
         let key = self.supply.state().prefetch_window.key(index).map(PeriodKey::copy);
         key.ok_or(LiveKeysError::NotHeld { index })
     }
 
-    /// How well the stream is supplied.
+    /// The state of the supply of keys.
     pub fn status(&self) -> LiveStatus {
         self.supply.status()
     }
 }
 
 impl Drop for LiveKeys {
-    /// Ends the thread, after the request it is at. All keys are zeroized.
+    /// Ends the thread after its current request. All keys are zeroized.
     fn drop(&mut self) {
         self.stop.take();
         if let Some(thread) = self.thread.take() {
@@ -210,7 +214,7 @@ impl Supply {
         Ok(Self { client, plan, state: Mutex::new(state) })
     }
 
-    /// The first fetch, with all of the client's patience.
+    /// The first fetch, with the client's full patience.
     fn begin(&self) -> Result<(), ClientError> {
         let due = self.state().prefetch_window.due(self.calendar());
         match due {
@@ -219,7 +223,7 @@ impl Supply {
         }
     }
 
-    /// Fetches what is due, unless the last try is too short ago.
+    /// Fetches the keys that are due, unless the last try was too recent.
     fn refresh(&self) {
         let now = self.client.fail_over_client.now();
         let due = {
@@ -231,7 +235,7 @@ impl Supply {
             state.prefetch_window.due(calendar)
         };
         let Some(due) = due else { return };
-        // Nobody waits for this, and it is tried again soon.
+        // No caller waits for this fetch, and it is retried soon.
         match self.fetch(due, Terms::patient(Duration::ZERO, true)) {
             Ok(()) => self.recovered(),
             Err(error) => self.failed(&error),
@@ -319,7 +323,7 @@ impl Supply {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // A thread that panicked in between left whole keys only.
+        // The keys are complete, even if a thread panicked.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,4 +1,4 @@
-//! What a client counted since it was made, for the monitoring of the program it is part of.
+//! A client's counters since it was made, for the monitoring of the program that uses it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -6,29 +6,29 @@ use std::sync::atomic::{AtomicU64, Ordering};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ClientMetrics {
-    /// Requests that the caller made, whatever became of them.
+    /// Requests of the caller, whatever their outcome.
     pub requests: u64,
-    /// Of those, answered by a service point with what was asked for.
+    /// Of those, requests that a service point answered with the requested data.
     pub answered: u64,
     /// Of those, refused by a service point (4xx).
     pub refused: u64,
-    /// Of those, answered by nobody within the caller's patience.
+    /// Of those, requests that no service point answered within the caller's patience.
     pub unanswered: u64,
-    /// Keys handed out from memory because nobody answered.
+    /// Keys returned from the cache because no service point answered.
     pub remembered: u64,
-    /// Times a service point was asked; more than `requests` means retries.
+    /// Attempts at a service point; more than `requests` means retries.
     pub attempts: u64,
-    /// Times a service point failed a request.
+    /// Attempts that failed.
     pub setbacks: u64,
-    /// Of those, because its answer was not proved or it asked for too weak a proof.
+    /// Of those, attempts whose answer was not proved or asked for too weak a proof.
     pub untrusted: u64,
-    /// Times another service point became the one that is asked first, because that one failed.
+    /// Times another service point became the first choice, because the current one failed.
     pub fail_overs: u64,
     /// Times the client went back to a preferred service point that had recovered.
     pub recoveries: u64,
 }
 
-/// What is counted.
+/// The events that are counted.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Count {
     Request,
@@ -48,14 +48,14 @@ pub(super) enum Count {
 pub(super) struct Counters([AtomicU64; 10]);
 
 impl Counters {
-    /// One more.
+    /// Adds one.
     pub(super) fn count(&self, what: Count) {
         if let Some(counter) = self.0.get(what as usize) {
             counter.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    /// How many there were until now.
+    /// The current values.
     pub(super) fn snapshot(&self) -> ClientMetrics {
         let read = |what: Count| self.0.get(what as usize).map_or(0, |count| count.load(Ordering::Relaxed));
         ClientMetrics {

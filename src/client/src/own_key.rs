@@ -3,17 +3,17 @@
 use keymoot_crypto::{ContentKey, RandomError, random_kid};
 use keymoot_model::Kid;
 
-/// Who makes a new key.
+/// The party that makes a new key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum KeySource {
-    /// The key server.
+    /// The key server makes it.
     #[default]
     Server,
     /// This client, which supplies key and key id.
     Own,
 }
 
-/// A key and its id, made here.
+/// A key and its id, made by this client.
 pub(super) struct OwnKey {
     pub(super) kid: Kid,
     pub(super) key: ContentKey,
@@ -25,7 +25,7 @@ impl OwnKey {
         Ok(Self { kid: random_kid()?, key: ContentKey::generate()? })
     }
 
-    /// The key that `source` asks for: one made here, or none.
+    /// A key made here for [`KeySource::Own`], else `None`.
     pub(super) fn of(source: KeySource) -> Result<Option<Self>, RandomError> {
         match source {
             KeySource::Server => Ok(None),

@@ -1,5 +1,5 @@
-//! What a key server answers about crypto periods, read and checked: an answer for other periods, or
-//! with times that are not those of the periods asked for, is none.
+//! A key server's answers about crypto periods, parsed and checked: an answer for other periods
+//! than the requested ones, or with wrong times, is refused.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -14,31 +14,31 @@ use keymoot_crypto::ContentKey;
 use keymoot_drm::SystemData;
 use keymoot_model::{ContentId, Kid, Period, TrackName};
 
-/// The key of one crypto period, with what goes into the media beside it.
+/// The key of one crypto period, with the data that goes into the media beside it.
 #[derive(Debug)]
 pub struct PeriodKey {
-    /// Which period.
+    /// The period that the key is for.
     pub period: Period,
-    /// When it starts.
+    /// The time at which the period starts.
     pub starts_at: OffsetDateTime,
-    /// When it ends, and the next starts.
+    /// The time at which it ends and the next period starts.
     pub ends_at: OffsetDateTime,
-    /// The key id.
+    /// The key id of the key.
     pub kid: Kid,
     /// The key, zeroized on drop.
     pub key: ContentKey,
-    /// The version within its track.
+    /// The key's version within its track.
     pub version: u32,
-    /// Whether somebody supplied it; else it was derived.
+    /// Whether the key was supplied; otherwise it was derived.
     pub is_supplied: bool,
-    /// The constant IV, for systems that have one.
+    /// The constant IV, for systems that use one.
     pub iv: Option<[u8; 16]>,
     /// The data of each DRM system.
     pub pssh: Vec<SystemData>,
 }
 
 impl PeriodKey {
-    /// A second copy, for a caller and the memory to hold one each.
+    /// A second copy, so that the caller and the held keys have one each.
     pub(super) fn copy(&self) -> Self {
         Self { key: ContentKey::from_bytes(self.key.expose()), pssh: self.pssh.clone(), ..*self }
     }
@@ -47,26 +47,26 @@ impl PeriodKey {
 /// The keys of successive crypto periods.
 #[derive(Debug)]
 pub struct Schedule {
-    /// The content.
+    /// The content that the keys are for.
     pub content: ContentId,
-    /// The track.
+    /// The track that the keys are for.
     pub track: TrackName,
-    /// When the period of index 0 starts.
+    /// The time at which the period of index 0 starts.
     pub epoch: OffsetDateTime,
     /// The keys, in the order of their periods and without a gap.
     pub periods: Vec<PeriodKey>,
 }
 
-/// That a track has keys for periods of a length.
+/// The keys that a track has for periods of one length.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ScheduleListing {
-    /// How long its periods are.
+    /// The length of the periods, in seconds.
     pub length_s: u32,
-    /// The version of the keys that are derived; none when all were supplied.
+    /// The version of the derived keys; `None` when all were supplied.
     pub version: Option<u32>,
-    /// The periods for which a key was supplied, the first of them when they are many.
+    /// The periods for which a key was supplied; only the first of them when there are many.
     pub supplied: Vec<u32>,
-    /// How many they are.
+    /// The number of periods with a supplied key.
     pub supplied_count: u32,
 }
 
@@ -111,7 +111,7 @@ struct WireListed {
 
 const UNREADABLE: &str = "its answer holds no crypto periods that can be read";
 
-/// Reads the keys asked for; says in a few words, without the body, why they are not there.
+/// Reads the requested keys. The error is a short reason, without the body.
 pub(super) fn read_schedule(
     body: &[u8],
     content: &ContentId,
@@ -177,7 +177,7 @@ fn read_period(wire: &WirePeriod, epoch: OffsetDateTime, length_s: u32) -> Resul
     })
 }
 
-/// Reads for which lengths there are keys.
+/// Reads the lengths for which there are keys.
 pub(super) fn read_listing(
     body: &[u8],
     content: &ContentId,
@@ -201,7 +201,7 @@ pub(super) fn read_listing(
     wire.schedules.iter().map(read).collect()
 }
 
-/// Reads the version that all keys of this length were replaced by.
+/// Reads the version of the keys that replaced all keys of this length.
 pub(super) fn read_replaced(
     body: &[u8],
     content: &ContentId,

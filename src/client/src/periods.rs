@@ -1,4 +1,4 @@
-//! What a scrambler asks about crypto periods: their keys, which there are, a new key for them.
+//! Requests about crypto periods: their keys, which of them exist, a new key for them.
 
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -13,29 +13,29 @@ use super::period_answer::{
 use super::request::{Method, PeriodMembers, Request, Wanted};
 use keymoot_model::{ContentId, Period, TrackName};
 
-/// Which period is the first that is asked for.
+/// The first period of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PeriodStart {
-    /// The one of this index.
+    /// The period with this index.
     Index(u32),
-    /// The one at this time.
+    /// The period at this time.
     At(OffsetDateTime),
-    /// The current one, by the key server's clock.
+    /// The current period, by the key server's clock.
     Now,
 }
 
 /// Successive crypto periods of a track.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PeriodsWanted {
-    /// The track.
+    /// The track whose periods are requested.
     pub track: TrackName,
-    /// How long each period is; the scrambler chooses.
+    /// The length of each period in seconds; the scrambler chooses it.
     pub length_s: u32,
-    /// The first.
+    /// The first period.
     pub start: PeriodStart,
-    /// How many, at least 1.
+    /// The number of periods, at least 1.
     pub count: u32,
-    /// When the period of index 0 starts; without it, 1970-01-01T00:00:00Z.
+    /// The time at which the period of index 0 starts; `None` means 1970-01-01T00:00:00Z.
     pub epoch: Option<OffsetDateTime>,
 }
 
@@ -57,22 +57,23 @@ impl PeriodsWanted {
     }
 }
 
-/// RFC 3339 text; years that it cannot write become Unix seconds.
+/// RFC 3339 text; a year that RFC 3339 cannot express becomes Unix seconds.
 fn instant_text(time: OffsetDateTime) -> String {
     time.format(&Rfc3339).unwrap_or_else(|_| time.unix_timestamp().to_string())
 }
 
-/// When the period of this index starts; `None` beyond the calendar.
+/// The time at which the period of this index starts; `None` beyond the calendar.
 pub(super) fn starts_at(epoch: OffsetDateTime, length_s: u32, index: u32) -> Option<OffsetDateTime> {
     epoch.checked_add(time::Duration::seconds(i64::from(length_s) * i64::from(index)))
 }
 
 impl KeyClient {
-    /// The keys of crypto periods, in their order. With `create`, the track gets its schedule now when
-    /// it has none for periods of this length; whoever comes first decides.
+    /// The keys of crypto periods, in order. With `create`, the track gets a schedule now when it
+    /// has none for periods of this length; the first client to create it decides.
     ///
     /// # Errors
-    /// [`ClientError::Refused`] with status 404 when there is none, without `create`.
+    ///
+    /// [`ClientError::Refused`] with status 404 when there is no schedule, without `create`.
     pub fn periods(
         &self,
         content: &ContentId,
@@ -82,7 +83,7 @@ impl KeyClient {
         self.periods_within(content, wanted, create, Terms::patient(self.settings.patience, true))
     }
 
-    /// The same, for a caller who asks again soon anyway.
+    /// The same, for a caller that retries soon anyway.
     pub(super) fn periods_within(
         &self,
         content: &ContentId,
@@ -95,10 +96,11 @@ impl KeyClient {
         self.fail_over_client.carry(&request, terms, |body| read_schedule(body, content, wanted))
     }
 
-    /// For which lengths of periods a track has keys.
+    /// The lengths of periods for which a track has keys.
     ///
     /// # Errors
-    /// [`ClientError`] when nobody answers or the request is refused.
+    ///
+    /// [`ClientError`] when no service point answers or the request is refused.
     pub fn schedules(
         &self,
         content: &ContentId,
@@ -110,10 +112,12 @@ impl KeyClient {
         self.fail_over_client.carry(&request, terms, |body| read_listing(body, content, track))
     }
 
-    /// Gives one period a key that is made here. It wins over the derived one, which stays licensable.
+    /// Supplies one period with a key that is made here. It replaces the derived one, which can
+    /// still be licensed.
     ///
     /// # Errors
-    /// [`ClientError`] when nobody answers or the request is refused.
+    ///
+    /// [`ClientError`] when no service point answers or the request is refused.
     pub fn supply_period(
         &self,
         content: &ContentId,
@@ -132,7 +136,7 @@ impl KeyClient {
             return Err(ClientError::Sign(super::SignError("no key was made".to_owned())));
         };
         let request = self.period_request(Method::Put, content, wanted.members(), Some(&own))?;
-        // It names its key, so doing it twice is doing it once.
+        // The request names its key, so it may be sent twice with the same effect as once.
         self.fail_over_client.carry(&request, Terms::patient(self.settings.patience, true), |body| {
             let mut schedule = read_schedule(body, content, &wanted)?;
             let key = schedule.periods.pop().ok_or("it answered without a key")?;
@@ -145,12 +149,13 @@ impl KeyClient {
         })
     }
 
-    /// Gives all periods of this length new keys, coming and past. Keys handed out before stay
-    /// licensable by their key ids. Says the new version.
+    /// Replaces the keys of all periods of this length, past ones included. Keys from before can
+    /// still be licensed by their key ids. Returns the new version.
     ///
     /// # Errors
-    /// [`ClientError::OutcomeUnknown`] when the answer got lost: nobody knows whether it was done, and
-    /// doing it again would change the keys again.
+    ///
+    /// [`ClientError::OutcomeUnknown`] when the answer was lost: the keys may have been replaced,
+    /// and a repetition would replace them again.
     pub fn replace_periods(
         &self,
         content: &ContentId,

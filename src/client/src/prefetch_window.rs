@@ -1,10 +1,10 @@
-//! Which keys of a live stream are held, and which must be asked for: the policy, without clock,
-//! network or thread.
+//! Selects which keys of a live stream are held and which must be fetched: the policy, without
+//! clock, network or thread.
 //!
-//! Held are the period before the current one, whose last segment may still be at work, the current
-//! one, and as many coming ones as the configured time holds. What a fetch brings replaces what is held
-//! of the periods to come. A period that has begun keeps its key to its end, because media already
-//! names it. A key that is held no longer is zeroized.
+//! The window holds the period before the current one, whose last segment may still be in use, the
+//! current one, and as many coming ones as the configured time covers. A fetch replaces the held
+//! keys of coming periods. A period that has begun keeps its key to its end, because media already
+//! name it. A key that leaves the window is zeroized.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,20 +18,20 @@ use super::periods::starts_at;
 /// How many keys one request asks for.
 pub(super) const KEYS_PER_REQUEST: u32 = 256;
 
-/// The held keys.
+/// The held keys, and when they were last checked.
 pub(super) struct PrefetchWindow {
     plan: LivePlan,
     held: BTreeMap<u32, PeriodKey>,
-    /// When all of them were last asked for anew.
+    /// When all held keys were last fetched.
     checked_at: Option<OffsetDateTime>,
 }
 
-/// Successive periods to ask for.
+/// Successive periods to fetch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Due {
     pub(super) first: u32,
     pub(super) last: u32,
-    /// Whether held ones are asked for anew.
+    /// Whether held keys are fetched again.
     pub(super) is_check: bool,
 }
 
@@ -40,23 +40,24 @@ impl PrefetchWindow {
         Self { plan, held: BTreeMap::new(), checked_at: None }
     }
 
-    /// The period at this time; `None` before the first and after the last there can be.
+    /// The index of the period at this time; `None` before the first and after the last possible
+    /// one.
     pub(super) fn index_at(&self, time: OffsetDateTime) -> Option<u32> {
         let since = (time - self.plan.epoch).whole_nanoseconds();
         let length = i128::from(self.plan.length_s) * 1_000_000_000;
         u32::try_from(since.div_euclid(length)).ok()
     }
 
-    /// When the period after the current one starts.
+    /// The time at which the period after the current one starts.
     pub(super) fn next_start(&self, now: OffsetDateTime) -> Option<OffsetDateTime> {
         starts_at(self.plan.epoch, self.plan.length_s, self.index_at(now)?.checked_add(1)?)
     }
 
-    /// What must be asked for now: everything, when that was not done for a while; what is missing, as
-    /// soon as less than the configured time is held.
+    /// The keys that must be fetched now: all of them, when that was not done for a while; the
+    /// missing ones, when less than the configured time is held.
     pub(super) fn due(&self, now: OffsetDateTime) -> Option<Due> {
         let current = self.index_at(now)?;
-        // An eighth more than is owed, so that not every period costs a request.
+        // An eighth more than is configured, so that not every period costs a request.
         let ahead = self.plan.prefetch.saturating_add(self.plan.prefetch / 8);
         let last = self.index_at(now.checked_add(ahead.try_into().ok()?)?)?;
         let is_checked = self.checked_at.is_some_and(|at| at <= now && now - at < self.plan.recheck);
@@ -68,7 +69,7 @@ impl PrefetchWindow {
         (first <= owed).then_some(Due { first, last: last.max(first), is_check: false })
     }
 
-    /// Takes in what a fetch brought.
+    /// Stores fetched keys.
     pub(super) fn take(&mut self, keys: Vec<PeriodKey>, now: OffsetDateTime) {
         for key in keys {
             let has_begun = key.starts_at <= now;
@@ -78,30 +79,31 @@ impl PrefetchWindow {
         }
     }
 
-    /// All that was due has been taken in.
+    /// Records that all due keys were fetched.
     pub(super) fn checked(&mut self, now: OffsetDateTime) {
         self.checked_at = Some(now);
     }
 
-    /// Lets go of periods that are over, but for the last.
+    /// Drops the periods that are over, except the last one.
     pub(super) fn drop_past(&mut self, now: OffsetDateTime) {
         if let Some(current) = self.index_at(now) {
             self.held = self.held.split_off(&current.saturating_sub(1));
         }
     }
 
-    /// Lets go of the periods to come: the key server refuses them.
+    /// Drops the coming periods, because the key server refuses them.
     pub(super) fn revoke(&mut self, now: OffsetDateTime) {
         self.held.retain(|_, key| key.starts_at <= now);
         self.checked_at = None;
     }
 
-    /// The key of a period.
+    /// The held key of a period.
     pub(super) fn key(&self, index: u32) -> Option<&PeriodKey> {
         self.held.get(&index)
     }
 
-    /// Until when keys are held without a gap, from now on; `None` when the current one is not.
+    /// The time until which keys are held without a gap from `now`; `None` when the current one is
+    /// missing.
     pub(super) fn held_until(&self, now: OffsetDateTime) -> Option<OffsetDateTime> {
         let current = self.index_at(now)?;
         let last = self.first_missing(current).checked_sub(1).filter(|last| *last >= current)?;

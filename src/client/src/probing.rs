@@ -1,4 +1,4 @@
-//! The thread that looks at failed service points, for scramblers that run for long.
+//! The thread that probes failed service points, for scramblers that run for long.
 
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use super::key_client::KeyClient;
 
-/// How often the thread asks whether a look is due.
+/// How often the thread checks whether a probe is due.
 const STEP: Duration = Duration::from_millis(250);
 
-/// Looks at failed service points for as long as it lives, so that the client goes back to a
+/// Probes failed service points for as long as it lives, so that the client goes back to a
 /// preferred one. Without it, a client turns back only when all others fail.
 pub struct Prober {
     stop: Option<Sender<()>>,
@@ -21,7 +21,8 @@ impl Prober {
     /// Starts the thread.
     ///
     /// # Errors
-    /// When the operating system gives no thread.
+    ///
+    /// When the operating system cannot start a thread.
     pub fn start(client: Arc<KeyClient>) -> std::io::Result<Self> {
         let (stop, stopped) = channel();
         let thread = std::thread::Builder::new().name("keymoot-prober".into()).spawn(move || {
@@ -34,7 +35,7 @@ impl Prober {
 }
 
 impl Drop for Prober {
-    /// Ends the thread, after the look it is at.
+    /// Ends the thread after its current probe.
     fn drop(&mut self) {
         self.stop.take();
         if let Some(thread) = self.thread.take() {

@@ -1,4 +1,5 @@
-//! A uDRM encryption request before it is signed: what is asked, of whom it speaks.
+//! A uDRM encryption request before it is signed: the requested operation, and the content it is
+//! about.
 
 use std::fmt;
 
@@ -14,24 +15,24 @@ use keymoot_drm::EncryptionProvider;
 use keymoot_model::{AccountId, ContentId};
 use keymoot_protocol::Envelope;
 
-/// RFC 3986's unreserved characters stay as they are.
+/// All characters but RFC 3986's unreserved ones are escaped.
 const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// The methods of the encryption endpoint.
+/// The HTTP methods of the encryption endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Method {
-    /// Read the key.
+    /// Reads the key.
     Get,
-    /// Create it if there is none.
+    /// Creates the key if there is none.
     Post,
-    /// A new key, whatever there is.
+    /// Makes a new key, whether there is one or not.
     Put,
-    /// Delete it.
+    /// Deletes the key.
     Delete,
 }
 
 impl Method {
-    /// As it stands in a request line.
+    /// The method's name in a request line.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Get => "GET",
@@ -41,26 +42,27 @@ impl Method {
         }
     }
 
-    /// Whether the custom data travels as the body. GET has none, and proxies drop that of DELETE.
+    /// Whether the custom data travels as the body. GET has no body, and proxies drop that of
+    /// DELETE.
     const fn has_body(self) -> bool {
         matches!(self, Self::Post | Self::Put)
     }
 }
 
-/// A request to one service point. A signer adds to it.
+/// A request to one service point. A signer adds its proof to it.
 pub struct Request {
-    /// The method.
+    /// The HTTP method.
     pub method: Method,
-    /// The path, with a slash in front.
+    /// The path, with a leading slash.
     pub path: String,
-    /// Parameters of the query, not encoded yet.
+    /// Parameters of the query, not percent-encoded yet.
     pub query: Vec<(&'static str, String)>,
-    /// Further headers.
+    /// Headers beyond those that every request has.
     pub headers: Vec<(&'static str, String)>,
     custom_data: Zeroizing<Vec<u8>>,
 }
 
-/// The custom data of uDRM 2.3.2 that a scrambler sends.
+/// The custom data of a scrambler (uDRM 2.3.2).
 #[derive(Serialize)]
 struct CustomData<'a> {
     ca_system: &'a str,
@@ -75,7 +77,7 @@ struct CustomData<'a> {
     periods: PeriodMembers,
 }
 
-/// The further members of requests about crypto periods. Numbers travel as text.
+/// The further members of requests about crypto periods. Numbers are written as text.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct PeriodMembers {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -92,17 +94,17 @@ pub(super) struct PeriodMembers {
     pub(super) epoch: Option<String>,
 }
 
-/// What is asked for, at which endpoint of a provider.
+/// The object of a request: which endpoint of a provider is used.
 pub(super) enum Wanted {
     /// The content's one key.
     Key,
-    /// Keys of crypto periods, or what there is of them.
+    /// Keys of crypto periods, or the list of those that exist.
     Periods(PeriodMembers),
 }
 
 impl Request {
-    /// The request for `content` of `account`. Only a request with a body can supply a key: that of
-    /// others would stand in the query, and so in logs.
+    /// The request for `content` of `account`. Only a request with a body can supply a key: without
+    /// one, the key would be in the query, and so in logs.
     pub(super) fn new(
         method: Method,
         provider: EncryptionProvider,
@@ -126,7 +128,7 @@ impl Request {
             key_id: texts.as_ref().map(|(_, kid)| kid.as_str()),
             periods,
         };
-        // Room for all of it at once: a buffer that grows leaves copies of the key behind.
+        // The buffer holds everything from the start: growing would leave copies of the key behind.
         let mut custom_data = Zeroizing::new(Vec::with_capacity(4096));
         serde_json::to_writer(&mut *custom_data, &data)?;
         let in_query = (!method.has_body()).then(|| ("custom_data", STANDARD.encode(&*custom_data)));
@@ -134,7 +136,7 @@ impl Request {
         Ok(Self { method, path, query: in_query.into_iter().collect(), headers: Vec::new(), custom_data })
     }
 
-    /// A request whose whole body is signed.
+    /// A request that is signed over its whole body.
     pub(super) fn posting(path: &str, body: Zeroizing<Vec<u8>>) -> Self {
         let path = path.to_owned();
         Self { method: Method::Post, path, query: Vec::new(), headers: Vec::new(), custom_data: body }
@@ -146,7 +148,7 @@ impl Request {
         Self { method: Method::Get, path: path.to_owned(), query, headers, custom_data }
     }
 
-    /// The custom data's JSON, wherever it travels: what the uDRM signature covers.
+    /// The custom data's JSON, in the body or the query: the uDRM signature covers it.
     pub fn custom_data(&self) -> &[u8] {
         &self.custom_data
     }
@@ -156,7 +158,7 @@ impl Request {
         if self.method.has_body() { &self.custom_data } else { &[] }
     }
 
-    /// Path and query as they stand in a request line.
+    /// Path and query in the form of a request line.
     pub fn target(&self) -> String {
         match self.query_text() {
             Some(query) => format!("{}?{query}", self.path),
@@ -171,8 +173,8 @@ impl Request {
         (!parameters.is_empty()).then(|| parameters.join("&"))
     }
 
-    /// The request as a signature covers it at this service point. The body, which may hold a key, is
-    /// left out: its digest stands for it.
+    /// The request in the form that a signature for this service point covers. The body, which may
+    /// hold a key, is left out: its digest stands for it.
     pub(super) fn envelope(&self, point: &ServicePoint) -> Envelope {
         let (scheme, own_port) = if point.is_secure() { ("https", ":443") } else { ("http", ":80") };
         let authority = point.authority();
@@ -187,7 +189,7 @@ impl Request {
         }
     }
 
-    /// The same request without what a signer added: each attempt is signed anew.
+    /// The same request without a signer's additions: each attempt is signed anew.
     pub(super) fn unsigned(&self) -> Self {
         Self {
             method: self.method,

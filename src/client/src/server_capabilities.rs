@@ -1,8 +1,8 @@
-//! What a service point says of itself before it is asked for keys: `GET /capabilities`, and the
+//! What a service point announces before it is asked for keys: `GET /capabilities`, and the
 //! challenges of a 401 (key exchange 5.2.5, 5.6.2).
 //!
-//! Unless it is signed by a key that the client knows, anybody on the way may have said it. It is
-//! therefore believed only as far as it chooses among what the client is willing to do anyway.
+//! Unless the answer is signed by a key that the client knows, anyone on the network path may have
+//! sent it. It is therefore used only to choose among schemes that the client accepts anyway.
 
 use serde::Deserialize;
 
@@ -11,21 +11,22 @@ use super::server_proof::ServerKey;
 use super::transport::Answer;
 use keymoot_model::Scheme;
 
-/// Where a service point introduces itself.
+/// The path of the capabilities.
 pub(super) const PATH: &str = "/capabilities";
 
-/// How a service point is asked, and how it proves its answers.
+/// The scheme of requests to a service point, and how its answers are proved.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ServerCapabilities {
     pub(super) choice: Choice,
-    /// The key its answers must be signed with; none when the connection is proof enough.
+    /// The key that signs its answers; `None` when the connection is sufficient proof.
     pub(super) key: Option<ServerKey>,
 }
 
-/// What it announces.
+/// The announcement of a service point.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Announced {
-    /// The schemes known here that it accepts; `None` when it announces nothing of the kind.
+    /// The accepted schemes that this client knows; `None` when the service point announces no
+    /// schemes.
     pub(super) schemes: Option<Vec<Scheme>>,
     /// The key that signs its answers.
     pub(super) key: Option<ServerKey>,
@@ -48,8 +49,8 @@ struct SignedAnswers {
     public_key: String,
 }
 
-/// Reads the answer to `GET /capabilities`. A server without any announces nothing; another answer is
-/// a failure, told in a few words.
+/// Reads the answer to `GET /capabilities`. A server without capabilities (404) announces nothing;
+/// any other answer is an error, with a short reason.
 pub(super) fn read(answer: &Answer) -> Result<Announced, String> {
     match answer.status {
         200 => {}
@@ -68,7 +69,7 @@ pub(super) fn read(answer: &Answer) -> Result<Announced, String> {
     })
 }
 
-/// The schemes that a 401 asks for; `None` when it names none that is known here.
+/// The schemes that a 401 asks for; `None` when this client knows none of them.
 pub(super) fn challenged(answer: &Answer) -> Option<Vec<Scheme>> {
     let values = answer.headers.iter().filter(|(name, _)| name == "www-authenticate");
     let challenges = values.flat_map(|(_, value)| value.split(','));

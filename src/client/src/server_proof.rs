@@ -1,7 +1,7 @@
-//! Whether an answer comes from the key server (key exchange 5.6.1).
+//! Verification that an answer comes from the key server (key exchange 5.6.1).
 //!
-//! Over TLS the certificate says so. Beyond that, or without TLS, answers can be asked to be signed.
-//! Whoever demands that never uses an answer whose signature is missing or wrong, refusals included.
+//! Over TLS the certificate proves it. Beyond that, or without TLS, a client can demand signed
+//! answers. It then uses no answer whose signature is missing or wrong, refusals included.
 
 use std::fmt;
 use std::str::FromStr;
@@ -15,11 +15,11 @@ use super::signer::{SignError, random_nonce};
 use super::transport::Answer;
 use keymoot_protocol::{AnswerProofError, ReceivedAnswer, accept_signature, verify_answer};
 
-/// The public key that a key server signs its answers with; one for all nodes of a cluster.
+/// The public key that verifies a key server's answers; one for all nodes of a cluster.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct ServerKey([u8; 32]);
 
-/// A text is no public key of a key server.
+/// The text is not the public key of a key server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "a key server's public key is base64 of 32 bytes, as `GET /capabilities` shows it at signed_answers.public_key"
@@ -47,27 +47,27 @@ impl fmt::Debug for ServerKey {
     }
 }
 
-/// What an answer must show to be believed.
+/// The proof that an answer needs to be used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ServerProof {
-    /// Nothing beyond the connection: with TLS, the server's certificate.
+    /// No proof beyond the connection: with TLS, the server's certificate.
     #[default]
     Connection,
-    /// A signature by the key that the service point announces. The announcement is believed over TLS,
-    /// and on this machine; elsewhere the key must be known, as [`Self::SignedBy`].
+    /// A signature by the key that the service point announces. The announcement is trusted over
+    /// TLS and on this machine; elsewhere the key must be known, as with [`Self::SignedBy`].
     Signed,
     /// A signature by this key, whatever the connection.
     SignedBy(ServerKey),
 }
 
-/// A request that asks for a signed answer, and what the answer must fit.
+/// A request for a signed answer, and the values that the signature must cover.
 pub(super) struct AskedForProof {
     key: ServerKey,
     nonce: String,
 }
 
 impl AskedForProof {
-    /// Asks for an answer signed by this key.
+    /// Makes the request demand an answer signed by this key.
     pub(super) fn of(key: ServerKey, request: &mut Request) -> Result<Self, SignError> {
         let nonce = random_nonce().ok_or_else(|| SignError("there is no randomness for a nonce".into()))?;
         let accept =
@@ -76,7 +76,7 @@ impl AskedForProof {
         Ok(Self { key, nonce })
     }
 
-    /// Whether the key made this answer to this request.
+    /// Checks that this key signed this answer to this request.
     pub(super) fn check(
         &self,
         point: &ServicePoint,

@@ -1,27 +1,27 @@
-//! Where a key server is asked: base URLs, in order of preference.
+//! The service points of a key server: base URLs, in order of preference.
 
 use std::fmt;
 use std::str::FromStr;
 
 use ureq::http::Uri;
 
-/// Why a text is no service point, or texts are no list of them.
+/// Why a text is not a service point, or texts are not a list of them.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ServicePointError {
-    /// Not a base URL.
+    /// The text is not a base URL.
     #[error("`{given}` is no service point: give https://HOST[:PORT] or http://HOST[:PORT]")]
     Form {
-        /// What was given, shortened.
+        /// The text, shortened.
         given: String,
     },
-    /// A URL with a user, a query or a fragment, which a request has no use for.
+    /// The URL has a user, a query or a fragment, which requests do not use.
     #[error("a service point's URL carries no user, query or fragment")]
     Extra,
-    /// No service point, or more than make sense.
+    /// The list is empty, or longer than [`ServicePoints::MAX`].
     #[error("give 1 to {max} service points", max = ServicePoints::MAX)]
     Count,
-    /// The same one twice.
+    /// The list has a service point twice.
     #[error("the service point {0} is given twice; the second must be another one")]
     Twice(ServicePoint),
 }
@@ -35,23 +35,23 @@ pub struct ServicePoint {
 }
 
 impl ServicePoint {
-    /// The URL without a slash at its end.
+    /// The URL without a trailing slash.
     pub fn as_str(&self) -> &str {
         &self.base
     }
 
-    /// Host and port, as the `Host` header carries them.
+    /// Host and port, in the form of the `Host` header.
     pub fn authority(&self) -> &str {
         &self.authority
     }
 
-    /// The URL's path in front of every request's, without a slash at its end; empty for most.
+    /// The URL's path before that of each request, without a trailing slash; usually empty.
     pub fn path(&self) -> &str {
         let rest = self.base.split_once("://").map_or("", |(_, rest)| rest);
         rest.find('/').and_then(|at| rest.get(at..)).unwrap_or_default()
     }
 
-    /// Whether the connection is encrypted and the key server proves who it is.
+    /// Whether the connection is encrypted and the key server proves its identity.
     pub fn is_secure(&self) -> bool {
         self.secure
     }
@@ -97,13 +97,14 @@ impl fmt::Display for ServicePoint {
 pub struct ServicePoints(Vec<ServicePoint>);
 
 impl ServicePoints {
-    /// The most that are accepted.
+    /// The most service points that a client accepts.
     pub const MAX: usize = 16;
 
     /// Checks a list.
     ///
     /// # Errors
-    /// [`ServicePointError`] when there is none, there are too many, or one is there twice.
+    ///
+    /// [`ServicePointError`] when it is empty, too long, or has a service point twice.
     pub fn new(points: Vec<ServicePoint>) -> Result<Self, ServicePointError> {
         if points.is_empty() || points.len() > Self::MAX {
             return Err(ServicePointError::Count);
@@ -116,7 +117,7 @@ impl ServicePoints {
         }
     }
 
-    /// All of them, in order.
+    /// All service points, in order.
     pub fn as_slice(&self) -> &[ServicePoint] {
         &self.0
     }

@@ -1,16 +1,17 @@
-//! How a client behaves: time-outs, patience, memory.
+//! The client's settings: time-outs, patience, cache.
 
 use std::time::Duration;
 
 use super::server_proof::ServerProof;
 
-/// How long one service point may take for one request.
+/// The time-outs for one request to one service point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
-    /// To find and connect to it, TLS included.
+    /// The time-out for name resolution and connecting, TLS included.
     pub connect: Duration,
-    /// To answer after it was asked. A node holds a request through an election for up to 10 s, so
-    /// that less than that would give up on a cluster that is about to answer.
+    /// The time-out for the answer after the request was sent. A node holds a request through an
+    /// election for up to 10 s, so a shorter time-out would give up on a cluster that is about to
+    /// answer.
     pub answer: Duration,
 }
 
@@ -23,28 +24,28 @@ impl Default for Timeouts {
 /// The client's settings. The defaults suit a scrambler beside its key servers.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ClientSettings {
-    /// How long a request is tried again and again while no service point answers it. Each is asked
-    /// at least once, whatever this is, and no new attempt begins after it.
+    /// How long a request is retried while no service point answers it. Each point is tried at
+    /// least once, however short this is, and no new attempt begins after it.
     pub patience: Duration,
-    /// The pause before all service points are asked again; doubles each time.
+    /// The pause before all service points are tried again; it doubles each time.
     pub pause_first: Duration,
-    /// The longest such pause.
+    /// The longest pause between retries.
     pub pause_max: Duration,
     /// How many retries the client may make in a burst, over all its requests.
     pub retries_max: u32,
-    /// How many retries it earns each second.
+    /// How many further retries the client earns each second.
     pub retries_per_second: f64,
-    /// How soon a failed service point is looked at again; doubles with each failure.
+    /// How soon a failed service point is probed; doubles with each failure.
     pub probe_first: Duration,
-    /// The longest time between two looks.
+    /// The longest time between two probes.
     pub probe_max: Duration,
     /// For how long a service point must be healthy before the client goes back to it.
     pub settle: Duration,
-    /// How long a fetched key may be used while no service point answers. Zero remembers nothing.
+    /// How long a fetched key may be used while no service point answers. Zero turns the cache off.
     pub outage_tolerance: Duration,
-    /// How many keys are remembered at most.
+    /// The most keys in the cache.
     pub remembered_max: usize,
-    /// What an answer must show to be believed.
+    /// The proof that an answer needs to be used.
     pub server_proof: ServerProof,
 }
 

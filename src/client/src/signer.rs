@@ -1,4 +1,4 @@
-//! How a request proves that its sender holds the account's credential.
+//! Signing requests: proving that the sender holds the account's credential.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -9,21 +9,22 @@ use keymoot_crypto::{SecretBytes, random_bytes};
 use keymoot_model::{AccountId, Scheme};
 use keymoot_protocol::{MessageKey, Signature, content_digest};
 
-/// A request could not be signed. The text never holds a secret.
+/// The request could not be signed. The text never holds a secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the request cannot be signed: {0}")]
 pub struct SignError(pub String);
 
-/// A scheme of authentication, with its credential.
+/// An authentication scheme with its credential.
 pub trait Signer: Send + Sync {
-    /// The scheme, by which the strongest that client and server know is found.
+    /// The scheme, which negotiation compares with those of the server.
     fn scheme(&self) -> Scheme;
 
-    /// Adds to the request what proves it: a parameter of the query, or headers. It is called anew
-    /// for each attempt, so that a scheme may cover the service point, the time (seconds since 1970
+    /// Adds the proof to the request: a parameter of the query, or headers. It is called anew for
+    /// each attempt, so that a scheme may cover the service point, the time (seconds since 1970
     /// UTC) and a nonce.
     ///
     /// # Errors
+    ///
     /// [`SignError`] when the credential cannot sign this request.
     fn sign(&self, request: &mut Request, point: &ServicePoint, now_s: u64) -> Result<(), SignError>;
 }
@@ -59,7 +60,8 @@ pub struct MessageSignature {
 }
 
 impl MessageSignature {
-    /// Signs with this key, as the account's credential of this name; as any of them without.
+    /// Signs with this key, as the account's credential `credential`; without a name, as any
+    /// credential of the account.
     pub fn new(key: MessageKey, account: &AccountId, credential: Option<&str>) -> Self {
         let key_id = match credential {
             Some(credential) => format!("{account}/{credential}"),
@@ -90,7 +92,7 @@ impl Signer for MessageSignature {
     }
 }
 
-/// The certificate that the transport shows: a request over its connection needs nothing more.
+/// The certificate of the TLS connection: requests over it need no further proof.
 pub struct ClientCertificateIdentity;
 
 impl Signer for ClientCertificateIdentity {
@@ -103,7 +105,7 @@ impl Signer for ClientCertificateIdentity {
     }
 }
 
-/// A text that was never used before; `None` when the operating system has no randomness.
+/// A text that was never used before; `None` when the operating system's randomness fails.
 pub(super) fn random_nonce() -> Option<String> {
     random_bytes::<18>().ok().map(|bytes| URL_SAFE_NO_PAD.encode(bytes))
 }

@@ -1,4 +1,4 @@
-//! What carries a request to a service point, and how that can fail.
+//! The transport of requests to service points, and how it can fail.
 
 use std::fmt;
 use std::time::Duration;
@@ -10,13 +10,13 @@ use super::service_point::ServicePoint;
 
 /// An HTTP answer, whatever its status. The body may hold a key.
 pub struct Answer {
-    /// The status.
+    /// The HTTP status.
     pub status: u16,
-    /// How long the server asks to wait, from `Retry-After` in seconds.
+    /// How long the server asks the client to wait, from `Retry-After` in seconds.
     pub retry_after: Option<Duration>,
-    /// The headers that are text, names in lower case.
+    /// The headers whose values are text, names in lower case.
     pub headers: Vec<(String, String)>,
-    /// The body.
+    /// The body, zeroized on drop.
     pub body: Zeroizing<Vec<u8>>,
 }
 
@@ -26,25 +26,25 @@ impl fmt::Debug for Answer {
     }
 }
 
-/// How far a request came that got no answer.
+/// How far a request without an answer came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reach {
-    /// It certainly never arrived.
+    /// The request certainly never arrived.
     NotSent,
-    /// It may have arrived, and may have been carried out.
+    /// The request may have arrived, and may have been carried out.
     MaybeDone,
 }
 
-/// No answer came.
+/// The request got no answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     /// How far the request came.
     pub reach: Reach,
-    /// Why, in a few words.
+    /// The reason in a few words.
     pub reason: String,
 }
 
-/// The network, or a test's stand-in.
+/// The network, or a fake in tests.
 pub trait Transport: Send + Sync {
     /// Sends one request to one service point and waits for the answer. It follows no redirect.
     ///
@@ -52,9 +52,10 @@ pub trait Transport: Send + Sync {
     /// [`Failure`] when no whole answer came in time.
     fn exchange(&self, point: &ServicePoint, request: &Request) -> Result<Answer, Failure>;
 
-    /// Whether the service point says that it is ready to serve.
+    /// Checks that the service point reports to be ready.
     ///
     /// # Errors
-    /// [`Failure`] when it does not, or says nothing in time.
+    ///
+    /// [`Failure`] when it does not, or does not answer in time.
     fn probe(&self, point: &ServicePoint) -> Result<(), Failure>;
 }

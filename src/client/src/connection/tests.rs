@@ -21,7 +21,7 @@ const SECRET: &[u8] = b"a shared secret of some length";
 const KEY: &str =
     r#"{"key":"AQEBAQEBAQEBAQEBAQEBAQ==","key_id":"AgICAgICAgICAgICAgICAg==","content_id":"film"}"#;
 
-/// How a service point treats its answers.
+/// How a service point tampers with its answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Tampering {
     None,
@@ -32,14 +32,14 @@ enum Tampering {
     OtherKey,
 }
 
-/// The number of a service point, and the scheme by which a request proved itself to it.
+/// The index of a service point, and the scheme that proved a request to it.
 type Seen = (usize, Option<Scheme>);
 
-/// Service points `http://127.0.0.1:1` and so on: what each announces, and how it lies.
+/// Service points `http://127.0.0.1:1` and so on: the announcement of each, and how it tampers.
 #[derive(Clone)]
 struct Points {
     announced: Arc<Mutex<Vec<(&'static str, Tampering)>>>,
-    /// Of each request for a key: the point, and the scheme that proved it.
+    /// For each request for a key: the point, and the scheme that proved it.
     seen: Arc<Mutex<Vec<Seen>>>,
     asked_capabilities: Arc<Mutex<usize>>,
 }
@@ -86,7 +86,7 @@ impl Points {
     }
 }
 
-/// By which scheme the request proves itself.
+/// The scheme that proves the request.
 fn proved(request: &Request, envelope: &Envelope) -> Option<Scheme> {
     let with_body = Envelope {
         body: bytes::Bytes::copy_from_slice(request.body()),
@@ -186,7 +186,7 @@ fn a_liar_who_announces_weak_schemes_only_never_sees_a_weak_proof_below_the_mini
         "{error}"
     );
     assert_eq!(points.seen(), []);
-    // An honest one beside it is found.
+    // The client finds an honest point beside it.
     points.announced.lock().unwrap()[1].0 = BOTH;
     client.fetch(&film()).unwrap();
     assert_eq!(points.seen(), [(1, Some(Scheme::HttpHmacSha256))]);

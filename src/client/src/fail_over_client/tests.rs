@@ -1,4 +1,4 @@
-//! Fail-over, retries and recovery, with a clock that only moves when somebody waits.
+//! Fail-over, retries and recovery, with a clock that moves only when it is waited on.
 
 use std::time::Duration;
 

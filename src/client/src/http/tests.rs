@@ -1,4 +1,4 @@
-//! The transport and the client at real listeners: refusing, silent, at fault, slow, over TLS.
+//! The transport and the client at real listeners: refusing, silent, faulty, slow, over TLS.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener};
@@ -19,11 +19,11 @@ use keymoot_model::AccountId;
 const KEY: &str =
     r#"[{"key":"AQEBAQEBAQEBAQEBAQEBAQ==","key_id":"AgICAgICAgICAgICAgICAg==","content_id":"film"}]"#;
 
-/// A server whose next answers can be chosen while it runs. It ends with the test's process.
+/// A server whose next answers can be set while it runs. It ends with the test's process.
 #[derive(Clone)]
 struct Listener {
     address: SocketAddr,
-    /// Status, body, and how long to wait before them; nothing for silence.
+    /// Status, body, and the delay before them; `None` means silence.
     answer: Arc<Mutex<Option<(u16, String, Duration)>>>,
     heads: Arc<Mutex<Vec<String>>>,
     connections: Arc<AtomicUsize>,
@@ -67,7 +67,7 @@ impl Listener {
     }
 }
 
-/// Whether head and body are there; they may come in pieces.
+/// Whether head and body are complete; they may come in pieces.
 fn is_whole(request: &str) -> bool {
     let Some((head, body)) = request.split_once("\r\n\r\n") else { return false };
     let length = head
@@ -76,7 +76,7 @@ fn is_whole(request: &str) -> bool {
     body.len() >= length.unwrap_or(0)
 }
 
-/// An address at which nobody listens.
+/// An address without a listener.
 fn dead() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
@@ -181,7 +181,7 @@ fn tls_files_that_cannot_serve_are_named() {
         let error = HttpTransport::new(timeouts, &files).err().unwrap().to_string();
         assert!(error.contains(path.to_str().unwrap()), "{error}");
     }
-    // A private key that others can read is refused before it is looked at.
+    // A private key that others can read is refused before it is parsed.
     let files = TlsFiles { ca: None, client: Some((empty.clone(), empty)) };
     assert!(matches!(HttpTransport::new(timeouts, &files), Err(TlsFilesError::KeyFile(_))));
 }

@@ -1,4 +1,4 @@
-//! TLS at a real listener: who vouches for the server, and who the client is.
+//! TLS at a real listener: trust in the server, and the client's certificate.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
@@ -20,7 +20,7 @@ use keymoot_model::ClusterName;
 use keymoot_model::{AccountId, ContentId, Scheme};
 use keymoot_tls::ClusterCa;
 
-/// An authority, and a server of its that answers 200 to clients with a certificate of its.
+/// An authority, and a server with its certificate that answers 200 to clients that have one too.
 struct Served {
     dir: tempfile::TempDir,
     point: ServicePoint,
@@ -47,7 +47,8 @@ impl Served {
             for stream in listener.incoming() {
                 let connection = ServerConnection::new(config.clone()).unwrap();
                 let mut tls = StreamOwned::new(connection, stream.unwrap());
-                // A client that is refused, or refuses, ends its connection; the next may do better.
+                // A client that is refused, or refuses, ends its connection; the next one may be
+                // accepted.
                 let mut request = vec![0; 8192];
                 while let Ok(bytes @ 1..) = tls.read(&mut request) {
                     let said = String::from_utf8_lossy(&request[..bytes]).into_owned();

@@ -1,4 +1,4 @@
-//! Keys remembered through an outage of the whole key server.
+//! Keys from the cache during an outage of the whole key server.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! A live stream whose key server goes away, with a clock that only moves when it is told to.
+//! A live stream during an outage of the key server, with a clock that moves only when it is told
+//! to.
 
 use std::sync::Mutex;
 
@@ -17,11 +18,11 @@ use keymoot_crypto::SecretBytes;
 use keymoot_drm::EncryptionProvider;
 use keymoot_model::AccountId;
 
-/// A key server that derives keys from index and version, or is down, or refuses.
+/// A key server that derives keys from index and version, is down, or refuses.
 #[derive(Clone)]
 struct Server {
     clock: FakeClock,
-    /// The status it answers with, and the version of its keys; 0 is down.
+    /// The status of its answers, and the version of its keys; status 0 means down.
     behaviour: Arc<Mutex<(u16, u8)>>,
     requests: Arc<Mutex<Vec<(u32, u32)>>>,
 }
@@ -51,7 +52,7 @@ impl Server {
         Ok(supply)
     }
 
-    /// Lets time pass as the thread sees it.
+    /// Lets time pass, with the thread's steps in between.
     fn pass(&self, supply: &Supply, seconds: u64) {
         for _ in 0..seconds {
             self.clock.pass(Duration::from_secs(1));

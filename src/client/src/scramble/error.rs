@@ -1,33 +1,33 @@
-//! Why nothing was encrypted. No text holds a key.
+//! Why a file was not encrypted. No text holds a key.
 
 use std::io;
 use std::path::PathBuf;
 
-/// Why a file was not encrypted. Whatever it is, nothing half done is left behind.
+/// Why a file was not encrypted. In every case, no partial output is left behind.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ScrambleError {
     /// The input cannot be read.
     #[error("cannot read {}", path.display())]
     Input {
-        /// The file.
+        /// The input file.
         path: PathBuf,
-        /// Why.
+        /// The error of the operating system.
         source: io::Error,
     },
     /// The input is a directory or a device.
     #[error("{} is not a regular file", .0.display())]
     NotAFile(PathBuf),
-    /// Input and output are one file.
+    /// Input and output are the same file.
     #[error("{} cannot be encrypted into itself; name another output", .0.display())]
     Same(PathBuf),
-    /// Something is there already.
+    /// The output exists already.
     #[error("{} exists already and is not overwritten", .0.display())]
     Exists(PathBuf),
     /// Shaka Packager reads a comma as the end of a path.
     #[error("{} holds a comma, which Shaka Packager cannot read in a path; rename it, or use FFmpeg", .0.display())]
     Comma(PathBuf),
-    /// Nothing to encrypt.
+    /// The input has no stream to encrypt.
     #[error("{} holds neither video nor audio that the tool knows", .0.display())]
     NoStreams(PathBuf),
     /// The output cannot be written.
@@ -35,28 +35,28 @@ pub enum ScrambleError {
     Output {
         /// The file or directory.
         path: PathBuf,
-        /// Why.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// The program does not start.
+    /// The tool cannot be started.
     #[error("cannot run {}", program.display())]
     Start {
-        /// The program.
+        /// The tool's program.
         program: PathBuf,
-        /// Why.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// The program failed.
+    /// The tool failed.
     #[error("{} failed ({status}): {said}", program.display())]
     Failed {
-        /// The program.
+        /// The tool's program.
         program: PathBuf,
-        /// How it ended.
+        /// The tool's exit status.
         status: std::process::ExitStatus,
-        /// The end of what it said, without the key.
+        /// The end of the tool's messages, without the key.
         said: String,
     },
-    /// The caller wanted it to stop.
+    /// The caller interrupted the run.
     #[error("interrupted; nothing was made")]
     Interrupted,
 }

@@ -1,8 +1,8 @@
-//! What a tool is told: openly by its arguments, and secretly through its standard input.
+//! Instructions for a tool: public ones in its arguments, secret ones through its standard input.
 //!
 //! FFmpeg reads further options from a preset file (`-fpre`), Shaka Packager further flags from a
-//! flag file (`--flagfile`), and FFmpeg's HLS writer its key-info (`-hls_key_info_file`). Each file is
-//! `/dev/stdin`, a pipe that the key is written into.
+//! flag file (`--flagfile`), and FFmpeg's HLS writer its key-info (`-hls_key_info_file`). Each file
+//! is `/dev/stdin`, a pipe that the key is written into.
 
 use std::ffi::OsString;
 use std::io;
@@ -16,20 +16,20 @@ use crate::FetchedKey;
 use keymoot_crypto::random_bytes;
 use keymoot_model::KeyUri;
 
-/// Arguments for all to see, and the text for the pipe.
+/// Arguments that anyone may see, and the text for the pipe.
 pub(super) struct Instructions {
     pub(super) arguments: Vec<OsString>,
     pub(super) secret: Zeroizing<String>,
-    /// The key as the tool reads it, which must not be shown of the tool's own words.
+    /// The key in the tool's format; it is removed from the tool's messages before they are shown.
     pub(super) key_text: Zeroizing<String>,
-    /// Where the tool runs, if not here.
+    /// The directory the tool runs in; `None` means this process's.
     pub(super) directory: Option<PathBuf>,
 }
 
 impl Instructions {
     pub(super) fn ffmpeg(input: &Path, output: &Path, key: &FetchedKey) -> Self {
         let mut arguments = words(&["-hide_banner", "-nostdin", "-loglevel", "error", "-y", "-i"]);
-        // With the protocol in front, no path is taken for a URL or an option.
+        // With the protocol prefix, no path is taken for a URL or an option.
         arguments.push(prefixed("file:", input));
         arguments.extend(words(&["-map", "0:v?", "-map", "0:a?", "-c", "copy", "-fpre", "/dev/stdin"]));
         arguments.extend(words(&["-f", "mp4"]));
@@ -43,9 +43,9 @@ impl Instructions {
         Self { arguments, secret: Zeroizing::new(secret), key_text, directory: None }
     }
 
-    /// Key-info has three lines: the URI for players, the key for FFmpeg itself, the IV. The key stands in
-    /// the second as a `data:` URL, so it is in no file. FFmpeg takes `%` in the segments' path for a
-    /// number's place, so it runs where they go and gets bare names.
+    /// Key-info has three lines: the URI for players, the key for FFmpeg itself, the IV. The key is
+    /// in the second as a `data:` URL, so it is in no file. FFmpeg takes `%` in the segments' path
+    /// for the place of a number, so it runs in the output directory and gets bare names.
     pub(super) fn hls(
         input: &Path,
         directory: &Path,
@@ -97,7 +97,7 @@ impl Instructions {
     }
 }
 
-/// Shaka Packager's stream descriptors are lists with commas.
+/// Shaka Packager's stream descriptors are lists with commas, so a path must not contain one.
 pub(super) fn check_packager_path(path: &Path) -> Result<(), ScrambleError> {
     if path.as_os_str().as_encoded_bytes().contains(&b',') {
         return Err(ScrambleError::Comma(path.to_owned()));
@@ -115,7 +115,8 @@ fn prefixed(prefix: &str, path: &Path) -> OsString {
     text
 }
 
-/// Lower-case digits, written into room for all of them so that no shorter copy stays behind.
+/// Lower-case digits, in a buffer that is large enough from the start, so that no shorter copy
+/// stays behind.
 fn hex(bytes: &[u8]) -> Zeroizing<String> {
     let mut text = Zeroizing::new(String::with_capacity(bytes.len().saturating_mul(2)));
     for nibble in bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]) {

@@ -1,10 +1,10 @@
-//! Encrypting a file with a key of the cluster, by FFmpeg (Common Encryption or HLS AES-128) or Shaka
-//! Packager.
+//! Encrypting a file with a key of the cluster, by FFmpeg (Common Encryption or HLS AES-128) or
+//! Shaka Packager.
 //!
 //! The key reaches the tool through a pipe that only this process and the tool can read: never on a
-//! command line, in an environment or in a file, all of which other programs may see. What the tool
-//! says is shown without the key. The result appears whole under its name, or not at all; nothing
-//! that was there before is lost unless the caller says so.
+//! command line, in the environment or in a file, all of which other programs may see. The tool's
+//! messages are shown without the key. The result appears complete under its name, or not at all;
+//! existing files are replaced only if the caller asks for it.
 
 mod error;
 mod instructions;
@@ -28,13 +28,13 @@ pub enum Tool {
     Ffmpeg,
     /// Shaka Packager: a directory with a file for each stream and a DASH manifest, `pssh` inside.
     Packager,
-    /// FFmpeg's HLS writer: a directory with a playlist and segments, AES-128 over whole segments. The
-    /// playlist names this URI for players to get the key from.
+    /// FFmpeg's HLS writer: a directory with a playlist and segments, AES-128 over whole segments.
+    /// The playlist names this URI, from which players fetch the key.
     Hls(KeyUri),
 }
 
 impl Tool {
-    /// The name it is looked for in the search path.
+    /// The program's name in the search path.
     pub const fn program(&self) -> &'static str {
         match self {
             Self::Ffmpeg | Self::Hls(_) => "ffmpeg",
@@ -42,7 +42,7 @@ impl Tool {
         }
     }
 
-    /// Whether it makes a directory of files, not one file.
+    /// Whether it makes a directory of files instead of one file.
     const fn makes_directory(&self) -> bool {
         match self {
             Self::Ffmpeg => false,
@@ -51,22 +51,23 @@ impl Tool {
     }
 }
 
-/// What is to be encrypted, by whom, to where.
+/// The input, the tool and the output of an encryption.
 #[derive(Clone, Debug)]
 pub struct ScrambleJob {
     /// The file in the clear.
     pub input: PathBuf,
     /// The encrypted file, or the directory of encrypted files.
     pub output: PathBuf,
-    /// Which kind of program.
+    /// The kind of program.
     pub tool: Tool,
-    /// Which program; found in the search path when it is a bare name.
+    /// The program to run; a bare name is looked up in the search path.
     pub program: PathBuf,
-    /// Whether files that are there already may be replaced.
+    /// Whether existing files may be replaced.
     pub replace: bool,
 }
 
-/// How far the tool is. Encryption changes little in size, so the bytes written are a fair measure.
+/// The tool's progress. Encryption changes the size little, so the bytes written are a fair
+/// measure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {
     /// Bytes written so far.
@@ -76,9 +77,10 @@ pub struct Progress {
 }
 
 impl ScrambleJob {
-    /// Looks for what must fail, before a key is asked for.
+    /// Checks for errors that can be found before a key is requested.
     ///
     /// # Errors
+    ///
     /// [`ScrambleError`] when the input is missing or the output would overwrite something.
     pub fn check(&self) -> Result<(), ScrambleError> {
         let input = std::fs::metadata(&self.input)
@@ -96,11 +98,13 @@ impl ScrambleJob {
         output::check(&self.output, self.tool.makes_directory(), self.replace)
     }
 
-    /// Encrypts, and hands back what was made. `progress` is called now and then; when `stop` says
-    /// so, the tool is ended.
+    /// Encrypts, and returns the files that were made. `progress` is called now and then; when
+    /// `stop` returns true, the tool is killed.
     ///
     /// # Errors
-    /// [`ScrambleError`]; then nothing was made, and nothing is left behind.
+    ///
+    /// [`ScrambleError`] when the tool failed, was interrupted or its output could not be named; no
+    /// file is left behind.
     pub fn run(
         &self,
         key: &FetchedKey,

@@ -1,8 +1,9 @@
-//! Where the encrypted media is made, and how it gets its name.
+//! The staging of a tool's output, and the move to its final name.
 //!
 //! A tool writes beside the final place, under a hidden name that is removed when anything fails.
-//! Only the whole result is moved to its name: a file without replacing another unless that was
-//! asked for, a directory's files one by one into a directory that holds nothing of the kind.
+//! Only the complete result is moved to its name. Another file is replaced only when the caller
+//! asked for it; the files of a directory are moved one by one into a directory that has no such
+//! files.
 
 use std::fs;
 use std::io;
@@ -11,14 +12,14 @@ use std::path::{Path, PathBuf};
 use super::ScrambleError;
 use keymoot_crypto::random_bytes;
 
-/// A place for a result that is not whole yet; removed unless committed.
+/// The place of a result that is not complete yet; removed unless committed.
 pub(super) struct Staging {
     place: PathBuf,
     output: PathBuf,
     is_directory: bool,
 }
 
-/// Refuses an output that would overwrite something unasked.
+/// Refuses an output that would overwrite something without the caller's consent.
 pub(super) fn check(output: &Path, is_directory: bool, replace: bool) -> Result<(), ScrambleError> {
     let exists = || ScrambleError::Exists(output.to_owned());
     match (fs::symlink_metadata(output), is_directory) {
@@ -45,7 +46,7 @@ impl Staging {
         Ok(Self { place, output: output.to_owned(), is_directory })
     }
 
-    /// Where the tool writes.
+    /// The path the tool writes to.
     pub(super) fn path(&self) -> &Path {
         &self.place
     }
@@ -59,7 +60,7 @@ impl Staging {
         }
     }
 
-    /// Gives the result its name, and says what was made.
+    /// Moves the result to its name, and returns the files that were made.
     pub(super) fn commit(self, replace: bool) -> Result<Vec<PathBuf>, ScrambleError> {
         match self.is_directory {
             false => {
@@ -86,7 +87,8 @@ impl Staging {
 
 impl Drop for Staging {
     fn drop(&mut self) {
-        // After a commit there is nothing left to remove; after a failure this is a courtesy.
+        // After a commit nothing is left to remove; after a failure, an error here would hide the
+        // first one.
         let _ = match self.is_directory {
             false => fs::remove_file(&self.place),
             true => fs::remove_dir_all(&self.place),
@@ -94,7 +96,8 @@ impl Drop for Staging {
     }
 }
 
-/// Moves a file to its name. A link refuses to replace, whoever made a file of that name meanwhile.
+/// Moves a file to its name. A hard link never replaces a file, even one that was created
+/// meanwhile.
 fn name(from: &Path, to: &Path, replace: bool) -> Result<(), ScrambleError> {
     if replace {
         return fs::rename(from, to).map_err(failed(to));

@@ -1,4 +1,5 @@
-//! The streams of a file, as Shaka Packager lists them: it fails when asked for one that is not there.
+//! The streams of a file, as Shaka Packager lists them: it fails when asked for a stream that the
+//! file does not have.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -19,7 +20,7 @@ impl Stream {
     }
 }
 
-/// Asks the packager what the file holds.
+/// Asks the packager for the file's streams.
 pub(super) fn list(program: &Path, input: &Path) -> Result<Vec<Stream>, ScrambleError> {
     let mut descriptor = std::ffi::OsString::from("in=");
     descriptor.push(input);

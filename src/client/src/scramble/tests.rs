@@ -1,4 +1,5 @@
-//! A tool that copies stands in for the real ones: what is left behind, and what never is.
+//! Scrambling with a script in place of the real tools: which files are left behind, and which
+//! never are.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -19,7 +20,7 @@ impl Place {
         Self { dir }
     }
 
-    /// A job for a script that gets the tool's arguments.
+    /// A job with a script that gets the tool's arguments.
     fn job(&self, tool: Tool, script: &str) -> ScrambleJob {
         let program = self.dir.path().join("tool");
         fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();

@@ -1,4 +1,5 @@
-//! Running a tool: its secret into the pipe, an eye on it while it works, its last words kept.
+//! Runs a tool: writes its secret into the pipe, watches it while it works, keeps the end of its
+//! messages.
 
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -9,17 +10,17 @@ use std::time::Duration;
 use super::ScrambleError;
 use super::instructions::Instructions;
 
-/// How often the tool is looked at.
+/// How often the tool's progress is checked.
 const STEP: Duration = Duration::from_millis(100);
-/// How much of what it says is kept, from the end.
+/// How many bytes of its messages are kept, from the end.
 const SAID_BYTES_MAX: usize = 4096;
 
-/// A tool at work; ended and reaped with this value, whatever happens.
+/// A running tool; killed and reaped on drop, whatever happens.
 struct Running(Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // It may have ended already.
+        // The tool may have ended already.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
@@ -47,8 +48,8 @@ pub(super) fn run(
     let mut running = Running(child);
     let said = running.0.stderr.take().map(listen);
     if let Some(mut pipe) = running.0.stdin.take() {
-        // The text is shorter than any pipe, so this cannot block. A tool that ended before it read
-        // it says itself why.
+        // The text is shorter than any pipe's buffer, so this cannot block. A tool that ended
+        // before it read the text reports the reason itself.
         let _ = pipe.write_all(instructions.secret.as_bytes());
     }
     let status = loop {
@@ -63,7 +64,8 @@ pub(super) fn run(
     };
     watch();
     if stop() {
-        // An interrupt from the terminal reaches the tool too, which then may seem to have failed.
+        // An interrupt from the terminal also reaches the tool, whose exit may then look like a
+        // failure.
         return Err(ScrambleError::Interrupted);
     }
     if status.success() {
@@ -74,12 +76,12 @@ pub(super) fn run(
     Err(ScrambleError::Failed { program: program.to_owned(), status, said })
 }
 
-/// The program as it is found from any directory. A bare name is looked for in the search path.
+/// The program's absolute path. A bare name is looked up in the search path.
 fn found(program: &Path) -> std::io::Result<PathBuf> {
     if program.components().count() > 1 { std::path::absolute(program) } else { Ok(program.to_owned()) }
 }
 
-/// Reads what the tool says, so that it never waits for a reader, and keeps the end.
+/// Reads the tool's messages, so that it never blocks on them, and keeps the end.
 fn listen(mut stderr: ChildStderr) -> JoinHandle<String> {
     std::thread::spawn(move || {
         let (mut kept, mut chunk) = (Vec::new(), [0_u8; 1024]);
@@ -92,7 +94,7 @@ fn listen(mut stderr: ChildStderr) -> JoinHandle<String> {
     })
 }
 
-/// Tools repeat options that they do not understand.
+/// Removes the key, because tools repeat options that they do not understand.
 fn without_key(said: &str, key_text: &str) -> String {
     let hidden = said.replace(key_text, "<key>").replace(&key_text.to_uppercase(), "<key>");
     hidden.trim().to_owned()
