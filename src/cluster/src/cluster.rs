@@ -20,7 +20,7 @@ use crate::write::batcher::BatchLimits;
 use crate::write::disk::DiskState;
 use crate::write::proposer::{Proposer, proposer};
 
-/// The cluster as the services use it. Cheap to clone.
+/// The interface of the cluster for the services. Cheap to clone.
 #[derive(Clone)]
 pub struct Cluster {
     node: Arc<Node>,
@@ -30,7 +30,7 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Starts what serves requests over a running node.
+    /// Starts the proposer and the read barrier over a running node.
     pub(crate) fn new(
         node: Arc<Node>,
         raft_runtime: &Handle,
@@ -43,14 +43,15 @@ impl Cluster {
         Self { node, proposer, reads, request_deadline }
     }
 
-    /// Replicates commands in one proposal and gives the state's answers in their order, once a quorum has
-    /// them on disk.
+    /// Replicates commands in one proposal and returns the state's responses in their order, once a
+    /// quorum has them on disk.
     ///
     /// # Errors
+    ///
     /// [`ClusterError::NoQuorum`] after the deadline (the commands may still be applied later),
     /// [`ClusterError::Busy`] when too many wait for a proposal.
     pub async fn propose(&self, commands: Vec<Command>) -> Result<Vec<Response>, ClusterError> {
-        // The audit log names the cause of a change before the change is made.
+        // The grants must be in the audit log before the change that they permit.
         write_grants();
         let answered = self.proposer.submit(commands).ok_or_else(|| self.busy("proposer"))?;
         self.wait(self.request_deadline, answered).await
@@ -64,26 +65,27 @@ impl Cluster {
         self.read_barrier_within(self.request_deadline).await
     }
 
-    /// The same, for somebody who cannot wait as long as a request may.
+    /// The same, for a caller with a shorter deadline than a request has.
     ///
     /// # Errors
+    ///
     /// As for [`Self::propose`].
     pub async fn read_barrier_within(&self, patience: Duration) -> Result<(), ClusterError> {
         let answered = self.reads.submit(()).ok_or_else(|| self.busy("read barrier"))?;
         self.wait(patience, answered).await
     }
 
-    /// The disk of this node's data directory.
+    /// The disk of this node's data directory, as last measured.
     pub fn disk(&self) -> DiskState {
         self.node.disk.state()
     }
 
-    /// What is damaged on this node, and what to do, if anything is.
+    /// The damage on this node and its remedy; `None` when nothing is damaged.
     pub fn damage(&self) -> Option<String> {
         self.node.damage.damage()
     }
 
-    /// The state as applied on this node.
+    /// The applied state of this node.
     pub fn state(&self) -> &StateView {
         &self.node.state
     }
@@ -95,29 +97,30 @@ impl Cluster {
     /// This node's view of itself and the cluster.
     ///
     /// # Errors
-    /// When the state cannot be read.
+    ///
+    /// [`ClusterError::State`] when the state cannot be read.
     pub fn status(&self) -> Result<ClusterStatus, ClusterError> {
         self.node.status.status()
     }
 
-    /// How many log entries are applied here, and the number of the last one that is here.
+    /// The index of the last applied entry, and that of the last entry in the log.
     pub fn progress(&self) -> (u64, u64) {
         let metrics = self.node.raft.metrics();
         let now = metrics.borrow_watched();
         (now.last_applied.map_or(0, |at| at.index), now.last_log_index.unwrap_or(0))
     }
 
-    /// Turns to a text when the node cannot go on and must stop.
+    /// Becomes a text when the node cannot continue and must stop.
     pub fn failure(&self) -> watch::Receiver<Option<String>> {
         self.node.local.fatal.subscribe()
     }
 
-    /// Transfers the leadership if this node leads, so that nobody waits for an election once it has stopped.
+    /// Transfers the leadership if this node leads, so that its stop costs no election.
     pub async fn transfer_leader(&self) {
         self.node.members.transfer_leader_before_stop().await;
     }
 
-    /// Stops Raft. What is acknowledged is on disk.
+    /// Stops Raft. Acknowledged commands are on disk.
     pub async fn shutdown(&self) {
         if let Err(error) = self.node.raft.shutdown().await {
             tracing::warn!(%error, "raft did not stop cleanly");

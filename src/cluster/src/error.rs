@@ -1,8 +1,8 @@
-//! The errors that a caller of the cluster gets.
+//! The errors that callers of the cluster get.
 
 use std::time::Duration;
 
-/// Why the cluster did not do what was asked.
+/// Why the cluster did not carry out a request.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ClusterError {
     /// No quorum answered before the deadline. A command may still be applied later.
@@ -11,22 +11,22 @@ pub enum ClusterError {
         /// How long the request was held.
         waited: Duration,
     },
-    /// A mailbox is full: this node is asked for more than it can do.
+    /// A mailbox is full: this node has more requests than it can handle.
     #[error("the node is overloaded: the mailbox of its {actor} is full")]
     Busy { actor: &'static str },
-    /// The leader has no room on its disk and no other node took over. Reads go on.
+    /// The leader's disk is nearly full and no other node took over. Reads continue.
     #[error("the leader's disk is full, and no other node could take over")]
     DiskFull,
-    /// The node is stopping, or has stopped after a fault that its log names.
+    /// The node is stopping, or has stopped after a fault that its log describes.
     #[error("the node has stopped")]
     Stopped,
     /// The state could not be read.
     #[error("the state of this node cannot be read: {0}")]
     State(String),
-    /// Something that cannot happen between nodes of the same version.
+    /// A message that nodes of the same version never send.
     #[error("a peer answered out of protocol: {0}")]
     Protocol(String),
-    /// The request makes no sense to this cluster as it is.
+    /// The request is not valid for the cluster in its present state.
     #[error("{0}")]
     Refused(String),
 }

@@ -1,10 +1,10 @@
-//! The cluster: the only crate that knows openraft. It joins `state` to `store`.
+//! The cluster: the only crate that uses openraft. It joins `state` to `store`.
 //!
 //! Owns the Raft node, the peer connections, the proposer (which batches commands), the read
 //! barrier (which makes reads linearizable on any node), and the view of the applied state.
 //!
 //! Invariants: an acknowledged command is fsynced on a quorum; a read behind a barrier sees every
-//! command acknowledged before the barrier was asked for; a secret is opened in the crypto crate only.
+//! command acknowledged before the read began; secrets are unwrapped in the crypto crate only.
 
 pub mod backup;
 mod cluster;

@@ -1,4 +1,4 @@
-//! A running node: its services, and the tasks that work by themselves. The only place that builds them.
+//! A running node: its services and its background tasks. They are built only here.
 
 use std::sync::Arc;
 
@@ -55,7 +55,7 @@ pub(crate) struct NodeParts {
     pub snapshots: SnapshotSchedule,
     pub directory: Arc<Directory>,
     pub disk: Disk,
-    /// Until when this node answers no vote; `None` when it never promised anything.
+    /// The time until which this node answers no vote; `None` when it cannot have granted a lease.
     pub silent_until: Option<Instant>,
     pub identity: ClusterIdentity,
     pub founding: Option<Founding>,
@@ -91,7 +91,8 @@ impl Node {
     /// Builds the services of a node. Nothing runs before its tasks do.
     ///
     /// # Errors
-    /// [`WrapError`] when the authority of a cluster to be founded cannot be wrapped.
+    ///
+    /// [`WrapError`] when the authority of a new cluster cannot be wrapped.
     pub(crate) fn assemble(parts: NodeParts) -> Result<(Arc<Self>, NodeTasks), WrapError> {
         let (leadership, known) = watch::channel(Leadership::default());
         let base = Base::of(&parts, known);
@@ -173,7 +174,7 @@ impl Node {
     }
 }
 
-/// The services that others are built on.
+/// The services that the others are built on.
 struct Base {
     local: LocalEnd,
     raft: Raft,

@@ -1,4 +1,4 @@
-//! What a node's cluster is set up with: the configuration's sections that this crate reads, each key
+//! The settings of a node's cluster: the configuration's sections that this crate reads, each key
 //! with its default.
 
 mod peer_address;
@@ -17,16 +17,16 @@ pub use profile::NetworkProfile;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClusterSettings {
     pub node: NodeSection,
-    /// The cluster it belongs to, and how nodes reach each other.
+    /// The cluster of the node, and how its nodes reach each other.
     pub cluster: ClusterSection,
     /// Replication: batches, log, snapshots.
     pub raft: RaftSection,
     pub store: StoreSection,
     /// The disk that holds the data directory.
     pub disk: DiskSection,
-    /// Commands that wait for a proposal, at most.
+    /// The most commands that wait for a proposal.
     pub waiting_commands_max: usize,
-    /// Reads that wait for the read barrier, at most.
+    /// The most reads that wait for the read barrier.
     pub waiting_reads_max: usize,
 }
 
@@ -49,7 +49,7 @@ impl Default for ClusterSettings {
 pub struct NodeSection {
     /// The node's number in the cluster, never reused for another node.
     pub id: NodeId,
-    /// Where log, store and snapshots live.
+    /// The directory of log, store and snapshots.
     pub data_dir: PathBuf,
     /// The data centre or rack, for people and logs.
     pub zone: String,
@@ -65,11 +65,11 @@ impl Default for NodeSection {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ClusterSection {
-    /// The cluster's name, which stands in every certificate.
+    /// The cluster's name, which is in every certificate.
     pub name: ClusterName,
-    /// Where peers connect to.
+    /// The address on which peers connect.
     pub peer_listen: SocketAddr,
-    /// What other nodes dial; none means `peer_listen`.
+    /// The address that other nodes dial; `None` means `peer_listen`.
     #[serde(with = "empty_is_none")]
     pub peer_advertise: Option<PeerAddress>,
     /// The cluster's CA certificate, PEM.
@@ -78,20 +78,21 @@ pub struct ClusterSection {
     pub cert_file: PathBuf,
     /// This node's private key, PEM; a secret file.
     pub key_file: PathBuf,
-    /// The CA's private key, PEM; a secret file. Only on the node that founds the cluster.
+    /// The CA's private key, PEM; a secret file. Only on the node that initializes the cluster.
     #[serde(with = "empty_is_none")]
     pub founding_ca_key_file: Option<PathBuf>,
-    /// Which network the times below are made for.
+    /// The network that the default times below suit.
     pub profile: NetworkProfile,
-    /// How often the leader says that it lives; 0 leaves it to the profile.
+    /// How often the leader sends heartbeats; 0 means the profile's value.
     pub heartbeat_ms: u64,
-    /// The shortest silence after which a follower stands for election; 0 leaves it to the profile.
+    /// The shortest silence after which a follower stands for election; 0 means the profile's
+    /// value.
     pub election_timeout_min_ms: u64,
-    /// The longest such silence; each node draws one in between. 0 leaves it to the profile.
+    /// The longest such silence; each node draws one in between. 0 means the profile's value.
     pub election_timeout_max_ms: u64,
     /// How long a request waits for a quorum before it is answered 503.
     pub request_deadline_ms: u64,
-    /// How long connecting to a peer may take; 0 leaves it to the profile.
+    /// How long connecting to a peer may take; 0 means the profile's value.
     pub connect_timeout_ms: u64,
 }
 
@@ -121,7 +122,7 @@ fn default_cluster_name() -> ClusterName {
 }
 
 impl ClusterSection {
-    /// What other nodes dial to reach this one.
+    /// The address that other nodes dial to reach this one.
     pub fn peer_address(&self) -> PeerAddress {
         self.peer_advertise.clone().unwrap_or_else(|| self.peer_listen.into())
     }
@@ -137,9 +138,10 @@ pub struct RaftSection {
     pub batches_in_flight_max: usize,
     /// The most entries in one message to a follower.
     pub append_entries_max: u64,
-    /// A snapshot is made after so many new entries; while a node is sent one, after ten times as many at most.
+    /// The number of new entries after which a snapshot is made. While a node is sent a snapshot,
+    /// the next one may wait for ten times as many.
     pub snapshot_log_entries: u64,
-    /// Entries kept behind a snapshot, for followers that lag a little.
+    /// Entries kept before a snapshot's position, for followers that lag a little.
     pub log_keep_entries: u64,
     /// How fast a snapshot is sent to a follower.
     pub snapshot_rate_bytes_per_s: u64,
@@ -163,9 +165,9 @@ impl Default for RaftSection {
 pub struct StoreSection {
     /// The store's block cache.
     pub cache_bytes: u64,
-    /// Records that were read lately, kept by themselves.
+    /// The cache of recently read records.
     pub hot_record_bytes: u64,
-    /// Log entries kept in memory for followers.
+    /// The cache of log entries for followers.
     pub log_cache_bytes: usize,
 }
 
@@ -183,9 +185,10 @@ impl Default for StoreSection {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DiskSection {
-    /// With less free than this the node is read-only; at most a twentieth of the disk.
+    /// With less free space than this the node is read-only; at most a twentieth of the disk.
     pub free_bytes_min: u64,
-    /// Kept in a file to start from when the disk is full; at most a hundredth of the disk.
+    /// The size of a file that reserves space for a start on a full disk; at most a hundredth of
+    /// the disk.
     pub ballast_bytes: u64,
 }
 

@@ -1,4 +1,4 @@
-//! From a configuration to a running node: opens what is on disk, starts Raft, listens to peers.
+//! Starts a node from its configuration: opens the data directory, starts Raft, listens to peers.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,7 +41,7 @@ use crate::server;
 use crate::wire::raft_codec;
 use crate::write::batcher::BatchLimits;
 
-/// A member that is heard of every so often is up, however fast elections are.
+/// A member that was heard of within this time is up, however short the election time-out is.
 const SILENCE_MIN: Duration = Duration::from_secs(2);
 
 /// Why a node cannot start. Nothing was changed.
@@ -53,15 +53,15 @@ pub enum StartError {
     /// Certificate, key or CA cannot be used.
     #[error("cannot use the node's certificate")]
     Tls(#[from] keymoot_tls::TlsError),
-    /// The certificate belongs to somebody else.
+    /// The certificate belongs to another node or cluster.
     #[error("the certificate names {found:?}, but node.id is {expected}; give this node its own certificate")]
     Identity {
-        /// Who the certificate names.
+        /// The identity in the certificate.
         found: PeerIdentity,
-        /// Who the configuration says this is.
+        /// The identity in the configuration.
         expected: u64,
     },
-    /// The keyring is not this cluster's.
+    /// The keyring is not of this cluster.
     #[error("the keyring does not open this cluster's keys")]
     Keyring(#[from] UnwrapError),
     /// The keyring cannot make the cluster's check value.
@@ -70,28 +70,28 @@ pub enum StartError {
     /// The program is older than the cluster's features.
     #[error("{0}")]
     TooOld(String),
-    /// The authority that a cluster is to be founded with cannot be used.
+    /// The authority of a new cluster cannot be used.
     #[error("cannot found the cluster")]
     Founding(#[from] keymoot_tls::PkiError),
     /// The state cannot be read.
     #[error("the state cannot be read")]
     State(#[from] state::StateError),
-    /// The tables are older than what is left of the log.
+    /// The tables end before the remaining log begins.
     #[error("the tables in {} end with entry {applied}, but the log begins behind entry {purged}: what is between is lost here; {anew}", root.display(), anew = JOIN_ANEW)]
     Gap {
-        /// The last entry in the tables.
+        /// The index of the last entry in the tables.
         applied: u64,
-        /// The last entry that the log no longer has.
+        /// The index of the last entry that was purged from the log.
         purged: u64,
         root: std::path::PathBuf,
     },
-    /// The log is not the one that made the tables.
+    /// The log is not the one whose entries the tables hold.
     #[error(transparent)]
     Log(#[from] LogCheckError),
-    /// The peer address is taken or not this machine's.
+    /// The peer address is in use or not one of this machine.
     #[error("cannot listen to peers on {address}")]
     Listen { address: String, source: std::io::Error },
-    /// Raft does not start.
+    /// Raft could not be started.
     #[error("cannot start raft: {0}")]
     Raft(String),
 }
@@ -101,7 +101,8 @@ impl Cluster {
     /// actors in the current actix system.
     ///
     /// # Errors
-    /// [`StartError`]; then nothing runs.
+    ///
+    /// [`StartError`] says why; nothing runs then.
     pub async fn start(
         config: &ClusterSettings,
         keyring: Arc<Keyring>,
@@ -153,7 +154,7 @@ async fn open(
     }
     let log = Log::open(&directory.log(), log_options(&config))?;
     refuse_gap(&log, applied.map_or(0, |applied| applied.index), directory.root())?;
-    // Before anything reads the vote.
+    // The check must come before anything reads the vote.
     check_against_tables(&log, applied.as_ref().map(raft_codec::position), &directory)?;
     let fence = Fence::new(directory.clone(), log.clone());
     let silent_until = voteless_until(&config, &log);
@@ -197,7 +198,8 @@ async fn open(
 
     let (log_failed, log_dir) = (fatal, directory.log());
     log.on_failure(Box::new(move |reason| {
-        // An entry that cannot be made durable must not be acknowledged, and the disk may hold anything.
+        // An entry that cannot be made durable must not be acknowledged, and the content of the
+        // disk is unknown.
         log_failed.replace(format!(
             "the raft log in {} failed: {reason}; start the node again, and see to its disk if it fails again",
             log_dir.display()
@@ -257,7 +259,8 @@ fn info(config: &ClusterSettings, credentials: &PeerCredentials) -> NodeInfo {
     }
 }
 
-/// How long a member of a cluster with this election time-out may be silent until it counts as down.
+/// How long a member may be silent before it counts as down, in a cluster with this election
+/// time-out.
 pub fn silence(election_timeout_max_ms: u64) -> Duration {
     Duration::from_millis(election_timeout_max_ms.saturating_mul(3)).max(SILENCE_MIN)
 }
@@ -284,13 +287,13 @@ fn log_options(config: &ClusterSettings) -> LogOptions {
     LogOptions { cache_bytes: config.store.log_cache_bytes, ..LogOptions::default() }
 }
 
-/// Refuses tables that the log does not reach back to: entries between the two are nowhere.
+/// Refuses tables that end before the log begins: the entries in between are lost.
 fn refuse_gap(log: &Log, applied: u64, root: &std::path::Path) -> Result<(), StartError> {
     let purged = log.bounds().0.map_or(0, |purged| purged.index);
     if applied >= purged { Ok(()) } else { Err(StartError::Gap { applied, purged, root: root.to_owned() }) }
 }
 
-/// A node that has a log may have granted a lease before it was stopped.
+/// A node with a log may have granted a lease before it was stopped.
 fn voteless_until(config: &ClusterSettings, log: &Log) -> Option<Instant> {
     let lease = Duration::from_millis(config.cluster.election_timeout_max_ms);
     log.read_vote().map(|_| Instant::now() + lease)

@@ -1,4 +1,5 @@
-//! The operator's side of a backup: asks a node for it, piece by piece, a few ahead.
+//! The operator's side of a backup: requests it from a node piece by piece, with a few requests
+//! ahead.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -11,14 +12,14 @@ use crate::wire::message::{Reply, Request};
 
 use super::header::BackupHeader;
 
-/// How long the node may take to reach a quorum and to count what it holds.
+/// The time limit for reaching a quorum and counting the node's records.
 const BEGIN_TIMEOUT: Duration = Duration::from_secs(600);
-/// How long it may take for a piece.
+/// The time limit for one piece.
 const PIECE_TIMEOUT: Duration = Duration::from_secs(60);
-/// Pieces asked for and not yet come.
+/// The number of pieces that are requested ahead.
 const AHEAD: usize = 4;
 
-/// A backup on its way.
+/// A backup that is being downloaded.
 pub struct BackupDownload {
     link: Link,
     first: Option<Bytes>,
@@ -26,10 +27,11 @@ pub struct BackupDownload {
 }
 
 impl AdminClient {
-    /// Begins a backup: with `local` of what the node has, else of everything acknowledged before. What it
-    /// says about itself comes first.
+    /// Begins a backup: with `local` of this node's state, else of everything acknowledged before.
+    /// The header comes first.
     ///
     /// # Errors
+    ///
     /// When the node cannot be reached, finds no quorum, or does not hold a sound state.
     pub async fn begin_backup(&self, local: bool) -> Result<(BackupHeader, BackupDownload), AdminError> {
         let link = self.link().clone();
@@ -45,10 +47,11 @@ impl AdminClient {
 }
 
 impl BackupDownload {
-    /// The next bytes of the file; none when it is complete.
+    /// The next bytes of the file; `None` when it is complete.
     ///
     /// # Errors
-    /// When the connection or the node fails; what has come is then no backup.
+    ///
+    /// When the connection or the node fails; the bytes so far are then not a valid backup.
     pub async fn next(&mut self) -> Result<Option<Bytes>, AdminError> {
         if let Some(first) = self.first.take() {
             return Ok(Some(first));

@@ -1,4 +1,5 @@
-//! Why a backup could not be made, read or restored. Every message says what to do when a person can.
+//! Why a backup could not be made, read or restored. Every message names a remedy where there is
+//! one.
 
 use std::io;
 use std::path::PathBuf;
@@ -7,32 +8,31 @@ use crate::raft::rebuild::RebuildError;
 use keymoot_codec::CodecError;
 use keymoot_store::{SnapshotFault, StoreError};
 
-/// What is wrong with the begin of a file that should be a backup.
+/// What is wrong with the start of a backup file.
 #[derive(Debug, thiserror::Error)]
 pub enum HeaderFault {
-    /// Another kind of file.
+    /// The file is of another kind.
     #[error("it is no backup of Keymoot")]
     Magic,
-    /// A newer build's file.
+    /// The file is of a newer version.
     #[error("byte 7 says format {found} and this build knows format {known}; use the newer build")]
     Format {
-        /// The format it names.
+        /// The format that the file names.
         found: u8,
-        /// That of this build.
+        /// The format that this program knows.
         known: u8,
     },
-    /// A length that no header has.
+    /// The header's length is impossible.
     #[error(
         "byte 12 says that its header is {bytes} bytes long, of which {bytes_max} are allowed; use another backup"
     )]
     TooLong { bytes: usize, bytes_max: usize },
-    /// It ends too early.
+    /// The file ends before its header does.
     #[error("it breaks off in its header, at byte 8 or later; use another backup")]
     Truncated,
-    /// It is damaged, or not what this build knows.
+    /// The header is damaged, or of an unknown form.
     #[error("its header, from byte 8, cannot be read ({0}); use another backup")]
     Codec(#[from] CodecError),
-    /// The disk failed.
     #[error("it cannot be read")]
     Io(#[source] io::Error),
 }
@@ -46,7 +46,7 @@ impl HeaderFault {
     }
 }
 
-/// Why a backup could not be read, trusted or restored.
+/// Why a backup could not be read, verified or restored.
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
     /// The file cannot be opened.
@@ -56,34 +56,34 @@ pub enum BackupError {
         #[source]
         source: io::Error,
     },
-    /// It does not begin like a backup that this build can read.
+    /// The file does not begin with a header that this program can read.
     #[error("{} is refused: {fault}", path.display())]
     Header { path: PathBuf, fault: HeaderFault },
-    /// Its records are damaged.
+    /// The file's records are damaged.
     #[error("{} is damaged at byte {offset}: {fault}; use another backup", path.display())]
     Damaged { path: PathBuf, offset: u64, fault: SnapshotFault },
-    /// Whole, but its records are not what its header says.
+    /// The checksums are right, but the records contradict the header.
     #[error("{} holds other records than its header says ({what}); use another backup", path.display())]
     Contradiction {
         path: PathBuf,
-        /// Which part of the header.
+        /// The part of the header that is contradicted.
         what: &'static str,
     },
-    /// A record of it cannot be read.
+    /// A record cannot be read.
     #[error("{} holds a record that this build cannot read", path.display())]
     Record {
         path: PathBuf,
         #[source]
         source: keymoot_state::StateError,
     },
-    /// It is another cluster's.
+    /// The backup is of another cluster.
     #[error(
         "the backup is of cluster {found:?}, but cluster.name is {expected:?}; a restored cluster keeps its name, which stands in its certificates"
     )]
     OtherCluster {
         /// The cluster in the backup.
         found: String,
-        /// That of the configuration.
+        /// The name in the configuration.
         expected: String,
     },
     /// The keyring lacks master keys.
@@ -91,16 +91,16 @@ pub enum BackupError {
         "the keyring does not open the backup: it lacks {missing}; restore the keyring that was in use then"
     )]
     Keyring {
-        /// The ids that are missing, or what is wrong.
+        /// The ids of the missing keys, or what is wrong.
         missing: String,
     },
-    /// There are data already.
+    /// The data directory is not empty.
     #[error("{} holds a node's data; restore into an empty data directory, or move it away first", path.display())]
     NotEmpty { path: PathBuf },
-    /// No fence could be drawn.
+    /// The operating system's randomness failed, so no fence was chosen.
     #[error("no fence can be drawn: {0}")]
     Random(String),
-    /// The fence that was given belongs to another restore.
+    /// The given fence belongs to another restore.
     #[error(
         "--fence {fence} was chosen for another backup or another list of members; give the same file and the same --member options on every machine"
     )]
@@ -111,7 +111,8 @@ pub enum BackupError {
 }
 
 impl BackupError {
-    /// Of a snapshot inside a backup: its own words speak of snapshots on their way between nodes.
+    /// The error of a snapshot in a backup. It has messages of its own, because those of the store
+    /// speak of snapshots sent between nodes.
     pub(super) fn of_store(error: StoreError) -> Self {
         match error {
             StoreError::Snapshot { file: path, offset, fault } => Self::Damaged { path, offset, fault },

@@ -1,4 +1,4 @@
-//! A backup file, verified from the first byte to the last before anything is believed.
+//! A backup file, verified from the first byte to the last before any of it is used.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -14,7 +14,7 @@ use super::error::BackupError;
 use super::header::BackupHeader;
 use crate::raft::state_machine::META_MARK;
 
-/// A backup whose every byte agrees with its checksums, and whose records agree with its header.
+/// A backup whose bytes match its checksums, and whose records match its header.
 #[derive(Debug)]
 pub struct BackupFile {
     header: BackupHeader,
@@ -22,30 +22,31 @@ pub struct BackupFile {
     bytes: u64,
 }
 
-/// What a keyring opened of a backup.
+/// The result of unwrapping a backup's secrets with a keyring.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OpenedSecrets {
-    /// How many secrets opened.
+    /// How many secrets could be unwrapped.
     pub opened: u64,
-    /// The master keys that the keyring lacks, with how many secrets stand under each.
+    /// The master keys that the keyring lacks, with the number of secrets that each wraps.
     pub missing: BTreeMap<MasterKeyId, u64>,
-    /// How many did not open although the keyring has a master key of that id.
+    /// How many could not be unwrapped although the keyring has a master key with that id.
     pub refused: u64,
 }
 
 impl OpenedSecrets {
-    /// Whether all opened.
+    /// Whether every secret could be unwrapped.
     pub fn is_complete(&self) -> bool {
         self.missing.is_empty() && self.refused == 0
     }
 }
 
 impl BackupFile {
-    /// Verifies the file at `path`: every checksum, that nothing is missing or follows, that every record
-    /// can be read, their numbers, and the digest of the state.
+    /// Verifies the file at `path`: the checksums, that nothing is missing or follows, that every
+    /// record can be read, the counts, and the digest of the state.
     ///
     /// # Errors
-    /// [`BackupError`], with the offset of what is damaged.
+    ///
+    /// [`BackupError`], with the offset of the damage.
     pub fn open(path: &Path) -> Result<Self, BackupError> {
         let (header, header_bytes) = read_header(path)?;
         let snapshot = SnapshotReader::open_at(path, header_bytes).map_err(BackupError::of_store)?;
@@ -55,20 +56,21 @@ impl BackupFile {
         Ok(file)
     }
 
-    /// What the file at `path` says about itself; the rest of it is not looked at.
+    /// The header of the file at `path`; the rest of the file is not read.
     ///
     /// # Errors
-    /// When it does not begin like a backup.
+    ///
+    /// When the file does not begin like a backup.
     pub fn inspect(path: &Path) -> Result<BackupHeader, BackupError> {
         read_header(path).map(|(header, _)| header)
     }
 
-    /// What it says about itself.
+    /// The backup's header.
     pub const fn header(&self) -> &BackupHeader {
         &self.header
     }
 
-    /// How long it is.
+    /// The length of the file.
     pub const fn byte_count(&self) -> u64 {
         self.bytes
     }
@@ -77,9 +79,10 @@ impl BackupFile {
         &self.snapshot
     }
 
-    /// Opens every secret with `keyring`, and keeps none.
+    /// Unwraps every secret with `keyring`, and keeps none.
     ///
     /// # Errors
+    ///
     /// When the file cannot be read again.
     pub fn open_secrets(&self, keyring: &Keyring) -> Result<OpenedSecrets, BackupError> {
         let mut result = OpenedSecrets::default();
@@ -100,7 +103,7 @@ impl BackupFile {
         let mut survey = Survey::default();
         self.each(|table, key, value| survey.add(table, key, value))?;
         let (master_keys, mut tables) = BackupHeader::counts(&survey);
-        // An older build had fewer tables.
+        // Earlier versions had fewer tables.
         tables.truncate(self.header.tables.len());
         let contradiction = if !survey.is_sound() || survey.digest().to_string() != self.header.digest {
             "the digest"

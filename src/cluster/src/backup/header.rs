@@ -1,4 +1,4 @@
-//! What a backup file says about itself, before its records.
+//! The header of a backup file.
 
 use std::io::Read;
 
@@ -12,60 +12,60 @@ use keymoot_store::LogPosition;
 
 use super::error::HeaderFault;
 
-/// What every backup begins with.
+/// The first bytes of every backup.
 const MAGIC: [u8; 7] = *b"KMBKUP\0";
-/// The format that this build writes and reads.
+/// The format that this program writes and reads.
 const FORMAT: u8 = 1;
-/// The length of the magic with the format behind it.
+/// The length of magic and format together.
 pub(super) const MAGIC_BYTES: usize = 8;
-/// The longest header that is read.
+/// The longest header that is accepted.
 const HEADER_BYTES_MAX: usize = 1024 * 1024;
 
-/// Names, each with how many there are.
+/// Names with their counts.
 type Counts = Vec<(String, u64)>;
 
-/// What a backup says about itself. Another field is another version of the codec's kind.
+/// The header of a backup. A further field needs another version of the codec's kind.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BackupHeader {
     pub cluster: String,
-    /// The fence of the node it was taken from.
+    /// The fence of the node that made the backup.
     pub fence: u64,
-    /// The node it was taken from.
+    /// The node that made the backup.
     pub node: NodeId,
-    /// The last applied entry.
+    /// The position of the last applied entry.
     pub applied: LogPosition,
-    /// When it was taken: milliseconds since 1970 UTC, by that node's clock.
+    /// When the backup was made: milliseconds since 1970 UTC, by that node's clock.
     pub made_at_ms: u64,
-    /// The version of the program that made it.
+    /// The version of the program that made the backup.
     pub program: String,
-    /// The digest of the state.
+    /// The digest of the state, as a text.
     pub digest: String,
-    /// The master keys that secrets stand under, with the number of secrets.
+    /// The master keys that wrap secrets, with the number of secrets.
     pub master_keys: Counts,
     /// The tables, with the number of their records.
     pub tables: Counts,
 }
 
 impl BackupHeader {
-    /// The header's last two fields, as a survey of the state gives them.
+    /// The header's last two fields, from a survey of the state.
     pub(super) fn counts(survey: &Survey) -> (Counts, Counts) {
         let master_keys = survey.secrets().iter().map(|(id, count)| (id.0.clone(), *count)).collect();
         let tables = survey.records().map(|(table, count)| (table.name().to_owned(), count)).collect();
         (master_keys, tables)
     }
 
-    /// How many records it holds.
+    /// The number of records in the backup.
     pub fn record_count(&self) -> u64 {
         self.tables.iter().map(|(_, count)| count).sum()
     }
 
-    /// How many content keys it holds: each has a key id.
+    /// The number of content keys in the backup: each has a key id.
     pub fn key_count(&self) -> u64 {
         let kids = self.tables.iter().find(|(name, _)| name == Table::Kids.name());
         kids.map_or(0, |(_, count)| *count)
     }
 
-    /// The bytes before the snapshot.
+    /// The bytes that precede the snapshot.
     pub(super) fn to_bytes(&self) -> Result<Vec<u8>, codec::CodecError> {
         let mut bytes = MAGIC.to_vec();
         bytes.push(FORMAT);
@@ -73,10 +73,11 @@ impl BackupHeader {
         Ok(bytes)
     }
 
-    /// Reads what stands before the snapshot, and says how long it is.
+    /// Reads the bytes that precede the snapshot; returns the header and their length.
     ///
     /// # Errors
-    /// [`HeaderFault`], or an I/O error in it.
+    ///
+    /// [`HeaderFault`] when there is no valid header or the file cannot be read.
     pub fn read(from: &mut impl Read) -> Result<(Self, u64), HeaderFault> {
         let [magic @ .., format] = array::<MAGIC_BYTES>(from)?;
         if magic != MAGIC {

@@ -1,9 +1,9 @@
-//! Restoring a backup into an empty data directory, which makes a cluster of a new fence.
+//! Restores a backup into an empty data directory. The result is a cluster with a new fence.
 //!
-//! The same file restored with the same members and the same fence on each of them makes equal starting
-//! states: the same applied entry, members and empty log, so the nodes elect one of themselves and go on.
-//! That it is the same file with the same members is in the fence: its lower half is a digest of both, and a
-//! fence given by `--fence` that does not agree is refused.
+//! The same file restored with the same members and the same fence on each of them makes equal
+//! initial states: the same applied entry, members and empty log, so the nodes elect a leader among
+//! themselves and continue. The fence ensures that file and members are the same: its lower half is
+//! a digest of both, and a fence given by `--fence` that does not match is refused.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -19,16 +19,16 @@ use keymoot_store::{Directory, Identity, LogPosition, Rebuild};
 use super::error::BackupError;
 use super::file::BackupFile;
 
-/// How a backup shall be restored.
+/// How a backup is restored.
 #[derive(Clone, Debug)]
 pub struct Restore {
-    /// The cluster's name, as the configuration has it.
+    /// The cluster's name in the configuration.
     pub cluster: ClusterName,
-    /// The node that the data directory is for.
+    /// The node that owns the data directory.
     pub node: NodeId,
     /// The members of the restored cluster with their addresses, this node among them.
     pub members: BTreeMap<NodeId, String>,
-    /// The fence that the first machine chose; none on the first machine.
+    /// The fence that the first machine chose; `None` on the first machine.
     pub fence: Option<u64>,
 }
 
@@ -37,14 +37,15 @@ pub struct Restore {
 pub struct Restored {
     /// The fence of the restored cluster.
     pub fence: u64,
-    /// The last entry that is in it.
+    /// The position of the last entry in the backup.
     pub applied: LogPosition,
 }
 
-/// Restores `file` into the empty data directory `root`. It is empty or complete afterwards.
+/// Restores `file` into the empty data directory `root`, which is empty or complete afterwards.
 ///
 /// # Errors
-/// [`BackupError`]; then nothing was restored.
+///
+/// [`BackupError`] says why; nothing was restored then.
 pub fn restore(
     root: &Path,
     file: &BackupFile,
@@ -95,7 +96,7 @@ fn refuse_others(file: &BackupFile, keyring: &Keyring, how: &Restore) -> Result<
     Err(BackupError::Keyring { missing: missing.join(", ") })
 }
 
-/// A new fence, or the one that the first machine chose if it was chosen for this.
+/// A new fence, or the given one if the first machine chose it for this file and these members.
 fn fence(file: &BackupFile, how: &Restore) -> Result<u64, BackupError> {
     let mark = mark_of_restore(file, &how.members);
     match how.fence {
@@ -103,14 +104,14 @@ fn fence(file: &BackupFile, how: &Restore) -> Result<u64, BackupError> {
         Some(fence) => Err(BackupError::OtherRestore { fence }),
         None => {
             let random = random_bytes::<4>().map_err(|error| BackupError::Random(error.to_string()))?;
-            // An integer of TOML has 63 bits.
+            // TOML's integers have 63 bits.
             let upper = u64::from(u32::from_be_bytes(random) >> 1).max(1);
             Ok((upper << 32) | mark)
         }
     }
 }
 
-/// The lower half of a fence: what is restored, and for whom.
+/// The lower half of a fence: a digest of the file and the members.
 fn mark_of_restore(file: &BackupFile, members: &BTreeMap<NodeId, String>) -> u64 {
     let header = file.header();
     let mut hash = Sha256::new();

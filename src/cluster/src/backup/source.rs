@@ -1,5 +1,5 @@
-//! A backup on the node it is taken from: a view of the applied state, described and then read piece by
-//! piece as the operator's tool asks for it.
+//! A backup on the node that makes it: a view of the applied state, surveyed and then read piece by
+//! piece as the operator's tool requests it.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -17,7 +17,7 @@ use keymoot_telemetry::Metrics;
 
 use super::header::BackupHeader;
 
-/// Takes backups of this node.
+/// Makes backups of this node.
 pub(crate) struct BackupService {
     state: StateView,
     barrier: Arc<ReadBarrier>,
@@ -36,7 +36,7 @@ impl BackupService {
     }
 }
 
-/// A backup being read.
+/// A backup that is being read.
 pub(crate) struct BackupSource {
     /// Never contended: the lock only lets a connection hold it between two pieces.
     pieces: Mutex<SnapshotWriter>,
@@ -45,8 +45,8 @@ pub(crate) struct BackupSource {
 }
 
 impl BackupSource {
-    /// Takes the state as it is now: with `local` what this node has, else everything acknowledged before.
-    /// Gives the bytes that stand before the snapshot.
+    /// Makes a view of the state: with `local` of this node's present state, else of everything
+    /// acknowledged before. Returns the bytes that precede the snapshot.
     pub(crate) async fn begin(
         service: &BackupService,
         local: bool,
@@ -67,7 +67,7 @@ impl BackupSource {
         Ok((Self { pieces: Mutex::new(SnapshotWriter::new(view, mark)), sent_bytes, began }, bytes.into()))
     }
 
-    /// The next bytes; none behind the last.
+    /// The next bytes of the file; `None` after the last.
     pub(crate) async fn next(
         mut self,
         service: &BackupService,
@@ -98,7 +98,7 @@ impl BackupSource {
     }
 }
 
-/// Counts what the view holds, and refuses a state that has changed behind its own back.
+/// Surveys the view, and refuses a state whose records do not match its digest.
 pub(super) fn describe(whose: &Identity, view: View) -> Result<(View, BackupHeader, Vec<u8>), ClusterError> {
     let unreadable = |error: keymoot_store::StoreError| ClusterError::State(error.to_string());
     let mut survey = Survey::default();

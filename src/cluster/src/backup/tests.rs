@@ -1,4 +1,4 @@
-//! Backup files: made of a real state, against every kind of damage, and restored.
+//! Backup files: made from a real state, damaged in every way, and restored.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -68,7 +68,8 @@ fn owner() -> Identity {
     Identity { cluster: "west".to_owned(), node: 2, fence: 0 }
 }
 
-/// A node's data directory with entries 1 to `applied` applied, and in its log those behind it up to `last`.
+/// A node's data directory with entries 1 to `applied` applied, and the entries after them up to
+/// `last` in its log.
 fn node(root: &Path, ring: &Keyring, applied: u64, last: u64) -> Tables {
     let directory = Arc::new(Directory::open(root, &owner()).unwrap());
     let tables = Tables::open(root, TABLE_NAMES, SMALL).unwrap();
@@ -92,7 +93,7 @@ fn node(root: &Path, ring: &Keyring, applied: u64, last: u64) -> Tables {
     tables
 }
 
-/// A backup of that node, as the operator's tool would write it.
+/// A backup of that node, in the form the operator's tool writes.
 fn backup(home: &Path, ring: &Keyring, keys: u64) -> PathBuf {
     let tables = node(&home.join("source"), ring, keys + 1, keys + 1);
     let (view, header, mark) = describe(&owner(), tables.view()).unwrap();
@@ -108,7 +109,7 @@ fn how(node: u64, fence: Option<u64>) -> Restore {
     Restore { cluster: ClusterName::new("west").unwrap(), node, members: BTreeMap::from(members), fence }
 }
 
-/// How far a directory is, with its members, its digest and its fence.
+/// The applied position of a directory, with its members, its digest and its fence.
 fn look(root: &Path, node: u64) -> crate::recovery::Survivor {
     let taken = Recovery::take(root, &ClusterName::new("west").unwrap(), node).unwrap();
     let Taken::Survivor(recovery) = taken else { panic!("{taken:?}") };
@@ -180,7 +181,7 @@ fn foreign_newer_and_short_files_are_refused_by_name_and_place() {
     let cut = fault(&good[..good.len() - 1]);
     assert!(cut.to_string().contains("is damaged at byte"), "{cut}");
     assert!(matches!(fault(&[good.as_slice(), b"x"].concat()), BackupError::Damaged { .. }));
-    // The last section begins where the footer does, in the file and not in the snapshot.
+    // The last section begins at the footer; the offset counts in the file, not in the snapshot.
     let BackupError::Damaged { offset, .. } = cut else { panic!("{cut}") };
     assert_eq!(offset, good.len() as u64 - 49);
 }
@@ -265,7 +266,7 @@ fn a_survivor_keeps_what_it_has_and_did_not_know_to_be_committed() {
     for content in 2..=8 {
         assert!(state::current_key(&StateView::new(tables.clone()), &place(content)).unwrap().is_some());
     }
-    // The old contents are whole, under their old fence.
+    // The old contents are complete, under their old fence.
     let kept = look(&recovered.kept.unwrap(), 2);
     assert_eq!((kept.fence, kept.applied, kept.last), (0, before.applied, before.last));
 }

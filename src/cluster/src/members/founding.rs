@@ -1,9 +1,9 @@
-//! Founding: a cluster begins, gets its identity, and takes the authority's key into its state.
+//! Initializing a cluster: members, identity, and the authority's key in the replicated state.
 //!
-//! An operator begins it of given members, or the first start of the first node does. Whoever leads first then
-//! stores the identity.
-//! The key's file is the mark that a cluster is still to be begun here. It is moved aside once the
-//! cluster has the key, so that a node that lost its data never begins a second cluster of the same name.
+//! An operator initializes it with given members, or the first start of the first node does. The
+//! first leader then stores the identity. The key's file marks a cluster that is still to be
+//! initialized. It is moved aside once the cluster has the key, so that a node that lost its data
+//! never initializes a second cluster of the same name.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -24,25 +24,26 @@ use crate::error::ClusterError;
 use crate::members::membership::Members;
 use crate::wire::raft_types::Member;
 
-/// How long the identity may take to be replicated.
+/// The time limit for replicating the identity.
 const IDENTITY_PATIENCE: Duration = Duration::from_secs(2);
-/// How long the authority's key may take.
+/// The time limit for replicating the authority's key.
 const AUTHORITY_PATIENCE: Duration = Duration::from_secs(3);
 
-/// What the file is called once the cluster has the key.
+/// The name of the key's file once the cluster has the key.
 const PUT_AWAY: &str = "offline.pem";
 
-/// A cluster to be begun.
+/// A cluster that is to be initialized.
 pub(crate) struct Founding {
     authority: ClusterCa,
     file: PathBuf,
 }
 
 impl Founding {
-    /// What the configuration says about it; none when this node founds nothing.
+    /// The new cluster from the configuration; `None` when this node initializes none.
     ///
     /// # Errors
-    /// [`PkiError`] when the authority's key is there and cannot be used.
+    ///
+    /// [`PkiError`] when the authority's key exists and cannot be used.
     pub(crate) fn read(config: &ClusterSettings) -> Result<Option<Self>, PkiError> {
         match &config.cluster.founding_ca_key_file {
             Some(file) if file.exists() => {
@@ -53,16 +54,17 @@ impl Founding {
         }
     }
 
-    /// What the cluster stores of the authority.
+    /// The authority in the form that the cluster stores.
     ///
     /// # Errors
+    ///
     /// [`WrapError`] when no nonce could be drawn.
     pub(crate) fn record(&self, keyring: &Keyring) -> Result<AuthorityRecord, WrapError> {
         let key = keyring.wrap_authority(self.authority.cluster().as_str(), &self.authority.key_pem())?;
         Ok(AuthorityRecord { certificate_pem: self.authority.certificate_pem().to_owned(), key })
     }
 
-    /// The cluster has the key: the file goes out of the way, and the operator is told.
+    /// Moves the key's file aside, because the cluster has the key, and tells the operator.
     pub(crate) fn put_away(&self) {
         let to = put_away_name(&self.file);
         match std::fs::rename(&self.file, &to) {
@@ -79,22 +81,23 @@ impl Founding {
     }
 }
 
-/// Founds the cluster, where this node is to.
+/// Initializes the cluster, on the node that is to do so.
 pub(crate) struct Founder {
     members: Arc<Members>,
     identity: ClusterIdentity,
-    /// Where peers reach this node.
+    /// The address on which peers reach this node.
     peer_address: String,
-    /// The authority as the cluster stores it, where this node brings it.
+    /// The authority in the form that the cluster stores, if this node supplies it.
     authority: Option<AuthorityRecord>,
-    /// Until the cluster has the authority's key.
+    /// `None` once the cluster has the authority's key.
     pending: Mutex<Option<Founding>>,
 }
 
 impl Founder {
-    /// Founds a cluster of this identity; of `founding` by itself.
+    /// Initializes a cluster of this identity; with `founding`, on its own.
     ///
     /// # Errors
+    ///
     /// [`WrapError`] when no nonce could be drawn.
     pub(crate) fn new(
         members: Arc<Members>,
@@ -107,10 +110,12 @@ impl Founder {
         Ok(Self { members, identity, peer_address, authority, pending: Mutex::new(founding) })
     }
 
-    /// Begins a cluster of these members, as an operator asks. `false` when it has begun before.
+    /// Initializes a cluster of these members for an operator. Returns `false` when it was
+    /// initialized before.
     ///
     /// # Errors
-    /// When this node is none of them, or Raft refuses.
+    ///
+    /// When this node is not among them, or Raft refuses.
     pub(crate) async fn begin(&self, members: BTreeMap<NodeId, String>) -> Result<bool, ClusterError> {
         let id = self.members.id;
         if !members.contains_key(&id) {
@@ -126,9 +131,10 @@ impl Founder {
         }
     }
 
-    /// On the founding node: begins the cluster, and gives it the authority's key.
+    /// On the first node: initializes the cluster, and stores the authority's key in it.
     ///
     /// # Errors
+    ///
     /// When the state cannot be read.
     pub(crate) async fn begin_alone(&self) -> Result<(), state::StateError> {
         if self.pending().is_none() {
@@ -154,7 +160,7 @@ impl Founder {
         Ok(())
     }
 
-    /// On the leader of a cluster without an identity: stores it.
+    /// On the leader of a cluster without an identity: stores the identity.
     pub(crate) async fn store_identity(&self) {
         let mut found = vec![Command::Found(self.identity.clone())];
         found.extend(

@@ -1,9 +1,9 @@
-//! Admitting a new node: what it asks, and what a member does about it.
+//! Admitting a new node: its request, and how a member handles it.
 //!
-//! A node without a certificate may say nothing else on the peer port. The token is checked by the
-//! replicated state, which spends it; the member that is asked signs the certificate with the
-//! authority's key out of the state, so it can be any member. Before anything else is looked at, the node
-//! has proved that it holds a master key of the cluster: a token alone opens nothing.
+//! A node without a certificate may send nothing else on the peer port. The replicated state checks
+//! the token and marks it as used. Any member can sign the certificate, because the authority's key
+//! is in the state. Before anything else is checked, the node must prove that it holds a master key
+//! of the cluster: a token alone grants nothing.
 
 use std::sync::Arc;
 
@@ -51,8 +51,8 @@ impl JoinService {
         Self { local, state, barrier, forwarder, members, authority_pem }
     }
 
-    /// Answers a node that wants in and has proved a master key. `proven` is the id in its certificate, if it
-    /// showed one.
+    /// Answers a node that asks to join and has proved a master key. `proven` is the id in its
+    /// certificate, if it showed one.
     pub(crate) async fn join(
         &self,
         request: JoinRequest,
@@ -117,7 +117,7 @@ impl JoinService {
             _ => None,
         };
         self.add_learner(id, &request.peer_address, deadline).await?;
-        // The state that is read below must hold the admission, on a follower too.
+        // The state that is read below must contain the admission, on a follower too.
         self.barrier.wait(deadline).await?;
         tracing::info!(target: "audit", node = id, learner, address = request.peer_address, "a node was admitted");
         let zone = state::node(&self.state, id)?.map(|node| node.facts.zone).unwrap_or_default();
@@ -168,7 +168,7 @@ impl JoinService {
         }
     }
 
-    /// The authority out of the state.
+    /// The authority from the replicated state.
     fn signer(&self) -> Result<ClusterCa, ClusterError> {
         let Some(authority) = state::authority(&self.state)? else {
             return Err(ClusterError::Refused(format!(
@@ -193,7 +193,8 @@ fn token_refusal(refusal: TokenRefusal) -> String {
     format!("{refusal}; make another with keymoot cluster token create")
 }
 
-/// A node that proved its id by a certificate is the same node when it asks again.
+/// The digest that identifies a node which proved its id by a certificate: its repeated request is
+/// the same one.
 fn proven_digest(proven: Option<NodeId>) -> [u8; 32] {
     let mut digest = [0; 32];
     if let Some(first) = digest.first_chunk_mut::<8>() {

@@ -1,4 +1,5 @@
-//! The new node's side: asks one member after another, over TLS that pins the token's authority.
+//! The new node's side of joining: tries one member after another, over TLS that pins the token's
+//! authority.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,28 +19,28 @@ use crate::peer::proof;
 use crate::wire::frame::{self, Frame};
 use crate::wire::join::{JoinDemand, JoinReply, JoinRequest, ProvenJoin};
 
-/// How long connecting may take.
+/// The time limit for connecting.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long an answer may take: the member waits for a quorum.
+/// The time limit for an answer: the member waits for a quorum.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Why a member gave no answer.
+/// Why a member returned no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum JoinError {
-    /// It cannot be reached, or is not who the token says.
+    /// The member cannot be reached, or its certificate is not of the token's authority.
     #[error("{member}: {source}")]
     Unreachable {
         /// The address that was dialled.
         member: String,
         source: std::io::Error,
     },
-    /// It did not answer in time.
+    /// The member did not answer in time.
     #[error("{member} did not answer in time")]
     TooLate {
         /// The address that was dialled.
         member: String,
     },
-    /// It speaks the version of before. Nothing was said.
+    /// The member speaks the first version of the protocol. Nothing was sent.
     #[error(
         "{member} runs an earlier version of Keymoot, which asks for no proof of the master key: join at a \
          member that runs this version, or upgrade that one first; the token was not sent"
@@ -48,7 +49,7 @@ pub enum JoinError {
         /// The address that was dialled.
         member: String,
     },
-    /// It holds none of the master keys in the new node's keyring. Nothing was said.
+    /// The member holds none of the master keys in the new node's keyring. Nothing was sent.
     #[error(
         "{member} does not prove any master key of this keyring: join with a copy of the keyring that the \
          cluster's nodes use; the token was not sent"
@@ -59,11 +60,13 @@ pub enum JoinError {
     },
 }
 
-/// Asks the member at `address`. Nothing is said before its certificate was checked, and that it holds a
-/// master key of `keyring`.
+/// Sends a request to join to the member at `address`. Nothing is sent before the member's
+/// certificate was checked and it has proved a master key of `keyring`.
 ///
 /// # Errors
-/// [`JoinError`]; the request may have been carried out all the same, and may be repeated.
+///
+/// [`JoinError`] when there is no answer; the request may have been carried out all the same, and
+/// may be repeated.
 pub async fn ask_to_join(
     address: &str,
     cluster: &ClusterName,
@@ -76,7 +79,7 @@ pub async fn ask_to_join(
     let connecting = async {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
-        // The name is not what is checked: any node of the cluster will do.
+        // The name is not checked: any node of the cluster will do.
         let name = server_name_of(1, cluster).map_err(std::io::Error::other)?;
         TlsConnector::from(tls).connect(name, stream).await
     };
@@ -97,7 +100,7 @@ pub async fn ask_to_join(
     answer.ok_or_else(|| JoinError::Unproven { member: address.to_owned() })
 }
 
-/// The proof that goes with the request; none for a member that does not prove itself.
+/// The proof for the request; `None` for a member that does not prove itself.
 async fn prove<S: AsyncRead + Unpin>(
     stream: &mut S,
     cluster: &ClusterName,

@@ -1,7 +1,8 @@
-//! Leader transfer: planned, so that nobody waits for an election.
+//! Leader transfer: a planned change of leader without the wait for an election time-out.
 //!
-//! The leader stops taking proposals, tells every member that its lease is void, and the target stands for
-//! election at once. A request that reaches the old leader meanwhile is sent again to the new one.
+//! The leader stops accepting proposals, tells every member that its lease is void, and the target
+//! stands for election at once. Requests that reach the old leader meanwhile are sent again to the
+//! new one.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,7 +14,7 @@ use keymoot_model::NodeId;
 
 use crate::members::membership::Members;
 
-/// How long one candidate may take; more than an election of a healthy cluster.
+/// The time limit for one candidate: more than an election of a healthy cluster takes.
 const ELECTION_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Why the leadership was not transferred as asked.
@@ -22,20 +23,20 @@ pub enum LeaderTransferError {
     /// Only the leader can transfer the leadership.
     #[error("this node does not lead; {}", leads(*.leader))]
     NotLeader {
-        /// Who leads, when that is known.
+        /// The leader, if this node knows it.
         leader: Option<NodeId>,
     },
-    /// There is nobody else who can lead; what is wrong with each.
+    /// No other node can lead; the map says why for each.
     #[error("no other voter can take the leadership{}", .0.iter().map(|(id, why)| format!("; node {id}: {why}")).collect::<String>())]
     Nobody(BTreeMap<NodeId, String>),
-    /// The chosen node did not win in time.
+    /// The target did not win in time.
     #[error("node {to} did not take the leadership within {} s; {}", ELECTION_TIMEOUT.as_secs(), leads(*.leader))]
     TooLate {
         to: NodeId,
-        /// Who leads, when that is known.
+        /// The leader, if this node knows it.
         leader: Option<NodeId>,
     },
-    /// Another node won.
+    /// Another node than the target won.
     #[error("node {to} did not take the leadership; node {leader} leads")]
     AnotherLeads { to: NodeId, leader: NodeId },
     /// This node has stopped.
@@ -51,7 +52,9 @@ impl Members {
     /// Transfers the leadership to a voter, and waits until it leads.
     ///
     /// # Errors
-    /// [`LeaderTransferError`]; then an election decides, as after a failure, if this node gave up already.
+    ///
+    /// [`LeaderTransferError`] when it does not lead; if this node has already given up its lease,
+    /// an election decides, as after a failure.
     pub(crate) async fn transfer_leader(&self, to: NodeId) -> Result<(), LeaderTransferError> {
         let began = Instant::now();
         let mut metrics = self.raft.server_metrics();
@@ -76,10 +79,12 @@ impl Members {
         }
     }
 
-    /// Transfers the leadership, if this node has it, to a voter that is fit; see [`Members::transfer_target`].
+    /// Transfers the leadership, if this node has it, to a suitable voter; see
+    /// [`Members::transfer_target`].
     ///
     /// # Errors
-    /// [`LeaderTransferError`], when this node goes on leading, or nobody leads.
+    ///
+    /// [`LeaderTransferError`], when this node still leads, or no node does.
     pub(crate) async fn transfer_leader_away(&self, full_too: bool) -> Result<(), LeaderTransferError> {
         let transferred = match self.transfer_target(full_too).await {
             Ok(to) => self.transfer_leader(to).await,
@@ -91,8 +96,8 @@ impl Members {
         }
     }
 
-    /// Transfers the leadership before this node stops: nobody then waits for an election. A voter without
-    /// room is better than none; it transfers to the next one that has some.
+    /// Transfers the leadership before this node stops, so that the stop costs no election. A voter
+    /// with a full disk is better than none; it transfers the leadership to one with free space.
     pub(crate) async fn transfer_leader_before_stop(&self) {
         match self.transfer_leader_away(true).await {
             Ok(()) => {}

@@ -1,7 +1,7 @@
-//! Changing the members: planned and made on the leader, asked for at any member.
+//! Membership changes: planned and made on the leader, requested at any member.
 //!
-//! The state changes first (a node is marked as removed, or to be a learner, before Raft's
-//! members change), so that a change cut short is completed by whoever leads next: see the reconciler.
+//! The state changes first (a node is marked as removed, or as a learner, before Raft's members
+//! change), so that the next leader can complete an interrupted change: see the reconciler.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -29,17 +29,18 @@ use crate::wire::raft_types::{Member, TypeConfig};
 use crate::write::disk::Disk;
 use crate::write::forwarder::ProposalForwarder;
 
-/// How often a new leader looks whether it has heard of everybody.
+/// How often a new leader checks whether it has heard of all voters.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
-/// The right to plan or make a change; one caller has it. It remembers since when this node leads.
+/// The right to plan or make a change; one caller at a time has it. It stores since when this node
+/// leads.
 #[derive(Debug, Default)]
 pub(crate) struct ChangeTurn {
     term_seen: Option<(u64, Instant)>,
 }
 
 impl ChangeTurn {
-    /// When this node was first seen to lead in that term.
+    /// The time at which this node was first seen to lead in that term.
     fn leads_since(&mut self, term: u64) -> Instant {
         match self.term_seen {
             Some((seen, at)) if seen == term => at,
@@ -56,14 +57,14 @@ pub(crate) struct Members {
     pub(super) forwarder: Arc<ProposalForwarder>,
     pub(super) leader_client: LeaderClient,
     pub(super) disk: Disk,
-    /// A member that was not heard of for so long counts as down.
+    /// A member that was silent for longer counts as down.
     silence: Duration,
-    /// One change of the members at a time.
+    /// Only one membership change runs at a time.
     change_turn: tokio::sync::Mutex<ChangeTurn>,
 }
 
 impl Members {
-    /// The members as node `id` sees and changes them.
+    /// The members, from the view of node `id`.
     pub(crate) fn new(
         id: NodeId,
         raft: Raft,
@@ -85,14 +86,14 @@ impl Members {
         }
     }
 
-    /// Plans a change and, unless only that is asked, makes it; wherever the leader is.
+    /// Plans a change and, unless it is a dry run, makes it, on whichever node leads.
     pub(crate) async fn change_members(
         &self,
         mut request: ChangeRequest,
         deadline: Instant,
     ) -> Result<ChangePlan, ClusterError> {
         if request.change == Change::TransferLeader(None) {
-            // Once it is said who shall lead, asking twice does not transfer twice.
+            // With the target fixed, a repeated request does not transfer the leadership twice.
             match self.plan_transfer_target(&request, deadline).await? {
                 (Some(target), _) => request.change = Change::TransferLeader(Some(target)),
                 (None, refused) => return Ok(refused),
@@ -101,7 +102,8 @@ impl Members {
         self.ask_leader_to_change(request, deadline).await
     }
 
-    /// The first voter that the leader would transfer to, of those that lack least, and the last plan.
+    /// The first voter that the leader would transfer to, beginning with those that lack the fewest
+    /// entries, and the last plan.
     async fn plan_transfer_target(
         &self,
         request: &ChangeRequest,
@@ -152,7 +154,7 @@ impl Members {
         self.leader_client.ask(deadline, ask).await
     }
 
-    /// The same, on the leader itself.
+    /// Plans or makes a change on the leader itself.
     pub(crate) async fn change_here(
         &self,
         request: ChangeRequest,
@@ -175,7 +177,7 @@ impl Members {
     async fn carry_out(&self, change: &Change, deadline: Instant) -> Result<Verdict, Unanswered> {
         match change {
             Change::TransferLeader(to) => return self.transfer(*to).await,
-            // A leader that is no voter any more stops in the middle of everything.
+            // A leader that is no longer a voter stops in the middle of its work.
             Change::Demote(id) | Change::Remove(id) if *id == self.id => {
                 return self.transfer_before_leaving().await;
             }
@@ -203,7 +205,7 @@ impl Members {
         Ok(Verdict::Ready)
     }
 
-    /// Takes a node out of Raft's members, whether it votes or not.
+    /// Removes a node from Raft's members, voter or learner.
     pub(crate) async fn remove_member(&self, id: NodeId) -> Result<(), Unanswered> {
         let membership = self.membership();
         if membership.voter_ids().any(|voter| voter == id) {
@@ -212,7 +214,7 @@ impl Members {
         self.change_raft(ChangeMembers::RemoveNodes([id].into()), true).await
     }
 
-    /// Completes a change that an earlier leader began.
+    /// Completes a membership change that an earlier leader began.
     pub(crate) async fn complete_joint(&self) -> Result<(), Unanswered> {
         let _turn = self.change_turn.lock().await;
         let membership = self.membership();
@@ -222,8 +224,8 @@ impl Members {
         }
     }
 
-    /// Transfers the leadership to `to`, or to any voter that is fit. The outcome is reported and not tried
-    /// again: a transfer in vain costs an election.
+    /// Transfers the leadership to `to`, or to any suitable voter. A failure is reported and not
+    /// retried: a failed transfer costs an election.
     async fn transfer(&self, to: Option<NodeId>) -> Result<Verdict, Unanswered> {
         let transferred = match to {
             Some(to) => self.transfer_leader(to).await,
@@ -237,7 +239,7 @@ impl Members {
         }
     }
 
-    /// Transfers the leadership to any voter that is fit: the next leader is then asked for the change.
+    /// Transfers the leadership to any suitable voter; the next leader then gets the request.
     async fn transfer_before_leaving(&self) -> Result<Verdict, Unanswered> {
         match self.transfer_leader_away(false).await {
             Ok(()) => Err(Unanswered::Retry),
@@ -252,7 +254,7 @@ impl Members {
 
     async fn settle(&self, command: Command, deadline: Instant) -> Result<(), Unanswered> {
         match self.forwarder.replicate(vec![command], deadline).await.as_deref() {
-            // It has not described itself yet, and will at once.
+            // The node has not reported its facts yet, and will soon.
             Ok([Response::NoNode]) => Err(Unanswered::Retry),
             Ok(_) => Ok(()),
             Err(ClusterError::Stopped) => Err(Unanswered::Stopped),
@@ -281,17 +283,17 @@ impl Members {
         self.raft.metrics().borrow_watched().membership_config.membership().clone()
     }
 
-    /// Begins to count for how long this node leads in its term.
+    /// Records that this node leads in its term.
     pub(crate) fn note_leading(&self) {
         let term = self.raft.metrics().borrow_watched().current_term;
-        // A caller that has the turn counts by itself.
+        // A caller with the turn records it itself.
         if let Ok(mut turn) = self.change_turn.try_lock() {
             turn.leads_since(term);
         }
     }
 
-    /// The members as the leader sees them; a new leader first waits until it has heard of the voters.
-    /// A silent voter is waited for once in a term, and not by every caller.
+    /// The members from the leader's view; a new leader first waits until it has heard of the
+    /// voters. A silent voter is waited for once in a term, not by every caller.
     async fn members_view(&self, turn: &mut ChangeTurn) -> Result<MembersView, Unanswered> {
         loop {
             let metrics = self.raft.metrics().borrow_watched().clone();

@@ -1,4 +1,5 @@
-//! The members of the cluster: joining, changing, leader transfer, and the task that reconciles them.
+//! The members of the cluster: joining, membership changes, leader transfer, and the task that
+//! reconciles them.
 
 pub(crate) mod founding;
 pub(crate) mod join;

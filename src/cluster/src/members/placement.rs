@@ -1,4 +1,4 @@
-//! Advice about where voters are. Nothing here forbids anything.
+//! Advice about the placement of voters. It forbids nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +7,7 @@ pub const fn failures_survived(voters: usize) -> usize {
     voters.saturating_sub(1) / 2
 }
 
-/// What could be better about voters in these zones; an empty zone is one that nobody named.
+/// Advice about voters in these zones; an empty zone means that none is configured.
 pub fn advice<'z>(zones: impl IntoIterator<Item = &'z str>) -> Vec<String> {
     let zones: Vec<&str> = zones.into_iter().collect();
     let voters = zones.len();

@@ -1,7 +1,8 @@
-//! A change of the members, thought through before it is made: what it does, and why not.
+//! The plan of a membership change: its effect, or why it cannot be made.
 //!
-//! Pure: what stands and what is asked in, a plan out. The leader makes the plan anew under its
-//! lock before it acts, so that what was shown to somebody else cannot be what goes wrong.
+//! Pure: it computes a plan from the present members and the request. The leader plans again under
+//! its lock before it acts, so that a plan that was shown earlier is never carried out on changed
+//! members.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,10 +11,10 @@ use keymoot_model::NodeId;
 use crate::members::placement::{advice, failures_survived};
 use crate::wire::membership_change::{Change, ChangePlan, ChangeRequest, MemberState, Verdict};
 
-/// Entries that a learner may lack to be made a voter: it has them before anybody notices.
+/// The most entries that a learner may lack to become a voter: few enough that it has them at once.
 pub(crate) const CAUGHT_UP_ENTRIES: u64 = 256;
 
-/// The members as they stand.
+/// The present members.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct MembersView {
     pub leader: NodeId,
@@ -21,11 +22,11 @@ pub(crate) struct MembersView {
     pub members: Vec<MemberState>,
     /// Ids that were removed.
     pub removed: BTreeSet<NodeId>,
-    /// Voters that cannot lead now, and why, as they said when they were asked.
+    /// Voters that cannot lead now, and why, from their own answers.
     pub unfit: BTreeMap<NodeId, String>,
 }
 
-/// Thinks a change through.
+/// Plans a change.
 pub(crate) fn plan(now: &MembersView, request: &ChangeRequest) -> ChangePlan {
     let mut after = now.members.clone();
     let verdict = apply(now, &request.change, &mut after);
@@ -135,7 +136,7 @@ fn transfer(now: &MembersView, to: Option<NodeId>) -> Verdict {
     }
 }
 
-/// Why a voter cannot lead now: what it says itself, else what the leader has seen of it.
+/// Why a voter cannot lead now: its own answer, else the leader's view of it.
 fn unfit(now: &MembersView, member: &MemberState) -> Option<String> {
     match now.unfit.get(&member.id) {
         Some(reason) => Some(reason.clone()),
@@ -145,7 +146,7 @@ fn unfit(now: &MembersView, member: &MemberState) -> Option<String> {
     }
 }
 
-/// Whether the voters that are left and up are a majority.
+/// Why the change endangers the cluster, if the remaining voters that are up are no majority.
 fn endangered(now: &MembersView, after: &[MemberState], force: bool) -> Verdict {
     let voters = |members: &[MemberState]| members.iter().filter(|m| m.voter).map(|m| m.id).collect();
     let (before, then): (BTreeSet<NodeId>, BTreeSet<NodeId>) = (voters(&now.members), voters(after));

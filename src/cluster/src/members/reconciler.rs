@@ -1,5 +1,6 @@
-//! The membership reconciler: a task on every node that tells the cluster what the node is and where it is
-//! reached, and on the leader completes a change that was begun and promotes a learner that has caught up.
+//! The membership reconciler: a task on every node that reports the node's facts and address to the
+//! cluster. On the leader it also completes interrupted changes and promotes learners that have
+//! caught up.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -22,14 +23,14 @@ use crate::peer::removed_nodes::RemovedNodes;
 use crate::wire::membership_change::{Change, ChangeRequest, Verdict};
 use crate::wire::message::Request;
 
-/// Between two rounds.
+/// The pause between two rounds.
 const ROUND: Duration = Duration::from_millis(500);
-/// A node that does not lead talks to its peers every so many rounds.
+/// A node that does not lead pings its peers once in this many rounds.
 const ROUNDS_PER_PING: u32 = 6;
-/// How long one of its requests may take.
+/// The time limit for one of its requests.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// Brings the members of Raft in line with what the state says of them, as a task.
+/// A task that makes Raft's members match those in the state.
 pub(crate) struct MembershipReconciler {
     members: Arc<Members>,
     removed: Arc<RemovedNodes>,
@@ -41,7 +42,7 @@ pub(crate) struct MembershipReconciler {
 }
 
 impl MembershipReconciler {
-    /// A task that reconciles the members over `peers`, and tells the cluster what `info` says of this node.
+    /// A task that reconciles the members over `peers`, and reports `info` to the cluster.
     pub(crate) const fn new(
         members: Arc<Members>,
         removed: Arc<RemovedNodes>,
@@ -53,7 +54,7 @@ impl MembershipReconciler {
         Self { members, removed, founder, peers, info, metrics, rounds: 0 }
     }
 
-    /// Works until Raft stops.
+    /// Runs until Raft stops.
     pub(crate) async fn run(mut self) {
         loop {
             if self.members.raft.metrics().borrow_watched().running_state.is_err() {
@@ -111,7 +112,7 @@ impl MembershipReconciler {
         }
     }
 
-    /// A node whose advertised address changed asks to be reached there.
+    /// Requests a change of the node's address when the advertised one has changed.
     async fn move_in(&self, membership: &crate::wire::raft_types::Membership) {
         let address = &self.info.peer_address;
         let known = membership.nodes().find(|(id, _)| **id == self.members.id).map(|(_, member)| member);
@@ -122,7 +123,7 @@ impl MembershipReconciler {
         self.change(Change::Address(self.members.id, address.clone())).await;
     }
 
-    /// The leader's part.
+    /// The reconciliation on the leader.
     async fn lead(&self, records: &[NodeRecord], members: &BTreeSet<NodeId>) {
         self.members.note_leading();
         if self.members.membership().get_joint_config().len() > 1
@@ -159,8 +160,9 @@ impl MembershipReconciler {
         }
     }
 
-    /// Talks to every peer. Whoever was removed is told so; and all have met each other, also those of whom
-    /// neither ever led, before one of them can be emptied.
+    /// Pings every peer. This tells removed nodes of their removal. It also makes every pair of
+    /// nodes meet and remember each other's data directory, even if neither ever led, before one of
+    /// them can be emptied.
     async fn ping(&self, members: &BTreeSet<NodeId>) {
         let others = members.iter().filter(|id| **id != self.members.id);
         let pings = others.filter_map(|id| self.peers.requests(*id)).map(|link| async move {

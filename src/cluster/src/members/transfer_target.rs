@@ -1,8 +1,8 @@
-//! The target of a leader transfer. The voters are asked: that a disk is full shows in nothing that the leader knows of
-//! them while nothing is written, and what it has heard of them last may be old.
+//! The target of a leader transfer. The voters are asked, because the leader's own view may be out
+//! of date, and does not show a full disk while nothing is written.
 //!
-//! A transfer to a voter that cannot win stops the leader's heartbeats until an election mends it, so only
-//! one that has all of the leader's log is told to lead.
+//! A transfer to a voter that cannot win stops the leader's heartbeats until an election is held,
+//! so only a voter with the leader's whole log is a target.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -20,21 +20,22 @@ use crate::peer::link::LinkError;
 use crate::wire::fitness::Fitness;
 use crate::wire::message::{Reply, Request};
 
-/// How long a voter may take to answer, and to store and apply what the leader has when it is asked.
+/// The time limit for a voter to answer, and to store and apply the entries that the leader had
+/// when it asked.
 const FIT_WITHIN: Duration = Duration::from_secs(1);
-/// How often it is asked meanwhile.
+/// How often a voter is asked within that time.
 const ASK_AGAIN: Duration = Duration::from_millis(20);
 
 /// How suitable a voter is as the next leader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Suitability {
-    /// It has all and has room.
+    /// It has all entries and free disk space.
     Fit,
-    /// It answers, and its build cannot be asked.
+    /// It answers, but its version does not know the question.
     Unknown,
-    /// It has no room, and lacks so many entries.
+    /// Its disk is full, and it lacks this many entries.
     Full(u64),
-    /// It lacks so many entries.
+    /// It lacks this many entries.
     Behind(u64),
     /// Its tables are damaged.
     Damaged,
@@ -43,7 +44,7 @@ pub(crate) enum Suitability {
 }
 
 impl Suitability {
-    /// The suitability of a voter that says this, beside a leader that could say that of itself.
+    /// The suitability of a voter with this fitness under a leader with that fitness.
     fn beside(voter: Fitness, leader: Fitness) -> Self {
         let unstored = leader.last_log_index.saturating_sub(voter.last_log_index);
         let lacks = unstored.max(leader.applied_index.saturating_sub(voter.applied_index));
@@ -55,7 +56,7 @@ impl Suitability {
         }
     }
 
-    /// Why it is not told to lead, if it is not.
+    /// The reason why it cannot lead, if any.
     pub(crate) fn unfit(self) -> Option<String> {
         match self {
             Self::Fit | Self::Unknown => None,
@@ -66,7 +67,7 @@ impl Suitability {
         }
     }
 
-    /// The better, the more; none for what could not win.
+    /// The rank among candidates, the highest first; `None` for a voter that could not win.
     fn rank(self) -> Option<u8> {
         match self {
             Self::Fit => Some(2),
@@ -90,16 +91,17 @@ impl Members {
         }
     }
 
-    /// Whether this node leads, as far as it knows.
+    /// Whether this node leads, to its knowledge.
     pub(crate) fn leads(&self) -> bool {
         self.raft.metrics().borrow_watched().current_leader == Some(self.id)
     }
 
-    /// The voter to transfer the leadership to: one that has the whole log and has room. Where there is none
-    /// and `full_too` is set, one that has the whole log.
+    /// The voter to transfer the leadership to: one that has the whole log and free disk space. If
+    /// there is none and `full_too` is set, one that has the whole log.
     ///
     /// # Errors
-    /// [`LeaderTransferError`], with what is wrong with each.
+    ///
+    /// [`LeaderTransferError`], with the reason for each voter.
     pub(crate) async fn transfer_target(&self, full_too: bool) -> Result<NodeId, LeaderTransferError> {
         let others = self.other_voters()?;
         let mut asking: FuturesUnordered<_> = others.iter().map(|id| self.suitability(*id)).collect();
@@ -116,7 +118,7 @@ impl Members {
         best.filter(|(rank, _)| *rank >= least).map(|(_, id)| id).ok_or(LeaderTransferError::Nobody(unfit))
     }
 
-    /// Which of the other voters, or whether this one, cannot lead now, and why.
+    /// The other voters, or this one, that cannot lead now, and why.
     pub(crate) async fn unfit_to_lead(
         &self,
         only: Option<NodeId>,
@@ -138,7 +140,7 @@ impl Members {
         Ok(voters.filter(|id| *id != self.id).collect())
     }
 
-    /// Asks a voter, again and again while it may yet catch up.
+    /// Asks a voter, repeatedly while it may still catch up.
     async fn suitability(&self, id: NodeId) -> (NodeId, Suitability) {
         let Some(link) = self.leader_client.link_to(id) else { return (id, Suitability::Silent) };
         let (until, goal) = (Instant::now() + FIT_WITHIN, self.fitness());
@@ -146,7 +148,7 @@ impl Members {
             let found = match link.call(Request::FitnessToLead, FIT_WITHIN).await {
                 Ok(Reply::FitnessToLead(fitness)) => Suitability::beside(fitness, goal),
                 Ok(_) | Err(LinkError::Protocol { .. }) => Suitability::Unknown,
-                // It was started anew, perhaps: the next question connects.
+                // The voter may have restarted: the next request connects anew.
                 Err(LinkError::Broken { .. }) if Instant::now() < until => continue,
                 Err(error) => {
                     tracing::debug!(%error, "a voter does not say whether it could lead");

@@ -18,13 +18,13 @@ use crate::wire::message::{Reply, Request};
 /// How long an operator's tool waits for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Why an operator's request got no answer.
+/// Why an operator's request was not answered.
 #[derive(Debug, thiserror::Error)]
 pub enum AdminError {
     /// The node cannot be reached.
     #[error("{0}")]
     Link(#[from] LinkError),
-    /// The node refused.
+    /// The node refused the request; the text says why and what to do.
     #[error("{0}")]
     Refused(String),
     /// The node did not accept the proof of the master key; the text says what to do.
@@ -36,7 +36,7 @@ pub enum AdminError {
 }
 
 impl AdminError {
-    /// What a refusal with this reason is.
+    /// The error of a refusal with this text.
     pub(crate) fn of(reason: String) -> Self {
         if reason.starts_with(proof::PROOF_REQUIRED) { Self::Unproven(reason) } else { Self::Refused(reason) }
     }
@@ -48,10 +48,11 @@ pub struct AdminClient {
 }
 
 impl AdminClient {
-    /// Will connect to `node` at `address`; `identity` is who the certificate in `tls` names, and `keyring`
-    /// holds what is proved to the node.
+    /// A client for `node` at `address`, which connects at the first request. `identity` is the one
+    /// in the certificate in `tls`, and `keyring` holds the keys to prove to the node.
     ///
     /// # Errors
+    ///
     /// When the cluster's name makes no valid certificate name.
     pub fn new(
         cluster: &ClusterName,
@@ -72,9 +73,10 @@ impl AdminClient {
         &self.link
     }
 
-    /// Asks to join, with a certificate that was issued by hand.
+    /// Requests to join, with a certificate that was issued by hand.
     ///
     /// # Errors
+    ///
     /// When the node cannot be reached in time.
     pub async fn join(&self, request: JoinRequest, timeout: Duration) -> Result<JoinReply, AdminError> {
         match self.link.call(Request::Join(Box::new(request)), timeout).await? {
@@ -84,9 +86,10 @@ impl AdminClient {
         }
     }
 
-    /// Asks and waits.
+    /// Sends a request and waits for the response.
     ///
     /// # Errors
+    ///
     /// When the node cannot be reached in time or refuses.
     pub async fn ask(&self, request: AdminRequest, timeout: Duration) -> Result<AdminResponse, AdminError> {
         match self.link.call(Request::Admin(request), timeout).await? {

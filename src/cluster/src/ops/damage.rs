@@ -1,10 +1,12 @@
-//! A node whose tables are damaged: a block that does not agree with its checksum, a record that does not decode.
+//! A node whose tables are damaged: a block does not match its checksum, or a record does not
+//! decode.
 //!
-//! A read of damaged data is answered with an error, never as if the data were not there. The node is not ready from then on,
-//! transfers the leadership and does not stand for election, unless the cluster has served nothing for long:
-//! where every node has a damaged record somewhere, all others must stay readable. It goes on keeping the log
-//! and voting, for its log is sound, and on answering whatever it can read, for each block has a checksum. It
-//! ends when it meets the damage while applying. A snapshot that replaces its tables makes it whole again.
+//! A read of damaged data returns an error, never "not found". From then on the node is not ready,
+//! transfers the leadership and does not stand for election. The exception: when the cluster has
+//! served nothing for long, it stands for election, because where every node has a damaged record
+//! somewhere, all others must stay readable. The node continues to store the log and to vote,
+//! because its log is sound, and to answer what it can read, because each block has a checksum. It
+//! stops when it meets the damage while applying. A snapshot that replaces its tables repairs it.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -22,17 +24,20 @@ use crate::raft::Raft;
 use crate::raft::state_view::StateView;
 use crate::read::barrier::ReadBarrier;
 
-/// How often the node looks whether a read has met damage.
+/// How often the node checks whether a read has met damage.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// How often a damaged node finds out whether another leads, and how long it waits for the answer.
+/// How often a damaged node checks whether another node leads, and how long it waits for the
+/// answer.
 const ASK_EVERY: Duration = Duration::from_secs(1);
-/// How long to wait after a transfer that failed: whoever tries in vain leaves the others to elect somebody, and was
-/// elected because nobody else was. Where nobody was fit, none was tried.
+/// The pause after a failed transfer: it leaves the cluster without a leader until the others elect
+/// one, and they elected this node because no other could lead. The pause is not needed where no
+/// target was found.
 const TRANSFER_EVERY: Duration = Duration::from_secs(600);
-/// A damaged node stands for election after so many times the silence of a member that is gone.
+/// A damaged node stands for election after this many times the silence that makes a member count
+/// as down.
 const LAST_RESORT_SILENCES: u32 = 5;
 
-/// Says what is damaged on this node.
+/// Reports the damage on this node.
 #[derive(Clone)]
 pub(crate) struct DamageReport {
     id: NodeId,
@@ -46,7 +51,7 @@ impl DamageReport {
         Self { id, data_dir, state }
     }
 
-    /// What is damaged on this node, and what to do, if anything is.
+    /// The damage on this node and its remedy; `None` when nothing is damaged.
     pub(crate) fn damage(&self) -> Option<String> {
         let (id, data) = (self.id, self.data_dir.display());
         self.state.damage().map(|what| {
@@ -58,14 +63,14 @@ impl DamageReport {
     }
 }
 
-/// Keeps a damaged node from leading.
+/// Prevents a damaged node from leading.
 pub(crate) struct DamageWatch {
     report: DamageReport,
     raft: Raft,
     members: Arc<Members>,
     barrier: Arc<ReadBarrier>,
     metrics: Arc<Metrics>,
-    /// A member that was not heard of for so long counts as down.
+    /// A member that was silent for longer counts as down.
     silence: Duration,
 }
 
@@ -82,7 +87,7 @@ impl DamageWatch {
         Self { report, raft, members, barrier, metrics, silence }
     }
 
-    /// Watches as long as Raft runs.
+    /// Runs as long as Raft does.
     pub(crate) async fn run(self) {
         watch(&self).await;
     }
@@ -119,7 +124,7 @@ fn tell(node: &DamageWatch, damage: Option<&str>) {
     }
 }
 
-/// Stands for election only when the cluster has served nobody for long.
+/// Stands for election only when the cluster has served no reads for long.
 async fn stand_aside(node: &DamageWatch, served: &mut Instant) {
     let asked = Instant::now();
     if node.barrier.wait(asked + ASK_EVERY).await.is_ok() {
@@ -130,7 +135,7 @@ async fn stand_aside(node: &DamageWatch, served: &mut Instant) {
     tokio::time::sleep_until(asked + ASK_EVERY).await;
 }
 
-/// Whether a transfer was tried in vain.
+/// Transfers the leadership; returns whether the transfer failed on its way.
 async fn transfer_away(node: &DamageWatch) -> bool {
     match node.members.transfer_leader_away(false).await {
         Ok(()) => false,

@@ -1,10 +1,11 @@
-//! The node's disk: measured all the time, and spared before it is full.
+//! The node's disk: measured all the time, and protected before it is full.
 //!
-//! A node with too little room is read-only: it appends no proposal to its log for a leader, proposes
-//! nothing as a leader, and transfers the leadership; it goes on answering reads, and forwards
-//! writes to a leader that has room. It still votes, and appends the blank entry of a new leader: both
-//! are tiny, and without them a cluster of full nodes could not even be read. It is a node like any other again by itself once there is
-//! room. Without this, the log would fail on the full disk, and the node with it.
+//! A node with too little free space is read-only. As a follower it refuses to store a leader's
+//! proposals; as a leader it proposes nothing and transfers the leadership. It still answers reads,
+//! and forwards writes to a leader with free space. It also votes, and appends the blank entry of a
+//! new leader: both are tiny, and without them a cluster of full nodes could not even be read. The
+//! node is writable again, without a restart, once there is free space. Without this, the log would
+//! fail on the full disk, and the node with it.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -21,16 +22,16 @@ use crate::members::membership::Members;
 use crate::raft::Raft;
 use crate::write::disk::{Disk, DiskState, Limits, nearest_directory};
 
-/// How often the disk is measured: what is written in between must fit into what is kept free.
+/// How often the disk is measured: the writes in between must fit into the reserve.
 const MEASURE_EVERY: Duration = Duration::from_millis(100);
-/// How often a full node tries to make room.
+/// How often a full node tries to free space.
 const MAKE_ROOM_EVERY: Duration = Duration::from_secs(60);
-/// How often a full leader looks for a voter with room: nothing is written while it leads.
+/// How often a full leader looks for a voter with free space: nothing is written while it leads.
 const TRANSFER_EVERY: Duration = Duration::from_millis(500);
-/// How often it says that there is none.
+/// How often it logs that there is none.
 const COMPLAIN_EVERY: Duration = Duration::from_secs(60);
 
-/// Measures the disk and says when the node is read-only.
+/// Measures the disk and decides when the node is read-only.
 pub(crate) struct DiskWatch {
     root: PathBuf,
     settings: settings::DiskSection,
@@ -39,10 +40,11 @@ pub(crate) struct DiskWatch {
 }
 
 impl DiskWatch {
-    /// Measures the disk of the data directory `root`, before anything in it is opened, and gives
-    /// the ballast up when it is nearly full.
+    /// Measures the disk of the data directory `root`, before anything in it is opened, and
+    /// releases the ballast when the disk is nearly full.
     ///
     /// # Errors
+    ///
     /// When the file system cannot be measured.
     pub(crate) fn begin(
         root: &Path,
@@ -56,12 +58,12 @@ impl DiskWatch {
         if space.free_bytes < limits.free_bytes_min && watch.ballast(limits).release()? {
             tracing::warn!(free_bytes = space.free_bytes, "the disk is nearly full: the ballast is given up");
         }
-        // No ballast is made yet: the owner of the directory is not checked before this.
+        // No ballast is made yet, because the owner of the directory has not been checked.
         watch.take(Space::of(nearest_directory(root))?, false);
         Ok((watch, disk))
     }
 
-    /// Measures for ever, and transfers the leadership while the disk is full.
+    /// Measures until the node stops, and transfers the leadership while the disk is full.
     pub(crate) async fn run(self, raft: Raft, members: Arc<Members>) {
         let mut tick = tokio::time::interval(MEASURE_EVERY);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -121,7 +123,7 @@ impl DiskWatch {
     }
 }
 
-/// When a full node last did what it does about that.
+/// When a full node last took each of its measures.
 #[derive(Default)]
 struct Pace {
     made_room: Option<Instant>,
@@ -130,7 +132,8 @@ struct Pace {
 }
 
 impl Pace {
-    /// Makes room, and transfers the leadership. A node that is elected while it is full does so at once.
+    /// Frees space and transfers the leadership. A node that is elected while it is full transfers
+    /// it at once.
     async fn spare(&mut self, raft: &Raft, members: &Members) {
         if is_due(&mut self.made_room, MAKE_ROOM_EVERY) {
             make_room(raft).await;
@@ -146,14 +149,14 @@ impl Pace {
     }
 }
 
-/// Makes room as far as this node can: what a snapshot covers of the log is purged.
+/// Frees the space that this node can free: the log that a snapshot covers is purged.
 async fn make_room(raft: &Raft) {
     if let Err(error) = raft.trigger().snapshot().await {
         tracing::debug!(%error, "no snapshot was made on the full disk");
     }
 }
 
-/// Whether something was not done for so long; it is done now then.
+/// Whether `every` has passed since the last time; if so, that becomes now.
 fn is_due(last: &mut Option<Instant>, every: Duration) -> bool {
     let due = last.is_none_or(|at| at.elapsed() >= every);
     if due {
@@ -185,7 +188,7 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let space = Space::of(home.path()).unwrap();
         let metrics = Arc::new(Metrics::new().unwrap());
-        // More is asked for than is free; a twentieth of the disk may be less than that.
+        // The limit is more than the free space; a twentieth of the disk may be less than that.
         let settings = settings::DiskSection { free_bytes_min: u64::MAX, ballast_bytes: 4096 };
         Ballast::new(home.path(), 4096).make().unwrap();
         let (_watch, disk) = DiskWatch::begin(home.path(), &settings, metrics).unwrap();

@@ -1,4 +1,4 @@
-//! Operation of a node: its disk, damage, status, and what operators ask of it.
+//! Operation of a node: its disk, damage, status, and the requests of operators.
 
 pub(crate) mod admin;
 pub(crate) mod admin_client;

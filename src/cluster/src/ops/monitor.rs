@@ -1,4 +1,4 @@
-//! Watches Raft and keeps the rest informed.
+//! Watches Raft and informs the rest of the node.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,7 +28,7 @@ use crate::raft::snapshot_schedule::SnapshotSchedule;
 use crate::raft::state_view::StateView;
 use crate::write::disk::Disk;
 
-/// How often figures, snapshots, the keyring file and a founding that failed are looked at.
+/// How often metrics, snapshots, the keyring file and a failed initialization are checked.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 fn role(state: ServerState) -> RaftRole {
@@ -40,7 +40,7 @@ fn role(state: ServerState) -> RaftRole {
     }
 }
 
-/// Watches Raft and keeps the rest informed: who leads, where the peers are, what is measured.
+/// Watches Raft and informs the rest of the node: the leader, the peers' addresses, the metrics.
 pub(crate) struct Monitor {
     pub(crate) id: NodeId,
     pub(crate) cluster: ClusterName,
@@ -62,7 +62,7 @@ pub(crate) struct Monitor {
 impl Monitor {
     pub(crate) async fn run(mut self) {
         let raft_metrics = self.raft.metrics();
-        // Says who leads and who is a member, and nothing with each entry as the other does.
+        // These metrics change with leader and members only; the others change with each entry.
         let mut roles = self.raft.server_metrics();
         let mut identity_known = false;
         let mut gone = false;
@@ -87,15 +87,15 @@ impl Monitor {
             {
                 tracing::warn!(%error, "a snapshot could not be asked for");
             }
-            // When Raft is gone, what it died of stands in its last figures.
+            // When Raft has ended, its last metrics hold the cause.
             gone = matches!(tokio::time::timeout(LOOK_EVERY, roles.changed()).await, Ok(Err(_)));
         }
     }
 
-    /// Without Raft the node is of no use: its process must end. If the log failed, it says which file did,
-    /// but may say so a moment after Raft has noticed.
+    /// Stops the process, because a node without Raft is of no use. If the log failed, its own
+    /// message names the file, but may come a moment after Raft has noticed.
     async fn give_up(&self, cause: String) {
-        // It ends of what it met while applying, if its tables are damaged.
+        // If the tables are damaged, the node ends because it met the damage while applying.
         let reason = self.damage.damage().unwrap_or_else(|| format!("raft has stopped: {cause}"));
         tracing::error!(%reason, "the node cannot go on");
         tokio::time::sleep(LOOK_EVERY).await;
@@ -132,13 +132,13 @@ impl Monitor {
         metrics.raft_purged_index.set(gauge(now.purged.map(|at| at.index)));
     }
 
-    /// Takes over a keyring file that was changed, if it opens what the cluster has wrapped.
+    /// Loads a keyring file that has changed, if it can unwrap the cluster's secrets.
     fn follow_keyring(&self) {
         let cluster = self.cluster.as_str();
-        // Asked only when the file has changed.
+        // The identity is read only when the file has changed.
         let identity = match state::cluster_identity(&self.state) {
             Ok(identity) => identity,
-            // A keyring that cannot be compared is not taken over.
+            // A keyring that cannot be checked is not loaded.
             Err(error) => return tracing::debug!(%error, "the keyring file is not looked at"),
         };
         let fits = |ring: &Keyring| match &identity {
@@ -155,7 +155,8 @@ impl Monitor {
         }
     }
 
-    /// Founds the cluster if nobody has, and refuses to go on with a keyring that is not its own.
+    /// Initializes the cluster if no node has, and stops a node whose keyring is of another
+    /// cluster.
     async fn check_identity(&self, leading: bool) -> bool {
         match state::cluster_identity(&self.state) {
             Ok(Some(identity)) => {

@@ -1,8 +1,10 @@
-//! Putting every secret of the state under the active master key, a stretch of it at a time, through Raft.
+//! Rewrapping every secret of the state under the active master key, in batches of records, through
+//! Raft.
 //!
-//! The operator's tool asks for one stretch after the other and tells how far it is; nothing goes on by
-//! itself. Each secret is exchanged only for the very wrapping that was opened, so that whatever is rotated
-//! or deleted meanwhile stays so, and any of it can be repeated: after a crash, or by two operators at once.
+//! The operator's tool requests one batch after the other and shows the progress; nothing continues
+//! without it. Each secret is replaced only if its wrapping is still the one that was unwrapped, so
+//! that concurrent rotations and deletions are kept. Any batch can be repeated: after a crash, or
+//! by two operators at once.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,12 +23,12 @@ use crate::read::barrier::ReadBarrier;
 use crate::wire::rewrap::{KeyringStatus, RewrapMark, Rewrapped};
 use crate::write::forwarder::ProposalForwarder;
 
-/// Records that are looked at in one stretch.
+/// The most records that are read in one batch.
 const RECORDS_MAX: usize = 4096;
-/// Secrets that are exchanged in one proposal.
+/// The most secrets that are replaced in one proposal.
 const COMMANDS_MAX: usize = 256;
 
-/// Puts secrets under the active master key.
+/// Rewraps secrets under the active master key.
 pub(crate) struct RewrapService {
     local: LocalEnd,
     state: StateView,
@@ -47,7 +49,8 @@ impl RewrapService {
         Self { local, state, barrier, forwarder, metrics }
     }
 
-    /// The node's master keys; with `count`, also what stands under which, of everything acknowledged before.
+    /// The node's master keys; with `count`, also the number of secrets under each, of everything
+    /// acknowledged before.
     pub(crate) async fn keyring_status(
         &self,
         count: bool,
@@ -68,7 +71,7 @@ impl RewrapService {
         })
     }
 
-    /// Puts the secrets of a stretch behind `after` under the active master key.
+    /// Rewraps the secrets of the batch after `after` under the active master key.
     pub(crate) async fn rewrap(
         &self,
         after: Option<RewrapMark>,
@@ -96,7 +99,7 @@ impl RewrapService {
     }
 }
 
-/// The secrets to be exchanged, and the result so far.
+/// The secrets to be replaced, and the result so far.
 struct Stretch {
     commands: Vec<Command>,
     result: Rewrapped,
@@ -112,7 +115,7 @@ fn walk(
     let result =
         Rewrapped { active: active.0.clone(), records: 0, exchanged: 0, changed_meanwhile: 0, next: None };
     let mut stretch = Stretch { commands: Vec::new(), result };
-    // Tables in the order of their numbers, as the mark counts them.
+    // Tables are read in the order of their numbers, which the mark relies on.
     let first = after.as_ref().map_or(0, |mark| mark.table as usize);
     for table in SECRET_TABLES.into_iter().filter(|table| *table as usize >= first) {
         let behind = after.as_ref().filter(|mark| mark.table as usize == table as usize);

@@ -30,7 +30,7 @@ pub(crate) struct StatusService {
 }
 
 impl StatusService {
-    /// Reports what these know.
+    /// Reports from these parts of the node.
     pub(crate) const fn new(
         local: LocalEnd,
         fence: Fence,
@@ -96,8 +96,8 @@ impl StatusService {
     }
 }
 
-/// What the files under a directory take. They may come and go meanwhile: what cannot be looked at
-/// does not count.
+/// The size of the files under a directory. Files may appear and disappear meanwhile: one that
+/// cannot be read does not count.
 pub(crate) fn bytes_under(directory: &Path) -> u64 {
     let Ok(entries) = std::fs::read_dir(directory) else { return 0 };
     let size = |entry: std::fs::DirEntry| match entry.metadata() {

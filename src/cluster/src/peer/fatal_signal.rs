@@ -1,4 +1,4 @@
-//! The fatal signal: stops this node for a reason that it cannot mend, such as its removal.
+//! The fatal signal: stops this node for a reason that it cannot fix, such as its removal.
 
 use tokio::sync::watch;
 
@@ -15,7 +15,7 @@ impl Default for FatalSignal {
 }
 
 impl FatalSignal {
-    /// Turns to the reason once there is one.
+    /// Becomes the reason once there is one.
     pub(crate) fn subscribe(&self) -> watch::Receiver<Option<String>> {
         self.reason.subscribe()
     }
@@ -41,7 +41,8 @@ impl FatalSignal {
         });
     }
 
-    /// Stops the node for this reason, also where another one was known: it names the cause more closely.
+    /// Stops the node for this reason, even if there was another one: it names the cause more
+    /// precisely.
     pub(crate) fn replace(&self, reason: String) {
         self.reason.send_replace(Some(reason));
     }

@@ -1,4 +1,4 @@
-//! The cluster's feature level as this node's state has it, and whether a program knows it.
+//! The cluster's feature level in this node's state, and whether a program supports it.
 
 use std::sync::Arc;
 
@@ -7,12 +7,12 @@ use keymoot_state::{FEATURE_LEVEL, StateError, Tables};
 
 type Read = dyn Fn() -> Result<u32, StateError> + Send + Sync;
 
-/// Reads the cluster's feature level out of the state. Cheap to clone.
+/// Reads the cluster's feature level from the state. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct FeatureLevel(Arc<Read>);
 
 impl FeatureLevel {
-    /// The level as these tables have it.
+    /// The level in these tables.
     pub(crate) fn of<T: Tables + Send + Sync + 'static>(tables: T) -> Self {
         Self(Arc::new(move || {
             let identity = state::cluster_identity(&tables)?;
@@ -25,23 +25,27 @@ impl FeatureLevel {
         Self(Arc::new(|| Ok(0)))
     }
 
-    /// The level; 0 before the cluster is founded.
+    /// The level; 0 before the cluster is initialized.
     ///
     /// # Errors
+    ///
     /// When the state cannot be read.
     pub(crate) fn current(&self) -> Result<u32, StateError> {
         (self.0)()
     }
 
-    /// The level to greet with. A node that cannot read its state greets with 0 and is let in: its log and its
-    /// vote still serve the others.
+    /// The level to greet with. A node that cannot read its state greets with 0 and is accepted:
+    /// its log and its vote still serve the others.
     pub(crate) fn for_greeting(&self) -> u32 {
         self.current().unwrap_or_default()
     }
 }
 
-/// Whether a program that knows features up to `known` can be in a cluster of this level; the text says
-/// what it needs.
+/// Checks that a program with features up to `known` can be in a cluster of this level.
+///
+/// # Errors
+///
+/// The text says which version the cluster needs.
 pub(crate) fn check_level(cluster: u32, known: u32) -> Result<(), String> {
     if cluster <= known {
         return Ok(());

@@ -1,10 +1,11 @@
-//! The fence of this node's data directory, judged at every greeting; behind it, which directory a peer has.
+//! The fence of this node's data directory, checked at every greeting; then also the peer's data
+//! directory.
 //!
-//! A cluster that was recovered or restored has another fence than before, and nodes of different fences do
-//! not speak to each other. The one exception: a node that has neither log nor vote nor state belongs to
-//! nobody yet, and takes over the fence of the first member of a recovered cluster that greets it. That is
-//! how an empty member of a restored cluster fills itself. What it has greeted before with its old fence is
-//! cut off then. A peer of another fence is never remembered.
+//! A cluster that was recovered or restored has a new fence, and nodes of different fences do not
+//! communicate. The one exception: a node with neither log nor vote nor state belongs to no cluster
+//! yet, and adopts the fence of the first member of a recovered cluster that greets it. That is how
+//! an empty member of a restored cluster gets its data. Its earlier connections, greeted with its
+//! old fence, are closed then. A peer of another fence is never remembered.
 
 use std::sync::Arc;
 
@@ -17,7 +18,7 @@ use crate::peer::refusals::Refusals;
 use crate::wire::greeting::Greeting;
 use crate::wire::message::Hello;
 
-/// The fence, and what decides about others. Cheap to clone.
+/// This node's fence, and the checks of peers. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Fence {
     directory: Arc<Directory>,
@@ -26,7 +27,7 @@ pub(crate) struct Fence {
 }
 
 impl Fence {
-    /// The fence of `directory`; `log` tells whether the node belongs to anybody yet.
+    /// The fence of `directory`; `log` tells whether the node belongs to a cluster yet.
     pub(crate) fn new(directory: Arc<Directory>, log: Log) -> Self {
         Self { directory, log, refusals: Refusals::default() }
     }
@@ -36,12 +37,12 @@ impl Fence {
         self.directory.identity().fence
     }
 
-    /// Who is refused, and why.
+    /// The refused peers, and why.
     pub(crate) fn refusals(&self) -> &Refusals {
         &self.refusals
     }
 
-    /// What this node says first to a peer; to a tool, which is no peer, less.
+    /// The greeting to a peer; that to a tool, which is no peer, holds less.
     pub(crate) fn greeting(&self, hello: Hello, peer: Option<NodeId>) -> Greeting {
         Greeting {
             hello: Hello { fence: Some(self.current()), ..hello },
@@ -50,10 +51,11 @@ impl Fence {
         }
     }
 
-    /// Whether this node speaks to a peer that greets so. A refusal is noted.
+    /// Checks whether this node accepts a peer with this greeting. A refusal is noted.
     ///
     /// # Errors
-    /// Why it does not, and what to do.
+    ///
+    /// The text says why it does not, and what to do.
     pub(crate) fn check_peer(
         &self,
         peer: NodeId,
@@ -93,7 +95,7 @@ impl Fence {
     }
 }
 
-/// Why a node of fence `ours` does not speak to a peer of fence `theirs`; none when it may.
+/// Why a node of fence `ours` refuses a peer of fence `theirs`; `None` when it accepts it.
 pub fn fenced_off(ours: u64, theirs: u64) -> Option<String> {
     match (ours, theirs) {
         _ if ours == theirs => None,
@@ -127,7 +129,7 @@ mod tests {
         Fence::new(directory, log)
     }
 
-    /// What a peer with this fence and data directory says.
+    /// The greeting of a peer with this fence and data directory.
     fn said(fence: u64, incarnation: u128) -> Greeting {
         let hello = Hello {
             protocol: 1,
@@ -184,7 +186,8 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let fence = node(home.path(), 0);
         check(&fence, 1, 0).unwrap();
-        // It takes over the fence of the recovered cluster, in which node 1 has another directory.
+        // The node adopts the fence of the recovered cluster, in which node 1 has another
+        // directory.
         assert_eq!(fence.check_peer(1, PeerVersion::Second, &said(7, 100)), Ok(()));
         assert!(fence.check_peer(2, PeerVersion::Second, &said(0, 2)).is_err());
         assert_eq!(fence.check_peer(2, PeerVersion::Second, &said(7, 200)), Ok(()));

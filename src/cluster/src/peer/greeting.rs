@@ -1,9 +1,9 @@
-//! Judges a greeting: the version it came in, and the data directory that the peer has.
+//! Checks a greeting: its protocol version, and the peer's data directory.
 //!
-//! A node whose data directory is another than a peer remembers has forgotten what it voted and acknowledged.
-//! Neither side serves the other then; and the node that is not known any more ends, if it hears so from a peer
-//! that is itself the one this node knows. Builds from before say and remember nothing; they are
-//! let in until the cluster's feature level rules them out.
+//! A node whose data directory is not the one that a peer remembers has lost its votes and
+//! acknowledged entries. Neither side serves the other then. The unknown node stops if it hears so
+//! from a peer that is itself the one this node remembers. Earlier versions send and remember no
+//! data directory; they are accepted until the cluster's feature level excludes them.
 
 use keymoot_crypto::PeerVersion;
 use keymoot_model::NodeId;
@@ -13,28 +13,30 @@ use crate::peer::fatal_signal::FatalSignal;
 use crate::peer::feature_level::FeatureLevel;
 use crate::wire::greeting::Greeting;
 
-/// Every build that knows this feature level speaks [`PeerVersion::Second`], too.
+/// Every program with this feature level also speaks [`PeerVersion::Second`].
 const LEVEL_OF_SECOND: u32 = 2;
 
-/// Whether a member that speaks this version is refused: one that could speak the other hides its data
-/// directory and proves nothing. What the level is that cannot be read is not known to be low.
+/// Whether a member that speaks this version is refused: one that could speak the other hides its
+/// data directory and proves nothing. If the level cannot be read, the version is refused, because
+/// the level may be high.
 pub(crate) fn rules_out(version: PeerVersion, level: &FeatureLevel) -> Option<&'static str> {
     let level = level.current().unwrap_or(u32::MAX);
     (version == PeerVersion::First && level >= LEVEL_OF_SECOND)
         .then_some("it speaks the first version of the peer protocol, which no build of the cluster's feature level does")
 }
 
-/// Why a member's greeting leads to nothing.
+/// Why a member's greeting is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Refused {
-    /// This node does not speak to the peer: why, and what to do.
+    /// This node refuses the peer; the text says why and what to do.
     Peer(String),
-    /// The peer knows another data directory of this node, which must end: why, and what to do.
+    /// The peer remembers another data directory of this node, which must stop; the text says why
+    /// and what to do.
     Own(String),
 }
 
 impl Refused {
-    /// The end of the connection, and of the node when it is refused itself.
+    /// The error that ends the connection; it also stops the node when the node itself is refused.
     pub(crate) fn into_error(self, fatal: &FatalSignal) -> std::io::Error {
         let reason = match self {
             Self::Peer(reason) => reason,
@@ -47,8 +49,8 @@ impl Refused {
     }
 }
 
-/// Judges the data directory of a peer with the same fence. One that is met first is remembered before this
-/// returns.
+/// Checks the data directory of a peer with the same fence. A peer that is met first is remembered
+/// before this returns.
 pub(crate) fn judge_directory(
     ours: &Directory,
     peer: NodeId,
@@ -64,7 +66,7 @@ pub(crate) fn judge_directory(
     };
     let is_known =
         |known: Incarnation| if known == incarnation { Ok(()) } else { Err(Refused::Peer(stranger(peer))) };
-    // A peer that is not known here is not believed either.
+    // A peer that this node does not recognise is not believed either.
     ours.remembered(peer).map_or(Ok(()), is_known)?;
     if theirs.remembered.is_some_and(|known| known != ours.incarnation()) {
         return Err(Refused::Own(emptied(ours, peer)));
@@ -73,7 +75,7 @@ pub(crate) fn judge_directory(
     is_known(first.map_err(|error| Refused::Peer(error.to_string()))?)
 }
 
-/// Why a peer is refused.
+/// The text for a peer with another data directory.
 fn stranger(peer: NodeId) -> String {
     format!(
         "its data directory is not the one it had before, so what it voted and acknowledged is forgotten; bring \
@@ -82,7 +84,7 @@ fn stranger(peer: NodeId) -> String {
     )
 }
 
-/// Why this node ends.
+/// The text for this node when its own data directory is another one.
 fn emptied(ours: &Directory, peer: NodeId) -> String {
     let owner = ours.identity();
     format!(
@@ -145,7 +147,7 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let ours = open(home.path());
         let judge = |greeting| judge_directory(&ours, 2, PeerVersion::Second, 0, &greeting);
-        // Told by whoever it meets first: it remembers nothing of them.
+        // The first peer it meets tells it: the node remembers nothing of its peers.
         let Err(Refused::Own(reason)) = judge(said(5, Some(1))) else { panic!("not ended") };
         for part in ["node 3 of cluster west", "than node 2", "keymoot cluster remove 3", "cluster join"] {
             assert!(reason.contains(part), "{part}: {reason}");
@@ -153,7 +155,7 @@ mod tests {
         assert_eq!(ours.remembered(2), None);
         assert_eq!(judge(said(5, None)), Ok(()));
         assert!(matches!(judge(said(5, Some(1))), Err(Refused::Own(_))));
-        // An emptied node has no say about others.
+        // An emptied node cannot judge others.
         assert!(matches!(judge(said(6, Some(1))), Err(Refused::Peer(_))));
         let known = Greeting { remembered: Some(ours.incarnation()), ..said(5, None) };
         assert_eq!(judge(known), Ok(()));

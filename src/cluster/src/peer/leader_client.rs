@@ -1,4 +1,5 @@
-//! Asking the leader, wherever it is, through elections and lost connections, up to a deadline.
+//! Sends requests to the leader, whichever node it is, through elections and lost connections, up
+//! to a deadline.
 
 use std::future::Future;
 use std::time::Duration;
@@ -12,20 +13,21 @@ use crate::error::ClusterError;
 use crate::peer::link::Link;
 use crate::peer::peers::Peers;
 
-/// How long to wait before asking again when nothing tells that asking again would help.
+/// The pause before a retry when no event signals that a retry would help.
 const RETRY_AFTER: Duration = Duration::from_millis(20);
-/// How long a leader without room is asked again: it may transfer the leadership to one that has some.
+/// How long a leader with a full disk is retried: it may transfer the leadership to one with free
+/// space.
 const DISK_FULL_PATIENCE: Duration = Duration::from_secs(3);
 
-/// Who leads, as this node knows it. A new term is news even when the leader stays.
+/// The leader, as this node knows it. A new term is a change even when the leader stays.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Leadership {
     pub term: u64,
-    /// The leader, when one is known.
+    /// The leader, if one is known.
     pub leader: Option<NodeId>,
 }
 
-/// Where the leader is.
+/// The location of the leader.
 pub(crate) enum Leader {
     Here,
     /// A peer, reached over this link.
@@ -35,15 +37,15 @@ pub(crate) enum Leader {
 /// Why the leader did not answer.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Unanswered {
-    /// It may answer when asked again.
+    /// A retry may succeed.
     Retry,
-    /// It leads and has no room to write; another may lead soon.
+    /// The leader's disk is full; another node may lead soon.
     DiskFull,
     /// This node has stopped.
     Stopped,
 }
 
-/// Asks whoever leads. Cheap to clone.
+/// Sends requests to the leader. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct LeaderClient {
     me: NodeId,
@@ -57,13 +59,13 @@ impl LeaderClient {
         Self { me, peers, leadership }
     }
 
-    /// The link for requests to a peer, wherever the leader is.
+    /// The link for requests to a peer, whichever node leads.
     pub(crate) fn link_to(&self, id: NodeId) -> Option<Link> {
         self.peers.requests(id)
     }
 
-    /// Asks the leader and asks again, also a new leader, until it answers or the deadline is
-    /// there. What is asked may be asked more than once; it must be safe to repeat.
+    /// Sends a request to the leader, and again, to a new leader too, until it answers or the
+    /// deadline is reached. The request may arrive more than once; it must be safe to repeat.
     pub(crate) async fn ask<T, F, Asking>(&self, deadline: Instant, ask: F) -> Result<T, ClusterError>
     where
         F: Fn(Leader) -> Asking,
@@ -80,7 +82,8 @@ impl LeaderClient {
                     Some(id) if id == self.me => ask(Leader::Here).await,
                     Some(id) => match self.peers.requests(id) {
                         Some(link) => ask(Leader::There(link)).await,
-                        // Its address comes with the membership, which may not be applied yet.
+                        // The leader's address comes with the membership, which may not be applied
+                        // yet.
                         None => Err(Unanswered::Retry),
                     },
                 }
@@ -124,7 +127,7 @@ mod tests {
     use super::*;
     use crate::peer::local_end::LocalEnd;
 
-    /// Peers of node 1, none of them known, in a cluster whose certificates nobody has.
+    /// Peers of node 1, none of them known, in a cluster without certificates.
     fn no_peers() -> Peers {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let tls = rustls::ClientConfig::builder_with_provider(provider)

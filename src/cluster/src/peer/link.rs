@@ -1,7 +1,7 @@
 //! A connection to one peer for one purpose: connects on demand, pairs replies with requests.
 //!
-//! Requests are written in the order they were sent. When the connection fails, every request
-//! under way fails with it and the next one connects anew.
+//! Requests are written in the order they were sent. When the connection fails, every pending
+//! request fails with it and the next one connects anew.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -35,7 +35,7 @@ pub enum LinkError {
     /// The peer cannot be reached.
     #[error("cannot reach {peer}: {reason}")]
     Unreachable { peer: String, reason: String },
-    /// The connection broke while the request was under way.
+    /// The connection broke while the request was pending.
     #[error("the connection to {peer} broke")]
     Broken { peer: String },
     /// No reply in time.
@@ -46,16 +46,16 @@ pub enum LinkError {
     Protocol { peer: String, reason: String },
 }
 
-/// How to reach a peer and prove who is who.
+/// How to reach a peer, and how each side proves its identity.
 #[derive(Clone)]
 pub(crate) struct Route {
     pub peer: NodeId,
     /// `host:port`; it may change while the link lives.
     pub address: watch::Receiver<String>,
-    /// The name the peer's certificate must carry.
+    /// The name that the peer's certificate must carry.
     pub server_name: ServerName<'static>,
     pub dial: Dial,
-    /// Who this end is, and what it proves.
+    /// The identity of this end, and its proofs.
     pub local: LocalEnd,
     /// How long connecting and greeting may take.
     pub connect_timeout: Duration,
@@ -66,15 +66,15 @@ pub(crate) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Duplex for S {}
 
-/// A connection on which each side has proved who it is, and what was agreed on it.
+/// A connection on which each side has proved its identity, and the agreed protocol version.
 pub(crate) type Connection = (Box<dyn Duplex>, PeerChannel);
 
 /// How peers are connected to.
 #[derive(Clone)]
 pub(crate) enum Dial {
-    /// Over TCP, with our certificate and the cluster's CA.
+    /// Over TCP, with this node's certificate and the cluster's CA.
     Tls(Arc<rustls::ClientConfig>),
-    /// Over a network that a test made up.
+    /// Over the simulated network of a test.
     #[cfg(test)]
     Simulated(Arc<SimulatedDial>),
 }
@@ -127,7 +127,7 @@ impl Link {
     }
 }
 
-/// A request under way.
+/// A pending request.
 pub(crate) struct Pending {
     peer: Arc<str>,
     receiver: oneshot::Receiver<Result<Reply, LinkError>>,
@@ -135,8 +135,8 @@ pub(crate) struct Pending {
 }
 
 impl Pending {
-    /// Waits for the reply. A peer that stays silent loses its connection: what is queued behind
-    /// a dead connection would be silent too.
+    /// Waits for the reply. A peer that stays silent loses its connection: requests queued behind a
+    /// dead connection would get no reply either.
     pub(crate) async fn reply(self, timeout: Duration) -> Result<Reply, LinkError> {
         match tokio::time::timeout(timeout, self.receiver).await {
             Ok(Ok(reply)) => reply,
@@ -203,7 +203,7 @@ async fn dial(route: &Route) -> std::io::Result<Connection> {
     Ok((Box::new(connected), channel))
 }
 
-/// Says hello and checks the peer's. The certificate was checked by TLS before.
+/// Sends a hello and checks the peer's. TLS has checked the certificate before.
 async fn greet<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut S,
     greeting: &Greeting,
@@ -242,7 +242,7 @@ async fn greet<S: AsyncRead + AsyncWrite + Unpin>(
     }
 }
 
-/// The notice to a removed node: what to do.
+/// The message to a removed node: what to do.
 fn removed_notice(local: &LocalEnd) -> String {
     format!(
         "node {} was removed from cluster {}; its machine can join again under a new id, with an empty directory: \
@@ -252,7 +252,7 @@ fn removed_notice(local: &LocalEnd) -> String {
     )
 }
 
-/// The senders of the replies that are waited for, by the id of the request.
+/// The senders for pending replies, by request id.
 #[derive(Clone, Default)]
 struct PendingReplies(Arc<Mutex<HashMap<u64, ReplySender>>>);
 
@@ -313,7 +313,7 @@ async fn serve(
     }
 }
 
-/// Writes a request and all that wait behind it, then flushes once.
+/// Writes a request and all requests queued behind it, then flushes once.
 async fn send_all<W: AsyncWrite + Unpin>(
     peer: &Arc<str>,
     version: PeerVersion,

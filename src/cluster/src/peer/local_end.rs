@@ -1,4 +1,4 @@
-//! This end of the connections between nodes: who it is, and what it proves and says to each peer.
+//! This end of the connections between nodes: its identity, its proofs, and its greeting.
 
 use std::sync::Arc;
 
@@ -19,10 +19,10 @@ pub(crate) struct LocalEnd {
     pub node: Option<NodeId>,
     /// The fence of the data directory; a tool has none.
     pub fence: Option<Fence>,
-    /// The master keys that are proved to a peer.
+    /// The master keys that this end proves to a peer.
     pub keyring: Arc<Keyring>,
     pub feature_level: FeatureLevel,
-    /// Raised when a peer says that this node may not go on.
+    /// Raised when a peer reports that this node must not continue.
     pub fatal: FatalSignal,
 }
 

@@ -1,4 +1,4 @@
-//! Connections between nodes: dialling, greeting, proof of who is who, and requests over links.
+//! Connections between nodes: dialling, greeting, proofs of identity, and requests over links.
 
 pub(crate) mod fatal_signal;
 pub(crate) mod feature_level;

@@ -1,4 +1,4 @@
-//! The peers as this node reaches them: an address that may change, and links by purpose.
+//! The peers of this node: an address for each, which may change, and links by purpose.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -34,13 +34,13 @@ struct Known {
 }
 
 impl Peers {
-    /// The peers of a node or a tool, which are dialled so.
+    /// The peers of a node or a tool, dialled over `dial`.
     pub(crate) fn new(local: LocalEnd, dial: impl Into<Dial>, connect_timeout: Duration) -> Self {
         let shared = SharedPeers { local, dial: dial.into(), connect_timeout, known: Mutex::default() };
         Self { shared: Arc::new(shared) }
     }
 
-    /// Notes where a peer is; links that exist connect there from now on.
+    /// Stores a peer's address; existing links connect there from now on.
     pub(crate) fn learn(&self, id: NodeId, address: &str) {
         let mut known = self.shared.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(peer) = known.get(&id) {
@@ -65,7 +65,7 @@ impl Peers {
         known.get(&id).map(|peer| peer.requests.clone())
     }
 
-    /// A new link of its own to a peer whose address is known.
+    /// A separate new link to a peer whose address is known.
     pub(crate) fn dedicated(&self, id: NodeId, purpose: &str) -> Option<Link> {
         let known = self.shared.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.get(&id).and_then(|peer| self.link(id, &peer.address, purpose))

@@ -1,11 +1,11 @@
-//! Proof of the master key on a connection to the peer port: who has only a node's certificate and its
-//! TLS key administers nothing.
+//! Proof of the master key on a connection to the peer port: a node's certificate and TLS key alone
+//! permit no administration.
 //!
-//! Right behind the greeting, where both sides know the second version of the protocol, the listening
-//! side sends a challenge and the dialling side a proof bound to it and to the TLS session. Nobody waits
-//! for a verdict: the proof is judged when something is first asked that needs it, and then for as long
-//! as the connection lasts. Raft's own messages do not need it, so nodes whose keyrings differ for a
-//! while go on replicating.
+//! After the greeting, if both sides know the second version of the protocol, the listening side
+//! sends a challenge and the dialling side a proof bound to it and to the TLS session. Neither
+//! waits for a verdict: the proof is checked at the first request that needs it, and the verdict
+//! holds for the rest of the connection. Raft's own messages do not need it, so nodes whose
+//! keyrings differ for a while still replicate.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -25,13 +25,13 @@ const BODY_BYTES_MAX: usize = 4 * 1024;
 /// The proof of a master key that a peer sent.
 pub(crate) struct PeerProof {
     channel: PeerChannel,
-    /// What was asked for, and what came; none from a peer that knows the first version only.
+    /// The challenge and the peer's proof; `None` from a peer that knows only the first version.
     shown: Option<(Challenge, KeyringProof)>,
     accepted: bool,
 }
 
 impl PeerProof {
-    /// Whether it proves a master key of this node. What was accepted once stays so: a key that is
+    /// Whether it proves a master key of this node. A positive verdict is kept: a key that is
     /// removed from the keyring later does not end the connections of the nodes that held it.
     pub(crate) fn verdict(&mut self, cluster: &ClusterName, keyring: &Keyring) -> Result<(), ProofRefusal> {
         let (challenge, proof) = self.shown.as_ref().ok_or(ProofRefusal::Unable)?;
@@ -94,7 +94,7 @@ pub(crate) async fn receive<S: AsyncRead + Unpin, T: DeserializeOwned>(stream: &
     codec::decode(Kind::Hello, &frame.body).map_err(std::io::Error::other)
 }
 
-/// The begin of each refusal for want of a proof, by which tools know it.
+/// The start of each refusal for a missing proof, by which tools recognise it.
 pub(crate) const PROOF_REQUIRED: &str = "only holders of the cluster's master key may ask this";
 
 /// The refusal of a request without a valid proof.

@@ -1,4 +1,4 @@
-//! A limit on how often something happens in a stretch of time.
+//! A limit on how often something happens in a period of time.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Allows up to so many in any window of that length.
+/// Allows a number of events in any window of a given length.
 #[derive(Debug)]
 pub(crate) struct RateLimit {
     most: usize,
@@ -19,7 +19,7 @@ impl RateLimit {
         Self { most, window, recent: Mutex::new(VecDeque::new()) }
     }
 
-    /// Whether there is room for one more now, which is then taken.
+    /// Counts one more event, if the window allows it; returns whether it does.
     pub(crate) fn try_acquire(&self, now: Instant) -> bool {
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         while recent.front().is_some_and(|at| now.duration_since(*at) >= self.window) {

@@ -10,11 +10,11 @@ use keymoot_telemetry::Metrics;
 
 use crate::peer::rate_limit::RateLimit;
 
-/// Refusals that are logged in [`LOG_WINDOW`]; the metric counts all.
+/// The most refusals that are logged in [`LOG_WINDOW`]; the metric counts all.
 const LOGGED_MAX: usize = 10;
 const LOG_WINDOW: Duration = Duration::from_secs(10);
 
-/// Bounds how often refusals are logged.
+/// Limits how often refusals are logged.
 pub(crate) struct RefusalLog {
     limit: RateLimit,
     metrics: Arc<Metrics>,
@@ -26,8 +26,8 @@ impl RefusalLog {
         Self { limit: RateLimit::new(LOGGED_MAX, LOG_WINDOW), metrics }
     }
 
-    /// Counts that something was refused for want of a proof or of a right, and logs it unless too much
-    /// was logged lately. `what` is a label of the metric.
+    /// Counts a refusal for a missing proof or right, and logs it unless the log limit is reached.
+    /// `what` is a label of the metric.
     pub(crate) fn note(&self, what: &'static str, from: SocketAddr, reason: &str) {
         self.metrics.peer_refusals_total.with_label_values(&[what]).inc();
         if self.limit.try_acquire(Instant::now()) {

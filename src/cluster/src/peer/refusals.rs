@@ -1,7 +1,8 @@
-//! The peers that this node does not speak to, or that do not speak to it, and why.
+//! The peers that this node refuses, or that refuse it, and why.
 //!
-//! Noted at the greeting, on whichever side finds the reason, and forgotten when a greeting succeeds. The
-//! log names a peer once in a while and not at each of its attempts; `cluster status` names all.
+//! A refusal is noted at the greeting, on whichever side finds the reason, and forgotten when a
+//! greeting succeeds. The log names a peer once in [`LOG_PAUSE`], not at each of its attempts;
+//! `cluster status` names all.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use keymoot_model::NodeId;
 
-/// How long the log is silent about a peer that it has named.
+/// The pause between two log lines about the same peer.
 const LOG_PAUSE: Duration = Duration::from_secs(60);
 
 /// Shared by the listening side and the links. Cheap to clone.
@@ -24,7 +25,7 @@ struct Refusal {
 }
 
 impl Refusals {
-    /// Notes that this node and `peer` do not speak to each other.
+    /// Notes that this node and `peer` refuse each other.
     pub(crate) fn note(&self, peer: NodeId, reason: String) {
         let mut known = self.lock();
         let recent = known.get(&peer).filter(|last| last.reason == reason);
@@ -43,13 +44,13 @@ impl Refusals {
         self.lock().remove(&peer);
     }
 
-    /// Who is refused, and why.
+    /// The refused peers, and why.
     pub(crate) fn list(&self) -> BTreeMap<NodeId, String> {
         self.lock().iter().map(|(peer, refusal)| (*peer, refusal.reason.clone())).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<NodeId, Refusal>> {
-        // Nothing in the locked sections can panic half-way, so a poisoned map is whole.
+        // No code panics while it holds the lock, so a poisoned map is intact.
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,4 +1,4 @@
-//! The nodes that the cluster removed and that are no members any more: they are told so and not served.
+//! The nodes that the cluster removed: they are told so and not served.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use keymoot_tls::PeerIdentity;
 
 use crate::peer::fence::Fence;
 
-/// The removed nodes, as this node's state has them.
+/// The removed nodes, from this node's state.
 pub(crate) struct RemovedNodes {
     me: NodeId,
     fence: Fence,
@@ -18,7 +18,7 @@ pub(crate) struct RemovedNodes {
 }
 
 impl RemovedNodes {
-    /// None yet, as node `me` knows.
+    /// No removed nodes yet, on node `me`.
     pub(crate) fn new(me: NodeId, fence: Fence) -> Self {
         Self { me, fence, ids: ArcSwap::default() }
     }
@@ -28,7 +28,7 @@ impl RemovedNodes {
         matches!(identity, PeerIdentity::Node(id) if self.ids.load().contains(&id))
     }
 
-    /// Replaces the removed nodes, and forgets their refusals, which are of no use any more.
+    /// Replaces the removed nodes, and drops their refusals, which are of no further use.
     pub(crate) fn replace(&self, removed: impl Iterator<Item = NodeId>) {
         let removed: BTreeSet<NodeId> = removed.filter(|id| *id != self.me).collect();
         removed.iter().for_each(|id| self.fence.refusals().forget(*id));

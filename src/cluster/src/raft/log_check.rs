@@ -1,9 +1,10 @@
-//! The Raft log held against the tables, before a node starts on them.
+//! Checks the Raft log against the tables, before a node starts on them.
 //!
-//! The tables tell of the log what it cannot tell itself when files of it are gone, or when its end was
-//! cut where acknowledged records were: that it reached up to the last applied entry, and that this node
-//! accepted the leader which proposed that entry. Not found so: a vote in a later term that this node
-//! gave and applied nothing of, and entries it acknowledged behind the last applied one.
+//! When files of the log are missing, or its end was cut off together with acknowledged records,
+//! the log cannot show it. The tables can: they prove that the log reached the last applied entry,
+//! and that this node accepted the leader that proposed that entry. Two losses cannot be detected:
+//! a vote in a later term of which nothing was applied, and acknowledged entries after the last
+//! applied one.
 
 use std::io;
 use std::path::PathBuf;
@@ -13,7 +14,7 @@ use keymoot_store::{Directory, JOIN_ANEW, Log, LogPosition, StoreError, StoredVo
 /// Why the log and the tables cannot be used together.
 #[derive(Debug, thiserror::Error)]
 pub enum LogCheckError {
-    /// There are tables, and nothing of the log that made them.
+    /// There are tables, but no log.
     #[error("the tables in {} end with entry {applied}, but {} holds no Raft log: the node's votes and the entries it acknowledged behind that one are lost here; put the log's files back if they were moved, else {anew}", root.display(), log.display(), anew = JOIN_ANEW)]
     NoLog {
         /// The last entry in the tables.
@@ -30,10 +31,12 @@ pub enum LogCheckError {
     Vote(#[source] io::Error),
 }
 
-/// Refuses tables that end with the entry `applied` beside no log, before one is made in its place.
+/// Refuses tables that end with the entry `applied` without a log, before a new log is made.
 ///
 /// # Errors
-/// [`LogCheckError::NoLog`], or the directory of the log cannot be read.
+///
+/// [`LogCheckError::NoLog`] when there is no log, or another error when the directory of the log
+/// cannot be read.
 pub(crate) fn refuse_no_log(
     applied: Option<&LogPosition>,
     directory: &Directory,
@@ -48,11 +51,12 @@ fn no_log(applied: &LogPosition, directory: &Directory) -> LogCheckError {
     LogCheckError::NoLog { applied: applied.index, root: directory.root().to_owned(), log: directory.log() }
 }
 
-/// Refuses an empty log beside tables that end with the entry `applied`, and raises the vote where that
-/// entry proves a later one.
+/// Refuses an empty log beside tables that end with the entry `applied`, and raises the vote if
+/// that entry proves a later one.
 ///
 /// # Errors
-/// [`LogCheckError`]; the log is then as it was.
+///
+/// [`LogCheckError`] when log and tables do not fit together; the log is not changed then.
 pub(crate) fn check_against_tables(
     log: &Log,
     applied: Option<LogPosition>,
@@ -61,21 +65,23 @@ pub(crate) fn check_against_tables(
     let Some(applied) = applied else {
         return Ok(());
     };
-    // Whatever brings entries to the tables saves a vote first, and a rebuilt directory a purge with it.
+    // A vote is always saved before entries reach the tables, and a rebuilt directory has both a
+    // vote and a purge mark.
     if log.read_vote().is_none() && log.bounds() == (None, None) {
         return Err(no_log(&applied, directory));
     }
     raise_vote(log, &applied).map_err(LogCheckError::Vote)
 }
 
-/// Raises the vote to the leader that proposed `applied`, where the log holds none as late.
+/// Raises the vote to the leader that proposed `applied`, if the log holds none as late.
 ///
-/// Before this node had that entry, from the leader's log or in a snapshot of a later one, it had saved a
-/// vote for a leader at least as late, so a vote that is earlier was lost. Without another, this node could
-/// elect an earlier leader, or take entries from one, and break that promise. To raise it is sound:
-/// most voters have elected the leader that it names already. Votes are ordered by term and then by
-/// node, so in that leader's term only a later node can still be voted for, as before the loss. The
-/// vote is not `committed`: that would say that this leader still leads, which nobody here knows.
+/// Before this node had that entry, from the leader's log or in a snapshot of a later one, it had
+/// saved a vote for a leader at least as late, so a log with an earlier vote has lost one. Without
+/// raising it, this node could elect an earlier leader, or accept entries from one, and break that
+/// promise. Raising it is sound: most voters have elected the leader that it names already. Votes
+/// are ordered by term and then by node, so in that leader's term only a later node can still be
+/// voted for, as before the loss. The vote is not `committed`: that would mean that this leader
+/// still leads, which is unknown here.
 fn raise_vote(log: &Log, applied: &LogPosition) -> io::Result<()> {
     #[cfg(feature = "mutants")]
     if keymoot_mutant::is("no-vote") {

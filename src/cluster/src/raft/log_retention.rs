@@ -1,8 +1,9 @@
 //! Retains the log for nodes that are sent a snapshot.
 //!
-//! A large snapshot takes minutes to send and to install. If the log were purged
-//! meanwhile behind what the snapshot holds, the node would need another snapshot when it is done, and so for
-//! ever. The leader therefore purges nothing while it sends one, and until the node has fetched what came since.
+//! A large snapshot takes minutes to send and to install. If the log after the snapshot were purged
+//! meanwhile, the node would need another snapshot afterwards, and so on for ever. The leader
+//! therefore purges nothing while it sends a snapshot, and until the node has fetched the entries
+//! after it.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,13 +13,14 @@ use tokio::time::Instant;
 
 use keymoot_model::NodeId;
 
-/// How long a node may take to fetch what came since its snapshot, before it must take another one.
+/// How long a node may take to fetch the entries after its snapshot before it needs another one.
 const FETCHED_WITHIN: Duration = Duration::from_secs(300);
 
 /// The nodes for which the log is retained. Cheap to clone.
 #[derive(Clone, Default)]
 pub(crate) struct LogRetention {
-    /// Each until when; `None` while the snapshot is on its way.
+    /// The time until which the log is retained for each node; `None` while the snapshot is being
+    /// sent.
     nodes: Arc<Mutex<BTreeMap<NodeId, Option<Instant>>>>,
 }
 
@@ -29,7 +31,7 @@ impl LogRetention {
         RetentionGuard { retention: self.clone(), node, is_installed: false }
     }
 
-    /// Whether the log must stay as it is. `has_fetched` tells who needs nothing of it any more.
+    /// Whether the log must be retained. `has_fetched` tells which nodes need it no longer.
     pub(crate) fn is_active(&self, has_fetched: impl Fn(NodeId) -> bool) -> bool {
         let now = Instant::now();
         let mut nodes = self.lock();
@@ -42,7 +44,7 @@ impl LogRetention {
     }
 }
 
-/// A snapshot on its way. Dropped before it has arrived, it keeps nothing.
+/// A snapshot that is being sent. Dropped before [`Self::installed`], it retains nothing.
 pub(crate) struct RetentionGuard {
     retention: LogRetention,
     node: NodeId,
@@ -50,7 +52,7 @@ pub(crate) struct RetentionGuard {
 }
 
 impl RetentionGuard {
-    /// The node has installed it.
+    /// Records that the node has installed the snapshot.
     pub(crate) fn installed(mut self) {
         self.is_installed = true;
     }

@@ -1,7 +1,7 @@
 //! openraft's log storage: the store's log, with openraft's types on top.
 //!
-//! Entries are reported as flushed once they are fsynced; a failed fsync is terminal for the log, and
-//! with it for the node.
+//! Entries are reported as flushed once they are fsynced; a failed fsync is fatal for the log, and
+//! so for the node.
 
 use std::fmt::Debug;
 use std::io;
@@ -19,9 +19,9 @@ use crate::raft::vote_ledger::VoteLedger;
 use crate::wire::raft_codec;
 use crate::wire::raft_types::{Entry, LogId, TypeConfig, Vote};
 
-/// A disk that takes longer to keep entries is worth a word in the log.
+/// An fsync that takes longer is logged.
 const SLOW: std::time::Duration = std::time::Duration::from_secs(1);
-/// Bytes of entries read for one append message at most.
+/// The most bytes of entries read for one append message.
 const READ_BYTES_MAX: usize = 1024 * 1024;
 
 /// The Raft log on this node. Cheap to clone.
@@ -33,7 +33,7 @@ pub(crate) struct LogStorage {
 }
 
 impl LogStorage {
-    /// `ledger` is told what the log is about to hold.
+    /// The log; `ledger` is told of entries before the log holds them.
     pub(crate) fn new(log: Log, metrics: Arc<Metrics>, ledger: VoteLedger) -> Self {
         Self { log, metrics, ledger }
     }
@@ -139,7 +139,7 @@ impl RaftLogStorage<TypeConfig> for LogStorage {
     async fn truncate_after(&mut self, last: Option<LogId>) -> Result<(), io::Error> {
         let (_, end) = self.log.bounds();
         if last.is_some_and(|last| end.is_none_or(|end| end.index <= last.index)) {
-            // No entry follows it; the store refuses to keep an entry that it does not have.
+            // No entry follows it; the store refuses to purge up to an entry that it does not have.
             return Ok(());
         }
         self.ledger.truncate(last.map_or(0, |last| last.index));

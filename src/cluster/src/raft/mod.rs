@@ -1,4 +1,4 @@
-//! openraft on this project's log, tables and links.
+//! openraft on the project's own log, tables and links.
 
 use crate::wire::raft_types::TypeConfig;
 

@@ -25,17 +25,17 @@ use crate::wire::message::{AppendOutcome, NO_STREAM, Reply, Request};
 use crate::wire::raft_codec;
 use crate::wire::raft_types::{Member, TypeConfig, Vote};
 
-/// Appends under way to one peer at most.
+/// The most appends in flight to one peer.
 const PIPELINE_DEPTH: usize = 32;
 /// The least time a peer has to answer an append: it may have to wait for an fsync.
 const APPEND_TIMEOUT_MIN: Duration = Duration::from_secs(2);
 
-/// Tells append streams apart on a connection, over the life of the process.
+/// Distinguishes append streams on a connection, over the life of the process.
 static NEXT_STREAM: AtomicU64 = AtomicU64::new(1);
 
 type RpcError = RPCError<TypeConfig>;
 
-/// Makes the network clients openraft asks for.
+/// Makes the network clients that openraft requests.
 pub(crate) struct Network {
     peers: Peers,
     snapshot_bytes_per_s: u64,
@@ -44,8 +44,8 @@ pub(crate) struct Network {
 }
 
 impl Network {
-    /// Clients that reach `peers`, shipping snapshots at a bounded rate. `ledger` learns of each commit
-    /// before a peer is.
+    /// Clients that reach `peers` and send snapshots at a bounded rate. `ledger` learns of each
+    /// commit before a peer does.
     pub(crate) fn new(
         peers: Peers,
         snapshot_bytes_per_s: u64,
@@ -84,7 +84,7 @@ impl RaftNetworkFactory<TypeConfig> for Network {
     }
 }
 
-/// What a connection is for.
+/// The purpose of a connection.
 #[derive(Clone, Copy)]
 enum Purpose {
     Replication,
@@ -102,7 +102,7 @@ impl Purpose {
     }
 }
 
-/// Raft's way to one peer.
+/// openraft's client for one peer.
 pub(crate) struct PeerClient {
     target: NodeId,
     purpose: Purpose,
@@ -152,7 +152,8 @@ impl RaftNetworkV2<TypeConfig> for PeerClient {
         S: Stream<Item = AppendEntriesRequest<TypeConfig>> + openraft::OptionalSend + Unpin + 'static,
     {
         let stream = match self.purpose {
-            // A stream of one needs no order, and costs the peer a task and two channels.
+            // A stream of one append needs no order, and would cost the peer a task and two
+            // channels.
             Purpose::Heartbeat => NO_STREAM,
             _ => NEXT_STREAM.fetch_add(1, Ordering::Relaxed),
         };
@@ -255,7 +256,7 @@ impl PeerClient {
     }
 }
 
-/// The message to send; what it tells of is noted.
+/// The message to send; the ledger notes its commit.
 fn append(
     stream: u64,
     rpc: &AppendEntriesRequest<TypeConfig>,
@@ -288,7 +289,7 @@ fn appended(reply: Result<Reply, LinkError>) -> Result<StreamAppendResult<TypeCo
     }
 }
 
-/// A peer that cannot be reached is left alone for a while; other failures are retried at once.
+/// A peer that cannot be reached is not retried for a while; other failures are retried at once.
 fn rpc_error(error: LinkError) -> RpcError {
     match error {
         LinkError::Unreachable { .. } | LinkError::TimedOut { .. } => {

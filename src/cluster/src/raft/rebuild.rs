@@ -1,9 +1,10 @@
-//! A data directory made anew of a state: for a restore from a backup, and for the recovery of a cluster
-//! from one survivor.
+//! Rebuilds a data directory from a state: for a restore from a backup, and for the recovery of a
+//! cluster from one survivor.
 //!
-//! The new directory holds the state at one applied entry, members as of that entry, an empty log that
-//! goes on behind it, and a vote in the next term, so that whatever is elected is newer than anything
-//! before. Nothing is written into the old contents; they are exchanged as a whole when all is on the disk.
+//! The new directory holds the state at one applied entry, members as of that entry, an empty log
+//! that continues after it, and a vote in the next term, so that any leader elected later is newer
+//! than all earlier ones. Nothing is written into the old contents; they are replaced as a whole
+//! when the new ones are on disk.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -24,7 +25,7 @@ use crate::raft::vote_ledger::VoteLedger;
 use crate::wire::raft_codec;
 use crate::wire::raft_types::{Member, Membership};
 
-/// Why a data directory could not be made anew. What was there before is still there.
+/// Why a data directory could not be rebuilt. The old contents are unchanged.
 #[derive(Debug, thiserror::Error)]
 pub enum RebuildError {
     /// A file could not be read or written.
@@ -33,7 +34,7 @@ pub enum RebuildError {
     /// An entry of the log cannot be applied, or the state not written.
     #[error("the state cannot be rebuilt")]
     State(#[source] io::Error),
-    /// The members make no cluster.
+    /// The members cannot form a cluster.
     #[error("the members make no cluster: {0}")]
     Members(String),
     /// The state is empty.
@@ -48,15 +49,15 @@ pub enum RebuildError {
 pub(crate) struct Foundation {
     /// All members, every one of which votes.
     pub members: BTreeMap<NodeId, String>,
-    /// The highest term that was ever seen.
+    /// The highest known term.
     pub term: u64,
 }
 
-/// Entries of a log that are applied on top of a state, in runs.
+/// Entries of a log that are applied on top of a state, in batches.
 pub(crate) type Tail<'a> = &'a mut dyn Iterator<Item = io::Result<Vec<(LogPosition, Bytes)>>>;
 
-/// Builds the contents of the data directory, which must be empty, and closes it. Gives the last applied
-/// entry.
+/// Builds the contents of the data directory, which must be empty, and closes it. Returns the last
+/// applied entry.
 pub(crate) fn build(
     directory: Directory,
     foundation: &Foundation,
@@ -100,7 +101,7 @@ fn membership(members: &BTreeMap<NodeId, String>) -> Result<Membership, RebuildE
     Membership::new(vec![voters], nodes).map_err(|error| RebuildError::Members(error.to_string()))
 }
 
-/// An empty log, with a vote in a term that nobody has used.
+/// Makes an empty log with a vote in an unused term.
 fn begin_log(
     directory: &Directory,
     foundation: &Foundation,

@@ -1,11 +1,11 @@
-//! When this node makes a snapshot, behind which Raft then purges the log.
+//! Decides when this node makes a snapshot, up to which Raft then purges the log.
 
 use openraft::RaftMetrics;
 
 use crate::raft::log_retention::LogRetention;
 use crate::wire::raft_types::TypeConfig;
 
-/// A retained log grows to so many times what it holds between snapshots otherwise.
+/// A retained log grows to this many times its usual size between snapshots.
 const RETAINED_MAX: u64 = 10;
 
 /// Decides when a snapshot is due.
@@ -13,17 +13,19 @@ pub(crate) struct SnapshotSchedule {
     retention: LogRetention,
     snapshot_entries: u64,
     keep_entries: u64,
-    /// The last entry when a snapshot was last asked for.
+    /// The index of the last entry when a snapshot was last requested.
     asked_at: u64,
 }
 
 impl SnapshotSchedule {
-    /// A snapshot after so many entries, behind which so many are kept, and all while `retention` is active.
+    /// A snapshot after every `snapshot_entries` entries, with `keep_entries` kept before it, and
+    /// the whole log while `retention` is active.
     pub(crate) fn new(retention: LogRetention, snapshot_entries: u64, keep_entries: u64) -> Self {
         Self { retention, snapshot_entries, keep_entries, asked_at: 0 }
     }
 
-    /// Whether it is time for a snapshot. A disk that is full needs it more than anybody needs the log.
+    /// Whether a snapshot is due. On a full disk it is, because freeing space is more important
+    /// than retaining the log.
     pub(crate) fn is_due(&mut self, now: &RaftMetrics<TypeConfig>, disk_is_full: bool) -> bool {
         let applied = now.last_applied.map_or(0, |at| at.index);
         let since = applied.saturating_sub(now.snapshot.map_or(0, |at| at.index).max(self.asked_at));
@@ -35,7 +37,7 @@ impl SnapshotSchedule {
                 let index = matched.get(&node).copied().flatten().map_or(0, |at| at.index);
                 index.saturating_add(self.keep_entries) >= applied
             }
-            // Only a leader gives others its log.
+            // Only a leader sends its log to others.
             None => true,
         };
         let may_wait = !disk_is_full && since < self.snapshot_entries.saturating_mul(RETAINED_MAX);
@@ -54,8 +56,8 @@ mod tests {
     use super::*;
     use crate::wire::raft_types::{LeaderId, LogId};
 
-    /// What Raft says of a leader that has applied so much, made its last snapshot there, and knows that node
-    /// 2 has this much.
+    /// The metrics of a leader with these applied and snapshot indexes, while node 2 has entries up
+    /// to `matched`.
     fn leading(applied: u64, snapshot: u64, matched: u64) -> RaftMetrics<TypeConfig> {
         let at = |index| LogId { leader_id: LeaderId { term: 1, node_id: 1 }, index };
         let mut now = RaftMetrics::new_initial(1);

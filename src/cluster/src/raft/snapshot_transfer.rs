@@ -1,5 +1,5 @@
-//! A snapshot on its way: streamed from a view of the sender's state, chunk by chunk, at a bounded
-//! rate, into a file that the receiver verifies whole before it is installed.
+//! Sending a snapshot: streamed from a view of the sender's state, chunk by chunk, at a bounded
+//! rate, into a file that the receiver verifies completely before it is installed.
 
 use std::time::Duration;
 
@@ -12,15 +12,15 @@ use crate::wire::message::{Reply, Request};
 use crate::wire::raft_codec;
 use crate::wire::raft_types::{TypeConfig, Vote};
 
-/// How long the peer may take for a chunk.
+/// The time limit for a chunk.
 const CHUNK_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long the peer may take to verify and install the whole.
+/// The time limit for verifying and installing the whole snapshot.
 const INSTALL_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// A snapshot: a view of this node's state, or a file received from a peer.
 #[derive(Debug)]
 pub(crate) enum SnapshotData {
-    /// A consistent view, made in no time and sent as it is read.
+    /// A consistent view: made at once, and sent while it is read.
     View(View),
     /// A received and verified file.
     Received(SnapshotReader),
@@ -31,7 +31,7 @@ pub(crate) type Snapshot = openraft::alias::SnapshotOf<TypeConfig, SnapshotData>
 /// Why a snapshot was not sent.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SendError {
-    /// The peer or the way to it failed.
+    /// The peer or the connection to it failed.
     #[error("the peer did not take it")]
     Link(#[from] LinkError),
     /// The state could not be read.
@@ -40,15 +40,15 @@ pub(crate) enum SendError {
     /// The description could not be encoded.
     #[error("its description could not be encoded")]
     Codec(#[from] keymoot_codec::CodecError),
-    /// Openraft passed a snapshot that this node received; it only ever sends views.
+    /// openraft passed a snapshot that this node received; it only ever sends views.
     #[error("only a view of the state can be sent")]
     NotAView,
-    /// The peer refused.
+    /// The peer refused the snapshot.
     #[error("the peer refused: {0}")]
     Refused(String),
 }
 
-/// Sends a snapshot and waits until the peer has installed it; gives the peer's vote.
+/// Sends a snapshot and waits until the peer has installed it; returns the peer's vote.
 pub(crate) async fn send(
     link: &Link,
     vote: Vote,
@@ -64,7 +64,7 @@ pub(crate) async fn send(
     let started = tokio::time::Instant::now();
     let mut sent_bytes = 0_u64;
     loop {
-        // Reading and compressing nothing, but a disk may be slow: not on the runtime's time.
+        // Reading is fast, but a disk may be slow, so it is kept off the runtime's threads.
         let (returned, chunk) = tokio::task::spawn_blocking(move || {
             let chunk = chunks.next().transpose();
             (chunks, chunk)

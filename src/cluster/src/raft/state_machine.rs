@@ -1,8 +1,8 @@
 //! openraft's state machine: the pure `state` applied onto the store's tables.
 //!
-//! Every applied run is one batch that also holds how far it went, so that the tables are
-//! consistent at whatever point a crash leaves them; the Raft log replays what is missing. Before
-//! openraft may purge the log up to a snapshot, the tables are fsynced.
+//! Each batch of applied entries also writes the mark of the last one, so that the tables are
+//! consistent wherever a crash interrupts; the Raft log replays the rest. Before openraft may purge
+//! the log up to a snapshot, the tables are fsynced.
 
 use std::io;
 use std::sync::Arc;
@@ -27,10 +27,10 @@ use crate::wire::raft_types::{Applied, Entry, LogId, Membership, StoredMembershi
 
 type SnapshotMeta = openraft::alias::SnapshotMetaOf<TypeConfig>;
 
-/// Where the mark of the applied state is, in [`Table::Meta`].
+/// The key of the mark of the applied state in [`Table::Meta`].
 pub(crate) const META_MARK: &[u8] = b"mark";
 
-/// Commands applied in one batch at most; bounds memory when a node catches up.
+/// The most entries applied in one batch; bounds memory when a node catches up.
 const RUN_ENTRIES_MAX: usize = 256;
 
 /// The replicated state on this node.
@@ -46,8 +46,8 @@ pub(crate) struct StateMachine {
 }
 
 impl StateMachine {
-    /// The state as the tables hold it. `directory` takes snapshot files.
-    /// `view` reads the same tables, and is told when accounts change; `ledger` is told who votes.
+    /// The state in the tables. `directory` stores snapshot files. `view` reads the same tables,
+    /// and is told when accounts change; `ledger` is told the voters.
     pub(crate) fn new(
         tables: Tables,
         view: StateView,
@@ -62,7 +62,7 @@ impl StateMachine {
         Ok(machine)
     }
 
-    /// Follows the index up to which commands are applied.
+    /// Follows the index of the last applied entry.
     pub(crate) fn applied_index(&self) -> watch::Receiver<u64> {
         self.applied_index.subscribe()
     }
@@ -113,13 +113,13 @@ impl StateMachine {
         self.applied_index.send_replace(index);
     }
 
-    /// Applies entries of which nobody waits for an answer.
+    /// Applies entries without waiting clients.
     pub(crate) fn replay(&mut self, entries: Vec<Entry>) -> io::Result<()> {
         self.apply_run(entries.into_iter().map(|entry| (entry, None)).collect())
     }
 
-    /// Replaces the members, as of the last applied entry, and puts everything on the disk. Gives that
-    /// entry. For a state that no node runs on.
+    /// Replaces the members, as of the last applied entry, and fsyncs everything. Returns that
+    /// entry. Only for a state without a running node.
     pub(crate) fn replace_membership(&mut self, members: Membership) -> io::Result<Option<LogId>> {
         self.membership = StoredMembership::new(self.applied, members);
         self.write(Vec::new())?;
@@ -150,7 +150,7 @@ impl StateMachine {
         SnapshotMeta { last_log_id: self.applied, last_membership: self.membership.clone() }
     }
 
-    /// Puts a view into a file, as if it had been received; openraft's own tests install views.
+    /// Writes a view into a file, as if it had been received; openraft's own tests install views.
     fn file_of(&self, view: View, meta: &SnapshotMeta) -> Result<SnapshotReader, io::Error> {
         let mark = raft_codec::mark(meta.last_log_id.as_ref(), &meta.last_membership);
         let mark = codec::encode(Kind::Mark, &mark).map_err(io::Error::other)?;
@@ -171,7 +171,7 @@ pub(crate) fn read_mark(tables: &Tables) -> io::Result<(Option<LogId>, StoredMem
     raft_codec::unmark(mark)
 }
 
-/// The mark that these bytes, the value at [`META_MARK`], hold.
+/// Decodes the mark from the value at [`META_MARK`].
 pub(crate) fn mark_of(bytes: &[u8]) -> io::Result<AppliedMark> {
     codec::decode(Kind::Mark, bytes).map_err(io::Error::other)
 }
@@ -188,8 +188,8 @@ impl RaftSnapshotBuilder<TypeConfig> for SnapshotBuilder {
     async fn build_snapshot(&mut self) -> Result<Snapshot, io::Error> {
         let tables = self.tables.clone();
         let view = tokio::task::spawn_blocking(move || {
-            // The log may be purged up to the snapshot, so the tables must be able to stand alone.
-            // The view comes first: what is committed while the tables are synced may not be.
+            // The log may be purged up to the snapshot, so the tables must be durable without it.
+            // The view is made first: entries committed during the sync may not be durable.
             let view = tables.view();
             tables.persist()?;
             Ok::<_, keymoot_store::StoreError>(view)
@@ -197,7 +197,7 @@ impl RaftSnapshotBuilder<TypeConfig> for SnapshotBuilder {
         .await
         .map_err(io::Error::other)?
         .map_err(io::Error::other)?;
-        // The view may be newer than the builder: what it holds is what its mark says.
+        // The view may be newer than the builder, so its own mark counts.
         let meta = match view.get(Table::Meta as usize, META_MARK).map_err(io::Error::other)? {
             Some(bytes) => {
                 let (last_log_id, last_membership) = raft_codec::unmark(mark_of(&bytes)?)?;
@@ -249,7 +249,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
             .map_err(io::Error::other)?;
         self.applied = meta.last_log_id;
         self.membership = meta.last_membership.clone();
-        // Writes the mark as openraft knows it and keeps whatever else the snapshot brought.
+        // Writes the mark in openraft's present form and keeps everything else of the snapshot.
         self.write(Vec::new())?;
         self.view.accounts_changed();
         self.tell_applied(true);

@@ -1,4 +1,4 @@
-//! The applied state of this node, for reading.
+//! The applied state of this node, for readers.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use keymoot_state::{StateError, Table, Tables};
 use keymoot_store as store;
 
-/// Reads the tables as they are at this moment. Cheap to clone.
+/// Reads the present tables. Cheap to clone.
 #[derive(Clone)]
 pub struct StateView {
     tables: store::Tables,
     account_changes: Arc<AtomicU64>,
-    /// Whether what is read stays in memory for who reads it next.
+    /// Whether records that are read are cached for later readers.
     keeps: bool,
 }
 
@@ -20,7 +20,7 @@ impl StateView {
         Self { tables, account_changes: Arc::new(AtomicU64::new(1)), keeps: true }
     }
 
-    /// A number that is another one after any account has changed; for caches.
+    /// A number that changes with any account; for caches.
     pub fn account_changes(&self) -> u64 {
         self.account_changes.load(Ordering::Acquire)
     }
@@ -30,18 +30,18 @@ impl StateView {
         self.tables.damage()
     }
 
-    /// Everything as it is at this moment, with what the cluster keeps beside the state.
+    /// A consistent view of everything, with the cluster's own records beside the state.
     pub(crate) fn view(&self) -> store::View {
         self.tables.view()
     }
 
-    /// The same for whoever applies the log: it reads what it is about to change, or makes sure that something
-    /// is not there, and so leaves no trace in memory that readers would have no use for.
+    /// A view for the code that applies the log. It does not fill the cache: it reads records that
+    /// it is about to change, or that must not exist, and readers would not need either.
     pub(crate) fn of_applier(&self) -> Self {
         Self { keeps: false, ..self.clone() }
     }
 
-    /// Tells caches of a change of accounts, once it is readable.
+    /// Tells caches of a change of accounts, after the change is readable.
     pub(crate) fn accounts_changed(&self) {
         self.account_changes.fetch_add(1, Ordering::AcqRel);
     }
@@ -75,7 +75,7 @@ impl Tables for StateView {
         let mut page = Vec::new();
         for record in records {
             let (key, value) = record.map_err(unreadable)?;
-            // A mark from elsewhere may lie behind the prefix.
+            // A mark from another prefix may lie behind this one.
             if page.len() == limit || !key.as_ref().starts_with(prefix) {
                 break;
             }

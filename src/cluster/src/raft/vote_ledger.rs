@@ -1,8 +1,9 @@
-//! The vote ledger: the vote this node has given and what it knows to be committed, readable without asking
+//! The vote ledger: the vote this node has given and the commits it knows of, readable without
 //! Raft's loop.
 //!
-//! Each fact is recorded before any other node can learn it: a vote before it is saved and sent, a commit before
-//! a follower or a client hears of it. A reader that acts on a consequence of a fact therefore sees the fact.
+//! Each fact is recorded before any other node can learn it: a vote before it is saved and sent, a
+//! commit before a follower or a client hears of it. A reader that acts on a consequence of a fact
+//! therefore sees the fact.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,7 +15,8 @@ use keymoot_codec::Kind;
 use keymoot_model::NodeId;
 use keymoot_store::{LogPosition, StoredVote};
 
-/// One set of voters, or two while a change is under way: most of each are needed.
+/// One set of voters, or two while a membership change is in progress: a majority of each is
+/// needed.
 pub(crate) type Voters = Arc<[BTreeSet<NodeId>]>;
 
 /// The vote, the commits and the voters as this node knows them. Cheap to clone.
@@ -26,30 +28,30 @@ pub(crate) struct VoteLedger {
 
 struct Facts {
     vote: Option<StoredVote>,
-    /// The vote that this node was elected with, since it was started. One it won before says nothing: it
-    /// does not lead by it any more, and may have forgotten what it committed.
+    /// The vote that this node was elected with since its start. An earlier one does not count: the
+    /// node no longer leads by it, and may have lost its commits.
     won: Option<StoredVote>,
     committed: Option<LogPosition>,
     applied_index: u64,
     /// The voters as of the applied entries.
     voters: Voters,
-    /// Up to here the log may hold a change of the members.
+    /// The log may hold a membership change up to this index.
     members_change_index: u64,
 }
 
 /// A leader's claim to lead, which a quorum confirms before a read is answered.
 #[derive(Clone, Debug)]
 pub(crate) struct LeaderClaim {
-    /// By which vote it leads.
+    /// The vote by which it leads.
     pub vote: StoredVote,
-    /// How far the log is committed; a change that was acknowledged is not behind it.
+    /// The commit index; every acknowledged change is at or before it.
     pub committed_index: u64,
-    /// A majority of these must still support the vote.
+    /// The voters of which a majority must still support the vote.
     pub voters: Voters,
 }
 
 impl VoteLedger {
-    /// The ledger of node `me`, which starts with this vote and a log that ends at `last_index`.
+    /// The ledger of node `me`, with its saved vote and a log that ends at `last_index`.
     pub(crate) fn new(me: NodeId, vote: Option<StoredVote>, last_index: u64) -> Self {
         let facts = Facts {
             vote,
@@ -62,7 +64,7 @@ impl VoteLedger {
         Self { me, facts: Arc::new(Mutex::new(facts)) }
     }
 
-    /// Records a vote that is about to be saved: no earlier one is supported from now on.
+    /// Records a vote that is about to be saved: from now on no earlier one is supported.
     pub(crate) fn promise(&self, vote: StoredVote) {
         let mut facts = self.lock();
         if facts.vote.is_some_and(|given| given == vote || given.term > vote.term) {
@@ -72,7 +74,7 @@ impl VoteLedger {
         facts.won = Some(vote).filter(|vote| vote.committed && vote.node == self.me);
     }
 
-    /// The log is committed up to here, and others are about to hear so.
+    /// Records that the log is committed up to here, before others hear of it.
     pub(crate) fn commit(&self, at: LogPosition) {
         let mut facts = self.lock();
         if facts.committed.is_none_or(|known| known.index < at.index) {
@@ -80,7 +82,7 @@ impl VoteLedger {
         }
     }
 
-    /// Records the changes of the members among entries that the log is about to hold.
+    /// Records the membership changes among entries that are about to be appended.
     pub(crate) fn note_entries(&self, entries: &[(LogPosition, Bytes)]) {
         for (at, payload) in entries {
             if codec::kind_of(payload) == Some(Kind::Membership) {
@@ -89,19 +91,20 @@ impl VoteLedger {
         }
     }
 
-    /// The log is about to hold a change of the members.
+    /// Records that a membership change is about to be appended.
     pub(crate) fn members_change(&self, index: u64) {
         let mut facts = self.lock();
         facts.members_change_index = facts.members_change_index.max(index);
     }
 
-    /// The log ends here now.
+    /// Records that the log now ends here.
     pub(crate) fn truncate(&self, last_index: u64) {
         let mut facts = self.lock();
         facts.members_change_index = facts.members_change_index.min(last_index);
     }
 
-    /// The entries up to here are applied, and these are the voters as of then, where they may have changed.
+    /// Records that the entries up to here are applied, with the voters as of then if they may have
+    /// changed.
     pub(crate) fn apply(&self, index: u64, voters: Option<Voters>) {
         let mut facts = self.lock();
         facts.applied_index = index;
@@ -110,7 +113,7 @@ impl VoteLedger {
         }
     }
 
-    /// The ledger of a state that no node runs on.
+    /// The ledger of a state without a running node.
     pub(crate) fn detached() -> Self {
         Self::new(0, None, 0)
     }
@@ -119,7 +122,7 @@ impl VoteLedger {
         self.me
     }
 
-    /// The vote last given.
+    /// The last vote given.
     pub(crate) fn vote(&self) -> Option<StoredVote> {
         self.lock().vote
     }
@@ -129,8 +132,9 @@ impl VoteLedger {
         self.vote().is_some_and(|given| given.is_for_same_leader(vote))
     }
 
-    /// What this node may answer from, if a majority still supports its vote. `None` while it does not lead, has
-    /// committed nothing of its own, or does not know the voters for certain.
+    /// The claim under which this node may answer reads, if a majority still supports its vote.
+    /// `None` while it does not lead, has committed nothing in its term, or does not know the
+    /// voters for certain.
     pub(crate) fn leader_claim(&self) -> Option<LeaderClaim> {
         let facts = self.lock();
         let vote = facts.won?;
@@ -149,7 +153,7 @@ impl VoteLedger {
 }
 
 impl LeaderClaim {
-    /// Whether these are most of the voters.
+    /// Whether these are a majority of the voters.
     pub(crate) fn is_quorum(&self, supporters: &BTreeSet<NodeId>) -> bool {
         let most = |voters: &BTreeSet<NodeId>| voters.intersection(supporters).count() > voters.len() / 2;
         !self.voters.is_empty() && self.voters.iter().all(most)

@@ -1,9 +1,9 @@
-//! The read barrier: after it, this node's applied state holds every change that was
-//! acknowledged before it was asked for.
+//! The read barrier: after it, this node's applied state holds every change that was acknowledged
+//! before the barrier was requested.
 //!
-//! One question to the leader is under way at a time; it answers every read that was queued
-//! before it was sent, so the busier the node, the fewer questions per read. The leader, whom all
-//! nodes ask, does the same with its question to the quorum ([`ReadIndex`]).
+//! Only one request to the leader is in flight at a time. It answers all reads that were queued
+//! before it was sent, so the busier the node, the fewer requests per read. The leader, which all
+//! nodes ask, does the same with its own request to the quorum ([`ReadIndex`]).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,16 +20,16 @@ use crate::read::read_index::ReadIndex;
 use crate::wire::message::{Reply, Request};
 use crate::write::batcher::{BatchLimits, Batcher};
 
-/// How long a leader may take to answer before it is asked again over a new connection.
+/// The time limit for the leader's answer; then the request is sent again over a new connection.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
-/// After so many reads in a round, the next one waits a moment for more: asking a quorum costs all nodes
-/// as much as several reads cost this one.
+/// After a batch of this many reads, the next one waits a moment for more: a request to the quorum
+/// costs all nodes as much as several reads cost this one.
 const PAUSE_AFTER_READS: usize = 4;
 
 /// Batches the reads of this node.
 pub(crate) type BarrierBatcher = Batcher<(), Result<(), ClusterError>>;
 
-/// Batches reads behind `barrier`, at most `reads_max` at a time; a batch gives up after `patience`.
+/// Batches reads behind `barrier`, at most `reads_max` at a time; a batch fails after `patience`.
 pub(crate) fn barrier_batcher(
     barrier: Arc<ReadBarrier>,
     runtime: Handle,
@@ -46,7 +46,7 @@ pub(crate) fn barrier_batcher(
     })
 }
 
-/// Asks the leader for the read index and waits until it is applied here.
+/// Requests the read index from the leader and waits until it is applied here.
 pub(crate) struct ReadBarrier {
     /// Answers this node and others while this node leads.
     pub read_index: ReadIndex,
@@ -73,7 +73,7 @@ impl ReadBarrier {
         outcome
     }
 
-    /// Asks for the read index and waits until it is applied here.
+    /// Requests the read index and waits until it is applied here.
     pub(crate) async fn wait(&self, deadline: Instant) -> Result<(), ClusterError> {
         #[cfg(feature = "mutants")]
         if keymoot_mutant::is("local-read") {
@@ -94,7 +94,7 @@ impl ReadBarrier {
         match leader {
             Leader::Here => self.read_index.read().await,
             Leader::There(link) => {
-                // A question that got lost must not keep waiting all reads that came after it.
+                // A lost request must not delay all reads that came after it.
                 let left = deadline.saturating_duration_since(Instant::now());
                 match link.call(self.question(), left.min(ANSWER_WITHIN)).await {
                     Ok(Reply::ReadIndex { index }) => Ok(index),

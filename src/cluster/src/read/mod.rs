@@ -1,4 +1,4 @@
-//! Linearizable reads: the read barrier of every node, and the read index that the leader gives.
+//! Linearizable reads: the read barrier of every node, and the read index from the leader.
 
 pub(crate) mod barrier;
 pub(crate) mod read_index;

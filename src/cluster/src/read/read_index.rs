@@ -1,11 +1,12 @@
-//! The index that a read begun now must wait for; only the leader knows it, and only while most voters still
-//! support the vote that made it the leader.
+//! The index that a new read must wait for. Only the leader knows it, and only while a majority of
+//! the voters still supports the vote that made it the leader.
 //!
-//! A voter that voted for another leader says so before that one can commit anything, so a majority that
-//! supports a vote *after* a read began proves that nothing was acknowledged before it that the leader
-//! does not have. The votes are looked up where they are noted ([`VoteLedger`]), at whoever is needed for a
-//! quorum and answered lately; Raft's own round, of heartbeats through the loops of all nodes, costs many
-//! times as much and is asked where that proves nothing.
+//! A voter that voted for another leader reports so before that leader can commit anything. So a
+//! majority that supports a vote *after* a read began proves that nothing was acknowledged before
+//! it that the leader does not have. Votes are read from each node's [`VoteLedger`]; voters that
+//! answered recently are asked first, and as many as a quorum needs. Raft's own round, of
+//! heartbeats through the loops of all nodes, costs many times as much and is used only where the
+//! votes prove nothing.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -29,21 +30,21 @@ use crate::raft::vote_ledger::{LeaderClaim, VoteLedger};
 use crate::wire::message::{Reply, Request};
 use crate::write::batcher::{BatchLimits, Batcher};
 
-/// After so long without a quorum, the other voters are asked too.
+/// Without a quorum after this time, the other voters are asked too.
 const ASK_ALL_AFTER: Duration = Duration::from_millis(20);
-/// How often all are asked at once, to find out who answers first.
+/// How often all voters are asked at once, to find out which answer first.
 const ASK_ALL_EVERY: Duration = Duration::from_secs(1);
-/// How long a voter may take; Raft is asked then.
+/// The time limit for a voter; then Raft's own round is used.
 const VOTER_ANSWERS_WITHIN: Duration = Duration::from_secs(1);
 
-/// Gives the read index to this node, and to others while it leads.
+/// Returns the read index to this node, and to others while it leads.
 pub(crate) struct ReadIndex {
     confirmation: Arc<Confirmation>,
     questions: Batcher<(), Result<u64, Unanswered>>,
 }
 
 impl ReadIndex {
-    /// The read index of a node with this vote ledger, asked for on `runtime`.
+    /// The read index of a node with this vote ledger; requests run on `runtime`.
     pub(crate) fn new(
         raft: Raft,
         ledger: VoteLedger,
@@ -57,17 +58,18 @@ impl ReadIndex {
             let confirmation = asked.clone();
             Box::pin(async move { vec![confirmation.index().await; asking.len()] }) as _
         };
-        // Each member keeps one question under way, and a few more of operators.
+        // Each member keeps one request in flight, and operators a few more.
         let limits = BatchLimits::one_at_a_time(usize::MAX);
         Self { confirmation, questions: Batcher::new(runtime, limits, ask) }
     }
 
-    /// Asks the quorum, for reads of this node.
+    /// The read index for reads of this node.
     pub(crate) async fn read(&self) -> Result<u64, Unanswered> {
         self.confirmation.index().await
     }
 
-    /// Asks the quorum, with all nodes that ask at the same time.
+    /// The read index for a peer, in one request to the quorum with all peers that ask at the same
+    /// time.
     pub(crate) async fn read_for_peer(&self) -> Result<u64, Unanswered> {
         match self.questions.submit(()) {
             Some(answered) => answered.await.unwrap_or(Err(Unanswered::Stopped)),
@@ -75,7 +77,8 @@ impl ReadIndex {
         }
     }
 
-    /// The answer for a voter that supported this vote when it asked, if it and this node are a quorum.
+    /// The answer for a voter that supported this vote when it asked, if it and this node are a
+    /// quorum.
     pub(crate) fn answer_voter(&self, asker: NodeId, vote: &StoredVote) -> Option<u64> {
         let ledger = self.ledger();
         let claim = ledger.leader_claim().filter(|claim| claim.vote.is_for_same_leader(vote))?;
@@ -99,12 +102,12 @@ struct Confirmation {
     lately: Mutex<Lately>,
 }
 
-/// How the voters answered lately.
+/// The recent answers of the voters.
 #[derive(Default)]
 struct Lately {
-    /// The voters that answered, the first one first.
+    /// The voters that answered, the fastest first.
     order: Vec<NodeId>,
-    /// When all were asked.
+    /// The time at which all were last asked.
     all_asked: Option<Instant>,
 }
 
@@ -154,7 +157,8 @@ impl Confirmation {
                         if claim.is_quorum(&supporters) {
                             self.learn(order, all_asked);
                             if !asking.is_empty() {
-                                // A question that nobody waits for would never be found to be lost.
+                                // The request is awaited even without a reader: otherwise its loss
+                                // would never be detected.
                                 tokio::spawn(asking.for_each(|_| std::future::ready(())));
                             }
                             return true;
@@ -174,7 +178,7 @@ impl Confirmation {
         }
     }
 
-    /// The voters to ask at once, and those to ask if need be.
+    /// The voters to ask at once, and those to ask if they do not suffice.
     fn whom_to_ask(&self, claim: &LeaderClaim, me: NodeId) -> (Vec<NodeId>, Vec<NodeId>) {
         let lately = self.lately.lock().unwrap_or_else(PoisonError::into_inner);
         let place = |id: &NodeId| lately.order.iter().position(|known| known == id).unwrap_or(usize::MAX);
@@ -200,7 +204,7 @@ impl Confirmation {
         }
     }
 
-    /// Asks a voter whether it supports the vote. A connection on which it stays silent is given up.
+    /// Asks a voter whether it supports the vote. A connection without an answer is closed.
     fn ask(&self, id: NodeId, claim: &LeaderClaim) -> impl Future<Output = (NodeId, bool)> + use<> {
         let asked = self.peers.requests(id).map(|link| link.send(Request::Supports(claim.vote)));
         async move {

@@ -1,8 +1,9 @@
-//! A cluster made anew of one survivor, when the quorum is gone for ever.
+//! Recovery of a cluster from one survivor, when the quorum is lost for ever.
 //!
-//! Everything the survivor has is applied, also entries that it does not know to be committed: they may
-//! have been acknowledged. What only the dead nodes had is lost. The new cluster has one member and a new
-//! fence, so that a dead node that comes back is refused. The old contents of the data directory are kept.
+//! All entries of the survivor are applied, even those that it does not know to be committed: they
+//! may have been acknowledged. Entries that only the lost nodes had are gone. The new cluster has
+//! one member and a new fence, so that a lost node that comes back is refused. The old contents of
+//! the data directory are kept.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -24,43 +25,44 @@ use crate::raft::state_machine::{META_MARK, mark_of};
 use crate::raft::state_view::StateView;
 use crate::wire::raft_codec::AppliedMark;
 
-/// Bytes of the log's entries that are applied in one run.
+/// The most bytes of log entries that are applied in one batch.
 const RUN_BYTES_MAX: usize = 1024 * 1024;
 
-/// What a survivor has.
+/// The data of a survivor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Survivor {
     pub node: NodeId,
     pub cluster: String,
-    /// Its fence so far.
+    /// The present fence of its data directory.
     pub fence: u64,
-    /// The last applied entry.
+    /// The position of the last applied entry.
     pub applied: Option<LogPosition>,
-    /// The last entry of its log; the last applied one when the log holds none.
+    /// The last entry of its log; the last applied one when the log is empty.
     pub last: Option<LogPosition>,
-    /// How far it knew the log committed.
+    /// The last entry that it knew to be committed.
     pub committed: Option<LogPosition>,
-    /// The last vote it gave.
+    /// The last vote that it gave.
     pub vote: Option<StoredVote>,
-    /// The members it knows, with their addresses.
+    /// The members that it knows, with their addresses.
     pub members: BTreeMap<NodeId, String>,
-    /// Which of them vote.
+    /// The ids of the members that vote.
     pub voters: Vec<NodeId>,
-    /// When its log was last written to.
+    /// The time at which its log was last written.
     pub written_at: Option<SystemTime>,
-    /// The digest of its applied state.
+    /// The digest of its applied state, as a text.
     pub digest: String,
 }
 
 impl Survivor {
-    /// Entries that it has and has not applied: nobody told it that they are committed.
+    /// The number of entries that it has and has not applied, because it did not know that they are
+    /// committed.
     pub fn unapplied_entries(&self) -> u64 {
         let index = |at: Option<LogPosition>| at.map_or(0, |at| at.index);
         index(self.last).saturating_sub(index(self.applied))
     }
 }
 
-/// A data directory of a survivor, held so that nothing else can use it.
+/// A data directory of a survivor, locked so that no other process can use it.
 #[derive(Debug)]
 pub struct Recovery {
     rebuild: Rebuild,
@@ -72,19 +74,19 @@ pub struct Recovery {
 pub struct Recovered {
     /// The new fence.
     pub fence: u64,
-    /// The last entry that is in it.
+    /// The position of the last entry in it.
     pub applied: LogPosition,
-    /// Where the old contents are.
+    /// The path of the old contents.
     pub kept: Option<PathBuf>,
 }
 
-/// Why a survivor cannot be looked at or recovered.
+/// Why a survivor cannot be inspected or recovered.
 #[derive(Debug, thiserror::Error)]
 pub enum RecoveryError {
     /// There is nothing to recover from.
     #[error("{} holds no node's data; give the configuration of a node that has been a member", path.display())]
     Empty { path: PathBuf },
-    /// It is another node's.
+    /// The data directory belongs to another node.
     #[error("{} holds the data of node {node} of cluster {cluster:?}; give the configuration of that node", path.display())]
     Other { path: PathBuf, node: u64, cluster: String },
     /// The state cannot be read.
@@ -96,7 +98,7 @@ pub enum RecoveryError {
     /// The new directory cannot be built.
     #[error(transparent)]
     Rebuild(#[from] RebuildError),
-    /// No fence could be drawn.
+    /// The operating system's randomness failed, so no fence was chosen.
     #[error("no fence can be drawn")]
     Random(#[from] keymoot_crypto::RandomError),
 }
@@ -107,26 +109,28 @@ impl From<StoreError> for RecoveryError {
     }
 }
 
-/// What taking a data directory found.
+/// The result of opening a data directory.
 #[derive(Debug)]
 pub enum Taken {
-    /// A survivor's data.
+    /// The data of a survivor.
     Survivor(Recovery),
-    /// A recovery or restore that was interrupted, and is now finished: the fence, and the old contents.
+    /// A recovery or restore that was interrupted, and is now complete: the fence, and the old
+    /// contents.
     Finished {
         /// The fence of the new contents.
         fence: u64,
-        /// Where the old ones are.
+        /// The path of the old contents.
         kept: PathBuf,
     },
 }
 
 impl Recovery {
-    /// Takes the data directory of `node`. Nothing is changed, but for a recovery that was interrupted
-    /// at its very end, which is finished.
+    /// Opens the data directory of `node`. Nothing is changed, except that a recovery that was
+    /// interrupted at its very end is completed.
     ///
     /// # Errors
-    /// [`RecoveryError`]; a node that runs has its directory in use.
+    ///
+    /// [`RecoveryError`] when the directory cannot be used; that of a running node is locked.
     pub fn take(root: &Path, cluster: &ClusterName, node: NodeId) -> Result<Taken, RecoveryError> {
         let rebuild = Rebuild::take(root)?;
         let identity = rebuild.identity()?;
@@ -150,9 +154,10 @@ impl Recovery {
         }
     }
 
-    /// What the survivor has.
+    /// Inspects the survivor's data.
     ///
     /// # Errors
+    ///
     /// [`RecoveryError`], also when log or tables are damaged.
     pub fn survey(&self) -> Result<Survivor, RecoveryError> {
         let written_at = newest(&self.rebuild.log());
@@ -178,12 +183,14 @@ impl Recovery {
         })
     }
 
-    /// Makes the node the only member of a cluster of a new fence, reached at `address`.
+    /// Makes the node the only member of a cluster with a new fence, reached at `address`.
     ///
     /// # Errors
-    /// [`RecoveryError`]; the old contents are then in their place, or the recovery can be run again.
+    ///
+    /// [`RecoveryError`] says why; the old contents are still in their place, or the recovery can
+    /// be run again.
     pub fn recover(self, address: &str) -> Result<Recovered, RecoveryError> {
-        // An integer of TOML has 63 bits.
+        // TOML's integers have 63 bits.
         let fence = (u64::from_be_bytes(random_bytes()?) >> 1).max(1);
         let applied = self.build(address, fence)?;
         let kept = self.rebuild.exchange(&format!("recovery-{fence}"))?;
@@ -206,7 +213,7 @@ impl Recovery {
             let run = log.read(next..u64::MAX, Some(RUN_BYTES_MAX));
             match &run {
                 Ok(entries) => next = entries.last()?.0.index.saturating_add(1),
-                // After an error there is nothing more to ask for; the caller stops.
+                // After an error nothing more is read; the caller stops.
                 Err(_) => next = u64::MAX,
             }
             Some(run)
@@ -214,10 +221,11 @@ impl Recovery {
         Ok(rebuild::build(directory, &foundation, &copy, &mut tail)?)
     }
 
-    /// Gives the directory back as it was.
+    /// Releases the directory unchanged.
     ///
     /// # Errors
-    /// An I/O error.
+    ///
+    /// When a file cannot be closed.
     pub fn abandon(self) -> Result<(), RecoveryError> {
         Ok(self.rebuild.abandon()?)
     }
@@ -229,7 +237,7 @@ impl Recovery {
     }
 }
 
-/// The records as they are, in a file that goes with its reader.
+/// Copies the records into a temporary file, which is removed with its reader.
 fn copy(directory: &Directory, tables: &Tables) -> Result<SnapshotReader, StoreError> {
     let mut file = directory.receive()?;
     for piece in SnapshotWriter::new(tables.view(), Vec::new()) {
@@ -245,7 +253,7 @@ fn mark(tables: &Tables) -> Result<AppliedMark, RecoveryError> {
     }
 }
 
-/// When a file in `directory` was last written to, as far as the file system says.
+/// The time of the last write to a file in `directory`, by the file system.
 fn newest(directory: &Path) -> Option<SystemTime> {
     let entries = std::fs::read_dir(directory).ok()?;
     entries.filter_map(|entry| entry.ok()?.metadata().ok()?.modified().ok()).max()

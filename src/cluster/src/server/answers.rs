@@ -1,4 +1,4 @@
-//! Answers that need no order.
+//! Responses to requests that need no order.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -18,13 +18,13 @@ use crate::wire::raft_codec;
 use crate::wire::raft_types::TypeConfig;
 use crate::write::command_rights::check_forwarded;
 
-/// How long a change of the members may take here; who asked waits as long, and asks again.
+/// The time limit for a membership change here; the requester waits as long, and retries.
 const CHANGE_DEADLINE: Duration = Duration::from_secs(10);
 
 pub(super) struct Asker {
     pub(super) identity: PeerIdentity,
     pub(super) from: SocketAddr,
-    /// Whether it proved a master key.
+    /// Whether the peer proved a master key.
     pub(super) proof: Result<(), ProofRefusal>,
 }
 
@@ -82,7 +82,7 @@ pub(super) async fn answer(server: &Arc<PeerServer>, asker: Asker, request: Requ
     }
 }
 
-/// Appends what another node proposes, if it may.
+/// Appends another node's proposal, if the node has the right to it.
 async fn forwarded(server: &PeerServer, asker: &Asker, encoded: Bytes) -> Reply {
     let PeerIdentity::Node(from) = asker.identity else {
         return Reply::Failed("an operator's certificate is no node's".into());

@@ -1,4 +1,4 @@
-//! Appends of a peer that leads.
+//! Appends from a leader.
 
 use std::sync::Arc;
 
@@ -11,17 +11,17 @@ use crate::wire::message::{AppendOutcome, Reply};
 use crate::wire::raft_codec;
 use crate::wire::raft_types::TypeConfig;
 
-/// Appends of one connection that wait for Raft.
+/// The most appends of one connection that wait for Raft.
 const APPEND_QUEUE: usize = 64;
 
-/// A stream of appends under way: where its requests go, and which ids its replies bear.
+/// A stream of appends in progress: the channel for its requests, and the ids of its replies.
 pub(super) struct Appending {
     pub(super) stream: u64,
     pub(super) requests: mpsc::Sender<AppendEntriesRequest<TypeConfig>>,
     pub(super) ids: mpsc::UnboundedSender<u64>,
 }
 
-/// An append that belongs to no stream, as heartbeats do.
+/// Handles an append that belongs to no stream, such as a heartbeat.
 pub(super) async fn append_alone(raft: &Raft, rpc: AppendEntriesRequest<TypeConfig>) -> Reply {
     let previous = rpc.prev_log_id;
     let last = rpc.entries.last().map(|entry| entry.log_id).or(previous);
@@ -34,7 +34,7 @@ pub(super) async fn append_alone(raft: &Raft, rpc: AppendEntriesRequest<TypeConf
     }
 }
 
-/// Begins a stream of appends: Raft answers them in order, each answer bears the next id.
+/// Begins a stream of appends: Raft answers them in order, and each answer gets the next id.
 pub(super) fn begin_appending(
     stream: u64,
     server: &Arc<PeerServer>,
@@ -58,7 +58,7 @@ pub(super) fn begin_appending(
                 return;
             }
         }
-        // The stream ended at a conflict; what was sent behind it does not count.
+        // The stream ended at a conflict; appends that were sent after it are stale.
         while let Some(id) = pending.recv().await {
             if replies.send((id, Reply::Appended(AppendOutcome::Stale))).await.is_err() {
                 return;

@@ -1,4 +1,4 @@
-//! The end of Raft's messages on this node.
+//! The receiving side of Raft's messages on this node.
 
 use std::sync::Arc;
 
@@ -11,14 +11,14 @@ use crate::ops::damage::DamageReport;
 use crate::raft::Raft;
 use crate::write::disk::Disk;
 
-/// Raft on this node, as peers reach it.
+/// Raft on this node, for requests of peers.
 pub(crate) struct RaftEndpoint {
     pub(super) raft: Raft,
     pub(super) disk: Disk,
     pub(super) directory: Arc<Directory>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) damage: DamageReport,
-    /// Until when this node answers no vote; `None` when it never promised anything.
+    /// The time until which this node answers no vote; `None` when it cannot have granted a lease.
     silent_until: Option<Instant>,
 }
 
@@ -35,8 +35,8 @@ impl RaftEndpoint {
         Self { raft, disk, directory, metrics, damage, silent_until }
     }
 
-    /// A restarted node does not know which lease it granted before, so it votes for nobody until
-    /// every such lease has run out.
+    /// A restarted node does not know which lease it granted before, so it refuses to vote until
+    /// every such lease has expired.
     pub(super) fn is_voting_too_early(&self) -> bool {
         self.silent_until.is_some_and(|until| Instant::now() < until)
     }

@@ -1,8 +1,8 @@
-//! The peer port for a node that shows no certificate: it may ask to join. Requests are small, few at a time,
-//! and not often.
+//! The peer port for nodes without a certificate: they may ask to join. Requests are small, few at
+//! a time, and rate-limited.
 //!
-//! The member speaks first: a challenge, and proof that it holds the cluster's master key. A request
-//! without such a proof of its own is refused before its token is looked at.
+//! The member sends the first message: a challenge, and a proof that it holds the cluster's master
+//! key. A request without a valid proof is refused before its token is checked.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -24,19 +24,19 @@ use crate::wire::join::{JoinDemand, JoinReply, ProvenJoin};
 
 /// The largest request: a certificate request, an address, a token, a proof.
 const BODY_BYTES_MAX: usize = 16 * 1024;
-/// Requests on one connection at most: the check, and the joining.
+/// The most requests on one connection: the check, and the join itself.
 const REQUESTS_MAX: usize = 2;
-/// How long the whole may take.
+/// The time limit for the whole connection.
 const LIFETIME: Duration = Duration::from_secs(30);
 /// How long a request may wait for a quorum.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Connections at the same time.
+/// The most connections at the same time.
 const AT_ONCE_MAX: usize = 4;
-/// Connections in [`WINDOW`].
+/// The most connections in [`WINDOW`].
 const IN_WINDOW_MAX: usize = 20;
 const WINDOW: Duration = Duration::from_secs(10);
 
-/// Limits the nodes that ask to join: few at once, and not often.
+/// Limits the connections of nodes that ask to join.
 #[derive(Debug)]
 pub(crate) struct JoinGate {
     at_once: Semaphore,
@@ -49,7 +49,7 @@ impl Default for JoinGate {
     }
 }
 
-/// Serves one connection.
+/// Serves a node that asks to join, until the connection ends.
 pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     mut stream: S,
     channel: PeerChannel,

@@ -1,4 +1,4 @@
-//! The listening side between nodes: proves who connects, then answers requests.
+//! The listening side between nodes: authenticates peers, then answers requests.
 //!
 //! A connection is served only when the certificate's node id equals the id claimed. Appends of a
 //! connection go through Raft in order; other requests are answered as they finish.
@@ -45,12 +45,12 @@ use crate::write::forwarder::ProposalForwarder;
 
 use session::Session;
 
-/// How long TLS and greeting may take.
+/// The time limit for TLS and greeting.
 const GREETING_TIMEOUT: Duration = Duration::from_secs(5);
-/// Requests of one connection that are answered at the same time.
+/// The most requests of one connection that are in progress at once.
 const CONCURRENT_REQUESTS_MAX: usize = 1024;
 
-/// The services that peers and tools reach, apart from Raft.
+/// The services for peers and tools, apart from Raft.
 pub(crate) struct Services {
     pub admin: AdminService,
     pub members: Arc<Members>,
@@ -92,14 +92,15 @@ pub(crate) async fn listen(listener: TcpListener, acceptor: TlsAcceptor, server:
             Ok((stream, address)) => {
                 let (acceptor, gate, server) = (acceptor.clone(), gate.clone(), server.clone());
                 tokio::spawn(async move {
-                    // In a box: what a connection goes through is nested deeper than the compiler lays out.
+                    // Boxed, because the future of a connection is nested too deeply for the
+                    // compiler.
                     if let Err(error) = Box::pin(connection(stream, address, acceptor, &gate, server)).await {
                         tracing::debug!(peer = %address, %error, "a peer connection ended");
                     }
                 });
             }
             Err(error) => {
-                // Out of file descriptors, most likely: others may close theirs.
+                // Most likely out of file descriptors: other connections may close soon.
                 tracing::warn!(%error, "cannot accept a peer connection");
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
@@ -130,13 +131,13 @@ async fn connection(
     Box::pin(welcome(accepted, identity, channel, from, server)).await
 }
 
-/// The other end of a connection that was greeted.
+/// The other end of a connection, after the greeting.
 pub(crate) struct Caller {
     identity: PeerIdentity,
     from: SocketAddr,
-    /// Its fence. A caller without one may administer, and do nothing that a member does.
+    /// The peer's fence. A caller without one may administer, and do nothing that a member does.
     fence: Option<u64>,
-    /// Its proof of a master key.
+    /// The peer's proof of a master key.
     proof: PeerProof,
 }
 
@@ -162,7 +163,8 @@ fn invalid(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> std::i
     std::io::Error::new(std::io::ErrorKind::InvalidData, error)
 }
 
-/// Answers the peer's hello with ours, and then decides: so that each side can say what is wrong.
+/// Answers the peer's hello with this node's own before it decides, so that each side can tell what
+/// is wrong.
 async fn greet<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut S,
     identity: PeerIdentity,
@@ -176,7 +178,8 @@ async fn greet<S: AsyncRead + AsyncWrite + Unpin>(
     let ruled_out =
         rules_out(version, &server.local.feature_level).filter(|_| theirs.fence.is_some()).map(str::to_owned);
     let refusal = refusal(theirs, &identity, removed, server).or(ruled_out);
-    // Judged before we answer: a node that belongs to nobody answers with the fence it takes over now.
+    // The check comes before the answer: a node that belongs to no cluster answers with the fence
+    // that it adopts now.
     let checked = match &refusal {
         None => server.fence.check_peer(theirs.node.unwrap_or_default(), version, &greeting),
         Some(_) => Ok(()),
@@ -198,7 +201,7 @@ async fn greet<S: AsyncRead + AsyncWrite + Unpin>(
     Ok(greeting.hello)
 }
 
-/// What is wrong with a greeting, apart from its fence.
+/// The reason to refuse a greeting, apart from its fence.
 fn refusal(theirs: &Hello, identity: &PeerIdentity, removed: bool, server: &PeerServer) -> Option<String> {
     let claimed_is_proved = match identity {
         PeerIdentity::Node(id) => theirs.node == Some(*id),

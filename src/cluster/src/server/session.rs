@@ -26,10 +26,10 @@ use crate::wire::message::{AppendOutcome, NO_STREAM, Reply, Request};
 use crate::wire::raft_codec::{self, AppliedMark, WireEntry};
 use crate::wire::raft_types::Vote;
 
-/// The refusal of a node without room to store something.
+/// The refusal of a node whose disk is too full to store anything.
 const DISK_FULL: &str = "its disk is nearly full: it stores nothing";
 
-/// A snapshot being received.
+/// A snapshot that is being received.
 struct Receiving {
     vote: Vote,
     mark: AppliedMark,
@@ -44,7 +44,7 @@ pub(super) struct Session {
     permits: Arc<Semaphore>,
     appending: Option<Appending>,
     receiving: Option<Receiving>,
-    /// A backup being sent.
+    /// A backup that is being sent.
     backup: Option<BackupSource>,
 }
 
@@ -64,7 +64,7 @@ impl Session {
                 let refusal = Reply::Failed("only members of the cluster may ask this".into());
                 return self.reply(frame.id, refusal).await;
             }
-            // This node belonged to nobody when they greeted, and now belongs to others.
+            // This node belonged to no cluster at the greeting, and now has another fence.
             Some(fence) if fence != self.server.fence.current() => {
                 return Err(invalid("another fence by now"));
             }
@@ -133,7 +133,8 @@ impl Session {
             return Ok(());
         };
         if self.server.endpoint.disk.is_read_only() && self.would_store(&entries) {
-            // Heartbeats hold no entries: the node stays a follower, and is sent these again.
+            // Heartbeats hold no entries: the node stays a follower, and these entries are sent
+            // again.
             return self.reply(id, Reply::Failed(DISK_FULL.into())).await;
         }
         let entries = entries.into_iter().map(|entry| raft_codec::entry(&entry.at, entry.payload));
@@ -187,7 +188,8 @@ impl Session {
         }
     }
 
-    /// Whether these hold a proposal that this node does not have; a new leader sends old ones too.
+    /// Whether these hold a proposal that this node does not have; a new leader also sends old
+    /// ones.
     fn would_store(&self, entries: &[WireEntry]) -> bool {
         let last = self.server.endpoint.raft.metrics().borrow_watched().last_log_index;
         entries.iter().any(|entry| !entry.payload.is_empty() && Some(entry.at.index) > last)
@@ -218,7 +220,7 @@ impl Session {
     }
 }
 
-/// Hands a complete snapshot to Raft. It is verified here, before Raft can rely on it.
+/// Passes a complete snapshot to Raft, after it is verified.
 async fn install(server: &PeerServer, receiving: Receiving) -> std::io::Result<Reply> {
     let Receiving { vote, mark, incoming } = receiving;
     let verified = tokio::task::spawn_blocking(move || incoming.finish());

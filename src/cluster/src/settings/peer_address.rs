@@ -1,4 +1,4 @@
-//! Where a node is reached by other nodes.
+//! The address on which other nodes reach a node.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -6,7 +6,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// `HOST:PORT` as other nodes dial it: a DNS name, an IPv4 address or an IPv6 address in brackets.
+/// `HOST:PORT` in the form that other nodes dial: a DNS name, an IPv4 address or an IPv6 address in
+/// brackets.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct PeerAddress(String);
@@ -28,7 +29,7 @@ impl PeerAddress {
         if port_fits && is_host(host) { Ok(Self(text)) } else { Err(PeerAddressError) }
     }
 
-    /// The text as it was given.
+    /// The address in its original form.
     pub fn as_str(&self) -> &str {
         &self.0
     }

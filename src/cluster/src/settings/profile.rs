@@ -1,4 +1,4 @@
-//! Times that suit a network, for whoever does not want to choose each of them.
+//! Default times that suit a network, for operators who do not set each of them.
 
 use serde::{Deserialize, Serialize};
 
@@ -16,7 +16,7 @@ pub enum NetworkProfile {
 }
 
 impl NetworkProfile {
-    /// The name, as in the configuration.
+    /// The name in the configuration.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Lan => "lan",
@@ -26,7 +26,7 @@ impl NetworkProfile {
 }
 
 impl ClusterSection {
-    /// Gives every time that was left to the profile its value, and names the keys.
+    /// Sets every time that the configuration leaves to the profile, and returns their keys.
     pub fn apply_profile(&mut self) -> Vec<&'static str> {
         let [heartbeat, shortest, longest, connect] = match self.profile {
             NetworkProfile::Lan => [100, 300, 600, 500],

@@ -1,6 +1,6 @@
-//! The order of the folders: each may import those below it, so that no import circle comes up.
+//! The order of the folders: each may import those below it, so that import circles are impossible.
 //!
-//! The test reads the sources of this crate. Tests may import whatever they test with.
+//! The test reads the sources of this crate. Tests may import any folder.
 
 use std::path::{Path, PathBuf};
 
@@ -43,7 +43,8 @@ fn an_import_from_above_is_found_and_one_in_a_comment_or_a_test_is_none() {
     assert_eq!(found("unheard_of/mod.rs", ""), 1);
 }
 
-/// The sources that the order holds for: all but tests and the root, which only names the folders.
+/// The sources that the order applies to: all but tests and the crate root, which only names the
+/// folders.
 fn sources(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {
@@ -58,7 +59,7 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// What is wrong in the source `text` at `path` under `src`.
+/// Violations in the source `text` at `path` under `src`.
 fn faults_in(path: &str, text: &str) -> Vec<String> {
     let parts: Vec<&str> = path.trim_end_matches(".rs").split('/').collect();
     let place = |folder: &str| ORDER.iter().position(|known| *known == folder);

@@ -1,4 +1,5 @@
-//! Whole clusters in virtual time, openraft's own suite for our storage, and the order of the folders.
+//! Whole clusters in virtual time, openraft's own suite for Keymoot's storage, and the order of the
+//! folders.
 
 mod layout;
 mod simulation;

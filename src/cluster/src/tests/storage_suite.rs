@@ -1,4 +1,4 @@
-//! openraft's own test suite on the adapters, with real files.
+//! openraft's own test suite on Keymoot's adapters, with real files.
 
 use std::sync::Arc;
 

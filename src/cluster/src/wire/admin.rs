@@ -1,4 +1,4 @@
-//! The requests of an operator's tool to a node, and their answers.
+//! The requests of an operator's tool to a node, and the responses.
 
 use std::collections::BTreeMap;
 
@@ -13,9 +13,9 @@ use crate::wire::rewrap::{KeyringStatus, RewrapMark, Rewrapped};
 /// A request of an operator.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum AdminRequest {
-    /// How this node sees itself and the cluster.
+    /// This node's view of itself and the cluster.
     Status,
-    /// Begin a cluster of these members: id → peer address.
+    /// Initialize a cluster of these members: id → peer address.
     Initialize(BTreeMap<NodeId, String>),
     /// Replicate a command.
     Propose(Box<Command>),
@@ -25,12 +25,12 @@ pub enum AdminRequest {
     Policies(AccountId),
     /// The node's master keys.
     Keyring {
-        /// Also count what stands under which, linearizable.
+        /// Also count the secrets under each key, linearizable.
         count: bool,
     },
-    /// Put the secrets of the next stretch of the state under the active master key.
+    /// Rewrap the secrets of the next batch of the state under the active master key.
     Rewrap(Option<RewrapMark>),
-    /// Plan or make a change of the members, wherever the leader is.
+    /// Plan or make a membership change, on whichever node leads.
     Change(ChangeRequest),
     /// All join tokens, linearizable.
     JoinTokens,
@@ -39,7 +39,7 @@ pub enum AdminRequest {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum AdminResponse {
     Status(Box<ClusterStatus>),
-    /// To Initialize: whether the cluster was begun now; `false` when it was before.
+    /// To Initialize: `true` when the cluster was initialized now, `false` when it was before.
     Initialized(bool),
     Applied(Box<Response>),
     Accounts(Vec<Account>),
@@ -58,47 +58,47 @@ pub struct ClusterStatus {
     pub cluster: String,
     /// The node that was asked.
     pub node: NodeStatus,
-    /// The members, as this node knows them.
+    /// The members known to this node.
     pub members: Vec<PeerStatus>,
-    /// The cluster's feature level; 0 while it is not founded.
+    /// The cluster's feature level; 0 before the cluster is initialized.
     pub feature_level: u32,
     /// This node's clock, in milliseconds since 1970.
     pub clock_ms: u64,
-    /// What the cluster's keyring opens, once the cluster has begun.
+    /// A value that the cluster's keyring must unwrap, once the cluster is initialized.
     pub keyring_check: Option<Wrapped>,
 }
 
-/// A node, as it sees itself.
+/// A node's view of itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NodeStatus {
     pub id: NodeId,
     /// `leader`, `follower`, `candidate`, `learner` or `shutdown`.
     pub role: String,
     pub term: u64,
-    /// The leader it knows.
+    /// The leader, if the node knows one.
     pub leader: Option<NodeId>,
-    /// The end of its log.
+    /// The index of the last entry in its log.
     pub last_log_index: u64,
-    /// How far its state is applied.
+    /// The index of the last applied entry.
     pub applied_index: u64,
-    /// The end of the snapshot its log may be purged to.
+    /// The index of its last snapshot, up to which its log may be purged.
     pub snapshot_index: u64,
-    /// How far its log is purged.
+    /// The index of the last purged entry.
     pub purged_index: u64,
     /// The digest of its state at `applied_index`.
     pub digest: String,
     pub version: String,
     /// The fence of its data directory: 0, or a number since the cluster was recovered or restored.
     pub fence: u64,
-    /// The peers it does not speak to, and why.
+    /// The peers that it refuses, and why.
     pub refusals: BTreeMap<NodeId, String>,
     /// The highest feature level that the program knows.
     pub feature_level: u32,
-    /// Its zone; empty when nobody said.
+    /// Its zone; empty when none is configured.
     pub zone: String,
-    /// The disk of its data directory; none when it cannot be looked at.
+    /// The disk of its data directory; `None` when it cannot be measured.
     pub disk: Option<DiskStatus>,
-    /// Until when its certificate is valid: seconds since 1970 UTC.
+    /// The end of its certificate's validity: seconds since 1970 UTC.
     pub certificate_expires_at_s: Option<i64>,
 }
 
@@ -106,26 +106,26 @@ pub struct NodeStatus {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DiskStatus {
     pub total_bytes: u64,
-    /// What is free for the node.
+    /// The free space that the node may use.
     pub free_bytes: u64,
-    /// What the node's data takes.
+    /// The size of the node's data.
     pub data_bytes: u64,
-    /// Whether the node writes nothing, because too little is free.
+    /// Whether the node is read-only, because there is too little free space.
     pub read_only: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PeerStatus {
     pub id: NodeId,
-    /// Where peers reach it.
+    /// The address on which peers reach it.
     pub peer_address: String,
     pub voter: bool,
-    /// On the leader: the end of its log as last acknowledged.
+    /// On the leader: the last index that it has acknowledged.
     pub matched_index: Option<u64>,
-    /// On the leader: how long ago it was last heard of, in milliseconds.
+    /// On the leader: the time since it was last heard of, in milliseconds.
     pub last_contact_ms: Option<u64>,
-    /// Its zone; empty when nobody said.
+    /// Its zone; empty when none is configured.
     pub zone: String,
-    /// The version of its program as it said last.
+    /// The version of its program in its last report.
     pub version: String,
 }

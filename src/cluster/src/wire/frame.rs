@@ -21,7 +21,7 @@ pub(crate) async fn read<R: AsyncRead + Unpin>(reader: &mut R) -> std::io::Resul
     read_up_to(reader, BODY_BYTES_MAX).await
 }
 
-/// The same, from somebody who is allowed bodies of so many bytes only.
+/// The same, with a smaller limit for the body.
 pub(crate) async fn read_up_to<R: AsyncRead + Unpin>(
     reader: &mut R,
     bytes_max: usize,
@@ -37,7 +37,7 @@ pub(crate) async fn read_up_to<R: AsyncRead + Unpin>(
         let error = format!("a frame of {body_bytes} bytes is over the limit of {bytes_max}");
         return Err(std::io::Error::new(std::io::ErrorKind::InvalidData, error));
     }
-    // Grows as bytes arrive, so that a lying length costs the liar the bytes.
+    // The buffer grows as bytes arrive, so that a false length alone allocates little.
     let mut body = BytesMut::with_capacity(body_bytes.min(256 * 1024));
     let mut limited = reader.take(body_bytes as u64);
     while body.len() < body_bytes {

@@ -9,27 +9,29 @@ use keymoot_store::Incarnation;
 
 use crate::wire::message::Hello;
 
-/// The first message on a connection, in both directions: all of it where both ends know
-/// [`PeerVersion::Second`], the hello alone elsewhere. Fields are append-only until that version is released.
+/// The first message on a connection, in both directions: all of it if both ends know
+/// [`PeerVersion::Second`], otherwise the hello alone. Fields are append-only from the release of
+/// that version.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Greeting {
-    /// Who the sender is.
+    /// The identity of the sender.
     pub hello: Hello,
-    /// Which data directory it has; none from a tool.
+    /// The sender's data directory; `None` from a tool.
     pub incarnation: Option<Incarnation>,
-    /// The one that it remembers of the receiver.
+    /// The receiver's data directory that the sender remembers.
     pub remembered: Option<Incarnation>,
 }
 
 impl Greeting {
-    /// Of an operator's tool.
+    /// The greeting of an operator's tool.
     pub(crate) const fn of_tool(hello: Hello) -> Self {
         Self { hello, incarnation: None, remembered: None }
     }
 
-    /// As it is sent.
+    /// The bytes of the greeting.
     ///
     /// # Errors
+    ///
     /// When it cannot be encoded.
     pub(crate) fn encode(&self, version: PeerVersion) -> Result<Vec<u8>, CodecError> {
         match version {
@@ -38,10 +40,11 @@ impl Greeting {
         }
     }
 
-    /// As it came.
+    /// Decodes a greeting.
     ///
     /// # Errors
-    /// When these bytes are none of that version.
+    ///
+    /// When the bytes are not a greeting of that version.
     pub(crate) fn decode(version: PeerVersion, bytes: &[u8]) -> Result<Self, CodecError> {
         match version {
             PeerVersion::First => codec::decode(Kind::Hello, bytes).map(Self::of_tool),

@@ -1,4 +1,4 @@
-//! What a node that wants to join sends, and what it is answered.
+//! The messages between a node that asks to join and a member.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,18 +9,18 @@ use keymoot_state::NodeFacts;
 /// A request to join.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct JoinRequest {
-    /// The peer protocol it speaks.
+    /// The version of the peer protocol that the node speaks.
     pub protocol: u32,
     /// The token's public id.
     pub token: [u8; 8],
     pub secret: JoinSecret,
-    /// A certificate request (PKCS #10, DER); none from a node that brings its own certificate.
+    /// A certificate request (PKCS #10, DER); `None` from a node with a certificate of its own.
     pub certificate_request: Option<Vec<u8>>,
-    /// Where its peers will reach it.
+    /// The address on which its peers will reach it.
     pub peer_address: String,
     /// The zone and the program of the node.
     pub facts: NodeFacts,
-    /// Only answer what the node must check first: nothing is spent.
+    /// Only return what the node must check first: the token is not used up.
     pub only_check: bool,
 }
 
@@ -29,7 +29,7 @@ pub struct JoinRequest {
 pub(crate) struct JoinDemand {
     /// The challenge that the node's proofs are bound to.
     pub challenge: Challenge,
-    /// That the member holds the cluster's master key itself.
+    /// The proof that the member itself holds the cluster's master key.
     pub proof: KeyringProof,
 }
 
@@ -37,36 +37,36 @@ pub(crate) struct JoinDemand {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ProvenJoin {
     pub request: JoinRequest,
-    /// Bound to the challenge, to the TLS session and to the certificate request.
+    /// A proof bound to the challenge, the TLS session and the certificate request.
     pub proof: KeyringProof,
 }
 
 /// The answer to a request to join.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum JoinReply {
-    /// The token is good.
+    /// The token is valid.
     Checked {
-        /// What the node's keyring must open.
+        /// A value that the node's keyring must unwrap.
         keyring_check: Wrapped,
     },
     /// The node is a learner of the cluster now.
     Admitted(Box<Admitted>),
-    /// It is not; the text says why and what to do.
+    /// The request is refused; the text says why and what to do.
     Refused(String),
 }
 
-/// What an admitted node needs to start.
+/// The data that an admitted node needs to start.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Admitted {
     pub id: NodeId,
-    /// Whether it stays a learner.
+    /// Whether it remains a learner.
     pub learner: bool,
-    /// The zone it is in.
+    /// The zone of the node.
     pub zone: String,
-    /// Its certificate, PEM; none when it brought its own.
+    /// Its certificate, PEM; `None` when it has one of its own.
     pub certificate_pem: Option<String>,
     /// The authority's certificate, PEM.
     pub authority_pem: String,
-    /// Where the members are.
+    /// The members, with their addresses.
     pub members: Vec<(NodeId, String)>,
 }

@@ -1,4 +1,4 @@
-//! A change of the members as it is asked for, and the plan that answers.
+//! A request for a membership change, and the plan that answers it.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,15 +8,15 @@ use keymoot_model::NodeId;
 pub enum Change {
     /// A learner becomes a voter.
     Promote(NodeId),
-    /// A voter becomes a learner, and stays one.
+    /// A voter becomes a learner, and remains one.
     Demote(NodeId),
-    /// A member leaves for ever.
+    /// A member is removed for ever.
     Remove(NodeId),
-    /// Another voter leads: this one, or the one that is best placed.
+    /// Another voter leads: this one, or the most suitable one.
     TransferLeader(Option<NodeId>),
-    /// A member is reached elsewhere.
+    /// A member gets another address.
     Address(NodeId, String),
-    /// An admitted node replicates.
+    /// An admitted node becomes a learner.
     AddLearner(NodeId, String),
 }
 
@@ -24,24 +24,24 @@ pub enum Change {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChangeRequest {
     pub change: Change,
-    /// Although the voters that are up would be no majority.
+    /// Make the change even if the voters that are up would be no majority.
     pub force: bool,
-    /// Only say what would be.
+    /// Only plan the change.
     pub dry_run: bool,
 }
 
-/// A member as the leader sees it.
+/// A member in the leader's view.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemberState {
     pub id: NodeId,
     pub voter: bool,
-    /// Its zone; empty when nobody said.
+    /// Its zone; empty when none is configured.
     pub zone: String,
-    /// Where peers reach it.
+    /// The address on which peers reach it.
     pub peer_address: String,
-    /// Whether the leader heard of it lately.
+    /// Whether the leader has heard of it recently.
     pub up: bool,
-    /// How many entries it lacks.
+    /// The number of entries that it lacks.
     pub lag: u64,
 }
 
@@ -51,27 +51,27 @@ pub struct ChangePlan {
     pub leader: NodeId,
     pub before: Vec<MemberState>,
     pub after: Vec<MemberState>,
-    /// How many failed voters the cluster survives now.
+    /// How many failed voters the cluster survives before the change.
     pub survives_before: usize,
-    /// How many it survives then.
+    /// How many failed voters it survives after the change.
     pub survives_after: usize,
-    /// Advice about the voters then.
+    /// Advice about the voters after the change.
     pub advice: Vec<String>,
-    /// How it comes out.
+    /// Whether the change is made.
     pub verdict: Verdict,
 }
 
 /// Whether a change is made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Verdict {
-    /// It can be.
+    /// The change can be made.
     Ready,
-    /// It is as asked already.
+    /// The members are already as requested.
     Nothing(String),
-    /// It cannot be, or must not.
+    /// The change cannot be made, or is not allowed.
     Refused(String),
-    /// It must not be yet; time mends that.
+    /// The change is not allowed yet, but will be without intervention.
     NotYet(String),
-    /// It would leave no majority of voters that are up; it can be forced.
+    /// The voters that are up would be no majority; the change can be forced.
     Dangerous(String),
 }

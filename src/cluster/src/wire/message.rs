@@ -14,27 +14,27 @@ use crate::wire::join::{JoinReply, JoinRequest};
 use crate::wire::membership_change::{ChangePlan, ChangeRequest};
 use crate::wire::raft_codec::{AppliedMark, WireEntry};
 
-/// The protocol spoken; nodes of another one are refused at the greeting.
+/// The protocol version; nodes with another one are refused at the greeting.
 pub const PROTOCOL: u32 = 1;
 
-/// The sender, first on a connection and in both directions. The certificate proves it.
+/// The sender's identity: the first message in both directions. The certificate proves it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Hello {
     /// The sender's [`PROTOCOL`].
     pub protocol: u32,
-    /// The cluster it belongs to.
+    /// The name of the sender's cluster.
     pub cluster: String,
     /// Its id; `None` for an operator's tool.
     pub node: Option<NodeId>,
     /// The fence of its data directory; `None` for a tool, which may only administer.
     pub fence: Option<u64>,
-    /// The feature level of the cluster as the sender's state has it; 0 when it has no state yet.
+    /// The feature level of the cluster in the sender's state; 0 when it has no state yet.
     pub feature_level: u32,
-    /// In an answer: the cluster removed the node that is greeted, for ever.
+    /// In an answer: the cluster has removed the greeted node for ever.
     pub removed: bool,
 }
 
-/// The stream of appends that belong to none.
+/// The stream id of appends outside any stream.
 pub(crate) const NO_STREAM: u64 = 0;
 
 /// A request to a peer.
@@ -42,36 +42,36 @@ pub(crate) const NO_STREAM: u64 = 0;
 pub(crate) enum Request {
     /// Raft AppendEntries, one of an ordered stream.
     Append {
-        /// Tells the streams of one connection apart: a new one begins after each failure. [`NO_STREAM`]
-        /// is not ordered with others.
+        /// Distinguishes the streams of one connection: a new one begins after each failure.
+        /// [`NO_STREAM`] is not ordered with others.
         stream: u64,
         vote: StoredVote,
         /// The entry before these.
         previous: Option<LogPosition>,
         entries: Vec<WireEntry>,
-        /// How far the sender's log is committed.
+        /// The position up to which the sender's log is committed.
         commit: Option<LogPosition>,
     },
     /// Raft RequestVote, or a pre-vote.
     Vote {
-        /// Ask whether the vote would be given, without giving it.
+        /// Ask whether the vote would be granted, without granting it.
         pre_vote: bool,
         vote: StoredVote,
         last: Option<LogPosition>,
         /// The leader asked the sender to take over.
         transfer: bool,
     },
-    /// Take over the leadership.
+    /// Stand for election and lead.
     TransferLeader {
         from: StoredVote,
-        /// The node that takes over.
+        /// The target of the transfer.
         to: NodeId,
         last: Option<LogPosition>,
     },
     /// A snapshot begins; its chunks follow on the same connection.
     SnapshotBegin {
         vote: StoredVote,
-        /// What the snapshot holds.
+        /// The applied position of the snapshot, with its members.
         mark: AppliedMark,
     },
     /// The next bytes of the snapshot.
@@ -83,29 +83,30 @@ pub(crate) enum Request {
     /// The index a read must wait for; only the leader knows.
     ReadIndex,
     Admin(AdminRequest),
-    /// Begin a backup of the applied state; its pieces are asked for on the same connection.
+    /// Begin a backup of the applied state; its pieces are requested on the same connection.
     BackupBegin {
-        /// Take what this node has, without asking a quorum whether it is all.
+        /// Use this node's state, without a read barrier.
         local: bool,
     },
     BackupNext,
-    /// Plan or make a change of the members; only the leader does.
+    /// Plan or make a membership change; only the leader does.
     ChangeMembers(ChangeRequest),
-    /// Are you there?
+    /// Check that the receiver answers.
     Ping,
-    /// A node with a certificate that was issued by hand wants in.
+    /// A node with a certificate that was issued by hand asks to join.
     Join(Box<JoinRequest>),
     /// Does the receiver still support this vote?
     Supports(StoredVote),
-    /// The same as ReadIndex, from a node that supports this vote: the leader may need nobody else's.
+    /// The same as ReadIndex, from a node that supports this vote: the leader may need no other
+    /// vote.
     ReadIndexOf(StoredVote),
     /// Could the receiver lead? Only for a peer of [`PeerVersion::Second`].
     FitnessToLead,
 }
 
 impl Request {
-    /// Whether only who proved a master key may ask it, and as what its refusals are counted. Of a forwarded
-    /// proposal each command is judged by itself.
+    /// The label of the refusal metric, if the request needs proof of a master key. Of a forwarded
+    /// proposal each command is checked by itself.
     pub(crate) const fn proof_needed_for(&self) -> Option<&'static str> {
         match self {
             Self::Admin(_) | Self::BackupBegin { .. } | Self::BackupNext => Some("administration"),
@@ -126,26 +127,26 @@ impl Request {
         }
     }
 
-    /// Whether an operator's tool may ask it, which is no member of the cluster.
+    /// Whether an operator's tool, which is no member of the cluster, may send it.
     pub(crate) const fn is_administration(&self) -> bool {
         matches!(self, Self::Admin(_) | Self::BackupBegin { .. } | Self::BackupNext | Self::Join(_))
     }
 
-    /// Whether a peer that speaks this version can read it.
+    /// Whether a peer of this protocol version can read it.
     pub(crate) const fn is_known_to(&self, version: PeerVersion) -> bool {
         matches!(version, PeerVersion::Second) || !matches!(self, Self::FitnessToLead)
     }
 }
 
-/// The answer to a request.
+/// The response to a request.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum Reply {
     Appended(AppendOutcome),
     Voted {
         vote: StoredVote,
-        /// Whether it was given.
+        /// Whether the vote was granted.
         granted: bool,
-        /// The end of the voter's log.
+        /// The position of the last entry in the voter's log.
         last: Option<LogPosition>,
     },
     /// To TransferLeader: whether it is accepted.
@@ -165,28 +166,28 @@ pub(crate) enum Reply {
     Admin(AdminResponse),
     /// The request failed; the text is for the log.
     Failed(String),
-    /// To BackupBegin: what stands before the snapshot in a backup file.
+    /// To BackupBegin: the bytes that precede the snapshot in a backup file.
     BackupBegun(Bytes),
-    /// To BackupNext: the next bytes of the file; none behind the last.
+    /// To BackupNext: the next bytes of the file; `None` after the last.
     BackupPiece(Option<Bytes>),
-    /// To ChangeMembers: what was planned, and made if the request says so.
+    /// To ChangeMembers: the plan, carried out unless it was a dry run.
     Planned(Box<ChangePlan>),
     Pong,
     Joined(Box<JoinReply>),
-    /// To anything, from a cluster that removed the asking node.
+    /// To anything, from a cluster that has removed the requesting node.
     Removed,
-    /// To Propose, from a leader without room on its disk.
+    /// To Propose, from a leader whose disk is nearly full.
     DiskFull,
     Supports(bool),
     FitnessToLead(Fitness),
 }
 
-/// Outcome of an Append.
+/// The outcome of an Append.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum AppendOutcome {
-    /// Stored up to here.
+    /// The entries up to here are stored.
     Stored(Option<LogPosition>),
-    /// The receiver has no such entry before these.
+    /// The receiver does not have the entry before these.
     Conflict(LogPosition),
     /// The receiver knows a newer vote.
     HigherVote(StoredVote),

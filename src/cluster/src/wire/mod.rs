@@ -1,4 +1,4 @@
-//! The messages between nodes and tools, and their forms in bytes: the bottom of the crate.
+//! The messages between nodes and tools, and their encodings: the bottom of the crate.
 
 pub(crate) mod admin;
 pub(crate) mod fitness;

@@ -1,6 +1,6 @@
-//! The forms that log entries and peer messages have in bytes.
+//! The encodings of log entries and peer messages.
 //!
-//! They are this project's own, not openraft's: what is on disk and on the wire changes only when
+//! They are this project's own, not openraft's: the bytes on disk and on the wire change only when
 //! this file and its versions do.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,30 +19,30 @@ use crate::wire::raft_types::{
     EncodedProposal, Entry, LeaderId, LogId, Member, Membership, StoredMembership, Vote,
 };
 
-/// Members with voters, as log and snapshot hold them.
+/// Members and voters, in the encoding of log and snapshot.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct WireMembership {
-    /// One set of voters, or two while a change is under way.
+    /// One set of voters, or two while a membership change is in progress.
     pub voters: Vec<BTreeSet<NodeId>>,
     /// All members, learners included.
     pub nodes: BTreeMap<NodeId, Member>,
 }
 
-/// The mark stored beside the state: how far it is applied, and the members as of then.
+/// The mark stored beside the state: the last applied position, and the members as of then.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct AppliedMark {
-    /// The last applied entry.
+    /// The position of the last applied entry.
     pub applied: Option<LogPosition>,
-    /// Where the members were last changed.
+    /// The position of the last membership change.
     pub membership_at: Option<LogPosition>,
     pub membership: Option<WireMembership>,
 }
 
-/// A log entry on its way to a peer.
+/// A log entry that is sent to a peer.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct WireEntry {
     pub at: LogPosition,
-    /// The bytes that [`entry_payload`] made.
+    /// The result of [`entry_payload`].
     pub payload: Bytes,
 }
 
@@ -89,8 +89,8 @@ pub(crate) fn unmark(mark: AppliedMark) -> io::Result<(Option<LogId>, StoredMemb
     Ok((mark.applied.as_ref().map(log_id), stored))
 }
 
-/// The bytes of an entry in the log: nothing for a blank one, the encoded proposal as it came, or
-/// encoded members. The kind byte of the envelope tells the two apart.
+/// The bytes of an entry in the log: empty for a blank one, the unchanged encoded proposal, or
+/// encoded members. The kind byte of the envelope distinguishes the last two.
 pub(crate) fn entry_payload(entry: &Entry) -> Result<Bytes, CodecError> {
     match &entry.payload {
         EntryPayload::Blank => Ok(Bytes::new()),
@@ -101,7 +101,7 @@ pub(crate) fn entry_payload(entry: &Entry) -> Result<Bytes, CodecError> {
     }
 }
 
-/// Entries as the log holds them.
+/// Entries in the form of the log.
 pub(crate) fn log_entries(entries: impl IntoIterator<Item = Entry>) -> io::Result<Vec<(LogPosition, Bytes)>> {
     let stored = |entry: Entry| {
         let payload = entry_payload(&entry).map_err(io::Error::other)?;
@@ -110,7 +110,7 @@ pub(crate) fn log_entries(entries: impl IntoIterator<Item = Entry>) -> io::Resul
     entries.into_iter().map(stored).collect()
 }
 
-/// Reads back what [`entry_payload`] made.
+/// Decodes the result of [`entry_payload`].
 pub(crate) fn entry(at: &LogPosition, payload: Bytes) -> io::Result<Entry> {
     let payload = if payload.is_empty() {
         EntryPayload::Blank

@@ -1,4 +1,4 @@
-//! The types openraft is instantiated with.
+//! The type parameters of openraft.
 #![allow(unreachable_pub, reason = "the macro's type is public, and so must be what it names")]
 
 use std::fmt;
@@ -21,19 +21,19 @@ openraft::declare_raft_types!(
 
 /// Term and node of a leader.
 pub type LeaderId = openraft::impls::leader_id_adv::LeaderId<u64, NodeId>;
-/// A place in the log.
+/// A position in the log.
 pub(crate) type LogId = openraft::alias::LogIdOf<TypeConfig>;
 pub(crate) type Vote = openraft::alias::VoteOf<TypeConfig>;
 pub(crate) type Entry = openraft::alias::EntryOf<TypeConfig>;
-/// The members, with the place in the log that made them so.
+/// The members, with the log position of their last change.
 pub(crate) type StoredMembership = openraft::alias::StoredMembershipOf<TypeConfig>;
 pub(crate) type Membership = openraft::Membership<NodeId, Member>;
 
-/// A member of the cluster as the others know it. Its identity is its id and certificate; the
+/// A member of the cluster in the view of the others. Its identity is its id and certificate; the
 /// addresses may change.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Member {
-    /// Where its peers reach it: `host:port`.
+    /// The address on which its peers reach it: `host:port`.
     pub peer_address: String,
 }
 

@@ -1,4 +1,4 @@
-//! How far a rewrap of the secrets has come, and the master keys of a node.
+//! The progress of a rewrap of the secrets, and the master keys of a node.
 
 use std::collections::BTreeMap;
 
@@ -6,36 +6,36 @@ use serde::{Deserialize, Serialize};
 
 use keymoot_model::NodeId;
 
-/// How far a walk through the state has come: the last record looked at.
+/// The progress of a walk through the state: the last record that was read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RewrapMark {
     pub(crate) table: u32,
     pub(crate) key: Vec<u8>,
 }
 
-/// The result of one stretch.
+/// The result of one batch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rewrapped {
-    /// The master key under which secrets are put.
+    /// The master key that wraps the secrets now.
     pub active: String,
-    /// Records that were looked at.
+    /// The number of records that were read.
     pub records: u64,
-    /// Secrets that were exchanged.
+    /// The number of secrets that were replaced.
     pub exchanged: u64,
-    /// Secrets that had changed meanwhile.
+    /// The number of secrets that had changed meanwhile.
     pub changed_meanwhile: u64,
-    /// Where the next stretch begins; none behind the last.
+    /// The start of the next batch; `None` after the last.
     pub next: Option<RewrapMark>,
 }
 
-/// The master keys of a node, and what stands under which.
+/// The master keys of a node, and the number of secrets under each.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyringStatus {
     pub node: NodeId,
-    /// The key that it wraps new secrets under.
+    /// The key that wraps new secrets.
     pub active: String,
     /// Its keys, each with its fingerprint.
     pub fingerprints: BTreeMap<String, String>,
-    /// How many secrets of the state stand under each key, if they were counted.
+    /// The number of secrets of the state under each key, if they were counted.
     pub secrets: BTreeMap<String, u64>,
 }

@@ -1,7 +1,7 @@
 //! The log appender: appends the batches of all nodes to the log while this node leads.
 //!
-//! Batches that come while the appends in flight are written are appended together: they share one append
-//! and one fsync.
+//! Batches that arrive while appends are in flight are appended together: they share one append and
+//! one fsync.
 
 use bytes::Bytes;
 use futures::TryStreamExt as _;
@@ -18,13 +18,14 @@ use crate::wire::raft_types::EncodedProposal;
 use crate::write::batcher::{BatchLimits, Batcher};
 use crate::write::disk::Disk;
 
-/// Appends of the leader under way at most; each holds what came while the one before was written.
+/// The most appends of the leader in flight; each holds the batches that arrived while the one
+/// before was written.
 const APPENDS_IN_FLIGHT_MAX: usize = 2;
 
-/// Batches in one append at most.
+/// The most batches in one append.
 const APPEND_BATCHES_MAX: usize = 16;
 
-/// Appends the batches of this node, and those that others forward to it.
+/// Appends the batches of this node, and those that other nodes forward to it.
 pub(crate) struct LogAppender {
     raft: Raft,
     disk: Disk,
@@ -32,10 +33,10 @@ pub(crate) struct LogAppender {
 }
 
 impl LogAppender {
-    /// To this node's Raft, on `runtime`, as long as its `disk` has room.
+    /// Appends to this node's Raft, on `runtime`, as long as `disk` is not read-only.
     pub(crate) fn new(raft: Raft, disk: Disk, runtime: Handle) -> Self {
         let limits = BatchLimits {
-            // Every member has few batches under way.
+            // No limit is needed, because every member has few batches in flight.
             waiting_max: usize::MAX,
             batch_max: APPEND_BATCHES_MAX,
             in_flight_max: APPENDS_IN_FLIGHT_MAX,
@@ -49,7 +50,7 @@ impl LogAppender {
         Self { raft, disk, batcher: Batcher::new(runtime, limits, append) }
     }
 
-    /// Replicates an encoded proposal, if this node leads and its disk has room.
+    /// Replicates an encoded proposal, if this node leads and its disk is not read-only.
     pub(crate) async fn append(&self, encoded: Bytes) -> Result<Vec<Response>, Unanswered> {
         if self.disk.is_read_only() {
             let metrics = self.raft.metrics();
@@ -63,7 +64,7 @@ impl LogAppender {
     }
 }
 
-/// Appends the batches at once, each as an entry of its own.
+/// Appends the batches at once, each as a separate entry.
 async fn append_all(raft: &Raft, batches: Vec<Bytes>) -> Vec<Result<Vec<Response>, Unanswered>> {
     let count = batches.len();
     let mut answers = Vec::with_capacity(count);
@@ -72,7 +73,8 @@ async fn append_all(raft: &Raft, batches: Vec<Bytes>) -> Vec<Result<Vec<Response
         while let Some(result) = written.try_next().await? {
             answers.push(match result {
                 Ok(written) => Ok(written.response.0),
-                // Repeating is safe: the serial makes the proposal apply once, wherever it ended up.
+                // Repeating is safe: the serial makes the proposal apply once, wherever it ended
+                // up.
                 Err(ClientWriteError::ForwardToLeader(_)) => Err(Unanswered::Retry),
                 Err(error) => {
                     tracing::debug!(%error, "a proposal did not stay in the log");

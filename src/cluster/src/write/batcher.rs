@@ -1,10 +1,11 @@
-//! Batches work: parts that are submitted while enough batches are in flight wait, and form the next batch.
-//! The busier the node, the larger the batches, and the less each part costs.
+//! Batches work: parts that are submitted while enough batches are in flight wait, and form the
+//! next batch. The busier the node, the larger the batches, and the less each part costs.
 //!
-//! A batch begins after every part in it was submitted, so an answer is never older than its question.
+//! A batch begins after every part in it was submitted, so an answer is never older than its
+//! request.
 //!
-//! A batcher is no actor: the caller would wait for one thread to take the work out of a mailbox and for
-//! another to begin it, and what is decided here takes less time than either.
+//! A batcher is no actor: the caller would wait for one thread to take the work out of a mailbox
+//! and for another to begin it, and the decision here takes less time than either.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,30 +15,30 @@ use futures::future::BoxFuture;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot};
 
-/// How much is batched.
+/// The limits of batching.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct BatchLimits {
-    /// Parts that may wait.
+    /// The most parts that may wait.
     pub waiting_max: usize,
-    /// Parts in one batch at most.
+    /// The most parts in one batch.
     pub batch_max: usize,
-    /// Batches in flight at most.
+    /// The most batches in flight.
     pub in_flight_max: usize,
-    /// After a batch of so many, the next waits a moment for as many again.
+    /// After a batch of this many parts, the next one waits a moment for as many again.
     pub pause_after: usize,
 }
 
 impl BatchLimits {
-    /// One question at a time, for all who wait.
+    /// One batch at a time, for all parts that wait.
     pub(crate) const fn one_at_a_time(waiting_max: usize) -> Self {
         Self { waiting_max, batch_max: usize::MAX, in_flight_max: 1, pause_after: usize::MAX }
     }
 }
 
-/// How long the next batch waits at most, see [`BatchLimits::pause_after`].
+/// The longest wait of the next batch, see [`BatchLimits::pause_after`].
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// Does batches of work: as many answers as there are parts, in their order.
+/// Processes a batch: returns as many answers as there are parts, in their order.
 type Work<I, O> = Box<dyn Fn(Vec<I>) -> BoxFuture<'static, Vec<O>> + Send + Sync>;
 
 /// Batches work. Cheap to clone.
@@ -50,19 +51,19 @@ struct Shared<I, O> {
     runtime: Handle,
     limits: BatchLimits,
     queue: Mutex<Queue<I, O>>,
-    /// Told when as many wait as the next batch waits for.
+    /// Notified when as many parts wait as the next batch waits for.
     enough: Notify,
 }
 
 struct Queue<I, O> {
     waiting: VecDeque<(I, oneshot::Sender<O>)>,
     in_flight: usize,
-    /// How many the next batch waits for; 0 when it waits for nobody.
+    /// The number of parts that the next batch waits for; 0 when it does not wait.
     wanted: usize,
 }
 
 impl<I: Send + 'static, O: Send + 'static> Batcher<I, O> {
-    /// Lets `work` be done on `runtime`.
+    /// Batches parts for `work`, which runs on `runtime`.
     pub(crate) fn new<F>(runtime: Handle, limits: BatchLimits, work: F) -> Self
     where
         F: Fn(Vec<I>) -> BoxFuture<'static, Vec<O>> + Send + Sync + 'static,
@@ -72,7 +73,7 @@ impl<I: Send + 'static, O: Send + 'static> Batcher<I, O> {
         Self { shared: Arc::new(Shared { work: Box::new(work), runtime, limits, queue, enough }) }
     }
 
-    /// Submits a part of work; its answer comes over the receiver. `None` when too many parts wait.
+    /// Submits a part of work; the receiver gets its answer. `None` when too many parts wait.
     pub(crate) fn submit(&self, part: I) -> Option<oneshot::Receiver<O>> {
         let (answer, answered) = oneshot::channel();
         let mut queue = self.shared.lock();
@@ -103,8 +104,9 @@ impl<I, O> Shared<I, O> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for so many to be there, for a moment at most. By the clock alone, nobody would do anything where
-    /// all who ask wait for this batch. One told too late makes the next pause short, which harms nobody.
+    /// Waits until `wanted` parts are there, for [`PAUSE`] at most. With the timer alone, the node
+    /// would idle when all its clients wait for this batch. A late notification makes the next
+    /// pause short, which is harmless.
     async fn pause(&self, wanted: usize) {
         {
             let mut queue = self.lock();
@@ -113,13 +115,13 @@ impl<I, O> Shared<I, O> {
             }
             queue.wanted = wanted;
         }
-        // Whether it was told or not, the batch takes what is there.
+        // Notified or not, the batch takes the parts that are there.
         let _ = tokio::time::timeout(PAUSE, self.enough.notified()).await;
         self.lock().wanted = 0;
     }
 }
 
-/// One batch after the other, as long as anything waits.
+/// Runs one batch after the other, as long as parts wait.
 async fn run<I, O>(shared: Arc<Shared<I, O>>) {
     loop {
         let (parts, answers): (Vec<I>, Vec<oneshot::Sender<O>>) = {
@@ -154,7 +156,7 @@ mod tests {
     const ONE: BatchLimits =
         BatchLimits { waiting_max: 100, batch_max: 100, in_flight_max: 1, pause_after: usize::MAX };
 
-    /// Answers each part with itself and the number of its batch, each time a permit is there.
+    /// Answers each part with itself and the number of its batch, one batch per permit.
     fn numbered(limits: BatchLimits) -> (Batcher<u8, (u8, usize)>, Arc<Semaphore>) {
         let (gate, begun) = (Arc::new(Semaphore::new(0)), Arc::new(AtomicUsize::new(0)));
         let permits = gate.clone();

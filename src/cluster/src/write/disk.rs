@@ -1,4 +1,5 @@
-//! The room on this node's disk as last measured, and what is asked of it: too little makes the node read-only.
+//! The free space on this node's disk as last measured, and the limits for it: too little makes the
+//! node read-only.
 
 use std::path::Path;
 
@@ -8,48 +9,49 @@ use keymoot_store::{Space, StoreError};
 
 use crate::settings::DiskSection;
 
-/// The largest part of a disk that is asked to be free: one in so many.
+/// The free space that is demanded is at most this fraction of the disk: 1/20.
 pub(crate) const FREE_PART: u64 = 20;
 
-/// The largest part of a disk that is kept as ballast: one in so many.
+/// The ballast is at most this fraction of the disk: 1/100.
 const BALLAST_PART: u64 = 100;
 
-/// The disk as last measured.
+/// The last measurement of the disk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DiskState {
     pub space: Space,
-    /// Whether there is too little for the node to write.
+    /// Whether there is too little free space for the node to write.
     pub read_only: bool,
 }
 
-/// The disk as the node sees it. Cheap to clone.
+/// This node's view of its disk. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Disk {
     state: watch::Receiver<DiskState>,
 }
 
 impl Disk {
-    /// A disk that is not measured yet, and where measurements go.
+    /// A disk that is not measured yet, and the sender of its measurements.
     pub(crate) fn channel() -> (watch::Sender<DiskState>, Self) {
         let (measured, state) = watch::channel(DiskState::default());
         (measured, Self { state })
     }
 
-    /// As last measured.
+    /// The last measurement.
     pub(crate) fn state(&self) -> DiskState {
         *self.state.borrow()
     }
 
-    /// Whether there is too little room for the node to write.
+    /// Whether there is too little free space for the node to write.
     pub(crate) fn is_read_only(&self) -> bool {
         self.state.borrow().read_only
     }
 }
 
 impl DiskState {
-    /// The disk of a data directory as a node of these settings would see it at its start.
+    /// The disk of a data directory, as a node with these settings would see it at its start.
     ///
     /// # Errors
+    ///
     /// When the file system cannot be measured.
     pub fn measure(root: &Path, settings: &DiskSection) -> Result<Self, StoreError> {
         let space = Space::of(nearest_directory(root))?;
@@ -58,12 +60,12 @@ impl DiskState {
     }
 }
 
-/// The directory at `path`, or what will hold it.
+/// The directory at `path`, or the nearest parent that exists.
 pub(crate) fn nearest_directory(path: &Path) -> &Path {
     path.ancestors().find(|path| path.is_dir()).unwrap_or(Path::new("."))
 }
 
-/// The room that is asked of a disk of this size.
+/// The limits for a disk of this size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Limits {
     pub free_bytes_min: u64,
@@ -84,8 +86,8 @@ impl Limits {
         }
     }
 
-    /// A node that is read-only writes again only with a quarter more than the least, and only when
-    /// the ballast fits in too: else it would be read-only again at once.
+    /// A read-only node becomes writable only with a quarter more than the minimum, and only when
+    /// the ballast fits in too: otherwise it would be read-only again at once.
     pub(crate) fn decide(self, was_read_only: bool, free_bytes: u64, ballast_missing_bytes: u64) -> Decision {
         let enough = self.free_bytes_min.saturating_add(self.free_bytes_min / 4);
         let roomy = free_bytes >= enough.saturating_add(ballast_missing_bytes);

@@ -1,7 +1,8 @@
-//! The proposal forwarder: brings a batch of commands to the leader, wherever it is, until it is answered.
+//! The proposal forwarder: sends a batch of commands to the leader, whichever node it is, until it
+//! is answered.
 //!
-//! A batch is encoded once, and carries (client, serial), so that retrying it with another leader applies it
-//! once.
+//! A batch is encoded once, and carries (client, serial), so that a retry at another leader applies
+//! it only once.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,7 +23,7 @@ use crate::wire::message::{Reply, Request};
 use crate::write::appender::LogAppender;
 use crate::write::clock::now_ms;
 
-/// Brings each batch of this node to the leader, wherever it is, until it is answered.
+/// Sends each batch of this node to the leader, whichever node it is, until it is answered.
 pub(crate) struct ProposalForwarder {
     /// Appends the batches of this node and of others while this node leads.
     pub appender: LogAppender,
@@ -56,7 +57,8 @@ impl ProposalForwarder {
         }
     }
 
-    /// Replicates a batch of groups of commands as one proposal; gives each group the answers to its commands.
+    /// Replicates a batch of groups of commands as one proposal; returns to each group the
+    /// responses to its commands.
     pub(crate) async fn forward(
         &self,
         groups: Vec<Vec<Command>>,
@@ -108,10 +110,10 @@ impl ProposalForwarder {
         outcome
     }
 
-    /// No command is proposed that the cluster's feature level has not reached: a member might not be
-    /// able to read it.
+    /// Refuses commands that the cluster's feature level has not reached: a member might not be
+    /// able to read them.
     fn check_levels(&self, commands: &[Command]) -> Result<(), ClusterError> {
-        // The founding itself comes before there is a level.
+        // The command that initializes the cluster comes before there is a level.
         let reached = self.feature_level.current()?.max(1);
         let needed = commands.iter().map(state::level_of).max().unwrap_or(0);
         if needed <= reached {

@@ -1,4 +1,4 @@
-//! The write path: commands are batched, brought to the leader and appended to its log.
+//! The write path: commands are batched, sent to the leader and appended to its log.
 
 pub(crate) mod appender;
 pub(crate) mod batcher;

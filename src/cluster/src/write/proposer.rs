@@ -1,7 +1,7 @@
-//! The proposer: collects commands into batches and follows each batch to its answer.
+//! The proposer: collects commands into batches and waits for the answer to each batch.
 //!
-//! A batch leaves as soon as fewer than the allowed number are in flight, with all that waits
-//! then; so the busier the node, the larger the batches.
+//! A batch is sent as soon as fewer than the allowed number are in flight, with all commands that
+//! wait then; so the busier the node, the larger the batches.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use crate::write::forwarder::ProposalForwarder;
 /// Batches the commands of this node. Commands that are submitted together stay in one proposal.
 pub(crate) type Proposer = Batcher<Vec<Command>, Result<Vec<Response>, ClusterError>>;
 
-/// The proposer over `forwarder`; a batch gives up after `patience`.
+/// The proposer over `forwarder`; a batch fails after `patience`.
 pub(crate) fn proposer(
     forwarder: Arc<ProposalForwarder>,
     runtime: Handle,
@@ -38,7 +38,7 @@ pub(crate) fn proposer(
     })
 }
 
-/// Puts groups of commands into batches of at most `commands_max` commands; no group is torn apart.
+/// Splits groups of commands into batches of at most `commands_max` commands; no group is divided.
 fn split(groups: Vec<Vec<Command>>, commands_max: usize) -> Vec<Vec<Vec<Command>>> {
     let mut batches: Vec<Vec<Vec<Command>>> = Vec::with_capacity(1);
     let mut room = 0;

@@ -1,4 +1,4 @@
-//! Which changes are made, and which are refused.
+//! Which membership changes are made, and which are refused.
 
 use super::*;
 

@@ -1,5 +1,5 @@
-//! Clients: they write and read registers and policies at whatever node, as the services would, and
-//! note what they were told.
+//! Clients: they write and read registers and policies at any node, as the services would, and
+//! record the answers.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -18,18 +18,18 @@ use super::world::World;
 use crate::cluster::Cluster;
 use crate::error::ClusterError;
 
-/// Registers that are in use at the same time.
+/// The number of registers in use at the same time.
 const REGISTERS: u64 = 3;
-/// For so long: then there are others, so that no history grows long.
+/// After this time other registers are used, so that no history grows long.
 const REGISTERS_LAST: Duration = Duration::from_secs(6);
 
-/// What all clients of a run share.
+/// The state that all clients of a run share.
 pub(crate) struct Clients {
     pub world: Arc<World>,
     pub history: Mutex<History>,
-    /// Promises that were broken before anybody checked.
+    /// Violations that were found during the run.
     pub broken: Mutex<Vec<String>>,
-    /// The policies, and how many changes of them were acknowledged.
+    /// The policies, with the number of acknowledged changes of each.
     pub policies: Mutex<Vec<(PolicyName, u64)>>,
     pub reads_locally: bool,
     pub began: Instant,
@@ -55,7 +55,7 @@ impl Clients {
         }
     }
 
-    /// One client's life.
+    /// The loop of one client.
     pub(crate) async fn run(self: Arc<Self>, number: usize, mut fate: Fate, until: Instant) {
         let mut policy = 0;
         let mut changes = 0;
@@ -89,7 +89,7 @@ impl Clients {
         format!("register-{era}-{}", fate.between(1, REGISTERS))
     }
 
-    /// Reads as somebody who is promised to see every acknowledged write.
+    /// A linearizable read, which must see every acknowledged write.
     pub(crate) async fn read(&self, node: &Cluster, register: &str) {
         let began = self.history.lock().unwrap().tick();
         let fresh = match self.reads_locally {
@@ -106,7 +106,7 @@ impl Clients {
         self.history.lock().unwrap().end(register, Asked::Read, began, answer);
     }
 
-    /// Writes unless there is something; whether it was answered.
+    /// Writes if the register is empty; returns whether there was an answer.
     pub(crate) async fn create(&self, node: &Cluster, register: &str) {
         let value = self.new_value();
         let began = self.history.lock().unwrap().tick();
@@ -153,8 +153,8 @@ impl Clients {
         self.history.lock().unwrap().end(register, Asked::Delete, began, answer);
     }
 
-    /// Changes a policy that nobody else touches and that was changed so often; how often it is then,
-    /// or none when nobody knows.
+    /// Changes a policy that no other client changes, after `changes` changes. Returns their new
+    /// number, or `None` when the outcome is unknown.
     pub(crate) async fn change_policy(&self, node: &Cluster, name: &PolicyName, changes: u64) -> Option<u64> {
         let description = format!("change {}", changes + 1);
         let policy = Policy { description, ..Policy::streaming(name.clone()) };
@@ -202,7 +202,7 @@ impl Clients {
         }
     }
 
-    /// What is no answer; an answer that no sound cluster gives is noted.
+    /// An unknown outcome; an answer that a sound cluster never sends is recorded as a violation.
     fn unknown(&self, said: Result<Response, ClusterError>) -> Answer {
         match said {
             Err(ClusterError::NoQuorum { .. } | ClusterError::Stopped) => {}

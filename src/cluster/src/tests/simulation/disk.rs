@@ -1,8 +1,8 @@
-//! A disk that exists in memory: what was written is there at once, what was synced survives a power
-//! cut. Syncs take time, and cover what was written before they began.
+//! A disk in memory: writes are visible at once, and synced writes survive a power cut. Syncs take
+//! time, and cover the writes from before they began.
 //!
-//! Entries lie on it in the bytes of the real log. The log's own files are not simulated: they have
-//! tests of their own, and so has the real log under power cuts (the nemesis).
+//! Entries are stored in the bytes of the real log. The log's own files are not simulated: they
+//! have tests of their own, as has the real log under power cuts (the nemesis).
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Debug;
@@ -24,10 +24,10 @@ use crate::raft::vote_ledger::VoteLedger;
 use crate::wire::raft_codec;
 use crate::wire::raft_types::{Entry, LogId, TypeConfig, Vote};
 
-/// How much a disk that lies is behind.
+/// How far a lying disk lags behind.
 const WRITE_BACK: Duration = Duration::from_secs(2);
 
-/// What is on the disk.
+/// The content of the disk.
 #[derive(Clone, Default)]
 struct Image {
     entries: BTreeMap<u64, (LogPosition, Bytes)>,
@@ -65,12 +65,12 @@ impl Image {
     }
 }
 
-/// How a node is stopped.
+/// The way in which a node is stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stop {
-    /// What was written stays.
+    /// Writes are kept.
     Kill,
-    /// What was not synced is gone, or a part of it.
+    /// Writes that were not synced are lost, or a part of them.
     PowerCut,
 }
 
@@ -82,16 +82,16 @@ struct Platter {
     written: Image,
     durable: Image,
     unsynced: VecDeque<Write>,
-    /// How many writes there ever were.
+    /// The number of writes so far.
     writes: u64,
-    /// How many times a node was started on it.
+    /// The number of times that a node was started on it.
     boots: u64,
     running: bool,
     was_purged: bool,
     sync_ms: (u64, u64),
-    /// Says that all is synced when nothing is.
+    /// Reports syncs that have not happened.
     lies: bool,
-    /// Tells of the votes up to the first leader, and of none behind.
+    /// Passes on the votes up to the first leader, and hides later ones.
     hushes_votes: bool,
     fate: Fate,
 }
@@ -115,12 +115,12 @@ impl SimulatedDisk {
         })))
     }
 
-    /// Syncs take that long from now on, in milliseconds.
+    /// Sets how long syncs take from now on, in milliseconds.
     pub(crate) fn set_sync_ms(&self, sync_ms: (u64, u64)) {
         self.lock().sync_ms = sync_ms;
     }
 
-    /// The log as a node that starts now finds it.
+    /// The log for a node that starts now.
     pub(crate) fn boot(&self, ledger: VoteLedger) -> DiskLog {
         let mut platter = self.lock();
         platter.boots += 1;
@@ -138,7 +138,7 @@ impl SimulatedDisk {
         VoteLedger::new(me, written.vote, last.unwrap_or(0))
     }
 
-    /// From this moment on nothing is written by the node that runs on it.
+    /// Ignores all further writes of the running node.
     pub(crate) fn stop(&self, how: Stop) {
         let mut platter = self.lock();
         platter.running = false;
@@ -155,7 +155,7 @@ impl SimulatedDisk {
         platter.written = platter.durable.clone();
     }
 
-    /// Forgets everything, while no node runs on it.
+    /// Deletes everything; no node may run on it.
     pub(crate) fn empty(&self) {
         let mut platter = self.lock();
         (platter.written, platter.durable) = (Image::default(), Image::default());
@@ -163,7 +163,7 @@ impl SimulatedDisk {
         platter.was_purged = false;
     }
 
-    /// Whether anything of the log was ever given up for a snapshot.
+    /// Whether entries of the log were ever purged.
     pub(crate) fn was_purged(&self) -> bool {
         self.lock().was_purged
     }
@@ -174,7 +174,7 @@ impl SimulatedDisk {
 }
 
 impl Platter {
-    /// The writes up to this one are synced.
+    /// Marks the writes up to this one as synced.
     fn settle(&mut self, upto: u64) {
         while self.writes - (self.unsynced.len() as u64) < upto {
             let Some(write) = self.unsynced.pop_front() else { return };

@@ -1,4 +1,5 @@
-//! A voter that is emptied, and starts again under its id with somebody who lacks what it acknowledged.
+//! A voter whose disk is emptied, and that starts again under its id with a node that lacks its
+//! acknowledged entries.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,12 +16,13 @@ use super::faults::leader;
 use super::run::{Weakness, in_virtual_time};
 use super::world::World;
 
-/// Longer than nodes that run need to meet, to elect a leader, or to hear that they are refused.
+/// More time than running nodes need to meet, to elect a leader, or to hear that they are refused.
 const WITHIN: Duration = Duration::from_secs(20);
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
-/// Nodes 1 and 2 acknowledge a change while 3 is away; 2 is emptied and starts with 3 alone, and 1 with them
-/// unless they go on without it. The version of what was changed as node 3 has it then.
+/// Nodes 1 and 2 acknowledge a change while 3 is away; 2 is emptied and starts with 3 alone. Node 1
+/// joins them unless they make progress without it. Returns the version of the changed policy on
+/// node 3.
 async fn version_after_an_emptied_voter(seed: u64, weakness: Weakness) -> Option<u64> {
     let world = Arc::new(World::new(&mut Fate::new(seed), 3, weakness));
     let clients = Clients::new(world.clone(), false);

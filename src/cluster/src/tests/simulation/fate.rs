@@ -1,10 +1,10 @@
-//! Chance, drawn from a seed. Whoever needs some of its own takes a fork, so that what one party
-//! draws does not depend on how often another does.
+//! Randomness from a seed. Each party uses a fork, so that its draws do not depend on how often the
+//! others draw.
 
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 
-/// A source of chance.
+/// A source of random draws.
 pub(crate) struct Fate(StdRng);
 
 impl Fate {
@@ -17,7 +17,7 @@ impl Fate {
         Self::new(self.number())
     }
 
-    /// Any number.
+    /// A random number.
     pub(crate) fn number(&mut self) -> u64 {
         self.0.random()
     }
@@ -27,7 +27,7 @@ impl Fate {
         self.0.random_range(least..=most)
     }
 
-    /// True so many times in a thousand.
+    /// True in `per_mille` of a thousand cases.
     pub(crate) fn happens(&mut self, per_mille: u64) -> bool {
         self.0.random_range(0..1000) < per_mille
     }

@@ -1,4 +1,4 @@
-//! What goes wrong, drawn from the seed: one fault after another, sometimes two at a time.
+//! Faults, drawn from the seed: one after another, sometimes two at a time.
 
 use std::time::Duration;
 
@@ -15,15 +15,15 @@ use crate::wire::membership_change::{Change, ChangeRequest};
 /// A kind of fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// The leader, or somebody else, is cut off from all others.
+    /// The leader, or another node, is cut off from all others.
     Isolated,
-    /// What one node says does not reach another.
+    /// Messages of one node do not reach another.
     OneWay,
-    /// A minority apart from a majority.
+    /// A minority is cut off from the majority.
     Halves,
     /// Frames take up to 120 ms.
     Slow,
-    /// Frames are lost, answers too, and proposals come twice.
+    /// Frames and answers are lost, and proposals arrive twice.
     Lossy,
     /// A node is killed.
     Killed,
@@ -35,7 +35,7 @@ pub(crate) enum Fault {
     AllPowerCut,
     /// Syncs of one node take up to 400 ms.
     SlowDisk,
-    /// Another node is told to lead.
+    /// The leadership is transferred to another node.
     Transfer,
 }
 
@@ -53,7 +53,7 @@ pub(crate) const ALL: [Fault; 11] = [
     Fault::Transfer,
 ];
 
-/// Lets faults of the menu happen until then, and heals each.
+/// Injects faults of the menu for this time, and heals each.
 pub(crate) async fn rage(world: &World, menu: &[Fault], fate: &mut Fate, until: Instant) {
     while Instant::now() < until {
         sleep(Duration::from_millis(fate.between(100, 1000))).await;
@@ -68,7 +68,7 @@ pub(crate) async fn rage(world: &World, menu: &[Fault], fate: &mut Fate, until: 
     }
 }
 
-/// Ends all faults; everybody runs.
+/// Ends all faults and starts every node.
 pub(crate) async fn heal(world: &World) {
     world.network.block([]);
     world.network.set_weather(CALM);
@@ -120,7 +120,7 @@ async fn stop_all(world: &World, how: Stop) {
     futures::future::join_all(world.ids().into_iter().map(|id| world.stop(id, how))).await;
 }
 
-/// Who leads, if anybody says so.
+/// The leader, if any node reports one.
 pub(crate) fn leader(world: &World) -> Option<NodeId> {
     use openraft::async_runtime::watch::WatchReceiver as _;
     let leads = |node: &std::sync::Arc<crate::node::Node>| {
@@ -129,7 +129,7 @@ pub(crate) fn leader(world: &World) -> Option<NodeId> {
     world.nodes().into_iter().find(leads).map(|node| node.id)
 }
 
-/// All ways between these and the rest.
+/// All directed pairs between these nodes and the rest.
 fn between(some: &[NodeId], all: &[NodeId]) -> Vec<(NodeId, NodeId)> {
     let rest = all.iter().filter(|id| !some.contains(id));
     rest.flat_map(|one| some.iter().flat_map(|other| [(*one, *other), (*other, *one)])).collect()

@@ -1,32 +1,33 @@
-//! What clients asked and were told, and whether one order of it all explains the answers.
+//! The clients' requests and answers, and whether a single order explains them.
 //!
-//! A register is one content's key. Writes give it values of their own, so a value tells who wrote it.
+//! A register is one content's key. Each write has a value of its own, so a value identifies its
+//! write.
 
 use std::collections::{BTreeMap, HashSet};
 
-/// What was asked for.
+/// A client's request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Asked {
     Read,
-    /// Write this value unless there is one.
+    /// Write this value if there is none.
     Create(u64),
     /// Write this value.
     Replace(u64),
     Delete,
 }
 
-/// What came of it.
+/// The outcome of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
-    /// To Read and Create: what is there.
+    /// To Read and Create: the register's value.
     Value(Option<u64>),
-    /// To Replace and Delete.
+    /// The answer to Replace and Delete.
     Done,
-    /// It may have happened, may not have, or may yet.
+    /// It may have happened, may not have, or may still happen.
     Unknown,
 }
 
-/// An operation. Times are places in the order of all beginnings and ends.
+/// An operation. Times are positions in the order of all beginnings and ends.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Operation {
     pub asked: Asked,
@@ -43,25 +44,25 @@ pub(crate) struct History {
 }
 
 impl History {
-    /// Something begins now.
+    /// The next position in that order.
     pub(crate) fn tick(&mut self) -> u64 {
         self.now += 1;
         self.now
     }
 
-    /// An operation that began at `began` has ended.
+    /// Records an operation that began at `began` and ended now.
     pub(crate) fn end(&mut self, register: &str, asked: Asked, began: u64, answer: Answer) {
         let ended = if answer == Answer::Unknown { u64::MAX } else { self.tick() };
         let operation = Operation { asked, answer, began, ended };
         self.registers.entry(register.to_owned()).or_default().push(operation);
     }
 
-    /// All registers that anybody used.
+    /// All registers that were used.
     pub(crate) fn registers(&self) -> Vec<String> {
         self.registers.keys().cloned().collect()
     }
 
-    /// How many operations were answered, and how many were not.
+    /// The numbers of answered and unanswered operations.
     pub(crate) fn counts(&self) -> (usize, usize) {
         let all = || self.registers.values().flatten();
         let unknown = all().filter(|operation| operation.answer == Answer::Unknown).count();
@@ -83,7 +84,7 @@ fn describe(name: &str, operations: &[Operation]) -> String {
     text
 }
 
-/// Wing and Gong's search, with a memory of what was tried.
+/// Wing and Gong's search, which skips states that were tried.
 fn is_linearizable(operations: &[Operation]) -> bool {
     let mut operations = worth_considering(operations);
     operations.sort_by_key(|operation| operation.began);
@@ -92,7 +93,7 @@ fn is_linearizable(operations: &[Operation]) -> bool {
     while let Some((done, value)) = open.pop() {
         let is_done = |at: usize| done[at / 64] & (1 << (at % 64)) != 0;
         let waiting = || operations.iter().enumerate().filter(|(at, _)| !is_done(*at));
-        // Whatever comes next began before the first of the others has ended.
+        // The next operation must begin before the first of the others has ended.
         let first_end = waiting().map(|(_, operation)| operation.ended).min().unwrap_or(u64::MAX);
         if first_end == u64::MAX {
             return true;
@@ -109,7 +110,7 @@ fn is_linearizable(operations: &[Operation]) -> bool {
     false
 }
 
-/// All but reads that were not answered, and writes that nobody was answered with nor saw.
+/// All operations but unanswered reads, and unanswered writes whose value nobody read.
 fn worth_considering(operations: &[Operation]) -> Vec<Operation> {
     let seen: HashSet<u64> = operations
         .iter()
@@ -126,7 +127,8 @@ fn worth_considering(operations: &[Operation]) -> Vec<Operation> {
     operations.iter().filter(matters).copied().collect()
 }
 
-/// What the register holds after the operation; none when its answer would be another one.
+/// The register's value after the operation; `None` when the operation's answer contradicts
+/// `value`.
 fn step(operation: &Operation, value: Option<u64>) -> Option<Option<u64>> {
     let after = match operation.asked {
         Asked::Read => value,

@@ -1,4 +1,4 @@
-//! Changes of the members after a loss, and how long they take.
+//! Membership changes after a loss, and how long they take.
 
 use std::time::Duration;
 

@@ -1,16 +1,16 @@
 //! Whole clusters in virtual time: minutes of faults in seconds.
 //!
-//! Real: openraft, the state machine over real tables, proposer, read barrier, leader client, links, peer
-//! server, monitor and reconciler. Simulated: the network between the nodes (delays, lost connections,
-//! copies of proposals that come late, partitions), the disk under the log (syncs that take time, power
-//! cuts), the clock, and chance as far as it is this simulation's own.
+//! Real: openraft, the state machine over real tables, proposer, read barrier, leader client,
+//! links, peer server, monitor and reconciler. Simulated: the network between the nodes (delays,
+//! lost connections, late copies of proposals, partitions), the disk under the log (syncs that take
+//! time, power cuts), the clock, and the simulation's own randomness.
 //!
-//! The seed governs network, disks, faults and clients. It does not govern all: openraft draws its
-//! election timeouts itself, maps are walked in whatever order they have, and snapshots are written
-//! and installed by threads. So a seed that failed is likely to fail again, and may need a few tries.
+//! The seed determines network, disks, faults and clients, but not everything: openraft draws its
+//! election timeouts itself, hash maps have no fixed order, and threads write and install
+//! snapshots. So a seed that failed is likely to fail again, but may need a few tries.
 //!
-//! `KEYMOOT_SIM_SEED=7` runs that seed alone, `KEYMOOT_SIM_SEEDS=500` as many, with
-//! `cargo nextest run -p keymoot-cluster -E 'test(tests::simulation)'`.
+//! `KEYMOOT_SIM_SEED=7` runs that seed alone, `KEYMOOT_SIM_SEEDS=500` as many, with `cargo nextest
+//! run -p keymoot-cluster -E 'test(tests::simulation)'`.
 
 mod clients;
 mod disk;
@@ -27,9 +27,9 @@ mod world;
 use faults::Fault;
 use run::{Plan, Weakness, run};
 
-/// How long faults happen in a run, in seconds of its own time.
+/// How long faults happen in a run, in simulated seconds.
 const RAGES_S: u64 = 8;
-/// Seeds that a weakness may take until it is noticed.
+/// The most seeds that are run until a weakness is noticed.
 const TRIES: u64 = 12;
 
 fn from_environment(name: &str) -> Option<u64> {
@@ -64,7 +64,7 @@ fn keep_every_promise(nodes: u64, first_seed: u64, count: u64) {
         (answered, unanswered) = (answered + outcome.answered, unanswered + outcome.unanswered);
     }
     println!("{answered} operations were answered, {unanswered} were not");
-    // Faults that let nothing through would prove nothing.
+    // A run in which the faults let almost nothing through would prove nothing.
     assert!(answered > 10 * unanswered, "{answered} operations were answered, {unanswered} were not");
 }
 
@@ -78,7 +78,8 @@ fn five_nodes_keep_every_promise_whatever_fails() {
     keep_every_promise(5, 2000, 6);
 }
 
-/// Runs seeds until the weakness shows, and holds that it shows as a breach of one of these promises.
+/// Runs seeds until the weakness shows, and asserts that it shows as a violation of one of these
+/// promises.
 fn is_noticed(weakness: Weakness, menu: &'static [Fault], promises: &[&str]) {
     for seed in 1..=TRIES {
         let outcome = run(Plan { seed, nodes: 3, rages_s: RAGES_S, menu, weakness });
@@ -103,6 +104,6 @@ fn proposals_that_are_applied_twice_are_noticed() {
 
 #[test]
 fn acknowledgements_before_the_sync_are_noticed() {
-    // A node may find out by itself that its log lacks what was committed, and end.
+    // A node may detect that its log lacks committed entries, and stop.
     is_noticed(Weakness::LyingDisks, &[Fault::AllPowerCut], &["linearizability", "ends"]);
 }

@@ -1,9 +1,9 @@
 //! A network in memory: connections between nodes whose frames take time, arrive in order, and stop
 //! arriving when the way is blocked or the connection breaks.
 //!
-//! What TCP promises holds on one connection. Between connections it does not: a request whose
-//! connection broke may have arrived, its answer lost, and a copy of a proposal may come much later,
-//! as if a router had kept it.
+//! One connection has the guarantees of TCP. There are none between connections: a request whose
+//! connection broke may have arrived and its answer been lost, and a copy of a proposal may arrive
+//! much later, as if a router had kept it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -29,51 +29,52 @@ use crate::server;
 use crate::wire::frame::{self, Frame};
 use crate::wire::message::Request;
 
-/// Bytes under way in a pipe at most; more waits at the sender.
+/// The most bytes in flight in a pipe; more wait at the sender.
 const PIPE_BYTES: usize = 64 * 1024;
-/// How often somebody looks whether a blocked way is open again.
+/// How often a blocked way is checked.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
-/// What frames go through, everywhere.
+/// The conditions for frames on all connections.
 #[derive(Clone, Copy)]
 pub(crate) struct Weather {
     /// How long a frame takes, from and to, in milliseconds.
     pub delay_ms: (u64, u64),
-    /// So many frames in a thousand are lost, and their connection breaks.
+    /// How many frames in a thousand are lost; their connection breaks.
     pub lost_per_mille: u64,
-    /// So many frames in a thousand arrive, and nothing behind them: their connection breaks.
+    /// How many frames in a thousand are the last to arrive on their connection, which then breaks.
     pub last_per_mille: u64,
-    /// So many proposals in a thousand come a second time, up to a second later.
+    /// How many proposals in a thousand arrive a second time, up to a second later.
     pub copied_per_mille: u64,
 }
 
-/// The weather of a good day.
+/// The weather without faults.
 pub(crate) const CALM: Weather =
     Weather { delay_ms: (0, 2), lost_per_mille: 0, last_per_mille: 0, copied_per_mille: 10 };
 
 pub(crate) struct SimulatedNetwork {
     air: Mutex<Air>,
-    /// Each forwarded proposal gets another number: the receiver cannot tell a retry from a new one.
+    /// Each forwarded proposal gets another number, so that the receiver cannot tell a retry from a
+    /// new one.
     renumbers: bool,
-    /// What nodes greet each other in.
+    /// The protocol version of greetings.
     version: PeerVersion,
 }
 
 struct Air {
     nodes: BTreeMap<NodeId, Arc<Node>>,
-    /// Ways on which nothing arrives: from, to.
+    /// Directed ways (from, to) on which nothing arrives.
     blocked: BTreeSet<(NodeId, NodeId)>,
     weather: Weather,
     cables: Vec<(NodeId, NodeId, watch::Sender<Cable>)>,
     fate: Fate,
 }
 
-/// How a connection is.
+/// The state of a connection.
 #[derive(Default)]
 struct Cable {
-    /// What is under way arrives, and nothing more is sent.
+    /// Frames in flight arrive, and nothing more is sent.
     broken: bool,
-    /// Nothing arrives at these nodes, which are gone.
+    /// Nothing arrives at these nodes, because they have stopped.
     gone: Vec<NodeId>,
 }
 
@@ -84,18 +85,18 @@ impl SimulatedNetwork {
         Arc::new(Self { air: Mutex::new(air), renumbers, version })
     }
 
-    /// How node `from` connects to others.
+    /// The dialler of node `from`.
     pub(crate) fn dial_of(self: &Arc<Self>, from: NodeId) -> Dial {
         let network = self.clone();
         Dial::Simulated(Arc::new(move |to| Box::pin(network.clone().connect(from, to))))
     }
 
-    /// A node listens from now on.
+    /// Registers a listening node.
     pub(crate) fn enter(&self, node: Arc<Node>) {
         self.lock().nodes.insert(node.id, node);
     }
 
-    /// A node is gone, with all its connections.
+    /// Removes a node with all its connections.
     pub(crate) fn leave(&self, id: NodeId) {
         let mut air = self.lock();
         air.nodes.remove(&id);
@@ -114,7 +115,7 @@ impl SimulatedNetwork {
         self.lock().weather = weather;
     }
 
-    /// Nothing arrives on these ways (from, to) any more; everything on all others.
+    /// Blocks these ways (from, to), and unblocks all others.
     pub(crate) fn block(&self, ways: impl IntoIterator<Item = (NodeId, NodeId)>) {
         self.lock().blocked = ways.into_iter().collect();
     }
@@ -208,7 +209,7 @@ impl SimulatedNetwork {
         mut state: watch::Receiver<Cable>,
     ) {
         let gone = async {
-            // Forgotten connections are not gone: what is under way on them arrives.
+            // A connection that its node has dropped is not closed: frames in flight on it arrive.
             if state.wait_for(|cable| cable.gone.contains(&way.1)).await.is_err() {
                 std::future::pending::<()>().await;
             }
@@ -229,13 +230,13 @@ impl SimulatedNetwork {
         }
     }
 
-    /// The frame as it is sent on, and perhaps a copy that comes later.
+    /// The frame to deliver, and perhaps a copy that arrives later.
     fn meddle(&self, frame: Frame) -> (Frame, Option<(Duration, Frame)>) {
         let Ok(Request::Propose(bytes)) = codec::decode::<Request>(Kind::Frame, &frame.body) else {
             return (frame, None);
         };
         let air = &mut *self.lock();
-        // Nobody waits for the answer to a copy.
+        // The answer to a copy is discarded.
         let copy = air.fate.happens(air.weather.copied_per_mille).then(|| {
             let copy = Frame { id: frame.id | (1 << 63), body: frame.body.clone() };
             (Duration::from_millis(air.fate.between(1, 1000)), copy)

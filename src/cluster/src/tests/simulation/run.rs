@@ -1,4 +1,4 @@
-//! One run: a cluster, clients, faults, healing, and then every promise checked.
+//! One run: a cluster, clients, faults, healing, and then a check of every promise.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,55 +16,55 @@ use super::world::World;
 use crate::node::Node;
 use crate::raft::state_machine::{META_MARK, mark_of};
 
-/// How long after the last healing every node must serve.
+/// The time after the last healing within which every node must serve.
 const SERVES_WITHIN: Duration = Duration::from_secs(30);
 /// How often the nodes' states are compared.
 const COMPARE_EVERY: Duration = Duration::from_millis(100);
 
-/// What a run is made of.
+/// The parameters of a run.
 #[derive(Clone, Copy)]
 pub(crate) struct Plan {
     pub seed: u64,
     pub nodes: u64,
-    /// How long faults happen, in seconds of the simulated time.
+    /// How long faults happen, in simulated seconds.
     pub rages_s: u64,
     pub menu: &'static [Fault],
     pub weakness: Weakness,
 }
 
-/// A safeguard that is left out, to see that it is missed.
+/// A safeguard that is left out, to prove that the tests notice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Weakness {
-    /// All are there.
+    /// No safeguard is left out.
     Nothing,
     /// Reads do not wait for the barrier.
     LocalReads,
     /// A retried proposal cannot be told from a new one.
     RenumberedForwards,
-    /// A disk says that it has synced, and does so later.
+    /// A disk reports a sync before it happens.
     LyingDisks,
-    /// A node does not say that it voted for another leader than the first.
+    /// A node hides its votes for other leaders than the first.
     HushedVotes,
-    /// Nodes greet each other as builds did that remembered no data directories.
+    /// Nodes greet each other as earlier versions did, which remembered no data directories.
     ForgottenDirectories,
 }
 
-/// What a run came to.
+/// The result of a run.
 pub(crate) struct Outcome {
-    /// The promises that were broken.
+    /// The violated promises.
     pub violations: Vec<String>,
     /// Operations that were answered.
     pub answered: usize,
-    /// Operations that were not.
+    /// Operations that were not answered.
     pub unanswered: usize,
 }
 
-/// Runs a plan.
+/// Runs a cluster with this plan.
 pub(crate) fn run(plan: Plan) -> Outcome {
     in_virtual_time(live(plan))
 }
 
-/// Runs something on a runtime of its own, whose clock leaps whenever everybody waits.
+/// Runs a future on a runtime of its own, whose clock advances whenever all tasks wait.
 pub(crate) fn in_virtual_time<T>(what: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
     let runtime = runtime.unwrap();
@@ -142,7 +142,7 @@ async fn settle(world: &World, clients: &Clients) {
     }
 }
 
-/// Reads everything everywhere: what was acknowledged is there.
+/// Reads everything at every node: acknowledged writes must be there.
 async fn last_look(world: &World, clients: &Clients) {
     let registers = clients.history.lock().unwrap().registers();
     let policies = clients.policies.lock().unwrap().clone();
@@ -163,14 +163,15 @@ async fn last_look(world: &World, clients: &Clients) {
     }
 }
 
-/// Compares the digests of whoever applied the same entries, and hears whether a node gives up, for ever.
+/// Compares the digests of nodes with the same applied index, and records nodes that stop, until it
+/// is dropped.
 async fn compare(clients: Arc<Clients>) {
     let mut seen: HashMap<u64, Digest> = HashMap::new();
     loop {
         sleep(COMPARE_EVERY).await;
         for node in clients.world.nodes() {
             if let Some(reason) = &*node.local.fatal.subscribe().borrow() {
-                // A node that was told to stop meanwhile is no news.
+                // A node that was stopped on purpose is no violation.
                 if clients.world.node(node.id).is_some() {
                     clients.broken.lock().unwrap().push(format!("ends: node {} gave up: {reason}", node.id));
                     return;
@@ -186,7 +187,7 @@ async fn compare(clients: Arc<Clients>) {
     }
 }
 
-/// A node's state: how far it is applied, and its digest.
+/// A node's applied index and digest.
 fn sample(node: &Node) -> Option<(u64, Digest)> {
     let index = || {
         let mark = node.state.get(Table::Meta, META_MARK).ok()??;

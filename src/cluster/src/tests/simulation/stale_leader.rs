@@ -1,4 +1,4 @@
-//! A leader that was cut off and does not know yet that there is another one.
+//! A leader that was cut off and does not know its successor yet.
 
 use std::time::Duration;
 
@@ -12,9 +12,9 @@ use super::faults::leader;
 use super::run::{Weakness, in_virtual_time};
 use super::world::World;
 
-/// Cuts the leader off, lets its successor acknowledge a change, and asks the old leader for the index of a
-/// read at the moment it reaches the others again, for itself and for each of them. Gives the least index
-/// that it said, if any, and the one of the change.
+/// Cuts the leader off, lets its successor acknowledge a change, and asks the old leader for the
+/// read index at the moment it reaches the others again, for itself and for each of them. Returns
+/// the least index that it answered, if any, and that of the change.
 async fn index_of_the_old_leader(seed: u64, weakness: Weakness) -> (Option<u64>, u64) {
     let world = std::sync::Arc::new(World::new(&mut Fate::new(seed), 3, weakness));
     world.found().await;

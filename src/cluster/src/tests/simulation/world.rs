@@ -1,6 +1,6 @@
-//! The simulated cluster: its network, and for each node a disk and what runs on it.
+//! The simulated cluster: its network, and for each node a disk and the running node.
 //!
-//! A node is what [`Cluster::start`] makes, on a network and a log in memory.
+//! A node is the result of [`Cluster::start`], on a network and a log in memory.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -45,11 +45,11 @@ use crate::write::batcher::BatchLimits;
 const CLUSTER: &str = "simulated";
 /// How long a request waits for a quorum.
 const PATIENCE: Duration = Duration::from_secs(6);
-/// How long a stopped node may take until nothing of it runs any more.
+/// The time limit for a stopped node until all its tasks have ended.
 const ENDS_WITHIN: Duration = Duration::from_secs(120);
 
 pub(crate) struct World {
-    /// The feature level that the cluster is founded at.
+    /// The feature level at which the cluster is initialized.
     level: u32,
     pub network: Arc<SimulatedNetwork>,
     machines: BTreeMap<NodeId, Machine>,
@@ -72,7 +72,7 @@ struct Running {
 }
 
 impl World {
-    /// So many machines, ids from 1, on none of which a node runs yet.
+    /// `count` machines with ids from 1, without running nodes.
     pub(crate) fn new(fate: &mut Fate, count: u64, weakness: Weakness) -> Self {
         let home = home();
         let mut config = ClusterSettings::default();
@@ -96,7 +96,7 @@ impl World {
             Weakness::ForgottenDirectories => PeerVersion::First,
             _ => PeerVersion::Second,
         };
-        // Where all know the second level, nobody speaks the first version.
+        // At the second level, no node speaks the first version.
         let level = if version == PeerVersion::First { 1 } else { FEATURE_LEVEL };
         let ids = 1..=count;
         Self {
@@ -109,7 +109,7 @@ impl World {
         }
     }
 
-    /// Starts everybody and founds the cluster.
+    /// Starts every node and initializes the cluster.
     pub(crate) async fn found(&self) {
         for id in self.ids() {
             self.start(id).await;
@@ -131,12 +131,12 @@ impl World {
         self.running(id).as_ref().map(|running| running.node.clone())
     }
 
-    /// Everybody who runs.
+    /// All running nodes.
     pub(crate) fn nodes(&self) -> Vec<Arc<Node>> {
         self.ids().into_iter().filter_map(|id| self.node(id)).collect()
     }
 
-    /// What the services of each running node use.
+    /// The service interface of each running node.
     pub(crate) fn clusters(&self) -> Vec<Cluster> {
         let of = |id| self.running(id).as_ref().map(|running| running.cluster.clone());
         self.ids().into_iter().filter_map(of).collect()
@@ -150,7 +150,7 @@ impl World {
         self.machines[&id].running.lock().unwrap()
     }
 
-    /// Starts a node on what is on its disk.
+    /// Starts a node on its disk.
     pub(crate) async fn start(&self, id: NodeId) {
         let machine = &self.machines[&id];
         let running = self.boot(id, machine).await;
@@ -158,7 +158,7 @@ impl World {
         *self.running(id) = Some(running);
     }
 
-    /// Stops a node without asking it. When this returns nothing of it is left but its disk.
+    /// Stops a node without a shutdown. When this returns, only its disk is left.
     pub(crate) async fn stop(&self, id: NodeId, how: Stop) {
         let Some(Running { directory, node, cluster, tasks }) = self.running(id).take() else { return };
         self.network.leave(id);
@@ -166,7 +166,7 @@ impl World {
         for task in tasks {
             task.abort();
         }
-        // It can neither speak nor write any more: what it still does nobody sees.
+        // The node can neither send nor write any more, so its remaining work has no effect.
         let raft = timeout(ENDS_WITHIN, node.raft.shutdown()).await;
         let holders = Arc::downgrade(&node);
         drop((node, cluster));
@@ -182,12 +182,12 @@ impl World {
         }
         let machine = &self.machines[&id];
         if how == Stop::PowerCut && !machine.disk.was_purged() && has_first_tables(&machine.home) {
-            // Nothing but a snapshot syncs the tables, and the log holds all that was in them.
+            // Only a snapshot syncs the tables, and the log holds everything that was in them.
             forget_tables(&machine.home);
         }
     }
 
-    /// Takes everything off the disk of a node that is stopped.
+    /// Deletes everything on the disk of a stopped node.
     pub(crate) fn empty(&self, id: NodeId) {
         std::fs::remove_dir_all(&self.machines[&id].home).unwrap();
         self.disk(id).empty();
@@ -201,7 +201,8 @@ impl World {
         let options = TablesOptions { cache_bytes: 1 << 20, write_buffer_bytes: 1 << 20, hot_bytes: 1 << 16 };
         let tables = Tables::open(directory.root(), TABLE_NAMES, options).unwrap();
         let state = StateView::new(tables.clone());
-        // The fence asks the log whether the node belongs to anybody, and only when fences differ.
+        // The fence asks the log whether the node belongs to a cluster, and only when fences
+        // differ.
         let unused = LogOptions { cache_bytes: 1 << 16, chunk_bytes: 1 << 16, ..LogOptions::default() };
         let unused = Log::open(&directory.log(), unused).unwrap();
         let fence = Fence::new(directory.clone(), unused.clone());
@@ -291,7 +292,7 @@ fn info(id: NodeId, home: &Path, lease: Duration) -> NodeInfo {
     }
 }
 
-/// Whether the tables are those that the node began with, and not a snapshot that it was sent.
+/// Whether the tables are those that the node began with, and not a received snapshot.
 fn has_first_tables(home: &Path) -> bool {
     std::fs::read_to_string(home.join("CURRENT")).is_ok_and(|current| current.trim() == "state-1")
 }
@@ -301,7 +302,7 @@ fn forget_tables(home: &Path) {
     std::fs::remove_dir_all(home.join("state-1")).unwrap();
 }
 
-/// In memory where there is such a place: the tables sync more often than real ones in so short a time.
+/// In memory if possible: simulated time makes the tables sync more often than real ones.
 fn home() -> tempfile::TempDir {
     let shared_memory = Path::new("/dev/shm");
     match tempfile::tempdir_in(shared_memory) {
