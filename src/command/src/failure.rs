@@ -1,21 +1,21 @@
-//! How a command fails: what went wrong, why, and what helps.
+//! The failure of a command: what went wrong, why, and a hint.
 
 use std::error::Error;
 use std::fmt;
 use std::process::ExitCode;
 
-/// Whose fault it is, which decides the exit code.
+/// The kind of a failure, which decides the exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FailureKind {
-    /// The command line or the configuration; nothing was started.
+    /// The command line or the configuration is wrong; nothing was started.
     Usage,
-    /// The world: a port, a disk, a peer.
+    /// The environment failed: a port, a disk, a peer.
     Runtime,
     /// No service point of a key server answered; the same command may succeed later.
     NoServicePoint,
     /// The cluster works, but not as it should.
     Degraded,
-    /// The person at the terminal, or the system, wanted an end.
+    /// The user or the system interrupted the command.
     Interrupted,
 }
 
@@ -32,7 +32,7 @@ impl FailureKind {
     }
 }
 
-/// A failed command, as it is printed.
+/// A failed command, in its printed form.
 #[derive(Debug)]
 pub struct Failure {
     kind: FailureKind,
@@ -56,7 +56,7 @@ impl Failure {
         Self { kind, message: chain(&error), hint: None }
     }
 
-    /// A mistake in the command line that no error type describes.
+    /// A mistake in the command line without an error type of its own.
     pub fn misuse(message: impl Into<String>) -> Self {
         Self { kind: FailureKind::Usage, message: message.into(), hint: None }
     }
@@ -66,24 +66,24 @@ impl Failure {
         Self { kind: FailureKind::Degraded, message: message.into(), hint: None }
     }
 
-    /// A failure while running that no error type describes.
+    /// A failure while running, without an error type of its own.
     pub fn because(message: impl Into<String>) -> Self {
         Self { kind: FailureKind::Runtime, message: message.into(), hint: None }
     }
 
-    /// Adds what the reader can do about it.
+    /// Adds a hint: what the reader can do.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 
-    /// What went wrong, in a line.
+    /// What went wrong, in one line.
     pub fn message(&self) -> &str {
         &self.message
     }
 
-    /// Whose fault it is.
+    /// The kind of the failure.
     pub fn kind(&self) -> FailureKind {
         self.kind
     }
@@ -99,7 +99,7 @@ impl fmt::Display for Failure {
     }
 }
 
-/// The error and its sources, each of which says its own part only.
+/// The error and its sources, each of which describes only its own part.
 fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();

@@ -1,4 +1,4 @@
-//! What every command has: how it fails, and the signals that stop it.
+//! The common parts of all commands: their failures, and the signals that stop them.
 
 mod failure;
 mod stop_signal;
@@ -6,6 +6,5 @@ mod stop_signal;
 pub use failure::{Failure, FailureKind};
 pub use stop_signal::StopSignal;
 
-/// What every environment variable that sets a key of the configuration starts with:
-/// `KEYMOOT__SECTION__KEY`.
+/// The prefix of environment variables that set a configuration key: `KEYMOOT__SECTION__KEY`.
 pub const ENV_PREFIX: &str = "KEYMOOT__";

@@ -1,10 +1,10 @@
-//! The wish to stop: Ctrl-C, SIGTERM, or the terminal going away.
+//! Stop requests: Ctrl-C, SIGTERM, or the closing of the terminal.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::Failure;
 
-/// Waits for the wish to stop; may be asked again for a second, more urgent one.
+/// Waits for a stop request; can be awaited again for a second, more urgent one.
 pub struct StopSignal {
     interrupt: Signal,
     terminate: Signal,
@@ -12,7 +12,7 @@ pub struct StopSignal {
 }
 
 impl StopSignal {
-    /// Takes the signals over from the default, which would end this process at once.
+    /// Replaces the default handling of the signals, which would end this process at once.
     pub fn listen() -> Result<Self, Failure> {
         let listen = |kind| signal(kind).map_err(Failure::runtime);
         Ok(Self {
@@ -22,7 +22,7 @@ impl StopSignal {
         })
     }
 
-    /// Returns when somebody wants this process to stop.
+    /// Returns at the next stop request.
     pub async fn wait(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}

@@ -1,4 +1,5 @@
-//! From processes to a cluster that answers: each step is tried until it works or time is up.
+//! Turns the started processes into a cluster that answers: each step is retried until it succeeds
+//! or a deadline passes.
 
 use std::ffi::OsString;
 use std::net::Ipv4Addr;
@@ -18,12 +19,12 @@ use super::materials::Materials;
 use super::node_process::run_command;
 use keymoot_command::Failure;
 
-/// How long a cluster may take to come up, on a slow machine under load.
+/// The time limit for a cluster to become ready, on a slow machine under load.
 const READY_TIMEOUT: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(100);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Makes a cluster of the nodes, which were started, and returns once each of them answers.
+/// Makes a cluster of the nodes, which have been started, and returns once each of them answers.
 pub(super) async fn bring_up(materials: &Materials) -> Result<(), Failure> {
     let deadline = Instant::now() + READY_TIMEOUT;
     let ports = materials.nodes.iter().flat_map(|node| [node.api_port, node.peer_port]);
@@ -38,7 +39,8 @@ pub(super) async fn bring_up(materials: &Materials) -> Result<(), Failure> {
     for node in &materials.nodes {
         let api = materials.api(node);
         until(deadline, || ask(agent.clone(), format!("{api}/healthz"), None)).await?;
-        // A content of its own, so that the one in the printed line is new to whoever pastes it.
+        // The check uses a content of its own, so that the one in the printed command is new to the
+        // reader.
         let request = SignedRequest::for_content("keymoot-dev-check", &materials.encryption_key);
         let url = format!("{api}{}", request.target);
         until(deadline, || ask(agent.clone(), url.clone(), Some(request.body.clone()))).await?;
@@ -46,7 +48,7 @@ pub(super) async fn bring_up(materials: &Materials) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Repeats a step until it succeeds; after the deadline its last failure is the answer.
+/// Repeats a step until it succeeds; after the deadline its last failure is returned.
 async fn until<F>(deadline: Instant, mut step: impl FnMut() -> F) -> Result<(), Failure>
 where
     F: Future<Output = Result<(), Failure>>,
@@ -82,7 +84,7 @@ async fn ask(agent: Agent, url: String, body: Option<String>) -> Result<(), Fail
     answered.await.map_err(Failure::runtime)?
 }
 
-/// The address without its query, which holds a signature.
+/// The URL without its query, which holds a signature.
 fn path_of(url: &str) -> &str {
     url.split('?').next().unwrap_or(url)
 }

@@ -1,4 +1,4 @@
-//! The demo account's signed request, as a packager would send it.
+//! The demo account's signed request, as a packager sends it.
 
 use std::path::Path;
 
@@ -19,12 +19,12 @@ pub(super) struct SignedRequest {
 }
 
 impl SignedRequest {
-    /// Asks for the key of `content`, which is made when there is none.
+    /// Requests the key of `content`, which is created if there is none.
     pub(super) fn for_content(content: &str, key: &SecretBytes) -> Self {
         Self::signed(custom_data(content, ""), key)
     }
 
-    /// Asks for the key of one track of `content`.
+    /// Requests the key of one track of `content`.
     pub(super) fn for_track(content: &str, track: &str, key: &SecretBytes) -> Self {
         Self::signed(custom_data(content, &format!(r#","track":"{track}""#)), key)
     }
@@ -35,7 +35,7 @@ impl SignedRequest {
         Self { target: format!("/cenc/widevine/encryption?signature={signature}"), body }
     }
 
-    /// The same as a line for a shell.
+    /// The request as a shell command.
     pub(super) fn curl_line(&self, api: &str, ca_file: Option<&Path>) -> String {
         let trust =
             ca_file.map(|ca| format!(" --cacert {}", quoted(&ca.to_string_lossy()))).unwrap_or_default();
@@ -47,7 +47,7 @@ impl SignedRequest {
     }
 }
 
-/// Path and query of a license request for `content`, as a site would put it into its page.
+/// Path and query of a license request for `content`, as a site puts them into its page.
 pub(super) fn license_target(content: &str, key: &SecretBytes) -> String {
     let data = custom_data(content, "");
     let (text, signature) = (STANDARD.encode(&data), signature(key, data.as_bytes()));
@@ -67,7 +67,7 @@ fn signature(key: &SecretBytes, data: &[u8]) -> String {
     STANDARD.encode(Sha1::new().chain_update(key.expose()).chain_update(data).finalize())
 }
 
-/// A text as one word of a POSIX shell.
+/// The text, quoted as one word of a POSIX shell.
 fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }

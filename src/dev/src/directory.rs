@@ -1,7 +1,7 @@
-//! The directory of a development cluster: what lies where, and who may use it.
+//! The directory of a development cluster: its files, and the lock on it.
 //!
-//! A lock is held for as long as the cluster runs. Clearing removes only what this command
-//! makes, so that a wrong `--dir` costs nobody their files.
+//! The lock is held as long as the cluster runs. Clearing removes only files that this command
+//! makes, so that a wrong `--dir` deletes nobody's files.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
@@ -73,7 +73,8 @@ impl DevDirectory {
         Ok(())
     }
 
-    /// Removes what an earlier run announced, so that whoever waits for it sees this one's.
+    /// Removes the manifest of an earlier run, so that a script that waits for it does not read an
+    /// old one.
     pub(super) fn remove_manifest(&self) -> Result<(), Failure> {
         ignore_missing(fs::remove_file(self.file("dev.json")), &self.file("dev.json"))
     }
@@ -94,7 +95,7 @@ impl DevDirectory {
     }
 }
 
-/// A failure of one file operation.
+/// The failure of a file operation.
 pub(super) fn failed(verb: &str, path: &Path, error: &io::Error) -> Failure {
     Failure::because(format!("cannot {verb} {}: {error}", path.display()))
 }

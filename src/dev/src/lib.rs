@@ -27,7 +27,7 @@ use supervise::Cluster;
 
 /// The account that every development cluster has.
 const DEMO_ACCOUNT: &str = "demo";
-/// The `ca_system` of its requests.
+/// The `ca_system` of the demo account's requests.
 const DEMO_CA_SYSTEM: &str = "OVP";
 
 /// `keymoot dev`.

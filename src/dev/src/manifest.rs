@@ -1,4 +1,4 @@
-//! `dev.json`: what a script needs to know about the running cluster. Its shape is public.
+//! `dev.json`: the running cluster's addresses and keys for scripts. Its shape is public.
 
 use std::fs;
 use std::io::{self, Write as _};
@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use super::{DEMO_ACCOUNT, DEMO_CA_SYSTEM};
 use keymoot_model::NodeId;
 
-/// The file's content. It holds signing keys, so the file is its owner's alone.
+/// The file's content. It holds signing keys, so only its owner can read the file.
 #[derive(Serialize)]
 pub(super) struct Manifest<'a> {
     pub(super) nodes: Vec<ManifestNode<'a>>,
@@ -54,7 +54,7 @@ impl<'a> ManifestAccount<'a> {
 }
 
 impl Manifest<'_> {
-    /// Writes the file. A reader sees the old one or the new one, never a part.
+    /// Writes the file. A reader sees the old or the new content, never a part of it.
     pub(super) fn write(&self, path: &Path) -> io::Result<()> {
         let mut text = Zeroizing::new(serde_json::to_string_pretty(self)?);
         text.push('\n');

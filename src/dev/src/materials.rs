@@ -1,6 +1,6 @@
-//! What a development cluster needs before it can start: CA, certificates, keyring, signing
-//! keys, and a configuration file per node. What exists is reused, except for the configuration
-//! files, which are written anew at every start.
+//! The files that a development cluster needs before it can start: CA, certificates, keyring,
+//! signing keys, and a configuration file per node. Existing files are reused, except for the
+//! configuration files, which are written anew at every start.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -51,7 +51,7 @@ impl Materials {
     }
 }
 
-/// Makes what is missing.
+/// Makes the files that are missing.
 pub(super) fn prepare(directory: &DevDirectory, plan: &Plan, tls: bool) -> Result<Materials, Failure> {
     let ca = authority(directory, plan)?;
     let keyring_file = directory.file("keyring.toml");
@@ -86,7 +86,7 @@ pub(super) fn prepare(directory: &DevDirectory, plan: &Plan, tls: bool) -> Resul
 fn authority(directory: &DevDirectory, plan: &Plan) -> Result<ClusterCa, Failure> {
     let (cert, key) = (directory.file("ca.pem"), directory.file("ca-key.pem"));
     if !(cert.exists() && key.exists()) {
-        // Certificates of an authority that is gone are worth nothing.
+        // Certificates of a CA that no longer exists are useless.
         for id in plan.nodes.iter().map(|node| node.id) {
             remove(&directory.node(id).join("node.pem"))?;
         }
@@ -123,7 +123,7 @@ fn prepare_node(
     })
 }
 
-/// A node's configuration: what must differ from the defaults, and nothing else.
+/// A node's configuration: only the settings that differ from the defaults.
 fn config_text(ports: &NodePorts, tls: bool) -> String {
     let NodePorts { id, api, peer } = ports;
     let tls = if tls { "tls_cert_file = \"../api.pem\"\ntls_key_file = \"../api-key.pem\"\n" } else { "" };
@@ -139,7 +139,7 @@ fn config_text(ports: &NodePorts, tls: bool) -> String {
     )
 }
 
-/// Who may watch: whoever holds signed custom data of the demo account.
+/// The entitlements: every viewer with signed custom data of the demo account may watch.
 fn entitlements_text() -> String {
     format!(
         "# Written by `keymoot dev` once; changes made here count when the nodes start again.\n\
@@ -156,7 +156,7 @@ fn ensure_pair(
     if cert.exists() && key.exists() {
         return Ok(());
     }
-    // One without the other is what a start that was cut short left behind.
+    // A certificate without its key, or the reverse, is left from an interrupted start.
     remove(cert)?;
     remove(key)?;
     make(cert, key).map_err(Failure::runtime)

@@ -1,4 +1,4 @@
-//! One node as a child process, and the short-lived children that set the cluster up.
+//! A node as a child process, and the short-lived children that set up the cluster.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -14,11 +14,11 @@ use super::materials::NodeMaterials;
 use keymoot_command::ENV_PREFIX;
 use keymoot_command::Failure;
 
-/// How much of a log is repeated when a node does not start.
+/// How many lines of a node's log are shown when it does not start.
 const LOG_LINES: usize = 8;
-/// How long a set-up command may take.
+/// The time limit for a set-up command.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(30);
-/// The keys that differ from node to node; set in the environment they would hit every node.
+/// The keys that differ from node to node; set in the environment they would apply to every node.
 const OWN_KEYS: [&str; 12] = [
     "CLUSTER__FOUNDING_CA_KEY_FILE",
     "NODE__ID",
@@ -35,7 +35,7 @@ const OWN_KEYS: [&str; 12] = [
 ];
 
 /// Starts a node. It ends with this process, and a Ctrl-C at the terminal does not reach it: this
-/// process passes the wish to stop on.
+/// process forwards the stop request.
 pub(super) fn start(node: &NodeMaterials) -> Result<Child, Failure> {
     let log = File::options()
         .create(true)
@@ -54,7 +54,7 @@ pub(super) fn start(node: &NodeMaterials) -> Result<Child, Failure> {
     command.spawn().map_err(|error| Failure::because(format!("cannot start node {}: {error}", node.id)))
 }
 
-/// Runs a command of this program to its end.
+/// Runs a command of this program and waits for its end.
 pub(super) async fn run_command<A: AsRef<OsStr>>(arguments: &[A]) -> Result<(), Failure> {
     let mut command = keymoot()?;
     command.args(arguments).stdin(Stdio::null());
@@ -79,11 +79,12 @@ fn keymoot() -> Result<Command, Failure> {
     Ok(command)
 }
 
-/// Asks a child to stop. One that has ended already is left alone.
+/// Asks a child to stop; does nothing if it has ended already.
 pub(super) fn ask_to_stop(child: &Child) {
     let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
     if let Some(pid) = pid {
-        // The child is not reaped yet, so the number is still its own; failing means that it ended.
+        // The child is not reaped yet, so its process id cannot be reused; a failure means that it
+        // has ended.
         let _ = kill_process(pid, Signal::TERM);
     }
 }
@@ -98,7 +99,7 @@ pub(super) fn ending(status: ExitStatus) -> String {
     }
 }
 
-/// The last lines of a log, for a node that does not start.
+/// The last lines of the log of a node that does not start.
 pub(super) fn log_tail(path: &Path) -> String {
     let text = std::fs::read(path).unwrap_or_default();
     let text = String::from_utf8_lossy(&text);

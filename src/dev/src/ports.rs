@@ -1,5 +1,5 @@
-//! The ports of a development cluster. They are kept in the directory: the cluster remembers
-//! its members by address, so peers must come back on the ports they had.
+//! The ports of a development cluster. They are stored in the directory: the cluster remembers its
+//! members by address, so peers must keep their ports.
 
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};
@@ -12,10 +12,10 @@ use keymoot_model::NodeId;
 
 const BASE_PORT: u16 = 8081;
 const NODES: u16 = 3;
-/// What lies between a node's API port and its peer port.
+/// The difference between a node's API port and its peer port.
 const PEER_OFFSET: u16 = 1000;
 
-/// Which node listens where, on loopback.
+/// The ports of each node, on loopback.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Plan {
@@ -32,7 +32,7 @@ pub(super) struct NodePorts {
     pub(super) peer: u16,
 }
 
-/// The ports of the cluster in `directory`, or new ones, which are then kept there.
+/// The ports of the cluster in `directory`, or new ones, which are then stored there.
 pub(super) fn plan(
     directory: &DevDirectory,
     nodes: Option<u16>,
@@ -61,7 +61,7 @@ pub(super) fn plan(
     }
 }
 
-/// Fails when one of the ports is taken, naming it.
+/// Checks that the ports are free; the failure names one that is not.
 pub(super) fn check_free(plan: &Plan) -> Result<(), Failure> {
     for port in plan.nodes.iter().flat_map(|node| [node.api, node.peer]) {
         if let Err(error) = TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
@@ -87,7 +87,7 @@ fn ports_from(base: u16, nodes: u16) -> Result<Plan, Failure> {
 }
 
 fn free_ports(nodes: u16) -> Result<Plan, Failure> {
-    // All are held at once, or the system would give the same port twice.
+    // All are held at once, or the system could return the same port twice.
     let mut held = Vec::new();
     let mut free_port = || -> io::Result<u16> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;

@@ -1,4 +1,4 @@
-//! What a newcomer reads once the cluster is ready.
+//! The text that is printed once the cluster is ready.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::demo::SignedRequest;
 use super::materials::Materials;
 
-/// The nodes, a request to paste, and how to kill a node. `pids` go with the nodes in order.
+/// The nodes, a request to paste, and how to kill a node. `pids` are in the order of the nodes.
 pub(super) fn ready(
     materials: &Materials,
     root: &Path,

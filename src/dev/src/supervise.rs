@@ -1,4 +1,4 @@
-//! Keeps the nodes running until it is told to stop, and stops them in good order.
+//! Keeps the nodes running until a stop request, and then stops them in good order.
 
 use std::process::ExitStatus;
 use std::time::Duration;
@@ -17,20 +17,20 @@ use super::report;
 use keymoot_command::Failure;
 use keymoot_command::StopSignal;
 
-/// How long nodes may take to stop before they are killed; more than the drain time they are given.
+/// How long nodes may take to stop before they are killed: more than their configured drain time.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A development cluster that runs.
+/// A running development cluster.
 pub(super) struct Cluster {
     directory: DevDirectory,
     materials: Materials,
     nodes: Vec<Process>,
-    /// The last process id of each node; one that is down keeps its old one until it is back.
+    /// The last process id of each node; a node that is down keeps its old one until it is back.
     pids: Vec<u32>,
     restart_after: Option<Duration>,
 }
 
-/// A node's process, or the time at which it is started again.
+/// A node's process, or the time at which it is restarted.
 enum Process {
     Running(Child),
     Down { restart_at: Option<Instant> },
@@ -122,7 +122,8 @@ impl Cluster {
 
     fn write_manifest(&self) -> Result<(), Failure> {
         let path = self.directory.file("dev.json");
-        // The keys are base64 text that this command made; another text would have to be UTF-8 as well.
+        // The keys are base64 text that this command made; any other text would have to be UTF-8 as
+        // well.
         let text = |key: &'_ keymoot_crypto::SecretBytes| String::from_utf8_lossy(key.expose()).into_owned();
         let encryption = zeroize::Zeroizing::new(text(&self.materials.encryption_key));
         let license = zeroize::Zeroizing::new(text(&self.materials.license_key));
@@ -161,7 +162,7 @@ impl Cluster {
                 && matches!(child.try_wait(), Ok(None))
             {
                 println!("node {} did not stop in time and is killed", node.id);
-                // An error means that it ended meanwhile.
+                // An error means that the process has ended meanwhile.
                 let _ = child.kill().await;
             }
         }

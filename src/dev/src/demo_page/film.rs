@@ -1,7 +1,7 @@
 //! The demo film: a test picture of FFmpeg, encrypted by Shaka Packager with keys of the cluster.
 //!
-//! Picture and sound have a key each. The keys reach the packager through a pipe, never by its
-//! arguments, and are not kept.
+//! Picture and sound have a key each. The keys reach the packager through a pipe, never in its
+//! arguments, and are not stored.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -25,10 +25,10 @@ pub(super) struct Film {
     pub(super) audio: Vec<u8>,
 }
 
-/// Why there is no film. The message is for the reader of the page.
+/// Why the film could not be made. The message is for the reader of the page.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum FilmError {
-    /// A program is not there.
+    /// A program cannot be started.
     #[error(
         "{program} cannot be run ({source}): run scripts/real-clients in the repository, or put it on PATH"
     )]
@@ -36,7 +36,7 @@ pub(super) enum FilmError {
     /// A program ended with an error.
     #[error("{program} failed: {said}")]
     Failed { program: String, said: String },
-    /// No node gave a key.
+    /// No node returned a key.
     #[error("no node gave the film's keys")]
     NoKey,
     /// A file cannot be written or read.
@@ -66,7 +66,7 @@ pub(super) async fn make(
     Ok(Film { video: std::fs::read(video)?, audio: std::fs::read(audio)? })
 }
 
-/// Asks each node until one gives the key.
+/// Asks each node until one returns the key.
 async fn ask(nodes: &[String], request: &SignedRequest, agent: &ureq::Agent) -> Result<Key, FilmError> {
     for api in nodes {
         let (agent, url, body) = (agent.clone(), format!("{api}{}", request.target), request.body.clone());
@@ -115,7 +115,7 @@ fn packager_arguments(source: &Path, video: &Path, audio: &Path) -> Vec<OsString
     arguments
 }
 
-/// The packager that `SHAKA_PACKAGER` names, the installed one, or whatever PATH has.
+/// The packager that `SHAKA_PACKAGER` names, else the installed one, else the one in PATH.
 fn packager() -> PathBuf {
     if let Some(path) = std::env::var_os("SHAKA_PACKAGER") {
         return path.into();
@@ -132,7 +132,7 @@ async fn run(program: PathBuf, arguments: &[OsString], secret: &str) -> Result<(
     command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
     let mut child = command.kill_on_drop(true).spawn().map_err(cannot)?;
     if let Some(mut pipe) = child.stdin.take() {
-        // A program that ended before it read says itself why.
+        // A program that ended before it read the key reports the reason itself.
         let _ = pipe.write_all(secret.as_bytes()).await;
     }
     let output = child.wait_with_output().await.map_err(cannot)?;
@@ -140,7 +140,7 @@ async fn run(program: PathBuf, arguments: &[OsString], secret: &str) -> Result<(
         return Ok(());
     }
     let said = String::from_utf8_lossy(&output.stderr);
-    // Some repeat what they were told; what they were told secretly stays secret.
+    // Some programs repeat their input; the secret part is removed.
     let said = if secret.is_empty() { said.trim().to_owned() } else { output.status.to_string() };
     Err(FilmError::Failed { program: name, said })
 }

@@ -1,8 +1,8 @@
 //! The demo page of a development cluster: a film that this cluster encrypted plays in the reader's
 //! own browser, with licenses of the nodes.
 //!
-//! Page and player are part of the program, so that nothing is loaded from elsewhere; the film is made
-//! when it is first asked for. Served on loopback only, and only while `keymoot dev` runs.
+//! Page and player are part of the program, so nothing is loaded from elsewhere; the film is made
+//! at the first request. The page is served on loopback only, and only while `keymoot dev` runs.
 
 mod film;
 mod server;
@@ -20,22 +20,22 @@ use super::materials::Materials;
 use film::{Film, FilmError};
 use keymoot_command::Failure;
 
-/// The content that the film's keys are of, and the tracks that have one each.
+/// The content of the film, and its tracks, which have a key each.
 const CONTENT: &str = "demo-film";
 const TRACKS: [&str; 2] = ["SD", "AUDIO"];
-/// What lies between the first node's API port and the page's, where it is free.
+/// The difference between the first node's API port and the page's port, if that one is free.
 const PORT_OFFSET: u16 = 500;
 
 const PAGE: &str = include_str!("page.html");
 
-/// A page that is served until the value goes.
+/// A page that is served until this value is dropped.
 pub(super) struct DemoPage {
-    /// Where it is.
+    /// The page's URL.
     pub(super) url: String,
     serving: JoinHandle<()>,
 }
 
-/// What the page is made of.
+/// The data of the page.
 struct Demo {
     page: String,
     film: OnceCell<Film>,
@@ -46,7 +46,7 @@ struct Demo {
 }
 
 impl DemoPage {
-    /// Serves the page of a cluster that answers.
+    /// Serves the page for a cluster that answers.
     pub(super) async fn start(materials: &Materials, directory: PathBuf) -> Result<Self, Failure> {
         let nodes: Vec<String> = materials.nodes.iter().map(|node| materials.api(node)).collect();
         let target = license_target(CONTENT, &materials.license_key);
@@ -78,7 +78,7 @@ impl Drop for DemoPage {
 }
 
 impl Demo {
-    /// The film, made at the first call; a failure is tried again at the next.
+    /// The film, made at the first call; after a failure the next call tries again.
     async fn film(&self) -> Result<&Film, FilmError> {
         self.film
             .get_or_try_init(|| film::make(&self.nodes, &self.requests, &self.agent, &self.directory))

@@ -1,4 +1,4 @@
-//! As much of an HTTP server as a page on loopback needs: GET of three paths.
+//! A minimal HTTP server for a page on loopback: GET of three paths.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use super::Demo;
 
 /// The longest request head read.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
-/// How long a browser may take to send one.
+/// How long a browser may take to send a request head.
 const HEAD_WITHIN: Duration = Duration::from_secs(10);
 
 /// Status, media type, body.
@@ -23,10 +23,10 @@ pub(super) async fn serve(listener: TcpListener, demo: Arc<Demo>) {
         match listener.accept().await {
             Ok((stream, _)) => {
                 let demo = demo.clone();
-                // A browser that goes away is no failure.
+                // A browser that closes the connection is no failure.
                 tokio::spawn(async move { drop(converse(stream, &demo).await) });
             }
-            // Out of files, perhaps; some time may mend that.
+            // Perhaps out of file descriptors; some may be free soon.
             Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
         }
     }
