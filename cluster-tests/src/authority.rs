@@ -1,4 +1,4 @@
-//! A certificate authority of the rig's own, and what it signed, as files.
+//! A certificate authority of the rig, and the certificates it has issued, as files.
 
 use std::path::{Path, PathBuf};
 
@@ -14,7 +14,7 @@ pub struct Authority {
 }
 
 impl Authority {
-    /// Makes one.
+    /// Makes an authority.
     ///
     /// # Errors
     /// When its directory cannot be written.
@@ -30,7 +30,7 @@ impl Authority {
         Ok(Self { dir, issuer: Issuer::new(params, key) })
     }
 
-    /// Signs for a DNS name or address, and writes `NAME.pem` and `NAME.key`.
+    /// Issues a certificate for a DNS name or address, and writes `NAME.pem` and `NAME.key`.
     ///
     /// # Errors
     /// When they cannot be written.
@@ -43,17 +43,17 @@ impl Authority {
         secret_file::write(&self.path(&format!("{name}.key")), &key.serialize_pem())
     }
 
-    /// Where all of it is.
+    /// The directory of all files.
     pub fn dir(&self) -> &Path {
         self.dir.path()
     }
 
-    /// A file of this name.
+    /// The path of the file with this name.
     pub fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
-    /// The same as text.
+    /// The same path as text.
     pub fn text(&self, name: &str) -> String {
         self.path(name).display().to_string()
     }

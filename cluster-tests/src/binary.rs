@@ -1,7 +1,7 @@
-//! Where the `keymoot` program under test is.
+//! The path of the `keymoot` program under test.
 //!
-//! `KEYMOOT_BIN` names it; otherwise cargo builds it in the profile of the running test, into
-//! the same target directory, so that a test never runs a stale program.
+//! `KEYMOOT_BIN` names it; otherwise cargo builds it in the profile of the running test, into the
+//! same target directory, so that a test never runs a stale program.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 
 use crate::RigError;
 
-/// The path of the `keymoot` program, built when need be.
+/// The path of the `keymoot` program, built if necessary.
 ///
 /// # Errors
 /// [`RigError::Program`] when `KEYMOOT_BIN` names no file or the build fails.
@@ -60,8 +60,8 @@ fn built() -> Result<PathBuf, RigError> {
     Ok(profile_dir.join("keymoot"))
 }
 
-/// Cargo's target directory, where whatever a test makes may lie; the system's own directory for
-/// temporary files when the running program is not in one.
+/// Cargo's target directory, for files that tests make; the system's directory for temporary files
+/// when the running program is not in a target directory.
 pub fn target_dir() -> PathBuf {
     let exe = std::env::current_exe().unwrap_or_default();
     let target = profile_dir(&exe).and_then(|profile| profile.parent().map(Path::to_owned));

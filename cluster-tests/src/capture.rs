@@ -1,7 +1,7 @@
-//! What the nodes say to each other: TCP payloads recorded on loopback by tcpdump.
+//! The traffic between the nodes: TCP payloads recorded on loopback by tcpdump.
 //!
-//! Only the ports that the given processes listen on are recorded, so that nothing of another
-//! program on the machine is looked at.
+//! Only the ports that the given processes listen on are recorded, so that no other program's
+//! traffic is read.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -13,28 +13,28 @@ use std::time::Duration;
 use crate::wait::wait_until;
 use crate::{RigError, process};
 
-/// A running tcpdump. Ends with its value.
+/// A running tcpdump. It ends when this value is dropped.
 pub struct Capture {
     tcpdump: Child,
     pcap: PathBuf,
     log: PathBuf,
-    /// One of the ports that are recorded.
+    /// One of the recorded ports.
     port: u16,
 }
 
-/// All that was said in one direction of one connection, in order.
+/// All bytes of one direction of one connection, in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Flow {
-    /// The port it came from.
+    /// The source port.
     pub from_port: u16,
-    /// The port it went to.
+    /// The destination port.
     pub to_port: u16,
-    /// The payloads behind one another.
+    /// The concatenated payloads.
     pub bytes: Vec<u8>,
 }
 
 impl Capture {
-    /// Starts recording `ports` on loopback into a file in `dir`, and returns when it records.
+    /// Starts to record `ports` on loopback into a file in `dir`, and returns once it records.
     ///
     /// # Errors
     /// When tcpdump is missing or may not record.
@@ -60,13 +60,14 @@ impl Capture {
         Ok(capture)
     }
 
-    /// Stops recording and hands back what was recorded.
+    /// Stops recording and returns the flows.
     ///
     /// # Errors
     /// When the kernel dropped packets, or the file is no capture: a search in it would prove
-    /// nothing. When nobody listens on the first of the ports any more.
+    /// nothing. When no process listens on the first of the ports any more.
     pub fn finish(mut self) -> Result<Vec<Flow>, RigError> {
-        // Packets reach tcpdump a moment after they were sent, in their order: behind this one none is missing.
+        // Packets reach tcpdump shortly after they were sent, in order: when this one is recorded,
+        // none before it is missing.
         let last = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port))
             .and_then(|stream| stream.local_addr().map(|own| (stream, own.port())));
         let (stream, last_port) = last.map_err(RigError::io("cannot send a last packet"))?;
@@ -115,7 +116,7 @@ fn flows(pcap: &[u8]) -> Option<Vec<Flow>> {
     let mut rest = pcap.get(24..)?;
     while let Some(length) = rest.get(8..12) {
         let end = 16 + usize::try_from(u32::from_le_bytes(length.try_into().ok()?)).ok()?;
-        // A packet cut short at the end of the file is one that was being written.
+        // A packet that is cut short at the end of the file was still being written.
         let Some(frame) = rest.get(16..end) else { break };
         if let Some((from_port, to_port, payload)) = tcp_payload(frame) {
             flows.entry((from_port, to_port)).or_default().extend_from_slice(payload);
@@ -148,13 +149,13 @@ fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
 /// The TCP ports that a process listens on.
 ///
 /// # Errors
-/// When the process is gone or its files may not be seen.
+/// When the process has ended or its files cannot be read.
 pub fn listening_ports(pid: u32) -> Result<Vec<u16>, RigError> {
     let dir = PathBuf::from(format!("/proc/{pid}/fd"));
     let mut sockets = Vec::new();
     for entry in std::fs::read_dir(&dir).map_err(RigError::at("read", &dir))? {
         let path = entry.map_err(RigError::at("read", &dir))?.path();
-        // A file closed in between is none that listens.
+        // A file that was closed meanwhile is no listener.
         let Ok(target) = std::fs::read_link(&path) else { continue };
         let target = target.to_string_lossy().into_owned();
         sockets.extend(target.strip_prefix("socket:[").and_then(|t| t.strip_suffix(']')).map(str::to_owned));

@@ -13,29 +13,29 @@ const COLOURS: [&str; 5] = ["#2b6cb0", "#2f855a", "#b7791f", "#6b46c1", "#4a5568
 
 /// A row of bars.
 pub struct Panel {
-    /// Above the row.
+    /// The title above the row.
     pub title: String,
     /// One value per bucket of time.
     pub values: Vec<f64>,
 }
 
-/// A moment worth a line through all panels.
+/// A moment that is marked by a line through all panels.
 pub struct Mark {
     /// Seconds from the left edge.
     pub at_s: f64,
-    /// Beside the line.
+    /// The text beside the line.
     pub label: String,
 }
 
 /// A timeline.
 pub struct Timeline {
-    /// Above everything.
+    /// The title above the panels.
     pub title: String,
-    /// How much time one value stands for.
+    /// The time that one value covers.
     pub bucket_ms: f64,
-    /// From top to bottom.
+    /// The panels from top to bottom.
     pub panels: Vec<Panel>,
-    /// In any order.
+    /// The marks, in any order.
     pub marks: Vec<Mark>,
 }
 
@@ -98,7 +98,7 @@ fn time_axis(svg: &mut String, span_s: f64, bottom_px: f64) {
     }
 }
 
-/// Words at a place, anchored at their `start`, `middle` or `end`.
+/// Text at a position, anchored at its `start`, `middle` or `end`.
 pub(crate) fn text(svg: &mut String, x: f64, y: f64, anchor: &str, size: u32, words: &str) {
     let words = escape(words);
     let _ = writeln!(
@@ -123,7 +123,7 @@ fn escape(words: &str) -> String {
     })
 }
 
-/// Counts here are of buckets and panels: small.
+/// The counts here are of buckets and panels, so they are small.
 #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
 const fn to_f64(count: usize) -> f64 {
     count as f64

@@ -1,7 +1,8 @@
 //! Three real nodes on loopback, started by `keymoot dev` in a directory of their own.
 //!
-//! The cluster ends with its value: every process it started is asked to stop, then forced.
-//! A test that panics gets the tails of all logs printed, because the directory goes too.
+//! The cluster ends when its value is dropped: every process it started is asked to stop, then
+//! killed. When a test panics, the ends of all logs are printed, because the directory is deleted
+//! too.
 
 use std::fs::File;
 use std::net::SocketAddr;
@@ -22,11 +23,11 @@ mod options;
 pub use node::Node;
 pub use options::Options;
 
-/// How long three nodes may take to come up on a busy two-core machine.
+/// The time limit for three nodes to start on a busy two-core machine.
 const START_WITHIN: Duration = Duration::from_secs(60);
-/// How long a node may take to end when asked.
+/// The time limit for a node to stop when asked.
 const STOP_WITHIN: Duration = Duration::from_secs(15);
-/// How long the cluster may be without a leader before that is a failure of its own.
+/// How long the cluster may be without a leader before that counts as a failure.
 const LEADER_WITHIN: Duration = Duration::from_secs(30);
 
 /// A running cluster.
@@ -39,7 +40,7 @@ pub struct Cluster {
     env: Vec<(String, String)>,
     open_files: Option<u64>,
     dev: Child,
-    /// Nodes that were started anew by the rig, which must reap them itself.
+    /// Nodes that the rig itself restarted, and must therefore reap.
     restarted: Vec<(u64, Child)>,
 }
 
@@ -47,7 +48,7 @@ impl Cluster {
     /// A cluster with the shipped defaults.
     ///
     /// # Errors
-    /// Those of [`Options::start`].
+    /// As for [`Options::start`].
     pub fn start() -> Result<Self, RigError> {
         Options::default().start()
     }
@@ -117,7 +118,7 @@ impl Cluster {
         self.dir.clone()
     }
 
-    /// Starts every node anew without `keymoot dev`, so that its directory is used by nodes only.
+    /// Restarts every node without `keymoot dev`, so that only nodes use its directory.
     ///
     /// # Errors
     /// When a node does not end, or does not come back in time.
@@ -133,7 +134,7 @@ impl Cluster {
         &self.signer
     }
 
-    /// The demo account with its license signing key, which must open no encryption endpoint.
+    /// The demo account with its license signing key, which no encryption endpoint may accept.
     pub fn license_signer(&self) -> Signer {
         self.signer.with_key(&self.license_signing_key)
     }
@@ -143,7 +144,7 @@ impl Cluster {
         &self.nodes
     }
 
-    /// Where each node's API answers.
+    /// The API addresses of all nodes.
     pub fn addresses(&self) -> Vec<SocketAddr> {
         self.nodes.iter().map(|node| node.api).collect()
     }
@@ -159,12 +160,12 @@ impl Cluster {
             .ok_or_else(|| RigError::Answer(format!("the cluster has no node {id}")))
     }
 
-    /// The ids of all nodes but this.
+    /// The ids of all other nodes.
     pub fn others(&self, id: u64) -> Vec<u64> {
         self.nodes.iter().map(|node| node.id).filter(|other| *other != id).collect()
     }
 
-    /// Waits until exactly one node says that it leads, and names it.
+    /// Waits until exactly one node reports that it leads, and returns its id.
     ///
     /// # Errors
     /// When none does in time.
@@ -179,7 +180,7 @@ impl Cluster {
         })
     }
 
-    /// Ends a node at once, as a power cut of its process would.
+    /// Kills a node with SIGKILL.
     ///
     /// # Errors
     /// When it still runs afterwards.
@@ -195,7 +196,7 @@ impl Cluster {
         self.signal(id, Signal::TERM)
     }
 
-    /// Stops a node in the middle of whatever it does, until [`Self::resume`].
+    /// Suspends a node until [`Self::resume`].
     ///
     /// # Errors
     /// When it may not be signalled.
@@ -203,7 +204,7 @@ impl Cluster {
         process::signal(self.node(id)?.pid, Signal::STOP, &self.dir())
     }
 
-    /// Lets a paused node go on.
+    /// Resumes a paused node.
     ///
     /// # Errors
     /// When it may not be signalled.
@@ -219,7 +220,7 @@ impl Cluster {
         operator::keymoot(&[&["cluster"], arguments, &["--config", &self.node(at)?.config()]].concat())
     }
 
-    /// Adds an account that may ask from this machine, with more arguments.
+    /// Adds an account that may send requests from this machine, with more arguments.
     ///
     /// # Errors
     /// When the command fails.
@@ -229,7 +230,7 @@ impl Cluster {
         operator::keymoot(&[&add[..], more].concat())?.succeeded().map(drop)
     }
 
-    /// Kills all nodes with nothing in between.
+    /// Kills all nodes without a pause in between.
     ///
     /// # Errors
     /// When one still runs afterwards.
@@ -261,7 +262,7 @@ impl Cluster {
         })
     }
 
-    /// Waits until a node that the rig started ends by itself, and says how.
+    /// Waits until a node that the rig started ends by itself, and returns its exit status.
     ///
     /// # Errors
     /// When it still runs after the deadline.
@@ -273,7 +274,7 @@ impl Cluster {
         Ok(status)
     }
 
-    /// All that a node started by the rig has said so far.
+    /// The log of a node that the rig started.
     ///
     /// # Errors
     /// When its log cannot be read.
@@ -282,7 +283,7 @@ impl Cluster {
         std::fs::read_to_string(&log).map_err(RigError::at("read", &log))
     }
 
-    /// Waits until every node answers that it is ready.
+    /// Waits until every node reports that it is ready.
     ///
     /// # Errors
     /// When one does not in time.
@@ -292,7 +293,7 @@ impl Cluster {
             .try_for_each(|api| wait_until("a node to be ready", START_WITHIN, || metrics::is_ready(api)))
     }
 
-    /// Starts a node that was ended, and waits until it is healthy.
+    /// Starts a node that was stopped, and waits until it is healthy.
     ///
     /// # Errors
     /// When it is not healthy in time.
@@ -302,8 +303,8 @@ impl Cluster {
         wait_until(&format!("node {id} to be healthy again"), START_WITHIN, || metrics::is_healthy(api))
     }
 
-    /// Starts a node that was ended with further environment variables, and does not wait for it:
-    /// how to ask it is then the caller's to know.
+    /// Starts a node that was stopped, with further environment variables, and does not wait for
+    /// it: only the caller knows how to reach it.
     ///
     /// # Errors
     /// When it cannot be started.
@@ -345,14 +346,14 @@ impl Cluster {
         Ok(command)
     }
 
-    /// Starts a node that must refuse to run, with `env` over the cluster's own, and hands back how
-    /// it ended and all it said.
+    /// Starts a node that must refuse to run, with `env` over the cluster's own, and returns its
+    /// exit status and its output.
     ///
     /// # Errors
-    /// When it still runs after the deadline; it is ended.
+    /// When it still runs after the deadline; it is killed then.
     pub fn must_refuse(&self, id: u64, env: &[(String, String)]) -> Result<(ExitStatus, String), RigError> {
         let log = self.root.path().join("logs").join(format!("refusal-{id}.log"));
-        // What an earlier refusal said is not this one's.
+        // The log of an earlier refusal is removed first.
         std::fs::write(&log, "").map_err(RigError::at("write", &log))?;
         let env = [self.env.as_slice(), env].concat();
         let mut child = spawn(self.serve_command(id)?, &env, &log)?;
@@ -362,7 +363,7 @@ impl Cluster {
         ended.map(|status| (status, said))
     }
 
-    /// Waits until a node has applied all that the others have in their logs now.
+    /// Waits until a node has applied all entries that the others have in their logs now.
     ///
     /// # Errors
     /// When it does not in time.
@@ -378,7 +379,7 @@ impl Cluster {
         })
     }
 
-    /// Every file that a log was written to.
+    /// All log files.
     ///
     /// # Errors
     /// When a directory cannot be read.
@@ -389,7 +390,7 @@ impl Cluster {
         Ok(files)
     }
 
-    /// The ends of all logs, for a failure's report.
+    /// The ends of all logs, for the report of a failure.
     pub fn log_tails(&self) -> String {
         logs::tails(&self.log_files().unwrap_or_default())
     }
@@ -406,13 +407,13 @@ impl Drop for Cluster {
         process::end(&mut self.dev, STOP_WITHIN);
         let dir = self.dir();
         for node in &self.nodes {
-            // What `keymoot dev` left running must not outlive the test either.
+            // A process that `keymoot dev` left running must not outlive the test either.
             let _ = process::signal(node.pid, Signal::KILL, &dir);
         }
     }
 }
 
-/// The program, with its limit on open files if it gets one of its own.
+/// The program, with a limit on open files if one is given.
 fn program(open_files: Option<u64>) -> Result<Command, RigError> {
     let Some(most) = open_files else { return Ok(Command::new(binary::keymoot()?)) };
     let mut command = Command::new("sh");
@@ -421,7 +422,7 @@ fn program(open_files: Option<u64>) -> Result<Command, RigError> {
     Ok(command)
 }
 
-/// Starts a program with `env` over its own environment, and both outputs appended to `log`.
+/// Starts a program with `env` over its own environment, and appends both outputs to `log`.
 pub(crate) fn spawn(mut command: Command, env: &[(String, String)], log: &Path) -> Result<Child, RigError> {
     let append = || File::options().create(true).append(true).open(log);
     let (out, err) =

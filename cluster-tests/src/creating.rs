@@ -1,4 +1,4 @@
-//! Contents that are created in the background, at every node, and what was acknowledged of them.
+//! A background load that creates contents at every node, and records the acknowledged keys.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::ledger::Ledger;
 use crate::{RigError, Signer};
 
-/// A load that creates contents until it is stopped. A request that fails is asked again at another node.
+/// A load that creates contents until it is stopped. A failed request is retried at another node.
 pub struct Creating {
     shared: Arc<Shared>,
     workers: Vec<JoinHandle<()>>,
@@ -23,13 +23,13 @@ struct Shared {
 
 impl Shared {
     fn ledger(&self) -> std::sync::MutexGuard<'_, Ledger> {
-        // A worker that panicked has left the ledger whole.
+        // A worker that panicked has left the ledger intact.
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Creating {
-    /// Begins with so many workers.
+    /// Starts `workers` workers.
     pub fn begin(signer: &Signer, nodes: &[SocketAddr], workers: usize) -> Self {
         let shared = Arc::new(Shared::default());
         let worker = |number: usize| {
@@ -40,12 +40,12 @@ impl Creating {
         Self { shared, workers }
     }
 
-    /// What is acknowledged by now.
+    /// The keys that are acknowledged by now.
     pub fn acknowledged(&self) -> Ledger {
         self.shared.ledger().clone()
     }
 
-    /// Waits until so many contents are acknowledged.
+    /// Waits until `count` contents are acknowledged.
     ///
     /// # Errors
     /// When that takes longer than a minute.
@@ -58,7 +58,7 @@ impl Creating {
         })
     }
 
-    /// Ends the load, and gives all that was acknowledged.
+    /// Ends the load, and returns all acknowledged keys.
     pub fn stop(mut self) -> Ledger {
         self.halt();
         self.shared.ledger().clone()
@@ -67,7 +67,7 @@ impl Creating {
     fn halt(&mut self) {
         self.shared.stop.store(true, Ordering::Relaxed);
         for worker in self.workers.drain(..) {
-            // One that panicked has said so.
+            // A worker that panicked has printed why.
             let _ended = worker.join();
         }
     }
@@ -85,7 +85,7 @@ fn create(shared: &Shared, signer: &Signer, nodes: &[SocketAddr], worker: usize)
             return;
         }
         let content = format!("load-{worker}-{serial}.mp4");
-        // A content that got no answer is simply not in the ledger.
+        // A content without an answer is simply not in the ledger.
         if let Ok(key) = signer.create(*node, &content) {
             shared.ledger().enter(key, &node.to_string());
         } else {

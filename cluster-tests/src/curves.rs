@@ -1,4 +1,4 @@
-//! Curves as SVG: one line for each series over a logarithmic or even axis, with its name at its end.
+//! Curves as SVG: one line per series over a logarithmic or linear axis, with its name at its end.
 //!
 //! Numbers are rounded, text is escaped, and nothing is fetched when the file is opened.
 
@@ -17,30 +17,30 @@ const COLOURS: [&str; 8] =
 
 /// A line.
 pub struct Series {
-    /// Beside its end.
+    /// The name beside the line's end.
     pub name: String,
-    /// From left to right.
+    /// The points from left to right.
     pub points: Vec<[f64; 2]>,
 }
 
 /// An axis.
 #[derive(Clone, Copy)]
 pub struct Axis {
-    /// What it is of, with the unit.
+    /// The quantity and its unit.
     pub title: &'static str,
-    /// Whether each step multiplies.
+    /// Whether the axis is logarithmic.
     pub logarithmic: bool,
 }
 
-/// A picture.
+/// A chart.
 pub struct Curves {
-    /// Above everything.
+    /// The title above the chart.
     pub title: String,
-    /// From left to right; its marks are where points are.
+    /// The horizontal axis; its marks are at the points.
     pub across: Axis,
-    /// From bottom to top.
+    /// The vertical axis.
     pub up: Axis,
-    /// In any order.
+    /// The lines, in any order.
     pub series: Vec<Series>,
 }
 
@@ -74,7 +74,7 @@ impl Curves {
         svg
     }
 
-    /// Draws the series, with names from top to bottom as the lines end, none on another.
+    /// Draws the series, with names in the order of the lines' ends, none over another.
     fn lines(&self, svg: &mut String, place: impl Fn([f64; 2]) -> [f64; 2]) {
         let mut names: Vec<(f64, &str, &str)> = Vec::new();
         for (series, colour) in self.series.iter().zip(COLOURS.iter().cycle()) {
@@ -109,7 +109,7 @@ impl Curves {
         }
     }
 
-    /// All values of an axis, each once, in order.
+    /// All values on an axis, each once, in order.
     fn values(&self, axis: usize) -> Vec<f64> {
         let points = self.series.iter().flat_map(|series| &series.points);
         let mut values: Vec<f64> = points.filter_map(|point| point.get(axis).copied()).collect();
@@ -124,7 +124,7 @@ impl Curves {
         let positive = || values.iter().copied().filter(|value| *value > 0.0);
         let (low, high) = (positive().fold(f64::INFINITY, f64::min), positive().fold(0.0, f64::max));
         match (logarithmic && high > 0.0, axis) {
-            // Upwards whole powers of ten, so that the marks are round.
+            // The vertical axis ends at powers of ten, so that the marks are round.
             (true, 1) => {
                 Scale { logarithmic, low: power(low.log10().floor()), high: power(high.log10().ceil()) }
             }
@@ -143,7 +143,7 @@ struct Scale {
 }
 
 impl Scale {
-    /// Where a value is, from 0 to 1; in the middle when all are the same.
+    /// The position of a value on the axis, from 0 to 1; 0.5 when all values are the same.
     fn part(&self, value: f64) -> f64 {
         let of = |value: f64| if self.logarithmic { value.max(f64::MIN_POSITIVE).log10() } else { value };
         let part = (of(value) - of(self.low)) / (of(self.high) - of(self.low));
@@ -175,7 +175,7 @@ fn round_up(value: f64) -> f64 {
     [1.0, 2.0, 4.0, 8.0].map(|times| times * step).into_iter().find(|up| *up >= value).unwrap_or(step * 10.0)
 }
 
-/// A number with as few characters as tell it: 12k, 1.5M, 0.25.
+/// A number in few characters: 12k, 1.5M, 0.25.
 fn short(value: f64) -> String {
     let (scaled, unit) = match value {
         v if v >= 1e6 => (v / 1e6, "M"),

@@ -1,4 +1,4 @@
-//! `dev.json`: what `keymoot dev` says of its cluster to scripts and tests.
+//! `dev.json`: the description of its cluster that `keymoot dev` writes for scripts and tests.
 
 use std::path::{Path, PathBuf};
 
@@ -6,55 +6,49 @@ use serde::Deserialize;
 
 use crate::RigError;
 
-/// The file.
 #[derive(Deserialize)]
 pub struct DevFile {
-    /// In the order of their ids.
+    /// The nodes in the order of their ids.
     pub nodes: Vec<DevNode>,
-    /// The demo account.
     pub account: DevAccount,
 }
 
-/// A node.
 #[derive(Deserialize)]
 pub struct DevNode {
-    /// Its number in the cluster.
+    /// The node's id in the cluster.
     pub id: u64,
     /// A base URL on loopback.
     pub api: String,
-    /// Its process.
+    /// Its process id.
     pub pid: u32,
-    /// Its directory.
     pub dir: PathBuf,
 }
 
-/// An account.
 #[derive(Deserialize)]
 pub struct DevAccount {
-    /// Its name.
     pub account_id: String,
-    /// What its requests carry.
+    /// The `ca_system` of its requests.
     pub ca_system: String,
-    /// One for each scope.
+    /// One signing key per scope.
     pub signing_keys: DevSigningKeys,
 }
 
 /// Signing keys, as text.
 #[derive(Deserialize)]
 pub struct DevSigningKeys {
-    /// Opens the encryption endpoints.
+    /// The key for encryption endpoints.
     pub encryption: String,
-    /// Opens the license endpoints.
+    /// The key for license endpoints.
     pub license: String,
 }
 
 /// Reads the file.
 ///
 /// # Errors
-/// When it is not there yet, or not as it is documented.
+/// When it does not exist yet, or does not have its documented shape.
 pub fn read(path: &Path) -> Result<DevFile, RigError> {
     let bytes = std::fs::read(path).map_err(RigError::at("read", path))?;
-    // The parser's own words could repeat a signing key.
+    // The parser's message could repeat a signing key, so it is not used.
     serde_json::from_slice(&bytes).map_err(|error| {
         let (line, column) = (error.line(), error.column());
         RigError::Answer(format!("{} is not as documented at {line}:{column}", path.display()))

@@ -1,4 +1,4 @@
-//! The documents name files of this repository; whoever moves one moves its name, too.
+//! The documents name files of this repository; the test fails when such a file has been moved.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -10,8 +10,8 @@ fn documents(root: &Path) -> Vec<PathBuf> {
     pages.chain(["README.md", "CONTRIBUTING.md"].map(|name| root.join(name))).collect()
 }
 
-/// The paths in backquotes that begin with one of the repository's folders. What is written `NAME` is the
-/// reader's to fill in.
+/// The paths in backquotes that begin with one of the repository's folders. `NAME` in capitals is a
+/// placeholder for the reader.
 fn named_paths(text: &str) -> BTreeSet<&str> {
     let folders = ["src/", "cluster-tests/", "config/", "scripts/", "docs/"];
     let quoted = text.split('`').skip(1).step_by(2).map(|quoted| quoted.trim_end_matches('/'));

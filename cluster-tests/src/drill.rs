@@ -1,10 +1,10 @@
 //! The drills: load at all nodes, nodes that go away and come back, and a record of every answer.
-//! In one the leader is killed again and again; in the other each node in turn is asked to stop, as
-//! in an upgrade.
+//! In one drill the leader is killed again and again; in the other each node in turn is asked to
+//! stop, as in an upgrade.
 //!
-//! A worker behaves as a patient scrambler does: it has a home node, waits for the answer, and
-//! when its connection breaks it asks the next node for the same content. An answer that is not
-//! a key is an error of the cluster; a broken connection to a killed node is not.
+//! A worker behaves as a patient scrambler does: it has a home node, waits for the answer, and when
+//! its connection breaks it asks the next node for the same content. An answer that is not a key is
+//! an error of the cluster; a broken connection to a killed node is not.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,23 +17,23 @@ use crate::signed::WIDEVINE;
 use crate::wait::{pause, wait_until};
 use crate::{Cluster, KeyAnswer, RigError, Signer};
 
-/// How nodes go away.
+/// The way in which nodes go away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Manner {
-    /// The leader is killed with `kill -9`, so many times.
+    /// The leader is killed with `kill -9`, this many times.
     LeaderKilled(usize),
-    /// Each node is asked to stop by SIGTERM, one after another, so many times.
+    /// Each node in turn is asked to stop by SIGTERM, this many times.
     RollingRestart(usize),
 }
 
-/// How hard and how often.
+/// The parameters of a drill.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
     /// How nodes go away, and how often.
     pub manner: Manner,
-    /// Clients whose home is the same node.
+    /// The number of clients with the same home node.
     pub clients_per_node: usize,
-    /// What a client waits between an answer and its next request.
+    /// How long a client waits between an answer and its next request.
     pub think: Duration,
     /// Load before the first outage, and between a restarted node's return and the next outage.
     pub calm: Duration,
@@ -46,32 +46,32 @@ impl Default for Plan {
     }
 }
 
-/// A key that was answered.
+/// A key that was returned.
 #[derive(Clone, Copy, Debug)]
 pub struct Success {
-    /// Which node answered, counted from 0.
+    /// The index of the node that answered.
     pub node: usize,
-    /// When the request that was answered left, since the drill began.
+    /// When the answered request was sent, since the start of the drill.
     pub sent_at: Duration,
-    /// When its answer came, since the drill began.
+    /// When its answer arrived, since the start of the drill.
     pub answered_at: Duration,
     /// From the client's first attempt to the answer.
     pub waited: Duration,
 }
 
-/// An answer that is no key.
+/// An answer that is not a key.
 #[derive(Clone, Debug)]
 pub struct Refusal {
-    /// When it came, since the drill began.
+    /// When it arrived, since the start of the drill.
     pub at: Duration,
-    /// What it said.
+    /// The text of the answer.
     pub text: String,
 }
 
-/// All that was answered.
+/// All answers.
 #[derive(Default)]
 pub struct Record {
-    /// Every key answered.
+    /// Every returned key.
     pub successes: Vec<Success>,
     /// Every other answer.
     pub refusals: Vec<Refusal>,
@@ -79,36 +79,36 @@ pub struct Record {
     pub ledger: Ledger,
 }
 
-/// One node that went away and came back.
+/// One absence of a node.
 #[derive(Clone, Copy, Debug)]
 pub struct Outage {
-    /// Its id.
+    /// The node's id.
     pub node: u64,
     /// Whether it led.
     pub led: bool,
-    /// When it was killed or asked to stop, since the drill began.
+    /// When it was killed or asked to stop, since the start of the drill.
     pub at: Duration,
-    /// When it had caught up again, since the drill began.
+    /// When it had caught up again, since the start of the drill.
     pub back_at: Duration,
 }
 
-/// What a drill found.
+/// The result of a drill.
 pub struct Report {
     /// How nodes went away.
     pub manner: Manner,
-    /// The nodes that went away, in order.
+    /// The absences, in order.
     pub outages: Vec<Outage>,
-    /// All that was answered.
     pub record: Record,
-    /// How long the load lasted.
+    /// The duration of the load.
     pub lasted: Duration,
-    /// What is lost, changed or shared, read back from every node at the end.
+    /// Keys that are lost, changed or shared, read back from every node at the end.
     pub findings: Vec<String>,
 }
 
 impl Report {
-    /// How long nobody was served: from a kill to the first answer to a request that was sent after
-    /// it; of a node that was asked to stop, the longest time between two answers while it was away.
+    /// How long no request was answered: after a kill, the time to the first answer to a request
+    /// that was sent after it; for a node that was asked to stop, the longest time between two
+    /// answers while it was away.
     pub fn gap(&self, outage: Outage) -> Option<Duration> {
         match self.manner {
             Manner::LeaderKilled(_) => {
@@ -130,7 +130,7 @@ impl Report {
         silences.max().unwrap_or_default()
     }
 
-    /// The time that counts for an outage: until the next one, or the end.
+    /// The period that belongs to an outage: until the next one, or the end.
     pub fn window(&self, index: usize) -> std::ops::Range<Duration> {
         let from = self.outages.get(index).map_or(self.lasted, |outage| outage.at);
         let to = self.outages.get(index + 1).map_or(self.lasted, |outage| outage.at);
@@ -210,7 +210,8 @@ fn outage(cluster: &mut Cluster, node: u64, plan: Plan, shared: &Shared) -> Resu
         let late = record.successes.iter().rev().any(|success| success.sent_at > at);
         if late { Ok(()) } else { Err(RigError::Answer("none did yet".to_owned())) }
     })?;
-    // The others carry the load alone for a while, so that the restart is not part of a kill's gap.
+    // The other nodes carry the load alone for a while, so that the restart is not part of a kill's
+    // gap.
     pause(plan.calm)?;
     cluster.restart(node)?;
     cluster.await_caught_up(node)?;
@@ -226,11 +227,11 @@ struct Worker<'a> {
 }
 
 impl Worker<'_> {
-    /// Creates contents of its own, and asks for each a second time later, at another node.
+    /// Creates contents of its own, and requests each a second time later, at another node.
     fn run(&self) {
         let mut links: Vec<Option<Link>> = self.nodes.iter().map(|_| None).collect();
         for serial in 0_u64.. {
-            // Even serials create; odd ones ask again for what was created a while ago.
+            // Even serials create; odd ones request a content that was created a while ago.
             let (content, home) = match serial % 2 {
                 0 => (serial, self.client),
                 _ => (serial.saturating_sub(21) & !1, self.client + 1),
@@ -244,7 +245,7 @@ impl Worker<'_> {
         }
     }
 
-    /// Asks from `home` on until a node answers or the drill ends.
+    /// Asks the nodes from `home` on until one answers or the drill ends.
     fn ask(&self, links: &mut [Option<Link>], content_id: &str, home: usize) {
         let request = self.signer.request("POST", WIDEVINE, &self.signer.custom_data(content_id, &[]));
         let first_at = self.shared.began.elapsed();

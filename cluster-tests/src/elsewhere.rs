@@ -1,5 +1,5 @@
-//! A cluster restored from a backup on other addresses: the same certificates, keyring and node ids, in
-//! directories and on ports of its own.
+//! A cluster restored from a backup at other addresses: the same certificates, keyring and node
+//! ids, in directories and on ports of its own.
 
 use std::fs::File;
 use std::net::SocketAddr;
@@ -14,40 +14,38 @@ const HEALTHY_WITHIN: Duration = Duration::from_secs(60);
 
 /// A node of the restored cluster.
 pub struct RestoredNode {
-    /// Its id.
     pub id: u64,
-    /// Where its API answers.
+    /// The address of its API.
     pub api: SocketAddr,
-    /// Where its peers reach it.
+    /// The address on which its peers reach it.
     pub peer: SocketAddr,
-    /// Its configuration.
+    /// Its configuration file.
     pub config: PathBuf,
     child: Option<Child>,
 }
 
-/// The restored cluster. It ends with its value.
+/// The restored cluster. It ends when this value is dropped.
 pub struct Elsewhere {
     root: PathBuf,
     nodes: Vec<RestoredNode>,
 }
 
 impl Elsewhere {
-    /// Makes directories and configurations under `root` for nodes `ids` of `cluster`; nothing is restored
-    /// or started yet.
+    /// Makes directories and configurations under `root` for nodes `ids` of `cluster`; nothing is
+    /// restored or started yet.
     ///
     /// # Errors
-    /// When a directory or port cannot be had.
+    /// When there is no free directory or port.
     pub fn prepare(cluster: &Cluster, root: &Path, ids: &[u64]) -> Result<Self, RigError> {
         let nodes = ids.iter().map(|id| prepare_node(cluster, root, *id)).collect::<Result<_, _>>()?;
         Ok(Self { root: root.to_owned(), nodes })
     }
 
-    /// The nodes.
     pub fn nodes(&self) -> &[RestoredNode] {
         &self.nodes
     }
 
-    /// Where each node's API answers.
+    /// The API addresses of all nodes.
     pub fn addresses(&self) -> Vec<SocketAddr> {
         self.nodes.iter().map(|node| node.api).collect()
     }
@@ -58,10 +56,10 @@ impl Elsewhere {
         self.nodes.iter().flat_map(member).collect()
     }
 
-    /// Restores `backup` on these nodes, as their operator would: the first chooses the fence.
+    /// Restores `backup` on these nodes, as an operator would: the first one chooses the fence.
     ///
     /// # Errors
-    /// When a restore fails; with what it said.
+    /// When a restore fails; with its output.
     pub fn restore(&self, backup: &Path, ids: &[u64]) -> Result<(), RigError> {
         let mut fence = None;
         for node in self.nodes.iter().filter(|node| ids.contains(&node.id)) {
@@ -104,7 +102,7 @@ impl Elsewhere {
         led.map_err(|error| RigError::Program(format!("{error}\n{}", self.log_tails())))
     }
 
-    /// Ends a node.
+    /// Kills a node.
     pub fn stop(&mut self, id: u64) {
         for node in self.nodes.iter_mut().filter(|node| node.id == id) {
             if let Some(mut child) = node.child.take() {
@@ -113,7 +111,7 @@ impl Elsewhere {
         }
     }
 
-    /// What a node has logged.
+    /// The log of a node.
     ///
     /// # Errors
     /// When its log cannot be read.
@@ -123,7 +121,7 @@ impl Elsewhere {
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
-    /// The ends of all logs, for a failure's report.
+    /// The ends of all logs, for the report of a failure.
     pub fn log_tails(&self) -> String {
         let files: Vec<PathBuf> =
             self.nodes.iter().map(|node| node.config.with_file_name("keymoot.log")).collect();

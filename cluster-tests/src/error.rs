@@ -1,34 +1,34 @@
 //! Why the rig could not do what a test asked of it.
 //!
-//! A test unwraps these, so `Debug` reads like `Display`: the sentence is what a person sees.
+//! A test unwraps these errors, so `Debug` prints the same sentence as `Display`.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// What went wrong in the rig, or in the cluster as the rig sees it.
+/// An error of the rig, or of the cluster in the rig's view.
 #[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum RigError {
     /// A file, process or socket could not be used.
     #[error("{doing}: {source}")]
     Io {
-        /// What was being done, with the path or address.
+        /// The operation, with the path or address.
         doing: String,
-        /// The operating system's word.
+        /// The operating system's error.
         source: std::io::Error,
     },
-    /// Something awaited did not happen.
+    /// An awaited event did not happen.
     #[error("waited {} ms in vain for {what}; the last attempt said: {last}", .waited.as_millis())]
     Deadline {
-        /// What was awaited.
+        /// The awaited event.
         what: String,
-        /// How long.
+        /// How long the rig waited.
         waited: Duration,
         /// The last attempt's own error.
         last: String,
     },
-    /// An answer is not what the protocol allows.
+    /// An answer that the protocol does not allow.
     #[error("{0}")]
     Answer(String),
     /// A program that the rig needs is missing or failed.
@@ -46,7 +46,7 @@ impl fmt::Debug for RigError {
 }
 
 impl RigError {
-    /// An I/O error with what was being done when it came.
+    /// An I/O error with the operation that failed.
     pub fn io(doing: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
         let doing = doing.into();
         move |source| Self::Io { doing, source }
@@ -58,7 +58,8 @@ impl RigError {
         move |source| Self::Io { doing: format!("cannot {verb} {}", path.display()), source }
     }
 
-    /// How a program that met this ends: 130 after an interrupt, as shells expect, and else 1.
+    /// The exit code of a program that fails with this error: 130 after an interrupt, as shells
+    /// expect, else 1.
     pub fn exit_code(&self) -> std::process::ExitCode {
         match self {
             Self::Interrupted => std::process::ExitCode::from(130),
@@ -67,7 +68,7 @@ impl RigError {
     }
 
     /// Whether the connection broke, as it does when the process at its other end is killed. A
-    /// connection that stays silent for too long did not break.
+    /// connection that stays silent for too long is not broken.
     pub fn is_broken_connection(&self) -> bool {
         use std::io::ErrorKind::{TimedOut, WouldBlock};
         matches!(self, Self::Io { source, .. } if !matches!(source.kind(), TimedOut | WouldBlock))

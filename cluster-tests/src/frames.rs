@@ -4,13 +4,14 @@ use std::path::Path;
 
 use crate::media::{self, Stream};
 
-/// Fewer frames would prove little.
+/// A comparison of fewer frames would prove little.
 const FRAMES_MIN: usize = 100;
 
-/// The stream opens to the source's frames with `key`, and to none of them with `wrong` or without a key.
+/// Asserts that the stream decrypts to the source's frames with `key`, and to none of them with
+/// `wrong` or without a key.
 ///
 /// # Panics
-/// When it does not, or FFmpeg cannot read what it must.
+/// When it does not, or FFmpeg cannot read a file that it must be able to read.
 #[track_caller]
 pub fn assert_opens_only_with(
     sealed: &Path,
@@ -32,10 +33,10 @@ pub fn assert_opens_only_with(
     }
 }
 
-/// As many frames, and each the same.
+/// Asserts that there are as many frames, and that each is the same.
 ///
 /// # Panics
-/// When they are not, or too few to tell.
+/// When they differ, or are too few for a comparison.
 #[track_caller]
 pub fn assert_alike(decrypted: &[String], source: &[String]) {
     assert!(source.len() >= FRAMES_MIN, "the source has only {} frames", source.len());

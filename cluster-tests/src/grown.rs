@@ -1,6 +1,7 @@
-//! A cluster that is begun and grown as an operator does it: `init`, `token create`, `join`, `serve`.
+//! A cluster that is initialized and grown as an operator does it: `init`, `token create`, `join`,
+//! `serve`.
 //!
-//! Every process ends with the value, asked first, then forced.
+//! Every process ends with this value: it is asked to stop, then killed.
 
 use std::fs::File;
 use std::net::SocketAddr;
@@ -21,13 +22,13 @@ const STOP_WITHIN: Duration = Duration::from_secs(15);
 const ACCOUNT: &str = "demo";
 const SIGNING_KEY: &str = "a signing key of the grown cluster";
 
-/// A node that runs, or ran.
+/// A node, running or not.
 pub struct GrownNode {
     /// The name of its directory.
     pub name: String,
-    /// Where its API answers.
+    /// The address of its API.
     pub api: SocketAddr,
-    /// Where its peers reach it.
+    /// The address on which its peers reach it.
     pub peer: SocketAddr,
     child: Option<Child>,
 }
@@ -40,7 +41,7 @@ pub struct Grown {
 }
 
 impl Grown {
-    /// Begins a cluster of one node, `a`, and waits until it serves.
+    /// Initializes a cluster of one node, `a`, and waits until it serves.
     ///
     /// # Errors
     /// When it does not in time.
@@ -111,7 +112,7 @@ impl Grown {
         Ok(grown)
     }
 
-    /// Signs for the cluster's account.
+    /// A signer of the cluster's account.
     pub fn signer(&self) -> Signer {
         Signer::new(ACCOUNT, "OVP", SIGNING_KEY)
     }
@@ -131,7 +132,7 @@ impl Grown {
         self.dir(name).join("keymoot.toml").display().to_string()
     }
 
-    /// A copy of the keyring, as an operator would carry it.
+    /// A copy of the keyring, as an operator would make for another machine.
     pub fn keyring(&self) -> String {
         self.dir("a").join("keyring.toml").display().to_string()
     }
@@ -144,12 +145,12 @@ impl Grown {
         self.nodes.iter().find(|node| node.name == name).expect("a node that was added")
     }
 
-    /// The APIs of these nodes.
+    /// The API addresses of these nodes.
     pub fn apis(&self, names: &[&str]) -> Vec<SocketAddr> {
         names.iter().map(|name| self.node(name).api).collect()
     }
 
-    /// Free ports for a node.
+    /// Reserves free ports for a node.
     ///
     /// # Errors
     /// When there are none.
@@ -159,7 +160,7 @@ impl Grown {
         Ok((peer, api))
     }
 
-    /// Makes a token at a node, with more arguments.
+    /// Makes a join token at a node, with more arguments.
     ///
     /// # Errors
     /// When the command fails.
@@ -169,7 +170,7 @@ impl Grown {
         Ok(self.must(&args)?.out.trim().to_owned())
     }
 
-    /// Runs `cluster join` for a new node at a member, and says what came of it.
+    /// Runs `cluster join` for a new node at a member, and returns the result.
     ///
     /// # Errors
     /// When the program cannot be run.
@@ -194,8 +195,8 @@ impl Grown {
         self.run(&args)
     }
 
-    /// Lets a new node join at a member, starts it, and waits until it knows the cluster it is in: until
-    /// the leader has reached it, a node that serves still says that it belongs to none.
+    /// Joins a new node at a member, starts it, and waits until it knows its cluster: until the
+    /// leader has reached it, a node that serves still reports that it belongs to none.
     ///
     /// # Errors
     /// When that fails.
@@ -276,7 +277,7 @@ impl Grown {
         process::wait_for_exit(child, within)
     }
 
-    /// The process of a node.
+    /// The process id of a node.
     pub fn pid(&self, name: &str) -> Option<u32> {
         self.nodes.iter().find(|node| node.name == name)?.child.as_ref().map(Child::id)
     }
@@ -285,7 +286,7 @@ impl Grown {
         self.nodes.iter_mut().find(|node| node.name == name)?.child.as_mut()
     }
 
-    /// What a node wrote to its log.
+    /// The log of a node.
     pub fn log(&self, name: &str) -> String {
         std::fs::read_to_string(self.path(&format!("{name}.log"))).unwrap_or_default()
     }
@@ -298,15 +299,15 @@ impl Grown {
         operator::keymoot(args)
     }
 
-    /// Runs the program, which must end well.
+    /// Runs the program, which must succeed.
     ///
     /// # Errors
-    /// With what it said, when it does not.
+    /// When it does not; with its output.
     pub fn must(&self, args: &[&str]) -> Result<SignedPayload, RigError> {
         let said = self.run(args)?;
         match said.code {
             Some(0) => Ok(said),
-            // A token in the arguments is not repeated.
+            // A token in the arguments must not be repeated.
             _ => Err(RigError::Program(format!("{:?} failed: {}{}", args.first(), said.out, said.err))),
         }
     }
@@ -320,7 +321,7 @@ impl Grown {
         self.run(&[&["cluster"], args, &["--config", &config]].concat())
     }
 
-    /// The status as a node reports it, in JSON.
+    /// The status that a node reports, in JSON.
     ///
     /// # Errors
     /// When there is none.
@@ -329,7 +330,7 @@ impl Grown {
         serde_json::from_str(&said.out).map_err(|_| RigError::Answer(format!("no status: {}", said.err)))
     }
 
-    /// Waits until the table of the status at the first node that runs is as wanted.
+    /// Waits until the status table at the first running node is `wanted`.
     ///
     /// # Errors
     /// When it does not become so in time.
@@ -358,7 +359,7 @@ impl Grown {
         .map_err(|error| RigError::Program(format!("{error}\n{}", self.log_tails())))
     }
 
-    /// Waits until so many voters are there, all of them up.
+    /// Waits until there are `count` voters, all of them up.
     ///
     /// # Errors
     /// When there are not in time.

@@ -1,7 +1,7 @@
-//! What was acknowledged, so that it can be asked for again.
+//! Acknowledged keys, which can be read back later.
 //!
-//! A content has one key for ever: an acknowledgement that names another key for a content that
-//! is already in the ledger is a broken promise, kept with the rest for the report.
+//! A content has one key for ever: an acknowledgement that names another key for a content in the
+//! ledger is a broken promise, which is kept for the report.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -18,7 +18,7 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Enters an acknowledged key.
+    /// Adds an acknowledged key.
     pub fn enter(&mut self, key: KeyAnswer, seen_at: &str) {
         match self.keys.get(&key.content_id) {
             None => {
@@ -32,7 +32,7 @@ impl Ledger {
         }
     }
 
-    /// How many contents have an acknowledged key.
+    /// The number of contents with an acknowledged key.
     pub fn len(&self) -> usize {
         self.keys.len()
     }
@@ -47,11 +47,11 @@ impl Ledger {
         self.keys.keys().cloned().collect()
     }
 
-    /// Reads every key back from every node, and lists what is lost, changed or shared by two
-    /// contents. Several threads ask at once, because each read is a round through the quorum.
+    /// Reads every key back from every node, and lists those that are lost, changed or shared by
+    /// two contents. Several threads read at once, because each read is a round through the quorum.
     ///
     /// # Errors
-    /// When a node gives no answer at all.
+    /// When a node does not answer at all.
     pub fn audit(&self, signer: &Signer, nodes: &[SocketAddr]) -> Result<Vec<String>, RigError> {
         let mut findings = self.broken.clone();
         findings.extend(self.shared_keys());
@@ -72,10 +72,10 @@ impl Ledger {
         Ok(findings)
     }
 
-    /// Every key is there, at every one of these nodes, as it was acknowledged.
+    /// Asserts that every one of these nodes returns every key as it was acknowledged.
     ///
     /// # Panics
-    /// When one is not, or a node gives no answer.
+    /// When one does not, or a node does not answer.
     #[track_caller]
     pub fn assert_kept(&self, signer: &Signer, nodes: &[SocketAddr]) {
         let findings = self.audit(signer, nodes).unwrap_or_else(|error| panic!("{error}"));
@@ -94,7 +94,7 @@ impl Ledger {
     }
 }
 
-/// Enough to keep a node's reads overlapping, few enough for two cores.
+/// Enough for reads at a node to overlap, few enough for two cores.
 const READERS_PER_NODE: usize = 4;
 
 fn read_back(

@@ -1,9 +1,9 @@
 //! Keymoot's tests and measurements with real processes.
 //!
-//! The tests in `tests/it` keep one promise a file. This library is what they share: a cluster of
-//! real processes on loopback, a signing client written from the specification rather than from
-//! Keymoot's own code, load generators, and the tools that look at what the processes leave
-//! behind. Every wait has a deadline, and every process started here is ended here.
+//! The tests in `tests/it` check one promise per file. This library is their shared part: a cluster
+//! of real processes on loopback, a signing client written from the specification instead of
+//! Keymoot's own code, load generators, and tools that inspect what the processes leave behind.
+//! Every wait has a deadline, and every process started here is ended here.
 #![warn(missing_docs)]
 #![deny(unreachable_pub)]
 

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use crate::raw::{self, Answer};
 use crate::{Cluster, Options, RigError, Signer, secret_file};
 
-/// Where players ask for Clear Key licenses.
+/// The path of Clear Key licenses.
 pub const CLEAR_KEY: &str = "/cenc/clearkey/license";
 
 /// Key ids and their keys.
@@ -32,10 +32,10 @@ pub fn target(signer: &Signer, path: &str, custom_data: &[u8]) -> String {
     format!("{path}?custom_data={text}&signature={signature}")
 }
 
-/// Sends a license request and hands back whatever was answered.
+/// Sends a license request and returns the answer, whatever it is.
 ///
 /// # Errors
-/// Those of [`raw::exchange`].
+/// As for [`raw::exchange`].
 pub fn send(
     node: SocketAddr,
     signer: &Signer,
@@ -52,10 +52,10 @@ pub fn clear_key_challenge<'k>(kids: impl IntoIterator<Item = &'k [u8; 16]>) -> 
     json!({ "kids": kids, "type": "temporary" }).to_string().into_bytes()
 }
 
-/// The keys of a content that a Clear Key license holds, of those asked for.
+/// The keys in a Clear Key license for these key ids of a content.
 ///
 /// # Errors
-/// No answer, or one that is no license.
+/// When there is no answer, or it is not a license.
 pub fn clear_keys<'k>(
     node: SocketAddr,
     signer: &Signer,
@@ -109,8 +109,8 @@ pub fn keys_of(answer: &Answer) -> Result<Keys, RigError> {
     Ok(keys)
 }
 
-/// Options under which these accounts' viewers are entitled to everything, and may have it by Clear
-/// Key. The directory holds what the nodes read when they start.
+/// Options under which these accounts' viewers are entitled to everything, with Clear Key. The
+/// directory holds files that the nodes read at their start.
 ///
 /// # Errors
 /// When the file cannot be written.
@@ -126,8 +126,8 @@ pub fn entitling(accounts: &[&str]) -> Result<(Options, TempDir), RigError> {
     Ok((options, dir))
 }
 
-/// Adds an account with an encryption and a license signing key, and `more` arguments; hands back
-/// both signers.
+/// Adds an account with an encryption and a license signing key, and `more` arguments; returns both
+/// signers.
 ///
 /// # Errors
 /// When the command fails.

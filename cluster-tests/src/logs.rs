@@ -1,8 +1,8 @@
-//! The ends of the nodes' logs, printed when a test fails, because its directory goes with it.
+//! The ends of the nodes' logs, printed when a test fails, because their directory is deleted.
 
 use std::path::{Path, PathBuf};
 
-/// Enough to see what a node did last.
+/// Enough lines to show a node's last actions.
 const TAIL_LINES: usize = 40;
 
 /// The last lines of each file under its name.

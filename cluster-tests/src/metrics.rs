@@ -1,4 +1,4 @@
-//! What a node says of itself at `/metrics`.
+//! A node's metrics and health, over HTTP.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -14,7 +14,7 @@ pub const LAST_LOG_INDEX: &str = "keymoot_raft_last_log_index";
 /// The last entry that the node's log no longer holds.
 pub const PURGED_INDEX: &str = "keymoot_raft_purged_index";
 
-/// 1 while the node has too little room to write.
+/// 1 while the node has too little free disk space to write.
 pub const DISK_READ_ONLY: &str = "keymoot_disk_read_only";
 
 /// 1 once a read of the node has met damage in its tables.
@@ -29,14 +29,14 @@ pub const TERM: &str = "keymoot_raft_term";
 /// Reads one sample of one node.
 ///
 /// # Errors
-/// When the node does not answer, or answers without that metric.
+/// When the node does not answer, or its answer lacks that metric.
 pub fn sample(node: SocketAddr, name: &str) -> Result<f64, RigError> {
     let answer = get(node, "/metrics")?;
     value_of(&answer.text_whole(), name)
         .ok_or_else(|| RigError::Answer(format!("the metrics of {node} hold no {name}")))
 }
 
-/// Whether the node says that it lives.
+/// Checks that the node reports to be alive.
 ///
 /// # Errors
 /// When it does not answer 200.
@@ -48,7 +48,7 @@ pub fn is_healthy(node: SocketAddr) -> Result<(), RigError> {
     Err(RigError::Answer(format!("/healthz of {node} answered {}", answer.status)))
 }
 
-/// Whether the node says that it serves.
+/// Checks that the node reports to be ready.
 ///
 /// # Errors
 /// When it does not answer 200.
@@ -61,7 +61,8 @@ pub fn is_ready(node: SocketAddr) -> Result<(), RigError> {
 }
 
 fn get(node: SocketAddr, path: &str) -> Result<raw::Answer, RigError> {
-    // Other programs than Keymoot stream theirs.
+    // Other programs than Keymoot stream their metrics, so the connection must be closed at the
+    // end.
     let request = raw::request("GET", path, &[("Connection", "close")], &[]);
     raw::exchange_streamed(node, &request, Duration::from_secs(5))
 }

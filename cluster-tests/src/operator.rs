@@ -1,4 +1,4 @@
-//! What an operator types: the commands of `keymoot`, run to their end.
+//! An operator's commands: `keymoot`, run to its end.
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -10,14 +10,12 @@ use crate::{RigError, binary, process};
 /// How long a command may take on a busy machine.
 const WITHIN: Duration = Duration::from_secs(120);
 
-/// How a command ended, and what it said.
+/// The exit code and the output of a command.
 #[derive(Clone, Debug)]
 pub struct SignedPayload {
-    /// Its exit code; none when a signal ended it.
+    /// Its exit code; `None` when a signal ended it.
     pub code: Option<i32>,
-    /// Its standard output.
     pub out: String,
-    /// Its standard error.
     pub err: String,
 }
 
@@ -25,7 +23,7 @@ impl SignedPayload {
     /// The standard output of a command that succeeded.
     ///
     /// # Errors
-    /// When it failed; with all that it said.
+    /// When it failed; with its whole output.
     pub fn succeeded(self) -> Result<String, RigError> {
         match self.code {
             Some(0) => Ok(self.out),
@@ -33,7 +31,7 @@ impl SignedPayload {
         }
     }
 
-    /// All that a command said that failed with this exit code.
+    /// The output of a command that failed with this exit code.
     ///
     /// # Errors
     /// When it ended otherwise.
@@ -55,7 +53,7 @@ impl From<Output> for SignedPayload {
 /// Runs `keymoot` with these arguments, without a terminal.
 ///
 /// # Errors
-/// When it cannot be started, or has not ended in time; it is then ended.
+/// When it cannot be started, or has not ended in time; it is then killed.
 pub fn keymoot<S: AsRef<OsStr>>(arguments: &[S]) -> Result<SignedPayload, RigError> {
     run(&binary::keymoot()?, arguments)
 }
@@ -63,7 +61,7 @@ pub fn keymoot<S: AsRef<OsStr>>(arguments: &[S]) -> Result<SignedPayload, RigErr
 /// The same with another build of the program.
 ///
 /// # Errors
-/// Those of [`keymoot()`].
+/// As for [`keymoot()`].
 pub fn run<S: AsRef<OsStr>>(program: &Path, arguments: &[S]) -> Result<SignedPayload, RigError> {
     let dir = tempfile::tempdir().map_err(RigError::io("cannot make a directory"))?;
     let [out, err] = ["out", "err"].map(|name| dir.path().join(name));

@@ -1,4 +1,4 @@
-//! The side of whoever keeps policies, written from the documentation of the API.
+//! The policy API's client side, written from the API's documentation.
 //!
 //! Shares no code with Keymoot.
 
@@ -14,11 +14,11 @@ use crate::{Cluster, RigError, Signer, binary, license, secret_file};
 
 /// An account with a signer for each scope.
 pub struct Account {
-    /// Signs for keys.
+    /// The signer for keys.
     pub scrambler: Signer,
-    /// Signs for licenses.
+    /// The signer for licenses.
     pub player: Signer,
-    /// Signs for policies.
+    /// The signer for policies.
     pub keeper: Signer,
 }
 
@@ -37,10 +37,11 @@ pub fn add_account(cluster: &Cluster, name: &str, more: &[&str]) -> Result<Accou
     Ok(Account { scrambler, player, keeper })
 }
 
-/// Sends a request about policies with these members beside account and `ca_system`, and these headers.
+/// Sends a request about policies with these members beside account and `ca_system`, and these
+/// headers.
 ///
 /// # Errors
-/// Those of [`raw::exchange`].
+/// As for [`raw::exchange`].
 pub fn send(
     node: SocketAddr,
     signer: &Signer,

@@ -11,9 +11,9 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::RigError;
 
-/// Asks or forces the process `pid` to end, when it is one that was started on `dir`.
+/// Sends a signal to the process `pid`, if it was started on `dir`.
 ///
-/// A process that is already gone is a success.
+/// A process that has ended already is a success.
 ///
 /// # Errors
 /// When the process runs but may not be signalled.
@@ -30,8 +30,8 @@ pub fn signal(pid: u32, signal: Signal, dir: &Path) -> Result<(), RigError> {
     }
 }
 
-/// Whether `pid` runs, with `dir` in its command line. A process that has ended but was not
-/// waited for has no command line and does not run.
+/// Whether `pid` runs, with `dir` in its command line. A process that has ended but was not reaped
+/// has no command line and counts as ended.
 pub fn is_ours(pid: u32, dir: &Path) -> bool {
     let needle = dir.as_os_str().as_encoded_bytes();
     std::fs::read(format!("/proc/{pid}/cmdline"))
@@ -60,12 +60,12 @@ pub fn wait_for_exit(child: &mut Child, within: Duration) -> Result<ExitStatus, 
     }
 }
 
-/// Ends `child`: asks with SIGINT, and after `grace` forces it. Never leaves it running.
+/// Ends `child`: asks with SIGINT, and after `grace` kills it. Never leaves it running.
 pub fn end(child: &mut Child, grace: Duration) {
     if let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw)
         && matches!(child.try_wait(), Ok(None))
     {
-        // A failure here only means that the forced end below is needed.
+        // A failure here only means that the kill below is needed.
         let _ = kill_process(pid, Signal::INT);
     }
     if wait_for_exit(child, grace).is_err() {

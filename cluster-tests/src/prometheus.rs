@@ -1,4 +1,4 @@
-//! A real Prometheus that scrapes a cluster, with the alert rules that are shipped.
+//! A real Prometheus that scrapes a cluster, with the shipped alert rules.
 
 use std::fs::File;
 use std::net::SocketAddr;
@@ -16,11 +16,11 @@ use crate::{RigError, ports, process, raw};
 pub const SCRAPE_EVERY: Duration = Duration::from_secs(1);
 const START_WITHIN: Duration = Duration::from_secs(30);
 
-/// A running Prometheus; it ends with its value.
+/// A running Prometheus; it ends when this value is dropped.
 pub struct Prometheus {
     address: SocketAddr,
     child: Child,
-    /// Where it keeps its data.
+    /// The directory of its data.
     _dir: TempDir,
 }
 
@@ -54,10 +54,10 @@ impl Prometheus {
         Ok(started)
     }
 
-    /// What an expression yields now: its series.
+    /// The series that an expression yields now.
     ///
     /// # Errors
-    /// When Prometheus does not understand it.
+    /// When Prometheus does not accept it.
     pub fn query(&self, expression: &str) -> Result<Vec<Value>, RigError> {
         let answer = self.get(&format!("/api/v1/query?query={}", raw::percent_encode(expression)))?;
         let body: Value =
@@ -68,7 +68,7 @@ impl Prometheus {
         }
     }
 
-    /// The names of the alerts that its rules make, and their states.
+    /// The names and states of the alerts of its rules.
     ///
     /// # Errors
     /// When it does not answer.
@@ -97,7 +97,7 @@ impl Drop for Prometheus {
     }
 }
 
-/// A file that is shipped in `config`.
+/// The path of a shipped file in `config`.
 pub fn shipped(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../config").join(name)
 }

@@ -1,4 +1,4 @@
-//! Logs that are purged, so that whoever was away needs a snapshot.
+//! Logs that are purged, so that a node that was away needs a snapshot.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -8,17 +8,19 @@ use crate::signed::WIDEVINE;
 use crate::wait::wait_until;
 use crate::{RigError, Signer, metrics};
 
-/// Settings of a cluster whose log is purged soon, and whose snapshots of some hundred contents take seconds to send.
+/// Settings of a cluster whose log is purged soon, and whose snapshots of some hundred contents
+/// take seconds to send.
 pub const SLOW_SNAPSHOTS: [(&str, &str); 3] = [
     ("KEYMOOT__RAFT__SNAPSHOT_LOG_ENTRIES", "60"),
     ("KEYMOOT__RAFT__LOG_KEEP_ENTRIES", "10"),
     ("KEYMOOT__RAFT__SNAPSHOT_RATE_BYTES_PER_S", "65536"),
 ];
 
-/// Requests that are written at once to grow the log.
+/// Requests that are sent at once to grow the log.
 const WRITTEN_AT_ONCE: usize = 64;
 
-/// Creates contents of this name at these nodes until the log of each is purged behind the entry `index`.
+/// Creates contents with this name at these nodes until the log of each is purged up to the entry
+/// `index`.
 ///
 /// # Errors
 /// When one is not in time.
@@ -40,7 +42,7 @@ pub fn write_until_purged(
     })
 }
 
-/// Whether a node's log is purged behind the entry `index`.
+/// Checks that a node's log is purged up to the entry `index`.
 ///
 /// # Errors
 /// When it is not.

@@ -1,6 +1,6 @@
-//! HTTP/1.1 by hand: exactly the bytes a test wants on the wire, and the answer as it came.
+//! HTTP/1.1 by hand: exactly the bytes that a test wants to send, and the unchanged answer.
 //!
-//! A library would mend or refuse the malformed requests that the tests are about. Answers must
+//! A library would correct or refuse the malformed requests that the tests are about. Answers must
 //! carry a `Content-Length`, as the encryption API's always do.
 
 use std::io::{Read, Write};
@@ -15,10 +15,10 @@ pub const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 
 /// No answer of the API is near this size; that for 10,000 periods takes some 6 MiB.
 const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
-/// Nor near so many headers.
+/// No answer has nearly so many headers.
 const HEADERS_MAX: usize = 64;
 
-/// An answer as it came over the wire.
+/// An answer, unchanged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
     /// The HTTP status.
@@ -35,26 +35,26 @@ impl Answer {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
-    /// The body for a person to read, shortened.
+    /// The body as shortened text, for messages.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).chars().take(300).collect()
     }
 }
 
-/// Where the first answer in a buffer ends, and its status.
+/// The length of the first answer in a buffer, and its status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Frame {
     /// The HTTP status.
     pub status: u16,
-    /// Bytes of status line and headers.
+    /// The length of status line and headers in bytes.
     pub head_bytes: usize,
-    /// Bytes of the whole answer.
+    /// The length of the whole answer in bytes.
     pub whole_bytes: usize,
 }
 
-/// Measures the answer at the front of `buffer`, or `None` while it is not whole.
+/// Measures the answer at the start of `buffer`, or `None` while it is incomplete.
 ///
-/// Allocates nothing, so that a load generator can afford it.
+/// Allocates nothing, so that it is cheap enough for a load generator.
 ///
 /// # Errors
 /// [`RigError::Answer`] when the bytes are no HTTP/1.1 answer, or one without a length.
@@ -78,10 +78,10 @@ pub fn frame(buffer: &[u8]) -> Result<Option<Frame>, RigError> {
     Ok((buffer.len() >= whole_bytes).then_some(frame))
 }
 
-/// The answer at the front of `buffer` and how many bytes it took, or `None` while it is not whole.
+/// The answer at the start of `buffer` and its length, or `None` while it is incomplete.
 ///
 /// # Errors
-/// Those of [`frame`].
+/// As for [`frame`].
 pub fn parse(buffer: &[u8]) -> Result<Option<(Answer, usize)>, RigError> {
     let Some(frame) = frame(buffer)? else { return Ok(None) };
     let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
@@ -124,7 +124,7 @@ impl Link {
     /// Connects.
     ///
     /// # Errors
-    /// [`RigError::Io`] when nobody listens there or the deadline passes.
+    /// [`RigError::Io`] when no process listens there or the deadline passes.
     pub fn open(address: SocketAddr, within: Duration) -> Result<Self, RigError> {
         let io = |doing: &str| RigError::io(format!("{doing} {address}"));
         let stream = TcpStream::connect_timeout(&address, within).map_err(io("cannot connect to"))?;
@@ -132,10 +132,10 @@ impl Link {
         Ok(Self { stream, address })
     }
 
-    /// Sends `request` and reads its answer. After an error the link is of no more use.
+    /// Sends `request` and reads its answer. After an error the link cannot be used again.
     ///
-    /// A server that refuses a large request early may close its end while the rest is still
-    /// being sent; the answer it gave is what counts, so a failed send is not an error by itself.
+    /// A server that refuses a large request early may close its end while the rest is still being
+    /// sent; its answer counts, so a failed send alone is not an error.
     ///
     /// # Errors
     /// [`RigError::Io`] without an answer, [`RigError::Answer`] when the answer is no HTTP.
@@ -167,16 +167,16 @@ impl Link {
 /// Sends `request` on a connection of its own and reads the answer.
 ///
 /// # Errors
-/// Those of [`Link::open`] and [`Link::ask`].
+/// As for [`Link::open`] and [`Link::ask`].
 pub fn exchange(address: SocketAddr, request: &[u8], within: Duration) -> Result<Answer, RigError> {
     Link::open(address, within)?.ask(request, within)
 }
 
-/// Sends `request`, which must ask to close the connection, and reads an answer that is streamed: all
-/// that comes, without the marks of its chunks.
+/// Sends `request`, which must ask to close the connection, and reads a streamed answer: its whole
+/// body, without the chunk headers.
 ///
 /// # Errors
-/// Those of [`Link::open`]; [`RigError::Answer`] when the answer is no HTTP or was cut off.
+/// As for [`Link::open`]; [`RigError::Answer`] when the answer is no HTTP or was cut off.
 pub fn exchange_streamed(address: SocketAddr, request: &[u8], within: Duration) -> Result<Answer, RigError> {
     let io = |doing: &str| RigError::io(format!("{doing} {address}"));
     let mut stream = Link::open(address, within)?.stream;

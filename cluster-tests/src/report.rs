@@ -1,4 +1,4 @@
-//! A drill as a table, as JSON and as a picture.
+//! A drill as a table, as JSON and as a chart.
 
 use std::time::Duration;
 
@@ -14,17 +14,17 @@ const BUCKET: Duration = Duration::from_millis(50);
 /// One line of the table.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Row {
-    /// Counted from 1.
+    /// The number of the outage, from 1.
     pub outage: usize,
     /// The node that went away.
     pub node: u64,
     /// Whether it led.
     pub led: bool,
-    /// How long nobody was served, see [`Report::gap`].
+    /// How long no request was answered, see [`Report::gap`].
     pub gap_ms: f64,
-    /// Answers that were no key, until the next outage.
+    /// Answers without a key, until the next outage.
     pub errors: usize,
-    /// The longest that a client waited, until the next outage.
+    /// The longest time that a client waited, until the next outage.
     pub slowest_ms: f64,
 }
 
@@ -46,7 +46,7 @@ pub fn rows(report: &Report) -> Vec<Row> {
     report.outages.iter().enumerate().map(row).collect()
 }
 
-/// The table for a person.
+/// The table as text.
 pub fn table(report: &Report) -> String {
     let rows = rows(report);
     let mut text = String::from("outage  node  led  gap ms  errors  slowest answer ms\n");
@@ -74,7 +74,7 @@ pub fn table(report: &Report) -> String {
     text
 }
 
-/// The same figures for a machine.
+/// The same figures as JSON.
 pub fn figures(report: &Report) -> Value {
     let outages: Vec<Value> = rows(report)
         .iter()
@@ -99,7 +99,7 @@ pub fn figures(report: &Report) -> Value {
     })
 }
 
-/// Answers of each node, errors and the slowest answer over time, with a mark for each outage.
+/// Each node's answers, the errors and the slowest answer over time, with a mark for each outage.
 pub fn picture(report: &Report, nodes: usize) -> String {
     let mut panels: Vec<Panel> = (0..nodes)
         .map(|node| {
@@ -129,7 +129,7 @@ pub fn picture(report: &Report, nodes: usize) -> String {
     .to_svg()
 }
 
-/// Folds values into buckets of time over the whole drill.
+/// Sums values per bucket of time over the whole drill.
 fn buckets(
     report: &Report,
     values: impl Iterator<Item = (Duration, f64)>,

@@ -1,7 +1,7 @@
-//! Somebody with a node's certificate and its TLS key, who writes to the peer port by hand.
+//! An attacker with a node's certificate and its TLS key, who writes to the peer port directly.
 //!
-//! The messages are written down here once more, so that whatever the program's own side would never
-//! send can be sent. Variants stand in the order in which they are numbered on the wire.
+//! The messages are defined here a second time, so that a test can send what the program itself
+//! never sends. Variants are in the order of their numbers on the wire.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::RigError;
 
-/// How long anything may take to be answered.
+/// The time limit for any answer.
 const WITHIN: Duration = Duration::from_secs(30);
 
 /// The first message on a connection.
@@ -49,7 +49,7 @@ struct Greeting {
     remembered: Option<Incarnation>,
 }
 
-/// What is asked; those that no test sends stand for their numbers.
+/// Requests; those that no test sends only stand for their numbers.
 #[derive(Clone, Debug, Serialize)]
 #[expect(missing_docs, reason = "named as in the protocol")]
 pub enum Ask {
@@ -69,7 +69,7 @@ pub enum Ask {
     Join(Box<JoinRequest>),
 }
 
-/// What is answered; those that no test is given stand for their numbers.
+/// Replies; those that no test receives only stand for their numbers.
 #[derive(Clone, Debug, Deserialize)]
 #[expect(missing_docs, reason = "named as in the protocol")]
 pub enum Reply {
@@ -90,9 +90,9 @@ pub enum Reply {
     Joined(Box<JoinReply>),
 }
 
-/// Whose certificate is shown: that of the node in this directory.
+/// The certificate and key of the node in this directory.
 pub struct Stolen {
-    /// The cluster.
+    /// The cluster's name.
     pub cluster: ClusterName,
     tls: ClientConfig,
 }
@@ -122,14 +122,14 @@ impl Stolen {
 /// A connection.
 pub struct Rogue {
     cluster: ClusterName,
-    /// The incarnation of the stolen node's data directory, without which no member is greeted in the second
-    /// version.
+    /// The incarnation of the stolen node's data directory; without it, no member is accepted in
+    /// the second version.
     pub incarnation: Option<Incarnation>,
     stream: StreamOwned<ClientConnection, TcpStream>,
 }
 
 impl Rogue {
-    /// Connects with this TLS configuration, whatever it shows.
+    /// Connects with this TLS configuration, whatever certificate it has.
     ///
     /// # Errors
     /// When that fails.
@@ -150,7 +150,7 @@ impl Rogue {
         Ok(Self { cluster: cluster.clone(), incarnation: None, stream })
     }
 
-    /// Claims to be this node, or a tool; gives the other side's greeting.
+    /// Claims to be this node, or a tool; returns the other side's greeting.
     ///
     /// # Errors
     /// When there is no answer.
@@ -166,7 +166,7 @@ impl Rogue {
         self.receive::<Greeting>(Kind::Greeting).map(|theirs| theirs.hello)
     }
 
-    /// The challenge that comes behind the greeting in the second version.
+    /// The challenge that follows the greeting in the second version.
     ///
     /// # Errors
     /// When it does not come.
@@ -188,7 +188,7 @@ impl Rogue {
         Ok(keyring.prove(&ProofScope { cluster: &self.cluster, channel: &channel, challenge, purpose }))
     }
 
-    /// Asks and waits for the reply.
+    /// Sends a request and waits for the reply.
     ///
     /// # Errors
     /// When there is none.
@@ -219,7 +219,7 @@ impl Rogue {
     /// Receives the next message.
     ///
     /// # Errors
-    /// When none comes, or another.
+    /// When none comes, or one of another kind.
     pub fn receive<T: DeserializeOwned>(&mut self, kind: Kind) -> Result<T, RigError> {
         let mut head = [0; 12];
         self.stream.read_exact(&mut head).map_err(RigError::io("no answer"))?;

@@ -1,4 +1,5 @@
-//! A scrambler beside a cluster: its signing key in a file, its commands run as a user runs them.
+//! A scrambler beside a cluster, with its signing key in a file; its commands are run as a user
+//! runs them.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,9 +12,9 @@ use crate::{Cluster, RigError, binary, secret_file};
 /// The signing key's file.
 const KEY_FILE: &str = "signing.key";
 
-/// Somebody with the signing key of a cluster's demo account, and a directory for its files.
+/// A user with the signing key of a cluster's demo account, and a directory for files.
 pub struct Scrambler {
-    /// The account it signs for.
+    /// The account that it signs for.
     pub account: String,
     dir: TempDir,
     servers: Vec<String>,
@@ -33,14 +34,14 @@ impl Scrambler {
         Ok(Self { account: cluster.signer().account_id.clone(), dir, servers, more: Vec::new() })
     }
 
-    /// With another service point in front of the cluster's.
+    /// Puts another service point before those of the cluster.
     #[must_use]
     pub fn with_first(mut self, server: String) -> Self {
         self.servers.insert(0, server);
         self
     }
 
-    /// With these arguments behind those of every command.
+    /// Adds these arguments to those of every command.
     #[must_use]
     pub fn with_arguments(mut self, more: &[&str]) -> Self {
         self.more.extend(more.iter().map(|argument| (*argument).to_owned()));
@@ -60,7 +61,7 @@ impl Scrambler {
     /// A command that is ready to run.
     ///
     /// # Errors
-    /// When there is no program.
+    /// When the program is not found.
     pub fn command(&self, arguments: &[&str]) -> Result<Command, RigError> {
         let mut command = Command::new(binary::keymoot()?);
         command.args(arguments).args(["--account", &self.account]);

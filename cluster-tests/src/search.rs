@@ -1,4 +1,4 @@
-//! Looking for a secret in everything a cluster leaves behind, in every form it could take.
+//! Searches everything that a cluster leaves behind for a secret, in every form it could have.
 
 use std::path::{Path, PathBuf};
 
@@ -8,20 +8,20 @@ use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD
 use crate::RigError;
 use crate::signed::hex;
 
-/// What is passed over at once where a byte is looked for.
+/// The size of the blocks that are skipped as a whole when they do not hold the searched byte.
 const PAGE_BYTES: usize = 4096;
 
 /// A form of a secret, and its bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Needle {
-    /// What to call it when it is found.
+    /// The form's name in messages.
     pub name: String,
-    /// The bytes to look for.
+    /// The bytes to search for.
     pub bytes: Vec<u8>,
 }
 
-/// The secret raw, in hexadecimal of both cases, reversed as a GUID's halves would be, and in
-/// both alphabets of base64, at each of the three alignments a surrounding encoding could give.
+/// The secret raw, in hexadecimal of both cases, reversed as a GUID's halves would be, and in both
+/// alphabets of base64, at each of the three alignments that surrounding data can cause.
 pub fn forms_of(what: &str, secret: &[u8]) -> Vec<Needle> {
     let needle = |form: &str, bytes: Vec<u8>| Needle { name: format!("{what} ({form})"), bytes };
     let mut needles = vec![
@@ -34,7 +34,7 @@ pub fn forms_of(what: &str, secret: &[u8]) -> Vec<Needle> {
         needle("base64 of its base64", STANDARD_NO_PAD.encode(STANDARD.encode(secret)).into_bytes()),
     ];
     for skip in [0, 1, 2] {
-        // The characters that a neighbouring byte shares are left out at both ends.
+        // The characters that are shared with a neighbouring byte are left out at both ends.
         let inner = secret.get(skip..).unwrap_or_default();
         let whole = inner.get(..inner.len() / 3 * 3).unwrap_or_default();
         needles.push(needle("base64, inside more", STANDARD.encode(whole).into_bytes()));
@@ -45,12 +45,12 @@ pub fn forms_of(what: &str, secret: &[u8]) -> Vec<Needle> {
     needles
 }
 
-/// The names of those needles that `haystack` holds.
+/// The names of the needles that occur in `haystack`.
 pub fn found_in<'a>(haystack: &[u8], needles: &'a [Needle]) -> Vec<&'a str> {
     needles.iter().filter(|needle| contains(haystack, &needle.bytes)).map(|n| n.name.as_str()).collect()
 }
 
-/// Whether `haystack` holds `needle`. Looks for the first byte before it compares.
+/// Whether `haystack` contains `needle`. Searches for the first byte before it compares.
 pub fn contains(haystack: &[u8], needle: &[u8]) -> bool {
     let Some(first) = needle.first() else { return false };
     let mut rest = haystack;
@@ -64,8 +64,8 @@ pub fn contains(haystack: &[u8], needle: &[u8]) -> bool {
     false
 }
 
-/// The first place of a byte. Most bytes of a node's files are zeros, and pages without the byte are passed over as
-/// fast as the standard library can, also in a build that is hardly optimised.
+/// The first position of a byte. Most bytes of a node's files are zeros. Pages without the byte are
+/// skipped as fast as the standard library can, even in a build that is hardly optimised.
 fn position(bytes: &[u8], byte: u8) -> Option<usize> {
     let skipped = PAGE_BYTES * bytes.chunks(PAGE_BYTES).position(|page| page.contains(&byte))?;
     let page = bytes.get(skipped..).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Files that hold a secret: only their owner may read them, or Keymoot refuses them.
+//! Files that hold a secret: Keymoot refuses them unless only their owner can read them.
 
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::RigError;
 
-/// Writes a file that only its owner can read, in place of what was there.
+/// Writes a file that only its owner can read, replacing an existing one.
 ///
 /// # Errors
 /// When it cannot be written.

@@ -15,12 +15,12 @@ use crate::RigError;
 use crate::raw::{self, Answer};
 use crate::wait::wait_until;
 
-/// The path most clients use, answering with an object.
+/// The path that most clients use; the answer is an object.
 pub const WIDEVINE: &str = "/cenc/widevine/encryption";
-/// All systems at once, answering with an array of one object.
+/// The path for all systems at once; the answer is an array of one object.
 pub const COMMON: &str = "/cenc/encryption";
 
-/// How long a new cluster may take to make the key that it signs answers with.
+/// The time limit for a new cluster to make the key that signs its answers.
 const ANNOUNCED_WITHIN: Duration = Duration::from_secs(30);
 
 /// An account and its encryption signing key.
@@ -42,16 +42,16 @@ pub struct SystemData {
     pub data: String,
 }
 
-/// A key as the encryption API answers it.
+/// A key in an answer of the encryption API.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct KeyAnswer {
     /// Base64 of sixteen bytes.
     pub key: String,
     /// Base64 of sixteen bytes.
     pub key_id: String,
-    /// The content, as it was asked for.
+    /// The content in the form of the request.
     pub content_id: String,
-    /// Data of each system; absent for some.
+    /// The data of each system; absent for some.
     #[serde(default)]
     pub pssh: Vec<SystemData>,
 }
@@ -81,7 +81,7 @@ impl Signer {
         STANDARD.encode(Sha1::new().chain_update(&self.signing_key).chain_update(data).finalize())
     }
 
-    /// The custom data of `content_id` as JSON, with further members of the caller's.
+    /// The custom data of `content_id` as JSON, with further members.
     pub fn custom_data(&self, content_id: &str, more: &[(&str, &str)]) -> Vec<u8> {
         let mut members = Map::new();
         members.insert("ca_system".into(), json!(self.ca_system));
@@ -92,7 +92,7 @@ impl Signer {
         Value::Object(members).to_string().into_bytes()
     }
 
-    /// A whole signed request: GET carries its custom data in the query, all others in the body.
+    /// A signed request: GET carries its custom data in the query, all others in the body.
     pub fn request(&self, method: &str, path: &str, custom_data: &[u8]) -> Vec<u8> {
         let signature = raw::percent_encode(&self.signature(custom_data));
         if method == "GET" {
@@ -103,10 +103,10 @@ impl Signer {
         raw::request(method, &format!("{path}?signature={signature}"), &[], custom_data)
     }
 
-    /// Sends one signed request and hands back whatever was answered.
+    /// Sends one signed request and returns the answer, whatever it is.
     ///
     /// # Errors
-    /// Those of [`raw::exchange`].
+    /// As for [`raw::exchange`].
     pub fn send(
         &self,
         node: SocketAddr,
@@ -120,7 +120,7 @@ impl Signer {
     /// POST: the content's key, made when there was none.
     ///
     /// # Errors
-    /// No answer, or any answer but a key.
+    /// When there is no answer, or it is not a key.
     pub fn create(&self, node: SocketAddr, content_id: &str) -> Result<KeyAnswer, RigError> {
         KeyAnswer::from_answer(&self.send(node, "POST", WIDEVINE, &self.custom_data(content_id, &[]))?)
     }
@@ -128,15 +128,15 @@ impl Signer {
     /// GET: the content's key.
     ///
     /// # Errors
-    /// No answer, or any answer but a key.
+    /// When there is no answer, or it is not a key.
     pub fn read(&self, node: SocketAddr, content_id: &str) -> Result<KeyAnswer, RigError> {
         KeyAnswer::from_answer(&self.send(node, "GET", WIDEVINE, &self.custom_data(content_id, &[]))?)
     }
 
-    /// PUT of a key and key id of the caller's.
+    /// PUT of a key and key id that the caller supplies.
     ///
     /// # Errors
-    /// No answer, or any answer but a key.
+    /// When there is no answer, or it is not a key.
     pub fn supply(
         &self,
         node: SocketAddr,
@@ -154,8 +154,8 @@ impl KeyAnswer {
     /// The key in a 200 answer, an object or an array of one.
     ///
     /// # Errors
-    /// [`RigError::Answer`] for another status or another body; never with the body of a 200,
-    /// which holds a key.
+    /// [`RigError::Answer`] for another status or another body; never with the body of a 200, which
+    /// holds a key.
     pub fn from_answer(answer: &Answer) -> Result<Self, RigError> {
         if answer.status != 200 {
             return Err(RigError::Answer(format!("status {}: {}", answer.status, answer.text())));
@@ -210,10 +210,11 @@ fn pssh_box(uuid: &str, data: &str) -> Result<Vec<u8>, RigError> {
     Ok(whole)
 }
 
-/// The public key that a node announces for its answers, in base64. It has none until its cluster made one.
+/// The public key that a node announces for its answers, in base64. A new cluster announces none
+/// until it has made one.
 ///
 /// # Errors
-/// When it announces none in time.
+/// When none is announced in time.
 pub fn announced_key(node: SocketAddr) -> Result<String, RigError> {
     wait_until("a node to have its keys", ANNOUNCED_WITHIN, || {
         let answer =
@@ -224,7 +225,7 @@ pub fn announced_key(node: SocketAddr) -> Result<String, RigError> {
     })
 }
 
-/// The bytes behind standard padded base64.
+/// The bytes of standard padded base64.
 ///
 /// # Errors
 /// [`RigError::Answer`] for anything else.
@@ -237,7 +238,7 @@ pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The bytes behind hexadecimal digits.
+/// The bytes of hexadecimal digits.
 pub(crate) fn from_hex(text: &str) -> Option<Vec<u8>> {
     let digits: Option<Vec<u8>> =
         text.chars().map(|c| c.to_digit(16).and_then(|d| u8::try_from(d).ok())).collect();

@@ -1,4 +1,4 @@
-//! Latencies and what is said of them: a histogram with three significant digits, and medians.
+//! Latency statistics: a histogram with three significant digits, and medians.
 
 use std::time::Duration;
 
@@ -33,13 +33,13 @@ impl Latencies {
         self.micros.saturating_record(micros.clamp(1, MICROS_MAX));
     }
 
-    /// Counts all that another histogram counted.
+    /// Adds all latencies of another histogram.
     pub fn merge(&mut self, other: &Self) {
         // Both have the same bounds, so adding cannot fail.
         let _ = self.micros.add(&other.micros);
     }
 
-    /// How many were counted.
+    /// The number of latencies.
     pub fn count(&self) -> u64 {
         self.micros.len()
     }
@@ -49,19 +49,19 @@ impl Latencies {
         to_ms(self.micros.value_at_percentile(percent))
     }
 
-    /// The slowest, in milliseconds.
+    /// The longest latency, in milliseconds.
     pub fn max_ms(&self) -> f64 {
         to_ms(self.micros.max())
     }
 }
 
-/// The precision lost above 2^53 µs is of no matter to a latency.
+/// The precision lost above 2^53 µs does not matter for a latency.
 #[expect(clippy::cast_precision_loss, reason = "a latency in µs is far below 2^53")]
 fn to_ms(micros: u64) -> f64 {
     micros as f64 / 1000.0
 }
 
-/// The middle value, or the mean of the two in the middle; 0 of none.
+/// The middle value, or the mean of the two in the middle; 0 when there are no values.
 pub fn median(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);

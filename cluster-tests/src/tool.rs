@@ -1,14 +1,14 @@
-//! Programs of the system that the rig runs: each to its end, and every failure says what it said.
+//! Programs of the system that the rig runs to their end; every failure carries their output.
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
 use crate::RigError;
 
-/// Runs a program and hands back what it printed.
+/// Runs a program and returns its output.
 ///
 /// # Errors
-/// [`RigError::Program`] with its own words when it is missing or fails.
+/// [`RigError::Program`] with its messages when it is missing or fails.
 pub fn run(program: &str, arguments: &[&str]) -> Result<String, RigError> {
     run_with_input(program, arguments, "")
 }
@@ -16,7 +16,7 @@ pub fn run(program: &str, arguments: &[&str]) -> Result<String, RigError> {
 /// The same with `input` on its standard input.
 ///
 /// # Errors
-/// Those of [`run`].
+/// As for [`run`].
 pub fn run_with_input(program: &str, arguments: &[&str], input: &str) -> Result<String, RigError> {
     let failed =
         |why: &str| RigError::Program(format!("{program} {} failed: {}", arguments.join(" "), why.trim()));
@@ -28,7 +28,7 @@ pub fn run_with_input(program: &str, arguments: &[&str], input: &str) -> Result<
         .spawn()
         .map_err(|error| failed(&error.to_string()))?;
     if let Some(mut stdin) = child.stdin.take() {
-        // A program that ends before it has read all says why itself.
+        // A program that ends before it has read everything reports the reason itself.
         let _ = stdin.write_all(input.as_bytes());
     }
     let output = child.wait_with_output().map_err(|error| failed(&error.to_string()))?;
@@ -41,7 +41,7 @@ pub fn run_with_input(program: &str, arguments: &[&str], input: &str) -> Result<
 /// Runs a program in a network namespace.
 ///
 /// # Errors
-/// Those of [`run`].
+/// As for [`run`].
 pub fn run_inside(namespace: &str, program: &str, arguments: &[&str]) -> Result<String, RigError> {
     run_inside_with_input(namespace, program, arguments, "")
 }
@@ -49,7 +49,7 @@ pub fn run_inside(namespace: &str, program: &str, arguments: &[&str]) -> Result<
 /// The same with `input` on its standard input.
 ///
 /// # Errors
-/// Those of [`run`].
+/// As for [`run`].
 pub fn run_inside_with_input(
     namespace: &str,
     program: &str,
@@ -61,7 +61,7 @@ pub fn run_inside_with_input(
     run_with_input("nsenter", &whole, input)
 }
 
-/// The argument of `nsenter` for a network namespace. Unlike `ip netns exec` it leaves the mounts
+/// The arguments of `nsenter` for a network namespace. Unlike `ip netns exec` it leaves the mounts
 /// alone: a process with mounts of its own would keep another node's disk mounted.
 pub fn enter(namespace: &str) -> String {
     format!("--net=/run/netns/{namespace}")

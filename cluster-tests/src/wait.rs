@@ -9,13 +9,13 @@ use crate::RigError;
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
-/// How often something awaited is looked at.
+/// How often an awaited event is checked.
 const STEP: Duration = Duration::from_millis(20);
 
 /// Tries `attempt` every 20 ms until it succeeds or `within` has passed.
 ///
 /// # Errors
-/// [`RigError::Deadline`] with the last attempt's error, [`RigError::Interrupted`].
+/// [`RigError::Deadline`] with the last attempt's error, or [`RigError::Interrupted`].
 pub fn wait_until<T>(
     what: &str,
     within: Duration,
@@ -50,8 +50,8 @@ pub fn pause(length: Duration) -> Result<(), RigError> {
     }
 }
 
-/// Makes SIGINT and SIGTERM end every wait, so that a program unwinds and its clusters end with
-/// it. A second signal is not waited for: the first is always enough.
+/// Makes SIGINT and SIGTERM end every wait, so that a program unwinds and its clusters end with it.
+/// A second signal is not needed.
 ///
 /// # Errors
 /// When the operating system refuses a thread or a handler.
@@ -74,7 +74,7 @@ pub fn listen_for_interrupts() -> Result<(), RigError> {
     Ok(())
 }
 
-/// Whether the program may go on.
+/// Checks that the program was not interrupted.
 ///
 /// # Errors
 /// [`RigError::Interrupted`] once a signal came.

@@ -1,6 +1,6 @@
-//! A small web server for what tests serve themselves: pages, media, back ends that are stood in for.
+//! A small web server for tests: pages, media, and substitutes for back ends.
 //!
-//! One thread for each connection, one request for each connection, and all ends with the value.
+//! One thread per connection, one request per connection, and all of them end with this value.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -11,9 +11,9 @@ use std::time::Duration;
 
 use crate::RigError;
 
-/// No request of a test is longer.
+/// Test requests are never longer.
 const REQUEST_BYTES_MAX: usize = 256 * 1024;
-/// How long a client may take to send one.
+/// The time limit for a client to send a request.
 const REQUEST_WITHIN: Duration = Duration::from_secs(10);
 
 /// A request.
@@ -27,7 +27,7 @@ pub struct Asked {
     pub body: Vec<u8>,
 }
 
-/// An answer.
+/// A response.
 pub struct Served {
     /// The HTTP status.
     pub status: u16,
@@ -38,12 +38,12 @@ pub struct Served {
 }
 
 impl Served {
-    /// A 200.
+    /// A response with status 200.
     pub fn ok(content_type: &'static str, body: impl Into<Vec<u8>>) -> Self {
         Self { status: 200, content_type, body: body.into() }
     }
 
-    /// A 404.
+    /// A response with status 404.
     pub fn not_found() -> Self {
         Self { status: 404, content_type: "text/plain", body: b"not found".to_vec() }
     }
@@ -60,7 +60,7 @@ impl WebServer {
     /// Serves on a free port of loopback.
     ///
     /// # Errors
-    /// When none can be had.
+    /// When there is no free port.
     pub fn start(answer: impl Fn(&Asked) -> Served + Send + Sync + 'static) -> Result<Self, RigError> {
         let listener = TcpListener::bind("127.0.0.1:0").map_err(RigError::io("cannot listen"))?;
         let address = listener.local_addr().map_err(RigError::io("cannot tell the own address"))?;
@@ -73,7 +73,7 @@ impl WebServer {
                 match listener.accept() {
                     Ok((stream, _)) => {
                         let answer = answer.clone();
-                        // A connection that breaks is the client's loss.
+                        // A broken connection is the client's problem.
                         std::thread::spawn(move || drop(converse(stream, answer.as_ref())));
                     }
                     Err(_) => std::thread::sleep(Duration::from_millis(5)),
@@ -83,7 +83,7 @@ impl WebServer {
         Ok(Self { address, stopping, accepting: Some(accepting) })
     }
 
-    /// Its URL, with this path.
+    /// The server's URL with this path.
     pub fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
@@ -128,7 +128,7 @@ fn read(stream: &mut TcpStream) -> std::io::Result<Option<Asked>> {
     }
 }
 
-/// The request at the front of `buffer`, or `None` while it is not whole.
+/// The request at the start of `buffer`, or `None` while it is incomplete.
 fn parse(buffer: &[u8]) -> Option<Asked> {
     let mut headers = [httparse::EMPTY_HEADER; 64];
     let mut head = httparse::Request::new(&mut headers);

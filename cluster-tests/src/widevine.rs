@@ -39,17 +39,16 @@ pub fn add_account(cluster: &Cluster) -> Result<(), RigError> {
     cluster.add_account(ACCOUNT, &[&keys[..], &more].concat())
 }
 
-/// Where an account asks.
+/// The path of an account's requests.
 pub fn path(account: &str) -> String {
     format!("/cenc/getcontentkey/{account}")
 }
 
-/// The inner answer.
+/// The inner response.
 #[derive(Debug, Deserialize)]
 pub struct Answer {
-    /// `OK`, or why not.
+    /// `OK`, or the reason for a refusal.
     pub status: String,
-    /// The keys.
     #[serde(default)]
     pub tracks: Vec<TrackKey>,
 }
@@ -64,15 +63,15 @@ pub struct TrackKey {
     pub key_id: String,
     /// Base64 of sixteen bytes.
     pub key: String,
-    /// The period it holds for.
+    /// The index of its crypto period.
     pub crypto_period_index: Option<u32>,
 }
 
 impl Answer {
-    /// Passes when it is well and holds so many keys.
+    /// Checks that the status is `OK` and that there are `keys` keys.
     ///
     /// # Errors
-    /// When it does not.
+    /// When it is not so.
     pub fn must_have(&self, keys: usize) -> Result<(), RigError> {
         if self.status == "OK" && self.tracks.len() == keys {
             return Ok(());
@@ -85,7 +84,7 @@ impl TrackKey {
     /// The key's sixteen bytes.
     ///
     /// # Errors
-    /// When they are not.
+    /// When the key is not 16 bytes in base64.
     pub fn key_bytes(&self) -> Result<[u8; 16], RigError> {
         sixteen("key", &self.key)
     }
@@ -93,7 +92,7 @@ impl TrackKey {
     /// The key id's sixteen bytes.
     ///
     /// # Errors
-    /// When they are not.
+    /// When the key id is not 16 bytes in base64.
     pub fn kid_bytes(&self) -> Result<[u8; 16], RigError> {
         sixteen("key id", &self.key_id)
     }
@@ -104,20 +103,20 @@ fn sixteen(what: &str, text: &str) -> Result<[u8; 16], RigError> {
     bytes.ok_or_else(|| RigError::Answer(format!("the {what} is not base64 of sixteen bytes")))
 }
 
-/// Sends one inner request without signer.
+/// Sends one inner request without a signer.
 ///
 /// # Errors
-/// No answer, or one that is not as the API has it.
+/// When there is no answer, or it does not have the API's form.
 pub fn ask(node: SocketAddr, account: &str, inner: &Value) -> Result<Answer, RigError> {
     let body = json!({"request": STANDARD.encode(inner.to_string())}).to_string();
     let request = raw::request("POST", &path(account), &[], body.as_bytes());
     answer_of(&raw::exchange(node, &request, raw::ANSWER_WITHIN)?)
 }
 
-/// What an answer holds.
+/// Decodes an answer.
 ///
 /// # Errors
-/// When it is not as the API has it.
+/// When it does not have the API's form.
 pub fn answer_of(answer: &raw::Answer) -> Result<Answer, RigError> {
     let not_sound = || RigError::Answer(format!("the answer is {}: {}", answer.status, answer.text()));
     let outer: Value = serde_json::from_slice(&answer.body).map_err(|_| not_sound())?;
@@ -125,10 +124,11 @@ pub fn answer_of(answer: &raw::Answer) -> Result<Answer, RigError> {
     inner.and_then(|inner| serde_json::from_slice(&inner).ok()).ok_or_else(not_sound)
 }
 
-/// The body of a request that [`ACCOUNT`]'s AES signer signed: AES-256-CBC of the inner request's SHA-1.
+/// The body of a request that [`ACCOUNT`]'s AES signer signed: AES-256-CBC of the inner request's
+/// SHA-1.
 ///
 /// # Errors
-/// When the key is not one.
+/// When [`AES_KEY`] is not valid.
 pub fn signed(inner: &[u8]) -> Result<Vec<u8>, RigError> {
     let not_a_key = || RigError::Program("the signing key is not one".to_owned());
     let key = from_hex(AES_KEY).and_then(|key| <[u8; 32]>::try_from(key).ok()).ok_or_else(not_a_key)?;
@@ -154,7 +154,7 @@ pub fn request(content: &str, tracks: &[&str]) -> Value {
     json!({"content_id": STANDARD.encode(content), "policy": "", "tracks": tracks, "drm_types": ["WIDEVINE"]})
 }
 
-/// The same for `count` periods of `seconds` from index `first` on.
+/// The same for `count` periods of `seconds`, beginning at index `first`.
 pub fn rotating(content: &str, tracks: &[&str], seconds: u32, first: u32, count: u32) -> Value {
     let mut inner = request(content, tracks);
     if let Some(members) = inner.as_object_mut() {

@@ -1,8 +1,8 @@
-//! A bare actix-web server that answers fixed bytes: what the framework alone can do, as a
-//! measure for what Keymoot adds. It has a worker for each core, as a node of Keymoot has.
+//! A bare actix-web server that answers fixed bytes: the limit of the framework alone, to measure
+//! the cost of Keymoot's own work. It has a worker for each core, as a node of Keymoot has.
 //!
-//! It runs as a process of its own, like a node, and ends when its standard input does, so that
-//! it cannot outlive the benchmark that started it.
+//! It runs as a separate process, like a node, and ends when its standard input does, so that it
+//! cannot outlive the benchmark that started it.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::SocketAddr;
@@ -14,22 +14,22 @@ use actix_web::{App, HttpRequest, HttpResponse, HttpServer};
 
 use crate::{RigError, process};
 
-/// The argument that makes the benchmark program this server instead.
+/// The argument that turns the benchmark program into this server.
 pub const ARGUMENT: &str = "--bare-server";
 
-/// A running server. Ends with its value.
+/// A running server. It ends when this value is dropped.
 pub struct BareServer {
     child: Child,
-    /// Where it answers.
+    /// The address that it listens on.
     pub address: SocketAddr,
 }
 
 impl BareServer {
-    /// Starts the running program again as the server of `read`, and of `license` at paths that end in that
-    /// word. Each must be one line.
+    /// Starts the running program again as the server of `read`, and of `license` at paths that end
+    /// in that word. Each must be one line.
     ///
     /// # Errors
-    /// When it cannot be started or does not say where it listens.
+    /// When it cannot be started or does not report its address.
     pub fn start(read: &str, license: &str) -> Result<Self, RigError> {
         let program = std::env::current_exe().map_err(RigError::io("cannot find this program"))?;
         let mut command = Command::new(program);
@@ -53,7 +53,7 @@ impl BareServer {
 }
 
 impl BareServer {
-    /// Its process.
+    /// Its process id.
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
@@ -93,7 +93,7 @@ pub fn serve_standard_input() -> Result<(), RigError> {
         let server = server.run();
         let handle = server.handle();
         std::thread::spawn(move || {
-            // Either way the benchmark is gone.
+            // Whether this succeeds or fails, the benchmark has ended.
             let _ = std::io::stdin().read_to_end(&mut Vec::new());
             actix_web::rt::System::new().block_on(handle.stop(false));
         });
@@ -102,7 +102,7 @@ pub fn serve_standard_input() -> Result<(), RigError> {
 }
 
 async fn answer(asked: Bytes, body: Bytes) -> HttpResponse {
-    // The body is read whole, as Keymoot must.
+    // The whole body is read, as Keymoot must do.
     drop(asked);
     HttpResponse::Ok().content_type("application/json").body(body)
 }

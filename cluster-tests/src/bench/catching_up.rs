@@ -1,4 +1,5 @@
-//! A node that was away until the others purged what it lacks, and gets a snapshot while they serve.
+//! A node that was away until the others purged the entries it lacks, and gets a snapshot while
+//! they serve.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,27 +12,28 @@ use crate::purge::write_until_purged;
 use crate::wait::wait_until;
 use crate::{Cluster, RigError, Signer, metrics};
 
-/// How often the others are asked meanwhile.
+/// How often the other nodes get a request meanwhile.
 const ASKED_EVERY: Duration = Duration::from_millis(10);
 
 const LOGGED_WITHIN: Duration = Duration::from_secs(10);
 
-/// What happened.
+/// The measurements.
 pub struct CatchingUp {
-    /// From the start of the node until it has all and is ready.
+    /// From the start of the node until it has caught up and is ready.
     pub whole: Duration,
-    /// Building the snapshot and sending it, which are one: it is read and sent piece by piece.
+    /// The time for building and sending the snapshot, which overlap: it is read and sent piece by
+    /// piece.
     pub sent: Duration,
-    /// Putting it in place of what the node had.
+    /// The time for replacing the node's old data.
     pub installed: Duration,
-    /// What was sent.
+    /// The size of the snapshot.
     pub bytes: u64,
     /// The term before and after.
     pub terms: [f64; 2],
     seen: Seen,
 }
 
-/// What clients of the others saw.
+/// The requests of the other nodes' clients.
 #[derive(Default)]
 struct Seen {
     slowest: Duration,
@@ -40,7 +42,7 @@ struct Seen {
 }
 
 impl CatchingUp {
-    /// The figures for a machine.
+    /// The figures as JSON.
     pub fn to_json(&self) -> Value {
         let [before, after] = self.terms;
         json!({
@@ -53,7 +55,8 @@ impl CatchingUp {
     }
 }
 
-/// Kills the node, writes until its log is not enough, and starts it again under load.
+/// Kills the node, writes until the others' logs no longer reach it, and starts it again under
+/// load.
 ///
 /// # Errors
 /// When it does not catch up.
@@ -79,7 +82,7 @@ pub fn measure(cluster: &mut Cluster, away: u64) -> Result<CatchingUp, RigError>
         let seen = client.join().map_err(|_| RigError::Program("a client panicked".to_owned()));
         Ok::<_, RigError>((whole?, seen?))
     })?;
-    // The directories of what was replaced go meanwhile, under the eyes of whoever looks into them.
+    // The old data are deleted meanwhile, so a directory may vanish while it is read.
     let logged = |what: &str, field: &str| {
         wait_until("the logs to tell of the snapshot", LOGGED_WITHIN, || {
             largest_in_logs(cluster, what, field)
@@ -124,7 +127,7 @@ fn keep_asking(signer: &Signer, nodes: &[SocketAddr], stop: &AtomicBool) -> Seen
     seen
 }
 
-/// The largest number behind `field` in any line of the nodes' logs that says `what`.
+/// The largest number after `field` in any line of the nodes' logs with the message `what`.
 fn largest_in_logs(cluster: &Cluster, what: &str, field: &str) -> Result<u64, RigError> {
     let mut largest = None;
     for path in cluster.log_files()? {

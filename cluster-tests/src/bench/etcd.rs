@@ -1,7 +1,7 @@
-//! Three nodes of etcd on loopback, and clients of theirs: the peer that Keymoot is measured beside.
+//! Three nodes of etcd on loopback, and clients for them: the system that Keymoot is compared with.
 //!
-//! They run with their defaults, as Debian packages them, on the same disk as Keymoot's nodes. A client
-//! has a connection of its own, as Keymoot's clients do, to the node that it was dealt.
+//! They run with their defaults, as Debian packages them, on the same disk as Keymoot's nodes. A
+//! client has a connection of its own, as Keymoot's clients do, to the node that it was assigned.
 
 use std::fs::File;
 use std::net::SocketAddr;
@@ -16,17 +16,17 @@ use super::load::Load;
 use crate::wait::wait_until;
 use crate::{RigError, metrics, ports, process};
 
-/// How many bytes a value has: as many as an encoded key of Keymoot's and a little more.
+/// The size of a value: as large as an encoded key of Keymoot's and a little more.
 pub const VALUE_BYTES: usize = 256;
-/// Clients that put what gets ask for.
+/// Clients that put the values for the gets.
 const FILLERS: u64 = 32;
 const FILLERS_STEP: usize = 32;
 const START_WITHIN: Duration = Duration::from_secs(30);
 
-/// Three running nodes; they end with the value.
+/// Three running nodes; they end when this value is dropped.
 pub struct EtcdCluster {
     nodes: Vec<Child>,
-    /// Where clients connect to.
+    /// The addresses for clients.
     pub endpoints: Vec<SocketAddr>,
 }
 
@@ -74,12 +74,12 @@ impl EtcdCluster {
         Ok(cluster)
     }
 
-    /// The processes.
+    /// The process ids.
     pub fn pids(&self) -> Vec<u32> {
         self.nodes.iter().map(Child::id).collect()
     }
 
-    /// Where clients connect to the nodes that do not lead.
+    /// The addresses of the nodes that do not lead.
     ///
     /// # Errors
     /// When a node does not answer.
@@ -91,7 +91,7 @@ impl EtcdCluster {
         Ok(nodes.into_iter().filter(|(_, leads)| *leads < 0.5).map(|(node, _)| node).collect())
     }
 
-    /// How often logs were made durable so far, on all nodes together.
+    /// The number of log fsyncs so far, of all nodes together.
     ///
     /// # Errors
     /// When a node does not answer.
@@ -109,22 +109,22 @@ impl Drop for EtcdCluster {
     }
 }
 
-/// What etcd's clients ask.
+/// The requests of etcd's clients.
 pub enum EtcdLoad {
-    /// Puts of values of [`VALUE_BYTES`] under keys that are not there yet.
+    /// Puts of values of [`VALUE_BYTES`] under new keys.
     Put {
-        /// Where to.
+        /// The nodes' addresses.
         endpoints: Vec<SocketAddr>,
-        /// What all keys begin with.
+        /// The prefix of all keys.
         series: &'static str,
-        /// The next key.
+        /// The number of the next key.
         next: AtomicU64,
     },
-    /// Linearizable gets of keys that are there.
+    /// Linearizable gets of existing keys.
     Get {
-        /// Where to.
+        /// The nodes' addresses.
         endpoints: Vec<SocketAddr>,
-        /// How many keys there are.
+        /// The number of existing keys.
         keys: u64,
     },
 }
@@ -135,12 +135,12 @@ impl EtcdLoad {
         Self::Put { endpoints: endpoints.to_vec(), series, next: AtomicU64::new(0) }
     }
 
-    /// Gets at these nodes of keys that [`Self::fill`] put there.
+    /// Gets at these nodes of keys that [`Self::fill`] has put.
     pub fn gets(endpoints: &[SocketAddr], keys: u64) -> Self {
         Self::Get { endpoints: endpoints.to_vec(), keys }
     }
 
-    /// Puts the keys that gets ask for.
+    /// Puts the keys for the gets.
     ///
     /// # Errors
     /// When etcd refuses.

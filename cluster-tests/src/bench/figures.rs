@@ -1,4 +1,4 @@
-//! What was measured, as rows and as a table.
+//! The measurements, as rows and as a table.
 
 use serde_json::{Value, json};
 
@@ -10,13 +10,13 @@ use crate::stats::median;
 /// One round of one workload.
 #[derive(Clone)]
 pub struct Round {
-    /// What the clients saw.
+    /// The clients' measurements.
     pub outcome: Outcome,
-    /// What the servers used, warm-up included.
+    /// The servers' resource usage, warm-up included.
     pub servers: Usage,
     /// CPU time that the load generator used, warm-up included, in seconds.
     pub generator_cpu_s: f64,
-    /// How often logs were made durable, warm-up included.
+    /// The number of log fsyncs, warm-up included.
     pub fsyncs: f64,
     /// Warm-up and measured time together, in seconds.
     pub lasted_s: f64,
@@ -25,25 +25,24 @@ pub struct Round {
 /// The medians of a workload's rounds with a number of clients.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Row {
-    /// The workload.
     pub name: Name,
-    /// How many clients there were.
+    /// The number of clients.
     pub clients: usize,
-    /// Requests a second of an open loop; none of a closed one.
+    /// Requests per second of an open loop; `None` for a closed one.
     pub rate_per_s: Option<f64>,
-    /// Requests answered a second.
+    /// Answers per second.
     pub answers_per_s: f64,
     /// The same in the slowest and in the fastest round.
     pub answers_per_s_range: [f64; 2],
-    /// Latencies in milliseconds: 50, 99 and 99.9 % took no longer.
+    /// Latencies in milliseconds: the 50th, 99th and 99.9th percentile.
     pub latency_ms: [f64; 3],
-    /// CPU time of all servers together for a request, in microseconds.
+    /// CPU time of all servers together per request, in microseconds.
     pub cpu_us: f64,
-    /// CPU time of the load generator for a request, in microseconds.
+    /// CPU time of the load generator per request, in microseconds.
     pub generator_cpu_us: f64,
-    /// Bytes that all servers together wrote to disks for a request.
+    /// Bytes that all servers together wrote to disks per request.
     pub written_bytes: f64,
-    /// How often all servers together made their logs durable for a request.
+    /// The number of log fsyncs of all servers together per request.
     pub fsyncs: f64,
 }
 
@@ -52,7 +51,7 @@ impl Row {
     #[expect(clippy::cast_precision_loss, reason = "bytes of a benchmark are far below 2^53")]
     pub fn of(name: Name, clients: usize, rate_per_s: Option<f64>, rounds: &[Round]) -> Self {
         let middle = |of: &dyn Fn(&Round) -> f64| median(&rounds.iter().map(of).collect::<Vec<_>>());
-        // What was used while warming up was used for requests, too, at much the same rate.
+        // The usage includes the warm-up, so its requests are counted too, at much the same rate.
         let requests = |round: &Round| (round.outcome.answers_per_second() * round.lasted_s).max(1.0);
         let speeds = || rounds.iter().map(|round| round.outcome.answers_per_second());
         let latency = |percent: f64| middle(&|round| round.outcome.latencies.percentile_ms(percent));
@@ -70,7 +69,7 @@ impl Row {
         }
     }
 
-    /// The row for a machine.
+    /// The row as JSON.
     pub fn to_json(&self) -> Value {
         let [p50_ms, p99_ms, p999_ms] = self.latency_ms;
         let [slowest, fastest] = self.answers_per_s_range;
@@ -84,7 +83,7 @@ impl Row {
     }
 }
 
-/// The rows for a person.
+/// The rows as a text table.
 pub fn table(rows: &[Row]) -> String {
     let mut text = format!(
         "{:>7}  {:<25}{:>9}{:>10}{:>9}{:>9}{:>10}{:>9}{:>9}{:>9}{:>8}\n",

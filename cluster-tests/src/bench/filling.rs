@@ -11,22 +11,22 @@ use super::known::Content;
 use crate::raw::{self, percent_encode};
 use crate::{Cluster, RigError, Signer, wait};
 
-/// Keys that one bulk request makes.
+/// The number of keys in one bulk request.
 const BULK_ITEMS: u64 = 2000;
-/// Requests under way at once.
+/// Concurrent requests.
 const FILLERS: u64 = 6;
-/// How often it is told how far it is.
+/// The number of keys after which progress is printed.
 const TOLD_EVERY: u64 = 500_000;
 const BATCH_WITHIN: Duration = Duration::from_secs(120);
-/// What a key may take on the disk of each node while it is loaded, snapshots and merging included.
+/// The most disk space per key on each node during the load, snapshots and merging included.
 const BYTES_PER_KEY_MAX: u64 = 700;
 
-/// The content with this number.
+/// The name of the content with this number.
 pub fn content_id(number: u64) -> String {
     format!("library/film-{number}.mp4")
 }
 
-/// Contents drawn at random from the first `keys`, no two the same.
+/// `count` contents drawn at random from the first `keys`, no two the same.
 pub fn some(keys: u64, count: usize) -> Vec<Content> {
     let keys = usize::try_from(keys).unwrap_or(usize::MAX);
     let drawn = index::sample(&mut rand::rng(), keys, count.min(keys));
@@ -34,7 +34,7 @@ pub fn some(keys: u64, count: usize) -> Vec<Content> {
     drawn.into_iter().map(content).collect()
 }
 
-/// Passes when the disk has room for so many keys on so many nodes.
+/// Checks that the disk has space for so many keys on all nodes.
 ///
 /// # Errors
 /// When it has not.
@@ -54,7 +54,7 @@ pub fn there_is_room(cluster: &Cluster, keys: u64) -> Result<(), RigError> {
     )))
 }
 
-/// Makes so many keys, and says how long it took.
+/// Creates so many keys, and returns how long it took.
 ///
 /// # Errors
 /// When a request is refused.

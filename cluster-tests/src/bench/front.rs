@@ -1,4 +1,4 @@
-//! A cluster behind TLS, whose clients prove themselves by certificates in place of signatures.
+//! A cluster behind TLS, whose clients authenticate by certificates instead of signatures.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -19,16 +19,17 @@ const SERVER: &str = "127.0.0.1";
 const CLIENT: &str = "scrambler.example.net";
 const READY_WITHIN: Duration = Duration::from_secs(60);
 
-/// How clients get in.
+/// The clients' access.
 pub struct Front {
-    /// How TLS is spoken.
+    /// The TLS connector with the client certificate.
     pub tls: TlsConnector,
     /// The account that the certificate proves; it signs nothing.
     pub signer: Signer,
 }
 
 impl Front {
-    /// Adds an account that accepts nothing weaker than its certificate, and starts every node anew behind TLS.
+    /// Adds an account that accepts nothing weaker than its certificate, and restarts every node
+    /// behind TLS.
     ///
     /// # Errors
     /// When a node does not come back.
@@ -54,10 +55,10 @@ impl Front {
         Ok(front)
     }
 
-    /// What a node answers to GET.
+    /// The answer of a node to GET.
     ///
     /// # Errors
-    /// When it does not.
+    /// When it does not answer.
     pub fn read(&self, node: SocketAddr, path: &str) -> Result<raw::Answer, RigError> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         runtime.map_err(RigError::io("cannot start an event loop"))?.block_on(async {

@@ -1,4 +1,5 @@
-//! How a cluster does with many keys: loading, speed, restart, memory, disk, and a node that gets a snapshot.
+//! A cluster with many keys: loading, speed, restart, memory, disk, and a node that gets a
+//! snapshot.
 
 use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt as _;
@@ -21,29 +22,31 @@ use crate::{Cluster, Options, RigError, metrics, raw};
 
 /// Long enough for many millions of keys on a slow disk.
 pub(super) const READY_WITHIN: Duration = Duration::from_secs(600);
-/// Log entries kept behind a snapshot, few, so that a node that was away needs one.
+/// Log entries kept before a snapshot's position: few, so that a node that was away needs the
+/// snapshot.
 const LOG_KEEP: u64 = 100;
-/// Contents that reads choose among: more than a run asks for, so that with many keys each is cold.
+/// Contents that reads choose among: more than a run requests, so that with many keys each is cold.
 const ASKED_FOR_MAX: usize = 300_000;
-/// What the kernel counts files in.
+/// The unit in which the kernel counts a file's blocks.
 const BLOCK_BYTES: u64 = 512;
-/// A cluster rests when its nodes together use less than this part of a core, or no less than just before.
+/// A cluster rests when its nodes together use less than this fraction of a core, or no less than
+/// just before.
 const RESTING_CORES: f64 = 0.1;
 const RESTING_SHARE: f64 = 0.9;
 const RESTING_WITHIN: Duration = Duration::from_secs(120);
 
-/// How much is measured at each size.
+/// The amount of measurement at each size.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
-    /// Clients of reads and creates.
+    /// The number of clients of reads and creates.
     pub clients: usize,
     /// Rounds of each; the median counts.
     pub rounds: usize,
-    /// Seconds of each round.
+    /// The measured time of each round.
     pub measured: Duration,
 }
 
-/// What was found with a number of keys.
+/// The measurements with a number of keys.
 pub struct Growth {
     keys: u64,
     loading: Duration,
@@ -55,12 +58,12 @@ pub struct Growth {
     catching_up: CatchingUp,
     /// Resident memory of the largest node after the load, and at rest after its restart.
     memory_bytes: [f64; 2],
-    /// What the data of one node takes on its disk.
+    /// The size of one node's data on its disk.
     disk_bytes: u64,
 }
 
 impl Growth {
-    /// The figures for a machine.
+    /// The figures as JSON.
     #[expect(clippy::cast_precision_loss, reason = "keys and bytes are far below 2^53")]
     pub fn to_json(&self) -> Value {
         let [loaded, at_rest] = self.memory_bytes.map(|bytes| bytes / 1_048_576.0);
@@ -78,10 +81,10 @@ impl Growth {
     }
 }
 
-/// Loads so many keys into a cluster of its own and measures it.
+/// Loads so many keys into a new cluster and measures it.
 ///
 /// # Errors
-/// When the disk has no room, or a node does not answer or does not come back.
+/// When the disk has too little space, or a node does not answer or does not come back.
 pub fn measure(keys: u64, plan: Plan) -> Result<Growth, RigError> {
     let mut cluster = Options::default()
         .env("KEYMOOT__RAFT__LOG_KEEP_ENTRIES", &LOG_KEEP.to_string())
@@ -118,7 +121,7 @@ pub fn measure(keys: u64, plan: Plan) -> Result<Growth, RigError> {
     Ok(Growth { keys, loading, rows, restart, restart_all, catching_up, memory_bytes, disk_bytes })
 }
 
-/// Reads of keys drawn from all there are, and creates.
+/// The speed of reads of keys drawn from all, and of creates.
 fn speeds(cluster: &Cluster, keys: u64, plan: Plan) -> Result<Vec<Row>, RigError> {
     let (signer, nodes) = (cluster.signer(), cluster.addresses());
     let reads = Arc::new(Ring(known::reads(signer, &filling::some(keys, ASKED_FOR_MAX))));
@@ -136,7 +139,7 @@ fn speeds(cluster: &Cluster, keys: u64, plan: Plan) -> Result<Vec<Row>, RigError
     rounds.measure(plan.clients, &workloads.each_ref(), |_| None)
 }
 
-/// Waits until the nodes have little to do: what was written is merged in the background.
+/// Waits until the nodes have little to do: written data are merged in the background.
 fn rest(cluster: &Cluster) -> Result<(), RigError> {
     let pids = cluster.pids(Name::Read.system())?;
     let used_in_two_seconds = || {
@@ -148,7 +151,7 @@ fn rest(cluster: &Cluster) -> Result<(), RigError> {
     let mut before_s = used_in_two_seconds()?;
     while began.elapsed() < RESTING_WITHIN {
         let now_s = used_in_two_seconds()?;
-        // A build that is not optimised uses more for doing nothing, but always as much.
+        // An unoptimised build uses more CPU at rest, but always the same amount.
         let is_idle = now_s < 2.0 * RESTING_CORES || (now_s < 1.0 && now_s > before_s * RESTING_SHARE);
         if is_idle {
             break;
@@ -175,14 +178,14 @@ pub(super) fn ready(node: SocketAddr) -> Result<(), RigError> {
     })
 }
 
-/// How long some work takes.
+/// The duration of `work`.
 pub(super) fn timed(work: impl FnOnce() -> Result<(), RigError>) -> Result<Duration, RigError> {
     let began = Instant::now();
     work()?;
     Ok(began.elapsed())
 }
 
-/// What the data of a node takes on the disk. The ballast is of no use but its size, whatever there is beside it.
+/// The size of a node's data on the disk, without the ballast, whose size is fixed.
 fn bytes_under(directory: &Path) -> Result<u64, RigError> {
     let files = crate::search::files_under(directory)?;
     let data = files.iter().filter(|file| file.file_name().is_none_or(|name| name != "ballast"));

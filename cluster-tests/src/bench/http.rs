@@ -1,5 +1,5 @@
-//! HTTP for the load generator: raw requests over connections that are kept, plain or with a client
-//! certificate. It knows nothing of what they mean.
+//! HTTP for the load generator: raw requests over kept-alive connections, plain or with a client
+//! certificate. It does not interpret them.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -13,25 +13,25 @@ use tokio_rustls::client::TlsStream;
 use super::load::Load;
 use crate::{RigError, raw};
 
-/// Longer than any answer that is measured, so that a buffer is seldom enlarged.
+/// Longer than any measured answer, so that a buffer rarely grows.
 const BUFFER_BYTES: usize = 16 * 1024;
 
 /// Makes the requests of an HTTP load.
 pub trait Traffic: Send + Sync + 'static {
-    /// Makes about so many requests ready.
+    /// Prepares about this many requests.
     fn prepare(&self, _requests: usize) {}
 
     /// Writes the request that `client` sends as its `serial`th into the empty `out`.
     fn write_request(&self, client: usize, serial: u64, out: &mut Vec<u8>);
 }
 
-/// HTTP over kept-alive connections, which are dealt to the servers in turn.
+/// HTTP over kept-alive connections, which are assigned to the servers in turn.
 pub struct Http {
-    /// Where to.
+    /// The servers' addresses.
     pub servers: Vec<SocketAddr>,
-    /// How TLS is spoken, where it is.
+    /// The TLS connector, if TLS is used.
     pub tls: Option<TlsConnector>,
-    /// What is asked.
+    /// The source of requests.
     pub traffic: Arc<dyn Traffic>,
 }
 
@@ -68,7 +68,7 @@ impl HttpConnection {
         Ok(Self { stream, server, request: Vec::new(), answer: Vec::with_capacity(BUFFER_BYTES) })
     }
 
-    /// Sends `request` and hands back what was answered.
+    /// Sends `request` and returns the answer.
     ///
     /// # Errors
     /// When the connection breaks, or the answer is not HTTP or has no length.

@@ -1,4 +1,4 @@
-//! What is there before anything is measured: contents, streams and tracks that reads ask for.
+//! The data that exist before the measurements: contents, streams and tracks for reads.
 
 use std::net::SocketAddr;
 
@@ -8,22 +8,20 @@ use super::http::HttpConnection;
 use crate::signed::WIDEVINE;
 use crate::{Cluster, KeyAnswer, RigError, Signer, license, raw, wait, widevine};
 
-/// Connections that all is made over.
+/// The number of connections that create them.
 const CONNECTIONS: usize = 32;
-/// Where the keys of crypto periods are read.
+/// The path for keys of crypto periods.
 const SCHEDULE: &str = "/cenc/widevine/schedule";
 /// The tracks of a film in the Widevine API.
 const TRACKS: [&str; 5] = ["SD", "HD", "UHD1", "UHD2", "AUDIO"];
 
 /// A content that has a key.
 pub struct Content {
-    /// Its content id.
     pub name: String,
-    /// Its key id.
     pub kid: [u8; 16],
 }
 
-/// Creates the contents that reads ask for.
+/// Creates the contents for reads.
 ///
 /// # Errors
 /// When a node does not answer with a key.
@@ -43,12 +41,12 @@ pub fn reads(signer: &Signer, contents: &[Content]) -> Vec<Vec<u8>> {
     contents.iter().map(read).collect()
 }
 
-/// The names of what is known.
+/// The names of `count` contents.
 pub fn names(count: usize) -> Vec<String> {
     (0..count).map(|serial| format!("known-{serial}.mp4")).collect()
 }
 
-/// Requests for three crypto periods of each of some live streams, whose rotation is begun.
+/// Requests for three crypto periods of each of `count` live streams, whose rotation has begun.
 ///
 /// # Errors
 /// When a node refuses.
@@ -82,7 +80,7 @@ pub fn tracks(cluster: &Cluster, count: usize) -> Result<Vec<Vec<u8>>, RigError>
     let requests: Vec<Vec<u8>> =
         names(count).iter().map(|name| five_tracks(name)).collect::<Result<_, _>>()?;
     for answer in send_all(&cluster.addresses(), None, requests.clone())? {
-        // This API's refusals have the status 200, too.
+        // Refusals of this API have status 200, too.
         widevine::answer_of(&answer)?.must_have(TRACKS.len())?;
     }
     Ok(requests)
@@ -98,7 +96,7 @@ pub fn licenses(cluster: &Cluster, contents: &[Content]) -> Vec<Vec<u8>> {
     contents.iter().map(license).collect()
 }
 
-/// Sends each request once, dealt to the servers, and hands back the answers in the same order.
+/// Sends each request once, spread over the servers, and returns the answers in the same order.
 ///
 /// # Errors
 /// When one is refused, or a connection fails.

@@ -1,11 +1,12 @@
-//! The load generator: N clients, each with one request under way.
+//! The load generator: N clients, each with one request in flight.
 //!
-//! It is meant to cost little beside what it measures. Each core runs one thread with its share of the
-//! clients and an event loop of its own, so no request changes threads; what is sent was made beforehand
-//! ([`Load::prepare`]), and answers are measured, not taken apart. In a closed loop a client asks
-//! again as soon as it was answered: that says how fast the servers are with N clients that wait. In an
-//! open loop requests leave by the clock, and one that should have left earlier is measured from when
-//! it should have: so a stall counts for all who would have come meanwhile (coordinated omission).
+//! It costs little compared with the measured systems. Each core runs one thread with its share of
+//! the clients and an event loop of its own, so no request changes threads; requests are made
+//! beforehand ([`Load::prepare`]), and answers are measured, not parsed. In a closed loop a client
+//! sends its next request as soon as it is answered: that shows how fast the servers are with N
+//! waiting clients. In an open loop requests leave by the clock, and the latency of a late one
+//! counts from its due time: so a stall counts for all requests that were due during it
+//! (coordinated omission).
 
 use std::future::Future;
 use std::sync::{Arc, Barrier, OnceLock};
@@ -15,31 +16,32 @@ use super::pacer::Pacer;
 use crate::stats::Latencies;
 use crate::{RigError, raw, wait};
 
-/// How much, and how long.
+/// The number of clients, and the durations.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
-    /// Clients in all.
+    /// The number of clients.
     pub clients: usize,
-    /// Requests a second of all clients together; without one, each asks as soon as it was answered.
+    /// Requests per second of all clients together; `None` for a closed loop.
     pub rate_per_s: Option<f64>,
-    /// Not counted, before.
+    /// The time before the measurement, not counted.
     pub warm_up: Duration,
-    /// Counted.
+    /// The measured time.
     pub measured: Duration,
 }
 
-/// What clients do: connect, and ask again and again.
+/// The behaviour of clients: they connect, and send requests repeatedly.
 pub trait Load: Send + Sync + 'static {
-    /// What a client holds.
+    /// The connection of a client.
     type Connection: Send;
 
-    /// Makes about so many requests ready, before time is measured. Without it they are made as they leave.
+    /// Makes about this many requests before the measurement. Without it they are made as they are
+    /// sent.
     fn prepare(&self, _requests: usize) {}
 
-    /// Connects the client of this number.
+    /// Connects the client with this number.
     fn connect(&self, client: usize) -> impl Future<Output = Result<Self::Connection, RigError>> + Send;
 
-    /// Asks once, as the client's `serial`th request. A refusal is an answer, and told as text.
+    /// Sends the client's request number `serial`. A refusal is an answer, and is returned as text.
     fn ask(
         &self,
         connection: &mut Self::Connection,
@@ -48,21 +50,21 @@ pub trait Load: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Option<String>, RigError>> + Send;
 }
 
-/// What a run measured.
+/// The result of a run.
 #[derive(Clone, Default)]
 pub struct Outcome {
-    /// Of every request that was not refused, in the measured time.
+    /// The latencies of all requests that were not refused, in the measured time.
     pub latencies: Latencies,
-    /// Refusals.
+    /// The number of refusals.
     pub refused: u64,
-    /// The first of them.
+    /// The text of the first refusal.
     pub first_refusal: Option<String>,
-    /// How long was measured.
+    /// The measured time.
     pub measured: Duration,
 }
 
 impl Outcome {
-    /// Requests that were not refused, a second.
+    /// Successful requests per second.
     #[expect(clippy::cast_precision_loss, reason = "a count of answers is far below 2^53")]
     pub fn answers_per_second(&self) -> f64 {
         self.latencies.count() as f64 / self.measured.as_secs_f64().max(f64::EPSILON)
@@ -75,11 +77,12 @@ impl Outcome {
     }
 }
 
-/// Runs `plan` with `load`; `begun` is called once, when all are connected and before the first asks.
+/// Runs `plan` with `load`; `begun` is called once, when all clients are connected and before the
+/// first request.
 ///
 /// # Errors
-/// When a connection fails, a server answers what its protocol does not know, or not at all: a benchmark
-/// whose connections break measures nothing. Also when it is interrupted.
+/// When a connection fails, a server breaks its protocol or does not answer: a benchmark with
+/// broken connections measures nothing. Also when it is interrupted.
 pub fn run<L: Load>(plan: &Plan, load: &Arc<L>, begun: impl Fn() + Send + Sync) -> Result<Outcome, RigError> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from).clamp(1, plan.clients.max(1));
     let (all_connected, beginning) = (Barrier::new(threads), OnceLock::new());
@@ -92,7 +95,8 @@ pub fn run<L: Load>(plan: &Plan, load: &Arc<L>, begun: impl Fn() + Send + Sync) 
     };
     let mut whole = Outcome { measured: plan.measured, ..Outcome::default() };
     std::thread::scope(|scope| {
-        // Each thread has neighbours, so that its clients are dealt to all servers.
+        // Each thread has clients with successive numbers, so that they are spread over all
+        // servers.
         let clients = |thread: usize| plan.clients * thread / threads..plan.clients * (thread + 1) / threads;
         let share = |thread: usize| scope.spawn(move || run_share(plan, load, clients(thread), begin));
         let shares: Vec<_> = (0..threads).map(share).collect();
@@ -104,7 +108,8 @@ pub fn run<L: Load>(plan: &Plan, load: &Arc<L>, begun: impl Fn() + Send + Sync) 
     Ok(whole)
 }
 
-/// The clients of one thread. Every thread meets the others at `begin`, also when it could not connect.
+/// The clients of one thread. Every thread waits for the others at `begin`, even if it could not
+/// connect.
 fn run_share<L: Load>(
     plan: &Plan,
     load: &Arc<L>,
@@ -205,7 +210,7 @@ async fn run_client<L: Load>(
 }
 
 impl Plan {
-    /// When a client's request is due in an open loop, after the beginning: clients take turns.
+    /// When a client's request is due in an open loop, since the start: clients take turns.
     #[expect(clippy::cast_precision_loss, reason = "clients and serials are far below 2^53")]
     fn due_after(&self, client: usize, serial: u64) -> Option<Duration> {
         let rate = self.rate_per_s?;
@@ -213,8 +218,8 @@ impl Plan {
         Some(Duration::from_secs_f64(turn / rate.max(f64::EPSILON)))
     }
 
-    /// A closed loop counts answers that came in the measured time; an open one counts requests that
-    /// were due in it, however late they were answered.
+    /// A closed loop counts answers that arrived in the measured time; an open one counts requests
+    /// that were due in it, however late their answers.
     fn counts(&self, window: Window, due_at: Instant, answered_at: Instant) -> bool {
         let counted = window.from..window.to;
         match self.rate_per_s {

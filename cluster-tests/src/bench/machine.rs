@@ -1,4 +1,4 @@
-//! The machine that figures are of: what it is, and how long its disk takes.
+//! The machine on which the figures were measured: its description, and the fsync time of its disk.
 
 use std::fs::File;
 use std::io::{Seek as _, SeekFrom, Write as _};
@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 use crate::RigError;
 use crate::stats::median;
 
-/// How often the disk is tried.
+/// The number of fsyncs that are measured.
 const TRIES: usize = 100;
 
-/// How long it takes to make 4 KiB durable in `dir`, in milliseconds at the median.
+/// The time of a durable write of 4 KiB in `dir`, in milliseconds at the median.
 ///
 /// # Errors
 /// When the disk cannot be written to.

@@ -1,7 +1,8 @@
-//! The benchmark: Keymoot beside etcd and beside a bare actix-web server, in one run on one machine.
+//! The benchmark: Keymoot beside etcd and beside a bare actix-web server, in one run on one
+//! machine.
 //!
-//! Rounds of all workloads are interleaved, so that a machine that grows slower does so for all, and the
-//! median round counts. What is believed of it are ratios within a run, not figures of two runs.
+//! Rounds of all workloads are interleaved, so that a machine that slows down does so for all, and
+//! the median round counts. Only ratios within a run are meaningful, not figures of two runs.
 
 pub mod bare;
 pub mod catching_up;

@@ -1,18 +1,18 @@
-//! The workloads by name, and who answers them.
+//! The workloads by name, and the systems that answer them.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// Who answers a workload.
+/// The system that answers a workload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum System {
     /// Three nodes of Keymoot.
     Keymoot,
-    /// The same behind TLS, which clients enter by certificates of their own.
+    /// The same behind TLS, with client certificates.
     KeymootTls,
     /// Three nodes of etcd.
     Etcd,
-    /// So many processes of the bare actix-web server.
+    /// This many processes of the bare actix-web server.
     Bare(usize),
 }
 
@@ -47,7 +47,7 @@ pub enum Name {
 }
 
 impl Name {
-    /// All of them.
+    /// All workloads.
     pub const ALL: [Self; 24] = [
         Self::BareOne,
         Self::BareTwo,
@@ -74,7 +74,7 @@ impl Name {
         Self::TlsCreate,
         Self::TlsRead,
     ];
-    /// What the ratios need.
+    /// The workloads that the ratios need.
     pub const FOR_RATIOS: [Self; 10] = [
         Self::BareOne,
         Self::BareTwo,
@@ -87,10 +87,10 @@ impl Name {
         Self::ReadAtFollowers,
         Self::License,
     ];
-    /// What says how Keymoot and etcd stand to each other.
+    /// The workloads that compare Keymoot with etcd.
     pub const BESIDE_ETCD: [Self; 4] = [Self::Create, Self::EtcdPut, Self::Read, Self::EtcdGet];
 
-    /// Its name, who answers it, and what is asked.
+    /// The name, the system, and a description of the requests.
     const fn row(self) -> (&'static str, System, &'static str) {
         use System::{Bare, Etcd, Keymoot, KeymootTls};
         match self {
@@ -133,22 +133,21 @@ impl Name {
         }
     }
 
-    /// As tables show it.
+    /// The name in tables.
     pub const fn text(self) -> &'static str {
         self.row().0
     }
 
-    /// Who answers.
     pub const fn system(self) -> System {
         self.row().1
     }
 
-    /// What is asked, for a person.
+    /// A description of the requests.
     pub const fn asks(self) -> &'static str {
         self.row().2
     }
 
-    /// What it is held against at the same rate in an open loop.
+    /// The workload that it is compared with at the same rate in an open loop.
     pub const fn rival(self) -> Option<Self> {
         match self {
             Self::Create => Some(Self::EtcdPut),

@@ -18,12 +18,12 @@ const KNOWN_CONTENTS: usize = 1000;
 const FIRST: &str = "a";
 const ZONE: &str = "here";
 
-/// How many nodes vote, and how many only learn.
+/// The numbers of voters and of learners.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Count {
-    /// Voters, at least one.
+    /// The voters, at least one.
     pub voters: usize,
-    /// Learners beside them.
+    /// The learners in addition.
     pub learners: usize,
 }
 
@@ -99,7 +99,7 @@ impl Watched for Sized {
     }
 }
 
-/// Measures a cluster of so many nodes; `seconds` are those of warming up and those that count.
+/// Measures a cluster of this size; `seconds` are the warm-up and the measured time.
 ///
 /// # Errors
 /// When a node does not join or does not answer.

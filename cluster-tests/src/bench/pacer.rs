@@ -1,5 +1,5 @@
-//! Waiting for an instant to the microsecond. The event loop's own timers tick in milliseconds, which is
-//! longer than what an open loop measures.
+//! Waiting for an instant to the microsecond. The event loop's own timers tick in milliseconds,
+//! which is longer than the latencies in an open loop.
 
 use std::time::Instant;
 
@@ -13,8 +13,8 @@ use crate::RigError;
 
 /// A timer of one client.
 pub struct Pacer {
-    /// The event loop knows no timers of the kernel, but this one is read as a pipe is: eight bytes each time
-    /// it rings.
+    /// The event loop has no support for timers of the kernel, but reads this one like a pipe:
+    /// eight bytes each time it fires.
     timer: Receiver,
 }
 
@@ -22,7 +22,7 @@ impl Pacer {
     /// A timer in the running event loop.
     ///
     /// # Errors
-    /// When the operating system gives none.
+    /// When the operating system cannot make one.
     pub fn new() -> Result<Self, RigError> {
         let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
         let timer = timerfd_create(TimerfdClockId::Monotonic, flags).map_err(std::io::Error::from);
@@ -30,7 +30,7 @@ impl Pacer {
         Ok(Self { timer: timer.map_err(RigError::io("cannot make a timer"))? })
     }
 
-    /// Waits until `at`; not at all when that has passed.
+    /// Waits until `at`; returns at once when that has passed.
     ///
     /// # Errors
     /// When the timer fails.
@@ -44,7 +44,8 @@ impl Pacer {
         let once = Itimerspec { it_interval: Timespec { tv_sec: 0, tv_nsec: 0 }, it_value: value };
         timerfd_settime(&self.timer, TimerfdTimerFlags::empty(), &once)
             .map_err(|error| RigError::io("cannot set a timer")(error.into()))?;
-        // Room for more than it gives, so that the event loop knows that there is no more.
+        // The buffer is larger than the timer's answer, so that the event loop knows that nothing
+        // is left.
         let rang = self.timer.read(&mut [0_u8; 16]).await;
         rang.map(|_| ()).map_err(RigError::io("cannot wait for a timer"))
     }

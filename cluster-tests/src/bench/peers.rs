@@ -1,4 +1,4 @@
-//! Everybody who is measured, on one disk: three nodes of Keymoot, three of etcd, three bare servers.
+//! All measured systems, on one disk: three nodes of Keymoot, three of etcd, three bare servers.
 
 use std::net::SocketAddr;
 
@@ -15,26 +15,26 @@ use crate::{Cluster, Options, RigError, metrics};
 
 const BARE_SERVERS: usize = 3;
 
-/// Everybody who is measured; all end with the value.
+/// All measured systems; they end when this value is dropped.
 pub struct Peers {
-    /// Three nodes.
+    /// Three nodes of Keymoot.
     pub keymoot: Cluster,
-    /// The node that led when all was ready.
+    /// The node that led when everything was ready.
     pub leader: SocketAddr,
     /// Contents that have keys.
     pub contents: Vec<Content>,
-    /// Three nodes, unless it goes without.
+    /// Three nodes of etcd, unless the benchmark runs without it.
     pub etcd: Option<EtcdCluster>,
     /// The bare servers.
     pub bare: Vec<BareServer>,
-    /// How many bytes answers to reads and to licenses have.
+    /// The sizes in bytes of the answers to reads and to license requests.
     pub answer_bytes: [usize; 2],
     front: Option<Front>,
     dir: TempDir,
 }
 
 impl Peers {
-    /// Starts all, each with `contents` keys.
+    /// Starts all systems, each with `contents` keys.
     ///
     /// # Errors
     /// When one does not start.
@@ -53,15 +53,16 @@ impl Peers {
         Ok(Self { keymoot, leader, contents, etcd, bare, answer_bytes, front: None, dir })
     }
 
-    /// What the disk of all is.
+    /// A description of the disk.
     pub fn disk(&self) -> String {
         machine::disk(self.dir.path())
     }
 
-    /// Passes while the same node leads: else reads at the leader were none.
+    /// Checks that the same node still leads: otherwise reads at the leader were reads at a
+    /// follower.
     ///
     /// # Errors
-    /// When another does.
+    /// When another node leads.
     pub fn leader_is_the_same(&self) -> Result<(), RigError> {
         if self.keymoot.node(self.keymoot.leader()?)?.api == self.leader {
             return Ok(());
@@ -70,7 +71,7 @@ impl Peers {
         Err(RigError::Answer(text.to_owned()))
     }
 
-    /// Puts Keymoot behind TLS, once all else is measured: it is started anew.
+    /// Restarts Keymoot behind TLS, after everything else is measured.
     ///
     /// # Errors
     /// When a node does not come back.
@@ -79,7 +80,7 @@ impl Peers {
         Ok(())
     }
 
-    /// How clients get in once Keymoot is behind TLS.
+    /// The clients' access once Keymoot is behind TLS.
     ///
     /// # Errors
     /// When it is not.
@@ -90,12 +91,12 @@ impl Peers {
     /// The nodes of etcd.
     ///
     /// # Errors
-    /// When it goes without.
+    /// When the benchmark runs without it.
     pub fn etcd(&self) -> Result<&EtcdCluster, RigError> {
         self.etcd.as_ref().ok_or_else(|| RigError::Program("etcd was not started".to_owned()))
     }
 
-    /// Where the first so many bare servers answer.
+    /// The addresses of the first `count` bare servers.
     pub fn bare_addresses(&self, count: usize) -> Vec<SocketAddr> {
         self.bare.iter().take(count).map(|server| server.address).collect()
     }
@@ -134,7 +135,7 @@ impl Watched for Peers {
     }
 }
 
-/// What Keymoot answers to a read, or to a request for a license.
+/// Keymoot's answer to a read, or to a license request.
 fn answer(keymoot: &Cluster, contents: &[Content], license: bool) -> Result<String, RigError> {
     let node = keymoot.node(keymoot.leader()?)?.api;
     let some = contents.get(..1).ok_or_else(|| RigError::Program("no content is known".to_owned()))?;

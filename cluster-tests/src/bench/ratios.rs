@@ -1,4 +1,4 @@
-//! How Keymoot stands to its peers: quotients of medians within one run.
+//! Keymoot compared with other systems: quotients of medians within one run.
 //!
 //! A ratio whose workloads were not run is left out.
 
@@ -7,11 +7,12 @@ use serde_json::{Map, Value, json};
 use super::figures::Row;
 use super::names::Name;
 
-/// What a create of one client may take beside `FSYNCS_MAX` times an fsync, in milliseconds.
+/// How much longer than `FSYNCS_MAX` times an fsync a create of one client may take, in
+/// milliseconds.
 const BESIDE_FSYNCS_MS: f64 = 0.5;
 const FSYNCS_MAX: f64 = 2.5;
 
-/// The ratios with what they are to be on a machine of two cores.
+/// The ratios with their goals on a machine of two cores.
 pub const GOALS: [(&str, &str); 6] = [
     ("creates_vs_etcd_puts", "at least 4"),
     ("create_p99_vs_etcd_put_p99", "at most 1"),
@@ -21,8 +22,8 @@ pub const GOALS: [(&str, &str); 6] = [
     ("licenses_vs_bare", "at least 0.5"),
 ];
 
-/// The ratios from the closed loops of this many clients. As many nodes of Keymoot as answer are held against
-/// as many bare servers.
+/// The ratios from the closed loops with this many clients. As many bare servers are compared with
+/// as nodes of Keymoot answer.
 pub fn ratios(rows: &[Row], clients: usize) -> Value {
     let find = |name: Name| closed(rows, name, clients);
     let speed = |one: Name, other: Name| Some(find(one)?.answers_per_s / find(other)?.answers_per_s);
@@ -37,7 +38,7 @@ pub fn ratios(rows: &[Row], clients: usize) -> Value {
     ])
 }
 
-/// Latencies in the open loops, where both were asked as often.
+/// Ratios of latencies in the open loops, where both systems got requests at the same rate.
 pub fn open_loop_ratios(rows: &[Row]) -> Value {
     let find = |name: Name| rows.iter().find(|row| row.name == name && row.rate_per_s.is_some());
     let ratio = |percentile: usize, one: Name, other: Name| {
@@ -52,7 +53,8 @@ pub fn open_loop_ratios(rows: &[Row]) -> Value {
     ])
 }
 
-/// A create of a single client beside what the same disk takes for an fsync, measured between the same rounds.
+/// A create of a single client compared with an fsync of the same disk, measured between the same
+/// rounds.
 pub fn one_client_create(rows: &[Row], fsync_ms: f64) -> Value {
     let Some(row) = closed(rows, Name::Create, 1) else { return Value::Null };
     let [p50_ms, p99_ms, _] = row.latency_ms;

@@ -1,5 +1,5 @@
-//! Rounds of workloads, interleaved: each round runs every workload once, every second one backwards, so that
-//! none always follows the same other.
+//! Rounds of workloads, interleaved: each round runs every workload once, every second one
+//! backwards, so that no workload always follows the same other.
 
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
@@ -12,29 +12,30 @@ use super::usage::Usage;
 use super::workloads::Workload;
 use crate::{Cluster, RigError, metrics, wait};
 
-/// What was written before settles meanwhile, for as long as warming up takes but no longer than this.
+/// The longest pause for earlier writes to settle; it is as long as the warm-up, but no longer than
+/// this.
 const PAUSE_MAX: Duration = Duration::from_millis(200);
-/// Requests a second that one client may be expected to send before anything is known, and all together.
+/// The assumed request rate of one client before anything is measured, and of all together.
 const GUESS_PER_CLIENT: f64 = 1000.0;
 const GUESS_MAX: f64 = 20_000.0;
-/// How many more requests are made ready than are expected.
+/// How many more requests are prepared than are expected.
 const SPARE: f64 = 1.5;
 
-/// Who is measured.
+/// A measured system.
 pub trait Watched {
-    /// The processes of a system.
+    /// The process ids of a system.
     ///
     /// # Errors
     /// When it was not started.
     fn pids(&self, system: System) -> Result<Vec<u32>, RigError>;
 
-    /// How often a system made its logs durable so far.
+    /// The number of a system's log fsyncs so far.
     ///
     /// # Errors
-    /// When it does not say.
+    /// When it does not report it.
     fn fsyncs(&self, system: System) -> Result<f64, RigError>;
 
-    /// How long it takes to make 4 KiB durable where they do, in milliseconds at the median.
+    /// The time of a durable write of 4 KiB on the systems' disk, in milliseconds at the median.
     ///
     /// # Errors
     /// When the disk cannot be written to.
@@ -55,25 +56,25 @@ impl Watched for Cluster {
     }
 }
 
-/// What all rounds have in common.
+/// The parameters of all rounds.
 pub struct Rounds<'w> {
-    /// Who answers.
+    /// The measured systems.
     pub watched: &'w dyn Watched,
-    /// How many rounds.
+    /// The number of rounds.
     pub count: usize,
-    /// Not counted, before each round of each workload.
+    /// The time before each round of each workload, not counted.
     pub warm_up: Duration,
-    /// Counted.
+    /// The measured time.
     pub measured: Duration,
-    /// What the disk took for an fsync, between rounds of creates with one client, in milliseconds.
+    /// The fsync times between rounds of creates with one client, in milliseconds.
     pub fsyncs_ms: Vec<f64>,
 }
 
 impl Rounds<'_> {
-    /// All rounds with so many clients; `rate` says what they ask a second in open loops.
+    /// All rounds with this many clients; `rate` returns the requests per second of open loops.
     ///
     /// # Errors
-    /// When somebody does not answer, or refuses.
+    /// When a system does not answer, or refuses.
     pub fn measure(
         &mut self,
         clients: usize,
@@ -107,7 +108,7 @@ impl Rounds<'_> {
         let (pids, own) = (self.watched.pids(system)?, [std::process::id()]);
         let fsyncs = self.watched.fsyncs(system)?;
         let used = || Ok::<_, RigError>((Usage::of(&pids)?, Usage::of(&own)?, Instant::now()));
-        // Connecting, with handshakes, is not what a request costs.
+        // Connecting, with handshakes, is not part of a request's cost.
         let before = OnceLock::new();
         let outcome = workload.run(plan, || {
             let _ = before.set(used());
@@ -125,7 +126,7 @@ impl Rounds<'_> {
     }
 }
 
-/// How many requests a round may send.
+/// The number of requests that a round is expected to send.
 #[expect(clippy::cast_precision_loss, reason = "clients are few")]
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "far below 2^53, and positive")]
 fn expected(plan: &Plan, before: Option<&Round>) -> usize {

@@ -1,11 +1,11 @@
-//! Requests of the HTTP workloads, signed before they leave.
+//! Requests of the HTTP workloads, signed before they are sent.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use super::http::Traffic;
 
-/// Requests made beforehand, again and again, in an order of each client's own.
+/// Prepared requests, sent repeatedly, in a different order by each client.
 pub struct Ring(pub Vec<Vec<u8>>);
 
 impl Traffic for Ring {
@@ -18,14 +18,14 @@ impl Traffic for Ring {
 
 type Make = Box<dyn Fn(u64) -> Vec<u8> + Send + Sync>;
 
-/// Requests of which no two are the same: for contents that do not exist yet.
+/// Requests that are all different: for contents that do not exist yet.
 pub struct Fresh {
     make: Make,
     next: AtomicU64,
     ready: RwLock<Ready>,
 }
 
-/// Requests made beforehand, one behind the other.
+/// Prepared requests, one after the other in a buffer.
 #[derive(Default)]
 struct Ready {
     first: u64,
@@ -34,7 +34,7 @@ struct Ready {
 }
 
 impl Fresh {
-    /// Requests that `make` makes of serial numbers.
+    /// Requests that `make` makes from serial numbers.
     pub fn new(make: impl Fn(u64) -> Vec<u8> + Send + Sync + 'static) -> Self {
         Self { make: Box::new(make), next: AtomicU64::new(0), ready: RwLock::default() }
     }
@@ -70,9 +70,9 @@ impl Ready {
 
 /// One create among twenty requests.
 pub struct Mixed {
-    /// The nineteen.
+    /// The nineteen reads.
     pub reads: Arc<dyn Traffic>,
-    /// The one.
+    /// The one create.
     pub creates: Fresh,
 }
 

@@ -1,4 +1,4 @@
-//! What processes used: CPU time, and bytes that they had written to disks, as the kernel counts them.
+//! Resource usage of processes: CPU time, and bytes written to disks, as the kernel counts them.
 
 use std::path::PathBuf;
 
@@ -6,20 +6,20 @@ use rustix::param::clock_ticks_per_second;
 
 use crate::RigError;
 
-/// What was used, up to a moment or between two.
+/// The usage up to a moment or between two.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Usage {
     /// CPU time in user and kernel mode, in seconds.
     pub cpu_s: f64,
-    /// Bytes handed to disks.
+    /// Bytes written to disks.
     pub written_bytes: u64,
 }
 
 impl Usage {
-    /// What these processes used up to now, all together.
+    /// The usage of these processes so far, in total.
     ///
     /// # Errors
-    /// When one of them is gone.
+    /// When one of them has ended.
     pub fn of(pids: &[u32]) -> Result<Self, RigError> {
         let mut whole = Self::default();
         for pid in pids {
@@ -29,7 +29,7 @@ impl Usage {
         Ok(whole)
     }
 
-    /// What was used since an earlier moment.
+    /// The usage since an earlier moment.
     #[must_use]
     pub fn since(self, earlier: Self) -> Self {
         Self {

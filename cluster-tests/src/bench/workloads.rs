@@ -1,4 +1,4 @@
-//! What is measured: which requests go where.
+//! The workloads: which requests are sent to which servers.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,12 +13,11 @@ use super::traffic::{Fresh, Mixed, Ring};
 use crate::signed::WIDEVINE;
 use crate::{RigError, Signer, raw};
 
-/// How many live streams, and contents with five tracks, are known.
+/// The number of existing live streams, and of contents with five tracks.
 const KNOWN_STREAMS: usize = 200;
 
-/// A workload, ready to run.
+/// A workload that is ready to run.
 pub struct Workload {
-    /// Which.
     pub name: Name,
     load: Loading,
 }
@@ -34,7 +33,7 @@ impl Workload {
         Self { name, load: Loading::Http(Arc::new(Http { servers, tls: None, traffic })) }
     }
 
-    /// Makes about so many requests ready.
+    /// Prepares about this many requests.
     pub fn prepare(&self, requests: usize) {
         match &self.load {
             Loading::Http(http) => http.prepare(requests),
@@ -42,10 +41,10 @@ impl Workload {
         }
     }
 
-    /// Runs it; `begun` is called when all are connected.
+    /// Runs the workload; `begun` is called when all clients are connected.
     ///
     /// # Errors
-    /// Those of [`load::run`], and any refusal: a benchmark of refusals says nothing.
+    /// As for [`load::run`], and for any refusal: a benchmark of refusals measures nothing.
     pub fn run(&self, plan: &Plan, begun: impl Fn() + Send + Sync) -> Result<Outcome, RigError> {
         let outcome = match &self.load {
             Loading::Http(http) => load::run(plan, http, begun)?,
@@ -61,10 +60,10 @@ impl Workload {
     }
 }
 
-/// Makes a workload of this name.
+/// Makes the workload with this name.
 ///
 /// # Errors
-/// When who answers it is not there.
+/// When its system was not started.
 pub fn workload(name: Name, peers: &Peers) -> Result<Workload, RigError> {
     let (signer, contents) = (peers.keymoot.signer(), &peers.contents);
     let all = peers.keymoot.addresses();
@@ -141,7 +140,7 @@ fn post(signer: &Signer, content: &str) -> Vec<u8> {
     signer.request("POST", WIDEVINE, &signer.custom_data(content, &[]))
 }
 
-/// The same without a signature: the connection proves who asks.
+/// The same without a signature: the connection proves the account.
 fn unsigned(signer: &Signer, content: &str) -> Vec<u8> {
     raw::request("POST", WIDEVINE, &[], &signer.custom_data(content, &[]))
 }

@@ -1,4 +1,4 @@
-//! `scripts/backup-drill`: a backup under load, everything lost, and restored elsewhere.
+//! `scripts/backup-drill`: a backup under load, the loss of all nodes, and a restore elsewhere.
 
 use std::process::ExitCode;
 use std::time::Instant;
@@ -29,7 +29,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Whether every key is there, with the same bytes.
+/// Returns whether every key is there, with the same bytes.
 fn run(arguments: &Arguments) -> Result<bool, RigError> {
     wait::listen_for_interrupts()?;
     eprintln!("starting three nodes …");

@@ -60,9 +60,9 @@ struct Arguments {
     bare_server: bool,
 }
 
-/// How many contents the reads choose among.
+/// The number of contents that the reads choose among.
 const KNOWN_CONTENTS: usize = 2000;
-/// The number of clients that ratios and open loops are of, where it was run.
+/// The number of clients for ratios and open loops, if it was run.
 const RATIOS_OF: usize = 128;
 
 fn main() -> ExitCode {
@@ -100,7 +100,7 @@ impl Arguments {
         wanted.filter(|name| !(self.without_etcd && name.system() == System::Etcd)).collect()
     }
 
-    /// Whether a workload is run with so many clients, or in an open loop.
+    /// Whether a workload is run with this many clients, or in an open loop.
     fn wants(&self, name: Name, clients: usize, open: bool) -> bool {
         !self.quick || Name::BESIDE_ETCD.contains(&name) || (clients == RATIOS_OF && !open)
     }
@@ -110,7 +110,7 @@ impl Arguments {
         if self.clients.contains(&RATIOS_OF) { RATIOS_OF } else { most }
     }
 
-    /// At what rate the open loop asks, given the closed loops' rows.
+    /// The request rate of the open loop, from the closed loops' rows.
     fn open_rate(&self, rows: &[Row], name: Name) -> Option<f64> {
         let reached = |name: Name| {
             let mut same = rows.iter().filter(|row| row.name == name && row.clients == self.ratios_of());
@@ -125,7 +125,7 @@ impl Arguments {
         Duration::try_from_secs_f64(seconds).unwrap_or(Duration::from_secs(1))
     }
 
-    /// What every file of figures begins with.
+    /// The first members of every file of figures.
     fn head(&self, disk: &str) -> Value {
         let mut machine = machine::describe();
         if let Some(members) = machine.as_object_mut() {
@@ -138,7 +138,7 @@ impl Arguments {
     }
 }
 
-/// Keymoot beside its peers.
+/// Keymoot compared with other systems.
 fn peers(arguments: &Arguments) -> Result<Value, RigError> {
     eprintln!("starting Keymoot, etcd and bare servers, with {KNOWN_CONTENTS} keys each …");
     let mut peers = Peers::start(KNOWN_CONTENTS, !arguments.without_etcd)?;

@@ -1,5 +1,5 @@
-//! `scripts/failover` and `scripts/rolling-restart`: nodes of a loaded cluster go away and come back,
-//! and it is shown what the clients saw of it.
+//! `scripts/failover` and `scripts/rolling-restart`: nodes of a loaded cluster go away and come
+//! back, and the effect on clients is shown.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

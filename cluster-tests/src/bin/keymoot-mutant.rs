@@ -1,5 +1,5 @@
-//! The `keymoot` program, built with the weaknesses that `KEYMOOT_MUTANT` chooses among. It proves
-//! that the nemesis would notice them, and is good for nothing else.
+//! The `keymoot` program with deliberate weaknesses, of which `KEYMOOT_MUTANT` selects one. It
+//! proves that the nemesis detects them, and has no other use.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! `scripts/nemesis`: attacks a cluster for as long as it is told, and says what it withstood.
+//! `scripts/nemesis`: attacks a cluster for a given time, and reports the result.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -57,7 +57,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Whether every promise was kept, or every mutant caught.
+/// Returns whether every promise was kept, or every mutant caught.
 fn run(arguments: &Arguments) -> Result<bool, RigError> {
     if arguments.list {
         KINDS.iter().for_each(|kind| println!("{}", kind.name));

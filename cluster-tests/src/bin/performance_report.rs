@@ -1,4 +1,5 @@
-//! `scripts/performance-report`: what the benchmarks measured, as tables and charts of `docs/performance.md`.
+//! `scripts/performance-report`: the benchmarks' figures, as tables and charts of
+//! `docs/performance.md`.
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -1,20 +1,19 @@
-//! What is known of one node of a cluster, whether it runs or not.
+//! The facts about one node of a cluster, whether it runs or not.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use crate::RigError;
 
-/// One node, as long as its directory lives.
+/// A node; valid as long as its directory exists.
 #[derive(Clone, Debug)]
 pub struct Node {
-    /// Its id.
     pub id: u64,
-    /// Where its API answers.
+    /// The address of its API.
     pub api: SocketAddr,
     /// Its directory: configuration, log, store.
     pub dir: PathBuf,
-    /// The process that runs it, or ran it last.
+    /// The id of the process that runs it, or ran it last.
     pub pid: u32,
 }
 
@@ -24,7 +23,7 @@ impl Node {
         self.dir.join("keymoot.toml").display().to_string()
     }
 
-    /// What it has logged since it was made, as long as `keymoot dev` runs it.
+    /// The node's log, as long as `keymoot dev` runs it.
     ///
     /// # Errors
     /// When its log cannot be read.
@@ -33,10 +32,10 @@ impl Node {
         std::fs::read_to_string(&path).map_err(RigError::at("read", &path))
     }
 
-    /// Where it listens for packagers that cannot sign, as its log says.
+    /// The address of its listener for packagers that cannot sign, from its log.
     ///
     /// # Errors
-    /// When it does not say.
+    /// When the log does not name it.
     pub fn packager_listener(&self) -> Result<SocketAddr, RigError> {
         let log = self.log()?;
         let line = log.lines().find(|line| line.contains("unsigned requests of packagers"));

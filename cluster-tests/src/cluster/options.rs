@@ -1,4 +1,4 @@
-//! How a cluster is started.
+//! The options with which a cluster is started.
 
 use std::path::PathBuf;
 
@@ -22,27 +22,28 @@ impl Options {
         self
     }
 
-    /// The same for several.
+    /// The same for several variables.
     #[must_use]
     pub fn envs(self, all: &[(&str, &str)]) -> Self {
         all.iter().fold(self, |options, (name, value)| options.env(name, value))
     }
 
-    /// Keeps the cluster in this directory, which is made when it is not there; its logs stay apart.
+    /// Keeps the cluster in this directory, which is made when it does not exist; its logs are
+    /// elsewhere.
     #[must_use]
     pub fn dir(mut self, dir: PathBuf) -> Self {
         self.dir = Some(dir);
         self
     }
 
-    /// Starts so many nodes instead of three.
+    /// Starts this many nodes instead of three.
     #[must_use]
     pub fn nodes(mut self, nodes: usize) -> Self {
         self.nodes = Some(nodes);
         self
     }
 
-    /// Lets each node open so many files at most, by the soft and the hard limit.
+    /// Limits each node's open files to this number, as the soft and the hard limit.
     #[must_use]
     pub fn open_files(mut self, most: u64) -> Self {
         self.open_files = Some(most);

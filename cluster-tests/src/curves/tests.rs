@@ -1,4 +1,4 @@
-//! Where points and names of a chart are drawn, and how numbers are written.
+//! The positions of a chart's points and names, and the form of its numbers.
 
 use super::*;
 

@@ -6,14 +6,14 @@ use serde_json::{Value, json};
 
 use super::{Protocol, Received, playready};
 
-/// Where players ask.
+/// The path of the players' requests.
 pub const PATH: &str = "/fps/license";
-/// What signs the requests to it.
+/// The key that signs the requests to the KSM.
 pub const SIGNING_KEY: &str = "a key that the KSM knows";
-/// The CKC, whatever it is for.
+/// The CKC in every answer.
 pub const CKC: &[u8] = b"a content key context";
 
-/// The KSM.
+/// The protocol of the KSM.
 pub const PROTOCOL: Protocol = Protocol {
     check,
     refusal: (200, r#"{"fairplay-streaming-response":{"create-ckc":[{"id":1,"status":-42605}]}}"#),
@@ -41,7 +41,7 @@ fn check(received: &Received) -> Result<(Value, Vec<u8>), String> {
     Ok((request, answer.to_string().into_bytes()))
 }
 
-/// A device's playback context, as far as anybody but the KSM can read it.
+/// A device's playback context, of which only the KSM can read more than the outer layout.
 pub fn spc() -> Vec<u8> {
     let payload = [0xa5; 600];
     let length = u32::try_from(payload.len()).unwrap_or_default().to_be_bytes();

@@ -1,9 +1,8 @@
 //! Stand-ins for the DRM vendors' license servers, which cannot run here.
 //!
-//! A stand-in checks every byte that it is sent against the published protocol, with code of its own,
-//! and remembers what it read and what was wrong. It can be told to fail, to hang, to lie and to
-//! refuse. What it answers is no license that a device would take: what is tried with it is Keymoot's
-//! side of the protocol.
+//! A stand-in checks every byte of a request against the published protocol, with code of its own,
+//! and records the requests and their errors. It can be told to fail, to hang, to lie and to
+//! refuse. No device would accept its licenses: it tests Keymoot's side of the protocol.
 
 pub mod fairplay;
 pub mod playready;
@@ -22,26 +21,26 @@ use crate::RigError;
 
 /// The longest request read.
 const REQUEST_BYTES_MAX: usize = 256 * 1024;
-/// How long a stand-in that hangs keeps silent; longer than anybody waits for it.
+/// How long a hanging stand-in is silent; longer than any client waits for it.
 const SILENCE: Duration = Duration::from_secs(20);
 
-/// How a stand-in treats requests.
+/// The behaviour of a stand-in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Behaviour {
-    /// As a license server does.
+    /// It answers like a license server.
     #[default]
     Serve,
-    /// HTTP status 500.
+    /// It answers with HTTP status 500.
     Fail,
-    /// It takes the request and says nothing.
+    /// It accepts the request and does not answer.
     Hang,
-    /// It answers 200 with what is no license.
+    /// It answers 200 with a body that is no license.
     Lie,
-    /// It refuses, in its protocol.
+    /// It refuses in the form of its protocol.
     Refuse,
 }
 
-/// A request as it came.
+/// A received request.
 pub struct Received {
     /// Names in lower case.
     pub headers: Vec<(String, String)>,
@@ -50,10 +49,10 @@ pub struct Received {
 }
 
 impl Received {
-    /// The one header of this lower-case name.
+    /// The one header with this lower-case name.
     ///
     /// # Errors
-    /// When there is none, or there are more.
+    /// When there is none, or more than one.
     pub fn header(&self, name: &str) -> Result<&str, String> {
         let mut values = self.headers.iter().filter(|(known, _)| known == name);
         match (values.next(), values.next()) {
@@ -63,17 +62,18 @@ impl Received {
     }
 }
 
-/// Checks a request against the published protocol: what it asked for and what is answered, or what is wrong.
+/// Checks a request against the published protocol: returns its contents and the answer, or what is
+/// wrong.
 type Check = fn(&Received) -> Result<(Value, Vec<u8>), String>;
 
-/// What a stand-in speaks.
+/// The protocol of a stand-in.
 #[derive(Clone, Copy)]
 pub struct Protocol {
-    /// Checks a request; hands back what it says and the answer to it, or what is wrong.
+    /// Checks a request; returns its contents and the answer, or what is wrong.
     pub check: Check,
     /// Status and body of a refusal.
     pub refusal: (u16, &'static str),
-    /// What is no license.
+    /// A body that is no license.
     pub lie: &'static str,
 }
 
@@ -85,7 +85,7 @@ struct Shared {
     stops: AtomicBool,
 }
 
-/// A running stand-in. Ends with its value.
+/// A running stand-in. It ends when this value is dropped.
 pub struct StandIn {
     address: SocketAddr,
     shared: Arc<Shared>,
@@ -93,7 +93,7 @@ pub struct StandIn {
 }
 
 impl StandIn {
-    /// Starts one on loopback.
+    /// Starts a stand-in on loopback.
     ///
     /// # Errors
     /// When it cannot listen.
@@ -114,20 +114,20 @@ impl StandIn {
         Ok(Self { address, shared, accepts: Some(accepts) })
     }
 
-    /// Where it is asked.
+    /// Its URL.
     pub fn url(&self) -> String {
         format!("http://{}/license", self.address)
     }
 
-    /// Tells it how to treat requests from now on.
+    /// Sets its behaviour from now on.
     pub fn behave(&self, behaviour: Behaviour) {
         *lock(&self.shared.behaviour) = behaviour;
     }
 
-    /// What it was asked since this was called last.
+    /// The requests since the last call.
     ///
     /// # Panics
-    /// When one of the requests was not as the protocol has it.
+    /// When one of the requests breaks the protocol.
     pub fn seen(&self) -> Vec<Value> {
         let problems = std::mem::take(&mut *lock(&self.shared.problems));
         assert!(problems.is_empty(), "the stand-in was asked out of protocol: {}", problems.join("; "));
@@ -180,7 +180,7 @@ fn serve(mut stream: TcpStream, protocol: Protocol, shared: &Shared) {
         }
     };
     let head = format!("HTTP/1.1 {status} X\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", body.len());
-    // A node that has hung up misses nothing.
+    // A node that has closed the connection needs no answer.
     drop(stream.write_all(&[head.as_bytes(), &body].concat()));
 }
 
@@ -200,7 +200,7 @@ fn receive(stream: &mut TcpStream) -> Option<Received> {
     }
 }
 
-/// The request in a buffer, once it is whole.
+/// The request in a buffer, once it is complete.
 fn whole(buffer: &[u8]) -> Option<Received> {
     let mut headers = [httparse::EMPTY_HEADER; 32];
     let mut request = httparse::Request::new(&mut headers);

@@ -7,14 +7,14 @@ use serde_json::Value;
 
 use super::{Protocol, Received};
 
-/// Where players ask.
+/// The path of the players' requests.
 pub const PATH: &str = "/cenc/playready/license";
-/// What signs the requests to it.
+/// The key that signs the requests to the server.
 pub const SIGNING_KEY: &str = "a key that the license server knows";
-/// The license, whatever it is for.
+/// The license in every answer.
 pub const LICENSE: &str = r#"<?xml version="1.0" encoding="utf-8"?><soap:Envelope xmlns:soap="http://schemas.xmlsoap.org/soap/envelope/"><soap:Body><AcquireLicenseResponse xmlns="http://schemas.microsoft.com/DRM/2007/03/protocols"><AcquireLicenseResult><Response>…</Response></AcquireLicenseResult></AcquireLicenseResponse></soap:Body></soap:Envelope>"#;
 
-/// The server.
+/// The protocol of the server.
 pub const PROTOCOL: Protocol = Protocol {
     check,
     refusal: (

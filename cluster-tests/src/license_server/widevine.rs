@@ -10,20 +10,20 @@ use sha1::{Digest as _, Sha1};
 
 use super::{Protocol, Received};
 
-/// Where players ask.
+/// The path of the players' requests.
 pub const PATH: &str = "/cenc/widevine/license";
-/// What the service knows Keymoot as.
+/// The name under which the service knows Keymoot.
 pub const PROVIDER: &str = "studio";
-/// Who signs.
+/// The signer's name.
 pub const SIGNER: &str = "studio-signer";
-/// Its AES key, and its IV, byte for byte the same.
+/// The signer's AES key, byte for byte the same.
 pub const KEY: [u8; 32] = [0x4b; 32];
-/// The IV that belongs to the key.
+/// The signer's IV.
 pub const IV: [u8; 16] = [0x1d; 16];
 /// The challenge that asks for the service certificate.
 pub const CERTIFICATE_CHALLENGE: [u8; 2] = [0x08, 0x04];
 
-/// The service.
+/// The protocol of the service.
 pub const PROTOCOL: Protocol = Protocol {
     check,
     refusal: (200, r#"{"status":"DRM_DEVICE_CERTIFICATE_REVOKED"}"#),
@@ -38,7 +38,7 @@ struct Envelope {
     signer: String,
 }
 
-/// The license for a challenge, as the stand-in makes it.
+/// The license that the stand-in makes for a challenge.
 pub fn license_of(challenge: &[u8]) -> Vec<u8> {
     [b"license for ".as_slice(), &Sha1::digest(challenge)].concat()
 }
@@ -59,7 +59,7 @@ fn check(received: &Received) -> Result<(Value, Vec<u8>), String> {
     Ok((inner, json!({"status": "OK", "license": license, "license_metadata": {}}).to_string().into_bytes()))
 }
 
-/// The SHA-1 of what is signed, padded to two blocks by PKCS #7.
+/// The SHA-1 of the signed bytes, padded to two blocks by PKCS #7.
 fn expected(inner: &[u8]) -> Vec<u8> {
     [Sha1::digest(inner).as_slice(), &[12; 12]].concat()
 }
@@ -81,7 +81,7 @@ fn decrypt(signature: &[u8]) -> Result<Vec<u8>, String> {
     Ok(plain)
 }
 
-/// A client's challenge for these key ids, as its protocol buffers have it.
+/// A client's challenge for these key ids, as protocol buffers.
 pub fn challenge<'k>(kids: impl IntoIterator<Item = &'k [u8; 16]>) -> Vec<u8> {
     let pssh: Vec<u8> = kids.into_iter().flat_map(|kid| field(2, kid)).collect();
     let content = field(1, &[field(1, &pssh), vec![0x10, 0x01]].concat());

@@ -1,8 +1,8 @@
-//! Who is a member and who votes, changed by the commands that an operator types.
+//! Membership changes during an attack, by the commands that an operator types.
 //!
-//! A change is asked for at one node after another, for a while: with other faults at work it may
-//! fail, or be made without anybody hearing of it. What the faults leave undone is made good when
-//! everything else is healed ([`Site::settle`]): then each node must be a member, and vote.
+//! A change is requested at one node after another, for a while: with other faults active it may
+//! fail, or be made without an answer. Unfinished changes are completed when everything else is
+//! healed ([`Site::settle`]): then each node must be a member, and vote.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -15,15 +15,15 @@ use crate::nemesis::site::{Site, certify};
 use crate::operator;
 use crate::wait::{not_interrupted, pause, wait_until};
 
-/// How long a change is tried while other faults may be at work.
+/// How long a change is tried while other faults may be active.
 const TRIED_FOR: Duration = Duration::from_secs(6);
-/// How long all nodes may take to be voters when nothing is at work.
+/// The time limit for all nodes to become voters when no fault is active.
 const SETTLED_WITHIN: Duration = Duration::from_secs(90);
-/// Between one try and the next.
+/// The pause between two tries.
 const BETWEEN_TRIES: Duration = Duration::from_millis(300);
 
 impl Site {
-    /// The id of a node now.
+    /// The present id of a node.
     ///
     /// # Errors
     /// When there is no such node.
@@ -34,8 +34,8 @@ impl Site {
             .ok_or_else(|| RigError::Program(format!("there is no node {}", node + 1)))
     }
 
-    /// Makes a change (`promote 3`), asked for at each of these nodes in turn until one makes it or the
-    /// time is up; why the last one did not.
+    /// Makes a change (`promote 3`), requested at each of these nodes in turn until one makes it or
+    /// the time is up; returns why the last one did not.
     ///
     /// # Errors
     /// When interrupted.
@@ -45,8 +45,8 @@ impl Site {
         self.insist(at, |site, node| site.keymoot(node, &arguments).map(drop))
     }
 
-    /// Tries something with each of these nodes in turn until it succeeds or the time is up; why it
-    /// did not the last time.
+    /// Tries `attempt` with each of these nodes in turn until it succeeds or the time is up;
+    /// returns why the last try failed.
     ///
     /// # Errors
     /// When interrupted.
@@ -71,7 +71,7 @@ impl Site {
         Ok(Err(one_line(&last)))
     }
 
-    /// Kills a node and gives it an empty disk and a new id; it is no member under that yet.
+    /// Kills a node and gives it an empty disk and a new id, under which it is not a member yet.
     ///
     /// # Errors
     /// When the machine refuses.
@@ -83,7 +83,7 @@ impl Site {
         self.machine(node)?.become_another(id, &dir)
     }
 
-    /// Removes every member that no node is any more, asked for at a node.
+    /// Removes every member that no node is any more, requested at one node.
     ///
     /// # Errors
     /// When the cluster does not do it, or not yet.
@@ -96,10 +96,10 @@ impl Site {
         Ok(())
     }
 
-    /// Lets a wiped node in again at a member, with a token, under its new id, and starts it.
+    /// Joins a wiped node at a member, with a token, under its new id, and starts it.
     ///
     /// # Errors
-    /// When the cluster does not let it in, or not yet.
+    /// When the cluster does not admit it, or not yet.
     pub fn rejoin(&mut self, node: usize, at: usize) -> Result<(), RigError> {
         if !self.machine(node)?.is_configured() {
             self.remove_strangers(at)?;
@@ -109,10 +109,10 @@ impl Site {
         self.machine(node)?.start_again()
     }
 
-    /// Every node is a member and votes, and nobody else does.
+    /// Makes every node a member that votes, and removes all other members.
     ///
     /// # Errors
-    /// When they are not in time.
+    /// When that is not so in time.
     pub fn settle(&mut self) -> Result<(), RigError> {
         if !self.churned {
             return Ok(());
@@ -152,7 +152,8 @@ impl Site {
         Err(RigError::Answer(format!("members and whether they vote: {members:?}")))
     }
 
-    /// A token for a node, made at a member. A join that was cut short is repeated with the same one.
+    /// A token for a node, made at a member. A join that was interrupted is repeated with the same
+    /// one.
     fn token(&self, node: usize, at: usize) -> Result<String, RigError> {
         let kept = self.node_dir(self.id(node)?).join("token");
         if let Ok(token) = std::fs::read_to_string(&kept) {
@@ -163,7 +164,8 @@ impl Site {
         Ok(token)
     }
 
-    /// The cluster holds no authority's key, for it was begun with certificates made by hand: so is this.
+    /// Joins with a certificate made by hand, because the cluster was initialized with such
+    /// certificates and holds no authority's key.
     fn join(&self, node: usize, at: usize, token: &str) -> Result<(), RigError> {
         let (member, member_id) = (self.fabric.address(at), self.id(at)?.to_string());
         let (address, id) = (self.fabric.address(node), self.id(node)?);

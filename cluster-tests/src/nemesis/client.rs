@@ -1,4 +1,4 @@
-//! One client: a connection to each node, and what an answer means for the history.
+//! One client: a connection to each node, and the outcome of each answer for the history.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::raw::{self, Answer, Link};
 use crate::signed::WIDEVINE;
 use crate::{KeyAnswer, RigError};
 
-/// How long a client waits before it calls an outcome unknown.
+/// How long a client waits before it records an unknown outcome.
 const PATIENCE: Duration = Duration::from_secs(4);
 
 /// A client.
@@ -26,9 +26,8 @@ pub struct Client {
 /// A key that a client supplies.
 #[derive(Clone, Copy)]
 pub struct Supplied {
-    /// The key.
     pub key: [u8; 16],
-    /// Its id.
+    /// The key's id.
     pub kid: [u8; 16],
 }
 
@@ -39,20 +38,20 @@ impl Client {
         Self { number, access, history, links }
     }
 
-    /// GET.
+    /// A GET; returns its outcome.
     pub fn read(&mut self, node: usize, content: &str) -> Outcome {
         let request = self.key_request("GET", content, &[]);
         self.perform(node, content, Action::Read, &request, understand_read).0
     }
 
-    /// POST; the answer too, for the ledger.
+    /// A POST; also returns the answer, for the ledger.
     pub fn create(&mut self, node: usize, content: &str) -> Option<KeyAnswer> {
         let request = self.key_request("POST", content, &[]);
         let answer = self.perform(node, content, Action::Create, &request, understand_key).1?;
         KeyAnswer::from_answer(&answer).ok()
     }
 
-    /// PUT of a key that the server makes, or of this one.
+    /// A PUT of a key that the server makes, or of this one.
     pub fn replace(&mut self, node: usize, content: &str, supplied: Option<Supplied>) -> Outcome {
         let Some(supplied) = supplied else {
             let request = self.key_request("PUT", content, &[]);
@@ -72,13 +71,14 @@ impl Client {
         self.perform(node, content, action, &request, understand).0
     }
 
-    /// DELETE of all versions.
+    /// A DELETE of all versions.
     pub fn delete(&mut self, node: usize, content: &str) -> Outcome {
         let request = self.key_request("DELETE", content, &[]);
         self.perform(node, content, Action::Delete, &request, understand_done).0
     }
 
-    /// PUT of a policy on condition that it has this tag, or is new; the tag it has now, if told.
+    /// A PUT of a policy on condition that it has this tag, or is new; returns its present tag, if
+    /// there is an answer.
     pub fn change_policy(
         &mut self,
         node: usize,
@@ -96,7 +96,7 @@ impl Client {
         }
     }
 
-    /// DELETE of a policy; whether that is certain.
+    /// A DELETE of a policy; returns whether it certainly took effect.
     pub fn delete_policy(&mut self, node: usize, name: &str) -> bool {
         let request = self.policy_request("DELETE", name, &json!(name), &[]);
         self.perform(node, name, Action::DeletePolicy, &request, understand_done).0 == Outcome::Done
@@ -134,7 +134,7 @@ impl Client {
         let begun = self.history.invoke(self.number, node, content, action);
         let (outcome, answer) = match self.ask(node, request) {
             Asked::NotSent => {
-                // Whoever asks a dead node again at once learns nothing.
+                // An immediate retry at a dead node is useless.
                 std::thread::sleep(Duration::from_millis(150));
                 (Outcome::Failed, None)
             }
@@ -194,7 +194,7 @@ fn understand_done(answer: &Answer) -> Outcome {
     if answer.status == 200 { Outcome::Done } else { refusal(answer) }
 }
 
-/// 503 is the one honest refusal of a sound request.
+/// 503 is the only permitted refusal of a valid request.
 fn refusal(answer: &Answer) -> Outcome {
     match answer.status {
         503 => Outcome::Unknown,

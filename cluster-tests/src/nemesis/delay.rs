@@ -1,7 +1,7 @@
-//! Late packets: what a node hears is held back for a while, in order, as on a long line.
+//! Late packets: packets to a node are held back for a while, in order, as on a long line.
 //!
-//! The kernel hands each packet to a thread within the node's namespace (netfilter queue 0), which
-//! lets it pass when it is due.
+//! The kernel passes each packet to a thread within the node's namespace (netfilter queue 0), which
+//! releases it when it is due.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -17,19 +17,19 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use crate::RigError;
 
-/// How often the queue is looked at; delays are true to about this.
+/// How often the queue is checked, which is the precision of delays.
 const STEP: Duration = Duration::from_millis(1);
-/// More than a node is sent within a delay.
+/// More packets than a node receives within a delay.
 const HELD_MAX: u32 = 8192;
 
-/// A delay at work. It ends with its value, and what was held then passes at once.
+/// An active delay. When it is dropped, held packets pass at once.
 pub struct Delay {
     over: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Delay {
-    /// Begins to hold back what arrives in queue 0 of `namespace`.
+    /// Starts to hold back packets in queue 0 of `namespace`.
     ///
     /// # Errors
     /// When the kernel has no packet queues.
@@ -56,13 +56,13 @@ impl Drop for Delay {
     fn drop(&mut self) {
         self.over.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take() {
-            // It has nothing to say that its end would not.
+            // The thread's result holds nothing but its end.
             let _ = thread.join();
         }
     }
 }
 
-/// Moves this thread, and no other, into the namespace, and opens its queue.
+/// Moves only this thread into the namespace, and opens its queue.
 fn open(namespace: &str) -> Result<Queue, RigError> {
     let path = std::path::Path::new("/run/netns").join(namespace);
     let file = File::open(&path).map_err(RigError::at("open", &path))?;
@@ -96,7 +96,7 @@ fn hold(mut queue: Queue, length: Duration, over: &AtomicBool) {
 fn pass(queue: &mut Queue, held: Option<(Instant, Message)>) {
     if let Some((_, mut message)) = held {
         message.set_verdict(Verdict::Accept);
-        // A packet that cannot be passed is lost, as packets are.
+        // A packet that cannot be passed is lost, as packets may be.
         let _ = queue.verdict(message);
     }
 }

@@ -1,5 +1,5 @@
-//! Schedules that are aimed at one weakness each. The real program must come through all of them;
-//! a mutant must not come through its own.
+//! Schedules that each target one weakness. The real program must survive all of them; a mutant
+//! must fail its own.
 
 use std::time::Duration;
 
@@ -15,21 +15,21 @@ use crate::nemesis::schedule::Step;
 use crate::nemesis::workload::Load;
 use crate::wait::{pause, wait_until};
 
-/// How long the others may take to elect a leader while the old one is stopped.
+/// The time limit for the others to elect a leader while the old one is stopped.
 const ELECTED_WITHIN: Duration = Duration::from_secs(30);
 
 /// A schedule, and the mutant that it must catch.
 #[derive(Clone, Copy)]
 pub struct Directed {
-    /// What `KEYMOOT_MUTANT` names.
+    /// The value of `KEYMOOT_MUTANT`.
     pub mutant: &'static str,
-    /// The weakness, for a person.
+    /// A description of the weakness.
     pub weakness: &'static str,
     act: fn(&mut Run) -> Result<(), RigError>,
 }
 
 impl Directed {
-    /// Carries it out.
+    /// Runs the schedule.
     ///
     /// # Errors
     /// When the rig itself fails, or is interrupted.
@@ -37,14 +37,14 @@ impl Directed {
         (self.act)(run)
     }
 
-    /// Clients that meet the weakness often.
+    /// The clients that meet the weakness often.
     pub fn load(&self) -> Load {
         let load = Load { think: Duration::from_millis(25), ..Load::default() };
         if self.mutant == "no-dedup" { Load { policy_clients: 8, ..load } } else { load }
     }
 }
 
-/// All of them.
+/// All schedules.
 pub const DIRECTED: &[Directed] = &[
     Directed { mutant: "no-fsync", weakness: "what is acknowledged is not on the disk", act: lose_power },
     Directed { mutant: "local-read", weakness: "reads do not ask the quorum", act: cut_leader_off },
@@ -56,7 +56,7 @@ pub const DIRECTED: &[Directed] = &[
     Directed { mutant: "no-dedup", weakness: "a retried change is applied again", act: lose_answers },
 ];
 
-/// Every node loses power at once, some time after the system last wrote back by itself.
+/// Every node loses power at once, some time after the system's last write-back.
 fn lose_power(run: &mut Run) -> Result<(), RigError> {
     pause(Duration::from_secs(3))?;
     run.site.each(|machine| machine.disk.sync())?;
@@ -64,7 +64,7 @@ fn lose_power(run: &mut Run) -> Result<(), RigError> {
     strike(run, "power_cut_all", Duration::from_secs(1)).map(drop)
 }
 
-/// The leader is cut off from the others, not from its clients, and the others go on without it.
+/// The leader is cut off from the others, not from its clients, and the others continue without it.
 fn cut_leader_off(run: &mut Run) -> Result<(), RigError> {
     pause(Duration::from_secs(2))?;
     for _ in 0..2 {
@@ -75,9 +75,9 @@ fn cut_leader_off(run: &mut Run) -> Result<(), RigError> {
     Ok(())
 }
 
-/// A leader is suspended with its clock, as a virtual machine is. The others elect another one and
+/// A leader is suspended with its clock, like a virtual machine. The others elect another one and
 /// write. Then the new leader is cut off with one follower, the two other followers are killed and
-/// started again, and the old leader resumes among them. They have promised not to follow it.
+/// restarted, and the old leader resumes among them. They have promised not to follow it.
 fn resume_deposed(run: &mut Run) -> Result<(), RigError> {
     pause(Duration::from_secs(2))?;
     let old = run.site.await_leader(ELECTED_WITHIN)?;
@@ -112,7 +112,7 @@ fn resume_deposed(run: &mut Run) -> Result<(), RigError> {
     run.must_come_back().map(drop)
 }
 
-/// Followers forward changes to the leader, and its answers do not reach them: they ask again.
+/// Followers forward changes to the leader, and its answers are lost: they retry.
 fn lose_answers(run: &mut Run) -> Result<(), RigError> {
     pause(Duration::from_secs(2))?;
     for round in 0..12 {
@@ -129,7 +129,7 @@ fn lose_answers(run: &mut Run) -> Result<(), RigError> {
     run.must_come_back().map(drop)
 }
 
-/// One step of one fault.
+/// Runs one step of one fault.
 fn strike(run: &mut Run, name: &str, hold: Duration) -> Result<bool, RigError> {
     let kind = Kind::named(name)?;
     let nodes = run.site.len();

@@ -1,8 +1,9 @@
-//! The network: a namespace for each node, all on one bridge, and rules on what each node hears.
+//! The network: a namespace for each node, all on one bridge, and rules for the packets that each
+//! node receives.
 //!
-//! Clients sit on the bridge itself. Rules look at the sender and are kept where the packet
-//! arrives, so that every direction between two nodes can be cut by itself. Several faults hold
-//! rules at once; each takes away its own.
+//! Clients are on the bridge itself. Rules match the sender and are applied where the packet
+//! arrives, so that each direction between two nodes can be cut separately. Several faults may have
+//! rules at once; each removes its own.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
@@ -11,24 +12,24 @@ use crate::RigError;
 use crate::nemesis::leftover::{self, remove_namespace};
 use crate::tool;
 
-/// What happens to a packet that a node is sent.
+/// A rule for the packets to a node.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Hears {
-    /// Nothing from this node.
+    /// Packets from this node are dropped.
     NothingFrom(usize),
-    /// A reset for whatever this node sends.
+    /// Packets from this node are answered with a reset.
     ResetsFrom(usize),
-    /// This node, without so many of a hundred packets.
+    /// This many per cent of this node's packets are lost.
     LossyFrom(usize, u32),
-    /// This node, by way of the delay that listens on queue 0.
+    /// Packets from this node pass through the delay on queue 0.
     LateFrom(usize),
 }
 
-/// What a fault put down; it is taken up again by this.
+/// The rules of one fault, by which they are removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Laid(u64);
 
-/// The network of a run. It goes with its value.
+/// The network of a run. It is removed when this value is dropped.
 pub struct Fabric {
     tag: String,
     subnet: (u8, u8),
@@ -38,10 +39,10 @@ pub struct Fabric {
 }
 
 impl Fabric {
-    /// Makes the bridge and as many namespaces as there are nodes.
+    /// Makes the bridge and one namespace per node.
     ///
     /// # Errors
-    /// When the machine refuses; what was made until then is removed.
+    /// When the machine refuses; everything made so far is removed.
     pub fn make(nodes: usize) -> Result<Self, RigError> {
         let run = std::process::id();
         let part = |value: u32| u8::try_from(value).unwrap_or_default();
@@ -57,7 +58,7 @@ impl Fabric {
         self.host(u8::try_from(node + 1).unwrap_or(u8::MAX))
     }
 
-    /// The network of all nodes and clients.
+    /// The network prefix of all nodes and clients.
     pub fn network(&self) -> String {
         format!("{}/24", self.host(0))
     }
@@ -72,17 +73,17 @@ impl Fabric {
         format!("{}v{}", self.tag, node + 1)
     }
 
-    /// How many nodes there are.
+    /// The number of nodes.
     pub const fn len(&self) -> usize {
         self.nodes
     }
 
-    /// Whether there is none.
+    /// Whether there are no nodes.
     pub const fn is_empty(&self) -> bool {
         self.nodes == 0
     }
 
-    /// Puts rules down.
+    /// Adds rules.
     ///
     /// # Errors
     /// When the kernel refuses them.
@@ -94,7 +95,7 @@ impl Fabric {
         concerned.into_iter().try_for_each(|node| self.apply(node)).map(|()| laid)
     }
 
-    /// Takes rules up again.
+    /// Removes rules.
     ///
     /// # Errors
     /// When the kernel refuses.
@@ -121,7 +122,7 @@ impl Fabric {
         tool::run_inside(&self.namespace(node), "ss", &words).map(|_| ())
     }
 
-    /// Lets a node send no faster than this; nothing lifts the limit.
+    /// Limits a node's sending rate; `None` removes the limit.
     ///
     /// # Errors
     /// When the kernel refuses.
@@ -134,7 +135,7 @@ impl Fabric {
                 let words = [&["qdisc", "replace", "dev", &device, "root"], &shape[..]].concat();
                 tool::run_inside(&namespace, "tc", &words).map(|_| ())
             }
-            // Lifted already, when two limits met.
+            // The limit may be removed already, if two limits overlapped.
             None => {
                 let _ = tool::run_inside(&namespace, "tc", &["qdisc", "delete", "dev", &device, "root"]);
                 Ok(())
@@ -150,7 +151,7 @@ impl Fabric {
         format!("{}b", self.tag)
     }
 
-    /// The end of a node's line that is on the bridge.
+    /// The bridge's end of a node's line.
     fn port(&self, node: usize) -> String {
         format!("{}p{}", self.tag, node + 1)
     }
@@ -178,9 +179,9 @@ impl Fabric {
         restore(&namespace, text)
     }
 
-    /// Puts all that is laid for a node in place of what was.
+    /// Replaces the rules of a node by all that are active.
     fn apply(&self, node: usize) -> Result<(), RigError> {
-        // What ends a packet's way comes before what lets it pass late.
+        // Rules that drop a packet come before those that delay it.
         let rules: BTreeSet<&Hears> =
             self.laid.values().flatten().filter(|(at, _)| *at == node).map(|(_, hears)| hears).collect();
         let mut text = String::from("*filter\n:RIG - [0:0]\n");
@@ -212,13 +213,13 @@ impl Fabric {
 impl Drop for Fabric {
     fn drop(&mut self) {
         for node in 0..self.nodes {
-            // With its namespace it would go too, but only some time later.
+            // It would also vanish with its namespace, but only some time later.
             let _ = tool::run("ip", &["link", "delete", &self.port(node)]);
             if std::path::Path::new("/run/netns").join(self.namespace(node)).exists() {
                 remove_namespace(&self.namespace(node));
             }
         }
-        // There is none when making it was what failed.
+        // It does not exist when making it has failed.
         let _ = tool::run("ip", &["link", "delete", &self.bridge()]);
     }
 }

@@ -1,8 +1,8 @@
-//! What clients asked, what they were told, and which faults were at work meanwhile.
+//! The clients' requests and answers, with the faults that were active meanwhile.
 //!
-//! Every line is written to `history.jsonl` as it happens: `invoke`, then `ok`, `fail` (it certainly
-//! had no effect), `unknown` (no answer, or 503: it may have taken effect, or may yet) or `wrong` (an
-//! answer that a correct cluster never gives). Keys are written as digests.
+//! Every line is written to `history.jsonl` as it happens: `invoke`, then `ok`, `fail` (it
+//! certainly had no effect), `unknown` (no answer, or 503: it may have taken effect, or still may)
+//! or `wrong` (an answer that a correct cluster never gives). Keys are written as digests.
 
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
@@ -16,7 +16,7 @@ use serde::Serialize;
 use crate::signed::hex;
 use crate::{KeyAnswer, RigError};
 
-/// A key that was answered, as the history has it.
+/// A returned key, in the history's form.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct Value {
     /// The key id, in hexadecimal digits.
@@ -26,13 +26,13 @@ pub struct Value {
 }
 
 impl Value {
-    /// What stands for these bytes.
+    /// The digest of these bytes.
     pub fn of(key: &[u8; 16], kid: &[u8; 16]) -> Self {
         let key = digest(&SHA256, key).as_ref().iter().take(8).copied().collect::<Vec<u8>>();
         Self { kid: hex(kid), key: hex(&key) }
     }
 
-    /// What stands for an answer.
+    /// The digest of an answer.
     ///
     /// # Errors
     /// When key or key id are not 16 bytes.
@@ -42,62 +42,59 @@ impl Value {
     }
 }
 
-/// What was asked for.
+/// The requested operation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
-    /// GET.
+    /// A GET request.
     Read,
     /// POST: the key, made when there is none.
     Create,
     /// PUT: another key; this one when the client supplies it.
     Replace(Option<Value>),
-    /// DELETE of all versions.
+    /// A DELETE of all versions.
     Delete,
-    /// PUT of a policy, on the condition that nobody changed it since.
+    /// A PUT of a policy, on the condition that it has not changed since.
     ChangePolicy,
-    /// DELETE of a policy.
+    /// A DELETE of a policy.
     DeletePolicy,
 }
 
-/// How it ended.
+/// The outcome of an operation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// With this key.
+    /// It returned this key.
     Key(Value),
-    /// There is none.
+    /// There is no key.
     Absent,
-    /// Done, without a key in the answer.
+    /// It succeeded, without a key in the answer.
     Done,
     /// It had no effect.
     Failed,
-    /// Nobody knows.
+    /// Its effect is unknown.
     Unknown,
     /// An answer that a correct cluster never gives.
     Wrong(String),
 }
 
-/// A finished operation. Times are since the history began, on the steady clock.
+/// A finished operation. Times are since the start of the history, on the steady clock.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Operation {
-    /// Its number.
     pub id: u64,
-    /// Which node was asked, counted from 0.
+    /// The index of the node that got the request.
     pub node: usize,
-    /// What it was about.
+    /// The content's or policy's name.
     pub content: String,
-    /// What was asked for.
     pub action: Action,
     /// When it was sent.
     pub began: Duration,
-    /// When its answer was there.
+    /// When its answer arrived.
     pub ended: Duration,
-    /// What came of it.
     pub outcome: Outcome,
 }
 
-/// An operation under way.
+/// An operation in progress.
 pub struct Begun {
     id: u64,
     client: usize,
@@ -107,7 +104,7 @@ pub struct Begun {
     began: Duration,
 }
 
-/// The history of a run, being written.
+/// The history of a run, while it is written.
 pub struct History {
     began: Instant,
     pages: Mutex<Pages>,
@@ -154,12 +151,12 @@ impl History {
         Ok(Self { began: Instant::now(), pages: Mutex::new(pages) })
     }
 
-    /// The time since it began.
+    /// The time since its start.
     pub fn now(&self) -> Duration {
         self.began.elapsed()
     }
 
-    /// An operation leaves.
+    /// Records that an operation is sent.
     pub fn invoke(&self, client: usize, node: usize, content: &str, action: Action) -> Begun {
         let mut pages = self.pages();
         let id = pages.next_id;
@@ -176,7 +173,7 @@ impl History {
         Begun { id, client, node, content: content.to_owned(), action, began }
     }
 
-    /// Its answer is there.
+    /// Records its answer.
     pub fn complete(&self, begun: Begun, outcome: Outcome) {
         let mut pages = self.pages();
         let ended = self.began.elapsed();
@@ -197,7 +194,7 @@ impl History {
         pages.finished.push(Operation { id, node, content, action, began, ended, outcome });
     }
 
-    /// A fault begins, ends, or something else happens to the cluster.
+    /// Records the start or end of a fault, or another event of the cluster.
     pub fn note(&self, event: &str, fault: &str, detail: &str) {
         let at = self.began.elapsed();
         self.pages().write(&Line { fault: Some(fault), detail: Some(detail), ..line(at, event) });
@@ -206,7 +203,7 @@ impl History {
     /// All finished operations so far.
     pub fn operations(&self) -> Vec<Operation> {
         let mut pages = self.pages();
-        // What is not on the disk is only missing from the file.
+        // A failed write only leaves the file incomplete.
         let _ = pages.file.flush();
         pages.finished.clone()
     }
@@ -219,7 +216,7 @@ impl History {
 impl Pages {
     fn write(&mut self, line: &Line<'_>) {
         if let Ok(text) = serde_json::to_string(line) {
-            // The checkers work on what is in memory.
+            // The checkers work on the copy in memory.
             let _ = writeln!(self.file, "{text}");
         }
     }

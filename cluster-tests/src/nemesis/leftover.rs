@@ -1,5 +1,5 @@
-//! What a run that was itself killed left behind: found by the process number in every name, and
-//! removed by the next run. What no run of the rig made is never touched.
+//! Leftovers of runs that were killed: found by the process id in every name, and removed by the
+//! next run. Only things of the rig's runs are ever touched.
 
 use std::path::Path;
 
@@ -7,12 +7,12 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::tool;
 
-/// The name of this run's things: short, because a network device's name has at most 15 letters.
+/// The tag in the names of this run: short, because a network device's name has at most 15 letters.
 pub fn tag() -> String {
     format!("km{}", std::process::id())
 }
 
-/// The run that a name belongs to, when it is the rig's.
+/// The process id of the run that a name belongs to, if it is the rig's.
 fn owner(name: &str) -> Option<u32> {
     let rest = name.strip_prefix("km")?;
     let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
@@ -25,8 +25,8 @@ fn is_gone(run: u32) -> bool {
     !Path::new("/proc").join(run.to_string()).exists()
 }
 
-/// Removes namespaces (with what still runs in them), bridges, and mounts and files under `root`
-/// of runs that are gone. Whatever cannot be removed is said and left.
+/// Removes namespaces (with their processes), bridges, and mounts and files under `root` of runs
+/// that have ended. A thing that cannot be removed is reported and left.
 pub fn sweep(root: &Path) {
     for namespace in namespaces().iter().filter(|name| owner(name).is_some_and(is_gone)) {
         remove_namespace(namespace);
@@ -43,7 +43,7 @@ pub fn sweep(root: &Path) {
     }
 }
 
-/// Ends what runs in a namespace, and removes it.
+/// Kills the processes in a namespace, and removes it.
 pub fn remove_namespace(name: &str) {
     let pids = tool::run("ip", &["netns", "pids", name]).unwrap_or_default();
     for pid in pids.split_whitespace().filter_map(|pid| pid.parse().ok()).filter_map(Pid::from_raw) {
@@ -53,7 +53,7 @@ pub fn remove_namespace(name: &str) {
     tell(tool::run("ip", &["netns", "delete", name]));
 }
 
-/// Unmounts all that is mounted below `dir`, and removes it.
+/// Unmounts everything below `dir`, and removes it.
 pub fn remove_tree(dir: &Path) {
     let mounts = std::fs::read_to_string("/proc/mounts").unwrap_or_default();
     let below: Vec<&str> = mounts
@@ -83,7 +83,8 @@ fn namespaces() -> Vec<String> {
 fn devices() -> Vec<String> {
     let listed = std::fs::read_dir("/sys/class/net").into_iter().flatten().flatten();
     let names = listed.map(|entry| entry.file_name().to_string_lossy().into_owned());
-    // The node's end of a pair goes with its namespace, and the other end with it.
+    // Only the bridge's end of a pair is listed: the node's end goes with its namespace, and this
+    // end with it.
     names.filter(|name| name.ends_with('b')).collect()
 }
 

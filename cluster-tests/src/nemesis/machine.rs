@@ -1,4 +1,4 @@
-//! One node: a process in its namespace, on its disk, under its orders.
+//! One node: a process in its namespace, on its disk, with its orders.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -13,42 +13,39 @@ use crate::tool;
 use crate::wait::{pause, wait_until};
 use crate::{RigError, cluster, logs, process, raw};
 
-/// How long a killed process may take to be gone.
+/// The time limit for a killed process to end.
 const GONE_WITHIN: Duration = Duration::from_secs(10);
-/// How long a node may take to end once its disk failed.
+/// The time limit for a node to end after its disk failed.
 const ENDS_WITHIN: Duration = Duration::from_secs(10);
-/// How long a node may take to start on two busy cores.
+/// The time limit for a node to start on two busy cores.
 const START_WITHIN: Duration = Duration::from_secs(60);
 /// The port of the API.
 pub const API_PORT: u16 = 8081;
 /// The port for peers.
 pub const PEER_PORT: u16 = 9081;
 
-/// What a node's log is called.
+/// The file name of a node's log.
 pub const LOG: &str = "keymoot.log";
 
-/// How its process is started.
+/// The parameters of its process.
 #[derive(Clone, Debug)]
 pub struct Launch {
-    /// The program.
     pub program: PathBuf,
-    /// The preloaded library.
+    /// The path of the preloaded library.
     pub shim: PathBuf,
     /// Further environment variables.
     pub env: Vec<(String, String)>,
 }
 
-/// The node. Its process ends with its value.
+/// The node. Its process ends when this value is dropped.
 pub struct Machine {
-    /// Its id in the cluster.
     pub id: u64,
     /// Its address on the bridge.
     pub address: IpAddr,
-    /// Its disk.
     pub disk: LoopDisk,
-    /// Its clock and syncs.
+    /// Control of its clock and syncs.
     pub orders: Orders,
-    /// Why it may end by itself; nothing when it may not.
+    /// Why it may end by itself; `None` when it may not.
     pub excuse: Option<&'static str>,
     namespace: String,
     dir: PathBuf,
@@ -72,7 +69,7 @@ impl Machine {
         Self { id, address, disk, orders, excuse, namespace, dir, launch, child, surprises }
     }
 
-    /// Where its API answers.
+    /// The address of its API.
     pub fn api(&self) -> SocketAddr {
         SocketAddr::new(self.address, API_PORT)
     }
@@ -82,7 +79,6 @@ impl Machine {
         self.dir.join("keymoot.toml")
     }
 
-    /// Its log.
     pub fn log(&self) -> PathBuf {
         self.dir.join(LOG)
     }
@@ -92,8 +88,9 @@ impl Machine {
         self.config().exists()
     }
 
-    /// Kills it and gives it a new disk. It will be another node: this id, in this directory, where
-    /// there is no configuration yet. The old id must never run again, for it has forgotten its votes.
+    /// Kills the node and gives it a new disk. It becomes another node: this id, in this directory,
+    /// where there is no configuration yet. The old id must never run again, because its votes are
+    /// lost.
     ///
     /// # Errors
     /// When the machine refuses.
@@ -120,10 +117,10 @@ impl Machine {
         Ok(())
     }
 
-    /// Kills its process with nothing in between, and reaps it.
+    /// Kills its process with SIGKILL, and reaps it.
     ///
     /// # Errors
-    /// When it is still there afterwards.
+    /// When it still exists afterwards.
     pub fn kill(&mut self) -> Result<(), RigError> {
         self.signal(Signal::KILL)?;
         self.reap()
@@ -132,7 +129,7 @@ impl Machine {
     /// Waits for a process that was killed.
     ///
     /// # Errors
-    /// When it is still there after a while.
+    /// When it still exists after the time limit.
     pub fn reap(&mut self) -> Result<(), RigError> {
         if let Some(child) = &mut self.child {
             process::wait_for_exit(child, GONE_WITHIN)?;
@@ -141,7 +138,7 @@ impl Machine {
         Ok(())
     }
 
-    /// Sends its process a signal; one that has ended is passed over.
+    /// Sends its process a signal, unless it has ended.
     ///
     /// # Errors
     /// When it may not be signalled.
@@ -161,14 +158,15 @@ impl Machine {
         self.child.is_some()
     }
 
-    /// How often, and how, it ended by itself with nothing to excuse it, since this was asked last.
+    /// The exits without an excuse since the last call.
     pub fn unexcused_ends(&mut self) -> Vec<String> {
         self.notice_end();
         std::mem::take(&mut self.surprises)
     }
 
-    /// A node whose sync failed must end by itself, for nobody knows what its disk holds; that it goes on
-    /// counts as a violation. `failed_before` of its syncs had failed when that was ordered.
+    /// Requires that a node whose sync failed ends by itself, because the content of its disk is
+    /// unknown; it is a violation if it does not. `failed_before` of its syncs had failed before
+    /// that order.
     ///
     /// # Errors
     /// When its orders cannot be read, or when interrupted.
@@ -215,7 +213,7 @@ impl Machine {
         self.start()
     }
 
-    /// Has it run and answer: with power on its disk, and its process started.
+    /// Makes it run and answer: with power on its disk, and its process started.
     ///
     /// # Errors
     /// When it does not answer in time, with the end of its log.
@@ -248,7 +246,7 @@ impl Drop for Machine {
     }
 }
 
-/// Whether a node answers soon.
+/// Checks that a node answers within a time.
 ///
 /// # Errors
 /// When it does not.

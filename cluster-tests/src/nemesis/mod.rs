@@ -1,6 +1,6 @@
 //! The nemesis: five real nodes, each in a network namespace and on a disk of its own, attacked by
-//! faults that a seed draws, while clients write down all that they are told; then checkers say
-//! whether every promise was kept. What it does and how to read it: `docs/testing.md`.
+//! faults that a seed determines, while clients record all answers. Then checkers decide whether
+//! every promise was kept. How to use it: `docs/testing.md`.
 
 pub mod check;
 pub mod churn;

@@ -1,4 +1,4 @@
-//! What a run did and found, for a person and for a file.
+//! The result of a run, as text and as a file.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -10,21 +10,21 @@ use crate::RigError;
 use crate::nemesis::check::{self, Violation};
 use crate::nemesis::history::{Operation, Outcome};
 
-/// How operations ended.
+/// The numbers of operations by outcome.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// With an answer.
+    /// Answered as expected.
     pub ok: usize,
-    /// Without effect.
+    /// Certainly without effect.
     pub fail: usize,
-    /// Nobody knows.
+    /// With unknown effect.
     pub unknown: usize,
     /// With an answer that a correct cluster never gives.
     pub wrong: usize,
 }
 
 impl Tally {
-    /// Counts.
+    /// Counts the outcomes.
     pub fn of(operations: &[Operation]) -> Self {
         let mut tally = Self::default();
         for operation in operations {
@@ -43,11 +43,11 @@ impl Tally {
 /// A finished run.
 #[derive(Clone, Debug)]
 pub struct Report {
-    /// What it was drawn from.
+    /// The seed of the run.
     pub seed: u64,
     /// How long clients worked.
     pub lasted: Duration,
-    /// How operations ended.
+    /// The numbers of operations by outcome.
     pub tally: Tally,
     /// Fresh contents whose key was acknowledged and read back from every node.
     pub acknowledged: usize,
@@ -55,11 +55,11 @@ pub struct Report {
     pub faults: BTreeMap<&'static str, usize>,
     /// Every broken promise.
     pub violations: Vec<Violation>,
-    /// Where the history and the nodes' logs are.
+    /// The directory of the history and the nodes' logs.
     pub artifacts: PathBuf,
 }
 
-/// A longer list helps nobody.
+/// A longer list is of no use.
 const SHOWN_MAX: usize = 5;
 
 impl Report {
@@ -68,12 +68,12 @@ impl Report {
         self.violations.is_empty()
     }
 
-    /// The checkers that found something.
+    /// The checkers that found a violation.
     pub fn caught_by(&self) -> Vec<&'static str> {
         check::ALL.into_iter().filter(|checker| self.found(checker) > 0).collect()
     }
 
-    /// Tables for a person.
+    /// The report as text tables.
     pub fn text(&self) -> String {
         let Tally { ok, fail, unknown, wrong } = self.tally;
         let mut text = format!(

@@ -1,10 +1,10 @@
-//! What the machine must offer, asked before anything is made.
+//! The requirements on the machine, checked before a run makes anything.
 
 use std::path::Path;
 
 use crate::tool;
 
-/// Programs without which the rig cannot work, and the Debian package of each.
+/// Programs that the rig needs, and the Debian package of each.
 const PROGRAMS: &[(&str, &str)] = &[
     ("ip", "iproute2"),
     ("tc", "iproute2"),
@@ -17,7 +17,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("cc", "gcc"),
 ];
 
-/// Why the rig cannot work on this machine; nothing when it can.
+/// Why the rig cannot work on this machine; `None` when it can.
 pub fn missing() -> Option<String> {
     if !rustix::process::geteuid().is_root() {
         return Some("network namespaces and loop mounts need root".to_owned());
@@ -36,7 +36,7 @@ fn is_there(program: &str) -> bool {
     std::env::split_paths(&path).any(|directory| directory.join(program).is_file())
 }
 
-/// Tries what every run begins with.
+/// Tries the first operations of every run.
 fn namespaces() -> Result<(), crate::RigError> {
     let name = format!("km{}t", std::process::id());
     tool::run("ip", &["netns", "add", &name])?;

@@ -16,29 +16,27 @@ use crate::nemesis::workload::{Load, REGISTER, Workload};
 use crate::wait::{not_interrupted, pause, wait_until};
 use crate::{RigError, binary};
 
-/// How long every node may take to serve again after the last fault was healed.
+/// The time limit for every node to serve again after the last fault was healed.
 pub const SERVES_WITHIN: Duration = Duration::from_secs(40);
-/// How long nodes may take to reach the same index when nothing is written.
+/// The time limit for nodes to reach the same index when nothing is written.
 const LEVEL_WITHIN: Duration = Duration::from_secs(60);
 /// The client number of the reads at the end.
 const LAST_READER: usize = 1000;
 
-/// What a run is like.
+/// The parameters of a run.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// What is attacked.
+    /// The attacked cluster.
     pub blueprint: Blueprint,
-    /// Where all that is drawn comes from.
+    /// The seed of all random draws.
     pub seed: u64,
-    /// The clients.
     pub load: Load,
-    /// The directory of the run under `target/artifacts/nemesis`.
+    /// The name of the run's directory under `target/artifacts/nemesis`.
     pub name: String,
 }
 
-/// A run under way.
+/// A run in progress.
 pub struct Run {
-    /// The cluster.
     pub site: Site,
     history: Arc<History>,
     workload: Option<Workload>,
@@ -50,10 +48,10 @@ pub struct Run {
 }
 
 impl Run {
-    /// Makes the site and sets the clients to work.
+    /// Makes the site and starts the clients.
     ///
     /// # Errors
-    /// When the machine or the cluster does not do its part.
+    /// When the machine refuses or the cluster does not start.
     pub fn begin(settings: Settings) -> Result<Self, RigError> {
         let artifacts = binary::target_dir().join("artifacts/nemesis").join(&settings.name);
         std::fs::create_dir_all(&artifacts).map_err(RigError::at("make", &artifacts))?;
@@ -72,7 +70,7 @@ impl Run {
         })
     }
 
-    /// Carries out steps until `length` is over or a promise is broken that ends the run.
+    /// Runs steps until `length` is over or a violation ends the run.
     ///
     /// # Errors
     /// When the rig itself fails, or is interrupted.
@@ -86,7 +84,7 @@ impl Run {
         Ok(())
     }
 
-    /// Carries out one step; whether the cluster came back.
+    /// Runs one step; returns whether the cluster came back.
     ///
     /// # Errors
     /// When the rig itself fails, or is interrupted.
@@ -106,7 +104,7 @@ impl Run {
         Ok(back)
     }
 
-    /// Notes what a directed schedule does, and counts it as a fault when it begins one.
+    /// Records an event of a directed schedule, and counts it as a fault when it begins one.
     pub fn record(&mut self, event: &'static str, fault: &'static str, detail: &str) {
         if event == "inject" {
             *self.faults.entry(fault).or_default() += 1;
@@ -114,7 +112,7 @@ impl Run {
         self.note(event, fault, detail);
     }
 
-    /// Every node runs again, votes and serves; what does not is a broken promise.
+    /// Requires that every node runs again, votes and serves; otherwise it is a violation.
     ///
     /// # Errors
     /// When it is interrupted.
@@ -135,7 +133,7 @@ impl Run {
         Ok(back.is_ok())
     }
 
-    /// Ends the clients, reads everything back from every node, and has the checkers judge.
+    /// Stops the clients, reads everything back from every node, and runs the checkers.
     ///
     /// # Errors
     /// When the rig itself fails, or is interrupted.
@@ -179,7 +177,7 @@ impl Run {
         self.violations.push(Violation { checker, text });
     }
 
-    /// Each register from each node, as part of its history.
+    /// Reads each register from each node, as part of its history.
     fn read_registers(&self) {
         let mut names: Vec<String> = self.history.operations().into_iter().map(|op| op.content).collect();
         names.retain(|name| name.starts_with(REGISTER));

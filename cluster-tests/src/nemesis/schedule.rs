@@ -1,4 +1,4 @@
-//! Which faults come when: drawn from a seed, and from nothing else.
+//! The order of faults: it depends on the seed only.
 
 use std::time::Duration;
 
@@ -7,31 +7,31 @@ use rand::rngs::Xoshiro256PlusPlus;
 
 use crate::nemesis::faults::{Draw, Fault, Kind};
 
-/// Faults that are at work at the same time, and how long.
+/// Faults that are active at the same time, and for how long.
 pub struct Step {
-    /// Each with its name.
+    /// The faults with their names.
     pub faults: Vec<(&'static str, Box<dyn Fault>)>,
-    /// From the last injection to the first healing.
+    /// The time from the last injection to the first healing.
     pub hold: Duration,
-    /// From the cluster's recovery to the next step.
+    /// The time from the cluster's recovery to the next step.
     pub calm: Duration,
 }
 
-/// The steps of a seed, without end.
+/// The endless steps of a seed.
 pub struct Schedule {
     numbers: Xoshiro256PlusPlus,
     kinds: Vec<Kind>,
     nodes: usize,
-    /// What is left of the round: each kind comes once before any comes twice.
+    /// The rest of the round: each kind occurs once before any occurs twice.
     round: Vec<Kind>,
     pairs_percent: u32,
 }
 
-/// How many of a hundred steps have two faults.
+/// How many per cent of the steps have two faults.
 const PAIRS_PERCENT: u32 = 35;
 
 impl Schedule {
-    /// The schedule of this seed for these kinds and so many nodes.
+    /// The schedule of this seed for these kinds and this number of nodes.
     pub fn new(seed: u64, kinds: &[Kind], nodes: usize) -> Self {
         Self {
             numbers: Xoshiro256PlusPlus::seed_from_u64(seed),
@@ -42,7 +42,7 @@ impl Schedule {
         }
     }
 
-    /// The same, and never two faults at a time.
+    /// The same schedule, but never with two faults at a time.
     #[must_use]
     pub fn one_at_a_time(self) -> Self {
         Self { pairs_percent: 0, ..self }

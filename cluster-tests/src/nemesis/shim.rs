@@ -1,10 +1,10 @@
-//! A node's clock and disk syncs, moved and broken while it runs: a small library preloaded into
-//! it, which obeys a file.
+//! Control of a node's clock and disk syncs while it runs: a small preloaded library that obeys a
+//! file.
 //!
-//! The file is `struct orders` of `shim.c`: eight 64-bit numbers of the machine's byte order. The
-//! first is odd while the rig writes the others; the last is the library's, which counts there the syncs that it
-//! let fail. The wall clock may jump. Drift moves the
-//! wall clock and the steady clock alike; when it ends, the steady clock keeps what it gained.
+//! The file is `struct orders` of `shim.c`: eight 64-bit numbers in the machine's byte order. The
+//! first is odd while the rig writes the others; the last belongs to the library, which counts the
+//! syncs there that it let fail. The wall clock may jump. Drift moves the wall clock and the steady
+//! clock alike; when it ends, the steady clock keeps what it gained.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
@@ -15,10 +15,10 @@ use rustix::time::{ClockId, clock_gettime};
 use crate::RigError;
 use crate::tool;
 
-/// What the node is preloaded by, and where it finds its orders.
+/// The environment variable with the path of the orders.
 pub const ORDERS: &str = "KEYMOOT_RIG_ORDERS";
 
-/// Where the failed syncs are counted.
+/// The offset of the number of failed syncs.
 const FAILED_SYNCS_AT: u64 = 56;
 
 /// Compiles the library into `dir`.
@@ -47,7 +47,7 @@ pub struct Orders {
 }
 
 impl Orders {
-    /// Orders that change nothing, in a new file.
+    /// Makes orders that change nothing, in a new file.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -75,12 +75,12 @@ impl Orders {
         Ok(orders)
     }
 
-    /// Where the file is.
+    /// The path of the file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Moves the wall clock by so many milliseconds from the true one.
+    /// Sets the wall clock's offset from the true time, in milliseconds.
     ///
     /// # Errors
     /// When the file cannot be written.
@@ -89,7 +89,7 @@ impl Orders {
         self.write()
     }
 
-    /// Lets both clocks run faster by so many parts of a million, or slower when negative.
+    /// Makes both clocks run faster by this many parts per million, or slower when negative.
     ///
     /// # Errors
     /// When the file cannot be written.
@@ -100,7 +100,7 @@ impl Orders {
         self.write()
     }
 
-    /// Makes each sync wait so long first; 0 for none.
+    /// Delays each sync by this time; 0 means no delay.
     ///
     /// # Errors
     /// When the file cannot be written.
@@ -109,7 +109,7 @@ impl Orders {
         self.write()
     }
 
-    /// Makes each sync fail as a broken disk does, or no longer.
+    /// Makes each sync fail as on a broken disk, or no longer.
     ///
     /// # Errors
     /// When the file cannot be written.
@@ -118,7 +118,7 @@ impl Orders {
         self.write()
     }
 
-    /// How many syncs have failed by order so far.
+    /// The number of syncs that have failed by order so far.
     ///
     /// # Errors
     /// When the file cannot be read.

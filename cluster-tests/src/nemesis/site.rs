@@ -1,7 +1,7 @@
 //! The cluster under attack: its network, its nodes, and an account for the clients.
 //!
-//! All that is made carries the rig's process number and goes with the value, also when a run
-//! panics or is interrupted; what a killed run left is removed when the next begins.
+//! Everything carries the rig's process id in its name and is removed with this value, also when a
+//! run panics or is interrupted; leftovers of a killed run are removed when the next one begins.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -22,38 +22,39 @@ use crate::operator::SignedPayload;
 use crate::wait::wait_until;
 use crate::{RigError, Signer, binary, metrics, operator, raw, secret_file};
 
-/// The cluster's name, and the account's.
+/// The name of the cluster and of the account.
 const NAME: &str = "nemesis";
-/// Room for a log, tables and two snapshots, and the least that xfs takes.
+/// Space for a log, tables and two snapshots, and the minimum for XFS.
 const DISK_BYTES: u64 = 512 * 1024 * 1024;
-/// How long a new cluster may take to answer.
+/// The time limit for a new cluster to answer.
 const READY_WITHIN: Duration = Duration::from_secs(60);
-/// How long a node is given to say whether it leads.
+/// The time limit for a node to report whether it leads.
 const ROLE_WITHIN: Duration = Duration::from_millis(700);
 
-/// What a site is made of.
+/// The parameters of a site.
 #[derive(Clone, Debug)]
 pub struct Blueprint {
-    /// How many nodes.
+    /// The number of nodes.
     pub nodes: usize,
-    /// The program they run.
+    /// The program of the nodes.
     pub program: PathBuf,
     /// Environment variables of all nodes.
     pub env: Vec<(String, String)>,
 }
 
 impl Blueprint {
-    /// Five nodes of the program under test, at the pace of two cores.
+    /// Five nodes of the program under test, with times for two cores.
     ///
     /// # Errors
     /// When there is no program.
     pub fn standard() -> Result<Self, RigError> {
         let paced = [
-            // Five nodes and their clients on two cores: a late heartbeat must not look like a death.
+            // Five nodes and their clients share two cores: a late heartbeat must not look like a
+            // failure.
             ("KEYMOOT__CLUSTER__HEARTBEAT_MS", "150"),
             ("KEYMOOT__CLUSTER__ELECTION_TIMEOUT_MIN_MS", "900"),
             ("KEYMOOT__CLUSTER__ELECTION_TIMEOUT_MAX_MS", "1800"),
-            // Snapshots all the time, and a log so short that whoever was away needs one.
+            // Snapshots all the time, and a log so short that a node that was away needs one.
             ("KEYMOOT__RAFT__SNAPSHOT_LOG_ENTRIES", "400"),
             ("KEYMOOT__RAFT__LOG_KEEP_ENTRIES", "100"),
             ("KEYMOOT__STORE__CACHE_BYTES", "16777216"),
@@ -63,28 +64,27 @@ impl Blueprint {
     }
 }
 
-/// Where clients go, and as whom.
+/// The clients' access: addresses and signers.
 #[derive(Clone)]
 pub struct Access {
-    /// The nodes' APIs.
+    /// The API addresses of the nodes.
     pub nodes: Vec<SocketAddr>,
-    /// Signs for keys.
+    /// The signer for keys.
     pub scrambler: Signer,
-    /// Signs for policies.
+    /// The signer for policies.
     pub keeper: Signer,
 }
 
 /// The cluster.
 pub struct Site {
-    // In the order in which they go: processes and disks, then the network, then the files.
+    // Fields are dropped in this order: processes and disks, then the network, then the files.
     pub(super) machines: Vec<Machine>,
-    /// Its network.
     pub fabric: Fabric,
     access: Access,
     pub(super) ca: ClusterCa,
     pub(super) program: PathBuf,
     pub(super) last_id: u64,
-    /// Whether somebody changed who votes, and not all are known to vote again.
+    /// Whether the voters were changed, and not all nodes are known to vote again.
     pub(super) churned: bool,
     dir: Home,
 }
@@ -93,7 +93,7 @@ impl Site {
     /// Makes and starts a cluster, and waits until each node answers a create.
     ///
     /// # Errors
-    /// When the machine or the cluster does not do its part.
+    /// When the machine refuses or the cluster does not start.
     pub fn make(blueprint: &Blueprint) -> Result<Self, RigError> {
         let root = binary::target_dir().join("tmp");
         std::fs::create_dir_all(&root).map_err(RigError::at("make", &root))?;
@@ -121,17 +121,16 @@ impl Site {
         Ok(site)
     }
 
-    /// How many nodes there are.
+    /// The number of nodes.
     pub fn len(&self) -> usize {
         self.machines.len()
     }
 
-    /// Whether there is none.
+    /// Whether there are no nodes.
     pub fn is_empty(&self) -> bool {
         self.machines.is_empty()
     }
 
-    /// Where clients go.
     pub const fn access(&self) -> &Access {
         &self.access
     }
@@ -144,15 +143,15 @@ impl Site {
         self.machines.get_mut(node).ok_or_else(|| RigError::Program(format!("there is no node {}", node + 1)))
     }
 
-    /// Does something to each node.
+    /// Calls `act` for each node.
     ///
     /// # Errors
-    /// The first failure.
+    /// The first failure of `act`.
     pub fn each(&mut self, act: impl FnMut(&mut Machine) -> Result<(), RigError>) -> Result<(), RigError> {
         self.machines.iter_mut().try_for_each(act)
     }
 
-    /// Who leads in the highest term, as far as the nodes say so soon.
+    /// The leader in the highest term, as far as the nodes report it in time.
     pub fn leader(&self) -> Option<usize> {
         let terms = self.machines.iter().enumerate().filter_map(|(node, machine)| {
             let request = raw::request("GET", "/metrics", &[], &[]);
@@ -164,7 +163,7 @@ impl Site {
         terms.max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, node)| node)
     }
 
-    /// Waits until one leads.
+    /// Waits until a node leads.
     ///
     /// # Errors
     /// When none does in time.
@@ -174,8 +173,7 @@ impl Site {
         })
     }
 
-    /// Has every node run and answer that is in the cluster. From then on none of them has an excuse
-    /// to end.
+    /// Makes every node in the cluster run and answer. From then on no node has an excuse to end.
     ///
     /// # Errors
     /// When one does not come up.
@@ -187,12 +185,12 @@ impl Site {
         Ok(())
     }
 
-    /// Each node that ended by itself though nothing excused it, since this was asked last.
+    /// The nodes that ended without an excuse since the last call.
     pub fn unexcused_ends(&mut self) -> Vec<String> {
         self.machines.iter_mut().flat_map(Machine::unexcused_ends).collect()
     }
 
-    /// A create at each node, each of a content of its own.
+    /// Creates a content of its own at each node.
     ///
     /// # Errors
     /// When one does not answer with a key in time.
@@ -205,8 +203,8 @@ impl Site {
         Ok(())
     }
 
-    /// How far each member is and what its state adds up to, as the cluster's own command says:
-    /// id → applied index and digest.
+    /// Each member's applied index and the digest of its state, from the cluster's own command: id
+    /// → applied index and digest.
     ///
     /// # Errors
     /// When the command fails or a member is silent.
@@ -220,12 +218,12 @@ impl Site {
         self.members(0)?.iter().map(|member| of(member).ok_or_else(silent)).collect()
     }
 
-    /// The members, as `cluster status` at a node tells of them.
+    /// The members in the `cluster status` of a node.
     ///
     /// # Errors
-    /// When it tells nothing.
+    /// When the command prints none.
     pub fn members(&self, at: usize) -> Result<Vec<Value>, RigError> {
-        // It tells how healthy the cluster is by its exit code, and what it knows either way.
+        // The exit code reports the cluster's health; the output is valid either way.
         let said = self.ask(at, &["cluster", "status", "--output", "json"])?;
         let status: Value =
             serde_json::from_str(&said.out).map_err(|_| RigError::Program(said.err.clone()))?;
@@ -236,7 +234,7 @@ impl Site {
     /// Runs `keymoot` with the configuration of a node; it must succeed.
     ///
     /// # Errors
-    /// When it fails, with what it said.
+    /// When it fails, with its output.
     pub fn keymoot(&self, at: usize, arguments: &[&str]) -> Result<String, RigError> {
         self.ask(at, arguments)?.succeeded()
     }
@@ -249,12 +247,12 @@ impl Site {
         operator::run(&self.program, &[arguments, &["--config", &config]].concat())
     }
 
-    /// Copies the nodes' logs to where they outlive the run.
+    /// Copies the nodes' logs to a directory that outlives the run.
     ///
     /// # Errors
     /// When they cannot be copied.
     pub fn keep_logs(&self, to: &Path) -> Result<(), RigError> {
-        // Also of ids that were given up.
+        // Ids that are no longer used are included.
         for id in 1..=self.last_id {
             let (log, path) = (self.node_dir(id).join(LOG), to.join(format!("node-{id}.log")));
             if log.exists() {
@@ -269,7 +267,7 @@ impl Site {
         node_dir(&self.dir.0, id)
     }
 
-    /// A file that all nodes share.
+    /// The path of a file that all nodes share.
     pub(super) fn shared(&self, name: &str) -> String {
         self.dir.0.join(name).display().to_string()
     }
@@ -295,14 +293,14 @@ impl Site {
     }
 }
 
-/// The directory of all that a run makes.
+/// The directory of everything that a run makes.
 struct Home(PathBuf);
 
 impl Home {
     fn make(root: &Path) -> Result<Self, RigError> {
         let dir = root.join(format!("nemesis-{}", std::process::id()));
         if dir.exists() {
-            // A site that this process had before.
+            // An earlier site of this process may have left the directory.
             leftover::remove_tree(&dir);
         }
         std::fs::create_dir(&dir).map_err(RigError::at("make", &dir))?;

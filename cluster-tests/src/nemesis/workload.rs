@@ -1,8 +1,8 @@
-//! The clients of a run: registers that are written, read and deleted from all sides, fresh
-//! contents for the ledger, and policies that one client each changes step by step.
+//! The clients of a run: registers that all of them write, read and delete, fresh contents for the
+//! ledger, and policies that one client each changes step by step.
 //!
-//! Registers are few, so that clients meet, and are left for new ones every few seconds, so that
-//! each one's history stays short enough to be checked exactly.
+//! Registers are few, so that clients meet, and are replaced by new ones every few seconds, so that
+//! each history is short enough to be checked exactly.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,19 +17,19 @@ use crate::nemesis::client::{Client, Supplied};
 use crate::nemesis::history::History;
 use crate::nemesis::site::Access;
 
-/// What registers' names begin with.
+/// The prefix of registers' names.
 pub const REGISTER: &str = "register-";
 
-/// How much is asked.
+/// The amount of load.
 #[derive(Clone, Copy, Debug)]
 pub struct Load {
-    /// Clients of the registers.
+    /// The number of clients of registers.
     pub register_clients: usize,
-    /// Clients that make fresh contents.
+    /// The number of clients that create fresh contents.
     pub fresh_clients: usize,
-    /// Clients that change policies.
+    /// The number of clients that change policies.
     pub policy_clients: usize,
-    /// Registers in use at a time.
+    /// The number of registers in use at a time.
     pub registers: u64,
     /// How long a register is in use.
     pub register_life: Duration,
@@ -50,7 +50,7 @@ impl Default for Load {
     }
 }
 
-/// The clients at work.
+/// The running clients.
 pub struct Workload {
     over: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
@@ -58,7 +58,7 @@ pub struct Workload {
 }
 
 impl Workload {
-    /// Sets the clients to work. What they draw comes from the seed.
+    /// Starts the clients. Their random draws depend on the seed.
     pub fn begin(load: Load, seed: u64, access: &Access, history: &Arc<History>) -> Self {
         let mut workload = Self { over: Arc::default(), threads: Vec::new(), ledger: Arc::default() };
         let all = load.register_clients + load.fresh_clients + load.policy_clients;
@@ -78,7 +78,7 @@ impl Workload {
         workload
     }
 
-    /// Ends the clients, and returns what was acknowledged.
+    /// Stops the clients, and returns the acknowledged keys.
     pub fn end(mut self) -> Ledger {
         self.stop();
         std::mem::take(&mut self.ledger.lock().unwrap_or_else(PoisonError::into_inner))
@@ -87,7 +87,7 @@ impl Workload {
     fn stop(&mut self) {
         self.over.store(true, Ordering::Relaxed);
         for thread in self.threads.drain(..) {
-            // A client that panicked printed why; what it has in the history is checked like all.
+            // A client that panicked has printed why; its history is checked like all others.
             let _ = thread.join();
         }
     }
@@ -156,8 +156,9 @@ impl Worker {
         }
     }
 
-    /// Makes a policy, changes it and deletes it. Nobody else touches this client's policy: as long as
-    /// each answer comes, the next step must be taken. Once one did not come, another is begun.
+    /// Makes a policy, changes it and deletes it. No other client uses this client's policy: as
+    /// long as each answer arrives, the next step must succeed. After a missing answer, another
+    /// policy is begun.
     fn change_policy(&mut self, policy: &mut Policy) {
         if policy.names >= POLICIES_MAX {
             return;
@@ -178,7 +179,7 @@ impl Worker {
     }
 }
 
-/// An account has no more than a thousand policies.
+/// The most policies of a client: an account may have a thousand.
 const POLICIES_MAX: u32 = 400;
 
 #[derive(Default)]

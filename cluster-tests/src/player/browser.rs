@@ -1,4 +1,4 @@
-//! Chromium without a window, by the W3C WebDriver protocol.
+//! Headless Chromium, driven by the W3C WebDriver protocol.
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
@@ -12,13 +12,13 @@ use tempfile::TempDir;
 
 use crate::{RigError, process, raw};
 
-/// How long the browser may take to start, and for one command.
+/// The time limit for the browser's start, and for one command.
 const COMMAND_WITHIN: Duration = Duration::from_secs(60);
 
-/// A member that names an element, as the protocol has it.
+/// The member that identifies an element in the protocol.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
-/// A running browser. It ends with the value.
+/// A running browser. It ends when this value is dropped.
 pub struct Browser {
     driver: Child,
     address: SocketAddr,
@@ -87,12 +87,12 @@ impl Browser {
     /// Opens a page and waits until it is loaded.
     ///
     /// # Errors
-    /// When the browser cannot.
+    /// When the browser cannot open it.
     pub fn open(&self, url: &str) -> Result<(), RigError> {
         self.in_session("POST", "/url", &json!({"url": url})).map(drop)
     }
 
-    /// Runs the body of a function in the page and hands back what it returns.
+    /// Runs the body of a function in the page and returns its result.
     ///
     /// # Errors
     /// When it throws.
@@ -119,7 +119,7 @@ impl Browser {
     fn command(&self, method: &str, path: &str, body: &Value) -> Result<Value, RigError> {
         let body = if body.is_null() { String::new() } else { body.to_string() };
         let (address, length) = (self.address, body.len());
-        // The driver answers only those who call it by a loopback name.
+        // The driver only accepts requests for a loopback host name.
         let request = format!(
             "{method} {path} HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\n\
              Content-Length: {length}\r\n\r\n{body}"
@@ -139,20 +139,20 @@ impl Browser {
 impl Drop for Browser {
     fn drop(&mut self) {
         if !self.session.is_empty() {
-            // Ends Chromium; the driver itself would leave it.
+            // Ends Chromium, which the driver itself would leave running.
             let _ = self.in_session("DELETE", "", &Value::Null);
         }
         process::end(&mut self.driver, Duration::from_secs(5));
     }
 }
 
-/// The port that the driver says it has picked.
+/// The port that the driver reports.
 fn port_of(driver: &mut Child) -> Result<u16, RigError> {
     let missing = || RigError::Program("chromedriver does not say on which port it is".to_owned());
     let output = driver.stdout.take().ok_or_else(missing)?;
     let mut lines = BufReader::new(output).lines().map_while(Result::ok);
     let line = lines.find(|line| line.contains("started successfully on port")).ok_or_else(missing)?;
-    // What it says later must not block it.
+    // Its later output is read, because a full pipe would block it.
     std::thread::spawn(move || lines.for_each(drop));
     let port = line.rsplit("port ").next().unwrap_or_default().trim_end_matches('.');
     port.parse().map_err(|_| missing())

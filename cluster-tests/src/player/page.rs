@@ -1,4 +1,4 @@
-//! The page that plays, and what is to be seen of it from outside.
+//! The page with the player, and its state as seen from outside.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -12,12 +12,12 @@ use crate::wait::{pause, wait_until};
 use crate::web::{Asked, Served, WebServer};
 
 const PAGE: &str = include_str!("page.html");
-/// Where `scripts/real-clients` puts Shaka Player.
+/// The directory into which `scripts/real-clients` installs Shaka Player.
 const INSTALLED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/real-clients");
 
-/// A frame that is being shown is seen by then.
+/// The time limit for a displayed frame to be reported.
 const FRAME_WITHIN: Duration = Duration::from_millis(300);
-/// How long a picture may go on before it stands still.
+/// How long a picture may continue before it must stand still.
 const STANDS_WITHIN: Duration = Duration::from_secs(30);
 
 /// A page with a player, and the media it plays.
@@ -26,20 +26,20 @@ pub struct Player {
     media: WebServer,
 }
 
-/// What the player has seen so far.
+/// The state of the player.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Playback {
-    /// Where playback is, in seconds of the film.
+    /// The position in seconds of the film.
     pub at_s: f64,
-    /// The time of the frame that is shown, in seconds of the film; none before the first.
+    /// The time of the displayed frame, in seconds of the film; `None` before the first.
     pub frame_s: Option<f64>,
-    /// Frames shown so far.
+    /// The number of frames displayed so far.
     pub frames: u32,
-    /// Whether it came to the film's end.
+    /// Whether it reached the film's end.
     pub ended: bool,
-    /// The player's error code, and its category's words.
+    /// The player's error code, and the name of its category.
     pub error: Option<String>,
-    /// `host:port` of whoever answered each license request, in their order.
+    /// `host:port` of the server that answered each license request, in order.
     pub licensed_by: Vec<String>,
 }
 
@@ -58,8 +58,8 @@ impl Player {
         Ok(Self { browser, media })
     }
 
-    /// Starts to play a manifest of the directory. Licenses are asked of the first of these URLs, and
-    /// of the next when there is no answer.
+    /// Starts to play a manifest of the directory. Licenses are requested from the first of these
+    /// URLs, and from the next when there is no answer.
     ///
     /// # Errors
     /// When the page fails; a film that cannot be played shows in [`Playback::error`].
@@ -70,7 +70,7 @@ impl Player {
             .map(drop)
     }
 
-    /// What is to be seen now.
+    /// The present state.
     ///
     /// # Errors
     /// When the page does not answer.
@@ -79,10 +79,10 @@ impl Player {
         serde_json::from_value(seen).map_err(|error| RigError::Answer(format!("the page says: {error}")))
     }
 
-    /// Waits until playback is as `wanted`; a player that stopped with an error is not waited for.
+    /// Waits until the state is `wanted`; fails at once when the player stopped with an error.
     ///
     /// # Errors
-    /// When it is not in time, with what it was last.
+    /// When it is not in time, with the last state.
     pub fn wait_for(
         &self,
         what: &str,
@@ -103,10 +103,10 @@ impl Player {
         }
     }
 
-    /// Waits until no further frame has come for so long, and playback is where it was.
+    /// Waits until no further frame has come for `length`, and the position is unchanged.
     ///
     /// # Errors
-    /// When it goes on and on.
+    /// When playback continues.
     pub fn wait_for_standstill(&self, length: Duration) -> Result<Playback, RigError> {
         wait_until("the picture to stand still", STANDS_WITHIN, || {
             let before = self.playback()?;
@@ -118,7 +118,7 @@ impl Player {
         })
     }
 
-    /// Goes on after [`Player::freeze`].
+    /// Continues after [`Player::freeze`].
     ///
     /// # Errors
     /// When the page does not answer.
@@ -126,10 +126,10 @@ impl Player {
         self.browser.run("document.getElementById('video').play();", &[]).map(drop)
     }
 
-    /// Stops on the frame that is shown and hands back a PNG of it with its time.
+    /// Stops on the displayed frame and returns a PNG of it with its time.
     ///
     /// # Errors
-    /// When no frame was shown yet.
+    /// When no frame was displayed yet.
     pub fn freeze(&self) -> Result<(Vec<u8>, f64), RigError> {
         self.browser.run("document.getElementById('video').pause();", &[])?;
         let before = self.playback()?;

@@ -1,4 +1,4 @@
-//! A made-up drill, and what its rows, picture and buckets say of it.
+//! A made-up drill, and its rows, picture and buckets.
 
 use super::*;
 use crate::drill::{Record, Refusal};

@@ -80,7 +80,6 @@ impl KeyClient {
     /// the same order. Items for which the cluster asks for a retry are sent again.
     ///
     /// # Errors
-    ///
     /// [`ClientError`] when no service point answers or the request as a whole is refused.
     pub fn bulk(&self, items: &[Zeroizing<String>]) -> Result<Vec<ItemResult>, ClientError> {
         let head = serde_json::json!({
@@ -105,7 +104,6 @@ impl KeyClient {
     /// an X25519 public key. The page begins at the mark that the page before ends with.
     ///
     /// # Errors
-    ///
     /// [`ClientError`] when no service point answers or the request is refused.
     pub fn sealed_keys(
         &self,

@@ -48,7 +48,6 @@ impl Credentials {
     /// Several credentials; those weaker than `minimum` are never used.
     ///
     /// # Errors
-    ///
     /// [`CredentialsError`] when none is left.
     pub fn new(mut signers: Vec<Box<dyn Signer>>, minimum: Option<Scheme>) -> Result<Self, CredentialsError> {
         let given: Vec<Scheme> = signers.iter().map(|signer| signer.scheme()).collect();

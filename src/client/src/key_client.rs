@@ -73,7 +73,6 @@ impl KeyClient {
     /// The content's key. When no service point answers, the cached one, if it is recent enough.
     ///
     /// # Errors
-    ///
     /// [`ClientError::Refused`] with status 404 when the content has no key.
     pub fn fetch(&self, content: &ContentId) -> Result<(FetchedKey, Freshness), ClientError> {
         self.obtain(&self.request(Method::Get, content, Wanted::Key, None)?, content)
@@ -84,7 +83,6 @@ impl KeyClient {
     /// answers, the cached key, as for [`Self::fetch`].
     ///
     /// # Errors
-    ///
     /// [`ClientError`] when no service point answers or the request is refused.
     pub fn create(
         &self,
@@ -102,7 +100,6 @@ impl KeyClient {
     /// [`KeySource::Server`] it is repeated only when it certainly never arrived.
     ///
     /// # Errors
-    ///
     /// [`ClientError::OutcomeUnknown`] when the server was to make the key and its answer was lost.
     pub fn rotate(&self, content: &ContentId, source: KeySource) -> Result<FetchedKey, ClientError> {
         let own = OwnKey::of(source)?;
@@ -124,7 +121,6 @@ impl KeyClient {
     /// Deletes the content's key with all its versions; returns how many versions those were.
     ///
     /// # Errors
-    ///
     /// [`ClientError`] when no service point answers or the request is refused.
     pub fn delete(&self, content: &ContentId) -> Result<u32, ClientError> {
         let request = self.request(Method::Delete, content, Wanted::Key, None)?;

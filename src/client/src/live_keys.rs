@@ -151,7 +151,6 @@ impl LiveKeys {
     /// thread.
     ///
     /// # Errors
-    ///
     /// [`LiveKeysError`] when the plan is not sound or the key server returns no keys within the
     /// client's patience.
     pub fn start(client: Arc<KeyClient>, plan: LivePlan) -> Result<Self, LiveKeysError> {
@@ -171,7 +170,6 @@ impl LiveKeys {
     /// The key of the current period, by the system clock.
     ///
     /// # Errors
-    ///
     /// [`LiveKeysError::UsedUp`] when an outage has lasted too long.
     pub fn current(&self) -> Result<PeriodKey, LiveKeysError> {
         self.supply.current()
@@ -180,7 +178,6 @@ impl LiveKeys {
     /// The key of a period: the last, the current, or one that is held ahead.
     ///
     /// # Errors
-    ///
     /// [`LiveKeysError::NotHeld`] for any other period.
     pub fn period(&self, index: u32) -> Result<PeriodKey, LiveKeysError> {
         let key = self.supply.state().prefetch_window.key(index).map(PeriodKey::copy);

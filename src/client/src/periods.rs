@@ -72,7 +72,6 @@ impl KeyClient {
     /// has none for periods of this length; the first client to create it decides.
     ///
     /// # Errors
-    ///
     /// [`ClientError::Refused`] with status 404 when there is no schedule, without `create`.
     pub fn periods(
         &self,
@@ -99,7 +98,6 @@ impl KeyClient {
     /// The lengths of periods for which a track has keys.
     ///
     /// # Errors
-    ///
     /// [`ClientError`] when no service point answers or the request is refused.
     pub fn schedules(
         &self,
@@ -116,7 +114,6 @@ impl KeyClient {
     /// still be licensed.
     ///
     /// # Errors
-    ///
     /// [`ClientError`] when no service point answers or the request is refused.
     pub fn supply_period(
         &self,
@@ -153,7 +150,6 @@ impl KeyClient {
     /// still be licensed by their key ids. Returns the new version.
     ///
     /// # Errors
-    ///
     /// [`ClientError::OutcomeUnknown`] when the answer was lost: the keys may have been replaced,
     /// and a repetition would replace them again.
     pub fn replace_periods(

@@ -21,7 +21,6 @@ impl Prober {
     /// Starts the thread.
     ///
     /// # Errors
-    ///
     /// When the operating system cannot start a thread.
     pub fn start(client: Arc<KeyClient>) -> std::io::Result<Self> {
         let (stop, stopped) = channel();

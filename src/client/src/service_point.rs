@@ -103,7 +103,6 @@ impl ServicePoints {
     /// Checks a list.
     ///
     /// # Errors
-    ///
     /// [`ServicePointError`] when it is empty, too long, or has a service point twice.
     pub fn new(points: Vec<ServicePoint>) -> Result<Self, ServicePointError> {
         if points.is_empty() || points.len() > Self::MAX {

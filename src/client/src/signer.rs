@@ -24,7 +24,6 @@ pub trait Signer: Send + Sync {
     /// UTC) and a nonce.
     ///
     /// # Errors
-    ///
     /// [`SignError`] when the credential cannot sign this request.
     fn sign(&self, request: &mut Request, point: &ServicePoint, now_s: u64) -> Result<(), SignError>;
 }

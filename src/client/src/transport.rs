@@ -55,7 +55,6 @@ pub trait Transport: Send + Sync {
     /// Checks that the service point reports to be ready.
     ///
     /// # Errors
-    ///
     /// [`Failure`] when it does not, or does not answer in time.
     fn probe(&self, point: &ServicePoint) -> Result<(), Failure>;
 }

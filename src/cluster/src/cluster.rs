@@ -47,7 +47,6 @@ impl Cluster {
     /// quorum has them on disk.
     ///
     /// # Errors
-    ///
     /// [`ClusterError::NoQuorum`] after the deadline (the commands may still be applied later),
     /// [`ClusterError::Busy`] when too many wait for a proposal.
     pub async fn propose(&self, commands: Vec<Command>) -> Result<Vec<Response>, ClusterError> {
@@ -68,7 +67,6 @@ impl Cluster {
     /// The same, for a caller with a shorter deadline than a request has.
     ///
     /// # Errors
-    ///
     /// As for [`Self::propose`].
     pub async fn read_barrier_within(&self, patience: Duration) -> Result<(), ClusterError> {
         let answered = self.reads.submit(()).ok_or_else(|| self.busy("read barrier"))?;
@@ -97,7 +95,6 @@ impl Cluster {
     /// This node's view of itself and the cluster.
     ///
     /// # Errors
-    ///
     /// [`ClusterError::State`] when the state cannot be read.
     pub fn status(&self) -> Result<ClusterStatus, ClusterError> {
         self.node.status.status()

@@ -91,7 +91,6 @@ impl Node {
     /// Builds the services of a node. Nothing runs before its tasks do.
     ///
     /// # Errors
-    ///
     /// [`WrapError`] when the authority of a new cluster cannot be wrapped.
     pub(crate) fn assemble(parts: NodeParts) -> Result<(Arc<Self>, NodeTasks), WrapError> {
         let (leadership, known) = watch::channel(Leadership::default());

@@ -101,7 +101,6 @@ impl Cluster {
     /// actors in the current actix system.
     ///
     /// # Errors
-    ///
     /// [`StartError`] says why; nothing runs then.
     pub async fn start(
         config: &ClusterSettings,

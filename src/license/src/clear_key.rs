@@ -177,7 +177,6 @@ struct Jwk<'k> {
 /// The license with these keys.
 ///
 /// # Errors
-///
 /// Never for keys; the JSON writer has an error type of its own.
 pub fn license<'k>(
     keys: impl IntoIterator<Item = (&'k Kid, &'k ContentKey)>,

@@ -102,7 +102,6 @@ impl Outgoing {
     /// A client that trusts the authorities in `ca_file`, or those of the public web.
     ///
     /// # Errors
-    ///
     /// [`OutgoingSetupError`], with the name of the file, when the authorities cannot be used.
     pub fn new(limits: OutgoingLimits, ca_file: Option<&Path>) -> Result<Self, OutgoingSetupError> {
         Ok(Self {
@@ -115,7 +114,6 @@ impl Outgoing {
     /// Posts a request and reads the whole response, within `within`.
     ///
     /// # Errors
-    ///
     /// [`OutgoingError`] when there is no complete response. The server may have acted on the
     /// request, except with [`OutgoingError::Connect`].
     pub async fn post(

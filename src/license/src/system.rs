@@ -23,7 +23,6 @@ pub trait LicenseSystem: Send + Sync {
     /// Whether this account's contents are licensed by this system.
     ///
     /// # Errors
-    ///
     /// [`NotServed`] says what would have to be configured.
     fn serves(&self, _account: &AccountId) -> Result<(), NotServed> {
         Ok(())
@@ -32,7 +31,6 @@ pub trait LicenseSystem: Send + Sync {
     /// Reads a player's challenge.
     ///
     /// # Errors
-    ///
     /// [`ChallengeError`], fit for the caller, when it cannot be read.
     fn read<'c>(&self, challenge: &'c [u8]) -> Result<Challenge<'c>, ChallengeError>;
 
@@ -40,7 +38,6 @@ pub trait LicenseSystem: Send + Sync {
     /// policies itself gets the policy with the key and need not refuse.
     ///
     /// # Errors
-    ///
     /// [`PolicyRefusal`] names what the policy demands.
     fn permits(&self, _policy: &Policy, _track: &TrackName) -> Result<(), PolicyRefusal> {
         Ok(())

@@ -47,7 +47,6 @@ impl LicenseSystems {
     /// Clear Key for these accounts, and the systems whose license servers are configured.
     ///
     /// # Errors
-    ///
     /// [`ServersError`], with the configuration key, when a signing key cannot be used.
     pub fn new(
         clear_key_accounts: Vec<AccountId>,
@@ -95,7 +94,6 @@ impl LicenseSystems {
     /// The system that licenses an account's contents to the players of a provider.
     ///
     /// # Errors
-    ///
     /// [`NotServed`] says why there is none.
     pub fn serving(
         &self,

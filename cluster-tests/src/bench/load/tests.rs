@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::*;
 
-/// Answers in no time, but the tenth request of all after a tenth of a second.
+/// Answers at once, but the tenth request after a tenth of a second.
 struct Stalling(AtomicU64);
 
 impl Load for Stalling {

@@ -3,7 +3,7 @@
 use super::figures::{Figures, Grown, Row, Size, closed};
 use crate::curves::{Axis, Curves, Series};
 
-/// What the charts by clients show: the rest is in the table.
+/// The workloads in the charts by clients: the others are in the table.
 const SHOWN: [&str; 8] =
     ["bare-1", "read-at-leader", "read-at-followers", "read", "license", "etcd-get", "create", "etcd-put"];
 const LATENCIES: [&str; 4] = ["create", "etcd-put", "read", "etcd-get"];
@@ -15,7 +15,7 @@ const ANSWERS: Axis = Axis { title: "answers a second", logarithmic: false };
 const ANSWERS_OF_ALL: Axis = Axis { title: "answers a second", logarithmic: true };
 const P99: Axis = Axis { title: "ms that 99 % took no longer than", logarithmic: true };
 
-/// Every chart that there are figures for.
+/// Every chart that the figures suffice for.
 pub(super) fn all(figures: &Figures) -> Vec<(&'static str, Curves)> {
     let mut charts = Vec::new();
     if let Some(bench) = &figures.bench {
@@ -70,7 +70,7 @@ fn speeds_by_keys(sizes: &[Grown], workload: &str) -> Vec<[f64; 2]> {
     sizes.iter().filter_map(speed).collect()
 }
 
-/// What grows, and what must not.
+/// The costs that grow with the number of keys, and those that must not.
 fn growth_cost(sizes: &[Grown]) -> Curves {
     let of = |name: &str, value: fn(&Grown) -> f64| {
         series(name, sizes.iter().map(|grown| [to_f64(grown.keys), value(grown)]).collect())

@@ -1,20 +1,20 @@
-//! Figures as they are read from the files that the benchmarks write.
+//! The figures that the benchmarks write, read back from their files.
 
 use serde::Deserialize;
 use serde_json::Value;
 
-/// All that was measured.
+/// All figures.
 #[derive(Default)]
 pub(super) struct Figures {
-    /// Beside the peers.
+    /// The comparison with other systems.
     pub bench: Option<Bench>,
-    /// With many keys.
+    /// The figures with many keys.
     pub growth: Vec<Grown>,
-    /// With more and fewer nodes.
+    /// The figures with more and fewer nodes.
     pub sizes: Vec<Size>,
 }
 
-/// What `bench` writes.
+/// The output of `bench`.
 #[derive(Deserialize)]
 pub(super) struct Bench {
     pub machine: Machine,
@@ -63,7 +63,7 @@ pub(super) struct Row {
     pub fsyncs: f64,
 }
 
-/// What `growth` writes for a number of keys.
+/// The output of `growth` for a number of keys.
 #[derive(Deserialize)]
 pub(super) struct Grown {
     pub keys: u64,
@@ -87,7 +87,7 @@ pub(super) struct Snapshot {
     pub slowest_answer_ms: f64,
 }
 
-/// What `bench --nodes` writes for a size.
+/// The output of `bench --nodes` for a size.
 #[derive(Deserialize)]
 pub(super) struct Size {
     pub voters: u64,
@@ -96,7 +96,7 @@ pub(super) struct Size {
 }
 
 impl Figures {
-    /// Takes in what a file holds; nothing when that is not figures.
+    /// Adds the figures of a file; returns `None` when it holds none.
     pub(super) fn add(&mut self, file: &Value) -> Option<()> {
         if file.get("ratios").is_some() {
             self.bench = Some(Bench::deserialize(file).ok()?);
@@ -109,7 +109,7 @@ impl Figures {
     }
 }
 
-/// The closed loop of a workload among these rows.
+/// The closed-loop row of a workload among these rows.
 pub(super) fn closed<'r>(rows: &'r [Row], workload: &str) -> Option<&'r Row> {
     rows.iter().find(|row| row.workload == workload && row.rate_per_s.is_none())
 }

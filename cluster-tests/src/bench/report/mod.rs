@@ -1,7 +1,7 @@
-//! Figures as a page: the tables of `docs/performance.md`, which stand between marks, and its charts.
+//! Figures as a page: the tables of `docs/performance.md`, which are between marks, and its charts.
 //!
-//! The prose of the page is written by hand and left alone. A mark whose figures are not given keeps what it
-//! holds, so that a page can be brought up to date in parts.
+//! The prose of the page is written by hand and not changed. A mark without given figures keeps its
+//! table, so that a page can be updated in parts.
 
 mod charts;
 mod figures;
@@ -14,10 +14,10 @@ use serde_json::Value;
 use crate::RigError;
 use figures::Figures;
 
-/// Writes the tables into `page`, and the charts into the directory beside it that is called like it.
+/// Writes the tables into `page`, and the charts into the directory of the same name beside it.
 ///
 /// # Errors
-/// When a file is not one of figures, or the page lacks a mark that there are figures for.
+/// When a file does not hold figures, or the page lacks a mark that there are figures for.
 pub fn write(files: &[impl AsRef<Path>], page: &Path) -> Result<(), RigError> {
     let mut figures = Figures::default();
     for file in files {
@@ -41,7 +41,7 @@ pub fn write(files: &[impl AsRef<Path>], page: &Path) -> Result<(), RigError> {
     Ok(())
 }
 
-/// Puts `table` where `<!-- figures: mark -->` stands, up to the next `<!-- end of figures -->`.
+/// Puts `table` after `<!-- figures: mark -->`, up to the next `<!-- end of figures -->`.
 fn between_marks(text: &str, mark: &str, table: &str) -> Result<String, RigError> {
     let (begin, end) = (format!("<!-- figures: {mark} -->\n"), "<!-- end of figures -->");
     let lacks = || RigError::Answer(format!("the page has no mark {}", begin.trim_end()));

@@ -1,4 +1,4 @@
-//! The tables, each for its mark.
+//! The tables, one for each mark.
 
 use std::fmt::Write as _;
 
@@ -98,7 +98,7 @@ fn workloads(bench: &Bench) -> String {
 
 fn clients(bench: &Bench) -> String {
     let mut rows: Vec<&Row> = bench.figures.iter().filter(|row| row.rate_per_s.is_none()).collect();
-    // By workload, in the order of their first appearance.
+    // Grouped by workload, in the order of their first appearance.
     let place = |row: &Row| bench.figures.iter().position(|first| first.workload == row.workload);
     rows.sort_by_key(|row| (place(row), row.clients));
     let lines: String = rows.into_iter().map(line).collect();
@@ -199,7 +199,7 @@ fn sizes(sizes: &[Size]) -> String {
     text
 }
 
-/// A whole number with its thousands apart.
+/// A whole number with separated thousands.
 fn grouped(value: f64) -> String {
     let digits = format!("{value:.0}");
     let mut text = String::new();

@@ -1,4 +1,4 @@
-//! The page keeps all but what is between its marks, and shows every chart.
+//! Text outside the marks is kept, and the page shows every chart.
 
 use serde_json::json;
 
@@ -13,7 +13,7 @@ fn only_what_is_between_its_marks_changes() {
     assert!(between_marks(page, "z", "").is_err());
 }
 
-/// The shipped page takes all figures that there can be.
+/// The shipped page has a place for all figures.
 #[test]
 fn the_page_has_every_mark_and_shows_every_chart() {
     let dir = tempfile::tempdir().unwrap();

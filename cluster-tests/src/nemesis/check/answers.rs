@@ -1,4 +1,4 @@
-//! No sound request is answered with an error: the only honest refusal is 503.
+//! Checks that no valid request gets an error: the only permitted refusal is 503.
 
 use super::{ANSWERS, Violation};
 use crate::nemesis::history::{Operation, Outcome};

@@ -1,10 +1,10 @@
-//! The same log gives the same state: nodes that have applied as far as each other agree.
+//! Checks that the same log gives the same state: nodes with the same applied index agree.
 
 use std::collections::BTreeMap;
 
 use super::{DIGESTS, Violation};
 
-/// Compares what nodes say of themselves: id → applied index and digest.
+/// Compares the nodes' reports: id → applied index and digest.
 pub fn check(nodes: &BTreeMap<u64, (u64, String)>) -> Vec<Violation> {
     let mut first: BTreeMap<u64, (u64, &str)> = BTreeMap::new();
     let mut found = Vec::new();
@@ -18,7 +18,7 @@ pub fn check(nodes: &BTreeMap<u64, (u64, String)>) -> Vec<Violation> {
     found
 }
 
-/// Whether all have applied as far as each other.
+/// Whether all nodes have the same applied index.
 pub fn are_level(nodes: &BTreeMap<u64, (u64, String)>) -> bool {
     let mut indexes = nodes.values().map(|(index, _)| index);
     indexes.next().is_some_and(|first| indexes.all(|index| index == first))

@@ -1,16 +1,16 @@
 //! Per-key linearizability: is there one order of a content's operations, each at a moment between
-//! its request and its answer, in which every answer is what a single register would have said?
+//! its request and its answer, in which every answer is that of a single register?
 //!
-//! The search is Wing and Gong's with Lowe's memory of what was tried: an operation may come next
-//! when no other that is still to come had its answer before this one was sent. The register holds
-//! one key or none; GET reads it, POST reads it or makes one, PUT always makes one, DELETE takes
-//! all away; no key is ever made twice.
+//! The search is that of Wing and Gong, with Lowe's memory of tried states: an operation may come
+//! next when no other remaining one was answered before this one was sent. The register holds one
+//! key or none; GET reads it, POST reads it or makes one, PUT always makes one, DELETE removes all;
+//! no key is ever made twice.
 //!
 //! An operation of unknown outcome may have taken effect at any time after it was sent, or never.
-//! Nothing but what is read tells, so such an effect is only assumed right before the operation that
-//! saw it: a key that nobody was given must come from an unknown PUT or POST, a missing one from an
-//! unknown DELETE. Those of a kind are interchangeable, except for a PUT whose key the client
-//! supplied, so only their number is remembered.
+//! Only a later read can show it, so such an effect is only assumed right before the operation that
+//! saw it: a key that no answer contained must come from an unknown PUT or POST, a missing one from
+//! an unknown DELETE. Those of a kind are interchangeable, except for a PUT whose key the client
+//! supplied, so only their number is stored.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
@@ -21,7 +21,7 @@ use crate::nemesis::history::{Action, Operation, Outcome, Value};
 /// Far more states than a history of a few hundred operations has when it is linearizable.
 const STATES_MAX: usize = 3_000_000;
 
-/// Checks each content whose name begins with `prefix` by itself.
+/// Checks each content whose name begins with `prefix` separately.
 pub fn check(operations: &[Operation], prefix: &str) -> Vec<Violation> {
     let mut by_content: BTreeMap<&str, Vec<&Operation>> = BTreeMap::new();
     for operation in operations.iter().filter(|operation| operation.content.starts_with(prefix)) {
@@ -30,7 +30,7 @@ pub fn check(operations: &[Operation], prefix: &str) -> Vec<Violation> {
     by_content.iter().filter_map(|(content, history)| check_one(content, history)).collect()
 }
 
-/// What a known operation was told.
+/// The answer of a known operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Known {
     Read(Option<u32>),
@@ -47,7 +47,7 @@ struct Step {
     ended: Duration,
 }
 
-/// Where a key can have come from, other than a POST or a generated PUT of unknown outcome.
+/// The source of a key, other than a POST or a generated PUT of unknown outcome.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Maker {
     /// A PUT that was answered with it.
@@ -68,13 +68,13 @@ struct Problem {
     steps: Vec<Step>,
     unknown: Unknown,
     makers: HashMap<u32, Maker>,
-    /// For each key, the steps that were told it.
+    /// For each key, the steps whose answers contain it.
     told: HashMap<u32, Bits>,
 }
 
 type Bits = Box<[u64]>;
 
-/// A point of the search: what was put in order so far, and what the register holds then.
+/// A point of the search: the operations ordered so far, and the register's value then.
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Point {
     done: Bits,
@@ -182,7 +182,8 @@ impl Problem {
             if tried.len() > STATES_MAX {
                 return Solved::Undecided;
             }
-            // What was sent last is tried last of all: the order of requests is mostly the true one.
+            // The operation that was sent last is tried last: the order of requests is mostly the
+            // true one.
             for next in self.next(&point).into_iter().rev() {
                 if tried.insert(next.clone()) {
                     open.push(next);
@@ -192,14 +193,14 @@ impl Problem {
         Solved::Not { longest }
     }
 
-    /// The steps that may come next, as far as time tells.
+    /// The steps that may come next, by their times.
     fn waiting(&self, point: &Point) -> Vec<usize> {
         let first_end = self.first_end(point);
         let open = self.steps.iter().enumerate().filter(|(index, _)| !is_set(&point.done, *index));
         open.take_while(|(_, step)| step.began <= first_end).map(|(index, _)| index).collect()
     }
 
-    /// By when the next step must have come.
+    /// The time by which the next step must have come.
     fn first_end(&self, point: &Point) -> Duration {
         let open = self.steps.iter().enumerate().filter(|(index, _)| !is_set(&point.done, *index));
         open.map(|(_, step)| step.ended).min().unwrap_or(Duration::MAX)
@@ -232,7 +233,7 @@ impl Problem {
         points
     }
 
-    /// The register without a key: as it is, or by an unknown DELETE.
+    /// The register without a key: already so, or by an unknown DELETE.
     fn emptied(&self, point: &Point, until: Duration) -> Option<Point> {
         if point.holds.is_none() {
             return Some(point.clone());
@@ -241,7 +242,7 @@ impl Problem {
         may.then(|| Point { holds: None, deletes: point.deletes + 1, ..point.clone() })
     }
 
-    /// The register with this key: as it is, or by an unknown operation that made it.
+    /// The register with this key: already so, or by an unknown operation that made it.
     fn holding(&self, point: &Point, key: u32, until: Duration) -> Vec<Point> {
         if point.holds == Some(key) {
             return vec![point.clone()];
@@ -270,7 +271,8 @@ impl Problem {
         points
     }
 
-    /// Whether a step that was put in order already was told this key, so that it was made before.
+    /// Whether the answer of a step that is already ordered contains this key, so that it was made
+    /// before.
     fn was_told(&self, point: &Point, key: u32) -> bool {
         self.told.get(&key).is_some_and(|told| told.iter().zip(&point.done).any(|(a, b)| a & b != 0))
     }
@@ -283,7 +285,7 @@ impl Problem {
     }
 }
 
-/// Whether one more than `used` were sent by then.
+/// Whether more than `used` operations were sent by then.
 fn is_left(sent: &[Duration], used: u16, until: Duration) -> bool {
     sent.get(usize::from(used)).is_some_and(|began| *began <= until)
 }

@@ -1,4 +1,4 @@
-//! What must hold of a run, each kind of promise in a file of its own, as functions of what was seen.
+//! The promises that a run must keep: one kind per file, as functions of the recorded events.
 
 pub mod answers;
 pub mod digests;
@@ -8,19 +8,19 @@ pub mod uniqueness;
 /// A broken promise.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
-    /// Which checker found it.
+    /// The checker that found it.
     pub checker: &'static str,
-    /// What is wrong.
+    /// A description of the violation.
     pub text: String,
 }
 
 /// Each key's history is that of one register.
 pub const LINEARIZABILITY: &str = "linearizability";
-/// What was acknowledged is there, on every node.
+/// Acknowledged keys are there, on every node.
 pub const LOST: &str = "nothing_lost";
 /// No key id and no key is used twice.
 pub const UNIQUENESS: &str = "uniqueness";
-/// Sound requests get no answer but theirs or 503.
+/// Valid requests get no answer but theirs or 503.
 pub const ANSWERS: &str = "answers";
 /// Nodes at the same index have the same state.
 pub const DIGESTS: &str = "digests";

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{UNIQUENESS, Violation};
 use crate::nemesis::history::{Operation, Outcome};
 
-/// Every key id and key that was answered for two places.
+/// Every key id and key that was returned for two places.
 pub fn check(operations: &[Operation]) -> Vec<Violation> {
     let mut by_kid: BTreeMap<&str, (&str, &str)> = BTreeMap::new();
     let mut by_key: BTreeMap<&str, (&str, &str)> = BTreeMap::new();

@@ -7,7 +7,7 @@ use crate::nemesis::site::Site;
 use crate::wait::wait_until;
 use crate::{RigError, metrics};
 
-/// How long the others may take to forget what the node lacks.
+/// The time limit for the others to purge the entries that the node lacks.
 const PURGED_WITHIN: Duration = Duration::from_secs(30);
 
 struct Absence {
@@ -47,7 +47,8 @@ impl Fault for Absence {
             let enough = least.is_finite() && least > self.knows;
             enough.then_some(()).ok_or_else(|| RigError::Answer(format!("purged up to {least}")))
         });
-        // With another fault at work there may be too little to do for that: then it is an absence.
+        // With another fault active there may be too little load for that: then it is only an
+        // absence.
         self.forgotten = purged.is_ok();
         site.machine(node)?.start_again()
     }

@@ -4,7 +4,7 @@ use super::{Draw, Fault, names};
 use crate::RigError;
 use crate::nemesis::site::Site;
 
-/// The wall clock of one node is far off.
+/// A jump of one node's wall clock.
 struct Jump {
     node: usize,
     offset_ms: i64,
@@ -30,7 +30,7 @@ impl Fault for Jump {
     }
 }
 
-/// Each node's clocks, also the steady one that leases are measured by, run at a pace of their own.
+/// Each node's clocks run at a speed of their own, also the steady clock that measures leases.
 struct Drift {
     ppm: Vec<i64>,
 }

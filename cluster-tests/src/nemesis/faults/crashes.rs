@@ -1,4 +1,4 @@
-//! Processes that are gone, and perhaps with them what their disks had not synced.
+//! Processes that are killed, perhaps together with the data that their disks had not synced.
 
 use rustix::process::Signal;
 
@@ -6,7 +6,7 @@ use super::{Draw, Fault, Target, names};
 use crate::RigError;
 use crate::nemesis::site::Site;
 
-/// Killed by SIGKILL; where the power is cut, too, the disk loses what was not synced.
+/// A kill by SIGKILL; if the power is cut too, the disk loses its unsynced data.
 struct Crash {
     target: Target,
     cuts_power: bool,

@@ -6,7 +6,7 @@ use crate::nemesis::site::Site;
 
 struct Demotion {
     target: Target,
-    /// Who is asked to do it, in this order.
+    /// The nodes that get the request, in this order.
     asked: Vec<usize>,
     hit: Vec<usize>,
     refused: Option<String>,
@@ -32,7 +32,7 @@ impl Fault for Demotion {
         Ok(())
     }
 
-    /// What another fault prevents is made good when that is healed too.
+    /// A healing that another fault prevents is completed when that one is healed too.
     fn heal(&mut self, site: &mut Site) -> Result<(), RigError> {
         for node in &self.hit {
             let id = site.id(*node)?.to_string();

@@ -1,10 +1,10 @@
-//! Disks that fill up, fail and crawl.
+//! Disks that are full, fail or are slow.
 
 use super::{Draw, Fault, Target, names};
 use crate::RigError;
 use crate::nemesis::site::Site;
 
-/// Not a block is left.
+/// A disk without a free block.
 struct Full {
     target: Target,
     hit: Vec<usize>,
@@ -45,13 +45,13 @@ impl Fault for Full {
     }
 }
 
-/// Syncs fail, or take long.
+/// Syncs that fail, or take long.
 struct Syncs {
     target: Target,
-    /// Nothing when they fail.
+    /// `None` when they fail.
     delay_ms: Option<i64>,
     hit: Vec<usize>,
-    /// How many syncs of each node that was hit had failed before.
+    /// The number of syncs that had failed before, for each affected node.
     failed_before: Vec<u64>,
 }
 

@@ -1,8 +1,8 @@
-//! What can happen to a cluster, each fault a small thing that is injected and healed.
+//! The faults of a cluster; each can be injected and healed.
 //!
-//! A fault is drawn without looking at the cluster, so that a seed always gives the same schedule;
-//! who leads is found out when a fault that is meant for the leader is injected. Several may be at
-//! work at once: each heals only what it did, and healing what is whole already does nothing.
+//! A fault is drawn without looking at the cluster, so that a seed always yields the same schedule;
+//! the leader is looked up when a fault that targets the leader is injected. Several may be active
+//! at once: each heals only its own damage, and healing twice is harmless.
 
 mod absence;
 mod clocks;
@@ -21,9 +21,9 @@ use rand::rngs::Xoshiro256PlusPlus;
 use crate::RigError;
 use crate::nemesis::site::Site;
 
-/// A fault, drawn and ready.
+/// A fault that is drawn and ready.
 pub trait Fault: Send {
-    /// Whom it hits and how hard, for the log. Complete once it was injected.
+    /// The affected nodes and the severity, for the log. Complete once it was injected.
     fn detail(&self) -> String;
 
     /// Does the damage.
@@ -35,20 +35,20 @@ pub trait Fault: Send {
     /// Undoes it.
     ///
     /// # Errors
-    /// When the rig cannot, or the cluster does not take it.
+    /// When the rig cannot, or the cluster refuses.
     fn heal(&mut self, site: &mut Site) -> Result<(), RigError>;
 }
 
 /// A kind of fault.
 #[derive(Clone, Copy)]
 pub struct Kind {
-    /// Its name, as `--faults` takes it.
+    /// Its name for `--faults`.
     pub name: &'static str,
     make: fn(&mut Draw) -> Box<dyn Fault>,
 }
 
 impl Kind {
-    /// The kind of this name.
+    /// The kind with this name.
     ///
     /// # Errors
     /// When there is none; the message names all.
@@ -65,7 +65,7 @@ impl Kind {
     }
 }
 
-/// Every kind.
+/// All kinds.
 pub const KINDS: &[Kind] = &[
     Kind { name: "one_way", make: packets::one_way },
     Kind { name: "isolate_leader", make: packets::isolate_leader },
@@ -97,21 +97,21 @@ pub const KINDS: &[Kind] = &[
     Kind { name: "wiped_rejoin", make: rejoin::wiped_rejoin },
 ];
 
-/// Draws from the schedule's seed.
+/// Random draws from the schedule's seed.
 pub struct Draw<'a> {
-    /// Where numbers come from.
+    /// The source of random numbers.
     pub numbers: &'a mut Xoshiro256PlusPlus,
-    /// How many nodes there are.
+    /// The number of nodes.
     pub nodes: usize,
 }
 
 impl Draw<'_> {
-    /// A node.
+    /// A random node.
     pub fn node(&mut self) -> usize {
         self.numbers.random_range(0..self.nodes.max(1))
     }
 
-    /// All nodes in some order.
+    /// All nodes in random order.
     pub fn order(&mut self) -> Vec<usize> {
         let mut order: Vec<usize> = (0..self.nodes).collect();
         for last in (1..order.len()).rev() {
@@ -120,27 +120,27 @@ impl Draw<'_> {
         order
     }
 
-    /// A number of this range.
+    /// A random number of this range.
     pub fn between(&mut self, low: u32, high: u32) -> u32 {
         self.numbers.random_range(low..=high)
     }
 
-    /// Heads or tails.
+    /// A random boolean.
     pub fn coin(&mut self) -> bool {
         self.numbers.random_bool(0.5)
     }
 }
 
-/// Whom a fault is meant for.
+/// The target of a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Target {
-    /// This node, whatever it is.
+    /// This node, whatever its role.
     Node(usize),
-    /// Whoever leads; this node while nobody does.
+    /// The leader; this node while there is none.
     Leader(usize),
     /// This node, or the next one if it leads.
     Follower(usize),
-    /// Everybody.
+    /// All nodes.
     All,
 }
 
@@ -156,7 +156,7 @@ impl Target {
     }
 }
 
-/// Nodes for a person, counted from 1.
+/// The nodes as text, counted from 1.
 fn names(nodes: &[usize]) -> String {
     let names: Vec<String> = nodes.iter().map(|node| (node + 1).to_string()).collect();
     format!("node {}", names.join(", "))

@@ -1,12 +1,12 @@
 //! Partitions of every shape, lost packets and broken connections, all between nodes: clients
-//! reach every node all the time, also one that is cut off, and must not be told lies by it.
+//! always reach every node, also one that is cut off, and must get no false answers from it.
 
 use super::{Draw, Fault, Target, names};
 use crate::RigError;
 use crate::nemesis::fabric::{Hears, Laid};
 use crate::nemesis::site::Site;
 
-/// Rules on what nodes hear, in force for a while.
+/// Rules for the packets between nodes, in force for a while.
 struct Packets {
     shape: Shape,
     detail: String,
@@ -14,13 +14,13 @@ struct Packets {
 }
 
 enum Shape {
-    /// Pairs (who, whom): who does not hear whom.
+    /// Pairs (receiver, sender) whose packets are dropped.
     Deaf(Vec<(usize, usize)>),
-    /// Nobody hears this one, and it hears nobody.
+    /// The packets to and from this node are dropped.
     Isolated(Target),
-    /// All hear each other but for so many of a hundred packets.
+    /// This many per cent of all packets between nodes are lost.
     Lossy(u32),
-    /// What this node is sent by others is answered with resets, and all its connections break.
+    /// Packets from others to this node are answered with resets, and all its connections break.
     Reset(Target),
 }
 
@@ -28,7 +28,7 @@ fn fault(shape: Shape, detail: String) -> Box<dyn Fault> {
     Box::new(Packets { shape, detail, laid: None })
 }
 
-/// One node does not hear another, or none of the others, or is heard by none.
+/// One node does not receive from another, or from none of the others, or none receives from it.
 pub(super) fn one_way(draw: &mut Draw) -> Box<dyn Fault> {
     let order = draw.order();
     let (first, rest) = order.split_first().map_or((0, &[][..]), |(first, rest)| (*first, rest));
@@ -53,7 +53,7 @@ pub(super) fn isolate_node(draw: &mut Draw) -> Box<dyn Fault> {
     fault(Shape::Isolated(Target::Node(node)), String::new())
 }
 
-/// A minority and a majority.
+/// A partition into a minority and a majority.
 pub(super) fn halves(draw: &mut Draw) -> Box<dyn Fault> {
     let order = draw.order();
     let few = order.iter().take(order.len().saturating_sub(1) / 2);
@@ -62,7 +62,7 @@ pub(super) fn halves(draw: &mut Draw) -> Box<dyn Fault> {
     fault(Shape::Deaf(apart(&few, &many)), format!("{} from {}", names(&few), names(&many)))
 }
 
-/// Each node hears its neighbours on a ring: everybody sees a majority, and no two the same one.
+/// Each node reaches its neighbours on a ring: every node sees a majority, and no two the same one.
 pub(super) fn majority_ring(draw: &mut Draw) -> Box<dyn Fault> {
     let order = draw.order();
     let reach = order.len() / 4 + usize::from(order.len() < 4);
@@ -78,7 +78,7 @@ pub(super) fn majority_ring(draw: &mut Draw) -> Box<dyn Fault> {
     fault(Shape::Deaf(pairs), names(&order))
 }
 
-/// Two halves that hear nothing of each other, and one node that hears both.
+/// Two halves that cannot reach each other, and one node that reaches both.
 pub(super) fn bridge(draw: &mut Draw) -> Box<dyn Fault> {
     let order = draw.order();
     let (left, rest) = order.split_at(order.len() / 2);
@@ -98,7 +98,7 @@ pub(super) fn resets(draw: &mut Draw) -> Box<dyn Fault> {
     fault(Shape::Reset(target), String::new())
 }
 
-/// Neither side hears the other.
+/// All pairs across the two sides.
 fn apart(some: &[usize], others: &[usize]) -> Vec<(usize, usize)> {
     some.iter().flat_map(|one| others.iter().flat_map(|other| [(*one, *other), (*other, *one)])).collect()
 }

@@ -1,4 +1,4 @@
-//! Processes that stop for a while.
+//! Processes that are suspended for a while.
 
 use rustix::process::Signal;
 
@@ -6,15 +6,15 @@ use super::{Draw, Fault, Target, names};
 use crate::RigError;
 use crate::nemesis::site::Site;
 
-/// Stopped by SIGSTOP, with all that it was in the middle of; perhaps with its clock, as a virtual
-/// machine is when it is suspended: it resumes without knowing that time has passed.
+/// Suspended by SIGSTOP; perhaps with its clock, like a virtual machine: it resumes without knowing
+/// that time has passed.
 struct Pause {
     target: Target,
     with_clock: bool,
     hit: Vec<usize>,
 }
 
-/// No time passes.
+/// The clock stands still.
 const STANDSTILL_PPM: i64 = -1_000_000;
 
 impl Pause {

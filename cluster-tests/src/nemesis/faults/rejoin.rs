@@ -6,13 +6,13 @@ use crate::nemesis::site::Site;
 
 struct Rejoin {
     node: usize,
-    /// Where its removal is asked for and where it joins: at the first that does it.
+    /// The nodes at which its removal and its join are requested, in this order.
     at: Vec<usize>,
     became: Option<u64>,
     refused: Option<String>,
 }
 
-/// At any other member, whoever leads.
+/// At any other member, whichever node leads.
 pub(super) fn wiped_rejoin(draw: &mut Draw) -> Box<dyn Fault> {
     let mut at = draw.order();
     let node = at.pop().unwrap_or_default();
@@ -33,7 +33,7 @@ impl Fault for Rejoin {
         Ok(())
     }
 
-    /// What another fault prevents is made good when that is healed too.
+    /// A healing that another fault prevents is completed when that one is healed too.
     fn heal(&mut self, site: &mut Site) -> Result<(), RigError> {
         self.refused = site.insist(&self.at, |site, at| site.rejoin(self.node, at))?.err();
         Ok(())

@@ -1,4 +1,4 @@
-//! Long and narrow lines.
+//! Slow networks: long delays and low bandwidth.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::nemesis::delay::Delay;
 use crate::nemesis::fabric::{Hears, Laid};
 use crate::nemesis::site::Site;
 
-/// Every node hears every other late.
+/// Every node receives packets of every other late.
 struct Late {
     length: Duration,
     laid: Option<Laid>,

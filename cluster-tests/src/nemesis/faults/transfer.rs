@@ -1,4 +1,4 @@
-//! Another voter leads, because somebody said so.
+//! A leader transfer on request.
 
 use super::{Draw, Fault, names};
 use crate::RigError;
@@ -6,7 +6,7 @@ use crate::nemesis::site::Site;
 
 struct Transfer {
     to: usize,
-    /// Who is asked to do it, in this order.
+    /// The nodes that get the request, in this order.
     asked: Vec<usize>,
     refused: Option<String>,
 }

@@ -80,7 +80,6 @@ impl ScrambleJob {
     /// Checks for errors that can be found before a key is requested.
     ///
     /// # Errors
-    ///
     /// [`ScrambleError`] when the input is missing or the output would overwrite something.
     pub fn check(&self) -> Result<(), ScrambleError> {
         let input = std::fs::metadata(&self.input)
@@ -102,7 +101,6 @@ impl ScrambleJob {
     /// `stop` returns true, the tool is killed.
     ///
     /// # Errors
-    ///
     /// [`ScrambleError`] when the tool failed, was interrupted or its output could not be named; no
     /// file is left behind.
     pub fn run(

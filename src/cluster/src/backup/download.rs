@@ -31,7 +31,6 @@ impl AdminClient {
     /// The header comes first.
     ///
     /// # Errors
-    ///
     /// When the node cannot be reached, finds no quorum, or does not hold a sound state.
     pub async fn begin_backup(&self, local: bool) -> Result<(BackupHeader, BackupDownload), AdminError> {
         let link = self.link().clone();
@@ -50,7 +49,6 @@ impl BackupDownload {
     /// The next bytes of the file; `None` when it is complete.
     ///
     /// # Errors
-    ///
     /// When the connection or the node fails; the bytes so far are then not a valid backup.
     pub async fn next(&mut self) -> Result<Option<Bytes>, AdminError> {
         if let Some(first) = self.first.take() {

@@ -45,7 +45,6 @@ impl BackupFile {
     /// record can be read, the counts, and the digest of the state.
     ///
     /// # Errors
-    ///
     /// [`BackupError`], with the offset of the damage.
     pub fn open(path: &Path) -> Result<Self, BackupError> {
         let (header, header_bytes) = read_header(path)?;
@@ -59,7 +58,6 @@ impl BackupFile {
     /// The header of the file at `path`; the rest of the file is not read.
     ///
     /// # Errors
-    ///
     /// When the file does not begin like a backup.
     pub fn inspect(path: &Path) -> Result<BackupHeader, BackupError> {
         read_header(path).map(|(header, _)| header)
@@ -82,7 +80,6 @@ impl BackupFile {
     /// Unwraps every secret with `keyring`, and keeps none.
     ///
     /// # Errors
-    ///
     /// When the file cannot be read again.
     pub fn open_secrets(&self, keyring: &Keyring) -> Result<OpenedSecrets, BackupError> {
         let mut result = OpenedSecrets::default();

@@ -76,7 +76,6 @@ impl BackupHeader {
     /// Reads the bytes that precede the snapshot; returns the header and their length.
     ///
     /// # Errors
-    ///
     /// [`HeaderFault`] when there is no valid header or the file cannot be read.
     pub fn read(from: &mut impl Read) -> Result<(Self, u64), HeaderFault> {
         let [magic @ .., format] = array::<MAGIC_BYTES>(from)?;

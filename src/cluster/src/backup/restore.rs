@@ -44,7 +44,6 @@ pub struct Restored {
 /// Restores `file` into the empty data directory `root`, which is empty or complete afterwards.
 ///
 /// # Errors
-///
 /// [`BackupError`] says why; nothing was restored then.
 pub fn restore(
     root: &Path,

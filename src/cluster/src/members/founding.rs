@@ -42,7 +42,6 @@ impl Founding {
     /// The new cluster from the configuration; `None` when this node initializes none.
     ///
     /// # Errors
-    ///
     /// [`PkiError`] when the authority's key exists and cannot be used.
     pub(crate) fn read(config: &ClusterSettings) -> Result<Option<Self>, PkiError> {
         match &config.cluster.founding_ca_key_file {
@@ -57,7 +56,6 @@ impl Founding {
     /// The authority in the form that the cluster stores.
     ///
     /// # Errors
-    ///
     /// [`WrapError`] when no nonce could be drawn.
     pub(crate) fn record(&self, keyring: &Keyring) -> Result<AuthorityRecord, WrapError> {
         let key = keyring.wrap_authority(self.authority.cluster().as_str(), &self.authority.key_pem())?;
@@ -97,7 +95,6 @@ impl Founder {
     /// Initializes a cluster of this identity; with `founding`, on its own.
     ///
     /// # Errors
-    ///
     /// [`WrapError`] when no nonce could be drawn.
     pub(crate) fn new(
         members: Arc<Members>,
@@ -114,7 +111,6 @@ impl Founder {
     /// initialized before.
     ///
     /// # Errors
-    ///
     /// When this node is not among them, or Raft refuses.
     pub(crate) async fn begin(&self, members: BTreeMap<NodeId, String>) -> Result<bool, ClusterError> {
         let id = self.members.id;
@@ -134,7 +130,6 @@ impl Founder {
     /// On the first node: initializes the cluster, and stores the authority's key in it.
     ///
     /// # Errors
-    ///
     /// When the state cannot be read.
     pub(crate) async fn begin_alone(&self) -> Result<(), state::StateError> {
         if self.pending().is_none() {

@@ -64,7 +64,6 @@ pub enum JoinError {
 /// certificate was checked and it has proved a master key of `keyring`.
 ///
 /// # Errors
-///
 /// [`JoinError`] when there is no answer; the request may have been carried out all the same, and
 /// may be repeated.
 pub async fn ask_to_join(

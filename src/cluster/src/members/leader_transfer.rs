@@ -52,7 +52,6 @@ impl Members {
     /// Transfers the leadership to a voter, and waits until it leads.
     ///
     /// # Errors
-    ///
     /// [`LeaderTransferError`] when it does not lead; if this node has already given up its lease,
     /// an election decides, as after a failure.
     pub(crate) async fn transfer_leader(&self, to: NodeId) -> Result<(), LeaderTransferError> {
@@ -83,7 +82,6 @@ impl Members {
     /// [`Members::transfer_target`].
     ///
     /// # Errors
-    ///
     /// [`LeaderTransferError`], when this node still leads, or no node does.
     pub(crate) async fn transfer_leader_away(&self, full_too: bool) -> Result<(), LeaderTransferError> {
         let transferred = match self.transfer_target(full_too).await {

@@ -100,7 +100,6 @@ impl Members {
     /// there is none and `full_too` is set, one that has the whole log.
     ///
     /// # Errors
-    ///
     /// [`LeaderTransferError`], with the reason for each voter.
     pub(crate) async fn transfer_target(&self, full_too: bool) -> Result<NodeId, LeaderTransferError> {
         let others = self.other_voters()?;

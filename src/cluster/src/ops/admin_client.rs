@@ -52,7 +52,6 @@ impl AdminClient {
     /// in the certificate in `tls`, and `keyring` holds the keys to prove to the node.
     ///
     /// # Errors
-    ///
     /// When the cluster's name makes no valid certificate name.
     pub fn new(
         cluster: &ClusterName,
@@ -76,7 +75,6 @@ impl AdminClient {
     /// Requests to join, with a certificate that was issued by hand.
     ///
     /// # Errors
-    ///
     /// When the node cannot be reached in time.
     pub async fn join(&self, request: JoinRequest, timeout: Duration) -> Result<JoinReply, AdminError> {
         match self.link.call(Request::Join(Box::new(request)), timeout).await? {
@@ -89,7 +87,6 @@ impl AdminClient {
     /// Sends a request and waits for the response.
     ///
     /// # Errors
-    ///
     /// When the node cannot be reached in time or refuses.
     pub async fn ask(&self, request: AdminRequest, timeout: Duration) -> Result<AdminResponse, AdminError> {
         match self.link.call(Request::Admin(request), timeout).await? {

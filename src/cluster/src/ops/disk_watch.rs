@@ -44,7 +44,6 @@ impl DiskWatch {
     /// releases the ballast when the disk is nearly full.
     ///
     /// # Errors
-    ///
     /// When the file system cannot be measured.
     pub(crate) fn begin(
         root: &Path,

@@ -28,7 +28,6 @@ impl FeatureLevel {
     /// The level; 0 before the cluster is initialized.
     ///
     /// # Errors
-    ///
     /// When the state cannot be read.
     pub(crate) fn current(&self) -> Result<u32, StateError> {
         (self.0)()
@@ -44,7 +43,6 @@ impl FeatureLevel {
 /// Checks that a program with features up to `known` can be in a cluster of this level.
 ///
 /// # Errors
-///
 /// The text says which version the cluster needs.
 pub(crate) fn check_level(cluster: u32, known: u32) -> Result<(), String> {
     if cluster <= known {

@@ -54,7 +54,6 @@ impl Fence {
     /// Checks whether this node accepts a peer with this greeting. A refusal is noted.
     ///
     /// # Errors
-    ///
     /// The text says why it does not, and what to do.
     pub(crate) fn check_peer(
         &self,

@@ -9,7 +9,6 @@ use crate::settings::ClusterSettings;
 /// The configuration of openraft that follows from the settings.
 ///
 /// # Errors
-///
 /// When the settings contradict each other.
 pub(crate) fn raft_config(config: &ClusterSettings) -> Result<Arc<openraft::Config>, ConfigError> {
     let election_max = config.cluster.election_timeout_max_ms;

@@ -34,7 +34,6 @@ pub enum LogCheckError {
 /// Refuses tables that end with the entry `applied` without a log, before a new log is made.
 ///
 /// # Errors
-///
 /// [`LogCheckError::NoLog`] when there is no log, or another error when the directory of the log
 /// cannot be read.
 pub(crate) fn refuse_no_log(
@@ -55,7 +54,6 @@ fn no_log(applied: &LogPosition, directory: &Directory) -> LogCheckError {
 /// that entry proves a later one.
 ///
 /// # Errors
-///
 /// [`LogCheckError`] when log and tables do not fit together; the log is not changed then.
 pub(crate) fn check_against_tables(
     log: &Log,

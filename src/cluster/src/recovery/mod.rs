@@ -129,7 +129,6 @@ impl Recovery {
     /// interrupted at its very end is completed.
     ///
     /// # Errors
-    ///
     /// [`RecoveryError`] when the directory cannot be used; that of a running node is locked.
     pub fn take(root: &Path, cluster: &ClusterName, node: NodeId) -> Result<Taken, RecoveryError> {
         let rebuild = Rebuild::take(root)?;
@@ -157,7 +156,6 @@ impl Recovery {
     /// Inspects the survivor's data.
     ///
     /// # Errors
-    ///
     /// [`RecoveryError`], also when log or tables are damaged.
     pub fn survey(&self) -> Result<Survivor, RecoveryError> {
         let written_at = newest(&self.rebuild.log());
@@ -186,7 +184,6 @@ impl Recovery {
     /// Makes the node the only member of a cluster with a new fence, reached at `address`.
     ///
     /// # Errors
-    ///
     /// [`RecoveryError`] says why; the old contents are still in their place, or the recovery can
     /// be run again.
     pub fn recover(self, address: &str) -> Result<Recovered, RecoveryError> {
@@ -224,7 +221,6 @@ impl Recovery {
     /// Releases the directory unchanged.
     ///
     /// # Errors
-    ///
     /// When a file cannot be closed.
     pub fn abandon(self) -> Result<(), RecoveryError> {
         Ok(self.rebuild.abandon()?)

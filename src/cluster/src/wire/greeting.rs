@@ -31,7 +31,6 @@ impl Greeting {
     /// The bytes of the greeting.
     ///
     /// # Errors
-    ///
     /// When it cannot be encoded.
     pub(crate) fn encode(&self, version: PeerVersion) -> Result<Vec<u8>, CodecError> {
         match version {
@@ -43,7 +42,6 @@ impl Greeting {
     /// Decodes a greeting.
     ///
     /// # Errors
-    ///
     /// When the bytes are not a greeting of that version.
     pub(crate) fn decode(version: PeerVersion, bytes: &[u8]) -> Result<Self, CodecError> {
         match version {

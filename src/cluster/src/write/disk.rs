@@ -51,7 +51,6 @@ impl DiskState {
     /// The disk of a data directory, as a node with these settings would see it at its start.
     ///
     /// # Errors
-    ///
     /// When the file system cannot be measured.
     pub fn measure(root: &Path, settings: &DiskSection) -> Result<Self, StoreError> {
         let space = Space::of(nearest_directory(root))?;

@@ -107,7 +107,6 @@ struct FileText {
 /// Reads an entitlements file. Secret files are not opened yet.
 ///
 /// # Errors
-///
 /// [`EntitlementsFileError`], with the file and the line or entry, when it cannot be used.
 pub fn load_entitlements(path: &Path) -> Result<Vec<EntitlementEntry>, EntitlementsFileError> {
     let text = std::fs::read_to_string(path)

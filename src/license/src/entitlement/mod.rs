@@ -165,7 +165,6 @@ impl Entitlements {
     /// Decides by these entries; without entries, nobody is entitled to anything.
     ///
     /// # Errors
-    ///
     /// [`EntitlementSetupError`] when a token's file cannot be used.
     pub fn new(
         entries: &[EntitlementEntry],
@@ -179,7 +178,6 @@ impl Entitlements {
     /// Whether the viewer may have a license, and on which terms.
     ///
     /// # Errors
-    ///
     /// [`NotEntitled`] when there is no license, whatever the reason.
     pub async fn decide(&self, viewer: Viewer<'_>) -> Result<Entitled, NotEntitled> {
         let rule = self.rule_for(&viewer);

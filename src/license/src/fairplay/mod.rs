@@ -152,7 +152,6 @@ fn request(spc: &[u8], key: &LicensedKey<'_>, policy: &Policy) -> Zeroizing<Vec<
 /// The CKC in a KSM's response, in base64.
 ///
 /// # Errors
-///
 /// [`Fault`] when there is no CKC; a status other than 0 is a refusal.
 pub fn read_answer(response: &OutgoingResponse) -> Result<Zeroizing<String>, Fault> {
     let body = upstream::body(response)?;

@@ -37,7 +37,6 @@ pub enum PlayReadyChallengeError {
 /// The key ids that a challenge requests, each once.
 ///
 /// # Errors
-///
 /// [`PlayReadyChallengeError`] says what is wrong with it.
 pub fn kids(challenge: &[u8]) -> Result<Vec<Kid>, PlayReadyChallengeError> {
     let text = Some(challenge).filter(|bytes| bytes.len() <= CHALLENGE_BYTES_MAX);

@@ -115,7 +115,6 @@ fn key_of<'k>(key: &LicensedKey<'k>, policy: &Policy) -> Key<'k> {
 /// The SOAP message with the license in a server's response.
 ///
 /// # Errors
-///
 /// [`Fault`] when there is no license; a SOAP fault is a refusal, whatever its HTTP status.
 pub fn read_answer(response: &OutgoingResponse) -> Result<Zeroizing<Vec<u8>>, Fault> {
     let text = std::str::from_utf8(&response.body).unwrap_or_default();

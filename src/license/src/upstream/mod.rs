@@ -99,7 +99,6 @@ impl Upstream {
     /// makes it anew for each try, because it is wiped after it is sent.
     ///
     /// # Errors
-    ///
     /// [`UpstreamError`] when no license was made, or none arrived.
     pub async fn ask<T>(
         &self,
@@ -195,7 +194,6 @@ fn outcome<T>(answer: &Result<T, Fault>) -> &'static str {
 /// The body of a response whose status is a success.
 ///
 /// # Errors
-///
 /// [`Fault::Refused`] where another server would refuse too, [`Fault::Failed`] otherwise.
 pub fn body(response: &OutgoingResponse) -> Result<&[u8], Fault> {
     match response.status {

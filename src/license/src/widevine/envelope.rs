@@ -56,7 +56,6 @@ struct EnvelopeAnswer {
 /// The license in a response of the license service.
 ///
 /// # Errors
-///
 /// [`Fault`] when there is no license; every status but `OK` is a refusal, except those that say
 /// the server is at fault.
 pub fn read_answer(response: &OutgoingResponse) -> Result<Zeroizing<Vec<u8>>, Fault> {

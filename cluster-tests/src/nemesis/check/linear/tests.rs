@@ -1,4 +1,4 @@
-//! Histories made by hand: the good ones must pass, and each bad one must be caught.
+//! Histories made by hand: correct ones must pass, and each incorrect one must be caught.
 
 use super::*;
 
