@@ -15,7 +15,7 @@ pub struct Options {
 }
 
 impl Options {
-    /// Sets an environment variable of all nodes, as `KEYMOOT__ROOM__KEY` overrides a setting.
+    /// Sets an environment variable of all nodes, as `KEYMOOT__SECTION__KEY` overrides a setting.
     #[must_use]
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.env.push((name.to_owned(), value.to_owned()));

@@ -49,7 +49,7 @@ struct SignedAnswers {
     public_key: String,
 }
 
-/// Reads the answer to `GET /capabilities`. A server without capabilities (404) announces nothing;
+/// Reads the answer to `GET /capabilities`. A server without capabilities (404, 405) announces nothing;
 /// any other answer is an error, with a short reason.
 pub(super) fn read(answer: &Answer) -> Result<Announced, String> {
     match answer.status {
