@@ -20,9 +20,9 @@ pub struct LicenseServerSettings {
     pub deadline_ms: u64,
     /// The most requests that are under way at once to one system's servers.
     pub requests_max: usize,
-    /// Failures in a row after which a server's circuit opens: it gets no requests.
+    /// Failures in a row after which a server is skipped.
     pub failures_max: u32,
-    /// For how long the circuit stays open.
+    /// For how long it is skipped.
     pub rest_ms: u64,
     /// Widevine license servers, in the order in which they are asked.
     pub widevine_urls: Vec<ServerUrl>,
