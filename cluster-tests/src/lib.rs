@@ -4,7 +4,6 @@
 //! of real processes on loopback, a signing client written from the specification instead of
 //! Keymoot's own code, load generators, and tools that inspect what the processes leave behind.
 //! Every wait has a deadline, and every process started here is ended here.
-#![warn(missing_docs)]
 #![deny(unreachable_pub)]
 
 pub mod authority;

@@ -51,7 +51,6 @@ struct Greeting {
 
 /// Requests; those that no test sends only stand for their numbers.
 #[derive(Clone, Debug, Serialize)]
-#[expect(missing_docs, reason = "named as in the protocol")]
 pub enum Ask {
     Append,
     Vote,
@@ -71,7 +70,6 @@ pub enum Ask {
 
 /// Replies; those that no test receives only stand for their numbers.
 #[derive(Clone, Debug, Deserialize)]
-#[expect(missing_docs, reason = "named as in the protocol")]
 pub enum Reply {
     Appended,
     Voted,

@@ -18,7 +18,6 @@ pub enum System {
 
 /// The workloads. Figures use the same names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[expect(missing_docs, reason = "each says what it asks in `asks`")]
 pub enum Name {
     BareOne,
     BareTwo,

@@ -12,6 +12,8 @@
 //! from a [`Signer`]: the policy is tested without any of them. Content keys are zeroized on drop,
 //! never logged, and never in a query string.
 
+#![warn(missing_docs)]
+
 mod answer;
 mod backoff;
 mod budget;

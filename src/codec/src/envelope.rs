@@ -13,7 +13,7 @@ const MAGIC: [u8; 2] = *b"KM";
 /// A body whose envelope was checked.
 #[derive(Clone, Copy, Debug)]
 pub struct Opened<'a> {
-    /// The version it was written in, one of [`Kind::versions_accepted`].
+    /// The version it was written in, one of those that are accepted of its kind.
     pub version: u8,
     /// The encoded value.
     pub body: &'a [u8],

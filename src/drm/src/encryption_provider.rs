@@ -186,7 +186,7 @@ impl EncryptionProvider {
 impl FromStr for EncryptionProvider {
     type Err = DrmError;
 
-    /// Parses a path; see [`EncryptionProvider::from_segments`].
+    /// Parses a path.
     fn from_str(path: &str) -> Result<Self, DrmError> {
         Self::from_segments(path.split('/'))
     }

@@ -73,7 +73,7 @@ impl PeerIdentity {
     /// Reads the identity of a finished TLS connection from its peer's certificate chain.
     ///
     /// # Errors
-    /// [`IdentityError`], as [`PeerIdentity::from_certificate`].
+    /// [`IdentityError`] when there is no certificate, or it names no node or operator of this cluster.
     pub fn of_connection(
         chain: Option<&[CertificateDer<'_>]>,
         cluster: &ClusterName,
