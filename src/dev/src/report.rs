@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::demo::SignedRequest;
 use super::materials::Materials;
+use keymoot_command::{Column, Table};
 
 /// The nodes, a request to paste, and how to kill a node. `pids` are in the order of the nodes.
 pub(super) fn ready(
@@ -16,11 +17,12 @@ pub(super) fn ready(
     page: &str,
 ) -> String {
     let mut text = format!("\nA cluster of {} nodes is ready in {}\n\n", pids.len(), root.display());
-    text.push_str("  node  api                       pid\n");
+    let mut table = Table::new(["node", "api", "pid"].map(Column::Left)).indented(2);
     for (node, pid) in materials.nodes.iter().zip(pids) {
-        // Writing to a String cannot fail.
-        let _ = writeln!(text, "  {:<4}  {:<24}  {pid}", node.id, materials.api(node));
+        table.row([node.id.to_string(), materials.api(node), pid.to_string()]);
     }
+    // Writing to a String cannot fail.
+    let _ = write!(text, "{table}");
     if let Some(node) = materials.nodes.first() {
         let request = SignedRequest::for_content("my-first-video", &materials.encryption_key);
         let ca_file = materials.tls.then_some(materials.ca_file.as_path());

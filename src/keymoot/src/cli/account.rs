@@ -6,6 +6,7 @@ use super::Failure;
 use super::args::{AccountAddArgs, AccountCommand, AccountListArgs, OutputFormat};
 use super::operator::{Operator, block_on, say, unexpected};
 use keymoot_cluster::{AdminRequest, AdminResponse};
+use keymoot_command::{Column, Table};
 use keymoot_model::{Account, Scheme, Scope};
 use keymoot_service::admin::{Operation, OperationOutcome};
 use keymoot_service::make_account;
@@ -80,19 +81,18 @@ async fn list(args: AccountListArgs) -> Result<(), Failure> {
 }
 
 fn table(accounts: &[Account]) -> String {
-    let mut text = format!("{:<20}  {:<12}  {:<28}  ALLOWED\n", "ACCOUNT", "CA SYSTEMS", "CREDENTIALS");
+    let mut table = Table::new(["ACCOUNT", "CA SYSTEMS", "CREDENTIALS", "ALLOWED"].map(Column::Left));
     for account in accounts {
         let credentials: Vec<&str> = account.credentials.iter().map(|key| key.name.as_str()).collect();
         let allowed: Vec<String> = account.allow_list.iter().map(ToString::to_string).collect();
-        text.push_str(&format!(
-            "{:<20}  {:<12}  {:<28}  {}\n",
-            account.id.as_str(),
+        table.row([
+            account.id.to_string(),
             if account.ca_systems.is_empty() { "any".to_owned() } else { account.ca_systems.join(",") },
-            credentials.join(","),
+            if credentials.is_empty() { "none".to_owned() } else { credentials.join(",") },
             if allowed.is_empty() { "nobody".to_owned() } else { allowed.join(",") },
-        ));
+        ]);
     }
-    text
+    table.to_string()
 }
 
 /// An account without its secrets, not even wrapped.

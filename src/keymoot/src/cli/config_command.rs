@@ -8,6 +8,7 @@ use serde_json::json;
 use super::Failure;
 use super::args::{ConfigArg, OutputFormat};
 use crate::config::{Loaded, Setting};
+use keymoot_command::{Column, Table};
 
 /// `keymoot config`.
 #[derive(Clone, Debug, Subcommand)]
@@ -44,13 +45,11 @@ pub fn run(command: ConfigCommand) -> Result<(), Failure> {
 }
 
 fn table(settings: &[Setting]) -> String {
-    let shown: Vec<(String, String, String)> = settings
-        .iter()
-        .map(|setting| (setting.key.clone(), setting.value.to_string(), setting.origin.to_string()))
-        .collect();
-    let keys = shown.iter().map(|(key, ..)| key.len()).max().unwrap_or(0);
-    let values = shown.iter().map(|(_, value, _)| value.chars().count()).max().unwrap_or(0).min(48);
-    shown.iter().map(|(key, value, origin)| format!("{key:keys$}  {value:values$}  {origin}\n")).collect()
+    let mut table = Table::new([Column::Left(""); 3]);
+    for setting in settings {
+        table.row([setting.key.clone(), setting.value.to_string(), setting.origin.to_string()]);
+    }
+    table.to_string()
 }
 
 fn json_text(settings: &[Setting]) -> String {

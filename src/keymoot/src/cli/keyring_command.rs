@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use clap::Subcommand;
 
 use super::args::{ConfigArg, OutputFormat};
-use super::operator::block_on;
+use super::operator::{block_on, say};
 use super::{Failure, rewrap};
+use keymoot_command::{Column, Table};
 use keymoot_crypto::{Keyring, KeyringFileError, keyring_edit};
 use keymoot_model::MasterKeyId;
 
@@ -98,15 +99,18 @@ pub fn run(command: KeyringCommand) -> Result<(), Failure> {
         KeyringCommand::Remove { path, id, config } => {
             block_on(rewrap::remove(&path, &MasterKeyId(id), config.config.as_deref()))?;
         }
-        KeyringCommand::List { path } => print!("{}", listing(&Keyring::load(&path).map_err(failure)?)),
+        KeyringCommand::List { path } => say(&listing(&Keyring::load(&path).map_err(failure)?)),
     }
     Ok(())
 }
 
 fn listing(ring: &Keyring) -> String {
-    let active = ring.active();
-    let line = |id| if id == active { format!("{id}  active\n") } else { format!("{id}\n") };
-    ring.fingerprints().into_keys().map(line).collect()
+    let mut table = Table::new([Column::Left(""), Column::Left("")]);
+    for id in ring.fingerprints().into_keys() {
+        let mark = if id == ring.active() { "active" } else { "" };
+        table.row([id.to_string(), mark.to_owned()]);
+    }
+    table.to_string()
 }
 
 fn failure(error: KeyringFileError) -> Failure {

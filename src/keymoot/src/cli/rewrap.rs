@@ -10,6 +10,7 @@ use super::Failure;
 use super::args::OutputFormat;
 use super::operator::{Operator, say, unexpected};
 use keymoot_cluster::{AdminRequest, AdminResponse, KeyringStatus};
+use keymoot_command::{Column, Table};
 use keymoot_crypto::keyring_edit;
 use keymoot_model::{MasterKeyId, NodeId};
 
@@ -139,18 +140,20 @@ fn left_behind(seen: &Seen, active: &str) -> Vec<String> {
 }
 
 fn table(seen: &Seen) -> String {
-    let mut text = String::from("NODE  MASTER KEY        FINGERPRINT       ACTIVE\n");
+    let mut table = Table::new(["NODE", "MASTER KEY", "FINGERPRINT", "ACTIVE"].map(Column::Left));
+    let mut silent = String::new();
     for (node, status) in &seen.members {
         match status {
             Ok(status) => {
                 for (id, fingerprint) in &status.fingerprints {
                     let active = if *id == status.active { "yes" } else { "no" };
-                    text.push_str(&format!("{node:<4}  {id:<16}  {fingerprint}  {active}\n"));
+                    table.row([node.to_string(), id.clone(), fingerprint.clone(), active.to_owned()]);
                 }
             }
-            Err(reason) => text.push_str(&format!("{node:<4}  {reason}\n")),
+            Err(reason) => silent.push_str(&format!("node {node} does not say: {reason}\n")),
         }
     }
+    let mut text = format!("{table}{silent}");
     for (id, count) in &seen.secrets {
         text.push_str(&format!("{count} secrets stand under {id}\n"));
     }

@@ -9,7 +9,7 @@ use super::failure;
 use crate::cli::args::OutputFormat;
 use crate::cli::operator::say;
 use keymoot_cluster::backup::{BackupFile, BackupHeader, OpenedSecrets};
-use keymoot_command::Failure;
+use keymoot_command::{Column, Failure, Table};
 use keymoot_crypto::Keyring;
 
 /// Shows the header. The rest of the file is not read.
@@ -39,25 +39,20 @@ pub(super) fn verify(args: &BackupVerifyArgs) -> Result<(), Failure> {
 }
 
 fn table(header: &BackupHeader) -> String {
-    let mut text = format!(
-        "cluster      {}\nfence        {}\nentry        {} of term {}\nmade         {} on node {}, by version {}\n\
-         digest       {}\n",
-        header.cluster,
-        header.fence,
-        header.applied.index,
-        header.applied.term,
-        made_at(header),
-        header.node,
-        header.program,
-        header.digest,
-    );
+    let mut table = Table::new([Column::Left(""); 2]);
+    let mut line = |name: &str, value: String| table.row([name.to_owned(), value]);
+    line("cluster", header.cluster.to_string());
+    line("fence", header.fence.to_string());
+    line("entry", format!("{} of term {}", header.applied.index, header.applied.term));
+    line("made", format!("{} on node {}, by version {}", made_at(header), header.node, header.program));
+    line("digest", header.digest.clone());
     for (id, count) in &header.master_keys {
-        text.push_str(&format!("master key   {id}: {count} secrets\n"));
+        line("master key", format!("{id}: {count} secrets"));
     }
     for (name, count) in header.tables.iter().filter(|(_, count)| *count > 0) {
-        text.push_str(&format!("table        {name}: {count} records\n"));
+        line("table", format!("{name}: {count} records"));
     }
-    text
+    table.to_string()
 }
 
 fn verdict(file: &BackupFile, opened: Option<&OpenedSecrets>) -> String {

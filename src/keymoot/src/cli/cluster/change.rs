@@ -11,7 +11,7 @@ use crate::cli::operator::{Operator, say, unexpected};
 use crate::cli::time_span::TimeSpan;
 use keymoot_cluster::settings::PeerAddress;
 use keymoot_cluster::{AdminRequest, AdminResponse, Change, ChangePlan, ChangeRequest, MemberState, Verdict};
-use keymoot_command::Failure;
+use keymoot_command::{Column, Failure, Table};
 use keymoot_model::NodeId;
 
 /// How often `--wait` looks again.
@@ -184,10 +184,12 @@ fn describe(change: &Change, plan: &ChangePlan) -> String {
         Change::Address(id, address) => format!("node {id} is reached at {address}\n"),
         Change::AddLearner(id, address) => format!("node {id} at {address} becomes a learner\n"),
     };
+    let mut table = Table::new([Column::Left(""); 4]).indented(2);
     for member in &plan.before {
         let then = plan.after.iter().find(|then| then.id == member.id);
-        text.push_str(&line(member, then, plan.leader));
+        table.row(cells(member, then, plan.leader));
     }
+    text.push_str(&table.text());
     let voters = |members: &[MemberState]| members.iter().filter(|member| member.voter).count();
     text.push_str(&format!(
         "voters {} -> {}, failures survived {} -> {}\n",
@@ -205,7 +207,7 @@ fn describe(change: &Change, plan: &ChangePlan) -> String {
     text
 }
 
-fn line(now: &MemberState, then: Option<&MemberState>, leader: NodeId) -> String {
+fn cells(now: &MemberState, then: Option<&MemberState>, leader: NodeId) -> [String; 4] {
     let role = |member: &MemberState| if member.voter { "voter" } else { "learner" };
     let becomes = match then {
         None => " -> removed".to_owned(),
@@ -216,7 +218,8 @@ fn line(now: &MemberState, then: Option<&MemberState>, leader: NodeId) -> String
     let marks = [(now.id == leader, ", leads"), (!now.up, ", silent")];
     let marks: String = marks.iter().filter(|(is, _)| *is).map(|(_, mark)| *mark).collect();
     let zone = if now.zone.is_empty() { "-" } else { &now.zone };
-    format!("  node {:<3} {:<8} {zone:<8} {}{marks}{becomes}\n", now.id, role(now), now.peer_address)
+    let at = format!("{}{marks}{becomes}", now.peer_address);
+    [format!("node {}", now.id), role(now).to_owned(), zone.to_owned(), at]
 }
 
 #[cfg(test)]
@@ -242,9 +245,9 @@ mod tests {
     #[test]
     fn what_changes_is_told_line_by_line() {
         let text = describe(&Change::Remove(1), &plan(Verdict::Ready));
-        assert!(text.contains("node 1   voter    west     h:1, leads -> removed\n"), "{text}");
-        assert!(text.contains("node 2   voter    west     h:2, silent\n"), "{text}");
-        assert!(text.contains("node 3   learner  west     h:3 -> voter\n"), "{text}");
+        assert!(text.contains("  node 1  voter    west  h:1, leads -> removed\n"), "{text}");
+        assert!(text.contains("  node 2  voter    west  h:2, silent\n"), "{text}");
+        assert!(text.contains("  node 3  learner  west  h:3 -> voter\n"), "{text}");
         assert!(text.contains("advice: be careful") && text.contains("transfers the leadership"), "{text}");
     }
 

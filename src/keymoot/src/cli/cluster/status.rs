@@ -9,7 +9,8 @@ use super::health::{Assessment, Health, assess};
 use super::look::{Row, Seen, look};
 use crate::cli::args::{ClusterStatusArgs, OutputFormat};
 use crate::cli::operator::{Operator, say};
-use keymoot_command::Failure;
+use keymoot_command::Column::{Left, Right};
+use keymoot_command::{Failure, Table};
 
 /// For how long what may pass by itself is looked at.
 const LOOK_FOR: Duration = Duration::from_secs(3);
@@ -64,13 +65,7 @@ fn table(seen: &Seen, assessment: &Assessment, now_s: i64) -> String {
         "cluster {}, feature level {}, as node {} sees it\n",
         status.cluster, status.feature_level, status.node.id
     );
-    text.push_str(
-        "NODE  ROLE      VOTES  ZONE      TERM  APPLIED     LAG     CONTACT   DATA      DISK FREE   \
-         CERTIFICATE  VERSION   ADDRESS\n",
-    );
-    for row in &seen.rows {
-        text.push_str(&line(seen, row, now_s));
-    }
+    text.push_str(&members(seen, now_s));
     let mark = if assessment.health == Health::Error { "error" } else { "degraded" };
     for finding in &assessment.findings {
         text.push_str(&format!("{mark}: {}\n  to do: {}\n", finding.problem, finding.cure));
@@ -81,14 +76,52 @@ fn table(seen: &Seen, assessment: &Assessment, now_s: i64) -> String {
     text
 }
 
-fn line(seen: &Seen, row: &Row, now_s: i64) -> String {
-    let votes = if row.member.voter { "yes" } else { "no" };
-    let zone = if row.zone().is_empty() { "-" } else { row.zone() };
-    let address = &row.member.peer_address;
-    let Ok(node) = &row.answer else {
-        return format!("{:<4}  {:<8}  {votes:<5}  {zone:<8}  {address}\n", row.member.id, "silent");
-    };
+fn members(seen: &Seen, now_s: i64) -> String {
+    let mut table = Table::new([
+        Left("NODE"),
+        Left("ROLE"),
+        Left("VOTES"),
+        Left("ZONE"),
+        Right("TERM"),
+        Right("APPLIED"),
+        Right("LAG"),
+        Right("CONTACT"),
+        Right("DATA"),
+        Right("DISK FREE"),
+        Right("CERTIFICATE"),
+        Left("VERSION"),
+        Left("ADDRESS"),
+    ]);
+    for row in &seen.rows {
+        table.row(cells(seen, row, now_s));
+    }
+    table.to_string()
+}
+
+fn cells(seen: &Seen, row: &Row, now_s: i64) -> [String; 13] {
     let dash = || "-".to_owned();
+    let votes = if row.member.voter { "yes" } else { "no" }.to_owned();
+    let zone = if row.zone().is_empty() { dash() } else { row.zone().to_owned() };
+    let (id, address) = (row.member.id.to_string(), row.member.peer_address.clone());
+    let Ok(node) = &row.answer else {
+        let [term, applied, lag, contact, data, free, certificate, version] = std::array::from_fn(|_| dash());
+        let role = "silent".to_owned();
+        return [
+            id,
+            role,
+            votes,
+            zone,
+            term,
+            applied,
+            lag,
+            contact,
+            data,
+            free,
+            certificate,
+            version,
+            address,
+        ];
+    };
     let contact = match (seen.leader() == Some(&node.id), &row.by_leader) {
         (true, _) => "leads".to_owned(),
         (false, Some(known)) => known.last_contact_ms.map_or_else(dash, |ms| format!("{ms} ms")),
@@ -97,18 +130,21 @@ fn line(seen: &Seen, row: &Row, now_s: i64) -> String {
     let free = node
         .disk
         .map_or_else(dash, |disk| format!("{} of {}", size(disk.free_bytes), size(disk.total_bytes)));
-    format!(
-        "{:<4}  {:<8}  {votes:<5}  {zone:<8}  {:<4}  {:<10}  {:<6}  {contact:<8}  {:<8}  {free:<10}  {:<11}  \
-         {:<8}  {address}\n",
-        node.id,
-        node.role,
-        node.term,
-        node.applied_index,
+    [
+        id,
+        node.role.clone(),
+        votes,
+        zone,
+        node.term.to_string(),
+        node.applied_index.to_string(),
         seen.lag(row).map_or_else(dash, |lag| lag.to_string()),
+        contact,
         node.disk.map_or_else(dash, |disk| size(disk.data_bytes)),
+        free,
         node.certificate_expires_at_s.map_or_else(dash, |at_s| format!("{} days", (at_s - now_s) / 86_400)),
-        node.version,
-    )
+        node.version.clone(),
+        address,
+    ]
 }
 
 fn size(bytes: u64) -> String {
@@ -162,7 +198,9 @@ mod tests {
         let text = table(&seen, &assess(&seen, 0), 0);
         let lines: Vec<&str> = text.lines().collect();
         assert!(lines[2].contains("leads") && lines[3].contains("7 ms"), "{text}");
-        assert!(lines[4].starts_with("3     silent    yes"), "{text}");
+        assert!(lines[4].starts_with("3     silent    yes    -"), "{text}");
+        let address = |line: &str| line.find("h:").or_else(|| line.find("ADDRESS"));
+        assert!(lines[1..5].iter().all(|line| address(line) == address(lines[1])), "{text}");
         assert!(
             text.contains("degraded: node 3 is silent: cannot reach node 3\n  to do: start it"),
             "{text}"

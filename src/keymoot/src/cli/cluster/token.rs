@@ -8,7 +8,8 @@ use crate::cli::args::ConfigArg;
 use crate::cli::operator::{Operator, say, unexpected};
 use crate::cli::time_span::TimeSpan;
 use keymoot_cluster::{AdminRequest, AdminResponse};
-use keymoot_command::Failure;
+use keymoot_command::Column::{Left, Right};
+use keymoot_command::{Failure, Table};
 use keymoot_crypto::{token_id_of, token_id_text};
 use keymoot_service::admin::{NewToken, Operation, OperationOutcome, TokenLife};
 use keymoot_state::JoinTokenRecord;
@@ -105,7 +106,8 @@ async fn revoke(args: RevokeArgs) -> Result<(), Failure> {
 }
 
 fn table(tokens: &[JoinTokenRecord], now_ms: u64) -> String {
-    let mut text = String::from("TOKEN             STATE            GOOD FOR  ROLE     ZONE\n");
+    let mut table =
+        Table::new([Left("TOKEN"), Left("STATE"), Right("GOOD FOR"), Left("ROLE"), Left("ZONE")]);
     for token in tokens {
         let left_s = token.expires_at_ms.saturating_sub(now_ms) / 1000;
         let state = match &token.spent {
@@ -117,9 +119,9 @@ fn table(tokens: &[JoinTokenRecord], now_ms: u64) -> String {
         let left = if state == "open" { format!("{left_s} s") } else { "-".to_owned() };
         let role = if token.learner { "learner" } else { "voter" };
         let zone = token.zone.as_deref().unwrap_or("-");
-        text.push_str(&format!("{}  {state:<15}  {left:<8}  {role:<7}  {zone}\n", token_id_text(&token.id)));
+        table.row([token_id_text(&token.id), state, left, role.to_owned(), zone.to_owned()]);
     }
-    text
+    table.to_string()
 }
 
 fn now_ms() -> u64 {
@@ -149,9 +151,9 @@ mod tests {
             JoinTokenRecord { revoked: true, learner: true, zone: Some("west".into()), ..token(3) },
         ];
         let text = table(&tokens, 1000);
-        assert!(text.contains("0101010101010101  open             60 s      voter    -\n"), "{text}");
-        assert!(text.contains("0202020202020202  used by node 4   -"), "{text}");
-        assert!(text.contains("0303030303030303  revoked          -         learner  west\n"), "{text}");
+        assert!(text.contains("0101010101010101  open                60 s  voter    -\n"), "{text}");
+        assert!(text.contains("0202020202020202  used by node 4         -  "), "{text}");
+        assert!(text.contains("0303030303030303  revoked                -  learner  west\n"), "{text}");
         assert!(table(&tokens, 100_000).contains("0101010101010101  expired"));
     }
 }

@@ -6,7 +6,7 @@ use super::change::How;
 use super::look::look;
 use crate::cli::confirm::confirm;
 use crate::cli::operator::{Operator, say};
-use keymoot_command::Failure;
+use keymoot_command::{Column, Failure, Table};
 use keymoot_service::admin::Operation;
 
 /// `keymoot cluster upgrade`.
@@ -36,11 +36,12 @@ pub async fn run(args: UpgradeArgs) -> Result<(), Failure> {
     }
     let now = seen.status.feature_level;
     let to = levels.iter().map(|(_, level, _)| *level).min().unwrap_or(now);
-    let mut text = String::new();
+    let mut table = Table::new([Column::Left(""); 2]).indented(2);
     for (id, level, version) in &levels {
-        text.push_str(&format!("  node {id:<3} Keymoot {version}, knows feature levels up to {level}\n"));
+        let knows = format!("Keymoot {version}, knows feature levels up to {level}");
+        table.row([format!("node {id}"), knows]);
     }
-    say(&text);
+    say(&table.text());
     if to <= now {
         say(&format!("nothing to change: the cluster is at feature level {now}\n"));
         return Ok(());

@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use keymoot_command::{Column, Table};
+
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -61,15 +63,14 @@ impl Finding {
 
 /// For people: a line per check, and the fix below it.
 pub(super) fn table(findings: &[Finding]) -> String {
-    let width = findings.iter().map(|finding| finding.check.len()).max().unwrap_or(0);
-    let mut text = String::new();
+    let mut table = Table::new([Column::Left(""); 3]);
     for Finding { check, level, saw, fix } in findings {
-        text.push_str(&format!("{:4}  {check:width$}  {saw}\n", level.word()));
+        table.row([level.word().to_owned(), check.clone(), saw.clone()]);
         if let Some(fix) = fix {
-            text.push_str(&format!("{:4}  {:width$}  fix: {fix}\n", "", ""));
+            table.row([String::new(), String::new(), format!("fix: {fix}")]);
         }
     }
-    text
+    table.to_string()
 }
 
 /// For scripts.

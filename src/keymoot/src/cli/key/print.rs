@@ -7,18 +7,22 @@ use zeroize::Zeroizing;
 
 use crate::cli::args::OutputFormat;
 use keymoot_client::FetchedKey;
+use keymoot_command::{Column, Table};
 use keymoot_crypto::ContentKey;
 use keymoot_drm::{SystemData, SystemId};
 use keymoot_model::ContentId;
 
 /// Aligned lines. The key is shown only on request: terminals are seen and scrolled back.
 pub(super) fn table(key: &FetchedKey, show_key: bool) -> Zeroizing<String> {
-    let shown =
-        if show_key { hex(&key.key) } else { Zeroizing::new("(hidden; --show-key shows it)".to_owned()) };
-    let mut text = Zeroizing::new(String::with_capacity(1024));
-    text.push_str(&format!("content   {}\nkey id    {}\nkey       ", key.content, key.kid));
-    text.push_str(&shown);
-    text.push('\n');
+    let mut table = Table::new([Column::Left(""); 2]);
+    let mut line = |name: &str, value: String| table.row([name.to_owned(), value]);
+    line("content", key.content.to_string());
+    line("key id", key.kid.to_string());
+    if show_key {
+        line("key", std::mem::take(&mut *hex(&key.key)));
+    } else {
+        line("key", "(hidden; --show-key shows it)".to_owned());
+    }
     for system in &key.pssh {
         let name = match system.uuid {
             SystemId::WIDEVINE => "Widevine".to_owned(),
@@ -26,12 +30,12 @@ pub(super) fn table(key: &FetchedKey, show_key: bool) -> Zeroizing<String> {
             SystemId::COMMON => "Common".to_owned(),
             other => other.to_string(),
         };
-        text.push_str(&format!("pssh      {name}, {} bytes\n", system.data.len()));
+        line("pssh", format!("{name}, {} bytes", system.data.len()));
     }
     if let Some(url) = &key.license_url {
-        text.push_str(&format!("licenses  {url}\n"));
+        line("licenses", url.clone());
     }
-    text
+    table.text()
 }
 
 /// What `--output json` prints; its members are public.

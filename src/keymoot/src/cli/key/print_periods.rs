@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 use super::print::{PrintedPssh, hex, pretty, printed_pssh};
 use crate::cli::args::OutputFormat;
 use keymoot_client::{PeriodKey, ScheduleListing};
+use keymoot_command::{Column, Table};
 use keymoot_model::{ContentId, TrackName};
 
 /// A line for each period. The keys are shown only on request.
@@ -20,26 +21,42 @@ pub(super) fn table(
     periods: &[PeriodKey],
     show_key: bool,
 ) -> Zeroizing<String> {
-    let lines = periods.len().saturating_add(4);
-    // Room for all of it at once: a text that grows leaves copies of keys behind.
-    let mut text = Zeroizing::new(String::with_capacity(lines.saturating_mul(200).saturating_add(1024)));
-    text.push_str(&format!("content   {content}\ntrack     {track}\n\n"));
     let heading = if show_key { "key" } else { "key (hidden; --show-key shows it)" };
-    text.push_str(&format!("{:>10}  {:20}  {:20}  {:36}  {heading}\n", "period", "start", "end", "key id"));
+    let mut table = Table::new([
+        Column::Right("period"),
+        Column::Left("start"),
+        Column::Left("end"),
+        Column::Left("key id"),
+        Column::Left(heading),
+    ]);
     for key in periods {
+        let shown = match (show_key, key.is_supplied) {
+            (true, _) => std::mem::take(&mut *hex(&key.key)),
+            (false, true) => "supplied".to_owned(),
+            (false, false) => "derived".to_owned(),
+        };
         let (start, end) = (instant(key.starts_at), instant(key.ends_at));
-        text.push_str(&format!(
-            "{:>10}  {start:20}  {end:20}  {:36}  ",
-            key.period.index,
-            key.kid.to_string()
-        ));
-        if show_key {
-            text.push_str(&hex(&key.key));
-        } else {
-            text.push_str(if key.is_supplied { "supplied" } else { "derived" });
-        }
-        text.push('\n');
+        table.row([key.period.index.to_string(), start, end, key.kid.to_string(), shown]);
     }
+    below(&place(content, track), &table)
+}
+
+/// The content and the track that are told of.
+fn place(content: &ContentId, track: &TrackName) -> Table<2> {
+    let mut table = Table::new([Column::Left(""); 2]);
+    table.row(["content".to_owned(), content.to_string()]);
+    table.row(["track".to_owned(), track.to_string()]);
+    table
+}
+
+/// Both, with an empty line between.
+fn below<const N: usize>(first: &Table<2>, second: &Table<N>) -> Zeroizing<String> {
+    let (first, second) = (first.text(), second.text());
+    // Room for all of it at once: a text that grows leaves copies of keys behind.
+    let mut text = Zeroizing::new(String::with_capacity(first.len() + second.len() + 1));
+    text.push_str(&first);
+    text.push('\n');
+    text.push_str(&second);
     text
 }
 
@@ -122,8 +139,8 @@ pub(super) fn listing(
             format!("{content}, track {track}: no crypto periods have keys\n")
         }
         OutputFormat::Table => {
-            let mut text = format!("content   {content}\ntrack     {track}\n\n");
-            text.push_str("  period  version  supplied\n");
+            let mut table =
+                Table::new([Column::Right("period"), Column::Right("version"), Column::Left("supplied")]);
             for listed in listed {
                 let version = listed.version.map_or_else(|| "none".to_owned(), |version| version.to_string());
                 let more = (listed.supplied_count as usize).saturating_sub(listed.supplied.len());
@@ -132,9 +149,9 @@ pub(super) fn listing(
                     (false, 0) => indexes(listed).join(", "),
                     (false, more) => format!("{} and {more} more", indexes(listed).join(", ")),
                 };
-                text.push_str(&format!("{:>6} s  {version:>7}  {supplied}\n", listed.length_s));
+                table.row([format!("{} s", listed.length_s), version, supplied]);
             }
-            text
+            below(&place(content, track), &table).to_string()
         }
     }
 }
@@ -216,7 +233,7 @@ mod tests {
         let listed =
             [ScheduleListing { length_s: 10, version: Some(3), supplied: vec![7, 9], supplied_count: 9 }];
         let text = listing(OutputFormat::Table, &content, &track, &listed);
-        assert!(text.contains("    10 s        3  7, 9 and 7 more"), "{text}");
+        assert!(text.contains("  10 s        3  7, 9 and 7 more"), "{text}");
         let none = listing(OutputFormat::Table, &content, &track, &[]);
         assert!(none.contains("no crypto periods"), "{none}");
     }

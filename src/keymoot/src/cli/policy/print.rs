@@ -2,23 +2,29 @@
 
 use serde_json::{Value, json};
 
+use keymoot_command::Column::{Left, Right};
+use keymoot_command::Table;
 use keymoot_service::ListedPolicy;
 
 /// Aligned columns.
 pub(super) fn table(listed: &[ListedPolicy]) -> String {
-    let mut text =
-        format!("{:<24}  {:>7}  {:>8}  {:<7}  DESCRIPTION\n", "POLICY", "VERSION", "CONTENTS", "DEFAULT");
+    let mut table = Table::new([
+        Left("POLICY"),
+        Right("VERSION"),
+        Right("CONTENTS"),
+        Left("DEFAULT"),
+        Left("DESCRIPTION"),
+    ]);
     for ListedPolicy { record, contents, is_default } in listed {
-        text.push_str(&format!(
-            "{:<24}  {:>7}  {:>8}  {:<7}  {}\n",
-            record.policy.name.as_str(),
-            record.version,
-            contents,
-            if *is_default { "yes" } else { "no" },
-            record.policy.description,
-        ));
+        table.row([
+            record.policy.name.to_string(),
+            record.version.to_string(),
+            contents.to_string(),
+            if *is_default { "yes" } else { "no" }.to_owned(),
+            record.policy.description.clone(),
+        ]);
     }
-    text
+    table.to_string()
 }
 
 /// A list of objects.
