@@ -240,7 +240,5 @@ fn an_altered_file_or_another_recipients_is_refused_with_its_line_and_nothing_ge
 
 fn base64_of_hex(text: &str) -> String {
     use base64::Engine as _;
-    let bytes: Vec<u8> =
-        (0..text.len() / 2).map(|at| u8::from_str_radix(&text[2 * at..2 * at + 2], 16).unwrap()).collect();
-    base64::engine::general_purpose::STANDARD.encode(bytes)
+    base64::engine::general_purpose::STANDARD.encode(base16ct::lower::decode_vec(text).unwrap())
 }

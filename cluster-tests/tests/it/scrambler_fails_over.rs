@@ -56,8 +56,7 @@ fn dead() -> String {
 }
 
 fn key_bytes(printed: &Value) -> [u8; 16] {
-    let text = printed["key"].as_str().unwrap();
-    std::array::from_fn(|at| u8::from_str_radix(&text[2 * at..2 * at + 2], 16).unwrap())
+    base16ct::lower::decode_vec(printed["key"].as_str().unwrap()).unwrap().try_into().unwrap()
 }
 
 #[test]

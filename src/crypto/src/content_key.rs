@@ -73,6 +73,11 @@ impl ContentKey {
     pub fn to_base64(&self) -> Zeroizing<String> {
         Zeroizing::new(STANDARD.encode(self.0.as_slice()))
     }
+
+    /// Thirty-two lower-case hexadecimal digits, made in constant time.
+    pub fn to_hex(&self) -> Zeroizing<String> {
+        Zeroizing::new(base16ct::lower::encode_string(self.0.as_slice()))
+    }
 }
 
 impl fmt::Debug for ContentKey {

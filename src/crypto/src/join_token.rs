@@ -98,15 +98,12 @@ impl FromStr for JoinToken {
 
 /// The id of a token as people read and type it.
 pub fn token_id_text(id: &[u8; 8]) -> String {
-    id.iter().map(|byte| format!("{byte:02x}")).collect()
+    base16ct::lower::encode_string(id)
 }
 
 /// Reads back [`token_id_text`].
 pub fn token_id_of(text: &str) -> Option<[u8; 8]> {
-    if text.len() != 16 || !text.chars().all(|c| c.is_ascii_hexdigit()) {
-        return None;
-    }
-    u64::from_str_radix(text, 16).ok().map(u64::to_be_bytes)
+    base16ct::mixed::decode_vec(text).ok()?.try_into().ok()
 }
 
 #[cfg(test)]

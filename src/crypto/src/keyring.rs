@@ -228,7 +228,7 @@ impl fmt::Debug for Keyring {
 /// Eight bytes of a hash, from which a random key of 32 bytes cannot be found.
 fn fingerprint(secret: &MasterSecret) -> String {
     let hash = Sha256::new().chain_update(FINGERPRINT).chain_update(secret.as_slice()).finalize();
-    hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    base16ct::lower::encode_string(hash.first_chunk::<8>().map_or(&[], <[u8; 8]>::as_slice))
 }
 
 fn stamp(path: &Path) -> Option<Stamp> {

@@ -79,11 +79,8 @@ mod tests {
     use super::super::conformance::Sample;
     use super::super::{ContentKeyInfo, ProtectionScheme};
     use super::*;
+    use base16ct::lower::encode_string as hex;
     use keymoot_model::{ContentId, Period};
-
-    fn hex(data: &[u8]) -> String {
-        data.iter().map(|byte| format!("{byte:02x}")).collect()
-    }
 
     #[test]
     fn cenc_data_is_this_message_byte_for_byte() {

@@ -1,6 +1,7 @@
 //! Identifiers: parsed at the edge, so that a value of such a type is always valid.
 
 use std::fmt;
+use std::ops::Range;
 use std::str::FromStr;
 
 use base64::Engine as _;
@@ -148,23 +149,15 @@ impl ContentId {
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, IdError> {
         match std::str::from_utf8(bytes) {
             Ok(text) if !text.starts_with(Self::HEX) && !text.contains(char::is_control) => Self::new(text),
-            _ => {
-                let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-                Self::new(format!("{}{digits}", Self::HEX))
-            }
+            _ => Self::new(format!("{}{}", Self::HEX, base16ct::lower::encode_string(bytes))),
         }
     }
 
     /// The bytes that [`Self::from_bytes`] made the name from; for any other name, the bytes of its text.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let digits = self.0.strip_prefix(Self::HEX).map(str::as_bytes);
-        let pairs = digits.filter(|digits| digits.len() % 2 == 0).map(|digits| digits.chunks_exact(2));
-        let decoded: Option<Vec<u8>> = pairs.and_then(|pairs| {
-            pairs
-                .map(|pair| std::str::from_utf8(pair).ok().and_then(|pair| u8::from_str_radix(pair, 16).ok()))
-                .collect()
-        });
-        decoded
+        let digits = self.0.strip_prefix(Self::HEX);
+        digits
+            .and_then(|digits| base16ct::lower::decode_vec(digits).ok())
             .filter(|bytes| Self::from_bytes(bytes).as_ref() == Ok(self))
             .unwrap_or_else(|| self.0.as_bytes().to_vec())
     }
@@ -215,7 +208,7 @@ impl Kid {
 
     /// Thirty-two lower-case hexadecimal digits.
     pub fn to_hex(&self) -> String {
-        self.0.iter().flat_map(|byte| hex_digits(*byte)).map(char::from).collect()
+        base16ct::lower::encode_string(&self.0)
     }
 }
 
@@ -223,22 +216,15 @@ impl fmt::Display for Kid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Written as one text: formatting 16 bytes one by one is slow, and every answer holds key ids.
         let mut text = [b'-'; 36];
-        for (byte, at) in self.0.iter().zip(GUID_DIGITS) {
-            if let Some(digits) = text.get_mut(at..at + 2) {
-                digits.copy_from_slice(&hex_digits(*byte));
-            }
+        for (bytes, digits) in self.0.chunks_exact(2).zip(GUID_DIGITS) {
+            base16ct::lower::encode(bytes, text.get_mut(digits).unwrap_or_default())?;
         }
         f.write_str(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
     }
 }
 
-/// The offset of each byte's digits in the text of a GUID.
-const GUID_DIGITS: [usize; 16] = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34];
-
-/// The two lower-case hexadecimal digits of a byte.
-fn hex_digits(byte: u8) -> [u8; 2] {
-    [byte >> 4, byte & 0xf].map(|digit| if digit < 10 { b'0' + digit } else { b'a' + digit - 10 })
-}
+/// Where the digits of each two bytes stand in the text of a GUID.
+const GUID_DIGITS: [Range<usize>; 8] = [0..4, 4..8, 9..13, 14..18, 19..23, 24..28, 28..32, 32..36];
 
 impl fmt::Debug for Kid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -253,15 +239,11 @@ impl FromStr for Kid {
     fn from_str(text: &str) -> Result<Self, IdError> {
         let not16 = || IdError::Bytes16 { what: "key_id", form: "hexadecimal" };
         let digits: Vec<u8> = text.bytes().filter(|b| *b != b'-').collect();
-        if digits.len() != 32 || !digits.iter().all(u8::is_ascii_hexdigit) {
-            return Err(not16());
-        }
         let mut bytes = [0_u8; 16];
-        for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-            let pair = std::str::from_utf8(pair).map_err(|_| not16())?;
-            *byte = u8::from_str_radix(pair, 16).map_err(|_| not16())?;
+        match base16ct::mixed::decode(digits, &mut bytes) {
+            Ok(decoded) if decoded.len() == 16 => Ok(Self(bytes)),
+            _ => Err(not16()),
         }
-        Ok(Self(bytes))
     }
 }
 

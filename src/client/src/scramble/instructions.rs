@@ -34,7 +34,7 @@ impl Instructions {
         arguments.extend(words(&["-map", "0:v?", "-map", "0:a?", "-c", "copy", "-fpre", "/dev/stdin"]));
         arguments.extend(words(&["-f", "mp4"]));
         arguments.push(prefixed("file:", output));
-        let key_text = hex(key.key.expose());
+        let key_text = key.key.to_hex();
         let kid = key.kid.to_hex();
         let secret = format!(
             "encryption_scheme=cenc-aes-ctr\nencryption_key={}\nencryption_kid={kid}\n",
@@ -67,7 +67,7 @@ impl Instructions {
             "{}\ndata:application/octet-stream;base64,{}\n{}\n",
             uri.of(&key.kid),
             key_text.as_str(),
-            hex(&iv).as_str()
+            base16ct::lower::encode_string(&iv)
         );
         let directory = Some(directory.to_owned());
         Ok(Self { arguments, secret: Zeroizing::new(secret), key_text, directory })
@@ -86,11 +86,12 @@ impl Instructions {
         arguments.extend(words(&["--enable_raw_key_encryption", "--flagfile=/dev/stdin"]));
         arguments.extend(words(&["--clear_lead", "0", "--protection_scheme", "cenc", "--mpd_output"]));
         arguments.push(directory.join("manifest.mpd").into_os_string());
-        let boxes: String = key.pssh.iter().map(|system| hex(&system.pssh_box()).to_string()).collect();
+        let boxes: String =
+            key.pssh.iter().map(|system| base16ct::lower::encode_string(&system.pssh_box())).collect();
         if !boxes.is_empty() {
             arguments.extend(words(&["--pssh", &boxes]));
         }
-        let key_text = hex(key.key.expose());
+        let key_text = key.key.to_hex();
         let kid = key.kid.to_hex();
         let secret = format!("--keys=label=:key_id={kid}:key={}\n", key_text.as_str());
         Self { arguments, secret: Zeroizing::new(secret), key_text, directory: None }
@@ -112,16 +113,6 @@ fn words(texts: &[&str]) -> Vec<OsString> {
 fn prefixed(prefix: &str, path: &Path) -> OsString {
     let mut text = OsString::from(prefix);
     text.push(path);
-    text
-}
-
-/// Lower-case digits, in a buffer that is large enough from the start, so that no shorter copy
-/// stays behind.
-fn hex(bytes: &[u8]) -> Zeroizing<String> {
-    let mut text = Zeroizing::new(String::with_capacity(bytes.len().saturating_mul(2)));
-    for nibble in bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]) {
-        text.extend(char::from_digit(u32::from(nibble), 16));
-    }
     text
 }
 

@@ -85,7 +85,7 @@ async fn ask(nodes: &[String], request: &SignedRequest, agent: &ureq::Agent) -> 
 fn flag_file(video: &Key, audio: &Key) -> Option<Zeroizing<String>> {
     let hex = |text: &str| {
         let bytes = Zeroizing::new(STANDARD.decode(text).ok()?);
-        Some(Zeroizing::new(bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>()))
+        Some(Zeroizing::new(base16ct::lower::encode_string(&bytes)))
     };
     let (video_kid, video_key) = (hex(&video.key_id)?, hex(&video.key)?);
     let (audio_kid, audio_key) = (hex(&audio.key_id)?, hex(&audio.key)?);

@@ -139,8 +139,8 @@ impl LicenseSystem for FairPlayServers {
 
 fn request(spc: &[u8], key: &LicensedKey<'_>, policy: &Policy) -> Zeroizing<Vec<u8>> {
     let asset = AssetInfo {
-        content_key: Zeroizing::new(hex(key.key.expose())),
-        content_iv: hex(&constant_iv(key.kid)),
+        content_key: key.key.to_hex(),
+        content_iv: base16ct::lower::encode_string(&constant_iv(key.kid)),
         terms: asset_terms(policy, key.track),
     };
     let operation = CreateCkc { id: OPERATION, spc: STANDARD.encode(spc), asset_info: [asset] };
@@ -171,10 +171,6 @@ pub fn read_answer(response: &OutgoingResponse) -> Result<Zeroizing<String>, Fau
         Some(ckc) if STANDARD.decode(ckc.as_bytes()).is_ok_and(|bytes| !bytes.is_empty()) => Ok(ckc.clone()),
         _ => Err(Fault::OutOfProtocol("status 0 without a ckc in base64")),
     }
-}
-
-fn hex(bytes: &[u8; 16]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

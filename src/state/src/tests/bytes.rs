@@ -3,8 +3,6 @@
 //! A change here changes the format on disk. Only add lines: an old line that no longer holds means that a
 //! node could not read its own log.
 
-use std::fmt::Write as _;
-
 use keymoot_codec as codec;
 use keymoot_codec::Kind;
 use keymoot_model::{
@@ -162,10 +160,7 @@ fn a_policy_reads_back_from_its_bytes() {
 /// The body behind the envelope, in hexadecimal. The envelope has goldens of its own.
 pub(super) fn body<T: serde::Serialize>(kind: Kind, value: &T) -> String {
     let bytes = codec::encode(kind, value).unwrap();
-    bytes[codec::HEADER_BYTES..].iter().fold(String::new(), |mut text, byte| {
-        write!(text, "{byte:02x}").unwrap();
-        text
-    })
+    base16ct::lower::encode_string(&bytes[codec::HEADER_BYTES..])
 }
 
 pub(super) fn command(command: Command) -> String {

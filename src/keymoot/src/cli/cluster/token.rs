@@ -1,8 +1,9 @@
 //! `keymoot cluster token`: tokens that let one new node in each.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::{Args, Subcommand};
+use humantime::format_duration;
 
 use crate::cli::args::ConfigArg;
 use crate::cli::operator::{Operator, say, unexpected};
@@ -76,10 +77,10 @@ async fn create(args: CreateArgs) -> Result<(), Failure> {
     // The token alone on standard output, so that a script can take it from there.
     say(&format!("{}\n", token.expose().as_str()));
     eprintln!(
-        "token {} lets one node in, for {} s. On the new machine, with a copy of the keyring:\n  \
+        "token {} lets one node in, for {}. On the new machine, with a copy of the keyring:\n  \
          keymoot cluster join --token TOKEN --member {} --dir DIR --keyring FILE --listen ADDRESS",
         token_id_text(&token.id),
-        life.as_s(),
+        format_duration(Duration::from_secs(life.as_s())),
         operator.config.cluster.peer_address()
     );
     Ok(())
@@ -106,17 +107,16 @@ async fn revoke(args: RevokeArgs) -> Result<(), Failure> {
 }
 
 fn table(tokens: &[JoinTokenRecord], now_ms: u64) -> String {
-    let mut table =
-        Table::new([Left("TOKEN"), Left("STATE"), Right("GOOD FOR"), Left("ROLE"), Left("ZONE")]);
+    let mut table = Table::new([Left("TOKEN"), Left("STATE"), Right("GOOD FOR"), Left("ROLE"), Left("ZONE")]);
     for token in tokens {
-        let left_s = token.expires_at_ms.saturating_sub(now_ms) / 1000;
+        let left = Duration::from_secs(token.expires_at_ms.saturating_sub(now_ms) / 1000);
         let state = match &token.spent {
             Some(spent) => format!("used by node {}", spent.node),
             None if token.revoked => "revoked".to_owned(),
-            None if left_s == 0 => "expired".to_owned(),
+            None if left.is_zero() => "expired".to_owned(),
             None => "open".to_owned(),
         };
-        let left = if state == "open" { format!("{left_s} s") } else { "-".to_owned() };
+        let left = if state == "open" { format_duration(left).to_string() } else { "-".to_owned() };
         let role = if token.learner { "learner" } else { "voter" };
         let zone = token.zone.as_deref().unwrap_or("-");
         table.row([token_id_text(&token.id), state, left, role.to_owned(), zone.to_owned()]);
@@ -151,7 +151,7 @@ mod tests {
             JoinTokenRecord { revoked: true, learner: true, zone: Some("west".into()), ..token(3) },
         ];
         let text = table(&tokens, 1000);
-        assert!(text.contains("0101010101010101  open                60 s  voter    -\n"), "{text}");
+        assert!(text.contains("0101010101010101  open                  1m  voter    -\n"), "{text}");
         assert!(text.contains("0202020202020202  used by node 4         -  "), "{text}");
         assert!(text.contains("0303030303030303  revoked                -  learner  west\n"), "{text}");
         assert!(table(&tokens, 100_000).contains("0101010101010101  expired"));

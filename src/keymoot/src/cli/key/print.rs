@@ -8,7 +8,6 @@ use zeroize::Zeroizing;
 use crate::cli::args::OutputFormat;
 use keymoot_client::FetchedKey;
 use keymoot_command::{Column, Table};
-use keymoot_crypto::ContentKey;
 use keymoot_drm::{SystemData, SystemId};
 use keymoot_model::ContentId;
 
@@ -19,7 +18,7 @@ pub(super) fn table(key: &FetchedKey, show_key: bool) -> Zeroizing<String> {
     line("content", key.content.to_string());
     line("key id", key.kid.to_string());
     if show_key {
-        line("key", std::mem::take(&mut *hex(&key.key)));
+        line("key", std::mem::take(&mut *key.key.to_hex()));
     } else {
         line("key", "(hidden; --show-key shows it)".to_owned());
     }
@@ -62,7 +61,7 @@ pub(super) struct PrintedPssh {
 
 /// One object, with the key.
 pub(super) fn json(key: &FetchedKey) -> Zeroizing<String> {
-    let hex = hex(&key.key);
+    let hex = key.key.to_hex();
     let printed = Printed {
         content_id: key.content.as_str(),
         kid: key.kid.to_string(),
@@ -106,18 +105,10 @@ pub(super) fn deleted(output: OutputFormat, content: &ContentId, versions: u32) 
     }
 }
 
-/// The key's 32 hexadecimal digits.
-pub(super) fn hex(key: &ContentKey) -> Zeroizing<String> {
-    let mut text = Zeroizing::new(String::with_capacity(32));
-    for nibble in key.expose().iter().flat_map(|byte| [byte >> 4, byte & 15]) {
-        text.extend(char::from_digit(u32::from(nibble), 16));
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use keymoot_crypto::ContentKey;
     use keymoot_model::Kid;
 
     fn key() -> FetchedKey {

@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use zeroize::Zeroizing;
 
-use super::print::{PrintedPssh, hex, pretty, printed_pssh};
+use super::print::{PrintedPssh, pretty, printed_pssh};
 use crate::cli::args::OutputFormat;
 use keymoot_client::{PeriodKey, ScheduleListing};
 use keymoot_command::{Column, Table};
@@ -31,7 +31,7 @@ pub(super) fn table(
     ]);
     for key in periods {
         let shown = match (show_key, key.is_supplied) {
-            (true, _) => std::mem::take(&mut *hex(&key.key)),
+            (true, _) => std::mem::take(&mut *key.key.to_hex()),
             (false, true) => "supplied".to_owned(),
             (false, false) => "derived".to_owned(),
         };
@@ -96,7 +96,7 @@ pub(super) fn json(content: &ContentId, track: &TrackName, periods: &[PeriodKey]
         start: instant(key.starts_at),
         end: instant(key.ends_at),
         kid: key.kid.to_string(),
-        key: hex(&key.key),
+        key: key.key.to_hex(),
         version: key.version.to_string(),
         supplied: key.is_supplied,
         iv: key.iv.map(|iv| STANDARD.encode(iv)),
