@@ -1,10 +1,16 @@
 //! A token lets one node in, once, while it is good, and is told to nobody but the cluster it is of.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use cluster_tests::Grown;
 use cluster_tests::operator::SignedPayload;
 use cluster_tests::wait::pause;
+use keymoot_cluster::{AdminClient, AdminRequest, AdminResponse};
+use keymoot_crypto::Keyring;
+use keymoot_model::ClusterName;
+use keymoot_state::{Command, JoinTokenRecord};
+use keymoot_tls::{PeerCredentials, peer_client_config};
 
 fn refused(said: &SignedPayload, reason: &str) {
     assert_eq!(said.code, Some(1), "{said:?}");
@@ -42,9 +48,10 @@ fn a_token_that_is_over_or_of_another_cluster_lets_nobody_in() {
     assert_eq!(cluster.cluster("a", &["token", "revoke", &id]).unwrap().code, Some(0));
     refused(&cluster.try_join("c", &revoked, at, &[]).unwrap(), "the token was revoked");
 
-    let short = cluster.token("a", &["--ttl", "1s"]).unwrap();
+    // Long enough for the node to be asked within it.
+    let short = cluster.token("a", &["--ttl", "3s"]).unwrap();
     // Its life must pass; whoever asked earlier would spend it.
-    pause(Duration::from_secs(1)).unwrap();
+    pause(Duration::from_secs(3)).unwrap();
     refused(&cluster.try_join("c", &short, at, &[]).unwrap(), "the token has expired");
 
     // A man in the middle with an authority of his own is hung up on before anything is said.
@@ -59,6 +66,46 @@ fn a_token_that_is_over_or_of_another_cluster_lets_nobody_in() {
     assert_eq!(cluster.try_join("c", &token, at, &[]).unwrap().code, Some(0), "the token is still good");
     let secret = token.rsplit('.').next().unwrap();
     assert!(!cluster.log("a").contains(secret) && !man.log("a").contains(secret), "a token is logged");
+}
+
+/// What a node answers to a tool that has the cluster's keyring, but not the rules of the command line.
+fn propose(cluster: &Grown, command: Command) -> Result<AdminResponse, String> {
+    let [ca, cert, key] = ["ca.pem", "node.pem", "node-key.pem"].map(|name| cluster.dir("a").join(name));
+    let name = ClusterName::new("grown").unwrap();
+    let credentials = PeerCredentials::load(&ca, &cert, &key, &name).unwrap();
+    let tls = peer_client_config(&credentials).unwrap();
+    let keyring = Arc::new(Keyring::load(cluster.keyring().as_ref()).unwrap());
+    let address = cluster.node("a").peer.to_string();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let client = AdminClient::new(&name, Some(1), tls, keyring, 1, &address).unwrap();
+        let asked = client.ask(AdminRequest::Propose(Box::new(command)), Duration::from_secs(20));
+        asked.await.map_err(|error| error.to_string())
+    })
+}
+
+#[test]
+fn a_node_holds_every_tool_to_the_rules() {
+    let cluster = Grown::begin("").unwrap();
+    let put = |id, days: u64| {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        let expires_at = now + Duration::from_secs(days * 24 * 3600);
+        let token = JoinTokenRecord {
+            id: [id; 8],
+            secret_digest: [0; 32],
+            expires_at_ms: u64::try_from(expires_at.as_millis()).unwrap(),
+            learner: false,
+            zone: None,
+            revoked: false,
+            spent: None,
+        };
+        propose(&cluster, Command::PutJoinToken(Box::new(token)))
+    };
+    assert!(matches!(put(1, 6), Ok(AdminResponse::Applied(_))));
+    assert!(put(2, 30).unwrap_err().contains("a token lives for at most 168h"));
+    assert!(put(3, 0).unwrap_err().contains("expired already"));
+    let list = cluster.cluster("a", &["token", "list"]).unwrap().out;
+    assert!(list.contains("0101010101010101  open") && list.lines().count() == 2, "{list}");
 }
 
 #[test]

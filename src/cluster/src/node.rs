@@ -21,6 +21,7 @@ use crate::members::reconciler::MembershipReconciler;
 use crate::ops::admin::AdminService;
 use crate::ops::damage::{DamageReport, DamageWatch};
 use crate::ops::monitor::Monitor;
+use crate::ops::operator_commands::OperatorCommands;
 use crate::ops::rewrap::RewrapService;
 use crate::ops::status::StatusService;
 use crate::peer::fence::Fence;
@@ -236,6 +237,8 @@ impl Base {
             forwarder.clone(),
             self.metrics.clone(),
         );
+        let keyring = self.local.keyring.clone();
+        let commands = OperatorCommands::new(keyring, state.clone(), barrier.clone(), forwarder.clone());
         Services {
             admin: AdminService::new(
                 status,
@@ -244,7 +247,7 @@ impl Base {
                 self.members.clone(),
                 state.clone(),
                 barrier.clone(),
-                forwarder.clone(),
+                commands,
             ),
             members: self.members.clone(),
             joins: JoinService::new(

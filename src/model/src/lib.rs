@@ -4,6 +4,7 @@
 //! they are parsed; a value of such a type is always valid.
 
 mod account;
+mod account_check;
 mod auxiliary;
 mod cluster_name;
 pub mod empty_is_none;
@@ -18,6 +19,7 @@ mod viewer;
 mod wrapped;
 
 pub use account::{Account, Consistency, Credential, ResponseShape, Scheme, Scope};
+pub use account_check::{AccountError, CredentialTerms};
 pub use auxiliary::{Auxiliary, Rating, SystemHeader};
 pub use cluster_name::{ClusterName, ClusterNameError};
 pub use ids::{AccountId, ContentId, IdError, Kid, NodeId, PolicyName, TrackName};

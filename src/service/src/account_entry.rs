@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use keymoot_crypto::SecretBytes;
 use keymoot_crypto::secret_file::{self, SecretFileError, beside};
-use keymoot_model::{AccountId, Consistency, ResponseShape, Scheme, Scope};
+use keymoot_model::{Account, AccountId, Consistency, CredentialTerms, ResponseShape, Scheme, Scope};
 
 /// Why an accounts file is refused.
 #[derive(Debug, thiserror::Error)]
@@ -210,32 +210,22 @@ impl AccountEntry {
     }
 
     fn problem(&self) -> Option<String> {
-        let mut names = BTreeSet::new();
-        if let Some(twice) = self.credentials.iter().find(|credential| !names.insert(&credential.name)) {
-            return Some(format!("credential `{}` is there twice", twice.name));
+        let terms = self.credentials.iter().map(|credential| CredentialTerms {
+            name: &credential.name,
+            scope: credential.scope,
+            scheme: credential.scheme,
+        });
+        if let Err(error) = Account::check_terms(&self.ca_systems, terms, self.license_url.as_deref()) {
+            return Some(error.to_string());
         }
-        if self.credentials.iter().any(|credential| credential.name.is_empty() || credential.name.len() > 64)
-        {
-            return Some("a credential's name must be 1 to 64 bytes".to_owned());
-        }
+        // A node takes such a credential from a tool: an account may go over from one scheme to another.
         let weak = |credential: &&CredentialEntry| {
             self.minimum_scheme.is_some_and(|minimum| !credential.scheme.meets(minimum))
         };
-        if let Some(useless) = self.credentials.iter().find(weak) {
-            return Some(format!(
-                "credential `{}` is of scheme {}, which is weaker than minimum_scheme",
-                useless.name, useless.scheme
-            ));
-        }
-        let elsewhere = |credential: &&CredentialEntry| {
-            credential.scheme.is_widevine() && credential.scope != Scope::Encryption
-        };
-        if let Some(wrong) = self.credentials.iter().find(elsewhere) {
-            return Some(format!("credential `{}`: its scheme only opens scope `encryption`", wrong.name));
-        }
-        let url = self.license_url.as_deref().unwrap_or("https://");
-        let is_web = url.starts_with("https://") || url.starts_with("http://");
-        (!is_web).then(|| "license_url must start with https:// or http://".to_owned())
+        self.credentials.iter().find(weak).map(|useless| {
+            let CredentialEntry { name, scheme, .. } = useless;
+            format!("credential `{name}` is of scheme {scheme}, which is weaker than minimum_scheme")
+        })
     }
 }
 

@@ -6,11 +6,13 @@ use keymoot_model::{AccountId, Consistency, ContentId, PolicyName};
 use keymoot_state as state;
 use keymoot_state::{Command, Response, Tables};
 
+use super::admin::Operation;
 use super::error::ServiceError;
 use super::policies::audit;
 use super::replicated_state::ReplicatedState;
 
 /// A policy that is to be attached to a content.
+#[derive(Clone)]
 pub(super) struct Attachment {
     account: AccountId,
     content: ContentId,
@@ -21,9 +23,8 @@ pub(super) struct Attachment {
 impl Attachment {
     /// The command that attaches it.
     pub(super) fn command(&self) -> Command {
-        let Self { account, content, policy, if_absent } = self;
-        let (account, content, policy) = (account.clone(), content.clone(), Some(policy.clone()));
-        Command::AttachPolicy { account, content, policy, if_absent: *if_absent }
+        let Self { account, content, policy, if_absent } = self.clone();
+        Operation::AttachPolicy { account, content, name: policy, if_absent }.into_command()
     }
 
     /// What the state's answer to that means; what was attached is audited.

@@ -24,6 +24,7 @@ mod lookup;
 mod nonces;
 mod periods;
 mod policies;
+mod policy_refusal;
 mod readiness;
 mod replicated_state;
 mod schedules;
@@ -45,7 +46,7 @@ pub use licenses::{License, LicenseError, LicenseParts, LicenseRequest, Licenses
 pub use lookup::LocatedKey;
 pub use nonces::Nonces;
 pub use periods::{PERIODS_MAX, PeriodRange, PeriodsError, ServedPeriod};
-pub use policies::{ListedPolicy, POLICIES_MAX, Policies, PolicyCondition};
+pub use policies::{ListedPolicy, Policies, PolicyCondition};
 pub use readiness::{NotReady, Readiness};
 pub use replicated_state::ReplicatedState;
 pub use schedules::{SUPPLIED_LISTED_MAX, Schedule};

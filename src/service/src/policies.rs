@@ -7,15 +7,14 @@ use keymoot_auth::Grant;
 use keymoot_cluster::Cluster;
 use keymoot_model::{Account, AccountId, Consistency, ContentId, Policy, PolicyName, PolicyRecord};
 use keymoot_state as state;
-use keymoot_state::{Command, Response};
+use keymoot_state::Response;
 pub use keymoot_state::{ListedPolicy, PolicyCondition};
 
+use super::admin::Operation;
 use super::attachment::{attachment, make_fresh};
 use super::error::ServiceError;
+use super::policy_refusal::policy_refusal;
 use super::replicated_state::ReplicatedState;
-
-/// The policies that an account may have.
-pub const POLICIES_MAX: usize = 1000;
 
 /// The use cases around policies.
 #[derive(Clone)]
@@ -96,16 +95,11 @@ impl<R: ReplicatedState> Policies<R> {
         condition: PolicyCondition,
     ) -> Result<PolicyRecord, ServiceError> {
         let account = grant.account().id.clone();
-        let (tables, name) = (self.cluster.state(), policy.name.clone());
-        if state::policy(tables, &account, &name)?.is_none()
-            && state::policies(tables, &account)?.len() >= POLICIES_MAX
-        {
-            let message =
-                format!("the account has {POLICIES_MAX} policies, as many as it may; delete one first");
-            return Err(ServiceError::Conflict(message));
-        }
-        let command = Command::PutPolicy { account, policy: Box::new(policy), condition };
-        match self.cluster.propose_one(command).await? {
+        let name = policy.name.clone();
+        state::room_for_policy(self.cluster.state(), &account, &name)?
+            .map_err(|full| ServiceError::Conflict(full.to_string()))?;
+        let operation = Operation::PutPolicy { account, policy: Box::new(policy), condition };
+        match self.cluster.propose_one(operation.into_command()).await? {
             Response::Policy(record) => {
                 audit(grant, &name, "stored");
                 Ok(*record)
@@ -125,9 +119,9 @@ impl<R: ReplicatedState> Policies<R> {
         name: &PolicyName,
         condition: PolicyCondition,
     ) -> Result<(), ServiceError> {
-        let command =
-            Command::DeletePolicy { account: grant.account().id.clone(), name: name.clone(), condition };
-        match self.cluster.propose_one(command).await? {
+        let account = grant.account().id.clone();
+        let operation = Operation::DeletePolicy { account, name: name.clone(), condition };
+        match self.cluster.propose_one(operation.into_command()).await? {
             // An answer that was forgotten was Done, or the request had had another by now.
             Response::Done | Response::AnsweredBefore => {
                 audit(grant, name, "deleted");
@@ -184,9 +178,8 @@ impl<R: ReplicatedState> Policies<R> {
             }
             Some(_) => {}
         }
-        let content = content.clone();
-        let command = Command::AttachPolicy { account, content, policy: None, if_absent: false };
-        self.change_use(command, None).await?;
+        let operation = Operation::DetachPolicy { account, content: content.clone() };
+        self.change_use(operation, None).await?;
         audit(grant, policy, "detached");
         Ok(())
     }
@@ -197,8 +190,8 @@ impl<R: ReplicatedState> Policies<R> {
     /// [`ServiceError::UnknownPolicy`]; when the cluster does not answer.
     pub async fn set_default(&self, grant: &Grant, policy: &PolicyName) -> Result<(), ServiceError> {
         let account = grant.account().id.clone();
-        let command = Command::SetDefaultPolicy { account, policy: Some(policy.clone()) };
-        self.change_use(command, Some(policy)).await?;
+        let operation = Operation::SetDefaultPolicy { account, name: Some(policy.clone()) };
+        self.change_use(operation, Some(policy)).await?;
         audit(grant, policy, "made the default");
         Ok(())
     }
@@ -218,14 +211,18 @@ impl<R: ReplicatedState> Policies<R> {
             }
             Some(_) => {}
         }
-        self.change_use(Command::SetDefaultPolicy { account, policy: None }, None).await?;
+        self.change_use(Operation::SetDefaultPolicy { account, name: None }, None).await?;
         audit(grant, policy, "no longer the default");
         Ok(())
     }
 
-    /// Proposes a command that makes use of `policy`, or of none.
-    async fn change_use(&self, command: Command, policy: Option<&PolicyName>) -> Result<(), ServiceError> {
-        match (self.cluster.propose_one(command).await?, policy) {
+    /// Does what makes use of `policy`, or of none.
+    async fn change_use(
+        &self,
+        operation: Operation,
+        policy: Option<&PolicyName>,
+    ) -> Result<(), ServiceError> {
+        match (self.cluster.propose_one(operation.into_command()).await?, policy) {
             (Response::Done | Response::Unchanged | Response::AnsweredBefore, _) => Ok(()),
             (Response::NoPolicy, Some(name)) => Err(ServiceError::UnknownPolicy { name: name.clone() }),
             _ => Err(ServiceError::Protocol { command: "attach-policy" }),
@@ -252,35 +249,4 @@ pub(super) fn audit(grant: &Grant, policy: &PolicyName, what: &'static str) {
         %policy,
         "policy {what}"
     );
-}
-
-/// Why a command did not change or delete a policy, in words that help.
-pub(crate) fn policy_refusal(
-    name: &PolicyName,
-    refusal: &Response,
-    condition: PolicyCondition,
-) -> ServiceError {
-    ServiceError::Conflict(match (refusal, condition) {
-        (Response::NoPolicy, _) => return ServiceError::UnknownPolicy { name: name.clone() },
-        (Response::PolicyMoved { version: None }, _) => format!("there is no policy {name} to change"),
-        (Response::PolicyMoved { version: Some(version) }, PolicyCondition::IfVersion(wanted)) => format!(
-            "policy {name} is version {version} by now, not {wanted}; read it again and repeat the change on that"
-        ),
-        (Response::PolicyMoved { version: Some(version) }, _) => {
-            format!("policy {name} is there already, as version {version}, and says something else")
-        }
-        (Response::PolicyInUse { contents, is_default }, _) => {
-            let attached = match contents {
-                1 => "attached to 1 content".to_owned(),
-                contents => format!("attached to {contents} contents"),
-            };
-            let uses = match (contents, is_default) {
-                (0, _) => "the account's default".to_owned(),
-                (_, true) => format!("the account's default and {attached}"),
-                (_, false) => attached,
-            };
-            format!("policy {name} is in use: it is {uses}; it can be deleted once nothing uses it")
-        }
-        _ => return ServiceError::Protocol { command: "put-policy or delete-policy" },
-    })
 }

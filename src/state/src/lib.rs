@@ -40,7 +40,8 @@ pub use layout::{TABLE_NAMES, Table};
 pub use listing::{KeysPage, ListedKey, keys_page};
 pub use nodes::{node, nodes};
 pub use policies::{
-    ListedPolicy, attached_policy, default_policy, listed_policies, listed_policy, policies, policy,
+    ListedPolicy, POLICIES_MAX, TooManyPolicies, attached_policy, default_policy, listed_policies, listed_policy,
+    policies, policy, room_for_policy,
 };
 pub use query::{
     account, accounts, authority, auxiliary, cluster_identity, current_key, digest, key_by_kid, kid_key,

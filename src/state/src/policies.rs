@@ -40,6 +40,27 @@ pub fn policies<T: Tables>(tables: &T, account: &AccountId) -> Result<Vec<Policy
     Ok(policies)
 }
 
+/// The policies that an account may have.
+pub const POLICIES_MAX: usize = 1000;
+
+/// The account has as many policies as it may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the account has {POLICIES_MAX} policies, as many as it may; delete one first")]
+pub struct TooManyPolicies;
+
+/// Whether the account may have a policy of this name: in place of the one it has, or beside the others.
+///
+/// # Errors
+/// When the tables cannot be read.
+pub fn room_for_policy<T: Tables>(
+    tables: &T,
+    account: &AccountId,
+    name: &PolicyName,
+) -> Result<Result<(), TooManyPolicies>, StateError> {
+    let has_room = policy(tables, account, name)?.is_some() || policies(tables, account)?.len() < POLICIES_MAX;
+    Ok(if has_room { Ok(()) } else { Err(TooManyPolicies) })
+}
+
 /// The number of contents that the policy of this name is attached to.
 ///
 /// # Errors

@@ -1,5 +1,7 @@
 //! The records of the tables.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use keymoot_model::{KeyPlace, KeyRecord, NodeId, PolicyRecord, Wrapped};
@@ -112,6 +114,11 @@ pub struct JoinTokenRecord {
     pub revoked: bool,
     /// The admitted node.
     pub spent: Option<TokenSpent>,
+}
+
+impl JoinTokenRecord {
+    /// No token lives for longer.
+    pub const LIFE_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
 }
 
 /// The node that a token was spent on.

@@ -6,18 +6,16 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use keymoot_state as state;
-use keymoot_state::Command;
 
 use crate::error::ClusterError;
 use crate::members::founding::Founder;
 use crate::members::membership::Members;
+use crate::ops::operator_commands::OperatorCommands;
 use crate::ops::rewrap::RewrapService;
 use crate::ops::status::StatusService;
 use crate::raft::state_view::StateView;
 use crate::read::barrier::ReadBarrier;
 use crate::wire::admin::{AdminRequest, AdminResponse};
-use crate::write::command_rights;
-use crate::write::forwarder::ProposalForwarder;
 
 /// How long an operator's request may wait for a quorum.
 pub(crate) const ADMIN_DEADLINE: Duration = Duration::from_secs(10);
@@ -30,7 +28,7 @@ pub(crate) struct AdminService {
     members: Arc<Members>,
     state: StateView,
     barrier: Arc<ReadBarrier>,
-    forwarder: Arc<ProposalForwarder>,
+    commands: OperatorCommands,
 }
 
 impl AdminService {
@@ -42,9 +40,9 @@ impl AdminService {
         members: Arc<Members>,
         state: StateView,
         barrier: Arc<ReadBarrier>,
-        forwarder: Arc<ProposalForwarder>,
+        commands: OperatorCommands,
     ) -> Self {
-        Self { status, rewrap, founder, members, state, barrier, forwarder }
+        Self { status, rewrap, founder, members, state, barrier, commands }
     }
 
     /// Answers an operator.
@@ -57,7 +55,11 @@ impl AdminService {
             AdminRequest::Initialize(members) => {
                 self.founder.begin(members).await.map(AdminResponse::Initialized)
             }
-            AdminRequest::Propose(command) => self.propose(*command, deadline).await,
+            AdminRequest::Propose(command) => self
+                .commands
+                .propose(*command, deadline)
+                .await
+                .map(|response| AdminResponse::Applied(Box::new(response))),
             AdminRequest::Accounts => match self.barrier.wait(deadline).await {
                 Ok(()) => state::accounts(&self.state).map(AdminResponse::Accounts).map_err(Into::into),
                 Err(error) => Err(error),
@@ -87,15 +89,5 @@ impl AdminService {
             },
         };
         answer.unwrap_or_else(|error| AdminResponse::Refused(error.to_string()))
-    }
-
-    async fn propose(&self, command: Command, deadline: Instant) -> Result<AdminResponse, ClusterError> {
-        command_rights::check_tool(&command).map_err(|error| ClusterError::Refused(error.to_string()))?;
-        tracing::info!(target: "audit", %command, "an operator changes the state");
-        let mut responses = self.forwarder.replicate(vec![command], deadline).await?;
-        match responses.pop() {
-            Some(response) => Ok(AdminResponse::Applied(Box::new(response))),
-            None => Err(ClusterError::Protocol("no answer to a command".into())),
-        }
     }
 }

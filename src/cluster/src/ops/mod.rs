@@ -5,5 +5,7 @@ pub(crate) mod admin_client;
 pub(crate) mod damage;
 pub(crate) mod disk_watch;
 pub(crate) mod monitor;
+pub(crate) mod operator_commands;
+mod operator_rules;
 pub(crate) mod rewrap;
 pub(crate) mod status;

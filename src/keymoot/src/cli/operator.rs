@@ -72,6 +72,7 @@ impl Operator {
             let failure = Failure::because(error.to_string());
             match error {
                 AdminError::Unproven(_) => failure,
+                AdminError::Refused(_) => failure.hint("see the node's log, or ask with another node's --config"),
                 _ => failure.hint("does the node run? see its log, or ask with another node's --config"),
             }
         })

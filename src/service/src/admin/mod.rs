@@ -1,9 +1,9 @@
 //! What operators do: a variant for each use case, its rules, and what the answer means.
 //!
 //! Operators' tools ask a node over the port of the peers, by messages that nodes and tools of before know:
-//! they carry a command of the state. It is made here and nowhere else outside, so a rule that holds for a
-//! use case is in its variant. A node holds commands of tools to rules of its own besides (who may ask for
-//! which, and what a policy may say).
+//! they carry a command of the state, which is made here, for accounts that keep their own policies, too.
+//! What must hold of it is decided by the node that is asked (`cluster`: who may ask for which in
+//! `write/command_rights.rs`, the rules in `ops/operator_rules.rs`); tools look at it only to tell sooner.
 
 mod outcome;
 mod token;
@@ -45,7 +45,7 @@ pub enum Operation {
         /// What must hold of it.
         condition: PolicyCondition,
     },
-    /// Attaches a policy to a content, in place of the one that is.
+    /// Attaches a policy to a content, in place of the one that is unless that may stay.
     AttachPolicy {
         /// Whose.
         account: AccountId,
@@ -53,6 +53,8 @@ pub enum Operation {
         content: ContentId,
         /// The policy's name.
         name: PolicyName,
+        /// Whether one that is attached stays.
+        if_absent: bool,
     },
     /// Leaves a content without a policy of its own.
     DetachPolicy {
@@ -117,7 +119,8 @@ impl Operation {
         AdminRequest::Propose(Box::new(self.clone().into_command()))
     }
 
-    fn into_command(self) -> Command {
+    /// What the state is asked for.
+    pub(crate) fn into_command(self) -> Command {
         match self {
             // An existing account is never overwritten unasked.
             Self::AddAccount { account, .. } => Command::PutAccount { account: *account, if_absent: true },
@@ -127,8 +130,8 @@ impl Operation {
             Self::DeletePolicy { account, name, condition } => {
                 Command::DeletePolicy { account, name, condition }
             }
-            Self::AttachPolicy { account, content, name } => {
-                Command::AttachPolicy { account, content, policy: Some(name), if_absent: false }
+            Self::AttachPolicy { account, content, name, if_absent } => {
+                Command::AttachPolicy { account, content, policy: Some(name), if_absent }
             }
             Self::DetachPolicy { account, content } => {
                 Command::AttachPolicy { account, content, policy: None, if_absent: false }

@@ -6,7 +6,7 @@ use keymoot_state::{PolicyCondition, Response, TokenRefusal};
 
 use super::Operation;
 use crate::error::ServiceError;
-use crate::policies::policy_refusal;
+use crate::policy_refusal::policy_refusal;
 
 /// What was done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

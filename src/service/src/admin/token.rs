@@ -18,8 +18,8 @@ pub struct TokenLife(Duration);
 pub struct TokenLifeError;
 
 impl TokenLife {
-    /// The longest.
-    pub const MAX: Duration = Duration::from_secs(7 * 24 * 3600);
+    /// The longest. The node that is asked holds tokens to it, too.
+    pub const MAX: Duration = JoinTokenRecord::LIFE_MAX;
 
     /// This long.
     ///

@@ -37,7 +37,8 @@ async fn an_account_that_exists_stays_and_is_a_mistake_unless_it_may_be_there() 
 async fn a_policy_is_stored_attached_made_the_default_and_deleted_when_nothing_uses_it() {
     let world = World::new();
     let (account, name) = (AccountId::new("167").unwrap(), PolicyName::new("hd").unwrap());
-    let attach = Operation::AttachPolicy { account: account.clone(), content: film(1), name: name.clone() };
+    let (content, if_absent) = (film(1), false);
+    let attach = Operation::AttachPolicy { account: account.clone(), content, name: name.clone(), if_absent };
     let unknown = world.perform(attach.clone()).await.unwrap_err();
     assert_eq!(unknown.to_string(), "there is no policy hd");
     let condition = PolicyCondition::IfAbsent;

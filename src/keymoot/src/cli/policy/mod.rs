@@ -37,7 +37,9 @@ pub fn run(command: PolicyCommand) -> Result<(), Failure> {
         PolicyCommand::Attach(args) => {
             let NamedArgs { account, name, config } = args.named;
             let done = format!("policy {name} is attached to {}\n", args.content);
-            block_on(change(&config, Operation::AttachPolicy { account, content: args.content, name }, &done))
+            let content = args.content;
+            let operation = Operation::AttachPolicy { account, content, name, if_absent: false };
+            block_on(change(&config, operation, &done))
         }
         PolicyCommand::Detach(args) => {
             let done = format!("{} has no policy of its own\n", args.content);

@@ -1,0 +1,61 @@
+//! Commands that operators' tools ask for.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use keymoot_crypto::Keyring;
+use keymoot_state::{Command, Response};
+
+use crate::error::ClusterError;
+use crate::ops::operator_rules::{self, RuleError};
+use crate::raft::state_view::StateView;
+use crate::read::barrier::ReadBarrier;
+use crate::write::clock::now_ms;
+use crate::write::command_rights;
+use crate::write::forwarder::ProposalForwarder;
+
+/// Has commands of operators replicated.
+pub(crate) struct OperatorCommands {
+    keyring: Arc<Keyring>,
+    state: StateView,
+    barrier: Arc<ReadBarrier>,
+    forwarder: Arc<ProposalForwarder>,
+}
+
+impl OperatorCommands {
+    /// Judges commands by this state and keyring.
+    pub(crate) const fn new(
+        keyring: Arc<Keyring>,
+        state: StateView,
+        barrier: Arc<ReadBarrier>,
+        forwarder: Arc<ProposalForwarder>,
+    ) -> Self {
+        Self { keyring, state, barrier, forwarder }
+    }
+
+    /// Replicates a command that a tool may ask for and that holds to the rules.
+    ///
+    /// # Errors
+    /// [`ClusterError::Refused`] says which rule it breaks; else when no quorum answered.
+    pub(crate) async fn propose(
+        &self,
+        command: Command,
+        deadline: Instant,
+    ) -> Result<Response, ClusterError> {
+        command_rights::check_tool(&command).map_err(|error| ClusterError::Refused(error.to_string()))?;
+        // How many policies there are is counted in a state that has all of them.
+        if matches!(command, Command::PutPolicy { .. }) {
+            self.barrier.wait(deadline).await?;
+        }
+        operator_rules::check(&command, &self.state, &self.keyring, now_ms()).map_err(
+            |error| match error {
+                RuleError::State(error) => error.into(),
+                broken => ClusterError::Refused(broken.to_string()),
+            },
+        )?;
+        tracing::info!(target: "audit", %command, "an operator changes the state");
+        let mut responses = self.forwarder.replicate(vec![command], deadline).await?;
+        responses.pop().ok_or_else(|| ClusterError::Protocol("no answer to a command".into()))
+    }
+}

@@ -1,0 +1,111 @@
+//! What operators' commands must hold beside what holds for everybody's: decided by the node that takes a
+//! command, by its own clock and keyring, so that no tool can do without.
+//!
+//! What every replica must come to alike is decided where commands are applied, who may ask for which in
+//! `write/command_rights.rs`.
+
+use std::time::Duration;
+
+use keymoot_crypto::{CredentialPlace, Keyring, SecretBytes};
+use keymoot_model::{Account, AccountError, Credential};
+use keymoot_state::{Command, JoinTokenRecord, StateError, Tables, TooManyPolicies, room_for_policy};
+
+/// How far a tool's clock may be ahead of this node's.
+const CLOCKS_DIFFER_MAX: Duration = Duration::from_secs(300);
+/// The longest zone of a node, in bytes.
+const ZONE_BYTES_MAX: usize = 1024;
+
+/// Why an operator's command is refused.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RuleError {
+    /// Its end is too far away.
+    #[error(
+        "a token lives for at most {}h, and this one would live for {life_h}h by this node's clock",
+        JoinTokenRecord::LIFE_MAX.as_secs() / 3600
+    )]
+    TokenLife { life_h: u64 },
+    /// It is of no use.
+    #[error("the token has expired already by this node's clock; `keymoot doctor` compares the clocks")]
+    TokenExpired,
+    /// It was used, they say.
+    #[error("a new token is neither used nor revoked, and its zone has at most {ZONE_BYTES_MAX} bytes")]
+    TokenForm,
+    /// Operators add accounts.
+    #[error("account {0} would be overwritten if it were there; only a node's accounts file changes accounts")]
+    Overwrites(String),
+    /// The account cannot be used.
+    #[error("account {id}: {fault}")]
+    Account {
+        id: String,
+        /// Why.
+        fault: AccountError,
+    },
+    /// A player's signed request, shown where keys are made, would open them.
+    #[error(
+        "account {id}: credentials `{first}` and `{second}` share one signing key; scopes need keys of their own"
+    )]
+    SharedKey { id: String, first: String, second: String },
+    /// The account has no room for it.
+    #[error(transparent)]
+    Policies(#[from] TooManyPolicies),
+    /// This node cannot tell.
+    #[error(transparent)]
+    State(#[from] StateError),
+}
+
+/// Whether an operator's command holds to the rules, by this node's state, keyring and clock.
+pub(crate) fn check(
+    command: &Command,
+    state: &impl Tables,
+    keyring: &Keyring,
+    now_ms: u64,
+) -> Result<(), RuleError> {
+    match command {
+        Command::PutJoinToken(token) => check_token(token, now_ms),
+        Command::PutAccount { account, if_absent: true } => check_account(account, keyring),
+        Command::PutAccount { account, if_absent: false } => {
+            Err(RuleError::Overwrites(account.id.to_string()))
+        }
+        Command::PutPolicy { account, policy, .. } => Ok(room_for_policy(state, account, &policy.name)??),
+        _ => Ok(()),
+    }
+}
+
+fn check_token(token: &JoinTokenRecord, now_ms: u64) -> Result<(), RuleError> {
+    let zone_bytes = token.zone.as_ref().map_or(0, String::len);
+    if token.revoked || token.spent.is_some() || zone_bytes > ZONE_BYTES_MAX {
+        return Err(RuleError::TokenForm);
+    }
+    let life = Duration::from_millis(token.expires_at_ms.saturating_sub(now_ms));
+    if life.is_zero() {
+        return Err(RuleError::TokenExpired);
+    }
+    if life > JoinTokenRecord::LIFE_MAX + CLOCKS_DIFFER_MAX {
+        return Err(RuleError::TokenLife { life_h: life.as_secs() / 3600 });
+    }
+    Ok(())
+}
+
+fn check_account(account: &Account, keyring: &Keyring) -> Result<(), RuleError> {
+    account.check().map_err(|fault| RuleError::Account { id: account.id.to_string(), fault })?;
+    let opened = account.credentials.iter().filter_map(|credential| {
+        let place = CredentialPlace { account: &account.id, name: &credential.name, scope: credential.scope };
+        // One that does not open here may open elsewhere; here it lets nobody in.
+        Some((credential, keyring.unwrap_credential(&credential.secret, place).ok()?))
+    });
+    let mut earlier = Vec::with_capacity(account.credentials.len());
+    for (credential, secret) in opened {
+        let shared = earlier.iter().find(|(other, of_other): &&(&Credential, SecretBytes)| {
+            other.scope != credential.scope && of_other.expose() == secret.expose()
+        });
+        if let Some((other, _)) = shared {
+            let (first, second) = (other.name.clone(), credential.name.clone());
+            return Err(RuleError::SharedKey { id: account.id.to_string(), first, second });
+        }
+        earlier.push((credential, secret));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;
