@@ -10,32 +10,37 @@ use quick_cache::sync::Cache;
 use zeroize::Zeroizing;
 
 use keymoot_auth::{AccountDirectory, OpenAccount, SigningKey, Unreadable};
-use keymoot_cluster::Cluster;
+use keymoot_cluster::{Cluster, ClusterError};
 use keymoot_crypto::{CredentialPlace, Keyring, SecretBytes, UnwrapError};
 use keymoot_model::{Account, AccountId, Credential};
 use keymoot_state as state;
 use keymoot_state::StateError;
 
+use super::replicated_state::ReplicatedState;
+
 /// Opened accounts kept at most.
 const OPEN_ACCOUNTS_MAX: usize = 10_000;
 
 /// The accounts of the state, opened. Unknown ones are not remembered.
-pub struct Accounts {
-    cluster: Cluster,
+pub struct Accounts<R = Cluster> {
+    cluster: R,
     keyring: Arc<Keyring>,
     /// Each with the state's account changes as of which it was opened.
     open: Cache<AccountId, (u64, Arc<OpenAccount>)>,
 }
 
-impl Accounts {
+impl<R: ReplicatedState> Accounts<R> {
     /// Over this cluster, with this keyring.
-    pub fn new(cluster: Cluster, keyring: Arc<Keyring>) -> Self {
+    pub fn new(cluster: R, keyring: Arc<Keyring>) -> Self {
         Self { cluster, keyring, open: Cache::new(OPEN_ACCOUNTS_MAX) }
     }
 
     /// Makes sure that accounts changed elsewhere before now are seen here. For a request that was
     /// refused: its account may be younger than what this node has applied.
-    pub async fn refresh(&self) -> Result<(), keymoot_cluster::ClusterError> {
+    ///
+    /// # Errors
+    /// When the cluster does not answer.
+    pub async fn refresh(&self) -> Result<(), ClusterError> {
         self.cluster.read_barrier().await
     }
 
@@ -73,10 +78,10 @@ impl Accounts {
     }
 }
 
-impl AccountDirectory for Accounts {
+impl<R: ReplicatedState> AccountDirectory for Accounts<R> {
     fn account(&self, id: &AccountId) -> Result<Option<Arc<OpenAccount>>, Unreadable> {
         // Read before the account is: what is opened may then be newer than it says, never older.
-        let changes = self.cluster.state().account_changes();
+        let changes = self.cluster.account_changes();
         if let Some((as_of, open)) = self.open.get(id)
             && as_of == changes
         {

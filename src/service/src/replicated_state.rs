@@ -15,6 +15,9 @@ pub trait ReplicatedState: Clone + Send + Sync + 'static {
     /// The state as far as it is applied here.
     fn state(&self) -> &Self::Tables;
 
+    /// A number that is another one once any account in [`Self::state`] has changed; for caches.
+    fn account_changes(&self) -> u64;
+
     /// Waits until reading [`Self::state`] is linearizable.
     ///
     /// # Errors
@@ -48,6 +51,10 @@ impl ReplicatedState for Cluster {
 
     fn state(&self) -> &StateView {
         Self::state(self)
+    }
+
+    fn account_changes(&self) -> u64 {
+        Self::state(self).account_changes()
     }
 
     async fn read_barrier(&self) -> Result<(), ClusterError> {

@@ -4,7 +4,7 @@
 //! put in by hand: each befalls one proposal.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
@@ -39,6 +39,7 @@ struct Node {
     faults: Mutex<VecDeque<Fault>>,
     has_quorum: AtomicBool,
     barriers: AtomicUsize,
+    account_changes: AtomicU64,
 }
 
 impl MemoryNode {
@@ -54,6 +55,7 @@ impl MemoryNode {
                 faults: Mutex::default(),
                 has_quorum: AtomicBool::new(true),
                 barriers: AtomicUsize::new(0),
+                account_changes: AtomicU64::new(1),
             }))
         })
     }
@@ -66,6 +68,11 @@ impl MemoryNode {
     /// Cuts this node off from the others.
     pub(super) fn lose_quorum(&self) {
         self.0.has_quorum.store(false, Ordering::SeqCst);
+    }
+
+    /// Lets no record be read any more.
+    pub(super) fn damage(&self) {
+        self.0.tables.damaged.store(true, Ordering::SeqCst);
     }
 
     /// How many fresh reads this node was asked for.
@@ -96,7 +103,9 @@ impl MemoryNode {
             let mut run = Transaction::new(&self.0.tables);
             last = apply(&mut run, proposal).unwrap();
             let (changes, _) = run.finish().unwrap();
+            let of_account = changes.iter().any(|change| change.table == Table::Accounts);
             self.0.tables.make(changes);
+            self.0.account_changes.fetch_add(of_account.into(), Ordering::SeqCst);
         }
         *applied = log.len();
         last
@@ -113,6 +122,10 @@ impl ReplicatedState for MemoryNode {
 
     fn state(&self) -> &MemoryTables {
         &self.0.tables
+    }
+
+    fn account_changes(&self) -> u64 {
+        self.0.account_changes.load(Ordering::SeqCst)
     }
 
     async fn read_barrier(&self) -> Result<(), ClusterError> {
@@ -146,11 +159,21 @@ type Pairs = BTreeMap<(Table, Vec<u8>), Vec<u8>>;
 
 /// What a node has applied.
 #[derive(Default)]
-pub(super) struct MemoryTables(RwLock<Pairs>);
+pub(super) struct MemoryTables {
+    pairs: RwLock<Pairs>,
+    damaged: AtomicBool,
+}
 
 impl MemoryTables {
+    fn sound(&self) -> Result<(), StateError> {
+        match self.damaged.load(Ordering::SeqCst) {
+            true => Err(StateError::Store("a checksum is wrong".into())),
+            false => Ok(()),
+        }
+    }
+
     fn make(&self, changes: Vec<Change>) {
-        let mut pairs = self.0.write().unwrap();
+        let mut pairs = self.pairs.write().unwrap();
         for Change { table, key, value } in changes {
             match value {
                 Some(value) => pairs.insert((table, key), value),
@@ -162,11 +185,13 @@ impl MemoryTables {
 
 impl Tables for MemoryTables {
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StateError> {
-        Ok(self.0.read().unwrap().get(&(table, key.to_vec())).cloned())
+        self.sound()?;
+        Ok(self.pairs.read().unwrap().get(&(table, key.to_vec())).cloned())
     }
 
     fn prefix(&self, table: Table, prefix: &[u8]) -> Result<Vec<Pair>, StateError> {
-        let pairs = self.0.read().unwrap();
+        self.sound()?;
+        let pairs = self.pairs.read().unwrap();
         let wanted = pairs.range((table, prefix.to_vec())..);
         let wanted = wanted.take_while(|((of, key), _)| *of == table && key.starts_with(prefix));
         Ok(wanted.map(|((_, key), value)| (key.clone(), value.clone())).collect())

@@ -1,5 +1,6 @@
 //! What the use cases promise, over a cluster in memory: no processes, no disk, no network.
 
+mod accounts;
 mod admin;
 mod contention;
 mod ingest;
