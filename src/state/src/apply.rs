@@ -9,7 +9,7 @@ use super::command::{Command, NewKey, Proposal};
 use super::features;
 use super::join_tokens;
 use super::layout::{
-    META_AUTHORITY, META_IDENTITY, META_SERVER_SECRET, Table, account_key, content_key, kid_key, place_key,
+    META_AUTHORITY, META_IDENTITY, META_SERVER_SECRET, account_key, content_key, kid_key, place_key,
     version_key,
 };
 use super::leases;
@@ -23,6 +23,7 @@ use super::response::Response;
 use super::rewrap;
 use super::rotation;
 use super::sessions::{self, Seen};
+use super::table::Table;
 use super::tables::{StateError, Tables};
 use super::transaction::Transaction;
 

@@ -9,9 +9,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::layout::{META_CLIENTS, Table, client_of, serial_of, session_key};
+use super::layout::{META_CLIENTS, client_of, serial_of, session_key};
 use super::record::Session;
 use super::sessions::{answers_from, forget_client};
+use super::table::Table;
 use super::tables::{StateError, Tables};
 use super::transaction::{Transaction, decode};
 

@@ -6,10 +6,11 @@
 //! position of the log on every node and in every replay.
 
 use super::command::Command;
-use super::layout::{META_IDENTITY, Table};
+use super::layout::META_IDENTITY;
 use super::nodes;
 use super::record::ClusterIdentity;
 use super::response::Response;
+use super::table::Table;
 use super::tables::{StateError, Tables};
 use super::transaction::Transaction;
 

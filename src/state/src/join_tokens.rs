@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use keymoot_model::NodeId;
 
-use super::layout::Table;
 use super::record::{JoinTokenRecord, TokenSpent};
 use super::response::Response;
+use super::table::Table;
 use super::tables::{StateError, Tables, read};
 use super::transaction::{Transaction, decode};
 

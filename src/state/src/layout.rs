@@ -1,138 +1,11 @@
-//! The tables and the encoding of their keys. Keys sort by account, content, track, version.
+//! The encoding of the tables' keys. Keys sort by account, content, track, version.
 
 use keymoot_model::{
     AccountId, ContentId, KeyPlace, Kid, NodeId, Period, PolicyName, SeedId, TrackName, ViewerPlace,
 };
 
-/// A table of the state.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[repr(usize)]
-pub enum Table {
-    /// Place → the track with its current key.
-    Tracks = 0,
-    /// Place and version → a key that is no longer current, or was supplied for one period.
-    OldKeys = 1,
-    /// KID → place and version.
-    Kids = 2,
-    /// Account id → account.
-    Accounts = 3,
-    /// Client → session of a proposer; client and serial → answers.
-    Sessions = 4,
-    /// The cluster's identity, the digest, counters, and records of the `cluster` crate.
-    Meta = 5,
-    /// Digest and time → a spent nonce; position → the nonce in the queue.
-    Nonces = 6,
-    /// Account and content → the content's number, once a track of it rotates.
-    Contents = 7,
-    /// Content's number, track's number and version → seed.
-    Seeds = 8,
-    /// Place and period length → the current seed.
-    Schedules = 9,
-    /// Place, period length and index → the version of the key supplied for that period.
-    Periods = 10,
-    /// Account and content → auxiliary data.
-    Auxiliary = 11,
-    /// Account and name → the policy and its next version number.
-    Policies = 12,
-    /// Account and name → how many contents the policy is attached to.
-    PolicyUses = 13,
-    /// Account and content → the name of the policy attached to it.
-    ContentPolicies = 14,
-    /// Account → the name of the default policy.
-    DefaultPolicies = 15,
-    /// Viewer's place → the devices that play; second and viewer's place → leases that end then.
-    Leases = 16,
-    /// Viewer's place → start of the rental.
-    Rentals = 17,
-    /// Node id → the node.
-    Nodes = 18,
-    /// Token id → the token.
-    JoinTokens = 19,
-}
-
-/// The number of tables.
-pub(crate) const TABLE_COUNT: usize = TABLE_NAMES.len();
-
-/// The tables' names on disk, in the order of [`Table`].
-pub const TABLE_NAMES: &[&str] = &[
-    "tracks",
-    "old_keys",
-    "kids",
-    "accounts",
-    "sessions",
-    "meta",
-    "nonces",
-    "contents",
-    "seeds",
-    "schedules",
-    "periods",
-    "auxiliary",
-    "policies",
-    "policy_uses",
-    "content_policies",
-    "default_policies",
-    "leases",
-    "rentals",
-    "nodes",
-    "join_tokens",
-];
-
-impl Table {
-    /// Every table, in the order of their numbers.
-    pub const ALL: [Self; TABLE_COUNT] = [
-        Self::Tracks,
-        Self::OldKeys,
-        Self::Kids,
-        Self::Accounts,
-        Self::Sessions,
-        Self::Meta,
-        Self::Nonces,
-        Self::Contents,
-        Self::Seeds,
-        Self::Schedules,
-        Self::Periods,
-        Self::Auxiliary,
-        Self::Policies,
-        Self::PolicyUses,
-        Self::ContentPolicies,
-        Self::DefaultPolicies,
-        Self::Leases,
-        Self::Rentals,
-        Self::Nodes,
-        Self::JoinTokens,
-    ];
-
-    /// The table of this name.
-    pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|table| table.name() == name)
-    }
-
-    /// The table's name on disk.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Tracks => "tracks",
-            Self::OldKeys => "old_keys",
-            Self::Kids => "kids",
-            Self::Accounts => "accounts",
-            Self::Sessions => "sessions",
-            Self::Meta => "meta",
-            Self::Nonces => "nonces",
-            Self::Contents => "contents",
-            Self::Seeds => "seeds",
-            Self::Schedules => "schedules",
-            Self::Periods => "periods",
-            Self::Auxiliary => "auxiliary",
-            Self::Policies => "policies",
-            Self::PolicyUses => "policy_uses",
-            Self::ContentPolicies => "content_policies",
-            Self::DefaultPolicies => "default_policies",
-            Self::Leases => "leases",
-            Self::Rentals => "rentals",
-            Self::Nodes => "nodes",
-            Self::JoinTokens => "join_tokens",
-        }
-    }
-}
+#[cfg(doc)]
+use super::table::Table;
 
 /// Key of the cluster's identity in [`Table::Meta`].
 pub(super) const META_IDENTITY: &[u8] = b"identity";
@@ -358,14 +231,5 @@ mod tests {
         assert_eq!(client_of(&session_key(u64::MAX - 1)), Some(u64::MAX - 1));
         assert_eq!(client_of(&answers_key(1, 2)), None);
         assert_eq!(serial_of(&answers_key(1, 2)), Some(2));
-    }
-
-    #[test]
-    fn table_names_stand_in_the_order_of_their_numbers() {
-        let all = Table::ALL;
-        for table in all {
-            assert_eq!(TABLE_NAMES[table as usize], table.name());
-        }
-        assert_eq!(all.len(), TABLE_COUNT);
     }
 }

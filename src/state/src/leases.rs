@@ -7,9 +7,10 @@
 
 use keymoot_model::ViewerPlace;
 
-use super::layout::{META_LEASES, Table, lease_end_key, lease_key, leases_ending};
+use super::layout::{META_LEASES, lease_end_key, lease_key, leases_ending};
 use super::record::{LeaseSlot, Leases};
 use super::response::Response;
+use super::table::Table;
 use super::tables::{StateError, Tables};
 use super::transaction::Transaction;
 

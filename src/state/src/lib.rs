@@ -26,6 +26,7 @@ mod rotation;
 mod secrets;
 mod sessions;
 mod survey;
+mod table;
 mod tables;
 #[cfg(test)]
 mod tests;
@@ -36,7 +37,7 @@ pub use command::{Admission, Command, NewKey, NewSeed, NodeFacts, PolicyConditio
 pub use digest::Digest;
 pub use features::{FEATURE_LEVEL, level_of, version_of_level};
 pub use join_tokens::{TokenRefusal, check_join_token, join_tokens};
-pub use layout::{TABLE_NAMES, Table};
+pub use table::{TABLE_NAMES, Table};
 pub use listing::{KeysPage, ListedKey, keys_page};
 pub use nodes::{node, nodes};
 pub use policies::{

@@ -6,8 +6,9 @@
 
 use keymoot_model::{AccountId, ContentId, KeyPlace, KeyRecord};
 
-use super::layout::{Table, account_prefix, content_key, place_key, place_of, version_key};
+use super::layout::{account_prefix, content_key, place_key, place_of, version_key};
 use super::record::Track;
+use super::table::Table;
 use super::tables::{StateError, Tables, read};
 
 /// A key, and whether it is its track's current one.

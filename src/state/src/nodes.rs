@@ -7,9 +7,10 @@ use keymoot_model::NodeId;
 
 use super::command::{Admission, NodeFacts};
 use super::join_tokens;
-use super::layout::{META_LAST_NODE, Table, node_key};
+use super::layout::{META_LAST_NODE, node_key};
 use super::record::NodeRecord;
 use super::response::Response;
+use super::table::Table;
 use super::tables::{StateError, Tables, read};
 use super::transaction::{Transaction, decode};
 

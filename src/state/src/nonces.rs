@@ -8,7 +8,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::layout::{META_NONCES, Table, nonce_key, nonce_turn_key};
+use super::layout::{META_NONCES, nonce_key, nonce_turn_key};
+use super::table::Table;
 use super::response::Response;
 use super::tables::{StateError, Tables};
 use super::transaction::Transaction;

@@ -7,10 +7,11 @@ use serde::{Deserialize, Serialize};
 use keymoot_model::{AccountId, ContentId, Policy, PolicyName, PolicyRecord};
 
 use super::command::PolicyCondition;
-use super::layout::{Table, account_key, content_key, policies_of, policy_key};
+use super::layout::{account_key, content_key, policies_of, policy_key};
 use super::query::get;
 use super::record::PolicyEntry;
 use super::response::Response;
+use super::table::Table;
 use super::tables::{StateError, Tables, read};
 use super::transaction::Transaction;
 
@@ -57,7 +58,8 @@ pub fn room_for_policy<T: Tables>(
     account: &AccountId,
     name: &PolicyName,
 ) -> Result<Result<(), TooManyPolicies>, StateError> {
-    let has_room = policy(tables, account, name)?.is_some() || policies(tables, account)?.len() < POLICIES_MAX;
+    let has_room =
+        policy(tables, account, name)?.is_some() || policies(tables, account)?.len() < POLICIES_MAX;
     Ok(if has_room { Ok(()) } else { Err(TooManyPolicies) })
 }
 

@@ -8,11 +8,11 @@ use keymoot_model::{
 
 use super::digest::Digest;
 use super::layout::{
-    META_AUTHORITY, META_DIGEST, META_IDENTITY, META_KID_KEY, META_SERVER_SECRET, Table, account_key,
-    content_key, kid_key as kid_table_key, period_key, period_of, place_key, schedule_key, seed_key,
-    version_key,
+    META_AUTHORITY, META_DIGEST, META_IDENTITY, META_KID_KEY, META_SERVER_SECRET, account_key, content_key,
+    kid_key as kid_table_key, period_key, period_of, place_key, schedule_key, seed_key, version_key,
 };
 use super::record::{AuthorityRecord, ClusterIdentity, KidRecord, Track};
+use super::table::Table;
 use super::tables::{StateError, Tables, read};
 use super::transaction::Transaction;
 

@@ -5,9 +5,10 @@
 
 use keymoot_model::ViewerPlace;
 
-use super::layout::{Table, viewer_key};
+use super::layout::viewer_key;
 use super::query::get;
 use super::response::Response;
+use super::table::Table;
 use super::tables::{StateError, Tables};
 use super::transaction::Transaction;
 

@@ -8,12 +8,13 @@ use serde::{Deserialize, Serialize};
 use keymoot_model::{Account, AccountId, KeyPlace, KeyRecord, Scope, SeedId, SeedRecord, Wrapped};
 
 use super::layout::{
-    META_AUTHORITY, META_IDENTITY, META_KID_KEY, META_SERVER_SECRET, Table, account_key, place_key, seed_key,
+    META_AUTHORITY, META_IDENTITY, META_KID_KEY, META_SERVER_SECRET, account_key, place_key, seed_key,
     version_key,
 };
 use super::record::{AuthorityRecord, ClusterIdentity, Track};
 use super::response::Response;
 use super::secrets::StoredSecret;
+use super::table::Table;
 use super::tables::{StateError, Tables};
 use super::transaction::Transaction;
 

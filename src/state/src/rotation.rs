@@ -9,12 +9,13 @@ use keymoot_model::{KeyPlace, KeyRecord, Period, SeedId, SeedRecord, Wrapped};
 use super::apply::{refuse, track};
 use super::command::{NewKey, NewSeed};
 use super::layout::{
-    META_CONTENTS, META_KID_KEY, Table, content_key, kid_key, period_key, place_key, schedule_key, seed_key,
+    META_CONTENTS, META_KID_KEY, content_key, kid_key, period_key, place_key, schedule_key, seed_key,
     seeds_of_track, version_key,
 };
 use super::query::seed_of_schedule;
 use super::record::{ContentNumber, KidRecord, Track};
 use super::response::Response;
+use super::table::Table;
 use super::tables::{StateError, Tables};
 use super::transaction::{Transaction, decode};
 

@@ -6,8 +6,9 @@
 
 use keymoot_model::{Account, AccountId, KeyRecord, Scope, SeedRecord, Wrapped};
 
-use super::layout::{META_AUTHORITY, META_IDENTITY, META_KID_KEY, META_SERVER_SECRET, Table};
+use super::layout::{META_AUTHORITY, META_IDENTITY, META_KID_KEY, META_SERVER_SECRET};
 use super::record::{AuthorityRecord, ClusterIdentity, Track};
+use super::table::Table;
 use super::tables::StateError;
 use super::transaction::decode;
 

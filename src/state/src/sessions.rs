@@ -10,9 +10,10 @@
 use super::clients;
 use super::command::Proposal;
 use super::features;
-use super::layout::{Table, answers_key, answers_of, client_of, serial_of, session_key};
+use super::layout::{answers_key, answers_of, client_of, serial_of, session_key};
 use super::record::{Answers, Session};
 use super::response::Response;
+use super::table::Table;
 use super::tables::{StateError, Tables};
 use super::transaction::{Transaction, decode};
 

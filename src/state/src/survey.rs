@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use keymoot_model::MasterKeyId;
 
 use super::digest::Digest;
-use super::layout::{META_DIGEST, TABLE_COUNT, Table};
+use super::layout::META_DIGEST;
 use super::secrets::secrets_of;
+use super::table::{TABLE_COUNT, Table};
 use super::tables::StateError;
 use super::transaction::decode;
 

@@ -2,7 +2,7 @@
 
 use serde::de::DeserializeOwned;
 
-use super::layout::Table;
+use super::table::Table;
 use super::transaction::decode;
 
 /// A key with its value.

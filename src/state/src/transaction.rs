@@ -11,7 +11,8 @@ use keymoot_codec as codec;
 use keymoot_codec::Kind;
 
 use super::digest::Digest;
-use super::layout::{META_DIGEST, Table};
+use super::layout::META_DIGEST;
+use super::table::Table;
 use super::tables::{Pair, StateError, Tables, read};
 
 /// A pair as the run found it, and its new value once the run has written it.
