@@ -13,8 +13,8 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
-use super::RandomError;
 use super::secret_file::{self, SecretFileError};
+use super::{RandomError, toml_file};
 use keymoot_model::MasterKeyId;
 
 /// The length of a master key.
@@ -119,10 +119,8 @@ fn parse(bytes: &[u8], path: &Path) -> Result<KeyringFile, KeyringFileError> {
         problem: problem.to_owned(),
     };
     let text = std::str::from_utf8(bytes).map_err(|_| syntax(1, "the file is not UTF-8 text"))?;
-    let file: FileText = toml::from_str(text).map_err(|error| {
-        let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
-        syntax(before.matches('\n').count() + 1, safe_problem(error.message()))
-    })?;
+    let file: FileText = toml::from_str(text)
+        .map_err(|error| syntax(toml_file::line_of(text, &error), safe_problem(error.message())))?;
     let mut keys: Vec<KeyEntry> = Vec::with_capacity(file.keys.len());
     for (index, key) in file.keys.iter().enumerate() {
         if !is_id(&key.id) {

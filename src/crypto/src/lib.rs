@@ -21,6 +21,7 @@ mod random;
 mod rewrapping;
 mod secret;
 pub mod secret_file;
+pub mod toml_file;
 mod wrapping;
 
 pub use aes_signer::AesSigner;

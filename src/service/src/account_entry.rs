@@ -8,29 +8,15 @@ use serde::Deserialize;
 
 use keymoot_crypto::SecretBytes;
 use keymoot_crypto::secret_file::{self, SecretFileError, beside};
+use keymoot_crypto::toml_file::{self, TomlFileError};
 use keymoot_model::{Account, AccountId, Consistency, CredentialTerms, ResponseShape, Scheme, Scope};
 
 /// Why an accounts file is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum AccountsFileError {
-    /// The file could not be read.
-    #[error("cannot read the accounts file {}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// The file is not what is expected.
-    #[error("{}:{line}: {problem}", path.display())]
-    Syntax {
-        /// The file.
-        path: PathBuf,
-        /// The line, from 1.
-        line: usize,
-        /// What is wrong there.
-        problem: String,
-    },
+    /// The file could not be read, or is not what is expected.
+    #[error(transparent)]
+    File(#[from] TomlFileError),
     /// An account that cannot be used.
     #[error("{}: account `{account}`: {problem}", path.display())]
     Account {
@@ -138,16 +124,7 @@ struct FileText {
 /// # Errors
 /// [`AccountsFileError`], naming file and line or account.
 pub fn load_accounts(path: &Path) -> Result<Vec<AccountEntry>, AccountsFileError> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|source| AccountsFileError::Read { path: path.to_owned(), source })?;
-    let file: FileText = toml::from_str(&text).map_err(|error| {
-        let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
-        AccountsFileError::Syntax {
-            path: path.to_owned(),
-            line: before.matches('\n').count() + 1,
-            problem: error.message().to_owned(),
-        }
-    })?;
+    let file: FileText = toml_file::read(path, "accounts file")?;
     let mut seen = BTreeSet::new();
     let mut accounts = file.accounts;
     for account in &mut accounts {

@@ -8,23 +8,15 @@ use serde::Deserialize;
 
 use crate::settings::ServerUrl;
 use keymoot_crypto::secret_file::beside;
+use keymoot_crypto::toml_file::{self, TomlFileError};
 use keymoot_model::{AccountId, PolicyName};
 
 /// Why an entitlements file is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum EntitlementsFileError {
-    /// The file could not be read.
-    #[error("cannot read the entitlements file {}", path.display())]
-    Read { path: PathBuf, source: std::io::Error },
-    /// The file is not valid.
-    #[error("{}:{line}: {problem}", path.display())]
-    Syntax {
-        path: PathBuf,
-        /// The line, from 1.
-        line: usize,
-        /// What is wrong there.
-        problem: String,
-    },
+    /// The file could not be read, or is not valid.
+    #[error(transparent)]
+    File(#[from] TomlFileError),
     /// An entry cannot be used.
     #[error("{}: entitlement {number} (account `{account}`): {problem}", path.display())]
     Entry {
@@ -109,16 +101,7 @@ struct FileText {
 /// # Errors
 /// [`EntitlementsFileError`], with the file and the line or entry, when it cannot be used.
 pub fn load_entitlements(path: &Path) -> Result<Vec<EntitlementEntry>, EntitlementsFileError> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|source| EntitlementsFileError::Read { path: path.to_owned(), source })?;
-    let file: FileText = toml::from_str(&text).map_err(|error| {
-        let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
-        EntitlementsFileError::Syntax {
-            path: path.to_owned(),
-            line: before.matches('\n').count() + 1,
-            problem: error.message().to_owned(),
-        }
-    })?;
+    let file: FileText = toml_file::read(path, "entitlements file")?;
     let mut seen = BTreeSet::new();
     let mut entries = file.entries;
     for (at, entry) in entries.iter_mut().enumerate() {

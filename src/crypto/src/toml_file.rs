@@ -1,0 +1,74 @@
+//! Files in TOML that people write: read whole, and a mistake named with its line.
+
+use std::path::{Path, PathBuf};
+
+use serde::de::DeserializeOwned;
+
+/// Why such a file is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum TomlFileError {
+    /// The file could not be read.
+    #[error("cannot read the {what} {}", path.display())]
+    Read {
+        /// What the file is, such as `accounts file`.
+        what: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file is not what is expected.
+    #[error("{}:{line}: {problem}", path.display())]
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong there.
+        problem: String,
+    },
+}
+
+/// Reads a file, which errors call `what`.
+///
+/// # Errors
+/// [`TomlFileError`], naming file and line.
+pub fn read<T: DeserializeOwned>(path: &Path, what: &'static str) -> Result<T, TomlFileError> {
+    let text = std::fs::read_to_string(path).map_err(|source| TomlFileError::Read {
+        what,
+        path: path.to_owned(),
+        source,
+    })?;
+    toml::from_str(&text).map_err(|error| TomlFileError::Syntax {
+        path: path.to_owned(),
+        line: line_of(&text, &error),
+        problem: error.message().to_owned(),
+    })
+}
+
+/// The line of `text` at which an error is, from 1.
+pub(super) fn line_of(text: &str, error: &toml::de::Error) -> usize {
+    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+    before.matches('\n').count() + 1
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn a_mistake_is_named_with_its_line_and_a_missing_file_with_what_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file.toml");
+        let read =
+            || read::<BTreeMap<String, u32>>(&path, "list of numbers").map_err(|error| error.to_string());
+        assert!(read().unwrap_err().starts_with("cannot read the list of numbers "));
+        std::fs::write(&path, "one = 1\ntwo = 'b'\n").unwrap();
+        let said = read().unwrap_err();
+        assert!(said.contains("file.toml:2: ") && said.contains("invalid type"), "{said}");
+        std::fs::write(&path, "one = 1\n").unwrap();
+        assert_eq!(read().unwrap()["one"], 1);
+    }
+}
