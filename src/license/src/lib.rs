@@ -30,7 +30,7 @@ mod stand_in;
 use keymoot_crypto::ContentKey;
 use keymoot_model::{AccountId, ContentId, Kid, Policy, TrackName};
 
-pub use provider::LicenseProvider;
+pub use provider::{ChallengeForm, LicenseProvider};
 pub use system::{
     Challenge, ChallengeError, LicenseFuture, LicenseSystem, LicensingError, NotServed, PolicyRefusal,
     WantedKeys,

@@ -21,7 +21,33 @@ struct Row {
     /// The caller's message where no system serves the provider; by default, that no license server
     /// is configured.
     unserved: Option<&'static str>,
+    challenge: ChallengeForm,
+    license_type: &'static str,
 }
+
+/// What a provider's challenges look like.
+#[derive(Clone, Copy, Debug)]
+pub struct ChallengeForm {
+    /// Its media type.
+    pub media_type: &'static str,
+    /// How one begins.
+    pub example: &'static str,
+}
+
+const BYTES: &str = "application/octet-stream";
+const FORM: &str = "application/x-www-form-urlencoded";
+const JSON: &str = "application/json";
+const XML: &str = "text/xml";
+
+/// What Widevine and FairPlay take and give: bytes.
+const OPAQUE: ChallengeForm = ChallengeForm { media_type: BYTES, example: "CAES" };
+const SOAP: ChallengeForm = ChallengeForm { media_type: XML, example: "<soap:Envelope/>" };
+/// The request of W3C Clear Key.
+const KEY_IDS: ChallengeForm = ChallengeForm {
+    media_type: JSON,
+    example: "{\"kids\":[\"AAECAwQFBgcICQoLDA0ODw\"],\"type\":\"temporary\"}",
+};
+const CLASSIC: ChallengeForm = ChallengeForm { media_type: FORM, example: "" };
 
 /// Makes the enum of the providers, the list of all of them and the row of each from one list.
 macro_rules! providers {
@@ -48,17 +74,53 @@ macro_rules! providers {
 providers! {
     /// `cenc/clearkey`: the Clear Key system of W3C EME, for development and for content that needs
     /// no more.
-    ClearKey = Row { path: "cenc/clearkey", label: "clearkey", unserved: Some(NO_CLEAR_KEY) },
+    ClearKey = Row {
+        path: "cenc/clearkey",
+        label: "clearkey",
+        unserved: Some(NO_CLEAR_KEY),
+        challenge: KEY_IDS,
+        license_type: JSON,
+    },
     /// `cenc/widevine`: Widevine (Modular).
-    CencWidevine = Row { path: EncryptionProvider::CencWidevine.path(), label: "widevine", unserved: None },
+    CencWidevine = Row {
+        path: EncryptionProvider::CencWidevine.path(),
+        label: "widevine",
+        unserved: None,
+        challenge: OPAQUE,
+        license_type: BYTES,
+    },
     /// `cenc/playready`: PlayReady with Common Encryption.
-    CencPlayReady = Row { path: EncryptionProvider::CencPlayReady.path(), label: "playready", unserved: None },
+    CencPlayReady = Row {
+        path: EncryptionProvider::CencPlayReady.path(),
+        label: "playready",
+        unserved: None,
+        challenge: SOAP,
+        license_type: XML,
+    },
     /// `playready`: PlayReady with Smooth Streaming. The license is the same.
-    PlayReady = Row { path: EncryptionProvider::PlayReady.path(), label: "playready", unserved: None },
+    PlayReady = Row {
+        path: EncryptionProvider::PlayReady.path(),
+        label: "playready",
+        unserved: None,
+        challenge: SOAP,
+        license_type: XML,
+    },
     /// `fps`: FairPlay Streaming.
-    FairPlay = Row { path: EncryptionProvider::Fps.path(), label: "fairplay", unserved: None },
+    FairPlay = Row {
+        path: EncryptionProvider::Fps.path(),
+        label: "fairplay",
+        unserved: None,
+        challenge: OPAQUE,
+        license_type: JSON,
+    },
     /// `widevine`: Widevine Classic.
-    WidevineClassic = Row { path: EncryptionProvider::Widevine.path(), label: "widevine_classic", unserved: Some(NO_CLASSIC) },
+    WidevineClassic = Row {
+        path: EncryptionProvider::Widevine.path(),
+        label: "widevine_classic",
+        unserved: Some(NO_CLASSIC),
+        challenge: CLASSIC,
+        license_type: BYTES,
+    },
 }
 
 impl LicenseProvider {
@@ -76,6 +138,16 @@ impl LicenseProvider {
                     .into()
             }
         })
+    }
+
+    /// What its challenges look like.
+    pub const fn challenge_form(self) -> ChallengeForm {
+        self.row().challenge
+    }
+
+    /// The media type of its licenses.
+    pub const fn license_type(self) -> &'static str {
+        self.row().license_type
     }
 
     /// The DRM system's label in metrics.

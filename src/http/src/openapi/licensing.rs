@@ -22,22 +22,18 @@ pub(super) fn license(provider: LicenseProvider) -> OperationBuilder {
          entitled, or not by the content's policy, is refused. docs/licenses.md has each system's part.",
     ));
     let data = json!({"ca_system": "OVP", "account_id": "demo", "content_id": "film.mp4", "files": ""});
-    let (challenge, form) = match provider {
-        LicenseProvider::ClearKey => ("{\"kids\":[\"AAECAwQFBgcICQoLDA0ODw\"],\"type\":\"temporary\"}", JSON),
-        LicenseProvider::CencPlayReady | LicenseProvider::PlayReady => ("<soap:Envelope/>", "text/xml"),
-        LicenseProvider::WidevineClassic => ("", "application/x-www-form-urlencoded"),
-        _ => ("CAES", "application/octet-stream"),
-    };
-    let answer = match provider {
-        LicenseProvider::ClearKey | LicenseProvider::FairPlay => JSON,
-        LicenseProvider::CencPlayReady | LicenseProvider::PlayReady => "text/xml",
-        _ => "application/octet-stream",
-    };
+    let challenge = provider.challenge_form();
     let schema = ObjectBuilder::new().schema_type(Type::String).build();
-    let content = ContentBuilder::new().schema(Some(schema)).example(Some(json!(challenge))).build();
-    let body = RequestBodyBuilder::new().required(Some(Required::True)).content(form, content).build();
+    let content = ContentBuilder::new().schema(Some(schema)).example(Some(json!(challenge.example))).build();
+    let body = RequestBodyBuilder::new()
+        .required(Some(Required::True))
+        .content(challenge.media_type, content)
+        .build();
     let op = op.parameter(custom_data(&data)).request_body(Some(body));
-    refusals(op.response("200", text("The license.", answer)), &["400", "401", "404", "500", "503"])
+    refusals(
+        op.response("200", text("The license.", provider.license_type())),
+        &["400", "401", "404", "500", "503"],
+    )
 }
 
 /// The policies of an account.
