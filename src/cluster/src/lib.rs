@@ -31,6 +31,7 @@ pub use keymoot_store::{Identity, Incarnation, JOIN_ANEW, LogPosition, StoreErro
 pub use members::join_client::{JoinError, ask_to_join};
 pub use members::leader_transfer::LeaderTransferError;
 pub use members::placement::{advice, failures_survived};
+pub use ops::admin::ADMIN_DEADLINE;
 pub use ops::admin_client::{AdminClient, AdminError};
 pub use peer::fence::fenced_off;
 pub use raft::rebuild::RebuildError;

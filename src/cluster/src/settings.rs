@@ -147,6 +147,11 @@ pub struct RaftSection {
     pub snapshot_rate_bytes_per_s: u64,
 }
 
+impl RaftSection {
+    /// The most commands in one proposal that can be configured; leaders take no more from a follower.
+    pub const BATCH_COMMANDS_MAX: usize = 100_000;
+}
+
 impl Default for RaftSection {
     fn default() -> Self {
         Self {

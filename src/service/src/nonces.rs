@@ -5,9 +5,15 @@ use futures::future::BoxFuture;
 
 use keymoot_auth::{LedgerError, Nonce, NonceLedger, Spent};
 use keymoot_cluster::{Cluster, ClusterError};
-use keymoot_state::{Command, Response};
+use keymoot_protocol::SignatureWindow;
+use keymoot_state::{Command, NONCES_REMEMBERED_S, Response};
 
 use super::replicated_state::ReplicatedState;
+
+// A nonce is forgotten by a proposer's clock, which may be ahead as a client's may: by then no node accepts
+// its request, or a digest made with it, any more.
+const _: () =
+    assert!(NONCES_REMEMBERED_S > SignatureWindow::LIFETIME_S_MAX + 2 * SignatureWindow::CLOCK_SKEW_S_MAX);
 
 /// The cluster as a ledger of nonces. Spending one is a command like any other: it is batched with
 /// what else is proposed, and fsynced on a quorum before the request is granted.

@@ -30,9 +30,13 @@ pub(super) const META_LAST_NODE: &[u8] = b"last_node";
 /// Key of the cluster's certificate authority in [`Table::Meta`].
 pub(super) const META_AUTHORITY: &[u8] = b"authority";
 
+/// No key is longer, in bytes: three names with their lengths, and what stands before and behind them.
+pub const KEY_BYTES_MAX: usize = AccountId::BYTES_MAX + ContentId::BYTES_MAX + TrackName::BYTES_MAX + 64;
+const _: () = assert!(KEY_BYTES_MAX <= u16::MAX as usize && PolicyName::BYTES_MAX <= TrackName::BYTES_MAX);
+
 /// Appends `text` with its length before it, so that no two places share a key.
 fn push_text(key: &mut Vec<u8>, text: &str) {
-    // Identifiers are at most 512 bytes long, so the length always fits.
+    // No key is so long that a length in it would not fit.
     let len = u16::try_from(text.len()).unwrap_or(u16::MAX);
     key.extend_from_slice(&len.to_be_bytes());
     key.extend_from_slice(text.as_bytes());

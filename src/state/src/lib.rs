@@ -37,12 +37,13 @@ pub use command::{Admission, Command, NewKey, NewSeed, NodeFacts, PolicyConditio
 pub use digest::Digest;
 pub use features::{FEATURE_LEVEL, level_of, version_of_level};
 pub use join_tokens::{TokenRefusal, check_join_token, join_tokens};
-pub use table::{TABLE_NAMES, Table};
+pub use layout::KEY_BYTES_MAX;
 pub use listing::{KeysPage, ListedKey, keys_page};
 pub use nodes::{node, nodes};
+pub use nonces::NONCES_REMEMBERED_S;
 pub use policies::{
-    ListedPolicy, POLICIES_MAX, TooManyPolicies, attached_policy, default_policy, listed_policies, listed_policy,
-    policies, policy, room_for_policy,
+    ListedPolicy, POLICIES_MAX, TooManyPolicies, attached_policy, default_policy, listed_policies,
+    listed_policy, policies, policy, room_for_policy,
 };
 pub use query::{
     account, accounts, authority, auxiliary, cluster_identity, current_key, digest, key_by_kid, kid_key,
@@ -54,5 +55,6 @@ pub use response::Response;
 pub use rewrap::SecretPlace;
 pub use secrets::{SECRET_TABLES, StoredSecret, secrets_of};
 pub use survey::Survey;
+pub use table::{TABLE_NAMES, Table};
 pub use tables::{Pair, StateError, Tables};
 pub use transaction::{Change, Transaction};

@@ -9,14 +9,14 @@
 use serde::{Deserialize, Serialize};
 
 use super::layout::{META_NONCES, nonce_key, nonce_turn_key};
-use super::table::Table;
 use super::response::Response;
+use super::table::Table;
 use super::tables::{StateError, Tables};
 use super::transaction::Transaction;
 
-/// How long a nonce is kept after its request was made. A request is accepted for at most 300 s plus 60 s of
-/// clock skew; the rest covers clock differences between nodes.
-const REMEMBERED_S: u64 = 600;
+/// How long a nonce is kept after its request was made: longer than any node accepts that request, as
+/// `keymoot_service` asserts, which knows both.
+pub const NONCES_REMEMBERED_S: u64 = 600;
 /// The nonces deleted when one is spent. More than one, so that a backlog shrinks.
 const FORGOTTEN_MAX: u32 = 4;
 
@@ -47,7 +47,7 @@ pub(super) fn spend<T: Tables>(
     run.put(Table::Nonces, &nonce_turn_key(queue.next), &(*digest, created_s))?;
     queue.next += 1;
     let agreed_s = created_s.min(now_ms / 1000);
-    queue.oldest_s = queue.oldest_s.max(agreed_s.saturating_sub(REMEMBERED_S));
+    queue.oldest_s = queue.oldest_s.max(agreed_s.saturating_sub(NONCES_REMEMBERED_S));
     forget(run, &mut queue)?;
     run.put(Table::Meta, META_NONCES, &queue)?;
     Ok(Response::Done)

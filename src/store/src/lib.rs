@@ -28,8 +28,10 @@ pub use error::{JOIN_ANEW, SnapshotFault, StoreError};
 pub use identity::Identity;
 pub use incarnations::Incarnation;
 pub use incoming::Incoming;
-pub use log::{Completion, Log, LogOptions, LogPosition, StoredVote};
+pub use log::{Completion, ENTRY_BYTES_MAX, Log, LogOptions, LogPosition, StoredVote};
 pub use rebuild::Rebuild;
 pub use snapshot::{SnapshotReader, SnapshotRecord, SnapshotRecords, SnapshotWriter};
 pub use space::{Ballast, Space};
-pub use tables::{TableIter, Tables, TablesOptions, Value, View, WriteBatch, files_max as table_files_max};
+pub use tables::{
+    KEY_BYTES_MAX, TableIter, Tables, TablesOptions, Value, View, WriteBatch, files_max as table_files_max,
+};

@@ -22,7 +22,7 @@ use crate::wire::join::{JoinDemand, JoinReply, JoinRequest, ProvenJoin};
 /// The time limit for connecting.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The time limit for an answer: the member waits for a quorum.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
+pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Why a member returned no answer.
 #[derive(Debug, thiserror::Error)]

@@ -7,7 +7,6 @@ use tokio::time::Instant;
 
 use keymoot_state as state;
 
-use crate::error::ClusterError;
 use crate::members::founding::Founder;
 use crate::members::membership::Members;
 use crate::ops::operator_commands::OperatorCommands;
@@ -18,7 +17,7 @@ use crate::read::barrier::ReadBarrier;
 use crate::wire::admin::{AdminRequest, AdminResponse};
 
 /// How long an operator's request may wait for a quorum.
-pub(crate) const ADMIN_DEADLINE: Duration = Duration::from_secs(10);
+pub const ADMIN_DEADLINE: Duration = Duration::from_secs(10);
 
 /// Answers operators' tools.
 pub(crate) struct AdminService {

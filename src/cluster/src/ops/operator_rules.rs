@@ -10,10 +10,10 @@ use keymoot_crypto::{CredentialPlace, Keyring, SecretBytes};
 use keymoot_model::{Account, AccountError, Credential};
 use keymoot_state::{Command, JoinTokenRecord, StateError, Tables, TooManyPolicies, room_for_policy};
 
+use crate::write::command_rights::FACT_BYTES_MAX;
+
 /// How far a tool's clock may be ahead of this node's.
 const CLOCKS_DIFFER_MAX: Duration = Duration::from_secs(300);
-/// The longest zone of a node, in bytes.
-const ZONE_BYTES_MAX: usize = 1024;
 
 /// Why an operator's command is refused.
 #[derive(Debug, thiserror::Error)]
@@ -28,10 +28,12 @@ pub(crate) enum RuleError {
     #[error("the token has expired already by this node's clock; `keymoot doctor` compares the clocks")]
     TokenExpired,
     /// It was used, they say.
-    #[error("a new token is neither used nor revoked, and its zone has at most {ZONE_BYTES_MAX} bytes")]
+    #[error("a new token is neither used nor revoked, and its zone has at most {FACT_BYTES_MAX} bytes")]
     TokenForm,
     /// Operators add accounts.
-    #[error("account {0} would be overwritten if it were there; only a node's accounts file changes accounts")]
+    #[error(
+        "account {0} would be overwritten if it were there; only a node's accounts file changes accounts"
+    )]
     Overwrites(String),
     /// The account cannot be used.
     #[error("account {id}: {fault}")]
@@ -73,7 +75,7 @@ pub(crate) fn check(
 
 fn check_token(token: &JoinTokenRecord, now_ms: u64) -> Result<(), RuleError> {
     let zone_bytes = token.zone.as_ref().map_or(0, String::len);
-    if token.revoked || token.spent.is_some() || zone_bytes > ZONE_BYTES_MAX {
+    if token.revoked || token.spent.is_some() || zone_bytes > FACT_BYTES_MAX {
         return Err(RuleError::TokenForm);
     }
     let life = Duration::from_millis(token.expires_at_ms.saturating_sub(now_ms));

@@ -20,6 +20,7 @@ use crate::error::ClusterError;
 use crate::peer::local_end::LocalEnd;
 use crate::raft::state_view::StateView;
 use crate::read::barrier::ReadBarrier;
+use crate::settings::RaftSection;
 use crate::wire::rewrap::{KeyringStatus, RewrapMark, Rewrapped};
 use crate::write::forwarder::ProposalForwarder;
 
@@ -27,6 +28,7 @@ use crate::write::forwarder::ProposalForwarder;
 const RECORDS_MAX: usize = 4096;
 /// The most secrets that are replaced in one proposal.
 const COMMANDS_MAX: usize = 256;
+const _: () = assert!(COMMANDS_MAX <= RaftSection::BATCH_COMMANDS_MAX);
 
 /// Rewraps secrets under the active master key.
 pub(crate) struct RewrapService {

@@ -12,10 +12,11 @@ use openraft::storage::{IOFlushed, LogState, RaftLogStorage};
 use openraft::{OptionalSend, RaftLogReader};
 use tokio::sync::oneshot;
 
-use keymoot_store::Log;
+use keymoot_store::{ENTRY_BYTES_MAX, Log};
 use keymoot_telemetry::Metrics;
 
 use crate::raft::vote_ledger::VoteLedger;
+use crate::wire::frame;
 use crate::wire::raft_codec;
 use crate::wire::raft_types::{Entry, LogId, TypeConfig, Vote};
 
@@ -23,6 +24,9 @@ use crate::wire::raft_types::{Entry, LogId, TypeConfig, Vote};
 const SLOW: std::time::Duration = std::time::Duration::from_secs(1);
 /// The most bytes of entries read for one append message.
 const READ_BYTES_MAX: usize = 1024 * 1024;
+const _: () = assert!(READ_BYTES_MAX < frame::BODY_BYTES_MAX);
+// Whatever can be encoded can be kept, with its place in the log.
+const _: () = assert!(keymoot_codec::BYTES_MAX < ENTRY_BYTES_MAX);
 
 /// The Raft log on this node. Cheap to clone.
 #[derive(Clone)]

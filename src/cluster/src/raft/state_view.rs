@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use keymoot_state::{StateError, Table, Tables};
 use keymoot_store as store;
 
+const _: () = assert!(keymoot_state::KEY_BYTES_MAX <= store::KEY_BYTES_MAX);
+
 /// Reads the present tables. Cheap to clone.
 #[derive(Clone)]
 pub struct StateView {

@@ -16,6 +16,7 @@ use keymoot_codec::Kind;
 use keymoot_crypto::{Challenge, ProofPurpose, ProofRefusal, ProofScope};
 use keymoot_crypto::{PeerChannel, PeerVersion};
 
+use crate::members::join_client::ANSWER_TIMEOUT;
 use crate::peer::proof;
 use crate::peer::rate_limit::RateLimit;
 use crate::server::PeerServer;
@@ -30,6 +31,8 @@ const REQUESTS_MAX: usize = 2;
 const LIFETIME: Duration = Duration::from_secs(30);
 /// How long a request may wait for a quorum.
 const PATIENCE: Duration = Duration::from_secs(10);
+const _: () = assert!(REQUESTS_MAX as u64 * PATIENCE.as_secs() < LIFETIME.as_secs());
+const _: () = assert!(PATIENCE.as_secs() < ANSWER_TIMEOUT.as_secs());
 /// The most connections at the same time.
 const AT_ONCE_MAX: usize = 4;
 /// The most connections in [`WINDOW`].

@@ -12,10 +12,10 @@ use keymoot_crypto::{Keyring, ProofRefusal, UnwrapError};
 use keymoot_model::{Auxiliary, NodeId, Period, SeedId, SeedRecord};
 use keymoot_state::{Command, NewKey, NewSeed, Proposal};
 
-/// Commands in one proposal at most: as many as a node can be configured to batch.
-const COMMANDS_MAX: usize = 100_000;
+use crate::settings::RaftSection;
+
 /// The longest zone or version of a node, in bytes.
-const FACT_BYTES_MAX: usize = 1024;
+pub(crate) const FACT_BYTES_MAX: usize = 1024;
 
 /// On whose behalf a command is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,7 +113,7 @@ pub(crate) fn check_forwarded(
 ) -> Result<(), RightsError> {
     // A proposal that cannot be decoded would stop every node that applies it.
     let proposal: Proposal = codec::decode(Kind::Entry, encoded).map_err(RightsError::Form)?;
-    if !(1..=COMMANDS_MAX).contains(&proposal.commands.len()) {
+    if !(1..=RaftSection::BATCH_COMMANDS_MAX).contains(&proposal.commands.len()) {
         return Err(RightsError::Count(proposal.commands.len()));
     }
     proposal.commands.iter().try_for_each(|command| {

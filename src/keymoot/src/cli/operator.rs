@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::Failure;
 use crate::config::{Config, Loaded};
-use keymoot_cluster::{AdminClient, AdminError, AdminRequest, AdminResponse};
+use keymoot_cluster::{ADMIN_DEADLINE, AdminClient, AdminError, AdminRequest, AdminResponse};
 use keymoot_crypto::Keyring;
 use keymoot_model::NodeId;
 use keymoot_service::admin::{Operation, OperationError, OperationOutcome};
@@ -18,6 +18,7 @@ use keymoot_tls::{PeerCredentials, peer_client_config};
 
 /// How long a node may take to answer; longer than it waits for a quorum itself.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(12);
+const _: () = assert!(TIMEOUT.as_millis() > ADMIN_DEADLINE.as_millis());
 
 /// An operator with the configuration, the certificate and the keyring of one node.
 pub(super) struct Operator {
@@ -72,7 +73,9 @@ impl Operator {
             let failure = Failure::because(error.to_string());
             match error {
                 AdminError::Unproven(_) => failure,
-                AdminError::Refused(_) => failure.hint("see the node's log, or ask with another node's --config"),
+                AdminError::Refused(_) => {
+                    failure.hint("see the node's log, or ask with another node's --config")
+                }
                 _ => failure.hint("does the node run? see its log, or ask with another node's --config"),
             }
         })

@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
-use keymoot_cluster::settings::PeerAddress;
+use keymoot_cluster::settings::{PeerAddress, RaftSection};
 use keymoot_protocol::SignatureWindow;
 
 use super::Config;
@@ -57,7 +57,11 @@ fn ranges(config: &Config, found: &mut Vec<(&'static str, String)>) {
         ("license_servers.requests_max", size(servers.requests_max), 1..=100_000),
         ("license_servers.failures_max", servers.failures_max.into(), 1..=1000),
         ("license_servers.rest_ms", servers.rest_ms, 100..=600_000),
-        ("raft.batch_commands_max", size(raft.batch_commands_max), 1..=100_000),
+        (
+            "raft.batch_commands_max",
+            size(raft.batch_commands_max),
+            1..=RaftSection::BATCH_COMMANDS_MAX as u64,
+        ),
         ("raft.batches_in_flight_max", size(raft.batches_in_flight_max), 1..=1024),
         ("raft.append_entries_max", raft.append_entries_max, 1..=100_000),
         ("raft.snapshot_log_entries", raft.snapshot_log_entries, 10..=1_000_000_000),

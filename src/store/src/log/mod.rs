@@ -31,7 +31,7 @@ use failure::{Done, Failure};
 use record::{Payload, Types, VoteRecord};
 
 /// The longest entry that is stored, in bytes.
-pub(crate) const ENTRY_BYTES_MAX: usize = 128 * 1024 * 1024;
+pub const ENTRY_BYTES_MAX: usize = 128 * 1024 * 1024;
 
 /// Called once with the outcome, when the write that it belongs to is on the disk. It usually runs on the
 /// flush thread: it must be quick and must not call the log.

@@ -36,7 +36,7 @@ pub use batch::WriteBatch;
 pub use view::{TableIter, View};
 
 /// The longest key that is stored, in bytes.
-const KEY_BYTES_MAX: usize = u16::MAX as usize;
+pub const KEY_BYTES_MAX: usize = u16::MAX as usize;
 
 /// Settings of the tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -15,9 +15,11 @@ use keymoot_client::{ItemResult, KeyClient};
 use keymoot_command::Failure;
 use keymoot_crypto::ExportKey;
 use keymoot_model::{ContentId, TrackName};
+use keymoot_protocol::BulkBody;
 
 /// Items in one request.
 const CHUNK_ITEMS: usize = 500;
+const _: () = assert!(CHUNK_ITEMS <= BulkBody::ITEMS_MAX);
 /// About the most bytes in one request.
 const CHUNK_BYTES: usize = 512 * 1024;
 
