@@ -1,9 +1,61 @@
-//! How metrics are declared: each kind with its options and its buckets in one call.
+//! How metrics are declared: a row each, and each kind with its options and its buckets.
 
 use prometheus::core::Collector;
 use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
 };
+
+/// Makes the struct of all metrics, a field for each row: its name is the metric's, its documentation begins
+/// with the metric's help. A row's kind is a method of [`Declare`]; labels stand behind `by`.
+macro_rules! metrics {
+    ($($(#[$more:meta])* $visible:vis $name:ident: $kind:ident($help:literal $(, by $($label:literal),+)?);)*) => {
+        /// All metrics. Cloning shares them.
+        #[derive(Clone)]
+        pub struct Metrics {
+            registry: prometheus::Registry,
+            process: prometheus::Registry,
+            $(#[doc = $help] #[doc = ""] $(#[$more])* $visible $name: $crate::declare::kind!($kind),)*
+        }
+
+        impl Metrics {
+            fn declare(
+                registry: prometheus::Registry,
+                process: prometheus::Registry,
+            ) -> Result<Self, prometheus::Error> {
+                let declare = $crate::declare::Declare { registry: &registry };
+                $(let $name = declare.$kind(stringify!($name), $help $(, &[$($label),+])?)?;)*
+                Ok(Self { registry, process, $($name),* })
+            }
+        }
+    };
+}
+
+/// The type of a metric of this kind.
+macro_rules! kind {
+    (counter) => {
+        prometheus::IntCounter
+    };
+    (counters) => {
+        prometheus::IntCounterVec
+    };
+    (gauge) => {
+        prometheus::IntGauge
+    };
+    (gauges) => {
+        prometheus::IntGaugeVec
+    };
+    (seconds) => {
+        prometheus::Histogram
+    };
+    (counts) => {
+        prometheus::Histogram
+    };
+    (histograms) => {
+        prometheus::HistogramVec
+    };
+}
+
+pub(super) use {kind, metrics};
 
 /// Buckets for what should take microseconds to seconds.
 const SECONDS: [f64; 16] =
