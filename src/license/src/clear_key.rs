@@ -124,10 +124,6 @@ impl ClearKey {
 }
 
 impl LicenseSystem for ClearKey {
-    fn media_type(&self) -> &'static str {
-        "application/json"
-    }
-
     fn serves(&self, account: &AccountId) -> Result<(), NotServed> {
         if self.accounts.contains(account) { Ok(()) } else { Err(NotServed(NO_CLEAR_KEY.into())) }
     }

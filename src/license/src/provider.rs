@@ -38,6 +38,7 @@ const BYTES: &str = "application/octet-stream";
 const FORM: &str = "application/x-www-form-urlencoded";
 const JSON: &str = "application/json";
 const XML: &str = "text/xml";
+const UTF8_XML: &str = "text/xml; charset=utf-8";
 
 /// What Widevine and FairPlay take and give: bytes.
 const OPAQUE: ChallengeForm = ChallengeForm { media_type: BYTES, example: "CAES" };
@@ -95,7 +96,7 @@ providers! {
         label: "playready",
         unserved: None,
         challenge: SOAP,
-        license_type: XML,
+        license_type: UTF8_XML,
     },
     /// `playready`: PlayReady with Smooth Streaming. The license is the same.
     PlayReady = Row {
@@ -103,7 +104,7 @@ providers! {
         label: "playready",
         unserved: None,
         challenge: SOAP,
-        license_type: XML,
+        license_type: UTF8_XML,
     },
     /// `fps`: FairPlay Streaming.
     FairPlay = Row {

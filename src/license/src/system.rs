@@ -17,9 +17,6 @@ use super::upstream::UpstreamError;
 
 /// Makes the licenses of one DRM system, or requests them from the servers that do.
 pub trait LicenseSystem: Send + Sync {
-    /// The media type of its licenses.
-    fn media_type(&self) -> &'static str;
-
     /// Whether this account's contents are licensed by this system.
     ///
     /// # Errors

@@ -30,10 +30,8 @@ pub(super) fn license(provider: LicenseProvider) -> OperationBuilder {
         .content(challenge.media_type, content)
         .build();
     let op = op.parameter(custom_data(&data)).request_body(Some(body));
-    refusals(
-        op.response("200", text("The license.", provider.license_type())),
-        &["400", "401", "404", "500", "503"],
-    )
+    let media_type = provider.license_type().split(';').next().unwrap_or_default();
+    refusals(op.response("200", text("The license.", media_type)), &["400", "401", "404", "500", "503"])
 }
 
 /// The policies of an account.

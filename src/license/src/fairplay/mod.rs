@@ -119,10 +119,6 @@ impl FairPlayServers {
 }
 
 impl LicenseSystem for FairPlayServers {
-    fn media_type(&self) -> &'static str {
-        "application/json"
-    }
-
     fn read<'c>(&self, challenge: &'c [u8]) -> Result<Challenge<'c>, ChallengeError> {
         let spc = read_spc(challenge).map_err(ChallengeError::new)?;
         Ok(Challenge { wants: WantedKeys::SignedFor, is_persistent: false, bytes: spc.into() })

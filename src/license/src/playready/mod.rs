@@ -72,10 +72,6 @@ impl PlayReadyServers {
 }
 
 impl LicenseSystem for PlayReadyServers {
-    fn media_type(&self) -> &'static str {
-        "text/xml; charset=utf-8"
-    }
-
     fn read<'c>(&self, challenge: &'c [u8]) -> Result<Challenge<'c>, ChallengeError> {
         let kids = kids(challenge).map_err(ChallengeError::new)?;
         Ok(Challenge::as_it_came(WantedKeys::Kids(kids), challenge))

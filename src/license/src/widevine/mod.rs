@@ -77,10 +77,6 @@ impl WidevineServers {
 }
 
 impl LicenseSystem for WidevineServers {
-    fn media_type(&self) -> &'static str {
-        "application/octet-stream"
-    }
-
     fn read<'c>(&self, challenge: &'c [u8]) -> Result<Challenge<'c>, ChallengeError> {
         let wants = match WidevineChallenge::parse(challenge).map_err(ChallengeError::new)? {
             WidevineChallenge::ServiceCertificate => WantedKeys::Certificate,

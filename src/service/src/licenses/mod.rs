@@ -122,8 +122,9 @@ impl<R: ReplicatedState> Licenses<R> {
     ) -> Result<License, LicenseError> {
         let system = self.0.systems.serving(provider, &request.grant.account().id)?;
         let challenge = system.read(request.challenge);
+        let licensed = |body| License { body, content_type: provider.license_type() };
         if let Ok(challenge @ Challenge { wants: WantedKeys::Certificate, .. }) = &challenge {
-            return make(system, request, challenge, &[], &plain_streaming()?).await;
+            return Ok(licensed(make(system, request, challenge, &[], &plain_streaming()?).await?));
         }
         let entitled = self.0.entitlements.decide(viewer(request)).await?;
         // Once for keys and policy.
@@ -134,7 +135,7 @@ impl<R: ReplicatedState> Licenses<R> {
         must_be_permitted(system, &challenge, &keys, &policy)?;
         // Last before a license is made: what was refused for another reason holds no slot.
         let policy = self.0.leases.admit(viewing(request), policy).await?;
-        make(system, request, &challenge, &keys, &policy).await
+        Ok(licensed(make(system, request, &challenge, &keys, &policy).await?))
     }
 
     /// The terms of the license: the policy that the entitlement names, else the content's, with no
@@ -191,12 +192,11 @@ async fn make(
     challenge: &Challenge<'_>,
     keys: &[FoundKey],
     policy: &Policy,
-) -> Result<License, LicenseError> {
+) -> Result<Zeroizing<Vec<u8>>, LicenseError> {
     let keys: Vec<LicensedKey<'_>> = keys.iter().map(FoundKey::licensed).collect();
     let (account, content) = (&grant.account().id, custom_data.content_id());
     let terms = LicenseTerms { account, content, keys: &keys, policy };
-    let body = system.license(challenge, terms).await?;
-    Ok(License { body, content_type: system.media_type() })
+    Ok(system.license(challenge, terms).await?)
 }
 
 /// Who asks, in the words that were signed.
