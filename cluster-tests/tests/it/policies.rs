@@ -3,6 +3,8 @@
 
 use std::net::SocketAddr;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use cluster_tests::policy::{self, Account};
 use cluster_tests::raw::Answer;
 use cluster_tests::{Cluster, Signer, widevine};
@@ -192,6 +194,34 @@ fn a_policy_is_attached_on_ingestion_or_later_and_stays_while_it_is_used() {
     assert_eq!(holds("film"), (Value::Null, json!("SD")));
     assert_eq!(ask(nodes[0], &keeper, ("DELETE", "/policy/SD/default"), &name("SD", "")).0, 200);
     assert_eq!(delete("SD").0, 200);
+    drop(cluster);
+}
+
+#[test]
+fn of_an_ingestion_that_is_refused_nothing_is_changed() {
+    let (cluster, Account { scrambler, keeper, .. }, nodes) = start();
+    let made = ask(nodes[0], &keeper, ("POST", "/policy"), &json!({ "policy": { "name": "HD" } }));
+    assert_eq!(made.0, 200, "{}", made.1);
+    let kid = STANDARD.encode([7; 16]);
+    let supply = |method, content, key: [u8; 16], path: &str| {
+        let key = STANDARD.encode(key);
+        let more = [("policy", "HD"), ("key_id", &*kid), ("key", &*key), ("crypto_period_seconds", "60")];
+        let data =
+            scrambler.custom_data(content, &[&more[..], &[("first_crypto_period_index", "0")]].concat());
+        answered(scrambler.send(nodes[1], method, path, &data).unwrap())
+    };
+    assert_eq!(supply("POST", "film", [1; 16], "/cenc/widevine/encryption").0, 200);
+    for (method, path) in [
+        ("POST", "/cenc/widevine/encryption"),
+        ("PUT", "/cenc/widevine/encryption"),
+        ("PUT", "/cenc/widevine/schedule"),
+    ] {
+        let answer = supply(method, "other", [2; 16], path);
+        assert!(refused(&answer, 400).contains("already names another key"), "{method} {path}");
+        let listed = ask(nodes[2], &keeper, ("GET", "/policy"), &json!({ "content_id": "other" })).1;
+        assert_eq!(listed["content"]["attached"], Value::Null, "{method} {path}");
+    }
+    assert!(scrambler.read(nodes[0], "other").is_err());
     drop(cluster);
 }
 

@@ -6,7 +6,6 @@ use keymoot_state as state;
 use keymoot_state::Command;
 
 use super::error::ServiceError;
-use super::ingest::{Ingestion, WantedKeys};
 use super::keys::Keys;
 use super::replicated_state::ReplicatedState;
 
@@ -22,22 +21,6 @@ impl<R: ReplicatedState> Keys<R> {
     ) -> Result<Option<Auxiliary>, ServiceError> {
         self.make_fresh(grant).await?;
         Ok(state::auxiliary(self.cluster.state(), &grant.account().id, content)?)
-    }
-
-    /// Keeps auxiliary data with a content; with `if_absent`, only if it has none yet.
-    ///
-    /// # Errors
-    /// When the cluster does not answer.
-    pub async fn keep_auxiliary(
-        &self,
-        grant: &Grant,
-        content: &ContentId,
-        auxiliary: Auxiliary,
-        if_absent: bool,
-    ) -> Result<(), ServiceError> {
-        let nothing = Ingestion::of(content, WantedKeys::Nothing);
-        self.ingest(grant, Ingestion { auxiliary: Some(auxiliary), if_absent, ..nothing }).await?;
-        Ok(())
     }
 
     /// What deletes a content's auxiliary data; none when this node, caught up, knows of none.

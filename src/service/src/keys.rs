@@ -1,4 +1,4 @@
-//! Content keys: read, create if absent, replace, delete (uDRM 2.3.3).
+//! Content keys that are there: read and deleted (uDRM 2.3.3). They are made by [`super::ingest`].
 
 use std::sync::Arc;
 
@@ -10,7 +10,6 @@ use keymoot_state as state;
 use keymoot_state::{Command, Response};
 
 use super::error::ServiceError;
-use super::ingest::KeyChange;
 use super::kid_key::KidKeys;
 use super::replicated_state::ReplicatedState;
 use super::track::ContentTrack;
@@ -64,33 +63,6 @@ impl<R: ReplicatedState> Keys<R> {
             Some(record) => self.open(&record).map(Some),
             None => Ok(None),
         }
-    }
-
-    /// The track's current key; made now if it has none. Whoever asks first, on whatever node,
-    /// decides; all get the same key.
-    ///
-    /// # Errors
-    /// As for [`Self::read`]; [`ServiceError::Conflict`] when a supplied key id names another key.
-    pub async fn create<'t>(
-        &self,
-        grant: &Grant,
-        track: impl Into<ContentTrack<'t>>,
-        supplied: Option<(Kid, ContentKey)>,
-    ) -> Result<ServedKey, ServiceError> {
-        self.ingest_key(grant, track.into(), KeyChange::Create, supplied).await
-    }
-
-    /// A new key for the track, whether it has one or not. Old versions stay licensable.
-    ///
-    /// # Errors
-    /// As for [`Self::create`].
-    pub async fn replace<'t>(
-        &self,
-        grant: &Grant,
-        track: impl Into<ContentTrack<'t>>,
-        supplied: Option<(Kid, ContentKey)>,
-    ) -> Result<ServedKey, ServiceError> {
-        self.ingest_key(grant, track.into(), KeyChange::Replace, supplied).await
     }
 
     /// Deletes the track's key with all its versions and seeds, or only the version of `kid`; says

@@ -13,7 +13,6 @@ mod credential_secret;
 mod drm_actor;
 mod error;
 mod export;
-mod import;
 mod ingest;
 mod keys;
 mod kid_key;

@@ -9,7 +9,6 @@ use keymoot_model::{Kid, Period, SeedRecord};
 use keymoot_state as state;
 
 use super::error::ServiceError;
-use super::ingest::{Ingestion, WantedKeys};
 use super::keys::Keys;
 use super::replicated_state::ReplicatedState;
 use super::track::ContentTrack;
@@ -83,27 +82,11 @@ pub struct ServedPeriod {
 }
 
 impl<R: ReplicatedState> Keys<R> {
-    /// The keys of successive periods of a track, in their order. The track gets a seed now if it
-    /// has none for periods of this length; all that follows is arithmetic.
+    /// The keys of successive periods of a track, in their order, without making anything: `None` when the
+    /// track has no seed for such periods.
     ///
     /// # Errors
-    /// When the cluster does not answer, or a seed or key cannot be made or opened.
-    pub async fn periods<'t>(
-        &self,
-        grant: &Grant,
-        track: impl Into<ContentTrack<'t>>,
-        range: PeriodRange,
-    ) -> Result<Vec<ServedPeriod>, ServiceError> {
-        let track = track.into();
-        let name = track.name();
-        let keys = WantedKeys::Periods { tracks: vec![&name], range };
-        self.ingest(grant, Ingestion::of(track.content(), keys)).await?.into_periods()
-    }
-
-    /// The same, without making anything: `None` when the track has no seed for such periods.
-    ///
-    /// # Errors
-    /// As for [`Self::periods`].
+    /// When the cluster does not answer, or a seed or key cannot be opened.
     pub async fn known_periods<'t>(
         &self,
         grant: &Grant,
@@ -116,40 +99,6 @@ impl<R: ReplicatedState> Keys<R> {
             Some(record) => self.serve(&record, range).await.map(Some),
             None => Ok(None),
         }
-    }
-
-    /// Gives a track a new seed for its periods of this length. Keys derived from the old one stay
-    /// licensable by their key ids.
-    ///
-    /// # Errors
-    /// As for [`Self::periods`].
-    pub async fn replace_seed<'t>(
-        &self,
-        grant: &Grant,
-        track: impl Into<ContentTrack<'t>>,
-        length_s: u32,
-    ) -> Result<u32, ServiceError> {
-        let place = track.into().place(&grant.account().id);
-        self.ingest_seed(grant, place, length_s).await
-    }
-
-    /// Stores a key of the scrambler's own for one period; it wins over the derived one. Supplied
-    /// again for the same period, another key takes its place, and the old one stays licensable.
-    ///
-    /// # Errors
-    /// As for [`Self::periods`]; [`ServiceError::Conflict`] when the key id names another key.
-    pub async fn supply_period<'t>(
-        &self,
-        grant: &Grant,
-        track: impl Into<ContentTrack<'t>>,
-        period: Period,
-        own: (Kid, ContentKey),
-    ) -> Result<ServedPeriod, ServiceError> {
-        let track = track.into();
-        let name = track.name();
-        let keys = WantedKeys::PeriodKey { track: &name, period, own };
-        let served = self.ingest(grant, Ingestion::of(track.content(), keys)).await?.into_periods()?;
-        served.into_iter().next().ok_or(ServiceError::Protocol { command: "supply-period-key" })
     }
 
     /// The keys that hold: supplied ones where there are any, derived ones else.

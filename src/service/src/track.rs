@@ -16,19 +16,10 @@ impl<'a> ContentTrack<'a> {
         Self { content, track: Some(track) }
     }
 
-    /// The content.
-    pub(super) fn content(self) -> &'a ContentId {
-        self.content
-    }
-
-    /// The track's name.
-    pub(super) fn name(self) -> TrackName {
-        self.track.cloned().unwrap_or_else(TrackName::default_track)
-    }
-
     /// Where the keys of the track are, in an account.
     pub(super) fn place(self, account: &AccountId) -> KeyPlace {
-        KeyPlace { account: account.clone(), content: self.content.clone(), track: self.name() }
+        let track = self.track.cloned().unwrap_or_else(TrackName::default_track);
+        KeyPlace { account: account.clone(), content: self.content.clone(), track }
     }
 }
 

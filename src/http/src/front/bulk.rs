@@ -21,7 +21,9 @@ use keymoot_auth::{AuthHandle, Grant};
 use keymoot_crypto::ContentKey;
 use keymoot_model::{ContentId, Scope, TrackName};
 use keymoot_protocol::{BulkBody, BulkError, BulkHead, BulkItem, CustomData, SignedPayload};
-use keymoot_service::{ContentTrack, Keys, ServedKey, ServiceError};
+use keymoot_service::{
+    Ingestion, KeyChange, Keys, ServedKey, ServedPeriod, ServiceError, WantedKeys, WantedTrack,
+};
 use keymoot_telemetry::Metrics;
 
 use crate::answer::NDJSON;
@@ -98,8 +100,8 @@ pub(crate) async fn bulk(
     authentication::may_send_more(&head.claim(), query.signature.as_ref(), request, api).await?;
     let unproved = incoming.read_rest(&api.unproved_bulk_bytes).await.map_err(split_it)?;
     let body = incoming.into_bytes();
-    let said = SignedPayload::<BulkBody>::read(body.clone())?;
-    let claim = (Scope::Encryption, &said, query.signature);
+    let payload = SignedPayload::<BulkBody>::read(body.clone())?;
+    let claim = (Scope::Encryption, &payload, query.signature);
     let grant = authentication::authenticate(request, body, claim, api, auth).await?;
     drop(unproved);
     let run = BulkRun {
@@ -107,7 +109,7 @@ pub(crate) async fn bulk(
         keys: api.keys.clone(),
         metrics: api.metrics.clone(),
         grant,
-        body: said.into_what(),
+        body: payload.into_what(),
         next: 0,
         counts: BulkCounts::default(),
         failed: HashSet::new(),
@@ -231,21 +233,23 @@ impl BulkRun {
     }
 
     async fn carry_out(&self, item: &BulkItem) -> Result<ServedKey, ServiceError> {
-        let (keys, grant) = (&self.keys, &self.grant);
-        let track = ContentTrack::new(&item.content, &item.track);
+        let track = &item.track;
         let supplied = item.supplied().map(|(kid, key)| (kid, ContentKey::from_bytes(key)));
-        let served = match (supplied, item.period) {
-            (None, _) => keys.create(grant, track, None).await?,
-            (Some(own), None) => keys.import(grant, &item.content, &item.track, own, item.replace).await?,
-            (Some(own), Some(period)) => {
-                let served = keys.supply_period(grant, track, period, own).await?;
-                ServedKey { kid: served.kid, key: served.key, version: served.version }
+        let keys = match (supplied, item.period) {
+            (None, _) => WantedKeys::created(track),
+            (Some(own), Some(period)) => WantedKeys::PeriodKey { track, period, own },
+            (own, None) => {
+                let change = if item.replace { KeyChange::Replace } else { KeyChange::Import };
+                WantedKeys::Tracks(vec![WantedTrack { track, change, supplied: own }])
             }
         };
-        if let Some(auxiliary) = &item.auxiliary {
-            keys.keep_auxiliary(grant, &item.content, auxiliary.clone(), !item.replace).await?;
+        let (auxiliary, if_absent) = (item.auxiliary.clone(), !item.replace);
+        let wanted = Ingestion { auxiliary, if_absent, ..Ingestion::of(&item.content, keys) };
+        let mut ingested = self.keys.ingest(&self.grant, wanted).await?;
+        match ingested.periods.pop().and_then(|mut periods| periods.pop()) {
+            Some(ServedPeriod { kid, key, version, .. }) => Ok(ServedKey { kid, key, version }),
+            None => ingested.into_key(),
         }
-        Ok(served)
     }
 
     fn results(

@@ -86,10 +86,10 @@ pub(crate) async fn export(
 ) -> Result<HttpResponse, ApiError> {
     let query = Query::parse(request.query_string())?;
     let body = read_body(request, payload, api).await?;
-    let said = SignedPayload::<ExportRequest>::read(body.clone())?;
-    let claim = (Scope::Encryption, &said, query.signature);
+    let payload = SignedPayload::<ExportRequest>::read(body.clone())?;
+    let claim = (Scope::Encryption, &payload, query.signature);
     let grant = authentication::authenticate(request, body, claim, api, auth).await?;
-    let asked = said.into_what();
+    let asked = payload.into_what();
     let recipient = ExportRecipient::from_bytes(&asked.recipient)
         .map_err(|error| ApiError::new(ErrorKind::Invalid, format!("recipient: {error}")))?;
     let page = api.keys.export(&grant, asked.content.as_ref(), asked.after.as_deref()).await?;

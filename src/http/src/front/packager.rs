@@ -17,6 +17,7 @@ use ipnet::IpNet;
 use keymoot_auth::{AuthHandle, Unproved, UnsignedRequest, allowed};
 use keymoot_drm::EncryptionProvider;
 use keymoot_model::{AccountId, ContentId, ResponseShape, TrackName};
+use keymoot_service::{Ingestion, WantedKeys};
 
 use crate::answer::error::{ApiError, ErrorKind};
 use crate::answer::key_answer::{self, AuxiliaryAnswer, KeyAnswer};
@@ -90,10 +91,11 @@ pub(crate) async fn entry_key(
         .with_certificate(proofs::client_certificate(request))
         .for_content(Some(content.clone()));
     let grant = authentication::authenticate_unsigned(unsigned, api, auth).await?;
-    let (content, account, provider) = (&content, grant.account(), EncryptionProvider::Cenc);
-    let served = api.keys.create(&grant, content, None).await?;
-    let of_track = (content, &TrackName::default_track());
-    let systems = system_data::of_key(provider, api, account, of_track, &served)?;
+    let (content, track) = (&content, &TrackName::default_track());
+    let wanted = Ingestion::of(content, WantedKeys::created(track));
+    let served = api.keys.ingest(&grant, wanted).await?.into_key()?;
+    let (account, provider) = (grant.account(), EncryptionProvider::Cenc);
+    let systems = system_data::of_key(provider, api, account, (content, track), &served)?;
     key_answer::key(&KeyAnswer {
         provider,
         account,

@@ -6,15 +6,16 @@ use actix_web::{HttpRequest, HttpResponse};
 
 use keymoot_auth::{AuthHandle, Grant};
 use keymoot_drm::EncryptionProvider;
+use keymoot_model::TrackName;
 use keymoot_protocol::CustomData;
-use keymoot_service::{ContentTrack, ServedKey};
+use keymoot_service::{ContentTrack, Ingestion, KeyChange, ServedKey, WantedKeys, WantedTrack};
 
 use crate::answer::error::{ApiError, ErrorKind};
 use crate::answer::key_answer::{self, AuxiliaryAnswer, KeyAnswer};
 use crate::answer::system_data;
 use crate::api::Api;
 use crate::request::caller::own_url;
-use crate::request::custom_data::{self, ProvedRequest, attach_policy, supplied};
+use crate::request::custom_data::{self, ProvedRequest, supplied};
 
 /// Answers a request to `{provider}/encryption`.
 pub(crate) async fn encryption(
@@ -24,32 +25,21 @@ pub(crate) async fn encryption(
     api: &Api,
     auth: &AuthHandle,
 ) -> Result<HttpResponse, ApiError> {
-    let method = request.method();
-    let ProvedRequest { grant, said, wants_auxiliary } =
+    let ProvedRequest { grant, payload, wants_auxiliary } =
         custom_data::receive(request, payload, api, auth).await?;
-    let custom_data = said.what();
+    let custom_data = payload.what();
     let content = custom_data.content_id();
     let name = custom_data::track(provider, custom_data)?;
-    let track = ContentTrack::new(content, &name);
-    if [Method::POST, Method::PUT].contains(method) {
-        attach_policy(&grant, custom_data, *method == Method::POST, api).await?;
-    }
-    let served = match *method {
-        Method::GET => read(&grant, custom_data, track, api).await?,
-        Method::POST => api.keys.create(&grant, track, supplied(custom_data)?).await?,
-        Method::PUT => api.keys.replace(&grant, track, supplied(custom_data)?).await?,
+    let served = match *request.method() {
+        Method::GET => read(&grant, custom_data, ContentTrack::new(content, &name), api).await?,
+        Method::POST => ingest(&grant, custom_data, &name, KeyChange::Create, api).await?,
+        Method::PUT => ingest(&grant, custom_data, &name, KeyChange::Replace, api).await?,
         _ => {
+            let track = ContentTrack::new(content, &name);
             let versions = api.keys.delete(&grant, track, custom_data.kid()).await?;
             return key_answer::deleted(content, versions);
         }
     };
-    if [Method::POST, Method::PUT].contains(method)
-        && let Some(auxiliary) = custom_data.auxiliary()
-    {
-        // POST adds what is not there and PUT overrides, as they do with the key.
-        let if_absent = *method == Method::POST;
-        api.keys.keep_auxiliary(&grant, content, auxiliary.clone(), if_absent).await?;
-    }
     let stored = if wants_auxiliary { api.keys.auxiliary(&grant, content).await? } else { None };
     let auxiliary = match wants_auxiliary {
         true => AuxiliaryAnswer::Asked(stored.as_ref()),
@@ -67,6 +57,27 @@ pub(crate) async fn encryption(
         own_url: &own_url(request),
         auxiliary,
     })
+}
+
+/// The track's key, new or not, with what comes along for its content. POST adds what is not there and PUT
+/// overrides: policy and auxiliary data as they do with the key.
+async fn ingest(
+    grant: &Grant,
+    custom_data: &CustomData,
+    track: &TrackName,
+    change: KeyChange,
+    api: &Api,
+) -> Result<ServedKey, ApiError> {
+    let policy = custom_data.policy()?;
+    let wanted = WantedTrack { track, change, supplied: supplied(custom_data)? };
+    let wanted = Ingestion {
+        content: custom_data.content_id(),
+        keys: WantedKeys::Tracks(vec![wanted]),
+        policy,
+        auxiliary: custom_data.auxiliary().cloned(),
+        if_absent: change == KeyChange::Create,
+    };
+    Ok(api.keys.ingest(grant, wanted).await?.into_key()?)
 }
 
 /// The track's current key, or the version of the key id that is named.

@@ -19,17 +19,17 @@ use crate::api::Api;
 use crate::request::caller::caller;
 use crate::request::proofs;
 
-/// Authenticates a request that says `said` and needs a credential of `scope`. `signature` is the
+/// Authenticates a request with this signed payload, which needs a credential of `scope`. `signature` is the
 /// protocol's own; `body` is what a proof in the headers may cover.
 pub(crate) async fn authenticate<T: Claims>(
     request: &HttpRequest,
     body: Bytes,
-    (scope, said, signature): (Scope, &SignedPayload<T>, Option<Signature>),
+    (scope, payload, signature): (Scope, &SignedPayload<T>, Option<Signature>),
     api: &Api,
     auth: &AuthHandle,
 ) -> Result<Grant, ApiError> {
     let proofs = proofs(request, body, api)?;
-    let signed = SignedRequest::new(scope, said, signature, caller(request, api)?).with_proofs(proofs);
+    let signed = SignedRequest::new(scope, payload, signature, caller(request, api)?).with_proofs(proofs);
     let signed = Arc::new(signed);
     Ok(retry_with_fresh_accounts(api, async || auth.authenticate(signed.clone()).await).await??)
 }

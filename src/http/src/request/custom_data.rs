@@ -21,8 +21,7 @@ use crate::request::query::Query;
 /// A uDRM request whose proof was accepted.
 pub(crate) struct ProvedRequest {
     pub grant: Grant,
-    /// What it says about itself.
-    pub said: SignedPayload<CustomData>,
+    pub payload: SignedPayload<CustomData>,
     /// Whether its answer shall carry the content's auxiliary data.
     pub wants_auxiliary: bool,
 }
@@ -37,11 +36,10 @@ pub(crate) async fn receive(
     let query = Query::parse(request.query_string())?;
     let body = read_body(request, payload, api).await?;
     let signed = signed_bytes(request.method(), body.clone(), query.custom_data)?;
-    let said = SignedPayload::<CustomData>::read(signed)?;
-    let grant =
-        authentication::authenticate(request, body, (Scope::Encryption, &said, query.signature), api, auth)
-            .await?;
-    Ok(ProvedRequest { grant, said, wants_auxiliary: query.auxiliary == Some(true) })
+    let payload = SignedPayload::<CustomData>::read(signed)?;
+    let claim = (Scope::Encryption, &payload, query.signature);
+    let grant = authentication::authenticate(request, body, claim, api, auth).await?;
+    Ok(ProvedRequest { grant, payload, wants_auxiliary: query.auxiliary == Some(true) })
 }
 
 /// What the signature covers: the body of POST, PUT and DELETE, the decoded `custom_data` of GET and of a
@@ -87,16 +85,4 @@ pub(crate) fn track(provider: EncryptionProvider, custom_data: &CustomData) -> R
 /// The key that the scrambler supplies itself, if it does.
 pub(crate) fn supplied(custom_data: &CustomData) -> Result<Option<(Kid, ContentKey)>, ApiError> {
     Ok(custom_data.supplied()?.map(|(kid, key)| (kid, ContentKey::from_bytes(key))))
-}
-
-/// Attaches the policy that an ingestion names (uDRM 2.4), before there is a key: no license is ever
-/// made without it.
-pub(crate) async fn attach_policy(
-    grant: &Grant,
-    custom_data: &CustomData,
-    if_absent: bool,
-    api: &Api,
-) -> Result<(), ApiError> {
-    let Some(name) = custom_data.policy()? else { return Ok(()) };
-    Ok(api.policies.attach(grant, custom_data.content_id(), name, if_absent).await?)
 }

@@ -11,7 +11,7 @@ mod plan;
 
 use keymoot_auth::Grant;
 use keymoot_crypto::ContentKey;
-use keymoot_model::{Auxiliary, ContentId, KeyPlace, Kid, Period, PolicyName, TrackName};
+use keymoot_model::{Auxiliary, ContentId, Kid, Period, PolicyName, TrackName};
 
 use super::attachment::attachment;
 use super::error::ServiceError;
@@ -29,13 +29,11 @@ pub(super) use part::ATTEMPTS_MAX;
 /// What a packager wants of a content. [`Self::of`] gives one to add to.
 #[derive(Debug)]
 pub struct Ingestion<'i> {
-    /// The content.
     pub content: &'i ContentId,
-    /// Its keys.
     pub keys: WantedKeys<'i>,
-    /// The policy to attach to it.
+    /// To be attached to the content.
     pub policy: Option<&'i PolicyName>,
-    /// The auxiliary data to keep with it.
+    /// To be kept with the content.
     pub auxiliary: Option<Auxiliary>,
     /// Leave a policy alone that is attached, and auxiliary data that is kept.
     pub if_absent: bool,
@@ -51,33 +49,39 @@ impl<'i> Ingestion<'i> {
 /// The keys that are wanted of a content.
 #[derive(Debug)]
 pub enum WantedKeys<'i> {
-    /// None.
-    Nothing,
     /// A key of each of these tracks.
     Tracks(Vec<WantedTrack<'i>>),
     /// The keys of successive crypto periods of each of these tracks, which begin to rotate if they do not.
-    Periods {
-        /// The tracks.
-        tracks: Vec<&'i TrackName>,
-        /// The periods, of each track.
-        range: PeriodRange,
-    },
-    /// Stores a key of the packager's own for one period. Supplied again, another key takes its place, and
-    /// the old one stays licensable.
-    PeriodKey {
-        /// The track.
+    Periods { tracks: Vec<&'i TrackName>, range: PeriodRange },
+    /// A new seed for the periods of one length, and the keys of some of these. Keys derived from the old
+    /// seed stay licensable by their key ids.
+    NewSeed {
         track: &'i TrackName,
-        /// The period.
-        period: Period,
-        /// The key.
-        own: (Kid, ContentKey),
+        length_s: u32,
+        /// The periods whose keys are the answer, if any are; of this length.
+        range: Option<PeriodRange>,
     },
+    /// Stores a key of the packager's own for one period; it wins over the derived one. Supplied again,
+    /// another key takes its place, and the old one stays licensable.
+    PeriodKey { track: &'i TrackName, period: Period, own: (Kid, ContentKey) },
+}
+
+impl<'i> WantedKeys<'i> {
+    /// The key of one track, made now if it has none. Whoever asks first, on whatever node, decides; all
+    /// get the same key.
+    pub fn created(track: &'i TrackName) -> Self {
+        Self::Tracks(vec![WantedTrack::created(track)])
+    }
+
+    /// The keys of successive crypto periods of one track.
+    pub fn periods(track: &'i TrackName, range: PeriodRange) -> Self {
+        Self::Periods { tracks: vec![track], range }
+    }
 }
 
 /// A track whose key is wanted.
 #[derive(Debug)]
 pub struct WantedTrack<'i> {
-    /// Its name.
     pub track: &'i TrackName,
     /// What becomes of a key that it has.
     pub change: KeyChange,
@@ -138,41 +142,30 @@ impl<R: ReplicatedState> Keys<R> {
         if let Some(auxiliary) = auxiliary {
             batch = batch.keeping(content, auxiliary, if_absent);
         }
+        let place = |track| ContentTrack::new(content, track).place(&grant.account().id);
         Ok(match keys {
-            WantedKeys::Nothing => {
-                self.store(batch, Vec::new()).await?;
-                Ingested::default()
-            }
             WantedKeys::Tracks(tracks) => {
                 let plan = self.plan_tracks(grant, content, tracks, is_alone).await?;
                 Ingested { keys: self.store_tracks(batch, plan).await?, periods: Vec::new() }
             }
             WantedKeys::Periods { tracks, range } => {
                 let plan = self.plan_seeds(grant, content, &tracks, range.length_s()).await?;
-                Ingested { keys: Vec::new(), periods: self.store_seeds(batch, plan, range).await? }
+                Ingested { keys: Vec::new(), periods: self.store_seeds(batch, plan, Some(range)).await? }
+            }
+            WantedKeys::NewSeed { track, length_s, range } => {
+                if range.is_some() {
+                    // Keys may have been supplied for its periods elsewhere.
+                    self.make_fresh(grant).await?;
+                }
+                let plan = self.new_seed(place(track), length_s, true)?;
+                Ingested { keys: Vec::new(), periods: self.store_seeds(batch, vec![plan], range).await? }
             }
             WantedKeys::PeriodKey { track, period, own } => {
-                let place = ContentTrack::new(content, track).place(&grant.account().id);
-                let plan = self.plan_period_key(place, period, own).await?;
+                let plan = self.plan_period_key(place(track), period, own).await?;
                 let served = self.store_period_key(batch, plan, period).await?;
                 Ingested { keys: Vec::new(), periods: vec![vec![served]] }
             }
         })
-    }
-
-    /// The key of one track, and nothing beside it.
-    pub(super) async fn ingest_key(
-        &self,
-        grant: &Grant,
-        track: ContentTrack<'_>,
-        change: KeyChange,
-        supplied: Option<(Kid, ContentKey)>,
-    ) -> Result<ServedKey, ServiceError> {
-        let name = track.name();
-        let wanted = vec![WantedTrack { track: &name, change, supplied }];
-        let wanted = Ingestion::of(track.content(), WantedKeys::Tracks(wanted));
-        let key = self.ingest(grant, wanted).await?.keys.pop();
-        key.ok_or_else(|| out_of_protocol("create-key"))
     }
 
     /// Stores what is planned, and holds imports against what came of it.
@@ -198,12 +191,15 @@ impl<R: ReplicatedState> Keys<R> {
         &self,
         batch: Batch<'_>,
         plan: Vec<Planned>,
-        range: PeriodRange,
+        range: Option<PeriodRange>,
     ) -> Result<Vec<Vec<ServedPeriod>>, ServiceError> {
         let mut periods = Vec::with_capacity(plan.len());
         for stored in self.store(batch, plan).await? {
             let Stored::Seed(seed) = stored else { return Err(out_of_protocol("create-seed")) };
-            periods.push(self.serve(&seed, range).await?);
+            periods.push(match range {
+                Some(range) => self.serve(&seed, range).await?,
+                None => Vec::new(),
+            });
         }
         Ok(periods)
     }
@@ -221,25 +217,22 @@ impl<R: ReplicatedState> Keys<R> {
             _ => Err(out_of_protocol("supply-period-key")),
         }
     }
-
-    /// Gives a track a new seed for its periods of this length; says which version it is.
-    pub(super) async fn ingest_seed(
-        &self,
-        grant: &Grant,
-        place: KeyPlace,
-        length_s: u32,
-    ) -> Result<u32, ServiceError> {
-        let plan = self.new_seed(place, length_s, true)?;
-        match self.store(Batch::new(grant), vec![plan]).await?.pop() {
-            Some(Stored::Seed(seed)) => Ok(seed.id.version.into()),
-            _ => Err(out_of_protocol("replace-seed")),
-        }
-    }
 }
 
 impl Ingested {
+    /// The key of the one track that was wanted.
+    ///
+    /// # Errors
+    /// [`ServiceError::Protocol`] when no key of a track was wanted.
+    pub fn into_key(mut self) -> Result<ServedKey, ServiceError> {
+        self.keys.pop().ok_or_else(|| out_of_protocol("create-key"))
+    }
+
     /// The periods of the one track that was wanted.
-    pub(super) fn into_periods(mut self) -> Result<Vec<ServedPeriod>, ServiceError> {
+    ///
+    /// # Errors
+    /// [`ServiceError::Protocol`] when no periods were wanted.
+    pub fn into_periods(mut self) -> Result<Vec<ServedPeriod>, ServiceError> {
         self.periods.pop().ok_or_else(|| out_of_protocol("create-seed"))
     }
 }

@@ -87,13 +87,11 @@ async fn without_a_quorum_nothing_changes_and_the_caller_is_told() {
 #[tokio::test]
 async fn an_import_is_stored_once_however_often_it_is_brought() {
     let world = World::new();
-    let (keys, track) = (world.keys(), keymoot_model::TrackName::default_track());
-    let import = async |number, byte, replace| {
-        keys.import(&world.grant, &film(number), &track, own_key(byte), replace).await
-    };
-    let first = import(1, 1, false).await.unwrap();
-    assert_eq!(import(1, 1, false).await.unwrap().version, first.version);
-    assert!(conflict(import(1, 2, false).await).contains("another key"));
-    assert_eq!(import(1, 2, true).await.unwrap().version, 2);
-    assert_eq!(import(1, 1, false).await.unwrap().version, 1, "an old version is known, too");
+    let keys = world.keys();
+    let bring = async |change, byte| keys.change(&world.grant, &film(1), change, Some(own_key(byte))).await;
+    let first = bring(KeyChange::Import, 1).await.unwrap();
+    assert_eq!(bring(KeyChange::Import, 1).await.unwrap().version, first.version);
+    assert!(conflict(bring(KeyChange::Import, 2).await).contains("another key"));
+    assert_eq!(bring(KeyChange::Replace, 2).await.unwrap().version, 2);
+    assert_eq!(bring(KeyChange::Import, 1).await.unwrap().version, 1, "an old version is known, too");
 }

@@ -1,13 +1,11 @@
 //! Ingestions: keys, policy and auxiliary data of a content in one proposal.
 
-use keymoot_model::{Auxiliary, Period, PolicyName, TrackName};
+use keymoot_model::{Auxiliary, PolicyName};
 use keymoot_state::Command;
 
 use super::policies::policy;
 use super::*;
-use crate::{
-    Ingested, Ingestion, KeyChange, PeriodRange, PolicyCondition, ReplicatedState, WantedKeys, WantedTrack,
-};
+use crate::PolicyCondition;
 
 fn auxiliary(super_cas_id: u32) -> Auxiliary {
     Auxiliary { super_cas_id: Some(super_cas_id), ..Auxiliary::default() }
@@ -176,6 +174,18 @@ async fn rotating_tracks_and_their_policy_are_one_proposal() {
     assert_eq!(world.proposed_since(length), [["attach-policy", "create-seed", "create-seed"]]);
     assert_eq!(ingested.periods.iter().map(Vec::len).collect::<Vec<_>>(), [2, 2]);
     assert_ne!(ingested.periods[0][0].kid, ingested.periods[1][0].kid);
+}
+
+#[tokio::test]
+async fn a_new_seed_and_its_policy_are_one_proposal() {
+    let (world, name) = World::with_policy().await;
+    let range = PeriodRange::new(60, 5, 2).unwrap();
+    world.keys().periods(&world.grant, &film(1), range).await.unwrap();
+    let (length, content, track) = (world.here().log().len(), film(1), TrackName::default_track());
+    let wanted = WantedKeys::NewSeed { track: &track, length_s: 60, range: Some(range) };
+    let wanted = Ingestion { policy: Some(&name), ..Ingestion::of(&content, wanted) };
+    world.keys().ingest(&world.grant, wanted).await.unwrap();
+    assert_eq!(world.proposed_since(length), [["attach-policy", "replace-seed"]]);
 }
 
 #[tokio::test]

@@ -17,10 +17,15 @@ use keymoot_auth::{
 };
 use keymoot_cluster::ClusterError;
 use keymoot_crypto::{ContentKey, Keyring};
-use keymoot_model::{Account, AccountId, Consistency, ContentId, KeyOrigin, Kid, ResponseShape};
+use keymoot_model::{
+    Account, AccountId, Consistency, ContentId, KeyOrigin, Kid, Period, ResponseShape, TrackName,
+};
 use keymoot_state::NewKey;
 
-use crate::{ContentTrack, Keys, Policies, ServiceError};
+use crate::{
+    ContentTrack, Ingested, Ingestion, KeyChange, Keys, PeriodRange, Policies, ReplicatedState, ServedKey,
+    ServedPeriod, ServiceError, WantedKeys, WantedTrack,
+};
 use memory::{Fault, MemoryNode};
 
 /// Two nodes of one cluster, and an account that asks them.
@@ -68,6 +73,64 @@ impl World {
 
     fn policies_elsewhere(&self) -> Policies<MemoryNode> {
         Policies::new(self.nodes[1].clone())
+    }
+}
+
+/// Ingestions of the default track alone.
+impl<R: ReplicatedState> Keys<R> {
+    async fn create(
+        &self,
+        grant: &Grant,
+        content: &ContentId,
+        supplied: Option<(Kid, ContentKey)>,
+    ) -> Result<ServedKey, ServiceError> {
+        self.change(grant, content, KeyChange::Create, supplied).await
+    }
+
+    async fn replace(
+        &self,
+        grant: &Grant,
+        content: &ContentId,
+        supplied: Option<(Kid, ContentKey)>,
+    ) -> Result<ServedKey, ServiceError> {
+        self.change(grant, content, KeyChange::Replace, supplied).await
+    }
+
+    async fn change(
+        &self,
+        grant: &Grant,
+        content: &ContentId,
+        change: KeyChange,
+        supplied: Option<(Kid, ContentKey)>,
+    ) -> Result<ServedKey, ServiceError> {
+        let track = TrackName::default_track();
+        let wanted = vec![WantedTrack { track: &track, change, supplied }];
+        self.ingest(grant, Ingestion::of(content, WantedKeys::Tracks(wanted))).await?.into_key()
+    }
+
+    async fn periods(
+        &self,
+        grant: &Grant,
+        content: &ContentId,
+        range: PeriodRange,
+    ) -> Result<Vec<ServedPeriod>, ServiceError> {
+        let track = TrackName::default_track();
+        let wanted = Ingestion::of(content, WantedKeys::periods(&track, range));
+        self.ingest(grant, wanted).await.and_then(Ingested::into_periods)
+    }
+
+    async fn supply_period(
+        &self,
+        grant: &Grant,
+        content: &ContentId,
+        period: Period,
+        own: (Kid, ContentKey),
+    ) -> Result<ServedPeriod, ServiceError> {
+        let track = TrackName::default_track();
+        let wanted = Ingestion::of(content, WantedKeys::PeriodKey { track: &track, period, own });
+        let mut served = self.ingest(grant, wanted).await.and_then(Ingested::into_periods)?;
+        assert_eq!(served.len(), 1);
+        Ok(served.remove(0))
     }
 }
 

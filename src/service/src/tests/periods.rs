@@ -1,10 +1,8 @@
 //! Crypto periods: one seed for all of them, and keys that were supplied for some.
 
-use keymoot_model::Period;
 use keymoot_state::{Command, NewKey};
 
 use super::*;
-use crate::{PeriodRange, ReplicatedState};
 
 fn range(first: u32, count: u32) -> PeriodRange {
     PeriodRange::new(60, first, count).unwrap()
@@ -69,6 +67,24 @@ async fn a_derived_key_id_cannot_be_supplied() {
     let supplied = Some((served[0].kid, own_key(1).1));
     let refused = world.keys().create(&world.grant, &film(2), supplied).await;
     assert!(conflict(refused).contains("names a derived key"));
+}
+
+#[tokio::test]
+async fn a_new_seed_changes_derived_keys_and_no_supplied_one_and_answers_with_its_own() {
+    let world = World::new();
+    let old = world.keys_elsewhere().periods(&world.grant, &film(1), range(7, 3)).await.unwrap();
+    let period = Period { length_s: 60, index: 8 };
+    world.keys_elsewhere().supply_period(&world.grant, &film(1), period, own_key(1)).await.unwrap();
+    let (content, track) = (film(1), TrackName::default_track());
+    let seed = |range| WantedKeys::NewSeed { track: &track, length_s: 60, range };
+    let ingest =
+        async |range| world.keys().ingest(&world.grant, Ingestion::of(&content, seed(range))).await.unwrap();
+    let new = ingest(Some(range(7, 3))).await.into_periods().unwrap();
+    assert_eq!(new.iter().map(|one| one.supplied).collect::<Vec<_>>(), [false, true, false]);
+    assert!(new[1].key.same_as(&own_key(1).1) && new[0].kid != old[0].kid && new[2].kid != old[2].kid);
+    let read = world.keys().periods(&world.grant, &film(1), range(9, 1)).await.unwrap();
+    assert_eq!(read[0].kid, new[2].kid);
+    assert!(ingest(None).await.into_periods().unwrap().is_empty());
 }
 
 #[tokio::test]

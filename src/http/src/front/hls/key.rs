@@ -37,8 +37,8 @@ pub(crate) async fn key(
             (grant, content, None)
         }
         None => {
-            let (grant, said) = by_signature(request, api, auth).await?;
-            (grant, said.content_id().clone(), Some(said))
+            let (grant, custom_data) = by_signature(request, api, auth).await?;
+            (grant, custom_data.content_id().clone(), Some(custom_data))
         }
     };
     let found = located(&kid, &grant, api).await?.filter(|found| {
@@ -87,10 +87,10 @@ async fn by_signature(
     let custom_data = query.custom_data.ok_or_else(|| {
         ApiError::unauthorized("there is neither a token nor custom data").counted_as("missing")
     })?;
-    let said = SignedPayload::<CustomData>::read(custom_data)?;
-    let claim = (Scope::License, &said, query.signature);
+    let payload = SignedPayload::<CustomData>::read(custom_data)?;
+    let claim = (Scope::License, &payload, query.signature);
     let grant = authentication::authenticate(request, Bytes::new(), claim, api, auth).await?;
-    Ok((grant, said.into_what()))
+    Ok((grant, payload.into_what()))
 }
 
 /// The key, also when it is younger than what a node has applied whose account reads locally.

@@ -19,9 +19,9 @@ use crate::request::query::{self, Query};
 use keymoot_auth::{AuthHandle, Grant};
 use keymoot_crypto::random_bytes;
 use keymoot_drm::EncryptionProvider;
-use keymoot_model::{KeyUri, Kid, Scope};
+use keymoot_model::{ContentId, KeyUri, Kid, Scope, TrackName};
 use keymoot_protocol::{CustomData, SignedPayload};
-use keymoot_service::{ContentTrack, PeriodRange, PeriodsError};
+use keymoot_service::{Ingestion, PeriodRange, PeriodsError, WantedKeys};
 
 use super::{KEYS_WITHIN, key_tokens};
 
@@ -43,14 +43,14 @@ pub(crate) async fn key_info(
     let custom_data = query.custom_data.ok_or_else(|| {
         ApiError::new(ErrorKind::Invalid, "Missing custom data: give it as ?custom_data= in base64")
     })?;
-    let said = SignedPayload::<CustomData>::read(custom_data)?;
-    let claim = (Scope::Encryption, &said, query.signature);
+    let payload = SignedPayload::<CustomData>::read(custom_data)?;
+    let claim = (Scope::Encryption, &payload, query.signature);
     let grant = authentication::authenticate(request, Bytes::new(), claim, api, auth).await?;
-    let said = said.into_what();
-    let content = said.content_id();
+    let custom_data = payload.into_what();
+    let content = custom_data.content_id();
     // There is one track; another that is named is not overlooked.
-    let track = track(EncryptionProvider::Hls, &said)?;
-    let kid = wanted.kid(ContentTrack::new(content, &track), &grant, api).await?;
+    let track = track(EncryptionProvider::Hls, &custom_data)?;
+    let kid = kid_of_now(&wanted, content, &track, &grant, api).await?;
     let tokens = key_tokens(api).await?;
     let ends_s = now_s().saturating_add(TOKEN_LIFETIME_S);
     let token = tokens.issue(&grant.account().id, content, &kid, ends_s);
@@ -92,15 +92,25 @@ impl Wanted {
         }
         Ok(Self { key_uri, period_s })
     }
+}
 
-    /// The id of the key to encrypt with now.
-    async fn kid(&self, track: ContentTrack<'_>, grant: &Grant, api: &Api) -> Result<Kid, ApiError> {
-        let Some(length_s) = self.period_s else { return Ok(api.keys.create(grant, track, None).await?.kid) };
-        let range = period_at(now_s(), length_s)
-            .map_err(|error| ApiError::new(ErrorKind::Invalid, error.to_string()))?;
-        let served = api.keys.periods(grant, track, range).await?;
-        served.first().map(|served| served.kid).ok_or_else(|| ApiError::internal("a period has no key"))
-    }
+/// The id of the key to encrypt with now.
+async fn kid_of_now(
+    wanted: &Wanted,
+    content: &ContentId,
+    track: &TrackName,
+    grant: &Grant,
+    api: &Api,
+) -> Result<Kid, ApiError> {
+    let Some(length_s) = wanted.period_s else {
+        let wanted = Ingestion::of(content, WantedKeys::created(track));
+        return Ok(api.keys.ingest(grant, wanted).await?.into_key()?.kid);
+    };
+    let range =
+        period_at(now_s(), length_s).map_err(|error| ApiError::new(ErrorKind::Invalid, error.to_string()))?;
+    let wanted = Ingestion::of(content, WantedKeys::periods(track, range));
+    let served = api.keys.ingest(grant, wanted).await?.into_periods()?;
+    served.first().map(|served| served.kid).ok_or_else(|| ApiError::internal("a period has no key"))
 }
 
 /// The one period of this length that an instant is in; periods are counted from 1970 UTC.

@@ -53,10 +53,10 @@ async fn issue(
     let query = asked(provider, request, &body)?;
     let missing = "Missing custom data: give it as ?custom_data= in base64";
     let signed = query.custom_data.ok_or_else(|| ApiError::new(ErrorKind::Invalid, missing))?;
-    let said = SignedPayload::<CustomData>::read(signed)?;
-    let claim = (Scope::License, &said, query.signature);
+    let payload = SignedPayload::<CustomData>::read(signed)?;
+    let claim = (Scope::License, &payload, query.signature);
     let grant = authentication::authenticate(request, body.clone(), claim, api, auth).await?;
-    let custom_data = said.what();
+    let custom_data = payload.what();
     if query.files.iter().any(|files| !are_signed_for(files, custom_data)) {
         let message = "parameter files names a file that the signed custom data does not";
         return Err(ApiError::new(ErrorKind::Invalid, message));

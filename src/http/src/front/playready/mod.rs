@@ -14,6 +14,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use keymoot_auth::{AuthHandle, Unproved, UnsignedRequest};
 use keymoot_drm::{LicenseUrl, OwnedContentKeyInfo, ProtectionScheme, System};
 use keymoot_model::{AccountId, TrackName};
+use keymoot_service::{Ingestion, WantedKeys};
 
 use crate::answer::error::{ApiError, ErrorKind};
 use crate::api::Api;
@@ -43,7 +44,9 @@ pub async fn packaging_data(
         .for_content(Some(asked.content.clone()))
         .with_certificate(proofs::client_certificate(request));
     let grant = authentication::authenticate_unsigned(unsigned, api, auth).await?;
-    let served = api.keys.create(&grant, &asked.content, None).await?;
+    let track = TrackName::default_track();
+    let wanted = Ingestion::of(&asked.content, WantedKeys::created(&track));
+    let served = api.keys.ingest(&grant, wanted).await?.into_key()?;
     let license_url = grant.account().playready_la_url.as_deref().map(LicenseUrl::new).transpose()?;
     let info = OwnedContentKeyInfo {
         kid: served.kid,
@@ -51,7 +54,7 @@ pub async fn packaging_data(
         iv: None,
         content: asked.content,
         account: grant.account().id.clone(),
-        track: TrackName::default_track(),
+        track,
         scheme,
         period: None,
         playready_license_url: license_url,

@@ -85,9 +85,9 @@ async fn receive(
     let query = Query::parse(request.query_string())?;
     let body = read_body(request, payload, api).await?;
     let signed = signed_bytes(request.method(), body.clone(), query.custom_data)?;
-    let said = SignedPayload::<PolicyData>::read(signed)?;
-    let claim = (Scope::Policy, &said, query.signature);
-    Ok((authentication::authenticate(request, body, claim, api, auth).await?, said.into_what()))
+    let payload = SignedPayload::<PolicyData>::read(signed)?;
+    let claim = (Scope::Policy, &payload, query.signature);
+    Ok((authentication::authenticate(request, body, claim, api, auth).await?, payload.into_what()))
 }
 
 async fn list(asked: &PolicyRequest<'_>) -> Result<HttpResponse, ApiError> {

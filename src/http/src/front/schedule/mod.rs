@@ -11,11 +11,10 @@ use actix_web::web;
 use actix_web::{HttpRequest, HttpResponse};
 
 use keymoot_auth::AuthHandle;
-use keymoot_crypto::ContentKey;
 use keymoot_drm::EncryptionProvider;
-use keymoot_model::{Kid, Period, TimeStamp};
+use keymoot_model::{Period, TimeStamp, TrackName};
 use keymoot_protocol::{CustomData, ScheduleData};
-use keymoot_service::{ContentTrack, PeriodRange, PeriodsError, ServedPeriod};
+use keymoot_service::{ContentTrack, Ingestion, PeriodRange, PeriodsError, ServedPeriod, WantedKeys};
 
 use crate::answer::error::{ApiError, ErrorKind};
 use crate::answer::license_url::license_url;
@@ -36,36 +35,35 @@ pub(crate) async fn schedule(
 ) -> Result<HttpResponse, ApiError> {
     let method = request.method();
     let proved = custom_data::receive(request, payload, api, auth).await?;
-    let asked = ScheduleData::parse(proved.said.bytes())?;
-    let content = proved.said.what().content_id();
-    if *method != Method::GET {
-        let if_absent = *method == Method::POST;
-        custom_data::attach_policy(&proved.grant, proved.said.what(), if_absent, api).await?;
-    }
-    let name = custom_data::track(provider, proved.said.what())?;
+    let custom_data = proved.payload.what();
+    let asked = ScheduleData::parse(proved.payload.bytes())?;
+    let content = custom_data.content_id();
+    let policy = if *method == Method::GET { None } else { custom_data.policy()? };
+    let name = custom_data::track(provider, custom_data)?;
     let track = ContentTrack::new(content, &name);
     let periods = match *method {
         Method::GET => read(&proved, &asked, track, api).await?,
-        Method::POST => {
-            if custom_data::supplied(proved.said.what())?.is_some() {
-                return Err(ApiError::new(
-                    ErrorKind::Invalid,
-                    "PUT supplies the key of a period, POST does not",
-                ));
-            }
-            Some(api.keys.periods(&proved.grant, track, range(&asked)?).await?)
+        _ => {
+            let keys = match *method {
+                Method::POST => created(custom_data, &asked, &name)?,
+                _ => changed(custom_data, &asked, &name)?,
+            };
+            let if_absent = *method == Method::POST;
+            let wanted = Ingestion { policy, if_absent, ..Ingestion::of(content, keys) };
+            let served = api.keys.ingest(&proved.grant, wanted).await?.into_periods()?;
+            // Of a new seed no keys need be asked for.
+            (!served.is_empty()).then_some(served)
         }
-        _ => change(&proved, &asked, track, api).await?,
     };
     let Some(served) = periods else {
         let schedules = api.keys.schedules(&proved.grant, track).await?;
-        return answer::schedules(proved.said.what(), &name, &schedules);
+        return answer::schedules(custom_data, &name, &schedules);
     };
     let account = proved.grant.account();
     let systems = system_data::of_periods(provider, api, account, (content, &name), &served).await?;
     answer::periods(&PeriodsAnswer {
         provider,
-        custom_data: proved.said.what(),
+        custom_data,
         track: &name,
         asked: &asked,
         served: &served,
@@ -87,7 +85,7 @@ async fn read(
     let range = range(asked)?;
     match api.keys.known_periods(&proved.grant, track, range).await? {
         Some(served) => Ok(Some(served)),
-        None => Err(not_rotating(proved.said.what(), asked)),
+        None => Err(not_rotating(proved.payload.what(), asked)),
     }
 }
 
@@ -100,40 +98,36 @@ fn not_rotating(custom_data: &CustomData, asked: &ScheduleData) -> ApiError {
     ApiError::new(ErrorKind::NotFound, message)
 }
 
-/// Supplies the key of one period, or replaces the seed; then answers the periods asked for, if any.
-async fn change(
-    proved: &ProvedRequest,
+/// What POST wants: the periods, of a track that rotates from now on at the latest.
+fn created<'t>(
+    custom_data: &CustomData,
     asked: &ScheduleData,
-    track: ContentTrack<'_>,
-    api: &Api,
-) -> Result<Option<Vec<ServedPeriod>>, ApiError> {
-    if let Some(supplied) = custom_data::supplied(proved.said.what())? {
-        return supply(proved, asked, track, supplied, api).await.map(|served| Some(vec![served]));
-    }
-    // Whatever else is wrong is told before anything changes.
-    let range = asked.first.map(|_| range(asked)).transpose()?;
-    api.keys.replace_seed(&proved.grant, track, length_s(asked)?).await?;
-    match range {
-        Some(range) => Ok(Some(api.keys.periods(&proved.grant, track, range).await?)),
-        None => Ok(None),
+    track: &'t TrackName,
+) -> Result<WantedKeys<'t>, ApiError> {
+    match custom_data::supplied(custom_data)? {
+        None => Ok(WantedKeys::periods(track, range(asked)?)),
+        Some(_) => Err(ApiError::new(ErrorKind::Invalid, "PUT supplies the key of a period, POST does not")),
     }
 }
 
-async fn supply(
-    proved: &ProvedRequest,
+/// What PUT wants: a key for one period, or a new seed and the periods asked for, if any.
+fn changed<'t>(
+    custom_data: &CustomData,
     asked: &ScheduleData,
-    track: ContentTrack<'_>,
-    supplied: (Kid, ContentKey),
-    api: &Api,
-) -> Result<ServedPeriod, ApiError> {
+    track: &'t TrackName,
+) -> Result<WantedKeys<'t>, ApiError> {
+    let Some(own) = custom_data::supplied(custom_data)? else {
+        let range = asked.first.map(|_| range(asked)).transpose()?;
+        return Ok(WantedKeys::NewSeed { track, length_s: length_s(asked)?, range });
+    };
     let range = range(asked)?;
     if range.count() != 1 {
         let message =
             "custom data crypto_period_count must be 1 when a key is supplied; a key holds for one period";
         return Err(ApiError::new(ErrorKind::Invalid, message));
     }
-    let period = Period { length_s: length_s(asked)?, index: range.first() };
-    Ok(api.keys.supply_period(&proved.grant, track, period, supplied).await?)
+    let period = Period { length_s: range.length_s(), index: range.first() };
+    Ok(WantedKeys::PeriodKey { track, period, own })
 }
 
 fn length_s(asked: &ScheduleData) -> Result<u32, ApiError> {

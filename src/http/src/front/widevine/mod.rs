@@ -16,8 +16,8 @@ use futures::future::try_join_all;
 
 use keymoot_auth::{AuthError, AuthHandle, ClientCertificate, Grant, WidevineRequest};
 use keymoot_drm::{OwnedContentKeyInfo, System};
-use keymoot_model::{AccountId, ContentId, Kid, Period, PolicyName, TrackName};
-use keymoot_service::{ContentTrack, LocatedKey, PeriodRange};
+use keymoot_model::{AccountId, ContentId, Kid, TrackName};
+use keymoot_service::{Ingested, Ingestion, LocatedKey, WantedKeys, WantedTrack};
 
 use crate::answer::error::ApiError;
 use crate::api::Api;
@@ -93,15 +93,9 @@ async fn authenticate(
 }
 
 async fn serve(asked: &ContentKeyRequest, grant: &Grant, api: &Api) -> Result<HttpResponse, Refusal> {
-    if let Some(policy) = &asked.policy {
-        honour(policy, asked, grant, api).await?;
-    }
     let keys = match &asked.specifier {
         Specifier::Kids(kids) => located(kids, asked, grant, api).await?,
-        Specifier::Content(content) => match asked.periods()? {
-            None => whole_tracks(content, asked, grant, api).await?,
-            Some(range) => rotating_tracks(content, asked, range, grant, api).await?,
-        },
+        Specifier::Content(content) => ingested(content, asked, grant, api).await?,
     };
     let infos = keys.iter().map(|key| OwnedContentKeyInfo {
         kid: key.kid,
@@ -118,71 +112,43 @@ async fn serve(asked: &ContentKeyRequest, grant: &Grant, api: &Api) -> Result<Ht
     answer::keys(asked, &keys, &data).map_err(|error| Refusal::from(ApiError::internal(error)))
 }
 
-/// Attaches the policy that a packager names to the content, unless one is attached: a packager of a
-/// live stream asks again and again, and must not undo what was changed since. Who looks keys up by
-/// their ids changes nothing, but is told when there is no such policy.
-async fn honour(
-    policy: &PolicyName,
+/// The keys of the content's tracks or of their periods, made now where there are none: all tracks of the
+/// first period, then all of the next. The policy that the packager names is attached unless one is: a
+/// packager of a live stream asks again and again, and must not undo what was changed since.
+async fn ingested(
+    content: &ContentId,
     asked: &ContentKeyRequest,
     grant: &Grant,
     api: &Api,
-) -> Result<(), Refusal> {
-    match asked.content() {
-        Some(content) => api.policies.attach(grant, content, policy, true).await?,
-        None => {
-            let account = grant.account();
-            api.policies.named(account, policy, account.consistency).await?;
-        }
+) -> Result<Vec<TrackKey>, Refusal> {
+    let tracks = asked.tracks.iter();
+    let keys = match asked.periods()? {
+        None => WantedKeys::Tracks(tracks.map(WantedTrack::created).collect()),
+        Some(range) => WantedKeys::Periods { tracks: tracks.collect(), range },
+    };
+    let wanted = Ingestion { policy: asked.policy.as_ref(), ..Ingestion::of(content, keys) };
+    let Ingested { keys, periods } = api.keys.ingest(grant, wanted).await?;
+    let track_key = |track: &TrackName, kid, key, period| TrackKey {
+        track: track.clone(),
+        content: content.clone(),
+        kid,
+        key,
+        period,
+    };
+    let whole = asked.tracks.iter().zip(keys);
+    let mut keys: Vec<TrackKey> =
+        whole.map(|(track, served)| track_key(track, served.kid, served.key, None)).collect();
+    for (track, periods) in asked.tracks.iter().zip(periods) {
+        let served = periods.into_iter();
+        keys.extend(served.map(|served| track_key(track, served.kid, served.key, Some(served.period))));
     }
-    Ok(())
-}
-
-/// The keys of tracks that do not rotate; made now where there are none.
-async fn whole_tracks(
-    content: &ContentId,
-    asked: &ContentKeyRequest,
-    grant: &Grant,
-    api: &Api,
-) -> Result<Vec<TrackKey>, Refusal> {
-    let created = asked.tracks.iter().map(|track| async move {
-        let served = api.keys.create(grant, ContentTrack::new(content, track), None).await?;
-        Ok::<_, Refusal>(TrackKey {
-            track: track.clone(),
-            content: content.clone(),
-            kid: served.kid,
-            key: served.key,
-            period: None,
-        })
-    });
-    try_join_all(created).await
-}
-
-/// The keys of periods: all tracks of the first period, then all of the next.
-async fn rotating_tracks(
-    content: &ContentId,
-    asked: &ContentKeyRequest,
-    range: PeriodRange,
-    grant: &Grant,
-    api: &Api,
-) -> Result<Vec<TrackKey>, Refusal> {
-    let served = asked.tracks.iter().map(|track| async move {
-        let periods = api.keys.periods(grant, ContentTrack::new(content, track), range).await?;
-        let keys = periods.into_iter().map(|served| TrackKey {
-            track: track.clone(),
-            content: content.clone(),
-            kid: served.kid,
-            key: served.key,
-            period: Some(served.period),
-        });
-        Ok::<_, Refusal>(keys.collect::<Vec<_>>())
-    });
-    let mut keys: Vec<TrackKey> = try_join_all(served).await?.into_iter().flatten().collect();
     // The sort is stable: within a period the tracks stay as they were asked for.
-    keys.sort_by_key(|key| key.period.map(|period: Period| period.index));
+    keys.sort_by_key(|key| key.period.map(|period| period.index));
     Ok(keys)
 }
 
-/// The keys that pssh data names, as far as they are the account's.
+/// The keys that pssh data names, as far as they are the account's. Who looks keys up by their ids changes
+/// nothing, but is told when there is no policy of the name given.
 async fn located(
     kids: &[Kid],
     asked: &ContentKeyRequest,
@@ -190,6 +156,9 @@ async fn located(
     api: &Api,
 ) -> Result<Vec<TrackKey>, Refusal> {
     let account = grant.account();
+    if let Some(policy) = &asked.policy {
+        api.policies.named(account, policy, account.consistency).await?;
+    }
     let found = kids.iter().map(|kid| api.keys.by_kid(kid, account.consistency));
     let found: Vec<Option<LocatedKey>> = try_join_all(found).await?;
     let own: Vec<LocatedKey> =
