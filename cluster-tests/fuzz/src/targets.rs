@@ -12,18 +12,19 @@ use keymoot_codec as codec;
 use keymoot_codec::Kind;
 use keymoot_drm::{playready, pssh};
 use keymoot_http::path::RequestPath;
-use keymoot_http::playready::request::PackagingRequest;
-use keymoot_http::query::{self, Query};
-use keymoot_http::track_types::TRACK_TYPES;
-use keymoot_http::widevine::request::{ContentKeyEnvelope, ContentKeyRequest, Specifier};
 use keymoot_license::clear_key::{self, ClearKeyRequest};
 use keymoot_license::outgoing::OutgoingResponse;
 use keymoot_license::widevine::{self as widevine_license, WidevineChallenge};
 use keymoot_license::{fairplay, playready as playready_license, terms};
-use keymoot_model::{Policy, TrackName};
+use keymoot_model::{Kid, Policy, TimeStamp, TrackName};
+use keymoot_protocol::hls::{self, KeyInfoQuery};
+use keymoot_protocol::playready::PackagingRequest;
+use keymoot_protocol::query::{self, Query};
+use keymoot_protocol::widevine::{ContentKeyEnvelope, ContentKeyRequest, KIDS_MAX, Specifier, TRACK_TYPES};
 use keymoot_protocol::{
     Authorization, BulkBody, BulkItem, CustomData, DigestNonces, Envelope, ExportRequest, GivenPolicy,
-    HttpSignature, PolicyData, ServerKeys, Signature, SignatureWindow,
+    HttpSignature, KeyTokens, PolicyData, ReceivedAnswer, ScheduleData, ServerKeys, Signature,
+    SignatureWindow, verify_answer,
 };
 use keymoot_tls::NodeRequest;
 
@@ -39,6 +40,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("custom_data", custom_data),
     ("export_request", export_request),
     ("forwarded_for", forwarded_for),
+    ("hls", hls),
     ("join", join),
     ("license_answers", license_answers),
     ("packaging_request", packaging_request),
@@ -155,6 +157,8 @@ pub fn signature_headers(input: &[u8]) {
     }
     let nonces = DigestNonces::new(b"a key that nobody has guessed", 300);
     assert!(!matches!(Authorization::read(&envelope, Some(&nonces)), Some(Authorization::Digest(_))));
+    let answer = ReceivedAnswer { status: 200, headers: &envelope.headers, body: b"{}" };
+    assert!(verify_answer(&[1; 32], "a nonce of the client's", &envelope, &answer).is_err());
     let keys = ServerKeys::derive(&[1; 32]).expect("any 32 bytes make keys");
     if let Some(signed) = keys.sign_answer(&envelope, 200, b"{}") {
         assert!(signed.signature_input.contains("=(\"@status\" \"content-digest\""));
@@ -188,7 +192,16 @@ pub fn export_request(input: &[u8]) {
 }
 
 /// Custom data: what is accepted cannot be extended, which is how a SHA-1 signature would be forged.
+/// What it says of crypto periods counts from its own epoch.
 pub fn custom_data(input: &[u8]) {
+    if let Ok(data) = ScheduleData::parse(input) {
+        let length_s = data.length_s.unwrap_or(1);
+        assert_ne!(length_s, 0);
+        let index = data.first_index(length_s, TimeStamp::UNIX_EPOCH);
+        if let Some((start, end)) = index.ok().and_then(|index| data.span(length_s, index)) {
+            assert!(data.epoch <= start && start < end);
+        }
+    }
     let Ok(data) = CustomData::parse(input) else { return };
     assert!(!data.content_id().as_str().is_empty());
     let mut extended = input.to_vec();
@@ -244,11 +257,7 @@ pub fn path(input: &[u8]) {
 /// written anew, and stating it twice is refused.
 pub fn query(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };
-    if let Ok(Some(uri)) = query::parameter(text, "key_uri")
-        && let Ok(uri) = keymoot_model::KeyUri::new(uri)
-    {
-        let line = uri.of(&keymoot_model::Kid::from_bytes([7; 16]));
-        assert!(!line.contains(['"', '\n', '\r']), "{line:?} leaves its attribute");
+    if let Ok(Some(_)) = query::parameter(text, "key_uri") {
         assert!(query::parameter(&format!("{text}&Key_URI=x"), "key_uri").is_err());
     }
     let Ok(query) = Query::parse(text) else { return };
@@ -261,6 +270,24 @@ pub fn query(input: &[u8]) {
     if let Some(data) = query.custom_data {
         custom_data(&data);
         assert!(Query::parse(&format!("{text}&Custom_Data=e30=")).is_err());
+    }
+}
+
+/// What is asked of HLS AES-128: a key URI stays within its attribute and names the key where keys change,
+/// and nobody without the cluster's key makes a token.
+pub fn hls(input: &[u8]) {
+    let Ok(text) = std::str::from_utf8(input) else { return };
+    let kid = Kid::from_bytes([7; 16]);
+    assert_eq!(KeyTokens::new(b"a key that nobody has guessed").read(text, &kid, 0), None);
+    let Ok(asked) = KeyInfoQuery::parse(text) else { return };
+    if let Some(uri) = &asked.key_uri {
+        let line = uri.of(&kid);
+        assert!(!line.contains(['"', '\n', '\r']), "{line:?} leaves its attribute");
+        assert!(asked.period_s.is_none() || uri.has_kid_placeholder());
+    }
+    if let Some(length_s) = asked.period_s {
+        let index = hls::period_at(1_800_000_000, length_s).expect("an index for every length");
+        assert!(u64::from(index) * u64::from(length_s.get()) <= 1_800_000_000);
     }
 }
 
@@ -291,9 +318,6 @@ fn inner_widevine_request(input: &[u8]) {
     assert_eq!(known.len(), names.len(), "{names:?}");
     match &asked.specifier {
         Specifier::Content(content) => assert!(!names.is_empty() && !content.as_str().is_empty()),
-        Specifier::Kids(kids) => assert!(!kids.is_empty()),
-    }
-    if let Ok(Some(range)) = asked.periods() {
-        assert!(u64::from(range.count()) * names.len() as u64 <= u64::from(keymoot_service::PERIODS_MAX));
+        Specifier::Kids(kids) => assert!((1..=KIDS_MAX).contains(&kids.len())),
     }
 }

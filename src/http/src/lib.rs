@@ -13,9 +13,8 @@ mod request;
 mod tests;
 
 pub use api::Api;
-pub use front::{playready, widevine};
 pub use listener::connection::ClientTimeouts;
 pub use listener::drain::Drain;
 pub use listener::server::{HttpError, listen, listen_for_packagers};
 pub use listener::settings;
-pub use request::{path, query, track_types};
+pub use request::path;

@@ -1,9 +1,11 @@
-//! Requests as their protocols write them, and what proves them: custom data, signatures, HTTP
-//! authentication, message signatures, tokens. Pure: bytes in, values or a refusal out.
+//! Requests as their protocols write them, and what proves them: custom data, query strings, the requests of
+//! packagers by Widevine, PlayReady and HLS, signatures, HTTP authentication, message signatures, tokens.
+//! Pure: bytes in, values or a refusal out.
 //!
 //! What is believed is read from the very bytes that a signature covers ([`SignedPayload`]), never from a
 //! re-serialisation. Every parser here is a fuzz target. This crate knows no account, no status code and
-//! no clock; whether a proof is right is asked with a secret that the caller brings.
+//! no clock; whether a proof is right is asked with a secret that the caller brings. The feature `server`
+//! adds what no client reads.
 
 mod answer_proof;
 mod authorization;
@@ -14,16 +16,24 @@ mod credential_name;
 mod custom_data;
 mod envelope;
 mod export_request;
+#[cfg(feature = "server")]
+pub mod hls;
 mod http_signature;
 mod key_token;
 mod message_key;
+#[cfg(feature = "server")]
+pub mod playready;
 mod policy_data;
+#[cfg(feature = "server")]
+pub mod query;
 mod schedule_data;
 mod server_keys;
 mod signature;
 pub mod signature_base;
 mod signed_payload;
 mod strict_json;
+#[cfg(feature = "server")]
+pub mod widevine;
 
 pub use answer_proof::{AnswerProofError, ReceivedAnswer, accept_signature, verify_answer};
 pub use authorization::{Authorization, BasicAnswer, DigestAnswer, DigestNonces, REALM};

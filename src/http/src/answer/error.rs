@@ -16,8 +16,8 @@ use utoipa::ToSchema;
 
 use crate::answer::soap;
 use crate::request::path::PathError;
-use crate::request::query::QueryError;
 use keymoot_auth::{AuthError, Denied, LedgerError};
+use keymoot_protocol::query::QueryError;
 use keymoot_protocol::{CustomDataError, SignatureError};
 
 /// What every unauthorized caller is told. An unknown account, a wrong signature, an address off the
@@ -27,7 +27,7 @@ const UNAUTHORIZED: &str = "unauthorized: the signature, the account or the call
 
 /// What kind of refusal it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ErrorKind {
+pub(crate) enum ErrorKind {
     /// The request is wrong in itself.
     Invalid,
     /// The request does not open what it asks for.
@@ -53,7 +53,7 @@ impl ErrorKind {
     /// so a wrong method, a conflict and a large body are 400 ("invalid call"), not 405, 409 and 413.
     /// A refused address is 401 like a bad signature. The one extension is 503, always with
     /// `Retry-After`, because only that tells a client that the same request may soon succeed.
-    pub fn status(self) -> StatusCode {
+    pub(crate) fn status(self) -> StatusCode {
         match self {
             Self::Invalid | Self::MethodNotAllowed | Self::Conflict | Self::TooLarge => {
                 StatusCode::BAD_REQUEST
@@ -69,7 +69,7 @@ impl ErrorKind {
 /// A refusal, logged when it was made.
 #[derive(Debug, thiserror::Error)]
 #[error("{message} (reference {reference})")]
-pub struct ApiError {
+pub(crate) struct ApiError {
     kind: ErrorKind,
     message: String,
     reference: u64,
@@ -89,7 +89,7 @@ enum Form {
 
 impl ApiError {
     /// A refusal whose reason the caller may read.
-    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+    pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         let message = message.into();
         let reference = draw_reference();
         log(kind, reference, &message);
@@ -97,7 +97,11 @@ impl ApiError {
     }
 
     /// A refusal with one `message` for the caller and the true `reason` for the log.
-    pub fn with_reason(kind: ErrorKind, message: impl Into<String>, reason: impl fmt::Display) -> Self {
+    pub(crate) fn with_reason(
+        kind: ErrorKind,
+        message: impl Into<String>,
+        reason: impl fmt::Display,
+    ) -> Self {
         let reference = draw_reference();
         log(kind, reference, &reason);
         let message = message.into();
@@ -105,50 +109,50 @@ impl ApiError {
     }
 
     /// A fault of the server. The caller learns only the reference.
-    pub fn internal(reason: impl fmt::Display) -> Self {
+    pub(crate) fn internal(reason: impl fmt::Display) -> Self {
         Self::with_reason(ErrorKind::Internal, "internal server error", reason)
     }
 
     /// A refusal to anyone unauthorized, whatever the reason.
-    pub fn unauthorized(reason: impl fmt::Display) -> Self {
+    pub(crate) fn unauthorized(reason: impl fmt::Display) -> Self {
         Self::with_reason(ErrorKind::Denied, UNAUTHORIZED, reason)
     }
 
     /// The same, counted under this label when it is an unauthorized one.
-    pub fn counted_as(self, refusal: &'static str) -> Self {
+    pub(crate) fn counted_as(self, refusal: &'static str) -> Self {
         Self { refusal: Some(refusal), ..self }
     }
 
     /// The same, with these headers too.
-    pub fn with_headers(mut self, headers: Vec<(HeaderName, HeaderValue)>) -> Self {
+    pub(crate) fn with_headers(mut self, headers: Vec<(HeaderName, HeaderValue)>) -> Self {
         self.headers.extend(headers);
         self
     }
 
     /// The same as a SOAP fault. The status stays: packagers give up at any but 200, and monitors and
     /// proxies read it.
-    pub fn into_soap_fault(self) -> Self {
+    pub(crate) fn into_soap_fault(self) -> Self {
         Self { form: Form::Soap, ..self }
     }
 
     /// What kind of refusal it is.
-    pub fn kind(&self) -> ErrorKind {
+    pub(crate) fn kind(&self) -> ErrorKind {
         self.kind
     }
 
     /// The label under which a refusal to somebody unauthorized is counted. A refusal without a
     /// label counts as malformed: it was refused before anybody looked for the account.
-    pub fn refusal(&self) -> Option<&'static str> {
+    pub(crate) fn refusal(&self) -> Option<&'static str> {
         (self.kind == ErrorKind::Denied).then_some(self.refusal.unwrap_or("malformed"))
     }
 
     /// What the caller is told.
-    pub fn message(&self) -> &str {
+    pub(crate) fn message(&self) -> &str {
         &self.message
     }
 
     /// The number under which the log has the reason.
-    pub fn reference(&self) -> u64 {
+    pub(crate) fn reference(&self) -> u64 {
         self.reference
     }
 }

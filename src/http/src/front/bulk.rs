@@ -20,6 +20,7 @@ use zeroize::{Zeroize as _, Zeroizing};
 use keymoot_auth::{AuthHandle, Grant};
 use keymoot_crypto::ContentKey;
 use keymoot_model::{ContentId, Scope, TrackName};
+use keymoot_protocol::query::Query;
 use keymoot_protocol::{BulkBody, BulkError, BulkHead, BulkItem, CustomData, SignedPayload};
 use keymoot_service::{
     Ingestion, KeyChange, Keys, ServedKey, ServedPeriod, ServiceError, WantedKeys, WantedTrack,
@@ -33,7 +34,6 @@ use crate::api::Api;
 use crate::listener::drain::InFlightRequest;
 use crate::request::authentication;
 use crate::request::incoming_body::IncomingBody;
-use crate::request::query::Query;
 
 /// Items that are carried out at once.
 const WINDOW: usize = 128;

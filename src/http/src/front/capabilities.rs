@@ -10,14 +10,14 @@ use utoipa::ToSchema;
 use keymoot_drm::{EncryptionProvider, ProtectionScheme, System};
 use keymoot_license::LicenseProvider;
 use keymoot_model::{AccountId, ContentId, Scheme, TrackName};
+use keymoot_protocol::query::QUERY_BYTES_MAX;
+use keymoot_protocol::widevine::TRACK_TYPES;
 use keymoot_protocol::{BulkBody, CustomData};
 use keymoot_service::PERIODS_MAX;
 
 use crate::answer::error::ApiError;
 use crate::api::Api;
-use crate::request::query::QUERY_BYTES_MAX;
 use crate::request::schemes;
-use crate::request::track_types::TRACK_TYPES;
 
 /// What this server can do (requirement 5.2.5).
 #[derive(Serialize, ToSchema)]

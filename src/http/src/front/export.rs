@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 use keymoot_auth::AuthHandle;
 use keymoot_crypto::{ExportRecipient, Sealed};
 use keymoot_model::Scope;
+use keymoot_protocol::query::Query;
 use keymoot_protocol::{ExportRequest, SignedPayload};
 use keymoot_service::{ExportPage, ExportedKey};
 
@@ -22,7 +23,6 @@ use crate::answer::error::{ApiError, ErrorKind};
 use crate::api::Api;
 use crate::request::authentication;
 use crate::request::incoming_body::read_body;
-use crate::request::query::Query;
 
 /// One version of a key, sealed by HPKE (RFC 9180): base mode, DHKEM(X25519, HKDF-SHA256), HKDF-SHA256,
 /// AES-256-GCM. All other members are bound to it.

@@ -13,7 +13,7 @@ use crate::front::capabilities::Capabilities;
 use crate::front::export::{ExportEnd, SealedKey, SealedPeriod};
 use crate::front::schedule::answer::{Periods, Schedules};
 use crate::front::widevine::answer::{ContentKeyAnswer, ContentKeys};
-use crate::front::widevine::request::{ContentKeyEnvelopeJson, ContentKeyRequestJson};
+use keymoot_protocol::widevine::{ContentKeyEnvelopeJson, ContentKeyRequestJson};
 
 /// Custom data (uDRM 2.3.2): one strict JSON object in UTF-8, no member twice and nothing behind it.
 /// Unknown members pass.

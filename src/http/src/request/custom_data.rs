@@ -10,13 +10,13 @@ use keymoot_auth::{AuthHandle, Grant};
 use keymoot_crypto::ContentKey;
 use keymoot_drm::EncryptionProvider;
 use keymoot_model::{Kid, Scope, TrackName};
+use keymoot_protocol::query::Query;
 use keymoot_protocol::{CustomData, SignedPayload};
 
 use crate::answer::error::{ApiError, ErrorKind};
 use crate::api::Api;
 use crate::request::authentication;
 use crate::request::incoming_body::read_body;
-use crate::request::query::Query;
 
 /// A uDRM request whose proof was accepted.
 pub(crate) struct ProvedRequest {

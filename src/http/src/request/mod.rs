@@ -9,6 +9,4 @@ pub(crate) mod custom_data;
 pub(crate) mod incoming_body;
 pub mod path;
 pub(crate) mod proofs;
-pub mod query;
 pub(crate) mod schemes;
-pub mod track_types;

@@ -9,6 +9,7 @@
 use std::borrow::Cow;
 
 use keymoot_model::ContentId;
+use keymoot_protocol::query::escapes_are_whole;
 
 /// The longest path read, in bytes.
 pub const PATH_BYTES_MAX: usize = 4 * 1024;
@@ -94,13 +95,6 @@ fn unescape(segment: &str) -> Result<Cow<'_, str>, PathError> {
         Ok(text) if !text.chars().any(|c| c == '/' || c.is_control()) => Ok(text),
         _ => Err(PathError::Character),
     }
-}
-
-/// Whether each `%` stands before two hexadecimal digits.
-pub(super) fn escapes_are_whole(text: &str) -> bool {
-    text.as_bytes().split(|byte| *byte == b'%').skip(1).all(
-        |behind| matches!(behind, [high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit()),
-    )
 }
 
 #[cfg(test)]

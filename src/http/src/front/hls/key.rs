@@ -13,9 +13,9 @@ use crate::api::Api;
 use crate::request::authentication;
 use crate::request::caller::caller;
 use crate::request::clock::now_s;
-use crate::request::query::{self, Query};
 use keymoot_auth::{AuthHandle, Grant};
 use keymoot_model::{Consistency, ContentId, Kid, Scope, TrackName};
+use keymoot_protocol::query::{self, Query};
 use keymoot_protocol::{CustomData, SignedPayload};
 use keymoot_service::{LicenseRequest, LocatedKey};
 

@@ -14,6 +14,7 @@ use keymoot_auth::AuthHandle;
 use keymoot_license::LicenseProvider;
 use keymoot_license::upstream::UpstreamError;
 use keymoot_model::Scope;
+use keymoot_protocol::query::Query;
 use keymoot_protocol::{CustomData, SignedPayload};
 use keymoot_service::{LeaseError, License, LicenseError, LicenseRequest};
 
@@ -21,7 +22,6 @@ use crate::answer::error::{ApiError, ErrorKind};
 use crate::api::Api;
 use crate::request::authentication;
 use crate::request::incoming_body::read_body;
-use crate::request::query::Query;
 
 /// Answers a request to `{provider}/license`, preflights of browsers included.
 pub(crate) async fn license(

@@ -14,7 +14,7 @@ use keymoot_drm::SystemData;
 use keymoot_service::ServedKey;
 
 /// The answer that hands out a key with its PlayReady Object.
-pub fn packaging_data(served: &ServedKey, object: &SystemData) -> HttpResponse {
+pub(super) fn packaging_data(served: &ServedKey, object: &SystemData) -> HttpResponse {
     let text = text(&served.kid.to_string(), &served.key.to_base64(), object);
     // The framework sends and drops the last copy.
     HttpResponse::Ok()

@@ -5,8 +5,7 @@
 //! endpoints hand out. Such packagers cannot sign: a client certificate of the account lets them in, or
 //! their address where the account opted in. Refusals are SOAP faults.
 
-pub mod answer;
-pub mod request;
+mod answer;
 
 use actix_web::web;
 use actix_web::{HttpRequest, HttpResponse};
@@ -14,6 +13,8 @@ use actix_web::{HttpRequest, HttpResponse};
 use keymoot_auth::{AuthHandle, Unproved, UnsignedRequest};
 use keymoot_drm::{LicenseUrl, OwnedContentKeyInfo, ProtectionScheme, System};
 use keymoot_model::{AccountId, TrackName};
+use keymoot_protocol::playready::PackagingRequest;
+use keymoot_protocol::query;
 use keymoot_service::{Ingestion, WantedKeys};
 
 use crate::answer::error::{ApiError, ErrorKind};
@@ -22,11 +23,9 @@ use crate::request::authentication;
 use crate::request::caller::caller;
 use crate::request::incoming_body::read_body;
 use crate::request::proofs;
-use crate::request::query;
-use request::PackagingRequest;
 
 /// Answers a request for packaging data of an account, which the path names.
-pub async fn packaging_data(
+pub(crate) async fn packaging_data(
     account: &str,
     request: &HttpRequest,
     payload: web::Payload,

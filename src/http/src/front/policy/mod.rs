@@ -12,6 +12,7 @@ use actix_web::{HttpRequest, HttpResponse};
 
 use keymoot_auth::{AuthHandle, Grant};
 use keymoot_model::{ContentId, Policy, PolicyError, PolicyName, Scope};
+use keymoot_protocol::query::Query;
 use keymoot_protocol::{GivenPolicy, PolicyData, SignedPayload};
 use keymoot_service::PolicyCondition;
 
@@ -21,7 +22,6 @@ use crate::request::authentication;
 use crate::request::conditions;
 use crate::request::custom_data::signed_bytes;
 use crate::request::incoming_body::read_body;
-use crate::request::query::Query;
 
 /// What of policies a path leads to; the policy in the case it came in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

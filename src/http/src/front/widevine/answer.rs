@@ -8,28 +8,28 @@ use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 use zeroize::{Zeroize as _, Zeroizing};
 
-use super::request::{ContentKeyRequest, Specifier};
-use super::status::{Refusal, Status};
+use super::refusal::Refusal;
 use keymoot_crypto::ContentKey;
 use keymoot_drm::{SystemData, SystemId};
 use keymoot_model::{ContentId, Kid, Period, TrackName};
+use keymoot_protocol::widevine::{ContentKeyRequest, Specifier, Status};
 
 /// The key of a track, or of one period of it.
 #[derive(Debug)]
-pub struct TrackKey {
-    pub track: TrackName,
-    pub content: ContentId,
-    pub kid: Kid,
-    pub key: ContentKey,
+pub(super) struct TrackKey {
+    pub(super) track: TrackName,
+    pub(super) content: ContentId,
+    pub(super) kid: Kid,
+    pub(super) key: ContentKey,
     /// The period, if it holds for one only.
-    pub period: Option<Period>,
+    pub(super) period: Option<Period>,
 }
 
 /// The answer of the Widevine common encryption API.
 #[derive(ToSchema)]
 #[schema(as = ContentKeyAnswer)]
 #[allow(dead_code)] // Only its schema is of use: `envelope` writes it without a copy of the keys.
-pub struct ContentKeyAnswer {
+pub(crate) struct ContentKeyAnswer {
     /// Base64 of `ContentKeys` in JSON.
     response: String,
 }
@@ -37,7 +37,7 @@ pub struct ContentKeyAnswer {
 /// What the `response` of an answer decodes to.
 #[derive(Serialize, ToSchema)]
 #[schema(as = ContentKeys)]
-pub struct ContentKeys<'a> {
+pub(crate) struct ContentKeys<'a> {
     /// `OK`, or why there are no keys.
     status: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -99,7 +99,7 @@ fn as_text<S: Serializer>(text: &Zeroizing<String>, serializer: S) -> Result<S::
 }
 
 /// The answer that hands out keys; `data` is that of each key, in their order.
-pub fn keys(
+pub(super) fn keys(
     asked: &ContentKeyRequest,
     keys: &[TrackKey],
     data: &[SystemData],
@@ -131,7 +131,7 @@ pub fn keys(
 }
 
 /// The answer that says why there are no keys.
-pub fn refusal(refusal: &Refusal) -> HttpResponse {
+pub(super) fn refusal(refusal: &Refusal) -> HttpResponse {
     let inner = ContentKeys {
         status: refusal.status.name(),
         status_message: Some(format!("{} (reference {})", refusal.message, refusal.reference)),

@@ -4,9 +4,9 @@
 //! packagers give up at any other, and try again only when they read `INTERNAL_ERROR`. So that is also
 //! what they are told when no quorum could be reached in time.
 
-pub mod answer;
-pub mod request;
-pub mod status;
+pub(crate) mod answer;
+mod periods;
+mod refusal;
 
 use std::net::IpAddr;
 
@@ -17,7 +17,10 @@ use futures::future::try_join_all;
 use keymoot_auth::{AuthError, AuthHandle, ClientCertificate, Grant, WidevineRequest};
 use keymoot_drm::{OwnedContentKeyInfo, System};
 use keymoot_model::{AccountId, ContentId, Kid, TrackName};
-use keymoot_service::{Ingested, Ingestion, LocatedKey, WantedKeys, WantedTrack};
+use keymoot_protocol::widevine::{
+    ContentKeyEnvelope, ContentKeyRequest, KIDS_MAX, RequestError, Specifier, Status, track_type,
+};
+use keymoot_service::{Ingested, Ingestion, LocatedKey, PERIODS_MAX, WantedKeys, WantedTrack};
 
 use crate::answer::error::ApiError;
 use crate::api::Api;
@@ -25,13 +28,15 @@ use crate::request::authentication;
 use crate::request::caller::caller;
 use crate::request::incoming_body::read_body;
 use crate::request::proofs;
-use crate::request::track_types::track_type;
 use answer::TrackKey;
-use request::{ContentKeyEnvelope, ContentKeyRequest, Specifier};
-use status::{Refusal, Status};
+use periods::periods;
+use refusal::Refusal;
+
+// Whoever may ask for a key of each period may look as many up.
+const _: () = assert!(KIDS_MAX <= PERIODS_MAX as usize);
 
 /// Answers a request; `account` is the last segment of the path, if it names one.
-pub async fn content_key(
+pub(crate) async fn content_key(
     account: Option<&str>,
     request: &HttpRequest,
     payload: web::Payload,
@@ -64,7 +69,7 @@ struct Peer {
 async fn authenticate(
     account: Option<&str>,
     envelope: &ContentKeyEnvelope,
-    asked: &Result<ContentKeyRequest, Refusal>,
+    asked: &Result<ContentKeyRequest, RequestError>,
     peer: Peer,
     api: &Api,
     auth: &AuthHandle,
@@ -122,7 +127,7 @@ async fn ingested(
     api: &Api,
 ) -> Result<Vec<TrackKey>, Refusal> {
     let tracks = asked.tracks.iter();
-    let keys = match asked.periods()? {
+    let keys = match periods(asked)? {
         None => WantedKeys::Tracks(tracks.map(WantedTrack::created).collect()),
         Some(range) => WantedKeys::Periods { tracks: tracks.collect(), range },
     };

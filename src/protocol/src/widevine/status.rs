@@ -1,11 +1,5 @@
 //! How a request ends, in the words of the API.
 
-use crate::answer::error::{ApiError, ErrorKind};
-use keymoot_auth::{AuthError, Denied};
-use keymoot_cluster::ClusterError;
-use keymoot_drm::DrmError;
-use keymoot_service::ServiceError;
-
 /// The `status` of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
@@ -69,64 +63,16 @@ impl Status {
     }
 }
 
-/// A request that gets no key. Made from an `ApiError`, which logs it under its reference.
-#[derive(Debug)]
-pub struct Refusal {
-    /// How the request ends.
+/// Why bytes are no request. The message is fit for the caller.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct RequestError {
     pub status: Status,
-    /// What the caller is told.
     pub message: String,
-    /// The number under which the log has the reason.
-    pub reference: u64,
 }
 
-impl Refusal {
-    /// A refusal whose reason the caller may read.
-    pub fn new(status: Status, message: impl Into<String>) -> Self {
-        Self::of(status, ApiError::new(ErrorKind::Invalid, message))
-    }
-
-    fn of(status: Status, error: ApiError) -> Self {
-        Self { status, message: error.message().to_owned(), reference: error.reference() }
-    }
-}
-
-impl From<ApiError> for Refusal {
-    fn from(error: ApiError) -> Self {
-        Self::of(Status::InternalError, error)
-    }
-}
-
-impl From<AuthError> for Refusal {
-    fn from(error: AuthError) -> Self {
-        let status = match &error {
-            AuthError::Denied(Denied::Signature { .. } | Denied::Downgrade { .. }) => Status::SignatureFailed,
-            AuthError::Denied(_) => Status::AccessDenied,
-            _ => return Self::from(ApiError::from(error)),
-        };
-        Self::of(status, ApiError::with_reason(ErrorKind::Denied, status.meaning(), error))
-    }
-}
-
-impl From<ServiceError> for Refusal {
-    fn from(error: ServiceError) -> Self {
-        let status = match error {
-            ServiceError::Conflict(_) => Status::MalformedRequest,
-            ServiceError::UnknownPolicy { .. } => Status::PolicyUnknown,
-            _ => Status::InternalError,
-        };
-        Self::of(status, error.into())
-    }
-}
-
-impl From<ClusterError> for Refusal {
-    fn from(error: ClusterError) -> Self {
-        ApiError::from(error).into()
-    }
-}
-
-impl From<DrmError> for Refusal {
-    fn from(error: DrmError) -> Self {
-        ApiError::from(error).into()
+impl RequestError {
+    pub(super) fn new(status: Status, message: impl Into<String>) -> Self {
+        Self { status, message: message.into() }
     }
 }

@@ -1,22 +1,17 @@
 //! What a packager asks: the envelope, and the request inside that its signature covers.
 
-use actix_web::web::Bytes;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 use serde::Deserialize;
-use utoipa::ToSchema;
 
-use super::status::{Refusal, Status};
-use crate::request::track_types::{TRACK_TYPES, track_type};
+use super::status::{RequestError, Status};
+use super::track_types::{TRACK_TYPES, track_type};
 use keymoot_drm::{ProtectionScheme, Provider as _, SystemId, Widevine, pssh};
 use keymoot_model::{ContentId, Kid, PolicyName, TrackName};
-use keymoot_service::{PERIODS_MAX, PeriodRange, PeriodsError};
 
 /// Key ids looked up for one request at most; pssh data of a packager names one.
-const KIDS_MAX: usize = 64;
-
-// Whoever may ask for a key of each period may look as many up.
-const _: () = assert!(KIDS_MAX <= PERIODS_MAX as usize);
+pub const KIDS_MAX: usize = 64;
 
 /// The body: a request, and who signed it.
 #[derive(Debug)]
@@ -30,8 +25,8 @@ pub struct ContentKeyEnvelope {
 }
 
 /// A signed request of the Widevine common encryption API.
-#[derive(Deserialize, ToSchema)]
-#[schema(as = ContentKeyEnvelope)]
+#[derive(Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = ContentKeyEnvelope))]
 pub struct ContentKeyEnvelopeJson {
     /// Base64 of a `ContentKeyRequest` in JSON, which is what the signature covers.
     request: String,
@@ -42,7 +37,7 @@ pub struct ContentKeyEnvelopeJson {
 }
 
 impl ContentKeyEnvelope {
-    pub fn parse(body: &[u8]) -> Result<Self, Refusal> {
+    pub fn parse(body: &[u8]) -> Result<Self, RequestError> {
         let text: ContentKeyEnvelopeJson =
             serde_json::from_slice(body).map_err(|error| not_json("the body", &error))?;
         let signature = text.signature.unwrap_or_default();
@@ -74,25 +69,27 @@ pub struct ContentKeyRequest {
     pub tracks: Vec<TrackName>,
     /// How samples are encrypted.
     pub scheme: ProtectionScheme,
-    rotation: Option<RequestedPeriods>,
+    /// The crypto periods whose keys are asked for, of each track.
+    pub periods: Option<RequestedPeriods>,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct RequestedPeriods {
-    first: u32,
-    count: u32,
-    length_s: u32,
+/// Crypto periods as they are asked for: whether there are such ones is not known yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RequestedPeriods {
+    pub first: u32,
+    pub count: u32,
+    pub length_s: u32,
 }
 
 /// What the `request` of a [`ContentKeyEnvelopeJson`] decodes to.
-#[derive(Deserialize, ToSchema)]
-#[schema(as = ContentKeyRequest, description = "What the `request` of a `ContentKeyEnvelope` decodes to.")]
+#[derive(Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = ContentKeyRequest, description = "What the `request` of a `ContentKeyEnvelope` decodes to."))]
 pub struct ContentKeyRequestJson {
     /// Base64 of the content's name.
     content_id: Option<String>,
     /// Base64 of pssh data, to look keys up by the key ids in it; in place of `content_id`.
     pssh_data: Option<String>,
-    /// There are no policies yet: leave it empty.
+    /// The policy to attach to the content unless one is attached; may be empty.
     policy: Option<String>,
     /// The tracks whose keys are asked for.
     tracks: Option<Vec<RequestedTrack>>,
@@ -112,16 +109,16 @@ pub struct ContentKeyRequestJson {
 }
 
 /// A track whose key is asked for.
-#[derive(Deserialize, ToSchema)]
-#[schema(as = AskedTrack)]
+#[derive(Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = AskedTrack))]
 struct RequestedTrack {
     /// `SD`, `HD`, `UHD1`, `UHD2` or `AUDIO`.
     #[serde(rename = "type")]
     name: Option<String>,
 }
 
-#[derive(Deserialize, ToSchema)]
-#[schema(as = AskedScheme)]
+#[derive(Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = AskedScheme))]
 #[serde(untagged)]
 enum RequestedScheme {
     FourCc(u32),
@@ -129,7 +126,7 @@ enum RequestedScheme {
 }
 
 impl ContentKeyRequest {
-    pub fn parse(bytes: &[u8]) -> Result<Self, Refusal> {
+    pub fn parse(bytes: &[u8]) -> Result<Self, RequestError> {
         let inner: ContentKeyRequestJson =
             serde_json::from_slice(bytes).map_err(|error| not_json("the request", &error))?;
         if inner.enable_entitlement_license {
@@ -139,9 +136,9 @@ impl ContentKeyRequest {
             return Err(malformed("drm_types: only WIDEVINE is served here"));
         }
         let policy = inner.policy.filter(|name| !name.is_empty()).map(PolicyName::new).transpose();
-        let policy = policy.map_err(|error| Refusal::new(Status::PolicyUnknown, error.to_string()))?;
+        let policy = policy.map_err(|error| RequestError::new(Status::PolicyUnknown, error.to_string()))?;
         let specifier = specifier(inner.content_id.as_deref(), inner.pssh_data.as_deref())?;
-        let rotation = match (inner.first_crypto_period_index, inner.crypto_period_count) {
+        let periods = match (inner.first_crypto_period_index, inner.crypto_period_count) {
             (None, None) => None,
             (Some(first), Some(count)) => {
                 Some(RequestedPeriods { first, count, length_s: inner.crypto_period_seconds.unwrap_or(0) })
@@ -155,7 +152,7 @@ impl ContentKeyRequest {
             Some(RequestedScheme::Name(name)) => name.parse(),
         };
         let scheme = scheme.map_err(|error| malformed(&error.to_string()))?;
-        Ok(Self { specifier, policy, tracks, scheme, rotation })
+        Ok(Self { specifier, policy, tracks, scheme, periods })
     }
 
     /// The content it names, if it names one.
@@ -165,28 +162,13 @@ impl ContentKeyRequest {
             Specifier::Kids(_) => None,
         }
     }
-
-    /// The crypto periods it asks for, if it asks for any.
-    pub fn periods(&self) -> Result<Option<PeriodRange>, Refusal> {
-        let Some(RequestedPeriods { first, count, length_s }) = self.rotation else { return Ok(None) };
-        let keys = u64::from(count) * self.tracks.len() as u64;
-        let range = if keys > u64::from(PERIODS_MAX) {
-            Err(PeriodsError::TooMany)
-        } else {
-            PeriodRange::new(length_s, first, count)
-        };
-        range.map(Some).map_err(|error| match error {
-            PeriodsError::TooMany => malformed(&error.to_string()),
-            _ => Refusal::new(Status::NoRequestedCryptoPeriods, error.to_string()),
-        })
-    }
 }
 
-fn specifier(content: Option<&str>, pssh_data: Option<&str>) -> Result<Specifier, Refusal> {
+fn specifier(content: Option<&str>, pssh_data: Option<&str>) -> Result<Specifier, RequestError> {
     match (content.filter(|id| !id.is_empty()), pssh_data.filter(|data| !data.is_empty())) {
-        (None, None) => Err(Refusal::new(Status::ContentIdMissing, "give content_id or pssh_data")),
+        (None, None) => Err(RequestError::new(Status::ContentIdMissing, "give content_id or pssh_data")),
         (Some(_), Some(_)) => {
-            Err(Refusal::new(Status::TooManyContentSpecifiers, "give content_id or pssh_data, not both"))
+            Err(RequestError::new(Status::TooManyContentSpecifiers, "give content_id or pssh_data, not both"))
         }
         (Some(id), None) => {
             let id = ContentId::from_bytes(&base64("content_id", id)?);
@@ -197,24 +179,24 @@ fn specifier(content: Option<&str>, pssh_data: Option<&str>) -> Result<Specifier
 }
 
 /// The key ids that pssh data names: the payload alone, or whole boxes as some clients send them.
-fn kids(data: &[u8]) -> Result<Vec<Kid>, Refusal> {
+fn kids(data: &[u8]) -> Result<Vec<Kid>, RequestError> {
     let boxed = pssh::parse_boxes(data).unwrap_or_default();
     let payload = boxed.iter().find(|one| one.system == SystemId::WIDEVINE).map_or(data, |one| &one.data);
     match Widevine.kids(payload) {
         Ok(kids) if !kids.is_empty() && kids.len() <= KIDS_MAX => Ok(kids),
-        _ => Err(Refusal::new(Status::InvalidWidevinePssh, "pssh_data names no key ids, or too many")),
+        _ => Err(RequestError::new(Status::InvalidWidevinePssh, "pssh_data names no key ids, or too many")),
     }
 }
 
-fn tracks(given: Vec<RequestedTrack>, specifier: &Specifier) -> Result<Vec<TrackName>, Refusal> {
+fn tracks(given: Vec<RequestedTrack>, specifier: &Specifier) -> Result<Vec<TrackName>, RequestError> {
     let mut tracks = Vec::with_capacity(given.len());
     for track in given {
         let name = track.name.filter(|name| !name.is_empty());
-        let name = name.ok_or_else(|| Refusal::new(Status::TrackTypeMissing, "a track has no type"))?;
+        let name = name.ok_or_else(|| RequestError::new(Status::TrackTypeMissing, "a track has no type"))?;
         let known = track_type(&name).and_then(|name| TrackName::new(name).ok());
         let track = known.ok_or_else(|| {
             let message = format!("a track's type is not known; use {}", TRACK_TYPES.join(", "));
-            Refusal::new(Status::TrackTypeUnknown, message)
+            RequestError::new(Status::TrackTypeUnknown, message)
         })?;
         if tracks.contains(&track) {
             return Err(malformed("a track type is asked for twice"));
@@ -222,21 +204,21 @@ fn tracks(given: Vec<RequestedTrack>, specifier: &Specifier) -> Result<Vec<Track
         tracks.push(track);
     }
     if tracks.is_empty() && matches!(specifier, Specifier::Content(_)) {
-        return Err(Refusal::new(Status::TrackTypeMissing, "no track is asked for"));
+        return Err(RequestError::new(Status::TrackTypeMissing, "no track is asked for"));
     }
     Ok(tracks)
 }
 
-fn base64(member: &str, text: &str) -> Result<Vec<u8>, Refusal> {
+fn base64(member: &str, text: &str) -> Result<Vec<u8>, RequestError> {
     STANDARD.decode(text).map_err(|_| malformed(&format!("{member} is not standard padded base64")))
 }
 
-fn malformed(message: &str) -> Refusal {
-    Refusal::new(Status::MalformedRequest, message)
+fn malformed(message: &str) -> RequestError {
+    RequestError::new(Status::MalformedRequest, message)
 }
 
 /// The parser's own words could repeat what it read.
-fn not_json(what: &str, error: &serde_json::Error) -> Refusal {
+fn not_json(what: &str, error: &serde_json::Error) -> RequestError {
     let (line, column) = (error.line(), error.column());
     malformed(&format!("{what} is not the JSON object it must be, at {line}:{column}"))
 }

@@ -11,7 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 
-use keymoot_protocol::{CustomData, Signature, SignatureError};
+use super::{CustomData, Signature, SignatureError};
 
 /// The longest query string read, in bytes: the largest custom data in base64 with room for escapes.
 pub const QUERY_BYTES_MAX: usize = 32 * 1024;
@@ -159,11 +159,18 @@ fn base64_text<'t>(name: &'static str, value: &'t str) -> Result<Cow<'t, [u8]>, 
 /// The bytes that percent escapes stand for, without a copy where there are none. The decoding itself would
 /// let a broken escape stand as it is, and two readers could then disagree; so it is refused first.
 fn unescape<'t>(name: &'static str, text: &'t str) -> Result<Cow<'t, [u8]>, QueryError> {
-    if super::path::escapes_are_whole(text) {
+    if escapes_are_whole(text) {
         Ok(percent_encoding::percent_decode_str(text).into())
     } else {
         Err(QueryError::Escape { name })
     }
+}
+
+/// Whether each `%` stands before two hexadecimal digits.
+pub fn escapes_are_whole(text: &str) -> bool {
+    text.as_bytes().split(|byte| *byte == b'%').skip(1).all(
+        |behind| matches!(behind, [high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit()),
+    )
 }
 
 #[cfg(test)]

@@ -1,0 +1,13 @@
+//! The Widevine common encryption API, as packagers speak it: the envelope, the request inside, who signed
+//! it, and the words for how it ends.
+
+mod request;
+mod status;
+mod track_types;
+
+pub use request::{
+    ContentKeyEnvelope, ContentKeyEnvelopeJson, ContentKeyRequest, ContentKeyRequestJson, KIDS_MAX,
+    RequestedPeriods, Specifier,
+};
+pub use status::{RequestError, Status};
+pub use track_types::{TRACK_TYPES, track_type};
