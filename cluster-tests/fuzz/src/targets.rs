@@ -305,7 +305,9 @@ pub fn packaging_request(input: &[u8]) {
 /// never more keys than one request may have.
 pub fn widevine_request(input: &[u8]) {
     if let Ok(envelope) = ContentKeyEnvelope::parse(input) {
-        assert!(envelope.signer.is_some() || envelope.signature.is_empty());
+        if let Some(signature) = envelope.signature {
+            assert!(signature.verify(b"no key at all") != Some(true) && !signature.signer.is_empty());
+        }
         inner_widevine_request(&envelope.request);
     }
     inner_widevine_request(input);

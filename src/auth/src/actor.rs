@@ -3,17 +3,12 @@
 //! A thin shell: it owns no rule. Its mailbox is bounded, and a request that finds it full is told
 //! so at once instead of waiting in a queue that nobody sees.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use actix::{Actor, Addr, Context, Handler, Message, dev::SendError};
 use tokio::sync::oneshot;
 
-use super::{
-    Authenticator, Denied, Grant, LedgerError, NonceLedger, SignedRequest, Spent, Unreadable,
-    UnsignedRequest, Verified, WidevineRequest,
-};
-use keymoot_protocol::KeyToken;
+use super::{Authenticator, Denied, Grant, LedgerError, NonceLedger, Request, Spent, Unreadable, Verified};
 
 /// Why a request got no grant.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -44,18 +39,10 @@ impl Actor for AuthActor {
     type Context = Context<Self>;
 }
 
-/// A request of whatever protocol.
-enum Request {
-    Udrm(Arc<SignedRequest>),
-    Widevine(WidevineRequest),
-    Unsigned(Box<UnsignedRequest>),
-    Token(Box<KeyToken>, IpAddr),
-}
-
 /// One request and where its answer goes. Actix's own replies come only with `send`, which waits
 /// when the mailbox is full; `try_send` with a reply of our own refuses instead.
 struct Authenticate {
-    request: Request,
+    request: Arc<Request>,
     reply: oneshot::Sender<Result<Verified, AuthError>>,
 }
 
@@ -69,12 +56,7 @@ impl Handler<Authenticate> for AuthActor {
     fn handle(&mut self, message: Authenticate, _: &mut Context<Self>) {
         // Nobody waits for the answer to a caller that has hung up.
         if !message.reply.is_closed() {
-            let answer = match &message.request {
-                Request::Udrm(request) => self.authenticator.verify(request),
-                Request::Widevine(request) => self.authenticator.verify_widevine(request),
-                Request::Unsigned(request) => self.authenticator.verify_unsigned(request),
-                Request::Token(token, caller) => self.authenticator.verify_token(token, *caller),
-            };
+            let answer = self.authenticator.verify(&message.request);
             // It may still hang up now; then nobody is left to be told.
             drop(message.reply.send(answer));
         }
@@ -108,35 +90,8 @@ impl AuthHandle {
     /// [`AuthError::Ledger`] when the cluster does not
     /// answer, [`AuthError::Busy`] when the mailbox is full and [`AuthError::Stopped`] when the worker
     /// shuts down.
-    pub async fn authenticate(&self, request: impl Into<Arc<SignedRequest>>) -> Result<Grant, AuthError> {
-        self.ask(Request::Udrm(request.into())).await
-    }
-
-    /// Authenticates a request of the Widevine common encryption API.
-    ///
-    /// # Errors
-    /// As for [`Self::authenticate`].
-    pub async fn authenticate_widevine(&self, request: WidevineRequest) -> Result<Grant, AuthError> {
-        self.ask(Request::Widevine(request)).await
-    }
-
-    /// Authenticates a request of a client that cannot sign.
-    ///
-    /// # Errors
-    /// As for [`Self::authenticate`].
-    pub async fn authenticate_unsigned(&self, request: UnsignedRequest) -> Result<Grant, AuthError> {
-        self.ask(Request::Unsigned(Box::new(request))).await
-    }
-
-    /// Authenticates whoever shows a token from this address.
-    ///
-    /// # Errors
-    /// As for [`Self::authenticate`].
-    pub async fn authenticate_token(&self, token: KeyToken, caller: IpAddr) -> Result<Grant, AuthError> {
-        self.ask(Request::Token(Box::new(token), caller)).await
-    }
-
-    async fn ask(&self, request: Request) -> Result<Grant, AuthError> {
+    pub async fn authenticate(&self, request: impl Into<Arc<Request>>) -> Result<Grant, AuthError> {
+        let request = request.into();
         let (reply, answer) = oneshot::channel();
         match self.address.try_send(Authenticate { request, reply }) {
             Ok(()) => self.spend(answer.await.map_err(|_| AuthError::Stopped)??).await,

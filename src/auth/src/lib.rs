@@ -1,4 +1,4 @@
-//! Who is asking, and may they: proofs, allow-lists, grants, the authenticator.
+//! Who is asking, and may they: proofs held against accounts, allow-lists, grants, the authenticator.
 //!
 //! This crate turns a request as it was received into a [`Grant`], which nothing else can build and
 //! without which no use case runs. Bytes are verified before they are believed: a signature covers
@@ -10,22 +10,21 @@ mod actor;
 mod allow_list;
 mod authenticator;
 mod client_certificate;
+mod denied;
 mod grant;
-mod key_token;
 mod nonce;
 mod open_account;
 mod presented_proofs;
-mod pss;
-mod unsigned;
-mod widevine;
+mod request;
+mod unproved;
 
 pub use actor::{AuthActor, AuthError, AuthHandle};
 pub use allow_list::{FORWARDED_HOPS_MAX, allowed, client_address};
-pub use authenticator::{Authenticator, Denied, SignatureFault, SignedRequest, Verified};
+pub use authenticator::{Authenticator, Verified};
 pub use client_certificate::ClientCertificate;
+pub use denied::{Denied, SignatureFault};
 pub use grant::Grant;
 pub use nonce::{LedgerError, Nonce, NonceLedger, Spent};
 pub use open_account::{AccountDirectory, OpenAccount, SigningKey, Unreadable};
 pub use presented_proofs::PresentedProofs;
-pub use unsigned::{Unproved, UnsignedRequest};
-pub use widevine::{WidevineRequest, is_widevine_secret};
+pub use request::{Request, Unproved};

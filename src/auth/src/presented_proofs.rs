@@ -7,6 +7,7 @@ use std::hint::black_box;
 
 use super::{ClientCertificate, Nonce, SigningKey};
 use keymoot_model::{AccountId, Scheme};
+use keymoot_protocol::widevine::WidevineSignature;
 use keymoot_protocol::{
     Authorization, DigestNonces, Envelope, HttpSignature, HttpSignatureError, Signature, SignatureWindow,
 };
@@ -15,6 +16,12 @@ use keymoot_protocol::{BasicAnswer, DigestAnswer};
 /// How many keys are tried at least, dummies making up for those an account does not have. Two are
 /// valid at once while a key is rolled over.
 const KEYS_TRIED_MIN: usize = 2;
+
+/// How many RSA keys are tried at most, because each costs as much as a hundred others. Whoever has more
+/// names the credential.
+const RSA_KEYS_TRIED_MAX: usize = 16;
+
+const _: () = assert!(KEYS_TRIED_MIN <= RSA_KEYS_TRIED_MAX);
 
 /// What stands in for keys that are not there. Matching it opens nothing.
 pub(super) const DUMMY_KEY: &[u8] = b"this key belongs to no account..";
@@ -84,6 +91,7 @@ pub(super) enum PresentedProof<'r> {
     Digest(&'r DigestAnswer),
     Basic(&'r BasicAnswer),
     Udrm { signature: &'r Signature, data: &'r [u8] },
+    Widevine(&'r WidevineSignature),
 }
 
 /// What trying keys on an offer came to.
@@ -96,7 +104,7 @@ pub(super) struct Tried<'k> {
 
 impl PresentedProof<'_> {
     /// The schemes it may be of.
-    pub(super) fn schemes(&self) -> &'static [Scheme] {
+    fn schemes(&self) -> &'static [Scheme] {
         match self {
             Self::Certificate(_) => &[Scheme::MutualTls],
             Self::Message(signature) => match signature.scheme {
@@ -107,23 +115,50 @@ impl PresentedProof<'_> {
             Self::Digest(_) => &[Scheme::Digest],
             Self::Basic(_) => &[Scheme::Basic],
             Self::Udrm { .. } => &[Scheme::UdrmSha1],
+            Self::Widevine(signature) => match signature.scheme() {
+                Some(Scheme::WidevineAes) => &[Scheme::WidevineAes],
+                Some(_) => &[Scheme::WidevineRsa],
+                None => &[],
+            },
+        }
+    }
+
+    /// What an account's minimum is held against: the strongest scheme it may be of, right or not. Only a
+    /// right signature of the Widevine API has one, because its signer may have credentials of either.
+    pub(super) fn strongest_scheme(&self, key: Option<&SigningKey>) -> Option<Scheme> {
+        match self {
+            Self::Widevine(_) => key.map(|key| key.scheme),
+            _ => self.schemes().first().copied(),
+        }
+    }
+
+    /// Whether the account has such a credential that the proof must be of it, or is wrong.
+    fn concerns(&self, account: &AccountId, key: &SigningKey) -> bool {
+        match self {
+            Self::Widevine(_) => key.scheme.is_widevine() && self.means(account, &key.name),
+            _ => self.schemes().contains(&key.scheme),
         }
     }
 
     /// Tries every key of the account's that may have made it, and dummies for those missing.
     pub(super) fn try_keys<'k>(&self, account: &AccountId, keys: &[&'k SigningKey]) -> Tried<'k> {
-        let mut tried = Tried { key: None, has_keys: false };
+        let own: Vec<_> = keys.iter().filter(|key| self.concerns(account, key)).collect();
+        let mut tried = Tried { key: None, has_keys: !own.is_empty() };
         for scheme in self.schemes() {
-            let own: Vec<_> = keys.iter().filter(|key| key.scheme == *scheme).collect();
-            tried.has_keys |= !own.is_empty();
-            for key in &own {
-                let proved = self.proves(*scheme, &key.secret);
+            let max = if *scheme == Scheme::WidevineRsa { RSA_KEYS_TRIED_MAX } else { usize::MAX };
+            let mut verified = 0;
+            for key in own.iter().filter(|key| key.scheme == *scheme) {
+                let Some(proved) = self.proves(*scheme, &key.secret) else { continue };
+                verified += 1;
                 if proved && self.means(account, &key.name) && tried.key.is_none() {
                     tried.key = Some(key);
                 }
+                if verified == max {
+                    break;
+                }
             }
-            for _ in own.len()..KEYS_TRIED_MIN {
-                black_box(self.proves(*scheme, dummy(*scheme)));
+            for _ in verified..KEYS_TRIED_MIN {
+                self.try_dummy(*scheme);
             }
         }
         tried
@@ -134,18 +169,41 @@ impl PresentedProof<'_> {
         match self {
             Self::Message(message) => Some((&message.nonce, message.created_s)),
             Self::Digest(answer) => Some((&answer.nonce_use, answer.created_s)),
-            Self::Certificate(_) | Self::Basic(_) | Self::Udrm { .. } => None,
+            Self::Certificate(_) | Self::Basic(_) | Self::Udrm { .. } | Self::Widevine(_) => None,
         }
         .map(|(text, created_s)| Nonce::new(account, credential, text, created_s))
     }
 
-    fn proves(&self, scheme: Scheme, secret: &[u8]) -> bool {
-        match self {
+    /// None when it can be told without work that the secret is not of this proof.
+    fn proves(&self, scheme: Scheme, secret: &[u8]) -> Option<bool> {
+        let proves = match self {
             Self::Certificate(certificate) => certificate.bears(secret),
             Self::Message(signature) => signature.verify(scheme, secret),
             Self::Digest(answer) => answer.verify(secret),
             Self::Basic(answer) => answer.verify(secret),
             Self::Udrm { signature, data } => signature.verify(secret, data),
+            Self::Widevine(signature) => signature.verify(secret)?,
+        };
+        #[cfg(test)]
+        counted::note(scheme);
+        Some(proves)
+    }
+
+    /// The work of [`Self::proves`] with a key that is not there.
+    fn try_dummy(&self, scheme: Scheme) {
+        let dummy = match scheme {
+            Scheme::HttpEd25519 => HttpSignature::dummy_secret(scheme),
+            _ => DUMMY_KEY,
+        };
+        match self {
+            Self::Widevine(signature) => {
+                signature.verify_dummy();
+                #[cfg(test)]
+                counted::note(scheme);
+            }
+            _ => {
+                black_box(self.proves(scheme, dummy));
+            }
         }
     }
 
@@ -153,6 +211,8 @@ impl PresentedProof<'_> {
     fn means(&self, account: &AccountId, credential: &str) -> bool {
         match self {
             Self::Certificate(_) | Self::Udrm { .. } => true,
+            // The account's own name stands for all of its credentials.
+            Self::Widevine(signature) => [account.as_str(), credential].contains(&&*signature.signer),
             Self::Message(signature) => signature.name.means(account, credential),
             Self::Digest(answer) => answer.name.means(account, credential),
             Self::Basic(answer) => answer.name.means(account, credential),
@@ -160,9 +220,26 @@ impl PresentedProof<'_> {
     }
 }
 
-fn dummy(scheme: Scheme) -> &'static [u8] {
-    match scheme {
-        Scheme::HttpEd25519 => HttpSignature::dummy_secret(scheme),
-        _ => DUMMY_KEY,
+/// How often each scheme was verified, for tests: what a refusal costs must not tell of the account.
+#[cfg(test)]
+pub(super) mod counted {
+    use std::cell::RefCell;
+    use std::collections::BTreeMap;
+
+    use keymoot_model::Scheme;
+
+    thread_local! {
+        static VERIFIED: RefCell<BTreeMap<&'static str, usize>> = RefCell::default();
+    }
+
+    pub(super) fn note(scheme: Scheme) {
+        VERIFIED.with_borrow_mut(|verified| *verified.entry(scheme.name()).or_default() += 1);
+    }
+
+    /// What was verified on this thread while the work was done.
+    pub(crate) fn during(work: impl FnOnce()) -> BTreeMap<&'static str, usize> {
+        VERIFIED.take();
+        work();
+        VERIFIED.take()
     }
 }

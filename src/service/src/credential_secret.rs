@@ -5,9 +5,10 @@ use base64::engine::general_purpose::STANDARD;
 use rustls::pki_types::SubjectPublicKeyInfoDer;
 use rustls::pki_types::pem::PemObject as _;
 
-use keymoot_auth::{ClientCertificate, is_widevine_secret};
+use keymoot_auth::ClientCertificate;
 use keymoot_crypto::SecretBytes;
 use keymoot_model::Scheme;
+use keymoot_protocol::widevine::is_widevine_secret;
 
 /// The shortest secret of message signatures: as long as the security that is worth having.
 const HMAC_BYTES_MIN: usize = 16;

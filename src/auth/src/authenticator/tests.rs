@@ -1,20 +1,26 @@
 //! Who is let in, who is not, and what they are told.
 
 mod proofs_of_clients;
+mod widevine;
+mod work;
 
 use zeroize::Zeroizing;
 
 use super::super::presented_proofs::DUMMY_KEY;
-use super::super::{Unproved, UnsignedRequest, client_certificate, key_token};
+use super::super::{PresentedProofs, Unproved, client_certificate};
 use super::*;
-use keymoot_model::{Account, Consistency, ResponseShape};
-use keymoot_protocol::{CustomData, CustomDataError, DigestNonces, Envelope, PolicyData, SignatureWindow};
+use bytes::Bytes;
+use keymoot_model::{Account, AccountId, Consistency, ResponseShape};
+use keymoot_protocol::{
+    CustomData, CustomDataError, DigestNonces, Envelope, PolicyData, Signature, SignatureWindow,
+    SignedPayload,
+};
 use keymoot_testing::captured;
 
 const JSON: &str = r#"{"ca_system":"OVP","account_id":"167","content_id":"a.mp4","files":""}"#;
 
 impl Authenticator {
-    fn authenticate(&self, request: &SignedRequest) -> Result<Grant, Denied> {
+    pub(crate) fn authenticate(&self, request: &Request) -> Result<Grant, Denied> {
         self.verify(request).map(Verified::grant).map_err(|error| refusal::<()>(Err(error)))
     }
 }
@@ -87,15 +93,15 @@ pub(crate) fn authenticator() -> Authenticator {
     account(|_| ())
 }
 
-fn request_of(json: &str, scope: Scope, key: &[u8]) -> SignedRequest {
+fn request_of(json: &str, scope: Scope, key: &[u8]) -> Request {
     let signature = Signature::sign(key, json.as_bytes());
     let bytes = Bytes::copy_from_slice(json.as_bytes());
-    let said = SignedPayload::<CustomData>::read(bytes).unwrap();
-    SignedRequest::new(scope, &said, Some(signature), "192.0.2.7".parse().unwrap())
+    let payload = SignedPayload::<CustomData>::read(bytes).unwrap();
+    Request::signed(scope, &payload, Some(signature), "192.0.2.7".parse().unwrap())
 }
 
 /// A request for account 167, signed with `key`, from an allowed address.
-pub(crate) fn request(scope: Scope, key: &[u8]) -> SignedRequest {
+pub(crate) fn request(scope: Scope, key: &[u8]) -> Request {
     request_of(JSON, scope, key)
 }
 
@@ -121,7 +127,7 @@ fn proofs(envelope: &Envelope, confidential: bool) -> PresentedProofs {
 }
 
 /// A request for account 167 with these proofs and no uDRM signature.
-fn proved_by(proofs: PresentedProofs) -> SignedRequest {
+fn proved_by(proofs: PresentedProofs) -> Request {
     let mut request = request(Scope::Encryption, b"unused").with_proofs(proofs);
     request.signature = None;
     request
@@ -135,7 +141,7 @@ fn http_signed(nonce: &str, name: &str, key: &[u8]) -> PresentedProofs {
 }
 
 /// A request that account 167 signed by RFC 9421 with this nonce.
-pub(crate) fn http_request(nonce: &str) -> SignedRequest {
+pub(crate) fn http_request(nonce: &str) -> Request {
     proved_by(http_signed(nonce, "167/hmac", b"http-key"))
 }
 
@@ -252,8 +258,8 @@ fn a_policy_credential_opens_policies_and_nothing_else() {
         let signature = Signature::sign(key, json.as_bytes());
         let caller = "198.51.100.1".parse().unwrap();
         let bytes = Bytes::copy_from_slice(json.as_bytes());
-        let said = SignedPayload::<PolicyData>::read(bytes).unwrap();
-        SignedRequest::new(Scope::Policy, &said, Some(signature), caller)
+        let payload = SignedPayload::<PolicyData>::read(bytes).unwrap();
+        Request::signed(Scope::Policy, &payload, Some(signature), caller)
     };
     let grant = with_policy.authenticate(&about_policies(b"pol-key")).unwrap();
     assert_eq!(grant.scope(), Scope::Policy);
@@ -274,8 +280,8 @@ fn a_sha1_signature_can_be_extended_but_what_it_then_signs_is_no_custom_data() {
     let (forged_data, forged) = extended(&known, b"enc-key".len(), JSON.as_bytes(), suffix);
     assert!(forged.verify(b"enc-key", &forged_data), "the extension must be a true signature");
     // The refusal: padding is no JSON, and strict reading stops at it, before any key is asked.
-    let said = SignedPayload::<CustomData>::read(forged_data.into());
-    assert!(matches!(said, Err(CustomDataError::NotJson { .. })));
+    let payload = SignedPayload::<CustomData>::read(forged_data.into());
+    assert!(matches!(payload, Err(CustomDataError::NotJson { .. })));
 }
 
 /// Length extension: continues SHA-1 from a digest as if it were the state behind key and data.
@@ -327,7 +333,7 @@ fn sha1_block(state: &mut [u32], block: &[u8]) {
     }
 }
 
-fn fault(authenticator: &Authenticator, request: &SignedRequest) -> SignatureFault {
+fn fault(authenticator: &Authenticator, request: &Request) -> SignatureFault {
     match authenticator.authenticate(request).expect_err("the request was granted") {
         Denied::Signature { fault, .. } => fault,
         other => panic!("{other}"),
@@ -370,8 +376,10 @@ fn a_request_without_the_right_proof_is_refused_for_the_true_reason() {
     unsigned.signature = None;
     assert_eq!(fault(&here, &unsigned), SignatureFault::Missing);
 
-    let mut other_bytes = request_of(&JSON.replace("a.mp4", "b.mp4"), Scope::Encryption, b"enc-key");
-    other_bytes.signature = request(Scope::Encryption, b"enc-key").signature;
+    let payload = SignedPayload::<CustomData>::read(JSON.replace("a.mp4", "b.mp4").into()).unwrap();
+    let signature = Signature::sign(b"enc-key", JSON.as_bytes());
+    let caller = "192.0.2.7".parse().unwrap();
+    let other_bytes = Request::signed(Scope::Encryption, &payload, Some(signature), caller);
     assert_eq!(fault(&here, &other_bytes), SignatureFault::Mismatch);
 }
 
@@ -445,15 +453,11 @@ fn an_account_that_cannot_be_read_is_neither_let_in_nor_refused() {
         let answer = torn.verify(&request(Scope::Encryption, key));
         assert!(matches!(answer, Err(AuthError::Unreadable(_))), "{answer:?}");
     }
-    let unsigned = UnsignedRequest::new(
-        AccountId::new("167").unwrap(),
-        "192.0.2.7".parse().unwrap(),
-        Unproved::ByListener,
-    );
-    assert!(matches!(torn.verify_unsigned(&unsigned), Err(AuthError::Unreadable(_))));
-    let token = key_token::tests::token();
-    let shown = torn.verify_token(&token, "192.0.2.7".parse().unwrap());
-    assert!(matches!(shown, Err(AuthError::Unreadable(_))));
+    for unproved in [Unproved::ByListener, Unproved::ByToken] {
+        let account = AccountId::new("167").unwrap();
+        let unsigned = Request::unsigned(account, "192.0.2.7".parse().unwrap(), unproved);
+        assert!(matches!(torn.verify(&unsigned), Err(AuthError::Unreadable(_))));
+    }
 }
 
 #[test]

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use actix_web::{HttpRequest, HttpResponse};
 use ipnet::IpNet;
 
-use keymoot_auth::{AuthHandle, Unproved, UnsignedRequest, allowed};
+use keymoot_auth::{AuthHandle, Request, Unproved, allowed};
 use keymoot_drm::EncryptionProvider;
 use keymoot_model::{AccountId, ContentId, ResponseShape, TrackName};
 use keymoot_service::{Ingestion, WantedKeys};
@@ -86,11 +86,11 @@ pub(crate) async fn entry_key(
     };
     let content = ContentId::new(entry)
         .map_err(|error| ApiError::new(ErrorKind::Invalid, format!("entryId: {error}")))?;
-    let unsigned = UnsignedRequest::new(context.account_of(pid)?, peer(request)?, context.unproved)
+    let unsigned = Request::unsigned(context.account_of(pid)?, peer(request)?, context.unproved)
         .of_ca_system(ca_system)?
-        .with_certificate(proofs::client_certificate(request))
+        .with_proofs(proofs::of_connection(request))
         .for_content(Some(content.clone()));
-    let grant = authentication::authenticate_unsigned(unsigned, api, auth).await?;
+    let grant = authentication::verify(unsigned, api, auth).await??;
     let (content, track) = (&content, &TrackName::default_track());
     let wanted = Ingestion::of(content, WantedKeys::created(track));
     let served = api.keys.ingest(&grant, wanted).await?.into_key()?;

@@ -1,18 +1,15 @@
 //! From a request to a grant, for every protocol: proofs are gathered and the authenticator is asked. An
 //! account that this node may not have heard of yet is looked for once more.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use actix_web::HttpRequest;
 use actix_web::web::Bytes;
 
-use keymoot_auth::{
-    AuthError, AuthHandle, Authenticator, Grant, PresentedProofs, SignedRequest, UnsignedRequest,
-};
+use keymoot_auth::{AuthError, AuthHandle, Authenticator, Grant, PresentedProofs, Request};
 use keymoot_cluster::ClusterError;
 use keymoot_model::Scope;
-use keymoot_protocol::{Claim, Claims, HttpSignatureError, KeyToken, Signature, SignedPayload};
+use keymoot_protocol::{Claim, Claims, HttpSignatureError, Signature, SignedPayload};
 
 use crate::answer::error::{ApiError, ErrorKind};
 use crate::api::Api;
@@ -29,9 +26,25 @@ pub(crate) async fn authenticate<T: Claims>(
     auth: &AuthHandle,
 ) -> Result<Grant, ApiError> {
     let proofs = proofs(request, body, api)?;
-    let signed = SignedRequest::new(scope, payload, signature, caller(request, api)?).with_proofs(proofs);
-    let signed = Arc::new(signed);
-    Ok(retry_with_fresh_accounts(api, async || auth.authenticate(signed.clone()).await).await??)
+    let signed = Request::signed(scope, payload, signature, caller(request, api)?).with_proofs(proofs);
+    Ok(verify(signed, api, auth).await??)
+}
+
+/// Asks once more when nothing was proved: the account may be younger than what this node has applied.
+/// The outer error tells that the cluster did not answer, the inner one why the caller is refused.
+pub(crate) async fn verify(
+    request: Request,
+    api: &Api,
+    auth: &AuthHandle,
+) -> Result<Result<Grant, AuthError>, ClusterError> {
+    let request = Arc::new(request);
+    match auth.authenticate(request.clone()).await {
+        Err(AuthError::Denied(denied)) if denied.is_unproved() => {
+            api.accounts.refresh().await?;
+            Ok(auth.authenticate(request).await)
+        }
+        answer => Ok(answer),
+    }
 }
 
 /// Whether the rest of a large body is read: the account that its head names exists and may be used from
@@ -57,49 +70,14 @@ pub(crate) async fn may_send_more(
 
 /// What the connection and the headers prove.
 fn proofs(request: &HttpRequest, body: Bytes, api: &Api) -> Result<PresentedProofs, HttpSignatureError> {
-    let certificate = proofs::client_certificate(request);
     if !proofs::has_proof(request) {
-        return Ok(PresentedProofs::of_connection(certificate));
+        return Ok(proofs::of_connection(request));
     }
+    let certificate = proofs::client_certificate(request);
     let nonces = api.server_keys.get().map(|keys| keys.digest_nonces());
     let confidential = proofs::is_confidential(request);
     let envelope = proofs::envelope(request, body);
     PresentedProofs::read(&envelope, certificate, api.signature_window, nonces, confidential)
-}
-
-/// Authenticates a request of a client that cannot sign.
-pub(crate) async fn authenticate_unsigned(
-    request: UnsignedRequest,
-    api: &Api,
-    auth: &AuthHandle,
-) -> Result<Grant, ApiError> {
-    Ok(retry_with_fresh_accounts(api, async || auth.authenticate_unsigned(request.clone()).await).await??)
-}
-
-/// Authenticates whoever presents this token.
-pub(crate) async fn authenticate_token(
-    token: KeyToken,
-    caller: IpAddr,
-    api: &Api,
-    auth: &AuthHandle,
-) -> Result<Grant, ApiError> {
-    Ok(retry_with_fresh_accounts(api, async || auth.authenticate_token(token.clone(), caller).await)
-        .await??)
-}
-
-/// Asks once more when nothing was proved: the account may be younger than what this node has applied.
-/// The outer error tells that the cluster did not answer, the inner one why the caller is refused.
-pub(crate) async fn retry_with_fresh_accounts(
-    api: &Api,
-    ask: impl AsyncFn() -> Result<Grant, AuthError>,
-) -> Result<Result<Grant, AuthError>, ClusterError> {
-    match ask().await {
-        Err(AuthError::Denied(denied)) if denied.is_unproved() => {
-            api.accounts.refresh().await?;
-            Ok(ask().await)
-        }
-        answer => Ok(answer),
-    }
 }
 
 impl From<HttpSignatureError> for ApiError {

@@ -4,7 +4,7 @@ use actix_web::HttpRequest;
 use actix_web::http::header::{self, HeaderName};
 use actix_web::web::Bytes;
 
-use keymoot_auth::ClientCertificate;
+use keymoot_auth::{ClientCertificate, PresentedProofs};
 use keymoot_protocol::Envelope;
 
 use crate::listener::connection::Connection;
@@ -52,6 +52,11 @@ pub(crate) fn is_secure(request: &HttpRequest) -> bool {
 /// How the request's connection is called in addresses.
 pub(crate) fn scheme(request: &HttpRequest) -> &'static str {
     if is_secure(request) { "https" } else { "http" }
+}
+
+/// What the connection alone proves.
+pub(crate) fn of_connection(request: &HttpRequest) -> PresentedProofs {
+    PresentedProofs::of_connection(client_certificate(request))
 }
 
 /// The certificate that the client showed when it connected.

@@ -1,7 +1,9 @@
 //! The Widevine common encryption API, as packagers speak it: the envelope, the request inside, who signed
 //! it, and the words for how it ends.
 
+mod pss;
 mod request;
+mod signature;
 mod status;
 mod track_types;
 
@@ -9,5 +11,6 @@ pub use request::{
     ContentKeyEnvelope, ContentKeyEnvelopeJson, ContentKeyRequest, ContentKeyRequestJson, KIDS_MAX,
     RequestedPeriods, Specifier,
 };
+pub use signature::{WidevineSignature, is_widevine_secret};
 pub use status::{RequestError, Status};
 pub use track_types::{TRACK_TYPES, track_type};

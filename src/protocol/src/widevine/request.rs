@@ -5,6 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde::Deserialize;
 
+use super::signature::WidevineSignature;
 use super::status::{RequestError, Status};
 use super::track_types::{TRACK_TYPES, track_type};
 use keymoot_drm::{ProtectionScheme, Provider as _, SystemId, Widevine, pssh};
@@ -18,10 +19,8 @@ pub const KIDS_MAX: usize = 64;
 pub struct ContentKeyEnvelope {
     /// The inner request's bytes.
     pub request: Bytes,
-    /// Who signed them, if anybody did.
-    pub signer: Option<String>,
-    /// The signature; empty when there is none.
-    pub signature: Vec<u8>,
+    /// Who signed them, if anybody is said to have.
+    pub signature: Option<WidevineSignature>,
 }
 
 /// A signed request of the Widevine common encryption API.
@@ -46,8 +45,11 @@ impl ContentKeyEnvelope {
         if signer.is_none() && !signature.is_empty() {
             return Err(malformed("the body holds a signature and no signer"));
         }
-        let request = base64("request", &text.request)?.into();
-        Ok(Self { request, signer, signature: base64("signature", &signature)? })
+        let request: Bytes = base64("request", &text.request)?.into();
+        let signature = base64("signature", &signature)?;
+        let signed_bytes = request.clone();
+        let signature = signer.map(|signer| WidevineSignature { signer, signature, signed_bytes });
+        Ok(Self { request, signature })
     }
 }
 

@@ -12,9 +12,7 @@ mod reads;
 
 use std::sync::Arc;
 
-use keymoot_auth::{
-    AccountDirectory, Authenticator, Grant, OpenAccount, Unproved, Unreadable, UnsignedRequest,
-};
+use keymoot_auth::{AccountDirectory, Authenticator, Grant, OpenAccount, Request, Unproved, Unreadable};
 use keymoot_cluster::ClusterError;
 use keymoot_crypto::{ContentKey, Keyring};
 use keymoot_model::{
@@ -159,9 +157,10 @@ fn grant(account: Account) -> Grant {
         }
     }
     let caller = "192.0.2.7".parse().unwrap();
-    let request = UnsignedRequest::new(account.id.clone(), caller, Unproved::ByListener);
+    let request = Request::unsigned(account.id.clone(), caller, Unproved::ByListener);
     let open = OpenAccount { account, keys: Vec::new(), unopened: Vec::new() };
-    Authenticator::new(Arc::new(One(Arc::new(open)))).admit(&request).unwrap()
+    let verified = Authenticator::new(Arc::new(One(Arc::new(open)))).verify(&request).unwrap();
+    verified.grant_repeatable().unwrap()
 }
 
 fn film(number: u8) -> ContentId {

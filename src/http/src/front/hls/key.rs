@@ -13,7 +13,7 @@ use crate::api::Api;
 use crate::request::authentication;
 use crate::request::caller::caller;
 use crate::request::clock::now_s;
-use keymoot_auth::{AuthHandle, Grant};
+use keymoot_auth::{AuthHandle, Grant, Request};
 use keymoot_model::{Consistency, ContentId, Kid, Scope, TrackName};
 use keymoot_protocol::query::{self, Query};
 use keymoot_protocol::{CustomData, SignedPayload};
@@ -75,7 +75,8 @@ async fn by_token(
             .counted_as("token")
     })?;
     let content = token.content().clone();
-    Ok((authentication::authenticate_token(token, caller(request, api)?, api, auth).await?, content))
+    let shown = Request::with_token(&token, caller(request, api)?);
+    Ok((authentication::verify(shown, api, auth).await??, content))
 }
 
 async fn by_signature(

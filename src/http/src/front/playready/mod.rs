@@ -10,7 +10,7 @@ mod answer;
 use actix_web::web;
 use actix_web::{HttpRequest, HttpResponse};
 
-use keymoot_auth::{AuthHandle, Unproved, UnsignedRequest};
+use keymoot_auth::{AuthHandle, Request, Unproved};
 use keymoot_drm::{LicenseUrl, OwnedContentKeyInfo, ProtectionScheme, System};
 use keymoot_model::{AccountId, TrackName};
 use keymoot_protocol::playready::PackagingRequest;
@@ -39,10 +39,10 @@ pub(crate) async fn packaging_data(
     // A name that no account can have is refused like one that no account has.
     let account =
         AccountId::new(account).map_err(|error| ApiError::unauthorized(error).counted_as("unsigned"))?;
-    let unsigned = UnsignedRequest::new(account, caller(request, api)?, Unproved::ByOptIn)
+    let unsigned = Request::unsigned(account, caller(request, api)?, Unproved::ByOptIn)
         .for_content(Some(asked.content.clone()))
-        .with_certificate(proofs::client_certificate(request));
-    let grant = authentication::authenticate_unsigned(unsigned, api, auth).await?;
+        .with_proofs(proofs::of_connection(request));
+    let grant = authentication::verify(unsigned, api, auth).await??;
     let track = TrackName::default_track();
     let wanted = Ingestion::of(&asked.content, WantedKeys::created(&track));
     let served = api.keys.ingest(&grant, wanted).await?.into_key()?;

@@ -14,11 +14,11 @@ use actix_web::web;
 use actix_web::{HttpRequest, HttpResponse};
 use futures::future::try_join_all;
 
-use keymoot_auth::{AuthError, AuthHandle, ClientCertificate, Grant, WidevineRequest};
+use keymoot_auth::{AuthError, AuthHandle, Grant, Request, Unproved};
 use keymoot_drm::{OwnedContentKeyInfo, System};
 use keymoot_model::{AccountId, ContentId, Kid, TrackName};
 use keymoot_protocol::widevine::{
-    ContentKeyEnvelope, ContentKeyRequest, KIDS_MAX, RequestError, Specifier, Status, track_type,
+    ContentKeyEnvelope, ContentKeyRequest, KIDS_MAX, Specifier, Status, track_type,
 };
 use keymoot_service::{Ingested, Ingestion, LocatedKey, PERIODS_MAX, WantedKeys, WantedTrack};
 
@@ -48,8 +48,11 @@ pub(crate) async fn content_key(
     let answered = async {
         let envelope = ContentKeyEnvelope::parse(&body)?;
         let asked = ContentKeyRequest::parse(&envelope.request);
-        let peer = Peer { caller, certificate: proofs::client_certificate(request) };
-        let grant = authenticate(account, &envelope, &asked, peer, api, auth).await?;
+        let content = asked.as_ref().ok().and_then(|asked| asked.content().cloned());
+        let proving = proving(account, envelope, caller)?
+            .with_proofs(proofs::of_connection(request))
+            .for_content(content);
+        let grant = authenticate(proving, api, auth).await?;
         serve(&asked?, &grant, api).await
     };
     let (status, answer) = match answered.await {
@@ -60,36 +63,23 @@ pub(crate) async fn content_key(
     Ok(answer)
 }
 
-/// Who is at the other end of the connection.
-struct Peer {
-    caller: IpAddr,
-    certificate: Option<ClientCertificate>,
+/// Whose request it claims to be, and what proves that: the signature where there is one. Else it is an
+/// unsigned one like any other protocol's, served by a client certificate or where the account opts in.
+fn proving(account: Option<&str>, envelope: ContentKeyEnvelope, caller: IpAddr) -> Result<Request, Refusal> {
+    let signer = envelope.signature.as_ref().map(|signature| signature.signer.as_str());
+    let nobody = || Refusal::new(Status::AccessDenied, "name the account in the path, or as the signer");
+    let name = account.or(signer).ok_or_else(nobody)?;
+    // A name that no account can have is refused like one that no account has.
+    let denied = if signer.is_some() { Status::SignatureFailed } else { Status::AccessDenied };
+    let id = AccountId::new(name).map_err(|_| Refusal::new(denied, denied.meaning()))?;
+    Ok(match envelope.signature {
+        Some(signature) => Request::signed_for_widevine(id, signature, caller),
+        None => Request::unsigned(id, caller, Unproved::ByOptIn),
+    })
 }
 
-async fn authenticate(
-    account: Option<&str>,
-    envelope: &ContentKeyEnvelope,
-    asked: &Result<ContentKeyRequest, RequestError>,
-    peer: Peer,
-    api: &Api,
-    auth: &AuthHandle,
-) -> Result<Grant, Refusal> {
-    let nobody = || Refusal::new(Status::AccessDenied, "name the account in the path, or as the signer");
-    let name = account.or(envelope.signer.as_deref()).ok_or_else(nobody)?;
-    // A name that no account can have is refused like one that no account has.
-    let denied = if envelope.signer.is_some() { Status::SignatureFailed } else { Status::AccessDenied };
-    let id = AccountId::new(name).map_err(|_| Refusal::new(denied, denied.meaning()))?;
-    let widevine = WidevineRequest {
-        account: id,
-        signer: envelope.signer.clone(),
-        signed_bytes: envelope.request.clone(),
-        signature: envelope.signature.clone(),
-        content: asked.as_ref().ok().and_then(|asked| asked.content().cloned()),
-        caller: peer.caller,
-        certificate: peer.certificate,
-    };
-    let ask = async || auth.authenticate_widevine(widevine.clone()).await;
-    authentication::retry_with_fresh_accounts(api, ask).await?.map_err(|error| {
+async fn authenticate(request: Request, api: &Api, auth: &AuthHandle) -> Result<Grant, Refusal> {
+    authentication::verify(request, api, auth).await?.map_err(|error| {
         if let AuthError::Denied(denied) = &error {
             api.metrics.auth_refusals_total.with_label_values(&[denied.reason()]).inc();
         }

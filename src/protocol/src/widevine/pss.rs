@@ -5,6 +5,8 @@
 //! out because the TLS provider does not verify PSS with SHA-1, and the crate that does carries an
 //! advisory for the private-key half that is not needed here.
 
+use std::ops::RangeInclusive;
+
 use num_bigint::BigUint;
 use sha1::{Digest as _, Sha1};
 use x509_parser::pem::parse_x509_pem;
@@ -15,18 +17,24 @@ use x509_parser::x509::SubjectPublicKeyInfo;
 const HASH_BYTES: usize = 20;
 const SALT_BYTES: usize = 20;
 /// The moduli accepted, in bits.
-const MODULUS_BITS: std::ops::RangeInclusive<u64> = 2048..=8192;
+const MODULUS_BITS: RangeInclusive<u64> = 2048..=8192;
+
+/// What nearly all keys have, and stands in for theirs.
+const EXPONENT: u32 = 65_537;
 
 /// The public half of an RSA signing key.
 #[derive(Debug)]
-pub(crate) struct PssPublicKey {
+pub(super) struct PssPublicKey {
     modulus: BigUint,
     exponent: BigUint,
 }
 
 impl PssPublicKey {
+    /// How many bytes a signature has.
+    pub(super) const SIGNATURE_BYTES: RangeInclusive<usize> = 256..=1024;
+
     /// Reads a PEM block `PUBLIC KEY` with an RSA key of 2048 to 8192 bits in it.
-    pub(crate) fn from_pem(pem: &[u8]) -> Option<Self> {
+    pub(super) fn from_pem(pem: &[u8]) -> Option<Self> {
         let (_, pem) = parse_x509_pem(pem).ok().filter(|(_, pem)| pem.label == "PUBLIC KEY")?;
         let (_, info) = SubjectPublicKeyInfo::from_der(&pem.contents).ok()?;
         let PublicKey::RSA(key) = info.parsed().ok()? else { return None };
@@ -38,14 +46,41 @@ impl PssPublicKey {
         (MODULUS_BITS.contains(&key.modulus.bits()) && key.exponent.bits() <= 32).then_some(key)
     }
 
-    /// Whether `signature` is this key's over `message`.
-    pub(crate) fn verify(&self, message: &[u8], signature: &[u8]) -> bool {
-        let bits = self.modulus.bits();
-        let number = BigUint::from_bytes_be(signature);
-        if signature.len() as u64 != bits.div_ceil(8) || number >= self.modulus {
-            return false;
+    /// A key of no account, for a signature of this length: holding that against it takes as long as against
+    /// any other of the length. It follows from the signature, so that none can be made that is light work.
+    pub(super) fn dummy_for(signature: &[u8]) -> Self {
+        let mut modulus: Vec<u8> = mask(&Sha1::digest(signature), signature.len()).collect();
+        modulus.iter_mut().take(1).for_each(|first| *first |= 0x80);
+        Self { modulus: BigUint::from_bytes_be(&modulus), exponent: EXPONENT.into() }
+    }
+
+    /// Whether `signature` is this key's over `message`; none when it is of another length than this key's,
+    /// which costs nothing to see. All others cost the same.
+    pub(super) fn verify(&self, message: &[u8], signature: &[u8]) -> Option<bool> {
+        if signature.len() as u64 != self.modulus.bits().div_ceil(8) {
+            return None;
         }
-        let encoded = number.modpow(&self.exponent, &self.modulus).to_bytes_be();
+        let number = BigUint::from_bytes_be(signature);
+        let opened = self.power(&number);
+        Some(number < self.modulus && self.is_encoded(&opened, message))
+    }
+
+    /// Opens a signature. The library's own power takes its exponent for a long one; squaring for each of its
+    /// 17 bits is several times as fast.
+    fn power(&self, number: &BigUint) -> BigUint {
+        let mut power = BigUint::from(1_u8);
+        for bit in (0..self.exponent.bits()).rev() {
+            power = &power * &power % &self.modulus;
+            if self.exponent.bit(bit) {
+                power = power * number % &self.modulus;
+            }
+        }
+        power
+    }
+
+    fn is_encoded(&self, opened: &BigUint, message: &[u8]) -> bool {
+        let bits = self.modulus.bits();
+        let encoded = opened.to_bytes_be();
         // The encoded message is one bit shorter than the modulus, hence perhaps one byte.
         let bytes = (bits - 1).div_ceil(8) as usize;
         let Some(missing) = bytes.checked_sub(encoded.len()) else { return false };
@@ -96,22 +131,49 @@ mod tests {
     fn another_implementations_signature_verifies_and_no_change_of_it_does() {
         let key = PssPublicKey::from_pem(PUBLIC_KEY.as_bytes()).unwrap();
         let good = STANDARD.decode(SIGNATURE).unwrap();
-        assert!(key.verify(MESSAGE, &good));
-        assert!(!key.verify(b"another message", &good));
+        assert_eq!(key.verify(MESSAGE, &good), Some(true));
+        assert_eq!(key.verify(b"another message", &good), Some(false));
         for at in [0, 100, 255] {
             let mut bad = good.clone();
             bad[at] ^= 1;
-            assert!(!key.verify(MESSAGE, &bad), "byte {at}");
+            assert_eq!(key.verify(MESSAGE, &bad), Some(false), "byte {at}");
         }
-        assert!(!key.verify(MESSAGE, &good[1..]));
-        assert!(!key.verify(MESSAGE, &[]));
-        assert!(!key.verify(MESSAGE, &[0xff; 256]));
+        assert_eq!(key.verify(MESSAGE, &good[1..]), None);
+        assert_eq!(key.verify(MESSAGE, &[]), None);
+        assert_eq!(key.verify(MESSAGE, &[0xff; 256]), Some(false));
+        // The same number in other bytes.
+        let beyond = (BigUint::from_bytes_be(&good) + &key.modulus).to_bytes_be();
+        assert_ne!(key.verify(MESSAGE, &beyond), Some(true));
+    }
+
+    #[test]
+    fn a_dummy_key_has_the_length_of_the_signature_and_made_none() {
+        let good = STANDARD.decode(SIGNATURE).unwrap();
+        assert_eq!(PssPublicKey::dummy_for(&good).verify(MESSAGE, &good), Some(false));
+        for bytes in [256, 257, 512, 1024] {
+            let signature = vec![0x5a; bytes];
+            assert_eq!(
+                PssPublicKey::dummy_for(&signature).verify(MESSAGE, &signature),
+                Some(false),
+                "{bytes}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_power_is_the_librarys() {
+        let key = PssPublicKey::from_pem(PUBLIC_KEY.as_bytes()).unwrap();
+        for exponent in [3_u32, 65_537, u32::MAX] {
+            let key = PssPublicKey { modulus: key.modulus.clone(), exponent: exponent.into() };
+            let number = BigUint::from_bytes_be(&STANDARD.decode(SIGNATURE).unwrap());
+            assert_eq!(key.power(&number), number.modpow(&key.exponent, &key.modulus));
+        }
     }
 
     #[test]
     fn a_salt_of_another_length_is_refused() {
         let key = PssPublicKey::from_pem(PUBLIC_KEY.as_bytes()).unwrap();
-        assert!(!key.verify(MESSAGE, &STANDARD.decode(SHORT_SALT).unwrap()));
+        assert_eq!(key.verify(MESSAGE, &STANDARD.decode(SHORT_SALT).unwrap()), Some(false));
     }
 
     #[test]
