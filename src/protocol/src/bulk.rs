@@ -7,8 +7,9 @@
 //! member `bulk` keeps signatures of other requests from opening this one.
 
 use bytes::Bytes;
+use zeroize::Zeroizing;
 
-use super::custom_data::{Supplied, required, supplied, text, text_or_number, track};
+use super::custom_data::{FormatVersion, required, supplied, text, text_or_number, track};
 use super::strict_json::{Members, Value, parse_object};
 use super::{CaSystem, Claim, Claims, CustomData, CustomDataError, auxiliary::auxiliary};
 use keymoot_model::{AccountId, Auxiliary, ContentId, Kid, Period, TrackName};
@@ -27,23 +28,30 @@ pub enum BulkError {
     TooMany,
 }
 
-/// Whose request it is, and how it wants to be answered.
+/// The first line of a bulk request.
 #[derive(Debug)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct BulkHead {
-    pub(super) ca_system: CaSystem,
-    pub(super) account_id: AccountId,
+    /// Always 1, the version of this format.
+    #[cfg_attr(feature = "openapi", schema(value_type = u32))]
+    #[allow(dead_code, reason = "that it was read is all it says")]
+    bulk: FormatVersion,
+    /// The entitlement back end that the client belongs to, such as `OVP`.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    ca_system: CaSystem,
+    /// The account that signs.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    account_id: AccountId,
+    /// Whether the answer shall hold the keys themselves, and not only their ids.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<bool>))]
     keys: bool,
 }
 
 impl BulkHead {
     fn parse(line: &[u8]) -> Result<Self, CustomDataError> {
         let members = line_members(line, &["bulk", "ca_system", "account_id", "keys"])?;
-        let form = |expected| CustomDataError::Form { member: "bulk", expected };
-        match members.get("bulk") {
-            Some(Value::Whole(version)) if version == "1" => {}
-            _ => return Err(form("1, the version of this format")),
-        }
         Ok(Self {
+            bulk: FormatVersion::read(&members, "bulk")?,
             ca_system: CaSystem::new(required(&members, "ca_system", text)?)?,
             account_id: AccountId::new(required(&members, "account_id", text_or_number)?)
                 .map_err(CustomDataError::Id)?,
@@ -129,20 +137,33 @@ impl Claims for BulkBody {
     }
 }
 
-/// One content of a bulk request.
+/// Any other line of a bulk request: a content whose key is asked for, or brought along.
 #[derive(Debug)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct BulkItem {
     /// The content.
+    #[cfg_attr(feature = "openapi", schema(rename = "content_id", value_type = String))]
     pub content: ContentId,
-    /// The track; the default one unless the line says otherwise.
+    /// The track; left out, the one that the uDRM endpoints know.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     pub track: TrackName,
-    /// The crypto period that the supplied key is for.
-    pub period: Option<Period>,
-    /// Whether the supplied key shall take the place of another one.
+    /// Base64 of a key of the client's own, 16 bytes; with `key_id` only. Without them the key is made
+    /// when there is none.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    key: Option<Zeroizing<[u8; 16]>>,
+    /// Base64 of that key's id, 16 bytes.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    key_id: Option<Kid>,
+    /// Whether that key shall take the place of another one, which stays licensable. Without it an item
+    /// whose content has another key is an error.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<bool>))]
     pub replace: bool,
-    /// What shall be kept beside the content.
+    /// The crypto period that the key is for.
+    #[cfg_attr(feature = "openapi", schema(schema_with = super::published::period))]
+    pub period: Option<Period>,
+    /// To be stored beside the content.
+    #[cfg_attr(feature = "openapi", schema(rename = "aux", schema_with = super::published::aux_of_item))]
     pub auxiliary: Option<Auxiliary>,
-    supplied: Option<Supplied>,
 }
 
 impl BulkItem {
@@ -153,16 +174,18 @@ impl BulkItem {
     pub fn parse(line: &[u8]) -> Result<Self, CustomDataError> {
         let known = ["content_id", "track", "key", "key_id", "period", "replace", "aux"];
         let members = line_members(line, &known)?;
+        let (key_id, key) = supplied(&members)?;
         let item = Self {
             content: ContentId::new(required(&members, "content_id", text)?).map_err(CustomDataError::Id)?,
             track: track(&members)?,
             period: period(&members)?,
             replace: truth(&members, "replace")?,
             auxiliary: auxiliary(&members)?,
-            supplied: supplied(&members)?,
+            key,
+            key_id,
         };
         let given = [("period", item.period.is_some()), ("replace", item.replace)];
-        match given.iter().find(|(_, given)| *given && item.supplied.is_none()) {
+        match given.iter().find(|(_, given)| *given && item.key.is_none()) {
             Some((given, _)) => Err(CustomDataError::Unpaired { given, missing: "key and key_id" }),
             None => Ok(item),
         }
@@ -170,7 +193,7 @@ impl BulkItem {
 
     /// The key id and key that the line supplies.
     pub fn supplied(&self) -> Option<(Kid, &[u8; 16])> {
-        self.supplied.as_ref().map(|(kid, key)| (*kid, &**key))
+        self.key_id.zip(self.key.as_deref())
     }
 }
 

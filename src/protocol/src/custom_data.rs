@@ -108,29 +108,51 @@ impl CaSystem {
     }
 }
 
-/// A key id and key of the scrambler's own.
-pub(super) type Supplied = (Kid, Zeroizing<[u8; 16]>);
+/// What the members `key_id` and `key` hold; no key without its id.
+pub(super) type KeyMembers = (Option<Kid>, Option<Zeroizing<[u8; 16]>>);
 
-/// What the members `key_id` and `key` hold.
-struct KeyMembers {
-    kid: Kid,
-    key: Option<Zeroizing<[u8; 16]>>,
-}
-
-/// What a request says about itself, parsed.
+/// Custom data (uDRM 2.3.2): one strict JSON object in UTF-8, no member twice and nothing behind it.
+/// Unknown members pass.
+// The fields are the members, and their comments what the published API says of them.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct CustomData {
+    /// The entitlement back end that the client belongs to, such as `OVP`.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     ca_system: CaSystem,
+    /// The account that signs; a number is taken for its digits.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     account_id: AccountId,
+    /// The content. Capitals matter.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     content_id: ContentId,
+    /// The track; left out, the one that clients of uDRM share.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     track: TrackName,
+    /// Comma list of the content's files. They share the content's key, so it changes nothing.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     files: Vec<String>,
+    /// The viewer's token for the entitlement back end. For licenses.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     user_token: Option<Zeroizing<String>>,
+    /// The viewer, the same on each of the viewer's devices. For licenses.
     user_id: Option<String>,
+    /// The viewer's device. For licenses.
     udid: Option<String>,
+    /// Passed on to the entitlement back end. For licenses.
     additional_cas_system: Option<String>,
-    key_members: Option<KeyMembers>,
-    auxiliary: Option<Auxiliary>,
-    /// Read by those who attach policies only: to others it is a member like any that is not known.
+    /// Base64 of a key of the client's own, 16 bytes; with `key_id` only. For POST and PUT.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    key: Option<Zeroizing<[u8; 16]>>,
+    /// Base64 of that key's id, 16 bytes; with `key` only. Without it, in a GET or DELETE: the one version
+    /// that is meant.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    key_id: Option<Kid>,
+    /// To be stored beside the content. For POST and PUT.
+    #[cfg_attr(feature = "openapi", schema(schema_with = super::published::aux))]
+    aux: Option<Auxiliary>,
+    /// The policy that the content shall have. For POST and PUT.
+    // Read by those who attach policies only: to others it is a member like any that is not known.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     policy: Result<Option<PolicyName>, CustomDataError>,
 }
 
@@ -148,6 +170,7 @@ impl CustomData {
         }
         let members = parse_object(bytes).map_err(|e| CustomDataError::NotJson { reason: e.to_string() })?;
         of_no_other(&members)?;
+        let (key_id, key) = key_members(&members)?;
         Ok(Self {
             ca_system: CaSystem::new(required(&members, "ca_system", text)?)?,
             account_id: AccountId::new(required(&members, "account_id", text_or_number)?)
@@ -160,8 +183,9 @@ impl CustomData {
             user_id: owned(&members, "user_id")?,
             udid: owned(&members, "udid")?,
             additional_cas_system: owned(&members, "additional_cas_system")?,
-            key_members: key_members(&members)?,
-            auxiliary: auxiliary(&members)?,
+            key,
+            key_id,
+            aux: auxiliary(&members)?,
             policy: policy(&members),
         })
     }
@@ -218,18 +242,16 @@ impl CustomData {
     /// # Errors
     /// [`CustomDataError::Unpaired`] when only the key id is there.
     pub fn supplied(&self) -> Result<Option<(Kid, &[u8; 16])>, CustomDataError> {
-        match &self.key_members {
-            None => Ok(None),
-            Some(KeyMembers { kid, key: Some(key) }) => Ok(Some((*kid, key))),
-            Some(KeyMembers { key: None, .. }) => {
-                Err(CustomDataError::Unpaired { given: "key_id", missing: "key" })
-            }
+        match (self.key_id, &self.key) {
+            (Some(kid), Some(key)) => Ok(Some((kid, key))),
+            (None, _) => Ok(None),
+            (Some(_), None) => Err(CustomDataError::Unpaired { given: "key_id", missing: "key" }),
         }
     }
 
     /// The key id, with a key beside it or not: requests that supply no key name a version by it.
     pub fn kid(&self) -> Option<Kid> {
-        self.key_members.as_ref().map(|members| members.kid)
+        self.key_id
     }
 
     /// The policy that the client wants attached to the content.
@@ -242,7 +264,7 @@ impl CustomData {
 
     /// What the client wants kept beside the content's keys.
     pub fn auxiliary(&self) -> Option<&Auxiliary> {
-        self.auxiliary.as_ref()
+        self.aux.as_ref()
     }
 }
 
@@ -361,23 +383,34 @@ fn files(members: &Members) -> Result<Vec<String>, CustomDataError> {
 }
 
 /// The key id and key that the members supply, both or neither.
-pub(super) fn supplied(members: &Members) -> Result<Option<Supplied>, CustomDataError> {
+pub(super) fn supplied(members: &Members) -> Result<KeyMembers, CustomDataError> {
     match key_members(members)? {
-        None => Ok(None),
-        Some(KeyMembers { kid, key: Some(key) }) => Ok(Some((kid, key))),
-        Some(KeyMembers { key: None, .. }) => {
-            Err(CustomDataError::Unpaired { given: "key_id", missing: "key" })
+        (Some(_), None) => Err(CustomDataError::Unpaired { given: "key_id", missing: "key" }),
+        both_or_neither => Ok(both_or_neither),
+    }
+}
+
+fn key_members(members: &Members) -> Result<KeyMembers, CustomDataError> {
+    match (optional(members, "key_id", text)?, optional(members, "key", text)?) {
+        (None, None) => Ok((None, None)),
+        (None, Some(_)) => Err(CustomDataError::Unpaired { given: "key", missing: "key_id" }),
+        (Some(kid), key) => {
+            let kid = Kid::from_bytes(*sixteen_bytes("key_id", kid)?);
+            Ok((Some(kid), key.map(|key| sixteen_bytes("key", key)).transpose()?))
         }
     }
 }
 
-fn key_members(members: &Members) -> Result<Option<KeyMembers>, CustomDataError> {
-    match (optional(members, "key_id", text)?, optional(members, "key", text)?) {
-        (None, None) => Ok(None),
-        (None, Some(_)) => Err(CustomDataError::Unpaired { given: "key", missing: "key_id" }),
-        (Some(kid), key) => {
-            let kid = Kid::from_bytes(*sixteen_bytes("key_id", kid)?);
-            Ok(Some(KeyMembers { kid, key: key.map(|key| sixteen_bytes("key", key)).transpose()? }))
+/// That a body is of version 1 of its format. The member that says so keeps signatures of other requests
+/// from opening this one.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct FormatVersion;
+
+impl FormatVersion {
+    pub(super) fn read(members: &Members, member: &'static str) -> Result<Self, CustomDataError> {
+        match members.get(member) {
+            Some(Value::Whole(version)) if version == "1" => Ok(Self),
+            _ => Err(CustomDataError::Form { member, expected: "1, the version of this format" }),
         }
     }
 }

@@ -5,26 +5,37 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use bytes::Bytes;
 
 use super::bulk::line_members;
-use super::custom_data::{optional, required, text, text_or_number};
-use super::strict_json::Value;
+use super::custom_data::{FormatVersion, optional, required, text, text_or_number};
 use super::{CaSystem, Claim, Claims, CustomDataError};
 use keymoot_model::{AccountId, ContentId};
 
-/// A request for wrapped keys.
+/// A request for sealed keys: one strict JSON object.
 #[derive(Debug)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ExportRequest {
-    pub(super) ca_system: CaSystem,
-    pub(super) account_id: AccountId,
-    /// The one content whose keys are asked for; all when there is none.
-    pub content: Option<ContentId>,
-    /// The X25519 public key of whoever shall open the keys.
+    /// Always 1, the version of this format.
+    #[cfg_attr(feature = "openapi", schema(value_type = u32))]
+    #[allow(dead_code, reason = "that it was read is all it says")]
+    export: FormatVersion,
+    /// The entitlement back end that the client belongs to, such as `OVP`.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    ca_system: CaSystem,
+    /// The account that signs, and whose keys are asked for.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    account_id: AccountId,
+    /// Base64 of the 32 bytes of the X25519 public key for which the keys are sealed.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub recipient: [u8; 32],
-    /// Where the page before ended, as its last line said.
+    /// The one content whose keys are asked for; left out, all.
+    #[cfg_attr(feature = "openapi", schema(rename = "content_id", value_type = Option<String>))]
+    pub content: Option<ContentId>,
+    /// The `next` of the page before; left out on the first.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     pub after: Option<Vec<u8>>,
 }
 
 impl ExportRequest {
-    /// Reads the body. Its member `export` keeps signatures of other requests from opening this one.
+    /// Reads the body.
     ///
     /// # Errors
     /// [`CustomDataError`] names the member at fault.
@@ -32,10 +43,7 @@ impl ExportRequest {
         let known = ["export", "ca_system", "account_id", "content_id", "recipient", "after"];
         let members = line_members(body, &known)?;
         let form = |member, expected| CustomDataError::Form { member, expected };
-        match members.get("export") {
-            Some(Value::Whole(version)) if version == "1" => {}
-            _ => return Err(form("export", "1, the version of this format")),
-        }
+        let export = FormatVersion::read(&members, "export")?;
         let recipient = STANDARD.decode(required(&members, "recipient", text)?).unwrap_or_default();
         let recipient = recipient
             .try_into()
@@ -43,6 +51,7 @@ impl ExportRequest {
         let after = optional(&members, "after", text)?.map(|text| URL_SAFE_NO_PAD.decode(text)).transpose();
         let content = optional(&members, "content_id", text)?.map(ContentId::new).transpose();
         Ok(Self {
+            export,
             ca_system: CaSystem::new(required(&members, "ca_system", text)?)?,
             account_id: AccountId::new(required(&members, "account_id", text_or_number)?)
                 .map_err(CustomDataError::Id)?,

@@ -24,6 +24,8 @@ mod message_key;
 #[cfg(feature = "server")]
 pub mod playready;
 mod policy_data;
+#[cfg(feature = "openapi")]
+mod published;
 #[cfg(feature = "server")]
 pub mod query;
 mod schedule_data;
@@ -47,7 +49,7 @@ pub use http_signature::{HttpSignature, HttpSignatureError, SignatureWindow, TAG
 pub use key_token::{KeyToken, KeyTokens};
 pub use message_key::{MessageKey, MessageKeyError, RequestSignature};
 pub use policy_data::{GivenPolicy, PolicyData};
-pub use schedule_data::{FirstPeriod, ScheduleData};
+pub use schedule_data::{PeriodTime, ScheduleData};
 pub use server_keys::{ServerKeys, SignedHeaders};
 pub use signature::{Signature, SignatureError};
 pub use signature_base::BaseError;

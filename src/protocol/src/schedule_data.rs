@@ -10,27 +10,34 @@ use super::custom_data::{optional, text_or_number};
 use super::strict_json::{Members, parse_object};
 use keymoot_model::TimeStamp;
 
-/// The crypto periods a request is about.
+/// What custom data says of crypto periods. Numbers and instants may be strings.
+// The comments of the fields are what the published API says of the members.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = PeriodData))]
 pub struct ScheduleData {
-    /// `crypto_period_seconds`: the length of a period, at least one second.
+    /// How long a period is; at least one second. Left out in a GET without a first period, which lists how
+    /// the track rotates.
+    #[cfg_attr(feature = "openapi", schema(rename = "crypto_period_seconds", value_type = Option<String>))]
     pub length_s: Option<u32>,
-    /// `first_crypto_period_index`, or `time`.
-    pub first: Option<FirstPeriod>,
-    /// `crypto_period_count`: how many; one when it is left out.
+    /// The first period that is asked for; or `time`.
+    #[cfg_attr(feature = "openapi", schema(rename = "first_crypto_period_index", value_type = Option<String>))]
+    pub first: Option<u32>,
+    /// `now`, RFC 3339 text or seconds since 1970 UTC: the first period is the one that holds then.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    pub time: Option<PeriodTime>,
+    /// How many periods; one when it is left out.
+    #[cfg_attr(feature = "openapi", schema(rename = "crypto_period_count", value_type = Option<String>))]
     pub count: u32,
-    /// `epoch`: when the period of index 0 begins; 1970 UTC when it is left out.
+    /// When the period of index 0 begins; 1970 UTC when it is left out.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     pub epoch: TimeStamp,
 }
 
-/// Which period is the first.
+/// An instant that a period holds at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FirstPeriod {
-    /// The one of this index.
-    Index(u32),
-    /// The one that holds at this instant.
+pub enum PeriodTime {
     At(TimeStamp),
-    /// The one that holds now, by the server's clock.
+    /// By the server's clock.
     Now,
 }
 
@@ -41,15 +48,12 @@ impl ScheduleData {
     /// [`CustomDataError`] names the member at fault.
     pub fn parse(bytes: &[u8]) -> Result<Self, CustomDataError> {
         let members = parse_object(bytes).map_err(|e| CustomDataError::NotJson { reason: e.to_string() })?;
-        let index = whole(&members, "first_crypto_period_index", "a whole number from 0 to 4294967295")?;
+        let first = whole(&members, "first_crypto_period_index", "a whole number from 0 to 4294967295")?;
         let time = instant(&members)?;
-        let first = match (index, time) {
-            (Some(_), Some(_)) => {
-                let expected = "left out when first_crypto_period_index is given";
-                return Err(CustomDataError::Form { member: "time", expected });
-            }
-            (index, time) => index.map(FirstPeriod::Index).or(time),
-        };
+        if first.is_some() && time.is_some() {
+            let expected = "left out when first_crypto_period_index is given";
+            return Err(CustomDataError::Form { member: "time", expected });
+        }
         let expected = "a whole number of seconds from 1 to 4294967295";
         let member = "crypto_period_seconds";
         let length_s = whole(&members, member, expected)?;
@@ -57,7 +61,12 @@ impl ScheduleData {
             return Err(CustomDataError::Form { member, expected });
         }
         let count = whole(&members, "crypto_period_count", "a whole number")?.unwrap_or(1);
-        Ok(Self { length_s, first, count, epoch: epoch(&members)? })
+        Ok(Self { length_s, first, time, count, epoch: epoch(&members)? })
+    }
+
+    /// Whether it says which periods it asks for.
+    pub fn names_periods(&self) -> bool {
+        self.first.is_some() || self.time.is_some()
     }
 
     /// The index of the first period, with this `now`.
@@ -65,11 +74,13 @@ impl ScheduleData {
     /// # Errors
     /// When nothing says which it is, or the instant lies outside all periods.
     pub fn first_index(&self, length_s: u32, now: TimeStamp) -> Result<u32, CustomDataError> {
-        let at = match self.first {
-            Some(FirstPeriod::Index(index)) => return Ok(index),
-            Some(FirstPeriod::At(at)) => at,
-            Some(FirstPeriod::Now) => now,
-            None => return Err(CustomDataError::Missing { member: "first_crypto_period_index or time" }),
+        let at = match (self.first, self.time) {
+            (Some(index), _) => return Ok(index),
+            (None, Some(PeriodTime::At(at))) => at,
+            (None, Some(PeriodTime::Now)) => now,
+            (None, None) => {
+                return Err(CustomDataError::Missing { member: "first_crypto_period_index or time" });
+            }
         };
         // Both are instants of ten thousand years: the difference fits.
         let since = at.unix_s() - self.epoch.unix_s();
@@ -103,12 +114,12 @@ fn whole(
 /// What `time` and `epoch` must be.
 const INSTANT: &str = "RFC 3339 text such as 2026-11-22T16:00:00Z, or seconds since 1970 UTC in decimal";
 
-fn instant(members: &Members) -> Result<Option<FirstPeriod>, CustomDataError> {
+fn instant(members: &Members) -> Result<Option<PeriodTime>, CustomDataError> {
     match given(members, "time")? {
         None => Ok(None),
-        Some("now") => Ok(Some(FirstPeriod::Now)),
+        Some("now") => Ok(Some(PeriodTime::Now)),
         Some(text) => match text.parse() {
-            Ok(at) => Ok(Some(FirstPeriod::At(at))),
+            Ok(at) => Ok(Some(PeriodTime::At(at))),
             Err(_) => Err(CustomDataError::Form { member: "time", expected: INSTANT }),
         },
     }
@@ -136,7 +147,7 @@ mod tests {
     #[test]
     fn numbers_may_be_strings_and_what_is_left_out_has_its_meaning() {
         let nothing = parse("").unwrap();
-        assert_eq!((nothing.length_s, nothing.first), (None, None));
+        assert_eq!((nothing.length_s, nothing.names_periods()), (None, false));
         assert_eq!((nothing.count, nothing.epoch), (1, TimeStamp::UNIX_EPOCH));
         let text = parse(
             r#","crypto_period_seconds":"10","first_crypto_period_index":"7","crypto_period_count":"3","epoch":"1970-01-01T00:01:00Z""#,
@@ -146,7 +157,7 @@ mod tests {
         );
         assert_eq!(text, number);
         let data = text.unwrap();
-        assert_eq!((data.length_s, data.first, data.count), (Some(10), Some(FirstPeriod::Index(7)), 3));
+        assert_eq!((data.length_s, data.first, data.count), (Some(10), Some(7), 3));
         assert_eq!(data.span(10, 7), Some((at(130), at(140))));
     }
 

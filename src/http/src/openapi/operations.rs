@@ -12,7 +12,6 @@ use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::{ContentBuilder, Ref, Required, ResponseBuilder};
 
 use super::licensing;
-use super::schemas::{CustomDataSchema, ScheduleDataSchema};
 use super::security;
 use crate::answer::NDJSON;
 use crate::dispatch::endpoint::Endpoint;
@@ -94,7 +93,7 @@ pub(super) fn operation(path: &str, endpoint: Endpoint, method: &Method) -> Opti
 
 fn encryption(provider: EncryptionProvider, method: &Method) -> OperationBuilder {
     let op = OperationBuilder::new().tag(UDRM).securities(Some(security::any()));
-    let example = json!(CustomDataSchema::example(CONTENT));
+    let example = custom_data(CONTENT);
     let (summary, description) = match *method {
         Method::GET => ("Read a content's key", "Makes none."),
         Method::POST => (
@@ -121,9 +120,8 @@ fn encryption(provider: EncryptionProvider, method: &Method) -> OperationBuilder
             op.parameter(parameter.required(Required::True).example(Some(json!(data))).build())
         }
         Method::PUT => {
-            let own =
-                CustomDataSchema::example(CONTENT).supplying("AAECAwQFBgcICQoLDA0ODw==", &kid_of(provider));
-            op.request_body(Some(body("CustomData", json!(own))))
+            let own = json!({"key": "AAECAwQFBgcICQoLDA0ODw==", "key_id": kid_of(provider)});
+            op.request_body(Some(body("CustomData", with(example, own))))
         }
         _ => op.request_body(Some(body("CustomData", example))),
     };
@@ -163,7 +161,11 @@ fn schedule(provider: EncryptionProvider, method: &Method) -> OperationBuilder {
     };
     let op =
         op.summary(Some(summary)).description(Some(format!("{description} For {}.", provider.stands_for())));
-    let example = json!(ScheduleDataSchema::example("channel-1"));
+    let periods = json!({
+        "crypto_period_seconds": "10", "first_crypto_period_index": "6", "crypto_period_count": "3",
+        "epoch": "2026-01-01T00:00:00Z",
+    });
+    let example = with(custom_data("channel-1"), periods);
     let op = match *method {
         Method::GET => {
             let data = STANDARD.encode(example.to_string());
@@ -177,6 +179,19 @@ fn schedule(provider: EncryptionProvider, method: &Method) -> OperationBuilder {
         Method::GET => refusals(op, &["400", "401", "404", "500", "503"]),
         _ => refusals(op, &["400", "401", "500", "503"]),
     }
+}
+
+/// Of a content of the account that `keymoot dev` makes.
+fn custom_data(content: &str) -> Value {
+    json!({"ca_system": "OVP", "account_id": "demo", "content_id": content, "files": ""})
+}
+
+/// An object with more members.
+fn with(mut object: Value, more: Value) -> Value {
+    if let (Value::Object(members), Value::Object(more)) = (&mut object, more) {
+        members.extend(more);
+    }
+    object
 }
 
 /// A key id that no other example names.
@@ -242,7 +257,7 @@ fn packaging_data() -> OperationBuilder {
 
 /// The custom data of a request to HLS, in the query.
 fn hls_custom_data() -> Parameter {
-    let example = STANDARD.encode(json!(CustomDataSchema::example(CONTENT)).to_string());
+    let example = STANDARD.encode(custom_data(CONTENT).to_string());
     let parameter = query("custom_data", "Base64 of the custom data, whose bytes are signed.");
     parameter.example(Some(json!(example))).build()
 }

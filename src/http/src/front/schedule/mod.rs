@@ -79,7 +79,7 @@ async fn read(
     track: ContentTrack<'_>,
     api: &Api,
 ) -> Result<Option<Vec<ServedPeriod>>, ApiError> {
-    if asked.length_s.is_none() && asked.first.is_none() {
+    if asked.length_s.is_none() && !asked.names_periods() {
         return Ok(None);
     }
     let range = range(asked)?;
@@ -117,7 +117,7 @@ fn changed<'t>(
     track: &'t TrackName,
 ) -> Result<WantedKeys<'t>, ApiError> {
     let Some(own) = custom_data::supplied(custom_data)? else {
-        let range = asked.first.map(|_| range(asked)).transpose()?;
+        let range = asked.names_periods().then(|| range(asked)).transpose()?;
         return Ok(WantedKeys::NewSeed { track, length_s: length_s(asked)?, range });
     };
     let range = range(asked)?;
