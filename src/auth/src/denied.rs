@@ -23,7 +23,6 @@ pub enum Denied {
         "account {account}: the address {caller} is not on its allow-list; add its network if it is a scrambler's"
     )]
     Address {
-        /// The account.
         account: AccountId,
         /// Where the request came from.
         caller: IpAddr,
@@ -31,7 +30,6 @@ pub enum Denied {
     /// The signature is right, but the account does not use this `ca_system`.
     #[error("account {account}: ca_system {:?} is not one of the account's", .ca_system.as_str())]
     CaSystem {
-        /// The account.
         account: AccountId,
         /// What the request carried.
         ca_system: CaSystem,
@@ -53,7 +51,6 @@ pub enum Denied {
          sign them so, or lower the account's minimum_scheme"
     )]
     Downgrade {
-        /// The account.
         account: AccountId,
         /// The strongest scheme that the request offers.
         offered: Scheme,
@@ -63,7 +60,6 @@ pub enum Denied {
     /// The account demands a proof, and the request came where none is given.
     #[error("account {account}: it accepts {minimum} or stronger, so nothing unsigned")]
     ProofDemanded {
-        /// The account.
         account: AccountId,
         /// The weakest scheme that the account accepts.
         minimum: Scheme,
@@ -73,7 +69,6 @@ pub enum Denied {
         "account {account}, credential {credential:?}: the request was shown before; each needs a nonce of its own"
     )]
     Replay {
-        /// The account.
         account: AccountId,
         /// The credential that made it.
         credential: String,

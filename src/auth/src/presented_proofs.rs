@@ -84,7 +84,6 @@ impl PresentedProofs {
     }
 }
 
-/// One proof.
 pub(super) enum PresentedProof<'r> {
     Certificate(&'r ClientCertificate),
     Message(&'r HttpSignature),

@@ -54,7 +54,7 @@ impl Request {
         signature: Option<Signature>,
         caller: IpAddr,
     ) -> Self {
-        let Claim { account, ca_system, content } = payload.what().claim();
+        let Claim { account, ca_system, content } = payload.value().claim();
         let signed_bytes = payload.bytes().clone();
         let signature = signature.map(|signature| OwnSignature::Udrm { signature, signed_bytes });
         let request = Self::unsigned(account, caller, Unproved::Never);

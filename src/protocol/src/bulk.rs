@@ -114,7 +114,6 @@ impl BulkBody {
         Ok(Self { head, lines })
     }
 
-    /// The first line.
     pub fn head(&self) -> &BulkHead {
         &self.head
     }

@@ -23,10 +23,7 @@ use keymoot_model::{AccountId, Auxiliary, ContentId, IdError, Kid, PolicyName, T
 pub enum CustomDataError {
     /// More bytes than any client needs.
     #[error("custom data is longer than {bytes_max} bytes")]
-    TooLong {
-        /// The limit.
-        bytes_max: usize,
-    },
+    TooLong { bytes_max: usize },
     /// Not one strict JSON object.
     #[error("custom data is not a strict JSON object: {reason}")]
     NotJson {
@@ -35,16 +32,10 @@ pub enum CustomDataError {
     },
     /// A required member is absent or `null`.
     #[error("Missing custom data {member}")]
-    Missing {
-        /// Its name.
-        member: &'static str,
-    },
+    Missing { member: &'static str },
     /// A required member is the empty string.
     #[error("custom data {member} is empty")]
-    Empty {
-        /// Its name.
-        member: &'static str,
-    },
+    Empty { member: &'static str },
     /// A member that only requests of another kind have: a signature for those opens nothing else.
     #[error("custom data with the member {member} is for /{member} only")]
     OfAnother {
@@ -54,7 +45,6 @@ pub enum CustomDataError {
     /// A member of the wrong type or form.
     #[error("custom data {member} must be {expected}")]
     Form {
-        /// Its name.
         member: &'static str,
         /// What it must be.
         expected: &'static str,

@@ -34,9 +34,9 @@ pub trait Claims: Sized {
     fn claim(&self) -> Claim;
 }
 
-/// What was said, and in which bytes.
+/// What was read from bytes that are signed, and those bytes.
 pub struct SignedPayload<T> {
-    what: T,
+    value: T,
     bytes: Bytes,
 }
 
@@ -46,21 +46,19 @@ impl<T: Claims> SignedPayload<T> {
     /// # Errors
     /// Says what is wrong with them.
     pub fn read(bytes: Bytes) -> Result<Self, T::Error> {
-        Ok(Self { what: T::read(&bytes)?, bytes })
+        Ok(Self { value: T::read(&bytes)?, bytes })
     }
 
-    /// What was said; to be believed once there is a grant.
-    pub fn what(&self) -> &T {
-        &self.what
+    /// What was read; to be believed once there is a grant.
+    pub fn value(&self) -> &T {
+        &self.value
     }
 
-    /// The bytes that it was read from.
     pub fn bytes(&self) -> &Bytes {
         &self.bytes
     }
 
-    /// What was said, without the bytes.
-    pub fn into_what(self) -> T {
-        self.what
+    pub fn into_value(self) -> T {
+        self.value
     }
 }

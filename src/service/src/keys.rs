@@ -17,9 +17,7 @@ use super::track::ContentTrack;
 /// A key as a scrambler gets it.
 #[derive(Debug)]
 pub struct ServedKey {
-    /// Its key id.
     pub kid: Kid,
-    /// The key.
     pub key: ContentKey,
     /// Its version within its track.
     pub version: u32,

@@ -69,11 +69,8 @@ impl PeriodRange {
 /// The key of one period, as a scrambler gets it.
 #[derive(Debug)]
 pub struct ServedPeriod {
-    /// Which period.
     pub period: Period,
-    /// Its key id.
     pub kid: Kid,
-    /// Its key.
     pub key: ContentKey,
     /// The version within its track.
     pub version: u32,

@@ -109,7 +109,7 @@ pub(crate) async fn bulk(
         keys: api.keys.clone(),
         metrics: api.metrics.clone(),
         grant,
-        body: payload.into_what(),
+        body: payload.into_value(),
         next: 0,
         counts: BulkCounts::default(),
         failed: HashSet::new(),

@@ -89,7 +89,7 @@ pub(crate) async fn export(
     let payload = SignedPayload::<ExportRequest>::read(body.clone())?;
     let claim = (Scope::Encryption, &payload, query.signature);
     let grant = authentication::authenticate(request, body, claim, api, auth).await?;
-    let asked = payload.into_what();
+    let asked = payload.into_value();
     let recipient = ExportRecipient::from_bytes(&asked.recipient)
         .map_err(|error| ApiError::new(ErrorKind::Invalid, format!("recipient: {error}")))?;
     let page = api.keys.export(&grant, asked.content.as_ref(), asked.after.as_deref()).await?;

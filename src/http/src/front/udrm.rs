@@ -27,7 +27,7 @@ pub(crate) async fn encryption(
 ) -> Result<HttpResponse, ApiError> {
     let ProvedRequest { grant, payload, wants_auxiliary } =
         custom_data::receive(request, payload, api, auth).await?;
-    let custom_data = payload.what();
+    let custom_data = payload.value();
     let content = custom_data.content_id();
     let name = custom_data::track(provider, custom_data)?;
     let served = match *request.method() {

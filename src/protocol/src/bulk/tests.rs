@@ -27,7 +27,7 @@ fn the_head_is_read_before_the_rest_has_come() {
 
 #[test]
 fn a_body_without_a_sound_head_is_refused_whole() {
-    for (head, said) in [
+    for (head, word) in [
         ("", "not a strict JSON object"),
         (r#"{"ca_system":"OVP","account_id":"demo"}"#, "custom data bulk must be 1"),
         (r#"{"bulk":2,"ca_system":"OVP","account_id":"demo"}"#, "custom data bulk must be 1"),
@@ -36,7 +36,7 @@ fn a_body_without_a_sound_head_is_refused_whole() {
         (r#"{"bulk":1,"ca_system":"OVP","account_id":"demo","keys":1}"#, "true or false"),
     ] {
         let error = body(&format!("{head}\n{{\"content_id\":\"a\"}}\n")).unwrap_err().to_string();
-        assert!(error.starts_with("line 1") && error.contains(said), "{head}: {error}");
+        assert!(error.starts_with("line 1") && error.contains(word), "{head}: {error}");
     }
 }
 
@@ -73,7 +73,7 @@ fn an_item_is_custom_data_of_one_content() {
 
 #[test]
 fn a_bad_item_is_told_what_is_wrong_and_not_what_it_holds() {
-    for (line, said) in [
+    for (line, word) in [
         ("{}", "Missing custom data content_id"),
         (r#"{"content_id":"a","keyid":"s3cret"}"#, "not known"),
         (r#"{"content_id":"a","key":"s3cret","key_id":"s3cret"}"#, "custom data key_id must be"),
@@ -86,6 +86,6 @@ fn a_bad_item_is_told_what_is_wrong_and_not_what_it_holds() {
         (r#"{"content_id":"a"} {"content_id":"b"}"#, "not a strict JSON object"),
     ] {
         let error = BulkItem::parse(line.as_bytes()).unwrap_err().to_string();
-        assert!(error.contains(said) && !error.contains("s3cret"), "{line}: {error}");
+        assert!(error.contains(word) && !error.contains("s3cret"), "{line}: {error}");
     }
 }

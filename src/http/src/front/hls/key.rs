@@ -91,7 +91,7 @@ async fn by_signature(
     let payload = SignedPayload::<CustomData>::read(custom_data)?;
     let claim = (Scope::License, &payload, query.signature);
     let grant = authentication::authenticate(request, Bytes::new(), claim, api, auth).await?;
-    Ok((grant, payload.into_what()))
+    Ok((grant, payload.into_value()))
 }
 
 /// The key, also when it is younger than what a node has applied whose account reads locally.

@@ -47,7 +47,7 @@ pub(crate) async fn key_info(
     let payload = SignedPayload::<CustomData>::read(custom_data)?;
     let claim = (Scope::Encryption, &payload, query.signature);
     let grant = authentication::authenticate(request, Bytes::new(), claim, api, auth).await?;
-    let custom_data = payload.into_what();
+    let custom_data = payload.into_value();
     let content = custom_data.content_id();
     // There is one track; another that is named is not overlooked.
     let track = track(EncryptionProvider::Hls, &custom_data)?;

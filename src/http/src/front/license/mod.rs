@@ -56,7 +56,7 @@ async fn issue(
     let payload = SignedPayload::<CustomData>::read(signed)?;
     let claim = (Scope::License, &payload, query.signature);
     let grant = authentication::authenticate(request, body.clone(), claim, api, auth).await?;
-    let custom_data = payload.what();
+    let custom_data = payload.value();
     if query.files.iter().any(|files| !are_signed_for(files, custom_data)) {
         let message = "parameter files names a file that the signed custom data does not";
         return Err(ApiError::new(ErrorKind::Invalid, message));

@@ -87,7 +87,7 @@ async fn receive(
     let signed = signed_bytes(request.method(), body.clone(), query.custom_data)?;
     let payload = SignedPayload::<PolicyData>::read(signed)?;
     let claim = (Scope::Policy, &payload, query.signature);
-    Ok((authentication::authenticate(request, body, claim, api, auth).await?, payload.into_what()))
+    Ok((authentication::authenticate(request, body, claim, api, auth).await?, payload.into_value()))
 }
 
 async fn list(asked: &PolicyRequest<'_>) -> Result<HttpResponse, ApiError> {

@@ -35,7 +35,7 @@ pub(crate) async fn schedule(
 ) -> Result<HttpResponse, ApiError> {
     let method = request.method();
     let proved = custom_data::receive(request, payload, api, auth).await?;
-    let custom_data = proved.payload.what();
+    let custom_data = proved.payload.value();
     let asked = ScheduleData::parse(proved.payload.bytes())?;
     let content = custom_data.content_id();
     let policy = if *method == Method::GET { None } else { custom_data.policy()? };
@@ -85,7 +85,7 @@ async fn read(
     let range = range(asked)?;
     match api.keys.known_periods(&proved.grant, track, range).await? {
         Some(served) => Ok(Some(served)),
-        None => Err(not_rotating(proved.payload.what(), asked)),
+        None => Err(not_rotating(proved.payload.value(), asked)),
     }
 }
 
