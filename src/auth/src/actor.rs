@@ -13,7 +13,6 @@ use super::{Authenticator, Denied, Grant, LedgerError, NonceLedger, Request, Spe
 /// Why a request got no grant.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AuthError {
-    /// It was refused.
     #[error(transparent)]
     Denied(#[from] Denied),
     /// Whether it is to be let in cannot be told on this node.

@@ -64,7 +64,6 @@ impl Grant {
         &self.account.account
     }
 
-    /// What was opened.
     pub fn scope(&self) -> Scope {
         self.scope
     }

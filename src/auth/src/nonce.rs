@@ -46,7 +46,6 @@ pub enum LedgerError {
     /// No quorum could be reached in time.
     #[error("no quorum to spend a nonce: {0}")]
     NoQuorum(String),
-    /// Too much waits.
     #[error("too busy to spend a nonce: {0}")]
     Busy(String),
     /// The ledger is broken.

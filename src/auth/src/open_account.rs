@@ -14,7 +14,6 @@ use keymoot_model::{Account, AccountId, Scheme, Scope};
 pub struct SigningKey {
     /// The credential's name, for the log.
     pub name: String,
-    /// What it opens.
     pub scope: Scope,
     /// How it is proved.
     pub scheme: Scheme,
@@ -33,7 +32,6 @@ impl fmt::Debug for SigningKey {
 pub struct OpenAccount {
     /// The account as it is replicated.
     pub account: Account,
-    /// Its credentials, opened.
     pub keys: Vec<SigningKey>,
     /// The scopes of those that this node cannot open. Whether they made a signature cannot be told here.
     pub unopened: Vec<Scope>,

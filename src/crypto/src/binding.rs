@@ -3,7 +3,7 @@
 //! Every encoding starts with a domain, so that a wrapping of one kind never opens as another, and every
 //! field carries its length, so that no two lists of fields encode alike.
 
-use keymoot_model::{AccountId, KeyPlace, KeyRecord, Kid, Period, Scope};
+use keymoot_model::{AccountId, KeyPath, KeyRecord, Kid, Period, Scope};
 
 /// The kinds of secrets that are wrapped. A name here is part of the stored format and never changes.
 const CONTENT_KEY: &str = "keymoot/content-key/1";
@@ -21,7 +21,7 @@ const DERIVED_KEY: &str = "keymoot/derived-key/1";
 const KEYRING_PROOF: &str = "keymoot/keyring-proof/1";
 
 /// The associated data of a content key.
-pub(super) fn content_key(place: &KeyPlace, version: u32, kid: &Kid) -> Vec<u8> {
+pub(super) fn content_key(place: &KeyPath, version: u32, kid: &Kid) -> Vec<u8> {
     encode(
         CONTENT_KEY,
         &[
@@ -69,7 +69,7 @@ pub(super) fn check_value(cluster_id: &str) -> Vec<u8> {
 }
 
 /// The associated data of a key that was supplied for one period.
-pub(super) fn period_key(place: &KeyPlace, version: u32, kid: &Kid, period: Period) -> Vec<u8> {
+pub(super) fn period_key(place: &KeyPath, version: u32, kid: &Kid, period: Period) -> Vec<u8> {
     encode(
         PERIOD_KEY,
         &[
@@ -85,7 +85,7 @@ pub(super) fn period_key(place: &KeyPlace, version: u32, kid: &Kid, period: Peri
 }
 
 /// The associated data of the seed of a rotating track.
-pub(super) fn period_seed(place: &KeyPlace, version: u32, length_s: u32) -> Vec<u8> {
+pub(super) fn period_seed(place: &KeyPath, version: u32, length_s: u32) -> Vec<u8> {
     encode(
         PERIOD_SEED,
         &[
@@ -104,7 +104,7 @@ pub(super) fn kid_key() -> Vec<u8> {
 }
 
 /// The HKDF info of the key of one period.
-pub(super) fn derived_key(place: &KeyPlace, period: Period) -> Vec<u8> {
+pub(super) fn derived_key(place: &KeyPath, period: Period) -> Vec<u8> {
     encode(
         DERIVED_KEY,
         &[
@@ -118,7 +118,7 @@ pub(super) fn derived_key(place: &KeyPlace, period: Period) -> Vec<u8> {
 }
 
 /// The associated data of a key that is sealed for a recipient.
-pub(super) fn exported_key(place: &KeyPlace, version: u32, kid: &Kid, period: Option<Period>) -> Vec<u8> {
+pub(super) fn exported_key(place: &KeyPath, version: u32, kid: &Kid, period: Option<Period>) -> Vec<u8> {
     let period = period
         .map_or_else(Vec::new, |period| [period.length_s.to_be_bytes(), period.index.to_be_bytes()].concat());
     encode(

@@ -20,7 +20,7 @@ use zeroize::Zeroizing;
 use super::random::{RandomError, random_bytes};
 use super::secret_file::{self, SecretFileError};
 use super::{ContentKey, binding};
-use keymoot_model::{KeyPlace, Kid, Period};
+use keymoot_model::{KeyPath, Kid, Period};
 
 use std::path::Path;
 
@@ -34,7 +34,7 @@ type Encapsulated = <X25519HkdfSha256 as Kem>::EncappedKey;
 /// The context of a sealed key. All of it must be the same when the key is opened.
 #[derive(Clone, Copy, Debug)]
 pub struct Sealed<'a> {
-    pub place: &'a KeyPlace,
+    pub place: &'a KeyPath,
     /// Its version within its track.
     pub version: u32,
     pub kid: &'a Kid,
@@ -196,7 +196,7 @@ mod tests {
 
     #[test]
     fn a_sealed_key_opens_for_its_recipient_alone_and_only_as_what_it_is() {
-        let place = KeyPlace {
+        let place = KeyPath {
             account: AccountId::new("a").unwrap(),
             content: ContentId::new("c").unwrap(),
             track: TrackName::default_track(),
@@ -208,7 +208,7 @@ mod tests {
         assert_eq!((encapsulated.len(), ciphertext.len()), (32, 32));
         assert!(own.open(&encapsulated, &ciphertext, what).unwrap().same_as(&key));
         assert!(pair().0.open(&encapsulated, &ciphertext, what).is_err());
-        let other = KeyPlace { content: ContentId::new("d").unwrap(), ..place.clone() };
+        let other = KeyPath { content: ContentId::new("d").unwrap(), ..place.clone() };
         let period = Some(Period { length_s: 0, index: 0 });
         for wrong in [
             Sealed { place: &other, ..what },

@@ -11,7 +11,7 @@ use zeroize::{Zeroize as _, Zeroizing};
 
 use super::random::{RandomError, fill};
 use super::{ContentKey, binding};
-use keymoot_model::{KeyPlace, Period};
+use keymoot_model::{KeyPath, Period};
 
 /// The seed of a rotating track, zeroized on drop. On the heap, so that moving leaves no copy behind.
 pub struct PeriodSeed(Box<[u8; 32]>);
@@ -58,13 +58,13 @@ impl Drop for PeriodSeed {
 /// Derives the keys of a seed's periods, one after another.
 pub struct PeriodKeys<'a> {
     hkdf: Hkdf<Sha256>,
-    place: &'a KeyPlace,
+    place: &'a KeyPath,
     length_s: u32,
 }
 
 impl<'a> PeriodKeys<'a> {
     /// The keys of the track at `place`, for periods of this length.
-    pub fn new(seed: &PeriodSeed, place: &'a KeyPlace, length_s: u32) -> Self {
+    pub fn new(seed: &PeriodSeed, place: &'a KeyPath, length_s: u32) -> Self {
         Self { hkdf: Hkdf::new(None, seed.expose()), place, length_s }
     }
 
@@ -87,15 +87,15 @@ mod tests {
     use super::*;
     use keymoot_model::{AccountId, ContentId, TrackName};
 
-    fn place(account: &str, content: &str, track: &str) -> KeyPlace {
-        KeyPlace {
+    fn place(account: &str, content: &str, track: &str) -> KeyPath {
+        KeyPath {
             account: AccountId::new(account).unwrap(),
             content: ContentId::new(content).unwrap(),
             track: TrackName::new(track).unwrap(),
         }
     }
 
-    fn key(seed: u8, place: &KeyPlace, length_s: u32, index: u32) -> [u8; 16] {
+    fn key(seed: u8, place: &KeyPath, length_s: u32, index: u32) -> [u8; 16] {
         let seed = PeriodSeed::from_slice(&[seed; 32]).unwrap();
         *PeriodKeys::new(&seed, place, length_s).key(index).expose()
     }

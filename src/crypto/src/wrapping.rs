@@ -2,7 +2,7 @@
 
 use super::keyring::{Keyring, UnwrapError, WrapError};
 use super::{ContentKey, KidKey, PeriodSeed, SecretBytes, binding};
-use keymoot_model::{AccountId, KeyPlace, KeyRecord, Kid, Period, Scope, SeedRecord, Wrapped};
+use keymoot_model::{AccountId, KeyPath, KeyRecord, Kid, Period, Scope, SeedRecord, Wrapped};
 
 /// The text that a check value encrypts. Not secret: it only shows whether the keyring opens it.
 pub(super) const CHECK_TEXT: &[u8] = b"keymoot check value";
@@ -25,7 +25,7 @@ impl Keyring {
     pub fn wrap_content_key(
         &self,
         key: &ContentKey,
-        place: &KeyPlace,
+        place: &KeyPath,
         version: u32,
         kid: &Kid,
     ) -> Result<Wrapped, WrapError> {
@@ -50,7 +50,7 @@ impl Keyring {
     pub fn wrap_period_key(
         &self,
         key: &ContentKey,
-        place: &KeyPlace,
+        place: &KeyPath,
         version: u32,
         kid: &Kid,
         period: Period,
@@ -65,7 +65,7 @@ impl Keyring {
     pub fn wrap_period_seed(
         &self,
         seed: &PeriodSeed,
-        place: &KeyPlace,
+        place: &KeyPath,
         version: u32,
         length_s: u32,
     ) -> Result<Wrapped, WrapError> {
@@ -190,7 +190,7 @@ mod tests {
     use keymoot_model::{ContentId, KeyOrigin, MasterKeyId, TrackName};
 
     fn record(ring: &Keyring, key: &ContentKey) -> KeyRecord {
-        let place = KeyPlace {
+        let place = KeyPath {
             account: AccountId::new("a").unwrap(),
             content: ContentId::new("c").unwrap(),
             track: TrackName::default_track(),

@@ -7,7 +7,7 @@ use super::{AccountId, ContentId, Kid, Period, TrackName, Wrapped};
 /// The account, content and track that a key belongs to. Wrapping binds the ciphertext to all three, so that
 /// a wrapped key that was moved to another place does not open.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct KeyPlace {
+pub struct KeyPath {
     pub account: AccountId,
     /// The content, unique in its account.
     pub content: ContentId,
@@ -26,7 +26,7 @@ pub enum KeyOrigin {
 /// One version of a track's key. A version never changes; an override makes a new one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyRecord {
-    pub place: KeyPlace,
+    pub place: KeyPath,
     /// 1 for the first key of a track, incremented by each override. Never used twice.
     pub version: u32,
     /// The key id, unique in the cluster.

@@ -23,7 +23,7 @@ pub use account_check::{AccountError, CredentialTerms};
 pub use auxiliary::{Auxiliary, Rating, SystemHeader};
 pub use cluster_name::{ClusterName, ClusterNameError};
 pub use ids::{AccountId, ContentId, IdError, Kid, NodeId, PolicyName, TrackName};
-pub use key::{KeyOrigin, KeyPlace, KeyRecord};
+pub use key::{KeyOrigin, KeyPath, KeyRecord};
 pub use key_uri::{KeyUri, KeyUriError};
 pub use period::{Period, SeedId, SeedRecord};
 pub use policy::{

@@ -7,7 +7,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{KeyPlace, Wrapped};
+use super::{KeyPath, Wrapped};
 
 /// One crypto period of a track.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -44,7 +44,7 @@ impl SeedId {
 /// The seed of a rotating track: one version of it, from which the keys of all its periods follow.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SeedRecord {
-    pub place: KeyPlace,
+    pub place: KeyPath,
     /// The numbers that the replicated state assigned.
     pub id: SeedId,
     /// The length of its periods; 0 when the scrambler does not state it.

@@ -17,11 +17,9 @@ const LABEL: &str = "keymoot";
 /// An answer as it was received.
 #[derive(Clone, Copy)]
 pub struct ReceivedAnswer<'a> {
-    /// The status.
     pub status: u16,
     /// The headers, names in lower case.
     pub headers: &'a [(String, String)],
-    /// The body.
     pub body: &'a [u8],
 }
 

@@ -112,7 +112,6 @@ impl DigestNonces {
 
 /// What an `Authorization` header offers.
 pub enum Authorization {
-    /// A password.
     Basic(BasicAnswer),
     /// An answer to a challenge.
     Digest(DigestAnswer),

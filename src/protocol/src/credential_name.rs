@@ -5,7 +5,6 @@ use keymoot_model::AccountId;
 /// The text of a `keyid` or of a user name, taken apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CredentialName {
-    /// The account.
     pub account: AccountId,
     /// One credential of it; any, when none is named.
     pub credential: Option<String>,

@@ -21,7 +21,6 @@ pub struct Envelope {
     pub query: Option<String>,
     /// All headers in the order they arrived, names in lower case.
     pub headers: Vec<(String, String)>,
-    /// The body.
     pub body: Bytes,
     /// When it arrived: seconds since 1970 UTC.
     pub received_at_s: u64,

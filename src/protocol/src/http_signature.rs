@@ -61,7 +61,6 @@ pub enum HttpSignatureError {
     /// A parameter is missing or is not what it must be.
     #[error("the signature parameter {name} must be {expected}")]
     Parameter {
-        /// Its name.
         name: &'static str,
         /// What it must be.
         expected: &'static str,

@@ -38,7 +38,6 @@ impl KeyToken {
         &self.content
     }
 
-    /// The key.
     pub fn kid(&self) -> &Kid {
         &self.kid
     }

@@ -23,14 +23,12 @@ pub struct PolicyData {
     pub ca_system: CaSystem,
     /// The content it is about, if it is about one.
     pub content: Option<ContentId>,
-    /// The policy.
     pub policy: Option<GivenPolicy>,
 }
 
 /// A policy in custom data.
 #[derive(Clone, Debug, PartialEq)]
 pub enum GivenPolicy {
-    /// Its name.
     Name(PolicyName),
     /// The policy itself, not looked at yet.
     Document(Json),

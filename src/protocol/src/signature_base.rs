@@ -106,7 +106,6 @@ impl Cover {
         self.with(name, value)
     }
 
-    /// The whole list.
     pub fn into_list(self) -> InnerList {
         self.0
     }

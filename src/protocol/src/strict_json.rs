@@ -26,9 +26,7 @@ pub(super) enum Value {
     Whole(String),
     /// A string, wiped when dropped.
     Text(Zeroizing<String>),
-    /// A list.
     List(Vec<Value>),
-    /// An object.
     Object(Members),
     /// `true` or `false`.
     Truth(bool),

@@ -20,42 +20,25 @@ pub enum AccountsFileError {
     /// An account that cannot be used.
     #[error("{}: account `{account}`: {problem}", path.display())]
     Account {
-        /// The file.
         path: PathBuf,
-        /// The account.
         account: AccountId,
         /// What is wrong with it.
         problem: String,
     },
     /// A signing key could not be read.
     #[error("account `{account}`, credential `{credential}`: its key file cannot be used")]
-    Key {
-        /// The account.
-        account: AccountId,
-        /// The credential.
-        credential: String,
-        /// Why.
-        source: SecretFileError,
-    },
+    Key { account: AccountId, credential: String, source: SecretFileError },
     /// One key under two scopes.
     #[error(
         "account `{account}`: credentials `{first}` and `{second}` share one signing key; scopes need keys of their own"
     )]
-    SharedKey {
-        /// The account.
-        account: AccountId,
-        /// One credential.
-        first: String,
-        /// The other.
-        second: String,
-    },
+    SharedKey { account: AccountId, first: String, second: String },
 }
 
 /// An account as the file has it.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AccountEntry {
-    /// The account's name.
     pub id: AccountId,
     /// The `ca_system` values its requests may carry, lower case; empty accepts any.
     #[serde(default)]
@@ -78,7 +61,6 @@ pub struct AccountEntry {
     /// Whether packagers that cannot sign are served, held by the allow-list alone.
     #[serde(default)]
     pub allow_unsigned_packagers: bool,
-    /// Its signing keys.
     #[serde(default, rename = "credential")]
     pub credentials: Vec<CredentialEntry>,
 }
@@ -89,7 +71,6 @@ pub struct AccountEntry {
 pub struct CredentialEntry {
     /// Names the credential within its account.
     pub name: String,
-    /// What it opens.
     pub scope: Scope,
     /// How it is proved.
     #[serde(default = "default_scheme")]
@@ -106,7 +87,6 @@ fn default_scheme() -> Scheme {
 /// A signing key that was read.
 #[derive(Debug)]
 pub struct SigningKey<'a> {
-    /// Its credential.
     pub credential: &'a CredentialEntry,
     /// The key's text bytes.
     pub secret: SecretBytes,

@@ -25,18 +25,11 @@ pub enum MakeAccountError {
     File(#[from] AccountsFileError),
     /// The account's PlayReady headers cannot name this URL.
     #[error("account `{account}`: playready_la_url cannot be used")]
-    LicenseUrl {
-        /// The account.
-        account: AccountId,
-        /// Why.
-        source: DrmError,
-    },
+    LicenseUrl { account: AccountId, source: DrmError },
     /// What the key file holds is of no use to the credential's scheme.
     #[error("account `{account}`, credential `{credential}`: its key file must hold {expected}")]
     Secret {
-        /// The account.
         account: AccountId,
-        /// The credential.
         credential: String,
         /// What the scheme needs.
         expected: &'static str,

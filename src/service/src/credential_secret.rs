@@ -12,7 +12,6 @@ use keymoot_protocol::widevine::is_widevine_secret;
 
 /// The shortest secret of message signatures: as long as the security that is worth having.
 const HMAC_BYTES_MIN: usize = 16;
-/// The shortest password.
 const PASSWORD_BYTES_MIN: usize = 12;
 /// What stands before the 32 bytes of an Ed25519 key in a public key file (RFC 8410).
 const ED25519_HEADER: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];

@@ -23,10 +23,7 @@ pub enum ServiceError {
     Conflict(String),
     /// The account has no policy of this name.
     #[error("there is no policy {name}; names are exact, capitals included")]
-    UnknownPolicy {
-        /// The name.
-        name: keymoot_model::PolicyName,
-    },
+    UnknownPolicy { name: keymoot_model::PolicyName },
     /// Other writers of the same track kept coming first.
     #[error("the key changed {attempts} times while this request tried to change it")]
     Contended {
@@ -35,8 +32,5 @@ pub enum ServiceError {
     },
     /// The state answered a command with something that command cannot have.
     #[error("the state answered out of protocol to {command}")]
-    Protocol {
-        /// Which command.
-        command: &'static str,
-    },
+    Protocol { command: &'static str },
 }

@@ -2,7 +2,7 @@
 
 use keymoot_auth::Grant;
 use keymoot_crypto::ContentKey;
-use keymoot_model::{Auxiliary, ContentId, KeyPlace, Kid, Period, TrackName};
+use keymoot_model::{Auxiliary, ContentId, KeyPath, Kid, Period, TrackName};
 use keymoot_state as state;
 
 use super::error::ServiceError;
@@ -15,13 +15,10 @@ pub const EXPORT_PAGE_KEYS: usize = 500;
 /// One version of a track's key.
 #[derive(Debug)]
 pub struct ExportedKey {
-    /// Where it belongs.
-    pub place: KeyPlace,
+    pub place: KeyPath,
     /// Its version within its track.
     pub version: u32,
-    /// Its key id.
     pub kid: Kid,
-    /// The key.
     pub key: ContentKey,
     /// The crypto period it was supplied for.
     pub period: Option<Period>,
@@ -32,7 +29,6 @@ pub struct ExportedKey {
 /// A page of keys: by content and track, and within a track by version.
 #[derive(Debug)]
 pub struct ExportPage {
-    /// The keys.
     pub keys: Vec<ExportedKey>,
     /// Seeds of rotating tracks on this page. They cannot be exported: the ids of the keys that follow
     /// from them are made with a key of the cluster.

@@ -24,11 +24,9 @@ use super::replicated_state::ReplicatedState;
 pub struct Viewing<'v> {
     /// The account whose viewer it is.
     pub account: &'v Account,
-    /// What is watched.
     pub content: &'v ContentId,
     /// Who the viewer is, the same on each of the viewer's devices: `user_id`, else `user_token`.
     pub user: Option<&'v str>,
-    /// The device.
     pub udid: Option<&'v str>,
 }
 
@@ -37,19 +35,13 @@ pub struct Viewing<'v> {
 pub enum LeaseError {
     /// The policy counts, and nobody says whom.
     #[error("policy {policy} counts rentals or devices; Missing custom data {member}")]
-    Unnamed {
-        /// The policy's name.
-        policy: String,
-        /// What is missing.
-        member: &'static str,
-    },
+    Unnamed { policy: String, member: &'static str },
     /// The rental is over.
     #[error("the rental of this content has expired")]
     RentalExpired,
     /// As many of the viewer's devices play as may.
     #[error("{slots} devices play this content already; one is free in {frees_in_s} s at the latest")]
     SlotsTaken {
-        /// How many may.
         slots: u16,
         /// When the first slot ends.
         frees_in_s: u64,
@@ -79,7 +71,6 @@ pub struct Leases<R = Cluster> {
 }
 
 impl<R: ReplicatedState> Leases<R> {
-    /// Over this cluster.
     pub fn new(cluster: R, metrics: Arc<Metrics>) -> Self {
         Self { cluster, metrics }
     }

@@ -2,7 +2,7 @@
 
 use keymoot_auth::Grant;
 use keymoot_crypto::{ContentKey, KidPlace, PeriodKeys};
-use keymoot_model::{Consistency, KeyPlace, Kid, Period, SeedRecord};
+use keymoot_model::{Consistency, KeyPath, Kid, Period, SeedRecord};
 use keymoot_state as state;
 
 use super::error::ServiceError;
@@ -14,13 +14,10 @@ use super::track::ContentTrack;
 /// the place.
 #[derive(Debug)]
 pub struct LocatedKey {
-    /// Where it belongs.
-    pub place: KeyPlace,
+    pub place: KeyPath,
     /// Its version within its track.
     pub version: u32,
-    /// Its key id.
     pub kid: Kid,
-    /// The key.
     pub key: ContentKey,
     /// The crypto period it holds for; `None` when it holds for the whole track.
     pub period: Option<Period>,

@@ -22,7 +22,6 @@ pub struct Nonces<R = Cluster> {
 }
 
 impl<R: ReplicatedState> Nonces<R> {
-    /// Over this cluster.
     pub fn new(cluster: R) -> Self {
         Self { cluster }
     }

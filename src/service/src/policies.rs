@@ -23,7 +23,6 @@ pub struct Policies<R = Cluster> {
 }
 
 impl<R: ReplicatedState> Policies<R> {
-    /// Over this cluster.
     pub fn new(cluster: R) -> Self {
         Self { cluster }
     }

@@ -1,6 +1,6 @@
 //! Which keys of a content are meant: those of one track.
 
-use keymoot_model::{AccountId, ContentId, KeyPlace, TrackName};
+use keymoot_model::{AccountId, ContentId, KeyPath, TrackName};
 
 /// A track of a content. A content alone stands for its default track, the one of front ends that
 /// know no tracks.
@@ -17,9 +17,9 @@ impl<'a> ContentTrack<'a> {
     }
 
     /// Where the keys of the track are, in an account.
-    pub(super) fn place(self, account: &AccountId) -> KeyPlace {
+    pub(super) fn place(self, account: &AccountId) -> KeyPath {
         let track = self.track.cloned().unwrap_or_else(TrackName::default_track);
-        KeyPlace { account: account.clone(), content: self.content.clone(), track }
+        KeyPath { account: account.clone(), content: self.content.clone(), track }
     }
 }
 

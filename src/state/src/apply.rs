@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use keymoot_model::{Account, AccountId, Auxiliary, KeyPlace, KeyRecord, Kid};
+use keymoot_model::{Account, AccountId, Auxiliary, KeyPath, KeyRecord, Kid};
 
 use super::command::{Command, NewKey, Proposal};
 use super::features;
@@ -101,7 +101,7 @@ fn apply_one<T: Tables>(
 }
 
 /// The stored track, or a new one.
-pub(super) fn track<T: Tables>(run: &Transaction<'_, T>, place: &KeyPlace) -> Result<Track, StateError> {
+pub(super) fn track<T: Tables>(run: &Transaction<'_, T>, place: &KeyPath) -> Result<Track, StateError> {
     let track = run.get(Table::Tracks, &place_key(place))?;
     Ok(track.unwrap_or(Track { next_version: 1, current: None, number: None }))
 }
@@ -170,7 +170,7 @@ fn store_key<T: Tables>(
 
 fn delete_key<T: Tables>(
     run: &mut Transaction<'_, T>,
-    place: &KeyPlace,
+    place: &KeyPath,
     through: u32,
     kid: Option<&Kid>,
 ) -> Result<Response, StateError> {

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use keymoot_model::{
-    Account, AccountId, Auxiliary, ContentId, KeyOrigin, KeyPlace, KeyRecord, Kid, NodeId, Period, Policy,
+    Account, AccountId, Auxiliary, ContentId, KeyOrigin, KeyPath, KeyRecord, Kid, NodeId, Period, Policy,
     PolicyName, ViewerPlace, Wrapped,
 };
 
@@ -15,7 +15,7 @@ use super::rewrap::SecretPlace;
 /// A key that was made before it is proposed. Its wrapping binds it to place, version and KID.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewKey {
-    pub place: KeyPlace,
+    pub place: KeyPath,
     /// The version it was wrapped for: the track's next one, as the proposer knew it.
     pub version: u32,
     pub kid: Kid,
@@ -42,7 +42,7 @@ impl NewKey {
 /// The seed of a rotating track, made and wrapped before it is proposed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewSeed {
-    pub place: KeyPlace,
+    pub place: KeyPath,
     /// The version it was wrapped for: the track's next one, as the proposer knew it.
     pub version: u32,
     /// The length of its periods; 0 when the scrambler does not state it.
@@ -86,7 +86,7 @@ pub enum Command {
     ReplaceKey(NewKey),
     /// Deletes versions of a track: those up to `through`, or only the one of `kid`.
     DeleteKey {
-        place: KeyPlace,
+        place: KeyPath,
         /// The last version to delete: a late retry of a delete cannot delete a newer key.
         through: u32,
         /// Delete only the version with this key id.
@@ -228,7 +228,7 @@ pub enum PolicyCondition {
 impl fmt::Display for Command {
     /// Names the command and its place; safe to log.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let at = |f: &mut fmt::Formatter<'_>, verb, p: &KeyPlace| {
+        let at = |f: &mut fmt::Formatter<'_>, verb, p: &KeyPath| {
             write!(f, "{verb} {}/{}/{}", p.account, p.content, p.track)
         };
         match self {

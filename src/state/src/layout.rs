@@ -1,7 +1,7 @@
 //! The encoding of the tables' keys. Keys sort by account, content, track, version.
 
 use keymoot_model::{
-    AccountId, ContentId, KeyPlace, Kid, NodeId, Period, PolicyName, SeedId, TrackName, ViewerPlace,
+    AccountId, ContentId, KeyPath, Kid, NodeId, Period, PolicyName, SeedId, TrackName, ViewerPlace,
 };
 
 #[cfg(doc)]
@@ -42,7 +42,7 @@ fn push_text(key: &mut Vec<u8>, text: &str) {
     key.extend_from_slice(text.as_bytes());
 }
 
-pub(super) fn place_key(place: &KeyPlace) -> Vec<u8> {
+pub(super) fn place_key(place: &KeyPath) -> Vec<u8> {
     let text = place.account.as_str().len() + place.content.as_str().len() + place.track.as_str().len();
     let mut key = Vec::with_capacity(text + 10);
     push_text(&mut key, place.account.as_str());
@@ -59,11 +59,11 @@ pub(super) fn account_prefix(account: &AccountId) -> Vec<u8> {
 }
 
 /// The place that a key of [`Table::Tracks`] encodes; `None` for other keys.
-pub(super) fn place_of(key: &[u8]) -> Option<KeyPlace> {
+pub(super) fn place_of(key: &[u8]) -> Option<KeyPath> {
     let (account, rest) = pop_text(key)?;
     let (content, rest) = pop_text(rest)?;
     let (track, rest) = pop_text(rest)?;
-    Some(KeyPlace {
+    Some(KeyPath {
         account: AccountId::new(account).ok()?,
         content: ContentId::new(content).ok()?,
         track: TrackName::new(track).ok().filter(|_| rest.is_empty())?,
@@ -76,7 +76,7 @@ fn pop_text(key: &[u8]) -> Option<(&str, &[u8])> {
     Some((std::str::from_utf8(text).ok()?, rest))
 }
 
-pub(super) fn version_key(place: &KeyPlace, version: u32) -> Vec<u8> {
+pub(super) fn version_key(place: &KeyPath, version: u32) -> Vec<u8> {
     let mut key = place_key(place);
     key.extend_from_slice(&version.to_be_bytes());
     key
@@ -134,13 +134,13 @@ pub(super) fn seeds_of_track(content: u64, track: u16) -> Vec<u8> {
     [&content.to_be_bytes()[..], &track.to_be_bytes()].concat()
 }
 
-pub(super) fn schedule_key(place: &KeyPlace, length_s: u32) -> Vec<u8> {
+pub(super) fn schedule_key(place: &KeyPath, length_s: u32) -> Vec<u8> {
     let mut key = place_key(place);
     key.extend_from_slice(&length_s.to_be_bytes());
     key
 }
 
-pub(super) fn period_key(place: &KeyPlace, period: Period) -> Vec<u8> {
+pub(super) fn period_key(place: &KeyPath, period: Period) -> Vec<u8> {
     let mut key = schedule_key(place, period.length_s);
     key.extend_from_slice(&period.index.to_be_bytes());
     key
@@ -213,8 +213,8 @@ pub(super) fn nonce_turn_key(turn: u64) -> Vec<u8> {
 mod tests {
     use super::*;
 
-    fn place(account: &str, content: &str, track: &str) -> KeyPlace {
-        KeyPlace {
+    fn place(account: &str, content: &str, track: &str) -> KeyPath {
+        KeyPath {
             account: AccountId::new(account).unwrap(),
             content: ContentId::new(content).unwrap(),
             track: TrackName::new(track).unwrap(),

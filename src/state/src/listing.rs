@@ -4,7 +4,7 @@
 //! starts. A key that is stored or deleted between two pages may be missed or seen; one that stays is seen
 //! exactly once.
 
-use keymoot_model::{AccountId, ContentId, KeyPlace, KeyRecord};
+use keymoot_model::{AccountId, ContentId, KeyPath, KeyRecord};
 
 use super::layout::{account_prefix, content_key, place_key, place_of, version_key};
 use super::record::Track;
@@ -75,7 +75,7 @@ pub fn keys_page<T: Tables>(
 }
 
 /// The track and version that a mark names, if it is one of this listing.
-fn mark_of(mark: &[u8], prefix: &[u8]) -> Option<(KeyPlace, u32)> {
+fn mark_of(mark: &[u8], prefix: &[u8]) -> Option<(KeyPath, u32)> {
     let (key, version) = mark.split_last_chunk::<4>()?;
     let place = place_of(key).filter(|_| key.starts_with(prefix))?;
     Some((place, u32::from_be_bytes(*version)))
@@ -86,7 +86,7 @@ impl KeysPage {
     fn add<T: Tables>(
         &mut self,
         tables: &T,
-        place: &KeyPlace,
+        place: &KeyPath,
         track: Track,
         behind: u32,
         keys_max: usize,

@@ -3,7 +3,7 @@
 use serde::de::DeserializeOwned;
 
 use keymoot_model::{
-    Account, AccountId, Auxiliary, ContentId, KeyPlace, KeyRecord, Kid, Period, SeedId, SeedRecord, Wrapped,
+    Account, AccountId, Auxiliary, ContentId, KeyPath, KeyRecord, Kid, Period, SeedId, SeedRecord, Wrapped,
 };
 
 use super::digest::Digest;
@@ -20,7 +20,7 @@ use super::transaction::Transaction;
 ///
 /// # Errors
 /// When the tables cannot be read.
-pub fn current_key<T: Tables>(tables: &T, place: &KeyPlace) -> Result<Option<KeyRecord>, StateError> {
+pub fn current_key<T: Tables>(tables: &T, place: &KeyPath) -> Result<Option<KeyRecord>, StateError> {
     Ok(track(tables, place)?.and_then(|track| track.current))
 }
 
@@ -28,7 +28,7 @@ pub fn current_key<T: Tables>(tables: &T, place: &KeyPlace) -> Result<Option<Key
 ///
 /// # Errors
 /// When the tables cannot be read.
-pub fn next_version<T: Tables>(tables: &T, place: &KeyPlace) -> Result<u32, StateError> {
+pub fn next_version<T: Tables>(tables: &T, place: &KeyPath) -> Result<u32, StateError> {
     Ok(track(tables, place)?.map_or(1, |track| track.next_version))
 }
 
@@ -65,7 +65,7 @@ pub fn seed<T: Tables>(tables: &T, id: SeedId) -> Result<Option<SeedRecord>, Sta
 /// When the tables cannot be read.
 pub fn schedule<T: Tables>(
     tables: &T,
-    place: &KeyPlace,
+    place: &KeyPath,
     length_s: u32,
 ) -> Result<Option<SeedRecord>, StateError> {
     seed_of_schedule(&Transaction::new(tables), place, length_s)
@@ -75,7 +75,7 @@ pub fn schedule<T: Tables>(
 ///
 /// # Errors
 /// When the tables cannot be read.
-pub fn schedules<T: Tables>(tables: &T, place: &KeyPlace) -> Result<Vec<SeedRecord>, StateError> {
+pub fn schedules<T: Tables>(tables: &T, place: &KeyPath) -> Result<Vec<SeedRecord>, StateError> {
     let run = Transaction::new(tables);
     let pairs = tables.prefix(Table::Schedules, &place_key(place))?;
     pairs.iter().map(|(_, value)| seed_at(&run, read(tables, Table::Schedules, value)?)).collect()
@@ -87,7 +87,7 @@ pub fn schedules<T: Tables>(tables: &T, place: &KeyPlace) -> Result<Vec<SeedReco
 /// When the tables cannot be read.
 pub fn supplied_keys<T: Tables>(
     tables: &T,
-    place: &KeyPlace,
+    place: &KeyPath,
     length_s: u32,
     first: u32,
     last: u32,
@@ -115,7 +115,7 @@ pub fn supplied_keys<T: Tables>(
 ///
 /// # Errors
 /// When the tables cannot be read.
-pub fn supplied_periods<T: Tables>(tables: &T, place: &KeyPlace) -> Result<Vec<Period>, StateError> {
+pub fn supplied_periods<T: Tables>(tables: &T, place: &KeyPath) -> Result<Vec<Period>, StateError> {
     let place = place_key(place);
     let pairs = tables.prefix(Table::Periods, &place)?;
     let period = |key: &[u8]| period_of(key.get(place.len()..)?);
@@ -126,7 +126,7 @@ pub fn supplied_periods<T: Tables>(tables: &T, place: &KeyPlace) -> Result<Vec<P
 
 pub(super) fn seed_of_schedule<T: Tables>(
     run: &Transaction<'_, T>,
-    place: &KeyPlace,
+    place: &KeyPath,
     length_s: u32,
 ) -> Result<Option<SeedRecord>, StateError> {
     match run.get::<SeedId>(Table::Schedules, &schedule_key(place, length_s))? {
@@ -212,7 +212,7 @@ pub(super) fn key_at<T: Tables>(run: &Transaction<'_, T>, at: &KidRecord) -> Res
         .ok_or(StateError::Dangling { table: Table::Kids.name() })
 }
 
-fn track<T: Tables>(tables: &T, place: &KeyPlace) -> Result<Option<Track>, StateError> {
+fn track<T: Tables>(tables: &T, place: &KeyPath) -> Result<Option<Track>, StateError> {
     get(tables, Table::Tracks, &place_key(place))
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use keymoot_model::{KeyPlace, KeyRecord, NodeId, PolicyRecord, Wrapped};
+use keymoot_model::{KeyPath, KeyRecord, NodeId, PolicyRecord, Wrapped};
 
 use super::command::NodeFacts;
 
@@ -31,7 +31,7 @@ pub(super) struct ContentNumber {
 /// The place and version of the key with a KID.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct KidRecord {
-    pub place: KeyPlace,
+    pub place: KeyPath,
     pub version: u32,
 }
 

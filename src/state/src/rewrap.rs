@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use keymoot_model::{Account, AccountId, KeyPlace, KeyRecord, Scope, SeedId, SeedRecord, Wrapped};
+use keymoot_model::{Account, AccountId, KeyPath, KeyRecord, Scope, SeedId, SeedRecord, Wrapped};
 
 use super::layout::{
     META_AUTHORITY, META_IDENTITY, META_KID_KEY, META_SERVER_SECRET, account_key, place_key, seed_key,
@@ -23,7 +23,7 @@ use super::transaction::Transaction;
 pub enum SecretPlace {
     /// A version of a track's key: current, old, or for a single period.
     ContentKey {
-        place: KeyPlace,
+        place: KeyPath,
         version: u32,
     },
     Seed(SeedId),
@@ -132,7 +132,7 @@ fn meta<T: Tables>(
 
 fn content_key<T: Tables>(
     run: &mut Transaction<'_, T>,
-    place: &KeyPlace,
+    place: &KeyPath,
     version: u32,
     wrappings: Exchange<'_>,
 ) -> Result<bool, StateError> {

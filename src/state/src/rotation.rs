@@ -4,7 +4,7 @@
 //! numbers, which every derived key id carries, and found by place and period length. A key supplied for one
 //! period is a version too; it is never the track's current key.
 
-use keymoot_model::{KeyPlace, KeyRecord, Period, SeedId, SeedRecord, Wrapped};
+use keymoot_model::{KeyPath, KeyRecord, Period, SeedId, SeedRecord, Wrapped};
 
 use super::apply::{refuse, track};
 use super::command::{NewKey, NewSeed};
@@ -58,7 +58,7 @@ pub(super) fn store_seed<T: Tables>(
 /// The numbers of content and track, assigned now if they have none. `None` when the numbers are used up.
 fn numbers<T: Tables>(
     run: &mut Transaction<'_, T>,
-    place: &KeyPlace,
+    place: &KeyPath,
     track: &Track,
 ) -> Result<Option<(u64, u16)>, StateError> {
     let key = content_key(&place.account, &place.content);
@@ -121,7 +121,7 @@ pub(super) fn forget_period<T: Tables>(
 /// Deletes the seeds of a track up to a version. Returns their number.
 pub(super) fn delete_seeds<T: Tables>(
     run: &mut Transaction<'_, T>,
-    place: &KeyPlace,
+    place: &KeyPath,
     through: u32,
 ) -> Result<u32, StateError> {
     let content: Option<ContentNumber> =

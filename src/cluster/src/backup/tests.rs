@@ -22,7 +22,7 @@ use keymoot_codec as codec;
 use keymoot_codec::Kind;
 use keymoot_crypto::{ContentKey, Keyring, random_kid};
 use keymoot_model::ClusterName;
-use keymoot_model::{AccountId, ContentId, KeyOrigin, KeyPlace, TrackName};
+use keymoot_model::{AccountId, ContentId, KeyOrigin, KeyPath, TrackName};
 use keymoot_state as state;
 use keymoot_state::{ClusterIdentity, Command, NewKey, Proposal, TABLE_NAMES};
 use keymoot_store::{
@@ -37,8 +37,8 @@ fn position(index: u64) -> LogPosition {
     LogPosition { term: 3, node: 1, index }
 }
 
-fn place(content: u64) -> KeyPlace {
-    KeyPlace {
+fn place(content: u64) -> KeyPath {
+    KeyPath {
         account: AccountId::new("demo").unwrap(),
         content: ContentId::new(format!("content-{content}")).unwrap(),
         track: TrackName::default_track(),

@@ -26,7 +26,6 @@ pub(crate) enum Endpoint {
     HlsKeyInfo,
     /// A key of HLS AES-128.
     HlsKey,
-    /// Licenses for players.
     License(LicenseProvider),
     /// The policies of an account.
     Policies,
@@ -45,11 +44,8 @@ pub(crate) enum Endpoint {
     Document,
     /// The same for people: a page that shows the document, and the files it needs.
     Viewer,
-    /// The process answers.
     Healthy,
-    /// The node serves.
     Ready,
-    /// What is measured.
     Metrics,
     /// The key of an entry, for packagers that cannot sign.
     EntryKey,

@@ -33,15 +33,12 @@ use route_table::{Callers, RouteMatch, RouteTable};
 
 /// What a listener serves.
 pub(crate) struct Site {
-    /// The use cases.
     pub api: Api,
-    /// By which paths.
     pub routes: &'static RouteTable,
     /// What the packagers' listener knows of its callers.
     pub packagers: Option<PackagerContext>,
 }
 
-/// Answers a request.
 pub(crate) async fn dispatch(
     request: HttpRequest,
     payload: Payload,

@@ -26,7 +26,6 @@ fn not_ready(reason: impl Display) -> ApiError {
     ApiError::new(ErrorKind::Busy, format!("not ready: {reason}"))
 }
 
-/// Prometheus text format.
 pub(crate) fn metrics(api: &Api) -> Result<HttpResponse, ApiError> {
     let text = api.metrics.encode().map_err(ApiError::internal)?;
     Ok(HttpResponse::Ok().content_type("text/plain; version=0.0.4").body(text))

@@ -80,7 +80,6 @@ impl Overdue {
 /// What the stream and the handlers of one connection know of each other.
 pub(crate) struct Connection {
     pub is_secure: bool,
-    /// The listener's address.
     pub listener: SocketAddr,
     timeouts: ClientTimeouts,
     slow_clients: IntCounterVec,

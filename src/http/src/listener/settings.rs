@@ -40,7 +40,6 @@ const _: () = assert!(HEADER_TIMEOUT_MS < BODY_TIMEOUT_MS);
 /// The sections of both listeners.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpSettings {
-    /// The API listener.
     pub http: Http,
     /// The listener for packagers that cannot sign.
     pub packager: Packager,

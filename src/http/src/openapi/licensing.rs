@@ -52,7 +52,6 @@ pub(super) fn policies(method: &Method) -> OperationBuilder {
     refusals(op.response("200", text("The policy, with its ETag.", JSON)), &["400", "401", "500", "503"])
 }
 
-/// One policy.
 pub(super) fn policy(method: &Method) -> OperationBuilder {
     let op = keeper().parameter(name());
     let (op, answer) = match *method {
@@ -76,7 +75,6 @@ pub(super) fn policy(method: &Method) -> OperationBuilder {
     refusals(op.response("200", text(answer, JSON)), &["400", "401", "404", "500", "503"])
 }
 
-/// Attaching.
 pub(super) fn policy_content(method: &Method) -> OperationBuilder {
     let summary = match *method {
         Method::PUT => "Attach a policy to a content",
@@ -93,7 +91,6 @@ pub(super) fn policy_content(method: &Method) -> OperationBuilder {
     )
 }
 
-/// The default.
 pub(super) fn policy_default(method: &Method) -> OperationBuilder {
     let summary = match *method {
         Method::PUT => "Make a policy the account's default",

@@ -44,7 +44,6 @@ pub(crate) fn answer() -> Result<HttpResponse, ApiError> {
     Ok(HttpResponse::Ok().content_type("application/json").body(text.clone()))
 }
 
-/// The document.
 fn document() -> OpenApi {
     let license =
         LicenseBuilder::new().name("MIT OR Apache-2.0").identifier(Some("MIT OR Apache-2.0")).build();

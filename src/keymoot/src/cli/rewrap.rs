@@ -15,7 +15,7 @@ use keymoot_crypto::keyring_edit;
 use keymoot_model::{MasterKeyId, NodeId};
 
 /// What every member said, and what stands under which key.
-struct Seen {
+struct RewrapProgress {
     members: BTreeMap<NodeId, Result<KeyringStatus, String>>,
     secrets: BTreeMap<String, u64>,
 }
@@ -96,7 +96,7 @@ pub(super) async fn remove(path: &Path, id: &MasterKeyId, config: Option<&Path>)
 }
 
 /// Asks the configured node, which counts, and then every member.
-async fn look(operator: &Operator) -> Result<Seen, Failure> {
+async fn look(operator: &Operator) -> Result<RewrapProgress, Failure> {
     let AdminResponse::Keyring(own) = operator.ask(AdminRequest::Keyring { count: true }).await? else {
         return Err(unexpected());
     };
@@ -114,11 +114,11 @@ async fn look(operator: &Operator) -> Result<Seen, Failure> {
         };
         members.insert(member.id, answer);
     }
-    Ok(Seen { members, secrets: own.secrets })
+    Ok(RewrapProgress { members, secrets: own.secrets })
 }
 
 /// The key that every member wraps under, and that every member has alike.
-fn agreed_active(seen: &Seen) -> Result<String, Failure> {
+fn agreed_active(seen: &RewrapProgress) -> Result<String, Failure> {
     let mut agreed: Option<(&String, Option<&String>)> = None;
     for (node, status) in &seen.members {
         let status = status.as_ref().map_err(|reason| {
@@ -134,12 +134,12 @@ fn agreed_active(seen: &Seen) -> Result<String, Failure> {
     agreed.map(|(id, _)| id.clone()).ok_or_else(|| Failure::because("the node belongs to no cluster yet"))
 }
 
-fn left_behind(seen: &Seen, active: &str) -> Vec<String> {
+fn left_behind(seen: &RewrapProgress, active: &str) -> Vec<String> {
     let others = seen.secrets.iter().filter(|(id, _)| *id != active);
     others.map(|(id, count)| format!("{count} secrets under {id}")).collect()
 }
 
-fn table(seen: &Seen) -> String {
+fn table(seen: &RewrapProgress) -> String {
     let mut table = Table::new(["NODE", "MASTER KEY", "FINGERPRINT", "ACTIVE"].map(Column::Left));
     let mut silent = String::new();
     for (node, status) in &seen.members {
@@ -160,7 +160,7 @@ fn table(seen: &Seen) -> String {
     text
 }
 
-fn as_json(seen: &Seen) -> serde_json::Value {
+fn as_json(seen: &RewrapProgress) -> serde_json::Value {
     let members = seen.members.iter().map(|(node, status)| {
         json!({
             "id": node,

@@ -29,43 +29,30 @@ pub enum Operation {
     },
     /// Stores a policy under its name.
     PutPolicy {
-        /// Whose.
         account: AccountId,
-        /// The policy.
         policy: Box<Policy>,
         /// What must hold of the one that is there.
         condition: PolicyCondition,
     },
     /// Deletes a policy that nothing uses.
     DeletePolicy {
-        /// Whose.
         account: AccountId,
-        /// Its name.
         name: PolicyName,
         /// What must hold of it.
         condition: PolicyCondition,
     },
     /// Attaches a policy to a content, in place of the one that is unless that may stay.
     AttachPolicy {
-        /// Whose.
         account: AccountId,
-        /// The content.
         content: ContentId,
-        /// The policy's name.
         name: PolicyName,
         /// Whether one that is attached stays.
         if_absent: bool,
     },
     /// Leaves a content without a policy of its own.
-    DetachPolicy {
-        /// Whose.
-        account: AccountId,
-        /// The content.
-        content: ContentId,
-    },
+    DetachPolicy { account: AccountId, content: ContentId },
     /// Makes a policy the one for contents that have none of their own, or leaves these without.
     SetDefaultPolicy {
-        /// Whose.
         account: AccountId,
         /// The policy's name; none: there is no such policy any more.
         name: Option<PolicyName>,
@@ -74,34 +61,23 @@ pub enum Operation {
     EndRental {
         /// Whose viewer it is.
         account: AccountId,
-        /// What was rented.
         content: ContentId,
-        /// Who rented it.
         viewer: Viewer,
     },
     /// Frees the slot of a user's device.
     FreeSlot {
         /// Whose viewer it is.
         account: AccountId,
-        /// What is played.
         content: ContentId,
-        /// The user.
         user: String,
-        /// The device.
         udid: String,
     },
     /// Stores a token that lets one node in.
     AddToken(TokenRecord),
     /// Makes a token that was not used yet worth nothing.
-    RevokeToken {
-        /// Its id.
-        id: [u8; 8],
-    },
+    RevokeToken { id: [u8; 8] },
     /// Raises the cluster's feature level.
-    RaiseFeatureLevel {
-        /// To which.
-        to: u32,
-    },
+    RaiseFeatureLevel { to: u32 },
 }
 
 /// Who rented something.

@@ -16,10 +16,7 @@ pub enum OperationOutcome {
     /// Nothing: it is so already, or there is nothing to end.
     Unchanged,
     /// The policy is stored.
-    PolicyStored {
-        /// Its version.
-        version: u64,
-    },
+    PolicyStored { version: u64 },
 }
 
 /// Why it was not done.
@@ -27,16 +24,10 @@ pub enum OperationOutcome {
 pub enum OperationError {
     /// An account of this name is there.
     #[error("account {id} exists")]
-    AccountExists {
-        /// Its name.
-        id: AccountId,
-    },
+    AccountExists { id: AccountId },
     /// The account has no policy of this name.
     #[error("there is no policy {name}")]
-    NoPolicy {
-        /// The name.
-        name: PolicyName,
-    },
+    NoPolicy { name: PolicyName },
     /// The policy is in use, and so it stays.
     #[error(transparent)]
     PolicyInUse(ServiceError),
@@ -49,7 +40,6 @@ pub enum OperationError {
     /// A member's program does not know the feature level.
     #[error("node {node} said that it knows levels up to {level} only")]
     LevelUnknown {
-        /// Which member.
         node: NodeId,
         /// The highest level it knows.
         level: u32,

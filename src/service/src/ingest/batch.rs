@@ -26,7 +26,6 @@ pub(super) struct Batch<'g> {
 }
 
 impl<'g> Batch<'g> {
-    /// Of nothing yet.
     pub(super) fn new(grant: &'g Grant) -> Self {
         Self { grant, attach: None, auxiliary: None, auxiliary_before: None }
     }

@@ -1,7 +1,7 @@
 //! A key or seed on its way into the state: the command that stores it, and what the answer means.
 
 use keymoot_crypto::{ContentKey, Keyring, PeriodSeed};
-use keymoot_model::{KeyOrigin, KeyPlace, KeyRecord, Kid, Period, SeedRecord};
+use keymoot_model::{KeyOrigin, KeyPath, KeyRecord, Kid, Period, SeedRecord};
 use keymoot_state::{Command, NewKey, NewSeed, Response};
 
 use crate::error::ServiceError;
@@ -12,34 +12,29 @@ pub(crate) const ATTEMPTS_MAX: u32 = 32;
 
 /// A key that is about to be proposed: supplied by the scrambler, or made here.
 pub(super) struct Candidate {
-    /// Its key id.
     pub kid: Kid,
-    /// The key.
     pub key: ContentKey,
-    /// Who made it.
     pub origin: KeyOrigin,
 }
 
 /// What is to be stored in a track as its next version.
 pub(super) enum Part {
     /// A key, for the whole track or for one period.
-    Key { place: KeyPlace, version: u32, candidate: Candidate, period: Option<Period>, replaces: bool },
+    Key { place: KeyPath, version: u32, candidate: Candidate, period: Option<Period>, replaces: bool },
     /// A seed for periods of one length.
-    Seed { place: KeyPlace, version: u32, length_s: u32, seed: PeriodSeed, replaces: bool },
+    Seed { place: KeyPath, version: u32, length_s: u32, seed: PeriodSeed, replaces: bool },
 }
 
 /// What is in a track.
 pub(super) enum Stored {
-    /// A key.
     Key(ServedKey),
-    /// A seed.
     Seed(Box<SeedRecord>),
 }
 
 /// What an answer means for a part.
 pub(super) enum Outcome {
     /// This key was stored in this track, which had none.
-    Created(ServedKey, KeyPlace),
+    Created(ServedKey, KeyPath),
     /// This is there, stored now or before.
     There(Stored),
     /// Others came first: propose it again.
@@ -119,7 +114,7 @@ impl Part {
 /// The key id exists. The same key for the same place is a repetition of a request whose answer got lost;
 /// anything else is a conflict.
 pub(super) fn repeated(
-    place: &KeyPlace,
+    place: &KeyPath,
     candidate: &Candidate,
     period: Option<Period>,
     taken: &KeyRecord,

@@ -5,7 +5,7 @@
 
 use keymoot_auth::Grant;
 use keymoot_crypto::{ContentKey, PeriodSeed, random_kid};
-use keymoot_model::{ContentId, KeyOrigin, KeyPlace, Kid, Period, TrackName};
+use keymoot_model::{ContentId, KeyOrigin, KeyPath, Kid, Period, TrackName};
 use keymoot_state as state;
 
 use super::part::{Candidate, Part, Stored, open, repeated};
@@ -17,7 +17,6 @@ use crate::replicated_state::ReplicatedState;
 
 /// A key or seed that is wanted.
 pub(super) enum Planned {
-    /// It is there.
     There(Stored),
     /// It must be proposed.
     Propose(Part),
@@ -25,7 +24,6 @@ pub(super) enum Planned {
 
 /// A track's key that is wanted.
 pub(super) struct PlannedTrack {
-    /// The key.
     pub planned: Planned,
     /// What it is held against once it is there.
     pub import: Option<Import>,
@@ -33,7 +31,7 @@ pub(super) struct PlannedTrack {
 
 /// A key brought along from elsewhere.
 pub(super) struct Import {
-    place: KeyPlace,
+    place: KeyPath,
     kid: Kid,
     key: ContentKey,
 }
@@ -48,7 +46,7 @@ impl<R: ReplicatedState> Keys<R> {
         tracks: Vec<WantedTrack<'_>>,
         is_alone: bool,
     ) -> Result<Vec<PlannedTrack>, ServiceError> {
-        let placed: Vec<(KeyPlace, WantedTrack<'_>)> = tracks
+        let placed: Vec<(KeyPath, WantedTrack<'_>)> = tracks
             .into_iter()
             .map(|wanted| (ContentTrack::new(content, wanted.track).place(&grant.account().id), wanted))
             .collect();
@@ -71,7 +69,7 @@ impl<R: ReplicatedState> Keys<R> {
 
     async fn plan_track(
         &self,
-        place: KeyPlace,
+        place: KeyPath,
         WantedTrack { change, supplied, .. }: WantedTrack<'_>,
         is_alone: bool,
     ) -> Result<PlannedTrack, ServiceError> {
@@ -123,7 +121,7 @@ impl<R: ReplicatedState> Keys<R> {
     /// Plans a seed that is made now.
     pub(super) fn new_seed(
         &self,
-        place: KeyPlace,
+        place: KeyPath,
         length_s: u32,
         replaces: bool,
     ) -> Result<Planned, ServiceError> {
@@ -135,7 +133,7 @@ impl<R: ReplicatedState> Keys<R> {
     /// Plans a packager's own key for one period.
     pub(super) async fn plan_period_key(
         &self,
-        place: KeyPlace,
+        place: KeyPath,
         period: Period,
         own: (Kid, ContentKey),
     ) -> Result<Planned, ServiceError> {

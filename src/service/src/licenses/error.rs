@@ -32,10 +32,7 @@ pub enum LicenseError {
     NotPermitted(#[from] PolicyRefusal),
     /// The entitlement names a policy that there is not.
     #[error("the entitlement names policy {name}, which the account does not have")]
-    NoPolicy {
-        /// Its name.
-        name: PolicyName,
-    },
+    NoPolicy { name: PolicyName },
     /// The viewer's rental is over, or enough of the viewer's devices play.
     #[error(transparent)]
     Lease(LeaseError),

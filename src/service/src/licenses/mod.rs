@@ -51,15 +51,12 @@ pub struct LicenseRequest<'r> {
 pub struct License {
     /// The bytes for the player. Some systems' hold keys in the clear.
     pub body: Zeroizing<Vec<u8>>,
-    /// Their media type.
     pub content_type: &'static str,
 }
 
 /// What licenses are made of, and who decides about them.
 pub struct LicenseParts<R = Cluster> {
-    /// Keys.
     pub keys: Keys<R>,
-    /// Policies.
     pub policies: Policies<R>,
     /// Rentals, and slots of devices.
     pub leases: Leases<R>,
@@ -67,7 +64,6 @@ pub struct LicenseParts<R = Cluster> {
     pub entitlements: Entitlements,
     /// The DRM systems whose licenses are served.
     pub systems: LicenseSystems,
-    /// What is measured.
     pub metrics: Arc<Metrics>,
 }
 
@@ -76,7 +72,6 @@ pub struct LicenseParts<R = Cluster> {
 pub struct Licenses<R = Cluster>(Arc<LicenseParts<R>>);
 
 impl<R: ReplicatedState> Licenses<R> {
-    /// Of these parts.
     pub fn new(parts: LicenseParts<R>) -> Self {
         Self(Arc::new(parts))
     }

@@ -9,7 +9,7 @@ fn filled() -> Memory {
     let mut memory = Memory::default();
     let period = Period { length_s: 10, index: 4 };
     let foreign = NewKey {
-        place: KeyPlace { account: AccountId::new("1670").unwrap(), ..place(1) },
+        place: KeyPath { account: AccountId::new("1670").unwrap(), ..place(1) },
         ..new_key(1, 1, 9)
     };
     memory.run(&[proposal(
@@ -60,7 +60,7 @@ fn one_content_can_be_listed_and_a_mark_from_elsewhere_shows_nobody_elses_keys()
     let content = place(2).content;
     let page = keys_page(&memory, &account, Some(&content), None, 100).unwrap();
     assert_eq!((page.keys.len(), page.next), (3, None));
-    let foreign = KeyPlace { account: AccountId::new("1670").unwrap(), ..place(1) };
+    let foreign = KeyPath { account: AccountId::new("1670").unwrap(), ..place(1) };
     for mark in [version_key(&foreign, 0), b"nonsense".to_vec(), Vec::new(), vec![0xff; 40]] {
         let page = keys_page(&memory, &account, None, Some(&mark), 100).unwrap();
         let own = page.keys.iter().all(|key| key.record.place.account == account);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use keymoot_model::{
-    AccountId, Auxiliary, ContentId, KeyOrigin, KeyPlace, Kid, MasterKeyId, Period, TrackName, Wrapped,
+    AccountId, Auxiliary, ContentId, KeyOrigin, KeyPath, Kid, MasterKeyId, Period, TrackName, Wrapped,
 };
 
 use super::rotation::new_seed;
@@ -81,8 +81,8 @@ impl Memory {
     }
 }
 
-pub(crate) fn place(content: u8) -> KeyPlace {
-    KeyPlace {
+pub(crate) fn place(content: u8) -> KeyPath {
+    KeyPath {
         account: AccountId::new("167").unwrap(),
         content: ContentId::new(format!("film-{content}")).unwrap(),
         track: TrackName::default_track(),
@@ -311,7 +311,7 @@ proptest! {
 }
 
 fn put_auxiliary(auxiliary: Option<u32>, if_absent: bool) -> Command {
-    let KeyPlace { account, content, .. } = place(1);
+    let KeyPath { account, content, .. } = place(1);
     let auxiliary = auxiliary.map(|id| Auxiliary { super_cas_id: Some(id), ..Auxiliary::default() });
     Command::PutAuxiliary { account, content, auxiliary, if_absent }
 }
@@ -320,7 +320,7 @@ fn put_auxiliary(auxiliary: Option<u32>, if_absent: bool) -> Command {
 fn auxiliary_data_is_kept_changed_and_deleted_beside_the_keys() {
     let mut memory = Memory::default();
     let stored = |memory: &Memory| {
-        let KeyPlace { account, content, .. } = place(1);
+        let KeyPath { account, content, .. } = place(1);
         auxiliary(memory, &account, &content).unwrap().and_then(|auxiliary| auxiliary.super_cas_id)
     };
     let steps = [

@@ -6,7 +6,7 @@
 use keymoot_codec as codec;
 use keymoot_codec::Kind;
 use keymoot_model::{
-    Account, AccountId, Auxiliary, Consistency, ContentId, Credential, KeyOrigin, KeyPlace, KeyRecord, Kid,
+    Account, AccountId, Auxiliary, Consistency, ContentId, Credential, KeyOrigin, KeyPath, KeyRecord, Kid,
     MasterKeyId, Period, Policy, PolicyName, PolicyRecord, Rating, ResponseShape, Scheme, Scope, SeedId,
     SeedRecord, SystemHeader, TrackName, ViewerPlace, Wrapped,
 };
@@ -18,8 +18,8 @@ pub(super) fn wrapped() -> Wrapped {
     Wrapped { master_key: MasterKeyId("m".into()), nonce: [1; 12], ciphertext: vec![2; 3] }
 }
 
-fn place() -> KeyPlace {
-    KeyPlace {
+fn place() -> KeyPath {
+    KeyPath {
         account: AccountId::new("a").unwrap(),
         content: ContentId::new("c").unwrap(),
         track: TrackName::new("T").unwrap(),
@@ -81,7 +81,7 @@ fn put_auxiliary() -> Command {
         super_cas_id: Some(7),
         system_headers: vec![SystemHeader { system: [4; 16], data: vec![9] }],
     };
-    let KeyPlace { account, content, .. } = place();
+    let KeyPath { account, content, .. } = place();
     Command::PutAuxiliary { account, content, auxiliary: Some(auxiliary), if_absent: true }
 }
 
@@ -114,13 +114,13 @@ fn policy_record() -> PolicyRecord {
 }
 
 fn viewer() -> ViewerPlace {
-    let KeyPlace { account, content, .. } = place();
+    let KeyPath { account, content, .. } = place();
     ViewerPlace { account, content, viewer: [5; 16] }
 }
 
 /// The commands of policies, leases and rentals.
 fn policy_commands() -> [Command; 9] {
-    let KeyPlace { account, content, .. } = place();
+    let KeyPath { account, content, .. } = place();
     let name = PolicyName::new("p").unwrap();
     let put = |policy, condition| Command::PutPolicy {
         account: account.clone(),

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 
 use keymoot_model::{
-    Account, AccountId, Auxiliary, Consistency, ContentId, KeyPlace, Kid, Period, Policy, PolicyName,
+    Account, AccountId, Auxiliary, Consistency, ContentId, KeyPath, Kid, Period, Policy, PolicyName,
     ResponseShape, ViewerPlace,
 };
 
@@ -19,7 +19,7 @@ use super::rotation::new_seed;
 use crate::*;
 
 fn names() -> (AccountId, ContentId) {
-    let KeyPlace { account, content, .. } = place(1);
+    let KeyPath { account, content, .. } = place(1);
     (account, content)
 }
 
@@ -67,7 +67,7 @@ fn key_command() -> impl Strategy<Value = Command> {
         }),
         (0_u8..3).prop_map(|k| Command::FoundKidKey { key: new_key(1, 1, k).key }),
         (0_u8..4, proptest::option::of(0_u32..3), any::<bool>()).prop_map(|(c, id, if_absent)| {
-            let KeyPlace { account, content, .. } = place(c);
+            let KeyPath { account, content, .. } = place(c);
             let auxiliary = id.map(|id| Auxiliary { super_cas_id: Some(id), ..Auxiliary::default() });
             Command::PutAuxiliary { account, content, auxiliary, if_absent }
         }),
@@ -110,7 +110,7 @@ fn viewing_command() -> impl Strategy<Value = Command> {
             condition
         }),
         (0_u8..3, named(), any::<bool>()).prop_map(|(c, policy, if_absent)| {
-            let KeyPlace { account, content, .. } = place(c);
+            let KeyPath { account, content, .. } = place(c);
             Command::AttachPolicy { account, content, policy, if_absent }
         }),
         named().prop_map(|policy| Command::SetDefaultPolicy { account: names().0, policy }),

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use keymoot_model::{KeyPlace, ViewerPlace};
+use keymoot_model::{KeyPath, ViewerPlace};
 
 use super::apply::{Memory, place};
 use crate::*;
 
 fn viewer(viewer: u8) -> ViewerPlace {
-    let KeyPlace { account, content, .. } = place(1);
+    let KeyPath { account, content, .. } = place(1);
     ViewerPlace { account, content, viewer: [viewer; 16] }
 }
 

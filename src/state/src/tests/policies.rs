@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use keymoot_model::{AccountId, ContentId, KeyPlace, Policy, PolicyName};
+use keymoot_model::{AccountId, ContentId, KeyPath, Policy, PolicyName};
 
 use super::apply::{Memory, place, proposal};
 use crate::*;
@@ -12,7 +12,7 @@ fn name(text: &str) -> PolicyName {
 }
 
 fn names() -> (AccountId, ContentId) {
-    let KeyPlace { account, content, .. } = place(1);
+    let KeyPath { account, content, .. } = place(1);
     (account, content)
 }
 
@@ -27,7 +27,7 @@ fn delete(policy: &str, condition: PolicyCondition) -> Command {
 }
 
 fn attach(content: u8, policy: Option<&str>, if_absent: bool) -> Command {
-    let KeyPlace { account, content, .. } = place(content);
+    let KeyPath { account, content, .. } = place(content);
     Command::AttachPolicy { account, content, policy: policy.map(name), if_absent }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use keymoot_model::{
-    AccountId, ContentId, KeyOrigin, KeyPlace, Kid, MasterKeyId, Policy, PolicyName, TrackName, Wrapped,
+    AccountId, ContentId, KeyOrigin, KeyPath, Kid, MasterKeyId, Policy, PolicyName, TrackName, Wrapped,
 };
 use keymoot_state as state;
 use keymoot_state::{Command, NewKey, PolicyCondition, Response};
@@ -226,8 +226,8 @@ pub(crate) fn account() -> AccountId {
     AccountId::new("simulated").unwrap()
 }
 
-fn place(register: &str) -> KeyPlace {
-    KeyPlace {
+fn place(register: &str) -> KeyPath {
+    KeyPath {
         account: account(),
         content: ContentId::new(register).unwrap(),
         track: TrackName::default_track(),

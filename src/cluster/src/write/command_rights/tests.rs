@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::*;
 use keymoot_crypto::{ContentKey, random_kid};
 use keymoot_model::{
-    Account, AccountId, Consistency, ContentId, KeyOrigin, KeyPlace, MasterKeyId, Policy, PolicyName,
+    Account, AccountId, Consistency, ContentId, KeyOrigin, KeyPath, MasterKeyId, Policy, PolicyName,
     ResponseShape, TrackName, Wrapped,
 };
 use keymoot_state::{NodeFacts, PolicyCondition};
@@ -35,7 +35,7 @@ fn put_account() -> Command {
 }
 
 fn create_key(keyring: &Keyring) -> Command {
-    let place = KeyPlace {
+    let place = KeyPath {
         account: account_id(),
         content: ContentId::new("c").unwrap(),
         track: TrackName::default_track(),

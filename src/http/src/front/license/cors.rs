@@ -20,7 +20,6 @@ const MAX_AGE_S: &str = "86400";
 /// The longest list of header names that is allowed back.
 const HEADERS_BYTES_MAX: usize = 1024;
 
-/// Answers OPTIONS.
 pub(super) fn preflight(request: &HttpRequest, origins: &[WebOrigin]) -> HttpResponse {
     // Not 204: some receivers take nothing but 200 for a yes.
     let mut response = HttpResponse::Ok();

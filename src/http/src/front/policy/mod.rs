@@ -28,7 +28,6 @@ use crate::request::incoming_body::read_body;
 pub(crate) enum PolicyRoute<'p> {
     /// All of an account.
     All,
-    /// One.
     One(&'p str),
     /// The content that one is attached to.
     Content(&'p str),

@@ -26,7 +26,7 @@ pub(super) enum Health {
 
 /// Something that is wrong, and what helps.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(super) struct Finding {
+pub(super) struct HealthFinding {
     /// What.
     pub problem: String,
     /// What to do.
@@ -39,7 +39,7 @@ pub(super) struct Assessment {
     /// How the cluster is.
     pub health: Health,
     /// What is wrong.
-    pub findings: Vec<Finding>,
+    pub findings: Vec<HealthFinding>,
     /// What could be better about where the voters are.
     pub advice: Vec<String>,
     /// Something of it may pass by itself within seconds, or show to be worse.
@@ -48,13 +48,13 @@ pub(super) struct Assessment {
 
 #[derive(Default)]
 struct Findings {
-    list: Vec<Finding>,
+    list: Vec<HealthFinding>,
     may_pass: bool,
 }
 
 impl Findings {
     fn add(&mut self, problem: String, cure: impl Into<String>) {
-        self.list.push(Finding { problem, cure: cure.into() });
+        self.list.push(HealthFinding { problem, cure: cure.into() });
     }
 
     fn add_passing(&mut self, problem: String, cure: impl Into<String>) {

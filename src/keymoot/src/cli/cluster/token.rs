@@ -19,7 +19,7 @@ use keymoot_state::JoinTokenRecord;
 #[derive(Clone, Debug, Subcommand)]
 pub enum TokenCommand {
     /// Make a token that lets one node in, and print it. It is shown this once.
-    Create(CreateArgs),
+    Create(TokenCreateArgs),
     /// List the tokens, without their secrets.
     List(ConfigArg),
     /// Make a token that was not used yet worth nothing.
@@ -28,7 +28,7 @@ pub enum TokenCommand {
 
 /// `keymoot cluster token create`.
 #[derive(Clone, Debug, Args)]
-pub struct CreateArgs {
+pub struct TokenCreateArgs {
     /// The configuration of one of the nodes.
     #[command(flatten)]
     pub config: ConfigArg,
@@ -65,7 +65,7 @@ pub async fn run(command: TokenCommand) -> Result<(), Failure> {
     }
 }
 
-async fn create(args: CreateArgs) -> Result<(), Failure> {
+async fn create(args: TokenCreateArgs) -> Result<(), Failure> {
     let life = TokenLife::new(args.ttl.0).map_err(Failure::usage)?;
     let operator = Operator::new(args.config.config.as_deref())?;
     let authority = operator.credentials().authority_fingerprint();

@@ -40,7 +40,7 @@ pub struct ImportArgs {
 
 /// What is printed for each item.
 #[derive(Serialize)]
-struct Printed<'a> {
+struct PrintedImport<'a> {
     line: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     content_id: Option<&'a str>,
@@ -136,7 +136,7 @@ impl Job {
             self.failed.extend(item.map(|item| (item.content.clone(), item.track.clone())));
         }
         let default = TrackName::default_track();
-        let printed = Printed {
+        let printed = PrintedImport {
             line: entry.line,
             content_id: item.map(|item| item.content.as_str()),
             track: item.filter(|item| item.track != default).map(|item| item.track.as_str()),

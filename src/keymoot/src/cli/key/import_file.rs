@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 
 use keymoot_command::Failure;
 use keymoot_crypto::{ExportKey, Sealed};
-use keymoot_model::{AccountId, ContentId, KeyPlace, Kid, Period, TrackName};
+use keymoot_model::{AccountId, ContentId, KeyPath, Kid, Period, TrackName};
 use keymoot_protocol::BulkItem;
 
 /// The first line of a file of sealed keys.
@@ -106,7 +106,7 @@ struct SealedFile<'k> {
     key: &'k ExportKey,
     keys: usize,
     /// The track of the key before: what follows for it is its next version.
-    before: Option<KeyPlace>,
+    before: Option<KeyPath>,
     has_ended: bool,
 }
 
@@ -227,7 +227,7 @@ impl SealedFile<'_> {
             serde_json::from_str(text).map_err(|_| "this is no sealed key".to_owned())?;
         self.keys += 1;
         let id = |error: keymoot_model::IdError| error.to_string();
-        let place = KeyPlace {
+        let place = KeyPath {
             account: AccountId::new(sealed.account_id.as_str()).map_err(id)?,
             content: ContentId::new(sealed.content_id.as_str()).map_err(id)?,
             track: TrackName::new(sealed.track.as_str()).map_err(id)?,
@@ -235,7 +235,7 @@ impl SealedFile<'_> {
         self.open(&sealed, place).map(Some)
     }
 
-    fn open(&mut self, sealed: &SealedLine, place: KeyPlace) -> Result<Item, String> {
+    fn open(&mut self, sealed: &SealedLine, place: KeyPath) -> Result<Item, String> {
         let bytes = |text: &str| STANDARD.decode(text).map_err(|_| "this is no sealed key".to_owned());
         let kid = Kid::from_base64(&sealed.key_id).map_err(|error| error.to_string())?;
         let period = sealed.period.map(|period| Period { length_s: period.length_s, index: period.index });

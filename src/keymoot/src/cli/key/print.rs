@@ -39,7 +39,7 @@ pub(super) fn table(key: &FetchedKey, show_key: bool) -> Zeroizing<String> {
 
 /// What `--output json` prints; its members are public.
 #[derive(Serialize)]
-struct Printed<'a> {
+struct PrintedKey<'a> {
     content_id: &'a str,
     /// Lower-case dashed GUID.
     kid: String,
@@ -62,7 +62,7 @@ pub(super) struct PrintedPssh {
 /// One object, with the key.
 pub(super) fn json(key: &FetchedKey) -> Zeroizing<String> {
     let hex = key.key.to_hex();
-    let printed = Printed {
+    let printed = PrintedKey {
         content_id: key.content.as_str(),
         kid: key.kid.to_string(),
         key: &hex,

@@ -62,7 +62,7 @@ fn below<const N: usize>(first: &Table<2>, second: &Table<N>) -> Zeroizing<Strin
 
 /// What `--output json` prints; its members are public.
 #[derive(Serialize)]
-struct Printed<'a> {
+struct PrintedTrack<'a> {
     content_id: &'a str,
     track: &'a str,
     periods: Vec<PrintedPeriod>,
@@ -102,7 +102,7 @@ pub(super) fn json(content: &ContentId, track: &TrackName, periods: &[PeriodKey]
         iv: key.iv.map(|iv| STANDARD.encode(iv)),
         pssh: printed_pssh(&key.pssh),
     };
-    let printed = Printed {
+    let printed = PrintedTrack {
         content_id: content.as_str(),
         track: track.as_str(),
         periods: periods.iter().map(period).collect(),

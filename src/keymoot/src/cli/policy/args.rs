@@ -17,7 +17,7 @@ pub enum PolicyCommand {
     /// Store a policy from a file, under the name it has there.
     Put(PutArgs),
     /// Delete a policy that nothing uses.
-    Delete(DeleteArgs),
+    Delete(PolicyDeleteArgs),
     /// Attach a policy to a content, in place of the one it has.
     Attach(AttachArgs),
     /// Leave a content without a policy of its own: the account's default holds for it.
@@ -77,7 +77,7 @@ pub struct PutArgs {
 
 /// `keymoot policy delete`.
 #[derive(Clone, Debug, Args)]
-pub struct DeleteArgs {
+pub struct PolicyDeleteArgs {
     /// Which.
     #[command(flatten)]
     pub named: NamedArgs,

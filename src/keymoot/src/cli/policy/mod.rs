@@ -15,7 +15,7 @@ use keymoot_service::admin::{Operation, OperationOutcome, Viewer};
 use keymoot_service::{ListedPolicy, PolicyCondition};
 
 pub use args::PolicyCommand;
-use args::{CheckArgs, DefaultArgs, DeleteArgs, NamedArgs, PutArgs, ViewerArgs};
+use args::{CheckArgs, DefaultArgs, NamedArgs, PolicyDeleteArgs, PutArgs, ViewerArgs};
 
 /// Runs the command.
 ///
@@ -87,7 +87,7 @@ async fn put(args: PutArgs) -> Result<(), Failure> {
     }
 }
 
-async fn delete(args: DeleteArgs) -> Result<(), Failure> {
+async fn delete(args: PolicyDeleteArgs) -> Result<(), Failure> {
     let NamedArgs { account, name, config } = args.named;
     let condition = args.if_version.map_or(PolicyCondition::Always, PolicyCondition::IfVersion);
     let done = format!("policy {name} is deleted\n");
