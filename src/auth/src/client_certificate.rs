@@ -4,8 +4,6 @@
 //! holds its key. A credential names the certificate by its SHA-256 fingerprint, which fits one
 //! certificate for ever, or by a subject alternative name, which fits its successors too.
 
-use std::fmt::Write as _;
-
 use ring::digest::{SHA256, digest};
 use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
 
@@ -20,10 +18,7 @@ impl ClientCertificate {
     /// Reads a certificate in DER; `None` when it is none.
     pub fn parse(der: &[u8]) -> Option<Self> {
         let (_, certificate) = X509Certificate::from_der(der).ok()?;
-        let mut fingerprint = "sha256:".to_owned();
-        for byte in digest(&SHA256, der).as_ref() {
-            write!(fingerprint, "{byte:02x}").ok()?;
-        }
+        let fingerprint = format!("sha256:{}", base16ct::lower::encode_string(digest(&SHA256, der).as_ref()));
         let mut marks = vec![fingerprint];
         if let Ok(Some(names)) = certificate.subject_alternative_name() {
             marks.extend(names.value.general_names.iter().filter_map(|name| match name {

@@ -67,7 +67,11 @@ impl DigestFields {
             .finalize();
         let a2 = Sha256::digest(format!("{}:{}", self.method, self.uri));
         let Self { nonce, count, client_nonce, .. } = self;
-        hex(&Sha256::digest(format!("{}:{nonce}:{count}:{client_nonce}:auth:{}", hex(&a1), hex(&a2))))
+        base16ct::lower::encode_string(&Sha256::digest(format!(
+            "{}:{nonce}:{count}:{client_nonce}:auth:{}",
+            base16ct::lower::encode_string(&a1),
+            base16ct::lower::encode_string(&a2)
+        )))
     }
 }
 
@@ -216,10 +220,6 @@ fn quoted_text(text: &str) -> Option<(String, &str)> {
             other => value.push(other),
         }
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

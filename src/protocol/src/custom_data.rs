@@ -6,6 +6,9 @@
 //! pass. Errors name the member at fault and never hold its value; `key` and `user_token` are wiped
 //! on drop and not shown by `Debug`.
 
+mod ca_system;
+mod error;
+
 use std::fmt;
 
 use base64::Engine as _;
@@ -16,87 +19,10 @@ use zeroize::Zeroizing;
 use super::auxiliary::auxiliary;
 use super::strict_json::{Members, Value, parse_object};
 use super::{Claim, Claims};
-use keymoot_model::{AccountId, Auxiliary, ContentId, IdError, Kid, PolicyName, TrackName};
+use keymoot_model::{AccountId, Auxiliary, ContentId, Kid, PolicyName, TrackName};
 
-/// Why bytes are not custom data. The message is fit for the caller.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum CustomDataError {
-    /// More bytes than any client needs.
-    #[error("custom data is longer than {bytes_max} bytes")]
-    TooLong { bytes_max: usize },
-    /// Not one strict JSON object.
-    #[error("custom data is not a strict JSON object: {reason}")]
-    NotJson {
-        /// What is wrong, and at which line and column.
-        reason: String,
-    },
-    /// A required member is absent or `null`.
-    #[error("Missing custom data {member}")]
-    Missing { member: &'static str },
-    /// A required member is the empty string.
-    #[error("custom data {member} is empty")]
-    Empty { member: &'static str },
-    /// A member that only requests of another kind have: a signature for those opens nothing else.
-    #[error("custom data with the member {member} is for /{member} only")]
-    OfAnother {
-        /// Its name, which is the path of those requests.
-        member: &'static str,
-    },
-    /// A member of the wrong type or form.
-    #[error("custom data {member} must be {expected}")]
-    Form {
-        member: &'static str,
-        /// What it must be.
-        expected: &'static str,
-    },
-    /// A member that is no identifier.
-    #[error("custom data {0}")]
-    Id(IdError),
-    /// A member that nobody here knows, where all must be known.
-    #[error("there is a member that is not known here; known are {known}")]
-    Unknown {
-        /// The names of all that are.
-        known: String,
-    },
-    /// Only one of `key` and `key_id`.
-    #[error("custom data {given} is given without {missing}; supply both or neither")]
-    Unpaired {
-        /// The member that is there.
-        given: &'static str,
-        /// The member that is not.
-        missing: &'static str,
-    },
-}
-
-/// A `ca_system` as the client wrote it: `OVP`, `ott`, or the URL of an entitlement back end.
-///
-/// A URL here is the client's word only. Nothing may connect to it that has not found the same
-/// address in the account's own settings.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CaSystem(String);
-
-impl CaSystem {
-    /// The longest text accepted, in bytes.
-    pub const BYTES_MAX: usize = 512;
-
-    pub fn new(text: &str) -> Result<Self, CustomDataError> {
-        if text.len() > Self::BYTES_MAX || text.chars().any(char::is_control) {
-            let expected = "at most 512 bytes of text without control characters";
-            return Err(CustomDataError::Form { member: "ca_system", expected });
-        }
-        Ok(Self(text.to_owned()))
-    }
-
-    /// The text as it was given.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// Whether this is `other`, without regard to ASCII case.
-    pub fn is(&self, other: &str) -> bool {
-        self.0.eq_ignore_ascii_case(other)
-    }
-}
+pub use ca_system::CaSystem;
+pub use error::CustomDataError;
 
 /// What the members `key_id` and `key` hold; no key without its id.
 pub(super) type KeyMembers = (Option<Kid>, Option<Zeroizing<[u8; 16]>>);

@@ -2,9 +2,9 @@
 //!
 //! A node proposes for the accounts' requests that it serves, for operators' tools that asked it, and for
 //! itself. While it follows, its proposals come to the leader over a peer connection. A connection whose
-//! other end proved a master key may forward all that nodes propose. One that did not, as of a program
-//! of before, may forward what accounts' requests make and no more: nothing that decides who may ask for
-//! keys or who belongs to the cluster.
+//! other end proved a master key may forward all that nodes propose. One that did not, as that of
+//! an earlier version, may forward what accounts' requests make and no more: nothing that decides who may ask
+//! for keys or who belongs to the cluster.
 
 use keymoot_codec as codec;
 use keymoot_codec::Kind;

@@ -9,7 +9,8 @@ use utoipa::openapi::request_body::{RequestBody, RequestBodyBuilder};
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::{ContentBuilder, Required};
 
-use super::operations::{JSON, LICENSES, POLICIES, in_path, query, refusals, text};
+use super::operations::{LICENSES, POLICIES};
+use super::parts::{JSON, in_path, query, refusals, text};
 use super::security;
 use keymoot_license::LicenseProvider;
 

@@ -7,6 +7,7 @@
 mod archive;
 mod licensing;
 mod operations;
+mod parts;
 mod schemas;
 mod security;
 mod viewer;

@@ -5,13 +5,13 @@ use actix_web::http::Method;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
-use utoipa::openapi::header::HeaderBuilder;
-use utoipa::openapi::path::{Operation, OperationBuilder, Parameter, ParameterBuilder, ParameterIn};
-use utoipa::openapi::request_body::{RequestBody, RequestBodyBuilder};
+use utoipa::openapi::path::{Operation, OperationBuilder, Parameter};
+use utoipa::openapi::request_body::RequestBodyBuilder;
 use utoipa::openapi::schema::{ObjectBuilder, Type};
-use utoipa::openapi::{ContentBuilder, Ref, Required, ResponseBuilder};
+use utoipa::openapi::{ContentBuilder, Required, ResponseBuilder};
 
 use super::licensing;
+use super::parts::{JSON, XML, answer, body, body_of, in_path, query, refusals, text};
 use super::security;
 use crate::answer::NDJSON;
 use crate::dispatch::endpoint::Endpoint;
@@ -36,9 +36,6 @@ pub(super) const LICENSES: &str = "licenses";
 pub(super) const POLICIES: &str = "policies";
 const BULK: &str = "bulk";
 const SERVER: &str = "server";
-
-pub(super) const JSON: &str = "application/json";
-const XML: &str = "text/xml";
 
 /// The content that examples are about.
 const CONTENT: &str = "film.mp4";
@@ -343,68 +340,4 @@ fn viewer(named: bool) -> OperationBuilder {
 /// An operation that anybody may ask for.
 fn open(summary: &str, description: &str) -> OperationBuilder {
     OperationBuilder::new().tag(SERVER).summary(Some(summary)).description(Some(description))
-}
-
-pub(super) fn query(name: &str, description: &str) -> ParameterBuilder {
-    let text = ObjectBuilder::new().schema_type(Type::String).build();
-    ParameterBuilder::new()
-        .name(name)
-        .parameter_in(ParameterIn::Query)
-        .required(Required::False)
-        .description(Some(description))
-        .schema(Some(text))
-}
-
-pub(super) fn in_path(name: &str, description: &str, example: &str) -> Parameter {
-    query(name, description).parameter_in(ParameterIn::Path).example(Some(json!(example))).build()
-}
-
-fn body(schema: &str, example: Value) -> RequestBody {
-    body_of(JSON, schema, example)
-}
-
-fn body_of(kind: &str, schema: &str, example: Value) -> RequestBody {
-    let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(schema))).example(Some(example));
-    RequestBodyBuilder::new().required(Some(Required::True)).content(kind, content.build()).build()
-}
-
-fn answer(description: &str, kind: &str, schema: &str) -> utoipa::openapi::Response {
-    let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(schema))).build();
-    ResponseBuilder::new().description(description).content(kind, content).build()
-}
-
-/// An answer that is a text to the document, whatever is in it.
-pub(super) fn text(description: &str, kind: &str) -> utoipa::openapi::Response {
-    let schema = match kind {
-        JSON => ObjectBuilder::new().schema_type(Type::Object),
-        _ => ObjectBuilder::new().schema_type(Type::String),
-    };
-    let content = ContentBuilder::new().schema(Some(schema.build())).build();
-    ResponseBuilder::new().description(description).content(kind, content).build()
-}
-
-pub(super) fn refusals(op: OperationBuilder, statuses: &[&str]) -> OperationBuilder {
-    statuses.iter().fold(op, |op, status| {
-        let response = ResponseBuilder::new().description(meaning(status));
-        let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Refusal"))).build();
-        let response = response.content(JSON, content);
-        let header = |text: &str| HeaderBuilder::new().description(Some(text)).build();
-        let response = match *status {
-            "401" => response
-                .header("WWW-Authenticate", header("The schemes of this connection, one challenge each.")),
-            "503" => response.header("Retry-After", header("Seconds to wait.")),
-            _ => response,
-        };
-        op.response(*status, response.build())
-    })
-}
-
-fn meaning(status: &str) -> &'static str {
-    match status {
-        "400" => "The request is wrong in itself, too large, or at odds with what is stored.",
-        "401" => "Signature, account or address is not accepted. Which of them it was, only the log tells.",
-        "404" => "There is no such thing, and this asks for none to be made.",
-        "503" => "No quorum in time, or too many wait. The same request may soon succeed.",
-        _ => "A fault of the server.",
-    }
 }

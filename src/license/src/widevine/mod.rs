@@ -22,13 +22,13 @@ use super::upstream::{Upstream, UpstreamError};
 use super::{LicenseTerms, LicensedKey};
 use keymoot_crypto::AesSigner;
 use keymoot_model::{Policy, TrackName};
+use keymoot_protocol::widevine;
 
 pub use challenge::{WidevineChallenge, WidevineChallengeError};
 pub use envelope::{Signer, read_answer};
 
 /// The track type of keys whose track name is not one of Widevine's.
 const OTHER_TRACKS: &str = "SD";
-const TRACK_TYPES: [&str; 5] = ["SD", "HD", "UHD1", "UHD2", "AUDIO"];
 
 /// Requests licenses from Widevine servers.
 pub struct WidevineServers {
@@ -132,7 +132,7 @@ fn key_spec(key: &LicensedKey<'_>, policy: &Policy) -> KeySpec {
 
 /// The track's name if Widevine has it, else [`OTHER_TRACKS`].
 fn track_type(track: &TrackName) -> &'static str {
-    TRACK_TYPES.into_iter().find(|known| *known == track.as_str()).unwrap_or(OTHER_TRACKS)
+    widevine::track_type(track.as_str()).unwrap_or(OTHER_TRACKS)
 }
 
 #[cfg(test)]

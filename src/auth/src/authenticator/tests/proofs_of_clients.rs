@@ -23,7 +23,7 @@ pub(super) fn sign(envelope: &mut Envelope, covered: &str, secret: &[u8]) {
 /// An answer to a Digest challenge (RFC 7616, 3.4.1) for `GET /cenc/encryption?custom_data=e30`.
 pub(super) fn digest_answer(user: &str, password: &[u8], nonce: &str) -> String {
     let uri = "/cenc/encryption?custom_data=e30";
-    let hex = |text: &[u8]| Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let hex = |text: &[u8]| base16ct::lower::encode_string(&Sha256::digest(text));
     let a1 = hex(&[format!("{user}:{REALM}:").as_bytes(), password].concat());
     let a2 = hex(format!("GET:{uri}").as_bytes());
     let response = hex(format!("{a1}:{nonce}:00000001:c:auth:{a2}").as_bytes());

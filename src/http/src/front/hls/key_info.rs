@@ -61,7 +61,7 @@ pub(crate) async fn key_info(
         None => format!("{}/{kid}", license_url(EncryptionProvider::Hls, grant.account(), &own_url)),
     };
     let iv = random_bytes::<16>().map_err(ApiError::internal)?;
-    let iv: String = iv.iter().map(|byte| format!("{byte:02x}")).collect();
+    let iv = base16ct::lower::encode_string(&iv);
     Ok(HttpResponse::Ok()
         .content_type("text/plain; charset=utf-8")
         .insert_header(("Cache-Control", "no-store"))
