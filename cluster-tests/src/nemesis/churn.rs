@@ -104,7 +104,13 @@ impl Site {
         if !self.machine(node)?.is_configured() {
             self.remove_strangers(at)?;
             let token = self.token(node, at)?;
-            self.join(node, at, &token)?;
+            if let Err(error) = self.join(node, at, &token) {
+                // Ids only grow: of two nodes that were wiped together, the younger id may have joined first.
+                if error.to_string().contains("ids are never used again") {
+                    self.wipe(node)?;
+                }
+                return Err(error);
+            }
         }
         self.machine(node)?.start_again()
     }
