@@ -34,22 +34,36 @@ pub enum TomlFileError {
 /// # Errors
 /// [`TomlFileError`], naming file and line.
 pub fn read<T: DeserializeOwned>(path: &Path, what: &'static str) -> Result<T, TomlFileError> {
-    let text = std::fs::read_to_string(path).map_err(|source| TomlFileError::Read {
+    let text = text(path, what)?;
+    toml::from_str(&text).map_err(|error| syntax(path, &text, &error))
+}
+
+/// The text of a file, for who looks into it more than once.
+///
+/// # Errors
+/// [`TomlFileError::Read`].
+pub fn text(path: &Path, what: &'static str) -> Result<String, TomlFileError> {
+    std::fs::read_to_string(path).map_err(|source| TomlFileError::Read {
         what,
         path: path.to_owned(),
         source,
-    })?;
-    toml::from_str(&text).map_err(|error| TomlFileError::Syntax {
-        path: path.to_owned(),
-        line: line_of(&text, &error),
-        problem: error.message().to_owned(),
     })
+}
+
+/// What the parser says of the text of a file.
+pub fn syntax(path: &Path, text: &str, error: &toml::de::Error) -> TomlFileError {
+    let (line, problem) = (line_of(text, error), error.message().to_owned());
+    TomlFileError::Syntax { path: path.to_owned(), line, problem }
 }
 
 /// The line of `text` at which an error is, from 1.
 pub(super) fn line_of(text: &str, error: &toml::de::Error) -> usize {
-    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
-    before.matches('\n').count() + 1
+    line_at(text, error.span().map_or(0, |span| span.start))
+}
+
+/// The line of `text` at this byte, from 1.
+pub fn line_at(text: &str, at: usize) -> usize {
+    text.get(..at).unwrap_or_default().matches('\n').count() + 1
 }
 
 #[cfg(test)]

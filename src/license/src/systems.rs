@@ -54,9 +54,16 @@ impl LicenseSystems {
         outgoing: &Outgoing,
         metrics: &Arc<Metrics>,
     ) -> Result<Self, ServersError> {
-        let upstream = |system: &'static str, urls: &[ServerUrl]| {
+        let [clear_key, widevine, playready, fairplay] = [
+            LicenseProvider::ClearKey,
+            LicenseProvider::CencWidevine,
+            LicenseProvider::PlayReady,
+            LicenseProvider::FairPlay,
+        ]
+        .map(LicenseProvider::label);
+        let upstream = |label: &'static str, urls: &[ServerUrl]| {
             (!urls.is_empty())
-                .then(|| Upstream::new(system, urls, settings(config), outgoing.clone(), metrics.clone()))
+                .then(|| Upstream::new(label, urls, settings(config), outgoing.clone(), metrics.clone()))
         };
         let widevine_signer = widevine_signer(config)?;
         let provider = config.widevine_provider.clone();
@@ -70,16 +77,16 @@ impl LicenseSystems {
         )?;
         let mut by_label = HashMap::<_, Box<dyn LicenseSystem>>::new();
         if !clear_key_accounts.is_empty() {
-            by_label.insert("clearkey", Box::new(ClearKey::new(clear_key_accounts)));
+            by_label.insert(clear_key, Box::new(ClearKey::new(clear_key_accounts)));
         }
-        if let Some(servers) = upstream("widevine", &config.widevine_urls) {
-            by_label.insert("widevine", Box::new(WidevineServers::new(servers, provider, widevine_signer)));
+        if let Some(servers) = upstream(widevine, &config.widevine_urls) {
+            by_label.insert(widevine, Box::new(WidevineServers::new(servers, provider, widevine_signer)));
         }
-        if let Some(servers) = upstream("playready", &config.playready_urls) {
-            by_label.insert("playready", Box::new(PlayReadyServers::new(servers, playready_signer)));
+        if let Some(servers) = upstream(playready, &config.playready_urls) {
+            by_label.insert(playready, Box::new(PlayReadyServers::new(servers, playready_signer)));
         }
-        if let Some(servers) = upstream("fairplay", &config.fairplay_urls) {
-            by_label.insert("fairplay", Box::new(FairPlayServers::new(servers, fairplay_signer)));
+        if let Some(servers) = upstream(fairplay, &config.fairplay_urls) {
+            by_label.insert(fairplay, Box::new(FairPlayServers::new(servers, fairplay_signer)));
         }
         Ok(Self { by_label })
     }

@@ -17,7 +17,7 @@ pub struct MetricsError(#[from] prometheus::Error);
 /// What a node is to the consensus at the moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RaftRole {
-    /// It proposes.
+    /// It leads.
     Leader,
     /// It follows a leader, or waits for one.
     Follower,

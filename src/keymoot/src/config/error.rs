@@ -1,31 +1,17 @@
 //! Why a configuration is refused. Every message names the file or variable, and the key.
 
 use std::fmt;
-use std::path::PathBuf;
+
+use keymoot_crypto::toml_file::TomlFileError;
 
 use super::settings::Origin;
 
 /// Why there is no configuration. Nothing was started.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// The file could not be read.
-    #[error("cannot read the configuration {}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// The file is not TOML.
-    #[error("{}:{line}: {problem}", path.display())]
-    Syntax {
-        /// The file.
-        path: PathBuf,
-        /// The line, from 1.
-        line: usize,
-        /// What the parser says.
-        problem: String,
-    },
+    /// The file could not be read, or is not TOML.
+    #[error(transparent)]
+    File(#[from] TomlFileError),
     /// A section or key that does not exist.
     #[error("{origin}: unknown key `{key}`{}", suggestion(.near))]
     UnknownKey {

@@ -9,6 +9,7 @@ use toml::{Table, Value};
 
 use keymoot_cluster::settings::NetworkProfile;
 use keymoot_crypto::secret_file::beside;
+use keymoot_crypto::toml_file;
 
 use super::{Config, ConfigError, Problem};
 
@@ -119,17 +120,12 @@ impl Layers {
     }
 
     fn add_file(&mut self, path: &Path) -> Result<(), ConfigError> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
-        let syntax = |error: toml::de::Error| ConfigError::Syntax {
-            path: path.to_owned(),
-            line: line_of(&text, error.span().map_or(0, |span| span.start)),
-            problem: error.message().to_owned(),
-        };
+        let text = toml_file::text(path, "configuration")?;
+        let syntax = |error| toml_file::syntax(path, &text, &error);
         let values: Table = toml::from_str(&text).map_err(syntax)?;
         let spans = toml::de::DeTable::parse(&text).map_err(syntax)?;
         for (section, content) in spans.get_ref() {
-            let at = |start| Origin::File { path: path.to_owned(), line: line_of(&text, start) };
+            let at = |start| Origin::File { path: path.to_owned(), line: toml_file::line_at(&text, start) };
             let Some(keys) = content.get_ref().as_table() else {
                 return Err(self.unknown(at(section.span().start), section.get_ref().to_string()));
             };
@@ -278,10 +274,6 @@ fn keys_of(table: &Table) -> impl Iterator<Item = (String, Value)> + '_ {
 #[allow(clippy::expect_used)] // Every type of the configuration has a TOML form; the tests write all of them.
 fn table_of(config: &Config) -> Table {
     Table::try_from(config).expect("a configuration is representable in TOML")
-}
-
-fn line_of(text: &str, at: usize) -> usize {
-    text.get(..at).unwrap_or_default().matches('\n').count() + 1
 }
 
 #[cfg(test)]
