@@ -30,6 +30,7 @@ use crate::peer::local_end::LocalEnd;
 use crate::peer::peers::Peers;
 use crate::peer::refusal_log::RefusalLog;
 use crate::peer::removed_nodes::RemovedNodes;
+use crate::peer::reports::Reports;
 use crate::raft::Raft;
 use crate::raft::snapshot_schedule::SnapshotSchedule;
 use crate::raft::state_view::StateView;
@@ -134,6 +135,7 @@ impl Node {
                 removed,
                 founder.clone(),
                 parts.peers.clone(),
+                base.reports.clone(),
                 base.info.clone(),
                 parts.metrics.clone(),
             ),
@@ -185,6 +187,7 @@ struct Base {
     forwarder: Arc<ProposalForwarder>,
     barrier: Arc<ReadBarrier>,
     members: Arc<Members>,
+    reports: Reports,
     damage: DamageReport,
 }
 
@@ -224,6 +227,7 @@ impl Base {
             forwarder,
             barrier: Arc::new(barrier),
             members: Arc::new(members),
+            reports: Reports::new(parts.ledger.clone()),
             damage: DamageReport::new(parts.id, parts.info.data_dir.clone(), parts.state.clone()),
         }
     }
@@ -266,6 +270,7 @@ impl Base {
             ),
             barrier: barrier.clone(),
             forwarder: forwarder.clone(),
+            reports: self.reports.clone(),
         }
     }
 

@@ -172,8 +172,9 @@ async fn open(
     };
     let connect_timeout = Duration::from_millis(config.cluster.connect_timeout_ms);
     let peers = Peers::new(local.clone(), peer_client_config(&credentials)?, connect_timeout);
-    let last_index = log.bounds().1.map_or(0, |last| last.index);
-    let ledger = VoteLedger::new(config.node.id, log.read_vote(), last_index);
+    // A snapshot may be installed and the log not yet purged up to it.
+    let applied = applied.as_ref().map(raft_codec::position);
+    let ledger = VoteLedger::new(config.node.id, log.read_vote(), log.bounds().1.max(applied));
     let machine =
         StateMachine::new(tables, state.clone(), directory.clone(), metrics.clone(), ledger.clone())
             .map_err(|error| StartError::Raft(error.to_string()))?;

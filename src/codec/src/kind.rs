@@ -25,10 +25,12 @@ pub enum Kind {
     Backup,
     /// The first message between two nodes that know the second version of their protocol.
     Greeting,
+    /// The first message between two nodes that know the third version of their protocol.
+    DirectoryGreeting,
 }
 
 impl Kind {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Record,
         Self::Entry,
         Self::Frame,
@@ -38,6 +40,7 @@ impl Kind {
         Self::Hello,
         Self::Backup,
         Self::Greeting,
+        Self::DirectoryGreeting,
     ];
 
     /// The kind's number in the envelope.
@@ -52,6 +55,7 @@ impl Kind {
             Self::Hello => 7,
             Self::Backup => 8,
             Self::Greeting => 9,
+            Self::DirectoryGreeting => 10,
         }
     }
 
@@ -75,7 +79,8 @@ impl Kind {
             | Self::Mark
             | Self::Hello
             | Self::Backup
-            | Self::Greeting => &[1],
+            | Self::Greeting
+            | Self::DirectoryGreeting => &[1],
         }
     }
 }
@@ -92,6 +97,7 @@ impl fmt::Display for Kind {
             Self::Hello => "greeting",
             Self::Backup => "backup header",
             Self::Greeting => "greeting with a data directory",
+            Self::DirectoryGreeting => "greeting with what a data directory has done",
         })
     }
 }

@@ -1,12 +1,14 @@
 //! The properties that both ends of a connection between nodes agree on.
 
 /// The version of the peer protocol that both ends of a connection know.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum PeerVersion {
     /// The version that every build knows.
     First,
     /// The first version, plus messages that builds with only the first cannot read.
     Second,
+    /// The second, plus what a data directory claims of itself, what its peers remember of it, and reports.
+    Third,
 }
 
 /// The result of a TLS handshake between nodes, or with a node that asks to join.

@@ -15,7 +15,7 @@ use super::tables::{StateError, Tables};
 use super::transaction::Transaction;
 
 /// The highest feature level that this program knows.
-pub const FEATURE_LEVEL: u32 = 2;
+pub const FEATURE_LEVEL: u32 = 3;
 
 /// From this level on, clients are forgotten by a count of newer clients, not by a clock.
 pub(super) const COUNTED_CLIENTS: u32 = 2;
@@ -23,7 +23,7 @@ pub(super) const COUNTED_CLIENTS: u32 = 2;
 /// The lowest version of the program that knows a feature level.
 pub fn version_of_level(level: u32) -> &'static str {
     match level {
-        0..=2 => "0.1.0",
+        0..=3 => "0.1.0",
         _ => "newer than this one",
     }
 }

@@ -28,6 +28,8 @@ use super::{IdentityError, JOIN_ALPN, JOIN_ALPN_2, PeerIdentity, fingerprint};
 pub const PEER_ALPN: &[u8] = b"keymoot-peer/1";
 /// The second version of the peer protocol: the first, plus the additions of [`PeerVersion::Second`].
 pub const PEER_ALPN_2: &[u8] = b"keymoot-peer/2";
+/// The third version of the peer protocol: the second, plus the additions of [`PeerVersion::Third`].
+pub const PEER_ALPN_3: &[u8] = b"keymoot-peer/3";
 /// The label under which a connection's binding is exported (RFC 8446, 7.5).
 const BINDING_LABEL: &[u8] = b"EXPORTER-keymoot-peer-binding";
 
@@ -37,6 +39,7 @@ const BINDING_LABEL: &[u8] = b"EXPORTER-keymoot-peer-binding";
 /// When the handshake is not finished.
 pub fn peer_channel<Side>(session: &ConnectionCommon<Side>) -> Result<PeerChannel, rustls::Error> {
     let version = match session.alpn_protocol() {
+        Some(PEER_ALPN_3) => PeerVersion::Third,
         Some(PEER_ALPN_2 | JOIN_ALPN_2) => PeerVersion::Second,
         _ => PeerVersion::First,
     };
@@ -170,7 +173,8 @@ pub fn peer_server_config(credentials: &PeerCredentials) -> Result<Arc<ServerCon
             credentials.key.clone_key(),
         )
         .map_err(TlsError::Pair)?;
-    config.alpn_protocols = [PEER_ALPN_2, PEER_ALPN, JOIN_ALPN_2, JOIN_ALPN].map(<[u8]>::to_vec).into();
+    config.alpn_protocols =
+        [PEER_ALPN_3, PEER_ALPN_2, PEER_ALPN, JOIN_ALPN_2, JOIN_ALPN].map(<[u8]>::to_vec).into();
     config.send_tls13_tickets = 0;
     Ok(Arc::new(config))
 }
@@ -187,7 +191,7 @@ pub fn peer_client_config(credentials: &PeerCredentials) -> Result<Arc<ClientCon
         .with_root_certificates(credentials.roots.clone())
         .with_client_auth_cert(credentials.chain.clone(), credentials.key.clone_key())
         .map_err(TlsError::Pair)?;
-    config.alpn_protocols = vec![PEER_ALPN_2.to_vec(), PEER_ALPN.to_vec()];
+    config.alpn_protocols = [PEER_ALPN_3, PEER_ALPN_2, PEER_ALPN].map(<[u8]>::to_vec).into();
     config.resumption = Resumption::disabled();
     Ok(Arc::new(config))
 }

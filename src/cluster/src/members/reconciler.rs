@@ -18,15 +18,17 @@ use crate::members::founding::Founder;
 use crate::members::membership::Members;
 use crate::members::node_info::NodeInfo;
 use crate::peer::leader_client::Unanswered;
+use crate::peer::link::{Link, LinkError};
 use crate::peer::peers::Peers;
 use crate::peer::removed_nodes::RemovedNodes;
+use crate::peer::reports::Reports;
 use crate::wire::membership_change::{Change, ChangeRequest, Verdict};
-use crate::wire::message::Request;
+use crate::wire::message::{Reply, Request};
 
 /// The pause between two rounds.
 const ROUND: Duration = Duration::from_millis(500);
-/// A node that does not lead pings its peers once in this many rounds.
-const ROUNDS_PER_PING: u32 = 6;
+/// A node that does not lead reports to its peers once in this many rounds.
+const ROUNDS_PER_REPORT: u32 = 6;
 /// The time limit for one of its requests.
 const PATIENCE: Duration = Duration::from_secs(3);
 
@@ -36,6 +38,7 @@ pub(crate) struct MembershipReconciler {
     removed: Arc<RemovedNodes>,
     founder: Arc<Founder>,
     peers: Peers,
+    reports: Reports,
     info: Arc<NodeInfo>,
     metrics: Arc<Metrics>,
     rounds: u32,
@@ -48,10 +51,11 @@ impl MembershipReconciler {
         removed: Arc<RemovedNodes>,
         founder: Arc<Founder>,
         peers: Peers,
+        reports: Reports,
         info: Arc<NodeInfo>,
         metrics: Arc<Metrics>,
     ) -> Self {
-        Self { members, removed, founder, peers, info, metrics, rounds: 0 }
+        Self { members, removed, founder, peers, reports, info, metrics, rounds: 0 }
     }
 
     /// Runs until Raft stops.
@@ -80,8 +84,8 @@ impl MembershipReconciler {
         let leads = leader == Some(self.members.id);
         if leads {
             self.lead(&records, &members).await;
-        } else if self.rounds.is_multiple_of(ROUNDS_PER_PING) {
-            self.ping(&members).await;
+        } else if self.rounds.is_multiple_of(ROUNDS_PER_REPORT) {
+            self.report(&members).await;
         }
         if leader.is_some() && members.contains(&self.members.id) {
             self.describe(&records).await;
@@ -160,16 +164,26 @@ impl MembershipReconciler {
         }
     }
 
-    /// Pings every peer. This tells removed nodes of their removal. It also makes every pair of
-    /// nodes meet and remember each other's data directory, even if neither ever led, before one of
-    /// them can be emptied.
-    async fn ping(&self, members: &BTreeSet<NodeId>) {
+    /// Exchanges reports with every peer. This tells removed nodes of their removal. It also makes
+    /// every pair of nodes meet and remember each other's data directory, even if neither ever led,
+    /// before one of them can be emptied.
+    async fn report(&self, members: &BTreeSet<NodeId>) {
         let others = members.iter().filter(|id| **id != self.members.id);
-        let pings = others.filter_map(|id| self.peers.requests(*id)).map(|link| async move {
-            if let Err(error) = link.call(Request::Ping, PATIENCE).await {
-                tracing::debug!(%error, "a peer did not answer");
-            }
-        });
-        futures::future::join_all(pings).await;
+        let links = others.filter_map(|id| Some((*id, self.peers.requests(*id)?)));
+        futures::future::join_all(links.map(|(id, link)| self.report_to(id, link))).await;
+    }
+
+    async fn report_to(&self, id: NodeId, link: Link) {
+        let own = Request::Report(Box::new(self.reports.own()));
+        let mut answer = link.call(own, PATIENCE).await;
+        if let Err(LinkError::Protocol { .. }) = answer {
+            // An earlier version knows no reports.
+            answer = link.call(Request::Ping, PATIENCE).await;
+        }
+        match answer {
+            Ok(Reply::Report(report)) => self.reports.hear(id, *report),
+            Ok(_) => {}
+            Err(error) => tracing::debug!(%error, "a peer did not answer"),
+        }
     }
 }

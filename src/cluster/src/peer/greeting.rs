@@ -61,7 +61,9 @@ pub(crate) fn judge_directory(
     let Some(incarnation) = theirs.incarnation else {
         return match version {
             PeerVersion::First => Ok(()),
-            PeerVersion::Second => Err(Refused::Peer("it does not say which data directory it has".into())),
+            PeerVersion::Second | PeerVersion::Third => {
+                Err(Refused::Peer("it does not say which data directory it has".into()))
+            }
         };
     };
     let is_known =

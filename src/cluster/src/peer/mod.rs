@@ -13,3 +13,4 @@ pub(crate) mod rate_limit;
 pub(crate) mod refusal_log;
 pub(crate) mod refusals;
 pub(crate) mod removed_nodes;
+pub(crate) mod reports;

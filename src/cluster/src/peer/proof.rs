@@ -52,7 +52,7 @@ pub(crate) async fn request_proof<S: AsyncRead + AsyncWrite + Unpin>(
 ) -> std::io::Result<PeerProof> {
     let shown = match channel.version {
         PeerVersion::First => None,
-        PeerVersion::Second => {
+        PeerVersion::Second | PeerVersion::Third => {
             let challenge = Challenge::draw().map_err(std::io::Error::other)?;
             send(stream, &challenge).await?;
             Some((challenge, receive(stream).await?))

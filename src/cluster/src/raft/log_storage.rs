@@ -105,7 +105,9 @@ impl RaftLogStorage<TypeConfig> for LogStorage {
                 let _ = done.send(result);
             }),
         )?;
-        fsynced.await.map_err(io::Error::other)?
+        fsynced.await.map_err(io::Error::other)??;
+        self.ledger.save(vote);
+        Ok(())
     }
 
     async fn save_committed(&mut self, committed: Option<LogId>) -> Result<(), io::Error> {
@@ -126,14 +128,17 @@ impl RaftLogStorage<TypeConfig> for LogStorage {
         I::IntoIter: OptionalSend,
     {
         let entries = raft_codec::log_entries(entries)?;
-        self.ledger.note_entries(&entries);
-        let (began, metrics) = (std::time::Instant::now(), self.metrics.clone());
-        let done = move |result| {
+        let appending = self.ledger.append(&entries);
+        let (began, metrics, ledger) = (std::time::Instant::now(), self.metrics.clone(), self.ledger.clone());
+        let done = move |result: Result<(), io::Error>| {
             let took = began.elapsed();
             metrics.log_fsync_seconds.observe(took.as_secs_f64());
             if took > SLOW {
                 let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
                 tracing::warn!(took_ms, "the disk is slow: every write waits until log entries are kept");
+            }
+            if result.is_ok() {
+                ledger.flush(appending);
             }
             callback.io_completed(result);
         };
@@ -146,11 +151,14 @@ impl RaftLogStorage<TypeConfig> for LogStorage {
             // No entry follows it; the store refuses to purge up to an entry that it does not have.
             return Ok(());
         }
-        self.ledger.truncate(last.map_or(0, |last| last.index));
-        self.log.truncate_after(last.as_ref().map(raft_codec::position))
+        let last = last.as_ref().map(raft_codec::position);
+        self.ledger.truncate(last);
+        self.log.truncate_after(last)
     }
 
     async fn purge(&mut self, upto: LogId) -> Result<(), io::Error> {
-        self.log.purge(raft_codec::position(&upto))
+        let upto = raft_codec::position(&upto);
+        self.ledger.purge(upto);
+        self.log.purge(upto)
     }
 }

@@ -1,5 +1,5 @@
-//! The vote ledger: the vote this node has given and the commits it knows of, readable without
-//! Raft's loop.
+//! The vote ledger: the vote this node has given, the commits it knows of and what of both is on
+//! disk, readable without Raft's loop.
 //!
 //! Each fact is recorded before any other node can learn it: a vote before it is saved and sent, a
 //! commit before a follower or a client hears of it. A reader that acts on a consequence of a fact
@@ -37,6 +37,19 @@ struct Facts {
     voters: Voters,
     /// The log may hold a membership change up to this index.
     members_change_index: u64,
+    /// The last vote that is on disk.
+    saved_vote: Option<StoredVote>,
+    /// The last entry of the log that is on disk.
+    flushed: Option<LogPosition>,
+    /// How often the log was truncated.
+    truncations: u64,
+}
+
+/// Entries that are about to be appended.
+#[derive(Clone, Copy)]
+pub(crate) struct Appending {
+    last: Option<LogPosition>,
+    truncations: u64,
 }
 
 /// A leader's claim to lead, which a quorum confirms before a read is answered.
@@ -51,15 +64,18 @@ pub(crate) struct LeaderClaim {
 }
 
 impl VoteLedger {
-    /// The ledger of node `me`, with its saved vote and a log that ends at `last_index`.
-    pub(crate) fn new(me: NodeId, vote: Option<StoredVote>, last_index: u64) -> Self {
+    /// The ledger of node `me`, with its saved vote and a log that ends with `last`.
+    pub(crate) fn new(me: NodeId, vote: Option<StoredVote>, last: Option<LogPosition>) -> Self {
         let facts = Facts {
             vote,
             won: None,
             committed: None,
             applied_index: 0,
             voters: Arc::new([]),
-            members_change_index: last_index,
+            members_change_index: last.map_or(0, |last| last.index),
+            saved_vote: vote,
+            flushed: last,
+            truncations: 0,
         };
         Self { me, facts: Arc::new(Mutex::new(facts)) }
     }
@@ -82,12 +98,37 @@ impl VoteLedger {
         }
     }
 
+    /// Records that a vote is on disk.
+    pub(crate) fn save(&self, vote: StoredVote) {
+        let mut facts = self.lock();
+        if facts.saved_vote.is_none_or(|saved| saved.term <= vote.term) {
+            facts.saved_vote = Some(vote);
+        }
+    }
+
     /// Records the membership changes among entries that are about to be appended.
-    pub(crate) fn note_entries(&self, entries: &[(LogPosition, Bytes)]) {
+    pub(crate) fn append(&self, entries: &[(LogPosition, Bytes)]) -> Appending {
         for (at, payload) in entries {
             if codec::kind_of(payload) == Some(Kind::Membership) {
                 self.members_change(at.index);
             }
+        }
+        Appending { last: entries.last().map(|(at, _)| *at), truncations: self.lock().truncations }
+    }
+
+    /// Records that these entries are on disk. Entries that were truncated meanwhile do not count.
+    pub(crate) fn flush(&self, appended: Appending) {
+        let mut facts = self.lock();
+        if facts.truncations == appended.truncations && appended.last.is_some() {
+            facts.flushed = appended.last;
+        }
+    }
+
+    /// Records that everything up to here is on disk in the tables, whatever the log holds.
+    pub(crate) fn purge(&self, upto: LogPosition) {
+        let mut facts = self.lock();
+        if facts.flushed.is_none_or(|flushed| flushed.index < upto.index) {
+            facts.flushed = Some(upto);
         }
     }
 
@@ -98,9 +139,32 @@ impl VoteLedger {
     }
 
     /// Records that the log now ends here.
-    pub(crate) fn truncate(&self, last_index: u64) {
+    pub(crate) fn truncate(&self, last: Option<LogPosition>) {
         let mut facts = self.lock();
+        let last_index = last.map_or(0, |last| last.index);
         facts.members_change_index = facts.members_change_index.min(last_index);
+        facts.truncations += 1;
+        if facts.flushed.is_some_and(|flushed| flushed.index > last_index) {
+            facts.flushed = last;
+        }
+    }
+
+    /// The last vote, and the last entry known to be committed, that are on disk.
+    pub(crate) fn on_disk(&self) -> (Option<StoredVote>, Option<LogPosition>) {
+        let facts = self.lock();
+        let held = match (facts.committed, facts.flushed) {
+            (Some(committed), Some(flushed)) if committed.index <= flushed.index => Some(committed),
+            // All that is on disk is committed.
+            (Some(_), flushed) => flushed,
+            (None, _) => None,
+        };
+        (facts.saved_vote, held)
+    }
+
+    /// The last entry of the log that is on disk.
+    #[allow(dead_code, reason = "read by the greeting that comes next")]
+    pub(crate) fn log_end_on_disk(&self) -> Option<LogPosition> {
+        self.lock().flushed
     }
 
     /// Records that the entries up to here are applied, with the voters as of then if they may have
@@ -115,7 +179,7 @@ impl VoteLedger {
 
     /// The ledger of a state without a running node.
     pub(crate) fn detached() -> Self {
-        Self::new(0, None, 0)
+        Self::new(0, None, None)
     }
 
     pub(crate) const fn node(&self) -> NodeId {
@@ -175,7 +239,8 @@ mod tests {
     }
 
     fn leading() -> VoteLedger {
-        let ledger = VoteLedger::new(1, Some(StoredVote { term: 3, node: 2, committed: true }), 7);
+        let ledger =
+            VoteLedger::new(1, Some(StoredVote { term: 3, node: 2, committed: true }), Some(at(3, 2, 7)));
         ledger.apply(7, Some(voters(&[&[1, 2, 3]])));
         ledger.promise(WON);
         ledger.commit(at(4, 1, 8));
@@ -184,7 +249,7 @@ mod tests {
 
     #[test]
     fn a_leader_answers_from_what_it_has_committed_itself() {
-        let ledger = VoteLedger::new(1, None, 0);
+        let ledger = VoteLedger::new(1, None, None);
         ledger.apply(0, Some(voters(&[&[1]])));
         assert!(ledger.leader_claim().is_none(), "nobody elected it");
         ledger.promise(WON);
@@ -210,7 +275,7 @@ mod tests {
 
     #[test]
     fn an_election_won_before_the_start_is_no_lead() {
-        let ledger = VoteLedger::new(1, Some(WON), 8);
+        let ledger = VoteLedger::new(1, Some(WON), Some(at(4, 1, 8)));
         ledger.apply(8, Some(voters(&[&[1, 2, 3]])));
         ledger.commit(at(4, 1, 8));
         assert!(ledger.supports(&WON), "it gave its vote to nobody else");
@@ -224,7 +289,7 @@ mod tests {
         let ledger = leading();
         ledger.members_change(9);
         assert!(ledger.leader_claim().is_none());
-        ledger.truncate(8);
+        ledger.truncate(Some(at(4, 1, 8)));
         ledger.apply(8, None);
         assert!(ledger.leader_claim().is_some(), "the change is gone");
         ledger.members_change(9);
@@ -233,11 +298,36 @@ mod tests {
         assert!(!claim.is_quorum(&BTreeSet::from([1, 2])), "two of five");
         assert!(!claim.is_quorum(&BTreeSet::from([1, 4, 5])), "one of three");
         assert!(claim.is_quorum(&BTreeSet::from([1, 2, 4])));
-        let fresh = VoteLedger::new(1, None, 5);
+        let fresh = VoteLedger::new(1, None, Some(at(4, 1, 5)));
         fresh.apply(4, Some(voters(&[&[1]])));
         fresh.promise(WON);
         fresh.commit(at(4, 1, 6));
         assert!(fresh.leader_claim().is_none(), "entry 5 may be a change of the members");
+    }
+
+    #[test]
+    fn only_what_is_committed_and_on_disk_is_held() {
+        let entry = |at| (at, Bytes::new());
+        let ledger = VoteLedger::new(1, None, Some(at(1, 1, 5)));
+        assert_eq!(ledger.on_disk(), (None, None), "nothing is known to be committed");
+        ledger.commit(at(1, 1, 4));
+        assert_eq!(ledger.on_disk().1, Some(at(1, 1, 4)));
+        ledger.append(&[entry(at(1, 1, 6))]);
+        ledger.commit(at(1, 1, 6));
+        assert_eq!(ledger.on_disk().1, Some(at(1, 1, 5)), "entry 6 is not on disk yet");
+        let seventh = ledger.append(&[entry(at(1, 1, 7))]);
+        ledger.truncate(Some(at(1, 1, 6)));
+        ledger.flush(seventh);
+        assert_eq!(ledger.log_end_on_disk(), Some(at(1, 1, 5)), "entry 7 was truncated");
+        ledger.flush(ledger.append(&[entry(at(2, 2, 7))]));
+        assert_eq!((ledger.on_disk().1, ledger.log_end_on_disk()), (Some(at(1, 1, 6)), Some(at(2, 2, 7))));
+        ledger.promise(WON);
+        assert_eq!(ledger.on_disk().0, None);
+        ledger.save(WON);
+        ledger.save(StoredVote { term: 3, node: 2, committed: true });
+        assert_eq!(ledger.on_disk().0, Some(WON));
+        ledger.purge(at(5, 1, 90));
+        assert_eq!(ledger.log_end_on_disk(), Some(at(5, 1, 90)));
     }
 
     #[test]

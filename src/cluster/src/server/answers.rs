@@ -64,6 +64,12 @@ pub(super) async fn answer(server: &Arc<PeerServer>, asker: Asker, request: Requ
             }
         }
         Request::Ping => Reply::Pong,
+        Request::Report(report) => {
+            if let PeerIdentity::Node(id) = asker.identity {
+                server.services.reports.hear(id, *report);
+            }
+            Reply::Report(Box::new(server.services.reports.own()))
+        }
         Request::FitnessToLead => Reply::FitnessToLead(server.services.members.fitness()),
         Request::Join(request) => match asker.identity {
             PeerIdentity::Node(id) => {

@@ -68,7 +68,7 @@ pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     let exchange = async {
         let challenge = match channel.version {
             PeerVersion::First => None,
-            PeerVersion::Second => Some(demand(&mut stream, &channel, server).await?),
+            PeerVersion::Second | PeerVersion::Third => Some(demand(&mut stream, &channel, server).await?),
         };
         for _ in 0..REQUESTS_MAX {
             let Some(frame) = frame::read_up_to(&mut stream, BODY_BYTES_MAX).await? else { return Ok(()) };

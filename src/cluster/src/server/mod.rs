@@ -35,6 +35,7 @@ use crate::peer::local_end::LocalEnd;
 use crate::peer::proof::{self, PeerProof};
 use crate::peer::refusal_log::RefusalLog;
 use crate::peer::removed_nodes::RemovedNodes;
+use crate::peer::reports::Reports;
 use crate::read::barrier::ReadBarrier;
 use crate::server::endpoint::RaftEndpoint;
 use crate::server::join::JoinGate;
@@ -58,6 +59,7 @@ pub(crate) struct Services {
     pub backups: BackupService,
     pub barrier: Arc<ReadBarrier>,
     pub forwarder: Arc<ProposalForwarder>,
+    pub reports: Reports,
 }
 
 /// Serves peers and tools.

@@ -35,7 +35,7 @@ impl Greeting {
     pub(crate) fn encode(&self, version: PeerVersion) -> Result<Vec<u8>, CodecError> {
         match version {
             PeerVersion::First => codec::encode(Kind::Hello, &self.hello),
-            PeerVersion::Second => codec::encode(Kind::Greeting, self),
+            PeerVersion::Second | PeerVersion::Third => codec::encode(Kind::Greeting, self),
         }
     }
 
@@ -46,7 +46,7 @@ impl Greeting {
     pub(crate) fn decode(version: PeerVersion, bytes: &[u8]) -> Result<Self, CodecError> {
         match version {
             PeerVersion::First => codec::decode(Kind::Hello, bytes).map(Self::of_tool),
-            PeerVersion::Second => codec::decode(Kind::Greeting, bytes),
+            PeerVersion::Second | PeerVersion::Third => codec::decode(Kind::Greeting, bytes),
         }
     }
 }

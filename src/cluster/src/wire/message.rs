@@ -13,6 +13,7 @@ use crate::wire::fitness::Fitness;
 use crate::wire::join::{JoinReply, JoinRequest};
 use crate::wire::membership_change::{ChangePlan, ChangeRequest};
 use crate::wire::raft_codec::{AppliedMark, WireEntry};
+use crate::wire::report::NodeReport;
 
 /// The protocol version; nodes with another one are refused at the greeting.
 pub const PROTOCOL: u32 = 1;
@@ -100,8 +101,11 @@ pub(crate) enum Request {
     /// The same as ReadIndex, from a node that supports this vote: the leader may need no other
     /// vote.
     ReadIndexOf(StoredVote),
-    /// Could the receiver lead? Only for a peer of [`PeerVersion::Second`].
+    /// Could the receiver lead? Only for a peer of [`PeerVersion::Second`] or later.
     FitnessToLead,
+    /// What the sender reports of itself; the answer is the receiver's report. Only for a peer of
+    /// [`PeerVersion::Third`].
+    Report(Box<NodeReport>),
 }
 
 impl Request {
@@ -123,7 +127,8 @@ impl Request {
             | Self::ReadIndexOf(_)
             | Self::Supports(_)
             | Self::Ping
-            | Self::FitnessToLead => None,
+            | Self::FitnessToLead
+            | Self::Report(_) => None,
         }
     }
 
@@ -133,8 +138,12 @@ impl Request {
     }
 
     /// Whether a peer of this protocol version can read it.
-    pub(crate) const fn is_known_to(&self, version: PeerVersion) -> bool {
-        matches!(version, PeerVersion::Second) || !matches!(self, Self::FitnessToLead)
+    pub(crate) fn is_known_to(&self, version: PeerVersion) -> bool {
+        match self {
+            Self::FitnessToLead => version >= PeerVersion::Second,
+            Self::Report(_) => version >= PeerVersion::Third,
+            _ => true,
+        }
     }
 }
 
@@ -180,6 +189,8 @@ pub(crate) enum Reply {
     DiskFull,
     Supports(bool),
     FitnessToLead(Fitness),
+    /// To Report.
+    Report(Box<NodeReport>),
 }
 
 /// The outcome of an Append.

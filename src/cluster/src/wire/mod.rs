@@ -9,4 +9,5 @@ pub(crate) mod membership_change;
 pub(crate) mod message;
 pub(crate) mod raft_codec;
 pub(crate) mod raft_types;
+pub(crate) mod report;
 pub(crate) mod rewrap;

@@ -134,8 +134,8 @@ impl SimulatedDisk {
     pub(crate) fn ledger(&self, me: NodeId) -> VoteLedger {
         let platter = self.lock();
         let written = &platter.written;
-        let last = written.entries.keys().next_back().copied().or(written.purged.map(|at| at.index));
-        VoteLedger::new(me, written.vote, last.unwrap_or(0))
+        let last = written.entries.values().next_back().map(|(at, _)| *at).or(written.purged);
+        VoteLedger::new(me, written.vote, last)
     }
 
     /// Ignores all further writes of the running node.
@@ -301,7 +301,9 @@ impl RaftLogStorage<TypeConfig> for DiskLog {
             let _ = done.send(result);
         });
         self.write(Write::Vote(vote), Some(done))?;
-        synced.await.map_err(io::Error::other)?
+        synced.await.map_err(io::Error::other)??;
+        self.ledger.save(vote);
+        Ok(())
     }
 
     async fn save_committed(&mut self, committed: Option<LogId>) -> Result<(), io::Error> {
@@ -322,16 +324,25 @@ impl RaftLogStorage<TypeConfig> for DiskLog {
         I::IntoIter: OptionalSend,
     {
         let entries = raft_codec::log_entries(entries)?;
-        self.ledger.note_entries(&entries);
-        self.write(Write::Append(entries), Some(Box::new(move |result| callback.io_completed(result))))
+        let (appending, ledger) = (self.ledger.append(&entries), self.ledger.clone());
+        let done = move |result: Result<(), io::Error>| {
+            if result.is_ok() {
+                ledger.flush(appending);
+            }
+            callback.io_completed(result);
+        };
+        self.write(Write::Append(entries), Some(Box::new(done)))
     }
 
     async fn truncate_after(&mut self, last: Option<LogId>) -> Result<(), io::Error> {
-        self.ledger.truncate(last.map_or(0, |last| last.index));
-        self.write(Write::TruncateAfter(last.as_ref().map(raft_codec::position)), None)
+        let last = last.as_ref().map(raft_codec::position);
+        self.ledger.truncate(last);
+        self.write(Write::TruncateAfter(last), None)
     }
 
     async fn purge(&mut self, upto: LogId) -> Result<(), io::Error> {
-        self.write(Write::Purge(raft_codec::position(&upto)), None)
+        let upto = raft_codec::position(&upto);
+        self.ledger.purge(upto);
+        self.write(Write::Purge(upto), None)
     }
 }

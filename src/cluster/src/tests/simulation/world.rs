@@ -94,7 +94,7 @@ impl World {
         };
         let version = match weakness {
             Weakness::ForgottenDirectories => PeerVersion::First,
-            _ => PeerVersion::Second,
+            _ => PeerVersion::Third,
         };
         // At the second level, no node speaks the first version.
         let level = if version == PeerVersion::First { 1 } else { FEATURE_LEVEL };
