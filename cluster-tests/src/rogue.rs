@@ -17,9 +17,9 @@ use keymoot_codec::Kind;
 use keymoot_crypto::{Challenge, Keyring, KeyringProof, ProofPurpose, ProofScope};
 use keymoot_model::ClusterName;
 use keymoot_state::Response;
-use keymoot_store::Incarnation;
+use keymoot_store::{Incarnation, LogPosition, Start, StoredVote};
 use keymoot_tls::server_name_of;
-use keymoot_tls::{PEER_ALPN_2, PeerCredentials, peer_client_config};
+use keymoot_tls::{PEER_ALPN_3, PeerCredentials, peer_client_config};
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -41,12 +41,58 @@ pub struct Hello {
     expelled: bool,
 }
 
-/// The first message of the second version.
+/// The first message of the third version.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Greeting {
     hello: Hello,
     incarnation: Option<Incarnation>,
     remembered: Option<Incarnation>,
+    claim: Option<Claim>,
+    memory: Option<Memory>,
+    refusal: Option<String>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Claim {
+    start: Start,
+    vote: Option<StoredVote>,
+    log_end: Option<LogPosition>,
+    address: String,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Memory {
+    start: Start,
+    vote: Option<StoredVote>,
+    held: Option<LogPosition>,
+    address: Option<String>,
+}
+
+/// The data directory of the stolen node, as it is known to its peers.
+#[derive(Clone, Copy, Debug)]
+pub struct StolenDirectory {
+    incarnation: Incarnation,
+    start: Start,
+}
+
+impl StolenDirectory {
+    /// Reads it from the data directory `root`, which a running node may use.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn read(root: &Path) -> Result<Self, RigError> {
+        let none = || RigError::Answer(format!("{} was never used", root.display()));
+        let incarnation = Incarnation::read(root).map_err(refused)?.ok_or_else(none)?;
+        let start = Start::read(root).map_err(refused)?.ok_or_else(none)?;
+        Ok(Self { incarnation, start })
+    }
+
+    /// What is claimed: to be ahead of all that anybody remembers.
+    fn claim(self) -> Claim {
+        let vote = Some(StoredVote { term: 1 << 40, node: 1, committed: false });
+        let log_end = Some(LogPosition { term: 1 << 40, node: 1, index: 1 << 40 });
+        Claim { start: self.start, vote, log_end, address: "127.0.0.1:1".to_owned() }
+    }
 }
 
 /// Requests; those that no test sends only stand for their numbers.
@@ -120,9 +166,8 @@ impl Stolen {
 /// A connection.
 pub struct Rogue {
     cluster: ClusterName,
-    /// The incarnation of the stolen node's data directory; without it, no member is accepted in
-    /// the second version.
-    pub incarnation: Option<Incarnation>,
+    /// The stolen node's data directory; without it, no member is accepted in the third version.
+    pub directory: Option<StolenDirectory>,
     stream: StreamOwned<ClientConnection, TcpStream>,
 }
 
@@ -145,7 +190,7 @@ impl Rogue {
         socket.set_read_timeout(Some(WITHIN)).map_err(RigError::io("cannot set a time-out"))?;
         let mut stream = StreamOwned::new(session, socket);
         stream.conn.complete_io(&mut stream.sock).map_err(RigError::io("cannot shake hands"))?;
-        Ok(Self { cluster: cluster.clone(), incarnation: None, stream })
+        Ok(Self { cluster: cluster.clone(), directory: None, stream })
     }
 
     /// Claims to be this node, or a tool; returns the other side's greeting.
@@ -155,16 +200,24 @@ impl Rogue {
     pub fn greet(&mut self, node: Option<u64>, fence: Option<u64>) -> Result<Hello, RigError> {
         let cluster = self.cluster.as_str().to_owned();
         let hello = Hello { protocol: PROTOCOL, cluster, node, fence, feature_level: 0, expelled: false };
-        if self.stream.conn.alpn_protocol() != Some(PEER_ALPN_2) {
+        if self.stream.conn.alpn_protocol() != Some(PEER_ALPN_3) {
             self.send(0, Kind::Hello, &hello)?;
             return self.receive(Kind::Hello);
         }
-        let incarnation = self.incarnation.filter(|_| fence.is_some());
-        self.send(0, Kind::Greeting, &Greeting { hello, incarnation, remembered: None })?;
-        self.receive::<Greeting>(Kind::Greeting).map(|theirs| theirs.hello)
+        let directory = self.directory.filter(|_| fence.is_some());
+        let greeting = Greeting {
+            hello,
+            incarnation: directory.map(|directory| directory.incarnation),
+            remembered: None,
+            claim: directory.map(StolenDirectory::claim),
+            memory: None,
+            refusal: None,
+        };
+        self.send(0, Kind::DirectoryGreeting, &greeting)?;
+        self.receive::<Greeting>(Kind::DirectoryGreeting).map(|theirs| theirs.hello)
     }
 
-    /// The challenge that follows the greeting in the second version.
+    /// The challenge that follows the greeting from the second version on.
     ///
     /// # Errors
     /// When it does not come.

@@ -61,7 +61,7 @@ fn an_emptied_voter_elects_nobody_and_no_acknowledged_key_is_lost() {
     let said = cluster.said(2).unwrap();
     for part in [
         "node 2 of cluster dev has another data directory than node 3 knows it by",
-        "keymoot cluster remove 2 at another node",
+        "keymoot cluster replace-disk",
     ] {
         assert!(said.contains(part), "{part:?} is not in: {said}");
     }
@@ -78,7 +78,7 @@ fn an_emptied_voter_elects_nobody_and_no_acknowledged_key_is_lost() {
     let told = cluster.operate(3, &["status"]).unwrap();
     assert_ne!(told.code, Some(0), "{told:?}");
     assert!(told.out.contains("refuses node 2: its data directory is not the one it had"), "{told:?}");
-    assert!(told.out.contains("keymoot cluster remove 2"), "{told:?}");
+    assert!(told.out.contains("keymoot cluster replace-disk"), "{told:?}");
 }
 
 /// Peers that refused a node speak to it again when they dial it next.

@@ -35,6 +35,7 @@ mod nemesis_short;
 mod no_secret_at_rest;
 mod nothing_is_lost;
 mod odd_but_sound;
+mod older_directory;
 mod one_key_per_content;
 mod periods_cost_no_write;
 mod playready_packager;

@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 
-use cluster_tests::rogue::{Ask, Reply, Rogue, Stolen};
+use cluster_tests::rogue::{Ask, Reply, Rogue, Stolen, StolenDirectory};
 use cluster_tests::{Grown, secret_file, widevine};
 use keymoot_cluster::{
     AdminRequest, AdminResponse, Change, ChangeRequest, JoinReply, JoinRequest, PROTOCOL, ProvenJoin,
@@ -13,9 +13,8 @@ use keymoot_codec::Kind;
 use keymoot_crypto::{Challenge, JoinToken, Keyring, KeyringProof, ProofPurpose};
 use keymoot_model::{Account, AccountId, Consistency, ResponseShape};
 use keymoot_state::{Command, FEATURE_LEVEL, NodeFacts, Proposal};
-use keymoot_store::Incarnation;
 use keymoot_tls::{JOIN_ALPN, JOIN_ALPN_2, NodeKey, join_client_config};
-use keymoot_tls::{PEER_ALPN, PEER_ALPN_2};
+use keymoot_tls::{PEER_ALPN, PEER_ALPN_3};
 
 const NAME: &str = "grown";
 
@@ -132,12 +131,12 @@ enum Way {
 }
 
 /// A connection to node 1 with the certificate of node 2: as that node, or as a tool.
-fn open(stolen: &Stolen, incarnation: Incarnation, at: SocketAddr, way: Way, as_node: bool) -> Rogue {
-    let alpn = if matches!(way, Way::First) { PEER_ALPN } else { PEER_ALPN_2 };
+fn open(stolen: &Stolen, directory: StolenDirectory, at: SocketAddr, way: Way, as_node: bool) -> Rogue {
+    let alpn = if matches!(way, Way::First) { PEER_ALPN } else { PEER_ALPN_3 };
     // What fence the cluster has is said to whoever greets.
     let fence = stolen.connect(1, at, PEER_ALPN).unwrap().greet(Some(2), None).unwrap().fence;
     let mut rogue = stolen.connect(1, at, alpn).unwrap();
-    rogue.incarnation = Some(incarnation);
+    rogue.directory = Some(directory);
     rogue.greet(Some(2), fence.filter(|_| as_node)).unwrap();
     let proof = match way {
         Way::First => return rogue,
@@ -167,8 +166,8 @@ fn a_nodes_certificate_without_the_keyring_administers_nothing() {
 
     let stolen = Stolen::from(&cluster.dir("b"), NAME).unwrap();
     let at = cluster.node("a").peer;
-    // Whoever has node 2's data too has even its incarnation.
-    let incarnation = Incarnation::read(&cluster.dir("b").join("data")).unwrap().unwrap();
+    // Whoever has node 2's data too knows even its incarnation and its start.
+    let directory = StolenDirectory::read(&cluster.dir("b").join("data")).unwrap();
     let of_tools = [
         Ask::Admin(AdminRequest::Status),
         Ask::Admin(AdminRequest::Accounts),
@@ -192,7 +191,7 @@ fn a_nodes_certificate_without_the_keyring_administers_nothing() {
         let mut through = Vec::new();
         for as_node in [false, true] {
             // On one connection, so that nothing depends on what came before.
-            let mut rogue = open(&stolen, incarnation, at, way, as_node);
+            let mut rogue = open(&stolen, directory, at, way, as_node);
             let asks = of_tools.iter().chain(of_nodes.iter().filter(|_| as_node));
             for ask in asks {
                 match rogue.ask(ask) {
@@ -232,7 +231,7 @@ fn a_proof_is_good_on_its_own_connection_only() {
     let ring = |path: &str| Keyring::load(path.as_ref()).unwrap();
     let keyring = ring(&cluster.keyring());
     let connect = || {
-        let mut rogue = stolen.connect(1, at, PEER_ALPN_2).unwrap();
+        let mut rogue = stolen.connect(1, at, PEER_ALPN_3).unwrap();
         rogue.greet(Some(2), None).unwrap();
         let challenge = rogue.challenge().unwrap();
         (rogue, challenge)

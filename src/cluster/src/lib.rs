@@ -24,6 +24,7 @@ mod write;
 
 #[cfg(test)]
 mod tests;
+mod vote_ledger;
 
 pub use cluster::Cluster;
 pub use error::ClusterError;

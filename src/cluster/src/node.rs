@@ -13,11 +13,13 @@ use keymoot_store::{Directory, Log};
 use keymoot_telemetry::Metrics;
 
 use crate::backup::BackupService;
+use crate::members::enrolment::Enrolment;
 use crate::members::founding::{Founder, Founding};
 use crate::members::join::JoinService;
 use crate::members::membership::Members;
 use crate::members::node_info::NodeInfo;
 use crate::members::reconciler::MembershipReconciler;
+use crate::members::reporting::Reporting;
 use crate::ops::admin::AdminService;
 use crate::ops::damage::{DamageReport, DamageWatch};
 use crate::ops::monitor::Monitor;
@@ -34,11 +36,11 @@ use crate::peer::reports::Reports;
 use crate::raft::Raft;
 use crate::raft::snapshot_schedule::SnapshotSchedule;
 use crate::raft::state_view::StateView;
-use crate::raft::vote_ledger::VoteLedger;
 use crate::read::barrier::ReadBarrier;
 use crate::read::read_index::ReadIndex;
 use crate::server::endpoint::RaftEndpoint;
 use crate::server::{PeerServer, Services};
+use crate::vote_ledger::VoteLedger;
 use crate::write::appender::LogAppender;
 use crate::write::disk::Disk;
 use crate::write::forwarder::ProposalForwarder;
@@ -134,8 +136,13 @@ impl Node {
                 base.members.clone(),
                 removed,
                 founder.clone(),
-                parts.peers.clone(),
-                base.reports.clone(),
+                Reporting::new(
+                    parts.peers.clone(),
+                    base.reports.clone(),
+                    parts.fence.clone(),
+                    base.info.clone(),
+                ),
+                Enrolment::new(base.members.clone(), parts.fence.clone(), parts.local.fatal.clone()),
                 base.info.clone(),
                 parts.metrics.clone(),
             ),
@@ -147,6 +154,7 @@ impl Node {
                 state: parts.state.clone(),
                 disk: parts.disk.clone(),
                 fence: parts.fence,
+                info: base.info.clone(),
                 damage: base.damage.clone(),
                 founder,
                 peers: parts.peers,

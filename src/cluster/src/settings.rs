@@ -1,6 +1,7 @@
 //! The settings of a node's cluster: the configuration's sections that this crate reads, each key
 //! with its default.
 
+mod member_address;
 mod peer_address;
 mod profile;
 
@@ -11,6 +12,7 @@ use keymoot_model::ClusterName;
 use keymoot_model::{NodeId, empty_is_none};
 use serde::{Deserialize, Serialize};
 
+pub use member_address::MemberAddress;
 pub use peer_address::{PeerAddress, PeerAddressError};
 pub use profile::NetworkProfile;
 
@@ -72,6 +74,9 @@ pub struct ClusterSection {
     /// The address that other nodes dial; `None` means `peer_listen`.
     #[serde(with = "empty_is_none")]
     pub peer_advertise: Option<PeerAddress>,
+    /// Addresses of other nodes, tried beside those that the cluster knows: for a node that never
+    /// heard of the others, or when all nodes have moved.
+    pub peer_hints: Vec<MemberAddress>,
     /// The cluster's CA certificate, PEM.
     pub ca_file: PathBuf,
     /// This node's certificate, PEM.
@@ -102,6 +107,7 @@ impl Default for ClusterSection {
             name: default_cluster_name(),
             peer_listen: SocketAddr::from(([127, 0, 0, 1], 9081)),
             peer_advertise: None,
+            peer_hints: Vec::new(),
             ca_file: "/etc/keymoot/tls/ca.pem".into(),
             cert_file: "/etc/keymoot/tls/node.pem".into(),
             key_file: "/etc/keymoot/tls/node-key.pem".into(),

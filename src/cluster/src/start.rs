@@ -36,8 +36,8 @@ use crate::raft::network::Network;
 use crate::raft::snapshot_schedule::SnapshotSchedule;
 use crate::raft::state_machine::{StateMachine, read_mark};
 use crate::raft::state_view::StateView;
-use crate::raft::vote_ledger::VoteLedger;
 use crate::server;
+use crate::vote_ledger::VoteLedger;
 use crate::wire::raft_codec;
 use crate::write::batcher::BatchLimits;
 
@@ -155,7 +155,11 @@ async fn open(
     refuse_gap(&log, applied.map_or(0, |applied| applied.index), directory.root())?;
     // The check must come before anything reads the vote.
     check_against_tables(&log, applied.as_ref().map(raft_codec::position), &directory)?;
-    let fence = Fence::new(directory.clone(), log.clone());
+    // A snapshot may be installed and the log not yet purged up to it.
+    let applied = applied.as_ref().map(raft_codec::position);
+    let ledger = VoteLedger::new(config.node.id, log.read_vote(), log.bounds().1.max(applied));
+    let address = config.cluster.peer_address();
+    let fence = Fence::new(directory.clone(), log.clone(), ledger.clone(), state.clone(), address.as_str());
     let silent_until = voteless_until(&config, &log);
     let listener = TcpListener::bind(config.cluster.peer_listen)
         .await
@@ -172,9 +176,6 @@ async fn open(
     };
     let connect_timeout = Duration::from_millis(config.cluster.connect_timeout_ms);
     let peers = Peers::new(local.clone(), peer_client_config(&credentials)?, connect_timeout);
-    // A snapshot may be installed and the log not yet purged up to it.
-    let applied = applied.as_ref().map(raft_codec::position);
-    let ledger = VoteLedger::new(config.node.id, log.read_vote(), log.bounds().1.max(applied));
     let machine =
         StateMachine::new(tables, state.clone(), directory.clone(), metrics.clone(), ledger.clone())
             .map_err(|error| StartError::Raft(error.to_string()))?;
@@ -253,6 +254,7 @@ fn info(config: &ClusterSettings, credentials: &PeerCredentials) -> NodeInfo {
         },
         peer_address: config.cluster.peer_address().to_string(),
         data_dir: config.node.data_dir.clone(),
+        peer_hints: config.cluster.peer_hints.clone(),
         certificate_expires_at_s: credentials.expires_at_s(),
         authority_pem: credentials.authority_pem(),
         silence: silence(config.cluster.election_timeout_max_ms),

@@ -6,6 +6,7 @@ use serde::de::DeserializeOwned;
 use keymoot_model::{Account, AccountId, Auxiliary, KeyPath, KeyRecord, Kid};
 
 use super::command::{Command, NewKey, Proposal};
+use super::directories;
 use super::features;
 use super::join_tokens;
 use super::layout::{
@@ -97,6 +98,7 @@ fn apply_one<T: Tables>(
         Command::RevokeJoinToken { id } => join_tokens::revoke(run, id),
         Command::PutAuthority(authority) => put_once(run, META_AUTHORITY, &**authority),
         Command::RaiseFeatureLevel { to } => features::raise(run, *to),
+        Command::EnrollDirectory { id, directory } => directories::enroll(run, *id, directory),
     }
 }
 

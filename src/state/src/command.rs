@@ -9,7 +9,7 @@ use keymoot_model::{
     PolicyName, ViewerPlace, Wrapped,
 };
 
-use super::record::{AuthorityRecord, ClusterIdentity, JoinTokenRecord};
+use super::record::{AuthorityRecord, ClusterIdentity, EnrolledDirectory, JoinTokenRecord};
 use super::rewrap::SecretPlace;
 
 /// A key that was made before it is proposed. Its wrapping binds it to place, version and KID.
@@ -212,6 +212,8 @@ pub enum Command {
     PutAuthority(Box<AuthorityRecord>),
     /// Raises the cluster's feature level.
     RaiseFeatureLevel { to: u32 },
+    /// Stores which data directory a node has, at each of its starts.
+    EnrollDirectory { id: NodeId, directory: EnrolledDirectory },
 }
 
 /// The condition on the stored policy under which a command changes it.
@@ -263,6 +265,7 @@ impl fmt::Display for Command {
             Self::RevokeJoinToken { .. } => f.write_str("revoke-join-token"),
             Self::PutAuthority(_) => f.write_str("put-authority"),
             Self::RaiseFeatureLevel { to } => write!(f, "raise-feature-level {to}"),
+            Self::EnrollDirectory { id, .. } => write!(f, "enroll-directory {id}"),
             Self::EndRental { place } => write!(f, "end-rental {}/{}", place.account, place.content),
         }
     }

@@ -28,10 +28,16 @@ pub fn version_of_level(level: u32) -> &'static str {
     }
 }
 
+/// From this level on, the state knows the data directories of the nodes.
+const ENROLLED_DIRECTORIES: u32 = 3;
+
 /// The lowest feature level at which a command may be proposed.
-pub fn level_of(_command: &Command) -> u32 {
-    // All commands came with the first release. Later commands get an arm of their own.
-    1
+pub const fn level_of(command: &Command) -> u32 {
+    match command {
+        Command::EnrollDirectory { .. } => ENROLLED_DIRECTORIES,
+        // All others came with the first release.
+        _ => 1,
+    }
 }
 
 /// The cluster's level at this position of the log; 0 before the cluster is founded.

@@ -27,6 +27,8 @@ pub(super) const META_LEASES: &[u8] = b"leases";
 
 /// Key of the highest node id ever assigned, in [`Table::Meta`].
 pub(super) const META_LAST_NODE: &[u8] = b"last_node";
+/// Key prefix of the enrolled data directories, by node, in [`Table::Meta`].
+const META_DIRECTORY: &[u8] = b"directory/";
 /// Key of the cluster's certificate authority in [`Table::Meta`].
 pub(super) const META_AUTHORITY: &[u8] = b"authority";
 
@@ -164,6 +166,11 @@ pub(super) fn account_key(id: &AccountId) -> &[u8] {
 /// Nodes sort by id.
 pub(super) fn node_key(id: NodeId) -> [u8; 8] {
     id.to_be_bytes()
+}
+
+/// The key of a node's enrolled data directory in [`Table::Meta`].
+pub(super) fn directory_key(id: NodeId) -> Vec<u8> {
+    [META_DIRECTORY, &id.to_be_bytes()].concat()
 }
 
 pub(super) fn session_key(client: u64) -> Vec<u8> {

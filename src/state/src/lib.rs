@@ -9,6 +9,7 @@ mod apply;
 mod clients;
 mod command;
 mod digest;
+mod directories;
 mod features;
 mod join_tokens;
 mod layout;
@@ -35,6 +36,7 @@ mod transaction;
 pub use apply::apply;
 pub use command::{Admission, Command, NewKey, NewSeed, NodeFacts, PolicyCondition, Proposal};
 pub use digest::Digest;
+pub use directories::enrolled_directory;
 pub use features::{FEATURE_LEVEL, level_of, version_of_level};
 pub use join_tokens::{TokenRefusal, check_join_token, join_tokens};
 pub use layout::KEY_BYTES_MAX;
@@ -49,7 +51,9 @@ pub use query::{
     account, accounts, authority, auxiliary, cluster_identity, current_key, digest, key_by_kid, kid_key,
     next_version, schedule, schedules, seed, server_secret, supplied_keys, supplied_periods,
 };
-pub use record::{AuthorityRecord, ClusterIdentity, JoinTokenRecord, NodeRecord, TokenSpent};
+pub use record::{
+    AuthorityRecord, ClusterIdentity, EnrolledDirectory, JoinTokenRecord, NodeRecord, TokenSpent,
+};
 pub use rentals::rental_began_at_ms;
 pub use response::Response;
 pub use rewrap::SecretPlace;

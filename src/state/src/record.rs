@@ -99,6 +99,19 @@ pub struct NodeRecord {
     pub removed_at_ms: Option<u64>,
 }
 
+/// The data directory of a node, as of a start. The record stays when the node is removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnrolledDirectory {
+    /// The fence under which it was enrolled: after a recovery or restore a node has another directory.
+    pub fence: u64,
+    /// The number that distinguishes the directory from every other of the node.
+    pub incarnation: u128,
+    /// The number of the start.
+    pub start: u64,
+    /// A random number that distinguishes the start from one of a copy.
+    pub start_id: u64,
+}
+
 /// A token that admits one node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JoinTokenRecord {

@@ -89,4 +89,6 @@ pub enum Response {
         /// The highest level that the member knows.
         level: u32,
     },
+    /// The node is enrolled with another data directory, or with a start that is not before this one.
+    OtherDirectory,
 }

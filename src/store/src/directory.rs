@@ -3,6 +3,7 @@
 //! ```text
 //! identity.toml   node, cluster and format; written once
 //! incarnations.toml   which directory this is, and which ones its peers had: see `incarnations.rs`
+//! starts.toml     its starts, and what its peers were seen to do: see `starts.rs`
 //! lock            held while open; names the process
 //! ballast         reserves disk space for a full disk
 //! log/            the Raft log
@@ -21,7 +22,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use arc_swap::ArcSwap;
 
 use super::incarnations::Incarnations;
+use super::starts::{PeerMemory, Start, Starts};
 use super::{Identity, Incarnation, Incoming, StoreError, durable, identity, lock::Lock, log, rebuild};
+use super::{LogPosition, StoredVote};
 
 pub(super) const LOG: &str = "log";
 const INCOMING: &str = "incoming";
@@ -32,6 +35,7 @@ pub struct Directory {
     root: PathBuf,
     identity: ArcSwap<Identity>,
     incarnations: Mutex<Incarnations>,
+    starts: Mutex<Starts>,
     received: AtomicU64,
     /// Held while this value lives.
     _lock: Lock,
@@ -65,6 +69,7 @@ impl Directory {
         };
         let is_known = log::holds_bytes(&root.join(LOG))? || super::states::States::new(root).exist()?;
         let incarnations = Incarnations::open(root, identity.fence, is_known)?;
+        let starts = Starts::begin(root, identity.fence, incarnations.own)?;
         durable::remove_directory(&root.join(INCOMING))?;
         durable::create_directory(&root.join(INCOMING))?;
         durable::create_directory(&root.join(LOG))?;
@@ -72,6 +77,7 @@ impl Directory {
             root: root.to_owned(),
             identity: ArcSwap::from_pointee(identity),
             incarnations: Mutex::new(incarnations),
+            starts: Mutex::new(starts),
             received: AtomicU64::new(0),
             _lock: lock,
         })
@@ -98,6 +104,7 @@ impl Directory {
         self.identity.store(Arc::new(adopted));
         // The peers on disk are void already: their file names the old fence.
         *incarnations = Incarnations { fence, own: incarnations.own, peers: BTreeMap::new() };
+        self.starts().enter_fence(fence);
         Ok(())
     }
 
@@ -116,6 +123,7 @@ impl Directory {
         if !self.holds_log()? {
             let mut incarnations = self.incarnations();
             *incarnations = Incarnations::open(&self.root, incarnations.fence, false)?;
+            *self.starts() = Starts::begin(&self.root, incarnations.fence, incarnations.own)?;
         }
         Ok(())
     }
@@ -151,6 +159,56 @@ impl Directory {
         more.write(&self.root)?;
         *incarnations = more;
         Ok(met)
+    }
+
+    /// The present start of the node on this directory.
+    pub fn start(&self) -> Start {
+        self.starts().current()
+    }
+
+    /// Notes, durably, that a peer may hear of the present start from now on.
+    ///
+    /// # Errors
+    /// An I/O error; no peer may hear of it then.
+    pub fn announce_start(&self) -> Result<(), StoreError> {
+        self.starts().announce(&self.root)
+    }
+
+    /// Whether this directory had that start.
+    pub fn has_started(&self, start: Start) -> bool {
+        self.starts().holds(start)
+    }
+
+    /// What is remembered of a peer.
+    pub fn memory_of(&self, peer: u64) -> Option<PeerMemory> {
+        self.starts().peers.get(&peer).cloned()
+    }
+
+    /// Remembers, durably, what a peer was met with under this fence.
+    ///
+    /// # Errors
+    /// [`StoreError::OtherFence`] when the fence has changed, or an I/O error; nothing is remembered then.
+    pub fn meet(&self, fence: u64, peer: u64, met: PeerMemory) -> Result<(), StoreError> {
+        self.starts().meet(&self.root, fence, peer, met)
+    }
+
+    /// Notes the last vote and the last committed entry that a peer has on its disk.
+    /// [`Self::write_memory`] writes them.
+    pub fn note_progress(&self, peer: u64, vote: Option<StoredVote>, held: Option<LogPosition>) {
+        self.starts().note(peer, vote, held);
+    }
+
+    /// Writes what was noted of peers since the last time.
+    ///
+    /// # Errors
+    /// An I/O error; what was noted is written the next time.
+    pub fn write_memory(&self) -> Result<(), StoreError> {
+        self.starts().write_out(&self.root)
+    }
+
+    fn starts(&self) -> MutexGuard<'_, Starts> {
+        // As for the incarnations.
+        self.starts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn incarnations(&self) -> MutexGuard<'_, Incarnations> {

@@ -45,6 +45,9 @@ pub enum StoreError {
     /// The file of the incarnations does not have the expected content.
     #[error("{} cannot be read as incarnations ({why}); restore it, or {anew}", path.display(), anew = JOIN_ANEW)]
     IncarnationsUnreadable { path: PathBuf, why: String },
+    /// The file of the starts does not have the expected content.
+    #[error("{} cannot be read as starts ({why}); restore it, or {anew}", path.display(), anew = JOIN_ANEW)]
+    StartsUnreadable { path: PathBuf, why: String },
     /// A recovered cluster has admitted the node meanwhile.
     #[error("this node belongs to another recovery of the cluster by now; greet it again")]
     OtherFence,

@@ -60,12 +60,17 @@ impl Incarnation {
         Ok(Self(u128::from_be_bytes(bytes)))
     }
 
+    /// Its number.
+    pub const fn number(self) -> u128 {
+        self.0
+    }
+
     /// The incarnation with this number.
     pub const fn from_number(number: u128) -> Self {
         Self(number)
     }
 
-    fn parse(text: &str) -> Result<Self, String> {
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
         let digits = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
         let number = u128::from_str_radix(text, 16).ok().filter(|_| digits);
         number.map(Self).ok_or_else(|| format!("{text:?} is no incarnation"))

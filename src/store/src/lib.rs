@@ -20,6 +20,7 @@ mod log;
 mod rebuild;
 mod snapshot;
 mod space;
+mod starts;
 mod states;
 mod tables;
 
@@ -32,6 +33,7 @@ pub use log::{Completion, ENTRY_BYTES_MAX, Log, LogOptions, LogPosition, StoredV
 pub use rebuild::Rebuild;
 pub use snapshot::{SnapshotReader, SnapshotRecord, SnapshotRecords, SnapshotWriter};
 pub use space::{Ballast, Space};
+pub use starts::{PeerMemory, Start};
 pub use tables::{
     KEY_BYTES_MAX, TableIter, Tables, TablesOptions, Value, View, WriteBatch, files_max as table_files_max,
 };

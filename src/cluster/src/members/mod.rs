@@ -1,6 +1,7 @@
 //! The members of the cluster: joining, membership changes, leader transfer, and the task that
 //! reconciles them.
 
+pub(crate) mod enrolment;
 pub(crate) mod founding;
 pub(crate) mod join;
 pub(crate) mod join_client;
@@ -10,4 +11,5 @@ pub(crate) mod node_info;
 pub(crate) mod placement;
 pub(crate) mod plan;
 pub(crate) mod reconciler;
+pub(crate) mod reporting;
 pub(crate) mod transfer_target;

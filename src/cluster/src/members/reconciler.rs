@@ -14,21 +14,21 @@ use keymoot_state as state;
 use keymoot_state::{Command, NodeRecord};
 use keymoot_telemetry::Metrics;
 
+use crate::members::enrolment::Enrolment;
 use crate::members::founding::Founder;
 use crate::members::membership::Members;
 use crate::members::node_info::NodeInfo;
+use crate::members::reporting::Reporting;
 use crate::peer::leader_client::Unanswered;
-use crate::peer::link::{Link, LinkError};
-use crate::peer::peers::Peers;
 use crate::peer::removed_nodes::RemovedNodes;
-use crate::peer::reports::Reports;
 use crate::wire::membership_change::{Change, ChangeRequest, Verdict};
-use crate::wire::message::{Reply, Request};
 
 /// The pause between two rounds.
 const ROUND: Duration = Duration::from_millis(500);
 /// A node that does not lead reports to its peers once in this many rounds.
 const ROUNDS_PER_REPORT: u32 = 6;
+/// How far the peers have acknowledged is written once in this many rounds.
+const ROUNDS_PER_MEMORY: u32 = 10;
 /// The time limit for one of its requests.
 const PATIENCE: Duration = Duration::from_secs(3);
 
@@ -37,25 +37,25 @@ pub(crate) struct MembershipReconciler {
     members: Arc<Members>,
     removed: Arc<RemovedNodes>,
     founder: Arc<Founder>,
-    peers: Peers,
-    reports: Reports,
+    reporting: Reporting,
+    enrolment: Enrolment,
     info: Arc<NodeInfo>,
     metrics: Arc<Metrics>,
     rounds: u32,
 }
 
 impl MembershipReconciler {
-    /// A task that reconciles the members over `peers`, and reports `info` to the cluster.
+    /// A task that reconciles the members and reports `info` to the cluster.
     pub(crate) const fn new(
         members: Arc<Members>,
         removed: Arc<RemovedNodes>,
         founder: Arc<Founder>,
-        peers: Peers,
-        reports: Reports,
+        reporting: Reporting,
+        enrolment: Enrolment,
         info: Arc<NodeInfo>,
         metrics: Arc<Metrics>,
     ) -> Self {
-        Self { members, removed, founder, peers, reports, info, metrics, rounds: 0 }
+        Self { members, removed, founder, reporting, enrolment, info, metrics, rounds: 0 }
     }
 
     /// Runs until Raft stops.
@@ -85,10 +85,14 @@ impl MembershipReconciler {
         if leads {
             self.lead(&records, &members).await;
         } else if self.rounds.is_multiple_of(ROUNDS_PER_REPORT) {
-            self.report(&members).await;
+            self.reporting.report(self.members.id, &members).await;
+        }
+        if self.rounds.is_multiple_of(ROUNDS_PER_MEMORY) {
+            self.reporting.write_memory();
         }
         if leader.is_some() && members.contains(&self.members.id) {
             self.describe(&records).await;
+            self.enrolment.enroll().await?;
             self.move_in(&membership).await;
         }
         Ok(())
@@ -161,29 +165,6 @@ impl MembershipReconciler {
         let outcome = self.members.forwarder.replicate(vec![command], Instant::now() + PATIENCE).await;
         if let Err(error) = outcome {
             tracing::debug!(%error, "what this node is was not stored yet");
-        }
-    }
-
-    /// Exchanges reports with every peer. This tells removed nodes of their removal. It also makes
-    /// every pair of nodes meet and remember each other's data directory, even if neither ever led,
-    /// before one of them can be emptied.
-    async fn report(&self, members: &BTreeSet<NodeId>) {
-        let others = members.iter().filter(|id| **id != self.members.id);
-        let links = others.filter_map(|id| Some((*id, self.peers.requests(*id)?)));
-        futures::future::join_all(links.map(|(id, link)| self.report_to(id, link))).await;
-    }
-
-    async fn report_to(&self, id: NodeId, link: Link) {
-        let own = Request::Report(Box::new(self.reports.own()));
-        let mut answer = link.call(own, PATIENCE).await;
-        if let Err(LinkError::Protocol { .. }) = answer {
-            // An earlier version knows no reports.
-            answer = link.call(Request::Ping, PATIENCE).await;
-        }
-        match answer {
-            Ok(Reply::Report(report)) => self.reports.hear(id, *report),
-            Ok(_) => {}
-            Err(error) => tracing::debug!(%error, "a peer did not answer"),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Watches Raft and informs the rest of the node.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use keymoot_store::Log;
 use keymoot_telemetry::{Metrics, RaftRole};
 
 use crate::members::founding::Founder;
+use crate::members::node_info::NodeInfo;
 use crate::ops::damage::DamageReport;
 use crate::peer::fatal_signal::FatalSignal;
 use crate::peer::feature_level::check_level;
@@ -26,6 +28,7 @@ use crate::peer::peers::Peers;
 use crate::raft::Raft;
 use crate::raft::snapshot_schedule::SnapshotSchedule;
 use crate::raft::state_view::StateView;
+use crate::wire::raft_types::Membership;
 use crate::write::disk::Disk;
 
 /// How often metrics, snapshots, the keyring file and a failed initialization are checked.
@@ -48,6 +51,7 @@ pub(crate) struct Monitor {
     pub(crate) state: StateView,
     pub(crate) disk: Disk,
     pub(crate) fence: Fence,
+    pub(crate) info: Arc<NodeInfo>,
     pub(crate) damage: DamageReport,
     pub(crate) founder: Arc<Founder>,
     pub(crate) peers: Peers,
@@ -104,11 +108,7 @@ impl Monitor {
 
     fn inform(&self, now: &openraft::RaftMetrics<crate::wire::raft_types::TypeConfig>) {
         // The address of a leader must be known before it is announced.
-        for (id, member) in now.membership_config.membership().nodes() {
-            if *id != self.id {
-                self.peers.learn(*id, &member.peer_address);
-            }
-        }
+        self.locate_peers(now.membership_config.membership());
         let leadership = Leadership { term: now.current_term, leader: now.current_leader };
         self.leadership.send_if_modified(|known| {
             let changed = *known != leadership;
@@ -130,6 +130,24 @@ impl Monitor {
         metrics.raft_applied_index.set(gauge(now.last_applied.map(|at| at.index)));
         metrics.raft_snapshot_index.set(gauge(now.snapshot.map(|at| at.index)));
         metrics.raft_purged_index.set(gauge(now.purged.map(|at| at.index)));
+    }
+
+    /// Tells the links where each peer may be: where it said that it is, where the cluster has it, and where the
+    /// configuration suggests.
+    fn locate_peers(&self, membership: &Membership) {
+        let members = membership.nodes().map(|(id, member)| (*id, member.peer_address.clone()));
+        let hints = self.info.peer_hints.iter().map(|hint| (hint.id, hint.address.to_string()));
+        let mut addresses: BTreeMap<NodeId, Vec<String>> = BTreeMap::new();
+        for (id, address) in members.chain(hints).filter(|(id, _)| *id != self.id) {
+            let known =
+                addresses.entry(id).or_insert_with(|| self.fence.address_of(id).into_iter().collect());
+            if !known.contains(&address) {
+                known.push(address);
+            }
+        }
+        for (id, addresses) in addresses {
+            self.peers.locate(id, addresses);
+        }
     }
 
     /// Loads a keyring file that has changed, if it can unwrap the cluster's secrets.

@@ -16,6 +16,7 @@ use crate::peer::local_end::LocalEnd;
 use crate::raft::Raft;
 use crate::raft::state_view::StateView;
 use crate::wire::admin::{ClusterStatus, DiskStatus, NodeStatus, PeerStatus};
+use crate::wire::raft_types::Member;
 use crate::write::clock::now_ms;
 use crate::write::disk::Disk;
 
@@ -54,7 +55,7 @@ impl StatusService {
         let ago = |id: &NodeId| heard.get(id)?.as_ref().map(|at| at.elapsed().as_millis());
         let members = membership.nodes().map(|(id, member)| PeerStatus {
             id: *id,
-            peer_address: member.peer_address.clone(),
+            peer_address: self.address_of(*id, member),
             voter: voters.contains(id),
             matched_index: matched.get(id).and_then(|at| at.as_ref().map(|at| at.index)),
             last_contact_ms: ago(id).and_then(|ms| u64::try_from(ms).ok()),
@@ -93,6 +94,14 @@ impl StatusService {
                 certificate_expires_at_s: self.info.certificate_expires_at_s,
             },
         })
+    }
+
+    /// Where a member is reached: where it said itself, else where the cluster has it.
+    fn address_of(&self, id: NodeId, member: &Member) -> String {
+        if self.local.node == Some(id) {
+            return self.info.peer_address.clone();
+        }
+        self.fence.address_of(id).unwrap_or_else(|| member.peer_address.clone())
     }
 }
 

@@ -1,5 +1,5 @@
 //! The fence of this node's data directory, checked at every greeting; then also the peer's data
-//! directory.
+//! directory, and that the peer is the only process of its node.
 //!
 //! A cluster that was recovered or restored has a new fence, and nodes of different fences do not
 //! communicate. The one exception: a node with neither log nor vote nor state belongs to no cluster
@@ -7,29 +7,60 @@
 //! an empty member of a restored cluster gets its data. Its earlier connections, greeted with its
 //! old fence, are closed then. A peer of another fence is never remembered.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use keymoot_crypto::PeerVersion;
 use keymoot_model::NodeId;
-use keymoot_store::{Directory, Log};
+use keymoot_state::{EnrolledDirectory, StateError, Tables, enrolled_directory};
+use keymoot_store::{Directory, Log, StoreError};
 
-use crate::peer::greeting::{Refused, judge_directory};
+use crate::peer::greeting::{Judge, Refused, second_process};
+use crate::peer::live_sessions::{LiveSession, LiveSessions};
 use crate::peer::refusals::Refusals;
-use crate::wire::greeting::Greeting;
+use crate::vote_ledger::VoteLedger;
+use crate::wire::greeting::{DirectoryClaim, Greeting};
 use crate::wire::message::Hello;
+use crate::wire::report::NodeReport;
 
-/// This node's fence, and the checks of peers. Cheap to clone.
+type ReadEnrolled = dyn Fn(NodeId) -> Result<Option<EnrolledDirectory>, StateError> + Send + Sync;
+
+/// This node's fence and data directory, and the checks of peers. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Fence {
     directory: Arc<Directory>,
     log: Log,
+    ledger: VoteLedger,
+    enrolled: Arc<ReadEnrolled>,
+    /// The address at which peers reach this node.
+    address: Arc<str>,
     refusals: Refusals,
+    sessions: LiveSessions,
+    /// Whether a peer has accepted this node since it started.
+    accepted: Arc<AtomicBool>,
 }
 
 impl Fence {
-    /// The fence of `directory`; `log` tells whether the node belongs to a cluster yet.
-    pub(crate) fn new(directory: Arc<Directory>, log: Log) -> Self {
-        Self { directory, log, refusals: Refusals::default() }
+    /// The fence of `directory`; `log` tells whether the node belongs to a cluster yet, `ledger` what it has
+    /// voted and stored, and `tables` which directories are enrolled. Peers reach the node at `address`.
+    pub(crate) fn new<T: Tables + Send + Sync + 'static>(
+        directory: Arc<Directory>,
+        log: Log,
+        ledger: VoteLedger,
+        tables: T,
+        address: &str,
+    ) -> Self {
+        Self {
+            directory,
+            log,
+            ledger,
+            enrolled: Arc::new(move |id| enrolled_directory(&tables, id)),
+            address: address.into(),
+            refusals: Refusals::default(),
+            sessions: LiveSessions::default(),
+            accepted: Arc::default(),
+        }
     }
 
     /// The fence as it is now.
@@ -43,15 +74,34 @@ impl Fence {
     }
 
     /// The greeting to a peer; that to a tool, which is no peer, holds less.
-    pub(crate) fn greeting(&self, hello: Hello, peer: Option<NodeId>) -> Greeting {
-        Greeting {
-            hello: Hello { fence: Some(self.current()), ..hello },
+    ///
+    /// # Errors
+    /// When it cannot be noted that a peer hears of this start; it must not hear of it then.
+    pub(crate) fn greeting(&self, hello: Hello, peer: Option<NodeId>) -> Result<Greeting, StoreError> {
+        if peer.is_some() {
+            self.directory.announce_start()?;
+        }
+        let hello = Hello { fence: Some(self.current()), ..hello };
+        Ok(Greeting {
             incarnation: Some(self.directory.incarnation()),
             remembered: peer.and_then(|peer| self.directory.remembered(peer)),
+            claim: Some(self.claim()),
+            memory: peer.and_then(|peer| self.directory.memory_of(peer)),
+            ..Greeting::of_tool(hello)
+        })
+    }
+
+    fn claim(&self) -> DirectoryClaim {
+        DirectoryClaim {
+            start: self.directory.start(),
+            vote: self.ledger.on_disk().0,
+            log_end: self.ledger.log_end_on_disk(),
+            address: self.address.to_string(),
         }
     }
 
-    /// Checks whether this node accepts a peer with this greeting. A refusal is noted.
+    /// Checks whether this node accepts a peer with this greeting, which came from `from` if the peer dialled. A
+    /// refusal is noted.
     ///
     /// # Errors
     /// The text says why it does not, and what to do.
@@ -60,18 +110,109 @@ impl Fence {
         peer: NodeId,
         version: PeerVersion,
         theirs: &Greeting,
+        from: Option<SocketAddr>,
     ) -> Result<(), Refused> {
         // A tool is no member and may do nothing that a member does.
         let Some(fence) = theirs.hello.fence else { return Ok(()) };
         let judged = self
             .judge_fence(fence)
-            .and_then(|()| judge_directory(&self.directory, peer, version, fence, theirs));
+            .and_then(|()| self.judge_process(peer, theirs, from))
+            .and_then(|()| self.judge_directory(peer, version, fence, theirs));
         match &judged {
             Ok(()) => self.refusals.forget(peer),
-            Err(Refused::Peer(reason)) => self.refusals.note(peer, reason.clone()),
+            Err(Refused::Peer(reason) | Refused::Unknown(reason)) => self.refusals.note(peer, reason.clone()),
             Err(Refused::Own(_)) => {}
         }
         judged
+    }
+
+    /// Refuses a process while another one of the same node is connected.
+    fn judge_process(
+        &self,
+        peer: NodeId,
+        theirs: &Greeting,
+        from: Option<SocketAddr>,
+    ) -> Result<(), Refused> {
+        let Some(claim) = &theirs.claim else { return Ok(()) };
+        let Some(first) = self.sessions.other_start(peer, claim.start) else { return Ok(()) };
+        let place = from.map_or_else(
+            || format!("which answers at {}", claim.address),
+            |from| format!("which connects from {from} and says that it is reached at {}", claim.address),
+        );
+        Err(Refused::Peer(second_process(peer, first, (claim.start, &place))))
+    }
+
+    fn judge_directory(
+        &self,
+        peer: NodeId,
+        version: PeerVersion,
+        fence: u64,
+        theirs: &Greeting,
+    ) -> Result<(), Refused> {
+        // A state that cannot be read knows nothing of the peer; what was met is remembered elsewhere.
+        let enrolled = (self.enrolled)(peer).unwrap_or_default().filter(|enrolled| enrolled.fence == fence);
+        let judge = Judge { ours: &self.directory, claim: &self.claim(), enrolled };
+        judge.judge(peer, version, fence, theirs)
+    }
+
+    /// Notes that a peer has accepted this node.
+    pub(crate) fn note_accepted(&self) {
+        self.accepted.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a peer has accepted this node since it started.
+    pub(crate) fn is_accepted(&self) -> bool {
+        self.accepted.load(Ordering::Relaxed)
+    }
+
+    /// Registers the connection of a peer that was checked, for as long as the returned value lives.
+    pub(crate) fn enter(
+        &self,
+        peer: NodeId,
+        theirs: &Greeting,
+        from: SocketAddr,
+    ) -> Option<Arc<LiveSession>> {
+        theirs.claim.as_ref().map(|claim| self.sessions.enter(peer, claim.start, from))
+    }
+
+    /// The address at which a peer said that it is reached, when it was last met.
+    pub(crate) fn address_of(&self, peer: NodeId) -> Option<String> {
+        self.directory.memory_of(peer)?.address
+    }
+
+    /// Notes how far a peer has voted and acknowledged; [`Self::write_memory`] writes it.
+    pub(crate) fn note_progress(&self, peer: NodeId, report: &NodeReport) {
+        self.directory.note_progress(peer, report.vote, report.held);
+    }
+
+    /// Writes what was noted of peers. Until then a crash of this node forgets it.
+    pub(crate) fn write_memory(&self) {
+        if let Err(error) = self.directory.write_memory() {
+            tracing::warn!(%error, "how far the peers have acknowledged was not written");
+        }
+    }
+
+    /// This node's directory as the cluster is to know it. Peers may hear of the start from now on.
+    ///
+    /// # Errors
+    /// An I/O error.
+    pub(crate) fn enrolment(&self) -> Result<EnrolledDirectory, StoreError> {
+        self.directory.announce_start()?;
+        let start = self.directory.start();
+        Ok(EnrolledDirectory {
+            fence: self.current(),
+            incarnation: self.directory.incarnation().number(),
+            start: start.number,
+            start_id: start.id,
+        })
+    }
+
+    /// The directory that the cluster knows this node by, of the present fence.
+    ///
+    /// # Errors
+    /// When the state cannot be read.
+    pub(crate) fn enrolled(&self, id: NodeId) -> Result<Option<EnrolledDirectory>, StateError> {
+        Ok((self.enrolled)(id)?.filter(|enrolled| enrolled.fence == self.current()))
     }
 
     fn judge_fence(&self, theirs: u64) -> Result<(), Refused> {
@@ -119,13 +260,16 @@ pub fn fenced_off(ours: u64, theirs: u64) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use keymoot_store::{Identity, Incarnation, LogOptions, StoredVote};
+    use crate::raft::state_view::StateView;
+    use keymoot_store::{Identity, Incarnation, LogOptions, Start, StoredVote, TablesOptions};
 
     fn node(home: &std::path::Path, fence: u64) -> Fence {
         let owner = Identity { cluster: "west".to_owned(), node: 3, fence };
         let directory = Arc::new(Directory::open(home, &owner).unwrap());
         let log = Log::open(&directory.log(), LogOptions::default()).unwrap();
-        Fence::new(directory, log)
+        let tables = keymoot_store::Tables::open(home, keymoot_state::TABLE_NAMES, TablesOptions::default());
+        let state = StateView::new(tables.unwrap());
+        Fence::new(directory, log, VoteLedger::new(3, None, None), state, "h:3")
     }
 
     /// The greeting of a peer with this fence and data directory.
@@ -138,11 +282,11 @@ mod tests {
             feature_level: 1,
             removed: false,
         };
-        Greeting { hello, incarnation: Some(Incarnation::from_number(incarnation)), remembered: None }
+        Greeting { incarnation: Some(Incarnation::from_number(incarnation)), ..Greeting::of_tool(hello) }
     }
 
     fn check(node: &Fence, peer: NodeId, fence: u64) -> Result<(), Refused> {
-        node.check_peer(peer, PeerVersion::Second, &said(fence, u128::from(peer)))
+        node.check_peer(peer, PeerVersion::Second, &said(fence, u128::from(peer)), None)
     }
 
     #[test]
@@ -187,16 +331,40 @@ mod tests {
         check(&fence, 1, 0).unwrap();
         // The node adopts the fence of the recovered cluster, in which node 1 has another
         // directory.
-        assert_eq!(fence.check_peer(1, PeerVersion::Second, &said(7, 100)), Ok(()));
-        assert!(fence.check_peer(2, PeerVersion::Second, &said(0, 2)).is_err());
-        assert_eq!(fence.check_peer(2, PeerVersion::Second, &said(7, 200)), Ok(()));
-        let emptied = fence.check_peer(2, PeerVersion::Second, &said(7, 201));
-        assert!(matches!(&emptied, Err(Refused::Peer(reason)) if reason.contains("cluster remove 2")));
-        assert!(fence.refusals().list()[&2].contains("cluster remove 2"));
-        assert_eq!(fence.check_peer(2, PeerVersion::Second, &said(7, 200)), Ok(()));
+        assert_eq!(fence.check_peer(1, PeerVersion::Second, &said(7, 100), None), Ok(()));
+        assert!(fence.check_peer(2, PeerVersion::Second, &said(0, 2), None).is_err());
+        assert_eq!(fence.check_peer(2, PeerVersion::Second, &said(7, 200), None), Ok(()));
+        let emptied = fence.check_peer(2, PeerVersion::Second, &said(7, 201), None);
+        assert!(matches!(&emptied, Err(Refused::Peer(reason)) if reason.contains("replace-disk")));
+        assert!(fence.refusals().list()[&2].contains("replace-disk"));
+        assert_eq!(fence.check_peer(2, PeerVersion::Second, &said(7, 200), None), Ok(()));
         assert!(fence.refusals().list().is_empty());
-        let says = fence.greeting(said(0, 0).hello, Some(2));
+        let says = fence.greeting(said(0, 0).hello, Some(2)).unwrap();
         assert_eq!((says.hello.fence, says.remembered), (Some(7), Some(Incarnation::from_number(200))));
-        assert_eq!(fence.greeting(said(0, 0).hello, None).remembered, None);
+        assert_eq!(fence.greeting(said(0, 0).hello, None).unwrap().remembered, None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_second_process_is_refused_while_the_first_is_connected_and_both_are_named() {
+        let home = tempfile::tempdir().unwrap();
+        let fence = node(home.path(), 0);
+        let [first, second]: [SocketAddr; 2] = ["10.0.0.1:5", "10.0.0.2:6"].map(|from| from.parse().unwrap());
+        let greets = |number| {
+            let start = Start { number, id: number };
+            let claim = DirectoryClaim { start, vote: None, log_end: None, address: "copy:1".to_owned() };
+            Greeting { claim: Some(claim), ..said(0, 2) }
+        };
+        let check = |number, from| fence.check_peer(2, PeerVersion::Third, &greets(number), Some(from));
+        assert_eq!(check(4, first), Ok(()));
+        let session = fence.enter(2, &greets(4), first).unwrap();
+        let Err(Refused::Peer(reason)) = check(5, second) else { panic!("let in") };
+        for part in ["another process of node 2", "10.0.0.1:5", "10.0.0.2:6", "copy:1", "stop the wrong one"]
+        {
+            assert!(reason.contains(part), "{part}: {reason}");
+        }
+        assert_eq!(fence.address_of(2).as_deref(), Some("copy:1"));
+        assert_eq!(check(4, first), Ok(()), "the first goes on");
+        drop(session);
+        assert_eq!(check(5, second), Ok(()), "it was started again");
     }
 }

@@ -1,28 +1,35 @@
 //! Checks a greeting: its protocol version, and the peer's data directory.
 //!
-//! A node whose data directory is not the one that a peer remembers has lost its votes and
-//! acknowledged entries. Neither side serves the other then. The unknown node stops if it hears so
-//! from a peer that is itself the one this node remembers. Earlier versions send and remember no
-//! data directory; they are accepted until the cluster's feature level excludes them.
+//! A node whose data directory is not the one that a peer remembers, or is an older copy of it, has lost votes
+//! and acknowledged entries. Neither side serves the other then. Such a node stops if it hears so from a peer
+//! that is itself the one this node remembers. Earlier versions send and remember less; they are accepted until
+//! the cluster's feature level excludes them.
 
 use keymoot_crypto::PeerVersion;
 use keymoot_model::NodeId;
-use keymoot_store::{Directory, Incarnation};
+use keymoot_state::EnrolledDirectory;
+use keymoot_store::{Directory, Incarnation, LogPosition, PeerMemory, Start, StoredVote};
 
 use crate::peer::fatal_signal::FatalSignal;
 use crate::peer::feature_level::FeatureLevel;
-use crate::wire::greeting::Greeting;
+use crate::wire::greeting::{DirectoryClaim, Greeting};
 
-/// Every program with this feature level also speaks [`PeerVersion::Second`].
-const LEVEL_OF_SECOND: u32 = 2;
+/// The protocol version that every program with the cluster's feature level speaks.
+const fn version_of(level: u32) -> PeerVersion {
+    match level {
+        0 | 1 => PeerVersion::First,
+        2 => PeerVersion::Second,
+        _ => PeerVersion::Third,
+    }
+}
 
-/// Whether a member that speaks this version is refused: one that could speak the other hides its
+/// Whether a member that speaks this version is refused: one that could speak a later one hides its
 /// data directory and proves nothing. If the level cannot be read, the version is refused, because
 /// the level may be high.
 pub(crate) fn rules_out(version: PeerVersion, level: &FeatureLevel) -> Option<&'static str> {
     let level = level.current().unwrap_or(u32::MAX);
-    (version == PeerVersion::First && level >= LEVEL_OF_SECOND)
-        .then_some("it speaks the first version of the peer protocol, which no build of the cluster's feature level does")
+    (version < version_of(level))
+        .then_some("it speaks an earlier version of the peer protocol, which no build of the cluster's feature level does")
 }
 
 /// Why a member's greeting is refused.
@@ -33,57 +40,167 @@ pub(crate) enum Refused {
     /// The peer remembers another data directory of this node, which must stop; the text says why
     /// and what to do.
     Own(String),
+    /// The peer has met a start that this node's data directory does not know. The node must stop
+    /// unless other peers have accepted it: then a copy of it may have been met.
+    Unknown(String),
 }
 
 impl Refused {
     /// The error that ends the connection; it also stops the node when the node itself is refused.
-    pub(crate) fn into_error(self, fatal: &FatalSignal) -> std::io::Error {
+    /// `accepted` is whether another peer has accepted this node.
+    pub(crate) fn into_error(self, fatal: &FatalSignal, accepted: bool) -> std::io::Error {
         let reason = match self {
-            Self::Peer(reason) => reason,
-            Self::Own(reason) => {
+            Self::Unknown(reason) if accepted => reason,
+            Self::Own(reason) | Self::Unknown(reason) => {
                 fatal.raise(&reason);
                 reason
             }
+            Self::Peer(reason) => reason,
         };
         std::io::Error::new(std::io::ErrorKind::InvalidData, reason)
     }
 }
 
-/// Checks the data directory of a peer with the same fence. A peer that is met first is remembered
-/// before this returns.
-pub(crate) fn judge_directory(
-    ours: &Directory,
-    peer: NodeId,
-    version: PeerVersion,
-    fence: u64,
-    theirs: &Greeting,
-) -> Result<(), Refused> {
-    let Some(incarnation) = theirs.incarnation else {
-        return match version {
-            PeerVersion::First => Ok(()),
-            PeerVersion::Second | PeerVersion::Third => {
-                Err(Refused::Peer("it does not say which data directory it has".into()))
-            }
+/// The data directory of this node, and what it knows of a peer's from the replicated state.
+pub(crate) struct Judge<'a> {
+    pub ours: &'a Directory,
+    /// What this node claims in its greetings.
+    pub claim: &'a DirectoryClaim,
+    /// The peer's directory in the state, of the same fence.
+    pub enrolled: Option<EnrolledDirectory>,
+}
+
+impl Judge<'_> {
+    /// Checks the data directory of a peer with the same fence. A peer that is met first is
+    /// remembered before this returns, and so is a new start.
+    pub(crate) fn judge(
+        &self,
+        peer: NodeId,
+        version: PeerVersion,
+        fence: u64,
+        theirs: &Greeting,
+    ) -> Result<(), Refused> {
+        let Some(incarnation) = theirs.incarnation else {
+            return match version {
+                PeerVersion::First => Ok(()),
+                PeerVersion::Second | PeerVersion::Third => Err(unsaid()),
+            };
         };
-    };
-    let is_known =
-        |known: Incarnation| if known == incarnation { Ok(()) } else { Err(Refused::Peer(stranger(peer))) };
-    // A peer that this node does not recognise is not believed either.
-    ours.remembered(peer).map_or(Ok(()), is_known)?;
-    if theirs.remembered.is_some_and(|known| known != ours.incarnation()) {
-        return Err(Refused::Own(emptied(ours, peer)));
+        let is_known = |known: Incarnation| match known == incarnation {
+            true => Ok(()),
+            false => Err(Refused::Peer(stranger(peer))),
+        };
+        // A peer that this node does not recognise is not believed either.
+        self.ours.remembered(peer).map_or(Ok(()), is_known)?;
+        let enrolled = self.enrolled.map(|enrolled| Incarnation::from_number(enrolled.incarnation));
+        enrolled.map_or(Ok(()), is_known)?;
+        let claim = match version {
+            PeerVersion::Third => Some(theirs.claim.as_ref().ok_or_else(unsaid)?),
+            PeerVersion::First | PeerVersion::Second => None,
+        };
+        if let Some(claim) = claim {
+            self.judge_claim(peer, claim)?;
+        }
+        if theirs.remembered.is_some_and(|known| known != self.ours.incarnation()) {
+            return Err(Refused::Own(emptied(self.ours, peer)));
+        }
+        if let Some(memory) = &theirs.memory {
+            self.judge_own(peer, memory)?;
+        }
+        let first = self.ours.remember(fence, peer, incarnation);
+        is_known(first.map_err(|error| Refused::Peer(error.to_string()))?)?;
+        match claim {
+            Some(claim) => self.meet(peer, fence, claim),
+            None => Ok(()),
+        }
     }
-    let first = ours.remember(fence, peer, incarnation);
-    is_known(first.map_err(|error| Refused::Peer(error.to_string()))?)
+
+    /// Checks what a peer claims against what is remembered of it.
+    fn judge_claim(&self, peer: NodeId, claim: &DirectoryClaim) -> Result<(), Refused> {
+        let enrolled = self.enrolled.map(|known| Start { number: known.start, id: known.start_id });
+        let memory = self.ours.memory_of(peer);
+        let met = memory.as_ref().map(|memory| memory.start);
+        for known in [met, enrolled].into_iter().flatten() {
+            let is_copy = claim.start.number == known.number && claim.start.id != known.id;
+            if claim.start.number < known.number || is_copy {
+                return Err(Refused::Peer(older(peer, claim.start, known)));
+            }
+        }
+        let back = memory.and_then(|memory| set_back(&memory, claim));
+        back.map_or(Ok(()), |lost| Err(Refused::Peer(forgetful(peer, &lost))))
+    }
+
+    /// Checks what a peer remembers of this node.
+    fn judge_own(&self, peer: NodeId, memory: &PeerMemory) -> Result<(), Refused> {
+        if !self.ours.has_started(memory.start) {
+            return Err(Refused::Unknown(unknown_start(self.ours, peer, memory)));
+        }
+        let back = set_back(memory, self.claim);
+        back.map_or(Ok(()), |lost| Err(Refused::Own(own_set_back(self.ours, peer, &lost))))
+    }
+
+    fn meet(&self, peer: NodeId, fence: u64, claim: &DirectoryClaim) -> Result<(), Refused> {
+        let met =
+            PeerMemory { start: claim.start, vote: None, held: None, address: Some(claim.address.clone()) };
+        self.ours.meet(fence, peer, met).map_err(|error| Refused::Peer(error.to_string()))
+    }
+}
+
+/// What a node that claims this has lost of what is remembered; `None` if nothing is known to be.
+fn set_back(memory: &PeerMemory, claim: &DirectoryClaim) -> Option<String> {
+    let rank = |vote: &StoredVote| (vote.term, vote.node);
+    if memory.vote.as_ref().map(rank) > claim.vote.as_ref().map(rank) {
+        let term = |vote: Option<StoredVote>| vote.map_or(0, |vote| vote.term);
+        return Some(format!(
+            "its vote is of term {}, and one of term {} was seen",
+            term(claim.vote),
+            term(memory.vote)
+        ));
+    }
+    // A log that holds an entry ends with it or with one of the same or a later leader behind it.
+    if memory.held > claim.log_end {
+        let index = |at: Option<LogPosition>| at.map_or(0, |at| at.index);
+        let (ends, held) = (index(claim.log_end), index(memory.held));
+        return Some(format!("its log ends with entry {ends}, and it had acknowledged entry {held}"));
+    }
+    None
+}
+
+fn unsaid() -> Refused {
+    Refused::Peer("it does not say which data directory it has".into())
+}
+
+/// The remedy for a node whose data directory is not the one it should be, for its peers.
+fn remedy(peer: NodeId) -> String {
+    format!(
+        "bring the directory that it had last back, or run keymoot cluster replace-disk on its machine, which takes \
+         node {peer} out and lets it join under a new id: docs/disks.md"
+    )
 }
 
 /// The text for a peer with another data directory.
 fn stranger(peer: NodeId) -> String {
     format!(
-        "its data directory is not the one it had before, so what it voted and acknowledged is forgotten; bring \
-         that directory back, or run keymoot cluster remove {peer} at another node and let its machine join \
-         under a new id: docs/disks.md"
+        "its data directory is not the one it had before, so what it voted and acknowledged is forgotten; {}",
+        remedy(peer)
     )
+}
+
+/// The text for a peer with an older copy of its data directory.
+fn older(peer: NodeId, claimed: Start, known: Start) -> String {
+    let Start { number, id } = claimed;
+    format!(
+        "its data directory is an older copy, or a copy that was started elsewhere: it is at start {number} ({id:016x}), \
+         and start {} ({:016x}) was seen; {}",
+        known.number,
+        known.id,
+        remedy(peer)
+    )
+}
+
+/// The text for a peer that was set back within one start.
+fn forgetful(peer: NodeId, lost: &str) -> String {
+    format!("its data directory was set back to an older state: {lost}; {}", remedy(peer))
 }
 
 /// The text for this node when its own data directory is another one.
@@ -92,84 +209,58 @@ fn emptied(ours: &Directory, peer: NodeId) -> String {
     format!(
         "node {id} of cluster {cluster} has another data directory than node {peer} knows it by: what it voted \
          and acknowledged before is not in {root}, so it may not go on under this id. If the directory it had \
-         was only moved or not mounted, move this one away whole, bring that one back and start the node again. If it is lost, run keymoot \
-         cluster remove {id} at another node, then keymoot cluster join on this machine with a new token and an \
-         empty directory, which gives a new id: docs/disks.md",
+         was only moved or not mounted, move this one away whole, bring that one back and start the node again. {lost}",
         id = owner.node,
         cluster = owner.cluster,
         root = ours.root().display(),
+        lost = IF_LOST
+    )
+}
+
+/// The text for this node when a peer has met a start that is not in its data directory.
+fn unknown_start(ours: &Directory, peer: NodeId, memory: &PeerMemory) -> String {
+    let (owner, own) = (ours.identity(), ours.start());
+    let place = memory.address.as_ref().map_or_else(String::new, |address| format!(" at {address}"));
+    format!(
+        "node {peer} has met start {} ({:016x}) of node {id}{place}, which is not in {root}: that directory, at start {}, is \
+         an older copy, or a copy of it runs elsewhere as node {id}, so it may not go on under this id. If another \
+         process runs as node {id}, stop the wrong one. If the newest directory is at hand, move this one away whole and bring \
+         that one back. {lost}",
+        memory.start.number,
+        memory.start.id,
+        own.number,
+        id = owner.node,
+        root = ours.root().display(),
+        lost = IF_LOST
+    )
+}
+
+/// The text for this node when it was set back within one start.
+fn own_set_back(ours: &Directory, peer: NodeId, lost: &str) -> String {
+    format!(
+        "the data directory {} of node {} was set back to an older state, as node {peer} remembers it: {lost}. It may not go on \
+         under this id. {IF_LOST}",
+        ours.root().display(),
+        ours.identity().node,
+    )
+}
+
+/// What to do when the newest data directory of this node is lost.
+const IF_LOST: &str = "If it is lost, run keymoot cluster replace-disk with this node's --config: it takes this id out of the \
+                       cluster, keeps what is in the directory aside, and lets the machine join under a new id: docs/disks.md";
+
+/// The text for a second process of a node whose first one is connected.
+pub(crate) fn second_process(
+    peer: NodeId,
+    first: (Start, std::net::SocketAddr),
+    second: (Start, &str),
+) -> String {
+    format!(
+        "another process of node {peer} is connected, from {} at start {}: this one, {} at start {}, is a copy of \
+         it; stop the wrong one: a node's directory and certificate belong to one process: docs/disks.md",
+        first.1, first.0.number, second.1, second.0.number
     )
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::wire::message::Hello;
-    use keymoot_store::Identity;
-
-    fn hello(fence: Option<u64>) -> Hello {
-        Hello {
-            protocol: 1,
-            cluster: "west".to_owned(),
-            node: Some(3),
-            fence,
-            feature_level: 1,
-            removed: false,
-        }
-    }
-
-    fn said(incarnation: u128, remembered: Option<u128>) -> Greeting {
-        Greeting {
-            hello: hello(Some(0)),
-            incarnation: Some(Incarnation::from_number(incarnation)),
-            remembered: remembered.map(Incarnation::from_number),
-        }
-    }
-
-    fn open(home: &std::path::Path) -> Directory {
-        Directory::open(home, &Identity { cluster: "west".to_owned(), node: 3, fence: 0 }).unwrap()
-    }
-
-    #[test]
-    fn the_first_directory_of_a_peer_is_remembered_and_any_other_refused() {
-        let home = tempfile::tempdir().unwrap();
-        let ours = open(home.path());
-        let judge = |greeting| judge_directory(&ours, 2, PeerVersion::Second, 0, &greeting);
-        assert_eq!(judge(said(5, None)), Ok(()));
-        assert_eq!(judge(said(5, None)), Ok(()));
-        let Err(Refused::Peer(reason)) = judge(said(6, None)) else { panic!("let in") };
-        assert!(reason.contains("keymoot cluster remove 2"), "{reason}");
-        assert_eq!(ours.remembered(2), Some(Incarnation::from_number(5)));
-        // Another id has a directory of its own.
-        assert_eq!(judge_directory(&ours, 1, PeerVersion::Second, 0, &said(6, None)), Ok(()));
-    }
-
-    #[test]
-    fn a_node_that_is_not_known_any_more_ends_if_whoever_says_so_is_known() {
-        let home = tempfile::tempdir().unwrap();
-        let ours = open(home.path());
-        let judge = |greeting| judge_directory(&ours, 2, PeerVersion::Second, 0, &greeting);
-        // The first peer it meets tells it: the node remembers nothing of its peers.
-        let Err(Refused::Own(reason)) = judge(said(5, Some(1))) else { panic!("not ended") };
-        for part in ["node 3 of cluster west", "than node 2", "keymoot cluster remove 3", "cluster join"] {
-            assert!(reason.contains(part), "{part}: {reason}");
-        }
-        assert_eq!(ours.remembered(2), None);
-        assert_eq!(judge(said(5, None)), Ok(()));
-        assert!(matches!(judge(said(5, Some(1))), Err(Refused::Own(_))));
-        // An emptied node cannot judge others.
-        assert!(matches!(judge(said(6, Some(1))), Err(Refused::Peer(_))));
-        let known = Greeting { remembered: Some(ours.incarnation()), ..said(5, None) };
-        assert_eq!(judge(known), Ok(()));
-    }
-
-    #[test]
-    fn builds_from_before_say_nothing_and_are_let_in_and_others_must_say() {
-        let home = tempfile::tempdir().unwrap();
-        let ours = open(home.path());
-        ours.remember(0, 2, Incarnation::from_number(5)).unwrap();
-        let mute = Greeting::of_tool(hello(Some(0)));
-        assert_eq!(judge_directory(&ours, 2, PeerVersion::First, 0, &mute), Ok(()));
-        assert!(matches!(judge_directory(&ours, 2, PeerVersion::Second, 0, &mute), Err(Refused::Peer(_))));
-    }
-}
+mod tests;

@@ -50,8 +50,8 @@ pub enum LinkError {
 #[derive(Clone)]
 pub(crate) struct Route {
     pub peer: NodeId,
-    /// `host:port`; it may change while the link lives.
-    pub address: watch::Receiver<String>,
+    /// Each `host:port` at which it may be reached, the likeliest first; they may change while the link lives.
+    pub addresses: watch::Receiver<Vec<String>>,
     /// The name that the peer's certificate must carry.
     pub server_name: ServerName<'static>,
     pub dial: Dial,
@@ -59,6 +59,18 @@ pub(crate) struct Route {
     pub local: LocalEnd,
     /// How long connecting and greeting may take.
     pub connect_timeout: Duration,
+}
+
+impl Route {
+    /// The address for the next attempt: after a failed one the next in turn, after a change the first.
+    fn address(&mut self, turn: &mut usize) -> String {
+        if self.addresses.has_changed().unwrap_or(false) {
+            *turn = 0;
+        }
+        let addresses = self.addresses.borrow_and_update();
+        let at = turn.checked_rem(addresses.len()).and_then(|at| addresses.get(at));
+        at.cloned().unwrap_or_default()
+    }
 }
 
 /// A stream in both directions.
@@ -151,12 +163,14 @@ impl Pending {
 
 async fn run(
     peer: Arc<str>,
-    route: Route,
+    mut route: Route,
     mut inbox: mpsc::UnboundedReceiver<QueuedRequest>,
     broken: Arc<AtomicU64>,
 ) {
+    let mut turn = 0_usize;
     while let Some(first) = inbox.recv().await {
-        let connected = tokio::time::timeout(route.connect_timeout, connect(&route)).await;
+        let address = route.address(&mut turn);
+        let connected = tokio::time::timeout(route.connect_timeout, connect(&route, &address)).await;
         let reason = match connected {
             Ok(Ok(connected)) => {
                 serve(&peer, &route, connected, first, &mut inbox, &broken).await;
@@ -165,6 +179,8 @@ async fn run(
             Ok(Err(error)) => error.to_string(),
             Err(_) => format!("no connection within {} ms", route.connect_timeout.as_millis()),
         };
+        // The next one is tried at another address, if there is one.
+        turn = turn.wrapping_add(1);
         let error = LinkError::Unreachable { peer: peer.to_string(), reason };
         let _ = first.1.send(Err(error.clone()));
         while let Ok((_, waiting)) = inbox.try_recv() {
@@ -173,29 +189,35 @@ async fn run(
     }
 }
 
-async fn connect(route: &Route) -> std::io::Result<Connection> {
-    let (mut stream, channel) = dial(route).await?;
+async fn connect(route: &Route, address: &str) -> std::io::Result<Connection> {
+    let (mut stream, channel) = dial(route, address).await?;
     let (local, hello) = (&route.local, route.local.hello());
     let greeting = match &local.fence {
-        Some(fence) => fence.greeting(hello, Some(route.peer)),
+        Some(fence) => fence.greeting(hello, Some(route.peer)).map_err(std::io::Error::other)?,
         None => Greeting::of_tool(hello),
     };
     let answer = greet(&mut stream, &greeting, channel.version, local).await?;
     if let Some(fence) = &local.fence {
-        let checked = fence.check_peer(route.peer, channel.version, &answer);
-        checked.map_err(|refused| refused.into_error(&local.fatal))?;
+        let checked = fence.check_peer(route.peer, channel.version, &answer, None);
+        checked.map_err(|refused| refused.into_error(&local.fatal, fence.is_accepted()))?;
+        match answer.refusal {
+            Some(reason) => {
+                fence.refusals().note(route.peer, format!("it refuses this node: {reason}"));
+                return Err(std::io::Error::new(std::io::ErrorKind::ConnectionRefused, reason));
+            }
+            None => fence.note_accepted(),
+        }
     }
     proof::answer_challenge(&mut stream, &channel, &local.cluster, &local.keyring).await?;
     Ok((stream, channel))
 }
 
-async fn dial(route: &Route) -> std::io::Result<Connection> {
+async fn dial(route: &Route, address: &str) -> std::io::Result<Connection> {
     let tls = match &route.dial {
         Dial::Tls(tls) => tls.clone(),
         #[cfg(test)]
         Dial::Simulated(dial) => return dial(route.peer).await,
     };
-    let address = route.address.borrow().clone();
     let stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
     let connected = TlsConnector::from(tls).connect(route.server_name.clone(), stream).await?;

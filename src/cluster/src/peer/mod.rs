@@ -6,6 +6,7 @@ pub(crate) mod fence;
 pub(crate) mod greeting;
 pub(crate) mod leader_client;
 pub(crate) mod link;
+pub(crate) mod live_sessions;
 pub(crate) mod local_end;
 pub(crate) mod peers;
 pub(crate) mod proof;

@@ -1,4 +1,4 @@
-//! The peers of this node: an address for each, which may change, and links by purpose.
+//! The peers of this node: the addresses of each, which may change, and links by purpose.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -27,7 +27,7 @@ struct SharedPeers {
 }
 
 struct Known {
-    address: watch::Sender<String>,
+    addresses: watch::Sender<Vec<String>>,
     /// Carries forwarded proposals and read indexes, apart from replication, so that they do not
     /// queue behind each other.
     requests: Link,
@@ -40,22 +40,30 @@ impl Peers {
         Self { shared: Arc::new(shared) }
     }
 
-    /// Stores a peer's address; existing links connect there from now on.
+    /// Stores a peer's address, if none is known yet.
     pub(crate) fn learn(&self, id: NodeId, address: &str) {
+        if self.requests(id).is_none() {
+            self.locate(id, vec![address.to_owned()]);
+        }
+    }
+
+    /// Stores the addresses at which a peer may be reached, the likeliest first; existing links
+    /// connect there from now on.
+    pub(crate) fn locate(&self, id: NodeId, addresses: Vec<String>) {
         let mut known = self.shared.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(peer) = known.get(&id) {
-            peer.address.send_if_modified(|now| {
-                let changed = now != address;
+            peer.addresses.send_if_modified(|now| {
+                let changed = *now != addresses;
                 if changed {
-                    address.clone_into(now);
+                    *now = addresses;
                 }
                 changed
             });
             return;
         }
-        let address = watch::Sender::new(address.to_owned());
-        if let Some(requests) = self.link(id, &address, "requests") {
-            known.insert(id, Known { address, requests });
+        let addresses = watch::Sender::new(addresses);
+        if let Some(requests) = self.link(id, &addresses, "requests") {
+            known.insert(id, Known { addresses, requests });
         }
     }
 
@@ -68,10 +76,10 @@ impl Peers {
     /// A separate new link to a peer whose address is known.
     pub(crate) fn dedicated(&self, id: NodeId, purpose: &str) -> Option<Link> {
         let known = self.shared.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.get(&id).and_then(|peer| self.link(id, &peer.address, purpose))
+        known.get(&id).and_then(|peer| self.link(id, &peer.addresses, purpose))
     }
 
-    fn link(&self, id: NodeId, address: &watch::Sender<String>, purpose: &str) -> Option<Link> {
+    fn link(&self, id: NodeId, addresses: &watch::Sender<Vec<String>>, purpose: &str) -> Option<Link> {
         let name = server_name_of(id, &self.shared.local.cluster);
         let server_name: ServerName<'static> = match name {
             Ok(name) => name,
@@ -82,7 +90,7 @@ impl Peers {
         };
         let route = Route {
             peer: id,
-            address: address.subscribe(),
+            addresses: addresses.subscribe(),
             server_name,
             dial: self.shared.dial.clone(),
             local: self.shared.local.clone(),

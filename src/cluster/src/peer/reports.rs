@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use keymoot_model::NodeId;
 
-use crate::raft::vote_ledger::VoteLedger;
+use crate::vote_ledger::VoteLedger;
 use crate::wire::report::NodeReport;
 
 /// The reports of the peers. Cheap to clone.

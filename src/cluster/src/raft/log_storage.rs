@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 use keymoot_store::{ENTRY_BYTES_MAX, Log};
 use keymoot_telemetry::Metrics;
 
-use crate::raft::vote_ledger::VoteLedger;
+use crate::vote_ledger::VoteLedger;
 use crate::wire::frame;
 use crate::wire::raft_codec;
 use crate::wire::raft_types::{Entry, LogId, TypeConfig, Vote};

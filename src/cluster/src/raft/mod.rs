@@ -12,7 +12,6 @@ pub(crate) mod snapshot_schedule;
 pub(crate) mod snapshot_transfer;
 pub(crate) mod state_machine;
 pub(crate) mod state_view;
-pub(crate) mod vote_ledger;
 
 /// The Raft of this program.
 pub(crate) type Raft = openraft::Raft<TypeConfig, state_machine::StateMachine>;

@@ -20,7 +20,7 @@ use crate::peer::link::{Link, LinkError};
 use crate::peer::peers::Peers;
 use crate::raft::log_retention::LogRetention;
 use crate::raft::snapshot_transfer::{self, SnapshotData};
-use crate::raft::vote_ledger::VoteLedger;
+use crate::vote_ledger::VoteLedger;
 use crate::wire::message::{AppendOutcome, NO_STREAM, Reply, Request};
 use crate::wire::raft_codec;
 use crate::wire::raft_types::{Member, TypeConfig, Vote};

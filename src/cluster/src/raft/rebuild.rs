@@ -21,7 +21,7 @@ use keymoot_telemetry::{Metrics, MetricsError};
 
 use crate::raft::state_machine::StateMachine;
 use crate::raft::state_view::StateView;
-use crate::raft::vote_ledger::VoteLedger;
+use crate::vote_ledger::VoteLedger;
 use crate::wire::raft_codec;
 use crate::wire::raft_types::{Member, Membership};
 

@@ -21,7 +21,7 @@ use keymoot_telemetry::Metrics;
 
 use crate::raft::snapshot_transfer::{Snapshot, SnapshotData};
 use crate::raft::state_view::StateView;
-use crate::raft::vote_ledger::VoteLedger;
+use crate::vote_ledger::VoteLedger;
 use crate::wire::raft_codec::{self, AppliedMark};
 use crate::wire::raft_types::{Applied, Entry, LogId, Membership, StoredMembership, TypeConfig};
 

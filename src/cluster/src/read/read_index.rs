@@ -26,7 +26,7 @@ use keymoot_telemetry::Metrics;
 use crate::peer::leader_client::Unanswered;
 use crate::peer::peers::Peers;
 use crate::raft::Raft;
-use crate::raft::vote_ledger::{LeaderClaim, VoteLedger};
+use crate::vote_ledger::{LeaderClaim, VoteLedger};
 use crate::wire::message::{Reply, Request};
 use crate::write::batcher::{BatchLimits, Batcher};
 

@@ -66,6 +66,7 @@ pub(super) async fn answer(server: &Arc<PeerServer>, asker: Asker, request: Requ
         Request::Ping => Reply::Pong,
         Request::Report(report) => {
             if let PeerIdentity::Node(id) = asker.identity {
+                server.fence.note_progress(id, &report);
                 server.services.reports.hear(id, *report);
             }
             Reply::Report(Box::new(server.services.reports.own()))

@@ -30,7 +30,8 @@ use crate::members::membership::Members;
 use crate::ops::admin::AdminService;
 use crate::peer::feature_level::check_level;
 use crate::peer::fence::Fence;
-use crate::peer::greeting::rules_out;
+use crate::peer::greeting::{Refused, rules_out};
+use crate::peer::live_sessions::LiveSession;
 use crate::peer::local_end::LocalEnd;
 use crate::peer::proof::{self, PeerProof};
 use crate::peer::refusal_log::RefusalLog;
@@ -141,6 +142,8 @@ pub(crate) struct Caller {
     fence: Option<u64>,
     /// The peer's proof of a master key.
     proof: PeerProof,
+    /// Registers the connection while it lives; `None` for a tool.
+    live: Option<Arc<LiveSession>>,
 }
 
 /// Greets and serves a peer that has proved to be `identity`, until the connection ends.
@@ -152,13 +155,13 @@ pub(crate) async fn welcome<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
     server: Arc<PeerServer>,
 ) -> std::io::Result<()> {
     let greeting = async {
-        let theirs = greet(&mut stream, identity, channel.version, &server).await?;
-        Ok::<_, std::io::Error>((theirs, proof::request_proof(&mut stream, channel).await?))
+        let greeted = greet(&mut stream, identity, channel.version, from, &server).await?;
+        Ok::<_, std::io::Error>((greeted, proof::request_proof(&mut stream, channel).await?))
     };
-    let (theirs, proof) = tokio::time::timeout(GREETING_TIMEOUT, greeting).await??;
+    let ((theirs, live), proof) = tokio::time::timeout(GREETING_TIMEOUT, greeting).await??;
     // A tool is no member, whatever it claims.
     let fence = theirs.fence.filter(|_| matches!(identity, PeerIdentity::Node(_)));
-    serve(stream, Caller { identity, from, fence, proof }, server).await
+    serve(stream, Caller { identity, from, fence, proof, live }, server).await
 }
 
 fn invalid(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> std::io::Error {
@@ -171,8 +174,9 @@ async fn greet<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut S,
     identity: PeerIdentity,
     version: PeerVersion,
+    from: SocketAddr,
     server: &PeerServer,
-) -> std::io::Result<Hello> {
+) -> std::io::Result<(Hello, Option<Arc<LiveSession>>)> {
     let frame = frame::read(stream).await?.ok_or(std::io::ErrorKind::UnexpectedEof)?;
     let greeting = Greeting::decode(version, &frame.body).map_err(invalid)?;
     let theirs = &greeting.hello;
@@ -183,12 +187,16 @@ async fn greet<S: AsyncRead + AsyncWrite + Unpin>(
     // The check comes before the answer: a node that belongs to no cluster answers with the fence
     // that it adopts now.
     let checked = match &refusal {
-        None => server.fence.check_peer(theirs.node.unwrap_or_default(), version, &greeting),
+        None => server.fence.check_peer(theirs.node.unwrap_or_default(), version, &greeting, Some(from)),
         Some(_) => Ok(()),
     };
     let ours = Hello { removed, ..server.local.hello() };
     let member = theirs.fence.and(theirs.node).filter(|_| refusal.is_none());
-    let ours = server.fence.greeting(ours, member);
+    let said = match (&refusal, &checked) {
+        (Some(reason), _) | (None, Err(Refused::Peer(reason))) => Some(reason.clone()),
+        _ => None,
+    };
+    let ours = Greeting { refusal: said, ..server.fence.greeting(ours, member).map_err(invalid)? };
     let body = ours.encode(version).map_err(invalid)?;
     frame::write(stream, &Frame { id: frame.id, body: body.into() }).await?;
     stream.flush().await?;
@@ -199,8 +207,9 @@ async fn greet<S: AsyncRead + AsyncWrite + Unpin>(
         }
         return Err(invalid(refusal));
     }
-    checked.map_err(|refused| refused.into_error(&server.local.fatal))?;
-    Ok(greeting.hello)
+    checked.map_err(|refused| refused.into_error(&server.local.fatal, server.fence.is_accepted()))?;
+    let live = member.and_then(|peer| server.fence.enter(peer, &greeting, from));
+    Ok((greeting.hello, live))
 }
 
 /// The reason to refuse a greeting, apart from its fence.

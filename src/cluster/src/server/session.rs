@@ -55,6 +55,9 @@ impl Session {
     }
 
     pub(super) async fn handle(&mut self, frame: Frame) -> std::io::Result<()> {
+        if let Some(live) = &self.caller.live {
+            live.hear();
+        }
         if self.server.removed.contains(self.caller.identity) {
             return self.reply(frame.id, Reply::Removed).await;
         }

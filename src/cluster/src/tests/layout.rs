@@ -5,9 +5,23 @@
 use std::path::{Path, PathBuf};
 
 /// The folders of the crate, the lowest first. A file in the root of the crate is a folder of its own.
-const ORDER: [&str; 15] = [
-    "error", "settings", "wire", "peer", "raft", "write", "read", "members", "ops", "backup", "recovery",
-    "server", "node", "cluster", "start",
+const ORDER: [&str; 16] = [
+    "error",
+    "settings",
+    "wire",
+    "vote_ledger",
+    "peer",
+    "raft",
+    "write",
+    "read",
+    "members",
+    "ops",
+    "backup",
+    "recovery",
+    "server",
+    "node",
+    "cluster",
+    "start",
 ];
 
 #[test]

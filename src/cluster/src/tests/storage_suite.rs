@@ -12,7 +12,7 @@ use keymoot_telemetry::Metrics;
 use crate::raft::log_storage::LogStorage;
 use crate::raft::state_machine::StateMachine;
 use crate::raft::state_view::StateView;
-use crate::raft::vote_ledger::VoteLedger;
+use crate::vote_ledger::VoteLedger;
 use crate::wire::raft_types::TypeConfig;
 
 struct Builder;

@@ -28,6 +28,8 @@ enum Behalf {
     Operators,
     /// The node of this id, which says what it is.
     Node(NodeId),
+    /// The same, if it proved a master key.
+    Holder(NodeId),
     /// The cluster: nodes carry out what operators began.
     Cluster,
     /// Nobody: no program makes it.
@@ -59,6 +61,7 @@ const fn behalf(command: &Command) -> Behalf {
         | Command::RevokeJoinToken { .. }
         | Command::RaiseFeatureLevel { .. } => Behalf::Operators,
         Command::DescribeNode { id, .. } => Behalf::Node(*id),
+        Command::EnrollDirectory { id, .. } => Behalf::Holder(*id),
         Command::Found(_)
         | Command::PutAuthority(_)
         | Command::AdmitNode(_)
@@ -97,7 +100,7 @@ pub(crate) enum RightsError {
 pub(crate) fn check_tool(command: &Command) -> Result<(), RightsError> {
     match behalf(command) {
         Behalf::AccountsAndOperators | Behalf::Operators => check_content(command, None),
-        Behalf::Accounts | Behalf::Node(_) | Behalf::Cluster | Behalf::Nobody => {
+        Behalf::Accounts | Behalf::Node(_) | Behalf::Holder(_) | Behalf::Cluster | Behalf::Nobody => {
             Err(RightsError::Right { command: command.to_string(), asker: "a tool" })
         }
     }
@@ -120,7 +123,10 @@ pub(crate) fn check_forwarded(
         match behalf(command) {
             Behalf::Accounts | Behalf::AccountsAndOperators => {}
             Behalf::Node(id) if id == from => {}
-            Behalf::Operators | Behalf::Cluster => {
+            Behalf::Holder(id) if id != from => {
+                return Err(RightsError::Right { command: command.to_string(), asker: "that node" });
+            }
+            Behalf::Operators | Behalf::Cluster | Behalf::Holder(_) => {
                 proof.map_err(|refusal| RightsError::Proof { command: command.to_string(), refusal })?
             }
             Behalf::Node(_) | Behalf::Nobody => {
@@ -171,6 +177,7 @@ fn check_content(command: &Command, keyring: Option<&Keyring>) -> Result<(), Rig
         | Command::PutJoinToken(_)
         | Command::RevokeJoinToken { .. }
         | Command::RaiseFeatureLevel { .. }
+        | Command::EnrollDirectory { .. }
         | Command::Found(_)
         | Command::PutAuthority(_)
         | Command::AdmitNode(_)

@@ -11,8 +11,8 @@ use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use clap::{Args, Subcommand, ValueEnum};
 use ipnet::IpNet;
 
-use keymoot_cluster::settings::PeerAddress;
-use keymoot_model::{AccountId, Consistency, NodeId, ResponseShape, Scheme, Scope};
+use keymoot_cluster::settings::MemberAddress;
+use keymoot_model::{AccountId, Consistency, ResponseShape, Scheme, Scope};
 
 /// Which configuration a command uses.
 #[derive(Clone, Debug, Args)]
@@ -87,7 +87,7 @@ pub struct ClusterInitArgs {
     pub config: ConfigArg,
     /// A node that votes, with the address that other nodes dial. Repeat it for each node.
     #[arg(long = "member", value_name = "ID=HOST:PORT", required = true)]
-    pub members: Vec<Member>,
+    pub members: Vec<MemberAddress>,
 }
 
 /// `keymoot cluster status`.
@@ -99,25 +99,6 @@ pub struct ClusterStatusArgs {
     /// How to print it.
     #[arg(long, value_enum, default_value_t)]
     pub output: OutputFormat,
-}
-
-/// A node and the address that other nodes dial.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Member {
-    /// The node's number.
-    pub id: NodeId,
-    /// Its peer address.
-    pub address: PeerAddress,
-}
-
-impl FromStr for Member {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (id, address) = text.split_once('=').ok_or("a member is ID=HOST:PORT")?;
-        let id = id.parse().ok().filter(|id| *id != 0).ok_or("a node's ID is a number from 1")?;
-        Ok(Self { id, address: PeerAddress::new(address).map_err(|error| error.to_string())? })
-    }
 }
 
 /// `keymoot account`.

@@ -51,6 +51,7 @@ pub fn run(args: InitArgs) -> Result<(), Failure> {
         cert_file: "node.pem".as_ref(),
         key_file: "node-key.pem".as_ref(),
         keyring_file: "keyring.toml".as_ref(),
+        members: &[],
         founding: true,
     };
     directory.write_public("keymoot.toml", &config.text())?;

@@ -117,6 +117,8 @@ pub(super) struct NodeConfig<'a> {
     pub cert_file: &'a Path,
     pub key_file: &'a Path,
     pub keyring_file: &'a Path,
+    /// The members, where they were when the node joined.
+    pub members: &'a [(NodeId, String)],
     pub founding: bool,
 }
 
@@ -139,6 +141,11 @@ impl NodeConfig<'_> {
         );
         if let Some(address) = &args.advertise {
             text.push_str(&format!("peer_advertise = {}\n", quoted(address.as_str())));
+        }
+        let others = self.members.iter().filter(|(id, _)| *id != self.id);
+        let hints: Vec<String> = others.map(|(id, address)| quoted(&format!("{id}={address}"))).collect();
+        if !hints.is_empty() {
+            text.push_str(&format!("peer_hints = [{}]\n", hints.join(", ")));
         }
         text.push_str(&format!(
             "ca_file = {}\ncert_file = {}\nkey_file = {}\n",
@@ -193,6 +200,7 @@ mod tests {
             cert_file: Path::new("node.pem"),
             key_file: Path::new("node-key.pem"),
             keyring_file: Path::new("/etc/keyring.toml"),
+            members: &[(4, "own:1".into()), (1, "km-1:9081".into()), (3, "km-3:9081".into())],
             founding: true,
         };
         let directory = NodeDirectory::open(dir.path()).unwrap();
@@ -203,6 +211,8 @@ mod tests {
         assert_eq!(config.cluster.election_timeout_max_ms, 4000);
         assert_eq!(config.cluster.peer_address().as_str(), "km-1.example.net:9081");
         assert_eq!(config.cluster.founding_ca_key_file, Some(directory.file("ca-key.pem")));
+        let hints: Vec<String> = config.cluster.peer_hints.iter().map(ToString::to_string).collect();
+        assert_eq!(hints, ["1=km-1:9081", "3=km-3:9081"]);
         assert_eq!(config.keys.keyring_file, Path::new("/etc/keyring.toml"));
         assert!(NodeDirectory::open(dir.path()).is_err(), "a node lives there");
     }

@@ -147,3 +147,22 @@ fn the_feature_level_rises_only_when_every_member_knows_it() {
     assert_eq!(log.at(1, authority("b")), Response::Unchanged);
     assert_eq!(crate::authority(&log.memory).unwrap().unwrap().certificate_pem, "a");
 }
+
+#[test]
+fn a_directory_is_enrolled_with_later_starts_only_and_anew_under_another_fence() {
+    let mut log = Log::new();
+    let directory =
+        |fence, incarnation, start, start_id| EnrolledDirectory { fence, incarnation, start, start_id };
+    let mut enroll = |directory| log.at(1, Command::EnrollDirectory { id: 2, directory });
+    assert_eq!(enroll(directory(0, 7, 3, 1)), Response::Done);
+    assert_eq!(enroll(directory(0, 7, 3, 1)), Response::Unchanged);
+    assert_eq!(enroll(directory(0, 7, 3, 2)), Response::OtherDirectory, "a copy of the same start");
+    assert_eq!(enroll(directory(0, 7, 2, 1)), Response::OtherDirectory, "an older one");
+    assert_eq!(enroll(directory(0, 8, 4, 1)), Response::OtherDirectory, "an emptied one");
+    assert_eq!(enroll(directory(0, 7, 5, 9)), Response::Done);
+    assert_eq!(enroll(directory(6, 8, 1, 1)), Response::Done, "after a recovery");
+    assert_eq!(log.at(2, Command::RemoveNode { id: 2 }), Response::Done);
+    let kept = enrolled_directory(&log.memory, 2).unwrap();
+    assert_eq!(kept, Some(directory(6, 8, 1, 1)));
+    assert_eq!(enrolled_directory(&log.memory, 3).unwrap(), None);
+}

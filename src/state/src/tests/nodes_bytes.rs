@@ -21,6 +21,10 @@ fn token() -> JoinTokenRecord {
     }
 }
 
+const fn directory() -> EnrolledDirectory {
+    EnrolledDirectory { fence: 3, incarnation: 300, start: 5, start_id: 6 }
+}
+
 #[test]
 fn commands_about_nodes_have_these_bytes() {
     let admission = Admission {
@@ -41,6 +45,7 @@ fn commands_about_nodes_have_these_bytes() {
         command(Command::RevokeJoinToken { id: [5; 8] }),
         command(Command::PutAuthority(Box::new(authority))),
         command(Command::RaiseFeatureLevel { to: 2 }),
+        command(Command::EnrollDirectory { id: 4, directory: directory() }),
     ];
     assert_eq!(found, GOLDEN_COMMANDS);
 }
@@ -58,13 +63,15 @@ fn answers_and_records_of_nodes_have_these_bytes() {
         body(Kind::Record, &Response::NodeRemoved),
         body(Kind::Record, &Response::NoNode),
         body(Kind::Record, &Response::LevelUnknownTo { node: 4, level: 1 }),
+        body(Kind::Record, &Response::OtherDirectory),
+        body(Kind::Record, &directory()),
         body(Kind::Record, &node),
         body(Kind::Record, &token()),
     ];
     assert_eq!(found, GOLDEN_RECORDS);
 }
 
-const GOLDEN_COMMANDS: [&str; 8] = [
+const GOLDEN_COMMANDS: [&str; 9] = [
     "05040302011604017a017601",
     "050403020117050505050505050506060606060606060606060606060606060606060606060606060606060606060707070707070707070707070707070707070707070707070707070707070707010403017a017601",
     "0504030201180401",
@@ -73,9 +80,10 @@ const GOLDEN_COMMANDS: [&str; 8] = [
     "05040302011b0505050505050505",
     "05040302011c0170016d01010101010101010101010103020202",
     "05040302011d02",
+    "05040302011e0403fb2c010506",
 ];
 
-const GOLDEN_RECORDS: [&str; 11] = [
+const GOLDEN_RECORDS: [&str; 13] = [
     "120401",
     "1300",
     "1301",
@@ -85,6 +93,8 @@ const GOLDEN_RECORDS: [&str; 11] = [
     "15",
     "16",
     "170401",
+    "18",
+    "03fb2c010506",
     "04017a01760101080109",
     "05050505050505050606060606060606060606060606060606060606060606060606060606060606090101017a0001040707070707070707070707070707070707070707070707070707070707070707",
 ];

@@ -20,7 +20,7 @@ use keymoot_model::NodeId;
 use keymoot_store::{Completion, LogPosition, StoredVote};
 
 use super::fate::Fate;
-use crate::raft::vote_ledger::VoteLedger;
+use crate::vote_ledger::VoteLedger;
 use crate::wire::raft_codec;
 use crate::wire::raft_types::{Entry, LogId, TypeConfig, Vote};
 
@@ -96,6 +96,9 @@ struct Platter {
     fate: Fate,
 }
 
+/// What was on a disk.
+pub(crate) struct DiskCopy(Image, bool);
+
 type QueuedWrite = (u64, Completion);
 
 impl SimulatedDisk {
@@ -161,6 +164,20 @@ impl SimulatedDisk {
         (platter.written, platter.durable) = (Image::default(), Image::default());
         platter.unsynced.clear();
         platter.was_purged = false;
+    }
+
+    /// A copy of what is on the disk; no node may run on it.
+    pub(crate) fn copy(&self) -> DiskCopy {
+        let platter = self.lock();
+        DiskCopy(platter.durable.clone(), platter.was_purged)
+    }
+
+    /// Puts a copy in the place of what is on the disk; no node may run on it.
+    pub(crate) fn put_back(&self, copy: DiskCopy) {
+        let mut platter = self.lock();
+        (platter.written, platter.durable) = (copy.0.clone(), copy.0);
+        platter.unsynced.clear();
+        platter.was_purged = copy.1;
     }
 
     /// Whether entries of the log were ever purged.

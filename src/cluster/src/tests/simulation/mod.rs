@@ -14,9 +14,9 @@
 
 mod clients;
 mod disk;
-mod emptied_voter;
 mod fate;
 mod faults;
+mod forgetful_voter;
 mod history;
 mod membership;
 mod network;

@@ -47,6 +47,8 @@ pub(crate) enum Weakness {
     HushedVotes,
     /// Nodes greet each other as earlier versions did, which remembered no data directories.
     ForgottenDirectories,
+    /// Nodes greet each other as earlier versions did, which remembered no starts.
+    ForgottenStarts,
 }
 
 /// The result of a run.

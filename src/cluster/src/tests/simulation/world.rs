@@ -20,7 +20,7 @@ use keymoot_state::{ClusterIdentity, FEATURE_LEVEL, NodeFacts, TABLE_NAMES};
 use keymoot_store::{Directory, Identity, Log, LogOptions, Tables, TablesOptions};
 use keymoot_telemetry::Metrics;
 
-use super::disk::{SimulatedDisk, Stop};
+use super::disk::{DiskCopy, SimulatedDisk, Stop};
 use super::fate::Fate;
 use super::network::SimulatedNetwork;
 use super::run::Weakness;
@@ -64,6 +64,12 @@ struct Machine {
     running: Mutex<Option<Running>>,
 }
 
+/// The directory and the disk of a node, as they were.
+pub(crate) struct Copy {
+    home: PathBuf,
+    disk: DiskCopy,
+}
+
 struct Running {
     directory: Weak<Directory>,
     node: Arc<Node>,
@@ -94,10 +100,15 @@ impl World {
         };
         let version = match weakness {
             Weakness::ForgottenDirectories => PeerVersion::First,
+            Weakness::ForgottenStarts => PeerVersion::Second,
             _ => PeerVersion::Third,
         };
-        // At the second level, no node speaks the first version.
-        let level = if version == PeerVersion::First { 1 } else { FEATURE_LEVEL };
+        // Each level demands the version that all its builds speak.
+        let level = match version {
+            PeerVersion::First => 1,
+            PeerVersion::Second => 2,
+            PeerVersion::Third => FEATURE_LEVEL,
+        };
         let ids = 1..=count;
         Self {
             level,
@@ -193,6 +204,21 @@ impl World {
         self.disk(id).empty();
     }
 
+    /// A copy of the directory and the disk of a stopped node.
+    pub(crate) fn copy(&self, id: NodeId) -> Copy {
+        let home = self.machines[&id].home.with_extension("copy");
+        copy_directory(&self.machines[&id].home, &home);
+        Copy { home, disk: self.disk(id).copy() }
+    }
+
+    /// Sets a stopped node back to a copy.
+    pub(crate) fn put_back(&self, id: NodeId, copy: Copy) {
+        let home = &self.machines[&id].home;
+        std::fs::remove_dir_all(home).unwrap();
+        std::fs::rename(&copy.home, home).unwrap();
+        self.disk(id).put_back(copy.disk);
+    }
+
     async fn boot(&self, id: NodeId, machine: &Machine) -> Running {
         let config = &self.config;
         let metrics = Arc::new(Metrics::new().unwrap());
@@ -205,9 +231,10 @@ impl World {
         // differ.
         let unused = LogOptions { cache_bytes: 1 << 16, chunk_bytes: 1 << 16, ..LogOptions::default() };
         let unused = Log::open(&directory.log(), unused).unwrap();
-        let fence = Fence::new(directory.clone(), unused.clone());
         let (_, disk) = DiskWatch::begin(directory.root(), &config.disk, metrics.clone()).unwrap();
         let ledger = machine.disk.ledger(id);
+        let address = format!("node-{id}:1");
+        let fence = Fence::new(directory.clone(), unused.clone(), ledger.clone(), state.clone(), &address);
         let machine_state =
             StateMachine::new(tables, state.clone(), directory.clone(), metrics.clone(), ledger.clone())
                 .unwrap();
@@ -285,6 +312,7 @@ fn info(id: NodeId, home: &Path, lease: Duration) -> NodeInfo {
             feature_level: FEATURE_LEVEL,
         },
         peer_address: format!("node-{id}:1"),
+        peer_hints: Vec::new(),
         data_dir: home.to_owned(),
         certificate_expires_at_s: None,
         authority_pem: String::new(),
@@ -300,6 +328,18 @@ fn has_first_tables(home: &Path) -> bool {
 fn forget_tables(home: &Path) {
     std::fs::remove_file(home.join("CURRENT")).unwrap();
     std::fs::remove_dir_all(home.join("state-1")).unwrap();
+}
+
+fn copy_directory(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        match entry.file_type().unwrap().is_dir() {
+            true => copy_directory(&entry.path(), &to),
+            false => std::fs::copy(entry.path(), to).map(drop).unwrap(),
+        }
+    }
 }
 
 /// In memory if possible: simulated time makes the tables sync more often than real ones.

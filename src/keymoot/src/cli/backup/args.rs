@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use crate::cli::args::{ConfigArg, Member, OutputFormat};
+use crate::cli::args::{ConfigArg, OutputFormat};
+use keymoot_cluster::settings::MemberAddress;
 use keymoot_model::NodeId;
 
 /// `keymoot backup`.
@@ -79,7 +80,7 @@ pub struct BackupRestoreArgs {
     /// A member of the restored cluster, with the address that other nodes dial; this node among them.
     /// Repeat it for each, the same on every machine.
     #[arg(long = "member", value_name = "ID=HOST:PORT", required = true)]
-    pub members: Vec<Member>,
+    pub members: Vec<MemberAddress>,
     /// On every machine but the first: the fence that the first one printed.
     #[arg(long, value_name = "NUMBER")]
     pub fence: Option<u64>,

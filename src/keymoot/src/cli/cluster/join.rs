@@ -196,6 +196,7 @@ fn write_files(
         cert_file: &cert,
         key_file: &key,
         keyring_file,
+        members: &admitted.members,
         founding: false,
     };
     directory.write_public("keymoot.toml", &config.text())

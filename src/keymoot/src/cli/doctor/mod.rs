@@ -15,10 +15,11 @@ mod storage;
 use clap::Args;
 
 use super::Failure;
-use super::args::{ConfigArg, Member, OutputFormat};
+use super::args::{ConfigArg, OutputFormat};
 use super::operator::say;
 use crate::config::Loaded;
 use finding::{Finding, Level};
+use keymoot_cluster::settings::MemberAddress;
 
 /// `keymoot doctor`.
 #[derive(Clone, Debug, Args)]
@@ -29,7 +30,7 @@ pub struct DoctorArgs {
     pub config: ConfigArg,
     /// Another node to reach, for a node that does not run and so cannot name the others. Repeatable.
     #[arg(long = "peer", value_name = "ID=HOST:PORT")]
-    pub peers: Vec<Member>,
+    pub peers: Vec<MemberAddress>,
     /// How to print it.
     #[arg(long, value_enum, default_value_t)]
     pub output: OutputFormat,

@@ -5,9 +5,9 @@ use std::path::Path;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use super::finding::Finding;
-use crate::cli::args::Member;
 use crate::cli::operator::{Operator, TIMEOUT, block_on};
 use crate::config::Config;
+use keymoot_cluster::settings::MemberAddress;
 use keymoot_cluster::{AdminError, AdminRequest, AdminResponse, ClusterStatus};
 use keymoot_command::Failure;
 use keymoot_crypto::Keyring;
@@ -18,7 +18,7 @@ const CLOCK_MS_MAX: f64 = 500.0;
 /// What mends it when a node refuses to be asked, or its keys do not open.
 const SAME_KEYRING: &str = "copy the keyring of the other nodes to keys.keyring_file";
 
-pub(super) fn check(config: &Config, named: &[Member]) -> Result<Vec<Finding>, Failure> {
+pub(super) fn check(config: &Config, named: &[MemberAddress]) -> Result<Vec<Finding>, Failure> {
     // Without a certificate and a keyring nobody can be asked, which other checks say.
     let Ok(operator) = Operator::of(config.clone()) else {
         return Ok(ports(config, false));

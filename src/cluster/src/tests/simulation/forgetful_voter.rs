@@ -1,5 +1,5 @@
-//! A voter whose disk is emptied, and that starts again under its id with a node that lacks its
-//! acknowledged entries.
+//! A voter that starts again with a node that lacks its acknowledged entries, after its disk was
+//! emptied or set back to an older copy.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,14 +20,26 @@ use super::world::World;
 const WITHIN: Duration = Duration::from_secs(20);
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
-/// Nodes 1 and 2 acknowledge a change while 3 is away; 2 is emptied and starts with 3 alone. Node 1
+/// What happens to the disk of a voter.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Loss {
+    Emptied,
+    /// It is as it was before its last start.
+    SetBack,
+}
+
+/// Nodes 1 and 2 acknowledge a change while 3 is away; 2 loses it and starts with 3 alone. Node 1
 /// joins them unless they make progress without it. Returns the version of the changed policy on
 /// node 3.
-async fn version_after_an_emptied_voter(seed: u64, weakness: Weakness) -> Option<u64> {
+async fn version_after(loss: Loss, seed: u64, weakness: Weakness) -> Option<u64> {
     let world = Arc::new(World::new(&mut Fate::new(seed), 3, weakness));
     let clients = Clients::new(world.clone(), false);
     let name = PolicyName::new("acknowledged").unwrap();
     world.found().await;
+    sleep(WITHIN).await;
+    world.stop(2, Stop::Kill).await;
+    let copy = world.copy(2);
+    world.start(2).await;
     sleep(WITHIN).await;
     world.stop(3, Stop::Kill).await;
     sleep(WITHIN).await;
@@ -36,13 +48,16 @@ async fn version_after_an_emptied_voter(seed: u64, weakness: Weakness) -> Option
     drop(led);
     world.stop(1, Stop::Kill).await;
     world.stop(2, Stop::Kill).await;
-    world.empty(2);
+    match loss {
+        Loss::Emptied => world.empty(2),
+        Loss::SetBack => world.put_back(2, copy),
+    }
     world.start(3).await;
     world.start(2).await;
 
     let until = Instant::now() + WITHIN;
     loop {
-        assert!(Instant::now() < until, "the emptied voter neither ended nor took part");
+        assert!(Instant::now() < until, "the voter neither ended nor took part");
         if leader(&world).is_some() {
             break;
         }
@@ -64,15 +79,21 @@ async fn version_after_an_emptied_voter(seed: u64, weakness: Weakness) -> Option
 }
 
 #[test]
-fn an_emptied_voter_costs_nothing_that_was_acknowledged() {
-    for seed in 1..=4 {
-        let version = in_virtual_time(version_after_an_emptied_voter(seed, Weakness::Nothing));
+fn a_voter_that_lost_its_disk_costs_nothing_that_was_acknowledged() {
+    for (loss, seed) in [Loss::Emptied, Loss::SetBack].into_iter().flat_map(|loss| [(loss, 1), (loss, 2)]) {
+        let version = in_virtual_time(version_after(loss, seed, Weakness::Nothing));
         assert_eq!(version, Some(1), "seed {seed}");
     }
 }
 
 #[test]
 fn directories_that_nobody_remembers_are_noticed() {
-    let version = in_virtual_time(version_after_an_emptied_voter(1, Weakness::ForgottenDirectories));
+    let version = in_virtual_time(version_after(Loss::Emptied, 1, Weakness::ForgottenDirectories));
     assert_eq!(version, None, "an emptied voter was missed by its peers");
+}
+
+#[test]
+fn starts_that_nobody_remembers_are_noticed() {
+    let version = in_virtual_time(version_after(Loss::SetBack, 1, Weakness::ForgottenStarts));
+    assert_eq!(version, None, "a voter that was set back was missed by its peers");
 }
