@@ -133,7 +133,12 @@ fn an_emptied_voter_is_found_and_what_is_said_to_do_about_it_helps() {
     cluster.serve_with("c", &[]).unwrap();
     // It answers by then, or has ended because its peers refuse it.
     let _ = cluster.await_end("c", Duration::from_secs(3));
-    await_code(&cluster, "a", 2, &["node 3", "no further failure is survived", "keymoot cluster remove 3"]);
+    await_code(
+        &cluster,
+        "a",
+        2,
+        &["node 3", "no further failure is survived", "keymoot cluster replace-disk"],
+    );
     let said = cluster.cluster("a", &["remove", "3", "--yes"]).unwrap();
     assert_eq!(said.code, Some(0), "{said:?}");
     cluster.kill("c").unwrap();

@@ -81,6 +81,38 @@ fn an_emptied_voter_elects_nobody_and_no_acknowledged_key_is_lost() {
     assert!(told.out.contains("keymoot cluster replace-disk"), "{told:?}");
 }
 
+#[test]
+fn of_five_nodes_one_that_lost_its_disk_costs_nothing_while_never_more_than_two_are_impaired() {
+    let mut cluster = Options::default().nodes(5).start().unwrap();
+    cluster.do_without_dev().unwrap();
+    let data: Vec<_> = cluster.nodes().iter().map(|node| node.dir.join("data")).collect();
+    await_met(&data, 4);
+    let signer = cluster.signer().clone();
+    let leader = cluster.leader().unwrap();
+    let [emptied, third, paused, other] = cluster.others(leader)[..] else { panic!("not five nodes") };
+    let api = |cluster: &cluster_tests::Cluster, id| cluster.node(id).unwrap().api;
+
+    // Two are away while the other three acknowledge a key.
+    cluster.pause(paused).unwrap();
+    cluster.pause(other).unwrap();
+    let at = api(&cluster, third);
+    let key = wait_until("a key to be made", TOLD_WITHIN, || signer.create(at, "film-x")).unwrap();
+    cluster.kill(leader).unwrap();
+    cluster.kill(emptied).unwrap();
+    std::fs::remove_dir_all(cluster.node(emptied).unwrap().dir.join("data")).unwrap();
+    cluster.resume(paused).unwrap();
+    cluster.resume(other).unwrap();
+    cluster.start_with_env(emptied, &[]).unwrap();
+
+    for id in [paused, other, third] {
+        let at = api(&cluster, id);
+        let read = wait_until("the key to be read", TOLD_WITHIN, || signer.read(at, "film-x")).unwrap();
+        assert_eq!(read, key, "at node {id}");
+        assert_eq!(signer.create(at, "film-x").unwrap(), key, "at node {id}");
+    }
+    assert_eq!(cluster.await_own_end(emptied).unwrap().code(), Some(1));
+}
+
 /// Peers that refused a node speak to it again when they dial it next.
 fn await_healthy(cluster: &Grown) {
     wait_until("the cluster to be healthy", TOLD_WITHIN, || {
