@@ -184,6 +184,11 @@ impl Directory {
         self.starts().peers.get(&peer).cloned()
     }
 
+    /// What is remembered of all peers.
+    pub fn memories(&self) -> BTreeMap<u64, PeerMemory> {
+        self.starts().peers.clone()
+    }
+
     /// Remembers, durably, what a peer was met with under this fence.
     ///
     /// # Errors

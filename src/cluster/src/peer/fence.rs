@@ -7,6 +7,7 @@
 //! an empty member of a restored cluster gets its data. Its earlier connections, greeted with its
 //! old fence, are closed then. A peer of another fence is never remembered.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,7 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use keymoot_crypto::PeerVersion;
 use keymoot_model::NodeId;
 use keymoot_state::{EnrolledDirectory, StateError, Tables, enrolled_directory};
-use keymoot_store::{Directory, Log, StoreError};
+use keymoot_store::{Directory, Log, PeerMemory, StoreError};
 
 use crate::peer::greeting::{Judge, Refused, second_process};
 use crate::peer::live_sessions::{LiveSession, LiveSessions};
@@ -25,6 +26,9 @@ use crate::wire::message::Hello;
 use crate::wire::report::NodeReport;
 
 type ReadEnrolled = dyn Fn(NodeId) -> Result<Option<EnrolledDirectory>, StateError> + Send + Sync;
+
+/// What was remembered of the peers at some time.
+pub(crate) struct Recalled(BTreeMap<NodeId, PeerMemory>);
 
 /// This node's fence and data directory, and the checks of peers. Cheap to clone.
 #[derive(Clone)]
@@ -100,8 +104,13 @@ impl Fence {
         }
     }
 
-    /// Checks whether this node accepts a peer with this greeting, which came from `from` if the peer dialled. A
-    /// refusal is noted.
+    /// What is remembered of the peers now, for greetings of connections that are made from now on.
+    pub(crate) fn recall(&self) -> Recalled {
+        Recalled(self.directory.memories())
+    }
+
+    /// Checks whether this node accepts a peer with this greeting, which came from `from` if the peer dialled.
+    /// `recalled` is from before the connection was made. A refusal is noted.
     ///
     /// # Errors
     /// The text says why it does not, and what to do.
@@ -110,6 +119,7 @@ impl Fence {
         peer: NodeId,
         version: PeerVersion,
         theirs: &Greeting,
+        recalled: &Recalled,
         from: Option<SocketAddr>,
     ) -> Result<(), Refused> {
         // A tool is no member and may do nothing that a member does.
@@ -117,7 +127,7 @@ impl Fence {
         let judged = self
             .judge_fence(fence)
             .and_then(|()| self.judge_process(peer, theirs, from))
-            .and_then(|()| self.judge_directory(peer, version, fence, theirs));
+            .and_then(|()| self.judge_directory(peer, version, fence, theirs, recalled));
         match &judged {
             Ok(()) => self.refusals.forget(peer),
             Err(Refused::Peer(reason) | Refused::Unknown(reason)) => self.refusals.note(peer, reason.clone()),
@@ -148,10 +158,12 @@ impl Fence {
         version: PeerVersion,
         fence: u64,
         theirs: &Greeting,
+        recalled: &Recalled,
     ) -> Result<(), Refused> {
         // A state that cannot be read knows nothing of the peer; what was met is remembered elsewhere.
         let enrolled = (self.enrolled)(peer).unwrap_or_default().filter(|enrolled| enrolled.fence == fence);
-        let judge = Judge { ours: &self.directory, claim: &self.claim(), enrolled };
+        let memory = recalled.0.get(&peer);
+        let judge = Judge { ours: &self.directory, claim: &self.claim(), enrolled, memory };
         judge.judge(peer, version, fence, theirs)
     }
 
@@ -261,7 +273,7 @@ pub fn fenced_off(ours: u64, theirs: u64) -> Option<String> {
 mod tests {
     use super::*;
     use crate::raft::state_view::StateView;
-    use keymoot_store::{Identity, Incarnation, LogOptions, Start, StoredVote, TablesOptions};
+    use keymoot_store::{Identity, Incarnation, LogOptions, LogPosition, Start, StoredVote, TablesOptions};
 
     fn node(home: &std::path::Path, fence: u64) -> Fence {
         let owner = Identity { cluster: "west".to_owned(), node: 3, fence };
@@ -286,7 +298,7 @@ mod tests {
     }
 
     fn check(node: &Fence, peer: NodeId, fence: u64) -> Result<(), Refused> {
-        node.check_peer(peer, PeerVersion::Second, &said(fence, u128::from(peer)), None)
+        node.check_peer(peer, PeerVersion::Second, &said(fence, u128::from(peer)), &node.recall(), None)
     }
 
     #[test]
@@ -331,13 +343,13 @@ mod tests {
         check(&fence, 1, 0).unwrap();
         // The node adopts the fence of the recovered cluster, in which node 1 has another
         // directory.
-        assert_eq!(fence.check_peer(1, PeerVersion::Second, &said(7, 100), None), Ok(()));
-        assert!(fence.check_peer(2, PeerVersion::Second, &said(0, 2), None).is_err());
-        assert_eq!(fence.check_peer(2, PeerVersion::Second, &said(7, 200), None), Ok(()));
-        let emptied = fence.check_peer(2, PeerVersion::Second, &said(7, 201), None);
+        assert_eq!(fence.check_peer(1, PeerVersion::Second, &said(7, 100), &fence.recall(), None), Ok(()));
+        assert!(fence.check_peer(2, PeerVersion::Second, &said(0, 2), &fence.recall(), None).is_err());
+        assert_eq!(fence.check_peer(2, PeerVersion::Second, &said(7, 200), &fence.recall(), None), Ok(()));
+        let emptied = fence.check_peer(2, PeerVersion::Second, &said(7, 201), &fence.recall(), None);
         assert!(matches!(&emptied, Err(Refused::Peer(reason)) if reason.contains("replace-disk")));
         assert!(fence.refusals().list()[&2].contains("replace-disk"));
-        assert_eq!(fence.check_peer(2, PeerVersion::Second, &said(7, 200), None), Ok(()));
+        assert_eq!(fence.check_peer(2, PeerVersion::Second, &said(7, 200), &fence.recall(), None), Ok(()));
         assert!(fence.refusals().list().is_empty());
         let says = fence.greeting(said(0, 0).hello, Some(2)).unwrap();
         assert_eq!((says.hello.fence, says.remembered), (Some(7), Some(Incarnation::from_number(200))));
@@ -354,7 +366,9 @@ mod tests {
             let claim = DirectoryClaim { start, vote: None, log_end: None, address: "copy:1".to_owned() };
             Greeting { claim: Some(claim), ..said(0, 2) }
         };
-        let check = |number, from| fence.check_peer(2, PeerVersion::Third, &greets(number), Some(from));
+        let check = |number, from| {
+            fence.check_peer(2, PeerVersion::Third, &greets(number), &fence.recall(), Some(from))
+        };
         assert_eq!(check(4, first), Ok(()));
         let session = fence.enter(2, &greets(4), first).unwrap();
         let Err(Refused::Peer(reason)) = check(5, second) else { panic!("let in") };
@@ -366,5 +380,25 @@ mod tests {
         assert_eq!(check(4, first), Ok(()), "the first goes on");
         drop(session);
         assert_eq!(check(5, second), Ok(()), "it was started again");
+    }
+
+    #[test]
+    fn what_a_peer_reports_after_it_wrote_its_greeting_is_not_held_against_that() {
+        let home = tempfile::tempdir().unwrap();
+        let fence = node(home.path(), 0);
+        let at = |index| Some(LogPosition { term: 1, node: 1, index });
+        let greets = |log_end| {
+            let start = Start { number: 4, id: 4 };
+            let claim = DirectoryClaim { start, vote: None, log_end, address: "h:2".to_owned() };
+            Greeting { claim: Some(claim), ..said(0, 2) }
+        };
+        let check = |recalled: &Recalled, end| {
+            fence.check_peer(2, PeerVersion::Third, &greets(at(end)), recalled, None)
+        };
+        assert_eq!(check(&fence.recall(), 7), Ok(()));
+        let before = fence.recall();
+        fence.note_progress(2, &NodeReport { held: at(9), ..NodeReport::default() });
+        assert_eq!(check(&before, 8), Ok(()));
+        assert!(matches!(check(&fence.recall(), 8), Err(Refused::Peer(_))));
     }
 }

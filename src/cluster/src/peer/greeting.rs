@@ -68,6 +68,8 @@ pub(crate) struct Judge<'a> {
     pub claim: &'a DirectoryClaim,
     /// The peer's directory in the state, of the same fence.
     pub enrolled: Option<EnrolledDirectory>,
+    /// What was remembered of the peer before the connection was made.
+    pub memory: Option<&'a PeerMemory>,
 }
 
 impl Judge<'_> {
@@ -118,15 +120,15 @@ impl Judge<'_> {
     /// Checks what a peer claims against what is remembered of it.
     fn judge_claim(&self, peer: NodeId, claim: &DirectoryClaim) -> Result<(), Refused> {
         let enrolled = self.enrolled.map(|known| Start { number: known.start, id: known.start_id });
-        let memory = self.ours.memory_of(peer);
-        let met = memory.as_ref().map(|memory| memory.start);
+        let met = self.ours.memory_of(peer).map(|memory| memory.start);
         for known in [met, enrolled].into_iter().flatten() {
             let is_copy = claim.start.number == known.number && claim.start.id != known.id;
             if claim.start.number < known.number || is_copy {
                 return Err(Refused::Peer(older(peer, claim.start, known)));
             }
         }
-        let back = memory.and_then(|memory| set_back(&memory, claim));
+        // What the peer reported on another connection after it wrote this greeting does not count.
+        let back = self.memory.and_then(|memory| set_back(memory, claim));
         back.map_or(Ok(()), |lost| Err(Refused::Peer(forgetful(peer, &lost))))
     }
 

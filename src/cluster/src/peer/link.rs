@@ -22,6 +22,7 @@ use keymoot_model::NodeId;
 use keymoot_state::FEATURE_LEVEL;
 
 use crate::peer::feature_level::check_level;
+use crate::peer::fence::Fence;
 use crate::peer::greeting::rules_out;
 use crate::peer::local_end::LocalEnd;
 use crate::peer::proof;
@@ -190,6 +191,8 @@ async fn run(
 }
 
 async fn connect(route: &Route, address: &str) -> std::io::Result<Connection> {
+    // The peer writes its greeting later than this.
+    let recalled = route.local.fence.as_ref().map(Fence::recall);
     let (mut stream, channel) = dial(route, address).await?;
     let (local, hello) = (&route.local, route.local.hello());
     let greeting = match &local.fence {
@@ -197,8 +200,8 @@ async fn connect(route: &Route, address: &str) -> std::io::Result<Connection> {
         None => Greeting::of_tool(hello),
     };
     let answer = greet(&mut stream, &greeting, channel.version, local).await?;
-    if let Some(fence) = &local.fence {
-        let checked = fence.check_peer(route.peer, channel.version, &answer, None);
+    if let (Some(fence), Some(recalled)) = (&local.fence, &recalled) {
+        let checked = fence.check_peer(route.peer, channel.version, &answer, recalled, None);
         checked.map_err(|refused| refused.into_error(&local.fatal, fence.is_accepted()))?;
         match answer.refusal {
             Some(reason) => {

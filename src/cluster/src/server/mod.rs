@@ -29,7 +29,7 @@ use crate::members::join::JoinService;
 use crate::members::membership::Members;
 use crate::ops::admin::AdminService;
 use crate::peer::feature_level::check_level;
-use crate::peer::fence::Fence;
+use crate::peer::fence::{Fence, Recalled};
 use crate::peer::greeting::{Refused, rules_out};
 use crate::peer::live_sessions::LiveSession;
 use crate::peer::local_end::LocalEnd;
@@ -66,7 +66,7 @@ pub(crate) struct Services {
 /// Serves peers and tools.
 pub(crate) struct PeerServer {
     local: LocalEnd,
-    fence: Fence,
+    pub(crate) fence: Fence,
     removed: Arc<RemovedNodes>,
     refusal_log: RefusalLog,
     endpoint: RaftEndpoint,
@@ -119,6 +119,8 @@ async fn connection(
     server: Arc<PeerServer>,
 ) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
+    // The peer writes its greeting later than this.
+    let recalled = server.fence.recall();
     let accepted = tokio::time::timeout(GREETING_TIMEOUT, acceptor.accept(stream)).await??;
     let (_, session) = accepted.get_ref();
     let channel = keymoot_tls::peer_channel(session).map_err(invalid)?;
@@ -131,7 +133,7 @@ async fn connection(
     }
     let identity =
         PeerIdentity::of_connection(session.peer_certificates(), &server.local.cluster).map_err(invalid)?;
-    Box::pin(welcome(accepted, identity, channel, from, server)).await
+    Box::pin(welcome(accepted, identity, channel, (from, recalled), server)).await
 }
 
 /// The other end of a connection, after the greeting.
@@ -146,16 +148,17 @@ pub(crate) struct Caller {
     live: Option<Arc<LiveSession>>,
 }
 
-/// Greets and serves a peer that has proved to be `identity`, until the connection ends.
+/// Greets and serves a peer that has proved to be `identity`, until the connection ends. It dialled from
+/// there, and what was remembered of the peers then is held against its greeting.
 pub(crate) async fn welcome<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
     mut stream: S,
     identity: PeerIdentity,
     channel: PeerChannel,
-    from: SocketAddr,
+    (from, recalled): (SocketAddr, Recalled),
     server: Arc<PeerServer>,
 ) -> std::io::Result<()> {
     let greeting = async {
-        let greeted = greet(&mut stream, identity, channel.version, from, &server).await?;
+        let greeted = greet(&mut stream, identity, channel.version, (from, &recalled), &server).await?;
         Ok::<_, std::io::Error>((greeted, proof::request_proof(&mut stream, channel).await?))
     };
     let ((theirs, live), proof) = tokio::time::timeout(GREETING_TIMEOUT, greeting).await??;
@@ -174,7 +177,7 @@ async fn greet<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut S,
     identity: PeerIdentity,
     version: PeerVersion,
-    from: SocketAddr,
+    (from, recalled): (SocketAddr, &Recalled),
     server: &PeerServer,
 ) -> std::io::Result<(Hello, Option<Arc<LiveSession>>)> {
     let frame = frame::read(stream).await?.ok_or(std::io::ErrorKind::UnexpectedEof)?;
@@ -187,7 +190,10 @@ async fn greet<S: AsyncRead + AsyncWrite + Unpin>(
     // The check comes before the answer: a node that belongs to no cluster answers with the fence
     // that it adopts now.
     let checked = match &refusal {
-        None => server.fence.check_peer(theirs.node.unwrap_or_default(), version, &greeting, Some(from)),
+        None => {
+            let peer = theirs.node.unwrap_or_default();
+            server.fence.check_peer(peer, version, &greeting, recalled, Some(from))
+        }
         Some(_) => Ok(()),
     };
     let ours = Hello { removed, ..server.local.hello() };

@@ -55,7 +55,8 @@ fn judge(
     theirs: &Greeting,
 ) -> Result<(), Refused> {
     let claim = DirectoryClaim { address: "h:3".to_owned(), ..claim(ours.start()) };
-    Judge { ours, claim: &claim, enrolled }.judge(peer, version, 0, theirs)
+    let memory = ours.memory_of(peer);
+    Judge { ours, claim: &claim, enrolled, memory: memory.as_ref() }.judge(peer, version, 0, theirs)
 }
 
 fn third(ours: &Directory, theirs: &Greeting) -> Result<(), Refused> {

@@ -155,7 +155,8 @@ impl SimulatedNetwork {
         let channel = PeerChannel { version: self.version, binding: [0; 32] };
         let address = SocketAddr::from(([127, 0, 0, 1], 1));
         let far = join(far_in, far_out);
-        tokio::spawn(server::welcome(far, PeerIdentity::Node(from), channel, address, node.server.clone()));
+        let dialled = (address, node.server.fence.recall());
+        tokio::spawn(server::welcome(far, PeerIdentity::Node(from), channel, dialled, node.server.clone()));
         tokio::spawn(self.clone().carry((from, to), up_in, up_out, cable.clone(), state.clone()));
         tokio::spawn(self.carry((to, from), down_in, down_out, cable, state));
         Ok((Box::new(join(near_in, near_out)), channel))
