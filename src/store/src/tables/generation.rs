@@ -1,9 +1,10 @@
 //! One state directory, open: the engine and its tables, tuned for reads of single records.
 
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
+use arc_swap::ArcSwap;
 use fjall::AbstractTree as _;
 use fjall::config::{
     BloomConstructionPolicy, FilterPolicy, FilterPolicyEntry, HashRatioPolicy, PinningPolicy,
@@ -31,6 +32,8 @@ pub(super) struct Generation {
     path: PathBuf,
     number: u64,
     hot: HotRecords,
+    /// The state after the last batch, for new views.
+    published: ArcSwap<fjall::Snapshot>,
     /// Bytes written since the memory of the tables was last sealed.
     unsealed_bytes: AtomicU64,
     /// The first damage found.
@@ -62,8 +65,23 @@ impl Generation {
         let unsealed_bytes = keyspaces.iter().map(|table| table.tree.active_memtable().size()).sum();
         let unsealed_bytes = AtomicU64::new(unsealed_bytes);
         let hot = HotRecords::new(options.hot_bytes);
+        let published = ArcSwap::from_pointee(db.snapshot());
         let damage = OnceLock::new();
-        Ok(Self { keyspaces, db, names, path, number: 0, hot, unsealed_bytes, damage })
+        Ok(Self { keyspaces, db, names, path, number: 0, hot, published, unsealed_bytes, damage })
+    }
+
+    /// Shows everything written so far to new views. No write may run meanwhile.
+    ///
+    /// The engine publishes the numbers of its flushes and compactions at any time, also when a batch with a
+    /// lower number is half-way in memory. A snapshot that is opened then holds a part of that batch, so
+    /// snapshots are opened between batches only.
+    pub(super) fn publish(&self) {
+        self.published.store(Arc::new(self.db.snapshot()));
+    }
+
+    /// The state after the last batch.
+    pub(super) fn published(&self) -> Arc<fjall::Snapshot> {
+        self.published.load_full()
     }
 
     /// Sets the number of the directory.

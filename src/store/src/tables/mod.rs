@@ -1,7 +1,7 @@
 //! The tables of the replicated state: ordered keys and values, read by many, written by one.
 //!
 //! Built on the storage engine fjall. Invariants: a batch is applied whole or not at all, across all tables;
-//! a [`View`] never changes; a replacement by a snapshot is built beside the live tables and becomes live in
+//! a [`View`] never changes, and is the state after some batch; a replacement by a snapshot is built beside the live tables and becomes live in
 //! one step, on the disk and in memory, so that a crash at any point leaves the old tables or the new ones.
 //! Readers take no lock.
 //!
@@ -189,7 +189,7 @@ impl Tables {
         self.view().prefix(table, prefix)?.take(limit).collect()
     }
 
-    /// The tables as they are now, for as long as the view lives. Cheap.
+    /// The tables as of the last commit, for as long as the view lives. Cheap.
     pub fn view(&self) -> View {
         View::of(self.shared.live.load_full())
     }
@@ -213,6 +213,7 @@ impl Tables {
         }
         let live = self.shared.live.load();
         let bytes = batch.apply()?;
+        live.publish();
         live.written(bytes, self.shared.options.write_buffer_bytes)
     }
 

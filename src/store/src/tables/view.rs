@@ -18,7 +18,7 @@ pub struct View {
 
 impl View {
     pub(super) fn of(generation: Arc<Generation>) -> Self {
-        Self { snapshot: Arc::new(generation.db().snapshot()), generation }
+        Self { snapshot: generation.published(), generation }
     }
 
     pub fn tables(&self) -> &'static [&'static str] {
