@@ -110,6 +110,13 @@ pub enum StoreError {
         #[source]
         source: fjall::Error,
     },
+    /// The storage engine accepts no more writes: an earlier one failed, or none ends.
+    #[error("the tables in {} can no longer be written ({why}): make room on the disk, or see to it (docs/disks.md), then start the node again", path.display())]
+    TablesStopped {
+        /// The directory of the tables.
+        path: PathBuf,
+        why: &'static str,
+    },
     /// No table of this number was named when the tables were opened.
     #[error("there is no table {table}; {tables} were opened")]
     NoTable {
@@ -194,7 +201,11 @@ impl StoreError {
     /// Wraps an error of the storage engine with the operation in `path` that failed.
     pub(super) fn tables(doing: &'static str, path: &Path) -> impl FnOnce(fjall::Error) -> Self {
         let path = path.to_owned();
-        move |source| Self::Tables { doing, path, source }
+        move |source| match source {
+            // The engine's own word for it says nothing to a reader.
+            fjall::Error::Poisoned => Self::TablesStopped { path, why: "an earlier write to a file failed" },
+            source => Self::Tables { doing, path, source },
+        }
     }
 }
 

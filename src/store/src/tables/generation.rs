@@ -1,7 +1,7 @@
 //! One state directory, open: the engine and its tables, tuned for reads of single records.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
@@ -13,7 +13,7 @@ use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 use rustix::process::{Resource, getrlimit};
 
 use super::hot::HotRecords;
-use super::{TablesOptions, Value, damage, journal::Cut};
+use super::{TablesOptions, Value, backlog, damage, journal::Cut};
 use crate::StoreError;
 
 /// The most files that the tables of one state directory keep open, given the process's limit. Two state
@@ -36,6 +36,8 @@ pub(super) struct Generation {
     published: ArcSwap<fjall::Snapshot>,
     /// Bytes written since the memory of the tables was last sealed.
     unsealed_bytes: AtomicU64,
+    /// Whether memory that was recovered may still be sealed and not in files.
+    recovering: AtomicBool,
     /// The first damage found.
     damage: OnceLock<String>,
 }
@@ -66,8 +68,8 @@ impl Generation {
         let unsealed_bytes = AtomicU64::new(unsealed_bytes);
         let hot = HotRecords::new(options.hot_bytes);
         let published = ArcSwap::from_pointee(db.snapshot());
-        let damage = OnceLock::new();
-        Ok(Self { keyspaces, db, names, path, number: 0, hot, published, unsealed_bytes, damage })
+        let (recovering, damage) = (AtomicBool::new(true), OnceLock::new());
+        Ok(Self { keyspaces, db, names, path, number: 0, hot, published, unsealed_bytes, recovering, damage })
     }
 
     /// Shows everything written so far to new views. No write may run meanwhile.
@@ -150,11 +152,30 @@ impl Generation {
             return Ok(());
         }
         self.persist()?;
+        backlog::wait(self)?;
         for table in &self.keyspaces {
             table.rotate_memtable().map_err(StoreError::tables("write", &self.path))?;
         }
         self.unsealed_bytes.store(0, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// Waits until the memory that was recovered is in files, so far as the next batch needs it.
+    pub(super) fn await_recovered(&self) -> Result<(), StoreError> {
+        if self.recovering.load(Ordering::Relaxed) {
+            backlog::wait(self)?;
+            self.recovering.store(false, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// Refuses an engine that accepts no more writes, because one has failed.
+    pub(super) fn refuse_stopped(&self) -> Result<(), StoreError> {
+        self.db.persist(PersistMode::Buffer).map_err(StoreError::tables("write", &self.path))
+    }
+
+    pub(super) fn keyspaces(&self) -> &[Keyspace] {
+        &self.keyspaces
     }
 
     pub(super) fn keyspace(&self, table: usize) -> Result<&Keyspace, StoreError> {

@@ -13,6 +13,7 @@
 //! A read that finds other data than was written fails, and is noted for [`Tables::damage`]. An unreadable
 //! record never counts as absent.
 
+mod backlog;
 mod batch;
 mod damage;
 mod generation;
@@ -205,13 +206,14 @@ impl Tables {
     ///
     /// # Errors
     /// [`StoreError::Superseded`] when the tables were replaced since the batch was started,
-    /// [`StoreError::Tables`] when the engine fails.
+    /// [`StoreError::TablesStopped`] when earlier writes failed, [`StoreError::Tables`] when the engine fails.
     pub fn commit(&self, batch: WriteBatch) -> Result<(), StoreError> {
         let _writer = self.lock_writer();
         if !batch.is_of(&self.shared.live.load()) {
             return Err(StoreError::Superseded);
         }
         let live = self.shared.live.load();
+        live.await_recovered()?;
         let bytes = batch.apply()?;
         live.publish();
         live.written(bytes, self.shared.options.write_buffer_bytes)

@@ -1,6 +1,7 @@
 //! The tables against batches, views, replacements and crashes, and against a model.
 
 mod journal;
+mod stopped;
 mod views;
 
 use std::collections::BTreeMap;
