@@ -100,6 +100,26 @@ pub enum StoreError {
         /// Offset of the first incomplete batch.
         offset: u64,
     },
+    /// A file of the tables was removed or emptied.
+    #[error("{} is missing or empty, and the tables need what it held; put it back if it was moved, else {anew}", file.display(), anew = JOIN_ANEW)]
+    TablesIncomplete { file: PathBuf },
+    /// A file of the log or the tables has a format that this build cannot read.
+    #[error("{} has version {found} of its format, and this build reads version {known}: run the build that wrote it", file.display())]
+    UnknownFormat {
+        file: PathBuf,
+        /// The version in the file.
+        found: u64,
+        /// The version that this build reads.
+        known: u64,
+    },
+    /// The storage engine does not find what it wrote.
+    #[error("a file of the tables in {} is missing, or cannot be read; put it back if it was moved, see to the disk, else {anew}", path.display(), anew = JOIN_ANEW)]
+    TablesUnopened {
+        /// The directory of the tables.
+        path: PathBuf,
+        #[source]
+        source: fjall::Error,
+    },
     /// The storage engine of the tables failed.
     #[error("cannot {doing} the tables in {}", path.display())]
     Tables {

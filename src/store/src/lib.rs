@@ -12,6 +12,8 @@
 mod directory;
 mod durable;
 mod error;
+#[cfg(test)]
+mod golden;
 mod identity;
 mod incarnations;
 mod incoming;

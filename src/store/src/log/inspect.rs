@@ -9,7 +9,7 @@
 //! files and refuses a wrong checksum.
 
 use std::fs;
-use std::io;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use codeq::Decode;
@@ -20,6 +20,11 @@ use crate::StoreError;
 
 /// An upper bound for the bytes of a record that determine its length: everything but an entry's payload.
 const RECORD_HEAD_BYTES: usize = 128;
+
+/// The kind of the record that each file begins with; a version of the format follows it.
+const CHECKPOINT: u8 = 5;
+const CHECKPOINT_VERSION: u8 = 1;
+const CHECKPOINT_VERSION_AT: usize = 4;
 
 /// A file of the log, and the offset of its first byte in the whole log, from its name.
 struct LogFile {
@@ -37,9 +42,13 @@ impl LogFile {
     }
 }
 
-/// Refuses a log whose end is damaged rather than torn, or that lacks bytes before its end.
+/// Refuses a log whose end is damaged rather than torn, that lacks bytes before its end, or that has a format
+/// which the crate does not read.
 pub(super) fn refuse_damage(dir: &Path) -> Result<(), StoreError> {
     let files = files(dir).map_err(StoreError::io("read", dir))?;
+    for file in &files {
+        refuse_other_version(file)?;
+    }
     let mut unread = files.as_slice();
     while let [earlier @ .., file] = unread {
         let bytes = file.read()?;
@@ -56,6 +65,28 @@ pub(super) fn refuse_damage(dir: &Path) -> Result<(), StoreError> {
         [] | [LogFile { begin: 0, .. }] => Ok(()),
         [first, ..] => Err(first.damaged(0)),
     }
+}
+
+/// Refuses a file that begins with a checkpoint of another version. It is damage instead if the known version
+/// in its place makes the record whole.
+fn refuse_other_version(file: &LogFile) -> Result<(), StoreError> {
+    let mut begin = Vec::new();
+    fs::File::open(&file.path)
+        .and_then(|opened| opened.take(RECORD_HEAD_BYTES as u64).read_to_end(&mut begin))
+        .map_err(StoreError::io("read", &file.path))?;
+    let [0, 0, 0, CHECKPOINT, found, ..] = *begin else { return Ok(()) };
+    if found == CHECKPOINT_VERSION {
+        return Ok(());
+    }
+    let mut bytes = file.read()?;
+    if let Some(version) = bytes.get_mut(CHECKPOINT_VERSION_AT) {
+        *version = CHECKPOINT_VERSION;
+    }
+    if is_record(&bytes) {
+        return Err(file.damaged(0));
+    }
+    let (found, known) = (u64::from(found), u64::from(CHECKPOINT_VERSION));
+    Err(StoreError::UnknownFormat { file: file.path.clone(), found, known })
 }
 
 /// Refuses files if one does not end where the next starts.

@@ -7,6 +7,7 @@ use std::sync::mpsc::channel;
 use super::*;
 
 mod damage;
+mod golden;
 mod model;
 
 const SMALL: LogOptions = LogOptions { cache_bytes: 0, chunk_bytes: 600, gather: Duration::from_micros(50) };

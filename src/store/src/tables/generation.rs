@@ -1,8 +1,9 @@
 //! One state directory, open: the engine and its tables, tuned for reads of single records.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use arc_swap::ArcSwap;
 use fjall::AbstractTree as _;
@@ -13,7 +14,7 @@ use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 use rustix::process::{Resource, getrlimit};
 
 use super::hot::HotRecords;
-use super::{TablesOptions, Value, backlog, damage, journal::Cut};
+use super::{TablesOptions, Value, backlog, damage, inventory, inventory::Inventory, journal::Cut};
 use crate::StoreError;
 
 /// The most files that the tables of one state directory keep open, given the process's limit. Two state
@@ -38,6 +39,7 @@ pub(super) struct Generation {
     unsealed_bytes: AtomicU64,
     /// Whether memory that was recovered may still be sealed and not in files.
     recovering: AtomicBool,
+    inventory: Mutex<Inventory>,
     /// The first damage found.
     damage: OnceLock<String>,
 }
@@ -49,27 +51,32 @@ impl Generation {
         names: &'static [&'static str],
         options: TablesOptions,
     ) -> Result<Self, StoreError> {
-        let cut = if path.is_dir() { Cut::make(&path)? } else { None };
-        let db = Database::builder(&path)
-            .cache_size(options.cache_bytes)
-            .max_cached_files(Some(files_max(getrlimit(Resource::Nofile).current)))
-            .open()
-            .map_err(StoreError::tables("open", &path))?;
-        let keyspaces: Vec<Keyspace> = names
-            .iter()
-            .map(|name| db.keyspace(name, tuning))
-            .collect::<Result<_, _>>()
-            .map_err(StoreError::tables("open", &path))?;
+        let (mut inventory, cut) = check(&path)?;
+        let (db, keyspaces) = open_engine(&path, names, options).map_err(|error| unopened(&path, error))?;
         if let Some(cut) = cut {
             let in_files = keyspaces.iter().filter_map(|table| table.tree.get_highest_persisted_seqno());
             cut.settle(&path, in_files.max())?;
         }
+        inventory.note_tables(&path, names, &keyspaces);
+        let inventory = Mutex::new(inventory);
         let unsealed_bytes = keyspaces.iter().map(|table| table.tree.active_memtable().size()).sum();
         let unsealed_bytes = AtomicU64::new(unsealed_bytes);
         let hot = HotRecords::new(options.hot_bytes);
         let published = ArcSwap::from_pointee(db.snapshot());
         let (recovering, damage) = (AtomicBool::new(true), OnceLock::new());
-        Ok(Self { keyspaces, db, names, path, number: 0, hot, published, unsealed_bytes, recovering, damage })
+        Ok(Self {
+            keyspaces,
+            db,
+            names,
+            path,
+            number: 0,
+            hot,
+            published,
+            unsealed_bytes,
+            recovering,
+            inventory,
+            damage,
+        })
     }
 
     /// Shows everything written so far to new views. No write may run meanwhile.
@@ -139,7 +146,11 @@ impl Generation {
     }
 
     pub(super) fn persist(&self) -> Result<(), StoreError> {
-        self.db.persist(PersistMode::SyncAll).map_err(StoreError::tables("sync", &self.path))
+        let journaled = Inventory::journaled(&self.path, &self.keyspaces)?;
+        self.db.persist(PersistMode::SyncAll).map_err(StoreError::tables("sync", &self.path))?;
+        let mut inventory = self.inventory.lock().unwrap_or_else(PoisonError::into_inner);
+        inventory.note_journal(&self.path, journaled);
+        Ok(())
     }
 
     /// Counts a written batch of `bytes`. At `bytes_max` in total it seals the memory of all tables, which is
@@ -196,6 +207,42 @@ impl Generation {
 
     pub(super) const fn number(&self) -> u64 {
         self.number
+    }
+}
+
+/// Checks what is in `path` before the engine changes it. A new directory is empty, or not there yet.
+fn check(path: &Path) -> Result<(Inventory, Option<Cut>), StoreError> {
+    if !path.is_dir() || fs::read_dir(path).map_err(StoreError::io("read", path))?.next().is_none() {
+        return Ok((Inventory::default(), None));
+    }
+    let inventory = Inventory::check(path)?;
+    let cut = Cut::make(path, &inventory)?;
+    Ok((inventory, cut))
+}
+
+fn open_engine(
+    path: &Path,
+    names: &[&str],
+    options: TablesOptions,
+) -> Result<(Database, Vec<Keyspace>), fjall::Error> {
+    let db = Database::builder(path)
+        .cache_size(options.cache_bytes)
+        .max_cached_files(Some(files_max(getrlimit(Resource::Nofile).current)))
+        .open()?;
+    let keyspaces = names.iter().map(|name| db.keyspace(name, tuning)).collect::<Result<_, _>>()?;
+    Ok((db, keyspaces))
+}
+
+/// The error of an engine that did not open. It names no file itself.
+fn unopened(path: &Path, error: fjall::Error) -> StoreError {
+    match error {
+        fjall::Error::Io(_) | fjall::Error::Storage(_) if !damage::passes(&error) => {
+            match inventory::find_empty(&path.join("keyspaces")) {
+                Some(file) => StoreError::TablesIncomplete { file },
+                None => StoreError::TablesUnopened { path: path.to_owned(), source: error },
+            }
+        }
+        error => StoreError::tables("open", path)(error),
     }
 }
 

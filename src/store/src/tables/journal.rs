@@ -21,9 +21,12 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::Xxh3;
 
+use super::inventory::Inventory;
 use crate::{StoreError, durable};
 
-const TRAILER: [u8; 4] = *b"FJL\x03";
+const TRAILER: [u8; 3] = *b"FJL";
+/// The version of the format that this reads.
+const VERSION: u8 = 3;
 /// No value is longer: a greater length is damage, and nothing is reserved for it.
 const VALUE_BYTES_MAX: u32 = 256 * 1024 * 1024;
 /// The most numbers that are used up between two batches.
@@ -52,27 +55,45 @@ impl Cut {
     /// not found sound is returned again.
     ///
     /// # Errors
-    /// [`StoreError::TablesDamaged`], with nothing changed, when a journal file other than the newest is
-    /// incomplete, because each was synced before the next one was started; an I/O error.
-    pub(super) fn make(dir: &Path) -> Result<Option<Self>, StoreError> {
+    /// With nothing changed: [`StoreError::TablesDamaged`] when a journal file other than the newest is
+    /// incomplete, because each was synced before the next one was started;
+    /// [`StoreError::TablesDamaged`] or [`StoreError::TablesIncomplete`] when the journal ends before a batch
+    /// of the inventory; [`StoreError::UnknownFormat`] for batches of another version. An I/O error.
+    pub(super) fn make(dir: &Path, inventory: &Inventory) -> Result<Option<Self>, StoreError> {
         let note = dir.join(NOTE);
         match fs::read_to_string(&note) {
             Ok(text) => {
                 let unreadable =
                     |why| StoreError::io("read", &note)(io::Error::new(ErrorKind::InvalidData, why));
                 let cut: Self = toml::from_str(&text).map_err(unreadable)?;
+                cut.refuse_lost(dir, inventory)?;
                 cut.truncate()?;
                 return Ok(Some(cut));
             }
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             Err(error) => return Err(StoreError::io("read", &note)(error)),
         }
-        let Some(cut) = find(dir)? else { return Ok(None) };
+        let (last, cut) = find(dir)?;
+        let Some(cut) = cut else {
+            return inventory
+                .lacks_batches(dir, last)
+                .map_or(Ok(None), |file| Err(StoreError::TablesIncomplete { file }));
+        };
+        cut.refuse_lost(dir, inventory)?;
         let text = toml::to_string(&cut)
             .map_err(|error| StoreError::io("write", &note)(io::Error::new(ErrorKind::InvalidData, error)))?;
         durable::write_file(&note, text.as_bytes())?;
         cut.truncate()?;
         Ok(Some(cut))
+    }
+
+    /// Refuses to cut off a batch that was synced.
+    fn refuse_lost(&self, dir: &Path, inventory: &Inventory) -> Result<(), StoreError> {
+        let last_kept = self.first_lost.checked_sub(1).filter(|_| self.first_lost != u64::MAX);
+        match inventory.lacks_batches(dir, last_kept) {
+            Some(_) => Err(StoreError::TablesDamaged { file: self.file.clone(), offset: self.offset }),
+            None => Ok(()),
+        }
     }
 
     /// Confirms that the cut is sound: no table file holds a batch that may have been cut off. `seqno` is the
@@ -103,17 +124,22 @@ impl Cut {
     }
 }
 
-/// The incomplete end of the journal in `dir`, if there is one.
-fn find(dir: &Path) -> Result<Option<Cut>, StoreError> {
-    let files = files(dir)?;
+/// The last whole batch of the journal in `dir`, and its incomplete end, if there is one.
+fn find(dir: &Path) -> Result<(Option<u64>, Option<Cut>), StoreError> {
+    let numbers = numbers(dir)?;
     let mut last = None;
-    for (number, file) in files.iter().enumerate() {
-        let is_newest = number + 1 == files.len();
-        let scanned = scan(file).map_err(StoreError::io("read", file))?;
+    for number in &numbers {
+        let is_newest = numbers.last() == Some(number);
+        let file = file(dir, *number);
+        let scanned = scan(&file).map_err(StoreError::io("read", &file))?;
         last = scanned.last_seqno.or(last);
         let Some(bad) = scanned.bad else { continue };
+        if let JournalDamage::Version(found) = bad {
+            let (found, known) = (u64::from(found), u64::from(VERSION));
+            return Err(StoreError::UnknownFormat { file, found, known });
+        }
         if !is_newest || bad == JournalDamage::OutOfOrder {
-            return Err(StoreError::TablesDamaged { file: file.clone(), offset: scanned.whole_bytes });
+            return Err(StoreError::TablesDamaged { file, offset: scanned.whole_bytes });
         }
         let first_lost = match (last, bad) {
             (Some(last), _) => last.saturating_add(1),
@@ -121,44 +147,48 @@ fn find(dir: &Path) -> Result<Option<Cut>, StoreError> {
             (None, JournalDamage::Hole) => u64::MAX,
             (None, _) => 0,
         };
-        let cut = Cut { file: file.clone(), offset: scanned.whole_bytes, first_lost };
-        return Ok(Some(cut));
+        return Ok((last, Some(Cut { file, offset: scanned.whole_bytes, first_lost })));
     }
-    Ok(None)
+    Ok((last, None))
 }
 
-/// The journal's files, oldest first.
-fn files(dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
+/// The journal's file of this number.
+pub(super) fn file(dir: &Path, number: u64) -> PathBuf {
+    dir.join(format!("{number}.jnl"))
+}
+
+/// The numbers of the journal's files, oldest first.
+pub(super) fn numbers(dir: &Path) -> Result<Vec<u64>, StoreError> {
     let failed = || StoreError::io("read", dir);
-    let mut files = Vec::new();
+    let mut numbers = Vec::new();
     for entry in fs::read_dir(dir).map_err(failed())? {
         let path = entry.map_err(failed())?.path();
         let name = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_suffix(".jnl"));
-        if let Some(number) = name.and_then(|name| name.parse::<u64>().ok()) {
-            files.push((number, path));
-        }
+        numbers.extend(name.and_then(|name| name.parse::<u64>().ok()));
     }
-    files.sort();
-    Ok(files.into_iter().map(|(_, path)| path).collect())
+    numbers.sort_unstable();
+    Ok(numbers)
 }
 
 /// The bytes after the last whole batch, unless they are the zeros of a preallocated file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum JournalDamage {
+pub(super) enum JournalDamage {
     /// The bytes start with a zero, which no batch does.
     Hole,
     /// A whole batch whose number, or the one before it, is wrong: no power cut causes that.
     OutOfOrder,
+    /// A whole batch of another version of the format.
+    Version(u8),
     Other,
 }
 
-struct Scanned {
-    whole_bytes: u64,
-    last_seqno: Option<u64>,
-    bad: Option<JournalDamage>,
+pub(super) struct Scanned {
+    pub(super) whole_bytes: u64,
+    pub(super) last_seqno: Option<u64>,
+    pub(super) bad: Option<JournalDamage>,
 }
 
-fn scan(path: &Path) -> io::Result<Scanned> {
+pub(super) fn scan(path: &Path) -> io::Result<Scanned> {
     let length = fs::metadata(path)?.len();
     let mut input =
         JournalReader { file: BufReader::with_capacity(256 * 1024, File::open(path)?), offset: 0 };
@@ -175,6 +205,11 @@ fn scan(path: &Path) -> io::Result<Scanned> {
                 scanned.last_seqno = Some(seqno);
             }
             Err(Stop::Io(error)) => return Err(error),
+            // One engine writes a whole file: another version later in it is damage.
+            Err(Stop::Version(found)) if scanned.whole_bytes == 0 => {
+                scanned.bad = Some(JournalDamage::Version(found));
+                return Ok(scanned);
+            }
             Err(Stop::Zero) if input.offset == scanned.whole_bytes + 1 => {
                 scanned.bad = if input.is_zero_to_the_end()? { None } else { Some(JournalDamage::Hole) };
                 return Ok(scanned);
@@ -199,6 +234,8 @@ enum Stop {
     Zero,
     /// The batch is not whole.
     Broken,
+    /// The batch is whole, and of another version.
+    Version(u8),
     /// The file could not be read.
     Io(io::Error),
 }
@@ -223,9 +260,14 @@ fn batch(input: &mut JournalReader) -> Result<u64, Stop> {
         item(input, &mut checksum)?;
     }
     let ([tag], stored) = (input.array()?, input.array()?);
-    let trailer: [u8; 4] = input.array()?;
+    let trailer: [u8; 3] = input.array()?;
+    let [version] = input.array()?;
     let whole = tag == 3 && trailer == TRAILER && u64::from_le_bytes(stored) == checksum.digest();
-    if whole { Ok(seqno) } else { Err(Stop::Broken) }
+    match version {
+        _ if !whole => Err(Stop::Broken),
+        VERSION => Ok(seqno),
+        other => Err(Stop::Version(other)),
+    }
 }
 
 fn item(input: &mut JournalReader, checksum: &mut Xxh3) -> Result<(), Stop> {

@@ -8,7 +8,7 @@
 //! A commit is not synced: the Raft log is the write-ahead log. [`Tables::persist`] syncs, and is called
 //! before the log is purged. After a power cut the tables are those of some commit, the last synced one or a
 //! later one: the journal is cut after its last whole batch, and no table is written to a file before the
-//! journal that holds the same batches is synced.
+//! journal that holds the same batches is synced. A directory that lacks one of its files is refused.
 //!
 //! A read that finds other data than was written fails, and is noted for [`Tables::damage`]. An unreadable
 //! record never counts as absent.
@@ -18,6 +18,7 @@ mod batch;
 mod damage;
 mod generation;
 mod hot;
+mod inventory;
 mod journal;
 mod replace;
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! The tables against batches, views, replacements and crashes, and against a model.
 
+mod golden;
 mod journal;
+mod lost_files;
 mod stopped;
 mod views;
 
