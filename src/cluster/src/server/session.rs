@@ -19,7 +19,7 @@ use super::{CONCURRENT_REQUESTS_MAX, Caller, invalid};
 use crate::backup::BackupSource;
 use crate::ops::admin::ADMIN_DEADLINE;
 use crate::peer::proof;
-use crate::raft::snapshot_transfer::SnapshotData;
+use crate::raft::snapshot_transfer::{self, SnapshotData};
 use crate::server::PeerServer;
 use crate::wire::frame::Frame;
 use crate::wire::message::{AppendOutcome, NO_STREAM, Reply, Request};
@@ -232,6 +232,6 @@ async fn install(server: &PeerServer, receiving: Receiving) -> std::io::Result<R
     let (last_log_id, last_membership) = raft_codec::unmark(mark)?;
     let meta = openraft::storage::SnapshotMeta { last_log_id, last_membership };
     let snapshot = Snapshot { meta, snapshot: SnapshotData::Received(reader) };
-    let installed = server.endpoint.raft.install_full_snapshot(vote, snapshot).await.map_err(invalid)?;
-    Ok(Reply::SnapshotInstalled { vote: raft_codec::stored_vote(&installed.vote) })
+    let vote = snapshot_transfer::install(&server.endpoint.raft, vote, snapshot).await.map_err(invalid)?;
+    Ok(Reply::SnapshotInstalled { vote: raft_codec::stored_vote(&vote) })
 }

@@ -20,6 +20,7 @@ mod forgetful_voter;
 mod history;
 mod membership;
 mod network;
+mod overtaking_snapshot;
 mod run;
 mod stale_leader;
 mod world;
