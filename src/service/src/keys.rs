@@ -7,7 +7,7 @@ use keymoot_cluster::Cluster;
 use keymoot_crypto::{ContentKey, Keyring};
 use keymoot_model::{Consistency, KeyRecord, Kid, TrackName};
 use keymoot_state as state;
-use keymoot_state::{Command, Response};
+use keymoot_state::{Command, DELETED_VERSIONS_MAX, Response};
 
 use super::error::ServiceError;
 use super::kid_key::KidKeys;
@@ -82,10 +82,17 @@ impl<R: ReplicatedState> Keys<R> {
         if kid.is_none() && place.track == TrackName::default_track() {
             commands.extend(self.auxiliary_deletion(grant, &place.content)?);
         }
-        commands.push(Command::DeleteKey { place, through, kid });
-        match self.cluster.propose(commands).await?.pop() {
-            Some(Response::Deleted { versions }) => Ok(versions),
-            _ => Err(ServiceError::Protocol { command: "delete-key" }),
+        let mut deleted = 0_u32;
+        loop {
+            commands.push(Command::DeleteKey { place: place.clone(), through, kid });
+            match self.cluster.propose(std::mem::take(&mut commands)).await?.pop() {
+                Some(Response::Deleted { versions }) if versions < DELETED_VERSIONS_MAX => {
+                    return Ok(deleted.saturating_add(versions));
+                }
+                // One command deletes no more.
+                Some(Response::Deleted { versions }) => deleted = deleted.saturating_add(versions),
+                _ => return Err(ServiceError::Protocol { command: "delete-key" }),
+            }
         }
     }
 

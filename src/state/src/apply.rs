@@ -3,9 +3,10 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use keymoot_model::{Account, AccountId, Auxiliary, KeyPath, KeyRecord, Kid};
+use keymoot_model::{Account, AccountId, Auxiliary, KeyPath};
 
 use super::command::{Command, NewKey, Proposal};
+use super::deletion;
 use super::directories;
 use super::features;
 use super::join_tokens;
@@ -60,7 +61,9 @@ fn apply_one<T: Tables>(
     match command {
         Command::CreateKey(key) => create_key(run, key, now_ms),
         Command::ReplaceKey(key) => replace_key(run, key, now_ms),
-        Command::DeleteKey { place, through, kid } => delete_key(run, place, *through, kid.as_ref()),
+        Command::DeleteKey { place, through, kid } => {
+            deletion::delete_key(run, place, *through, kid.as_ref())
+        }
         Command::PutAccount { account, if_absent } => put_account(run, account, *if_absent),
         Command::DeleteAccount { id } => delete_account(run, id),
         Command::Found(identity) => put_once(run, META_IDENTITY, identity),
@@ -168,36 +171,6 @@ fn store_key<T: Tables>(
     let track = Track { next_version, current: Some(record), ..track };
     run.put(Table::Tracks, &place_key(&key.place), &track)?;
     Ok(Response::Stored)
-}
-
-fn delete_key<T: Tables>(
-    run: &mut Transaction<'_, T>,
-    place: &KeyPath,
-    through: u32,
-    kid: Option<&Kid>,
-) -> Result<Response, StateError> {
-    let wanted = |record: &KeyRecord| record.version <= through && kid.is_none_or(|kid| *kid == record.kid);
-    let mut versions = 0;
-    for (key, value) in run.prefix(Table::OldKeys, &place_key(place))? {
-        let record: KeyRecord = super::transaction::decode(Table::OldKeys, &value)?;
-        if wanted(&record) {
-            run.delete(Table::OldKeys, &key)?;
-            run.delete(Table::Kids, kid_key(&record.kid))?;
-            rotation::forget_period(run, &record)?;
-            versions += 1;
-        }
-    }
-    // A derived key id names a period, not a version: it cannot be deleted by itself.
-    if kid.is_none() {
-        versions += rotation::delete_seeds(run, place, through)?;
-    }
-    let mut track = track(run, place)?;
-    if let Some(current) = track.current.take_if(|current| wanted(current)) {
-        run.delete(Table::Kids, kid_key(&current.kid))?;
-        run.put(Table::Tracks, &place_key(place), &track)?;
-        versions += 1;
-    }
-    Ok(Response::Deleted { versions })
 }
 
 fn put_account<T: Tables>(

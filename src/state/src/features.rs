@@ -20,6 +20,9 @@ pub const FEATURE_LEVEL: u32 = 3;
 /// From this level on, clients are forgotten by a count of newer clients, not by a clock.
 pub(super) const COUNTED_CLIENTS: u32 = 2;
 
+/// From this level on, the work for one entry has a bound: versions, leases and tokens are deleted in steps.
+pub(super) const BOUNDED_WORK: u32 = 3;
+
 /// The lowest version of the program that knows a feature level.
 pub fn version_of_level(level: u32) -> &'static str {
     match level {

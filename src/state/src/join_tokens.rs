@@ -7,10 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use keymoot_model::NodeId;
 
+use super::features;
 use super::record::{JoinTokenRecord, TokenSpent};
 use super::response::Response;
 use super::table::Table;
-use super::tables::{StateError, Tables, read};
+use super::tables::{Pair, StateError, Tables, read};
 use super::transaction::{Transaction, decode};
 
 /// How long a token stays listed after its expiry.
@@ -32,13 +33,18 @@ pub enum TokenRefusal {
     Spent,
 }
 
-/// Stores a new token, and deletes those that expired more than [`KEPT_MS`] ago.
+/// The tokens that one command checks for their age, from feature level 3 on: those after the new token, whose
+/// id is random. So each is checked now and then.
+pub(super) const CHECKED_MAX: usize = 32;
+
+/// Stores a new token, and deletes those that expired more than [`KEPT_MS`] ago: of all below feature level 3,
+/// of a few from there on.
 pub(super) fn put<T: Tables>(
     run: &mut Transaction<'_, T>,
     token: &JoinTokenRecord,
     now_ms: u64,
 ) -> Result<Response, StateError> {
-    for (key, value) in run.prefix(Table::JoinTokens, &[])? {
+    for (key, value) in checked(run, &token.id)? {
         let old: JoinTokenRecord = decode(Table::JoinTokens, &value)?;
         if old.expires_at_ms.saturating_add(KEPT_MS) < now_ms {
             run.delete(Table::JoinTokens, &key)?;
@@ -49,6 +55,19 @@ pub(super) fn put<T: Tables>(
     }
     run.put(Table::JoinTokens, &token.id, token)?;
     Ok(Response::Done)
+}
+
+fn checked<T: Tables>(run: &Transaction<'_, T>, id: &[u8; 8]) -> Result<Vec<Pair>, StateError> {
+    if features::level(run)? < features::BOUNDED_WORK {
+        return run.prefix(Table::JoinTokens, &[]);
+    }
+    let mut pairs = run.page(Table::JoinTokens, &[], id, CHECKED_MAX)?;
+    if pairs.len() < CHECKED_MAX {
+        // The first ones follow the last.
+        let first = run.page(Table::JoinTokens, &[], &[], CHECKED_MAX - pairs.len())?;
+        pairs.extend(first.into_iter().filter(|(key, _)| key.as_slice() <= id.as_slice()));
+    }
+    Ok(pairs)
 }
 
 /// Revokes a token that was not spent yet.

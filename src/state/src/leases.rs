@@ -2,11 +2,12 @@
 //! are asked.
 //!
 //! A slot that has ended no longer counts from the next command on. Records whose slots have all ended are
-//! deleted step by step: each claim checks a few seconds of the past, which bounds the work of one command
-//! and keeps the table to what plays now.
+//! deleted step by step: each claim checks a few seconds of the past and, from feature level 3 on, deletes a few
+//! records. That bounds the work of one command and keeps the table to what plays now.
 
 use keymoot_model::ViewerPlace;
 
+use super::features;
 use super::layout::{META_LEASES, lease_end_key, lease_key, leases_ending};
 use super::record::{LeaseSlot, Leases};
 use super::response::Response;
@@ -16,6 +17,9 @@ use super::transaction::Transaction;
 
 /// The seconds of the past that one claim checks. More than one, so that a backlog shrinks.
 const SECONDS_MAX: u64 = 32;
+
+/// The most records that one claim deletes, from feature level 3 on. More than one, as above.
+pub(super) const ENDED_MAX: usize = 64;
 
 /// Takes or renews one of `slots` slots, for `duration_s` from `now_ms` on. A renewal never shortens a slot.
 pub(super) fn claim<T: Tables>(
@@ -94,12 +98,21 @@ fn file<T: Tables>(
 /// deleted.
 fn forget<T: Tables>(run: &mut Transaction<'_, T>, now_s: u64) -> Result<u64, StateError> {
     let from_s: u64 = run.get(Table::Meta, META_LEASES)?.unwrap_or(now_s);
-    let to_s = now_s.min(from_s.saturating_add(SECONDS_MAX)).max(from_s);
+    let mut to_s = now_s.min(from_s.saturating_add(SECONDS_MAX)).max(from_s);
+    let bounded = features::level(run)? >= features::BOUNDED_WORK;
+    let mut left = if bounded { ENDED_MAX } else { usize::MAX };
     for second in from_s..to_s {
         let prefix = leases_ending(second);
-        for (filed, _) in run.prefix(Table::Leases, &prefix)? {
+        let ended = run.page(Table::Leases, &prefix, &[], left)?;
+        for (filed, _) in &ended {
             run.delete(Table::Leases, filed.get(prefix.len()..).unwrap_or_default())?;
-            run.delete(Table::Leases, &filed)?;
+            run.delete(Table::Leases, filed)?;
+        }
+        left -= ended.len();
+        if left == 0 {
+            // There may be more of this second.
+            to_s = second;
+            break;
         }
     }
     run.put(Table::Meta, META_LEASES, &to_s)?;

@@ -8,6 +8,7 @@
 mod apply;
 mod clients;
 mod command;
+mod deletion;
 mod digest;
 mod directories;
 mod features;
@@ -35,6 +36,7 @@ mod transaction;
 
 pub use apply::apply;
 pub use command::{Admission, Command, NewKey, NewSeed, NodeFacts, PolicyCondition, Proposal};
+pub use deletion::DELETED_VERSIONS_MAX;
 pub use digest::Digest;
 pub use directories::enrolled_directory;
 pub use features::{FEATURE_LEVEL, level_of, version_of_level};

@@ -118,20 +118,23 @@ pub(super) fn forget_period<T: Tables>(
     Ok(())
 }
 
-/// Deletes the seeds of a track up to a version. Returns their number.
+/// Deletes at most `limit` seeds of a track up to a version, the oldest first. Returns their number.
 pub(super) fn delete_seeds<T: Tables>(
     run: &mut Transaction<'_, T>,
     place: &KeyPath,
     through: u32,
+    limit: u32,
 ) -> Result<u32, StateError> {
     let content: Option<ContentNumber> =
         run.get(Table::Contents, &content_key(&place.account, &place.content))?;
     let Some((content, number)) = content.zip(track(run, place)?.number) else { return Ok(0) };
     let mut versions = 0;
-    for (key, value) in run.prefix(Table::Seeds, &seeds_of_track(content.number, number))? {
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    // Seeds of a track sort by version.
+    for (key, value) in run.page(Table::Seeds, &seeds_of_track(content.number, number), &[], limit)? {
         let record: SeedRecord = decode(Table::Seeds, &value)?;
         if u32::from(record.id.version) > through {
-            continue;
+            break;
         }
         run.delete(Table::Seeds, &key)?;
         let schedule = schedule_key(place, record.length_s);
