@@ -5,6 +5,7 @@ use serde::de::DeserializeOwned;
 
 use keymoot_model::{Account, AccountId, Auxiliary, KeyPath};
 
+use super::backups;
 use super::command::{Command, NewKey, Proposal};
 use super::deletion;
 use super::directories;
@@ -102,6 +103,10 @@ fn apply_one<T: Tables>(
         Command::PutAuthority(authority) => put_once(run, META_AUTHORITY, &**authority),
         Command::RaiseFeatureLevel { to } => features::raise(run, *to),
         Command::EnrollDirectory { id, directory } => directories::enroll(run, *id, directory),
+        Command::ScheduleBackups(schedule) => backups::schedule(run, schedule.as_deref()),
+        Command::ClaimBackup { node, after } => backups::claim(run, *node, *after),
+        Command::NoteBackup { turn, node, progress } => backups::note(run, *turn, *node, progress, now_ms),
+        Command::NoteGoodBackup(good) => backups::store_good(run, good),
     }
 }
 

@@ -9,6 +9,7 @@ use keymoot_model::{
     PolicyName, ViewerPlace, Wrapped,
 };
 
+use super::backups::{BackupProgress, BackupSchedule, GoodBackup};
 use super::record::{AuthorityRecord, ClusterIdentity, EnrolledDirectory, JoinTokenRecord};
 use super::rewrap::SecretPlace;
 
@@ -214,6 +215,14 @@ pub enum Command {
     RaiseFeatureLevel { to: u32 },
     /// Stores which data directory a node has, at each of its starts.
     EnrollDirectory { id: NodeId, directory: EnrolledDirectory },
+    /// Sets the backup schedule; `None` ends it.
+    ScheduleBackups(Option<Box<BackupSchedule>>),
+    /// Claims the turn of the schedule that comes after turn `after`.
+    ClaimBackup { node: NodeId, after: u64 },
+    /// Notes what became of a turn of the schedule.
+    NoteBackup { turn: u64, node: NodeId, progress: Box<BackupProgress> },
+    /// Notes a good backup that an operator took.
+    NoteGoodBackup(Box<GoodBackup>),
 }
 
 /// The condition on the stored policy under which a command changes it.
@@ -266,6 +275,13 @@ impl fmt::Display for Command {
             Self::PutAuthority(_) => f.write_str("put-authority"),
             Self::RaiseFeatureLevel { to } => write!(f, "raise-feature-level {to}"),
             Self::EnrollDirectory { id, .. } => write!(f, "enroll-directory {id}"),
+            Self::ScheduleBackups(Some(schedule)) => {
+                write!(f, "schedule-backups every {} s", schedule.every_s)
+            }
+            Self::ScheduleBackups(None) => f.write_str("schedule-backups off"),
+            Self::ClaimBackup { node, .. } => write!(f, "claim-backup {node}"),
+            Self::NoteBackup { turn, .. } => write!(f, "note-backup of turn {turn}"),
+            Self::NoteGoodBackup(good) => write!(f, "note-good-backup of entry {}", good.index),
             Self::EndRental { place } => write!(f, "end-rental {}/{}", place.account, place.content),
         }
     }

@@ -23,6 +23,9 @@ pub(super) const COUNTED_CLIENTS: u32 = 2;
 /// From this level on, the work for one entry has a bound: versions, leases and tokens are deleted in steps.
 pub(super) const BOUNDED_WORK: u32 = 3;
 
+/// From this level on, the state knows a backup schedule and the last good backup.
+pub const SCHEDULED_BACKUPS: u32 = 3;
+
 /// The lowest version of the program that knows a feature level.
 pub fn version_of_level(level: u32) -> &'static str {
     match level {
@@ -38,6 +41,10 @@ const ENROLLED_DIRECTORIES: u32 = 3;
 pub const fn level_of(command: &Command) -> u32 {
     match command {
         Command::EnrollDirectory { .. } => ENROLLED_DIRECTORIES,
+        Command::ScheduleBackups(_)
+        | Command::ClaimBackup { .. }
+        | Command::NoteBackup { .. }
+        | Command::NoteGoodBackup(_) => SCHEDULED_BACKUPS,
         // All others came with the first release.
         _ => 1,
     }

@@ -31,6 +31,12 @@ pub(super) const META_LAST_NODE: &[u8] = b"last_node";
 const META_DIRECTORY: &[u8] = b"directory/";
 /// Key of the cluster's certificate authority in [`Table::Meta`].
 pub(super) const META_AUTHORITY: &[u8] = b"authority";
+/// Key of the backup schedule in [`Table::Meta`].
+pub(super) const META_BACKUP_SCHEDULE: &[u8] = b"backup_schedule";
+/// Key of the turns of the backup schedule in [`Table::Meta`].
+pub(super) const META_BACKUP_TURN: &[u8] = b"backup_turn";
+/// Key of the last good backup in [`Table::Meta`].
+pub(super) const META_BACKUP_GOOD: &[u8] = b"backup_good";
 
 /// No key is longer, in bytes: three names with their lengths, and what stands before and behind them.
 pub const KEY_BYTES_MAX: usize = AccountId::BYTES_MAX + ContentId::BYTES_MAX + TrackName::BYTES_MAX + 64;

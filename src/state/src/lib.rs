@@ -1,11 +1,12 @@
 //! The replicated state machine: commands in, responses out, always the same on every node.
 //!
-//! Invariants: [`apply()`] is the only mutator; it is deterministic, total and synchronous. It reads no
+//! Invariants: [`apply()`] is the only mutator of a running cluster; it is deterministic, total and synchronous. It reads no
 //! clock, draws no randomness, opens no secret and touches no file: time, key ids and wrapped keys are
 //! decided before a command is proposed and travel in it. It reads and writes through [`Tables`], which the
 //! `cluster` crate connects to the store.
 
 mod apply;
+mod backups;
 mod clients;
 mod command;
 mod deletion;
@@ -20,6 +21,7 @@ mod nodes;
 mod nonces;
 mod policies;
 mod query;
+mod rebuild;
 mod record;
 mod rentals;
 mod response;
@@ -35,11 +37,12 @@ mod tests;
 mod transaction;
 
 pub use apply::apply;
+pub use backups::{BackupFailure, BackupProgress, BackupSchedule, BackupTurn, Backups, GoodBackup, backups};
 pub use command::{Admission, Command, NewKey, NewSeed, NodeFacts, PolicyCondition, Proposal};
 pub use deletion::DELETED_VERSIONS_MAX;
 pub use digest::Digest;
 pub use directories::enrolled_directory;
-pub use features::{FEATURE_LEVEL, level_of, version_of_level};
+pub use features::{FEATURE_LEVEL, SCHEDULED_BACKUPS, level_of, version_of_level};
 pub use join_tokens::{TokenRefusal, check_join_token, join_tokens};
 pub use layout::KEY_BYTES_MAX;
 pub use listing::{KeysPage, ListedKey, keys_page};
@@ -53,6 +56,7 @@ pub use query::{
     account, accounts, authority, auxiliary, cluster_identity, current_key, digest, key_by_kid, kid_key,
     next_version, schedule, schedules, seed, server_secret, supplied_keys, supplied_periods,
 };
+pub use rebuild::{authority_in, forget_authority};
 pub use record::{
     AuthorityRecord, ClusterIdentity, EnrolledDirectory, JoinTokenRecord, NodeRecord, TokenSpent,
 };

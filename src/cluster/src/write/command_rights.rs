@@ -10,7 +10,7 @@ use keymoot_codec as codec;
 use keymoot_codec::Kind;
 use keymoot_crypto::{Keyring, ProofRefusal, UnwrapError};
 use keymoot_model::{Auxiliary, NodeId, Period, SeedId, SeedRecord};
-use keymoot_state::{Command, NewKey, NewSeed, Proposal};
+use keymoot_state::{BackupProgress, BackupSchedule, Command, GoodBackup, NewKey, NewSeed, Proposal};
 
 use crate::settings::RaftSection;
 
@@ -59,9 +59,12 @@ const fn behalf(command: &Command) -> Behalf {
         | Command::EndRental { .. }
         | Command::PutJoinToken(_)
         | Command::RevokeJoinToken { .. }
-        | Command::RaiseFeatureLevel { .. } => Behalf::Operators,
+        | Command::RaiseFeatureLevel { .. }
+        | Command::ScheduleBackups(_)
+        | Command::NoteGoodBackup(_) => Behalf::Operators,
         Command::DescribeNode { id, .. } => Behalf::Node(*id),
         Command::EnrollDirectory { id, .. } => Behalf::Holder(*id),
+        Command::ClaimBackup { node, .. } | Command::NoteBackup { node, .. } => Behalf::Holder(*node),
         Command::Found(_)
         | Command::PutAuthority(_)
         | Command::AdmitNode(_)
@@ -163,6 +166,15 @@ fn check_content(command: &Command, keyring: Option<&Keyring>) -> Result<(), Rig
         Command::DescribeNode { facts, .. } => {
             bounded(facts.zone.len() <= FACT_BYTES_MAX && facts.version.len() <= FACT_BYTES_MAX)
         }
+        Command::ScheduleBackups(Some(schedule)) => {
+            bounded(schedule.directory.len() <= BackupSchedule::PATH_BYTES_MAX)
+        }
+        Command::NoteGoodBackup(good) => bounded(is_within_bounds(good)),
+        Command::NoteBackup { progress, .. } => bounded(match &**progress {
+            BackupProgress::UnderWay(_) => true,
+            BackupProgress::Good(good) => is_within_bounds(good),
+            BackupProgress::Failed(reason) => reason.len() <= FACT_BYTES_MAX,
+        }),
         Command::DeleteKey { .. }
         | Command::SpendNonce { .. }
         | Command::ClaimLease { .. }
@@ -178,6 +190,8 @@ fn check_content(command: &Command, keyring: Option<&Keyring>) -> Result<(), Rig
         | Command::RevokeJoinToken { .. }
         | Command::RaiseFeatureLevel { .. }
         | Command::EnrollDirectory { .. }
+        | Command::ScheduleBackups(None)
+        | Command::ClaimBackup { .. }
         | Command::Found(_)
         | Command::PutAuthority(_)
         | Command::AdmitNode(_)
@@ -186,6 +200,10 @@ fn check_content(command: &Command, keyring: Option<&Keyring>) -> Result<(), Rig
         | Command::Rewrap { .. } => Ok(()),
     };
     checked.map_err(|fault| RightsError::Content { command: command.to_string(), fault })
+}
+
+fn is_within_bounds(good: &GoodBackup) -> bool {
+    good.file.len() <= BackupSchedule::PATH_BYTES_MAX && good.digest.len() <= FACT_BYTES_MAX
 }
 
 fn opens(keyring: &Keyring, key: &NewKey, period: Option<Period>) -> Result<(), UnwrapError> {

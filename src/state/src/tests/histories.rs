@@ -124,8 +124,41 @@ fn viewing_command() -> impl Strategy<Value = Command> {
     ]
 }
 
+fn good_backup() -> impl Strategy<Value = GoodBackup> {
+    (1_u64..4, 1_u64..6).prop_map(|(node, index)| GoodBackup {
+        node,
+        made_at_ms: 1000 * index,
+        index,
+        bytes: 7,
+        digest: "d".into(),
+        file: format!("f{index}"),
+    })
+}
+
+fn backup_command() -> impl Strategy<Value = Command> {
+    let progress = prop_oneof![
+        (0_u64..3).prop_map(BackupProgress::UnderWay),
+        good_backup().prop_map(BackupProgress::Good),
+        (0_u8..3).prop_map(|reason| BackupProgress::Failed(format!("reason {reason}"))),
+    ];
+    prop_oneof![
+        proptest::option::of(60_u64..62).prop_map(|every_s| {
+            let directory = "/b".to_owned();
+            let schedule = every_s.map(|every_s| BackupSchedule { every_s, keep: 2, directory });
+            Command::ScheduleBackups(schedule.map(Box::new))
+        }),
+        (1_u64..4, 0_u64..4).prop_map(|(node, after)| Command::ClaimBackup { node, after }),
+        (1_u64..4, 1_u64..4, progress).prop_map(|(turn, node, progress)| Command::NoteBackup {
+            turn,
+            node,
+            progress: Box::new(progress)
+        }),
+        good_backup().prop_map(|good| Command::NoteGoodBackup(Box::new(good))),
+    ]
+}
+
 fn any_command() -> impl Strategy<Value = Command> {
-    prop_oneof![3 => key_command(), 1 => cluster_command(), 3 => viewing_command()]
+    prop_oneof![3 => key_command(), 1 => cluster_command(), 3 => viewing_command(), 1 => backup_command()]
 }
 
 /// An event outside the state.

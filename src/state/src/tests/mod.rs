@@ -2,6 +2,7 @@
 
 pub(crate) mod apply;
 mod bounded_work;
+mod backups;
 mod bytes;
 mod histories;
 mod leases;

@@ -72,6 +72,8 @@ fn without_a_proof_a_node_forwards_accounts_requests_and_nothing_that_operators_
     for (name, command) in BTreeMap::from([
         ("put-account", put_account()),
         ("revoke-join-token", Command::RevokeJoinToken { id: [0; 8] }),
+        ("schedule-backups", Command::ScheduleBackups(None)),
+        ("claim-backup", Command::ClaimBackup { node: 2, after: 0 }),
         ("raise-feature-level", Command::RaiseFeatureLevel { to: 2 }),
         ("remove-node", Command::RemoveNode { id: 3 }),
         ("set-learner", Command::SetLearner { id: 3, learner: true }),
