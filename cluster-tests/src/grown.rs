@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
+use keymoot_tls::ClusterCa;
 use rustix::process::Signal;
 use tempfile::TempDir;
 
@@ -57,23 +58,7 @@ impl Grown {
         let root = TempDir::with_prefix("keymoot-grown-").map_err(RigError::io("cannot make a directory"))?;
         let env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let mut grown = Self { root, env, nodes: Vec::new() };
-        let (peer, api) = grown.add_node("a")?;
-        let dir = grown.dir("a").display().to_string();
-        let peer = peer.to_string();
-        let api = api.to_string();
-        grown.must(&[
-            "init",
-            "--name",
-            "grown",
-            "--dir",
-            &dir,
-            "--listen",
-            &peer,
-            "--http-listen",
-            &api,
-            "--zone",
-            zone,
-        ])?;
+        grown.init("a", zone)?;
         grown.serve("a")?;
         grown.await_status("the first node to lead", |status| status.contains("leader"))?;
         let key = grown.path("signing.key");
@@ -158,6 +143,51 @@ impl Grown {
         let [peer, api] = ports::free()?;
         self.nodes.push(GrownNode { name: name.to_owned(), api, peer, child: None });
         Ok((peer, api))
+    }
+
+    /// Makes the first node of a cluster of this name, with a CA and a keyring of its own.
+    ///
+    /// # Errors
+    /// When the command fails.
+    pub fn init(&mut self, name: &str, zone: &str) -> Result<(), RigError> {
+        let (peer, api) = self.add_node(name)?;
+        let (dir, peer, api) = (self.dir(name).display().to_string(), peer.to_string(), api.to_string());
+        let listen = ["--listen", &peer, "--http-listen", &api, "--zone", zone];
+        self.must(&[&["init", "--name", "grown", "--dir", &dir][..], &listen].concat())?;
+        Ok(())
+    }
+
+    /// Gives a node that was made by [`Self::init`] the keyring of the cluster, as an operator does
+    /// before a restore.
+    ///
+    /// # Errors
+    /// When the file cannot be copied.
+    pub fn bring_keyring(&self, name: &str) -> Result<(), RigError> {
+        let to = self.dir(name).join("keyring.toml");
+        std::fs::copy(self.keyring(), &to).map_err(RigError::at("write", &to))?;
+        Ok(())
+    }
+
+    /// Makes the directory of node `id` with a certificate that the CA of `authority` signs by hand.
+    ///
+    /// # Errors
+    /// When the CA's key is not there, or a file cannot be written.
+    pub fn issue(&mut self, name: &str, id: u64, authority: &str) -> Result<(), RigError> {
+        let (peer, api) = self.add_node(name)?;
+        let (dir, ca_dir) = (self.dir(name), self.dir(authority));
+        std::fs::create_dir_all(&dir).map_err(RigError::at("make", &dir))?;
+        let failed = |error: keymoot_tls::PkiError| RigError::Program(format!("no certificate: {error}"));
+        ClusterCa::load(&ca_dir.join("ca.pem"), &ca_dir.join("ca-key.pem"))
+            .and_then(|ca| ca.issue_node(id)?.save_new(&dir.join("node.pem"), &dir.join("node-key.pem")))
+            .map_err(failed)?;
+        let (ca, ring) = (ca_dir.join("ca.pem").display().to_string(), self.keyring());
+        let text = format!(
+            "[node]\nid = {id}\ndata_dir = \"data\"\n\n[cluster]\nname = \"grown\"\npeer_listen = \"{peer}\"\n\
+             ca_file = \"{ca}\"\ncert_file = \"node.pem\"\nkey_file = \"node-key.pem\"\n\n\
+             [http]\nlisten = \"{api}\"\n\n[keys]\nkeyring_file = \"{ring}\"\n"
+        );
+        let config = dir.join("keymoot.toml");
+        std::fs::write(&config, text).map_err(RigError::at("write", &config))
     }
 
     /// Makes a join token at a node, with more arguments.

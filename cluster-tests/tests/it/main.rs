@@ -49,6 +49,7 @@ mod real_packager;
 mod real_player;
 mod recover_from_one;
 mod recovered_cluster_grows;
+mod restore_and_grow;
 mod rolling_restart;
 mod rotation_schedule;
 mod scrambler_fails_over;

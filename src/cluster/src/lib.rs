@@ -29,6 +29,7 @@ mod vote_ledger;
 pub use cluster::Cluster;
 pub use error::ClusterError;
 pub use keymoot_store::{Identity, Incarnation, JOIN_ANEW, LogPosition, StoreError, table_files_max};
+pub use members::authority::{AuthorityError, AuthorityPlan, NodeAuthority, fingerprint_of, open_authority};
 pub use members::join_client::{JoinError, ask_to_join};
 pub use members::leader_transfer::LeaderTransferError;
 pub use members::placement::{advice, failures_survived};

@@ -83,7 +83,8 @@ pub struct ClusterSection {
     pub cert_file: PathBuf,
     /// This node's private key, PEM; a secret file.
     pub key_file: PathBuf,
-    /// The CA's private key, PEM; a secret file. Only on the node that initializes the cluster.
+    /// The CA's private key, PEM; a secret file. Only on the node that initializes the cluster, or on
+    /// one that is restored under a new CA.
     #[serde(with = "empty_is_none")]
     pub founding_ca_key_file: Option<PathBuf>,
     /// The network that the default times below suit.

@@ -78,6 +78,12 @@ impl Failure {
         self
     }
 
+    /// The same, as a failure while running: the command line was right.
+    #[must_use]
+    pub fn at_runtime(self) -> Self {
+        Self { kind: FailureKind::Runtime, ..self }
+    }
+
     /// What went wrong, in one line.
     pub fn message(&self) -> &str {
         &self.message

@@ -7,6 +7,7 @@ mod join_tls;
 mod node_key;
 mod pki;
 mod tls_reload;
+mod trusted;
 
 pub use config::*;
 pub use identity::{IdentityError, PeerIdentity, server_name_of};
@@ -14,3 +15,4 @@ pub use join_tls::{JOIN_ALPN, JOIN_ALPN_2, fingerprint, join_client_config};
 pub use node_key::{NodeKey, NodeRequest};
 pub use pki::{ClusterCa, Issued, PkiError};
 pub use tls_reload::{ApiTls, ApiTlsFiles};
+pub use trusted::TrustedAuthorities;

@@ -4,6 +4,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::members::authority::AuthorityError;
 use crate::raft::rebuild::RebuildError;
 use keymoot_codec::CodecError;
 use keymoot_store::{SnapshotFault, StoreError};
@@ -102,9 +103,12 @@ pub enum BackupError {
     Random(String),
     /// The given fence belongs to another restore.
     #[error(
-        "--fence {fence} was chosen for another backup or another list of members; give the same file and the same --member options on every machine"
+        "--fence {fence} was chosen for another backup, another list of members or another certificate authority; give the same file and the same --member options on every machine, and the same CA in cluster.ca_file"
     )]
     OtherRestore { fence: u64 },
+    /// The authority in the backup and the node's certificates make no cluster that can grow.
+    #[error(transparent)]
+    Authority(#[from] AuthorityError),
     /// The data directory cannot be built.
     #[error(transparent)]
     Rebuild(#[from] RebuildError),

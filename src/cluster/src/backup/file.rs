@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use keymoot_crypto::{CredentialPlace, Keyring, UnwrapError};
 use keymoot_model::MasterKeyId;
-use keymoot_state::{StateError, StoredSecret, Survey, Table, secrets_of};
+use keymoot_state::{AuthorityRecord, StateError, StoredSecret, Survey, Table, authority_in, secrets_of};
 use keymoot_store::{SnapshotReader, SnapshotRecord};
 
 use super::error::BackupError;
@@ -20,6 +20,7 @@ pub struct BackupFile {
     header: BackupHeader,
     snapshot: SnapshotReader,
     bytes: u64,
+    authority: Option<AuthorityRecord>,
 }
 
 /// The result of unwrapping a backup's secrets with a keyring.
@@ -50,8 +51,8 @@ impl BackupFile {
         let (header, header_bytes) = read_header(path)?;
         let snapshot = SnapshotReader::open_at(path, header_bytes).map_err(BackupError::of_store)?;
         let bytes = header_bytes + snapshot.byte_count();
-        let file = Self { header, snapshot, bytes };
-        file.check()?;
+        let mut file = Self { header, snapshot, bytes, authority: None };
+        file.authority = file.check()?;
         Ok(file)
     }
 
@@ -71,6 +72,11 @@ impl BackupFile {
     /// The length of the file.
     pub const fn byte_count(&self) -> u64 {
         self.bytes
+    }
+
+    /// The certificate authority of the cluster, if the cluster holds its key.
+    pub const fn authority(&self) -> Option<&AuthorityRecord> {
+        self.authority.as_ref()
     }
 
     pub(super) const fn snapshot(&self) -> &SnapshotReader {
@@ -96,9 +102,16 @@ impl BackupFile {
         Ok(result)
     }
 
-    fn check(&self) -> Result<(), BackupError> {
+    /// Checks the records against the header; returns the certificate authority among them.
+    fn check(&self) -> Result<Option<AuthorityRecord>, BackupError> {
         let mut survey = Survey::default();
-        self.each(|table, key, value| survey.add(table, key, value))?;
+        let mut authority = None;
+        self.each(|table, key, value| {
+            if let Some(record) = authority_in(table, key, value)? {
+                authority = Some(record);
+            }
+            survey.add(table, key, value)
+        })?;
         let (master_keys, mut tables) = BackupHeader::counts(&survey);
         // Earlier versions had fewer tables.
         tables.truncate(self.header.tables.len());
@@ -109,7 +122,7 @@ impl BackupFile {
         } else if master_keys != self.header.master_keys {
             "the master keys"
         } else {
-            return Ok(());
+            return Ok(authority);
         };
         Err(BackupError::Contradiction { path: self.path(), what: contradiction })
     }

@@ -4,12 +4,17 @@
 //! initial states: the same applied entry, members and empty log, so the nodes elect a leader among
 //! themselves and continue. The fence ensures that file and members are the same: its lower half is
 //! a digest of both, and a fence given by `--fence` that does not match is refused.
+//!
+//! Where the nodes trust another certificate authority than the one in the backup, each member's
+//! state forgets that one, which the fence covers too. The node that has the new authority's key
+//! stores it through Raft once the cluster runs. Until then the cluster signs no certificates.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use sha2::{Digest as _, Sha256};
 
+use crate::members::authority::{AuthorityPlan, NodeAuthority};
 use crate::raft::rebuild::{self, Foundation, RebuildError};
 use keymoot_crypto::{Keyring, random_bytes};
 use keymoot_model::ClusterName;
@@ -30,6 +35,8 @@ pub struct Restore {
     pub members: BTreeMap<NodeId, String>,
     /// The fence that the first machine chose; `None` on the first machine.
     pub fence: Option<u64>,
+    /// Restore also where the restored cluster could not sign certificates and the old one could.
+    pub without_ca_key: bool,
 }
 
 /// A restored node.
@@ -39,6 +46,8 @@ pub struct Restored {
     pub fence: u64,
     /// The position of the last entry in the backup.
     pub applied: LogPosition,
+    /// What became of the certificate authority in the backup.
+    pub authority: AuthorityPlan,
 }
 
 /// Restores `file` into the empty data directory `root`, which is empty or complete afterwards.
@@ -49,22 +58,31 @@ pub fn restore(
     root: &Path,
     file: &BackupFile,
     keyring: &Keyring,
+    certificates: &NodeAuthority,
     how: &Restore,
 ) -> Result<Restored, BackupError> {
     refuse_others(file, keyring, how)?;
-    let fence = fence(file, how)?;
+    // The first machine has decided, and its fence says what: this one need not have the key.
+    let agreed = how.without_ca_key || how.fence.is_some();
+    let authority = certificates.plan(file.authority(), agreed)?;
+    let new_authority = authority.forgets().then(|| certificates.fingerprint());
+    let fence = fence(file, how, new_authority.as_deref())?;
     let rebuilding = Rebuild::take(root).map_err(RebuildError::Store)?;
     if !rebuilding.is_empty().map_err(RebuildError::Store)? {
         let path = root.to_owned();
         rebuilding.abandon().map_err(RebuildError::Store)?;
         return Err(BackupError::NotEmpty { path });
     }
-    let foundation = Foundation { members: how.members.clone(), term: file.header().applied.term };
+    let foundation = Foundation {
+        members: how.members.clone(),
+        term: file.header().applied.term,
+        forget_authority: authority.forgets(),
+    };
     let identity = Identity { cluster: how.cluster.as_str().to_owned(), node: how.node, fence };
     let directory = Directory::open(&rebuilding.space(), &identity).map_err(RebuildError::Store)?;
     let applied = rebuild::build(directory, &foundation, file.snapshot(), &mut std::iter::empty())?;
     rebuilding.exchange(&format!("restore-{fence}")).map_err(RebuildError::Store)?;
-    Ok(Restored { fence, applied })
+    Ok(Restored { fence, applied, authority })
 }
 
 fn refuse_others(file: &BackupFile, keyring: &Keyring, how: &Restore) -> Result<(), BackupError> {
@@ -95,9 +113,10 @@ fn refuse_others(file: &BackupFile, keyring: &Keyring, how: &Restore) -> Result<
     Err(BackupError::Keyring { missing: missing.join(", ") })
 }
 
-/// A new fence, or the given one if the first machine chose it for this file and these members.
-fn fence(file: &BackupFile, how: &Restore) -> Result<u64, BackupError> {
-    let mark = mark_of_restore(file, &how.members);
+/// A new fence, or the given one if the first machine chose it for this file, these members and this
+/// authority in place of the one in the file.
+fn fence(file: &BackupFile, how: &Restore, new_authority: Option<&str>) -> Result<u64, BackupError> {
+    let mark = mark_of_restore(file, &how.members, new_authority);
     match how.fence {
         Some(fence) if fence & u64::from(u32::MAX) == mark => Ok(fence),
         Some(fence) => Err(BackupError::OtherRestore { fence }),
@@ -110,8 +129,13 @@ fn fence(file: &BackupFile, how: &Restore) -> Result<u64, BackupError> {
     }
 }
 
-/// The lower half of a fence: a digest of the file and the members.
-fn mark_of_restore(file: &BackupFile, members: &BTreeMap<NodeId, String>) -> u64 {
+/// The lower half of a fence: a digest of the file and the members, and of the authority that takes
+/// the place of the one in the file.
+fn mark_of_restore(
+    file: &BackupFile,
+    members: &BTreeMap<NodeId, String>,
+    new_authority: Option<&str>,
+) -> u64 {
     let header = file.header();
     let mut hash = Sha256::new();
     hash.update(&header.digest);
@@ -122,6 +146,9 @@ fn mark_of_restore(file: &BackupFile, members: &BTreeMap<NodeId, String>) -> u64
         hash.update(id.to_be_bytes());
         hash.update((address.len() as u64).to_be_bytes());
         hash.update(address);
+    }
+    if let Some(fingerprint) = new_authority {
+        hash.update(fingerprint);
     }
     let hash = hash.finalize();
     hash.iter().take(4).fold(0, |sum, byte| (sum << 8) | u64::from(*byte))

@@ -12,6 +12,7 @@ use super::error::HeaderFault;
 use super::header::MAGIC_BYTES;
 use super::source::describe;
 use super::*;
+use crate::members::authority::{AuthorityError, AuthorityPlan, NodeAuthority};
 use crate::raft::state_machine::StateMachine;
 use crate::raft::state_view::StateView;
 use crate::recovery::{Recovery, Taken};
@@ -24,11 +25,12 @@ use keymoot_crypto::{ContentKey, Keyring, random_kid};
 use keymoot_model::ClusterName;
 use keymoot_model::{AccountId, ContentId, KeyOrigin, KeyPath, TrackName};
 use keymoot_state as state;
-use keymoot_state::{ClusterIdentity, Command, NewKey, Proposal, TABLE_NAMES};
+use keymoot_state::{AuthorityRecord, ClusterIdentity, Command, NewKey, Proposal, TABLE_NAMES};
 use keymoot_store::{
     Directory, Identity, Log, LogOptions, LogPosition, SnapshotWriter, StoredVote, Tables, TablesOptions,
 };
 use keymoot_telemetry::Metrics;
+use keymoot_tls::ClusterCa;
 
 const SMALL: TablesOptions =
     TablesOptions { cache_bytes: 1024 * 1024, hot_bytes: 1024 * 1024, write_buffer_bytes: 8 * 1024 * 1024 };
@@ -64,8 +66,32 @@ fn proposal(ring: &Keyring, index: u64) -> Vec<u8> {
     codec::encode(Kind::Entry, &proposal).unwrap()
 }
 
+fn west() -> ClusterName {
+    ClusterName::new("west").unwrap()
+}
+
+/// The certificates of a node under an authority of its own, whose files are in `dir`; with its key, or
+/// without.
+fn certificates(dir: &Path, has_key: bool) -> NodeAuthority {
+    let (cert, key) = (dir.join("ca.pem"), dir.join("ca-key.pem"));
+    if !cert.exists() {
+        fs::create_dir_all(dir).unwrap();
+        ClusterCa::generate(&west()).unwrap().save_new(&cert, &key).unwrap();
+    }
+    NodeAuthority::load(&cert, has_key.then_some(key.as_path())).unwrap()
+}
+
 fn owner() -> Identity {
     Identity { cluster: "west".to_owned(), node: 2, fence: 0 }
+}
+
+/// The entry that gives the cluster its authority.
+fn put_authority(ring: &Keyring, ca: &ClusterCa, index: u64) -> Vec<u8> {
+    let key = ring.wrap_authority("west", &ca.key_pem()).unwrap();
+    let record = AuthorityRecord { certificate_pem: ca.certificate_pem().to_owned(), key };
+    let commands = vec![Command::PutAuthority(Box::new(record))];
+    let proposal = Proposal { client: 1, serial: index, floor: index, now_ms: 1, commands };
+    codec::encode(Kind::Entry, &proposal).unwrap()
 }
 
 /// A node's data directory with entries 1 to `applied` applied, and the entries after them up to
@@ -95,7 +121,22 @@ fn node(root: &Path, ring: &Keyring, applied: u64, last: u64) -> Tables {
 
 /// A backup of that node, in the form the operator's tool writes.
 fn backup(home: &Path, ring: &Keyring, keys: u64) -> PathBuf {
-    let tables = node(&home.join("source"), ring, keys + 1, keys + 1);
+    backup_of(home, ring, keys, None)
+}
+
+/// The same of a cluster that holds this authority.
+fn backup_of(home: &Path, ring: &Keyring, keys: u64, ca: Option<ClusterCa>) -> PathBuf {
+    let root = home.join("source");
+    let tables = node(&root, ring, keys + 1, keys + 1);
+    if let Some(ca) = ca {
+        let directory = Arc::new(Directory::open(&root, &owner()).unwrap());
+        let (metrics, view) = (Arc::new(Metrics::new().unwrap()), StateView::new(tables.clone()));
+        let ledger = VoteLedger::detached();
+        let mut machine = StateMachine::new(tables.clone(), view, directory, metrics, ledger).unwrap();
+        let payload = EntryPayload::Normal(EncodedProposal(put_authority(ring, &ca, keys + 2).into()));
+        let entry = Entry { log_id: raft_codec::log_id(&position(keys + 2)), payload };
+        machine.replay(vec![entry]).unwrap();
+    }
     let (view, header, mark) = describe(&owner(), tables.view()).unwrap();
     let pieces = SnapshotWriter::new(view, mark).map(|piece| piece.unwrap().to_vec());
     let bytes: Vec<u8> = std::iter::once(header.to_bytes().unwrap()).chain(pieces).flatten().collect();
@@ -106,7 +147,8 @@ fn backup(home: &Path, ring: &Keyring, keys: u64) -> PathBuf {
 
 fn how(node: u64, fence: Option<u64>) -> Restore {
     let members = [(2, "two:1"), (5, "five:1")].map(|(id, address)| (id, address.to_owned()));
-    Restore { cluster: ClusterName::new("west").unwrap(), node, members: BTreeMap::from(members), fence }
+    let members = BTreeMap::from(members);
+    Restore { cluster: west(), node, members, fence, without_ca_key: false }
 }
 
 /// The applied position of a directory, with its members, its digest and its fence.
@@ -208,9 +250,12 @@ fn the_same_file_makes_members_that_begin_alike() {
     let ring = Keyring::generate().unwrap();
     let file = BackupFile::open(&backup(home.path(), &ring, 10)).unwrap();
     let [first, second] = ["first", "second"].map(|name| home.path().join(name));
-    let restored = restore(&first, &file, &ring, &how(2, None)).unwrap();
+    let own = certificates(&home.path().join("tls"), true);
+    let restored = restore(&first, &file, &ring, &own, &how(2, None)).unwrap();
     assert_eq!(restored.applied, position(11));
-    let again = restore(&second, &file, &ring, &how(5, Some(restored.fence))).unwrap();
+    // The backup holds no authority, so there is none to forget.
+    assert_eq!(restored.authority, AuthorityPlan::Replaced { forget: false });
+    let again = restore(&second, &file, &ring, &own, &how(5, Some(restored.fence))).unwrap();
     assert_eq!(again, restored);
     let (one, other) = (look(&first, 2), look(&second, 5));
     assert_eq!((one.applied, one.last, one.fence), (Some(position(11)), Some(position(11)), restored.fence));
@@ -220,12 +265,47 @@ fn the_same_file_makes_members_that_begin_alike() {
 }
 
 #[test]
+fn under_another_authority_all_members_forget_the_old_one_and_begin_alike() {
+    let home = tempfile::tempdir().unwrap();
+    let ring = Keyring::generate().unwrap();
+    let path = backup_of(home.path(), &ring, 10, Some(ClusterCa::generate(&west()).unwrap()));
+    let file = BackupFile::open(&path).unwrap();
+    assert!(file.authority().is_some());
+    let [with, without] = [true, false].map(|has_key| certificates(&home.path().join("tls"), has_key));
+    let [first, second, third] = ["first", "second", "third"].map(|name| home.path().join(name));
+
+    // Nobody would have the key: that is refused, unless it is meant.
+    let refused = restore(&first, &file, &ring, &without, &how(2, None)).unwrap_err();
+    assert!(matches!(refused, BackupError::Authority(AuthorityError::Untrusted { .. })), "{refused}");
+    let restored = restore(&first, &file, &ring, &with, &how(2, None)).unwrap();
+    assert_eq!(restored.authority, AuthorityPlan::Replaced { forget: true });
+    // The other machines trust the same authority and have no key of it.
+    let fence = Some(restored.fence);
+    let other = restore(&second, &file, &ring, &without, &how(5, fence)).unwrap();
+    assert_eq!((other.fence, other.authority), (restored.fence, AuthorityPlan::Nobodys { forget: true }));
+    let (one, two) = (look(&first, 2), look(&second, 5));
+    assert_eq!((&one.digest, &one.authority), (&two.digest, &None));
+    assert_ne!(one.digest, file.header().digest);
+    // The digest that the state keeps is that of its records, so it can be backed up again.
+    let tables = Tables::open(&first, TABLE_NAMES, SMALL).unwrap();
+    assert!(describe(&owner(), tables.view()).is_ok());
+    // A machine that trusts yet another one is refused.
+    let strange = certificates(&home.path().join("strange"), true);
+    let refused = restore(&third, &file, &ring, &strange, &how(5, fence)).unwrap_err();
+    assert!(matches!(refused, BackupError::OtherRestore { .. }), "{refused}");
+    let meant = Restore { without_ca_key: true, ..how(2, None) };
+    let restored = restore(&third, &file, &ring, &without, &meant).unwrap();
+    assert_eq!(restored.authority, AuthorityPlan::Nobodys { forget: true });
+}
+
+#[test]
 fn what_must_not_be_restored_leaves_the_directory_as_it_was() {
     let home = tempfile::tempdir().unwrap();
     let ring = Keyring::generate().unwrap();
     let file = BackupFile::open(&backup(home.path(), &ring, 3)).unwrap();
     let root = home.path().join("node");
-    let refused = |ring: &Keyring, how: &Restore| restore(&root, &file, ring, how).unwrap_err();
+    let own = certificates(&home.path().join("tls"), true);
+    let refused = |ring: &Keyring, how: &Restore| restore(&root, &file, ring, &own, how).unwrap_err();
 
     let strange = Keyring::generate().unwrap();
     assert!(matches!(refused(&strange, &how(2, None)), BackupError::Keyring { .. }));
@@ -235,7 +315,7 @@ fn what_must_not_be_restored_leaves_the_directory_as_it_was() {
     assert!(matches!(refused(&ring, &how(2, Some(77))), BackupError::OtherRestore { fence: 77 }));
     assert!(!root.exists(), "a refused restore made the directory");
 
-    let fence = restore(&root, &file, &ring, &how(2, None)).unwrap().fence;
+    let fence = restore(&root, &file, &ring, &own, &how(2, None)).unwrap().fence;
     assert!(matches!(refused(&ring, &how(2, Some(fence))), BackupError::NotEmpty { .. }));
     let mut elsewhere = how(2, Some(fence));
     elsewhere.members.insert(5, "elsewhere:1".to_owned());
@@ -256,7 +336,7 @@ fn a_survivor_keeps_what_it_has_and_did_not_know_to_be_committed() {
     else {
         panic!("no survivor")
     };
-    let recovered = recovery.recover("two:1").unwrap();
+    let recovered = recovery.recover("two:1", false).unwrap();
     let after = look(&root, 2);
     assert_eq!(after.applied, Some(position(8)));
     assert_eq!((after.fence, after.unapplied_entries()), (recovered.fence, 0));

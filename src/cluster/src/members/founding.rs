@@ -18,9 +18,10 @@ use keymoot_crypto::{Keyring, WrapError};
 use keymoot_model::NodeId;
 use keymoot_state as state;
 use keymoot_state::{AuthorityRecord, ClusterIdentity, Command};
-use keymoot_tls::{ClusterCa, PkiError};
+use keymoot_tls::{ClusterCa, PkiError, TrustedAuthorities};
 
 use crate::error::ClusterError;
+use crate::members::authority::fingerprint_of;
 use crate::members::membership::Members;
 use crate::wire::raft_types::Member;
 
@@ -29,8 +30,10 @@ const IDENTITY_PATIENCE: Duration = Duration::from_secs(2);
 /// The time limit for replicating the authority's key.
 const AUTHORITY_PATIENCE: Duration = Duration::from_secs(3);
 
-/// The name of the key's file once the cluster has the key.
+/// The extension of the key's file once the cluster has the key.
 const PUT_AWAY: &str = "offline.pem";
+/// So many keys may have been put away before: of other authorities, which must not be overwritten.
+const PUT_AWAY_MAX: usize = 100;
 
 /// A cluster that is to be initialized.
 pub(crate) struct Founding {
@@ -60,6 +63,11 @@ impl Founding {
     pub(crate) fn record(&self, keyring: &Keyring) -> Result<AuthorityRecord, WrapError> {
         let key = keyring.wrap_authority(self.authority.cluster().as_str(), &self.authority.key_pem())?;
         Ok(AuthorityRecord { certificate_pem: self.authority.certificate_pem().to_owned(), key })
+    }
+
+    /// Whether this is the authority that the cluster holds.
+    fn is_held(&self, held: &AuthorityRecord) -> bool {
+        TrustedAuthorities::from_pem(&held.certificate_pem).include(self.authority.certificate_pem())
     }
 
     /// Moves the key's file aside, because the cluster has the key, and tells the operator.
@@ -141,15 +149,22 @@ impl Founder {
             Err(RaftError::APIError(InitializeError::NotAllowed(_))) => {}
             Err(error) => tracing::error!(%error, "the cluster cannot begin"),
         }
-        if state::authority(&self.members.state)?.is_some() {
-            if let Some(founding) = self.pending().take() {
-                founding.put_away();
+        if let Some(held) = state::authority(&self.members.state)? {
+            match self.pending().take() {
+                Some(founding) if founding.is_held(&held) => founding.put_away(),
+                Some(founding) => tracing::error!(
+                    file = %founding.file.display(), held = fingerprint_of(&held),
+                    "the cluster holds the key of another authority than the one in this file, and nodes that it \
+                     signs for are refused: keep the file, take a backup, and restore it with this configuration; \
+                     docs/backup.md"
+                ),
+                None => {}
             }
         } else if state::cluster_identity(&self.members.state)?.is_some() {
             let record = self.authority.iter().cloned().map(|record| Command::PutAuthority(Box::new(record)));
             let deadline = Instant::now() + AUTHORITY_PATIENCE;
             if let Err(error) = self.members.forwarder.replicate(record.collect(), deadline).await {
-                tracing::debug!(%error, "what this node is was not stored yet");
+                tracing::debug!(%error, "the authority's key was not stored yet");
             }
         }
         Ok(())
@@ -172,6 +187,9 @@ impl Founder {
     }
 }
 
+/// A name that no file has yet.
 fn put_away_name(file: &Path) -> PathBuf {
-    file.with_extension(PUT_AWAY)
+    let first = file.with_extension(PUT_AWAY);
+    let further = (2..PUT_AWAY_MAX).map(|number| file.with_extension(format!("{number}.{PUT_AWAY}")));
+    std::iter::once(first.clone()).chain(further).find(|name| !name.exists()).unwrap_or(first)
 }

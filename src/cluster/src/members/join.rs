@@ -13,9 +13,10 @@ use crate::settings::PeerAddress;
 use keymoot_model::NodeId;
 use keymoot_state as state;
 use keymoot_state::{Admission, Command, Response, TokenRefusal};
-use keymoot_tls::{ClusterCa, NodeRequest};
+use keymoot_tls::{ClusterCa, NodeRequest, TrustedAuthorities};
 
 use crate::error::ClusterError;
+use crate::members::authority::{fingerprint_of, open_authority};
 use crate::members::membership::Members;
 use crate::peer::feature_level::check_level;
 use crate::peer::local_end::LocalEnd;
@@ -168,20 +169,33 @@ impl JoinService {
         }
     }
 
-    /// The authority from the replicated state.
+    /// The authority from the replicated state, if the peers of this node trust it.
     fn signer(&self) -> Result<ClusterCa, ClusterError> {
         let Some(authority) = state::authority(&self.state)? else {
             return Err(ClusterError::Refused(format!(
-                "this cluster does not hold its authority's key, so it signs no certificates: issue one by \
-                 hand for the DNS name node-ID.{}.keymoot.internal with the next free id, and join with \
-                 --cert, --key and --ca",
+                "this cluster does not hold its authority's key, so it signs no certificates. If it was restored \
+                 under a new CA, start the node that has the CA's key and try again. Else issue one by hand \
+                 for the DNS name node-ID.{}.keymoot.internal with the next free id, and join with --cert, \
+                 --key and --ca",
                 self.local.cluster
             )));
         };
-        let key = self.local.keyring.unwrap_authority(self.local.cluster.as_str(), &authority.key);
-        let key = key.map_err(|error| ClusterError::State(error.to_string()))?;
-        ClusterCa::from_pem(&self.local.cluster, &authority.certificate_pem, &key)
-            .ok_or_else(|| ClusterError::State("the authority in the state cannot be used".into()))
+        let own = TrustedAuthorities::from_pem(&self.authority_pem);
+        if !own.include(&authority.certificate_pem) {
+            return Err(ClusterError::Refused(format!(
+                "this cluster holds the key of certificate authority {}, and its nodes trust {}: what it signs, \
+                 they refuse. The token is not spent. Take a backup and restore it with the key of the CA that \
+                 the nodes trust in cluster.founding_ca_key_file (docs/backup.md), or join with a certificate \
+                 of that CA by --cert, --key and --ca",
+                fingerprint_of(&authority),
+                own.fingerprint()
+            )));
+        }
+        open_authority(&authority, &self.local.cluster, &self.local.keyring).map_err(|error| {
+            let why =
+                std::error::Error::source(&error).map(|source| format!(": {source}")).unwrap_or_default();
+            ClusterError::State(format!("{error}{why}"))
+        })
     }
 }
 

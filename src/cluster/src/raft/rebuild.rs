@@ -51,6 +51,10 @@ pub(crate) struct Foundation {
     pub members: BTreeMap<NodeId, String>,
     /// The highest known term.
     pub term: u64,
+    /// Whether the state forgets its certificate authority. Each member does this by itself and comes
+    /// to the same state, which no member could by wrapping another authority's key: wrapping draws
+    /// a nonce. The new authority is put into the state through Raft, once the cluster runs.
+    pub forget_authority: bool,
 }
 
 /// Entries of a log that are applied on top of a state, in batches.
@@ -88,6 +92,9 @@ fn fill(
             .map(|(at, payload)| raft_codec::entry(&at, payload));
         let entries = entries.collect::<io::Result<_>>().map_err(RebuildError::State)?;
         machine.replay(entries).map_err(RebuildError::State)?;
+    }
+    if foundation.forget_authority {
+        machine.forget_authority().map_err(RebuildError::State)?;
     }
     let applied =
         machine.replace_membership(membership(&foundation.members)?).map_err(RebuildError::State)?;

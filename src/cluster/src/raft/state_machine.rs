@@ -127,6 +127,15 @@ impl StateMachine {
         Ok(self.applied)
     }
 
+    /// Forgets the cluster's certificate authority. Only for a state without a running node.
+    pub(crate) fn forget_authority(&mut self) -> io::Result<()> {
+        let view = self.view.of_applier();
+        let mut transaction = Transaction::new(&view);
+        state::forget_authority(&mut transaction).map_err(io::Error::other)?;
+        let (changes, _) = transaction.finish().map_err(io::Error::other)?;
+        self.write(changes)
+    }
+
     fn write(&self, changes: Vec<state::Change>) -> io::Result<()> {
         let mut batch = self.tables.begin();
         for change in changes {

@@ -14,7 +14,7 @@ use keymoot_crypto::random_bytes;
 use keymoot_model::ClusterName;
 use keymoot_model::NodeId;
 use keymoot_state as state;
-use keymoot_state::TABLE_NAMES;
+use keymoot_state::{AuthorityRecord, TABLE_NAMES};
 use keymoot_store::{
     Directory, Identity, Log, LogOptions, LogPosition, Rebuild, SnapshotReader, SnapshotWriter, StoreError,
     StoredVote, Tables, TablesOptions,
@@ -51,6 +51,8 @@ pub struct Survivor {
     pub written_at: Option<SystemTime>,
     /// The digest of its applied state, as a text.
     pub digest: String,
+    /// The certificate authority of its cluster, if the cluster holds the key.
+    pub authority: Option<AuthorityRecord>,
 }
 
 impl Survivor {
@@ -165,6 +167,7 @@ impl Recovery {
             voters: Vec::new(),
             nodes: BTreeMap::new(),
         });
+        let view = StateView::new(tables);
         Ok(Survivor {
             node: self.identity.node,
             cluster: self.identity.cluster.clone(),
@@ -177,24 +180,26 @@ impl Recovery {
             voters: members.voters.into_iter().flatten().collect(),
             members: members.nodes.into_iter().map(|(id, member)| (id, member.peer_address)).collect(),
             written_at,
-            digest: state::digest(&StateView::new(tables))?.to_string(),
+            digest: state::digest(&view)?.to_string(),
+            authority: state::authority(&view)?,
         })
     }
 
-    /// Makes the node the only member of a cluster with a new fence, reached at `address`.
+    /// Makes the node the only member of a cluster with a new fence, reached at `address`. With
+    /// `forget_authority` the state forgets the cluster's certificate authority.
     ///
     /// # Errors
     /// [`RecoveryError`] says why; the old contents are still in their place, or the recovery can
     /// be run again.
-    pub fn recover(self, address: &str) -> Result<Recovered, RecoveryError> {
+    pub fn recover(self, address: &str, forget_authority: bool) -> Result<Recovered, RecoveryError> {
         // TOML's integers have 63 bits.
         let fence = (u64::from_be_bytes(random_bytes()?) >> 1).max(1);
-        let applied = self.build(address, fence)?;
+        let applied = self.build(address, fence, forget_authority)?;
         let kept = self.rebuild.exchange(&format!("recovery-{fence}"))?;
         Ok(Recovered { fence, applied, kept })
     }
 
-    fn build(&self, address: &str, fence: u64) -> Result<LogPosition, RecoveryError> {
+    fn build(&self, address: &str, fence: u64, forget_authority: bool) -> Result<LogPosition, RecoveryError> {
         let (tables, log) = self.open()?;
         let mark = mark(&tables)?;
         let last = log.bounds().1;
@@ -202,6 +207,7 @@ impl Recovery {
         let foundation = Foundation {
             members: BTreeMap::from([(self.identity.node, address.to_owned())]),
             term: last.map_or(0, |at| at.term).max(voted),
+            forget_authority,
         };
         let directory = Directory::open(&self.rebuild.space(), &Identity { fence, ..self.identity.clone() })?;
         let copy = copy(&directory, &tables)?;

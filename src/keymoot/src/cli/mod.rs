@@ -8,6 +8,7 @@
 pub mod account;
 pub mod args;
 pub mod backup;
+mod certificates;
 pub mod cluster;
 pub mod config_command;
 mod confirm;

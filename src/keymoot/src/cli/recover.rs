@@ -11,11 +11,12 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::args::{ConfigArg, OutputFormat};
+use super::certificates;
 use super::operator::say;
 use super::{Failure, FailureKind};
 use crate::config::{Config, Loaded};
-use keymoot_cluster::LogPosition;
 use keymoot_cluster::recovery::{Recovered, Recovery, RecoveryError, Survivor, Taken};
+use keymoot_cluster::{AuthorityPlan, LogPosition};
 
 /// `keymoot cluster recover`.
 #[derive(Clone, Debug, Args)]
@@ -30,6 +31,10 @@ pub struct ClusterRecoverArgs {
     /// How to print what the node has.
     #[arg(long, value_enum, default_value_t)]
     pub output: OutputFormat,
+    /// Recover under another CA than before though its key is not on this node. The cluster then signs no
+    /// certificates: nodes join with certificates issued by hand.
+    #[arg(long)]
+    pub without_ca_key: bool,
     /// Do not ask: every other node of this cluster is stopped and will not be started again with its data.
     #[arg(long, value_name = "CLUSTER", conflicts_with = "inspect")]
     pub yes_the_others_are_stopped: Option<String>,
@@ -60,15 +65,30 @@ pub fn run(args: &ClusterRecoverArgs) -> Result<(), Failure> {
     if args.inspect {
         return recovery.abandon().map_err(failure);
     }
-    let agreed = agree(args.yes_the_others_are_stopped.as_deref(), &survivor);
-    if let Err(refusal) = agreed {
-        recovery.abandon().map_err(failure)?;
-        return Err(refusal);
-    }
+    let agreed = authority(args, &config, &survivor)
+        .and_then(|plan| agree(args.yes_the_others_are_stopped.as_deref(), &survivor).map(|()| plan));
+    let plan = match agreed {
+        Ok(plan) => plan,
+        Err(refusal) => {
+            recovery.abandon().map_err(failure)?;
+            return Err(refusal);
+        }
+    };
     let address = config.cluster.peer_address().to_string();
-    let recovered = recovery.recover(&address).map_err(failure)?;
+    let recovered = recovery.recover(&address, plan.forgets()).map_err(failure)?;
     say(&told(&survivor, &recovered, &address));
+    say(certificates::told(plan));
     Ok(())
+}
+
+/// What becomes of the certificate authority under this node's certificates.
+fn authority(
+    args: &ClusterRecoverArgs,
+    config: &Config,
+    survivor: &Survivor,
+) -> Result<AuthorityPlan, Failure> {
+    let own = certificates::of_node(config)?;
+    own.plan(survivor.authority.as_ref(), args.without_ca_key).map_err(certificates::failure)
 }
 
 const WARNING: &str = "

@@ -16,7 +16,10 @@ pub enum BackupCommand {
     Create(BackupCreateArgs),
     /// Show what a backup says about itself.
     Inspect(BackupInspectArgs),
-    /// Check every byte and record of a backup, and with a keyring that every key opens.
+    /// Check every byte and record of a backup, with a keyring that every key opens, and with a node's
+    /// configuration or CA that a cluster restored from it can let nodes join.
+    ///
+    /// Exit code 0: everything that was asked for holds; 1: it does not, and what is missing is said.
     Verify(BackupVerifyArgs),
     /// Restore a backup into the empty data directory of a node that does not run. Whatever cluster the
     /// backup was taken from can no longer speak to the restored one.
@@ -64,6 +67,16 @@ pub struct BackupVerifyArgs {
     /// Open every key with this keyring, too. Nothing of it is shown or kept.
     #[arg(long, value_name = "FILE")]
     pub keyring: Option<PathBuf>,
+    /// The configuration of the node that it would be restored on: its keyring and certificates are checked,
+    /// and whether the restored cluster could let nodes join.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The CA that the nodes of the restored cluster would trust, if not the configured one.
+    #[arg(long, value_name = "FILE")]
+    pub ca: Option<PathBuf>,
+    /// The private key of that CA, if one of the nodes will have it.
+    #[arg(long, value_name = "FILE", requires = "ca")]
+    pub ca_key: Option<PathBuf>,
     /// How to print the result.
     #[arg(long, value_enum, default_value_t)]
     pub output: OutputFormat,
@@ -84,4 +97,8 @@ pub struct BackupRestoreArgs {
     /// On every machine but the first: the fence that the first one printed.
     #[arg(long, value_name = "NUMBER")]
     pub fence: Option<u64>,
+    /// Restore under another CA than the backup's though its key is on no node. The cluster then signs no
+    /// certificates: nodes join with certificates issued by hand.
+    #[arg(long)]
+    pub without_ca_key: bool,
 }

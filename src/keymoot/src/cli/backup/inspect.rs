@@ -6,11 +6,11 @@ use time::format_description::well_known::Rfc3339;
 
 use super::args::{BackupInspectArgs, BackupVerifyArgs};
 use super::failure;
+use super::growth::{Growth, Surroundings};
 use crate::cli::args::OutputFormat;
 use crate::cli::operator::say;
 use keymoot_cluster::backup::{BackupFile, BackupHeader, OpenedSecrets};
 use keymoot_command::{Column, Failure, Table};
-use keymoot_crypto::Keyring;
 
 /// Shows the header. The rest of the file is not read.
 pub(super) fn inspect(args: &BackupInspectArgs) -> Result<(), Failure> {
@@ -22,18 +22,24 @@ pub(super) fn inspect(args: &BackupInspectArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Checks everything; fails when anything is wrong, or a key does not open.
+/// Checks everything; fails when anything is wrong, a key does not open, or a cluster restored with the
+/// given certificates could not grow.
 pub(super) fn verify(args: &BackupVerifyArgs) -> Result<(), Failure> {
-    let keyring = args.keyring.as_deref().map(Keyring::load).transpose().map_err(Failure::usage)?;
+    let surroundings = Surroundings::of(args)?;
     let file = BackupFile::open(&args.file).map_err(failure)?;
-    let opened = keyring.as_ref().map(|ring| file.open_secrets(ring)).transpose().map_err(failure)?;
+    let keyring = surroundings.keyring.as_ref();
+    let opened = keyring.map(|ring| file.open_secrets(ring)).transpose().map_err(failure)?;
+    let growth = surroundings.growth(&file);
     say(&match args.output {
-        OutputFormat::Table => verdict(&file, opened.as_ref()),
-        OutputFormat::Json => format!("{:#}\n", verdict_json(&file, opened.as_ref())),
+        OutputFormat::Table => verdict(&file, opened.as_ref()) + &growth.text(),
+        OutputFormat::Json => format!("{:#}\n", verdict_json(&file, opened.as_ref(), &growth)),
     });
-    match opened {
-        Some(opened) if !opened.is_complete() => Err(Failure::because("the keyring does not open every key")
-            .hint("restoring needs a keyring with all of the master keys that are named above")),
+    match (opened, growth) {
+        (Some(opened), _) if !opened.is_complete() => {
+            Err(Failure::because("the keyring does not open every key")
+                .hint("restoring needs a keyring with all of the master keys that are named above"))
+        }
+        (_, Growth::Impossible(failure)) => Err(failure.at_runtime()),
         _ => Ok(()),
     }
 }
@@ -96,7 +102,7 @@ fn as_json(header: &BackupHeader) -> Value {
     })
 }
 
-fn verdict_json(file: &BackupFile, opened: Option<&OpenedSecrets>) -> Value {
+fn verdict_json(file: &BackupFile, opened: Option<&OpenedSecrets>, growth: &Growth) -> Value {
     let missing = |opened: &OpenedSecrets| {
         let pairs = opened.missing.iter().map(|(id, count)| (id.0.clone(), json!(count)));
         pairs.collect::<serde_json::Map<_, _>>()
@@ -110,6 +116,7 @@ fn verdict_json(file: &BackupFile, opened: Option<&OpenedSecrets>) -> Value {
             "missing": missing(opened),
             "refused": opened.refused,
         })),
+        "growth": growth.as_json(),
     })
 }
 

@@ -2,6 +2,7 @@
 
 mod args;
 mod create;
+mod growth;
 mod inspect;
 mod output;
 mod progress;
@@ -10,6 +11,7 @@ mod restore;
 pub use args::BackupCommand;
 
 use super::Failure;
+use super::certificates;
 use super::operator::block_on;
 use keymoot_cluster::backup::BackupError;
 
@@ -29,6 +31,7 @@ pub fn run(command: BackupCommand) -> Result<(), Failure> {
 /// What is wrong with a file or an option is the caller's to mend; the rest is the world's.
 fn failure(error: BackupError) -> Failure {
     match error {
+        BackupError::Authority(error) => certificates::failure(error),
         BackupError::Open { .. }
         | BackupError::OtherCluster { .. }
         | BackupError::NotEmpty { .. }

@@ -2,6 +2,7 @@
 
 use super::args::BackupRestoreArgs;
 use super::failure;
+use crate::cli::certificates;
 use crate::cli::operator::say;
 use crate::config::Loaded;
 use keymoot_cluster::backup::{BackupFile, Restore, restore};
@@ -18,8 +19,10 @@ pub(super) fn run(args: &BackupRestoreArgs) -> Result<(), Failure> {
         node: config.node.id,
         members: args.members.iter().map(|member| (member.id, member.address.to_string())).collect(),
         fence: args.fence,
+        without_ca_key: args.without_ca_key,
     };
-    let restored = restore(&config.node.data_dir, &file, &keyring, &how).map_err(failure)?;
+    let own = certificates::of_node(&config)?;
+    let restored = restore(&config.node.data_dir, &file, &keyring, &own, &how).map_err(failure)?;
     say(&format!(
         "node {} of cluster {} is restored as of entry {}: {} records, {} content keys\n",
         how.node,
@@ -28,6 +31,10 @@ pub(super) fn run(args: &BackupRestoreArgs) -> Result<(), Failure> {
         file.header().record_count(),
         file.header().key_count(),
     ));
+    // On further machines another node may have the key.
+    if args.fence.is_none() || restored.authority.admits() {
+        say(certificates::told(restored.authority));
+    }
     let others: Vec<String> =
         how.members.keys().filter(|id| **id != how.node).map(ToString::to_string).collect();
     if others.is_empty() {
