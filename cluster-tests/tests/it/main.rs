@@ -2,6 +2,7 @@
 
 mod address_change;
 mod backup_restore;
+mod backup_schedule;
 mod bad_input;
 mod bench_runs;
 mod bulk;

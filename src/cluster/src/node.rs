@@ -12,7 +12,7 @@ use keymoot_state::ClusterIdentity;
 use keymoot_store::{Directory, Log};
 use keymoot_telemetry::Metrics;
 
-use crate::backup::BackupService;
+use crate::backup::{BackupService, ScheduledBackups};
 use crate::members::enrolment::Enrolment;
 use crate::members::founding::{Founder, Founding};
 use crate::members::join::JoinService;
@@ -89,6 +89,7 @@ pub(crate) struct NodeTasks {
     pub monitor: Monitor,
     pub reconciler: MembershipReconciler,
     pub damage_watch: DamageWatch,
+    pub backups: ScheduledBackups,
 }
 
 impl Node {
@@ -147,6 +148,14 @@ impl Node {
                 parts.metrics.clone(),
             ),
             damage_watch: base.damage_watch(),
+            backups: ScheduledBackups {
+                node: parts.id,
+                raft: parts.raft.clone(),
+                members: base.members.clone(),
+                forwarder: base.forwarder.clone(),
+                service: base.backup_service(),
+                disk: parts.disk.clone(),
+            },
             monitor: Monitor {
                 id: parts.id,
                 cluster: parts.local.cluster.clone(),
@@ -270,16 +279,20 @@ impl Base {
                 self.members.clone(),
                 self.info.authority_pem.clone(),
             ),
-            backups: BackupService::new(
-                state.clone(),
-                barrier.clone(),
-                self.directory.clone(),
-                self.metrics.clone(),
-            ),
+            backups: self.backup_service(),
             barrier: barrier.clone(),
             forwarder: forwarder.clone(),
             reports: self.reports.clone(),
         }
+    }
+
+    fn backup_service(&self) -> BackupService {
+        BackupService::new(
+            self.state.clone(),
+            self.barrier.clone(),
+            self.directory.clone(),
+            self.metrics.clone(),
+        )
     }
 
     fn damage_watch(&self) -> DamageWatch {

@@ -241,6 +241,7 @@ async fn open(
     tokio::spawn(tasks.reconciler.run());
     tokio::spawn(disk_watch.run(node.raft.clone(), node.members.clone()));
     tokio::spawn(tasks.damage_watch.run());
+    tokio::spawn(tasks.backups.run());
     Ok(node)
 }
 

@@ -99,9 +99,11 @@ metrics! {
     pub rewrapped_secrets_total: counter("Secrets that were put under another master key.");
     /// In seconds since 1970 UTC.
     pub backup_last_success_timestamp_seconds: gauge(
-        "When a backup was last taken from this node; 0 for never since it started."
+        "When the last good backup of the cluster was taken; 0 for never."
     );
     pub backup_last_bytes: gauge("Size of that backup.");
+    pub backup_schedule_interval_seconds: gauge("How often the cluster takes a backup; 0 without a schedule.");
+    pub backup_failed_attempts: gauge("Attempts at a scheduled backup that failed since the last good one.");
     /// In seconds since 1970 UTC, of `peers`, `http` or `packager`. Each connection is refused after that.
     pub certificate_expires_timestamp_seconds: gauges(
         "Until when the certificate that this node shows is valid.", by "listener"

@@ -57,6 +57,17 @@ pub enum BackupError {
         #[source]
         source: io::Error,
     },
+    /// The file cannot be written.
+    #[error("cannot {verb} {}", path.display())]
+    Write {
+        verb: &'static str,
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    /// There is a file of that name, which must not be replaced.
+    #[error("{} exists", path.display())]
+    Exists { path: PathBuf },
     /// The file does not begin with a header that this program can read.
     #[error("{} is refused: {fault}", path.display())]
     Header { path: PathBuf, fault: HeaderFault },

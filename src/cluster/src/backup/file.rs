@@ -7,7 +7,10 @@ use std::path::{Path, PathBuf};
 
 use keymoot_crypto::{CredentialPlace, Keyring, UnwrapError};
 use keymoot_model::MasterKeyId;
-use keymoot_state::{AuthorityRecord, StateError, StoredSecret, Survey, Table, authority_in, secrets_of};
+use keymoot_state::{
+    AuthorityRecord, BackupSchedule, GoodBackup, StateError, StoredSecret, Survey, Table, authority_in,
+    secrets_of,
+};
 use keymoot_store::{SnapshotReader, SnapshotRecord};
 
 use super::error::BackupError;
@@ -72,6 +75,20 @@ impl BackupFile {
     /// The length of the file.
     pub const fn byte_count(&self) -> u64 {
         self.bytes
+    }
+
+    /// What the cluster is told of this backup, which lies at `path`.
+    pub fn good(&self, path: &Path) -> GoodBackup {
+        let mut file = path.display().to_string();
+        file.truncate(file.floor_char_boundary(BackupSchedule::PATH_BYTES_MAX));
+        GoodBackup {
+            node: self.header.node,
+            made_at_ms: self.header.made_at_ms,
+            index: self.header.applied.index,
+            bytes: self.bytes,
+            digest: self.header.digest.clone(),
+            file,
+        }
     }
 
     /// The certificate authority of the cluster, if the cluster holds its key.

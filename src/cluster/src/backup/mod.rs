@@ -1,4 +1,5 @@
-//! Backups: the whole applied state of one moment in one file, with every key still wrapped.
+//! Backups: the whole applied state of one moment in one file, with every key still wrapped. An operator
+//! takes them, or the cluster itself by a schedule.
 //!
 //! ```text
 //! file  = "KMBKUP" 0 format   header   snapshot
@@ -15,14 +16,20 @@ mod download;
 mod error;
 mod file;
 mod header;
+mod kept;
 mod restore;
+mod scheduled;
 mod source;
 #[cfg(test)]
 mod tests;
+mod turns;
+mod writer;
 
 pub use download::BackupDownload;
 pub use error::{BackupError, HeaderFault};
 pub use file::{BackupFile, OpenedSecrets};
 pub use header::BackupHeader;
 pub use restore::{Restore, Restored, restore};
+pub(crate) use scheduled::ScheduledBackups;
 pub(crate) use source::{BackupService, BackupSource};
+pub use writer::BackupWriter;

@@ -17,12 +17,13 @@ use keymoot_telemetry::Metrics;
 
 use super::header::BackupHeader;
 
-/// Makes backups of this node.
+/// Makes backups of this node. Cheap to clone.
+#[derive(Clone)]
 pub(crate) struct BackupService {
-    state: StateView,
+    pub(super) state: StateView,
     barrier: Arc<ReadBarrier>,
-    directory: Arc<Directory>,
-    metrics: Arc<Metrics>,
+    pub(super) directory: Arc<Directory>,
+    pub(super) metrics: Arc<Metrics>,
 }
 
 impl BackupService {
@@ -46,10 +47,11 @@ pub(crate) struct BackupSource {
 
 impl BackupSource {
     /// Makes a view of the state: with `local` of this node's present state, else of everything
-    /// acknowledged before. Returns the bytes that precede the snapshot.
+    /// acknowledged before. `asker` says who takes it. Returns the bytes that precede the snapshot.
     pub(crate) async fn begin(
         service: &BackupService,
         local: bool,
+        asker: &'static str,
         deadline: Instant,
     ) -> Result<(Self, Bytes), ClusterError> {
         let began = Instant::now();
@@ -62,9 +64,14 @@ impl BackupSource {
         let (view, header, mark) =
             described.await.map_err(|error| ClusterError::State(error.to_string()))??;
         let bytes = header.to_bytes().map_err(|error| ClusterError::State(error.to_string()))?;
-        tracing::info!(target: "audit", index = header.applied.index, local, "an operator takes a backup");
+        tracing::info!(target: "audit", index = header.applied.index, local, asker, "a backup is taken");
         let sent_bytes = bytes.len() as u64;
         Ok((Self { pieces: Mutex::new(SnapshotWriter::new(view, mark)), sent_bytes, began }, bytes.into()))
+    }
+
+    /// The rest of the file, for this node's own disk. A piece takes as long as its disk does.
+    pub(super) fn into_pieces(self) -> SnapshotWriter {
+        self.pieces.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The next bytes of the file; `None` after the last.

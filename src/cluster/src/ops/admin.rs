@@ -82,6 +82,12 @@ impl AdminService {
                 .change_members(request, deadline)
                 .await
                 .map(|plan| AdminResponse::Planned(Box::new(plan))),
+            AdminRequest::Backups => match self.barrier.wait(deadline).await {
+                Ok(()) => state::backups(&self.state)
+                    .map(|backups| AdminResponse::Backups(Box::new(backups)))
+                    .map_err(Into::into),
+                Err(error) => Err(error),
+            },
             AdminRequest::JoinTokens => match self.barrier.wait(deadline).await {
                 Ok(()) => state::join_tokens(&self.state).map(AdminResponse::JoinTokens).map_err(Into::into),
                 Err(error) => Err(error),

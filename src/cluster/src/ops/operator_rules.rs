@@ -4,11 +4,14 @@
 //! What every replica must come to alike is decided where commands are applied, who may ask for which in
 //! `write/command_rights.rs`.
 
+use std::path::Path;
 use std::time::Duration;
 
 use keymoot_crypto::{CredentialPlace, Keyring, SecretBytes};
 use keymoot_model::{Account, AccountError, Credential};
-use keymoot_state::{Command, JoinTokenRecord, StateError, Tables, TooManyPolicies, room_for_policy};
+use keymoot_state::{
+    BackupSchedule, Command, JoinTokenRecord, StateError, Tables, TooManyPolicies, room_for_policy,
+};
 
 use crate::write::command_rights::FACT_BYTES_MAX;
 
@@ -47,6 +50,12 @@ pub(crate) enum RuleError {
         "account {id}: credentials `{first}` and `{second}` share one signing key; scopes need keys of their own"
     )]
     SharedKey { id: String, first: String, second: String },
+    /// The schedule is out of bounds.
+    #[error(
+        "a backup schedule has an interval of ten seconds to a year, keeps 1 to {} files, and names a directory by its \
+         absolute path", BackupSchedule::KEEP.end()
+    )]
+    Schedule,
     /// The account has no room for it.
     #[error(transparent)]
     Policies(#[from] TooManyPolicies),
@@ -68,6 +77,7 @@ pub(crate) fn check(
         Command::PutAccount { account, if_absent: false } => {
             Err(RuleError::Overwrites(account.id.to_string()))
         }
+        Command::ScheduleBackups(Some(schedule)) => check_schedule(schedule),
         Command::PutPolicy { account, policy, .. } => Ok(room_for_policy(state, account, &policy.name)??),
         _ => Ok(()),
     }
@@ -86,6 +96,15 @@ fn check_token(token: &JoinTokenRecord, now_ms: u64) -> Result<(), RuleError> {
         return Err(RuleError::TokenLife { life_h: life.as_secs() / 3600 });
     }
     Ok(())
+}
+
+fn check_schedule(schedule: &BackupSchedule) -> Result<(), RuleError> {
+    let directory = Path::new(&schedule.directory);
+    let sound = BackupSchedule::EVERY_S.contains(&schedule.every_s)
+        && BackupSchedule::KEEP.contains(&schedule.keep)
+        && directory.is_absolute()
+        && !schedule.directory.contains(char::is_control);
+    if sound { Ok(()) } else { Err(RuleError::Schedule) }
 }
 
 fn check_account(account: &Account, keyring: &Keyring) -> Result<(), RuleError> {

@@ -168,8 +168,8 @@ impl Session {
 
     async fn begin_backup(&mut self, local: bool) -> Reply {
         self.backup = None;
-        match BackupSource::begin(&self.server.services.backups, local, Instant::now() + ADMIN_DEADLINE).await
-        {
+        let (backups, deadline) = (&self.server.services.backups, Instant::now() + ADMIN_DEADLINE);
+        match BackupSource::begin(backups, local, "an operator", deadline).await {
             Ok((source, first)) => {
                 self.backup = Some(source);
                 Reply::BackupBegun(first)

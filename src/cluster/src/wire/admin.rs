@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use keymoot_model::{Account, AccountId, NodeId, Wrapped};
-use keymoot_state::{Command, JoinTokenRecord, ListedPolicy, Response};
+use keymoot_state::{Backups, Command, JoinTokenRecord, ListedPolicy, Response};
 
 use crate::wire::membership_change::{ChangePlan, ChangeRequest};
 use crate::wire::rewrap::{KeyringStatus, RewrapMark, Rewrapped};
@@ -34,6 +34,8 @@ pub enum AdminRequest {
     Change(ChangeRequest),
     /// All join tokens, linearizable.
     JoinTokens,
+    /// The backup schedule and how it goes, linearizable.
+    Backups,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -50,6 +52,7 @@ pub enum AdminResponse {
     Rewrapped(Box<Rewrapped>),
     Planned(Box<ChangePlan>),
     JoinTokens(Vec<JoinTokenRecord>),
+    Backups(Box<Backups>),
 }
 
 /// A node's view of the cluster.

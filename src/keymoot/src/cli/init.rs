@@ -72,7 +72,9 @@ fn next_steps(args: &InitArgs, directory: &NodeDirectory) -> Result<String, Fail
          4. On the next machine, with a copy of keyring.toml (mode 0600):\n     \
          keymoot cluster join --token TOKEN --member {here} --dir DIR --keyring keyring.toml \\\n       \
          --listen 0.0.0.0:9081 --advertise HOST:9081\n     keymoot serve --config DIR/keymoot.toml\n\
-         5. See how the cluster is:\n     keymoot cluster status --config {config}\n",
+         5. See how the cluster is:\n     keymoot cluster status --config {config}\n\
+         6. Have it take backups, into a directory that each node can write to:\n     \
+         keymoot backup schedule set --config {config} --every 6h --keep 14 --directory DIR\n",
         name = args.name,
         dir = args.node.dir.display(),
     ))

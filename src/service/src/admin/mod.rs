@@ -10,7 +10,7 @@ mod token;
 
 use keymoot_cluster::AdminRequest;
 use keymoot_model::{Account, AccountId, ContentId, Policy, PolicyName};
-use keymoot_state::{Command, PolicyCondition};
+use keymoot_state::{BackupSchedule, Command, GoodBackup, PolicyCondition};
 
 use crate::leases::{device_digest, device_place, user_place};
 
@@ -78,6 +78,10 @@ pub enum Operation {
     RevokeToken { id: [u8; 8] },
     /// Raises the cluster's feature level.
     RaiseFeatureLevel { to: u32 },
+    /// Sets the backup schedule; without one, none is taken any more.
+    ScheduleBackups(Option<BackupSchedule>),
+    /// Tells the cluster of a good backup that the operator took.
+    NoteBackup(GoodBackup),
 }
 
 /// Who rented something.
@@ -126,6 +130,8 @@ impl Operation {
             Self::AddToken(record) => Command::PutJoinToken(Box::new(record.into_stored())),
             Self::RevokeToken { id } => Command::RevokeJoinToken { id },
             Self::RaiseFeatureLevel { to } => Command::RaiseFeatureLevel { to },
+            Self::ScheduleBackups(schedule) => Command::ScheduleBackups(schedule.map(Box::new)),
+            Self::NoteBackup(good) => Command::NoteGoodBackup(Box::new(good)),
         }
     }
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use crate::cli::args::{ConfigArg, OutputFormat};
+use crate::cli::time_span::TimeSpan;
 use keymoot_cluster::settings::MemberAddress;
 use keymoot_model::NodeId;
 
@@ -24,6 +25,55 @@ pub enum BackupCommand {
     /// Restore a backup into the empty data directory of a node that does not run. Whatever cluster the
     /// backup was taken from can no longer speak to the restored one.
     Restore(BackupRestoreArgs),
+    /// Have the cluster take its backups by itself.
+    #[command(subcommand)]
+    Schedule(BackupScheduleCommand),
+}
+
+/// `keymoot backup schedule`.
+#[derive(Clone, Debug, Subcommand)]
+pub enum BackupScheduleCommand {
+    /// Set how often a backup is taken, where to, and how many are kept. The first one is taken at once.
+    ///
+    /// One node takes it, and another when that one is away. Each file is written beside its place, synced,
+    /// read back and verified before it has its name. Of the files that the schedule has made, those beyond
+    /// the number to keep are removed.
+    Set(ScheduleSetArgs),
+    /// Show the schedule, the last good backup and what failed.
+    ///
+    /// Exit code 0: all is well, or nothing is scheduled; 2: backups fail or are overdue; 1: no answer.
+    Show(ScheduleShowArgs),
+    /// End the schedule. The files stay.
+    Off(ConfigArg),
+}
+
+/// `keymoot backup schedule set`.
+#[derive(Clone, Debug, Args)]
+pub struct ScheduleSetArgs {
+    /// The configuration of one of the nodes.
+    #[command(flatten)]
+    pub config: ConfigArg,
+    /// How long after one backup the next is taken: 10s to a year.
+    #[arg(long, value_name = "TIME", default_value = "6h")]
+    pub every: TimeSpan,
+    /// How many backups stay in the directory.
+    #[arg(long, value_name = "COUNT", default_value_t = 14)]
+    pub keep: u32,
+    /// The directory, absolute, on the disk of each node or on one that they share. A node on which it is
+    /// missing lets others take the backup.
+    #[arg(long, value_name = "DIR")]
+    pub directory: PathBuf,
+}
+
+/// `keymoot backup schedule show`.
+#[derive(Clone, Debug, Args)]
+pub struct ScheduleShowArgs {
+    /// The configuration of one of the nodes.
+    #[command(flatten)]
+    pub config: ConfigArg,
+    /// How to print it.
+    #[arg(long, value_enum, default_value_t)]
+    pub output: OutputFormat,
 }
 
 /// `keymoot backup create`.

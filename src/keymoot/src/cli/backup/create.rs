@@ -6,6 +6,8 @@ use super::progress::Progress;
 use crate::cli::operator::{Operator, say, unexpected};
 use keymoot_cluster::{AdminClient, AdminError, AdminRequest, AdminResponse};
 use keymoot_command::Failure;
+use keymoot_service::admin::Operation;
+use keymoot_state::{GoodBackup, SCHEDULED_BACKUPS};
 
 /// Takes a backup and writes it.
 pub(super) async fn run(args: BackupCreateArgs) -> Result<(), Failure> {
@@ -19,7 +21,7 @@ pub(super) async fn run(args: BackupCreateArgs) -> Result<(), Failure> {
         progress.add(piece.len());
     }
     let rate = progress.finish();
-    output.finish()?;
+    let file = output.finish()?;
     let told = format!(
         "cluster {} as of entry {}, from node {}: {} records, {} content keys\n{} bytes: {rate}\n",
         header.cluster,
@@ -36,7 +38,31 @@ pub(super) async fn run(args: BackupCreateArgs) -> Result<(), Failure> {
         say(&format!("{told}written to {}\n", args.output.display()));
         say(&format!("to open it you need the keyring with {}; keep that elsewhere\n", ids.join(", ")));
     }
+    if let Some(file) = file.filter(|_| !args.local) {
+        let path = std::path::absolute(&args.output).unwrap_or(args.output);
+        note(&operator, file.good(&path)).await;
+    }
     Ok(())
+}
+
+/// Tells the cluster of a good backup, so that its age can be watched on every node and after a restart.
+async fn note(operator: &Operator, good: GoodBackup) {
+    let noting = async {
+        let AdminResponse::Status(status) = operator.ask(AdminRequest::Status).await? else {
+            return Err(unexpected());
+        };
+        if status.feature_level < SCHEDULED_BACKUPS {
+            return Err(Failure::because(format!(
+                "that takes feature level {SCHEDULED_BACKUPS}, and it is at {}: see keymoot cluster upgrade",
+                status.feature_level
+            )));
+        }
+        operator.perform(Operation::NoteBackup(good)).await.map(drop)
+    };
+    let noted: Result<(), Failure> = noting.await;
+    if let Err(failure) = noted {
+        eprintln!("the backup is good, but the cluster does not know of it: {}", failure.message());
+    }
 }
 
 /// A connection to the node that was asked for; its address is what the configured node knows.

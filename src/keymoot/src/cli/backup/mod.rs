@@ -1,4 +1,5 @@
-//! `keymoot backup`: take a backup of a running cluster, look at one, check it, restore it.
+//! `keymoot backup`: take a backup of a running cluster, have the cluster take them by itself, look at one,
+//! check it, restore it.
 
 mod args;
 mod create;
@@ -7,6 +8,7 @@ mod inspect;
 mod output;
 mod progress;
 mod restore;
+mod schedule;
 
 pub use args::BackupCommand;
 
@@ -25,6 +27,7 @@ pub fn run(command: BackupCommand) -> Result<(), Failure> {
         BackupCommand::Inspect(args) => inspect::inspect(&args),
         BackupCommand::Verify(args) => inspect::verify(&args),
         BackupCommand::Restore(args) => restore::run(&args),
+        BackupCommand::Schedule(command) => block_on(schedule::run(command)),
     }
 }
 

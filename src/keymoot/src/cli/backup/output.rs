@@ -1,30 +1,20 @@
-//! Where a backup is written: a file that has its name only once it is complete and on the disk, or
-//! standard output.
+//! Where a backup is written: a file, or standard output.
 
-use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use keymoot_cluster::backup::BackupFile;
+use super::failure;
+use keymoot_cluster::backup::{BackupError, BackupFile, BackupWriter};
 use keymoot_command::Failure;
 
 /// A backup being written. Dropped unfinished, its file is removed.
 pub(super) enum Output {
     /// Somebody else's to keep.
     Stdout,
-    /// Beside the file that it shall become.
-    File { file: File, beside: Beside, path: PathBuf, force: bool },
-}
-
-/// The unfinished file.
-pub(super) struct Beside(PathBuf);
-
-impl Drop for Beside {
-    fn drop(&mut self) {
-        // After the rename there is nothing of this name any more.
-        let _removed = fs::remove_file(&self.0);
-    }
+    File {
+        writer: BackupWriter,
+        force: bool,
+    },
 }
 
 impl Output {
@@ -33,51 +23,37 @@ impl Output {
         if path == Path::new("-") {
             return Ok(Self::Stdout);
         }
-        refuse_existing(path, force)?;
-        let name = path.file_name().ok_or_else(|| Failure::because("--output must name a file"))?;
-        let beside = path.with_file_name(format!(".{}.{}.part", name.display(), std::process::id()));
-        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside);
-        let file = file.map_err(|error| failed("make", &beside, &error))?;
-        Ok(Self::File { file, beside: Beside(beside), path: path.to_owned(), force })
+        if path.file_name().is_none() {
+            return Err(Failure::because("--output must name a file"));
+        }
+        if !force && path.exists() {
+            return Err(refused(BackupError::Exists { path: path.to_owned() }));
+        }
+        Ok(Self::File { writer: BackupWriter::begin(path).map_err(refused)?, force })
     }
 
     pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         match self {
-            Self::Stdout => io::stdout()
-                .write_all(bytes)
-                .map_err(|error| failed("write", Path::new("standard output"), &error)),
-            Self::File { file, beside, .. } => {
-                file.write_all(bytes).map_err(|error| failed("write", &beside.0, &error))
-            }
+            Self::Stdout => io::stdout().write_all(bytes).map_err(lost),
+            Self::File { writer, .. } => writer.write(bytes).map_err(refused),
         }
     }
 
-    /// Puts it on the disk, reads it back and checks it, and only then gives it its name.
-    pub(super) fn finish(self) -> Result<(), Failure> {
-        let Self::File { file, beside, path, force } = self else {
-            return io::stdout()
-                .flush()
-                .map_err(|error| failed("write", Path::new("standard output"), &error));
-        };
-        file.sync_all().map_err(|error| failed("sync", &beside.0, &error))?;
-        BackupFile::open(&beside.0).map_err(Failure::runtime)?;
-        refuse_existing(&path, force)?;
-        fs::rename(&beside.0, &path).map_err(|error| failed("make", &path, &error))?;
-        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        File::open(parent)
-            .and_then(|directory| directory.sync_all())
-            .map_err(|error| failed("sync", parent, &error))
+    /// Completes it; returns the file, which was read back and verified.
+    pub(super) fn finish(self) -> Result<Option<BackupFile>, Failure> {
+        match self {
+            Self::Stdout => io::stdout().flush().map_err(lost).map(|()| None),
+            Self::File { writer, force } => writer.finish(force).map_err(refused).map(Some),
+        }
     }
 }
 
-fn refuse_existing(path: &Path, force: bool) -> Result<(), Failure> {
-    if !force && path.exists() {
-        let exists = Failure::because(format!("{} exists", path.display()));
-        return Err(exists.hint("give another --output, or --force to replace it"));
-    }
-    Ok(())
+fn refused(error: BackupError) -> Failure {
+    let exists = matches!(error, BackupError::Exists { .. });
+    let refused = failure(error);
+    if exists { refused.hint("give another --output, or --force to replace it") } else { refused }
 }
 
-fn failed(verb: &str, path: &Path, error: &io::Error) -> Failure {
-    Failure::because(format!("cannot {verb} {}: {error}", path.display()))
+fn lost(source: io::Error) -> Failure {
+    failure(BackupError::Write { verb: "write", path: PathBuf::from("standard output"), source })
 }
