@@ -13,6 +13,7 @@ mod clock_jumps;
 mod cluster_life;
 mod cluster_status;
 mod damaged_files;
+mod divergence;
 mod doctor;
 mod emptied_voter;
 mod every_key_is_in_the_log;

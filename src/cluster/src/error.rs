@@ -17,6 +17,10 @@ pub enum ClusterError {
     /// The leader's disk is nearly full and no other node took over. Reads continue.
     #[error("the leader's disk is full, and no other node could take over")]
     DiskFull,
+    /// The states of the nodes differ, and it is not decided which is right. The text names entry, digests
+    /// and the way out.
+    #[error("{0}")]
+    Diverged(String),
     /// The node is stopping, or has stopped after a fault that its log describes.
     #[error("the node has stopped")]
     Stopped,

@@ -7,7 +7,9 @@
 //! command acknowledged before the read began; secrets are unwrapped in the crypto crate only.
 
 pub mod backup;
+mod checkpoints;
 mod cluster;
+mod divergence;
 mod error;
 mod members;
 mod node;
@@ -16,6 +18,7 @@ mod peer;
 mod raft;
 mod read;
 pub mod recovery;
+pub mod salvage;
 mod server;
 pub mod settings;
 mod start;
@@ -27,8 +30,11 @@ mod tests;
 mod vote_ledger;
 
 pub use cluster::Cluster;
+pub use divergence::watch::UNDECIDED;
 pub use error::ClusterError;
-pub use keymoot_store::{Identity, Incarnation, JOIN_ANEW, LogPosition, StoreError, table_files_max};
+pub use keymoot_store::{
+    Divergence, Identity, Incarnation, JOIN_ANEW, LogPosition, StoreError, table_files_max,
+};
 pub use members::authority::{AuthorityError, AuthorityPlan, NodeAuthority, fingerprint_of, open_authority};
 pub use members::join_client::{JoinError, ask_to_join};
 pub use members::leader_transfer::LeaderTransferError;

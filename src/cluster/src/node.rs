@@ -13,6 +13,8 @@ use keymoot_store::{Directory, Log};
 use keymoot_telemetry::Metrics;
 
 use crate::backup::{BackupService, ScheduledBackups};
+use crate::divergence::scrub::{Scrub, ScrubSettings};
+use crate::divergence::watch::DivergenceWatch;
 use crate::members::enrolment::Enrolment;
 use crate::members::founding::{Founder, Founding};
 use crate::members::join::JoinService;
@@ -27,6 +29,7 @@ use crate::ops::operator_commands::OperatorCommands;
 use crate::ops::rewrap::RewrapService;
 use crate::ops::status::StatusService;
 use crate::peer::fence::Fence;
+use crate::peer::final_stop::FinalStop;
 use crate::peer::leader_client::{LeaderClient, Leadership};
 use crate::peer::local_end::LocalEnd;
 use crate::peer::peers::Peers;
@@ -44,6 +47,7 @@ use crate::vote_ledger::VoteLedger;
 use crate::write::appender::LogAppender;
 use crate::write::disk::Disk;
 use crate::write::forwarder::ProposalForwarder;
+use crate::write::hold::DivergenceHold;
 
 /// The parts that a node is built from.
 pub(crate) struct NodeParts {
@@ -64,6 +68,8 @@ pub(crate) struct NodeParts {
     pub identity: ClusterIdentity,
     pub founding: Option<Founding>,
     pub info: Arc<NodeInfo>,
+    pub final_stop: FinalStop,
+    pub scrub: ScrubSettings,
     pub metrics: Arc<Metrics>,
     pub runtime: Handle,
 }
@@ -90,6 +96,8 @@ pub(crate) struct NodeTasks {
     pub reconciler: MembershipReconciler,
     pub damage_watch: DamageWatch,
     pub backups: ScheduledBackups,
+    pub divergence_watch: DivergenceWatch,
+    pub scrub: Scrub,
 }
 
 impl Node {
@@ -115,6 +123,7 @@ impl Node {
             parts.raft.clone(),
             parts.state.clone(),
             parts.disk.clone(),
+            base.hold.clone(),
         ));
         let endpoint = RaftEndpoint::new(
             parts.raft.clone(),
@@ -156,6 +165,8 @@ impl Node {
                 service: base.backup_service(),
                 disk: parts.disk.clone(),
             },
+            divergence_watch: base.divergence_watch(parts.peers.clone()),
+            scrub: base.scrub(parts.scrub),
             monitor: Monitor {
                 id: parts.id,
                 cluster: parts.local.cluster.clone(),
@@ -205,6 +216,8 @@ struct Base {
     barrier: Arc<ReadBarrier>,
     members: Arc<Members>,
     reports: Reports,
+    hold: DivergenceHold,
+    final_stop: FinalStop,
     damage: DamageReport,
 }
 
@@ -214,7 +227,9 @@ impl Base {
         let leader_client = LeaderClient::new(parts.id, parts.peers.clone(), leadership);
         let appender = LogAppender::new(raft.clone(), parts.disk.clone(), runtime.clone());
         let level = parts.local.feature_level.clone();
-        let forwarder = ProposalForwarder::new(appender, leader_client.clone(), level, metrics.clone());
+        let hold = DivergenceHold::default();
+        let forwarder =
+            ProposalForwarder::new(appender, leader_client.clone(), level, hold.clone(), metrics.clone());
         let forwarder = Arc::new(forwarder);
         let read_index = ReadIndex::new(
             raft.clone(),
@@ -224,7 +239,8 @@ impl Base {
             runtime.clone(),
         );
         let applied_index = parts.applied_index.clone();
-        let barrier = ReadBarrier::new(read_index, leader_client.clone(), applied_index, metrics.clone());
+        let barrier =
+            ReadBarrier::new(read_index, leader_client.clone(), applied_index, hold.clone(), metrics.clone());
         let members = Members::new(
             parts.id,
             raft.clone(),
@@ -244,7 +260,9 @@ impl Base {
             forwarder,
             barrier: Arc::new(barrier),
             members: Arc::new(members),
-            reports: Reports::new(parts.ledger.clone()),
+            reports: Reports::new(parts.ledger.clone(), parts.state.checkpoints().clone()),
+            hold,
+            final_stop: parts.final_stop.clone(),
             damage: DamageReport::new(parts.id, parts.info.data_dir.clone(), parts.state.clone()),
         }
     }
@@ -293,6 +311,22 @@ impl Base {
             self.directory.clone(),
             self.metrics.clone(),
         )
+    }
+
+    fn divergence_watch(&self, peers: Peers) -> DivergenceWatch {
+        DivergenceWatch::new(
+            self.raft.clone(),
+            self.members.clone(),
+            self.reports.clone(),
+            self.hold.clone(),
+            self.final_stop.clone(),
+            peers,
+            self.metrics.clone(),
+        )
+    }
+
+    fn scrub(&self, settings: ScrubSettings) -> Scrub {
+        Scrub::new(settings, self.raft.clone(), self.state.clone(), self.metrics.clone())
     }
 
     fn damage_watch(&self) -> DamageWatch {

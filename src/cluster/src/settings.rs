@@ -181,6 +181,10 @@ pub struct StoreSection {
     pub hot_record_bytes: u64,
     /// The cache of log entries for followers.
     pub log_cache_bytes: usize,
+    /// The time between two checks of all records against their digest, in seconds; 0 checks none.
+    pub scrub_interval_s: u64,
+    /// How fast a check reads, in bytes per second.
+    pub scrub_rate_bytes_per_s: u64,
 }
 
 impl Default for StoreSection {
@@ -189,6 +193,8 @@ impl Default for StoreSection {
             cache_bytes: 128 * 1024 * 1024,
             hot_record_bytes: 32 * 1024 * 1024,
             log_cache_bytes: 64 * 1024 * 1024,
+            scrub_interval_s: 24 * 3600,
+            scrub_rate_bytes_per_s: 8 * 1024 * 1024,
         }
     }
 }

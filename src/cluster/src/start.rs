@@ -18,6 +18,7 @@ use keymoot_tls::PeerIdentity;
 use keymoot_tls::{PeerCredentials, peer_client_config, peer_server_config};
 
 use crate::cluster::Cluster;
+use crate::divergence::scrub::ScrubSettings;
 use crate::members::founding::Founding;
 use crate::members::node_info::NodeInfo;
 use crate::node::{Node, NodeParts};
@@ -25,6 +26,7 @@ use crate::ops::disk_watch::DiskWatch;
 use crate::peer::fatal_signal::FatalSignal;
 use crate::peer::feature_level::{FeatureLevel, check_level};
 use crate::peer::fence::Fence;
+use crate::peer::final_stop::FinalStop;
 use crate::peer::local_end::LocalEnd;
 use crate::peer::peers::Peers;
 use crate::raft::Raft;
@@ -174,6 +176,7 @@ async fn open(
         feature_level,
         fatal: fatal.clone(),
     };
+    let final_stop = FinalStop::new(config.node.id, directory.clone(), fatal.clone(), metrics.clone());
     let connect_timeout = Duration::from_millis(config.cluster.connect_timeout_ms);
     let peers = Peers::new(local.clone(), peer_client_config(&credentials)?, connect_timeout);
     let machine =
@@ -191,7 +194,7 @@ async fn open(
         config.node.id,
         raft_config(&config).map_err(|error| StartError::Raft(error.to_string()))?,
         network,
-        LogStorage::new(log.clone(), metrics.clone(), ledger.clone()),
+        LogStorage::new(log.clone(), metrics.clone(), ledger.clone(), Some(final_stop.clone())),
         machine,
     )
     .await
@@ -232,6 +235,8 @@ async fn open(
         identity,
         founding,
         info,
+        final_stop,
+        scrub: ScrubSettings::of(&config.store),
         metrics,
         runtime: Handle::current(),
     };
@@ -242,6 +247,8 @@ async fn open(
     tokio::spawn(disk_watch.run(node.raft.clone(), node.members.clone()));
     tokio::spawn(tasks.damage_watch.run());
     tokio::spawn(tasks.backups.run());
+    tokio::spawn(tasks.divergence_watch.run());
+    tokio::spawn(tasks.scrub.run());
     Ok(node)
 }
 

@@ -98,6 +98,11 @@ impl VoteLedger {
         }
     }
 
+    /// The last entry known to be committed since the start.
+    pub(crate) fn committed(&self) -> Option<LogPosition> {
+        self.lock().committed
+    }
+
     /// Records that a vote is on disk.
     pub(crate) fn save(&self, vote: StoredVote) {
         let mut facts = self.lock();

@@ -17,6 +17,16 @@ use super::table::Table;
 pub struct Digest(u128);
 
 impl Digest {
+    /// The digest with this number.
+    pub const fn from_number(number: u128) -> Self {
+        Self(number)
+    }
+
+    /// The digest as a number, as nodes report it.
+    pub const fn number(self) -> u128 {
+        self.0
+    }
+
     pub(super) fn add(&mut self, table: Table, key: &[u8], value: &[u8]) {
         self.0 = self.0.wrapping_add(pair(table, key, value));
     }

@@ -78,7 +78,15 @@ pub(super) fn place_of(key: &[u8]) -> Option<KeyPath> {
     })
 }
 
-fn pop_text(key: &[u8]) -> Option<(&str, &[u8])> {
+/// The account and the content that a key begins with.
+pub(super) fn content_of(key: &[u8]) -> Option<(&str, &str)> {
+    let (account, rest) = pop_text(key)?;
+    let (content, _) = pop_text(rest)?;
+    Some((account, content))
+}
+
+/// The text at the beginning of a key, and what follows it.
+pub(super) fn pop_text(key: &[u8]) -> Option<(&str, &[u8])> {
     let (len, rest) = key.split_first_chunk::<2>()?;
     let (text, rest) = rest.split_at_checked(u16::from_be_bytes(*len).into())?;
     Some((std::str::from_utf8(text).ok()?, rest))

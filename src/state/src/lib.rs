@@ -17,6 +17,7 @@ mod join_tokens;
 mod layout;
 mod leases;
 mod listing;
+mod named;
 mod nodes;
 mod nonces;
 mod policies;
@@ -46,6 +47,7 @@ pub use features::{FEATURE_LEVEL, SCHEDULED_BACKUPS, level_of, version_of_level}
 pub use join_tokens::{TokenRefusal, check_join_token, join_tokens};
 pub use layout::KEY_BYTES_MAX;
 pub use listing::{KeysPage, ListedKey, keys_page};
+pub use named::{RecordName, record_name};
 pub use nodes::{node, nodes};
 pub use nonces::NONCES_REMEMBERED_S;
 pub use policies::{
@@ -67,4 +69,4 @@ pub use secrets::{SECRET_TABLES, StoredSecret, secrets_of};
 pub use survey::Survey;
 pub use table::{TABLE_NAMES, Table};
 pub use tables::{Pair, StateError, Tables};
-pub use transaction::{Change, Transaction};
+pub use transaction::{Change, Transaction, stored_digest};

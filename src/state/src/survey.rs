@@ -55,6 +55,11 @@ impl Survey {
         self.digest
     }
 
+    /// The digest stored in the state.
+    pub fn kept(&self) -> Digest {
+        self.kept
+    }
+
     /// Whether the digest stored in the state equals the digest of its records.
     pub fn is_sound(&self) -> bool {
         self.kept == self.digest

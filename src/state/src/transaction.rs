@@ -140,9 +140,7 @@ impl<'a, T: Tables> Transaction<'a, T> {
             }
             changes.push(Change { table, key, value });
         }
-        let value = codec::encode(Kind::Record, &digest)
-            .map_err(|source| StateError::Record { table: Table::Meta.name(), source })?;
-        changes.push(Change { table: Table::Meta, key: META_DIGEST.to_vec(), value: Some(value) });
+        changes.push(stored_digest(digest)?);
         Ok((changes, digest))
     }
 
@@ -167,6 +165,16 @@ impl<'a, T: Tables> Transaction<'a, T> {
         }
         Ok(())
     }
+}
+
+/// The write that stores the digest of a state in it.
+///
+/// # Errors
+/// When the digest cannot be encoded.
+pub fn stored_digest(digest: Digest) -> Result<Change, StateError> {
+    let value = codec::encode(Kind::Record, &digest)
+        .map_err(|source| StateError::Record { table: Table::Meta.name(), source })?;
+    Ok(Change { table: Table::Meta, key: META_DIGEST.to_vec(), value: Some(value) })
 }
 
 pub(super) fn decode<V: DeserializeOwned>(table: Table, bytes: &[u8]) -> Result<V, StateError> {

@@ -4,6 +4,7 @@
 //! identity.toml   node, cluster and format; written once
 //! incarnations.toml   which directory this is, and which ones its peers had: see `incarnations.rs`
 //! starts.toml     its starts, and what its peers were seen to do: see `starts.rs`
+//! diverged.toml   why no node starts from this directory again: see `divergence.rs`
 //! lock            held while open; names the process
 //! ballast         reserves disk space for a full disk
 //! log/            the Raft log
@@ -23,7 +24,9 @@ use arc_swap::ArcSwap;
 
 use super::incarnations::Incarnations;
 use super::starts::{PeerMemory, Start, Starts};
-use super::{Identity, Incarnation, Incoming, StoreError, durable, identity, lock::Lock, log, rebuild};
+use super::{
+    Divergence, Identity, Incarnation, Incoming, StoreError, durable, identity, lock::Lock, log, rebuild,
+};
 use super::{LogPosition, StoredVote};
 
 pub(super) const LOG: &str = "log";
@@ -46,7 +49,8 @@ impl Directory {
     /// existing identity file keeps its fence, whatever the fence of `identity`.
     ///
     /// # Errors
-    /// [`StoreError::HalfRebuilt`] when a recovery or restore was interrupted, [`StoreError::InUse`] when
+    /// [`StoreError::HalfRebuilt`] when a recovery or restore was interrupted, [`StoreError::Diverged`] when
+    /// the directory is marked as not that of its cluster, [`StoreError::InUse`] when
     /// another process has it open, [`StoreError::OtherIdentity`] when it belongs to another node or cluster,
     /// [`StoreError::Unnamed`] when it holds data but no identity, and the errors of reading the identity and
     /// the incarnations.
@@ -54,6 +58,7 @@ impl Directory {
         durable::create_directory(root)?;
         let lock = Lock::take(root)?;
         rebuild::refuse_half(root)?;
+        Divergence::refuse(root)?;
         let identity = match Identity::read(root)? {
             Some(found) => {
                 identity.expect(&found, root)?;
@@ -90,6 +95,14 @@ impl Directory {
 
     pub fn identity(&self) -> Arc<Identity> {
         self.identity.load_full()
+    }
+
+    /// Marks the directory, durably, as one that no node starts from again. An earlier mark stays.
+    ///
+    /// # Errors
+    /// An I/O error; the directory is not marked then.
+    pub fn mark_diverged(&self, divergence: &Divergence) -> Result<(), StoreError> {
+        divergence.write(&self.root)
     }
 
     /// Adopts the fence of a recovered cluster, durably. For a node that belongs to no cluster yet.

@@ -48,6 +48,17 @@ pub enum StoreError {
     /// The file of the starts does not have the expected content.
     #[error("{} cannot be read as starts ({why}); restore it, or {anew}", path.display(), anew = JOIN_ANEW)]
     StartsUnreadable { path: PathBuf, why: String },
+    /// The contents are not those of the cluster, and the node has stopped for good.
+    #[error("{reason} ({})", path.display())]
+    Diverged {
+        /// The file with the mark.
+        path: PathBuf,
+        /// What happened, and the way out.
+        reason: String,
+    },
+    /// The mark that refuses a directory does not have the expected content.
+    #[error("{} says that no node may start from here, and cannot be read ({why}); {anew}", path.display(), anew = JOIN_ANEW)]
+    DivergenceUnreadable { path: PathBuf, why: String },
     /// A recovered cluster has admitted the node meanwhile.
     #[error("this node belongs to another recovery of the cluster by now; greet it again")]
     OtherFence,

@@ -10,6 +10,7 @@
 //! calls [`Tables::persist`] first and compares the applied position with the purged one at start.
 
 mod directory;
+mod divergence;
 mod durable;
 mod error;
 #[cfg(test)]
@@ -27,6 +28,7 @@ mod states;
 mod tables;
 
 pub use directory::Directory;
+pub use divergence::Divergence;
 pub use error::{JOIN_ANEW, SnapshotFault, StoreError};
 pub use identity::Identity;
 pub use incarnations::Incarnation;

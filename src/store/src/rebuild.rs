@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 
 use super::directory::{LOG, holds_data};
 use super::states::{CURRENT, PREFIX};
-use super::{Identity, StoreError, durable, identity, incarnations, lock::Lock, starts};
+use super::{Identity, StoreError, divergence, durable, identity, incarnations, lock::Lock, starts};
 
 const SPACE: &str = "rebuild";
 const MARK: &str = "REBUILT";
@@ -165,7 +165,7 @@ fn contents(directory: &Path) -> Result<Vec<String>, StoreError> {
 }
 
 fn is_content(name: &str) -> bool {
-    [identity::FILE, incarnations::FILE, starts::FILE, LOG, CURRENT].contains(&name)
+    [identity::FILE, incarnations::FILE, starts::FILE, divergence::FILE, LOG, CURRENT].contains(&name)
         || name.starts_with(PREFIX)
 }
 

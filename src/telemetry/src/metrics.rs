@@ -113,6 +113,13 @@ metrics! {
     pub disk_total_bytes: gauge("Size of that disk.");
     pub disk_read_only: gauge("1 while the node is read-only for want of room, else 0.");
     pub tables_damaged: gauge("1 once a read has met damage in the tables of the state, else 0.");
+    /// A node that stopped for it counts until it is removed or replaced.
+    pub state_diverged: gauge("Members whose state is known to differ from that of the others; 0 when all agree.");
+    /// In seconds since 1970 UTC.
+    pub scrub_last_finished_timestamp_seconds: gauge(
+        "When all records were last read and found to agree with their digest; 0 for never since the start."
+    );
+    pub scrub_last_duration_seconds: gauge("How long that took.");
 }
 
 impl Metrics {

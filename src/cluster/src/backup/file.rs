@@ -5,6 +5,8 @@ use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
+
 use keymoot_crypto::{CredentialPlace, Keyring, UnwrapError};
 use keymoot_model::MasterKeyId;
 use keymoot_state::{
@@ -149,20 +151,28 @@ impl BackupFile {
         &self,
         mut visit: impl FnMut(Table, &[u8], &[u8]) -> Result<(), StateError>,
     ) -> Result<(), BackupError> {
-        let tables: Vec<Table> = self.snapshot.tables().iter().map_while(|name| Table::named(name)).collect();
-        for record in self.snapshot.records().map_err(BackupError::of_store)? {
-            let SnapshotRecord { table, key, value } = record.map_err(BackupError::of_store)?;
-            let unknown = || BackupError::Contradiction { path: self.path(), what: "an unknown table" };
-            let table = *tables.get(table).ok_or_else(unknown)?;
-            if table == Table::Meta && key == META_MARK {
-                continue;
-            }
+        for record in self.records()? {
+            let (table, key, value) = record?;
             visit(table, &key, &value).map_err(|source| BackupError::Record { path: self.path(), source })?;
         }
         Ok(())
     }
 
-    fn path(&self) -> PathBuf {
+    /// The records of the state, in the order of tables and keys.
+    pub(crate) fn records(
+        &self,
+    ) -> Result<impl Iterator<Item = Result<(Table, Bytes, Bytes), BackupError>>, BackupError> {
+        let tables: Vec<Table> = self.snapshot.tables().iter().map_while(|name| Table::named(name)).collect();
+        let records = self.snapshot.records().map_err(BackupError::of_store)?.map(move |record| {
+            let SnapshotRecord { table, key, value } = record.map_err(BackupError::of_store)?;
+            let unknown = || BackupError::Contradiction { path: self.path(), what: "an unknown table" };
+            Ok((*tables.get(table).ok_or_else(unknown)?, key, value))
+        });
+        let is_mark = |record: &Result<(Table, Bytes, Bytes), BackupError>| matches!(record, Ok((Table::Meta, key, _)) if key == META_MARK);
+        Ok(records.filter(move |record| !is_mark(record)))
+    }
+
+    pub(crate) fn path(&self) -> PathBuf {
         self.snapshot.path().to_owned()
     }
 }

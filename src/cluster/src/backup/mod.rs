@@ -19,9 +19,9 @@ mod header;
 mod kept;
 mod restore;
 mod scheduled;
-mod source;
+pub(crate) mod source;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod turns;
 mod writer;
 

@@ -60,13 +60,12 @@ impl BackupSource {
         }
         let view = service.state.view();
         let whose = service.directory.identity();
-        let described = tokio::task::spawn_blocking(move || describe(&whose, view));
-        let (view, header, mark) =
+        let described = tokio::task::spawn_blocking(move || backup_of(&whose, view));
+        let (header, bytes, pieces) =
             described.await.map_err(|error| ClusterError::State(error.to_string()))??;
-        let bytes = header.to_bytes().map_err(|error| ClusterError::State(error.to_string()))?;
         tracing::info!(target: "audit", index = header.applied.index, local, asker, "a backup is taken");
         let sent_bytes = bytes.len() as u64;
-        Ok((Self { pieces: Mutex::new(SnapshotWriter::new(view, mark)), sent_bytes, began }, bytes.into()))
+        Ok((Self { pieces: Mutex::new(pieces), sent_bytes, began }, bytes.into()))
     }
 
     /// The rest of the file, for this node's own disk. A piece takes as long as its disk does.
@@ -103,6 +102,16 @@ impl BackupSource {
         service.metrics.backup_last_success_timestamp_seconds.set(gauge(now_ms() / 1000));
         service.metrics.backup_last_bytes.set(gauge(self.sent_bytes));
     }
+}
+
+/// A backup of `whose` state: the header, the bytes that precede the snapshot, and the snapshot.
+pub(crate) fn backup_of(
+    whose: &Identity,
+    view: View,
+) -> Result<(BackupHeader, Vec<u8>, SnapshotWriter), ClusterError> {
+    let (view, header, mark) = describe(whose, view)?;
+    let first = header.to_bytes().map_err(|error| ClusterError::State(error.to_string()))?;
+    Ok((header, first, SnapshotWriter::new(view, mark)))
 }
 
 /// Surveys the view, and refuses a state whose records do not match its digest.

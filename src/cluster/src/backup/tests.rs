@@ -81,7 +81,7 @@ fn certificates(dir: &Path, has_key: bool) -> NodeAuthority {
     NodeAuthority::load(&cert, has_key.then_some(key.as_path())).unwrap()
 }
 
-fn owner() -> Identity {
+pub(crate) fn owner() -> Identity {
     Identity { cluster: "west".to_owned(), node: 2, fence: 0 }
 }
 
@@ -96,7 +96,7 @@ fn put_authority(ring: &Keyring, ca: &ClusterCa, index: u64) -> Vec<u8> {
 
 /// A node's data directory with entries 1 to `applied` applied, and the entries after them up to
 /// `last` in its log.
-fn node(root: &Path, ring: &Keyring, applied: u64, last: u64) -> Tables {
+pub(crate) fn node(root: &Path, ring: &Keyring, applied: u64, last: u64) -> Tables {
     let directory = Arc::new(Directory::open(root, &owner()).unwrap());
     let tables = Tables::open(root, TABLE_NAMES, SMALL).unwrap();
     let metrics = Arc::new(Metrics::new().unwrap());

@@ -1,5 +1,6 @@
 //! A node's view of itself and the cluster.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -19,6 +20,7 @@ use crate::wire::admin::{ClusterStatus, DiskStatus, NodeStatus, PeerStatus};
 use crate::wire::raft_types::Member;
 use crate::write::clock::now_ms;
 use crate::write::disk::Disk;
+use crate::write::hold::DivergenceHold;
 
 /// Reports a node's view of itself and the cluster.
 pub(crate) struct StatusService {
@@ -28,6 +30,7 @@ pub(crate) struct StatusService {
     raft: Raft,
     state: StateView,
     disk: Disk,
+    hold: DivergenceHold,
 }
 
 impl StatusService {
@@ -39,8 +42,16 @@ impl StatusService {
         raft: Raft,
         state: StateView,
         disk: Disk,
+        hold: DivergenceHold,
     ) -> Self {
-        Self { local, fence, info, raft, state, disk }
+        Self { local, fence, info, raft, state, disk, hold }
+    }
+
+    /// The peers that this node refuses, and those whose state differs: both with reason and remedy.
+    fn refusals(&self) -> BTreeMap<NodeId, String> {
+        let mut refusals = self.fence.refusals().list();
+        refusals.extend(self.hold.findings());
+        refusals
     }
 
     /// This node's view of itself and the cluster.
@@ -81,7 +92,7 @@ impl StatusService {
                 purged_index: index(metrics.purged.map(|at| at.index)),
                 digest: state::digest(&self.state)?.to_string(),
                 fence: self.fence.current(),
-                refusals: self.fence.refusals().list(),
+                refusals: self.refusals(),
                 version: self.info.facts.version.clone(),
                 feature_level: self.info.facts.feature_level,
                 zone: self.info.facts.zone.clone(),

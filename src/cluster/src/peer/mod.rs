@@ -3,6 +3,7 @@
 pub(crate) mod fatal_signal;
 pub(crate) mod feature_level;
 pub(crate) mod fence;
+pub(crate) mod final_stop;
 pub(crate) mod greeting;
 pub(crate) mod leader_client;
 pub(crate) mod link;

@@ -12,9 +12,10 @@ use openraft::storage::{IOFlushed, LogState, RaftLogStorage};
 use openraft::{OptionalSend, RaftLogReader};
 use tokio::sync::oneshot;
 
-use keymoot_store::{ENTRY_BYTES_MAX, Log};
+use keymoot_store::{Divergence, ENTRY_BYTES_MAX, Log, LogPosition};
 use keymoot_telemetry::Metrics;
 
+use crate::peer::final_stop::FinalStop;
 use crate::vote_ledger::VoteLedger;
 use crate::wire::frame;
 use crate::wire::raft_codec;
@@ -34,12 +35,44 @@ pub(crate) struct LogStorage {
     log: Log,
     metrics: Arc<Metrics>,
     ledger: VoteLedger,
+    final_stop: Option<FinalStop>,
 }
 
 impl LogStorage {
-    /// The log; `ledger` is told of entries before the log holds them.
-    pub(crate) fn new(log: Log, metrics: Arc<Metrics>, ledger: VoteLedger) -> Self {
-        Self { log, metrics, ledger }
+    /// The log; `ledger` is told of entries before the log holds them, and `final_stop` stops a node
+    /// that has committed other entries than its leader.
+    pub(crate) fn new(
+        log: Log,
+        metrics: Arc<Metrics>,
+        ledger: VoteLedger,
+        final_stop: Option<FinalStop>,
+    ) -> Self {
+        Self { log, metrics, ledger, final_stop }
+    }
+
+    /// Stops this node for good when a truncation to `last` would remove entries that it knew to be
+    /// committed: it has applied them, or may have, and the leader has others. After a mere error it
+    /// would serve that state again after its next start.
+    fn refuse_cut(&self, last: Option<LogPosition>) -> io::Result<()> {
+        let kept = last.map_or(0, |last| last.index);
+        let Some(committed) = self.ledger.committed().max(self.log.read_committed()) else { return Ok(()) };
+        if committed.index <= kept {
+            return Ok(());
+        }
+        let (index, term) = (committed.index, committed.term);
+        let what = format!(
+            "the log of this node has diverged from that of its cluster: entry {index} of term {term} was committed \
+             here, and the leader has other entries behind entry {kept}; the node does not start from these data again"
+        );
+        let reason = match &self.final_stop {
+            Some(stop) => {
+                let reason = stop.mark(&what, Divergence { index, term, ..Divergence::default() });
+                stop.end(reason.clone());
+                reason
+            }
+            None => what,
+        };
+        Err(io::Error::other(reason))
     }
 
     fn read(&self, start: u64, end: u64, bytes_max: Option<usize>) -> io::Result<Vec<Entry>> {
@@ -152,6 +185,7 @@ impl RaftLogStorage<TypeConfig> for LogStorage {
             return Ok(());
         }
         let last = last.as_ref().map(raft_codec::position);
+        self.refuse_cut(last)?;
         self.ledger.truncate(last);
         self.log.truncate_after(last)
     }
@@ -162,3 +196,6 @@ impl RaftLogStorage<TypeConfig> for LogStorage {
         self.log.purge(upto)
     }
 }
+
+#[cfg(test)]
+mod tests;

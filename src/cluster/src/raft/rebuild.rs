@@ -81,10 +81,26 @@ fn fill(
     foundation: &Foundation,
     tail: Tail<'_>,
 ) -> Result<LogPosition, RebuildError> {
+    let mut machine = replay(directory, &tables, tail)?;
+    if foundation.forget_authority {
+        machine.forget_authority().map_err(RebuildError::State)?;
+    }
+    let applied =
+        machine.replace_membership(membership(&foundation.members)?).map_err(RebuildError::State)?;
+    applied.as_ref().map(raft_codec::position).ok_or(RebuildError::Nothing)
+}
+
+/// Applies the entries onto the state in `tables`.
+pub(crate) fn replay(
+    directory: &Arc<Directory>,
+    tables: &Tables,
+    tail: Tail<'_>,
+) -> Result<StateMachine, RebuildError> {
     let view = StateView::new(tables.clone());
     let metrics = Arc::new(Metrics::new()?);
-    let mut machine = StateMachine::new(tables, view, directory.clone(), metrics, VoteLedger::detached())
-        .map_err(RebuildError::State)?;
+    let mut machine =
+        StateMachine::new(tables.clone(), view, directory.clone(), metrics, VoteLedger::detached())
+            .map_err(RebuildError::State)?;
     for run in tail {
         let entries = run
             .map_err(RebuildError::State)?
@@ -93,12 +109,7 @@ fn fill(
         let entries = entries.collect::<io::Result<_>>().map_err(RebuildError::State)?;
         machine.replay(entries).map_err(RebuildError::State)?;
     }
-    if foundation.forget_authority {
-        machine.forget_authority().map_err(RebuildError::State)?;
-    }
-    let applied =
-        machine.replace_membership(membership(&foundation.members)?).map_err(RebuildError::State)?;
-    applied.as_ref().map(raft_codec::position).ok_or(RebuildError::Nothing)
+    Ok(machine)
 }
 
 fn membership(members: &BTreeMap<NodeId, String>) -> Result<Membership, RebuildError> {

@@ -19,6 +19,7 @@ use keymoot_state::{Proposal, Table, Transaction};
 use keymoot_store::{Directory, SnapshotReader, SnapshotWriter, Tables, View};
 use keymoot_telemetry::Metrics;
 
+use crate::checkpoints::is_checkpoint;
 use crate::raft::snapshot_transfer::{Snapshot, SnapshotData};
 use crate::raft::state_view::StateView;
 use crate::vote_ledger::VoteLedger;
@@ -58,6 +59,7 @@ impl StateMachine {
         let (applied, membership) = read_mark(&tables)?;
         let applied_index = watch::Sender::new(applied.map_or(0, |at| at.index));
         let machine = Self { tables, view, directory, applied, membership, applied_index, metrics, ledger };
+        machine.begin_checkpoints()?;
         machine.tell_applied(true);
         Ok(machine)
     }
@@ -92,9 +94,12 @@ impl StateMachine {
                 answers.push((responder, applied));
             }
         }
-        let (changes, _) = transaction.finish().map_err(io::Error::other)?;
+        let (changes, digest) = transaction.finish().map_err(io::Error::other)?;
         let accounts_change = changes.iter().any(|change| change.table == Table::Accounts);
         self.write(changes)?;
+        if let Some(at) = &self.applied {
+            self.view.checkpoints().record(raft_codec::position(at), digest.number());
+        }
         if accounts_change {
             self.view.accounts_changed();
         }
@@ -102,6 +107,17 @@ impl StateMachine {
         self.metrics.apply_seconds.observe(started.elapsed().as_secs_f64());
         for (responder, applied) in answers {
             responder.send(applied);
+        }
+        Ok(())
+    }
+
+    /// Forgets the digests of the state that was here before, and begins with that of the present one.
+    fn begin_checkpoints(&self) -> io::Result<()> {
+        let checkpoints = self.view.checkpoints();
+        checkpoints.clear();
+        if let Some(at) = &self.applied {
+            let digest = state::digest(&self.view).map_err(io::Error::other)?;
+            checkpoints.record(raft_codec::position(at), digest.number());
         }
         Ok(())
     }
@@ -232,7 +248,13 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
     {
         let mut runs = entries.ready_chunks(RUN_ENTRIES_MAX);
         while let Some(run) = runs.next().await {
-            self.apply_run(run.into_iter().collect::<Result<_, _>>()?)?;
+            let mut rest = run.into_iter().collect::<Result<Vec<_>, _>>()?;
+            while !rest.is_empty() {
+                // Every node has the digest at the same entries, wherever its runs begin.
+                let ends = rest.iter().position(|(entry, _)| is_checkpoint(entry.log_id.index));
+                let behind = rest.split_off(ends.map_or(rest.len(), |last| last + 1));
+                self.apply_run(std::mem::replace(&mut rest, behind))?;
+            }
         }
         Ok(())
     }
@@ -252,6 +274,8 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
             SnapshotData::View(view) => self.file_of(view, meta)?,
         };
         let tables = self.tables.clone();
+        // What was here before is no longer reported once the tables may be others.
+        self.view.checkpoints().clear();
         tokio::task::spawn_blocking(move || tables.replace(&reader))
             .await
             .map_err(io::Error::other)?
@@ -260,6 +284,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         self.membership = meta.last_membership.clone();
         // Writes the mark in openraft's present form and keeps everything else of the snapshot.
         self.write(Vec::new())?;
+        self.begin_checkpoints()?;
         self.view.accounts_changed();
         self.tell_applied(true);
         tracing::info!(

@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use keymoot_state::{StateError, Table, Tables};
 use keymoot_store as store;
 
+use crate::checkpoints::Checkpoints;
+
 const _: () = assert!(keymoot_state::KEY_BYTES_MAX <= store::KEY_BYTES_MAX);
 
 /// Reads the present tables. Cheap to clone.
@@ -13,13 +15,19 @@ const _: () = assert!(keymoot_state::KEY_BYTES_MAX <= store::KEY_BYTES_MAX);
 pub struct StateView {
     tables: store::Tables,
     account_changes: Arc<AtomicU64>,
+    checkpoints: Checkpoints,
     /// Whether records that are read are cached for later readers.
     keeps: bool,
 }
 
 impl StateView {
     pub(crate) fn new(tables: store::Tables) -> Self {
-        Self { tables, account_changes: Arc::new(AtomicU64::new(1)), keeps: true }
+        Self {
+            tables,
+            account_changes: Arc::new(AtomicU64::new(1)),
+            checkpoints: Checkpoints::default(),
+            keeps: true,
+        }
     }
 
     /// A number that changes with any account; for caches.
@@ -32,9 +40,25 @@ impl StateView {
         self.tables.damage()
     }
 
+    /// The tables, for tests that alter them.
+    #[cfg(test)]
+    pub(crate) const fn tables(&self) -> &store::Tables {
+        &self.tables
+    }
+
+    /// Notes that the records are not those that were written.
+    pub(crate) fn note_wrong(&self, what: &str) {
+        self.tables.note_damage(&what);
+    }
+
     /// A consistent view of everything, with the cluster's own records beside the state.
     pub(crate) fn view(&self) -> store::View {
         self.tables.view()
+    }
+
+    /// The digests of the state after some of the last applied entries.
+    pub(crate) const fn checkpoints(&self) -> &Checkpoints {
+        &self.checkpoints
     }
 
     /// A view for the code that applies the log. It does not fill the cache: it reads records that

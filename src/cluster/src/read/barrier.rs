@@ -19,6 +19,7 @@ use crate::peer::leader_client::{Leader, LeaderClient, Unanswered};
 use crate::read::read_index::ReadIndex;
 use crate::wire::message::{Reply, Request};
 use crate::write::batcher::{BatchLimits, Batcher};
+use crate::write::hold::DivergenceHold;
 
 /// The time limit for the leader's answer; then the request is sent again over a new connection.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
@@ -52,6 +53,8 @@ pub(crate) struct ReadBarrier {
     pub read_index: ReadIndex,
     leader_client: LeaderClient,
     applied_index: watch::Receiver<u64>,
+    /// Refuses reads while it is undecided which node's state is right.
+    hold: DivergenceHold,
     metrics: Arc<Metrics>,
 }
 
@@ -60,9 +63,10 @@ impl ReadBarrier {
         read_index: ReadIndex,
         leader_client: LeaderClient,
         applied_index: watch::Receiver<u64>,
+        hold: DivergenceHold,
         metrics: Arc<Metrics>,
     ) -> Self {
-        Self { read_index, leader_client, applied_index, metrics }
+        Self { read_index, leader_client, applied_index, hold, metrics }
     }
 
     async fn run(&self, reads: usize, deadline: Instant) -> Result<(), ClusterError> {
@@ -79,12 +83,13 @@ impl ReadBarrier {
         if keymoot_mutant::is("local-read") {
             return Ok(());
         }
+        self.hold.check()?;
         let began = Instant::now();
         let index = self.leader_client.ask(deadline, |leader| self.ask_index(leader, deadline)).await?;
         let mut applied = self.applied_index.clone();
         let caught_up = applied.wait_for(|applied| *applied >= index);
         match tokio::time::timeout_at(deadline, caught_up).await {
-            Ok(Ok(_)) => Ok(()),
+            Ok(Ok(_)) => self.hold.check(),
             Ok(Err(_)) => Err(ClusterError::Stopped),
             Err(_) => Err(ClusterError::NoQuorum { waited: began.elapsed() }),
         }

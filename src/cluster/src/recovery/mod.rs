@@ -10,6 +10,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use bytes::Bytes;
+
 use keymoot_crypto::random_bytes;
 use keymoot_model::ClusterName;
 use keymoot_model::NodeId;
@@ -211,17 +213,7 @@ impl Recovery {
         };
         let directory = Directory::open(&self.rebuild.space(), &Identity { fence, ..self.identity.clone() })?;
         let copy = copy(&directory, &tables)?;
-        let mut next = mark.applied.map_or(0, |at| at.index.saturating_add(1));
-        let mut tail = std::iter::from_fn(|| {
-            let run = log.read(next..u64::MAX, Some(RUN_BYTES_MAX));
-            match &run {
-                Ok(entries) => next = entries.last()?.0.index.saturating_add(1),
-                // After an error nothing more is read; the caller stops.
-                Err(_) => next = u64::MAX,
-            }
-            Some(run)
-        });
-        Ok(rebuild::build(directory, &foundation, &copy, &mut tail)?)
+        Ok(rebuild::build(directory, &foundation, &copy, &mut tail(&log, mark.applied))?)
     }
 
     /// Releases the directory unchanged.
@@ -239,8 +231,25 @@ impl Recovery {
     }
 }
 
+/// The entries of the log after `applied`, in batches.
+pub(crate) fn tail(
+    log: &Log,
+    applied: Option<LogPosition>,
+) -> impl Iterator<Item = io::Result<Vec<(LogPosition, Bytes)>>> {
+    let mut next = applied.map_or(0, |at| at.index.saturating_add(1));
+    std::iter::from_fn(move || {
+        let run = log.read(next..u64::MAX, Some(RUN_BYTES_MAX));
+        match &run {
+            Ok(entries) => next = entries.last()?.0.index.saturating_add(1),
+            // After an error nothing more is read; the caller stops.
+            Err(_) => next = u64::MAX,
+        }
+        Some(run)
+    })
+}
+
 /// Copies the records into a temporary file, which is removed with its reader.
-fn copy(directory: &Directory, tables: &Tables) -> Result<SnapshotReader, StoreError> {
+pub(crate) fn copy(directory: &Directory, tables: &Tables) -> Result<SnapshotReader, StoreError> {
     let mut file = directory.receive()?;
     for piece in SnapshotWriter::new(tables.view(), Vec::new()) {
         file.write(&piece?)?;
@@ -248,7 +257,7 @@ fn copy(directory: &Directory, tables: &Tables) -> Result<SnapshotReader, StoreE
     file.finish()
 }
 
-fn mark(tables: &Tables) -> Result<AppliedMark, RecoveryError> {
+pub(crate) fn mark(tables: &Tables) -> Result<AppliedMark, RecoveryError> {
     match tables.get(state::Table::Meta as usize, META_MARK)? {
         Some(bytes) => mark_of(&bytes).map_err(RecoveryError::Log),
         None => Ok(AppliedMark::default()),

@@ -8,7 +8,10 @@ use bytes::Bytes;
 use openraft::raft::{TransferLeaderRequest, VoteRequest};
 use tokio::time::Instant;
 
+use keymoot_codec as codec;
+use keymoot_codec::Kind;
 use keymoot_crypto::ProofRefusal;
+use keymoot_state::Proposal;
 use keymoot_tls::PeerIdentity;
 
 use crate::peer::leader_client::Unanswered;
@@ -97,6 +100,14 @@ async fn forwarded(server: &PeerServer, asker: &Asker, encoded: Bytes) -> Reply 
     if let Err(error) = check_forwarded(&encoded, from, asker.proof, &server.local.keyring) {
         server.refusal_log.note("proposal", asker.from, &format!("node {from}: {error}"));
         return Reply::Failed(error.to_string());
+    }
+    let hold = &server.services.forwarder.hold;
+    // The other node soon finds the same contradiction, and then refuses with its text.
+    if hold.is_held()
+        && !codec::decode::<Proposal>(Kind::Entry, &encoded)
+            .is_ok_and(|proposal| hold.check_commands(&proposal.commands).is_ok())
+    {
+        return Reply::NotLeader;
     }
     match server.services.forwarder.appender.append(encoded).await {
         Ok(responses) => Reply::Applied(responses),

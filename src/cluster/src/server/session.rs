@@ -203,6 +203,10 @@ impl Session {
             Request::SnapshotBegin { .. } if self.server.endpoint.disk.is_read_only() => {
                 Ok(Reply::Failed(DISK_FULL.into()))
             }
+            // A state that may be wrong is not copied: it would get a majority so.
+            Request::SnapshotBegin { .. } if let Err(why) = self.server.services.forwarder.hold.check() => {
+                Ok(Reply::Failed(why.to_string()))
+            }
             Request::SnapshotBegin { vote, mark } => {
                 let incoming = self.server.endpoint.directory.receive().map_err(invalid)?;
                 self.receiving = Some(Receiving { vote: raft_codec::vote(&vote), mark, incoming });

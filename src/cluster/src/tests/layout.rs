@@ -5,19 +5,22 @@
 use std::path::{Path, PathBuf};
 
 /// The folders of the crate, the lowest first. A file in the root of the crate is a folder of its own.
-const ORDER: [&str; 16] = [
+const ORDER: [&str; 19] = [
     "error",
     "settings",
     "wire",
     "vote_ledger",
+    "checkpoints",
     "peer",
     "raft",
     "write",
     "read",
     "members",
+    "divergence",
     "ops",
     "backup",
     "recovery",
+    "salvage",
     "server",
     "node",
     "cluster",

@@ -28,7 +28,7 @@ impl StoreBuilder<TypeConfig, LogStorage, StateMachine, tempfile::TempDir> for B
         let view = StateView::new(tables.clone());
         let machine =
             StateMachine::new(tables, view, directory, metrics.clone(), VoteLedger::detached()).unwrap();
-        Ok((folder, LogStorage::new(log, metrics, VoteLedger::detached()), machine))
+        Ok((folder, LogStorage::new(log, metrics, VoteLedger::detached(), None), machine))
     }
 }
 

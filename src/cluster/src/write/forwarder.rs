@@ -22,6 +22,7 @@ use crate::peer::leader_client::{Leader, LeaderClient, Unanswered};
 use crate::wire::message::{Reply, Request};
 use crate::write::appender::LogAppender;
 use crate::write::clock::now_ms;
+use crate::write::hold::DivergenceHold;
 
 /// Sends each batch of this node to the leader, whichever node it is, until it is answered.
 pub(crate) struct ProposalForwarder {
@@ -31,6 +32,8 @@ pub(crate) struct ProposalForwarder {
     client: u64,
     serials: Mutex<Serials>,
     feature_level: FeatureLevel,
+    /// Refuses writes while it is undecided which node's state is right.
+    pub hold: DivergenceHold,
     metrics: Arc<Metrics>,
 }
 
@@ -45,6 +48,7 @@ impl ProposalForwarder {
         appender: LogAppender,
         leader_client: LeaderClient,
         feature_level: FeatureLevel,
+        hold: DivergenceHold,
         metrics: Arc<Metrics>,
     ) -> Self {
         Self {
@@ -53,6 +57,7 @@ impl ProposalForwarder {
             client: rand::random(),
             serials: Mutex::default(),
             feature_level,
+            hold,
             metrics,
         }
     }
@@ -94,6 +99,7 @@ impl ProposalForwarder {
         commands: Vec<Command>,
         deadline: Instant,
     ) -> Result<Vec<Response>, ClusterError> {
+        self.hold.check_commands(&commands)?;
         self.check_levels(&commands)?;
         let (serial, floor) = self.take_serial();
         let proposal = Proposal { client: self.client, serial, floor, now_ms: now_ms(), commands };
@@ -107,7 +113,8 @@ impl ProposalForwarder {
             Err(error) => Err(ClusterError::Protocol(error.to_string())),
         };
         self.serials.lock().unwrap_or_else(PoisonError::into_inner).unanswered.remove(&serial);
-        outcome
+        // The leader may have refused for a reason that this node has found meanwhile, too.
+        outcome.map_err(|error| self.hold.check().err().unwrap_or(error))
     }
 
     /// Refuses commands that the cluster's feature level has not reached: a member might not be

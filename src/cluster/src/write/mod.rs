@@ -6,4 +6,5 @@ pub(crate) mod clock;
 pub(crate) mod command_rights;
 pub(crate) mod disk;
 pub(crate) mod forwarder;
+pub(crate) mod hold;
 pub(crate) mod proposer;

@@ -17,6 +17,10 @@ impl From<ClusterError> for ApiError {
                 let message = "the key servers' disks are full: keys are read but none is made; free space, then try again";
                 Self::with_reason(ErrorKind::NoQuorum, message, error)
             }
+            ClusterError::Diverged(why) => {
+                let reason = why.clone();
+                Self::with_reason(ErrorKind::NoQuorum, why, reason)
+            }
             ClusterError::Busy { .. } | ClusterError::Stopped => {
                 Self::with_reason(ErrorKind::Busy, "the server is busy or stopping; try again", error)
             }

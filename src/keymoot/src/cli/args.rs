@@ -58,6 +58,11 @@ pub enum ClusterCommand {
     Status(ClusterStatusArgs),
     /// Make a new cluster of one survivor, when a majority of the voters is gone for ever.
     Recover(super::recover::ClusterRecoverArgs),
+    /// Seal what a stopped node's data directory holds into a file, and list what of it the cluster lacks.
+    ///
+    /// For a directory that is to be emptied: of a node that diverged from the cluster, that lost the cluster's
+    /// trust, or that is merely behind. Nothing in it is changed or deleted, and no secret is shown.
+    Salvage(super::cluster::salvage::SalvageArgs),
     /// Make, list and revoke the tokens that let new nodes in.
     #[command(subcommand)]
     Token(TokenCommand),

@@ -4,6 +4,7 @@ pub mod change;
 mod health;
 pub mod join;
 mod look;
+pub mod salvage;
 mod status;
 pub mod token;
 pub mod upgrade;
@@ -21,6 +22,7 @@ pub fn run(command: ClusterCommand) -> Result<(), Failure> {
     match command {
         ClusterCommand::Init(args) => block_on(init(args)),
         ClusterCommand::Recover(args) => recover::run(&args),
+        ClusterCommand::Salvage(args) => salvage::run(&args),
         ClusterCommand::Status(args) => block_on(status::run(args)),
         ClusterCommand::Token(command) => block_on(token::run(command)),
         ClusterCommand::Join(args) => block_on(join::run(*args)),

@@ -16,7 +16,7 @@ use super::operator::say;
 use super::{Failure, FailureKind};
 use crate::config::{Config, Loaded};
 use keymoot_cluster::recovery::{Recovered, Recovery, RecoveryError, Survivor, Taken};
-use keymoot_cluster::{AuthorityPlan, LogPosition};
+use keymoot_cluster::{AuthorityPlan, Divergence, LogPosition};
 
 /// `keymoot cluster recover`.
 #[derive(Clone, Debug, Args)]
@@ -152,6 +152,9 @@ fn table(survivor: &Survivor, config: &Config) -> String {
     for (id, address) in &survivor.members {
         let votes = if survivor.voters.contains(id) { "votes" } else { "does not vote" };
         text.push_str(&format!("  member         {id} at {address}, {votes}\n"));
+    }
+    if let Ok(Some(mark)) = Divergence::read(&config.node.data_dir) {
+        text.push_str(&format!("  no node starts from these data, and a recovery would: {}\n", mark.reason));
     }
     if survivor.unapplied_entries() > 0 {
         text.push_str(&format!(

@@ -70,6 +70,10 @@ impl Memory {
         self.0 = snapshot.0.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
     }
 
+    pub(crate) fn records(&self) -> impl Iterator<Item = (Table, &[u8], &[u8])> {
+        self.0.iter().map(|((table, key), value)| (*table, key.as_slice(), value.as_slice()))
+    }
+
     pub(crate) fn digest_from_scratch(&self) -> Digest {
         let mut digest = Digest::default();
         for ((table, key), value) in &self.0 {

@@ -39,12 +39,12 @@ pub(super) fn account(number: u8) -> Account {
     }
 }
 
-fn identity(number: u8, feature_level: u32) -> ClusterIdentity {
+pub(super) fn identity(number: u8, feature_level: u32) -> ClusterIdentity {
     let keyring_check = new_key(1, 1, number).key;
     ClusterIdentity { cluster: format!("cluster-{number}"), keyring_check, feature_level }
 }
 
-fn policy_name(number: u8) -> PolicyName {
+pub(super) fn policy_name(number: u8) -> PolicyName {
     PolicyName::new(format!("policy-{number}")).unwrap()
 }
 

@@ -9,6 +9,7 @@ mod leases;
 mod nodes;
 mod nodes_bytes;
 mod policies;
+mod recorded;
 mod rewrap;
 pub(crate) mod rotation;
 mod sessions;

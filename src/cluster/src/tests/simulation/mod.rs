@@ -14,6 +14,7 @@
 
 mod clients;
 mod disk;
+mod divergence;
 mod fate;
 mod faults;
 mod forgetful_voter;

@@ -25,12 +25,14 @@ use super::fate::Fate;
 use super::network::SimulatedNetwork;
 use super::run::Weakness;
 use crate::cluster::Cluster;
+use crate::divergence::scrub::ScrubSettings;
 use crate::members::node_info::NodeInfo;
 use crate::node::{Node, NodeParts};
 use crate::ops::disk_watch::DiskWatch;
 use crate::peer::fatal_signal::FatalSignal;
 use crate::peer::feature_level::FeatureLevel;
 use crate::peer::fence::Fence;
+use crate::peer::final_stop::FinalStop;
 use crate::peer::local_end::LocalEnd;
 use crate::peer::peers::Peers;
 use crate::raft::Raft;
@@ -198,6 +200,11 @@ impl World {
         }
     }
 
+    /// The data directory of a node.
+    pub(crate) fn home(&self, id: NodeId) -> PathBuf {
+        self.machines[&id].home.clone()
+    }
+
     /// Deletes everything on the disk of a stopped node.
     pub(crate) fn empty(&self, id: NodeId) {
         std::fs::remove_dir_all(&self.machines[&id].home).unwrap();
@@ -240,13 +247,14 @@ impl World {
                 .unwrap();
         let applied_index = machine_state.applied_index();
         let cluster: ClusterName = CLUSTER.parse().unwrap();
+        let fatal = FatalSignal::default();
         let local = LocalEnd {
             cluster: cluster.clone(),
             node: Some(id),
             fence: Some(fence.clone()),
             keyring: self.keyring.clone(),
             feature_level: FeatureLevel::of(state.clone()),
-            fatal: FatalSignal::default(),
+            fatal: fatal.clone(),
         };
         let connect_timeout = Duration::from_millis(config.cluster.connect_timeout_ms);
         let peers = Peers::new(local.clone(), self.network.dial_of(id), connect_timeout);
@@ -273,7 +281,7 @@ impl World {
                 config.raft.snapshot_log_entries,
                 config.raft.log_keep_entries,
             ),
-            directory,
+            directory: directory.clone(),
             disk,
             silent_until,
             identity: ClusterIdentity {
@@ -283,6 +291,8 @@ impl World {
             },
             founding: None,
             info: Arc::new(info(id, &machine.home, lease)),
+            final_stop: FinalStop::new(id, directory, fatal, metrics.clone()),
+            scrub: ScrubSettings::of(&config.store),
             metrics,
             runtime: runtime.clone(),
         };
@@ -299,7 +309,11 @@ impl World {
             directory,
             node,
             cluster,
-            tasks: vec![tokio::spawn(tasks.monitor.run()), tokio::spawn(tasks.reconciler.run())],
+            tasks: vec![
+                tokio::spawn(tasks.monitor.run()),
+                tokio::spawn(tasks.reconciler.run()),
+                tokio::spawn(tasks.divergence_watch.run()),
+            ],
         }
     }
 }

@@ -5,7 +5,7 @@ mod args;
 mod create;
 mod growth;
 mod inspect;
-mod output;
+pub(super) mod output;
 mod progress;
 mod restore;
 mod schedule;

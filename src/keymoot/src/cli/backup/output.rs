@@ -8,7 +8,7 @@ use keymoot_cluster::backup::{BackupError, BackupFile, BackupWriter};
 use keymoot_command::Failure;
 
 /// A backup being written. Dropped unfinished, its file is removed.
-pub(super) enum Output {
+pub(in crate::cli) enum Output {
     /// Somebody else's to keep.
     Stdout,
     File {
@@ -19,7 +19,7 @@ pub(super) enum Output {
 
 impl Output {
     /// Begins; `-` is standard output. A file that exists is refused without `force`.
-    pub(super) fn begin(path: &Path, force: bool) -> Result<Self, Failure> {
+    pub(in crate::cli) fn begin(path: &Path, force: bool) -> Result<Self, Failure> {
         if path == Path::new("-") {
             return Ok(Self::Stdout);
         }
@@ -32,7 +32,7 @@ impl Output {
         Ok(Self::File { writer: BackupWriter::begin(path).map_err(refused)?, force })
     }
 
-    pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+    pub(in crate::cli) fn write(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         match self {
             Self::Stdout => io::stdout().write_all(bytes).map_err(lost),
             Self::File { writer, .. } => writer.write(bytes).map_err(refused),
@@ -40,7 +40,7 @@ impl Output {
     }
 
     /// Completes it; returns the file, which was read back and verified.
-    pub(super) fn finish(self) -> Result<Option<BackupFile>, Failure> {
+    pub(in crate::cli) fn finish(self) -> Result<Option<BackupFile>, Failure> {
         match self {
             Self::Stdout => io::stdout().flush().map_err(lost).map(|()| None),
             Self::File { writer, force } => writer.finish(force).map_err(refused).map(Some),

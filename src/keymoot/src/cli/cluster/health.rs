@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::look::{Row, Seen};
-use keymoot_cluster::{NodeStatus, advice, failures_survived, fenced_off};
+use keymoot_cluster::{NodeStatus, UNDECIDED, advice, failures_survived, fenced_off};
 use keymoot_model::NodeId;
 
 /// A certificate that ends so soon is renewed now.
@@ -67,7 +67,7 @@ impl Findings {
 pub(super) fn assess(seen: &Seen, now_s: i64) -> Assessment {
     let mut findings = Findings::default();
     let voters = Voters::of(seen);
-    let writes = can_write(seen, &voters, &mut findings);
+    let writes = can_write(seen, &voters, &mut findings) && !undecided(seen, &mut findings);
     if writes {
         margin(&voters, &mut findings);
     }
@@ -243,10 +243,20 @@ fn progress(seen: &Seen, row: &Row, node: &NodeStatus, writes: bool, findings: &
     findings.add_passing(format!("{problem}: it lacks {lacks} entries"), cure);
 }
 
+/// Whether the nodes' states differ and no majority decides which is right: nothing is written then.
+fn undecided(seen: &Seen, findings: &mut Findings) -> bool {
+    let mut texts =
+        seen.rows.iter().filter_map(|row| row.answer.as_ref().ok()).flat_map(|node| node.refusals.values());
+    let Some(text) = texts.find(|text| text.contains(UNDECIDED)) else { return false };
+    let (reason, cure) = split(seen.status.node.id, text);
+    findings.add_passing(format!("no write can commit: {reason}"), cure);
+    true
+}
+
 /// Who does not speak to whom, and what helps: that comes with the reason.
 fn refusals(seen: &Seen, node: &NodeStatus, findings: &mut Findings) {
     let id = node.id;
-    for (peer, text) in &node.refusals {
+    for (peer, text) in node.refusals.iter().filter(|(_, text)| !text.contains(UNDECIDED)) {
         let (reason, cure) = split(id, text);
         findings.add(format!("node {id} refuses node {peer}: {reason}"), cure);
     }

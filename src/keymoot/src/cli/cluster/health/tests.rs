@@ -192,3 +192,20 @@ fn certificate_and_disk_are_told() {
         assert!(text.contains(part), "{text}");
     }
 }
+
+#[test]
+fn states_that_differ_are_told_and_without_a_majority_nothing_is_written() {
+    let differs = |text: &str| {
+        let text = text.to_owned();
+        said(&seen(3, |rows| change(rows, 1, |node| node.refusals = [(3, text)].into())))
+    };
+    let (health, text, cures) = differs("its state is not that of the majority; remove it");
+    assert_eq!(health, Health::Degraded);
+    assert!(text.contains("node 3: its state is not that") && cures.contains("remove it"), "{text}: {cures}");
+    let (health, text, cures) = differs(&format!("the states differ and {UNDECIDED}: they do; remove one"));
+    assert_eq!(health, Health::Error);
+    assert!(
+        text.starts_with("no write can commit: the states differ") && cures == "remove one",
+        "{text}: {cures}"
+    );
+}
