@@ -1,8 +1,8 @@
 //! The state machine whole: commands in, records, answers and digests out.
 
 pub(crate) mod apply;
-mod bounded_work;
 mod backups;
+mod bounded_work;
 mod bytes;
 mod histories;
 mod leases;
