@@ -26,6 +26,7 @@ mod hls_aes128;
 mod join_port_fails_closed;
 mod join_tokens;
 mod keyring_guard;
+mod lasting_logs;
 mod leases_hold;
 mod license_servers;
 mod live_stream_rides_out_outage;

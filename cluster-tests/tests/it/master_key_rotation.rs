@@ -49,7 +49,7 @@ fn every_key_is_put_under_the_new_master_key_under_load_though_the_leader_dies()
     assert!(before["mk1"] >= 400, "{before:?}");
 
     typed(&["add", &keyring]).succeeded().unwrap();
-    typed(&["activate", &keyring, "mk2"]).succeeded().unwrap();
+    typed(&["activate", &keyring, "mk2", "--config", &config]).succeeded().unwrap();
     wait_until("every node to have read its keyring", WITHIN, || match status(&config)? {
         (_, active) if active == vec![Some("mk2".to_owned()); 3] => Ok(()),
         (_, active) => Err(RigError::Answer(format!("{active:?}"))),

@@ -96,3 +96,26 @@ fn the_dashboard_shows_a_running_cluster_and_a_dead_node_raises_an_alert() {
     })
     .unwrap();
 }
+
+/// The seconds of the first time that follows each `key` in a file of `config`.
+fn seconds_of(file: &str, key: &str) -> Vec<u64> {
+    let text = std::fs::read_to_string(shipped(file)).unwrap();
+    let values = text.lines().filter_map(|line| line.trim().strip_prefix(key)?.trim().strip_prefix(':'));
+    let seconds = |time: &str| {
+        let (number, unit) = time.trim().split_at(time.trim().len() - 1);
+        number.parse::<u64>().unwrap()
+            * [("s", 1), ("m", 60), ("h", 3600)].iter().find(|it| it.0 == unit).unwrap().1
+    };
+    values.map(seconds).collect()
+}
+
+#[test]
+fn the_example_looks_at_alerts_often_enough_for_the_most_urgent_one() {
+    let shortest = seconds_of("alerts.yml", "for").into_iter().min().unwrap();
+    let [every] = seconds_of("prometheus.example.yml", "evaluation_interval")[..] else {
+        panic!(
+            "Prometheus would look once a minute, and an alert that waits for {shortest} s come two minutes late"
+        )
+    };
+    assert!(2 * every <= shortest, "looked at every {every} s, and {shortest} s must be seen");
+}

@@ -118,3 +118,36 @@ fn a_hundred_scramblers_get_one_key_for_each_of_a_thousand_contents_though_the_l
         assert_eq!(signer.read(back, &format!("premiere-{content}.mp4")).unwrap(), *key);
     }
 }
+
+/// Clients that replace one key at once.
+const RIVALS: usize = 64;
+
+#[test]
+fn all_who_replace_the_key_of_one_content_at_once_are_answered_on_whichever_node() {
+    let cluster = Cluster::start().unwrap();
+    let (signer, nodes) = (cluster.signer(), cluster.addresses());
+    for (round, nodes) in [&nodes[..1], &nodes[..]].into_iter().enumerate() {
+        let content = format!("fought-for-{round}.mp4");
+        let start = Barrier::new(RIVALS);
+        let kids = std::thread::scope(|scope| {
+            let rivals: Vec<_> = (0..RIVALS)
+                .map(|rival| {
+                    let (start, content, node) = (&start, &content, nodes[rival % nodes.len()]);
+                    let own: [u8; 16] =
+                        std::array::from_fn(|at| if at == 0 { round as u8 + 1 } else { rival as u8 });
+                    scope.spawn(move || {
+                        start.wait();
+                        signer.supply(node, content, &own, &own).unwrap().key_id
+                    })
+                })
+                .collect();
+            rivals.into_iter().map(|rival| rival.join().unwrap()).collect::<HashSet<_>>()
+        });
+        assert_eq!(kids.len(), RIVALS, "each got the key that it brought");
+        let last = signer.read(nodes[0], &content).unwrap();
+        assert!(kids.contains(&last.key_id));
+        for node in nodes {
+            assert_eq!(signer.read(*node, &content).unwrap(), last);
+        }
+    }
+}

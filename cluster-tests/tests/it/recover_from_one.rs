@@ -73,4 +73,16 @@ fn a_survivor_is_recovered_and_the_dead_cannot_come_back_into_it() {
     cluster.restart(leader).unwrap();
     ledger.enter(signer.create(api, "with-both-back.mp4").unwrap(), "after");
     ledger.assert_kept(&signer, &[api]);
+
+    // Once they are stopped for good, the recovery is over, without a restart of the survivor.
+    let refuses =
+        |cluster: &Cluster| cluster.operate(survivor, &["status"]).unwrap().out.contains("refuses node");
+    assert!(refuses(&cluster), "they try all the time");
+    cluster.kill(other).unwrap();
+    cluster.kill(leader).unwrap();
+    wait_until("the survivor to forget them", Duration::from_secs(60), || match refuses(&cluster) {
+        false => Ok(()),
+        true => Err(RigError::Answer("it still refuses them".to_owned())),
+    })
+    .unwrap();
 }

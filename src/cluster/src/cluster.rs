@@ -73,6 +73,11 @@ impl Cluster {
         self.wait(patience, answered).await
     }
 
+    /// How long a request may take before it is refused.
+    pub const fn request_deadline(&self) -> Duration {
+        self.request_deadline
+    }
+
     /// The disk of this node's data directory, as last measured.
     pub fn disk(&self) -> DiskState {
         self.node.disk.state()
@@ -81,6 +86,12 @@ impl Cluster {
     /// The damage on this node and its remedy; `None` when nothing is damaged.
     pub fn damage(&self) -> Option<String> {
         self.node.damage.damage()
+    }
+
+    /// What this node's keyring lacks of the cluster's master keys, and the remedy; `None` when nothing is
+    /// known to be amiss.
+    pub fn keyring_lack(&self) -> Option<String> {
+        self.node.keyring_report.lack()
     }
 
     /// The applied state of this node.

@@ -11,6 +11,16 @@ pub enum ClusterError {
         /// How long the request was held.
         waited: Duration,
     },
+    /// This node lacks what a linearizable read must see, and did not get it in time.
+    #[error("this node lacks {} log entries that a read must see ({applied} of {index} are applied); {}", .index.saturating_sub(*.applied), why(*.read_only))]
+    Behind {
+        /// The last entry that is applied here.
+        applied: u64,
+        /// The entry that the read must see.
+        index: u64,
+        /// The node stores nothing: its disk is nearly full.
+        read_only: bool,
+    },
     /// A mailbox is full: this node has more requests than it can handle.
     #[error("the node is overloaded: the mailbox of its {actor} is full")]
     Busy { actor: &'static str },
@@ -33,6 +43,15 @@ pub enum ClusterError {
     /// The request is not valid for the cluster in its present state.
     #[error("{0}")]
     Refused(String),
+}
+
+fn why(read_only: bool) -> &'static str {
+    match read_only {
+        true => {
+            "it cannot store them, because its disk is nearly full: free some, or enlarge it: docs/disks.md"
+        }
+        false => "it is catching up",
+    }
 }
 
 impl From<keymoot_state::StateError> for ClusterError {

@@ -10,7 +10,7 @@ use keymoot_crypto::WrapError;
 use keymoot_model::NodeId;
 use keymoot_state::ClusterIdentity;
 use keymoot_store::{Directory, Log};
-use keymoot_telemetry::Metrics;
+use keymoot_telemetry::{LastingConditions, Metrics};
 
 use crate::backup::{BackupService, ScheduledBackups};
 use crate::divergence::scrub::{Scrub, ScrubSettings};
@@ -23,9 +23,11 @@ use crate::members::node_info::NodeInfo;
 use crate::members::reconciler::MembershipReconciler;
 use crate::members::reporting::Reporting;
 use crate::ops::admin::AdminService;
+use crate::ops::complaints::Complaints;
 use crate::ops::damage::{DamageReport, DamageWatch};
 use crate::ops::monitor::Monitor;
 use crate::ops::operator_commands::OperatorCommands;
+use crate::ops::peer_watch::{KeyringReport, PeerWatch};
 use crate::ops::rewrap::RewrapService;
 use crate::ops::status::StatusService;
 use crate::peer::fence::Fence;
@@ -86,6 +88,7 @@ pub(crate) struct Node {
     pub members: Arc<Members>,
     pub status: Arc<StatusService>,
     pub damage: DamageReport,
+    pub keyring_report: KeyringReport,
     pub server: Arc<PeerServer>,
     pub metrics: Arc<Metrics>,
 }
@@ -98,6 +101,7 @@ pub(crate) struct NodeTasks {
     pub backups: ScheduledBackups,
     pub divergence_watch: DivergenceWatch,
     pub scrub: Scrub,
+    pub peer_watch: PeerWatch,
 }
 
 impl Node {
@@ -123,7 +127,7 @@ impl Node {
             parts.raft.clone(),
             parts.state.clone(),
             parts.disk.clone(),
-            base.hold.clone(),
+            Complaints::new(base.damage.clone(), base.keyring_report.clone(), base.hold.clone()),
         ));
         let endpoint = RaftEndpoint::new(
             parts.raft.clone(),
@@ -141,6 +145,7 @@ impl Node {
             endpoint,
             base.services(status.clone(), founder.clone()),
         );
+        let keyring_report = base.keyring_report.clone();
         let tasks = NodeTasks {
             reconciler: MembershipReconciler::new(
                 base.members.clone(),
@@ -167,6 +172,13 @@ impl Node {
             },
             divergence_watch: base.divergence_watch(parts.peers.clone()),
             scrub: base.scrub(parts.scrub),
+            peer_watch: PeerWatch::new(
+                parts.id,
+                base.members.clone(),
+                parts.peers.clone(),
+                keyring_report.clone(),
+                parts.metrics.clone(),
+            ),
             monitor: Monitor {
                 id: parts.id,
                 cluster: parts.local.cluster.clone(),
@@ -184,6 +196,8 @@ impl Node {
                 snapshots: parts.snapshots,
                 leadership,
                 fatal: parts.local.fatal.clone(),
+                unfit_keyring: None,
+                lasting: LastingConditions::new(),
             },
         };
         let node = Self {
@@ -197,6 +211,7 @@ impl Node {
             members: base.members,
             status,
             damage: base.damage,
+            keyring_report,
             server: Arc::new(server),
             metrics: parts.metrics,
         };
@@ -219,6 +234,7 @@ struct Base {
     hold: DivergenceHold,
     final_stop: FinalStop,
     damage: DamageReport,
+    keyring_report: KeyringReport,
 }
 
 impl Base {
@@ -239,8 +255,14 @@ impl Base {
             runtime.clone(),
         );
         let applied_index = parts.applied_index.clone();
-        let barrier =
-            ReadBarrier::new(read_index, leader_client.clone(), applied_index, hold.clone(), metrics.clone());
+        let barrier = ReadBarrier::new(
+            read_index,
+            leader_client.clone(),
+            applied_index,
+            parts.disk.clone(),
+            hold.clone(),
+            metrics.clone(),
+        );
         let members = Members::new(
             parts.id,
             raft.clone(),
@@ -263,6 +285,7 @@ impl Base {
             reports: Reports::new(parts.ledger.clone(), parts.state.checkpoints().clone()),
             hold,
             final_stop: parts.final_stop.clone(),
+            keyring_report: KeyringReport::new(parts.local.keyring.clone()),
             damage: DamageReport::new(parts.id, parts.info.data_dir.clone(), parts.state.clone()),
         }
     }
@@ -336,7 +359,6 @@ impl Base {
             self.members.clone(),
             self.barrier.clone(),
             self.metrics.clone(),
-            self.info.silence,
         )
     }
 }

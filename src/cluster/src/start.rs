@@ -249,6 +249,7 @@ async fn open(
     tokio::spawn(tasks.backups.run());
     tokio::spawn(tasks.divergence_watch.run());
     tokio::spawn(tasks.scrub.run());
+    tokio::spawn(tasks.peer_watch.run());
     Ok(node)
 }
 

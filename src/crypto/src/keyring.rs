@@ -4,7 +4,7 @@
 //! earlier. Each wrapping draws a random 96-bit nonce, which is safe for about 2^32 wrappings under one
 //! master key; rotate long before that. The AES key schedules are computed once, when the ring is loaded.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -91,6 +91,8 @@ impl Ring {
 /// The master keys of this node, one of them active. They can be reloaded while they are in use.
 pub struct Keyring {
     ring: ArcSwap<Ring>,
+    /// Keys that it was asked for and did not hold.
+    missed: Mutex<BTreeSet<MasterKeyId>>,
     file: Option<Watched>,
 }
 
@@ -112,7 +114,7 @@ impl Keyring {
     pub fn load(path: &Path) -> Result<Self, KeyringFileError> {
         let seen = Mutex::new(stamp(path));
         let ring = ArcSwap::from_pointee(Ring::load(path)?);
-        Ok(Self { ring, file: Some(Watched { path: path.to_owned(), seen }) })
+        Ok(Self { ring, missed: Mutex::default(), file: Some(Watched { path: path.to_owned(), seen }) })
     }
 
     /// Reloads the file if it changed since the last check, and returns whether it did. The new keys must
@@ -134,7 +136,7 @@ impl Keyring {
             }
             *seen = changed;
         }
-        let read = Self { ring: ArcSwap::from_pointee(Ring::load(path)?), file: None };
+        let read = Self::in_memory(Ring::load(path)?);
         fits(&read).map_err(|source| KeyringFileError::Unfit { path: path.clone(), source })?;
         self.ring.store(read.ring.load_full());
         Ok(true)
@@ -147,7 +149,11 @@ impl Keyring {
     pub fn generate() -> Result<Self, RandomError> {
         let active = Arc::new(MasterKey::new(MasterKeyId("mk1".to_owned()), &generate_secret()?));
         let keys = BTreeMap::from([(active.id.clone(), active.clone())]);
-        Ok(Self { ring: ArcSwap::from_pointee(Ring { active, keys }), file: None })
+        Ok(Self::in_memory(Ring { active, keys }))
+    }
+
+    fn in_memory(ring: Ring) -> Self {
+        Self { ring: ArcSwap::from_pointee(ring), missed: Mutex::default(), file: None }
     }
 
     /// Makes a keyring file with one new key `mk1`, mode 0600, and loads it. An existing file is never
@@ -179,6 +185,18 @@ impl Keyring {
         self.ring.load().keys.contains_key(id)
     }
 
+    /// The keys that a secret was to be opened with and that the ring still does not hold.
+    pub fn missing(&self) -> BTreeSet<MasterKeyId> {
+        let mut missed = self.missed.lock().unwrap_or_else(PoisonError::into_inner);
+        missed.retain(|id| !self.contains(id));
+        missed.clone()
+    }
+
+    fn miss(&self, id: &MasterKeyId) -> UnwrapError {
+        self.missed.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone());
+        UnwrapError::MissingMasterKey(id.clone())
+    }
+
     /// The proof key of each master key, the active one first.
     pub(super) fn proof_keys(&self) -> Vec<(MasterKeyId, ProofKey)> {
         let ring = self.ring.load();
@@ -207,10 +225,7 @@ impl Keyring {
     /// verify.
     pub(crate) fn unwrap_secret(&self, wrapped: &Wrapped, aad: &[u8]) -> Result<SecretBytes, UnwrapError> {
         let ring = self.ring.load();
-        let key = ring
-            .keys
-            .get(&wrapped.master_key)
-            .ok_or_else(|| UnwrapError::MissingMasterKey(wrapped.master_key.clone()))?;
+        let key = ring.keys.get(&wrapped.master_key).ok_or_else(|| self.miss(&wrapped.master_key))?;
         key.cipher
             .decrypt(&Nonce::from(wrapped.nonce), Payload { msg: &wrapped.ciphertext, aad })
             .map(SecretBytes::new)
@@ -267,6 +282,7 @@ mod tests {
         let error = ring.unwrap_secret(&wrapped, b"").unwrap_err();
         assert_eq!(error, UnwrapError::MissingMasterKey(MasterKeyId("mk7".to_owned())));
         assert!(error.to_string().contains("`mk7`"));
+        assert_eq!(ring.missing(), BTreeSet::from([MasterKeyId("mk7".to_owned())]));
     }
 
     #[test]
@@ -290,9 +306,12 @@ mod tests {
         let wrapped = ring.wrap(b"secret", b"place").unwrap();
         assert!(!ring.reload(|_| Ok(())).unwrap(), "nothing had changed");
         let opens = |ring: &Keyring| ring.unwrap_secret(&wrapped, b"place").map(drop);
+        let unopened = Wrapped { master_key: MasterKeyId("mk2".to_owned()), ..wrapped.clone() };
+        assert!(ring.unwrap_secret(&unopened, b"place").is_err() && !ring.missing().is_empty());
 
         super::super::keyring_edit::add(&path, None).unwrap();
         assert!(ring.reload(opens).unwrap());
+        assert!(ring.missing().is_empty(), "it was added meanwhile");
         assert_eq!((ring.active().0.as_str(), ring.fingerprints().len()), ("mk1", 2));
         super::super::keyring_edit::activate(&path, &MasterKeyId("mk2".to_owned())).unwrap();
         assert!(ring.reload(opens).unwrap());

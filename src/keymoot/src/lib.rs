@@ -2,5 +2,6 @@
 
 pub mod cli;
 pub mod config;
+mod log_limit;
 mod logging;
 mod panics;

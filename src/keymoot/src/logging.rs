@@ -2,6 +2,7 @@
 
 use std::io::{IsTerminal as _, stderr};
 
+use tracing_subscriber::Layer as _;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
@@ -9,6 +10,7 @@ use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
 use keymoot_telemetry::audit_line_writer;
 
 use crate::config::{Log, LogFormat, LogLevelError};
+use crate::log_limit::RaftLineLimit;
 
 /// Where the HTTP client's library shows, at level trace, every byte of a request and its answer: keys,
 /// tokens, signatures. It is never logged.
@@ -38,9 +40,12 @@ pub(crate) fn start_logging(log: &Log) -> Result<(), LoggingError> {
     let targets = targets(log)?;
     let lines = tracing_subscriber::fmt::layer().with_writer(audit_line_writer()).log_internal_errors(true);
     let registry = tracing_subscriber::registry().with(targets);
+    let limit = RaftLineLimit::default();
     let started = match log.format {
-        LogFormat::Text => registry.with(lines.with_ansi(stderr().is_terminal())).try_init(),
-        LogFormat::Json => registry.with(lines.json().flatten_event(true)).try_init(),
+        LogFormat::Text => {
+            registry.with(lines.with_ansi(stderr().is_terminal()).with_filter(limit)).try_init()
+        }
+        LogFormat::Json => registry.with(lines.json().flatten_event(true).with_filter(limit)).try_init(),
     };
     started.map_err(LoggingError::Started)
 }

@@ -10,6 +10,7 @@ use keymoot_state as state;
 use keymoot_state::{Command, DELETED_VERSIONS_MAX, Response};
 
 use super::error::ServiceError;
+use super::ingest::Turns;
 use super::kid_key::KidKeys;
 use super::replicated_state::ReplicatedState;
 use super::track::ContentTrack;
@@ -29,12 +30,13 @@ pub struct Keys<R = Cluster> {
     pub(super) cluster: R,
     pub(super) keyring: Arc<Keyring>,
     pub(super) kid_keys: Arc<KidKeys>,
+    pub(super) turns: Arc<Turns>,
 }
 
 impl<R: ReplicatedState> Keys<R> {
     /// Over this cluster, with this keyring.
     pub fn new(cluster: R, keyring: Arc<Keyring>) -> Self {
-        Self { cluster, keyring, kid_keys: Arc::default() }
+        Self { cluster, keyring, kid_keys: Arc::default(), turns: Arc::default() }
     }
 
     /// The track's current key, if it has one. A content alone stands for its default track.

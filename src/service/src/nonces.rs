@@ -35,9 +35,11 @@ impl<R: ReplicatedState> NonceLedger for Nonces<R> {
                 Ok(Response::Done) => Ok(Spent::First),
                 // What was applied and forgotten was spent, by this request or by another.
                 Ok(_) => Ok(Spent::Before),
-                Err(error @ (ClusterError::NoQuorum { .. } | ClusterError::Diverged(_))) => {
-                    Err(LedgerError::NoQuorum(error.to_string()))
-                }
+                Err(
+                    error @ (ClusterError::NoQuorum { .. }
+                    | ClusterError::Behind { .. }
+                    | ClusterError::Diverged(_)),
+                ) => Err(LedgerError::NoQuorum(error.to_string())),
                 Err(error @ (ClusterError::Busy { .. } | ClusterError::Stopped)) => {
                     Err(LedgerError::Busy(error.to_string()))
                 }

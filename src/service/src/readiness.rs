@@ -25,6 +25,9 @@ pub enum NotReady {
     /// What is stored here is not what was written.
     #[error("{0}")]
     Damaged(String),
+    /// What the cluster stores cannot be opened here.
+    #[error("{0}")]
+    KeyringLacks(String),
     /// The cluster does not exist yet.
     #[error("the node belongs to no cluster yet")]
     NoCluster,
@@ -59,6 +62,9 @@ impl Readiness {
     pub async fn check(&self) -> Result<(), NotReady> {
         if let Some(damage) = self.cluster.damage() {
             return Err(NotReady::Damaged(damage));
+        }
+        if let Some(lack) = self.cluster.keyring_lack() {
+            return Err(NotReady::KeyringLacks(lack));
         }
         match self.cluster.read_barrier_within(PATIENCE).await {
             Ok(()) => {}

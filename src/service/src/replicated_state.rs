@@ -3,6 +3,7 @@
 //! [`Cluster`] is the one that serves; the tests have one in memory, which loses answers on demand.
 
 use std::future::Future;
+use std::time::Duration;
 
 use keymoot_cluster::{Cluster, ClusterError, StateView};
 use keymoot_state::{Command, Response, Tables};
@@ -17,6 +18,9 @@ pub trait ReplicatedState: Clone + Send + Sync + 'static {
 
     /// A number that is another one once any account in [`Self::state`] has changed; for caches.
     fn account_changes(&self) -> u64;
+
+    /// How long a request may take before it is refused.
+    fn request_deadline(&self) -> Duration;
 
     /// Waits until reading [`Self::state`] is linearizable.
     ///
@@ -55,6 +59,10 @@ impl ReplicatedState for Cluster {
 
     fn account_changes(&self) -> u64 {
         Self::state(self).account_changes()
+    }
+
+    fn request_deadline(&self) -> Duration {
+        Self::request_deadline(self)
     }
 
     async fn read_barrier(&self) -> Result<(), ClusterError> {

@@ -2,7 +2,8 @@
 
 use prometheus::core::Collector;
 use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry,
 };
 
 /// Makes the struct of all metrics, a field for each row: its name is the metric's, its documentation begins
@@ -40,6 +41,9 @@ macro_rules! kind {
     };
     (gauge) => {
         prometheus::IntGauge
+    };
+    (decimal) => {
+        prometheus::Gauge
     };
     (gauges) => {
         prometheus::IntGaugeVec
@@ -85,6 +89,10 @@ impl Declare<'_> {
 
     pub(super) fn counter(&self, name: &str, help: &str) -> Result<IntCounter, prometheus::Error> {
         self.register(IntCounter::new(name, help)?)
+    }
+
+    pub(super) fn decimal(&self, name: &str, help: &str) -> Result<Gauge, prometheus::Error> {
+        self.register(Gauge::new(name, help)?)
     }
 
     pub(super) fn gauge(&self, name: &str, help: &str) -> Result<IntGauge, prometheus::Error> {

@@ -6,9 +6,11 @@
 //! strings) is never passed to a log macro; routes are logged by their pattern.
 
 mod declare;
+mod lasting;
 mod lines;
 mod metrics;
 mod process;
 
+pub use lasting::LastingConditions;
 pub use lines::{WritesGrants, audit_line_writer, write_grants};
 pub use metrics::{Metrics, MetricsError, RaftRole};

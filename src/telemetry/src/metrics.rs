@@ -112,6 +112,13 @@ metrics! {
     pub disk_free_bytes: gauge("Free on the disk of the data directory.");
     pub disk_total_bytes: gauge("Size of that disk.");
     pub disk_read_only: gauge("1 while the node is read-only for want of room, else 0.");
+    pub ready: gauge("1 while the node is ready, as /readyz says, else 0.");
+    pub keyring_incomplete: gauge(
+        "1 while the keyring lacks a master key that secrets of the cluster stand under, else 0."
+    );
+    pub clock_offset_max_seconds: decimal(
+        "By how much the clock of the peer that differs most is off from this node's."
+    );
     pub tables_damaged: gauge("1 once a read has met damage in the tables of the state, else 0.");
     /// A node that stopped for it counts until it is removed or replaced.
     pub state_diverged: gauge("Members whose state is known to differ from that of the others; 0 when all agree.");

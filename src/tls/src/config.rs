@@ -56,7 +56,15 @@ pub enum TlsError {
     /// A private key file holds no key.
     #[error("{} holds no private key in PEM", path.display())]
     NoKey { path: PathBuf },
-    /// A certificate file cannot be read or holds no certificate.
+    /// A certificate file cannot be read.
+    #[error("cannot read {}: {reason}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        reason: std::io::Error,
+    },
+    /// A certificate file holds no certificate.
     #[error("{} holds no certificate in PEM that can be read", path.display())]
     NoCertificate { path: PathBuf, source: Option<rustls::pki_types::pem::Error> },
     /// The file of the authority holds no usable certificate.
@@ -257,7 +265,10 @@ pub(super) fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'stati
     let failed = |source| TlsError::NoCertificate { path: path.to_owned(), source };
     let certificates = CertificateDer::pem_file_iter(path)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .map_err(|error| failed(Some(error)))?;
+        .map_err(|error| match error {
+        rustls::pki_types::pem::Error::Io(reason) => TlsError::Unreadable { path: path.to_owned(), reason },
+        error => failed(Some(error)),
+    })?;
     if certificates.is_empty() { Err(failed(None)) } else { Ok(certificates) }
 }
 

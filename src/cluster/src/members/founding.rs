@@ -18,6 +18,7 @@ use keymoot_crypto::{Keyring, WrapError};
 use keymoot_model::NodeId;
 use keymoot_state as state;
 use keymoot_state::{AuthorityRecord, ClusterIdentity, Command};
+use keymoot_telemetry::LastingConditions;
 use keymoot_tls::{ClusterCa, PkiError, TrustedAuthorities};
 
 use crate::error::ClusterError;
@@ -97,6 +98,8 @@ pub(crate) struct Founder {
     authority: Option<AuthorityRecord>,
     /// `None` once the cluster has the authority's key.
     pending: Mutex<Option<Founding>>,
+    /// What does not get on.
+    delayed: LastingConditions<&'static str>,
 }
 
 impl Founder {
@@ -112,7 +115,8 @@ impl Founder {
         keyring: &Keyring,
     ) -> Result<Self, WrapError> {
         let authority = founding.as_ref().map(|founding| founding.record(keyring)).transpose()?;
-        Ok(Self { members, identity, peer_address, authority, pending: Mutex::new(founding) })
+        let (pending, delayed) = (Mutex::new(founding), LastingConditions::new());
+        Ok(Self { members, identity, peer_address, authority, pending, delayed })
     }
 
     /// Initializes a cluster of these members for an operator. Returns `false` when it was
@@ -147,7 +151,11 @@ impl Founder {
         match self.members.raft.initialize(BTreeMap::from([(self.members.id, me)])).await {
             Ok(()) => tracing::info!(cluster = %self.identity.cluster, "the cluster begins with this node"),
             Err(RaftError::APIError(InitializeError::NotAllowed(_))) => {}
-            Err(error) => tracing::error!(%error, "the cluster cannot begin"),
+            Err(error) => {
+                if let Some(unlogged) = self.delayed.note("begin") {
+                    tracing::error!(%error, unlogged, "the cluster cannot begin");
+                }
+            }
         }
         if let Some(held) = state::authority(&self.members.state)? {
             match self.pending().take() {
@@ -177,8 +185,10 @@ impl Founder {
             self.authority.iter().map(|authority| Command::PutAuthority(Box::new(authority.clone()))),
         );
         let deadline = Instant::now() + IDENTITY_PATIENCE;
-        if let Err(error) = self.members.forwarder.replicate(found, deadline).await {
-            tracing::warn!(%error, "the cluster's identity is not yet replicated");
+        if let Err(error) = self.members.forwarder.replicate(found, deadline).await
+            && let Some(unlogged) = self.delayed.note("identity")
+        {
+            tracing::warn!(%error, unlogged, "the cluster's identity is not yet replicated");
         }
     }
 

@@ -13,6 +13,7 @@ use crate::settings::PeerAddress;
 use keymoot_model::NodeId;
 use keymoot_state as state;
 use keymoot_state::{Admission, Command, Response, TokenRefusal};
+use keymoot_telemetry::LastingConditions;
 use keymoot_tls::{ClusterCa, NodeRequest, TrustedAuthorities};
 
 use crate::error::ClusterError;
@@ -37,6 +38,8 @@ pub(crate) struct JoinService {
     members: Arc<Members>,
     /// This node's copy of the authority's certificate, PEM.
     authority_pem: String,
+    /// Why nodes were not admitted.
+    unadmitted: LastingConditions<String>,
 }
 
 impl JoinService {
@@ -49,7 +52,8 @@ impl JoinService {
         members: Arc<Members>,
         authority_pem: String,
     ) -> Self {
-        Self { local, state, barrier, forwarder, members, authority_pem }
+        let unadmitted = LastingConditions::new();
+        Self { local, state, barrier, forwarder, members, authority_pem, unadmitted }
     }
 
     /// Answers a node that asks to join and has proved a master key. `proven` is the id in its
@@ -63,7 +67,9 @@ impl JoinService {
         match self.admit(request, proven, deadline).await {
             Ok(reply) => reply,
             Err(error) => {
-                tracing::warn!(reason = %error, "a node was not admitted");
+                if let Some(unlogged) = self.unadmitted.note(error.to_string()) {
+                    tracing::warn!(reason = %error, unlogged, "a node was not admitted");
+                }
                 JoinReply::Refused(error.to_string())
             }
         }

@@ -15,6 +15,7 @@ use keymoot_crypto::{PeerChannel, PeerVersion};
 use keymoot_model::ClusterName;
 use keymoot_tls::server_name_of;
 
+use crate::peer::link::name_wrong_port;
 use crate::peer::proof;
 use crate::wire::frame::{self, Frame};
 use crate::wire::join::{JoinDemand, JoinReply, JoinRequest, ProvenJoin};
@@ -80,7 +81,7 @@ pub async fn ask_to_join(
         stream.set_nodelay(true)?;
         // The name is not checked: any node of the cluster will do.
         let name = server_name_of(1, cluster).map_err(std::io::Error::other)?;
-        TlsConnector::from(tls).connect(name, stream).await
+        TlsConnector::from(tls).connect(name, stream).await.map_err(name_wrong_port)
     };
     let mut stream =
         tokio::time::timeout(CONNECT_TIMEOUT, connecting).await.map_err(late)?.map_err(failed)?;

@@ -14,8 +14,10 @@ use keymoot_model::NodeId;
 
 use crate::members::membership::Members;
 
-/// The time limit for one candidate: more than an election of a healthy cluster takes.
+/// The time limit for a transfer: more than an election of a healthy cluster takes.
 const ELECTION_TIMEOUT: Duration = Duration::from_secs(2);
+/// The longest time limit for the target, after which another voter is asked.
+const TARGET_TIMEOUT_MAX: Duration = Duration::from_secs(1);
 
 /// Why the leadership was not transferred as asked.
 #[derive(Debug, thiserror::Error)]
@@ -49,31 +51,53 @@ fn leads(leader: Option<NodeId>) -> String {
 }
 
 impl Members {
-    /// Transfers the leadership to a voter, and waits until it leads.
+    /// Transfers the leadership to a voter, and waits until it leads. A leader that has asked a voter
+    /// to take over proposes nothing more, and does not stand for election itself (openraft issue
+    /// 2088). So if that voter does not take over, another is asked before an election time-out ends.
     ///
     /// # Errors
     /// [`LeaderTransferError`] when it does not lead; if this node has already given up its lease,
     /// an election decides, as after a failure.
     pub(crate) async fn transfer_leader(&self, to: NodeId) -> Result<(), LeaderTransferError> {
         let began = Instant::now();
+        self.begin_transfer(to).await?;
+        let patience = Duration::from_millis(self.raft.config().election_timeout_max).min(TARGET_TIMEOUT_MAX);
+        let mut leader = self.await_successor(began + patience).await?;
+        if leader.is_none_or(|leader| leader == self.id) {
+            if let Ok(next) = self.transfer_target(true, Some(to)).await {
+                tracing::warn!(
+                    to,
+                    next,
+                    "the leadership was not taken over, and is transferred to another voter"
+                );
+                self.begin_transfer(next).await?;
+            }
+            leader = self.await_successor(began + ELECTION_TIMEOUT).await?;
+        }
+        let Some(leader) = leader.filter(|leader| *leader != self.id) else {
+            return Err(LeaderTransferError::TooLate { to, leader });
+        };
+        let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        tracing::info!(leader, took_ms, "leadership was transferred");
+        if leader == to { Ok(()) } else { Err(LeaderTransferError::AnotherLeads { to, leader }) }
+    }
+
+    async fn begin_transfer(&self, to: NodeId) -> Result<(), LeaderTransferError> {
+        self.raft.trigger().transfer_leader(to).await.map_err(|_| LeaderTransferError::Stopped)
+    }
+
+    /// Waits until another node leads; at the deadline, returns the leader as far as it is known.
+    async fn await_successor(&self, deadline: Instant) -> Result<Option<NodeId>, LeaderTransferError> {
         let mut metrics = self.raft.server_metrics();
-        self.raft.trigger().transfer_leader(to).await.map_err(|_| LeaderTransferError::Stopped)?;
-        let deadline = began + ELECTION_TIMEOUT;
         loop {
             let leader = metrics.borrow_watched().current_leader;
-            if let Some(leader) = leader.filter(|leader| *leader != self.id) {
-                let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-                tracing::info!(leader, took_ms, "leadership was transferred");
-                return if leader == to {
-                    Ok(())
-                } else {
-                    Err(LeaderTransferError::AnotherLeads { to, leader })
-                };
+            if leader.is_some_and(|leader| leader != self.id) {
+                return Ok(leader);
             }
             match timeout_at(deadline, metrics.changed()).await {
                 Ok(Ok(())) => {}
                 Ok(Err(_)) => return Err(LeaderTransferError::Stopped),
-                Err(_) => return Err(LeaderTransferError::TooLate { to, leader }),
+                Err(_) => return Ok(leader),
             }
         }
     }
@@ -84,7 +108,7 @@ impl Members {
     /// # Errors
     /// [`LeaderTransferError`], when this node still leads, or no node does.
     pub(crate) async fn transfer_leader_away(&self, full_too: bool) -> Result<(), LeaderTransferError> {
-        let transferred = match self.transfer_target(full_too).await {
+        let transferred = match self.transfer_target(full_too, None).await {
             Ok(to) => self.transfer_leader(to).await,
             Err(error) => Err(error),
         };

@@ -17,6 +17,7 @@ use keymoot_state as state;
 use keymoot_state::{Command, Response};
 
 use crate::error::ClusterError;
+use crate::members::candidacy::{Bar, Candidacy};
 use crate::members::leader_transfer::LeaderTransferError;
 use crate::members::plan::{self, MembersView};
 use crate::peer::leader_client::LeaderClient;
@@ -58,7 +59,9 @@ pub(crate) struct Members {
     pub(super) leader_client: LeaderClient,
     pub(super) disk: Disk,
     /// A member that was silent for longer counts as down.
-    silence: Duration,
+    pub(super) silence: Duration,
+    /// What speaks against this node as a leader.
+    candidacy: Candidacy,
     /// Only one membership change runs at a time.
     change_turn: tokio::sync::Mutex<ChangeTurn>,
 }
@@ -82,6 +85,7 @@ impl Members {
             leader_client,
             disk,
             silence,
+            candidacy: Candidacy::default(),
             change_turn: tokio::sync::Mutex::default(),
         }
     }
@@ -276,6 +280,17 @@ impl Members {
                 Err(Unanswered::Retry)
             }
         }
+    }
+
+    /// Whether Raft runs on this node.
+    pub(crate) fn is_running(&self) -> bool {
+        self.raft.metrics().borrow_watched().running_state.is_ok()
+    }
+
+    /// Notes whether this speaks against this node as a leader: it stands for election while nothing
+    /// does.
+    pub(crate) fn bar(&self, bar: Bar, holds: bool) {
+        self.candidacy.set(&self.raft, bar, holds);
     }
 
     /// The members as Raft has them in effect.

@@ -2,6 +2,7 @@
 //! reconciles them.
 
 pub(crate) mod authority;
+pub(crate) mod candidacy;
 pub(crate) mod enrolment;
 pub(crate) mod founding;
 pub(crate) mod join;

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use keymoot_model::NodeId;
 use keymoot_state as state;
 use keymoot_state::{Command, NodeRecord};
-use keymoot_telemetry::Metrics;
+use keymoot_telemetry::{LastingConditions, Metrics};
 
 use crate::members::enrolment::Enrolment;
 use crate::members::founding::Founder;
@@ -60,12 +60,15 @@ impl MembershipReconciler {
 
     /// Runs until Raft stops.
     pub(crate) async fn run(mut self) {
+        let unreadable = LastingConditions::<()>::new();
         loop {
             if self.members.raft.metrics().borrow_watched().running_state.is_err() {
                 return;
             }
-            if let Err(error) = self.round().await {
-                tracing::error!(%error, "the nodes cannot be read");
+            if let Err(error) = self.round().await
+                && let Some(unlogged) = unreadable.note(())
+            {
+                tracing::error!(%error, unlogged, "the nodes cannot be read");
             }
             tokio::time::sleep(ROUND).await;
         }
@@ -77,7 +80,7 @@ impl MembershipReconciler {
         let membership = self.members.membership();
         let members: BTreeSet<NodeId> = membership.nodes().map(|(id, _)| *id).collect();
         let gone = |node: &&NodeRecord| node.removed_at_ms.is_some() && !members.contains(&node.id);
-        self.removed.replace(records.iter().filter(gone).map(|node| node.id));
+        self.removed.replace(records.iter().filter(gone).map(|node| node.id), &members);
         self.measure(&records, &members);
         self.founder.begin_alone().await?;
         let leader = self.members.raft.metrics().borrow_watched().current_leader;

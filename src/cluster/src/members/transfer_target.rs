@@ -97,12 +97,16 @@ impl Members {
     }
 
     /// The voter to transfer the leadership to: one that has the whole log and free disk space. If
-    /// there is none and `full_too` is set, one that has the whole log.
+    /// there is none and `full_too` is set, one that has the whole log. `but` is not considered.
     ///
     /// # Errors
     /// [`LeaderTransferError`], with the reason for each voter.
-    pub(crate) async fn transfer_target(&self, full_too: bool) -> Result<NodeId, LeaderTransferError> {
-        let others = self.other_voters()?;
+    pub(crate) async fn transfer_target(
+        &self,
+        full_too: bool,
+        but: Option<NodeId>,
+    ) -> Result<NodeId, LeaderTransferError> {
+        let others: Vec<_> = self.other_voters()?.into_iter().filter(|id| Some(*id) != but).collect();
         let mut asking: FuturesUnordered<_> = others.iter().map(|id| self.suitability(*id)).collect();
         let mut best: Option<(u8, NodeId)> = None;
         let mut unfit = BTreeMap::new();

@@ -88,6 +88,7 @@ impl AdminService {
                     .map_err(Into::into),
                 Err(error) => Err(error),
             },
+            AdminRequest::Complaints => Ok(AdminResponse::Complaints(self.status.complaints())),
             AdminRequest::JoinTokens => match self.barrier.wait(deadline).await {
                 Ok(()) => state::join_tokens(&self.state).map(AdminResponse::JoinTokens).map_err(Into::into),
                 Err(error) => Err(error),

@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use keymoot_model::NodeId;
 use keymoot_telemetry::Metrics;
 
+use crate::members::candidacy::Bar;
 use crate::members::leader_transfer::LeaderTransferError;
 use crate::members::membership::Members;
 use crate::raft::Raft;
@@ -33,9 +34,6 @@ const ASK_EVERY: Duration = Duration::from_secs(1);
 /// one, and they elected this node because no other could lead. The pause is not needed where no
 /// target was found.
 const TRANSFER_EVERY: Duration = Duration::from_secs(600);
-/// A damaged node stands for election after this many times the silence that makes a member count
-/// as down.
-const LAST_RESORT_SILENCES: u32 = 5;
 
 /// Reports the damage on this node.
 #[derive(Clone)]
@@ -70,8 +68,6 @@ pub(crate) struct DamageWatch {
     members: Arc<Members>,
     barrier: Arc<ReadBarrier>,
     metrics: Arc<Metrics>,
-    /// A member that was silent for longer counts as down.
-    silence: Duration,
 }
 
 impl DamageWatch {
@@ -82,9 +78,8 @@ impl DamageWatch {
         members: Arc<Members>,
         barrier: Arc<ReadBarrier>,
         metrics: Arc<Metrics>,
-        silence: Duration,
     ) -> Self {
-        Self { report, raft, members, barrier, metrics, silence }
+        Self { report, raft, members, barrier, metrics }
     }
 
     /// Runs as long as Raft does.
@@ -116,7 +111,7 @@ async fn watch(node: &DamageWatch) {
 }
 
 fn tell(node: &DamageWatch, damage: Option<&str>) {
-    node.raft.runtime_config().elect(damage.is_none());
+    node.members.bar(Bar::Damage, damage.is_some());
     node.metrics.tables_damaged.set(damage.is_some().into());
     match damage {
         Some(damage) => tracing::error!(damage, "the node is not ready, and does not lead"),
@@ -130,8 +125,8 @@ async fn stand_aside(node: &DamageWatch, served: &mut Instant) {
     if node.barrier.wait(asked + ASK_EVERY).await.is_ok() {
         *served = asked;
     }
-    let is_last_resort = served.elapsed() >= node.silence * LAST_RESORT_SILENCES;
-    node.raft.runtime_config().elect(is_last_resort);
+    let is_last_resort = served.elapsed() >= node.members.last_resort();
+    node.members.bar(Bar::Damage, !is_last_resort);
     tokio::time::sleep_until(asked + ASK_EVERY).await;
 }
 

@@ -16,8 +16,9 @@ use tokio::time::Instant;
 
 use crate::settings;
 use keymoot_store::{Ballast, Space, StoreError};
-use keymoot_telemetry::Metrics;
+use keymoot_telemetry::{LastingConditions, Metrics};
 
+use crate::members::candidacy::Bar;
 use crate::members::membership::Members;
 use crate::raft::Raft;
 use crate::write::disk::{Disk, DiskState, Limits, nearest_directory};
@@ -28,8 +29,8 @@ const MEASURE_EVERY: Duration = Duration::from_millis(100);
 const MAKE_ROOM_EVERY: Duration = Duration::from_secs(60);
 /// How often a full leader looks for a voter with free space: nothing is written while it leads.
 const TRANSFER_EVERY: Duration = Duration::from_millis(500);
-/// How often it logs that there is none.
-const COMPLAIN_EVERY: Duration = Duration::from_secs(60);
+/// How often a full follower looks for a voter with free space that could lead in its place.
+const STAND_ASIDE_EVERY: Duration = Duration::from_millis(300);
 
 /// Measures the disk and decides when the node is read-only.
 pub(crate) struct DiskWatch {
@@ -37,6 +38,8 @@ pub(crate) struct DiskWatch {
     settings: settings::DiskSection,
     metrics: Arc<Metrics>,
     state: watch::Sender<DiskState>,
+    /// What does not work.
+    lasting: LastingConditions<&'static str>,
 }
 
 impl DiskWatch {
@@ -51,7 +54,13 @@ impl DiskWatch {
         metrics: Arc<Metrics>,
     ) -> Result<(Self, Disk), StoreError> {
         let (state, disk) = Disk::channel();
-        let watch = Self { root: root.to_owned(), settings: settings.clone(), metrics, state };
+        let watch = Self {
+            root: root.to_owned(),
+            settings: settings.clone(),
+            metrics,
+            state,
+            lasting: LastingConditions::new(),
+        };
         let space = Space::of(nearest_directory(root))?;
         let limits = Limits::of(&watch.settings, space);
         if space.free_bytes < limits.free_bytes_min && watch.ballast(limits).release()? {
@@ -77,14 +86,23 @@ impl DiskWatch {
             let Ok(measured) = measuring.await else { return };
             watch = measured;
             let read_only = watch.state.borrow().read_only;
-            if read_only { pace.spare(&raft, &members).await } else { pace = Pace::default() }
+            if read_only {
+                pace.spare(&raft, &members).await;
+            } else {
+                pace = Pace::default();
+                members.bar(Bar::FullDisk, false);
+            }
         }
     }
 
     fn measure(&self) {
         match Space::of(&self.root) {
             Ok(space) => self.take(space, true),
-            Err(error) => tracing::warn!(%error, "the disk cannot be measured"),
+            Err(error) => {
+                if let Some(unlogged) = self.lasting.note("measure") {
+                    tracing::warn!(%error, unlogged, "the disk cannot be measured");
+                }
+            }
         }
     }
 
@@ -96,8 +114,9 @@ impl DiskWatch {
         if may_make_ballast
             && next.make_ballast
             && let Err(error) = ballast.make()
+            && let Some(unlogged) = self.lasting.note("ballast")
         {
-            tracing::warn!(%error, "no room can be kept for a full disk");
+            tracing::warn!(%error, unlogged, "no room can be kept for a full disk");
         }
         let bytes = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
         self.metrics.disk_free_bytes.set(bytes(space.free_bytes));
@@ -127,24 +146,43 @@ impl DiskWatch {
 struct Pace {
     made_room: Option<Instant>,
     transferred: Option<Instant>,
-    complained: Option<Instant>,
+    stood_aside: Option<Instant>,
+    /// When another node was last known to lead.
+    led: Option<Instant>,
+    stays: LastingConditions,
 }
 
 impl Pace {
-    /// Frees space and transfers the leadership. A node that is elected while it is full transfers
-    /// it at once.
+    /// Frees space, and transfers the leadership or stands aside at the next election. A node that is
+    /// elected while it is full fills another and transfers the leadership at once.
     async fn spare(&mut self, raft: &Raft, members: &Members) {
         if is_due(&mut self.made_room, MAKE_ROOM_EVERY) {
             make_room(raft).await;
         }
         if !members.leads() {
             self.transferred = None;
+            if is_due(&mut self.stood_aside, STAND_ASIDE_EVERY) {
+                self.stand_aside(members).await;
+            }
         } else if is_due(&mut self.transferred, TRANSFER_EVERY)
             && let Err(error) = members.transfer_leader_away(false).await
-            && is_due(&mut self.complained, COMPLAIN_EVERY)
+            && let Some(unlogged) = self.stays.note(())
         {
-            tracing::warn!(%error, "the leadership stays on a full disk, and nothing is written");
+            tracing::warn!(%error, unlogged, "the leadership stays on a full disk, and nothing is written");
         }
+    }
+}
+
+impl Pace {
+    /// A full node does not stand for election where a voter with free space could win, unless the
+    /// cluster is without a leader for long all the same.
+    async fn stand_aside(&mut self, members: &Members) {
+        let (is_led, is_outdone) = tokio::join!(members.is_led(), members.is_outdone());
+        if is_led || self.led.is_none() {
+            self.led = Some(Instant::now());
+        }
+        let is_last_resort = self.led.is_some_and(|led| led.elapsed() >= members.last_resort());
+        members.bar(Bar::FullDisk, is_outdone && !is_last_resort);
     }
 }
 

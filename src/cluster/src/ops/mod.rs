@@ -1,11 +1,13 @@
-//! Operation of a node: its disk, damage, status, and the requests of operators.
+//! Operation of a node: its disk, damage, keyring and status, and the requests of operators.
 
 pub(crate) mod admin;
 pub(crate) mod admin_client;
+pub(crate) mod complaints;
 pub(crate) mod damage;
 pub(crate) mod disk_watch;
 pub(crate) mod monitor;
 pub(crate) mod operator_commands;
 mod operator_rules;
+pub(crate) mod peer_watch;
 pub(crate) mod rewrap;
 pub(crate) mod status;

@@ -15,7 +15,7 @@ use keymoot_model::NodeId;
 use keymoot_state as state;
 use keymoot_state::FEATURE_LEVEL;
 use keymoot_store::Log;
-use keymoot_telemetry::{Metrics, RaftRole};
+use keymoot_telemetry::{LastingConditions, Metrics, RaftRole};
 
 use crate::members::founding::Founder;
 use crate::members::node_info::NodeInfo;
@@ -61,6 +61,10 @@ pub(crate) struct Monitor {
     pub(crate) snapshots: SnapshotSchedule,
     pub(crate) leadership: watch::Sender<Leadership>,
     pub(crate) fatal: FatalSignal,
+    /// Why the keyring file cannot be used as it is now.
+    pub(crate) unfit_keyring: Option<String>,
+    /// What does not work.
+    pub(crate) lasting: LastingConditions<&'static str>,
 }
 
 impl Monitor {
@@ -88,8 +92,9 @@ impl Monitor {
             }
             if self.snapshots.is_due(&now, self.disk.is_read_only())
                 && let Err(error) = self.raft.trigger().snapshot().await
+                && let Some(unlogged) = self.lasting.note("snapshot")
             {
-                tracing::warn!(%error, "a snapshot could not be asked for");
+                tracing::warn!(%error, unlogged, "a snapshot could not be asked for");
             }
             // When Raft has ended, its last metrics hold the cause.
             gone = matches!(tokio::time::timeout(LOOK_EVERY, roles.changed()).await, Ok(Err(_)));
@@ -151,7 +156,7 @@ impl Monitor {
     }
 
     /// Loads a keyring file that has changed, if it can unwrap the cluster's secrets.
-    fn follow_keyring(&self) {
+    fn follow_keyring(&mut self) {
         let cluster = self.cluster.as_str();
         // The identity is read only when the file has changed.
         let identity = match state::cluster_identity(&self.state) {
@@ -165,11 +170,21 @@ impl Monitor {
         };
         match self.keyring.reload(fits) {
             Ok(false) => {}
-            Ok(true) => tracing::info!(active = %self.keyring.active(), "the keyring was read anew"),
-            Err(error) => {
-                let why = std::error::Error::source(&error).map(ToString::to_string);
-                tracing::error!(%error, why, "the keyring was changed and cannot be used");
+            Ok(true) => {
+                self.unfit_keyring = None;
+                self.lasting.end(&"keyring");
+                tracing::info!(active = %self.keyring.active(), "the keyring was read anew");
             }
+            Err(error) => {
+                let why = std::error::Error::source(&error).map(|why| format!(": {why}")).unwrap_or_default();
+                self.lasting.end(&"keyring");
+                self.unfit_keyring = Some(format!("{error}{why}"));
+            }
+        }
+        if let Some(error) = &self.unfit_keyring
+            && self.lasting.note("keyring").is_some()
+        {
+            tracing::error!(%error, "the keyring was changed and cannot be used; the keys of before stay in use");
         }
     }
 

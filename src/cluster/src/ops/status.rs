@@ -12,6 +12,7 @@ use keymoot_state as state;
 
 use crate::error::ClusterError;
 use crate::members::node_info::NodeInfo;
+use crate::ops::complaints::Complaints;
 use crate::peer::fence::Fence;
 use crate::peer::local_end::LocalEnd;
 use crate::raft::Raft;
@@ -20,7 +21,6 @@ use crate::wire::admin::{ClusterStatus, DiskStatus, NodeStatus, PeerStatus};
 use crate::wire::raft_types::Member;
 use crate::write::clock::now_ms;
 use crate::write::disk::Disk;
-use crate::write::hold::DivergenceHold;
 
 /// Reports a node's view of itself and the cluster.
 pub(crate) struct StatusService {
@@ -30,7 +30,7 @@ pub(crate) struct StatusService {
     raft: Raft,
     state: StateView,
     disk: Disk,
-    hold: DivergenceHold,
+    complaints: Complaints,
 }
 
 impl StatusService {
@@ -42,16 +42,21 @@ impl StatusService {
         raft: Raft,
         state: StateView,
         disk: Disk,
-        hold: DivergenceHold,
+        complaints: Complaints,
     ) -> Self {
-        Self { local, fence, info, raft, state, disk, hold }
+        Self { local, fence, info, raft, state, disk, complaints }
     }
 
     /// The peers that this node refuses, and those whose state differs: both with reason and remedy.
     fn refusals(&self) -> BTreeMap<NodeId, String> {
         let mut refusals = self.fence.refusals().list();
-        refusals.extend(self.hold.findings());
+        refusals.extend(self.complaints.divergences());
         refusals
+    }
+
+    /// What the node knows to be amiss with itself, each as `problem; remedy`.
+    pub(crate) fn complaints(&self) -> Vec<String> {
+        self.complaints.list()
     }
 
     /// This node's view of itself and the cluster.

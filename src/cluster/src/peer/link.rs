@@ -20,6 +20,7 @@ use keymoot_codec::Kind;
 use keymoot_crypto::{PeerChannel, PeerVersion};
 use keymoot_model::NodeId;
 use keymoot_state::FEATURE_LEVEL;
+use keymoot_telemetry::LastingConditions;
 
 use crate::peer::feature_level::check_level;
 use crate::peer::fence::Fence;
@@ -60,6 +61,8 @@ pub(crate) struct Route {
     pub local: LocalEnd,
     /// How long connecting and greeting may take.
     pub connect_timeout: Duration,
+    /// The peers that cannot be reached, of all links of this node.
+    pub unreachable: Arc<LastingConditions<NodeId>>,
 }
 
 impl Route {
@@ -174,6 +177,9 @@ async fn run(
         let connected = tokio::time::timeout(route.connect_timeout, connect(&route, &address)).await;
         let reason = match connected {
             Ok(Ok(connected)) => {
+                if route.unreachable.end(&route.peer) {
+                    tracing::info!(peer = route.peer, "a peer is reached again");
+                }
                 serve(&peer, &route, connected, first, &mut inbox, &broken).await;
                 continue;
             }
@@ -182,6 +188,9 @@ async fn run(
         };
         // The next one is tried at another address, if there is one.
         turn = turn.wrapping_add(1);
+        if let Some(unlogged) = route.unreachable.note(route.peer) {
+            tracing::warn!(peer = route.peer, %reason, unlogged, "a peer cannot be reached");
+        }
         let error = LinkError::Unreachable { peer: peer.to_string(), reason };
         let _ = first.1.send(Err(error.clone()));
         while let Ok((_, waiting)) = inbox.try_recv() {
@@ -223,9 +232,23 @@ async fn dial(route: &Route, address: &str) -> std::io::Result<Connection> {
     };
     let stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
-    let connected = TlsConnector::from(tls).connect(route.server_name.clone(), stream).await?;
+    let connecting = TlsConnector::from(tls).connect(route.server_name.clone(), stream);
+    let connected = connecting.await.map_err(name_wrong_port)?;
     let channel = keymoot_tls::peer_channel(connected.get_ref().1).map_err(std::io::Error::other)?;
     Ok((Box::new(connected), channel))
+}
+
+/// Says in words that what answered is no peer port.
+pub(crate) fn name_wrong_port(error: std::io::Error) -> std::io::Error {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    match inner {
+        Some(rustls::Error::InvalidMessage(_)) => std::io::Error::new(
+            std::io::ErrorKind::InvalidData,
+            "what answers there is no peer port, since it speaks no TLS; the peer port is the one of \
+             cluster.peer_listen, not the API's of http.listen",
+        ),
+        _ => error,
+    }
 }
 
 /// Sends a hello and checks the peer's. TLS has checked the certificate before.

@@ -8,6 +8,7 @@ use rustls::pki_types::ServerName;
 use tokio::sync::watch;
 
 use keymoot_model::NodeId;
+use keymoot_telemetry::LastingConditions;
 use keymoot_tls::server_name_of;
 
 use crate::peer::link::{Dial, Link, Route};
@@ -23,6 +24,7 @@ struct SharedPeers {
     local: LocalEnd,
     dial: Dial,
     connect_timeout: Duration,
+    unreachable: Arc<LastingConditions<NodeId>>,
     known: Mutex<HashMap<NodeId, Known>>,
 }
 
@@ -36,7 +38,13 @@ struct Known {
 impl Peers {
     /// The peers of a node or a tool, dialled over `dial`.
     pub(crate) fn new(local: LocalEnd, dial: impl Into<Dial>, connect_timeout: Duration) -> Self {
-        let shared = SharedPeers { local, dial: dial.into(), connect_timeout, known: Mutex::default() };
+        let shared = SharedPeers {
+            local,
+            dial: dial.into(),
+            connect_timeout,
+            unreachable: Arc::default(),
+            known: Mutex::default(),
+        };
         Self { shared: Arc::new(shared) }
     }
 
@@ -95,6 +103,7 @@ impl Peers {
             dial: self.shared.dial.clone(),
             local: self.shared.local.clone(),
             connect_timeout: self.shared.connect_timeout,
+            unreachable: self.shared.unreachable.clone(),
         };
         Some(Link::new(format!("node {id} ({purpose})"), route))
     }

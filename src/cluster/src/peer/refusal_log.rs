@@ -1,37 +1,33 @@
-//! Refusals on the peer port: each is counted, and a few are logged.
+//! Refusals on the peer port: each is counted, and each kind from an address is logged once a minute.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
 
-use tokio::time::Instant;
+use keymoot_telemetry::{LastingConditions, Metrics};
 
-use keymoot_telemetry::Metrics;
-
-use crate::peer::rate_limit::RateLimit;
-
-/// The most refusals that are logged in [`LOG_WINDOW`]; the metric counts all.
-const LOGGED_MAX: usize = 10;
-const LOG_WINDOW: Duration = Duration::from_secs(10);
-
-/// Limits how often refusals are logged.
+/// Counts refusals and logs them.
 pub(crate) struct RefusalLog {
-    limit: RateLimit,
+    lines: LastingConditions<(IpAddr, &'static str)>,
     metrics: Arc<Metrics>,
 }
 
 impl RefusalLog {
     /// A log that counts in `metrics`.
     pub(crate) const fn new(metrics: Arc<Metrics>) -> Self {
-        Self { limit: RateLimit::new(LOGGED_MAX, LOG_WINDOW), metrics }
+        Self { lines: LastingConditions::new(), metrics }
     }
 
-    /// Counts a refusal for a missing proof or right, and logs it unless the log limit is reached.
-    /// `what` is a label of the metric.
+    /// Counts a refusal for a missing proof or right, and logs it if a line is due. `what` is a label
+    /// of the metric.
     pub(crate) fn note(&self, what: &'static str, from: SocketAddr, reason: &str) {
         self.metrics.peer_refusals_total.with_label_values(&[what]).inc();
-        if self.limit.try_acquire(Instant::now()) {
-            tracing::warn!(%from, what, reason, "refused on the peer port");
+        self.log(what, from, reason);
+    }
+
+    /// Logs that a peer was refused at the greeting, if a line is due.
+    pub(crate) fn log(&self, what: &'static str, from: SocketAddr, reason: &str) {
+        if let Some(unlogged) = self.lines.note((from.ip(), what)) {
+            tracing::warn!(%from, what, reason, unlogged, "refused on the peer port");
         }
     }
 }

@@ -28,8 +28,10 @@ impl RemovedNodes {
         matches!(identity, PeerIdentity::Node(id) if self.ids.load().contains(&id))
     }
 
-    /// Replaces the removed nodes, and drops their refusals, which are of no further use.
-    pub(crate) fn replace(&self, removed: impl Iterator<Item = NodeId>) {
+    /// Replaces the removed nodes, and drops refusals that are of no further use: theirs, and those of
+    /// others that are no members and have stopped trying.
+    pub(crate) fn replace(&self, removed: impl Iterator<Item = NodeId>, members: &BTreeSet<NodeId>) {
+        self.fence.refusals().forget_strangers(members);
         let removed: BTreeSet<NodeId> = removed.filter(|id| *id != self.me).collect();
         removed.iter().for_each(|id| self.fence.refusals().forget(*id));
         if **self.ids.load() != removed {

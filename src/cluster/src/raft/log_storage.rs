@@ -13,7 +13,7 @@ use openraft::{OptionalSend, RaftLogReader};
 use tokio::sync::oneshot;
 
 use keymoot_store::{Divergence, ENTRY_BYTES_MAX, Log, LogPosition};
-use keymoot_telemetry::Metrics;
+use keymoot_telemetry::{LastingConditions, Metrics};
 
 use crate::peer::final_stop::FinalStop;
 use crate::vote_ledger::VoteLedger;
@@ -36,6 +36,7 @@ pub(crate) struct LogStorage {
     metrics: Arc<Metrics>,
     ledger: VoteLedger,
     final_stop: Option<FinalStop>,
+    slow: Arc<LastingConditions>,
 }
 
 impl LogStorage {
@@ -47,7 +48,7 @@ impl LogStorage {
         ledger: VoteLedger,
         final_stop: Option<FinalStop>,
     ) -> Self {
-        Self { log, metrics, ledger, final_stop }
+        Self { log, metrics, ledger, final_stop, slow: Arc::default() }
     }
 
     /// Stops this node for good when a truncation to `last` would remove entries that it knew to be
@@ -162,13 +163,20 @@ impl RaftLogStorage<TypeConfig> for LogStorage {
     {
         let entries = raft_codec::log_entries(entries)?;
         let appending = self.ledger.append(&entries);
-        let (began, metrics, ledger) = (std::time::Instant::now(), self.metrics.clone(), self.ledger.clone());
+        let (metrics, ledger, slow) = (self.metrics.clone(), self.ledger.clone(), self.slow.clone());
+        let began = std::time::Instant::now();
         let done = move |result: Result<(), io::Error>| {
             let took = began.elapsed();
             metrics.log_fsync_seconds.observe(took.as_secs_f64());
             if took > SLOW {
                 let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-                tracing::warn!(took_ms, "the disk is slow: every write waits until log entries are kept");
+                if let Some(unlogged) = slow.note(()) {
+                    tracing::warn!(
+                        took_ms,
+                        unlogged,
+                        "the disk is slow: every write waits until log entries are kept"
+                    );
+                }
             }
             if result.is_ok() {
                 ledger.flush(appending);

@@ -2,6 +2,7 @@
 //! connections of their own.
 
 use std::future::Future;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use openraft::raft::{
 };
 
 use keymoot_model::NodeId;
+use keymoot_telemetry::LastingConditions;
 
 use crate::peer::link::{Link, LinkError};
 use crate::peer::peers::Peers;
@@ -41,6 +43,8 @@ pub(crate) struct Network {
     snapshot_bytes_per_s: u64,
     log_retention: LogRetention,
     ledger: VoteLedger,
+    /// The peers that a snapshot does not reach.
+    unarrived: Arc<LastingConditions<NodeId>>,
 }
 
 impl Network {
@@ -52,7 +56,7 @@ impl Network {
         log_retention: LogRetention,
         ledger: VoteLedger,
     ) -> Self {
-        Self { peers, snapshot_bytes_per_s, log_retention, ledger }
+        Self { peers, snapshot_bytes_per_s, log_retention, ledger, unarrived: Arc::default() }
     }
 
     fn client(&self, target: NodeId, member: &Member, purpose: Purpose) -> PeerClient {
@@ -64,6 +68,7 @@ impl Network {
             snapshot_bytes_per_s: self.snapshot_bytes_per_s,
             log_retention: self.log_retention.clone(),
             ledger: self.ledger.clone(),
+            unarrived: self.unarrived.clone(),
         }
     }
 }
@@ -110,6 +115,7 @@ pub(crate) struct PeerClient {
     snapshot_bytes_per_s: u64,
     log_retention: LogRetention,
     ledger: VoteLedger,
+    unarrived: Arc<LastingConditions<NodeId>>,
 }
 
 impl PeerClient {
@@ -201,10 +207,13 @@ impl RaftNetworkV2<TypeConfig> for PeerClient {
             sent = sending => match sent {
                 Ok(vote) => {
                     guard.installed();
+                    self.unarrived.end(&self.target);
                     Ok(SnapshotResponse::new(vote))
                 }
                 Err(error) => {
-                    tracing::warn!(peer = self.target, %error, "a snapshot did not arrive");
+                    if let Some(unlogged) = self.unarrived.note(self.target) {
+                        tracing::warn!(peer = self.target, %error, unlogged, "a snapshot did not arrive");
+                    }
                     Err(StreamingError::Unreachable(Unreachable::new(&error)))
                 }
             },

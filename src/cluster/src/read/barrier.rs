@@ -19,10 +19,13 @@ use crate::peer::leader_client::{Leader, LeaderClient, Unanswered};
 use crate::read::read_index::ReadIndex;
 use crate::wire::message::{Reply, Request};
 use crate::write::batcher::{BatchLimits, Batcher};
+use crate::write::disk::Disk;
 use crate::write::hold::DivergenceHold;
 
 /// The time limit for the leader's answer; then the request is sent again over a new connection.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
+/// How long a node with a full disk may take to apply what is in its log.
+const APPLIES_WITHIN: Duration = Duration::from_millis(500);
 /// After a batch of this many reads, the next one waits a moment for more: a request to the quorum
 /// costs all nodes as much as several reads cost this one.
 const PAUSE_AFTER_READS: usize = 4;
@@ -53,6 +56,7 @@ pub(crate) struct ReadBarrier {
     pub read_index: ReadIndex,
     leader_client: LeaderClient,
     applied_index: watch::Receiver<u64>,
+    disk: Disk,
     /// Refuses reads while it is undecided which node's state is right.
     hold: DivergenceHold,
     metrics: Arc<Metrics>,
@@ -63,10 +67,11 @@ impl ReadBarrier {
         read_index: ReadIndex,
         leader_client: LeaderClient,
         applied_index: watch::Receiver<u64>,
+        disk: Disk,
         hold: DivergenceHold,
         metrics: Arc<Metrics>,
     ) -> Self {
-        Self { read_index, leader_client, applied_index, hold, metrics }
+        Self { read_index, leader_client, applied_index, disk, hold, metrics }
     }
 
     async fn run(&self, reads: usize, deadline: Instant) -> Result<(), ClusterError> {
@@ -84,14 +89,30 @@ impl ReadBarrier {
             return Ok(());
         }
         self.hold.check()?;
-        let began = Instant::now();
         let index = self.leader_client.ask(deadline, |leader| self.ask_index(leader, deadline)).await?;
         let mut applied = self.applied_index.clone();
         let caught_up = applied.wait_for(|applied| *applied >= index);
-        match tokio::time::timeout_at(deadline, caught_up).await {
-            Ok(Ok(_)) => self.hold.check(),
-            Ok(Err(_)) => Err(ClusterError::Stopped),
-            Err(_) => Err(ClusterError::NoQuorum { waited: began.elapsed() }),
+        let read_only = tokio::select! {
+            biased;
+            caught_up = caught_up => {
+                caught_up.map_err(|_| ClusterError::Stopped)?;
+                return self.hold.check();
+            }
+            () = self.full() => true,
+            () = tokio::time::sleep_until(deadline) => false,
+        };
+        Err(ClusterError::Behind { applied: *self.applied_index.borrow(), index, read_only })
+    }
+
+    /// Waits until the node is read-only and has had time to apply what it has: what it lacks then, it
+    /// cannot store.
+    async fn full(&self) {
+        loop {
+            self.disk.read_only().await;
+            tokio::time::sleep(APPLIES_WITHIN).await;
+            if self.disk.is_read_only() {
+                return;
+            }
         }
     }
 

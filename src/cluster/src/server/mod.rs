@@ -22,6 +22,7 @@ use keymoot_codec as codec;
 use keymoot_codec::Kind;
 use keymoot_crypto::{PeerChannel, PeerVersion};
 use keymoot_state::FEATURE_LEVEL;
+use keymoot_telemetry::LastingConditions;
 use keymoot_tls::{JOIN_ALPN, JOIN_ALPN_2, PeerIdentity};
 
 use crate::backup::BackupService;
@@ -90,6 +91,7 @@ impl PeerServer {
 /// Accepts peers until the listener fails or the task is aborted.
 pub(crate) async fn listen(listener: TcpListener, acceptor: TlsAcceptor, server: Arc<PeerServer>) {
     let gate = Arc::new(JoinGate::default());
+    let unaccepted = LastingConditions::<()>::new();
     loop {
         match listener.accept().await {
             Ok((stream, address)) => {
@@ -104,7 +106,9 @@ pub(crate) async fn listen(listener: TcpListener, acceptor: TlsAcceptor, server:
             }
             Err(error) => {
                 // Most likely out of file descriptors: other connections may close soon.
-                tracing::warn!(%error, "cannot accept a peer connection");
+                if let Some(unlogged) = unaccepted.note(()) {
+                    tracing::warn!(%error, unlogged, "cannot accept a peer connection");
+                }
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         }
@@ -209,7 +213,7 @@ async fn greet<S: AsyncRead + AsyncWrite + Unpin>(
     if let Some(refusal) = refusal {
         match identity {
             PeerIdentity::Node(id) if !removed => server.fence.refusals().note(id, refusal.clone()),
-            _ => tracing::warn!(reason = %refusal, "a peer was refused"),
+            _ => server.refusal_log.log("greeting", from, &refusal),
         }
         return Err(invalid(refusal));
     }

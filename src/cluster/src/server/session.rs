@@ -85,7 +85,7 @@ impl Session {
                 let reply = match self.snapshot(request).await {
                     Ok(reply) => reply,
                     Err(error) => {
-                        tracing::warn!(%error, "a snapshot could not be received");
+                        self.server.refusal_log.log("snapshot", self.caller.from, &error.to_string());
                         Reply::Failed(error.to_string())
                     }
                 };

@@ -36,6 +36,9 @@ pub enum AdminRequest {
     JoinTokens,
     /// The backup schedule and how it goes, linearizable.
     Backups,
+    /// What the node knows to be amiss with itself. Only for a peer of
+    /// [`PeerVersion::Third`](keymoot_crypto::PeerVersion::Third).
+    Complaints,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -53,6 +56,8 @@ pub enum AdminResponse {
     Planned(Box<ChangePlan>),
     JoinTokens(Vec<JoinTokenRecord>),
     Backups(Box<Backups>),
+    /// Each as `problem; remedy`.
+    Complaints(Vec<String>),
 }
 
 /// A node's view of the cluster.

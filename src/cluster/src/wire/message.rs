@@ -141,7 +141,7 @@ impl Request {
     pub(crate) fn is_known_to(&self, version: PeerVersion) -> bool {
         match self {
             Self::FitnessToLead => version >= PeerVersion::Second,
-            Self::Report(_) => version >= PeerVersion::Third,
+            Self::Report(_) | Self::Admin(AdminRequest::Complaints) => version >= PeerVersion::Third,
             _ => true,
         }
     }

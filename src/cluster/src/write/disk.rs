@@ -45,6 +45,14 @@ impl Disk {
     pub(crate) fn is_read_only(&self) -> bool {
         self.state.borrow().read_only
     }
+
+    /// Waits until the node is read-only; for ever, once the disk is not measured any more.
+    pub(crate) async fn read_only(&self) {
+        let mut state = self.state.clone();
+        if state.wait_for(|disk| disk.read_only).await.is_err() {
+            std::future::pending().await
+        }
+    }
 }
 
 impl DiskState {

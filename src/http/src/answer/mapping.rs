@@ -21,6 +21,15 @@ impl From<ClusterError> for ApiError {
                 let reason = why.clone();
                 Self::with_reason(ErrorKind::NoQuorum, why, reason)
             }
+            ClusterError::Behind { read_only: true, .. } => {
+                let message =
+                    "this server's disk is full, so it lacks what was written since; ask another one";
+                Self::with_reason(ErrorKind::NoQuorum, message, error)
+            }
+            ClusterError::Behind { .. } => {
+                let message = "this server is catching up with the others; ask another one, or try again";
+                Self::with_reason(ErrorKind::NoQuorum, message, error)
+            }
             ClusterError::Busy { .. } | ClusterError::Stopped => {
                 Self::with_reason(ErrorKind::Busy, "the server is busy or stopping; try again", error)
             }

@@ -28,11 +28,21 @@ pub enum KeyringCommand {
         id: Option<String>,
     },
     /// Make a master key of a keyring file the one that wraps new keys. Running nodes follow their file.
+    /// Every member is asked first whether it has the key: what is wrapped under it would open nowhere
+    /// else.
     Activate {
         /// The file.
         path: PathBuf,
         /// The master key.
         id: String,
+        /// The configuration of one of the nodes, which is asked.
+        #[command(flatten)]
+        config: ConfigArg,
+        /// Although members do not answer, or no cluster uses the file yet. A member that is away needs a
+        /// copy of the file before it is started again. One that answers and lacks the key is refused all
+        /// the same.
+        #[arg(long)]
+        force: bool,
     },
     /// Show which master keys each node has, and how many secrets of the cluster stand under each.
     Status {
@@ -86,10 +96,10 @@ pub fn run(command: KeyringCommand) -> Result<(), Failure> {
             println!(
                 "Copy the file to every node, see that each has read it (keymoot keyring status), and then"
             );
-            println!("activate the key on each: keymoot keyring activate FILE {id}");
+            println!("activate the key on each: keymoot keyring activate FILE {id} --config F");
         }
-        KeyringCommand::Activate { path, id } => {
-            keyring_edit::activate(&path, &MasterKeyId(id.clone())).map_err(failure)?;
+        KeyringCommand::Activate { path, id, config, force } => {
+            block_on(rewrap::activate(&path, &MasterKeyId(id.clone()), config.config.as_deref(), force))?;
             println!("new secrets are wrapped under {id} by every node with this file");
         }
         KeyringCommand::Status { config, output } => {

@@ -31,7 +31,14 @@ pub(super) struct Operator {
 impl Operator {
     /// Reads configuration, certificate and keyring.
     pub(super) fn new(file: Option<&Path>) -> Result<Self, Failure> {
-        Self::of(Loaded::load(file).map_err(Failure::usage)?.config)
+        let read = Self::of(Loaded::load(file).map_err(Failure::usage)?.config);
+        read.map_err(|failure| match file {
+            Some(_) => failure,
+            None => failure.hint(
+                "no configuration was given, so the defaults were tried: name that of one of the nodes with --config \
+                 FILE or KEYMOOT_CONFIG",
+            ),
+        })
     }
 
     /// Reads the certificate and the keyring that a configuration names.

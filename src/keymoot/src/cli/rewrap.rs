@@ -1,22 +1,34 @@
-//! `keymoot keyring status`, `rewrap` and `remove`: the master keys of a whole cluster.
+//! `keymoot keyring status`, `activate`, `rewrap` and `remove`: the master keys of a whole cluster.
 
 use std::collections::BTreeMap;
 use std::io::{IsTerminal as _, Write as _};
 use std::path::Path;
+use std::time::Duration;
 
 use serde_json::json;
+use tokio::time::{Instant, sleep};
 
 use super::Failure;
 use super::args::OutputFormat;
 use super::operator::{Operator, say, unexpected};
 use keymoot_cluster::{AdminRequest, AdminResponse, KeyringStatus};
 use keymoot_command::{Column, Table};
-use keymoot_crypto::keyring_edit;
+use keymoot_crypto::{Keyring, keyring_edit};
 use keymoot_model::{MasterKeyId, NodeId};
+
+/// What every member said of its keyring, or why it said nothing.
+type Keyrings = BTreeMap<NodeId, Result<KeyringStatus, String>>;
+
+/// How long running nodes may take to read a keyring file that has changed.
+const FILE_READ_WITHIN: Duration = Duration::from_secs(3);
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
+/// What to do when no node can be asked.
+const NOBODY_ASKED: &str = "pass the --config of a node that runs, so that the members can be asked whether they have the \
+     key; or --force, if no cluster uses this file yet or its nodes are down";
 
 /// What every member said, and what stands under which key.
 struct RewrapProgress {
-    members: BTreeMap<NodeId, Result<KeyringStatus, String>>,
+    members: Keyrings,
     secrets: BTreeMap<String, u64>,
 }
 
@@ -95,11 +107,86 @@ pub(super) async fn remove(path: &Path, id: &MasterKeyId, config: Option<&Path>)
     Ok(())
 }
 
+/// Makes a master key of a file the active one, when every member has it.
+pub(super) async fn activate(
+    path: &Path,
+    id: &MasterKeyId,
+    config: Option<&Path>,
+    force: bool,
+) -> Result<(), Failure> {
+    let ring = Keyring::load(path).map_err(Failure::usage)?;
+    // A key that the file lacks is named by the change itself.
+    if let Some(fingerprint) = ring.fingerprints().get(id) {
+        match Operator::new(config) {
+            Ok(operator) => await_key(&operator, path, id, fingerprint, force).await?,
+            Err(_) if force => {}
+            Err(failure) => return Err(failure.hint(NOBODY_ASKED)),
+        }
+    }
+    keyring_edit::activate(path, id).map_err(Failure::usage)
+}
+
+/// Waits until every member that answers has the key; running nodes follow their file within a second.
+async fn await_key(
+    operator: &Operator,
+    path: &Path,
+    id: &MasterKeyId,
+    fingerprint: &str,
+    force: bool,
+) -> Result<(), Failure> {
+    let until = Instant::now() + FILE_READ_WITHIN;
+    loop {
+        let refusal = match members(operator).await {
+            Ok(members) => without_key(&members, path, id, fingerprint, force),
+            Err(_) if force => return Ok(()),
+            Err(failure) => return Err(Failure::because(failure.message()).hint(NOBODY_ASKED)),
+        };
+        match refusal {
+            None => return Ok(()),
+            Some(refusal) if Instant::now() >= until => return Err(refusal),
+            Some(_) => sleep(LOOK_AGAIN).await,
+        }
+    }
+}
+
+/// Why the key cannot be activated yet.
+fn without_key(
+    members: &Keyrings,
+    path: &Path,
+    id: &MasterKeyId,
+    fingerprint: &str,
+    force: bool,
+) -> Option<Failure> {
+    members.iter().find_map(|(node, status)| match status {
+        Ok(status) if status.fingerprints.get(&id.0).is_some_and(|theirs| theirs == fingerprint) => None,
+        Ok(status) => {
+            let lacks = match status.fingerprints.contains_key(&id.0) {
+                true => format!("node {node} has another master key of the id {id}"),
+                false => format!("node {node} lacks master key {id}: it could open nothing that stands under it"),
+            };
+            let copy = format!("copy {} to its keys.keyring_file first; see keymoot keyring status", path.display());
+            Some(Failure::because(lacks).hint(copy))
+        }
+        Err(_) if force => None,
+        Err(reason) => {
+            let silent = format!("node {node} does not say whether it has master key {id}: {reason}");
+            Some(Failure::because(silent).hint(
+                "start it; or pass --force if it is away, and give it a copy of the file before it is started again",
+            ))
+        }
+    })
+}
+
 /// Asks the configured node, which counts, and then every member.
 async fn look(operator: &Operator) -> Result<RewrapProgress, Failure> {
     let AdminResponse::Keyring(own) = operator.ask(AdminRequest::Keyring { count: true }).await? else {
         return Err(unexpected());
     };
+    Ok(RewrapProgress { members: members(operator).await?, secrets: own.secrets })
+}
+
+/// Asks every member that the configured node knows.
+async fn members(operator: &Operator) -> Result<Keyrings, Failure> {
     let AdminResponse::Status(status) = operator.ask(AdminRequest::Status).await? else {
         return Err(unexpected());
     };
@@ -114,7 +201,7 @@ async fn look(operator: &Operator) -> Result<RewrapProgress, Failure> {
         };
         members.insert(member.id, answer);
     }
-    Ok(RewrapProgress { members, secrets: own.secrets })
+    Ok(members)
 }
 
 /// The key that every member wraps under, and that every member has alike.

@@ -33,6 +33,9 @@ use keymoot_service::{
 };
 use keymoot_telemetry::Metrics;
 
+/// How often it is measured whether the node is ready.
+const MEASURE_READINESS_EVERY: Duration = Duration::from_secs(5);
+
 /// Runs the node that the configuration describes.
 ///
 /// # Errors
@@ -88,9 +91,11 @@ async fn serve(
         metrics: metrics.clone(),
     });
     let drain = Drain::new(metrics.http_requests_in_flight.clone());
+    let readiness = Readiness::new(cluster.clone(), keyring.clone());
+    actix::spawn(measure_readiness(readiness.clone(), metrics.clone()));
     let api = Api {
         licenses,
-        readiness: Readiness::new(cluster.clone(), keyring.clone()),
+        readiness,
         drain: drain.clone(),
         allowed_origins: config.license.allowed_origins.as_slice().into(),
         keys,
@@ -189,6 +194,14 @@ async fn retire(cluster: &Cluster, drain: &Drain, close: impl FnOnce(), patience
             requests = cut_off,
             "requests are cut off: they took longer than http.drain_timeout_ms"
         );
+    }
+}
+
+/// Publishes whether the node is ready, for those who alert on it and do not ask `/readyz`.
+async fn measure_readiness(readiness: Readiness, metrics: Arc<Metrics>) {
+    loop {
+        metrics.ready.set(readiness.check().await.is_ok().into());
+        tokio::time::sleep(MEASURE_READINESS_EVERY).await;
     }
 }
 

@@ -9,7 +9,7 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use super::Log;
 
 /// What the crate `keymoot` itself holds.
-const OWN_MODULES: [&str; 4] = ["cli", "config", "logging", "panics"];
+const OWN_MODULES: [&str; 5] = ["cli", "config", "log_limit", "logging", "panics"];
 
 /// Why a level cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

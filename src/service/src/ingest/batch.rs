@@ -3,22 +3,32 @@
 //! The policy comes before the keys, so that no license is ever made without it. Where it or a key is
 //! refused, which what was looked at before makes rare, the batch knows what to take back of the rest.
 
+use std::hash::{BuildHasher as _, RandomState};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
 use keymoot_auth::Grant;
 use keymoot_crypto::Keyring;
 use keymoot_model::{Auxiliary, ContentId};
 use keymoot_state as state;
 use keymoot_state::{Command, Response, Tables};
 
-use super::part::{ATTEMPTS_MAX, Outcome, Part, Stored, out_of_protocol};
+use super::part::{Outcome, Part, Stored, out_of_protocol};
 use super::plan::Planned;
+use super::turns::Contested;
 use crate::attachment::Attachment;
 use crate::error::ServiceError;
 use crate::keys::Keys;
 use crate::replicated_state::ReplicatedState;
 
+/// The longest pause between two attempts, in milliseconds.
+const PAUSE_MAX_MS: u64 = 128;
+
 /// What is proposed beside the keys.
 pub(super) struct Batch<'g> {
     grant: &'g Grant,
+    content: &'g ContentId,
     attach: Option<Attachment>,
     auxiliary: Option<Command>,
     /// What puts the auxiliary data back as it was.
@@ -26,8 +36,8 @@ pub(super) struct Batch<'g> {
 }
 
 impl<'g> Batch<'g> {
-    pub(super) fn new(grant: &'g Grant) -> Self {
-        Self { grant, attach: None, auxiliary: None, auxiliary_before: None }
+    pub(super) fn new(grant: &'g Grant, content: &'g ContentId) -> Self {
+        Self { grant, content, attach: None, auxiliary: None, auxiliary_before: None }
     }
 
     /// The same with a policy to attach.
@@ -38,6 +48,10 @@ impl<'g> Batch<'g> {
     /// The same with auxiliary data to keep with a content; with `if_absent`, only if it has none.
     pub(super) fn keeping(self, content: &ContentId, auxiliary: Auxiliary, if_absent: bool) -> Self {
         Self { auxiliary: Some(self.put_auxiliary(content, Some(auxiliary), if_absent)), ..self }
+    }
+
+    fn contested(&self) -> Contested {
+        (self.grant.account().id.clone(), self.content.clone())
     }
 
     /// Remembers how the auxiliary data is before it is changed.
@@ -125,8 +139,16 @@ impl<'g> Storing<'g> {
     }
 }
 
+/// The pause before another attempt of whoever has the turn on this node: those who have it on other
+/// nodes come first. At random, so that they do not meet again.
+fn pause_after(attempts: u32) -> Duration {
+    let span_ms = PAUSE_MAX_MS.min(1 << attempts.min(16));
+    Duration::from_millis(RandomState::new().hash_one(attempts) % span_ms)
+}
+
 impl<R: ReplicatedState> Keys<R> {
-    /// Proposes what is not there yet, the keys wrapped again while others come first.
+    /// Proposes what is not there yet, the keys wrapped again while others come first: those on this
+    /// node wait for their turn, and those on others a moment, longer each time.
     pub(super) async fn store(
         &self,
         mut batch: Batch<'_>,
@@ -134,15 +156,26 @@ impl<R: ReplicatedState> Keys<R> {
     ) -> Result<Vec<Stored>, ServiceError> {
         batch.look_before(self.cluster.state())?;
         let mut storing = Storing::new(batch, planned);
-        let mut attempts = 0;
+        let contested = storing.batch.contested();
+        let deadline = Instant::now() + self.cluster.request_deadline();
+        let (mut attempts, mut turn) = (0, None);
         loop {
             let commands = storing.commands(&self.keyring)?;
             if commands.is_empty() {
                 return Ok(storing.into_stored());
             }
-            if attempts == ATTEMPTS_MAX {
+            if attempts > 0 && Instant::now() >= deadline {
                 self.take_back(storing.undo).await?;
                 return Err(ServiceError::Contended { attempts });
+            }
+            if turn.is_none() && (attempts > 0 || self.turns.is_contested(&contested)) {
+                turn = self.turns.take(contested.clone(), deadline).await;
+                if turn.is_none() {
+                    self.take_back(storing.undo).await?;
+                    return Err(ServiceError::Contended { attempts });
+                }
+            } else if attempts > 0 {
+                tokio::time::sleep(pause_after(attempts)).await;
             }
             attempts += 1;
             let responses = self.cluster.propose(commands).await?;

@@ -8,6 +8,7 @@
 mod batch;
 mod part;
 mod plan;
+mod turns;
 
 use keymoot_auth::Grant;
 use keymoot_crypto::ContentKey;
@@ -23,8 +24,7 @@ use batch::Batch;
 use part::{Stored, out_of_protocol};
 use plan::{Planned, PlannedTrack};
 
-#[cfg(test)]
-pub(super) use part::ATTEMPTS_MAX;
+pub(super) use turns::Turns;
 
 /// What a packager wants of a content. [`Self::of`] gives one to add to.
 #[derive(Debug)]
@@ -118,7 +118,8 @@ pub struct Ingested {
 
 impl<R: ReplicatedState> Keys<R> {
     /// Does what a packager wants of a content in one proposal, or in none when all of it is there. Only a
-    /// lost race for a track's version takes another one, and the cluster's first crypto period ever.
+    /// lost race for a track's version takes another one, in its turn and up to the deadline of requests,
+    /// and the cluster's first crypto period ever.
     ///
     /// What is refused, and what is left of it:
     /// - An unknown policy, a key id that names another key, an import of another key than the track has:
@@ -138,7 +139,7 @@ impl<R: ReplicatedState> Keys<R> {
             Some(policy) => attachment(&self.cluster, grant, content, policy, if_absent).await?,
             None => None,
         };
-        let mut batch = Batch::new(grant).attaching(attach);
+        let mut batch = Batch::new(grant, content).attaching(attach);
         if let Some(auxiliary) = auxiliary {
             batch = batch.keeping(content, auxiliary, if_absent);
         }

@@ -7,9 +7,6 @@ use keymoot_state::{Command, NewKey, NewSeed, Response};
 use crate::error::ServiceError;
 use crate::keys::ServedKey;
 
-/// How often a change is tried while other writers of the same track come first.
-pub(crate) const ATTEMPTS_MAX: u32 = 32;
-
 /// A key that is about to be proposed: supplied by the scrambler, or made here.
 pub(super) struct Candidate {
     pub kid: Kid,

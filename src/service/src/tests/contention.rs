@@ -1,9 +1,10 @@
 //! Keys that several want to make at once, and answers that get lost.
 
+use std::collections::BTreeSet;
+
 use keymoot_state::Command;
 
 use super::*;
-use crate::ingest::ATTEMPTS_MAX;
 
 #[tokio::test]
 async fn two_creates_of_one_content_get_one_key() {
@@ -65,13 +66,30 @@ async fn whoever_loses_a_race_for_a_version_tries_the_next() {
 #[tokio::test]
 async fn whoever_loses_every_race_is_told_so() {
     let world = World::new();
-    for version in 1..=ATTEMPTS_MAX {
+    let rivals = 200;
+    for version in 1..=rivals {
         let other = Kid::from_bytes(u128::from(version).to_be_bytes());
         let taken = Command::ReplaceKey(world.new_key(&film(1), version, other));
         world.here().next_proposal_is(Fault::After(vec![taken]));
     }
     let outcome = world.keys().replace(&world.grant, &film(1), None).await;
-    assert!(matches!(outcome, Err(ServiceError::Contended { attempts: ATTEMPTS_MAX })), "{outcome:?}");
+    let Err(ServiceError::Contended { attempts }) = outcome else { panic!("{outcome:?}") };
+    assert!((5..rivals).contains(&attempts), "{attempts} attempts within the deadline");
+}
+
+#[tokio::test]
+async fn all_who_replace_one_key_at_once_on_a_node_get_a_version_each() {
+    let world = World::new();
+    let keys = world.keys();
+    let content = film(1);
+    let replacements = (0..64).map(|_| {
+        let (keys, grant, content) = (keys.clone(), &world.grant, &content);
+        async move { keys.replace(grant, content, None).await.unwrap().version }
+    });
+    let versions: BTreeSet<u32> = futures::future::join_all(replacements).await.into_iter().collect();
+    assert_eq!(versions, (1..=64).collect());
+    let proposals = world.here().log().len();
+    assert!(proposals <= 64 + 2 * 63, "{proposals} proposals for 64 keys");
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! A cluster in memory: nodes that apply one log, each when it proposes or asks for a fresh read.
 //!
-//! Between those a node is behind, as a follower is, so what another node did is contention. Faults are
+//! Between those a node is behind, as a follower is, so what another node did is contention; so is what
+//! was planned while another proposal was under way. Faults are
 //! put in by hand: each befalls one proposal.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -128,6 +129,10 @@ impl ReplicatedState for MemoryNode {
         self.0.account_changes.load(Ordering::SeqCst)
     }
 
+    fn request_deadline(&self) -> Duration {
+        Duration::from_millis(500)
+    }
+
     async fn read_barrier(&self) -> Result<(), ClusterError> {
         self.0.barriers.fetch_add(1, Ordering::SeqCst);
         if !self.0.has_quorum.load(Ordering::SeqCst) {
@@ -138,6 +143,8 @@ impl ReplicatedState for MemoryNode {
     }
 
     async fn propose(&self, commands: Vec<Command>) -> Result<Vec<Response>, ClusterError> {
+        // Others are under way at the same time, as in one batch.
+        tokio::task::yield_now().await;
         let fault = self.0.faults.lock().unwrap().pop_front();
         if !self.0.has_quorum.load(Ordering::SeqCst) || matches!(fault, Some(Fault::Refused)) {
             return Err(Self::no_quorum());

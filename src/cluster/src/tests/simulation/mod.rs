@@ -24,6 +24,7 @@ mod network;
 mod overtaking_snapshot;
 mod run;
 mod stale_leader;
+mod transfer;
 mod world;
 
 use faults::Fault;

@@ -1,16 +1,13 @@
 //! What is wrong with a cluster, and what to do about it. Pure: what was seen in, findings out.
 
+mod resources;
+
 use serde::Serialize;
 
 use super::look::{Row, Seen};
 use keymoot_cluster::{NodeStatus, UNDECIDED, advice, failures_survived, fenced_off};
 use keymoot_model::NodeId;
-
-/// A certificate that ends so soon is renewed now.
-const CERTIFICATE_DAYS: i64 = 30;
-/// The least that should be free on a node's disk.
-const FREE_BYTES_MIN: u64 = 1 << 30;
-const DAY_S: i64 = 24 * 3600;
+use resources::resources;
 
 /// How a cluster is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -75,8 +72,13 @@ pub(super) fn assess(seen: &Seen, now_s: i64) -> Assessment {
         match &row.answer {
             Ok(node) => {
                 progress(seen, row, node, writes, &mut findings);
-                refusals(seen, node, &mut findings);
+                refusals(seen, node, writes, &mut findings);
                 resources(node, now_s, &mut findings);
+                for text in &row.complaints {
+                    let (problem, cure) = split(node.id, text);
+                    findings.add(format!("node {}: {problem}", node.id), in_order(writes, cure));
+                }
+                moved(seen, row, writes, &mut findings);
             }
             Err(reason) => silent(seen, row.member.id, reason, writes, &mut findings),
         }
@@ -197,7 +199,7 @@ fn margin(voters: &Voters, findings: &mut Findings) {
 fn silent(seen: &Seen, id: NodeId, reason: &str, writes: bool, findings: &mut Findings) {
     let refused = seen.rows.iter().filter_map(|row| row.answer.as_ref().ok()?.refusals.get(&id)).next();
     let cure = match refused {
-        Some(refusal) => split(id, refusal).1,
+        Some(refusal) => in_order(writes, split(id, refusal).1),
         None if writes => format!("start it; if it is gone for good: keymoot cluster remove {id}"),
         None => "start it".to_owned(),
     };
@@ -254,16 +256,43 @@ fn undecided(seen: &Seen, findings: &mut Findings) -> bool {
 }
 
 /// Who does not speak to whom, and what helps: that comes with the reason.
-fn refusals(seen: &Seen, node: &NodeStatus, findings: &mut Findings) {
+fn refusals(seen: &Seen, node: &NodeStatus, writes: bool, findings: &mut Findings) {
     let id = node.id;
     for (peer, text) in node.refusals.iter().filter(|(_, text)| !text.contains(UNDECIDED)) {
         let (reason, cure) = split(id, text);
-        findings.add(format!("node {id} refuses node {peer}: {reason}"), cure);
+        findings.add(format!("node {id} refuses node {peer}: {reason}"), in_order(writes, cure));
     }
     let asked = &seen.status.node;
     if let Some(text) = fenced_off(asked.fence, node.fence) {
         let (reason, cure) = split(asked.id, &text);
         findings.add(format!("node {id}, as node {} sees it: {reason}", asked.id), cure);
+    }
+}
+
+/// A cure that takes a quorum, such as removing a node, comes after bringing that back.
+fn in_order(writes: bool, cure: String) -> String {
+    match writes {
+        false if cure.contains("keymoot cluster remove") => {
+            format!("bring back a quorum first, as said above; then: {cure}")
+        }
+        _ => cure,
+    }
+}
+
+/// Whether the asked node answers elsewhere than the members know it.
+fn moved(seen: &Seen, row: &Row, writes: bool, findings: &mut Findings) {
+    let (id, known, now) = (row.member.id, &row.member.peer_address, &seen.asked_at);
+    if id != seen.status.node.id || known == now {
+        return;
+    }
+    let problem = format!("node {id} is reached at {now}, and the members know it at {known}");
+    match writes {
+        true => findings.add_passing(problem, "wait: it tells the cluster by itself; if it does not, see its log"),
+        false => findings.add(
+            problem,
+            "it tells the cluster by itself once a quorum of the voters reach each other; where more moved than may fail, \
+             see docs/cluster.md",
+        ),
     }
 }
 
@@ -273,34 +302,6 @@ fn split(id: NodeId, text: &str) -> (String, String) {
     match text.split_once("; ") {
         Some((reason, cure)) => (reason.to_owned(), cure.to_owned()),
         None => (text, format!("see the log of node {id}")),
-    }
-}
-
-fn resources(node: &NodeStatus, now_s: i64, findings: &mut Findings) {
-    let id = node.id;
-    if let Some(left_s) = node.certificate_expires_at_s.map(|at_s| at_s - now_s)
-        && left_s < CERTIFICATE_DAYS * DAY_S
-    {
-        let problem = match left_s {
-            ..=0 => format!("the certificate of node {id} has expired"),
-            _ => format!("the certificate of node {id} ends in {} days", left_s / DAY_S),
-        };
-        let cure = "issue a new one, replace the file cluster.cert_file names, and restart the node";
-        findings.add(problem, cure);
-    }
-    if is_full(node) {
-        findings.add(
-            format!("node {id} is read-only: its disk is nearly full"),
-            "free some, or enlarge it: docs/disks.md",
-        );
-    } else if let Some(disk) = node.disk
-        // A snapshot that is received needs room for itself and for the state made of it.
-        && disk.free_bytes < FREE_BYTES_MIN.max(disk.data_bytes.saturating_mul(2))
-    {
-        findings.add(
-            format!("the disk of node {id} has {} MiB left", disk.free_bytes / (1024 * 1024)),
-            "make room: a node whose disk is full takes no writes",
-        );
     }
 }
 

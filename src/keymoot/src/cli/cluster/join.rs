@@ -11,9 +11,11 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::cli::node_files::{NodeArgs, NodeConfig, NodeDirectory};
-use crate::cli::operator::say;
+use crate::cli::operator::{Operator, say};
 use keymoot_cluster::settings::PeerAddress;
-use keymoot_cluster::{AdminClient, Admitted, JoinReply, JoinRequest, PROTOCOL, ask_to_join};
+use keymoot_cluster::{
+    AdminClient, AdminRequest, AdminResponse, Admitted, JoinReply, JoinRequest, PROTOCOL, ask_to_join,
+};
 use keymoot_command::Failure;
 use keymoot_crypto::{JoinToken, Keyring};
 use keymoot_model::NodeId;
@@ -23,6 +25,8 @@ use keymoot_tls::{PeerCredentials, peer_client_config};
 
 /// How long a member may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(20);
+/// How long the members may take to say whether the node votes already.
+const STATUS_WITHIN: Duration = Duration::from_secs(3);
 
 /// `keymoot cluster join`.
 #[derive(Clone, Args)]
@@ -111,14 +115,32 @@ pub async fn run(args: JoinArgs) -> Result<(), Failure> {
         JoinReply::Checked { .. } => return Err(crate::cli::operator::unexpected()),
     };
     write_files(&args, &token, &directory, &keyring_file, &admitted)?;
-    say(&format!(
-        "node {} joined the cluster {} as a learner{}\nstart it:\n  keymoot serve --config {}\n",
-        admitted.id,
-        token.cluster,
-        if admitted.learner { ", and stays one" } else { "; it votes once it has caught up" },
-        directory.config().display()
-    ));
+    let (id, cluster) = (admitted.id, &token.cluster);
+    let joined = match (admitted.learner, is_voter(&directory.config(), &admitted).await) {
+        (_, true) => format!("node {id} is in the cluster {cluster} already, as a voter"),
+        (true, _) => format!("node {id} joined the cluster {cluster} as a learner, and stays one"),
+        (false, _) => {
+            format!("node {id} joined the cluster {cluster} as a learner; it votes once it has caught up")
+        }
+    };
+    say(&format!("{joined}\nstart it:\n  keymoot serve --config {}\n", directory.config().display()));
     Ok(())
+}
+
+/// Whether a member says that the node votes: it joined before, and asked again with the key of then.
+async fn is_voter(config: &Path, admitted: &Admitted) -> bool {
+    let Ok(operator) = Operator::new(Some(config)) else { return false };
+    let asking = async {
+        for (id, address) in admitted.members.iter().filter(|(id, _)| *id != admitted.id) {
+            if let Ok(AdminResponse::Status(status)) =
+                operator.ask_node(*id, address, AdminRequest::Status).await
+            {
+                return status.members.iter().any(|member| member.id == admitted.id && member.voter);
+            }
+        }
+        false
+    };
+    tokio::time::timeout(STATUS_WITHIN, asking).await.unwrap_or(false)
 }
 
 fn way(args: &JoinArgs, token: &JoinToken, directory: &NodeDirectory) -> Result<Way, Failure> {

@@ -19,6 +19,8 @@ pub(super) struct Row {
     pub answer: Result<NodeStatus, String>,
     /// The member as the leader knows it.
     pub by_leader: Option<PeerStatus>,
+    /// What it knows to be amiss with itself, each as `problem; remedy`.
+    pub complaints: Vec<String>,
 }
 
 impl Row {
@@ -38,6 +40,8 @@ pub(super) struct Seen {
     pub first: Option<FirstSight>,
     /// A follower that the leader has not heard of for so long is cut off from it.
     pub silence: Duration,
+    /// Where the asked node answered, by its configuration.
+    pub asked_at: String,
 }
 
 /// How far the cluster was when it was first seen under its leader.
@@ -62,8 +66,8 @@ impl FirstSight {
 }
 
 impl Seen {
-    fn new(status: ClusterStatus, rows: Vec<Row>, silence: Duration) -> Self {
-        let mut seen = Self { status, rows, first: None, silence };
+    fn new(status: ClusterStatus, rows: Vec<Row>, silence: Duration, asked_at: String) -> Self {
+        let mut seen = Self { status, rows, first: None, silence, asked_at };
         seen.first = seen.leading().map(|node| FirstSight {
             at: Instant::now(),
             leader: node.id,
@@ -131,44 +135,69 @@ pub(super) async fn look(operator: &Operator) -> Result<Seen, Failure> {
         return Err(unexpected());
     };
     let mut members = status.members.clone();
-    let mut answers = ask_members(operator, &members).await;
+    let mut answers = ask_members(operator, &status, &members).await;
     // A node that is left behind knows the members of before.
     if let Some(known) = leading(&answers).map(|said| said.members.clone())
         && known.iter().map(place).ne(members.iter().map(place))
     {
-        answers = ask_members(operator, &known).await;
+        answers = ask_members(operator, &status, &known).await;
         members = known;
     }
     let by_leader: Vec<PeerStatus> = leading(&answers).map(|said| said.members.clone()).unwrap_or_default();
     let rows = members.into_iter().zip(answers).map(|(member, answer)| Row {
         by_leader: by_leader.iter().find(|known| known.id == member.id).cloned(),
         member,
-        answer: answer.map(|said| said.node),
+        complaints: answer.as_ref().map(|said| said.complaints.clone()).unwrap_or_default(),
+        answer: answer.map(|said| said.status.node),
     });
     let rows = rows.collect();
     let silence = silence(operator.config.cluster.election_timeout_max_ms);
-    Ok(Seen::new(*status, rows, silence))
+    let asked_at = operator.config.cluster.peer_address().to_string();
+    Ok(Seen::new(*status, rows, silence, asked_at))
 }
 
-fn leading(answers: &[Result<ClusterStatus, String>]) -> Option<&ClusterStatus> {
+fn leading(answers: &[Result<Answer, String>]) -> Option<&ClusterStatus> {
     let leads = |said: &&ClusterStatus| said.node.leader == Some(said.node.id);
-    answers.iter().filter_map(|answer| answer.as_ref().ok()).filter(leads).max_by_key(|said| said.node.term)
+    let said = answers.iter().filter_map(|answer| Some(&answer.as_ref().ok()?.status));
+    said.filter(leads).max_by_key(|said| said.node.term)
 }
 
 fn place(member: &PeerStatus) -> (NodeId, &str, bool) {
     (member.id, &member.peer_address, member.voter)
 }
 
-async fn ask_members(operator: &Operator, members: &[PeerStatus]) -> Vec<Result<ClusterStatus, String>> {
-    join_all(members.iter().map(|member| ask_member(operator, member))).await
+/// What a member said.
+struct Answer {
+    status: ClusterStatus,
+    complaints: Vec<String>,
 }
 
-async fn ask_member(operator: &Operator, member: &PeerStatus) -> Result<ClusterStatus, String> {
-    match operator.ask_node(member.id, &member.peer_address, AdminRequest::Status).await {
-        Ok(AdminResponse::Status(status)) => Ok(*status),
-        Ok(_) => Err(unexpected().message().to_owned()),
-        Err(failure) => Err(failure.message().to_owned()),
-    }
+/// Asks the members; the configured node, which answered before, is not dialled where it may have been.
+async fn ask_members(
+    operator: &Operator,
+    asked: &ClusterStatus,
+    members: &[PeerStatus],
+) -> Vec<Result<Answer, String>> {
+    let own = operator.config.cluster.peer_address().to_string();
+    join_all(members.iter().map(|member| {
+        let is_asked = member.id == asked.node.id;
+        ask_member(operator, member.id, if is_asked { &own } else { &member.peer_address })
+    }))
+    .await
+}
+
+async fn ask_member(operator: &Operator, id: NodeId, address: &str) -> Result<Answer, String> {
+    let status = match operator.ask_node(id, address, AdminRequest::Status).await {
+        Ok(AdminResponse::Status(status)) => *status,
+        Ok(_) => return Err(unexpected().message().to_owned()),
+        Err(failure) => return Err(failure.message().to_owned()),
+    };
+    // A node with an earlier program does not know the question.
+    let complaints = match operator.ask_node(id, address, AdminRequest::Complaints).await {
+        Ok(AdminResponse::Complaints(complaints)) => complaints,
+        _ => Vec::new(),
+    };
+    Ok(Answer { status, complaints })
 }
 
 #[cfg(test)]
@@ -208,7 +237,12 @@ pub(super) mod samples {
             zone: String::new(),
             version: String::new(),
         };
-        let row = |id| Row { member: member(id), answer: Ok(node(id)), by_leader: Some(member(id)) };
+        let row = |id| Row {
+            member: member(id),
+            answer: Ok(node(id)),
+            by_leader: Some(member(id)),
+            complaints: Vec::new(),
+        };
         let mut rows = (1..=voters).map(row).collect();
         change(&mut rows);
         let members = rows.iter().map(|row| row.member.clone()).collect();
@@ -220,13 +254,13 @@ pub(super) mod samples {
             clock_ms: 0,
             keyring_check: None,
         };
-        Seen::new(status, rows, Duration::from_secs(2))
+        Seen::new(status, rows, Duration::from_secs(2), "h:1".to_owned())
     }
 
     /// The same cluster after a while, in which `change` happened.
     pub(crate) fn later(mut seen: Seen, change: impl FnOnce(&mut Vec<Row>)) -> Seen {
         let first = seen.first.take();
         change(&mut seen.rows);
-        Seen::new(seen.status, seen.rows, seen.silence).after(first)
+        Seen::new(seen.status, seen.rows, seen.silence, seen.asked_at).after(first)
     }
 }

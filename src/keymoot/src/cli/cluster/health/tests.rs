@@ -1,6 +1,7 @@
 //! What is found in clusters of all kinds.
 
 use super::super::look::samples::{later, seen};
+use super::resources::DAY_S;
 use super::*;
 use keymoot_cluster::DiskStatus;
 
@@ -208,4 +209,55 @@ fn states_that_differ_are_told_and_without_a_majority_nothing_is_written() {
         text.starts_with("no write can commit: the states differ") && cures == "remove one",
         "{text}: {cures}"
     );
+}
+
+#[test]
+fn what_a_node_knows_to_be_amiss_with_itself_is_told_with_its_cure() {
+    let (health, text, cures) = said(&seen(3, |rows| {
+        rows[2].complaints =
+            vec!["node 1 wraps under master key mk2, which this node lacks; copy the file".into()];
+    }));
+    assert_eq!(health, Health::Degraded);
+    assert_eq!(text, "node 3: node 1 wraps under master key mk2, which node 3 lacks");
+    assert_eq!(cures, "copy the file");
+}
+
+#[test]
+fn the_asked_node_is_not_silent_where_it_answers_though_the_members_know_it_elsewhere() {
+    let moved = |others: &str| {
+        seen(3, |rows| {
+            rows[0].member.peer_address = "before:1".into();
+            if others == "silent" {
+                rows[1..].iter_mut().for_each(|row| row.answer = Err("cannot reach it".into()));
+                change(rows, 1, |node| node.leader = None);
+            }
+        })
+    };
+    let (health, text, cures) = said(&moved("up"));
+    assert_eq!(
+        (health, text.as_str()),
+        (Health::Degraded, "node 1 is reached at h:1, and the members know it at before:1")
+    );
+    assert!(cures.contains("tells the cluster by itself"), "{cures}");
+    let (health, text, cures) = said(&moved("silent"));
+    assert_eq!(health, Health::Error);
+    assert!(text.contains("node 1 is reached at h:1") && !text.contains("node 1 is silent"), "{text}");
+    assert!(!cures.contains("cluster remove") && cures.contains("docs/cluster.md"), "{cures}");
+}
+
+#[test]
+fn a_cure_that_takes_a_quorum_comes_after_the_quorum() {
+    let (health, _, cures) = said(&seen(3, |rows| {
+        change(rows, 1, |node| {
+            node.refusals =
+                [(3, "it lost its data; run keymoot cluster remove 3 at another node".into())].into();
+            node.leader = None;
+        });
+        rows[1..].iter_mut().for_each(|row| row.answer = Err("gone".into()));
+    }));
+    assert_eq!(health, Health::Error);
+    for cure in cures.lines().filter(|cure| cure.contains("cluster remove")) {
+        assert!(cure.starts_with("bring back a quorum first"), "{cure}");
+    }
+    assert!(cures.contains("keymoot cluster recover"), "{cures}");
 }
