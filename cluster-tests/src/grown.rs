@@ -225,6 +225,31 @@ impl Grown {
         self.run(&args)
     }
 
+    /// The arguments that replace a stopped node whose data are lost, asked of a member.
+    pub fn replacing(&self, name: &str, at: &str) -> Vec<String> {
+        let id = self.id(at).unwrap_or_default();
+        let member = format!("{id}={}", self.node(at).peer);
+        let config = self.config(name);
+        ["cluster", "replace-disk", "--config", &config, "--member", &member, "--yes"]
+            .map(str::to_owned)
+            .to_vec()
+    }
+
+    /// Runs `cluster replace-disk` for a stopped node, asked of a member, and returns the result.
+    ///
+    /// # Errors
+    /// When the program cannot be run.
+    pub fn replace_disk(&self, name: &str, at: &str, more: &[&str]) -> Result<SignedPayload, RigError> {
+        let args = self.replacing(name, at);
+        self.run(&args.iter().map(String::as_str).chain(more.iter().copied()).collect::<Vec<_>>())
+    }
+
+    /// The id in a node's configuration.
+    pub fn id(&self, name: &str) -> Option<u64> {
+        let text = std::fs::read_to_string(self.config(name)).ok()?;
+        text.lines().find_map(|line| line.strip_prefix("id = ")?.parse().ok())
+    }
+
     /// Joins a new node at a member, starts it, and waits until it knows its cluster: until the
     /// leader has reached it, a node that serves still reports that it belongs to none.
     ///

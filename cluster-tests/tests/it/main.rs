@@ -53,6 +53,7 @@ mod real_player;
 mod recover_from_one;
 mod recovered_cluster_grows;
 mod restore_and_grow;
+mod replaced_disk;
 mod rolling_restart;
 mod rotation_schedule;
 mod scrambler_fails_over;

@@ -33,7 +33,7 @@ pub use cluster::Cluster;
 pub use divergence::watch::UNDECIDED;
 pub use error::ClusterError;
 pub use keymoot_store::{
-    Divergence, Identity, Incarnation, JOIN_ANEW, LogPosition, StoreError, table_files_max,
+    Divergence, Identity, Incarnation, JOIN_ANEW, LogPosition, Rebuild, StoreError, table_files_max,
 };
 pub use members::authority::{AuthorityError, AuthorityPlan, NodeAuthority, fingerprint_of, open_authority};
 pub use members::join_client::{JoinError, ask_to_join};

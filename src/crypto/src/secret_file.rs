@@ -108,13 +108,32 @@ pub fn create(path: &Path, bytes: &[u8]) -> Result<(), SecretFileError> {
 /// # Errors
 /// [`SecretFileError`] when the file cannot be replaced; it is then unchanged.
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), SecretFileError> {
+    replace_with_mode(path, bytes, |_| 0o600)
+}
+
+/// The same for a file that is not secret, whose mode stays too.
+///
+/// # Errors
+/// As for [`replace`].
+pub fn replace_public(path: &Path, bytes: &[u8]) -> Result<(), SecretFileError> {
+    replace_with_mode(path, bytes, |old| old.permissions().mode() & 0o7777)
+}
+
+fn replace_with_mode(
+    path: &Path,
+    bytes: &[u8],
+    mode: impl FnOnce(&fs::Metadata) -> u32,
+) -> Result<(), SecretFileError> {
     let failed = |source| SecretFileError::Write { path: path.to_owned(), source };
     // Replaces the file itself, not a link to it.
     let path = &path.canonicalize().map_err(failed)?;
     let owner = fs::metadata(path).map_err(failed)?;
     let directory = path.parent().unwrap_or(Path::new("/"));
     let temporary = directory.join(format!(".keymoot-{:016x}", u64::from_ne_bytes(random_bytes()?)));
-    let replaced = write_synced(&temporary, bytes, 0o600)
+    let mode = mode(&owner);
+    let replaced = write_synced(&temporary, bytes, mode)
+        // The process may mask modes of new files.
+        .and_then(|()| fs::set_permissions(&temporary, fs::Permissions::from_mode(mode)))
         .and_then(|()| chown(&temporary, Some(owner.uid()), Some(owner.gid())))
         .and_then(|()| fs::rename(&temporary, path));
     if let Err(error) = replaced {
@@ -199,6 +218,19 @@ mod tests {
         assert!(matches!(create(&path, b"second"), Err(SecretFileError::Exists { .. })));
         assert_eq!(read(&path).unwrap().expose(), b"first");
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "a temporary file was left behind");
+    }
+
+    #[test]
+    fn a_replaced_file_keeps_its_mode_and_a_secret_one_becomes_the_owners_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("node.pem");
+        create_public(&path, b"first").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o664)).unwrap();
+        let mode = || fs::metadata(&path).unwrap().permissions().mode() & 0o7777;
+        replace_public(&path, b"second").unwrap();
+        assert_eq!((fs::read(&path).unwrap(), mode()), (b"second".to_vec(), 0o664));
+        replace(&path, b"third").unwrap();
+        assert_eq!((fs::read(&path).unwrap(), mode()), (b"third".to_vec(), 0o600));
     }
 
     #[test]

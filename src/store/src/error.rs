@@ -4,8 +4,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 /// The remedy for a node whose data cannot be used. Its peers refuse the old id with an empty directory.
-pub const JOIN_ANEW: &str = "remove this node at another one (keymoot cluster remove ID), then let its machine \
-                             join under a new id with an empty directory: docs/disks.md";
+pub const JOIN_ANEW: &str = "run keymoot cluster replace-disk here, which makes this machine a new node and keeps the \
+                             old data (by hand: keymoot cluster remove ID at another node, then keymoot cluster join \
+                             here with an empty directory): docs/disks.md";
 
 /// Why a file, the log, the tables or a snapshot could not be used. Never holds stored bytes.
 #[derive(Debug, thiserror::Error)]
@@ -80,7 +81,7 @@ pub enum StoreError {
         file: &'static str,
     },
     /// A recovery or restore stopped half-way.
-    #[error("a recovery or restore of {} was interrupted; give the same command again, it will be finished", path.display())]
+    #[error("a recovery, restore or replacement of {} was interrupted; give the same command again, it will be finished", path.display())]
     HalfRebuilt { path: PathBuf },
     /// `CURRENT` names no state directory.
     #[error("{} names no state directory ({why}); restore it, or {anew}", path.display(), anew = JOIN_ANEW)]

@@ -81,6 +81,24 @@ impl Rebuild {
         Ok(self.identity()?.is_none() && !holds_data(&self.root)?)
     }
 
+    /// Whether the directory is made for a node that was never started in it.
+    ///
+    /// # Errors
+    /// As for [`is_empty`](Self::is_empty).
+    pub fn is_reserved(&self) -> Result<bool, StoreError> {
+        let started = self.root.join(incarnations::FILE).exists() || holds_data(&self.root)?;
+        Ok(!started && self.identity()?.is_some())
+    }
+
+    /// Makes the new contents those of a node that has nothing yet.
+    ///
+    /// # Errors
+    /// An I/O error.
+    pub fn reserve(&self, owner: &Identity) -> Result<(), StoreError> {
+        durable::create_directory(&self.space())?;
+        owner.write(&self.space())
+    }
+
     /// The data directory to build the new contents in. It must be complete, on the disk and closed
     /// before [`exchange`](Self::exchange).
     pub fn space(&self) -> PathBuf {
@@ -273,6 +291,28 @@ mod tests {
             holds(root, NEW, "new");
             assert!(aside.join("log/old").exists(), "{stop}");
         }
+    }
+
+    #[test]
+    fn a_directory_is_reserved_for_a_node_until_that_is_started_in_it() {
+        let home = tempfile::tempdir().unwrap();
+        drop(Directory::open(home.path(), &identity(OLD)).unwrap());
+        fs::write(home.path().join("log/old"), "old").unwrap();
+        let other = Identity { node: 4, ..identity(OLD) };
+        let rebuild = Rebuild::take(home.path()).unwrap();
+        assert!(!rebuild.is_reserved().unwrap());
+        rebuild.reserve(&other).unwrap();
+        let kept = rebuild.exchange("replace-3-by-4").unwrap().unwrap();
+        assert!(kept.join("log/old").exists());
+        let rebuild = Rebuild::take(home.path()).unwrap();
+        assert!(rebuild.is_reserved().unwrap() && !rebuild.is_empty().unwrap());
+        rebuild.abandon().unwrap();
+        assert!(matches!(
+            Directory::open(home.path(), &identity(OLD)),
+            Err(StoreError::OtherIdentity { .. })
+        ));
+        drop(Directory::open(home.path(), &other).unwrap());
+        assert!(!Rebuild::take(home.path()).unwrap().is_reserved().unwrap());
     }
 
     #[test]

@@ -23,10 +23,14 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 pub enum AdminError {
     /// The node cannot be reached.
     #[error("{0}")]
-    Link(#[from] LinkError),
+    Link(LinkError),
     /// The node refused the request; the text says why and what to do.
     #[error("{0}")]
     Refused(String),
+    /// The cluster removed the node whose certificate this is, so that it opens nothing any more; the text says
+    /// what to do.
+    #[error("{0}")]
+    Removed(String),
     /// The node did not accept the proof of the master key; the text says what to do.
     #[error("{0}")]
     Unproven(String),
@@ -39,6 +43,15 @@ impl AdminError {
     /// The error of a refusal with this text.
     pub(crate) fn of(reason: String) -> Self {
         if reason.starts_with(proof::PROOF_REQUIRED) { Self::Unproven(reason) } else { Self::Refused(reason) }
+    }
+}
+
+impl From<LinkError> for AdminError {
+    fn from(error: LinkError) -> Self {
+        match error {
+            LinkError::Removed { .. } => Self::Removed(error.to_string()),
+            error => Self::Link(error),
+        }
     }
 }
 

@@ -54,8 +54,9 @@ impl DamageReport {
         let (id, data) = (self.id, self.data_dir.display());
         self.state.damage().map(|what| {
             format!(
-                "{what}; take the node out with `keymoot cluster remove {id}` at another one, move its data directory \
-                 {data} away, and let it join anew, under a new id"
+                "{what}; stop the node and run `keymoot cluster replace-disk` here: the machine comes back under a new \
+                 id, and the data in {data} are kept (by hand: `keymoot cluster remove {id}` at another node, then \
+                 join with an empty directory)"
             )
         })
     }

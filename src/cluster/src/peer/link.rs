@@ -37,6 +37,9 @@ pub enum LinkError {
     /// The peer cannot be reached.
     #[error("cannot reach {peer}: {reason}")]
     Unreachable { peer: String, reason: String },
+    /// The peer's cluster has removed this node, or the node whose certificate this tool shows.
+    #[error("{peer}: {notice}")]
+    Removed { peer: String, notice: String },
     /// The connection broke while the request was pending.
     #[error("the connection to {peer} broke")]
     Broken { peer: String },
@@ -175,7 +178,7 @@ async fn run(
     while let Some(first) = inbox.recv().await {
         let address = route.address(&mut turn);
         let connected = tokio::time::timeout(route.connect_timeout, connect(&route, &address)).await;
-        let reason = match connected {
+        let error = match connected {
             Ok(Ok(connected)) => {
                 if route.unreachable.end(&route.peer) {
                     tracing::info!(peer = route.peer, "a peer is reached again");
@@ -183,19 +186,29 @@ async fn run(
                 serve(&peer, &route, connected, first, &mut inbox, &broken).await;
                 continue;
             }
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => format!("no connection within {} ms", route.connect_timeout.as_millis()),
+            Ok(Err(error)) => not_connected(&peer, &error),
+            Err(_) => {
+                let reason = format!("no connection within {} ms", route.connect_timeout.as_millis());
+                LinkError::Unreachable { peer: peer.to_string(), reason }
+            }
         };
         // The next one is tried at another address, if there is one.
         turn = turn.wrapping_add(1);
         if let Some(unlogged) = route.unreachable.note(route.peer) {
-            tracing::warn!(peer = route.peer, %reason, unlogged, "a peer cannot be reached");
+            tracing::warn!(peer = route.peer, %error, unlogged, "a peer cannot be reached");
         }
-        let error = LinkError::Unreachable { peer: peer.to_string(), reason };
         let _ = first.1.send(Err(error.clone()));
         while let Ok((_, waiting)) = inbox.try_recv() {
             let _ = waiting.send(Err(error.clone()));
         }
+    }
+}
+
+fn not_connected(peer: &Arc<str>, error: &std::io::Error) -> LinkError {
+    let (peer, reason) = (peer.to_string(), error.to_string());
+    match error.get_ref().is_some_and(|inner| inner.is::<RemovedNotice>()) {
+        true => LinkError::Removed { peer, notice: reason },
+        false => LinkError::Unreachable { peer, reason },
     }
 }
 
@@ -276,9 +289,9 @@ async fn greet<S: AsyncRead + AsyncWrite + Unpin>(
         return Err(invalid(format!("it speaks protocol {}, not {PROTOCOL}", answer.protocol)));
     }
     if answer.removed {
-        let reason = removed_notice(local);
-        local.fatal.raise(&reason);
-        return Err(invalid(reason));
+        let notice = RemovedNotice::of(local);
+        local.fatal.raise(&notice.0);
+        return Err(std::io::Error::new(std::io::ErrorKind::InvalidData, notice));
     }
     if let Err(reason) = check_level(answer.feature_level, FEATURE_LEVEL) {
         local.fatal.raise(&reason);
@@ -291,13 +304,19 @@ async fn greet<S: AsyncRead + AsyncWrite + Unpin>(
 }
 
 /// The message to a removed node: what to do.
-fn removed_notice(local: &LocalEnd) -> String {
-    format!(
-        "node {} was removed from cluster {}; its machine can join again under a new id, with an empty directory: \
-         keymoot cluster join",
-        local.node.unwrap_or(0),
-        local.cluster
-    )
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct RemovedNotice(String);
+
+impl RemovedNotice {
+    fn of(local: &LocalEnd) -> Self {
+        Self(format!(
+            "node {} was removed from cluster {}; its machine can come back under a new id: keymoot cluster \
+             replace-disk there, with a token of another node",
+            local.node.unwrap_or(0),
+            local.cluster
+        ))
+    }
 }
 
 /// The senders for pending replies, by request id.
@@ -399,8 +418,13 @@ fn answer(peer: &Arc<str>, route: &Route, pending: &PendingReplies, frame: &Fram
     };
     let reply = codec::decode(Kind::Frame, &frame.body)
         .map_err(|error| LinkError::Protocol { peer: peer.to_string(), reason: error.to_string() });
-    if let Ok(Reply::Removed) = &reply {
-        route.local.fatal.raise(&removed_notice(&route.local));
-    }
+    let reply = match reply {
+        Ok(Reply::Removed) => {
+            let notice = RemovedNotice::of(&route.local).0;
+            route.local.fatal.raise(&notice);
+            Err(LinkError::Removed { peer: peer.to_string(), notice })
+        }
+        reply => reply,
+    };
     let _ = waiting.send(reply);
 }

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use super::cluster::change::{AddressArgs, MemberChangeArgs, PromoteArgs, TransferArgs};
 use super::cluster::join::JoinArgs;
+use super::cluster::replace::ReplaceDiskArgs;
 use super::cluster::token::TokenCommand;
 use super::cluster::upgrade::UpgradeArgs;
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
@@ -68,6 +69,13 @@ pub enum ClusterCommand {
     Token(TokenCommand),
     /// Make this machine a node of a running cluster.
     Join(Box<JoinArgs>),
+    /// Make this machine a new node, in place of one whose data are lost, damaged, copied or set back.
+    ///
+    /// Run it on that node's machine, with its configuration and keyring, while the node does not run. It shows what it
+    /// will do and asks; then the old node is removed for ever, the machine joins under a new id, certificate, key and
+    /// node.id are replaced, and the old data are moved aside. Nothing is deleted, and the same command goes on with what
+    /// was interrupted.
+    ReplaceDisk(Box<ReplaceDiskArgs>),
     /// Make a learner a voter.
     Promote(PromoteArgs),
     /// Make a voter a learner: it replicates and serves reads, and does not vote.

@@ -1,9 +1,11 @@
 //! `keymoot cluster`: the life of a cluster, from its beginning on.
 
+mod admission;
 pub mod change;
 mod health;
 pub mod join;
 mod look;
+pub mod replace;
 pub mod salvage;
 mod status;
 pub mod token;
@@ -26,6 +28,7 @@ pub fn run(command: ClusterCommand) -> Result<(), Failure> {
         ClusterCommand::Status(args) => block_on(status::run(args)),
         ClusterCommand::Token(command) => block_on(token::run(command)),
         ClusterCommand::Join(args) => block_on(join::run(*args)),
+        ClusterCommand::ReplaceDisk(args) => block_on(replace::run(*args)),
         ClusterCommand::Promote(args) => block_on(change::promote(args)),
         ClusterCommand::Demote(args) => block_on(change::demote(args)),
         ClusterCommand::Remove(args) => block_on(change::remove(args)),

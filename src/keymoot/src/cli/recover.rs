@@ -99,7 +99,7 @@ committed. It is for when a majority of the voters is gone for ever.
   - With several survivors, stop them all, run this with --inspect on each, and recover the one whose last
     entry has the highest term, and of those the highest index.
   - Every other node must be stopped now. It can never come back with its data: it will be refused.
-    Let its machine join under a new id, with an empty directory.
+    Let its machine join under a new id: keymoot cluster replace-disk there, which keeps its data aside.
 
 ";
 
@@ -190,12 +190,13 @@ fn told(survivor: &Survivor, recovered: &Recovered, address: &str) -> String {
     });
     format!(
         "node {} at {address} is the only member now, as of entry {}, with fence {}\n{kept}\
-         start it with keymoot serve; the machines of nodes {} can join it under new ids: move their directories \
-         away, make a token for each (keymoot cluster token create) and run keymoot cluster join there\n",
+         start it with keymoot serve; the machines of nodes {} can join it under new ids: keymoot cluster \
+         replace-disk on each, with --member {}={address}\n",
         survivor.node,
         recovered.applied.index,
         recovered.fence,
         others.join(", "),
+        survivor.node,
     )
 }
 

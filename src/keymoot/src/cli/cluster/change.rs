@@ -174,7 +174,7 @@ fn outcome(plan: &ChangePlan) -> Result<Option<&str>, Failure> {
     }
 }
 
-fn describe(change: &Change, plan: &ChangePlan) -> String {
+pub(super) fn describe(change: &Change, plan: &ChangePlan) -> String {
     let mut text = match change {
         Change::Promote(id) => format!("node {id} becomes a voter\n"),
         Change::Demote(id) => format!("node {id} becomes a learner, and stays one\n"),

@@ -200,7 +200,10 @@ fn silent(seen: &Seen, id: NodeId, reason: &str, writes: bool, findings: &mut Fi
     let refused = seen.rows.iter().filter_map(|row| row.answer.as_ref().ok()?.refusals.get(&id)).next();
     let cure = match refused {
         Some(refusal) => in_order(writes, split(id, refusal).1),
-        None if writes => format!("start it; if it is gone for good: keymoot cluster remove {id}"),
+        None if writes => format!(
+            "start it; if its data are lost: keymoot cluster replace-disk on its machine; if it is gone for good: \
+             keymoot cluster remove {id}"
+        ),
         None => "start it".to_owned(),
     };
     findings.add(format!("node {id} is silent: {reason}"), cure);
@@ -224,8 +227,8 @@ fn progress(seen: &Seen, row: &Row, node: &NodeStatus, writes: bool, findings: &
     let wait = "look again in some minutes: a snapshot may be on its way";
     let replace = match writes {
         true => format!(
-            "if it stays so, replace it: keymoot cluster remove {id}, asked of another node, then let its machine \
-             join under a new id with an empty directory: docs/cluster.md"
+            "if it stays so, stop it and run keymoot cluster replace-disk on its machine (or keymoot cluster remove \
+             {id} at another node, and join anew): docs/disks.md"
         ),
         false => "if a majority lost its data for good: keymoot cluster recover, docs/backup.md".to_owned(),
     };

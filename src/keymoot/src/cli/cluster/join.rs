@@ -1,30 +1,20 @@
 //! `keymoot cluster join`: makes this machine a node of a running cluster.
-//!
-//! The private key is made here and stays here. Member and node prove to each other that they hold the
-//! cluster's master key, and the keyring is tried on the cluster's check value, before the token is spent. Whatever is cut short can be repeated with the same directory: the
-//! same key and token give the same id.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use clap::Args;
 
+use super::admission::Applicant;
+
 use crate::cli::node_files::{NodeArgs, NodeConfig, NodeDirectory};
 use crate::cli::operator::{Operator, say};
-use keymoot_cluster::settings::PeerAddress;
-use keymoot_cluster::{
-    AdminClient, AdminRequest, AdminResponse, Admitted, JoinReply, JoinRequest, PROTOCOL, ask_to_join,
-};
+use keymoot_cluster::settings::{MemberAddress, PeerAddress};
+use keymoot_cluster::{AdminRequest, AdminResponse, Admitted};
 use keymoot_command::Failure;
 use keymoot_crypto::{JoinToken, Keyring};
 use keymoot_model::NodeId;
-use keymoot_state::{FEATURE_LEVEL, NodeFacts};
-use keymoot_tls::{NodeKey, PeerIdentity, join_client_config};
-use keymoot_tls::{PeerCredentials, peer_client_config};
 
-/// How long a member may take to answer.
-const TIMEOUT: Duration = Duration::from_secs(20);
 /// How long the members may take to say whether the node votes already.
 const STATUS_WITHIN: Duration = Duration::from_secs(3);
 
@@ -63,14 +53,6 @@ impl std::fmt::Debug for JoinArgs {
     }
 }
 
-/// How members are reached.
-enum Way {
-    /// With nothing but the token.
-    Token { key: Box<NodeKey>, tls: Arc<rustls::ClientConfig> },
-    /// With a certificate.
-    Certificate { id: NodeId, member: NodeId, tls: Arc<rustls::ClientConfig> },
-}
-
 /// Runs the command.
 ///
 /// # Errors
@@ -81,39 +63,18 @@ pub async fn run(args: JoinArgs) -> Result<(), Failure> {
     let keyring = Arc::new(Keyring::load(&args.keyring).map_err(Failure::usage)?);
     let keyring_file = absolute(&args.keyring)?;
     let directory = NodeDirectory::open(&args.node.dir)?;
-    let way = way(&args, &token, &directory)?;
-    let request = JoinRequest {
-        protocol: PROTOCOL,
-        token: token.id,
-        secret: token.secret.clone(),
-        certificate_request: match &way {
-            Way::Token { key, .. } => Some(key.request().map_err(Failure::runtime)?),
-            Way::Certificate { .. } => None,
-        },
-        peer_address: address.to_string(),
-        facts: NodeFacts {
-            zone: args.node.zone.clone(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            feature_level: FEATURE_LEVEL,
-        },
-        only_check: true,
-    };
-    match ask(&args, &token, &way, &keyring, &request).await? {
-        JoinReply::Checked { keyring_check } => {
-            keyring.verify_check(token.cluster.as_str(), &keyring_check).map_err(|error| {
-                Failure::runtime(error)
-                    .hint("the token is not spent: join again with the keyring that the other nodes use")
-            })?
+    let applicant = match (&args.cert, &args.key, &args.ca) {
+        (Some(cert), Some(key), Some(ca)) => {
+            Applicant::with_certificate(&token, keyring, [ca.as_path(), cert.as_path(), key.as_path()])?
         }
-        JoinReply::Refused(reason) => return Err(Failure::because(reason)),
-        JoinReply::Admitted(_) => return Err(crate::cli::operator::unexpected()),
-    }
-    let request = JoinRequest { only_check: false, ..request };
-    let admitted = match ask(&args, &token, &way, &keyring, &request).await? {
-        JoinReply::Admitted(admitted) => *admitted,
-        JoinReply::Refused(reason) => return Err(Failure::because(reason)),
-        JoinReply::Checked { .. } => return Err(crate::cli::operator::unexpected()),
+        _ => Applicant::with_key(&token, keyring, &directory.file("node-key.pem"))?,
     };
+    let members: Vec<MemberAddress> = args
+        .members
+        .iter()
+        .map(|address| MemberAddress { id: args.member_id, address: address.clone() })
+        .collect();
+    let admitted = applicant.join(&members, address.as_str(), &args.node.zone).await?;
     write_files(&args, &token, &directory, &keyring_file, &admitted)?;
     let (id, cluster) = (admitted.id, &token.cluster);
     let joined = match (admitted.learner, is_voter(&directory.config(), &admitted).await) {
@@ -141,55 +102,6 @@ async fn is_voter(config: &Path, admitted: &Admitted) -> bool {
         false
     };
     tokio::time::timeout(STATUS_WITHIN, asking).await.unwrap_or(false)
-}
-
-fn way(args: &JoinArgs, token: &JoinToken, directory: &NodeDirectory) -> Result<Way, Failure> {
-    let (Some(cert), Some(key), Some(ca)) = (&args.cert, &args.key, &args.ca) else {
-        let key = NodeKey::load_or_create(&directory.file("node-key.pem")).map_err(Failure::runtime)?;
-        let tls = join_client_config(&token.cluster, token.authority).map_err(Failure::runtime)?;
-        return Ok(Way::Token { key: Box::new(key), tls });
-    };
-    let credentials = PeerCredentials::load(ca, cert, key, &token.cluster).map_err(Failure::usage)?;
-    if credentials.authority_fingerprint() != Some(token.authority) {
-        return Err(Failure::misuse(format!("{} is not the CA that the token names", ca.display())));
-    }
-    let PeerIdentity::Node(id) = credentials.identity() else {
-        return Err(Failure::misuse(format!("{} is an operator's certificate, no node's", cert.display())));
-    };
-    let tls = peer_client_config(&credentials).map_err(Failure::usage)?;
-    Ok(Way::Certificate { id, member: args.member_id, tls })
-}
-
-/// Asks the members in turn until one answers.
-async fn ask(
-    args: &JoinArgs,
-    token: &JoinToken,
-    way: &Way,
-    keyring: &Arc<Keyring>,
-    request: &JoinRequest,
-) -> Result<JoinReply, Failure> {
-    let mut said = Vec::new();
-    for member in &args.members {
-        let answer = match way {
-            Way::Token { tls, .. } => {
-                let asked = ask_to_join(member.as_str(), &token.cluster, tls.clone(), keyring, request).await;
-                asked.map_err(|error| Failure::runtime(error).message().to_owned())
-            }
-            Way::Certificate { id, member: member_id, tls } => {
-                let (tls, keyring) = (tls.clone(), keyring.clone());
-                let client =
-                    AdminClient::new(&token.cluster, Some(*id), tls, keyring, *member_id, member.as_str())
-                        .map_err(Failure::usage)?;
-                client.join(request.clone(), TIMEOUT).await.map_err(|error| error.to_string())
-            }
-        };
-        match answer {
-            Ok(reply) => return Ok(reply),
-            Err(reason) => said.push(reason),
-        }
-    }
-    Err(Failure::because(format!("no member could be asked: {}", said.join("; ")))
-        .hint("repeat the command as it is: with the same --dir and token the node gets the same id"))
 }
 
 fn write_files(
