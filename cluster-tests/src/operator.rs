@@ -63,10 +63,22 @@ pub fn keymoot<S: AsRef<OsStr>>(arguments: &[S]) -> Result<SignedPayload, RigErr
 /// # Errors
 /// As for [`keymoot()`].
 pub fn run<S: AsRef<OsStr>>(program: &Path, arguments: &[S]) -> Result<SignedPayload, RigError> {
+    run_with(program, arguments, &[])
+}
+
+/// The same with environment variables.
+///
+/// # Errors
+/// As for [`keymoot()`].
+pub fn run_with<S: AsRef<OsStr>>(
+    program: &Path,
+    arguments: &[S],
+    env: &[(&str, &OsStr)],
+) -> Result<SignedPayload, RigError> {
     let dir = tempfile::tempdir().map_err(RigError::io("cannot make a directory"))?;
     let [out, err] = ["out", "err"].map(|name| dir.path().join(name));
     let mut command = Command::new(program);
-    command.args(arguments).stdin(Stdio::null());
+    command.args(arguments).envs(env.iter().copied()).stdin(Stdio::null());
     command.stdout(create(&out)?).stderr(create(&err)?);
     let mut child = command.spawn().map_err(RigError::io("cannot start keymoot"))?;
     let ended = process::wait_for_exit(&mut child, WITHIN);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use cluster_tests::nemesis::directed::{DIRECTED, Directed};
-use cluster_tests::nemesis::faults::{KINDS, Kind};
+use cluster_tests::nemesis::faults::{KINDS, Kind, standard};
 use cluster_tests::nemesis::run::{Run, Settings};
 use cluster_tests::nemesis::schedule::Schedule;
 use cluster_tests::nemesis::site::Blueprint;
@@ -25,7 +25,7 @@ struct Arguments {
     /// What everything is drawn from; by default the time, and always printed.
     #[arg(long)]
     seed: Option<u64>,
-    /// Only these kinds of faults; all, if left out.
+    /// Only these kinds of faults; all but those that --list shows as `on request`, if left out.
     #[arg(long, value_delimiter = ',', value_name = "NAME,NAME")]
     faults: Vec<String>,
     /// How many nodes.
@@ -60,7 +60,9 @@ fn main() -> ExitCode {
 /// Returns whether every promise was kept, or every mutant caught.
 fn run(arguments: &Arguments) -> Result<bool, RigError> {
     if arguments.list {
-        KINDS.iter().for_each(|kind| println!("{}", kind.name));
+        for kind in KINDS {
+            println!("{}{}", kind.name, if kind.on_request { "  (on request)" } else { "" });
+        }
         return Ok(true);
     }
     if let Some(why) = requirement::missing() {
@@ -77,7 +79,7 @@ fn run(arguments: &Arguments) -> Result<bool, RigError> {
 fn random(arguments: &Arguments) -> Result<bool, RigError> {
     let seed = arguments.seed.unwrap_or_else(clock_seed);
     let kinds = match arguments.faults.as_slice() {
-        [] => KINDS.to_vec(),
+        [] => standard(),
         names => names.iter().map(|name| Kind::named(name)).collect::<Result<Vec<_>, _>>()?,
     };
     eprintln!("seed {seed}");

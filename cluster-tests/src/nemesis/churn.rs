@@ -88,6 +88,10 @@ impl Site {
     /// # Errors
     /// When the cluster does not do it, or not yet.
     pub fn remove_strangers(&self, at: usize) -> Result<(), RigError> {
+        if self.machines.iter().any(Machine::is_lost) {
+            // One of them may have been admitted under a new id that is not known here yet.
+            return Ok(());
+        }
         let ours: Vec<u64> = self.machines.iter().map(|machine| machine.id).collect();
         let members = voters(&self.members(at)?);
         for id in members.keys().filter(|id| !ours.contains(id)) {
@@ -120,7 +124,7 @@ impl Site {
     /// # Errors
     /// When that is not so in time.
     pub fn settle(&mut self) -> Result<(), RigError> {
-        if !self.churned {
+        if !self.churned && !self.machines.iter().any(Machine::is_lost) {
             return Ok(());
         }
         let nodes = self.len();
@@ -141,7 +145,9 @@ impl Site {
 
     fn settle_at(&mut self, at: usize) -> Result<(), RigError> {
         for node in 0..self.len() {
-            if !self.machine(node)?.is_configured() {
+            if self.machine(node)?.is_lost() {
+                self.replace_disk(node, at)?;
+            } else if !self.machine(node)?.is_configured() {
                 self.rejoin(node, at)?;
             }
         }
@@ -173,17 +179,14 @@ impl Site {
     /// Joins with a certificate made by hand, because the cluster was initialized with such
     /// certificates and holds no authority's key.
     fn join(&self, node: usize, at: usize, token: &str) -> Result<(), RigError> {
-        let (member, member_id) = (self.fabric.address(at), self.id(at)?.to_string());
+        let member = self.machines.get(at).map(Machine::peer_address).unwrap_or_default();
+        let member_id = self.id(at)?.to_string();
         let (address, id) = (self.fabric.address(node), self.id(node)?);
         let dir = self.node_dir(id);
         let [cert, key] = ["node.pem", "node-key.pem"].map(|name| dir.join(name).display().to_string());
         let (dir, ca, keyring) =
             (dir.display().to_string(), self.shared("ca.pem"), self.shared("keyring.toml"));
-        let (member, listen, http) = (
-            format!("{member}:{PEER_PORT}"),
-            format!("{address}:{PEER_PORT}"),
-            format!("{address}:{API_PORT}"),
-        );
+        let (listen, http) = (format!("{address}:{PEER_PORT}"), format!("{address}:{API_PORT}"));
         let mut arguments = vec!["cluster", "join", "--token", token, "--member", &member];
         arguments.extend(["--member-id", &member_id, "--cert", &cert, "--key", &key, "--ca", &ca]);
         arguments.extend(["--dir", &dir, "--keyring", &keyring, "--listen", &listen]);

@@ -54,6 +54,11 @@ pub const DIRECTED: &[Directed] = &[
         act: resume_deposed,
     },
     Directed { mutant: "no-dedup", weakness: "a retried change is applied again", act: lose_answers },
+    Directed {
+        mutant: "no-incarnation",
+        weakness: "a voter that lost its data is let back in",
+        act: empty_voter,
+    },
 ];
 
 /// Every node loses power at once, some time after the system's last write-back.
@@ -126,6 +131,41 @@ fn lose_answers(run: &mut Run) -> Result<(), RigError> {
         run.record("heal", "lose_answers", "");
         pause(Duration::from_millis(700))?;
     }
+    run.must_come_back().map(drop)
+}
+
+/// Two followers are cut off while the others acknowledge. Then the leader and one follower die, the third loses its
+/// disk and is started again, and the two are back: with the emptied one they are a majority, which has nothing of what
+/// was acknowledged meanwhile. A suspended follower would not do: it finds that in its sockets when it resumes.
+fn empty_voter(run: &mut Run) -> Result<(), RigError> {
+    pause(Duration::from_secs(2))?;
+    let leader = run.site.await_leader(ELECTED_WITHIN)?;
+    let followers: Vec<usize> = (0..run.site.len()).filter(|node| *node != leader).collect();
+    let [one, other, emptied, died] = followers.as_slice() else {
+        return Err(RigError::Program("this schedule is for five nodes".to_owned()));
+    };
+    let rules = [one, other].into_iter().flat_map(|apart| {
+        [leader, *emptied, *died]
+            .into_iter()
+            .flat_map(|rest| [(*apart, Hears::NothingFrom(rest)), (rest, Hears::NothingFrom(*apart))])
+    });
+    let laid = run.site.fabric.lay(rules.collect())?;
+    run.record("inject", "halves", &format!("node {}, {} apart", one + 1, other + 1));
+    pause(Duration::from_secs(4))?;
+    for node in [leader, *died] {
+        run.site.machine(node)?.kill()?;
+    }
+    run.record("inject", "kill_node", &format!("node {}, {}", leader + 1, died + 1));
+    let machine = run.site.machine(*emptied)?;
+    machine.start_with_other_data("its disk was replaced", |machine| machine.disk.replace())?;
+    run.record("inject", "lost_disk", &format!("node {}", emptied + 1));
+    run.site.fabric.take_up(laid)?;
+    run.record("heal", "halves", "");
+    pause(Duration::from_secs(10))?;
+    for node in [leader, *died] {
+        run.site.machine(node)?.start_again()?;
+    }
+    run.record("heal", "kill_node", "");
     run.must_come_back().map(drop)
 }
 

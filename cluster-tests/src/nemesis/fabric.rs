@@ -58,6 +58,21 @@ impl Fabric {
         self.host(u8::try_from(node + 1).unwrap_or(u8::MAX))
     }
 
+    /// The address that a node's peers reach it at after all have moved.
+    pub fn second_address(&self, node: usize) -> IpAddr {
+        self.host(u8::try_from(node + 101).unwrap_or(u8::MAX))
+    }
+
+    /// The address of a copy of a node.
+    pub fn twin_address(&self, node: usize) -> IpAddr {
+        self.host(u8::try_from(node + 201).unwrap_or(u8::MAX))
+    }
+
+    /// The address of the clients.
+    pub fn gateway(&self) -> IpAddr {
+        self.host(254)
+    }
+
     /// The network prefix of all nodes and clients.
     pub fn network(&self) -> String {
         format!("{}/24", self.host(0))
@@ -117,9 +132,10 @@ impl Fabric {
     /// # Errors
     /// When the kernel refuses.
     pub fn reset_between(&self, node: usize, other: usize) -> Result<(), RigError> {
-        let other = self.address(other).to_string();
-        let words = ["-K", "-t", "state", "established", "dst", &other];
-        tool::run_inside(&self.namespace(node), "ss", &words).map(|_| ())
+        [self.address(other), self.second_address(other)].iter().try_for_each(|address| {
+            let words = ["-K", "-t", "state", "established", "dst", &address.to_string()];
+            tool::run_inside(&self.namespace(node), "ss", &words).map(|_| ())
+        })
     }
 
     /// Limits a node's sending rate; `None` removes the limit.
@@ -159,7 +175,7 @@ impl Fabric {
     fn make_bridge(&self) -> Result<(), RigError> {
         let bridge = self.bridge();
         tool::run("ip", &["link", "add", &bridge, "type", "bridge"])?;
-        tool::run("ip", &["address", "add", &format!("{}/24", self.host(254)), "dev", &bridge])?;
+        tool::run("ip", &["address", "add", &format!("{}/24", self.gateway()), "dev", &bridge])?;
         tool::run("ip", &["link", "set", &bridge, "up"]).map(|_| ())
     }
 
@@ -170,9 +186,11 @@ impl Fabric {
         tool::run("ip", &["link", "add", &port, "type", "veth", "peer", "name", &device])?;
         tool::run("ip", &["link", "set", &device, "netns", &namespace])?;
         tool::run("ip", &["link", "set", &port, "master", &self.bridge(), "up"])?;
-        let address = format!("{}/24", self.address(node));
         let inside = |words: &[&str]| tool::run_inside(&namespace, "ip", words);
-        inside(&["address", "add", &address, "dev", &device])?;
+        // The first one is what the node dials from.
+        for address in [self.address(node), self.second_address(node), self.twin_address(node)] {
+            inside(&["address", "add", &format!("{address}/24"), "dev", &device])?;
+        }
         inside(&["link", "set", &device, "up"])?;
         inside(&["link", "set", "lo", "up"])?;
         let text = "*filter\n:RIG - [0:0]\n-A INPUT -j RIG\nCOMMIT\n";
@@ -193,19 +211,15 @@ impl Fabric {
     }
 
     fn rule(&self, hears: &Hears) -> String {
+        let from = |node| format!("-s {},{}", self.address(node), self.second_address(node));
         match *hears {
-            Hears::NothingFrom(node) => format!("-s {} -j DROP", self.address(node)),
-            Hears::ResetsFrom(node) => {
-                format!("-s {} -p tcp -j REJECT --reject-with tcp-reset", self.address(node))
-            }
+            Hears::NothingFrom(node) => format!("{} -j DROP", from(node)),
+            Hears::ResetsFrom(node) => format!("{} -p tcp -j REJECT --reject-with tcp-reset", from(node)),
             Hears::LossyFrom(node, percent) => {
                 let probability = f64::from(percent) / 100.0;
-                let from = self.address(node);
-                format!("-s {from} -m statistic --mode random --probability {probability:.2} -j DROP")
+                format!("{} -m statistic --mode random --probability {probability:.2} -j DROP", from(node))
             }
-            Hears::LateFrom(node) => {
-                format!("-s {} -j NFQUEUE --queue-num 0 --queue-bypass", self.address(node))
-            }
+            Hears::LateFrom(node) => format!("{} -j NFQUEUE --queue-num 0 --queue-bypass", from(node)),
         }
     }
 }

@@ -24,6 +24,12 @@ pub const API_PORT: u16 = 8081;
 /// The port for peers.
 pub const PEER_PORT: u16 = 9081;
 
+/// Names a node's data directory, which is on its disk.
+pub const DATA_DIR: &str = "KEYMOOT__NODE__DATA_DIR";
+
+/// Names where a node finds its peers.
+const HINTS: &str = "KEYMOOT__CLUSTER__PEER_HINTS";
+
 /// The file name of a node's log.
 pub const LOG: &str = "keymoot.log";
 
@@ -42,14 +48,20 @@ pub struct Machine {
     pub id: u64,
     /// Its address on the bridge.
     pub address: IpAddr,
+    /// The address at which its peers reach it.
+    pub(super) peer: IpAddr,
+    /// Where it finds its peers, `ID=HOST:PORT,…`, when the cluster's addresses are of no use.
+    pub(super) hints: Option<String>,
     pub disk: LoopDisk,
     /// Control of its clock and syncs.
     pub orders: Orders,
     /// Why it may end by itself; `None` when it may not.
     pub excuse: Option<&'static str>,
-    namespace: String,
-    dir: PathBuf,
-    launch: Launch,
+    /// Whether its data are not those that its peers know: it comes back as another node only.
+    pub(super) is_lost: bool,
+    pub(super) namespace: String,
+    pub(super) dir: PathBuf,
+    pub(super) launch: Launch,
     child: Option<Child>,
     surprises: Vec<String>,
 }
@@ -65,8 +77,22 @@ impl Machine {
         launch: Launch,
     ) -> Self {
         let dir = dir.to_owned();
-        let (excuse, child, surprises) = (None, None, Vec::new());
-        Self { id, address, disk, orders, excuse, namespace, dir, launch, child, surprises }
+        let (excuse, is_lost, child, surprises) = (None, false, None, Vec::new());
+        Self {
+            id,
+            address,
+            peer: address,
+            hints: None,
+            disk,
+            orders,
+            excuse,
+            is_lost,
+            namespace,
+            dir,
+            launch,
+            child,
+            surprises,
+        }
     }
 
     /// The address of its API.
@@ -83,9 +109,25 @@ impl Machine {
         self.dir.join(LOG)
     }
 
-    /// Whether it has a configuration: a node that has not joined yet has none, and does not run.
+    /// Its data directory.
+    pub fn data_dir(&self) -> PathBuf {
+        self.disk.path().join("data")
+    }
+
+    /// Whether it has a configuration and the data that go with it: a node that has not joined yet has none, and does
+    /// not run.
     pub fn is_configured(&self) -> bool {
-        self.config().exists()
+        !self.is_lost && self.config().exists()
+    }
+
+    /// Whether it must be replaced.
+    pub const fn is_lost(&self) -> bool {
+        self.is_lost
+    }
+
+    /// Records something that must not be, as a violation.
+    pub fn accuse(&mut self, text: String) {
+        self.surprises.push(text);
     }
 
     /// Kills the node and gives it a new disk. It becomes another node: this id, in this directory,
@@ -96,7 +138,8 @@ impl Machine {
     /// When the machine refuses.
     pub fn become_another(&mut self, id: u64, dir: &Path) -> Result<(), RigError> {
         self.kill()?;
-        (self.id, self.dir) = (id, dir.to_owned());
+        (self.id, self.dir, self.is_lost) = (id, dir.to_owned(), false);
+        (self.peer, self.hints) = (self.address, None);
         self.disk.replace()
     }
 
@@ -112,7 +155,8 @@ impl Machine {
         command.arg(tool::enter(&self.namespace)).arg(&self.launch.program);
         command.args(["serve", "--config"]).arg(self.config());
         command.env("LD_PRELOAD", &self.launch.shim).env(ORDERS, self.orders.path());
-        command.env("KEYMOOT__NODE__DATA_DIR", self.disk.path().join("data"));
+        command.env(DATA_DIR, self.data_dir());
+        command.envs(self.hints.as_ref().map(|hints| (HINTS, hints)));
         self.child = Some(cluster::spawn(command, &self.launch.env, &self.log())?);
         Ok(())
     }

@@ -86,6 +86,13 @@ fn a_program_that_applies_retries_again_is_caught_or_the_machine_cannot_try() {
 }
 
 #[test]
+#[ignore = "takes half a minute; scripts/nemesis --mutants runs it"]
+fn a_program_that_lets_an_emptied_voter_back_in_is_caught_or_the_machine_cannot_try() {
+    let expected = [check::LINEARIZABILITY, check::LOST, check::LIVENESS, check::ENDS, check::DIGESTS];
+    is_caught_or_says_why_not("no-incarnation", &expected);
+}
+
+#[test]
 #[ignore = "takes two minutes; scripts/nemesis --directed runs it"]
 fn the_real_program_comes_through_every_directed_schedule_or_the_machine_cannot_try() {
     DIRECTED.iter().for_each(|directed| the_real_program_comes_through(directed.mutant));

@@ -15,8 +15,18 @@ use cluster_tests::nemesis::workload::Load;
 /// Another one can be given, to repeat what a run with it found.
 const SEED: u64 = 20;
 
-const FAULTS: [&str; 7] =
-    ["one_way", "isolate_leader", "kill_leader", "kill_all", "power_cut_all", "pause_leader", "full_disk"];
+const FAULTS: [&str; 10] = [
+    "one_way",
+    "isolate_leader",
+    "kill_leader",
+    "kill_all",
+    "power_cut_all",
+    "pause_leader",
+    "full_disk",
+    "lost_disk",
+    "full_disk_election",
+    "transfer_to_the_unfit",
+];
 
 #[test]
 fn five_nodes_withstand_each_of_the_plain_faults_or_the_machine_cannot_make_them() {
@@ -31,7 +41,7 @@ fn five_nodes_withstand_each_of_the_plain_faults_or_the_machine_cannot_make_them
     let schedule = Schedule::new(seed, &kinds, blueprint.nodes).one_at_a_time().take(kinds.len());
     let settings = Settings { blueprint, seed, load: Load::default(), name: format!("short-{seed}") };
     let mut run = Run::begin(settings).unwrap();
-    run.attack(schedule, Duration::from_secs(120)).unwrap();
+    run.attack(schedule, Duration::from_secs(180)).unwrap();
     let report = run.finish().unwrap();
     println!("{}", report.text());
     assert!(report.is_clean(), "{}", report.text());

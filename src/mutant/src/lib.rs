@@ -11,8 +11,8 @@ static CHOSEN: LazyLock<String> = LazyLock::new(|| {
     chosen
 });
 
-/// Whether this process has the weakness of this name: `no-fsync`, `local-read`, `no-vote` or
-/// `no-dedup`.
+/// Whether this process has the weakness of this name: `no-fsync`, `local-read`, `no-vote`, `no-dedup` or
+/// `no-incarnation`.
 pub fn is(name: &str) -> bool {
     *CHOSEN == name
 }

@@ -7,11 +7,15 @@
 mod absence;
 mod clocks;
 mod crashes;
+mod data;
 mod demotion;
 mod disks;
+mod elections;
+mod identity;
 mod packets;
 mod processes;
 mod rejoin;
+mod restored;
 mod slow;
 mod transfer;
 
@@ -45,6 +49,8 @@ pub struct Kind {
     /// Its name for `--faults`.
     pub name: &'static str,
     make: fn(&mut Draw) -> Box<dyn Fault>,
+    /// Only injected when it is named: what it needs of the program is not there yet.
+    pub on_request: bool,
 }
 
 impl Kind {
@@ -67,35 +73,47 @@ impl Kind {
 
 /// All kinds.
 pub const KINDS: &[Kind] = &[
-    Kind { name: "one_way", make: packets::one_way },
-    Kind { name: "isolate_leader", make: packets::isolate_leader },
-    Kind { name: "isolate_node", make: packets::isolate_node },
-    Kind { name: "halves", make: packets::halves },
-    Kind { name: "majority_ring", make: packets::majority_ring },
-    Kind { name: "bridge", make: packets::bridge },
-    Kind { name: "loss", make: packets::loss },
-    Kind { name: "resets", make: packets::resets },
-    Kind { name: "delay", make: slow::delay },
-    Kind { name: "bandwidth", make: slow::bandwidth },
-    Kind { name: "pause_leader", make: processes::pause_leader },
-    Kind { name: "pause_follower", make: processes::pause_follower },
-    Kind { name: "suspend_leader", make: processes::suspend_leader },
-    Kind { name: "kill_leader", make: crashes::kill_leader },
-    Kind { name: "kill_node", make: crashes::kill_node },
-    Kind { name: "kill_all", make: crashes::kill_all },
-    Kind { name: "power_cut_leader", make: crashes::power_cut_leader },
-    Kind { name: "power_cut_node", make: crashes::power_cut_node },
-    Kind { name: "power_cut_all", make: crashes::power_cut_all },
-    Kind { name: "full_disk", make: disks::full_disk },
-    Kind { name: "failing_sync", make: disks::failing_sync },
-    Kind { name: "slow_sync", make: disks::slow_sync },
-    Kind { name: "clock_jump", make: clocks::jump },
-    Kind { name: "clock_drift", make: clocks::drift },
-    Kind { name: "long_absence", make: absence::long_absence },
-    Kind { name: "transfer_leader", make: transfer::transfer_leader },
-    Kind { name: "demote_and_promote", make: demotion::demote_and_promote },
-    Kind { name: "wiped_rejoin", make: rejoin::wiped_rejoin },
+    Kind { name: "one_way", make: packets::one_way, on_request: false },
+    Kind { name: "isolate_leader", make: packets::isolate_leader, on_request: false },
+    Kind { name: "isolate_node", make: packets::isolate_node, on_request: false },
+    Kind { name: "halves", make: packets::halves, on_request: false },
+    Kind { name: "majority_ring", make: packets::majority_ring, on_request: false },
+    Kind { name: "bridge", make: packets::bridge, on_request: false },
+    Kind { name: "loss", make: packets::loss, on_request: false },
+    Kind { name: "resets", make: packets::resets, on_request: false },
+    Kind { name: "delay", make: slow::delay, on_request: false },
+    Kind { name: "bandwidth", make: slow::bandwidth, on_request: false },
+    Kind { name: "pause_leader", make: processes::pause_leader, on_request: false },
+    Kind { name: "pause_follower", make: processes::pause_follower, on_request: false },
+    Kind { name: "suspend_leader", make: processes::suspend_leader, on_request: false },
+    Kind { name: "kill_leader", make: crashes::kill_leader, on_request: false },
+    Kind { name: "kill_node", make: crashes::kill_node, on_request: false },
+    Kind { name: "kill_all", make: crashes::kill_all, on_request: false },
+    Kind { name: "power_cut_leader", make: crashes::power_cut_leader, on_request: false },
+    Kind { name: "power_cut_node", make: crashes::power_cut_node, on_request: false },
+    Kind { name: "power_cut_all", make: crashes::power_cut_all, on_request: false },
+    Kind { name: "full_disk", make: disks::full_disk, on_request: false },
+    Kind { name: "failing_sync", make: disks::failing_sync, on_request: false },
+    Kind { name: "slow_sync", make: disks::slow_sync, on_request: false },
+    Kind { name: "clock_jump", make: clocks::jump, on_request: false },
+    Kind { name: "clock_drift", make: clocks::drift, on_request: false },
+    Kind { name: "long_absence", make: absence::long_absence, on_request: false },
+    Kind { name: "transfer_leader", make: transfer::transfer_leader, on_request: false },
+    Kind { name: "demote_and_promote", make: demotion::demote_and_promote, on_request: false },
+    Kind { name: "wiped_rejoin", make: rejoin::wiped_rejoin, on_request: false },
+    Kind { name: "lost_disk", make: data::lost_disk, on_request: false },
+    Kind { name: "older_copy", make: data::older_copy, on_request: false },
+    Kind { name: "twin", make: identity::twin, on_request: false },
+    Kind { name: "all_move", make: identity::all_move, on_request: false },
+    Kind { name: "restore_elsewhere", make: restored::restore_elsewhere, on_request: true },
+    Kind { name: "full_disk_election", make: elections::full_disk_election, on_request: false },
+    Kind { name: "transfer_to_the_unfit", make: elections::transfer_to_the_unfit, on_request: false },
 ];
+
+/// The kinds that every run injects, unless some are named.
+pub fn standard() -> Vec<Kind> {
+    KINDS.iter().filter(|kind| !kind.on_request).copied().collect()
+}
 
 /// Random draws from the schedule's seed.
 pub struct Draw<'a> {

@@ -124,6 +124,10 @@ impl Fence {
     ) -> Result<(), Refused> {
         // A tool is no member and may do nothing that a member does.
         let Some(fence) = theirs.hello.fence else { return Ok(()) };
+        #[cfg(feature = "mutants")]
+        if keymoot_mutant::is("no-incarnation") {
+            return self.judge_fence(fence);
+        }
         let judged = self
             .judge_fence(fence)
             .and_then(|()| self.judge_process(peer, theirs, from))
@@ -253,18 +257,19 @@ pub fn fenced_off(ours: u64, theirs: u64) -> Option<String> {
         _ if ours == theirs => None,
         (_, 0) => Some(
             "it belongs to the cluster before it was recovered or restored; move its data directory away, then \
-             start it again if this cluster has it as a member, else let it join under a new id: docs/backup.md"
+             start it again if this cluster has it as a member, else let it join under a new id with keymoot cluster \
+             replace-disk: docs/backup.md"
                 .to_owned(),
         ),
         (0, _) => Some(format!(
             "this node belongs to the cluster before it was recovered or restored (fence {theirs}); move its \
              data directory away, then start it again if that cluster has it as a member, else let it join under \
-             a new id: docs/backup.md"
+             a new id with keymoot cluster replace-disk: docs/backup.md"
         )),
         _ => Some(format!(
             "it belongs to another recovery of the cluster (fence {theirs}, here {ours}); move the data directory \
              of whichever is out of date away, then start it again if the other has it as a member, else let it \
-             join under a new id: docs/backup.md"
+             join under a new id with keymoot cluster replace-disk: docs/backup.md"
         )),
     }
 }

@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Args;
 
 use super::admission::Applicant;
-
 use crate::cli::node_files::{NodeArgs, NodeConfig, NodeDirectory};
 use crate::cli::operator::{Operator, say};
 use keymoot_cluster::settings::{MemberAddress, PeerAddress};
