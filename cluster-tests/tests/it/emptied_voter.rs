@@ -113,6 +113,31 @@ fn of_five_nodes_one_that_lost_its_disk_costs_nothing_while_never_more_than_two_
     assert_eq!(cluster.await_own_end(emptied).unwrap().code(), Some(1));
 }
 
+#[test]
+fn a_founder_that_lost_its_disk_begins_no_second_cluster_while_the_others_are_away() {
+    let mut cluster = Grown::begin_three([""; 3], &[]).unwrap();
+    let key = cluster.signer().create(cluster.node("b").api, "film").unwrap();
+    for name in ["a", "b", "c"] {
+        cluster.kill(name).unwrap();
+    }
+    // A tool that manages its configuration has put the founding key back.
+    let (key_file, offline) =
+        (cluster.dir("a").join("ca-key.pem"), cluster.dir("a").join("ca-key.offline.pem"));
+    std::fs::copy(&offline, &key_file).unwrap();
+    std::fs::remove_dir_all(cluster.dir("a").join("data")).unwrap();
+    cluster.serve_with("a", &[]).unwrap();
+    assert_eq!(cluster.await_end("a", TOLD_WITHIN).unwrap().code(), Some(1), "{}", cluster.log("a"));
+    for part in ["has founded its cluster before", "ca-key.offline.pem", "keymoot cluster replace-disk"] {
+        assert!(cluster.log("a").contains(part), "{part}: {}", cluster.log("a"));
+    }
+    cluster.serve("b").unwrap();
+    cluster.serve("c").unwrap();
+    let read = wait_until("the key to be read", TOLD_WITHIN, || {
+        cluster.signer().read(cluster.node("c").api, "film")
+    });
+    assert_eq!(read.unwrap(), key);
+}
+
 /// Peers that refused a node speak to it again when they dial it next.
 fn await_healthy(cluster: &Grown) {
     wait_until("the cluster to be healthy", TOLD_WITHIN, || {

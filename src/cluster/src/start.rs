@@ -75,6 +75,13 @@ pub enum StartError {
     /// The authority of a new cluster cannot be used.
     #[error("cannot found the cluster")]
     Founding(#[from] keymoot_tls::PkiError),
+    /// This node has founded its cluster before, and its data directory is empty.
+    #[error("this node has founded its cluster before ({} was put away then), and {} is empty: a second cluster of the same name would answer other keys for the same contents. If the directory was only moved or not mounted, bring it back. If it is lost, {JOIN_ANEW}. To begin another cluster, move the file away", key.display(), root.display())]
+    FoundedBefore {
+        /// The authority's key that was put away.
+        key: std::path::PathBuf,
+        root: std::path::PathBuf,
+    },
     /// The state cannot be read.
     #[error("the state cannot be read")]
     State(#[from] state::StateError),
@@ -141,6 +148,7 @@ async fn open(
         check_level(identity.feature_level, FEATURE_LEVEL).map_err(StartError::TooOld)?;
     }
     let founding = Founding::read(&config)?;
+    let before = founding.as_ref().and_then(Founding::put_away_before);
     let check =
         keyring.check_value(cluster.as_str()).map_err(|error| StartError::Check(error.to_string()))?;
     let identity = ClusterIdentity {
@@ -149,6 +157,11 @@ async fn open(
         feature_level: FEATURE_LEVEL,
     };
     let (applied, _) = read_mark(&tables).map_err(|error| StartError::Raft(error.to_string()))?;
+    if let Some(key) = before.filter(|_| applied.is_none())
+        && !directory.holds_log()?
+    {
+        return Err(StartError::FoundedBefore { key, root: directory.root().to_owned() });
+    }
     match applied.as_ref().map(raft_codec::position) {
         None => directory.renew_without_log()?,
         some => refuse_no_log(some.as_ref(), &directory)?,

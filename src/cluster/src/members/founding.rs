@@ -57,6 +57,11 @@ impl Founding {
         }
     }
 
+    /// The key that was put away when this node founded its cluster before, if it did.
+    pub(crate) fn put_away_before(&self) -> Option<PathBuf> {
+        Some(self.file.with_extension(PUT_AWAY)).filter(|file| file.exists())
+    }
+
     /// The authority in the form that the cluster stores.
     ///
     /// # Errors

@@ -25,6 +25,8 @@ use crate::write::disk::{Disk, DiskState, Limits, nearest_directory};
 
 /// How often the disk is measured: the writes in between must fit into the reserve.
 const MEASURE_EVERY: Duration = Duration::from_millis(100);
+/// With less free space than this, the ballast is released while the node runs.
+const LAST_BYTES: u64 = 1024 * 1024;
 /// How often a full node tries to free space.
 const MAKE_ROOM_EVERY: Duration = Duration::from_secs(60);
 /// How often a full leader looks for a voter with free space: nothing is written while it leads.
@@ -118,6 +120,9 @@ impl DiskWatch {
         {
             tracing::warn!(%error, unlogged, "no room can be kept for a full disk");
         }
+        if next.read_only && space.free_bytes < LAST_BYTES {
+            self.release(ballast);
+        }
         let bytes = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
         self.metrics.disk_free_bytes.set(bytes(space.free_bytes));
         self.metrics.disk_total_bytes.set(bytes(space.total_bytes));
@@ -134,6 +139,19 @@ impl DiskWatch {
             _ => {}
         }
         self.state.send_replace(DiskState { space, read_only: next.read_only });
+    }
+
+    /// Makes room for votes and the blank entries of new leaders, which a read-only node still stores.
+    fn release(&self, ballast: Ballast) {
+        match ballast.release() {
+            Ok(true) => tracing::warn!("the disk is full: the ballast is given up"),
+            Ok(false) => {}
+            Err(error) => {
+                if let Some(unlogged) = self.lasting.note("release") {
+                    tracing::warn!(%error, unlogged, "the ballast cannot be given up");
+                }
+            }
+        }
     }
 
     fn ballast(&self, limits: Limits) -> Ballast {

@@ -59,8 +59,8 @@ impl FinalStop {
 pub(crate) fn way_out(node: NodeId, data: Option<&Path>) -> String {
     let data = data.map_or_else(|| "DATA_DIR".to_owned(), |path| path.display().to_string());
     format!(
-        "list and seal what only it has with `keymoot cluster salvage {data} --output FILE` on its machine; then take \
-         it out with `keymoot cluster remove {node}` at another node, move its data directory away, and let the machine \
-         join under a new id: docs/disks.md"
+        "list and seal what only it has with `keymoot cluster salvage {data} --output FILE` on its machine; then \
+         run `keymoot cluster replace-disk` there, which takes node {node} out and lets the machine join under a new \
+         id (by hand: `keymoot cluster remove {node}` at another node, then join with an empty directory): docs/disks.md"
     )
 }
