@@ -12,13 +12,15 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use tokio::time::Instant;
+
 use keymoot_crypto::PeerVersion;
 use keymoot_model::NodeId;
 use keymoot_state::{EnrolledDirectory, StateError, Tables, enrolled_directory};
 use keymoot_store::{Directory, Log, PeerMemory, StoreError};
 
-use crate::peer::greeting::{Judge, Refused, second_process};
-use crate::peer::live_sessions::{LiveSession, LiveSessions};
+use crate::peer::greeting::{Judge, Refused, may_be_a_copy, second_process};
+use crate::peer::live_sessions::{ALIVE_WITHIN, LiveSession, LiveSessions};
 use crate::peer::refusals::Refusals;
 use crate::vote_ledger::VoteLedger;
 use crate::wire::greeting::{DirectoryClaim, Greeting};
@@ -41,6 +43,7 @@ pub(crate) struct Fence {
     address: Arc<str>,
     refusals: Refusals,
     sessions: LiveSessions,
+    began: Instant,
     /// Whether a peer has accepted this node since it started.
     accepted: Arc<AtomicBool>,
 }
@@ -63,6 +66,7 @@ impl Fence {
             address: address.into(),
             refusals: Refusals::default(),
             sessions: LiveSessions::default(),
+            began: Instant::now(),
             accepted: Arc::default(),
         }
     }
@@ -148,12 +152,16 @@ impl Fence {
         from: Option<SocketAddr>,
     ) -> Result<(), Refused> {
         let Some(claim) = &theirs.claim else { return Ok(()) };
-        let Some(first) = self.sessions.other_start(peer, claim.start) else { return Ok(()) };
-        let place = from.map_or_else(
-            || format!("which answers at {}", claim.address),
-            |from| format!("which connects from {from} and says that it is reached at {}", claim.address),
-        );
-        Err(Refused::Peer(second_process(peer, first, (claim.start, &place))))
+        if let Some(first) = self.sessions.other_start(peer, claim.start) {
+            return Err(Refused::Peer(second_process(peer, &first, &(claim.start, place(claim, from)))));
+        }
+        let memory = self.directory.memory_of(peer).filter(|memory| memory.start != claim.start);
+        match memory.and_then(|memory| memory.address).filter(|known| *known != claim.address) {
+            Some(known) if self.began.elapsed() < ALIVE_WITHIN => {
+                Err(Refused::Peer(may_be_a_copy(&known, claim)))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn judge_directory(
@@ -167,7 +175,11 @@ impl Fence {
         // A state that cannot be read knows nothing of the peer; what was met is remembered elsewhere.
         let enrolled = (self.enrolled)(peer).unwrap_or_default().filter(|enrolled| enrolled.fence == fence);
         let memory = recalled.0.get(&peer);
-        let judge = Judge { ours: &self.directory, claim: &self.claim(), enrolled, memory };
+        let (claim, own) = (self.claim(), (self.enrolled)(self.ledger.node()).unwrap_or_default());
+        let is_enrolled = own.is_some_and(|own| {
+            (own.fence, own.start, own.start_id) == (fence, claim.start.number, claim.start.id)
+        });
+        let judge = Judge { ours: &self.directory, claim: &claim, enrolled, is_enrolled, memory };
         judge.judge(peer, version, fence, theirs)
     }
 
@@ -188,7 +200,7 @@ impl Fence {
         theirs: &Greeting,
         from: SocketAddr,
     ) -> Option<Arc<LiveSession>> {
-        theirs.claim.as_ref().map(|claim| self.sessions.enter(peer, claim.start, from))
+        theirs.claim.as_ref().map(|claim| self.sessions.enter(peer, claim.start, place(claim, Some(from))))
     }
 
     /// The address at which a peer said that it is reached, when it was last met.
@@ -249,6 +261,12 @@ impl Fence {
         tracing::info!(fence = theirs, "this new node belongs to a recovered or restored cluster");
         Ok(())
     }
+}
+
+/// Where a process is, without the port it dialled from, which is another one each time.
+fn place(claim: &DirectoryClaim, from: Option<SocketAddr>) -> String {
+    let from = from.map_or_else(String::new, |from| format!("from {} ", from.ip()));
+    format!("{from}reached at {}", claim.address)
 }
 
 /// Why a node of fence `ours` refuses a peer of fence `theirs`; `None` when it accepts it.
@@ -377,7 +395,8 @@ mod tests {
         assert_eq!(check(4, first), Ok(()));
         let session = fence.enter(2, &greets(4), first).unwrap();
         let Err(Refused::Peer(reason)) = check(5, second) else { panic!("let in") };
-        for part in ["another process of node 2", "10.0.0.1:5", "10.0.0.2:6", "copy:1", "stop the wrong one"]
+        for part in
+            ["another process of node 2", "from 10.0.0.1 ", "from 10.0.0.2 ", "copy:1", "stop the wrong one"]
         {
             assert!(reason.contains(part), "{part}: {reason}");
         }

@@ -68,6 +68,8 @@ pub(crate) struct Judge<'a> {
     pub claim: &'a DirectoryClaim,
     /// The peer's directory in the state, of the same fence.
     pub enrolled: Option<EnrolledDirectory>,
+    /// Whether the present start of this node is in the state.
+    pub is_enrolled: bool,
     /// What was remembered of the peer before the connection was made.
     pub memory: Option<&'a PeerMemory>,
 }
@@ -120,7 +122,9 @@ impl Judge<'_> {
     /// Checks what a peer claims against what is remembered of it.
     fn judge_claim(&self, peer: NodeId, claim: &DirectoryClaim) -> Result<(), Refused> {
         let enrolled = self.enrolled.map(|known| Start { number: known.start, id: known.start_id });
+        // A start that the cluster vouches for counts also where a copy was met.
         let met = self.ours.memory_of(peer).map(|memory| memory.start);
+        let met = met.filter(|_| enrolled != Some(claim.start));
         for known in [met, enrolled].into_iter().flatten() {
             let is_copy = claim.start.number == known.number && claim.start.id != known.id;
             if claim.start.number < known.number || is_copy {
@@ -134,7 +138,7 @@ impl Judge<'_> {
 
     /// Checks what a peer remembers of this node.
     fn judge_own(&self, peer: NodeId, memory: &PeerMemory) -> Result<(), Refused> {
-        if !self.ours.has_started(memory.start) {
+        if !self.is_enrolled && !self.ours.has_started(memory.start) {
             return Err(Refused::Unknown(unknown_start(self.ours, peer, memory)));
         }
         let back = set_back(memory, self.claim);
@@ -252,15 +256,20 @@ const IF_LOST: &str = "If it is lost, run keymoot cluster replace-disk with this
                        cluster, keeps what is in the directory aside, and lets the machine join under a new id: docs/disks.md";
 
 /// The text for a second process of a node whose first one is connected.
-pub(crate) fn second_process(
-    peer: NodeId,
-    first: (Start, std::net::SocketAddr),
-    second: (Start, &str),
-) -> String {
+pub(crate) fn second_process(peer: NodeId, first: &(Start, String), second: &(Start, String)) -> String {
     format!(
-        "another process of node {peer} is connected, from {} at start {}: this one, {} at start {}, is a copy of \
-         it; stop the wrong one: a node's directory and certificate belong to one process: docs/disks.md",
+        "another process of node {peer} is connected, {} at start {}: this one, {} at start {}, is a copy of it; stop \
+         the wrong one: a node's directory and certificate belong to one process: docs/disks.md",
         first.1, first.0.number, second.1, second.0.number
+    )
+}
+
+/// The text for a new start at another place, while this node cannot tell yet whether an earlier one is alive.
+pub(crate) fn may_be_a_copy(known: &str, claim: &DirectoryClaim) -> String {
+    format!(
+        "it was reached at {known} before start {} at {}, and this node has just started and does not know yet whether \
+         the process there is alive; wait some seconds if it has moved, and stop it if it is a copy",
+        claim.start.number, claim.address
     )
 }
 

@@ -2,7 +2,6 @@
 //! first one is connected.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
@@ -13,13 +12,13 @@ use keymoot_store::Start;
 
 /// A process that was heard within this time is alive: twice the pause between two reports. The connections of
 /// one that ended are closed by its machine at once; this is for a machine that lost its power.
-const ALIVE_WITHIN: Duration = Duration::from_secs(7);
+pub(crate) const ALIVE_WITHIN: Duration = Duration::from_secs(7);
 
 /// A connection of a peer, for as long as it lives.
 #[derive(Debug)]
 pub(crate) struct LiveSession {
     start: Start,
-    from: SocketAddr,
+    place: String,
     heard: Mutex<Instant>,
 }
 
@@ -39,9 +38,9 @@ impl LiveSession {
 pub(crate) struct LiveSessions(Arc<Mutex<BTreeMap<NodeId, Vec<Weak<LiveSession>>>>>);
 
 impl LiveSessions {
-    /// Registers a connection; it counts until the returned value is dropped.
-    pub(crate) fn enter(&self, peer: NodeId, start: Start, from: SocketAddr) -> Arc<LiveSession> {
-        let session = Arc::new(LiveSession { start, from, heard: Mutex::new(Instant::now()) });
+    /// Registers a connection from `place`; it counts until the returned value is dropped.
+    pub(crate) fn enter(&self, peer: NodeId, start: Start, place: String) -> Arc<LiveSession> {
+        let session = Arc::new(LiveSession { start, place, heard: Mutex::new(Instant::now()) });
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let of_peer = all.entry(peer).or_default();
         of_peer.retain(|session| session.strong_count() > 0);
@@ -50,11 +49,11 @@ impl LiveSessions {
     }
 
     /// Another start of the peer than `start` that is connected and alive, and where it connects from.
-    pub(crate) fn other_start(&self, peer: NodeId, start: Start) -> Option<(Start, SocketAddr)> {
+    pub(crate) fn other_start(&self, peer: NodeId, start: Start) -> Option<(Start, String)> {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut sessions = all.get(&peer)?.iter().filter_map(Weak::upgrade);
         let other = sessions.find(|session| session.start != start && session.is_alive())?;
-        Some((other.start, other.from))
+        Some((other.start, other.place.clone()))
     }
 }
 
@@ -65,16 +64,16 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn another_start_counts_while_it_is_connected_and_heard() {
         let sessions = LiveSessions::default();
-        let from: SocketAddr = "10.0.0.1:5".parse().unwrap();
         let [first, second] = [1, 2].map(|number| Start { number, id: 9 });
-        let session = sessions.enter(3, first, from);
+        let session = sessions.enter(3, first, "there".to_owned());
+        let from = || "there".to_owned();
         assert_eq!(sessions.other_start(3, first), None);
         assert_eq!(sessions.other_start(2, second), None);
-        assert_eq!(sessions.other_start(3, second), Some((first, from)));
+        assert_eq!(sessions.other_start(3, second), Some((first, from())));
         tokio::time::advance(ALIVE_WITHIN).await;
         assert_eq!(sessions.other_start(3, second), None, "its machine may have lost its power");
         session.hear();
-        assert_eq!(sessions.other_start(3, second), Some((first, from)));
+        assert_eq!(sessions.other_start(3, second), Some((first, from())));
         drop(session);
         assert_eq!(sessions.other_start(3, second), None);
     }

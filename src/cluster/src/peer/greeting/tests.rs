@@ -56,7 +56,8 @@ fn judge(
 ) -> Result<(), Refused> {
     let claim = DirectoryClaim { address: "h:3".to_owned(), ..claim(ours.start()) };
     let memory = ours.memory_of(peer);
-    Judge { ours, claim: &claim, enrolled, memory: memory.as_ref() }.judge(peer, version, 0, theirs)
+    Judge { ours, claim: &claim, enrolled, is_enrolled: false, memory: memory.as_ref() }
+        .judge(peer, version, 0, theirs)
 }
 
 fn third(ours: &Directory, theirs: &Greeting) -> Result<(), Refused> {
@@ -212,4 +213,30 @@ fn a_peer_that_was_never_met_is_known_from_the_replicated_state() {
     assert_eq!(ours.memory_of(PEER), None, "nothing of it is remembered");
     assert_eq!(judge(claimed(claim(start(7, 70)))), Ok(()));
     assert_eq!(judge(claimed(claim(start(8, 80)))), Ok(()));
+}
+
+#[test]
+fn a_start_that_the_cluster_vouches_for_counts_also_where_a_copy_was_met() {
+    let home = tempfile::tempdir().unwrap();
+    let ours = open(home.path());
+    // A copy was started elsewhere, and met by this node alone.
+    assert_eq!(third(&ours, &claimed(claim(start(8, 81)))), Ok(()));
+    ours.note_progress(PEER, vote(4), entry(4, 40));
+    let vouched = |start: u64, id| Some(EnrolledDirectory { fence: 0, incarnation: 5, start, start_id: id });
+    let judge = |enrolled, claim| judge(&ours, PEER, PeerVersion::Third, enrolled, &claimed(claim));
+    refused(judge(vouched(7, 70), claim(start(8, 80))), &["older copy"]);
+    refused(judge(vouched(8, 80), DirectoryClaim { vote: vote(3), ..claim(start(8, 80)) }), &["set back"]);
+    assert_eq!(judge(vouched(8, 80), claim(start(8, 80))), Ok(()));
+    refused(judge(vouched(8, 80), claim(start(8, 81))), &["older copy"]);
+
+    // The node that is vouched for is not led astray by a peer that has met the copy.
+    let memory = Some(PeerMemory { start: start(9, 9), vote: None, held: None, address: None });
+    let greeting = Greeting { memory, ..claimed(claim(start(8, 80))) };
+    let own = DirectoryClaim { address: "h:3".to_owned(), ..claim(ours.start()) };
+    let judge = |is_enrolled| {
+        let judge = Judge { ours: &ours, claim: &own, enrolled: None, is_enrolled, memory: None };
+        judge.judge(PEER, PeerVersion::Third, 0, &greeting)
+    };
+    assert!(matches!(judge(false), Err(Refused::Unknown(_))));
+    assert_eq!(judge(true), Ok(()));
 }
