@@ -136,3 +136,29 @@ fn of_two_joins_that_race_for_one_token_exactly_one_wins() {
     let members = cluster.status("a").unwrap()["members"].as_array().unwrap().len();
     assert_eq!(members, 2);
 }
+
+#[test]
+fn a_wrong_port_a_key_of_a_voter_and_a_missing_configuration_are_named() {
+    let mut cluster = Grown::begin("").unwrap();
+    cluster.add_node("b").unwrap();
+    let (peer, api) = (cluster.node("a").peer, cluster.node("a").api);
+    let token = cluster.token("a", &[]).unwrap();
+    refused(
+        &cluster.try_join("b", &token, api, &[]).unwrap(),
+        "the peer port is the one of cluster.peer_listen",
+    );
+    assert_eq!(cluster.try_join("b", &token, peer, &[]).unwrap().code, Some(0));
+    cluster.serve("b").unwrap();
+    cluster.await_voters("a", 2).unwrap();
+
+    // The configuration is lost, the key is not.
+    std::fs::remove_file(cluster.config("b")).unwrap();
+    let said = cluster.try_join("b", &token, peer, &[]).unwrap();
+    assert!(
+        said.code == Some(0) && said.out.contains("node 2 is in the cluster grown already, as a voter"),
+        "{said:?}"
+    );
+
+    let said = cluster.run(&["cluster", "status"]).unwrap();
+    assert!(said.code == Some(64) && said.err.contains("--config"), "{said:?}");
+}

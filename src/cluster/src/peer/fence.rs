@@ -18,6 +18,7 @@ use keymoot_crypto::PeerVersion;
 use keymoot_model::NodeId;
 use keymoot_state::{EnrolledDirectory, StateError, Tables, enrolled_directory};
 use keymoot_store::{Directory, Log, PeerMemory, StoreError};
+use keymoot_telemetry::LastingConditions;
 
 use crate::peer::greeting::{Judge, Refused, may_be_a_copy, second_process};
 use crate::peer::live_sessions::{ALIVE_WITHIN, LiveSession, LiveSessions};
@@ -44,6 +45,8 @@ pub(crate) struct Fence {
     refusals: Refusals,
     sessions: LiveSessions,
     began: Instant,
+    /// That the memory of the peers cannot be written.
+    unwritten: Arc<LastingConditions>,
     /// Whether a peer has accepted this node since it started.
     accepted: Arc<AtomicBool>,
 }
@@ -67,6 +70,7 @@ impl Fence {
             refusals: Refusals::default(),
             sessions: LiveSessions::default(),
             began: Instant::now(),
+            unwritten: Arc::default(),
             accepted: Arc::default(),
         }
     }
@@ -215,8 +219,10 @@ impl Fence {
 
     /// Writes what was noted of peers. Until then a crash of this node forgets it.
     pub(crate) fn write_memory(&self) {
-        if let Err(error) = self.directory.write_memory() {
-            tracing::warn!(%error, "how far the peers have acknowledged was not written");
+        if let Err(error) = self.directory.write_memory()
+            && let Some(unlogged) = self.unwritten.note(())
+        {
+            tracing::warn!(%error, unlogged, "how far the peers have acknowledged was not written");
         }
     }
 

@@ -240,6 +240,11 @@ fn progress(seen: &Seen, row: &Row, node: &NodeStatus, writes: bool, findings: &
             format!("node {id} is stalled at entry {applied}"),
             format!("{wait}; see its log, and start it again; {replace}"),
         ),
+        (_, false) if seen.falls_behind(row) => (
+            format!("node {id} falls further behind"),
+            "see its disk and its network, and keymoot doctor on its machine: it takes less than what is written"
+                .to_owned(),
+        ),
         (_, false) => (
             format!("node {id} is catching up"),
             "wait; a node that never catches up has too slow a disk or network".to_owned(),

@@ -121,6 +121,15 @@ impl Seen {
         then.is_some_and(|then| *then >= node.applied_index)
     }
 
+    /// Whether a node lacks more entries than when the cluster was first seen.
+    pub(super) fn falls_behind(&self, row: &Row) -> bool {
+        let then = self
+            .first
+            .as_ref()
+            .and_then(|first| Some(first.last_log_index.saturating_sub(*first.applied.get(&row.member.id)?)));
+        then.is_some_and(|then| self.lag(row).is_some_and(|now| now > then))
+    }
+
     /// Whether the leader does not hear of a node that answers. Nothing is known of that without a leader.
     pub(super) fn is_cut_off(&self, row: &Row) -> bool {
         let heard = row.by_leader.as_ref().and_then(|known| known.last_contact_ms);

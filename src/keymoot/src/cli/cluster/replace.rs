@@ -57,7 +57,8 @@ pub struct ReplaceDiskArgs {
     /// Do not ask.
     #[arg(long, short)]
     pub yes: bool,
-    /// Wait for so long until the node, which is to be started meanwhile, has caught up and votes.
+    /// Wait for so long until the node, which is to be started meanwhile, has caught up and votes. A node that stays
+    /// a learner is not waited for.
     #[arg(long, value_name = "TIME", num_args = 0..=1, default_missing_value = "10m")]
     pub wait: Option<TimeSpan>,
 }
@@ -79,6 +80,7 @@ pub async fn run(args: ReplaceDiskArgs) -> Result<(), Failure> {
         say(&format!("nothing to replace: this machine is node {id}, which was never started; start it\n"));
         return Ok(());
     }
+    let mut stays_learner = false;
     let new = match replacement.progress.new {
         Some(new) => {
             let old = replacement.progress.old;
@@ -86,16 +88,16 @@ pub async fn run(args: ReplaceDiskArgs) -> Result<(), Failure> {
             new
         }
         None => {
-            let learner = replacement.plan(&args).await?;
-            replacement.admit(&args, learner).await?
+            stays_learner = replacement.plan(&args).await?;
+            replacement.admit(&args, stays_learner).await?
         }
     };
     replacement.remove_old().await?;
-    let learner = replacement.install(&args, new).await?;
-    if let Some(wait) = args.wait {
+    let members = replacement.install(&args, new).await?;
+    if let Some(wait) = args.wait.filter(|_| !stays_learner) {
         let loaded = Loaded::load(args.config.config.as_deref()).map_err(Failure::usage)?;
         let operator = Operator::of(loaded.config)?;
-        learner.await_filled(&operator, new, wait.0).await?;
+        members.await_filled(&operator, new, wait.0).await?;
         say(&format!("node {new} has caught up\n"));
     }
     Ok(())

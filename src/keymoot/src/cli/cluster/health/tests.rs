@@ -93,6 +93,11 @@ fn whoever_stands_still_is_told_from_whoever_catches_up_and_from_whoever_is_curr
     assert!(text.contains("node 3 is stalled at entry 4000: it lacks 2000 entries"), "{text}");
     let (_, text, _) = said(&later(first(), |rows| applied(rows, 3, 4999)));
     assert_eq!(text, "node 3 is catching up: it lacks 1 entries");
+    let slow = later(first(), |rows| {
+        (1..=3).for_each(|id| applied(rows, id, if id == 3 { 4100 } else { 9000 }));
+        change(rows, 1, |node| node.last_log_index = 9000);
+    });
+    assert_eq!(said(&slow).1, "node 3 falls further behind: it lacks 4900 entries");
     // What came after the first look is on its way, however much that is.
     let current = later(first(), |rows| {
         (1..=3).for_each(|id| applied(rows, id, if id == 3 { 5000 } else { 9000 }));

@@ -149,7 +149,7 @@ impl Members {
         operation.outcome(answer).map(drop).map_err(|error| Unanswered::Failed(Failure::runtime(error)))
     }
 
-    /// Waits until a node that is started meanwhile votes, or, as a learner, answers and has what was committed.
+    /// Waits until a node that is started meanwhile votes.
     pub(super) async fn await_filled(
         &self,
         operator: &Operator,
