@@ -167,7 +167,6 @@ impl VoteLedger {
     }
 
     /// The last entry of the log that is on disk.
-    #[allow(dead_code, reason = "read by the greeting that comes next")]
     pub(crate) fn log_end_on_disk(&self) -> Option<LogPosition> {
         self.lock().flushed
     }

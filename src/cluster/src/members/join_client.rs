@@ -15,8 +15,8 @@ use keymoot_crypto::{PeerChannel, PeerVersion};
 use keymoot_model::ClusterName;
 use keymoot_tls::server_name_of;
 
-use crate::peer::link::name_wrong_port;
 use crate::peer::proof;
+use crate::peer::route::name_wrong_port;
 use crate::wire::frame::{self, Frame};
 use crate::wire::join::{JoinDemand, JoinReply, JoinRequest, ProvenJoin};
 

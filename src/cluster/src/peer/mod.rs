@@ -16,3 +16,4 @@ pub(crate) mod refusal_log;
 pub(crate) mod refusals;
 pub(crate) mod removed_nodes;
 pub(crate) mod reports;
+pub(crate) mod route;

@@ -11,8 +11,9 @@ use keymoot_model::NodeId;
 use keymoot_telemetry::LastingConditions;
 use keymoot_tls::server_name_of;
 
-use crate::peer::link::{Dial, Link, Route};
+use crate::peer::link::Link;
 use crate::peer::local_end::LocalEnd;
+use crate::peer::route::{Dial, Route};
 
 /// Makes links to peers. Cheap to clone.
 #[derive(Clone)]

@@ -24,7 +24,7 @@ use keymoot_tls::PeerIdentity;
 
 use super::fate::Fate;
 use crate::node::Node;
-use crate::peer::link::{Connection, Dial};
+use crate::peer::route::{Connection, Dial};
 use crate::server;
 use crate::wire::frame::{self, Frame};
 use crate::wire::message::Request;
