@@ -147,15 +147,21 @@ fn empty(cluster: &Cluster, disk: &LoopDisk, full: u64) {
     cluster.await_caught_up(full).unwrap();
 }
 
-/// A cluster in which the disk of a follower is full: it, the disk, the follower, the other one.
-fn with_a_full_follower() -> (Cluster, LoopDisk, u64, u64) {
-    let mut cluster = Options::default().envs(&purge::SLOW_SNAPSHOTS).start().unwrap();
+/// Restarts a follower of `cluster` on a disk of its own that is soon full: the disk, and the follower.
+fn with_a_small_disk(cluster: &mut Cluster) -> (LoopDisk, u64) {
     cluster.do_without_dev().unwrap();
     let full = cluster.others(cluster.leader().unwrap())[0];
     cluster.kill(full).unwrap();
     let disk = LoopDisk::over(&cluster.node(full).unwrap().dir, FileSystem::Ext4, DISK_BYTES).unwrap();
     cluster.restart(full).unwrap();
     cluster.await_ready().unwrap();
+    (disk, full)
+}
+
+/// A cluster in which the disk of a follower is full: it, the disk, the follower, the other one.
+fn with_a_full_follower() -> (Cluster, LoopDisk, u64, u64) {
+    let mut cluster = Options::default().envs(&purge::SLOW_SNAPSHOTS).start().unwrap();
+    let (disk, full) = with_a_small_disk(&mut cluster);
     cluster.signer().create(cluster.node(full).unwrap().api, "before.mp4").unwrap();
     fill(&cluster, &disk, full);
     let leader = cluster.leader().unwrap();
@@ -211,12 +217,7 @@ fn if_disks_can_be_mounted_a_full_follower_that_alone_has_all_leads_fills_anothe
         return eprintln!("{not_run}");
     }
     let (mut cluster, mut ledger) = (Options::default().start().unwrap(), Ledger::default());
-    cluster.do_without_dev().unwrap();
-    let full = cluster.others(cluster.leader().unwrap())[0];
-    cluster.kill(full).unwrap();
-    let disk = LoopDisk::over(&cluster.node(full).unwrap().dir, FileSystem::Ext4, DISK_BYTES).unwrap();
-    cluster.restart(full).unwrap();
-    cluster.await_ready().unwrap();
+    let (disk, full) = with_a_small_disk(&mut cluster);
     let leader = cluster.leader().unwrap();
     assert_ne!(leader, full);
     let third = cluster.others(full).into_iter().find(|id| *id != leader).unwrap();

@@ -11,13 +11,12 @@
 //! reason = "<all of it, and the way out>"
 //! ```
 
-use std::fs;
-use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{StoreError, durable};
+use super::StoreError;
+use super::toml_file::TomlFile;
 
 /// The name of the file.
 pub(super) const FILE: &str = "diverged.toml";
@@ -53,6 +52,19 @@ struct DivergenceFile {
     reason: String,
 }
 
+impl TomlFile for DivergenceFile {
+    const NAME: &'static str = FILE;
+    const FORMAT: u32 = FORMAT;
+
+    fn format(&self) -> u32 {
+        self.format
+    }
+
+    fn unreadable(path: PathBuf, why: String) -> StoreError {
+        StoreError::DivergenceUnreadable { path, why }
+    }
+}
+
 impl Divergence {
     /// The mark in the data directory `root`; `None` when there is none.
     ///
@@ -60,38 +72,19 @@ impl Divergence {
     /// [`StoreError::DivergenceUnreadable`] when the file does not parse, [`StoreError::NewerFormat`] when a
     /// newer version wrote it, or an I/O error.
     pub fn read(root: &Path) -> Result<Option<Self>, StoreError> {
-        let path = root.join(FILE);
-        let text = match fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            Err(error) if error.kind() != ErrorKind::InvalidData => {
-                return Err(StoreError::io("read", &path)(error));
-            }
-            Err(error) => return Err(StoreError::DivergenceUnreadable { path, why: error.to_string() }),
-        };
-        let file: DivergenceFile = toml::from_str(&text).map_err(|error| {
-            StoreError::DivergenceUnreadable { path: path.clone(), why: error.message().to_owned() }
-        })?;
-        if file.format > FORMAT {
-            return Err(StoreError::NewerFormat { path, found: file.format, known: FORMAT });
-        }
-        let DivergenceFile { index, term, own, majority, with_majority, reason, .. } = file;
-        Ok(Some(Self { index, term, own, majority, with_majority, reason }))
+        Ok(DivergenceFile::read(root)?.map(|file| {
+            let DivergenceFile { index, term, own, majority, with_majority, reason, .. } = file;
+            Self { index, term, own, majority, with_majority, reason }
+        }))
     }
 
     /// Writes the mark, durably. The first one stays: later findings are consequences of it.
     pub(super) fn write(&self, root: &Path) -> Result<(), StoreError> {
-        let path = root.join(FILE);
-        if path.exists() {
+        if root.join(FILE).exists() {
             return Ok(());
         }
         let Self { index, term, own, majority, with_majority, reason } = self.clone();
-        let file = DivergenceFile { format: FORMAT, index, term, own, majority, with_majority, reason };
-        let text = toml::to_string(&file).map_err(|error| StoreError::DivergenceUnreadable {
-            path: path.clone(),
-            why: error.to_string(),
-        })?;
-        durable::write_file(&path, text.as_bytes())
+        DivergenceFile { format: FORMAT, index, term, own, majority, with_majority, reason }.write(root)
     }
 
     /// Refuses a marked directory. A mark that cannot be read refuses as well.
@@ -105,6 +98,8 @@ impl Divergence {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::{Directory, Identity};
 

@@ -6,13 +6,12 @@
 //! The fence distinguishes a recovered or restored cluster from the same cluster before. This file is the
 //! only source for it: the fence in greetings and backups is read here.
 
-use std::fs;
-use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{StoreError, durable};
+use super::StoreError;
+use super::toml_file::TomlFile;
 
 /// The name of the identity file.
 pub(super) const FILE: &str = "identity.toml";
@@ -42,6 +41,19 @@ struct IdentityFile {
     fence: u64,
 }
 
+impl TomlFile for IdentityFile {
+    const NAME: &'static str = FILE;
+    const FORMAT: u32 = FORMAT;
+
+    fn format(&self) -> u32 {
+        self.format
+    }
+
+    fn unreadable(path: PathBuf, why: String) -> StoreError {
+        StoreError::IdentityUnreadable { path, why }
+    }
+}
+
 impl Identity {
     /// The identity in the data directory `root`; `None` when there is no identity file.
     ///
@@ -49,29 +61,14 @@ impl Identity {
     /// [`StoreError::IdentityUnreadable`] when the file does not parse, [`StoreError::NewerFormat`] when a
     /// newer version wrote it, or an I/O error.
     pub fn read(root: &Path) -> Result<Option<Self>, StoreError> {
-        let path = root.join(FILE);
-        let text = match fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(StoreError::io("read", &path)(error)),
-        };
-        let contents: IdentityFile = toml::from_str(&text).map_err(|error| {
-            StoreError::IdentityUnreadable { path: path.clone(), why: error.message().to_owned() }
-        })?;
-        if contents.format > FORMAT {
-            return Err(StoreError::NewerFormat { path, found: contents.format, known: FORMAT });
-        }
-        Ok(Some(Self { cluster: contents.cluster, node: contents.node, fence: contents.fence }))
+        let file = IdentityFile::read(root)?;
+        Ok(file.map(|IdentityFile { cluster, node, fence, .. }| Self { cluster, node, fence }))
     }
 
     /// Writes the identity file of a new data directory.
     pub(super) fn write(&self, root: &Path) -> Result<(), StoreError> {
-        let path = root.join(FILE);
         let Self { cluster, node, fence } = self.clone();
-        let contents = IdentityFile { format: FORMAT, cluster, node, fence };
-        let text = toml::to_string(&contents)
-            .map_err(|error| StoreError::IdentityUnreadable { path: path.clone(), why: error.to_string() })?;
-        durable::write_file(&path, text.as_bytes())
+        IdentityFile { format: FORMAT, cluster, node, fence }.write(root)
     }
 
     /// Refuses when `found` in `root` is another node or cluster. The fence is not compared: the file decides

@@ -22,15 +22,15 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs;
-use std::io::{self, ErrorKind};
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use rand::TryRng as _;
 use rand::rngs::SysRng;
 use serde::{Deserialize, Serialize};
 
-use super::{StoreError, durable};
+use super::StoreError;
+use super::toml_file::TomlFile;
 
 /// The name of the file.
 pub(super) const FILE: &str = "incarnations.toml";
@@ -104,6 +104,19 @@ struct IncarnationsFile {
     peers: BTreeMap<String, String>,
 }
 
+impl TomlFile for IncarnationsFile {
+    const NAME: &'static str = FILE;
+    const FORMAT: u32 = FORMAT;
+
+    fn format(&self) -> u32 {
+        self.format
+    }
+
+    fn unreadable(path: PathBuf, why: String) -> StoreError {
+        StoreError::IncarnationsUnreadable { path, why }
+    }
+}
+
 impl Incarnations {
     /// Opens the file of the data directory `root`, which has this fence. A directory without the file,
     /// because it is new or from an earlier version, gets its incarnation now; so does one whose data was
@@ -129,22 +142,8 @@ impl Incarnations {
 
     /// The content of the file in `root`; `None` when there is no file.
     pub(super) fn read(root: &Path) -> Result<Option<Self>, StoreError> {
-        let path = root.join(FILE);
-        let text = match fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            Err(error) if error.kind() != ErrorKind::InvalidData => {
-                return Err(StoreError::io("read", &path)(error));
-            }
-            Err(error) => return Err(StoreError::IncarnationsUnreadable { path, why: error.to_string() }),
-        };
-        let unreadable = |why| StoreError::IncarnationsUnreadable { path: path.clone(), why };
-        let contents: IncarnationsFile =
-            toml::from_str(&text).map_err(|error| unreadable(error.message().to_owned()))?;
-        if contents.format > FORMAT {
-            let found = contents.format;
-            return Err(StoreError::NewerFormat { path: path.clone(), found, known: FORMAT });
-        }
+        let Some(contents) = IncarnationsFile::read(root)? else { return Ok(None) };
+        let unreadable = |why| IncarnationsFile::unreadable(root.join(FILE), why);
         let read = Self::of(&contents).map_err(unreadable)?;
         if (FORMAT, read.sum()) == (contents.format, contents.sum) {
             return Ok(Some(read));
@@ -163,7 +162,6 @@ impl Incarnations {
 
     /// Replaces the file in `root`.
     pub(super) fn write(&self, root: &Path) -> Result<(), StoreError> {
-        let path = root.join(FILE);
         let contents = IncarnationsFile {
             format: FORMAT,
             fence: self.fence,
@@ -171,11 +169,7 @@ impl Incarnations {
             sum: self.sum(),
             peers: self.peers.iter().map(|(id, peer)| (id.to_string(), peer.to_string())).collect(),
         };
-        let text = toml::to_string(&contents).map_err(|error| StoreError::IncarnationsUnreadable {
-            path: path.clone(),
-            why: error.to_string(),
-        })?;
-        durable::write_file(&path, text.as_bytes())
+        contents.write(root)
     }
 
     fn sum(&self) -> u32 {
@@ -192,6 +186,8 @@ impl Incarnations {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

@@ -26,6 +26,7 @@ mod space;
 mod starts;
 mod states;
 mod tables;
+mod toml_file;
 
 pub use directory::Directory;
 pub use divergence::Divergence;

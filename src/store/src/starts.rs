@@ -27,15 +27,15 @@
 //! still opens the directory.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io::{self, ErrorKind};
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use rand::TryRng as _;
 use rand::rngs::SysRng;
 use serde::{Deserialize, Serialize};
 
-use super::{Incarnation, LogPosition, StoreError, StoredVote, durable};
+use super::toml_file::TomlFile;
+use super::{Incarnation, LogPosition, StoreError, StoredVote};
 
 /// The name of the file.
 pub(super) const FILE: &str = "starts.toml";
@@ -221,22 +221,8 @@ impl Starts {
 
     /// The content of the file in `root`; `None` when there is no file.
     fn read(root: &Path) -> Result<Option<Self>, StoreError> {
-        let path = root.join(FILE);
-        let unreadable = |why: String| StoreError::StartsUnreadable { path: path.clone(), why };
-        let text = match fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            Err(error) if error.kind() == ErrorKind::InvalidData => {
-                return Err(unreadable(error.to_string()));
-            }
-            Err(error) => return Err(StoreError::io("read", &path)(error)),
-        };
-        let file: StartsFile =
-            toml::from_str(&text).map_err(|error| unreadable(error.message().to_owned()))?;
-        if file.format > FORMAT {
-            let found = file.format;
-            return Err(StoreError::NewerFormat { path: path.clone(), found, known: FORMAT });
-        }
+        let Some(file) = StartsFile::read(root)? else { return Ok(None) };
+        let unreadable = |why| StartsFile::unreadable(root.join(FILE), why);
         if (file.format, file.sum) != (FORMAT, file.checksum()) {
             return Err(unreadable("its checksum does not agree".to_owned()));
         }
@@ -245,10 +231,7 @@ impl Starts {
 
     /// Replaces the file in `root`.
     fn write(&self, root: &Path) -> Result<(), StoreError> {
-        let path = root.join(FILE);
-        let text = toml::to_string(&StartsFile::of(self))
-            .map_err(|error| StoreError::StartsUnreadable { path: path.clone(), why: error.to_string() })?;
-        durable::write_file(&path, text.as_bytes())
+        StartsFile::of(self).write(root)
     }
 }
 
@@ -279,6 +262,19 @@ struct PeerEntry {
     held: Option<[u64; 3]>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     address: Option<String>,
+}
+
+impl TomlFile for StartsFile {
+    const NAME: &'static str = FILE;
+    const FORMAT: u32 = FORMAT;
+
+    fn format(&self) -> u32 {
+        self.format
+    }
+
+    fn unreadable(path: PathBuf, why: String) -> StoreError {
+        StoreError::StartsUnreadable { path, why }
+    }
 }
 
 impl StartsFile {

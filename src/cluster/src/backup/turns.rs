@@ -199,16 +199,14 @@ mod tests {
         assert_eq!(Looker::of(1).at(Duration::ZERO, &off), Step::Wait);
     }
 
+    /// The fifth turn was node 2's, whose backup was good.
+    fn last(made_at_ms: u64) -> Backups {
+        let good = Some(good(2, made_at_ms));
+        scheduled(BackupTurn { number: 5, node: 2, good, ..Default::default() })
+    }
+
     #[test]
     fn whoever_took_the_last_one_takes_the_next_when_it_is_due() {
-        let last = |made_at_ms| {
-            scheduled(BackupTurn {
-                number: 5,
-                node: 2,
-                good: Some(good(2, made_at_ms)),
-                ..Default::default()
-            })
-        };
         let early = last(1_000_000 - EVERY_S * 1000 + 1);
         let late = last(1_000_000 - EVERY_S * 1000);
         assert_eq!(Looker::of(2).at(Duration::ZERO, &early), Step::Wait);
@@ -221,14 +219,6 @@ mod tests {
 
     #[test]
     fn members_whose_clocks_disagree_do_not_take_one_after_another() {
-        let last = |made_at_ms| {
-            scheduled(BackupTurn {
-                number: 5,
-                node: 2,
-                good: Some(good(2, made_at_ms)),
-                ..Default::default()
-            })
-        };
         // By this node's clock another one's backup is hours old as it comes.
         let mut looker = Looker::of(1);
         assert_eq!(looker.at(Duration::ZERO, &last(999_999)), Step::Wait);

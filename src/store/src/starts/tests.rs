@@ -1,3 +1,5 @@
+use std::fs;
+
 use super::*;
 
 const OWN: Incarnation = Incarnation::from_number(7);
