@@ -194,11 +194,10 @@ fn understand_done(answer: &Answer) -> Outcome {
     if answer.status == 200 { Outcome::Done } else { refusal(answer) }
 }
 
-/// 503 is the only permitted refusal of a valid request, and 408 where the node was stopped for a while: it
-/// cannot tell its own pause from that of a client that has not sent all yet.
+/// 503 is the only permitted refusal of a valid request.
 fn refusal(answer: &Answer) -> Outcome {
     match answer.status {
-        408 | 503 => Outcome::Unknown,
+        503 => Outcome::Unknown,
         status => Outcome::Wrong(format!("status {status}: {}", answer.text())),
     }
 }
@@ -217,9 +216,9 @@ mod tests {
     }
 
     #[test]
-    fn only_503_408_and_an_absent_content_are_answers_that_a_sound_request_may_get() {
+    fn only_503_and_an_absent_content_are_answers_that_a_sound_request_may_get() {
         assert_eq!(understand_key(&answer(503)), Outcome::Unknown);
-        assert_eq!(understand_key(&answer(408)), Outcome::Unknown);
+        assert!(matches!(understand_key(&answer(408)), Outcome::Wrong(_)), "its request was sent whole");
         assert_eq!(understand_read(&answer(404)), Outcome::Absent);
         assert!(matches!(understand_key(&answer(404)), Outcome::Wrong(_)));
         assert!(matches!(understand_read(&answer(500)), Outcome::Wrong(_)));

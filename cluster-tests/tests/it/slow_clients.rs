@@ -35,6 +35,14 @@ fn announced(method: &str, path: &str) -> Vec<u8> {
     format!("{method} {path} HTTP/1.1\r\nHost: keymoot\r\nContent-Length: 60000\r\n\r\n{{").into_bytes()
 }
 
+/// The next answer of a connection that is kept.
+fn answered(mut stream: &TcpStream) -> String {
+    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    let mut part = [0; 4096];
+    let bytes = stream.read(&mut part).unwrap();
+    String::from_utf8_lossy(&part[..bytes]).into_owned()
+}
+
 /// All that comes, and whether the connection ended.
 fn received(mut stream: TcpStream, deadline: Instant) -> (String, bool) {
     let mut all = Vec::new();
@@ -127,6 +135,51 @@ fn what_a_client_announces_and_never_sends_is_waited_for_only_so_long() {
     assert_eq!(held, [""; 0], "these connections are still open");
     assert!(counted(node, "body").unwrap() > 9.5 && counted(node, "head").unwrap() > 1.5);
     must_serve(node, signer, "after");
+}
+
+#[test]
+fn what_came_while_a_node_was_stopped_is_answered_when_it_goes_on() {
+    let cluster = Options::default()
+        .nodes(1)
+        .env("KEYMOOT__HTTP__HEADER_TIMEOUT_MS", "1000")
+        .env("KEYMOOT__HTTP__BODY_TIMEOUT_MS", "1000")
+        .env("KEYMOOT__HTTP__KEEP_ALIVE_MS", "1000")
+        .start()
+        .unwrap();
+    let (signer, node) = (cluster.signer(), cluster.addresses()[0]);
+    let whole = || signer.request("POST", COMMON, &signer.custom_data("stopped", &[]));
+    let (head, body) = ("GET /healthz HTTP/1.1\r\nHost: a\r\n", b"\r\n");
+    // What the node has of each request when it is stopped, and what comes then.
+    let mut waiting = Vec::new();
+    for _ in 0..20 {
+        let kept = send(node, b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n");
+        assert!(answered(&kept).starts_with("HTTP/1.1 200 "));
+        waiting.push(("a request on a kept connection", kept, whole()));
+        waiting.push(("a request on a connection that was just opened", connect(node), whole()));
+        waiting.push(("the rest of a head", send(node, head.as_bytes()), body.to_vec()));
+        let request = whole();
+        let (begun, rest) = request.split_at(request.len() - 20);
+        waiting.push(("the rest of a body", send(node, begun), rest.to_vec()));
+    }
+    // Until the node has what was sent.
+    std::thread::sleep(Duration::from_millis(100));
+    cluster.pause(1).unwrap();
+    for (_, stream, rest) in &mut waiting {
+        stream.write_all(rest).unwrap();
+    }
+    waiting.push(("a connection that was opened meanwhile", send(node, &whole()), vec![]));
+    // Longer than every limit, and what is cached of the time is old.
+    std::thread::sleep(Duration::from_secs(3));
+    cluster.resume(1).unwrap();
+    for (what, stream, _) in &waiting {
+        let answer = answered(stream);
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{what}: {answer:?}");
+    }
+    // The limits hold again.
+    let deadline = Instant::now() + CUT_WITHIN;
+    for (what, stream, _) in waiting {
+        assert!(received(stream, deadline).1, "{what}: it is still open");
+    }
 }
 
 #[test]

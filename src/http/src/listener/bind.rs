@@ -7,8 +7,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_http::HttpService;
 use actix_http::error::DispatchError;
+use actix_http::{HttpService, KeepAlive};
 use actix_service::{
     IntoServiceFactory as _, ServiceFactory, ServiceFactoryExt as _, fn_service, map_config,
 };
@@ -186,8 +186,9 @@ impl Worker {
         let app = app.map_err(|error: Error| error.error_response());
         HttpService::<T, _, BoxBody>::build()
             .graceful_shutdown_signal(stopping)
-            .keep_alive(self.timeouts.idle)
-            .client_request_timeout(self.timeouts.head)
+            // The stream below keeps these limits.
+            .keep_alive(KeepAlive::Os)
+            .client_request_timeout(Duration::ZERO)
             .client_disconnect_timeout(LINGER)
             .local_addr(self.address)
             .on_connect_ext(keep)

@@ -2,8 +2,10 @@
 //!
 //! actix-web limits the head of the first request of a connection and an idle connection, and nothing
 //! else: a later head, the rest of a body that nobody reads, and an answer that its client does not take
-//! would be waited for without end. So each connection knows whether something of it is being answered,
-//! and the stream below HTTP closes it when its client lets it wait too long.
+//! would be waited for without end. It also looks at its clock before it reads, so that a process that
+//! was stopped would refuse the requests that came meanwhile. So its limits are off: each connection knows
+//! whether something of it is being answered, and the stream below HTTP closes it when its client lets it
+//! wait too long.
 
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
@@ -17,6 +19,10 @@ use prometheus::IntCounterVec;
 use tokio::time::Instant;
 
 use crate::listener::settings::Http;
+
+/// How long after a limit was found passed a client is given up. A process that was stopped finds every
+/// limit passed when it goes on, and what its clients sent or took meanwhile has to be noticed first.
+pub(crate) const GRACE: Duration = Duration::from_millis(100);
 
 /// How long clients may be waited for.
 #[derive(Clone, Copy, Debug)]
@@ -57,8 +63,7 @@ impl ClientTimeouts {
 pub(crate) enum Overdue {
     /// A head did not come to its end.
     Head,
-    /// No next request came. actix-web has this limit, too, but counts anew whenever the connection is looked
-    /// at.
+    /// No next request came.
     Idle,
     /// The client took nothing of an answer.
     Write,
@@ -131,7 +136,9 @@ impl Waits {
         }
         match (self.answering, self.has_input) {
             (0, true) => Some((self.since + timeouts.head, Overdue::Head)),
-            (0, false) => Some((self.since + timeouts.idle, Overdue::Idle)),
+            (0, false) if self.has_served => Some((self.since + timeouts.idle, Overdue::Idle)),
+            // Whoever opens a connection has a request at hand.
+            (0, false) => Some((self.since + timeouts.head.min(timeouts.idle), Overdue::Head)),
             _ => None,
         }
     }

@@ -9,7 +9,7 @@ use actix_web::rt::net::{ActixStream, Ready, TcpStream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use crate::listener::connection::{Connection, Overdue};
+use crate::listener::connection::{Connection, GRACE, Overdue};
 use crate::listener::connection_table::Registration;
 
 /// The most that is read at once. HTTP takes apart all requests that it has read before it answers the first,
@@ -22,6 +22,8 @@ pub(crate) struct TimedStream {
     connection: Rc<Connection>,
     /// Wakes the task when the connection may be overdue, or earlier: it is set anew only when it is too late.
     alarm: Pin<Box<Sleep>>,
+    /// Since when the connection is overdue.
+    overdue_since: Option<Instant>,
     /// As much was read as there may be at once.
     has_read_enough: bool,
     /// The task wanted to read while the client was to take an answer first.
@@ -37,6 +39,7 @@ impl TimedStream {
             io,
             connection,
             alarm,
+            overdue_since: None,
             has_read_enough: false,
             is_read_withheld: false,
             _registration: registration,
@@ -53,12 +56,22 @@ impl TimedStream {
     }
 
     /// When to look again, or the error that closes the connection. `None` when it was idle for long enough.
-    fn look(&self) -> io::Result<Option<Instant>> {
-        let why = match self.connection.look(Instant::now()) {
-            Ok(deadline) => return Ok(Some(deadline)),
-            Err(Overdue::Idle) => return Ok(None),
+    fn look(&mut self) -> io::Result<Option<Instant>> {
+        let now = Instant::now();
+        let why = match self.connection.look(now) {
+            Ok(deadline) => {
+                self.overdue_since = None;
+                return Ok(Some(deadline));
+            }
             Err(why) => why,
         };
+        let end = *self.overdue_since.get_or_insert(now) + GRACE;
+        match why {
+            Overdue::Crowded => {}
+            _ if now < end => return Ok(Some(end)),
+            Overdue::Idle => return Ok(None),
+            Overdue::Head | Overdue::Write => {}
+        }
         self.connection.count(why);
         // What the client did not take would otherwise stay in the kernel for minutes.
         drop(self.io.set_zero_linger());
@@ -99,7 +112,6 @@ impl AsyncRead for TimedStream {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        this.look()?;
         if this.connection.is_blocked() {
             // Requests would pile up behind an answer that nobody takes.
             this.is_read_withheld = true;
@@ -128,7 +140,6 @@ impl AsyncRead for TimedStream {
 impl AsyncWrite for TimedStream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        this.look()?;
         let result = Pin::new(&mut this.io).poll_write(cx, bytes);
         this.written(result, cx)
     }
@@ -147,7 +158,6 @@ impl AsyncWrite for TimedStream {
         parts: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        this.look()?;
         let result = Pin::new(&mut this.io).poll_write_vectored(cx, parts);
         this.written(result, cx)
     }

@@ -29,9 +29,9 @@ fn request(headers: &[(&str, &str)]) -> HttpRequest {
 #[tokio::test(start_paused = true)]
 async fn every_head_has_its_time_and_not_the_first_alone() {
     let connection = connection();
-    assert_eq!((after(74, &connection), after(75, &connection)), (None, Some(Overdue::Idle)));
+    assert_eq!((after(4, &connection), after(5, &connection)), (None, Some(Overdue::Head)));
     for _ in 0..2 {
-        advance(Duration::from_secs(60)).await;
+        advance(Duration::from_secs(4)).await;
         connection.has_read();
         advance(Duration::from_secs(1)).await;
         connection.has_read();
