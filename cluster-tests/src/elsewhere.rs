@@ -56,12 +56,12 @@ impl Elsewhere {
         self.nodes.iter().flat_map(member).collect()
     }
 
-    /// Restores `backup` on these nodes, as an operator would: the first one chooses the fence.
+    /// Restores `backup` on these nodes, as an operator would: the first one chooses the fence. Returns what it said.
     ///
     /// # Errors
     /// When a restore fails; with its output.
-    pub fn restore(&self, backup: &Path, ids: &[u64]) -> Result<(), RigError> {
-        let mut fence = None;
+    pub fn restore(&self, backup: &Path, ids: &[u64]) -> Result<String, RigError> {
+        let (mut fence, mut first) = (None, String::new());
         for node in self.nodes.iter().filter(|node| ids.contains(&node.id)) {
             let mut arguments = vec!["backup".to_owned(), "restore".to_owned(), text(backup)];
             arguments.extend(["--config".to_owned(), text(&node.config)]);
@@ -69,8 +69,9 @@ impl Elsewhere {
             arguments.extend(fence.iter().flat_map(|fence| ["--fence".to_owned(), String::clone(fence)]));
             let said = operator::keymoot(&arguments)?.succeeded()?;
             fence = fence.or_else(|| fence_in(&said));
+            first = if first.is_empty() { said } else { first };
         }
-        Ok(())
+        Ok(first)
     }
 
     /// Starts every node, and waits until all are healthy and one leads.
@@ -100,6 +101,16 @@ impl Elsewhere {
             }
         });
         led.map_err(|error| RigError::Program(format!("{error}\n{}", self.log_tails())))
+    }
+
+    /// Lets the accounts and credentials be used that the backup brought back, as its restore said.
+    ///
+    /// # Errors
+    /// When the command fails; with its output.
+    pub fn confirm_accounts(&self) -> Result<(), RigError> {
+        let node = self.nodes.first().ok_or_else(|| RigError::Program("there is no node".to_owned()))?;
+        let confirm = ["account", "confirm", "--all", "--yes", "--config"].map(str::to_owned);
+        operator::keymoot(&[&confirm[..], &[text(&node.config)]].concat())?.succeeded().map(drop)
     }
 
     /// Kills a node.

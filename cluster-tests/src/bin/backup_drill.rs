@@ -73,6 +73,7 @@ fn run(arguments: &Arguments) -> Result<bool, RigError> {
     elsewhere.restore(&file, &[1, 2, 3])?;
     println!("restored on three nodes with other ports in {:.2} s", restoring.elapsed().as_secs_f64());
     elsewhere.start()?;
+    elsewhere.confirm_accounts()?;
     println!("serving again {:.2} s after the restore was begun", restoring.elapsed().as_secs_f64());
     let findings = promised.audit(&signer, &elsewhere.addresses())?;
     for finding in &findings {

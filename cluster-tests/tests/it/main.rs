@@ -1,5 +1,6 @@
 //! The tests with real processes, one promise a file. They are one program, so that it is linked once.
 
+mod account_life;
 mod address_change;
 mod backup_restore;
 mod backup_schedule;

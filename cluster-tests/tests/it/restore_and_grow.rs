@@ -52,10 +52,17 @@ impl Lost {
     /// Every key from before is at these nodes, and new ones are made at the last.
     fn assert_kept_at(&mut self, names: &[&str]) {
         let last = names.last().unwrap();
+        confirm_accounts(&self.cluster, last);
         let key = self.cluster.signer().create(self.cluster.node(last).api, "after").unwrap();
         self.ledger.enter(key, "after");
         self.ledger.assert_kept(&self.cluster.signer(), &self.cluster.apis(names));
     }
+}
+
+/// Lets the accounts be served that the backup brought back, as its restore says.
+fn confirm_accounts(cluster: &Grown, at: &str) {
+    let config = cluster.config(at);
+    cluster.must(&["account", "confirm", "--all", "--yes", "--config", &config]).unwrap();
 }
 
 /// Waits until the cluster has the key of this node's CA.
@@ -188,6 +195,7 @@ fn a_member_signs_nothing_that_its_peers_refuse_and_what_it_says_instead_helps()
     assert_eq!(joined.code, Some(0), "{joined:?}");
     cluster.serve("b").unwrap();
     cluster.await_voters("a", 2).unwrap();
+    confirm_accounts(&cluster, "a");
     ledger.assert_kept(&cluster.signer(), &cluster.apis(&["a", "b"]));
 }
 

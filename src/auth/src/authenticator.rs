@@ -7,6 +7,8 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::request::Request;
 use super::{
@@ -29,6 +31,8 @@ pub struct Verified {
     /// `None` when it named its keys by their ids, or is about no content.
     pub(super) content: Option<ContentId>,
     pub(super) nonce: Option<Nonce>,
+    /// Where the credential's last grant is noted; `None` when there is no credential.
+    pub(super) last_used_ms: Option<Arc<AtomicU64>>,
 }
 
 impl Verified {
@@ -44,7 +48,10 @@ impl Verified {
 
     /// Grants, and audits the grant. To be called once the nonce is spent.
     pub(super) fn grant(self) -> Grant {
-        let Self { account, credential, scope, scheme, caller, content, .. } = self;
+        let Self { account, credential, scope, scheme, caller, content, last_used_ms, .. } = self;
+        if let Some(last_used_ms) = last_used_ms {
+            last_used_ms.store(now_ms(), Ordering::Relaxed);
+        }
         Grant::issue(account, scope, scheme, credential, caller, content.as_ref())
     }
 
@@ -74,9 +81,16 @@ impl Authenticator {
     /// # Errors
     /// [`AuthError::Denied`] says why not, [`AuthError::Unreadable`] that this cannot be told here.
     pub fn verify(&self, request: &Request) -> Result<Verified, AuthError> {
-        let account = self.directory.account(&request.account)?;
-        let decided = request.decide(account.as_ref());
-        certain(decided, account.as_deref(), request)
+        let found = self.directory.account(&request.account)?;
+        // To the caller a suspended account is no account, in what is answered and in the work for it.
+        let account = found.as_ref().filter(|account| !account.is_suspended);
+        let decided = request.decide(account);
+        if found.is_some()
+            && let Err(Denied::Signature { fault: SignatureFault::UnknownAccount, .. }) = decided
+        {
+            return Err(request.denied(SignatureFault::Suspended).into());
+        }
+        certain(decided, account.map(|account| &**account), request)
     }
 }
 
@@ -121,6 +135,7 @@ impl Request {
             caller: self.caller,
             content: self.content.clone(),
             nonce: offer.nonce(&self.account, &key.name),
+            last_used_ms: Some(key.last_used_ms.clone()),
             account: account.clone(),
         })
     }
@@ -152,6 +167,9 @@ impl Authenticator {
         let Some(account) = self.directory.account(&claim.account)? else {
             return denied(SignatureFault::UnknownAccount);
         };
+        if account.is_suspended {
+            return denied(SignatureFault::Suspended);
+        }
         match (offers_proof, keys_of(&account, scope).is_empty()) {
             (false, _) => denied(SignatureFault::Missing),
             (true, true) if account.unopened.contains(&scope) => Err(unopened(&account, scope).into()),
@@ -159,6 +177,11 @@ impl Authenticator {
             (true, false) => Ok(within_bounds(&account, scope, Some(&claim.ca_system), caller)?),
         }
     }
+}
+
+fn now_ms() -> u64 {
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// The keys that may open `scope`.

@@ -87,6 +87,7 @@ impl Denied {
         match self {
             Self::Signature { fault: SignatureFault::Missing, .. } => "missing",
             Self::Signature { fault: SignatureFault::UnknownAccount, .. } => "unknown_account",
+            Self::Signature { fault: SignatureFault::Suspended, .. } => "suspended",
             Self::Signature { fault: SignatureFault::NoCredential, .. } => "no_credential",
             Self::Signature { fault: SignatureFault::Mismatch, .. } => "mismatch",
             Self::Signature { fault: SignatureFault::Stale, .. } => "stale",
@@ -109,6 +110,9 @@ pub enum SignatureFault {
     /// There is no such account.
     #[error("no such account")]
     UnknownAccount,
+    /// The account is suspended.
+    #[error("the account is suspended; `keymoot account show` tells since when, and how it is resumed")]
+    Suspended,
     /// The account has no credential that opens the scope.
     #[error("the account has no credential of that scope")]
     NoCredential,

@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use zeroize::Zeroizing;
 
@@ -19,6 +20,8 @@ pub struct SigningKey {
     pub scheme: Scheme,
     /// The key's text bytes.
     pub secret: Zeroizing<Vec<u8>>,
+    /// Where its last grant is noted: milliseconds since 1970 UTC.
+    pub last_used_ms: Arc<AtomicU64>,
 }
 
 impl fmt::Debug for SigningKey {
@@ -32,6 +35,9 @@ impl fmt::Debug for SigningKey {
 pub struct OpenAccount {
     /// The account as it is replicated.
     pub account: Account,
+    /// Whether it is suspended: whatever a request proves, it is refused.
+    pub is_suspended: bool,
+    /// The keys of the credentials that have not ended.
     pub keys: Vec<SigningKey>,
     /// The scopes of those that this node cannot open. Whether they made a signature cannot be told here.
     pub unopened: Vec<Scope>,

@@ -97,6 +97,11 @@ impl Request {
         Ok(Self { ca_system: Some(CaSystem::new(ca_system)?), ..self })
     }
 
+    /// The account that it claims to be of.
+    pub const fn account(&self) -> &AccountId {
+        &self.account
+    }
+
     /// Everything offered as proof, the strongest first. Who signs for Widevine is held to that.
     pub(super) fn offers(&self) -> Vec<PresentedProof<'_>> {
         let mut offers = match &self.signature {

@@ -63,6 +63,7 @@ impl Request {
             caller: self.caller,
             content: self.content.clone(),
             nonce: None,
+            last_used_ms: None,
         }
     }
 

@@ -9,10 +9,12 @@ use tokio::sync::{oneshot, watch};
 
 use keymoot_model::NodeId;
 use keymoot_state::{Command, Response};
+use keymoot_store::QuorumContact;
 use keymoot_telemetry::write_grants;
 
 use crate::error::ClusterError;
 use crate::node::Node;
+use crate::ops::credential_uses::UseRegistry;
 use crate::raft::state_view::StateView;
 use crate::read::barrier::{BarrierBatcher, barrier_batcher};
 use crate::wire::admin::ClusterStatus;
@@ -97,6 +99,32 @@ impl Cluster {
     /// The applied state of this node.
     pub fn state(&self) -> &StateView {
         &self.node.state
+    }
+
+    /// When this node last noted that it was in contact with a quorum: seconds since 1970 UTC.
+    pub fn noted_contact_s(&self) -> Option<u64> {
+        let noted = QuorumContact::last_s(&self.node.data_dir);
+        noted.unwrap_or_else(|error| {
+            // The count then begins at the start: what the file said is gone, and what the node grants is bounded.
+            tracing::error!(%error, "the note of the last contact with the quorum cannot be read");
+            None
+        })
+    }
+
+    /// Notes that this node is in contact with a quorum, for its next start.
+    pub fn note_contact(&self, at_s: u64) {
+        let data_dir = self.node.data_dir.clone();
+        // A disk may take its time, and nobody waits for it.
+        drop(tokio::task::spawn_blocking(move || {
+            if let Err(error) = QuorumContact::note(&data_dir, at_s) {
+                tracing::warn!(%error, "the contact with the quorum is not noted for the next start");
+            }
+        }));
+    }
+
+    /// Where the last use of each credential is noted.
+    pub fn credential_uses(&self) -> UseRegistry {
+        self.node.uses.clone()
     }
 
     pub fn node_id(&self) -> NodeId {

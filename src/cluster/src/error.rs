@@ -31,6 +31,12 @@ pub enum ClusterError {
     /// and the way out.
     #[error("{0}")]
     Diverged(String),
+    /// The node has not been in contact with a quorum for so long that it must assume that rights were taken away.
+    #[error(
+        "this node has been cut off from the quorum for {for_s} s, longer than auth.cut_off_grants_s allows: restore its \
+         way to the other nodes, or raise the setting and restart it"
+    )]
+    CutOff { for_s: u64 },
     /// The node is stopping, or has stopped after a fault that its log describes.
     #[error("the node has stopped")]
     Stopped,

@@ -39,13 +39,17 @@ pub use members::authority::{AuthorityError, AuthorityPlan, NodeAuthority, finge
 pub use members::join_client::{JoinError, ask_to_join};
 pub use members::leader_transfer::LeaderTransferError;
 pub use members::placement::{advice, failures_survived};
-pub use ops::admin::ADMIN_DEADLINE;
+pub use ops::admin::{ADMIN_DEADLINE, account_details};
 pub use ops::admin_client::{AdminClient, AdminError};
+pub use ops::credential_uses::UseRegistry;
 pub use peer::fence::fenced_off;
 pub use raft::rebuild::RebuildError;
 pub use raft::state_view::StateView;
 pub use start::{StartError, silence};
-pub use wire::admin::{AdminRequest, AdminResponse, ClusterStatus, DiskStatus, NodeStatus, PeerStatus};
+pub use wire::admin::{
+    AccountDetails, AdminRequest, AdminResponse, ClusterStatus, ContentsQuery, CredentialUses, DiskStatus,
+    NodeStatus, PeerStatus,
+};
 pub use wire::join::{Admitted, JoinReply, JoinRequest, ProvenJoin};
 pub use wire::membership_change::{Change, ChangePlan, ChangeRequest, MemberState, Verdict};
 pub use wire::message::PROTOCOL;

@@ -1,5 +1,6 @@
 //! A running node: its services and its background tasks. They are built only here.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::runtime::Handle;
@@ -24,6 +25,7 @@ use crate::members::reconciler::MembershipReconciler;
 use crate::members::reporting::Reporting;
 use crate::ops::admin::AdminService;
 use crate::ops::complaints::Complaints;
+use crate::ops::credential_uses::UseRegistry;
 use crate::ops::damage::{DamageReport, DamageWatch};
 use crate::ops::monitor::Monitor;
 use crate::ops::operator_commands::OperatorCommands;
@@ -89,6 +91,9 @@ pub(crate) struct Node {
     pub status: Arc<StatusService>,
     pub damage: DamageReport,
     pub keyring_report: KeyringReport,
+    pub uses: UseRegistry,
+    /// The node's data directory.
+    pub data_dir: PathBuf,
     pub server: Arc<PeerServer>,
     pub metrics: Arc<Metrics>,
 }
@@ -127,7 +132,12 @@ impl Node {
             parts.raft.clone(),
             parts.state.clone(),
             parts.disk.clone(),
-            Complaints::new(base.damage.clone(), base.keyring_report.clone(), base.hold.clone()),
+            Complaints::new(
+                base.damage.clone(),
+                base.keyring_report.clone(),
+                base.hold.clone(),
+                parts.state.clone(),
+            ),
         ));
         let endpoint = RaftEndpoint::new(
             parts.raft.clone(),
@@ -212,6 +222,8 @@ impl Node {
             status,
             damage: base.damage,
             keyring_report,
+            uses: base.uses,
+            data_dir: parts.info.data_dir.clone(),
             server: Arc::new(server),
             metrics: parts.metrics,
         };
@@ -235,6 +247,7 @@ struct Base {
     final_stop: FinalStop,
     damage: DamageReport,
     keyring_report: KeyringReport,
+    uses: UseRegistry,
 }
 
 impl Base {
@@ -286,6 +299,7 @@ impl Base {
             hold,
             final_stop: parts.final_stop.clone(),
             keyring_report: KeyringReport::new(parts.local.keyring.clone()),
+            uses: UseRegistry::default(),
             damage: DamageReport::new(parts.id, parts.info.data_dir.clone(), parts.state.clone()),
         }
     }
@@ -302,15 +316,16 @@ impl Base {
         let keyring = self.local.keyring.clone();
         let commands = OperatorCommands::new(keyring, state.clone(), barrier.clone(), forwarder.clone());
         Services {
-            admin: AdminService::new(
+            admin: AdminService {
                 status,
                 rewrap,
                 founder,
-                self.members.clone(),
-                state.clone(),
-                barrier.clone(),
+                members: self.members.clone(),
+                state: state.clone(),
+                barrier: barrier.clone(),
                 commands,
-            ),
+                uses: self.uses.clone(),
+            },
             members: self.members.clone(),
             joins: JoinService::new(
                 self.local.clone(),

@@ -34,8 +34,15 @@ pub enum TomlFileError {
 /// # Errors
 /// [`TomlFileError`], naming file and line.
 pub fn read<T: DeserializeOwned>(path: &Path, what: &'static str) -> Result<T, TomlFileError> {
-    let text = text(path, what)?;
-    toml::from_str(&text).map_err(|error| syntax(path, &text, &error))
+    parse(path, &text(path, what)?)
+}
+
+/// Reads the text of a file.
+///
+/// # Errors
+/// [`TomlFileError::Syntax`], naming file and line.
+pub fn parse<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T, TomlFileError> {
+    toml::from_str(text).map_err(|error| syntax(path, text, &error))
 }
 
 /// The text of a file, for who looks into it more than once.

@@ -7,7 +7,7 @@ use tokio::sync::Semaphore;
 
 use keymoot_protocol::{ServerKeys, SignatureWindow};
 use keymoot_service::DrmHandle;
-use keymoot_service::{Accounts, Keys, Licenses, Nonces, Policies, Readiness};
+use keymoot_service::{Accounts, Keys, Licenses, Nonces, Policies, QuorumContact, Readiness};
 use keymoot_telemetry::Metrics;
 
 use crate::listener::connection::ClientTimeouts;
@@ -23,6 +23,8 @@ pub struct Api {
     pub allowed_origins: Arc<[WebOrigin]>,
     pub policies: Policies,
     pub accounts: Arc<Accounts>,
+    /// Whether this node knows what may be granted.
+    pub contact: Arc<QuorumContact>,
     /// Nonces of signed requests.
     pub nonces: Arc<Nonces>,
     /// What this server proves itself with, once the cluster has it.

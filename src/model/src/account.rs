@@ -13,7 +13,7 @@ pub enum Scope {
     Encryption,
     License,
     Policy,
-    /// Accounts and the cluster.
+    /// Nothing. Old records may have it; no new credential gets it.
     Admin,
 }
 

@@ -16,6 +16,9 @@ pub enum AccountError {
     /// A scheme of the Widevine API for another scope.
     #[error("credential `{0}`: its scheme only opens scope `encryption`")]
     Scope(String),
+    /// It would open nothing.
+    #[error("credential `{0}`: scope `admin` opens nothing; the scopes are encryption, license and policy")]
+    AdminScope(String),
     /// The URL is none of the web.
     #[error("license_url must start with https:// or http://")]
     LicenseUrl,
@@ -36,10 +39,17 @@ pub struct CredentialTerms<'a> {
 }
 
 impl CredentialTerms<'_> {
-    fn check(self) -> Result<(), AccountError> {
+    /// Whether a credential can be of these terms.
+    ///
+    /// # Errors
+    /// [`AccountError`] says why not.
+    pub fn check(self) -> Result<(), AccountError> {
         let Self { name, scope, scheme } = self;
         if name.is_empty() || name.len() > Credential::NAME_BYTES_MAX {
             return Err(AccountError::CredentialName);
+        }
+        if scope == Scope::Admin {
+            return Err(AccountError::AdminScope(name.to_owned()));
         }
         if scheme.is_widevine() && scope != Scope::Encryption {
             return Err(AccountError::Scope(name.to_owned()));
@@ -49,6 +59,11 @@ impl CredentialTerms<'_> {
 }
 
 impl Credential {
+    /// What is checked of it.
+    pub fn terms(&self) -> CredentialTerms<'_> {
+        CredentialTerms { name: &self.name, scope: self.scope, scheme: self.scheme }
+    }
+
     /// The longest name, in bytes.
     pub const NAME_BYTES_MAX: usize = 64;
 }
@@ -59,11 +74,7 @@ impl Account {
     /// # Errors
     /// [`AccountError`] says why not.
     pub fn check(&self) -> Result<(), AccountError> {
-        let credentials = self.credentials.iter().map(|credential| CredentialTerms {
-            name: &credential.name,
-            scope: credential.scope,
-            scheme: credential.scheme,
-        });
+        let credentials = self.credentials.iter().map(Credential::terms);
         Self::check_terms(&self.ca_systems, credentials, self.license_url.as_deref())
     }
 
@@ -117,6 +128,8 @@ mod tests {
         assert_eq!(check(&[udrm(&"n".repeat(65))]), Err(AccountError::CredentialName));
         let widevine = [("w", Scope::License, Scheme::WidevineAes)];
         assert_eq!(check(&widevine), Err(AccountError::Scope("w".into())));
+        let admin = [("x", Scope::Admin, Scheme::MutualTls)];
+        assert_eq!(check(&admin), Err(AccountError::AdminScope("x".into())));
     }
 
     #[test]

@@ -4,7 +4,9 @@
 //! they are parsed; a value of such a type is always valid.
 
 mod account;
+mod account_change;
 mod account_check;
+mod account_status;
 mod auxiliary;
 mod cluster_name;
 pub mod empty_is_none;
@@ -19,7 +21,9 @@ mod viewer;
 mod wrapped;
 
 pub use account::{Account, Consistency, Credential, ResponseShape, Scheme, Scope};
+pub use account_change::{AccountChange, AccountSettings};
 pub use account_check::{AccountError, CredentialTerms};
+pub use account_status::{AccountStatus, RevokedCredential};
 pub use auxiliary::{Auxiliary, Rating, SystemHeader};
 pub use cluster_name::{ClusterName, ClusterNameError};
 pub use ids::{AccountId, ContentId, IdError, Kid, NodeId, PolicyName, TrackName};

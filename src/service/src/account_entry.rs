@@ -1,15 +1,18 @@
-//! The accounts file: accounts as a person writes them, with signing keys in files of their own.
+//! The accounts file: accounts as a person declares them, with signing keys in files of their own.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use ipnet::IpNet;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
+use sha2::{Digest as _, Sha256};
 
 use keymoot_crypto::SecretBytes;
 use keymoot_crypto::secret_file::{self, SecretFileError, beside};
 use keymoot_crypto::toml_file::{self, TomlFileError};
-use keymoot_model::{Account, AccountId, Consistency, CredentialTerms, ResponseShape, Scheme, Scope};
+use keymoot_model::{
+    Account, AccountId, Consistency, CredentialTerms, ResponseShape, Scheme, Scope, TimeStamp,
+};
 
 /// Why an accounts file is refused.
 #[derive(Debug, thiserror::Error)]
@@ -77,6 +80,14 @@ pub struct CredentialEntry {
     pub scheme: Scheme,
     /// Holds the key's text; a secret file.
     pub key_file: PathBuf,
+    /// When it ends.
+    #[serde(default, deserialize_with = "time_stamp")]
+    pub expires_at: Option<TimeStamp>,
+}
+
+fn time_stamp<'de, D: Deserializer<'de>>(from: D) -> Result<Option<TimeStamp>, D::Error> {
+    let text = String::deserialize(from)?;
+    text.parse().map(Some).map_err(serde::de::Error::custom)
 }
 
 /// The scheme of a credential that names none: uDRM's own.
@@ -95,18 +106,30 @@ pub struct SigningKey<'a> {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct FileText {
+    revision: Option<u64>,
     #[serde(default, rename = "account")]
     accounts: Vec<AccountEntry>,
+}
+
+/// An accounts file that was read.
+#[derive(Debug)]
+pub struct AccountsFile {
+    /// Which of its versions this is; later ones have higher numbers.
+    pub revision: Option<u64>,
+    /// SHA-256 of its text.
+    pub digest: [u8; 32],
+    pub accounts: Vec<AccountEntry>,
 }
 
 /// Reads an accounts file. Key files are not opened yet; see [`AccountEntry::signing_keys`].
 ///
 /// # Errors
 /// [`AccountsFileError`], naming file and line or account.
-pub fn load_accounts(path: &Path) -> Result<Vec<AccountEntry>, AccountsFileError> {
-    let file: FileText = toml_file::read(path, "accounts file")?;
+pub fn load_accounts(path: &Path) -> Result<AccountsFile, AccountsFileError> {
+    let text = toml_file::text(path, "accounts file")?;
+    let file: FileText = toml_file::parse(path, &text)?;
     let mut seen = BTreeSet::new();
-    let mut accounts = file.accounts;
+    let FileText { revision, mut accounts } = file;
     for account in &mut accounts {
         account.normalise(path);
         let problem = if seen.insert(account.id.clone()) {
@@ -122,7 +145,7 @@ pub fn load_accounts(path: &Path) -> Result<Vec<AccountEntry>, AccountsFileError
             });
         }
     }
-    Ok(accounts)
+    Ok(AccountsFile { revision, digest: Sha256::digest(text).into(), accounts })
 }
 
 impl AccountEntry {
@@ -196,7 +219,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("accounts.toml");
         std::fs::write(&path, text).unwrap();
-        load_accounts(&path).map_err(|error| error.to_string())
+        load_accounts(&path).map(|file| file.accounts).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -204,6 +227,7 @@ mod tests {
         let accounts = load(EXAMPLE).unwrap();
         assert_eq!(accounts[0].ca_systems, ["ovp"]);
         assert_eq!(accounts[0].credentials.len(), 2);
+        assert_eq!(accounts[0].credentials[1].expires_at.unwrap().to_string(), "2027-12-31T00:00:00Z");
         assert!(accounts[0].credentials[0].key_file.is_absolute());
     }
 
@@ -217,6 +241,7 @@ mod tests {
             bad("scope = \"license\"", "scope = \"license\"\nscheme = \"widevine-aes\"")
                 .contains("only opens scope")
         );
+        assert!(bad("scope = \"license\"", "scope = \"admin\"").contains("scope `admin` opens nothing"));
         assert!(bad("https://drm", "ftp://drm").contains("license_url must start with"));
         assert!(
             load("[[account]]\nid = \"a\"\n[[account]]\nid = \"a\"\n")
@@ -248,6 +273,7 @@ mod tests {
             scope,
             scheme: Scheme::UdrmSha1,
             key_file: path(name),
+            expires_at: None,
         };
         let mut account = load("[[account]]\nid = \"a\"\n").unwrap().remove(0);
         account.credentials = vec![credential("k1", Scope::Encryption), credential("k2", Scope::License)];

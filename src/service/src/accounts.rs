@@ -1,18 +1,19 @@
 //! Accounts as authentication needs them: with their signing keys opened, from memory.
 //!
 //! The replicated accounts hold wrapped secrets. Opened ones are kept as long as no account of the
-//! state has changed since; a change of any account outdates them all, which is cheap because
-//! changes are rare and opening takes microseconds.
+//! state has changed since, and no credential of theirs has ended; a change of any account outdates them all, which is
+//! cheap because changes are rare and opening takes microseconds.
 
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use quick_cache::sync::Cache;
 use zeroize::Zeroizing;
 
 use keymoot_auth::{AccountDirectory, OpenAccount, SigningKey, Unreadable};
-use keymoot_cluster::{Cluster, ClusterError};
+use keymoot_cluster::{Cluster, ClusterError, UseRegistry};
 use keymoot_crypto::{CredentialPlace, Keyring, SecretBytes, UnwrapError};
-use keymoot_model::{Account, AccountId, Credential};
+use keymoot_model::{Account, AccountId, AccountStatus, Consistency, Credential};
 use keymoot_state as state;
 use keymoot_state::StateError;
 
@@ -25,14 +26,30 @@ const OPEN_ACCOUNTS_MAX: usize = 10_000;
 pub struct Accounts<R = Cluster> {
     cluster: R,
     keyring: Arc<Keyring>,
-    /// Each with the state's account changes as of which it was opened.
-    open: Cache<AccountId, (u64, Arc<OpenAccount>)>,
+    uses: UseRegistry,
+    open: Cache<AccountId, Kept>,
+}
+
+/// An opened account, for as long as nothing has changed.
+#[derive(Clone)]
+struct Kept {
+    /// The state's account changes as of which it was opened.
+    as_of: u64,
+    /// When the next credential ends: milliseconds since 1970 UTC.
+    until_ms: u64,
+    open: Arc<OpenAccount>,
 }
 
 impl<R: ReplicatedState> Accounts<R> {
     /// Over this cluster, with this keyring.
-    pub fn new(cluster: R, keyring: Arc<Keyring>) -> Self {
-        Self { cluster, keyring, open: Cache::new(OPEN_ACCOUNTS_MAX) }
+    pub fn new(cluster: R, keyring: Arc<Keyring>, uses: UseRegistry) -> Self {
+        Self { cluster, keyring, uses, open: Cache::new(OPEN_ACCOUNTS_MAX) }
+    }
+
+    /// Whether the account's reads are answered from this node's own state, as far as that is known here.
+    pub fn reads_locally(&self, id: &AccountId) -> bool {
+        let account = self.account(id).ok().flatten();
+        account.is_some_and(|open| open.account.consistency == Consistency::Local)
     }
 
     /// Makes sure that accounts changed elsewhere before now are seen here. For a request that was
@@ -53,16 +70,18 @@ impl<R: ReplicatedState> Accounts<R> {
         self.keyring.unwrap_credential(&credential.secret, place)
     }
 
-    fn open(&self, account: Account) -> OpenAccount {
+    fn open(&self, account: Account, status: &AccountStatus, now_ms: u64) -> OpenAccount {
         let mut keys = Vec::with_capacity(account.credentials.len());
         let mut unopened = Vec::new();
-        for credential in &account.credentials {
+        let in_force = |credential: &&Credential| !status.is_expired(&credential.name, now_ms);
+        for credential in account.credentials.iter().filter(in_force) {
             match self.open_credential(&account, credential) {
                 Ok(secret) => keys.push(SigningKey {
                     name: credential.name.clone(),
                     scope: credential.scope,
                     scheme: credential.scheme,
                     secret: Zeroizing::new(secret.expose().to_vec()),
+                    last_used_ms: self.uses.cell(&account.id, &credential.name),
                 }),
                 // The others may still serve.
                 Err(error) => {
@@ -74,7 +93,7 @@ impl<R: ReplicatedState> Accounts<R> {
                 }
             }
         }
-        OpenAccount { account, keys, unopened }
+        OpenAccount { account, is_suspended: status.is_suspended(), keys, unopened }
     }
 }
 
@@ -82,20 +101,30 @@ impl<R: ReplicatedState> AccountDirectory for Accounts<R> {
     fn account(&self, id: &AccountId) -> Result<Option<Arc<OpenAccount>>, Unreadable> {
         // Read before the account is: what is opened may then be newer than it says, never older.
         let changes = self.cluster.account_changes();
-        if let Some((as_of, open)) = self.open.get(id)
-            && as_of == changes
+        let now_ms = now_ms();
+        if let Some(kept) = self.open.get(id)
+            && kept.as_of == changes
+            && now_ms < kept.until_ms
         {
-            return Ok(Some(open));
+            return Ok(Some(kept.open));
         }
-        let account = state::account(self.cluster.state(), id).map_err(|error| unreadable(&error))?;
+        let tables = self.cluster.state();
+        let account = state::account(tables, id).map_err(|error| unreadable(&error))?;
         let Some(account) = account else { return Ok(None) };
-        let open = Arc::new(self.open(account));
+        let status = state::account_status(tables, id).map_err(|error| unreadable(&error))?;
+        let open = Arc::new(self.open(account, &status, now_ms));
         // A master key that is missing may come with the next look.
         if open.unopened.is_empty() {
-            self.open.insert(id.clone(), (changes, open.clone()));
+            let until_ms = status.next_expiry_ms(now_ms).unwrap_or(u64::MAX);
+            self.open.insert(id.clone(), Kept { as_of: changes, until_ms, open: open.clone() });
         }
         Ok(Some(open))
     }
+}
+
+pub(super) fn now_ms() -> u64 {
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn unreadable(error: &StateError) -> Unreadable {

@@ -1,21 +1,12 @@
 //! Accounts as a person writes them, made into accounts as they are replicated.
 
-use std::path::Path;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
-use crate::{AccountEntry, AccountsFileError, load_accounts};
-use keymoot_crypto::{CredentialPlace, Keyring};
+use crate::{AccountEntry, AccountsFileError, CredentialEntry, SigningKey};
+use keymoot_crypto::{CredentialPlace, Keyring, secret_file};
 use keymoot_drm::{DrmError, LicenseUrl};
 use keymoot_model::{Account, AccountId, Credential};
-use keymoot_state as state;
-use keymoot_state::Command;
 
+use super::accounts::now_ms;
 use super::credential_secret::stored_secret;
-use super::error::ServiceError;
-use super::replicated_state::ReplicatedState;
-
-/// How long to wait before a cluster that did not answer is asked again.
-const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// Why an account could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -49,21 +40,9 @@ pub fn make_account(entry: &AccountEntry, keyring: &Keyring) -> Result<Account, 
         LicenseUrl::new(url)
             .map_err(|source| MakeAccountError::LicenseUrl { account: entry.id.clone(), source })?;
     }
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let created_at_ms = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
-    let mut credentials = Vec::new();
-    for key in entry.signing_keys()? {
-        let (name, scope) = (key.credential.name.clone(), key.credential.scope);
-        let place = CredentialPlace { account: &entry.id, name: &name, scope };
-        let scheme = key.credential.scheme;
-        let secret = stored_secret(scheme, key.secret).map_err(|expected| MakeAccountError::Secret {
-            account: entry.id.clone(),
-            credential: name.clone(),
-            expected,
-        })?;
-        let secret = keyring.wrap_credential(&secret, place)?;
-        credentials.push(Credential { name, scope, scheme, secret, created_at_ms });
-    }
+    let created_at_ms = now_ms();
+    let wrapped = |key| credential(&entry.id, key, created_at_ms, keyring);
+    let credentials = entry.signing_keys()?.into_iter().map(wrapped).collect::<Result<_, _>>()?;
     Ok(Account {
         id: entry.id.clone(),
         ca_systems: entry.ca_systems.clone(),
@@ -79,63 +58,36 @@ pub fn make_account(entry: &AccountEntry, keyring: &Keyring) -> Result<Account, 
     })
 }
 
-/// Applies an accounts file to the cluster: adds what is missing, changes what differs, and waits
-/// for a quorum as long as it takes. Accounts that the file does not name are left alone.
+/// Makes one credential for an account, its signing key read from its file and wrapped.
 ///
 /// # Errors
-/// [`MakeAccountError`] when the file or a key file cannot be used; nothing was changed then.
-pub async fn apply_accounts_file(
-    cluster: &impl ReplicatedState,
+/// As for [`make_account`].
+pub fn make_credential(
+    account: &AccountId,
+    entry: &CredentialEntry,
     keyring: &Keyring,
-    file: &Path,
-) -> Result<(), MakeAccountError> {
-    let mut accounts = Vec::new();
-    for entry in load_accounts(file)? {
-        accounts.push(make_account(&entry, keyring)?);
-    }
-    for account in accounts {
-        while let Err(error) = apply_account(cluster, keyring, &account).await {
-            tracing::info!(account = %account.id, %error, "the accounts file waits for the cluster");
-            tokio::time::sleep(RETRY_AFTER).await;
-        }
-    }
-    Ok(())
+) -> Result<Credential, MakeAccountError> {
+    let secret = secret_file::read_signing_key(&entry.key_file).map_err(|source| AccountsFileError::Key {
+        account: account.clone(),
+        credential: entry.name.clone(),
+        source,
+    })?;
+    credential(account, SigningKey { credential: entry, secret }, now_ms(), keyring)
 }
 
-async fn apply_account(
-    cluster: &impl ReplicatedState,
+fn credential(
+    account: &AccountId,
+    key: SigningKey<'_>,
+    created_at_ms: u64,
     keyring: &Keyring,
-    account: &Account,
-) -> Result<(), ServiceError> {
-    cluster.read_barrier().await?;
-    match state::account(cluster.state(), &account.id)? {
-        Some(existing) if is_same(&existing, account, keyring) => Ok(()),
-        _ => {
-            tracing::info!(target: "audit", account = %account.id, "applied from the accounts file");
-            let command = Command::PutAccount { account: account.clone(), if_absent: false };
-            cluster.propose_one(command).await.map(drop).map_err(Into::into)
-        }
-    }
-}
-
-/// Whether two accounts say the same, however their keys are wrapped.
-fn is_same(existing: &Account, wanted: &Account, keyring: &Keyring) -> bool {
-    let comparable = |account: &Account| {
-        let mut account = account.clone();
-        account.created_at_ms = 0;
-        account.credentials.clear();
-        account
-    };
-    let same_key = |a: &Credential, b: &Credential| {
-        let open = |credential: &Credential| {
-            let place =
-                CredentialPlace { account: &wanted.id, name: &credential.name, scope: credential.scope };
-            keyring.unwrap_credential(&credential.secret, place).ok()
-        };
-        (&a.name, a.scope, a.scheme) == (&b.name, b.scope, b.scheme)
-            && open(a).zip(open(b)).is_some_and(|(a, b)| a.expose() == b.expose())
-    };
-    comparable(existing) == comparable(wanted)
-        && existing.credentials.len() == wanted.credentials.len()
-        && existing.credentials.iter().zip(&wanted.credentials).all(|(a, b)| same_key(a, b))
+) -> Result<Credential, MakeAccountError> {
+    let (name, scope, scheme) = (key.credential.name.clone(), key.credential.scope, key.credential.scheme);
+    let place = CredentialPlace { account, name: &name, scope };
+    let secret = stored_secret(scheme, key.secret).map_err(|expected| MakeAccountError::Secret {
+        account: account.clone(),
+        credential: name.clone(),
+        expected,
+    })?;
+    let secret = keyring.wrap_credential(&secret, place)?;
+    Ok(Credential { name, scope, scheme, secret, created_at_ms })
 }

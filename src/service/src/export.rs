@@ -64,6 +64,6 @@ impl<R: ReplicatedState> Keys<R> {
             let (version, kid, period) = (found.record.version, found.record.kid, found.record.period);
             keys.push(ExportedKey { place, version, kid, key, period, auxiliary });
         }
-        Ok(ExportPage { keys, seeds: page.seeds, next: page.next })
+        Ok(ExportPage { keys, seeds: page.schedules.len(), next: page.next })
     }
 }

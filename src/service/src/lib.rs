@@ -10,6 +10,7 @@ pub mod admin;
 mod attachment;
 mod auxiliary;
 mod credential_secret;
+mod declaration;
 mod drm_actor;
 mod error;
 mod export;
@@ -24,6 +25,7 @@ mod nonces;
 mod periods;
 mod policies;
 mod policy_refusal;
+mod quorum_contact;
 mod readiness;
 mod replicated_state;
 mod schedules;
@@ -32,9 +34,14 @@ mod server_secret;
 mod tests;
 mod track;
 
-pub use account_entry::{AccountEntry, AccountsFileError, CredentialEntry, SigningKey, load_accounts};
+pub use account_entry::{
+    AccountEntry, AccountsFile, AccountsFileError, CredentialEntry, SigningKey, load_accounts,
+};
 pub use accounts::Accounts;
-pub use accounts_file::{MakeAccountError, apply_accounts_file, make_account};
+pub use accounts_file::{MakeAccountError, make_account, make_credential};
+pub use declaration::{
+    Declaration, DeclarationError, DeclaredAccount, Difference, Differs, FirstAccounts, begin_accounts,
+};
 pub use drm_actor::{DrmActor, DrmHandle};
 pub use error::ServiceError;
 pub use export::{EXPORT_PAGE_KEYS, ExportPage, ExportedKey};
@@ -46,6 +53,7 @@ pub use lookup::LocatedKey;
 pub use nonces::Nonces;
 pub use periods::{PERIODS_MAX, PeriodRange, PeriodsError, ServedPeriod};
 pub use policies::{ListedPolicy, Policies, PolicyCondition};
+pub use quorum_contact::QuorumContact;
 pub use readiness::{NotReady, Readiness};
 pub use replicated_state::ReplicatedState;
 pub use schedules::{SUPPLIED_LISTED_MAX, Schedule};

@@ -28,6 +28,21 @@ pub trait ReplicatedState: Clone + Send + Sync + 'static {
     /// As for [`Self::propose`].
     fn read_barrier(&self) -> impl Future<Output = Result<(), ClusterError>> + Send;
 
+    /// The same, for a caller with a shorter deadline than a request has.
+    ///
+    /// # Errors
+    /// As for [`Self::propose`].
+    fn read_barrier_within(
+        &self,
+        patience: Duration,
+    ) -> impl Future<Output = Result<(), ClusterError>> + Send;
+
+    /// When this node last noted that it was in contact with a quorum: seconds since 1970 UTC.
+    fn noted_contact_s(&self) -> Option<u64>;
+
+    /// Notes that this node is in contact with a quorum, for its next start.
+    fn note_contact(&self, at_s: u64);
+
     /// Replicates commands in one proposal, which applies them in order and all at once to readers. Each
     /// gets its response; one that is refused does not keep the others from being applied.
     ///
@@ -67,6 +82,18 @@ impl ReplicatedState for Cluster {
 
     async fn read_barrier(&self) -> Result<(), ClusterError> {
         Self::read_barrier(self).await
+    }
+
+    async fn read_barrier_within(&self, patience: Duration) -> Result<(), ClusterError> {
+        Self::read_barrier_within(self, patience).await
+    }
+
+    fn noted_contact_s(&self) -> Option<u64> {
+        Self::noted_contact_s(self)
+    }
+
+    fn note_contact(&self, at_s: u64) {
+        Self::note_contact(self, at_s);
     }
 
     async fn propose(&self, commands: Vec<Command>) -> Result<Vec<Response>, ClusterError> {

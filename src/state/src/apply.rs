@@ -3,8 +3,9 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use keymoot_model::{Account, AccountId, Auxiliary, KeyPath};
+use keymoot_model::{Auxiliary, KeyPath};
 
+use super::accounts;
 use super::backups;
 use super::command::{Command, NewKey, Proposal};
 use super::deletion;
@@ -12,8 +13,7 @@ use super::directories;
 use super::features;
 use super::join_tokens;
 use super::layout::{
-    META_AUTHORITY, META_IDENTITY, META_SERVER_SECRET, account_key, content_key, kid_key, place_key,
-    version_key,
+    META_AUTHORITY, META_IDENTITY, META_SERVER_SECRET, content_key, kid_key, place_key, version_key,
 };
 use super::leases;
 use super::nodes;
@@ -65,8 +65,8 @@ fn apply_one<T: Tables>(
         Command::DeleteKey { place, through, kid } => {
             deletion::delete_key(run, place, *through, kid.as_ref())
         }
-        Command::PutAccount { account, if_absent } => put_account(run, account, *if_absent),
-        Command::DeleteAccount { id } => delete_account(run, id),
+        Command::PutAccount { account, if_absent } => accounts::put(run, account, *if_absent),
+        Command::DeleteAccount { id } => accounts::delete(run, id),
         Command::Found(identity) => put_once(run, META_IDENTITY, identity),
         Command::SpendNonce { digest, created_s } => nonces::spend(run, digest, *created_s, now_ms),
         Command::PutServerSecret { secret } => put_once(run, META_SERVER_SECRET, secret),
@@ -107,6 +107,11 @@ fn apply_one<T: Tables>(
         Command::ClaimBackup { node, after } => backups::claim(run, *node, *after),
         Command::NoteBackup { turn, node, progress } => backups::note(run, *turn, *node, progress, now_ms),
         Command::NoteGoodBackup(good) => backups::store_good(run, good),
+        Command::ChangeAccount { id, change } => accounts::change(run, id, change, now_ms),
+        Command::DeclareAccounts { revision, digest } => accounts::declare(run, *revision, *digest),
+        Command::DeclareAccount { revision, account, expires_at_ms } => {
+            accounts::declare_account(run, *revision, account, expires_at_ms, now_ms)
+        }
     }
 }
 
@@ -176,27 +181,6 @@ fn store_key<T: Tables>(
     let track = Track { next_version, current: Some(record), ..track };
     run.put(Table::Tracks, &place_key(&key.place), &track)?;
     Ok(Response::Stored)
-}
-
-fn put_account<T: Tables>(
-    run: &mut Transaction<'_, T>,
-    account: &Account,
-    if_absent: bool,
-) -> Result<Response, StateError> {
-    let key = account_key(&account.id);
-    if if_absent && run.get::<Account>(Table::Accounts, key)?.is_some() {
-        return Ok(Response::Unchanged);
-    }
-    run.put(Table::Accounts, key, account)?;
-    Ok(Response::Done)
-}
-
-fn delete_account<T: Tables>(run: &mut Transaction<'_, T>, id: &AccountId) -> Result<Response, StateError> {
-    if run.get::<Account>(Table::Accounts, account_key(id))?.is_none() {
-        return Ok(Response::Unchanged);
-    }
-    run.delete(Table::Accounts, account_key(id))?;
-    Ok(Response::Done)
 }
 
 fn put_auxiliary<T: Tables>(

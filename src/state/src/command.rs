@@ -5,8 +5,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use keymoot_model::{
-    Account, AccountId, Auxiliary, ContentId, KeyOrigin, KeyPath, KeyRecord, Kid, NodeId, Period, Policy,
-    PolicyName, ViewerPlace, Wrapped,
+    Account, AccountChange, AccountId, Auxiliary, ContentId, KeyOrigin, KeyPath, KeyRecord, Kid, NodeId,
+    Period, Policy, PolicyName, ViewerPlace, Wrapped,
 };
 
 use super::backups::{BackupProgress, BackupSchedule, GoodBackup};
@@ -99,7 +99,7 @@ pub enum Command {
         /// Leave an existing account unchanged.
         if_absent: bool,
     },
-    /// Deletes an account. Its keys stay.
+    /// Deletes an account with its status. Its keys, contents and policies stay.
     DeleteAccount { id: AccountId },
     /// Sets the identity of the cluster, once.
     Found(ClusterIdentity),
@@ -223,6 +223,23 @@ pub enum Command {
     NoteBackup { turn: u64, node: NodeId, progress: Box<BackupProgress> },
     /// Notes a good backup that an operator took.
     NoteGoodBackup(Box<GoodBackup>),
+    /// Changes an account.
+    ChangeAccount { id: AccountId, change: Box<AccountChange> },
+    /// Begins to apply a declaration of accounts, or goes on with it.
+    DeclareAccounts {
+        /// The revision that its file states.
+        revision: u64,
+        /// SHA-256 of its file, which holds no secret.
+        digest: [u8; 32],
+    },
+    /// Stores an account as the declaration has it that was begun last.
+    DeclareAccount {
+        /// The revision of that declaration.
+        revision: u64,
+        account: Box<Account>,
+        /// The ends of credentials by their names: milliseconds since 1970 UTC.
+        expires_at_ms: Vec<(String, u64)>,
+    },
 }
 
 /// The condition on the stored policy under which a command changes it.
@@ -282,6 +299,11 @@ impl fmt::Display for Command {
             Self::ClaimBackup { node, .. } => write!(f, "claim-backup {node}"),
             Self::NoteBackup { turn, .. } => write!(f, "note-backup of turn {turn}"),
             Self::NoteGoodBackup(good) => write!(f, "note-good-backup of entry {}", good.index),
+            Self::ChangeAccount { id, change } => write!(f, "change-account {id} {}", change.name()),
+            Self::DeclareAccounts { revision, .. } => write!(f, "declare-accounts revision {revision}"),
+            Self::DeclareAccount { revision, account, .. } => {
+                write!(f, "declare-account {} of revision {revision}", account.id)
+            }
             Self::EndRental { place } => write!(f, "end-rental {}/{}", place.account, place.content),
         }
     }

@@ -15,7 +15,7 @@ use super::tables::{StateError, Tables};
 use super::transaction::Transaction;
 
 /// The highest feature level that this program knows.
-pub const FEATURE_LEVEL: u32 = 3;
+pub const FEATURE_LEVEL: u32 = 4;
 
 /// From this level on, clients are forgotten by a count of newer clients, not by a clock.
 pub(super) const COUNTED_CLIENTS: u32 = 2;
@@ -26,10 +26,13 @@ pub(super) const BOUNDED_WORK: u32 = 3;
 /// From this level on, the state knows a backup schedule and the last good backup.
 pub const SCHEDULED_BACKUPS: u32 = 3;
 
+/// From this level on, accounts can be changed, suspended and removed, and credentials expire and are revoked.
+pub const ACCOUNT_LIFE: u32 = 4;
+
 /// The lowest version of the program that knows a feature level.
 pub fn version_of_level(level: u32) -> &'static str {
     match level {
-        0..=3 => "0.1.0",
+        0..=4 => "0.1.0",
         _ => "newer than this one",
     }
 }
@@ -45,6 +48,10 @@ pub const fn level_of(command: &Command) -> u32 {
         | Command::ClaimBackup { .. }
         | Command::NoteBackup { .. }
         | Command::NoteGoodBackup(_) => SCHEDULED_BACKUPS,
+        Command::DeleteAccount { .. }
+        | Command::ChangeAccount { .. }
+        | Command::DeclareAccounts { .. }
+        | Command::DeclareAccount { .. } => ACCOUNT_LIFE,
         // All others came with the first release.
         _ => 1,
     }

@@ -31,6 +31,10 @@ pub(super) const META_LAST_NODE: &[u8] = b"last_node";
 const META_DIRECTORY: &[u8] = b"directory/";
 /// Key of the cluster's certificate authority in [`Table::Meta`].
 pub(super) const META_AUTHORITY: &[u8] = b"authority";
+/// Key prefix of the statuses of accounts, in [`Table::Meta`].
+pub(super) const META_ACCOUNT: &[u8] = b"account/";
+/// Key of the declaration of accounts that was applied last, in [`Table::Meta`].
+pub(super) const META_DECLARATION: &[u8] = b"account_declaration";
 /// Key of the backup schedule in [`Table::Meta`].
 pub(super) const META_BACKUP_SCHEDULE: &[u8] = b"backup_schedule";
 /// Key of the turns of the backup schedule in [`Table::Meta`].
@@ -175,6 +179,16 @@ pub(super) fn kid_key(kid: &Kid) -> &[u8] {
 
 pub(super) fn account_key(id: &AccountId) -> &[u8] {
     id.as_str().as_bytes()
+}
+
+/// The key of an account's status in [`Table::Meta`].
+pub(super) fn account_status_key(id: &AccountId) -> Vec<u8> {
+    [META_ACCOUNT, account_key(id)].concat()
+}
+
+/// The account whose status has this key of [`Table::Meta`].
+pub(super) fn account_of_status(key: &[u8]) -> Option<&str> {
+    std::str::from_utf8(key.strip_prefix(META_ACCOUNT)?).ok()
 }
 
 /// Nodes sort by id.

@@ -5,10 +5,12 @@
 //! decided before a command is proposed and travel in it. It reads and writes through [`Tables`], which the
 //! `cluster` crate connects to the store.
 
+mod accounts;
 mod apply;
 mod backups;
 mod clients;
 mod command;
+mod contents;
 mod deletion;
 mod digest;
 mod directories;
@@ -37,13 +39,19 @@ mod tables;
 mod tests;
 mod transaction;
 
+pub use accounts::{
+    AccountRefusal, AppliedDeclaration, account_status, applied_declaration, restored_accounts,
+};
 pub use apply::apply;
 pub use backups::{BackupFailure, BackupProgress, BackupSchedule, BackupTurn, Backups, GoodBackup, backups};
 pub use command::{Admission, Command, NewKey, NewSeed, NodeFacts, PolicyCondition, Proposal};
+pub use contents::{
+    ContentVersion, ContentsPage, LISTED_MAX, PolicyUsesPage, contents_page, policy_uses_page,
+};
 pub use deletion::DELETED_VERSIONS_MAX;
 pub use digest::Digest;
 pub use directories::enrolled_directory;
-pub use features::{FEATURE_LEVEL, SCHEDULED_BACKUPS, level_of, version_of_level};
+pub use features::{ACCOUNT_LIFE, FEATURE_LEVEL, SCHEDULED_BACKUPS, level_of, version_of_level};
 pub use join_tokens::{TokenRefusal, check_join_token, join_tokens};
 pub use layout::KEY_BYTES_MAX;
 pub use listing::{KeysPage, ListedKey, keys_page};
@@ -58,7 +66,7 @@ pub use query::{
     account, accounts, authority, auxiliary, cluster_identity, current_key, digest, key_by_kid, kid_key,
     next_version, schedule, schedules, seed, server_secret, supplied_keys, supplied_periods,
 };
-pub use rebuild::{authority_in, forget_authority};
+pub use rebuild::{account_in, authority_in, forget_authority, suspend_restored};
 pub use record::{
     AuthorityRecord, ClusterIdentity, EnrolledDirectory, JoinTokenRecord, NodeRecord, TokenSpent,
 };

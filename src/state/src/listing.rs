@@ -4,9 +4,10 @@
 //! starts. A key that is stored or deleted between two pages may be missed or seen; one that stays is seen
 //! exactly once.
 
-use keymoot_model::{AccountId, ContentId, KeyPath, KeyRecord};
+use keymoot_model::{AccountId, ContentId, KeyPath, KeyRecord, SeedRecord};
 
 use super::layout::{account_prefix, content_key, place_key, place_of, version_key};
+use super::query::schedules;
 use super::record::Track;
 use super::table::Table;
 use super::tables::{StateError, Tables, read};
@@ -23,8 +24,8 @@ pub struct ListedKey {
 pub struct KeysPage {
     /// Sorted by content, track and version.
     pub keys: Vec<ListedKey>,
-    /// The number of schedules of the page's rotating tracks.
-    pub seeds: usize,
+    /// The schedules of the page's rotating tracks.
+    pub schedules: Vec<SeedRecord>,
     /// The mark to pass as `after` for the next page; `None` after the last page.
     pub next: Option<Vec<u8>>,
 }
@@ -104,7 +105,7 @@ impl KeysPage {
         records.truncate(room);
         // A track that starts on the next page is counted there.
         if behind == 0 && !(more && room == 0) {
-            self.seeds += tables.prefix(Table::Schedules, &place_key(place))?.len();
+            self.schedules.extend(schedules(tables, place)?);
         }
         let reached = records.last().map_or(behind, |record| record.version);
         self.keys.extend(records.into_iter().map(|record| {

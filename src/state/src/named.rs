@@ -6,7 +6,10 @@ use serde::Serialize;
 
 use keymoot_model::Kid;
 
-use super::layout::{META_AUTHORITY, META_IDENTITY, META_KID_KEY, META_SERVER_SECRET, content_of};
+use super::layout::{
+    META_AUTHORITY, META_DECLARATION, META_IDENTITY, META_KID_KEY, META_SERVER_SECRET, account_of_status,
+    content_of,
+};
 use super::record::{JoinTokenRecord, KidRecord, NodeRecord, PolicyEntry};
 use super::table::Table;
 use super::tables::StateError;
@@ -126,6 +129,10 @@ pub fn record_name(table: Table, key: &[u8], value: &[u8]) -> Result<Option<Reco
         Table::Meta if key == META_AUTHORITY => RecordName::of_cluster("certificate authority"),
         Table::Meta if key == META_SERVER_SECRET => RecordName::of_cluster("secret of the servers"),
         Table::Meta if key == META_KID_KEY => RecordName::of_cluster("key of derived key ids"),
+        Table::Meta if key == META_DECLARATION => RecordName::of_cluster("declaration of accounts"),
+        Table::Meta if account_of_status(key).is_some() => {
+            RecordName::of_account("status of an account", account_of_status(key).unwrap_or_default())
+        }
         Table::Meta
         | Table::Tracks
         | Table::OldKeys

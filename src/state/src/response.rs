@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use keymoot_model::{KeyRecord, NodeId, PolicyRecord, SeedRecord, Wrapped};
 
+use super::accounts::AccountRefusal;
 use super::join_tokens::TokenRefusal;
 
 /// The outcome of one command.
@@ -91,4 +92,6 @@ pub enum Response {
     },
     /// The node is enrolled with another data directory, or with a start that is not before this one.
     OtherDirectory,
+    /// The account or its credential is not changed.
+    AccountRefused(AccountRefusal),
 }

@@ -11,7 +11,7 @@ use keymoot_codec as codec;
 use keymoot_codec::Kind;
 
 use super::digest::Digest;
-use super::layout::META_DIGEST;
+use super::layout::{META_DIGEST, account_of_status};
 use super::table::Table;
 use super::tables::{Pair, StateError, Tables, read};
 
@@ -33,6 +33,17 @@ pub struct Change {
     pub key: Vec<u8>,
     /// The new value; `None` deletes the pair.
     pub value: Option<Vec<u8>>,
+}
+
+impl Change {
+    /// Whether it is of an account or of its status.
+    pub fn is_of_account(&self) -> bool {
+        match self.table {
+            Table::Accounts => true,
+            Table::Meta => account_of_status(&self.key).is_some(),
+            _ => false,
+        }
+    }
 }
 
 /// A run of proposals applied together. Nothing reaches the tables before [`Self::finish`].

@@ -4,6 +4,7 @@
 //! identity.toml   node, cluster and format; written once
 //! incarnations.toml   which directory this is, and which ones its peers had: see `incarnations.rs`
 //! starts.toml     its starts, and what its peers were seen to do: see `starts.rs`
+//! quorum-contact.toml   when the node was last in contact with a quorum: see `quorum_contact.rs`
 //! diverged.toml   why no node starts from this directory again: see `divergence.rs`
 //! lock            held while open; names the process
 //! ballast         reserves disk space for a full disk

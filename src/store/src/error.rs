@@ -20,6 +20,9 @@ pub enum StoreError {
         #[source]
         source: io::Error,
     },
+    /// The note of the last contact with a quorum is not what is expected.
+    #[error("{} cannot be read: {why}; the node works without it, and writes it anew", path.display())]
+    QuorumContact { path: PathBuf, why: String },
     /// Another process has the data directory open.
     #[error("{} is in use by another process ({holder}); stop it, or give this node a data directory of its own", path.display())]
     InUse {

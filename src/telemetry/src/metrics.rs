@@ -112,6 +112,10 @@ metrics! {
     pub disk_free_bytes: gauge("Free on the disk of the data directory.");
     pub disk_total_bytes: gauge("Size of that disk.");
     pub disk_read_only: gauge("1 while the node is read-only for want of room, else 0.");
+    pub quorum_contact_age_seconds: decimal("How long ago the node confirmed with a quorum that it is up to date.");
+    pub cut_off_grants_total: counter(
+        "Requests of accounts that read locally which were admitted while the node was cut off from the quorum."
+    );
     pub ready: gauge("1 while the node is ready, as /readyz says, else 0.");
     pub keyring_incomplete: gauge(
         "1 while the keyring lacks a master key that secrets of the cluster stand under, else 0."

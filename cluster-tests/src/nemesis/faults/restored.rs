@@ -92,6 +92,9 @@ fn restore(site: &Site, root: &Path, key: &KeyAnswer) -> Result<(), RigError> {
     let file = backup(site).display().to_string();
     run(&["backup", "restore", &file, "--config", &config, "--member", &format!("1={peer}")])?;
     let _first = serve(site, &config)?;
+    wait_until("the accounts of the backup to be confirmed", WITHIN, || {
+        run(&["account", "confirm", "--all", "--yes", "--config", &config])
+    })?;
     let token = wait_until("the restored cluster to let nodes in", WITHIN, || {
         run(&["cluster", "token", "create", "--config", &config])
     })?;

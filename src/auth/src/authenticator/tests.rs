@@ -56,7 +56,13 @@ fn signing_key(name: &str, scope: Scope, secret: &[u8]) -> SigningKey {
 }
 
 fn key_of(scheme: Scheme, name: &str, scope: Scope, secret: &[u8]) -> SigningKey {
-    SigningKey { name: name.to_owned(), scope, scheme, secret: Zeroizing::new(secret.to_vec()) }
+    SigningKey {
+        name: name.to_owned(),
+        scope,
+        scheme,
+        secret: Zeroizing::new(secret.to_vec()),
+        last_used_ms: Arc::default(),
+    }
 }
 
 /// The account 167 after a change.
@@ -83,7 +89,7 @@ pub(crate) fn account(change: impl FnOnce(&mut OpenAccount)) -> Authenticator {
         key_of(Scheme::Digest, "dg", Scope::Encryption, b"digest-word"),
         key_of(Scheme::MutualTls, "cert", Scope::Encryption, b"dns:packager.example.net"),
     ];
-    let mut open = OpenAccount { account, keys, unopened: Vec::new() };
+    let mut open = OpenAccount { account, is_suspended: false, keys, unopened: Vec::new() };
     change(&mut open);
     Authenticator::new(Arc::new(Accounts(vec![Arc::new(open)])))
 }

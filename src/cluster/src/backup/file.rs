@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 
 use keymoot_crypto::{CredentialPlace, Keyring, UnwrapError};
-use keymoot_model::MasterKeyId;
+use keymoot_model::{Account, MasterKeyId};
 use keymoot_state::{
-    AuthorityRecord, BackupSchedule, GoodBackup, StateError, StoredSecret, Survey, Table, authority_in,
-    secrets_of,
+    AuthorityRecord, BackupSchedule, GoodBackup, StateError, StoredSecret, Survey, Table, account_in,
+    authority_in, secrets_of,
 };
 use keymoot_store::{SnapshotReader, SnapshotRecord};
 
@@ -170,6 +170,19 @@ impl BackupFile {
         });
         let is_mark = |record: &Result<(Table, Bytes, Bytes), BackupError>| matches!(record, Ok((Table::Meta, key, _)) if key == META_MARK);
         Ok(records.filter(move |record| !is_mark(record)))
+    }
+
+    /// The accounts in the backup, sorted by name.
+    ///
+    /// # Errors
+    /// [`BackupError`] when the file cannot be read.
+    pub fn accounts(&self) -> Result<Vec<Account>, BackupError> {
+        let mut accounts = Vec::new();
+        self.each(|table, _, value| {
+            accounts.extend(account_in(table, value)?);
+            Ok(())
+        })?;
+        Ok(accounts)
     }
 
     pub(crate) fn path(&self) -> PathBuf {

@@ -5,6 +5,9 @@
 //! themselves and continue. The fence ensures that file and members are the same: its lower half is
 //! a digest of both, and a fence given by `--fence` that does not match is refused.
 //!
+//! A backup may bring back what was taken away since: credentials that were revoked, accounts that were suspended or
+//! removed. So every account in it is suspended until an operator confirms it.
+//!
 //! Where the nodes trust another certificate authority than the one in the backup, each member's
 //! state forgets that one, which the fence covers too. The node that has the new authority's key
 //! stores it through Raft once the cluster runs. Until then the cluster signs no certificates.
@@ -18,7 +21,7 @@ use crate::members::authority::{AuthorityPlan, NodeAuthority};
 use crate::raft::rebuild::{self, Foundation, RebuildError};
 use keymoot_crypto::{Keyring, random_bytes};
 use keymoot_model::ClusterName;
-use keymoot_model::NodeId;
+use keymoot_model::{Account, NodeId};
 use keymoot_store::{Directory, Identity, LogPosition, Rebuild};
 
 use super::error::BackupError;
@@ -48,6 +51,8 @@ pub struct Restored {
     pub applied: LogPosition,
     /// What became of the certificate authority in the backup.
     pub authority: AuthorityPlan,
+    /// The accounts that the backup brings back, suspended with their credentials until an operator confirms them.
+    pub accounts: Vec<Account>,
 }
 
 /// Restores `file` into the empty data directory `root`, which is empty or complete afterwards.
@@ -73,16 +78,18 @@ pub fn restore(
         rebuilding.abandon().map_err(RebuildError::Store)?;
         return Err(BackupError::NotEmpty { path });
     }
+    let accounts = file.accounts()?;
     let foundation = Foundation {
         members: how.members.clone(),
         term: file.header().applied.term,
         forget_authority: authority.forgets(),
+        suspend: Some((accounts.clone(), file.header().made_at_ms)),
     };
     let identity = Identity { cluster: how.cluster.as_str().to_owned(), node: how.node, fence };
     let directory = Directory::open(&rebuilding.space(), &identity).map_err(RebuildError::Store)?;
     let applied = rebuild::build(directory, &foundation, file.snapshot(), &mut std::iter::empty())?;
     rebuilding.exchange(&format!("restore-{fence}")).map_err(RebuildError::Store)?;
-    Ok(Restored { fence, applied, authority })
+    Ok(Restored { fence, applied, authority, accounts })
 }
 
 fn refuse_others(file: &BackupFile, keyring: &Keyring, how: &Restore) -> Result<(), BackupError> {

@@ -5,43 +5,44 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use keymoot_model::{Account, AccountId};
 use keymoot_state as state;
+use keymoot_state::{StateError, Tables};
 
+use crate::error::ClusterError;
 use crate::members::founding::Founder;
 use crate::members::membership::Members;
+use crate::ops::credential_uses::UseRegistry;
 use crate::ops::operator_commands::OperatorCommands;
 use crate::ops::rewrap::RewrapService;
 use crate::ops::status::StatusService;
 use crate::raft::state_view::StateView;
 use crate::read::barrier::ReadBarrier;
-use crate::wire::admin::{AdminRequest, AdminResponse};
+use crate::wire::admin::{AccountDetails, AdminRequest, AdminResponse, ContentsQuery};
 
 /// How long an operator's request may wait for a quorum.
 pub const ADMIN_DEADLINE: Duration = Duration::from_secs(10);
 
 /// Answers operators' tools.
 pub(crate) struct AdminService {
-    status: Arc<StatusService>,
-    rewrap: RewrapService,
-    founder: Arc<Founder>,
-    members: Arc<Members>,
-    state: StateView,
-    barrier: Arc<ReadBarrier>,
-    commands: OperatorCommands,
+    pub status: Arc<StatusService>,
+    pub rewrap: RewrapService,
+    pub founder: Arc<Founder>,
+    pub members: Arc<Members>,
+    pub state: StateView,
+    pub barrier: Arc<ReadBarrier>,
+    pub commands: OperatorCommands,
+    pub uses: UseRegistry,
 }
 
 impl AdminService {
-    /// Answers with what these services do.
-    pub(crate) const fn new(
-        status: Arc<StatusService>,
-        rewrap: RewrapService,
-        founder: Arc<Founder>,
-        members: Arc<Members>,
-        state: StateView,
-        barrier: Arc<ReadBarrier>,
-        commands: OperatorCommands,
-    ) -> Self {
-        Self { status, rewrap, founder, members, state, barrier, commands }
+    async fn read<V, T: Into<V>>(
+        &self,
+        deadline: Instant,
+        query: impl FnOnce(&StateView) -> Result<T, StateError>,
+    ) -> Result<V, ClusterError> {
+        self.barrier.wait(deadline).await?;
+        Ok(query(&self.state)?.into())
     }
 
     /// Answers an operator.
@@ -89,6 +90,26 @@ impl AdminService {
                 Err(error) => Err(error),
             },
             AdminRequest::Complaints => Ok(AdminResponse::Complaints(self.status.complaints())),
+            AdminRequest::AccountDetails(id) => self
+                .read(deadline, |state| account_details(state, id.as_ref()))
+                .await
+                .map(AdminResponse::AccountDetails),
+            AdminRequest::CredentialUses => Ok(AdminResponse::CredentialUses(Box::new(self.uses.list()))),
+            AdminRequest::Contents(asked) => self
+                .read(deadline, |state| {
+                    let ContentsQuery { account, content, after, versions_max } = &asked;
+                    let (content, after) = (content.as_ref(), after.as_deref());
+                    state::contents_page(state, account, content, after, *versions_max as usize)
+                })
+                .await
+                .map(AdminResponse::Contents),
+            AdminRequest::PolicyUses { account, policy, after, contents_max } => self
+                .read(deadline, |state| {
+                    let contents_max = contents_max as usize;
+                    state::policy_uses_page(state, &account, &policy, after.as_ref(), contents_max)
+                })
+                .await
+                .map(AdminResponse::PolicyUses),
             AdminRequest::JoinTokens => match self.barrier.wait(deadline).await {
                 Ok(()) => state::join_tokens(&self.state).map(AdminResponse::JoinTokens).map_err(Into::into),
                 Err(error) => Err(error),
@@ -96,4 +117,23 @@ impl AdminService {
         };
         answer.unwrap_or_else(|error| AdminResponse::Refused(error.to_string()))
     }
+}
+
+/// The accounts with their statuses, or one of them.
+///
+/// # Errors
+/// When the tables cannot be read.
+pub fn account_details<T: Tables>(state: &T, id: Option<&AccountId>) -> Result<AccountDetails, StateError> {
+    let accounts = match id {
+        Some(id) => state::account(state, id)?.into_iter().collect(),
+        None => state::accounts(state)?,
+    };
+    let with_status = |account: Account| {
+        let status = state::account_status(state, &account.id)?;
+        Ok((account, status))
+    };
+    Ok(AccountDetails {
+        accounts: accounts.into_iter().map(with_status).collect::<Result<_, StateError>>()?,
+        declaration: state::applied_declaration(state)?,
+    })
 }

@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 
 use keymoot_model::NodeId;
+use keymoot_state as state;
 
 use crate::ops::damage::DamageReport;
 use crate::ops::peer_watch::KeyringReport;
+use crate::raft::state_view::StateView;
 use crate::write::hold::DivergenceHold;
 
 /// Collects what is amiss.
@@ -13,17 +15,33 @@ pub(crate) struct Complaints {
     damage: DamageReport,
     keyring: KeyringReport,
     hold: DivergenceHold,
+    state: StateView,
 }
 
 impl Complaints {
     /// Collects from these.
-    pub(crate) const fn new(damage: DamageReport, keyring: KeyringReport, hold: DivergenceHold) -> Self {
-        Self { damage, keyring, hold }
+    pub(crate) const fn new(
+        damage: DamageReport,
+        keyring: KeyringReport,
+        hold: DivergenceHold,
+        state: StateView,
+    ) -> Self {
+        Self { damage, keyring, hold, state }
     }
 
     /// Everything that is amiss now, each as `problem; remedy`.
     pub(crate) fn list(&self) -> Vec<String> {
-        self.damage.damage().into_iter().chain(self.keyring.lack()).collect()
+        self.damage.damage().into_iter().chain(self.keyring.lack()).chain(self.restored()).collect()
+    }
+
+    /// What a restored backup brought back and nobody has confirmed.
+    fn restored(&self) -> Option<String> {
+        let accounts = state::restored_accounts(&self.state).ok().filter(|accounts| !accounts.is_empty())?;
+        Some(format!(
+            "{} accounts that a restored backup brought back are not served; keymoot account list shows them: revoke the \
+             credentials and suspend the accounts that must not come back, then keymoot account confirm --all",
+            accounts.len()
+        ))
     }
 
     /// The nodes whose state differs, each with `problem; remedy`.

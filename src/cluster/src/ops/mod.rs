@@ -3,6 +3,7 @@
 pub(crate) mod admin;
 pub(crate) mod admin_client;
 pub(crate) mod complaints;
+pub(crate) mod credential_uses;
 pub(crate) mod damage;
 pub(crate) mod disk_watch;
 pub(crate) mod monitor;

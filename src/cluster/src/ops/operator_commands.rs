@@ -45,7 +45,8 @@ impl OperatorCommands {
     ) -> Result<Response, ClusterError> {
         command_rights::check_tool(&command).map_err(|error| ClusterError::Refused(error.to_string()))?;
         // How many policies there are is counted in a state that has all of them.
-        if matches!(command, Command::PutPolicy { .. }) {
+        // So is an account whose credentials must not share a key.
+        if matches!(command, Command::PutPolicy { .. } | Command::ChangeAccount { .. }) {
             self.barrier.wait(deadline).await?;
         }
         operator_rules::check(&command, &self.state, &self.keyring, now_ms()).map_err(

@@ -8,7 +8,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use keymoot_crypto::{CredentialPlace, Keyring, SecretBytes};
-use keymoot_model::{Account, AccountError, Credential};
+use keymoot_model::{Account, AccountChange, AccountError, AccountId, Credential};
+use keymoot_state as state;
 use keymoot_state::{
     BackupSchedule, Command, JoinTokenRecord, StateError, Tables, TooManyPolicies, room_for_policy,
 };
@@ -33,11 +34,11 @@ pub(crate) enum RuleError {
     /// It was used, they say.
     #[error("a new token is neither used nor revoked, and its zone has at most {FACT_BYTES_MAX} bytes")]
     TokenForm,
-    /// Operators add accounts.
+    /// It lets nobody in.
     #[error(
-        "account {0} would be overwritten if it were there; only a node's accounts file changes accounts"
+        "the credential would have ended by this node's clock; to end one at once use `keymoot account credential revoke`"
     )]
-    Overwrites(String),
+    CredentialExpired,
     /// The account cannot be used.
     #[error("account {id}: {fault}")]
     Account {
@@ -73,10 +74,9 @@ pub(crate) fn check(
 ) -> Result<(), RuleError> {
     match command {
         Command::PutJoinToken(token) => check_token(token, now_ms),
-        Command::PutAccount { account, if_absent: true } => check_account(account, keyring),
-        Command::PutAccount { account, if_absent: false } => {
-            Err(RuleError::Overwrites(account.id.to_string()))
-        }
+        Command::PutAccount { account, .. } => check_account(account, keyring),
+        Command::DeclareAccount { account, .. } => check_account(account, keyring),
+        Command::ChangeAccount { id, change } => check_change(id, change, state, keyring, now_ms),
         Command::ScheduleBackups(Some(schedule)) => check_schedule(schedule),
         Command::PutPolicy { account, policy, .. } => Ok(room_for_policy(state, account, &policy.name)??),
         _ => Ok(()),
@@ -105,6 +105,39 @@ fn check_schedule(schedule: &BackupSchedule) -> Result<(), RuleError> {
         && directory.is_absolute()
         && !schedule.directory.contains(char::is_control);
     if sound { Ok(()) } else { Err(RuleError::Schedule) }
+}
+
+/// Whether the account is one after the change. That it is there is for the state to say.
+fn check_change(
+    id: &AccountId,
+    change: &AccountChange,
+    state: &impl Tables,
+    keyring: &Keyring,
+    now_ms: u64,
+) -> Result<(), RuleError> {
+    let ends_before = |end: &Option<u64>| end.is_some_and(|end| end <= now_ms);
+    match change {
+        AccountChange::AddCredential { expires_at_ms, .. }
+        | AccountChange::ExpireCredential { expires_at_ms, .. }
+            if ends_before(expires_at_ms) =>
+        {
+            return Err(RuleError::CredentialExpired);
+        }
+        AccountChange::AddCredential { .. } | AccountChange::Settings(_) => {}
+        _ => return Ok(()),
+    }
+    let Some(mut account) = state::account(state, id)? else { return Ok(()) };
+    // Credentials from before may be of terms that no new one can have.
+    account.credentials.retain(|credential| credential.terms().check().is_ok());
+    match change {
+        AccountChange::AddCredential { credential, .. } => {
+            account.credentials.retain(|known| known.name != credential.name);
+            account.credentials.push(credential.clone());
+        }
+        AccountChange::Settings(settings) => settings.apply_to(&mut account),
+        _ => {}
+    }
+    check_account(&account, keyring)
 }
 
 fn check_account(account: &Account, keyring: &Keyring) -> Result<(), RuleError> {

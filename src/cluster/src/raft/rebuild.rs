@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use keymoot_model::NodeId;
+use keymoot_model::{Account, NodeId};
 use keymoot_state::TABLE_NAMES;
 use keymoot_store::{
     Directory, Log, LogOptions, LogPosition, SnapshotReader, StoreError, StoredVote, Tables, TablesOptions,
@@ -55,6 +55,9 @@ pub(crate) struct Foundation {
     /// to the same state, which no member could by wrapping another authority's key: wrapping draws
     /// a nonce. The new authority is put into the state through Raft, once the cluster runs.
     pub forget_authority: bool,
+    /// The accounts that a backup brings back, and when it was made: they are suspended until an operator confirms
+    /// them.
+    pub suspend: Option<(Vec<Account>, u64)>,
 }
 
 /// Entries of a log that are applied on top of a state, in batches.
@@ -84,6 +87,9 @@ fn fill(
     let mut machine = replay(directory, &tables, tail)?;
     if foundation.forget_authority {
         machine.forget_authority().map_err(RebuildError::State)?;
+    }
+    if let Some((accounts, made_at_ms)) = &foundation.suspend {
+        machine.suspend_restored(accounts, *made_at_ms).map_err(RebuildError::State)?;
     }
     let applied =
         machine.replace_membership(membership(&foundation.members)?).map_err(RebuildError::State)?;

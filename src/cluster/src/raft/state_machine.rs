@@ -14,6 +14,7 @@ use tokio::sync::watch;
 
 use keymoot_codec as codec;
 use keymoot_codec::Kind;
+use keymoot_model::Account;
 use keymoot_state as state;
 use keymoot_state::{Proposal, Table, Transaction};
 use keymoot_store::{Directory, SnapshotReader, SnapshotWriter, Tables, View};
@@ -95,7 +96,7 @@ impl StateMachine {
             }
         }
         let (changes, digest) = transaction.finish().map_err(io::Error::other)?;
-        let accounts_change = changes.iter().any(|change| change.table == Table::Accounts);
+        let accounts_change = changes.iter().any(state::Change::is_of_account);
         self.write(changes)?;
         if let Some(at) = &self.applied {
             self.view.checkpoints().record(raft_codec::position(at), digest.number());
@@ -148,6 +149,15 @@ impl StateMachine {
         let view = self.view.of_applier();
         let mut transaction = Transaction::new(&view);
         state::forget_authority(&mut transaction).map_err(io::Error::other)?;
+        let (changes, _) = transaction.finish().map_err(io::Error::other)?;
+        self.write(changes)
+    }
+
+    /// Suspends the accounts that a backup brings back. Only for a state without a running node.
+    pub(crate) fn suspend_restored(&mut self, accounts: &[Account], made_at_ms: u64) -> io::Result<()> {
+        let view = self.view.of_applier();
+        let mut transaction = Transaction::new(&view);
+        state::suspend_restored(&mut transaction, accounts, made_at_ms).map_err(io::Error::other)?;
         let (changes, _) = transaction.finish().map_err(io::Error::other)?;
         self.write(changes)
     }

@@ -210,6 +210,8 @@ impl Recovery {
             members: BTreeMap::from([(self.identity.node, address.to_owned())]),
             term: last.map_or(0, |at| at.term).max(voted),
             forget_authority,
+            // A survivor knows what was taken away: nothing comes back.
+            suspend: None,
         };
         let directory = Directory::open(&self.rebuild.space(), &Identity { fence, ..self.identity.clone() })?;
         let copy = copy(&directory, &tables)?;

@@ -4,8 +4,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use keymoot_model::{Account, AccountId, NodeId, Wrapped};
-use keymoot_state::{Backups, Command, JoinTokenRecord, ListedPolicy, Response};
+use keymoot_model::{Account, AccountId, AccountStatus, ContentId, NodeId, PolicyName, Wrapped};
+use keymoot_state::{
+    AppliedDeclaration, Backups, Command, ContentsPage, JoinTokenRecord, ListedPolicy, PolicyUsesPage,
+    Response,
+};
 
 use crate::wire::membership_change::{ChangePlan, ChangeRequest};
 use crate::wire::rewrap::{KeyringStatus, RewrapMark, Rewrapped};
@@ -39,6 +42,49 @@ pub enum AdminRequest {
     /// What the node knows to be amiss with itself. Only for a peer of
     /// [`PeerVersion::Third`](keymoot_crypto::PeerVersion::Third).
     Complaints,
+    /// All accounts, or one, with their statuses, linearizable.
+    AccountDetails(Option<AccountId>),
+    /// When this node last granted a request by each credential.
+    CredentialUses,
+    /// A page of what an account has, linearizable.
+    Contents(ContentsQuery),
+    /// A page of the contents of a policy, linearizable.
+    PolicyUses {
+        account: AccountId,
+        policy: PolicyName,
+        /// The content behind which the page begins.
+        after: Option<ContentId>,
+        contents_max: u32,
+    },
+}
+
+/// Which page of what an account has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContentsQuery {
+    pub account: AccountId,
+    /// Only this content.
+    pub content: Option<ContentId>,
+    /// The mark that the page before ended with.
+    pub after: Option<Vec<u8>>,
+    pub versions_max: u32,
+}
+
+/// The accounts of a cluster as operators see them. Secrets are wrapped.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountDetails {
+    /// Sorted by name.
+    pub accounts: Vec<(Account, AccountStatus)>,
+    /// The declaration that was applied last.
+    pub declaration: Option<AppliedDeclaration>,
+}
+
+/// When a node last granted requests.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CredentialUses {
+    /// When the node began to count: milliseconds since 1970 UTC.
+    pub since_ms: u64,
+    /// Account, name of the credential, and the last grant in milliseconds since 1970 UTC.
+    pub uses: Vec<(AccountId, String, u64)>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -58,6 +104,10 @@ pub enum AdminResponse {
     Backups(Box<Backups>),
     /// Each as `problem; remedy`.
     Complaints(Vec<String>),
+    AccountDetails(Box<AccountDetails>),
+    CredentialUses(Box<CredentialUses>),
+    Contents(Box<ContentsPage>),
+    PolicyUses(Box<PolicyUsesPage>),
 }
 
 /// A node's view of the cluster.

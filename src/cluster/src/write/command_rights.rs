@@ -24,7 +24,7 @@ enum Behalf {
     Accounts,
     /// The same, and operators by their tools.
     AccountsAndOperators,
-    /// Operators: by a tool, or by a file that a node applies.
+    /// Operators: by a tool, or by the accounts file that a node applies to a cluster without accounts.
     Operators,
     /// The node of this id, which says what it is.
     Node(NodeId),
@@ -54,7 +54,11 @@ const fn behalf(command: &Command) -> Behalf {
         | Command::DeletePolicy { .. }
         | Command::AttachPolicy { .. }
         | Command::SetDefaultPolicy { .. } => Behalf::AccountsAndOperators,
-        Command::PutAccount { .. }
+        Command::PutAccount { if_absent: true, .. }
+        | Command::DeleteAccount { .. }
+        | Command::ChangeAccount { .. }
+        | Command::DeclareAccounts { .. }
+        | Command::DeclareAccount { .. }
         | Command::ReleaseLease { .. }
         | Command::EndRental { .. }
         | Command::PutJoinToken(_)
@@ -71,7 +75,8 @@ const fn behalf(command: &Command) -> Behalf {
         | Command::SetLearner { .. }
         | Command::RemoveNode { .. }
         | Command::Rewrap { .. } => Behalf::Cluster,
-        Command::DeleteAccount { .. } => Behalf::Nobody,
+        // Nodes of earlier versions made it of their accounts files, which may be older than the accounts.
+        Command::PutAccount { if_absent: false, .. } => Behalf::Nobody,
     }
 }
 
@@ -186,6 +191,9 @@ fn check_content(command: &Command, keyring: Option<&Keyring>) -> Result<(), Rig
         | Command::SetDefaultPolicy { .. }
         | Command::PutAccount { .. }
         | Command::DeleteAccount { .. }
+        | Command::ChangeAccount { .. }
+        | Command::DeclareAccounts { .. }
+        | Command::DeclareAccount { .. }
         | Command::PutJoinToken(_)
         | Command::RevokeJoinToken { .. }
         | Command::RaiseFeatureLevel { .. }

@@ -13,6 +13,10 @@ impl From<ClusterError> for ApiError {
                 let message = "no quorum of the key servers could be reached in time; try again";
                 Self::with_reason(ErrorKind::NoQuorum, message, error)
             }
+            ClusterError::CutOff { .. } => {
+                let message = "this server has been cut off from the others for too long; ask another one";
+                Self::with_reason(ErrorKind::NoQuorum, message, error)
+            }
             ClusterError::DiskFull => {
                 let message = "the key servers' disks are full: keys are read but none is made; free space, then try again";
                 Self::with_reason(ErrorKind::NoQuorum, message, error)

@@ -23,6 +23,20 @@ pub(super) fn confirm(yes: bool, question: &str) -> Result<(), Failure> {
     }
 }
 
+/// The same for what cannot be taken back: on a terminal, the name must be typed.
+pub(super) fn confirm_by_name(yes: bool, question: &str, name: &str) -> Result<(), Failure> {
+    if yes || !std::io::stdin().is_terminal() {
+        return confirm(yes, question);
+    }
+    eprint!("{question} Type its name, {name}: ");
+    let _ = std::io::stderr().flush();
+    let mut answer = String::new();
+    match std::io::stdin().lock().read_line(&mut answer) {
+        Ok(_) if answer.trim() == name => Ok(()),
+        _ => Err(Failure::because("nothing was changed")),
+    }
+}
+
 fn is_yes(answer: &str) -> bool {
     ["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str())
 }

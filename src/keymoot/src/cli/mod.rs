@@ -12,6 +12,7 @@ mod certificates;
 pub mod cluster;
 pub mod config_command;
 mod confirm;
+pub mod content;
 mod descriptors;
 pub mod doctor;
 pub mod init;
@@ -67,9 +68,12 @@ enum Command {
     /// Take backups of a cluster, check them, restore them.
     #[command(subcommand)]
     Backup(backup::BackupCommand),
-    /// Add accounts, and list them.
+    /// Add, change, suspend and remove accounts, and their credentials.
     #[command(subcommand)]
-    Account(args::AccountCommand),
+    Account(account::AccountCommand),
+    /// List what an account has: contents, tracks, versions and key ids, never a key.
+    #[command(subcommand)]
+    Content(content::ContentCommand),
     /// Get, create, rotate, schedule and delete content keys, as a scrambler does.
     #[command(subcommand)]
     Key(key::KeyCommand),
@@ -113,6 +117,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Cluster(command) => cluster::run(command),
         Command::Backup(command) => backup::run(command),
         Command::Account(command) => account::run(command),
+        Command::Content(command) => content::run(command),
         Command::Key(command) => key::run(command),
         Command::Policy(command) => policy::run(command),
         Command::Scramble(args) => scramble::run(args),

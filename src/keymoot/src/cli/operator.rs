@@ -13,6 +13,7 @@ use keymoot_cluster::{ADMIN_DEADLINE, AdminClient, AdminError, AdminRequest, Adm
 use keymoot_crypto::Keyring;
 use keymoot_model::NodeId;
 use keymoot_service::admin::{Operation, OperationError, OperationOutcome};
+use keymoot_state::AccountRefusal;
 use keymoot_tls::PeerIdentity;
 use keymoot_tls::{PeerCredentials, peer_client_config};
 
@@ -126,6 +127,17 @@ fn undone(error: OperationError) -> Failure {
         OperationError::AccountExists { .. } => {
             "choose another name, or pass --if-absent to leave it as it is"
         }
+        OperationError::NoAccount { .. } => "keymoot account list shows those there are",
+        OperationError::Account { refusal, .. } => match refusal {
+            AccountRefusal::NoCredential => "keymoot account credential list shows those there are",
+            AccountRefusal::CredentialExists | AccountRefusal::CredentialRevoked => {
+                "choose another name for it"
+            }
+            AccountRefusal::NoAccount | AccountRefusal::Revision { .. } => {
+                "keymoot account list shows the accounts"
+            }
+        },
+        OperationError::Revision { .. } => "if this file is the newer one, give it a higher revision",
         OperationError::NoPolicy { .. } => "keymoot policy list shows those there are",
         OperationError::PolicyInUse(_) => "keymoot policy detach and keymoot policy default end its uses",
         _ => return Failure::runtime(error),

@@ -3,6 +3,7 @@
 //! The Raft runtime is built first and owns consensus, peers and snapshots; the actix system with
 //! the actors and the HTTP workers runs beside it, so that neither can starve the other of threads.
 
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -28,8 +29,8 @@ use keymoot_license::outgoing::{Outgoing, OutgoingLimits};
 use keymoot_protocol::SignatureWindow;
 use keymoot_service::DrmActor;
 use keymoot_service::{
-    Accounts, Keys, Leases, LicenseParts, Licenses, Nonces, Policies, Readiness, apply_accounts_file,
-    open_server_keys,
+    Accounts, FirstAccounts, Keys, Leases, LicenseParts, Licenses, Nonces, Policies, QuorumContact,
+    Readiness, begin_accounts, open_server_keys,
 };
 use keymoot_telemetry::Metrics;
 
@@ -93,6 +94,9 @@ async fn serve(
     let drain = Drain::new(metrics.http_requests_in_flight.clone());
     let readiness = Readiness::new(cluster.clone(), keyring.clone());
     actix::spawn(measure_readiness(readiness.clone(), metrics.clone()));
+    let grants_for = Duration::from_secs(config.auth.cut_off_grants_s);
+    let contact = Arc::new(QuorumContact::new(cluster.clone(), grants_for, metrics.clone()));
+    actix::spawn(contact.clone().keep());
     let api = Api {
         licenses,
         readiness,
@@ -100,7 +104,8 @@ async fn serve(
         allowed_origins: config.license.allowed_origins.as_slice().into(),
         keys,
         policies,
-        accounts: Arc::new(Accounts::new(cluster.clone(), keyring.clone())),
+        accounts: Arc::new(Accounts::new(cluster.clone(), keyring.clone(), cluster.credential_uses())),
+        contact,
         nonces: Arc::new(Nonces::new(cluster.clone())),
         server_keys: Arc::new(OnceLock::new()),
         drm,
@@ -150,12 +155,7 @@ async fn serve(
     );
     tracing::info!(node = config.node.id, api = ?addresses, peers = %config.cluster.peer_listen, "serving");
     if let Some(file) = config.accounts.file.clone() {
-        let (cluster, keyring) = (cluster.clone(), keyring.clone());
-        actix::spawn(async move {
-            if let Err(error) = apply_accounts_file(&cluster, &keyring, &file).await {
-                tracing::error!(error = %Failure::usage(error), "the accounts file was not applied");
-            }
-        });
+        actix::spawn(look_at_accounts(cluster.clone(), keyring.clone(), file));
     }
     let mut failure = cluster.failure();
     let failed = tokio::select! {
@@ -194,6 +194,23 @@ async fn retire(cluster: &Cluster, drain: &Drain, close: impl FnOnce(), patience
             requests = cut_off,
             "requests are cut off: they took longer than http.drain_timeout_ms"
         );
+    }
+}
+
+/// Applies the accounts file to a cluster that never had an account; else says whether it differs.
+async fn look_at_accounts(cluster: Cluster, keyring: Arc<Keyring>, file: PathBuf) {
+    let file_name = file.display();
+    match begin_accounts(&cluster, &keyring, &file).await {
+        Ok(FirstAccounts::Applied) => {
+            tracing::info!(target: "audit", %file_name, "the accounts of the file are added")
+        }
+        Ok(FirstAccounts::Equal) => tracing::info!(%file_name, "the cluster has the accounts of the file"),
+        Ok(FirstAccounts::Differs(differences)) => tracing::warn!(
+            differences,
+            "the accounts file differs from the cluster and is not applied: if it is the newer one, run keymoot account \
+             apply {file_name}"
+        ),
+        Err(error) => tracing::error!(error = %Failure::usage(error), "the accounts file cannot be used"),
     }
 }
 

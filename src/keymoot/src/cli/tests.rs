@@ -55,7 +55,7 @@ fn an_account_needs_an_encryption_key_file() {
     assert!(parse("keymoot account add demo --config f").is_err());
     let line = "keymoot account add demo --config f --ca-system OVP --encryption-key-file k \
                 --allow 127.0.0.0/8 --consistency local --if-absent";
-    let Ok(Cli { command: Command::Account(args::AccountCommand::Add(add)) }) = parse(line) else {
+    let Ok(Cli { command: Command::Account(account::AccountCommand::Add(add)) }) = parse(line) else {
         panic!("not parsed");
     };
     assert_eq!(add.id.as_str(), "demo");
@@ -66,7 +66,7 @@ fn an_account_needs_an_encryption_key_file() {
 #[test]
 fn a_credential_names_scope_scheme_and_file() {
     let line = "keymoot account add demo --config f --minimum-scheme digest --credential";
-    let Ok(Cli { command: Command::Account(args::AccountCommand::Add(add)) }) =
+    let Ok(Cli { command: Command::Account(account::AccountCommand::Add(add)) }) =
         parse(&format!("{line} api:encryption:http-ed25519:/a:b"))
     else {
         panic!("not parsed");

@@ -40,7 +40,7 @@ pub struct Config {
     pub disk: DiskSection,
     /// Bounds on what waits.
     pub limits: Limits,
-    /// Accounts that are applied at start.
+    /// The accounts of a new cluster.
     pub accounts: Accounts,
     /// Logging.
     pub log: Log,
@@ -78,11 +78,13 @@ pub struct Auth {
     pub signature_lifetime_s: u64,
     /// How far the clocks of clients and nodes may differ.
     pub clock_skew_s: u64,
+    /// For how long a node that is cut off from the quorum goes on serving accounts that read locally.
+    pub cut_off_grants_s: u64,
 }
 
 impl Default for Auth {
     fn default() -> Self {
-        Self { signature_lifetime_s: 300, clock_skew_s: 30 }
+        Self { signature_lifetime_s: 300, clock_skew_s: 30, cut_off_grants_s: 86_400 }
     }
 }
 
@@ -142,11 +144,11 @@ impl Default for Limits {
     }
 }
 
-/// Accounts that are applied at start.
+/// The accounts of a new cluster.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Accounts {
-    /// The accounts file; none means that accounts come from `keymoot account add` only.
+    /// The accounts file that is applied to a cluster that never had an account; `keymoot account apply` applies it later.
     #[serde(with = "empty_is_none")]
     pub file: Option<PathBuf>,
 }

@@ -9,9 +9,10 @@ mod outcome;
 mod token;
 
 use keymoot_cluster::AdminRequest;
-use keymoot_model::{Account, AccountId, ContentId, Policy, PolicyName};
+use keymoot_model::{Account, AccountChange, AccountId, ContentId, Policy, PolicyName};
 use keymoot_state::{BackupSchedule, Command, GoodBackup, PolicyCondition};
 
+use crate::declaration::DeclaredAccount;
 use crate::leases::{device_digest, device_place, user_place};
 
 pub use outcome::{OperationError, OperationOutcome};
@@ -27,6 +28,23 @@ pub enum Operation {
         /// Whether it may be there.
         if_absent: bool,
     },
+    /// Changes an account, or a credential of it.
+    ChangeAccount {
+        id: AccountId,
+        /// Secrets in it are wrapped.
+        change: Box<AccountChange>,
+    },
+    /// Removes an account. Its keys, contents and policies stay, and serve again when an account of its name is added.
+    RemoveAccount { id: AccountId },
+    /// Begins to apply a declaration of accounts, or goes on with it. One older than the last is refused.
+    DeclareAccounts {
+        /// The revision that the file states.
+        revision: u64,
+        /// SHA-256 of the file.
+        digest: [u8; 32],
+    },
+    /// Stores an account as the declaration that was begun has it.
+    DeclareAccount { revision: u64, declared: Box<DeclaredAccount> },
     /// Stores a policy under its name.
     PutPolicy {
         account: AccountId,
@@ -104,6 +122,13 @@ impl Operation {
         match self {
             // An existing account is never overwritten unasked.
             Self::AddAccount { account, .. } => Command::PutAccount { account: *account, if_absent: true },
+            Self::ChangeAccount { id, change } => Command::ChangeAccount { id, change },
+            Self::RemoveAccount { id } => Command::DeleteAccount { id },
+            Self::DeclareAccounts { revision, digest } => Command::DeclareAccounts { revision, digest },
+            Self::DeclareAccount { revision, declared } => {
+                let DeclaredAccount { account, expires_at_ms } = *declared;
+                Command::DeclareAccount { revision, account: Box::new(account), expires_at_ms }
+            }
             Self::PutPolicy { account, policy, condition } => {
                 Command::PutPolicy { account, policy, condition }
             }

@@ -2,7 +2,7 @@
 
 use keymoot_cluster::AdminResponse;
 use keymoot_model::{AccountId, NodeId, PolicyName};
-use keymoot_state::{PolicyCondition, Response, TokenRefusal};
+use keymoot_state::{AccountRefusal, PolicyCondition, Response, TokenRefusal};
 
 use super::Operation;
 use crate::error::ServiceError;
@@ -25,6 +25,17 @@ pub enum OperationError {
     /// An account of this name is there.
     #[error("account {id} exists")]
     AccountExists { id: AccountId },
+    /// There is no such account.
+    #[error("there is no account {id}")]
+    NoAccount { id: AccountId },
+    /// The account or its credential is not changed.
+    #[error("account {id}: {refusal}")]
+    Account { id: AccountId, refusal: AccountRefusal },
+    /// The cluster has applied a later declaration, or another one of the same revision.
+    #[error(
+        "the cluster has applied revision {applied} of its accounts, and this file is revision {revision}"
+    )]
+    Revision { revision: u64, applied: u64 },
     /// The account has no policy of this name.
     #[error("there is no policy {name}")]
     NoPolicy { name: PolicyName },
@@ -65,6 +76,15 @@ impl Operation {
             (Self::AddAccount { account, if_absent: false }, Response::Unchanged) => {
                 Err(OperationError::AccountExists { id: account.id })
             }
+            (Self::ChangeAccount { id, .. }, Response::AccountRefused(AccountRefusal::NoAccount))
+            | (Self::RemoveAccount { id }, Response::Unchanged) => Err(OperationError::NoAccount { id }),
+            (Self::ChangeAccount { id, .. }, Response::AccountRefused(refusal)) => {
+                Err(OperationError::Account { id, refusal })
+            }
+            (
+                Self::DeclareAccounts { revision, .. } | Self::DeclareAccount { revision, .. },
+                Response::AccountRefused(AccountRefusal::Revision { applied }),
+            ) => Err(OperationError::Revision { revision, applied }),
             (Self::AddToken(_), _) => Err(OperationError::Unexpected),
             (_, Response::Unchanged) => Ok(OperationOutcome::Unchanged),
             (

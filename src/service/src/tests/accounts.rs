@@ -2,7 +2,7 @@
 
 use keymoot_auth::AccountDirectory as _;
 use keymoot_crypto::{CredentialPlace, SecretBytes};
-use keymoot_model::{Credential, MasterKeyId, Scheme, Scope, Wrapped};
+use keymoot_model::{AccountChange, Credential, MasterKeyId, Scheme, Scope, Wrapped};
 use keymoot_state::Command;
 
 use super::*;
@@ -10,7 +10,7 @@ use crate::{Accounts, ReplicatedState as _};
 
 impl World {
     fn accounts(&self) -> Accounts<MemoryNode> {
-        Accounts::new(self.here().clone(), self.keyring.clone())
+        Accounts::new(self.here().clone(), self.keyring.clone(), keymoot_cluster::UseRegistry::default())
     }
 
     /// An account with this signing key.
@@ -75,6 +75,32 @@ async fn an_account_that_cannot_be_read_is_no_absent_one() {
         let unreadable = accounts.account(&AccountId::new(id).unwrap()).err().unwrap();
         assert!(unreadable.0.contains("a checksum is wrong"), "{unreadable:?}");
     }
+}
+
+#[tokio::test]
+async fn a_credential_that_ended_opens_nothing_and_a_suspended_account_is_said_to_be() {
+    let world = World::new();
+    let accounts = world.accounts();
+    world.put(world.here(), world.with_key("a", b"one")).await;
+    let id = AccountId::new("a").unwrap();
+    let change = async |change| {
+        let command = Command::ChangeAccount { id: id.clone(), change: Box::new(change) };
+        world.here().propose_one(command).await.unwrap()
+    };
+    let ends = |expires_at_ms| AccountChange::ExpireCredential { name: "key".into(), expires_at_ms };
+    let soon = super::super::accounts::now_ms() + 400;
+    change(ends(Some(soon))).await;
+    assert_eq!(key_of(&accounts, "a").unwrap(), b"one");
+    tokio::time::sleep(std::time::Duration::from_millis(450)).await;
+    assert_eq!(key_of(&accounts, "a"), None, "it ended while the account was kept open");
+    change(ends(None)).await;
+    assert_eq!(key_of(&accounts, "a").unwrap(), b"one");
+    change(AccountChange::Suspend).await;
+    assert!(accounts.account(&id).unwrap().unwrap().is_suspended);
+    change(AccountChange::Resume).await;
+    assert!(!accounts.account(&id).unwrap().unwrap().is_suspended);
+    change(AccountChange::RevokeCredential { name: "key".into() }).await;
+    assert_eq!(key_of(&accounts, "a"), None);
 }
 
 #[tokio::test]

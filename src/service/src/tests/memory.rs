@@ -41,6 +41,7 @@ struct Node {
     has_quorum: AtomicBool,
     barriers: AtomicUsize,
     account_changes: AtomicU64,
+    noted_contact_s: AtomicU64,
 }
 
 impl MemoryNode {
@@ -57,6 +58,7 @@ impl MemoryNode {
                 has_quorum: AtomicBool::new(true),
                 barriers: AtomicUsize::new(0),
                 account_changes: AtomicU64::new(1),
+                noted_contact_s: AtomicU64::new(0),
             }))
         })
     }
@@ -69,6 +71,11 @@ impl MemoryNode {
     /// Cuts this node off from the others.
     pub(super) fn lose_quorum(&self) {
         self.0.has_quorum.store(false, Ordering::SeqCst);
+    }
+
+    /// Connects this node to the others again.
+    pub(super) fn regain_quorum(&self) {
+        self.0.has_quorum.store(true, Ordering::SeqCst);
     }
 
     /// Lets no record be read any more.
@@ -104,7 +111,7 @@ impl MemoryNode {
             let mut run = Transaction::new(&self.0.tables);
             last = apply(&mut run, proposal).unwrap();
             let (changes, _) = run.finish().unwrap();
-            let of_account = changes.iter().any(|change| change.table == Table::Accounts);
+            let of_account = changes.iter().any(keymoot_state::Change::is_of_account);
             self.0.tables.make(changes);
             self.0.account_changes.fetch_add(of_account.into(), Ordering::SeqCst);
         }
@@ -131,6 +138,25 @@ impl ReplicatedState for MemoryNode {
 
     fn request_deadline(&self) -> Duration {
         Duration::from_millis(500)
+    }
+
+    async fn read_barrier_within(&self, patience: Duration) -> Result<(), ClusterError> {
+        let outcome = self.read_barrier().await;
+        if outcome.is_err() {
+            tokio::time::sleep(patience).await;
+        }
+        outcome
+    }
+
+    fn noted_contact_s(&self) -> Option<u64> {
+        match self.0.noted_contact_s.load(Ordering::SeqCst) {
+            0 => None,
+            at_s => Some(at_s),
+        }
+    }
+
+    fn note_contact(&self, at_s: u64) {
+        self.0.noted_contact_s.store(at_s, Ordering::SeqCst);
     }
 
     async fn read_barrier(&self) -> Result<(), ClusterError> {

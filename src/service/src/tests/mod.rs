@@ -2,7 +2,9 @@
 
 mod accounts;
 mod admin;
+mod contact;
 mod contention;
+mod declaration;
 mod ingest;
 mod leases;
 mod memory;
@@ -158,7 +160,7 @@ fn grant(account: Account) -> Grant {
     }
     let caller = "192.0.2.7".parse().unwrap();
     let request = Request::unsigned(account.id.clone(), caller, Unproved::ByListener);
-    let open = OpenAccount { account, keys: Vec::new(), unopened: Vec::new() };
+    let open = OpenAccount { account, is_suspended: false, keys: Vec::new(), unopened: Vec::new() };
     let verified = Authenticator::new(Arc::new(One(Arc::new(open)))).verify(&request).unwrap();
     verified.grant_repeatable().unwrap()
 }

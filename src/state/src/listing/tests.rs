@@ -44,7 +44,7 @@ fn pages_of_any_size_hold_every_key_of_the_account_once() {
             let page = keys_page(&memory, &account, None, after.as_deref(), keys_max).unwrap();
             assert!(page.keys.len() <= keys_max);
             found.extend(seen(&page));
-            seeds += page.seeds;
+            seeds += page.schedules.len();
             after = page.next;
             if after.is_none() {
                 break;
@@ -66,4 +66,32 @@ fn one_content_can_be_listed_and_a_mark_from_elsewhere_shows_nobody_elses_keys()
         let own = page.keys.iter().all(|key| key.record.place.account == account);
         assert!(own && page.keys.iter().all(|key| key.record.kid != Kid::from_bytes([9; 16])), "{mark:?}");
     }
+}
+
+#[test]
+fn a_listing_for_operators_has_versions_and_schedules_and_no_key() {
+    let (memory, account) = (filled(), AccountId::new("167").unwrap());
+    let (mut seen, mut after) = (Vec::new(), None);
+    for _ in 0..9 {
+        let page = crate::contents_page(&memory, &account, None, after.as_deref(), 2).unwrap();
+        seen.extend(
+            page.versions
+                .into_iter()
+                .map(|it| (it.content.to_string(), it.version, it.kid.is_some(), it.rotates_s)),
+        );
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    let film =
+        |number: u8, version, has_kid, rotates_s| (format!("film-{number}"), version, has_kid, rotates_s);
+    let expected = [
+        film(1, 1, true, None),
+        film(2, 1, true, None),
+        film(2, 2, true, None),
+        film(2, 3, true, None),
+        film(3, 1, false, Some(10)),
+    ];
+    assert_eq!(seen, expected);
 }

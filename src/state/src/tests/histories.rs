@@ -10,8 +10,8 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 
 use keymoot_model::{
-    Account, AccountId, Auxiliary, Consistency, ContentId, KeyPath, Kid, Period, Policy, PolicyName,
-    ResponseShape, ViewerPlace,
+    Account, AccountChange, AccountId, Auxiliary, Consistency, ContentId, KeyPath, Kid, Period, Policy,
+    PolicyName, ResponseShape, ViewerPlace,
 };
 
 use super::apply::{Memory, new_key, place};
@@ -79,6 +79,16 @@ fn cluster_command() -> impl Strategy<Value = Command> {
         (0_u8..4, any::<bool>())
             .prop_map(|(n, if_absent)| Command::PutAccount { account: account(n), if_absent }),
         (0_u8..4).prop_map(|n| Command::DeleteAccount { id: account(n).id }),
+        (0_u8..4, any::<bool>()).prop_map(|(n, suspend)| Command::ChangeAccount {
+            id: account(n).id,
+            change: Box::new(if suspend { AccountChange::Suspend } else { AccountChange::Resume }),
+        }),
+        (0_u64..3, 0_u8..2).prop_map(|(revision, n)| Command::DeclareAccounts { revision, digest: [n; 32] }),
+        (0_u64..3, 0_u8..4).prop_map(|(revision, n)| Command::DeclareAccount {
+            revision,
+            account: Box::new(account(n)),
+            expires_at_ms: Vec::new(),
+        }),
         (0_u8..3, 1_u32..3).prop_map(|(n, level)| Command::Found(identity(n, level))),
         (1_u32..4).prop_map(|to| Command::RaiseFeatureLevel { to }),
         (0_u8..6, 990_u64..1100)

@@ -1,5 +1,6 @@
 //! The state machine whole: commands in, records, answers and digests out.
 
+mod accounts;
 pub(crate) mod apply;
 mod backups;
 mod bounded_work;

@@ -179,3 +179,34 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_a_policy_holds_for_is_listed_by_page_each_content_once() {
+    let mut memory = Memory::default();
+    run(&mut memory, [put("p", 1, PolicyCondition::Always), put("q", 1, PolicyCondition::Always)]);
+    run_next(
+        &mut memory,
+        2,
+        (0..9).map(|content| attach(content, Some(["p", "q"][content as usize % 2]), false)),
+    );
+    run_next(&mut memory, 3, [set_default(Some("q"))]);
+    let account = names().0;
+    for contents_max in 1..6 {
+        let (mut seen, mut after) = (Vec::new(), None);
+        for _ in 0..9 {
+            let page = policy_uses_page(&memory, &account, &name("p"), after.as_ref(), contents_max).unwrap();
+            assert!(page.contents.len() <= contents_max && !page.is_default);
+            seen.extend(page.contents.iter().map(ToString::to_string));
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        assert_eq!(seen, ["film-0", "film-2", "film-4", "film-6", "film-8"], "pages of {contents_max}");
+    }
+    assert!(policy_uses_page(&memory, &account, &name("q"), None, 9).unwrap().is_default);
+}
+
+fn run_next(memory: &mut Memory, serial: u64, commands: impl IntoIterator<Item = Command>) {
+    memory.run(&[proposal(serial, commands.into_iter().collect())]);
+}

@@ -1,7 +1,9 @@
 //! Which commands of tools a node refuses, however the tool was made.
 
 use super::*;
-use keymoot_model::{AccountId, Consistency, Policy, PolicyName, ResponseShape, Scheme, Scope};
+use keymoot_model::{
+    AccountId, AccountSettings, Consistency, Policy, PolicyName, ResponseShape, Scheme, Scope,
+};
 use keymoot_state::{POLICIES_MAX, PolicyCondition, Proposal, TABLE_NAMES, TokenSpent, Transaction, apply};
 use keymoot_store as store;
 
@@ -124,7 +126,7 @@ fn account(keyring: &Keyring, credentials: &[(&str, Scope, &[u8])]) -> Account {
 }
 
 #[test]
-fn an_account_that_cannot_be_used_is_not_added_and_none_is_overwritten() {
+fn an_account_that_cannot_be_used_is_not_added_or_declared() {
     let keyring = Keyring::generate().unwrap();
     let state = applied(Vec::new());
     let add = |account| refusal_at(&Command::PutAccount { account, if_absent: true }, &state, &keyring);
@@ -135,8 +137,46 @@ fn an_account_that_cannot_be_used_is_not_added_and_none_is_overwritten() {
     assert_eq!(said, "account 167: license_url must start with https:// or http://");
     let twice = account(&keyring, &[("a", Scope::Encryption, b"one"), ("a", Scope::License, b"two")]);
     assert_eq!(add(twice), "account 167: credential `a` is there twice");
-    let overwrites = Command::PutAccount { account: sound, if_absent: false };
-    assert!(refusal_at(&overwrites, &state, &keyring).contains("would be overwritten"));
+    let admin = account(&keyring, &[("a", Scope::Admin, b"one")]);
+    let declared =
+        Command::DeclareAccount { revision: 1, account: Box::new(admin), expires_at_ms: Vec::new() };
+    let said = refusal_at(&declared, &state, &keyring);
+    assert_eq!(
+        said,
+        "account 167: credential `a`: scope `admin` opens nothing; the scopes are encryption, license and policy"
+    );
+}
+
+#[test]
+fn a_change_leaves_an_account_that_can_be_used_whatever_it_had_before() {
+    let keyring = Keyring::generate().unwrap();
+    // Scope `admin` is of an account from before.
+    let old = account(&keyring, &[("a", Scope::Encryption, b"one"), ("x", Scope::Admin, b"old")]);
+    let state = applied(vec![Command::PutAccount { account: old, if_absent: true }]);
+    let change = |change| {
+        let id = AccountId::new("167").unwrap();
+        refusal_at(&Command::ChangeAccount { id, change: Box::new(change) }, &state, &keyring)
+    };
+    let add = |name, scope, key: &[u8], expires_at_ms| {
+        let credential = account(&keyring, &[(name, scope, key)]).credentials.remove(0);
+        change(AccountChange::AddCredential { credential, expires_at_ms })
+    };
+    assert_eq!(add("b", Scope::Encryption, b"two", Some(NOW_MS + 1)), "");
+    assert!(
+        add("b", Scope::Encryption, b"two", Some(NOW_MS)).contains("use `keymoot account credential revoke`")
+    );
+    assert!(add("b", Scope::License, b"one", None).contains("`a` and `b` share one signing key"));
+    assert!(add("b", Scope::Admin, b"two", None).contains("scope `admin` opens nothing"));
+    let settings = |url: &str| {
+        let license_url = Some(Some(url.to_owned()));
+        change(AccountChange::Settings(Box::new(AccountSettings {
+            license_url,
+            ..AccountSettings::default()
+        })))
+    };
+    assert_eq!(settings("https://drm.example"), "");
+    assert!(settings("ftp://drm.example").contains("license_url must start with"));
+    assert_eq!(change(AccountChange::RevokeCredential { name: "x".into() }), "");
 }
 
 #[test]

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use super::*;
 use keymoot_crypto::{ContentKey, random_kid};
 use keymoot_model::{
-    Account, AccountId, Consistency, ContentId, KeyOrigin, KeyPath, MasterKeyId, Policy, PolicyName,
-    ResponseShape, TrackName, Wrapped,
+    Account, AccountChange, AccountId, Consistency, ContentId, KeyOrigin, KeyPath, MasterKeyId, Policy,
+    PolicyName, ResponseShape, TrackName, Wrapped,
 };
 use keymoot_state::{NodeFacts, PolicyCondition};
 
@@ -31,7 +31,7 @@ fn put_account() -> Command {
         allow_unsigned_packagers: true,
         playready_la_url: None,
     };
-    Command::PutAccount { account, if_absent: false }
+    Command::PutAccount { account, if_absent: true }
 }
 
 fn create_key(keyring: &Keyring) -> Command {
@@ -71,6 +71,8 @@ fn without_a_proof_a_node_forwards_accounts_requests_and_nothing_that_operators_
     assert!(forward(&keyring, UNABLE, vec![create_key(&keyring), put_policy("")]).is_ok());
     for (name, command) in BTreeMap::from([
         ("put-account", put_account()),
+        ("delete-account", Command::DeleteAccount { id: account_id() }),
+        ("declare-accounts", Command::DeclareAccounts { revision: 1, digest: [0; 32] }),
         ("revoke-join-token", Command::RevokeJoinToken { id: [0; 8] }),
         ("schedule-backups", Command::ScheduleBackups(None)),
         ("claim-backup", Command::ClaimBackup { node: 2, after: 0 }),
@@ -105,8 +107,9 @@ fn whatever_was_proved_a_forwarded_proposal_is_whole_and_holds_what_nodes_make()
         torn.push(0);
         assert!(matches!(check_forwarded(&torn, 2, proof, &keyring), Err(RightsError::Form(_))));
         assert!(matches!(forward(&keyring, proof, Vec::new()), Err(RightsError::Count(0))));
-        let deletes = Command::DeleteAccount { id: account_id() };
-        assert!(matches!(forward(&keyring, proof, vec![deletes]), Err(RightsError::Right { .. })));
+        let Command::PutAccount { account, .. } = put_account() else { panic!("another command") };
+        let overwrites = Command::PutAccount { account, if_absent: false };
+        assert!(matches!(forward(&keyring, proof, vec![overwrites]), Err(RightsError::Right { .. })));
         assert!(forward(&keyring, proof, vec![describe(2, "west")]).is_ok());
         assert!(forward(&keyring, proof, vec![describe(3, "west")]).is_err(), "of another node");
         assert!(forward(&keyring, proof, vec![describe(2, &"w".repeat(2000))]).is_err());
@@ -118,14 +121,21 @@ fn whatever_was_proved_a_forwarded_proposal_is_whole_and_holds_what_nodes_make()
 #[test]
 fn a_tool_may_ask_for_what_the_command_line_makes() {
     let keyring = Keyring::generate().unwrap();
-    for command in [put_account(), put_policy(""), Command::RaiseFeatureLevel { to: 2 }] {
+    let suspend = AccountChange::Suspend;
+    for command in [
+        put_account(),
+        put_policy(""),
+        Command::RaiseFeatureLevel { to: 2 },
+        Command::DeleteAccount { id: account_id() },
+        Command::ChangeAccount { id: account_id(), change: Box::new(suspend) },
+        Command::DeclareAccounts { revision: 1, digest: [0; 32] },
+    ] {
         assert!(check_tool(&command).is_ok(), "{command}");
     }
     for command in [
         create_key(&keyring),
         describe(2, ""),
         Command::RemoveNode { id: 2 },
-        Command::DeleteAccount { id: account_id() },
         Command::SpendNonce { digest: [0; 16], created_s: 1 },
     ] {
         assert!(matches!(check_tool(&command), Err(RightsError::Right { .. })), "{command}");

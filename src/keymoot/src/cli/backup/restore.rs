@@ -2,6 +2,7 @@
 
 use super::args::BackupRestoreArgs;
 use super::failure;
+use crate::cli::account::credentials_of;
 use crate::cli::certificates;
 use crate::cli::operator::say;
 use crate::config::Loaded;
@@ -31,6 +32,15 @@ pub(super) fn run(args: &BackupRestoreArgs) -> Result<(), Failure> {
         file.header().record_count(),
         file.header().key_count(),
     ));
+    if !restored.accounts.is_empty() {
+        say(&format!(
+            "{} accounts come back with these credentials, some of which may have been revoked since:\n{}none of them is \
+             served yet. When the cluster runs, revoke what must not come back, and suspend or remove the accounts that\n\
+             were; then let the others in with\n    keymoot account confirm --all\n",
+            restored.accounts.len(),
+            credentials_of(&restored.accounts),
+        ));
+    }
     // On further machines another node may have the key.
     if args.fence.is_none() || restored.authority.admits() {
         say(certificates::told(restored.authority));

@@ -4,6 +4,7 @@
 //! the data directory, to time the disk, and removes it. A check that cannot be made because another
 //! failed is left out.
 
+mod accounts;
 mod certificates;
 mod clock;
 mod files;
@@ -70,5 +71,6 @@ fn examine(args: &DoctorArgs) -> Result<Vec<Finding>, Failure> {
     findings.extend(machine::check(&config));
     findings.push(clock::check());
     findings.extend(network::check(&config, &args.peers)?);
+    findings.extend(accounts::check(&config));
     Ok(findings)
 }

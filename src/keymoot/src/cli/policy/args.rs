@@ -14,6 +14,8 @@ pub enum PolicyCommand {
     List(ListArgs),
     /// Show a policy as the JSON that `put` takes.
     Show(NamedArgs),
+    /// List the contents that a policy is attached to, a page at a time.
+    Uses(UsesArgs),
     /// Store a policy from a file, under the name it has there.
     Put(PutArgs),
     /// Delete a policy that nothing uses.
@@ -55,6 +57,23 @@ pub struct NamedArgs {
     /// The configuration of one of the nodes.
     #[command(flatten)]
     pub config: ConfigArg,
+}
+
+/// `keymoot policy uses`.
+#[derive(Clone, Debug, Args)]
+pub struct UsesArgs {
+    /// Which.
+    #[command(flatten)]
+    pub named: NamedArgs,
+    /// The content behind which the page begins.
+    #[arg(long, value_name = "CONTENT")]
+    pub after: Option<ContentId>,
+    /// The most contents on the page.
+    #[arg(long, value_name = "NUMBER", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub limit: u32,
+    /// How to print it.
+    #[arg(long, value_enum, default_value_t)]
+    pub output: OutputFormat,
 }
 
 /// `keymoot policy put`.

@@ -15,7 +15,7 @@ use keymoot_service::admin::{Operation, OperationOutcome, Viewer};
 use keymoot_service::{ListedPolicy, PolicyCondition};
 
 pub use args::PolicyCommand;
-use args::{CheckArgs, DefaultArgs, NamedArgs, PolicyDeleteArgs, PutArgs, ViewerArgs};
+use args::{CheckArgs, DefaultArgs, NamedArgs, PolicyDeleteArgs, PutArgs, UsesArgs, ViewerArgs};
 
 /// Runs the command.
 ///
@@ -32,6 +32,7 @@ pub fn run(command: PolicyCommand) -> Result<(), Failure> {
             Ok(())
         }),
         PolicyCommand::Show(args) => block_on(show(args)),
+        PolicyCommand::Uses(args) => block_on(uses(args)),
         PolicyCommand::Put(args) => block_on(put(args)),
         PolicyCommand::Delete(args) => block_on(delete(args)),
         PolicyCommand::Attach(args) => {
@@ -67,6 +68,22 @@ async fn show(args: NamedArgs) -> Result<(), Failure> {
     let found = found.ok_or_else(|| unknown(&args.name))?;
     say(&format!("{:#}\n", found.record.policy.to_json()));
     Ok(())
+}
+
+async fn uses(args: UsesArgs) -> Result<(), Failure> {
+    let NamedArgs { account, name: policy, config } = args.named;
+    let operator = Operator::new(config.config.as_deref())?;
+    let request = AdminRequest::PolicyUses { account, policy, after: args.after, contents_max: args.limit };
+    match operator.ask(request).await? {
+        AdminResponse::PolicyUses(page) => {
+            say(&match args.output {
+                OutputFormat::Table => print::uses(&page),
+                OutputFormat::Json => print::uses_json(&page),
+            });
+            Ok(())
+        }
+        _ => Err(unexpected()),
+    }
 }
 
 async fn put(args: PutArgs) -> Result<(), Failure> {

@@ -1,0 +1,46 @@
+//! `keymoot account add`.
+
+use super::args::AccountAddArgs;
+use crate::cli::operator::{Operator, say};
+use keymoot_command::Failure;
+use keymoot_model::{Scheme, Scope};
+use keymoot_service::admin::{Operation, OperationOutcome};
+use keymoot_service::{AccountEntry, CredentialEntry, make_account};
+
+pub(super) async fn run(args: AccountAddArgs) -> Result<(), Failure> {
+    let operator = Operator::new(args.config.config.as_deref())?;
+    let if_absent = args.if_absent;
+    let account = make_account(&entry(args), operator.keyring()).map_err(Failure::usage)?;
+    let id = account.id.clone();
+    let account = Box::new(account);
+    say(&match operator.perform(Operation::AddAccount { account, if_absent }).await? {
+        OperationOutcome::Unchanged => format!("account {id} exists; nothing was changed\n"),
+        _ => format!("account {id} is added\n"),
+    });
+    Ok(())
+}
+
+fn entry(args: AccountAddArgs) -> AccountEntry {
+    let own = [
+        ("encryption", Scope::Encryption, args.encryption_key_file),
+        ("license", Scope::License, args.license_key_file),
+        ("policy", Scope::Policy, args.policy_key_file),
+    ];
+    let own = own.into_iter().filter_map(|(name, scope, file)| {
+        let (name, scheme) = (name.to_owned(), Scheme::UdrmSha1);
+        Some(CredentialEntry { name, scope, scheme, key_file: file?, expires_at: None })
+    });
+    let further = args.credentials.into_iter().map(|given| given.entry());
+    AccountEntry {
+        id: args.id,
+        ca_systems: args.ca_systems.iter().map(|system| system.to_lowercase()).collect(),
+        allow_list: args.allow_list,
+        consistency: args.consistency,
+        response_shape: args.response_shape,
+        license_url: args.license_url,
+        playready_la_url: args.playready_la_url,
+        minimum_scheme: args.minimum_scheme,
+        allow_unsigned_packagers: args.allow_unsigned_packagers,
+        credentials: own.chain(further).collect(),
+    }
+}

@@ -1,0 +1,314 @@
+//! The accounts file as a declaration: how the cluster differs from it, and what makes the cluster equal to it.
+//!
+//! Differences name accounts and credentials, never a secret. A credential whose secret is the same is taken over as the
+//! cluster has it, so a declaration that changes nothing proposes nothing.
+
+use std::fmt;
+use std::path::Path;
+use std::time::Duration;
+
+use keymoot_cluster::{AccountDetails, ClusterError, account_details};
+use keymoot_crypto::{CredentialPlace, Keyring};
+use keymoot_model::{Account, AccountId, AccountStatus, Credential, TimeStamp};
+use keymoot_state::{AccountRefusal, Command, Response};
+
+use crate::accounts_file::{MakeAccountError, make_account};
+use crate::load_accounts;
+use crate::replicated_state::ReplicatedState;
+
+/// How long to wait before a cluster that did not answer is asked again.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// The most commands in one proposal.
+const COMMANDS_MAX: usize = 500;
+
+/// An account of a declaration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeclaredAccount {
+    /// The account, its signing keys wrapped.
+    pub account: Account,
+    /// The ends of credentials by their names: milliseconds since 1970 UTC.
+    pub expires_at_ms: Vec<(String, u64)>,
+}
+
+/// A declaration that was read, with its secrets.
+#[derive(Clone, Debug)]
+pub struct Declaration {
+    /// Which version it is; later ones have higher numbers.
+    pub revision: Option<u64>,
+    /// SHA-256 of its file.
+    pub digest: [u8; 32],
+    pub accounts: Vec<DeclaredAccount>,
+}
+
+/// One way in which the cluster differs from a declaration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    pub account: AccountId,
+    pub what: Differs,
+}
+
+/// What is different.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Differs {
+    /// The account is added.
+    Added,
+    /// These settings change.
+    Settings(Vec<&'static str>),
+    /// The credential is added.
+    CredentialAdded(String),
+    /// The credential gets another secret, scope or scheme.
+    CredentialChanged(String),
+    /// The credential gets another end.
+    CredentialExpires(String, u64),
+    /// The credential is not in the declaration: it is revoked.
+    CredentialRevoked(String),
+    /// The credential was revoked, and stays so.
+    StaysRevoked(String),
+    /// The account is not in the declaration: it is left alone.
+    LeftOut,
+}
+
+/// What became of the accounts file of a node that started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FirstAccounts {
+    /// The cluster never had an account, and now has those of the file.
+    Applied,
+    /// The cluster has its accounts, and they are those of the file.
+    Equal,
+    /// The cluster has its accounts, and they differ from the file: nothing was changed.
+    Differs(usize),
+}
+
+/// Why a node could not look at its accounts file.
+#[derive(Debug, thiserror::Error)]
+pub enum DeclarationError {
+    /// The file cannot be used.
+    #[error(transparent)]
+    Make(#[from] MakeAccountError),
+}
+
+impl Declaration {
+    /// Reads a file, with the key files that it names.
+    ///
+    /// # Errors
+    /// [`MakeAccountError`], naming account and credential.
+    pub fn load(path: &Path, keyring: &Keyring) -> Result<Self, MakeAccountError> {
+        let file = load_accounts(path)?;
+        let mut accounts = Vec::with_capacity(file.accounts.len());
+        for entry in &file.accounts {
+            let ends = entry.credentials.iter().filter_map(|credential| {
+                let at_ms = u64::try_from(credential.expires_at?.unix_s()).ok()?.saturating_mul(1000);
+                Some((credential.name.clone(), at_ms))
+            });
+            let account = make_account(entry, keyring)?;
+            accounts.push(DeclaredAccount { account, expires_at_ms: ends.collect() });
+        }
+        Ok(Self { revision: file.revision, digest: file.digest, accounts })
+    }
+
+    /// How the cluster differs from it, and the accounts to be stored so that it does not.
+    pub fn compare(
+        &self,
+        details: &AccountDetails,
+        keyring: &Keyring,
+    ) -> (Vec<Difference>, Vec<DeclaredAccount>) {
+        let (mut differences, mut changed) = (Vec::new(), Vec::new());
+        for declared in &self.accounts {
+            let known = details.accounts.iter().find(|(account, _)| account.id == declared.account.id);
+            let mut wanted = declared.clone();
+            let found = match known {
+                None => added(&wanted),
+                Some(known) => differs(known, &mut wanted, keyring),
+            };
+            if found.iter().any(Differs::is_change) {
+                changed.push(wanted);
+            }
+            let account = &declared.account.id;
+            differences.extend(found.into_iter().map(|what| Difference { account: account.clone(), what }));
+        }
+        let names = |id: &AccountId| self.accounts.iter().any(|declared| declared.account.id == *id);
+        let left_out = details.accounts.iter().filter(|(account, _)| !names(&account.id));
+        differences.extend(
+            left_out.map(|(account, _)| Difference { account: account.id.clone(), what: Differs::LeftOut }),
+        );
+        (differences, changed)
+    }
+}
+
+fn added(wanted: &DeclaredAccount) -> Vec<Differs> {
+    let credentials = wanted.account.credentials.iter();
+    let credentials = credentials.map(|credential| Differs::CredentialAdded(credential.name.clone()));
+    std::iter::once(Differs::Added).chain(credentials).collect()
+}
+
+/// How an account differs. In `wanted`, credentials that are the same become those that are there.
+fn differs(
+    (account, status): &(Account, AccountStatus),
+    wanted: &mut DeclaredAccount,
+    keyring: &Keyring,
+) -> Vec<Differs> {
+    let mut found = Vec::new();
+    let settings = settings_that_differ(account, &wanted.account);
+    if !settings.is_empty() {
+        found.push(Differs::Settings(settings));
+    }
+    for credential in &mut wanted.account.credentials {
+        let name = credential.name.clone();
+        match account.credentials.iter().find(|known| known.name == name) {
+            Some(known) if is_same(known, credential, &account.id, keyring) => known.clone_into(credential),
+            Some(_) => found.push(Differs::CredentialChanged(name)),
+            None if status.has_revoked(&name) => found.push(Differs::StaysRevoked(name)),
+            None => found.push(Differs::CredentialAdded(name)),
+        }
+    }
+    for (name, end) in &wanted.expires_at_ms {
+        if !status.has_revoked(name) && status.expires_at_ms.get(name) != Some(end) {
+            found.push(Differs::CredentialExpires(name.clone(), *end));
+        }
+    }
+    let names = |name: &str| wanted.account.credentials.iter().any(|credential| credential.name == *name);
+    let gone = account.credentials.iter().filter(|known| !names(&known.name));
+    found.extend(gone.map(|known| Differs::CredentialRevoked(known.name.clone())));
+    found
+}
+
+fn settings_that_differ(is: &Account, wanted: &Account) -> Vec<&'static str> {
+    [
+        ("ca_systems", is.ca_systems != wanted.ca_systems),
+        ("allow_list", is.allow_list != wanted.allow_list),
+        ("consistency", is.consistency != wanted.consistency),
+        ("response_shape", is.response_shape != wanted.response_shape),
+        ("license_url", is.license_url != wanted.license_url),
+        ("playready_la_url", is.playready_la_url != wanted.playready_la_url),
+        ("minimum_scheme", is.minimum_scheme != wanted.minimum_scheme),
+        ("allow_unsigned_packagers", is.allow_unsigned_packagers != wanted.allow_unsigned_packagers),
+    ]
+    .into_iter()
+    .filter_map(|(name, differs)| differs.then_some(name))
+    .collect()
+}
+
+/// Whether two credentials are the same, however their secrets are wrapped.
+fn is_same(a: &Credential, b: &Credential, account: &AccountId, keyring: &Keyring) -> bool {
+    let open = |credential: &Credential| {
+        let place = CredentialPlace { account, name: &credential.name, scope: credential.scope };
+        keyring.unwrap_credential(&credential.secret, place).ok()
+    };
+    (&a.name, a.scope, a.scheme) == (&b.name, b.scope, b.scheme)
+        && open(a).zip(open(b)).is_some_and(|(a, b)| a.expose() == b.expose())
+}
+
+impl Differs {
+    /// Whether applying the declaration changes it.
+    pub const fn is_change(&self) -> bool {
+        !matches!(self, Self::StaysRevoked(_) | Self::LeftOut)
+    }
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { account, what } = self;
+        match what {
+            Differs::Added => write!(f, "+ account {account}"),
+            Differs::Settings(names) => write!(f, "~ account {account}: {}", names.join(", ")),
+            Differs::CredentialAdded(name) => write!(f, "+ account {account}, credential {name}"),
+            Differs::CredentialChanged(name) => {
+                write!(f, "~ account {account}, credential {name}: another secret, scope or scheme")
+            }
+            Differs::CredentialExpires(name, at_ms) => {
+                let at = i64::try_from(at_ms / 1000).ok().and_then(TimeStamp::from_unix_s);
+                let at = at.map(|at| at.to_string()).unwrap_or_default();
+                write!(f, "~ account {account}, credential {name}: ends at {at}")
+            }
+            Differs::CredentialRevoked(name) => {
+                write!(f, "- account {account}, credential {name}: is revoked, for it is not in the file")
+            }
+            Differs::StaysRevoked(name) => {
+                write!(
+                    f,
+                    "! account {account}, credential {name}: was revoked and stays so; take it out of the file"
+                )
+            }
+            Differs::LeftOut => write!(f, "  account {account}: is not in the file, and is left alone"),
+        }
+    }
+}
+
+/// Applies the accounts file of a node to a cluster that never had an account, and waits for a quorum as long as it
+/// takes. What a cluster with accounts has is changed by an operator's command alone: the file of a node that starts may
+/// be older.
+///
+/// # Errors
+/// [`DeclarationError`] when the file or a key file cannot be used; nothing was changed then.
+pub async fn begin_accounts(
+    cluster: &impl ReplicatedState,
+    keyring: &Keyring,
+    file: &Path,
+) -> Result<FirstAccounts, DeclarationError> {
+    let declaration = Declaration::load(file, keyring)?;
+    loop {
+        match try_begin(cluster, keyring, &declaration).await {
+            Ok(outcome) => return Ok(outcome),
+            Err(error) => {
+                tracing::info!(%error, "the accounts file waits for the cluster");
+                tokio::time::sleep(RETRY_AFTER).await;
+            }
+        }
+    }
+}
+
+async fn try_begin(
+    cluster: &impl ReplicatedState,
+    keyring: &Keyring,
+    declaration: &Declaration,
+) -> Result<FirstAccounts, ClusterError> {
+    cluster.read_barrier().await?;
+    let details = account_details(cluster.state(), None)?;
+    if details.accounts.is_empty() && details.declaration.is_none() && !declaration.accounts.is_empty() {
+        return begin(cluster, declaration).await;
+    }
+    let (differences, _) = declaration.compare(&details, keyring);
+    Ok(match differences.len() {
+        0 => FirstAccounts::Equal,
+        count => FirstAccounts::Differs(count),
+    })
+}
+
+async fn begin(
+    cluster: &impl ReplicatedState,
+    declaration: &Declaration,
+) -> Result<FirstAccounts, ClusterError> {
+    let revision = declaration.revision.unwrap_or_default();
+    let declare = Command::DeclareAccounts { revision, digest: declaration.digest };
+    let accounts = declaration.accounts.iter().cloned().map(|DeclaredAccount { account, expires_at_ms }| {
+        Command::DeclareAccount { revision, account: Box::new(account), expires_at_ms }
+    });
+    let commands: Vec<Command> = std::iter::once(declare).chain(accounts).collect();
+    // Together, so that a start that is interrupted leaves no half of the file.
+    for part in commands.chunks(COMMANDS_MAX) {
+        let responses = match cluster.propose(part.to_vec()).await {
+            Ok(responses) => responses,
+            // A cluster from before knows no declarations.
+            Err(ClusterError::Refused(_)) => return add_all(cluster, declaration).await,
+            Err(error) => return Err(error),
+        };
+        // Another node was first, with another file.
+        let is_refused = |response: &Response| {
+            matches!(response, Response::AccountRefused(AccountRefusal::Revision { .. }))
+        };
+        if responses.iter().any(is_refused) {
+            return Ok(FirstAccounts::Differs(declaration.accounts.len()));
+        }
+    }
+    Ok(FirstAccounts::Applied)
+}
+
+async fn add_all(
+    cluster: &impl ReplicatedState,
+    declaration: &Declaration,
+) -> Result<FirstAccounts, ClusterError> {
+    for declared in declaration.accounts.clone() {
+        cluster.propose_one(Command::PutAccount { account: declared.account, if_absent: true }).await?;
+    }
+    Ok(FirstAccounts::Applied)
+}

@@ -1,0 +1,87 @@
+//! The accounts file: applied by itself to a cluster that never had an account, and to no other.
+
+use std::path::PathBuf;
+
+use keymoot_crypto::secret_file;
+use keymoot_state as state;
+use keymoot_state::Command;
+
+use super::*;
+use crate::{Declaration, DeclaredAccount, Differs, FirstAccounts, begin_accounts};
+use keymoot_cluster::account_details;
+
+/// A directory with an accounts file that declares account `a` with these credentials, whose keys are their names.
+fn file(dir: &tempfile::TempDir, revision: u64, credentials: &[&str]) -> PathBuf {
+    let mut text = format!("revision = {revision}\n[[account]]\nid = \"a\"\n");
+    for name in credentials {
+        let key = dir.path().join(name);
+        let _ = std::fs::remove_file(&key);
+        secret_file::create(&key, name.as_bytes()).unwrap();
+        text += &format!(
+            "[[account.credential]]\nname = \"{name}\"\nscope = \"encryption\"\nkey_file = \"{name}\"\n"
+        );
+    }
+    let path = dir.path().join(format!("accounts-{revision}.toml"));
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
+impl World {
+    fn credentials(&self) -> Option<Vec<String>> {
+        let account = state::account(self.here().state(), &AccountId::new("a").unwrap()).unwrap()?;
+        Some(account.credentials.into_iter().map(|credential| credential.name).collect())
+    }
+
+    async fn apply(&self, file: &std::path::Path) -> Vec<Differs> {
+        let declaration = Declaration::load(file, &self.keyring).unwrap();
+        let details = account_details(self.here().state(), None).unwrap();
+        let (differences, changed) = declaration.compare(&details, &self.keyring);
+        let revision = declaration.revision.unwrap();
+        let propose = async |command| self.here().propose_one(command).await.unwrap();
+        propose(Command::DeclareAccounts { revision, digest: declaration.digest }).await;
+        for DeclaredAccount { account, expires_at_ms } in changed {
+            propose(Command::DeclareAccount { revision, account: Box::new(account), expires_at_ms }).await;
+        }
+        differences.into_iter().map(|difference| difference.what).collect()
+    }
+}
+
+#[tokio::test]
+async fn a_node_that_starts_with_an_older_file_revives_nothing() {
+    let (world, dir) = (World::new(), tempfile::tempdir().unwrap());
+    let (old, new) = (file(&dir, 1, &["leaked", "kept"]), file(&dir, 2, &["kept", "fresh"]));
+    let begin = async |file| begin_accounts(world.here(), &world.keyring, file).await.unwrap();
+    assert_eq!(begin(&old).await, FirstAccounts::Applied);
+    assert_eq!(begin(&old).await, FirstAccounts::Equal);
+    assert_eq!(begin(&new).await, FirstAccounts::Differs(2), "later files are applied by command");
+    let differences = world.apply(&new).await;
+    let expected = [Differs::CredentialAdded("fresh".into()), Differs::CredentialRevoked("leaked".into())];
+    assert_eq!(differences, expected);
+    assert_eq!(world.credentials().unwrap(), ["kept", "fresh"]);
+    // The old file, at a start and by command: neither brings the leaked key back.
+    assert!(matches!(begin(&old).await, FirstAccounts::Differs(_)));
+    world.apply(&old).await;
+    assert_eq!(world.credentials().unwrap(), ["kept", "fresh"]);
+    let newest = file(&dir, 3, &["kept", "fresh", "leaked"]);
+    assert_eq!(world.apply(&newest).await, [Differs::StaysRevoked("leaked".into())]);
+    assert_eq!(world.credentials().unwrap(), ["kept", "fresh"]);
+    // Nor does a start bring back an account that was the last one.
+    world.here().propose_one(Command::DeleteAccount { id: AccountId::new("a").unwrap() }).await.unwrap();
+    assert!(matches!(begin(&old).await, FirstAccounts::Differs(_)));
+    assert_eq!(world.credentials(), None);
+}
+
+#[tokio::test]
+async fn a_cluster_with_accounts_keeps_them_whatever_the_file_of_a_node_says() {
+    let (world, dir) = (World::new(), tempfile::tempdir().unwrap());
+    let put = Command::PutAccount { account: account(Consistency::Local), if_absent: true };
+    world.here().propose_one(put).await.unwrap();
+    let file = file(&dir, 1, &["key"]);
+    let outcome = begin_accounts(world.here(), &world.keyring, &file).await.unwrap();
+    assert_eq!(
+        outcome,
+        FirstAccounts::Differs(3),
+        "an account and a credential are not there, and one is left out"
+    );
+    assert_eq!(world.credentials(), None);
+}
