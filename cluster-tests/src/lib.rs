@@ -20,6 +20,7 @@ mod documents;
 pub mod drill;
 pub mod elsewhere;
 pub mod error;
+pub mod faketime;
 pub mod frames;
 pub mod grown;
 pub mod ledger;

@@ -1,4 +1,5 @@
-//! An attacker with a node's certificate and its TLS key, who writes to the peer port directly.
+//! An attacker with a certificate of the cluster's authority and its TLS key, who writes to the peer port
+//! directly: a stolen one, or one made with the authority's key, which every node can unwrap.
 //!
 //! The messages are defined here a second time, so that a test can send what the program itself
 //! never sends. Variants are in the order of their numbers on the wire.
@@ -10,16 +11,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use keymoot_cluster::{
-    AdminRequest, AdminResponse, ChangePlan, ChangeRequest, JoinReply, JoinRequest, PROTOCOL,
+    AdminRequest, AdminResponse, ChangePlan, ChangeRequest, JoinReply, JoinRequest, PROTOCOL, open_authority,
 };
 use keymoot_codec as codec;
 use keymoot_codec::Kind;
 use keymoot_crypto::{Challenge, Keyring, KeyringProof, ProofPurpose, ProofScope};
 use keymoot_model::ClusterName;
-use keymoot_state::Response;
-use keymoot_store::{Incarnation, LogPosition, Start, StoredVote};
-use keymoot_tls::server_name_of;
-use keymoot_tls::{PEER_ALPN_3, PeerCredentials, peer_client_config};
+use keymoot_state::{AuthorityRecord, Response, TABLE_NAMES, Table};
+use keymoot_store::{Incarnation, LogPosition, Start, StoredVote, Tables, TablesOptions};
+use keymoot_tls::{
+    ClusterCa, Issued, PEER_ALPN_3, PEER_ALPN_4, PeerCredentials, peer_client_config, server_name_of,
+};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -41,7 +45,7 @@ pub struct Hello {
     expelled: bool,
 }
 
-/// The first message of the third version.
+/// The first message from the third version on.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Greeting {
     hello: Hello,
@@ -99,8 +103,8 @@ impl StolenDirectory {
 #[derive(Clone, Debug, Serialize)]
 pub enum Ask {
     Append,
-    Vote,
-    TransferLeader,
+    Vote { pre_vote: bool, vote: StoredVote, last: Option<LogPosition>, transfer: bool },
+    TransferLeader { from: StoredVote, to: u64, last: Option<LogPosition> },
     SnapshotBegin,
     SnapshotChunk,
     SnapshotEnd,
@@ -118,8 +122,8 @@ pub enum Ask {
 #[derive(Clone, Debug, Deserialize)]
 pub enum Reply {
     Appended,
-    Voted,
-    Transferred,
+    Voted { vote: StoredVote, granted: bool, last: Option<LogPosition> },
+    Transferred(bool),
     SnapshotReceived,
     SnapshotInstalled,
     Applied(Vec<Response>),
@@ -149,9 +153,32 @@ impl Stolen {
     pub fn from(dir: &Path, cluster: &str) -> Result<Self, RigError> {
         let cluster: ClusterName = cluster.parse().map_err(refused)?;
         let [ca, cert, key] = ["ca.pem", "node.pem", "node-key.pem"].map(|name| dir.join(name));
-        let credentials = PeerCredentials::load(&ca, &cert, &key, &cluster).map_err(refused)?;
+        Self::with(PeerCredentials::load(&ca, &cert, &key, &cluster).map_err(refused)?)
+    }
+
+    /// A certificate that this authority made.
+    ///
+    /// # Errors
+    /// When it cannot be used.
+    pub fn made(authority: &ClusterCa, issued: &Issued) -> Result<Self, RigError> {
+        Self::made_for(authority, issued, "")
+    }
+
+    /// The same for servers of these authorities too, PEM.
+    ///
+    /// # Errors
+    /// When it cannot be used.
+    pub fn made_for(authority: &ClusterCa, issued: &Issued, others: &str) -> Result<Self, RigError> {
+        let roots = format!("{}{others}", authority.certificate_pem());
+        let roots = CertificateDer::pem_slice_iter(roots.as_bytes()).collect::<Result<Vec<_>, _>>();
+        let (roots, chain) = (roots.map_err(refused)?, vec![issued.certificate()]);
+        let made = PeerCredentials::new(roots, chain, issued.private_key(), authority.cluster());
+        Self::with(made.map_err(refused)?)
+    }
+
+    fn with(credentials: PeerCredentials) -> Result<Self, RigError> {
         let tls = peer_client_config(&credentials).map_err(refused)?;
-        Ok(Self { cluster, tls: (*tls).clone() })
+        Ok(Self { cluster: credentials.cluster().clone(), tls: (*tls).clone() })
     }
 
     /// Connects to node `id` with this version of the protocol.
@@ -163,10 +190,23 @@ impl Stolen {
     }
 }
 
+/// The cluster's authority with its key, out of the data directory of a node that does not run.
+///
+/// # Errors
+/// When the state holds none, or the keyring does not open its key.
+pub fn stolen_authority(data: &Path, keyring: &Path, cluster: &str) -> Result<ClusterCa, RigError> {
+    let tables = Tables::open(data, TABLE_NAMES, TablesOptions::default()).map_err(refused)?;
+    let bytes = tables.get(Table::Meta as usize, b"authority").map_err(refused)?;
+    let bytes = bytes.ok_or_else(|| RigError::Answer("the state holds no authority".to_owned()))?;
+    let record: AuthorityRecord = codec::decode(Kind::Record, &bytes).map_err(refused)?;
+    let keyring = Keyring::load(keyring).map_err(refused)?;
+    open_authority(&record, &cluster.parse().map_err(refused)?, &keyring).map_err(refused)
+}
+
 /// A connection.
 pub struct Rogue {
     cluster: ClusterName,
-    /// The stolen node's data directory; without it, no member is accepted in the third version.
+    /// The stolen node's data directory; without it, no member is accepted from the third version on.
     pub directory: Option<StolenDirectory>,
     stream: StreamOwned<ClientConnection, TcpStream>,
 }
@@ -183,7 +223,9 @@ impl Rogue {
         at: SocketAddr,
         alpn: &[u8],
     ) -> Result<Self, RigError> {
-        tls.alpn_protocols = vec![alpn.to_vec()];
+        // A build from before knows no fourth version: against it, too, the attacks are what they are.
+        let earlier = (alpn == PEER_ALPN_4).then(|| PEER_ALPN_3.to_vec());
+        tls.alpn_protocols = std::iter::once(alpn.to_vec()).chain(earlier).collect();
         let name = server_name_of(id, cluster).map_err(refused)?;
         let session = ClientConnection::new(Arc::new(tls), name).map_err(refused)?;
         let socket = TcpStream::connect(at).map_err(RigError::io("cannot connect"))?;
@@ -200,7 +242,7 @@ impl Rogue {
     pub fn greet(&mut self, node: Option<u64>, fence: Option<u64>) -> Result<Hello, RigError> {
         let cluster = self.cluster.as_str().to_owned();
         let hello = Hello { protocol: PROTOCOL, cluster, node, fence, feature_level: 0, expelled: false };
-        if self.stream.conn.alpn_protocol() != Some(PEER_ALPN_3) {
+        if !matches!(self.stream.conn.alpn_protocol(), Some(PEER_ALPN_3 | PEER_ALPN_4)) {
             self.send(0, Kind::Hello, &hello)?;
             return self.receive(Kind::Hello);
         }
@@ -222,7 +264,11 @@ impl Rogue {
     /// # Errors
     /// When it does not come.
     pub fn challenge(&mut self) -> Result<Challenge, RigError> {
-        self.receive(Kind::Hello)
+        if self.stream.conn.alpn_protocol() != Some(PEER_ALPN_4) {
+            return self.receive(Kind::Hello);
+        }
+        // The node proves itself, too.
+        self.receive::<(Challenge, KeyringProof)>(Kind::Hello).map(|(challenge, _)| challenge)
     }
 
     /// A proof for this connection.

@@ -1,31 +1,19 @@
 //! A node's clock may jump: no read is stale, no write is lost, and nobody stands for election for it. Nor does a
 //! node that starts with a wrong clock make the cluster forget what others have proposed.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use cluster_tests::ledger::Ledger;
 use cluster_tests::wait::{pause, wait_until};
-use cluster_tests::{Cluster, Options, metrics};
+use cluster_tests::{Cluster, Options, faketime, metrics};
 use keymoot_state::{TABLE_NAMES, Table};
 use keymoot_store::{Tables, TablesOptions};
 
 const TERM: &str = "keymoot_raft_term";
 
-/// The library that lies about the time, if it is installed.
-fn liar() -> Option<PathBuf> {
-    let libraries = std::fs::read_dir("/usr/lib").ok()?;
-    let mut paths = libraries.filter_map(|entry| Some(entry.ok()?.path().join("faketime/libfaketime.so.1")));
-    let found = paths.find(|path| path.exists());
-    if found.is_none() {
-        eprintln!("NOT RUN, because libfaketime is not installed (apt-get install faketime)");
-    }
-    found
-}
-
 #[test]
 fn if_libfaketime_is_installed_jumps_of_the_leaders_clock_change_nothing() {
-    let Some(liar) = liar() else { return };
+    let Some(liar) = faketime::library() else { return };
     // On a busy machine an election of its own making would look like one of the clock's.
     let mut cluster = Options::default()
         .env("KEYMOOT__CLUSTER__HEARTBEAT_MS", "300")
@@ -39,12 +27,7 @@ fn if_libfaketime_is_installed_jumps_of_the_leaders_clock_change_nothing() {
     std::fs::write(&offset, "+0\n").unwrap();
     // Every node lies from its start on, each by what the file says; all but one are told to lie too,
     // so whichever leads has a clock that jumps.
-    let env = [
-        ("LD_PRELOAD", liar.to_str().unwrap()),
-        ("FAKETIME_TIMESTAMP_FILE", offset.to_str().unwrap()),
-        ("FAKETIME_NO_CACHE", "1"),
-        ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
-    ];
+    let env = faketime::environment(&liar, &offset);
     let honest = cluster.others(cluster.leader().unwrap())[0];
     let jumping = cluster.others(honest);
     for id in &jumping {
@@ -73,7 +56,7 @@ fn if_libfaketime_is_installed_jumps_of_the_leaders_clock_change_nothing() {
 
 #[test]
 fn if_libfaketime_is_installed_a_node_that_starts_hours_ahead_makes_nobody_forget_the_others() {
-    let Some(liar) = liar() else { return };
+    let Some(liar) = faketime::library() else { return };
     let (mut cluster, mut ledger) = (Options::default().start().unwrap(), Ledger::default());
     cluster.do_without_dev().unwrap();
     cluster.await_ready().unwrap();

@@ -4,8 +4,9 @@
 use std::time::Duration;
 
 use cluster_tests::ledger::Ledger;
+use cluster_tests::rogue::stolen_authority;
 use cluster_tests::wait::wait_until;
-use cluster_tests::{Grown, Options, RigError};
+use cluster_tests::{Grown, Options, RigError, secret_file};
 
 /// Longer than nodes that run need to meet each other.
 const MET_WITHIN: Duration = Duration::from_secs(20);
@@ -121,13 +122,17 @@ fn a_founder_that_lost_its_disk_begins_no_second_cluster_while_the_others_are_aw
         cluster.kill(name).unwrap();
     }
     // A tool that manages its configuration has put the founding key back.
-    let (key_file, offline) =
-        (cluster.dir("a").join("ca-key.pem"), cluster.dir("a").join("ca-key.offline.pem"));
-    std::fs::copy(&offline, &key_file).unwrap();
+    let keyring = cluster.keyring();
+    let authority = stolen_authority(&cluster.dir("a").join("data"), keyring.as_ref(), "grown").unwrap();
+    secret_file::write(
+        &cluster.dir("a").join("ca-key.pem"),
+        std::str::from_utf8(authority.key_pem().expose()).unwrap(),
+    )
+    .unwrap();
     std::fs::remove_dir_all(cluster.dir("a").join("data")).unwrap();
     cluster.serve_with("a", &[]).unwrap();
     assert_eq!(cluster.await_end("a", TOLD_WITHIN).unwrap().code(), Some(1), "{}", cluster.log("a"));
-    for part in ["has founded its cluster before", "ca-key.offline.pem", "keymoot cluster replace-disk"] {
+    for part in ["has founded its cluster before", "ca-key.founded", "keymoot cluster replace-disk"] {
         assert!(cluster.log("a").contains(part), "{part}: {}", cluster.log("a"));
     }
     cluster.serve("b").unwrap();

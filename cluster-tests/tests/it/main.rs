@@ -2,12 +2,15 @@
 
 mod account_life;
 mod address_change;
+mod authority_replaced;
 mod backup_restore;
 mod backup_schedule;
 mod bad_input;
 mod bench_runs;
 mod bulk;
 mod capabilities;
+mod certificate_life;
+mod certificate_revoked;
 mod clear_key_licenses;
 mod client_certificates;
 mod clock_jumps;

@@ -1,9 +1,10 @@
 //! Whoever has a join token, or a node's certificate with its TLS key, and not the cluster's keyring, gets no
-//! certificate, administers nothing, and changes no account.
+//! certificate and opens nothing: no administration, no account, and no message of Raft's. Nor does an operator's
+//! certificate, which is for the admin API.
 
 use std::net::SocketAddr;
 
-use cluster_tests::rogue::{Ask, Reply, Rogue, Stolen, StolenDirectory};
+use cluster_tests::rogue::{Ask, Reply, Rogue, Stolen, StolenDirectory, stolen_authority};
 use cluster_tests::{Grown, secret_file, widevine};
 use keymoot_cluster::{
     AdminRequest, AdminResponse, Change, ChangeRequest, JoinReply, JoinRequest, PROTOCOL, ProvenJoin,
@@ -13,8 +14,9 @@ use keymoot_codec::Kind;
 use keymoot_crypto::{Challenge, JoinToken, Keyring, KeyringProof, ProofPurpose};
 use keymoot_model::{Account, AccountId, Consistency, ResponseShape};
 use keymoot_state::{Command, FEATURE_LEVEL, NodeFacts, Proposal};
+use keymoot_store::{LogPosition, StoredVote};
 use keymoot_tls::{JOIN_ALPN, JOIN_ALPN_2, NodeKey, join_client_config};
-use keymoot_tls::{PEER_ALPN, PEER_ALPN_3};
+use keymoot_tls::{PEER_ALPN, PEER_ALPN_4};
 
 const NAME: &str = "grown";
 
@@ -132,7 +134,7 @@ enum Way {
 
 /// A connection to node 1 with the certificate of node 2: as that node, or as a tool.
 fn open(stolen: &Stolen, directory: StolenDirectory, at: SocketAddr, way: Way, as_node: bool) -> Rogue {
-    let alpn = if matches!(way, Way::First) { PEER_ALPN } else { PEER_ALPN_3 };
+    let alpn = if matches!(way, Way::First) { PEER_ALPN } else { PEER_ALPN_4 };
     // What fence the cluster has is said to whoever greets.
     let fence = stolen.connect(1, at, PEER_ALPN).unwrap().greet(Some(2), None).unwrap().fence;
     let mut rogue = stolen.connect(1, at, alpn).unwrap();
@@ -154,7 +156,7 @@ fn open(stolen: &Stolen, directory: StolenDirectory, at: SocketAddr, way: Way, a
 }
 
 #[test]
-fn a_nodes_certificate_without_the_keyring_administers_nothing() {
+fn a_nodes_certificate_without_the_keyring_opens_nothing_not_even_rafts_messages() {
     let mut cluster = Grown::begin("").unwrap();
     cluster.join("b", "a", "", &[]).unwrap();
     cluster.await_voters("a", 2).unwrap();
@@ -177,7 +179,15 @@ fn a_nodes_certificate_without_the_keyring_administers_nothing() {
         Ask::BackupNext,
         Ask::Join(Box::new(request(&token, None))),
     ];
+    // A vote of a term to come would unseat the leader.
+    let vote = StoredVote { term: 1 << 30, node: 2, committed: false };
+    let last = Some(LogPosition { term: 1 << 30, node: 2, index: 1 << 30 });
     let of_nodes = [
+        Ask::Ping,
+        Ask::ReadIndex,
+        Ask::Vote { pre_vote: true, vote, last, transfer: false },
+        Ask::Vote { pre_vote: false, vote, last, transfer: true },
+        Ask::TransferLeader { from: vote, to: 1, last },
         Ask::Propose(proposal(plundered())),
         Ask::Propose(proposal(Command::RemoveNode { id: 1 })),
         Ask::Propose(proposal(Command::RevokeJoinToken { id: token.id })),
@@ -203,7 +213,10 @@ fn a_nodes_certificate_without_the_keyring_administers_nothing() {
             let pong = rogue.ask(&Ask::Ping);
             match (way, as_node) {
                 (Way::First, true) => assert!(pong.is_err(), "{pong:?}"),
-                (_, true) => assert!(matches!(pong, Ok(Reply::Pong)), "{pong:?}"),
+                (_, true) => assert!(
+                    matches!(&pong, Ok(Reply::Failed(reason)) if reason.contains("only holders of the cluster's master key")),
+                    "{pong:?}"
+                ),
                 (_, false) => {}
             }
             let unsigned = widevine::ask(node, "demo", &lookup);
@@ -231,7 +244,7 @@ fn a_proof_is_good_on_its_own_connection_only() {
     let ring = |path: &str| Keyring::load(path.as_ref()).unwrap();
     let keyring = ring(&cluster.keyring());
     let connect = || {
-        let mut rogue = stolen.connect(1, at, PEER_ALPN_3).unwrap();
+        let mut rogue = stolen.connect(1, at, PEER_ALPN_4).unwrap();
         rogue.greet(Some(2), None).unwrap();
         let challenge = rogue.challenge().unwrap();
         (rogue, challenge)
@@ -271,6 +284,25 @@ fn a_proof_is_good_on_its_own_connection_only() {
     bytes.truncate(bytes.len() - 1);
     rogue.send_bytes(0, &bytes).unwrap();
     assert!(status(&mut rogue).is_err());
+}
+
+#[test]
+fn an_operators_certificate_opens_nothing_on_the_peer_port() {
+    let mut cluster = Grown::begin("").unwrap();
+    cluster.stop("a").unwrap();
+    let keyring = cluster.keyring();
+    let authority = stolen_authority(&cluster.dir("a").join("data"), keyring.as_ref(), NAME).unwrap();
+    cluster.serve("a").unwrap();
+    let operator = Stolen::made(&authority, &authority.issue_operator().unwrap()).unwrap();
+    let at = cluster.node("a").peer;
+    for alpn in [PEER_ALPN, PEER_ALPN_4] {
+        for (node, fence) in [(None, None), (Some(1), None), (Some(1), Some(0))] {
+            let greeted = operator.connect(1, at, alpn).and_then(|mut rogue| rogue.greet(node, fence));
+            assert!(greeted.is_err(), "{greeted:?}");
+        }
+    }
+    let log = cluster.log("a");
+    assert!(log.contains("an operator's certificate opens the admin API"), "{log}");
 }
 
 #[test]

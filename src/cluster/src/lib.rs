@@ -50,6 +50,7 @@ pub use wire::admin::{
     AccountDetails, AdminRequest, AdminResponse, ClusterStatus, ContentsQuery, CredentialUses, DiskStatus,
     NodeStatus, PeerStatus,
 };
+pub use wire::authority::{AuthorityProgress, AuthorityStage};
 pub use wire::join::{Admitted, JoinReply, JoinRequest, ProvenJoin};
 pub use wire::membership_change::{Change, ChangePlan, ChangeRequest, MemberState, Verdict};
 pub use wire::message::PROTOCOL;

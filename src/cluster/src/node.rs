@@ -16,12 +16,16 @@ use keymoot_telemetry::{LastingConditions, Metrics};
 use crate::backup::{BackupService, ScheduledBackups};
 use crate::divergence::scrub::{Scrub, ScrubSettings};
 use crate::divergence::watch::DivergenceWatch;
+use crate::members::authority_change::AuthorityReplacement;
+use crate::members::certificate::CertificateReport;
 use crate::members::enrolment::Enrolment;
 use crate::members::founding::{Founder, Founding};
 use crate::members::join::JoinService;
 use crate::members::membership::Members;
 use crate::members::node_info::NodeInfo;
 use crate::members::reconciler::MembershipReconciler;
+use crate::members::registration::KeyRegistration;
+use crate::members::renewal::CertificateRenewal;
 use crate::members::reporting::Reporting;
 use crate::ops::admin::AdminService;
 use crate::ops::complaints::Complaints;
@@ -72,6 +76,10 @@ pub(crate) struct NodeParts {
     pub identity: ClusterIdentity,
     pub founding: Option<Founding>,
     pub info: Arc<NodeInfo>,
+    /// What is amiss with its certificate.
+    pub certificate: CertificateReport,
+    /// Renews it; `None` in a simulation.
+    pub renewal: Option<Arc<CertificateRenewal>>,
     pub final_stop: FinalStop,
     pub scrub: ScrubSettings,
     pub metrics: Arc<Metrics>,
@@ -137,6 +145,7 @@ impl Node {
                 base.keyring_report.clone(),
                 base.hold.clone(),
                 parts.state.clone(),
+                parts.certificate,
             ),
         ));
         let endpoint = RaftEndpoint::new(
@@ -153,24 +162,35 @@ impl Node {
             removed.clone(),
             RefusalLog::new(parts.metrics.clone()),
             endpoint,
-            base.services(status.clone(), founder.clone()),
+            base.services(status.clone(), founder.clone(), parts.renewal),
         );
         let keyring_report = base.keyring_report.clone();
         let tasks = NodeTasks {
-            reconciler: MembershipReconciler::new(
-                base.members.clone(),
+            reconciler: MembershipReconciler {
+                members: base.members.clone(),
                 removed,
-                founder.clone(),
-                Reporting::new(
+                founder: founder.clone(),
+                reporting: Reporting::new(
                     parts.peers.clone(),
                     base.reports.clone(),
                     parts.fence.clone(),
                     base.info.clone(),
                 ),
-                Enrolment::new(base.members.clone(), parts.fence.clone(), parts.local.fatal.clone()),
-                base.info.clone(),
-                parts.metrics.clone(),
-            ),
+                enrolment: Enrolment::new(
+                    base.members.clone(),
+                    parts.fence.clone(),
+                    parts.local.fatal.clone(),
+                ),
+                registration: KeyRegistration::new(
+                    base.members.clone(),
+                    parts.local.keys.clone(),
+                    base.info.clone(),
+                    parts.local.fatal.clone(),
+                ),
+                info: base.info.clone(),
+                metrics: parts.metrics.clone(),
+                rounds: 0,
+            },
             damage_watch: base.damage_watch(),
             backups: ScheduledBackups {
                 node: parts.id,
@@ -304,7 +324,12 @@ impl Base {
         }
     }
 
-    fn services(&self, status: Arc<StatusService>, founder: Arc<Founder>) -> Services {
+    fn services(
+        &self,
+        status: Arc<StatusService>,
+        founder: Arc<Founder>,
+        renewal: Option<Arc<CertificateRenewal>>,
+    ) -> Services {
         let (state, barrier, forwarder) = (&self.state, &self.barrier, &self.forwarder);
         let rewrap = RewrapService::new(
             self.local.clone(),
@@ -325,6 +350,12 @@ impl Base {
                 barrier: barrier.clone(),
                 commands,
                 uses: self.uses.clone(),
+                renewal,
+                authority: AuthorityReplacement::new(
+                    self.local.clone(),
+                    self.members.clone(),
+                    barrier.clone(),
+                ),
             },
             members: self.members.clone(),
             joins: JoinService::new(
@@ -333,7 +364,7 @@ impl Base {
                 barrier.clone(),
                 forwarder.clone(),
                 self.members.clone(),
-                self.info.authority_pem.clone(),
+                self.info.clone(),
             ),
             backups: self.backup_service(),
             barrier: barrier.clone(),

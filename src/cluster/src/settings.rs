@@ -7,9 +7,11 @@ mod profile;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use keymoot_model::ClusterName;
 use keymoot_model::{NodeId, empty_is_none};
+use keymoot_tls::PeerTlsFiles;
 use serde::{Deserialize, Serialize};
 
 pub use member_address::MemberAddress;
@@ -87,6 +89,9 @@ pub struct ClusterSection {
     /// one that is restored under a new CA.
     #[serde(with = "empty_is_none")]
     pub founding_ca_key_file: Option<PathBuf>,
+    /// How long certificates of nodes are valid that this node makes: for itself, from a third of that time
+    /// before the end on, and for nodes that join.
+    pub certificate_life_days: u64,
     /// The network that the default times below suit.
     pub profile: NetworkProfile,
     /// How often the leader sends heartbeats; 0 means the profile's value.
@@ -113,6 +118,7 @@ impl Default for ClusterSection {
             cert_file: "/etc/keymoot/tls/node.pem".into(),
             key_file: "/etc/keymoot/tls/node-key.pem".into(),
             founding_ca_key_file: None,
+            certificate_life_days: 90,
             profile: NetworkProfile::Lan,
             heartbeat_ms: 0,
             election_timeout_min_ms: 0,
@@ -132,6 +138,17 @@ impl ClusterSection {
     /// The address that other nodes dial to reach this one.
     pub fn peer_address(&self) -> PeerAddress {
         self.peer_advertise.clone().unwrap_or_else(|| self.peer_listen.into())
+    }
+
+    /// How long certificates of nodes are valid.
+    pub(crate) const fn certificate_life(&self) -> Duration {
+        Duration::from_secs(self.certificate_life_days.saturating_mul(24 * 3600))
+    }
+
+    /// The node's certificate, its key, and the authorities that it trusts.
+    pub(crate) fn peer_tls_files(&self) -> PeerTlsFiles {
+        let (ca, cert, key) = (self.ca_file.clone(), self.cert_file.clone(), self.key_file.clone());
+        PeerTlsFiles { ca, cert, key }
     }
 }
 

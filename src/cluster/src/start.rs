@@ -6,27 +6,28 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
-use tokio_rustls::TlsAcceptor;
 
 use crate::settings::ClusterSettings;
 use keymoot_crypto::{Keyring, UnwrapError};
 use keymoot_state as state;
 use keymoot_state::{ClusterIdentity, FEATURE_LEVEL, NodeFacts, TABLE_NAMES};
 use keymoot_store::{Directory, Identity, JOIN_ANEW, Log, LogOptions, Tables, TablesOptions};
-use keymoot_telemetry::Metrics;
-use keymoot_tls::PeerIdentity;
-use keymoot_tls::{PeerCredentials, peer_client_config, peer_server_config};
+use keymoot_telemetry::{LastingConditions, Metrics};
+use keymoot_tls::{PeerIdentity, PeerTls, TlsError};
 
 use crate::cluster::Cluster;
 use crate::divergence::scrub::ScrubSettings;
-use crate::members::founding::Founding;
+use crate::members::certificate::{CertificateReport, RenewalError, renew_at_start};
+use crate::members::founding::{Founding, warn_of_kept_key};
 use crate::members::node_info::NodeInfo;
+use crate::members::renewal::CertificateRenewal;
 use crate::node::{Node, NodeParts};
 use crate::ops::disk_watch::DiskWatch;
 use crate::peer::fatal_signal::FatalSignal;
 use crate::peer::feature_level::{FeatureLevel, check_level};
 use crate::peer::fence::Fence;
 use crate::peer::final_stop::FinalStop;
+use crate::peer::known_keys::KnownKeys;
 use crate::peer::local_end::LocalEnd;
 use crate::peer::peers::Peers;
 use crate::raft::Raft;
@@ -54,7 +55,18 @@ pub enum StartError {
     Store(#[from] keymoot_store::StoreError),
     /// Certificate, key or CA cannot be used.
     #[error("cannot use the node's certificate")]
-    Tls(#[from] keymoot_tls::TlsError),
+    Tls(#[from] TlsError),
+    /// The certificate is not valid now, and no other one can be made.
+    #[error(
+        "the node's certificate is not valid now, and the node cannot make the next one: {renewal}. Set the machine's \
+         clock if that is wrong; else {}", renewal.remedy()
+    )]
+    OutOfDate {
+        #[source]
+        certificate: TlsError,
+        /// Why no other one can be made.
+        renewal: Box<RenewalError>,
+    },
     /// The certificate belongs to another node or cluster.
     #[error("the certificate names {found:?}, but node.id is {expected}; give this node its own certificate")]
     Identity {
@@ -76,10 +88,10 @@ pub enum StartError {
     #[error("cannot found the cluster")]
     Founding(#[from] keymoot_tls::PkiError),
     /// This node has founded its cluster before, and its data directory is empty.
-    #[error("this node has founded its cluster before ({} was put away then), and {} is empty: a second cluster of the same name would answer other keys for the same contents. If the directory was only moved or not mounted, bring it back. If it is lost, {JOIN_ANEW}. To begin another cluster, move the file away", key.display(), root.display())]
+    #[error("this node has founded its cluster before ({} says so), and {} is empty: a second cluster of the same name would answer other keys for the same contents. If the directory was only moved or not mounted, bring it back. If it is lost, {JOIN_ANEW}. To begin another cluster, move the file away", mark.display(), root.display())]
     FoundedBefore {
-        /// The authority's key that was put away.
-        key: std::path::PathBuf,
+        /// What was left in place of the authority's key.
+        mark: std::path::PathBuf,
         root: std::path::PathBuf,
     },
     /// The state cannot be read.
@@ -136,8 +148,8 @@ async fn open(
     keyring: Arc<Keyring>,
     metrics: Arc<Metrics>,
 ) -> Result<Arc<Node>, StartError> {
-    let credentials = credentials(&config)?;
-    let cluster = credentials.cluster().clone();
+    let cluster = config.cluster.name.clone();
+    let out_of_date = check_certificate(&config)?;
     let owner = Identity { cluster: cluster.as_str().to_owned(), node: config.node.id, fence: 0 };
     let (disk_watch, disk) = DiskWatch::begin(&config.node.data_dir, &config.disk, metrics.clone())?;
     let directory = Arc::new(Directory::open(&config.node.data_dir, &owner)?);
@@ -147,8 +159,14 @@ async fn open(
         keyring.verify_check(cluster.as_str(), &identity.keyring_check)?;
         check_level(identity.feature_level, FEATURE_LEVEL).map_err(StartError::TooOld)?;
     }
+    if let Some(certificate) = out_of_date {
+        renew_at_start(&config, &state, &keyring)
+            .map_err(|renewal| StartError::OutOfDate { certificate, renewal: Box::new(renewal) })?;
+    }
+    let tls = PeerTls::load(config.cluster.peer_tls_files(), &cluster)?;
     let founding = Founding::read(&config)?;
-    let before = founding.as_ref().and_then(Founding::put_away_before);
+    warn_of_kept_key(&config);
+    let before = founding.as_ref().and_then(Founding::founded_before);
     let check =
         keyring.check_value(cluster.as_str()).map_err(|error| StartError::Check(error.to_string()))?;
     let identity = ClusterIdentity {
@@ -157,10 +175,10 @@ async fn open(
         feature_level: FEATURE_LEVEL,
     };
     let (applied, _) = read_mark(&tables).map_err(|error| StartError::Raft(error.to_string()))?;
-    if let Some(key) = before.filter(|_| applied.is_none())
+    if let Some(mark) = before.filter(|_| applied.is_none())
         && !directory.holds_log()?
     {
-        return Err(StartError::FoundedBefore { key, root: directory.root().to_owned() });
+        return Err(StartError::FoundedBefore { mark, root: directory.root().to_owned() });
     }
     match applied.as_ref().map(raft_codec::position) {
         None => directory.renew_without_log()?,
@@ -182,16 +200,17 @@ async fn open(
 
     let (fatal, feature_level) = (FatalSignal::default(), FeatureLevel::of(state.clone()));
     let local = LocalEnd {
-        cluster,
+        cluster: cluster.clone(),
         node: Some(config.node.id),
         fence: Some(fence.clone()),
-        keyring,
+        keyring: keyring.clone(),
         feature_level,
+        keys: KnownKeys::of(state.clone(), silence(config.cluster.election_timeout_max_ms)),
         fatal: fatal.clone(),
     };
     let final_stop = FinalStop::new(config.node.id, directory.clone(), fatal.clone(), metrics.clone());
     let connect_timeout = Duration::from_millis(config.cluster.connect_timeout_ms);
-    let peers = Peers::new(local.clone(), peer_client_config(&credentials)?, connect_timeout);
+    let peers = Peers::new(local.clone(), tls.clone(), connect_timeout);
     let machine =
         StateMachine::new(tables, state.clone(), directory.clone(), metrics.clone(), ledger.clone())
             .map_err(|error| StartError::Raft(error.to_string()))?;
@@ -222,11 +241,19 @@ async fn open(
             log_dir.display()
         ));
     }));
-    let info = Arc::new(info(&config, &credentials));
-    if let Some(at_s) = info.certificate_expires_at_s {
-        metrics.certificate_expires_timestamp_seconds.with_label_values(&["peers"]).set(at_s);
-    }
-    let acceptor = TlsAcceptor::from(peer_server_config(&credentials)?);
+    let info = Arc::new(info(&config, tls.clone()));
+    let report = CertificateReport::default();
+    let renewal = Arc::new(CertificateRenewal {
+        id: config.node.id,
+        cluster,
+        tls: tls.clone(),
+        state: state.clone(),
+        keyring,
+        report: report.clone(),
+        metrics: metrics.clone(),
+        life: config.cluster.certificate_life(),
+        lasting: LastingConditions::new(),
+    });
     let parts = NodeParts {
         id: config.node.id,
         local,
@@ -248,13 +275,16 @@ async fn open(
         identity,
         founding,
         info,
+        certificate: report,
+        renewal: Some(renewal.clone()),
         final_stop,
         scrub: ScrubSettings::of(&config.store),
         metrics,
         runtime: Handle::current(),
     };
     let (node, tasks) = Node::assemble(parts).map_err(|error| StartError::Check(error.to_string()))?;
-    tokio::spawn(server::listen(listener, acceptor, node.server.clone()));
+    tokio::spawn(server::listen(listener, tls, node.server.clone()));
+    tokio::spawn(renewal.run());
     tokio::spawn(tasks.monitor.run());
     tokio::spawn(tasks.reconciler.run());
     tokio::spawn(disk_watch.run(node.raft.clone(), node.members.clone()));
@@ -266,7 +296,7 @@ async fn open(
     Ok(node)
 }
 
-fn info(config: &ClusterSettings, credentials: &PeerCredentials) -> NodeInfo {
+fn info(config: &ClusterSettings, tls: PeerTls) -> NodeInfo {
     let zone = config.node.zone.clone();
     NodeInfo {
         facts: NodeFacts {
@@ -277,8 +307,8 @@ fn info(config: &ClusterSettings, credentials: &PeerCredentials) -> NodeInfo {
         peer_address: config.cluster.peer_address().to_string(),
         data_dir: config.node.data_dir.clone(),
         peer_hints: config.cluster.peer_hints.clone(),
-        certificate_expires_at_s: credentials.expires_at_s(),
-        authority_pem: credentials.authority_pem(),
+        tls: Some(tls),
+        certificate_life: config.cluster.certificate_life(),
         silence: silence(config.cluster.election_timeout_max_ms),
     }
 }
@@ -289,13 +319,16 @@ pub fn silence(election_timeout_max_ms: u64) -> Duration {
     Duration::from_millis(election_timeout_max_ms.saturating_mul(3)).max(SILENCE_MIN)
 }
 
-fn credentials(config: &ClusterSettings) -> Result<PeerCredentials, StartError> {
-    let cluster = &config.cluster;
-    let credentials =
-        PeerCredentials::load(&cluster.ca_file, &cluster.cert_file, &cluster.key_file, &cluster.name)?;
-    match credentials.identity() {
-        PeerIdentity::Node(id) if id == config.node.id => Ok(credentials),
-        found => Err(StartError::Identity { found, expected: config.node.id }),
+/// Checks the certificate before anything is opened. What is wrong with one that is merely not valid at this time is
+/// returned: the state may have what the next one is made with.
+fn check_certificate(config: &ClusterSettings) -> Result<Option<TlsError>, StartError> {
+    match config.cluster.peer_tls_files().credentials(&config.cluster.name) {
+        Ok(credentials) if credentials.identity() == PeerIdentity::Node(config.node.id) => Ok(None),
+        Ok(credentials) => {
+            Err(StartError::Identity { found: credentials.identity(), expected: config.node.id })
+        }
+        Err(error) if error.is_out_of_date() => Ok(Some(error)),
+        Err(error) => Err(error.into()),
     }
 }
 

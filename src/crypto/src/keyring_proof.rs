@@ -149,7 +149,7 @@ mod tests {
     const CHALLENGE: Challenge = Challenge([7; 32]);
 
     fn channel(binding: u8) -> PeerChannel {
-        PeerChannel { version: PeerVersion::Second, binding: [binding; 32] }
+        PeerChannel { version: PeerVersion::Second, binding: [binding; 32], peer_key: None }
     }
 
     #[test]

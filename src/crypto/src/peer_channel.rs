@@ -9,6 +9,8 @@ pub enum PeerVersion {
     Second,
     /// The second, plus what a data directory claims of itself, what its peers remember of it, and reports.
     Third,
+    /// The third, plus the listening side's proof of the master key.
+    Fourth,
 }
 
 /// The result of a TLS handshake between nodes, or with a node that asks to join.
@@ -19,4 +21,6 @@ pub struct PeerChannel {
     /// Equal at both ends of this connection and different on every other, so that data bound to it cannot be
     /// relayed.
     pub binding: [u8; 32],
+    /// SHA-256 of the public key in the other end's certificate; `None` when it showed none.
+    pub peer_key: Option<[u8; 32]>,
 }

@@ -6,6 +6,7 @@ use serde::de::DeserializeOwned;
 use keymoot_model::{Auxiliary, KeyPath};
 
 use super::accounts;
+use super::authorities;
 use super::backups;
 use super::command::{Command, NewKey, Proposal};
 use super::deletion;
@@ -16,6 +17,7 @@ use super::layout::{
     META_AUTHORITY, META_IDENTITY, META_SERVER_SECRET, content_key, kid_key, place_key, version_key,
 };
 use super::leases;
+use super::node_keys;
 use super::nodes;
 use super::nonces;
 use super::policies;
@@ -112,6 +114,12 @@ fn apply_one<T: Tables>(
         Command::DeclareAccount { revision, account, expires_at_ms } => {
             accounts::declare_account(run, *revision, account, expires_at_ms, now_ms)
         }
+        Command::RegisterNodeKey { id, digest } => node_keys::register(run, *id, digest, now_ms),
+        Command::RevokeCertificate { id } => node_keys::revoke(run, *id, now_ms),
+        Command::BeginAuthorityChange(next) => authorities::begin(run, next),
+        Command::AdoptAuthority => authorities::adopt(run),
+        Command::RetireAuthority => authorities::retire(run),
+        Command::NoteTrust(trust) => authorities::note_trust(run, trust),
     }
 }
 

@@ -9,6 +9,7 @@ use keymoot_model::{
     Period, Policy, PolicyName, ViewerPlace, Wrapped,
 };
 
+use super::authorities::NodeTrust;
 use super::backups::{BackupProgress, BackupSchedule, GoodBackup};
 use super::record::{AuthorityRecord, ClusterIdentity, EnrolledDirectory, JoinTokenRecord};
 use super::rewrap::SecretPlace;
@@ -240,6 +241,18 @@ pub enum Command {
         /// The ends of credentials by their names: milliseconds since 1970 UTC.
         expires_at_ms: Vec<(String, u64)>,
     },
+    /// Registers the public key in a node's certificate, in place of an earlier one.
+    RegisterNodeKey { id: NodeId, digest: [u8; 32] },
+    /// Revokes every certificate of a node, for good.
+    RevokeCertificate { id: NodeId },
+    /// Announces the authority that is to replace the cluster's.
+    BeginAuthorityChange(Box<AuthorityRecord>),
+    /// Lets the announced authority take over.
+    AdoptAuthority,
+    /// Retires the authority that was replaced.
+    RetireAuthority,
+    /// Notes which authorities a node trusts.
+    NoteTrust(Box<NodeTrust>),
 }
 
 /// The condition on the stored policy under which a command changes it.
@@ -304,6 +317,12 @@ impl fmt::Display for Command {
             Self::DeclareAccount { revision, account, .. } => {
                 write!(f, "declare-account {} of revision {revision}", account.id)
             }
+            Self::RegisterNodeKey { id, .. } => write!(f, "register-node-key {id}"),
+            Self::RevokeCertificate { id } => write!(f, "revoke-certificate {id}"),
+            Self::BeginAuthorityChange(_) => f.write_str("begin-authority-change"),
+            Self::AdoptAuthority => f.write_str("adopt-authority"),
+            Self::RetireAuthority => f.write_str("retire-authority"),
+            Self::NoteTrust(trust) => write!(f, "note-trust of {}", trust.node),
             Self::EndRental { place } => write!(f, "end-rental {}/{}", place.account, place.content),
         }
     }

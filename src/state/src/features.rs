@@ -28,6 +28,11 @@ pub const SCHEDULED_BACKUPS: u32 = 3;
 
 /// From this level on, accounts can be changed, suspended and removed, and credentials expire and are revoked.
 pub const ACCOUNT_LIFE: u32 = 4;
+/// From this level on, a peer proves a master key on every connection before it is served at all.
+pub const PROVEN_PEERS: u32 = 4;
+
+/// From this level on, the state knows the key that each node proves itself with.
+pub(super) const NODE_KEYS: u32 = 4;
 
 /// The lowest version of the program that knows a feature level.
 pub fn version_of_level(level: u32) -> &'static str {
@@ -52,6 +57,12 @@ pub const fn level_of(command: &Command) -> u32 {
         | Command::ChangeAccount { .. }
         | Command::DeclareAccounts { .. }
         | Command::DeclareAccount { .. } => ACCOUNT_LIFE,
+        Command::RegisterNodeKey { .. }
+        | Command::RevokeCertificate { .. }
+        | Command::BeginAuthorityChange(_)
+        | Command::AdoptAuthority
+        | Command::RetireAuthority
+        | Command::NoteTrust(_) => NODE_KEYS,
         // All others came with the first release.
         _ => 1,
     }

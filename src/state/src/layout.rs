@@ -29,12 +29,20 @@ pub(super) const META_LEASES: &[u8] = b"leases";
 pub(super) const META_LAST_NODE: &[u8] = b"last_node";
 /// Key prefix of the enrolled data directories, by node, in [`Table::Meta`].
 const META_DIRECTORY: &[u8] = b"directory/";
+/// Key prefix of the nodes' registered keys, by node, in [`Table::Meta`].
+pub(super) const META_NODE_KEY: &[u8] = b"node_key/";
 /// Key of the cluster's certificate authority in [`Table::Meta`].
 pub(super) const META_AUTHORITY: &[u8] = b"authority";
 /// Key prefix of the statuses of accounts, in [`Table::Meta`].
 pub(super) const META_ACCOUNT: &[u8] = b"account/";
 /// Key of the declaration of accounts that was applied last, in [`Table::Meta`].
 pub(super) const META_DECLARATION: &[u8] = b"account_declaration";
+/// Key of the authority's replacement that is under way, in [`Table::Meta`].
+pub(super) const META_AUTHORITY_CHANGE: &[u8] = b"authority_change";
+/// Key of the authorities that were replaced, in [`Table::Meta`].
+pub(super) const META_RETIRED_AUTHORITIES: &[u8] = b"retired_authorities";
+/// Key prefix of what each node trusts, by node, in [`Table::Meta`].
+pub(super) const META_NODE_TRUST: &[u8] = b"node_trust/";
 /// Key of the backup schedule in [`Table::Meta`].
 pub(super) const META_BACKUP_SCHEDULE: &[u8] = b"backup_schedule";
 /// Key of the turns of the backup schedule in [`Table::Meta`].
@@ -199,6 +207,16 @@ pub(super) fn node_key(id: NodeId) -> [u8; 8] {
 /// The key of a node's enrolled data directory in [`Table::Meta`].
 pub(super) fn directory_key(id: NodeId) -> Vec<u8> {
     [META_DIRECTORY, &id.to_be_bytes()].concat()
+}
+
+/// The key of a node's registered key in [`Table::Meta`].
+pub(super) fn node_key_key(id: NodeId) -> Vec<u8> {
+    [META_NODE_KEY, &id.to_be_bytes()].concat()
+}
+
+/// The key of what a node trusts, in [`Table::Meta`].
+pub(super) fn node_trust_key(id: NodeId) -> Vec<u8> {
+    [META_NODE_TRUST, &id.to_be_bytes()].concat()
 }
 
 pub(super) fn session_key(client: u64) -> Vec<u8> {

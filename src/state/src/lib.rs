@@ -7,6 +7,7 @@
 
 mod accounts;
 mod apply;
+mod authorities;
 mod backups;
 mod clients;
 mod command;
@@ -20,6 +21,7 @@ mod layout;
 mod leases;
 mod listing;
 mod named;
+mod node_keys;
 mod nodes;
 mod nonces;
 mod policies;
@@ -43,6 +45,7 @@ pub use accounts::{
     AccountRefusal, AppliedDeclaration, account_status, applied_declaration, restored_accounts,
 };
 pub use apply::apply;
+pub use authorities::{AuthorityChange, NodeTrust, authority_change, node_trust, retired_authorities};
 pub use backups::{BackupFailure, BackupProgress, BackupSchedule, BackupTurn, Backups, GoodBackup, backups};
 pub use command::{Admission, Command, NewKey, NewSeed, NodeFacts, PolicyCondition, Proposal};
 pub use contents::{
@@ -51,11 +54,14 @@ pub use contents::{
 pub use deletion::DELETED_VERSIONS_MAX;
 pub use digest::Digest;
 pub use directories::enrolled_directory;
-pub use features::{ACCOUNT_LIFE, FEATURE_LEVEL, SCHEDULED_BACKUPS, level_of, version_of_level};
+pub use features::{
+    ACCOUNT_LIFE, FEATURE_LEVEL, PROVEN_PEERS, SCHEDULED_BACKUPS, level_of, version_of_level,
+};
 pub use join_tokens::{TokenRefusal, check_join_token, join_tokens};
 pub use layout::KEY_BYTES_MAX;
 pub use listing::{KeysPage, ListedKey, keys_page};
 pub use named::{RecordName, record_name};
+pub use node_keys::{KeyStanding, forget_node_keys, key_standing, registered_key, registered_keys};
 pub use nodes::{node, nodes};
 pub use nonces::NONCES_REMEMBERED_S;
 pub use policies::{
@@ -68,7 +74,8 @@ pub use query::{
 };
 pub use rebuild::{account_in, authority_in, forget_authority, suspend_restored};
 pub use record::{
-    AuthorityRecord, ClusterIdentity, EnrolledDirectory, JoinTokenRecord, NodeRecord, TokenSpent,
+    AuthorityRecord, ClusterIdentity, EnrolledDirectory, JoinTokenRecord, NodeKeyRecord, NodeRecord,
+    TokenSpent,
 };
 pub use rentals::rental_began_at_ms;
 pub use response::Response;

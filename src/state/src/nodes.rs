@@ -8,6 +8,7 @@ use keymoot_model::NodeId;
 use super::command::{Admission, NodeFacts};
 use super::join_tokens;
 use super::layout::{META_LAST_NODE, node_key};
+use super::node_keys;
 use super::record::NodeRecord;
 use super::response::Response;
 use super::table::Table;
@@ -72,6 +73,7 @@ pub(super) fn admit<T: Tables>(
     }
     let node = NodeRecord { id, facts, learner: token.learner, admitted_at_ms: now_ms, removed_at_ms: None };
     store(run, &node)?;
+    node_keys::admit(run, id, &admission.key_digest, now_ms)?;
     join_tokens::spend(run, &admission.token, token.clone(), id, admission.key_digest)?;
     Ok(Response::Admitted { id, learner: token.learner })
 }

@@ -4,17 +4,18 @@ use keymoot_model::Account;
 
 use super::accounts::{put_status, status_in};
 use super::features::ACCOUNT_LIFE;
-use super::layout::{META_AUTHORITY, META_IDENTITY};
+use super::layout::{META_AUTHORITY, META_AUTHORITY_CHANGE, META_IDENTITY};
 use super::record::{AuthorityRecord, ClusterIdentity};
 use super::table::Table;
 use super::tables::{StateError, Tables};
 use super::transaction::{Transaction, decode};
 
-/// Forgets the cluster's certificate authority, so that the rebuilt cluster can be given another one.
+/// Forgets the cluster's certificate authority and its replacement, so that the rebuilt cluster can be given another one.
 ///
 /// # Errors
 /// When the tables cannot be read.
 pub fn forget_authority<T: Tables>(run: &mut Transaction<'_, T>) -> Result<(), StateError> {
+    run.delete(Table::Meta, META_AUTHORITY_CHANGE)?;
     run.delete(Table::Meta, META_AUTHORITY)
 }
 

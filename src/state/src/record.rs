@@ -112,6 +112,18 @@ pub struct EnrolledDirectory {
     pub start_id: u64,
 }
 
+/// The key that a node proves itself with. The record stays when the node is removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeKeyRecord {
+    pub node: NodeId,
+    /// SHA-256 of the public key in the node's certificate.
+    pub digest: [u8; 32],
+    /// Time of registration: milliseconds since 1970 UTC.
+    pub registered_at_ms: u64,
+    /// Time of the revocation of every certificate of the node; `None` while they are good.
+    pub revoked_at_ms: Option<u64>,
+}
+
 /// A token that admits one node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JoinTokenRecord {

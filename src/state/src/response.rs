@@ -94,4 +94,6 @@ pub enum Response {
     OtherDirectory,
     /// The account or its credential is not changed.
     AccountRefused(AccountRefusal),
+    /// The node's certificates were revoked, so it gets no other one.
+    CertificateRevoked,
 }

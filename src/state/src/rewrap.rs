@@ -7,9 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use keymoot_model::{Account, AccountId, KeyPath, KeyRecord, Scope, SeedId, SeedRecord, Wrapped};
 
+use super::authorities::AuthorityChange;
 use super::layout::{
-    META_AUTHORITY, META_IDENTITY, META_KID_KEY, META_SERVER_SECRET, account_key, place_key, seed_key,
-    version_key,
+    META_AUTHORITY, META_AUTHORITY_CHANGE, META_IDENTITY, META_KID_KEY, META_SERVER_SECRET, account_key,
+    place_key, seed_key, version_key,
 };
 use super::record::{AuthorityRecord, ClusterIdentity, Track};
 use super::response::Response;
@@ -82,9 +83,13 @@ pub(super) fn rewrap<T: Tables>(
         SecretPlace::ServerSecret => meta(run, META_SERVER_SECRET, (old, new))?,
         SecretPlace::KidKey => meta(run, META_KID_KEY, (old, new))?,
         SecretPlace::Authority => {
-            record::<AuthorityRecord, T>(run, Table::Meta, META_AUTHORITY, |authority| {
+            let current = record::<AuthorityRecord, T>(run, Table::Meta, META_AUTHORITY, |authority| {
                 exchange(&mut authority.key, (old, new))
-            })?
+            })?;
+            current
+                || record::<AuthorityChange, T>(run, Table::Meta, META_AUTHORITY_CHANGE, |change| {
+                    exchange(&mut change.other.key, (old, new))
+                })?
         }
         SecretPlace::Check => record::<ClusterIdentity, T>(run, Table::Meta, META_IDENTITY, |identity| {
             exchange(&mut identity.keyring_check, (old, new))

@@ -6,7 +6,8 @@
 
 use keymoot_model::{Account, AccountId, KeyRecord, Scope, SeedRecord, Wrapped};
 
-use super::layout::{META_AUTHORITY, META_IDENTITY, META_KID_KEY, META_SERVER_SECRET};
+use super::authorities::AuthorityChange;
+use super::layout::{META_AUTHORITY, META_AUTHORITY_CHANGE, META_IDENTITY, META_KID_KEY, META_SERVER_SECRET};
 use super::record::{AuthorityRecord, ClusterIdentity, Track};
 use super::table::Table;
 use super::tables::StateError;
@@ -25,7 +26,7 @@ pub enum StoredSecret {
     ServerSecret(Wrapped),
     /// The key of derived key ids.
     KidKey(Wrapped),
-    /// The private key of the cluster's certificate authority.
+    /// The private key of the cluster's certificate authority, or of the other one while it is replaced.
     Authority(Wrapped),
     /// The value that shows whether a keyring belongs to the cluster.
     Check { cluster: String, check: Wrapped },
@@ -70,6 +71,10 @@ pub fn secrets_of(table: Table, key: &[u8], value: &[u8]) -> Result<Vec<StoredSe
         Table::Meta if key == META_AUTHORITY => {
             let AuthorityRecord { key, .. } = decode(table, value)?;
             Ok(vec![StoredSecret::Authority(key)])
+        }
+        Table::Meta if key == META_AUTHORITY_CHANGE => {
+            let AuthorityChange { other, .. } = decode(table, value)?;
+            Ok(vec![StoredSecret::Authority(other.key)])
         }
         Table::Meta if key == META_IDENTITY => {
             let ClusterIdentity { cluster, keyring_check: check, .. } = decode(table, value)?;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use rustls::WantsVerifier;
 use rustls::client::Resumption;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject as _;
@@ -16,13 +17,13 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
-use rustls::{ClientConfig, ConfigBuilder, ConnectionCommon, RootCertStore, ServerConfig, WantsVerifier};
+use rustls::{CertificateError, ClientConfig, ConfigBuilder, ConnectionCommon, RootCertStore, ServerConfig};
 
 use keymoot_crypto::secret_file::{self, SecretFileError};
 use keymoot_crypto::{PeerChannel, PeerVersion};
 use keymoot_model::ClusterName;
 
-use super::{IdentityError, JOIN_ALPN, JOIN_ALPN_2, PeerIdentity, fingerprint};
+use super::{IdentityError, JOIN_ALPN, JOIN_ALPN_2, PeerIdentity, fingerprint, key_digest};
 
 /// The ALPN name of the peer protocol; another version of the protocol gets another name.
 pub const PEER_ALPN: &[u8] = b"keymoot-peer/1";
@@ -30,6 +31,8 @@ pub const PEER_ALPN: &[u8] = b"keymoot-peer/1";
 pub const PEER_ALPN_2: &[u8] = b"keymoot-peer/2";
 /// The third version of the peer protocol: the second, plus the additions of [`PeerVersion::Third`].
 pub const PEER_ALPN_3: &[u8] = b"keymoot-peer/3";
+/// The fourth version of the peer protocol: the third, plus the additions of [`PeerVersion::Fourth`].
+pub const PEER_ALPN_4: &[u8] = b"keymoot-peer/4";
 /// The label under which a connection's binding is exported (RFC 8446, 7.5).
 const BINDING_LABEL: &[u8] = b"EXPORTER-keymoot-peer-binding";
 
@@ -39,12 +42,14 @@ const BINDING_LABEL: &[u8] = b"EXPORTER-keymoot-peer-binding";
 /// When the handshake is not finished.
 pub fn peer_channel<Side>(session: &ConnectionCommon<Side>) -> Result<PeerChannel, rustls::Error> {
     let version = match session.alpn_protocol() {
+        Some(PEER_ALPN_4) => PeerVersion::Fourth,
         Some(PEER_ALPN_3) => PeerVersion::Third,
         Some(PEER_ALPN_2 | JOIN_ALPN_2) => PeerVersion::Second,
         _ => PeerVersion::First,
     };
     let binding = session.export_keying_material([0; 32], BINDING_LABEL, None)?;
-    Ok(PeerChannel { version, binding })
+    let certificate = session.peer_certificates().and_then(<[_]>::first);
+    Ok(PeerChannel { version, binding, peer_key: certificate.and_then(key_digest) })
 }
 
 /// Why no TLS configuration could be made.
@@ -79,6 +84,38 @@ pub enum TlsError {
     /// Certificate and key do not make a working pair.
     #[error("certificate and private key cannot be used together")]
     Pair(#[source] rustls::Error),
+    /// The certificate that took the place of the node's own is another node's.
+    #[error("the certificate names {found}, and this is {expected}: give this node its own certificate")]
+    OtherIdentity {
+        /// The identity in the new certificate.
+        found: PeerIdentity,
+        /// The identity in the one in use.
+        expected: PeerIdentity,
+    },
+}
+
+impl TlsError {
+    /// Whether the node's certificate is sound, and only not valid at this time: another one for the same key
+    /// would do.
+    pub fn is_out_of_date(&self) -> bool {
+        let Self::NotTrusted(rustls::Error::InvalidCertificate(error)) = self else { return false };
+        matches!(
+            error,
+            CertificateError::Expired
+                | CertificateError::ExpiredContext { .. }
+                | CertificateError::NotValidYet
+                | CertificateError::NotValidYetContext { .. }
+        )
+    }
+}
+
+/// How long a certificate is valid, in seconds since 1970 UTC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Validity {
+    /// From when on.
+    pub not_before_s: i64,
+    /// Until when.
+    pub not_after_s: i64,
 }
 
 /// The credentials of a peer: the cluster's CA, its own certificate and key.
@@ -150,9 +187,24 @@ impl PeerCredentials {
         self.authority.iter().map(|certificate| pem_of(certificate)).collect()
     }
 
-    /// End of validity of the own certificate: seconds since 1970 UTC.
-    pub fn expires_at_s(&self) -> Option<i64> {
-        self.chain.first().and_then(expires_at_s)
+    /// SHA-256 of the public key in the own certificate.
+    pub fn key_digest(&self) -> Option<[u8; 32]> {
+        self.chain.first().and_then(key_digest)
+    }
+
+    /// Whether the authority in `authority_pem` signed the own certificate, which is valid now.
+    pub fn is_of(&self, authority_pem: &str) -> bool {
+        let mut roots = RootCertStore::empty();
+        let certificates = CertificateDer::pem_slice_iter(authority_pem.as_bytes());
+        roots.add_parsable_certificates(certificates.flatten());
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider()).build();
+        let (Ok(verifier), Some((own, between))) = (verifier, self.chain.split_first()) else { return false };
+        verifier.verify_client_cert(own, between, UnixTime::now()).is_ok()
+    }
+
+    /// How long the own certificate is valid.
+    pub fn validity(&self) -> Option<Validity> {
+        self.chain.first().and_then(validity)
     }
 
     pub fn cluster(&self) -> &ClusterName {
@@ -160,10 +212,14 @@ impl PeerCredentials {
     }
 }
 
-/// End of validity of a certificate: seconds since 1970 UTC.
-pub(super) fn expires_at_s(certificate: &CertificateDer<'_>) -> Option<i64> {
+/// How long a certificate is valid.
+pub(super) fn validity(certificate: &CertificateDer<'_>) -> Option<Validity> {
     let (_, certificate) = x509_parser::parse_x509_certificate(certificate).ok()?;
-    Some(certificate.validity().not_after.timestamp())
+    let validity = certificate.validity();
+    Some(Validity {
+        not_before_s: validity.not_before.timestamp(),
+        not_after_s: validity.not_after.timestamp(),
+    })
 }
 
 /// The listening side between peers. A client without a certificate passes the handshake too, so that it can
@@ -182,7 +238,7 @@ pub fn peer_server_config(credentials: &PeerCredentials) -> Result<Arc<ServerCon
         )
         .map_err(TlsError::Pair)?;
     config.alpn_protocols =
-        [PEER_ALPN_3, PEER_ALPN_2, PEER_ALPN, JOIN_ALPN_2, JOIN_ALPN].map(<[u8]>::to_vec).into();
+        [PEER_ALPN_4, PEER_ALPN_3, PEER_ALPN_2, PEER_ALPN, JOIN_ALPN_2, JOIN_ALPN].map(<[u8]>::to_vec).into();
     config.send_tls13_tickets = 0;
     Ok(Arc::new(config))
 }
@@ -199,7 +255,7 @@ pub fn peer_client_config(credentials: &PeerCredentials) -> Result<Arc<ClientCon
         .with_root_certificates(credentials.roots.clone())
         .with_client_auth_cert(credentials.chain.clone(), credentials.key.clone_key())
         .map_err(TlsError::Pair)?;
-    config.alpn_protocols = [PEER_ALPN_3, PEER_ALPN_2, PEER_ALPN].map(<[u8]>::to_vec).into();
+    config.alpn_protocols = [PEER_ALPN_4, PEER_ALPN_3, PEER_ALPN_2, PEER_ALPN].map(<[u8]>::to_vec).into();
     config.resumption = Resumption::disabled();
     Ok(Arc::new(config))
 }
@@ -255,7 +311,7 @@ pub(super) fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }
 
-fn pem_of(certificate: &CertificateDer<'_>) -> String {
+pub(super) fn pem_of(certificate: &CertificateDer<'_>) -> String {
     let encoded = STANDARD.encode(certificate);
     let lines = encoded.as_bytes().chunks(64).map(|line| String::from_utf8_lossy(line) + "\n");
     format!("-----BEGIN CERTIFICATE-----\n{}-----END CERTIFICATE-----\n", lines.collect::<String>())

@@ -82,6 +82,19 @@ impl PeerIdentity {
         Self::from_certificate(certificate, cluster)
     }
 
+    /// Whether a certificate carries a name that only nodes and operators have, of whichever cluster. What cannot
+    /// be read may carry one.
+    pub(crate) fn is_claimed_by(certificate: &CertificateDer<'_>) -> bool {
+        let Ok((_, parsed)) = x509_parser::parse_x509_certificate(certificate) else { return true };
+        let Ok(names) = parsed.subject_alternative_name() else { return true };
+        names.is_some_and(|names| {
+            names.value.general_names.iter().any(|name| match name {
+                GeneralName::DNSName(name) => is_reserved(name),
+                _ => false,
+            })
+        })
+    }
+
     fn from_name(name: &str, cluster: &ClusterName) -> Result<Self, IdentityError> {
         let not_of_cluster = || IdentityError::NotOfCluster {
             name: name.chars().filter(|c| !c.is_control()).take(128).collect(),
@@ -107,6 +120,12 @@ impl PeerIdentity {
             Self::Operator => format!("operator.{cluster}.{DOMAIN}"),
         }
     }
+}
+
+/// Whether the name is of the domain of all identities, however it is spelt.
+fn is_reserved(name: &str) -> bool {
+    let name = name.trim_end_matches('.').to_ascii_lowercase();
+    name.strip_suffix(DOMAIN).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }
 
 impl fmt::Display for PeerIdentity {
@@ -167,6 +186,18 @@ mod tests {
             "",
         ] {
             assert!(PeerIdentity::from_name(name, &cluster).is_err(), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn every_spelling_of_the_reserved_domain_is_reserved() {
+        for name in
+            ["node-1.moot.keymoot.internal", "X.KeyMoot.Internal.", "keymoot.internal", "*.keymoot.internal"]
+        {
+            assert!(is_reserved(name), "{name}");
+        }
+        for name in ["notkeymoot.internal", "keymoot.internal.example.net", "packager.example.net", ""] {
+            assert!(!is_reserved(name), "{name}");
         }
     }
 

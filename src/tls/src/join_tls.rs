@@ -30,6 +30,12 @@ pub fn fingerprint(certificate: &CertificateDer<'_>) -> [u8; 32] {
     Sha256::digest(certificate.as_ref()).into()
 }
 
+/// SHA-256 of the public key in a certificate, which is the same in each one that is made for that key.
+pub fn key_digest(certificate: &CertificateDer<'_>) -> Option<[u8; 32]> {
+    let (_, parsed) = x509_parser::parse_x509_certificate(certificate).ok()?;
+    Some(Sha256::digest(&parsed.public_key().subject_public_key.data).into())
+}
+
 /// The dialling side of a node without a certificate.
 ///
 /// # Errors

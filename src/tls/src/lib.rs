@@ -5,14 +5,16 @@ mod config;
 mod identity;
 mod join_tls;
 mod node_key;
+mod peer_tls;
 mod pki;
 mod tls_reload;
 mod trusted;
 
 pub use config::*;
 pub use identity::{IdentityError, PeerIdentity, server_name_of};
-pub use join_tls::{JOIN_ALPN, JOIN_ALPN_2, fingerprint, join_client_config};
+pub use join_tls::{JOIN_ALPN, JOIN_ALPN_2, fingerprint, join_client_config, key_digest};
 pub use node_key::{NodeKey, NodeRequest};
-pub use pki::{ClusterCa, Issued, PkiError};
+pub use peer_tls::{PeerTls, PeerTlsFiles};
+pub use pki::{ClusterCa, Issued, NODE_LIFE, PkiError};
 pub use tls_reload::{ApiTls, ApiTlsFiles};
 pub use trusted::TrustedAuthorities;

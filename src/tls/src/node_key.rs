@@ -20,13 +20,21 @@ impl NodeKey {
     /// [`PkiError`] when the file cannot be read or made, or others can access it.
     pub fn load_or_create(path: &Path) -> Result<Self, PkiError> {
         if path.exists() {
-            let pem = secret_file::read(path)?;
-            let key = std::str::from_utf8(pem.expose()).ok().and_then(|pem| KeyPair::from_pem(pem).ok());
-            return key.map(Self).ok_or_else(|| PkiError::NotAKey { path: path.to_owned() });
+            return Self::load(path);
         }
         let key = KeyPair::generate().map_err(PkiError::Make)?;
         secret_file::create(path, Zeroizing::new(key.serialize_pem()).as_bytes())?;
         Ok(Self(key))
+    }
+
+    /// Reads the key file.
+    ///
+    /// # Errors
+    /// [`PkiError`] when it cannot be read, holds no key, or others can access it.
+    pub fn load(path: &Path) -> Result<Self, PkiError> {
+        let pem = secret_file::read(path)?;
+        let key = std::str::from_utf8(pem.expose()).ok().and_then(|pem| KeyPair::from_pem(pem).ok());
+        key.map(Self).ok_or_else(|| PkiError::NotAKey { path: path.to_owned() })
     }
 
     /// A certificate request, which proves possession of the private key. It carries no name: the cluster

@@ -6,6 +6,7 @@
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration as StdDuration;
 
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
@@ -22,10 +23,12 @@ use keymoot_model::{ClusterName, NodeId};
 
 use super::{NodeRequest, PeerIdentity};
 
-/// How long the authority is valid, in days.
-const CA_DAYS: i64 = 20 * 365;
-/// How long a certificate it signs is valid, in days.
-const LEAF_DAYS: i64 = 5 * 365;
+/// How long the authority is valid.
+const CA_LIFE: Duration = Duration::days(20 * 365);
+/// How long a certificate that no node renews is valid.
+const LEAF_LIFE: Duration = Duration::days(5 * 365);
+/// How long a node's certificate is valid, unless the configuration says otherwise.
+pub const NODE_LIFE: StdDuration = StdDuration::from_secs(90 * 24 * 3600);
 /// Certificates are valid from a day ago on, for peers whose clocks are behind.
 const BACKDATE: Duration = Duration::days(1);
 
@@ -76,7 +79,7 @@ impl ClusterCa {
     /// [`PkiError`] when no key or certificate can be made.
     pub fn generate(cluster: &ClusterName) -> Result<Self, PkiError> {
         let key = KeyPair::generate().map_err(PkiError::Make)?;
-        let mut params = params_for(CA_DAYS)?;
+        let mut params = params_for(CA_LIFE)?;
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         params.distinguished_name.push(DnType::OrganizationName, cluster.as_str());
@@ -134,14 +137,20 @@ impl ClusterCa {
         SecretBytes::new(self.issuer.key().serialize_pem().into_bytes())
     }
 
-    /// Signs the certificate of a node that made its key itself. Returns the certificate in PEM.
+    /// Signs the certificate of a node that made its key itself, for so long. Returns the certificate in PEM.
     ///
     /// # Errors
     /// [`PkiError`] when no certificate can be made.
-    pub fn issue_node_for(&self, id: NodeId, request: &NodeRequest) -> Result<String, PkiError> {
+    pub fn issue_node_for(
+        &self,
+        id: NodeId,
+        request: &NodeRequest,
+        life: StdDuration,
+    ) -> Result<String, PkiError> {
+        let life = Duration::try_from(life).unwrap_or(LEAF_LIFE);
         let both = [ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
         let name = PeerIdentity::Node(id).dns_name(&self.cluster);
-        let params = leaf(&name, vec![dns_name(&name)?], &both)?;
+        let params = leaf(&name, vec![dns_name(&name)?], &both, life)?;
         let certificate = params.signed_by(&request.0.public_key, &self.issuer).map_err(PkiError::Make)?;
         Ok(certificate.pem())
     }
@@ -171,7 +180,8 @@ impl ClusterCa {
     pub fn issue_node(&self, id: NodeId) -> Result<Issued, PkiError> {
         let both = [ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
         let name = PeerIdentity::Node(id).dns_name(&self.cluster);
-        self.issue(&name, vec![dns_name(&name)?], &both)
+        let life = Duration::try_from(NODE_LIFE).unwrap_or(LEAF_LIFE);
+        self.issue_for(&name, vec![dns_name(&name)?], &both, life)
     }
 
     /// Issues the certificate of the operator.
@@ -196,14 +206,30 @@ impl ClusterCa {
         self.issue("localhost", names, &[ExtendedKeyUsagePurpose::ServerAuth])
     }
 
+    /// Issues the certificate of a client of the API for this DNS name, as an operator's own tool would.
+    #[cfg(test)]
+    pub(crate) fn issue_client(&self, name: &str) -> Result<Issued, PkiError> {
+        self.issue(name, vec![dns_name(name)?], &[ExtendedKeyUsagePurpose::ClientAuth])
+    }
+
     fn issue(
         &self,
         common_name: &str,
         names: Vec<SanType>,
         purposes: &[ExtendedKeyUsagePurpose],
     ) -> Result<Issued, PkiError> {
+        self.issue_for(common_name, names, purposes, LEAF_LIFE)
+    }
+
+    fn issue_for(
+        &self,
+        common_name: &str,
+        names: Vec<SanType>,
+        purposes: &[ExtendedKeyUsagePurpose],
+        life: Duration,
+    ) -> Result<Issued, PkiError> {
         let key = KeyPair::generate().map_err(PkiError::Make)?;
-        let params = leaf(common_name, names, purposes)?;
+        let params = leaf(common_name, names, purposes, life)?;
         let certificate = params.signed_by(&key, &self.issuer).map_err(PkiError::Make)?;
         Ok(Issued { certificate_pem: certificate.pem(), certificate: certificate.into(), key })
     }
@@ -244,8 +270,9 @@ fn leaf(
     common_name: &str,
     names: Vec<SanType>,
     purposes: &[ExtendedKeyUsagePurpose],
+    life: Duration,
 ) -> Result<CertificateParams, PkiError> {
-    let mut params = params_for(LEAF_DAYS)?;
+    let mut params = params_for(life)?;
     params.subject_alt_names = names;
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.extended_key_usages = purposes.to_vec();
@@ -254,12 +281,12 @@ fn leaf(
     Ok(params)
 }
 
-fn params_for(days: i64) -> Result<CertificateParams, PkiError> {
+fn params_for(life: Duration) -> Result<CertificateParams, PkiError> {
     let now = OffsetDateTime::now_utc();
     let mut params = CertificateParams::default();
     params.distinguished_name = rcgen::DistinguishedName::new();
     params.not_before = now - BACKDATE;
-    params.not_after = now + Duration::days(days);
+    params.not_after = now + life;
     params.serial_number = Some(SerialNumber::from_slice(&random_bytes::<16>()?));
     Ok(params)
 }

@@ -14,8 +14,9 @@ use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use rustls::{DigitallySignedStruct, DistinguishedName, ServerConfig, SignatureScheme};
+use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, ServerConfig, SignatureScheme};
 
+use super::PeerIdentity;
 use super::config::{self, TlsError};
 
 /// The PEM files of a listener for clients.
@@ -71,8 +72,9 @@ impl ApiTls {
     }
 
     /// The configuration of the listener: TLS 1.2 or 1.3. If an authority is configured, clients may show a
-    /// certificate of it. A certificate of another authority ends the connection; a client without one is
-    /// accepted unless one is required.
+    /// certificate of it. A certificate of another authority ends the connection, and so does one of a node or an
+    /// operator, though the authority may be the cluster's; a client without one is accepted unless one is
+    /// required.
     ///
     /// # Errors
     /// [`TlsError::Pair`] when the library cannot speak these versions.
@@ -92,7 +94,8 @@ impl ApiTls {
 
     /// End of validity of the certificate in use: seconds since 1970 UTC.
     pub fn expires_at_s(&self) -> Option<i64> {
-        self.current.load().certificate.cert.first().and_then(config::expires_at_s)
+        let end = |validity: config::Validity| validity.not_after_s;
+        self.current.load().certificate.cert.first().and_then(config::validity).map(end)
     }
 
     /// Reloads the files if one of them changed since the last check, and returns whether it did.
@@ -157,7 +160,11 @@ impl ClientCertVerifier for Follower {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, rustls::Error> {
-        self.clients()?.verify_client_cert(end_entity, intermediates, now)
+        let verified = self.clients()?.verify_client_cert(end_entity, intermediates, now)?;
+        match PeerIdentity::is_claimed_by(end_entity) {
+            true => Err(CertificateError::ApplicationVerificationFailure.into()),
+            false => Ok(verified),
+        }
     }
 
     fn verify_tls12_signature(

@@ -6,7 +6,7 @@ use rustls::RootCertStore;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, TrustAnchor};
 
-use super::config::{TlsError, read_certificates};
+use super::config::{TlsError, pem_of, read_certificates};
 use super::fingerprint;
 
 /// The authorities in a CA file.
@@ -35,6 +35,30 @@ impl TrustedAuthorities {
         let wanted = anchors(&Self::from_pem(pem).certificates);
         let known = anchors(&self.certificates);
         !wanted.is_empty() && wanted.iter().all(|anchor| known.contains(anchor))
+    }
+
+    /// These in another order and with others: the named ones first, in that order, and without the retired ones, as
+    /// long as any is left.
+    pub fn replaced(&self, named: &[&str], retired: &[String]) -> Self {
+        let retired: Vec<_> = retired.iter().flat_map(|pem| Self::from_pem(pem).certificates).collect();
+        let named = named.iter().flat_map(|pem| Self::from_pem(pem).certificates);
+        let mut certificates: Vec<CertificateDer<'static>> = Vec::new();
+        for certificate in named.chain(self.certificates.iter().cloned()) {
+            if !certificates.contains(&certificate) && !retired.contains(&certificate) {
+                certificates.push(certificate);
+            }
+        }
+        Self { certificates: if certificates.is_empty() { self.certificates.clone() } else { certificates } }
+    }
+
+    /// SHA-256 of each certificate.
+    pub fn digests(&self) -> Vec<[u8; 32]> {
+        self.certificates.iter().map(fingerprint).collect()
+    }
+
+    /// The certificates, PEM.
+    pub fn to_pem(&self) -> String {
+        self.certificates.iter().map(|certificate| pem_of(certificate)).collect()
     }
 
     /// SHA-256 of the first certificate, in hexadecimal.
@@ -67,5 +91,12 @@ mod tests {
         assert!(!trusted(own.certificate_pem()).include(other.certificate_pem()));
         assert!(!trusted(own.certificate_pem()).include("no certificate"));
         assert_ne!(trusted(own.certificate_pem()).fingerprint(), trusted(&both).fingerprint());
+        // While one replaces the other, and afterwards.
+        let (own, other) = (own.certificate_pem(), other.certificate_pem());
+        let meanwhile = trusted(own).replaced(&[other, own], &[]);
+        assert_eq!(meanwhile.digests(), trusted(&both).digests());
+        let after = trusted(&meanwhile.to_pem()).replaced(&[other], &[own.to_owned()]);
+        assert_eq!(after.digests(), trusted(other).digests());
+        assert_eq!(trusted(own).replaced(&[], &[own.to_owned()]).digests(), trusted(own).digests());
     }
 }

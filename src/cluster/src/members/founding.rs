@@ -2,11 +2,11 @@
 //!
 //! An operator initializes it with given members, or the first start of the first node does. The
 //! first leader then stores the identity. The key's file marks a cluster that is still to be
-//! initialized. It is moved aside once the cluster has the key, so that a node that lost its data
-//! never initializes a second cluster of the same name.
+//! initialized. It is deleted once the cluster has the key, and a mark in its place keeps a node that
+//! lost its data from initializing a second cluster of the same name.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use openraft::errors::{InitializeError, RaftError};
 use tokio::time::Instant;
 
 use crate::settings::ClusterSettings;
+use keymoot_crypto::secret_file;
 use keymoot_crypto::{Keyring, WrapError};
 use keymoot_model::NodeId;
 use keymoot_state as state;
@@ -31,10 +32,10 @@ const IDENTITY_PATIENCE: Duration = Duration::from_secs(2);
 /// The time limit for replicating the authority's key.
 const AUTHORITY_PATIENCE: Duration = Duration::from_secs(3);
 
-/// The extension of the key's file once the cluster has the key.
-const PUT_AWAY: &str = "offline.pem";
-/// So many keys may have been put away before: of other authorities, which must not be overwritten.
-const PUT_AWAY_MAX: usize = 100;
+/// The extension of the mark that stays where the key's file was.
+const MARK: &str = "founded";
+/// The extension that earlier versions gave the key's file, which they kept.
+const KEPT_BEFORE: &str = "offline.pem";
 
 /// A cluster that is to be initialized.
 pub(crate) struct Founding {
@@ -57,9 +58,9 @@ impl Founding {
         }
     }
 
-    /// The key that was put away when this node founded its cluster before, if it did.
-    pub(crate) fn put_away_before(&self) -> Option<PathBuf> {
-        Some(self.file.with_extension(PUT_AWAY)).filter(|file| file.exists())
+    /// What was left in place of the key when this node founded its cluster before, if it did.
+    pub(crate) fn founded_before(&self) -> Option<PathBuf> {
+        [MARK, KEPT_BEFORE].map(|left| self.file.with_extension(left)).into_iter().find(|file| file.exists())
     }
 
     /// The authority in the form that the cluster stores.
@@ -76,20 +77,44 @@ impl Founding {
         TrustedAuthorities::from_pem(&held.certificate_pem).include(self.authority.certificate_pem())
     }
 
-    /// Moves the key's file aside, because the cluster has the key, and tells the operator.
-    pub(crate) fn put_away(&self) {
-        let to = put_away_name(&self.file);
-        match std::fs::rename(&self.file, &to) {
-            Ok(()) => tracing::warn!(
-                file = %to.display(),
-                "the cluster holds its authority's key now, wrapped under the master key; no node needs this \
-                 file any more: keep it off-line, or delete it"
+    /// Deletes the key's file, because the cluster has the key. A mark stays, which keeps a node that lost its
+    /// data from founding a second cluster of the same name.
+    pub(crate) fn delete_key(&self) {
+        let mark = self.file.with_extension(MARK);
+        let text = format!(
+            "The cluster {} holds the key of its certificate authority, wrapped under the master key. As long as \
+             this file is here, a node without data does not begin another cluster with a copy of that key.\n",
+            self.authority.cluster()
+        );
+        let marked = match mark.exists() {
+            true => Ok(()),
+            false => secret_file::create_public(&mark, text.as_bytes()),
+        };
+        let deleted = marked
+            .map_err(|error| error.to_string())
+            .and_then(|()| std::fs::remove_file(&self.file).map_err(|error| error.to_string()));
+        match deleted {
+            Ok(()) => tracing::info!(
+                file = %self.file.display(),
+                "the cluster holds its authority's key now, wrapped under the master key; its file was deleted"
             ),
             Err(error) => tracing::warn!(
                 file = %self.file.display(), %error,
-                "the cluster holds its authority's key now; move this file away yourself"
+                "the cluster holds its authority's key now, and its file cannot be deleted: delete it yourself"
             ),
         }
+    }
+}
+
+/// Tells the operator of a key that an earlier version kept, which opens every node's door.
+pub(crate) fn warn_of_kept_key(config: &ClusterSettings) {
+    let kept = config.cluster.founding_ca_key_file.as_ref().map(|file| file.with_extension(KEPT_BEFORE));
+    if let Some(file) = kept.filter(|file| file.exists()) {
+        tracing::warn!(
+            file = %file.display(),
+            "the private key of the cluster's authority lies on this disk, and no node needs it: move it off-line, \
+             or delete it"
+        );
     }
 }
 
@@ -164,7 +189,7 @@ impl Founder {
         }
         if let Some(held) = state::authority(&self.members.state)? {
             match self.pending().take() {
-                Some(founding) if founding.is_held(&held) => founding.put_away(),
+                Some(founding) if founding.is_held(&held) => founding.delete_key(),
                 Some(founding) => tracing::error!(
                     file = %founding.file.display(), held = fingerprint_of(&held),
                     "the cluster holds the key of another authority than the one in this file, and nodes that it \
@@ -200,11 +225,4 @@ impl Founder {
     fn pending(&self) -> std::sync::MutexGuard<'_, Option<Founding>> {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// A name that no file has yet.
-fn put_away_name(file: &Path) -> PathBuf {
-    let first = file.with_extension(PUT_AWAY);
-    let further = (2..PUT_AWAY_MAX).map(|number| file.with_extension(format!("{number}.{PUT_AWAY}")));
-    std::iter::once(first.clone()).chain(further).find(|name| !name.exists()).unwrap_or(first)
 }

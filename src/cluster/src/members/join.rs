@@ -19,6 +19,7 @@ use keymoot_tls::{ClusterCa, NodeRequest, TrustedAuthorities};
 use crate::error::ClusterError;
 use crate::members::authority::{fingerprint_of, open_authority};
 use crate::members::membership::Members;
+use crate::members::node_info::NodeInfo;
 use crate::peer::feature_level::check_level;
 use crate::peer::local_end::LocalEnd;
 use crate::raft::state_view::StateView;
@@ -29,6 +30,15 @@ use crate::wire::message::PROTOCOL;
 use crate::write::clock::now_ms;
 use crate::write::forwarder::ProposalForwarder;
 
+/// What a node proved by a certificate of its own.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Proven {
+    /// The id in it.
+    pub id: NodeId,
+    /// SHA-256 of the public key in it.
+    pub key_digest: [u8; 32],
+}
+
 /// Admits new nodes.
 pub(crate) struct JoinService {
     local: LocalEnd,
@@ -36,8 +46,7 @@ pub(crate) struct JoinService {
     barrier: Arc<ReadBarrier>,
     forwarder: Arc<ProposalForwarder>,
     members: Arc<Members>,
-    /// This node's copy of the authority's certificate, PEM.
-    authority_pem: String,
+    info: Arc<NodeInfo>,
     /// Why nodes were not admitted.
     unadmitted: LastingConditions<String>,
 }
@@ -50,18 +59,18 @@ impl JoinService {
         barrier: Arc<ReadBarrier>,
         forwarder: Arc<ProposalForwarder>,
         members: Arc<Members>,
-        authority_pem: String,
+        info: Arc<NodeInfo>,
     ) -> Self {
         let unadmitted = LastingConditions::new();
-        Self { local, state, barrier, forwarder, members, authority_pem, unadmitted }
+        Self { local, state, barrier, forwarder, members, info, unadmitted }
     }
 
-    /// Answers a node that asks to join and has proved a master key. `proven` is the id in its
-    /// certificate, if it showed one.
+    /// Answers a node that asks to join and has proved a master key. `proven` is what its certificate proves,
+    /// if it showed one.
     pub(crate) async fn join(
         &self,
         request: JoinRequest,
-        proven: Option<NodeId>,
+        proven: Option<Proven>,
         deadline: Instant,
     ) -> JoinReply {
         match self.admit(request, proven, deadline).await {
@@ -78,7 +87,7 @@ impl JoinService {
     async fn admit(
         &self,
         request: JoinRequest,
-        proven: Option<NodeId>,
+        proven: Option<Proven>,
         deadline: Instant,
     ) -> Result<JoinReply, ClusterError> {
         if request.protocol != PROTOCOL {
@@ -87,17 +96,18 @@ impl JoinService {
         if PeerAddress::new(request.peer_address.as_str()).is_err() {
             return refuse(format!("{:?} is no address that peers can dial", request.peer_address));
         }
-        let certificate = match (&request.certificate_request, proven) {
-            (Some(der), None) => Some(
-                NodeRequest::from_der(der)
-                    .ok_or_else(|| ClusterError::Refused("its certificate request is not valid".into()))?,
-            ),
-            (None, Some(_)) => None,
+        let (certificate, key_digest) = match (&request.certificate_request, proven) {
+            (Some(der), None) => {
+                let certificate = NodeRequest::from_der(der)
+                    .ok_or_else(|| ClusterError::Refused("its certificate request is not valid".into()))?;
+                let key_digest = certificate.key_digest();
+                (Some(certificate), key_digest)
+            }
+            (None, Some(proven)) => (None, proven.key_digest),
             _ => return refuse("a node brings a certificate or asks for one".into()),
         };
         self.barrier.wait(deadline).await?;
         let secret_digest = request.secret.digest(&request.token);
-        let key_digest = certificate.as_ref().map_or_else(|| proven_digest(proven), NodeRequest::key_digest);
         state::check_join_token(&self.state, &request.token, &secret_digest, &key_digest, now_ms())?
             .map_err(|refusal| ClusterError::Refused(token_refusal(refusal)))?;
         let identity = state::cluster_identity(&self.state)?
@@ -111,14 +121,14 @@ impl JoinService {
             token: request.token,
             secret_digest,
             key_digest,
-            id: proven,
+            id: proven.map(|proven| proven.id),
             highest_id: self.members.membership().nodes().map(|(id, _)| *id).max().unwrap_or(0),
             facts: request.facts,
         };
         let (id, learner) = self.spend_token(admission, deadline).await?;
         let certificate_pem = match (&signer, &certificate) {
             (Some(signer), Some(certificate)) => {
-                let issued = signer.issue_node_for(id, certificate);
+                let issued = signer.issue_node_for(id, certificate, self.info.certificate_life);
                 Some(issued.map_err(|error| ClusterError::State(error.to_string()))?)
             }
             _ => None,
@@ -128,8 +138,8 @@ impl JoinService {
         self.barrier.wait(deadline).await?;
         tracing::info!(target: "audit", node = id, learner, address = request.peer_address, "a node was admitted");
         let zone = state::node(&self.state, id)?.map(|node| node.facts.zone).unwrap_or_default();
-        let authority_pem =
-            signer.map_or_else(|| self.authority_pem.clone(), |ca| ca.certificate_pem().to_owned());
+        // While the authority is replaced there are two, and the new node needs both.
+        let authority_pem = self.info.authority_pem();
         let members = self
             .members
             .membership()
@@ -186,7 +196,7 @@ impl JoinService {
                 self.local.cluster
             )));
         };
-        let own = TrustedAuthorities::from_pem(&self.authority_pem);
+        let own = TrustedAuthorities::from_pem(&self.info.authority_pem());
         if !own.include(&authority.certificate_pem) {
             return Err(ClusterError::Refused(format!(
                 "this cluster holds the key of certificate authority {}, and its nodes trust {}: what it signs, \
@@ -211,14 +221,4 @@ fn refuse<T>(reason: String) -> Result<T, ClusterError> {
 
 fn token_refusal(refusal: TokenRefusal) -> String {
     format!("{refusal}; make another with keymoot cluster token create")
-}
-
-/// The digest that identifies a node which proved its id by a certificate: its repeated request is
-/// the same one.
-fn proven_digest(proven: Option<NodeId>) -> [u8; 32] {
-    let mut digest = [0; 32];
-    if let Some(first) = digest.first_chunk_mut::<8>() {
-        *first = proven.unwrap_or(0).to_be_bytes();
-    }
-    digest
 }

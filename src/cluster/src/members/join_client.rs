@@ -18,7 +18,7 @@ use keymoot_tls::server_name_of;
 use crate::peer::proof;
 use crate::peer::route::name_wrong_port;
 use crate::wire::frame::{self, Frame};
-use crate::wire::join::{JoinDemand, JoinReply, JoinRequest, ProvenJoin};
+use crate::wire::join::{JoinReply, JoinRequest, ProofDemand, ProvenJoin};
 
 /// The time limit for connecting.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -108,7 +108,7 @@ async fn prove<S: AsyncRead + Unpin>(
     keyring: &Keyring,
     request: &JoinRequest,
 ) -> std::io::Result<Option<KeyringProof>> {
-    let JoinDemand { challenge, proof: theirs } = proof::receive(stream).await?;
+    let ProofDemand { challenge, proof: theirs } = proof::receive(stream).await?;
     let scope = |purpose| ProofScope { cluster, channel, challenge: &challenge, purpose };
     let own = ProofPurpose::Join(request.certificate_request.as_deref().unwrap_or_default());
     let member = keyring.verify_proof(&scope(ProofPurpose::Member), &theirs);

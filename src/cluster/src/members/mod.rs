@@ -2,7 +2,9 @@
 //! reconciles them.
 
 pub(crate) mod authority;
+pub(crate) mod authority_change;
 pub(crate) mod candidacy;
+pub(crate) mod certificate;
 pub(crate) mod enrolment;
 pub(crate) mod founding;
 pub(crate) mod join;
@@ -13,5 +15,7 @@ pub(crate) mod node_info;
 pub(crate) mod placement;
 pub(crate) mod plan;
 pub(crate) mod reconciler;
+pub(crate) mod registration;
+pub(crate) mod renewal;
 pub(crate) mod reporting;
 pub(crate) mod transfer_target;

@@ -18,6 +18,7 @@ use crate::members::enrolment::Enrolment;
 use crate::members::founding::Founder;
 use crate::members::membership::Members;
 use crate::members::node_info::NodeInfo;
+use crate::members::registration::KeyRegistration;
 use crate::members::reporting::Reporting;
 use crate::peer::leader_client::Unanswered;
 use crate::peer::removed_nodes::RemovedNodes;
@@ -34,30 +35,19 @@ const PATIENCE: Duration = Duration::from_secs(3);
 
 /// A task that makes Raft's members match those in the state.
 pub(crate) struct MembershipReconciler {
-    members: Arc<Members>,
-    removed: Arc<RemovedNodes>,
-    founder: Arc<Founder>,
-    reporting: Reporting,
-    enrolment: Enrolment,
-    info: Arc<NodeInfo>,
-    metrics: Arc<Metrics>,
-    rounds: u32,
+    pub(crate) members: Arc<Members>,
+    pub(crate) removed: Arc<RemovedNodes>,
+    pub(crate) founder: Arc<Founder>,
+    pub(crate) reporting: Reporting,
+    pub(crate) enrolment: Enrolment,
+    pub(crate) registration: KeyRegistration,
+    pub(crate) info: Arc<NodeInfo>,
+    pub(crate) metrics: Arc<Metrics>,
+    /// The number of rounds so far.
+    pub(crate) rounds: u32,
 }
 
 impl MembershipReconciler {
-    /// A task that reconciles the members and reports `info` to the cluster.
-    pub(crate) const fn new(
-        members: Arc<Members>,
-        removed: Arc<RemovedNodes>,
-        founder: Arc<Founder>,
-        reporting: Reporting,
-        enrolment: Enrolment,
-        info: Arc<NodeInfo>,
-        metrics: Arc<Metrics>,
-    ) -> Self {
-        Self { members, removed, founder, reporting, enrolment, info, metrics, rounds: 0 }
-    }
-
     /// Runs until Raft stops.
     pub(crate) async fn run(mut self) {
         let unreadable = LastingConditions::<()>::new();
@@ -85,6 +75,7 @@ impl MembershipReconciler {
         self.founder.begin_alone().await?;
         let leader = self.members.raft.metrics().borrow_watched().current_leader;
         let leads = leader == Some(self.members.id);
+        self.registration.look(&members, leads)?;
         if leads {
             self.lead(&records, &members).await;
         } else if self.rounds.is_multiple_of(ROUNDS_PER_REPORT) {
@@ -96,6 +87,8 @@ impl MembershipReconciler {
         if leader.is_some() && members.contains(&self.members.id) {
             self.describe(&records).await;
             self.enrolment.enroll().await?;
+            self.registration.register().await?;
+            self.registration.note_trust().await?;
             self.move_in(&membership).await;
         }
         Ok(())

@@ -10,8 +10,10 @@ use keymoot_state as state;
 use keymoot_state::{StateError, Tables};
 
 use crate::error::ClusterError;
+use crate::members::authority_change::AuthorityReplacement;
 use crate::members::founding::Founder;
 use crate::members::membership::Members;
+use crate::members::renewal::CertificateRenewal;
 use crate::ops::credential_uses::UseRegistry;
 use crate::ops::operator_commands::OperatorCommands;
 use crate::ops::rewrap::RewrapService;
@@ -33,6 +35,9 @@ pub(crate) struct AdminService {
     pub barrier: Arc<ReadBarrier>,
     pub commands: OperatorCommands,
     pub uses: UseRegistry,
+    /// `None` in a simulation.
+    pub renewal: Option<Arc<CertificateRenewal>>,
+    pub authority: AuthorityReplacement,
 }
 
 impl AdminService {
@@ -110,12 +115,31 @@ impl AdminService {
                 })
                 .await
                 .map(AdminResponse::PolicyUses),
+            AdminRequest::RenewCertificate => self.renew_certificate(),
+            AdminRequest::Authority { step } => {
+                self.authority.progress(step, deadline).await.map(AdminResponse::Authority)
+            }
+            AdminRequest::NodeKeys => match self.barrier.wait(deadline).await {
+                Ok(()) => {
+                    state::registered_keys(&self.state).map(AdminResponse::NodeKeys).map_err(Into::into)
+                }
+                Err(error) => Err(error),
+            },
             AdminRequest::JoinTokens => match self.barrier.wait(deadline).await {
                 Ok(()) => state::join_tokens(&self.state).map(AdminResponse::JoinTokens).map_err(Into::into),
                 Err(error) => Err(error),
             },
         };
         answer.unwrap_or_else(|error| AdminResponse::Refused(error.to_string()))
+    }
+
+    fn renew_certificate(&self) -> Result<AdminResponse, ClusterError> {
+        let none = || ClusterError::Refused("this node has no certificate".to_owned());
+        let renewal = self.renewal.as_ref().ok_or_else(none)?;
+        let renewed = renewal.renew();
+        renewed.map_err(|error| ClusterError::Refused(format!("{error}: {}", error.remedy())))?;
+        tracing::info!(target: "audit", "an operator has the node renew its certificate");
+        Ok(AdminResponse::CertificateRenewed)
     }
 }
 

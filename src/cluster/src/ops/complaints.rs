@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use keymoot_model::NodeId;
 use keymoot_state as state;
 
+use crate::members::certificate::CertificateReport;
 use crate::ops::damage::DamageReport;
 use crate::ops::peer_watch::KeyringReport;
 use crate::raft::state_view::StateView;
@@ -16,6 +17,7 @@ pub(crate) struct Complaints {
     keyring: KeyringReport,
     hold: DivergenceHold,
     state: StateView,
+    certificate: CertificateReport,
 }
 
 impl Complaints {
@@ -25,13 +27,16 @@ impl Complaints {
         keyring: KeyringReport,
         hold: DivergenceHold,
         state: StateView,
+        certificate: CertificateReport,
     ) -> Self {
-        Self { damage, keyring, hold, state }
+        Self { damage, keyring, hold, state, certificate }
     }
 
     /// Everything that is amiss now, each as `problem; remedy`.
     pub(crate) fn list(&self) -> Vec<String> {
-        self.damage.damage().into_iter().chain(self.keyring.lack()).chain(self.restored()).collect()
+        let (damage, lack) = (self.damage.damage(), self.keyring.lack());
+        let certificate = self.certificate.complaint();
+        damage.into_iter().chain(lack).chain(certificate).chain(self.restored()).collect()
     }
 
     /// What a restored backup brought back and nobody has confirmed.

@@ -107,7 +107,7 @@ impl StatusService {
                     data_bytes: bytes_under(&self.info.data_dir),
                     read_only: disk.read_only,
                 }),
-                certificate_expires_at_s: self.info.certificate_expires_at_s,
+                certificate_expires_at_s: self.info.certificate_expires_at_s(),
             },
         })
     }

@@ -19,7 +19,8 @@ const fn version_of(level: u32) -> PeerVersion {
     match level {
         0 | 1 => PeerVersion::First,
         2 => PeerVersion::Second,
-        _ => PeerVersion::Third,
+        3 => PeerVersion::Third,
+        _ => PeerVersion::Fourth,
     }
 }
 
@@ -87,7 +88,7 @@ impl Judge<'_> {
         let Some(incarnation) = theirs.incarnation else {
             return match version {
                 PeerVersion::First => Ok(()),
-                PeerVersion::Second | PeerVersion::Third => Err(unsaid()),
+                PeerVersion::Second | PeerVersion::Third | PeerVersion::Fourth => Err(unsaid()),
             };
         };
         let is_known = |known: Incarnation| match known == incarnation {
@@ -99,7 +100,7 @@ impl Judge<'_> {
         let enrolled = self.enrolled.map(|enrolled| Incarnation::from_number(enrolled.incarnation));
         enrolled.map_or(Ok(()), is_known)?;
         let claim = match version {
-            PeerVersion::Third => Some(theirs.claim.as_ref().ok_or_else(unsaid)?),
+            PeerVersion::Third | PeerVersion::Fourth => Some(theirs.claim.as_ref().ok_or_else(unsaid)?),
             PeerVersion::First | PeerVersion::Second => None,
         };
         if let Some(claim) = claim {

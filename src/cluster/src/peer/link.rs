@@ -16,7 +16,8 @@ use keymoot_codec as codec;
 use keymoot_codec::Kind;
 use keymoot_crypto::PeerVersion;
 
-use crate::peer::route::{Connection, RemovedNotice, Route, connect};
+use crate::peer::known_keys::LOOK_EVERY;
+use crate::peer::route::{Connection, RemovedNotice, Route, check_key, connect};
 use crate::wire::frame::{self, Frame};
 use crate::wire::message::{Reply, Request};
 
@@ -178,6 +179,7 @@ async fn serve(
     let mut next_id = 1;
     let mut next = Some(first);
     let mut health = tokio::time::interval(Duration::from_millis(100));
+    let mut keys = tokio::time::interval(LOOK_EVERY);
     loop {
         if let Some(waiting) = next.take()
             && send_all(peer, channel.version, waiting, inbox, &mut writer, &pending, &mut next_id)
@@ -192,6 +194,10 @@ async fn serve(
                 None => break,
             },
             _ = &mut reading => break,
+            _ = keys.tick() => if let Err(reason) = check_key(route, &channel) {
+                tracing::warn!(peer = %peer, %reason, "the connection to a peer was closed");
+                break;
+            },
             _ = health.tick() => if broken.load(Ordering::Relaxed) != broken_before {
                 tracing::debug!(peer = %peer, "a request timed out: connecting anew");
                 break;

@@ -9,6 +9,7 @@ use keymoot_model::NodeId;
 use crate::peer::fatal_signal::FatalSignal;
 use crate::peer::feature_level::FeatureLevel;
 use crate::peer::fence::Fence;
+use crate::peer::known_keys::KnownKeys;
 use crate::wire::message::{Hello, PROTOCOL};
 
 /// This end of a connection. Cheap to clone.
@@ -22,6 +23,8 @@ pub(crate) struct LocalEnd {
     /// The master keys that this end proves to a peer.
     pub keyring: Arc<Keyring>,
     pub feature_level: FeatureLevel,
+    /// Who may enter by a certificate.
+    pub keys: KnownKeys,
     /// Raised when a peer reports that this node must not continue.
     pub fatal: FatalSignal,
 }
@@ -29,8 +32,8 @@ pub(crate) struct LocalEnd {
 impl LocalEnd {
     /// The end of an operator's tool, which has no state and is no member.
     pub(crate) fn of_tool(cluster: ClusterName, node: Option<NodeId>, keyring: Arc<Keyring>) -> Self {
-        let (feature_level, fatal) = (FeatureLevel::unknown(), FatalSignal::default());
-        Self { cluster, node, fence: None, keyring, feature_level, fatal }
+        let (feature_level, keys) = (FeatureLevel::unknown(), KnownKeys::unknown());
+        Self { cluster, node, fence: None, keyring, feature_level, keys, fatal: FatalSignal::default() }
     }
 
     /// The first message of this end. [`Fence::greeting`] adds the fence.

@@ -5,6 +5,7 @@ pub(crate) mod feature_level;
 pub(crate) mod fence;
 pub(crate) mod final_stop;
 pub(crate) mod greeting;
+pub(crate) mod known_keys;
 pub(crate) mod leader_client;
 pub(crate) mod link;
 pub(crate) mod live_sessions;

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 use keymoot_model::NodeId;
-use keymoot_tls::PeerIdentity;
 
 use crate::peer::fence::Fence;
 
@@ -23,9 +22,9 @@ impl RemovedNodes {
         Self { me, fence, ids: ArcSwap::default() }
     }
 
-    /// Whether the cluster removed this node.
-    pub(crate) fn contains(&self, identity: PeerIdentity) -> bool {
-        matches!(identity, PeerIdentity::Node(id) if self.ids.load().contains(&id))
+    /// Whether the cluster removed node `id`.
+    pub(crate) fn contains(&self, id: NodeId) -> bool {
+        self.ids.load().contains(&id)
     }
 
     /// Replaces the removed nodes, and drops refusals that are of no further use: theirs, and those of

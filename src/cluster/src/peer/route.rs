@@ -13,10 +13,12 @@ use keymoot_crypto::{PeerChannel, PeerVersion};
 use keymoot_model::NodeId;
 use keymoot_state::FEATURE_LEVEL;
 use keymoot_telemetry::LastingConditions;
+use keymoot_tls::PeerTls;
 
 use crate::peer::feature_level::check_level;
 use crate::peer::fence::Fence;
 use crate::peer::greeting::rules_out;
+use crate::peer::known_keys::Entry;
 use crate::peer::local_end::LocalEnd;
 use crate::peer::proof;
 use crate::wire::frame::{self, Frame};
@@ -63,8 +65,10 @@ pub(crate) type Connection = (Box<dyn Duplex>, PeerChannel);
 /// How peers are connected to.
 #[derive(Clone)]
 pub(crate) enum Dial {
-    /// Over TCP, with this node's certificate and the cluster's CA.
+    /// Over TCP, with the certificate that a tool has read.
     Tls(Arc<rustls::ClientConfig>),
+    /// Over TCP, with the certificate that this node has at the time.
+    Node(PeerTls),
     /// Over the simulated network of a test.
     #[cfg(test)]
     Simulated(Arc<SimulatedDial>),
@@ -74,6 +78,12 @@ pub(crate) enum Dial {
 #[cfg(test)]
 pub(crate) type SimulatedDial =
     dyn Fn(NodeId) -> futures::future::BoxFuture<'static, std::io::Result<Connection>> + Send + Sync;
+
+impl From<PeerTls> for Dial {
+    fn from(tls: PeerTls) -> Self {
+        Self::Node(tls)
+    }
+}
 
 impl From<Arc<rustls::ClientConfig>> for Dial {
     fn from(tls: Arc<rustls::ClientConfig>) -> Self {
@@ -87,6 +97,12 @@ pub(super) async fn connect(route: &Route, address: &str) -> std::io::Result<Con
     let recalled = route.local.fence.as_ref().map(Fence::recall);
     let (mut stream, channel) = dial(route, address).await?;
     let (local, hello) = (&route.local, route.local.hello());
+    check_key(route, &channel).map_err(|reason| {
+        if let Some(fence) = &local.fence {
+            fence.refusals().note(route.peer, reason.clone());
+        }
+        std::io::Error::new(std::io::ErrorKind::PermissionDenied, reason)
+    })?;
     let greeting = match &local.fence {
         Some(fence) => fence.greeting(hello, Some(route.peer)).map_err(std::io::Error::other)?,
         None => Greeting::of_tool(hello),
@@ -103,13 +119,34 @@ pub(super) async fn connect(route: &Route, address: &str) -> std::io::Result<Con
             None => fence.note_accepted(),
         }
     }
-    proof::answer_challenge(&mut stream, &channel, &local.cluster, &local.keyring).await?;
+    let demands = proof::is_demanded(&local.feature_level);
+    let proved =
+        proof::answer_challenge(&mut stream, &channel, &local.cluster, &local.keyring, demands).await;
+    if let (Err(error), Some(fence)) = (&proved, &local.fence)
+        && error.kind() == std::io::ErrorKind::PermissionDenied
+    {
+        fence.refusals().note(route.peer, error.to_string());
+    }
+    proved?;
     Ok((stream, channel))
+}
+
+/// Whether the key in the peer's certificate is still the peer's, as far as this node can know.
+///
+/// # Errors
+/// The text says why not, and what to do.
+pub(super) fn check_key(route: &Route, channel: &PeerChannel) -> Result<(), String> {
+    match route.local.keys.judge(route.peer, channel) {
+        // This node dials it, so it is a member or one that the configuration names.
+        Entry::Node | Entry::Guest(_) => Ok(()),
+        Entry::Refused(reason) => Err(reason),
+    }
 }
 
 async fn dial(route: &Route, address: &str) -> std::io::Result<Connection> {
     let tls = match &route.dial {
         Dial::Tls(tls) => tls.clone(),
+        Dial::Node(tls) => tls.client_config(),
         #[cfg(test)]
         Dial::Simulated(dial) => return dial(route.peer).await,
     };

@@ -146,9 +146,21 @@ impl StateMachine {
 
     /// Forgets the cluster's certificate authority. Only for a state without a running node.
     pub(crate) fn forget_authority(&mut self) -> io::Result<()> {
+        self.change(state::forget_authority)
+    }
+
+    /// Forgets the keys of the nodes, which may have others now. Only for a state without a running node.
+    pub(crate) fn forget_node_keys(&mut self) -> io::Result<()> {
+        self.change(state::forget_node_keys)
+    }
+
+    fn change(
+        &self,
+        change: impl FnOnce(&mut Transaction<'_, StateView>) -> Result<(), state::StateError>,
+    ) -> io::Result<()> {
         let view = self.view.of_applier();
         let mut transaction = Transaction::new(&view);
-        state::forget_authority(&mut transaction).map_err(io::Error::other)?;
+        change(&mut transaction).map_err(io::Error::other)?;
         let (changes, _) = transaction.finish().map_err(io::Error::other)?;
         self.write(changes)
     }

@@ -11,9 +11,10 @@ use tokio::time::Instant;
 use keymoot_codec as codec;
 use keymoot_codec::Kind;
 use keymoot_crypto::ProofRefusal;
+use keymoot_model::NodeId;
 use keymoot_state::Proposal;
-use keymoot_tls::PeerIdentity;
 
+use crate::members::join::Proven;
 use crate::peer::leader_client::Unanswered;
 use crate::server::PeerServer;
 use crate::wire::message::{Reply, Request};
@@ -25,7 +26,9 @@ use crate::write::command_rights::check_forwarded;
 const CHANGE_DEADLINE: Duration = Duration::from_secs(10);
 
 pub(super) struct Asker {
-    pub(super) identity: PeerIdentity,
+    pub(super) node: NodeId,
+    /// SHA-256 of the public key in its certificate.
+    pub(super) key: Option<[u8; 32]>,
     pub(super) from: SocketAddr,
     /// Whether the peer proved a master key.
     pub(super) proof: Result<(), ProofRefusal>,
@@ -68,20 +71,16 @@ pub(super) async fn answer(server: &Arc<PeerServer>, asker: Asker, request: Requ
         }
         Request::Ping => Reply::Pong,
         Request::Report(report) => {
-            if let PeerIdentity::Node(id) = asker.identity {
-                server.fence.note_progress(id, &report);
-                server.services.reports.hear(id, *report);
-            }
+            server.fence.note_progress(asker.node, &report);
+            server.services.reports.hear(asker.node, *report);
             Reply::Report(Box::new(server.services.reports.own()))
         }
         Request::FitnessToLead => Reply::FitnessToLead(server.services.members.fitness()),
-        Request::Join(request) => match asker.identity {
-            PeerIdentity::Node(id) => {
-                let deadline = Instant::now() + CHANGE_DEADLINE;
-                Reply::Joined(Box::new(server.services.joins.join(*request, Some(id), deadline).await))
-            }
-            PeerIdentity::Operator => Reply::Failed("an operator's certificate is no node's".into()),
-        },
+        Request::Join(request) => {
+            let deadline = Instant::now() + CHANGE_DEADLINE;
+            let proven = Proven { id: asker.node, key_digest: asker.key.unwrap_or_default() };
+            Reply::Joined(Box::new(server.services.joins.join(*request, Some(proven), deadline).await))
+        }
         Request::Append { .. }
         | Request::SnapshotBegin { .. }
         | Request::SnapshotChunk(_)
@@ -94,9 +93,7 @@ pub(super) async fn answer(server: &Arc<PeerServer>, asker: Asker, request: Requ
 
 /// Appends another node's proposal, if the node has the right to it.
 async fn forwarded(server: &PeerServer, asker: &Asker, encoded: Bytes) -> Reply {
-    let PeerIdentity::Node(from) = asker.identity else {
-        return Reply::Failed("an operator's certificate is no node's".into());
-    };
+    let from = asker.node;
     if let Err(error) = check_forwarded(&encoded, from, asker.proof, &server.local.keyring) {
         server.refusal_log.note("proposal", asker.from, &format!("node {from}: {error}"));
         return Reply::Failed(error.to_string());

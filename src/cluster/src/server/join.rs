@@ -21,7 +21,7 @@ use crate::peer::proof;
 use crate::peer::rate_limit::RateLimit;
 use crate::server::PeerServer;
 use crate::wire::frame::{self, Frame};
-use crate::wire::join::{JoinDemand, JoinReply, ProvenJoin};
+use crate::wire::join::{JoinReply, ProvenJoin};
 
 /// The largest request: a certificate request, an address, a token, a proof.
 const BODY_BYTES_MAX: usize = 16 * 1024;
@@ -68,7 +68,9 @@ pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     let exchange = async {
         let challenge = match channel.version {
             PeerVersion::First => None,
-            PeerVersion::Second | PeerVersion::Third => Some(demand(&mut stream, &channel, server).await?),
+            _ => Some(
+                proof::demand(&mut stream, &channel, &server.local.cluster, &server.local.keyring).await?,
+            ),
         };
         for _ in 0..REQUESTS_MAX {
             let Some(frame) = frame::read_up_to(&mut stream, BODY_BYTES_MAX).await? else { return Ok(()) };
@@ -83,18 +85,6 @@ pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
         Ok(())
     };
     tokio::time::timeout(LIFETIME, exchange).await?
-}
-
-async fn demand<S: AsyncWrite + Unpin>(
-    stream: &mut S,
-    channel: &PeerChannel,
-    server: &PeerServer,
-) -> std::io::Result<Challenge> {
-    let challenge = Challenge::draw().map_err(std::io::Error::other)?;
-    let cluster = &server.local.cluster;
-    let scope = ProofScope { cluster, channel, challenge: &challenge, purpose: ProofPurpose::Member };
-    proof::send(stream, &JoinDemand { challenge, proof: server.local.keyring.prove(&scope) }).await?;
-    Ok(challenge)
 }
 
 async fn answer(

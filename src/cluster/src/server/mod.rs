@@ -1,7 +1,8 @@
 //! The listening side between nodes: authenticates peers, then answers requests.
 //!
-//! A connection is served only when the certificate's node id equals the id claimed. Appends of a
-//! connection go through Raft in order; other requests are answered as they finish.
+//! A connection is served only when the certificate is a node's and its id equals the id claimed: an
+//! operator's certificate opens the admin API and nothing here. Appends of a connection go through Raft in
+//! order; other requests are answered as they finish.
 
 mod answers;
 mod appends;
@@ -20,10 +21,11 @@ use tokio_rustls::TlsAcceptor;
 
 use keymoot_codec as codec;
 use keymoot_codec::Kind;
-use keymoot_crypto::{PeerChannel, PeerVersion};
+use keymoot_crypto::PeerChannel;
+use keymoot_model::NodeId;
 use keymoot_state::FEATURE_LEVEL;
 use keymoot_telemetry::LastingConditions;
-use keymoot_tls::{JOIN_ALPN, JOIN_ALPN_2, PeerIdentity};
+use keymoot_tls::{JOIN_ALPN, JOIN_ALPN_2, PeerIdentity, PeerTls};
 
 use crate::backup::BackupService;
 use crate::members::join::JoinService;
@@ -32,6 +34,7 @@ use crate::ops::admin::AdminService;
 use crate::peer::feature_level::check_level;
 use crate::peer::fence::{Fence, Recalled};
 use crate::peer::greeting::{Refused, rules_out};
+use crate::peer::known_keys::{Entry, LOOK_EVERY};
 use crate::peer::live_sessions::LiveSession;
 use crate::peer::local_end::LocalEnd;
 use crate::peer::proof::{self, PeerProof};
@@ -89,13 +92,15 @@ impl PeerServer {
 }
 
 /// Accepts peers until the listener fails or the task is aborted.
-pub(crate) async fn listen(listener: TcpListener, acceptor: TlsAcceptor, server: Arc<PeerServer>) {
+pub(crate) async fn listen(listener: TcpListener, tls: PeerTls, server: Arc<PeerServer>) {
     let gate = Arc::new(JoinGate::default());
     let unaccepted = LastingConditions::<()>::new();
     loop {
         match listener.accept().await {
             Ok((stream, address)) => {
-                let (acceptor, gate, server) = (acceptor.clone(), gate.clone(), server.clone());
+                // The certificate of the time: it is renewed while the node runs.
+                let acceptor = TlsAcceptor::from(tls.server_config());
+                let (gate, server) = (gate.clone(), server.clone());
                 tokio::spawn(async move {
                     // Boxed, because the future of a connection is nested too deeply for the
                     // compiler.
@@ -137,38 +142,72 @@ async fn connection(
     }
     let identity =
         PeerIdentity::of_connection(session.peer_certificates(), &server.local.cluster).map_err(invalid)?;
-    Box::pin(welcome(accepted, identity, channel, (from, recalled), server)).await
+    let PeerIdentity::Node(node) = identity else {
+        server.refusal_log.note("certificate", from, OPERATOR_REFUSED);
+        return Err(invalid(OPERATOR_REFUSED));
+    };
+    Box::pin(welcome(accepted, node, channel, (from, recalled), server)).await
 }
+
+/// The reason to refuse a certificate that is no node's.
+const OPERATOR_REFUSED: &str = "an operator's certificate opens the admin API, and nothing on the peer port";
 
 /// The other end of a connection, after the greeting.
 pub(crate) struct Caller {
-    identity: PeerIdentity,
+    /// The node that its certificate names.
+    node: NodeId,
+    /// SHA-256 of the public key in that certificate.
+    key: Option<[u8; 32]>,
     from: SocketAddr,
     /// The peer's fence. A caller without one may administer, and do nothing that a member does.
     fence: Option<u64>,
     /// The peer's proof of a master key.
     proof: PeerProof,
+    /// Why it may ask to join and nothing else, if so.
+    guest: Option<String>,
     /// Registers the connection while it lives; `None` for a tool.
     live: Option<Arc<LiveSession>>,
 }
 
-/// Greets and serves a peer that has proved to be `identity`, until the connection ends. It dialled from
+/// Greets and serves a peer that has proved to be `node`, until the connection ends. It dialled from
 /// there, and what was remembered of the peers then is held against its greeting.
 pub(crate) async fn welcome<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
     mut stream: S,
-    identity: PeerIdentity,
+    node: NodeId,
     channel: PeerChannel,
     (from, recalled): (SocketAddr, Recalled),
     server: Arc<PeerServer>,
 ) -> std::io::Result<()> {
+    let (cluster, keyring) = (&server.local.cluster, &server.local.keyring);
     let greeting = async {
-        let greeted = greet(&mut stream, identity, channel.version, (from, &recalled), &server).await?;
-        Ok::<_, std::io::Error>((greeted, proof::request_proof(&mut stream, channel).await?))
+        let greeted = greet(&mut stream, node, &channel, (from, &recalled), &server).await?;
+        Ok::<_, std::io::Error>((
+            greeted,
+            proof::request_proof(&mut stream, channel, cluster, keyring).await?,
+        ))
     };
-    let ((theirs, live), proof) = tokio::time::timeout(GREETING_TIMEOUT, greeting).await??;
-    // A tool is no member, whatever it claims.
-    let fence = theirs.fence.filter(|_| matches!(identity, PeerIdentity::Node(_)));
-    serve(stream, Caller { identity, from, fence, proof, live }, server).await
+    let ((theirs, live, guest), proof) = tokio::time::timeout(GREETING_TIMEOUT, greeting).await??;
+    let is_member = theirs.fence.is_some();
+    let caller = Caller { node, key: channel.peer_key, from, fence: theirs.fence, proof, guest, live };
+    tokio::select! {
+        served = serve(stream, caller, server.clone()) => served,
+        reason = refused_later(node, &channel, is_member, &server) => {
+            server.refusal_log.note("certificate", from, &reason);
+            Err(invalid(reason))
+        }
+    }
+}
+
+/// Waits until the certificate of an open connection is refused; returns why.
+async fn refused_later(node: NodeId, channel: &PeerChannel, is_member: bool, server: &PeerServer) -> String {
+    loop {
+        tokio::time::sleep(LOOK_EVERY).await;
+        match server.local.keys.judge(node, channel) {
+            Entry::Refused(reason) => return reason,
+            Entry::Guest(reason) if is_member => return reason,
+            Entry::Node | Entry::Guest(_) => {}
+        }
+    }
 }
 
 fn invalid(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> std::io::Error {
@@ -179,18 +218,25 @@ fn invalid(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> std::i
 /// is wrong.
 async fn greet<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut S,
-    identity: PeerIdentity,
-    version: PeerVersion,
+    node: NodeId,
+    channel: &PeerChannel,
     (from, recalled): (SocketAddr, &Recalled),
     server: &PeerServer,
-) -> std::io::Result<(Hello, Option<Arc<LiveSession>>)> {
+) -> std::io::Result<(Hello, Option<Arc<LiveSession>>, Option<String>)> {
+    let version = channel.version;
     let frame = frame::read(stream).await?.ok_or(std::io::ErrorKind::UnexpectedEof)?;
     let greeting = Greeting::decode(version, &frame.body).map_err(invalid)?;
     let theirs = &greeting.hello;
-    let removed = server.removed.contains(identity);
+    let removed = server.removed.contains(node);
     let ruled_out =
         rules_out(version, &server.local.feature_level).filter(|_| theirs.fence.is_some()).map(str::to_owned);
-    let refusal = refusal(theirs, &identity, removed, server).or(ruled_out);
+    let (unknown, guest) = match server.local.keys.judge(node, channel) {
+        Entry::Node => (None, None),
+        // A member has a fence; who asks to join has none yet.
+        Entry::Guest(reason) if theirs.fence.is_none() => (None, Some(reason)),
+        Entry::Guest(reason) | Entry::Refused(reason) => (Some(reason), None),
+    };
+    let refusal = refusal(theirs, node, removed, server).or(ruled_out).or(unknown);
     // The check comes before the answer: a node that belongs to no cluster answers with the fence
     // that it adopts now.
     let checked = match &refusal {
@@ -211,32 +257,27 @@ async fn greet<S: AsyncRead + AsyncWrite + Unpin>(
     frame::write(stream, &Frame { id: frame.id, body: body.into() }).await?;
     stream.flush().await?;
     if let Some(refusal) = refusal {
-        match identity {
-            PeerIdentity::Node(id) if !removed => server.fence.refusals().note(id, refusal.clone()),
-            _ => server.refusal_log.log("greeting", from, &refusal),
+        server.refusal_log.log("greeting", from, &refusal);
+        if !removed {
+            server.fence.refusals().note(node, refusal.clone());
         }
         return Err(invalid(refusal));
     }
     checked.map_err(|refused| refused.into_error(&server.local.fatal, server.fence.is_accepted()))?;
     let live = member.and_then(|peer| server.fence.enter(peer, &greeting, from));
-    Ok((greeting.hello, live))
+    Ok((greeting.hello, live, guest))
 }
 
 /// The reason to refuse a greeting, apart from its fence.
-fn refusal(theirs: &Hello, identity: &PeerIdentity, removed: bool, server: &PeerServer) -> Option<String> {
-    let claimed_is_proved = match identity {
-        PeerIdentity::Node(id) => theirs.node == Some(*id),
-        // Only members have a fence.
-        PeerIdentity::Operator => theirs.node.is_none() && theirs.fence.is_none(),
-    };
-    if !claimed_is_proved {
-        Some(format!("a peer claims to be {:?} but its certificate says {identity:?}", theirs.node))
+fn refusal(theirs: &Hello, node: NodeId, removed: bool, server: &PeerServer) -> Option<String> {
+    if theirs.node != Some(node) {
+        Some(format!("a peer claims to be {:?} but its certificate says node {node}", theirs.node))
     } else if theirs.cluster != server.local.cluster.as_str() {
         Some(format!("a peer belongs to the cluster {:?}", theirs.cluster))
     } else if theirs.protocol != PROTOCOL {
         Some(format!("a peer speaks protocol {}, not {PROTOCOL}", theirs.protocol))
     } else if removed {
-        Some(format!("{identity:?} was removed from the cluster"))
+        Some(format!("node {node} was removed from the cluster"))
     } else if let Err(reason) = check_level(theirs.feature_level, FEATURE_LEVEL) {
         server.local.fatal.raise(&reason);
         Some(reason)

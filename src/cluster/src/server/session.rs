@@ -11,7 +11,6 @@ use tokio::time::Instant;
 use keymoot_codec as codec;
 use keymoot_codec::Kind;
 use keymoot_store::{Incoming, StoredVote};
-use keymoot_tls::PeerIdentity;
 
 use super::answers::{Asker, answer};
 use super::appends::{Appending, append_alone, begin_appending};
@@ -58,7 +57,7 @@ impl Session {
         if let Some(live) = &self.caller.live {
             live.hear();
         }
-        if self.server.removed.contains(self.caller.identity) {
+        if self.server.removed.contains(self.caller.node) {
             return self.reply(frame.id, Reply::Removed).await;
         }
         let request: Request = codec::decode(Kind::Frame, &frame.body).map_err(invalid)?;
@@ -73,10 +72,21 @@ impl Session {
             }
             _ => {}
         }
+        if let Some(reason) = &self.caller.guest
+            && !matches!(request, Request::Join(_))
+        {
+            self.server.refusal_log.note("certificate", self.caller.from, reason);
+            return self.reply(frame.id, Reply::Failed(reason.clone())).await;
+        }
         let proof = self.caller.proof.verdict(&self.server.local.cluster, &self.server.local.keyring);
-        if let (Some(what), Err(refusal)) = (request.proof_needed_for(), proof) {
+        if let Err(refusal) = proof
+            && let Some(what) = self.proof_needed_for(&request)
+        {
             let reason = proof::proof_required(refusal);
             self.server.refusal_log.note(what, self.caller.from, &reason);
+            if self.caller.fence.is_some() {
+                self.server.fence.refusals().note(self.caller.node, reason.clone());
+            }
             return self.reply(frame.id, Reply::Failed(reason)).await;
         }
         match request {
@@ -109,7 +119,8 @@ impl Session {
             request => {
                 let permit = self.permits.clone().acquire_owned().await.map_err(invalid)?;
                 let (server, replies) = (self.server.clone(), self.replies.clone());
-                let asker = Asker { identity: self.caller.identity, from: self.caller.from, proof };
+                let key = self.caller.key;
+                let asker = Asker { node: self.caller.node, key, from: self.caller.from, proof };
                 tokio::spawn(async move {
                     let reply = answer(&server, asker, request).await;
                     let _ = replies.send((frame.id, reply)).await;
@@ -125,10 +136,14 @@ impl Session {
     }
 
     fn index_for_asker(&self, vote: &StoredVote) -> Option<u64> {
-        match self.caller.identity {
-            PeerIdentity::Node(id) => self.server.services.barrier.read_index.answer_voter(id, vote),
-            PeerIdentity::Operator => None,
-        }
+        self.server.services.barrier.read_index.answer_voter(self.caller.node, vote)
+    }
+
+    /// The label of the refusal metric, if the request needs proof of a master key: some always do, and from
+    /// feature level 4 on all.
+    fn proof_needed_for(&self, request: &Request) -> Option<&'static str> {
+        let always = request.proof_needed_for();
+        always.or_else(|| proof::is_demanded(&self.server.local.feature_level).then_some("peer"))
     }
 
     async fn append(&mut self, id: u64, request: Request) -> std::io::Result<()> {
@@ -140,6 +155,12 @@ impl Session {
             // again.
             return self.reply(id, Reply::Failed(DISK_FULL.into())).await;
         }
+        let committed = commit.as_ref().map(|at| at.index);
+        self.server.local.keys.note_current(|| {
+            let metrics = self.server.endpoint.raft.metrics();
+            let applied = metrics.borrow_watched().last_applied.as_ref().map(|at| at.index);
+            committed <= applied
+        });
         let entries = entries.into_iter().map(|entry| raft_codec::entry(&entry.at, entry.payload));
         let rpc = AppendEntriesRequest {
             vote: raft_codec::vote(&vote),

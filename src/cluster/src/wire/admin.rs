@@ -6,10 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use keymoot_model::{Account, AccountId, AccountStatus, ContentId, NodeId, PolicyName, Wrapped};
 use keymoot_state::{
-    AppliedDeclaration, Backups, Command, ContentsPage, JoinTokenRecord, ListedPolicy, PolicyUsesPage,
-    Response,
+    AppliedDeclaration, Backups, Command, ContentsPage, JoinTokenRecord, ListedPolicy, NodeKeyRecord,
+    PolicyUsesPage, Response,
 };
 
+use crate::wire::authority::AuthorityProgress;
 use crate::wire::membership_change::{ChangePlan, ChangeRequest};
 use crate::wire::rewrap::{KeyringStatus, RewrapMark, Rewrapped};
 
@@ -56,6 +57,12 @@ pub enum AdminRequest {
         after: Option<ContentId>,
         contents_max: u32,
     },
+    /// The keys that nodes prove themselves with, linearizable.
+    NodeKeys,
+    /// Have the node make its next certificate now.
+    RenewCertificate,
+    /// How far the replacement of the authority is, linearizable; with `step`, take the next step.
+    Authority { step: bool },
 }
 
 /// Which page of what an account has.
@@ -108,6 +115,9 @@ pub enum AdminResponse {
     CredentialUses(Box<CredentialUses>),
     Contents(Box<ContentsPage>),
     PolicyUses(Box<PolicyUsesPage>),
+    NodeKeys(Vec<NodeKeyRecord>),
+    CertificateRenewed,
+    Authority(AuthorityProgress),
 }
 
 /// A node's view of the cluster.

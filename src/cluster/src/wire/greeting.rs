@@ -66,7 +66,7 @@ impl Greeting {
                 let Self { hello, incarnation, remembered, .. } = self.clone();
                 codec::encode(Kind::Greeting, &SecondGreeting { hello, incarnation, remembered })
             }
-            PeerVersion::Third => codec::encode(Kind::DirectoryGreeting, self),
+            PeerVersion::Third | PeerVersion::Fourth => codec::encode(Kind::DirectoryGreeting, self),
         }
     }
 
@@ -81,7 +81,7 @@ impl Greeting {
                 let SecondGreeting { hello, incarnation, remembered } = codec::decode(Kind::Greeting, bytes)?;
                 Ok(Self { incarnation, remembered, ..Self::of_tool(hello) })
             }
-            PeerVersion::Third => codec::decode(Kind::DirectoryGreeting, bytes),
+            PeerVersion::Third | PeerVersion::Fourth => codec::decode(Kind::DirectoryGreeting, bytes),
         }
     }
 }

@@ -24,10 +24,11 @@ pub struct JoinRequest {
     pub only_check: bool,
 }
 
-/// The first message of a member to a node without a certificate.
+/// The first message of a member to a node without a certificate, and between nodes from
+/// [`PeerVersion::Fourth`](keymoot_crypto::PeerVersion::Fourth) on what follows the greeting.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct JoinDemand {
-    /// The challenge that the node's proofs are bound to.
+pub(crate) struct ProofDemand {
+    /// The challenge that the dialling node's proofs are bound to.
     pub challenge: Challenge,
     /// The proof that the member itself holds the cluster's master key.
     pub proof: KeyringProof,

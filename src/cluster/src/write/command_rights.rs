@@ -65,12 +65,17 @@ const fn behalf(command: &Command) -> Behalf {
         | Command::RevokeJoinToken { .. }
         | Command::RaiseFeatureLevel { .. }
         | Command::ScheduleBackups(_)
-        | Command::NoteGoodBackup(_) => Behalf::Operators,
+        | Command::NoteGoodBackup(_)
+        | Command::RevokeCertificate { .. } => Behalf::Operators,
         Command::DescribeNode { id, .. } => Behalf::Node(*id),
-        Command::EnrollDirectory { id, .. } => Behalf::Holder(*id),
+        Command::EnrollDirectory { id, .. } | Command::RegisterNodeKey { id, .. } => Behalf::Holder(*id),
+        Command::NoteTrust(trust) => Behalf::Holder(trust.node),
         Command::ClaimBackup { node, .. } | Command::NoteBackup { node, .. } => Behalf::Holder(*node),
         Command::Found(_)
         | Command::PutAuthority(_)
+        | Command::BeginAuthorityChange(_)
+        | Command::AdoptAuthority
+        | Command::RetireAuthority
         | Command::AdmitNode(_)
         | Command::SetLearner { .. }
         | Command::RemoveNode { .. }
@@ -198,6 +203,12 @@ fn check_content(command: &Command, keyring: Option<&Keyring>) -> Result<(), Rig
         | Command::RevokeJoinToken { .. }
         | Command::RaiseFeatureLevel { .. }
         | Command::EnrollDirectory { .. }
+        | Command::RegisterNodeKey { .. }
+        | Command::RevokeCertificate { .. }
+        | Command::BeginAuthorityChange(_)
+        | Command::AdoptAuthority
+        | Command::RetireAuthority
+        | Command::NoteTrust(_)
         | Command::ScheduleBackups(None)
         | Command::ClaimBackup { .. }
         | Command::Found(_)

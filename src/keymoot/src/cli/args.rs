@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use super::cluster::authority::AuthorityCommand;
+use super::cluster::certificate::CertificateCommand;
 use super::cluster::change::{AddressArgs, MemberChangeArgs, PromoteArgs, TransferArgs};
 use super::cluster::join::JoinArgs;
 use super::cluster::replace::ReplaceDiskArgs;
@@ -63,6 +65,12 @@ pub enum ClusterCommand {
     /// Make, list and revoke the tokens that let new nodes in.
     #[command(subcommand)]
     Token(TokenCommand),
+    /// List the keys that nodes prove themselves with, renew a node's certificate, and revoke those of a node.
+    #[command(subcommand)]
+    Certificate(CertificateCommand),
+    /// Show the cluster's certificate authority, or replace it while the cluster serves.
+    #[command(subcommand)]
+    Authority(AuthorityCommand),
     /// Make this machine a node of a running cluster.
     Join(Box<JoinArgs>),
     /// Make this machine a new node, in place of one whose data are lost, damaged, copied or set back.

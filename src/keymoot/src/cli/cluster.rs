@@ -1,6 +1,8 @@
 //! `keymoot cluster`: the life of a cluster, from its beginning on.
 
 mod admission;
+pub mod authority;
+pub mod certificate;
 pub mod change;
 mod health;
 pub mod join;
@@ -27,6 +29,8 @@ pub fn run(command: ClusterCommand) -> Result<(), Failure> {
         ClusterCommand::Salvage(args) => salvage::run(&args),
         ClusterCommand::Status(args) => block_on(status::run(args)),
         ClusterCommand::Token(command) => block_on(token::run(command)),
+        ClusterCommand::Authority(command) => block_on(authority::run(command)),
+        ClusterCommand::Certificate(command) => block_on(certificate::run(command)),
         ClusterCommand::Join(args) => block_on(join::run(*args)),
         ClusterCommand::ReplaceDisk(args) => block_on(replace::run(*args)),
         ClusterCommand::Promote(args) => block_on(change::promote(args)),

@@ -2,12 +2,14 @@
 //!
 //! Nothing that exists is overwritten. What is made here begins a cluster when the node is started.
 
+use std::path::PathBuf;
+
 use clap::Args;
 
 use super::Failure;
 use super::node_files::{NodeArgs, NodeConfig, NodeDirectory};
 use super::operator::say;
-use keymoot_crypto::Keyring;
+use keymoot_crypto::{Keyring, secret_file};
 use keymoot_model::ClusterName;
 use keymoot_tls::ClusterCa;
 
@@ -20,6 +22,10 @@ pub struct InitArgs {
     /// The cluster's name: lower-case letters, digits and `-`. It stands in every certificate.
     #[arg(long, value_name = "NAME", default_value = "keymoot")]
     pub name: ClusterName,
+    /// Also write the CA's private key to FILE, to be kept off-line. The node deletes its own copy as soon as the
+    /// cluster holds the key, wrapped under the master key.
+    #[arg(long, value_name = "FILE")]
+    pub keep_ca_key: Option<PathBuf>,
     /// Where the node lives and listens.
     #[command(flatten)]
     pub node: NodeArgs,
@@ -34,12 +40,17 @@ pub fn run(args: InitArgs) -> Result<(), Failure> {
     let directory = NodeDirectory::open(&args.node.dir)?;
     let [ca, ca_key, cert, key, ring] =
         ["ca.pem", "ca-key.pem", "node.pem", "node-key.pem", "keyring.toml"].map(|name| directory.file(name));
-    if let Some(file) = [&ca, &ca_key, &cert, &key, &ring].into_iter().find(|file| file.exists()) {
+    let kept = args.keep_ca_key.as_ref();
+    if let Some(file) = [&ca, &ca_key, &cert, &key, &ring].into_iter().chain(kept).find(|file| file.exists())
+    {
         return Err(Failure::misuse(format!("{} exists and is not overwritten", file.display()))
-            .hint("take an empty --dir"));
+            .hint("take an empty --dir, and a new file for --keep-ca-key"));
     }
     let authority = ClusterCa::generate(&args.name).map_err(Failure::runtime)?;
     authority.save_new(&ca, &ca_key).map_err(Failure::runtime)?;
+    if let Some(file) = kept {
+        secret_file::create(file, authority.key_pem().expose()).map_err(Failure::runtime)?;
+    }
     authority.issue_node(FIRST).and_then(|issued| issued.save_new(&cert, &key)).map_err(Failure::runtime)?;
     Keyring::save_new(&ring).map_err(Failure::runtime)?;
     let config = NodeConfig {
@@ -66,8 +77,7 @@ fn next_steps(args: &InitArgs, directory: &NodeDirectory) -> Result<String, Fail
         "made node {FIRST} of the new cluster {name} in {dir}\n\n\
          1. Keep a copy of {ring} off-line: nothing else opens the cluster's keys.\n\
          2. Start the node; its first start begins the cluster:\n     keymoot serve --config {config}\n   \
-         The cluster then holds the CA's key itself, wrapped; ca-key.pem becomes ca-key.offline.pem, which\n   \
-         no node needs any more: keep it off-line, or delete it.\n\
+         The cluster then holds the CA's key itself, wrapped, and the node deletes ca-key.pem.\n\
          3. For each further node make a token, at any node:\n     keymoot cluster token create --config {config}\n\
          4. On the next machine, with a copy of keyring.toml (mode 0600):\n     \
          keymoot cluster join --token TOKEN --member {here} --dir DIR --keyring keyring.toml \\\n       \
@@ -97,7 +107,21 @@ mod tests {
             zone: "west".into(),
             profile: ProfileArg::Lan,
         };
-        InitArgs { name: ClusterName::new("moot").unwrap(), node }
+        InitArgs { name: ClusterName::new("moot").unwrap(), keep_ca_key: None, node }
+    }
+
+    #[test]
+    fn a_copy_of_the_cas_key_is_made_where_it_is_asked_for_and_overwrites_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let kept = dir.path().join("safe.pem");
+        let asked = |home: &str| InitArgs { keep_ca_key: Some(kept.clone()), ..args(&dir.path().join(home)) };
+        run(asked("node")).unwrap();
+        assert!(
+            ClusterCa::load(&dir.path().join("node/ca.pem"), &kept).is_ok(),
+            "it is the CA's, and only its owner's"
+        );
+        let said = run(asked("other")).unwrap_err().to_string();
+        assert!(said.contains("safe.pem exists and is not overwritten"), "{said}");
     }
 
     #[test]
@@ -111,6 +135,11 @@ mod tests {
             PeerCredentials::load(&cluster.ca_file, &cluster.cert_file, &cluster.key_file, &cluster.name);
         assert_eq!(credentials.unwrap().identity(), PeerIdentity::Node(1));
         assert!(Keyring::load(&config.keys.keyring_file).is_ok());
+        assert_eq!(
+            std::fs::read_dir(dir.path()).unwrap().count(),
+            1,
+            "a copy of the CA's key was made unasked"
+        );
         assert!(run(args(&home)).is_err());
         std::fs::remove_file(home.join("keymoot.toml")).unwrap();
         let said = run(args(&home)).unwrap_err().to_string();

@@ -138,6 +138,7 @@ fn undone(error: OperationError) -> Failure {
             }
         },
         OperationError::Revision { .. } => "if this file is the newer one, give it a higher revision",
+        OperationError::NoNode { .. } => "keymoot cluster status shows those there are",
         OperationError::NoPolicy { .. } => "keymoot policy list shows those there are",
         OperationError::PolicyInUse(_) => "keymoot policy detach and keymoot policy default end its uses",
         _ => return Failure::runtime(error),

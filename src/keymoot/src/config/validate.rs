@@ -34,8 +34,9 @@ fn ranges(config: &Config, found: &mut Vec<(&'static str, String)>) {
     let Config { node, cluster, http, auth, license_servers: servers, raft, store, disk, limits, .. } =
         config;
     let size = |value: usize| value as u64;
-    let rows: [(&'static str, u64, RangeInclusive<u64>); 35] = [
+    let rows: [(&'static str, u64, RangeInclusive<u64>); 36] = [
         ("node.id", node.id, 1..=u64::MAX),
+        ("cluster.certificate_life_days", cluster.certificate_life_days, 1..=5 * 365),
         ("cluster.heartbeat_ms", cluster.heartbeat_ms, 10..=60_000),
         ("cluster.election_timeout_min_ms", cluster.election_timeout_min_ms, 30..=300_000),
         ("cluster.election_timeout_max_ms", cluster.election_timeout_max_ms, 31..=600_000),

@@ -9,7 +9,7 @@ mod outcome;
 mod token;
 
 use keymoot_cluster::AdminRequest;
-use keymoot_model::{Account, AccountChange, AccountId, ContentId, Policy, PolicyName};
+use keymoot_model::{Account, AccountChange, AccountId, ContentId, NodeId, Policy, PolicyName};
 use keymoot_state::{BackupSchedule, Command, GoodBackup, PolicyCondition};
 
 use crate::declaration::DeclaredAccount;
@@ -94,6 +94,8 @@ pub enum Operation {
     AddToken(TokenRecord),
     /// Makes a token that was not used yet worth nothing.
     RevokeToken { id: [u8; 8] },
+    /// Revokes every certificate of a node, for good.
+    RevokeCertificate { node: NodeId },
     /// Raises the cluster's feature level.
     RaiseFeatureLevel { to: u32 },
     /// Sets the backup schedule; without one, none is taken any more.
@@ -154,6 +156,7 @@ impl Operation {
             },
             Self::AddToken(record) => Command::PutJoinToken(Box::new(record.into_stored())),
             Self::RevokeToken { id } => Command::RevokeJoinToken { id },
+            Self::RevokeCertificate { node } => Command::RevokeCertificate { id: node },
             Self::RaiseFeatureLevel { to } => Command::RaiseFeatureLevel { to },
             Self::ScheduleBackups(schedule) => Command::ScheduleBackups(schedule.map(Box::new)),
             Self::NoteBackup(good) => Command::NoteGoodBackup(Box::new(good)),

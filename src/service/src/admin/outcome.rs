@@ -48,6 +48,9 @@ pub enum OperationError {
     /// The token cannot be revoked.
     #[error(transparent)]
     Token(#[from] TokenRefusal),
+    /// There is no such node.
+    #[error("there is no node {node}")]
+    NoNode { node: NodeId },
     /// A member's program does not know the feature level.
     #[error("node {node} said that it knows levels up to {level} only")]
     LevelUnknown {
@@ -92,6 +95,7 @@ impl Operation {
                 Response::NoPolicy,
             ) => Err(OperationError::NoPolicy { name }),
             (Self::RevokeToken { .. }, Response::TokenRefused(refusal)) => Err(refusal.into()),
+            (Self::RevokeCertificate { node }, Response::NoNode) => Err(OperationError::NoNode { node }),
             (Self::RaiseFeatureLevel { .. }, Response::LevelUnknownTo { node, level }) => {
                 Err(OperationError::LevelUnknown { node, level })
             }

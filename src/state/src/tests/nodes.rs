@@ -32,6 +32,89 @@ fn admission(token: u8, key: u8) -> Admission {
     }
 }
 
+#[test]
+fn a_nodes_key_is_registered_at_its_admission_or_by_itself_and_a_revoked_one_for_good() {
+    let mut log = Log::new();
+    let standing = |log: &Log, id, key| key_standing(&log.memory, id, &[key; 32]).unwrap();
+    let check = Wrapped { master_key: MasterKeyId("m".to_owned()), nonce: [0; 12], ciphertext: vec![] };
+    let mut identity = ClusterIdentity { cluster: "moot".into(), keyring_check: check, feature_level: 3 };
+    log.at(1, Command::Found(identity.clone()));
+    log.at(2, Command::DescribeNode { id: 1, facts: facts("a", 4) });
+    log.put(token(1));
+    log.admit(1, 2);
+    assert_eq!(standing(&log, 2, 9), KeyStanding::Unregistered, "the level does not know keys");
+    assert_eq!(registered_keys(&log.memory).unwrap(), []);
+
+    let mut log = Log::new();
+    identity.feature_level = 4;
+    log.at(1, Command::Found(identity));
+    log.at(2, Command::DescribeNode { id: 1, facts: facts("a", 4) });
+    assert_eq!(standing(&log, 1, 1), KeyStanding::Unregistered);
+    assert_eq!(standing(&log, 2, 2), KeyStanding::Unknown);
+    let register = |id, key| Command::RegisterNodeKey { id, digest: [key; 32] };
+    assert_eq!(log.at(3, register(1, 1)), Response::Done);
+    assert_eq!(log.at(4, register(1, 1)), Response::Unchanged);
+    log.put(token(1));
+    assert_eq!(log.admit(1, 2), Response::Admitted { id: 2, learner: false });
+    assert_eq!((standing(&log, 1, 1), standing(&log, 1, 2)), (KeyStanding::Registered, KeyStanding::Other));
+    assert_eq!(standing(&log, 2, 2), KeyStanding::Registered);
+    // The node itself may take another key.
+    assert_eq!(log.at(20, register(2, 3)), Response::Done);
+    assert_eq!((standing(&log, 2, 2), standing(&log, 2, 3)), (KeyStanding::Other, KeyStanding::Registered));
+    let revoke = |id| Command::RevokeCertificate { id };
+    assert_eq!(log.at(30, revoke(9)), Response::NoNode);
+    assert_eq!(log.at(30, revoke(2)), Response::Done);
+    assert_eq!(log.at(31, revoke(2)), Response::Unchanged);
+    assert_eq!(log.at(32, register(2, 3)), Response::CertificateRevoked);
+    for key in [2, 3, 4] {
+        assert_eq!(standing(&log, 2, key), KeyStanding::Revoked);
+    }
+    assert_eq!(registered_key(&log.memory, 2).unwrap().unwrap().revoked_at_ms, Some(30));
+    log.at(40, Command::RemoveNode { id: 1 });
+    assert_eq!(standing(&log, 1, 1), KeyStanding::Removed);
+    assert_eq!(log.at(41, register(1, 5)), Response::NodeRemoved);
+    // A node that registered none is revoked as well.
+    log.at(42, Command::DescribeNode { id: 3, facts: facts("a", 4) });
+    assert_eq!(log.at(43, revoke(3)), Response::Done);
+    assert_eq!(standing(&log, 3, 0), KeyStanding::Revoked);
+    let mut run = Transaction::new(&log.memory);
+    forget_node_keys(&mut run).unwrap();
+    assert_eq!(run.finish().unwrap().0.iter().filter(|change| change.value.is_none()).count(), 3);
+}
+
+#[test]
+fn an_authority_is_replaced_step_by_step_and_both_keys_are_rewrapped_meanwhile() {
+    let mut log = Log::new();
+    let key =
+        |n: u8| Wrapped { master_key: MasterKeyId("m".to_owned()), nonce: [n; 12], ciphertext: vec![n] };
+    let record = |n: u8| AuthorityRecord { certificate_pem: format!("p{n}"), key: key(n) };
+    let begin = |n| Command::BeginAuthorityChange(Box::new(record(n)));
+    assert_eq!(log.at(1, begin(2)), Response::Unchanged, "there is nothing to replace");
+    log.at(1, Command::PutAuthority(Box::new(record(1))));
+    for early in [Command::AdoptAuthority, Command::RetireAuthority] {
+        assert_eq!(log.at(2, early), Response::Unchanged);
+    }
+    assert_eq!(log.at(3, begin(2)), Response::Done);
+    assert_eq!(log.at(3, begin(3)), Response::Unchanged, "one is under way");
+    assert_eq!(log.at(4, Command::RetireAuthority), Response::Unchanged, "it signs nothing yet");
+    let rewrap = |old, new| Command::Rewrap { place: SecretPlace::Authority, old: key(old), new: key(new) };
+    assert_eq!(log.at(5, rewrap(2, 12)), Response::Done);
+    assert_eq!(log.at(5, rewrap(1, 11)), Response::Done);
+    assert_eq!(log.at(6, Command::AdoptAuthority), Response::Done);
+    assert_eq!(log.at(6, Command::AdoptAuthority), Response::Unchanged);
+    let signs = authority(&log.memory).unwrap().unwrap();
+    assert_eq!((signs.certificate_pem.as_str(), signs.key), ("p2", key(12)));
+    let other = authority_change(&log.memory).unwrap().unwrap();
+    assert_eq!((other.adopted, other.other.certificate_pem.as_str(), other.other.key), (true, "p1", key(11)));
+    assert_eq!(log.at(7, Command::RetireAuthority), Response::Done);
+    assert_eq!(authority_change(&log.memory).unwrap(), None);
+    assert_eq!(retired_authorities(&log.memory).unwrap(), ["p1"]);
+    let trust = NodeTrust { node: 4, trusted: vec![[1; 32]], issuer: None };
+    assert_eq!(log.at(8, Command::NoteTrust(Box::new(trust.clone()))), Response::Done);
+    assert_eq!(log.at(8, Command::NoteTrust(Box::new(trust.clone()))), Response::Unchanged);
+    assert_eq!(node_trust(&log.memory).unwrap(), [trust]);
+}
+
 struct Log {
     memory: Memory,
     serial: u64,

@@ -21,6 +21,10 @@ fn token() -> JoinTokenRecord {
     }
 }
 
+fn trust() -> NodeTrust {
+    NodeTrust { node: 4, trusted: vec![[7; 32]], issuer: Some([8; 32]) }
+}
+
 const fn directory() -> EnrolledDirectory {
     EnrolledDirectory { fence: 3, incarnation: 300, start: 5, start_id: 6 }
 }
@@ -43,15 +47,24 @@ fn commands_about_nodes_have_these_bytes() {
         command(Command::RemoveNode { id: 4 }),
         command(Command::PutJoinToken(Box::new(token()))),
         command(Command::RevokeJoinToken { id: [5; 8] }),
-        command(Command::PutAuthority(Box::new(authority))),
+        command(Command::PutAuthority(Box::new(authority.clone()))),
         command(Command::RaiseFeatureLevel { to: 2 }),
         command(Command::EnrollDirectory { id: 4, directory: directory() }),
+        command(Command::RegisterNodeKey { id: 4, digest: [7; 32] }),
+        command(Command::RevokeCertificate { id: 4 }),
+        command(Command::BeginAuthorityChange(Box::new(authority))),
+        command(Command::AdoptAuthority),
+        command(Command::RetireAuthority),
+        command(Command::NoteTrust(Box::new(trust()))),
     ];
     assert_eq!(found, GOLDEN_COMMANDS);
 }
 
 #[test]
 fn answers_and_records_of_nodes_have_these_bytes() {
+    let other = AuthorityRecord { certificate_pem: "p".into(), key: wrapped() };
+    let change = AuthorityChange { other, adopted: true };
+    let key = NodeKeyRecord { node: 4, digest: [7; 32], registered_at_ms: 8, revoked_at_ms: Some(9) };
     let node = NodeRecord { id: 4, facts: facts(), learner: true, admitted_at_ms: 8, removed_at_ms: Some(9) };
     let found = [
         body(Kind::Record, &Response::Admitted { id: 4, learner: true }),
@@ -64,14 +77,18 @@ fn answers_and_records_of_nodes_have_these_bytes() {
         body(Kind::Record, &Response::NoNode),
         body(Kind::Record, &Response::LevelUnknownTo { node: 4, level: 1 }),
         body(Kind::Record, &Response::OtherDirectory),
+        body(Kind::Record, &Response::CertificateRevoked),
         body(Kind::Record, &directory()),
+        body(Kind::Record, &key),
+        body(Kind::Record, &trust()),
+        body(Kind::Record, &change),
         body(Kind::Record, &node),
         body(Kind::Record, &token()),
     ];
     assert_eq!(found, GOLDEN_RECORDS);
 }
 
-const GOLDEN_COMMANDS: [&str; 9] = [
+const GOLDEN_COMMANDS: [&str; 15] = [
     "05040302011604017a017601",
     "050403020117050505050505050506060606060606060606060606060606060606060606060606060606060606060707070707070707070707070707070707070707070707070707070707070707010403017a017601",
     "0504030201180401",
@@ -81,9 +98,15 @@ const GOLDEN_COMMANDS: [&str; 9] = [
     "05040302011c0170016d01010101010101010101010103020202",
     "05040302011d02",
     "05040302011e0403fb2c010506",
+    "050403020123040707070707070707070707070707070707070707070707070707070707070707",
+    "05040302012404",
+    "0504030201250170016d01010101010101010101010103020202",
+    "050403020126",
+    "050403020127",
+    "05040302012804010707070707070707070707070707070707070707070707070707070707070707010808080808080808080808080808080808080808080808080808080808080808",
 ];
 
-const GOLDEN_RECORDS: [&str; 13] = [
+const GOLDEN_RECORDS: [&str; 17] = [
     "120401",
     "1300",
     "1301",
@@ -94,7 +117,11 @@ const GOLDEN_RECORDS: [&str; 13] = [
     "16",
     "170401",
     "18",
+    "19",
     "03fb2c010506",
+    "040707070707070707070707070707070707070707070707070707070707070707080109",
+    "04010707070707070707070707070707070707070707070707070707070707070707010808080808080808080808080808080808080808080808080808080808080808",
+    "0170016d0101010101010101010101010302020201",
     "04017a01760101080109",
     "05050505050505050606060606060606060606060606060606060606060606060606060606060606090101017a0001040707070707070707070707070707070707070707070707070707070707070707",
 ];

@@ -202,8 +202,48 @@ fn an_authority_out_of_memory_signs_for_a_key_made_elsewhere() {
     assert!(crate::NodeRequest::from_der(&bent).is_none(), "a request without its proof");
     let (ca_file, cert_file) = (dir.path().join("ca.pem"), dir.path().join("cert.pem"));
     std::fs::write(&ca_file, ca.certificate_pem()).unwrap();
-    std::fs::write(&cert_file, again.issue_node_for(4, &request).unwrap()).unwrap();
+    std::fs::write(&cert_file, again.issue_node_for(4, &request, crate::NODE_LIFE).unwrap()).unwrap();
     let loaded = PeerCredentials::load(&ca_file, &cert_file, &key_file, &cluster()).unwrap();
     assert_eq!(loaded.identity(), PeerIdentity::Node(4));
+    assert_eq!(
+        loaded.key_digest(),
+        Some(request.key_digest()),
+        "the key is known before there is a certificate"
+    );
     assert_eq!(loaded.authority_pem().lines().count(), ca.certificate_pem().lines().count());
+}
+
+/// A client with this certificate dials an API listener that asks for certificates of the same authority.
+async fn dial_api(ca: &ClusterCa, client: &Issued) -> Result<(), String> {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name);
+    ca.save_new(&path("ca.pem"), &path("ca-key.pem")).unwrap();
+    ca.issue_loopback_api().unwrap().save_new(&path("api.pem"), &path("api-key.pem")).unwrap();
+    let (cert, key, client_ca) = (path("api.pem"), path("api-key.pem"), Some(path("ca.pem")));
+    let api = ApiTls::load(ApiTlsFiles { cert, key, client_ca, client_required: false }).unwrap();
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(ca.certificate_pem().as_bytes()).unwrap()).unwrap();
+    let config = ClientConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_client_auth_cert(vec![client.certificate()], client.private_key())
+        .unwrap();
+    let (near, far) = tokio::io::duplex(64 * 1024);
+    let acceptor = TlsAcceptor::from(Arc::new(api.server_config().unwrap()));
+    let connector = TlsConnector::from(Arc::new(config));
+    let dial = connector.connect("localhost".try_into().unwrap(), near);
+    let (served, _) = tokio::join!(acceptor.accept(far), dial);
+    served.map(drop).map_err(|error| error.to_string())
+}
+
+#[tokio::test]
+async fn an_api_listener_takes_no_nodes_or_operators_certificate_though_it_trusts_the_clusters_authority() {
+    let ca = ca();
+    let account = ca.issue_client("packager.example.net").unwrap();
+    assert_eq!(dial_api(&ca, &account).await, Ok(()));
+    for issued in [ca.issue_node(1).unwrap(), ca.issue_operator().unwrap()] {
+        let refused = dial_api(&ca, &issued).await.unwrap_err();
+        assert!(refused.contains("ApplicationVerificationFailure"), "{refused}");
+    }
 }

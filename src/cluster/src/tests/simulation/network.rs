@@ -20,7 +20,6 @@ use keymoot_codec::Kind;
 use keymoot_crypto::{PeerChannel, PeerVersion};
 use keymoot_model::NodeId;
 use keymoot_state::Proposal;
-use keymoot_tls::PeerIdentity;
 
 use super::fate::Fate;
 use crate::node::Node;
@@ -152,11 +151,11 @@ impl SimulatedNetwork {
         };
         let ((near_out, up_in), (up_out, far_in)) = (duplex(PIPE_BYTES), duplex(PIPE_BYTES));
         let ((far_out, down_in), (down_out, near_in)) = (duplex(PIPE_BYTES), duplex(PIPE_BYTES));
-        let channel = PeerChannel { version: self.version, binding: [0; 32] };
+        let channel = PeerChannel { version: self.version, binding: [0; 32], peer_key: None };
         let address = SocketAddr::from(([127, 0, 0, 1], 1));
         let far = join(far_in, far_out);
         let dialled = (address, node.server.fence.recall());
-        tokio::spawn(server::welcome(far, PeerIdentity::Node(from), channel, dialled, node.server.clone()));
+        tokio::spawn(server::welcome(far, from, channel, dialled, node.server.clone()));
         tokio::spawn(self.clone().carry((from, to), up_in, up_out, cable.clone(), state.clone()));
         tokio::spawn(self.carry((to, from), down_in, down_out, cable, state));
         Ok((Box::new(join(near_in, near_out)), channel))

@@ -33,6 +33,7 @@ use crate::peer::fatal_signal::FatalSignal;
 use crate::peer::feature_level::FeatureLevel;
 use crate::peer::fence::Fence;
 use crate::peer::final_stop::FinalStop;
+use crate::peer::known_keys::KnownKeys;
 use crate::peer::local_end::LocalEnd;
 use crate::peer::peers::Peers;
 use crate::raft::Raft;
@@ -103,13 +104,14 @@ impl World {
         let version = match weakness {
             Weakness::ForgottenDirectories => PeerVersion::First,
             Weakness::ForgottenStarts => PeerVersion::Second,
-            _ => PeerVersion::Third,
+            _ => PeerVersion::Fourth,
         };
         // Each level demands the version that all its builds speak.
         let level = match version {
             PeerVersion::First => 1,
             PeerVersion::Second => 2,
-            PeerVersion::Third => FEATURE_LEVEL,
+            PeerVersion::Third => 3,
+            PeerVersion::Fourth => FEATURE_LEVEL,
         };
         let ids = 1..=count;
         Self {
@@ -248,18 +250,19 @@ impl World {
         let applied_index = machine_state.applied_index();
         let cluster: ClusterName = CLUSTER.parse().unwrap();
         let fatal = FatalSignal::default();
+        let lease = Duration::from_millis(config.cluster.election_timeout_max_ms);
         let local = LocalEnd {
             cluster: cluster.clone(),
             node: Some(id),
             fence: Some(fence.clone()),
             keyring: self.keyring.clone(),
             feature_level: FeatureLevel::of(state.clone()),
+            keys: KnownKeys::of(state.clone(), lease * 3),
             fatal: fatal.clone(),
         };
         let connect_timeout = Duration::from_millis(config.cluster.connect_timeout_ms);
         let peers = Peers::new(local.clone(), self.network.dial_of(id), connect_timeout);
         let log = machine.disk.boot(ledger.clone());
-        let lease = Duration::from_millis(config.cluster.election_timeout_max_ms);
         let silent_until = log.has_voted().then(|| Instant::now() + lease);
         let log_retention = LogRetention::default();
         let network =
@@ -291,6 +294,8 @@ impl World {
             },
             founding: None,
             info: Arc::new(info(id, &machine.home, lease)),
+            certificate: Default::default(),
+            renewal: None,
             final_stop: FinalStop::new(id, directory, fatal, metrics.clone()),
             scrub: ScrubSettings::of(&config.store),
             metrics,
@@ -328,8 +333,8 @@ fn info(id: NodeId, home: &Path, lease: Duration) -> NodeInfo {
         peer_address: format!("node-{id}:1"),
         peer_hints: Vec::new(),
         data_dir: home.to_owned(),
-        certificate_expires_at_s: None,
-        authority_pem: String::new(),
+        tls: None,
+        certificate_life: Duration::ZERO,
         silence: lease * 3,
     }
 }

@@ -14,17 +14,20 @@ use keymoot_tls::PeerIdentity;
 
 /// With less time left than this a certificate should be renewed, in days.
 const RENEW_DAYS: i64 = 30;
+/// A node renews its own certificate in the last third of its life, so it is overdue in the last quarter.
+const OVERDUE: u64 = 4;
 const DAY_S: i64 = 24 * 60 * 60;
 
 pub(super) fn check(config: &Config) -> Vec<Finding> {
     let mut findings = vec![names(config)];
+    let overdue = i64::try_from(config.cluster.certificate_life_days / OVERDUE).unwrap_or(RENEW_DAYS);
     let files = [
-        ("cluster.ca_file", Some(&config.cluster.ca_file)),
-        ("cluster.cert_file", Some(&config.cluster.cert_file)),
-        ("http.tls_cert_file", config.http.tls_cert_file.as_ref()),
-        ("packager.tls_cert_file", config.packager.tls_cert_file.as_ref()),
+        ("cluster.ca_file", Some(&config.cluster.ca_file), RENEW_DAYS),
+        ("cluster.cert_file", Some(&config.cluster.cert_file), overdue.min(RENEW_DAYS)),
+        ("http.tls_cert_file", config.http.tls_cert_file.as_ref(), RENEW_DAYS),
+        ("packager.tls_cert_file", config.packager.tls_cert_file.as_ref(), RENEW_DAYS),
     ];
-    findings.extend(files.into_iter().filter_map(|(key, path)| Some(dates(key, path?))));
+    findings.extend(files.into_iter().filter_map(|(key, path, days)| Some(dates(key, path?, days))));
     findings
 }
 
@@ -40,6 +43,11 @@ fn names(config: &Config) -> Finding {
             let saw = format!("names {:?}, but node.id is {id}", credentials.identity());
             Finding::fail(CHECK, saw, "give the node its own certificate, or correct node.id")
         }
+        Err(error) if error.is_out_of_date() => {
+            let fix = "set the machine's clock if that is wrong; else start the node, which makes its next one: \
+                       docs/certificates.md";
+            Finding::fail(CHECK, Failure::runtime(error).message(), fix)
+        }
         Err(error) => {
             let fix = "give the node a certificate and key by the CA that every node of the cluster has";
             Finding::fail(CHECK, Failure::runtime(error).message(), fix)
@@ -48,7 +56,7 @@ fn names(config: &Config) -> Finding {
 }
 
 /// Every certificate of a file is good now, and for some time to come.
-fn dates(key: &str, path: &Path) -> Finding {
+fn dates(key: &str, path: &Path, renew_days: i64) -> Finding {
     let read = CertificateDer::pem_file_iter(path).and_then(|found| found.collect::<Result<Vec<_>, _>>());
     let chain = match read {
         Ok(chain) if !chain.is_empty() => chain,
@@ -76,17 +84,18 @@ fn dates(key: &str, path: &Path) -> Finding {
         }
         left_s = left_s.min(validity.not_after.timestamp().saturating_sub(now_s));
     }
-    judge(key, path, left_s)
+    judge(key, path, left_s, renew_days)
 }
 
-fn judge(key: &str, path: &Path, left_s: i64) -> Finding {
+fn judge(key: &str, path: &Path, left_s: i64, renew_days: i64) -> Finding {
     let days = left_s / DAY_S;
     if left_s <= 0 {
         let saw = format!("{} expired {} days ago", path.display(), -days);
-        return Finding::fail(key, saw, "renew it");
+        let fix = "renew it; a node makes its own next one when it is started: docs/certificates.md";
+        return Finding::fail(key, saw, fix);
     }
     let saw = format!("{} is good for {days} days", path.display());
-    if days < RENEW_DAYS { Finding::warn(key, saw, "renew it soon") } else { Finding::ok(key, saw) }
+    if days < renew_days { Finding::warn(key, saw, "renew it soon") } else { Finding::ok(key, saw) }
 }
 
 #[cfg(test)]
@@ -96,7 +105,7 @@ mod tests {
 
     #[test]
     fn a_certificate_is_judged_by_the_days_it_has_left() {
-        let level = |days: i64| judge("a", Path::new("f"), days * DAY_S).level;
+        let level = |days: i64| judge("a", Path::new("f"), days * DAY_S, RENEW_DAYS).level;
         assert_eq!((level(-1), level(0)), (Level::Fail, Level::Fail));
         assert_eq!((level(29), level(30)), (Level::Warn, Level::Ok));
     }

@@ -1,25 +1,17 @@
-//! What a node runs out of: the validity of its certificate, and the room on its disk.
+//! What a node runs out of: the validity of its certificate, which it renews and complains of in time by itself, and
+//! the room on its disk.
 
 use super::{Findings, is_full};
 use keymoot_cluster::NodeStatus;
 
-/// A certificate that ends so soon is renewed now.
-const CERTIFICATE_DAYS: i64 = 30;
 /// The least that should be free on a node's disk.
 const FREE_BYTES_MIN: u64 = 1 << 30;
-pub(super) const DAY_S: i64 = 24 * 3600;
 
 pub(super) fn resources(node: &NodeStatus, now_s: i64, findings: &mut Findings) {
     let id = node.id;
-    if let Some(left_s) = node.certificate_expires_at_s.map(|at_s| at_s - now_s)
-        && left_s < CERTIFICATE_DAYS * DAY_S
-    {
-        let problem = match left_s {
-            ..=0 => format!("the certificate of node {id} has expired"),
-            _ => format!("the certificate of node {id} ends in {} days", left_s / DAY_S),
-        };
-        let cure = "issue a new one, replace the file cluster.cert_file names, and restart the node";
-        findings.add(problem, cure);
+    if node.certificate_expires_at_s.is_some_and(|at_s| at_s <= now_s) {
+        let cure = "the node's log says why it does not renew it: docs/certificates.md";
+        findings.add(format!("the certificate of node {id} has expired"), cure);
     }
     if is_full(node) {
         findings.add(

@@ -1,0 +1,169 @@
+//! Who may enter by a certificate: told by its public key and the register in this node's state.
+//!
+//! Every node can sign certificates for any id, because the authority's key is in the state. So what a certificate says
+//! counts only for the key that is registered for that node. A revoked key never enters. For a key that the state
+//! does not know, it matters whether the state is up to date: a node that follows its leader refuses it. A node that
+//! lags or has no leader cannot know of nodes that came meanwhile, and might need them to elect one. It lets them in,
+//! with the authority's signature and proof of a master key, and looks again as soon as it has caught up.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::time::Instant;
+
+use keymoot_crypto::PeerChannel;
+use keymoot_model::NodeId;
+use keymoot_state as state;
+use keymoot_state::{KeyStanding, StateError, Tables};
+
+/// How often it is looked whether a connection's key is still good.
+pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// That the state is up to date is noted no more often.
+const NOTE_EVERY: Duration = Duration::from_millis(250);
+
+/// What whoever shows a certificate may do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Entry {
+    /// What a node may.
+    Node,
+    /// Ask to join, and nothing else; the text says why.
+    Guest(String),
+    /// Nothing; the text says why and what to do.
+    Refused(String),
+}
+
+type Read = dyn Fn(NodeId, &[u8; 32]) -> Result<KeyStanding, StateError> + Send + Sync;
+
+/// Tells who may enter. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct KnownKeys(Arc<Shared>);
+
+struct Shared {
+    read: Box<Read>,
+    /// The members by Raft, some of whom may not have described themselves yet.
+    members: ArcSwap<BTreeSet<NodeId>>,
+    /// When the state was last known to be up to date.
+    current_at: Mutex<Option<Instant>>,
+    /// For how long it counts as up to date then.
+    silence: Duration,
+}
+
+impl KnownKeys {
+    /// The register in these tables. A node that heard nothing of its leader for `silence` may be behind.
+    pub(crate) fn of<T: Tables + Send + Sync + 'static>(tables: T, silence: Duration) -> Self {
+        Self::new(Box::new(move |id, digest| state::key_standing(&tables, id, digest)), silence)
+    }
+
+    /// What a tool knows, which has no state: nothing.
+    pub(crate) fn unknown() -> Self {
+        Self::new(Box::new(|_, _| Ok(KeyStanding::Unregistered)), Duration::ZERO)
+    }
+
+    fn new(read: Box<Read>, silence: Duration) -> Self {
+        let (members, current_at) = (ArcSwap::default(), Mutex::default());
+        Self(Arc::new(Shared { read, members, current_at, silence }))
+    }
+
+    /// Notes the members by Raft.
+    pub(crate) fn note_members(&self, members: &BTreeSet<NodeId>) {
+        if **self.0.members.load() != *members {
+            self.0.members.store(Arc::new(members.clone()));
+        }
+    }
+
+    /// Notes that the state holds all that a leader knows to be committed, if `is_so` and it was not noted just now.
+    pub(crate) fn note_current(&self, is_so: impl FnOnce() -> bool) {
+        let is_due = self.current_since().is_none_or(|since| since >= NOTE_EVERY);
+        if is_due && is_so() {
+            *self.0.current_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        }
+    }
+
+    fn current_since(&self) -> Option<Duration> {
+        let at = *self.0.current_at.lock().unwrap_or_else(PoisonError::into_inner);
+        at.map(|at| at.elapsed())
+    }
+
+    /// What the other end of a connection may do, which shows a certificate of node `id`.
+    pub(crate) fn judge(&self, id: NodeId, channel: &PeerChannel) -> Entry {
+        let is_current = self.current_since().is_some_and(|since| since < self.0.silence);
+        match (self.0.read)(id, &channel.peer_key.unwrap_or_default()) {
+            Ok(KeyStanding::Registered | KeyStanding::Unregistered | KeyStanding::Removed) => Entry::Node,
+            Ok(KeyStanding::Revoked) => Entry::Refused(revoked(id)),
+            Ok(KeyStanding::Other) if is_current => Entry::Refused(other(id)),
+            Ok(KeyStanding::Unknown) if is_current && !self.0.members.load().contains(&id) => {
+                Entry::Guest(unknown(id))
+            }
+            Ok(KeyStanding::Other | KeyStanding::Unknown) => Entry::Node,
+            Err(error) => Entry::Refused(format!("this node cannot tell whose certificate it is: {error}")),
+        }
+    }
+}
+
+/// The text about a node whose certificates were revoked.
+pub(crate) fn revoked(id: NodeId) -> String {
+    format!(
+        "the certificates of node {id} were revoked: remove it with keymoot cluster remove {id}; its machine comes back \
+         as a new node by keymoot cluster replace-disk, with a token of another node"
+    )
+}
+
+fn other(id: NodeId) -> String {
+    format!(
+        "node {id} shows a certificate for another key than the one that is registered for it: give it back the \
+         certificate and key that it had, or make its machine a new node with keymoot cluster replace-disk; if nobody \
+         changed them, somebody has made this one with the authority's key: docs/certificates.md"
+    )
+}
+
+fn unknown(id: NodeId) -> String {
+    format!("no node {id} was ever admitted: it joins with a token, by keymoot cluster join")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use keymoot_crypto::PeerVersion;
+
+    const CHANNEL: PeerChannel =
+        PeerChannel { version: PeerVersion::Third, binding: [0; 32], peer_key: Some([7; 32]) };
+
+    fn keys(standing: KeyStanding) -> KnownKeys {
+        let read = move |_, digest: &[u8; 32]| {
+            assert_eq!(digest, &[7; 32]);
+            Ok(standing)
+        };
+        KnownKeys::new(Box::new(read), Duration::from_secs(2))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_unknown_key_enters_a_node_that_may_be_behind_and_no_other() {
+        let enters = |keys: &KnownKeys| keys.judge(4, &CHANNEL) == Entry::Node;
+        for standing in [KeyStanding::Other, KeyStanding::Unknown] {
+            let keys = keys(standing);
+            assert!(enters(&keys), "{standing:?}: it may be behind");
+            keys.note_current(|| false);
+            assert!(enters(&keys), "{standing:?}: it is behind");
+            keys.note_current(|| true);
+            assert!(!enters(&keys), "{standing:?}: it is up to date");
+            tokio::time::advance(Duration::from_secs(2)).await;
+            assert!(enters(&keys), "{standing:?}: it has heard of no leader for long");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_revoked_key_never_enters_and_a_member_that_is_not_described_yet_does() {
+        let revoked = keys(KeyStanding::Revoked);
+        assert!(matches!(revoked.judge(4, &CHANNEL), Entry::Refused(_)));
+        let unknown = keys(KeyStanding::Unknown);
+        unknown.note_current(|| true);
+        assert!(matches!(unknown.judge(4, &CHANNEL), Entry::Guest(_)));
+        unknown.note_members(&BTreeSet::from([4]));
+        assert_eq!(unknown.judge(4, &CHANNEL), Entry::Node);
+        let registered = keys(KeyStanding::Registered);
+        registered.note_current(|| true);
+        assert_eq!(registered.judge(4, &CHANNEL), Entry::Node);
+    }
+}

@@ -1,0 +1,132 @@
+//! The keys that nodes prove themselves with: who shows a certificate is told by its public key and this register,
+//! not by what the certificate says. Every node can sign certificates; none can put a key in here for another.
+//!
+//! A renewed certificate is for the same key, so the register changes only when a node comes or goes.
+
+use keymoot_model::NodeId;
+
+use super::features;
+use super::layout::{META_NODE_KEY, node_key, node_key_key};
+use super::record::{NodeKeyRecord, NodeRecord};
+use super::response::Response;
+use super::table::Table;
+use super::tables::{StateError, Tables, read};
+use super::transaction::Transaction;
+
+/// How the state knows whoever shows a certificate for a key and a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyStanding {
+    /// The key is registered for the node.
+    Registered,
+    /// The node has registered no key yet, as below feature level 4.
+    Unregistered,
+    /// There never was a node of this id.
+    Unknown,
+    /// Another key is registered for the node.
+    Other,
+    /// The node's certificates were revoked.
+    Revoked,
+    /// The node was removed.
+    Removed,
+}
+
+/// Registers the key of a node, in place of an earlier one. A revoked node gets none any more.
+pub(super) fn register<T: Tables>(
+    run: &mut Transaction<'_, T>,
+    id: NodeId,
+    digest: &[u8; 32],
+    now_ms: u64,
+) -> Result<Response, StateError> {
+    let node: Option<NodeRecord> = run.get(Table::Nodes, &node_key(id))?;
+    if node.is_some_and(|node| node.removed_at_ms.is_some()) {
+        return Ok(Response::NodeRemoved);
+    }
+    match run.get::<NodeKeyRecord>(Table::Meta, &node_key_key(id))? {
+        Some(known) if known.revoked_at_ms.is_some() => return Ok(Response::CertificateRevoked),
+        Some(known) if known.digest == *digest => return Ok(Response::Unchanged),
+        _ => {}
+    }
+    let record = NodeKeyRecord { node: id, digest: *digest, registered_at_ms: now_ms, revoked_at_ms: None };
+    run.put(Table::Meta, &node_key_key(id), &record)?;
+    Ok(Response::Done)
+}
+
+/// Registers the key of a node that is admitted, where the cluster knows such keys.
+pub(super) fn admit<T: Tables>(
+    run: &mut Transaction<'_, T>,
+    id: NodeId,
+    digest: &[u8; 32],
+    now_ms: u64,
+) -> Result<(), StateError> {
+    if features::level(run)? >= features::NODE_KEYS {
+        register(run, id, digest, now_ms)?;
+    }
+    Ok(())
+}
+
+/// Revokes every certificate of a node, for good.
+pub(super) fn revoke<T: Tables>(
+    run: &mut Transaction<'_, T>,
+    id: NodeId,
+    now_ms: u64,
+) -> Result<Response, StateError> {
+    let known: Option<NodeKeyRecord> = run.get(Table::Meta, &node_key_key(id))?;
+    let record = match known {
+        Some(known) if known.revoked_at_ms.is_some() => return Ok(Response::Unchanged),
+        Some(known) => known,
+        None if run.get::<NodeRecord>(Table::Nodes, &node_key(id))?.is_none() => return Ok(Response::NoNode),
+        None => NodeKeyRecord { node: id, digest: [0; 32], registered_at_ms: now_ms, revoked_at_ms: None },
+    };
+    run.put(Table::Meta, &node_key_key(id), &NodeKeyRecord { revoked_at_ms: Some(now_ms), ..record })?;
+    Ok(Response::Done)
+}
+
+/// How the state knows whoever shows a certificate for the key of this digest and node `id`.
+///
+/// # Errors
+/// When the tables cannot be read.
+pub fn key_standing<T: Tables>(tables: &T, id: NodeId, digest: &[u8; 32]) -> Result<KeyStanding, StateError> {
+    let run = Transaction::new(tables);
+    if features::level(&run)? < features::NODE_KEYS {
+        return Ok(KeyStanding::Unregistered);
+    }
+    let node: Option<NodeRecord> = run.get(Table::Nodes, &node_key(id))?;
+    if node.as_ref().is_some_and(|node| node.removed_at_ms.is_some()) {
+        return Ok(KeyStanding::Removed);
+    }
+    Ok(match run.get::<NodeKeyRecord>(Table::Meta, &node_key_key(id))? {
+        Some(known) if known.revoked_at_ms.is_some() => KeyStanding::Revoked,
+        Some(known) if known.digest == *digest => KeyStanding::Registered,
+        Some(_) => KeyStanding::Other,
+        None if node.is_some() => KeyStanding::Unregistered,
+        None => KeyStanding::Unknown,
+    })
+}
+
+/// The key that is registered for a node.
+///
+/// # Errors
+/// When the tables cannot be read.
+pub fn registered_key<T: Tables>(tables: &T, id: NodeId) -> Result<Option<NodeKeyRecord>, StateError> {
+    Transaction::new(tables).get(Table::Meta, &node_key_key(id))
+}
+
+/// Every registered key, by node.
+///
+/// # Errors
+/// When the tables cannot be read.
+pub fn registered_keys<T: Tables>(tables: &T) -> Result<Vec<NodeKeyRecord>, StateError> {
+    let pairs = tables.prefix(Table::Meta, META_NODE_KEY)?;
+    pairs.iter().map(|(_, value)| read(tables, Table::Meta, value)).collect()
+}
+
+/// Forgets every registered key, so that the nodes of a rebuilt cluster can register theirs.
+///
+/// # Errors
+/// When the tables cannot be read.
+pub fn forget_node_keys<T: Tables>(run: &mut Transaction<'_, T>) -> Result<(), StateError> {
+    for (key, _) in run.prefix(Table::Meta, META_NODE_KEY)? {
+        run.delete(Table::Meta, &key)?;
+    }
+    Ok(())
+}
