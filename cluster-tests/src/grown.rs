@@ -55,9 +55,7 @@ impl Grown {
     /// # Errors
     /// As for [`Self::begin`].
     pub fn begin_with(zone: &str, env: &[(&str, &str)]) -> Result<Self, RigError> {
-        let root = TempDir::with_prefix("keymoot-grown-").map_err(RigError::io("cannot make a directory"))?;
-        let env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        let mut grown = Self { root, env, nodes: Vec::new() };
+        let mut grown = Self::bare(env)?;
         grown.init("a", zone)?;
         grown.serve("a")?;
         grown.await_status("the first node to lead", |status| status.contains("leader"))?;
@@ -82,6 +80,16 @@ impl Grown {
             ])
         })?;
         Ok(grown)
+    }
+
+    /// A cluster without nodes yet.
+    ///
+    /// # Errors
+    /// When there is no directory for it.
+    pub fn bare(env: &[(&str, &str)]) -> Result<Self, RigError> {
+        let root = TempDir::with_prefix("keymoot-grown-").map_err(RigError::io("cannot make a directory"))?;
+        let env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Ok(Self { root, env, nodes: Vec::new() })
     }
 
     /// The same with two more nodes, `b` and `c`, each in its zone: all three vote.
@@ -145,15 +153,24 @@ impl Grown {
         Ok((peer, api))
     }
 
-    /// Makes the first node of a cluster of this name, with a CA and a keyring of its own.
+    /// Makes the first node of a cluster of this name, with a CA and a keyring of its own. Its clients are
+    /// served in the clear.
     ///
     /// # Errors
     /// When the command fails.
     pub fn init(&mut self, name: &str, zone: &str) -> Result<(), RigError> {
+        self.init_with(name, &["--plain-http", "--zone", zone])
+    }
+
+    /// The same with other arguments.
+    ///
+    /// # Errors
+    /// When the command fails.
+    pub fn init_with(&mut self, name: &str, more: &[&str]) -> Result<(), RigError> {
         let (peer, api) = self.add_node(name)?;
         let (dir, peer, api) = (self.dir(name).display().to_string(), peer.to_string(), api.to_string());
-        let listen = ["--listen", &peer, "--http-listen", &api, "--zone", zone];
-        self.must(&[&["init", "--name", "grown", "--dir", &dir][..], &listen].concat())?;
+        let listen = ["--listen", &peer, "--http-listen", &api];
+        self.must(&[&["init", "--name", "grown", "--dir", &dir][..], &listen, more].concat())?;
         Ok(())
     }
 
@@ -200,7 +217,8 @@ impl Grown {
         Ok(self.must(&args)?.out.trim().to_owned())
     }
 
-    /// Runs `cluster join` for a new node at a member, and returns the result.
+    /// Runs `cluster join` for a new node at a member, and returns the result. Its clients are served in the clear
+    /// unless `more` names a `--http-name`.
     ///
     /// # Errors
     /// When the program cannot be run.
@@ -218,6 +236,9 @@ impl Grown {
         let keyring = self.keyring();
         let mut args = vec!["cluster", "join", "--token", token, "--member", &at, "--dir", &dir];
         args.extend(["--listen", &peer, "--http-listen", &api]);
+        if !more.contains(&"--http-name") {
+            args.push("--plain-http");
+        }
         if !more.contains(&"--keyring") {
             args.extend(["--keyring", &keyring]);
         }

@@ -82,7 +82,7 @@ fn connector(authority: &Authority) -> Result<TlsConnector, RigError> {
     let mut roots = RootCertStore::empty();
     roots.add(certificate("ca.pem")?).map_err(no_tls)?;
     let key = PrivateKeyDer::from_pem_file(authority.path(&format!("{CLIENT}.key"))).map_err(no_pem)?;
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(no_tls)?

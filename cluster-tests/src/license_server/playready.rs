@@ -1,8 +1,8 @@
 //! A PlayReady license server, and the challenges that clients send it.
 
+use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use ring::hmac;
 use serde_json::Value;
 
 use super::{Protocol, Received};

@@ -190,7 +190,7 @@ impl Site {
         let mut arguments = vec!["cluster", "join", "--token", token, "--member", &member];
         arguments.extend(["--member-id", &member_id, "--cert", &cert, "--key", &key, "--ca", &ca]);
         arguments.extend(["--dir", &dir, "--keyring", &keyring, "--listen", &listen]);
-        arguments.extend(["--http-listen", &http]);
+        arguments.extend(["--http-listen", &http, "--plain-http"]);
         operator::run(&self.program, &arguments)?.succeeded().map(drop)
     }
 }

@@ -66,5 +66,6 @@ mod signed_requests;
 mod slow_clients;
 mod snapshot_catches_up;
 mod stolen_certificate;
+mod tls_by_default;
 mod udrm_front_end;
 mod widevine_packager;

@@ -4,12 +4,12 @@
 use std::net::SocketAddr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use aws_lc_rs::{digest, hmac, signature};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use cluster_tests::raw::{self, Answer};
 use cluster_tests::signed::{COMMON, WIDEVINE, announced_key, decode_base64};
 use cluster_tests::{Cluster, KeyAnswer, Signer, secret_file};
-use ring::{digest, hmac, signature};
 
 const SECRET: &str = "a shared secret of some length";
 

@@ -4,7 +4,7 @@
 //! holds its key. A credential names the certificate by its SHA-256 fingerprint, which fits one
 //! certificate for ever, or by a subject alternative name, which fits its successors too.
 
-use ring::digest::{SHA256, digest};
+use aws_lc_rs::digest::{SHA256, digest};
 use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
 
 /// What is known of a client's certificate.

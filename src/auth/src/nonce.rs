@@ -3,8 +3,8 @@
 //! This crate decides what a nonce is; where spent ones are remembered is for whoever implements
 //! [`NonceLedger`]. It must remember for all nodes, or a replay has only to find another node.
 
+use aws_lc_rs::digest::{Context, SHA256};
 use futures::future::BoxFuture;
-use ring::digest::{Context, SHA256};
 
 use keymoot_model::AccountId;
 

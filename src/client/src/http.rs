@@ -148,7 +148,7 @@ fn agent(timeouts: Timeouts, tls: TlsConfig) -> Agent {
 }
 
 fn tls_config(files: &TlsFiles) -> Result<TlsConfig, TlsFilesError> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut builder = TlsConfig::builder().unversioned_rustls_crypto_provider(provider);
     if let Some(ca) = &files.ca {
         builder = builder.root_certs(RootCerts::Specific(Arc::new(certificates(ca)?)));

@@ -32,6 +32,8 @@ pub struct ClusterSettings {
     pub waiting_commands_max: usize,
     /// The most reads that wait for the read barrier.
     pub waiting_reads_max: usize,
+    /// What the node's configuration permits and should not, each as `problem; remedy`, for `cluster status`.
+    pub notices: Vec<String>,
 }
 
 impl Default for ClusterSettings {
@@ -44,6 +46,7 @@ impl Default for ClusterSettings {
             disk: DiskSection::default(),
             waiting_commands_max: 8192,
             waiting_reads_max: 8192,
+            notices: Vec::new(),
         }
     }
 }

@@ -309,6 +309,7 @@ fn info(config: &ClusterSettings, tls: PeerTls) -> NodeInfo {
         peer_hints: config.cluster.peer_hints.clone(),
         tls: Some(tls),
         certificate_life: config.cluster.certificate_life(),
+        notices: config.notices.clone(),
         silence: silence(config.cluster.election_timeout_max_ms),
     }
 }

@@ -6,8 +6,8 @@
 //! may have different active keys: a proof has a MAC for each key of the prover's ring, with the key's id,
 //! and one that verifies is enough.
 
+use aws_lc_rs::hmac;
 use hkdf::Hkdf;
-use ring::hmac;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;

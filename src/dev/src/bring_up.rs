@@ -102,7 +102,7 @@ pub(super) fn agent(materials: &Materials) -> Result<Agent, Failure> {
 fn trusting(ca_file: &Path) -> Result<TlsConfig, Failure> {
     let pem = std::fs::read(ca_file).map_err(|e| failed("read", ca_file, &e))?;
     let ca = Certificate::from_pem(&pem).map_err(Failure::runtime)?;
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     Ok(TlsConfig::builder()
         .root_certs(RootCerts::new_with_certs(&[ca]))
         .unversioned_rustls_crypto_provider(provider)

@@ -3,9 +3,9 @@
 //! `Keymoot-Signature` is base64 of HMAC-SHA256 over the text of `Keymoot-License-Data`, a line
 //! end, and the body. By checking it, a server knows that key and terms come from Keymoot.
 
+use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use ring::hmac;
 use ureq_proto::http::header::{HeaderName, HeaderValue};
 
 use super::outgoing::OutgoingRequest;

@@ -4,7 +4,7 @@
 //! An answer counts only if the signature asked for is there, covers status, body and what was asked,
 //! carries this request's nonce, and verifies. The nonce makes it fresh, whatever the clocks say.
 
-use ring::signature::{ED25519, UnparsedPublicKey};
+use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
 use sfv::{BareItem, Dictionary, InnerList, ListEntry, Parser};
 
 use super::server_keys::{Answer, COVERED};

@@ -3,7 +3,7 @@
 //! Every digest of an algorithm known here must be right, so that a right one cannot carry a wrong
 //! one past a reader who looks at the other. Digests of unknown algorithms are passed over.
 
-use ring::digest::{Algorithm, SHA256, SHA512, digest};
+use aws_lc_rs::digest::{Algorithm, SHA256, SHA512, digest};
 use sfv::{BareItem, Dictionary, ListEntry, Parser};
 
 /// Why a body is not the one its digest speaks of.

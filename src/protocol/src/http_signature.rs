@@ -5,7 +5,7 @@
 //! All of that depends on the request alone, so its errors may be told to the caller. Whether the
 //! signature is right is asked later, with an account's keys, in constant time.
 
-use ring::{hmac, signature::ED25519, signature::UnparsedPublicKey};
+use aws_lc_rs::{hmac, signature::ED25519, signature::UnparsedPublicKey};
 use sfv::{BareItem, Dictionary, InnerList, Key, ListEntry, Parser};
 
 use super::signature_base::{base, name_of};

@@ -5,9 +5,9 @@
 //! ends. Nobody without that key can make one, or turn one into another key's. Only reading one makes
 //! a [`KeyToken`], so what is not verified cannot be believed.
 
+use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use ring::hmac;
 
 use keymoot_model::{AccountId, ContentId, Kid};
 

@@ -5,10 +5,10 @@
 //! nonce that the caller must never use twice. The scheme is left out, so that the signature holds
 //! through a proxy that ends TLS.
 
+use aws_lc_rs::hmac;
+use aws_lc_rs::signature::Ed25519KeyPair;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use ring::hmac;
-use ring::signature::Ed25519KeyPair;
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use rustls::pki_types::pem::PemObject as _;
 

@@ -2,11 +2,11 @@
 //! keys behind Digest challenges and key tokens. All are derived from one secret that all nodes of a cluster share,
 //! so a client that knows the public key knows every node.
 
+use aws_lc_rs::digest::{SHA256, digest};
+use aws_lc_rs::hmac;
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use ring::digest::{SHA256, digest};
-use ring::hmac;
-use ring::signature::{Ed25519KeyPair, KeyPair as _};
 use sfv::{BareItem, Dictionary, InnerList, Item, Key, ListEntry, Parser};
 
 use super::signature_base::{Components, Cover, base, parameters_text};
@@ -143,7 +143,7 @@ impl Components for Answer<'_> {
 
 #[cfg(test)]
 mod tests {
-    use ring::signature::{ED25519, UnparsedPublicKey};
+    use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
 
     use super::super::signature_base::tests::rfc_request;
     use super::*;

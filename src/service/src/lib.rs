@@ -7,6 +7,7 @@ mod account_entry;
 mod accounts;
 mod accounts_file;
 pub mod admin;
+mod api_certificate;
 mod attachment;
 mod auxiliary;
 mod credential_secret;
@@ -39,6 +40,7 @@ pub use account_entry::{
 };
 pub use accounts::Accounts;
 pub use accounts_file::{MakeAccountError, make_account, make_credential};
+pub use api_certificate::{ApiCertificateError, ApiCertificateFiles};
 pub use declaration::{
     Declaration, DeclarationError, DeclaredAccount, Difference, Differs, FirstAccounts, begin_accounts,
 };

@@ -308,7 +308,7 @@ pub(super) fn client_verifier(ca_file: &Path) -> Result<Arc<dyn ClientCertVerifi
 
 /// The one crypto provider of the program.
 pub(super) fn provider() -> Arc<CryptoProvider> {
-    Arc::new(rustls::crypto::ring::default_provider())
+    Arc::new(rustls::crypto::aws_lc_rs::default_provider())
 }
 
 pub(super) fn pem_of(certificate: &CertificateDer<'_>) -> String {

@@ -1,6 +1,7 @@
 //! The cluster's own certificate authority, the identity in a certificate, and TLS configurations: between
 //! nodes, for a node that joins, and for the listeners.
 
+mod api_certificate;
 mod config;
 mod identity;
 mod join_tls;
@@ -10,6 +11,7 @@ mod pki;
 mod tls_reload;
 mod trusted;
 
+pub use api_certificate::ApiCertificate;
 pub use config::*;
 pub use identity::{IdentityError, PeerIdentity, server_name_of};
 pub use join_tls::{JOIN_ALPN, JOIN_ALPN_2, fingerprint, join_client_config, key_digest};

@@ -37,6 +37,11 @@ impl NodeKey {
         key.map(Self).ok_or_else(|| PkiError::NotAKey { path: path.to_owned() })
     }
 
+    /// The public key, as it stands in a certificate.
+    pub(super) fn public_key(&self) -> &[u8] {
+        self.0.public_key_raw()
+    }
+
     /// A certificate request, which proves possession of the private key. It carries no name: the cluster
     /// decides the id.
     ///
@@ -52,6 +57,15 @@ impl NodeKey {
 pub struct NodeRequest(pub(super) CertificateSigningRequestParams);
 
 impl NodeRequest {
+    /// The request of a key that is at hand.
+    ///
+    /// # Errors
+    /// [`PkiError::Make`] when the request cannot be signed.
+    pub fn of(key: &NodeKey) -> Result<Self, PkiError> {
+        let der = key.request()?.into();
+        CertificateSigningRequestParams::from_der(&der).map(Self).map_err(PkiError::Make)
+    }
+
     /// Checks the proof. Everything else in the request is ignored.
     pub fn from_der(der: &[u8]) -> Option<Self> {
         CertificateSigningRequestParams::from_der(&der.to_vec().into()).ok().map(Self)

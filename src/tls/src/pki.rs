@@ -198,12 +198,31 @@ impl ClusterCa {
     /// # Errors
     /// [`PkiError`] when no key or certificate can be made.
     pub fn issue_loopback_api(&self) -> Result<Issued, PkiError> {
-        let names = vec![
-            dns_name("localhost")?,
-            SanType::IpAddress(IpAddr::from([127, 0, 0, 1])),
-            SanType::IpAddress(IpAddr::from(std::net::Ipv6Addr::LOCALHOST)),
-        ];
-        self.issue("localhost", names, &[ExtendedKeyUsagePurpose::ServerAuth])
+        self.issue("localhost", loopback_names()?, &[ExtendedKeyUsagePurpose::ServerAuth])
+    }
+
+    /// Signs the certificate of an API listener that made its key itself, for `names` (DNS names or addresses)
+    /// beside those of this host, valid for so many days. Returns the certificate in PEM.
+    ///
+    /// # Errors
+    /// [`PkiError`] when a name cannot stand in a certificate, or none can be made.
+    pub fn issue_api_for(
+        &self,
+        names: &[&str],
+        days: i64,
+        request: &NodeRequest,
+    ) -> Result<String, PkiError> {
+        let mut all = loopback_names()?;
+        for name in names {
+            all.push(match name.parse() {
+                Ok(address) => SanType::IpAddress(address),
+                Err(_) => dns_name(name)?,
+            });
+        }
+        let (name, purpose) = (names.first().unwrap_or(&"localhost"), [ExtendedKeyUsagePurpose::ServerAuth]);
+        let params = leaf(name, all, &purpose, Duration::days(days))?;
+        let certificate = params.signed_by(&request.0.public_key, &self.issuer).map_err(PkiError::Make)?;
+        Ok(certificate.pem())
     }
 
     /// Issues the certificate of a client of the API for this DNS name, as an operator's own tool would.
@@ -289,6 +308,14 @@ fn params_for(life: Duration) -> Result<CertificateParams, PkiError> {
     params.not_after = now + life;
     params.serial_number = Some(SerialNumber::from_slice(&random_bytes::<16>()?));
     Ok(params)
+}
+
+fn loopback_names() -> Result<Vec<SanType>, PkiError> {
+    Ok(vec![
+        dns_name("localhost")?,
+        SanType::IpAddress(IpAddr::from([127, 0, 0, 1])),
+        SanType::IpAddress(IpAddr::from(std::net::Ipv6Addr::LOCALHOST)),
+    ])
 }
 
 fn dns_name(name: &str) -> Result<SanType, PkiError> {

@@ -85,7 +85,18 @@ fn restore(site: &Site, root: &Path, key: &KeyAnswer) -> Result<(), RigError> {
     let ([peer, api], [second_peer, second_api]) = (addresses(host)?, addresses(host)?);
     let run = |arguments: &[&str]| operator::run(&site.program, arguments)?.succeeded();
     std::fs::create_dir_all(root).map_err(RigError::at("make", root))?;
-    run(&["init", "--name", "nemesis", "--dir", &first, "--listen", &peer, "--http-listen", &api])?;
+    run(&[
+        "init",
+        "--name",
+        "nemesis",
+        "--dir",
+        &first,
+        "--listen",
+        &peer,
+        "--http-listen",
+        &api,
+        "--plain-http",
+    ])?;
     let (keyring, config) = (format!("{first}/keyring.toml"), format!("{first}/keymoot.toml"));
     std::fs::copy(site.shared("keyring.toml"), &keyring)
         .map_err(RigError::at("copy", Path::new(&keyring)))?;
@@ -99,7 +110,8 @@ fn restore(site: &Site, root: &Path, key: &KeyAnswer) -> Result<(), RigError> {
         run(&["cluster", "token", "create", "--config", &config])
     })?;
     let join = ["cluster", "join", "--token", token.trim(), "--member", &peer, "--dir", &second];
-    let there = ["--keyring", &keyring, "--listen", &second_peer, "--http-listen", &second_api];
+    let there =
+        ["--keyring", &keyring, "--listen", &second_peer, "--http-listen", &second_api, "--plain-http"];
     wait_until("a node to join", WITHIN, || run(&[&join[..], &there[..]].concat()))?;
     let _second = serve(site, &format!("{second}/keymoot.toml"))?;
     let api: SocketAddr = second_api.parse().map_err(|_| RigError::Answer(second_api.clone()))?;

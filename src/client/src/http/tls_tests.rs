@@ -76,7 +76,7 @@ impl Served {
 }
 
 fn server_config(ca: &ClusterCa, ca_file: PathBuf) -> Arc<ServerConfig> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(certificates(&ca_file).unwrap().iter().map(|c| c.der().to_vec().into()));
     let verifier =

@@ -20,6 +20,8 @@ pub(crate) struct NodeInfo {
     pub tls: Option<PeerTls>,
     /// How long certificates of nodes are valid.
     pub certificate_life: Duration,
+    /// What its configuration permits and should not, each as `problem; remedy`.
+    pub notices: Vec<String>,
     /// A member that was silent for longer counts as down.
     pub silence: Duration,
 }

@@ -125,6 +125,7 @@ impl AdminService {
                 }
                 Err(error) => Err(error),
             },
+            AdminRequest::Notices => Ok(AdminResponse::Notices(self.status.notices())),
             AdminRequest::JoinTokens => match self.barrier.wait(deadline).await {
                 Ok(()) => state::join_tokens(&self.state).map(AdminResponse::JoinTokens).map_err(Into::into),
                 Err(error) => Err(error),

@@ -59,6 +59,11 @@ impl StatusService {
         self.complaints.list()
     }
 
+    /// What the node's configuration permits and should not, each as `problem; remedy`.
+    pub(crate) fn notices(&self) -> Vec<String> {
+        self.info.notices.clone()
+    }
+
     /// This node's view of itself and the cluster.
     pub(crate) fn status(&self) -> Result<ClusterStatus, ClusterError> {
         let metrics = self.raft.metrics().borrow_watched().clone();

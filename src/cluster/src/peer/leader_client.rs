@@ -129,7 +129,7 @@ mod tests {
 
     /// Peers of node 1, none of them known, in a cluster without certificates.
     fn no_peers() -> Peers {
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let tls = rustls::ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .unwrap()

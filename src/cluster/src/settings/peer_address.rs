@@ -33,6 +33,12 @@ impl PeerAddress {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The host: a DNS name or an address, without brackets.
+    pub fn host(&self) -> &str {
+        let host = self.0.rsplit_once(':').map_or(self.0.as_str(), |(host, _)| host);
+        host.trim_start_matches('[').trim_end_matches(']')
+    }
 }
 
 fn is_host(host: &str) -> bool {
@@ -87,6 +93,8 @@ mod tests {
         for good in ["10.0.0.1:9081", "km-1.example.net:9081", "localhost:1", "[::1]:9081"] {
             assert_eq!(PeerAddress::new(good).map(|a| a.to_string()), Ok(good.to_owned()));
         }
+        assert_eq!(PeerAddress::new("[::1]:9081").unwrap().host(), "::1");
+        assert_eq!(PeerAddress::new("km-1.example.net:9081").unwrap().host(), "km-1.example.net");
         for bad in [
             "",
             "host",

@@ -63,6 +63,8 @@ pub enum AdminRequest {
     RenewCertificate,
     /// How far the replacement of the authority is, linearizable; with `step`, take the next step.
     Authority { step: bool },
+    /// What the node's configuration permits and should not. Only for a peer of that version, too.
+    Notices,
 }
 
 /// Which page of what an account has.
@@ -118,6 +120,8 @@ pub enum AdminResponse {
     NodeKeys(Vec<NodeKeyRecord>),
     CertificateRenewed,
     Authority(AuthorityProgress),
+    /// Each as `problem; remedy`.
+    Notices(Vec<String>),
 }
 
 /// A node's view of the cluster.

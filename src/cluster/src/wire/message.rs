@@ -141,7 +141,9 @@ impl Request {
     pub(crate) fn is_known_to(&self, version: PeerVersion) -> bool {
         match self {
             Self::FitnessToLead => version >= PeerVersion::Second,
-            Self::Report(_) | Self::Admin(AdminRequest::Complaints) => version >= PeerVersion::Third,
+            Self::Report(_) | Self::Admin(AdminRequest::Complaints | AdminRequest::Notices) => {
+                version >= PeerVersion::Third
+            }
             _ => true,
         }
     }

@@ -2,6 +2,8 @@
 //! its default.
 
 mod packager_account;
+mod plain_http;
+mod tls_source;
 mod web_origin;
 
 use std::net::SocketAddr;
@@ -14,6 +16,8 @@ use keymoot_protocol::CustomData;
 use serde::{Deserialize, Serialize};
 
 pub use packager_account::{PackagerAccount, PackagerAccountError};
+pub use plain_http::{PlainHttp, plain_http};
+pub use tls_source::{TlsName, TlsNameError, TlsSource};
 pub use web_origin::{WebOrigin, WebOriginError};
 
 /// The default of `http.max_body_bytes`.
@@ -55,7 +59,11 @@ pub struct Http {
     pub listen: SocketAddr,
     /// Worker threads; 0 means one per core.
     pub workers: usize,
-    /// The certificate chain, PEM; none means plain HTTP.
+    /// Where its certificate comes from.
+    pub tls: TlsSource,
+    /// The names and addresses in a certificate that the node makes itself.
+    pub tls_names: Vec<TlsName>,
+    /// The certificate chain, PEM.
     #[serde(with = "empty_is_none")]
     pub tls_cert_file: Option<PathBuf>,
     /// Its private key, PEM; a secret file.
@@ -93,6 +101,8 @@ impl Default for Http {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8081)),
             workers: 0,
+            tls: TlsSource::default(),
+            tls_names: Vec::new(),
             tls_cert_file: None,
             tls_key_file: None,
             tls_client_ca_file: None,
@@ -128,7 +138,9 @@ pub struct Packager {
     /// Where packagers connect to; none means that there is no such listener.
     #[serde(with = "empty_is_none")]
     pub listen: Option<SocketAddr>,
-    /// The certificate chain, PEM; none means plain HTTP.
+    /// Where its certificate comes from; one that the node makes itself is the API's, with `http.tls_names`.
+    pub tls: TlsSource,
+    /// The certificate chain, PEM.
     #[serde(with = "empty_is_none")]
     pub tls_cert_file: Option<PathBuf>,
     /// Its private key, PEM; a secret file.

@@ -64,8 +64,9 @@ pub fn run(args: InitArgs) -> Result<(), Failure> {
         keyring_file: "keyring.toml".as_ref(),
         members: &[],
         founding: true,
+        signs: true,
     };
-    directory.write_public("keymoot.toml", &config.text())?;
+    directory.write_public("keymoot.toml", &config.text()?)?;
     say(&next_steps(&args, &directory)?);
     Ok(())
 }
@@ -94,6 +95,7 @@ fn next_steps(args: &InitArgs, directory: &NodeDirectory) -> Result<String, Fail
 mod tests {
     use super::*;
     use crate::cli::node_files::ProfileArg;
+    use crate::cli::tls_args::TlsArgs;
     use crate::config::Loaded;
     use keymoot_tls::PeerCredentials;
     use keymoot_tls::PeerIdentity;
@@ -104,6 +106,7 @@ mod tests {
             listen: "127.0.0.1:9081".parse().unwrap(),
             advertise: None,
             http_listen: "127.0.0.1:8081".parse().unwrap(),
+            tls: TlsArgs::default(),
             zone: "west".into(),
             profile: ProfileArg::Lan,
         };

@@ -29,6 +29,7 @@ pub mod serve;
 #[cfg(test)]
 mod tests;
 mod time_span;
+mod tls_args;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

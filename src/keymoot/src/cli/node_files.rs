@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 
 use super::Failure;
+use super::tls_args::TlsArgs;
 use keymoot_cluster::settings::{NetworkProfile, PeerAddress};
 use keymoot_crypto::secret_file;
 use keymoot_model::ClusterName;
@@ -28,6 +29,9 @@ pub struct NodeArgs {
     /// Where scramblers and players connect to.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8081")]
     pub http_listen: SocketAddr,
+    /// How clients are served.
+    #[command(flatten)]
+    pub tls: TlsArgs,
     /// The data centre or rack that the node is in.
     #[arg(long, value_name = "ZONE", default_value = "")]
     pub zone: String,
@@ -59,6 +63,13 @@ impl NodeArgs {
             }
             None => Ok(self.listen.into()),
         }
+    }
+
+    /// Names and addresses of the node.
+    fn hosts(&self) -> Vec<String> {
+        let dialled = self.advertise.as_ref().map(|address| address.host().to_owned());
+        let listens = [self.http_listen, self.listen].map(|address| address.ip().to_string());
+        dialled.into_iter().chain(listens).collect()
     }
 }
 
@@ -120,11 +131,16 @@ pub(super) struct NodeConfig<'a> {
     /// The members, where they were when the node joined.
     pub members: &'a [(NodeId, String)],
     pub founding: bool,
+    /// Whether the cluster's authority signs certificates.
+    pub signs: bool,
 }
 
 impl NodeConfig<'_> {
     /// The file's text.
-    pub(super) fn text(&self) -> String {
+    ///
+    /// # Errors
+    /// When a file that is given for the API is not there.
+    pub(super) fn text(&self) -> Result<String, Failure> {
         let quoted = |text: &str| toml::Value::from(text).to_string();
         let path = |path: &Path| quoted(&path.to_string_lossy());
         let args = self.args;
@@ -160,13 +176,14 @@ impl NodeConfig<'_> {
             ProfileArg::Lan => NetworkProfile::Lan,
             ProfileArg::Wan => NetworkProfile::Wan,
         };
+        let tls = args.tls.keys(&args.hosts(), self.signs)?;
         text.push_str(&format!(
-            "profile = \"{}\"\n\n[http]\nlisten = \"{}\"\n\n[keys]\nkeyring_file = {}\n",
+            "profile = \"{}\"\n\n[http]\nlisten = \"{}\"\n{tls}\n[keys]\nkeyring_file = {}\n",
             profile.name(),
             args.http_listen,
             path(self.keyring_file)
         ));
-        text
+        Ok(text)
     }
 }
 
@@ -174,6 +191,7 @@ impl NodeConfig<'_> {
 mod tests {
     use super::*;
     use crate::config::Loaded;
+    use keymoot_http::settings::TlsSource;
 
     fn args(dir: &Path) -> NodeArgs {
         NodeArgs {
@@ -181,6 +199,7 @@ mod tests {
             listen: "0.0.0.0:9081".parse().unwrap(),
             advertise: Some("km-1.example.net:9081".parse().unwrap()),
             http_listen: "127.0.0.1:8081".parse().unwrap(),
+            tls: TlsArgs { http_names: vec!["drm.example.net".parse().unwrap()], ..TlsArgs::default() },
             zone: "we\"st".into(),
             profile: ProfileArg::Wan,
         }
@@ -202,9 +221,10 @@ mod tests {
             keyring_file: Path::new("/etc/keyring.toml"),
             members: &[(4, "own:1".into()), (1, "km-1:9081".into()), (3, "km-3:9081".into())],
             founding: true,
+            signs: true,
         };
         let directory = NodeDirectory::open(dir.path()).unwrap();
-        directory.write_public("keymoot.toml", &text.text()).unwrap();
+        directory.write_public("keymoot.toml", &text.text().unwrap()).unwrap();
         let config = Loaded::from_sources(Some(&directory.config()), []).unwrap().config;
         assert_eq!((config.node.id, config.node.zone.as_str()), (4, "we\"st"));
         assert_eq!(config.cluster.profile, NetworkProfile::Wan);
@@ -213,6 +233,11 @@ mod tests {
         assert_eq!(config.cluster.founding_ca_key_file, Some(directory.file("ca-key.pem")));
         let hints: Vec<String> = config.cluster.peer_hints.iter().map(ToString::to_string).collect();
         assert_eq!(hints, ["1=km-1:9081", "3=km-3:9081"]);
+        let names: Vec<String> = config.http.tls_names.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            (config.http.tls, names.join(" ")),
+            (TlsSource::Cluster, "drm.example.net km-1.example.net".into())
+        );
         assert_eq!(config.keys.keyring_file, Path::new("/etc/keyring.toml"));
         assert!(NodeDirectory::open(dir.path()).is_err(), "a node lives there");
     }

@@ -3,13 +3,15 @@
 //! The Raft runtime is built first and owns consensus, peers and snapshots; the actix system with
 //! the actors and the HTTP workers runs beside it, so that neither can starve the other of threads.
 
+mod end;
+mod own_certificate;
+
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use actix::Arbiter;
 use tokio::runtime::Runtime;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
@@ -17,6 +19,7 @@ use super::args::ServeArgs;
 use super::{Failure, descriptors};
 use crate::config::{Config, Loaded};
 use crate::{logging, panics};
+use end::{End, Signals};
 use keymoot_cluster::{Cluster, StartError};
 use keymoot_crypto::Keyring;
 use keymoot_drm::Registry;
@@ -33,6 +36,7 @@ use keymoot_service::{
     Readiness, begin_accounts, open_server_keys,
 };
 use keymoot_telemetry::Metrics;
+use own_certificate::with_own_certificate;
 
 /// How often it is measured whether the node is ready.
 const MEASURE_READINESS_EVERY: Duration = Duration::from_secs(5);
@@ -66,8 +70,7 @@ async fn serve(
     keyring: Arc<Keyring>,
     runtime: &Runtime,
 ) -> Result<(), Failure> {
-    let mut interrupt = listen_for(SignalKind::interrupt())?;
-    let mut terminate = listen_for(SignalKind::terminate())?;
+    let signals = Signals::listen()?;
     let metrics = Arc::new(Metrics::new().map_err(Failure::runtime)?);
     let outgoing = Outgoing::new(OutgoingLimits::default(), config.license.ca_file.as_deref());
     let outgoing = outgoing.map_err(Failure::usage)?;
@@ -79,6 +82,7 @@ async fn serve(
         Cluster::start(&config.cluster_settings(), keyring.clone(), metrics.clone(), runtime.handle())
             .await
             .map_err(start_failure)?;
+    let mut end = End::of(signals, &cluster);
     let drm =
         DrmActor::start_on(&Arbiter::new().handle(), Registry::standard(), config.limits.provider_mailbox);
     let keys = Keys::new(cluster.clone(), keyring.clone());
@@ -132,21 +136,27 @@ async fn serve(
         actix::spawn(async move { open_server_keys(&cluster, &keyring, &slot).await });
     }
     let connections = descriptors::connections(open_files, config);
+    let listeners = tokio::select! {
+        listeners = with_own_certificate(config, &cluster, &keyring) => listeners,
+        failed = end.comes() => {
+            cluster.shutdown().await;
+            return failed.map_or(Ok(()), |reason| Err(Failure::because(reason)));
+        }
+    };
     let (server, addresses) =
-        http::listen(&config.http_settings(), connections.api, api.clone()).map_err(Failure::runtime)?;
+        http::listen(&listeners, connections.api, api.clone()).map_err(Failure::runtime)?;
     let handle = server.handle();
     actix::spawn(server);
-    let packagers = match http::listen_for_packagers(&config.http_settings(), connections.packagers, api)
-        .map_err(Failure::runtime)?
-    {
-        Some((server, addresses)) => {
-            let handle = server.handle();
-            actix::spawn(server);
-            tracing::info!(packager = ?addresses, "serving unsigned requests of packagers");
-            Some(handle)
-        }
-        None => None,
-    };
+    let packagers =
+        match http::listen_for_packagers(&listeners, connections.packagers, api).map_err(Failure::runtime)? {
+            Some((server, addresses)) => {
+                let handle = server.handle();
+                actix::spawn(server);
+                tracing::info!(packager = ?addresses, "serving unsigned requests of packagers");
+                Some(handle)
+            }
+            None => None,
+        };
     tracing::info!(
         open_files,
         connections = connections.api,
@@ -157,15 +167,7 @@ async fn serve(
     if let Some(file) = config.accounts.file.clone() {
         actix::spawn(look_at_accounts(cluster.clone(), keyring.clone(), file));
     }
-    let mut failure = cluster.failure();
-    let failed = tokio::select! {
-        _ = interrupt.recv() => None,
-        _ = terminate.recv() => None,
-        failed = failure.wait_for(Option::is_some) => {
-            Some(failed.ok().and_then(|reason| reason.clone()).unwrap_or_else(|| "raft has stopped".into()))
-        }
-    };
-    if let Some(reason) = failed {
+    if let Some(reason) = end.comes().await {
         // What runs on a node in this state would only be answered late, or wrongly.
         cluster.shutdown().await;
         return Err(Failure::because(reason));
@@ -242,8 +244,4 @@ fn start_failure(error: StartError) -> Failure {
         _ => return Failure::runtime(error),
     };
     Failure::runtime(error).hint(hint)
-}
-
-fn listen_for(kind: SignalKind) -> Result<Signal, Failure> {
-    signal(kind).map_err(Failure::runtime)
 }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use keymoot_cluster::settings::{
     ClusterSection, ClusterSettings, DiskSection, NodeSection, RaftSection, StoreSection,
 };
-use keymoot_http::settings::{Http, HttpSettings, Packager, WebOrigin};
+use keymoot_http::settings::{Http, HttpSettings, Packager, WebOrigin, plain_http};
 use keymoot_license::settings::LicenseServerSettings;
 use keymoot_model::{AccountId, empty_is_none};
 use serde::{Deserialize, Serialize};
@@ -57,6 +57,10 @@ impl Config {
             disk: self.disk.clone(),
             waiting_commands_max: self.limits.proposer_mailbox,
             waiting_reads_max: self.limits.read_mailbox,
+            notices: plain_http(&self.http_settings())
+                .into_iter()
+                .map(|plain| format!("{}; {}", plain.problem(), plain.remedy()))
+                .collect(),
         }
     }
 

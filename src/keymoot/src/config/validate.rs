@@ -4,6 +4,7 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use keymoot_cluster::settings::{PeerAddress, RaftSection};
+use keymoot_http::settings::TlsSource;
 use keymoot_protocol::SignatureWindow;
 
 use super::Config;
@@ -122,31 +123,47 @@ fn listeners(config: &Config, found: &mut Vec<(&'static str, String)>) {
             "is cluster.peer_listen as well; the two need ports of their own".to_owned(),
         ));
     }
-    let keys = ["http.tls_cert_file", "http.tls_key_file", "http.tls_client_ca_file"];
-    tls(keys, [&http.tls_cert_file, &http.tls_key_file, &http.tls_client_ca_file], found);
+    let keys = ["http.tls", "http.tls_cert_file", "http.tls_key_file", "http.tls_client_ca_file"];
+    tls(keys, http.tls, [&http.tls_cert_file, &http.tls_key_file, &http.tls_client_ca_file], found);
+    if ![http.tls, config.packager.tls].contains(&TlsSource::Cluster) && !http.tls_names.is_empty() {
+        found.push(("http.tls_names", "must be empty unless http.tls is \"cluster\"".to_owned()));
+    }
 }
 
-/// The TLS of a listener: certificate and key together, and client certificates only with them.
+/// The TLS of a listener: certificate and key together and only where they are used, client certificates only
+/// with TLS.
 fn tls(
-    [cert_key, key_key, ca_key]: [&'static str; 3],
+    [source_key, cert_key, key_key, ca_key]: [&'static str; 4],
+    source: TlsSource,
     [cert, key, ca]: [&Option<PathBuf>; 3],
     found: &mut Vec<(&'static str, String)>,
 ) {
+    if source != TlsSource::Files {
+        let set = [(cert_key, cert), (key_key, key)].into_iter().filter(|(_, file)| file.is_some());
+        found.extend(set.map(|(key, _)| (key, format!("must be empty unless {source_key} is \"files\""))));
+    }
     match (cert, key) {
         (Some(_), None) => found.push((key_key, format!("must be set too when {cert_key} is"))),
         (None, Some(_)) => found.push((cert_key, format!("must be set too when {key_key} is"))),
         _ => {}
     }
-    if ca.is_some() && cert.is_none() {
-        found.push((ca_key, format!("needs {cert_key}: clients show certificates over TLS only")));
+    if ca.is_some() && cert.is_none() && source != TlsSource::Cluster {
+        found.push((
+            ca_key,
+            format!(
+                "needs {cert_key}, or {source_key} = \"cluster\": clients show certificates over TLS only"
+            ),
+        ));
     }
 }
 
 fn packager(config: &Config, found: &mut Vec<(&'static str, String)>) {
     let packager = &config.packager;
     let Some(listen) = packager.listen else { return };
-    let keys = ["packager.tls_cert_file", "packager.tls_key_file", "packager.tls_client_ca_file"];
-    tls(keys, [&packager.tls_cert_file, &packager.tls_key_file, &packager.tls_client_ca_file], found);
+    let keys =
+        ["packager.tls", "packager.tls_cert_file", "packager.tls_key_file", "packager.tls_client_ca_file"];
+    let files = [&packager.tls_cert_file, &packager.tls_key_file, &packager.tls_client_ca_file];
+    tls(keys, packager.tls, files, found);
     let mut fault = |key, problem: &str| found.push((key, problem.to_owned()));
     if packager.allow_list.is_empty() && packager.tls_client_ca_file.is_none() {
         let problem = "must name the packagers' networks, or packager.tls_client_ca_file the authority of \
@@ -211,6 +228,19 @@ mod tests {
             keys_at_fault(|c| c.http.tls_client_ca_file = Some("a".into())),
             ["http.tls_client_ca_file"]
         );
+        let both = |c: &mut Config| {
+            c.http.tls = TlsSource::Cluster;
+            c.http.tls_key_file = Some("a".into());
+            c.http.tls_cert_file = Some("a".into());
+            c.http.tls_client_ca_file = Some("a".into());
+        };
+        assert_eq!(keys_at_fault(both), ["http.tls_cert_file", "http.tls_key_file"]);
+        let of_nobody = |c: &mut Config| {
+            c.http.tls = TlsSource::Off;
+            c.http.tls_client_ca_file = Some("a".into());
+        };
+        assert_eq!(keys_at_fault(of_nobody), ["http.tls_client_ca_file"]);
+        assert_eq!(keys_at_fault(|c| c.http.tls_names = vec!["a".parse().unwrap()]), ["http.tls_names"]);
         assert_eq!(keys_at_fault(|c| c.auth.signature_lifetime_s = 301), ["auth.signature_lifetime_s"]);
         assert_eq!(keys_at_fault(|c| c.http.listen = c.cluster.peer_listen), ["http.listen"]);
         assert_eq!(

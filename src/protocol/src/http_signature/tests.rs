@@ -1,9 +1,9 @@
 //! Vectors of RFC 9421, appendix B.2, and what a signature must cover here.
 
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use proptest::prelude::*;
-use ring::signature::{Ed25519KeyPair, KeyPair as _};
 
 use super::super::signature_base::tests::{covered, rfc_request};
 use super::*;

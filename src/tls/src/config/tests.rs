@@ -247,3 +247,56 @@ async fn an_api_listener_takes_no_nodes_or_operators_certificate_though_it_trust
         assert!(refused.contains("ApplicationVerificationFailure"), "{refused}");
     }
 }
+
+/// The key exchange that both sides come to agree on.
+async fn agreed(server: Arc<ServerConfig>, client: ClientConfig, name: &str) -> rustls::NamedGroup {
+    let (near, far) = tokio::io::duplex(64 * 1024);
+    let acceptor = TlsAcceptor::from(server);
+    let name = name.to_owned().try_into().unwrap();
+    let dialled = TlsConnector::from(Arc::new(client));
+    let (served, dialled) = tokio::join!(acceptor.accept(far), dialled.connect(name, near));
+    let mut dialled = dialled.unwrap();
+    let mut served = served.unwrap();
+    served.write_all(b"!").await.unwrap();
+    dialled.read_u8().await.unwrap();
+    served.get_ref().1.negotiated_key_exchange_group().unwrap().name()
+}
+
+#[tokio::test]
+async fn keys_are_exchanged_as_no_quantum_computer_can_undo_by_all_who_can() {
+    let ca = ca();
+    let one = credentials(&ca, &ca.issue_node(1).unwrap());
+    let two = credentials(&ca, &ca.issue_node(2).unwrap());
+    let peer = |credentials| Arc::unwrap_or_clone(peer_client_config(credentials).unwrap());
+    let name = PeerIdentity::Node(1).dns_name(&cluster());
+    let group = agreed(peer_server_config(&one).unwrap(), peer(&two), &name).await;
+    assert_eq!(group, rustls::NamedGroup::X25519MLKEM768, "between nodes");
+
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name);
+    ca.save_new(&path("ca.pem"), &path("ca-key.pem")).unwrap();
+    ca.issue_loopback_api().unwrap().save_new(&path("api.pem"), &path("api-key.pem")).unwrap();
+    let api = || {
+        let resolver = rustls::sign::SingleCertAndKey::from(
+            certified_key(&path("api.pem"), &path("api-key.pem")).unwrap(),
+        );
+        Arc::new(api_builder().unwrap().with_no_client_auth().with_cert_resolver(Arc::new(resolver)))
+    };
+    let client = web_client_config(Some(&path("ca.pem"))).unwrap();
+    let group = agreed(api(), client, "localhost").await;
+    assert_eq!(group, rustls::NamedGroup::X25519MLKEM768, "with clients that can");
+
+    // A client, or a node, of before.
+    let classical = CryptoProvider {
+        kx_groups: vec![rustls::crypto::aws_lc_rs::kx_group::X25519],
+        ..rustls::crypto::aws_lc_rs::default_provider()
+    };
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(ca.certificate_pem().as_bytes()).unwrap()).unwrap();
+    let client = ClientConfig::builder_with_provider(Arc::new(classical))
+        .with_protocol_versions(&[&rustls::version::TLS12, &rustls::version::TLS13])
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    assert_eq!(agreed(api(), client, "localhost").await, rustls::NamedGroup::X25519);
+}

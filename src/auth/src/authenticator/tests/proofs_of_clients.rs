@@ -1,10 +1,10 @@
 //! Proofs as clients make them, by this crate's own reading of the standards.
 
+use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use keymoot_protocol::signature_base::base;
 use keymoot_protocol::{Envelope, REALM};
-use ring::hmac;
 use sfv::{List, ListEntry, Parser};
 use sha2::{Digest as _, Sha256};
 

@@ -335,6 +335,7 @@ fn info(id: NodeId, home: &Path, lease: Duration) -> NodeInfo {
         data_dir: home.to_owned(),
         tls: None,
         certificate_life: Duration::ZERO,
+        notices: Vec::new(),
         silence: lease * 3,
     }
 }

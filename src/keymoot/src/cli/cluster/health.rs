@@ -37,7 +37,7 @@ pub(super) struct Assessment {
     pub health: Health,
     /// What is wrong.
     pub findings: Vec<HealthFinding>,
-    /// What could be better about where the voters are.
+    /// What could be better about where the voters are and how nodes are configured.
     pub advice: Vec<String>,
     /// Something of it may pass by itself within seconds, or show to be worse.
     pub may_pass: bool,
@@ -89,7 +89,12 @@ pub(super) fn assess(seen: &Seen, now_s: i64) -> Assessment {
         (true, false) => Health::Degraded,
     };
     let zones = seen.rows.iter().filter(|row| row.member.voter).map(Row::zone);
-    Assessment { health, findings: findings.list, advice: advice(zones), may_pass: findings.may_pass }
+    let notices = seen
+        .rows
+        .iter()
+        .flat_map(|row| row.notices.iter().map(move |notice| format!("node {}: {notice}", row.member.id)));
+    let advice = advice(zones).into_iter().chain(notices).collect();
+    Assessment { health, findings: findings.list, advice, may_pass: findings.may_pass }
 }
 
 /// The voters, by what they can do for a write.

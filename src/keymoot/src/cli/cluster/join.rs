@@ -58,6 +58,7 @@ impl std::fmt::Debug for JoinArgs {
 /// # Errors
 /// [`Failure`] when no member admits the node; the text says whether the token is spent.
 pub async fn run(args: JoinArgs) -> Result<(), Failure> {
+    args.node.tls.check(args.node.http_listen.ip(), args.cert.is_none())?;
     let token: JoinToken = args.token.parse().map_err(Failure::usage)?;
     let address = args.node.peer_address()?;
     let keyring = Arc::new(Keyring::load(&args.keyring).map_err(Failure::usage)?);
@@ -132,8 +133,9 @@ fn write_files(
         keyring_file,
         members: &admitted.members,
         founding: false,
+        signs: admitted.certificate_pem.is_some(),
     };
-    directory.write_public("keymoot.toml", &config.text())
+    directory.write_public("keymoot.toml", &config.text()?)
 }
 
 fn absolute(path: &Path) -> Result<PathBuf, Failure> {

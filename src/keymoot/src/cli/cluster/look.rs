@@ -21,6 +21,8 @@ pub(super) struct Row {
     pub by_leader: Option<PeerStatus>,
     /// What it knows to be amiss with itself, each as `problem; remedy`.
     pub complaints: Vec<String>,
+    /// What its configuration permits and should not, each as `problem; remedy`.
+    pub notices: Vec<String>,
 }
 
 impl Row {
@@ -157,6 +159,7 @@ pub(super) async fn look(operator: &Operator) -> Result<Seen, Failure> {
         by_leader: by_leader.iter().find(|known| known.id == member.id).cloned(),
         member,
         complaints: answer.as_ref().map(|said| said.complaints.clone()).unwrap_or_default(),
+        notices: answer.as_ref().map(|said| said.notices.clone()).unwrap_or_default(),
         answer: answer.map(|said| said.status.node),
     });
     let rows = rows.collect();
@@ -179,6 +182,7 @@ fn place(member: &PeerStatus) -> (NodeId, &str, bool) {
 struct Answer {
     status: ClusterStatus,
     complaints: Vec<String>,
+    notices: Vec<String>,
 }
 
 /// Asks the members; the configured node, which answered before, is not dialled where it may have been.
@@ -201,12 +205,16 @@ async fn ask_member(operator: &Operator, id: NodeId, address: &str) -> Result<An
         Ok(_) => return Err(unexpected().message().to_owned()),
         Err(failure) => return Err(failure.message().to_owned()),
     };
-    // A node with an earlier program does not know the question.
+    // A node with an earlier program does not know these questions.
     let complaints = match operator.ask_node(id, address, AdminRequest::Complaints).await {
         Ok(AdminResponse::Complaints(complaints)) => complaints,
         _ => Vec::new(),
     };
-    Ok(Answer { status, complaints })
+    let notices = match operator.ask_node(id, address, AdminRequest::Notices).await {
+        Ok(AdminResponse::Notices(notices)) => notices,
+        _ => Vec::new(),
+    };
+    Ok(Answer { status, complaints, notices })
 }
 
 #[cfg(test)]
@@ -251,6 +259,7 @@ pub(super) mod samples {
             answer: Ok(node(id)),
             by_leader: Some(member(id)),
             complaints: Vec::new(),
+            notices: Vec::new(),
         };
         let mut rows = (1..=voters).map(row).collect();
         change(&mut rows);

@@ -9,6 +9,8 @@ use rustls::pki_types::pem::PemObject as _;
 use super::finding::Finding;
 use crate::config::Config;
 use keymoot_command::Failure;
+use keymoot_http::settings::TlsSource;
+use keymoot_service::ApiCertificateFiles;
 use keymoot_tls::PeerCredentials;
 use keymoot_tls::PeerIdentity;
 
@@ -16,6 +18,8 @@ use keymoot_tls::PeerIdentity;
 const RENEW_DAYS: i64 = 30;
 /// A node renews its own certificate in the last third of its life, so it is overdue in the last quarter.
 const OVERDUE: u64 = 4;
+/// The node renews its API's certificate itself; with less time left than this that has failed for long, in days.
+const OWN_DAYS: i64 = 20;
 const DAY_S: i64 = 24 * 60 * 60;
 
 pub(super) fn check(config: &Config) -> Vec<Finding> {
@@ -28,6 +32,14 @@ pub(super) fn check(config: &Config) -> Vec<Finding> {
         ("packager.tls_cert_file", config.packager.tls_cert_file.as_ref(), RENEW_DAYS),
     ];
     findings.extend(files.into_iter().filter_map(|(key, path, days)| Some(dates(key, path?, days))));
+    if [config.http.tls, config.packager.tls].contains(&TlsSource::Cluster) {
+        let name = config.cluster.name.clone();
+        let own = ApiCertificateFiles::new(name, &config.node.data_dir, Vec::new()).certificate();
+        findings.push(match own.exists() {
+            true => dates("http.tls", &own, OWN_DAYS),
+            false => Finding::ok("http.tls", "the node makes its certificate when it first serves"),
+        });
+    }
     findings
 }
 

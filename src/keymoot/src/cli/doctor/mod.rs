@@ -67,6 +67,7 @@ fn examine(args: &DoctorArgs) -> Result<Vec<Finding>, Failure> {
     let mut findings = vec![Finding::ok("configuration", "every key is known and sensible")];
     findings.extend(files::check(&config));
     findings.extend(certificates::check(&config));
+    findings.extend(network::plain(&config));
     findings.extend(storage::check(&config));
     findings.extend(machine::check(&config));
     findings.push(clock::check());

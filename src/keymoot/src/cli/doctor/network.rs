@@ -11,6 +11,7 @@ use keymoot_cluster::settings::MemberAddress;
 use keymoot_cluster::{AdminError, AdminRequest, AdminResponse, ClusterStatus};
 use keymoot_command::Failure;
 use keymoot_crypto::Keyring;
+use keymoot_http::settings::{PlainHttp, plain_http};
 use keymoot_model::NodeId;
 
 /// Signatures with a time in them are refused by clocks that differ by more than a few of these.
@@ -55,6 +56,14 @@ pub(super) fn check(config: &Config, named: &[MemberAddress]) -> Result<Vec<Find
         findings.extend(keyring(config, check_value.as_ref()));
         Ok(findings)
     })
+}
+
+/// The listeners that serve clients beyond this machine in the clear, unasked.
+pub(super) fn plain(config: &Config) -> Vec<Finding> {
+    let unasked = plain_http(&config.http_settings());
+    let told =
+        |plain: &PlainHttp| Finding::warn(format!("{}.tls", plain.section), plain.problem(), plain.remedy());
+    unasked.iter().map(told).collect()
 }
 
 /// A node's answer, and when it came.

@@ -1,0 +1,106 @@
+//! `init` and `join` leave nodes that serve their clients by TLS, with certificates that nobody has to make.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cluster_tests::raw::{self, percent_encode};
+use cluster_tests::signed::COMMON;
+use cluster_tests::wait::wait_until;
+use cluster_tests::{Grown, RigError, Signer, secret_file};
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
+
+const WITHIN: Duration = Duration::from_secs(30);
+const SIGNING_KEY: &str = "a signing key that crosses the network by TLS";
+
+/// A client that trusts the CA in a node's directory.
+fn client(cluster: &Grown, name: &str) -> ureq::Agent {
+    let ca = std::fs::read(cluster.dir(name).join("ca.pem")).unwrap();
+    let tls = TlsConfig::builder()
+        .root_certs(RootCerts::new_with_certs(&[Certificate::from_pem(&ca).unwrap()]))
+        .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+        .build();
+    let config = ureq::Agent::config_builder().tls_config(tls).proxy(None).http_status_as_error(false);
+    config.timeout_global(Some(Duration::from_secs(10))).build().new_agent()
+}
+
+fn await_tls(cluster: &Grown, name: &str) {
+    let (client, url) = (client(cluster, name), format!("https://{}/healthz", cluster.node(name).api));
+    wait_until("a node to serve by TLS", WITHIN, || match client.get(&url).call() {
+        Ok(answer) if answer.status() == 200 => Ok(()),
+        Ok(answer) => Err(RigError::Answer(answer.status().to_string())),
+        Err(error) => Err(RigError::Answer(format!("{error}\n{}", cluster.log(name)))),
+    })
+    .unwrap();
+}
+
+/// The answer to the creation of a key.
+fn create(client: &ureq::Agent, node: SocketAddr, content: &str) -> String {
+    let signer = Signer::new("demo", "OVP", SIGNING_KEY);
+    let body = signer.custom_data(content, &[]);
+    let signature = percent_encode(&signer.signature(&body));
+    let url = format!("https://{node}{COMMON}?signature={signature}");
+    let mut answer = client.post(&url).send(&body[..]).unwrap();
+    let text = answer.body_mut().read_to_string().unwrap();
+    assert_eq!(answer.status(), 200, "{text}");
+    text
+}
+
+#[test]
+fn a_cluster_as_init_and_join_make_it_serves_by_tls_and_goes_on_without_a_quorum() {
+    let mut cluster = Grown::bare(&[]).unwrap();
+    cluster.init_with("a", &["--http-name", "drm.example.net"]).unwrap();
+    cluster.serve_with("a", &[]).unwrap();
+    await_tls(&cluster, "a");
+    let key = cluster.path("signing.key");
+    secret_file::write(&key, SIGNING_KEY).unwrap();
+    let (key, config) = (key.display().to_string(), cluster.config("a"));
+    let account = ["account", "add", "demo", "--config", &config, "--if-absent", "--ca-system", "OVP"];
+    let rights = ["--allow", "127.0.0.0/8", "--encryption-key-file", &key];
+    wait_until("the account to be stored", WITHIN, || cluster.must(&[&account[..], &rights].concat()))
+        .unwrap();
+
+    // A node that joins has no state yet, and so no authority's key: it waits for it.
+    cluster.add_node("b").unwrap();
+    let token = cluster.token("a", &[]).unwrap();
+    let joined =
+        cluster.try_join("b", &token, cluster.node("a").peer, &["--http-name", "b.example.net"]).unwrap();
+    assert_eq!(joined.code, Some(0), "{joined:?}");
+    cluster.serve_with("b", &[]).unwrap();
+    await_tls(&cluster, "b");
+    cluster.await_voters("a", 2).unwrap();
+    let (at_a, at_b) = (client(&cluster, "a"), client(&cluster, "b"));
+    let [a, b] = ["a", "b"].map(|name| cluster.node(name).api);
+    let made = create(&at_a, a, "film");
+    assert_eq!(create(&at_b, b, "film"), made, "one key for one content");
+
+    // Nobody is answered in the clear.
+    let plain = raw::exchange(a, &raw::request("GET", "/healthz", &[], &[]), Duration::from_secs(5));
+    assert!(plain.is_err(), "{plain:?}");
+    let status = cluster.status("a").unwrap();
+    assert_eq!(status["advice"].as_array().unwrap().len(), 0, "{status:#}");
+
+    // The certificate is in its directory: a node that reaches nobody has it, too.
+    cluster.kill("a").unwrap();
+    cluster.kill("b").unwrap();
+    cluster.serve_with("a", &[]).unwrap();
+    await_tls(&cluster, "a");
+}
+
+#[test]
+fn a_certificate_by_hand_and_a_listener_for_all_need_a_word_about_the_api() {
+    let mut cluster = Grown::bare(&[]).unwrap();
+    cluster.init("a", "").unwrap();
+    let file = |name: &str| cluster.dir("a").join(name).display().to_string();
+    let (ca, cert, key, ring) =
+        (file("ca.pem"), file("node.pem"), file("node-key.pem"), file("keyring.toml"));
+    let dir = cluster.path("far").display().to_string();
+    let token = "none";
+    let join =
+        ["cluster", "join", "--token", token, "--member", "127.0.0.1:1", "--dir", &dir, "--keyring", &ring];
+    let by_hand = ["--cert", &cert, "--key", &key, "--ca", &ca, "--listen", "127.0.0.1:1"];
+    let far = ["--http-listen", "192.0.2.1:8081"];
+    let refused = cluster.run(&[&join[..], &by_hand, &far].concat()).unwrap();
+    assert_eq!(refused.code, Some(64), "{refused:?}");
+    assert!(refused.err.contains("--http-cert FILE --http-key FILE, or --plain-http"), "{refused:?}");
+}
