@@ -8,6 +8,7 @@ use cluster_tests::raw::{self, percent_encode};
 use cluster_tests::signed::COMMON;
 use cluster_tests::wait::wait_until;
 use cluster_tests::{Grown, RigError, Signer, secret_file};
+use serde_json::Value;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
 const WITHIN: Duration = Duration::from_secs(30);
@@ -34,8 +35,8 @@ fn await_tls(cluster: &Grown, name: &str) {
     .unwrap();
 }
 
-/// The answer to the creation of a key.
-fn create(client: &ureq::Agent, node: SocketAddr, content: &str) -> String {
+/// The key that a node creates, or has, for a content.
+fn create(client: &ureq::Agent, node: SocketAddr, content: &str) -> (Value, Value) {
     let signer = Signer::new("demo", "OVP", SIGNING_KEY);
     let body = signer.custom_data(content, &[]);
     let signature = percent_encode(&signer.signature(&body));
@@ -43,7 +44,10 @@ fn create(client: &ureq::Agent, node: SocketAddr, content: &str) -> String {
     let mut answer = client.post(&url).send(&body[..]).unwrap();
     let text = answer.body_mut().read_to_string().unwrap();
     assert_eq!(answer.status(), 200, "{text}");
-    text
+    let answer: Value = serde_json::from_str(&text).unwrap();
+    let found = (answer[0]["key_id"].clone(), answer[0]["key"].clone());
+    assert!(found.0.is_string() && found.1.is_string(), "{text}");
+    found
 }
 
 #[test]
