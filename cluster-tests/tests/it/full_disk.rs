@@ -14,14 +14,16 @@ use cluster_tests::{Cluster, Options, RigError, metrics, purge, raw};
 const DISK_BYTES: u64 = 400 * 1024 * 1024;
 const WITHIN: Duration = Duration::from_secs(60);
 
-fn await_read_only(api: SocketAddr, wanted: bool) {
-    wait_until("the node to notice its disk", WITHIN, || {
+fn await_read_only(cluster: &Cluster, node: u64, wanted: bool) {
+    let api = cluster.node(node).unwrap().api;
+    let noticed = wait_until("the node to notice its disk", WITHIN, || {
         match metrics::sample(api, metrics::DISK_READ_ONLY)? > 0.5 {
             found if found == wanted => Ok(()),
             found => Err(RigError::Answer(format!("read-only: {found}"))),
         }
-    })
-    .unwrap();
+    });
+    // The log tells why, where the node has ended.
+    noticed.unwrap_or_else(|error| panic!("{error}\n{}", cluster.said(node).unwrap()));
 }
 
 fn create(cluster: &Cluster, ledger: &mut Ledger, nodes: &[u64], when: &str) {
@@ -44,7 +46,6 @@ fn if_disks_can_be_mounted_a_leader_on_a_full_disk_steps_back_and_recovers_by_it
     cluster.restart(full).unwrap();
     cluster.await_ready().unwrap();
     // The full node shall be the leader.
-    let api = cluster.node(full).unwrap().api;
     for other in cluster.others(full).into_iter().cycle().take(20) {
         if cluster.leader().unwrap() == full {
             break;
@@ -56,23 +57,31 @@ fn if_disks_can_be_mounted_a_leader_on_a_full_disk_steps_back_and_recovers_by_it
     let all: Vec<u64> = cluster.nodes().iter().map(|node| node.id).collect();
     create(&cluster, &mut ledger, &all, "roomy");
 
+    // Filled to the last byte in the middle of a write, a node stops: it shall have noticed before.
+    disk.fill_but(DISK_BYTES / 50).unwrap();
+    await_read_only(&cluster, full, true);
     disk.fill().unwrap();
-    await_read_only(api, true);
     create(&cluster, &mut ledger, &cluster.others(full), "beside-a-full-disk");
     assert_ne!(cluster.leader().unwrap(), full, "a node without room leads");
-    // The full node takes writes for the others.
-    create(&cluster, &mut ledger, &[full], "through-a-full-disk");
+    // The full node takes writes for the others, while it knows all that was taken away: while it lacks nothing.
+    for serial in 0..12 {
+        let api = cluster.node(full).unwrap().api;
+        match cluster.signer().create(api, &format!("through-a-full-disk-{serial}.mp4")) {
+            Ok(key) => ledger.enter(key, "through-a-full-disk"),
+            Err(refused) => assert!(refused.to_string().contains("disk is full"), "{refused}"),
+        }
+    }
     assert!(cluster.said(full).unwrap().contains("the node is read-only until there is room"));
 
     // It starts on the full disk too: the ballast is what it starts from.
     cluster.kill(full).unwrap();
     cluster.restart(full).unwrap();
-    await_read_only(api, true);
+    await_read_only(&cluster, full, true);
     assert!(cluster.said(full).unwrap().contains("the ballast is given up"));
     create(&cluster, &mut ledger, &cluster.others(full), "after-its-restart");
 
     disk.free().unwrap();
-    await_read_only(api, false);
+    await_read_only(&cluster, full, false);
     cluster.await_caught_up(full).unwrap();
     cluster.await_ready().unwrap();
     ledger.assert_kept(cluster.signer(), &cluster.addresses());
@@ -92,10 +101,11 @@ fn if_disks_can_be_mounted_reads_go_on_when_every_disk_is_full() {
     cluster.do_without_dev().unwrap();
     let all: Vec<u64> = cluster.nodes().iter().map(|node| node.id).collect();
     create(&cluster, &mut ledger, &all, "roomy");
-    disk.fill().unwrap();
-    for api in cluster.addresses() {
-        await_read_only(api, true);
+    disk.fill_but(DISK_BYTES / 50).unwrap();
+    for node in &all {
+        await_read_only(&cluster, *node, true);
     }
+    disk.fill().unwrap();
     ledger.assert_kept(cluster.signer(), &cluster.addresses());
     let status = cluster.operate(1, &["status"]).unwrap();
     assert_eq!(status.code, Some(1), "{status:?}");
@@ -113,8 +123,8 @@ fn if_disks_can_be_mounted_reads_go_on_when_every_disk_is_full() {
     assert!(said.contains("full") || said.contains("no quorum"), "{said}");
 
     disk.free().unwrap();
-    for api in cluster.addresses() {
-        await_read_only(api, false);
+    for node in &all {
+        await_read_only(&cluster, *node, false);
     }
     cluster.await_ready().unwrap();
     create(&cluster, &mut ledger, &all, "roomy-again");
@@ -124,12 +134,11 @@ fn if_disks_can_be_mounted_reads_go_on_when_every_disk_is_full() {
 
 /// Fills the disk of a follower that lacks nothing.
 fn fill(cluster: &Cluster, disk: &LoopDisk, full: u64) {
-    let api = cluster.node(full).unwrap().api;
     let last = |id| metrics::sample(cluster.node(id).unwrap().api, metrics::LAST_LOG_INDEX).unwrap();
     let lacks_nothing = (0..10).any(|_| {
         // Votes fit in.
         disk.fill_but(DISK_BYTES / 50).unwrap();
-        await_read_only(api, true);
+        await_read_only(cluster, full, true);
         // What came just before does not: it shall lack nothing.
         let has_all = last(full) >= last(cluster.leader().unwrap());
         if !has_all {
@@ -143,7 +152,7 @@ fn fill(cluster: &Cluster, disk: &LoopDisk, full: u64) {
 /// Makes room on the disk of a follower again, and waits until it has all.
 fn empty(cluster: &Cluster, disk: &LoopDisk, full: u64) {
     disk.free().unwrap();
-    await_read_only(cluster.node(full).unwrap().api, false);
+    await_read_only(&cluster, full, false);
     cluster.await_caught_up(full).unwrap();
 }
 
@@ -226,7 +235,7 @@ fn if_disks_can_be_mounted_a_full_follower_that_alone_has_all_leads_fills_anothe
     cluster.kill(third).unwrap();
     create(&cluster, &mut ledger, &[leader, full], "while-one-was-away");
     disk.fill_but(DISK_BYTES / 50).unwrap();
-    await_read_only(cluster.node(full).unwrap().api, true);
+    await_read_only(&cluster, full, true);
     let before = elections(&cluster, full);
     cluster.kill(leader).unwrap();
     cluster.restart(third).unwrap();
@@ -300,7 +309,7 @@ fn if_disks_can_be_mounted_nobody_is_told_to_lead_who_is_full_silent_or_behind()
     let signer = cluster.signer();
     purge::write_until_purged(signer, &[leader_api], "more", last_known + 1.0, WITHIN).unwrap();
     disk.free().unwrap();
-    await_read_only(full_api, false);
+    await_read_only(&cluster, full, false);
     refused(full, "it lacks ");
     assert_eq!(metrics::sample(leader_api, metrics::TERM).unwrap(), term, "there was an election");
 

@@ -88,14 +88,15 @@ impl KnownKeys {
 
     /// What the other end of a connection may do, which shows a certificate of node `id`.
     pub(crate) fn judge(&self, id: NodeId, channel: &PeerChannel) -> Entry {
-        let is_current = self.current_since().is_some_and(|since| since < self.0.silence);
+        let members = self.0.members.load();
+        // Who has not looked at the members yet, or knows none, cannot tell who is none.
+        let is_current =
+            !members.is_empty() && self.current_since().is_some_and(|since| since < self.0.silence);
         match (self.0.read)(id, &channel.peer_key.unwrap_or_default()) {
             Ok(KeyStanding::Registered | KeyStanding::Unregistered | KeyStanding::Removed) => Entry::Node,
             Ok(KeyStanding::Revoked) => Entry::Refused(revoked(id)),
             Ok(KeyStanding::Other) if is_current => Entry::Refused(other(id)),
-            Ok(KeyStanding::Unknown) if is_current && !self.0.members.load().contains(&id) => {
-                Entry::Guest(unknown(id))
-            }
+            Ok(KeyStanding::Unknown) if is_current && !members.contains(&id) => Entry::Guest(unknown(id)),
             Ok(KeyStanding::Other | KeyStanding::Unknown) => Entry::Node,
             Err(error) => Entry::Refused(format!("this node cannot tell whose certificate it is: {error}")),
         }
@@ -143,6 +144,10 @@ mod tests {
         let enters = |keys: &KnownKeys| keys.judge(4, &CHANNEL) == Entry::Node;
         for standing in [KeyStanding::Other, KeyStanding::Unknown] {
             let keys = keys(standing);
+            keys.note_current(|| true);
+            assert!(enters(&keys), "{standing:?}: it knows of no members yet");
+            keys.note_members(&BTreeSet::from([1]));
+            tokio::time::advance(Duration::from_secs(2)).await;
             assert!(enters(&keys), "{standing:?}: it may be behind");
             keys.note_current(|| false);
             assert!(enters(&keys), "{standing:?}: it is behind");
@@ -158,6 +163,7 @@ mod tests {
         let revoked = keys(KeyStanding::Revoked);
         assert!(matches!(revoked.judge(4, &CHANNEL), Entry::Refused(_)));
         let unknown = keys(KeyStanding::Unknown);
+        unknown.note_members(&BTreeSet::from([1]));
         unknown.note_current(|| true);
         assert!(matches!(unknown.judge(4, &CHANNEL), Entry::Guest(_)));
         unknown.note_members(&BTreeSet::from([4]));

@@ -232,8 +232,8 @@ async fn greet<S: AsyncRead + AsyncWrite + Unpin>(
         rules_out(version, &server.local.feature_level).filter(|_| theirs.fence.is_some()).map(str::to_owned);
     let (unknown, guest) = match server.local.keys.judge(node, channel) {
         Entry::Node => (None, None),
-        // A member has a fence; who asks to join has none yet.
-        Entry::Guest(reason) if theirs.fence.is_none() => (None, Some(reason)),
+        // A member has this fence; who asks to join has none yet, and what another one means is told below.
+        Entry::Guest(reason) if theirs.fence != Some(server.fence.current()) => (None, Some(reason)),
         Entry::Guest(reason) | Entry::Refused(reason) => (Some(reason), None),
     };
     let refusal = refusal(theirs, node, removed, server).or(ruled_out).or(unknown);
