@@ -152,7 +152,7 @@ fn fill(cluster: &Cluster, disk: &LoopDisk, full: u64) {
 /// Makes room on the disk of a follower again, and waits until it has all.
 fn empty(cluster: &Cluster, disk: &LoopDisk, full: u64) {
     disk.free().unwrap();
-    await_read_only(&cluster, full, false);
+    await_read_only(cluster, full, false);
     cluster.await_caught_up(full).unwrap();
 }
 

@@ -111,7 +111,9 @@ pub enum SignatureFault {
     #[error("no such account")]
     UnknownAccount,
     /// The account is suspended.
-    #[error("the account is suspended; `keymoot account show` tells since when, and how it is resumed")]
+    #[error(
+        "the account is suspended; `keymoot account resume` ends that, or `keymoot account confirm` after a restore"
+    )]
     Suspended,
     /// The account has no credential that opens the scope.
     #[error("the account has no credential of that scope")]

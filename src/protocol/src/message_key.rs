@@ -41,7 +41,7 @@ pub enum MessageKey {
     /// A private key, whose public half the server knows.
     Ed25519(Box<Ed25519KeyPair>),
     /// A secret that the server knows too.
-    HmacSha256(hmac::Key),
+    HmacSha256(Box<hmac::Key>),
 }
 
 /// The headers that sign a request.
@@ -68,7 +68,7 @@ impl MessageKey {
         if text.len() < HMAC_BYTES_MIN {
             return Err(MessageKeyError::Short);
         }
-        Ok(Self::HmacSha256(hmac::Key::new(hmac::HMAC_SHA256, text.expose())))
+        Ok(Self::HmacSha256(Box::new(hmac::Key::new(hmac::HMAC_SHA256, text.expose()))))
     }
 
     /// The scheme its signatures are of.

@@ -109,9 +109,10 @@ impl<R: ReplicatedState> AccountDirectory for Accounts<R> {
             return Ok(Some(kept.open));
         }
         let tables = self.cluster.state();
+        // The status first: with an account that is removed in between, it would be that of one that nobody suspended.
+        let status = state::account_status(tables, id).map_err(|error| unreadable(&error))?;
         let account = state::account(tables, id).map_err(|error| unreadable(&error))?;
         let Some(account) = account else { return Ok(None) };
-        let status = state::account_status(tables, id).map_err(|error| unreadable(&error))?;
         let open = Arc::new(self.open(account, &status, now_ms));
         // A master key that is missing may come with the next look.
         if open.unopened.is_empty() {

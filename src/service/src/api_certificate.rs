@@ -102,7 +102,14 @@ impl ApiCertificateFiles {
     fn look(&self, cluster: &impl ReplicatedState, keyring: &Keyring) -> Result<(), ApiCertificateError> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let now_s = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
-        self.renew_if_due(state::authority(cluster.state())?.as_ref(), keyring, now_s).map(drop)
+        let tables = cluster.state();
+        // While the cluster's authority is replaced, clients go by the one before until that is retired.
+        let replaced = state::authority_change(tables)?.filter(|change| change.adopted);
+        let authority = match replaced {
+            Some(change) => Some(change.other),
+            None => state::authority(tables)?,
+        };
+        self.renew_if_due(authority.as_ref(), keyring, now_s).map(drop)
     }
 
     /// Makes a certificate if there is none that is good enough at `now_s`, seconds since 1970 UTC. Returns

@@ -10,7 +10,8 @@ use std::time::Duration;
 use keymoot_cluster::{AccountDetails, ClusterError, account_details};
 use keymoot_crypto::{CredentialPlace, Keyring};
 use keymoot_model::{Account, AccountId, AccountStatus, Credential, TimeStamp};
-use keymoot_state::{AccountRefusal, Command, Response};
+use keymoot_state as state;
+use keymoot_state::{AppliedDeclaration, Command, Response};
 
 use crate::accounts_file::{MakeAccountError, make_account};
 use crate::load_accounts;
@@ -88,6 +89,11 @@ pub enum DeclarationError {
 }
 
 impl Declaration {
+    /// What the cluster remembers of it once it is applied.
+    fn applied(&self) -> AppliedDeclaration {
+        AppliedDeclaration { revision: self.revision.unwrap_or_default(), digest: self.digest }
+    }
+
     /// Reads a file, with the key files that it names.
     ///
     /// # Errors
@@ -264,11 +270,13 @@ async fn try_begin(
 ) -> Result<FirstAccounts, ClusterError> {
     cluster.read_barrier().await?;
     let details = account_details(cluster.state(), None)?;
-    if details.accounts.is_empty() && details.declaration.is_none() && !declaration.accounts.is_empty() {
+    let is_own = |applied: AppliedDeclaration| applied == declaration.applied();
+    let is_first = details.accounts.is_empty() && details.declaration.is_none_or(is_own);
+    if is_first && !declaration.accounts.is_empty() {
         return begin(cluster, declaration).await;
     }
     let (differences, _) = declaration.compare(&details, keyring);
-    Ok(match differences.len() {
+    Ok(match differences.iter().filter(|it| it.what.is_change()).count() {
         0 => FirstAccounts::Equal,
         count => FirstAccounts::Differs(count),
     })
@@ -278,31 +286,29 @@ async fn begin(
     cluster: &impl ReplicatedState,
     declaration: &Declaration,
 ) -> Result<FirstAccounts, ClusterError> {
-    let revision = declaration.revision.unwrap_or_default();
-    let declare = Command::DeclareAccounts { revision, digest: declaration.digest };
+    let AppliedDeclaration { revision, digest } = declaration.applied();
+    let Some(identity) = state::cluster_identity(cluster.state())? else {
+        return Err(ClusterError::Refused("the cluster is being founded".to_owned()));
+    };
+    if identity.feature_level < state::ACCOUNT_LIFE {
+        return add_all(cluster, declaration).await;
+    }
+    // By itself, because of two nodes with different files the second one shall change nothing.
+    let declared = cluster.propose_one(Command::DeclareAccounts { revision, digest }).await?;
+    if matches!(declared, Response::AccountRefused(_)) {
+        return Ok(FirstAccounts::Differs(declaration.accounts.len()));
+    }
     let accounts = declaration.accounts.iter().cloned().map(|DeclaredAccount { account, expires_at_ms }| {
         Command::DeclareAccount { revision, account: Box::new(account), expires_at_ms }
     });
-    let commands: Vec<Command> = std::iter::once(declare).chain(accounts).collect();
-    // Together, so that a start that is interrupted leaves no half of the file.
-    for part in commands.chunks(COMMANDS_MAX) {
-        let responses = match cluster.propose(part.to_vec()).await {
-            Ok(responses) => responses,
-            // A cluster from before knows no declarations.
-            Err(ClusterError::Refused(_)) => return add_all(cluster, declaration).await,
-            Err(error) => return Err(error),
-        };
-        // Another node was first, with another file.
-        let is_refused = |response: &Response| {
-            matches!(response, Response::AccountRefused(AccountRefusal::Revision { .. }))
-        };
-        if responses.iter().any(is_refused) {
-            return Ok(FirstAccounts::Differs(declaration.accounts.len()));
-        }
+    let accounts: Vec<Command> = accounts.collect();
+    for part in accounts.chunks(COMMANDS_MAX) {
+        cluster.propose(part.to_vec()).await?;
     }
     Ok(FirstAccounts::Applied)
 }
 
+/// In a cluster from before, which knows no declarations and no ends of credentials.
 async fn add_all(
     cluster: &impl ReplicatedState,
     declaration: &Declaration,

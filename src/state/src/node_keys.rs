@@ -6,12 +6,12 @@
 use keymoot_model::NodeId;
 
 use super::features;
-use super::layout::{META_NODE_KEY, node_key, node_key_key};
+use super::layout::{META_NODE_KEY, META_NODE_TRUST, node_key, node_key_key};
 use super::record::{NodeKeyRecord, NodeRecord};
 use super::response::Response;
 use super::table::Table;
 use super::tables::{StateError, Tables, read};
-use super::transaction::Transaction;
+use super::transaction::{Transaction, decode};
 
 /// How the state knows whoever shows a certificate for a key and a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,11 +91,11 @@ pub fn key_standing<T: Tables>(tables: &T, id: NodeId, digest: &[u8; 32]) -> Res
         return Ok(KeyStanding::Unregistered);
     }
     let node: Option<NodeRecord> = run.get(Table::Nodes, &node_key(id))?;
-    if node.as_ref().is_some_and(|node| node.removed_at_ms.is_some()) {
-        return Ok(KeyStanding::Removed);
-    }
+    let is_removed = node.as_ref().is_some_and(|node| node.removed_at_ms.is_some());
     Ok(match run.get::<NodeKeyRecord>(Table::Meta, &node_key_key(id))? {
+        // Also while the node is being removed, and ever after.
         Some(known) if known.revoked_at_ms.is_some() => KeyStanding::Revoked,
+        _ if is_removed => KeyStanding::Removed,
         Some(known) if known.digest == *digest => KeyStanding::Registered,
         Some(_) => KeyStanding::Other,
         None if node.is_some() => KeyStanding::Unregistered,
@@ -120,12 +120,22 @@ pub fn registered_keys<T: Tables>(tables: &T) -> Result<Vec<NodeKeyRecord>, Stat
     pairs.iter().map(|(_, value)| read(tables, Table::Meta, value)).collect()
 }
 
-/// Forgets every registered key, so that the nodes of a rebuilt cluster can register theirs.
+/// Forgets the registered keys and what nodes trusted, so that the nodes of a rebuilt cluster can register theirs.
+/// Revoked ones stay so, but for the `members` of the rebuilt cluster, which have certificates of now.
 ///
 /// # Errors
 /// When the tables cannot be read.
-pub fn forget_node_keys<T: Tables>(run: &mut Transaction<'_, T>) -> Result<(), StateError> {
-    for (key, _) in run.prefix(Table::Meta, META_NODE_KEY)? {
+pub fn forget_node_keys<T: Tables>(
+    run: &mut Transaction<'_, T>,
+    members: &[NodeId],
+) -> Result<(), StateError> {
+    for (key, value) in run.prefix(Table::Meta, META_NODE_KEY)? {
+        let record: NodeKeyRecord = decode(Table::Meta, &value)?;
+        if record.revoked_at_ms.is_none() || members.contains(&record.node) {
+            run.delete(Table::Meta, &key)?;
+        }
+    }
+    for (key, _) in run.prefix(Table::Meta, META_NODE_TRUST)? {
         run.delete(Table::Meta, &key)?;
     }
     Ok(())

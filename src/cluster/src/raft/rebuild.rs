@@ -91,7 +91,8 @@ fn fill(
     if let Some((accounts, made_at_ms)) = &foundation.suspend {
         machine.suspend_restored(accounts, *made_at_ms).map_err(RebuildError::State)?;
     }
-    machine.forget_node_keys().map_err(RebuildError::State)?;
+    let members: Vec<NodeId> = foundation.members.keys().copied().collect();
+    machine.forget_node_keys(&members).map_err(RebuildError::State)?;
     let applied =
         machine.replace_membership(membership(&foundation.members)?).map_err(RebuildError::State)?;
     applied.as_ref().map(raft_codec::position).ok_or(RebuildError::Nothing)

@@ -14,7 +14,7 @@ use tokio::sync::watch;
 
 use keymoot_codec as codec;
 use keymoot_codec::Kind;
-use keymoot_model::Account;
+use keymoot_model::{Account, NodeId};
 use keymoot_state as state;
 use keymoot_state::{Proposal, Table, Transaction};
 use keymoot_store::{Directory, SnapshotReader, SnapshotWriter, Tables, View};
@@ -150,8 +150,8 @@ impl StateMachine {
     }
 
     /// Forgets the keys of the nodes, which may have others now. Only for a state without a running node.
-    pub(crate) fn forget_node_keys(&mut self) -> io::Result<()> {
-        self.change(state::forget_node_keys)
+    pub(crate) fn forget_node_keys(&mut self, members: &[NodeId]) -> io::Result<()> {
+        self.change(|run| state::forget_node_keys(run, members))
     }
 
     fn change(

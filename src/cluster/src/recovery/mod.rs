@@ -210,7 +210,7 @@ impl Recovery {
             members: BTreeMap::from([(self.identity.node, address.to_owned())]),
             term: last.map_or(0, |at| at.term).max(voted),
             forget_authority,
-            // A survivor knows what was taken away: nothing comes back.
+            // A survivor lacks at most what was acknowledged last; the warning says so.
             suspend: None,
         };
         let directory = Directory::open(&self.rebuild.space(), &Identity { fence, ..self.identity.clone() })?;

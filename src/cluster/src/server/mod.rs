@@ -187,11 +187,11 @@ pub(crate) async fn welcome<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
         ))
     };
     let ((theirs, live, guest), proof) = tokio::time::timeout(GREETING_TIMEOUT, greeting).await??;
-    let is_member = theirs.fence.is_some();
+    let is_guest = guest.is_some();
     let caller = Caller { node, key: channel.peer_key, from, fence: theirs.fence, proof, guest, live };
     tokio::select! {
         served = serve(stream, caller, server.clone()) => served,
-        reason = refused_later(node, &channel, is_member, &server) => {
+        reason = refused_later(node, &channel, is_guest, &server) => {
             server.refusal_log.note("certificate", from, &reason);
             Err(invalid(reason))
         }
@@ -199,12 +199,12 @@ pub(crate) async fn welcome<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
 }
 
 /// Waits until the certificate of an open connection is refused; returns why.
-async fn refused_later(node: NodeId, channel: &PeerChannel, is_member: bool, server: &PeerServer) -> String {
+async fn refused_later(node: NodeId, channel: &PeerChannel, is_guest: bool, server: &PeerServer) -> String {
     loop {
         tokio::time::sleep(LOOK_EVERY).await;
         match server.local.keys.judge(node, channel) {
             Entry::Refused(reason) => return reason,
-            Entry::Guest(reason) if is_member => return reason,
+            Entry::Guest(reason) if !is_guest => return reason,
             Entry::Node | Entry::Guest(_) => {}
         }
     }
@@ -278,11 +278,10 @@ fn refusal(theirs: &Hello, node: NodeId, removed: bool, server: &PeerServer) -> 
         Some(format!("a peer speaks protocol {}, not {PROTOCOL}", theirs.protocol))
     } else if removed {
         Some(format!("node {node} was removed from the cluster"))
-    } else if let Err(reason) = check_level(theirs.feature_level, FEATURE_LEVEL) {
-        server.local.fatal.raise(&reason);
-        Some(reason)
     } else {
-        None
+        // Whoever dials has proved nothing yet, and ends no node by what it says. This node dials the members, too,
+        // and ends by what it hears of them.
+        check_level(theirs.feature_level, FEATURE_LEVEL).err()
     }
 }
 

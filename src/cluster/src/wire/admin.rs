@@ -63,7 +63,8 @@ pub enum AdminRequest {
     RenewCertificate,
     /// How far the replacement of the authority is, linearizable; with `step`, take the next step.
     Authority { step: bool },
-    /// What the node's configuration permits and should not. Only for a peer of that version, too.
+    /// What the node's configuration permits and should not. Only for a peer of
+    /// [`PeerVersion::Fourth`](keymoot_crypto::PeerVersion::Fourth).
     Notices,
 }
 

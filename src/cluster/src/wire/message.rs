@@ -141,9 +141,13 @@ impl Request {
     pub(crate) fn is_known_to(&self, version: PeerVersion) -> bool {
         match self {
             Self::FitnessToLead => version >= PeerVersion::Second,
-            Self::Report(_) | Self::Admin(AdminRequest::Complaints | AdminRequest::Notices) => {
-                version >= PeerVersion::Third
-            }
+            Self::Report(_) | Self::Admin(AdminRequest::Complaints) => version >= PeerVersion::Third,
+            Self::Admin(
+                AdminRequest::Notices
+                | AdminRequest::NodeKeys
+                | AdminRequest::RenewCertificate
+                | AdminRequest::Authority { .. },
+            ) => version >= PeerVersion::Fourth,
             _ => true,
         }
     }

@@ -95,7 +95,8 @@ const WARNING: &str = "
 This makes a new cluster of this node alone, with everything it has, also what it did not know to be
 committed. It is for when a majority of the voters is gone for ever.
 
-  - What was acknowledged by the others and never reached this node is lost.
+  - What was acknowledged by the others and never reached this node is lost, also that a credential was
+    revoked or an account suspended: look at keymoot account list afterwards.
   - With several survivors, stop them all, run this with --inspect on each, and recover the one whose last
     entry has the highest term, and of those the highest index.
   - Every other node must be stopped now. It can never come back with its data: it will be refused.

@@ -31,6 +31,15 @@ pub(super) async fn run(args: AccountApplyArgs) -> Result<(), Failure> {
         confirm(args.yes, &format!("change the accounts to revision {revision}?"))?;
     }
     operator.perform(Operation::DeclareAccounts { revision, digest: declaration.digest }).await?;
+    // Others may have changed accounts while the question stood: what was not shown is not done.
+    let (differences_now, changed) =
+        declaration.compare(&details(&operator, None).await?, operator.keyring());
+    if let Some(new) = differences_now.iter().find(|now| !differences.contains(now)) {
+        return Err(Failure::because(format!(
+            "the accounts have changed meanwhile, nothing was done: {new}"
+        ))
+        .hint("run the command again, which shows what differs now"));
+    }
     for declared in changed {
         operator.perform(Operation::DeclareAccount { revision, declared: Box::new(declared) }).await?;
     }

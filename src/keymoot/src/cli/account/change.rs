@@ -8,6 +8,7 @@ use crate::cli::confirm::{confirm, confirm_by_name};
 use crate::cli::operator::{Operator, say, unexpected};
 use keymoot_cluster::{AdminRequest, AdminResponse, ContentsQuery};
 use keymoot_command::Failure;
+use keymoot_drm::LicenseUrl;
 use keymoot_model::{AccountChange, AccountId, AccountSettings};
 use keymoot_service::admin::{Operation, OperationOutcome};
 
@@ -19,6 +20,10 @@ pub(super) async fn set(args: AccountSetArgs) -> Result<(), Failure> {
     let settings = settings(args);
     if settings == AccountSettings::default() {
         return Err(Failure::misuse("no setting was given; keymoot account set --help has them"));
+    }
+    if let Some(Some(url)) = &settings.playready_la_url {
+        // Found here, a mistake stops the one who makes it; found later, it would stop every packager.
+        LicenseUrl::new(url).map_err(Failure::usage)?;
     }
     let operator = Operator::new(config.config.as_deref())?;
     let changed = change_account(&operator, &id, AccountChange::Settings(Box::new(settings))).await?;
