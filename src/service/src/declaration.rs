@@ -276,7 +276,7 @@ async fn try_begin(
         return begin(cluster, declaration).await;
     }
     let (differences, _) = declaration.compare(&details, keyring);
-    Ok(match differences.iter().filter(|it| it.what.is_change()).count() {
+    Ok(match differences.len() {
         0 => FirstAccounts::Equal,
         count => FirstAccounts::Differs(count),
     })
@@ -287,10 +287,10 @@ async fn begin(
     declaration: &Declaration,
 ) -> Result<FirstAccounts, ClusterError> {
     let AppliedDeclaration { revision, digest } = declaration.applied();
-    let Some(identity) = state::cluster_identity(cluster.state())? else {
-        return Err(ClusterError::Refused("the cluster is being founded".to_owned()));
-    };
-    if identity.feature_level < state::ACCOUNT_LIFE {
+    // While the cluster is being founded there is no level yet: the proposal is refused, and tried again.
+    if let Some(identity) = state::cluster_identity(cluster.state())?
+        && identity.feature_level < state::ACCOUNT_LIFE
+    {
         return add_all(cluster, declaration).await;
     }
     // By itself, because of two nodes with different files the second one shall change nothing.

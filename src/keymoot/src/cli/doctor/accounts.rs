@@ -25,11 +25,10 @@ pub(super) fn check(config: &Config) -> Option<Finding> {
     let asked = block_on(operator.ask(AdminRequest::AccountDetails(None))).ok()?;
     let AdminResponse::AccountDetails(details) = asked else { return None };
     let (differences, _) = declaration.compare(&details, &keyring);
-    let changes = differences.iter().filter(|difference| difference.what.is_change()).count();
-    if changes == 0 {
+    if differences.is_empty() {
         return Some(Finding::ok(CHECK, "the cluster has the accounts of the file"));
     }
-    let saw = format!("not applied: the cluster differs from it in {changes} points");
+    let saw = format!("not applied: the cluster differs from it in {} points", differences.len());
     let fix = format!("if the file is the newer one: keymoot account apply {}", path.display());
     Some(Finding::warn(CHECK, saw, fix))
 }
