@@ -57,12 +57,12 @@ fn if_disks_can_be_mounted_a_leader_on_a_full_disk_steps_back_and_recovers_by_it
     let all: Vec<u64> = cluster.nodes().iter().map(|node| node.id).collect();
     create(&cluster, &mut ledger, &all, "roomy");
 
-    // Filled to the last byte in the middle of a write, a node stops: it shall have noticed before.
+    // Filled to the last byte in the middle of a write, such as of its vote for another one, a node stops.
     disk.fill_but(DISK_BYTES / 50).unwrap();
     await_read_only(&cluster, full, true);
-    disk.fill().unwrap();
     create(&cluster, &mut ledger, &cluster.others(full), "beside-a-full-disk");
     assert_ne!(cluster.leader().unwrap(), full, "a node without room leads");
+    disk.fill().unwrap();
     // The full node takes writes for the others, while it knows all that was taken away: while it lacks nothing.
     for serial in 0..12 {
         let api = cluster.node(full).unwrap().api;

@@ -82,7 +82,7 @@ fn a_cluster_as_init_and_join_make_it_serves_by_tls_and_goes_on_without_a_quorum
     let plain = raw::exchange(a, &raw::request("GET", "/healthz", &[], &[]), Duration::from_secs(5));
     assert!(plain.is_err(), "{plain:?}");
     let status = cluster.status("a").unwrap();
-    assert_eq!(status["advice"].as_array().unwrap().len(), 0, "{status:#}");
+    assert!(!status["advice"].to_string().contains("plain HTTP"), "{status:#}");
 
     // The certificate is in its directory: a node that reaches nobody has it, too.
     cluster.kill("a").unwrap();

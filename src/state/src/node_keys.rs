@@ -91,11 +91,12 @@ pub fn key_standing<T: Tables>(tables: &T, id: NodeId, digest: &[u8; 32]) -> Res
         return Ok(KeyStanding::Unregistered);
     }
     let node: Option<NodeRecord> = run.get(Table::Nodes, &node_key(id))?;
-    let is_removed = node.as_ref().is_some_and(|node| node.removed_at_ms.is_some());
+    // It may be told so, revoked or not: what to do about it is another matter.
+    if node.as_ref().is_some_and(|node| node.removed_at_ms.is_some()) {
+        return Ok(KeyStanding::Removed);
+    }
     Ok(match run.get::<NodeKeyRecord>(Table::Meta, &node_key_key(id))? {
-        // Also while the node is being removed, and ever after.
         Some(known) if known.revoked_at_ms.is_some() => KeyStanding::Revoked,
-        _ if is_removed => KeyStanding::Removed,
         Some(known) if known.digest == *digest => KeyStanding::Registered,
         Some(_) => KeyStanding::Other,
         None if node.is_some() => KeyStanding::Unregistered,
