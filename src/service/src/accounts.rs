@@ -5,7 +5,6 @@
 //! cheap because changes are rare and opening takes microseconds.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use quick_cache::sync::Cache;
 use zeroize::Zeroizing;
@@ -17,6 +16,7 @@ use keymoot_model::{Account, AccountId, AccountStatus, Consistency, Credential};
 use keymoot_state as state;
 use keymoot_state::StateError;
 
+use super::clock::now_ms;
 use super::replicated_state::ReplicatedState;
 
 /// Opened accounts kept at most.
@@ -121,11 +121,6 @@ impl<R: ReplicatedState> AccountDirectory for Accounts<R> {
         }
         Ok(Some(open))
     }
-}
-
-pub(super) fn now_ms() -> u64 {
-    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn unreadable(error: &StateError) -> Unreadable {

@@ -5,7 +5,7 @@ use keymoot_crypto::{CredentialPlace, Keyring, secret_file};
 use keymoot_drm::{DrmError, LicenseUrl};
 use keymoot_model::{Account, AccountId, Credential};
 
-use super::accounts::now_ms;
+use super::clock::now_ms;
 use super::credential_secret::stored_secret;
 
 /// Why an account could not be made.

@@ -6,7 +6,7 @@
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use keymoot_cluster::{AuthorityError, open_authority};
 use keymoot_crypto::Keyring;
@@ -14,8 +14,10 @@ use keymoot_crypto::secret_file::{self, SecretFileError};
 use keymoot_model::ClusterName;
 use keymoot_state as state;
 use keymoot_state::{AuthorityRecord, StateError};
+use keymoot_telemetry::with_causes;
 use keymoot_tls::{ApiCertificate, NodeKey, NodeRequest, PkiError};
 
+use super::clock::now_ms;
 use super::replicated_state::ReplicatedState;
 
 /// How long a certificate is valid, in days.
@@ -83,7 +85,7 @@ impl ApiCertificateFiles {
         while let Err(error) = self.look(cluster, keyring) {
             if said_at.elapsed() >= SAY_EVERY {
                 said_at = tokio::time::Instant::now();
-                tracing::warn!(error = %because(&error), "the API waits for its certificate");
+                tracing::warn!(error = %with_causes(&error), "the API waits for its certificate");
             }
             tokio::time::sleep(TRY_EVERY).await;
         }
@@ -94,14 +96,13 @@ impl ApiCertificateFiles {
         loop {
             tokio::time::sleep(LOOK_EVERY).await;
             if let Err(error) = self.look(&cluster, &keyring) {
-                tracing::error!(error = %because(&error), "the API's certificate is due and was not renewed");
+                tracing::error!(error = %with_causes(&error), "the API's certificate is due and was not renewed");
             }
         }
     }
 
     fn look(&self, cluster: &impl ReplicatedState, keyring: &Keyring) -> Result<(), ApiCertificateError> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let now_s = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
+        let now_s = i64::try_from(now_ms() / 1000).unwrap_or(i64::MAX);
         let tables = cluster.state();
         // While the cluster's authority is replaced, clients go by the one before until that is retired.
         let replaced = state::authority_change(tables)?.filter(|change| change.adopted);
@@ -150,17 +151,6 @@ impl ApiCertificateFiles {
     }
 }
 
-/// An error with its causes, on one line.
-fn because(error: &ApiCertificateError) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        text.push_str(&format!(": {error}"));
-        cause = error.source();
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -184,8 +174,8 @@ mod tests {
             ApiCertificateFiles::new(name.clone(), dir.path(), names)
         };
         let own = files(&["km1.example.net"]);
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
-        let after = |days: i64| i64::try_from(now).unwrap() + days * DAY_S;
+        let now_s = i64::try_from(now_ms() / 1000).unwrap();
+        let after = |days: i64| now_s + days * DAY_S;
         let renewed = |files: &ApiCertificateFiles, authority: Option<&AuthorityRecord>, days: i64| {
             files.renew_if_due(authority, &ring, after(days)).map_err(|error| error.to_string())
         };

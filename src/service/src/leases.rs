@@ -6,7 +6,6 @@
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use sha2::{Digest as _, Sha256};
 
@@ -16,6 +15,7 @@ use keymoot_state as state;
 use keymoot_state::{Command, Response};
 use keymoot_telemetry::Metrics;
 
+use super::clock::now_ms;
 use super::error::ServiceError;
 use super::replicated_state::ReplicatedState;
 
@@ -197,11 +197,6 @@ fn left_s(began_at_ms: u64, rental_s: NonZeroU32, now_ms: u64) -> Result<NonZero
     // A clock behind that of the node where the rental began makes it no longer than it is.
     let left_s = u32::try_from(left_s).unwrap_or(u32::MAX).min(rental_s.get());
     NonZeroU32::new(left_s).ok_or(LeaseError::RentalExpired)
-}
-
-fn now_ms() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ pub mod admin;
 mod api_certificate;
 mod attachment;
 mod auxiliary;
+mod clock;
 mod credential_secret;
 mod declaration;
 mod drm_actor;

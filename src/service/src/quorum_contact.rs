@@ -6,7 +6,7 @@
 //! because it cannot know what was taken away since.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use keymoot_cluster::{Cluster, ClusterError};
 use keymoot_telemetry::Metrics;
 
+use super::clock::now_ms;
 use super::replicated_state::ReplicatedState;
 
 /// For how long a confirmation counts, from when it was asked for.
@@ -105,11 +106,11 @@ impl<R: ReplicatedState> QuorumContact<R> {
     ///
     /// # Errors
     /// When the cluster does not answer, and [`ClusterError::CutOff`] when it has not for too long.
-    pub async fn confirm(&self, is_local: bool) -> Result<(), ClusterError> {
+    pub async fn confirm(&self, is_local: impl FnOnce() -> bool) -> Result<(), ClusterError> {
         if self.latest.borrow().is_confirmed() {
             return Ok(());
         }
-        if !is_local {
+        if !is_local() {
             let began = Instant::now();
             self.cluster.read_barrier().await?;
             self.note_confirmed(began);
@@ -184,5 +185,5 @@ impl<R: ReplicatedState> QuorumContact<R> {
 }
 
 fn now_s() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+    now_ms() / 1000
 }

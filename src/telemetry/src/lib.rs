@@ -5,12 +5,14 @@
 //! accident. What clients send and must not be logged either (user tokens, signatures, query
 //! strings) is never passed to a log macro; routes are logged by their pattern.
 
+mod causes;
 mod declare;
 mod lasting;
 mod lines;
 mod metrics;
 mod process;
 
+pub use causes::with_causes;
 pub use lasting::LastingConditions;
 pub use lines::{WritesGrants, audit_line_writer, write_grants};
 pub use metrics::{Metrics, MetricsError, RaftRole};

@@ -7,6 +7,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use x509_parser::extensions::GeneralName;
 
+use super::config::{Validity, validity};
 use super::node_key::NodeKey;
 
 /// A certificate of an API listener, followed by that of the authority that signed it.
@@ -14,8 +15,7 @@ use super::node_key::NodeKey;
 pub struct ApiCertificate {
     /// Its DNS names and addresses.
     names: BTreeSet<String>,
-    not_before_s: i64,
-    not_after_s: i64,
+    validity: Validity,
     public_key: Vec<u8>,
     authority: CertificateDer<'static>,
 }
@@ -34,8 +34,7 @@ impl ApiCertificate {
         });
         Some(Self {
             names: names.collect::<Option<_>>()?,
-            not_before_s: parsed.validity().not_before.timestamp(),
-            not_after_s: parsed.validity().not_after.timestamp(),
+            validity: validity(&own)?,
             public_key: parsed.public_key().subject_public_key.data.to_vec(),
             authority,
         })
@@ -61,13 +60,14 @@ impl ApiCertificate {
 
     /// Whether clients believe it at `now_s`, seconds since 1970 UTC.
     pub fn is_valid(&self, now_s: i64) -> bool {
-        (self.not_before_s..self.not_after_s).contains(&now_s)
+        (self.validity.not_before_s..self.validity.not_after_s).contains(&now_s)
     }
 
     /// Whether a third of its life or less is left at `now_s`.
     pub fn is_due(&self, now_s: i64) -> bool {
-        let life_s = self.not_after_s.saturating_sub(self.not_before_s);
-        !self.is_valid(now_s) || self.not_after_s.saturating_sub(now_s) <= life_s / 3
+        let Validity { not_before_s, not_after_s } = self.validity;
+        let life_s = not_after_s.saturating_sub(not_before_s);
+        !self.is_valid(now_s) || not_after_s.saturating_sub(now_s) <= life_s / 3
     }
 }
 

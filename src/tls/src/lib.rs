@@ -3,6 +3,7 @@
 
 mod api_certificate;
 mod config;
+mod followed_files;
 mod identity;
 mod join_tls;
 mod node_key;

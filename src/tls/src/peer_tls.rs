@@ -4,8 +4,7 @@
 //! nothing. Open connections go on with what they began with.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
+use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use rustls::{ClientConfig, ServerConfig};
@@ -13,6 +12,7 @@ use rustls::{ClientConfig, ServerConfig};
 use keymoot_model::ClusterName;
 
 use super::config::{PeerCredentials, TlsError, Validity, peer_client_config, peer_server_config};
+use super::followed_files::FollowedFiles;
 
 /// The PEM files of a node.
 #[derive(Clone, Debug)]
@@ -32,11 +32,6 @@ impl PeerTlsFiles {
     /// [`TlsError`], which names the file at fault.
     pub fn credentials(&self, cluster: &ClusterName) -> Result<PeerCredentials, TlsError> {
         PeerCredentials::load(&self.ca, &self.cert, &self.key, cluster)
-    }
-
-    /// Time of the last change of each file; `None` for a file that cannot be accessed.
-    fn changed(&self) -> [Option<SystemTime>; 3] {
-        [&self.ca, &self.cert, &self.key].map(|path| std::fs::metadata(path).ok()?.modified().ok())
     }
 }
 
@@ -62,7 +57,7 @@ pub struct PeerTls(Arc<Shared>);
 struct Shared {
     files: PeerTlsFiles,
     current: ArcSwap<Material>,
-    seen: Mutex<[Option<SystemTime>; 3]>,
+    followed: FollowedFiles,
 }
 
 impl PeerTls {
@@ -71,9 +66,9 @@ impl PeerTls {
     /// # Errors
     /// [`TlsError`], which names the file at fault.
     pub fn load(files: PeerTlsFiles, cluster: &ClusterName) -> Result<Self, TlsError> {
-        let seen = Mutex::new(files.changed());
+        let followed = FollowedFiles::new(vec![files.ca.clone(), files.cert.clone(), files.key.clone()]);
         let current = ArcSwap::from_pointee(Material::load(&files, cluster)?);
-        Ok(Self(Arc::new(Shared { files, current, seen })))
+        Ok(Self(Arc::new(Shared { files, current, followed })))
     }
 
     /// The listening side, for the next connection.
@@ -117,26 +112,22 @@ impl PeerTls {
     /// [`TlsError`] when the files cannot be used, or the certificate is another node's; the old material stays
     /// in use until they change again.
     pub fn reload(&self) -> Result<bool, TlsError> {
-        let changed = self.0.files.changed();
-        let mut seen = self.0.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        if *seen == changed {
-            return Ok(false);
-        }
-        *seen = changed;
-        let now = self.0.current.load();
-        let next = Material::load(&self.0.files, now.credentials.cluster())?;
-        let (found, expected) = (next.credentials.identity(), now.credentials.identity());
-        if found != expected {
-            return Err(TlsError::OtherIdentity { found, expected });
-        }
-        self.0.current.store(Arc::new(next));
-        Ok(true)
+        self.0.followed.if_changed(|| {
+            let now = self.0.current.load();
+            let next = Material::load(&self.0.files, now.credentials.cluster())?;
+            let (found, expected) = (next.credentials.identity(), now.credentials.identity());
+            if found != expected {
+                return Err(TlsError::OtherIdentity { found, expected });
+            }
+            self.0.current.store(Arc::new(next));
+            Ok(())
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::time::{Duration, SystemTime};
 
     use super::*;
     use crate::ClusterCa;

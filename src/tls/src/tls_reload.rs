@@ -5,8 +5,7 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
+use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use rustls::client::danger::HandshakeSignatureValid;
@@ -18,6 +17,7 @@ use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, ServerC
 
 use super::PeerIdentity;
 use super::config::{self, TlsError};
+use super::followed_files::FollowedFiles;
 
 /// The PEM files of a listener for clients.
 #[derive(Clone, Debug)]
@@ -29,15 +29,6 @@ pub struct ApiTlsFiles {
     pub client_ca: Option<PathBuf>,
     /// Whether clients without a certificate are refused. Without an authority all clients are refused.
     pub client_required: bool,
-}
-
-impl ApiTlsFiles {
-    /// Time of the last change of each file; `None` for a file that cannot be accessed.
-    fn changed(&self) -> Vec<Option<SystemTime>> {
-        let paths = [Some(&self.cert), Some(&self.key), self.client_ca.as_ref()];
-        let changed = |path: &PathBuf| std::fs::metadata(path).and_then(|file| file.modified()).ok();
-        paths.into_iter().flatten().map(changed).collect()
-    }
 }
 
 /// The certificate and the client verifier in use.
@@ -57,7 +48,7 @@ impl Material {
 pub struct ApiTls {
     files: ApiTlsFiles,
     current: Arc<ArcSwap<Material>>,
-    seen: Mutex<Vec<Option<SystemTime>>>,
+    followed: FollowedFiles,
 }
 
 impl ApiTls {
@@ -66,9 +57,10 @@ impl ApiTls {
     /// # Errors
     /// [`TlsError`], which names the file at fault.
     pub fn load(files: ApiTlsFiles) -> Result<Self, TlsError> {
-        let seen = Mutex::new(files.changed());
+        let paths = [Some(&files.cert), Some(&files.key), files.client_ca.as_ref()];
+        let followed = FollowedFiles::new(paths.into_iter().flatten().cloned().collect());
         let current = Arc::new(ArcSwap::from_pointee(Material::load(&files)?));
-        Ok(Self { files, current, seen })
+        Ok(Self { files, current, followed })
     }
 
     /// The configuration of the listener: TLS 1.2 or 1.3. If an authority is configured, clients may show a
@@ -103,14 +95,10 @@ impl ApiTls {
     /// # Errors
     /// [`TlsError`] when the files cannot be used; the old material stays in use until they change again.
     pub fn reload(&self) -> Result<bool, TlsError> {
-        let changed = self.files.changed();
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        if *seen == changed {
-            return Ok(false);
-        }
-        *seen = changed;
-        self.current.store(Arc::new(Material::load(&self.files)?));
-        Ok(true)
+        self.followed.if_changed(|| {
+            self.current.store(Arc::new(Material::load(&self.files)?));
+            Ok(())
+        })
     }
 }
 
@@ -193,7 +181,7 @@ impl ClientCertVerifier for Follower {
 #[cfg(test)]
 mod tests {
     use std::path::Path;
-    use std::time::Duration;
+    use std::time::{Duration, SystemTime};
 
     use super::*;
     use keymoot_model::ClusterName;

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use keymoot_model::NodeId;
 use keymoot_state as state;
 use keymoot_state::{BackupProgress, BackupSchedule, Backups, Command, GoodBackup, Response};
+use keymoot_telemetry::with_causes;
 
 use crate::members::membership::Members;
 use crate::raft::Raft;
@@ -200,13 +201,7 @@ fn write(
 
 /// The error and its sources.
 fn said(error: BackupError) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(&error);
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
+    let mut text = with_causes(&error);
     let denied = matches!(&error, BackupError::Write { source, .. } if source.kind() == io::ErrorKind::ReadOnlyFilesystem);
     if denied {
         text.push_str("; under systemd, name the directory in ReadWritePaths of the unit");

@@ -110,8 +110,7 @@ impl<T: Tables> CertificateMaker<'_, T> {
         }
         let authority = open_authority(&held, self.cluster, self.keyring).map_err(RenewalError::Authority)?;
         let key = NodeKey::load(&self.files.key).map_err(RenewalError::Make)?;
-        let request = NodeRequest::from_der(&key.request().map_err(RenewalError::Make)?)
-            .ok_or_else(|| RenewalError::Make(PkiError::NotAKey { path: self.files.key.clone() }))?;
+        let request = NodeRequest::of(&key).map_err(RenewalError::Make)?;
         let certificate =
             authority.issue_node_for(self.id, &request, self.life).map_err(RenewalError::Make)?;
         secret_file::replace_public(&self.files.cert, certificate.as_bytes()).map_err(RenewalError::Install)

@@ -41,6 +41,7 @@ pub(crate) struct AdminService {
 }
 
 impl AdminService {
+    /// What the state holds of all that was acknowledged.
     async fn read<V, T: Into<V>>(
         &self,
         deadline: Instant,
@@ -65,16 +66,11 @@ impl AdminService {
                 .propose(*command, deadline)
                 .await
                 .map(|response| AdminResponse::Applied(Box::new(response))),
-            AdminRequest::Accounts => match self.barrier.wait(deadline).await {
-                Ok(()) => state::accounts(&self.state).map(AdminResponse::Accounts).map_err(Into::into),
-                Err(error) => Err(error),
-            },
-            AdminRequest::Policies(account) => match self.barrier.wait(deadline).await {
-                Ok(()) => state::listed_policies(&self.state, &account)
-                    .map(AdminResponse::Policies)
-                    .map_err(Into::into),
-                Err(error) => Err(error),
-            },
+            AdminRequest::Accounts => self.read(deadline, state::accounts).await.map(AdminResponse::Accounts),
+            AdminRequest::Policies(account) => self
+                .read(deadline, |state| state::listed_policies(state, &account))
+                .await
+                .map(AdminResponse::Policies),
             AdminRequest::Keyring { count } => self
                 .rewrap
                 .keyring_status(count, deadline)
@@ -88,12 +84,7 @@ impl AdminService {
                 .change_members(request, deadline)
                 .await
                 .map(|plan| AdminResponse::Planned(Box::new(plan))),
-            AdminRequest::Backups => match self.barrier.wait(deadline).await {
-                Ok(()) => state::backups(&self.state)
-                    .map(|backups| AdminResponse::Backups(Box::new(backups)))
-                    .map_err(Into::into),
-                Err(error) => Err(error),
-            },
+            AdminRequest::Backups => self.read(deadline, state::backups).await.map(AdminResponse::Backups),
             AdminRequest::Complaints => Ok(AdminResponse::Complaints(self.status.complaints())),
             AdminRequest::AccountDetails(id) => self
                 .read(deadline, |state| account_details(state, id.as_ref()))
@@ -119,17 +110,13 @@ impl AdminService {
             AdminRequest::Authority { step } => {
                 self.authority.progress(step, deadline).await.map(AdminResponse::Authority)
             }
-            AdminRequest::NodeKeys => match self.barrier.wait(deadline).await {
-                Ok(()) => {
-                    state::registered_keys(&self.state).map(AdminResponse::NodeKeys).map_err(Into::into)
-                }
-                Err(error) => Err(error),
-            },
+            AdminRequest::NodeKeys => {
+                self.read(deadline, state::registered_keys).await.map(AdminResponse::NodeKeys)
+            }
             AdminRequest::Notices => Ok(AdminResponse::Notices(self.status.notices())),
-            AdminRequest::JoinTokens => match self.barrier.wait(deadline).await {
-                Ok(()) => state::join_tokens(&self.state).map(AdminResponse::JoinTokens).map_err(Into::into),
-                Err(error) => Err(error),
-            },
+            AdminRequest::JoinTokens => {
+                self.read(deadline, state::join_tokens).await.map(AdminResponse::JoinTokens)
+            }
         };
         answer.unwrap_or_else(|error| AdminResponse::Refused(error.to_string()))
     }

@@ -154,6 +154,11 @@ impl StateMachine {
         self.change(|run| state::forget_node_keys(run, members))
     }
 
+    /// Suspends the accounts that a backup brings back. Only for a state without a running node.
+    pub(crate) fn suspend_restored(&mut self, accounts: &[Account], made_at_ms: u64) -> io::Result<()> {
+        self.change(|run| state::suspend_restored(run, accounts, made_at_ms))
+    }
+
     fn change(
         &self,
         change: impl FnOnce(&mut Transaction<'_, StateView>) -> Result<(), state::StateError>,
@@ -161,15 +166,6 @@ impl StateMachine {
         let view = self.view.of_applier();
         let mut transaction = Transaction::new(&view);
         change(&mut transaction).map_err(io::Error::other)?;
-        let (changes, _) = transaction.finish().map_err(io::Error::other)?;
-        self.write(changes)
-    }
-
-    /// Suspends the accounts that a backup brings back. Only for a state without a running node.
-    pub(crate) fn suspend_restored(&mut self, accounts: &[Account], made_at_ms: u64) -> io::Result<()> {
-        let view = self.view.of_applier();
-        let mut transaction = Transaction::new(&view);
-        state::suspend_restored(&mut transaction, accounts, made_at_ms).map_err(io::Error::other)?;
         let (changes, _) = transaction.finish().map_err(io::Error::other)?;
         self.write(changes)
     }

@@ -39,7 +39,7 @@ pub(crate) async fn verify(
 ) -> Result<Result<Grant, AuthError>, ClusterError> {
     let request = Arc::new(request);
     // Before the request is judged, so that nothing is granted that was taken away.
-    api.contact.confirm(api.accounts.reads_locally(request.account())).await?;
+    api.contact.confirm(|| api.accounts.reads_locally(request.account())).await?;
     match auth.authenticate(request.clone()).await {
         Err(AuthError::Denied(denied)) if denied.is_unproved() => {
             api.accounts.refresh().await?;

@@ -9,6 +9,7 @@ pub mod account;
 pub mod args;
 pub mod backup;
 mod certificates;
+mod clock;
 pub mod cluster;
 pub mod config_command;
 mod confirm;

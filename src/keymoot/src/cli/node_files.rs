@@ -118,6 +118,14 @@ impl NodeDirectory {
     }
 }
 
+/// The whole path of a file that is given on the command line, for a configuration that lies elsewhere.
+///
+/// # Errors
+/// When it is not there.
+pub(super) fn absolute(path: &Path) -> Result<PathBuf, Failure> {
+    path.canonicalize().map_err(|error| Failure::because(format!("cannot use {}: {error}", path.display())))
+}
+
 /// What stands in a node's configuration. Paths are relative to it.
 pub(super) struct NodeConfig<'a> {
     pub cluster: &'a ClusterName,

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::node_files::absolute;
 use keymoot_command::Failure;
 use keymoot_http::settings::TlsName;
 
@@ -53,10 +54,6 @@ impl TlsArgs {
             return Ok("tls = \"off\"\n".to_owned());
         }
         if let (Some(cert), Some(key)) = (&self.http_cert, &self.http_key) {
-            let absolute = |path: &PathBuf| {
-                let found = path.canonicalize();
-                found.map_err(|error| Failure::because(format!("cannot use {}: {error}", path.display())))
-            };
             let [cert, key] = [absolute(cert)?, absolute(key)?].map(|it| quoted(&it.to_string_lossy()));
             return Ok(format!("tls_cert_file = {cert}\ntls_key_file = {key}\n"));
         }

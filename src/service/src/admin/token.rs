@@ -1,12 +1,13 @@
 //! New tokens that let a node in.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use keymoot_crypto::{JoinToken, RandomError};
 use keymoot_model::ClusterName;
 use keymoot_state::JoinTokenRecord;
 
 use super::Operation;
+use crate::clock::now_ms;
 
 /// For how long a token is good: at least some time, and no longer than [`Self::MAX`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,11 +88,6 @@ impl NewToken {
     pub fn addition(&self) -> Operation {
         Operation::AddToken(TokenRecord(self.record.clone()))
     }
-}
-
-fn now_ms() -> u64 {
-    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -88,7 +88,7 @@ async fn a_credential_that_ended_opens_nothing_and_a_suspended_account_is_said_t
         world.here().propose_one(command).await.unwrap()
     };
     let ends = |expires_at_ms| AccountChange::ExpireCredential { name: "key".into(), expires_at_ms };
-    let soon = super::super::accounts::now_ms() + 400;
+    let soon = super::super::clock::now_ms() + 400;
     change(ends(Some(soon))).await;
     assert_eq!(key_of(&accounts, "a").unwrap(), b"one");
     tokio::time::sleep(std::time::Duration::from_millis(450)).await;

@@ -21,17 +21,17 @@ fn is_cut_off(outcome: &Result<(), ClusterError>) -> bool {
 async fn a_node_that_confirms_nothing_looks_itself_before_it_grants() {
     let world = World::new();
     let contact = contact(world.here());
-    contact.confirm(false).await.unwrap();
+    contact.confirm(|| false).await.unwrap();
     assert_eq!(world.here().barriers(), 1);
-    contact.confirm(false).await.unwrap();
+    contact.confirm(|| false).await.unwrap();
     assert_eq!(world.here().barriers(), 1, "it was just confirmed");
     // As after a pause of the process.
     tokio::time::sleep(Duration::from_secs(1)).await;
-    contact.confirm(false).await.unwrap();
+    contact.confirm(|| false).await.unwrap();
     assert_eq!(world.here().barriers(), 2);
     world.here().lose_quorum();
     tokio::time::sleep(Duration::from_secs(1)).await;
-    assert!(matches!(contact.confirm(false).await, Err(ClusterError::NoQuorum { .. })));
+    assert!(matches!(contact.confirm(|| false).await, Err(ClusterError::NoQuorum { .. })));
 }
 
 #[tokio::test(start_paused = true)]
@@ -39,17 +39,17 @@ async fn a_node_that_is_cut_off_serves_local_accounts_for_a_time_and_again_when_
     let world = World::new();
     let contact = contact(world.here());
     let keeping = tokio::spawn(contact.clone().keep());
-    contact.confirm(true).await.unwrap();
+    contact.confirm(|| true).await.unwrap();
     assert!(world.here().noted_contact_s().is_some());
     world.here().lose_quorum();
     tokio::time::sleep(Duration::from_secs(50)).await;
-    contact.confirm(true).await.unwrap();
-    assert!(matches!(contact.confirm(false).await, Err(ClusterError::NoQuorum { .. })));
+    contact.confirm(|| true).await.unwrap();
+    assert!(matches!(contact.confirm(|| false).await, Err(ClusterError::NoQuorum { .. })));
     tokio::time::sleep(Duration::from_secs(11)).await;
-    assert!(is_cut_off(&contact.confirm(true).await));
+    assert!(is_cut_off(&contact.confirm(|| true).await));
     world.here().regain_quorum();
     tokio::time::sleep(Duration::from_secs(2)).await;
-    contact.confirm(true).await.unwrap();
+    contact.confirm(|| true).await.unwrap();
     keeping.abort();
 }
 
@@ -57,12 +57,12 @@ async fn a_node_that_is_cut_off_serves_local_accounts_for_a_time_and_again_when_
 async fn a_restart_does_not_begin_the_time_anew() {
     let world = World::new();
     world.here().lose_quorum();
-    let now_s = super::super::accounts::now_ms() / 1000;
+    let now_s = super::super::clock::now_ms() / 1000;
     for (noted_s, granted) in [(now_s - 3600, false), (now_s - 5, true), (now_s + 3600, true)] {
         world.here().note_contact(noted_s);
         let contact = contact(world.here());
         let keeping = tokio::spawn(contact.clone().keep());
-        assert_eq!(contact.confirm(true).await.is_ok(), granted, "{noted_s}");
+        assert_eq!(contact.confirm(|| true).await.is_ok(), granted, "{noted_s}");
         keeping.abort();
     }
 }

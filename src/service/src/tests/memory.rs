@@ -15,6 +15,7 @@ use keymoot_state::{
 };
 
 use crate::ReplicatedState;
+use crate::clock::now_ms;
 
 /// What befalls a proposal.
 pub(super) enum Fault {
@@ -118,11 +119,6 @@ impl MemoryNode {
         *applied = log.len();
         last
     }
-}
-
-fn now_ms() -> u64 {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-    u64::try_from(now.as_millis()).unwrap()
 }
 
 impl ReplicatedState for MemoryNode {

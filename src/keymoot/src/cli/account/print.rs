@@ -1,10 +1,9 @@
 //! How accounts and credentials are printed: never a secret, not even a wrapped one.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use serde_json::{Value, json};
 
 use crate::cli::args::OutputFormat;
+use crate::cli::clock::now_ms;
 use keymoot_cluster::{AccountDetails, CredentialUses};
 use keymoot_command::{Column, Table};
 use keymoot_model::{Account, AccountStatus, Credential, NodeId, TimeStamp};
@@ -176,11 +175,6 @@ fn scope(credential: &Credential) -> String {
 pub(super) fn instant(at_ms: u64) -> String {
     let at = i64::try_from(at_ms / 1000).ok().and_then(TimeStamp::from_unix_s);
     at.map_or_else(|| format!("{at_ms} ms"), |at| at.to_string())
-}
-
-fn now_ms() -> u64 {
-    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn credentials_json(account: &Account, status: &AccountStatus) -> Vec<Value> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::admission::Applicant;
-use crate::cli::node_files::{NodeArgs, NodeConfig, NodeDirectory};
+use crate::cli::node_files::{NodeArgs, NodeConfig, NodeDirectory, absolute};
 use crate::cli::operator::{Operator, say};
 use keymoot_cluster::settings::{MemberAddress, PeerAddress};
 use keymoot_cluster::{AdminRequest, AdminResponse, Admitted};
@@ -136,8 +136,4 @@ fn write_files(
         signs: admitted.certificate_pem.is_some(),
     };
     directory.write_public("keymoot.toml", &config.text()?)
-}
-
-fn absolute(path: &Path) -> Result<PathBuf, Failure> {
-    path.canonicalize().map_err(|error| Failure::because(format!("cannot use {}: {error}", path.display())))
 }

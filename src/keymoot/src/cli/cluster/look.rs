@@ -205,16 +205,17 @@ async fn ask_member(operator: &Operator, id: NodeId, address: &str) -> Result<An
         Ok(_) => return Err(unexpected().message().to_owned()),
         Err(failure) => return Err(failure.message().to_owned()),
     };
-    // A node with an earlier program does not know these questions.
-    let complaints = match operator.ask_node(id, address, AdminRequest::Complaints).await {
-        Ok(AdminResponse::Complaints(complaints)) => complaints,
-        _ => Vec::new(),
-    };
-    let notices = match operator.ask_node(id, address, AdminRequest::Notices).await {
-        Ok(AdminResponse::Notices(notices)) => notices,
-        _ => Vec::new(),
-    };
+    let complaints = texts(operator, id, address, AdminRequest::Complaints).await;
+    let notices = texts(operator, id, address, AdminRequest::Notices).await;
     Ok(Answer { status, complaints, notices })
+}
+
+/// The answer to a question that a node with an earlier program does not know; it has none then.
+async fn texts(operator: &Operator, id: NodeId, address: &str, question: AdminRequest) -> Vec<String> {
+    match operator.ask_node(id, address, question).await {
+        Ok(AdminResponse::Complaints(texts) | AdminResponse::Notices(texts)) => texts,
+        _ => Vec::new(),
+    }
 }
 
 #[cfg(test)]

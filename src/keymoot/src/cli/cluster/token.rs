@@ -1,11 +1,12 @@
 //! `keymoot cluster token`: tokens that let one new node in each.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use humantime::format_duration;
 
 use crate::cli::args::ConfigArg;
+use crate::cli::clock::now_ms;
 use crate::cli::operator::{Operator, say, unexpected};
 use crate::cli::time_span::TimeSpan;
 use keymoot_cluster::{AdminRequest, AdminResponse};
@@ -122,11 +123,6 @@ fn table(tokens: &[JoinTokenRecord], now_ms: u64) -> String {
         table.row([token_id_text(&token.id), state, left, role.to_owned(), zone.to_owned()]);
     }
     table.to_string()
-}
-
-fn now_ms() -> u64 {
-    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
