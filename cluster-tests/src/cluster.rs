@@ -216,7 +216,7 @@ impl Cluster {
     ///
     /// # Errors
     /// When it cannot be run.
-    pub fn operate(&self, at: u64, arguments: &[&str]) -> Result<operator::SignedPayload, RigError> {
+    pub fn operate(&self, at: u64, arguments: &[&str]) -> Result<operator::CommandOutput, RigError> {
         operator::keymoot(&[&["cluster"], arguments, &["--config", &self.node(at)?.config()]].concat())
     }
 

@@ -13,7 +13,7 @@ use keymoot_tls::ClusterCa;
 use rustix::process::Signal;
 use tempfile::TempDir;
 
-use crate::operator::{self, SignedPayload};
+use crate::operator::{self, CommandOutput};
 use crate::wait::wait_until;
 use crate::{RigError, Signer, binary, logs, metrics, ports, process, secret_file};
 
@@ -31,6 +31,8 @@ pub struct GrownNode {
     pub api: SocketAddr,
     /// The address on which its peers reach it.
     pub peer: SocketAddr,
+    /// The address of its admin API.
+    pub admin: SocketAddr,
     child: Option<Child>,
 }
 
@@ -148,8 +150,8 @@ impl Grown {
     /// # Errors
     /// When there are none.
     pub fn add_node(&mut self, name: &str) -> Result<(SocketAddr, SocketAddr), RigError> {
-        let [peer, api] = ports::free()?;
-        self.nodes.push(GrownNode { name: name.to_owned(), api, peer, child: None });
+        let [peer, api, admin] = ports::free()?;
+        self.nodes.push(GrownNode { name: name.to_owned(), api, peer, admin, child: None });
         Ok((peer, api))
     }
 
@@ -169,7 +171,8 @@ impl Grown {
     pub fn init_with(&mut self, name: &str, more: &[&str]) -> Result<(), RigError> {
         let (peer, api) = self.add_node(name)?;
         let (dir, peer, api) = (self.dir(name).display().to_string(), peer.to_string(), api.to_string());
-        let listen = ["--listen", &peer, "--http-listen", &api];
+        let admin = self.node(name).admin.to_string();
+        let listen = ["--listen", &peer, "--http-listen", &api, "--admin-listen", &admin];
         self.must(&[&["init", "--name", "grown", "--dir", &dir][..], &listen, more].concat())?;
         Ok(())
     }
@@ -228,14 +231,14 @@ impl Grown {
         token: &str,
         at: SocketAddr,
         more: &[&str],
-    ) -> Result<SignedPayload, RigError> {
+    ) -> Result<CommandOutput, RigError> {
         let node = self.node(name);
         let (dir, peer, api) =
             (self.dir(name).display().to_string(), node.peer.to_string(), node.api.to_string());
-        let at = at.to_string();
+        let (at, admin) = (at.to_string(), node.admin.to_string());
         let keyring = self.keyring();
         let mut args = vec!["cluster", "join", "--token", token, "--member", &at, "--dir", &dir];
-        args.extend(["--listen", &peer, "--http-listen", &api]);
+        args.extend(["--listen", &peer, "--http-listen", &api, "--admin-listen", &admin]);
         if !more.contains(&"--http-name") {
             args.push("--plain-http");
         }
@@ -260,7 +263,7 @@ impl Grown {
     ///
     /// # Errors
     /// When the program cannot be run.
-    pub fn replace_disk(&self, name: &str, at: &str, more: &[&str]) -> Result<SignedPayload, RigError> {
+    pub fn replace_disk(&self, name: &str, at: &str, more: &[&str]) -> Result<CommandOutput, RigError> {
         let args = self.replacing(name, at);
         self.run(&args.iter().map(String::as_str).chain(more.iter().copied()).collect::<Vec<_>>())
     }
@@ -371,7 +374,7 @@ impl Grown {
     ///
     /// # Errors
     /// When it cannot be run.
-    pub fn run(&self, args: &[&str]) -> Result<SignedPayload, RigError> {
+    pub fn run(&self, args: &[&str]) -> Result<CommandOutput, RigError> {
         operator::keymoot(args)
     }
 
@@ -379,7 +382,7 @@ impl Grown {
     ///
     /// # Errors
     /// When it does not; with its output.
-    pub fn must(&self, args: &[&str]) -> Result<SignedPayload, RigError> {
+    pub fn must(&self, args: &[&str]) -> Result<CommandOutput, RigError> {
         let said = self.run(args)?;
         match said.code {
             Some(0) => Ok(said),
@@ -392,7 +395,7 @@ impl Grown {
     ///
     /// # Errors
     /// When it cannot be run.
-    pub fn cluster(&self, at: &str, args: &[&str]) -> Result<SignedPayload, RigError> {
+    pub fn cluster(&self, at: &str, args: &[&str]) -> Result<CommandOutput, RigError> {
         let config = self.config(at);
         self.run(&[&["cluster"], args, &["--config", &config]].concat())
     }

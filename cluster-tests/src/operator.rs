@@ -12,14 +12,14 @@ const WITHIN: Duration = Duration::from_secs(120);
 
 /// The exit code and the output of a command.
 #[derive(Clone, Debug)]
-pub struct SignedPayload {
+pub struct CommandOutput {
     /// Its exit code; `None` when a signal ended it.
     pub code: Option<i32>,
     pub out: String,
     pub err: String,
 }
 
-impl SignedPayload {
+impl CommandOutput {
     /// The standard output of a command that succeeded.
     ///
     /// # Errors
@@ -43,7 +43,7 @@ impl SignedPayload {
     }
 }
 
-impl From<Output> for SignedPayload {
+impl From<Output> for CommandOutput {
     fn from(output: Output) -> Self {
         let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
         Self { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
@@ -54,7 +54,7 @@ impl From<Output> for SignedPayload {
 ///
 /// # Errors
 /// When it cannot be started, or has not ended in time; it is then killed.
-pub fn keymoot<S: AsRef<OsStr>>(arguments: &[S]) -> Result<SignedPayload, RigError> {
+pub fn keymoot<S: AsRef<OsStr>>(arguments: &[S]) -> Result<CommandOutput, RigError> {
     run(&binary::keymoot()?, arguments)
 }
 
@@ -62,7 +62,7 @@ pub fn keymoot<S: AsRef<OsStr>>(arguments: &[S]) -> Result<SignedPayload, RigErr
 ///
 /// # Errors
 /// As for [`keymoot()`].
-pub fn run<S: AsRef<OsStr>>(program: &Path, arguments: &[S]) -> Result<SignedPayload, RigError> {
+pub fn run<S: AsRef<OsStr>>(program: &Path, arguments: &[S]) -> Result<CommandOutput, RigError> {
     run_with(program, arguments, &[])
 }
 
@@ -74,7 +74,7 @@ pub fn run_with<S: AsRef<OsStr>>(
     program: &Path,
     arguments: &[S],
     env: &[(&str, &OsStr)],
-) -> Result<SignedPayload, RigError> {
+) -> Result<CommandOutput, RigError> {
     let dir = tempfile::tempdir().map_err(RigError::io("cannot make a directory"))?;
     let [out, err] = ["out", "err"].map(|name| dir.path().join(name));
     let mut command = Command::new(program);
@@ -84,7 +84,7 @@ pub fn run_with<S: AsRef<OsStr>>(
     let ended = process::wait_for_exit(&mut child, WITHIN);
     process::end(&mut child, Duration::from_secs(5));
     let status = ended?;
-    Ok(SignedPayload { code: status.code(), out: read(&out)?, err: read(&err)? })
+    Ok(CommandOutput { code: status.code(), out: read(&out)?, err: read(&err)? })
 }
 
 fn create(path: &Path) -> Result<std::fs::File, RigError> {

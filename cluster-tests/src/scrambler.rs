@@ -6,7 +6,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use crate::operator::SignedPayload;
+use crate::operator::CommandOutput;
 use crate::{Cluster, RigError, binary, secret_file};
 
 /// The signing key's file.
@@ -74,8 +74,8 @@ impl Scrambler {
     ///
     /// # Errors
     /// When it cannot be run.
-    pub fn run(&self, arguments: &[&str]) -> Result<SignedPayload, RigError> {
+    pub fn run(&self, arguments: &[&str]) -> Result<CommandOutput, RigError> {
         let output = self.command(arguments)?.output().map_err(RigError::io("cannot run keymoot"))?;
-        Ok(SignedPayload::from(output))
+        Ok(CommandOutput::from(output))
     }
 }

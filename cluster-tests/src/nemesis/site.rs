@@ -18,7 +18,7 @@ use crate::nemesis::fabric::Fabric;
 use crate::nemesis::leftover;
 use crate::nemesis::machine::{LOG, Launch, Machine, PEER_PORT};
 use crate::nemesis::shim::{self, Orders};
-use crate::operator::SignedPayload;
+use crate::operator::CommandOutput;
 use crate::wait::wait_until;
 use crate::{RigError, Signer, binary, metrics, operator, raw, secret_file};
 
@@ -239,7 +239,7 @@ impl Site {
         self.ask(at, arguments)?.succeeded()
     }
 
-    fn ask(&self, at: usize, arguments: &[&str]) -> Result<SignedPayload, RigError> {
+    fn ask(&self, at: usize, arguments: &[&str]) -> Result<CommandOutput, RigError> {
         let machine = self.machines.get(at);
         let config =
             machine.ok_or_else(|| RigError::Program(format!("there is no node {}", at + 1)))?.config();

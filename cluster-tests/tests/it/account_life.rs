@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use cluster_tests::operator::{self, SignedPayload};
+use cluster_tests::operator::{self, CommandOutput};
 use cluster_tests::signed::WIDEVINE;
 use cluster_tests::wait::wait_until;
 use cluster_tests::{Cluster, Options, RigError, Signer, metrics, raw, secret_file};
@@ -17,7 +17,7 @@ const LEAKED: &str = "a signing key that leaked";
 const KEPT: &str = "a signing key that did not";
 
 /// Runs `keymoot` with the configuration of a node.
-fn keymoot(cluster: &Cluster, at: u64, arguments: &[&str]) -> SignedPayload {
+fn keymoot(cluster: &Cluster, at: u64, arguments: &[&str]) -> CommandOutput {
     let config = cluster.node(at).unwrap().config();
     operator::keymoot(&[arguments, &["--config", &config]].concat()).unwrap()
 }

@@ -40,7 +40,7 @@ fn a_sound_node_is_found_sound_whether_it_runs_or_not() {
     // With a keyring that is not the cluster's, nodes do not answer, and the file is said to be the fault.
     let other = cluster.dir().join("other-keyring.toml");
     cluster_tests::operator::keymoot(&["keyring".as_ref(), "generate".as_ref(), other.as_os_str()])
-        .and_then(cluster_tests::operator::SignedPayload::succeeded)
+        .and_then(cluster_tests::operator::CommandOutput::succeeded)
         .unwrap();
     let (code, checks) = doctor(&config, &[("KEYMOOT__KEYS__KEYRING_FILE", other.to_str().unwrap())]);
     assert_eq!(code, Some(1));

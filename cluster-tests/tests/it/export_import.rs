@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
-use cluster_tests::operator::{self, SignedPayload};
+use cluster_tests::operator::{self, CommandOutput};
 use cluster_tests::scrambler::Scrambler;
 use cluster_tests::{Cluster, RigError, metrics, signed, wait};
 use serde_json::Value;
@@ -24,7 +24,7 @@ impl Operator {
         self.0.path(name)
     }
 
-    fn run(&self, arguments: &[&str]) -> SignedPayload {
+    fn run(&self, arguments: &[&str]) -> CommandOutput {
         self.0.run(&[&["key"], arguments].concat()).unwrap()
     }
 

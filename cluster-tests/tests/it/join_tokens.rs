@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use cluster_tests::Grown;
-use cluster_tests::operator::SignedPayload;
+use cluster_tests::operator::CommandOutput;
 use cluster_tests::wait::pause;
 use keymoot_cluster::{AdminClient, AdminRequest, AdminResponse};
 use keymoot_crypto::Keyring;
@@ -12,7 +12,7 @@ use keymoot_model::ClusterName;
 use keymoot_state::{Command, JoinTokenRecord};
 use keymoot_tls::{PeerCredentials, peer_client_config};
 
-fn refused(said: &SignedPayload, reason: &str) {
+fn refused(said: &CommandOutput, reason: &str) {
     assert_eq!(said.code, Some(1), "{said:?}");
     assert!(said.err.contains(reason), "{said:?}");
 }
@@ -118,7 +118,7 @@ fn of_two_joins_that_race_for_one_token_exactly_one_wins() {
     }
     let token = cluster.token("a", &[]).unwrap();
     let cluster = &cluster;
-    let said: Vec<SignedPayload> = std::thread::scope(|scope| {
+    let said: Vec<CommandOutput> = std::thread::scope(|scope| {
         let joins: Vec<_> = names
             .iter()
             .map(|name| {

@@ -44,6 +44,7 @@ mod nothing_is_lost;
 mod odd_but_sound;
 mod older_directory;
 mod one_key_per_content;
+mod operators;
 mod periods_cost_no_write;
 mod playready_packager;
 mod policies;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use cluster_tests::creating::Creating;
-use cluster_tests::operator::{self, SignedPayload};
+use cluster_tests::operator::{self, CommandOutput};
 use cluster_tests::wait::wait_until;
 use cluster_tests::{Cluster, RigError};
 
@@ -26,7 +26,7 @@ fn status(config: &str) -> Result<Status, RigError> {
     Ok((secrets, members.map(|member| member["active"].as_str().map(str::to_owned)).collect()))
 }
 
-fn refused(said: &SignedPayload, word: &str) {
+fn refused(said: &CommandOutput, word: &str) {
     assert!(said.code != Some(0) && said.err.contains(word), "{said:?}");
 }
 

@@ -35,13 +35,13 @@ impl Lost {
         Self { cluster, ledger, backup }
     }
 
-    fn restore(&self, at: &str, more: &[&str]) -> cluster_tests::operator::SignedPayload {
+    fn restore(&self, at: &str, more: &[&str]) -> cluster_tests::operator::CommandOutput {
         let config = self.cluster.config(at);
         let args = [&["backup", "restore", &self.backup, "--config", &config][..], more].concat();
         self.cluster.run(&args).unwrap()
     }
 
-    fn verify(&self, more: &[&str]) -> cluster_tests::operator::SignedPayload {
+    fn verify(&self, more: &[&str]) -> cluster_tests::operator::CommandOutput {
         self.cluster.run(&[&["backup", "verify", &self.backup][..], more].concat()).unwrap()
     }
 

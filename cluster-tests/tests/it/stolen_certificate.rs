@@ -311,11 +311,12 @@ fn the_commands_with_another_keyring_or_none_are_refused_and_say_what_to_do() {
     let other = cluster.path("other.toml").display().to_string();
     cluster.must(&["keyring", "generate", &other]).unwrap();
     let text = std::fs::read_to_string(cluster.config("a")).unwrap();
-    // Paths of a configuration are as seen from its directory.
+    // Paths of a configuration are as seen from its directory. Without a credential the keyring is proved.
     let with_keyring = |name: &str, keyring: &str| {
-        let line = |line: &str| match line.starts_with("keyring_file") {
-            true => format!("keyring_file = {keyring:?}\n"),
-            false => format!("{line}\n"),
+        let line = |line: &str| match line.split(' ').next() {
+            Some("keyring_file") => format!("keyring_file = {keyring:?}\n"),
+            Some("credential_file") => String::new(),
+            _ => format!("{line}\n"),
         };
         let path = cluster.dir("a").join(name);
         std::fs::write(&path, text.lines().map(line).collect::<String>()).unwrap();

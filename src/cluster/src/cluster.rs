@@ -7,17 +7,20 @@ use openraft::async_runtime::watch::WatchReceiver as _;
 use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
 
-use keymoot_model::NodeId;
-use keymoot_state::{Command, Response};
+use keymoot_model::{NodeId, OperatorName};
+use keymoot_state::{Command, OperatorChange, Response, Voucher};
 use keymoot_store::QuorumContact;
 use keymoot_telemetry::write_grants;
 
 use crate::error::ClusterError;
 use crate::node::Node;
+use crate::ops::admin::ADMIN_DEADLINE;
 use crate::ops::credential_uses::UseRegistry;
 use crate::raft::state_view::StateView;
 use crate::read::barrier::{BarrierBatcher, barrier_batcher};
-use crate::wire::admin::ClusterStatus;
+use crate::wire::admin::{AdminRequest, AdminResponse, ClusterStatus};
+use crate::wire::message::{Reply, Request};
+use crate::wire::operators::{CertificateWish, EnrolledCertificate, OperatorEnrolment};
 use crate::write::batcher::BatchLimits;
 use crate::write::disk::DiskState;
 use crate::write::proposer::{Proposer, proposer};
@@ -29,6 +32,7 @@ pub struct Cluster {
     proposer: Proposer,
     reads: BarrierBatcher,
     request_deadline: Duration,
+    raft_runtime: Handle,
 }
 
 impl Cluster {
@@ -42,7 +46,7 @@ impl Cluster {
     ) -> Self {
         let proposer = proposer(node.forwarder.clone(), raft_runtime.clone(), limits, request_deadline);
         let reads = barrier_batcher(node.barrier.clone(), raft_runtime.clone(), reads_max, request_deadline);
-        Self { node, proposer, reads, request_deadline }
+        Self { node, proposer, reads, request_deadline, raft_runtime: raft_runtime.clone() }
     }
 
     /// Replicates commands in one proposal and returns the state's responses in their order, once a
@@ -137,6 +141,92 @@ impl Cluster {
     /// [`ClusterError::State`] when the state cannot be read.
     pub fn status(&self) -> Result<ClusterStatus, ClusterError> {
         self.node.status.status()
+    }
+
+    /// Answers a request of an operator who may make it.
+    ///
+    /// # Errors
+    /// [`ClusterError::Refused`] says why it is refused; else when no quorum answered.
+    pub async fn administer(&self, request: AdminRequest) -> Result<AdminResponse, ClusterError> {
+        self.on_raft_runtime(|node| async move { node.server.services.admin.answer(request).await }).await
+    }
+
+    /// What another node answers to a request that changes nothing.
+    ///
+    /// # Errors
+    /// [`ClusterError::Refused`] when it is not a member or does not answer.
+    pub async fn ask_node(&self, id: NodeId, request: AdminRequest) -> Result<AdminResponse, ClusterError> {
+        if id == self.node.id {
+            return self.administer(request).await;
+        }
+        self.on_raft_runtime(|node| async move {
+            let unknown = || ClusterError::Refused(format!("this node knows no address of a node {id}"));
+            let link = node.peers.requests(id).ok_or_else(unknown)?;
+            let answer = link.call(Request::Admin(request), ADMIN_DEADLINE).await;
+            match answer.map_err(|error| ClusterError::Refused(error.to_string()))? {
+                Reply::Admin(answer) => Ok(answer),
+                Reply::Failed(reason) => Err(ClusterError::Refused(reason)),
+                _ => Err(ClusterError::Protocol("another answer than to an administrator".into())),
+            }
+        })
+        .await
+    }
+
+    /// Adds an operator on the word of another one, and signs the certificate.
+    ///
+    /// # Errors
+    /// As for [`Self::administer`].
+    pub async fn add_operator(
+        &self,
+        enrolment: OperatorEnrolment,
+        by: OperatorName,
+    ) -> Result<EnrolledCertificate, ClusterError> {
+        let deadline = tokio::time::Instant::now() + ADMIN_DEADLINE;
+        let voucher = Voucher::Operator(by);
+        self.on_raft_runtime(|node| async move {
+            node.server.services.admin.operators.add(enrolment, voucher, deadline).await
+        })
+        .await
+    }
+
+    /// Signs another certificate of an operator, and registers it.
+    ///
+    /// # Errors
+    /// As for [`Self::administer`].
+    pub async fn add_operator_certificate(
+        &self,
+        name: OperatorName,
+        certificate: CertificateWish,
+    ) -> Result<EnrolledCertificate, ClusterError> {
+        let deadline = tokio::time::Instant::now() + ADMIN_DEADLINE;
+        self.on_raft_runtime(|node| async move {
+            node.server.services.admin.operators.add_certificate(name, certificate, deadline).await
+        })
+        .await
+    }
+
+    /// Has an operator's record changed. `false` when it was so already.
+    ///
+    /// # Errors
+    /// As for [`Self::administer`].
+    pub async fn change_operator(&self, change: OperatorChange) -> Result<bool, ClusterError> {
+        let deadline = tokio::time::Instant::now() + ADMIN_DEADLINE;
+        self.on_raft_runtime(|node| async move {
+            node.server.services.admin.operators.change(change, deadline).await
+        })
+        .await
+    }
+
+    /// Administration is not fast, and must not hold a thread of the listeners.
+    async fn on_raft_runtime<
+        T: Send + 'static,
+        F: Future<Output = Result<T, ClusterError>> + Send + 'static,
+    >(
+        &self,
+        work: impl FnOnce(Arc<Node>) -> F,
+    ) -> Result<T, ClusterError> {
+        let done = self.raft_runtime.spawn(work(self.node.clone())).await;
+        done.unwrap_or(Err(ClusterError::Stopped))
     }
 
     /// The index of the last applied entry, and that of the last entry in the log.

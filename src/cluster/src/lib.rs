@@ -54,6 +54,10 @@ pub use wire::authority::{AuthorityProgress, AuthorityStage};
 pub use wire::join::{Admitted, JoinReply, JoinRequest, ProvenJoin};
 pub use wire::membership_change::{Change, ChangePlan, ChangeRequest, MemberState, Verdict};
 pub use wire::message::PROTOCOL;
+pub use wire::operators::{
+    CertificateWish, EnrolledCertificate, OPERATOR_CERTIFICATE_LIFE, OPERATOR_CERTIFICATE_LIFE_MAX,
+    OperatorEnrolment,
+};
 pub use wire::raft_types::Member;
 pub use wire::rewrap::{KeyringStatus, RewrapMark, Rewrapped};
 pub use write::disk::DiskState;

@@ -33,6 +33,7 @@ use crate::ops::credential_uses::UseRegistry;
 use crate::ops::damage::{DamageReport, DamageWatch};
 use crate::ops::monitor::Monitor;
 use crate::ops::operator_commands::OperatorCommands;
+use crate::ops::operators::OperatorService;
 use crate::ops::peer_watch::{KeyringReport, PeerWatch};
 use crate::ops::rewrap::RewrapService;
 use crate::ops::status::StatusService;
@@ -96,6 +97,7 @@ pub(crate) struct Node {
     pub forwarder: Arc<ProposalForwarder>,
     pub barrier: Arc<ReadBarrier>,
     pub members: Arc<Members>,
+    pub peers: Peers,
     pub status: Arc<StatusService>,
     pub damage: DamageReport,
     pub keyring_report: KeyringReport,
@@ -219,7 +221,7 @@ impl Node {
                 info: base.info.clone(),
                 damage: base.damage.clone(),
                 founder,
-                peers: parts.peers,
+                peers: parts.peers.clone(),
                 keyring: parts.local.keyring.clone(),
                 metrics: parts.metrics.clone(),
                 log: parts.log,
@@ -239,6 +241,7 @@ impl Node {
             forwarder: base.forwarder,
             barrier: base.barrier,
             members: base.members,
+            peers: parts.peers,
             status,
             damage: base.damage,
             keyring_report,
@@ -355,6 +358,13 @@ impl Base {
                     self.local.clone(),
                     self.members.clone(),
                     barrier.clone(),
+                ),
+                operators: OperatorService::new(
+                    self.local.clone(),
+                    state.clone(),
+                    barrier.clone(),
+                    forwarder.clone(),
+                    self.info.tls.clone(),
                 ),
             },
             members: self.members.clone(),

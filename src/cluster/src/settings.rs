@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use keymoot_model::ClusterName;
-use keymoot_model::{NodeId, empty_is_none};
+use keymoot_model::{Fingerprint, NodeId, OperatorName, empty_is_none};
 use keymoot_tls::PeerTlsFiles;
 use serde::{Deserialize, Serialize};
 
@@ -34,6 +34,17 @@ pub struct ClusterSettings {
     pub waiting_reads_max: usize,
     /// What the node's configuration permits and should not, each as `problem; remedy`, for `cluster status`.
     pub notices: Vec<String>,
+    /// The operator that a cluster which this node founds begins with.
+    pub founding_operator: Option<FoundingOperator>,
+}
+
+/// The first operator of a new cluster, by the certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FoundingOperator {
+    pub name: OperatorName,
+    pub fingerprint: Fingerprint,
+    /// The certificate's end: seconds since 1970 UTC.
+    pub expires_at_s: u64,
 }
 
 impl Default for ClusterSettings {
@@ -47,6 +58,7 @@ impl Default for ClusterSettings {
             waiting_commands_max: 8192,
             waiting_reads_max: 8192,
             notices: Vec::new(),
+            founding_operator: None,
         }
     }
 }

@@ -12,15 +12,18 @@ use tokio::time::{Instant, sleep};
 use ureq::Agent;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
-use super::DEMO_ACCOUNT;
 use super::demo::SignedRequest;
 use super::directory::failed;
 use super::materials::Materials;
 use super::node_process::run_command;
+use super::{DEMO_ACCOUNT, OPERATOR};
 use keymoot_command::Failure;
+use keymoot_model::Role;
 
 /// The time limit for a cluster to become ready, on a slow machine under load.
 const READY_TIMEOUT: Duration = Duration::from_secs(60);
+/// The same for its operator.
+const OPERATOR_TIMEOUT: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(100);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 
@@ -33,6 +36,9 @@ pub(super) async fn bring_up(materials: &Materials) -> Result<(), Failure> {
     }
     let init = init_arguments(materials);
     until(deadline, || run_command(&init)).await?;
+    if materials.nodes.iter().all(|node| node.admin_port.is_some()) {
+        register_operator(materials).await;
+    }
     let add = account_arguments(materials);
     until(deadline, || run_command(&add)).await?;
     let agent = agent(materials)?;
@@ -46,6 +52,30 @@ pub(super) async fn bring_up(materials: &Materials) -> Result<(), Failure> {
         until(deadline, || ask(agent.clone(), url.clone(), Some(request.body.clone()))).await?;
     }
     Ok(())
+}
+
+/// Makes the cluster know the operator of this directory. One that does not, as an earlier version's, still serves
+/// commands that prove the keyring.
+async fn register_operator(materials: &Materials) {
+    let asked = |arguments: &[&str]| -> Vec<OsString> {
+        arguments.iter().map(OsString::from).chain(config_arguments(materials)).collect()
+    };
+    let whoami = asked(&["operator", "whoami"]);
+    if run_command(&whoami).await.is_ok() {
+        return;
+    }
+    let mut add = asked(&["operator", "add", OPERATOR, "--by-keyring"]);
+    add.extend(Role::ALL.iter().flat_map(|role| ["--role", role.name()]).map(OsString::from));
+    add.extend(["--issued".into(), materials.operator_file.clone().into_os_string()]);
+    let acknowledge = asked(&["operator", "acknowledge", OPERATOR]);
+    let deadline = Instant::now() + OPERATOR_TIMEOUT;
+    let added = until(deadline, || async {
+        run_command(&add).await?;
+        until(deadline, || run_command(&acknowledge)).await
+    });
+    if let Err(failure) = added.await {
+        eprintln!("the cluster does not know the operator {OPERATOR}: {}", failure.message());
+    }
 }
 
 /// Repeats a step until it succeeds; after the deadline its last failure is returned.

@@ -12,7 +12,8 @@ use keymoot_command::Failure;
 use keymoot_model::NodeId;
 
 /// Everything this command makes in its directory, apart from the nodes' directories.
-const OWN_FILES: [&str; 9] = [
+const OWN_FILES: [&str; 10] = [
+    "operator.pem",
     "ca.pem",
     "ca-key.pem",
     "api.pem",

@@ -27,6 +27,8 @@ use supervise::Cluster;
 
 /// The account that every development cluster has.
 const DEMO_ACCOUNT: &str = "demo";
+/// The operator whose commands are typed with the nodes' configurations.
+const OPERATOR: &str = "dev";
 /// The `ca_system` of the demo account's requests.
 const DEMO_CA_SYSTEM: &str = "OVP";
 
@@ -42,7 +44,7 @@ pub struct DevArgs {
     /// Serve the API over HTTPS, with a certificate of the cluster's CA for localhost.
     #[arg(long)]
     pub tls: bool,
-    /// The first API port; peers use the ports 1000 above. 0 picks free ports. A directory keeps
+    /// The first API port; operators use the ports 500 above, peers those 1000 above. 0 picks free ports. A directory keeps
     /// its ports; a new one begins at 8081.
     #[arg(long, value_name = "PORT")]
     pub base_port: Option<u16>,

@@ -4,28 +4,33 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use zeroize::Zeroizing;
 
-use super::DEMO_ACCOUNT;
 use super::directory::{DevDirectory, failed};
 use super::ports::{NodePorts, Plan};
+use super::{DEMO_ACCOUNT, OPERATOR};
 use keymoot_command::Failure;
 use keymoot_crypto::{Keyring, SecretBytes, random_bytes, secret_file};
-use keymoot_model::ClusterName;
-use keymoot_model::NodeId;
+use keymoot_model::{ClusterName, NodeId, OperatorName};
 use keymoot_tls::{ClusterCa, PkiError};
 
 /// The name of every development cluster.
 const CLUSTER_NAME: &str = "dev";
+
+/// For how long the operator's credential is good: a year.
+const OPERATOR_LIFE: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// A prepared cluster.
 pub(super) struct Materials {
     pub(super) nodes: Vec<NodeMaterials>,
     pub(super) ca_file: PathBuf,
     pub(super) tls: bool,
+    /// The credential of the operator whose commands are typed with the nodes' configurations.
+    pub(super) operator_file: PathBuf,
     pub(super) encryption_key_file: PathBuf,
     pub(super) license_key_file: PathBuf,
     pub(super) encryption_key: SecretBytes,
@@ -41,6 +46,7 @@ pub(super) struct NodeMaterials {
     pub(super) log_file: PathBuf,
     pub(super) api_port: u16,
     pub(super) peer_port: u16,
+    pub(super) admin_port: Option<u16>,
 }
 
 impl Materials {
@@ -63,6 +69,12 @@ pub(super) fn prepare(directory: &DevDirectory, plan: &Plan, tls: bool) -> Resul
         fs::write(&entitlements_file, entitlements_text())
             .map_err(|e| failed("write", &entitlements_file, &e))?;
     }
+    let operator_file = directory.file("operator.pem");
+    if !operator_file.exists() {
+        let name = OperatorName::new(OPERATOR).map_err(Failure::runtime)?;
+        let credential = ca.issue_operator_credential(&name, OPERATOR_LIFE).map_err(Failure::runtime)?;
+        secret_file::create(&operator_file, credential.as_bytes()).map_err(Failure::runtime)?;
+    }
     if tls {
         ensure_pair(&directory.file("api.pem"), &directory.file("api-key.pem"), |cert, key| {
             ca.issue_loopback_api()?.save_new(cert, key)
@@ -76,6 +88,7 @@ pub(super) fn prepare(directory: &DevDirectory, plan: &Plan, tls: bool) -> Resul
         nodes,
         ca_file: directory.file("ca.pem"),
         tls,
+        operator_file,
         encryption_key: signing_key(&encryption_key_file)?,
         license_key: signing_key(&license_key_file)?,
         encryption_key_file,
@@ -91,6 +104,7 @@ fn authority(directory: &DevDirectory, plan: &Plan) -> Result<ClusterCa, Failure
             remove(&directory.node(id).join("node.pem"))?;
         }
         remove(&directory.file("api.pem"))?;
+        remove(&directory.file("operator.pem"))?;
     }
     ensure_pair(&cert, &key, |cert, key| {
         let name =
@@ -120,13 +134,17 @@ fn prepare_node(
         config_file,
         api_port: ports.api,
         peer_port: ports.peer,
+        admin_port: ports.admin,
     })
 }
 
 /// A node's configuration: only the settings that differ from the defaults.
 fn config_text(ports: &NodePorts, tls: bool) -> String {
-    let NodePorts { id, api, peer } = ports;
+    let NodePorts { id, api, peer, .. } = ports;
     let tls = if tls { "tls_cert_file = \"../api.pem\"\ntls_key_file = \"../api-key.pem\"\n" } else { "" };
+    let admin = ports.admin.map_or_else(String::new, |port| {
+        format!("\n[admin]\nlisten = \"127.0.0.1:{port}\"\ncredential_file = \"../operator.pem\"\n")
+    });
     format!(
         "# Written by `keymoot dev` at every start; changes made here are lost.\n\n\
          [node]\nid = {id}\ndata_dir = \"data\"\nzone = \"dev\"\n\n\
@@ -135,7 +153,7 @@ fn config_text(ports: &NodePorts, tls: bool) -> String {
          [http]\nlisten = \"127.0.0.1:{api}\"\n{tls}drain_timeout_ms = 3000\n\n\
          [license]\nclear_key_accounts = [\"{DEMO_ACCOUNT}\"]\n\
          entitlements_file = \"../entitlements.toml\"\n\n\
-         [keys]\nkeyring_file = \"../keyring.toml\"\n"
+         [keys]\nkeyring_file = \"../keyring.toml\"\n{admin}"
     )
 }
 
@@ -187,7 +205,8 @@ mod tests {
     use keymoot_tls::{ApiTls, ApiTlsFiles, PeerIdentity};
 
     fn plan() -> Plan {
-        let node = |id: u16| NodePorts { id: id.into(), api: 8080 + id, peer: 9080 + id };
+        let node =
+            |id: u16| NodePorts { id: id.into(), api: 8080 + id, peer: 9080 + id, admin: Some(8580 + id) };
         Plan { nodes: (1..=3).map(node).collect() }
     }
 

@@ -19,7 +19,9 @@ const LOG_LINES: usize = 8;
 /// The time limit for a set-up command.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(30);
 /// The keys that differ from node to node; set in the environment they would apply to every node.
-const OWN_KEYS: [&str; 12] = [
+const OWN_KEYS: [&str; 14] = [
+    "ADMIN__LISTEN",
+    "ADMIN__CREDENTIAL_FILE",
     "CLUSTER__FOUNDING_CA_KEY_FILE",
     "NODE__ID",
     "NODE__DATA_DIR",

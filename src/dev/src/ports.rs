@@ -3,6 +3,7 @@
 
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};
+use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +15,13 @@ const BASE_PORT: u16 = 8081;
 const NODES: u16 = 3;
 /// The difference between a node's API port and its peer port.
 const PEER_OFFSET: u16 = 1000;
+/// The difference between a node's API port and its operators' port.
+const ADMIN_OFFSET: u16 = 500;
+/// Where free ports are picked: below those that a system gives to connections, which could take one before its
+/// node does.
+const PICKED: Range<u16> = 10_240..32_768;
+/// How often a port is picked before it is given up.
+const PICKS_MAX: usize = 1000;
 
 /// The ports of each node, on loopback.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,13 +31,16 @@ pub(super) struct Plan {
     pub(super) nodes: Vec<NodePorts>,
 }
 
-/// The two ports of a node.
+/// The ports of a node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NodePorts {
     pub(super) id: NodeId,
     pub(super) api: u16,
     pub(super) peer: u16,
+    /// The port of its admin API; none in the directory of an earlier version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) admin: Option<u16>,
 }
 
 /// The ports of the cluster in `directory`, or new ones, which are then stored there.
@@ -63,7 +74,9 @@ pub(super) fn plan(
 
 /// Checks that the ports are free; the failure names one that is not.
 pub(super) fn check_free(plan: &Plan) -> Result<(), Failure> {
-    for port in plan.nodes.iter().flat_map(|node| [node.api, node.peer]) {
+    for port in
+        plan.nodes.iter().flat_map(|node| [Some(node.api), Some(node.peer), node.admin].into_iter().flatten())
+    {
         if let Err(error) = TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
             return Err(Failure::because(format!("port {port} cannot be used: {error}")).hint(
                 "stop what uses it, or make a cluster elsewhere with --dir DIR --base-port PORT (0 picks free ports)",
@@ -82,23 +95,30 @@ fn ports_from(base: u16, nodes: u16) -> Result<Plan, Failure> {
         id: NodeId::from(index) + 1,
         api: base + index,
         peer: base + PEER_OFFSET + index,
+        admin: Some(base + ADMIN_OFFSET + index),
     };
     Ok(Plan { nodes: (0..nodes).map(ports).collect() })
 }
 
 fn free_ports(nodes: u16) -> Result<Plan, Failure> {
-    // All are held at once, or the system could return the same port twice.
+    // All are held at once, or one could be picked twice.
     let mut held = Vec::new();
-    let mut free_port = || -> io::Result<u16> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-        let port = listener.local_addr()?.port();
-        held.push(listener);
-        Ok(port)
-    };
+    let mut port = || free_port(&mut held);
     let nodes = (1..=NodeId::from(nodes))
-        .map(|id| Ok(NodePorts { id, api: free_port()?, peer: free_port()? }))
+        .map(|id| Ok(NodePorts { id, api: port()?, peer: port()?, admin: Some(port()?) }))
         .collect::<io::Result<Vec<_>>>();
     Ok(Plan { nodes: nodes.map_err(Failure::runtime)? })
+}
+
+fn free_port(held: &mut Vec<TcpListener>) -> io::Result<u16> {
+    for _ in 0..PICKS_MAX {
+        let port = rand::random_range(PICKED);
+        if let Ok(listener) = TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
+            held.push(listener);
+            return Ok(port);
+        }
+    }
+    Err(io::Error::new(io::ErrorKind::AddrInUse, format!("none of {PICKS_MAX} ports was free")))
 }
 
 fn fits(kept: &Plan, nodes: Option<u16>, base_port: Option<u16>) -> Result<(), Failure> {
@@ -128,8 +148,10 @@ mod tests {
     fn the_default_ports_are_the_documented_ones() {
         in_new_directory(|directory| {
             let plan = plan(directory, None, None).unwrap();
-            let ports: Vec<_> = plan.nodes.iter().map(|node| (node.id, node.api, node.peer)).collect();
-            assert_eq!(ports, [(1, 8081, 9081), (2, 8082, 9082), (3, 8083, 9083)]);
+            let ports: Vec<_> =
+                plan.nodes.iter().map(|node| (node.id, node.api, node.admin, node.peer)).collect();
+            let expected = [(1, 8081, 8581, 9081), (2, 8082, 8582, 9082), (3, 8083, 8583, 9083)];
+            assert_eq!(ports, expected.map(|(id, api, admin, peer)| (id, api, Some(admin), peer)));
         });
     }
 
@@ -151,7 +173,7 @@ mod tests {
     fn a_port_in_use_is_named() {
         let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = taken.local_addr().unwrap().port();
-        let plan = Plan { nodes: vec![NodePorts { id: 1, api: port, peer: 0 }] };
+        let plan = Plan { nodes: vec![NodePorts { id: 1, api: port, peer: 0, admin: None }] };
         let error = check_free(&plan).unwrap_err().to_string();
         assert!(error.contains(&format!("port {port} ")) && error.contains("--base-port"), "{error}");
     }

@@ -1,6 +1,7 @@
 //! The HTTP API, and the only crate that knows actix-web. A listener accepts, `dispatch` finds the front end that a path names, and the
 //! front end translates: it reads with `request`, calls the service, and writes with `answer`.
 
+mod admin;
 mod answer;
 mod api;
 mod dispatch;
@@ -12,6 +13,9 @@ mod request;
 #[cfg(test)]
 mod tests;
 
+/// What stops a listener.
+pub use actix_web::dev::ServerHandle;
+pub use admin::{AdminListener, listen_for_operators};
 pub use api::Api;
 pub use listener::connection::ClientTimeouts;
 pub use listener::drain::Drain;

@@ -176,6 +176,12 @@ impl TrackName {
     }
 }
 
+text_id!(
+    /// A person who operates the cluster: letters, digits, `.`, `_`, `-`, `@`.
+    OperatorName, "operator name", 64,
+    |c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '@')
+);
+
 /// A key id: sixteen bytes, written as a lower-case dashed GUID, big-endian.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Kid([u8; 16]);

@@ -13,6 +13,7 @@ pub mod empty_is_none;
 mod ids;
 mod key;
 mod key_uri;
+mod operator;
 mod period;
 mod policy;
 mod scheme;
@@ -26,9 +27,10 @@ pub use account_check::{AccountError, CredentialTerms};
 pub use account_status::{AccountStatus, RevokedCredential};
 pub use auxiliary::{Auxiliary, Rating, SystemHeader};
 pub use cluster_name::{ClusterName, ClusterNameError};
-pub use ids::{AccountId, ContentId, IdError, Kid, NodeId, PolicyName, TrackName};
+pub use ids::{AccountId, ContentId, IdError, Kid, NodeId, OperatorName, PolicyName, TrackName};
 pub use key::{KeyOrigin, KeyPath, KeyRecord};
 pub use key_uri::{KeyUri, KeyUriError};
+pub use operator::{Fingerprint, FingerprintError, Role, RoleError};
 pub use period::{Period, SeedId, SeedRecord};
 pub use policy::{
     AnalogLevel, Aps, AudioLevel, CgmsA, ClearKeyProtection, CompressedVideoLevel, FairPlayHdcp,

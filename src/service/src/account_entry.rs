@@ -180,6 +180,14 @@ impl AccountEntry {
         Ok(keys)
     }
 
+    /// The ends of its credentials, by their names: milliseconds since 1970 UTC.
+    pub(crate) fn ends(&self) -> impl Iterator<Item = (String, u64)> {
+        self.credentials.iter().filter_map(|credential| {
+            let at_ms = u64::try_from(credential.expires_at?.unix_s()).ok()?.saturating_mul(1000);
+            Some((credential.name.clone(), at_ms))
+        })
+    }
+
     fn normalise(&mut self, file: &Path) {
         for system in &mut self.ca_systems {
             *system = system.to_lowercase();

@@ -1,7 +1,7 @@
 //! Accounts as a person writes them, made into accounts as they are replicated.
 
-use crate::{AccountEntry, AccountsFileError, CredentialEntry, SigningKey};
-use keymoot_crypto::{CredentialPlace, Keyring, secret_file};
+use crate::{AccountEntry, AccountsFileError, SigningKey};
+use keymoot_crypto::{CredentialPlace, Keyring};
 use keymoot_drm::{DrmError, LicenseUrl};
 use keymoot_model::{Account, AccountId, Credential};
 
@@ -34,7 +34,7 @@ pub enum MakeAccountError {
 ///
 /// # Errors
 /// [`MakeAccountError`], naming account and credential.
-pub fn make_account(entry: &AccountEntry, keyring: &Keyring) -> Result<Account, MakeAccountError> {
+pub(crate) fn make_account(entry: &AccountEntry, keyring: &Keyring) -> Result<Account, MakeAccountError> {
     if let Some(url) = &entry.playready_la_url {
         // Found here, a mistake stops the one who makes it; found later, it would stop every packager.
         LicenseUrl::new(url)
@@ -56,23 +56,6 @@ pub fn make_account(entry: &AccountEntry, keyring: &Keyring) -> Result<Account, 
         minimum_scheme: entry.minimum_scheme,
         allow_unsigned_packagers: entry.allow_unsigned_packagers,
     })
-}
-
-/// Makes one credential for an account, its signing key read from its file and wrapped.
-///
-/// # Errors
-/// As for [`make_account`].
-pub fn make_credential(
-    account: &AccountId,
-    entry: &CredentialEntry,
-    keyring: &Keyring,
-) -> Result<Credential, MakeAccountError> {
-    let secret = secret_file::read_signing_key(&entry.key_file).map_err(|source| AccountsFileError::Key {
-        account: account.clone(),
-        credential: entry.name.clone(),
-        source,
-    })?;
-    credential(account, SigningKey { credential: entry, secret }, now_ms(), keyring)
 }
 
 fn credential(

@@ -12,6 +12,7 @@ use keymoot_crypto::{CredentialPlace, Keyring};
 use keymoot_model::{Account, AccountId, AccountStatus, Credential, TimeStamp};
 use keymoot_state as state;
 use keymoot_state::{AppliedDeclaration, Command, Response};
+use serde::{Deserialize, Serialize};
 
 use crate::accounts_file::{MakeAccountError, make_account};
 use crate::load_accounts;
@@ -49,12 +50,12 @@ pub struct Difference {
 }
 
 /// What is different.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Differs {
     /// The account is added.
     Added,
     /// These settings change.
-    Settings(Vec<&'static str>),
+    Settings(Vec<String>),
     /// The credential is added.
     CredentialAdded(String),
     /// The credential gets another secret, scope or scheme.
@@ -102,12 +103,8 @@ impl Declaration {
         let file = load_accounts(path)?;
         let mut accounts = Vec::with_capacity(file.accounts.len());
         for entry in &file.accounts {
-            let ends = entry.credentials.iter().filter_map(|credential| {
-                let at_ms = u64::try_from(credential.expires_at?.unix_s()).ok()?.saturating_mul(1000);
-                Some((credential.name.clone(), at_ms))
-            });
             let account = make_account(entry, keyring)?;
-            accounts.push(DeclaredAccount { account, expires_at_ms: ends.collect() });
+            accounts.push(DeclaredAccount { account, expires_at_ms: entry.ends().collect() });
         }
         Ok(Self { revision: file.revision, digest: file.digest, accounts })
     }
@@ -122,22 +119,37 @@ impl Declaration {
         for declared in &self.accounts {
             let known = details.accounts.iter().find(|(account, _)| account.id == declared.account.id);
             let mut wanted = declared.clone();
-            let found = match known {
-                None => added(&wanted),
-                Some(known) => differs(known, &mut wanted, keyring),
-            };
+            let found = wanted.compare(known, keyring);
             if found.iter().any(Differs::is_change) {
                 changed.push(wanted);
             }
             let account = &declared.account.id;
             differences.extend(found.into_iter().map(|what| Difference { account: account.clone(), what }));
         }
-        let names = |id: &AccountId| self.accounts.iter().any(|declared| declared.account.id == *id);
-        let left_out = details.accounts.iter().filter(|(account, _)| !names(&account.id));
-        differences.extend(
-            left_out.map(|(account, _)| Difference { account: account.id.clone(), what: Differs::LeftOut }),
-        );
+        let ids: Vec<&AccountId> = self.accounts.iter().map(|declared| &declared.account.id).collect();
+        differences.extend(left_out(&ids, details));
         (differences, changed)
+    }
+}
+
+/// The accounts of the cluster that a declaration of these does not name.
+pub fn left_out(declared: &[&AccountId], details: &AccountDetails) -> Vec<Difference> {
+    let ids = details.accounts.iter().map(|(account, _)| &account.id);
+    let ids = ids.filter(|id| !declared.contains(id));
+    ids.map(|id| Difference { account: id.clone(), what: Differs::LeftOut }).collect()
+}
+
+impl DeclaredAccount {
+    /// How the account that is there differs. Credentials that are the same become those that are there.
+    pub(crate) fn compare(
+        &mut self,
+        known: Option<&(Account, AccountStatus)>,
+        keyring: &Keyring,
+    ) -> Vec<Differs> {
+        match known {
+            None => added(self),
+            Some(known) => differs(known, self, keyring),
+        }
     }
 }
 
@@ -178,7 +190,7 @@ fn differs(
     found
 }
 
-fn settings_that_differ(is: &Account, wanted: &Account) -> Vec<&'static str> {
+fn settings_that_differ(is: &Account, wanted: &Account) -> Vec<String> {
     [
         ("ca_systems", is.ca_systems != wanted.ca_systems),
         ("allow_list", is.allow_list != wanted.allow_list),
@@ -190,7 +202,8 @@ fn settings_that_differ(is: &Account, wanted: &Account) -> Vec<&'static str> {
         ("allow_unsigned_packagers", is.allow_unsigned_packagers != wanted.allow_unsigned_packagers),
     ]
     .into_iter()
-    .filter_map(|(name, differs)| differs.then_some(name))
+    .filter(|(_, differs)| *differs)
+    .map(|(name, _)| name.to_owned())
     .collect()
 }
 

@@ -40,10 +40,11 @@ pub use account_entry::{
     AccountEntry, AccountsFile, AccountsFileError, CredentialEntry, SigningKey, load_accounts,
 };
 pub use accounts::Accounts;
-pub use accounts_file::{MakeAccountError, make_account, make_credential};
+pub use accounts_file::MakeAccountError;
 pub use api_certificate::{ApiCertificateError, ApiCertificateFiles};
 pub use declaration::{
     Declaration, DeclarationError, DeclaredAccount, Difference, Differs, FirstAccounts, begin_accounts,
+    left_out,
 };
 pub use drm_actor::{DrmActor, DrmHandle};
 pub use error::ServiceError;

@@ -20,6 +20,7 @@ use super::leases;
 use super::node_keys;
 use super::nodes;
 use super::nonces;
+use super::operators;
 use super::policies;
 use super::query::key_at;
 use super::record::{KidRecord, Track};
@@ -120,6 +121,7 @@ fn apply_one<T: Tables>(
         Command::AdoptAuthority => authorities::adopt(run),
         Command::RetireAuthority => authorities::retire(run),
         Command::NoteTrust(trust) => authorities::note_trust(run, trust),
+        Command::ChangeOperators(change) => operators::change(run, change, now_ms),
     }
 }
 

@@ -16,6 +16,7 @@ use super::transaction::Transaction;
 
 /// How often a backup is taken, how many are kept, and where.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct BackupSchedule {
     pub every_s: u64,
     /// How many backups of the schedule stay in the directory.
@@ -35,6 +36,7 @@ impl BackupSchedule {
 
 /// A backup that was written, synced and verified.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct GoodBackup {
     /// The node whose state it holds.
     pub node: NodeId,

@@ -11,6 +11,7 @@ use keymoot_model::{
 
 use super::authorities::NodeTrust;
 use super::backups::{BackupProgress, BackupSchedule, GoodBackup};
+use super::operators::OperatorChange;
 use super::record::{AuthorityRecord, ClusterIdentity, EnrolledDirectory, JoinTokenRecord};
 use super::rewrap::SecretPlace;
 
@@ -253,6 +254,8 @@ pub enum Command {
     RetireAuthority,
     /// Notes which authorities a node trusts.
     NoteTrust(Box<NodeTrust>),
+    /// Changes the operators.
+    ChangeOperators(Box<OperatorChange>),
 }
 
 /// The condition on the stored policy under which a command changes it.
@@ -311,6 +314,7 @@ impl fmt::Display for Command {
             Self::ScheduleBackups(None) => f.write_str("schedule-backups off"),
             Self::ClaimBackup { node, .. } => write!(f, "claim-backup {node}"),
             Self::NoteBackup { turn, .. } => write!(f, "note-backup of turn {turn}"),
+            Self::ChangeOperators(change) => write!(f, "{} {}", change.verb(), change.name()),
             Self::NoteGoodBackup(good) => write!(f, "note-good-backup of entry {}", good.index),
             Self::ChangeAccount { id, change } => write!(f, "change-account {id} {}", change.name()),
             Self::DeclareAccounts { revision, .. } => write!(f, "declare-accounts revision {revision}"),

@@ -45,6 +45,9 @@ pub fn version_of_level(level: u32) -> &'static str {
 /// From this level on, the state knows the data directories of the nodes.
 const ENROLLED_DIRECTORIES: u32 = 3;
 
+/// From this level on, the state knows operators.
+pub const OPERATORS: u32 = 4;
+
 /// The lowest feature level at which a command may be proposed.
 pub const fn level_of(command: &Command) -> u32 {
     match command {
@@ -63,6 +66,7 @@ pub const fn level_of(command: &Command) -> u32 {
         | Command::AdoptAuthority
         | Command::RetireAuthority
         | Command::NoteTrust(_) => NODE_KEYS,
+        Command::ChangeOperators(_) => OPERATORS,
         // All others came with the first release.
         _ => 1,
     }

@@ -1,7 +1,8 @@
 //! The encoding of the tables' keys. Keys sort by account, content, track, version.
 
 use keymoot_model::{
-    AccountId, ContentId, KeyPath, Kid, NodeId, Period, PolicyName, SeedId, TrackName, ViewerPlace,
+    AccountId, ContentId, Fingerprint, KeyPath, Kid, NodeId, OperatorName, Period, PolicyName, SeedId,
+    TrackName, ViewerPlace,
 };
 
 #[cfg(doc)]
@@ -49,6 +50,11 @@ pub(super) const META_BACKUP_SCHEDULE: &[u8] = b"backup_schedule";
 pub(super) const META_BACKUP_TURN: &[u8] = b"backup_turn";
 /// Key of the last good backup in [`Table::Meta`].
 pub(super) const META_BACKUP_GOOD: &[u8] = b"backup_good";
+
+/// Key prefix of the operators, by name, in [`Table::Meta`].
+pub(super) const META_OPERATOR: &[u8] = b"operator/";
+/// Key prefix of the operators' names, by certificate, in [`Table::Meta`].
+pub(super) const META_OPERATOR_CERTIFICATE: &[u8] = b"operator_certificate/";
 
 /// No key is longer, in bytes: three names with their lengths, and what stands before and behind them.
 pub const KEY_BYTES_MAX: usize = AccountId::BYTES_MAX + ContentId::BYTES_MAX + TrackName::BYTES_MAX + 64;
@@ -217,6 +223,16 @@ pub(super) fn node_key_key(id: NodeId) -> Vec<u8> {
 /// The key of what a node trusts, in [`Table::Meta`].
 pub(super) fn node_trust_key(id: NodeId) -> Vec<u8> {
     [META_NODE_TRUST, &id.to_be_bytes()].concat()
+}
+
+/// The key of an operator in [`Table::Meta`].
+pub(super) fn operator_key(name: &OperatorName) -> Vec<u8> {
+    [META_OPERATOR, name.as_str().as_bytes()].concat()
+}
+
+/// The key of the name of a certificate's holder in [`Table::Meta`].
+pub(super) fn operator_certificate_key(fingerprint: &Fingerprint) -> Vec<u8> {
+    [META_OPERATOR_CERTIFICATE, fingerprint.as_bytes()].concat()
 }
 
 pub(super) fn session_key(client: u64) -> Vec<u8> {

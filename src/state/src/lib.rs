@@ -24,6 +24,7 @@ mod named;
 mod node_keys;
 mod nodes;
 mod nonces;
+mod operators;
 mod policies;
 mod query;
 mod rebuild;
@@ -55,7 +56,7 @@ pub use deletion::DELETED_VERSIONS_MAX;
 pub use digest::Digest;
 pub use directories::enrolled_directory;
 pub use features::{
-    ACCOUNT_LIFE, FEATURE_LEVEL, PROVEN_PEERS, SCHEDULED_BACKUPS, level_of, version_of_level,
+    ACCOUNT_LIFE, FEATURE_LEVEL, OPERATORS, PROVEN_PEERS, SCHEDULED_BACKUPS, level_of, version_of_level,
 };
 pub use join_tokens::{TokenRefusal, check_join_token, join_tokens};
 pub use layout::KEY_BYTES_MAX;
@@ -64,6 +65,10 @@ pub use named::{RecordName, record_name};
 pub use node_keys::{KeyStanding, forget_node_keys, key_standing, registered_key, registered_keys};
 pub use nodes::{node, nodes};
 pub use nonces::NONCES_REMEMBERED_S;
+pub use operators::{
+    OPERATOR_CREDENTIALS_MAX, OPERATORS_MAX, OperatorCertificate, OperatorChange, OperatorCredential,
+    OperatorRecord, OperatorRefusal, Voucher, forget_operators, operator_of_certificate, operators,
+};
 pub use policies::{
     ListedPolicy, POLICIES_MAX, TooManyPolicies, attached_policy, default_policy, listed_policies,
     listed_policy, policies, policy, room_for_policy,

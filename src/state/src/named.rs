@@ -7,9 +7,10 @@ use serde::Serialize;
 use keymoot_model::Kid;
 
 use super::layout::{
-    META_AUTHORITY, META_DECLARATION, META_IDENTITY, META_KID_KEY, META_SERVER_SECRET, account_of_status,
-    content_of,
+    META_AUTHORITY, META_DECLARATION, META_IDENTITY, META_KID_KEY, META_OPERATOR, META_SERVER_SECRET,
+    account_of_status, content_of,
 };
+use super::operators::OperatorRecord;
 use super::record::{JoinTokenRecord, KidRecord, NodeRecord, PolicyEntry};
 use super::table::Table;
 use super::tables::StateError;
@@ -132,6 +133,10 @@ pub fn record_name(table: Table, key: &[u8], value: &[u8]) -> Result<Option<Reco
         Table::Meta if key == META_DECLARATION => RecordName::of_cluster("declaration of accounts"),
         Table::Meta if account_of_status(key).is_some() => {
             RecordName::of_account("status of an account", account_of_status(key).unwrap_or_default())
+        }
+        Table::Meta if key.starts_with(META_OPERATOR) => {
+            let operator: OperatorRecord = decode(table, value)?;
+            RecordName { name: Some(operator.name.to_string()), ..RecordName::of_cluster("operator") }
         }
         Table::Meta
         | Table::Tracks

@@ -6,6 +6,7 @@ use keymoot_model::{KeyRecord, NodeId, PolicyRecord, SeedRecord, Wrapped};
 
 use super::accounts::AccountRefusal;
 use super::join_tokens::TokenRefusal;
+use super::operators::OperatorRefusal;
 
 /// The outcome of one command.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -96,4 +97,6 @@ pub enum Response {
     AccountRefused(AccountRefusal),
     /// The node's certificates were revoked, so it gets no other one.
     CertificateRevoked,
+    /// The change of the operators was not made.
+    OperatorRefused(OperatorRefusal),
 }

@@ -13,6 +13,8 @@ use keymoot_model::{ClusterName, NodeId};
 
 /// The last labels of every identity. `.internal` is reserved for private use.
 const DOMAIN: &str = "keymoot.internal";
+/// How the name in the certificate of an operator begins, who is known by its digest.
+pub(crate) const OPERATOR_URI: &str = "keymoot://";
 
 /// The identity at the other end of a peer connection, proved by its certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -90,6 +92,7 @@ impl PeerIdentity {
         names.is_some_and(|names| {
             names.value.general_names.iter().any(|name| match name {
                 GeneralName::DNSName(name) => is_reserved(name),
+                GeneralName::URI(uri) => uri.starts_with(OPERATOR_URI),
                 _ => false,
             })
         })

@@ -14,13 +14,15 @@ use rcgen::{
 };
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use sha2::{Digest as _, Sha256};
 use time::{Duration, OffsetDateTime};
 use zeroize::Zeroizing;
 
 use keymoot_crypto::secret_file::{self, SecretFileError};
 use keymoot_crypto::{RandomError, SecretBytes, random_bytes};
-use keymoot_model::{ClusterName, NodeId};
+use keymoot_model::{ClusterName, Fingerprint, NodeId, OperatorName};
 
+use super::identity::OPERATOR_URI;
 use super::{NodeRequest, PeerIdentity};
 
 /// How long the authority is valid.
@@ -193,6 +195,32 @@ impl ClusterCa {
         self.issue(&name, vec![dns_name(&name)?], &[ExtendedKeyUsagePurpose::ClientAuth])
     }
 
+    /// Signs the certificate of an operator who made the key. Its name is none of a peer, so it opens no peer
+    /// connection.
+    ///
+    /// # Errors
+    /// [`PkiError`] when no certificate can be made.
+    pub fn issue_operator_for(
+        &self,
+        name: &OperatorName,
+        request: &NodeRequest,
+        life: StdDuration,
+    ) -> Result<OperatorIssued, PkiError> {
+        let params = self.operator_params(name, life)?;
+        let expires_at_s = u64::try_from(params.not_after.unix_timestamp()).unwrap_or(0);
+        let certificate = params.signed_by(&request.0.public_key, &self.issuer).map_err(PkiError::Make)?;
+        Ok(OperatorIssued::new(certificate.pem(), certificate.der(), expires_at_s))
+    }
+
+    fn operator_params(&self, name: &OperatorName, life: StdDuration) -> Result<CertificateParams, PkiError> {
+        let life = Duration::try_from(life).unwrap_or(LEAF_LIFE);
+        let uri = format!("{OPERATOR_URI}{}/operator/{name}", self.cluster);
+        let uri = SanType::URI(uri.try_into().map_err(PkiError::Make)?);
+        let mut params = leaf(name.as_str(), vec![uri], &[ExtendedKeyUsagePurpose::ClientAuth], life)?;
+        params.distinguished_name.push(DnType::OrganizationName, self.cluster.as_str());
+        Ok(params)
+    }
+
     /// Issues the certificate of an API listener on this host only: `localhost` and the loopback addresses.
     ///
     /// # Errors
@@ -273,6 +301,38 @@ impl Issued {
     }
 }
 
+/// A certificate of an operator.
+#[derive(Clone, Debug)]
+pub struct OperatorIssued {
+    pub certificate_pem: String,
+    pub fingerprint: Fingerprint,
+    /// Its end: seconds since 1970 UTC.
+    pub expires_at_s: u64,
+}
+
+impl OperatorIssued {
+    fn new(certificate_pem: String, der: &[u8], expires_at_s: u64) -> Self {
+        Self { certificate_pem, fingerprint: fingerprint_of(der), expires_at_s }
+    }
+
+    /// Reads the first certificate of a PEM text.
+    pub fn from_pem(pem: &str) -> Option<Self> {
+        let der = CertificateDer::from_pem_slice(pem.as_bytes()).ok()?;
+        Some(Self { certificate_pem: pem.to_owned(), ..Self::from_der(&der)? })
+    }
+
+    /// The same of a certificate in DER, without its PEM.
+    pub(crate) fn from_der(der: &[u8]) -> Option<Self> {
+        let (_, parsed) = x509_parser::parse_x509_certificate(der).ok()?;
+        let expires_at_s = u64::try_from(parsed.validity().not_after.timestamp()).ok()?;
+        Some(Self::new(String::new(), der, expires_at_s))
+    }
+}
+
+fn fingerprint_of(der: &[u8]) -> Fingerprint {
+    Fingerprint::from_bytes(Sha256::digest(der).into())
+}
+
 fn save_pair(
     certificate_pem: &str,
     key: &KeyPair,
@@ -325,6 +385,7 @@ fn dns_name(name: &str) -> Result<SanType, PkiError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::NodeKey;
 
     fn ca(name: &str) -> ClusterCa {
         ClusterCa::generate(&ClusterName::new(name).unwrap()).unwrap()
@@ -337,6 +398,20 @@ mod tests {
         assert_eq!(identity(ca.issue_node(3).unwrap()), Ok(PeerIdentity::Node(3)));
         assert_eq!(identity(ca.issue_operator().unwrap()), Ok(PeerIdentity::Operator));
         assert!(identity(ca.issue_loopback_api().unwrap()).is_err());
+    }
+
+    #[test]
+    fn an_operators_certificate_is_no_peers_and_is_known_by_its_digest() {
+        let (ca, dir) = (ca("moot"), tempfile::tempdir().unwrap());
+        let key = NodeKey::load_or_create(&dir.path().join("key.pem")).unwrap();
+        let request = NodeRequest::from_der(&key.request().unwrap()).unwrap();
+        let (name, life) = (OperatorName::new("alice").unwrap(), StdDuration::from_secs(3600));
+        let issued = ca.issue_operator_for(&name, &request, life).unwrap();
+        let read = OperatorIssued::from_pem(&issued.certificate_pem).unwrap();
+        assert_eq!((read.fingerprint, read.expires_at_s), (issued.fingerprint, issued.expires_at_s));
+        let der = CertificateDer::from_pem_slice(issued.certificate_pem.as_bytes()).unwrap();
+        assert!(PeerIdentity::from_certificate(&der, ca.cluster()).is_err(), "it opens the peer port");
+        assert!(PeerIdentity::is_claimed_by(&der), "it opens a listener of accounts");
     }
 
     #[test]

@@ -49,10 +49,12 @@ pub struct ApiTls {
     files: ApiTlsFiles,
     current: Arc<ArcSwap<Material>>,
     followed: FollowedFiles,
+    /// Whether it is the listener of operators.
+    for_operators: bool,
 }
 
 impl ApiTls {
-    /// Reads the files.
+    /// Reads the files of a listener for accounts.
     ///
     /// # Errors
     /// [`TlsError`], which names the file at fault.
@@ -60,19 +62,29 @@ impl ApiTls {
         let paths = [Some(&files.cert), Some(&files.key), files.client_ca.as_ref()];
         let followed = FollowedFiles::new(paths.into_iter().flatten().cloned().collect());
         let current = Arc::new(ArcSwap::from_pointee(Material::load(&files)?));
-        Ok(Self { files, current, followed })
+        Ok(Self { files, current, followed, for_operators: false })
+    }
+
+    /// The same of the listener for operators. It takes every certificate of the authority, whatever names are in it:
+    /// who is an operator is looked up at each request.
+    ///
+    /// # Errors
+    /// [`TlsError`], which names the file at fault.
+    pub fn load_for_operators(files: ApiTlsFiles) -> Result<Self, TlsError> {
+        Ok(Self { for_operators: true, ..Self::load(files)? })
     }
 
     /// The configuration of the listener: TLS 1.2 or 1.3. If an authority is configured, clients may show a
     /// certificate of it. A certificate of another authority ends the connection, and so does one of a node or an
-    /// operator, though the authority may be the cluster's; a client without one is accepted unless one is
-    /// required.
+    /// operator at a listener for accounts, though the authority may be the cluster's; a client without one is
+    /// accepted unless one is required.
     ///
     /// # Errors
     /// [`TlsError::Pair`] when the library cannot speak these versions.
     pub fn server_config(&self) -> Result<ServerConfig, TlsError> {
         let required = self.files.client_required;
-        let follower = Arc::new(Follower { current: self.current.clone(), required });
+        let (current, for_operators) = (self.current.clone(), self.for_operators);
+        let follower = Arc::new(Follower { current, required, for_operators });
         let builder = config::api_builder()?;
         let builder = match self.files.client_ca {
             // Without an authority no certificate can satisfy the requirement, so every client is refused.
@@ -107,6 +119,7 @@ struct Follower {
     current: Arc<ArcSwap<Material>>,
     /// Whether a client must show a certificate.
     required: bool,
+    for_operators: bool,
 }
 
 impl fmt::Debug for Follower {
@@ -149,7 +162,7 @@ impl ClientCertVerifier for Follower {
         now: UnixTime,
     ) -> Result<ClientCertVerified, rustls::Error> {
         let verified = self.clients()?.verify_client_cert(end_entity, intermediates, now)?;
-        match PeerIdentity::is_claimed_by(end_entity) {
+        match !self.for_operators && PeerIdentity::is_claimed_by(end_entity) {
             true => Err(CertificateError::ApplicationVerificationFailure.into()),
             false => Ok(verified),
         }

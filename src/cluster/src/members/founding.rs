@@ -13,12 +13,12 @@ use std::time::Duration;
 use openraft::errors::{InitializeError, RaftError};
 use tokio::time::Instant;
 
-use crate::settings::ClusterSettings;
+use crate::settings::{ClusterSettings, FoundingOperator};
 use keymoot_crypto::secret_file;
 use keymoot_crypto::{Keyring, WrapError};
-use keymoot_model::NodeId;
+use keymoot_model::{NodeId, Role};
 use keymoot_state as state;
-use keymoot_state::{AuthorityRecord, ClusterIdentity, Command};
+use keymoot_state::{AuthorityRecord, ClusterIdentity, Command, OperatorChange, Voucher};
 use keymoot_telemetry::LastingConditions;
 use keymoot_tls::{ClusterCa, PkiError, TrustedAuthorities};
 
@@ -41,6 +41,8 @@ const KEPT_BEFORE: &str = "offline.pem";
 pub(crate) struct Founding {
     authority: ClusterCa,
     file: PathBuf,
+    /// The operator that the cluster begins with.
+    operator: Option<FoundingOperator>,
 }
 
 impl Founding {
@@ -52,7 +54,7 @@ impl Founding {
         match &config.cluster.founding_ca_key_file {
             Some(file) if file.exists() => {
                 let authority = ClusterCa::load(&config.cluster.ca_file, file)?;
-                Ok(Some(Self { authority, file: file.clone() }))
+                Ok(Some(Self { authority, file: file.clone(), operator: config.founding_operator.clone() }))
             }
             _ => Ok(None),
         }
@@ -188,6 +190,14 @@ impl Founder {
             }
         }
         if let Some(held) = state::authority(&self.members.state)? {
+            // What makes the cluster is put away last: until then this is tried again.
+            if let Some(first) = self.first_operator(&held)? {
+                let deadline = Instant::now() + AUTHORITY_PATIENCE;
+                if let Err(error) = self.members.forwarder.replicate(vec![first], deadline).await {
+                    tracing::debug!(%error, "the first operator was not stored yet");
+                }
+                return Ok(());
+            }
             match self.pending().take() {
                 Some(founding) if founding.is_held(&held) => founding.delete_key(),
                 Some(founding) => tracing::error!(
@@ -220,6 +230,25 @@ impl Founder {
         {
             tracing::warn!(%error, unlogged, "the cluster's identity is not yet replicated");
         }
+    }
+
+    /// The operator whom the cluster begins with, until there is one of this name.
+    fn first_operator(&self, held: &AuthorityRecord) -> Result<Option<Command>, state::StateError> {
+        let pending = self.pending();
+        let founding = pending.as_ref().filter(|founding| founding.is_held(held));
+        let Some(operator) = founding.and_then(|founding| founding.operator.as_ref()) else {
+            return Ok(None);
+        };
+        let level = state::cluster_identity(&self.members.state)?.map_or(0, |own| own.feature_level);
+        let FoundingOperator { name, fingerprint, expires_at_s } = operator.clone();
+        // A keyring may have vouched for another one meanwhile.
+        let is_known = state::operators(&self.members.state)?.iter().any(|known| known.name == name);
+        if level < state::OPERATORS || is_known {
+            return Ok(None);
+        }
+        let (roles, voucher) = (Role::ALL.to_vec(), Voucher::Founder);
+        let change = OperatorChange::Add { name, roles, fingerprint, expires_at_s, voucher };
+        Ok(Some(Command::ChangeOperators(Box::new(change))))
     }
 
     fn pending(&self) -> std::sync::MutexGuard<'_, Option<Founding>> {

@@ -166,8 +166,12 @@ impl Members {
     ) -> Result<ChangePlan, Unanswered> {
         let mut turn = self.change_turn.lock().await;
         let mut view = self.members_view(&mut turn).await?;
-        if let Change::TransferLeader(to) = request.change {
-            view.unfit = self.unfit_to_lead(to).await.map_err(|_| Unanswered::Retry)?;
+        match request.change {
+            Change::TransferLeader(to) => {
+                view.unfit = self.unfit_to_lead(to).await.map_err(|_| Unanswered::Retry)?;
+            }
+            Change::Demote(_) | Change::Remove(_) => self.ask_voters(&mut view).await,
+            Change::Promote(_) | Change::Address(..) | Change::AddLearner(..) => {}
         }
         let mut plan = plan::plan(&view, &request);
         if request.dry_run || plan.verdict != Verdict::Ready {

@@ -1,6 +1,7 @@
 //! The members of the cluster: joining, membership changes, leader transfer, and the task that
 //! reconciles them.
 
+pub(crate) mod answering;
 pub(crate) mod authority;
 pub(crate) mod authority_change;
 pub(crate) mod candidacy;

@@ -16,6 +16,7 @@ use crate::members::membership::Members;
 use crate::members::renewal::CertificateRenewal;
 use crate::ops::credential_uses::UseRegistry;
 use crate::ops::operator_commands::OperatorCommands;
+use crate::ops::operators::OperatorService;
 use crate::ops::rewrap::RewrapService;
 use crate::ops::status::StatusService;
 use crate::raft::state_view::StateView;
@@ -38,6 +39,7 @@ pub(crate) struct AdminService {
     /// `None` in a simulation.
     pub renewal: Option<Arc<CertificateRenewal>>,
     pub authority: AuthorityReplacement,
+    pub operators: OperatorService,
 }
 
 impl AdminService {
@@ -51,10 +53,33 @@ impl AdminService {
         Ok(query(&self.state)?.into())
     }
 
-    /// Answers an operator.
+    /// Answers a tool that proved a master key.
     pub(crate) async fn administer(&self, request: AdminRequest) -> AdminResponse {
+        let answer = match self.check_keyring_is_enough(&request) {
+            Ok(()) => self.answer(request).await,
+            Err(error) => Err(error),
+        };
+        answer.unwrap_or_else(|error| AdminResponse::Refused(error.to_string()))
+    }
+
+    /// In a cluster that has operators, who grants something has a name and a role. Revoked ones count: whoever
+    /// holds a keyring can add another one, and that stands in the status.
+    fn check_keyring_is_enough(&self, request: &AdminRequest) -> Result<(), ClusterError> {
+        if request.is_open_to_keyring() || state::operators(&self.state)?.is_empty() {
+            return Ok(());
+        }
+        Err(ClusterError::Refused(
+            "this cluster has operators, so this is asked by one of them over the admin API and not by proof of \
+             the keyring: pass --operator FILE, or set admin.listen and admin.credential_file. keymoot operator \
+             add NAME --role ROLE --by-keyring makes a credential"
+                .into(),
+        ))
+    }
+
+    /// Answers whoever may ask.
+    pub(crate) async fn answer(&self, request: AdminRequest) -> Result<AdminResponse, ClusterError> {
         let deadline = Instant::now() + ADMIN_DEADLINE;
-        let answer = match request {
+        match request {
             AdminRequest::Status => {
                 self.status.status().map(|status| AdminResponse::Status(Box::new(status)))
             }
@@ -117,8 +142,12 @@ impl AdminService {
             AdminRequest::JoinTokens => {
                 self.read(deadline, state::join_tokens).await.map(AdminResponse::JoinTokens)
             }
-        };
-        answer.unwrap_or_else(|error| AdminResponse::Refused(error.to_string()))
+            AdminRequest::EnrolOperator(enrolment) => self
+                .operators
+                .add_for_keyring(*enrolment, deadline)
+                .await
+                .map(|it| AdminResponse::OperatorEnrolled(Box::new(it))),
+        }
     }
 
     fn renew_certificate(&self) -> Result<AdminResponse, ClusterError> {

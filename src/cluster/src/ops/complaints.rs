@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use keymoot_model::NodeId;
 use keymoot_state as state;
+use keymoot_state::{OperatorRecord, Voucher};
 
 use crate::members::certificate::CertificateReport;
 use crate::ops::damage::DamageReport;
@@ -34,9 +35,9 @@ impl Complaints {
 
     /// Everything that is amiss now, each as `problem; remedy`.
     pub(crate) fn list(&self) -> Vec<String> {
-        let (damage, lack) = (self.damage.damage(), self.keyring.lack());
-        let certificate = self.certificate.complaint();
-        damage.into_iter().chain(lack).chain(certificate).chain(self.restored()).collect()
+        let own =
+            self.damage.damage().into_iter().chain(self.keyring.lack()).chain(self.certificate.complaint());
+        own.chain(self.restored()).chain(self.unacknowledged_operators()).collect()
     }
 
     /// What a restored backup brought back and nobody has confirmed.
@@ -47,6 +48,22 @@ impl Complaints {
              credentials and suspend the accounts that must not come back, then keymoot account confirm --all",
             accounts.len()
         ))
+    }
+
+    /// Operators whom nobody but a keyring vouched for. A state that cannot be read is complained of elsewhere.
+    fn unacknowledged_operators(&self) -> Vec<String> {
+        let all = state::operators(&self.state).unwrap_or_default();
+        let all = all.iter().filter(|operator| operator.revoked_at_ms.is_none());
+        let complaint = |operator: &OperatorRecord| match &operator.voucher {
+            Voucher::Keyring { node, acknowledged_by: None } => Some(format!(
+                "operator {name} was added at node {node} by proof of a master key, and no operator has \
+                 acknowledged it; if it is meant: keymoot operator acknowledge {name}; if not: keymoot operator \
+                 revoke {name}",
+                name = operator.name
+            )),
+            _ => None,
+        };
+        all.filter_map(complaint).collect()
     }
 
     /// The nodes whose state differs, each with `problem; remedy`.

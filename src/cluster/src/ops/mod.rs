@@ -9,6 +9,7 @@ pub(crate) mod disk_watch;
 pub(crate) mod monitor;
 pub(crate) mod operator_commands;
 mod operator_rules;
+pub(crate) mod operators;
 pub(crate) mod peer_watch;
 pub(crate) mod rewrap;
 pub(crate) mod status;

@@ -56,7 +56,7 @@ pub(crate) struct Foundation {
     /// a nonce. The new authority is put into the state through Raft, once the cluster runs.
     pub forget_authority: bool,
     /// The accounts that a backup brings back, and when it was made: they are suspended until an operator confirms
-    /// them.
+    /// them. Its operators are forgotten.
     pub suspend: Option<(Vec<Account>, u64)>,
 }
 
@@ -90,6 +90,7 @@ fn fill(
     }
     if let Some((accounts, made_at_ms)) = &foundation.suspend {
         machine.suspend_restored(accounts, *made_at_ms).map_err(RebuildError::State)?;
+        machine.forget_operators().map_err(RebuildError::State)?;
     }
     let members: Vec<NodeId> = foundation.members.keys().copied().collect();
     machine.forget_node_keys(&members).map_err(RebuildError::State)?;

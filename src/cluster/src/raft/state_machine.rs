@@ -159,6 +159,11 @@ impl StateMachine {
         self.change(|run| state::suspend_restored(run, accounts, made_at_ms))
     }
 
+    /// Forgets the operators. Only for a state without a running node.
+    pub(crate) fn forget_operators(&mut self) -> io::Result<()> {
+        self.change(state::forget_operators)
+    }
+
     fn change(
         &self,
         change: impl FnOnce(&mut Transaction<'_, StateView>) -> Result<(), state::StateError>,

@@ -12,6 +12,7 @@ use keymoot_state::{
 
 use crate::wire::authority::AuthorityProgress;
 use crate::wire::membership_change::{ChangePlan, ChangeRequest};
+use crate::wire::operators::{EnrolledCertificate, OperatorEnrolment};
 use crate::wire::rewrap::{KeyringStatus, RewrapMark, Rewrapped};
 
 /// A request of an operator.
@@ -66,6 +67,41 @@ pub enum AdminRequest {
     /// What the node's configuration permits and should not. Only for a peer of
     /// [`PeerVersion::Fourth`](keymoot_crypto::PeerVersion::Fourth).
     Notices,
+    /// Add an operator on the word of the keyring that this connection proved. Only for a cluster of
+    /// feature level 4 or higher.
+    EnrolOperator(Box<OperatorEnrolment>),
+}
+
+impl AdminRequest {
+    /// Whether a proof of the keyring is enough in a cluster that has operators: it changes nothing, or is what
+    /// a machine's own administrator does (nodes come and go, backups are taken), or makes an operator.
+    pub(crate) fn is_open_to_keyring(&self) -> bool {
+        match self {
+            Self::Propose(command) => matches!(
+                **command,
+                Command::PutJoinToken(_) | Command::RevokeJoinToken { .. } | Command::NoteGoodBackup(_)
+            ),
+            Self::Rewrap(_) | Self::Authority { step: true } => false,
+            Self::Status
+            | Self::Initialize(_)
+            | Self::Accounts
+            | Self::Policies(_)
+            | Self::Keyring { .. }
+            | Self::Change(_)
+            | Self::JoinTokens
+            | Self::Backups
+            | Self::Complaints
+            | Self::AccountDetails(_)
+            | Self::CredentialUses
+            | Self::Contents(_)
+            | Self::PolicyUses { .. }
+            | Self::NodeKeys
+            | Self::RenewCertificate
+            | Self::Authority { step: false }
+            | Self::Notices
+            | Self::EnrolOperator(_) => true,
+        }
+    }
 }
 
 /// Which page of what an account has.
@@ -123,6 +159,7 @@ pub enum AdminResponse {
     Authority(AuthorityProgress),
     /// Each as `problem; remedy`.
     Notices(Vec<String>),
+    OperatorEnrolled(Box<EnrolledCertificate>),
 }
 
 /// A node's view of the cluster.

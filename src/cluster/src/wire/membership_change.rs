@@ -22,6 +22,7 @@ pub enum Change {
 
 /// A change, and how it is to be made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ChangeRequest {
     pub change: Change,
     /// Make the change even if the voters that are up would be no majority.

@@ -146,7 +146,8 @@ impl Request {
                 AdminRequest::Notices
                 | AdminRequest::NodeKeys
                 | AdminRequest::RenewCertificate
-                | AdminRequest::Authority { .. },
+                | AdminRequest::Authority { .. }
+                | AdminRequest::EnrolOperator(_),
             ) => version >= PeerVersion::Fourth,
             _ => true,
         }

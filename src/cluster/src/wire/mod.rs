@@ -8,6 +8,7 @@ pub(crate) mod greeting;
 pub(crate) mod join;
 pub(crate) mod membership_change;
 pub(crate) mod message;
+pub(crate) mod operators;
 pub(crate) mod raft_codec;
 pub(crate) mod raft_types;
 pub(crate) mod report;

@@ -8,6 +8,7 @@ use keymoot_model::NodeId;
 
 /// The progress of a walk through the state: the last record that was read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct RewrapMark {
     pub(crate) table: u32,
     pub(crate) key: Vec<u8>,

@@ -9,8 +9,10 @@
 use keymoot_codec as codec;
 use keymoot_codec::Kind;
 use keymoot_crypto::{Keyring, ProofRefusal, UnwrapError};
-use keymoot_model::{Auxiliary, NodeId, Period, SeedId, SeedRecord};
-use keymoot_state::{BackupProgress, BackupSchedule, Command, GoodBackup, NewKey, NewSeed, Proposal};
+use keymoot_model::{Auxiliary, NodeId, Period, Role, SeedId, SeedRecord};
+use keymoot_state::{
+    BackupProgress, BackupSchedule, Command, GoodBackup, NewKey, NewSeed, OperatorChange, Proposal,
+};
 
 use crate::settings::RaftSection;
 
@@ -79,7 +81,8 @@ const fn behalf(command: &Command) -> Behalf {
         | Command::AdmitNode(_)
         | Command::SetLearner { .. }
         | Command::RemoveNode { .. }
-        | Command::Rewrap { .. } => Behalf::Cluster,
+        | Command::Rewrap { .. }
+        | Command::ChangeOperators(_) => Behalf::Cluster,
         // Nodes of earlier versions made it of their accounts files, which may be older than the accounts.
         Command::PutAccount { if_absent: false, .. } => Behalf::Nobody,
     }
@@ -184,6 +187,15 @@ fn check_content(command: &Command, keyring: Option<&Keyring>) -> Result<(), Rig
             BackupProgress::UnderWay(_) => true,
             BackupProgress::Good(good) => is_within_bounds(good),
             BackupProgress::Failed(reason) => reason.len() <= FACT_BYTES_MAX,
+        }),
+        Command::ChangeOperators(change) => bounded(match &**change {
+            OperatorChange::Add { roles, .. } | OperatorChange::SetRoles { roles, .. } => {
+                roles.len() <= Role::ALL.len()
+            }
+            OperatorChange::AddCertificate { .. }
+            | OperatorChange::RevokeCertificate { .. }
+            | OperatorChange::Revoke { .. }
+            | OperatorChange::Acknowledge { .. } => true,
         }),
         Command::DeleteKey { .. }
         | Command::SpendNonce { .. }

@@ -64,6 +64,8 @@ pub(crate) struct TlsOf<'c> {
     pub client_ca: &'c Option<PathBuf>,
     /// Whether each client must show one.
     pub client_required: bool,
+    /// Whether the clients are operators.
+    pub for_operators: bool,
 }
 
 impl Listener<'_> {
@@ -126,12 +128,13 @@ impl Listener<'_> {
 
     /// Its TLS, if it has a certificate; it follows its files from now on.
     fn followed_tls(&self) -> Result<Option<ServerConfig>, TlsError> {
-        let TlsOf { cert: Some(cert), key: Some(key), client_ca, client_required } = self.tls else {
+        let TlsOf { cert: Some(cert), key: Some(key), client_ca, client_required, for_operators } = self.tls
+        else {
             return Ok(None);
         };
         let (cert, key, client_ca) = (cert.clone(), key.clone(), client_ca.clone());
         let files = ApiTlsFiles { cert, key, client_ca, client_required };
-        let tls = ApiTls::load(files)?;
+        let tls = if for_operators { ApiTls::load_for_operators(files)? } else { ApiTls::load(files)? };
         let mut config = tls.server_config()?;
         config.alpn_protocols.push(b"http/1.1".to_vec());
         actix_web::rt::spawn(follow_files(tls, self.metrics.clone(), self.name));

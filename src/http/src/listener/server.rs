@@ -51,6 +51,7 @@ pub fn listen(
             key: &http.tls_key_file,
             client_ca: &http.tls_client_ca_file,
             client_required: false,
+            for_operators: false,
         },
     };
     serve(listener, Site { api, routes: &API, packagers: None })
@@ -80,6 +81,7 @@ pub fn listen_for_packagers(
             key: &packager.tls_key_file,
             client_ca: &packager.tls_client_ca_file,
             client_required: packager.tls_client_ca_file.is_some(),
+            for_operators: false,
         },
     };
     let packagers = Some(PackagerContext::new(config));

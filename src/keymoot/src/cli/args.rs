@@ -13,12 +13,26 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use keymoot_cluster::settings::MemberAddress;
 
-/// Which configuration a command uses.
+/// Which node's configuration a command uses that works with the node's own files.
 #[derive(Clone, Debug, Args)]
+pub struct NodeConfigArg {
+    /// The configuration file; without one, defaults and the environment.
+    #[arg(long, value_name = "FILE", env = "KEYMOOT_CONFIG")]
+    pub config: Option<PathBuf>,
+}
+
+/// Who types a command, and which node is asked.
+#[derive(Clone, Debug, Default, Args)]
 pub struct ConfigArg {
     /// The configuration file; without one, defaults and the environment.
     #[arg(long, value_name = "FILE", env = "KEYMOOT_CONFIG")]
     pub config: Option<PathBuf>,
+    /// Ask this node over the admin API, from anywhere, instead of the configured one.
+    #[arg(long, value_name = "ID=HOST:PORT", env = "KEYMOOT_ADMIN", requires = "operator")]
+    pub admin: Option<MemberAddress>,
+    /// The operator's credential, as keymoot operator add writes it, instead of admin.credential_file.
+    #[arg(long, value_name = "FILE", env = "KEYMOOT_OPERATOR")]
+    pub operator: Option<PathBuf>,
 }
 
 /// How a command prints what it found.
@@ -36,7 +50,7 @@ pub enum OutputFormat {
 pub struct ServeArgs {
     /// The configuration.
     #[command(flatten)]
-    pub config: ConfigArg,
+    pub config: NodeConfigArg,
     /// End when the process of this id, which must be the parent, ends. For `keymoot dev`.
     #[arg(long, hide = true, value_name = "PID")]
     pub die_with_parent: Option<i32>,
@@ -101,7 +115,7 @@ pub enum ClusterCommand {
 pub struct ClusterInitArgs {
     /// The configuration of one of the nodes.
     #[command(flatten)]
-    pub config: ConfigArg,
+    pub config: NodeConfigArg,
     /// A node that votes, with the address that other nodes dial. Repeat it for each node.
     #[arg(long = "member", value_name = "ID=HOST:PORT", required = true)]
     pub members: Vec<MemberAddress>,

@@ -43,7 +43,7 @@ pub fn run(command: ClusterCommand) -> Result<(), Failure> {
 }
 
 async fn init(args: ClusterInitArgs) -> Result<(), Failure> {
-    let operator = Operator::new(args.config.config.as_deref())?;
+    let operator = Operator::by_keyring(args.config.config.as_deref())?;
     let members = args.members.iter().map(|member| (member.id, member.address.to_string())).collect();
     match operator.ask(AdminRequest::Initialize(members)).await? {
         AdminResponse::Initialized(true) => {

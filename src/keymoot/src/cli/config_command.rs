@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::Failure;
-use super::args::{ConfigArg, OutputFormat};
+use super::args::{NodeConfigArg, OutputFormat};
 use crate::config::{Loaded, Setting};
 use keymoot_command::{Column, Table};
 
@@ -22,7 +22,7 @@ pub enum ConfigCommand {
 pub struct ShowArgs {
     /// The configuration.
     #[command(flatten)]
-    pub config: ConfigArg,
+    pub config: NodeConfigArg,
     /// How to print it.
     #[arg(long, value_enum, default_value_t)]
     pub output: OutputFormat,

@@ -55,7 +55,7 @@ async fn list(args: ContentListArgs) -> Result<(), Failure> {
     let after = args.after.as_deref().map(|mark| URL_SAFE_NO_PAD.decode(mark)).transpose().map_err(|_| {
         Failure::misuse("--after is no mark of a page").hint("give it as the page before printed it")
     })?;
-    let operator = Operator::new(args.config.config.as_deref())?;
+    let operator = Operator::new(&args.config)?;
     let query =
         ContentsQuery { account: args.account, content: args.content, after, versions_max: args.limit };
     let AdminResponse::Contents(page) = operator.ask(AdminRequest::Contents(query)).await? else {

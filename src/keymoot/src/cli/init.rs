@@ -9,10 +9,13 @@ use clap::Args;
 use super::Failure;
 use super::node_files::{NodeArgs, NodeConfig, NodeDirectory};
 use super::operator::say;
+use keymoot_cluster::OPERATOR_CERTIFICATE_LIFE;
 use keymoot_crypto::{Keyring, secret_file};
-use keymoot_model::ClusterName;
+use keymoot_model::{ClusterName, OperatorName};
 use keymoot_tls::ClusterCa;
 
+/// The first operator's credential.
+const OPERATOR: &str = "operator.pem";
 /// The id of the first node.
 const FIRST: u64 = 1;
 
@@ -26,6 +29,9 @@ pub struct InitArgs {
     /// cluster holds the key, wrapped under the master key.
     #[arg(long, value_name = "FILE")]
     pub keep_ca_key: Option<PathBuf>,
+    /// The first operator, who may do everything; the credential is operator.pem in the node's directory.
+    #[arg(long, value_name = "NAME", default_value = "admin")]
+    pub operator: OperatorName,
     /// Where the node lives and listens.
     #[command(flatten)]
     pub node: NodeArgs,
@@ -38,11 +44,12 @@ pub struct InitArgs {
 pub fn run(args: InitArgs) -> Result<(), Failure> {
     args.node.peer_address()?;
     let directory = NodeDirectory::open(&args.node.dir)?;
-    let [ca, ca_key, cert, key, ring] =
-        ["ca.pem", "ca-key.pem", "node.pem", "node-key.pem", "keyring.toml"].map(|name| directory.file(name));
+    let [ca, ca_key, cert, key, ring, operator] =
+        ["ca.pem", "ca-key.pem", "node.pem", "node-key.pem", "keyring.toml", OPERATOR]
+            .map(|name| directory.file(name));
     let kept = args.keep_ca_key.as_ref();
-    if let Some(file) = [&ca, &ca_key, &cert, &key, &ring].into_iter().chain(kept).find(|file| file.exists())
-    {
+    let files = [&ca, &ca_key, &cert, &key, &ring, &operator];
+    if let Some(file) = files.into_iter().chain(kept).find(|file| file.exists()) {
         return Err(Failure::misuse(format!("{} exists and is not overwritten", file.display()))
             .hint("take an empty --dir, and a new file for --keep-ca-key"));
     }
@@ -53,6 +60,9 @@ pub fn run(args: InitArgs) -> Result<(), Failure> {
     }
     authority.issue_node(FIRST).and_then(|issued| issued.save_new(&cert, &key)).map_err(Failure::runtime)?;
     Keyring::save_new(&ring).map_err(Failure::runtime)?;
+    let credential = authority.issue_operator_credential(&args.operator, OPERATOR_CERTIFICATE_LIFE);
+    let credential = credential.map_err(Failure::runtime)?;
+    secret_file::create(&operator, credential.as_bytes()).map_err(Failure::runtime)?;
     let config = NodeConfig {
         cluster: &args.name,
         id: FIRST,
@@ -65,6 +75,7 @@ pub fn run(args: InitArgs) -> Result<(), Failure> {
         members: &[],
         founding: true,
         signs: true,
+        operator_file: Some(OPERATOR.as_ref()),
     };
     directory.write_public("keymoot.toml", &config.text()?)?;
     say(&next_steps(&args, &directory)?);
@@ -83,10 +94,14 @@ fn next_steps(args: &InitArgs, directory: &NodeDirectory) -> Result<String, Fail
          4. On the next machine, with a copy of keyring.toml (mode 0600):\n     \
          keymoot cluster join --token TOKEN --member {here} --dir DIR --keyring keyring.toml \\\n       \
          --listen 0.0.0.0:9081 --advertise HOST:9081\n     keymoot serve --config DIR/keymoot.toml\n\
-         5. See how the cluster is:\n     keymoot cluster status --config {config}\n\
-         6. Have it take backups, into a directory that each node can write to:\n     \
+         5. Commands with this configuration are those of the operator {operator}, who may do everything; the\n   \
+         credential is operator.pem. Add one for each person, and renew yours within 90 days:\n     \
+         keymoot operator add NAME --role viewer --config {config}\n     keymoot operator renew --config {config}\n\
+         6. See how the cluster is:\n     keymoot cluster status --config {config}\n\
+         7. Have it take backups, into a directory that each node can write to:\n     \
          keymoot backup schedule set --config {config} --every 6h --keep 14 --directory DIR\n",
         name = args.name,
+        operator = args.operator,
         dir = args.node.dir.display(),
     ))
 }
@@ -97,6 +112,7 @@ mod tests {
     use crate::cli::node_files::ProfileArg;
     use crate::cli::tls_args::TlsArgs;
     use crate::config::Loaded;
+    use keymoot_tls::OperatorCredential;
     use keymoot_tls::PeerCredentials;
     use keymoot_tls::PeerIdentity;
 
@@ -106,11 +122,17 @@ mod tests {
             listen: "127.0.0.1:9081".parse().unwrap(),
             advertise: None,
             http_listen: "127.0.0.1:8081".parse().unwrap(),
+            admin_listen: None,
             tls: TlsArgs::default(),
             zone: "west".into(),
             profile: ProfileArg::Lan,
         };
-        InitArgs { name: ClusterName::new("moot").unwrap(), keep_ca_key: None, node }
+        InitArgs {
+            name: ClusterName::new("moot").unwrap(),
+            keep_ca_key: None,
+            operator: OperatorName::new("alice").unwrap(),
+            node,
+        }
     }
 
     #[test]
@@ -143,6 +165,8 @@ mod tests {
             1,
             "a copy of the CA's key was made unasked"
         );
+        let operator = OperatorCredential::load(&config.admin.credential_file.unwrap()).unwrap();
+        assert_eq!((operator.name.as_str(), operator.cluster.as_str()), ("alice", "moot"));
         assert!(run(args(&home)).is_err());
         std::fs::remove_file(home.join("keymoot.toml")).unwrap();
         let said = run(args(&home)).unwrap_err().to_string();

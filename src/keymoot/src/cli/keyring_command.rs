@@ -99,15 +99,15 @@ pub fn run(command: KeyringCommand) -> Result<(), Failure> {
             println!("activate the key on each: keymoot keyring activate FILE {id} --config F");
         }
         KeyringCommand::Activate { path, id, config, force } => {
-            block_on(rewrap::activate(&path, &MasterKeyId(id.clone()), config.config.as_deref(), force))?;
+            block_on(rewrap::activate(&path, &MasterKeyId(id.clone()), &config, force))?;
             println!("new secrets are wrapped under {id} by every node with this file");
         }
         KeyringCommand::Status { config, output } => {
-            block_on(rewrap::status(config.config.as_deref(), output))?;
+            block_on(rewrap::status(&config, output))?;
         }
-        KeyringCommand::Rewrap { config } => block_on(rewrap::rewrap(config.config.as_deref()))?,
+        KeyringCommand::Rewrap { config } => block_on(rewrap::rewrap(&config))?,
         KeyringCommand::Remove { path, id, config } => {
-            block_on(rewrap::remove(&path, &MasterKeyId(id), config.config.as_deref()))?;
+            block_on(rewrap::remove(&path, &MasterKeyId(id), &config))?;
         }
         KeyringCommand::List { path } => say(&listing(&Keyring::load(&path).map_err(failure)?)),
     }

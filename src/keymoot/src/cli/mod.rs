@@ -6,6 +6,7 @@
 //! or configuration, after which nothing was started or bound, 130 interrupted.
 
 pub mod account;
+mod admin_api;
 pub mod args;
 pub mod backup;
 mod certificates;
@@ -22,6 +23,7 @@ pub mod keyring_command;
 mod lifeline;
 mod node_files;
 mod operator;
+pub mod operator_command;
 pub mod policy;
 pub mod recover;
 mod rewrap;
@@ -76,6 +78,9 @@ enum Command {
     /// List what an account has: contents, tracks, versions and key ids, never a key.
     #[command(subcommand)]
     Content(content::ContentCommand),
+    /// Say who administers the cluster, and what they may do.
+    #[command(subcommand)]
+    Operator(operator_command::args::OperatorCommand),
     /// Get, create, rotate, schedule and delete content keys, as a scrambler does.
     #[command(subcommand)]
     Key(key::KeyCommand),
@@ -120,6 +125,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Backup(command) => backup::run(command),
         Command::Account(command) => account::run(command),
         Command::Content(command) => content::run(command),
+        Command::Operator(command) => operator_command::run(command),
         Command::Key(command) => key::run(command),
         Command::Policy(command) => policy::run(command),
         Command::Scramble(args) => scramble::run(args),

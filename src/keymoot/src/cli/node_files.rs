@@ -14,6 +14,9 @@ use keymoot_crypto::secret_file;
 use keymoot_model::ClusterName;
 use keymoot_model::NodeId;
 
+/// The difference between a node's peer port and its operators' port.
+const ADMIN_OFFSET: u16 = 500;
+
 /// Where a new node lives and listens.
 #[derive(Clone, Debug, Args)]
 pub struct NodeArgs {
@@ -32,6 +35,9 @@ pub struct NodeArgs {
     /// How clients are served.
     #[command(flatten)]
     pub tls: TlsArgs,
+    /// Where operators connect to. If it is not said: on loopback, at the port 500 below that of --listen.
+    #[arg(long, value_name = "ADDRESS")]
+    pub admin_listen: Option<SocketAddr>,
     /// The data centre or rack that the node is in.
     #[arg(long, value_name = "ZONE", default_value = "")]
     pub zone: String,
@@ -70,6 +76,13 @@ impl NodeArgs {
         let dialled = self.advertise.as_ref().map(|address| address.host().to_owned());
         let listens = [self.http_listen, self.listen].map(|address| address.ip().to_string());
         dialled.into_iter().chain(listens).collect()
+    }
+
+    /// Where operators connect to; `None` where no port is left for them.
+    fn admin_address(&self) -> Option<SocketAddr> {
+        let beside =
+            || Some(SocketAddr::from(([127, 0, 0, 1], self.listen.port().checked_sub(ADMIN_OFFSET)?)));
+        self.admin_listen.or_else(beside)
     }
 }
 
@@ -141,6 +154,8 @@ pub(super) struct NodeConfig<'a> {
     pub founding: bool,
     /// Whether the cluster's authority signs certificates.
     pub signs: bool,
+    /// The credential of whoever types commands with this configuration.
+    pub operator_file: Option<&'a Path>,
 }
 
 impl NodeConfig<'_> {
@@ -191,6 +206,12 @@ impl NodeConfig<'_> {
             args.http_listen,
             path(self.keyring_file)
         ));
+        if let Some(address) = args.admin_address() {
+            text.push_str(&format!("\n[admin]\nlisten = \"{address}\"\n"));
+            if let Some(file) = self.operator_file {
+                text.push_str(&format!("credential_file = {}\n", path(file)));
+            }
+        }
         Ok(text)
     }
 }
@@ -208,6 +229,7 @@ mod tests {
             advertise: Some("km-1.example.net:9081".parse().unwrap()),
             http_listen: "127.0.0.1:8081".parse().unwrap(),
             tls: TlsArgs { http_names: vec!["drm.example.net".parse().unwrap()], ..TlsArgs::default() },
+            admin_listen: None,
             zone: "we\"st".into(),
             profile: ProfileArg::Wan,
         }
@@ -230,6 +252,7 @@ mod tests {
             members: &[(4, "own:1".into()), (1, "km-1:9081".into()), (3, "km-3:9081".into())],
             founding: true,
             signs: true,
+            operator_file: Some(Path::new("operator.pem")),
         };
         let directory = NodeDirectory::open(dir.path()).unwrap();
         directory.write_public("keymoot.toml", &text.text().unwrap()).unwrap();
@@ -246,6 +269,7 @@ mod tests {
             (config.http.tls, names.join(" ")),
             (TlsSource::Cluster, "drm.example.net km-1.example.net".into())
         );
+        assert_eq!(config.admin.listen, Some("127.0.0.1:8581".parse().unwrap()));
         assert_eq!(config.keys.keyring_file, Path::new("/etc/keyring.toml"));
         assert!(NodeDirectory::open(dir.path()).is_err(), "a node lives there");
     }

@@ -10,7 +10,7 @@ use serde_json::json;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::args::{ConfigArg, OutputFormat};
+use super::args::{NodeConfigArg, OutputFormat};
 use super::certificates;
 use super::operator::say;
 use super::{Failure, FailureKind};
@@ -23,7 +23,7 @@ use keymoot_cluster::{AuthorityPlan, Divergence, LogPosition};
 pub struct ClusterRecoverArgs {
     /// The configuration of the survivor, which must not run.
     #[command(flatten)]
-    pub config: ConfigArg,
+    pub config: NodeConfigArg,
     /// Show what the node has, and change nothing. With several survivors, recover the one with the highest
     /// term of its last entry, and of those the one with the highest index.
     #[arg(long)]

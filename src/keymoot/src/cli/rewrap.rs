@@ -9,7 +9,7 @@ use serde_json::json;
 use tokio::time::{Instant, sleep};
 
 use super::Failure;
-use super::args::OutputFormat;
+use super::args::{ConfigArg, OutputFormat};
 use super::operator::{Operator, say, unexpected};
 use keymoot_cluster::{AdminRequest, AdminResponse, KeyringStatus};
 use keymoot_command::{Column, Table};
@@ -33,7 +33,7 @@ struct RewrapProgress {
 }
 
 /// Shows which master keys each member has, and how many secrets stand under each.
-pub(super) async fn status(config: Option<&Path>, output: OutputFormat) -> Result<(), Failure> {
+pub(super) async fn status(config: &ConfigArg, output: OutputFormat) -> Result<(), Failure> {
     let seen = look(&Operator::new(config)?).await?;
     say(&match output {
         OutputFormat::Table => table(&seen),
@@ -43,7 +43,7 @@ pub(super) async fn status(config: Option<&Path>, output: OutputFormat) -> Resul
 }
 
 /// Puts everything under the active master key, and says how far it is.
-pub(super) async fn rewrap(config: Option<&Path>) -> Result<(), Failure> {
+pub(super) async fn rewrap(config: &ConfigArg) -> Result<(), Failure> {
     let operator = Operator::new(config)?;
     let active = agreed_active(&look(&operator).await?)?;
     let (mut after, mut records, mut exchanged) = (None, 0, 0);
@@ -78,7 +78,7 @@ pub(super) async fn rewrap(config: Option<&Path>) -> Result<(), Failure> {
 }
 
 /// Removes a master key from a file, when nothing of the cluster stands under it.
-pub(super) async fn remove(path: &Path, id: &MasterKeyId, config: Option<&Path>) -> Result<(), Failure> {
+pub(super) async fn remove(path: &Path, id: &MasterKeyId, config: &ConfigArg) -> Result<(), Failure> {
     let seen = look(&Operator::new(config)?).await?;
     if let Some(count) = seen.secrets.get(&id.0) {
         return Err(Failure::because(format!("{count} secrets stand under master key {id}"))
@@ -111,7 +111,7 @@ pub(super) async fn remove(path: &Path, id: &MasterKeyId, config: Option<&Path>)
 pub(super) async fn activate(
     path: &Path,
     id: &MasterKeyId,
-    config: Option<&Path>,
+    config: &ConfigArg,
     force: bool,
 ) -> Result<(), Failure> {
     let ring = Keyring::load(path).map_err(Failure::usage)?;

@@ -4,6 +4,7 @@
 //! the actors and the HTTP workers runs beside it, so that neither can starve the other of threads.
 
 mod end;
+mod operators;
 mod own_certificate;
 
 use std::path::PathBuf;
@@ -20,6 +21,7 @@ use super::{Failure, descriptors};
 use crate::config::{Config, Loaded};
 use crate::{logging, panics};
 use end::{End, Signals};
+use keymoot_cluster::settings::ClusterSettings;
 use keymoot_cluster::{Cluster, StartError};
 use keymoot_crypto::Keyring;
 use keymoot_drm::Registry;
@@ -78,10 +80,11 @@ async fn serve(
     let clear_key_accounts = config.license.clear_key_accounts.clone();
     let systems = LicenseSystems::new(clear_key_accounts, &config.license_servers, &outgoing, &metrics);
     let systems = systems.map_err(Failure::usage)?;
-    let cluster =
-        Cluster::start(&config.cluster_settings(), keyring.clone(), metrics.clone(), runtime.handle())
-            .await
-            .map_err(start_failure)?;
+    let settings =
+        ClusterSettings { founding_operator: operators::founding(config)?, ..config.cluster_settings() };
+    let cluster = Cluster::start(&settings, keyring.clone(), metrics.clone(), runtime.handle())
+        .await
+        .map_err(start_failure)?;
     let mut end = End::of(signals, &cluster);
     let drm =
         DrmActor::start_on(&Arbiter::new().handle(), Registry::standard(), config.limits.provider_mailbox);
@@ -135,6 +138,8 @@ async fn serve(
         let (cluster, keyring, slot) = (cluster.clone(), keyring.clone(), api.server_keys.clone());
         actix::spawn(async move { open_server_keys(&cluster, &keyring, &slot).await });
     }
+    // Not behind the API's certificate, which may wait for a quorum.
+    let admin = operators::listen(config, &api, &cluster, &keyring)?;
     let connections = descriptors::connections(open_files, config);
     let listeners = tokio::select! {
         listeners = with_own_certificate(config, &cluster, &keyring) => listeners,
@@ -175,7 +180,9 @@ async fn serve(
     let close = || {
         // Connections without a request would keep it waiting; whoever waits for an answer gets it.
         actix::spawn(handle.stop(true));
-        packagers.map(|packagers| actix::spawn(packagers.stop(true)));
+        for other in packagers.into_iter().chain(admin) {
+            actix::spawn(other.stop(true));
+        }
     };
     retire(&cluster, &drain, close, Duration::from_millis(config.http.drain_timeout_ms)).await;
     cluster.shutdown().await;

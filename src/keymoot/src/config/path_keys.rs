@@ -21,6 +21,7 @@ impl Config {
             ("http.tls_client_ca_file", self.http.tls_client_ca_file.as_mut()),
             ("license.entitlements_file", self.license.entitlements_file.as_mut()),
             ("license.ca_file", self.license.ca_file.as_mut()),
+            ("admin.credential_file", self.admin.credential_file.as_mut()),
             ("packager.tls_cert_file", self.packager.tls_cert_file.as_mut()),
             ("packager.tls_key_file", self.packager.tls_key_file.as_mut()),
             ("packager.tls_client_ca_file", self.packager.tls_client_ca_file.as_mut()),

@@ -2,6 +2,7 @@
 //!
 //! The order of sections and keys is the order in which `keymoot config show` prints them.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use keymoot_cluster::settings::{
@@ -24,6 +25,8 @@ pub struct Config {
     pub http: Http,
     /// The listener for packagers that cannot sign.
     pub packager: Packager,
+    /// Operators.
+    pub admin: Admin,
     /// Signed requests.
     pub auth: Auth,
     /// Licenses for players.
@@ -61,6 +64,7 @@ impl Config {
                 .into_iter()
                 .map(|plain| format!("{}; {}", plain.problem(), plain.remedy()))
                 .collect(),
+            founding_operator: None,
         }
     }
 
@@ -72,6 +76,19 @@ impl Config {
             waiting_checks_max: self.limits.authenticator_mailbox,
         }
     }
+}
+
+/// Operators: their listener, and the credential of commands that are typed on this node.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Admin {
+    /// Where operators connect to; none means that there is no such listener.
+    #[serde(with = "empty_is_none")]
+    pub listen: Option<SocketAddr>,
+    /// The operator's credential of commands with this configuration; a secret file. None: they prove the
+    /// keyring over the peer port.
+    #[serde(with = "empty_is_none")]
+    pub credential_file: Option<PathBuf>,
 }
 
 /// Signed requests.

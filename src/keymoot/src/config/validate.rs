@@ -123,6 +123,11 @@ fn listeners(config: &Config, found: &mut Vec<(&'static str, String)>) {
             "is cluster.peer_listen as well; the two need ports of their own".to_owned(),
         ));
     }
+    for (key, other) in [("http.listen", http.listen), ("cluster.peer_listen", cluster.peer_listen)] {
+        if config.admin.listen == Some(other) {
+            found.push(("admin.listen", format!("is {key} as well; the two need ports of their own")));
+        }
+    }
     let keys = ["http.tls", "http.tls_cert_file", "http.tls_key_file", "http.tls_client_ca_file"];
     tls(keys, http.tls, [&http.tls_cert_file, &http.tls_key_file, &http.tls_client_ca_file], found);
     if ![http.tls, config.packager.tls].contains(&TlsSource::Cluster) && !http.tls_names.is_empty() {

@@ -1,27 +1,51 @@
 //! What operators do: a variant for each use case, its rules, and what the answer means.
 //!
-//! Operators' tools ask a node over the port of the peers, by messages that nodes and tools of before know:
-//! they carry a command of the state, which is made here, for accounts that keep their own policies, too.
+//! Operators ask over the admin API, where each use case has a route and the roles that may ask (`use_case.rs`).
+//! Whoever proves a master key asks a node over the port of the peers, by messages that nodes and tools of
+//! before know: they carry a command of the state, which is made here.
 //! What must hold of it is decided by the node that is asked (`cluster`: who may ask for which in
 //! `write/command_rights.rs`, the rules in `ops/operator_rules.rs`); tools look at it only to tell sooner.
 
+mod administration;
+mod answer;
+mod call;
+mod examples;
+mod new_account;
+mod new_change;
+mod new_declaration;
 mod outcome;
+mod query;
 mod token;
+mod use_case;
+mod views;
 
 use keymoot_cluster::AdminRequest;
 use keymoot_model::{Account, AccountChange, AccountId, ContentId, NodeId, Policy, PolicyName};
 use keymoot_state::{BackupSchedule, Command, GoodBackup, PolicyCondition};
+use serde::{Deserialize, Serialize};
 
 use crate::declaration::DeclaredAccount;
 use crate::leases::{device_digest, device_place, user_place};
 
+pub use administration::{Administration, AdministrationError, OperatorGrant, RefusedOperator};
+pub use answer::from_json;
+pub use call::{Call, OperatorCall, ParameterError};
+pub use examples::example;
+pub use new_account::{NewAccount, NewCredential};
+pub use new_change::{NewAccountChange, NewChange};
+pub use new_declaration::{NewDeclaration, NewDeclaredAccount};
 pub use outcome::{OperationError, OperationOutcome};
 pub use token::{NewToken, TokenLife, TokenLifeError, TokenRecord};
+pub use use_case::{Method, UseCase};
+pub use views::TokenView;
 
 /// A use case of an operator.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub enum Operation {
     /// Adds an account. One of its name stays as it is, which is a mistake unless `if_absent`.
+    // Over the admin API what holds secrets goes in the clear, and is wrapped at the node: see `Call`.
+    #[serde(skip)]
     AddAccount {
         /// The account, its signing keys wrapped.
         account: Box<Account>,
@@ -29,6 +53,7 @@ pub enum Operation {
         if_absent: bool,
     },
     /// Changes an account, or a credential of it.
+    #[serde(skip)]
     ChangeAccount {
         id: AccountId,
         /// Secrets in it are wrapped.
@@ -41,9 +66,11 @@ pub enum Operation {
         /// The revision that the file states.
         revision: u64,
         /// SHA-256 of the file.
+        #[serde(with = "query::digest")]
         digest: [u8; 32],
     },
     /// Stores an account as the declaration that was begun has it.
+    #[serde(skip)]
     DeclareAccount { revision: u64, declared: Box<DeclaredAccount> },
     /// Stores a policy under its name.
     PutPolicy {
@@ -93,7 +120,10 @@ pub enum Operation {
     /// Stores a token that lets one node in.
     AddToken(TokenRecord),
     /// Makes a token that was not used yet worth nothing.
-    RevokeToken { id: [u8; 8] },
+    RevokeToken {
+        #[serde(with = "token::id")]
+        id: [u8; 8],
+    },
     /// Revokes every certificate of a node, for good.
     RevokeCertificate { node: NodeId },
     /// Raises the cluster's feature level.
@@ -105,7 +135,8 @@ pub enum Operation {
 }
 
 /// Who rented something.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Viewer {
     /// A user, on all devices.
     User(String),

@@ -1,5 +1,7 @@
 //! What became of an operator's use case.
 
+use serde::{Deserialize, Serialize};
+
 use keymoot_cluster::AdminResponse;
 use keymoot_model::{AccountId, NodeId, PolicyName};
 use keymoot_state::{AccountRefusal, PolicyCondition, Response, TokenRefusal};
@@ -9,7 +11,8 @@ use crate::error::ServiceError;
 use crate::policy_refusal::policy_refusal;
 
 /// What was done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum OperationOutcome {
     /// What was asked for.
     Done,
@@ -61,6 +64,32 @@ pub enum OperationError {
     /// The answer is none to this use case.
     #[error("the node answered another question; does it run the same version?")]
     Unexpected,
+}
+
+impl OperationError {
+    /// What can be done about it.
+    pub fn remedy(&self) -> Option<&'static str> {
+        match self {
+            Self::AccountExists { .. } => {
+                Some("choose another name, or pass --if-absent to leave it as it is")
+            }
+            Self::NoAccount { .. } => Some("keymoot account list shows those there are"),
+            Self::Account { refusal, .. } => Some(match refusal {
+                AccountRefusal::NoCredential => "keymoot account credential list shows those there are",
+                AccountRefusal::CredentialExists | AccountRefusal::CredentialRevoked => {
+                    "choose another name for it"
+                }
+                AccountRefusal::NoAccount | AccountRefusal::Revision { .. } => {
+                    "keymoot account list shows the accounts"
+                }
+            }),
+            Self::Revision { .. } => Some("if this file is the newer one, give it a higher revision"),
+            Self::NoNode { .. } => Some("keymoot cluster status shows those there are"),
+            Self::NoPolicy { .. } => Some("keymoot policy list shows those there are"),
+            Self::PolicyInUse(_) => Some("keymoot policy detach and keymoot policy default end its uses"),
+            _ => None,
+        }
+    }
 }
 
 impl Operation {

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use keymoot_crypto::{JoinToken, RandomError};
-use keymoot_model::ClusterName;
+use keymoot_model::{ClusterName, Fingerprint};
 use keymoot_state::JoinTokenRecord;
 
 use super::Operation;
@@ -48,8 +50,69 @@ pub struct NewToken {
 }
 
 /// What the cluster stores of a new token: no secret.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(into = "TokenParameters", from = "TokenParameters")]
 pub struct TokenRecord(JoinTokenRecord);
+
+/// The same in JSON. A new token is neither used nor revoked.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TokenParameters {
+    #[serde(with = "id")]
+    id: [u8; 8],
+    /// SHA-256 of the token's secret, as the token states it.
+    secret_digest: Fingerprint,
+    expires_at_ms: u64,
+    #[serde(default)]
+    learner: bool,
+    #[serde(default)]
+    zone: Option<String>,
+}
+
+impl From<TokenRecord> for TokenParameters {
+    fn from(TokenRecord(record): TokenRecord) -> Self {
+        Self {
+            id: record.id,
+            secret_digest: Fingerprint::from_bytes(record.secret_digest),
+            expires_at_ms: record.expires_at_ms,
+            learner: record.learner,
+            zone: record.zone,
+        }
+    }
+}
+
+impl From<TokenParameters> for TokenRecord {
+    fn from(own: TokenParameters) -> Self {
+        Self(JoinTokenRecord {
+            id: own.id,
+            secret_digest: *own.secret_digest.as_bytes(),
+            expires_at_ms: own.expires_at_ms,
+            learner: own.learner,
+            zone: own.zone,
+            revoked: false,
+            spent: None,
+        })
+    }
+}
+
+/// A token's id in JSON: 16 hexadecimal digits.
+pub(super) mod id {
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    use keymoot_crypto::{token_id_of, token_id_text};
+
+    pub(in crate::admin) fn serialize<S: Serializer>(id: &[u8; 8], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&token_id_text(id))
+    }
+
+    pub(in crate::admin) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<[u8; 8], D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let wrong = || serde::de::Error::custom("a token's id is 16 hexadecimal digits");
+        token_id_of(&text).ok_or_else(wrong)
+    }
+}
 
 impl TokenRecord {
     pub(super) fn into_stored(self) -> JoinTokenRecord {

@@ -10,8 +10,8 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 
 use keymoot_model::{
-    Account, AccountChange, AccountId, Auxiliary, Consistency, ContentId, KeyPath, Kid, Period, Policy,
-    PolicyName, ResponseShape, ViewerPlace,
+    Account, AccountChange, AccountId, Auxiliary, Consistency, ContentId, Fingerprint, KeyPath, Kid,
+    OperatorName, Period, Policy, PolicyName, ResponseShape, Role, ViewerPlace,
 };
 
 use super::apply::{Memory, new_key, place};
@@ -90,7 +90,7 @@ fn cluster_command() -> impl Strategy<Value = Command> {
             expires_at_ms: Vec::new(),
         }),
         (0_u8..3, 1_u32..3).prop_map(|(n, level)| Command::Found(identity(n, level))),
-        (1_u32..4).prop_map(|to| Command::RaiseFeatureLevel { to }),
+        (1_u32..5).prop_map(|to| Command::RaiseFeatureLevel { to }),
         (0_u8..6, 990_u64..1100)
             .prop_map(|(n, created_s)| Command::SpendNonce { digest: [n; 16], created_s }),
         (0_u8..3).prop_map(|n| Command::PutServerSecret { secret: new_key(1, 1, n).key }),
@@ -167,8 +167,34 @@ fn backup_command() -> impl Strategy<Value = Command> {
     ]
 }
 
+fn operator_command() -> impl Strategy<Value = Command> {
+    let name = |n: u8| OperatorName::new(format!("operator-{n}")).unwrap();
+    let mark = |n: u8| Fingerprint::from_bytes([n; 32]);
+    let change = (0_u8..3, 0_u8..6, 0_u8..6, 0_usize..5).prop_map(move |(n, other, kind, role)| match kind {
+        0 => OperatorChange::Add {
+            name: name(n),
+            roles: vec![Role::ALL[role]],
+            fingerprint: mark(other),
+            expires_at_s: u64::from(other),
+            voucher: Voucher::Keyring { node: 1, acknowledged_by: None },
+        },
+        1 => OperatorChange::SetRoles { name: name(n), roles: vec![Role::ALL[role]] },
+        2 => OperatorChange::AddCertificate { name: name(n), fingerprint: mark(other), expires_at_s: 9 },
+        3 => OperatorChange::RevokeCertificate { name: name(n), fingerprint: mark(other) },
+        4 => OperatorChange::Acknowledge { name: name(n), by: name(other) },
+        _ => OperatorChange::Revoke { name: name(n) },
+    });
+    change.prop_map(|change| Command::ChangeOperators(Box::new(change)))
+}
+
 fn any_command() -> impl Strategy<Value = Command> {
-    prop_oneof![3 => key_command(), 1 => cluster_command(), 3 => viewing_command(), 1 => backup_command()]
+    prop_oneof![
+        3 => key_command(),
+        1 => cluster_command(),
+        3 => viewing_command(),
+        1 => backup_command(),
+        1 => operator_command(),
+    ]
 }
 
 /// An event outside the state.

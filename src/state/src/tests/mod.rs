@@ -9,6 +9,7 @@ mod histories;
 mod leases;
 mod nodes;
 mod nodes_bytes;
+mod operators;
 mod policies;
 mod recorded;
 mod rewrap;

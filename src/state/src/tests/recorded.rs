@@ -16,7 +16,7 @@ const PROPOSALS: u64 = 600;
 const EVERY: u64 = 150;
 
 /// The digests after each 150 proposals, at each feature level.
-const DIGESTS: [(u32, [&str; 4]); 3] = [
+const DIGESTS: [(u32, [&str; 4]); 4] = [
     (
         1,
         [
@@ -42,6 +42,15 @@ const DIGESTS: [(u32, [&str; 4]); 3] = [
             "747ec536bb10ade39d071c751f2e21fb",
             "4cce96b2d518597367ccfd4d6a95e1fe",
             "519f048b10decdff00b336f43557f023",
+        ],
+    ),
+    (
+        4,
+        [
+            "86599e284cd0100552ed779f821ef1bf",
+            "c4466572f4b3fd2498bc5795ae940b63",
+            "9c9636ef0ebba8b46382386df9fbcb66",
+            "a166a4c74a821d3ffc687214c4bdd98b",
         ],
     ),
 ];

@@ -215,19 +215,28 @@ fn an_authority_out_of_memory_signs_for_a_key_made_elsewhere() {
 
 /// A client with this certificate dials an API listener that asks for certificates of the same authority.
 async fn dial_api(ca: &ClusterCa, client: &Issued) -> Result<(), String> {
+    dial_listener(ca, (vec![client.certificate()], client.private_key()), ApiTls::load).await
+}
+
+/// The same at a listener whose TLS `load` makes.
+async fn dial_listener(
+    ca: &ClusterCa,
+    (chain, client_key): (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>),
+    load: fn(ApiTlsFiles) -> Result<ApiTls, TlsError>,
+) -> Result<(), String> {
     let dir = tempfile::tempdir().unwrap();
     let path = |name: &str| dir.path().join(name);
     ca.save_new(&path("ca.pem"), &path("ca-key.pem")).unwrap();
     ca.issue_loopback_api().unwrap().save_new(&path("api.pem"), &path("api-key.pem")).unwrap();
     let (cert, key, client_ca) = (path("api.pem"), path("api-key.pem"), Some(path("ca.pem")));
-    let api = ApiTls::load(ApiTlsFiles { cert, key, client_ca, client_required: false }).unwrap();
+    let api = load(ApiTlsFiles { cert, key, client_ca, client_required: false }).unwrap();
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(ca.certificate_pem().as_bytes()).unwrap()).unwrap();
     let config = ClientConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&rustls::version::TLS13])
         .unwrap()
         .with_root_certificates(roots)
-        .with_client_auth_cert(vec![client.certificate()], client.private_key())
+        .with_client_auth_cert(chain, client_key)
         .unwrap();
     let (near, far) = tokio::io::duplex(64 * 1024);
     let acceptor = TlsAcceptor::from(Arc::new(api.server_config().unwrap()));
@@ -246,6 +255,18 @@ async fn an_api_listener_takes_no_nodes_or_operators_certificate_though_it_trust
         let refused = dial_api(&ca, &issued).await.unwrap_err();
         assert!(refused.contains("ApplicationVerificationFailure"), "{refused}");
     }
+    let name = keymoot_model::OperatorName::new("alice").unwrap();
+    let pem = ca.issue_operator_credential(&name, std::time::Duration::from_secs(60)).unwrap();
+    let operator = || {
+        let own = CertificateDer::from_pem_slice(pem.as_bytes()).unwrap();
+        (vec![own], PrivateKeyDer::from_pem_slice(pem.as_bytes()).unwrap())
+    };
+    assert_eq!(dial_listener(&ca, operator(), ApiTls::load_for_operators).await, Ok(()));
+    let refused = dial_listener(&ca, operator(), ApiTls::load).await.unwrap_err();
+    assert!(refused.contains("ApplicationVerificationFailure"), "{refused}");
+    // Of another authority, whatever the names.
+    let other = self::ca();
+    assert!(dial_listener(&other, operator(), ApiTls::load_for_operators).await.is_err());
 }
 
 /// The key exchange that both sides come to agree on.

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use super::*;
 use keymoot_crypto::{ContentKey, random_kid};
 use keymoot_model::{
-    Account, AccountChange, AccountId, Consistency, ContentId, KeyOrigin, KeyPath, MasterKeyId, Policy,
-    PolicyName, ResponseShape, TrackName, Wrapped,
+    Account, AccountChange, AccountId, Consistency, ContentId, KeyOrigin, KeyPath, MasterKeyId, OperatorName,
+    Policy, PolicyName, ResponseShape, TrackName, Wrapped,
 };
 use keymoot_state::{NodeFacts, PolicyCondition};
 
@@ -55,6 +55,11 @@ fn describe(id: NodeId, zone: &str) -> Command {
     Command::DescribeNode { id, facts: NodeFacts { zone: zone.to_owned(), ..NodeFacts::default() } }
 }
 
+fn revoke_operator() -> Command {
+    let name = OperatorName::new("alice").unwrap();
+    Command::ChangeOperators(Box::new(OperatorChange::Revoke { name }))
+}
+
 fn forward(
     keyring: &Keyring,
     proof: Result<(), ProofRefusal>,
@@ -78,6 +83,7 @@ fn without_a_proof_a_node_forwards_accounts_requests_and_nothing_that_operators_
         ("claim-backup", Command::ClaimBackup { node: 2, after: 0 }),
         ("raise-feature-level", Command::RaiseFeatureLevel { to: 2 }),
         ("remove-node", Command::RemoveNode { id: 3 }),
+        ("revoke-operator", revoke_operator()),
         ("set-learner", Command::SetLearner { id: 3, learner: true }),
     ]) {
         // It hides behind one that is allowed.
@@ -136,6 +142,7 @@ fn a_tool_may_ask_for_what_the_command_line_makes() {
         create_key(&keyring),
         describe(2, ""),
         Command::RemoveNode { id: 2 },
+        revoke_operator(),
         Command::SpendNonce { digest: [0; 16], created_s: 1 },
     ] {
         assert!(matches!(check_tool(&command), Err(RightsError::Right { .. })), "{command}");

@@ -4,16 +4,15 @@ use super::args::AccountAddArgs;
 use crate::cli::operator::{Operator, say};
 use keymoot_command::Failure;
 use keymoot_model::{Scheme, Scope};
-use keymoot_service::admin::{Operation, OperationOutcome};
-use keymoot_service::{AccountEntry, CredentialEntry, make_account};
+use keymoot_service::admin::{NewAccount, OperationOutcome};
+use keymoot_service::{AccountEntry, CredentialEntry};
 
 pub(super) async fn run(args: AccountAddArgs) -> Result<(), Failure> {
-    let operator = Operator::new(args.config.config.as_deref())?;
+    let operator = Operator::new(&args.config)?;
     let if_absent = args.if_absent;
-    let account = make_account(&entry(args), operator.keyring()).map_err(Failure::usage)?;
+    let account = NewAccount::read(&entry(args)).map_err(Failure::usage)?;
     let id = account.id.clone();
-    let account = Box::new(account);
-    say(&match operator.perform(Operation::AddAccount { account, if_absent }).await? {
+    say(&match operator.add_account(account, if_absent).await? {
         OperationOutcome::Unchanged => format!("account {id} exists; nothing was changed\n"),
         _ => format!("account {id} is added\n"),
     });

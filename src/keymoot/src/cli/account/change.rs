@@ -8,9 +8,8 @@ use crate::cli::confirm::{confirm, confirm_by_name};
 use crate::cli::operator::{Operator, say, unexpected};
 use keymoot_cluster::{AdminRequest, AdminResponse, ContentsQuery};
 use keymoot_command::Failure;
-use keymoot_drm::LicenseUrl;
-use keymoot_model::{AccountChange, AccountId, AccountSettings};
-use keymoot_service::admin::{Operation, OperationOutcome};
+use keymoot_model::{AccountId, AccountSettings};
+use keymoot_service::admin::{NewChange, Operation, OperationOutcome};
 
 /// The most pages of an account's contents that are counted before it is removed, a thousand keys each.
 const COUNTED_PAGES_MAX: usize = 100;
@@ -21,12 +20,8 @@ pub(super) async fn set(args: AccountSetArgs) -> Result<(), Failure> {
     if settings == AccountSettings::default() {
         return Err(Failure::misuse("no setting was given; keymoot account set --help has them"));
     }
-    if let Some(Some(url)) = &settings.playready_la_url {
-        // Found here, a mistake stops the one who makes it; found later, it would stop every packager.
-        LicenseUrl::new(url).map_err(Failure::usage)?;
-    }
-    let operator = Operator::new(config.config.as_deref())?;
-    let changed = change_account(&operator, &id, AccountChange::Settings(Box::new(settings))).await?;
+    let operator = Operator::new(&config)?;
+    let changed = change_account(&operator, &id, NewChange::Settings(settings)).await?;
     say(&match changed {
         OperationOutcome::Unchanged => format!("account {id} was so already\n"),
         _ => format!("account {id} is changed\n"),
@@ -52,17 +47,17 @@ fn settings(args: AccountSetArgs) -> AccountSettings {
 }
 
 pub(super) async fn suspend(args: OneAccountArgs) -> Result<(), Failure> {
-    let operator = Operator::new(args.config.config.as_deref())?;
+    let operator = Operator::new(&args.config)?;
     let id = &args.id;
-    change_account(&operator, id, AccountChange::Suspend).await?;
+    change_account(&operator, id, NewChange::Suspend).await?;
     say(&format!("account {id} is suspended; keymoot account resume {id} ends that\n"));
     Ok(())
 }
 
 pub(super) async fn resume(args: OneAccountArgs) -> Result<(), Failure> {
-    let operator = Operator::new(args.config.config.as_deref())?;
+    let operator = Operator::new(&args.config)?;
     let id = &args.id;
-    change_account(&operator, id, AccountChange::Resume).await?;
+    change_account(&operator, id, NewChange::Resume).await?;
     let (_, status) = one(&operator, id).await?;
     say(&match status.restored_from_ms {
         None => format!("account {id} is served\n"),
@@ -74,7 +69,7 @@ pub(super) async fn resume(args: OneAccountArgs) -> Result<(), Failure> {
 }
 
 pub(super) async fn remove(args: AccountRemoveArgs) -> Result<(), Failure> {
-    let operator = Operator::new(args.account.config.config.as_deref())?;
+    let operator = Operator::new(&args.account.config)?;
     let id = &args.account.id;
     let (account, _) = one(&operator, id).await?;
     let (contents, keys, more) = counted(&operator, id).await?;
@@ -114,7 +109,7 @@ async fn counted(operator: &Operator, id: &AccountId) -> Result<(usize, usize, b
 }
 
 pub(super) async fn confirm_restored(args: AccountConfirmArgs) -> Result<(), Failure> {
-    let operator = Operator::new(args.config.config.as_deref())?;
+    let operator = Operator::new(&args.config)?;
     let mut waiting = details(&operator, None).await?.accounts;
     waiting.retain(|(account, status)| {
         status.restored_from_ms.is_some() && (args.all || args.ids.contains(&account.id))
@@ -129,7 +124,7 @@ pub(super) async fn confirm_restored(args: AccountConfirmArgs) -> Result<(), Fai
     say(&print::credentials_of(waiting.iter().map(|(account, _)| account)));
     confirm(args.yes, "let these accounts and credentials be used again?")?;
     for (account, _) in &waiting {
-        change_account(&operator, &account.id, AccountChange::ConfirmRestored).await?;
+        change_account(&operator, &account.id, NewChange::ConfirmRestored).await?;
     }
     say(&format!("{} accounts are confirmed\n", waiting.len()));
     Ok(())

@@ -9,9 +9,8 @@ use super::{change_account, one, print};
 use crate::cli::operator::{Operator, say, unexpected};
 use keymoot_cluster::{AdminRequest, AdminResponse, CredentialUses};
 use keymoot_command::Failure;
-use keymoot_model::{AccountChange, NodeId};
-use keymoot_service::admin::OperationOutcome;
-use keymoot_service::make_credential;
+use keymoot_model::NodeId;
+use keymoot_service::admin::{NewChange, NewCredential, OperationOutcome};
 
 pub(super) async fn run(command: CredentialCommand) -> Result<(), Failure> {
     match command {
@@ -23,12 +22,11 @@ pub(super) async fn run(command: CredentialCommand) -> Result<(), Failure> {
 }
 
 async fn add(args: CredentialAddArgs) -> Result<(), Failure> {
-    let operator = Operator::new(args.config.config.as_deref())?;
+    let operator = Operator::new(&args.config)?;
     let expires_at_ms = end_ms(args.expiry)?;
-    let credential =
-        make_credential(&args.id, &args.credential.entry(), operator.keyring()).map_err(Failure::usage)?;
+    let credential = NewCredential::read(&args.id, &args.credential.entry()).map_err(Failure::usage)?;
     let (id, name) = (&args.id, credential.name.clone());
-    change_account(&operator, id, AccountChange::AddCredential { credential, expires_at_ms }).await?;
+    change_account(&operator, id, NewChange::AddCredential { credential, expires_at_ms }).await?;
     say(&format!("account {id} has credential {name}\n"));
     Ok(())
 }
@@ -39,8 +37,8 @@ async fn expire(args: CredentialExpireArgs) -> Result<(), Failure> {
     if expires_at_ms.is_none() && !args.never {
         return Err(Failure::misuse("say when it ends, with --expires-in, --expires-at or --never"));
     }
-    let operator = Operator::new(config.config.as_deref())?;
-    let change = AccountChange::ExpireCredential { name: name.clone(), expires_at_ms };
+    let operator = Operator::new(&config)?;
+    let change = NewChange::ExpireCredential { name: name.clone(), expires_at_ms };
     change_account(&operator, &id, change).await?;
     say(&match expires_at_ms {
         Some(end) => format!("credential {name} of account {id} ends at {}\n", print::instant(end)),
@@ -51,8 +49,8 @@ async fn expire(args: CredentialExpireArgs) -> Result<(), Failure> {
 
 async fn revoke(args: CredentialArgs) -> Result<(), Failure> {
     let CredentialArgs { id, name, config } = args;
-    let operator = Operator::new(config.config.as_deref())?;
-    let change = AccountChange::RevokeCredential { name: name.clone() };
+    let operator = Operator::new(&config)?;
+    let change = NewChange::RevokeCredential { name: name.clone() };
     say(&match change_account(&operator, &id, change).await? {
         OperationOutcome::Unchanged => format!("credential {name} of account {id} was revoked before\n"),
         _ => format!("credential {name} of account {id} is revoked\n"),
@@ -61,7 +59,7 @@ async fn revoke(args: CredentialArgs) -> Result<(), Failure> {
 }
 
 async fn list(args: NamedAccountArgs) -> Result<(), Failure> {
-    let operator = Operator::new(args.account.config.config.as_deref())?;
+    let operator = Operator::new(&args.account.config)?;
     let (account, status) = one(&operator, &args.account.id).await?;
     let uses = uses(&operator).await?;
     say(&print::credentials(&account, &status, &uses, args.output));

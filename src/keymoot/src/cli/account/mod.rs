@@ -1,4 +1,5 @@
-//! `keymoot account`: accounts through the cluster. Signing keys are wrapped here, before they travel.
+//! `keymoot account`: accounts through the cluster. Signing keys are wrapped by the node that is asked, or here where
+//! the keyring is proved.
 
 mod add;
 mod apply;
@@ -10,8 +11,8 @@ mod print;
 use super::Failure;
 use super::operator::{Operator, block_on, say, unexpected};
 use keymoot_cluster::{AccountDetails, AdminRequest, AdminResponse};
-use keymoot_model::{Account, AccountChange, AccountId, AccountStatus};
-use keymoot_service::admin::{Operation, OperationOutcome};
+use keymoot_model::{Account, AccountId, AccountStatus};
+use keymoot_service::admin::{NewAccountChange, NewChange, OperationOutcome};
 use keymoot_state::ACCOUNT_LIFE;
 
 pub use args::AccountCommand;
@@ -25,12 +26,12 @@ pub fn run(command: AccountCommand) -> Result<(), Failure> {
     match command {
         AccountCommand::Add(args) => block_on(add::run(*args)),
         AccountCommand::List(args) => block_on(async {
-            let operator = Operator::new(args.config.config.as_deref())?;
+            let operator = Operator::new(&args.config)?;
             say(&print::list(&details(&operator, None).await?, args.output));
             Ok(())
         }),
         AccountCommand::Show(args) => block_on(async {
-            let operator = Operator::new(args.account.config.config.as_deref())?;
+            let operator = Operator::new(&args.account.config)?;
             let (account, status) = one(&operator, &args.account.id).await?;
             say(&print::one(&account, &status, args.output));
             Ok(())
@@ -79,7 +80,7 @@ async fn one(operator: &Operator, id: &AccountId) -> Result<(Account, AccountSta
 async fn change_account(
     operator: &Operator,
     id: &AccountId,
-    change: AccountChange,
+    change: NewChange,
 ) -> Result<OperationOutcome, Failure> {
-    operator.perform(Operation::ChangeAccount { id: id.clone(), change: Box::new(change) }).await
+    operator.change_account(NewAccountChange { id: id.clone(), change }).await
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use crate::cli::args::{ConfigArg, OutputFormat};
+use crate::cli::args::{ConfigArg, NodeConfigArg, OutputFormat};
 use crate::cli::time_span::TimeSpan;
 use keymoot_cluster::settings::MemberAddress;
 use keymoot_model::NodeId;
@@ -139,7 +139,7 @@ pub struct BackupRestoreArgs {
     pub file: PathBuf,
     /// The configuration of the node to restore.
     #[command(flatten)]
-    pub config: ConfigArg,
+    pub config: NodeConfigArg,
     /// A member of the restored cluster, with the address that other nodes dial; this node among them.
     /// Repeat it for each, the same on every machine.
     #[arg(long = "member", value_name = "ID=HOST:PORT", required = true)]

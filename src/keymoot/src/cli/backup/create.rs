@@ -11,7 +11,7 @@ use keymoot_state::{GoodBackup, SCHEDULED_BACKUPS};
 
 /// Takes a backup and writes it.
 pub(super) async fn run(args: BackupCreateArgs) -> Result<(), Failure> {
-    let operator = Operator::new(args.config.config.as_deref())?;
+    let operator = Operator::new(&args.config)?;
     let mut output = Output::begin(&args.output, args.force)?;
     let client = client(&operator, &args).await?;
     let (header, mut pieces) = client.begin_backup(args.local).await.map_err(|error| failed(error, &args))?;

@@ -41,6 +41,12 @@ pub(super) fn run(args: &BackupRestoreArgs) -> Result<(), Failure> {
             credentials_of(&restored.accounts),
         ));
     }
+    if args.fence.is_none() {
+        say(
+            "no operator comes back, for some may have been revoked since. When the cluster runs, add one on a node with\n    \
+             keymoot operator add NAME --role security --by-keyring --config FILE\n",
+        );
+    }
     // On further machines another node may have the key.
     if args.fence.is_none() || restored.authority.admits() {
         say(certificates::told(restored.authority));

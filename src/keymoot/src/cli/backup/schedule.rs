@@ -30,7 +30,7 @@ async fn set(args: ScheduleSetArgs) -> Result<(), Failure> {
     let directory = args.directory.to_str().map(str::to_owned);
     let directory = directory.ok_or_else(|| Failure::misuse("--directory must be UTF-8"))?;
     let schedule = BackupSchedule { every_s: args.every.0.as_secs(), keep: args.keep, directory };
-    let operator = Operator::new(args.config.config.as_deref())?;
+    let operator = Operator::new(&args.config)?;
     let outcome = operator.perform(Operation::ScheduleBackups(Some(schedule.clone()))).await?;
     let began = match outcome {
         OperationOutcome::Unchanged => "it was so before",
@@ -46,7 +46,7 @@ async fn set(args: ScheduleSetArgs) -> Result<(), Failure> {
 }
 
 async fn off(config: ConfigArg) -> Result<(), Failure> {
-    let operator = Operator::new(config.config.as_deref())?;
+    let operator = Operator::new(&config)?;
     say(match operator.perform(Operation::ScheduleBackups(None)).await? {
         OperationOutcome::Unchanged => "no backup was scheduled\n",
         _ => "no backup is scheduled any more; those that were taken stay where they are\n",
@@ -55,7 +55,7 @@ async fn off(config: ConfigArg) -> Result<(), Failure> {
 }
 
 async fn show(args: ScheduleShowArgs) -> Result<(), Failure> {
-    let operator = Operator::new(args.config.config.as_deref())?;
+    let operator = Operator::new(&args.config)?;
     let AdminResponse::Backups(backups) = operator.ask(AdminRequest::Backups).await? else {
         return Err(unexpected());
     };

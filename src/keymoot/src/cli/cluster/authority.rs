@@ -1,6 +1,5 @@
 //! `keymoot cluster authority`: the cluster's certificate authority, and its replacement while the cluster serves.
 
-use std::path::Path;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
@@ -10,12 +9,17 @@ use super::change::How;
 use crate::cli::args::ConfigArg;
 use crate::cli::confirm::confirm;
 use crate::cli::operator::{Operator, say, unexpected};
+use crate::cli::operator_command::{is_known, renew_own};
 use crate::cli::time_span::TimeSpan;
-use keymoot_cluster::{AdminRequest, AdminResponse, AuthorityProgress, AuthorityStage};
+use keymoot_cluster::{
+    AdminRequest, AdminResponse, AuthorityProgress, AuthorityStage, OPERATOR_CERTIFICATE_LIFE,
+};
 use keymoot_command::Failure;
 
 /// How often it is looked whether the nodes are that far.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
+/// How long a node's listener may take to trust another CA.
+const TRUSTED_WITHIN: Duration = Duration::from_secs(15);
 
 /// `keymoot cluster authority`.
 #[derive(Clone, Debug, Subcommand)]
@@ -47,7 +51,7 @@ pub struct ReplaceArgs {
 pub async fn run(command: AuthorityCommand) -> Result<(), Failure> {
     match command {
         AuthorityCommand::Show(config) => {
-            let progress = ask(config.config.as_deref(), false).await?;
+            let progress = ask(&config, false).await?;
             say(&format!("{}\n", told(&progress)));
             Ok(())
         }
@@ -56,7 +60,7 @@ pub async fn run(command: AuthorityCommand) -> Result<(), Failure> {
 }
 
 /// Asks with the files as they are now: the node replaces them meanwhile.
-async fn ask(config: Option<&Path>, step: bool) -> Result<AuthorityProgress, Failure> {
+async fn ask(config: &ConfigArg, step: bool) -> Result<AuthorityProgress, Failure> {
     match Operator::new(config)?.ask(AdminRequest::Authority { step }).await? {
         AdminResponse::Authority(progress) => Ok(progress),
         _ => Err(unexpected()),
@@ -64,9 +68,13 @@ async fn ask(config: Option<&Path>, step: bool) -> Result<AuthorityProgress, Fai
 }
 
 async fn replace(args: ReplaceArgs) -> Result<(), Failure> {
-    let config = args.how.config.config.as_deref();
+    let config = &args.how.config;
     if ask(config, false).await?.stage == AuthorityStage::Settled {
-        say("the nodes get a new CA; tokens that were made before it signs let nobody in from then on\n");
+        say(
+            "the nodes get a new CA; tokens that were made before it signs let nobody in from then on, and operators'\n\
+             credentials of before open nothing in the end: yours is renewed, others are made anew with keymoot operator\n\
+             certificate NAME\n",
+        );
         confirm(args.how.yes, "Replace it?")?;
         ask(config, true).await?;
     }
@@ -93,12 +101,37 @@ async fn replace(args: ReplaceArgs) -> Result<(), Failure> {
             shown = text;
         }
         if progress.waits_for.is_empty() {
+            if progress.stage == AuthorityStage::Announced {
+                renew_credential(config).await;
+            }
             ask(config, true).await?;
         } else if Instant::now() >= until {
             return Err(Failure::because("it waits for these nodes yet")
                 .hint("start them or remove them, then run the same command again"));
         }
         sleep(LOOK_AGAIN).await;
+    }
+}
+
+/// Has whoever replaces the authority go on as an operator, with a certificate of the next one. Without a credential the
+/// keyring is proved, and goes on to be.
+async fn renew_credential(config: &ConfigArg) {
+    if config.api().is_err() {
+        return;
+    }
+    match renew_own(config, OPERATOR_CERTIFICATE_LIFE).await {
+        Err(failure) => eprintln!(
+            "keymoot: warning: the credential is not renewed, and opens nothing in the end: {}",
+            failure.message()
+        ),
+        Ok((_, file, _)) => {
+            say(&format!("{} is of the new CA now\n", file.display()));
+            // The node's listener reads which CAs it trusts again and again.
+            let until = Instant::now() + TRUSTED_WITHIN;
+            while !is_known(config).await && Instant::now() < until {
+                sleep(LOOK_AGAIN).await;
+            }
+        }
     }
 }
 

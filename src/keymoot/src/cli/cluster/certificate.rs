@@ -50,7 +50,7 @@ pub async fn run(command: CertificateCommand) -> Result<(), Failure> {
 }
 
 async fn list(config: ConfigArg) -> Result<(), Failure> {
-    let operator = Operator::new(config.config.as_deref())?;
+    let operator = Operator::new(&config)?;
     let AdminResponse::NodeKeys(keys) = operator.ask(AdminRequest::NodeKeys).await? else {
         return Err(unexpected());
     };
@@ -59,7 +59,7 @@ async fn list(config: ConfigArg) -> Result<(), Failure> {
 }
 
 async fn renew(config: ConfigArg) -> Result<(), Failure> {
-    let operator = Operator::new(config.config.as_deref())?;
+    let operator = Operator::new(&config)?;
     let AdminResponse::CertificateRenewed = operator.ask(AdminRequest::RenewCertificate).await? else {
         return Err(unexpected());
     };
@@ -69,7 +69,7 @@ async fn renew(config: ConfigArg) -> Result<(), Failure> {
 
 async fn revoke(args: RevokeArgs) -> Result<(), Failure> {
     let (node, how) = (args.node, args.how);
-    let operator = Operator::new(how.config.config.as_deref())?;
+    let operator = Operator::new(&how.config)?;
     say(&format!(
         "every certificate of node {node} is worth nothing then, for good; it still counts as a member until it is \
          removed: keymoot cluster remove {node}\n"

@@ -126,7 +126,7 @@ pub async fn address(args: AddressArgs) -> Result<(), Failure> {
 }
 
 async fn make(how: &How, change: Change, force: bool, wait: Option<Duration>) -> Result<(), Failure> {
-    let operator = Operator::new(how.config.config.as_deref())?;
+    let operator = Operator::new(&how.config)?;
     let until = Instant::now() + wait.unwrap_or_default();
     let shown = loop {
         let request = ChangeRequest { change: change.clone(), force, dry_run: true };

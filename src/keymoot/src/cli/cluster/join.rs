@@ -91,7 +91,7 @@ pub async fn run(args: JoinArgs) -> Result<(), Failure> {
 
 /// Whether a member says that the node votes: it joined before, and asked again with the key of then.
 async fn is_voter(config: &Path, admitted: &Admitted) -> bool {
-    let Ok(operator) = Operator::new(Some(config)) else { return false };
+    let Ok(operator) = Operator::by_keyring(Some(config)) else { return false };
     let asking = async {
         for (id, address) in admitted.members.iter().filter(|(id, _)| *id != admitted.id) {
             if let Ok(AdminResponse::Status(status)) =
@@ -134,6 +134,7 @@ fn write_files(
         members: &admitted.members,
         founding: false,
         signs: admitted.certificate_pem.is_some(),
+        operator_file: None,
     };
     directory.write_public("keymoot.toml", &config.text()?)
 }

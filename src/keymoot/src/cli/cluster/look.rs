@@ -164,7 +164,7 @@ pub(super) async fn look(operator: &Operator) -> Result<Seen, Failure> {
     });
     let rows = rows.collect();
     let silence = silence(operator.config.cluster.election_timeout_max_ms);
-    let asked_at = operator.config.cluster.peer_address().to_string();
+    let asked_at = operator.peer_address(&status);
     Ok(Seen::new(*status, rows, silence, asked_at))
 }
 
@@ -191,7 +191,7 @@ async fn ask_members(
     asked: &ClusterStatus,
     members: &[PeerStatus],
 ) -> Vec<Result<Answer, String>> {
-    let own = operator.config.cluster.peer_address().to_string();
+    let own = operator.peer_address(asked);
     join_all(members.iter().map(|member| {
         let is_asked = member.id == asked.node.id;
         ask_member(operator, member.id, if is_asked { &own } else { &member.peer_address })

@@ -27,7 +27,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use self::replacement::Replacement;
-use crate::cli::args::ConfigArg;
+use crate::cli::args::NodeConfigArg;
 use crate::cli::operator::{Operator, say};
 use crate::cli::time_span::TimeSpan;
 use crate::config::Loaded;
@@ -39,7 +39,7 @@ use keymoot_command::Failure;
 pub struct ReplaceDiskArgs {
     /// The configuration of the node whose data are lost. The node must not run.
     #[command(flatten)]
-    pub config: ConfigArg,
+    pub config: NodeConfigArg,
     /// A member that runs. More are tried one after another. Needed where neither cluster.peer_hints nor the data
     /// directory says who the members are.
     #[arg(long = "member", value_name = "ID=HOST:PORT")]

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::json;
 
-use crate::cli::args::{ConfigArg, OutputFormat};
+use crate::cli::args::{NodeConfigArg, OutputFormat};
 use crate::cli::backup::output::Output;
 use crate::cli::operator::{Operator, block_on, say};
 use keymoot_cluster::backup::BackupFile;
@@ -29,7 +29,7 @@ pub struct SalvageArgs {
     /// The configuration of one of the nodes, also of this one: a running member is asked with it what the
     /// cluster holds.
     #[command(flatten)]
-    pub config: ConfigArg,
+    pub config: NodeConfigArg,
     /// Compare with what the member holds, without asking a quorum whether that is all.
     #[arg(long)]
     pub local: bool,
@@ -130,7 +130,7 @@ async fn download(
     members: &BTreeMap<NodeId, String>,
     to: &Path,
 ) -> Result<(), Failure> {
-    let operator = Operator::new(args.config.config.as_deref())?;
+    let operator = Operator::by_keyring(args.config.config.as_deref())?;
     let configured = (operator.config.node.id, operator.config.cluster.peer_address().to_string());
     let mut candidates: Vec<(NodeId, String)> = std::iter::once(configured)
         .chain(members.iter().map(|(id, address)| (*id, address.clone())))

@@ -22,7 +22,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(250);
 /// # Errors
 /// [`Failure`] when the node does not answer, no write can commit, or the cluster is degraded.
 pub(super) async fn run(args: ClusterStatusArgs) -> Result<(), Failure> {
-    let operator = Operator::new(args.config.config.as_deref())?;
+    let operator = Operator::new(&args.config)?;
     let (seen, assessment) = watch(&operator).await?;
     if seen.rows.is_empty() {
         return Err(Failure::because(format!(

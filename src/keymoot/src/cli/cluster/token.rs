@@ -68,12 +68,13 @@ pub async fn run(command: TokenCommand) -> Result<(), Failure> {
 
 async fn create(args: TokenCreateArgs) -> Result<(), Failure> {
     let life = TokenLife::new(args.ttl.0).map_err(Failure::usage)?;
-    let operator = Operator::new(args.config.config.as_deref())?;
-    let authority = operator.credentials().authority_fingerprint();
+    let operator = Operator::new(&args.config)?;
+    let authority = operator.authority_fingerprint();
     let authority = authority.ok_or_else(|| Failure::misuse("cluster.ca_file holds no certificate"))?;
     let cluster = operator.config.cluster.name.clone();
     let new = NewToken::draw(cluster, authority, life, args.zone, args.learner).map_err(Failure::runtime)?;
     operator.perform(new.addition()).await?;
+    let member = operator.member_address().await?;
     let token = &new.token;
     // The token alone on standard output, so that a script can take it from there.
     say(&format!("{}\n", token.expose().as_str()));
@@ -82,13 +83,13 @@ async fn create(args: TokenCreateArgs) -> Result<(), Failure> {
          keymoot cluster join --token TOKEN --member {} --dir DIR --keyring FILE --listen ADDRESS",
         token_id_text(&token.id),
         format_duration(Duration::from_secs(life.as_s())),
-        operator.config.cluster.peer_address()
+        member
     );
     Ok(())
 }
 
 async fn list(config: ConfigArg) -> Result<(), Failure> {
-    let operator = Operator::new(config.config.as_deref())?;
+    let operator = Operator::new(&config)?;
     let AdminResponse::JoinTokens(tokens) = operator.ask(AdminRequest::JoinTokens).await? else {
         return Err(unexpected());
     };
@@ -99,7 +100,7 @@ async fn list(config: ConfigArg) -> Result<(), Failure> {
 async fn revoke(args: RevokeArgs) -> Result<(), Failure> {
     let id = token_id_of(&args.id)
         .ok_or_else(|| Failure::misuse("a token's id is 16 hexadecimal digits: see token list"))?;
-    let operator = Operator::new(args.config.config.as_deref())?;
+    let operator = Operator::new(&args.config)?;
     say(match operator.perform(Operation::RevokeToken { id }).await? {
         OperationOutcome::Unchanged => "the token was revoked before\n",
         _ => "the token is worth nothing now\n",

@@ -22,7 +22,7 @@ pub struct UpgradeArgs {
 /// # Errors
 /// [`Failure`] when a member is silent or too old, or nobody answers.
 pub async fn run(args: UpgradeArgs) -> Result<(), Failure> {
-    let operator = Operator::new(args.how.config.config.as_deref())?;
+    let operator = Operator::new(&args.how.config)?;
     let seen = look(&operator).await?;
     let mut levels = Vec::new();
     for row in &seen.rows {

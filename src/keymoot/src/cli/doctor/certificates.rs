@@ -28,6 +28,7 @@ pub(super) fn check(config: &Config) -> Vec<Finding> {
     let files = [
         ("cluster.ca_file", Some(&config.cluster.ca_file), RENEW_DAYS),
         ("cluster.cert_file", Some(&config.cluster.cert_file), overdue.min(RENEW_DAYS)),
+        ("admin.credential_file", config.admin.credential_file.as_ref(), RENEW_DAYS),
         ("http.tls_cert_file", config.http.tls_cert_file.as_ref(), RENEW_DAYS),
         ("packager.tls_cert_file", config.packager.tls_cert_file.as_ref(), RENEW_DAYS),
     ];

@@ -11,6 +11,7 @@ use keymoot_crypto::{Keyring, secret_file};
 pub(super) fn check(config: &Config) -> Vec<Finding> {
     let secrets = [
         ("cluster.key_file", Some(&config.cluster.key_file)),
+        ("admin.credential_file", config.admin.credential_file.as_ref()),
         ("http.tls_key_file", config.http.tls_key_file.as_ref()),
         ("packager.tls_key_file", config.packager.tls_key_file.as_ref()),
     ];

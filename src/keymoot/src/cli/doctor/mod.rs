@@ -16,7 +16,7 @@ mod storage;
 use clap::Args;
 
 use super::Failure;
-use super::args::{ConfigArg, OutputFormat};
+use super::args::{NodeConfigArg, OutputFormat};
 use super::operator::say;
 use crate::config::Loaded;
 use finding::{Finding, Level};
@@ -28,7 +28,7 @@ use keymoot_cluster::settings::MemberAddress;
 pub struct DoctorArgs {
     /// The configuration of the node.
     #[command(flatten)]
-    pub config: ConfigArg,
+    pub config: NodeConfigArg,
     /// Another node to reach, for a node that does not run and so cannot name the others. Repeatable.
     #[arg(long = "peer", value_name = "ID=HOST:PORT")]
     pub peers: Vec<MemberAddress>,

@@ -136,6 +136,7 @@ fn ports(config: &Config, runs: bool) -> Vec<Finding> {
         ("cluster.peer_listen", Some(config.cluster.peer_listen)),
         ("http.listen", Some(config.http.listen)),
         ("packager.listen", config.packager.listen),
+        ("admin.listen", config.admin.listen),
     ];
     listeners.into_iter().filter_map(|(key, address)| Some(port(key, address?, runs))).collect()
 }

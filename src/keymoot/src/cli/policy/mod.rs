@@ -55,7 +55,7 @@ pub fn run(command: PolicyCommand) -> Result<(), Failure> {
 }
 
 async fn listed(config: &ConfigArg, account: &AccountId) -> Result<Vec<ListedPolicy>, Failure> {
-    let operator = Operator::new(config.config.as_deref())?;
+    let operator = Operator::new(config)?;
     match operator.ask(AdminRequest::Policies(account.clone())).await? {
         AdminResponse::Policies(listed) => Ok(listed),
         _ => Err(unexpected()),
@@ -72,7 +72,7 @@ async fn show(args: NamedArgs) -> Result<(), Failure> {
 
 async fn uses(args: UsesArgs) -> Result<(), Failure> {
     let NamedArgs { account, name: policy, config } = args.named;
-    let operator = Operator::new(config.config.as_deref())?;
+    let operator = Operator::new(&config)?;
     let request = AdminRequest::PolicyUses { account, policy, after: args.after, contents_max: args.limit };
     match operator.ask(request).await? {
         AdminResponse::PolicyUses(page) => {
@@ -159,7 +159,7 @@ fn check(args: &CheckArgs) -> Result<(), Failure> {
 }
 
 async fn perform(config: &ConfigArg, operation: Operation) -> Result<OperationOutcome, Failure> {
-    Operator::new(config.config.as_deref())?.perform(operation).await
+    Operator::new(config)?.perform(operation).await
 }
 
 /// Reads a policy from a file.

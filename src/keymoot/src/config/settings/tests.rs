@@ -146,6 +146,7 @@ fn every_key_that_ends_like_a_path_is_treated_as_one() {
     config.packager.tls_cert_file = Some("c".into());
     config.packager.tls_key_file = Some("k".into());
     config.packager.tls_client_ca_file = Some("r".into());
+    config.admin.credential_file = Some("o".into());
     config.accounts.file = Some("a".into());
     config.license.entitlements_file = Some("e".into());
     config.license.ca_file = Some("l".into());

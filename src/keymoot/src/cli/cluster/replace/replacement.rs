@@ -128,7 +128,7 @@ impl Replacement {
                 Err(Unanswered::Failed(failure)) => return Err(failure),
             }
         }
-        let authority = operator.credentials().authority_fingerprint();
+        let authority = operator.authority_fingerprint();
         let authority = authority.ok_or_else(|| Failure::misuse("cluster.ca_file holds no certificate"))?;
         let life = TokenLife::new(TOKEN_LIFE).map_err(Failure::usage)?;
         let name = self.loaded.config.cluster.name.clone();
@@ -148,7 +148,7 @@ impl Replacement {
     /// Whether the CA file has the authority that the token names.
     fn trusts(&self, token: &JoinToken) -> bool {
         let operator = Operator::of(self.loaded.config.clone());
-        operator.is_ok_and(|operator| operator.credentials().authority_fingerprint() == Some(token.authority))
+        operator.is_ok_and(|operator| operator.authority_fingerprint() == Some(token.authority))
     }
 
     /// Removes the old node, if that was not done.

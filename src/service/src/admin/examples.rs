@@ -1,0 +1,142 @@
+//! An example of each use case's parameters, for the OpenAPI document and the tests that walk it.
+
+use serde_json::{Value, json};
+
+use super::UseCase;
+
+/// Parameters that [`Call::parse`](super::Call::parse) takes.
+pub fn example(case: UseCase) -> Value {
+    // The key of this request is nobody's.
+    const REQUEST: &str = "-----BEGIN CERTIFICATE REQUEST-----\n\
+        MIHhMIGIAgEAMCYxJDAiBgNVBAMMG3JjZ2VuIHNlbGYgc2lnbmVkIGNlcnQwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAAQ=\n\
+        -----END CERTIFICATE REQUEST-----\n";
+    match case {
+        UseCase::Status
+        | UseCase::Complaints
+        | UseCase::Notices
+        | UseCase::CredentialUses
+        | UseCase::Accounts
+        | UseCase::NodeKeys
+        | UseCase::Authority
+        | UseCase::StepAuthority
+        | UseCase::RenewCertificate
+        | UseCase::Backups
+        | UseCase::JoinTokens
+        | UseCase::Operators
+        | UseCase::OwnOperator => json!({}),
+        UseCase::Policies | UseCase::AccountDetails => json!({ "account": "demo" }),
+        UseCase::Contents => {
+            json!({ "account": "demo", "content": "film-1", "after": "", "versions_max": "100" })
+        }
+        UseCase::PolicyUses => {
+            json!({ "account": "demo", "policy": "hd", "after": "film-1", "contents_max": "100" })
+        }
+        UseCase::Keyring => json!({ "count": "true" }),
+        UseCase::AddAccount => json!({ "account": account(), "if_absent": true }),
+        UseCase::ChangeAccount => json!({
+            "id": "acme",
+            "change": { "Settings": { "allow_list": ["10.20.0.0/16"], "license_url": null } }
+        }),
+        UseCase::RemoveAccount => json!({ "id": "acme" }),
+        UseCase::DeclareAccounts => json!({ "revision": 7, "digest": "00".repeat(32) }),
+        UseCase::CompareAccount => declared(),
+        UseCase::DeclareAccount => json!({ "revision": 7, "declared": declared() }),
+        UseCase::PutPolicy => json!({
+            "account": "demo",
+            "policy": { "name": "hd", "license_duration_seconds": 86400 },
+            "condition": "Always"
+        }),
+        UseCase::DeletePolicy => json!({ "account": "demo", "name": "sd", "condition": "Always" }),
+        UseCase::AttachPolicy => {
+            json!({ "account": "demo", "content": "film-1", "name": "hd", "if_absent": false })
+        }
+        UseCase::DetachPolicy => json!({ "account": "demo", "content": "film-1" }),
+        UseCase::SetDefaultPolicy => json!({ "account": "demo", "name": null }),
+        UseCase::EndRental => {
+            json!({ "account": "demo", "content": "film-1", "viewer": { "user": "u-1" } })
+        }
+        UseCase::FreeSlot => json!({ "account": "demo", "content": "film-1", "user": "u-1", "udid": "d-1" }),
+        UseCase::AddToken => json!({
+            "id": "00112233445566aa",
+            "secret_digest": "00".repeat(32),
+            "expires_at_ms": 4_000_000_000_000_u64,
+            "learner": false,
+            "zone": null
+        }),
+        UseCase::RevokeToken => json!({ "id": "00112233445566aa" }),
+        UseCase::Change => json!({ "change": { "TransferLeader": null }, "force": false, "dry_run": true }),
+        UseCase::RevokeCertificate => json!({ "node": 9 }),
+        UseCase::RaiseFeatureLevel => json!({ "to": 4 }),
+        UseCase::ScheduleBackups => {
+            json!({ "every_s": 21600, "keep": 14, "directory": "/var/backups/keymoot" })
+        }
+        UseCase::NoteBackup => json!({
+            "node": 1,
+            "made_at_ms": 1_700_000_000_000_u64,
+            "index": 1,
+            "bytes": 4096,
+            "digest": "0cdb590af1d3810ec94c87a65f909e69",
+            "file": "/var/backups/keymoot/1.backup"
+        }),
+        UseCase::Rewrap => Value::Null,
+        UseCase::AddOperator => json!({
+            "name": "alice@example.net",
+            "roles": ["viewer", "operator"],
+            "certificate_request": REQUEST,
+            "life_s": 7_776_000
+        }),
+        UseCase::SetRoles => json!({ "name": "alice@example.net", "roles": ["auditor"] }),
+        UseCase::AddOperatorCertificate => {
+            json!({ "name": "alice@example.net", "certificate_request": REQUEST })
+        }
+        UseCase::RenewOwnCertificate => json!({ "certificate_request": REQUEST }),
+        UseCase::RevokeOperatorCertificate => {
+            json!({ "name": "alice@example.net", "fingerprint": "00".repeat(32) })
+        }
+        UseCase::RevokeOperator | UseCase::AcknowledgeOperator => json!({ "name": "alice@example.net" }),
+    }
+}
+
+fn account() -> Value {
+    json!({
+        "id": "acme",
+        "ca_systems": ["ovp"],
+        "allow_list": ["10.20.0.0/16"],
+        "credentials": [
+            { "name": "encryption-1", "scope": "encryption", "scheme": "udrm-sha1", "key": "a long random text" }
+        ]
+    })
+}
+
+fn declared() -> Value {
+    json!({ "account": account(), "expires_at_ms": { "encryption-1": 4_000_000_000_000_u64 } })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::admin::Call;
+
+    #[test]
+    fn each_example_is_read_and_written_alike() {
+        for case in UseCase::ALL.iter().copied() {
+            let call = Call::parse(case, example(case)).unwrap_or_else(|error| panic!("{case:?}: {error}"));
+            assert_eq!(call.use_case(), Some(case));
+            let (again, parameters) = call.to_parameters().unwrap();
+            assert_eq!(again, case);
+            let reread = Call::parse(case, parameters).unwrap_or_else(|error| panic!("{case:?}: {error}"));
+            assert_eq!(format!("{call:?}"), format!("{reread:?}"));
+        }
+    }
+
+    #[test]
+    fn a_member_that_nobody_knows_is_named() {
+        for case in UseCase::ALL.iter().copied() {
+            let mut parameters = example(case);
+            let Some(members) = parameters.as_object_mut() else { continue };
+            members.insert("rôle".to_owned(), json!("root"));
+            let error = Call::parse(case, parameters).unwrap_err().to_string();
+            assert!(error.contains("rôle"), "{case:?}: {error}");
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! A change of an account as the admin API takes it: what it adds is in the clear, and wrapped at the node.
+
+use ipnet::IpNet;
+use serde::{Deserialize, Deserializer, Serialize};
+
+use keymoot_crypto::Keyring;
+use keymoot_drm::LicenseUrl;
+use keymoot_model::{AccountChange, AccountId, AccountSettings, Consistency, ResponseShape, Scheme};
+
+use super::{NewCredential, Operation};
+
+/// A change of an account.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewAccountChange {
+    pub id: AccountId,
+    pub change: NewChange,
+}
+
+/// What is changed.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub enum NewChange {
+    /// Changes settings.
+    Settings(#[serde(with = "SettingsForm")] AccountSettings),
+    /// Refuses the account's requests until it is resumed.
+    Suspend,
+    /// Ends a suspension by an operator.
+    Resume,
+    /// Adds a credential, under a name that no other has or had.
+    AddCredential {
+        credential: NewCredential,
+        /// Its end: milliseconds since 1970 UTC.
+        #[serde(default)]
+        expires_at_ms: Option<u64>,
+    },
+    /// Sets the end of a credential, or takes it away.
+    ExpireCredential { name: String, expires_at_ms: Option<u64> },
+    /// Revokes a credential for ever, and forgets its secret.
+    RevokeCredential { name: String },
+    /// Lets the account and credentials that a restored backup brought back be used.
+    ConfirmRestored,
+}
+
+/// Settings in JSON: one that is not there stays; null takes one away that need not be there.
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "AccountSettings", deny_unknown_fields)]
+struct SettingsForm {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ca_systems: Option<Vec<String>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    allow_list: Option<Vec<IpNet>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    consistency: Option<Consistency>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    response_shape: Option<ResponseShape>,
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    license_url: Option<Option<String>>,
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    playready_la_url: Option<Option<String>>,
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    minimum_scheme: Option<Option<Scheme>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    allow_unsigned_packagers: Option<bool>,
+}
+
+/// What is there, null or not.
+fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(from).map(Some)
+}
+
+impl NewChange {
+    /// What it does, in a word that is safe to log.
+    const fn verb(&self) -> &'static str {
+        match self {
+            Self::Settings(_) => "set",
+            Self::Suspend => "suspend",
+            Self::Resume => "resume",
+            Self::AddCredential { .. } => "add-credential",
+            Self::ExpireCredential { .. } => "expire-credential",
+            Self::RevokeCredential { .. } => "revoke-credential",
+            Self::ConfirmRestored => "confirm-restored",
+        }
+    }
+
+    fn wrap(self, account: &AccountId, keyring: &Keyring) -> Result<AccountChange, String> {
+        Ok(match self {
+            Self::Settings(settings) => {
+                if let Some(Some(url)) = &settings.playready_la_url {
+                    // Found here, a mistake stops the one who makes it; found later, it would stop every packager.
+                    LicenseUrl::new(url)
+                        .map_err(|error| format!("playready_la_url cannot be used: {error}"))?;
+                }
+                AccountChange::Settings(Box::new(settings))
+            }
+            Self::Suspend => AccountChange::Suspend,
+            Self::Resume => AccountChange::Resume,
+            Self::AddCredential { credential, expires_at_ms } => {
+                let credential = credential.wrap(account, keyring)?;
+                AccountChange::AddCredential { credential, expires_at_ms }
+            }
+            Self::ExpireCredential { name, expires_at_ms } => {
+                AccountChange::ExpireCredential { name, expires_at_ms }
+            }
+            Self::RevokeCredential { name } => AccountChange::RevokeCredential { name },
+            Self::ConfirmRestored => AccountChange::ConfirmRestored,
+        })
+    }
+}
+
+impl NewAccountChange {
+    /// The operation that makes it, what it adds wrapped.
+    ///
+    /// # Errors
+    /// A text that names what cannot be used.
+    pub fn into_operation(self, keyring: &Keyring) -> Result<Operation, String> {
+        let change = Box::new(self.change.wrap(&self.id, keyring)?);
+        Ok(Operation::ChangeAccount { id: self.id, change })
+    }
+
+    /// What it is about, in words that are safe to log.
+    pub(super) fn object(&self) -> String {
+        match &self.change {
+            NewChange::AddCredential { credential: NewCredential { name, .. }, .. }
+            | NewChange::ExpireCredential { name, .. }
+            | NewChange::RevokeCredential { name } => format!("{} {name} of {}", self.change.verb(), self.id),
+            change => format!("{} {}", change.verb(), self.id),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_setting_that_is_taken_away_is_told_from_one_that_stays() {
+        let settings = AccountSettings {
+            license_url: Some(None),
+            minimum_scheme: Some(Some(Scheme::Digest)),
+            allow_list: Some(Vec::new()),
+            ..AccountSettings::default()
+        };
+        let text = serde_json::to_string(&NewChange::Settings(settings.clone())).unwrap();
+        let NewChange::Settings(read) = serde_json::from_str(&text).unwrap() else { panic!("{text}") };
+        assert_eq!(read, settings, "{text}");
+        let wrong = serde_json::from_str::<NewChange>(r#"{ "Settings": { "licence_url": null } }"#);
+        assert!(wrong.unwrap_err().to_string().contains("licence_url"));
+    }
+}

@@ -1,0 +1,94 @@
+//! A declaration of accounts as the admin API takes it, account by account: with signing keys, which are wrapped at
+//! the node. So the node says how the cluster differs, and secrets that are the same stay as they are.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use keymoot_crypto::Keyring;
+use keymoot_model::{Account, AccountId, AccountStatus};
+
+use super::{NewAccount, Operation};
+use crate::{DeclaredAccount, Differs, MakeAccountError, load_accounts};
+
+/// An accounts file that was read, with its keys.
+#[derive(Clone, Debug)]
+pub struct NewDeclaration {
+    /// Which version it is; later ones have higher numbers.
+    pub revision: Option<u64>,
+    /// SHA-256 of its file.
+    pub digest: [u8; 32],
+    pub accounts: Vec<NewDeclaredAccount>,
+}
+
+/// An account of a declaration.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewDeclaredAccount {
+    pub account: NewAccount,
+    /// The ends of credentials by their names: milliseconds since 1970 UTC.
+    #[serde(default)]
+    pub expires_at_ms: BTreeMap<String, u64>,
+}
+
+impl NewDeclaration {
+    /// Reads a file, with the key files that it names.
+    ///
+    /// # Errors
+    /// [`MakeAccountError`], naming account and credential.
+    pub fn load(path: &Path) -> Result<Self, MakeAccountError> {
+        let file = load_accounts(path)?;
+        let accounts = file.accounts.iter().map(|entry| {
+            let (account, expires_at_ms) = (NewAccount::read(entry)?, entry.ends().collect());
+            Ok::<_, MakeAccountError>(NewDeclaredAccount { account, expires_at_ms })
+        });
+        let accounts = accounts.collect::<Result<_, _>>()?;
+        Ok(Self { revision: file.revision, digest: file.digest, accounts })
+    }
+}
+
+impl NewDeclaredAccount {
+    /// The account's name.
+    pub const fn id(&self) -> &AccountId {
+        &self.account.id
+    }
+
+    /// Its keys wrapped.
+    fn wrap(self, keyring: &Keyring) -> Result<DeclaredAccount, String> {
+        let names = self.account.credential_names();
+        if let Some(name) = self.expires_at_ms.keys().find(|name| !names.contains(name.as_str())) {
+            return Err(format!("expires_at_ms names credential `{name}`, which the account does not have"));
+        }
+        let account = self.account.wrap(keyring)?;
+        Ok(DeclaredAccount { account, expires_at_ms: self.expires_at_ms.into_iter().collect() })
+    }
+
+    /// How the account that is there differs from it.
+    ///
+    /// # Errors
+    /// A text that names what cannot be used.
+    pub fn compare(
+        self,
+        known: Option<&(Account, AccountStatus)>,
+        keyring: &Keyring,
+    ) -> Result<Vec<Differs>, String> {
+        Ok(self.wrap(keyring)?.compare(known, keyring))
+    }
+
+    /// The operation that stores it as the declaration of this revision has it.
+    ///
+    /// # Errors
+    /// A text that names what cannot be used.
+    pub fn into_operation(
+        self,
+        revision: u64,
+        known: Option<&(Account, AccountStatus)>,
+        keyring: &Keyring,
+    ) -> Result<Operation, String> {
+        let mut declared = self.wrap(keyring)?;
+        // Credentials that are the same become those that are there.
+        declared.compare(known, keyring);
+        Ok(Operation::DeclareAccount { revision, declared: Box::new(declared) })
+    }
+}
