@@ -20,7 +20,8 @@ use keymoot_model::ClusterName;
 use keymoot_state::{AuthorityRecord, Response, TABLE_NAMES, Table};
 use keymoot_store::{Incarnation, LogPosition, Start, StoredVote, Tables, TablesOptions};
 use keymoot_tls::{
-    ClusterCa, Issued, PEER_ALPN_3, PEER_ALPN_4, PeerCredentials, peer_client_config, server_name_of,
+    ClusterCa, Issued, PEER_ALPN, PEER_ALPN_3, PEER_ALPN_4, PeerCredentials, peer_client_config,
+    server_name_of,
 };
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
@@ -77,6 +78,7 @@ struct Memory {
 pub struct StolenDirectory {
     incarnation: Incarnation,
     start: Start,
+    address: SocketAddr,
 }
 
 impl StolenDirectory {
@@ -88,14 +90,21 @@ impl StolenDirectory {
         let none = || RigError::Answer(format!("{} was never used", root.display()));
         let incarnation = Incarnation::read(root).map_err(refused)?.ok_or_else(none)?;
         let start = Start::read(root).map_err(refused)?.ok_or_else(none)?;
-        Ok(Self { incarnation, start })
+        Ok(Self { incarnation, start, address: SocketAddr::from(([127, 0, 0, 1], 1)) })
+    }
+
+    /// The same started once more, at this address: what a process says that takes the node's place.
+    #[must_use]
+    pub fn started_again(self, address: SocketAddr) -> Self {
+        let start = Start { number: self.start.number + 1, id: !self.start.id };
+        Self { start, address, ..self }
     }
 
     /// What is claimed: to be ahead of all that anybody remembers.
     fn claim(self) -> Claim {
         let vote = Some(StoredVote { term: 1 << 40, node: 1, committed: false });
         let log_end = Some(LogPosition { term: 1 << 40, node: 1, index: 1 << 40 });
-        Claim { start: self.start, vote, log_end, address: "127.0.0.1:1".to_owned() }
+        Claim { start: self.start, vote, log_end, address: self.address.to_string() }
     }
 }
 
@@ -235,7 +244,38 @@ impl Rogue {
         Ok(Self { cluster: cluster.clone(), directory: None, stream })
     }
 
-    /// Claims to be this node, or a tool; returns the other side's greeting.
+    /// Opens the connection: proves what `prove` makes of the challenge, and claims to be this node, or a tool;
+    /// returns the other side's greeting. Up to the third version the greeting comes first, and the first version
+    /// has no proof.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub fn open(
+        &mut self,
+        (node, fence): (Option<u64>, Option<u64>),
+        prove: impl FnOnce(&Self, &Challenge) -> Result<KeyringProof, RigError>,
+    ) -> Result<Hello, RigError> {
+        let alpn = self.stream.conn.alpn_protocol().map(<[u8]>::to_vec);
+        let proves_first = alpn.as_deref() == Some(PEER_ALPN_4);
+        if alpn.as_deref() == Some(PEER_ALPN) {
+            return self.greet(node, fence);
+        }
+        let greeted = if proves_first { None } else { Some(self.greet(node, fence)?) };
+        let challenge = self.challenge()?;
+        let proof = prove(self, &challenge)?;
+        self.send(0, Kind::Hello, &proof)?;
+        greeted.map_or_else(|| self.greet(node, fence), Ok)
+    }
+
+    /// The same without a master key.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub fn open_unproven(&mut self, claim: (Option<u64>, Option<u64>)) -> Result<Hello, RigError> {
+        self.open(claim, |_, _| Ok(KeyringProof::default()))
+    }
+
+    /// Greets before anything is proved, whatever the version.
     ///
     /// # Errors
     /// When there is no answer.
@@ -259,11 +299,7 @@ impl Rogue {
         self.receive::<Greeting>(Kind::DirectoryGreeting).map(|theirs| theirs.hello)
     }
 
-    /// The challenge that follows the greeting from the second version on.
-    ///
-    /// # Errors
-    /// When it does not come.
-    pub fn challenge(&mut self) -> Result<Challenge, RigError> {
+    fn challenge(&mut self) -> Result<Challenge, RigError> {
         if self.stream.conn.alpn_protocol() != Some(PEER_ALPN_4) {
             return self.receive(Kind::Hello);
         }

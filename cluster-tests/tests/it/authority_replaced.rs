@@ -65,10 +65,10 @@ fn the_ca_is_replaced_while_the_cluster_serves_and_nodes_join_before_meanwhile_a
     let now = std::fs::read_to_string(cluster.dir("a").join("ca.pem")).unwrap();
     let signed = Stolen::made_for(&old, &old.issue_node(2).unwrap(), &now).unwrap();
     let entered = signed.connect(1, cluster.node("a").peer, PEER_ALPN_4);
-    let greeted = entered.and_then(|mut rogue| rogue.greet(Some(2), None));
+    let greeted = entered.and_then(|mut rogue| rogue.open_unproven((Some(2), None)));
     assert!(greeted.is_err(), "a certificate of the old CA is greeted");
     let own = Stolen::from(&cluster.dir("b"), NAME).unwrap();
-    own.connect(1, cluster.node("a").peer, PEER_ALPN_4).unwrap().greet(Some(2), None).unwrap();
+    own.connect(1, cluster.node("a").peer, PEER_ALPN_4).unwrap().open_unproven((Some(2), None)).unwrap();
     // It holds over a restart of all, and for who joins.
     for name in ["a", "b", "c", "d"] {
         cluster.stop(name).unwrap();

@@ -1,6 +1,7 @@
 //! Who a node is, the cluster's state tells by the key in its certificate: a certificate that somebody made with the
 //! authority's key opens nothing, and one that was revoked opens nothing from then on, on open connections too.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use cluster_tests::rogue::{Ask, Reply, Rogue, Stolen, StolenDirectory, stolen_authority};
@@ -28,11 +29,10 @@ fn enter(
 ) -> Result<Rogue, RigError> {
     let mut rogue = shown.connect(1, cluster.node("a").peer, PEER_ALPN_4)?;
     rogue.directory = directory;
-    rogue.greet(Some(claimed), directory.map(|_| 0))?;
-    let challenge = rogue.challenge()?;
     let keyring = Keyring::load(cluster.keyring().as_ref()).unwrap();
-    let proof = rogue.proof(&keyring, &challenge, ProofPurpose::Peer)?;
-    rogue.send(0, Kind::Hello, &proof)?;
+    rogue.open((Some(claimed), directory.map(|_| 0)), |rogue, challenge| {
+        rogue.proof(&keyring, challenge, ProofPurpose::Peer)
+    })?;
     Ok(rogue)
 }
 
@@ -132,15 +132,54 @@ fn a_revoked_certificate_is_out_on_open_connections_and_new_ones_and_after_a_res
     .unwrap();
     let again = enter(&cluster, &stolen, 3, None);
     assert!(!again.is_ok_and(|mut rogue| is_served(&mut rogue)), "a restart lets it in again");
-    // What is said helps: the node is removed, and its machine comes back as another one.
-    let said = cluster.cluster("a", &["remove", "3", "--yes"]).unwrap();
-    assert_eq!(said.code, Some(0), "{said:?}");
+    // What is said helps: the node is removed, and its machine comes back as another one. Meanwhile its key opens
+    // nothing either.
+    let done = AtomicBool::new(false);
+    let (said, let_in) = std::thread::scope(|scope| {
+        let trying = scope.spawn(|| {
+            let mut let_in = 0_u32;
+            while !done.load(Ordering::SeqCst) {
+                let entered = enter(&cluster, &stolen, 3, None);
+                let_in += u32::from(entered.is_ok_and(|mut rogue| is_served(&mut rogue)));
+            }
+            let_in
+        });
+        let said = cluster.cluster("a", &["remove", "3", "--yes"]);
+        done.store(true, Ordering::SeqCst);
+        (said.unwrap(), trying.join().unwrap())
+    });
+    assert_eq!((said.code, let_in), (Some(0), 0), "{said:?}");
     cluster.kill("c").unwrap();
     let token = cluster.token("a", &[]).unwrap();
     let said = cluster.replace_disk("c", "a", &["--token", &token]).unwrap();
     assert_eq!(said.code, Some(0), "{said:?}");
     cluster.serve("c").unwrap();
     cluster.await_voters("a", 3).unwrap();
+}
+
+#[test]
+fn a_revocation_that_would_cost_the_cluster_its_quorum_is_refused_and_what_it_says_helps() {
+    let mut cluster = Grown::begin("").unwrap();
+    cluster.join("b", "a", "", &[]).unwrap();
+    cluster.await_voters("a", 2).unwrap();
+    await_registered(&cluster, 2);
+    let stolen = Stolen::from(&cluster.dir("b"), NAME).unwrap();
+    let said = cluster.cluster("a", &["certificate", "revoke", "2", "--yes"]).unwrap();
+    assert_eq!(said.code, Some(1), "{said:?}");
+    for word in ["of the 2 voters, 1 would be up", "keymoot cluster remove 2", "--force"] {
+        assert!(said.err.contains(word), "{said:?}");
+    }
+    assert!(is_served(&mut enter(&cluster, &stolen, 2, None).unwrap()), "nothing was revoked");
+    // What it says.
+    let said = cluster.cluster("a", &["remove", "2", "--yes"]).unwrap();
+    assert_eq!(said.code, Some(0), "{said:?}");
+    let said = cluster.cluster("a", &["certificate", "revoke", "2", "--yes"]).unwrap();
+    assert_eq!(said.code, Some(0), "{said:?}");
+    let again = enter(&cluster, &stolen, 2, None);
+    assert!(!again.is_ok_and(|mut rogue| is_served(&mut rogue)), "it is let in again");
+    cluster.signer().create(cluster.node("a").api, "after").unwrap();
+    let alone = cluster.cluster("a", &["certificate", "revoke", "1", "--yes"]).unwrap();
+    assert!(alone.code == Some(1) && alone.err.contains("no majority"), "{alone:?}");
 }
 
 /// Makes the state of the only node, which is stopped, one of feature level 3, which knows no keys of nodes.

@@ -157,8 +157,8 @@ fn nothing_is_changed_where_the_cluster_would_lose_by_it() {
     std::fs::copy(cluster.config("b"), &aside).unwrap();
     let line = text.lines().find(|line| line.starts_with("keyring_file")).unwrap();
     std::fs::write(cluster.config("b"), text.replace(line, "keyring_file = \"ring.toml\"")).unwrap();
-    refused(&cluster, 1, &["only holders of the cluster's master key"], &[]);
-    refused(&cluster, 1, &["only holders of the cluster's master key"], &["--token", &token]);
+    refused(&cluster, 1, &["proves no master key of this keyring"], &[]);
+    refused(&cluster, 1, &["proves no master key of this keyring"], &["--token", &token]);
     std::fs::rename(&aside, cluster.config("b")).unwrap();
 
     assert_eq!(ids(&cluster, "a"), [1, 2, 3], "nothing was changed by all that");

@@ -79,6 +79,11 @@ impl Cluster {
         self.wait(patience, answered).await
     }
 
+    /// That this node hears its leader and lacks what is committed there; `None` when it lacks nothing, or is cut off.
+    pub fn lag(&self) -> Option<ClusterError> {
+        self.node.barrier.lag()
+    }
+
     /// How long a request may take before it is refused.
     pub const fn request_deadline(&self) -> Duration {
         self.request_deadline

@@ -49,6 +49,7 @@ use crate::raft::Raft;
 use crate::raft::snapshot_schedule::SnapshotSchedule;
 use crate::raft::state_view::StateView;
 use crate::read::barrier::ReadBarrier;
+use crate::read::leader_contact::LeaderContact;
 use crate::read::read_index::ReadIndex;
 use crate::server::endpoint::RaftEndpoint;
 use crate::server::{PeerServer, Services};
@@ -293,6 +294,7 @@ impl Base {
         let applied_index = parts.applied_index.clone();
         let barrier = ReadBarrier::new(
             read_index,
+            LeaderContact::new(parts.info.silence),
             leader_client.clone(),
             applied_index,
             parts.disk.clone(),
@@ -342,7 +344,13 @@ impl Base {
             self.metrics.clone(),
         );
         let keyring = self.local.keyring.clone();
-        let commands = OperatorCommands::new(keyring, state.clone(), barrier.clone(), forwarder.clone());
+        let commands = OperatorCommands::new(
+            keyring,
+            state.clone(),
+            barrier.clone(),
+            forwarder.clone(),
+            self.members.clone(),
+        );
         Services {
             admin: AdminService {
                 status,

@@ -3,7 +3,8 @@
 //! What may be granted is looked up in the applied state of this node, which may be behind. A read barrier four times a
 //! second confirms that it is not. A node that cannot confirm it is cut off from the quorum, or was paused: it looks
 //! again before it grants anything. While it is cut off it goes on for accounts that read locally, for a bounded time,
-//! because it cannot know what was taken away since.
+//! because it cannot know what was taken away since. A node that hears its leader and knows that it lags is not cut off:
+//! it grants nothing until it has caught up.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -96,7 +97,7 @@ impl<R: ReplicatedState> QuorumContact<R> {
                 Err(error) => self.note_failed(began, error),
             }
             self.metrics.quorum_contact_age_seconds.set(self.age().as_secs_f64());
-            self.tell(outcome.is_ok(), &mut told);
+            self.tell(outcome.is_ok() || self.cluster.lag().is_some(), &mut told);
             tokio::time::sleep(if outcome.is_ok() { CONFIRM_EVERY } else { RETRY_AFTER }).await;
         }
     }
@@ -117,13 +118,14 @@ impl<R: ReplicatedState> QuorumContact<R> {
             return Ok(());
         }
         let mut latest = self.latest.subscribe();
-        let settled = latest.wait_for(|latest| latest.is_confirmed() || latest.is_cut_off());
+        let is_cut_off = |latest: &Latest| latest.is_cut_off() && self.cluster.lag().is_none();
+        let settled = latest.wait_for(|latest| latest.is_confirmed() || is_cut_off(latest));
         let is_settled = tokio::time::timeout(SETTLED_WITHIN, settled).await.is_ok();
         if self.latest.borrow().is_confirmed() {
             return Ok(());
         }
         if !is_settled {
-            return Err(ClusterError::NoQuorum { waited: SETTLED_WITHIN });
+            return Err(self.cluster.lag().unwrap_or(ClusterError::NoQuorum { waited: SETTLED_WITHIN }));
         }
         let age = self.age();
         if age >= self.grants_for {
@@ -159,16 +161,16 @@ impl<R: ReplicatedState> QuorumContact<R> {
     }
 
     /// Logs each change once.
-    fn tell(&self, confirmed: bool, told: &mut Option<bool>) {
-        let is_over = !confirmed && self.age() >= self.grants_for;
-        let state = if confirmed { None } else { Some(is_over) };
+    fn tell(&self, in_contact: bool, told: &mut Option<bool>) {
+        let is_over = !in_contact && self.age() >= self.grants_for;
+        let state = if in_contact { None } else { Some(is_over) };
         if *told == state || (state == Some(false) && self.age() < SETTLED_WITHIN) {
             return;
         }
         *told = state;
         let (age_s, bound_s) = (self.age().as_secs(), self.grants_for.as_secs());
         match state {
-            None => tracing::info!("in contact with the quorum again"),
+            None => tracing::info!("in contact with the leader again"),
             Some(false) => tracing::warn!(
                 age_s,
                 bound_s,

@@ -37,6 +37,9 @@ pub trait ReplicatedState: Clone + Send + Sync + 'static {
         patience: Duration,
     ) -> impl Future<Output = Result<(), ClusterError>> + Send;
 
+    /// That this node hears its leader and lacks what is committed there. `None` when it lacks nothing, or is cut off.
+    fn lag(&self) -> Option<ClusterError>;
+
     /// When this node last noted that it was in contact with a quorum: seconds since 1970 UTC.
     fn noted_contact_s(&self) -> Option<u64>;
 
@@ -86,6 +89,10 @@ impl ReplicatedState for Cluster {
 
     async fn read_barrier_within(&self, patience: Duration) -> Result<(), ClusterError> {
         Self::read_barrier_within(self, patience).await
+    }
+
+    fn lag(&self) -> Option<ClusterError> {
+        Self::lag(self)
     }
 
     fn noted_contact_s(&self) -> Option<u64> {

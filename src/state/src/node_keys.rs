@@ -26,8 +26,8 @@ pub enum KeyStanding {
     Other,
     /// The node's certificates were revoked.
     Revoked,
-    /// The node was removed.
-    Removed,
+    /// The node was removed. It may be told so, revoked or not: what to do about it is another matter.
+    Removed { revoked: bool },
 }
 
 /// Registers the key of a node, in place of an earlier one. A revoked node gets none any more.
@@ -91,12 +91,13 @@ pub fn key_standing<T: Tables>(tables: &T, id: NodeId, digest: &[u8; 32]) -> Res
         return Ok(KeyStanding::Unregistered);
     }
     let node: Option<NodeRecord> = run.get(Table::Nodes, &node_key(id))?;
-    // It may be told so, revoked or not: what to do about it is another matter.
+    let known: Option<NodeKeyRecord> = run.get(Table::Meta, &node_key_key(id))?;
+    let revoked = known.as_ref().is_some_and(|known| known.revoked_at_ms.is_some());
     if node.as_ref().is_some_and(|node| node.removed_at_ms.is_some()) {
-        return Ok(KeyStanding::Removed);
+        return Ok(KeyStanding::Removed { revoked });
     }
-    Ok(match run.get::<NodeKeyRecord>(Table::Meta, &node_key_key(id))? {
-        Some(known) if known.revoked_at_ms.is_some() => KeyStanding::Revoked,
+    Ok(match known {
+        Some(_) if revoked => KeyStanding::Revoked,
         Some(known) if known.digest == *digest => KeyStanding::Registered,
         Some(_) => KeyStanding::Other,
         None if node.is_some() => KeyStanding::Unregistered,

@@ -166,5 +166,20 @@ fn endangered(now: &MembersView, after: &[MemberState], force: bool) -> Verdict 
     Verdict::Ready
 }
 
+/// Why a voter must not be shut out that stays a member: the voters that are left and up are no majority.
+pub(crate) fn silenced(members: &[MemberState], id: NodeId) -> Option<String> {
+    let voters: Vec<&MemberState> = members.iter().filter(|member| member.voter).collect();
+    let up = voters.iter().filter(|member| member.up && member.id != id).count();
+    let is_voter = voters.iter().any(|member| member.id == id);
+    (is_voter && up * 2 <= voters.len()).then(|| {
+        format!(
+            "node {id} votes until it is removed: of the {} voters, {up} would be up without it: no majority, so nothing \
+             could be written any more, and node {id} could not be removed either. Remove it first, which shuts it out as \
+             well: keymoot cluster remove {id}; or revoke it all the same with --force (over the API: force)",
+            voters.len()
+        )
+    })
+}
+
 #[cfg(test)]
 mod tests;

@@ -23,6 +23,7 @@ use crate::members::reporting::Reporting;
 use crate::peer::leader_client::Unanswered;
 use crate::peer::removed_nodes::RemovedNodes;
 use crate::wire::membership_change::{Change, ChangeRequest, Verdict};
+use crate::wire::raft_codec;
 
 /// The pause between two rounds.
 const ROUND: Duration = Duration::from_millis(500);
@@ -75,7 +76,7 @@ impl MembershipReconciler {
         self.founder.begin_alone().await?;
         let leader = self.members.raft.metrics().borrow_watched().current_leader;
         let leads = leader == Some(self.members.id);
-        self.registration.look(&members, leads)?;
+        self.registration.look(&members, leads && self.has_committed())?;
         if leads {
             self.lead(&records, &members).await;
         } else if self.rounds.is_multiple_of(ROUNDS_PER_REPORT) {
@@ -92,6 +93,15 @@ impl MembershipReconciler {
             self.move_in(&membership).await;
         }
         Ok(())
+    }
+
+    /// Whether the state of this node, which leads, holds all that was committed before: a new leader may not have
+    /// applied it yet.
+    fn has_committed(&self) -> bool {
+        let metrics = self.members.raft.metrics();
+        let now = metrics.borrow_watched();
+        let applied = now.last_applied.as_ref().map(|at| raft_codec::position(at).term);
+        applied == Some(now.current_term)
     }
 
     fn measure(&self, records: &[NodeRecord], members: &BTreeSet<NodeId>) {

@@ -38,14 +38,14 @@ impl KeyRegistration {
         Self { members, keys, info, fatal }
     }
 
-    /// Notes what tells a node from a stranger: the members, and on the leader that its state is up to date. Ends
+    /// Notes what tells a node from a stranger: the members, and on the leader whether its state is up to date. Ends
     /// this node if its own certificates were revoked.
     ///
     /// # Errors
     /// When the state cannot be read.
-    pub(crate) fn look(&self, members: &BTreeSet<NodeId>, leads: bool) -> Result<(), state::StateError> {
+    pub(crate) fn look(&self, members: &BTreeSet<NodeId>, is_current: bool) -> Result<(), state::StateError> {
         self.keys.note_members(members);
-        self.keys.note_current(|| leads);
+        self.keys.note_current(|| is_current);
         let own = state::registered_key(&self.members.state, self.members.id)?;
         if own.is_some_and(|own| own.revoked_at_ms.is_some()) {
             self.fatal.raise(&revoked(self.members.id));

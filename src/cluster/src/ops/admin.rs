@@ -91,6 +91,11 @@ impl AdminService {
                 .propose(*command, deadline)
                 .await
                 .map(|response| AdminResponse::Applied(Box::new(response))),
+            AdminRequest::RevokeCertificate { node, force } => self
+                .commands
+                .revoke_certificate(node, force, deadline)
+                .await
+                .map(|response| AdminResponse::Applied(Box::new(response))),
             AdminRequest::Accounts => self.read(deadline, state::accounts).await.map(AdminResponse::Accounts),
             AdminRequest::Policies(account) => self
                 .read(deadline, |state| state::listed_policies(state, &account))

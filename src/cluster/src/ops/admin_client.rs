@@ -31,7 +31,7 @@ pub enum AdminError {
     /// what to do.
     #[error("{0}")]
     Removed(String),
-    /// The node did not accept the proof of the master key; the text says what to do.
+    /// The node did not accept the proof of the master key, or proved none itself; the text says what to do.
     #[error("{0}")]
     Unproven(String),
     /// The node's name is not valid.
@@ -50,6 +50,7 @@ impl From<LinkError> for AdminError {
     fn from(error: LinkError) -> Self {
         match error {
             LinkError::Removed { .. } => Self::Removed(error.to_string()),
+            LinkError::Unproven { .. } => Self::Unproven(error.to_string()),
             error => Self::Link(error),
         }
     }

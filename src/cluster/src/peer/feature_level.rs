@@ -25,6 +25,12 @@ impl FeatureLevel {
         Self(Arc::new(|| Ok(0)))
     }
 
+    /// This level.
+    #[cfg(test)]
+    pub(crate) fn fixed(level: u32) -> Self {
+        Self(Arc::new(move || Ok(level)))
+    }
+
     /// The level; 0 before the cluster is initialized.
     ///
     /// # Errors

@@ -3,8 +3,9 @@
 //! Every node can sign certificates for any id, because the authority's key is in the state. So what a certificate says
 //! counts only for the key that is registered for that node. A revoked key never enters. For a key that the state
 //! does not know, it matters whether the state is up to date: a node that follows its leader refuses it. A node that
-//! lags or has no leader cannot know of nodes that came meanwhile, and might need them to elect one. It lets them in,
-//! with the authority's signature and proof of a master key, and looks again as soon as it has caught up.
+//! lags or has no leader cannot know of nodes that came meanwhile, and might need them to elect one. It hears Raft's
+//! messages from them and nothing else, with the authority's signature and proof of a master key, and looks again as
+//! soon as it has caught up.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -28,10 +29,26 @@ const NOTE_EVERY: Duration = Duration::from_millis(250);
 pub(crate) enum Entry {
     /// What a node may.
     Node,
+    /// Send Raft's messages, and ask to join: this node may be behind, and not know the key yet.
+    Unsure(String),
     /// Ask to join, and nothing else; the text says why.
     Guest(String),
+    /// Be told that its node was removed, and nothing else.
+    Removed(String),
     /// Nothing; the text says why and what to do.
     Refused(String),
+}
+
+impl Entry {
+    /// Why it may not do what a node may.
+    pub(crate) fn reason(&self) -> Option<&str> {
+        match self {
+            Self::Node => None,
+            Self::Unsure(reason) | Self::Guest(reason) | Self::Removed(reason) | Self::Refused(reason) => {
+                Some(reason)
+            }
+        }
+    }
 }
 
 type Read = dyn Fn(NodeId, &[u8; 32]) -> Result<KeyStanding, StateError> + Send + Sync;
@@ -93,11 +110,17 @@ impl KnownKeys {
         let is_current =
             !members.is_empty() && self.current_since().is_some_and(|since| since < self.0.silence);
         match (self.0.read)(id, &channel.peer_key.unwrap_or_default()) {
-            Ok(KeyStanding::Registered | KeyStanding::Unregistered | KeyStanding::Removed) => Entry::Node,
+            Ok(KeyStanding::Registered | KeyStanding::Unregistered) => Entry::Node,
+            // It is a member for as long as the change of members takes.
+            Ok(KeyStanding::Removed { revoked: false }) => Entry::Node,
+            Ok(KeyStanding::Removed { revoked: true }) => Entry::Removed(format!(
+                "node {id} was removed from the cluster, and its certificates were revoked"
+            )),
             Ok(KeyStanding::Revoked) => Entry::Refused(revoked(id)),
             Ok(KeyStanding::Other) if is_current => Entry::Refused(other(id)),
             Ok(KeyStanding::Unknown) if is_current && !members.contains(&id) => Entry::Guest(unknown(id)),
-            Ok(KeyStanding::Other | KeyStanding::Unknown) => Entry::Node,
+            Ok(KeyStanding::Unknown) if members.contains(&id) => Entry::Node,
+            Ok(KeyStanding::Other | KeyStanding::Unknown) => Entry::Unsure(unsure(id)),
             Err(error) => Entry::Refused(format!("this node cannot tell whose certificate it is: {error}")),
         }
     }
@@ -116,6 +139,13 @@ fn other(id: NodeId) -> String {
         "node {id} shows a certificate for another key than the one that is registered for it: give it back the \
          certificate and key that it had, or make its machine a new node with keymoot cluster replace-disk; if nobody \
          changed them, somebody has made this one with the authority's key: docs/certificates.md"
+    )
+}
+
+fn unsure(id: NodeId) -> String {
+    format!(
+        "this node may be behind, and does not know the key in the certificate of node {id}: it takes nothing but \
+         Raft's messages from it until it has heard all of its leader; ask again, or ask another node"
     )
 }
 
@@ -140,8 +170,12 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_unknown_key_enters_a_node_that_may_be_behind_and_no_other() {
-        let enters = |keys: &KnownKeys| keys.judge(4, &CHANNEL) == Entry::Node;
+    async fn a_node_that_may_be_behind_hears_rafts_messages_from_an_unknown_key_and_no_other_does() {
+        let enters = |keys: &KnownKeys| {
+            let entry = keys.judge(4, &CHANNEL);
+            assert_ne!(entry, Entry::Node, "it is never let in as a node");
+            matches!(entry, Entry::Unsure(_))
+        };
         for standing in [KeyStanding::Other, KeyStanding::Unknown] {
             let keys = keys(standing);
             keys.note_current(|| true);
@@ -171,5 +205,28 @@ mod tests {
         let registered = keys(KeyStanding::Registered);
         registered.note_current(|| true);
         assert_eq!(registered.judge(4, &CHANNEL), Entry::Node);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_register_that_cannot_be_read_lets_nobody_in() {
+        let read = |_, _: &[u8; 32]| Err(StateError::Key { table: "meta" });
+        let keys = KnownKeys::new(Box::new(read), Duration::from_secs(2));
+        for _ in 0..2 {
+            assert!(matches!(keys.judge(4, &CHANNEL), Entry::Refused(_)));
+            keys.note_members(&BTreeSet::from([4]));
+            keys.note_current(|| true);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_revoked_key_does_not_enter_while_its_node_is_taken_out_and_may_be_told() {
+        let enters = |revoked| {
+            let keys = keys(KeyStanding::Removed { revoked });
+            keys.note_members(&BTreeSet::from([4]));
+            keys.note_current(|| true);
+            keys.judge(4, &CHANNEL)
+        };
+        assert_eq!(enters(false), Entry::Node, "the change of members needs it");
+        assert!(matches!(enters(true), Entry::Removed(_)));
     }
 }

@@ -14,9 +14,10 @@ use tokio::sync::{mpsc, oneshot};
 
 use keymoot_codec as codec;
 use keymoot_codec::Kind;
-use keymoot_crypto::PeerVersion;
+use keymoot_crypto::{PeerChannel, PeerVersion};
 
 use crate::peer::known_keys::LOOK_EVERY;
+use crate::peer::proof::Unproven;
 use crate::peer::route::{Connection, RemovedNotice, Route, check_key, connect};
 use crate::wire::frame::{self, Frame};
 use crate::wire::message::{Reply, Request};
@@ -30,6 +31,9 @@ pub enum LinkError {
     /// The peer's cluster has removed this node, or the node whose certificate this tool shows.
     #[error("{peer}: {notice}")]
     Removed { peer: String, notice: String },
+    /// What answers at the peer's address proves no master key. Nothing was sent.
+    #[error("{peer}: {reason}")]
+    Unproven { peer: String, reason: String },
     /// The connection broke while the request was pending.
     #[error("the connection to {peer} broke")]
     Broken { peer: String },
@@ -138,9 +142,10 @@ async fn run(
 
 fn not_connected(peer: &Arc<str>, error: &std::io::Error) -> LinkError {
     let (peer, reason) = (peer.to_string(), error.to_string());
-    match error.get_ref().is_some_and(|inner| inner.is::<RemovedNotice>()) {
-        true => LinkError::Removed { peer, notice: reason },
-        false => LinkError::Unreachable { peer, reason },
+    match error.get_ref() {
+        Some(inner) if inner.is::<RemovedNotice>() => LinkError::Removed { peer, notice: reason },
+        Some(inner) if inner.is::<Unproven>() => LinkError::Unproven { peer, reason },
+        _ => LinkError::Unreachable { peer, reason },
     }
 }
 
@@ -163,7 +168,6 @@ async fn serve(
     inbox: &mut mpsc::UnboundedReceiver<QueuedRequest>,
     broken: &AtomicU64,
 ) {
-    let broken_before = broken.load(Ordering::Relaxed);
     let (reader, writer) = split(stream);
     let pending = PendingReplies::default();
     let mut reading = tokio::spawn({
@@ -176,37 +180,45 @@ async fn serve(
         }
     });
     let mut writer = BufWriter::with_capacity(64 * 1024, writer);
-    let mut next_id = 1;
-    let mut next = Some(first);
-    let mut health = tokio::time::interval(Duration::from_millis(100));
-    let mut keys = tokio::time::interval(LOOK_EVERY);
-    loop {
-        if let Some(waiting) = next.take()
-            && send_all(peer, channel.version, waiting, inbox, &mut writer, &pending, &mut next_id)
-                .await
-                .is_err()
-        {
-            break;
+    let sending = async {
+        let (mut next_id, mut next) = (1, Some(first));
+        while let Some(waiting) = next {
+            let sent =
+                send_all(peer, channel.version, waiting, inbox, &mut writer, &pending, &mut next_id).await;
+            if sent.is_err() {
+                return;
+            }
+            next = inbox.recv().await;
         }
-        tokio::select! {
-            request = inbox.recv() => match request {
-                Some(request) => next = Some(request),
-                None => break,
-            },
-            _ = &mut reading => break,
-            _ = keys.tick() => if let Err(reason) = check_key(route, &channel) {
-                tracing::warn!(peer = %peer, %reason, "the connection to a peer was closed");
-                break;
-            },
-            _ = health.tick() => if broken.load(Ordering::Relaxed) != broken_before {
-                tracing::debug!(peer = %peer, "a request timed out: connecting anew");
-                break;
-            },
-        }
+    };
+    // A peer that reads nothing blocks the sending, and is watched all the same.
+    tokio::select! {
+        () = sending => {}
+        _ = &mut reading => {}
+        () = no_longer_good(peer, route, &channel, broken) => {}
     }
     reading.abort();
     for (_, waiting) in pending.lock().drain() {
         let _ = waiting.send(Err(LinkError::Broken { peer: peer.to_string() }));
+    }
+}
+
+/// Waits until the connection must be closed: the peer's key is refused, or a request timed out.
+async fn no_longer_good(peer: &Arc<str>, route: &Route, channel: &PeerChannel, broken: &AtomicU64) {
+    let broken_before = broken.load(Ordering::Relaxed);
+    let mut health = tokio::time::interval(Duration::from_millis(100));
+    let mut keys = tokio::time::interval(LOOK_EVERY);
+    loop {
+        tokio::select! {
+            _ = keys.tick() => if let Err(reason) = check_key(route, channel) {
+                tracing::warn!(peer = %peer, %reason, "the connection to a peer was closed");
+                return;
+            },
+            _ = health.tick() => if broken.load(Ordering::Relaxed) != broken_before {
+                tracing::debug!(peer = %peer, "a request timed out: connecting anew");
+                return;
+            },
+        }
     }
 }
 
@@ -257,4 +269,45 @@ fn answer(peer: &Arc<str>, route: &Route, pending: &PendingReplies, frame: &Fram
         reply => reply,
     };
     let _ = waiting.send(reply);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::peer::local_end::LocalEnd;
+    use crate::peer::route::Dial;
+    use keymoot_crypto::Keyring;
+    use keymoot_tls::server_name_of;
+    use tokio::sync::watch;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_reads_nothing_loses_its_connection_in_the_midst_of_a_request() {
+        let keyring = Arc::new(Keyring::generate().unwrap());
+        let local = LocalEnd::of_tool("moot".parse().unwrap(), Some(1), keyring);
+        let unconnected = |_| Box::pin(std::future::pending()) as _;
+        let route = Route {
+            peer: 2,
+            addresses: watch::channel(Vec::new()).1,
+            server_name: server_name_of(2, &local.cluster).unwrap(),
+            dial: Dial::Simulated(Arc::new(unconnected)),
+            local,
+            connect_timeout: Duration::from_secs(1),
+            unreachable: Arc::default(),
+        };
+        // It fits no whole request.
+        let (near, _far) = tokio::io::duplex(16);
+        let channel = PeerChannel { version: PeerVersion::Fourth, binding: [0; 32], peer_key: None };
+        let ((waiter, reply), (_requests, mut inbox)) = (oneshot::channel(), mpsc::unbounded_channel());
+        let broken = AtomicU64::new(0);
+        let peer: Arc<str> = "node 2".into();
+        let request = Request::Propose(Bytes::from_static(&[0; 1024]));
+        let serving = serve(&peer, &route, (Box::new(near), channel), (request, waiter), &mut inbox, &broken);
+        let timing_out = async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            broken.fetch_add(1, Ordering::Relaxed);
+        };
+        let ended = tokio::time::timeout(Duration::from_secs(5), async { tokio::join!(serving, timing_out) });
+        assert!(ended.await.is_ok(), "it waits for the peer to read");
+        assert!(matches!(reply.await, Ok(Err(LinkError::Broken { .. }))));
+    }
 }

@@ -1,13 +1,15 @@
 //! Proof of the master key on a connection to the peer port: a node's certificate and TLS key alone
 //! permit nothing.
 //!
-//! After the greeting, if both sides know the second version of the protocol, the listening side
-//! sends a challenge and the dialling side a proof bound to it and to the TLS session. The dialling side
-//! waits for no verdict: the proof is checked at the first request that needs it, and the verdict
-//! holds for the rest of the connection. From feature level 4 on every request needs it, Raft's own
-//! messages too; below, Raft's messages do not. From the fourth version of the protocol on the listening
-//! side proves itself with its challenge, and from feature level 4 on it is sent nothing without. One
-//! master key in common is enough, so nodes replicate while a new one is brought to them one by one.
+//! If both sides know the second version of the protocol, the listening side sends a challenge and the
+//! dialling side a proof bound to it and to the TLS session. The dialling side waits for no verdict, which holds for
+//! the rest of the connection. From feature level 4 on every request needs it, Raft's own messages too;
+//! below, Raft's messages do not.
+//!
+//! Up to the third version the proof follows the greeting. From the fourth on it comes first, because a greeting is
+//! remembered: nothing that is said without a proof may cost the true node its place. The listening side proves
+//! itself with its challenge then, and is sent nothing without. One master key in common is enough, so nodes
+//! replicate while a new one is brought to them one by one.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -98,7 +100,9 @@ pub(crate) async fn answer_challenge<S: AsyncRead + AsyncWrite + Unpin>(
             let ProofDemand { challenge, proof } = receive(stream).await?;
             let scope = ProofScope { cluster, channel, challenge: &challenge, purpose: ProofPurpose::Member };
             match keyring.verify_proof(&scope, &proof) {
-                Err(refusal) if demands => return Err(unproven(refusal)),
+                Err(_) if demands => {
+                    return Err(std::io::Error::new(std::io::ErrorKind::PermissionDenied, Unproven));
+                }
                 _ => challenge,
             }
         }
@@ -108,11 +112,12 @@ pub(crate) async fn answer_challenge<S: AsyncRead + AsyncWrite + Unpin>(
 }
 
 /// The error of a listening side without a valid proof.
-fn unproven(refusal: ProofRefusal) -> std::io::Error {
-    let text =
-        format!("what answers there shows the node's certificate, and proves no master key: {refusal}");
-    std::io::Error::new(std::io::ErrorKind::PermissionDenied, text)
-}
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "what answers there shows the node's certificate, and proves no master key of this keyring: use a copy of the \
+     keyring that the nodes use; if this is one, somebody else has that node's TLS key"
+)]
+pub(crate) struct Unproven;
 
 /// Sends a part of the greeting.
 pub(crate) async fn send<S: AsyncWrite + Unpin, T: Serialize>(
@@ -132,10 +137,20 @@ pub(crate) async fn receive<S: AsyncRead + Unpin, T: DeserializeOwned>(stream: &
     codec::decode(Kind::Hello, &frame.body).map_err(std::io::Error::other)
 }
 
-/// Whether every request on a peer connection needs the proof. If the level cannot be read it does, because
-/// the level may be high.
-pub(crate) fn is_demanded(level: &FeatureLevel) -> bool {
-    level.current().unwrap_or(u32::MAX) >= PROVEN_PEERS
+/// From this version on the dialling side can prove itself.
+pub(crate) const DIALLER_PROVES: PeerVersion = PeerVersion::Second;
+/// From this version on the listening side proves itself, and the proofs come before the greeting.
+pub(crate) const PROOF_FIRST: PeerVersion = PeerVersion::Fourth;
+
+/// Whether nothing goes without the proof of the other end of a connection, which can prove itself from the version
+/// `able` on. If the level cannot be read nothing does, because the level may be high.
+pub(crate) fn is_demanded(level: &FeatureLevel, version: PeerVersion, able: PeerVersion) -> bool {
+    match level.current() {
+        // A new node does not know the cluster's level, and a tool neither. Whoever can prove itself must.
+        Ok(0) => version >= able,
+        Ok(level) => level >= PROVEN_PEERS,
+        Err(_) => true,
+    }
 }
 
 /// The start of each refusal for a missing proof, by which tools recognise it.
@@ -182,8 +197,21 @@ mod tests {
         let (dialled, listened) = meet(&ring, &other, PeerVersion::Fourth, true).await;
         assert!(dialled.unwrap_err().contains("proves no master key"));
         assert_eq!(listened, None);
-        // Below the level, and for tools, the listening side alone decides.
+        // Below the level the listening side alone decides.
         let (dialled, listened) = meet(&ring, &other, PeerVersion::Fourth, false).await;
         assert_eq!((dialled, listened), (Ok(()), Some(Err(ProofRefusal::Wrong))));
+    }
+
+    #[test]
+    fn whoever_knows_no_level_yet_demands_the_proof_of_all_that_can_prove_themselves() {
+        let all = [PeerVersion::First, PeerVersion::Second, PeerVersion::Third, PeerVersion::Fourth];
+        let demanded = |level: &FeatureLevel, able| all.map(|version| is_demanded(level, version, able));
+        let tool = FeatureLevel::unknown();
+        assert_eq!(demanded(&tool, DIALLER_PROVES), [false, true, true, true]);
+        assert_eq!(demanded(&tool, PROOF_FIRST), [false, false, false, true]);
+        for level in 1..PROVEN_PEERS {
+            assert_eq!(demanded(&FeatureLevel::fixed(level), DIALLER_PROVES), [false; 4]);
+        }
+        assert_eq!(demanded(&FeatureLevel::fixed(PROVEN_PEERS), DIALLER_PROVES), [true; 4]);
     }
 }

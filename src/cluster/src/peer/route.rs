@@ -103,6 +103,9 @@ pub(super) async fn connect(route: &Route, address: &str) -> std::io::Result<Con
         }
         std::io::Error::new(std::io::ErrorKind::PermissionDenied, reason)
     })?;
+    if channel.version >= proof::PROOF_FIRST {
+        prove(&mut stream, &channel, route).await?;
+    }
     let greeting = match &local.fence {
         Some(fence) => fence.greeting(hello, Some(route.peer)).map_err(std::io::Error::other)?,
         None => Greeting::of_tool(hello),
@@ -119,16 +122,23 @@ pub(super) async fn connect(route: &Route, address: &str) -> std::io::Result<Con
             None => fence.note_accepted(),
         }
     }
-    let demands = proof::is_demanded(&local.feature_level);
-    let proved =
-        proof::answer_challenge(&mut stream, &channel, &local.cluster, &local.keyring, demands).await;
+    if channel.version < proof::PROOF_FIRST {
+        prove(&mut stream, &channel, route).await?;
+    }
+    Ok((stream, channel))
+}
+
+/// Exchanges the proofs of the master key.
+async fn prove(stream: &mut Box<dyn Duplex>, channel: &PeerChannel, route: &Route) -> std::io::Result<()> {
+    let local = &route.local;
+    let demands = proof::is_demanded(&local.feature_level, channel.version, proof::PROOF_FIRST);
+    let proved = proof::answer_challenge(stream, channel, &local.cluster, &local.keyring, demands).await;
     if let (Err(error), Some(fence)) = (&proved, &local.fence)
         && error.kind() == std::io::ErrorKind::PermissionDenied
     {
         fence.refusals().note(route.peer, error.to_string());
     }
-    proved?;
-    Ok((stream, channel))
+    proved
 }
 
 /// Whether the key in the peer's certificate is still the peer's, as far as this node can know.
@@ -138,8 +148,8 @@ pub(super) async fn connect(route: &Route, address: &str) -> std::io::Result<Con
 pub(super) fn check_key(route: &Route, channel: &PeerChannel) -> Result<(), String> {
     match route.local.keys.judge(route.peer, channel) {
         // This node dials it, so it is a member or one that the configuration names.
-        Entry::Node | Entry::Guest(_) => Ok(()),
-        Entry::Refused(reason) => Err(reason),
+        Entry::Node | Entry::Unsure(_) | Entry::Guest(_) => Ok(()),
+        Entry::Removed(reason) | Entry::Refused(reason) => Err(reason),
     }
 }
 
@@ -186,6 +196,10 @@ async fn greet<S: AsyncRead + AsyncWrite + Unpin>(
     let answer = frame::read(stream).await?.ok_or_else(|| invalid("closed at the greeting".into()))?;
     let greeted = Greeting::decode(version, &answer.body).map_err(|error| invalid(error.to_string()))?;
     let answer = &greeted.hello;
+    // What is said by a version that proves nothing ends no node where every member speaks a later one.
+    if let Some(reason) = rules_out(version, &local.feature_level) {
+        return Err(invalid(reason.to_owned()));
+    }
     if answer.cluster != hello.cluster {
         return Err(invalid(format!(
             "it belongs to the cluster {:?}, not {:?}",
@@ -204,10 +218,7 @@ async fn greet<S: AsyncRead + AsyncWrite + Unpin>(
         local.fatal.raise(&reason);
         return Err(invalid(reason));
     }
-    match rules_out(version, &local.feature_level) {
-        Some(reason) => Err(invalid(reason.to_owned())),
-        None => Ok(greeted),
-    }
+    Ok(greeted)
 }
 
 /// The message to a removed node: what to do.

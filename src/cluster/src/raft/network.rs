@@ -301,9 +301,10 @@ fn appended(reply: Result<Reply, LinkError>) -> Result<StreamAppendResult<TypeCo
 /// A peer that cannot be reached is not retried for a while; other failures are retried at once.
 fn rpc_error(error: LinkError) -> RpcError {
     match error {
-        LinkError::Unreachable { .. } | LinkError::Removed { .. } | LinkError::TimedOut { .. } => {
-            RPCError::Unreachable(Unreachable::new(&error))
-        }
+        LinkError::Unreachable { .. }
+        | LinkError::Removed { .. }
+        | LinkError::Unproven { .. }
+        | LinkError::TimedOut { .. } => RPCError::Unreachable(Unreachable::new(&error)),
         LinkError::Broken { .. } | LinkError::Protocol { .. } => RPCError::Network(NetworkError::new(&error)),
     }
 }

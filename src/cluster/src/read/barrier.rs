@@ -16,6 +16,7 @@ use keymoot_telemetry::Metrics;
 
 use crate::error::ClusterError;
 use crate::peer::leader_client::{Leader, LeaderClient, Unanswered};
+use crate::read::leader_contact::LeaderContact;
 use crate::read::read_index::ReadIndex;
 use crate::wire::message::{Reply, Request};
 use crate::write::batcher::{BatchLimits, Batcher};
@@ -54,6 +55,8 @@ pub(crate) fn barrier_batcher(
 pub(crate) struct ReadBarrier {
     /// Answers this node and others while this node leads.
     pub read_index: ReadIndex,
+    /// What was last heard of the leader.
+    pub contact: LeaderContact,
     leader_client: LeaderClient,
     applied_index: watch::Receiver<u64>,
     disk: Disk,
@@ -65,13 +68,14 @@ pub(crate) struct ReadBarrier {
 impl ReadBarrier {
     pub(crate) fn new(
         read_index: ReadIndex,
+        contact: LeaderContact,
         leader_client: LeaderClient,
         applied_index: watch::Receiver<u64>,
         disk: Disk,
         hold: DivergenceHold,
         metrics: Arc<Metrics>,
     ) -> Self {
-        Self { read_index, leader_client, applied_index, disk, hold, metrics }
+        Self { read_index, contact, leader_client, applied_index, disk, hold, metrics }
     }
 
     async fn run(&self, reads: usize, deadline: Instant) -> Result<(), ClusterError> {
@@ -104,6 +108,13 @@ impl ReadBarrier {
         Err(ClusterError::Behind { applied: *self.applied_index.borrow(), index, read_only })
     }
 
+    /// That this node lacks what its leader, which it hears, has committed.
+    pub(crate) fn lag(&self) -> Option<ClusterError> {
+        let applied = *self.applied_index.borrow();
+        let index = self.contact.lacks(applied)?;
+        Some(ClusterError::Behind { applied, index, read_only: self.disk.is_read_only() })
+    }
+
     /// Waits until the node is read-only and has had time to apply what it has: what it lacks then, it
     /// cannot store.
     async fn full(&self) {
@@ -123,7 +134,10 @@ impl ReadBarrier {
                 // A lost request must not delay all reads that came after it.
                 let left = deadline.saturating_duration_since(Instant::now());
                 match link.call(self.question(), left.min(ANSWER_WITHIN)).await {
-                    Ok(Reply::ReadIndex { index }) => Ok(index),
+                    Ok(Reply::ReadIndex { index }) => {
+                        self.contact.hear(Some(index));
+                        Ok(index)
+                    }
                     Ok(_) => Err(Unanswered::Retry),
                     Err(error) => {
                         tracing::debug!(%error, "the leader gave no read index");

@@ -17,11 +17,12 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader, BufWriter};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 use keymoot_codec as codec;
 use keymoot_codec::Kind;
-use keymoot_crypto::PeerChannel;
+use keymoot_crypto::{PeerChannel, ProofRefusal};
 use keymoot_model::NodeId;
 use keymoot_state::FEATURE_LEVEL;
 use keymoot_telemetry::LastingConditions;
@@ -156,15 +157,14 @@ const OPERATOR_REFUSED: &str = "an operator's certificate opens the admin API, a
 pub(crate) struct Caller {
     /// The node that its certificate names.
     node: NodeId,
-    /// SHA-256 of the public key in that certificate.
-    key: Option<[u8; 32]>,
+    channel: PeerChannel,
     from: SocketAddr,
     /// The peer's fence. A caller without one may administer, and do nothing that a member does.
     fence: Option<u64>,
     /// The peer's proof of a master key.
     proof: PeerProof,
-    /// Why it may ask to join and nothing else, if so.
-    guest: Option<String>,
+    /// What its key permits.
+    entry: Entry,
     /// Registers the connection while it lives; `None` for a tool.
     live: Option<Arc<LiveSession>>,
 }
@@ -180,15 +180,22 @@ pub(crate) async fn welcome<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
 ) -> std::io::Result<()> {
     let (cluster, keyring) = (&server.local.cluster, &server.local.keyring);
     let greeting = async {
-        let greeted = greet(&mut stream, node, &channel, (from, &recalled), &server).await?;
-        Ok::<_, std::io::Error>((
-            greeted,
-            proof::request_proof(&mut stream, channel, cluster, keyring).await?,
-        ))
+        let is_first = channel.version >= proof::PROOF_FIRST;
+        let mut shown = match is_first {
+            true => Some(proof::request_proof(&mut stream, channel, cluster, keyring).await?),
+            false => None,
+        };
+        let verdict = shown.as_mut().map_or(Ok(()), |shown| shown.verdict(cluster, keyring));
+        let greeted = greet(&mut stream, node, &channel, verdict, (from, &recalled), &server).await?;
+        let proof = match shown {
+            Some(shown) => shown,
+            None => proof::request_proof(&mut stream, channel, cluster, keyring).await?,
+        };
+        Ok::<_, std::io::Error>((greeted, proof))
     };
-    let ((theirs, live, guest), proof) = tokio::time::timeout(GREETING_TIMEOUT, greeting).await??;
-    let is_guest = guest.is_some();
-    let caller = Caller { node, key: channel.peer_key, from, fence: theirs.fence, proof, guest, live };
+    let ((theirs, live, entry), proof) = tokio::time::timeout(GREETING_TIMEOUT, greeting).await??;
+    let is_guest = matches!(entry, Entry::Guest(_));
+    let caller = Caller { node, channel, from, fence: theirs.fence, proof, entry, live };
     tokio::select! {
         served = serve(stream, caller, server.clone()) => served,
         reason = refused_later(node, &channel, is_guest, &server) => {
@@ -203,9 +210,9 @@ async fn refused_later(node: NodeId, channel: &PeerChannel, is_guest: bool, serv
     loop {
         tokio::time::sleep(LOOK_EVERY).await;
         match server.local.keys.judge(node, channel) {
-            Entry::Refused(reason) => return reason,
+            Entry::Refused(reason) | Entry::Removed(reason) => return reason,
             Entry::Guest(reason) if !is_guest => return reason,
-            Entry::Node | Entry::Guest(_) => {}
+            Entry::Node | Entry::Unsure(_) | Entry::Guest(_) => {}
         }
     }
 }
@@ -215,28 +222,33 @@ fn invalid(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> std::i
 }
 
 /// Answers the peer's hello with this node's own before it decides, so that each side can tell what
-/// is wrong.
+/// is wrong. `proof` is the verdict on a proof that came before.
 async fn greet<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut S,
     node: NodeId,
     channel: &PeerChannel,
+    proof: Result<(), ProofRefusal>,
     (from, recalled): (SocketAddr, &Recalled),
     server: &PeerServer,
-) -> std::io::Result<(Hello, Option<Arc<LiveSession>>, Option<String>)> {
+) -> std::io::Result<(Hello, Option<Arc<LiveSession>>, Entry)> {
     let version = channel.version;
     let frame = frame::read(stream).await?.ok_or(std::io::ErrorKind::UnexpectedEof)?;
     let greeting = Greeting::decode(version, &frame.body).map_err(invalid)?;
     let theirs = &greeting.hello;
-    let removed = server.removed.contains(node);
-    let ruled_out =
-        rules_out(version, &server.local.feature_level).filter(|_| theirs.fence.is_some()).map(str::to_owned);
-    let (unknown, guest) = match server.local.keys.judge(node, channel) {
-        Entry::Node => (None, None),
+    let level = &server.local.feature_level;
+    let entry = server.local.keys.judge(node, channel);
+    let removed = server.removed.contains(node) || matches!(entry, Entry::Removed(_));
+    let ruled_out = rules_out(version, level).filter(|_| theirs.fence.is_some()).map(str::to_owned);
+    // What a member says is remembered below.
+    let is_demanded = theirs.fence.is_some() && proof::is_demanded(level, version, proof::DIALLER_PROVES);
+    let unproven = proof.err().filter(|_| is_demanded).map(proof::proof_required);
+    let unknown = match &entry {
+        Entry::Node | Entry::Unsure(_) => None,
         // A member has this fence; who asks to join has none yet, and what another one means is told below.
-        Entry::Guest(reason) if theirs.fence != Some(server.fence.current()) => (None, Some(reason)),
-        Entry::Guest(reason) | Entry::Refused(reason) => (Some(reason), None),
+        Entry::Guest(_) if theirs.fence != Some(server.fence.current()) => None,
+        Entry::Guest(reason) | Entry::Refused(reason) | Entry::Removed(reason) => Some(reason.clone()),
     };
-    let refusal = refusal(theirs, node, removed, server).or(ruled_out).or(unknown);
+    let refusal = refusal(theirs, node, removed, server).or(ruled_out).or(unproven).or(unknown);
     // The check comes before the answer: a node that belongs to no cluster answers with the fence
     // that it adopts now.
     let checked = match &refusal {
@@ -265,7 +277,7 @@ async fn greet<S: AsyncRead + AsyncWrite + Unpin>(
     }
     checked.map_err(|refused| refused.into_error(&server.local.fatal, server.fence.is_accepted()))?;
     let live = member.and_then(|peer| server.fence.enter(peer, &greeting, from));
-    Ok((greeting.hello, live, guest))
+    Ok((greeting.hello, live, entry))
 }
 
 /// The reason to refuse a greeting, apart from its fence.
@@ -292,10 +304,12 @@ async fn serve<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
 ) -> std::io::Result<()> {
     let (reader, writer) = tokio::io::split(stream);
     let (replies, outbox) = mpsc::channel(CONCURRENT_REQUESTS_MAX);
-    let writing = tokio::spawn(write_replies(writer, outbox));
+    // Ends with this future: what waits to be answered must not keep a connection that was refused.
+    let mut writing = JoinSet::new();
+    writing.spawn(write_replies(writer, outbox));
     let mut session = Session::new(server, caller, replies);
     let mut reader = BufReader::with_capacity(64 * 1024, reader);
-    let outcome = loop {
+    loop {
         match frame::read(&mut reader).await {
             Ok(Some(frame)) => {
                 if let Err(error) = session.handle(frame).await {
@@ -305,10 +319,7 @@ async fn serve<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
             Ok(None) => break Ok(()),
             Err(error) => break Err(error),
         }
-    };
-    drop(session);
-    writing.abort();
-    outcome
+    }
 }
 
 async fn write_replies<W: AsyncWrite + Unpin>(writer: W, mut outbox: mpsc::Receiver<(u64, Reply)>) {

@@ -10,13 +10,14 @@ use tokio::time::Instant;
 
 use keymoot_codec as codec;
 use keymoot_codec::Kind;
-use keymoot_store::{Incoming, StoredVote};
+use keymoot_store::{Incoming, LogPosition, StoredVote};
 
 use super::answers::{Asker, answer};
 use super::appends::{Appending, append_alone, begin_appending};
 use super::{CONCURRENT_REQUESTS_MAX, Caller, invalid};
 use crate::backup::BackupSource;
 use crate::ops::admin::ADMIN_DEADLINE;
+use crate::peer::known_keys::Entry;
 use crate::peer::proof;
 use crate::raft::snapshot_transfer::{self, SnapshotData};
 use crate::server::PeerServer;
@@ -72,11 +73,9 @@ impl Session {
             }
             _ => {}
         }
-        if let Some(reason) = &self.caller.guest
-            && !matches!(request, Request::Join(_))
-        {
-            self.server.refusal_log.note("certificate", self.caller.from, reason);
-            return self.reply(frame.id, Reply::Failed(reason.clone())).await;
+        if let Some(reason) = self.shut_out(&request) {
+            self.server.refusal_log.note("certificate", self.caller.from, &reason);
+            return self.reply(frame.id, Reply::Failed(reason)).await;
         }
         let proof = self.caller.proof.verdict(&self.server.local.cluster, &self.server.local.keyring);
         if let Err(refusal) = proof
@@ -119,7 +118,7 @@ impl Session {
             request => {
                 let permit = self.permits.clone().acquire_owned().await.map_err(invalid)?;
                 let (server, replies) = (self.server.clone(), self.replies.clone());
-                let key = self.caller.key;
+                let key = self.caller.channel.peer_key;
                 let asker = Asker { node: self.caller.node, key, from: self.caller.from, proof };
                 tokio::spawn(async move {
                     let reply = answer(&server, asker, request).await;
@@ -129,6 +128,21 @@ impl Session {
                 Ok(())
             }
         }
+    }
+
+    /// Why the peer's key does not permit this request, if it does not.
+    fn shut_out(&mut self, request: &Request) -> Option<String> {
+        if matches!(self.caller.entry, Entry::Unsure(_)) {
+            // The state may have caught up.
+            self.caller.entry = self.server.local.keys.judge(self.caller.node, &self.caller.channel);
+        }
+        let is_permitted = match &self.caller.entry {
+            Entry::Node => true,
+            Entry::Unsure(_) => request.is_of_raft() || matches!(request, Request::Join(_)),
+            Entry::Guest(_) => matches!(request, Request::Join(_)),
+            Entry::Removed(_) | Entry::Refused(_) => false,
+        };
+        self.caller.entry.reason().filter(|_| !is_permitted).map(str::to_owned)
     }
 
     async fn reply(&self, id: u64, reply: Reply) -> std::io::Result<()> {
@@ -142,8 +156,9 @@ impl Session {
     /// The label of the refusal metric, if the request needs proof of a master key: some always do, and from
     /// feature level 4 on all.
     fn proof_needed_for(&self, request: &Request) -> Option<&'static str> {
-        let always = request.proof_needed_for();
-        always.or_else(|| proof::is_demanded(&self.server.local.feature_level).then_some("peer"))
+        let (level, version) = (&self.server.local.feature_level, self.caller.channel.version);
+        let is_demanded = || proof::is_demanded(level, version, proof::DIALLER_PROVES);
+        request.proof_needed_for().or_else(|| is_demanded().then_some("peer"))
     }
 
     async fn append(&mut self, id: u64, request: Request) -> std::io::Result<()> {
@@ -155,12 +170,7 @@ impl Session {
             // again.
             return self.reply(id, Reply::Failed(DISK_FULL.into())).await;
         }
-        let committed = commit.as_ref().map(|at| at.index);
-        self.server.local.keys.note_current(|| {
-            let metrics = self.server.endpoint.raft.metrics();
-            let applied = metrics.borrow_watched().last_applied.as_ref().map(|at| at.index);
-            committed <= applied
-        });
+        self.note_commit(&vote, commit.as_ref());
         let entries = entries.into_iter().map(|entry| raft_codec::entry(&entry.at, entry.payload));
         let rpc = AppendEntriesRequest {
             vote: raft_codec::vote(&vote),
@@ -185,6 +195,18 @@ impl Session {
             return Ok(());
         }
         self.reply(id, Reply::Appended(AppendOutcome::Stale)).await
+    }
+
+    /// Notes what the leader says is committed.
+    fn note_commit(&self, vote: &StoredVote, commit: Option<&LogPosition>) {
+        let applied = || {
+            let metrics = self.server.endpoint.raft.metrics();
+            metrics.borrow_watched().last_applied.as_ref().map(|at| at.index)
+        };
+        self.server.services.barrier.contact.hear(commit.map(|at| at.index));
+        // A new leader does not know what is committed before it has committed something itself.
+        let knows = commit.is_some_and(|at| at.term == vote.term);
+        self.server.local.keys.note_current(|| knows && commit.map(|at| at.index) <= applied());
     }
 
     async fn begin_backup(&mut self, local: bool) -> Reply {
@@ -229,11 +251,13 @@ impl Session {
                 Ok(Reply::Failed(why.to_string()))
             }
             Request::SnapshotBegin { vote, mark } => {
+                self.server.services.barrier.contact.hear(mark.applied.as_ref().map(|at| at.index));
                 let incoming = self.server.endpoint.directory.receive().map_err(invalid)?;
                 self.receiving = Some(Receiving { vote: raft_codec::vote(&vote), mark, incoming });
                 Ok(Reply::SnapshotReceived)
             }
             Request::SnapshotChunk(chunk) => {
+                self.server.services.barrier.contact.hear(None);
                 let mut receiving = self.receiving.take().ok_or_else(|| invalid("a chunk of no snapshot"))?;
                 let written =
                     tokio::task::spawn_blocking(move || receiving.incoming.write(&chunk).map(|()| receiving));

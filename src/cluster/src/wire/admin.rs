@@ -70,6 +70,8 @@ pub enum AdminRequest {
     /// Add an operator on the word of the keyring that this connection proved. Only for a cluster of
     /// feature level 4 or higher.
     EnrolOperator(Box<OperatorEnrolment>),
+    /// Revoke every certificate of a node; with `force`, even if the voters that stay up are no majority.
+    RevokeCertificate { node: NodeId, force: bool },
 }
 
 impl AdminRequest {

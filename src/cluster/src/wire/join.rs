@@ -24,8 +24,8 @@ pub struct JoinRequest {
     pub only_check: bool,
 }
 
-/// The first message of a member to a node without a certificate, and between nodes from
-/// [`PeerVersion::Fourth`](keymoot_crypto::PeerVersion::Fourth) on what follows the greeting.
+/// The first message of a member to a node without a certificate, and from
+/// [`PeerVersion::Fourth`](keymoot_crypto::PeerVersion::Fourth) on to any node.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct ProofDemand {
     /// The challenge that the dialling node's proofs are bound to.

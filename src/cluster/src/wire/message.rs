@@ -132,6 +132,21 @@ impl Request {
         }
     }
 
+    /// Whether it is one of Raft's own, by which a node that is behind gets on.
+    pub(crate) const fn is_of_raft(&self) -> bool {
+        matches!(
+            self,
+            Self::Append { .. }
+                | Self::Vote { .. }
+                | Self::TransferLeader { .. }
+                | Self::SnapshotBegin { .. }
+                | Self::SnapshotChunk(_)
+                | Self::SnapshotEnd
+                | Self::Supports(_)
+                | Self::Ping
+        )
+    }
+
     /// Whether an operator's tool, which is no member of the cluster, may send it.
     pub(crate) const fn is_administration(&self) -> bool {
         matches!(self, Self::Admin(_) | Self::BackupBegin { .. } | Self::BackupNext | Self::Join(_))
@@ -147,7 +162,8 @@ impl Request {
                 | AdminRequest::NodeKeys
                 | AdminRequest::RenewCertificate
                 | AdminRequest::Authority { .. }
-                | AdminRequest::EnrolOperator(_),
+                | AdminRequest::EnrolOperator(_)
+                | AdminRequest::RevokeCertificate { .. },
             ) => version >= PeerVersion::Fourth,
             _ => true,
         }

@@ -65,7 +65,7 @@ pub fn example(case: UseCase) -> Value {
         }),
         UseCase::RevokeToken => json!({ "id": "00112233445566aa" }),
         UseCase::Change => json!({ "change": { "TransferLeader": null }, "force": false, "dry_run": true }),
-        UseCase::RevokeCertificate => json!({ "node": 9 }),
+        UseCase::RevokeCertificate => json!({ "node": 9, "force": false }),
         UseCase::RaiseFeatureLevel => json!({ "to": 4 }),
         UseCase::ScheduleBackups => {
             json!({ "every_s": 21600, "keep": 14, "directory": "/var/backups/keymoot" })

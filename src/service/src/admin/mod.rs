@@ -125,7 +125,12 @@ pub enum Operation {
         id: [u8; 8],
     },
     /// Revokes every certificate of a node, for good.
-    RevokeCertificate { node: NodeId },
+    RevokeCertificate {
+        node: NodeId,
+        /// Even if the voters that stay up are no majority.
+        #[serde(default)]
+        force: bool,
+    },
     /// Raises the cluster's feature level.
     RaiseFeatureLevel { to: u32 },
     /// Sets the backup schedule; without one, none is taken any more.
@@ -147,6 +152,9 @@ pub enum Viewer {
 impl Operation {
     /// What a node is asked for.
     pub fn request(&self) -> AdminRequest {
+        if let Self::RevokeCertificate { node, force } = *self {
+            return AdminRequest::RevokeCertificate { node, force };
+        }
         AdminRequest::Propose(Box::new(self.clone().into_command()))
     }
 
@@ -158,10 +166,7 @@ impl Operation {
             Self::ChangeAccount { id, change } => Command::ChangeAccount { id, change },
             Self::RemoveAccount { id } => Command::DeleteAccount { id },
             Self::DeclareAccounts { revision, digest } => Command::DeclareAccounts { revision, digest },
-            Self::DeclareAccount { revision, declared } => {
-                let DeclaredAccount { account, expires_at_ms } = *declared;
-                Command::DeclareAccount { revision, account: Box::new(account), expires_at_ms }
-            }
+            Self::DeclareAccount { revision, declared } => declared.into_command(revision),
             Self::PutPolicy { account, policy, condition } => {
                 Command::PutPolicy { account, policy, condition }
             }
@@ -187,7 +192,7 @@ impl Operation {
             },
             Self::AddToken(record) => Command::PutJoinToken(Box::new(record.into_stored())),
             Self::RevokeToken { id } => Command::RevokeJoinToken { id },
-            Self::RevokeCertificate { node } => Command::RevokeCertificate { id: node },
+            Self::RevokeCertificate { node, .. } => Command::RevokeCertificate { id: node },
             Self::RaiseFeatureLevel { to } => Command::RaiseFeatureLevel { to },
             Self::ScheduleBackups(schedule) => Command::ScheduleBackups(schedule.map(Box::new)),
             Self::NoteBackup(good) => Command::NoteGoodBackup(Box::new(good)),

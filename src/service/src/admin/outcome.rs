@@ -124,7 +124,7 @@ impl Operation {
                 Response::NoPolicy,
             ) => Err(OperationError::NoPolicy { name }),
             (Self::RevokeToken { .. }, Response::TokenRefused(refusal)) => Err(refusal.into()),
-            (Self::RevokeCertificate { node }, Response::NoNode) => Err(OperationError::NoNode { node }),
+            (Self::RevokeCertificate { node, .. }, Response::NoNode) => Err(OperationError::NoNode { node }),
             (Self::RaiseFeatureLevel { .. }, Response::LevelUnknownTo { node, level }) => {
                 Err(OperationError::LevelUnknown { node, level })
             }

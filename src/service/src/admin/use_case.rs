@@ -207,9 +207,10 @@ impl UseCase {
             AdminRequest::Authority { step: false } => Self::Authority,
             AdminRequest::Authority { step: true } => Self::StepAuthority,
             AdminRequest::Notices => Self::Notices,
-            AdminRequest::Initialize(_) | AdminRequest::Propose(_) | AdminRequest::EnrolOperator(_) => {
-                return None;
-            }
+            AdminRequest::Initialize(_)
+            | AdminRequest::Propose(_)
+            | AdminRequest::RevokeCertificate { .. }
+            | AdminRequest::EnrolOperator(_) => return None,
         })
     }
 

@@ -54,6 +54,31 @@ async fn a_node_that_is_cut_off_serves_local_accounts_for_a_time_and_again_when_
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_node_that_hears_its_leader_and_lags_grants_nothing_until_it_has_caught_up() {
+    let world = World::new();
+    let contact = contact(world.here());
+    let keeping = tokio::spawn(contact.clone().keep());
+    contact.confirm(|| true).await.unwrap();
+    // Its barriers fail as those of a node that is cut off.
+    world.here().lose_quorum();
+    world.here().lag_behind(true);
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert!(matches!(contact.confirm(|| true).await, Err(ClusterError::Behind { .. })));
+    // The leader is not heard any more: this is being cut off.
+    world.here().lag_behind(false);
+    contact.confirm(|| true).await.unwrap();
+    world.here().lag_behind(true);
+    let waiting = contact.confirm(|| true);
+    let caught_up = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        world.here().lag_behind(false);
+        world.here().regain_quorum();
+    };
+    tokio::join!(waiting, caught_up).0.unwrap();
+    keeping.abort();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_restart_does_not_begin_the_time_anew() {
     let world = World::new();
     world.here().lose_quorum();

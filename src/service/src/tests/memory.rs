@@ -40,6 +40,7 @@ struct Node {
     applied: Mutex<usize>,
     faults: Mutex<VecDeque<Fault>>,
     has_quorum: AtomicBool,
+    lags: AtomicBool,
     barriers: AtomicUsize,
     account_changes: AtomicU64,
     noted_contact_s: AtomicU64,
@@ -57,6 +58,7 @@ impl MemoryNode {
                 applied: Mutex::new(0),
                 faults: Mutex::default(),
                 has_quorum: AtomicBool::new(true),
+                lags: AtomicBool::new(false),
                 barriers: AtomicUsize::new(0),
                 account_changes: AtomicU64::new(1),
                 noted_contact_s: AtomicU64::new(0),
@@ -77,6 +79,11 @@ impl MemoryNode {
     /// Connects this node to the others again.
     pub(super) fn regain_quorum(&self) {
         self.0.has_quorum.store(true, Ordering::SeqCst);
+    }
+
+    /// Lets this node know that it is behind, or not.
+    pub(super) fn lag_behind(&self, lags: bool) {
+        self.0.lags.store(lags, Ordering::SeqCst);
     }
 
     /// Lets no record be read any more.
@@ -142,6 +149,11 @@ impl ReplicatedState for MemoryNode {
             tokio::time::sleep(patience).await;
         }
         outcome
+    }
+
+    fn lag(&self) -> Option<ClusterError> {
+        let lags = self.0.lags.load(Ordering::SeqCst);
+        lags.then_some(ClusterError::Behind { applied: 1, index: 9, read_only: false })
     }
 
     fn noted_contact_s(&self) -> Option<u64> {

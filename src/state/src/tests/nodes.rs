@@ -71,12 +71,14 @@ fn a_nodes_key_is_registered_at_its_admission_or_by_itself_and_a_revoked_one_for
     }
     assert_eq!(registered_key(&log.memory, 2).unwrap().unwrap().revoked_at_ms, Some(30));
     log.at(40, Command::RemoveNode { id: 1 });
-    assert_eq!(standing(&log, 1, 1), KeyStanding::Removed);
+    assert_eq!(standing(&log, 1, 1), KeyStanding::Removed { revoked: false });
     assert_eq!(log.at(41, register(1, 5)), Response::NodeRemoved);
     // A node that registered none is revoked as well.
     log.at(42, Command::DescribeNode { id: 3, facts: facts("a", 4) });
     assert_eq!(log.at(43, revoke(3)), Response::Done);
     assert_eq!(standing(&log, 3, 0), KeyStanding::Revoked);
+    log.at(44, Command::RemoveNode { id: 2 });
+    assert_eq!(standing(&log, 2, 3), KeyStanding::Removed { revoked: true });
     let mut run = Transaction::new(&log.memory);
     forget_node_keys(&mut run, &[2]).unwrap();
     let forgotten = run.finish().unwrap().0.iter().filter(|change| change.value.is_none()).count();

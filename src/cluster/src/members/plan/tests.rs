@@ -110,3 +110,13 @@ fn what_is_so_already_is_nothing_and_what_cannot_be_is_refused() {
         assert_eq!(verdict(&now, ready.clone()), Verdict::Ready, "{ready:?}");
     }
 }
+
+#[test]
+fn a_voter_that_is_shut_out_counts_until_it_is_removed() {
+    let silenced = |members: &[(bool, bool, u64)], id| silenced(&view(members).members, id);
+    assert!(silenced(&[UP], 1).is_some() && silenced(&[UP, UP], 2).is_some());
+    assert_eq!(silenced(&[UP, UP, UP], 2), None);
+    assert!(silenced(&[UP, UP, DOWN], 2).is_some_and(|said| said.contains("of the 3 voters, 1 would be up")));
+    assert_eq!(silenced(&[UP, UP, DOWN], 3), None, "it is silent anyway");
+    assert_eq!(silenced(&[UP, (false, true, 0)], 2), None, "a learner has no vote");
+}

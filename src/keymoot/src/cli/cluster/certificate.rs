@@ -35,6 +35,9 @@ pub struct RevokeArgs {
     /// How.
     #[command(flatten)]
     pub how: How,
+    /// Even if the voters that stay up are no majority: nothing is written then, and the node cannot be removed.
+    #[arg(long)]
+    pub force: bool,
 }
 
 /// Runs the command.
@@ -68,14 +71,14 @@ async fn renew(config: ConfigArg) -> Result<(), Failure> {
 }
 
 async fn revoke(args: RevokeArgs) -> Result<(), Failure> {
-    let (node, how) = (args.node, args.how);
+    let RevokeArgs { node, how, force } = args;
     let operator = Operator::new(&how.config)?;
     say(&format!(
         "every certificate of node {node} is worth nothing then, for good; it still counts as a member until it is \
          removed: keymoot cluster remove {node}\n"
     ));
     confirm(how.yes, "Revoke them?")?;
-    say(match operator.perform(Operation::RevokeCertificate { node }).await? {
+    say(match operator.perform(Operation::RevokeCertificate { node, force }).await? {
         OperationOutcome::Unchanged => "they were revoked before\n",
         _ => "done\n",
     });
