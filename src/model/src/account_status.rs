@@ -19,6 +19,8 @@ pub struct AccountStatus {
     pub expires_at_ms: BTreeMap<String, u64>,
     /// The credentials that were revoked, the latest last. Their secrets are gone, and their names are not used again.
     pub revoked: Vec<RevokedCredential>,
+    /// The revision of the declaration that stored the account last.
+    pub declared_revision: Option<u64>,
 }
 
 /// A credential that was revoked, without its secret.

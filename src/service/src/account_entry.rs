@@ -80,14 +80,31 @@ pub struct CredentialEntry {
     pub scheme: Scheme,
     /// Holds the key's text; a secret file.
     pub key_file: PathBuf,
-    /// When it ends.
-    #[serde(default, deserialize_with = "time_stamp")]
-    pub expires_at: Option<TimeStamp>,
+    /// When it ends; left out, as the cluster has it.
+    #[serde(default, deserialize_with = "end")]
+    pub expires_at: Option<CredentialEnd>,
 }
 
-fn time_stamp<'de, D: Deserializer<'de>>(from: D) -> Result<Option<TimeStamp>, D::Error> {
+/// When a declared credential ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CredentialEnd {
+    At {
+        /// Milliseconds since 1970 UTC.
+        at_ms: u64,
+    },
+    Never,
+}
+
+fn end<'de, D: Deserializer<'de>>(from: D) -> Result<Option<CredentialEnd>, D::Error> {
     let text = String::deserialize(from)?;
-    text.parse().map(Some).map_err(serde::de::Error::custom)
+    if text == "never" {
+        return Ok(Some(CredentialEnd::Never));
+    }
+    let wrong = |why: String| serde::de::Error::custom(format!("expires_at is {text:?}: {why}"));
+    let at: TimeStamp = text.parse().map_err(|error| wrong(format!("{error}, nor \"never\"")))?;
+    let at_s = u64::try_from(at.unix_s());
+    let at_s = at_s.map_err(|_| wrong("it is before 1970; give a later instant, or \"never\"".to_owned()))?;
+    Ok(Some(CredentialEnd::At { at_ms: at_s.saturating_mul(1000) }))
 }
 
 /// The scheme of a credential that names none: uDRM's own.
@@ -180,11 +197,14 @@ impl AccountEntry {
         Ok(keys)
     }
 
-    /// The ends of its credentials, by their names: milliseconds since 1970 UTC.
-    pub(crate) fn ends(&self) -> impl Iterator<Item = (String, u64)> {
+    /// The ends of its credentials, by their names: milliseconds since 1970 UTC, or none.
+    pub(crate) fn ends(&self) -> impl Iterator<Item = (String, Option<u64>)> {
         self.credentials.iter().filter_map(|credential| {
-            let at_ms = u64::try_from(credential.expires_at?.unix_s()).ok()?.saturating_mul(1000);
-            Some((credential.name.clone(), at_ms))
+            let end = match credential.expires_at? {
+                CredentialEnd::At { at_ms } => Some(at_ms),
+                CredentialEnd::Never => None,
+            };
+            Some((credential.name.clone(), end))
         })
     }
 
@@ -235,7 +255,8 @@ mod tests {
         let accounts = load(EXAMPLE).unwrap();
         assert_eq!(accounts[0].ca_systems, ["ovp"]);
         assert_eq!(accounts[0].credentials.len(), 2);
-        assert_eq!(accounts[0].credentials[1].expires_at.unwrap().to_string(), "2027-12-31T00:00:00Z");
+        let end = accounts[0].credentials[1].expires_at;
+        assert_eq!(end, Some(CredentialEnd::At { at_ms: 1_830_211_200_000 }));
         assert!(accounts[0].credentials[0].key_file.is_absolute());
     }
 
@@ -250,6 +271,15 @@ mod tests {
                 .contains("only opens scope")
         );
         assert!(bad("scope = \"license\"", "scope = \"admin\"").contains("scope `admin` opens nothing"));
+        for end in ["1969-12-31T23:59:59Z", "tomorrow"] {
+            let said = bad("2027-12-31T00:00:00Z", end);
+            assert!(
+                said.contains("accounts.toml:") && said.contains(end) && said.contains("never"),
+                "{said}"
+            );
+        }
+        let endless = load(&EXAMPLE.replacen("2027-12-31T00:00:00Z", "never", 1)).unwrap();
+        assert_eq!(endless[0].credentials[1].expires_at, Some(CredentialEnd::Never));
         assert!(bad("https://drm", "ftp://drm").contains("license_url must start with"));
         assert!(
             load("[[account]]\nid = \"a\"\n[[account]]\nid = \"a\"\n")

@@ -28,8 +28,8 @@ const COMMANDS_MAX: usize = 500;
 pub struct DeclaredAccount {
     /// The account, its signing keys wrapped.
     pub account: Account,
-    /// The ends of credentials by their names: milliseconds since 1970 UTC.
-    pub expires_at_ms: Vec<(String, u64)>,
+    /// The ends of credentials by their names: milliseconds since 1970 UTC, or none.
+    pub expires_at_ms: Vec<(String, Option<u64>)>,
 }
 
 /// A declaration that was read, with its secrets.
@@ -68,6 +68,8 @@ pub enum Differs {
     StaysRevoked(String),
     /// The account is not in the declaration: it is left alone.
     LeftOut,
+    /// The credential has an end no more.
+    CredentialNeverExpires(String),
 }
 
 /// What became of the accounts file of a node that started.
@@ -132,6 +134,33 @@ impl Declaration {
     }
 }
 
+/// Why a declaration of this revision does not apply to an account, though its file's text is the one that was
+/// applied: a key file has changed.
+///
+/// # Errors
+/// The text names the credentials, and says what to do.
+pub fn refuse_changed_secrets(
+    revision: u64,
+    id: &AccountId,
+    known: Option<&AccountStatus>,
+    differs: &[Differs],
+) -> Result<(), String> {
+    let is_applied = known.is_some_and(|status| status.declared_revision == Some(revision));
+    let changed = differs.iter().filter_map(|differs| match differs {
+        Differs::CredentialChanged(name) if is_applied => Some(name.as_str()),
+        _ => None,
+    });
+    let changed: Vec<&str> = changed.collect();
+    if changed.is_empty() {
+        return Ok(());
+    }
+    Err(format!(
+        "revision {revision} of account {id} is applied with another secret of {}: raise the revision of the file with \
+         every change of a key file, too",
+        changed.join(", ")
+    ))
+}
+
 /// The accounts of the cluster that a declaration of these does not name.
 pub fn left_out(declared: &[&AccountId], details: &AccountDetails) -> Vec<Difference> {
     let ids = details.accounts.iter().map(|(account, _)| &account.id);
@@ -140,6 +169,13 @@ pub fn left_out(declared: &[&AccountId], details: &AccountDetails) -> Vec<Differ
 }
 
 impl DeclaredAccount {
+    /// The command that stores it as the declaration of this revision has it.
+    pub(crate) fn into_command(self, revision: u64) -> Command {
+        let end = |(name, end): (String, Option<u64>)| (name, end.unwrap_or(state::NEVER_ENDS_MS));
+        let expires_at_ms = self.expires_at_ms.into_iter().map(end).collect();
+        Command::DeclareAccount { revision, account: Box::new(self.account), expires_at_ms }
+    }
+
     /// How the account that is there differs. Credentials that are the same become those that are there.
     pub(crate) fn compare(
         &mut self,
@@ -180,9 +216,13 @@ fn differs(
         }
     }
     for (name, end) in &wanted.expires_at_ms {
-        if !status.has_revoked(name) && status.expires_at_ms.get(name) != Some(end) {
-            found.push(Differs::CredentialExpires(name.clone(), *end));
+        if status.has_revoked(name) || status.expires_at_ms.get(name) == end.as_ref() {
+            continue;
         }
+        found.push(match *end {
+            Some(end) => Differs::CredentialExpires(name.clone(), end),
+            None => Differs::CredentialNeverExpires(name.clone()),
+        });
     }
     let names = |name: &str| wanted.account.credentials.iter().any(|credential| credential.name == *name);
     let gone = account.credentials.iter().filter(|known| !names(&known.name));
@@ -238,6 +278,9 @@ impl fmt::Display for Difference {
                 let at = i64::try_from(at_ms / 1000).ok().and_then(TimeStamp::from_unix_s);
                 let at = at.map(|at| at.to_string()).unwrap_or_default();
                 write!(f, "~ account {account}, credential {name}: ends at {at}")
+            }
+            Differs::CredentialNeverExpires(name) => {
+                write!(f, "~ account {account}, credential {name}: ends no more")
             }
             Differs::CredentialRevoked(name) => {
                 write!(f, "- account {account}, credential {name}: is revoked, for it is not in the file")
@@ -311,10 +354,8 @@ async fn begin(
     if matches!(declared, Response::AccountRefused(_)) {
         return Ok(FirstAccounts::Differs(declaration.accounts.len()));
     }
-    let accounts = declaration.accounts.iter().cloned().map(|DeclaredAccount { account, expires_at_ms }| {
-        Command::DeclareAccount { revision, account: Box::new(account), expires_at_ms }
-    });
-    let accounts: Vec<Command> = accounts.collect();
+    let accounts = declaration.accounts.iter().cloned();
+    let accounts: Vec<Command> = accounts.map(|declared| declared.into_command(revision)).collect();
     for part in accounts.chunks(COMMANDS_MAX) {
         cluster.propose(part.to_vec()).await?;
     }

@@ -37,14 +37,14 @@ mod tests;
 mod track;
 
 pub use account_entry::{
-    AccountEntry, AccountsFile, AccountsFileError, CredentialEntry, SigningKey, load_accounts,
+    AccountEntry, AccountsFile, AccountsFileError, CredentialEnd, CredentialEntry, SigningKey, load_accounts,
 };
 pub use accounts::Accounts;
 pub use accounts_file::MakeAccountError;
 pub use api_certificate::{ApiCertificateError, ApiCertificateFiles};
 pub use declaration::{
     Declaration, DeclarationError, DeclaredAccount, Difference, Differs, FirstAccounts, begin_accounts,
-    left_out,
+    left_out, refuse_changed_secrets,
 };
 pub use drm_actor::{DrmActor, DrmHandle};
 pub use error::ServiceError;

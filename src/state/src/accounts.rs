@@ -127,6 +127,9 @@ pub(super) fn declare<T: Tables>(
     Ok(Response::Done)
 }
 
+/// In a declaration, the end of a credential that shall have none.
+pub const NEVER_ENDS_MS: u64 = u64::MAX;
+
 /// Stores an account as the declaration of this revision has it. Credentials that it does not name are revoked, and
 /// those that were revoked stay so.
 pub(super) fn declare_account<T: Tables>(
@@ -146,6 +149,13 @@ pub(super) fn declare_account<T: Tables>(
     let mut account = account.clone();
     account.credentials.retain(|credential| !status.has_revoked(&credential.name));
     if let Some(before) = before {
+        // Its file may name another key file's secret though its text is the same.
+        let is_other = |old: &Credential| {
+            account.credentials.iter().any(|credential| credential.name == old.name && credential != old)
+        };
+        if status.declared_revision == Some(revision) && before.credentials.iter().any(is_other) {
+            return Ok(refused(AccountRefusal::Revision { applied }));
+        }
         account.created_at_ms = before.created_at_ms;
         let left_out =
             |old: &&Credential| !account.credentials.iter().any(|credential| credential.name == old.name);
@@ -154,10 +164,15 @@ pub(super) fn declare_account<T: Tables>(
         }
     }
     for (name, end) in ends {
-        if account.credentials.iter().any(|credential| credential.name == *name) {
-            status.expires_at_ms.insert(name.clone(), *end);
+        if !account.credentials.iter().any(|credential| credential.name == *name) {
+            continue;
         }
+        match *end {
+            NEVER_ENDS_MS => status.expires_at_ms.remove(name),
+            end => status.expires_at_ms.insert(name.clone(), end),
+        };
     }
+    status.declared_revision = Some(revision);
     run.put(Table::Accounts, account_key(&account.id), &account)?;
     put_status(run, &account.id, &status)?;
     Ok(Response::Done)

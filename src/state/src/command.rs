@@ -239,7 +239,7 @@ pub enum Command {
         /// The revision of that declaration.
         revision: u64,
         account: Box<Account>,
-        /// The ends of credentials by their names: milliseconds since 1970 UTC.
+        /// The ends of credentials by their names: milliseconds since 1970 UTC, or [`NEVER_ENDS_MS`].
         expires_at_ms: Vec<(String, u64)>,
     },
     /// Registers the public key in a node's certificate, in place of an earlier one.

@@ -43,7 +43,7 @@ mod tests;
 mod transaction;
 
 pub use accounts::{
-    AccountRefusal, AppliedDeclaration, account_status, applied_declaration, restored_accounts,
+    AccountRefusal, AppliedDeclaration, NEVER_ENDS_MS, account_status, applied_declaration, restored_accounts,
 };
 pub use apply::apply;
 pub use authorities::{AuthorityChange, NodeTrust, authority_change, node_trust, retired_authorities};

@@ -10,7 +10,7 @@ use keymoot_crypto::Keyring;
 use keymoot_model::{Account, AccountId, AccountStatus};
 
 use super::{NewAccount, Operation};
-use crate::{DeclaredAccount, Differs, MakeAccountError, load_accounts};
+use crate::{DeclaredAccount, Differs, MakeAccountError, load_accounts, refuse_changed_secrets};
 
 /// An accounts file that was read, with its keys.
 #[derive(Clone, Debug)]
@@ -27,9 +27,10 @@ pub struct NewDeclaration {
 #[serde(deny_unknown_fields)]
 pub struct NewDeclaredAccount {
     pub account: NewAccount,
-    /// The ends of credentials by their names: milliseconds since 1970 UTC.
+    /// The ends of credentials by their names: milliseconds since 1970 UTC, or null for none. Those that are not named
+    /// stay as they are.
     #[serde(default)]
-    pub expires_at_ms: BTreeMap<String, u64>,
+    pub expires_at_ms: BTreeMap<String, Option<u64>>,
 }
 
 impl NewDeclaration {
@@ -88,7 +89,9 @@ impl NewDeclaredAccount {
     ) -> Result<Operation, String> {
         let mut declared = self.wrap(keyring)?;
         // Credentials that are the same become those that are there.
-        declared.compare(known, keyring);
+        let differs = declared.compare(known, keyring);
+        let status = known.map(|(_, status)| status);
+        refuse_changed_secrets(revision, &declared.account.id, status, &differs)?;
         Ok(Operation::DeclareAccount { revision, declared: Box::new(declared) })
     }
 }

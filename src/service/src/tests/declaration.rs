@@ -7,7 +7,7 @@ use keymoot_state as state;
 use keymoot_state::Command;
 
 use super::*;
-use crate::{Declaration, DeclaredAccount, Differs, FirstAccounts, begin_accounts};
+use crate::{Declaration, Differs, FirstAccounts, begin_accounts};
 use keymoot_cluster::account_details;
 
 /// A directory with an accounts file that declares account `a` with these credentials, whose keys are their names.
@@ -39,8 +39,8 @@ impl World {
         let revision = declaration.revision.unwrap();
         let propose = async |command| self.here().propose_one(command).await.unwrap();
         propose(Command::DeclareAccounts { revision, digest: declaration.digest }).await;
-        for DeclaredAccount { account, expires_at_ms } in changed {
-            propose(Command::DeclareAccount { revision, account: Box::new(account), expires_at_ms }).await;
+        for declared in changed {
+            propose(declared.into_command(revision)).await;
         }
         differences.into_iter().map(|difference| difference.what).collect()
     }

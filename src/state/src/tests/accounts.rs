@@ -119,6 +119,29 @@ fn an_older_declaration_changes_nothing_and_what_a_new_one_leaves_out_is_revoked
 }
 
 #[test]
+fn a_declaration_takes_an_end_away_and_changes_no_secret_without_another_revision() {
+    let mut history = History::new(4);
+    let put = |revision, credential: Credential, end| Command::DeclareAccount {
+        revision,
+        account: Box::new(Account { credentials: vec![credential], ..with(&[]) }),
+        expires_at_ms: vec![("a".to_owned(), end)],
+    };
+    let declare = |revision| Command::DeclareAccounts { revision, digest: [1; 32] };
+    let other = Credential { created_at_ms: 77, ..credential("a") };
+    history.run(declare(1));
+    assert_eq!(history.run(put(1, credential("a"), 99)), Response::Done);
+    assert_eq!(history.status().expires_at_ms["a"], 99);
+    assert_eq!(history.run(put(1, credential("a"), NEVER_ENDS_MS)), Response::Done);
+    assert!(history.status().expires_at_ms.is_empty());
+    let refused = refusal(AccountRefusal::Revision { applied: 1 });
+    assert_eq!(history.run(put(1, other.clone(), 99)), refused);
+    assert!(history.status().expires_at_ms.is_empty(), "nothing of it is done");
+    // One that was begun and not carried through goes on.
+    history.run(declare(2));
+    assert_eq!(history.run(put(2, other, 99)), Response::Done);
+}
+
+#[test]
 fn an_account_is_set_suspended_resumed_and_removed_with_all_that_is_known_of_it() {
     let mut history = History::new(4);
     assert_eq!(history.change(AccountChange::Suspend), refusal(AccountRefusal::NoAccount));
@@ -192,6 +215,7 @@ fn commands_answers_and_records_of_accounts_have_these_bytes() {
             created_at_ms: 4,
             revoked_at_ms: 5,
         }],
+        declared_revision: None,
     };
     let declared = Box::new(Account { id: id.clone(), license_url: None, ..account(1) });
     let found = [
@@ -234,5 +258,5 @@ const GOLDEN: [&str; 16] = [
     "1903",
     "190407",
     "070808080808080808080808080808080808080808080808080808080808080808",
-    "0101010201016e0301016e01030405",
+    "0101010201016e0301016e0103040500",
 ];

@@ -8,7 +8,7 @@ use keymoot_cluster::AccountDetails;
 use keymoot_command::Failure;
 use keymoot_model::AccountId;
 use keymoot_service::admin::{NewChange, NewDeclaration, NewDeclaredAccount, Operation};
-use keymoot_service::{Difference, Differs, left_out};
+use keymoot_service::{Difference, Differs, left_out, refuse_changed_secrets};
 
 pub(super) async fn run(args: AccountApplyArgs) -> Result<(), Failure> {
     let operator = Operator::new(&args.config)?;
@@ -62,6 +62,10 @@ async fn compared(
     let (mut differences, mut changed) = (Vec::new(), Vec::new());
     for declared in &declaration.accounts {
         let found = operator.compare_account(declared.clone()).await?;
+        let status = known.accounts.iter().find(|(account, _)| account.id == *declared.id());
+        let revision = declaration.revision.unwrap_or_default();
+        refuse_changed_secrets(revision, declared.id(), status.map(|(_, status)| status), &found)
+            .map_err(Failure::because)?;
         if found.iter().any(Differs::is_change) {
             changed.push(declared.clone());
         }
