@@ -4,9 +4,14 @@
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use cluster_tests::rogue::{Rogue, stolen_authority};
 use cluster_tests::wait::wait_until;
 use cluster_tests::{Grown, RigError, faketime, metrics};
+use keymoot_codec::Kind;
+use keymoot_crypto::{Challenge, Keyring, KeyringProof, ProofPurpose};
+use keymoot_tls::{NodeKey, NodeRequest, RENEW_ALPN, TrustedAuthorities, renewal_client_config};
 
+const NAME: &str = "grown";
 const UNTIL: &str = "keymoot_certificate_expires_timestamp_seconds{listener=\"peers\"}";
 const DAY_S: f64 = 86_400.0;
 /// Longer than a node needs to start and to find its peers on a busy machine.
@@ -220,4 +225,77 @@ fn a_certificate_is_renewed_by_command_too_and_a_life_that_is_set_holds_for_node
     cluster.stop("b").unwrap();
     cluster.serve("b").unwrap();
     cluster.await_voters("a", 2).unwrap();
+}
+
+/// What a member answers to a request for the next certificate of a node.
+#[derive(Debug, serde::Deserialize)]
+enum Answer {
+    Renewed {
+        #[expect(dead_code, reason = "shown when a test fails")]
+        certificate_pem: String,
+    },
+    Refused(String),
+}
+
+/// Asks node 1 for a certificate of node `id` for this key, with proof of this keyring.
+fn ask_for_certificate(cluster: &Grown, id: u64, key: &NodeKey, keyring: &Keyring) -> Answer {
+    let name = NAME.parse().unwrap();
+    let authority = TrustedAuthorities::load(&cluster.dir("a").join("ca.pem")).unwrap().digests()[0];
+    let tls = renewal_client_config(&name, authority).unwrap();
+    let mut rogue = Rogue::connect((*tls).clone(), &name, 1, cluster.node("a").peer, RENEW_ALPN).unwrap();
+    let (challenge, _): (Challenge, KeyringProof) = rogue.receive(Kind::Hello).unwrap();
+    let request = key.request().unwrap();
+    let proof = rogue.proof(keyring, &challenge, ProofPurpose::Renew(&request)).unwrap();
+    rogue.send(1, Kind::Frame, &(id, request, proof)).unwrap();
+    rogue.receive(Kind::Frame).unwrap()
+}
+
+#[test]
+fn a_node_that_was_off_since_it_was_admitted_is_given_its_next_certificate_by_a_member() {
+    let mut cluster = Grown::begin("").unwrap();
+    cluster.stop("a").unwrap();
+    let ring = cluster.keyring();
+    let authority = stolen_authority(&cluster.dir("a").join("data"), ring.as_ref(), NAME).unwrap();
+    cluster.serve("a").unwrap();
+    cluster.await_status("the node to lead", |status| status.contains("leader")).unwrap();
+    cluster.add_node("b").unwrap();
+    let (token, at) = (cluster.token("a", &[]).unwrap(), cluster.node("a").peer);
+    let joined = cluster.try_join("b", &token, at, &[]).unwrap();
+    assert_eq!(joined.code, Some(0), "{joined:?}");
+    // It never ran, so its state holds no authority's key; the certificate ends meanwhile.
+    let key = NodeKey::load(&cluster.dir("b").join("node-key.pem")).unwrap();
+    let request = NodeRequest::of(&key).unwrap();
+    let ended = authority.issue_node_for(2, &request, Duration::from_secs(1)).unwrap();
+    std::fs::write(cluster.dir("b").join("node.pem"), ended).unwrap();
+    std::thread::sleep(Duration::from_secs(2));
+    // With nobody to ask it says so.
+    cluster.stop("a").unwrap();
+    let config = cluster.config("b");
+    let alone = cluster.run(&["serve", "--config", &config]).unwrap();
+    assert_ne!(alone.code, Some(0), "{alone:?}");
+    for word in ["not valid now", "no member made it either", "clock"] {
+        assert!(alone.err.contains(word) || alone.out.contains(word), "{alone:?}");
+    }
+    cluster.serve("a").unwrap();
+    cluster.await_status("the node to lead", |status| status.contains("leader")).unwrap();
+    // For another key than the registered one nobody is given any, nor without the keyring.
+    let keyring = Keyring::load(ring.as_ref()).unwrap();
+    let other = NodeKey::load_or_create(&cluster.path("other.pem")).unwrap();
+    let refused = [
+        (ask_for_certificate(&cluster, 1, &other, &keyring), "registered for node 1"),
+        (ask_for_certificate(&cluster, 1, &key, &keyring), "registered for node 1"),
+        (ask_for_certificate(&cluster, 2, &key, &Keyring::generate().unwrap()), "master key"),
+    ];
+    for (answer, word) in refused {
+        assert!(matches!(&answer, Answer::Refused(reason) if reason.contains(word)), "{answer:?}");
+    }
+    cluster.serve("b").unwrap();
+    cluster.await_voters("a", 2).unwrap();
+    assert!(cluster.log("b").contains("a member made the next one"), "{}", cluster.log("b"));
+    assert!(days_left(&cluster, "b").unwrap() > 80.0);
+    // Once the node is removed nobody is given one in its name.
+    let said = cluster.cluster("a", &["remove", "2", "--yes"]).unwrap();
+    assert_eq!(said.code, Some(0), "{said:?}");
+    let answer = ask_for_certificate(&cluster, 2, &key, &keyring);
+    assert!(matches!(&answer, Answer::Refused(reason) if reason.contains("removed")), "{answer:?}");
 }

@@ -325,8 +325,20 @@ fn who_replaces_the_authority_stays_an_operator_and_what_the_old_one_signed_open
     let before = OperatorCredential::load(&old).unwrap();
     // From afar, where no keyring makes up for a credential that opens nothing.
     let (at, file) = (format!("1={admin}"), old.display().to_string());
-    let args =
-        ["cluster", "authority", "replace", "--yes", "--wait", "60s", "--admin", &at, "--operator", &file];
+    let args = [
+        "cluster",
+        "authority",
+        "replace",
+        "--yes",
+        "--wait",
+        "60s",
+        "--pause",
+        "0s",
+        "--admin",
+        &at,
+        "--operator",
+        &file,
+    ];
     let said = cluster.run(&args).unwrap();
     assert!(said.code == Some(0) && said.out.contains("is of the new CA now"), "{said:?}");
     assert_ne!(OperatorCredential::load(&old).unwrap().fingerprint, before.fingerprint);

@@ -17,10 +17,11 @@ use keymoot_tls::{PeerIdentity, PeerTls, TlsError};
 
 use crate::cluster::Cluster;
 use crate::divergence::scrub::ScrubSettings;
-use crate::members::certificate::{CertificateReport, RenewalError, renew_at_start};
+use crate::members::certificate::{CertificateReport, RenewalError, install_given, renew_at_start};
 use crate::members::founding::{Founding, warn_of_kept_key};
 use crate::members::node_info::NodeInfo;
 use crate::members::renewal::CertificateRenewal;
+use crate::members::renewal_client::{AskedInVain, ask_members};
 use crate::node::{Node, NodeParts};
 use crate::ops::disk_watch::DiskWatch;
 use crate::peer::fatal_signal::FatalSignal;
@@ -58,14 +59,16 @@ pub enum StartError {
     Tls(#[from] TlsError),
     /// The certificate is not valid now, and no other one can be made.
     #[error(
-        "the node's certificate is not valid now, and the node cannot make the next one: {renewal}. Set the machine's \
-         clock if that is wrong; else {}", renewal.remedy()
+        "the node's certificate is not valid now, and the node cannot make the next one: {renewal}; {asked}. Set the \
+         machine's clock if that is wrong; else {}", renewal.remedy()
     )]
     OutOfDate {
         #[source]
         certificate: TlsError,
         /// Why no other one can be made.
         renewal: Box<RenewalError>,
+        /// Why no member made one.
+        asked: Box<AskedInVain>,
     },
     /// The certificate belongs to another node or cluster.
     #[error("the certificate names {found:?}, but node.id is {expected}; give this node its own certificate")]
@@ -160,11 +163,10 @@ async fn open(
         check_level(identity.feature_level, FEATURE_LEVEL).map_err(StartError::TooOld)?;
     }
     if let Some(certificate) = out_of_date {
-        renew_at_start(&config, &state, &keyring)
-            .map_err(|renewal| StartError::OutOfDate { certificate, renewal: Box::new(renewal) })?;
+        replace_ended(&config, &directory, &state, &keyring, certificate).await?;
     }
     let tls = PeerTls::load(config.cluster.peer_tls_files(), &cluster)?;
-    let founding = Founding::read(&config)?;
+    let founding = Founding::read(&config, state::authority(&state)?.as_ref())?;
     warn_of_kept_key(&config);
     let before = founding.as_ref().and_then(Founding::founded_before);
     let check =
@@ -331,6 +333,34 @@ fn check_certificate(config: &ClusterSettings) -> Result<Option<TlsError>, Start
         Err(error) if error.is_out_of_date() => Ok(Some(error)),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Makes the next certificate in place of one that is not valid now, or has a member make it.
+async fn replace_ended(
+    config: &ClusterSettings,
+    directory: &Directory,
+    state: &StateView,
+    keyring: &Keyring,
+    certificate: TlsError,
+) -> Result<(), StartError> {
+    let Err(renewal) = renew_at_start(config, state, keyring) else { return Ok(()) };
+    let hints = config.cluster.peer_hints.iter().map(|hint| hint.address.to_string());
+    let met = directory.memories().into_values().filter_map(|memory| memory.address);
+    let mut addresses: Vec<String> = Vec::new();
+    for address in met.chain(hints) {
+        if !addresses.contains(&address) {
+            addresses.push(address);
+        }
+    }
+    let asked = match ask_members(config, keyring, &addresses).await {
+        Ok(given) => match install_given(config, &given) {
+            Ok(()) => return Ok(()),
+            Err(error) => AskedInVain::Files(error.to_string()),
+        },
+        Err(asked) => asked,
+    };
+    let (renewal, asked) = (Box::new(renewal), Box::new(asked));
+    Err(StartError::OutOfDate { certificate, renewal, asked })
 }
 
 fn tables_options(config: &ClusterSettings) -> TablesOptions {

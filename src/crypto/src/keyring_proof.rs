@@ -56,6 +56,8 @@ pub enum ProofPurpose<'a> {
     Peer,
     /// A node that asks to join, with its certificate request.
     Join(&'a [u8]),
+    /// A node whose certificate ended and that asks for the next one, with its certificate request.
+    Renew(&'a [u8]),
     /// The member that is asked to admit a node.
     Member,
 }
@@ -75,6 +77,7 @@ impl ProofScope<'_> {
         let (purpose, digest): (&[u8], Vec<u8>) = match self.purpose {
             ProofPurpose::Peer => (b"peer", Vec::new()),
             ProofPurpose::Join(request) => (b"join", Sha256::digest(request).to_vec()),
+            ProofPurpose::Renew(request) => (b"renew", Sha256::digest(request).to_vec()),
             ProofPurpose::Member => (b"member", Vec::new()),
         };
         let (cluster, channel) = (self.cluster.as_str().as_bytes(), &self.channel.binding);

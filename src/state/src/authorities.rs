@@ -23,6 +23,8 @@ pub struct AuthorityChange {
     pub other: AuthorityRecord,
     /// Whether the next one has taken over.
     pub adopted: bool,
+    /// When it did: milliseconds since 1970 UTC.
+    pub adopted_at_ms: Option<u64>,
 }
 
 /// Which authorities a node trusts, and which one its certificate is of: each by the SHA-256 of its certificate.
@@ -43,20 +45,20 @@ pub(super) fn begin<T: Tables>(
     if under_way || run.get::<AuthorityRecord>(Table::Meta, META_AUTHORITY)?.is_none() {
         return Ok(Response::Unchanged);
     }
-    let change = AuthorityChange { other: next.clone(), adopted: false };
+    let change = AuthorityChange { other: next.clone(), adopted: false, adopted_at_ms: None };
     run.put(Table::Meta, META_AUTHORITY_CHANGE, &change)?;
     Ok(Response::Done)
 }
 
 /// Lets the announced authority take over: it signs from now on.
-pub(super) fn adopt<T: Tables>(run: &mut Transaction<'_, T>) -> Result<Response, StateError> {
+pub(super) fn adopt<T: Tables>(run: &mut Transaction<'_, T>, now_ms: u64) -> Result<Response, StateError> {
     let change = run.get::<AuthorityChange>(Table::Meta, META_AUTHORITY_CHANGE)?;
     let current = run.get::<AuthorityRecord>(Table::Meta, META_AUTHORITY)?;
     let (Some(change), Some(current)) = (change.filter(|change| !change.adopted), current) else {
         return Ok(Response::Unchanged);
     };
     run.put(Table::Meta, META_AUTHORITY, &change.other)?;
-    let change = AuthorityChange { other: current, adopted: true };
+    let change = AuthorityChange { other: current, adopted: true, adopted_at_ms: Some(now_ms) };
     run.put(Table::Meta, META_AUTHORITY_CHANGE, &change)?;
     Ok(Response::Done)
 }
@@ -65,6 +67,18 @@ pub(super) fn adopt<T: Tables>(run: &mut Transaction<'_, T>) -> Result<Response,
 pub(super) fn retire<T: Tables>(run: &mut Transaction<'_, T>) -> Result<Response, StateError> {
     let change = run.get::<AuthorityChange>(Table::Meta, META_AUTHORITY_CHANGE)?;
     let Some(change) = change.filter(|change| change.adopted) else { return Ok(Response::Unchanged) };
+    end(run, change)
+}
+
+/// Gives the announced authority up, as long as it signs nothing: the nodes that trust it already do so no more.
+pub(super) fn cancel<T: Tables>(run: &mut Transaction<'_, T>) -> Result<Response, StateError> {
+    let change = run.get::<AuthorityChange>(Table::Meta, META_AUTHORITY_CHANGE)?;
+    let Some(change) = change.filter(|change| !change.adopted) else { return Ok(Response::Unchanged) };
+    end(run, change)
+}
+
+/// Ends a replacement: the authority that is not the cluster's is trusted no more, and its key forgotten.
+fn end<T: Tables>(run: &mut Transaction<'_, T>, change: AuthorityChange) -> Result<Response, StateError> {
     let retired: Option<Vec<String>> = run.get(Table::Meta, META_RETIRED_AUTHORITIES)?;
     let mut retired = retired.unwrap_or_default();
     retired.push(change.other.certificate_pem);
@@ -94,7 +108,7 @@ pub fn authority_change<T: Tables>(tables: &T) -> Result<Option<AuthorityChange>
     Transaction::new(tables).get(Table::Meta, META_AUTHORITY_CHANGE)
 }
 
-/// The certificates of the authorities that were replaced, PEM.
+/// The certificates of the authorities that were replaced or given up, PEM.
 ///
 /// # Errors
 /// When the tables cannot be read.

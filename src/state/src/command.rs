@@ -256,6 +256,8 @@ pub enum Command {
     NoteTrust(Box<NodeTrust>),
     /// Changes the operators.
     ChangeOperators(Box<OperatorChange>),
+    /// Gives the announced authority up, as long as it signs nothing.
+    CancelAuthorityChange,
 }
 
 /// The condition on the stored policy under which a command changes it.
@@ -326,6 +328,7 @@ impl fmt::Display for Command {
             Self::BeginAuthorityChange(_) => f.write_str("begin-authority-change"),
             Self::AdoptAuthority => f.write_str("adopt-authority"),
             Self::RetireAuthority => f.write_str("retire-authority"),
+            Self::CancelAuthorityChange => f.write_str("cancel-authority-change"),
             Self::NoteTrust(trust) => write!(f, "note-trust of {}", trust.node),
             Self::EndRental { place } => write!(f, "end-rental {}/{}", place.account, place.content),
         }

@@ -65,6 +65,7 @@ pub const fn level_of(command: &Command) -> u32 {
         | Command::BeginAuthorityChange(_)
         | Command::AdoptAuthority
         | Command::RetireAuthority
+        | Command::CancelAuthorityChange
         | Command::NoteTrust(_) => NODE_KEYS,
         Command::ChangeOperators(_) => OPERATORS,
         // All others came with the first release.

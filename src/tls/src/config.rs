@@ -23,7 +23,7 @@ use keymoot_crypto::secret_file::{self, SecretFileError};
 use keymoot_crypto::{PeerChannel, PeerVersion};
 use keymoot_model::ClusterName;
 
-use super::{IdentityError, JOIN_ALPN, JOIN_ALPN_2, PeerIdentity, fingerprint, key_digest};
+use super::{IdentityError, JOIN_ALPN, JOIN_ALPN_2, PeerIdentity, RENEW_ALPN, fingerprint, key_digest};
 
 /// The ALPN name of the peer protocol; another version of the protocol gets another name.
 pub const PEER_ALPN: &[u8] = b"keymoot-peer/1";
@@ -44,7 +44,7 @@ pub fn peer_channel<Side>(session: &ConnectionCommon<Side>) -> Result<PeerChanne
     let version = match session.alpn_protocol() {
         Some(PEER_ALPN_4) => PeerVersion::Fourth,
         Some(PEER_ALPN_3) => PeerVersion::Third,
-        Some(PEER_ALPN_2 | JOIN_ALPN_2) => PeerVersion::Second,
+        Some(PEER_ALPN_2 | JOIN_ALPN_2 | RENEW_ALPN) => PeerVersion::Second,
         _ => PeerVersion::First,
     };
     let binding = session.export_keying_material([0; 32], BINDING_LABEL, None)?;
@@ -238,7 +238,9 @@ pub fn peer_server_config(credentials: &PeerCredentials) -> Result<Arc<ServerCon
         )
         .map_err(TlsError::Pair)?;
     config.alpn_protocols =
-        [PEER_ALPN_4, PEER_ALPN_3, PEER_ALPN_2, PEER_ALPN, JOIN_ALPN_2, JOIN_ALPN].map(<[u8]>::to_vec).into();
+        [PEER_ALPN_4, PEER_ALPN_3, PEER_ALPN_2, PEER_ALPN, JOIN_ALPN_2, JOIN_ALPN, RENEW_ALPN]
+            .map(<[u8]>::to_vec)
+            .into();
     config.send_tls13_tickets = 0;
     Ok(Arc::new(config))
 }

@@ -24,6 +24,8 @@ use super::{PeerIdentity, server_name_of};
 pub const JOIN_ALPN: &[u8] = b"keymoot-join/1";
 /// The ALPN name of the join protocol.
 pub const JOIN_ALPN_2: &[u8] = b"keymoot-join/2";
+/// The ALPN name of the protocol by which a node whose certificate has ended is given its next one.
+pub const RENEW_ALPN: &[u8] = b"keymoot-renew/1";
 
 /// SHA-256 of a certificate.
 pub fn fingerprint(certificate: &CertificateDer<'_>) -> [u8; 32] {
@@ -41,6 +43,22 @@ pub fn key_digest(certificate: &CertificateDer<'_>) -> Option<[u8; 32]> {
 /// # Errors
 /// [`TlsError`] when the crypto provider cannot do TLS 1.3, which the tests rule out.
 pub fn join_client_config(cluster: &ClusterName, authority: [u8; 32]) -> Result<Arc<ClientConfig>, TlsError> {
+    // An older member agrees on the first version, which tells it apart from a server that is no member.
+    pinned(cluster, authority, &[JOIN_ALPN_2, JOIN_ALPN])
+}
+
+/// The dialling side of a node whose certificate has ended, and which trusts this authority.
+///
+/// # Errors
+/// As for [`join_client_config`].
+pub fn renewal_client_config(
+    cluster: &ClusterName,
+    authority: [u8; 32],
+) -> Result<Arc<ClientConfig>, TlsError> {
+    pinned(cluster, authority, &[RENEW_ALPN])
+}
+
+fn pinned(cluster: &ClusterName, authority: [u8; 32], alpn: &[&[u8]]) -> Result<Arc<ClientConfig>, TlsError> {
     let algorithms = provider().signature_verification_algorithms;
     let pinned = PinnedAuthority { cluster: cluster.clone(), authority, algorithms };
     let mut config = ClientConfig::builder_with_provider(provider())
@@ -49,8 +67,7 @@ pub fn join_client_config(cluster: &ClusterName, authority: [u8; 32]) -> Result<
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(pinned))
         .with_no_client_auth();
-    // An older member agrees on the first version, which tells it apart from a server that is no member.
-    config.alpn_protocols = vec![JOIN_ALPN_2.to_vec(), JOIN_ALPN.to_vec()];
+    config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
     config.resumption = Resumption::disabled();
     Ok(Arc::new(config))
 }

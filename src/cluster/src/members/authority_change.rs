@@ -60,6 +60,7 @@ impl AuthorityReplacement {
             let far = |id: &NodeId| noted.iter().any(|trust| trust.node == *id && is_so(trust));
             members.into_iter().filter(|id| !far(id)).collect()
         };
+        let adopted_at_ms = change.as_ref().and_then(|change| change.adopted_at_ms);
         let (stage, waits_for, next) = match change {
             None => (AuthorityStage::Settled, Vec::new(), None),
             Some(change) if !change.adopted => {
@@ -81,7 +82,29 @@ impl AuthorityReplacement {
             tracing::info!(target: "audit", %command, "the replacement of the cluster's authority goes on");
             self.members.forwarder.replicate(vec![command], deadline).await?;
         }
-        Ok(AuthorityProgress { stage, waits_for })
+        Ok(AuthorityProgress { stage, waits_for, adopted_at_ms })
+    }
+
+    /// Gives the replacement up, as long as the next authority signs nothing.
+    ///
+    /// # Errors
+    /// When it signs already, or no quorum answers.
+    pub(crate) async fn cancel(&self, deadline: Instant) -> Result<AuthorityProgress, ClusterError> {
+        let before = self.progress(false, deadline).await?;
+        if before.stage == AuthorityStage::Announced {
+            let command = Command::CancelAuthorityChange;
+            tracing::info!(target: "audit", %command, "the replacement of the cluster's authority is given up");
+            self.members.forwarder.replicate(vec![command], deadline).await?;
+        }
+        let now = self.progress(false, deadline).await?;
+        match now.stage {
+            AuthorityStage::Settled => Ok(now),
+            AuthorityStage::Announced | AuthorityStage::Adopted => Err(ClusterError::Refused(
+                "the next CA signs already, so there is no way back to the one before: go on with keymoot cluster authority \
+                 replace; once that is done, replace the CA again if it must not stay"
+                    .to_owned(),
+            )),
+        }
     }
 
     fn draw(&self) -> Result<AuthorityRecord, ClusterError> {
@@ -122,7 +145,7 @@ pub(crate) fn follow_authorities(tls: &PeerTls, tables: &StateView) -> Result<bo
     if next.digests() == own.digests() {
         return Ok(false);
     }
-    secret_file::replace_public(file, next.to_pem().as_bytes()).map_err(RenewalError::Install)?;
+    secret_file::replace_public(file, next.to_pem().as_bytes()).map_err(RenewalError::InstallAuthorities)?;
     Ok(true)
 }
 

@@ -46,6 +46,9 @@ pub enum RenewalError {
     /// The certificate file cannot be replaced.
     #[error("the certificate file cannot be replaced: {0}")]
     Install(SecretFileError),
+    /// The CA file cannot be replaced.
+    #[error("the CA file cannot be replaced: {0}")]
+    InstallAuthorities(SecretFileError),
     /// The state cannot be read.
     #[error(transparent)]
     State(#[from] StateError),
@@ -62,6 +65,10 @@ impl RenewalError {
             Self::Install(_) => {
                 "let the node write to the directory of cluster.cert_file, or replace that file by your own tool; the \
                  node reads it without a restart: docs/certificates.md"
+            }
+            Self::InstallAuthorities(_) => {
+                "let the node write to the directory of cluster.ca_file, and it goes on by itself; or give the replacement up, \
+                 as long as the next CA does not sign: keymoot cluster authority cancel: docs/certificates.md"
             }
             Self::Authority(_) | Self::Trust(_) | Self::Make(_) | Self::State(_) => {
                 "keymoot doctor with this node's --config looks at its files"
@@ -134,6 +141,17 @@ pub(crate) fn renew_at_start(
         "the node's certificate was not valid at this time; the node made its next one with the authority's key in \
          its state"
     );
+    Ok(())
+}
+
+/// Puts the certificate that a member made in the place of the one that ended.
+///
+/// # Errors
+/// [`RenewalError::Install`].
+pub(crate) fn install_given(config: &ClusterSettings, certificate_pem: &str) -> Result<(), RenewalError> {
+    let file = config.cluster.peer_tls_files().cert;
+    secret_file::replace_public(&file, certificate_pem.as_bytes()).map_err(RenewalError::Install)?;
+    tracing::warn!("the node's certificate was not valid at this time; a member made the next one");
     Ok(())
 }
 

@@ -46,17 +46,31 @@ pub(crate) struct Founding {
 }
 
 impl Founding {
-    /// The new cluster from the configuration; `None` when this node initializes none.
+    /// The new cluster from the configuration; `None` when this node initializes none. A cluster whose authority is
+    /// `held` needs no key: one that was left over when its authority was replaced is of no use.
     ///
     /// # Errors
     /// [`PkiError`] when the authority's key exists and cannot be used.
-    pub(crate) fn read(config: &ClusterSettings) -> Result<Option<Self>, PkiError> {
-        match &config.cluster.founding_ca_key_file {
-            Some(file) if file.exists() => {
-                let authority = ClusterCa::load(&config.cluster.ca_file, file)?;
+    pub(crate) fn read(
+        config: &ClusterSettings,
+        held: Option<&AuthorityRecord>,
+    ) -> Result<Option<Self>, PkiError> {
+        let Some(file) = config.cluster.founding_ca_key_file.as_ref().filter(|file| file.exists()) else {
+            return Ok(None);
+        };
+        match ClusterCa::load(&config.cluster.ca_file, file) {
+            Ok(authority) => {
                 Ok(Some(Self { authority, file: file.clone(), operator: config.founding_operator.clone() }))
             }
-            _ => Ok(None),
+            Err(PkiError::KeyMismatch { .. }) if held.is_some() => {
+                tracing::warn!(
+                    file = %file.display(),
+                    "this private key is not of the cluster's CA, which the cluster holds itself: it was left over when \
+                     the CA was replaced, and no node needs it; delete it"
+                );
+                Ok(None)
+            }
+            Err(error) => Err(error),
         }
     }
 

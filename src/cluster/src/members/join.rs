@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use crate::settings::PeerAddress;
 use keymoot_model::NodeId;
 use keymoot_state as state;
-use keymoot_state::{Admission, Command, Response, TokenRefusal};
+use keymoot_state::{Admission, Command, KeyStanding, Response, TokenRefusal};
 use keymoot_telemetry::LastingConditions;
 use keymoot_tls::{ClusterCa, NodeRequest, TrustedAuthorities};
 
@@ -21,6 +21,7 @@ use crate::members::authority::{fingerprint_of, open_authority};
 use crate::members::membership::Members;
 use crate::members::node_info::NodeInfo;
 use crate::peer::feature_level::check_level;
+use crate::peer::known_keys;
 use crate::peer::local_end::LocalEnd;
 use crate::raft::state_view::StateView;
 use crate::read::barrier::ReadBarrier;
@@ -154,6 +155,41 @@ impl JoinService {
             authority_pem,
             members,
         })))
+    }
+
+    /// Signs the next certificate of a node that has proved a master key, for the key that is registered for it.
+    ///
+    /// # Errors
+    /// [`ClusterError::Refused`] says why not and what to do; else when no quorum answers.
+    pub(crate) async fn renew(
+        &self,
+        id: NodeId,
+        request: &[u8],
+        deadline: Instant,
+    ) -> Result<String, ClusterError> {
+        let request = NodeRequest::from_der(request)
+            .ok_or_else(|| ClusterError::Refused("the certificate request is not valid".into()))?;
+        // A revocation that was acknowledged is known then.
+        self.barrier.wait(deadline).await?;
+        let reason = match state::key_standing(&self.state, id, &request.key_digest())? {
+            KeyStanding::Registered => {
+                let signed = self.signer()?.issue_node_for(id, &request, self.info.certificate_life);
+                let signed = signed.map_err(|error| ClusterError::State(error.to_string()))?;
+                tracing::info!(target: "audit", node = id, "a node whose certificate has ended was given its next one");
+                return Ok(signed);
+            }
+            KeyStanding::Revoked | KeyStanding::Removed { revoked: true } => known_keys::revoked(id),
+            KeyStanding::Removed { revoked: false } => {
+                format!(
+                    "node {id} was removed from the cluster: join its machine anew with keymoot cluster replace-disk"
+                )
+            }
+            KeyStanding::Other | KeyStanding::Unknown | KeyStanding::Unregistered => format!(
+                "the key of this request is not the one that the cluster has registered for node {id}: give the node back \
+                 the key file that it had, or issue the next certificate by your own tool"
+            ),
+        };
+        refuse(reason)
     }
 
     async fn spend_token(

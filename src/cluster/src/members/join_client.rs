@@ -4,9 +4,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 use keymoot_codec as codec;
 use keymoot_codec::Kind;
@@ -76,22 +79,15 @@ pub async fn ask_to_join(
 ) -> Result<JoinReply, JoinError> {
     let failed = |source| JoinError::Unreachable { member: address.to_owned(), source };
     let late = |_| JoinError::TooLate { member: address.to_owned() };
-    let connecting = async {
-        let stream = TcpStream::connect(address).await?;
-        stream.set_nodelay(true)?;
-        // The name is not checked: any node of the cluster will do.
-        let name = server_name_of(1, cluster).map_err(std::io::Error::other)?;
-        TlsConnector::from(tls).connect(name, stream).await.map_err(name_wrong_port)
-    };
-    let mut stream =
-        tokio::time::timeout(CONNECT_TIMEOUT, connecting).await.map_err(late)?.map_err(failed)?;
+    let mut stream = connect(address, cluster, tls).await?;
     let channel =
         keymoot_tls::peer_channel(stream.get_ref().1).map_err(std::io::Error::other).map_err(failed)?;
     if channel.version == PeerVersion::First {
         return Err(JoinError::TooOld { member: address.to_owned() });
     }
     let asking = async {
-        let Some(proof) = prove(&mut stream, cluster, &channel, keyring, request).await? else {
+        let own = ProofPurpose::Join(request.certificate_request.as_deref().unwrap_or_default());
+        let Some(proof) = prove(&mut stream, cluster, &channel, keyring, own).await? else {
             return Ok(None);
         };
         ask(&mut stream, &ProvenJoin { request: request.clone(), proof }).await.map(Some)
@@ -100,26 +96,44 @@ pub async fn ask_to_join(
     answer.ok_or_else(|| JoinError::Unproven { member: address.to_owned() })
 }
 
+/// Connects to whichever member is at `address`.
+pub(super) async fn connect(
+    address: &str,
+    cluster: &ClusterName,
+    tls: Arc<rustls::ClientConfig>,
+) -> Result<TlsStream<TcpStream>, JoinError> {
+    let connecting = async {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        // The name is not checked: any node of the cluster will do.
+        let name = server_name_of(1, cluster).map_err(std::io::Error::other)?;
+        TlsConnector::from(tls).connect(name, stream).await.map_err(name_wrong_port)
+    };
+    let connected = tokio::time::timeout(CONNECT_TIMEOUT, connecting).await;
+    let member = || address.to_owned();
+    let connected = connected.map_err(|_| JoinError::TooLate { member: member() })?;
+    connected.map_err(|source| JoinError::Unreachable { member: member(), source })
+}
+
 /// The proof for the request; `None` for a member that does not prove itself.
-async fn prove<S: AsyncRead + Unpin>(
+pub(super) async fn prove<S: AsyncRead + Unpin>(
     stream: &mut S,
     cluster: &ClusterName,
     channel: &PeerChannel,
     keyring: &Keyring,
-    request: &JoinRequest,
+    own: ProofPurpose<'_>,
 ) -> std::io::Result<Option<KeyringProof>> {
     let ProofDemand { challenge, proof: theirs } = proof::receive(stream).await?;
     let scope = |purpose| ProofScope { cluster, channel, challenge: &challenge, purpose };
-    let own = ProofPurpose::Join(request.certificate_request.as_deref().unwrap_or_default());
     let member = keyring.verify_proof(&scope(ProofPurpose::Member), &theirs);
     Ok(member.is_ok().then(|| keyring.prove(&scope(own))))
 }
 
-async fn ask<S: AsyncRead + AsyncWrite + Unpin>(
+pub(super) async fn ask<S: AsyncRead + AsyncWrite + Unpin, A: DeserializeOwned>(
     stream: &mut S,
-    join: &ProvenJoin,
-) -> std::io::Result<JoinReply> {
-    let body = codec::encode(Kind::Frame, join).map_err(std::io::Error::other)?;
+    request: &impl Serialize,
+) -> std::io::Result<A> {
+    let body = codec::encode(Kind::Frame, request).map_err(std::io::Error::other)?;
     frame::write(stream, &Frame { id: 1, body: body.into() }).await?;
     stream.flush().await?;
     let closed =

@@ -18,5 +18,6 @@ pub(crate) mod plan;
 pub(crate) mod reconciler;
 pub(crate) mod registration;
 pub(crate) mod renewal;
+pub(crate) mod renewal_client;
 pub(crate) mod reporting;
 pub(crate) mod transfer_target;

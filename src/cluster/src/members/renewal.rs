@@ -44,12 +44,12 @@ impl CertificateRenewal {
         loop {
             self.follow();
             let now_s = now_s();
-            self.follow_authorities();
+            let unfollowed = self.follow_authorities();
             let replaced = is_replaced(&self.tls, &self.state).unwrap_or(false);
             let due = |validity: &Validity| replaced || is_due(*validity, self.life, now_s);
             let validity = self.tls.validity().filter(due);
             match validity {
-                None => self.report.replace(self.replacement()),
+                None => self.report.replace(unfollowed.or_else(|| self.replacement())),
                 Some(validity) if Instant::now() >= not_before => {
                     if let Err(error) = self.renew() {
                         not_before = Instant::now() + RETRY_AFTER;
@@ -79,27 +79,34 @@ impl CertificateRenewal {
         let change = state::authority_change(&self.state).ok()??;
         let stage = match change.adopted {
             false => "the nodes come to trust the next one",
-            true => "the nodes renew their certificates under the next one",
+            true => {
+                "the next one signs: clients that believe the cluster's CA need the new ca.pem before the old one is retired"
+            }
         };
-        let cure = "keymoot cluster authority replace goes on with it: docs/certificates.md";
+        let cure = "keymoot cluster authority show says how far it is, and keymoot cluster authority replace goes on with it: docs/certificates.md";
         Some(format!("the cluster's CA is being replaced, and {stage}; {cure}"))
     }
 
-    /// Trusts the authorities of a replacement, and no longer those that were retired.
-    fn follow_authorities(&self) {
+    /// Trusts the authorities of a replacement, and no longer those that were retired. Returns why it cannot, as
+    /// `problem; remedy`.
+    fn follow_authorities(&self) -> Option<String> {
         match follow_authorities(&self.tls, &self.state) {
-            Ok(false) => {}
+            Ok(false) => None,
             Ok(true) => {
                 tracing::info!(
                     "the authorities that the node trusts were changed, as they are being replaced"
                 );
                 self.follow();
+                None
             }
             Err(error) => {
+                let remedy = error.remedy();
                 if let Some(unlogged) = self.lasting.note(format!("authorities: {error}")) {
-                    let remedy = error.remedy();
                     tracing::error!(%error, remedy, unlogged, "the node cannot follow the replacement of the CA");
                 }
+                Some(format!(
+                    "the cluster's CA is being replaced, and this node holds it up: {error}; {remedy}"
+                ))
             }
         }
     }

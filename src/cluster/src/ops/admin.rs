@@ -140,6 +140,9 @@ impl AdminService {
             AdminRequest::Authority { step } => {
                 self.authority.progress(step, deadline).await.map(AdminResponse::Authority)
             }
+            AdminRequest::CancelAuthority => {
+                self.authority.cancel(deadline).await.map(AdminResponse::Authority)
+            }
             AdminRequest::NodeKeys => {
                 self.read(deadline, state::registered_keys).await.map(AdminResponse::NodeKeys)
             }

@@ -1,5 +1,5 @@
-//! The peer port for nodes without a certificate: they may ask to join. Requests are small, few at
-//! a time, and rate-limited.
+//! The peer port for nodes without a valid certificate: they may ask to join, or a member for the next certificate.
+//! Requests are small, few at a time, and rate-limited.
 //!
 //! The member sends the first message: a challenge, and a proof that it holds the cluster's master
 //! key. A request without a valid proof is refused before its token is checked.
@@ -16,12 +16,13 @@ use keymoot_codec::Kind;
 use keymoot_crypto::{Challenge, ProofPurpose, ProofRefusal, ProofScope};
 use keymoot_crypto::{PeerChannel, PeerVersion};
 
+use crate::error::ClusterError;
 use crate::members::join_client::ANSWER_TIMEOUT;
 use crate::peer::proof;
 use crate::peer::rate_limit::RateLimit;
 use crate::server::PeerServer;
 use crate::wire::frame::{self, Frame};
-use crate::wire::join::{JoinReply, ProvenJoin};
+use crate::wire::join::{JoinReply, ProvenJoin, ProvenRenewal, RenewalReply};
 
 /// The largest request: a certificate request, an address, a token, a proof.
 const BODY_BYTES_MAX: usize = 16 * 1024;
@@ -52,9 +53,19 @@ impl Default for JoinGate {
     }
 }
 
-/// Serves a node that asks to join, until the connection ends.
+/// What a node without a valid certificate came for.
+#[derive(Clone, Copy)]
+pub(crate) enum Door {
+    /// To join.
+    Joining,
+    /// For its next certificate, because its own has ended.
+    Renewal,
+}
+
+/// Serves a node without a valid certificate, until the connection ends.
 pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     mut stream: S,
+    door: Door,
     channel: PeerChannel,
     from: SocketAddr,
     gate: &JoinGate,
@@ -74,11 +85,18 @@ pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
         };
         for _ in 0..REQUESTS_MAX {
             let Some(frame) = frame::read_up_to(&mut stream, BODY_BYTES_MAX).await? else { return Ok(()) };
-            let reply = match &challenge {
-                None => refused(server, from, ProofRefusal::Unable),
-                Some(challenge) => answer(server, &channel, challenge, from, &frame.body).await,
+            let body = match (&challenge, door) {
+                (None, _) => codec::encode(Kind::Frame, &refused(server, from, ProofRefusal::Unable)),
+                (Some(challenge), Door::Joining) => {
+                    let reply = answer(server, &channel, challenge, from, &frame.body).await;
+                    codec::encode(Kind::Frame, &reply)
+                }
+                (Some(challenge), Door::Renewal) => {
+                    let reply = renew(server, &channel, challenge, from, &frame.body).await;
+                    codec::encode(Kind::Frame, &reply)
+                }
             };
-            let body = codec::encode(Kind::Frame, &reply).map_err(std::io::Error::other)?;
+            let body = body.map_err(std::io::Error::other)?;
             frame::write(&mut stream, &Frame { id: frame.id, body: body.into() }).await?;
             stream.flush().await?;
         }
@@ -104,6 +122,35 @@ async fn answer(
     match server.local.keyring.verify_proof(&scope, &proof) {
         Ok(()) => server.services.joins.join(request, None, Instant::now() + PATIENCE).await,
         Err(refusal) => refused(server, from, refusal),
+    }
+}
+
+async fn renew(
+    server: &PeerServer,
+    channel: &PeerChannel,
+    challenge: &Challenge,
+    from: SocketAddr,
+    body: &[u8],
+) -> RenewalReply {
+    let ProvenRenewal { id, certificate_request, proof } = match codec::decode(Kind::Frame, body) {
+        Ok(renewal) => renewal,
+        Err(error) => return RenewalReply::Refused(error.to_string()),
+    };
+    let purpose = ProofPurpose::Renew(&certificate_request);
+    let scope = ProofScope { cluster: &server.local.cluster, channel, challenge, purpose };
+    let renewed = match server.local.keyring.verify_proof(&scope, &proof) {
+        Ok(()) => {
+            let deadline = Instant::now() + PATIENCE;
+            server.services.joins.renew(id, &certificate_request, deadline).await
+        }
+        Err(refusal) => Err(ClusterError::Refused(proof::proof_required(refusal))),
+    };
+    match renewed {
+        Ok(certificate_pem) => RenewalReply::Renewed { certificate_pem },
+        Err(error) => {
+            server.refusal_log.note("renewal", from, &format!("node {id}: {error}"));
+            RenewalReply::Refused(error.to_string())
+        }
     }
 }
 

@@ -26,7 +26,7 @@ use keymoot_crypto::{PeerChannel, ProofRefusal};
 use keymoot_model::NodeId;
 use keymoot_state::FEATURE_LEVEL;
 use keymoot_telemetry::LastingConditions;
-use keymoot_tls::{JOIN_ALPN, JOIN_ALPN_2, PeerIdentity, PeerTls};
+use keymoot_tls::{JOIN_ALPN, JOIN_ALPN_2, PeerIdentity, PeerTls, RENEW_ALPN};
 
 use crate::backup::BackupService;
 use crate::members::join::JoinService;
@@ -44,7 +44,7 @@ use crate::peer::removed_nodes::RemovedNodes;
 use crate::peer::reports::Reports;
 use crate::read::barrier::ReadBarrier;
 use crate::server::endpoint::RaftEndpoint;
-use crate::server::join::JoinGate;
+use crate::server::join::{Door, JoinGate};
 use crate::wire::frame::{self, Frame};
 use crate::wire::greeting::Greeting;
 use crate::wire::message::{Hello, PROTOCOL, Reply};
@@ -134,10 +134,13 @@ async fn connection(
     let accepted = tokio::time::timeout(GREETING_TIMEOUT, acceptor.accept(stream)).await??;
     let (_, session) = accepted.get_ref();
     let channel = keymoot_tls::peer_channel(session).map_err(invalid)?;
-    // A peer without a certificate may ask to join, and nothing else.
+    // A peer without a certificate may ask to join or for its next certificate, and nothing else.
     if session.peer_certificates().is_none() {
         return match session.alpn_protocol() {
-            Some(JOIN_ALPN | JOIN_ALPN_2) => join::serve(accepted, channel, from, gate, &server).await,
+            Some(JOIN_ALPN | JOIN_ALPN_2) => {
+                join::serve(accepted, Door::Joining, channel, from, gate, &server).await
+            }
+            Some(RENEW_ALPN) => join::serve(accepted, Door::Renewal, channel, from, gate, &server).await,
             _ => Err(invalid("a peer shows no certificate")),
         };
     }

@@ -72,6 +72,8 @@ pub enum AdminRequest {
     EnrolOperator(Box<OperatorEnrolment>),
     /// Revoke every certificate of a node; with `force`, even if the voters that stay up are no majority.
     RevokeCertificate { node: NodeId, force: bool },
+    /// Give the replacement of the authority up, before the next one signs.
+    CancelAuthority,
 }
 
 impl AdminRequest {

@@ -19,4 +19,6 @@ pub enum AuthorityStage {
 pub struct AuthorityProgress {
     pub stage: AuthorityStage,
     pub waits_for: Vec<NodeId>,
+    /// When the next one began to sign: milliseconds since 1970 UTC.
+    pub adopted_at_ms: Option<u64>,
 }

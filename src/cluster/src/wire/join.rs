@@ -42,6 +42,26 @@ pub struct ProvenJoin {
     pub proof: KeyringProof,
 }
 
+/// The request of a node whose certificate has ended, with the proof that it holds the cluster's master key.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct ProvenRenewal {
+    pub id: NodeId,
+    /// A certificate request for the node's registered key (PKCS #10, DER), which that key signed.
+    pub certificate_request: Vec<u8>,
+    /// A proof bound to the challenge, the TLS session and the certificate request.
+    pub proof: KeyringProof,
+}
+
+/// The answer to a request for the next certificate.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) enum RenewalReply {
+    Renewed {
+        certificate_pem: String,
+    },
+    /// The request is refused; the text says why and what to do.
+    Refused(String),
+}
+
 /// The answer to a request to join.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum JoinReply {

@@ -163,7 +163,8 @@ impl Request {
                 | AdminRequest::RenewCertificate
                 | AdminRequest::Authority { .. }
                 | AdminRequest::EnrolOperator(_)
-                | AdminRequest::RevokeCertificate { .. },
+                | AdminRequest::RevokeCertificate { .. }
+                | AdminRequest::CancelAuthority,
             ) => version >= PeerVersion::Fourth,
             _ => true,
         }

@@ -78,6 +78,7 @@ const fn behalf(command: &Command) -> Behalf {
         | Command::BeginAuthorityChange(_)
         | Command::AdoptAuthority
         | Command::RetireAuthority
+        | Command::CancelAuthorityChange
         | Command::AdmitNode(_)
         | Command::SetLearner { .. }
         | Command::RemoveNode { .. }
@@ -220,6 +221,7 @@ fn check_content(command: &Command, keyring: Option<&Keyring>) -> Result<(), Rig
         | Command::BeginAuthorityChange(_)
         | Command::AdoptAuthority
         | Command::RetireAuthority
+        | Command::CancelAuthorityChange
         | Command::NoteTrust(_)
         | Command::ScheduleBackups(None)
         | Command::ClaimBackup { .. }

@@ -69,7 +69,7 @@ pub fn from_json(case: UseCase, body: Value) -> Option<AdminResponse> {
         UseCase::RenewCertificate => return Some(AdminResponse::CertificateRenewed),
         UseCase::Rewrap => "Rewrapped",
         UseCase::Change => "Planned",
-        UseCase::StepAuthority => "Authority",
+        UseCase::StepAuthority | UseCase::CancelAuthority => "Authority",
         other => other.name(),
     };
     serde_json::from_value(json!({ variant: body })).ok()

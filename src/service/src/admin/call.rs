@@ -128,7 +128,8 @@ impl Call {
             | UseCase::NodeKeys
             | UseCase::Authority
             | UseCase::RenewCertificate
-            | UseCase::StepAuthority => query::parse(case, parameters)?,
+            | UseCase::StepAuthority
+            | UseCase::CancelAuthority => query::parse(case, parameters)?,
             UseCase::Change | UseCase::Rewrap => Self::Request(read(tagged(case, parameters))?),
             UseCase::AddAccount => {
                 let Added { account, if_absent } = read(parameters)?;

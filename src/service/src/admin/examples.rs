@@ -19,6 +19,7 @@ pub fn example(case: UseCase) -> Value {
         | UseCase::NodeKeys
         | UseCase::Authority
         | UseCase::StepAuthority
+        | UseCase::CancelAuthority
         | UseCase::RenewCertificate
         | UseCase::Backups
         | UseCase::JoinTokens

@@ -99,6 +99,7 @@ pub(super) fn parse(case: UseCase, parameters: Value) -> Result<Call, ParameterE
         UseCase::NodeKeys => nothing(parameters, AdminRequest::NodeKeys)?,
         UseCase::Authority => nothing(parameters, AdminRequest::Authority { step: false })?,
         UseCase::StepAuthority => nothing(parameters, AdminRequest::Authority { step: true })?,
+        UseCase::CancelAuthority => nothing(parameters, AdminRequest::CancelAuthority)?,
         UseCase::Policies => AdminRequest::Policies(read::<OfAccount>(parameters)?.account),
         UseCase::AccountDetails => {
             let MaybeAccount { account } = read(parameters)?;

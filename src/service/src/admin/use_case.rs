@@ -145,6 +145,8 @@ use_cases! {
         "Revokes every certificate of a node, for good.";
     StepAuthority: Post "/v1/authority/step" [Security]
         "Begins to replace the cluster's certificate authority, or takes the next step if every member is that far.";
+    CancelAuthority: Post "/v1/authority/cancel" [Security]
+        "Gives the replacement of the cluster's certificate authority up, before the next one signs.";
     AddOperator: Post "/v1/operators/add" [Security]
         "Adds an operator, and signs a certificate for the key of the request.";
     SetRoles: Post "/v1/operators/roles" [Security]
@@ -206,6 +208,7 @@ impl UseCase {
             AdminRequest::RenewCertificate => Self::RenewCertificate,
             AdminRequest::Authority { step: false } => Self::Authority,
             AdminRequest::Authority { step: true } => Self::StepAuthority,
+            AdminRequest::CancelAuthority => Self::CancelAuthority,
             AdminRequest::Notices => Self::Notices,
             AdminRequest::Initialize(_)
             | AdminRequest::Propose(_)

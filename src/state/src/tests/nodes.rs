@@ -94,9 +94,15 @@ fn an_authority_is_replaced_step_by_step_and_both_keys_are_rewrapped_meanwhile()
     let begin = |n| Command::BeginAuthorityChange(Box::new(record(n)));
     assert_eq!(log.at(1, begin(2)), Response::Unchanged, "there is nothing to replace");
     log.at(1, Command::PutAuthority(Box::new(record(1))));
-    for early in [Command::AdoptAuthority, Command::RetireAuthority] {
+    for early in [Command::AdoptAuthority, Command::RetireAuthority, Command::CancelAuthorityChange] {
         assert_eq!(log.at(2, early), Response::Unchanged);
     }
+    // One that signs nothing yet may be given up: whoever trusts it must do so no more.
+    assert_eq!(log.at(2, begin(9)), Response::Done);
+    assert_eq!(log.at(2, Command::CancelAuthorityChange), Response::Done);
+    assert_eq!(authority_change(&log.memory).unwrap(), None);
+    assert_eq!(retired_authorities(&log.memory).unwrap(), ["p9"]);
+    assert_eq!(authority(&log.memory).unwrap().unwrap().certificate_pem, "p1");
     assert_eq!(log.at(3, begin(2)), Response::Done);
     assert_eq!(log.at(3, begin(3)), Response::Unchanged, "one is under way");
     assert_eq!(log.at(4, Command::RetireAuthority), Response::Unchanged, "it signs nothing yet");
@@ -105,13 +111,15 @@ fn an_authority_is_replaced_step_by_step_and_both_keys_are_rewrapped_meanwhile()
     assert_eq!(log.at(5, rewrap(1, 11)), Response::Done);
     assert_eq!(log.at(6, Command::AdoptAuthority), Response::Done);
     assert_eq!(log.at(6, Command::AdoptAuthority), Response::Unchanged);
+    assert_eq!(log.at(6, Command::CancelAuthorityChange), Response::Unchanged, "there is no way back");
     let signs = authority(&log.memory).unwrap().unwrap();
     assert_eq!((signs.certificate_pem.as_str(), signs.key), ("p2", key(12)));
     let other = authority_change(&log.memory).unwrap().unwrap();
+    assert_eq!(other.adopted_at_ms, Some(6));
     assert_eq!((other.adopted, other.other.certificate_pem.as_str(), other.other.key), (true, "p1", key(11)));
     assert_eq!(log.at(7, Command::RetireAuthority), Response::Done);
     assert_eq!(authority_change(&log.memory).unwrap(), None);
-    assert_eq!(retired_authorities(&log.memory).unwrap(), ["p1"]);
+    assert_eq!(retired_authorities(&log.memory).unwrap(), ["p9", "p1"]);
     let trust = NodeTrust { node: 4, trusted: vec![[1; 32]], issuer: None };
     assert_eq!(log.at(8, Command::NoteTrust(Box::new(trust.clone()))), Response::Done);
     assert_eq!(log.at(8, Command::NoteTrust(Box::new(trust.clone()))), Response::Unchanged);

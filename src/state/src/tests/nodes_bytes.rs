@@ -56,6 +56,7 @@ fn commands_about_nodes_have_these_bytes() {
         command(Command::AdoptAuthority),
         command(Command::RetireAuthority),
         command(Command::NoteTrust(Box::new(trust()))),
+        command(Command::CancelAuthorityChange),
     ];
     assert_eq!(found, GOLDEN_COMMANDS);
 }
@@ -63,7 +64,7 @@ fn commands_about_nodes_have_these_bytes() {
 #[test]
 fn answers_and_records_of_nodes_have_these_bytes() {
     let other = AuthorityRecord { certificate_pem: "p".into(), key: wrapped() };
-    let change = AuthorityChange { other, adopted: true };
+    let change = AuthorityChange { other, adopted: true, adopted_at_ms: Some(6) };
     let key = NodeKeyRecord { node: 4, digest: [7; 32], registered_at_ms: 8, revoked_at_ms: Some(9) };
     let node = NodeRecord { id: 4, facts: facts(), learner: true, admitted_at_ms: 8, removed_at_ms: Some(9) };
     let found = [
@@ -88,7 +89,7 @@ fn answers_and_records_of_nodes_have_these_bytes() {
     assert_eq!(found, GOLDEN_RECORDS);
 }
 
-const GOLDEN_COMMANDS: [&str; 15] = [
+const GOLDEN_COMMANDS: [&str; 16] = [
     "05040302011604017a017601",
     "050403020117050505050505050506060606060606060606060606060606060606060606060606060606060606060707070707070707070707070707070707070707070707070707070707070707010403017a017601",
     "0504030201180401",
@@ -104,6 +105,7 @@ const GOLDEN_COMMANDS: [&str; 15] = [
     "050403020129",
     "05040302012a",
     "05040302012b04010707070707070707070707070707070707070707070707070707070707070707010808080808080808080808080808080808080808080808080808080808080808",
+    "05040302012d",
 ];
 
 const GOLDEN_RECORDS: [&str; 17] = [
@@ -121,7 +123,7 @@ const GOLDEN_RECORDS: [&str; 17] = [
     "03fb2c010506",
     "040707070707070707070707070707070707070707070707070707070707070707080109",
     "04010707070707070707070707070707070707070707070707070707070707070707010808080808080808080808080808080808080808080808080808080808080808",
-    "0170016d0101010101010101010101010302020201",
+    "0170016d01010101010101010101010103020202010106",
     "04017a01760101080109",
     "05050505050505050606060606060606060606060606060606060606060606060606060606060606090101017a0001040707070707070707070707070707070707070707070707070707070707070707",
 ];

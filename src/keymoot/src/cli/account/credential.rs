@@ -6,6 +6,7 @@ use super::args::{
     CredentialAddArgs, CredentialArgs, CredentialCommand, CredentialExpireArgs, ExpiryArgs, NamedAccountArgs,
 };
 use super::{change_account, one, print};
+use crate::cli::clock::instant;
 use crate::cli::operator::{Operator, say, unexpected};
 use keymoot_cluster::{AdminRequest, AdminResponse, CredentialUses};
 use keymoot_command::Failure;
@@ -41,7 +42,7 @@ async fn expire(args: CredentialExpireArgs) -> Result<(), Failure> {
     let change = NewChange::ExpireCredential { name: name.clone(), expires_at_ms };
     change_account(&operator, &id, change).await?;
     say(&match expires_at_ms {
-        Some(end) => format!("credential {name} of account {id} ends at {}\n", print::instant(end)),
+        Some(end) => format!("credential {name} of account {id} ends at {}\n", instant(end)),
         None => format!("credential {name} of account {id} does not end\n"),
     });
     Ok(())

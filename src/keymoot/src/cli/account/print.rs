@@ -3,10 +3,10 @@
 use serde_json::{Value, json};
 
 use crate::cli::args::OutputFormat;
-use crate::cli::clock::now_ms;
+use crate::cli::clock::{instant, now_ms};
 use keymoot_cluster::{AccountDetails, CredentialUses};
 use keymoot_command::{Column, Table};
-use keymoot_model::{Account, AccountStatus, Credential, NodeId, TimeStamp};
+use keymoot_model::{Account, AccountStatus, Credential, NodeId};
 
 /// All accounts.
 pub(super) fn list(details: &AccountDetails, output: OutputFormat) -> String {
@@ -169,12 +169,6 @@ fn said_of_uses(uses: &[(NodeId, Option<CredentialUses>)]) -> String {
 
 fn scope(credential: &Credential) -> String {
     json!(credential.scope).as_str().unwrap_or_default().to_owned()
-}
-
-/// An instant of milliseconds since 1970 UTC, to the second.
-pub(super) fn instant(at_ms: u64) -> String {
-    let at = i64::try_from(at_ms / 1000).ok().and_then(TimeStamp::from_unix_s);
-    at.map_or_else(|| format!("{at_ms} ms"), |at| at.to_string())
 }
 
 fn credentials_json(account: &Account, status: &AccountStatus) -> Vec<Value> {
