@@ -274,10 +274,7 @@ fn a_proof_is_good_on_its_own_connection_only() {
     let at = cluster.node("a").peer;
     let ring = |path: &str| Keyring::load(path.as_ref()).unwrap();
     let keyring = ring(&cluster.keyring());
-    let connect = || {
-        let rogue = stolen.connect(1, at, PEER_ALPN_4).unwrap();
-        rogue
-    };
+    let connect = || stolen.connect(1, at, PEER_ALPN_4).unwrap();
     let open = |rogue: &mut Rogue, make: Make<'_>| {
         let mut shown = None;
         rogue.open((Some(2), None), |rogue, challenge| {

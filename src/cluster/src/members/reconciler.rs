@@ -20,6 +20,7 @@ use crate::members::membership::Members;
 use crate::members::node_info::NodeInfo;
 use crate::members::registration::KeyRegistration;
 use crate::members::reporting::Reporting;
+use crate::peer::known_keys::holds_all;
 use crate::peer::leader_client::Unanswered;
 use crate::peer::removed_nodes::RemovedNodes;
 use crate::wire::membership_change::{Change, ChangeRequest, Verdict};
@@ -100,8 +101,8 @@ impl MembershipReconciler {
     fn has_committed(&self) -> bool {
         let metrics = self.members.raft.metrics();
         let now = metrics.borrow_watched();
-        let applied = now.last_applied.as_ref().map(|at| raft_codec::position(at).term);
-        applied == Some(now.current_term)
+        let committed = now.local_committed.as_ref().map(raft_codec::position);
+        holds_all(now.current_term, committed.as_ref(), now.last_applied.as_ref().map(|at| at.index))
     }
 
     fn measure(&self, records: &[NodeRecord], members: &BTreeSet<NodeId>) {

@@ -18,6 +18,9 @@ use keymoot_crypto::PeerChannel;
 use keymoot_model::NodeId;
 use keymoot_state as state;
 use keymoot_state::{KeyStanding, StateError, Tables};
+use keymoot_store::LogPosition;
+
+use crate::wire::message::Request;
 
 /// How often it is looked whether a connection's key is still good.
 pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -40,6 +43,16 @@ pub(crate) enum Entry {
 }
 
 impl Entry {
+    /// Whether it may send this.
+    pub(crate) fn permits(&self, request: &Request) -> bool {
+        match self {
+            Self::Node => true,
+            Self::Unsure(_) => request.is_of_raft() || matches!(request, Request::Join(_)),
+            Self::Guest(_) => matches!(request, Request::Join(_)),
+            Self::Removed(_) | Self::Refused(_) => false,
+        }
+    }
+
     /// Why it may not do what a node may.
     pub(crate) fn reason(&self) -> Option<&str> {
         match self {
@@ -49,6 +62,12 @@ impl Entry {
             }
         }
     }
+}
+
+/// Whether a state that is applied up to `applied` holds all that was acknowledged when the leader of `term` said that
+/// this is committed. A new leader does not know what is before it has committed something itself.
+pub(crate) fn holds_all(term: u64, committed: Option<&LogPosition>, applied: Option<u64>) -> bool {
+    committed.is_some_and(|at| at.term == term && Some(at.index) <= applied)
 }
 
 type Read = dyn Fn(NodeId, &[u8; 32]) -> Result<KeyStanding, StateError> + Send + Sync;
@@ -205,6 +224,38 @@ mod tests {
         let registered = keys(KeyStanding::Registered);
         registered.note_current(|| true);
         assert_eq!(registered.judge(4, &CHANNEL), Entry::Node);
+    }
+
+    #[test]
+    fn whoever_may_be_unknown_sends_rafts_messages_and_asks_to_join_and_nothing_else() {
+        use crate::wire::admin::AdminRequest;
+        let vote = keymoot_store::StoredVote { term: 1, node: 1, committed: true };
+        let rafts = [Request::Ping, Request::Supports(vote), Request::SnapshotEnd];
+        let others = [
+            Request::Admin(AdminRequest::Status),
+            Request::Propose(bytes::Bytes::new()),
+            Request::ReadIndex,
+            Request::BackupNext,
+            Request::FitnessToLead,
+        ];
+        let [unsure, guest, removed] =
+            [Entry::Unsure, Entry::Guest, Entry::Removed].map(|of| of(String::new()));
+        for request in &rafts {
+            assert!(Entry::Node.permits(request) && unsure.permits(request), "{request:?}");
+            assert!(!guest.permits(request) && !removed.permits(request), "{request:?}");
+        }
+        for request in &others {
+            assert!(Entry::Node.permits(request) && !unsure.permits(request), "{request:?}");
+        }
+    }
+
+    #[test]
+    fn a_new_leader_says_nothing_of_what_is_committed_before_it_has_committed_something_itself() {
+        let at = |term, index| LogPosition { term, node: 1, index };
+        assert!(!holds_all(2, None, Some(9)));
+        assert!(!holds_all(2, Some(&at(1, 5)), Some(9)), "entries behind it may be committed");
+        assert!(!holds_all(2, Some(&at(2, 10)), Some(9)));
+        assert!(holds_all(2, Some(&at(2, 9)), Some(9)));
     }
 
     #[tokio::test(start_paused = true)]

@@ -17,7 +17,7 @@ use super::appends::{Appending, append_alone, begin_appending};
 use super::{CONCURRENT_REQUESTS_MAX, Caller, invalid};
 use crate::backup::BackupSource;
 use crate::ops::admin::ADMIN_DEADLINE;
-use crate::peer::known_keys::Entry;
+use crate::peer::known_keys::{Entry, holds_all};
 use crate::peer::proof;
 use crate::raft::snapshot_transfer::{self, SnapshotData};
 use crate::server::PeerServer;
@@ -136,13 +136,8 @@ impl Session {
             // The state may have caught up.
             self.caller.entry = self.server.local.keys.judge(self.caller.node, &self.caller.channel);
         }
-        let is_permitted = match &self.caller.entry {
-            Entry::Node => true,
-            Entry::Unsure(_) => request.is_of_raft() || matches!(request, Request::Join(_)),
-            Entry::Guest(_) => matches!(request, Request::Join(_)),
-            Entry::Removed(_) | Entry::Refused(_) => false,
-        };
-        self.caller.entry.reason().filter(|_| !is_permitted).map(str::to_owned)
+        let entry = &self.caller.entry;
+        entry.reason().filter(|_| !entry.permits(request)).map(str::to_owned)
     }
 
     async fn reply(&self, id: u64, reply: Reply) -> std::io::Result<()> {
@@ -204,9 +199,7 @@ impl Session {
             metrics.borrow_watched().last_applied.as_ref().map(|at| at.index)
         };
         self.server.services.barrier.contact.hear(commit.map(|at| at.index));
-        // A new leader does not know what is committed before it has committed something itself.
-        let knows = commit.is_some_and(|at| at.term == vote.term);
-        self.server.local.keys.note_current(|| knows && commit.map(|at| at.index) <= applied());
+        self.server.local.keys.note_current(|| holds_all(vote.term, commit, applied()));
     }
 
     async fn begin_backup(&mut self, local: bool) -> Reply {

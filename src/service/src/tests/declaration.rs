@@ -85,3 +85,40 @@ async fn a_cluster_with_accounts_keeps_them_whatever_the_file_of_a_node_says() {
     );
     assert_eq!(world.credentials(), None);
 }
+
+#[tokio::test]
+async fn a_key_file_that_was_changed_needs_another_revision_and_never_takes_an_end_away() {
+    let (world, dir) = (World::new(), tempfile::tempdir().unwrap());
+    let path = file(&dir, 1, &["key"]);
+    let with_end = |end: &str| {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let text = text.lines().filter(|line| !line.starts_with("expires_at")).collect::<Vec<_>>().join("\n");
+        std::fs::write(&path, format!("{text}\nexpires_at = \"{end}\"\n")).unwrap();
+    };
+    with_end("2100-01-01T00:00:00Z");
+    begin_accounts(world.here(), &world.keyring, &path).await.unwrap();
+    let known = || account_details(world.here().state(), None).unwrap().accounts.remove(0);
+    assert_eq!(known().1.expires_at_ms["key"], 4_102_444_800_000);
+    // The text is the same, and another secret is in the key file.
+    let key = dir.path().join("key");
+    std::fs::remove_file(&key).unwrap();
+    secret_file::create(&key, b"another").unwrap();
+    let before = known();
+    let differences = world.apply(&path).await;
+    assert_eq!(differences, [Differs::CredentialChanged("key".into())]);
+    assert_eq!(known(), before, "it is not stored");
+    let refused = |revision| {
+        let (account, status) = known();
+        crate::refuse_changed_secrets(revision, &account.id, Some(&status), &differences)
+    };
+    let said = refused(1).unwrap_err();
+    assert!(said.contains("key") && said.contains("raise the revision"), "{said}");
+    assert_eq!(refused(2), Ok(()));
+    let text = std::fs::read_to_string(&path).unwrap().replace("revision = 1", "revision = 2");
+    std::fs::write(&path, text).unwrap();
+    with_end("never");
+    let differences = world.apply(&path).await;
+    let changed = Differs::CredentialChanged("key".into());
+    assert_eq!(differences, [changed, Differs::CredentialNeverExpires("key".into())]);
+    assert!(known().1.expires_at_ms.is_empty() && known() != before);
+}
