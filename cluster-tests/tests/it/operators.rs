@@ -19,7 +19,7 @@ use ureq::{Agent, http};
 
 const ROLES: [&str; 5] = ["viewer", "operator", "key-admin", "security", "auditor"];
 /// How long a revoked operator may still be heard.
-const REFUSED_WITHIN: Duration = Duration::from_secs(1);
+pub(super) const REFUSED_WITHIN: Duration = Duration::from_secs(1);
 
 /// Any name is at this address.
 #[derive(Debug)]
@@ -39,7 +39,7 @@ impl Resolver for At {
 }
 
 /// A client of the admin API at this address, with the key and the first certificate of these PEM files.
-fn client(admin: SocketAddr, ca: &Path, shown: &[&Path]) -> Agent {
+pub(super) fn client(admin: SocketAddr, ca: &Path, shown: &[&Path]) -> Agent {
     let mut key: Option<PrivateKey<'static>> = None;
     let mut own: Option<Certificate<'static>> = None;
     for item in shown.iter().flat_map(|file| parse_pem(&std::fs::read(file).unwrap()).collect::<Vec<_>>()) {
@@ -65,12 +65,18 @@ fn client(admin: SocketAddr, ca: &Path, shown: &[&Path]) -> Agent {
     Agent::with_parts(config, DefaultConnector::default(), At(admin))
 }
 
-fn url(id: u64, path: &str) -> String {
+pub(super) fn url(id: u64, path: &str) -> String {
     format!("https://node-{id}.grown.keymoot.internal{path}")
 }
 
 /// Sends a request, and returns status and answer.
-fn send(agent: &Agent, id: u64, method: &str, path: &str, body: &Value) -> Result<(u16, Value), ureq::Error> {
+pub(super) fn send(
+    agent: &Agent,
+    id: u64,
+    method: &str,
+    path: &str,
+    body: &Value,
+) -> Result<(u16, Value), ureq::Error> {
     let mut answer = match method {
         "get" => {
             let members = body.as_object().into_iter().flatten();
@@ -91,7 +97,12 @@ fn whoami(agent: &Agent, id: u64) -> Result<u16, ureq::Error> {
 }
 
 /// Runs `keymoot operator` as the operator of this credential, or by the keyring.
-fn operator(cluster: &Grown, at: &str, who: Option<&str>, args: &[&str]) -> Result<CommandOutput, RigError> {
+pub(super) fn operator(
+    cluster: &Grown,
+    at: &str,
+    who: Option<&str>,
+    args: &[&str],
+) -> Result<CommandOutput, RigError> {
     let config = cluster.config(at);
     let who = who.map(|name| cluster.path(&format!("{name}.pem")).display().to_string());
     let mut all = vec!["operator"];
@@ -103,7 +114,7 @@ fn operator(cluster: &Grown, at: &str, who: Option<&str>, args: &[&str]) -> Resu
     cluster.run(&all)
 }
 
-fn add(cluster: &Grown, name: &str, role: &str, more: &[&str], who: Option<&str>) {
+pub(super) fn add(cluster: &Grown, name: &str, role: &str, more: &[&str], who: Option<&str>) {
     let out = cluster.path(&format!("{name}.pem")).display().to_string();
     let args = [&["add", name, "--role", role, "--out", &out][..], more].concat();
     operator(cluster, "a", who, &args).unwrap().succeeded().unwrap();
@@ -125,7 +136,7 @@ fn add_operator(cluster: &Grown, name: &str, role: &str) {
     add(cluster, name, role, &[], None);
 }
 
-fn pem(cluster: &Grown, name: &str) -> std::path::PathBuf {
+pub(super) fn pem(cluster: &Grown, name: &str) -> std::path::PathBuf {
     cluster.path(&format!("{name}.pem"))
 }
 
@@ -143,7 +154,7 @@ fn each_operation_is_refused_without_a_credential_and_with_each_role_that_must_n
     let (status, document) = send(&agents[0].1, 1, "get", "/openapi.json", &json!({})).unwrap();
     assert_eq!(status, 200, "{document}");
 
-    let mut seen = 0;
+    let (mut seen, mut open) = (0, 0);
     for (path, item) in document["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
             let what = format!("{method} {path}");
@@ -152,7 +163,16 @@ fn each_operation_is_refused_without_a_credential_and_with_each_role_that_must_n
                 "/v1/backups/schedule" | "/v1/authority/step" => Value::Null,
                 _ => parameters(operation),
             };
-            assert!(send(&nobody, 1, method, path, &body).is_err(), "{what} without a credential");
+            let (status, answer) = send(&nobody, 1, method, path, &body).unwrap();
+            assert_eq!(status, 401, "{what} without a credential: {answer}");
+            let sent = agents[0].1.post(url(1, path)).header("authorization", "Bearer nobodys").send_empty();
+            assert_eq!(sent.unwrap().status(), 401, "{what} with a token of no session");
+            // Where credentials come from is open, and opens for none of these.
+            if operation["security"].as_array().is_some_and(Vec::is_empty) {
+                assert_eq!(path, "/v1/session");
+                open += 1;
+                continue;
+            }
             assert_eq!(
                 send(&node, 1, method, path, &body).unwrap().0,
                 401,
@@ -174,7 +194,7 @@ fn each_operation_is_refused_without_a_credential_and_with_each_role_that_must_n
             seen += 1;
         }
     }
-    assert!(seen >= 46, "{seen} operations");
+    assert!(seen >= 58 && open == 1, "{seen} operations, {open} open ones");
     // The account API answers nothing of it, nor this listener anything of that.
     assert_eq!(send(&agents[3].1, 1, "get", "/healthz", &json!({})).unwrap().0, 404);
     let there = ureq::agent().get(format!("http://{}/v1/status", cluster.node("a").api)).call();

@@ -8,7 +8,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
 
 use keymoot_model::{NodeId, OperatorName};
-use keymoot_state::{Command, OperatorChange, Response, Voucher};
+use keymoot_state::{ApprovalChange, Command, OperatorChange, Response, SignInChange, Voucher};
 use keymoot_store::QuorumContact;
 use keymoot_telemetry::write_grants;
 
@@ -201,11 +201,12 @@ impl Cluster {
     pub async fn add_operator_certificate(
         &self,
         name: OperatorName,
+        by: OperatorName,
         certificate: CertificateWish,
     ) -> Result<EnrolledCertificate, ClusterError> {
         let deadline = tokio::time::Instant::now() + ADMIN_DEADLINE;
         self.on_raft_runtime(|node| async move {
-            node.server.services.admin.operators.add_certificate(name, certificate, deadline).await
+            node.server.services.admin.operators.add_certificate(name, by, certificate, deadline).await
         })
         .await
     }
@@ -218,6 +219,30 @@ impl Cluster {
         let deadline = tokio::time::Instant::now() + ADMIN_DEADLINE;
         self.on_raft_runtime(|node| async move {
             node.server.services.admin.operators.change(change, deadline).await
+        })
+        .await
+    }
+
+    /// Has changed what an operator signs in with, or a session. `false` when it was so already.
+    ///
+    /// # Errors
+    /// As for [`Self::administer`].
+    pub async fn change_sign_in(&self, change: SignInChange) -> Result<bool, ClusterError> {
+        let deadline = tokio::time::Instant::now() + ADMIN_DEADLINE;
+        self.on_raft_runtime(|node| async move {
+            node.server.services.admin.operators.change_sign_in(change, deadline).await
+        })
+        .await
+    }
+
+    /// Asks for an approval, gives one, or does what takes two persons.
+    ///
+    /// # Errors
+    /// As for [`Self::administer`].
+    pub async fn change_approvals(&self, change: ApprovalChange) -> Result<Response, ClusterError> {
+        let deadline = tokio::time::Instant::now() + ADMIN_DEADLINE;
+        self.on_raft_runtime(|node| async move {
+            node.server.services.admin.operators.change_approvals(change, deadline).await
         })
         .await
     }

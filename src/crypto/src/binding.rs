@@ -3,7 +3,7 @@
 //! Every encoding starts with a domain, so that a wrapping of one kind never opens as another, and every
 //! field carries its length, so that no two lists of fields encode alike.
 
-use keymoot_model::{AccountId, KeyPath, KeyRecord, Kid, Period, Scope};
+use keymoot_model::{AccountId, KeyPath, KeyRecord, Kid, OperatorName, Period, Scope, SignInSecret};
 
 /// The kinds of secrets that are wrapped. A name here is part of the stored format and never changes.
 const CONTENT_KEY: &str = "keymoot/content-key/1";
@@ -14,6 +14,7 @@ const CHECK_VALUE: &str = "keymoot/check-value/1";
 const PERIOD_KEY: &str = "keymoot/period-key/1";
 const PERIOD_SEED: &str = "keymoot/period-seed/1";
 const KID_KEY: &str = "keymoot/kid-key/1";
+const SIGN_IN: &str = "keymoot/operator-sign-in/1";
 const EXPORTED_KEY: &str = "keymoot/exported-key/1";
 /// The purpose of a derived key. Not wrapped, but encoded in the same way.
 const DERIVED_KEY: &str = "keymoot/derived-key/1";
@@ -61,6 +62,15 @@ pub(super) fn server_secret() -> Vec<u8> {
 /// The associated data of the private key of a cluster's certificate authority.
 pub(super) fn authority(cluster: &str) -> Vec<u8> {
     encode(AUTHORITY, &[cluster.as_bytes()])
+}
+
+/// The associated data of what an operator signs in with.
+pub(super) fn sign_in(operator: &OperatorName, kind: SignInSecret) -> Vec<u8> {
+    let kind: &[u8] = match kind {
+        SignInSecret::Password => b"password",
+        SignInSecret::Codes => b"codes",
+    };
+    encode(SIGN_IN, &[operator.as_str().as_bytes(), kind])
 }
 
 /// The associated data of a cluster's check value.

@@ -3,7 +3,7 @@
 use super::binding;
 use super::keyring::{Keyring, UnwrapError, WrapError};
 use super::wrapping::{CHECK_TEXT, CredentialPlace};
-use keymoot_model::{KeyRecord, SeedRecord, Wrapped};
+use keymoot_model::{KeyRecord, OperatorName, SeedRecord, SignInSecret, Wrapped};
 
 /// Why a secret could not be rewrapped under the active master key.
 #[derive(Debug, thiserror::Error)]
@@ -68,6 +68,19 @@ impl Keyring {
     /// [`RewrapError`] when this ring does not open the secret, or no nonce could be drawn.
     pub fn rewrap_authority(&self, cluster: &str, wrapped: &Wrapped) -> Result<Wrapped, RewrapError> {
         self.rewrap(wrapped, &binding::authority(cluster))
+    }
+
+    /// The same secret of an operator under the active master key.
+    ///
+    /// # Errors
+    /// [`RewrapError`] when this ring does not open the secret, or no nonce could be drawn.
+    pub fn rewrap_sign_in(
+        &self,
+        operator: &OperatorName,
+        kind: SignInSecret,
+        wrapped: &Wrapped,
+    ) -> Result<Wrapped, RewrapError> {
+        self.rewrap(wrapped, &binding::sign_in(operator, kind))
     }
 
     /// The check value under the active master key; this ring must open the old one.

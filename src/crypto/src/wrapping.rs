@@ -2,7 +2,9 @@
 
 use super::keyring::{Keyring, UnwrapError, WrapError};
 use super::{ContentKey, KidKey, PeriodSeed, SecretBytes, binding};
-use keymoot_model::{AccountId, KeyPath, KeyRecord, Kid, Period, Scope, SeedRecord, Wrapped};
+use keymoot_model::{
+    AccountId, KeyPath, KeyRecord, Kid, OperatorName, Period, Scope, SeedRecord, SignInSecret, Wrapped,
+};
 
 /// The text that a check value encrypts. Not secret: it only shows whether the keyring opens it.
 pub(super) const CHECK_TEXT: &[u8] = b"keymoot check value";
@@ -160,6 +162,32 @@ impl Keyring {
         self.unwrap_secret(wrapped, &binding::authority(cluster))
     }
 
+    /// Wraps what an operator signs in with, bound to the operator and its kind.
+    ///
+    /// # Errors
+    /// [`WrapError`] when no nonce could be drawn.
+    pub fn wrap_sign_in(
+        &self,
+        operator: &OperatorName,
+        kind: SignInSecret,
+        secret: &SecretBytes,
+    ) -> Result<Wrapped, WrapError> {
+        self.wrap(secret.expose(), &binding::sign_in(operator, kind))
+    }
+
+    /// Opens what an operator signs in with.
+    ///
+    /// # Errors
+    /// [`UnwrapError`] when it does not open, also because it was wrapped for another operator or as another kind.
+    pub fn unwrap_sign_in(
+        &self,
+        operator: &OperatorName,
+        kind: SignInSecret,
+        wrapped: &Wrapped,
+    ) -> Result<SecretBytes, UnwrapError> {
+        self.unwrap_secret(wrapped, &binding::sign_in(operator, kind))
+    }
+
     /// A value that only this cluster's active master key opens. It is replicated when the cluster is made,
     /// so that a node with another keyring is detected before it serves.
     ///
@@ -251,6 +279,20 @@ mod tests {
         ] {
             assert!(ring.unwrap_credential(&wrapped, wrong).is_err(), "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn what_an_operator_signs_in_with_opens_for_nobody_else_and_as_nothing_else() {
+        let ring = Keyring::generate().unwrap();
+        let (alice, bob) = (OperatorName::new("alice").unwrap(), OperatorName::new("bob").unwrap());
+        let secret = SecretBytes::new(b"hash".to_vec());
+        let wrapped = ring.wrap_sign_in(&alice, SignInSecret::Password, &secret).unwrap();
+        let opened = ring.unwrap_sign_in(&alice, SignInSecret::Password, &wrapped).unwrap();
+        assert_eq!(opened.expose(), b"hash");
+        assert!(ring.unwrap_sign_in(&bob, SignInSecret::Password, &wrapped).is_err());
+        assert!(ring.unwrap_sign_in(&alice, SignInSecret::Codes, &wrapped).is_err());
+        let again = ring.rewrap_sign_in(&alice, SignInSecret::Password, &wrapped).unwrap();
+        assert_eq!(ring.unwrap_sign_in(&alice, SignInSecret::Password, &again).unwrap().expose(), b"hash");
     }
 
     #[test]

@@ -30,7 +30,7 @@ pub use cluster_name::{ClusterName, ClusterNameError};
 pub use ids::{AccountId, ContentId, IdError, Kid, NodeId, OperatorName, PolicyName, TrackName};
 pub use key::{KeyOrigin, KeyPath, KeyRecord};
 pub use key_uri::{KeyUri, KeyUriError};
-pub use operator::{Fingerprint, FingerprintError, Role, RoleError};
+pub use operator::{Fingerprint, FingerprintError, Role, RoleError, SignInSecret};
 pub use period::{Period, SeedId, SeedRecord};
 pub use policy::{
     AnalogLevel, Aps, AudioLevel, CgmsA, ClearKeyProtection, CompressedVideoLevel, FairPlayHdcp,

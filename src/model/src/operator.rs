@@ -21,6 +21,15 @@ pub enum Role {
     Auditor,
 }
 
+/// What an operator signs in with, besides the name. Variants are append-only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum SignInSecret {
+    /// The hash of the password.
+    Password,
+    /// The secret of the one-time codes.
+    Codes,
+}
+
 /// The text names no role.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is no role; there are viewer, operator, key-admin, security and auditor")]

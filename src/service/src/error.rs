@@ -21,6 +21,12 @@ pub enum ServiceError {
     /// The request contradicts what is stored; the text says how and what to do.
     #[error("{0}")]
     Conflict(String),
+    /// Two operators must agree before keys leave.
+    #[error(
+        "the export of keys takes two operators here, and they did not open that of account {account}: keymoot account \
+         open-export {account}"
+    )]
+    ExportShut { account: keymoot_model::AccountId },
     /// The account has no policy of this name.
     #[error("there is no policy {name}; names are exact, capitals included")]
     UnknownPolicy { name: keymoot_model::PolicyName },

@@ -5,6 +5,7 @@ use keymoot_crypto::ContentKey;
 use keymoot_model::{Auxiliary, ContentId, KeyPath, Kid, Period, TrackName};
 use keymoot_state as state;
 
+use super::clock::now_ms;
 use super::error::ServiceError;
 use super::keys::Keys;
 use super::replicated_state::ReplicatedState;
@@ -42,7 +43,8 @@ impl<R: ReplicatedState> Keys<R> {
     /// stored before the first page was asked for is on some page.
     ///
     /// # Errors
-    /// When the cluster does not answer, or a key cannot be opened.
+    /// When the cluster does not answer, a key cannot be opened, or an export takes two operators and they did not agree
+    /// on it.
     pub async fn export(
         &self,
         grant: &Grant,
@@ -52,6 +54,9 @@ impl<R: ReplicatedState> Keys<R> {
         // Whoever moves keys must not miss one: always linearizable, whatever the account's reads are.
         self.cluster.read_barrier().await?;
         let (tables, account) = (self.cluster.state(), &grant.account().id);
+        if !state::export_is_open(tables, account, now_ms())? {
+            return Err(ServiceError::ExportShut { account: account.clone() });
+        }
         let page = state::keys_page(tables, account, content, after, EXPORT_PAGE_KEYS)?;
         let mut keys = Vec::with_capacity(page.keys.len());
         for found in page.keys {

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use keymoot_model::{Account, AccountChange, AccountId, AccountStatus, Credential};
 
+use super::approvals::{self, Act};
 use super::features::{ACCOUNT_LIFE, level};
 use super::layout::{META_ACCOUNT, META_DECLARATION, account_key, account_of_status, account_status_key};
 use super::query::get;
@@ -96,9 +97,13 @@ pub(super) fn put<T: Tables>(
 pub(super) fn delete<T: Tables>(
     run: &mut Transaction<'_, T>,
     id: &AccountId,
+    now_ms: u64,
 ) -> Result<Response, StateError> {
     if run.get::<Account>(Table::Accounts, account_key(id))?.is_none() {
         return Ok(Response::Unchanged);
+    }
+    if let Some(held) = approvals::hold(run, &Act::RemoveAccount { id: id.clone() }, None, now_ms)? {
+        return Ok(held);
     }
     run.delete(Table::Accounts, account_key(id))?;
     run.delete(Table::Meta, &account_status_key(id))?;

@@ -6,6 +6,7 @@ use serde::de::DeserializeOwned;
 use keymoot_model::{Auxiliary, KeyPath};
 
 use super::accounts;
+use super::approvals;
 use super::authorities;
 use super::backups;
 use super::command::{Command, NewKey, Proposal};
@@ -29,6 +30,7 @@ use super::response::Response;
 use super::rewrap;
 use super::rotation;
 use super::sessions::{self, Seen};
+use super::sign_in;
 use super::table::Table;
 use super::tables::{StateError, Tables};
 use super::transaction::Transaction;
@@ -69,7 +71,7 @@ fn apply_one<T: Tables>(
             deletion::delete_key(run, place, *through, kid.as_ref())
         }
         Command::PutAccount { account, if_absent } => accounts::put(run, account, *if_absent),
-        Command::DeleteAccount { id } => accounts::delete(run, id),
+        Command::DeleteAccount { id } => accounts::delete(run, id, now_ms),
         Command::Found(identity) => put_once(run, META_IDENTITY, identity),
         Command::SpendNonce { digest, created_s } => nonces::spend(run, digest, *created_s, now_ms),
         Command::PutServerSecret { secret } => put_once(run, META_SERVER_SECRET, secret),
@@ -117,12 +119,14 @@ fn apply_one<T: Tables>(
         }
         Command::RegisterNodeKey { id, digest } => node_keys::register(run, *id, digest, now_ms),
         Command::RevokeCertificate { id } => node_keys::revoke(run, *id, now_ms),
-        Command::BeginAuthorityChange(next) => authorities::begin(run, next),
+        Command::BeginAuthorityChange(next) => authorities::begin(run, next, now_ms),
         Command::AdoptAuthority => authorities::adopt(run, now_ms),
         Command::CancelAuthorityChange => authorities::cancel(run),
         Command::RetireAuthority => authorities::retire(run),
         Command::NoteTrust(trust) => authorities::note_trust(run, trust),
         Command::ChangeOperators(change) => operators::change(run, change, now_ms),
+        Command::ChangeApprovals(change) => approvals::change(run, change, now_ms),
+        Command::ChangeSignIn(change) => sign_in::change(run, change, now_ms),
     }
 }
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use keymoot_model::NodeId;
 
+use super::approvals::{self, Act};
 use super::layout::{
     META_AUTHORITY, META_AUTHORITY_CHANGE, META_NODE_TRUST, META_RETIRED_AUTHORITIES, node_trust_key,
 };
@@ -40,10 +41,14 @@ pub struct NodeTrust {
 pub(super) fn begin<T: Tables>(
     run: &mut Transaction<'_, T>,
     next: &AuthorityRecord,
+    now_ms: u64,
 ) -> Result<Response, StateError> {
     let under_way = run.get::<AuthorityChange>(Table::Meta, META_AUTHORITY_CHANGE)?.is_some();
     if under_way || run.get::<AuthorityRecord>(Table::Meta, META_AUTHORITY)?.is_none() {
         return Ok(Response::Unchanged);
+    }
+    if let Some(held) = approvals::hold(run, &Act::ReplaceAuthority, None, now_ms)? {
+        return Ok(held);
     }
     let change = AuthorityChange { other: next.clone(), adopted: false, adopted_at_ms: None };
     run.put(Table::Meta, META_AUTHORITY_CHANGE, &change)?;

@@ -9,11 +9,13 @@ use keymoot_model::{
     Period, Policy, PolicyName, ViewerPlace, Wrapped,
 };
 
+use super::approvals::ApprovalChange;
 use super::authorities::NodeTrust;
 use super::backups::{BackupProgress, BackupSchedule, GoodBackup};
 use super::operators::OperatorChange;
 use super::record::{AuthorityRecord, ClusterIdentity, EnrolledDirectory, JoinTokenRecord};
 use super::rewrap::SecretPlace;
+use super::sign_in::SignInChange;
 
 /// A key that was made before it is proposed. Its wrapping binds it to place, version and KID.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -258,6 +260,10 @@ pub enum Command {
     ChangeOperators(Box<OperatorChange>),
     /// Gives the announced authority up, as long as it signs nothing.
     CancelAuthorityChange,
+    /// Asks for approvals of a second person, gives them, and does what takes two.
+    ChangeApprovals(Box<ApprovalChange>),
+    /// Changes what operators sign in with, and their sessions.
+    ChangeSignIn(Box<SignInChange>),
 }
 
 /// The condition on the stored policy under which a command changes it.
@@ -317,6 +323,8 @@ impl fmt::Display for Command {
             Self::ClaimBackup { node, .. } => write!(f, "claim-backup {node}"),
             Self::NoteBackup { turn, .. } => write!(f, "note-backup of turn {turn}"),
             Self::ChangeOperators(change) => write!(f, "{} {}", change.verb(), change.name()),
+            Self::ChangeApprovals(change) => f.write_str(&change.words()),
+            Self::ChangeSignIn(change) => write!(f, "{} {}", change.verb(), change.name()),
             Self::NoteGoodBackup(good) => write!(f, "note-good-backup of entry {}", good.index),
             Self::ChangeAccount { id, change } => write!(f, "change-account {id} {}", change.name()),
             Self::DeclareAccounts { revision, .. } => write!(f, "declare-accounts revision {revision}"),

@@ -67,7 +67,7 @@ pub const fn level_of(command: &Command) -> u32 {
         | Command::RetireAuthority
         | Command::CancelAuthorityChange
         | Command::NoteTrust(_) => NODE_KEYS,
-        Command::ChangeOperators(_) => OPERATORS,
+        Command::ChangeOperators(_) | Command::ChangeApprovals(_) | Command::ChangeSignIn(_) => OPERATORS,
         // All others came with the first release.
         _ => 1,
     }

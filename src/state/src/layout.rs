@@ -56,6 +56,21 @@ pub(super) const META_OPERATOR: &[u8] = b"operator/";
 /// Key prefix of the operators' names, by certificate, in [`Table::Meta`].
 pub(super) const META_OPERATOR_CERTIFICATE: &[u8] = b"operator_certificate/";
 
+/// Key prefix of what operators sign in with, by name, in [`Table::Meta`].
+pub(super) const META_SIGN_IN: &[u8] = b"operator_sign_in/";
+/// Key prefix of the operators' sessions, by the digests of their tokens, in [`Table::Meta`].
+pub(super) const META_OPERATOR_SESSION: &[u8] = b"operator_session/";
+/// Key of what takes two persons, in [`Table::Meta`].
+pub(super) const META_TWO_PERSONS: &[u8] = b"two_persons";
+/// Key of the number of the last approval that was asked for, in [`Table::Meta`].
+pub(super) const META_LAST_APPROVAL: &[u8] = b"last_approval";
+/// Key prefix of the approvals that were asked for, by number, in [`Table::Meta`].
+pub(super) const META_APPROVAL: &[u8] = b"approval/";
+/// Key prefix of the accounts whose keys may be exported for a while, in [`Table::Meta`].
+pub(super) const META_OPEN_EXPORT: &[u8] = b"open_export/";
+/// Key prefix of the master keys that may be removed for a while, in [`Table::Meta`].
+pub(super) const META_KEY_REMOVAL: &[u8] = b"key_removal/";
+
 /// No key is longer, in bytes: three names with their lengths, and what stands before and behind them.
 pub const KEY_BYTES_MAX: usize = AccountId::BYTES_MAX + ContentId::BYTES_MAX + TrackName::BYTES_MAX + 64;
 const _: () = assert!(KEY_BYTES_MAX <= u16::MAX as usize && PolicyName::BYTES_MAX <= TrackName::BYTES_MAX);
@@ -233,6 +248,31 @@ pub(super) fn operator_key(name: &OperatorName) -> Vec<u8> {
 /// The key of the name of a certificate's holder in [`Table::Meta`].
 pub(super) fn operator_certificate_key(fingerprint: &Fingerprint) -> Vec<u8> {
     [META_OPERATOR_CERTIFICATE, fingerprint.as_bytes()].concat()
+}
+
+/// The key of what an operator signs in with, in [`Table::Meta`].
+pub(super) fn sign_in_key(name: &OperatorName) -> Vec<u8> {
+    [META_SIGN_IN, name.as_str().as_bytes()].concat()
+}
+
+/// The key of an operator's session in [`Table::Meta`].
+pub(super) fn operator_session_key(token_digest: &Fingerprint) -> Vec<u8> {
+    [META_OPERATOR_SESSION, token_digest.as_bytes()].concat()
+}
+
+/// The key of an approval in [`Table::Meta`].
+pub(super) fn approval_key(id: u64) -> Vec<u8> {
+    [META_APPROVAL, &id.to_be_bytes()].concat()
+}
+
+/// The key of an account's open export in [`Table::Meta`].
+pub(super) fn open_export_key(account: &AccountId) -> Vec<u8> {
+    [META_OPEN_EXPORT, account_key(account)].concat()
+}
+
+/// The key of a master key's permitted removal in [`Table::Meta`].
+pub(super) fn key_removal_key(digest: &[u8; 32]) -> Vec<u8> {
+    [META_KEY_REMOVAL, digest].concat()
 }
 
 pub(super) fn session_key(client: u64) -> Vec<u8> {

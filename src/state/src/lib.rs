@@ -7,6 +7,7 @@
 
 mod accounts;
 mod apply;
+mod approvals;
 mod authorities;
 mod backups;
 mod clients;
@@ -35,6 +36,7 @@ mod rewrap;
 mod rotation;
 mod secrets;
 mod sessions;
+mod sign_in;
 mod survey;
 mod table;
 mod tables;
@@ -46,6 +48,11 @@ pub use accounts::{
     AccountRefusal, AppliedDeclaration, NEVER_ENDS_MS, account_status, applied_declaration, restored_accounts,
 };
 pub use apply::apply;
+pub use approvals::{
+    APPROVALS_MAX, Act, ActKind, ActKindError, ApprovalChange, ApprovalEnd, ApprovalRecord, ApprovalRefusal,
+    KEYRING_STANDS_AFTER_MS, Standing, TwoPersonRule, WAITING_MAX, approvals, export_is_open,
+    key_removal_is_permitted, standing_of, two_person_rule,
+};
 pub use authorities::{AuthorityChange, NodeTrust, authority_change, node_trust, retired_authorities};
 pub use backups::{BackupFailure, BackupProgress, BackupSchedule, BackupTurn, Backups, GoodBackup, backups};
 pub use command::{Admission, Command, NewKey, NewSeed, NodeFacts, PolicyCondition, Proposal};
@@ -68,6 +75,7 @@ pub use nonces::NONCES_REMEMBERED_S;
 pub use operators::{
     OPERATOR_CREDENTIALS_MAX, OPERATORS_MAX, OperatorCertificate, OperatorChange, OperatorCredential,
     OperatorRecord, OperatorRefusal, Voucher, forget_operators, operator_of_certificate, operators,
+    sorted_roles,
 };
 pub use policies::{
     ListedPolicy, POLICIES_MAX, TooManyPolicies, attached_policy, default_policy, listed_policies,
@@ -86,6 +94,10 @@ pub use rentals::rental_began_at_ms;
 pub use response::Response;
 pub use rewrap::SecretPlace;
 pub use secrets::{SECRET_TABLES, StoredSecret, secrets_of};
+pub use sign_in::{
+    OperatorSession, SESSION_IDLE_MS, SESSION_LIFE_MS, SESSIONS_MAX, SignInChange, SignInRecord,
+    operator_of_session, operator_sessions, sign_in,
+};
 pub use survey::Survey;
 pub use table::{TABLE_NAMES, Table};
 pub use tables::{Pair, StateError, Tables};

@@ -6,9 +6,10 @@ use serde::Serialize;
 
 use keymoot_model::Kid;
 
+use super::approvals::ApprovalRecord;
 use super::layout::{
-    META_AUTHORITY, META_DECLARATION, META_IDENTITY, META_KID_KEY, META_OPERATOR, META_SERVER_SECRET,
-    account_of_status, content_of,
+    META_APPROVAL, META_AUTHORITY, META_DECLARATION, META_IDENTITY, META_KID_KEY, META_OPERATOR,
+    META_SERVER_SECRET, META_SIGN_IN, META_TWO_PERSONS, account_of_status, content_of,
 };
 use super::operators::OperatorRecord;
 use super::record::{JoinTokenRecord, KidRecord, NodeRecord, PolicyEntry};
@@ -138,6 +139,15 @@ pub fn record_name(table: Table, key: &[u8], value: &[u8]) -> Result<Option<Reco
             let operator: OperatorRecord = decode(table, value)?;
             RecordName { name: Some(operator.name.to_string()), ..RecordName::of_cluster("operator") }
         }
+        Table::Meta if key.starts_with(META_SIGN_IN) => {
+            let name = key.strip_prefix(META_SIGN_IN).and_then(|name| std::str::from_utf8(name).ok());
+            RecordName { name: name.map(str::to_owned), ..RecordName::of_cluster("password of an operator") }
+        }
+        Table::Meta if key.starts_with(META_APPROVAL) => {
+            let approval: ApprovalRecord = decode(table, value)?;
+            RecordName { name: Some(approval.id.to_string()), ..RecordName::of_cluster("approval") }
+        }
+        Table::Meta if key == META_TWO_PERSONS => RecordName::of_cluster("what takes two persons"),
         Table::Meta
         | Table::Tracks
         | Table::OldKeys

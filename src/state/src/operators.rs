@@ -7,8 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use keymoot_model::{Fingerprint, NodeId, OperatorName, Role};
 
+use super::approvals::{self, Act};
 use super::layout::{META_OPERATOR, META_OPERATOR_CERTIFICATE, operator_certificate_key, operator_key};
 use super::response::Response;
+use super::sign_in;
 use super::table::Table;
 use super::tables::{StateError, Tables, read};
 use super::transaction::Transaction;
@@ -88,6 +90,8 @@ pub enum OperatorChange {
     /// Adds a certificate to an operator.
     AddCertificate {
         name: OperatorName,
+        /// Who asked for it.
+        by: OperatorName,
         fingerprint: Fingerprint,
         /// The certificate's end: seconds since 1970 UTC.
         expires_at_s: u64,
@@ -155,6 +159,15 @@ pub enum OperatorRefusal {
     /// The operator has no such certificate.
     #[error("the operator has no certificate of this fingerprint; keymoot operator list shows them")]
     NoCertificate,
+    /// Nobody set a password, or none with a secret for codes.
+    #[error("the operator has no password yet; keymoot operator password sets one")]
+    NoPassword,
+    /// The password was changed since it was looked at.
+    #[error("the password was changed meanwhile; sign in with the new one")]
+    PasswordChanged,
+    /// The code, or a later one, opened a session before.
+    #[error("the one-time code was used already; wait for the next one")]
+    CodeUsed,
 }
 
 /// Applies a change.
@@ -164,12 +177,17 @@ pub(super) fn change<T: Tables>(
     now_ms: u64,
 ) -> Result<Response, StateError> {
     let stored: Option<OperatorRecord> = run.get(Table::Meta, &operator_key(change.name()))?;
+    if let Some((act, by)) = act_of(change, stored.as_ref())
+        && let Some(held) = approvals::hold(run, &act, by, now_ms)?
+    {
+        return Ok(held);
+    }
     match (change, stored) {
         (OperatorChange::Add { .. }, Some(_)) => refused(OperatorRefusal::NameTaken),
         (OperatorChange::Add { name, roles, fingerprint, expires_at_s, voucher }, None) => {
             let record = OperatorRecord {
                 name: name.clone(),
-                roles: sorted(roles),
+                roles: sorted_roles(roles),
                 credentials: Vec::new(),
                 added_at_ms: now_ms,
                 revoked_at_ms: None,
@@ -186,7 +204,7 @@ pub(super) fn change<T: Tables>(
         }
         (_, Some(record)) if record.revoked_at_ms.is_some() => refused(OperatorRefusal::Revoked),
         (OperatorChange::SetRoles { roles, .. }, Some(record)) => {
-            let roles = sorted(roles);
+            let roles = sorted_roles(roles);
             if roles == record.roles {
                 return Ok(Response::Unchanged);
             }
@@ -199,6 +217,7 @@ pub(super) fn change<T: Tables>(
             revoke_certificate(run, record, fingerprint, now_ms)
         }
         (OperatorChange::Revoke { .. }, Some(record)) => {
+            sign_in::forget_operator(run, &record.name)?;
             store(run, &OperatorRecord { revoked_at_ms: Some(now_ms), ..record })
         }
         (OperatorChange::Acknowledge { by, .. }, Some(record)) => match record.voucher {
@@ -211,6 +230,30 @@ pub(super) fn change<T: Tables>(
     }
 }
 
+/// The act that a change is, where it could make one person two, with who does it. A keyring's word needs no second
+/// person: it is nobody's second person itself for a while.
+fn act_of<'a>(
+    change: &'a OperatorChange,
+    stored: Option<&OperatorRecord>,
+) -> Option<(Act, Option<&'a OperatorName>)> {
+    let is_active = stored.is_some_and(|record| record.revoked_at_ms.is_none());
+    match change {
+        OperatorChange::Add { name, roles, voucher: Voucher::Operator(by), .. } if stored.is_none() => {
+            Some((Act::AddOperator { name: name.clone(), roles: sorted_roles(roles) }, Some(by)))
+        }
+        OperatorChange::SetRoles { name, roles } if is_active => {
+            Some((Act::SetRoles { name: name.clone(), roles: sorted_roles(roles) }, None))
+        }
+        OperatorChange::AddCertificate { name, by, .. } if is_active && name != by => {
+            Some((Act::AddCertificate { name: name.clone() }, Some(by)))
+        }
+        OperatorChange::Acknowledge { name, .. } if is_active => {
+            Some((Act::Acknowledge { name: name.clone() }, None))
+        }
+        _ => None,
+    }
+}
+
 fn refused(refusal: OperatorRefusal) -> Result<Response, StateError> {
     Ok(Response::OperatorRefused(refusal))
 }
@@ -220,7 +263,8 @@ fn store<T: Tables>(run: &mut Transaction<'_, T>, record: &OperatorRecord) -> Re
     Ok(Response::Done)
 }
 
-fn sorted(roles: &[Role]) -> Vec<Role> {
+/// Roles as they are stored: sorted, each once.
+pub fn sorted_roles(roles: &[Role]) -> Vec<Role> {
     let mut roles = roles.to_vec();
     roles.sort_unstable();
     roles.dedup();
@@ -311,7 +355,8 @@ pub fn operator_of_certificate<T: Tables>(
     Ok(own.map(|own| (record, own)))
 }
 
-/// Forgets every operator of a state that a backup brings back: some may have been revoked since.
+/// Forgets every operator of a state that a backup brings back: some may have been revoked since. So are their passwords
+/// and sessions, and what they asked for and approved.
 ///
 /// # Errors
 /// When the tables cannot be read.
@@ -321,5 +366,6 @@ pub fn forget_operators<T: Tables>(run: &mut Transaction<'_, T>) -> Result<(), S
             run.delete(Table::Meta, &key)?;
         }
     }
-    Ok(())
+    sign_in::forget(run)?;
+    approvals::forget(run)
 }

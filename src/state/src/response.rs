@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use keymoot_model::{KeyRecord, NodeId, PolicyRecord, SeedRecord, Wrapped};
 
 use super::accounts::AccountRefusal;
+use super::approvals::{ApprovalRecord, ApprovalRefusal};
 use super::join_tokens::TokenRefusal;
 use super::operators::OperatorRefusal;
 
@@ -99,4 +100,8 @@ pub enum Response {
     CertificateRevoked,
     /// The change of the operators was not made.
     OperatorRefused(OperatorRefusal),
+    /// The approval as it stands now.
+    Approval(Box<ApprovalRecord>),
+    /// It waits for a second person, or the approval was not given.
+    ApprovalRefused(ApprovalRefusal),
 }

@@ -5,16 +5,19 @@
 
 use serde::{Deserialize, Serialize};
 
-use keymoot_model::{Account, AccountId, KeyPath, KeyRecord, Scope, SeedId, SeedRecord, Wrapped};
+use keymoot_model::{
+    Account, AccountId, KeyPath, KeyRecord, OperatorName, Scope, SeedId, SeedRecord, SignInSecret, Wrapped,
+};
 
 use super::authorities::AuthorityChange;
 use super::layout::{
     META_AUTHORITY, META_AUTHORITY_CHANGE, META_IDENTITY, META_KID_KEY, META_SERVER_SECRET, account_key,
-    place_key, seed_key, version_key,
+    place_key, seed_key, sign_in_key, version_key,
 };
 use super::record::{AuthorityRecord, ClusterIdentity, Track};
 use super::response::Response;
 use super::secrets::StoredSecret;
+use super::sign_in::SignInRecord;
 use super::table::Table;
 use super::tables::{StateError, Tables};
 use super::transaction::Transaction;
@@ -42,6 +45,11 @@ pub enum SecretPlace {
     Check,
     /// The private key of the cluster's certificate authority.
     Authority,
+    /// What an operator signs in with.
+    SignIn {
+        operator: OperatorName,
+        kind: SignInSecret,
+    },
 }
 
 impl StoredSecret {
@@ -58,6 +66,9 @@ impl StoredSecret {
             Self::KidKey(_) => SecretPlace::KidKey,
             Self::Authority(_) => SecretPlace::Authority,
             Self::Check { .. } => SecretPlace::Check,
+            Self::SignIn { operator, kind, .. } => {
+                SecretPlace::SignIn { operator: operator.clone(), kind: *kind }
+            }
         }
     }
 }
@@ -94,6 +105,12 @@ pub(super) fn rewrap<T: Tables>(
         SecretPlace::Check => record::<ClusterIdentity, T>(run, Table::Meta, META_IDENTITY, |identity| {
             exchange(&mut identity.keyring_check, (old, new))
         })?,
+        SecretPlace::SignIn { operator, kind } => {
+            record::<SignInRecord, T>(run, Table::Meta, &sign_in_key(operator), |record| match kind {
+                SignInSecret::Password => exchange(&mut record.password, (old, new)),
+                SignInSecret::Codes => exchange(&mut record.codes, (old, new)),
+            })?
+        }
     };
     Ok(if exchanged { Response::Done } else { Response::Unchanged })
 }

@@ -4,11 +4,14 @@
 //! an arm in [`secrets_of`]. Answers kept for retries ([`Table::Sessions`]) repeat secrets of other tables
 //! for a while; they are not places of their own.
 
-use keymoot_model::{Account, AccountId, KeyRecord, Scope, SeedRecord, Wrapped};
+use keymoot_model::{Account, AccountId, KeyRecord, OperatorName, Scope, SeedRecord, SignInSecret, Wrapped};
 
 use super::authorities::AuthorityChange;
-use super::layout::{META_AUTHORITY, META_AUTHORITY_CHANGE, META_IDENTITY, META_KID_KEY, META_SERVER_SECRET};
+use super::layout::{
+    META_AUTHORITY, META_AUTHORITY_CHANGE, META_IDENTITY, META_KID_KEY, META_SERVER_SECRET, META_SIGN_IN,
+};
 use super::record::{AuthorityRecord, ClusterIdentity, Track};
+use super::sign_in;
 use super::table::Table;
 use super::tables::StateError;
 use super::transaction::decode;
@@ -30,6 +33,8 @@ pub enum StoredSecret {
     Authority(Wrapped),
     /// The value that shows whether a keyring belongs to the cluster.
     Check { cluster: String, check: Wrapped },
+    /// What an operator signs in with.
+    SignIn { operator: OperatorName, kind: SignInSecret, secret: Wrapped },
 }
 
 impl StoredSecret {
@@ -38,7 +43,7 @@ impl StoredSecret {
         match self {
             Self::ContentKey(record) => &record.key,
             Self::Seed(record) => &record.seed,
-            Self::Credential { secret, .. } => secret,
+            Self::Credential { secret, .. } | Self::SignIn { secret, .. } => secret,
             Self::ServerSecret(wrapped) | Self::KidKey(wrapped) | Self::Authority(wrapped) => wrapped,
             Self::Check { check, .. } => check,
         }
@@ -79,6 +84,10 @@ pub fn secrets_of(table: Table, key: &[u8], value: &[u8]) -> Result<Vec<StoredSe
         Table::Meta if key == META_IDENTITY => {
             let ClusterIdentity { cluster, keyring_check: check, .. } = decode(table, value)?;
             Ok(vec![StoredSecret::Check { cluster, check }])
+        }
+        Table::Meta if key.starts_with(META_SIGN_IN) => {
+            let all = sign_in::secrets_in(key, value)?.into_iter();
+            Ok(all.map(|(operator, kind, secret)| StoredSecret::SignIn { operator, kind, secret }).collect())
         }
         Table::Meta
         | Table::Kids

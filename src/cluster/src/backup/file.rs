@@ -207,5 +207,8 @@ fn open(keyring: &Keyring, cluster: &str, secret: &StoredSecret) -> Result<(), U
         StoredSecret::KidKey(wrapped) => keyring.unwrap_kid_key(wrapped).map(drop),
         StoredSecret::Authority(wrapped) => keyring.unwrap_authority(cluster, wrapped).map(drop),
         StoredSecret::Check { cluster, check } => keyring.verify_check(cluster, check),
+        StoredSecret::SignIn { operator, kind, secret } => {
+            keyring.unwrap_sign_in(operator, *kind, secret).map(drop)
+        }
     }
 }

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use keymoot_crypto::secret_file;
 use keymoot_model::NodeId;
 use keymoot_state as state;
-use keymoot_state::{AuthorityRecord, Command, NodeTrust};
+use keymoot_state::{AuthorityRecord, Command, NodeTrust, Response};
 use keymoot_tls::{ClusterCa, PeerTls, TrustedAuthorities};
 
 use crate::error::ClusterError;
@@ -80,7 +80,10 @@ impl AuthorityReplacement {
                 None => Command::BeginAuthorityChange(Box::new(self.draw()?)),
             };
             tracing::info!(target: "audit", %command, "the replacement of the cluster's authority goes on");
-            self.members.forwarder.replicate(vec![command], deadline).await?;
+            let answer = self.members.forwarder.replicate(vec![command], deadline).await?.pop();
+            if let Some(Response::ApprovalRefused(refusal)) = answer {
+                return Err(ClusterError::Refused(refusal.to_string()));
+            }
         }
         Ok(AuthorityProgress { stage, waits_for, adopted_at_ms })
     }

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use keymoot_model::{Account, AccountId};
 use keymoot_state as state;
-use keymoot_state::{StateError, Tables};
+use keymoot_state::{ApprovalRefusal, StateError, Tables};
 
 use crate::error::ClusterError;
 use crate::members::authority_change::AuthorityReplacement;
@@ -22,6 +22,7 @@ use crate::ops::status::StatusService;
 use crate::raft::state_view::StateView;
 use crate::read::barrier::ReadBarrier;
 use crate::wire::admin::{AccountDetails, AdminRequest, AdminResponse, ContentsQuery};
+use crate::write::clock::now_ms;
 
 /// How long an operator's request may wait for a quorum.
 pub const ADMIN_DEADLINE: Duration = Duration::from_secs(10);
@@ -149,6 +150,13 @@ impl AdminService {
             AdminRequest::Notices => Ok(AdminResponse::Notices(self.status.notices())),
             AdminRequest::JoinTokens => {
                 self.read(deadline, state::join_tokens).await.map(AdminResponse::JoinTokens)
+            }
+            AdminRequest::KeyRemoval(id) => {
+                self.barrier.wait(deadline).await?;
+                match state::key_removal_is_permitted(&self.state, &id, now_ms())? {
+                    true => Ok(AdminResponse::KeyRemovalPermitted),
+                    false => Err(ClusterError::Refused(ApprovalRefusal::Needed.to_string())),
+                }
             }
             AdminRequest::EnrolOperator(enrolment) => self
                 .operators

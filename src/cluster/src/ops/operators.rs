@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use keymoot_model::{OperatorName, Role};
 use keymoot_state as state;
-use keymoot_state::{Command, OperatorChange, Response, Voucher};
+use keymoot_state::{ApprovalChange, Command, OperatorChange, Response, SignInChange, Voucher};
 use keymoot_tls::{ClusterCa, NodeRequest, OperatorIssued, PeerTls, TrustedAuthorities};
 
 use crate::error::ClusterError;
@@ -21,6 +21,7 @@ use crate::wire::operators::{
     CertificateWish, EnrolledCertificate, OPERATOR_CERTIFICATE_LIFE_MAX, OperatorEnrolment,
 };
 use crate::write::clock::now_ms;
+use crate::write::command_rights;
 use crate::write::forwarder::ProposalForwarder;
 
 /// Adds operators and changes them.
@@ -88,19 +89,20 @@ impl OperatorService {
         Ok(EnrolledCertificate { certificate_pem, authority_pem, fingerprint, expires_at_s })
     }
 
-    /// Gives an operator another certificate.
+    /// Gives an operator another certificate, as one asked for it.
     ///
     /// # Errors
     /// As for [`Self::add`].
     pub(crate) async fn add_certificate(
         &self,
         name: OperatorName,
+        by: OperatorName,
         certificate: CertificateWish,
         deadline: Instant,
     ) -> Result<EnrolledCertificate, ClusterError> {
         let (issued, authority_pem) = self.sign(&name, &certificate, deadline).await?;
         let OperatorIssued { certificate_pem, fingerprint, expires_at_s } = issued;
-        self.change(OperatorChange::AddCertificate { name, fingerprint, expires_at_s }, deadline).await?;
+        self.change(OperatorChange::AddCertificate { name, by, fingerprint, expires_at_s }, deadline).await?;
         Ok(EnrolledCertificate { certificate_pem, authority_pem, fingerprint, expires_at_s })
     }
 
@@ -116,11 +118,46 @@ impl OperatorService {
         if let OperatorChange::SetRoles { roles, .. } = &change {
             check_roles(roles)?;
         }
-        let command = Command::ChangeOperators(Box::new(change));
+        self.replicate(Command::ChangeOperators(Box::new(change)), deadline).await
+    }
+
+    /// Has changed what operators sign in with, or a session. `false` when it was so already.
+    ///
+    /// # Errors
+    /// As for [`Self::change`].
+    pub(crate) async fn change_sign_in(
+        &self,
+        change: SignInChange,
+        deadline: Instant,
+    ) -> Result<bool, ClusterError> {
+        self.replicate(Command::ChangeSignIn(Box::new(change)), deadline).await
+    }
+
+    /// Asks for an approval, gives one, or does what takes two persons.
+    ///
+    /// # Errors
+    /// As for [`Self::change`].
+    pub(crate) async fn change_approvals(
+        &self,
+        change: ApprovalChange,
+        deadline: Instant,
+    ) -> Result<Response, ClusterError> {
+        let command = Command::ChangeApprovals(Box::new(change));
+        // Its bounds hold here too, and not only for what another node forwards.
+        command_rights::check_own(&command).map_err(|error| ClusterError::Refused(error.to_string()))?;
+        match self.forwarder.replicate(vec![command], deadline).await?.pop() {
+            Some(Response::ApprovalRefused(refusal)) => Err(ClusterError::Refused(refusal.to_string())),
+            Some(answer) => Ok(answer),
+            None => Err(ClusterError::Protocol("no answer to a change of approvals".into())),
+        }
+    }
+
+    async fn replicate(&self, command: Command, deadline: Instant) -> Result<bool, ClusterError> {
         match self.forwarder.replicate(vec![command], deadline).await?.pop() {
             Some(Response::Done) => Ok(true),
             Some(Response::Unchanged) => Ok(false),
             Some(Response::OperatorRefused(refusal)) => Err(ClusterError::Refused(refusal.to_string())),
+            Some(Response::ApprovalRefused(refusal)) => Err(ClusterError::Refused(refusal.to_string())),
             _ => Err(ClusterError::Protocol("no answer to a change of operators".into())),
         }
     }

@@ -165,6 +165,7 @@ fn wrapped_anew(
         StoredSecret::KidKey(wrapped) => keyring.rewrap_kid_key(wrapped),
         StoredSecret::Authority(wrapped) => keyring.rewrap_authority(cluster, wrapped),
         StoredSecret::Check { cluster, check } => keyring.rewrap_check(cluster, check),
+        StoredSecret::SignIn { operator, kind, secret } => keyring.rewrap_sign_in(operator, *kind, secret),
     }
 }
 

@@ -74,6 +74,9 @@ pub enum AdminRequest {
     RevokeCertificate { node: NodeId, force: bool },
     /// Give the replacement of the authority up, before the next one signs.
     CancelAuthority,
+    /// Whether this master key may be removed from the nodes' files, linearizable. Only for a cluster of
+    /// feature level 4 or higher.
+    KeyRemoval(String),
 }
 
 impl AdminRequest {
@@ -85,7 +88,10 @@ impl AdminRequest {
                 **command,
                 Command::PutJoinToken(_) | Command::RevokeJoinToken { .. } | Command::NoteGoodBackup(_)
             ),
-            Self::Rewrap(_) | Self::Authority { step: true } => false,
+            Self::Rewrap(_)
+            | Self::Authority { step: true }
+            | Self::RevokeCertificate { .. }
+            | Self::CancelAuthority => false,
             Self::Status
             | Self::Initialize(_)
             | Self::Accounts
@@ -103,7 +109,8 @@ impl AdminRequest {
             | Self::RenewCertificate
             | Self::Authority { step: false }
             | Self::Notices
-            | Self::EnrolOperator(_) => true,
+            | Self::EnrolOperator(_)
+            | Self::KeyRemoval(_) => true,
         }
     }
 }
@@ -164,6 +171,7 @@ pub enum AdminResponse {
     /// Each as `problem; remedy`.
     Notices(Vec<String>),
     OperatorEnrolled(Box<EnrolledCertificate>),
+    KeyRemovalPermitted,
 }
 
 /// A node's view of the cluster.

@@ -11,7 +11,8 @@ use keymoot_codec::Kind;
 use keymoot_crypto::{Keyring, ProofRefusal, UnwrapError};
 use keymoot_model::{Auxiliary, NodeId, Period, Role, SeedId, SeedRecord};
 use keymoot_state::{
-    BackupProgress, BackupSchedule, Command, GoodBackup, NewKey, NewSeed, OperatorChange, Proposal,
+    Act, ActKind, ApprovalChange, BackupProgress, BackupSchedule, Command, GoodBackup, NewKey, NewSeed,
+    OperatorChange, Proposal, SignInChange, TwoPersonRule,
 };
 
 use crate::settings::RaftSection;
@@ -83,7 +84,9 @@ const fn behalf(command: &Command) -> Behalf {
         | Command::SetLearner { .. }
         | Command::RemoveNode { .. }
         | Command::Rewrap { .. }
-        | Command::ChangeOperators(_) => Behalf::Cluster,
+        | Command::ChangeOperators(_)
+        | Command::ChangeApprovals(_)
+        | Command::ChangeSignIn(_) => Behalf::Cluster,
         // Nodes of earlier versions made it of their accounts files, which may be older than the accounts.
         Command::PutAccount { if_absent: false, .. } => Behalf::Nobody,
     }
@@ -121,6 +124,11 @@ pub(crate) fn check_tool(command: &Command) -> Result<(), RightsError> {
             Err(RightsError::Right { command: command.to_string(), asker: "a tool" })
         }
     }
+}
+
+/// Whether what this node made for an operator holds to the bounds.
+pub(crate) fn check_own(command: &Command) -> Result<(), RightsError> {
+    check_content(command, None)
 }
 
 /// Whether node `from` may forward the proposal in these bytes. `proof` says whether it proved a master
@@ -198,6 +206,18 @@ fn check_content(command: &Command, keyring: Option<&Keyring>) -> Result<(), Rig
             | OperatorChange::Revoke { .. }
             | OperatorChange::Acknowledge { .. } => true,
         }),
+        Command::ChangeApprovals(change) => bounded(match &**change {
+            ApprovalChange::Ask { act, .. } => is_act_within_bounds(act),
+            ApprovalChange::SetRule { rule, .. } => is_rule_within_bounds(rule),
+            ApprovalChange::PermitKeyRemoval { id } => id.len() <= FACT_BYTES_MAX,
+            ApprovalChange::Approve { .. }
+            | ApprovalChange::Withdraw { .. }
+            | ApprovalChange::OpenExport { .. } => true,
+        }),
+        Command::ChangeSignIn(change) => bounded(match &**change {
+            SignInChange::Begin { from, .. } => from.len() <= FACT_BYTES_MAX,
+            SignInChange::Set { .. } | SignInChange::See { .. } | SignInChange::End { .. } => true,
+        }),
         Command::DeleteKey { .. }
         | Command::SpendNonce { .. }
         | Command::ClaimLease { .. }
@@ -233,6 +253,19 @@ fn check_content(command: &Command, keyring: Option<&Keyring>) -> Result<(), Rig
         | Command::Rewrap { .. } => Ok(()),
     };
     checked.map_err(|fault| RightsError::Content { command: command.to_string(), fault })
+}
+
+fn is_act_within_bounds(act: &Act) -> bool {
+    match act {
+        Act::RemoveMasterKey { id } => id.len() <= FACT_BYTES_MAX,
+        Act::SetRule(rule) => is_rule_within_bounds(rule),
+        Act::AddOperator { roles, .. } | Act::SetRoles { roles, .. } => roles.len() <= Role::ALL.len(),
+        _ => true,
+    }
+}
+
+fn is_rule_within_bounds(rule: &TwoPersonRule) -> bool {
+    rule.acts.len() <= ActKind::ALL.len() && TwoPersonRule::WITHIN_S_RANGE.contains(&rule.within_s)
 }
 
 fn is_within_bounds(good: &GoodBackup) -> bool {

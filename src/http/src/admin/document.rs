@@ -7,8 +7,10 @@ use serde_json::{Map, Value, json};
 use keymoot_model::Role;
 use keymoot_service::admin::{Method, UseCase, example};
 
-const DESCRIPTION: &str = "Operators administer the cluster here, over mutual TLS: each shows a client certificate \
-that is registered under their name. What a role may do stands with each operation. Any node answers. \
+use super::sign_in;
+
+const DESCRIPTION: &str = "Operators administer the cluster here, over TLS: each shows a client certificate that is \
+registered under their name, or the token of a session. What a role may do stands with each operation. Any node answers. \
 A refusal is a problem (RFC 9457): `detail` says what was wrong, `remedy` what to do. 503 comes with `Retry-After`.";
 
 /// The document, written once.
@@ -28,15 +30,19 @@ fn document() -> Value {
         };
         paths.insert(case.path().to_owned(), json!({ method: operation(case) }));
     }
+    paths.insert(sign_in::PATH.to_owned(), json!({ "post": sign_in() }));
     json!({
         "openapi": "3.1.0",
         "info": { "title": "Keymoot administration", "version": env!("CARGO_PKG_VERSION"), "description": DESCRIPTION },
         "paths": paths,
         "components": {
-            "securitySchemes": { "operator": { "type": "mutualTLS" } },
+            "securitySchemes": {
+                "operator": { "type": "mutualTLS" },
+                "session": { "type": "http", "scheme": "bearer" },
+            },
             "schemas": { "Problem": problem() },
         },
-        "security": [{ "operator": [] }],
+        "security": [{ "operator": [] }, { "session": [] }],
     })
 }
 
@@ -68,6 +74,26 @@ fn operation(case: UseCase) -> Value {
     operation
 }
 
+/// The one operation that needs no credential.
+fn sign_in() -> Value {
+    let example =
+        json!({ "name": "alice@example.net", "password": "correct horse battery", "code": "287082" });
+    let content = json!({ "application/json": { "example": example } });
+    let mut responses = responses();
+    if let Some(members) = responses.as_object_mut() {
+        let slowed = json!({ "description": "Too many attempts; `Retry-After` says for how long to wait." });
+        members.insert("429".to_owned(), slowed);
+    }
+    json!({
+        "operationId": "SignIn",
+        "summary": "Begins a session, whose token opens what the operator's certificate would.",
+        "description": "For everybody who knows name, password and one-time code.",
+        "security": [],
+        "requestBody": { "required": true, "content": content },
+        "responses": responses,
+    })
+}
+
 fn responses() -> Value {
     let refusal = |what: &str| {
         let schema = json!({ "$ref": "#/components/schemas/Problem" });
@@ -76,10 +102,11 @@ fn responses() -> Value {
     json!({
         "200": { "description": "It is done, or the answer.", "content": { "application/json": {} } },
         "400": refusal("What was sent cannot be used."),
-        "401": refusal("The certificate is no operator's, was revoked or has expired."),
+        "401": refusal("There is no credential, or it is no operator's, was revoked or has ended."),
         "403": refusal("No role of the operator's may do this."),
         "404": refusal("There is no such thing."),
-        "409": refusal("The state of the cluster does not allow it."),
+        "409": refusal("The state of the cluster does not allow it, or it takes two persons: then `approval` is the number of \
+            the approval that another operator must give."),
         "413": refusal("The body is too long."),
         "503": refusal("No quorum answered in time."),
     })
@@ -95,6 +122,7 @@ fn problem() -> Value {
             "status": { "type": "integer" },
             "detail": { "type": "string", "description": "What was wrong." },
             "remedy": { "type": ["string", "null"], "description": "What to do." },
+            "approval": { "type": "integer", "description": "The approval of another operator that it waits for." },
         },
     })
 }

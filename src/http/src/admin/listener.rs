@@ -1,4 +1,5 @@
-//! The listener of the admin API: mutual TLS, with the node's own certificate and the cluster's authority.
+//! The listener of the admin API: TLS with the node's own certificate, for client certificates of the cluster's authority and
+//! for sessions.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -49,7 +50,8 @@ pub fn listen_for_operators(
             cert: &cert,
             key: &key,
             client_ca: &client_ca,
-            client_required: true,
+            // Who has a session shows none. Whoever has neither is refused at each request.
+            client_required: false,
             for_operators: true,
         },
     };

@@ -1,5 +1,5 @@
-//! The admin API: a listener of its own, where each operator is known by a client certificate and may do what
-//! the roles allow. Nothing of the account API is served here, and nothing of this there.
+//! The admin API: a listener of its own, where each operator is known by a client certificate or a session and may do
+//! what the roles allow. Nothing of the account API is served here, and nothing of this there.
 //!
 //! Every request is answered in this order: who asks, whether they may, what they ask for. Each leaves an audit
 //! line, refused or not.
@@ -7,17 +7,23 @@
 mod document;
 mod listener;
 mod problem;
+mod sign_in;
 
 use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
 
 use actix_web::http::{Method as HttpMethod, header};
 use actix_web::web::{Data, Payload, Query};
 use actix_web::{HttpRequest, HttpResponse};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use keymoot_auth::ClientCertificate;
-use keymoot_model::Fingerprint;
-use keymoot_service::admin::{Administration, Call, Method, OperatorGrant, RefusedOperator, UseCase};
+use keymoot_model::{Fingerprint, OperatorName};
+use keymoot_service::admin::{
+    Administration, Call, Method, OperatorGrant, OperatorProof, RefusedOperator, UseCase, session_digest,
+};
 
 use crate::api::Api;
 use crate::request::incoming_body::read_body;
@@ -53,7 +59,10 @@ pub(crate) async fn dispatch(request: HttpRequest, payload: Payload, site: Data<
 }
 
 async fn answer(request: &HttpRequest, payload: Payload, site: &AdminSite) -> Result<HttpResponse, Problem> {
-    let fingerprint = shown(request)?;
+    if sign_in::is_asked_for(request) {
+        return sign_in::answer(request, payload, site).await;
+    }
+    let proof = shown(request)?;
     let method = match *request.method() {
         HttpMethod::GET => Some(Method::Get),
         HttpMethod::POST => Some(Method::Post),
@@ -62,7 +71,7 @@ async fn answer(request: &HttpRequest, payload: Payload, site: &AdminSite) -> Re
     let found = method.and_then(|method| UseCase::find(method, request.path()));
     // Whoever is no operator does not learn what there is.
     let case = found.unwrap_or(UseCase::OwnOperator);
-    let grant = authorized(request, fingerprint, case, site).await?;
+    let grant = authorized(request, proof, case, site).await?;
     if found.is_some() {
         let outcome = carry_out(request, payload, &grant, case, site).await;
         return outcome.map(|body| json(&body));
@@ -73,29 +82,42 @@ async fn answer(request: &HttpRequest, payload: Payload, site: &AdminSite) -> Re
     Err(Problem::unknown(request.method().as_str(), request.path()))
 }
 
-/// The certificate that the client showed.
-fn shown(request: &HttpRequest) -> Result<Fingerprint, Problem> {
+/// The session's token that the client sent, or the certificate that it showed.
+fn shown(request: &HttpRequest) -> Result<OperatorProof, Problem> {
+    if let Some(sent) = request.headers().get(header::AUTHORIZATION) {
+        let token = sent.to_str().ok().and_then(|sent| sent.split_once(' '));
+        let token = token.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+        let digest = token.and_then(|(_, token)| session_digest(token.trim()));
+        return digest.map(OperatorProof::Session).ok_or_else(Problem::no_token);
+    }
     let shown = request.conn_data::<ClientCertificate>();
     let digits = shown.and_then(|certificate| certificate.fingerprint().strip_prefix("sha256:"));
-    digits.and_then(|digits| digits.parse().ok()).ok_or_else(Problem::no_certificate)
+    let fingerprint: Option<Fingerprint> = digits.and_then(|digits| digits.parse().ok());
+    fingerprint.map(OperatorProof::Certificate).ok_or_else(Problem::no_credential)
 }
 
 async fn authorized(
     request: &HttpRequest,
-    fingerprint: Fingerprint,
+    proof: OperatorProof,
     case: UseCase,
     site: &AdminSite,
 ) -> Result<OperatorGrant, Problem> {
-    site.administration.authorize(fingerprint, case).await.map_err(|refused| {
+    let at = request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| address.ip());
+    site.administration.authorize(proof, at, case).await.map_err(|refused| {
         let name = match &refused {
             RefusedOperator::Revoked { name }
             | RefusedOperator::CertificateRevoked { name }
             | RefusedOperator::Expired { name }
+            | RefusedOperator::FirstPassword { name }
             | RefusedOperator::Role { name, .. } => name.to_string(),
             _ => "unknown".to_owned(),
         };
+        let proof = match proof {
+            OperatorProof::Certificate(fingerprint) => format!("certificate {fingerprint}"),
+            OperatorProof::Session(digest) => format!("session {digest}"),
+        };
         tracing::warn!(
-            target: "audit", operator = name, %fingerprint, from = %from(request), action = case.name(),
+            target: "audit", operator = name, proof, from = %from(request), action = case.name(),
             outcome = "refused", reason = %refused, "an operator's request"
         );
         site.api.metrics.auth_refusals_total.with_label_values(&["operator"]).inc();
@@ -111,27 +133,27 @@ async fn carry_out(
     case: UseCase,
     site: &AdminSite,
 ) -> Result<Value, Problem> {
-    let audit = |object: &str, outcome: &str| {
+    let audit = |object: &str, outcome: &str, approved_by: Option<&OperatorName>| {
         let role = grant.role().map_or("none", |role| role.name());
         tracing::info!(
             target: "audit", operator = %grant.name(), role, from = %from(request), action = case.name(),
-            object, outcome, "an operator's request"
+            object, outcome, approved_by = approved_by.map(ToString::to_string), "an operator's request"
         );
     };
     let call = async {
         let parameters = parameters(request, payload, case, &site.api).await?;
         Call::parse(case, parameters).map_err(|error| Problem::invalid(error.to_string()))
     };
-    let call = call.await.inspect_err(|problem| audit("unreadable", problem.detail()))?;
+    let call = call.await.inspect_err(|problem| audit("unreadable", problem.detail(), None))?;
     let object = call.object();
     match site.administration.perform(grant, call).await {
-        Ok(body) => {
-            audit(&object, "done");
-            Ok(body)
+        Ok(done) => {
+            audit(&object, "done", done.approval.as_ref().and_then(|approval| approval.approved_by.as_ref()));
+            Ok(done.body)
         }
         Err(error) => {
             let problem = Problem::from(error);
-            audit(&object, problem.detail());
+            audit(&object, problem.detail(), None);
             Err(problem)
         }
     }
@@ -148,6 +170,14 @@ async fn parameters(
             .map_err(|error| Problem::invalid(format!("the query cannot be read: {error}")))?;
         return Ok(query.into_inner().into_iter().map(|(name, value)| (name, Value::from(value))).collect());
     }
+    json_body(request, payload, api).await
+}
+
+async fn json_body<T: DeserializeOwned>(
+    request: &HttpRequest,
+    payload: Payload,
+    api: &Api,
+) -> Result<T, Problem> {
     // A page that an operator's browser shows may send forms here, but JSON only if it was asked whether it may.
     let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
     let is_json = kind
@@ -157,13 +187,14 @@ async fn parameters(
         return Err(Problem::invalid("send JSON, with the header Content-Type: application/json".to_owned()));
     }
     let body = read_body(request, payload, api).await?;
-    serde_json::from_slice(&body).map_err(|error| Problem::invalid(format!("the body is not JSON: {error}")))
+    serde_json::from_slice(&body)
+        .map_err(|error| Problem::invalid(format!("the body cannot be read: {error}")))
 }
 
 fn from(request: &HttpRequest) -> String {
     request.peer_addr().map_or_else(|| "unknown".to_owned(), |address| address.to_string())
 }
 
-fn json(body: &Value) -> HttpResponse {
+fn json(body: &impl Serialize) -> HttpResponse {
     HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(body)
 }

@@ -47,6 +47,7 @@ impl From<ServiceError> for ApiError {
         match error {
             ServiceError::Cluster(error) => error.into(),
             ServiceError::Conflict(message) => Self::new(ErrorKind::Conflict, message),
+            ServiceError::ExportShut { .. } => Self::new(ErrorKind::Denied, error.to_string()),
             ServiceError::UnknownPolicy { .. } => Self::new(ErrorKind::NotFound, error.to_string()),
             ServiceError::Contended { .. } => {
                 Self::with_reason(ErrorKind::Busy, "others are changing the same key; try again", error)

@@ -7,6 +7,7 @@
 
 pub mod account;
 mod admin_api;
+pub mod approval;
 pub mod args;
 pub mod backup;
 mod certificates;
@@ -81,6 +82,9 @@ enum Command {
     /// Say who administers the cluster, and what they may do.
     #[command(subcommand)]
     Operator(operator_command::args::OperatorCommand),
+    /// Say what takes two persons, and approve what another operator asked for.
+    #[command(subcommand)]
+    Approval(approval::args::ApprovalCommand),
     /// Get, create, rotate, schedule and delete content keys, as a scrambler does.
     #[command(subcommand)]
     Key(key::KeyCommand),
@@ -126,6 +130,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Account(command) => account::run(command),
         Command::Content(command) => content::run(command),
         Command::Operator(command) => operator_command::run(command),
+        Command::Approval(command) => approval::run(command),
         Command::Key(command) => key::run(command),
         Command::Policy(command) => policy::run(command),
         Command::Scramble(args) => scramble::run(args),

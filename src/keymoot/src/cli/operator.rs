@@ -19,8 +19,10 @@ use super::args::ConfigArg;
 use crate::config::{Config, Loaded};
 use keymoot_cluster::{ADMIN_DEADLINE, AdminClient, AdminError, AdminRequest, AdminResponse, ClusterStatus};
 use keymoot_crypto::Keyring;
-use keymoot_model::NodeId;
-use keymoot_service::admin::{Call, Operation, OperationError, OperationOutcome, UseCase, from_json};
+use keymoot_model::{MasterKeyId, NodeId};
+use keymoot_service::admin::{
+    ApprovalCall, Call, Operation, OperationError, OperationOutcome, UseCase, from_json,
+};
 use keymoot_tls::PeerIdentity;
 use keymoot_tls::{PeerCredentials, peer_client_config};
 
@@ -169,6 +171,18 @@ impl Operator {
                 Ok(None)
             }
             Err(refusal) => Err(refusal.into_failure()),
+        }
+    }
+
+    /// Has the cluster permit that a master key is removed from the nodes' files, which may take two persons.
+    pub(super) async fn permit_key_removal(&self, id: &MasterKeyId) -> Result<(), Failure> {
+        let call = ApprovalCall::PermitKeyRemoval { id: id.0.clone() };
+        if self.over_api(&Call::Approval(call)).await?.is_some() {
+            return Ok(());
+        }
+        match self.ask_by_keyring(AdminRequest::KeyRemoval(id.0.clone())).await? {
+            AdminResponse::KeyRemovalPermitted => Ok(()),
+            _ => Err(unexpected()),
         }
     }
 

@@ -15,6 +15,7 @@ use keymoot_cluster::{AdminRequest, AdminResponse, KeyringStatus};
 use keymoot_command::{Column, Table};
 use keymoot_crypto::{Keyring, keyring_edit};
 use keymoot_model::{MasterKeyId, NodeId};
+use keymoot_state::OPERATORS;
 
 /// What every member said of its keyring, or why it said nothing.
 type Keyrings = BTreeMap<NodeId, Result<KeyringStatus, String>>;
@@ -79,7 +80,8 @@ pub(super) async fn rewrap(config: &ConfigArg) -> Result<(), Failure> {
 
 /// Removes a master key from a file, when nothing of the cluster stands under it.
 pub(super) async fn remove(path: &Path, id: &MasterKeyId, config: &ConfigArg) -> Result<(), Failure> {
-    let seen = look(&Operator::new(config)?).await?;
+    let operator = Operator::new(config)?;
+    let seen = look(&operator).await?;
     if let Some(count) = seen.secrets.get(&id.0) {
         return Err(Failure::because(format!("{count} secrets stand under master key {id}"))
             .hint("put them under the active one with keymoot keyring rewrap"));
@@ -99,12 +101,25 @@ pub(super) async fn remove(path: &Path, id: &MasterKeyId, config: &ConfigArg) ->
             }
         }
     }
+    permit_removal(&operator, id).await?;
     keyring_edit::remove(path, id).map_err(Failure::usage)?;
     say(&format!(
         "removed {id} from {}; do the same on every node, and keep a copy for backups from before\n",
         path.display()
     ));
     Ok(())
+}
+
+/// Asks the cluster, which may demand two persons for it.
+async fn permit_removal(operator: &Operator, id: &MasterKeyId) -> Result<(), Failure> {
+    let AdminResponse::Status(status) = operator.ask(AdminRequest::Status).await? else {
+        return Err(unexpected());
+    };
+    // A cluster of before knows no second person.
+    if status.feature_level < OPERATORS {
+        return Ok(());
+    }
+    operator.permit_key_removal(id).await
 }
 
 /// Makes a master key of a file the active one, when every member has it.

@@ -1,10 +1,11 @@
 //! What the admin API does: who asks, whether they may, and what becomes of it.
 //!
-//! Who asks is said by the state, by the certificate's fingerprint, at every request: so a certificate that was
-//! revoked opens nothing more, on open connections and resumed sessions too.
+//! Who asks is said by the state, by the certificate's fingerprint or the session's digest, at every request: so what
+//! was revoked or ended opens nothing more, on open connections and resumed TLS sessions too.
 
+use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use rustls::pki_types::CertificateSigningRequestDer;
 use rustls::pki_types::pem::PemObject as _;
@@ -17,22 +18,39 @@ use keymoot_cluster::{
 use keymoot_crypto::Keyring;
 use keymoot_model::{Account, AccountId, AccountStatus, Fingerprint, OperatorName, Role};
 use keymoot_state as state;
-use keymoot_state::{OperatorChange, OperatorRecord, StateError};
+use keymoot_state::{
+    ApprovalRecord, OperatorChange, OperatorRecord, SESSION_IDLE_MS, SignInChange, StateError,
+};
 
 use super::answer::to_json;
-use super::{Call, Operation, OperationError, OperatorCall, UseCase};
+use super::sign_in::SignInDesk;
+use super::{Call, Operation, OperationError, OperatorCall, SignInAttempt, SignInError, SignedIn, UseCase};
+use crate::clock::now_ms;
 
 /// How long it may take to confirm who asks: a quorum says whether the state here is the latest, through an
 /// election, too.
-const CONFIRMED_WITHIN: Duration = Duration::from_secs(8);
+pub(super) const CONFIRMED_WITHIN: Duration = Duration::from_secs(8);
 /// The same for what this node answers alone, and so answers unconfirmed, too: operators look when no quorum is.
 const LOOKED_FOR: Duration = Duration::from_millis(300);
+/// How exactly the last use of a session is noted.
+const SEEN_EVERY_MS: u64 = 60_000;
+const _: () = assert!(SEEN_EVERY_MS * 10 <= SESSION_IDLE_MS);
 
 /// The use cases behind the admin API. Cheap to clone.
 #[derive(Clone)]
 pub struct Administration {
-    cluster: Cluster,
+    pub(super) cluster: Cluster,
     keyring: Arc<Keyring>,
+    pub(super) desk: Arc<SignInDesk>,
+}
+
+/// What proves an operator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OperatorProof {
+    /// A client certificate.
+    Certificate(Fingerprint),
+    /// The token of a session, by its digest.
+    Session(Fingerprint),
 }
 
 /// An operator who may ask for one use case. Only [`Administration::authorize`] makes it.
@@ -40,6 +58,18 @@ pub struct Administration {
 pub struct OperatorGrant {
     operator: OperatorRecord,
     case: UseCase,
+    /// What it was granted by.
+    pub(super) proof: OperatorProof,
+    /// Where the request came from.
+    pub(super) from: IpAddr,
+}
+
+/// What was done.
+#[derive(Debug)]
+pub struct Performed {
+    pub body: Value,
+    /// The approval that it took, used up now.
+    pub approval: Option<Box<ApprovalRecord>>,
 }
 
 /// Why somebody may not ask.
@@ -51,6 +81,12 @@ pub enum RefusedOperator {
          operator add"
     )]
     Unregistered { fingerprint: Fingerprint },
+    /// The session is not known, or its time is over.
+    #[error("the session has ended: sign in again")]
+    SessionEnded,
+    /// Somebody else knows the password.
+    #[error("operator {name} must set another password first: somebody else knows this one")]
+    FirstPassword { name: OperatorName },
     #[error("operator {name} was revoked")]
     Revoked { name: OperatorName },
     #[error("this certificate of operator {name} was revoked: use another one")]
@@ -76,6 +112,14 @@ pub enum AdministrationError {
     /// What was asked for cannot be done.
     #[error("{0}")]
     Invalid(String),
+    /// It takes two persons.
+    #[error(
+        "this takes two persons: {act}. Approval {id} waits for another operator with the role {roles}, until {until}",
+        act = .0.act, id = .0.id, roles = listed(.0.act.approvers()), until = super::approvals::time_of(.0.expires_at_ms)
+    )]
+    Waits(Box<ApprovalRecord>),
+    #[error(transparent)]
+    SignIn(#[from] SignInError),
     #[error(transparent)]
     Operation(#[from] OperationError),
     #[error(transparent)]
@@ -99,18 +143,28 @@ impl OperatorGrant {
 
 impl Administration {
     /// The use cases of a node.
-    pub const fn new(cluster: Cluster, keyring: Arc<Keyring>) -> Self {
-        Self { cluster, keyring }
+    pub fn new(cluster: Cluster, keyring: Arc<Keyring>) -> Self {
+        let desk = Arc::new(SignInDesk::new(cluster.clone(), keyring.clone()));
+        Self { cluster, keyring, desk }
     }
 
-    /// Whether the holder of this certificate may ask for the use case. Without a quorum only what this node
+    /// Begins a session, for an operator at this address.
+    ///
+    /// # Errors
+    /// [`SignInError`] says why not.
+    pub async fn sign_in(&self, attempt: SignInAttempt, from: IpAddr) -> Result<SignedIn, SignInError> {
+        self.desk.sign_in(attempt, from).await
+    }
+
+    /// Whether the holder of this proof, at this address, may ask for the use case. Without a quorum only what this node
     /// answers alone can be asked for.
     ///
     /// # Errors
     /// [`RefusedOperator`] says why not.
     pub async fn authorize(
         &self,
-        fingerprint: Fingerprint,
+        proof: OperatorProof,
+        from: IpAddr,
         case: UseCase,
     ) -> Result<OperatorGrant, RefusedOperator> {
         let patience = if case.is_local() { LOOKED_FOR } else { CONFIRMED_WITHIN };
@@ -119,6 +173,18 @@ impl Administration {
         {
             return Err(RefusedOperator::Unconfirmed(error));
         }
+        let operator = match proof {
+            OperatorProof::Certificate(fingerprint) => self.of_certificate(fingerprint)?,
+            OperatorProof::Session(digest) => self.of_session(digest, case)?,
+        };
+        if !case.is_open_to(&operator.roles) {
+            let name = operator.name;
+            return Err(RefusedOperator::Role { name, roles: operator.roles, case });
+        }
+        Ok(OperatorGrant { operator, case, proof, from })
+    }
+
+    fn of_certificate(&self, fingerprint: Fingerprint) -> Result<OperatorRecord, RefusedOperator> {
         let known = state::operator_of_certificate(self.cluster.state(), &fingerprint)?;
         let Some((operator, certificate)) = known else {
             return Err(RefusedOperator::Unregistered { fingerprint });
@@ -130,25 +196,52 @@ impl Administration {
         if certificate.revoked_at_ms.is_some() {
             return Err(RefusedOperator::CertificateRevoked { name });
         }
-        if certificate.expires_at_s <= now_s() {
+        if certificate.expires_at_s <= now_ms() / 1000 {
             return Err(RefusedOperator::Expired { name });
         }
-        if !case.is_open_to(&operator.roles) {
-            return Err(RefusedOperator::Role { name, roles: operator.roles, case });
+        Ok(operator)
+    }
+
+    fn of_session(&self, digest: Fingerprint, case: UseCase) -> Result<OperatorRecord, RefusedOperator> {
+        let known = state::operator_of_session(self.cluster.state(), &digest)?;
+        let (operator, session, must_change) = known.ok_or(RefusedOperator::SessionEnded)?;
+        let name = operator.name.clone();
+        if operator.revoked_at_ms.is_some() {
+            return Err(RefusedOperator::Revoked { name });
         }
-        Ok(OperatorGrant { operator, case })
+        let now_ms = now_ms();
+        if session.ends_at_ms() <= now_ms {
+            return Err(RefusedOperator::SessionEnded);
+        }
+        if must_change && !case.is_open_to_first_password() {
+            return Err(RefusedOperator::FirstPassword { name });
+        }
+        if session.seen_at_ms.saturating_add(SEEN_EVERY_MS) <= now_ms {
+            // Nobody waits for it. Without a quorum the session ends earlier than it might.
+            let cluster = self.cluster.clone();
+            tokio::spawn(async move {
+                let _ = cluster.change_sign_in(SignInChange::See { name, digest }).await;
+            });
+        }
+        Ok(operator)
     }
 
     /// Carries out what an operator may ask for.
     ///
     /// # Errors
     /// [`AdministrationError`] says why it was not done.
-    pub async fn perform(&self, grant: &OperatorGrant, call: Call) -> Result<Value, AdministrationError> {
+    pub async fn perform(&self, grant: &OperatorGrant, call: Call) -> Result<Performed, AdministrationError> {
+        // Held against the grant again: what was parsed decides, not who parsed it.
+        if call.use_case() != Some(grant.case) {
+            return Err(AdministrationError::Invalid("the request is for another use case".to_owned()));
+        }
+        let approval = self.second_person(grant, &call).await?;
+        let body = self.carry_out(grant, call).await?;
+        Ok(Performed { body, approval })
+    }
+
+    async fn carry_out(&self, grant: &OperatorGrant, call: Call) -> Result<Value, AdministrationError> {
         match call {
-            // Held against the grant again: what was parsed decides, not who parsed it.
-            call if call.use_case() != Some(grant.case) => {
-                Err(AdministrationError::Invalid("the request is for another use case".to_owned()))
-            }
             Call::AddAccount { account, if_absent } => {
                 let account = Box::new(account.wrap(&self.keyring).map_err(AdministrationError::Invalid)?);
                 self.operate(Operation::AddAccount { account, if_absent }).await
@@ -177,6 +270,8 @@ impl Administration {
                 answer => Ok(to_json(answer)?),
             },
             Call::Operator(call) => self.change_operators(grant, call).await,
+            Call::Approval(call) => self.change_approvals(grant, call).await,
+            Call::SignIn(call) => self.change_sign_in(grant, call).await,
         }
     }
 
@@ -212,12 +307,12 @@ impl Administration {
             }
             OperatorCall::AddOperatorCertificate { name, certificate_request, certificate, life_s } => {
                 let certificate = wish(certificate_request, certificate, life_s)?;
-                let added = self.cluster.add_operator_certificate(name, certificate).await?;
+                let added = self.cluster.add_operator_certificate(name, own, certificate).await?;
                 return Ok(serde_json::to_value(added)?);
             }
             OperatorCall::RenewOwnCertificate { certificate_request, life_s } => {
                 let certificate = wish(Some(certificate_request), None, life_s)?;
-                let added = self.cluster.add_operator_certificate(own, certificate).await?;
+                let added = self.cluster.add_operator_certificate(own.clone(), own, certificate).await?;
                 return Ok(serde_json::to_value(added)?);
             }
             OperatorCall::SetRoles { name, roles } => OperatorChange::SetRoles { name, roles },
@@ -252,10 +347,6 @@ fn wish(
     }
 }
 
-fn listed(roles: &[Role]) -> String {
+pub(super) fn listed(roles: &[Role]) -> String {
     roles.iter().map(|role| role.name()).collect::<Vec<_>>().join(" or ")
-}
-
-fn now_s() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }

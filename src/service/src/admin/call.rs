@@ -9,7 +9,10 @@ use serde_json::{Map, Value, json};
 use keymoot_cluster::{AdminRequest, ContentsQuery};
 use keymoot_model::{Fingerprint, NodeId, OperatorName, Role};
 
-use super::{Method, NewAccount, NewAccountChange, NewDeclaredAccount, Operation, UseCase, query};
+use super::{
+    ApprovalCall, Method, NewAccount, NewAccountChange, NewDeclaredAccount, Operation, SignInCall, UseCase,
+    query,
+};
 
 /// What an operator asks for.
 #[derive(Clone, Debug)]
@@ -34,6 +37,8 @@ pub enum Call {
     /// What another node says, which the asked one asks for it.
     OfNode(NodeId, AdminRequest),
     Operator(OperatorCall),
+    Approval(ApprovalCall),
+    SignIn(SignInCall),
 }
 
 /// What is asked about operators.
@@ -165,6 +170,18 @@ impl Call {
             | UseCase::RevokeOperatorCertificate
             | UseCase::RevokeOperator
             | UseCase::AcknowledgeOperator => Self::Operator(read(tagged(case, parameters))?),
+            UseCase::Approvals
+            | UseCase::TwoPersonRule
+            | UseCase::SetTwoPersonRule
+            | UseCase::Approve
+            | UseCase::Withdraw
+            | UseCase::OpenExport
+            | UseCase::PermitKeyRemoval => Self::Approval(read(tagged(case, parameters))?),
+            UseCase::SetOwnPassword
+            | UseCase::SetPassword
+            | UseCase::Sessions
+            | UseCase::EndSession
+            | UseCase::EndOwnSession => Self::SignIn(read(tagged(case, parameters))?),
         })
     }
 
@@ -189,6 +206,8 @@ impl Call {
             }
             Self::Operation(operation) => untagged(UseCase::of(operation), serde_json::to_value(operation)),
             Self::Operator(call) => untagged(call.use_case(), serde_json::to_value(call)),
+            Self::Approval(call) => untagged(call.use_case(), serde_json::to_value(call)),
+            Self::SignIn(call) => untagged(call.use_case(), serde_json::to_value(call)),
             Self::OfNode(node, request) => {
                 let (case, mut parameters) = Self::Request(request.clone()).to_parameters()?;
                 parameters.as_object_mut()?.insert("node".to_owned(), node.to_string().into());
@@ -214,6 +233,8 @@ impl Call {
             Self::Operation(operation) => Some(UseCase::of(operation)),
             Self::Request(request) | Self::OfNode(_, request) => UseCase::of_request(request),
             Self::Operator(call) => Some(call.use_case()),
+            Self::Approval(call) => Some(call.use_case()),
+            Self::SignIn(call) => Some(call.use_case()),
         }
     }
 
@@ -237,6 +258,8 @@ impl Call {
             Self::Request(_) => "cluster".to_owned(),
             Self::OfNode(node, _) => format!("node {node}"),
             Self::Operator(call) => call.object(),
+            Self::Approval(call) => call.object(),
+            Self::SignIn(call) => call.object(),
         }
     }
 }

@@ -24,6 +24,9 @@ pub fn example(case: UseCase) -> Value {
         | UseCase::Backups
         | UseCase::JoinTokens
         | UseCase::Operators
+        | UseCase::Approvals
+        | UseCase::TwoPersonRule
+        | UseCase::EndOwnSession
         | UseCase::OwnOperator => json!({}),
         UseCase::Policies | UseCase::AccountDetails => json!({ "account": "demo" }),
         UseCase::Contents => {
@@ -94,6 +97,16 @@ pub fn example(case: UseCase) -> Value {
         UseCase::RevokeOperatorCertificate => {
             json!({ "name": "alice@example.net", "fingerprint": "00".repeat(32) })
         }
+        UseCase::SetOwnPassword => json!({ "password": "correct horse battery", "new_codes": true }),
+        UseCase::SetPassword => json!({ "name": "alice@example.net", "password": "correct horse battery" }),
+        UseCase::Sessions => json!({ "name": "alice@example.net" }),
+        UseCase::EndSession => json!({ "name": "alice@example.net", "session": "00".repeat(32) }),
+        UseCase::SetTwoPersonRule => {
+            json!({ "acts": ["export-keys", "remove-account"], "within_s": 86400 })
+        }
+        UseCase::Approve | UseCase::Withdraw => json!({ "id": 7 }),
+        UseCase::OpenExport => json!({ "account": "acme", "for_s": 3600 }),
+        UseCase::PermitKeyRemoval => json!({ "id": "mk1" }),
         UseCase::RevokeOperator | UseCase::AcknowledgeOperator => json!({ "name": "alice@example.net" }),
     }
 }

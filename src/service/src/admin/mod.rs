@@ -8,13 +8,19 @@
 
 mod administration;
 mod answer;
+mod approval_call;
+mod approvals;
 mod call;
 mod examples;
+mod guesses;
 mod new_account;
 mod new_change;
 mod new_declaration;
 mod outcome;
+mod password;
 mod query;
+mod sign_in;
+mod sign_in_call;
 mod token;
 mod use_case;
 mod views;
@@ -27,14 +33,20 @@ use serde::{Deserialize, Serialize};
 use crate::declaration::DeclaredAccount;
 use crate::leases::{device_digest, device_place, user_place};
 
-pub use administration::{Administration, AdministrationError, OperatorGrant, RefusedOperator};
+pub use administration::{
+    Administration, AdministrationError, OperatorGrant, OperatorProof, Performed, RefusedOperator,
+};
 pub use answer::from_json;
+pub use approval_call::ApprovalCall;
 pub use call::{Call, OperatorCall, ParameterError};
 pub use examples::example;
 pub use new_account::{NewAccount, NewCredential};
 pub use new_change::{NewAccountChange, NewChange};
 pub use new_declaration::{NewDeclaration, NewDeclaredAccount};
 pub use outcome::{OperationError, OperationOutcome};
+pub use password::{Password, PasswordLength};
+pub use sign_in::{SignInAttempt, SignInError, SignedIn, session_digest};
+pub use sign_in_call::SignInCall;
 pub use token::{NewToken, TokenLife, TokenLifeError, TokenRecord};
 pub use use_case::{Method, UseCase};
 pub use views::TokenView;

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use keymoot_cluster::AdminResponse;
 use keymoot_model::{AccountId, NodeId, PolicyName};
-use keymoot_state::{AccountRefusal, PolicyCondition, Response, TokenRefusal};
+use keymoot_state::{AccountRefusal, ApprovalRefusal, PolicyCondition, Response, TokenRefusal};
 
 use super::Operation;
 use crate::error::ServiceError;
@@ -61,6 +61,9 @@ pub enum OperationError {
         /// The highest level it knows.
         level: u32,
     },
+    /// It waits for a second person.
+    #[error(transparent)]
+    Approval(ApprovalRefusal),
     /// The answer is none to this use case.
     #[error("the node answered another question; does it run the same version?")]
     Unexpected,
@@ -105,6 +108,7 @@ impl Operation {
             }
             (Self::DeletePolicy { name, condition, .. }, response) => deleted(&name, response, condition),
             (_, Response::Done) => Ok(OperationOutcome::Done),
+            (_, Response::ApprovalRefused(refusal)) => Err(OperationError::Approval(refusal)),
             (Self::AddAccount { account, if_absent: false }, Response::Unchanged) => {
                 Err(OperationError::AccountExists { id: account.id })
             }

@@ -99,6 +99,12 @@ use_cases! {
         "Lists the operators with their roles and credentials.";
     OwnOperator: Get "/v1/operators/self" [Viewer Operator KeyAdmin Security Auditor]
         "Shows the operator who asks.";
+    Sessions: Get "/v1/operators/sessions" [Security Auditor]
+        "Lists the sessions of an operator, or of all.";
+    Approvals: Get "/v1/approvals" [KeyAdmin Security Auditor]
+        "Lists the approvals that were asked for, and what became of them.";
+    TwoPersonRule: Get "/v1/approvals/rule" [Viewer Operator KeyAdmin Security Auditor]
+        "Says what takes two persons.";
     AddAccount: Post "/v1/accounts/add" [KeyAdmin]
         "Adds an account with its credentials.";
     ChangeAccount: Post "/v1/accounts/change" [KeyAdmin]
@@ -161,9 +167,32 @@ use_cases! {
         "Revokes an operator with every credential.";
     AcknowledgeOperator: Post "/v1/operators/acknowledge" [Security]
         "Notes that an operator whom a keyring vouched for is meant to be there.";
+    SetOwnPassword: Post "/v1/operators/self/password" [Viewer Operator KeyAdmin Security Auditor]
+        "Sets the password of the operator who asks, and makes the secret of the one-time codes.";
+    SetPassword: Post "/v1/operators/password" [Security]
+        "Sets the first password of an operator, who must change it.";
+    EndSession: Post "/v1/operators/sessions/end" [Security]
+        "Ends a session of an operator, or all.";
+    EndOwnSession: Post "/v1/session/end" [Viewer Operator KeyAdmin Security Auditor]
+        "Ends the session that asks.";
+    SetTwoPersonRule: Post "/v1/approvals/rule/set" [Security]
+        "Says what takes two persons from now on.";
+    Approve: Post "/v1/approvals/approve" [KeyAdmin Security]
+        "Approves what another operator asked for.";
+    Withdraw: Post "/v1/approvals/withdraw" [KeyAdmin Security]
+        "Takes an approval back that was asked for or given, or refuses it.";
+    OpenExport: Post "/v1/accounts/open-export" [Security]
+        "Lets the keys of an account be exported for a while, where that takes two persons.";
+    PermitKeyRemoval: Post "/v1/keyring/permit-removal" [Security]
+        "Lets a master key be removed from the nodes' files for a while, where that takes two persons.";
 }
 
 impl UseCase {
+    /// Whether a session may ask for it before its operator has set a password that nobody else knows.
+    pub const fn is_open_to_first_password(self) -> bool {
+        matches!(self, Self::OwnOperator | Self::SetOwnPassword | Self::EndOwnSession)
+    }
+
     /// The use case that an operation is.
     pub const fn of(operation: &Operation) -> Self {
         match operation {
@@ -213,7 +242,8 @@ impl UseCase {
             AdminRequest::Initialize(_)
             | AdminRequest::Propose(_)
             | AdminRequest::RevokeCertificate { .. }
-            | AdminRequest::EnrolOperator(_) => return None,
+            | AdminRequest::EnrolOperator(_)
+            | AdminRequest::KeyRemoval(_) => return None,
         })
     }
 
@@ -246,10 +276,11 @@ mod tests {
     }
 
     #[test]
-    fn whoever_looks_or_audits_changes_nothing_but_the_own_certificate() {
+    fn whoever_looks_or_audits_changes_nothing_but_their_own_credentials() {
         for case in UseCase::ALL.iter().filter(|case| case.method() == Method::Post) {
             let open = case.is_open_to(&[Role::Viewer]) || case.is_open_to(&[Role::Auditor]);
-            assert_eq!(open, *case == UseCase::RenewOwnCertificate, "{case:?}");
+            let own = [UseCase::RenewOwnCertificate, UseCase::SetOwnPassword, UseCase::EndOwnSession];
+            assert_eq!(open, own.contains(case), "{case:?}");
         }
     }
 }

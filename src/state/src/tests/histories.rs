@@ -15,6 +15,7 @@ use keymoot_model::{
 };
 
 use super::apply::{Memory, new_key, place};
+use super::bytes::wrapped;
 use super::rotation::new_seed;
 use crate::*;
 
@@ -179,7 +180,12 @@ fn operator_command() -> impl Strategy<Value = Command> {
             voucher: Voucher::Keyring { node: 1, acknowledged_by: None },
         },
         1 => OperatorChange::SetRoles { name: name(n), roles: vec![Role::ALL[role]] },
-        2 => OperatorChange::AddCertificate { name: name(n), fingerprint: mark(other), expires_at_s: 9 },
+        2 => OperatorChange::AddCertificate {
+            name: name(n),
+            by: name(n),
+            fingerprint: mark(other),
+            expires_at_s: 9,
+        },
         3 => OperatorChange::RevokeCertificate { name: name(n), fingerprint: mark(other) },
         4 => OperatorChange::Acknowledge { name: name(n), by: name(other) },
         _ => OperatorChange::Revoke { name: name(n) },
@@ -187,8 +193,43 @@ fn operator_command() -> impl Strategy<Value = Command> {
     change.prop_map(|change| Command::ChangeOperators(Box::new(change)))
 }
 
+/// What takes two persons, among operators of whom some are there.
+fn approval_command() -> impl Strategy<Value = Command> {
+    let name = |n: u8| OperatorName::new(format!("operator-{n}")).unwrap();
+    (0_u8..3, 0_u8..3, 1_u64..6, 0_u8..7).prop_map(move |(n, other, id, kind)| {
+        let (by, acts) = (name(n), ActKind::ALL.into_iter().take(other.into()).collect());
+        let act = Act::SetRoles { name: name(other), roles: vec![Role::Security] };
+        let change = match kind {
+            0 => ApprovalChange::Ask { act, by },
+            1 => ApprovalChange::Approve { id, by },
+            2 => ApprovalChange::Withdraw { id, by },
+            3 => ApprovalChange::SetRule { rule: TwoPersonRule { acts, within_s: 60 * id }, by },
+            4 => ApprovalChange::PermitKeyRemoval { id: "mk1".to_owned() },
+            5 => ApprovalChange::Ask { act: Act::RemoveMasterKey { id: "mk1".to_owned() }, by },
+            _ => ApprovalChange::OpenExport { account: account(other).id, for_s: 60 },
+        };
+        Command::ChangeApprovals(Box::new(change))
+    })
+}
+
+fn sign_in_command() -> impl Strategy<Value = Command> {
+    let name = |n: u8| OperatorName::new(format!("operator-{n}")).unwrap();
+    (0_u8..3, 0_u8..3, 0_u64..6, 0_u8..4).prop_map(move |(n, other, step, kind)| {
+        let (name, by, digest) = (name(n), name(other), Fingerprint::from_bytes([other; 32]));
+        let change = match kind {
+            0 => SignInChange::Set { name, by, password: wrapped(), codes: Some(wrapped()) },
+            1 => SignInChange::Begin { name, version: 1, step, digest, from: "::1".to_owned() },
+            2 => SignInChange::See { name, digest },
+            _ => SignInChange::End { name, digest: Some(digest).filter(|_| step > 0) },
+        };
+        Command::ChangeSignIn(Box::new(change))
+    })
+}
+
 fn any_command() -> impl Strategy<Value = Command> {
     prop_oneof![
+        1 => approval_command(),
+        1 => sign_in_command(),
         3 => key_command(),
         1 => cluster_command(),
         3 => viewing_command(),

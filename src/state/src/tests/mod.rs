@@ -2,6 +2,7 @@
 
 mod accounts;
 pub(crate) mod apply;
+mod approvals;
 mod backups;
 mod bounded_work;
 mod bytes;
@@ -15,3 +16,4 @@ mod recorded;
 mod rewrap;
 pub(crate) mod rotation;
 mod sessions;
+mod sign_in;

@@ -74,6 +74,7 @@ fn a_certificate_is_revoked_alone_and_old_ones_make_room() {
     log.at(1, add("alice", &[Role::Viewer], 0, Voucher::Operator(name("root"))));
     let more = |byte| OperatorChange::AddCertificate {
         name: name("alice"),
+        by: name("root"),
         fingerprint: mark(byte),
         expires_at_s: 100,
     };
@@ -145,7 +146,12 @@ fn commands_and_records_of_operators_have_these_bytes() {
         changed(add("a", &[Role::KeyAdmin], 7, Voucher::Founder)),
         changed(add("a", &[Role::KeyAdmin], 7, keyring)),
         changed(OperatorChange::SetRoles { name: name("a"), roles: vec![Role::Auditor] }),
-        changed(OperatorChange::AddCertificate { name: name("a"), fingerprint: mark(7), expires_at_s: 9 }),
+        changed(OperatorChange::AddCertificate {
+            name: name("a"),
+            by: name("b"),
+            fingerprint: mark(7),
+            expires_at_s: 9,
+        }),
         changed(OperatorChange::RevokeCertificate { name: name("a"), fingerprint: mark(7) }),
         changed(OperatorChange::Revoke { name: name("a") }),
         changed(OperatorChange::Acknowledge { name: name("a"), by: name("b") }),
@@ -160,7 +166,7 @@ const GOLDEN: [&str; 10] = [
     "05040302012c000161010207070707070707070707070707070707070707070707070707070707070707076401",
     "05040302012c00016101020707070707070707070707070707070707070707070707070707070707070707640203010162",
     "05040302012c0101610104",
-    "05040302012c020161070707070707070707070707070707070707070707070707070707070707070709",
+    "05040302012c0201610162070707070707070707070707070707070707070707070707070707070707070709",
     "05040302012c0301610707070707070707070707070707070707070707070707070707070707070707",
     "05040302012c040161",
     "05040302012c0501610162",

@@ -29,6 +29,8 @@ pub enum AccountCommand {
     Resume(OneAccountArgs),
     /// Remove an account with its credentials. Its keys, contents and policies stay.
     Remove(AccountRemoveArgs),
+    /// Let the keys of an account be exported for a while, where the cluster says that this takes two persons.
+    OpenExport(OpenExportArgs),
     /// Change the accounts to those that a file declares. It shows the difference, and asks.
     Apply(AccountApplyArgs),
     /// Let accounts and credentials be used that a restored backup brought back.
@@ -59,6 +61,17 @@ pub struct OneAccountArgs {
     /// The configuration of one of the nodes.
     #[command(flatten)]
     pub config: ConfigArg,
+}
+
+/// `keymoot account open-export`.
+#[derive(Clone, Debug, Args)]
+pub struct OpenExportArgs {
+    /// Which.
+    #[command(flatten)]
+    pub account: OneAccountArgs,
+    /// For how long, a day at most.
+    #[arg(long = "for", value_name = "TIME", default_value = "1h")]
+    pub span: TimeSpan,
 }
 
 /// An account to be printed.

@@ -1,15 +1,17 @@
 //! Changes of an account: settings, suspension, removal, and the confirmation of what a restore brought back.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
-use super::args::{AccountConfirmArgs, AccountRemoveArgs, AccountSetArgs, OneAccountArgs};
+use super::args::{AccountConfirmArgs, AccountRemoveArgs, AccountSetArgs, OneAccountArgs, OpenExportArgs};
 use super::{change_account, details, one, print};
+use crate::cli::approval;
 use crate::cli::confirm::{confirm, confirm_by_name};
 use crate::cli::operator::{Operator, say, unexpected};
 use keymoot_cluster::{AdminRequest, AdminResponse, ContentsQuery};
 use keymoot_command::Failure;
 use keymoot_model::{AccountId, AccountSettings};
-use keymoot_service::admin::{NewChange, Operation, OperationOutcome};
+use keymoot_service::admin::{ApprovalCall, NewChange, Operation, OperationOutcome};
 
 /// The most pages of an account's contents that are counted before it is removed, a thousand keys each.
 const COUNTED_PAGES_MAX: usize = 100;
@@ -87,6 +89,15 @@ pub(super) async fn remove(args: AccountRemoveArgs) -> Result<(), Failure> {
     confirm_by_name(args.yes, "remove the account?", id.as_str())?;
     operator.perform(Operation::RemoveAccount { id: id.clone() }).await?;
     say(&format!("account {id} is removed\n"));
+    Ok(())
+}
+
+pub(super) async fn open_export(args: OpenExportArgs) -> Result<(), Failure> {
+    let OneAccountArgs { id, config } = args.account;
+    let for_s = u32::try_from(args.span.0.as_secs()).unwrap_or(u32::MAX);
+    approval::ask(&config, ApprovalCall::OpenExport { account: id.clone(), for_s }).await?;
+    let span = humantime::format_duration(Duration::from_secs(for_s.into()));
+    say(&format!("the keys of account {id} can be exported for {span}\n"));
     Ok(())
 }
 

@@ -40,6 +40,7 @@ pub fn run(command: AccountCommand) -> Result<(), Failure> {
         AccountCommand::Suspend(args) => block_on(change::suspend(args)),
         AccountCommand::Resume(args) => block_on(change::resume(args)),
         AccountCommand::Remove(args) => block_on(change::remove(args)),
+        AccountCommand::OpenExport(args) => block_on(change::open_export(args)),
         AccountCommand::Apply(args) => block_on(apply::run(args)),
         AccountCommand::Confirm(args) => block_on(change::confirm_restored(args)),
         AccountCommand::Credential(command) => block_on(credential::run(command)),

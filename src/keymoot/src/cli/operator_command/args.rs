@@ -29,6 +29,15 @@ pub enum OperatorCommand {
     Renew(RenewArgs),
     /// Revoke an operator, or one certificate. It opens nothing any more, on no node.
     Revoke(RevokeArgs),
+    /// Set the password that an operator signs in with, and make the secret of the one-time codes.
+    ///
+    /// It is asked for twice at the terminal. Whoever has the role security sets the first one of another operator, who
+    /// must change it. The secret is shown once, as an otpauth URI for an authenticator app. Sessions from before end.
+    Password(PasswordArgs),
+    /// List the sessions that are open.
+    Sessions(SessionsArgs),
+    /// End a session of an operator, or all.
+    EndSession(EndSessionArgs),
     /// Note that an operator who was added by a keyring's proof is meant to be there.
     Acknowledge(NameArgs),
 }
@@ -119,6 +128,45 @@ pub struct RevokeArgs {
     /// Only this certificate, by its fingerprint as keymoot operator list shows it.
     #[arg(long, value_name = "FINGERPRINT")]
     pub certificate: Option<Fingerprint>,
+    #[command(flatten)]
+    pub who: ConfigArg,
+}
+
+/// `keymoot operator password`.
+#[derive(Clone, Debug, Args)]
+pub struct PasswordArgs {
+    /// The operator's name.
+    pub name: OperatorName,
+    /// Read it from this file, mode 0600, instead of asking.
+    #[arg(long, value_name = "FILE")]
+    pub password_file: Option<PathBuf>,
+    /// Give the authenticator app another secret, too. The first password always comes with one.
+    #[arg(long)]
+    pub new_codes: bool,
+    #[command(flatten)]
+    pub who: ConfigArg,
+}
+
+/// `keymoot operator sessions`.
+#[derive(Clone, Debug, Args)]
+pub struct SessionsArgs {
+    /// Only those of this operator.
+    pub name: Option<OperatorName>,
+    /// How to print it.
+    #[arg(long, value_enum, default_value_t)]
+    pub output: OutputFormat,
+    #[command(flatten)]
+    pub who: ConfigArg,
+}
+
+/// `keymoot operator end-session`.
+#[derive(Clone, Debug, Args)]
+pub struct EndSessionArgs {
+    /// The operator's name.
+    pub name: OperatorName,
+    /// Only this session, as keymoot operator sessions shows it.
+    #[arg(long, value_name = "SESSION")]
+    pub session: Option<Fingerprint>,
     #[command(flatten)]
     pub who: ConfigArg,
 }

@@ -117,8 +117,11 @@ pub(super) fn written(file: &Path, signed: &EnrolledCertificate) -> String {
 }
 
 fn told(signed: &EnrolledCertificate) -> String {
-    let end = i64::try_from(signed.expires_at_s).ok();
-    let end = end.and_then(|at| OffsetDateTime::from_unix_timestamp(at).ok());
-    let end = end.and_then(|end| end.format(&Rfc3339).ok()).unwrap_or_default();
-    format!("good until {end}, fingerprint {}", signed.fingerprint)
+    format!("good until {}, fingerprint {}", time_of(signed.expires_at_s), signed.fingerprint)
+}
+
+/// A moment as people read it; it was given in seconds since 1970 UTC.
+pub(in crate::cli) fn time_of(at_s: u64) -> String {
+    let at = i64::try_from(at_s).ok().and_then(|at_s| OffsetDateTime::from_unix_timestamp(at_s).ok());
+    at.and_then(|at| at.format(&Rfc3339).ok()).unwrap_or_default()
 }

@@ -3,6 +3,7 @@
 pub mod args;
 mod credential;
 mod list;
+mod password;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,6 +14,7 @@ use super::args::ConfigArg;
 use super::operator::{Operator, block_on, say, unexpected};
 use args::{AddArgs, CertificateArgs, NameArgs, OperatorCommand, RenewArgs, RevokeArgs, RolesArgs};
 use credential::NewCredential;
+pub(super) use credential::time_of;
 use keymoot_cluster::{AdminRequest, AdminResponse, EnrolledCertificate, OperatorEnrolment};
 use keymoot_crypto::secret_file;
 use keymoot_service::admin::{Call, OperatorCall};
@@ -32,6 +34,9 @@ pub fn run(command: OperatorCommand) -> Result<(), Failure> {
         OperatorCommand::Renew(args) => block_on(renew(args)),
         OperatorCommand::Revoke(args) => block_on(revoke(args)),
         OperatorCommand::Acknowledge(args) => block_on(acknowledge(args)),
+        OperatorCommand::Password(args) => block_on(password::set(args)),
+        OperatorCommand::Sessions(args) => block_on(password::sessions(args)),
+        OperatorCommand::EndSession(args) => block_on(password::end(args)),
     }
 }
 
