@@ -11,7 +11,7 @@ use keymoot_crypto::{CODE_STEP_S, CodeSecret, SecretBytes};
 use serde_json::{Value, json};
 use ureq::Agent;
 
-use super::operators::{REFUSED_WITHIN, add, client, operator, pem, send, url};
+use super::operators::{REFUSED_WITHIN, add, await_admin, client, operator, pem, send, url};
 
 const PASSWORD: &str = "correct horse battery";
 
@@ -103,6 +103,7 @@ fn set_password(cluster: &Grown, name: &str, who: Option<&str>, password: &str) 
 #[test]
 fn a_session_opens_what_the_certificate_would_at_every_node_and_a_code_is_good_once_in_all() {
     let cluster = Grown::begin_three(["", "", ""], &[]).unwrap();
+    await_admin(&cluster);
     add(&cluster, "alice", "viewer", &[], None);
     let nodes: Vec<(u64, Agent)> =
         ["a", "b", "c"].map(|name| (cluster.id(name).unwrap(), browser(&cluster, name))).into();
@@ -130,7 +131,7 @@ fn a_session_opens_what_the_certificate_would_at_every_node_and_a_code_is_good_o
         let (status, answer) = with_token(agent, *id, token, "/v1/operators/roles", Some(&body));
         assert!(status == 403 && answer["detail"].as_str().unwrap().contains("security"), "{answer}");
     }
-    let list = operator(&cluster, "b", None, &["sessions"]).unwrap().succeeded().unwrap();
+    let list = operator(&cluster, "b", Some("admin"), &["sessions"]).unwrap().succeeded().unwrap();
     assert!(list.contains("alice") && list.contains("127.0.0.1"), "{list}");
     // Neither the password nor the code nor the token is in a log.
     for name in ["a", "b", "c"] {
@@ -150,7 +151,7 @@ fn a_session_opens_what_the_certificate_would_at_every_node_and_a_code_is_good_o
 
     // Ended by hand, and ended with the operator: at once, everywhere.
     let second = sign_in(&nodes[1].1, nodes[1].0, "alice", PASSWORD, &mut app);
-    operator(&cluster, "c", None, &["end-session", "alice", "--session", &digest(&list)])
+    operator(&cluster, "c", Some("admin"), &["end-session", "alice", "--session", &digest(&list)])
         .unwrap()
         .succeeded()
         .unwrap();
@@ -175,6 +176,7 @@ fn digest(list: &str) -> String {
 #[test]
 fn a_first_password_opens_nothing_but_its_change_and_guesses_are_slowed_where_they_are_made() {
     let cluster = Grown::begin("").unwrap();
+    await_admin(&cluster);
     add(&cluster, "alice", "security", &[], None);
     let agent = browser(&cluster, "a");
     let mut app = set_password(&cluster, "alice", None, PASSWORD);
@@ -215,7 +217,13 @@ fn a_first_password_opens_nothing_but_its_change_and_guesses_are_slowed_where_th
     let config = cluster.config("a");
     cluster.must(&["keyring", "add", &ring]).unwrap();
     cluster.must(&["keyring", "activate", &ring, "mk2", "--config", &config]).unwrap();
-    cluster.must(&["keyring", "rewrap", "--config", &config]).unwrap();
+    wait_until("the node to wrap under the next master key", Duration::from_secs(10), || {
+        match cluster.must(&["keyring", "rewrap", "--config", &config])?.out.contains("put under mk2") {
+            true => Ok(()),
+            false => Err(RigError::Answer("under mk1".into())),
+        }
+    })
+    .unwrap();
     cluster.must(&["keyring", "remove", &ring, "mk1", "--config", &config]).unwrap();
     wait_until("the node to follow its keyring", Duration::from_secs(10), || {
         match cluster.must(&["keyring", "status", "--config", &config])?.out.contains("mk1") {
@@ -226,11 +234,18 @@ fn a_first_password_opens_nothing_but_its_change_and_guesses_are_slowed_where_th
     .unwrap();
     sign_in(&agent, 1, "alice", "another long one", &mut own);
 
-    let slowed = (0..12).map(|_| attempt(&agent, 1, "alice", "a guess of many", "000000"));
-    let (status, answer) = slowed.into_iter().find(|(status, _)| *status != 401).unwrap();
-    assert!(status == 429 && answer["detail"].as_str().unwrap().contains("wait for"), "{answer}");
+    let code = own.code();
+    wait_until("guesses to wait for some seconds", Duration::from_secs(60), || {
+        let (status, answer) = attempt(&agent, 1, "alice", "a guess of many", "000000");
+        let digits: String = answer["detail"].as_str().unwrap().matches(char::is_numeric).collect();
+        match (status, digits.parse::<u64>()) {
+            (429, Ok(wait_s)) if wait_s >= 4 => Ok(()),
+            _ => Err(RigError::Answer(format!("{status} {answer}"))),
+        }
+    })
+    .unwrap();
     let asked = agent.post(url(1, "/v1/session")).header("content-type", "application/json");
-    let body = json!({ "name": "alice", "password": "another long one", "code": own.code() }).to_string();
+    let body = json!({ "name": "alice", "password": "another long one", "code": code }).to_string();
     let slowed = asked.send(body.as_bytes()).unwrap();
     assert!(slowed.status() == 429 && slowed.headers().contains_key("retry-after"), "{slowed:?}");
     assert_eq!(attempt(&agent, 1, "bob", "a guess of many", "000000").0, 401, "another name is not slowed");
@@ -247,6 +262,7 @@ fn admin_of(cluster: &Grown) -> SocketAddr {
 #[test]
 fn neither_password_nor_session_comes_back_with_a_backup() {
     let mut cluster = Grown::begin("").unwrap();
+    await_admin(&cluster);
     let mut app = set_password(&cluster, "admin", None, PASSWORD);
     let agent = browser(&cluster, "a");
     let session = sign_in(&agent, 1, "admin", PASSWORD, &mut app);
@@ -262,6 +278,7 @@ fn neither_password_nor_session_comes_back_with_a_backup() {
     let agent = browser(&cluster, "a");
     assert_eq!(with_token(&agent, 1, &session["token"], "/v1/operators/self", None).0, 401);
     // The same name, on the word of the keyring: the password is gone.
+    std::fs::remove_file(pem(&cluster, "admin")).unwrap();
     add(&cluster, "admin", "security", &["--by-keyring"], None);
     assert_eq!(attempt(&agent, 1, "admin", PASSWORD, &app.code()).0, 401);
 }

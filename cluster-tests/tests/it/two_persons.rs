@@ -5,21 +5,19 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use cluster_tests::Grown;
 use cluster_tests::operator::CommandOutput;
+use cluster_tests::wait::wait_until;
+use cluster_tests::{Grown, RigError};
 use serde_json::json;
 
-use super::operators::{add, client, operator, pem, send};
+use super::operators::{add, await_admin, client, operator, pem, send};
 
 /// Runs a command on a node as the operator of this credential; without one, as the first operator.
 fn run(cluster: &Grown, at: &str, who: Option<&str>, args: &[&str]) -> CommandOutput {
     let config = cluster.config(at);
-    let file = who.map(|name| pem(cluster, name).display().to_string());
+    let file = pem(cluster, who.unwrap_or("admin")).display().to_string();
     let mut all = args.to_vec();
-    all.extend(["--config", &config]);
-    if let Some(file) = &file {
-        all.extend(["--operator", file]);
-    }
+    all.extend(["--config", &config, "--operator", &file]);
     cluster.run(&all).unwrap()
 }
 
@@ -42,6 +40,7 @@ fn approve(cluster: &Grown, at: &str, who: &str, said: &CommandOutput) -> Comman
 
 /// The first operator, `admin`, has every role; `rita` has security, `kim` key-admin.
 fn with_operators(cluster: &Grown) {
+    await_admin(cluster);
     add(cluster, "rita", "security", &[], None);
     add(cluster, "kim", "key-admin", &[], None);
 }
@@ -145,6 +144,7 @@ fn keys_are_exported_where_two_opened_it_and_only_that_account_for_that_time() {
 #[test]
 fn what_takes_two_is_weakened_by_two_and_an_approval_can_be_refused() {
     let mut cluster = Grown::begin("").unwrap();
+    await_admin(&cluster);
     // One alone cannot demand what nobody could give.
     let require = ["approval", "require", "--act", "remove-account", "--act", "remove-master-key"];
     let said = run(&cluster, "a", None, &require);
@@ -172,7 +172,13 @@ fn what_takes_two_is_weakened_by_two_and_an_approval_can_be_refused() {
     must(&cluster, "a", None, &["account", "list"]);
     cluster.must(&["keyring", "add", &ring]).unwrap();
     must(&cluster, "a", None, &["keyring", "activate", &ring, "mk2"]);
-    must(&cluster, "a", None, &["keyring", "rewrap"]);
+    wait_until("the node to wrap under the next master key", Duration::from_secs(10), || {
+        match must(&cluster, "a", None, &["keyring", "rewrap"]).contains("put under mk2") {
+            true => Ok(()),
+            false => Err(RigError::Answer("under mk1".into())),
+        }
+    })
+    .unwrap();
     let removal = ["keyring", "remove", &ring, "mk1"];
     let config = std::fs::read_to_string(cluster.config("a")).unwrap();
     let bare = cluster.dir("a").join("bare.toml");
