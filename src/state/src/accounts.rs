@@ -8,11 +8,12 @@ use serde::{Deserialize, Serialize};
 
 use keymoot_model::{Account, AccountChange, AccountId, AccountStatus, Credential};
 
-use super::approvals::{self, Act};
+use super::acts::Act;
 use super::features::{ACCOUNT_LIFE, level};
 use super::layout::{META_ACCOUNT, META_DECLARATION, account_key, account_of_status, account_status_key};
 use super::query::get;
 use super::response::Response;
+use super::second_person;
 use super::table::Table;
 use super::tables::{StateError, Tables, read};
 use super::transaction::Transaction;
@@ -102,7 +103,7 @@ pub(super) fn delete<T: Tables>(
     if run.get::<Account>(Table::Accounts, account_key(id))?.is_none() {
         return Ok(Response::Unchanged);
     }
-    if let Some(held) = approvals::hold(run, &Act::RemoveAccount { id: id.clone() }, None, now_ms)? {
+    if let Some(held) = second_person::hold(run, &Act::RemoveAccount { id: id.clone() }, None, now_ms)? {
         return Ok(held);
     }
     run.delete(Table::Accounts, account_key(id))?;

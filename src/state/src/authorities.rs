@@ -7,12 +7,13 @@ use serde::{Deserialize, Serialize};
 
 use keymoot_model::NodeId;
 
-use super::approvals::{self, Act};
+use super::acts::Act;
 use super::layout::{
     META_AUTHORITY, META_AUTHORITY_CHANGE, META_NODE_TRUST, META_RETIRED_AUTHORITIES, node_trust_key,
 };
 use super::record::AuthorityRecord;
 use super::response::Response;
+use super::second_person;
 use super::table::Table;
 use super::tables::{StateError, Tables, read};
 use super::transaction::Transaction;
@@ -47,7 +48,7 @@ pub(super) fn begin<T: Tables>(
     if under_way || run.get::<AuthorityRecord>(Table::Meta, META_AUTHORITY)?.is_none() {
         return Ok(Response::Unchanged);
     }
-    if let Some(held) = approvals::hold(run, &Act::ReplaceAuthority, None, now_ms)? {
+    if let Some(held) = second_person::hold(run, &Act::ReplaceAuthority, None, now_ms)? {
         return Ok(held);
     }
     let change = AuthorityChange { other: next.clone(), adopted: false, adopted_at_ms: None };

@@ -6,6 +6,7 @@
 //! `cluster` crate connects to the store.
 
 mod accounts;
+mod acts;
 mod apply;
 mod approvals;
 mod authorities;
@@ -34,6 +35,7 @@ mod rentals;
 mod response;
 mod rewrap;
 mod rotation;
+mod second_person;
 mod secrets;
 mod sessions;
 mod sign_in;
@@ -47,11 +49,10 @@ mod transaction;
 pub use accounts::{
     AccountRefusal, AppliedDeclaration, NEVER_ENDS_MS, account_status, applied_declaration, restored_accounts,
 };
+pub use acts::{Act, ActKind, ActKindError, TwoPersonRule};
 pub use apply::apply;
 pub use approvals::{
-    APPROVALS_MAX, Act, ActKind, ActKindError, ApprovalChange, ApprovalEnd, ApprovalRecord, ApprovalRefusal,
-    KEYRING_STANDS_AFTER_MS, Standing, TwoPersonRule, WAITING_MAX, approvals, export_is_open,
-    key_removal_is_permitted, standing_of, two_person_rule,
+    APPROVALS_MAX, ApprovalChange, ApprovalEnd, ApprovalRecord, ApprovalRefusal, WAITING_MAX, approvals,
 };
 pub use authorities::{AuthorityChange, NodeTrust, authority_change, node_trust, retired_authorities};
 pub use backups::{BackupFailure, BackupProgress, BackupSchedule, BackupTurn, Backups, GoodBackup, backups};
@@ -93,6 +94,9 @@ pub use record::{
 pub use rentals::rental_began_at_ms;
 pub use response::Response;
 pub use rewrap::SecretPlace;
+pub use second_person::{
+    KEYRING_STANDS_AFTER_MS, Standing, export_is_open, key_removal_is_permitted, standing_of, two_person_rule,
+};
 pub use secrets::{SECRET_TABLES, StoredSecret, secrets_of};
 pub use sign_in::{
     OperatorSession, SESSION_IDLE_MS, SESSION_LIFE_MS, SESSIONS_MAX, SignInChange, SignInRecord,

@@ -7,9 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use keymoot_model::{Fingerprint, NodeId, OperatorName, Role};
 
-use super::approvals::{self, Act};
+use super::acts::Act;
+use super::approvals;
 use super::layout::{META_OPERATOR, META_OPERATOR_CERTIFICATE, operator_certificate_key, operator_key};
 use super::response::Response;
+use super::second_person;
 use super::sign_in;
 use super::table::Table;
 use super::tables::{StateError, Tables, read};
@@ -178,7 +180,7 @@ pub(super) fn change<T: Tables>(
 ) -> Result<Response, StateError> {
     let stored: Option<OperatorRecord> = run.get(Table::Meta, &operator_key(change.name()))?;
     if let Some((act, by)) = act_of(change, stored.as_ref())
-        && let Some(held) = approvals::hold(run, &act, by, now_ms)?
+        && let Some(held) = second_person::hold(run, &act, by, now_ms)?
     {
         return Ok(held);
     }

@@ -7,9 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use keymoot_model::{Fingerprint, OperatorName, SignInSecret, Wrapped};
 
+use super::acts::Act;
 use super::layout::{META_OPERATOR_SESSION, META_SIGN_IN, operator_key, operator_session_key, sign_in_key};
 use super::operators::{OperatorRecord, OperatorRefusal};
 use super::response::Response;
+use super::second_person;
 use super::table::Table;
 use super::tables::{StateError, Tables, read};
 use super::transaction::{Transaction, decode};
@@ -187,8 +189,8 @@ fn set<T: Tables>(
         return refused(OperatorRefusal::NoPassword);
     };
     if by != name {
-        let act = super::approvals::Act::SetPassword { name: name.clone() };
-        if let Some(refusal) = super::approvals::hold(run, &act, Some(by), now_ms)? {
+        let act = Act::SetPassword { name: name.clone() };
+        if let Some(refusal) = second_person::hold(run, &act, Some(by), now_ms)? {
             return Ok(refusal);
         }
     }

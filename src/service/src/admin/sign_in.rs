@@ -165,7 +165,7 @@ impl SignInDesk {
         }
         self.guesses.forget(&guesser);
         Ok(SignedIn {
-            token: Zeroizing::new(URL_SAFE_NO_PAD.encode(&*token)),
+            token: Zeroizing::new(URL_SAFE_NO_PAD.encode(token.as_slice())),
             operator: operator.name,
             roles: operator.roles,
             must_change_password: record.must_change,
