@@ -351,7 +351,7 @@ fn send_bulk(node: SocketAddr, signer: &Signer, signature: &str) -> TcpStream {
 fn a_bulk_request_of_nobody_is_refused_by_its_head_and_all_unproved_ones_share_one_bound() {
     let cluster = Options::default()
         .nodes(1)
-        .env("KEYMOOT__HTTP__UNPROVED_BULK_BYTES_MAX", &(32 * 1024 * 1024).to_string())
+        .env("KEYMOOT__HTTP__UNPROVED_BODY_BYTES_MAX", &(32 * 1024 * 1024).to_string())
         .start()
         .unwrap();
     let (signer, node) = (cluster.signer(), cluster.addresses()[0]);

@@ -9,6 +9,7 @@
 mod actor;
 mod allow_list;
 mod authenticator;
+mod back_off;
 mod client_certificate;
 mod denied;
 mod grant;
@@ -19,8 +20,9 @@ mod request;
 mod unproved;
 
 pub use actor::{AuthActor, AuthError, AuthHandle};
-pub use allow_list::{FORWARDED_HOPS_MAX, allowed, client_address};
+pub use allow_list::{FORWARDED_HOPS_MAX, allowed, client_address, client_network};
 pub use authenticator::{Authenticator, Verified};
+pub use back_off::{Attempt, BackOff, BackOffSettings, MustWait};
 pub use client_certificate::ClientCertificate;
 pub use denied::{Denied, SignatureFault};
 pub use grant::Grant;

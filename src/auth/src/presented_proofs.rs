@@ -5,6 +5,7 @@
 
 use std::hint::black_box;
 
+use super::back_off::password_digest;
 use super::{ClientCertificate, Nonce, SigningKey};
 use keymoot_model::{AccountId, Scheme};
 use keymoot_protocol::widevine::WidevineSignature;
@@ -58,6 +59,17 @@ impl PresentedProofs {
         let is_overheard = !confidential && authorization.is_some();
         let authorization = authorization.filter(|_| confidential);
         Ok(Self { certificate, message, authorization, is_overheard })
+    }
+
+    /// The digest of the password that was sent, if one was.
+    pub(super) fn password_digest(&self, salt: &[u8; 32]) -> Option<[u8; 32]> {
+        match &self.authorization {
+            Some(Authorization::Basic(answer)) => {
+                let credential = answer.name.credential.as_deref().unwrap_or_default();
+                Some(password_digest(salt, credential, answer.expose()))
+            }
+            _ => None,
+        }
     }
 
     /// Whether the request answers a Digest challenge that is too old.

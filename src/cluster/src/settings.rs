@@ -120,6 +120,10 @@ pub struct ClusterSection {
     pub request_deadline_ms: u64,
     /// How long connecting to a peer may take; 0 means the profile's value.
     pub connect_timeout_ms: u64,
+    /// The most connections to the peer port that have proved nothing yet.
+    pub unproved_connections_max: usize,
+    /// The most of them from one address.
+    pub unproved_connections_per_address_max: usize,
 }
 
 impl Default for ClusterSection {
@@ -140,6 +144,8 @@ impl Default for ClusterSection {
             election_timeout_max_ms: 0,
             request_deadline_ms: 10_000,
             connect_timeout_ms: 0,
+            unproved_connections_max: 64,
+            unproved_connections_per_address_max: 16,
         }
     }
 }

@@ -41,6 +41,7 @@ use crate::raft::snapshot_schedule::SnapshotSchedule;
 use crate::raft::state_machine::{StateMachine, read_mark};
 use crate::raft::state_view::StateView;
 use crate::server;
+use crate::server::unproved::UnprovedLimits;
 use crate::vote_ledger::VoteLedger;
 use crate::wire::raft_codec;
 use crate::write::batcher::BatchLimits;
@@ -285,7 +286,11 @@ async fn open(
         runtime: Handle::current(),
     };
     let (node, tasks) = Node::assemble(parts).map_err(|error| StartError::Check(error.to_string()))?;
-    tokio::spawn(server::listen(listener, tls, node.server.clone()));
+    let limits = UnprovedLimits {
+        connections_max: config.cluster.unproved_connections_max,
+        per_address_max: config.cluster.unproved_connections_per_address_max,
+    };
+    tokio::spawn(server::listen(listener, tls, limits, node.server.clone()));
     tokio::spawn(renewal.run());
     tokio::spawn(tasks.monitor.run());
     tokio::spawn(tasks.reconciler.run());

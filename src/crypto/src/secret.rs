@@ -21,6 +21,12 @@ impl SecretBytes {
         &self.0
     }
 
+    /// Whether these are the bytes, compared in constant time.
+    pub fn same_as(&self, bytes: &[u8]) -> bool {
+        use subtle::ConstantTimeEq as _;
+        self.0.as_slice().ct_eq(bytes).into()
+    }
+
     /// The number of bytes.
     pub fn len(&self) -> usize {
         self.0.len()
@@ -47,6 +53,12 @@ impl Drop for SecretBytes {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_the_very_bytes_are_the_same() {
+        let secret = SecretBytes::new(b"hunter2".to_vec());
+        assert!(secret.same_as(b"hunter2") && !secret.same_as(b"hunter3") && !secret.same_as(b"hunter"));
+    }
 
     #[test]
     fn debug_shows_neither_the_bytes_nor_their_number() {

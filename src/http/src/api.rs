@@ -3,16 +3,18 @@
 use std::sync::{Arc, OnceLock};
 
 use ipnet::IpNet;
-use tokio::sync::Semaphore;
 
+use keymoot_auth::BackOff;
 use keymoot_protocol::{ServerKeys, SignatureWindow};
 use keymoot_service::DrmHandle;
-use keymoot_service::{Accounts, Keys, Licenses, Nonces, Policies, QuorumContact, Readiness};
+use keymoot_service::{AccountLimits, Accounts, Keys, Licenses, Nonces, Policies, QuorumContact, Readiness};
 use keymoot_telemetry::Metrics;
 
+use crate::front::observe::MetricsToken;
 use crate::listener::connection::ClientTimeouts;
 use crate::listener::drain::Drain;
-use crate::listener::settings::WebOrigin;
+use crate::listener::settings::{MetricsAccess, WebOrigin};
+use crate::request::incoming_body::BodyRoom;
 
 /// What the handlers use. Cheap to clone.
 #[derive(Clone)]
@@ -25,6 +27,10 @@ pub struct Api {
     pub accounts: Arc<Accounts>,
     /// Whether this node knows what may be granted.
     pub contact: Arc<QuorumContact>,
+    /// Who showed wrong credentials.
+    pub back_off: Arc<BackOff>,
+    /// What accounts may.
+    pub limits: Arc<AccountLimits>,
     /// Nonces of signed requests.
     pub nonces: Arc<Nonces>,
     /// What this server proves itself with, once the cluster has it.
@@ -38,8 +44,11 @@ pub struct Api {
     pub body_bytes_max: usize,
     /// The longest body of a bulk request read.
     pub bulk_body_bytes_max: usize,
-    /// Bytes of bulk requests that may be held before they are authenticated.
-    pub unproved_bulk_bytes: Arc<Semaphore>,
+    /// What bodies may take that are held before they are authenticated.
+    pub unproved_bodies: BodyRoom,
+    /// Who may read the metrics.
+    pub metrics_access: MetricsAccess,
+    pub metrics_token: Option<MetricsToken>,
     /// How long clients are waited for.
     pub timeouts: ClientTimeouts,
     /// Proxies whose word on the caller's address is taken.

@@ -16,6 +16,10 @@ use crate::log_limit::RaftLineLimit;
 /// tokens, signatures. It is never logged.
 const WIRE_DUMPS: &str = "ureq_proto::util";
 
+/// Where actix-http says, as an error, whatever a client's stream breaks off at: each stranger's garbage would be one.
+/// What our own answers break off at, they say themselves.
+const BROKEN_STREAMS: &str = "actix_http::h1";
+
 /// Why there is no log.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LoggingError {
@@ -53,7 +57,7 @@ pub(crate) fn start_logging(log: &Log) -> Result<(), LoggingError> {
 fn targets(log: &Log) -> Result<Targets, LoggingError> {
     let targets = log.targets();
     let targets = targets.map_err(|source| LoggingError::Level { level: log.level.clone(), source })?;
-    Ok(targets.with_target(WIRE_DUMPS, LevelFilter::DEBUG))
+    Ok(targets.with_target(WIRE_DUMPS, LevelFilter::DEBUG).with_target(BROKEN_STREAMS, LevelFilter::OFF))
 }
 
 #[cfg(test)]
@@ -66,6 +70,13 @@ mod tests {
     fn a_level_that_cannot_be_read_is_refused() {
         let log = Log { level: "loud=very".to_owned(), ..Log::default() };
         assert!(matches!(start_logging(&log), Err(LoggingError::Level { .. })));
+    }
+
+    #[test]
+    fn no_clients_garbage_is_an_error_of_ours() {
+        let targets = targets(&Log { level: "trace,actix_http=trace".to_owned(), ..Log::default() }).unwrap();
+        assert!(!targets.would_enable("actix_http::h1::dispatcher", &Level::ERROR));
+        assert!(targets.would_enable("actix_http::service", &Level::ERROR));
     }
 
     #[test]

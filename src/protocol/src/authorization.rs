@@ -33,6 +33,11 @@ impl BasicAnswer {
     pub fn verify(&self, secret: &[u8]) -> bool {
         Sha256::digest(&*self.password).ct_eq(&Sha256::digest(secret)).into()
     }
+
+    /// The password. Do not copy it into anything that is not zeroized.
+    pub fn expose(&self) -> &[u8] {
+        &self.password
+    }
 }
 
 /// The answer to a Digest challenge.

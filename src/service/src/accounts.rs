@@ -4,12 +4,15 @@
 //! state has changed since, and no credential of theirs has ended; a change of any account outdates them all, which is
 //! cheap because changes are rare and opening takes microseconds.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use ipnet::IpNet;
 use quick_cache::sync::Cache;
 use zeroize::Zeroizing;
 
-use keymoot_auth::{AccountDirectory, OpenAccount, SigningKey, Unreadable};
+use keymoot_auth::{AccountDirectory, OpenAccount, SigningKey, Unreadable, allowed};
 use keymoot_cluster::{Cluster, ClusterError, UseRegistry};
 use keymoot_crypto::{CredentialPlace, Keyring, SecretBytes, UnwrapError};
 use keymoot_model::{Account, AccountId, AccountStatus, Consistency, Credential};
@@ -28,6 +31,13 @@ pub struct Accounts<R = Cluster> {
     keyring: Arc<Keyring>,
     uses: UseRegistry,
     open: Cache<AccountId, Kept>,
+    listed: Mutex<Option<Listed>>,
+}
+
+/// The networks of all accounts' allow-lists, and the state's account changes as of which they were gathered.
+struct Listed {
+    as_of: u64,
+    networks: Arc<[IpNet]>,
 }
 
 /// An opened account, for as long as nothing has changed.
@@ -43,7 +53,7 @@ struct Kept {
 impl<R: ReplicatedState> Accounts<R> {
     /// Over this cluster, with this keyring.
     pub fn new(cluster: R, keyring: Arc<Keyring>, uses: UseRegistry) -> Self {
-        Self { cluster, keyring, uses, open: Cache::new(OPEN_ACCOUNTS_MAX) }
+        Self { cluster, keyring, uses, open: Cache::new(OPEN_ACCOUNTS_MAX), listed: Mutex::default() }
     }
 
     /// Whether the account's reads are answered from this node's own state, as far as that is known here.
@@ -59,6 +69,28 @@ impl<R: ReplicatedState> Accounts<R> {
     /// When the cluster does not answer.
     pub async fn refresh(&self) -> Result<(), ClusterError> {
         self.cluster.read_barrier().await
+    }
+
+    /// Whether the address is on any account's allow-list: then it may open an encryption scope.
+    ///
+    /// # Errors
+    /// When the accounts cannot be read.
+    pub fn is_listed(&self, address: IpAddr) -> Result<bool, Unreadable> {
+        Ok(allowed(address, &self.listed()?))
+    }
+
+    fn listed(&self) -> Result<Arc<[IpNet]>, Unreadable> {
+        // Read before the accounts are: what is gathered may then be newer than it says, never older.
+        let as_of = self.cluster.account_changes();
+        let mut listed = self.listed.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = listed.as_ref().filter(|known| known.as_of == as_of) {
+            return Ok(known.networks.clone());
+        }
+        let accounts = state::accounts(self.cluster.state()).map_err(|error| unreadable(&error))?;
+        let networks: BTreeSet<IpNet> = accounts.into_iter().flat_map(|account| account.allow_list).collect();
+        let networks: Arc<[IpNet]> = networks.into_iter().collect();
+        *listed = Some(Listed { as_of, networks: networks.clone() });
+        Ok(networks)
     }
 
     fn open_credential(

@@ -1,5 +1,6 @@
 //! Why a use case did not do what was asked.
 
+use super::account_limits::OverLimit;
 use keymoot_cluster::ClusterError;
 use keymoot_crypto::UnwrapError;
 
@@ -30,6 +31,9 @@ pub enum ServiceError {
     /// The account has no policy of this name.
     #[error("there is no policy {name}; names are exact, capitals included")]
     UnknownPolicy { name: keymoot_model::PolicyName },
+    /// The account has had as many new keys as it may.
+    #[error(transparent)]
+    OverLimit(#[from] OverLimit),
     /// Other writers of the same track kept coming first.
     #[error("the key changed {attempts} times while this request tried to change it")]
     Contended {

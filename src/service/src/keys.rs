@@ -9,6 +9,7 @@ use keymoot_model::{Consistency, KeyRecord, Kid, TrackName};
 use keymoot_state as state;
 use keymoot_state::{Command, DELETED_VERSIONS_MAX, Response};
 
+use super::account_limits::AccountLimits;
 use super::error::ServiceError;
 use super::ingest::Turns;
 use super::kid_key::KidKeys;
@@ -31,12 +32,18 @@ pub struct Keys<R = Cluster> {
     pub(super) keyring: Arc<Keyring>,
     pub(super) kid_keys: Arc<KidKeys>,
     pub(super) turns: Arc<Turns>,
+    pub(super) limits: Option<Arc<AccountLimits>>,
 }
 
 impl<R: ReplicatedState> Keys<R> {
     /// Over this cluster, with this keyring.
     pub fn new(cluster: R, keyring: Arc<Keyring>) -> Self {
-        Self { cluster, keyring, kid_keys: Arc::default(), turns: Arc::default() }
+        Self { cluster, keyring, kid_keys: Arc::default(), turns: Arc::default(), limits: None }
+    }
+
+    /// The same with these limits on new keys.
+    pub fn with_limits(self, limits: Arc<AccountLimits>) -> Self {
+        Self { limits: Some(limits), ..self }
     }
 
     /// The track's current key, if it has one. A content alone stands for its default track.

@@ -4,6 +4,7 @@
 //! sees them. A use case takes a [`keymoot_auth::Grant`], which only authentication can build.
 
 mod account_entry;
+mod account_limits;
 mod accounts;
 mod accounts_file;
 pub mod admin;
@@ -39,6 +40,7 @@ mod track;
 pub use account_entry::{
     AccountEntry, AccountsFile, AccountsFileError, CredentialEnd, CredentialEntry, SigningKey, load_accounts,
 };
+pub use account_limits::{AccountLimitSettings, AccountLimits, AccountNumber, OverLimit};
 pub use accounts::Accounts;
 pub use accounts_file::MakeAccountError;
 pub use api_certificate::{ApiCertificateError, ApiCertificateFiles};

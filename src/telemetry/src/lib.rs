@@ -8,11 +8,15 @@
 mod causes;
 mod declare;
 mod lasting;
+mod line_rate;
 mod lines;
 mod metrics;
 mod process;
+mod visible;
 
 pub use causes::with_causes;
 pub use lasting::LastingConditions;
+pub use line_rate::LineRate;
 pub use lines::{WritesGrants, audit_line_writer, write_grants};
 pub use metrics::{Metrics, MetricsError, RaftRole};
+pub use visible::quoted;

@@ -5,17 +5,22 @@
 //! calls: then one write holds the grants of all who were waiting together. So no key leaves before its
 //! line is written, and no other line is written before those that were said before it.
 
-use std::io::{self, Write, stderr};
+use std::io::{self, IsTerminal as _, Write, stderr};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{LazyLock, Mutex, PoisonError};
 
 use tracing::Metadata;
 use tracing_subscriber::fmt::MakeWriter;
+
+use super::visible::visible_line;
 
 /// The name of the events that may wait. The room of grants gives it to them.
 const GRANT: &str = "grant";
 /// More than so many bytes wait for nobody.
 const WAITING_BYTES_MAX: usize = 64 * 1024;
+
+/// Whether lines are for a terminal, with colours.
+static HAS_COLOURS: LazyLock<bool> = LazyLock::new(|| stderr().is_terminal());
 
 /// The lines of this process.
 static LINES: Lines<StandardError> = Lines::new(StandardError);
@@ -109,10 +114,11 @@ where
 {
     /// A line comes whole: the subscriber formats it before it writes it.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let visible = visible_line(line, *HAS_COLOURS);
         if self.may_wait {
-            self.lines.keep(line);
+            self.lines.keep(&visible);
         } else {
-            self.lines.write(line);
+            self.lines.write(&visible);
         }
         Ok(line.len())
     }

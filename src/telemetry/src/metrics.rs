@@ -40,17 +40,31 @@ impl RaftRole {
     }
 }
 
+/// Why requests were refused.
+const REFUSALS: &str = "keymoot_auth_refusals_total";
+
 metrics! {
     build_info: gauges("Always 1; the label says what runs.", by "version");
     pub http_requests_total: counters("Requests answered.", by "route", "method", "status");
     /// From the last byte of the head.
     pub http_request_seconds: histograms("Time from a request's head to its answer.", by "route");
     pub http_requests_in_flight: gauge("Requests being answered now.");
-    /// `head`, `body`, `write`, or `crowded` where a worker had no room left.
+    pub http_connections: gauges("Connections of clients that are open now.", by "listener");
+    pub http_unproved_body_bytes: gauge("Bytes of bodies that are held before they are authenticated.");
+    pub http_bodies_refused_total: counter(
+        "Requests refused because the room for bodies of requests that are not authenticated was taken."
+    );
+    /// `head`, `body`, `write`, `crowded` where a worker had no room left, or `address` where one address has as
+    /// many connections as it may.
     pub http_slow_clients_total: counters(
         "Connections closed and requests refused because their client was too slow.", by "reason"
     );
     pub auth_refusals_total: counters("Requests refused by authentication.", by "reason");
+    pub auth_delays_total: counter(
+        "Requests whose credentials were not looked at because too many wrong ones came from their address."
+    );
+    /// `requests` or `new_keys`.
+    pub account_limit_refusals_total: counters("Requests refused because their account was over a limit.", by "limit");
     pub widevine_answers_total: counters("Answers of the Widevine common encryption API.", by "status");
     pub licenses_total: counters("License requests that were admitted.", by "system", "outcome");
     pub lease_decisions_total: counters(
@@ -95,6 +109,11 @@ metrics! {
     /// `join`, `administration`, `change` of the members, or a forwarded `proposal`.
     pub peer_refusals_total: counters(
         "What was refused on the peer port for want of a proof of the master key or of a right.", by "what"
+    );
+    pub peer_unproved_connections: gauge("Connections to the peer port that have proved nothing yet.");
+    /// `silent`, `address` where one address has as many as it may, or `crowded` where there was no room left.
+    pub peer_unproved_closed_total: counters(
+        "Connections to the peer port that were closed before they proved anything.", by "reason"
     );
     pub rewrapped_secrets_total: counter("Secrets that were put under another master key.");
     /// In seconds since 1970 UTC.
@@ -161,7 +180,33 @@ impl Metrics {
     /// # Errors
     /// [`MetricsError`] when a metric cannot be written.
     pub fn encode(&self) -> Result<String, MetricsError> {
-        let families = [self.registry.gather(), self.process.gather()].concat();
+        self.encoded(|_| true)
+    }
+
+    /// The same without what tells strangers of accounts: why requests were refused is one number.
+    ///
+    /// # Errors
+    /// [`MetricsError`] when a metric cannot be written.
+    pub fn encode_for_strangers(&self) -> Result<String, MetricsError> {
+        let mut text = self.encoded(|name| name != REFUSALS)?;
+        let total: f64 = self
+            .registry
+            .gather()
+            .iter()
+            .filter(|family| family.name() == REFUSALS)
+            .flat_map(|family| family.get_metric())
+            .map(|metric| metric.get_counter().get_value())
+            .sum();
+        text.push_str(&format!(
+            "# HELP {REFUSALS} Requests refused by authentication.\n# TYPE {REFUSALS} counter\n\
+             {REFUSALS}{{reason=\"any\"}} {total}\n"
+        ));
+        Ok(text)
+    }
+
+    fn encoded(&self, shown: impl Fn(&str) -> bool) -> Result<String, MetricsError> {
+        let mut families = [self.registry.gather(), self.process.gather()].concat();
+        families.retain(|family| shown(family.name()));
         Ok(TextEncoder::new().encode_to_string(&families)?)
     }
 }

@@ -1,6 +1,9 @@
 //! The peer port for nodes without a valid certificate: they may ask to join, or a member for the next certificate.
 //! Requests are small, few at a time, and rate-limited.
 //!
+//! Whoever proves no master key takes no place from who does: until a request with a valid proof comes, a
+//! connection is one of those that anybody can open ([`UnprovedPeer`]), and only what is proved passes the gate.
+//!
 //! The member sends the first message: a challenge, and a proof that it holds the cluster's master
 //! key. A request without a valid proof is refused before its token is checked.
 
@@ -8,21 +11,22 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
 use keymoot_codec as codec;
 use keymoot_codec::Kind;
 use keymoot_crypto::{Challenge, ProofPurpose, ProofRefusal, ProofScope};
 use keymoot_crypto::{PeerChannel, PeerVersion};
+use keymoot_model::NodeId;
 
-use crate::error::ClusterError;
 use crate::members::join_client::ANSWER_TIMEOUT;
 use crate::peer::proof;
 use crate::peer::rate_limit::RateLimit;
-use crate::server::PeerServer;
+use crate::server::unproved::UnprovedPeer;
+use crate::server::{GREETING_TIMEOUT, PeerServer};
 use crate::wire::frame::{self, Frame};
-use crate::wire::join::{JoinReply, ProvenJoin, ProvenRenewal, RenewalReply};
+use crate::wire::join::{JoinReply, JoinRequest, ProvenJoin, ProvenRenewal, RenewalReply};
 
 /// The largest request: a certificate request, an address, a token, a proof.
 const BODY_BYTES_MAX: usize = 16 * 1024;
@@ -34,13 +38,15 @@ const LIFETIME: Duration = Duration::from_secs(30);
 const PATIENCE: Duration = Duration::from_secs(10);
 const _: () = assert!(REQUESTS_MAX as u64 * PATIENCE.as_secs() < LIFETIME.as_secs());
 const _: () = assert!(PATIENCE.as_secs() < ANSWER_TIMEOUT.as_secs());
-/// The most connections at the same time.
+/// The most proved requests at the same time.
 const AT_ONCE_MAX: usize = 4;
-/// The most connections in [`WINDOW`].
+/// The most proved requests in [`WINDOW`].
 const IN_WINDOW_MAX: usize = 20;
 const WINDOW: Duration = Duration::from_secs(10);
+/// The answer to one request too many.
+const BUSY: &str = "too many nodes ask at once; try again in a minute";
 
-/// Limits the connections of nodes that ask to join.
+/// Limits the requests of nodes that ask to join, or for a certificate, and have proved a master key.
 #[derive(Debug)]
 pub(crate) struct JoinGate {
     at_once: Semaphore,
@@ -50,6 +56,13 @@ pub(crate) struct JoinGate {
 impl Default for JoinGate {
     fn default() -> Self {
         Self { at_once: Semaphore::new(AT_ONCE_MAX), recent: RateLimit::new(IN_WINDOW_MAX, WINDOW) }
+    }
+}
+
+impl JoinGate {
+    /// A place, if there is one.
+    fn enter(&self) -> Option<SemaphorePermit<'_>> {
+        self.at_once.try_acquire().ok().filter(|_| self.recent.try_acquire(Instant::now()))
     }
 }
 
@@ -67,15 +80,11 @@ pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     mut stream: S,
     door: Door,
     channel: PeerChannel,
-    from: SocketAddr,
+    (from, unproved): (SocketAddr, UnprovedPeer),
     gate: &JoinGate,
     server: &PeerServer,
 ) -> std::io::Result<()> {
-    let busy = || std::io::Error::other("too many nodes want to join at once");
-    let _permit = gate.at_once.try_acquire().map_err(|_| busy())?;
-    if !gate.recent.try_acquire(Instant::now()) {
-        return Err(busy());
-    }
+    let mut unproved = Some(unproved);
     let exchange = async {
         let challenge = match channel.version {
             PeerVersion::First => None,
@@ -84,15 +93,35 @@ pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
             ),
         };
         for _ in 0..REQUESTS_MAX {
-            let Some(frame) = frame::read_up_to(&mut stream, BODY_BYTES_MAX).await? else { return Ok(()) };
+            let request = frame::read_up_to(&mut stream, BODY_BYTES_MAX);
+            let request = match &mut unproved {
+                Some(unproved) => unproved.during(GREETING_TIMEOUT, request).await?,
+                None => request.await?,
+            };
+            let Some(frame) = request else { return Ok(()) };
             let body = match (&challenge, door) {
                 (None, _) => codec::encode(Kind::Frame, &refused(server, from, ProofRefusal::Unable)),
                 (Some(challenge), Door::Joining) => {
-                    let reply = answer(server, &channel, challenge, from, &frame.body).await;
+                    let reply = match proved_join(server, &channel, challenge, from, &frame.body) {
+                        Ok(request) => {
+                            unproved = None;
+                            admit(server, gate, request).await
+                        }
+                        Err(reply) => reply,
+                    };
                     codec::encode(Kind::Frame, &reply)
                 }
                 (Some(challenge), Door::Renewal) => {
-                    let reply = renew(server, &channel, challenge, from, &frame.body).await;
+                    let reply = match proved_renewal(server, &channel, challenge, &frame.body) {
+                        Ok((id, certificate_request)) => {
+                            unproved = None;
+                            renew(server, gate, id, &certificate_request).await
+                        }
+                        Err(reply) => reply,
+                    };
+                    if let RenewalReply::Refused(reason) = &reply {
+                        server.refusal_log.note("renewal", from, reason);
+                    }
                     codec::encode(Kind::Frame, &reply)
                 }
             };
@@ -105,52 +134,53 @@ pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     tokio::time::timeout(LIFETIME, exchange).await?
 }
 
-async fn answer(
+/// The request, if it comes with a valid proof of a master key.
+fn proved_join(
     server: &PeerServer,
     channel: &PeerChannel,
     challenge: &Challenge,
     from: SocketAddr,
     body: &[u8],
-) -> JoinReply {
-    let ProvenJoin { request, proof } = match codec::decode(Kind::Frame, body) {
-        Ok(join) => join,
-        Err(error) => return JoinReply::Refused(error.to_string()),
-    };
+) -> Result<JoinRequest, JoinReply> {
+    let ProvenJoin { request, proof }: ProvenJoin =
+        codec::decode(Kind::Frame, body).map_err(|error| JoinReply::Refused(error.to_string()))?;
     let certificate_request = request.certificate_request.as_deref().unwrap_or_default();
     let purpose = ProofPurpose::Join(certificate_request);
     let scope = ProofScope { cluster: &server.local.cluster, channel, challenge, purpose };
-    match server.local.keyring.verify_proof(&scope, &proof) {
-        Ok(()) => server.services.joins.join(request, None, Instant::now() + PATIENCE).await,
-        Err(refusal) => refused(server, from, refusal),
-    }
+    let verdict = server.local.keyring.verify_proof(&scope, &proof);
+    verdict.map_err(|refusal| refused(server, from, refusal))?;
+    Ok(request)
 }
 
-async fn renew(
+/// Lets a proved request in, if not too many come.
+async fn admit(server: &PeerServer, gate: &JoinGate, request: JoinRequest) -> JoinReply {
+    let Some(_permit) = gate.enter() else { return JoinReply::Refused(BUSY.to_owned()) };
+    server.services.joins.join(request, None, Instant::now() + PATIENCE).await
+}
+
+/// The node and its certificate request, if they come with a valid proof of a master key.
+fn proved_renewal(
     server: &PeerServer,
     channel: &PeerChannel,
     challenge: &Challenge,
-    from: SocketAddr,
     body: &[u8],
-) -> RenewalReply {
-    let ProvenRenewal { id, certificate_request, proof } = match codec::decode(Kind::Frame, body) {
-        Ok(renewal) => renewal,
-        Err(error) => return RenewalReply::Refused(error.to_string()),
-    };
+) -> Result<(NodeId, Vec<u8>), RenewalReply> {
+    let ProvenRenewal { id, certificate_request, proof } =
+        codec::decode(Kind::Frame, body).map_err(|error| RenewalReply::Refused(error.to_string()))?;
     let purpose = ProofPurpose::Renew(&certificate_request);
     let scope = ProofScope { cluster: &server.local.cluster, channel, challenge, purpose };
-    let renewed = match server.local.keyring.verify_proof(&scope, &proof) {
-        Ok(()) => {
-            let deadline = Instant::now() + PATIENCE;
-            server.services.joins.renew(id, &certificate_request, deadline).await
-        }
-        Err(refusal) => Err(ClusterError::Refused(proof::proof_required(refusal))),
-    };
-    match renewed {
+    let verdict = server.local.keyring.verify_proof(&scope, &proof);
+    verdict
+        .map_err(|refusal| RenewalReply::Refused(format!("node {id}: {}", proof::proof_required(refusal))))?;
+    Ok((id, certificate_request))
+}
+
+/// Signs a node's next certificate, if not too many come.
+async fn renew(server: &PeerServer, gate: &JoinGate, id: NodeId, request: &[u8]) -> RenewalReply {
+    let Some(_permit) = gate.enter() else { return RenewalReply::Refused(BUSY.to_owned()) };
+    match server.services.joins.renew(id, request, Instant::now() + PATIENCE).await {
         Ok(certificate_pem) => RenewalReply::Renewed { certificate_pem },
-        Err(error) => {
-            server.refusal_log.note("renewal", from, &format!("node {id}: {error}"));
-            RenewalReply::Refused(error.to_string())
-        }
+        Err(error) => RenewalReply::Refused(format!("node {id}: {error}")),
     }
 }
 

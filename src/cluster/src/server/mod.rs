@@ -9,6 +9,7 @@ mod appends;
 pub(crate) mod endpoint;
 pub(crate) mod join;
 mod session;
+pub(crate) mod unproved;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -51,6 +52,7 @@ use crate::wire::message::{Hello, PROTOCOL, Reply};
 use crate::write::forwarder::ProposalForwarder;
 
 use session::Session;
+use unproved::{UnprovedLimits, UnprovedPeer, UnprovedPeers};
 
 /// The time limit for TLS and greeting.
 const GREETING_TIMEOUT: Duration = Duration::from_secs(5);
@@ -93,8 +95,14 @@ impl PeerServer {
 }
 
 /// Accepts peers until the listener fails or the task is aborted.
-pub(crate) async fn listen(listener: TcpListener, tls: PeerTls, server: Arc<PeerServer>) {
+pub(crate) async fn listen(
+    listener: TcpListener,
+    tls: PeerTls,
+    limits: UnprovedLimits,
+    server: Arc<PeerServer>,
+) {
     let gate = Arc::new(JoinGate::default());
+    let unproved = Arc::new(UnprovedPeers::new(limits, server.endpoint.metrics.clone()));
     let unaccepted = LastingConditions::<()>::new();
     loop {
         match listener.accept().await {
@@ -102,10 +110,12 @@ pub(crate) async fn listen(listener: TcpListener, tls: PeerTls, server: Arc<Peer
                 // The certificate of the time: it is renewed while the node runs.
                 let acceptor = TlsAcceptor::from(tls.server_config());
                 let (gate, server) = (gate.clone(), server.clone());
+                let unproved = unproved.enter(address.ip());
                 tokio::spawn(async move {
                     // Boxed, because the future of a connection is nested too deeply for the
                     // compiler.
-                    if let Err(error) = Box::pin(connection(stream, address, acceptor, &gate, server)).await {
+                    let served = connection(stream, (address, unproved), acceptor, &gate, server);
+                    if let Err(error) = Box::pin(served).await {
                         tracing::debug!(peer = %address, %error, "a peer connection ended");
                     }
                 });
@@ -123,7 +133,7 @@ pub(crate) async fn listen(listener: TcpListener, tls: PeerTls, server: Arc<Peer
 
 async fn connection(
     stream: TcpStream,
-    from: SocketAddr,
+    (from, mut unproved): (SocketAddr, UnprovedPeer),
     acceptor: TlsAcceptor,
     gate: &JoinGate,
     server: Arc<PeerServer>,
@@ -131,16 +141,18 @@ async fn connection(
     stream.set_nodelay(true)?;
     // The peer writes its greeting later than this.
     let recalled = server.fence.recall();
-    let accepted = tokio::time::timeout(GREETING_TIMEOUT, acceptor.accept(stream)).await??;
+    let accepted = unproved.during(GREETING_TIMEOUT, acceptor.accept(stream)).await?;
     let (_, session) = accepted.get_ref();
     let channel = keymoot_tls::peer_channel(session).map_err(invalid)?;
     // A peer without a certificate may ask to join or for its next certificate, and nothing else.
     if session.peer_certificates().is_none() {
         return match session.alpn_protocol() {
             Some(JOIN_ALPN | JOIN_ALPN_2) => {
-                join::serve(accepted, Door::Joining, channel, from, gate, &server).await
+                join::serve(accepted, Door::Joining, channel, (from, unproved), gate, &server).await
             }
-            Some(RENEW_ALPN) => join::serve(accepted, Door::Renewal, channel, from, gate, &server).await,
+            Some(RENEW_ALPN) => {
+                join::serve(accepted, Door::Renewal, channel, (from, unproved), gate, &server).await
+            }
             _ => Err(invalid("a peer shows no certificate")),
         };
     }
@@ -150,6 +162,7 @@ async fn connection(
         server.refusal_log.note("certificate", from, OPERATOR_REFUSED);
         return Err(invalid(OPERATOR_REFUSED));
     };
+    drop(unproved);
     Box::pin(welcome(accepted, node, channel, (from, recalled), server)).await
 }
 

@@ -25,8 +25,10 @@ use keymoot_service::admin::{
     Administration, Call, Method, OperatorGrant, OperatorProof, RefusedOperator, UseCase, session_digest,
 };
 
+use crate::answer::error::ApiError;
 use crate::api::Api;
-use crate::request::incoming_body::read_body;
+use crate::front::observe::METRICS_TYPE;
+use crate::request::incoming_body::read_proved_body;
 
 pub use listener::{AdminListener, listen_for_operators};
 use problem::Problem;
@@ -35,6 +37,8 @@ use problem::Problem;
 const ADMIN: &str = "admin";
 /// Where the document is. Every operator may read it.
 const DOCUMENT: &str = "/openapi.json";
+/// Where the metrics are. Every operator may read them, too.
+const METRICS: &str = "/metrics";
 
 /// What the listener serves.
 pub(crate) struct AdminSite {
@@ -78,6 +82,10 @@ async fn answer(request: &HttpRequest, payload: Payload, site: &AdminSite) -> Re
     }
     if method == Some(Method::Get) && request.path() == DOCUMENT {
         return Ok(HttpResponse::Ok().content_type("application/json").body(document::text()));
+    }
+    if method == Some(Method::Get) && request.path() == METRICS {
+        let text = site.api.metrics.encode().map_err(ApiError::internal)?;
+        return Ok(HttpResponse::Ok().content_type(METRICS_TYPE).body(text));
     }
     Err(Problem::unknown(request.method().as_str(), request.path()))
 }
@@ -170,24 +178,26 @@ async fn parameters(
             .map_err(|error| Problem::invalid(format!("the query cannot be read: {error}")))?;
         return Ok(query.into_inner().into_iter().map(|(name, value)| (name, Value::from(value))).collect());
     }
-    json_body(request, payload, api).await
+    check_json(request)?;
+    parse_json(&read_proved_body(request, payload, api).await?)
 }
 
-async fn json_body<T: DeserializeOwned>(
-    request: &HttpRequest,
-    payload: Payload,
-    api: &Api,
-) -> Result<T, Problem> {
-    // A page that an operator's browser shows may send forms here, but JSON only if it was asked whether it may.
+/// A page that an operator's browser shows may send forms here, but JSON only if it was asked whether it may.
+fn check_json(request: &HttpRequest) -> Result<(), Problem> {
     let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
     let is_json = kind
         .and_then(|kind| kind.split(';').next())
         .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"));
-    if !is_json {
-        return Err(Problem::invalid("send JSON, with the header Content-Type: application/json".to_owned()));
+    match is_json {
+        true => Ok(()),
+        false => {
+            Err(Problem::invalid("send JSON, with the header Content-Type: application/json".to_owned()))
+        }
     }
-    let body = read_body(request, payload, api).await?;
-    serde_json::from_slice(&body)
+}
+
+fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    serde_json::from_slice(body)
         .map_err(|error| Problem::invalid(format!("the body cannot be read: {error}")))
 }
 

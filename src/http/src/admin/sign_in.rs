@@ -9,7 +9,8 @@ use actix_web::{HttpRequest, HttpResponse};
 use keymoot_service::admin::{SignInAttempt, SignInError};
 
 use super::problem::Problem;
-use super::{AdminSite, from, json, json_body};
+use super::{AdminSite, check_json, from, json, parse_json};
+use crate::request::incoming_body::read_body;
 
 /// Where operators sign in.
 pub(super) const PATH: &str = "/v1/session";
@@ -25,7 +26,8 @@ pub(super) async fn answer(
     payload: Payload,
     site: &AdminSite,
 ) -> Result<HttpResponse, Problem> {
-    let attempt: SignInAttempt = json_body(request, payload, &site.api).await?;
+    check_json(request)?;
+    let attempt: SignInAttempt = parse_json(&read_body(request, payload, &site.api).await?)?;
     let at = request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| address.ip());
     match site.administration.sign_in(attempt, at).await {
         Ok(signed_in) => {

@@ -6,6 +6,8 @@
 //! the error types of the other crates see to that.
 
 use std::fmt;
+use std::net::IpAddr;
+use std::time::Duration;
 
 use actix_web::body::BoxBody;
 use actix_web::http::header::{HeaderName, HeaderValue};
@@ -19,6 +21,8 @@ use crate::request::path::PathError;
 use keymoot_auth::{AuthError, Denied, LedgerError};
 use keymoot_protocol::query::QueryError;
 use keymoot_protocol::{CustomDataError, SignatureError};
+use keymoot_service::OverLimit;
+use keymoot_telemetry::{LineRate, quoted};
 
 /// What every unauthorized caller is told. An unknown account, a wrong signature, an address off the
 /// allow-list and a foreign `ca_system` read the same, so that nobody can probe for accounts or for
@@ -40,6 +44,8 @@ pub(crate) enum ErrorKind {
     Conflict,
     /// The request is larger than a request may be.
     TooLarge,
+    /// There were too many such requests, of an account or from an address.
+    TooMany,
     /// Too many requests wait.
     Busy,
     /// No quorum could be reached before the deadline.
@@ -51,8 +57,8 @@ pub(crate) enum ErrorKind {
 impl ErrorKind {
     /// The HTTP status. The specification knows 400, 401, 404 and 500 and its clients know no other,
     /// so a wrong method, a conflict and a large body are 400 ("invalid call"), not 405, 409 and 413.
-    /// A refused address is 401 like a bad signature. The one extension is 503, always with
-    /// `Retry-After`, because only that tells a client that the same request may soon succeed.
+    /// A refused address is 401 like a bad signature. The extensions are 503 and, where limits are set, 429, always with
+    /// `Retry-After`, because only those tell a client that the same request may later succeed.
     pub(crate) fn status(self) -> StatusCode {
         match self {
             Self::Invalid | Self::MethodNotAllowed | Self::Conflict | Self::TooLarge => {
@@ -60,6 +66,7 @@ impl ErrorKind {
             }
             Self::Denied => StatusCode::UNAUTHORIZED,
             Self::NotFound => StatusCode::NOT_FOUND,
+            Self::TooMany => StatusCode::TOO_MANY_REQUESTS,
             Self::Busy | Self::NoQuorum => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -108,6 +115,17 @@ impl ApiError {
         Self { kind, message, reference, refusal: None, headers: Vec::new(), form: Form::Udrm }
     }
 
+    /// A refusal of one request too many, which may be sent again after this time.
+    pub(crate) fn too_many(
+        message: impl Into<String>,
+        reason: impl fmt::Display,
+        retry_after: Duration,
+    ) -> Self {
+        let seconds = retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0);
+        let after = (header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+        Self::with_reason(ErrorKind::TooMany, message, reason).with_headers(vec![after])
+    }
+
     /// A fault of the server. The caller learns only the reference.
     pub(crate) fn internal(reason: impl fmt::Display) -> Self {
         Self::with_reason(ErrorKind::Internal, "internal server error", reason)
@@ -127,6 +145,11 @@ impl ApiError {
     pub(crate) fn with_headers(mut self, headers: Vec<(HeaderName, HeaderValue)>) -> Self {
         self.headers.extend(headers);
         self
+    }
+
+    /// The same in other words, for protocols with words of their own.
+    pub(crate) fn saying(self, message: impl Into<String>) -> Self {
+        Self { message: message.into(), ..self }
     }
 
     /// The same as a SOAP fault. The status stays: packagers give up at any but 200, and monitors and
@@ -203,6 +226,12 @@ impl From<QueryError> for ApiError {
     }
 }
 
+impl From<OverLimit> for ApiError {
+    fn from(error: OverLimit) -> Self {
+        Self::too_many(error.to_string(), error, error.retry_after)
+    }
+}
+
 impl From<SignatureError> for ApiError {
     /// A malformed signature is an "error in signature", 401. Its message may help, because it
     /// depends on the request alone.
@@ -261,11 +290,37 @@ fn draw_reference() -> u64 {
     (rand::random::<u64>() >> 11).max(1)
 }
 
+tokio::task_local! {
+    /// Whose request is being answered.
+    static CALLER: IpAddr;
+}
+
+/// The lines that strangers cause.
+static LINES: LineRate = LineRate::new();
+
+/// Answers a request that came from there: what is logged meanwhile is logged as this client's.
+pub(crate) async fn on_behalf_of<F: Future>(client: IpAddr, answer: F) -> F::Output {
+    CALLER.scope(client, answer).await
+}
+
+/// Logs the reason, as what a stranger may have chosen: bounded, in quotes, and not without end.
 fn log(kind: ErrorKind, reference: u64, reason: &dyn fmt::Display) {
+    let client = CALLER.try_with(|client| *client).ok();
+    let unlogged = match client {
+        // A fault of ours is never left out.
+        Some(client) if kind != ErrorKind::Internal => match LINES.note(client) {
+            Some(unlogged) => unlogged,
+            None => return,
+        },
+        _ => 0,
+    };
+    let client = client.map(tracing::field::display);
+    let reason = quoted(reason);
+    let (reason, unlogged) = (reason.as_str(), (unlogged > 0).then_some(unlogged));
     if kind.status().is_server_error() {
-        tracing::warn!(reference, ?kind, %reason, "request failed");
+        tracing::warn!(reference, ?kind, client, unlogged, reason, "request failed");
     } else {
-        tracing::info!(reference, ?kind, %reason, "request refused");
+        tracing::info!(reference, ?kind, client, unlogged, reason, "request refused");
     }
 }
 

@@ -49,6 +49,7 @@ impl From<ServiceError> for ApiError {
             ServiceError::Conflict(message) => Self::new(ErrorKind::Conflict, message),
             ServiceError::ExportShut { .. } => Self::new(ErrorKind::Denied, error.to_string()),
             ServiceError::UnknownPolicy { .. } => Self::new(ErrorKind::NotFound, error.to_string()),
+            ServiceError::OverLimit(error) => error.into(),
             ServiceError::Contended { .. } => {
                 Self::with_reason(ErrorKind::Busy, "others are changing the same key; try again", error)
             }

@@ -4,18 +4,20 @@
 pub(crate) mod endpoint;
 pub(crate) mod route_table;
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Instant;
 
+use actix_web::http::header::{self, HeaderValue};
 use actix_web::http::{ConnectionType, Method};
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 
-use keymoot_auth::AuthHandle;
+use keymoot_auth::{AuthHandle, client_network};
 use keymoot_drm::EncryptionProvider;
 use keymoot_telemetry::WritesGrants;
 
 use crate::answer::challenges::challenges;
-use crate::answer::error::{ApiError, ErrorKind};
+use crate::answer::error::{ApiError, ErrorKind, on_behalf_of};
 use crate::answer::signed_answer::signed;
 use crate::answer::sliced_body::sliced;
 use crate::api::Api;
@@ -25,9 +27,10 @@ use crate::front::{
     bulk, capabilities, export, hls, license, observe, packager, playready, policy, schedule, udrm, widevine,
 };
 use crate::openapi;
+use crate::request::caller::caller;
 use crate::request::clock::now_s;
 use crate::request::path::RequestPath;
-use crate::request::schemes;
+use crate::request::{host, schemes};
 use endpoint::{Endpoint, LICENSE};
 use route_table::{Callers, RouteMatch, RouteTable};
 
@@ -49,7 +52,8 @@ pub(crate) async fn dispatch(
     let api = &site.api;
     let _answering = api.drain.enter(&request);
     let _writes_grants = WritesGrants;
-    let (route, answer) = route(&request, payload, &site, &auth).await;
+    let client = caller(&request, api).map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), client_network);
+    let (route, answer) = on_behalf_of(client, route(&request, payload, &site, &auth)).await;
     let status = match &answer {
         Ok(response) => response.status(),
         Err(error) => error.kind().status(),
@@ -67,7 +71,15 @@ pub(crate) async fn dispatch(
         Callers::Signing => api.drain.mark(&mut response),
         Callers::Packagers => response.head_mut().set_connection_type(ConnectionType::Close),
     }
+    keep_out_of_caches(&mut response);
     sliced(response)
+}
+
+/// Nothing that may carry a key is kept by whoever stands in between: that is all that does not say otherwise.
+fn keep_out_of_caches(response: &mut HttpResponse) {
+    if !response.headers().contains_key(header::CACHE_CONTROL) {
+        response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
 }
 
 /// Counts a refusal to somebody unauthorized, and tells how they may prove themselves. A player is
@@ -77,6 +89,10 @@ fn challenged(error: ApiError, route: &str, request: &HttpRequest, site: &Site) 
     match error.refusal() {
         Some(reason) => {
             api.metrics.auth_refusals_total.with_label_values(&[reason]).inc();
+            if route == Endpoint::Metrics.name() {
+                return error
+                    .with_headers(vec![(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))]);
+            }
             if route == LICENSE || site.routes.callers == Callers::Packagers {
                 return error;
             }
@@ -99,6 +115,9 @@ async fn route(
     if let Some(packagers) = &site.packagers
         && let Err(refusal) = packagers.must_allow(request)
     {
+        return (unrouted, Err(refusal));
+    }
+    if let Err(refusal) = host::must_be_sound(request) {
         return (unrouted, Err(refusal));
     }
     let path = match RequestPath::parse(request.path()) {
@@ -153,7 +172,7 @@ async fn answer(
         Endpoint::Viewer => openapi::viewer(request.path(), named),
         Endpoint::Healthy => Ok(observe::healthy()),
         Endpoint::Ready => observe::ready(api).await,
-        Endpoint::Metrics => observe::metrics(api),
+        Endpoint::Metrics => observe::metrics(request, api),
         Endpoint::EntryKey => match &site.packagers {
             Some(context) => packager::entry_key(&found.captured, request, context, api, auth).await,
             None => Err(unknown(request.path(), site.routes.callers)),

@@ -98,8 +98,8 @@ pub(crate) async fn bulk(
     let mut incoming = IncomingBody::new(request, payload, api.bulk_body_bytes_max, api);
     let head = read_head(&mut incoming).await?;
     authentication::may_send_more(&head.claim(), query.signature.as_ref(), request, api).await?;
-    let unproved = incoming.read_rest(&api.unproved_bulk_bytes).await.map_err(split_it)?;
-    let body = incoming.into_bytes();
+    incoming.read_rest().await.map_err(split_it)?;
+    let (body, unproved) = incoming.into_parts();
     let payload = SignedPayload::<BulkBody>::read(body.clone())?;
     let claim = (Scope::Encryption, &payload, query.signature);
     let grant = authentication::authenticate(request, body, claim, api, auth).await?;
@@ -308,7 +308,7 @@ fn result<'a>(
     let default = TrackName::default_track();
     let (message, reference, retry) = match (&read.item, outcome) {
         (Err(error), _) | (_, Err(Undone::Failed(error))) => {
-            let retry = matches!(error.kind(), ErrorKind::Busy | ErrorKind::NoQuorum);
+            let retry = matches!(error.kind(), ErrorKind::Busy | ErrorKind::NoQuorum | ErrorKind::TooMany);
             (Some(error.message()), Some(error.reference()), retry)
         }
         (_, Err(Undone::Untried { message, retry })) => (Some(*message), None, *retry),

@@ -21,8 +21,7 @@ use crate::answer::NDJSON;
 use crate::answer::auxiliary::{AuxiliaryData, aux};
 use crate::answer::error::{ApiError, ErrorKind};
 use crate::api::Api;
-use crate::request::authentication;
-use crate::request::incoming_body::read_body;
+use crate::request::authentication::{self, read_listed_body};
 
 /// One version of a key, sealed by HPKE (RFC 9180): base mode, DHKEM(X25519, HKDF-SHA256), HKDF-SHA256,
 /// AES-256-GCM. All other members are bound to it.
@@ -85,7 +84,7 @@ pub(crate) async fn export(
     auth: &AuthHandle,
 ) -> Result<HttpResponse, ApiError> {
     let query = Query::parse(request.query_string())?;
-    let body = read_body(request, payload, api).await?;
+    let body = read_listed_body(request, payload, api).await?;
     let payload = SignedPayload::<ExportRequest>::read(body.clone())?;
     let claim = (Scope::Encryption, &payload, query.signature);
     let grant = authentication::authenticate(request, body, claim, api, auth).await?;

@@ -1,11 +1,18 @@
 //! What a monitor asks of a node: alive, ready, measured.
 
 use std::fmt::Display;
+use std::path::Path;
+use std::sync::Arc;
 
-use actix_web::HttpResponse;
+use actix_web::http::header;
+use actix_web::{HttpRequest, HttpResponse};
+
+use keymoot_crypto::SecretBytes;
+use keymoot_crypto::secret_file::{SecretFileError, read_signing_key};
 
 use crate::answer::error::{ApiError, ErrorKind};
 use crate::api::Api;
+use crate::listener::settings::MetricsAccess;
 
 /// The process answers. Says nothing about the cluster.
 pub(crate) fn healthy() -> HttpResponse {
@@ -26,7 +33,65 @@ fn not_ready(reason: impl Display) -> ApiError {
     ApiError::new(ErrorKind::Busy, format!("not ready: {reason}"))
 }
 
-pub(crate) fn metrics(api: &Api) -> Result<HttpResponse, ApiError> {
-    let text = api.metrics.encode().map_err(ApiError::internal)?;
-    Ok(HttpResponse::Ok().content_type("text/plain; version=0.0.4").body(text))
+/// The content type of metrics.
+pub(crate) const METRICS_TYPE: &str = "text/plain; version=0.0.4";
+/// The shortest token.
+const TOKEN_BYTES_MIN: usize = 16;
+
+/// What opens the metrics.
+#[derive(Clone)]
+pub struct MetricsToken(Arc<SecretBytes>);
+
+/// Why a token cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum MetricsTokenError {
+    /// Its file cannot be read.
+    #[error("the file of http.metrics_token_file cannot be used")]
+    File(#[from] SecretFileError),
+    /// It can be guessed.
+    #[error(
+        "the token in the file of http.metrics_token_file has fewer than {TOKEN_BYTES_MIN} characters; `openssl rand -hex 32` \
+         makes one"
+    )]
+    Short,
+}
+
+impl MetricsToken {
+    /// Reads it from its file.
+    ///
+    /// # Errors
+    /// [`MetricsTokenError`] when it cannot be read or can be guessed.
+    pub fn load(file: &Path) -> Result<Self, MetricsTokenError> {
+        let token = read_signing_key(file)?;
+        if token.expose().len() < TOKEN_BYTES_MIN {
+            return Err(MetricsTokenError::Short);
+        }
+        Ok(Self(Arc::new(token)))
+    }
+
+    fn is_shown(&self, request: &HttpRequest) -> bool {
+        let header = request.headers().get(header::AUTHORIZATION);
+        let shown = header.and_then(|header| header.to_str().ok()?.split_once(' '));
+        shown.is_some_and(|(scheme, token)| {
+            scheme.eq_ignore_ascii_case("bearer") && self.0.same_as(token.trim().as_bytes())
+        })
+    }
+}
+
+/// Answers what is measured, to whoever may read it.
+pub(crate) fn metrics(request: &HttpRequest, api: &Api) -> Result<HttpResponse, ApiError> {
+    let text = match (api.metrics_access, &api.metrics_token) {
+        (MetricsAccess::Open, _) => api.metrics.encode_for_strangers(),
+        (MetricsAccess::Token, Some(token)) if token.is_shown(request) => api.metrics.encode(),
+        (MetricsAccess::Token, _) => {
+            let message = "the metrics are for whoever shows their token, as Authorization: Bearer TOKEN";
+            return Err(ApiError::new(ErrorKind::Denied, message).counted_as("metrics"));
+        }
+        (MetricsAccess::Off, _) => {
+            let message =
+                "the metrics are not served here; operators read them at admin.listen, see http.metrics";
+            return Err(ApiError::new(ErrorKind::NotFound, message));
+        }
+    };
+    Ok(HttpResponse::Ok().content_type(METRICS_TYPE).body(text.map_err(ApiError::internal)?))
 }

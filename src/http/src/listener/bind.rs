@@ -20,12 +20,14 @@ use actix_web::rt::net::TcpStream;
 use actix_web::web::ServiceConfig;
 use actix_web::{App, Error};
 use futures::future::ready;
+use ipnet::IpNet;
+use prometheus::IntGauge;
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpSocket;
 
 use crate::listener::settings::HttpSettings;
-use keymoot_auth::ClientCertificate;
+use keymoot_auth::{ClientCertificate, allowed, client_network};
 use keymoot_telemetry::Metrics;
 use keymoot_tls::TlsError;
 use keymoot_tls::{ApiTls, ApiTlsFiles};
@@ -96,6 +98,9 @@ impl Listener<'_> {
         let worker = Worker {
             timeouts: ClientTimeouts::new(&self.config.http),
             connections_max: self.connections_per_worker_max,
+            per_client_max: self.per_client_max(),
+            exempt: self.config.http.trusted_proxies.as_slice().into(),
+            open: self.metrics.http_connections.with_label_values(&[self.name]),
             is_secure: tls.is_some(),
             address,
             metrics: self.metrics,
@@ -126,6 +131,12 @@ impl Listener<'_> {
         Ok((server.map_err(refused)?.run(), vec![address]))
     }
 
+    /// The most connections of a worker from one address: half of what there are, at most. Workers accept in turn.
+    fn per_client_max(&self) -> usize {
+        let all = self.config.http.connections_per_address_max;
+        all.div_ceil(self.workers.max(1)).min(self.connections_per_worker_max / 2).max(1)
+    }
+
     /// Its TLS, if it has a certificate; it follows its files from now on.
     fn followed_tls(&self) -> Result<Option<ServerConfig>, TlsError> {
         let TlsOf { cert: Some(cert), key: Some(key), client_ca, client_required, for_operators } = self.tls
@@ -147,6 +158,11 @@ impl Listener<'_> {
 struct Worker {
     timeouts: ClientTimeouts,
     connections_max: usize,
+    per_client_max: usize,
+    /// Proxies that bring the connections of many.
+    exempt: Arc<[IpNet]>,
+    /// Counts its open connections.
+    open: IntGauge,
     is_secure: bool,
     address: SocketAddr,
     metrics: Arc<Metrics>,
@@ -155,12 +171,15 @@ struct Worker {
 impl Worker {
     /// Gives each accepted stream its time limits and registers its connection; one for each worker.
     fn acceptor(&self) -> impl Fn(TcpStream) -> TimedStream + Clone + use<> {
-        let (worker, table) = (self.clone(), Rc::new(ConnectionTable::new(self.connections_max)));
+        let table = ConnectionTable::new(self.connections_max, self.per_client_max, self.open.clone());
+        let (worker, table) = (self.clone(), Rc::new(table));
         move |tcp| {
             let slow_clients = worker.metrics.http_slow_clients_total.clone();
             let connection = Connection::new(worker.is_secure, worker.address, worker.timeouts, slow_clients);
             let connection = Rc::new(connection);
-            let registration = table.register(&connection);
+            let address = tcp.peer_addr().ok().map(|peer| peer.ip());
+            let client = address.filter(|address| !allowed(*address, &worker.exempt)).map(client_network);
+            let registration = table.register(&connection, client);
             TimedStream::new(tcp, connection, registration)
         }
     }

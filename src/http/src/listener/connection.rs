@@ -14,11 +14,11 @@ use std::task::Waker;
 use std::time::Duration;
 
 use actix_web::HttpRequest;
-use actix_web::http::header;
 use prometheus::IntCounterVec;
 use tokio::time::Instant;
 
 use crate::listener::settings::Http;
+use crate::request::incoming_body::has_body;
 
 /// How long after a limit was found passed a client is given up. A process that was stopped finds every
 /// limit passed when it goes on, and what its clients sent or took meanwhile has to be noticed first.
@@ -69,6 +69,8 @@ pub(crate) enum Overdue {
     Write,
     /// It had waited longest when there was no room for another.
     Crowded,
+    /// Its client's address has more connections than one address may.
+    Address,
 }
 
 impl Overdue {
@@ -78,6 +80,7 @@ impl Overdue {
             Self::Idle => None,
             Self::Write => Some("write"),
             Self::Crowded => Some("crowded"),
+            Self::Address => Some("address"),
         }
     }
 }
@@ -110,8 +113,8 @@ struct Waits {
     blocked_since: Option<Instant>,
     /// A request came on it before, and was answered.
     has_served: bool,
-    /// It must give way to another.
-    is_cut: bool,
+    /// Why it must give way to another.
+    cut: Option<Overdue>,
 }
 
 impl Waits {
@@ -124,7 +127,7 @@ impl Waits {
             body_since: None,
             blocked_since: None,
             has_served: false,
-            is_cut: false,
+            cut: None,
         }
     }
 
@@ -173,10 +176,7 @@ impl Connection {
 
     /// A request is being answered until the value is dropped.
     pub(crate) fn answer(self: &Rc<Self>, request: &HttpRequest) -> ActiveAnswer {
-        let has_length = |length: &header::HeaderValue| length.as_bytes() != b"0";
-        let headers = request.headers();
-        let has_body = headers.contains_key(header::TRANSFER_ENCODING)
-            || headers.get(header::CONTENT_LENGTH).is_some_and(has_length);
+        let has_body = has_body(request);
         self.change(|waits| {
             // An answer that is streamed is under way once more, with the body read.
             if waits.answering == 0 {
@@ -225,8 +225,10 @@ impl Connection {
     /// When it has to be looked at again, and why it must be closed if that is now.
     pub(super) fn look(&self, now: Instant) -> Result<Instant, Overdue> {
         let waits = self.waits.get();
+        if let Some(why) = waits.cut {
+            return Err(why);
+        }
         let why = match waits.deadline(&self.timeouts) {
-            _ if waits.is_cut => Overdue::Crowded,
             Some((deadline, why)) if deadline <= now => why,
             Some((deadline, _)) => return Ok(deadline),
             // Its turn may come at any time, without the stream being told.
@@ -256,8 +258,8 @@ impl Connection {
     }
 
     /// Closes it, without an answer.
-    pub(super) fn cut(&self) {
-        self.change(|waits| waits.is_cut = true);
+    pub(super) fn cut(&self, why: Overdue) {
+        self.change(|waits| waits.cut = Some(why));
         if let Some(task) = self.task.borrow_mut().take() {
             task.wake();
         }

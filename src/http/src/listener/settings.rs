@@ -1,6 +1,7 @@
 //! What the listeners are set up with: the configuration's sections that this crate reads, each key with
 //! its default.
 
+mod metrics_access;
 mod packager_account;
 mod plain_http;
 mod tls_source;
@@ -15,6 +16,7 @@ use keymoot_model::empty_is_none;
 use keymoot_protocol::CustomData;
 use serde::{Deserialize, Serialize};
 
+pub use metrics_access::{MetricsAccess, OpenMetrics, open_metrics};
 pub use packager_account::{PackagerAccount, PackagerAccountError};
 pub use plain_http::{PlainHttp, plain_http};
 pub use tls_source::{TlsName, TlsNameError, TlsSource};
@@ -24,8 +26,8 @@ pub use web_origin::{WebOrigin, WebOriginError};
 const MAX_BODY_BYTES: usize = 64 * 1024;
 /// The default of `http.max_bulk_body_bytes`.
 const MAX_BULK_BODY_BYTES: usize = 4 * 1024 * 1024;
-/// The default of `http.unproved_bulk_bytes_max`.
-const UNPROVED_BULK_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// The default of `http.unproved_body_bytes_max`.
+const UNPROVED_BODY_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// The default of `http.header_timeout_ms`.
 const HEADER_TIMEOUT_MS: u64 = 5_000;
 /// The default of `http.body_timeout_ms`.
@@ -35,7 +37,7 @@ const BODY_TIMEOUT_MS: u64 = 180_000;
 // length may wait for their authentication.
 const _: () = assert!(CustomData::BYTES_MAX <= MAX_BODY_BYTES);
 const _: () =
-    assert!(MAX_BODY_BYTES <= MAX_BULK_BODY_BYTES && 2 * MAX_BULK_BODY_BYTES <= UNPROVED_BULK_BYTES_MAX);
+    assert!(MAX_BODY_BYTES <= MAX_BULK_BODY_BYTES && 2 * MAX_BULK_BODY_BYTES <= UNPROVED_BODY_BYTES_MAX);
 // What the license servers read of a challenge comes through.
 const _: () = assert!(clear_key::REQUEST_BYTES_MAX <= MAX_BODY_BYTES);
 // The rate of a body counts from `header_timeout_ms` after its head.
@@ -72,16 +74,23 @@ pub struct Http {
     /// The authority of client certificates, PEM; none means that clients show none.
     #[serde(with = "empty_is_none")]
     pub tls_client_ca_file: Option<PathBuf>,
+    /// Who may read the metrics there.
+    pub metrics: MetricsAccess,
+    /// The token of whoever may; a secret file.
+    #[serde(with = "empty_is_none")]
+    pub metrics_token_file: Option<PathBuf>,
     /// The largest request body.
     pub max_body_bytes: usize,
     /// The largest body of a bulk request.
     pub max_bulk_body_bytes: usize,
-    /// Bodies of bulk requests held before they are authenticated, all together.
-    pub unproved_bulk_bytes_max: usize,
+    /// Bodies held before they are authenticated, all together.
+    pub unproved_body_bytes_max: usize,
     /// Proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
     /// The most connections one worker holds open.
     pub connections_per_worker_max: usize,
+    /// The most connections from one address, but those of trusted proxies.
+    pub connections_per_address_max: usize,
     /// How long an idle connection is kept open.
     pub keep_alive_ms: u64,
     /// How long a client may take to send its request line and headers.
@@ -106,11 +115,14 @@ impl Default for Http {
             tls_cert_file: None,
             tls_key_file: None,
             tls_client_ca_file: None,
+            metrics: MetricsAccess::default(),
+            metrics_token_file: None,
             max_body_bytes: MAX_BODY_BYTES,
             max_bulk_body_bytes: MAX_BULK_BODY_BYTES,
-            unproved_bulk_bytes_max: UNPROVED_BULK_BYTES_MAX,
+            unproved_body_bytes_max: UNPROVED_BODY_BYTES_MAX,
             trusted_proxies: Vec::new(),
             connections_per_worker_max: 10_000,
+            connections_per_address_max: 1024,
             keep_alive_ms: 75_000,
             header_timeout_ms: HEADER_TIMEOUT_MS,
             body_timeout_ms: BODY_TIMEOUT_MS,

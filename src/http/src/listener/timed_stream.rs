@@ -67,7 +67,7 @@ impl TimedStream {
         };
         let end = *self.overdue_since.get_or_insert(now) + GRACE;
         match why {
-            Overdue::Crowded => {}
+            Overdue::Crowded | Overdue::Address => {}
             _ if now < end => return Ok(Some(end)),
             Overdue::Idle => return Ok(None),
             Overdue::Head | Overdue::Write => {}

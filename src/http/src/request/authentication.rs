@@ -4,16 +4,16 @@
 use std::sync::Arc;
 
 use actix_web::HttpRequest;
-use actix_web::web::Bytes;
+use actix_web::web::{Bytes, Payload};
 
 use keymoot_auth::{AuthError, AuthHandle, Authenticator, Grant, PresentedProofs, Request};
-use keymoot_cluster::ClusterError;
 use keymoot_model::Scope;
 use keymoot_protocol::{Claim, Claims, HttpSignatureError, Signature, SignedPayload};
 
 use crate::answer::error::{ApiError, ErrorKind};
 use crate::api::Api;
 use crate::request::caller::caller;
+use crate::request::incoming_body::{has_body, read_body};
 use crate::request::proofs;
 
 /// Authenticates a request with this signed payload, which needs a credential of `scope`. `signature` is the
@@ -30,13 +30,28 @@ pub(crate) async fn authenticate<T: Claims>(
     Ok(verify(signed, api, auth).await??)
 }
 
-/// Asks once more when nothing was proved: the account may be younger than what this node has applied.
-/// The outer error tells that the cluster did not answer, the inner one why the caller is refused.
+/// Asks once more when nothing was proved: the account may be younger than what this node has applied. Whoever
+/// shows wrong credentials again and again waits before they are looked at, and an account that asks too often waits
+/// for its turn. The outer error tells that the request was not judged, the inner one why the caller is refused.
 pub(crate) async fn verify(
     request: Request,
     api: &Api,
     auth: &AuthHandle,
-) -> Result<Result<Grant, AuthError>, ClusterError> {
+) -> Result<Result<Grant, AuthError>, ApiError> {
+    let attempt = api.back_off.admit(&request).map_err(|refused| {
+        api.metrics.auth_delays_total.inc();
+        ApiError::too_many("too many wrong credentials came from here; try again later", refused, refused.0)
+    })?;
+    let account = request.account().clone();
+    let outcome = judge(request, api, auth).await?;
+    attempt.note(&outcome);
+    if outcome.is_ok() {
+        api.limits.request(&account).await?;
+    }
+    Ok(outcome)
+}
+
+async fn judge(request: Request, api: &Api, auth: &AuthHandle) -> Result<Result<Grant, AuthError>, ApiError> {
     let request = Arc::new(request);
     // Before the request is judged, so that nothing is granted that was taken away.
     api.contact.confirm(|| api.accounts.reads_locally(request.account())).await?;
@@ -68,6 +83,37 @@ pub(crate) async fn may_send_more(
     }
     api.accounts.refresh().await?;
     Ok(look()?)
+}
+
+/// Reads a body whole that may open the encryption scope. From an address that no account lists nothing could,
+/// so such a body is not read.
+pub(crate) async fn read_listed_body(
+    request: &HttpRequest,
+    payload: Payload,
+    api: &Api,
+) -> Result<Bytes, ApiError> {
+    if has_body(request) {
+        must_be_listed(request, api).await?;
+    }
+    read_body(request, payload, api).await
+}
+
+/// Refuses a caller whose address is on no account's allow-list, as it would be whatever it proves.
+pub(crate) async fn must_be_listed(request: &HttpRequest, api: &Api) -> Result<(), ApiError> {
+    let caller = caller(request, api)?;
+    let is_listed = || api.accounts.is_listed(caller).map_err(AuthError::Unreadable);
+    if is_listed()? {
+        return Ok(());
+    }
+    // The account that lists it may be younger than what this node has applied.
+    api.accounts.refresh().await?;
+    if is_listed()? {
+        return Ok(());
+    }
+    let reason = format!(
+        "the address {caller} is on no account's allow-list, so the body is not read; add its network if it is a scrambler's"
+    );
+    Err(ApiError::unauthorized(reason).counted_as("address"))
 }
 
 /// What the connection and the headers prove.

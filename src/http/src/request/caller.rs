@@ -10,6 +10,7 @@ use keymoot_auth::client_address;
 use crate::answer::error::ApiError;
 use crate::api::Api;
 use crate::listener::connection::Connection;
+use crate::request::host::host;
 use crate::request::proofs;
 
 /// The address at the other end of the connection.
@@ -31,8 +32,7 @@ pub(crate) fn caller(request: &HttpRequest, api: &Api) -> Result<IpAddr, ApiErro
 /// How this server is called by whoever is asking.
 pub(crate) fn own_url(request: &HttpRequest) -> String {
     let scheme = proofs::scheme(request);
-    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
-    match (host, Connection::of(request)) {
+    match (host(request), Connection::of(request)) {
         (Some(host), _) => format!("{scheme}://{host}"),
         (None, Some(connection)) => format!("{scheme}://{}", connection.listener),
         (None, None) => format!("{scheme}://{}", request.app_config().local_addr()),

@@ -15,8 +15,7 @@ use keymoot_protocol::{CustomData, SignedPayload};
 
 use crate::answer::error::{ApiError, ErrorKind};
 use crate::api::Api;
-use crate::request::authentication;
-use crate::request::incoming_body::read_body;
+use crate::request::authentication::{self, read_listed_body};
 
 /// A uDRM request whose proof was accepted.
 pub(crate) struct ProvedRequest {
@@ -34,7 +33,7 @@ pub(crate) async fn receive(
     auth: &AuthHandle,
 ) -> Result<ProvedRequest, ApiError> {
     let query = Query::parse(request.query_string())?;
-    let body = read_body(request, payload, api).await?;
+    let body = read_listed_body(request, payload, api).await?;
     let signed = signed_bytes(request.method(), body.clone(), query.custom_data)?;
     let payload = SignedPayload::<CustomData>::read(signed)?;
     let claim = (Scope::Encryption, &payload, query.signature);

@@ -1,4 +1,5 @@
-//! The body of a request, as it comes: bounded in bytes, in time, and at the slow end in its rate.
+//! The body of a request, as it comes: bounded in bytes, in time, and at the slow end in its rate. All bodies that
+//! nobody has proved yet share one bound.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -7,6 +8,7 @@ use actix_web::HttpRequest;
 use actix_web::http::header;
 use actix_web::web::{Bytes, BytesMut, Payload};
 use futures::StreamExt as _;
+use prometheus::IntGauge;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
@@ -14,11 +16,85 @@ use crate::answer::error::{ApiError, ErrorKind};
 use crate::api::Api;
 use crate::listener::connection::{Connection, GRACE};
 
-/// Reads a body whole, chunked or not.
+/// So much of a body is read whatever else is held: the bounds on connections bound it, too, and most bodies
+/// are shorter, so that a flood of long ones refuses none of them.
+const FREE_BYTES: usize = 8 * 1024;
+
+/// The room for bodies that are held before they are authenticated. Cheap to clone.
+#[derive(Clone)]
+pub struct BodyRoom {
+    free: Arc<Semaphore>,
+    taken: IntGauge,
+}
+
+impl BodyRoom {
+    /// So many bytes; `taken` shows how many of them are taken.
+    pub fn new(bytes: usize, taken: IntGauge) -> Self {
+        Self { free: Arc::new(Semaphore::new(bytes.min(Semaphore::MAX_PERMITS))), taken }
+    }
+
+    fn take(&self, bytes: usize) -> Option<TakenRoom> {
+        let permits = u32::try_from(bytes).ok()?;
+        let permit = self.free.clone().try_acquire_many_owned(permits).ok()?;
+        self.taken.add(permits.into());
+        Some(TakenRoom { permit, taken: self.taken.clone() })
+    }
+}
+
+/// Room that a body takes, until it is dropped.
+pub(crate) struct TakenRoom {
+    permit: OwnedSemaphorePermit,
+    taken: IntGauge,
+}
+
+impl TakenRoom {
+    fn merge(&mut self, mut other: Self) {
+        let bytes = other.permit.num_permits();
+        if let Some(permit) = other.permit.split(bytes) {
+            self.permit.merge(permit);
+        }
+    }
+}
+
+impl Drop for TakenRoom {
+    fn drop(&mut self) {
+        self.taken.sub(i64::try_from(self.permit.num_permits()).unwrap_or(0));
+    }
+}
+
+/// A body, and the room that it takes.
+struct HeldBody {
+    bytes: Bytes,
+    _room: TakenRoom,
+}
+
+impl AsRef<[u8]> for HeldBody {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// Reads a body whole, chunked or not. It takes its room until the last of it is dropped.
 pub(crate) async fn read_body(request: &HttpRequest, payload: Payload, api: &Api) -> Result<Bytes, ApiError> {
     let mut body = IncomingBody::new(request, payload, api.body_bytes_max, api);
     while body.read_on().await? {}
-    Ok(body.into_bytes())
+    let (bytes, room) = body.into_parts();
+    Ok(match room {
+        Some(room) => Bytes::from_owner(HeldBody { bytes, _room: room }),
+        None => bytes,
+    })
+}
+
+/// Reads the body of somebody who is authenticated, whatever room the others' take.
+pub(crate) async fn read_proved_body(
+    request: &HttpRequest,
+    payload: Payload,
+    api: &Api,
+) -> Result<Bytes, ApiError> {
+    let mut body = IncomingBody::new(request, payload, api.body_bytes_max, api);
+    body.free_bytes = api.body_bytes_max;
+    while body.read_on().await? {}
+    Ok(body.into_parts().0)
 }
 
 /// A body that is being read.
@@ -26,6 +102,8 @@ pub(crate) struct IncomingBody<'a> {
     payload: Payload,
     received: BytesMut,
     bytes_max: usize,
+    free_bytes: usize,
+    room: Option<TakenRoom>,
     /// How long it is, where the framework does not keep to that.
     length: Option<usize>,
     began: Instant,
@@ -40,8 +118,17 @@ impl<'a> IncomingBody<'a> {
         if let Some(connection) = connection {
             connection.awaits_body(true);
         }
-        let received = BytesMut::new();
-        Self { payload, received, bytes_max, length: length(request), began: Instant::now(), api, connection }
+        Self {
+            payload,
+            received: BytesMut::new(),
+            bytes_max,
+            free_bytes: FREE_BYTES,
+            room: None,
+            length: length(request),
+            began: Instant::now(),
+            api,
+            connection,
+        }
     }
 
     /// What has come so far.
@@ -49,9 +136,9 @@ impl<'a> IncomingBody<'a> {
         &self.received
     }
 
-    /// Everything, once it is whole.
-    pub(crate) fn into_bytes(mut self) -> Bytes {
-        std::mem::take(&mut self.received).freeze()
+    /// Everything, once it is whole, and the room that it takes.
+    pub(crate) fn into_parts(mut self) -> (Bytes, Option<TakenRoom>) {
+        (std::mem::take(&mut self.received).freeze(), self.room.take())
     }
 
     /// Waits for more. `false` when it has come to its end.
@@ -70,34 +157,34 @@ impl<'a> IncomingBody<'a> {
             let message = format!("the body is longer than {} bytes", self.bytes_max);
             return Err(ApiError::new(ErrorKind::TooLarge, message));
         }
+        self.make_room(chunk.len())?;
         self.received.extend_from_slice(&chunk);
         Ok(true)
     }
 
-    /// Reads the rest, which may be large, while `room` has as many bytes left, and keeps those until the
-    /// permit is dropped.
-    pub(crate) async fn read_rest(
-        &mut self,
-        room: &Arc<Semaphore>,
-    ) -> Result<Option<OwnedSemaphorePermit>, ApiError> {
-        // Until now it was the server's turn.
+    /// Reads the rest of it, from now on: until now it was the server's turn.
+    pub(crate) async fn read_rest(&mut self) -> Result<(), ApiError> {
         self.began = Instant::now();
-        let mut taken: Option<OwnedSemaphorePermit> = None;
-        loop {
-            let before = self.received.len();
-            if !self.read_on().await? {
-                return Ok(taken);
-            }
-            let bytes = u32::try_from(self.received.len() - before).unwrap_or(u32::MAX);
-            let more = room.clone().try_acquire_many_owned(bytes).map_err(|_| {
-                let message = "the server holds too many bulk requests at the moment; try again";
-                ApiError::with_reason(ErrorKind::Busy, message, "http.unproved_bulk_bytes_max is reached")
-            })?;
-            match &mut taken {
-                Some(taken) => taken.merge(more),
-                None => taken = Some(more),
-            }
+        while self.read_on().await? {}
+        Ok(())
+    }
+
+    fn make_room(&mut self, more: usize) -> Result<(), ApiError> {
+        let taken = self.room.as_ref().map_or(0, |room| room.permit.num_permits());
+        let needed = (self.received.len() + more).saturating_sub(self.free_bytes + taken);
+        if needed == 0 {
+            return Ok(());
         }
+        let room = self.api.unproved_bodies.take(needed).ok_or_else(|| {
+            self.api.metrics.http_bodies_refused_total.inc();
+            let message = "the server holds too many bodies at the moment; try again";
+            ApiError::with_reason(ErrorKind::Busy, message, "http.unproved_body_bytes_max is reached")
+        })?;
+        match &mut self.room {
+            Some(taken) => taken.merge(room),
+            None => self.room = Some(room),
+        }
+        Ok(())
     }
 
     fn is_whole(&self) -> bool {
@@ -140,6 +227,14 @@ impl Drop for IncomingBody<'_> {
             connection.awaits_body(false);
         }
     }
+}
+
+/// Whether the request announces a body.
+pub(crate) fn has_body(request: &HttpRequest) -> bool {
+    let headers = request.headers();
+    let is_some = |length: &header::HeaderValue| length.as_bytes() != b"0";
+    headers.contains_key(header::TRANSFER_ENCODING)
+        || headers.get(header::CONTENT_LENGTH).is_some_and(is_some)
 }
 
 /// How long the body of a request is that offers to speak another protocol. The framework would take all

@@ -6,6 +6,7 @@ pub(crate) mod caller;
 pub(crate) mod clock;
 pub(crate) mod conditions;
 pub(crate) mod custom_data;
+pub(crate) mod host;
 pub(crate) mod incoming_body;
 pub mod path;
 pub(crate) mod proofs;

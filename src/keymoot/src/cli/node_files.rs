@@ -200,8 +200,10 @@ impl NodeConfig<'_> {
             ProfileArg::Wan => NetworkProfile::Wan,
         };
         let tls = args.tls.keys(&args.hosts(), self.signs)?;
+        // Strangers do not read them; operators do, at their own listener.
+        let metrics = if args.http_listen.ip().is_loopback() { "" } else { "metrics = \"off\"\n" };
         text.push_str(&format!(
-            "profile = \"{}\"\n\n[http]\nlisten = \"{}\"\n{tls}\n[keys]\nkeyring_file = {}\n",
+            "profile = \"{}\"\n\n[http]\nlisten = \"{}\"\n{tls}{metrics}\n[keys]\nkeyring_file = {}\n",
             profile.name(),
             args.http_listen,
             path(self.keyring_file)

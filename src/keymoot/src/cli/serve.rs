@@ -13,7 +13,6 @@ use std::time::Duration;
 
 use actix::Arbiter;
 use tokio::runtime::Runtime;
-use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::args::ServeArgs;
@@ -23,10 +22,10 @@ use crate::{logging, panics};
 use end::{End, Signals};
 use keymoot_cluster::settings::ClusterSettings;
 use keymoot_cluster::{Cluster, StartError};
-use keymoot_crypto::Keyring;
+use keymoot_crypto::{Keyring, random_bytes};
 use keymoot_drm::Registry;
 use keymoot_http as http;
-use keymoot_http::{Api, ClientTimeouts, Drain};
+use keymoot_http::{Api, BackOff, BackOffSettings, BodyRoom, ClientTimeouts, Drain, MetricsToken};
 use keymoot_license::LicenseSystems;
 use keymoot_license::entitlement::Entitlements;
 use keymoot_license::entitlement::load_entitlements;
@@ -34,8 +33,8 @@ use keymoot_license::outgoing::{Outgoing, OutgoingLimits};
 use keymoot_protocol::SignatureWindow;
 use keymoot_service::DrmActor;
 use keymoot_service::{
-    Accounts, FirstAccounts, Keys, Leases, LicenseParts, Licenses, Nonces, Policies, QuorumContact,
-    Readiness, begin_accounts, open_server_keys,
+    AccountLimits, Accounts, FirstAccounts, Keys, Leases, LicenseParts, Licenses, Nonces, Policies,
+    QuorumContact, Readiness, begin_accounts, open_server_keys,
 };
 use keymoot_telemetry::Metrics;
 use own_certificate::with_own_certificate;
@@ -88,7 +87,10 @@ async fn serve(
     let mut end = End::of(signals, &cluster);
     let drm =
         DrmActor::start_on(&Arbiter::new().handle(), Registry::standard(), config.limits.provider_mailbox);
-    let keys = Keys::new(cluster.clone(), keyring.clone());
+    let refused = ["requests", "new_keys"]
+        .map(|limit| metrics.account_limit_refusals_total.with_label_values(&[limit]));
+    let limits = Arc::new(AccountLimits::new(&config.account_limits(), refused));
+    let keys = Keys::new(cluster.clone(), keyring.clone()).with_limits(limits.clone());
     let policies = Policies::new(cluster.clone());
     let licenses = Licenses::new(LicenseParts {
         keys: keys.clone(),
@@ -104,6 +106,13 @@ async fn serve(
     let grants_for = Duration::from_secs(config.auth.cut_off_grants_s);
     let contact = Arc::new(QuorumContact::new(cluster.clone(), grants_for, metrics.clone()));
     actix::spawn(contact.clone().keep());
+    let metrics_token = config.http.metrics_token_file.as_deref().map(MetricsToken::load).transpose();
+    let metrics_token = metrics_token.map_err(Failure::usage)?;
+    let unproved_bodies = BodyRoom::new(
+        // One body of the largest size fits in, also where that is configured larger.
+        config.http.unproved_body_bytes_max.max(config.http.max_bulk_body_bytes),
+        metrics.http_unproved_body_bytes.clone(),
+    );
     let api = Api {
         licenses,
         readiness,
@@ -113,19 +122,17 @@ async fn serve(
         policies,
         accounts: Arc::new(Accounts::new(cluster.clone(), keyring.clone(), cluster.credential_uses())),
         contact,
+        back_off: Arc::new(back_off(config)?),
+        limits,
         nonces: Arc::new(Nonces::new(cluster.clone())),
         server_keys: Arc::new(OnceLock::new()),
         drm,
         metrics,
         body_bytes_max: config.http.max_body_bytes,
         bulk_body_bytes_max: config.http.max_bulk_body_bytes,
-        unproved_bulk_bytes: Arc::new(Semaphore::new(
-            // One body of the largest size fits in, also where that is configured larger.
-            config
-                .http
-                .unproved_bulk_bytes_max
-                .clamp(config.http.max_bulk_body_bytes, Semaphore::MAX_PERMITS),
-        )),
+        unproved_bodies,
+        metrics_access: config.http.metrics,
+        metrics_token,
         timeouts: ClientTimeouts::new(&config.http),
         trusted_proxies: config.http.trusted_proxies.as_slice().into(),
         signature_window: SignatureWindow {
@@ -187,6 +194,15 @@ async fn serve(
     retire(&cluster, &drain, close, Duration::from_millis(config.http.drain_timeout_ms)).await;
     cluster.shutdown().await;
     Ok(())
+}
+
+/// Holds up whoever shows wrong credentials again and again.
+fn back_off(config: &Config) -> Result<BackOff, Failure> {
+    let settings = BackOffSettings {
+        wrong_max: config.auth.wrong_credentials_max,
+        wait_max: Duration::from_secs(config.auth.back_off_max_s),
+    };
+    Ok(BackOff::new(settings, random_bytes().map_err(Failure::runtime)?))
 }
 
 /// Leaves the cluster's service without anybody noticing: leadership goes first, no connection is

@@ -19,6 +19,7 @@ impl Config {
             ("http.tls_cert_file", self.http.tls_cert_file.as_mut()),
             ("http.tls_key_file", self.http.tls_key_file.as_mut()),
             ("http.tls_client_ca_file", self.http.tls_client_ca_file.as_mut()),
+            ("http.metrics_token_file", self.http.metrics_token_file.as_mut()),
             ("license.entitlements_file", self.license.entitlements_file.as_mut()),
             ("license.ca_file", self.license.ca_file.as_mut()),
             ("admin.credential_file", self.admin.credential_file.as_mut()),

@@ -4,13 +4,15 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use keymoot_cluster::settings::{
     ClusterSection, ClusterSettings, DiskSection, NodeSection, RaftSection, StoreSection,
 };
-use keymoot_http::settings::{Http, HttpSettings, Packager, WebOrigin, plain_http};
+use keymoot_http::settings::{Http, HttpSettings, Packager, WebOrigin, open_metrics, plain_http};
 use keymoot_license::settings::LicenseServerSettings;
 use keymoot_model::{AccountId, empty_is_none};
+use keymoot_service::{AccountLimitSettings, AccountNumber};
 use serde::{Deserialize, Serialize};
 
 /// The whole configuration of a node.
@@ -63,8 +65,23 @@ impl Config {
             notices: plain_http(&self.http_settings())
                 .into_iter()
                 .map(|plain| format!("{}; {}", plain.problem(), plain.remedy()))
+                .chain(
+                    open_metrics(&self.http_settings())
+                        .map(|open| format!("{}; {}", open.problem(), open.remedy())),
+                )
                 .collect(),
             founding_operator: None,
+        }
+    }
+
+    /// What accounts may.
+    pub fn account_limits(&self) -> AccountLimitSettings {
+        AccountLimitSettings {
+            requests_per_s: self.limits.account_requests_per_s,
+            requests_per_s_of: self.limits.account_requests_per_s_of.clone(),
+            new_keys_per_day: self.limits.account_new_keys_per_day,
+            new_keys_per_day_of: self.limits.account_new_keys_per_day_of.clone(),
+            patience: Duration::from_millis(self.cluster.request_deadline_ms),
         }
     }
 
@@ -101,11 +118,21 @@ pub struct Auth {
     pub clock_skew_s: u64,
     /// For how long a node that is cut off from the quorum goes on serving accounts that read locally.
     pub cut_off_grants_s: u64,
+    /// Wrong credentials in a row, from one address for one account, that nobody waits after; 0: nobody ever waits.
+    pub wrong_credentials_max: u32,
+    /// The longest wait for whoever showed more.
+    pub back_off_max_s: u64,
 }
 
 impl Default for Auth {
     fn default() -> Self {
-        Self { signature_lifetime_s: 300, clock_skew_s: 30, cut_off_grants_s: 86_400 }
+        Self {
+            signature_lifetime_s: 300,
+            clock_skew_s: 30,
+            cut_off_grants_s: 86_400,
+            wrong_credentials_max: 10,
+            back_off_max_s: 60,
+        }
     }
 }
 
@@ -152,6 +179,14 @@ pub struct Limits {
     pub proposer_mailbox: usize,
     /// Reads that wait for the read barrier.
     pub read_mailbox: usize,
+    /// Requests a second of one account; 0: no limit.
+    pub account_requests_per_s: u32,
+    /// The same for single accounts.
+    pub account_requests_per_s_of: Vec<AccountNumber>,
+    /// New keys a day of one account; 0: no limit.
+    pub account_new_keys_per_day: u32,
+    /// The same for single accounts.
+    pub account_new_keys_per_day_of: Vec<AccountNumber>,
 }
 
 impl Default for Limits {
@@ -161,6 +196,10 @@ impl Default for Limits {
             provider_mailbox: 4096,
             proposer_mailbox: 8192,
             read_mailbox: 8192,
+            account_requests_per_s: 0,
+            account_requests_per_s_of: Vec::new(),
+            account_new_keys_per_day: 0,
+            account_new_keys_per_day_of: Vec::new(),
         }
     }
 }

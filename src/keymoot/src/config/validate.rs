@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use keymoot_cluster::settings::{PeerAddress, RaftSection};
-use keymoot_http::settings::TlsSource;
+use keymoot_http::settings::{MetricsAccess, TlsSource};
 use keymoot_protocol::SignatureWindow;
 
 use super::Config;
@@ -35,7 +35,7 @@ fn ranges(config: &Config, found: &mut Vec<(&'static str, String)>) {
     let Config { node, cluster, http, auth, license_servers: servers, raft, store, disk, limits, .. } =
         config;
     let size = |value: usize| value as u64;
-    let rows: [(&'static str, u64, RangeInclusive<u64>); 36] = [
+    let rows: [(&'static str, u64, RangeInclusive<u64>); 41] = [
         ("node.id", node.id, 1..=u64::MAX),
         ("cluster.certificate_life_days", cluster.certificate_life_days, 1..=5 * 365),
         ("cluster.heartbeat_ms", cluster.heartbeat_ms, 10..=60_000),
@@ -43,9 +43,16 @@ fn ranges(config: &Config, found: &mut Vec<(&'static str, String)>) {
         ("cluster.election_timeout_max_ms", cluster.election_timeout_max_ms, 31..=600_000),
         ("cluster.request_deadline_ms", cluster.request_deadline_ms, 100..=60_000),
         ("cluster.connect_timeout_ms", cluster.connect_timeout_ms, 10..=60_000),
+        ("cluster.unproved_connections_max", size(cluster.unproved_connections_max), 8..=128),
+        (
+            "cluster.unproved_connections_per_address_max",
+            size(cluster.unproved_connections_per_address_max),
+            1..=128,
+        ),
         ("http.workers", size(http.workers), 0..=1024),
         ("http.max_body_bytes", size(http.max_body_bytes), 1024..=16 * MIB),
         ("http.connections_per_worker_max", size(http.connections_per_worker_max), 16..=1_000_000),
+        ("http.connections_per_address_max", size(http.connections_per_address_max), 1..=1_000_000),
         ("http.keep_alive_ms", http.keep_alive_ms, 1_000..=3_600_000),
         ("http.header_timeout_ms", http.header_timeout_ms, 100..=600_000),
         ("http.body_timeout_ms", http.body_timeout_ms, 100..=3_600_000),
@@ -54,6 +61,8 @@ fn ranges(config: &Config, found: &mut Vec<(&'static str, String)>) {
         ("http.drain_timeout_ms", http.drain_timeout_ms, 0..=600_000),
         ("auth.signature_lifetime_s", auth.signature_lifetime_s, 5..=SignatureWindow::LIFETIME_S_MAX),
         ("auth.clock_skew_s", auth.clock_skew_s, 0..=SignatureWindow::CLOCK_SKEW_S_MAX),
+        ("auth.wrong_credentials_max", auth.wrong_credentials_max.into(), 0..=1_000_000),
+        ("auth.back_off_max_s", auth.back_off_max_s, 1..=86_400),
         ("license_servers.timeout_ms", servers.timeout_ms, 50..=60_000),
         ("license_servers.deadline_ms", servers.deadline_ms, 50..=120_000),
         ("license_servers.requests_max", size(servers.requests_max), 1..=100_000),
@@ -127,6 +136,15 @@ fn listeners(config: &Config, found: &mut Vec<(&'static str, String)>) {
         if config.admin.listen == Some(other) {
             found.push(("admin.listen", format!("is {key} as well; the two need ports of their own")));
         }
+    }
+    match (http.metrics, &http.metrics_token_file) {
+        (MetricsAccess::Token, None) => found.push((
+            "http.metrics_token_file",
+            "must name the file of the token when http.metrics is \"token\"".to_owned(),
+        )),
+        (MetricsAccess::Open | MetricsAccess::Off, Some(_)) => found
+            .push(("http.metrics_token_file", "must be empty unless http.metrics is \"token\"".to_owned())),
+        _ => {}
     }
     let keys = ["http.tls", "http.tls_cert_file", "http.tls_key_file", "http.tls_client_ca_file"];
     tls(keys, http.tls, [&http.tls_cert_file, &http.tls_key_file, &http.tls_client_ca_file], found);

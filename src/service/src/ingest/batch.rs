@@ -154,6 +154,10 @@ impl<R: ReplicatedState> Keys<R> {
         mut batch: Batch<'_>,
         planned: Vec<Planned>,
     ) -> Result<Vec<Stored>, ServiceError> {
+        if let Some(limits) = &self.limits {
+            let new = planned.iter().filter(|planned| matches!(planned, Planned::Propose(_))).count();
+            limits.new_keys(&batch.grant.account().id, u32::try_from(new).unwrap_or(u32::MAX)).await?;
+        }
         batch.look_before(self.cluster.state())?;
         let mut storing = Storing::new(batch, planned);
         let contested = storing.batch.contested();

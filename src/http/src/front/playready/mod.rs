@@ -19,9 +19,8 @@ use keymoot_service::{Ingestion, WantedKeys};
 
 use crate::answer::error::{ApiError, ErrorKind};
 use crate::api::Api;
-use crate::request::authentication;
+use crate::request::authentication::{self, read_listed_body};
 use crate::request::caller::caller;
-use crate::request::incoming_body::read_body;
 use crate::request::proofs;
 
 /// Answers a request for packaging data of an account, which the path names.
@@ -33,7 +32,7 @@ pub(crate) async fn packaging_data(
     auth: &AuthHandle,
 ) -> Result<HttpResponse, ApiError> {
     let scheme = scheme(request.query_string())?;
-    let body = read_body(request, payload, api).await?;
+    let body = read_listed_body(request, payload, api).await?;
     let asked = PackagingRequest::parse(&body)
         .map_err(|error| ApiError::new(ErrorKind::Invalid, error.to_string()))?;
     // A name that no account can have is refused like one that no account has.

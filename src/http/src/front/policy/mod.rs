@@ -18,10 +18,9 @@ use keymoot_service::PolicyCondition;
 
 use crate::answer::error::{ApiError, ErrorKind};
 use crate::api::Api;
-use crate::request::authentication;
+use crate::request::authentication::{self, read_listed_body};
 use crate::request::conditions;
 use crate::request::custom_data::signed_bytes;
-use crate::request::incoming_body::read_body;
 
 /// What of policies a path leads to; the policy in the case it came in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,7 +81,7 @@ async fn receive(
     auth: &AuthHandle,
 ) -> Result<(Grant, PolicyData), ApiError> {
     let query = Query::parse(request.query_string())?;
-    let body = read_body(request, payload, api).await?;
+    let body = read_listed_body(request, payload, api).await?;
     let signed = signed_bytes(request.method(), body.clone(), query.custom_data)?;
     let payload = SignedPayload::<PolicyData>::read(signed)?;
     let claim = (Scope::Policy, &payload, query.signature);

@@ -43,8 +43,11 @@ pub(crate) async fn content_key(
     api: &Api,
     auth: &AuthHandle,
 ) -> Result<HttpResponse, ApiError> {
-    let body = read_body(request, payload, api).await?;
     let caller = caller(request, api)?;
+    if let Err(error) = authentication::must_be_listed(request, api).await {
+        return unlisted(error, api);
+    }
+    let body = read_body(request, payload, api).await?;
     let answered = async {
         let envelope = ContentKeyEnvelope::parse(&body)?;
         let asked = ContentKeyRequest::parse(&envelope.request);
@@ -61,6 +64,15 @@ pub(crate) async fn content_key(
     };
     api.metrics.widevine_answers_total.with_label_values(&[status.name()]).inc();
     Ok(answer)
+}
+
+/// The answer to a caller whose address no account lists, in the words of this API.
+fn unlisted(error: ApiError, api: &Api) -> Result<HttpResponse, ApiError> {
+    let Some(reason) = error.refusal() else { return Err(error) };
+    api.metrics.auth_refusals_total.with_label_values(&[reason]).inc();
+    let status = Status::AccessDenied;
+    api.metrics.widevine_answers_total.with_label_values(&[status.name()]).inc();
+    Ok(answer::refusal(&Refusal::of(status, error.saying(status.meaning()))))
 }
 
 /// Whose request it claims to be, and what proves that: the signature where there is one. Else it is an

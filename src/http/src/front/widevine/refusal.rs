@@ -23,7 +23,8 @@ impl Refusal {
         Self::of(status, ApiError::new(ErrorKind::Invalid, message))
     }
 
-    fn of(status: Status, error: ApiError) -> Self {
+    /// One of this status.
+    pub(super) fn of(status: Status, error: ApiError) -> Self {
         Self { status, message: error.message().to_owned(), reference: error.reference() }
     }
 }

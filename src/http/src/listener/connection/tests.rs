@@ -92,7 +92,7 @@ async fn whoever_is_waited_for_can_be_told_from_whoever_waits() {
     assert_eq!(connection.waiting_since(), None);
     drop(answering);
     assert_eq!(connection.waiting_since(), Some((true, Instant::now())));
-    connection.cut();
+    connection.cut(Overdue::Crowded);
     assert_eq!(after(0, &connection), Some(Overdue::Crowded));
 }
 

@@ -13,6 +13,7 @@ pub(super) fn check(config: &Config) -> Vec<Finding> {
         ("cluster.key_file", Some(&config.cluster.key_file)),
         ("admin.credential_file", config.admin.credential_file.as_ref()),
         ("http.tls_key_file", config.http.tls_key_file.as_ref()),
+        ("http.metrics_token_file", config.http.metrics_token_file.as_ref()),
         ("packager.tls_key_file", config.packager.tls_key_file.as_ref()),
     ];
     let secrets = secrets.into_iter().filter_map(|(key, path)| Some(secret(key, path?)));

@@ -68,6 +68,7 @@ fn examine(args: &DoctorArgs) -> Result<Vec<Finding>, Failure> {
     findings.extend(files::check(&config));
     findings.extend(certificates::check(&config));
     findings.extend(network::plain(&config));
+    findings.extend(network::metrics(&config));
     findings.extend(storage::check(&config));
     findings.extend(machine::check(&config));
     findings.push(clock::check());

@@ -11,7 +11,7 @@ use keymoot_cluster::settings::MemberAddress;
 use keymoot_cluster::{AdminError, AdminRequest, AdminResponse, ClusterStatus};
 use keymoot_command::Failure;
 use keymoot_crypto::Keyring;
-use keymoot_http::settings::{PlainHttp, plain_http};
+use keymoot_http::settings::{PlainHttp, open_metrics, plain_http};
 use keymoot_model::NodeId;
 
 /// Signatures with a time in them are refused by clocks that differ by more than a few of these.
@@ -64,6 +64,12 @@ pub(super) fn plain(config: &Config) -> Vec<Finding> {
     let told =
         |plain: &PlainHttp| Finding::warn(format!("{}.tls", plain.section), plain.problem(), plain.remedy());
     unasked.iter().map(told).collect()
+}
+
+/// Metrics that anybody beyond this machine may read.
+pub(super) fn metrics(config: &Config) -> Option<Finding> {
+    let open = open_metrics(&config.http_settings())?;
+    Some(Finding::warn("http.metrics", open.problem(), open.remedy()))
 }
 
 /// A node's answer, and when it came.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use keymoot_cluster::Cluster;
 use keymoot_crypto::Keyring;
-use keymoot_http::settings::{HttpSettings, TlsSource, plain_http};
+use keymoot_http::settings::{HttpSettings, TlsSource, open_metrics, plain_http};
 use keymoot_service::ApiCertificateFiles;
 
 use crate::config::Config;
@@ -18,6 +18,9 @@ pub(super) async fn with_own_certificate(
     let mut listeners = config.http_settings();
     for plain in plain_http(&listeners) {
         tracing::warn!("{}; {}", plain.problem(), plain.remedy());
+    }
+    if let Some(open) = open_metrics(&listeners) {
+        tracing::warn!("{}; {}", open.problem(), open.remedy());
     }
     let (http, packager) = (&mut listeners.http, &mut listeners.packager);
     let sections = [
