@@ -13,6 +13,7 @@ pub mod capture;
 pub mod chart;
 pub mod cluster;
 pub mod creating;
+pub mod crowd;
 pub mod curves;
 pub mod dev_file;
 #[cfg(test)]

@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use crate::{RigError, raw};
 
+/// What the rig shows for metrics, where a node's configuration demands it.
+pub const TOKEN: &str = "the rig reads metrics by this";
+
 /// 1 on the leader, 0 elsewhere.
 pub const IS_LEADER: &str = "keymoot_raft_is_leader";
 /// The last entry applied to the node's state.
@@ -36,6 +39,27 @@ pub fn sample(node: SocketAddr, name: &str) -> Result<f64, RigError> {
         .ok_or_else(|| RigError::Answer(format!("the metrics of {node} hold no {name}")))
 }
 
+/// A file with the token of the rig, for nodes that show their metrics to nobody else.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn token_file() -> Result<tempfile::NamedTempFile, RigError> {
+    let file = tempfile::NamedTempFile::new().map_err(RigError::io("cannot make a file"))?;
+    std::fs::write(file.path(), TOKEN).map_err(RigError::at("write", file.path()))?;
+    Ok(file)
+}
+
+/// How often requests were refused for this reason, by a node that shows its metrics to the rig alone.
+///
+/// # Errors
+/// When it does not answer.
+pub fn refusals(node: SocketAddr, reason: &str) -> Result<u64, RigError> {
+    let text = get(node, "/metrics")?.text_whole();
+    let line = format!("keymoot_auth_refusals_total{{reason=\"{reason}\"}} ");
+    let count = text.lines().find_map(|known| known.strip_prefix(&line)?.parse().ok());
+    Ok(count.unwrap_or(0))
+}
+
 /// Checks that the node reports to be alive.
 ///
 /// # Errors
@@ -63,7 +87,9 @@ pub fn is_ready(node: SocketAddr) -> Result<(), RigError> {
 fn get(node: SocketAddr, path: &str) -> Result<raw::Answer, RigError> {
     // Other programs than Keymoot stream their metrics, so the connection must be closed at the
     // end.
-    let request = raw::request("GET", path, &[("Connection", "close")], &[]);
+    let token = format!("Bearer {TOKEN}");
+    let headers = [("Connection", "close"), ("Authorization", token.as_str())];
+    let request = raw::request("GET", path, &headers, &[]);
     raw::exchange_streamed(node, &request, Duration::from_secs(5))
 }
 

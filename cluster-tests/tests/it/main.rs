@@ -27,6 +27,7 @@ mod failover;
 mod feature_level;
 mod full_disk;
 mod hls_aes128;
+mod hostile_crowd;
 mod join_port_fails_closed;
 mod join_tokens;
 mod keyring_guard;

@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use cluster_tests::raw::{self, Answer};
 use cluster_tests::signed::{COMMON, WIDEVINE, announced_key, decode_base64};
-use cluster_tests::{Cluster, KeyAnswer, Signer, secret_file};
+use cluster_tests::{Cluster, KeyAnswer, Options, Signer, metrics, secret_file};
 
 const SECRET: &str = "a shared secret of some length";
 
@@ -50,12 +50,7 @@ fn ask(node: SocketAddr, request: &[u8]) -> Answer {
 }
 
 fn refusals(nodes: &[SocketAddr], reason: &str) -> u64 {
-    let line = format!("keymoot_auth_refusals_total{{reason=\"{reason}\"}} ");
-    let count = |node: &SocketAddr| {
-        let text = String::from_utf8(ask(*node, &raw::request("GET", "/metrics", &[], &[])).body).unwrap();
-        text.lines().find_map(|l| l.strip_prefix(&line)).map_or(0, |count| count.parse::<u64>().unwrap())
-    };
-    nodes.iter().map(count).sum()
+    nodes.iter().map(|node| metrics::refusals(*node, reason).unwrap()).sum()
 }
 
 /// Checks the answer's signature.
@@ -79,7 +74,12 @@ fn check_answer(answer: &Answer, public_key: &[u8], method: &str, target: &str, 
 
 #[test]
 fn a_signed_request_is_good_once_in_the_whole_cluster_and_nothing_weaker_is_taken() {
-    let cluster = Cluster::start().unwrap();
+    let token = metrics::token_file().unwrap();
+    let cluster = Options::default()
+        .env("KEYMOOT__HTTP__METRICS", "token")
+        .env("KEYMOOT__HTTP__METRICS_TOKEN_FILE", token.path().to_str().unwrap())
+        .start()
+        .unwrap();
     add_account(&cluster);
     let nodes = cluster.addresses();
     let announced = |node: &SocketAddr| decode_base64(&announced_key(*node).unwrap()).unwrap();

@@ -146,14 +146,15 @@ impl Waits {
         }
     }
 
-    /// Whether it has served a request, and since when the client is waited for, in whatever.
+    /// Whether it has served a request and is not held up by a client that takes no answer, and since when the client
+    /// is waited for, in whatever.
     fn waiting_since(&self) -> Option<(bool, Instant)> {
         let since = match self.answering {
             _ if self.blocked_since.is_some() => self.blocked_since,
             0 => Some(self.since),
             _ => self.body_since,
         };
-        since.map(|since| (self.has_served, since))
+        since.map(|since| (self.has_served && self.blocked_since.is_none(), since))
     }
 }
 

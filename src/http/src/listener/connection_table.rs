@@ -3,13 +3,16 @@
 //!
 //! actix-web does not accept a connection any more when a worker has as many as it may, not even for
 //! health checks. So a table that is full makes room: those that have waited longest for their clients,
-//! idle or in the middle of a request, are closed; first such that never served a request. An address that
+//! idle or in the middle of a request, are closed. With those that never served a request, or whose client takes no
+//! answer, patience is short: honest clients are never waited for as long as all of these. An address that
 //! has as many as it may gives way to itself alone.
 
 use std::cell::{Cell, RefCell};
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::rc::{Rc, Weak};
+use std::time::Duration;
 
 use prometheus::IntGauge;
 
@@ -17,6 +20,8 @@ use crate::listener::connection::{Connection, Overdue};
 
 /// The part of a table that is emptied at once, so that room is looked for seldom.
 const PART: usize = 16;
+/// How many times as long a wait counts on a connection that never served a request, or whose client takes none.
+const UNSERVED: u32 = 16;
 
 /// The open connections of a worker.
 pub(crate) struct ConnectionTable {
@@ -117,9 +122,11 @@ impl ConnectionTable {
     }
 }
 
-/// Whether it has served a request, since when its client is waited for, and its number.
-fn waiting(number: u64, entry: &Entry) -> Option<((bool, tokio::time::Instant), u64)> {
-    Some((entry.connection.upgrade()?.waiting_since()?, number))
+/// How long its client is waited for, as that counts, and its number; the longest comes first.
+fn waiting(number: u64, entry: &Entry) -> Option<(Reverse<Duration>, u64)> {
+    let (serves, since) = entry.connection.upgrade()?.waiting_since()?;
+    let waited = since.elapsed();
+    Some((Reverse(if serves { waited } else { waited.saturating_mul(UNSERVED) }), number))
 }
 
 /// A connection's registration in the table.
@@ -152,8 +159,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_full_table_closes_those_that_served_nothing_and_waited_longest_and_nobody_who_is_being_answered()
-     {
+    async fn a_full_table_closes_who_served_nothing_and_waited_longest_and_nobody_who_is_being_answered() {
         let table = table(18, usize::MAX);
         let request = actix_web::test::TestRequest::default().to_http_request();
         let mut open = Vec::new();
