@@ -1,7 +1,9 @@
 //! The peer port for who shows no certificate: it answers a join request, and nothing else.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use cluster_tests::Grown;
@@ -89,4 +91,48 @@ fn without_a_certificate_there_is_the_join_request_and_nothing_else() {
         let _ = rustls::Stream::new(&mut session, &mut socket).write_all(b"");
     }
     cluster.signer().create(cluster.node("a").api, "still here").unwrap();
+}
+
+/// Connections that have come as far as they get without a proof, and say nothing.
+fn silent(tls: &Arc<rustls::ClientConfig>, at: SocketAddr, count: usize) -> Vec<impl Sized> {
+    let open = || {
+        let name = ServerName::try_from("node-1.grown.keymoot.internal").unwrap();
+        let mut session = rustls::ClientConnection::new(tls.clone(), name).unwrap();
+        let mut socket = std::net::TcpStream::connect(at).ok()?;
+        socket.set_read_timeout(Some(Duration::from_secs(2))).ok()?;
+        while session.is_handshaking() {
+            session.complete_io(&mut socket).ok()?;
+        }
+        Some((session, socket))
+    };
+    (0..count).filter_map(|_| open()).collect()
+}
+
+#[test]
+fn silent_connections_keep_no_node_from_joining() {
+    let mut cluster = Grown::begin("").unwrap();
+    let at = cluster.node("a").peer;
+    let token: JoinToken = cluster.token("a", &[]).unwrap().parse().unwrap();
+    let tls = join_client_config(&token.cluster, token.authority).unwrap();
+    let done = AtomicBool::new(false);
+    let (begun, has_begun) = std::sync::mpsc::channel();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut held = VecDeque::new();
+            while !done.load(Ordering::Relaxed) {
+                held.push_back(silent(&tls, at, 6));
+                held.truncate(20);
+                begun.send(()).ok();
+                // Those that are there shall be silent for a while.
+                std::thread::sleep(Duration::from_millis(500));
+            }
+        });
+        has_begun.recv().unwrap();
+        // The scope waits for them, which must end whatever comes of the test.
+        let joined = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            cluster.join("b", "a", "", &[]).unwrap();
+        }));
+        done.store(true, Ordering::Relaxed);
+        joined.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+    });
 }

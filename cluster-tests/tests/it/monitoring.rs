@@ -31,7 +31,12 @@ const QUIET: [&str; 14] = [
 fn the_alert_rules_are_sound_and_make_what_they_must_of_made_up_series() {
     let tests = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/alerts.test.yml");
     let rules = shipped("alerts.yml");
-    for arguments in [["check", "rules", rules.to_str().unwrap()], ["test", "rules", tests]] {
+    let example = shipped("prometheus.example.yml");
+    for arguments in [
+        ["check", "rules", rules.to_str().unwrap()],
+        ["test", "rules", tests],
+        ["check", "config", example.to_str().unwrap()],
+    ] {
         let output =
             Command::new("promtool").args(arguments).output().expect("promtool; scripts/test installs it");
         let said = String::from_utf8_lossy(&output.stderr) + String::from_utf8_lossy(&output.stdout);

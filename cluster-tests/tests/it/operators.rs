@@ -162,6 +162,12 @@ fn each_operation_is_refused_without_a_credential_and_with_each_role_that_must_n
     let node = connect(&[&cluster.dir("a").join("node-key.pem"), &cluster.dir("a").join("node.pem")]);
     let (status, document) = send(&agents[0].1, 1, "get", "/openapi.json", &json!({})).unwrap();
     assert_eq!(status, 200, "{document}");
+    // Metrics are for all of them, and for nobody else.
+    for (role, agent) in &agents {
+        let text = agent.get(url(1, "/metrics")).call().unwrap().body_mut().read_to_string().unwrap();
+        assert!(text.contains("keymoot_raft_term"), "{role}: {text}");
+    }
+    assert!(nobody.get(url(1, "/metrics")).call().is_err());
 
     let (mut seen, mut open) = (0, 0);
     for (path, item) in document["paths"].as_object().unwrap() {

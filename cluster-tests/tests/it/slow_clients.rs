@@ -231,7 +231,8 @@ fn slow_bodies_beyond_the_limit_of_connections_leave_room_for_others() {
     // They are not waited for until the node gives them up: some are cut at once.
     let held: Vec<TcpStream> = (0..260).map(|_| send(node, &announced("POST", "/cenc/encryption"))).collect();
     must_serve(node, cluster.signer(), "in between");
-    assert!(counted(node, "crowded").unwrap() > 50.0);
+    // All are from one address, which gives way to itself.
+    assert!(counted(node, "address").unwrap() > 50.0);
     drop(held);
 }
 

@@ -99,7 +99,7 @@ async fn a_right_credential_from_an_address_that_lately_proved_itself_is_never_r
     while guess(&back_off, "192.0.2.1", "demo").is_ok() {}
     assert!(guess(&back_off, "192.0.2.1", "demo").is_err());
     advance(PROVED_FOR).await;
-    guess(&back_off, "192.0.2.1", "demo").ok();
+    while guess(&back_off, "192.0.2.1", "demo").is_ok() {}
     assert!(show(&back_off, "192.0.2.1", "demo", "right").is_err(), "that was long ago");
 }
 

@@ -32,7 +32,10 @@ pub(super) fn license(provider: LicenseProvider) -> OperationBuilder {
         .build();
     let op = op.parameter(custom_data(&data)).request_body(Some(body));
     let media_type = provider.license_type().split(';').next().unwrap_or_default();
-    refusals(op.response("200", text("The license.", media_type)), &["400", "401", "404", "500", "503"])
+    refusals(
+        op.response("200", text("The license.", media_type)),
+        &["400", "401", "404", "429", "500", "503"],
+    )
 }
 
 /// The policies of an account.
@@ -43,14 +46,20 @@ pub(super) fn policies(method: &Method) -> OperationBuilder {
             "With the account's default and, when the custom data names a content, the policy that holds for it.",
         ));
         let op = op.parameter(custom_data(&about(Value::Null)));
-        return refusals(op.response("200", text("The policies.", JSON)), &["400", "401", "500", "503"]);
+        return refusals(
+            op.response("200", text("The policies.", JSON)),
+            &["400", "401", "429", "500", "503"],
+        );
     }
     let op = op.summary(Some("Create a policy")).description(Some(
         "Another one of its name is a conflict; the same one again gets the same answer. docs/policies.md has \
          every member and its values.",
     ));
     let op = op.request_body(Some(object(about(document()))));
-    refusals(op.response("200", text("The policy, with its ETag.", JSON)), &["400", "401", "500", "503"])
+    refusals(
+        op.response("200", text("The policy, with its ETag.", JSON)),
+        &["400", "401", "429", "500", "503"],
+    )
 }
 
 pub(super) fn policy(method: &Method) -> OperationBuilder {
@@ -73,7 +82,7 @@ pub(super) fn policy(method: &Method) -> OperationBuilder {
             (op.request_body(Some(object(about(document())))), "The policy, with its ETag.")
         }
     };
-    refusals(op.response("200", text(answer, JSON)), &["400", "401", "404", "500", "503"])
+    refusals(op.response("200", text(answer, JSON)), &["400", "401", "404", "429", "500", "503"])
 }
 
 pub(super) fn policy_content(method: &Method) -> OperationBuilder {
@@ -88,7 +97,7 @@ pub(super) fn policy_content(method: &Method) -> OperationBuilder {
     let op = keeper().summary(Some(summary)).parameter(name()).request_body(Some(object(example)));
     refusals(
         op.response("200", text("What the content has now.", JSON)),
-        &["400", "401", "404", "500", "503"],
+        &["400", "401", "404", "429", "500", "503"],
     )
 }
 
@@ -99,7 +108,7 @@ pub(super) fn policy_default(method: &Method) -> OperationBuilder {
     };
     let example = object(about(json!("hd")));
     let op = keeper().summary(Some(summary)).parameter(name()).request_body(Some(example));
-    refusals(op.response("200", text("The default now.", JSON)), &["400", "401", "404", "500", "503"])
+    refusals(op.response("200", text("The default now.", JSON)), &["400", "401", "404", "429", "500", "503"])
 }
 
 /// An operation for a credential of scope `policy`.

@@ -31,7 +31,8 @@ A request is signed. A signing key of scope `encryption` opens the endpoints wit
 account's allow-list; one of scope `license` opens those for players, one of scope `policy` those for policies. `GET /capabilities` lists the schemes of a connection, the strongest first, and each 401 \
 names them in `WWW-Authenticate`. With the header `Accept-Signature` an answer is signed, too (RFC 9421).\n\n\
 A refusal has one format: a message, the status as text, and a reference under which the node's log has the \
-reason. 503 comes with `Retry-After`: the same request may soon succeed, here or at another node.";
+reason. 503 comes with `Retry-After`: the same request may soon succeed, here or at another node. So does 429: it may \
+succeed then.";
 
 /// The document, encoded once.
 static DOCUMENT: LazyLock<Result<Bytes, String>> = LazyLock::new(|| {

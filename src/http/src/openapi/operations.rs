@@ -80,8 +80,12 @@ pub(super) fn operation(path: &str, endpoint: Endpoint, method: &Method) -> Opti
             refusals(op.response("200", text("`ready`", "text/plain")), &["503"])
         }
         Endpoint::Metrics => {
-            let op = open("What is measured", "For Prometheus.");
-            op.response("200", text("The metrics in Prometheus' text format.", "text/plain"))
+            let op = open("What is measured", "For Prometheus, as far as `http.metrics` lets it.")
+                .securities(Some(security::of_metrics()));
+            refusals(
+                op.response("200", text("The metrics in Prometheus' text format.", "text/plain")),
+                &["401", "404"],
+            )
         }
         Endpoint::EntryKey => return None,
     };
@@ -124,7 +128,7 @@ fn encryption(provider: EncryptionProvider, method: &Method) -> OperationBuilder
     };
     if *method == Method::DELETE {
         let op = op.response("200", answer("How many versions went.", JSON, "Deleted"));
-        return refusals(op, &["400", "401", "500", "503"]);
+        return refusals(op, &["400", "401", "429", "500", "503"]);
     }
     let op = op.parameter(
         query("aux", "`1` or `true`: the answer carries the content's auxiliary data.")
@@ -133,8 +137,8 @@ fn encryption(provider: EncryptionProvider, method: &Method) -> OperationBuilder
     );
     let op = op.response("200", answer("The key. At most 4095 bytes.", JSON, "EncryptionAnswer"));
     match *method {
-        Method::GET => refusals(op, &["400", "401", "404", "500", "503"]),
-        _ => refusals(op, &["400", "401", "500", "503"]),
+        Method::GET => refusals(op, &["400", "401", "404", "429", "500", "503"]),
+        _ => refusals(op, &["400", "401", "429", "500", "503"]),
     }
 }
 
@@ -173,8 +177,8 @@ fn schedule(provider: EncryptionProvider, method: &Method) -> OperationBuilder {
     };
     let op = op.response("200", answer("The keys, or how the track rotates.", JSON, "ScheduleAnswer"));
     match *method {
-        Method::GET => refusals(op, &["400", "401", "404", "500", "503"]),
-        _ => refusals(op, &["400", "401", "500", "503"]),
+        Method::GET => refusals(op, &["400", "401", "404", "429", "500", "503"]),
+        _ => refusals(op, &["400", "401", "429", "500", "503"]),
     }
 }
 
@@ -271,7 +275,7 @@ fn hls_key_info() -> OperationBuilder {
     let op = op.parameter(uri.example(Some(json!("https://keys.example.net/hls/key/{kid}"))).build());
     let op = op.parameter(period.example(Some(json!("3600"))).build());
     let op = op.response("200", text("The three lines.", "text/plain"));
-    refusals(op, &["400", "401", "500", "503"])
+    refusals(op, &["400", "401", "429", "500", "503"])
 }
 
 fn hls_key() -> OperationBuilder {
@@ -283,7 +287,7 @@ fn hls_key() -> OperationBuilder {
     let kid = "b3c5b1f0-5a0f-4c3d-9d0e-2f6a7f1c8e11";
     let op = op.parameter(in_path("kid", "The key id.", kid)).parameter(hls_custom_data());
     let op = op.response("200", text("The sixteen bytes of the key.", "application/octet-stream"));
-    refusals(op, &["400", "401", "404", "500", "503"])
+    refusals(op, &["400", "401", "404", "429", "500", "503"])
 }
 
 fn bulk() -> OperationBuilder {
@@ -303,7 +307,7 @@ fn bulk() -> OperationBuilder {
     );
     let op = op.request_body(Some(body_of(NDJSON, "BulkRequest", json!(example))));
     let op = op.response("200", answer("One line for each item, and the summary.", NDJSON, "BulkAnswer"));
-    refusals(op, &["400", "401", "500", "503"])
+    refusals(op, &["400", "401", "429", "500", "503"])
 }
 
 fn export() -> OperationBuilder {
@@ -319,7 +323,7 @@ fn export() -> OperationBuilder {
     let op = op.request_body(Some(body("ExportRequest", example)));
     let op =
         op.response("200", answer("One line for each key, and the end of the page.", NDJSON, "ExportAnswer"));
-    refusals(op, &["400", "401", "500", "503"])
+    refusals(op, &["400", "401", "429", "500", "503"])
 }
 
 fn viewer(named: bool) -> OperationBuilder {

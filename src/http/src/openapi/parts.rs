@@ -57,7 +57,7 @@ pub(super) fn refusals(op: OperationBuilder, statuses: &[&str]) -> OperationBuil
         let response = match *status {
             "401" => response
                 .header("WWW-Authenticate", header("The schemes of this connection, one challenge each.")),
-            "503" => response.header("Retry-After", header("Seconds to wait.")),
+            "429" | "503" => response.header("Retry-After", header("Seconds to wait.")),
             _ => response,
         };
         op.response(*status, response.build())
@@ -69,6 +69,7 @@ fn meaning(status: &str) -> &'static str {
         "400" => "The request is wrong in itself, too large, or at odds with what is stored.",
         "401" => "Signature, account or address is not accepted. Which of them it was, only the log tells.",
         "404" => "There is no such thing, and this asks for none to be made.",
+        "429" => "The account is over a limit, or too many wrong credentials came from the address.",
         "503" => "No quorum in time, or too many wait. The same request may soon succeed.",
         _ => "A fault of the server.",
     }

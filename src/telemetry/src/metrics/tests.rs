@@ -36,6 +36,9 @@ fn filled() -> Metrics {
     metrics.read_confirmations_total.with_label_values(&["votes"]).inc();
     metrics.proposals_total.with_label_values(&["committed"]).inc();
     metrics.certificate_expires_timestamp_seconds.with_label_values(&["peers"]).set(1);
+    metrics.http_connections.with_label_values(&["http"]).set(1);
+    metrics.account_limit_refusals_total.with_label_values(&["requests"]).inc();
+    metrics.peer_unproved_closed_total.with_label_values(&["silent"]).inc();
     metrics.node_info.with_label_values(&["1", "west", "2.0.0"]).set(1);
     metrics
 }
@@ -105,4 +108,16 @@ fn two_nodes_in_one_process_do_not_share_metrics() {
     let (one, two) = (Metrics::new().unwrap(), Metrics::new().unwrap());
     one.raft_term.set(1);
     assert_eq!(two.raft_term.get(), 0);
+}
+
+#[test]
+fn strangers_are_told_how_many_were_refused_and_not_why() {
+    let metrics = filled();
+    metrics.auth_refusals_total.with_label_values(&["unknown_account"]).inc_by(2);
+    let (all, text) = (metrics.encode().unwrap(), metrics.encode_for_strangers().unwrap());
+    assert!(all.contains("keymoot_auth_refusals_total{reason=\"unknown_account\"} 2"));
+    assert!(
+        !text.contains("unknown_account") && text.contains("keymoot_auth_refusals_total{reason=\"any\"} 3\n")
+    );
+    assert_eq!(all.lines().count(), text.lines().count() + 1);
 }

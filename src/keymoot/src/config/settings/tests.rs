@@ -143,6 +143,7 @@ fn every_key_that_ends_like_a_path_is_treated_as_one() {
     config.http.tls_cert_file = Some("c".into());
     config.http.tls_key_file = Some("k".into());
     config.http.tls_client_ca_file = Some("r".into());
+    config.http.metrics_token_file = Some("t".into());
     config.packager.tls_cert_file = Some("c".into());
     config.packager.tls_key_file = Some("k".into());
     config.packager.tls_client_ca_file = Some("r".into());
