@@ -90,7 +90,7 @@ pub(crate) async fn entry_key(
         .of_ca_system(ca_system)?
         .with_proofs(proofs::of_connection(request))
         .for_content(Some(content.clone()));
-    let grant = authentication::verify(unsigned, api, auth).await??;
+    let grant = authentication::verify(request, unsigned, api, auth).await??;
     let (content, track) = (&content, &TrackName::default_track());
     let wanted = Ingestion::of(content, WantedKeys::created(track));
     let served = api.keys.ingest(&grant, wanted).await?.into_key()?;

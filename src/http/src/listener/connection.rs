@@ -85,6 +85,17 @@ impl Overdue {
     }
 }
 
+/// What a client is worth waiting for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Worth {
+    /// It had its answers, or takes none, and nothing was ever granted to it.
+    Served,
+    /// It may have a request at hand.
+    Unknown,
+    /// It proved itself.
+    Proved,
+}
+
 /// What the stream and the handlers of one connection know of each other.
 pub(crate) struct Connection {
     pub is_secure: bool,
@@ -113,6 +124,8 @@ struct Waits {
     blocked_since: Option<Instant>,
     /// A request came on it before, and was answered.
     has_served: bool,
+    /// A request came on it that was granted.
+    has_proved: bool,
     /// Why it must give way to another.
     cut: Option<Overdue>,
 }
@@ -127,6 +140,7 @@ impl Waits {
             body_since: None,
             blocked_since: None,
             has_served: false,
+            has_proved: false,
             cut: None,
         }
     }
@@ -146,15 +160,19 @@ impl Waits {
         }
     }
 
-    /// Whether it has served a request and is not held up by a client that takes no answer, and since when the client
-    /// is waited for, in whatever.
-    fn waiting_since(&self) -> Option<(bool, Instant)> {
+    /// What its client is worth waiting for, and since when it is waited for, in whatever.
+    fn waiting_since(&self) -> Option<(Worth, Instant)> {
         let since = match self.answering {
             _ if self.blocked_since.is_some() => self.blocked_since,
             0 => Some(self.since),
             _ => self.body_since,
         };
-        since.map(|since| (self.has_served && self.blocked_since.is_none(), since))
+        let worth = match self.has_proved {
+            true => Worth::Proved,
+            false if self.has_served || self.blocked_since.is_some() => Worth::Served,
+            false => Worth::Unknown,
+        };
+        since.map(|since| (worth, since))
     }
 }
 
@@ -192,6 +210,11 @@ impl Connection {
     pub(crate) fn awaits_body(&self, awaits: bool) {
         let now = awaits.then(Instant::now);
         self.change(|waits| waits.body_since = now);
+    }
+
+    /// A request of its client was granted.
+    pub(crate) fn has_proved(&self) {
+        self.change(|waits| waits.has_proved = true);
     }
 
     /// The body was read to its end.
@@ -253,8 +276,8 @@ impl Connection {
         }
     }
 
-    /// Since when its client is waited for.
-    pub(super) fn waiting_since(&self) -> Option<(bool, Instant)> {
+    /// What its client is worth waiting for, and since when it is waited for.
+    pub(super) fn waiting_since(&self) -> Option<(Worth, Instant)> {
         self.waits.get().waiting_since()
     }
 

@@ -18,26 +18,11 @@ pub(super) fn any() -> Vec<SecurityRequirement> {
     schemes().into_iter().map(|(scheme, _)| SecurityRequirement::new(scheme.name(), [""; 0])).collect()
 }
 
-/// The token of those who read the metrics.
-const METRICS_TOKEN: &str = "metrics-token";
-
-/// What the metrics demand: the token, or nothing, as the node is configured.
-pub(super) fn of_metrics() -> Vec<SecurityRequirement> {
-    vec![SecurityRequirement::new(METRICS_TOKEN, [""; 0]), SecurityRequirement::default()]
-}
-
 /// The schemes among the document's components.
 pub(super) fn add_to(mut components: Components) -> Components {
     for (scheme, described) in schemes() {
         components.add_security_scheme(scheme.name(), described);
     }
-    let token = HttpBuilder::new()
-        .scheme(HttpAuthScheme::Bearer)
-        .description(Some(
-            "What is in the file of `http.metrics_token_file`, where `http.metrics` is `token`.",
-        ))
-        .build();
-    components.add_security_scheme(METRICS_TOKEN, SecurityScheme::Http(token));
     components
 }
 

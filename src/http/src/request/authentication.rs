@@ -12,6 +12,7 @@ use keymoot_protocol::{Claim, Claims, HttpSignatureError, Signature, SignedPaylo
 
 use crate::answer::error::{ApiError, ErrorKind};
 use crate::api::Api;
+use crate::listener::connection::Connection;
 use crate::request::caller::caller;
 use crate::request::incoming_body::{has_body, read_body};
 use crate::request::proofs;
@@ -27,13 +28,14 @@ pub(crate) async fn authenticate<T: Claims>(
 ) -> Result<Grant, ApiError> {
     let proofs = proofs(request, body, api)?;
     let signed = Request::signed(scope, payload, signature, caller(request, api)?).with_proofs(proofs);
-    Ok(verify(signed, api, auth).await??)
+    Ok(verify(request, signed, api, auth).await??)
 }
 
 /// Asks once more when nothing was proved: the account may be younger than what this node has applied. Whoever
 /// shows wrong credentials again and again waits before they are looked at, and an account that asks too often waits
 /// for its turn. The outer error tells that the request was not judged, the inner one why the caller is refused.
 pub(crate) async fn verify(
+    http: &HttpRequest,
     request: Request,
     api: &Api,
     auth: &AuthHandle,
@@ -46,6 +48,9 @@ pub(crate) async fn verify(
     let outcome = judge(request, api, auth).await?;
     attempt.note(&outcome);
     if outcome.is_ok() {
+        if let Some(connection) = Connection::of(http) {
+            connection.has_proved();
+        }
         api.limits.request(&account).await?;
     }
     Ok(outcome)

@@ -76,7 +76,7 @@ async fn by_token(
     })?;
     let content = token.content().clone();
     let shown = Request::with_token(&token, caller(request, api)?);
-    Ok((authentication::verify(shown, api, auth).await??, content))
+    Ok((authentication::verify(request, shown, api, auth).await??, content))
 }
 
 async fn by_signature(

@@ -41,7 +41,7 @@ pub(crate) async fn packaging_data(
     let unsigned = Request::unsigned(account, caller(request, api)?, Unproved::ByOptIn)
         .for_content(Some(asked.content.clone()))
         .with_proofs(proofs::of_connection(request));
-    let grant = authentication::verify(unsigned, api, auth).await??;
+    let grant = authentication::verify(request, unsigned, api, auth).await??;
     let track = TrackName::default_track();
     let wanted = Ingestion::of(&asked.content, WantedKeys::created(&track));
     let served = api.keys.ingest(&grant, wanted).await?.into_key()?;

@@ -55,7 +55,7 @@ pub(crate) async fn content_key(
         let proving = proving(account, envelope, caller)?
             .with_proofs(proofs::of_connection(request))
             .for_content(content);
-        let grant = authenticate(proving, api, auth).await?;
+        let grant = authenticate(request, proving, api, auth).await?;
         serve(&asked?, &grant, api).await
     };
     let (status, answer) = match answered.await {
@@ -90,8 +90,13 @@ fn proving(account: Option<&str>, envelope: ContentKeyEnvelope, caller: IpAddr) 
     })
 }
 
-async fn authenticate(request: Request, api: &Api, auth: &AuthHandle) -> Result<Grant, Refusal> {
-    authentication::verify(request, api, auth).await?.map_err(|error| {
+async fn authenticate(
+    http: &HttpRequest,
+    request: Request,
+    api: &Api,
+    auth: &AuthHandle,
+) -> Result<Grant, Refusal> {
+    authentication::verify(http, request, api, auth).await?.map_err(|error| {
         if let AuthError::Denied(denied) = &error {
             api.metrics.auth_refusals_total.with_label_values(&[denied.reason()]).inc();
         }

@@ -80,18 +80,18 @@ async fn an_answer_that_is_not_taken_has_its_time_from_the_last_byte_taken() {
 async fn whoever_is_waited_for_can_be_told_from_whoever_waits() {
     let connection = connection();
     let opened = Instant::now();
-    assert_eq!(connection.waiting_since(), Some((false, opened)));
+    assert_eq!(connection.waiting_since(), Some((Worth::Unknown, opened)));
     advance(Duration::from_secs(1)).await;
     let answering = connection.answer(&request(&[]));
     assert_eq!(connection.waiting_since(), None);
     connection.awaits_body(true);
     advance(Duration::from_secs(1)).await;
     connection.has_read();
-    assert_eq!(connection.waiting_since(), Some((false, Instant::now())), "a body makes headway");
+    assert_eq!(connection.waiting_since(), Some((Worth::Unknown, Instant::now())), "a body makes headway");
     connection.has_read_body();
     assert_eq!(connection.waiting_since(), None);
     drop(answering);
-    assert_eq!(connection.waiting_since(), Some((true, Instant::now())));
+    assert_eq!(connection.waiting_since(), Some((Worth::Served, Instant::now())));
     connection.cut(Overdue::Crowded);
     assert_eq!(after(0, &connection), Some(Overdue::Crowded));
 }
