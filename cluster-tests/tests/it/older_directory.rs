@@ -151,7 +151,12 @@ fn a_clone_of_a_running_node_is_refused_and_the_node_goes_on() {
     let (elsewhere, _) = cluster.add_node("clone").unwrap();
     copy(&cluster.dir("c"), &cluster.dir("clone"));
     let (listen, api) = (elsewhere.to_string(), cluster.node("clone").api.to_string());
-    let env = [("KEYMOOT__CLUSTER__PEER_LISTEN", listen.as_str()), ("KEYMOOT__HTTP__LISTEN", api.as_str())];
+    let env = [
+        ("KEYMOOT__CLUSTER__PEER_LISTEN", listen.as_str()),
+        ("KEYMOOT__HTTP__LISTEN", api.as_str()),
+        // Any port: that of the copied configuration is taken by the node that runs.
+        ("KEYMOOT__ADMIN__LISTEN", "127.0.0.1:0"),
+    ];
     cluster.serve_with("clone", &env).unwrap();
     cluster
         .await_status("the clone to be refused", |table| {
