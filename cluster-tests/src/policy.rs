@@ -37,12 +37,49 @@ pub fn add_account(cluster: &Cluster, name: &str, more: &[&str]) -> Result<Accou
     Ok(Account { scrambler, player, keeper })
 }
 
-/// Sends a request about policies with these members beside account and `ca_system`, and these
-/// headers.
+/// Sends a request about policies with these members beside account, `ca_system` and method, and these
+/// headers. A change of a policy says which version it replaces: the one of `If-Match`, or else the current one.
 ///
 /// # Errors
 /// As for [`raw::exchange`].
 pub fn send(
+    node: SocketAddr,
+    signer: &Signer,
+    (method, path): (&str, &str),
+    members: &Value,
+    headers: &[(&str, &str)],
+) -> Result<Answer, RigError> {
+    let mut more = members.as_object().cloned().unwrap_or_default();
+    if ["GET", "POST", "PUT", "DELETE"].contains(&method) {
+        more.entry("method").or_insert(json!(method));
+    }
+    if ["PUT", "DELETE"].contains(&method) && path.split('/').count() == 3 && !more.contains_key("replaces") {
+        let version = headers.iter().find_map(|(name, tag)| (*name == "If-Match").then(|| version(tag))?);
+        let version = match version {
+            Some(version) => version,
+            None => current(node, signer, path)?,
+        };
+        more.insert("replaces".into(), json!(version));
+    }
+    send_as_it_is(node, signer, (method, path), &Value::Object(more), headers)
+}
+
+/// The version that a tag names.
+fn version(tag: &str) -> Option<u64> {
+    tag.strip_prefix('"')?.strip_suffix('"')?.parse().ok()
+}
+
+/// The version of a policy; 0 when there is none.
+fn current(node: SocketAddr, signer: &Signer, path: &str) -> Result<u64, RigError> {
+    let answer = send_as_it_is(node, signer, ("GET", path), &json!({ "method": "GET" }), &[])?;
+    Ok(answer.header("etag").and_then(version).unwrap_or_default())
+}
+
+/// Sends a request about policies with these members beside account and `ca_system`, and no others.
+///
+/// # Errors
+/// As for [`raw::exchange`].
+pub fn send_as_it_is(
     node: SocketAddr,
     signer: &Signer,
     (method, path): (&str, &str),

@@ -306,7 +306,8 @@ pub fn packaging_request(input: &[u8]) {
 pub fn widevine_request(input: &[u8]) {
     if let Ok(envelope) = ContentKeyEnvelope::parse(input) {
         if let Some(signature) = envelope.signature {
-            assert!(signature.verify(b"no key at all") != Some(true) && !signature.signer.is_empty());
+            signature.verify_dummy();
+            assert!(!signature.signer.is_empty());
         }
         inner_widevine_request(&envelope.request);
     }

@@ -90,8 +90,7 @@ fn fill_batches(signer: &Signer, nodes: &[SocketAddr], next: &AtomicU64, keys: u
 }
 
 fn fill_batch(signer: &Signer, node: SocketAddr, numbers: std::ops::Range<u64>) -> Result<(), RigError> {
-    let head =
-        json!({"bulk": 1, "ca_system": signer.ca_system, "account_id": signer.account_id, "keys": false});
+    let head = json!({"bulk": 1, "ca_system": signer.ca_system, "account_id": signer.account_id, "keys": false, "method": "POST"});
     let mut body = format!("{head}\n");
     for number in numbers {
         body.push_str(&format!("{{\"content_id\":\"{}\"}}\n", content_id(number)));

@@ -88,7 +88,7 @@ impl Client {
     ) -> Option<String> {
         let policy = json!({ "name": name, "license_duration_seconds": 60 + serial });
         let condition = tag.map_or(("If-None-Match", "*"), |tag| ("If-Match", tag));
-        let request = self.policy_request("PUT", name, &policy, &[condition]);
+        let request = self.policy_request("PUT", name, &policy, tag, &[condition]);
         let (outcome, answer) = self.perform(node, name, Action::ChangePolicy, &request, understand_done);
         match outcome {
             Outcome::Done => answer?.header("etag").map(str::to_owned),
@@ -96,9 +96,9 @@ impl Client {
         }
     }
 
-    /// A DELETE of a policy; returns whether it certainly took effect.
-    pub fn delete_policy(&mut self, node: usize, name: &str) -> bool {
-        let request = self.policy_request("DELETE", name, &json!(name), &[]);
+    /// A DELETE of a policy of this tag; returns whether it certainly took effect.
+    pub fn delete_policy(&mut self, node: usize, name: &str, tag: Option<&str>) -> bool {
+        let request = self.policy_request("DELETE", name, &json!(name), tag, &[]);
         self.perform(node, name, Action::DeletePolicy, &request, understand_done).0 == Outcome::Done
     }
 
@@ -107,11 +107,13 @@ impl Client {
         method: &str,
         name: &str,
         policy: &serde_json::Value,
+        tag: Option<&str>,
         headers: &[(&str, &str)],
     ) -> Vec<u8> {
         let keeper = &self.access.keeper;
         let data = json!({
-            "ca_system": keeper.ca_system, "account_id": keeper.account_id, "policy": policy,
+            "ca_system": keeper.ca_system, "account_id": keeper.account_id, "policy": policy, "method": method,
+            "replaces": tag.map_or("0", |tag| tag.trim_matches('"')),
         });
         let data = data.to_string().into_bytes();
         let signature = raw::percent_encode(&keeper.signature(&data));

@@ -167,8 +167,8 @@ impl Worker {
         let name = format!("policy-{}-{}", self.number, policy.names);
         policy.serial += 1;
         let certain = if policy.serial.is_multiple_of(3) {
-            policy.tag = None;
-            self.client.delete_policy(node, &name)
+            let tag = policy.tag.take();
+            self.client.delete_policy(node, &name, tag.as_deref())
         } else {
             policy.tag = self.client.change_policy(node, &name, policy.serial, policy.tag.as_deref());
             policy.tag.is_some()

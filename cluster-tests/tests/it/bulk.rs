@@ -10,8 +10,10 @@ use cluster_tests::{Cluster, Options, Signer, metrics};
 use serde_json::{Value, json};
 
 fn head(signer: &Signer, keys: bool) -> String {
-    json!({"bulk": 1, "ca_system": signer.ca_system, "account_id": signer.account_id, "keys": keys})
-        .to_string()
+    json!({
+        "bulk": 1, "ca_system": signer.ca_system, "account_id": signer.account_id, "keys": keys, "method": "POST",
+    })
+    .to_string()
 }
 
 fn post(node: SocketAddr, signature: &str, body: &[u8]) -> raw::Answer {

@@ -65,6 +65,7 @@ mod rotation_schedule;
 mod scrambler_fails_over;
 mod scrambler_proves_itself;
 mod sign_in;
+mod signatures_mean_one_thing;
 mod signed_requests;
 mod slow_clients;
 mod snapshot_catches_up;

@@ -205,9 +205,10 @@ fn of_an_ingestion_that_is_refused_nothing_is_changed() {
     let kid = STANDARD.encode([7; 16]);
     let supply = |method, content, key: [u8; 16], path: &str| {
         let key = STANDARD.encode(key);
-        let more = [("policy", "HD"), ("key_id", &*kid), ("key", &*key), ("crypto_period_seconds", "60")];
-        let data =
-            scrambler.custom_data(content, &[&more[..], &[("first_crypto_period_index", "0")]].concat());
+        let own = [("policy", "HD"), ("key_id", &*kid), ("key", &*key)];
+        let period = [("crypto_period_seconds", "60"), ("first_crypto_period_index", "0")];
+        let of_period: &[(&str, &str)] = if path.ends_with("/schedule") { &period } else { &[] };
+        let data = scrambler.custom_data(content, &[&own[..], of_period].concat());
         answered(scrambler.send(nodes[1], method, path, &data).unwrap())
     };
     assert_eq!(supply("POST", "film", [1; 16], "/cenc/widevine/encryption").0, 200);

@@ -24,15 +24,34 @@ fn add_account(cluster: &Cluster) {
     cluster.add_account("strict", &more).unwrap();
 }
 
+/// A cluster whose nodes know the name that the requests below are for.
+fn start() -> Cluster {
+    Options::default().env("KEYMOOT__AUTH__AUTHORITIES", "keymoot").start().unwrap()
+}
+
+fn now_s() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
+}
+
 /// A signed request, written from the RFC and not with Keymoot's code.
 fn signed(method: &str, target: &str, nonce: &str, body: &[u8]) -> Vec<u8> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    signed_for("keymoot", (method, target), nonce, &format!(";created={}", now_s()), body)
+}
+
+/// The same for this authority, with these parameters beside nonce and name of the key.
+fn signed_for(
+    authority: &str,
+    (method, target): (&str, &str),
+    nonce: &str,
+    parameters: &str,
+    body: &[u8],
+) -> Vec<u8> {
     let content_digest = format!("sha-256=:{}:", STANDARD.encode(digest::digest(&digest::SHA256, body)));
     let parameters = format!(
-        r#"("@method" "@target-uri" "content-digest");created={now};keyid="strict/packager";nonce="{nonce}""#
+        r#"("@method" "@target-uri" "content-digest"){parameters};keyid="strict/packager";nonce="{nonce}""#
     );
     let base = format!(
-        "\"@method\": {method}\n\"@target-uri\": http://keymoot{target}\n\"content-digest\": {content_digest}\n\
+        "\"@method\": {method}\n\"@target-uri\": http://{authority}{target}\n\"content-digest\": {content_digest}\n\
          \"@signature-params\": {parameters}"
     );
     let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, SECRET.as_bytes()), base.as_bytes());
@@ -42,7 +61,9 @@ fn signed(method: &str, target: &str, nonce: &str, body: &[u8]) -> Vec<u8> {
         ("Signature", &format!("sig=:{}:", STANDARD.encode(tag))),
         ("Accept-Signature", &format!("answer=(\"@status\");created;nonce=\"{nonce}\"")),
     ];
-    raw::request(method, target, &headers, body)
+    let request = raw::request(method, target, &headers, body);
+    let (line, rest) = request.split_at(request.windows(6).position(|bytes| bytes == b"Host: ").unwrap());
+    [line, b"Host: ", authority.as_bytes(), rest.strip_prefix(b"Host: keymoot").unwrap()].concat()
 }
 
 fn ask(node: SocketAddr, request: &[u8]) -> Answer {
@@ -111,6 +132,62 @@ fn a_signed_request_is_good_once_in_the_whole_cluster_and_nothing_weaker_is_take
     assert_eq!(refusals(&nodes, "downgrade"), 1);
 }
 
+#[test]
+fn a_request_that_was_signed_for_another_server_and_is_relayed_is_refused() {
+    let cluster = start();
+    add_account(&cluster);
+    let nodes = cluster.addresses();
+    let body = br#"{"ca_system":"OVP","account_id":"strict","content_id":"film"}"#;
+    let created = format!(";created={}", now_s());
+    let ask_for = |authority: &str, nonce: &str| {
+        ask(nodes[0], &signed_for(authority, ("POST", WIDEVINE), nonce, &created, body))
+    };
+    for (number, foreign) in
+        ["keys.example.org", "keymoot.example.org", "keymoot.", "10.9.8.7:8081"].into_iter().enumerate()
+    {
+        let refused = ask_for(foreign, &format!("the relayed nonce {number}"));
+        assert!(refused.status == 401 && refused.text().contains("auth.authorities"), "{}", refused.text());
+    }
+    let here = nodes[0].to_string();
+    for (number, own) in ["keymoot", "keymoot:8081", "localhost", &here].into_iter().enumerate() {
+        let served = ask_for(own, &format!("the nonce number {number}"));
+        assert_eq!(served.status, 200, "{own}: {}", served.text());
+    }
+}
+
+#[test]
+fn a_signature_with_another_tag_is_no_proof_here() {
+    let cluster = start();
+    add_account(&cluster);
+    let node = cluster.addresses()[0];
+    let body = br#"{"ca_system":"OVP","account_id":"strict","content_id":"film"}"#;
+    let tagged = |tag: &str, nonce: &str| {
+        let parameters = format!(";created={};tag=\"{tag}\"", now_s());
+        ask(node, &signed_for("keymoot", ("POST", WIDEVINE), nonce, &parameters, body)).status
+    };
+    assert_eq!(tagged("gateway", "a nonce of the gateway's"), 401);
+    assert_eq!(tagged("keymoot", "a nonce of our own"), 200);
+}
+
+#[test]
+fn a_nonce_with_a_new_time_is_no_new_nonce() {
+    let cluster = start();
+    add_account(&cluster);
+    let nodes = cluster.addresses();
+    let body = br#"{"ca_system":"OVP","account_id":"strict","content_id":"film"}"#;
+    let made = now_s();
+    let ask_at = |node: SocketAddr, created: u64| {
+        let parameters = format!(";created={created}");
+        ask(node, &signed_for("keymoot", ("POST", WIDEVINE), "the only nonce of all", &parameters, body))
+            .status
+    };
+    assert_eq!(ask_at(nodes[0], made - 100), 200);
+    for (node, created) in nodes.iter().zip([made - 99, made, made - 250]) {
+        assert_eq!(ask_at(*node, created), 401, "{created}");
+    }
+    assert_eq!(refusals(&nodes, "replay"), 3);
+}
+
 /// The request with what was signed in its query, as every method but POST and PUT takes it.
 fn in_query(signer: &Signer, method: &str, path: &str, data: &[u8]) -> Vec<u8> {
     let (text, signature) = (STANDARD.encode(data), signer.signature(data));
@@ -129,8 +206,10 @@ fn what_was_signed_for_an_export_or_a_bulk_request_opens_nothing_else() {
         data.to_string().into_bytes()
     };
     let recipient = STANDARD.encode([9; 32]);
-    let export = data(serde_json::json!({"export": 1, "content_id": "film", "recipient": recipient}));
-    let bulk = data(serde_json::json!({"bulk": 1}));
+    let export = data(
+        serde_json::json!({"export": 1, "content_id": "film", "recipient": recipient, "method": "POST"}),
+    );
+    let bulk = data(serde_json::json!({"bulk": 1, "method": "POST"}));
     let both = data(serde_json::json!({"content_id": "film", "policy": "any", "bulk": null}));
     let providers =
         ["cenc/widevine", "cenc/playready", "cenc/primetime", "cenc", "playready", "widevine", "fps", "hls"];

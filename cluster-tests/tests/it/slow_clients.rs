@@ -337,7 +337,9 @@ fn answers_that_are_not_read_are_given_up_and_cost_little_memory() {
 
 /// Sends all of a bulk request of nearly 4 MiB but its last byte.
 fn send_bulk(node: SocketAddr, signer: &Signer, signature: &str) -> TcpStream {
-    let head = json!({"bulk": 1, "ca_system": signer.ca_system, "account_id": signer.account_id}).to_string();
+    let head =
+        json!({"bulk": 1, "ca_system": signer.ca_system, "account_id": signer.account_id, "method": "POST"})
+            .to_string();
     let mut body = format!("{head}\n").into_bytes();
     body.resize(4 * 1024 * 1024, b' ');
     let target = format!("/bulk?signature={}", percent_encode(signature));
@@ -379,7 +381,9 @@ fn a_bulk_request_of_nobody_is_refused_by_its_head_and_all_unproved_ones_share_o
     for mut stream in held {
         stream.write_all(b" ").ok();
     }
-    let one = json!({"bulk": 1, "ca_system": signer.ca_system, "account_id": signer.account_id}).to_string();
+    let one =
+        json!({"bulk": 1, "ca_system": signer.ca_system, "account_id": signer.account_id, "method": "POST"})
+            .to_string();
     let body = format!("{one}\n{}", json!({"content_id": "sound"}));
     let target = format!("/bulk?signature={}", percent_encode(&signer.signature(body.as_bytes())));
     let request = raw::request("POST", &target, &[("Connection", "close")], body.as_bytes());

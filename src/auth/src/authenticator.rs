@@ -13,9 +13,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use super::request::Request;
 use super::{
     AccountDirectory, AuthError, Denied, Grant, Nonce, OpenAccount, SignatureFault, SigningKey, Unreadable,
-    allowed,
+    UnsaidPart, allowed,
 };
-use keymoot_model::{ContentId, Scheme, Scope};
+use keymoot_model::{ContentId, Scheme, Scope, Sha1Use};
 use keymoot_protocol::{CaSystem, Claim};
 
 /// A request that was proved, or let in by where it came from, and what must still be spent before it is
@@ -128,6 +128,7 @@ impl Request {
         refuse_downgrade(account, offer.strongest_scheme(tried.key))?;
         let key = tried.key.ok_or_else(|| self.denied(SignatureFault::Mismatch))?;
         self.within_bounds(account)?;
+        self.refuse_unsaid(account, key)?;
         Ok(Verified {
             credential: key.name.clone(),
             scope: key.scope,
@@ -142,6 +143,19 @@ impl Request {
 
     pub(super) fn denied(&self, fault: SignatureFault) -> Denied {
         Denied::Signature { account: self.account.clone(), scope: self.scope, fault }
+    }
+
+    /// Refuses what a right signature over custom data alone does not say, as far as the account will not have
+    /// it supplied by whoever shows the signature.
+    fn refuse_unsaid(&self, open: &OpenAccount, key: &SigningKey) -> Result<(), Denied> {
+        let refused = |unsaid| Err(Denied::Unsaid { account: self.account.clone(), unsaid });
+        match (key.scheme, open.sha1) {
+            (Scheme::UdrmSha1, Sha1Use::NoChanges) if self.unsaid.is_change => refused(UnsaidPart::Change),
+            (Scheme::UdrmSha1, Sha1Use::NoChanges | Sha1Use::Bound) if self.unsaid.method => {
+                refused(UnsaidPart::Method)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Whether it keeps to what its account allows, proved or not.

@@ -64,6 +64,13 @@ pub enum Denied {
         /// The weakest scheme that the account accepts.
         minimum: Scheme,
     },
+    /// The signature is right, but covers custom data alone, and the account wants more said.
+    #[error("account {account}: {unsaid}")]
+    Unsaid {
+        account: AccountId,
+        /// What it does not cover.
+        unsaid: UnsaidPart,
+    },
     /// The request was shown before, here or to another node.
     #[error(
         "account {account}, credential {credential:?}: the request was shown before; each needs a nonce of its own"
@@ -79,7 +86,10 @@ impl Denied {
     /// Whether a younger state of the accounts might decide otherwise. It is asked for all that
     /// nobody proved, so that the time taken tells nothing about an account.
     pub const fn is_unproved(&self) -> bool {
-        matches!(self, Self::Signature { .. } | Self::Downgrade { .. } | Self::Unsigned { .. })
+        matches!(
+            self,
+            Self::Signature { .. } | Self::Downgrade { .. } | Self::Unsigned { .. } | Self::Unsaid { .. }
+        )
     }
 
     /// The label under which the refusal is counted.
@@ -95,10 +105,31 @@ impl Denied {
             Self::Address { .. } => "address",
             Self::Unsigned { .. } => "unsigned",
             Self::Downgrade { .. } | Self::ProofDemanded { .. } => "downgrade",
+            Self::Unsaid { .. } => "unsaid",
             Self::Replay { .. } => "replay",
             Self::CaSystem { .. } => "ca_system",
         }
     }
+}
+
+/// What a signature of `udrm-sha1` does not say. Fit for the caller, who made it or was shown it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UnsaidPart {
+    /// For which method it is.
+    #[error(
+        "a signature of udrm-sha1 covers neither method nor path: put the member \"method\" with the request's \
+         method into what is signed, or sign by RFC 9421"
+    )]
+    Method,
+    /// Which version of the policy it replaces.
+    #[error(
+        "a signature of udrm-sha1 never expires: put the member \"replaces\" with the version of the policy that \
+         is replaced or deleted into what is signed, or sign by RFC 9421"
+    )]
+    Version,
+    /// That something is to be replaced or deleted.
+    #[error("the account takes no PUT and no DELETE that is proved by udrm-sha1; sign it by RFC 9421")]
+    Change,
 }
 
 /// What is wrong with the proof of a request.

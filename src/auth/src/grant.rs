@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::OpenAccount;
-use keymoot_model::{Account, ContentId, Scheme, Scope};
+use keymoot_model::{Account, ContentId, Scheme, Scope, Sha1Use};
 
 /// That an account's credential opened a scope to a caller, for one request.
 #[derive(Debug)]
@@ -62,6 +62,11 @@ impl Grant {
     /// The account that asked.
     pub fn account(&self) -> &Account {
         &self.account.account
+    }
+
+    /// Whether it was proved by a signature over custom data alone, and the account wants more said by those.
+    pub fn is_bound_sha1(&self) -> bool {
+        self.scheme == Some(Scheme::UdrmSha1) && self.account.sha1 != Sha1Use::Unbound
     }
 
     pub fn scope(&self) -> Scope {

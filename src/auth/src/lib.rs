@@ -24,7 +24,7 @@ pub use allow_list::{FORWARDED_HOPS_MAX, allowed, client_address, client_network
 pub use authenticator::{Authenticator, Verified};
 pub use back_off::{Attempt, BackOff, BackOffSettings, MustWait};
 pub use client_certificate::ClientCertificate;
-pub use denied::{Denied, SignatureFault};
+pub use denied::{Denied, SignatureFault, UnsaidPart};
 pub use grant::Grant;
 pub use nonce::{LedgerError, Nonce, NonceLedger, Spent};
 pub use open_account::{AccountDirectory, OpenAccount, SigningKey, Unreadable};

@@ -7,9 +7,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
+use keymoot_protocol::widevine::WidevineKey;
 use zeroize::Zeroizing;
 
-use keymoot_model::{Account, AccountId, Scheme, Scope};
+use keymoot_model::{Account, AccountId, Scheme, Scope, Sha1Use};
 
 /// A credential whose secret is open.
 pub struct SigningKey {
@@ -20,8 +21,23 @@ pub struct SigningKey {
     pub scheme: Scheme,
     /// The key's text bytes.
     pub secret: Zeroizing<Vec<u8>>,
+    /// What they say, where the scheme is of the Widevine API and they say something sound.
+    pub widevine: Option<WidevineKey>,
     /// Where its last grant is noted: milliseconds since 1970 UTC.
     pub last_used_ms: Arc<AtomicU64>,
+}
+
+impl SigningKey {
+    /// An open credential, its secret read as far as its scheme needs that.
+    pub fn new(name: String, scope: Scope, scheme: Scheme, secret: Zeroizing<Vec<u8>>) -> Self {
+        let widevine = WidevineKey::read(scheme, &secret);
+        Self { name, scope, scheme, secret, widevine, last_used_ms: Arc::default() }
+    }
+
+    /// Whether it can never prove anything, because no key of its scheme is like it.
+    pub fn is_unsound(&self) -> bool {
+        self.scheme.is_widevine() && self.widevine.is_none()
+    }
 }
 
 impl fmt::Debug for SigningKey {
@@ -37,6 +53,8 @@ pub struct OpenAccount {
     pub account: Account,
     /// Whether it is suspended: whatever a request proves, it is refused.
     pub is_suspended: bool,
+    /// What signatures of uDRM open.
+    pub sha1: Sha1Use,
     /// The keys of the credentials that have not ended.
     pub keys: Vec<SigningKey>,
     /// The scopes of those that this node cannot open. Whether they made a signature cannot be told here.

@@ -8,7 +8,7 @@ use std::hint::black_box;
 use super::back_off::password_digest;
 use super::{ClientCertificate, Nonce, SigningKey};
 use keymoot_model::{AccountId, Scheme};
-use keymoot_protocol::widevine::WidevineSignature;
+use keymoot_protocol::widevine::{WidevineKey, WidevineSignature};
 use keymoot_protocol::{
     Authorization, DigestNonces, Envelope, HttpSignature, HttpSignatureError, Signature, SignatureWindow,
 };
@@ -70,6 +70,11 @@ impl PresentedProofs {
             }
             _ => None,
         }
+    }
+
+    /// Whether a signature of the message is among them, which is for the server that it names.
+    pub fn has_message_signature(&self) -> bool {
+        self.message.is_some()
     }
 
     /// Whether the request answers a Digest challenge that is too old.
@@ -159,7 +164,7 @@ impl PresentedProof<'_> {
             let max = if *scheme == Scheme::WidevineRsa { RSA_KEYS_TRIED_MAX } else { usize::MAX };
             let mut verified = 0;
             for key in own.iter().filter(|key| key.scheme == *scheme) {
-                let Some(proved) = self.proves(*scheme, &key.secret) else { continue };
+                let Some(proved) = self.proves(*scheme, &key.secret, key.widevine.as_ref()) else { continue };
                 verified += 1;
                 if proved && self.means(account, &key.name) && tried.key.is_none() {
                     tried.key = Some(key);
@@ -186,14 +191,14 @@ impl PresentedProof<'_> {
     }
 
     /// None when it can be told without work that the secret is not of this proof.
-    fn proves(&self, scheme: Scheme, secret: &[u8]) -> Option<bool> {
+    fn proves(&self, scheme: Scheme, secret: &[u8], widevine: Option<&WidevineKey>) -> Option<bool> {
         let proves = match self {
             Self::Certificate(certificate) => certificate.bears(secret),
             Self::Message(signature) => signature.verify(scheme, secret),
             Self::Digest(answer) => answer.verify(secret),
             Self::Basic(answer) => answer.verify(secret),
             Self::Udrm { signature, data } => signature.verify(secret, data),
-            Self::Widevine(signature) => signature.verify(secret)?,
+            Self::Widevine(signature) => signature.verify(widevine?)?,
         };
         #[cfg(test)]
         counted::note(scheme);
@@ -213,7 +218,7 @@ impl PresentedProof<'_> {
                 counted::note(scheme);
             }
             _ => {
-                black_box(self.proves(scheme, dummy));
+                black_box(self.proves(scheme, dummy, None));
             }
         }
     }

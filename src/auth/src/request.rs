@@ -23,6 +23,17 @@ pub struct Request {
     pub(super) signature: Option<OwnSignature>,
     pub(super) proofs: PresentedProofs,
     pub(super) unproved: Unproved,
+    /// What a signature of uDRM does not say of it, because it covers custom data alone.
+    pub(super) unsaid: Unsaid,
+}
+
+/// What the custom data leave open.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Unsaid {
+    /// They must name the method, and do not.
+    pub(super) method: bool,
+    /// It is a PUT or a DELETE, which nobody can tell from the signature.
+    pub(super) is_change: bool,
 }
 
 /// The protocol's own signature.
@@ -47,18 +58,23 @@ pub enum Unproved {
 }
 
 impl Request {
-    /// A request from `caller` that wants `scope` opened, with the protocol's own signature if it has one.
+    /// A request by this HTTP method from `caller` that wants `scope` opened, with the protocol's own signature
+    /// if it has one.
     pub fn signed<T: Claims>(
-        scope: Scope,
+        (scope, method): (Scope, &str),
         payload: &SignedPayload<T>,
         signature: Option<Signature>,
         caller: IpAddr,
     ) -> Self {
-        let Claim { account, ca_system, content } = payload.value().claim();
+        let Claim { account, ca_system, content, method: named } = payload.value().claim();
+        let unsaid = Unsaid {
+            method: T::NAMES_METHOD && named.is_none(),
+            is_change: !matches!(method, "GET" | "POST"),
+        };
         let signed_bytes = payload.bytes().clone();
         let signature = signature.map(|signature| OwnSignature::Udrm { signature, signed_bytes });
         let request = Self::unsigned(account, caller, Unproved::Never);
-        Self { scope, ca_system: Some(ca_system), content, signature, ..request }
+        Self { scope, ca_system: Some(ca_system), content, signature, unsaid, ..request }
     }
 
     /// A request of the Widevine common encryption API from `caller`, which this signature proves or nothing.
@@ -69,8 +85,17 @@ impl Request {
 
     /// A request for keys on behalf of `account` from `caller`, of a client that cannot sign.
     pub fn unsigned(account: AccountId, caller: IpAddr, unproved: Unproved) -> Self {
-        let (scope, proofs) = (Scope::Encryption, PresentedProofs::default());
-        Self { scope, account, ca_system: None, content: None, caller, signature: None, proofs, unproved }
+        Self {
+            scope: Scope::Encryption,
+            account,
+            ca_system: None,
+            content: None,
+            caller,
+            signature: None,
+            proofs: PresentedProofs::default(),
+            unproved,
+            unsaid: Unsaid::default(),
+        }
     }
 
     /// A request for the key of this token, which is verified.

@@ -6,10 +6,32 @@
 
 use std::sync::Arc;
 
+use keymoot_model::{Scheme, Scope};
+
 use super::authenticator::refuse_downgrade;
 use super::presented_proofs::PresentedProof;
 use super::request::{Request, Unproved};
 use super::{Denied, OpenAccount, SignatureFault, Verified, allowed};
+
+/// The weakest scheme of an account whose scramblers all prove that they are its own, so that an address is not
+/// enough; none where some of them only sign, as packagers that cannot do more do, where there are none, or where
+/// the account opted in.
+fn demanded(open: &OpenAccount) -> Option<Scheme> {
+    let is_signature = |scheme: Scheme| !scheme.meets(Scheme::Basic);
+    if open.account.allow_unsigned_packagers {
+        return None;
+    }
+    let of_keys = open.keys.iter().map(|key| (key.scope, key.scheme));
+    let in_force = of_keys.clone().filter(|(scope, _)| *scope == Scope::Encryption);
+    if in_force.clone().any(|(_, scheme)| is_signature(scheme)) {
+        return None;
+    }
+    // Those too that have ended or cannot be opened here: that proves nothing about who asks.
+    let all = open.account.credentials.iter().map(|credential| (credential.scope, credential.scheme));
+    let schemes =
+        in_force.chain(all.filter(|(scope, _)| *scope == Scope::Encryption)).map(|(_, scheme)| scheme);
+    schemes.min_by_key(|scheme| scheme.strength())
+}
 
 impl Request {
     /// Decides about a request that presents no proof for which its account has a credential.
@@ -29,7 +51,7 @@ impl Request {
             (_, None) => Err(self.denied(SignatureFault::UnknownAccount)),
             (Unproved::Refused, Some(_)) => Err(self.denied(SignatureFault::Missing)),
             (Unproved::ByListener, Some(open)) => {
-                if let Some(minimum) = open.account.minimum_scheme {
+                if let Some(minimum) = open.account.minimum_scheme.or_else(|| demanded(open)) {
                     return Err(Denied::ProofDemanded { account: self.account.clone(), minimum });
                 }
                 self.within_bounds(open)?;
@@ -80,12 +102,12 @@ impl Request {
 
 #[cfg(test)]
 mod tests {
-    use keymoot_model::{AccountId, ContentId, Kid, Scheme, Scope};
+    use keymoot_model::{AccountId, ContentId, Kid};
     use keymoot_protocol::{KeyToken, KeyTokens};
 
     use super::super::authenticator::tests::{account, authenticator};
     use super::super::client_certificate::tests::certificate;
-    use super::super::{ClientCertificate, Grant, PresentedProofs};
+    use super::super::{Authenticator, ClientCertificate, Grant, PresentedProofs};
     use super::*;
 
     const KID: Kid = Kid::from_bytes([7; 16]);
@@ -125,6 +147,41 @@ mod tests {
         assert_eq!(grant.scope(), Scope::Encryption);
         assert_eq!(grant.account().id.as_str(), "167");
         assert_eq!((grant.credential(), grant.scheme()), ("unsigned", None));
+    }
+
+    #[test]
+    fn an_account_whose_scramblers_all_prove_themselves_is_not_served_by_address_alone() {
+        let only = |schemes: &'static [Scheme], opted_in: bool| {
+            account(move |open| {
+                open.keys.retain(|key| schemes.contains(&key.scheme) || key.scope == Scope::License);
+                open.account.allow_unsigned_packagers = opted_in;
+            })
+        };
+        let ask = |here: Authenticator| here.authenticate(&request("167", "ovp", "192.0.2.7"));
+        use Scheme::{Basic, Digest, HttpHmacSha256, MutualTls, UdrmSha1};
+        for strong in [&[MutualTls][..], &[HttpHmacSha256], &[MutualTls, HttpHmacSha256], &[Digest, Basic]] {
+            let denied = ask(only(strong, false)).unwrap_err();
+            assert!(matches!(denied, Denied::ProofDemanded { .. }), "{strong:?}: {denied}");
+            assert!(ask(only(strong, true)).is_ok(), "{strong:?}: it opted in");
+        }
+        assert!(ask(only(&[MutualTls, UdrmSha1], false)).is_ok());
+        assert!(ask(only(&[], false)).is_ok(), "the allow-list is all it has");
+        let unopened = account(|open| {
+            open.keys.clear();
+            open.unopened.push(Scope::Encryption);
+            open.account.credentials.push(keymoot_model::Credential {
+                name: "cert".to_owned(),
+                scope: Scope::Encryption,
+                scheme: MutualTls,
+                secret: keymoot_model::Wrapped {
+                    master_key: keymoot_model::MasterKeyId("mk1".to_owned()),
+                    nonce: [0; 12],
+                    ciphertext: Vec::new(),
+                },
+                created_at_ms: 0,
+            });
+        });
+        assert!(ask(unopened).is_err());
     }
 
     #[test]

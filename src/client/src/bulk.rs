@@ -84,6 +84,7 @@ impl KeyClient {
     pub fn bulk(&self, items: &[Zeroizing<String>]) -> Result<Vec<ItemResult>, ClientError> {
         let head = serde_json::json!({
             "bulk": 1, "ca_system": self.keys.ca_system, "account_id": self.keys.account.as_str(),
+            "method": "POST",
         });
         let head = head.to_string();
         // The buffer holds everything from the start: growing would leave copies of keys behind.
@@ -114,7 +115,7 @@ impl KeyClient {
         let body = serde_json::json!({
             "export": 1, "ca_system": self.keys.ca_system, "account_id": self.keys.account.as_str(),
             "recipient": STANDARD.encode(recipient),
-            "content_id": content.map(ContentId::as_str), "after": after,
+            "content_id": content.map(ContentId::as_str), "after": after, "method": "POST",
         });
         let request = Request::posting("/export", Zeroizing::new(body.to_string().into_bytes()));
         let terms = Terms::patient(self.settings.patience, true);

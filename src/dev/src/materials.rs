@@ -150,7 +150,8 @@ fn config_text(ports: &NodePorts, tls: bool) -> String {
          [node]\nid = {id}\ndata_dir = \"data\"\nzone = \"dev\"\n\n\
          [cluster]\nname = \"{CLUSTER_NAME}\"\npeer_listen = \"127.0.0.1:{peer}\"\n\
          ca_file = \"../ca.pem\"\ncert_file = \"node.pem\"\nkey_file = \"node-key.pem\"\n\n\
-         [http]\nlisten = \"127.0.0.1:{api}\"\n{tls}drain_timeout_ms = 3000\n\n\
+         [http]\nlisten = \"127.0.0.1:{api}\"\n{tls}loopback_passwords = true\n\
+         drain_timeout_ms = 3000\n\n[auth]\nauthorities = [\"localhost\"]\n\n\
          [license]\nclear_key_accounts = [\"{DEMO_ACCOUNT}\"]\n\
          entitlements_file = \"../entitlements.toml\"\n\n\
          [keys]\nkeyring_file = \"../keyring.toml\"\n{admin}"

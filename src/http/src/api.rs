@@ -14,6 +14,7 @@ use crate::front::observe::MetricsToken;
 use crate::listener::connection::ClientTimeouts;
 use crate::listener::drain::Drain;
 use crate::listener::settings::{MetricsAccess, WebOrigin};
+use crate::request::authority::Authorities;
 use crate::request::incoming_body::BodyRoom;
 
 /// What the handlers use. Cheap to clone.
@@ -51,8 +52,12 @@ pub struct Api {
     pub metrics_token: Option<MetricsToken>,
     /// How long clients are waited for.
     pub timeouts: ClientTimeouts,
-    /// Proxies whose word on the caller's address is taken.
+    /// Proxies whose word on the caller's address, and on how it came, is taken.
     pub trusted_proxies: Arc<[IpNet]>,
+    /// Whether passwords are taken over plain HTTP from this machine itself.
+    pub loopback_passwords: bool,
+    /// Which servers' names message signatures may be for.
+    pub authorities: Arc<Authorities>,
     /// For how long message signatures are good.
     pub signature_window: SignatureWindow,
     /// Whether clients are asked for certificates.

@@ -23,5 +23,6 @@ pub use listener::connection::ClientTimeouts;
 pub use listener::drain::Drain;
 pub use listener::server::{HttpError, listen, listen_for_packagers};
 pub use listener::settings;
+pub use request::authority::Authorities;
 pub use request::incoming_body::BodyRoom;
 pub use request::path;

@@ -3,7 +3,7 @@
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use super::{Account, Consistency, Credential, ResponseShape, Scheme};
+use super::{Account, Consistency, Credential, ResponseShape, Scheme, Sha1Use};
 
 /// One change of an account. Variants are append-only.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,10 +65,12 @@ pub struct AccountSettings {
     /// `Some(None)` accepts every scheme.
     pub minimum_scheme: Option<Option<Scheme>>,
     pub allow_unsigned_packagers: Option<bool>,
+    /// Kept in the account's status.
+    pub sha1: Option<Sha1Use>,
 }
 
 impl AccountSettings {
-    /// Changes an account by these settings.
+    /// Changes an account by these settings, but for what its status holds.
     pub fn apply_to(&self, account: &mut Account) {
         fn set<T: Clone>(to: &mut T, new: Option<&T>) {
             if let Some(new) = new {

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Credential, Scheme, Scope};
+use super::{Credential, Scheme, Scope, Sha1Use};
 
-/// The status of an account. One that has no record has the default: it is served, nothing expires and nothing was
-/// revoked.
+/// The status of an account. One that has no record has the default: it is served, nothing expires, nothing was
+/// revoked, and SHA-1 opens what it always did.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AccountStatus {
     /// When an operator suspended the account: milliseconds since 1970 UTC.
@@ -21,6 +21,9 @@ pub struct AccountStatus {
     pub revoked: Vec<RevokedCredential>,
     /// The revision of the declaration that stored the account last.
     pub declared_revision: Option<u64>,
+    /// What `udrm-sha1` signatures open.
+    #[serde(default)]
+    pub sha1: Sha1Use,
 }
 
 /// A credential that was revoked, without its secret.

@@ -17,6 +17,7 @@ mod operator;
 mod period;
 mod policy;
 mod scheme;
+mod sha1_use;
 mod time_stamp;
 mod viewer;
 mod wrapped;
@@ -39,6 +40,7 @@ pub use policy::{
     WidevineSecurityLevel,
 };
 pub use scheme::SchemeError;
+pub use sha1_use::{Sha1Use, Sha1UseError};
 pub use time_stamp::{TimeStamp, TimeStampError};
 pub use viewer::ViewerPlace;
 pub use wrapped::{MasterKeyId, Wrapped};

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use super::custom_data::{FormatVersion, required, supplied, text, text_or_number, track};
 use super::strict_json::{Members, Value, parse_object};
-use super::{CaSystem, Claim, Claims, CustomData, CustomDataError, auxiliary::auxiliary};
+use super::{CaSystem, Claim, Claims, CustomData, CustomDataError, SignedMethod, auxiliary::auxiliary};
 use keymoot_model::{AccountId, Auxiliary, ContentId, Kid, Period, TrackName};
 
 /// Why a body is no bulk request at all. The message is fit for the caller.
@@ -45,17 +45,21 @@ pub struct BulkHead {
     /// Whether the answer shall hold the keys themselves, and not only their ids.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<bool>))]
     keys: bool,
+    /// Always `POST`; it must be there where the request is proved by SHA-1 alone.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    method: Option<SignedMethod>,
 }
 
 impl BulkHead {
     fn parse(line: &[u8]) -> Result<Self, CustomDataError> {
-        let members = line_members(line, &["bulk", "ca_system", "account_id", "keys"])?;
+        let members = line_members(line, &["bulk", "ca_system", "account_id", "keys", "method"])?;
         Ok(Self {
             bulk: FormatVersion::read(&members, "bulk")?,
             ca_system: CaSystem::new(required(&members, "ca_system", text)?)?,
             account_id: AccountId::new(required(&members, "account_id", text_or_number)?)
                 .map_err(CustomDataError::Id)?,
             keys: truth(&members, "keys")?,
+            method: SignedMethod::read(&members)?,
         })
     }
 
@@ -69,7 +73,12 @@ impl BulkHead {
 
     /// Whose request it claims to be.
     pub fn claim(&self) -> Claim {
-        Claim { account: self.account_id.clone(), ca_system: self.ca_system.clone(), content: None }
+        Claim {
+            account: self.account_id.clone(),
+            ca_system: self.ca_system.clone(),
+            content: None,
+            method: self.method,
+        }
     }
 
     /// Whether the answer shall hold the keys themselves.
@@ -126,6 +135,8 @@ impl BulkBody {
 
 impl Claims for BulkBody {
     type Error = BulkError;
+
+    const NAMES_METHOD: bool = true;
 
     fn read(bytes: &Bytes) -> Result<Self, Self::Error> {
         Self::parse(bytes)

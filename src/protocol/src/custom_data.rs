@@ -18,7 +18,7 @@ use zeroize::Zeroizing;
 
 use super::auxiliary::auxiliary;
 use super::strict_json::{Members, Value, parse_object};
-use super::{Claim, Claims};
+use super::{Claim, Claims, SignedMethod};
 use keymoot_model::{AccountId, Auxiliary, ContentId, Kid, PolicyName, TrackName};
 
 pub use ca_system::CaSystem;
@@ -70,6 +70,9 @@ pub struct CustomData {
     // Read by those who attach policies only: to others it is a member like any that is not known.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     policy: Result<Option<PolicyName>, CustomDataError>,
+    /// The HTTP method that the data are signed for. They open no other.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    method: Option<SignedMethod>,
 }
 
 impl CustomData {
@@ -103,6 +106,7 @@ impl CustomData {
             key_id,
             aux: auxiliary(&members)?,
             policy: policy(&members),
+            method: SignedMethod::read_leniently(&members),
         })
     }
 
@@ -187,6 +191,8 @@ impl CustomData {
 impl Claims for CustomData {
     type Error = CustomDataError;
 
+    const NAMES_METHOD: bool = false;
+
     fn read(bytes: &Bytes) -> Result<Self, Self::Error> {
         Self::parse(bytes)
     }
@@ -196,6 +202,7 @@ impl Claims for CustomData {
             account: self.account_id.clone(),
             ca_system: self.ca_system.clone(),
             content: Some(self.content_id.clone()),
+            method: self.method,
         }
     }
 }
@@ -230,6 +237,13 @@ pub(super) fn text(value: &Value) -> Result<&str, &'static str> {
         Value::Text(text) => Ok(text),
         _ => Err("a string"),
     }
+}
+
+/// A whole number, or its text.
+pub(super) fn whole(members: &Members, member: &'static str) -> Result<Option<u64>, CustomDataError> {
+    let expected = "a whole number";
+    let number = optional(members, member, text_or_number)?.map(str::parse).transpose();
+    number.map_err(|_| CustomDataError::Form { member, expected })
 }
 
 pub(super) fn text_or_number(value: &Value) -> Result<&str, &'static str> {

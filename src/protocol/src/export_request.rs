@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::bulk::line_members;
 use super::custom_data::{FormatVersion, optional, required, text, text_or_number};
-use super::{CaSystem, Claim, Claims, CustomDataError};
+use super::{CaSystem, Claim, Claims, CustomDataError, SignedMethod};
 use keymoot_model::{AccountId, ContentId};
 
 /// A request for sealed keys: one strict JSON object.
@@ -32,6 +32,9 @@ pub struct ExportRequest {
     /// The `next` of the page before; left out on the first.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     pub after: Option<Vec<u8>>,
+    /// Always `POST`; it must be there where the request is proved by SHA-1 alone.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    method: Option<SignedMethod>,
 }
 
 impl ExportRequest {
@@ -40,7 +43,7 @@ impl ExportRequest {
     /// # Errors
     /// [`CustomDataError`] names the member at fault.
     pub fn parse(body: &[u8]) -> Result<Self, CustomDataError> {
-        let known = ["export", "ca_system", "account_id", "content_id", "recipient", "after"];
+        let known = ["export", "ca_system", "account_id", "content_id", "recipient", "after", "method"];
         let members = line_members(body, &known)?;
         let form = |member, expected| CustomDataError::Form { member, expected };
         let export = FormatVersion::read(&members, "export")?;
@@ -58,12 +61,15 @@ impl ExportRequest {
             content: content.map_err(CustomDataError::Id)?,
             recipient,
             after: after.map_err(|_| form("after", "the `next` of the page before"))?,
+            method: SignedMethod::read(&members)?,
         })
     }
 }
 
 impl Claims for ExportRequest {
     type Error = CustomDataError;
+
+    const NAMES_METHOD: bool = true;
 
     fn read(bytes: &Bytes) -> Result<Self, Self::Error> {
         Self::parse(bytes)
@@ -74,6 +80,7 @@ impl Claims for ExportRequest {
             account: self.account_id.clone(),
             ca_system: self.ca_system.clone(),
             content: self.content.clone(),
+            method: self.method,
         }
     }
 }
@@ -91,13 +98,16 @@ mod tests {
         let recipient = format!(r#","recipient":"{}""#, STANDARD.encode([7; 32]));
         let read = parse(&format!(r#","export":1{recipient},"content_id":"film","after":"AAE""#)).unwrap();
         assert_eq!((read.recipient, read.after), ([7; 32], Some(vec![0, 1])));
-        assert_eq!(read.content.unwrap().as_str(), "film");
+        assert_eq!((read.content.unwrap().as_str(), read.method), ("film", None));
+        let named = parse(&format!(r#","export":1{recipient},"method":"post""#)).unwrap();
+        assert_eq!(named.claim().method, Some(SignedMethod::Post));
         for bad in [
             recipient.clone(),
             r#","export":1"#.to_owned(),
             r#","export":1,"recipient":"AAAA""#.to_owned(),
             format!(r#","export":1{recipient},"after":"+""#),
             format!(r#","export":1{recipient},"files":"""#),
+            format!(r#","export":1{recipient},"method":"any""#),
         ] {
             assert!(parse(&bad).is_err(), "{bad}");
         }

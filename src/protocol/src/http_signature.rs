@@ -74,6 +74,12 @@ pub enum HttpSignatureError {
     /// The body is not the one that was signed.
     #[error(transparent)]
     Digest(#[from] ContentDigestError),
+    /// It was signed for another server.
+    #[error(
+        "the signature is for an authority (host and port) that is no name of this server; its operator lists those in \
+         auth.authorities"
+    )]
+    Authority,
     /// It is too old, or from the future.
     #[error("the signature's time is past or not yet come; sign anew, and check this machine's clock")]
     Untimely,
@@ -101,7 +107,10 @@ impl HttpSignature {
     pub fn read(envelope: &Envelope, window: SignatureWindow) -> Result<Option<Self>, HttpSignatureError> {
         // `Signature` alone belongs to older conventions that proxies and viewers may still send.
         let Some(input) = envelope.header("signature-input") else { return Ok(None) };
-        let (covered, signature) = one_signature(&input, envelope.header("signature").as_deref())?;
+        let signature = envelope.header("signature");
+        let Some((covered, signature)) = own_signature(&input, signature.as_deref())? else {
+            return Ok(None);
+        };
         covers_what_it_must(&covered, envelope)?;
         let read = Self {
             name: CredentialName::parse(text(&covered, "keyid").unwrap_or_default())
@@ -144,19 +153,29 @@ impl std::fmt::Debug for HttpSignature {
     }
 }
 
-/// The covered components and the bytes of the one signature that is meant for this server.
-fn one_signature(input: &str, signature: Option<&str>) -> Result<(InnerList, Vec<u8>), HttpSignatureError> {
+/// The covered components and the bytes of the one signature that is meant for this server: the one with its tag, or
+/// else the one without any. Those with other tags are for others, and prove nothing here.
+fn own_signature(
+    input: &str,
+    signature: Option<&str>,
+) -> Result<Option<(InnerList, Vec<u8>)>, HttpSignatureError> {
     let parse = |text: &str| Parser::new(text).parse::<Dictionary>().map_err(|_| HttpSignatureError::Form);
     let inputs = parse(input)?;
     let mut signatures = parse(signature.ok_or(HttpSignatureError::Form)?)?;
-    let is_tagged = |entry: &ListEntry| match entry {
-        ListEntry::InnerList(list) => text(list, "tag") == Some(TAG),
-        ListEntry::Item(_) => false,
-    };
-    let tagged: Vec<&Key> = inputs.iter().filter(|(_, entry)| is_tagged(entry)).map(|(key, _)| key).collect();
-    let label = match (tagged.as_slice(), inputs.len()) {
-        ([label], _) => (*label).clone(),
-        ([], 1) => inputs.keys().next().cloned().ok_or(HttpSignatureError::Form)?,
+    let (mut tagged, mut untagged): (Vec<&Key>, Vec<&Key>) = (Vec::new(), Vec::new());
+    for (label, entry) in &inputs {
+        let ListEntry::InnerList(list) = entry else { return Err(HttpSignatureError::Form) };
+        match list.params.get("tag") {
+            None => untagged.push(label),
+            Some(BareItem::String(tag)) if tag.as_str() == TAG => tagged.push(label),
+            Some(BareItem::String(_)) => {}
+            Some(_) => return Err(HttpSignatureError::Parameter { name: "tag", expected: "a string" }),
+        }
+    }
+    let label = match (tagged.as_slice(), untagged.as_slice()) {
+        ([label], _) | ([], [label]) => (*label).clone(),
+        ([], []) if inputs.is_empty() => return Err(HttpSignatureError::Form),
+        ([], []) => return Ok(None),
         _ => return Err(HttpSignatureError::Several),
     };
     let Some(ListEntry::InnerList(covered)) = inputs.get(&label) else {
@@ -164,7 +183,7 @@ fn one_signature(input: &str, signature: Option<&str>) -> Result<(InnerList, Vec
     };
     match signatures.swap_remove(&label) {
         Some(ListEntry::Item(item)) => match item.bare_item {
-            BareItem::ByteSequence(bytes) => Ok((covered.clone(), bytes)),
+            BareItem::ByteSequence(bytes) => Ok(Some((covered.clone(), bytes))),
             _ => Err(HttpSignatureError::Form),
         },
         _ => Err(HttpSignatureError::Form),

@@ -32,6 +32,7 @@ mod schedule_data;
 mod server_keys;
 mod signature;
 pub mod signature_base;
+mod signed_method;
 mod signed_payload;
 mod strict_json;
 #[cfg(feature = "server")]
@@ -53,4 +54,5 @@ pub use schedule_data::{PeriodTime, ScheduleData};
 pub use server_keys::{ServerKeys, SignedHeaders};
 pub use signature::{Signature, SignatureError};
 pub use signature_base::BaseError;
+pub use signed_method::{METHOD_MEMBER, SignedMethod};
 pub use signed_payload::{Claim, Claims, SignedPayload};

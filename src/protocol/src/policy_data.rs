@@ -8,10 +8,10 @@ use bytes::Bytes;
 use serde_json::Value as Json;
 
 use super::custom_data::{
-    CaSystem, CustomData, CustomDataError, of_no_other, optional, required, text, text_or_number,
+    CaSystem, CustomData, CustomDataError, of_no_other, optional, required, text, text_or_number, whole,
 };
 use super::strict_json::{Value, parse_object};
-use super::{Claim, Claims};
+use super::{Claim, Claims, SignedMethod};
 use keymoot_model::{AccountId, ContentId, PolicyName};
 
 /// What a request about policies says about itself.
@@ -24,6 +24,10 @@ pub struct PolicyData {
     /// The content it is about, if it is about one.
     pub content: Option<ContentId>,
     pub policy: Option<GivenPolicy>,
+    /// The HTTP method that it is signed for.
+    pub method: Option<SignedMethod>,
+    /// The version of the policy that is replaced or deleted.
+    pub replaces: Option<u64>,
 }
 
 /// A policy in custom data.
@@ -68,12 +72,16 @@ impl PolicyData {
                 .map_err(CustomDataError::Id)?,
             content: content.map(ContentId::new).transpose().map_err(CustomDataError::Id)?,
             policy,
+            method: SignedMethod::read(&members)?,
+            replaces: whole(&members, "replaces")?,
         })
     }
 }
 
 impl Claims for PolicyData {
     type Error = CustomDataError;
+
+    const NAMES_METHOD: bool = true;
 
     fn read(bytes: &Bytes) -> Result<Self, Self::Error> {
         Self::parse(bytes)
@@ -84,6 +92,7 @@ impl Claims for PolicyData {
             account: self.account.clone(),
             ca_system: self.ca_system.clone(),
             content: self.content.clone(),
+            method: self.method,
         }
     }
 }
@@ -106,6 +115,10 @@ mod tests {
         let document = serde_json::json!({"name": "hd", "lease": {"slots": 1}});
         assert_eq!(given.policy, Some(GivenPolicy::Document(document)));
         assert_eq!(given.account.as_str(), "167");
+        assert_eq!((given.method, given.replaces), (None, None));
+        let put = parse(r#","method":"PUT","replaces":3,"policy":{"name":"hd"}"#).unwrap();
+        assert_eq!((put.method, put.replaces), (Some(SignedMethod::Put), Some(3)));
+        assert_eq!(parse(r#","replaces":"7""#).unwrap().replaces, Some(7));
     }
 
     #[test]
@@ -115,6 +128,9 @@ mod tests {
             (r#","policy":"a b""#, "policy name holds a character"),
             (r#","policy":{"name":"a","name":"b"}"#, "given twice"),
             (r#","content_id":7"#, "content_id"),
+            (r#","method":"PATCH""#, "method must be GET, POST, PUT or DELETE"),
+            (r#","replaces":-1"#, "replaces must be a whole number"),
+            (r#","replaces":"x""#, "replaces must be a whole number"),
             (r#","export":1"#, "for /export only"),
             (r#","bulk":null"#, "for /bulk only"),
         ] {

@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 
-use super::CaSystem;
+use super::{CaSystem, SignedMethod};
 use keymoot_model::{AccountId, ContentId};
 
 /// Whose request it says it is. To be believed once there is a grant.
@@ -17,12 +17,18 @@ pub struct Claim {
     pub ca_system: CaSystem,
     /// The one content it is about.
     pub content: Option<ContentId>,
+    /// The HTTP method that it is signed for, when it says so.
+    pub method: Option<SignedMethod>,
 }
 
 /// What can be read from the bytes that a client signs.
 pub trait Claims: Sized {
     /// Why bytes are nothing of the kind. Fit for the caller.
     type Error;
+
+    /// Whether a signature that covers neither method nor path proves it only where it names its method: what
+    /// is more than the keys of one content. Accounts from before may do without.
+    const NAMES_METHOD: bool;
 
     /// Reads the bytes.
     ///

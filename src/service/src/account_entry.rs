@@ -11,7 +11,7 @@ use keymoot_crypto::SecretBytes;
 use keymoot_crypto::secret_file::{self, SecretFileError, beside};
 use keymoot_crypto::toml_file::{self, TomlFileError};
 use keymoot_model::{
-    Account, AccountId, Consistency, CredentialTerms, ResponseShape, Scheme, Scope, TimeStamp,
+    Account, AccountId, Consistency, CredentialTerms, ResponseShape, Scheme, Scope, Sha1Use, TimeStamp,
 };
 
 /// Why an accounts file is refused.
@@ -64,6 +64,8 @@ pub struct AccountEntry {
     /// Whether packagers that cannot sign are served, held by the allow-list alone.
     #[serde(default)]
     pub allow_unsigned_packagers: bool,
+    /// What `udrm-sha1` signatures open; left out, that stays as it is: `bound` for a new account.
+    pub sha1: Option<Sha1Use>,
     #[serde(default, rename = "credential")]
     pub credentials: Vec<CredentialEntry>,
 }

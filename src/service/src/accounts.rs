@@ -108,13 +108,18 @@ impl<R: ReplicatedState> Accounts<R> {
         let in_force = |credential: &&Credential| !status.is_expired(&credential.name, now_ms);
         for credential in account.credentials.iter().filter(in_force) {
             match self.open_credential(&account, credential) {
-                Ok(secret) => keys.push(SigningKey {
-                    name: credential.name.clone(),
-                    scope: credential.scope,
-                    scheme: credential.scheme,
-                    secret: Zeroizing::new(secret.expose().to_vec()),
-                    last_used_ms: self.uses.cell(&account.id, &credential.name),
-                }),
+                Ok(secret) => {
+                    let Credential { name, scope, scheme, .. } = credential.clone();
+                    let last_used_ms = self.uses.cell(&account.id, &name);
+                    let key = SigningKey::new(name, scope, scheme, Zeroizing::new(secret.expose().to_vec()));
+                    if key.is_unsound() {
+                        tracing::error!(
+                            account = %account.id, credential = %key.name, %scheme,
+                            "a signing key is one under which anybody could sign: it opens nothing, replace it"
+                        );
+                    }
+                    keys.push(SigningKey { last_used_ms, ..key });
+                }
                 // The others may still serve.
                 Err(error) => {
                     unopened.push(credential.scope);
@@ -125,7 +130,7 @@ impl<R: ReplicatedState> Accounts<R> {
                 }
             }
         }
-        OpenAccount { account, is_suspended: status.is_suspended(), keys, unopened }
+        OpenAccount { account, is_suspended: status.is_suspended(), sha1: status.sha1, keys, unopened }
     }
 }
 

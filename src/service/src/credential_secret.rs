@@ -8,10 +8,11 @@ use rustls::pki_types::pem::PemObject as _;
 use keymoot_auth::ClientCertificate;
 use keymoot_crypto::SecretBytes;
 use keymoot_model::Scheme;
-use keymoot_protocol::widevine::is_widevine_secret;
+use keymoot_protocol::widevine::WidevineKey;
 
-/// The shortest secret of message signatures: as long as the security that is worth having.
-const HMAC_BYTES_MIN: usize = 16;
+/// The shortest secret that requests are signed with: as long as the security that is worth having. Those that were
+/// stored before there was one for SHA-1 go on, and are named.
+pub(super) const SIGNING_KEY_BYTES_MIN: usize = 16;
 const PASSWORD_BYTES_MIN: usize = 12;
 /// What stands before the 32 bytes of an Ed25519 key in a public key file (RFC 8410).
 const ED25519_HEADER: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
@@ -19,12 +20,17 @@ const ED25519_HEADER: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65
 /// Checks what a key file holds and puts it into the form that is stored, or says what it must hold.
 pub(super) fn stored_secret(scheme: Scheme, text: SecretBytes) -> Result<SecretBytes, &'static str> {
     match scheme {
-        Scheme::UdrmSha1 => Ok(text),
-        Scheme::WidevineAes | Scheme::WidevineRsa if is_widevine_secret(scheme, text.expose()) => Ok(text),
+        Scheme::WidevineAes | Scheme::WidevineRsa if WidevineKey::read(scheme, text.expose()).is_some() => {
+            Ok(text)
+        }
         Scheme::WidevineAes => Err("AES key and IV as 64 and 32 hexadecimal digits with a colon between"),
-        Scheme::WidevineRsa => Err("an RSA public key of 2048 bits or more in PEM"),
-        Scheme::HttpHmacSha256 if text.len() >= HMAC_BYTES_MIN => Ok(text),
-        Scheme::HttpHmacSha256 => Err("at least 16 bytes"),
+        Scheme::WidevineRsa => Err(
+            "an RSA public key in PEM, of 2048 to 8192 bits, its modulus odd and its exponent odd and above 1",
+        ),
+        Scheme::UdrmSha1 | Scheme::HttpHmacSha256 if text.len() >= SIGNING_KEY_BYTES_MIN => Ok(text),
+        Scheme::UdrmSha1 | Scheme::HttpHmacSha256 => {
+            Err("at least 16 bytes; openssl rand -base64 24 makes a good one")
+        }
         Scheme::Basic | Scheme::Digest if text.len() >= PASSWORD_BYTES_MIN => Ok(text),
         Scheme::Basic | Scheme::Digest => Err("a password of at least 12 bytes"),
         Scheme::HttpEd25519 => public_key(text.expose())
@@ -65,7 +71,11 @@ mod tests {
 
     #[test]
     fn secrets_too_short_to_be_any_use_are_refused() {
-        assert!(stored(Scheme::HttpHmacSha256, "0123456789abcde").is_none());
+        for scheme in [Scheme::HttpHmacSha256, Scheme::UdrmSha1] {
+            assert!(stored(scheme, "0123456789abcde").is_none(), "{scheme}");
+            assert!(stored(scheme, "0123456789abcdef").is_some(), "{scheme}");
+        }
+        assert!(stored(Scheme::UdrmSha1, "k").is_none(), "one byte is guessed in 256 tries");
         assert!(stored(Scheme::Basic, "short").is_none() && stored(Scheme::Digest, "short").is_none());
         assert!(stored(Scheme::HttpHmacSha256, "0123456789abcdef").is_some());
         assert!(stored(Scheme::Basic, "long enough to do").is_some());

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use keymoot_cluster::{AccountDetails, ClusterError, account_details};
 use keymoot_crypto::{CredentialPlace, Keyring};
-use keymoot_model::{Account, AccountId, AccountStatus, Credential, TimeStamp};
+use keymoot_model::{Account, AccountId, AccountStatus, Credential, Sha1Use, TimeStamp};
 use keymoot_state as state;
 use keymoot_state::{AppliedDeclaration, Command, Response};
 use serde::{Deserialize, Serialize};
@@ -30,6 +30,8 @@ pub struct DeclaredAccount {
     pub account: Account,
     /// The ends of credentials by their names: milliseconds since 1970 UTC, or none.
     pub expires_at_ms: Vec<(String, Option<u64>)>,
+    /// What `udrm-sha1` signatures open; `None` leaves that as it is.
+    pub sha1: Option<Sha1Use>,
 }
 
 /// A declaration that was read, with its secrets.
@@ -106,7 +108,11 @@ impl Declaration {
         let mut accounts = Vec::with_capacity(file.accounts.len());
         for entry in &file.accounts {
             let account = make_account(entry, keyring)?;
-            accounts.push(DeclaredAccount { account, expires_at_ms: entry.ends().collect() });
+            accounts.push(DeclaredAccount {
+                account,
+                expires_at_ms: entry.ends().collect(),
+                sha1: entry.sha1,
+            });
         }
         Ok(Self { revision: file.revision, digest: file.digest, accounts })
     }
@@ -173,7 +179,7 @@ impl DeclaredAccount {
     pub(crate) fn into_command(self, revision: u64) -> Command {
         let end = |(name, end): (String, Option<u64>)| (name, end.unwrap_or(state::NEVER_ENDS_MS));
         let expires_at_ms = self.expires_at_ms.into_iter().map(end).collect();
-        Command::DeclareAccount { revision, account: Box::new(self.account), expires_at_ms }
+        Command::DeclareAccount { revision, account: Box::new(self.account), expires_at_ms, sha1: self.sha1 }
     }
 
     /// How the account that is there differs. Credentials that are the same become those that are there.
@@ -202,7 +208,10 @@ fn differs(
     keyring: &Keyring,
 ) -> Vec<Differs> {
     let mut found = Vec::new();
-    let settings = settings_that_differ(account, &wanted.account);
+    let mut settings = settings_that_differ(account, &wanted.account);
+    if wanted.sha1.is_some_and(|sha1| sha1 != status.sha1) {
+        settings.push("sha1".to_owned());
+    }
     if !settings.is_empty() {
         found.push(Differs::Settings(settings));
     }

@@ -63,10 +63,8 @@ impl<R: ReplicatedState> Keys<R> {
     ) -> Result<Vec<LocatedKey>, ServiceError> {
         let mut found = Vec::with_capacity(kids.len());
         for kid in kids {
-            let key = self.by_kid(kid, Consistency::Local).await?;
-            let own =
-                |key: &LocatedKey| key.place.account == grant.account().id && key.place.content == *content;
-            found.extend(key.filter(own));
+            let key = self.by_kid(&grant.account().id, kid, Consistency::Local).await?;
+            found.extend(key.filter(|key| key.place.content == *content));
         }
         Ok(found)
     }

@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use keymoot_model::{Account, AccountChange, AccountId, AccountStatus, Credential};
+use keymoot_model::{Account, AccountChange, AccountId, AccountStatus, Credential, Sha1Use};
 
 use super::acts::Act;
 use super::features::{ACCOUNT_LIFE, level};
@@ -87,11 +87,20 @@ pub(super) fn put<T: Tables>(
     if_absent: bool,
 ) -> Result<Response, StateError> {
     let key = account_key(&account.id);
-    if if_absent && run.get::<Account>(Table::Accounts, key)?.is_some() {
+    let is_known = run.get::<Account>(Table::Accounts, key)?.is_some();
+    if if_absent && is_known {
         return Ok(Response::Unchanged);
     }
     run.put(Table::Accounts, key, account)?;
+    if !is_known && level(run)? >= ACCOUNT_LIFE {
+        put_status(run, &account.id, &new_status(None))?;
+    }
     Ok(Response::Done)
+}
+
+/// The status of an account that is new: what SHA-1 opens is bound, unless the account is to have it otherwise.
+fn new_status(sha1: Option<Sha1Use>) -> AccountStatus {
+    AccountStatus { sha1: sha1.unwrap_or(Sha1Use::Bound), ..AccountStatus::default() }
 }
 
 /// Deletes an account with its status. From [`ACCOUNT_LIFE`] on it stays known that the cluster had accounts.
@@ -142,7 +151,7 @@ pub(super) fn declare_account<T: Tables>(
     run: &mut Transaction<'_, T>,
     revision: u64,
     account: &Account,
-    ends: &[(String, u64)],
+    (ends, sha1): (&[(String, u64)], Option<Sha1Use>),
     now_ms: u64,
 ) -> Result<Response, StateError> {
     let applied = run.get::<AppliedDeclaration>(Table::Meta, META_DECLARATION)?;
@@ -151,7 +160,11 @@ pub(super) fn declare_account<T: Tables>(
         return Ok(refused(AccountRefusal::Revision { applied }));
     }
     let before: Option<Account> = run.get(Table::Accounts, account_key(&account.id))?;
-    let mut status = status_in(run, &account.id)?;
+    let mut status = match &before {
+        Some(_) => status_in(run, &account.id)?,
+        None => new_status(sha1),
+    };
+    status.sha1 = sha1.unwrap_or(status.sha1);
     let mut account = account.clone();
     account.credentials.retain(|credential| !status.has_revoked(&credential.name));
     if let Some(before) = before {
@@ -216,7 +229,10 @@ fn make(
 ) -> Option<AccountRefusal> {
     let position = |account: &Account, name: &str| account.credentials.iter().position(|it| it.name == *name);
     match change {
-        AccountChange::Settings(settings) => settings.apply_to(account),
+        AccountChange::Settings(settings) => {
+            settings.apply_to(account);
+            status.sha1 = settings.sha1.unwrap_or(status.sha1);
+        }
         AccountChange::Suspend => {
             status.suspended_at_ms.get_or_insert(now_ms);
         }

@@ -14,9 +14,8 @@ use super::deletion;
 use super::directories;
 use super::features;
 use super::join_tokens;
-use super::layout::{
-    META_AUTHORITY, META_IDENTITY, META_SERVER_SECRET, content_key, kid_key, place_key, version_key,
-};
+use super::kids;
+use super::layout::{META_AUTHORITY, META_IDENTITY, META_SERVER_SECRET, content_key, place_key, version_key};
 use super::leases;
 use super::node_keys;
 use super::nodes;
@@ -114,8 +113,8 @@ fn apply_one<T: Tables>(
         Command::NoteGoodBackup(good) => backups::store_good(run, good),
         Command::ChangeAccount { id, change } => accounts::change(run, id, change, now_ms),
         Command::DeclareAccounts { revision, digest } => accounts::declare(run, *revision, *digest),
-        Command::DeclareAccount { revision, account, expires_at_ms } => {
-            accounts::declare_account(run, *revision, account, expires_at_ms, now_ms)
+        Command::DeclareAccount { revision, account, expires_at_ms, sha1 } => {
+            accounts::declare_account(run, *revision, account, (expires_at_ms, *sha1), now_ms)
         }
         Command::RegisterNodeKey { id, digest } => node_keys::register(run, *id, digest, now_ms),
         Command::RevokeCertificate { id } => node_keys::revoke(run, *id, now_ms),
@@ -169,7 +168,7 @@ pub(super) fn refuse<T: Tables>(
     track: &Track,
     key: &NewKey,
 ) -> Result<Option<Response>, StateError> {
-    if let Some(taken) = run.get::<KidRecord>(Table::Kids, kid_key(&key.kid))? {
+    if let Some(taken) = kids::taken(run, &key.place.account, &key.kid)? {
         let record = key_at(run, &taken)?;
         return Ok(Some(Response::KidTaken(Box::new(record))));
     }
@@ -190,7 +189,7 @@ fn store_key<T: Tables>(
     }
     let record = key.record(now_ms, None);
     let at = KidRecord { place: key.place.clone(), version: key.version };
-    run.put(Table::Kids, kid_key(&key.kid), &at)?;
+    kids::put(run, &key.kid, &at)?;
     // No track is overridden 2^32 times; saturating keeps apply total.
     let next_version = key.version.saturating_add(1);
     let track = Track { next_version, current: Some(record), ..track };

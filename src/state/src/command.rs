@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use keymoot_model::{
     Account, AccountChange, AccountId, Auxiliary, ContentId, KeyOrigin, KeyPath, KeyRecord, Kid, NodeId,
-    Period, Policy, PolicyName, ViewerPlace, Wrapped,
+    Period, Policy, PolicyName, Sha1Use, ViewerPlace, Wrapped,
 };
 
 use super::approvals::ApprovalChange;
@@ -243,6 +243,8 @@ pub enum Command {
         account: Box<Account>,
         /// The ends of credentials by their names: milliseconds since 1970 UTC, or [`NEVER_ENDS_MS`].
         expires_at_ms: Vec<(String, u64)>,
+        /// What `udrm-sha1` signatures open; `None` leaves that as it is.
+        sha1: Option<Sha1Use>,
     },
     /// Registers the public key in a node's certificate, in place of an earlier one.
     RegisterNodeKey { id: NodeId, digest: [u8; 32] },

@@ -8,8 +8,8 @@ use keymoot_model::{KeyPath, KeyRecord, Kid};
 
 use super::apply::track;
 use super::features;
-use super::layout::{kid_key, place_key, version_key};
-use super::record::KidRecord;
+use super::kids;
+use super::layout::{place_key, version_key};
 use super::response::Response;
 use super::rotation;
 use super::table::Table;
@@ -64,8 +64,11 @@ fn delete_one<T: Tables>(
     through: u32,
     kid: &Kid,
 ) -> Result<u32, StateError> {
-    let at: Option<KidRecord> = run.get(Table::Kids, kid_key(kid))?;
-    let Some(at) = at.filter(|at| at.place == *place && at.version <= through) else { return Ok(0) };
+    let Some(at) =
+        kids::find(run, &place.account, kid)?.filter(|at| at.place == *place && at.version <= through)
+    else {
+        return Ok(0);
+    };
     let key = version_key(place, at.version);
     match run.get::<KeyRecord>(Table::OldKeys, &key)? {
         Some(record) => delete_old(run, &key, &record).map(|()| 1),
@@ -101,7 +104,7 @@ fn delete_old<T: Tables>(
     record: &KeyRecord,
 ) -> Result<(), StateError> {
     run.delete(Table::OldKeys, key)?;
-    run.delete(Table::Kids, kid_key(&record.kid))?;
+    kids::delete(run, &record.place.account, &record.kid)?;
     rotation::forget_period(run, record)
 }
 
@@ -112,7 +115,7 @@ fn delete_current<T: Tables>(
 ) -> Result<u32, StateError> {
     let mut track = track(run, place)?;
     let Some(current) = track.current.take_if(|current| wanted(current)) else { return Ok(0) };
-    run.delete(Table::Kids, kid_key(&current.kid))?;
+    kids::delete(run, &place.account, &current.kid)?;
     run.put(Table::Tracks, &place_key(place), &track)?;
     Ok(1)
 }

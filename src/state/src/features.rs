@@ -28,6 +28,12 @@ pub const SCHEDULED_BACKUPS: u32 = 3;
 
 /// From this level on, accounts can be changed, suspended and removed, and credentials expire and are revoked.
 pub const ACCOUNT_LIFE: u32 = 4;
+/// From this level on, a key id is its account's own.
+pub(super) const KIDS_BY_ACCOUNT: u32 = 4;
+
+/// From this level on, a nonce is good once whatever time its request states.
+pub(super) const NONCES_BY_THEMSELVES: u32 = 4;
+
 /// From this level on, a peer proves a master key on every connection before it is served at all.
 pub const PROVEN_PEERS: u32 = 4;
 

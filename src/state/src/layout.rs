@@ -202,8 +202,23 @@ pub(super) fn period_of(tail: &[u8]) -> Option<Period> {
     Some(Period { length_s: u32::from_be_bytes(*length), index: u32::from_be_bytes(index) })
 }
 
+/// The key of a key id in [`Table::Kids`] before feature level 4, when all accounts shared one name space.
 pub(super) fn kid_key(kid: &Kid) -> &[u8] {
     kid.as_bytes()
+}
+
+/// The key of an account's key id in [`Table::Kids`]. It is longer than a key id alone.
+pub(super) fn account_kid_key(account: &AccountId, kid: &Kid) -> Vec<u8> {
+    [account_prefix(account).as_slice(), kid.as_bytes()].concat()
+}
+
+/// The key id that a key of [`Table::Kids`] ends with.
+pub(super) fn kid_of(key: &[u8]) -> Option<Kid> {
+    let kid = match pop_text(key) {
+        Some((_, kid)) if key.len() > 16 => kid,
+        _ => key,
+    };
+    kid.try_into().ok().map(Kid::from_bytes)
 }
 
 pub(super) fn account_key(id: &AccountId) -> &[u8] {
@@ -312,6 +327,11 @@ pub(super) fn nonce_key(digest: &[u8; 16], created_s: u64) -> Vec<u8> {
     key
 }
 
+/// The key of a nonce that is known by itself, whatever time its request states.
+pub(super) fn nonce_digest_key(digest: &[u8; 16]) -> Vec<u8> {
+    [b"d", digest.as_slice()].concat()
+}
+
 pub(super) fn nonce_turn_key(turn: u64) -> Vec<u8> {
     let mut key = vec![b't'];
     key.extend_from_slice(&turn.to_be_bytes());
@@ -337,6 +357,19 @@ mod tests {
         assert_eq!(place_of(&place_key(&odd)), Some(odd.clone()));
         assert_eq!(place_of(&version_key(&odd, 1)), None);
         assert_ne!(place_key(&place("a", "b", "cd")), place_key(&place("a", "bc", "d")));
+    }
+
+    #[test]
+    fn a_key_id_is_read_back_from_either_key_and_no_account_shares_one() {
+        let account = |id: &str| AccountId::new(id).unwrap();
+        for kid in [[0; 16], [7; 16], [0xff; 16]].map(Kid::from_bytes) {
+            for id in ["a", "0123456789abcdef"] {
+                assert_eq!(kid_of(&account_kid_key(&account(id), &kid)), Some(kid));
+            }
+            assert_eq!(kid_of(kid_key(&kid)), Some(kid));
+            assert_ne!(account_kid_key(&account("a"), &kid), account_kid_key(&account("b"), &kid));
+        }
+        assert_eq!(kid_of(&[1; 15]), None);
     }
 
     #[test]

@@ -19,6 +19,7 @@ mod digest;
 mod directories;
 mod features;
 mod join_tokens;
+mod kids;
 mod layout;
 mod leases;
 mod listing;
@@ -67,6 +68,7 @@ pub use features::{
     ACCOUNT_LIFE, FEATURE_LEVEL, OPERATORS, PROVEN_PEERS, SCHEDULED_BACKUPS, level_of, version_of_level,
 };
 pub use join_tokens::{TokenRefusal, check_join_token, join_tokens};
+pub use kids::key_by_kid;
 pub use layout::KEY_BYTES_MAX;
 pub use listing::{KeysPage, ListedKey, keys_page};
 pub use named::{RecordName, record_name};
@@ -83,8 +85,8 @@ pub use policies::{
     listed_policy, policies, policy, room_for_policy,
 };
 pub use query::{
-    account, accounts, authority, auxiliary, cluster_identity, current_key, digest, key_by_kid, kid_key,
-    next_version, schedule, schedules, seed, server_secret, supplied_keys, supplied_periods,
+    account, accounts, authority, auxiliary, cluster_identity, current_key, digest, kid_key, next_version,
+    schedule, schedules, seed, server_secret, supplied_keys, supplied_periods,
 };
 pub use rebuild::{account_in, authority_in, forget_authority, suspend_restored};
 pub use record::{

@@ -4,12 +4,10 @@ use std::fmt;
 
 use serde::Serialize;
 
-use keymoot_model::Kid;
-
 use super::approvals::ApprovalRecord;
 use super::layout::{
     META_APPROVAL, META_AUTHORITY, META_DECLARATION, META_IDENTITY, META_KID_KEY, META_OPERATOR,
-    META_SERVER_SECRET, META_SIGN_IN, META_TWO_PERSONS, account_of_status, content_of,
+    META_SERVER_SECRET, META_SIGN_IN, META_TWO_PERSONS, account_of_status, content_of, kid_of,
 };
 use super::operators::OperatorRecord;
 use super::record::{JoinTokenRecord, KidRecord, NodeRecord, PolicyEntry};
@@ -85,14 +83,14 @@ pub fn record_name(table: Table, key: &[u8], value: &[u8]) -> Result<Option<Reco
     let name = match table {
         Table::Kids => {
             let KidRecord { place, version } = decode(table, value)?;
-            let kid = <[u8; 16]>::try_from(key).map_err(|_| unreadable())?;
+            let kid = kid_of(key).ok_or_else(unreadable)?;
             RecordName {
                 kind: "key",
                 account: Some(place.account.as_str().to_owned()),
                 content: Some(place.content.as_str().to_owned()),
                 track: Some(place.track.as_str().to_owned()),
                 version: Some(version.into()),
-                kid: Some(Kid::from_bytes(kid).to_string()),
+                kid: Some(kid.to_string()),
                 name: None,
             }
         }

@@ -3,13 +3,13 @@
 use serde::de::DeserializeOwned;
 
 use keymoot_model::{
-    Account, AccountId, Auxiliary, ContentId, KeyPath, KeyRecord, Kid, Period, SeedId, SeedRecord, Wrapped,
+    Account, AccountId, Auxiliary, ContentId, KeyPath, KeyRecord, Period, SeedId, SeedRecord, Wrapped,
 };
 
 use super::digest::Digest;
 use super::layout::{
     META_AUTHORITY, META_DIGEST, META_IDENTITY, META_KID_KEY, META_SERVER_SECRET, account_key, content_key,
-    kid_key as kid_table_key, period_key, period_of, place_key, schedule_key, seed_key, version_key,
+    period_key, period_of, place_key, schedule_key, seed_key, version_key,
 };
 use super::record::{AuthorityRecord, ClusterIdentity, KidRecord, Track};
 use super::table::Table;
@@ -30,17 +30,6 @@ pub fn current_key<T: Tables>(tables: &T, place: &KeyPath) -> Result<Option<KeyR
 /// When the tables cannot be read.
 pub fn next_version<T: Tables>(tables: &T, place: &KeyPath) -> Result<u32, StateError> {
     Ok(track(tables, place)?.map_or(1, |track| track.next_version))
-}
-
-/// The key of a KID, in any version.
-///
-/// # Errors
-/// When the tables cannot be read.
-pub fn key_by_kid<T: Tables>(tables: &T, kid: &Kid) -> Result<Option<KeyRecord>, StateError> {
-    match get::<KidRecord, T>(tables, Table::Kids, kid_table_key(kid))? {
-        Some(at) => key_at(&Transaction::new(tables), &at).map(Some),
-        None => Ok(None),
-    }
 }
 
 /// The key that encrypts places into key ids, once the cluster has one.

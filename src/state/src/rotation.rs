@@ -8,9 +8,10 @@ use keymoot_model::{KeyPath, KeyRecord, Period, SeedId, SeedRecord, Wrapped};
 
 use super::apply::{refuse, track};
 use super::command::{NewKey, NewSeed};
+use super::kids;
 use super::layout::{
-    META_CONTENTS, META_KID_KEY, content_key, kid_key, period_key, place_key, schedule_key, seed_key,
-    seeds_of_track, version_key,
+    META_CONTENTS, META_KID_KEY, content_key, period_key, place_key, schedule_key, seed_key, seeds_of_track,
+    version_key,
 };
 use super::query::seed_of_schedule;
 use super::record::{ContentNumber, KidRecord, Track};
@@ -98,7 +99,7 @@ pub(super) fn supply_period_key<T: Tables>(
     let record = key.record(now_ms, Some(period));
     let at = KidRecord { place: key.place.clone(), version: key.version };
     track.next_version = key.version.saturating_add(1);
-    run.put(Table::Kids, kid_key(&key.kid), &at)?;
+    kids::put(run, &key.kid, &at)?;
     run.put(Table::OldKeys, &version_key(&key.place, key.version), &record)?;
     run.put(Table::Periods, &period_key(&key.place, period), &key.version)?;
     run.put(Table::Tracks, &place_key(&key.place), &track)?;

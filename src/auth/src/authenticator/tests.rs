@@ -10,7 +10,7 @@ use super::super::presented_proofs::DUMMY_KEY;
 use super::super::{PresentedProofs, Unproved, client_certificate};
 use super::*;
 use bytes::Bytes;
-use keymoot_model::{Account, AccountId, Consistency, ResponseShape};
+use keymoot_model::{Account, AccountId, Consistency, ResponseShape, Sha1Use};
 use keymoot_protocol::{
     CustomData, CustomDataError, DigestNonces, Envelope, PolicyData, Signature, SignatureWindow,
     SignedPayload,
@@ -56,13 +56,7 @@ fn signing_key(name: &str, scope: Scope, secret: &[u8]) -> SigningKey {
 }
 
 fn key_of(scheme: Scheme, name: &str, scope: Scope, secret: &[u8]) -> SigningKey {
-    SigningKey {
-        name: name.to_owned(),
-        scope,
-        scheme,
-        secret: Zeroizing::new(secret.to_vec()),
-        last_used_ms: Arc::default(),
-    }
+    SigningKey::new(name.to_owned(), scope, scheme, Zeroizing::new(secret.to_vec()))
 }
 
 /// The account 167 after a change.
@@ -89,7 +83,8 @@ pub(crate) fn account(change: impl FnOnce(&mut OpenAccount)) -> Authenticator {
         key_of(Scheme::Digest, "dg", Scope::Encryption, b"digest-word"),
         key_of(Scheme::MutualTls, "cert", Scope::Encryption, b"dns:packager.example.net"),
     ];
-    let mut open = OpenAccount { account, is_suspended: false, keys, unopened: Vec::new() };
+    let mut open =
+        OpenAccount { account, is_suspended: false, sha1: Sha1Use::Bound, keys, unopened: Vec::new() };
     change(&mut open);
     Authenticator::new(Arc::new(Accounts(vec![Arc::new(open)])))
 }
@@ -103,7 +98,7 @@ fn request_of(json: &str, scope: Scope, key: &[u8]) -> Request {
     let signature = Signature::sign(key, json.as_bytes());
     let bytes = Bytes::copy_from_slice(json.as_bytes());
     let payload = SignedPayload::<CustomData>::read(bytes).unwrap();
-    Request::signed(scope, &payload, Some(signature), "192.0.2.7".parse().unwrap())
+    Request::signed((scope, "POST"), &payload, Some(signature), "192.0.2.7".parse().unwrap())
 }
 
 /// A request for account 167, signed with `key`, from an allowed address.
@@ -258,14 +253,14 @@ fn a_strong_proof_that_the_account_has_no_key_for_does_not_carry_a_weak_one_past
 
 #[test]
 fn a_policy_credential_opens_policies_and_nothing_else() {
-    let json = r#"{"ca_system":"ovp","account_id":167,"content_id":"a","policy":"hd"}"#;
+    let json = r#"{"ca_system":"ovp","account_id":167,"content_id":"a","policy":"hd","method":"GET"}"#;
     let with_policy = account(|open| open.keys.push(signing_key("policies", Scope::Policy, b"pol-key")));
     let about_policies = |key: &[u8]| {
         let signature = Signature::sign(key, json.as_bytes());
         let caller = "198.51.100.1".parse().unwrap();
         let bytes = Bytes::copy_from_slice(json.as_bytes());
         let payload = SignedPayload::<PolicyData>::read(bytes).unwrap();
-        Request::signed(Scope::Policy, &payload, Some(signature), caller)
+        Request::signed((Scope::Policy, "GET"), &payload, Some(signature), caller)
     };
     let grant = with_policy.authenticate(&about_policies(b"pol-key")).unwrap();
     assert_eq!(grant.scope(), Scope::Policy);
@@ -275,6 +270,57 @@ fn a_policy_credential_opens_policies_and_nothing_else() {
     for scope in [Scope::Encryption, Scope::License] {
         assert_eq!(fault(&with_policy, &request_of(json, scope, b"pol-key")), SignatureFault::Mismatch);
     }
+}
+
+#[test]
+fn sha1_opens_what_is_more_than_a_contents_keys_only_where_the_data_name_the_method() {
+    let of = |sha1| {
+        account(|open| {
+            open.sha1 = sha1;
+            open.keys.push(signing_key("policies", Scope::Policy, b"pol-key"));
+        })
+    };
+    let about_policies = |more: &str, method: &str| {
+        let json = format!(r#"{{"ca_system":"ovp","account_id":167{more}}}"#);
+        let signature = Signature::sign(b"pol-key", json.as_bytes());
+        let payload = SignedPayload::<PolicyData>::read(json.into()).unwrap();
+        Request::signed((Scope::Policy, method), &payload, Some(signature), "198.51.100.1".parse().unwrap())
+    };
+    let keys = |method: &str| {
+        let payload = SignedPayload::<CustomData>::read(JSON.into()).unwrap();
+        let signature = Signature::sign(b"enc-key", JSON.as_bytes());
+        Request::signed((Scope::Encryption, method), &payload, Some(signature), "192.0.2.7".parse().unwrap())
+    };
+    let named = r#","method":"PUT""#;
+    use Sha1Use::{Bound, NoChanges, Unbound};
+    for (sha1, request, is_served) in [
+        (Unbound, about_policies("", "DELETE"), true),
+        (Bound, about_policies("", "GET"), false),
+        (Bound, about_policies(named, "PUT"), true),
+        (NoChanges, about_policies(named, "PUT"), false),
+        (NoChanges, about_policies(r#","method":"GET""#, "GET"), true),
+        (Unbound, keys("DELETE"), true),
+        (Bound, keys("DELETE"), true),
+        (NoChanges, keys("PUT"), false),
+        (NoChanges, keys("DELETE"), false),
+        (NoChanges, keys("POST"), true),
+    ] {
+        let answer = of(sha1).authenticate(&request);
+        assert_eq!(answer.is_ok(), is_served, "{sha1}: {request:?}: {answer:?}");
+        if let Err(denied) = answer {
+            assert_eq!(denied.reason(), "unsaid");
+        }
+    }
+    // A stronger proof says it all, and who has no right one is not told what it lacks.
+    let strong = about_policies("", "PUT").with_proofs(certificate("policy.example.net"));
+    let with_certificate = account(|open| {
+        open.sha1 = NoChanges;
+        let name = b"dns:policy.example.net";
+        open.keys.push(key_of(Scheme::MutualTls, "policies", Scope::Policy, name));
+    });
+    assert!(with_certificate.authenticate(&strong).is_ok());
+    let elsewhere = Request { caller: "198.51.100.1".parse().unwrap(), ..keys("PUT") };
+    assert_eq!(of(NoChanges).authenticate(&elsewhere).unwrap_err().reason(), "address");
 }
 
 #[test]
@@ -385,7 +431,7 @@ fn a_request_without_the_right_proof_is_refused_for_the_true_reason() {
     let payload = SignedPayload::<CustomData>::read(JSON.replace("a.mp4", "b.mp4").into()).unwrap();
     let signature = Signature::sign(b"enc-key", JSON.as_bytes());
     let caller = "192.0.2.7".parse().unwrap();
-    let other_bytes = Request::signed(Scope::Encryption, &payload, Some(signature), caller);
+    let other_bytes = Request::signed((Scope::Encryption, "POST"), &payload, Some(signature), caller);
     assert_eq!(fault(&here, &other_bytes), SignatureFault::Mismatch);
 }
 
@@ -484,6 +530,7 @@ fn more_of_a_large_request_is_read_for_accounts_that_may_send_it_from_there_only
         account: AccountId::new(account).unwrap(),
         ca_system: CaSystem::new(ca_system).unwrap(),
         content: None,
+        method: None,
     };
     let ask = |authenticator: &Authenticator, claim: &Claim, caller: &str, proof| {
         let asked = authenticator.may_send_more(claim, Scope::Encryption, caller.parse().unwrap(), proof);

@@ -1,5 +1,6 @@
 //! Operation of a node: its disk, damage, keyring and status, and the requests of operators.
 
+mod account_notices;
 pub(crate) mod admin;
 pub(crate) mod admin_client;
 pub(crate) mod complaints;

@@ -12,6 +12,7 @@ use keymoot_state as state;
 
 use crate::error::ClusterError;
 use crate::members::node_info::NodeInfo;
+use crate::ops::account_notices::account_notices;
 use crate::ops::complaints::Complaints;
 use crate::peer::fence::Fence;
 use crate::peer::local_end::LocalEnd;
@@ -59,9 +60,11 @@ impl StatusService {
         self.complaints.list()
     }
 
-    /// What the node's configuration permits and should not, each as `problem; remedy`.
+    /// What the node's configuration and the accounts permit and should not, each as `problem; remedy`. A state that
+    /// cannot be read is complained of elsewhere.
     pub(crate) fn notices(&self) -> Vec<String> {
-        self.info.notices.clone()
+        let of_accounts = account_notices(&self.state).unwrap_or_default();
+        self.info.notices.iter().cloned().chain(of_accounts).collect()
     }
 
     /// This node's view of itself and the cluster.

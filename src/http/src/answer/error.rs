@@ -252,7 +252,12 @@ impl From<PathError> for ApiError {
 impl From<Denied> for ApiError {
     fn from(denied: Denied) -> Self {
         let reason = denied.reason();
-        Self::unauthorized(denied).counted_as(reason)
+        match denied {
+            // Whoever shows it holds a right signature, and may know what that does not cover.
+            Denied::Unsaid { unsaid, .. } => Self::with_reason(ErrorKind::Denied, unsaid.to_string(), denied),
+            _ => Self::unauthorized(denied),
+        }
+        .counted_as(reason)
     }
 }
 

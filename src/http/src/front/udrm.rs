@@ -7,7 +7,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use keymoot_auth::{AuthHandle, Grant};
 use keymoot_drm::EncryptionProvider;
 use keymoot_model::TrackName;
-use keymoot_protocol::CustomData;
+use keymoot_protocol::{CustomData, ScheduleData, SignedPayload};
 use keymoot_service::{ContentTrack, Ingestion, KeyChange, ServedKey, WantedKeys, WantedTrack};
 
 use crate::answer::error::{ApiError, ErrorKind};
@@ -33,7 +33,10 @@ pub(crate) async fn encryption(
     let served = match *request.method() {
         Method::GET => read(&grant, custom_data, ContentTrack::new(content, &name), api).await?,
         Method::POST => ingest(&grant, custom_data, &name, KeyChange::Create, api).await?,
-        Method::PUT => ingest(&grant, custom_data, &name, KeyChange::Replace, api).await?,
+        Method::PUT => {
+            must_not_be_of_periods(&grant, &payload)?;
+            ingest(&grant, custom_data, &name, KeyChange::Replace, api).await?
+        }
         _ => {
             let track = ContentTrack::new(content, &name);
             let versions = api.keys.delete(&grant, track, custom_data.kid()).await?;
@@ -57,6 +60,16 @@ pub(crate) async fn encryption(
         own_url: &own_url(request),
         auxiliary,
     })
+}
+
+/// What was signed to give a rotating track a new seed does not replace a content's key, too.
+fn must_not_be_of_periods(grant: &Grant, payload: &SignedPayload<CustomData>) -> Result<(), ApiError> {
+    let of_periods = |data: ScheduleData| data.length_s.is_some();
+    if grant.is_bound_sha1() && ScheduleData::parse(payload.bytes()).is_ok_and(of_periods) {
+        let message = "custom data with crypto_period_seconds are for PUT of /{provider}/schedule only";
+        return Err(ApiError::new(ErrorKind::Invalid, message));
+    }
+    Ok(())
 }
 
 /// The track's key, new or not, with what comes along for its content. POST adds what is not there and PUT

@@ -1,6 +1,7 @@
 //! What the listeners are set up with: the configuration's sections that this crate reads, each key with
 //! its default.
 
+mod authority;
 mod metrics_access;
 mod packager_account;
 mod plain_http;
@@ -16,6 +17,7 @@ use keymoot_model::empty_is_none;
 use keymoot_protocol::CustomData;
 use serde::{Deserialize, Serialize};
 
+pub use authority::{Authority, AuthorityError};
 pub use metrics_access::{MetricsAccess, OpenMetrics, open_metrics};
 pub use packager_account::{PackagerAccount, PackagerAccountError};
 pub use plain_http::{PlainHttp, plain_http};
@@ -85,8 +87,10 @@ pub struct Http {
     pub max_bulk_body_bytes: usize,
     /// Bodies held before they are authenticated, all together.
     pub unproved_body_bytes_max: usize,
-    /// Proxies whose `X-Forwarded-For` is believed.
+    /// Proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// Whether passwords are taken over plain HTTP from this machine itself.
+    pub loopback_passwords: bool,
     /// The most connections one worker holds open.
     pub connections_per_worker_max: usize,
     /// The most connections from one address, but those of trusted proxies.
@@ -121,6 +125,7 @@ impl Default for Http {
             max_bulk_body_bytes: MAX_BULK_BODY_BYTES,
             unproved_body_bytes_max: UNPROVED_BODY_BYTES_MAX,
             trusted_proxies: Vec::new(),
+            loopback_passwords: false,
             connections_per_worker_max: 10_000,
             connections_per_address_max: 1024,
             keep_alive_ms: 75_000,

@@ -45,7 +45,7 @@ pub(super) fn policies(method: &Method) -> OperationBuilder {
         let op = op.summary(Some("List the policies")).description(Some(
             "With the account's default and, when the custom data names a content, the policy that holds for it.",
         ));
-        let op = op.parameter(custom_data(&about(Value::Null)));
+        let op = op.parameter(custom_data(&about("GET", Value::Null)));
         return refusals(
             op.response("200", text("The policies.", JSON)),
             &["400", "401", "429", "500", "503"],
@@ -55,7 +55,7 @@ pub(super) fn policies(method: &Method) -> OperationBuilder {
         "Another one of its name is a conflict; the same one again gets the same answer. docs/policies.md has \
          every member and its values.",
     ));
-    let op = op.request_body(Some(object(about(document()))));
+    let op = op.request_body(Some(object(about("POST", document()))));
     refusals(
         op.response("200", text("The policy, with its ETag.", JSON)),
         &["400", "401", "429", "500", "503"],
@@ -66,20 +66,26 @@ pub(super) fn policy(method: &Method) -> OperationBuilder {
     let op = keeper().parameter(name());
     let (op, answer) = match *method {
         Method::GET => {
-            let op = op.summary(Some("Read a policy")).parameter(custom_data(&about(Value::Null)));
+            let op = op.summary(Some("Read a policy")).parameter(custom_data(&about("GET", Value::Null)));
             (op, "The policy, with its ETag.")
         }
         Method::DELETE => {
             let op = op.summary(Some("Delete a policy")).description(Some(
-                "One that is in use is a conflict. `If-Match` with the ETag deletes that version only.",
+                "One that is in use is a conflict. `If-Match` with the ETag deletes that version only, and so does \
+                 `replaces` in what is signed, which SHA-1 needs.",
             ));
-            (op.request_body(Some(object(about(json!("hd"))))), "Its name.")
+            (op.request_body(Some(object(replacing(about("DELETE", json!("hd")))))), "Its name.")
         }
         _ => {
             let op = op.summary(Some("Create or change a policy")).description(Some(
-                "`If-Match` with the ETag changes that version only; POST creates, and changes none.",
+                "`If-Match` with the ETag changes that version only, and so does `replaces` in what is signed, which \
+                 SHA-1 needs (0: there is none yet); POST creates, and changes none.",
             ));
-            (op.request_body(Some(object(about(document())))), "The policy, with its ETag.")
+            let example = match *method {
+                Method::PUT => replacing(about("PUT", document())),
+                _ => about("POST", document()),
+            };
+            (op.request_body(Some(object(example))), "The policy, with its ETag.")
         }
     };
     refusals(op.response("200", text(answer, JSON)), &["400", "401", "404", "429", "500", "503"])
@@ -90,7 +96,7 @@ pub(super) fn policy_content(method: &Method) -> OperationBuilder {
         Method::PUT => "Attach a policy to a content",
         _ => "Detach a policy from a content",
     };
-    let mut example = about(json!("hd"));
+    let mut example = about(method.as_str(), json!("hd"));
     if let Some(members) = example.as_object_mut() {
         members.insert("content_id".to_owned(), json!("film.mp4"));
     }
@@ -106,7 +112,7 @@ pub(super) fn policy_default(method: &Method) -> OperationBuilder {
         Method::PUT => "Make a policy the account's default",
         _ => "Make a policy the account's default no longer",
     };
-    let example = object(about(json!("hd")));
+    let example = object(about(method.as_str(), json!("hd")));
     let op = keeper().summary(Some(summary)).parameter(name()).request_body(Some(example));
     refusals(op.response("200", text("The default now.", JSON)), &["400", "401", "404", "429", "500", "503"])
 }
@@ -121,10 +127,18 @@ fn name() -> Parameter {
 }
 
 /// Custom data about a policy.
-fn about(policy: Value) -> Value {
-    let mut data = json!({"ca_system": "OVP", "account_id": "demo"});
+fn about(method: &str, policy: Value) -> Value {
+    let mut data = json!({"ca_system": "OVP", "account_id": "demo", "method": method});
     if let Some(members) = data.as_object_mut().filter(|_| !policy.is_null()) {
         members.insert("policy".to_owned(), policy);
+    }
+    data
+}
+
+/// The same for the first version of a policy.
+fn replacing(mut data: Value) -> Value {
+    if let Some(members) = data.as_object_mut() {
+        members.insert("replaces".to_owned(), json!(1));
     }
     data
 }

@@ -301,7 +301,7 @@ fn bulk() -> OperationBuilder {
          be repeated. `GET /capabilities` has the limits.",
     ));
     let example = concat!(
-        "{\"bulk\":1,\"ca_system\":\"OVP\",\"account_id\":\"demo\",\"keys\":true}\n",
+        "{\"bulk\":1,\"ca_system\":\"OVP\",\"account_id\":\"demo\",\"keys\":true,\"method\":\"POST\"}\n",
         "{\"content_id\":\"episode-1.mp4\"}\n",
         "{\"content_id\":\"episode-2.mp4\",\"track\":\"HD\"}\n",
         "{\"content_id\":\"episode-3.mp4\",\"key\":\"AAECAwQFBgcICQoLDA0ODw==\",",
@@ -319,7 +319,7 @@ fn export() -> OperationBuilder {
          No key is in it in the clear.",
     ));
     let example = json!({
-        "export": 1, "ca_system": "OVP", "account_id": "demo",
+        "export": 1, "ca_system": "OVP", "account_id": "demo", "method": "POST",
         "recipient": "hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo=",
     });
     let op = op.request_body(Some(body("ExportRequest", example)));

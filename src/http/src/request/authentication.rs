@@ -8,7 +8,7 @@ use actix_web::web::{Bytes, Payload};
 
 use keymoot_auth::{AuthError, AuthHandle, Authenticator, Grant, PresentedProofs, Request};
 use keymoot_model::Scope;
-use keymoot_protocol::{Claim, Claims, HttpSignatureError, Signature, SignedPayload};
+use keymoot_protocol::{Claim, Claims, CustomDataError, HttpSignatureError, Signature, SignedPayload};
 
 use crate::answer::error::{ApiError, ErrorKind};
 use crate::api::Api;
@@ -26,8 +26,16 @@ pub(crate) async fn authenticate<T: Claims>(
     api: &Api,
     auth: &AuthHandle,
 ) -> Result<Grant, ApiError> {
+    let method = request.method().as_str();
+    if let Some(signed) = payload.value().claim().method
+        && signed.as_str() != method
+    {
+        let (signed, request) = (signed.as_str(), method.to_owned());
+        return Err(CustomDataError::OfAnotherMethod { signed, request }.into());
+    }
     let proofs = proofs(request, body, api)?;
-    let signed = Request::signed(scope, payload, signature, caller(request, api)?).with_proofs(proofs);
+    let signed = Request::signed((scope, method), payload, signature, caller(request, api)?);
+    let signed = signed.with_proofs(proofs);
     Ok(verify(request, signed, api, auth).await??)
 }
 
@@ -128,9 +136,13 @@ fn proofs(request: &HttpRequest, body: Bytes, api: &Api) -> Result<PresentedProo
     }
     let certificate = proofs::client_certificate(request);
     let nonces = api.server_keys.get().map(|keys| keys.digest_nonces());
-    let confidential = proofs::is_confidential(request);
+    let confidential = proofs::is_confidential(request, api);
     let envelope = proofs::envelope(request, body);
-    PresentedProofs::read(&envelope, certificate, api.signature_window, nonces, confidential)
+    let read = PresentedProofs::read(&envelope, certificate, api.signature_window, nonces, confidential)?;
+    match read.has_message_signature() && !api.authorities.accept(&envelope.authority) {
+        true => Err(HttpSignatureError::Authority),
+        false => Ok(read),
+    }
 }
 
 impl From<HttpSignatureError> for ApiError {

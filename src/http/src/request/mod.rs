@@ -2,6 +2,7 @@
 //! accounts. Nothing here knows a front end.
 
 pub(crate) mod authentication;
+pub(crate) mod authority;
 pub(crate) mod caller;
 pub(crate) mod clock;
 pub(crate) mod conditions;

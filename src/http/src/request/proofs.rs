@@ -4,14 +4,26 @@ use actix_web::HttpRequest;
 use actix_web::http::header::{self, HeaderName};
 use actix_web::web::Bytes;
 
-use keymoot_auth::{ClientCertificate, PresentedProofs};
+use ipnet::IpNet;
+
+use keymoot_auth::{ClientCertificate, PresentedProofs, allowed};
 use keymoot_protocol::Envelope;
 
+use crate::api::Api;
 use crate::listener::connection::Connection;
 use crate::request::clock::now_s;
 
 /// The header that says what signatures cover (RFC 9421 4.1).
 static SIGNATURE_INPUT: HeaderName = HeaderName::from_static("signature-input");
+/// By which scheme a proxy was asked.
+static FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+/// Headers that proxies add. Whoever is none has no reason to send them.
+static PROXY_HEADERS: [HeaderName; 4] = [
+    HeaderName::from_static("x-forwarded-for"),
+    HeaderName::from_static("x-forwarded-proto"),
+    header::FORWARDED,
+    header::VIA,
+];
 
 /// Whether the request shows a proof in its headers. Most do not, and need no [`envelope`].
 pub(crate) fn has_proof(request: &HttpRequest) -> bool {
@@ -39,9 +51,24 @@ pub(crate) fn envelope(request: &HttpRequest, body: Bytes) -> Envelope {
     }
 }
 
-/// Whether nobody on the way could read what the request says: it came over TLS, or from this machine.
-pub(crate) fn is_confidential(request: &HttpRequest) -> bool {
-    is_secure(request) || request.peer_addr().is_some_and(|peer| peer.ip().to_canonical().is_loopback())
+/// Whether nobody on the way could read what the request says: it came over TLS, a trusted proxy says so, or the
+/// configuration takes passwords from this machine itself and no proxy stands between.
+pub(crate) fn is_confidential(request: &HttpRequest, api: &Api) -> bool {
+    is_secure(request) || is_vouched_for(request, &api.trusted_proxies, api.loopback_passwords)
+}
+
+/// A proxy on this machine has its address, but not its clients' way here: so an address proves nothing by itself.
+fn is_vouched_for(request: &HttpRequest, trusted_proxies: &[IpNet], loopback_passwords: bool) -> bool {
+    let Some(peer) = request.peer_addr().map(|peer| peer.ip().to_canonical()) else { return false };
+    let headers = request.headers();
+    if allowed(peer, trusted_proxies) {
+        let mut schemes = headers.get_all(&FORWARDED_PROTO).peekable();
+        return schemes.peek().is_some()
+            && schemes
+                .all(|scheme| scheme.to_str().is_ok_and(|scheme| scheme.eq_ignore_ascii_case("https")));
+    }
+    let came_by_proxy = PROXY_HEADERS.iter().any(|name| headers.contains_key(name));
+    loopback_passwords && peer.is_loopback() && !came_by_proxy
 }
 
 /// Whether the request came over TLS to this process.
@@ -93,10 +120,33 @@ mod tests {
     }
 
     #[test]
-    fn plain_http_is_confidential_from_this_machine_only() {
-        let from = |peer: &str| TestRequest::get().peer_addr(peer.parse().unwrap()).to_http_request();
-        assert!(is_confidential(&from("127.0.0.1:5")) && is_confidential(&from("[::ffff:127.0.0.1]:5")));
-        assert!(!is_confidential(&from("192.0.2.1:5")));
-        assert!(!is_confidential(&TestRequest::get().to_http_request()));
+    fn plain_http_is_confidential_only_where_a_trusted_proxy_or_the_configuration_says_so() {
+        let from = |peer: &str, headers: &[(&'static str, &str)]| {
+            let request = TestRequest::get().peer_addr(peer.parse().unwrap());
+            let with = |request: TestRequest, header: &(&'static str, &str)| request.append_header(*header);
+            headers.iter().fold(request, with).to_http_request()
+        };
+        let near = ["127.0.0.1:5", "[::ffff:127.0.0.1]:5", "[::1]:5"];
+        for peer in near {
+            assert!(!is_vouched_for(&from(peer, &[]), &[], false), "{peer}: it may be a proxy");
+            assert!(is_vouched_for(&from(peer, &[]), &[], true), "{peer}");
+            for header in ["X-Forwarded-For", "X-Forwarded-Proto", "Forwarded", "Via"] {
+                let proxied = from(peer, &[(header, "https")]);
+                assert!(!is_vouched_for(&proxied, &[], true), "{peer} {header}");
+            }
+        }
+        assert!(!is_vouched_for(&from("192.0.2.1:5", &[]), &[], true));
+        assert!(!is_vouched_for(&TestRequest::get().to_http_request(), &[], true));
+        let trusted: [IpNet; 2] = ["10.0.0.0/8".parse().unwrap(), "127.0.0.0/8".parse().unwrap()];
+        let proto = |schemes: &[&str]| {
+            let headers: Vec<_> = schemes.iter().map(|scheme| ("X-Forwarded-Proto", *scheme)).collect();
+            ["10.1.2.3:5", "127.0.0.1:5"].map(|peer| is_vouched_for(&from(peer, &headers), &trusted, true))
+        };
+        assert_eq!(proto(&["https"]), [true; 2]);
+        for unsaid in [&[][..], &["http"], &["https", "http"], &["https, http"], &["http,https"]] {
+            assert_eq!(proto(unsaid), [false; 2], "{unsaid:?}");
+        }
+        let stranger = from("192.0.2.1:5", &[("X-Forwarded-Proto", "https")]);
+        assert!(!is_vouched_for(&stranger, &trusted, true));
     }
 }

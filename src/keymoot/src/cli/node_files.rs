@@ -202,8 +202,9 @@ impl NodeConfig<'_> {
         let tls = args.tls.keys(&args.hosts(), self.signs)?;
         // Strangers do not read them; operators do, at their own listener.
         let metrics = if args.http_listen.ip().is_loopback() { "" } else { "metrics = \"off\"\n" };
+        let auth = args.tls.auth_keys(&args.hosts(), self.signs);
         text.push_str(&format!(
-            "profile = \"{}\"\n\n[http]\nlisten = \"{}\"\n{tls}{metrics}\n[keys]\nkeyring_file = {}\n",
+            "profile = \"{}\"\n\n[http]\nlisten = \"{}\"\n{tls}{metrics}{auth}\n[keys]\nkeyring_file = {}\n",
             profile.name(),
             args.http_listen,
             path(self.keyring_file)
@@ -271,6 +272,8 @@ mod tests {
             (config.http.tls, names.join(" ")),
             (TlsSource::Cluster, "drm.example.net km-1.example.net".into())
         );
+        let authorities: Vec<String> = config.auth.authorities.iter().map(ToString::to_string).collect();
+        assert_eq!(authorities, ["drm.example.net", "km-1.example.net"]);
         assert_eq!(config.admin.listen, Some("127.0.0.1:8581".parse().unwrap()));
         assert_eq!(config.keys.keyring_file, Path::new("/etc/keyring.toml"));
         assert!(NodeDirectory::open(dir.path()).is_err(), "a node lives there");

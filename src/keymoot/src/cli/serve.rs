@@ -25,7 +25,9 @@ use keymoot_cluster::{Cluster, StartError};
 use keymoot_crypto::{Keyring, random_bytes};
 use keymoot_drm::Registry;
 use keymoot_http as http;
-use keymoot_http::{Api, BackOff, BackOffSettings, BodyRoom, ClientTimeouts, Drain, MetricsToken};
+use keymoot_http::{
+    Api, Authorities, BackOff, BackOffSettings, BodyRoom, ClientTimeouts, Drain, MetricsToken,
+};
 use keymoot_license::LicenseSystems;
 use keymoot_license::entitlement::Entitlements;
 use keymoot_license::entitlement::load_entitlements;
@@ -135,6 +137,12 @@ async fn serve(
         metrics_token,
         timeouts: ClientTimeouts::new(&config.http),
         trusted_proxies: config.http.trusted_proxies.as_slice().into(),
+        loopback_passwords: config.http.loopback_passwords,
+        authorities: Arc::new(Authorities::new(
+            &config.auth.authorities,
+            &config.http.tls_names,
+            config.http.listen,
+        )),
         signature_window: SignatureWindow {
             lifetime_s: config.auth.signature_lifetime_s,
             clock_skew_s: config.auth.clock_skew_s,

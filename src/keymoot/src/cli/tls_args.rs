@@ -64,6 +64,23 @@ impl TlsArgs {
         Ok(format!("tls = \"cluster\"\ntls_names = [{}]\n", names.join(", ")))
     }
 
+    /// The keys of the configuration's section `auth`: where the node makes its certificate, clients ask for it by
+    /// the names in that, and a signature for another is not for it.
+    pub(super) fn auth_keys(&self, hosts: &[String], signs: bool) -> String {
+        if self.plain_http || self.http_cert.is_some() || !signs {
+            return String::new();
+        }
+        let names = self.names(hosts);
+        let names: Vec<String> = names.iter().map(|name| name.as_str().to_owned()).collect();
+        let names = if names.is_empty() { vec!["localhost".to_owned()] } else { names };
+        let in_brackets = |name: String| if name.contains(':') { format!("[{name}]") } else { name };
+        let quoted = |name: String| toml::Value::from(in_brackets(name)).to_string();
+        format!(
+            "\n[auth]\nauthorities = [{}]\n",
+            names.into_iter().map(quoted).collect::<Vec<_>>().join(", ")
+        )
+    }
+
     /// The names in the certificate beside those of this host, which always stand in it.
     fn names(&self, hosts: &[String]) -> Vec<TlsName> {
         let is_this_host = |name: &TlsName| {
@@ -95,7 +112,14 @@ mod tests {
             "tls = \"cluster\"\ntls_names = [\"drm.example.net\", \"km1.example.net\", \"10.1.2.3\", \"a_b\"]\n"
         );
         assert_eq!(keys(&TlsArgs::default(), &["127.0.0.1"], true), "tls = \"cluster\"\ntls_names = []\n");
+        let owned: Vec<String> = ["km1", "fd00::1"].map(str::to_owned).to_vec();
+        assert_eq!(
+            named.auth_keys(&owned, true),
+            "\n[auth]\nauthorities = [\"drm.example.net\", \"km1\", \"[fd00::1]\"]\n"
+        );
+        assert_eq!(TlsArgs::default().auth_keys(&[], true), "\n[auth]\nauthorities = [\"localhost\"]\n");
         let plain = TlsArgs { plain_http: true, ..TlsArgs::default() };
+        assert_eq!(plain.auth_keys(&owned, true) + &named.auth_keys(&owned, false), "");
         assert_eq!(keys(&plain, &hosts, true), "tls = \"off\"\n");
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("x.pem");

@@ -16,5 +16,7 @@ mod validate;
 
 pub use error::{ConfigError, Problem};
 pub use log_level::LogLevelError;
-pub use sections::{Accounts, Config, Keys, License, Limits, Log, LogFormat};
+pub use sections::{
+    ANY_AUTHORITY, Accounts, Config, Keys, LIST_AUTHORITIES, License, Limits, Log, LogFormat,
+};
 pub use settings::{ENV_PREFIX, Loaded, Origin, Setting};

@@ -9,7 +9,7 @@ use std::time::Duration;
 use keymoot_cluster::settings::{
     ClusterSection, ClusterSettings, DiskSection, NodeSection, RaftSection, StoreSection,
 };
-use keymoot_http::settings::{Http, HttpSettings, Packager, WebOrigin, open_metrics, plain_http};
+use keymoot_http::settings::{Authority, Http, HttpSettings, Packager, WebOrigin, open_metrics, plain_http};
 use keymoot_license::settings::LicenseServerSettings;
 use keymoot_model::{AccountId, empty_is_none};
 use keymoot_service::{AccountLimitSettings, AccountNumber};
@@ -69,6 +69,7 @@ impl Config {
                     open_metrics(&self.http_settings())
                         .map(|open| format!("{}; {}", open.problem(), open.remedy())),
                 )
+                .chain(self.takes_any_authority().then(|| format!("{ANY_AUTHORITY}; {LIST_AUTHORITIES}")))
                 .collect(),
             founding_operator: None,
         }
@@ -85,6 +86,11 @@ impl Config {
         }
     }
 
+    /// Whether signatures for whatever server are taken beyond this machine, as configurations from before have it.
+    pub fn takes_any_authority(&self) -> bool {
+        self.auth.authorities.is_empty() && !self.http.listen.ip().is_loopback()
+    }
+
     /// What the listeners are set up with.
     pub fn http_settings(&self) -> HttpSettings {
         HttpSettings {
@@ -94,6 +100,13 @@ impl Config {
         }
     }
 }
+
+/// What is wrong where no authority is listed.
+pub const ANY_AUTHORITY: &str =
+    "auth.authorities is empty: a request that was signed for another server and is relayed here is taken";
+/// What to do about it.
+pub const LIST_AUTHORITIES: &str =
+    "set auth.authorities to the names by which clients ask for this server, such as [\"keys.example.net\"]";
 
 /// Operators: their listener, and the credential of commands that are typed on this node.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -112,6 +125,8 @@ pub struct Admin {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Auth {
+    /// The names by which clients ask for this server, which message signatures must be for; none: any.
+    pub authorities: Vec<Authority>,
     /// How long a message signature is good after it was made.
     pub signature_lifetime_s: u64,
     /// How far the clocks of clients and nodes may differ.
@@ -127,6 +142,7 @@ pub struct Auth {
 impl Default for Auth {
     fn default() -> Self {
         Self {
+            authorities: Vec::new(),
             signature_lifetime_s: 300,
             clock_skew_s: 30,
             cut_off_grants_s: 86_400,

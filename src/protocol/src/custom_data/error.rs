@@ -26,6 +26,16 @@ pub enum CustomDataError {
         /// Its name, which is the path of those requests.
         member: &'static str,
     },
+    /// The data are signed for another HTTP method than the request's.
+    #[error(
+        "custom data method says {signed}, but this is {request}: what is signed for one method opens no other"
+    )]
+    OfAnotherMethod {
+        /// The method that the data name.
+        signed: &'static str,
+        /// The request's.
+        request: String,
+    },
     /// A member of the wrong type or form.
     #[error("custom data {member} must be {expected}")]
     Form {

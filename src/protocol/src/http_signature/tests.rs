@@ -143,6 +143,28 @@ fn of_several_signatures_the_tagged_one_counts_and_otherwise_none() {
     );
 }
 
+#[test]
+fn a_signature_with_another_tag_is_for_somebody_else() {
+    let foreign = format!("{COVERED};tag=\"gateway\"");
+    assert!(read(&foreign).unwrap().is_none(), "it proves nothing here");
+    assert!(read(&format!("{COVERED};tag=\"Keymoot\"")).unwrap().is_none());
+    for odd in ["7", "keymoot", "?1"] {
+        let refused = read(&format!("{COVERED};tag={odd}")).unwrap_err();
+        assert!(matches!(refused, HttpSignatureError::Parameter { name: "tag", .. }), "{refused}");
+    }
+    // Beside the one that is meant for this server it does no harm.
+    let beside = |own: &str| {
+        let mut envelope = signed(own);
+        let proxy = "proxy=(\"@path\");created=1;tag=\"gateway\"";
+        envelope.headers.push(("signature-input".to_owned(), proxy.to_owned()));
+        envelope.headers.push(("signature".to_owned(), "proxy=:AAAA:".to_owned()));
+        HttpSignature::read(&envelope, WINDOW).unwrap().unwrap()
+    };
+    for own in [COVERED.to_owned(), format!("{COVERED};tag=\"keymoot\"")] {
+        assert!(beside(&own).verify(Scheme::HttpHmacSha256, b"secret"));
+    }
+}
+
 proptest! {
     #[test]
     fn any_headers_are_read_or_refused_without_harm(input in "\\PC{0,80}", signature in "\\PC{0,80}") {

@@ -11,6 +11,6 @@ pub use request::{
     ContentKeyEnvelope, ContentKeyEnvelopeJson, ContentKeyRequest, ContentKeyRequestJson, KIDS_MAX,
     RequestedPeriods, Specifier,
 };
-pub use signature::{WidevineSignature, is_widevine_secret};
+pub use signature::{WidevineKey, WidevineSignature};
 pub use status::{RequestError, Status};
 pub use track_types::{TRACK_TYPES, track_type};

@@ -4,7 +4,9 @@
 //! An AES signature has 32 bytes and an RSA one as many as its modulus, so the length of a signature says
 //! what can have made it. Whoever verifies thus knows from the request alone what work that is.
 
+use std::fmt;
 use std::hint::black_box;
+use std::sync::LazyLock;
 
 use bytes::Bytes;
 
@@ -19,6 +21,10 @@ const AES_BYTES: usize = 32;
 /// A secret of no account.
 const DUMMY_AES: &[u8] =
     b"5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a:00000000000000000000000000000000";
+
+/// The key of no account, read once like those of accounts.
+static DUMMY_AES_KEY: LazyLock<Option<WidevineKey>> =
+    LazyLock::new(|| WidevineKey::read(Scheme::WidevineAes, DUMMY_AES));
 
 /// A signature, and what it is of.
 #[derive(Clone, Debug)]
@@ -40,14 +46,15 @@ impl WidevineSignature {
         }
     }
 
-    /// Whether it was made with this secret of its scheme. None when that makes signatures of another length:
-    /// it is then told apart without the work of a verification.
-    pub fn verify(&self, secret: &[u8]) -> Option<bool> {
-        match self.scheme()? {
-            Scheme::WidevineAes => {
-                Some(AesSigner::parse(secret)?.verify(&self.signed_bytes, &self.signature))
+    /// Whether it was made with this key. None when that makes signatures of another scheme or length: it is then
+    /// told apart without the work of a verification.
+    pub fn verify(&self, key: &WidevineKey) -> Option<bool> {
+        match (&key.0, self.scheme()?) {
+            (Kind::Aes(signer), Scheme::WidevineAes) => {
+                Some(signer.verify(&self.signed_bytes, &self.signature))
             }
-            _ => PssPublicKey::from_pem(secret)?.verify(&self.signed_bytes, &self.signature),
+            (Kind::Rsa(key), Scheme::WidevineRsa) => key.verify(&self.signed_bytes, &self.signature),
+            _ => None,
         }
     }
 
@@ -55,7 +62,7 @@ impl WidevineSignature {
     pub fn verify_dummy(&self) {
         let (bytes, signature) = (&self.signed_bytes, &self.signature);
         let verified = match self.scheme() {
-            Some(Scheme::WidevineAes) => self.verify(DUMMY_AES),
+            Some(Scheme::WidevineAes) => DUMMY_AES_KEY.as_ref().and_then(|key| self.verify(key)),
             Some(_) => PssPublicKey::dummy_for(signature).verify(bytes, signature),
             None => None,
         };
@@ -63,13 +70,29 @@ impl WidevineSignature {
     }
 }
 
-/// Whether a secret is one that the Widevine scheme can verify with: for `widevine-aes` key and IV as 64 and
-/// 32 hexadecimal digits with a colon between, for `widevine-rsa` a public key in PEM.
-pub fn is_widevine_secret(scheme: Scheme, secret: &[u8]) -> bool {
-    match scheme {
-        Scheme::WidevineAes => AesSigner::parse(secret).is_some(),
-        Scheme::WidevineRsa => PssPublicKey::from_pem(secret).is_some(),
-        _ => false,
+/// A key that verifies signatures of the API: read once, when its credential is opened, and not for each request.
+pub struct WidevineKey(Kind);
+
+enum Kind {
+    Aes(AesSigner),
+    Rsa(PssPublicKey),
+}
+
+impl WidevineKey {
+    /// Reads the secret of a credential: for `widevine-aes` key and IV as 64 and 32 hexadecimal digits with a colon
+    /// between, for `widevine-rsa` a public key in PEM. None when it is neither, or the scheme is not of the API.
+    pub fn read(scheme: Scheme, secret: &[u8]) -> Option<Self> {
+        match scheme {
+            Scheme::WidevineAes => AesSigner::parse(secret).map(Kind::Aes).map(Self),
+            Scheme::WidevineRsa => PssPublicKey::from_pem(secret).map(Kind::Rsa).map(Self),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Debug for WidevineKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("WidevineKey(…)")
     }
 }
 
@@ -85,6 +108,14 @@ mod tests {
     const AES: &str =
         "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f:202122232425262728292a2b2c2d2e2f";
 
+    fn rsa_key() -> WidevineKey {
+        WidevineKey::read(Scheme::WidevineRsa, PUBLIC_KEY.as_bytes()).unwrap()
+    }
+
+    fn aes_key() -> WidevineKey {
+        WidevineKey::read(Scheme::WidevineAes, AES.as_bytes()).unwrap()
+    }
+
     fn signature(signature: Vec<u8>) -> WidevineSignature {
         WidevineSignature { signer: "167".to_owned(), signature, signed_bytes: Bytes::from_static(MESSAGE) }
     }
@@ -93,14 +124,14 @@ mod tests {
     fn a_signature_is_held_against_secrets_of_its_length_only() {
         let rsa = signature(STANDARD.decode(SIGNATURE).unwrap());
         assert_eq!(rsa.scheme(), Some(Scheme::WidevineRsa));
-        assert_eq!(rsa.verify(PUBLIC_KEY.as_bytes()), Some(true));
-        assert_eq!(rsa.verify(AES.as_bytes()), None);
-        assert_eq!(signature(vec![0; 256]).verify(PUBLIC_KEY.as_bytes()), Some(false));
-        assert_eq!(signature(vec![0xff; 256]).verify(PUBLIC_KEY.as_bytes()), Some(false));
-        assert_eq!(signature(vec![0; 512]).verify(PUBLIC_KEY.as_bytes()), None);
+        assert_eq!(rsa.verify(&rsa_key()), Some(true));
+        assert_eq!(rsa.verify(&aes_key()), None);
+        assert_eq!(signature(vec![0; 256]).verify(&rsa_key()), Some(false));
+        assert_eq!(signature(vec![0xff; 256]).verify(&rsa_key()), Some(false));
+        assert_eq!(signature(vec![0; 512]).verify(&rsa_key()), None);
         let aes = signature(AesSigner::parse(AES.as_bytes()).unwrap().sign(MESSAGE).to_vec());
-        assert_eq!((aes.scheme(), aes.verify(AES.as_bytes())), (Some(Scheme::WidevineAes), Some(true)));
-        assert_eq!(aes.verify(PUBLIC_KEY.as_bytes()), None);
+        assert_eq!((aes.scheme(), aes.verify(&aes_key())), (Some(Scheme::WidevineAes), Some(true)));
+        assert_eq!(aes.verify(&rsa_key()), None);
         for bytes in [0, 16, 33, 255, 1025] {
             assert_eq!(signature(vec![0; bytes]).scheme(), None, "{bytes}");
         }
@@ -108,11 +139,13 @@ mod tests {
 
     #[test]
     fn a_secret_is_checked_for_its_scheme() {
-        assert!(is_widevine_secret(Scheme::WidevineAes, AES.as_bytes()));
-        assert!(is_widevine_secret(Scheme::WidevineAes, DUMMY_AES));
-        assert!(is_widevine_secret(Scheme::WidevineRsa, PUBLIC_KEY.as_bytes()));
-        assert!(!is_widevine_secret(Scheme::WidevineRsa, AES.as_bytes()));
-        assert!(!is_widevine_secret(Scheme::WidevineAes, &AES.as_bytes()[1..]));
-        assert!(!is_widevine_secret(Scheme::UdrmSha1, AES.as_bytes()));
+        let is_key = |scheme, secret: &[u8]| WidevineKey::read(scheme, secret).is_some();
+        assert!(is_key(Scheme::WidevineAes, AES.as_bytes()));
+        assert!(is_key(Scheme::WidevineAes, DUMMY_AES));
+        assert!(is_key(Scheme::WidevineRsa, PUBLIC_KEY.as_bytes()));
+        assert!(!is_key(Scheme::WidevineRsa, AES.as_bytes()));
+        assert!(!is_key(Scheme::WidevineAes, &AES.as_bytes()[1..]));
+        assert!(!is_key(Scheme::UdrmSha1, AES.as_bytes()));
+        assert_eq!(format!("{:?}", aes_key()), "WidevineKey(…)");
     }
 }

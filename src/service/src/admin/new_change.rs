@@ -5,7 +5,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use keymoot_crypto::Keyring;
 use keymoot_drm::LicenseUrl;
-use keymoot_model::{AccountChange, AccountId, AccountSettings, Consistency, ResponseShape, Scheme};
+use keymoot_model::{AccountChange, AccountId, AccountSettings, Consistency, ResponseShape, Scheme, Sha1Use};
 
 use super::{NewCredential, Operation};
 
@@ -62,6 +62,8 @@ struct SettingsForm {
     minimum_scheme: Option<Option<Scheme>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     allow_unsigned_packagers: Option<bool>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sha1: Option<Sha1Use>,
 }
 
 /// What is there, null or not.
@@ -139,6 +141,7 @@ mod tests {
             license_url: Some(None),
             minimum_scheme: Some(Some(Scheme::Digest)),
             allow_list: Some(Vec::new()),
+            sha1: Some(Sha1Use::NoChanges),
             ..AccountSettings::default()
         };
         let text = serde_json::to_string(&NewChange::Settings(settings.clone())).unwrap();

@@ -7,7 +7,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use keymoot_crypto::Keyring;
-use keymoot_model::{Account, AccountId, AccountStatus};
+use keymoot_model::{Account, AccountId, AccountStatus, Sha1Use};
 
 use super::{NewAccount, Operation};
 use crate::{DeclaredAccount, Differs, MakeAccountError, load_accounts, refuse_changed_secrets};
@@ -31,6 +31,9 @@ pub struct NewDeclaredAccount {
     /// stay as they are.
     #[serde(default)]
     pub expires_at_ms: BTreeMap<String, Option<u64>>,
+    /// What `udrm-sha1` signatures open; left out, that stays as it is.
+    #[serde(default)]
+    pub sha1: Option<Sha1Use>,
 }
 
 impl NewDeclaration {
@@ -42,7 +45,7 @@ impl NewDeclaration {
         let file = load_accounts(path)?;
         let accounts = file.accounts.iter().map(|entry| {
             let (account, expires_at_ms) = (NewAccount::read(entry)?, entry.ends().collect());
-            Ok::<_, MakeAccountError>(NewDeclaredAccount { account, expires_at_ms })
+            Ok::<_, MakeAccountError>(NewDeclaredAccount { account, expires_at_ms, sha1: entry.sha1 })
         });
         let accounts = accounts.collect::<Result<_, _>>()?;
         Ok(Self { revision: file.revision, digest: file.digest, accounts })
@@ -62,7 +65,8 @@ impl NewDeclaredAccount {
             return Err(format!("expires_at_ms names credential `{name}`, which the account does not have"));
         }
         let account = self.account.wrap(keyring)?;
-        Ok(DeclaredAccount { account, expires_at_ms: self.expires_at_ms.into_iter().collect() })
+        let expires_at_ms = self.expires_at_ms.into_iter().collect();
+        Ok(DeclaredAccount { account, expires_at_ms, sha1: self.sha1 })
     }
 
     /// How the account that is there differs from it.

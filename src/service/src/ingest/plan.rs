@@ -5,7 +5,7 @@
 
 use keymoot_auth::Grant;
 use keymoot_crypto::{ContentKey, PeriodSeed, random_kid};
-use keymoot_model::{ContentId, KeyOrigin, KeyPath, Kid, Period, TrackName};
+use keymoot_model::{AccountId, ContentId, KeyOrigin, KeyPath, Kid, Period, TrackName};
 use keymoot_state as state;
 
 use super::part::{Candidate, Part, Stored, open, repeated};
@@ -89,8 +89,10 @@ impl<R: ReplicatedState> Keys<R> {
             }
             return Ok(PlannedTrack { planned: Planned::There(Stored::Key(served)), import: None });
         }
-        let candidate = self.candidate(supplied)?;
-        if !is_alone && let Some(taken) = state::key_by_kid(self.cluster.state(), &candidate.kid)? {
+        let candidate = self.candidate(&place.account, supplied)?;
+        if !is_alone
+            && let Some(taken) = state::key_by_kid(self.cluster.state(), &place.account, &candidate.kid)?
+        {
             repeated(&place, &candidate, None, &taken, &self.keyring)?;
         }
         let version = state::next_version(self.cluster.state(), &place)?;
@@ -138,8 +140,8 @@ impl<R: ReplicatedState> Keys<R> {
         own: (Kid, ContentKey),
     ) -> Result<Planned, ServiceError> {
         self.cluster.read_barrier().await?;
-        let candidate = self.candidate(Some(own))?;
-        if let Some(taken) = state::key_by_kid(self.cluster.state(), &candidate.kid)? {
+        let candidate = self.candidate(&place.account, Some(own))?;
+        if let Some(taken) = state::key_by_kid(self.cluster.state(), &place.account, &candidate.kid)? {
             let served = repeated(&place, &candidate, Some(period), &taken, &self.keyring)?;
             return Ok(Planned::There(Stored::Key(served)));
         }
@@ -158,7 +160,7 @@ impl<R: ReplicatedState> Keys<R> {
         }
         // It may have been the track's key before the one it has now.
         self.cluster.read_barrier().await?;
-        if let Some(record) = state::key_by_kid(self.cluster.state(), &import.kid)? {
+        if let Some(record) = state::key_by_kid(self.cluster.state(), &import.place.account, &import.kid)? {
             let known = open(&self.keyring, &record)?;
             if record.place == import.place && known.key.same_as(&import.key) {
                 return Ok(known);
@@ -171,11 +173,15 @@ impl<R: ReplicatedState> Keys<R> {
     }
 
     /// The key to propose: what was supplied, or a new one.
-    fn candidate(&self, supplied: Option<(Kid, ContentKey)>) -> Result<Candidate, ServiceError> {
+    fn candidate(
+        &self,
+        account: &AccountId,
+        supplied: Option<(Kid, ContentKey)>,
+    ) -> Result<Candidate, ServiceError> {
         let making = |error: keymoot_crypto::RandomError| ServiceError::Making(error.to_string());
         match supplied {
             Some((kid, key)) => {
-                self.must_not_be_derived(&kid)?;
+                self.must_not_be_derived(account, &kid)?;
                 Ok(Candidate { kid, key, origin: KeyOrigin::Supplied })
             }
             None => Ok(Candidate {

@@ -10,13 +10,13 @@ use super::*;
 use crate::{Declaration, Differs, FirstAccounts, begin_accounts};
 use keymoot_cluster::account_details;
 
-/// A directory with an accounts file that declares account `a` with these credentials, whose keys are their names.
+/// A directory with an accounts file that declares account `a` with these credentials, whose keys are told by their names.
 fn file(dir: &tempfile::TempDir, revision: u64, credentials: &[&str]) -> PathBuf {
     let mut text = format!("revision = {revision}\n[[account]]\nid = \"a\"\n");
     for name in credentials {
         let key = dir.path().join(name);
         let _ = std::fs::remove_file(&key);
-        secret_file::create(&key, name.as_bytes()).unwrap();
+        secret_file::create(&key, format!("{name} is a signing key").as_bytes()).unwrap();
         text += &format!(
             "[[account.credential]]\nname = \"{name}\"\nscope = \"encryption\"\nkey_file = \"{name}\"\n"
         );

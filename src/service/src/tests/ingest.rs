@@ -107,7 +107,14 @@ async fn of_an_ingestion_whose_policy_goes_meanwhile_nothing_stays() {
     let refused = world.ingest(&film(1), &name, Some(own_key(1))).await;
     assert!(matches!(refused, Err(ServiceError::UnknownPolicy { .. })));
     assert_eq!(world.of(&film(1)), (false, None, None));
-    assert!(world.keys().by_kid(&own_key(1).0, Consistency::Local).await.unwrap().is_none());
+    assert!(
+        world
+            .keys()
+            .by_kid(&world.grant.account().id, &own_key(1).0, Consistency::Local)
+            .await
+            .unwrap()
+            .is_none()
+    );
 }
 
 #[tokio::test]

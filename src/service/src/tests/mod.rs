@@ -18,7 +18,7 @@ use keymoot_auth::{AccountDirectory, Authenticator, Grant, OpenAccount, Request,
 use keymoot_cluster::ClusterError;
 use keymoot_crypto::{ContentKey, Keyring};
 use keymoot_model::{
-    Account, AccountId, Consistency, ContentId, KeyOrigin, Kid, Period, ResponseShape, TrackName,
+    Account, AccountId, Consistency, ContentId, KeyOrigin, Kid, Period, ResponseShape, Sha1Use, TrackName,
 };
 use keymoot_state::NewKey;
 
@@ -160,7 +160,13 @@ fn grant(account: Account) -> Grant {
     }
     let caller = "192.0.2.7".parse().unwrap();
     let request = Request::unsigned(account.id.clone(), caller, Unproved::ByListener);
-    let open = OpenAccount { account, is_suspended: false, keys: Vec::new(), unopened: Vec::new() };
+    let open = OpenAccount {
+        account,
+        is_suspended: false,
+        sha1: Sha1Use::Bound,
+        keys: Vec::new(),
+        unopened: Vec::new(),
+    };
     let verified = Authenticator::new(Arc::new(One(Arc::new(open)))).verify(&request).unwrap();
     verified.grant_repeatable().unwrap()
 }

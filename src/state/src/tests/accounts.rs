@@ -3,7 +3,7 @@
 use keymoot_codec::Kind;
 use keymoot_model::{
     Account, AccountChange, AccountId, AccountSettings, AccountStatus, Consistency, Credential,
-    RevokedCredential, Scheme, Scope,
+    RevokedCredential, Scheme, Scope, Sha1Use,
 };
 
 use super::apply::{Memory, new_key};
@@ -50,6 +50,39 @@ impl History {
     }
 }
 
+#[test]
+fn what_sha1_opens_is_bound_for_new_accounts_and_stays_for_those_from_before() {
+    let sha1 = |sha1| AccountChange::Settings(Box::new(AccountSettings { sha1, ..Default::default() }));
+    let put = || Command::PutAccount { account: with(&["a"]), if_absent: false };
+    let mut history = History::new(3);
+    history.run(put());
+    assert_eq!(history.run(Command::RaiseFeatureLevel { to: 4 }), Response::Done);
+    assert_eq!(history.status(), AccountStatus::default());
+    history.run(put());
+    assert_eq!(history.status().sha1, Sha1Use::Unbound, "it is no new account");
+    history.run(Command::DeclareAccounts { revision: 1, digest: [1; 32] });
+    let declare = |sha1| Command::DeclareAccount {
+        revision: 1,
+        account: Box::new(with(&["a"])),
+        expires_at_ms: Vec::new(),
+        sha1,
+    };
+    history.run(declare(None));
+    assert_eq!(history.status().sha1, Sha1Use::Unbound);
+    history.run(declare(Some(Sha1Use::NoChanges)));
+    assert_eq!(history.status().sha1, Sha1Use::NoChanges);
+    assert_eq!(history.change(sha1(None)), Response::Unchanged);
+    assert_eq!(history.change(sha1(Some(Sha1Use::Unbound))), Response::Done);
+    assert_eq!(history.status().sha1, Sha1Use::Unbound);
+    history.run(Command::DeleteAccount { id: account(1).id });
+    history.run(put());
+    assert_eq!(history.status().sha1, Sha1Use::Bound, "it is a new one");
+    history.run(Command::DeleteAccount { id: account(1).id });
+    history.run(declare(None));
+    assert_eq!(history.status().sha1, Sha1Use::Bound);
+    assert_eq!(History::new(3).status(), AccountStatus::default());
+}
+
 fn credential(name: &str) -> Credential {
     let secret = new_key(1, 1, 1).key;
     Credential {
@@ -91,7 +124,12 @@ fn a_revoked_credential_leaves_no_secret_and_its_name_is_not_used_again() {
     // Nor by a declaration that still names it.
     history.run(Command::DeclareAccounts { revision: 7, digest: [7; 32] });
     let account = Box::new(with(&["a", "b", "c"]));
-    history.run(Command::DeclareAccount { revision: 7, account, expires_at_ms: vec![("a".into(), 9)] });
+    history.run(Command::DeclareAccount {
+        revision: 7,
+        account,
+        expires_at_ms: vec![("a".into(), 9)],
+        sha1: None,
+    });
     assert_eq!(history.credentials(), ["b", "c"]);
     assert!(history.status().expires_at_ms.is_empty());
 }
@@ -102,7 +140,7 @@ fn an_older_declaration_changes_nothing_and_what_a_new_one_leaves_out_is_revoked
     let declare = |revision, digest| Command::DeclareAccounts { revision, digest: [digest; 32] };
     let put = |revision, names: &[&str]| {
         let expires_at_ms = vec![("b".to_owned(), 99)];
-        Command::DeclareAccount { revision, account: Box::new(with(names)), expires_at_ms }
+        Command::DeclareAccount { revision, account: Box::new(with(names)), expires_at_ms, sha1: None }
     };
     assert_eq!(history.run(put(2, &["a"])), refusal(AccountRefusal::Revision { applied: 0 }));
     assert_eq!(history.run(declare(2, 2)), Response::Done);
@@ -125,6 +163,7 @@ fn a_declaration_takes_an_end_away_and_changes_no_secret_without_another_revisio
         revision,
         account: Box::new(Account { credentials: vec![credential], ..with(&[]) }),
         expires_at_ms: vec![("a".to_owned(), end)],
+        sha1: None,
     };
     let declare = |revision| Command::DeclareAccounts { revision, digest: [1; 32] };
     let other = Credential { created_at_ms: 77, ..credential("a") };
@@ -160,7 +199,7 @@ fn an_account_is_set_suspended_resumed_and_removed_with_all_that_is_known_of_it(
     assert_eq!(history.change(AccountChange::Suspend), Response::Unchanged);
     assert!(since.is_some() && history.status().suspended_at_ms == since && history.status().is_suspended());
     assert_eq!(history.change(AccountChange::Resume), Response::Done);
-    assert_eq!(history.status(), AccountStatus::default());
+    assert_eq!(history.status(), AccountStatus { sha1: Sha1Use::Bound, ..AccountStatus::default() });
     let ends = |expires_at_ms| AccountChange::ExpireCredential { name: "a".into(), expires_at_ms };
     assert_eq!(history.change(ends(Some(50))), Response::Done);
     assert!(history.status().is_expired("a", 50) && !history.status().is_expired("a", 49));
@@ -202,6 +241,7 @@ fn commands_answers_and_records_of_accounts_have_these_bytes() {
         consistency: Some(Consistency::Local),
         minimum_scheme: Some(None),
         license_url: Some(Some("u".into())),
+        sha1: Some(Sha1Use::Bound),
         ..AccountSettings::default()
     };
     let status = AccountStatus {
@@ -216,6 +256,7 @@ fn commands_answers_and_records_of_accounts_have_these_bytes() {
             revoked_at_ms: 5,
         }],
         declared_revision: None,
+        sha1: Sha1Use::Bound,
     };
     let declared = Box::new(Account { id: id.clone(), license_url: None, ..account(1) });
     let found = [
@@ -230,7 +271,12 @@ fn commands_answers_and_records_of_accounts_have_these_bytes() {
         change(AccountChange::RevokeCredential { name: name() }),
         change(AccountChange::ConfirmRestored),
         command(Command::DeclareAccounts { revision: 7, digest: [8; 32] }),
-        command(Command::DeclareAccount { revision: 7, account: declared, expires_at_ms: vec![(name(), 9)] }),
+        command(Command::DeclareAccount {
+            revision: 7,
+            account: declared,
+            expires_at_ms: vec![(name(), 9)],
+            sha1: Some(Sha1Use::NoChanges),
+        }),
         body(Kind::Record, &Response::AccountRefused(AccountRefusal::NoAccount)),
         body(Kind::Record, &Response::AccountRefused(AccountRefusal::NoCredential)),
         body(Kind::Record, &Response::AccountRefused(AccountRefusal::CredentialExists)),
@@ -243,7 +289,7 @@ fn commands_answers_and_records_of_accounts_have_these_bytes() {
 }
 
 const GOLDEN: [&str; 16] = [
-    "05040302012301610000000101000101017500010000",
+    "050403020123016100000001010001010175000100000101",
     "050403020123016101",
     "050403020123016102",
     "050403020123016103016e0000016d01010101010101010101010103020202050106",
@@ -251,7 +297,7 @@ const GOLDEN: [&str; 16] = [
     "050403020123016105016e",
     "050403020123016106",
     "050403020124070808080808080808080808080808080808080808080808080808080808080808",
-    "0504030201250701610000000000000100000001016e09",
+    "0504030201250701610000000000000100000001016e090102",
     "1900",
     "1901",
     "1902",

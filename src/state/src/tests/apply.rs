@@ -116,7 +116,7 @@ fn the_first_create_wins_and_everybody_gets_its_key() {
     let Response::Existing(record) = &second[0][0] else { panic!("{second:?}") };
     assert_eq!(record.kid, Kid::from_bytes([1; 16]));
     assert_eq!(record.created_at_ms, 1001);
-    assert_eq!(key_by_kid(&memory, &Kid::from_bytes([2; 16])).unwrap(), None);
+    assert_eq!(key_by_kid(&memory, &place(1).account, &Kid::from_bytes([2; 16])).unwrap(), None);
 }
 
 #[test]
@@ -127,11 +127,14 @@ fn a_replaced_key_stays_reachable_by_its_kid_until_it_is_deleted() {
         vec![Command::CreateKey(new_key(1, 1, 1)), Command::ReplaceKey(new_key(1, 2, 2))],
     )]);
     assert_eq!(current_key(&memory, &place(1)).unwrap().unwrap().version, 2);
-    assert_eq!(key_by_kid(&memory, &Kid::from_bytes([1; 16])).unwrap().unwrap().version, 1);
+    assert_eq!(
+        key_by_kid(&memory, &place(1).account, &Kid::from_bytes([1; 16])).unwrap().unwrap().version,
+        1
+    );
     let delete = Command::DeleteKey { place: place(1), through: 2, kid: None };
     assert_eq!(memory.run(&[proposal(2, vec![delete])]), [[Response::Deleted { versions: 2 }]]);
     assert_eq!(current_key(&memory, &place(1)).unwrap(), None);
-    assert_eq!(key_by_kid(&memory, &Kid::from_bytes([1; 16])).unwrap(), None);
+    assert_eq!(key_by_kid(&memory, &place(1).account, &Kid::from_bytes([1; 16])).unwrap(), None);
 }
 
 #[test]
@@ -302,12 +305,12 @@ proptest! {
         memory.run(&history);
         for content in 0..4 {
             if let Some(current) = current_key(&memory, &place(content)).unwrap() {
-                prop_assert_eq!(key_by_kid(&memory, &current.kid).unwrap(), Some(current));
+                prop_assert_eq!(key_by_kid(&memory, &place(1).account, &current.kid).unwrap(), Some(current));
             }
         }
         for kid in 0..40 {
             let kid = Kid::from_bytes([kid; 16]);
-            if let Some(record) = key_by_kid(&memory, &kid).unwrap() {
+            if let Some(record) = key_by_kid(&memory, &place(1).account, &kid).unwrap() {
                 prop_assert_eq!(record.kid, kid);
             }
         }
@@ -366,6 +369,64 @@ fn a_nonce_is_spent_once_and_never_again_while_its_request_could_be_accepted() {
     assert_eq!(spend(4, 99_000, 10_602).0, Response::Done);
     assert_eq!(spend(5, 10_602, 99_000).0, Response::Done);
     assert_eq!(spend(6, 10_300, 10_602).0, Response::Done);
+}
+
+/// Spends nonces one by one; what came of each, and how many records there are then.
+fn spending(level: u32) -> impl FnMut(u8, u64, u64) -> (Response, usize) {
+    let mut state = Memory::default();
+    let mut serial = 1;
+    let found = vec![Command::Found(super::histories::identity(0, level))];
+    state.run(&[Proposal { client: 1, serial, floor: serial, now_ms: 1, commands: found }]);
+    move |digest, created_s, now_s| {
+        serial += 1;
+        let commands = match digest {
+            // The level is raised in the middle.
+            0 => vec![Command::RaiseFeatureLevel { to: 4 }],
+            _ => vec![Command::SpendNonce { digest: [digest; 16], created_s }],
+        };
+        let proposal = Proposal { client: 1, serial, floor: serial, now_ms: now_s * 1000, commands };
+        let answer = state.run(&[proposal]).remove(0).remove(0);
+        (answer, state.0.keys().filter(|key| key.0 == Table::Nonces).count())
+    }
+}
+
+#[test]
+fn a_nonce_is_good_once_whatever_time_its_requests_state() {
+    let mut spend = spending(4);
+    // Its request was made five minutes before it was shown.
+    assert_eq!(spend(1, 10_000, 10_300).0, Response::Done);
+    for (created_s, now_s) in [(10_000, 10_300), (10_001, 10_300), (10_360, 10_301), (9_999, 10_301)] {
+        assert_eq!(spend(1, created_s, now_s).0, Response::Unchanged, "{created_s}");
+    }
+    // For as long as anything is good that was signed with it by then, whoever else comes.
+    assert_eq!(spend(2, 10_720, 10_720).0, Response::Done);
+    assert_eq!(spend(1, 10_360, 10_720).0, Response::Unchanged);
+    assert_eq!(spend(3, 10_900, 10_900).0, Response::Done);
+    assert_eq!(spend(1, 10_900, 10_900).0, Response::Unchanged);
+    assert_eq!(spend(4, 10_901, 10_901), (Response::Done, 6), "and no longer");
+    assert_eq!(spend(1, 10_300, 10_901).0, Response::Unchanged, "what is older is refused for its age");
+    // A proposer's clock that is ahead keeps one for twice as long at most.
+    assert_eq!(spend(5, 10_901, 99_000).0, Response::Done);
+    for late in [10_902, 11_500, 11_501, 12_100, 12_101, 12_102] {
+        spend((late % 200) as u8 + 10, late, late);
+    }
+    assert!(spend(6, 12_102, 12_102).1 < 12);
+    assert_eq!(spend(5, 12_102, 12_102).0, Response::Done);
+}
+
+#[test]
+fn nonces_that_were_spent_before_the_level_was_raised_stay_spent() {
+    let mut spend = spending(3);
+    assert_eq!(spend(1, 10_000, 10_000).0, Response::Done);
+    assert_eq!(spend(1, 10_001, 10_001).0, Response::Done, "so it was");
+    assert_eq!(spend(0, 0, 10_002).0, Response::Done);
+    assert_eq!(spend(1, 10_000, 10_003).0, Response::Unchanged);
+    assert_eq!(spend(1, 10_001, 10_003).0, Response::Unchanged);
+    assert_eq!(spend(1, 10_003, 10_003).0, Response::Done, "it is known by its times only");
+    assert_eq!(spend(1, 10_004, 10_004).0, Response::Unchanged);
+    // Those from before are forgotten, and not the one that came after.
+    assert_eq!(spend(2, 10_602, 10_602), (Response::Done, 4));
+    assert_eq!(spend(1, 10_602, 10_602).0, Response::Unchanged);
 }
 
 #[test]

@@ -101,7 +101,7 @@ fn one_command_deletes_the_oldest_and_the_current_key_stays_until_the_last() {
     let before = history.rows(Table::OldKeys);
     assert_eq!(history.run(command, DAY_MS), Response::Deleted { versions: DELETED_VERSIONS_MAX });
     assert_eq!(before - history.rows(Table::OldKeys), DELETED_VERSIONS_MAX as usize);
-    assert!(key_by_kid(&history.memory, &kid(1)).unwrap().is_none());
+    assert!(key_by_kid(&history.memory, &place(1).account, &kid(1)).unwrap().is_none());
     assert!(current_key(&history.memory, &place(1)).unwrap().is_some());
 }
 

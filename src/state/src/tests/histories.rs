@@ -89,6 +89,7 @@ fn cluster_command() -> impl Strategy<Value = Command> {
             revision,
             account: Box::new(account(n)),
             expires_at_ms: Vec::new(),
+            sha1: None,
         }),
         (0_u8..3, 1_u32..3).prop_map(|(n, level)| Command::Found(identity(n, level))),
         (1_u32..5).prop_map(|to| Command::RaiseFeatureLevel { to }),
@@ -380,13 +381,13 @@ proptest! {
             memory.run(std::slice::from_ref(proposal));
             for content in 0..4 {
                 if let Some(current) = current_key(&memory, &place(content)).unwrap() {
-                    prop_assert_eq!(key_by_kid(&memory, &current.kid).unwrap(), Some(current));
+                    prop_assert_eq!(key_by_kid(&memory, &place(1).account, &current.kid).unwrap(), Some(current));
                 }
             }
         }
         for kid in 0..40 {
             let kid = Kid::from_bytes([kid; 16]);
-            if let Some(record) = key_by_kid(&memory, &kid).unwrap() {
+            if let Some(record) = key_by_kid(&memory, &place(1).account, &kid).unwrap() {
                 prop_assert_eq!(record.kid, kid);
             }
         }

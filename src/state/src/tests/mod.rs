@@ -7,6 +7,7 @@ mod backups;
 mod bounded_work;
 mod bytes;
 mod histories;
+mod kids;
 mod leases;
 mod nodes;
 mod nodes_bytes;

@@ -47,10 +47,10 @@ const DIGESTS: [(u32, [&str; 4]); 4] = [
     (
         4,
         [
-            "86599e284cd0100552ed779f821ef1bf",
-            "c4466572f4b3fd2498bc5795ae940b63",
-            "9c9636ef0ebba8b46382386df9fbcb66",
-            "a166a4c74a821d3ffc687214c4bdd98b",
+            "d77b03abea0764c233d01280fd35ca75",
+            "ef1800c08340c81d9ca8c117fa2930e0",
+            "b3c84bd058a9a762bf8aa950d261932e",
+            "63d96e4cdc6af691e3252dd379cbeea1",
         ],
     ),
 ];

@@ -25,7 +25,7 @@ fn current_and_old_keys_are_exchanged_once_and_keep_everything_else() {
     assert_eq!(memory.run(&[proposal(3, commands)]), [[Response::Unchanged, Response::Unchanged]]);
     let after = current_key(&memory, &place(1)).unwrap().unwrap();
     assert_eq!(after, keymoot_model::KeyRecord { key: anew(&before.key), ..before });
-    assert_eq!(key_by_kid(&memory, &first.kid).unwrap().unwrap().key, anew(&first.key));
+    assert_eq!(key_by_kid(&memory, &place(1).account, &first.kid).unwrap().unwrap().key, anew(&first.key));
 }
 
 #[test]

@@ -73,7 +73,7 @@ fn a_key_supplied_for_a_period_is_found_there_and_by_its_kid() {
     assert_eq!(found(0, 299), [(7, kid(4)), (255, kid(2)), (256, kid(55))]);
     assert_eq!(found(300, u32::MAX >> 12), [(300, kid(1))]);
     assert!(supplied_keys(&memory, &place(1), 11, 0, 999).unwrap().is_empty());
-    assert_eq!(key_by_kid(&memory, &kid(3)).unwrap().unwrap().period.unwrap().index, 256);
+    assert_eq!(key_by_kid(&memory, &place(1).account, &kid(3)).unwrap().unwrap().period.unwrap().index, 256);
     assert_eq!(current_key(&memory, &place(1)).unwrap(), None, "it is no key of the whole track");
 }
 

@@ -138,8 +138,12 @@ fn an_account_that_cannot_be_used_is_not_added_or_declared() {
     let twice = account(&keyring, &[("a", Scope::Encryption, b"one"), ("a", Scope::License, b"two")]);
     assert_eq!(add(twice), "account 167: credential `a` is there twice");
     let admin = account(&keyring, &[("a", Scope::Admin, b"one")]);
-    let declared =
-        Command::DeclareAccount { revision: 1, account: Box::new(admin), expires_at_ms: Vec::new() };
+    let declared = Command::DeclareAccount {
+        revision: 1,
+        account: Box::new(admin),
+        expires_at_ms: Vec::new(),
+        sha1: None,
+    };
     let said = refusal_at(&declared, &state, &keyring);
     assert_eq!(
         said,

@@ -41,11 +41,9 @@ pub(crate) async fn key(
             (grant, custom_data.content_id().clone(), Some(custom_data))
         }
     };
-    let found = located(&kid, &grant, api).await?.filter(|found| {
-        found.place.account == grant.account().id
-            && found.place.content == content
-            && found.place.track == TrackName::hls_aes_128()
-    });
+    let found = located(&kid, &grant, api)
+        .await?
+        .filter(|found| found.place.content == content && found.place.track == TrackName::hls_aes_128());
     let found = found.ok_or_else(|| {
         ApiError::new(ErrorKind::NotFound, format!("the content has no key {kid} of HLS AES-128"))
     })?;
@@ -96,10 +94,10 @@ async fn by_signature(
 
 /// The key, also when it is younger than what a node has applied whose account reads locally.
 async fn located(kid: &Kid, grant: &Grant, api: &Api) -> Result<Option<LocatedKey>, ApiError> {
-    let consistency = grant.account().consistency;
-    match api.keys.by_kid(kid, consistency).await? {
+    let (account, consistency) = (&grant.account().id, grant.account().consistency);
+    match api.keys.by_kid(account, kid, consistency).await? {
         None if consistency == Consistency::Local => {
-            Ok(api.keys.by_kid(kid, Consistency::Linearizable).await?)
+            Ok(api.keys.by_kid(account, kid, Consistency::Linearizable).await?)
         }
         found => Ok(found),
     }

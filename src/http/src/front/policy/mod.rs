@@ -10,7 +10,7 @@ use actix_web::http::Method;
 use actix_web::web;
 use actix_web::{HttpRequest, HttpResponse};
 
-use keymoot_auth::{AuthHandle, Grant};
+use keymoot_auth::{AuthHandle, Denied, Grant, UnsaidPart};
 use keymoot_model::{ContentId, Policy, PolicyError, PolicyName, Scope};
 use keymoot_protocol::query::Query;
 use keymoot_protocol::{GivenPolicy, PolicyData, SignedPayload};
@@ -103,12 +103,35 @@ async fn one(name: &PolicyName, asked: &PolicyRequest<'_>) -> Result<HttpRespons
         Method::POST => create(Some(name), asked).await,
         Method::PUT => {
             let policy = given(Some(name), asked.data)?;
-            store(policy, conditions::of(asked.request)?, asked).await
+            store(policy, condition(asked)?, asked).await
         }
         _ => {
             must_name(name, asked.data)?;
-            asked.api.policies.delete(asked.grant, name, conditions::of(asked.request)?).await?;
+            asked.api.policies.delete(asked.grant, name, condition(asked)?).await?;
             Ok(answer::deleted(name))
+        }
+    }
+}
+
+/// What must hold of the policy that is replaced or deleted: what the signed data say of its version, and the
+/// headers. A signature over the data alone must say it, or an old one would bring an old policy back.
+fn condition(asked: &PolicyRequest<'_>) -> Result<PolicyCondition, ApiError> {
+    let by_headers = conditions::of(asked.request)?;
+    match (asked.data.replaces, by_headers) {
+        (None, _) if asked.grant.is_bound_sha1() => {
+            let account = asked.grant.account().id.clone();
+            Err(Denied::Unsaid { account, unsaid: UnsaidPart::Version }.into())
+        }
+        (None, by_headers) => Ok(by_headers),
+        (Some(0), PolicyCondition::Always | PolicyCondition::IfAbsent) => Ok(PolicyCondition::IfAbsent),
+        (Some(version), PolicyCondition::Always | PolicyCondition::IfPresent) if version > 0 => {
+            Ok(PolicyCondition::IfVersion(version))
+        }
+        (Some(version), PolicyCondition::IfVersion(same)) if version == same => Ok(by_headers),
+        _ => {
+            let message =
+                "custom data replaces and the header If-Match or If-None-Match name different versions";
+            Err(ApiError::new(ErrorKind::Invalid, message))
         }
     }
 }
@@ -137,6 +160,7 @@ async fn found(name: &PolicyName, asked: &PolicyRequest<'_>) -> Result<HttpRespo
 
 async fn content(name: &PolicyName, asked: &PolicyRequest<'_>) -> Result<HttpResponse, ApiError> {
     must_name(name, asked.data)?;
+    must_not_replace(asked.data)?;
     let content: &ContentId = asked
         .data
         .content
@@ -153,6 +177,12 @@ async fn content(name: &PolicyName, asked: &PolicyRequest<'_>) -> Result<HttpRes
 
 async fn default(name: &PolicyName, asked: &PolicyRequest<'_>) -> Result<HttpResponse, ApiError> {
     must_name(name, asked.data)?;
+    must_not_replace(asked.data)?;
+    if asked.data.content.is_some() && asked.grant.is_bound_sha1() {
+        let message =
+            "custom data with content_id are for /policy/{name}/content; leave it out for the default";
+        return Err(ApiError::new(ErrorKind::Invalid, message));
+    }
     let policies = &asked.api.policies;
     if *asked.request.method() == Method::PUT {
         policies.set_default(asked.grant, name).await?;
@@ -184,6 +214,17 @@ fn must_name(name: &PolicyName, data: &PolicyData) -> Result<(), ApiError> {
             Err(ApiError::new(ErrorKind::Invalid, message))
         }
         _ => Err(other_name(name)),
+    }
+}
+
+/// What is signed to replace or delete a policy does neither attach nor detach one.
+fn must_not_replace(data: &PolicyData) -> Result<(), ApiError> {
+    match data.replaces {
+        None => Ok(()),
+        Some(_) => {
+            let message = "custom data replaces is for PUT and DELETE of /policy/{name} only; leave it out";
+            Err(ApiError::new(ErrorKind::Invalid, message))
+        }
     }
 }
 

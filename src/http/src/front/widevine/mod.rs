@@ -171,10 +171,9 @@ async fn located(
     if let Some(policy) = &asked.policy {
         api.policies.named(account, policy, account.consistency).await?;
     }
-    let found = kids.iter().map(|kid| api.keys.by_kid(kid, account.consistency));
+    let found = kids.iter().map(|kid| api.keys.by_kid(&account.id, kid, account.consistency));
     let found: Vec<Option<LocatedKey>> = try_join_all(found).await?;
-    let own: Vec<LocatedKey> =
-        found.into_iter().flatten().filter(|key| key.place.account == account.id).collect();
+    let own: Vec<LocatedKey> = found.into_iter().flatten().collect();
     if own.is_empty() {
         return Err(Refusal::new(Status::AssetNotFound, "the account has no key with such a key id"));
     }

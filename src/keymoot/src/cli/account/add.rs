@@ -40,6 +40,7 @@ fn entry(args: AccountAddArgs) -> AccountEntry {
         playready_la_url: args.playready_la_url,
         minimum_scheme: args.minimum_scheme,
         allow_unsigned_packagers: args.allow_unsigned_packagers,
+        sha1: None,
         credentials: own.chain(further).collect(),
     }
 }

@@ -9,7 +9,7 @@ use ipnet::IpNet;
 
 use crate::cli::args::{ConfigArg, OutputFormat};
 use crate::cli::time_span::TimeSpan;
-use keymoot_model::{AccountId, Consistency, ResponseShape, Scheme, Scope, TimeStamp};
+use keymoot_model::{AccountId, Consistency, ResponseShape, Scheme, Scope, Sha1Use, TimeStamp};
 use keymoot_service::CredentialEntry;
 
 /// `keymoot account`.
@@ -119,6 +119,11 @@ pub struct AccountSetArgs {
     /// Whether packagers that cannot sign are served from the allowed networks.
     #[arg(long, value_name = "BOOL")]
     pub allow_unsigned_packagers: Option<bool>,
+    /// What udrm-sha1 signatures open, which cover neither method nor path: `bound` keeps policies, bulk requests and
+    /// exports to what the signed data name; `no-changes` refuses PUT and DELETE, too; `unbound` is how it was before
+    /// feature level 4. See docs/authentication.md.
+    #[arg(long, value_parser = sha1_use())]
+    pub sha1: Option<Sha1Use>,
 }
 
 /// The weakest scheme, or every scheme.
@@ -357,6 +362,10 @@ fn consistency() -> impl clap::builder::TypedValueParser<Value = Consistency> {
         "local" => Consistency::Local,
         _ => Consistency::Linearizable,
     })
+}
+
+fn sha1_use() -> impl clap::builder::TypedValueParser<Value = Sha1Use> {
+    PossibleValuesParser::new(Sha1Use::ALL.map(Sha1Use::name)).try_map(|text| text.parse())
 }
 
 fn response_shape() -> impl clap::builder::TypedValueParser<Value = ResponseShape> {

@@ -45,6 +45,7 @@ fn settings(args: AccountSetArgs) -> AccountSettings {
         playready_la_url: args.playready_la_url.map(or_none),
         minimum_scheme: args.minimum_scheme.map(|minimum| minimum.0),
         allow_unsigned_packagers: args.allow_unsigned_packagers,
+        sha1: args.sha1,
     }
 }
 

@@ -44,6 +44,7 @@ pub(super) fn one(account: &Account, status: &AccountStatus, output: OutputForma
                     "unsigned packagers",
                     if account.allow_unsigned_packagers { "yes" } else { "no" }.to_owned(),
                 ),
+                ("sha1", status.sha1.to_string()),
             ] {
                 table.row([name.to_owned(), value]);
             }
@@ -207,6 +208,7 @@ fn as_json(account: &Account, status: &AccountStatus) -> Value {
         "minimum_scheme": account.minimum_scheme,
         "created_at_ms": account.created_at_ms,
         "allow_unsigned_packagers": account.allow_unsigned_packagers,
+        "sha1": status.sha1,
         "suspended_at_ms": status.suspended_at_ms,
         "restored_from_ms": status.restored_from_ms,
     })

@@ -1,4 +1,5 @@
-//! Whether the accounts file is what the cluster has. No node applies it to a cluster with accounts.
+//! Whether the accounts file is what the cluster has, which no node applies to a cluster with accounts; and what
+//! accounts from before put up with.
 
 use super::finding::Finding;
 use crate::cli::operator::{Operator, block_on};
@@ -9,6 +10,17 @@ use keymoot_crypto::Keyring;
 use keymoot_service::Declaration;
 
 const CHECK: &str = "accounts.file";
+
+/// What accounts put up with that new ones do not; nothing where the node does not run and so cannot be asked.
+pub(super) fn notices(config: &Config) -> Vec<Finding> {
+    let asked = Operator::of(config.clone())
+        .ok()
+        .and_then(|operator| block_on(operator.ask(AdminRequest::Notices)).ok());
+    let Some(AdminResponse::Notices(notices)) = asked else { return Vec::new() };
+    let of_accounts = notices.iter().filter(|notice| notice.starts_with("accounts "));
+    let told = of_accounts.filter_map(|notice| notice.split_once("; "));
+    told.map(|(saw, fix)| Finding::warn("accounts.signatures", saw, fix)).collect()
+}
 
 /// Nothing where no file is configured, or the node does not run and so cannot be asked.
 pub(super) fn check(config: &Config) -> Option<Finding> {

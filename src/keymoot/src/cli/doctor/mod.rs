@@ -74,5 +74,6 @@ fn examine(args: &DoctorArgs) -> Result<Vec<Finding>, Failure> {
     findings.push(clock::check());
     findings.extend(network::check(&config, &args.peers)?);
     findings.extend(accounts::check(&config));
+    findings.extend(accounts::notices(&config));
     Ok(findings)
 }

@@ -6,7 +6,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use super::finding::Finding;
 use crate::cli::operator::{Operator, TIMEOUT, block_on};
-use crate::config::Config;
+use crate::config::{ANY_AUTHORITY, Config, LIST_AUTHORITIES};
 use keymoot_cluster::settings::MemberAddress;
 use keymoot_cluster::{AdminError, AdminRequest, AdminResponse, ClusterStatus};
 use keymoot_command::Failure;
@@ -63,7 +63,10 @@ pub(super) fn plain(config: &Config) -> Vec<Finding> {
     let unasked = plain_http(&config.http_settings());
     let told =
         |plain: &PlainHttp| Finding::warn(format!("{}.tls", plain.section), plain.problem(), plain.remedy());
-    unasked.iter().map(told).collect()
+    let any_authority = config
+        .takes_any_authority()
+        .then(|| Finding::warn("auth.authorities", ANY_AUTHORITY.to_owned(), LIST_AUTHORITIES));
+    unasked.iter().map(told).chain(any_authority).collect()
 }
 
 /// Metrics that anybody beyond this machine may read.

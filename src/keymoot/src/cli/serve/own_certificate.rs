@@ -7,7 +7,7 @@ use keymoot_crypto::Keyring;
 use keymoot_http::settings::{HttpSettings, TlsSource, open_metrics, plain_http};
 use keymoot_service::ApiCertificateFiles;
 
-use crate::config::Config;
+use crate::config::{ANY_AUTHORITY, Config, LIST_AUTHORITIES};
 
 /// The listeners' settings, with the certificate that the node keeps itself where it does.
 pub(super) async fn with_own_certificate(
@@ -21,6 +21,9 @@ pub(super) async fn with_own_certificate(
     }
     if let Some(open) = open_metrics(&listeners) {
         tracing::warn!("{}; {}", open.problem(), open.remedy());
+    }
+    if config.takes_any_authority() {
+        tracing::warn!("{ANY_AUTHORITY}; {LIST_AUTHORITIES}");
     }
     let (http, packager) = (&mut listeners.http, &mut listeners.packager);
     let sections = [

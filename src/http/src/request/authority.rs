@@ -1,0 +1,88 @@
+//! Which authorities (host and port) a message signature may be for (RFC 9421, 2.2.3).
+//!
+//! A request that was signed for another server and is relayed to this one covers that server's name. It proves
+//! what its sender wanted there, not here.
+
+use std::net::{IpAddr, SocketAddr};
+
+use crate::listener::settings::{Authority, TlsName};
+
+/// The names of this server, as clients ask for them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Authorities {
+    /// Those that the configuration lists.
+    listed: Vec<Authority>,
+    /// Those in the certificate that the node makes, at any port.
+    certified: Vec<String>,
+    listen: Option<SocketAddr>,
+}
+
+impl Authorities {
+    /// Those of a configuration: what it lists, the names in the node's own certificate, and where it listens.
+    pub fn new(listed: &[Authority], certified: &[TlsName], listen: SocketAddr) -> Self {
+        let certified = certified.iter().map(|name| name.as_str().to_ascii_lowercase()).collect();
+        Self { listed: listed.to_vec(), certified, listen: Some(listen) }
+    }
+
+    /// Whether a request for this authority is for this server. Every one is where the configuration lists none:
+    /// those from before list none.
+    pub(crate) fn accept(&self, authority: &str) -> bool {
+        if self.listed.is_empty() {
+            return true;
+        }
+        let Ok(asked) = authority.parse::<Authority>() else { return false };
+        let is_certified = |name: &String| name == asked.host();
+        asked.is_loopback()
+            || self.listed.iter().any(|own| own.holds(&asked))
+            || self.certified.iter().any(is_certified)
+            || self.listen.is_some_and(|listen| is_at(&asked, listen))
+    }
+}
+
+fn is_at(asked: &Authority, listen: SocketAddr) -> bool {
+    let host = asked.host().parse::<IpAddr>();
+    host.is_ok_and(|host| host == listen.ip()) && asked.port().is_none_or(|port| port == listen.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn accepts(listed: &[&str], asked: &str) -> bool {
+        let listed: Vec<Authority> = listed.iter().map(|text| text.parse().unwrap()).collect();
+        let certified = ["Km1.example.net".to_owned().try_into().unwrap()];
+        Authorities::new(&listed, &certified, "10.1.2.3:8081".parse().unwrap()).accept(asked)
+    }
+
+    #[test]
+    fn a_request_that_was_signed_for_another_server_is_not_for_this_one() {
+        let listed = ["keys.example.net", "drm.example.net:8443"];
+        for own in [
+            "keys.example.net",
+            "keys.example.net:9000",
+            "drm.example.net:8443",
+            "km1.example.net:8081",
+            "10.1.2.3:8081",
+            "127.0.0.1:8081",
+            "[::1]:1",
+            "localhost",
+        ] {
+            assert!(accepts(&listed, own), "{own}");
+        }
+        for foreign in [
+            "keys.example.org",
+            "drm.example.net",
+            "drm.example.net:8444",
+            "10.1.2.3:8082",
+            "10.1.2.4:8081",
+            "x.keys.example.net",
+            "keys.example.net.",
+            "127.0.0.1.example.net",
+            "user@keys.example.net",
+            "",
+        ] {
+            assert!(!accepts(&listed, foreign), "{foreign}");
+        }
+        assert!(accepts(&[], "anything.example.org"), "a configuration from before lists none");
+    }
+}
