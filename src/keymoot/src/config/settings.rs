@@ -243,6 +243,7 @@ fn nearest<'n>(text: &str, names: impl Iterator<Item = &'n String>) -> Option<&'
 fn value_of(default: &Value, text: String) -> Value {
     match default {
         Value::Integer(_) => text.parse().map(Value::Integer).unwrap_or(Value::String(text)),
+        Value::Boolean(_) => text.parse().map(Value::Boolean).unwrap_or(Value::String(text)),
         Value::Array(_) => Value::Array(
             text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(Value::from).collect(),
         ),

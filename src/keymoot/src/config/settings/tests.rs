@@ -41,6 +41,8 @@ fn the_environment_wins_over_the_file_and_the_file_over_the_default() {
         &[
             ("KEYMOOT__HTTP__WORKERS", "5"),
             ("KEYMOOT__HTTP__TRUSTED_PROXIES", "10.0.0.0/8, ::1/128"),
+            ("KEYMOOT__HTTP__LOOPBACK_PASSWORDS", "true"),
+            ("KEYMOOT__AUTH__AUTHORITIES", "keys.example.net, [fd00::1]:8081"),
             ("OTHER", "1"),
         ],
     )
@@ -48,6 +50,9 @@ fn the_environment_wins_over_the_file_and_the_file_over_the_default() {
     assert_eq!(loaded.config.http.workers, 5);
     assert_eq!(loaded.config.http.max_body_bytes, 2048);
     assert_eq!(loaded.config.http.trusted_proxies.len(), 2);
+    assert!(loaded.config.http.loopback_passwords);
+    assert_eq!(loaded.config.auth.authorities[1].to_string(), "[fd00::1]:8081");
+    assert!(refusal("", &[("KEYMOOT__HTTP__LOOPBACK_PASSWORDS", "yes")]).contains("expected a boolean"));
     assert_eq!(loaded.config.log, Config::default().log);
     let origin = |key: &str| loaded.origin_of(key);
     assert_eq!(origin("http.workers"), Origin::Environment("KEYMOOT__HTTP__WORKERS".to_owned()));
