@@ -61,6 +61,19 @@ fn the_environment_wins_over_the_file_and_the_file_over_the_default() {
 }
 
 #[test]
+fn a_configuration_from_before_takes_any_authority_and_is_told_so_where_strangers_reach_it() {
+    let noticed = |text: &str| {
+        let config = load(text, &[]).unwrap().config;
+        config.cluster_settings().notices.iter().any(|notice| notice.contains("auth.authorities"))
+    };
+    let far = "[http]\nlisten = \"0.0.0.0:8081\"\ntls = \"off\"\n";
+    assert!(noticed(far));
+    assert!(!noticed(&format!("{far}[auth]\nauthorities = [\"keys.example.net\"]\n")));
+    assert!(!noticed("[http]\nlisten = \"127.0.0.1:8081\"\n"));
+    assert!(refusal("[auth]\nauthorities = [\"https://keys\"]\n", &[]).contains("HOST:PORT"));
+}
+
+#[test]
 fn an_unknown_key_is_named_with_its_line_and_the_key_that_was_meant() {
     let said = refusal("[http]\n# comment\nlissen = \"127.0.0.1:1\"\n", &[]);
     assert!(
