@@ -165,6 +165,8 @@ impl Waits {
         let since = match self.answering {
             _ if self.blocked_since.is_some() => self.blocked_since,
             0 => Some(self.since),
+            // Who proved nothing yet and sends for long has had its time, though the body makes headway.
+            _ if !self.has_proved => self.body_since.map(|_| self.since),
             _ => self.body_since,
         };
         let worth = match self.has_proved {

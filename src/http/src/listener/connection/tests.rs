@@ -87,11 +87,13 @@ async fn whoever_is_waited_for_can_be_told_from_whoever_waits() {
     connection.awaits_body(true);
     advance(Duration::from_secs(1)).await;
     connection.has_read();
-    assert_eq!(connection.waiting_since(), Some((Worth::Unknown, Instant::now())), "a body makes headway");
+    assert_eq!(connection.waiting_since(), Some((Worth::Unknown, opened)), "nobody knows who sends it");
+    connection.has_proved();
+    assert_eq!(connection.waiting_since(), Some((Worth::Proved, Instant::now())), "a body makes headway");
     connection.has_read_body();
     assert_eq!(connection.waiting_since(), None);
     drop(answering);
-    assert_eq!(connection.waiting_since(), Some((Worth::Served, Instant::now())));
+    assert_eq!(connection.waiting_since(), Some((Worth::Proved, Instant::now())));
     connection.cut(Overdue::Crowded);
     assert_eq!(after(0, &connection), Some(Overdue::Crowded));
 }
