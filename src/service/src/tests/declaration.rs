@@ -102,7 +102,7 @@ async fn a_key_file_that_was_changed_needs_another_revision_and_never_takes_an_e
     // The text is the same, and another secret is in the key file.
     let key = dir.path().join("key");
     std::fs::remove_file(&key).unwrap();
-    secret_file::create(&key, b"another").unwrap();
+    secret_file::create(&key, b"another signing key").unwrap();
     let before = known();
     let differences = world.apply(&path).await;
     assert_eq!(differences, [Differs::CredentialChanged("key".into())]);

@@ -47,9 +47,9 @@ const DIGESTS: [(u32, [&str; 4]); 4] = [
     (
         4,
         [
-            "d77b03abea0764c233d01280fd35ca75",
-            "ef1800c08340c81d9ca8c117fa2930e0",
-            "b3c84bd058a9a762bf8aa950d261932e",
+            "41d3d9a08492c92015456d1c67cb79c5",
+            "e2a6924d14d2d86a1984c7cfd25b821a",
+            "be77580205724b54892ea5641f3d326c",
             "63d96e4cdc6af691e3252dd379cbeea1",
         ],
     ),
