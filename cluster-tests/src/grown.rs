@@ -188,6 +188,19 @@ impl Grown {
         Ok(())
     }
 
+    /// Gives a node the credential of the first operator, so that commands can be typed with its configuration, as
+    /// `join` says. Does nothing where the first node's is gone.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn bring_credential(&self, name: &str) -> Result<(), RigError> {
+        let (from, to) = (self.dir("a").join("operator.pem"), self.dir(name).join("operator.pem"));
+        match std::fs::read_to_string(&from) {
+            Ok(credential) => secret_file::write(&to, &credential),
+            Err(_) => Ok(()),
+        }
+    }
+
     /// Makes the directory of node `id` with a certificate that the CA of `authority` signs by hand.
     ///
     /// # Errors
@@ -286,6 +299,7 @@ impl Grown {
         if said.code != Some(0) {
             return Err(RigError::Program(format!("join failed: {said:?}")));
         }
+        self.bring_credential(name)?;
         self.serve(name)?;
         self.await_status_at(name, &format!("node {name} to know its cluster"), |table| !table.is_empty())
     }

@@ -59,6 +59,7 @@ mod real_packager;
 mod real_player;
 mod recover_from_one;
 mod recovered_cluster_grows;
+mod release_files;
 mod replaced_disk;
 mod restore_and_grow;
 mod rolling_restart;

@@ -7,15 +7,12 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::Failure;
-use super::node_files::{NodeArgs, NodeConfig, NodeDirectory};
+use super::node_files::{NodeArgs, NodeConfig, NodeDirectory, OPERATOR};
 use super::operator::say;
 use keymoot_cluster::OPERATOR_CERTIFICATE_LIFE;
 use keymoot_crypto::{Keyring, secret_file};
 use keymoot_model::{ClusterName, OperatorName};
 use keymoot_tls::ClusterCa;
-
-/// The first operator's credential.
-const OPERATOR: &str = "operator.pem";
 /// The id of the first node.
 const FIRST: u64 = 1;
 
@@ -75,7 +72,6 @@ pub fn run(args: InitArgs) -> Result<(), Failure> {
         members: &[],
         founding: true,
         signs: true,
-        operator_file: Some(OPERATOR.as_ref()),
     };
     directory.write_public("keymoot.toml", &config.text()?)?;
     say(&next_steps(&args, &directory)?);

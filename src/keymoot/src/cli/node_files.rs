@@ -14,6 +14,9 @@ use keymoot_crypto::secret_file;
 use keymoot_model::ClusterName;
 use keymoot_model::NodeId;
 
+/// The file of the operator's credential, beside the configuration. A node that joined has none until somebody
+/// brings one.
+pub(super) const OPERATOR: &str = "operator.pem";
 /// The difference between a node's peer port and its operators' port.
 const ADMIN_OFFSET: u16 = 500;
 
@@ -154,8 +157,6 @@ pub(super) struct NodeConfig<'a> {
     pub founding: bool,
     /// Whether the cluster's authority signs certificates.
     pub signs: bool,
-    /// The credential of whoever types commands with this configuration.
-    pub operator_file: Option<&'a Path>,
 }
 
 impl NodeConfig<'_> {
@@ -210,10 +211,7 @@ impl NodeConfig<'_> {
             path(self.keyring_file)
         ));
         if let Some(address) = args.admin_address() {
-            text.push_str(&format!("\n[admin]\nlisten = \"{address}\"\n"));
-            if let Some(file) = self.operator_file {
-                text.push_str(&format!("credential_file = {}\n", path(file)));
-            }
+            text.push_str(&format!("\n[admin]\nlisten = \"{address}\"\ncredential_file = \"{OPERATOR}\"\n"));
         }
         Ok(text)
     }
@@ -255,7 +253,6 @@ mod tests {
             members: &[(4, "own:1".into()), (1, "km-1:9081".into()), (3, "km-3:9081".into())],
             founding: true,
             signs: true,
-            operator_file: Some(Path::new("operator.pem")),
         };
         let directory = NodeDirectory::open(dir.path()).unwrap();
         directory.write_public("keymoot.toml", &text.text().unwrap()).unwrap();

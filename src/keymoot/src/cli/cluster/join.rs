@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::admission::Applicant;
-use crate::cli::node_files::{NodeArgs, NodeConfig, NodeDirectory, absolute};
+use crate::cli::node_files::{NodeArgs, NodeConfig, NodeDirectory, OPERATOR, absolute};
 use crate::cli::operator::{Operator, say};
 use keymoot_cluster::settings::{MemberAddress, PeerAddress};
 use keymoot_cluster::{AdminRequest, AdminResponse, Admitted};
@@ -85,7 +85,12 @@ pub async fn run(args: JoinArgs) -> Result<(), Failure> {
             format!("node {id} joined the cluster {cluster} as a learner; it votes once it has caught up")
         }
     };
-    say(&format!("{joined}\nstart it:\n  keymoot serve --config {}\n", directory.config().display()));
+    say(&format!(
+        "{joined}\nstart it:\n  keymoot serve --config {}\nto type commands on this machine, too, bring an operator's \
+         credential:\n  {}\n",
+        directory.config().display(),
+        directory.file(OPERATOR).display()
+    ));
     Ok(())
 }
 
@@ -134,7 +139,6 @@ fn write_files(
         members: &admitted.members,
         founding: false,
         signs: admitted.certificate_pem.is_some(),
-        operator_file: None,
     };
     directory.write_public("keymoot.toml", &config.text()?)
 }

@@ -25,10 +25,11 @@ const DAY_S: i64 = 24 * 60 * 60;
 pub(super) fn check(config: &Config) -> Vec<Finding> {
     let mut findings = vec![names(config)];
     let overdue = i64::try_from(config.cluster.certificate_life_days / OVERDUE).unwrap_or(RENEW_DAYS);
+    let credential = config.admin.credential_file.as_ref();
     let files = [
         ("cluster.ca_file", Some(&config.cluster.ca_file), RENEW_DAYS),
         ("cluster.cert_file", Some(&config.cluster.cert_file), overdue.min(RENEW_DAYS)),
-        ("admin.credential_file", config.admin.credential_file.as_ref(), RENEW_DAYS),
+        ("admin.credential_file", credential.filter(|file| file.exists()), RENEW_DAYS),
         ("http.tls_cert_file", config.http.tls_cert_file.as_ref(), RENEW_DAYS),
         ("packager.tls_cert_file", config.packager.tls_cert_file.as_ref(), RENEW_DAYS),
     ];

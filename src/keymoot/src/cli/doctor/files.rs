@@ -9,15 +9,25 @@ use keymoot_command::Failure;
 use keymoot_crypto::{Keyring, secret_file};
 
 pub(super) fn check(config: &Config) -> Vec<Finding> {
+    let credential = config.admin.credential_file.as_deref();
     let secrets = [
-        ("cluster.key_file", Some(&config.cluster.key_file)),
-        ("admin.credential_file", config.admin.credential_file.as_ref()),
-        ("http.tls_key_file", config.http.tls_key_file.as_ref()),
-        ("http.metrics_token_file", config.http.metrics_token_file.as_ref()),
-        ("packager.tls_key_file", config.packager.tls_key_file.as_ref()),
+        ("cluster.key_file", Some(config.cluster.key_file.as_path())),
+        ("admin.credential_file", credential.filter(|file| file.exists())),
+        ("http.tls_key_file", config.http.tls_key_file.as_deref()),
+        ("http.metrics_token_file", config.http.metrics_token_file.as_deref()),
+        ("packager.tls_key_file", config.packager.tls_key_file.as_deref()),
     ];
     let secrets = secrets.into_iter().filter_map(|(key, path)| Some(secret(key, path?)));
     let mut findings: Vec<Finding> = secrets.collect();
+    if let Some(file) = credential.filter(|file| !file.exists()) {
+        findings.push(Finding::ok(
+            "admin.credential_file",
+            format!(
+                "{} is not there: commands prove the keyring until an operator's credential is",
+                file.display()
+            ),
+        ));
+    }
     let mut servers = config.license_servers.clone();
     findings.extend(servers.secret_files_mut().map(|(key, path)| secret(key, path)));
     findings.push(keyring(config));
