@@ -13,7 +13,6 @@ struct Bench(tempfile::TempDir);
 impl Bench {
     fn new(stated: &str) -> Self {
         let bench = Self(tempfile::tempdir().unwrap());
-        secret_file::write(&bench.path("unused"), "").unwrap();
         let made =
             Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(bench.path("key"));
         assert!(made.status().unwrap().success());
