@@ -15,13 +15,13 @@ use keymoot_cluster::{
 };
 use keymoot_codec as codec;
 use keymoot_codec::Kind;
-use keymoot_crypto::{Challenge, Keyring, KeyringProof, ProofPurpose, ProofScope};
+use keymoot_crypto::{Challenge, Keyring, KeyringProof, KeyringSignature, ProofPurpose, ProofScope};
 use keymoot_model::ClusterName;
 use keymoot_state::{AuthorityRecord, Response, TABLE_NAMES, Table};
 use keymoot_store::{Incarnation, LogPosition, Start, StoredVote, Tables, TablesOptions};
 use keymoot_tls::{
-    ClusterCa, Issued, PEER_ALPN, PEER_ALPN_3, PEER_ALPN_4, PeerCredentials, peer_client_config,
-    server_name_of,
+    ClusterCa, Issued, PEER_ALPN, PEER_ALPN_3, PEER_ALPN_4, PeerCredentials, RENEW_ALPN, WITNESS_ALPN,
+    peer_client_config, server_name_of,
 };
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
@@ -263,7 +263,10 @@ impl Rogue {
         let greeted = if proves_first { None } else { Some(self.greet(node, fence)?) };
         let challenge = self.challenge()?;
         let proof = prove(self, &challenge)?;
-        self.send(0, Kind::Hello, &proof)?;
+        match proves_first {
+            true => self.send(0, Kind::Hello, &(proof, KeyringSignature::default()))?,
+            false => self.send(0, Kind::Hello, &proof)?,
+        }
         greeted.map_or_else(|| self.greet(node, fence), Ok)
     }
 
@@ -299,12 +302,17 @@ impl Rogue {
         self.receive::<Greeting>(Kind::DirectoryGreeting).map(|theirs| theirs.hello)
     }
 
-    fn challenge(&mut self) -> Result<Challenge, RigError> {
-        if self.stream.conn.alpn_protocol() != Some(PEER_ALPN_4) {
+    /// Receives the challenge of the listening side.
+    ///
+    /// # Errors
+    /// When none comes.
+    pub fn challenge(&mut self) -> Result<Challenge, RigError> {
+        if !matches!(self.stream.conn.alpn_protocol(), Some(PEER_ALPN_4 | RENEW_ALPN | WITNESS_ALPN)) {
             return self.receive(Kind::Hello);
         }
         // The node proves itself, too.
-        self.receive::<(Challenge, KeyringProof)>(Kind::Hello).map(|(challenge, _)| challenge)
+        let (challenge, _): (Challenge, (KeyringProof, KeyringSignature)) = self.receive(Kind::Hello)?;
+        Ok(challenge)
     }
 
     /// A proof for this connection.

@@ -8,7 +8,7 @@ use cluster_tests::rogue::{Rogue, stolen_authority};
 use cluster_tests::wait::wait_until;
 use cluster_tests::{Grown, RigError, faketime, metrics};
 use keymoot_codec::Kind;
-use keymoot_crypto::{Challenge, Keyring, KeyringProof, ProofPurpose};
+use keymoot_crypto::{Challenge, Keyring, ProofPurpose};
 use keymoot_tls::{NodeKey, NodeRequest, RENEW_ALPN, TrustedAuthorities, renewal_client_config};
 
 const NAME: &str = "grown";
@@ -243,7 +243,7 @@ fn ask_for_certificate(cluster: &Grown, id: u64, key: &NodeKey, keyring: &Keyrin
     let authority = TrustedAuthorities::load(&cluster.dir("a").join("ca.pem")).unwrap().digests()[0];
     let tls = renewal_client_config(&name, authority).unwrap();
     let mut rogue = Rogue::connect((*tls).clone(), &name, 1, cluster.node("a").peer, RENEW_ALPN).unwrap();
-    let (challenge, _): (Challenge, KeyringProof) = rogue.receive(Kind::Hello).unwrap();
+    let challenge: Challenge = rogue.challenge().unwrap();
     let request = key.request().unwrap();
     let proof = rogue.proof(keyring, &challenge, ProofPurpose::Renew(&request)).unwrap();
     rogue.send(1, Kind::Frame, &(id, request, proof)).unwrap();

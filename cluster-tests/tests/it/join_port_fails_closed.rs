@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use cluster_tests::Grown;
-use keymoot_cluster::{JoinReply, JoinRequest, PROTOCOL, ask_to_join};
+use keymoot_cluster::{JoinReply, JoinRequest, PROTOCOL, Prover, ask_to_join};
 use keymoot_crypto::{JoinToken, Keyring};
 use keymoot_state::NodeFacts;
 use keymoot_tls::PEER_ALPN;
@@ -68,10 +68,10 @@ fn without_a_certificate_there_is_the_join_request_and_nothing_else() {
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let at = at.to_string();
-    let keyring = Keyring::load(cluster.keyring().as_ref()).unwrap();
-    let ask = |request: &JoinRequest| {
-        runtime.block_on(ask_to_join(&at, &token.cluster, join.clone(), &keyring, request)).unwrap()
-    };
+    let keyring = Arc::new(Keyring::load(cluster.keyring().as_ref()).unwrap());
+    let own = Prover::holder(token.cluster.clone(), keyring);
+    let ask =
+        |request: &JoinRequest| runtime.block_on(ask_to_join(&at, join.clone(), &own, request)).unwrap();
     match ask(&request) {
         JoinReply::Refused(reason) => assert!(reason.contains("it needs Keymoot 0.1.0 or later"), "{reason}"),
         other => panic!("{other:?}"),

@@ -77,3 +77,4 @@ mod two_persons;
 mod udrm_front_end;
 mod way_of_a_request;
 mod widevine_packager;
+mod witness;

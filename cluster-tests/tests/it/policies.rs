@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use cluster_tests::policy::{self, Account};
 use cluster_tests::raw::Answer;
-use cluster_tests::{Cluster, Signer, widevine};
+use cluster_tests::{Cluster, Options, Signer, widevine};
 use serde_json::{Value, json};
 
 /// What was answered: status, body, tag.
@@ -35,7 +35,8 @@ fn refused((status, body, _): &Answered, expected: u16) -> String {
 }
 
 fn start() -> (Cluster, Account, Vec<SocketAddr>) {
-    let cluster = Cluster::start().unwrap();
+    // So many wrong credentials as these tests show would be held up.
+    let cluster = Options::default().env("KEYMOOT__AUTH__WRONG_CREDENTIALS_MAX", "0").start().unwrap();
     let account = policy::add_account(&cluster, "studio", &["--allow-unsigned-packagers"]).unwrap();
     let nodes = cluster.addresses();
     (cluster, account, nodes)

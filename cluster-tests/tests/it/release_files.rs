@@ -13,8 +13,8 @@ struct Bench(tempfile::TempDir);
 impl Bench {
     fn new(stated: &str) -> Self {
         let bench = Self(tempfile::tempdir().unwrap());
-        let made =
-            Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(bench.path("key"));
+        let mut made = Command::new("ssh-keygen");
+        made.args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(bench.path("key"));
         assert!(made.status().unwrap().success());
         std::fs::create_dir_all(bench.path("advisories/crates")).unwrap();
         std::fs::write(bench.path("advisories/README.md"), format!("state of {stated}\n")).unwrap();

@@ -84,6 +84,11 @@ impl Cluster {
         self.node.barrier.lag()
     }
 
+    /// Whether this node leads, or hears its leader and lacks nothing that is committed there.
+    pub fn keeps_up(&self) -> bool {
+        self.node.members.leads() || (self.node.barrier.contact.is_heard() && self.lag().is_none())
+    }
+
     /// How long a request may take before it is refused.
     pub const fn request_deadline(&self) -> Duration {
         self.request_deadline

@@ -43,6 +43,7 @@ pub use ops::admin::{ADMIN_DEADLINE, account_details};
 pub use ops::admin_client::{AdminClient, AdminError};
 pub use ops::credential_uses::UseRegistry;
 pub use peer::fence::fenced_off;
+pub use peer::proof::{Prover, Verifiers};
 pub use raft::rebuild::RebuildError;
 pub use raft::state_view::StateView;
 pub use start::{StartError, silence};

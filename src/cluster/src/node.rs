@@ -27,6 +27,7 @@ use crate::members::reconciler::MembershipReconciler;
 use crate::members::registration::KeyRegistration;
 use crate::members::renewal::CertificateRenewal;
 use crate::members::reporting::Reporting;
+use crate::members::witness::WitnessDuty;
 use crate::ops::admin::AdminService;
 use crate::ops::complaints::Complaints;
 use crate::ops::credential_uses::UseRegistry;
@@ -75,7 +76,8 @@ pub(crate) struct NodeParts {
     pub disk: Disk,
     /// The time until which this node answers no vote; `None` when it cannot have granted a lease.
     pub silent_until: Option<Instant>,
-    pub identity: ClusterIdentity,
+    /// `None` on a witness, which begins no cluster.
+    pub identity: Option<ClusterIdentity>,
     pub founding: Option<Founding>,
     pub info: Arc<NodeInfo>,
     /// What is amiss with its certificate.
@@ -118,6 +120,7 @@ pub(crate) struct NodeTasks {
     pub divergence_watch: DivergenceWatch,
     pub scrub: Scrub,
     pub peer_watch: PeerWatch,
+    pub witness: WitnessDuty,
 }
 
 impl Node {
@@ -188,10 +191,12 @@ impl Node {
                     base.members.clone(),
                     parts.local.keys.clone(),
                     base.info.clone(),
-                    parts.local.fatal.clone(),
+                    parts.local.clone(),
                 ),
+                is_witness: parts.local.is_witness(),
                 info: base.info.clone(),
                 metrics: parts.metrics.clone(),
+                moved: LastingConditions::new(),
                 rounds: 0,
             },
             damage_watch: base.damage_watch(),
@@ -212,6 +217,7 @@ impl Node {
                 keyring_report.clone(),
                 parts.metrics.clone(),
             ),
+            witness: WitnessDuty::new(base.members.clone()),
             monitor: Monitor {
                 id: parts.id,
                 cluster: parts.local.cluster.clone(),

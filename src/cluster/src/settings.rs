@@ -4,6 +4,7 @@
 mod member_address;
 mod peer_address;
 mod profile;
+mod verifier_text;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 pub use member_address::MemberAddress;
 pub use peer_address::{PeerAddress, PeerAddressError};
 pub use profile::NetworkProfile;
+pub use verifier_text::{VerifierText, VerifierTextError};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClusterSettings {
@@ -72,11 +74,17 @@ pub struct NodeSection {
     pub data_dir: PathBuf,
     /// The data centre or rack, for people and logs.
     pub zone: String,
+    /// The node is a witness: it votes and holds the log, serves no client and has no keyring.
+    pub witness: bool,
+    /// What tells a witness who holds a master key, as ID=PUBLICKEY, until its own state does; `keymoot
+    /// cluster join` writes it.
+    pub verifiers: Vec<VerifierText>,
 }
 
 impl Default for NodeSection {
     fn default() -> Self {
-        Self { id: 1, data_dir: "/var/lib/keymoot".into(), zone: String::new() }
+        let (zone, verifiers) = (String::new(), Vec::new());
+        Self { id: 1, data_dir: "/var/lib/keymoot".into(), zone, witness: false, verifiers }
     }
 }
 

@@ -7,8 +7,9 @@ use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
-use crate::settings::ClusterSettings;
+use crate::settings::{ClusterSettings, VerifierText};
 use keymoot_crypto::{Keyring, UnwrapError};
+use keymoot_model::{ClusterName, NodeId};
 use keymoot_state as state;
 use keymoot_state::{ClusterIdentity, FEATURE_LEVEL, NodeFacts, TABLE_NAMES};
 use keymoot_store::{Directory, Identity, JOIN_ANEW, Log, LogOptions, Tables, TablesOptions};
@@ -21,7 +22,7 @@ use crate::members::certificate::{CertificateReport, RenewalError, install_given
 use crate::members::founding::{Founding, warn_of_kept_key};
 use crate::members::node_info::NodeInfo;
 use crate::members::renewal::CertificateRenewal;
-use crate::members::renewal_client::{AskedInVain, ask_members};
+use crate::members::renewal_client::{AskedInVain, RenewalClient};
 use crate::node::{Node, NodeParts};
 use crate::ops::disk_watch::DiskWatch;
 use crate::peer::fatal_signal::FatalSignal;
@@ -31,6 +32,7 @@ use crate::peer::final_stop::FinalStop;
 use crate::peer::known_keys::KnownKeys;
 use crate::peer::local_end::LocalEnd;
 use crate::peer::peers::Peers;
+use crate::peer::proof::{Prover, Verifiers};
 use crate::raft::Raft;
 use crate::raft::config::raft_config;
 use crate::raft::log_check::{LogCheckError, check_against_tables, refuse_no_log};
@@ -79,6 +81,20 @@ pub enum StartError {
         /// The identity in the configuration.
         expected: u64,
     },
+    /// A witness has a keyring.
+    #[error(
+        "node {id} was admitted as a witness, which must hold no master key: take the keyring away, leave keys.keyring_file \
+         empty and set node.witness = true. To make its machine a node with the keyring, remove node {id} with keymoot \
+         cluster remove {id} and join the machine anew, in another --dir"
+    )]
+    IsWitness { id: NodeId },
+    /// A node without keyring was admitted with it.
+    #[error(
+        "node {id} was admitted with the keyring and is no witness: set node.witness = false and name the keyring in \
+         keys.keyring_file. To make its machine a witness, remove node {id} with keymoot cluster remove {id} and join the \
+         machine anew, in another --dir, with a token of keymoot cluster token create --witness"
+    )]
+    IsNoWitness { id: NodeId },
     /// The keyring is not of this cluster.
     #[error("the keyring does not open this cluster's keys")]
     Keyring(#[from] UnwrapError),
@@ -160,23 +176,29 @@ async fn open(
     let tables = Tables::open(directory.root(), TABLE_NAMES, tables_options(&config))?;
     let state = StateView::new(tables.clone());
     if let Some(identity) = state::cluster_identity(&state)? {
-        keyring.verify_check(cluster.as_str(), &identity.keyring_check)?;
+        if !keyring.is_empty() {
+            keyring.verify_check(cluster.as_str(), &identity.keyring_check)?;
+        }
         check_level(identity.feature_level, FEATURE_LEVEL).map_err(StartError::TooOld)?;
     }
+    refuse_other_kind(config.node.id, &keyring, &state)?;
+    let known = config.node.verifiers.iter().map(|VerifierText(verifier)| verifier.clone());
+    let verifiers = Verifiers::of(state.clone(), known.collect());
+    let client = RenewalClient {
+        id: config.node.id,
+        files: config.cluster.peer_tls_files(),
+        own: Prover { cluster: cluster.clone(), keyring: keyring.clone(), verifiers: verifiers.clone() },
+        directory: directory.clone(),
+        hints: config.cluster.peer_hints.clone(),
+    };
     if let Some(certificate) = out_of_date {
-        replace_ended(&config, &directory, &state, &keyring, certificate).await?;
+        replace_ended(&config, &client, &state, &keyring, certificate).await?;
     }
     let tls = PeerTls::load(config.cluster.peer_tls_files(), &cluster)?;
     let founding = Founding::read(&config, state::authority(&state)?.as_ref())?;
     warn_of_kept_key(&config);
     let before = founding.as_ref().and_then(Founding::founded_before);
-    let check =
-        keyring.check_value(cluster.as_str()).map_err(|error| StartError::Check(error.to_string()))?;
-    let identity = ClusterIdentity {
-        cluster: cluster.as_str().to_owned(),
-        keyring_check: check,
-        feature_level: FEATURE_LEVEL,
-    };
+    let identity = own_identity(&cluster, &keyring)?;
     let (applied, _) = read_mark(&tables).map_err(|error| StartError::Raft(error.to_string()))?;
     if let Some(mark) = before.filter(|_| applied.is_none())
         && !directory.holds_log()?
@@ -207,6 +229,7 @@ async fn open(
         node: Some(config.node.id),
         fence: Some(fence.clone()),
         keyring: keyring.clone(),
+        verifiers,
         feature_level,
         keys: KnownKeys::of(state.clone(), silence(config.cluster.election_timeout_max_ms)),
         fatal: fatal.clone(),
@@ -244,6 +267,7 @@ async fn open(
             log_dir.display()
         ));
     }));
+    let is_witness = keyring.is_empty();
     let info = Arc::new(info(&config, tls.clone()));
     let report = CertificateReport::default();
     let renewal = Arc::new(CertificateRenewal {
@@ -252,6 +276,7 @@ async fn open(
         tls: tls.clone(),
         state: state.clone(),
         keyring,
+        client,
         report: report.clone(),
         metrics: metrics.clone(),
         life: config.cluster.certificate_life(),
@@ -296,10 +321,14 @@ async fn open(
     tokio::spawn(tasks.reconciler.run());
     tokio::spawn(disk_watch.run(node.raft.clone(), node.members.clone()));
     tokio::spawn(tasks.damage_watch.run());
-    tokio::spawn(tasks.backups.run());
     tokio::spawn(tasks.divergence_watch.run());
     tokio::spawn(tasks.scrub.run());
-    tokio::spawn(tasks.peer_watch.run());
+    if is_witness {
+        tokio::spawn(tasks.witness.run());
+    } else {
+        tokio::spawn(tasks.backups.run());
+        tokio::spawn(tasks.peer_watch.run());
+    }
     Ok(node)
 }
 
@@ -340,26 +369,43 @@ fn check_certificate(config: &ClusterSettings) -> Result<Option<TlsError>, Start
     }
 }
 
+/// Refuses a witness that has a keyring, and a node that was admitted with one and has none.
+fn refuse_other_kind(id: NodeId, keyring: &Keyring, state: &StateView) -> Result<(), StartError> {
+    match state::registered_key(state, id)? {
+        Some(known) if known.witness && !keyring.is_empty() => Err(StartError::IsWitness { id }),
+        Some(known) if !known.witness && keyring.is_empty() => Err(StartError::IsNoWitness { id }),
+        _ => Ok(()),
+    }
+}
+
+/// What a cluster that begins with this node is known by; a witness begins none.
+fn own_identity(cluster: &ClusterName, keyring: &Keyring) -> Result<Option<ClusterIdentity>, StartError> {
+    if keyring.is_empty() {
+        return Ok(None);
+    }
+    let check =
+        keyring.check_value(cluster.as_str()).map_err(|error| StartError::Check(error.to_string()))?;
+    let cluster = cluster.as_str().to_owned();
+    Ok(Some(ClusterIdentity { cluster, keyring_check: check, feature_level: FEATURE_LEVEL }))
+}
+
 /// Makes the next certificate in place of one that is not valid now, or has a member make it.
 async fn replace_ended(
     config: &ClusterSettings,
-    directory: &Directory,
+    client: &RenewalClient,
     state: &StateView,
     keyring: &Keyring,
     certificate: TlsError,
 ) -> Result<(), StartError> {
     let Err(renewal) = renew_at_start(config, state, keyring) else { return Ok(()) };
-    let hints = config.cluster.peer_hints.iter().map(|hint| hint.address.to_string());
-    let met = directory.memories().into_values().filter_map(|memory| memory.address);
-    let mut addresses: Vec<String> = Vec::new();
-    for address in met.chain(hints) {
-        if !addresses.contains(&address) {
-            addresses.push(address);
-        }
-    }
-    let asked = match ask_members(config, keyring, &addresses).await {
-        Ok(given) => match install_given(config, &given) {
-            Ok(()) => return Ok(()),
+    let asked = match client.ask_members().await {
+        Ok(given) => match install_given(&client.files, &given) {
+            Ok(()) => {
+                tracing::warn!(
+                    "the node's certificate was not valid at this time; a member made the next one"
+                );
+                return Ok(());
+            }
             Err(error) => AskedInVain::Files(error.to_string()),
         },
         Err(asked) => asked,

@@ -1,5 +1,6 @@
 //! Tokens that admit one new node to a cluster: a public id, a secret, and the fingerprint of the authority
-//! that members must prove, so that the new node shows its secret to no other server.
+//! that members must prove, so that the new node shows its secret to no other server. One for a witness also has
+//! what tells who holds a master key, since a witness has none to compare.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,12 +11,14 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
-use keymoot_model::ClusterName;
+use keymoot_model::{ClusterName, MasterKeyId, MasterKeyVerifier};
 
 use super::{RandomError, random_bytes};
 
-/// The prefix of every token; the number is the version of the format.
+/// The prefix of every token for a node; the number is the version of the format.
 const PREFIX: &str = "kmjoin1";
+/// The prefix of every token for a witness.
+const WITNESS_PREFIX: &str = "kmwitness1";
 /// The domain that the digest of a secret starts with, so that it equals no digest made for another purpose.
 const DIGEST_DOMAIN: &[u8] = b"keymoot/join-token/1";
 
@@ -45,6 +48,8 @@ pub struct JoinToken {
     pub secret: JoinSecret,
     /// SHA-256 of the certificate of the cluster's authority.
     pub authority: [u8; 32],
+    /// What tells the new node who holds a master key, if it is to be a witness.
+    pub verifier: Option<MasterKeyVerifier>,
 }
 
 /// The text is not a token.
@@ -58,14 +63,31 @@ impl JoinToken {
     /// # Errors
     /// [`RandomError`] when the operating system's source fails.
     pub fn generate(cluster: ClusterName, authority: [u8; 32]) -> Result<Self, RandomError> {
-        Ok(Self { cluster, id: random_bytes()?, secret: JoinSecret(random_bytes()?), authority })
+        let (id, secret) = (random_bytes()?, JoinSecret(random_bytes()?));
+        Ok(Self { cluster, id, secret, authority, verifier: None })
+    }
+
+    /// Draws a new token for a witness.
+    ///
+    /// # Errors
+    /// [`RandomError`] when the operating system's source fails.
+    pub fn generate_for_witness(
+        cluster: ClusterName,
+        authority: [u8; 32],
+        verifier: MasterKeyVerifier,
+    ) -> Result<Self, RandomError> {
+        Ok(Self { verifier: Some(verifier), ..Self::generate(cluster, authority)? })
     }
 
     /// The token as text. It gives access to the cluster: show it once, to the operator, and nowhere else.
     pub fn expose(&self) -> Zeroizing<String> {
-        let bytes = Zeroizing::new([&self.id[..], &self.secret.0, &self.authority].concat());
+        let (prefix, key, name): (_, &[u8], &[u8]) = match &self.verifier {
+            None => (PREFIX, &[], &[]),
+            Some(verifier) => (WITNESS_PREFIX, &verifier.public_key, verifier.master_key.0.as_bytes()),
+        };
+        let bytes = Zeroizing::new([&self.id[..], &self.secret.0, &self.authority, key, name].concat());
         let encoded = Zeroizing::new(URL_SAFE_NO_PAD.encode(bytes.as_slice()));
-        Zeroizing::new(format!("{PREFIX}.{}.{}", self.cluster, encoded.as_str()))
+        Zeroizing::new(format!("{prefix}.{}.{}", self.cluster, encoded.as_str()))
     }
 
     /// The digest of the secret, which the cluster stores.
@@ -79,7 +101,7 @@ impl FromStr for JoinToken {
 
     fn from_str(text: &str) -> Result<Self, JoinTokenError> {
         let mut parts = text.trim().split('.');
-        let (Some(PREFIX), Some(cluster), Some(encoded), None) =
+        let (Some(prefix @ (PREFIX | WITNESS_PREFIX)), Some(cluster), Some(encoded), None) =
             (parts.next(), parts.next(), parts.next(), parts.next())
         else {
             return Err(JoinTokenError);
@@ -87,13 +109,26 @@ impl FromStr for JoinToken {
         let bytes = Zeroizing::new(URL_SAFE_NO_PAD.decode(encoded).map_err(|_| JoinTokenError)?);
         let (id, rest) = bytes.split_first_chunk::<8>().ok_or(JoinTokenError)?;
         let (secret, rest) = rest.split_first_chunk::<32>().ok_or(JoinTokenError)?;
+        let (authority, rest) = rest.split_first_chunk::<32>().ok_or(JoinTokenError)?;
+        let verifier = match prefix {
+            PREFIX if rest.is_empty() => None,
+            PREFIX => return Err(JoinTokenError),
+            _ => Some(verifier_of(rest).ok_or(JoinTokenError)?),
+        };
         Ok(Self {
             cluster: ClusterName::new(cluster).map_err(|_| JoinTokenError)?,
             id: *id,
             secret: JoinSecret(*secret),
-            authority: rest.try_into().map_err(|_| JoinTokenError)?,
+            authority: *authority,
+            verifier,
         })
     }
+}
+
+fn verifier_of(bytes: &[u8]) -> Option<MasterKeyVerifier> {
+    let (public_key, name) = bytes.split_first_chunk::<32>()?;
+    let name = std::str::from_utf8(name).ok().filter(|name| !name.is_empty())?;
+    Some(MasterKeyVerifier { master_key: MasterKeyId(name.to_owned()), public_key: *public_key })
 }
 
 /// The id of a token as people read and type it.
@@ -128,6 +163,21 @@ mod tests {
         {
             assert_eq!(bad.parse::<JoinToken>().err(), Some(JoinTokenError), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_token_for_a_witness_says_so_and_whom_the_witness_may_believe() {
+        let verifier = MasterKeyVerifier { master_key: MasterKeyId("mk1".to_owned()), public_key: [9; 32] };
+        let cluster = ClusterName::new("moot").unwrap();
+        let token = JoinToken::generate_for_witness(cluster, [7; 32], verifier.clone()).unwrap();
+        let text = token.expose();
+        assert!(text.starts_with("kmwitness1.moot."));
+        let back: JoinToken = text.parse().unwrap();
+        assert_eq!((back.digest(), back.authority, back.verifier), (token.digest(), [7; 32], Some(verifier)));
+        let renamed = text.replacen(WITNESS_PREFIX, PREFIX, 1);
+        assert_eq!(renamed.parse::<JoinToken>().err(), Some(JoinTokenError), "it passes for no other kind");
+        let own = self::token().expose().replacen(PREFIX, WITNESS_PREFIX, 1);
+        assert_eq!(own.parse::<JoinToken>().err(), Some(JoinTokenError));
     }
 
     #[test]

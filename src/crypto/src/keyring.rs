@@ -18,6 +18,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::keyring_file::{self, KeyEntry, KeyringFile, KeyringFileError, MasterSecret};
 use super::keyring_proof::{ProofKey, proof_key};
+use super::keyring_signature::{SigningKey, signing_key};
 use super::random::{RandomError, fill, random_bytes};
 use super::{SecretBytes, secret_file};
 use keymoot_model::{MasterKeyId, Wrapped};
@@ -34,6 +35,9 @@ pub enum WrapError {
     /// The cipher refused the secret, which is only possible beyond 64 GiB.
     #[error("the secret is too large to wrap")]
     TooLarge,
+    /// The ring has no key, as on a witness.
+    #[error("this node is a witness and holds no master key, so it wraps nothing")]
+    NoMasterKey,
 }
 
 /// Why a wrapped secret did not open.
@@ -59,18 +63,21 @@ struct MasterKey {
     fingerprint: String,
     cipher: Aes256Gcm,
     proof: ProofKey,
+    signing: Arc<SigningKey>,
 }
 
 impl MasterKey {
     fn new(id: MasterKeyId, secret: &MasterSecret) -> Self {
         let cipher = Aes256Gcm::new((&***secret).into());
-        Self { id, fingerprint: fingerprint(secret), cipher, proof: proof_key(secret) }
+        let signing = Arc::new(signing_key(secret));
+        Self { id, fingerprint: fingerprint(secret), cipher, proof: proof_key(secret), signing }
     }
 }
 
 /// The master keys from one read of the file.
 struct Ring {
-    active: Arc<MasterKey>,
+    /// `None` in a ring without keys.
+    active: Option<Arc<MasterKey>>,
     keys: BTreeMap<MasterKeyId, Arc<MasterKey>>,
 }
 
@@ -79,7 +86,7 @@ impl Ring {
         let key =
             |entry: &KeyEntry| (entry.id.clone(), Arc::new(MasterKey::new(entry.id.clone(), &entry.secret)));
         let keys: BTreeMap<_, _> = file.keys.iter().map(key).collect();
-        Some(Self { active: keys.get(&file.active)?.clone(), keys })
+        Some(Self { active: Some(keys.get(&file.active)?.clone()), keys })
     }
 
     fn load(path: &Path) -> Result<Self, KeyringFileError> {
@@ -149,7 +156,17 @@ impl Keyring {
     pub fn generate() -> Result<Self, RandomError> {
         let active = Arc::new(MasterKey::new(MasterKeyId("mk1".to_owned()), &generate_secret()?));
         let keys = BTreeMap::from([(active.id.clone(), active.clone())]);
-        Ok(Self::in_memory(Ring { active, keys }))
+        Ok(Self::in_memory(Ring { active: Some(active), keys }))
+    }
+
+    /// The ring of a witness, which has no key: it wraps, opens and proves nothing.
+    pub fn none() -> Self {
+        Self::in_memory(Ring { active: None, keys: BTreeMap::new() })
+    }
+
+    /// Whether it has no key.
+    pub fn is_empty(&self) -> bool {
+        self.ring.load().keys.is_empty()
     }
 
     fn in_memory(ring: Ring) -> Self {
@@ -168,9 +185,10 @@ impl Keyring {
         Self::load(path)
     }
 
-    /// The id of the key that wraps new secrets.
+    /// The id of the key that wraps new secrets; an empty one where there is no key.
     pub fn active(&self) -> MasterKeyId {
-        self.ring.load().active.id.clone()
+        let ring = self.ring.load();
+        ring.active.as_ref().map_or_else(|| MasterKeyId(String::new()), |active| active.id.clone())
     }
 
     /// The ids of all keys, in order, each with its fingerprint. Nodes that hold the same key have the same
@@ -199,18 +217,28 @@ impl Keyring {
 
     /// The proof key of each master key, the active one first.
     pub(super) fn proof_keys(&self) -> Vec<(MasterKeyId, ProofKey)> {
+        self.active_first(|key| (key.id.clone(), key.proof.clone()))
+    }
+
+    /// The signing key of each master key, the active one first.
+    pub(super) fn signing_keys(&self) -> Vec<(MasterKeyId, Arc<SigningKey>)> {
+        self.active_first(|key| (key.id.clone(), key.signing.clone()))
+    }
+
+    fn active_first<T>(&self, part: impl Fn(&MasterKey) -> T) -> Vec<T> {
         let ring = self.ring.load();
-        let others = ring.keys.values().filter(|key| key.id != ring.active.id);
-        std::iter::once(&ring.active).chain(others).map(|key| (key.id.clone(), key.proof.clone())).collect()
+        let active = ring.active.as_ref();
+        let others = ring.keys.values().filter(|key| active.is_none_or(|active| active.id != key.id));
+        active.into_iter().chain(others).map(|key| part(key)).collect()
     }
 
     /// Encrypts `secret` under the active key, bound to `aad`.
     ///
     /// # Errors
-    /// [`WrapError::Random`] when no nonce could be drawn.
+    /// [`WrapError::Random`] when no nonce could be drawn, [`WrapError::NoMasterKey`] when there is no key.
     pub fn wrap(&self, secret: &[u8], aad: &[u8]) -> Result<Wrapped, WrapError> {
+        let active = self.ring.load().active.clone().ok_or(WrapError::NoMasterKey)?;
         let nonce: [u8; 12] = random_bytes()?;
-        let active = self.ring.load().active.clone();
         let ciphertext = active
             .cipher
             .encrypt(&Nonce::from(nonce), Payload { msg: secret, aad })
@@ -236,7 +264,7 @@ impl Keyring {
 impl fmt::Debug for Keyring {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ring = self.ring.load();
-        write!(f, "Keyring(active {}, {} keys)", ring.active.id, ring.keys.len())
+        write!(f, "Keyring(active {}, {} keys)", self.active(), ring.keys.len())
     }
 }
 
@@ -321,6 +349,16 @@ mod tests {
         super::super::keyring_edit::remove(&path, &MasterKeyId("mk1".to_owned())).unwrap();
         assert!(matches!(ring.reload(opens), Err(KeyringFileError::Unfit { .. })));
         assert!(opens(&ring).is_ok(), "an unfit file was used");
+    }
+
+    #[test]
+    fn a_ring_without_keys_wraps_and_opens_nothing() {
+        let (ring, none) = (Keyring::generate().unwrap(), Keyring::none());
+        assert!(none.is_empty() && !ring.is_empty());
+        assert!(matches!(none.wrap(b"secret", b""), Err(WrapError::NoMasterKey)));
+        let wrapped = ring.wrap(b"secret", b"").unwrap();
+        assert!(matches!(none.unwrap_secret(&wrapped, b""), Err(UnwrapError::MissingMasterKey(_))));
+        assert!(none.fingerprints().is_empty() && none.verifiers().is_empty());
     }
 
     #[test]

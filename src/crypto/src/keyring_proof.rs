@@ -21,7 +21,7 @@ use super::{PeerChannel, RandomError, binding, random_bytes};
 /// The HKDF info of the MAC key.
 const KEY_CONTEXT: &[u8] = b"keymoot/keyring-proof-key/1";
 /// The most MACs in a proof. A ring has more keys only when old ones are never removed.
-const MACS_MAX: usize = 16;
+pub(super) const MACS_MAX: usize = 16;
 
 /// The MAC key derived from one master key.
 pub(super) type ProofKey = hmac::Key;
@@ -73,7 +73,7 @@ pub struct ProofScope<'a> {
 }
 
 impl ProofScope<'_> {
-    fn encoded(&self) -> Vec<u8> {
+    pub(super) fn encoded(&self) -> Vec<u8> {
         let (purpose, digest): (&[u8], Vec<u8>) = match self.purpose {
             ProofPurpose::Peer => (b"peer", Vec::new()),
             ProofPurpose::Join(request) => (b"join", Sha256::digest(request).to_vec()),
@@ -90,6 +90,13 @@ impl ProofScope<'_> {
 pub struct KeyringProof {
     /// For each master key of the prover, the active one first: its id and the MAC.
     macs: Vec<(MasterKeyId, [u8; 32])>,
+}
+
+impl KeyringProof {
+    /// Whether it proves nothing: it is of one without a keyring.
+    pub const fn is_empty(&self) -> bool {
+        self.macs.is_empty()
+    }
 }
 
 /// Why a proof is not accepted.

@@ -14,6 +14,7 @@ mod keyring;
 pub mod keyring_edit;
 mod keyring_file;
 mod keyring_proof;
+mod keyring_signature;
 mod kid_key;
 mod one_time_code;
 mod password;
@@ -33,6 +34,7 @@ pub use join_token::{JoinSecret, JoinToken, JoinTokenError, token_id_of, token_i
 pub use keyring::{Keyring, UnwrapError, WrapError};
 pub use keyring_file::KeyringFileError;
 pub use keyring_proof::{Challenge, KeyringProof, ProofPurpose, ProofRefusal, ProofScope};
+pub use keyring_signature::KeyringSignature;
 pub use kid_key::{KidKey, KidPlace};
 pub use one_time_code::{CODE_STEP_S, CodeSecret};
 pub use password::{PASSWORD_CHARS, PasswordError, hash_password, is_password, verify_nothing};

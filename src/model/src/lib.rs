@@ -43,4 +43,4 @@ pub use scheme::SchemeError;
 pub use sha1_use::{Sha1Use, Sha1UseError};
 pub use time_stamp::{TimeStamp, TimeStampError};
 pub use viewer::ViewerPlace;
-pub use wrapped::{MasterKeyId, Wrapped};
+pub use wrapped::{MasterKeyId, MasterKeyVerifier, Wrapped};

@@ -15,6 +15,14 @@ impl fmt::Display for MasterKeyId {
     }
 }
 
+/// What tells that somebody holds a master key, and opens nothing: a public key that is derived from it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MasterKeyVerifier {
+    pub master_key: MasterKeyId,
+    /// An Ed25519 public key.
+    pub public_key: [u8; 32],
+}
+
 /// A secret encrypted with AES-256-GCM under a master key, with associated data that binds it to its place.
 /// Only the `crypto` crate makes and opens it.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]

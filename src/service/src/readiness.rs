@@ -22,6 +22,16 @@ pub enum NotReady {
         /// The last log entry that is here.
         last_log: u64,
     },
+    /// A witness does not follow.
+    #[error(
+        "this witness hears no leader, or is catching up (it has applied {applied} of {last_log} log entries)"
+    )]
+    Unled {
+        /// The last log entry that is applied here.
+        applied: u64,
+        /// The last log entry that is here.
+        last_log: u64,
+    },
     /// What is stored here is not what was written.
     #[error("{0}")]
     Damaged(String),
@@ -55,7 +65,8 @@ impl Readiness {
         Self { cluster, keyring }
     }
 
-    /// Reads the cluster's identity, linearizable, and opens its check value.
+    /// Reads the cluster's identity, linearizable, and opens its check value. A witness reads nothing, and is ready
+    /// when it follows.
     ///
     /// # Errors
     /// [`NotReady`] tells why requests would not be served.
@@ -65,6 +76,13 @@ impl Readiness {
         }
         if let Some(lack) = self.cluster.keyring_lack() {
             return Err(NotReady::KeyringLacks(lack));
+        }
+        if self.keyring.is_empty() {
+            let (applied, last_log) = self.cluster.progress();
+            return match self.cluster.keeps_up() {
+                true => Ok(()),
+                false => Err(NotReady::Unled { applied, last_log }),
+            };
         }
         match self.cluster.read_barrier_within(PATIENCE).await {
             Ok(()) => {}

@@ -13,7 +13,7 @@ use super::command::{Command, NewKey, Proposal};
 use super::deletion;
 use super::directories;
 use super::features;
-use super::join_tokens;
+use super::join_tokens::{self, TokenKind};
 use super::kids;
 use super::layout::{META_AUTHORITY, META_IDENTITY, META_SERVER_SECRET, content_key, place_key, version_key};
 use super::leases;
@@ -99,10 +99,10 @@ fn apply_one<T: Tables>(
         Command::EndRental { place } => rentals::end(run, place),
         Command::Rewrap { place, old, new } => rewrap::rewrap(run, place, old, new),
         Command::DescribeNode { id, facts } => nodes::describe(run, *id, facts, now_ms),
-        Command::AdmitNode(admission) => nodes::admit(run, admission, now_ms),
+        Command::AdmitNode(admission) => nodes::admit(run, TokenKind::Node, admission, now_ms),
         Command::SetLearner { id, learner } => nodes::set_learner(run, *id, *learner),
         Command::RemoveNode { id } => nodes::remove(run, *id, now_ms),
-        Command::PutJoinToken(token) => join_tokens::put(run, token, now_ms),
+        Command::PutJoinToken(token) => join_tokens::put(run, TokenKind::Node, token, now_ms),
         Command::RevokeJoinToken { id } => join_tokens::revoke(run, id),
         Command::PutAuthority(authority) => put_once(run, META_AUTHORITY, &**authority),
         Command::RaiseFeatureLevel { to } => features::raise(run, *to),
@@ -126,6 +126,9 @@ fn apply_one<T: Tables>(
         Command::ChangeOperators(change) => operators::change(run, change, now_ms),
         Command::ChangeApprovals(change) => approvals::change(run, change, now_ms),
         Command::ChangeSignIn(change) => sign_in::change(run, change, now_ms),
+        Command::PutWitnessToken(token) => join_tokens::put(run, TokenKind::Witness, token, now_ms),
+        Command::AdmitWitness(admission) => nodes::admit(run, TokenKind::Witness, admission, now_ms),
+        Command::SetVerifiers(verifiers) => node_keys::set_verifiers(run, verifiers),
     }
 }
 

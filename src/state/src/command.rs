@@ -5,8 +5,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use keymoot_model::{
-    Account, AccountChange, AccountId, Auxiliary, ContentId, KeyOrigin, KeyPath, KeyRecord, Kid, NodeId,
-    Period, Policy, PolicyName, Sha1Use, ViewerPlace, Wrapped,
+    Account, AccountChange, AccountId, Auxiliary, ContentId, KeyOrigin, KeyPath, KeyRecord, Kid,
+    MasterKeyVerifier, NodeId, Period, Policy, PolicyName, Sha1Use, ViewerPlace, Wrapped,
 };
 
 use super::approvals::ApprovalChange;
@@ -266,6 +266,12 @@ pub enum Command {
     ChangeApprovals(Box<ApprovalChange>),
     /// Changes what operators sign in with, and their sessions.
     ChangeSignIn(Box<SignInChange>),
+    /// Stores a token that admits one witness.
+    PutWitnessToken(Box<JoinTokenRecord>),
+    /// Spends a token for a witness on a node, assigns the node's id and registers its key as a witness's.
+    AdmitWitness(Box<Admission>),
+    /// Sets the public keys that tell a witness who holds a master key.
+    SetVerifiers(Vec<MasterKeyVerifier>),
 }
 
 /// The condition on the stored policy under which a command changes it.
@@ -339,6 +345,9 @@ impl fmt::Display for Command {
             Self::AdoptAuthority => f.write_str("adopt-authority"),
             Self::RetireAuthority => f.write_str("retire-authority"),
             Self::CancelAuthorityChange => f.write_str("cancel-authority-change"),
+            Self::PutWitnessToken(_) => f.write_str("put-witness-token"),
+            Self::AdmitWitness(_) => f.write_str("admit-witness"),
+            Self::SetVerifiers(verifiers) => write!(f, "set-verifiers of {} master keys", verifiers.len()),
             Self::NoteTrust(trust) => write!(f, "note-trust of {}", trust.node),
             Self::EndRental { place } => write!(f, "end-rental {}/{}", place.account, place.content),
         }

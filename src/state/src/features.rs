@@ -54,6 +54,9 @@ const ENROLLED_DIRECTORIES: u32 = 3;
 /// From this level on, the state knows operators.
 pub const OPERATORS: u32 = 4;
 
+/// From this level on, the state knows witnesses, which hold no master key.
+pub const WITNESSES: u32 = 4;
+
 /// The lowest feature level at which a command may be proposed.
 pub const fn level_of(command: &Command) -> u32 {
     match command {
@@ -74,6 +77,7 @@ pub const fn level_of(command: &Command) -> u32 {
         | Command::CancelAuthorityChange
         | Command::NoteTrust(_) => NODE_KEYS,
         Command::ChangeOperators(_) | Command::ChangeApprovals(_) | Command::ChangeSignIn(_) => OPERATORS,
+        Command::PutWitnessToken(_) | Command::AdmitWitness(_) | Command::SetVerifiers(_) => WITNESSES,
         // All others came with the first release.
         _ => 1,
     }

@@ -1,18 +1,42 @@
 //! Tokens that admit one node each. The state holds a digest of the secret, never the secret.
 //!
 //! Spending is a command, so of two joins with one token exactly one wins. A wrong secret gets the same
-//! answer as a token that does not exist.
+//! answer as a token that does not exist. So does a token of the other kind: those of witnesses are kept apart.
 
 use serde::{Deserialize, Serialize};
 
 use keymoot_model::NodeId;
 
 use super::features;
+use super::layout::META_WITNESS_TOKEN;
 use super::record::{JoinTokenRecord, TokenSpent};
 use super::response::Response;
 use super::table::Table;
 use super::tables::{Pair, StateError, Tables, read};
 use super::transaction::{Transaction, decode};
+
+/// Whom a token admits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenKind {
+    /// A node with the keyring.
+    Node,
+    /// A witness, which holds none.
+    Witness,
+}
+
+impl TokenKind {
+    /// The table of its tokens, and the prefix of their keys.
+    const fn place(self) -> (Table, &'static [u8]) {
+        match self {
+            Self::Node => (Table::JoinTokens, &[]),
+            Self::Witness => (Table::Meta, META_WITNESS_TOKEN),
+        }
+    }
+
+    fn key(self, id: &[u8; 8]) -> Vec<u8> {
+        [self.place().1, id].concat()
+    }
+}
 
 /// How long a token stays listed after its expiry.
 const KEPT_MS: u64 = 7 * 24 * 3600 * 1000;
@@ -41,57 +65,69 @@ pub(super) const CHECKED_MAX: usize = 32;
 /// of a few from there on.
 pub(super) fn put<T: Tables>(
     run: &mut Transaction<'_, T>,
+    kind: TokenKind,
     token: &JoinTokenRecord,
     now_ms: u64,
 ) -> Result<Response, StateError> {
-    for (key, value) in checked(run, &token.id)? {
-        let old: JoinTokenRecord = decode(Table::JoinTokens, &value)?;
+    let (table, key) = (kind.place().0, kind.key(&token.id));
+    for (key, value) in checked(run, kind, &key)? {
+        let old: JoinTokenRecord = decode(table, &value)?;
         if old.expires_at_ms.saturating_add(KEPT_MS) < now_ms {
-            run.delete(Table::JoinTokens, &key)?;
+            run.delete(table, &key)?;
         }
     }
-    if run.get::<JoinTokenRecord>(Table::JoinTokens, &token.id)?.is_some() {
+    if run.get::<JoinTokenRecord>(table, &key)?.is_some() {
         return Ok(Response::Unchanged);
     }
-    run.put(Table::JoinTokens, &token.id, token)?;
+    run.put(table, &key, token)?;
     Ok(Response::Done)
 }
 
-fn checked<T: Tables>(run: &Transaction<'_, T>, id: &[u8; 8]) -> Result<Vec<Pair>, StateError> {
+fn checked<T: Tables>(
+    run: &Transaction<'_, T>,
+    kind: TokenKind,
+    key: &[u8],
+) -> Result<Vec<Pair>, StateError> {
+    let (table, prefix) = kind.place();
     if features::level(run)? < features::BOUNDED_WORK {
-        return run.prefix(Table::JoinTokens, &[]);
+        return run.prefix(table, prefix);
     }
-    let mut pairs = run.page(Table::JoinTokens, &[], id, CHECKED_MAX)?;
+    let mut pairs = run.page(table, prefix, key, CHECKED_MAX)?;
     if pairs.len() < CHECKED_MAX {
         // The first ones follow the last.
-        let first = run.page(Table::JoinTokens, &[], &[], CHECKED_MAX - pairs.len())?;
-        pairs.extend(first.into_iter().filter(|(key, _)| key.as_slice() <= id.as_slice()));
+        let first = run.page(table, prefix, &[], CHECKED_MAX - pairs.len())?;
+        pairs.extend(first.into_iter().filter(|(first, _)| first.as_slice() <= key));
     }
     Ok(pairs)
 }
 
-/// Revokes a token that was not spent yet.
+/// Revokes a token of either kind that was not spent yet.
 pub(super) fn revoke<T: Tables>(run: &mut Transaction<'_, T>, id: &[u8; 8]) -> Result<Response, StateError> {
-    match run.get::<JoinTokenRecord>(Table::JoinTokens, id)? {
-        None => Ok(Response::TokenRefused(TokenRefusal::Unknown)),
-        Some(token) if token.spent.is_some() => Ok(Response::TokenRefused(TokenRefusal::Spent)),
-        Some(token) if token.revoked => Ok(Response::Unchanged),
-        Some(token) => {
-            run.put(Table::JoinTokens, id, &JoinTokenRecord { revoked: true, ..token })?;
-            Ok(Response::Done)
-        }
+    for kind in [TokenKind::Node, TokenKind::Witness] {
+        let (table, key) = (kind.place().0, kind.key(id));
+        return Ok(match run.get::<JoinTokenRecord>(table, &key)? {
+            None => continue,
+            Some(token) if token.spent.is_some() => Response::TokenRefused(TokenRefusal::Spent),
+            Some(token) if token.revoked => Response::Unchanged,
+            Some(token) => {
+                run.put(table, &key, &JoinTokenRecord { revoked: true, ..token })?;
+                Response::Done
+            }
+        });
     }
+    Ok(Response::TokenRefused(TokenRefusal::Unknown))
 }
 
 /// The token, if it is valid or spent; the caller decides whether the same node spent it. The inner error is
 /// the reason to refuse the node, the outer one a failure of the tables.
 pub(super) fn open<T: Tables>(
     run: &Transaction<'_, T>,
+    kind: TokenKind,
     id: &[u8; 8],
     secret_digest: &[u8; 32],
     now_ms: u64,
 ) -> Result<Result<JoinTokenRecord, TokenRefusal>, StateError> {
-    let Some(token) = run.get::<JoinTokenRecord>(Table::JoinTokens, id)? else {
+    let Some(token) = run.get::<JoinTokenRecord>(kind.place().0, &kind.key(id))? else {
         return Ok(Err(TokenRefusal::Unknown));
     };
     // Only digests are compared, so the timing reveals nothing about a secret.
@@ -109,22 +145,23 @@ pub(super) fn open<T: Tables>(
 
 pub(super) fn spend<T: Tables>(
     run: &mut Transaction<'_, T>,
+    kind: TokenKind,
     id: &[u8; 8],
     token: JoinTokenRecord,
     node: NodeId,
     key_digest: [u8; 32],
 ) -> Result<(), StateError> {
     let spent = Some(TokenSpent { node, key_digest });
-    run.put(Table::JoinTokens, id, &JoinTokenRecord { spent, ..token })
+    run.put(kind.place().0, &kind.key(id), &JoinTokenRecord { spent, ..token })
 }
 
-/// Every stored token.
+/// Every stored token of a kind.
 ///
 /// # Errors
 /// When the tables cannot be read.
-pub fn join_tokens<T: Tables>(tables: &T) -> Result<Vec<JoinTokenRecord>, StateError> {
-    let pairs = tables.prefix(Table::JoinTokens, &[])?;
-    pairs.iter().map(|(_, value)| read(tables, Table::JoinTokens, value)).collect()
+pub fn join_tokens<T: Tables>(tables: &T, kind: TokenKind) -> Result<Vec<JoinTokenRecord>, StateError> {
+    let (table, prefix) = kind.place();
+    tables.prefix(table, prefix)?.iter().map(|(_, value)| read(tables, table, value)).collect()
 }
 
 /// Whether a token admits the node of this key, without spending it.
@@ -133,12 +170,13 @@ pub fn join_tokens<T: Tables>(tables: &T) -> Result<Vec<JoinTokenRecord>, StateE
 /// When the tables cannot be read.
 pub fn check_join_token<T: Tables>(
     tables: &T,
+    kind: TokenKind,
     id: &[u8; 8],
     secret_digest: &[u8; 32],
     key_digest: &[u8; 32],
     now_ms: u64,
 ) -> Result<Result<(), TokenRefusal>, StateError> {
-    Ok(match open(&Transaction::new(tables), id, secret_digest, now_ms)? {
+    Ok(match open(&Transaction::new(tables), kind, id, secret_digest, now_ms)? {
         Err(refusal) => Err(refusal),
         Ok(token) if token.spent.as_ref().is_some_and(|spent| spent.key_digest != *key_digest) => {
             Err(TokenRefusal::Spent)

@@ -32,6 +32,10 @@ pub(super) const META_LAST_NODE: &[u8] = b"last_node";
 const META_DIRECTORY: &[u8] = b"directory/";
 /// Key prefix of the nodes' registered keys, by node, in [`Table::Meta`].
 pub(super) const META_NODE_KEY: &[u8] = b"node_key/";
+/// Key prefix of the tokens that admit a witness, by id, in [`Table::Meta`].
+pub(super) const META_WITNESS_TOKEN: &[u8] = b"witness_token/";
+/// Key of the public keys that tell who holds a master key, in [`Table::Meta`].
+pub(super) const META_VERIFIERS: &[u8] = b"master_key_verifiers";
 /// Key of the cluster's certificate authority in [`Table::Meta`].
 pub(super) const META_AUTHORITY: &[u8] = b"authority";
 /// Key prefix of the statuses of accounts, in [`Table::Meta`].

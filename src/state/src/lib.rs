@@ -65,14 +65,18 @@ pub use deletion::DELETED_VERSIONS_MAX;
 pub use digest::Digest;
 pub use directories::enrolled_directory;
 pub use features::{
-    ACCOUNT_LIFE, FEATURE_LEVEL, OPERATORS, PROVEN_PEERS, SCHEDULED_BACKUPS, level_of, version_of_level,
+    ACCOUNT_LIFE, FEATURE_LEVEL, OPERATORS, PROVEN_PEERS, SCHEDULED_BACKUPS, WITNESSES, level_of,
+    version_of_level,
 };
-pub use join_tokens::{TokenRefusal, check_join_token, join_tokens};
+pub use join_tokens::{TokenKind, TokenRefusal, check_join_token, join_tokens};
 pub use kids::key_by_kid;
 pub use layout::KEY_BYTES_MAX;
 pub use listing::{KeysPage, ListedKey, keys_page};
 pub use named::{RecordName, record_name};
-pub use node_keys::{KeyStanding, forget_node_keys, key_standing, registered_key, registered_keys};
+pub use node_keys::{
+    KeyStanding, VERIFIERS_MAX, forget_node_keys, key_standing, registered_key, registered_keys, verifiers,
+    witnesses,
+};
 pub use nodes::{node, nodes};
 pub use nonces::NONCES_REMEMBERED_S;
 pub use operators::{

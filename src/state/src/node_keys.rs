@@ -1,12 +1,16 @@
 //! The keys that nodes prove themselves with: who shows a certificate is told by its public key and this register,
 //! not by what the certificate says. Every node can sign certificates; none can put a key in here for another.
 //!
+//! A witness is known by its key, too: the key of a node that was admitted as one permits a witness's part for good.
+//!
 //! A renewed certificate is for the same key, so the register changes only when a node comes or goes.
 
-use keymoot_model::NodeId;
+use std::collections::BTreeSet;
+
+use keymoot_model::{MasterKeyVerifier, NodeId};
 
 use super::features;
-use super::layout::{META_NODE_KEY, META_NODE_TRUST, node_key, node_key_key};
+use super::layout::{META_NODE_KEY, META_NODE_TRUST, META_VERIFIERS, node_key, node_key_key};
 use super::record::{NodeKeyRecord, NodeRecord};
 use super::response::Response;
 use super::table::Table;
@@ -18,6 +22,8 @@ use super::transaction::{Transaction, decode};
 pub enum KeyStanding {
     /// The key is registered for the node.
     Registered,
+    /// The key is registered for the node, which is a witness.
+    Witness,
     /// The node has registered no key yet, as below feature level 4.
     Unregistered,
     /// There never was a node of this id.
@@ -41,14 +47,68 @@ pub(super) fn register<T: Tables>(
     if node.is_some_and(|node| node.removed_at_ms.is_some()) {
         return Ok(Response::NodeRemoved);
     }
-    match run.get::<NodeKeyRecord>(Table::Meta, &node_key_key(id))? {
+    let witness = match run.get::<NodeKeyRecord>(Table::Meta, &node_key_key(id))? {
         Some(known) if known.revoked_at_ms.is_some() => return Ok(Response::CertificateRevoked),
         Some(known) if known.digest == *digest => return Ok(Response::Unchanged),
-        _ => {}
-    }
-    let record = NodeKeyRecord { node: id, digest: *digest, registered_at_ms: now_ms, revoked_at_ms: None };
-    run.put(Table::Meta, &node_key_key(id), &record)?;
+        known => known.is_some_and(|known| known.witness),
+    };
+    store(run, id, digest, witness, now_ms)?;
     Ok(Response::Done)
+}
+
+fn store<T: Tables>(
+    run: &mut Transaction<'_, T>,
+    id: NodeId,
+    digest: &[u8; 32],
+    witness: bool,
+    now_ms: u64,
+) -> Result<(), StateError> {
+    let record =
+        NodeKeyRecord { node: id, digest: *digest, registered_at_ms: now_ms, revoked_at_ms: None, witness };
+    run.put(Table::Meta, &node_key_key(id), &record)
+}
+
+/// Registers the key of a witness that is admitted.
+pub(super) fn admit_witness<T: Tables>(
+    run: &mut Transaction<'_, T>,
+    id: NodeId,
+    digest: &[u8; 32],
+    now_ms: u64,
+) -> Result<(), StateError> {
+    store(run, id, digest, true, now_ms)
+}
+
+/// The most public keys that tell who holds a master key: as many as a proof has parts.
+pub const VERIFIERS_MAX: usize = 16;
+
+/// Sets the public keys that tell who holds a master key.
+pub(super) fn set_verifiers<T: Tables>(
+    run: &mut Transaction<'_, T>,
+    verifiers: &[MasterKeyVerifier],
+) -> Result<Response, StateError> {
+    let known: Option<Vec<MasterKeyVerifier>> = run.get(Table::Meta, META_VERIFIERS)?;
+    if known.as_deref() == Some(verifiers) {
+        return Ok(Response::Unchanged);
+    }
+    run.put(Table::Meta, META_VERIFIERS, &verifiers.to_vec())?;
+    Ok(Response::Done)
+}
+
+/// The public keys that tell who holds a master key.
+///
+/// # Errors
+/// When the tables cannot be read.
+pub fn verifiers<T: Tables>(tables: &T) -> Result<Vec<MasterKeyVerifier>, StateError> {
+    Ok(Transaction::new(tables).get(Table::Meta, META_VERIFIERS)?.unwrap_or_default())
+}
+
+/// The nodes that are registered as witnesses, removed ones too.
+///
+/// # Errors
+/// When the tables cannot be read.
+pub fn witnesses<T: Tables>(tables: &T) -> Result<BTreeSet<NodeId>, StateError> {
+    let keys = registered_keys(tables)?.into_iter();
+    Ok(keys.filter(|key| key.witness).map(|key| key.node).collect())
 }
 
 /// Registers the key of a node that is admitted, where the cluster knows such keys.
@@ -75,7 +135,13 @@ pub(super) fn revoke<T: Tables>(
         Some(known) if known.revoked_at_ms.is_some() => return Ok(Response::Unchanged),
         Some(known) => known,
         None if run.get::<NodeRecord>(Table::Nodes, &node_key(id))?.is_none() => return Ok(Response::NoNode),
-        None => NodeKeyRecord { node: id, digest: [0; 32], registered_at_ms: now_ms, revoked_at_ms: None },
+        None => NodeKeyRecord {
+            node: id,
+            digest: [0; 32],
+            registered_at_ms: now_ms,
+            revoked_at_ms: None,
+            witness: false,
+        },
     };
     run.put(Table::Meta, &node_key_key(id), &NodeKeyRecord { revoked_at_ms: Some(now_ms), ..record })?;
     Ok(Response::Done)
@@ -98,6 +164,7 @@ pub fn key_standing<T: Tables>(tables: &T, id: NodeId, digest: &[u8; 32]) -> Res
     }
     Ok(match known {
         Some(_) if revoked => KeyStanding::Revoked,
+        Some(known) if known.digest == *digest && known.witness => KeyStanding::Witness,
         Some(known) if known.digest == *digest => KeyStanding::Registered,
         Some(_) => KeyStanding::Other,
         None if node.is_some() => KeyStanding::Unregistered,

@@ -6,7 +6,7 @@
 use keymoot_model::NodeId;
 
 use super::command::{Admission, NodeFacts};
-use super::join_tokens;
+use super::join_tokens::{self, TokenKind};
 use super::layout::{META_LAST_NODE, node_key};
 use super::node_keys;
 use super::record::NodeRecord;
@@ -48,10 +48,11 @@ pub(super) fn describe<T: Tables>(
 /// A key that comes again with the token it spent gets the same answer, so that a lost answer uses up no id.
 pub(super) fn admit<T: Tables>(
     run: &mut Transaction<'_, T>,
+    kind: TokenKind,
     admission: &Admission,
     now_ms: u64,
 ) -> Result<Response, StateError> {
-    let token = match join_tokens::open(run, &admission.token, &admission.secret_digest, now_ms)? {
+    let token = match join_tokens::open(run, kind, &admission.token, &admission.secret_digest, now_ms)? {
         Ok(token) => token,
         Err(refusal) => return Ok(Response::TokenRefused(refusal)),
     };
@@ -73,8 +74,11 @@ pub(super) fn admit<T: Tables>(
     }
     let node = NodeRecord { id, facts, learner: token.learner, admitted_at_ms: now_ms, removed_at_ms: None };
     store(run, &node)?;
-    node_keys::admit(run, id, &admission.key_digest, now_ms)?;
-    join_tokens::spend(run, &admission.token, token.clone(), id, admission.key_digest)?;
+    match kind {
+        TokenKind::Node => node_keys::admit(run, id, &admission.key_digest, now_ms)?,
+        TokenKind::Witness => node_keys::admit_witness(run, id, &admission.key_digest, now_ms)?,
+    }
+    join_tokens::spend(run, kind, &admission.token, token.clone(), id, admission.key_digest)?;
     Ok(Response::Admitted { id, learner: token.learner })
 }
 

@@ -122,6 +122,8 @@ pub struct NodeKeyRecord {
     pub registered_at_ms: u64,
     /// Time of the revocation of every certificate of the node; `None` while they are good.
     pub revoked_at_ms: Option<u64>,
+    /// Whether the node is a witness: it votes, holds no master key, and never becomes another node.
+    pub witness: bool,
 }
 
 /// A token that admits one node.

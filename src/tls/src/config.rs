@@ -23,7 +23,9 @@ use keymoot_crypto::secret_file::{self, SecretFileError};
 use keymoot_crypto::{PeerChannel, PeerVersion};
 use keymoot_model::ClusterName;
 
-use super::{IdentityError, JOIN_ALPN, JOIN_ALPN_2, PeerIdentity, RENEW_ALPN, fingerprint, key_digest};
+use super::{
+    IdentityError, JOIN_ALPN, JOIN_ALPN_2, PeerIdentity, RENEW_ALPN, WITNESS_ALPN, fingerprint, key_digest,
+};
 
 /// The ALPN name of the peer protocol; another version of the protocol gets another name.
 pub const PEER_ALPN: &[u8] = b"keymoot-peer/1";
@@ -42,9 +44,9 @@ const BINDING_LABEL: &[u8] = b"EXPORTER-keymoot-peer-binding";
 /// When the handshake is not finished.
 pub fn peer_channel<Side>(session: &ConnectionCommon<Side>) -> Result<PeerChannel, rustls::Error> {
     let version = match session.alpn_protocol() {
-        Some(PEER_ALPN_4) => PeerVersion::Fourth,
+        Some(PEER_ALPN_4 | RENEW_ALPN | WITNESS_ALPN) => PeerVersion::Fourth,
         Some(PEER_ALPN_3) => PeerVersion::Third,
-        Some(PEER_ALPN_2 | JOIN_ALPN_2 | RENEW_ALPN) => PeerVersion::Second,
+        Some(PEER_ALPN_2 | JOIN_ALPN_2) => PeerVersion::Second,
         _ => PeerVersion::First,
     };
     let binding = session.export_keying_material([0; 32], BINDING_LABEL, None)?;
@@ -238,7 +240,7 @@ pub fn peer_server_config(credentials: &PeerCredentials) -> Result<Arc<ServerCon
         )
         .map_err(TlsError::Pair)?;
     config.alpn_protocols =
-        [PEER_ALPN_4, PEER_ALPN_3, PEER_ALPN_2, PEER_ALPN, JOIN_ALPN_2, JOIN_ALPN, RENEW_ALPN]
+        [PEER_ALPN_4, PEER_ALPN_3, PEER_ALPN_2, PEER_ALPN, JOIN_ALPN_2, JOIN_ALPN, RENEW_ALPN, WITNESS_ALPN]
             .map(<[u8]>::to_vec)
             .into();
     config.send_tls13_tickets = 0;

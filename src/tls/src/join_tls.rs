@@ -27,6 +27,9 @@ pub const JOIN_ALPN_2: &[u8] = b"keymoot-join/2";
 /// The ALPN name of the protocol by which a node whose certificate has ended is given its next one.
 pub const RENEW_ALPN: &[u8] = b"keymoot-renew/1";
 
+/// The ALPN name of the protocol by which a witness joins, which has no master key to prove.
+pub const WITNESS_ALPN: &[u8] = b"keymoot-witness/1";
+
 /// SHA-256 of a certificate.
 pub fn fingerprint(certificate: &CertificateDer<'_>) -> [u8; 32] {
     Sha256::digest(certificate.as_ref()).into()
@@ -56,6 +59,17 @@ pub fn renewal_client_config(
     authority: [u8; 32],
 ) -> Result<Arc<ClientConfig>, TlsError> {
     pinned(cluster, authority, &[RENEW_ALPN])
+}
+
+/// The dialling side of a witness that wants to join.
+///
+/// # Errors
+/// As for [`join_client_config`].
+pub fn witness_client_config(
+    cluster: &ClusterName,
+    authority: [u8; 32],
+) -> Result<Arc<ClientConfig>, TlsError> {
+    pinned(cluster, authority, &[WITNESS_ALPN])
 }
 
 fn pinned(cluster: &ClusterName, authority: [u8; 32], alpn: &[&[u8]]) -> Result<Arc<ClientConfig>, TlsError> {

@@ -17,7 +17,8 @@ pub use api_certificate::ApiCertificate;
 pub use config::*;
 pub use identity::{IdentityError, PeerIdentity, server_name_of};
 pub use join_tls::{
-    JOIN_ALPN, JOIN_ALPN_2, RENEW_ALPN, fingerprint, join_client_config, key_digest, renewal_client_config,
+    JOIN_ALPN, JOIN_ALPN_2, RENEW_ALPN, WITNESS_ALPN, fingerprint, join_client_config, key_digest,
+    renewal_client_config, witness_client_config,
 };
 pub use node_key::{NodeKey, NodeRequest};
 pub use operator_credential::{OperatorCredential, OperatorCredentialError, OperatorKey};

@@ -26,6 +26,8 @@ pub(crate) enum Bar {
     Damage,
     /// Its disk is full, and a voter with free space has all that it has.
     FullDisk,
+    /// It is a witness, and another voter has all that it has.
+    Witness,
 }
 
 /// The bars of this node. It stands for election while there is none.

@@ -18,6 +18,7 @@ use keymoot_state::{StateError, Tables};
 use keymoot_tls::{NodeKey, NodeRequest, PeerTlsFiles, PkiError, TlsError, TrustedAuthorities, Validity};
 
 use crate::members::authority::{AuthorityError, fingerprint_of, open_authority};
+use crate::members::renewal_client::AskedInVain;
 use crate::settings::ClusterSettings;
 
 /// A certificate may outlive what is configured by so much before it is replaced by a shorter one.
@@ -29,6 +30,9 @@ pub enum RenewalError {
     /// The cluster holds no authority's key.
     #[error("the cluster does not hold its authority's key, so it signs no certificates")]
     NoAuthority,
+    /// The node is a witness.
+    #[error("a witness cannot open the authority's key, and a member gave it no certificate: {0}")]
+    Witness(Box<AskedInVain>),
     /// The authority in the state is not among those that the node trusts.
     #[error(
         "the cluster holds the key of certificate authority {held}, which cluster.ca_file does not trust"
@@ -70,6 +74,10 @@ impl RenewalError {
                 "let the node write to the directory of cluster.ca_file, and it goes on by itself; or give the replacement up, \
                  as long as the next CA does not sign: keymoot cluster authority cancel: docs/certificates.md"
             }
+            Self::Witness(_) => {
+                "have a member with the keyring run where this node reaches it (cluster.peer_hints), and the node goes on by \
+                 itself: docs/cluster.md"
+            }
             Self::Authority(_) | Self::Trust(_) | Self::Make(_) | Self::State(_) => {
                 "keymoot doctor with this node's --config looks at its files"
             }
@@ -82,6 +90,13 @@ impl RenewalError {
 pub(crate) fn is_due(validity: Validity, life: Duration, now_s: i64) -> bool {
     let left_s = validity.not_after_s.saturating_sub(now_s);
     ends_soon(validity, life, now_s) || left_s > seconds(life).saturating_add(EXCESS_S)
+}
+
+/// Whether the next certificate of a witness is due. A member makes it, for as long as the member says: the present one
+/// is in the last third of its own life, or not valid now.
+pub(crate) fn is_due_of_witness(validity: Validity, now_s: i64) -> bool {
+    let life_s = validity.not_after_s.saturating_sub(validity.not_before_s);
+    now_s < validity.not_before_s || validity.not_after_s.saturating_sub(now_s) < life_s / 3
 }
 
 /// Whether the present one is in the last third of its life, or not valid now.
@@ -144,15 +159,12 @@ pub(crate) fn renew_at_start(
     Ok(())
 }
 
-/// Puts the certificate that a member made in the place of the one that ended.
+/// Puts the certificate that a member made in the place of the present one.
 ///
 /// # Errors
 /// [`RenewalError::Install`].
-pub(crate) fn install_given(config: &ClusterSettings, certificate_pem: &str) -> Result<(), RenewalError> {
-    let file = config.cluster.peer_tls_files().cert;
-    secret_file::replace_public(&file, certificate_pem.as_bytes()).map_err(RenewalError::Install)?;
-    tracing::warn!("the node's certificate was not valid at this time; a member made the next one");
-    Ok(())
+pub(crate) fn install_given(files: &PeerTlsFiles, certificate_pem: &str) -> Result<(), RenewalError> {
+    secret_file::replace_public(&files.cert, certificate_pem.as_bytes()).map_err(RenewalError::Install)
 }
 
 /// What is amiss with this node's certificate, for `cluster status`. Cheap to clone.
@@ -188,5 +200,10 @@ mod tests {
         assert!(due(1, 91), "it was made by a clock that was ahead");
         assert!(due(-1, 5 * 365), "it was made by an earlier version");
         assert!(!due(-1, 91), "clocks differ a little");
+        let of_witness = |from: i64, to: i64| {
+            is_due_of_witness(Validity { not_before_s: from * DAY_S, not_after_s: to * DAY_S }, 0)
+        };
+        assert!(!of_witness(-1, 5 * 365), "how long is the member's to say");
+        assert!(!of_witness(-59, 31) && of_witness(-61, 29) && of_witness(1, 91));
     }
 }

@@ -137,7 +137,8 @@ pub(crate) fn warn_of_kept_key(config: &ClusterSettings) {
 /// Initializes the cluster, on the node that is to do so.
 pub(crate) struct Founder {
     members: Arc<Members>,
-    identity: ClusterIdentity,
+    /// `None` on a witness, which begins no cluster.
+    identity: Option<ClusterIdentity>,
     /// The address on which peers reach this node.
     peer_address: String,
     /// The authority in the form that the cluster stores, if this node supplies it.
@@ -155,7 +156,7 @@ impl Founder {
     /// [`WrapError`] when no nonce could be drawn.
     pub(crate) fn new(
         members: Arc<Members>,
-        identity: ClusterIdentity,
+        identity: Option<ClusterIdentity>,
         peer_address: String,
         founding: Option<Founding>,
         keyring: &Keyring,
@@ -195,7 +196,7 @@ impl Founder {
         }
         let me = Member { peer_address: self.peer_address.clone() };
         match self.members.raft.initialize(BTreeMap::from([(self.members.id, me)])).await {
-            Ok(()) => tracing::info!(cluster = %self.identity.cluster, "the cluster begins with this node"),
+            Ok(()) => tracing::info!("the cluster begins with this node"),
             Err(RaftError::APIError(InitializeError::NotAllowed(_))) => {}
             Err(error) => {
                 if let Some(unlogged) = self.delayed.note("begin") {
@@ -234,7 +235,8 @@ impl Founder {
 
     /// On the leader of a cluster without an identity: stores the identity.
     pub(crate) async fn store_identity(&self) {
-        let mut found = vec![Command::Found(self.identity.clone())];
+        let Some(identity) = &self.identity else { return };
+        let mut found = vec![Command::Found(identity.clone())];
         found.extend(
             self.authority.iter().map(|authority| Command::PutAuthority(Box::new(authority.clone()))),
         );

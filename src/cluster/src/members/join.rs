@@ -3,16 +3,18 @@
 //! A node without a certificate may send nothing else on the peer port. The replicated state checks
 //! the token and marks it as used. Any member can sign the certificate, because the authority's key
 //! is in the state. Before anything else is checked, the node must prove that it holds a master key
-//! of the cluster: a token alone grants nothing.
+//! of the cluster: a token alone grants nothing. A witness has none to prove, and a token of its own kind, which makes it
+//! known as a witness for good.
 
 use std::sync::Arc;
 
 use tokio::time::Instant;
 
 use crate::settings::PeerAddress;
+use keymoot_crypto::ProofRefusal;
 use keymoot_model::NodeId;
 use keymoot_state as state;
-use keymoot_state::{Admission, Command, KeyStanding, Response, TokenRefusal};
+use keymoot_state::{Admission, Command, KeyStanding, Response, TokenKind, TokenRefusal};
 use keymoot_telemetry::LastingConditions;
 use keymoot_tls::{ClusterCa, NodeRequest, TrustedAuthorities};
 
@@ -23,6 +25,7 @@ use crate::members::node_info::NodeInfo;
 use crate::peer::feature_level::check_level;
 use crate::peer::known_keys;
 use crate::peer::local_end::LocalEnd;
+use crate::peer::proof;
 use crate::raft::state_view::StateView;
 use crate::read::barrier::ReadBarrier;
 use crate::wire::join::{Admitted, JoinReply, JoinRequest};
@@ -66,15 +69,16 @@ impl JoinService {
         Self { local, state, barrier, forwarder, members, info, unadmitted }
     }
 
-    /// Answers a node that asks to join and has proved a master key. `proven` is what its certificate proves,
+    /// Answers a node that asks to join and has proved a master key, or asks to be a witness. `proven` is what its certificate proves,
     /// if it showed one.
     pub(crate) async fn join(
         &self,
         request: JoinRequest,
+        kind: TokenKind,
         proven: Option<Proven>,
         deadline: Instant,
     ) -> JoinReply {
-        match self.admit(request, proven, deadline).await {
+        match self.admit(request, kind, proven, deadline).await {
             Ok(reply) => reply,
             Err(error) => {
                 if let Some(unlogged) = self.unadmitted.note(error.to_string()) {
@@ -88,6 +92,7 @@ impl JoinService {
     async fn admit(
         &self,
         request: JoinRequest,
+        kind: TokenKind,
         proven: Option<Proven>,
         deadline: Instant,
     ) -> Result<JoinReply, ClusterError> {
@@ -109,7 +114,7 @@ impl JoinService {
         };
         self.barrier.wait(deadline).await?;
         let secret_digest = request.secret.digest(&request.token);
-        state::check_join_token(&self.state, &request.token, &secret_digest, &key_digest, now_ms())?
+        state::check_join_token(&self.state, kind, &request.token, &secret_digest, &key_digest, now_ms())?
             .map_err(|refusal| ClusterError::Refused(token_refusal(refusal)))?;
         let identity = state::cluster_identity(&self.state)?
             .ok_or_else(|| ClusterError::Refused("the cluster is not founded yet; try again".into()))?;
@@ -126,7 +131,7 @@ impl JoinService {
             highest_id: self.members.membership().nodes().map(|(id, _)| *id).max().unwrap_or(0),
             facts: request.facts,
         };
-        let (id, learner) = self.spend_token(admission, deadline).await?;
+        let (id, learner) = self.spend_token(kind, admission, deadline).await?;
         let certificate_pem = match (&signer, &certificate) {
             (Some(signer), Some(certificate)) => {
                 let issued = signer.issue_node_for(id, certificate, self.info.certificate_life);
@@ -137,7 +142,7 @@ impl JoinService {
         self.add_learner(id, &request.peer_address, deadline).await?;
         // The state that is read below must contain the admission, on a follower too.
         self.barrier.wait(deadline).await?;
-        tracing::info!(target: "audit", node = id, learner, address = request.peer_address, "a node was admitted");
+        tracing::info!(target: "audit", node = id, ?kind, learner, address = request.peer_address, "a node was admitted");
         let zone = state::node(&self.state, id)?.map(|node| node.facts.zone).unwrap_or_default();
         // While the authority is replaced there are two, and the new node needs both.
         let authority_pem = self.info.authority_pem();
@@ -157,7 +162,8 @@ impl JoinService {
         })))
     }
 
-    /// Signs the next certificate of a node that has proved a master key, for the key that is registered for it.
+    /// Signs the next certificate of a node that has proved a master key, or of a witness, for the key that is registered
+    /// for it. Whoever else asks for a witness's gets what opens nothing without the witness's private key.
     ///
     /// # Errors
     /// [`ClusterError::Refused`] says why not and what to do; else when no quorum answers.
@@ -165,17 +171,24 @@ impl JoinService {
         &self,
         id: NodeId,
         request: &[u8],
+        proven: Result<(), ProofRefusal>,
         deadline: Instant,
     ) -> Result<String, ClusterError> {
         let request = NodeRequest::from_der(request)
             .ok_or_else(|| ClusterError::Refused("the certificate request is not valid".into()))?;
         // A revocation that was acknowledged is known then.
         self.barrier.wait(deadline).await?;
-        let reason = match state::key_standing(&self.state, id, &request.key_digest())? {
-            KeyStanding::Registered => {
+        let standing = state::key_standing(&self.state, id, &request.key_digest())?;
+        if let Err(refusal) = proven
+            && standing != KeyStanding::Witness
+        {
+            return refuse(proof::proof_required(refusal));
+        }
+        let reason = match standing {
+            KeyStanding::Registered | KeyStanding::Witness => {
                 let signed = self.signer()?.issue_node_for(id, &request, self.info.certificate_life);
                 let signed = signed.map_err(|error| ClusterError::State(error.to_string()))?;
-                tracing::info!(target: "audit", node = id, "a node whose certificate has ended was given its next one");
+                tracing::info!(target: "audit", node = id, "a node was given its next certificate");
                 return Ok(signed);
             }
             KeyStanding::Revoked | KeyStanding::Removed { revoked: true } => known_keys::revoked(id),
@@ -194,10 +207,14 @@ impl JoinService {
 
     async fn spend_token(
         &self,
+        kind: TokenKind,
         admission: Admission,
         deadline: Instant,
     ) -> Result<(NodeId, bool), ClusterError> {
-        let command = Command::AdmitNode(Box::new(admission));
+        let command = match kind {
+            TokenKind::Node => Command::AdmitNode(Box::new(admission)),
+            TokenKind::Witness => Command::AdmitWitness(Box::new(admission)),
+        };
         match self.forwarder.replicate(vec![command], deadline).await?.pop() {
             Some(Response::Admitted { id, learner }) => Ok((id, learner)),
             Some(Response::TokenRefused(refusal)) => Err(ClusterError::Refused(token_refusal(refusal))),

@@ -13,15 +13,15 @@ use tokio_rustls::client::TlsStream;
 
 use keymoot_codec as codec;
 use keymoot_codec::Kind;
-use keymoot_crypto::{Keyring, KeyringProof, ProofPurpose, ProofScope};
+use keymoot_crypto::{KeyringProof, ProofPurpose};
 use keymoot_crypto::{PeerChannel, PeerVersion};
 use keymoot_model::ClusterName;
 use keymoot_tls::server_name_of;
 
-use crate::peer::proof;
+use crate::peer::proof::{self, Prover};
 use crate::peer::route::name_wrong_port;
 use crate::wire::frame::{self, Frame};
-use crate::wire::join::{JoinReply, JoinRequest, ProofDemand, ProvenJoin};
+use crate::wire::join::{JoinReply, JoinRequest, ProvenJoin};
 
 /// The time limit for connecting.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -56,7 +56,7 @@ pub enum JoinError {
     /// The member holds none of the master keys in the new node's keyring. Nothing was sent.
     #[error(
         "{member} does not prove any master key of this keyring: join with a copy of the keyring that the \
-         cluster's nodes use; the token was not sent"
+         cluster's nodes use, and at a member that is no witness; the token was not sent"
     )]
     Unproven {
         /// The address that was dialled.
@@ -65,31 +65,33 @@ pub enum JoinError {
 }
 
 /// Sends a request to join to the member at `address`. Nothing is sent before the member's
-/// certificate was checked and it has proved a master key of `keyring`.
+/// certificate was checked and it has proved a master key to `own`. A witness proves none itself.
 ///
 /// # Errors
 /// [`JoinError`] when there is no answer; the request may have been carried out all the same, and
 /// may be repeated.
 pub async fn ask_to_join(
     address: &str,
-    cluster: &ClusterName,
     tls: Arc<rustls::ClientConfig>,
-    keyring: &Keyring,
+    own: &Prover,
     request: &JoinRequest,
 ) -> Result<JoinReply, JoinError> {
     let failed = |source| JoinError::Unreachable { member: address.to_owned(), source };
     let late = |_| JoinError::TooLate { member: address.to_owned() };
-    let mut stream = connect(address, cluster, tls).await?;
+    let mut stream = connect(address, &own.cluster, tls).await?;
     let channel =
         keymoot_tls::peer_channel(stream.get_ref().1).map_err(std::io::Error::other).map_err(failed)?;
     if channel.version == PeerVersion::First {
         return Err(JoinError::TooOld { member: address.to_owned() });
     }
     let asking = async {
-        let own = ProofPurpose::Join(request.certificate_request.as_deref().unwrap_or_default());
-        let Some(proof) = prove(&mut stream, cluster, &channel, keyring, own).await? else {
+        let purpose = ProofPurpose::Join(request.certificate_request.as_deref().unwrap_or_default());
+        let Some(proof) = prove(&mut stream, &channel, own, purpose).await? else {
             return Ok(None);
         };
+        if own.is_witness() {
+            return ask(&mut stream, request).await.map(Some);
+        }
         ask(&mut stream, &ProvenJoin { request: request.clone(), proof }).await.map(Some)
     };
     let answer = tokio::time::timeout(ANSWER_TIMEOUT, asking).await.map_err(late)?.map_err(failed)?;
@@ -118,15 +120,12 @@ pub(super) async fn connect(
 /// The proof for the request; `None` for a member that does not prove itself.
 pub(super) async fn prove<S: AsyncRead + Unpin>(
     stream: &mut S,
-    cluster: &ClusterName,
     channel: &PeerChannel,
-    keyring: &Keyring,
-    own: ProofPurpose<'_>,
+    own: &Prover,
+    purpose: ProofPurpose<'_>,
 ) -> std::io::Result<Option<KeyringProof>> {
-    let ProofDemand { challenge, proof: theirs } = proof::receive(stream).await?;
-    let scope = |purpose| ProofScope { cluster, channel, challenge: &challenge, purpose };
-    let member = keyring.verify_proof(&scope(ProofPurpose::Member), &theirs);
-    Ok(member.is_ok().then(|| keyring.prove(&scope(own))))
+    let heard = proof::hear_demand(stream, channel, own).await?;
+    Ok(heard.verdict.is_ok().then(|| heard.proof(channel, own, purpose)))
 }
 
 pub(super) async fn ask<S: AsyncRead + AsyncWrite + Unpin, A: DeserializeOwned>(

@@ -21,3 +21,4 @@ pub(crate) mod renewal;
 pub(crate) mod renewal_client;
 pub(crate) mod reporting;
 pub(crate) mod transfer_target;
+pub(crate) mod witness;

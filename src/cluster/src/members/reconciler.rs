@@ -43,8 +43,11 @@ pub(crate) struct MembershipReconciler {
     pub(crate) reporting: Reporting,
     pub(crate) enrolment: Enrolment,
     pub(crate) registration: KeyRegistration,
+    pub(crate) is_witness: bool,
     pub(crate) info: Arc<NodeInfo>,
     pub(crate) metrics: Arc<Metrics>,
+    /// That a witness is reached elsewhere than the cluster knows.
+    pub(crate) moved: LastingConditions,
     /// The number of rounds so far.
     pub(crate) rounds: u32,
 }
@@ -78,8 +81,12 @@ impl MembershipReconciler {
         let leader = self.members.raft.metrics().borrow_watched().current_leader;
         let leads = leader == Some(self.members.id);
         self.registration.look(&members, leads && self.has_committed())?;
-        if leads {
+        if leads && self.is_witness {
+            // It hands over at once, and the next leader goes on with what is left to do.
+            self.members.note_leading();
+        } else if leads {
             self.lead(&records, &members).await;
+            self.registration.note_verifiers().await?;
         } else if self.rounds.is_multiple_of(ROUNDS_PER_REPORT) {
             self.reporting.report(self.members.id, &members).await;
         }
@@ -132,6 +139,18 @@ impl MembershipReconciler {
         let address = &self.info.peer_address;
         let known = membership.nodes().find(|(id, _)| **id == self.members.id).map(|(_, member)| member);
         if known.is_none_or(|member| member.peer_address == *address) {
+            return;
+        }
+        if self.is_witness {
+            if let Some(unlogged) = self.moved.note(()) {
+                tracing::warn!(
+                    address,
+                    unlogged,
+                    "this witness is reached elsewhere now, and may not change the members itself: keymoot cluster address \
+                     {} {address}, with the --config of another node",
+                    self.members.id
+                );
+            }
             return;
         }
         tracing::info!(address, "this node is reached elsewhere now; the cluster is told");

@@ -13,8 +13,8 @@ use keymoot_state::Command;
 use crate::members::authority_change::own_trust;
 use crate::members::membership::Members;
 use crate::members::node_info::NodeInfo;
-use crate::peer::fatal_signal::FatalSignal;
 use crate::peer::known_keys::{KnownKeys, revoked};
+use crate::peer::local_end::LocalEnd;
 
 /// The time limit for one attempt.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -24,7 +24,7 @@ pub(crate) struct KeyRegistration {
     members: Arc<Members>,
     keys: KnownKeys,
     info: Arc<NodeInfo>,
-    fatal: FatalSignal,
+    local: LocalEnd,
 }
 
 impl KeyRegistration {
@@ -33,9 +33,9 @@ impl KeyRegistration {
         members: Arc<Members>,
         keys: KnownKeys,
         info: Arc<NodeInfo>,
-        fatal: FatalSignal,
+        local: LocalEnd,
     ) -> Self {
-        Self { members, keys, info, fatal }
+        Self { members, keys, info, local }
     }
 
     /// Notes what tells a node from a stranger: the members, and on the leader whether its state is up to date. Ends
@@ -48,7 +48,7 @@ impl KeyRegistration {
         self.keys.note_current(|| is_current);
         let own = state::registered_key(&self.members.state, self.members.id)?;
         if own.is_some_and(|own| own.revoked_at_ms.is_some()) {
-            self.fatal.raise(&revoked(self.members.id));
+            self.local.fatal.raise(&revoked(self.members.id));
         }
         Ok(())
     }
@@ -58,6 +58,10 @@ impl KeyRegistration {
     /// # Errors
     /// When the state cannot be read.
     pub(crate) async fn register(&self) -> Result<(), state::StateError> {
+        // That of a witness was registered by its admission, and stays.
+        if self.local.is_witness() {
+            return Ok(());
+        }
         let id = self.members.id;
         let known = state::registered_key(&self.members.state, id)?;
         let Some(digest) = self.info.key_digest() else { return Ok(()) };
@@ -65,6 +69,24 @@ impl KeyRegistration {
         let level =
             state::cluster_identity(&self.members.state)?.map_or(0, |identity| identity.feature_level);
         if level < state::level_of(&command) || known.is_some_and(|known| known.digest == digest) {
+            return Ok(());
+        }
+        self.settle(command).await;
+        Ok(())
+    }
+
+    /// Has witnesses know what tells who holds a master key: by the keyring of this node, which leads.
+    ///
+    /// # Errors
+    /// When the state cannot be read.
+    pub(crate) async fn note_verifiers(&self) -> Result<(), state::StateError> {
+        let tables = &self.members.state;
+        let command = Command::SetVerifiers(self.local.keyring.verifiers());
+        let level = state::cluster_identity(tables)?.map_or(0, |identity| identity.feature_level);
+        if self.local.is_witness()
+            || level < state::level_of(&command)
+            || command == Command::SetVerifiers(state::verifiers(tables)?)
+        {
             return Ok(());
         }
         self.settle(command).await;

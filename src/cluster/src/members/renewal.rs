@@ -12,7 +12,10 @@ use keymoot_telemetry::{LastingConditions, Metrics};
 use keymoot_tls::{PeerTls, Validity};
 
 use crate::members::authority_change::{follow_authorities, is_replaced};
-use crate::members::certificate::{CertificateMaker, CertificateReport, RenewalError, ends_soon, is_due};
+use crate::members::certificate::{
+    CertificateMaker, CertificateReport, RenewalError, ends_soon, install_given, is_due, is_due_of_witness,
+};
+use crate::members::renewal_client::RenewalClient;
 use crate::raft::state_view::StateView;
 use crate::write::clock::now_ms;
 
@@ -28,6 +31,8 @@ pub(crate) struct CertificateRenewal {
     pub(crate) tls: PeerTls,
     pub(crate) state: StateView,
     pub(crate) keyring: Arc<Keyring>,
+    /// By which a witness has a member make its next one.
+    pub(crate) client: RenewalClient,
     pub(crate) report: CertificateReport,
     pub(crate) metrics: Arc<Metrics>,
     /// How long a certificate is valid.
@@ -46,12 +51,15 @@ impl CertificateRenewal {
             let now_s = now_s();
             let unfollowed = self.follow_authorities();
             let replaced = is_replaced(&self.tls, &self.state).unwrap_or(false);
-            let due = |validity: &Validity| replaced || is_due(*validity, self.life, now_s);
+            let due = |validity: &Validity| match self.keyring.is_empty() {
+                true => replaced || is_due_of_witness(*validity, now_s),
+                false => replaced || is_due(*validity, self.life, now_s),
+            };
             let validity = self.tls.validity().filter(due);
             match validity {
                 None => self.report.replace(unfollowed.or_else(|| self.replacement())),
                 Some(validity) if Instant::now() >= not_before => {
-                    if let Err(error) = self.renew() {
+                    if let Err(error) = self.renew().await {
                         not_before = Instant::now() + RETRY_AFTER;
                         self.complain(&error, validity, now_s);
                     }
@@ -62,11 +70,18 @@ impl CertificateRenewal {
         }
     }
 
-    /// Makes the next certificate and uses it.
+    /// Makes the next certificate, or has a member make it, and uses it.
     ///
     /// # Errors
     /// [`RenewalError`] says why it cannot; the present one stays then.
-    pub(crate) fn renew(&self) -> Result<(), RenewalError> {
+    pub(crate) async fn renew(&self) -> Result<(), RenewalError> {
+        if self.keyring.is_empty() {
+            let given = self.client.ask_members().await;
+            let given = given.map_err(|asked| RenewalError::Witness(Box::new(asked)))?;
+            install_given(self.tls.files(), &given)?;
+            self.follow();
+            return Ok(());
+        }
         let (id, cluster, files) = (self.id, &self.cluster, self.tls.files());
         let (state, keyring, life) = (&self.state, &*self.keyring, self.life);
         CertificateMaker { id, cluster, state, keyring, files, life }.renew()?;

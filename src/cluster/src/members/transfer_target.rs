@@ -13,6 +13,7 @@ use openraft::async_runtime::watch::WatchReceiver as _;
 use tokio::time::{Instant, sleep};
 
 use keymoot_model::NodeId;
+use keymoot_state as state;
 
 use crate::members::leader_transfer::LeaderTransferError;
 use crate::members::membership::Members;
@@ -41,6 +42,8 @@ pub(crate) enum Suitability {
     Damaged,
     /// It does not answer.
     Silent,
+    /// It is a witness.
+    Witness,
 }
 
 impl Suitability {
@@ -64,6 +67,9 @@ impl Suitability {
             Self::Behind(lacks) => Some(format!("it lacks {lacks} entries")),
             Self::Damaged => Some("its tables are damaged".to_owned()),
             Self::Silent => Some("it does not answer".to_owned()),
+            Self::Witness => {
+                Some("it is a witness, which leads only where no other voter has all of its log".to_owned())
+            }
         }
     }
 
@@ -73,7 +79,7 @@ impl Suitability {
             Self::Fit => Some(2),
             Self::Unknown => Some(1),
             Self::Full(0) => Some(0),
-            Self::Full(_) | Self::Behind(_) | Self::Damaged | Self::Silent => None,
+            Self::Full(_) | Self::Behind(_) | Self::Damaged | Self::Silent | Self::Witness => None,
         }
     }
 }
@@ -84,11 +90,17 @@ impl Members {
         let metrics = self.raft.metrics();
         let now = metrics.borrow_watched();
         Fitness {
-            has_room: !self.disk.is_read_only(),
+            // Nobody stands aside for a witness.
+            has_room: !self.disk.is_read_only() && !self.is_witness(self.id),
             is_whole: self.state.damage().is_none(),
             last_log_index: now.last_log_index.unwrap_or(0),
             applied_index: now.last_applied.map_or(0, |at| at.index),
         }
+    }
+
+    /// Whether a node is registered as a witness. A state that cannot be read knows of none.
+    pub(crate) fn is_witness(&self, id: NodeId) -> bool {
+        matches!(state::registered_key(&self.state, id), Ok(Some(known)) if known.witness)
     }
 
     /// Whether this node leads, to its knowledge.
@@ -145,6 +157,9 @@ impl Members {
 
     /// Asks a voter, repeatedly while it may still catch up.
     async fn suitability(&self, id: NodeId) -> (NodeId, Suitability) {
+        if self.is_witness(id) {
+            return (id, Suitability::Witness);
+        }
         let Some(link) = self.leader_client.link_to(id) else { return (id, Suitability::Silent) };
         let (until, goal) = (Instant::now() + FIT_WITHIN, self.fitness());
         loop {
@@ -192,7 +207,9 @@ mod tests {
         let ranks = [Suitability::Fit, Suitability::Unknown, Suitability::Full(0)].map(Suitability::rank);
         assert!(ranks.windows(2).all(|pair| pair[0] > pair[1]), "{ranks:?}");
         let damaged = Suitability::beside(Fitness { is_whole: false, ..LEADER }, LEADER);
-        for unfit in [Suitability::Full(1), Suitability::Behind(1), damaged, Suitability::Silent] {
+        for unfit in
+            [Suitability::Full(1), Suitability::Behind(1), damaged, Suitability::Silent, Suitability::Witness]
+        {
             assert_eq!(unfit.rank(), None);
             assert!(unfit.unfit().is_some());
         }

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use keymoot_model::{Account, AccountId};
 use keymoot_state as state;
-use keymoot_state::{ApprovalRefusal, StateError, Tables};
+use keymoot_state::{ApprovalRefusal, StateError, Tables, TokenKind};
 
 use crate::error::ClusterError;
 use crate::members::authority_change::AuthorityReplacement;
@@ -137,7 +137,7 @@ impl AdminService {
                 })
                 .await
                 .map(AdminResponse::PolicyUses),
-            AdminRequest::RenewCertificate => self.renew_certificate(),
+            AdminRequest::RenewCertificate => self.renew_certificate().await,
             AdminRequest::Authority { step } => {
                 self.authority.progress(step, deadline).await.map(AdminResponse::Authority)
             }
@@ -148,8 +148,16 @@ impl AdminService {
                 self.read(deadline, state::registered_keys).await.map(AdminResponse::NodeKeys)
             }
             AdminRequest::Notices => Ok(AdminResponse::Notices(self.status.notices())),
-            AdminRequest::JoinTokens => {
-                self.read(deadline, state::join_tokens).await.map(AdminResponse::JoinTokens)
+            AdminRequest::JoinTokens => self
+                .read(deadline, |state| state::join_tokens(state, TokenKind::Node))
+                .await
+                .map(AdminResponse::JoinTokens),
+            AdminRequest::WitnessTokens => self
+                .read(deadline, |state| state::join_tokens(state, TokenKind::Witness))
+                .await
+                .map(AdminResponse::WitnessTokens),
+            AdminRequest::Verifiers => {
+                self.read(deadline, state::verifiers).await.map(AdminResponse::Verifiers)
             }
             AdminRequest::KeyRemoval(id) => {
                 self.barrier.wait(deadline).await?;
@@ -158,6 +166,7 @@ impl AdminService {
                     false => Err(ClusterError::Refused(ApprovalRefusal::Needed.to_string())),
                 }
             }
+            AdminRequest::Witnesses => Ok(AdminResponse::Witnesses(state::witnesses(&self.state)?)),
             AdminRequest::EnrolOperator(enrolment) => self
                 .operators
                 .add_for_keyring(*enrolment, deadline)
@@ -166,10 +175,10 @@ impl AdminService {
         }
     }
 
-    fn renew_certificate(&self) -> Result<AdminResponse, ClusterError> {
+    async fn renew_certificate(&self) -> Result<AdminResponse, ClusterError> {
         let none = || ClusterError::Refused("this node has no certificate".to_owned());
         let renewal = self.renewal.as_ref().ok_or_else(none)?;
-        let renewed = renewal.renew();
+        let renewed = renewal.renew().await;
         renewed.map_err(|error| ClusterError::Refused(format!("{error}: {}", error.remedy())))?;
         tracing::info!(target: "audit", "an operator has the node renew its certificate");
         Ok(AdminResponse::CertificateRenewed)

@@ -7,6 +7,7 @@ use keymoot_crypto::Keyring;
 use keymoot_model::ClusterName;
 use keymoot_model::NodeId;
 
+use crate::peer::known_keys::KnownKeys;
 use crate::peer::link::{Link, LinkError};
 use crate::peer::local_end::LocalEnd;
 use crate::peer::peers::Peers;
@@ -75,7 +76,31 @@ impl AdminClient {
         node: NodeId,
         address: &str,
     ) -> Result<Self, AdminError> {
+        Self::of(LocalEnd::of_tool(cluster.clone(), identity, keyring), tls, node, address)
+    }
+
+    /// The same for a node that is a witness, of which no proof of a master key is demanded: it has none.
+    ///
+    /// # Errors
+    /// As for [`Self::new`].
+    pub fn to_witness(
+        cluster: &ClusterName,
+        identity: Option<NodeId>,
+        tls: Arc<rustls::ClientConfig>,
+        keyring: Arc<Keyring>,
+        node: NodeId,
+        address: &str,
+    ) -> Result<Self, AdminError> {
         let local = LocalEnd::of_tool(cluster.clone(), identity, keyring);
+        Self::of(LocalEnd { keys: KnownKeys::of_witness(), ..local }, tls, node, address)
+    }
+
+    fn of(
+        local: LocalEnd,
+        tls: Arc<rustls::ClientConfig>,
+        node: NodeId,
+        address: &str,
+    ) -> Result<Self, AdminError> {
         let peers = Peers::new(local, tls, CONNECT_TIMEOUT);
         peers.learn(node, address);
         let link = peers.requests(node).ok_or(AdminError::Name(node))?;

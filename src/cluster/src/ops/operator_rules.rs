@@ -73,7 +73,7 @@ pub(crate) fn check(
     now_ms: u64,
 ) -> Result<(), RuleError> {
     match command {
-        Command::PutJoinToken(token) => check_token(token, now_ms),
+        Command::PutJoinToken(token) | Command::PutWitnessToken(token) => check_token(token, now_ms),
         Command::PutAccount { account, .. } => check_account(account, keyring),
         Command::DeclareAccount { account, .. } => check_account(account, keyring),
         Command::ChangeAccount { id, change } => check_change(id, change, state, keyring, now_ms),

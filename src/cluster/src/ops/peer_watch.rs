@@ -126,6 +126,8 @@ impl PeerWatch {
     fn links(&self) -> impl Iterator<Item = (NodeId, Link)> {
         let members: Vec<NodeId> = self.members.membership().nodes().map(|(id, _)| *id).collect();
         let others = members.into_iter().filter(|id| *id != self.id);
+        // A witness has no keyring to compare.
+        let others = others.filter(|id| !self.members.is_witness(*id));
         others.filter_map(|id| Some((id, self.peers.requests(id)?)))
     }
 }

@@ -96,7 +96,10 @@ impl StatusService {
             keyring_check: state::cluster_identity(&self.state)?.map(|identity| identity.keyring_check),
             node: NodeStatus {
                 id: self.local.node.unwrap_or_default(),
-                role: format!("{:?}", metrics.state).to_lowercase(),
+                role: match metrics.state {
+                    openraft::ServerState::Follower if self.local.is_witness() => "witness".to_owned(),
+                    state => format!("{state:?}").to_lowercase(),
+                },
                 term: metrics.current_term,
                 leader: metrics.current_leader,
                 last_log_index: index(metrics.last_log_index),

@@ -5,7 +5,8 @@
 //! does not know, it matters whether the state is up to date: a node that follows its leader refuses it. A node that
 //! lags or has no leader cannot know of nodes that came meanwhile, and might need them to elect one. It hears Raft's
 //! messages from them and nothing else, with the authority's signature and proof of a master key, and looks again as
-//! soon as it has caught up.
+//! soon as it has caught up. The key of a witness permits Raft's messages and what a node says of itself, whatever the
+//! certificate says.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -32,6 +33,8 @@ const NOTE_EVERY: Duration = Duration::from_millis(250);
 pub(crate) enum Entry {
     /// What a node may.
     Node,
+    /// What a witness may, without proof of a master key; the text says why nothing else.
+    Witness(String),
     /// Send Raft's messages, and ask to join: this node may be behind, and not know the key yet.
     Unsure(String),
     /// Ask to join, and nothing else; the text says why.
@@ -47,6 +50,7 @@ impl Entry {
     pub(crate) fn permits(&self, request: &Request) -> bool {
         match self {
             Self::Node => true,
+            Self::Witness(_) => request.is_of_witness(),
             Self::Unsure(_) => request.is_of_raft() || matches!(request, Request::Join(_)),
             Self::Guest(_) => matches!(request, Request::Join(_)),
             Self::Removed(_) | Self::Refused(_) => false,
@@ -57,9 +61,11 @@ impl Entry {
     pub(crate) fn reason(&self) -> Option<&str> {
         match self {
             Self::Node => None,
-            Self::Unsure(reason) | Self::Guest(reason) | Self::Removed(reason) | Self::Refused(reason) => {
-                Some(reason)
-            }
+            Self::Witness(reason)
+            | Self::Unsure(reason)
+            | Self::Guest(reason)
+            | Self::Removed(reason)
+            | Self::Refused(reason) => Some(reason),
         }
     }
 }
@@ -97,6 +103,11 @@ impl KnownKeys {
         Self::new(Box::new(|_, _| Ok(KeyStanding::Unregistered)), Duration::ZERO)
     }
 
+    /// What a tool knows that asks a witness.
+    pub(crate) fn of_witness() -> Self {
+        Self::new(Box::new(|_, _| Ok(KeyStanding::Witness)), Duration::ZERO)
+    }
+
     fn new(read: Box<Read>, silence: Duration) -> Self {
         let (members, current_at) = (ArcSwap::default(), Mutex::default());
         Self(Arc::new(Shared { read, members, current_at, silence }))
@@ -130,6 +141,7 @@ impl KnownKeys {
             !members.is_empty() && self.current_since().is_some_and(|since| since < self.0.silence);
         match (self.0.read)(id, &channel.peer_key.unwrap_or_default()) {
             Ok(KeyStanding::Registered | KeyStanding::Unregistered) => Entry::Node,
+            Ok(KeyStanding::Witness) => Entry::Witness(witness(id)),
             // It is a member for as long as the change of members takes.
             Ok(KeyStanding::Removed { revoked: false }) => Entry::Node,
             Ok(KeyStanding::Removed { revoked: true }) => Entry::Removed(format!(
@@ -151,6 +163,10 @@ pub(crate) fn revoked(id: NodeId) -> String {
         "the certificates of node {id} were revoked: remove it with keymoot cluster remove {id}; its machine comes back \
          as a new node by keymoot cluster replace-disk, with a token of another node"
     )
+}
+
+fn witness(id: NodeId) -> String {
+    format!("node {id} is registered as a witness, whose certificate opens Raft's messages and nothing else")
 }
 
 fn other(id: NodeId) -> String {
@@ -256,6 +272,17 @@ mod tests {
         assert!(!holds_all(2, Some(&at(1, 5)), Some(9)), "entries behind it may be committed");
         assert!(!holds_all(2, Some(&at(2, 10)), Some(9)));
         assert!(holds_all(2, Some(&at(2, 9)), Some(9)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_key_of_a_witness_permits_a_witnesss_part_whoever_asks() {
+        let witness = keys(KeyStanding::Witness);
+        for _ in 0..2 {
+            let entry = witness.judge(4, &CHANNEL);
+            assert!(matches!(&entry, Entry::Witness(reason) if reason.contains("node 4")), "{entry:?}");
+            witness.note_members(&BTreeSet::from([4]));
+            witness.note_current(|| true);
+        }
     }
 
     #[tokio::test(start_paused = true)]

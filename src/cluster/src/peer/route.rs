@@ -131,8 +131,10 @@ pub(super) async fn connect(route: &Route, address: &str) -> std::io::Result<Con
 /// Exchanges the proofs of the master key.
 async fn prove(stream: &mut Box<dyn Duplex>, channel: &PeerChannel, route: &Route) -> std::io::Result<()> {
     let local = &route.local;
-    let demands = proof::is_demanded(&local.feature_level, channel.version, proof::PROOF_FIRST);
-    let proved = proof::answer_challenge(stream, channel, &local.cluster, &local.keyring, demands).await;
+    // A witness has nothing to prove, and is told nothing but what witnesses are.
+    let is_witness = matches!(local.keys.judge(route.peer, channel), Entry::Witness(_));
+    let demands = !is_witness && local.demands_proof(channel.version, proof::PROOF_FIRST);
+    let proved = proof::answer_challenge(stream, channel, &local.prover(), demands).await;
     if let (Err(error), Some(fence)) = (&proved, &local.fence)
         && error.kind() == std::io::ErrorKind::PermissionDenied
     {
@@ -148,7 +150,7 @@ async fn prove(stream: &mut Box<dyn Duplex>, channel: &PeerChannel, route: &Rout
 pub(super) fn check_key(route: &Route, channel: &PeerChannel) -> Result<(), String> {
     match route.local.keys.judge(route.peer, channel) {
         // This node dials it, so it is a member or one that the configuration names.
-        Entry::Node | Entry::Unsure(_) | Entry::Guest(_) => Ok(()),
+        Entry::Node | Entry::Witness(_) | Entry::Unsure(_) | Entry::Guest(_) => Ok(()),
         Entry::Removed(reason) | Entry::Refused(reason) => Err(reason),
     }
 }

@@ -34,6 +34,12 @@ impl LeaderContact {
         *heard = Some(Heard { at: Instant::now(), committed: before.max(committed.unwrap_or(0)) });
     }
 
+    /// Whether a leader was heard lately.
+    pub(crate) fn is_heard(&self) -> bool {
+        let heard = *self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        heard.is_some_and(|heard| heard.at.elapsed() < self.silence)
+    }
+
     /// The committed entry that a node lacks which has applied this one, and hears its leader.
     pub(crate) fn lacks(&self, applied: u64) -> Option<u64> {
         let heard = (*self.heard.lock().unwrap_or_else(PoisonError::into_inner))?;

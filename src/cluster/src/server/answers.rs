@@ -12,7 +12,7 @@ use keymoot_codec as codec;
 use keymoot_codec::Kind;
 use keymoot_crypto::ProofRefusal;
 use keymoot_model::NodeId;
-use keymoot_state::Proposal;
+use keymoot_state::{Proposal, TokenKind};
 
 use crate::members::join::Proven;
 use crate::peer::leader_client::Unanswered;
@@ -20,7 +20,7 @@ use crate::server::PeerServer;
 use crate::wire::message::{Reply, Request};
 use crate::wire::raft_codec;
 use crate::wire::raft_types::TypeConfig;
-use crate::write::command_rights::check_forwarded;
+use crate::write::command_rights::{check_forwarded, check_witness};
 
 /// The time limit for a membership change here; the requester waits as long, and retries.
 const CHANGE_DEADLINE: Duration = Duration::from_secs(10);
@@ -30,6 +30,8 @@ pub(super) struct Asker {
     /// SHA-256 of the public key in its certificate.
     pub(super) key: Option<[u8; 32]>,
     pub(super) from: SocketAddr,
+    /// Whether it is a witness, by its key.
+    pub(super) is_witness: bool,
     /// Whether the peer proved a master key.
     pub(super) proof: Result<(), ProofRefusal>,
 }
@@ -79,7 +81,9 @@ pub(super) async fn answer(server: &Arc<PeerServer>, asker: Asker, request: Requ
         Request::Join(request) => {
             let deadline = Instant::now() + CHANGE_DEADLINE;
             let proven = Proven { id: asker.node, key_digest: asker.key.unwrap_or_default() };
-            Reply::Joined(Box::new(server.services.joins.join(*request, Some(proven), deadline).await))
+            Reply::Joined(Box::new(
+                server.services.joins.join(*request, TokenKind::Node, Some(proven), deadline).await,
+            ))
         }
         Request::Append { .. }
         | Request::SnapshotBegin { .. }
@@ -94,7 +98,11 @@ pub(super) async fn answer(server: &Arc<PeerServer>, asker: Asker, request: Requ
 /// Appends another node's proposal, if the node has the right to it.
 async fn forwarded(server: &PeerServer, asker: &Asker, encoded: Bytes) -> Reply {
     let from = asker.node;
-    if let Err(error) = check_forwarded(&encoded, from, asker.proof, &server.local.keyring) {
+    let checked = match asker.is_witness {
+        true => check_witness(&encoded, from),
+        false => check_forwarded(&encoded, from, asker.proof, &server.local.keyring),
+    };
+    if let Err(error) = checked {
         server.refusal_log.note("proposal", asker.from, &format!("node {from}: {error}"));
         return Reply::Failed(error.to_string());
     }

@@ -5,7 +5,8 @@
 //! connection is one of those that anybody can open ([`UnprovedPeer`]), and only what is proved passes the gate.
 //!
 //! The member sends the first message: a challenge, and a proof that it holds the cluster's master
-//! key. A request without a valid proof is refused before its token is checked.
+//! key. A request without a valid proof is refused before its token is checked; that of a witness has none, and only a
+//! token for a witness is looked for.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -19,6 +20,7 @@ use keymoot_codec::Kind;
 use keymoot_crypto::{Challenge, ProofPurpose, ProofRefusal, ProofScope};
 use keymoot_crypto::{PeerChannel, PeerVersion};
 use keymoot_model::NodeId;
+use keymoot_state::TokenKind;
 
 use crate::members::join_client::ANSWER_TIMEOUT;
 use crate::peer::proof;
@@ -71,6 +73,8 @@ impl JoinGate {
 pub(crate) enum Door {
     /// To join.
     Joining,
+    /// To join as a witness, which has no master key.
+    Witness,
     /// For its next certificate, because its own has ended.
     Renewal,
 }
@@ -84,13 +88,14 @@ pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     gate: &JoinGate,
     server: &PeerServer,
 ) -> std::io::Result<()> {
+    if server.local.is_witness() {
+        return Err(std::io::Error::other("a witness admits nobody"));
+    }
     let mut unproved = Some(unproved);
     let exchange = async {
         let challenge = match channel.version {
             PeerVersion::First => None,
-            _ => Some(
-                proof::demand(&mut stream, &channel, &server.local.cluster, &server.local.keyring).await?,
-            ),
+            _ => Some(proof::demand(&mut stream, &channel, &server.local.prover()).await?),
         };
         for _ in 0..REQUESTS_MAX {
             let request = frame::read_up_to(&mut stream, BODY_BYTES_MAX);
@@ -111,11 +116,14 @@ pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
                     };
                     codec::encode(Kind::Frame, &reply)
                 }
+                (Some(_), Door::Witness) => {
+                    codec::encode(Kind::Frame, &admit_witness(server, gate, from, &frame.body).await)
+                }
                 (Some(challenge), Door::Renewal) => {
-                    let reply = match proved_renewal(server, &channel, challenge, &frame.body) {
-                        Ok((id, certificate_request)) => {
-                            unproved = None;
-                            renew(server, gate, id, &certificate_request).await
+                    let reply = match read_renewal(server, &channel, challenge, &frame.body) {
+                        Ok(renewal) => {
+                            unproved = unproved.filter(|_| renewal.2.is_err());
+                            renew(server, gate, renewal).await
                         }
                         Err(reply) => reply,
                     };
@@ -155,30 +163,47 @@ fn proved_join(
 /// Lets a proved request in, if not too many come.
 async fn admit(server: &PeerServer, gate: &JoinGate, request: JoinRequest) -> JoinReply {
     let Some(_permit) = gate.enter() else { return JoinReply::Refused(BUSY.to_owned()) };
-    server.services.joins.join(request, None, Instant::now() + PATIENCE).await
+    server.services.joins.join(request, TokenKind::Node, None, Instant::now() + PATIENCE).await
 }
 
-/// The node and its certificate request, if they come with a valid proof of a master key.
-fn proved_renewal(
+/// Answers a node that proved no master key: only a token for a witness counts.
+async fn admit_witness(server: &PeerServer, gate: &JoinGate, from: SocketAddr, body: &[u8]) -> JoinReply {
+    let request: JoinRequest = match codec::decode(Kind::Frame, body) {
+        Ok(request) => request,
+        Err(error) => return JoinReply::Refused(error.to_string()),
+    };
+    let Some(_permit) = gate.enter() else { return JoinReply::Refused(BUSY.to_owned()) };
+    let deadline = Instant::now() + PATIENCE;
+    let reply = server.services.joins.join(request, TokenKind::Witness, None, deadline).await;
+    if let JoinReply::Refused(reason) = &reply {
+        server.refusal_log.note("join", from, reason);
+    }
+    reply
+}
+
+/// The node, its certificate request, and whether a valid proof of a master key came with it: a witness has none.
+fn read_renewal(
     server: &PeerServer,
     channel: &PeerChannel,
     challenge: &Challenge,
     body: &[u8],
-) -> Result<(NodeId, Vec<u8>), RenewalReply> {
+) -> Result<(NodeId, Vec<u8>, Result<(), ProofRefusal>), RenewalReply> {
     let ProvenRenewal { id, certificate_request, proof } =
         codec::decode(Kind::Frame, body).map_err(|error| RenewalReply::Refused(error.to_string()))?;
     let purpose = ProofPurpose::Renew(&certificate_request);
     let scope = ProofScope { cluster: &server.local.cluster, channel, challenge, purpose };
-    let verdict = server.local.keyring.verify_proof(&scope, &proof);
-    verdict
-        .map_err(|refusal| RenewalReply::Refused(format!("node {id}: {}", proof::proof_required(refusal))))?;
-    Ok((id, certificate_request))
+    let proven = server.local.keyring.verify_proof(&scope, &proof);
+    Ok((id, certificate_request, proven))
 }
 
 /// Signs a node's next certificate, if not too many come.
-async fn renew(server: &PeerServer, gate: &JoinGate, id: NodeId, request: &[u8]) -> RenewalReply {
+async fn renew(
+    server: &PeerServer,
+    gate: &JoinGate,
+    (id, request, proven): (NodeId, Vec<u8>, Result<(), ProofRefusal>),
+) -> RenewalReply {
     let Some(_permit) = gate.enter() else { return RenewalReply::Refused(BUSY.to_owned()) };
-    match server.services.joins.renew(id, request, Instant::now() + PATIENCE).await {
+    match server.services.joins.renew(id, &request, proven, Instant::now() + PATIENCE).await {
         Ok(certificate_pem) => RenewalReply::Renewed { certificate_pem },
         Err(error) => RenewalReply::Refused(format!("node {id}: {error}")),
     }

@@ -27,7 +27,7 @@ use keymoot_crypto::{PeerChannel, ProofRefusal};
 use keymoot_model::NodeId;
 use keymoot_state::FEATURE_LEVEL;
 use keymoot_telemetry::LastingConditions;
-use keymoot_tls::{JOIN_ALPN, JOIN_ALPN_2, PeerIdentity, PeerTls, RENEW_ALPN};
+use keymoot_tls::{JOIN_ALPN, JOIN_ALPN_2, PeerIdentity, PeerTls, RENEW_ALPN, WITNESS_ALPN};
 
 use crate::backup::BackupService;
 use crate::members::join::JoinService;
@@ -153,6 +153,9 @@ async fn connection(
             Some(RENEW_ALPN) => {
                 join::serve(accepted, Door::Renewal, channel, (from, unproved), gate, &server).await
             }
+            Some(WITNESS_ALPN) => {
+                join::serve(accepted, Door::Witness, channel, (from, unproved), gate, &server).await
+            }
             _ => Err(invalid("a peer shows no certificate")),
         };
     }
@@ -194,18 +197,18 @@ pub(crate) async fn welcome<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
     (from, recalled): (SocketAddr, Recalled),
     server: Arc<PeerServer>,
 ) -> std::io::Result<()> {
-    let (cluster, keyring) = (&server.local.cluster, &server.local.keyring);
+    let own = server.local.prover();
     let greeting = async {
         let is_first = channel.version >= proof::PROOF_FIRST;
         let mut shown = match is_first {
-            true => Some(proof::request_proof(&mut stream, channel, cluster, keyring).await?),
+            true => Some(proof::request_proof(&mut stream, channel, &own).await?),
             false => None,
         };
-        let verdict = shown.as_mut().map_or(Ok(()), |shown| shown.verdict(cluster, keyring));
+        let verdict = shown.as_mut().map_or(Ok(()), |shown| shown.verdict(&own));
         let greeted = greet(&mut stream, node, &channel, verdict, (from, &recalled), &server).await?;
         let proof = match shown {
             Some(shown) => shown,
-            None => proof::request_proof(&mut stream, channel, cluster, keyring).await?,
+            None => proof::request_proof(&mut stream, channel, &own).await?,
         };
         Ok::<_, std::io::Error>((greeted, proof))
     };
@@ -228,7 +231,7 @@ async fn refused_later(node: NodeId, channel: &PeerChannel, is_guest: bool, serv
         match server.local.keys.judge(node, channel) {
             Entry::Refused(reason) | Entry::Removed(reason) => return reason,
             Entry::Guest(reason) if !is_guest => return reason,
-            Entry::Node | Entry::Unsure(_) | Entry::Guest(_) => {}
+            Entry::Node | Entry::Witness(_) | Entry::Unsure(_) | Entry::Guest(_) => {}
         }
     }
 }
@@ -256,10 +259,12 @@ async fn greet<S: AsyncRead + AsyncWrite + Unpin>(
     let removed = server.removed.contains(node) || matches!(entry, Entry::Removed(_));
     let ruled_out = rules_out(version, level).filter(|_| theirs.fence.is_some()).map(str::to_owned);
     // What a member says is remembered below.
-    let is_demanded = theirs.fence.is_some() && proof::is_demanded(level, version, proof::DIALLER_PROVES);
+    let is_witness = matches!(entry, Entry::Witness(_));
+    let is_demanded =
+        theirs.fence.is_some() && !is_witness && server.local.demands_proof(version, proof::DIALLER_PROVES);
     let unproven = proof.err().filter(|_| is_demanded).map(proof::proof_required);
     let unknown = match &entry {
-        Entry::Node | Entry::Unsure(_) => None,
+        Entry::Node | Entry::Witness(_) | Entry::Unsure(_) => None,
         // A member has this fence; who asks to join has none yet, and what another one means is told below.
         Entry::Guest(_) if theirs.fence != Some(server.fence.current()) => None,
         Entry::Guest(reason) | Entry::Refused(reason) | Entry::Removed(reason) => Some(reason.clone()),

@@ -29,6 +29,10 @@ use crate::wire::raft_types::Vote;
 /// The refusal of a node whose disk is too full to store anything.
 const DISK_FULL: &str = "its disk is nearly full: it stores nothing";
 
+/// The answer of a witness to what it may not answer.
+const KEYLESS: &str = "this node is a witness: it holds no master key, votes, and answers nothing but its status; ask \
+                       another node";
+
 /// A snapshot that is being received.
 struct Receiving {
     vote: Vote,
@@ -77,8 +81,10 @@ impl Session {
             self.server.refusal_log.note("certificate", self.caller.from, &reason);
             return self.reply(frame.id, Reply::Failed(reason)).await;
         }
-        let proof = self.caller.proof.verdict(&self.server.local.cluster, &self.server.local.keyring);
+        let is_witness = matches!(self.caller.entry, Entry::Witness(_));
+        let proof = self.caller.proof.verdict(&self.server.local.prover());
         if let Err(refusal) = proof
+            && !is_witness
             && let Some(what) = self.proof_needed_for(&request)
         {
             let reason = proof::proof_required(refusal);
@@ -87,6 +93,9 @@ impl Session {
                 self.server.fence.refusals().note(self.caller.node, reason.clone());
             }
             return self.reply(frame.id, Reply::Failed(reason)).await;
+        }
+        if self.server.local.is_witness() && !request.is_for_witness() {
+            return self.reply(frame.id, Reply::Failed(KEYLESS.into())).await;
         }
         match request {
             Request::Append { .. } => self.append(frame.id, request).await,
@@ -119,7 +128,7 @@ impl Session {
                 let permit = self.permits.clone().acquire_owned().await.map_err(invalid)?;
                 let (server, replies) = (self.server.clone(), self.replies.clone());
                 let key = self.caller.channel.peer_key;
-                let asker = Asker { node: self.caller.node, key, from: self.caller.from, proof };
+                let asker = Asker { node: self.caller.node, key, from: self.caller.from, is_witness, proof };
                 tokio::spawn(async move {
                     let reply = answer(&server, asker, request).await;
                     let _ = replies.send((frame.id, reply)).await;
@@ -151,8 +160,8 @@ impl Session {
     /// The label of the refusal metric, if the request needs proof of a master key: some always do, and from
     /// feature level 4 on all.
     fn proof_needed_for(&self, request: &Request) -> Option<&'static str> {
-        let (level, version) = (&self.server.local.feature_level, self.caller.channel.version);
-        let is_demanded = || proof::is_demanded(level, version, proof::DIALLER_PROVES);
+        let version = self.caller.channel.version;
+        let is_demanded = || self.server.local.demands_proof(version, proof::DIALLER_PROVES);
         request.proof_needed_for().or_else(|| is_demanded().then_some("peer"))
     }
 

@@ -1,10 +1,12 @@
 //! The requests of an operator's tool to a node, and the responses.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use keymoot_model::{Account, AccountId, AccountStatus, ContentId, NodeId, PolicyName, Wrapped};
+use keymoot_model::{
+    Account, AccountId, AccountStatus, ContentId, MasterKeyVerifier, NodeId, PolicyName, Wrapped,
+};
 use keymoot_state::{
     AppliedDeclaration, Backups, Command, ContentsPage, JoinTokenRecord, ListedPolicy, NodeKeyRecord,
     PolicyUsesPage, Response,
@@ -77,6 +79,12 @@ pub enum AdminRequest {
     /// Whether this master key may be removed from the nodes' files, linearizable. Only for a cluster of
     /// feature level 4 or higher.
     KeyRemoval(String),
+    /// All tokens for witnesses, linearizable.
+    WitnessTokens,
+    /// What tells a witness who holds a master key, linearizable.
+    Verifiers,
+    /// The nodes that this node knows to be witnesses.
+    Witnesses,
 }
 
 impl AdminRequest {
@@ -110,7 +118,10 @@ impl AdminRequest {
             | Self::Authority { step: false }
             | Self::Notices
             | Self::EnrolOperator(_)
-            | Self::KeyRemoval(_) => true,
+            | Self::KeyRemoval(_)
+            | Self::WitnessTokens
+            | Self::Verifiers
+            | Self::Witnesses => true,
         }
     }
 }
@@ -172,6 +183,9 @@ pub enum AdminResponse {
     Notices(Vec<String>),
     OperatorEnrolled(Box<EnrolledCertificate>),
     KeyRemovalPermitted,
+    WitnessTokens(Vec<JoinTokenRecord>),
+    Verifiers(Vec<MasterKeyVerifier>),
+    Witnesses(BTreeSet<NodeId>),
 }
 
 /// A node's view of the cluster.
@@ -194,7 +208,7 @@ pub struct ClusterStatus {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NodeStatus {
     pub id: NodeId,
-    /// `leader`, `follower`, `candidate`, `learner` or `shutdown`.
+    /// `leader`, `follower`, `witness`, `candidate`, `learner` or `shutdown`.
     pub role: String,
     pub term: u64,
     /// The leader, if the node knows one.

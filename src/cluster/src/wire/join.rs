@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use keymoot_crypto::{Challenge, JoinSecret, KeyringProof};
+use keymoot_crypto::{Challenge, JoinSecret, KeyringProof, KeyringSignature};
 use keymoot_model::{NodeId, Wrapped};
 use keymoot_state::NodeFacts;
 
@@ -24,14 +24,32 @@ pub struct JoinRequest {
     pub only_check: bool,
 }
 
-/// The first message of a member to a node without a certificate, and from
-/// [`PeerVersion::Fourth`](keymoot_crypto::PeerVersion::Fourth) on to any node.
+/// The first message of a member to a node without a certificate that asks to join.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct ProofDemand {
     /// The challenge that the dialling node's proofs are bound to.
     pub challenge: Challenge,
     /// The proof that the member itself holds the cluster's master key.
     pub proof: KeyringProof,
+}
+
+/// Both kinds of proof of a master key: each end verifies the one that it can.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Proofs {
+    /// For who holds a master key.
+    pub macs: KeyringProof,
+    /// For a witness, which holds none.
+    pub signature: KeyringSignature,
+}
+
+/// The first message of the listening side from
+/// [`PeerVersion::Fourth`](keymoot_crypto::PeerVersion::Fourth) on.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct SignedDemand {
+    /// The challenge that the dialling side's proofs are bound to.
+    pub challenge: Challenge,
+    /// That the listening side itself holds the cluster's master key; empty from a witness.
+    pub proofs: Proofs,
 }
 
 /// A request of a node without a certificate, and the proof that it holds the cluster's master key.
@@ -48,7 +66,7 @@ pub(crate) struct ProvenRenewal {
     pub id: NodeId,
     /// A certificate request for the node's registered key (PKCS #10, DER), which that key signed.
     pub certificate_request: Vec<u8>,
-    /// A proof bound to the challenge, the TLS session and the certificate request.
+    /// A proof bound to the challenge, the TLS session and the certificate request; empty from a witness.
     pub proof: KeyringProof,
 }
 

@@ -147,6 +147,33 @@ impl Request {
         )
     }
 
+    /// Whether a witness may send it: what Raft needs, and what the witness says of itself.
+    pub(crate) const fn is_of_witness(&self) -> bool {
+        self.is_of_raft() || matches!(self, Self::Propose(_) | Self::FitnessToLead | Self::Report(_))
+    }
+
+    /// Whether a witness answers it. The rest needs a master key, or is of no use there.
+    pub(crate) const fn is_for_witness(&self) -> bool {
+        match self {
+            Self::Admin(AdminRequest::Status | AdminRequest::Complaints | AdminRequest::Notices) => true,
+            Self::Admin(_) | Self::BackupBegin { .. } | Self::BackupNext | Self::Join(_) => false,
+            Self::Append { .. }
+            | Self::Vote { .. }
+            | Self::TransferLeader { .. }
+            | Self::SnapshotBegin { .. }
+            | Self::SnapshotChunk(_)
+            | Self::SnapshotEnd
+            | Self::Propose(_)
+            | Self::ReadIndex
+            | Self::ReadIndexOf(_)
+            | Self::Supports(_)
+            | Self::ChangeMembers(_)
+            | Self::Ping
+            | Self::FitnessToLead
+            | Self::Report(_) => true,
+        }
+    }
+
     /// Whether an operator's tool, which is no member of the cluster, may send it.
     pub(crate) const fn is_administration(&self) -> bool {
         matches!(self, Self::Admin(_) | Self::BackupBegin { .. } | Self::BackupNext | Self::Join(_))
@@ -164,7 +191,10 @@ impl Request {
                 | AdminRequest::Authority { .. }
                 | AdminRequest::EnrolOperator(_)
                 | AdminRequest::RevokeCertificate { .. }
-                | AdminRequest::CancelAuthority,
+                | AdminRequest::CancelAuthority
+                | AdminRequest::WitnessTokens
+                | AdminRequest::Verifiers
+                | AdminRequest::Witnesses,
             ) => version >= PeerVersion::Fourth,
             _ => true,
         }

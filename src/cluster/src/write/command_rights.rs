@@ -12,7 +12,7 @@ use keymoot_crypto::{Keyring, ProofRefusal, UnwrapError};
 use keymoot_model::{Auxiliary, NodeId, Period, Role, SeedId, SeedRecord};
 use keymoot_state::{
     Act, ActKind, ApprovalChange, BackupProgress, BackupSchedule, Command, GoodBackup, NewKey, NewSeed,
-    OperatorChange, Proposal, SignInChange, TwoPersonRule,
+    OperatorChange, Proposal, SignInChange, TwoPersonRule, VERIFIERS_MAX,
 };
 
 use crate::settings::RaftSection;
@@ -65,6 +65,7 @@ const fn behalf(command: &Command) -> Behalf {
         | Command::ReleaseLease { .. }
         | Command::EndRental { .. }
         | Command::PutJoinToken(_)
+        | Command::PutWitnessToken(_)
         | Command::RevokeJoinToken { .. }
         | Command::RaiseFeatureLevel { .. }
         | Command::ScheduleBackups(_)
@@ -81,6 +82,8 @@ const fn behalf(command: &Command) -> Behalf {
         | Command::RetireAuthority
         | Command::CancelAuthorityChange
         | Command::AdmitNode(_)
+        | Command::AdmitWitness(_)
+        | Command::SetVerifiers(_)
         | Command::SetLearner { .. }
         | Command::RemoveNode { .. }
         | Command::Rewrap { .. }
@@ -162,6 +165,26 @@ pub(crate) fn check_forwarded(
     })
 }
 
+/// Whether witness `from` may forward the proposal in these bytes: it says what it is itself, and nothing else. Its key
+/// is registered by its admission, and no proposal of its own changes that.
+pub(crate) fn check_witness(encoded: &[u8], from: NodeId) -> Result<(), RightsError> {
+    let proposal: Proposal = codec::decode(Kind::Entry, encoded).map_err(RightsError::Form)?;
+    if !(1..=RaftSection::BATCH_COMMANDS_MAX).contains(&proposal.commands.len()) {
+        return Err(RightsError::Count(proposal.commands.len()));
+    }
+    proposal.commands.iter().try_for_each(|command| {
+        let of = match command {
+            Command::DescribeNode { id, .. } | Command::EnrollDirectory { id, .. } => Some(*id),
+            Command::NoteTrust(trust) => Some(trust.node),
+            _ => None,
+        };
+        match of == Some(from) {
+            true => check_content(command, None),
+            false => Err(RightsError::Right { command: command.to_string(), asker: "a witness" }),
+        }
+    })
+}
+
 /// Checks what the command's own types do not: bounds that requests are held to where they are read and,
 /// when a `keyring` is given, that a secret opens in the place it is meant for. Whoever did not prove a
 /// master key can so store no secret but one that a holder wrapped.
@@ -218,7 +241,13 @@ fn check_content(command: &Command, keyring: Option<&Keyring>) -> Result<(), Rig
             SignInChange::Begin { from, .. } => from.len() <= FACT_BYTES_MAX,
             SignInChange::Set { .. } | SignInChange::See { .. } | SignInChange::End { .. } => true,
         }),
-        Command::DeleteKey { .. }
+        Command::SetVerifiers(verifiers) => bounded(
+            verifiers.len() <= VERIFIERS_MAX
+                && verifiers.iter().all(|verifier| verifier.master_key.0.len() <= FACT_BYTES_MAX),
+        ),
+        Command::PutWitnessToken(_)
+        | Command::AdmitWitness(_)
+        | Command::DeleteKey { .. }
         | Command::SpendNonce { .. }
         | Command::ClaimLease { .. }
         | Command::ReleaseLease { .. }

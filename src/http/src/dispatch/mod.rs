@@ -171,8 +171,10 @@ async fn answer(
         Endpoint::Document => openapi::answer(),
         Endpoint::Viewer => openapi::viewer(request.path(), named),
         Endpoint::Healthy => Ok(observe::healthy()),
-        Endpoint::Ready => observe::ready(api).await,
-        Endpoint::Metrics => observe::metrics(request, api),
+        Endpoint::Ready => observe::ready(&api.readiness, &api.drain).await,
+        Endpoint::Metrics => {
+            observe::metrics(request, (api.metrics_access, api.metrics_token.as_ref()), &api.metrics)
+        }
         Endpoint::EntryKey => match &site.packagers {
             Some(context) => packager::entry_key(&found.captured, request, context, api, auth).await,
             None => Err(unknown(request.path(), site.routes.callers)),

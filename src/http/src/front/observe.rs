@@ -11,8 +11,10 @@ use keymoot_crypto::SecretBytes;
 use keymoot_crypto::secret_file::{SecretFileError, read_signing_key};
 
 use crate::answer::error::{ApiError, ErrorKind};
-use crate::api::Api;
+use crate::listener::drain::Drain;
 use crate::listener::settings::MetricsAccess;
+use keymoot_service::Readiness;
+use keymoot_telemetry::Metrics;
 
 /// The process answers. Says nothing about the cluster.
 pub(crate) fn healthy() -> HttpResponse {
@@ -21,11 +23,11 @@ pub(crate) fn healthy() -> HttpResponse {
 
 /// The node can serve now: it is not about to stop, reaches a quorum, has caught up, and its keyring
 /// opens the cluster's keys.
-pub(crate) async fn ready(api: &Api) -> Result<HttpResponse, ApiError> {
-    if api.drain.has_begun() {
+pub(crate) async fn ready(readiness: &Readiness, drain: &Drain) -> Result<HttpResponse, ApiError> {
+    if drain.has_begun() {
         return Err(not_ready("the node is stopping"));
     }
-    api.readiness.check().await.map_err(not_ready)?;
+    readiness.check().await.map_err(not_ready)?;
     Ok(HttpResponse::Ok().content_type("text/plain").body("ready\n"))
 }
 
@@ -79,10 +81,14 @@ impl MetricsToken {
 }
 
 /// Answers what is measured, to whoever may read it.
-pub(crate) fn metrics(request: &HttpRequest, api: &Api) -> Result<HttpResponse, ApiError> {
-    let text = match (api.metrics_access, &api.metrics_token) {
-        (MetricsAccess::Open, _) => api.metrics.encode_for_strangers(),
-        (MetricsAccess::Token, Some(token)) if token.is_shown(request) => api.metrics.encode(),
+pub(crate) fn metrics(
+    request: &HttpRequest,
+    (access, token): (MetricsAccess, Option<&MetricsToken>),
+    metrics: &Metrics,
+) -> Result<HttpResponse, ApiError> {
+    let text = match (access, token) {
+        (MetricsAccess::Open, _) => metrics.encode_for_strangers(),
+        (MetricsAccess::Token, Some(token)) if token.is_shown(request) => metrics.encode(),
         (MetricsAccess::Token, _) => {
             let message = "the metrics are for whoever shows their token, as Authorization: Bearer TOKEN";
             return Err(ApiError::new(ErrorKind::Denied, message).counted_as("metrics"));

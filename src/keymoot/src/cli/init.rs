@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::Failure;
-use super::node_files::{NodeArgs, NodeConfig, NodeDirectory, OPERATOR};
+use super::node_files::{KeyringOf, NodeArgs, NodeConfig, NodeDirectory, OPERATOR};
 use super::operator::say;
 use keymoot_cluster::OPERATOR_CERTIFICATE_LIFE;
 use keymoot_crypto::{Keyring, secret_file};
@@ -68,7 +68,7 @@ pub fn run(args: InitArgs) -> Result<(), Failure> {
         ca_file: "ca.pem".as_ref(),
         cert_file: "node.pem".as_ref(),
         key_file: "node-key.pem".as_ref(),
-        keyring_file: "keyring.toml".as_ref(),
+        keyring: KeyringOf::Node("keyring.toml".as_ref()),
         members: &[],
         founding: true,
         signs: true,

@@ -9,10 +9,10 @@ use clap::{Args, ValueEnum};
 
 use super::Failure;
 use super::tls_args::TlsArgs;
-use keymoot_cluster::settings::{NetworkProfile, PeerAddress};
+use keymoot_cluster::settings::{NetworkProfile, PeerAddress, VerifierText};
 use keymoot_crypto::secret_file;
-use keymoot_model::ClusterName;
 use keymoot_model::NodeId;
+use keymoot_model::{ClusterName, MasterKeyVerifier};
 
 /// The file of the operator's credential, beside the configuration. A node that joined has none until somebody
 /// brings one.
@@ -142,6 +142,14 @@ pub(super) fn absolute(path: &Path) -> Result<PathBuf, Failure> {
     path.canonicalize().map_err(|error| Failure::because(format!("cannot use {}: {error}", path.display())))
 }
 
+/// What a node has of the master keys.
+pub(super) enum KeyringOf<'a> {
+    /// The keyring in this file.
+    Node(&'a Path),
+    /// Nothing but what tells who holds one.
+    Witness(&'a MasterKeyVerifier),
+}
+
 /// What stands in a node's configuration. Paths are relative to it.
 pub(super) struct NodeConfig<'a> {
     pub cluster: &'a ClusterName,
@@ -151,7 +159,7 @@ pub(super) struct NodeConfig<'a> {
     pub ca_file: &'a Path,
     pub cert_file: &'a Path,
     pub key_file: &'a Path,
-    pub keyring_file: &'a Path,
+    pub keyring: KeyringOf<'a>,
     /// The members, where they were when the node joined.
     pub members: &'a [(NodeId, String)],
     pub founding: bool,
@@ -171,14 +179,19 @@ impl NodeConfig<'_> {
         let mut text = format!(
             "# One node of the cluster {}. Every key there is: config/keymoot.toml; what is in effect:\n\
              # keymoot config show --config FILE.\n\n\
-             [node]\nid = {}\ndata_dir = \"data\"\nzone = {}\n\n[cluster]\nname = \"{}\"\n\
-             peer_listen = \"{}\"\n",
+             [node]\nid = {}\ndata_dir = \"data\"\nzone = {}\n",
             self.cluster,
             self.id,
             quoted(self.zone),
-            self.cluster,
-            args.listen
         );
+        if let KeyringOf::Witness(verifier) = self.keyring {
+            let verifier = VerifierText(verifier.clone()).to_string();
+            text.push_str(&format!("witness = true\nverifiers = [{}]\n", quoted(&verifier)));
+        }
+        text.push_str(&format!(
+            "\n[cluster]\nname = \"{}\"\npeer_listen = \"{}\"\n",
+            self.cluster, args.listen
+        ));
         if let Some(address) = &args.advertise {
             text.push_str(&format!("peer_advertise = {}\n", quoted(address.as_str())));
         }
@@ -205,11 +218,12 @@ impl NodeConfig<'_> {
         let metrics = if args.http_listen.ip().is_loopback() { "" } else { "metrics = \"off\"\n" };
         let auth = args.tls.auth_keys(&args.hosts(), self.signs);
         text.push_str(&format!(
-            "profile = \"{}\"\n\n[http]\nlisten = \"{}\"\n{tls}{metrics}{auth}\n[keys]\nkeyring_file = {}\n",
+            "profile = \"{}\"\n\n[http]\nlisten = \"{}\"\n{tls}{metrics}{auth}",
             profile.name(),
             args.http_listen,
-            path(self.keyring_file)
         ));
+        let KeyringOf::Node(keyring_file) = self.keyring else { return Ok(text) };
+        text.push_str(&format!("\n[keys]\nkeyring_file = {}\n", path(keyring_file)));
         if let Some(address) = args.admin_address() {
             text.push_str(&format!("\n[admin]\nlisten = \"{address}\"\ncredential_file = \"{OPERATOR}\"\n"));
         }
@@ -249,7 +263,7 @@ mod tests {
             ca_file: Path::new("ca.pem"),
             cert_file: Path::new("node.pem"),
             key_file: Path::new("node-key.pem"),
-            keyring_file: Path::new("/etc/keyring.toml"),
+            keyring: KeyringOf::Node(Path::new("/etc/keyring.toml")),
             members: &[(4, "own:1".into()), (1, "km-1:9081".into()), (3, "km-3:9081".into())],
             founding: true,
             signs: true,

@@ -19,7 +19,7 @@ use super::args::ConfigArg;
 use crate::config::{Config, Loaded};
 use keymoot_cluster::{ADMIN_DEADLINE, AdminClient, AdminError, AdminRequest, AdminResponse, ClusterStatus};
 use keymoot_crypto::Keyring;
-use keymoot_model::{MasterKeyId, NodeId};
+use keymoot_model::{ClusterName, MasterKeyId, NodeId};
 use keymoot_service::admin::{
     ApprovalCall, Call, Operation, OperationError, OperationOutcome, UseCase, from_json,
 };
@@ -50,6 +50,11 @@ struct KeyringProof {
 impl KeyringProof {
     fn load(config: &Config) -> Result<Self, Failure> {
         let cluster = &config.cluster;
+        if config.node.witness {
+            return Err(Failure::misuse("this is the configuration of a witness, which has no keyring to prove").hint(
+                "ask with another node's --config, or from afar with --operator FILE and --admin ID=HOST:PORT",
+            ));
+        }
         let credentials =
             PeerCredentials::load(&cluster.ca_file, &cluster.cert_file, &cluster.key_file, &cluster.name)
                 .map_err(Failure::usage)?;
@@ -221,8 +226,35 @@ impl Operator {
         client.ask(request, TIMEOUT).await.map_err(|error| Failure::because(error.to_string()))
     }
 
+    /// The same of a member, which may be a witness: that has no master key to prove.
+    pub(super) async fn ask_member(
+        &self,
+        member: (NodeId, bool),
+        address: &str,
+        request: AdminRequest,
+    ) -> Result<AdminResponse, Failure> {
+        if self.proof.is_none() {
+            return self.ask_node(member.0, address, request).await;
+        }
+        let client = self.client_of(member, address)?;
+        client.ask(request, TIMEOUT).await.map_err(|error| Failure::because(error.to_string()))
+    }
+
+    /// A connection to a member, which may be a witness.
+    pub(super) fn client_of(
+        &self,
+        (node, is_witness): (NodeId, bool),
+        address: &str,
+    ) -> Result<AdminClient, Failure> {
+        self.connect(if is_witness { AdminClient::to_witness } else { AdminClient::new }, node, address)
+    }
+
     /// A connection to the peer port of any node, which is made when it is first asked.
     pub(super) fn client(&self, node: NodeId, address: &str) -> Result<AdminClient, Failure> {
+        self.connect(AdminClient::new, node, address)
+    }
+
+    fn connect(&self, make: MakeClient, node: NodeId, address: &str) -> Result<AdminClient, Failure> {
         let KeyringProof { credentials, keyring } = self.proof.as_ref().ok_or_else(unproved)?;
         let identity = match credentials.identity() {
             PeerIdentity::Node(id) => Some(id),
@@ -230,9 +262,18 @@ impl Operator {
         };
         let tls = peer_client_config(credentials).map_err(Failure::usage)?;
         let cluster = &self.config.cluster.name;
-        AdminClient::new(cluster, identity, tls, keyring.clone(), node, address).map_err(Failure::usage)
+        make(cluster, identity, tls, keyring.clone(), node, address).map_err(Failure::usage)
     }
 }
+
+type MakeClient = fn(
+    &ClusterName,
+    Option<NodeId>,
+    Arc<rustls::ClientConfig>,
+    Arc<Keyring>,
+    NodeId,
+    &str,
+) -> Result<AdminClient, AdminError>;
 
 /// What the admin API answered.
 fn read<T: DeserializeOwned>(answer: Value) -> Result<T, Failure> {

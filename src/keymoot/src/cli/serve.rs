@@ -6,6 +6,7 @@
 mod end;
 mod operators;
 mod own_certificate;
+mod witness;
 
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
@@ -55,13 +56,21 @@ pub fn run(args: ServeArgs) -> Result<(), Failure> {
     panics::abort_on_panic();
     // Before anything is opened that asks how much it may open.
     let open_files = descriptors::raise();
-    let keyring = Arc::new(Keyring::load(&config.keys.keyring_file).map_err(Failure::usage)?);
+    let keyring = Arc::new(match config.node.witness {
+        true => witness::no_keyring(&config)?,
+        false => Keyring::load(&config.keys.keyring_file).map_err(Failure::usage)?,
+    });
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_name("raft")
         .build()
         .map_err(Failure::runtime)?;
-    let outcome = actix::System::new().block_on(serve(&config, open_files, keyring, &runtime));
+    let outcome = actix::System::new().block_on(async {
+        match config.node.witness {
+            true => witness::serve(&config, open_files, keyring, &runtime).await,
+            false => serve(&config, open_files, keyring, &runtime).await,
+        }
+    });
     // Connections of peers may still be open; they do not hold the process.
     runtime.shutdown_background();
     outcome
@@ -108,8 +117,7 @@ async fn serve(
     let grants_for = Duration::from_secs(config.auth.cut_off_grants_s);
     let contact = Arc::new(QuorumContact::new(cluster.clone(), grants_for, metrics.clone()));
     actix::spawn(contact.clone().keep());
-    let metrics_token = config.http.metrics_token_file.as_deref().map(MetricsToken::load).transpose();
-    let metrics_token = metrics_token.map_err(Failure::usage)?;
+    let metrics_token = metrics_token(config)?;
     let unproved_bodies = BodyRoom::new(
         // One body of the largest size fits in, also where that is configured larger.
         config.http.unproved_body_bytes_max.max(config.http.max_bulk_body_bytes),
@@ -245,6 +253,12 @@ async fn look_at_accounts(cluster: Cluster, keyring: Arc<Keyring>, file: PathBuf
         ),
         Err(error) => tracing::error!(error = %Failure::usage(error), "the accounts file cannot be used"),
     }
+}
+
+/// What opens the metrics, if something does.
+fn metrics_token(config: &Config) -> Result<Option<MetricsToken>, Failure> {
+    let token = config.http.metrics_token_file.as_deref().map(MetricsToken::load);
+    token.transpose().map_err(Failure::usage)
 }
 
 /// Publishes whether the node is ready, for those who alert on it and do not ask `/readyz`.

@@ -7,7 +7,7 @@ use keymoot_cluster::settings::{PeerAddress, RaftSection};
 use keymoot_http::settings::{MetricsAccess, TlsSource};
 use keymoot_protocol::SignatureWindow;
 
-use super::Config;
+use super::{Config, Keys};
 
 /// The keys at fault, each with what is wrong and what would be right.
 pub(super) fn problems(config: &Config) -> Vec<(&'static str, String)> {
@@ -16,6 +16,7 @@ pub(super) fn problems(config: &Config) -> Vec<(&'static str, String)> {
     timing(config, &mut found);
     listeners(config, &mut found);
     packager(config, &mut found);
+    witness(config, &mut found);
     found.extend(config.license_servers.problems());
     if let Err(error) = config.log.targets() {
         let wanted = "must be error, warn, info, debug or trace, or a list such as `info,openraft=warn`";
@@ -180,6 +181,45 @@ fn tls(
     }
 }
 
+/// A witness holds no master key, and does nothing that needs one.
+fn witness(config: &Config, found: &mut Vec<(&'static str, String)>) {
+    if !config.node.witness {
+        if !config.node.verifiers.is_empty() {
+            found.push(("node.verifiers", "must be empty unless node.witness is true".to_owned()));
+        }
+        return;
+    }
+    if config.node.verifiers.is_empty() {
+        let problem = "must say what tells who holds a master key, as keymoot cluster join writes it: a witness believes \
+                       nobody else";
+        found.push(("node.verifiers", problem.to_owned()));
+    }
+    let keyless = "a witness must hold no master key";
+    let rows = [
+        ("keys.keyring_file", config.keys != Keys::default(), keyless),
+        (
+            "cluster.founding_ca_key_file",
+            config.cluster.founding_ca_key_file.is_some(),
+            "a witness begins no cluster",
+        ),
+        (
+            "admin.listen",
+            config.admin.listen.is_some(),
+            "a witness listens to no operators: ask another node",
+        ),
+        ("packager.listen", config.packager.listen.is_some(), "a witness serves no client"),
+        ("accounts.file", config.accounts.file.is_some(), "a witness serves no client"),
+    ];
+    let set = rows.into_iter().filter(|(_, is_set, _)| *is_set);
+    found
+        .extend(set.map(|(key, _, why)| (key, format!("must not be set where node.witness is true: {why}"))));
+    if config.http.tls == TlsSource::Cluster {
+        let problem = "must not be \"cluster\" where node.witness is true: a witness cannot make a certificate; name the \
+                       files of one, or listen on loopback";
+        found.push(("http.tls", problem.to_owned()));
+    }
+}
+
 fn packager(config: &Config, found: &mut Vec<(&'static str, String)>) {
     let packager = &config.packager;
     let Some(listen) = packager.listen else { return };
@@ -226,6 +266,29 @@ mod tests {
     #[test]
     fn the_defaults_are_valid() {
         assert_eq!(keys_at_fault(|_| ()), [""; 0]);
+    }
+
+    #[test]
+    fn a_witness_has_no_keyring_and_nothing_that_needs_one() {
+        let verifier = format!("mk1={}", "0a".repeat(32));
+        let sound = |config: &mut Config| {
+            config.node.witness = true;
+            config.node.verifiers = vec![verifier.parse().unwrap()];
+        };
+        assert_eq!(keys_at_fault(sound), [""; 0]);
+        assert_eq!(keys_at_fault(|config| config.node.witness = true), ["node.verifiers"]);
+        assert_eq!(
+            keys_at_fault(|config| config.node.verifiers = vec![verifier.parse().unwrap()]),
+            ["node.verifiers"]
+        );
+        let faults = keys_at_fault(|config| {
+            sound(config);
+            config.keys.keyring_file = "keyring.toml".into();
+            config.cluster.founding_ca_key_file = Some("ca-key.pem".into());
+            config.admin.listen = Some("127.0.0.1:1".parse().unwrap());
+            config.http.tls = TlsSource::Cluster;
+        });
+        assert_eq!(faults, ["keys.keyring_file", "cluster.founding_ca_key_file", "admin.listen", "http.tls"]);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use keymoot_cluster::{AccountDetails, AdminResponse};
 use keymoot_model::{Account, MasterKeyId, Wrapped};
 
 use super::UseCase;
-use super::views::{ContentsView, DetailsView, NodeKeyView, StatusOf, TokenView, UsesView};
+use super::views::{ContentsView, DetailsView, NodeKeyView, StatusOf, TokenView, UsesView, VerifierView};
 
 /// An answer as it leaves.
 pub(super) fn to_json(answer: AdminResponse) -> Result<Value, serde_json::Error> {
@@ -25,7 +25,10 @@ pub(super) fn to_json(answer: AdminResponse) -> Result<Value, serde_json::Error>
             let accounts = accounts.collect::<Result<_, _>>()?;
             serde_json::to_value(DetailsView { accounts, declaration: declaration.map(Into::into) })
         }
-        AdminResponse::JoinTokens(tokens) => views::<TokenView, _>(tokens),
+        AdminResponse::JoinTokens(tokens) | AdminResponse::WitnessTokens(tokens) => {
+            views::<TokenView, _>(tokens)
+        }
+        AdminResponse::Verifiers(verifiers) => views::<VerifierView, _>(verifiers),
         AdminResponse::NodeKeys(keys) => views::<NodeKeyView, _>(keys),
         AdminResponse::Contents(page) => serde_json::to_value(ContentsView::from(*page)),
         AdminResponse::CredentialUses(uses) => serde_json::to_value(UsesView::from(*uses)),
@@ -46,6 +49,8 @@ pub(super) fn to_json(answer: AdminResponse) -> Result<Value, serde_json::Error>
 pub fn from_json(case: UseCase, body: Value) -> Option<AdminResponse> {
     let variant = match case {
         UseCase::JoinTokens => return Some(AdminResponse::JoinTokens(records::<TokenView, _>(body)?)),
+        UseCase::WitnessTokens => return Some(AdminResponse::WitnessTokens(records::<TokenView, _>(body)?)),
+        UseCase::Verifiers => return Some(AdminResponse::Verifiers(records::<VerifierView, _>(body)?)),
         UseCase::NodeKeys => return Some(AdminResponse::NodeKeys(records::<NodeKeyView, _>(body)?)),
         UseCase::Accounts => {
             let accounts = body.as_array()?.iter().cloned().map(with_blanks);
@@ -159,11 +164,21 @@ mod tests {
         let page = ContentsPage { versions: vec![version], next: Some(vec![0xff, 1]) };
         let uses = vec![(AccountId::new("acme").unwrap(), "one".to_owned(), 4)];
         let uses = CredentialUses { since_ms: 1, uses };
-        let key = NodeKeyRecord { node: 1, digest: [0xab; 32], registered_at_ms: 2, revoked_at_ms: Some(3) };
+        let master_key = MasterKeyId("mk1".into());
+        let verifier = keymoot_model::MasterKeyVerifier { master_key, public_key: [0xcd; 32] };
+        let key = NodeKeyRecord {
+            node: 1,
+            digest: [0xab; 32],
+            registered_at_ms: 2,
+            revoked_at_ms: Some(3),
+            witness: true,
+        };
         for (case, answer) in [
             (UseCase::Contents, AdminResponse::Contents(Box::new(page))),
             (UseCase::CredentialUses, AdminResponse::CredentialUses(Box::new(uses))),
             (UseCase::NodeKeys, AdminResponse::NodeKeys(vec![key])),
+            (UseCase::Verifiers, AdminResponse::Verifiers(vec![verifier])),
+            (UseCase::Witnesses, AdminResponse::Witnesses([3].into())),
             (UseCase::RenewCertificate, AdminResponse::CertificateRenewed),
             (UseCase::Notices, AdminResponse::Notices(vec!["a; b".to_owned()])),
         ] {

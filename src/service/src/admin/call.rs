@@ -129,6 +129,9 @@ impl Call {
             | UseCase::PolicyUses
             | UseCase::Backups
             | UseCase::JoinTokens
+            | UseCase::WitnessTokens
+            | UseCase::Witnesses
+            | UseCase::Verifiers
             | UseCase::Keyring
             | UseCase::NodeKeys
             | UseCase::Authority
@@ -157,6 +160,7 @@ impl Call {
             | UseCase::EndRental
             | UseCase::FreeSlot
             | UseCase::AddToken
+            | UseCase::AddWitnessToken
             | UseCase::RevokeToken
             | UseCase::RaiseFeatureLevel
             | UseCase::ScheduleBackups

@@ -23,6 +23,9 @@ pub fn example(case: UseCase) -> Value {
         | UseCase::RenewCertificate
         | UseCase::Backups
         | UseCase::JoinTokens
+        | UseCase::WitnessTokens
+        | UseCase::Witnesses
+        | UseCase::Verifiers
         | UseCase::Operators
         | UseCase::Approvals
         | UseCase::TwoPersonRule
@@ -60,7 +63,7 @@ pub fn example(case: UseCase) -> Value {
             json!({ "account": "demo", "content": "film-1", "viewer": { "user": "u-1" } })
         }
         UseCase::FreeSlot => json!({ "account": "demo", "content": "film-1", "user": "u-1", "udid": "d-1" }),
-        UseCase::AddToken => json!({
+        UseCase::AddToken | UseCase::AddWitnessToken => json!({
             "id": "00112233445566aa",
             "secret_digest": "00".repeat(32),
             "expires_at_ms": 4_000_000_000_000_u64,

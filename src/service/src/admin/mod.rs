@@ -131,6 +131,8 @@ pub enum Operation {
     },
     /// Stores a token that lets one node in.
     AddToken(TokenRecord),
+    /// Stores a token that lets one witness in.
+    AddWitnessToken(TokenRecord),
     /// Makes a token that was not used yet worth nothing.
     RevokeToken {
         #[serde(with = "token::id")]
@@ -203,6 +205,7 @@ impl Operation {
                 device: device_digest(&udid),
             },
             Self::AddToken(record) => Command::PutJoinToken(Box::new(record.into_stored())),
+            Self::AddWitnessToken(record) => Command::PutWitnessToken(Box::new(record.into_stored())),
             Self::RevokeToken { id } => Command::RevokeJoinToken { id },
             Self::RevokeCertificate { node, .. } => Command::RevokeCertificate { id: node },
             Self::RaiseFeatureLevel { to } => Command::RaiseFeatureLevel { to },

@@ -121,7 +121,7 @@ impl Operation {
                 Self::DeclareAccounts { revision, .. } | Self::DeclareAccount { revision, .. },
                 Response::AccountRefused(AccountRefusal::Revision { applied }),
             ) => Err(OperationError::Revision { revision, applied }),
-            (Self::AddToken(_), _) => Err(OperationError::Unexpected),
+            (Self::AddToken(_) | Self::AddWitnessToken(_), _) => Err(OperationError::Unexpected),
             (_, Response::Unchanged) => Ok(OperationOutcome::Unchanged),
             (
                 Self::AttachPolicy { name, .. } | Self::SetDefaultPolicy { name: Some(name), .. },

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use keymoot_crypto::{JoinToken, RandomError};
-use keymoot_model::{ClusterName, Fingerprint};
+use keymoot_model::{ClusterName, Fingerprint, MasterKeyVerifier};
 use keymoot_state::JoinTokenRecord;
 
 use super::Operation;
@@ -133,7 +133,25 @@ impl NewToken {
         zone: Option<String>,
         learner: bool,
     ) -> Result<Self, RandomError> {
-        let token = JoinToken::generate(cluster, authority)?;
+        Ok(Self::of(JoinToken::generate(cluster, authority)?, life, zone, learner))
+    }
+
+    /// Draws a token for a witness, which believes who holds the master key of `verifier`.
+    ///
+    /// # Errors
+    /// When there is no randomness.
+    pub fn draw_for_witness(
+        cluster: ClusterName,
+        authority: [u8; 32],
+        verifier: MasterKeyVerifier,
+        life: TokenLife,
+        zone: Option<String>,
+    ) -> Result<Self, RandomError> {
+        let token = JoinToken::generate_for_witness(cluster, authority, verifier)?;
+        Ok(Self::of(token, life, zone, false))
+    }
+
+    fn of(token: JoinToken, life: TokenLife, zone: Option<String>, learner: bool) -> Self {
         let life_ms = u64::try_from(life.0.as_millis()).unwrap_or(u64::MAX);
         let record = JoinTokenRecord {
             id: token.id,
@@ -144,12 +162,16 @@ impl NewToken {
             revoked: false,
             spent: None,
         };
-        Ok(Self { token, record })
+        Self { token, record }
     }
 
     /// What makes the cluster know it.
     pub fn addition(&self) -> Operation {
-        Operation::AddToken(TokenRecord(self.record.clone()))
+        let record = TokenRecord(self.record.clone());
+        match self.token.verifier {
+            None => Operation::AddToken(record),
+            Some(_) => Operation::AddWitnessToken(record),
+        }
     }
 }
 

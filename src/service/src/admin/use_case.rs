@@ -89,6 +89,12 @@ use_cases! {
         "Shows the backup schedule and how it goes.";
     JoinTokens: Get "/v1/join-tokens" [Operator Security Auditor]
         "Lists the join tokens, without their secrets.";
+    WitnessTokens: Get "/v1/join-tokens/witness" [Operator Security Auditor]
+        "Lists the tokens for witnesses, without their secrets.";
+    Witnesses: Get "/v1/witnesses" [Viewer Operator KeyAdmin Security Auditor]
+        "Lists the nodes that this node knows to be witnesses, which hold no master key.";
+    Verifiers: Get "/v1/keyring/verifiers" [Operator Security Auditor]
+        "Lists the public keys that tell a witness who holds a master key.";
     Keyring: Get "/v1/keyring" [Operator Security Auditor]
         "Names this node's master keys, and counts the secrets under each if asked to.";
     NodeKeys: Get "/v1/certificates" [Security Auditor]
@@ -133,6 +139,8 @@ use_cases! {
         "Frees the slot of a user's device.";
     AddToken: Post "/v1/join-tokens/add" [Operator Security]
         "Stores the digest of a token that lets one node in.";
+    AddWitnessToken: Post "/v1/join-tokens/witness/add" [Security]
+        "Stores the digest of a token that lets one witness in, which needs no keyring.";
     RevokeToken: Post "/v1/join-tokens/revoke" [Operator Security]
         "Makes a token that was not used yet worth nothing.";
     Change: Post "/v1/members/change" [Operator]
@@ -209,6 +217,7 @@ impl UseCase {
             Operation::EndRental { .. } => Self::EndRental,
             Operation::FreeSlot { .. } => Self::FreeSlot,
             Operation::AddToken(_) => Self::AddToken,
+            Operation::AddWitnessToken(_) => Self::AddWitnessToken,
             Operation::RevokeToken { .. } => Self::RevokeToken,
             Operation::RevokeCertificate { .. } => Self::RevokeCertificate,
             Operation::RaiseFeatureLevel { .. } => Self::RaiseFeatureLevel,
@@ -239,6 +248,9 @@ impl UseCase {
             AdminRequest::Authority { step: true } => Self::StepAuthority,
             AdminRequest::CancelAuthority => Self::CancelAuthority,
             AdminRequest::Notices => Self::Notices,
+            AdminRequest::WitnessTokens => Self::WitnessTokens,
+            AdminRequest::Verifiers => Self::Verifiers,
+            AdminRequest::Witnesses => Self::Witnesses,
             AdminRequest::Initialize(_)
             | AdminRequest::Propose(_)
             | AdminRequest::RevokeCertificate { .. }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use keymoot_cluster::CredentialUses;
-use keymoot_model::{AccountId, AccountStatus, Fingerprint, NodeId};
+use keymoot_model::{AccountId, AccountStatus, Fingerprint, MasterKeyId, MasterKeyVerifier, NodeId};
 use keymoot_state::{
     AppliedDeclaration, ContentVersion, ContentsPage, JoinTokenRecord, NodeKeyRecord, TokenSpent,
 };
@@ -61,19 +61,42 @@ pub(super) struct NodeKeyView {
     digest: Fingerprint,
     registered_at_ms: u64,
     revoked_at_ms: Option<u64>,
+    /// Whether the node is a witness, which holds no master key.
+    witness: bool,
 }
 
 impl From<NodeKeyRecord> for NodeKeyView {
     fn from(record: NodeKeyRecord) -> Self {
-        let NodeKeyRecord { node, digest, registered_at_ms, revoked_at_ms } = record;
-        Self { node, digest: Fingerprint::from_bytes(digest), registered_at_ms, revoked_at_ms }
+        let NodeKeyRecord { node, digest, registered_at_ms, revoked_at_ms, witness } = record;
+        Self { node, digest: Fingerprint::from_bytes(digest), registered_at_ms, revoked_at_ms, witness }
     }
 }
 
 impl From<NodeKeyView> for NodeKeyRecord {
     fn from(view: NodeKeyView) -> Self {
-        let NodeKeyView { node, digest, registered_at_ms, revoked_at_ms } = view;
-        Self { node, digest: *digest.as_bytes(), registered_at_ms, revoked_at_ms }
+        let NodeKeyView { node, digest, registered_at_ms, revoked_at_ms, witness } = view;
+        Self { node, digest: *digest.as_bytes(), registered_at_ms, revoked_at_ms, witness }
+    }
+}
+
+/// What tells who holds a master key.
+#[derive(Serialize, Deserialize)]
+pub(super) struct VerifierView {
+    master_key: MasterKeyId,
+    /// An Ed25519 public key.
+    public_key: Fingerprint,
+}
+
+impl From<MasterKeyVerifier> for VerifierView {
+    fn from(verifier: MasterKeyVerifier) -> Self {
+        let MasterKeyVerifier { master_key, public_key } = verifier;
+        Self { master_key, public_key: Fingerprint::from_bytes(public_key) }
+    }
+}
+
+impl From<VerifierView> for MasterKeyVerifier {
+    fn from(view: VerifierView) -> Self {
+        Self { master_key: view.master_key, public_key: *view.public_key.as_bytes() }
     }
 }
 

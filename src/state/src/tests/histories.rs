@@ -11,7 +11,8 @@ use proptest::sample::Index;
 
 use keymoot_model::{
     Account, AccountChange, AccountId, Auxiliary, Consistency, ContentId, Fingerprint, KeyPath, Kid,
-    OperatorName, Period, Policy, PolicyName, ResponseShape, Role, ViewerPlace,
+    MasterKeyId, MasterKeyVerifier, OperatorName, Period, Policy, PolicyName, ResponseShape, Role,
+    ViewerPlace,
 };
 
 use super::apply::{Memory, new_key, place};
@@ -227,6 +228,34 @@ fn sign_in_command() -> impl Strategy<Value = Command> {
     })
 }
 
+fn witness_command() -> impl Strategy<Value = Command> {
+    let token = |n: u8| JoinTokenRecord {
+        id: [n; 8],
+        secret_digest: [n; 32],
+        expires_at_ms: 1_005_000,
+        learner: false,
+        zone: None,
+        revoked: false,
+        spent: None,
+    };
+    let admission = |n: u8, key: u8| Admission {
+        token: [n; 8],
+        secret_digest: [n; 32],
+        key_digest: [key; 32],
+        id: None,
+        highest_id: 0,
+        facts: NodeFacts { zone: "z".into(), version: "v".into(), feature_level: 4 },
+    };
+    let verifier =
+        |n: u8| MasterKeyVerifier { master_key: MasterKeyId(format!("mk{n}")), public_key: [n; 32] };
+    prop_oneof![
+        (0_u8..3).prop_map(move |n| Command::PutWitnessToken(Box::new(token(n)))),
+        (0_u8..3, 0_u8..3).prop_map(move |(n, key)| Command::AdmitWitness(Box::new(admission(n, key)))),
+        (0_u8..3).prop_map(|n| Command::RevokeJoinToken { id: [n; 8] }),
+        (0_u8..3).prop_map(move |n| Command::SetVerifiers((0..n).map(verifier).collect())),
+    ]
+}
+
 fn any_command() -> impl Strategy<Value = Command> {
     prop_oneof![
         1 => approval_command(),
@@ -236,6 +265,7 @@ fn any_command() -> impl Strategy<Value = Command> {
         3 => viewing_command(),
         1 => backup_command(),
         1 => operator_command(),
+        1 => witness_command(),
     ]
 }
 

@@ -1,6 +1,6 @@
 //! Nodes, tokens and the feature level, as the state keeps them.
 
-use keymoot_model::{MasterKeyId, Wrapped};
+use keymoot_model::{MasterKeyId, MasterKeyVerifier, Wrapped};
 
 use super::apply::Memory;
 use crate::*;
@@ -30,6 +30,61 @@ fn admission(token: u8, key: u8) -> Admission {
         highest_id: 0,
         facts: facts("a", 1),
     }
+}
+
+#[test]
+fn a_witness_is_admitted_by_a_token_of_its_own_kind_and_stays_one() {
+    let mut log = Log::new();
+    let check = Wrapped { master_key: MasterKeyId("m".to_owned()), nonce: [0; 12], ciphertext: vec![] };
+    let identity = ClusterIdentity { cluster: "moot".into(), keyring_check: check, feature_level: 4 };
+    log.at(1, Command::Found(identity));
+    log.at(2, Command::DescribeNode { id: 1, facts: facts("a", 4) });
+    log.put(token(1));
+    assert_eq!(log.at(3, Command::PutWitnessToken(Box::new(token(2)))), Response::Done);
+    let admit = |token, key| Command::AdmitWitness(Box::new(admission(token, key)));
+    let unknown = Response::TokenRefused(TokenRefusal::Unknown);
+    assert_eq!(log.at(4, admit(1, 5)), unknown, "a token of a node");
+    assert_eq!(log.admit(2, 5), unknown, "a token of a witness");
+    let admitted = Response::Admitted { id: 2, learner: false };
+    assert_eq!(log.at(5, admit(2, 5)), admitted);
+    assert_eq!(log.at(6, admit(2, 5)), admitted, "the answer may be lost");
+    assert_eq!(log.at(6, admit(2, 6)), Response::TokenRefused(TokenRefusal::Spent));
+    assert_eq!(log.admit(1, 9), Response::Admitted { id: 3, learner: false });
+    let standing = |log: &Log, id, key| key_standing(&log.memory, id, &[key; 32]).unwrap();
+    assert_eq!((standing(&log, 2, 5), standing(&log, 3, 9)), (KeyStanding::Witness, KeyStanding::Registered));
+    assert_eq!(standing(&log, 2, 6), KeyStanding::Other);
+    assert_eq!(witnesses(&log.memory).unwrap(), [2].into());
+    // Another key makes it no other node, and it is revoked and removed like any.
+    log.at(7, Command::RegisterNodeKey { id: 2, digest: [6; 32] });
+    assert_eq!(standing(&log, 2, 6), KeyStanding::Witness);
+    log.at(8, Command::RevokeCertificate { id: 2 });
+    assert_eq!(standing(&log, 2, 6), KeyStanding::Revoked);
+    log.at(9, Command::RemoveNode { id: 2 });
+    assert_eq!(standing(&log, 2, 6), KeyStanding::Removed { revoked: true });
+    // A token is revoked by its id, whatever its kind.
+    log.at(10, Command::PutWitnessToken(Box::new(token(4))));
+    assert_eq!(log.at(11, Command::RevokeJoinToken { id: [4; 8] }), Response::Done);
+    assert_eq!(log.at(12, admit(4, 7)), Response::TokenRefused(TokenRefusal::Revoked));
+    assert_eq!(
+        log.at(13, Command::RevokeJoinToken { id: [2; 8] }),
+        Response::TokenRefused(TokenRefusal::Spent)
+    );
+    assert_eq!(log.at(14, Command::RevokeJoinToken { id: [9; 8] }), unknown);
+    let ids = |kind| -> Vec<u8> {
+        join_tokens(&log.memory, kind).unwrap().iter().map(|token| token.id[0]).collect()
+    };
+    assert_eq!((ids(TokenKind::Node), ids(TokenKind::Witness)), (vec![1], vec![2, 4]));
+}
+
+#[test]
+fn what_tells_who_holds_a_master_key_is_as_it_was_set_last() {
+    let mut log = Log::new();
+    assert_eq!(verifiers(&log.memory).unwrap(), []);
+    let of = |key| MasterKeyVerifier { master_key: MasterKeyId("m".to_owned()), public_key: [key; 32] };
+    assert_eq!(log.at(1, Command::SetVerifiers(vec![of(1), of(2)])), Response::Done);
+    assert_eq!(log.at(2, Command::SetVerifiers(vec![of(1), of(2)])), Response::Unchanged);
+    assert_eq!(log.at(3, Command::SetVerifiers(vec![of(2)])), Response::Done);
+    assert_eq!(verifiers(&log.memory).unwrap(), [of(2)]);
 }
 
 #[test]
@@ -207,7 +262,10 @@ fn a_bad_token_is_told_why_and_changes_nothing() {
     assert_eq!(log.at(2, Command::RevokeJoinToken { id: [7; 8] }), unknown);
     assert_eq!(log.admit(1, 1), Response::TokenRefused(TokenRefusal::Revoked));
     assert!(nodes(&log.memory).unwrap().is_empty());
-    let check = |secret: u8| check_join_token(&log.memory, &[1; 8], &[secret; 32], &[1; 32], 2).unwrap();
+    let check = |secret: u8| {
+        let token = [1; 8];
+        check_join_token(&log.memory, TokenKind::Node, &token, &[secret; 32], &[1; 32], 2).unwrap()
+    };
     assert_eq!((check(1), check(2)), (Err(TokenRefusal::Revoked), Err(TokenRefusal::Unknown)));
 }
 
@@ -216,7 +274,8 @@ fn tokens_that_are_long_over_are_forgotten() {
     let mut log = Log::new();
     log.put(token(1));
     assert_eq!(log.at(u64::MAX, Command::PutJoinToken(Box::new(token(2)))), Response::Done);
-    let left: Vec<u8> = join_tokens(&log.memory).unwrap().iter().map(|token| token.id[0]).collect();
+    let left: Vec<u8> =
+        join_tokens(&log.memory, TokenKind::Node).unwrap().iter().map(|token| token.id[0]).collect();
     assert_eq!(left, [2]);
 }
 

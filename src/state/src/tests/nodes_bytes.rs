@@ -40,9 +40,13 @@ fn commands_about_nodes_have_these_bytes() {
         facts: facts(),
     };
     let authority = AuthorityRecord { certificate_pem: "p".into(), key: wrapped() };
+    let verifier = keymoot_model::MasterKeyVerifier {
+        master_key: keymoot_model::MasterKeyId("m".into()),
+        public_key: [9; 32],
+    };
     let found = [
         command(Command::DescribeNode { id: 4, facts: facts() }),
-        command(Command::AdmitNode(Box::new(admission))),
+        command(Command::AdmitNode(Box::new(admission.clone()))),
         command(Command::SetLearner { id: 4, learner: true }),
         command(Command::RemoveNode { id: 4 }),
         command(Command::PutJoinToken(Box::new(token()))),
@@ -57,6 +61,9 @@ fn commands_about_nodes_have_these_bytes() {
         command(Command::RetireAuthority),
         command(Command::NoteTrust(Box::new(trust()))),
         command(Command::CancelAuthorityChange),
+        command(Command::PutWitnessToken(Box::new(token()))),
+        command(Command::AdmitWitness(Box::new(admission))),
+        command(Command::SetVerifiers(vec![verifier])),
     ];
     assert_eq!(found, GOLDEN_COMMANDS);
 }
@@ -65,7 +72,13 @@ fn commands_about_nodes_have_these_bytes() {
 fn answers_and_records_of_nodes_have_these_bytes() {
     let other = AuthorityRecord { certificate_pem: "p".into(), key: wrapped() };
     let change = AuthorityChange { other, adopted: true, adopted_at_ms: Some(6) };
-    let key = NodeKeyRecord { node: 4, digest: [7; 32], registered_at_ms: 8, revoked_at_ms: Some(9) };
+    let key = NodeKeyRecord {
+        node: 4,
+        digest: [7; 32],
+        registered_at_ms: 8,
+        revoked_at_ms: Some(9),
+        witness: true,
+    };
     let node = NodeRecord { id: 4, facts: facts(), learner: true, admitted_at_ms: 8, removed_at_ms: Some(9) };
     let found = [
         body(Kind::Record, &Response::Admitted { id: 4, learner: true }),
@@ -89,7 +102,7 @@ fn answers_and_records_of_nodes_have_these_bytes() {
     assert_eq!(found, GOLDEN_RECORDS);
 }
 
-const GOLDEN_COMMANDS: [&str; 16] = [
+const GOLDEN_COMMANDS: [&str; 19] = [
     "05040302011604017a017601",
     "050403020117050505050505050506060606060606060606060606060606060606060606060606060606060606060707070707070707070707070707070707070707070707070707070707070707010403017a017601",
     "0504030201180401",
@@ -106,6 +119,9 @@ const GOLDEN_COMMANDS: [&str; 16] = [
     "05040302012a",
     "05040302012b04010707070707070707070707070707070707070707070707070707070707070707010808080808080808080808080808080808080808080808080808080808080808",
     "05040302012d",
+    "05040302012e05050505050505050606060606060606060606060606060606060606060606060606060606060606090101017a0001040707070707070707070707070707070707070707070707070707070707070707",
+    "05040302012f050505050505050506060606060606060606060606060606060606060606060606060606060606060707070707070707070707070707070707070707070707070707070707070707010403017a017601",
+    "05040302013001016d0909090909090909090909090909090909090909090909090909090909090909",
 ];
 
 const GOLDEN_RECORDS: [&str; 17] = [
@@ -121,7 +137,7 @@ const GOLDEN_RECORDS: [&str; 17] = [
     "18",
     "1a",
     "03fb2c010506",
-    "040707070707070707070707070707070707070707070707070707070707070707080109",
+    "04070707070707070707070707070707070707070707070707070707070707070708010901",
     "04010707070707070707070707070707070707070707070707070707070707070707010808080808080808080808080808080808080808080808080808080808080808",
     "0170016d01010101010101010101010103020202010106",
     "04017a01760101080109",

@@ -47,10 +47,10 @@ const DIGESTS: [(u32, [&str; 4]); 4] = [
     (
         4,
         [
-            "41d3d9a08492c92015456d1c67cb79c5",
-            "e2a6924d14d2d86a1984c7cfd25b821a",
-            "be77580205724b54892ea5641f3d326c",
-            "63d96e4cdc6af691e3252dd379cbeea1",
+            "396f8614361a65a099dbce4fd33580f0",
+            "775c4d5eddfe52bfdfaaae45ffaa9a94",
+            "4fac1edaf805fe4faa708f1e4b125a97",
+            "547c8cb333cc72db4356c8c515d468bc",
         ],
     ),
 ];

@@ -36,6 +36,7 @@ use crate::peer::final_stop::FinalStop;
 use crate::peer::known_keys::KnownKeys;
 use crate::peer::local_end::LocalEnd;
 use crate::peer::peers::Peers;
+use crate::peer::proof::Verifiers;
 use crate::raft::Raft;
 use crate::raft::config::raft_config;
 use crate::raft::log_retention::LogRetention;
@@ -256,6 +257,7 @@ impl World {
             node: Some(id),
             fence: Some(fence.clone()),
             keyring: self.keyring.clone(),
+            verifiers: Verifiers::of(state.clone(), Vec::new()),
             feature_level: FeatureLevel::of(state.clone()),
             keys: KnownKeys::of(state.clone(), lease * 3),
             fatal: fatal.clone(),
@@ -287,11 +289,11 @@ impl World {
             directory: directory.clone(),
             disk,
             silent_until,
-            identity: ClusterIdentity {
+            identity: Some(ClusterIdentity {
                 cluster: CLUSTER.into(),
                 keyring_check: self.keyring.check_value(CLUSTER).unwrap(),
                 feature_level: self.level,
-            },
+            }),
             founding: None,
             info: Arc::new(info(id, &machine.home, lease)),
             certificate: Default::default(),

@@ -125,6 +125,37 @@ fn whatever_was_proved_a_forwarded_proposal_is_whole_and_holds_what_nodes_make()
 }
 
 #[test]
+fn a_witness_forwards_what_it_is_itself_and_nothing_else() {
+    let keyring = Keyring::generate().unwrap();
+    let forward = |commands| {
+        let proposal = Proposal { client: 1, serial: 1, floor: 1, now_ms: 1, commands };
+        check_witness(&codec::encode(Kind::Entry, &proposal).unwrap(), 2)
+    };
+    let trust = |node| {
+        let trust = keymoot_state::NodeTrust { node, trusted: Vec::new(), issuer: None };
+        Command::NoteTrust(Box::new(trust))
+    };
+    assert!(forward(vec![describe(2, "west"), trust(2)]).is_ok());
+    for command in [
+        create_key(&keyring),
+        put_policy(""),
+        put_account(),
+        revoke_operator(),
+        describe(3, "west"),
+        trust(1),
+        Command::RegisterNodeKey { id: 2, digest: [0; 32] },
+        Command::SetVerifiers(Vec::new()),
+        Command::RemoveNode { id: 1 },
+        Command::ClaimBackup { node: 2, after: 0 },
+    ] {
+        let said = forward(vec![describe(2, "west"), command]).unwrap_err();
+        assert!(matches!(said, RightsError::Right { asker: "a witness", .. }), "{said}");
+    }
+    assert!(matches!(forward(Vec::new()), Err(RightsError::Count(0))));
+    assert!(matches!(forward(vec![describe(2, &"w".repeat(2000))]), Err(RightsError::Content { .. })));
+}
+
+#[test]
 fn a_tool_may_ask_for_what_the_command_line_makes() {
     let keyring = Keyring::generate().unwrap();
     let suspend = AccountChange::Suspend;

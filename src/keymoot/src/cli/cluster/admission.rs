@@ -1,7 +1,8 @@
 //! Admission to a cluster, as `join` and `replace-disk` ask for it: of one member after another, with a token.
 //!
 //! The private key is made on this machine and stays here. Member and node prove to each other that they hold the
-//! cluster's master key, and the keyring is tried on the cluster's check value, before the token is spent. Whatever
+//! cluster's master key, and the keyring is tried on the cluster's check value, before the token is spent; of a witness,
+//! which has none, only the member proves it. Whatever
 //! is cut short can be repeated: the same key and token give the same id.
 
 use std::path::Path;
@@ -10,12 +11,12 @@ use std::time::Duration;
 
 use crate::cli::operator::unexpected;
 use keymoot_cluster::settings::MemberAddress;
-use keymoot_cluster::{AdminClient, Admitted, JoinReply, JoinRequest, PROTOCOL, ask_to_join};
+use keymoot_cluster::{AdminClient, Admitted, JoinReply, JoinRequest, PROTOCOL, Prover, ask_to_join};
 use keymoot_command::Failure;
 use keymoot_crypto::{JoinToken, Keyring};
 use keymoot_model::NodeId;
 use keymoot_state::{FEATURE_LEVEL, NodeFacts};
-use keymoot_tls::{NodeKey, PeerIdentity, join_client_config};
+use keymoot_tls::{NodeKey, PeerIdentity, join_client_config, witness_client_config};
 use keymoot_tls::{PeerCredentials, peer_client_config};
 
 /// How long a member may take to answer.
@@ -26,13 +27,13 @@ enum Way {
     /// With nothing but the token.
     Token { key: Box<NodeKey>, tls: Arc<rustls::ClientConfig> },
     /// With a certificate that was issued by hand.
-    Certificate { id: NodeId, tls: Arc<rustls::ClientConfig> },
+    Certificate { id: NodeId, tls: Arc<rustls::ClientConfig>, keyring: Arc<Keyring> },
 }
 
 /// A node that asks to be admitted.
 pub(super) struct Applicant<'a> {
     token: &'a JoinToken,
-    keyring: Arc<Keyring>,
+    own: Prover,
     way: Way,
 }
 
@@ -45,7 +46,16 @@ impl<'a> Applicant<'a> {
     ) -> Result<Self, Failure> {
         let key = NodeKey::load_or_create(key_file).map_err(Failure::runtime)?;
         let tls = join_client_config(&token.cluster, token.authority).map_err(Failure::runtime)?;
-        Ok(Self { token, keyring, way: Way::Token { key: Box::new(key), tls } })
+        let own = Prover::holder(token.cluster.clone(), keyring);
+        Ok(Self { token, own, way: Way::Token { key: Box::new(key), tls } })
+    }
+
+    /// A witness that the cluster gives an id and a certificate. The token says whom it may believe.
+    pub(super) fn witness(token: &'a JoinToken, key_file: &Path) -> Result<Self, Failure> {
+        let key = NodeKey::load_or_create(key_file).map_err(Failure::runtime)?;
+        let tls = witness_client_config(&token.cluster, token.authority).map_err(Failure::runtime)?;
+        let own = Prover::witness(token.cluster.clone(), token.verifier.iter().cloned().collect());
+        Ok(Self { token, own, way: Way::Token { key: Box::new(key), tls } })
     }
 
     /// A node with a certificate that was issued by hand: of a cluster whose CA is the operator's own.
@@ -65,7 +75,8 @@ impl<'a> Applicant<'a> {
             )));
         };
         let tls = peer_client_config(&credentials).map_err(Failure::usage)?;
-        Ok(Self { token, keyring, way: Way::Certificate { id, tls } })
+        let own = Prover::holder(token.cluster.clone(), keyring.clone());
+        Ok(Self { token, own, way: Way::Certificate { id, tls, keyring } })
     }
 
     /// Joins the cluster as a learner that its peers reach at `peer_address`. The ids of `members` are only
@@ -96,12 +107,16 @@ impl<'a> Applicant<'a> {
             only_check: true,
         };
         match self.ask(members, &request).await? {
-            JoinReply::Checked { keyring_check } => {
-                self.keyring.verify_check(self.token.cluster.as_str(), &keyring_check).map_err(|error| {
+            // A witness has no keyring to check.
+            JoinReply::Checked { .. } if self.own.is_witness() => {}
+            JoinReply::Checked { keyring_check } => self
+                .own
+                .keyring()
+                .verify_check(self.token.cluster.as_str(), &keyring_check)
+                .map_err(|error| {
                     Failure::runtime(error)
                         .hint("the token is not spent: repeat this with the keyring that the other nodes use")
-                })?
-            }
+                })?,
             JoinReply::Refused(reason) => return Err(Failure::because(reason)),
             JoinReply::Admitted(_) => return Err(unexpected()),
         }
@@ -116,16 +131,17 @@ impl<'a> Applicant<'a> {
     async fn ask(&self, members: &[MemberAddress], request: &JoinRequest) -> Result<JoinReply, Failure> {
         let mut said = Vec::new();
         for member in members {
-            let (cluster, address) = (&self.token.cluster, member.address.as_str());
+            let address = member.address.as_str();
             let answer = match &self.way {
                 Way::Token { tls, .. } => {
-                    let asked = ask_to_join(address, cluster, tls.clone(), &self.keyring, request).await;
+                    let asked = ask_to_join(address, tls.clone(), &self.own, request).await;
                     asked.map_err(|error| Failure::runtime(error).message().to_owned())
                 }
-                Way::Certificate { id, tls } => {
-                    let (tls, keyring) = (tls.clone(), self.keyring.clone());
-                    let client = AdminClient::new(cluster, Some(*id), tls, keyring, member.id, address)
-                        .map_err(Failure::usage)?;
+                Way::Certificate { id, tls, keyring } => {
+                    let (tls, keyring) = (tls.clone(), keyring.clone());
+                    let client =
+                        AdminClient::new(&self.token.cluster, Some(*id), tls, keyring, member.id, address)
+                            .map_err(Failure::usage)?;
                     client.join(request.clone(), TIMEOUT).await.map_err(|error| error.to_string())
                 }
             };

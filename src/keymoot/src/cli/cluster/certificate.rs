@@ -89,7 +89,11 @@ fn table(keys: &[NodeKeyRecord]) -> String {
     let mut table = Table::new([Right("NODE"), Left("KEY"), Left("STATE")]);
     for key in keys {
         let digest: String = key.digest.iter().take(SHOWN_BYTES).map(|byte| format!("{byte:02x}")).collect();
-        let state = if key.revoked_at_ms.is_some() { "revoked" } else { "registered" };
+        let state = match key.revoked_at_ms {
+            Some(_) => "revoked",
+            None if key.witness => "registered as a witness",
+            None => "registered",
+        };
         table.row([key.node.to_string(), digest, state.to_owned()]);
     }
     table.to_string()
@@ -106,8 +110,10 @@ mod tests {
             digest: [0xab; 32],
             registered_at_ms: 1,
             revoked_at_ms,
+            witness: node == 3,
         };
-        let text = table(&[key(1, None), key(12, Some(2))]);
+        let text = table(&[key(1, None), key(3, None), key(12, Some(2))]);
+        assert!(text.contains("   3  abababababababab  registered as a witness\n"), "{text}");
         assert!(text.contains("   1  abababababababab  registered\n"), "{text}");
         assert!(text.contains("  12  abababababababab  revoked\n"), "{text}");
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::admission::Applicant;
-use crate::cli::node_files::{NodeArgs, NodeConfig, NodeDirectory, OPERATOR, absolute};
+use crate::cli::node_files::{KeyringOf, NodeArgs, NodeConfig, NodeDirectory, OPERATOR, absolute};
 use crate::cli::operator::{Operator, say};
 use keymoot_cluster::settings::{MemberAddress, PeerAddress};
 use keymoot_cluster::{AdminRequest, AdminResponse, Admitted};
@@ -27,9 +27,10 @@ pub struct JoinArgs {
     /// The peer address of a member, any of them. More are tried one after another.
     #[arg(long = "member", value_name = "HOST:PORT", required = true)]
     pub members: Vec<PeerAddress>,
-    /// A copy of the cluster's keyring, mode 0600. It is used where it lies.
+    /// A copy of the cluster's keyring, mode 0600. It is used where it lies. A witness, whose token says that it is
+    /// one, has none.
     #[arg(long, value_name = "FILE")]
-    pub keyring: PathBuf,
+    pub keyring: Option<PathBuf>,
     /// Where the node lives and listens.
     #[command(flatten)]
     pub node: NodeArgs,
@@ -58,13 +59,17 @@ impl std::fmt::Debug for JoinArgs {
 /// # Errors
 /// [`Failure`] when no member admits the node; the text says whether the token is spent.
 pub async fn run(args: JoinArgs) -> Result<(), Failure> {
-    args.node.tls.check(args.node.http_listen.ip(), args.cert.is_none())?;
     let token: JoinToken = args.token.parse().map_err(Failure::usage)?;
+    let keyring_file = keyring_file(&args, &token)?;
+    args.node.tls.check(args.node.http_listen.ip(), args.cert.is_none() && token.verifier.is_none())?;
     let address = args.node.peer_address()?;
-    let keyring = Arc::new(Keyring::load(&args.keyring).map_err(Failure::usage)?);
-    let keyring_file = absolute(&args.keyring)?;
+    let keyring = match &keyring_file {
+        Some(file) => Arc::new(Keyring::load(file).map_err(Failure::usage)?),
+        None => Arc::new(Keyring::none()),
+    };
     let directory = NodeDirectory::open(&args.node.dir)?;
     let applicant = match (&args.cert, &args.key, &args.ca) {
+        _ if token.verifier.is_some() => Applicant::witness(&token, &directory.file("node-key.pem"))?,
         (Some(cert), Some(key), Some(ca)) => {
             Applicant::with_certificate(&token, keyring, [ca.as_path(), cert.as_path(), key.as_path()])?
         }
@@ -76,9 +81,12 @@ pub async fn run(args: JoinArgs) -> Result<(), Failure> {
         .map(|address| MemberAddress { id: args.member_id, address: address.clone() })
         .collect();
     let admitted = applicant.join(&members, address.as_str(), &args.node.zone).await?;
-    write_files(&args, &token, &directory, &keyring_file, &admitted)?;
+    write_files(&args, &token, &directory, keyring_file.as_deref(), &admitted)?;
     let (id, cluster) = (admitted.id, &token.cluster);
     let joined = match (admitted.learner, is_voter(&directory.config(), &admitted).await) {
+        _ if token.verifier.is_some() => {
+            format!("node {id} joined the cluster {cluster} as a witness; it votes once it has caught up")
+        }
         (_, true) => format!("node {id} is in the cluster {cluster} already, as a voter"),
         (true, _) => format!("node {id} joined the cluster {cluster} as a learner, and stays one"),
         (false, _) => {
@@ -92,6 +100,35 @@ pub async fn run(args: JoinArgs) -> Result<(), Failure> {
         directory.file(OPERATOR).display()
     ));
     Ok(())
+}
+
+/// The keyring that the node is to use; none for a witness.
+fn keyring_file(args: &JoinArgs, token: &JoinToken) -> Result<Option<PathBuf>, Failure> {
+    let of_node = [
+        ("--admin-listen", args.node.admin_listen.is_some()),
+        ("--http-name", !args.node.tls.http_names.is_empty()),
+    ];
+    if let Some((name, _)) = of_node.into_iter().find(|(_, is_given)| *is_given && token.verifier.is_some()) {
+        return Err(Failure::misuse(format!(
+            "a witness serves no operators and no clients, so {name} means nothing for it: leave it out"
+        )));
+    }
+    match (&args.keyring, &token.verifier) {
+        (Some(file), None) => absolute(file).map(Some),
+        (None, Some(_)) if args.cert.is_none() => Ok(None),
+        (None, Some(_)) => Err(Failure::misuse(
+            "a witness joins with a certificate of the cluster's own CA: leave --cert, --key and --ca out",
+        )),
+        (Some(_), Some(_)) => Err(Failure::misuse(
+            "the token is for a witness, which must hold no master key: leave --keyring out, and take the file away from \
+             this machine",
+        )
+        .hint("for a node with the keyring, make a token with keymoot cluster token create")),
+        (None, None) => Err(Failure::misuse(
+            "the token is for a node with the keyring: pass --keyring FILE, a copy of the one that the other nodes use",
+        )
+        .hint("for a witness without keyring, make a token with keymoot cluster token create --witness")),
+    }
 }
 
 /// Whether a member says that the node votes: it joined before, and asked again with the key of then.
@@ -114,7 +151,7 @@ fn write_files(
     args: &JoinArgs,
     token: &JoinToken,
     directory: &NodeDirectory,
-    keyring_file: &Path,
+    keyring_file: Option<&Path>,
     admitted: &Admitted,
 ) -> Result<(), Failure> {
     let own = |name: &str| PathBuf::from(name);
@@ -127,6 +164,11 @@ fn write_files(
         (None, Some(ca), Some(cert), Some(key)) => [absolute(ca)?, absolute(cert)?, absolute(key)?],
         _ => return Err(Failure::because("the cluster sent no certificate")),
     };
+    let keyring = match (keyring_file, &token.verifier) {
+        (Some(file), _) => KeyringOf::Node(file),
+        (None, Some(verifier)) => KeyringOf::Witness(verifier),
+        (None, None) => return Err(Failure::because("the node has no keyring")),
+    };
     let config = NodeConfig {
         cluster: &token.cluster,
         id: admitted.id,
@@ -135,10 +177,11 @@ fn write_files(
         ca_file: &ca,
         cert_file: &cert,
         key_file: &key,
-        keyring_file,
+        keyring,
         members: &admitted.members,
         founding: false,
-        signs: admitted.certificate_pem.is_some(),
+        // A witness cannot have the cluster's authority make a certificate for its listener.
+        signs: admitted.certificate_pem.is_some() && token.verifier.is_none(),
     };
     directory.write_public("keymoot.toml", &config.text()?)
 }

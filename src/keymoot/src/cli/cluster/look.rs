@@ -1,6 +1,6 @@
 //! A look at a cluster: every member is asked, and what they say is laid side by side.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures::future::join_all;
@@ -19,6 +19,8 @@ pub(super) struct Row {
     pub answer: Result<NodeStatus, String>,
     /// The member as the leader knows it.
     pub by_leader: Option<PeerStatus>,
+    /// Whether it is a witness, as the asked node knows.
+    pub witness: bool,
     /// What it knows to be amiss with itself, each as `problem; remedy`.
     pub complaints: Vec<String>,
     /// What its configuration permits and should not, each as `problem; remedy`.
@@ -146,16 +148,22 @@ pub(super) async fn look(operator: &Operator) -> Result<Seen, Failure> {
         return Err(unexpected());
     };
     let mut members = status.members.clone();
-    let mut answers = ask_members(operator, &status, &members).await;
+    let witnesses = match operator.ask(AdminRequest::Witnesses).await {
+        Ok(AdminResponse::Witnesses(witnesses)) => witnesses,
+        // A node of an earlier version knows of none.
+        _ => BTreeSet::new(),
+    };
+    let mut answers = ask_members(operator, &status, &members, &witnesses).await;
     // A node that is left behind knows the members of before.
     if let Some(known) = leading(&answers).map(|said| said.members.clone())
         && known.iter().map(place).ne(members.iter().map(place))
     {
-        answers = ask_members(operator, &status, &known).await;
+        answers = ask_members(operator, &status, &known, &witnesses).await;
         members = known;
     }
     let by_leader: Vec<PeerStatus> = leading(&answers).map(|said| said.members.clone()).unwrap_or_default();
     let rows = members.into_iter().zip(answers).map(|(member, answer)| Row {
+        witness: witnesses.contains(&member.id),
         by_leader: by_leader.iter().find(|known| known.id == member.id).cloned(),
         member,
         complaints: answer.as_ref().map(|said| said.complaints.clone()).unwrap_or_default(),
@@ -190,29 +198,36 @@ async fn ask_members(
     operator: &Operator,
     asked: &ClusterStatus,
     members: &[PeerStatus],
+    witnesses: &BTreeSet<NodeId>,
 ) -> Vec<Result<Answer, String>> {
     let own = operator.peer_address(asked);
     join_all(members.iter().map(|member| {
         let is_asked = member.id == asked.node.id;
-        ask_member(operator, member.id, if is_asked { &own } else { &member.peer_address })
+        let address = if is_asked { &own } else { &member.peer_address };
+        ask_member(operator, (member.id, witnesses.contains(&member.id)), address)
     }))
     .await
 }
 
-async fn ask_member(operator: &Operator, id: NodeId, address: &str) -> Result<Answer, String> {
-    let status = match operator.ask_node(id, address, AdminRequest::Status).await {
+async fn ask_member(operator: &Operator, member: (NodeId, bool), address: &str) -> Result<Answer, String> {
+    let status = match operator.ask_member(member, address, AdminRequest::Status).await {
         Ok(AdminResponse::Status(status)) => *status,
         Ok(_) => return Err(unexpected().message().to_owned()),
         Err(failure) => return Err(failure.message().to_owned()),
     };
-    let complaints = texts(operator, id, address, AdminRequest::Complaints).await;
-    let notices = texts(operator, id, address, AdminRequest::Notices).await;
+    let complaints = texts(operator, member, address, AdminRequest::Complaints).await;
+    let notices = texts(operator, member, address, AdminRequest::Notices).await;
     Ok(Answer { status, complaints, notices })
 }
 
 /// The answer to a question that a node with an earlier program does not know; it has none then.
-async fn texts(operator: &Operator, id: NodeId, address: &str, question: AdminRequest) -> Vec<String> {
-    match operator.ask_node(id, address, question).await {
+async fn texts(
+    operator: &Operator,
+    member: (NodeId, bool),
+    address: &str,
+    question: AdminRequest,
+) -> Vec<String> {
+    match operator.ask_member(member, address, question).await {
         Ok(AdminResponse::Complaints(texts) | AdminResponse::Notices(texts)) => texts,
         _ => Vec::new(),
     }
@@ -256,6 +271,7 @@ pub(super) mod samples {
             version: String::new(),
         };
         let row = |id| Row {
+            witness: false,
             member: member(id),
             answer: Ok(node(id)),
             by_leader: Some(member(id)),

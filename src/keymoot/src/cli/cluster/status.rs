@@ -162,6 +162,7 @@ fn as_json(seen: &Seen, assessment: &Assessment) -> serde_json::Value {
             "peer_address": row.member.peer_address,
             "voter": row.member.voter,
             "zone": row.zone(),
+            "witness": row.witness,
             "lag": seen.lag(row),
             "last_contact_ms": row.by_leader.as_ref().and_then(|known| known.last_contact_ms),
             "status": row.answer.as_ref().ok(),

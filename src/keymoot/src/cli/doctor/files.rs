@@ -51,6 +51,12 @@ fn secret(key: &str, path: &Path) -> Finding {
 fn keyring(config: &Config) -> Finding {
     const KEY: &str = "keys.keyring_file";
     let path = &config.keys.keyring_file;
+    if config.node.witness {
+        return match path.exists() {
+            false => Finding::ok(KEY, "a witness has no keyring, and none is here"),
+            true => Finding::fail(KEY, format!("{} is on a witness", path.display()), "remove the file"),
+        };
+    }
     match Keyring::load(path) {
         Ok(keyring) => {
             let saw = format!("{} master keys, {} is active", keyring.fingerprints().len(), keyring.active());

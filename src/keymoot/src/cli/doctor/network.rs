@@ -1,5 +1,6 @@
 //! The node's ports, the other nodes, and what they say of clock and keyring.
 
+use std::collections::BTreeSet;
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -22,11 +23,17 @@ const SAME_KEYRING: &str = "copy the keyring of the other nodes to keys.keyring_
 pub(super) fn check(config: &Config, named: &[MemberAddress]) -> Result<Vec<Finding>, Failure> {
     // Without a certificate and a keyring nobody can be asked, which other checks say.
     let Ok(operator) = Operator::of(config.clone()) else {
-        return Ok(ports(config, false));
+        // A witness has no keyring, and cannot ask: if its own port is taken, it is most likely by itself.
+        let runs = config.node.witness && TcpListener::bind(config.cluster.peer_listen).is_err();
+        return Ok(ports(config, runs));
     };
     let own_address = config.cluster.peer_address().to_string();
     block_on(async {
-        let own = ask(&operator, config.node.id, &own_address).await;
+        let own = ask(&operator, (config.node.id, false), &own_address).await;
+        let witnesses = match own {
+            Ok(_) => witnesses(&operator, &own_address).await,
+            Err(_) => BTreeSet::new(),
+        };
         let runs = matches!(own, Ok(_) | Err(AdminError::Unproven(_)));
         let mut findings = ports(config, runs);
         findings.push(match &own {
@@ -47,7 +54,7 @@ pub(super) fn check(config: &Config, named: &[MemberAddress]) -> Result<Vec<Find
         others.retain(|(id, _)| *id != config.node.id);
         let mut check_value = own.ok().and_then(|answer| answer.status.keyring_check);
         for (id, address) in others {
-            let answer = ask(&operator, id, &address).await;
+            let answer = ask(&operator, (id, witnesses.contains(&id)), &address).await;
             if let Ok(answer) = &answer {
                 check_value = check_value.or_else(|| answer.status.keyring_check.clone());
             }
@@ -75,6 +82,14 @@ pub(super) fn metrics(config: &Config) -> Option<Finding> {
     Some(Finding::warn("http.metrics", open.problem(), open.remedy()))
 }
 
+/// The nodes that this one knows to be witnesses; one of an earlier version knows of none.
+async fn witnesses(operator: &Operator, address: &str) -> BTreeSet<NodeId> {
+    match operator.ask_node(operator.config.node.id, address, AdminRequest::Witnesses).await {
+        Ok(AdminResponse::Witnesses(witnesses)) => witnesses,
+        _ => BTreeSet::new(),
+    }
+}
+
 /// A node's answer, and when it came.
 struct Answer {
     status: Box<ClusterStatus>,
@@ -83,9 +98,9 @@ struct Answer {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "milliseconds since 1970 are far below 2^53")]
-async fn ask(operator: &Operator, node: NodeId, address: &str) -> Result<Answer, AdminError> {
+async fn ask(operator: &Operator, member: (NodeId, bool), address: &str) -> Result<Answer, AdminError> {
     let client = operator
-        .client(node, address)
+        .client_of(member, address)
         .map_err(|failure| AdminError::Refused(failure.message().to_owned()))?;
     // The first answer pays for connecting.
     client.ask(AdminRequest::Status, TIMEOUT).await?;
