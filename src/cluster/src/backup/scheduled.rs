@@ -80,7 +80,10 @@ impl ScheduledBackups {
     }
 
     async fn look(&self, turns: &mut Turns, backups: &Backups) {
-        let members: BTreeSet<NodeId> = self.members.membership().nodes().map(|(id, _)| *id).collect();
+        // A witness takes none.
+        let members = self.members.membership();
+        let members = members.nodes().map(|(id, _)| *id).filter(|id| !self.members.is_witness(*id));
+        let members: BTreeSet<NodeId> = members.collect();
         match turns.step(backups, &members, (now_ms(), Instant::now())) {
             Step::Wait => {}
             Step::GiveUp { turn } => {

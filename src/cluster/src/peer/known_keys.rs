@@ -263,6 +263,11 @@ mod tests {
         for request in &others {
             assert!(Entry::Node.permits(request) && !unsure.permits(request), "{request:?}");
         }
+        // What a witness forwards is looked at by itself.
+        let witness = Entry::Witness(String::new());
+        let permitted = |request: &&Request| witness.permits(request);
+        assert_eq!(rafts.iter().filter(permitted).count(), rafts.len());
+        assert_eq!(others.iter().filter(permitted).count(), 2, "a proposal, and its fitness");
     }
 
     #[test]

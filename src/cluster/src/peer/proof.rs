@@ -215,7 +215,11 @@ pub(crate) async fn answer_challenge<S: AsyncRead + AsyncWrite + Unpin>(
         PeerVersion::Fourth => {
             let heard = hear_demand(stream, channel, own).await?;
             if demands && heard.verdict.is_err() {
-                return Err(std::io::Error::new(std::io::ErrorKind::PermissionDenied, Unproven));
+                let denied = std::io::ErrorKind::PermissionDenied;
+                return Err(match own.is_witness() {
+                    true => std::io::Error::new(denied, UnprovenToWitness),
+                    false => std::io::Error::new(denied, Unproven),
+                });
             }
             send(stream, &own.prove(&own.scope(channel, &heard.challenge, ProofPurpose::Peer))).await
         }
@@ -229,6 +233,15 @@ pub(crate) async fn answer_challenge<S: AsyncRead + AsyncWrite + Unpin>(
      keyring that the nodes use; if this is one, somebody else has that node's TLS key"
 )]
 pub(crate) struct Unproven;
+
+/// The same, at a witness.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "what answers there shows the node's certificate, and proves no master key that this witness knows of: if the master \
+     key was changed and the old one removed while the witness was off, remove the witness and join its machine anew, with \
+     a new token; if not, somebody else has that node's TLS key"
+)]
+struct UnprovenToWitness;
 
 /// Sends a part of the greeting.
 pub(crate) async fn send<S: AsyncWrite + Unpin, T: Serialize>(

@@ -3,6 +3,7 @@
 
 mod accounts;
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
@@ -224,6 +225,14 @@ impl Operator {
         }
         let client = self.client(node, address)?;
         client.ask(request, TIMEOUT).await.map_err(|error| Failure::because(error.to_string()))
+    }
+
+    /// The members that the asked node knows to be witnesses; one of an earlier version knows of none.
+    pub(super) async fn witnesses(&self) -> BTreeSet<NodeId> {
+        match self.ask(AdminRequest::Witnesses).await {
+            Ok(AdminResponse::Witnesses(witnesses)) => witnesses,
+            _ => BTreeSet::new(),
+        }
     }
 
     /// The same of a member, which may be a witness: that has no master key to prove.

@@ -65,6 +65,14 @@ pub fn run(args: &ClusterRecoverArgs) -> Result<(), Failure> {
     if args.inspect {
         return recovery.abandon().map_err(failure);
     }
+    if config.node.witness {
+        recovery.abandon().map_err(failure)?;
+        return Err(Failure::misuse("this node is a witness: it has all the data and no keyring, so nobody could open them")
+            .hint(
+                "recover on a node with the keyring if one is as far as this one; else bring a copy of the keyring here, name \
+                 it in keys.keyring_file, take node.witness and node.verifiers out of the configuration, and repeat this",
+            ));
+    }
     let agreed = authority(args, &config, &survivor)
         .and_then(|plan| agree(args.yes_the_others_are_stopped.as_deref(), &survivor).map(|()| plan));
     let plan = match agreed {

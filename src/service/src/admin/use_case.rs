@@ -266,7 +266,7 @@ impl UseCase {
 
     /// Whether it is answered from this node alone, and so without a quorum too.
     pub const fn is_local(self) -> bool {
-        matches!(self, Self::Status | Self::Complaints | Self::Notices)
+        matches!(self, Self::Status | Self::Complaints | Self::Notices | Self::Witnesses)
     }
 
     /// Whether one of these roles may ask for it.

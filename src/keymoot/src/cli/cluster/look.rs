@@ -148,11 +148,7 @@ pub(super) async fn look(operator: &Operator) -> Result<Seen, Failure> {
         return Err(unexpected());
     };
     let mut members = status.members.clone();
-    let witnesses = match operator.ask(AdminRequest::Witnesses).await {
-        Ok(AdminResponse::Witnesses(witnesses)) => witnesses,
-        // A node of an earlier version knows of none.
-        _ => BTreeSet::new(),
-    };
+    let witnesses = operator.witnesses().await;
     let mut answers = ask_members(operator, &status, &members, &witnesses).await;
     // A node that is left behind knows the members of before.
     if let Some(known) = leading(&answers).map(|said| said.members.clone())

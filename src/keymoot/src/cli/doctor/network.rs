@@ -31,7 +31,7 @@ pub(super) fn check(config: &Config, named: &[MemberAddress]) -> Result<Vec<Find
     block_on(async {
         let own = ask(&operator, (config.node.id, false), &own_address).await;
         let witnesses = match own {
-            Ok(_) => witnesses(&operator, &own_address).await,
+            Ok(_) => operator.witnesses().await,
             Err(_) => BTreeSet::new(),
         };
         let runs = matches!(own, Ok(_) | Err(AdminError::Unproven(_)));
@@ -80,14 +80,6 @@ pub(super) fn plain(config: &Config) -> Vec<Finding> {
 pub(super) fn metrics(config: &Config) -> Option<Finding> {
     let open = open_metrics(&config.http_settings())?;
     Some(Finding::warn("http.metrics", open.problem(), open.remedy()))
-}
-
-/// The nodes that this one knows to be witnesses; one of an earlier version knows of none.
-async fn witnesses(operator: &Operator, address: &str) -> BTreeSet<NodeId> {
-    match operator.ask_node(operator.config.node.id, address, AdminRequest::Witnesses).await {
-        Ok(AdminResponse::Witnesses(witnesses)) => witnesses,
-        _ => BTreeSet::new(),
-    }
 }
 
 /// A node's answer, and when it came.

@@ -35,6 +35,12 @@ impl Replacement {
     pub(super) fn begin(args: &ReplaceDiskArgs) -> Result<Self, Failure> {
         let loaded = Loaded::load(args.config.config.as_deref()).map_err(Failure::usage)?;
         let config = &loaded.config;
+        if config.node.witness {
+            return Err(Failure::misuse("this is the configuration of a witness, which is not replaced but joined anew").hint(
+                "remove the old one with keymoot cluster remove, at a node; then join this machine in another --dir, with a \
+                 token of keymoot cluster token create --witness",
+            ));
+        }
         let keyring = Keyring::load(&config.keys.keyring_file).map_err(|error| {
             Failure::usage(error)
                 .hint("the cluster takes nobody in without its master key: put a copy of the keyring of the others there")
