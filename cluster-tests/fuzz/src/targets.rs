@@ -95,7 +95,7 @@ pub fn join(input: &[u8]) {
 /// what its records say.
 pub fn backup(input: &[u8]) {
     if let Ok((_, length)) = BackupHeader::read(&mut &*input) {
-        assert!(length <= input.len() as u64);
+        assert!(length.len() <= input.len());
     }
     let (process, thread) = (std::process::id(), std::thread::current().id());
     let path = std::env::temp_dir().join(format!("keymoot-fuzz-backup-{process}-{thread:?}"));

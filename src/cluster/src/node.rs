@@ -402,6 +402,7 @@ impl Base {
             self.state.clone(),
             self.barrier.clone(),
             self.directory.clone(),
+            self.local.keyring.clone(),
             self.metrics.clone(),
         )
     }

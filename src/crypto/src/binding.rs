@@ -21,6 +21,9 @@ const DERIVED_KEY: &str = "keymoot/derived-key/1";
 /// The data that a proof of a master key covers. Neither wrapped nor stored, but encoded in the same way.
 const KEYRING_PROOF: &str = "keymoot/keyring-proof/1";
 
+/// The data that the signature of a backup covers. Encoded in the same way.
+const BACKUP_SIGNATURE: &str = "keymoot/backup-signature/1";
+
 /// The associated data of a content key.
 pub(super) fn content_key(place: &KeyPath, version: u32, kid: &Kid) -> Vec<u8> {
     encode(
@@ -147,6 +150,11 @@ pub(super) fn exported_key(place: &KeyPath, version: u32, kid: &Kid, period: Opt
 /// The bytes that a proof of a master key covers.
 pub(super) fn keyring_proof(fields: &[&[u8]]) -> Vec<u8> {
     encode(KEYRING_PROOF, fields)
+}
+
+/// The bytes that the signature of a backup covers.
+pub(super) fn backup_signature(fields: &[&[u8]]) -> Vec<u8> {
+    encode(BACKUP_SIGNATURE, fields)
 }
 
 fn encode(domain: &str, fields: &[&[u8]]) -> Vec<u8> {

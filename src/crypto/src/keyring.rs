@@ -16,6 +16,7 @@ use aes_gcm::{Aes256Gcm, Nonce};
 use arc_swap::ArcSwap;
 use sha2::{Digest as _, Sha256};
 
+use super::backup_signature::{BackupKey, backup_key};
 use super::keyring_file::{self, KeyEntry, KeyringFile, KeyringFileError, MasterSecret};
 use super::keyring_proof::{ProofKey, proof_key};
 use super::keyring_signature::{SigningKey, signing_key};
@@ -64,13 +65,20 @@ struct MasterKey {
     cipher: Aes256Gcm,
     proof: ProofKey,
     signing: Arc<SigningKey>,
+    backup: BackupKey,
 }
 
 impl MasterKey {
     fn new(id: MasterKeyId, secret: &MasterSecret) -> Self {
         let cipher = Aes256Gcm::new((&***secret).into());
-        let signing = Arc::new(signing_key(secret));
-        Self { id, fingerprint: fingerprint(secret), cipher, proof: proof_key(secret), signing }
+        Self {
+            id,
+            fingerprint: fingerprint(secret),
+            cipher,
+            proof: proof_key(secret),
+            signing: Arc::new(signing_key(secret)),
+            backup: backup_key(secret),
+        }
     }
 }
 
@@ -230,6 +238,17 @@ impl Keyring {
         let active = ring.active.as_ref();
         let others = ring.keys.values().filter(|key| active.is_none_or(|active| active.id != key.id));
         active.into_iter().chain(others).map(|key| part(key)).collect()
+    }
+
+    /// The active key's id, and its key for the signatures of backups.
+    pub(super) fn active_backup_key(&self) -> (MasterKeyId, BackupKey) {
+        let active = &self.ring.load().active;
+        (active.id.clone(), active.backup.clone())
+    }
+
+    /// The key for the signatures of backups of the master key with that id.
+    pub(super) fn backup_key_of(&self, id: &MasterKeyId) -> Option<BackupKey> {
+        self.ring.load().keys.get(id).map(|key| key.backup.clone())
     }
 
     /// Encrypts `secret` under the active key, bound to `aad`.

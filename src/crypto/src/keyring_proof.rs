@@ -27,8 +27,13 @@ pub(super) const MACS_MAX: usize = 16;
 pub(super) type ProofKey = hmac::Key;
 
 pub(super) fn proof_key(secret: &MasterSecret) -> ProofKey {
+    mac_key(secret, KEY_CONTEXT)
+}
+
+/// The MAC key that is derived from a master key for the purpose that `context` names.
+pub(super) fn mac_key(secret: &MasterSecret, context: &[u8]) -> hmac::Key {
     let mut key = Zeroizing::new([0_u8; 32]);
-    if Hkdf::<Sha256>::new(None, secret.as_slice()).expand(KEY_CONTEXT, key.as_mut_slice()).is_err() {
+    if Hkdf::<Sha256>::new(None, secret.as_slice()).expand(context, key.as_mut_slice()).is_err() {
         // HKDF refuses more than 255 hashes of output; this is one.
         unreachable!("32 bytes are never too many for HKDF");
     }

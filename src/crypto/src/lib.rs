@@ -6,6 +6,7 @@
 //! operating system, and a failing source is an error, never a fallback.
 
 mod aes_signer;
+mod backup_signature;
 mod binding;
 mod content_key;
 mod export;
@@ -28,6 +29,7 @@ pub mod toml_file;
 mod wrapping;
 
 pub use aes_signer::AesSigner;
+pub use backup_signature::{BackupSigner, SIGNATURE_BYTES, SignatureFault, SignedBackup};
 pub use content_key::{ContentKey, ContentKeyError};
 pub use export::{ExportKey, ExportRecipient, SealError, Sealed};
 pub use join_token::{JoinSecret, JoinToken, JoinTokenError, token_id_of, token_id_text};

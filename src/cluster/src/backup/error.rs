@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use crate::members::authority::AuthorityError;
 use crate::raft::rebuild::RebuildError;
 use keymoot_codec::CodecError;
+use keymoot_crypto::SignatureFault;
 use keymoot_store::{SnapshotFault, StoreError};
 
 /// What is wrong with the start of a backup file.
@@ -34,6 +35,9 @@ pub enum HeaderFault {
     /// The header is damaged, or of an unknown form.
     #[error("its header, from byte 8, cannot be read ({0}); use another backup")]
     Codec(#[from] CodecError),
+    /// The id of the master key that it is signed under is damaged.
+    #[error("the id of the master key of its signature, behind the header, is no text; use another backup")]
+    MasterKey,
     #[error("it cannot be read")]
     Io(#[source] io::Error),
 }
@@ -88,6 +92,15 @@ pub enum BackupError {
         #[source]
         source: keymoot_state::StateError,
     },
+    /// The signature is not the cluster's.
+    #[error("{} is refused: {fault}", path.display())]
+    Signature { path: PathBuf, fault: SignatureFault },
+    /// There is no signature, and nobody said that there need be none.
+    #[error(
+        "{} is not signed: it was taken by an earlier version, or salvaged from a data directory, or its signature was stripped; use a signed backup, or pass --unsigned if you know that nobody altered this one",
+        path.display()
+    )]
+    Unsigned { path: PathBuf },
     /// The backup is of another cluster.
     #[error(
         "the backup is of cluster {found:?}, but cluster.name is {expected:?}; a restored cluster keeps its name, which stands in its certificates"

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{BufReader, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 
-use keymoot_crypto::{CredentialPlace, Keyring, UnwrapError};
+use keymoot_crypto::{CredentialPlace, Keyring, SIGNATURE_BYTES, SignedBackup, UnwrapError};
 use keymoot_model::{Account, MasterKeyId};
 use keymoot_state::{
     AuthorityRecord, BackupSchedule, GoodBackup, StateError, StoredSecret, Survey, Table, account_in,
@@ -23,9 +23,12 @@ use crate::raft::state_machine::META_MARK;
 #[derive(Debug)]
 pub struct BackupFile {
     header: BackupHeader,
+    /// The bytes before the snapshot.
+    first: Vec<u8>,
     snapshot: SnapshotReader,
     bytes: u64,
     authority: Option<AuthorityRecord>,
+    signature: Option<[u8; SIGNATURE_BYTES]>,
 }
 
 /// The result of unwrapping a backup's secrets with a keyring.
@@ -53,10 +56,13 @@ impl BackupFile {
     /// # Errors
     /// [`BackupError`], with the offset of the damage.
     pub fn open(path: &Path) -> Result<Self, BackupError> {
-        let (header, header_bytes) = read_header(path)?;
-        let snapshot = SnapshotReader::open_at(path, header_bytes).map_err(BackupError::of_store)?;
-        let bytes = header_bytes + snapshot.byte_count();
-        let mut file = Self { header, snapshot, bytes, authority: None };
+        let (header, first) = read_header(path)?;
+        let behind = if header.signed_under.is_some() { SIGNATURE_BYTES as u64 } else { 0 };
+        let snapshot =
+            SnapshotReader::open_within(path, first.len() as u64, behind).map_err(BackupError::of_store)?;
+        let end = first.len() as u64 + snapshot.byte_count();
+        let signature = header.signed_under.as_ref().map(|_| read_signature(path, end)).transpose()?;
+        let mut file = Self { header, first, snapshot, bytes: end + behind, authority: None, signature };
         file.authority = file.check()?;
         Ok(file)
     }
@@ -100,6 +106,20 @@ impl BackupFile {
 
     pub(super) const fn snapshot(&self) -> &SnapshotReader {
         &self.snapshot
+    }
+
+    /// Checks the signature with `keyring`. A file without one passes only if it `may_lack` it.
+    ///
+    /// # Errors
+    /// [`BackupError::Signature`] and [`BackupError::Unsigned`].
+    pub fn check_signature(&self, keyring: &Keyring, may_lack: bool) -> Result<(), BackupError> {
+        let (Some(id), Some(signature)) = (&self.header.signed_under, &self.signature) else {
+            return if may_lack { Ok(()) } else { Err(BackupError::Unsigned { path: self.path() }) };
+        };
+        let (bytes, digest) = (self.snapshot.byte_count(), self.snapshot.digest());
+        keyring
+            .verify_backup(id, &SignedBackup { first: &self.first, bytes, digest }, signature)
+            .map_err(|fault| BackupError::Signature { path: self.path(), fault })
     }
 
     /// Unwraps every secret with `keyring`, and keeps none.
@@ -190,10 +210,20 @@ impl BackupFile {
     }
 }
 
-fn read_header(path: &Path) -> Result<(BackupHeader, u64), BackupError> {
+fn read_header(path: &Path) -> Result<(BackupHeader, Vec<u8>), BackupError> {
     let file = File::open(path).map_err(|source| BackupError::Open { path: path.to_owned(), source })?;
     BackupHeader::read(&mut BufReader::new(file))
         .map_err(|fault| BackupError::Header { path: path.to_owned(), fault })
+}
+
+fn read_signature(path: &Path, at: u64) -> Result<[u8; SIGNATURE_BYTES], BackupError> {
+    let mut signature = [0; SIGNATURE_BYTES];
+    let read = File::open(path).and_then(|mut file| {
+        file.seek(SeekFrom::Start(at))?;
+        file.read_exact(&mut signature)
+    });
+    read.map_err(|source| BackupError::Open { path: path.to_owned(), source })?;
+    Ok(signature)
 }
 
 fn open(keyring: &Keyring, cluster: &str, secret: &StoredSecret) -> Result<(), UnwrapError> {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use keymoot_codec as codec;
 use keymoot_codec::{HEADER_BYTES, Kind};
-use keymoot_model::NodeId;
+use keymoot_model::{MasterKeyId, NodeId};
 use keymoot_state::{Survey, Table};
 use keymoot_store::LogPosition;
 
@@ -14,8 +14,10 @@ use super::error::HeaderFault;
 
 /// The first bytes of every backup.
 const MAGIC: [u8; 7] = *b"KMBKUP\0";
-/// The format that this program writes and reads.
-const FORMAT: u8 = 1;
+/// The format without a signature, of earlier versions and of salvaged directories.
+const UNSIGNED: u8 = 1;
+/// The format with a signature. The id of its master key follows the header.
+const SIGNED: u8 = 2;
 /// The length of magic and format together.
 pub(super) const MAGIC_BYTES: usize = 8;
 /// The longest header that is accepted.
@@ -44,6 +46,9 @@ pub struct BackupHeader {
     pub master_keys: Counts,
     /// The tables, with the number of their records.
     pub tables: Counts,
+    /// The master key that the backup is signed under; `None` when it is not signed.
+    #[serde(skip)]
+    pub signed_under: Option<MasterKeyId>,
 }
 
 impl BackupHeader {
@@ -68,22 +73,27 @@ impl BackupHeader {
     /// The bytes that precede the snapshot.
     pub(super) fn to_bytes(&self) -> Result<Vec<u8>, codec::CodecError> {
         let mut bytes = MAGIC.to_vec();
-        bytes.push(FORMAT);
+        bytes.push(if self.signed_under.is_some() { SIGNED } else { UNSIGNED });
         bytes.extend(codec::encode(Kind::Backup, self)?);
+        if let Some(MasterKeyId(id)) = &self.signed_under {
+            // The id of a master key has at most 64 bytes.
+            bytes.push(u8::try_from(id.len()).unwrap_or(u8::MAX));
+            bytes.extend(id.bytes().take(u8::MAX.into()));
+        }
         Ok(bytes)
     }
 
-    /// Reads the bytes that precede the snapshot; returns the header and their length.
+    /// Reads the bytes that precede the snapshot; returns the header and those bytes.
     ///
     /// # Errors
     /// [`HeaderFault`] when there is no valid header or the file cannot be read.
-    pub fn read(from: &mut impl Read) -> Result<(Self, u64), HeaderFault> {
+    pub fn read(from: &mut impl Read) -> Result<(Self, Vec<u8>), HeaderFault> {
         let [magic @ .., format] = array::<MAGIC_BYTES>(from)?;
         if magic != MAGIC {
             return Err(HeaderFault::Magic);
         }
-        if format != FORMAT {
-            return Err(HeaderFault::Format { found: format, known: FORMAT });
+        if !(UNSIGNED..=SIGNED).contains(&format) {
+            return Err(HeaderFault::Format { found: format, known: SIGNED });
         }
         let envelope = array::<HEADER_BYTES>(from)?;
         let [_, _, _, _, l0, l1, l2, l3, ..] = envelope;
@@ -91,12 +101,22 @@ impl BackupHeader {
         if body_bytes > HEADER_BYTES_MAX {
             return Err(HeaderFault::TooLong { bytes: body_bytes, bytes_max: HEADER_BYTES_MAX });
         }
-        let mut bytes = envelope.to_vec();
-        bytes.resize(HEADER_BYTES + body_bytes, 0);
-        let (_, body) = bytes.split_at_mut(HEADER_BYTES);
+        let mut encoded = envelope.to_vec();
+        encoded.resize(HEADER_BYTES + body_bytes, 0);
+        let (_, body) = encoded.split_at_mut(HEADER_BYTES);
         from.read_exact(body).map_err(HeaderFault::of_reading)?;
-        let header = codec::decode(Kind::Backup, &bytes)?;
-        Ok((header, (MAGIC_BYTES + bytes.len()) as u64))
+        let mut header: Self = codec::decode(Kind::Backup, &encoded)?;
+        let mut bytes = [&magic[..], &[format], &encoded].concat();
+        if format == SIGNED {
+            let [length] = array::<1>(from)?;
+            let mut id = vec![0; length.into()];
+            from.read_exact(&mut id).map_err(HeaderFault::of_reading)?;
+            bytes.push(length);
+            bytes.extend(&id);
+            header.signed_under =
+                Some(MasterKeyId(String::from_utf8(id).map_err(|_| HeaderFault::MasterKey)?));
+        }
+        Ok((header, bytes))
     }
 }
 

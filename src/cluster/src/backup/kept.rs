@@ -112,6 +112,7 @@ mod tests {
             digest: String::new(),
             master_keys: Vec::new(),
             tables: Vec::new(),
+            signed_under: None,
         };
         header.to_bytes().unwrap()
     }

@@ -2,14 +2,16 @@
 //! takes them, or the cluster itself by a schedule.
 //!
 //! ```text
-//! file  = "KMBKUP" 0 format   header   snapshot
+//! file  = "KMBKUP" 0 format   header   signed-under   snapshot   signature
 //! header                      what the file says about itself, in the codec's envelope
+//! signed-under                length:u8 and id of the master key of the signature; not in format 1
 //! snapshot                    the store's snapshot format, checked from the first byte to the last
+//! signature                   a MAC over all of the above; not in format 1
 //! ```
 //!
 //! Invariants: a backup is of one applied position, and of one whose records agree with the digest that
 //! the state keeps of itself; a [`BackupFile`] exists only for a file that was verified whole; nothing is
-//! restored from one that was not. Nothing here opens a secret but [`BackupFile::open_secrets`], which
+//! restored from one that was not. Format 1 has no signature, and is restored only when somebody says so. Nothing here opens a secret but [`BackupFile::open_secrets`], which
 //! counts those that open and keeps none.
 
 mod download;

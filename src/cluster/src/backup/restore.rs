@@ -5,6 +5,8 @@
 //! themselves and continue. The fence ensures that file and members are the same: its lower half is
 //! a digest of both, and a fence given by `--fence` that does not match is refused.
 //!
+//! Only what this cluster signed is restored. A backup without a signature takes somebody who says so.
+//!
 //! A backup may bring back what was taken away since: credentials that were revoked, accounts that were suspended or
 //! removed. So every account in it is suspended until an operator confirms it.
 //!
@@ -40,6 +42,8 @@ pub struct Restore {
     pub fence: Option<u64>,
     /// Restore also where the restored cluster could not sign certificates and the old one could.
     pub without_ca_key: bool,
+    /// Restore also what carries no signature.
+    pub unsigned: bool,
 }
 
 /// A restored node.
@@ -106,6 +110,7 @@ fn refuse_others(file: &BackupFile, keyring: &Keyring, how: &Restore) -> Result<
             how.node
         ))));
     }
+    file.check_signature(keyring, how.unsigned)?;
     let opened = file.open_secrets(keyring)?;
     if opened.is_complete() {
         return Ok(());

@@ -10,6 +10,7 @@ use openraft::async_runtime::watch::WatchReceiver as _;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use keymoot_crypto::Keyring;
 use keymoot_model::NodeId;
 use keymoot_state as state;
 use keymoot_state::{BackupProgress, BackupSchedule, Backups, Command, GoodBackup, Response};
@@ -143,11 +144,14 @@ impl ScheduledBackups {
 
     fn begin(&self, kept: KeptBackups, schedule: BackupSchedule) -> JoinHandle<Result<GoodBackup, String>> {
         let (service, disk) = (self.service.clone(), self.disk.clone());
+        let keyring = service.keyring.clone();
         tokio::spawn(async move {
             let deadline = Instant::now() + BARRIER_PATIENCE;
             let begun = BackupSource::begin(&service, false, "the schedule", deadline).await;
             let (source, first) = begun.map_err(|error| error.to_string())?;
-            let writing = tokio::task::spawn_blocking(move || write(&kept, &schedule, &disk, source, &first));
+            let writing = tokio::task::spawn_blocking(move || {
+                write(&kept, &schedule, (&disk, &keyring), source, &first)
+            });
             writing.await.map_err(|error| error.to_string())?
         })
     }
@@ -172,7 +176,7 @@ impl ScheduledBackups {
 fn write(
     kept: &KeptBackups,
     schedule: &BackupSchedule,
-    disk: &Disk,
+    (disk, keyring): (&Disk, &Keyring),
     source: BackupSource,
     first: &[u8],
 ) -> Result<GoodBackup, String> {
@@ -195,7 +199,7 @@ fn write(
         let piece = piece.map_err(|error| error.to_string())?;
         writer.write(&piece).map_err(said)?;
     }
-    let verified = writer.finish(false).map_err(said)?;
+    let verified = writer.finish(false, Some(keyring)).map_err(said)?;
     if let Err(error) = kept.prune(schedule.keep, &path) {
         tracing::warn!(directory = schedule.directory, %error, "old backups of the schedule were not removed");
     }

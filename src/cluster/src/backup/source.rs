@@ -11,8 +11,9 @@ use crate::raft::state_machine::{META_MARK, mark_of};
 use crate::raft::state_view::StateView;
 use crate::read::barrier::ReadBarrier;
 use crate::write::clock::now_ms;
+use keymoot_crypto::{BackupSigner, Keyring, SignedBackup};
 use keymoot_state::{Survey, Table};
-use keymoot_store::{Directory, Identity, JOIN_ANEW, SnapshotWriter, View};
+use keymoot_store::{Directory, Identity, JOIN_ANEW, SnapshotWriter, StoreError, View};
 use keymoot_telemetry::Metrics;
 
 use super::header::BackupHeader;
@@ -23,6 +24,7 @@ pub(crate) struct BackupService {
     pub(super) state: StateView,
     barrier: Arc<ReadBarrier>,
     pub(super) directory: Arc<Directory>,
+    pub(super) keyring: Arc<Keyring>,
     pub(super) metrics: Arc<Metrics>,
 }
 
@@ -31,16 +33,17 @@ impl BackupService {
         state: StateView,
         barrier: Arc<ReadBarrier>,
         directory: Arc<Directory>,
+        keyring: Arc<Keyring>,
         metrics: Arc<Metrics>,
     ) -> Self {
-        Self { state, barrier, directory, metrics }
+        Self { state, barrier, directory, keyring, metrics }
     }
 }
 
 /// A backup that is being read.
 pub(crate) struct BackupSource {
     /// Never contended: the lock only lets a connection hold it between two pieces.
-    pieces: Mutex<SnapshotWriter>,
+    pieces: Mutex<BackupPieces>,
     sent_bytes: u64,
     began: Instant,
 }
@@ -60,7 +63,8 @@ impl BackupSource {
         }
         let view = service.state.view();
         let whose = service.directory.identity();
-        let described = tokio::task::spawn_blocking(move || backup_of(&whose, view));
+        let signer = service.keyring.backup_signer();
+        let described = tokio::task::spawn_blocking(move || backup_of(&whose, view, Some(signer)));
         let (header, bytes, pieces) =
             described.await.map_err(|error| ClusterError::State(error.to_string()))??;
         tracing::info!(target: "audit", index = header.applied.index, local, asker, "a backup is taken");
@@ -69,7 +73,7 @@ impl BackupSource {
     }
 
     /// The rest of the file, for this node's own disk. A piece takes as long as its disk does.
-    pub(super) fn into_pieces(self) -> SnapshotWriter {
+    pub(super) fn into_pieces(self) -> BackupPieces {
         self.pieces.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -104,14 +108,43 @@ impl BackupSource {
     }
 }
 
-/// A backup of `whose` state: the header, the bytes that precede the snapshot, and the snapshot.
+/// What follows the first bytes: the pieces of the snapshot, and the signature of the whole. After an error
+/// there are no more pieces, and no signature.
+pub(crate) struct BackupPieces {
+    snapshot: SnapshotWriter,
+    bytes: u64,
+    signing: Option<(BackupSigner, Vec<u8>)>,
+}
+
+impl Iterator for BackupPieces {
+    type Item = Result<Bytes, StoreError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let Some(piece) = self.snapshot.next() else {
+            let (signer, first) = self.signing.take()?;
+            let signed = SignedBackup { first: &first, bytes: self.bytes, digest: self.snapshot.digest() };
+            return Some(Ok(signer.sign(&signed).into()));
+        };
+        match &piece {
+            Ok(piece) => self.bytes += piece.len() as u64,
+            Err(_) => self.signing = None,
+        }
+        Some(piece)
+    }
+}
+
+/// A backup of `whose` state: the header, the bytes that precede the snapshot, and the rest. Without a signer
+/// it is not signed.
 pub(crate) fn backup_of(
     whose: &Identity,
     view: View,
-) -> Result<(BackupHeader, Vec<u8>, SnapshotWriter), ClusterError> {
-    let (view, header, mark) = describe(whose, view)?;
+    signer: Option<BackupSigner>,
+) -> Result<(BackupHeader, Vec<u8>, BackupPieces), ClusterError> {
+    let (view, mut header, mark) = describe(whose, view)?;
+    header.signed_under = signer.as_ref().map(|signer| signer.master_key().clone());
     let first = header.to_bytes().map_err(|error| ClusterError::State(error.to_string()))?;
-    Ok((header, first, SnapshotWriter::new(view, mark)))
+    let signing = signer.map(|signer| (signer, first.clone()));
+    Ok((header, first, BackupPieces { snapshot: SnapshotWriter::new(view, mark), bytes: 0, signing }))
 }
 
 /// Surveys the view, and refuses a state whose records do not match its digest.
@@ -148,6 +181,7 @@ pub(super) fn describe(whose: &Identity, view: View) -> Result<(View, BackupHead
         digest: survey.digest().to_string(),
         master_keys,
         tables,
+        signed_under: None,
     };
     Ok((view, header, mark))
 }

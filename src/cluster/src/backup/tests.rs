@@ -10,7 +10,7 @@ use proptest::prelude::*;
 
 use super::error::HeaderFault;
 use super::header::MAGIC_BYTES;
-use super::source::describe;
+use super::source::{backup_of as pieces_of, describe};
 use super::*;
 use crate::members::authority::{AuthorityError, AuthorityPlan, NodeAuthority};
 use crate::raft::state_machine::StateMachine;
@@ -21,14 +21,12 @@ use crate::wire::raft_codec;
 use crate::wire::raft_types::{EncodedProposal, Entry};
 use keymoot_codec as codec;
 use keymoot_codec::Kind;
-use keymoot_crypto::{ContentKey, Keyring, random_kid};
-use keymoot_model::ClusterName;
+use keymoot_crypto::{ContentKey, Keyring, SIGNATURE_BYTES, SignatureFault, keyring_edit, random_kid};
 use keymoot_model::{AccountId, ContentId, KeyOrigin, KeyPath, TrackName};
+use keymoot_model::{ClusterName, MasterKeyId};
 use keymoot_state as state;
 use keymoot_state::{AuthorityRecord, ClusterIdentity, Command, NewKey, Proposal, TABLE_NAMES};
-use keymoot_store::{
-    Directory, Identity, Log, LogOptions, LogPosition, SnapshotWriter, StoredVote, Tables, TablesOptions,
-};
+use keymoot_store::{Directory, Identity, Log, LogOptions, LogPosition, StoredVote, Tables, TablesOptions};
 use keymoot_telemetry::Metrics;
 use keymoot_tls::ClusterCa;
 
@@ -137,9 +135,9 @@ fn backup_of(home: &Path, ring: &Keyring, keys: u64, ca: Option<ClusterCa>) -> P
         let entry = Entry { log_id: raft_codec::log_id(&position(keys + 2)), payload };
         machine.replay(vec![entry]).unwrap();
     }
-    let (view, header, mark) = describe(&owner(), tables.view()).unwrap();
-    let pieces = SnapshotWriter::new(view, mark).map(|piece| piece.unwrap().to_vec());
-    let bytes: Vec<u8> = std::iter::once(header.to_bytes().unwrap()).chain(pieces).flatten().collect();
+    let (_, first, pieces) = pieces_of(&owner(), tables.view(), Some(ring.backup_signer())).unwrap();
+    let pieces = pieces.map(|piece| piece.unwrap().to_vec());
+    let bytes: Vec<u8> = std::iter::once(first).chain(pieces).flatten().collect();
     let path = home.join("west.backup");
     fs::write(&path, bytes).unwrap();
     path
@@ -148,7 +146,7 @@ fn backup_of(home: &Path, ring: &Keyring, keys: u64, ca: Option<ClusterCa>) -> P
 fn how(node: u64, fence: Option<u64>) -> Restore {
     let members = [(2, "two:1"), (5, "five:1")].map(|(id, address)| (id, address.to_owned()));
     let members = BTreeMap::from(members);
-    Restore { cluster: west(), node, members, fence, without_ca_key: false }
+    Restore { cluster: west(), node, members, fence, without_ca_key: false, unsigned: false }
 }
 
 /// The applied position of a directory, with its members, its digest and its fence.
@@ -187,12 +185,20 @@ fn a_header_has_these_bytes() {
         digest: "d".to_owned(),
         master_keys: vec![("m".to_owned(), 8)],
         tables: vec![("t".to_owned(), 9)],
+        signed_under: None,
     };
     let bytes = header.to_bytes().unwrap();
     let golden = b"KMBKUP\0\x01KM\x08\x01\x14\0\0\0]\x8c\x01\xc4\x01w\x02\x03\x04\x05\x06\x07\x01p\x01d\x01\x01m\x08\x01\x01t\t";
     assert_eq!(bytes, golden, "{}", bytes.escape_ascii());
-    let (read, length) = BackupHeader::read(&mut golden.as_slice()).unwrap();
-    assert_eq!((read, length), (header, golden.len() as u64));
+    let (read, first) = BackupHeader::read(&mut golden.as_slice()).unwrap();
+    assert_eq!((&read, first.as_slice()), (&header, golden.as_slice()));
+
+    let signed = BackupHeader { signed_under: Some(MasterKeyId("mk1".to_owned())), ..header };
+    let bytes = signed.to_bytes().unwrap();
+    let golden = [&golden[..7], b"\x02", &golden[8..], b"\x03mk1"].concat();
+    assert_eq!(bytes, golden, "{}", bytes.escape_ascii());
+    let (read, first) = BackupHeader::read(&mut golden.as_slice()).unwrap();
+    assert_eq!((read, first), (signed, golden));
 }
 
 #[test]
@@ -212,8 +218,8 @@ fn foreign_newer_and_short_files_are_refused_by_name_and_place() {
         bytes
     };
     assert!(matches!(fault(&changed(0, b'X')), BackupError::Header { fault: HeaderFault::Magic, .. }));
-    let newer = fault(&changed(MAGIC_BYTES - 1, 2));
-    assert!(newer.to_string().contains("byte 7 says format 2 and this build knows format 1"), "{newer}");
+    let newer = fault(&changed(MAGIC_BYTES - 1, 3));
+    assert!(newer.to_string().contains("byte 7 says format 3 and this build knows format 2"), "{newer}");
     assert!(matches!(
         fault(&changed(15, 0xff)),
         BackupError::Header { fault: HeaderFault::TooLong { .. }, .. }
@@ -225,7 +231,7 @@ fn foreign_newer_and_short_files_are_refused_by_name_and_place() {
     assert!(matches!(fault(&[good.as_slice(), b"x"].concat()), BackupError::Damaged { .. }));
     // The last section begins at the footer; the offset counts in the file, not in the snapshot.
     let BackupError::Damaged { offset, .. } = cut else { panic!("{cut}") };
-    assert_eq!(offset, good.len() as u64 - 49);
+    assert_eq!(offset, good.len() as u64 - 49 - SIGNATURE_BYTES as u64);
 }
 
 #[test]
@@ -308,7 +314,8 @@ fn what_must_not_be_restored_leaves_the_directory_as_it_was() {
     let refused = |ring: &Keyring, how: &Restore| restore(&root, &file, ring, &own, how).unwrap_err();
 
     let strange = Keyring::generate().unwrap();
-    assert!(matches!(refused(&strange, &how(2, None)), BackupError::Keyring { .. }));
+    let wrong = refused(&strange, &how(2, None));
+    assert!(matches!(wrong, BackupError::Signature { fault: SignatureFault::Wrong(_), .. }), "{wrong}");
     let east = Restore { cluster: ClusterName::new("east").unwrap(), ..how(2, None) };
     assert!(matches!(refused(&ring, &east), BackupError::OtherCluster { .. }));
     assert!(matches!(refused(&ring, &how(9, None)), BackupError::Rebuild(_)));
@@ -321,6 +328,124 @@ fn what_must_not_be_restored_leaves_the_directory_as_it_was() {
     elsewhere.members.insert(5, "elsewhere:1".to_owned());
     assert!(matches!(refused(&ring, &elsewhere), BackupError::OtherRestore { .. }));
     assert_eq!(look(&root, 2).fence, fence);
+}
+
+/// The file at `path` with another header, snapshot or signature, as somebody makes it who can compute
+/// checksums and has no keyring.
+fn forged(path: &Path, forge: impl FnOnce(&mut BackupHeader, &mut Vec<u8>, &mut Vec<u8>)) -> Vec<u8> {
+    let bytes = fs::read(path).unwrap();
+    let (mut header, first) = BackupHeader::read(&mut bytes.as_slice()).unwrap();
+    let mut snapshot = bytes[first.len()..bytes.len() - SIGNATURE_BYTES].to_vec();
+    let mut signature = bytes[bytes.len() - SIGNATURE_BYTES..].to_vec();
+    forge(&mut header, &mut snapshot, &mut signature);
+    [header.to_bytes().unwrap(), snapshot, signature].concat()
+}
+
+#[test]
+fn a_forgery_with_right_checksums_is_refused_by_its_signature() {
+    let home = tempfile::tempdir().unwrap();
+    let (ring, root) = (Keyring::generate().unwrap(), home.path().join("node"));
+    let path = backup(home.path(), &ring, 3);
+    let good = fs::read(&path).unwrap();
+    // A later state of the same cluster, signed by it, whose parts a forger may use.
+    let later = backup(&home.path().join("later"), &ring, 4);
+    let own = certificates(&home.path().join("tls"), true);
+    let refused = |bytes: &[u8], how: &Restore| {
+        fs::write(&path, bytes).unwrap();
+        let file = BackupFile::open(&path).unwrap();
+        let by_verify = file.check_signature(&ring, how.unsigned).unwrap_err();
+        let by_restore = restore(&root, &file, &ring, &own, how).unwrap_err();
+        assert_eq!(by_verify.to_string(), by_restore.to_string());
+        assert!(!root.exists(), "a refused restore made the directory");
+        by_restore
+    };
+    let wrong = |error: BackupError| {
+        assert!(matches!(&error, BackupError::Signature { fault: SignatureFault::Wrong(_), .. }), "{error}");
+        assert!(error.to_string().contains("use another backup"), "{error}");
+    };
+    let permissive = Restore { unsigned: true, ..how(2, None) };
+    let forge = |f: &dyn Fn(&mut BackupHeader, &mut Vec<u8>, &mut Vec<u8>)| {
+        fs::write(&path, &good).unwrap();
+        forged(&path, |header, snapshot, signature| f(header, snapshot, signature))
+    };
+    // What is not in the records: a time, a fence, a position.
+    wrong(refused(&forge(&|header, _, _| header.made_at_ms += 1), &permissive));
+    wrong(refused(&forge(&|header, _, _| header.fence = 7), &permissive));
+    wrong(refused(&forge(&|header, _, _| header.applied.term = 9), &permissive));
+    // Records and header of one signed backup with the signature of another one.
+    let donor = fs::read(&later).unwrap();
+    let foreign = donor[donor.len() - SIGNATURE_BYTES..].to_vec();
+    wrong(refused(&forge(&|_, _, signature| signature.clone_from(&foreign)), &permissive));
+    // Another master key than the one that signed.
+    let elsewhere = forge(&|header, _, _| header.signed_under = Some(MasterKeyId("mk7".to_owned())));
+    let error = refused(&elsewhere, &permissive);
+    assert!(error.to_string().contains("`mk7`, which the keyring lacks"), "{error}");
+    // Stripped, with the format of earlier versions: it is refused unless somebody says so.
+    let stripped = forge(&|header, _, signature| {
+        header.signed_under = None;
+        signature.clear();
+    });
+    let error = refused(&stripped, &how(2, None));
+    assert!(matches!(&error, BackupError::Unsigned { .. }), "{error}");
+    assert!(error.to_string().contains("--unsigned"), "{error}");
+    // Only the format byte, or only the signature.
+    let cut = &good[..good.len() - SIGNATURE_BYTES];
+    let mut older = good.clone();
+    older[MAGIC_BYTES - 1] = 1;
+    let older_and_cut = [&older[..older.len() - SIGNATURE_BYTES]].concat();
+    for bytes in [cut, older.as_slice(), older_and_cut.as_slice()] {
+        fs::write(&path, bytes).unwrap();
+        let error = BackupFile::open(&path).unwrap_err();
+        assert!(matches!(&error, BackupError::Damaged { .. }), "{error}");
+    }
+    fs::write(&path, &good).unwrap();
+    let file = BackupFile::open(&path).unwrap();
+    assert!(restore(&root, &file, &ring, &own, &how(2, None)).is_ok());
+}
+
+#[test]
+fn a_backup_of_an_earlier_version_is_restored_when_somebody_says_so() {
+    let home = tempfile::tempdir().unwrap();
+    let (ring, root) = (Keyring::generate().unwrap(), home.path().join("node"));
+    let path = backup(home.path(), &ring, 3);
+    let bytes = forged(&path, |header, _, signature| {
+        header.signed_under = None;
+        signature.clear();
+    });
+    assert_eq!(bytes[MAGIC_BYTES - 1], 1);
+    fs::write(&path, bytes).unwrap();
+    let file = BackupFile::open(&path).unwrap();
+    let own = certificates(&home.path().join("tls"), true);
+    let meant = Restore { unsigned: true, ..how(2, None) };
+    assert_eq!(restore(&root, &file, &ring, &own, &meant).unwrap().applied, position(4));
+}
+
+#[test]
+fn a_backup_is_checked_with_the_master_key_that_signed_it_after_a_rotation() {
+    let home = tempfile::tempdir().unwrap();
+    let keyring = home.path().join("keyring.toml");
+    let before = Keyring::save_new(&keyring).unwrap();
+    let path = backup(home.path(), &before, 2);
+    keyring_edit::add(&keyring, None).unwrap();
+    keyring_edit::activate(&keyring, &MasterKeyId("mk2".to_owned())).unwrap();
+    let file = BackupFile::open(&path).unwrap();
+    file.check_signature(&Keyring::load(&keyring).unwrap(), false).unwrap();
+    keyring_edit::remove(&keyring, &MasterKeyId("mk1".to_owned())).unwrap();
+    let refused = file.check_signature(&Keyring::load(&keyring).unwrap(), false).unwrap_err();
+    assert!(refused.to_string().contains("`mk1`, which the keyring lacks"), "{refused}");
+}
+
+#[test]
+fn a_file_that_is_exchanged_after_it_was_verified_is_not_read() {
+    let home = tempfile::tempdir().unwrap();
+    let ring = Keyring::generate().unwrap();
+    let path = backup(home.path(), &ring, 3);
+    let file = BackupFile::open(&path).unwrap();
+    file.check_signature(&ring, false).unwrap();
+    let other = backup(&home.path().join("other"), &ring, 3);
+    fs::rename(other, &path).unwrap();
+    let refused = file.open_secrets(&ring).unwrap_err();
+    assert!(matches!(refused, BackupError::Damaged { .. }), "{refused}");
 }
 
 #[test]
@@ -366,15 +491,22 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 6, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_changed_byte_anywhere_is_refused(keys in 0_u64..4, flip in 1_u8..) {
+    fn a_changed_byte_anywhere_and_a_cut_anywhere_are_refused(keys in 0_u64..4, flip in 1_u8..) {
         let home = tempfile::tempdir().unwrap();
-        let path = backup(home.path(), &Keyring::generate().unwrap(), keys);
+        let ring = Keyring::generate().unwrap();
+        let path = backup(home.path(), &ring, keys);
         let good = fs::read(&path).unwrap();
         for at in 0..good.len() {
             let mut bad = good.clone();
             bad[at] ^= flip;
             fs::write(&path, &bad).unwrap();
-            prop_assert!(BackupFile::open(&path).is_err(), "byte {} of {}", at, good.len());
+            let passed = BackupFile::open(&path).and_then(|file| file.check_signature(&ring, false));
+            prop_assert!(passed.is_err(), "byte {} of {}", at, good.len());
+        }
+        for length in 0..good.len() {
+            fs::write(&path, &good[..length]).unwrap();
+            let passed = BackupFile::open(&path).and_then(|file| file.check_signature(&ring, true));
+            prop_assert!(passed.is_err(), "the first {} of {} bytes", length, good.len());
         }
     }
 }

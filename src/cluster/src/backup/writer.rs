@@ -6,6 +6,8 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
+use keymoot_crypto::Keyring;
+
 use super::error::BackupError;
 use super::file::BackupFile;
 
@@ -64,14 +66,16 @@ impl BackupWriter {
     }
 
     /// Syncs the file, reads it back and verifies it, and only then gives it its name. With `force` it
-    /// replaces a file of that name.
+    /// replaces a file of that name. With a `keyring` its signature is checked, too, if it has one: a node
+    /// of an earlier version makes none.
     ///
     /// # Errors
     /// When it cannot be synced, is not what was written, or must not be replaced.
-    pub fn finish(self, force: bool) -> Result<BackupFile, BackupError> {
+    pub fn finish(self, force: bool, keyring: Option<&Keyring>) -> Result<BackupFile, BackupError> {
         let Self { file, part, path, .. } = self;
         file.sync_all().map_err(failed("sync", &part.0))?;
         let verified = BackupFile::open(&part.0)?;
+        keyring.map(|keyring| verified.check_signature(keyring, true)).transpose()?;
         if !force && path.exists() {
             return Err(BackupError::Exists { path });
         }

@@ -3,7 +3,8 @@
 //!
 //! The file is a backup ([`crate::backup`]), with every key still wrapped. It holds the applied state
 //! and the entries of the log behind it, whether or not the node knew them to be committed. Nothing in
-//! the directory is changed or deleted; the copy is built beside the file.
+//! the directory is changed or deleted; the copy is built beside the file. It is not signed: a directory can
+//! be salvaged where there is no keyring.
 
 mod differences;
 
@@ -157,7 +158,7 @@ impl Salvage {
             }),
             Err(error) => Some(error.to_string()),
         };
-        let (header, first, pieces) = backup_of(&self.identity, copied.view())?;
+        let (header, first, pieces) = backup_of(&self.identity, copied.view(), None)?;
         write(&first).map_err(SalvageError::Write)?;
         for piece in pieces {
             write(&piece?).map_err(SalvageError::Write)?;

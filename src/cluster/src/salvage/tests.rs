@@ -9,7 +9,7 @@ use crate::backup::tests::{node, owner};
 
 /// A backup of the tables as they are now.
 fn backup(home: &Path, tables: &Tables) -> PathBuf {
-    let (_, first, pieces) = backup_of(&owner(), tables.view()).unwrap();
+    let (_, first, pieces) = backup_of(&owner(), tables.view(), None).unwrap();
     let mut bytes = first;
     pieces.for_each(|piece| bytes.extend_from_slice(&piece.unwrap()));
     let path = home.join("there.backup");

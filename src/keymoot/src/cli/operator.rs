@@ -119,6 +119,11 @@ impl Operator {
     }
 
     /// The master keys of the configured node, which a command from afar does without.
+    /// The keyring of the configured node, if it can be read.
+    pub(super) fn keyring(&self) -> Option<&Keyring> {
+        self.own_keyring().ok()
+    }
+
     fn own_keyring(&self) -> Result<&Keyring, Failure> {
         self.proof.as_ref().map(|proof| &*proof.keyring).ok_or_else(unproved)
     }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::format::{Footer, Header};
+use super::records::Extent;
 use super::records::SnapshotRecords;
 use crate::{SnapshotFault, StoreError, incoming::Temporary};
 
@@ -10,10 +11,11 @@ use crate::{SnapshotFault, StoreError, incoming::Temporary};
 #[derive(Debug)]
 pub struct SnapshotReader {
     path: PathBuf,
-    begin: u64,
+    extent: Extent,
     header: Header,
     footer: Footer,
     bytes: u64,
+    digest: [u8; 32],
     _temporary: Option<Temporary>,
 }
 
@@ -24,15 +26,17 @@ impl SnapshotReader {
     /// # Errors
     /// [`StoreError::Snapshot`] with file, offset and fault, or an I/O error.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        Self::open_at(path, 0)
+        Self::open_within(path, 0, 0)
     }
 
-    /// Verifies the snapshot from byte `begin` to the end of the file at `path`.
+    /// Verifies the snapshot that begins at byte `begin` of the file at `path` and ends `behind` bytes before
+    /// the file does.
     ///
     /// # Errors
     /// As for [`open`](Self::open).
-    pub fn open_at(path: &Path, begin: u64) -> Result<Self, StoreError> {
-        let (mut records, header) = SnapshotRecords::open(path, begin)?;
+    pub fn open_within(path: &Path, begin: u64, behind: u64) -> Result<Self, StoreError> {
+        let mut extent = Extent { begin, behind, digest: None };
+        let (mut records, header) = SnapshotRecords::open(path, extent)?;
         records.try_for_each(|record| record.map(drop))?;
         // The records end with the footer unless there was an error.
         let footer = records.footer().ok_or_else(|| StoreError::Snapshot {
@@ -41,7 +45,9 @@ impl SnapshotReader {
             fault: SnapshotFault::Truncated,
         })?;
         let bytes = records.offset() - begin;
-        Ok(Self { path: path.to_owned(), begin, header, footer, bytes, _temporary: None })
+        let digest = records.digest();
+        extent.digest = Some(digest);
+        Ok(Self { path: path.to_owned(), extent, header, footer, bytes, digest, _temporary: None })
     }
 
     /// The metadata in the header, from the maker of the snapshot.
@@ -64,18 +70,24 @@ impl SnapshotReader {
         self.bytes
     }
 
+    /// SHA-256 of the snapshot, its footer included.
+    pub const fn digest(&self) -> [u8; 32] {
+        self.digest
+    }
+
     /// The path of the file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
     /// The records, in order. They are checked again while they are read, because the disk may fail between
-    /// two reads; they are complete only if the last one was `Ok`.
+    /// two reads, and against what was verified, because another file may have taken the place of that one.
+    /// They are complete only if the last one was `Ok`.
     ///
     /// # Errors
     /// As for [`open`](Self::open).
     pub fn records(&self) -> Result<SnapshotRecords, StoreError> {
-        SnapshotRecords::open(&self.path, self.begin).map(|(records, _header)| records)
+        SnapshotRecords::open(&self.path, self.extent).map(|(records, _header)| records)
     }
 
     /// Removes the file when this reader is dropped.

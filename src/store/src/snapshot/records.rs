@@ -21,6 +21,16 @@ pub struct SnapshotRecord {
     pub value: Bytes,
 }
 
+/// Where a snapshot is in its file.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Extent {
+    pub(super) begin: u64,
+    /// The number of bytes that follow it.
+    pub(super) behind: u64,
+    /// SHA-256 of the whole, once it was verified.
+    pub(super) digest: Option<[u8; 32]>,
+}
+
 /// The records of a snapshot, in order. Iteration ends after an error; without an error the records are
 /// complete.
 #[derive(Debug)]
@@ -31,20 +41,23 @@ pub struct SnapshotRecords {
     last: Option<(usize, Bytes)>,
     records: u64,
     footer: Option<Footer>,
+    expected: Option<[u8; 32]>,
     failed: bool,
 }
 
 impl SnapshotRecords {
-    pub(super) fn open(path: &Path, begin: u64) -> Result<(Self, Header), StoreError> {
-        let mut input = RecordsInput::open(path, begin)?;
+    pub(super) fn open(path: &Path, extent: Extent) -> Result<(Self, Header), StoreError> {
+        let mut input = RecordsInput::open(path, extent)?;
         let (section, body) = input.section()?;
         let header = match section {
             Section::Header => Header::parse(&body).ok_or_else(|| input.fault(SnapshotFault::Malformed))?,
             _ => return Err(input.fault(SnapshotFault::OutOfPlace)),
         };
         let tables = header.tables.len();
-        let chunk = Bytes::new();
-        Ok((Self { input, tables, chunk, last: None, records: 0, footer: None, failed: false }, header))
+        let (chunk, expected) = (Bytes::new(), extent.digest);
+        let records =
+            Self { input, tables, chunk, last: None, records: 0, footer: None, expected, failed: false };
+        Ok((records, header))
     }
 
     /// The footer, once the last record was read.
@@ -55,6 +68,11 @@ impl SnapshotRecords {
     /// The number of bytes read so far.
     pub(super) const fn offset(&self) -> u64 {
         self.input.offset
+    }
+
+    /// SHA-256 of the bytes read so far.
+    pub(super) fn digest(&self) -> [u8; 32] {
+        self.input.digest()
     }
 
     fn advance(&mut self) -> Result<Option<SnapshotRecord>, StoreError> {
@@ -104,6 +122,9 @@ impl SnapshotRecords {
             self.input.section_at = self.input.offset;
             return Err(self.input.fault(SnapshotFault::Trailing));
         }
+        if self.expected.is_some_and(|expected| expected != self.input.digest()) {
+            return Err(self.input.fault(SnapshotFault::Digest));
+        }
         self.footer = Some(footer);
         Ok(())
     }
@@ -134,10 +155,12 @@ struct RecordsInput {
 }
 
 impl RecordsInput {
-    /// Opens the file at byte `begin`; offsets count from the start of the file.
-    fn open(path: &Path, begin: u64) -> Result<Self, StoreError> {
+    /// Opens the file where the snapshot begins; offsets count from the start of the file.
+    fn open(path: &Path, extent: Extent) -> Result<Self, StoreError> {
+        let begin = extent.begin;
         let mut file = File::open(path).map_err(StoreError::io("open", path))?;
-        let length = file.metadata().map_err(StoreError::io("measure", path))?.len();
+        let length =
+            file.metadata().map_err(StoreError::io("measure", path))?.len().saturating_sub(extent.behind);
         file.seek(SeekFrom::Start(begin)).map_err(StoreError::io("read", path))?;
         let file = BufReader::with_capacity(1024 * 1024, file);
         let digest = Sha256::new();

@@ -38,6 +38,11 @@ impl SnapshotWriter {
         self.records
     }
 
+    /// SHA-256 of the pieces so far.
+    pub fn digest(&self) -> [u8; 32] {
+        self.digest.clone().finalize().into()
+    }
+
     fn step(&mut self) -> Result<Option<Bytes>, StoreError> {
         let (piece, next) = match std::mem::replace(&mut self.next, Next::End) {
             Next::Header { meta } => (self.header(meta)?, self.begin(0)?),

@@ -17,8 +17,8 @@ pub enum BackupCommand {
     Create(BackupCreateArgs),
     /// Show what a backup says about itself.
     Inspect(BackupInspectArgs),
-    /// Check every byte and record of a backup, with a keyring that every key opens, and with a node's
-    /// configuration or CA that a cluster restored from it can let nodes join.
+    /// Check every byte and record of a backup, with a keyring its signature and that every key opens, and
+    /// with a node's configuration or CA that a cluster restored from it can let nodes join.
     ///
     /// Exit code 0: everything that was asked for holds; 1: it does not, and what is missing is said.
     Verify(BackupVerifyArgs),
@@ -114,7 +114,7 @@ pub struct BackupInspectArgs {
 pub struct BackupVerifyArgs {
     /// The backup.
     pub file: PathBuf,
-    /// Open every key with this keyring, too. Nothing of it is shown or kept.
+    /// Check the signature and open every key with this keyring, too. Nothing of it is shown or kept.
     #[arg(long, value_name = "FILE")]
     pub keyring: Option<PathBuf>,
     /// The configuration of the node that it would be restored on: its keyring and certificates are checked,
@@ -127,6 +127,9 @@ pub struct BackupVerifyArgs {
     /// The private key of that CA, if one of the nodes will have it.
     #[arg(long, value_name = "FILE", requires = "ca")]
     pub ca_key: Option<PathBuf>,
+    /// Accept a backup without a signature: one of an earlier version, or of a salvaged directory.
+    #[arg(long)]
+    pub unsigned: bool,
     /// How to print the result.
     #[arg(long, value_enum, default_value_t)]
     pub output: OutputFormat,
@@ -151,4 +154,8 @@ pub struct BackupRestoreArgs {
     /// certificates: nodes join with certificates issued by hand.
     #[arg(long)]
     pub without_ca_key: bool,
+    /// Restore also a backup without a signature: one of an earlier version, or of a salvaged directory.
+    /// Nothing shows then that it is as the cluster wrote it. A wrong signature is refused all the same.
+    #[arg(long)]
+    pub unsigned: bool,
 }

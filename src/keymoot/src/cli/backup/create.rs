@@ -21,7 +21,8 @@ pub(super) async fn run(args: BackupCreateArgs) -> Result<(), Failure> {
         progress.add(piece.len());
     }
     let rate = progress.finish();
-    let file = output.finish()?;
+    let file = output.finish(operator.keyring())?;
+    let signed = header.signed_under.is_some();
     let told = format!(
         "cluster {} as of entry {}, from node {}: {} records, {} content keys\n{} bytes: {rate}\n",
         header.cluster,
@@ -37,6 +38,12 @@ pub(super) async fn run(args: BackupCreateArgs) -> Result<(), Failure> {
         let ids: Vec<&str> = header.master_keys.iter().map(|(id, _)| id.as_str()).collect();
         say(&format!("{told}written to {}\n", args.output.display()));
         say(&format!("to open it you need the keyring with {}; keep that elsewhere\n", ids.join(", ")));
+    }
+    if !signed {
+        eprintln!(
+            "warning: the backup is not signed, because node {} runs an earlier version; restoring it takes --unsigned",
+            header.node
+        );
     }
     if let Some(file) = file.filter(|_| !args.local) {
         let path = std::path::absolute(&args.output).unwrap_or(args.output);

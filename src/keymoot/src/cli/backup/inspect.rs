@@ -9,8 +9,9 @@ use super::failure;
 use super::growth::{Growth, Surroundings};
 use crate::cli::args::OutputFormat;
 use crate::cli::operator::say;
-use keymoot_cluster::backup::{BackupFile, BackupHeader, OpenedSecrets};
+use keymoot_cluster::backup::{BackupError, BackupFile, BackupHeader, OpenedSecrets};
 use keymoot_command::{Column, Failure, Table};
+use keymoot_crypto::Keyring;
 
 /// Shows the header. The rest of the file is not read.
 pub(super) fn inspect(args: &BackupInspectArgs) -> Result<(), Failure> {
@@ -30,17 +31,68 @@ pub(super) fn verify(args: &BackupVerifyArgs) -> Result<(), Failure> {
     let keyring = surroundings.keyring.as_ref();
     let opened = keyring.map(|ring| file.open_secrets(ring)).transpose().map_err(failure)?;
     let growth = surroundings.growth(&file);
+    let signature = Signature::of(&file, keyring);
     say(&match args.output {
-        OutputFormat::Table => verdict(&file, opened.as_ref()) + &growth.text(),
-        OutputFormat::Json => format!("{:#}\n", verdict_json(&file, opened.as_ref(), &growth)),
+        OutputFormat::Table => verdict(&file, opened.as_ref(), &signature) + &growth.text(),
+        OutputFormat::Json => format!("{:#}\n", verdict_json(&file, opened.as_ref(), (&growth, &signature))),
     });
-    match (opened, growth) {
-        (Some(opened), _) if !opened.is_complete() => {
-            Err(Failure::because("the keyring does not open every key")
-                .hint("restoring needs a keyring with all of the master keys that are named above"))
-        }
+    let unsigned = matches!(signature, Signature::Missing) && keyring.is_some() && !args.unsigned;
+    if opened.is_some_and(|opened| !opened.is_complete()) {
+        return Err(Failure::because("the keyring does not open every key")
+            .hint("restoring needs a keyring with all of the master keys that are named above"));
+    }
+    match (signature, growth) {
+        (Signature::Refused(error), _) => Err(failure(error).at_runtime()),
+        _ if unsigned => Err(failure(BackupError::Unsigned { path: args.file.clone() }).at_runtime()),
         (_, Growth::Impossible(failure)) => Err(failure.at_runtime()),
         _ => Ok(()),
+    }
+}
+
+/// What a keyring says of a backup's signature.
+enum Signature {
+    /// There is none.
+    Missing,
+    /// No keyring was given.
+    Unchecked,
+    Right,
+    Refused(BackupError),
+}
+
+impl Signature {
+    fn of(file: &BackupFile, keyring: Option<&Keyring>) -> Self {
+        match (&file.header().signed_under, keyring) {
+            (None, _) => Self::Missing,
+            (Some(_), None) => Self::Unchecked,
+            (Some(_), Some(keyring)) => {
+                file.check_signature(keyring, false).map_or_else(Self::Refused, |()| Self::Right)
+            }
+        }
+    }
+
+    /// For scripts.
+    const fn name(&self) -> &'static str {
+        match self {
+            Self::Missing => "missing",
+            Self::Unchecked => "unchecked",
+            Self::Right => "right",
+            Self::Refused(_) => "wrong",
+        }
+    }
+
+    /// For people.
+    fn text(&self, header: &BackupHeader) -> String {
+        let id = header.signed_under.as_ref().map_or("", |id| &id.0);
+        match self {
+            Self::Missing => {
+                "not signed: nothing shows that it is as the cluster wrote it; restoring it takes --unsigned\n".to_owned()
+            }
+            Self::Unchecked => format!(
+                "signed under master key `{id}`; the signature was NOT CHECKED: --keyring FILE or --config FILE checks it\n"
+            ),
+            Self::Right => format!("signed by this cluster, under master key `{id}`\n"),
+            Self::Refused(_) => "its signature is REFUSED\n".to_owned(),
+        }
     }
 }
 
@@ -52,6 +104,10 @@ fn table(header: &BackupHeader) -> String {
     line("entry", format!("{} of term {}", header.applied.index, header.applied.term));
     line("made", format!("{} on node {}, by version {}", made_at(header), header.node, header.program));
     line("digest", header.digest.clone());
+    line(
+        "signed",
+        header.signed_under.as_ref().map_or("no".to_owned(), |id| format!("under master key {id}")),
+    );
     for (id, count) in &header.master_keys {
         line("master key", format!("{id}: {count} secrets"));
     }
@@ -61,7 +117,7 @@ fn table(header: &BackupHeader) -> String {
     table.to_string()
 }
 
-fn verdict(file: &BackupFile, opened: Option<&OpenedSecrets>) -> String {
+fn verdict(file: &BackupFile, opened: Option<&OpenedSecrets>, signature: &Signature) -> String {
     let header = file.header();
     let mut text = format!(
         "sound: {} bytes, {} records, {} content keys, cluster {} as of entry {}\n",
@@ -71,6 +127,7 @@ fn verdict(file: &BackupFile, opened: Option<&OpenedSecrets>) -> String {
         header.cluster,
         header.applied.index,
     );
+    text.push_str(&signature.text(header));
     let Some(opened) = opened else { return text };
     text.push_str(&format!("{} secrets open\n", opened.opened));
     for (id, count) in &opened.missing {
@@ -96,13 +153,18 @@ fn as_json(header: &BackupHeader) -> Value {
         "made_at": made_at(header),
         "version": header.program,
         "digest": header.digest,
+        "signed_under": header.signed_under.as_ref().map(|id| &id.0),
         "content_keys": header.key_count(),
         "master_keys": map(&header.master_keys),
         "tables": map(&header.tables),
     })
 }
 
-fn verdict_json(file: &BackupFile, opened: Option<&OpenedSecrets>, growth: &Growth) -> Value {
+fn verdict_json(
+    file: &BackupFile,
+    opened: Option<&OpenedSecrets>,
+    (growth, signature): (&Growth, &Signature),
+) -> Value {
     let missing = |opened: &OpenedSecrets| {
         let pairs = opened.missing.iter().map(|(id, count)| (id.0.clone(), json!(count)));
         pairs.collect::<serde_json::Map<_, _>>()
@@ -116,6 +178,7 @@ fn verdict_json(file: &BackupFile, opened: Option<&OpenedSecrets>, growth: &Grow
             "missing": missing(opened),
             "refused": opened.refused,
         })),
+        "signature": signature.name(),
         "growth": growth.as_json(),
     })
 }

@@ -39,6 +39,8 @@ fn failure(error: BackupError) -> Failure {
         | BackupError::OtherCluster { .. }
         | BackupError::NotEmpty { .. }
         | BackupError::Keyring { .. }
+        | BackupError::Signature { .. }
+        | BackupError::Unsigned { .. }
         | BackupError::OtherRestore { .. } => Failure::usage(error),
         _ => Failure::runtime(error),
     }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::failure;
 use keymoot_cluster::backup::{BackupError, BackupFile, BackupWriter};
 use keymoot_command::Failure;
+use keymoot_crypto::Keyring;
 
 /// A backup being written. Dropped unfinished, its file is removed.
 pub(in crate::cli) enum Output {
@@ -39,11 +40,11 @@ impl Output {
         }
     }
 
-    /// Completes it; returns the file, which was read back and verified.
-    pub(in crate::cli) fn finish(self) -> Result<Option<BackupFile>, Failure> {
+    /// Completes it; returns the file, which was read back and verified, with the keyring if there is one.
+    pub(in crate::cli) fn finish(self, keyring: Option<&Keyring>) -> Result<Option<BackupFile>, Failure> {
         match self {
             Self::Stdout => io::stdout().flush().map_err(lost).map(|()| None),
-            Self::File { writer, force } => writer.finish(force).map_err(refused).map(Some),
+            Self::File { writer, force } => writer.finish(force, keyring).map_err(refused).map(Some),
         }
     }
 }

@@ -21,7 +21,14 @@ pub(super) fn run(args: &BackupRestoreArgs) -> Result<(), Failure> {
         members: args.members.iter().map(|member| (member.id, member.address.to_string())).collect(),
         fence: args.fence,
         without_ca_key: args.without_ca_key,
+        unsigned: args.unsigned,
     };
+    if args.unsigned && file.header().signed_under.is_none() {
+        eprintln!(
+            "warning: {} is not signed: nothing shows that it is as the cluster wrote it",
+            args.file.display()
+        );
+    }
     let own = certificates::of_node(&config)?;
     let restored = restore(&config.node.data_dir, &file, &keyring, &own, &how).map_err(failure)?;
     say(&format!(

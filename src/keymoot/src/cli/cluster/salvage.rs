@@ -119,7 +119,7 @@ fn seal(salvage: &Salvage, path: &Path, force: bool) -> Result<Sealed, Failure> 
     match (sealed, failed) {
         (_, Some(failure)) => Err(failure),
         (Err(error), None) => Err(failure(error)),
-        (Ok(sealed), None) => output.finish().map(|_verified| sealed),
+        (Ok(sealed), None) => output.finish(None).map(|_verified| sealed),
     }
 }
 
@@ -147,7 +147,7 @@ async fn download(
                 while let Some(piece) = pieces.next().await.map_err(Failure::runtime)? {
                     output.write(&piece)?;
                 }
-                return output.finish().map(drop);
+                return output.finish(None).map(drop);
             }
         }
     }
