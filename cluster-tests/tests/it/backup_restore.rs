@@ -47,9 +47,26 @@ fn what_was_acknowledged_before_the_backup_is_restored_elsewhere_and_the_old_nod
 
     let keyring = text(&cluster.dir().join("keyring.toml"));
     let verified = operator::keymoot(&["backup", "verify", &text(&file), "--keyring", &keyring]).unwrap();
-    assert!(verified.succeeded().unwrap().contains("secrets open"));
+    let verified = verified.succeeded().unwrap();
+    assert!(verified.contains("secrets open"), "{verified}");
+    assert!(verified.contains("signed by this cluster, under master key `mk1`"), "{verified}");
 
     let mut elsewhere = Elsewhere::prepare(&cluster, home.path(), &[1, 2, 3]).unwrap();
+    // One that was altered is refused by both, and so is one whose signature was cut.
+    let bytes = std::fs::read(&file).unwrap();
+    let mut altered = bytes.clone();
+    *altered.last_mut().unwrap() ^= 1;
+    let bad = home.path().join("bad.backup");
+    for (bytes, why) in
+        [(altered.as_slice(), "its signature does not fit"), (&bytes[..bytes.len() - 32], "damaged")]
+    {
+        std::fs::write(&bad, bytes).unwrap();
+        let verified = operator::keymoot(&["backup", "verify", &text(&bad), "--keyring", &keyring]).unwrap();
+        assert!(verified.code == Some(1) && verified.err.contains(why), "{verified:?}");
+        let refused = elsewhere.restore(&bad, &[1]).unwrap_err().to_string();
+        assert!(refused.contains(why), "{refused}");
+    }
+    std::fs::remove_file(&bad).unwrap();
     // Node 3 is a member with an empty directory: it takes over the fence and fills itself from the others.
     let said = elsewhere.restore(&file, &[1, 2]).unwrap();
     assert!(said.contains("keymoot account confirm --all"), "{said}");

@@ -80,6 +80,16 @@ fn every_key_is_put_under_the_new_master_key_under_load_though_the_leader_dies()
     .unwrap();
     let (after, _) = status(&config).unwrap();
     assert_eq!(after.keys().collect::<Vec<_>>(), ["mk2"]);
+    // Both keys' wrappings are counted by whole blocks of every node that wrapped, and the bound holds what stands.
+    let counted = typed(&["status", "--config", &config, "--output", "json"]).succeeded().unwrap();
+    let counted: serde_json::Value = serde_json::from_str(&counted).unwrap();
+    for id in ["mk1", "mk2"] {
+        let wraps = counted["wraps_at_most"][id].as_u64().unwrap();
+        assert!(wraps >= 131_072 && wraps.is_multiple_of(65_536), "{id}: {wraps}");
+        assert!(wraps >= after.get(id).copied().unwrap_or(0), "{id}: {wraps}");
+    }
+    let said = typed(&["status", "--config", &config]).succeeded().unwrap();
+    assert!(said.contains("mk2 wrapped at most"), "{said}");
 
     typed(&["remove", &keyring, "mk1", "--config", &config]).succeeded().unwrap();
     let listed = typed(&["list", &keyring]).succeeded().unwrap();

@@ -38,6 +38,7 @@ use crate::ops::operators::OperatorService;
 use crate::ops::peer_watch::{KeyringReport, PeerWatch};
 use crate::ops::rewrap::RewrapService;
 use crate::ops::status::StatusService;
+use crate::ops::wrap_count::WrapCount;
 use crate::peer::fence::Fence;
 use crate::peer::final_stop::FinalStop;
 use crate::peer::leader_client::{LeaderClient, Leadership};
@@ -121,6 +122,7 @@ pub(crate) struct NodeTasks {
     pub scrub: Scrub,
     pub peer_watch: PeerWatch,
     pub witness: WitnessDuty,
+    pub wrap_count: WrapCount,
 }
 
 impl Node {
@@ -210,6 +212,12 @@ impl Node {
             },
             divergence_watch: base.divergence_watch(parts.peers.clone()),
             scrub: base.scrub(parts.scrub),
+            wrap_count: WrapCount::new(
+                (parts.id, base.members.clone()),
+                (base.state.clone(), base.forwarder.clone()),
+                parts.local.keyring.clone(),
+                base.metrics.clone(),
+            ),
             peer_watch: PeerWatch::new(
                 parts.id,
                 base.members.clone(),

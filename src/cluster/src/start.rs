@@ -328,6 +328,7 @@ async fn open(
     } else {
         tokio::spawn(tasks.backups.run());
         tokio::spawn(tasks.peer_watch.run());
+        tokio::spawn(tasks.wrap_count.run());
     }
     Ok(node)
 }

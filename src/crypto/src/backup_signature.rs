@@ -83,10 +83,9 @@ pub enum SignatureFault {
 }
 
 impl Keyring {
-    /// A signer with the active key.
-    pub fn backup_signer(&self) -> BackupSigner {
-        let (id, key) = self.active_backup_key();
-        BackupSigner { id, key }
+    /// A signer with the active key; `None` when the ring has no key.
+    pub fn backup_signer(&self) -> Option<BackupSigner> {
+        self.active_backup_key().map(|(id, key)| BackupSigner { id, key })
     }
 
     /// Whether `signature` was made over `backup` under the master key `id`. Compared in constant time.
@@ -123,7 +122,7 @@ mod tests {
     #[test]
     fn a_signature_holds_for_its_backup_and_its_keyring_only() {
         let ring = Keyring::generate().unwrap();
-        let signer = ring.backup_signer();
+        let signer = ring.backup_signer().unwrap();
         let (id, signature) = (signer.master_key().clone(), signer.sign(&BACKUP));
         assert_eq!(signature.len(), SIGNATURE_BYTES);
         assert_eq!(ring.verify_backup(&id, &BACKUP, &signature), Ok(()));
@@ -145,6 +144,9 @@ mod tests {
 
     #[test]
     fn debug_shows_the_id_only() {
-        assert_eq!(format!("{:?}", Keyring::generate().unwrap().backup_signer()), "BackupSigner(mk1)");
+        assert_eq!(
+            format!("{:?}", Keyring::generate().unwrap().backup_signer().unwrap()),
+            "BackupSigner(mk1)"
+        );
     }
 }

@@ -1,8 +1,8 @@
 //! The keyring: every master key this node holds, and wrapping under them.
 //!
 //! New secrets are wrapped under the one active key; the other keys of the ring still open what they wrapped
-//! earlier. Each wrapping draws a random 96-bit nonce, which is safe for about 2^32 wrappings under one
-//! master key; rotate long before that. The AES key schedules are computed once, when the ring is loaded.
+//! earlier. Each wrapping draws a random 96-bit nonce, which is safe for [`WRAPS_MAX`] wrappings under one
+//! master key; they are counted, and the cluster keeps the sum. The AES key schedules are computed once, when the ring is loaded.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -23,6 +23,9 @@ use super::keyring_signature::{SigningKey, signing_key};
 use super::random::{RandomError, fill, random_bytes};
 use super::{SecretBytes, secret_file};
 use keymoot_model::{MasterKeyId, Wrapped};
+
+/// The most times that one key may wrap under random nonces of 96 bits: NIST SP 800-38D, section 8.3.
+pub const WRAPS_MAX: u64 = 1 << 32;
 
 /// The domain of a fingerprint.
 const FINGERPRINT: &str = "keymoot/master-key-fingerprint/1";
@@ -108,6 +111,8 @@ pub struct Keyring {
     ring: ArcSwap<Ring>,
     /// Keys that it was asked for and did not hold.
     missed: Mutex<BTreeSet<MasterKeyId>>,
+    /// How many times each key wrapped since the ring was loaded.
+    wraps: Mutex<BTreeMap<MasterKeyId, u64>>,
     file: Option<Watched>,
 }
 
@@ -129,7 +134,12 @@ impl Keyring {
     pub fn load(path: &Path) -> Result<Self, KeyringFileError> {
         let seen = Mutex::new(stamp(path));
         let ring = ArcSwap::from_pointee(Ring::load(path)?);
-        Ok(Self { ring, missed: Mutex::default(), file: Some(Watched { path: path.to_owned(), seen }) })
+        Ok(Self {
+            ring,
+            missed: Mutex::default(),
+            wraps: Mutex::default(),
+            file: Some(Watched { path: path.to_owned(), seen }),
+        })
     }
 
     /// Reloads the file if it changed since the last check, and returns whether it did. The new keys must
@@ -178,7 +188,12 @@ impl Keyring {
     }
 
     fn in_memory(ring: Ring) -> Self {
-        Self { ring: ArcSwap::from_pointee(ring), missed: Mutex::default(), file: None }
+        Self {
+            ring: ArcSwap::from_pointee(ring),
+            missed: Mutex::default(),
+            wraps: Mutex::default(),
+            file: None,
+        }
     }
 
     /// Makes a keyring file with one new key `mk1`, mode 0600, and loads it. An existing file is never
@@ -241,9 +256,8 @@ impl Keyring {
     }
 
     /// The active key's id, and its key for the signatures of backups.
-    pub(super) fn active_backup_key(&self) -> (MasterKeyId, BackupKey) {
-        let active = &self.ring.load().active;
-        (active.id.clone(), active.backup.clone())
+    pub(super) fn active_backup_key(&self) -> Option<(MasterKeyId, BackupKey)> {
+        self.ring.load().active.as_ref().map(|active| (active.id.clone(), active.backup.clone()))
     }
 
     /// The key for the signatures of backups of the master key with that id.
@@ -258,11 +272,25 @@ impl Keyring {
     pub fn wrap(&self, secret: &[u8], aad: &[u8]) -> Result<Wrapped, WrapError> {
         let active = self.ring.load().active.clone().ok_or(WrapError::NoMasterKey)?;
         let nonce: [u8; 12] = random_bytes()?;
+        self.count_wrap(&active.id);
         let ciphertext = active
             .cipher
             .encrypt(&Nonce::from(nonce), Payload { msg: secret, aad })
             .map_err(|_| WrapError::TooLarge)?;
         Ok(Wrapped { master_key: active.id.clone(), nonce, ciphertext })
+    }
+
+    /// How many times each key wrapped since the ring was loaded, through reloads of its file.
+    pub fn wraps(&self) -> BTreeMap<MasterKeyId, u64> {
+        self.wraps.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn count_wrap(&self, id: &MasterKeyId) {
+        let mut wraps = self.wraps.lock().unwrap_or_else(PoisonError::into_inner);
+        match wraps.get_mut(id) {
+            Some(count) => *count = count.saturating_add(1),
+            None => drop(wraps.insert(id.clone(), 1)),
+        }
     }
 
     /// Decrypts what was wrapped with the same `aad`.
@@ -378,6 +406,23 @@ mod tests {
         let wrapped = ring.wrap(b"secret", b"").unwrap();
         assert!(matches!(none.unwrap_secret(&wrapped, b""), Err(UnwrapError::MissingMasterKey(_))));
         assert!(none.fingerprints().is_empty() && none.verifiers().is_empty());
+    }
+
+    #[test]
+    fn wraps_are_counted_for_each_key_through_a_reload() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("keyring.toml");
+        let ring = Keyring::save_new(&path).unwrap();
+        assert!(ring.wraps().is_empty());
+        for _ in 0..3 {
+            ring.wrap(b"s", b"").unwrap();
+        }
+        super::super::keyring_edit::add(&path, None).unwrap();
+        super::super::keyring_edit::activate(&path, &MasterKeyId("mk2".to_owned())).unwrap();
+        assert!(ring.reload(|_| Ok(())).unwrap());
+        ring.wrap(b"s", b"").unwrap();
+        let counts: Vec<u64> = ring.wraps().into_values().collect();
+        assert_eq!(counts, [3, 1]);
     }
 
     #[test]

@@ -33,7 +33,7 @@ pub use backup_signature::{BackupSigner, SIGNATURE_BYTES, SignatureFault, Signed
 pub use content_key::{ContentKey, ContentKeyError};
 pub use export::{ExportKey, ExportRecipient, SealError, Sealed};
 pub use join_token::{JoinSecret, JoinToken, JoinTokenError, token_id_of, token_id_text};
-pub use keyring::{Keyring, UnwrapError, WrapError};
+pub use keyring::{Keyring, UnwrapError, WRAPS_MAX, WrapError};
 pub use keyring_file::KeyringFileError;
 pub use keyring_proof::{Challenge, KeyringProof, ProofPurpose, ProofRefusal, ProofScope};
 pub use keyring_signature::KeyringSignature;

@@ -33,6 +33,7 @@ use super::sign_in;
 use super::table::Table;
 use super::tables::{StateError, Tables};
 use super::transaction::Transaction;
+use super::wraps;
 
 /// Applies one proposal in the run. Returns one response per command, in order.
 ///
@@ -129,6 +130,7 @@ fn apply_one<T: Tables>(
         Command::PutWitnessToken(token) => join_tokens::put(run, TokenKind::Witness, token, now_ms),
         Command::AdmitWitness(admission) => nodes::admit(run, TokenKind::Witness, admission, now_ms),
         Command::SetVerifiers(verifiers) => node_keys::set_verifiers(run, verifiers),
+        Command::ReserveWraps { master_key, count, .. } => wraps::reserve(run, master_key, *count),
     }
 }
 

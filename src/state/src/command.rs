@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use keymoot_model::{
-    Account, AccountChange, AccountId, Auxiliary, ContentId, KeyOrigin, KeyPath, KeyRecord, Kid,
+    Account, AccountChange, AccountId, Auxiliary, ContentId, KeyOrigin, KeyPath, KeyRecord, Kid, MasterKeyId,
     MasterKeyVerifier, NodeId, Period, Policy, PolicyName, Sha1Use, ViewerPlace, Wrapped,
 };
 
@@ -272,6 +272,8 @@ pub enum Command {
     AdmitWitness(Box<Admission>),
     /// Sets the public keys that tell a witness who holds a master key.
     SetVerifiers(Vec<MasterKeyVerifier>),
+    /// Counts wrappings under a master key that the node makes from now on.
+    ReserveWraps { node: NodeId, master_key: MasterKeyId, count: u32 },
 }
 
 /// The condition on the stored policy under which a command changes it.
@@ -348,6 +350,9 @@ impl fmt::Display for Command {
             Self::PutWitnessToken(_) => f.write_str("put-witness-token"),
             Self::AdmitWitness(_) => f.write_str("admit-witness"),
             Self::SetVerifiers(verifiers) => write!(f, "set-verifiers of {} master keys", verifiers.len()),
+            Self::ReserveWraps { node, master_key, count } => {
+                write!(f, "reserve-wraps {count} under {master_key} of {node}")
+            }
             Self::NoteTrust(trust) => write!(f, "note-trust of {}", trust.node),
             Self::EndRental { place } => write!(f, "end-rental {}/{}", place.account, place.content),
         }

@@ -56,6 +56,8 @@ pub const OPERATORS: u32 = 4;
 
 /// From this level on, the state knows witnesses, which hold no master key.
 pub const WITNESSES: u32 = 4;
+/// From this level on, the state counts the wrappings under each master key.
+const COUNTED_WRAPS: u32 = 4;
 
 /// The lowest feature level at which a command may be proposed.
 pub const fn level_of(command: &Command) -> u32 {
@@ -78,6 +80,7 @@ pub const fn level_of(command: &Command) -> u32 {
         | Command::NoteTrust(_) => NODE_KEYS,
         Command::ChangeOperators(_) | Command::ChangeApprovals(_) | Command::ChangeSignIn(_) => OPERATORS,
         Command::PutWitnessToken(_) | Command::AdmitWitness(_) | Command::SetVerifiers(_) => WITNESSES,
+        Command::ReserveWraps { .. } => COUNTED_WRAPS,
         // All others came with the first release.
         _ => 1,
     }

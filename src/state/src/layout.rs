@@ -1,8 +1,8 @@
 //! The encoding of the tables' keys. Keys sort by account, content, track, version.
 
 use keymoot_model::{
-    AccountId, ContentId, Fingerprint, KeyPath, Kid, NodeId, OperatorName, Period, PolicyName, SeedId,
-    TrackName, ViewerPlace,
+    AccountId, ContentId, Fingerprint, KeyPath, Kid, MasterKeyId, NodeId, OperatorName, Period, PolicyName,
+    SeedId, TrackName, ViewerPlace,
 };
 
 #[cfg(doc)]
@@ -74,6 +74,8 @@ pub(super) const META_APPROVAL: &[u8] = b"approval/";
 pub(super) const META_OPEN_EXPORT: &[u8] = b"open_export/";
 /// Key prefix of the master keys that may be removed for a while, in [`Table::Meta`].
 pub(super) const META_KEY_REMOVAL: &[u8] = b"key_removal/";
+/// Key prefix of the numbers of wrappings, by the ids of the master keys, in [`Table::Meta`].
+pub(super) const META_WRAPS: &[u8] = b"wraps/";
 
 /// No key is longer, in bytes: three names with their lengths, and what stands before and behind them.
 pub const KEY_BYTES_MAX: usize = AccountId::BYTES_MAX + ContentId::BYTES_MAX + TrackName::BYTES_MAX + 64;
@@ -257,6 +259,11 @@ pub(super) fn node_key_key(id: NodeId) -> Vec<u8> {
 /// The key of what a node trusts, in [`Table::Meta`].
 pub(super) fn node_trust_key(id: NodeId) -> Vec<u8> {
     [META_NODE_TRUST, &id.to_be_bytes()].concat()
+}
+
+/// The key of the number of wrappings under a master key.
+pub(super) fn wraps_key(id: &MasterKeyId) -> Vec<u8> {
+    [META_WRAPS, id.0.as_bytes()].concat()
 }
 
 /// The key of an operator in [`Table::Meta`].

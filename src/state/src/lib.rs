@@ -46,6 +46,7 @@ mod tables;
 #[cfg(test)]
 mod tests;
 mod transaction;
+mod wraps;
 
 pub use accounts::{
     AccountRefusal, AppliedDeclaration, NEVER_ENDS_MS, account_status, applied_declaration, restored_accounts,
@@ -112,3 +113,4 @@ pub use survey::Survey;
 pub use table::{TABLE_NAMES, Table};
 pub use tables::{Pair, StateError, Tables};
 pub use transaction::{Change, Transaction, stored_digest};
+pub use wraps::{WRAPS_AT_ONCE_MAX, reserved_wraps};

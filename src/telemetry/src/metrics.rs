@@ -115,6 +115,7 @@ metrics! {
     pub peer_unproved_closed_total: counters(
         "Connections to the peer port that were closed before they proved anything.", by "reason"
     );
+    pub master_key_wraps: gauges("The most times that a master key may have wrapped since feature level 4.", by "key");
     pub rewrapped_secrets_total: counter("Secrets that were put under another master key.");
     /// In seconds since 1970 UTC.
     pub backup_last_success_timestamp_seconds: gauge(

@@ -106,7 +106,7 @@ impl BackupHeader {
         let (_, body) = encoded.split_at_mut(HEADER_BYTES);
         from.read_exact(body).map_err(HeaderFault::of_reading)?;
         let mut header: Self = codec::decode(Kind::Backup, &encoded)?;
-        let mut bytes = [&magic[..], &[format], &encoded].concat();
+        let mut bytes = [magic.as_slice(), &[format], &encoded].concat();
         if format == SIGNED {
             let [length] = array::<1>(from)?;
             let mut id = vec![0; length.into()];

@@ -63,7 +63,8 @@ impl BackupSource {
         }
         let view = service.state.view();
         let whose = service.directory.identity();
-        let signer = service.keyring.backup_signer();
+        let no_key = || ClusterError::Refused("a node without a master key makes no backup".to_owned());
+        let signer = service.keyring.backup_signer().ok_or_else(no_key)?;
         let described = tokio::task::spawn_blocking(move || backup_of(&whose, view, Some(signer)));
         let (header, bytes, pieces) =
             described.await.map_err(|error| ClusterError::State(error.to_string()))??;

@@ -135,7 +135,7 @@ fn backup_of(home: &Path, ring: &Keyring, keys: u64, ca: Option<ClusterCa>) -> P
         let entry = Entry { log_id: raft_codec::log_id(&position(keys + 2)), payload };
         machine.replay(vec![entry]).unwrap();
     }
-    let (_, first, pieces) = pieces_of(&owner(), tables.view(), Some(ring.backup_signer())).unwrap();
+    let (_, first, pieces) = pieces_of(&owner(), tables.view(), ring.backup_signer()).unwrap();
     let pieces = pieces.map(|piece| piece.unwrap().to_vec());
     let bytes: Vec<u8> = std::iter::once(first).chain(pieces).flatten().collect();
     let path = home.join("west.backup");

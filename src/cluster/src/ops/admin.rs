@@ -167,6 +167,11 @@ impl AdminService {
                 }
             }
             AdminRequest::Witnesses => Ok(AdminResponse::Witnesses(state::witnesses(&self.state)?)),
+            AdminRequest::Wraps => {
+                self.barrier.wait(deadline).await?;
+                let wraps = state::reserved_wraps(&self.state)?;
+                Ok(AdminResponse::Wraps(wraps.into_iter().map(|(id, count)| (id.0, count)).collect()))
+            }
             AdminRequest::EnrolOperator(enrolment) => self
                 .operators
                 .add_for_keyring(*enrolment, deadline)

@@ -14,3 +14,4 @@ pub(crate) mod operators;
 pub(crate) mod peer_watch;
 pub(crate) mod rewrap;
 pub(crate) mod status;
+pub(crate) mod wrap_count;

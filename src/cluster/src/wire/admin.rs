@@ -85,6 +85,9 @@ pub enum AdminRequest {
     Verifiers,
     /// The nodes that this node knows to be witnesses.
     Witnesses,
+    /// How many times each master key may have wrapped, linearizable. Only for a cluster of feature level 4 or
+    /// higher.
+    Wraps,
 }
 
 impl AdminRequest {
@@ -121,7 +124,8 @@ impl AdminRequest {
             | Self::KeyRemoval(_)
             | Self::WitnessTokens
             | Self::Verifiers
-            | Self::Witnesses => true,
+            | Self::Witnesses
+            | Self::Wraps => true,
         }
     }
 }
@@ -186,6 +190,7 @@ pub enum AdminResponse {
     WitnessTokens(Vec<JoinTokenRecord>),
     Verifiers(Vec<MasterKeyVerifier>),
     Witnesses(BTreeSet<NodeId>),
+    Wraps(BTreeMap<String, u64>),
 }
 
 /// A node's view of the cluster.

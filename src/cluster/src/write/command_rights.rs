@@ -12,7 +12,7 @@ use keymoot_crypto::{Keyring, ProofRefusal, UnwrapError};
 use keymoot_model::{Auxiliary, NodeId, Period, Role, SeedId, SeedRecord};
 use keymoot_state::{
     Act, ActKind, ApprovalChange, BackupProgress, BackupSchedule, Command, GoodBackup, NewKey, NewSeed,
-    OperatorChange, Proposal, SignInChange, TwoPersonRule, VERIFIERS_MAX,
+    OperatorChange, Proposal, SignInChange, TwoPersonRule, VERIFIERS_MAX, WRAPS_AT_ONCE_MAX,
 };
 
 use crate::settings::RaftSection;
@@ -74,7 +74,9 @@ const fn behalf(command: &Command) -> Behalf {
         Command::DescribeNode { id, .. } => Behalf::Node(*id),
         Command::EnrollDirectory { id, .. } | Command::RegisterNodeKey { id, .. } => Behalf::Holder(*id),
         Command::NoteTrust(trust) => Behalf::Holder(trust.node),
-        Command::ClaimBackup { node, .. } | Command::NoteBackup { node, .. } => Behalf::Holder(*node),
+        Command::ClaimBackup { node, .. }
+        | Command::NoteBackup { node, .. }
+        | Command::ReserveWraps { node, .. } => Behalf::Holder(*node),
         Command::Found(_)
         | Command::PutAuthority(_)
         | Command::BeginAuthorityChange(_)
@@ -213,6 +215,9 @@ fn check_content(command: &Command, keyring: Option<&Keyring>) -> Result<(), Rig
         }
         Command::ScheduleBackups(Some(schedule)) => {
             bounded(schedule.directory.len() <= BackupSchedule::PATH_BYTES_MAX)
+        }
+        Command::ReserveWraps { master_key, count, .. } => {
+            bounded(master_key.0.len() <= FACT_BYTES_MAX && *count <= WRAPS_AT_ONCE_MAX)
         }
         Command::NoteGoodBackup(good) => bounded(is_within_bounds(good)),
         Command::NoteBackup { progress, .. } => bounded(match &**progress {

@@ -13,7 +13,7 @@ use super::args::{ConfigArg, OutputFormat};
 use super::operator::{Operator, say, unexpected};
 use keymoot_cluster::{AdminRequest, AdminResponse, KeyringStatus};
 use keymoot_command::{Column, Table};
-use keymoot_crypto::{Keyring, keyring_edit};
+use keymoot_crypto::{Keyring, WRAPS_MAX, keyring_edit};
 use keymoot_model::{MasterKeyId, NodeId};
 use keymoot_state::OPERATORS;
 
@@ -35,10 +35,12 @@ struct RewrapProgress {
 
 /// Shows which master keys each member has, and how many secrets stand under each.
 pub(super) async fn status(config: &ConfigArg, output: OutputFormat) -> Result<(), Failure> {
-    let seen = look(&Operator::new(config)?).await?;
+    let operator = Operator::new(config)?;
+    let seen = look(&operator).await?;
+    let wraps = wraps(&operator).await;
     say(&match output {
-        OutputFormat::Table => table(&seen),
-        OutputFormat::Json => format!("{:#}\n", as_json(&seen)),
+        OutputFormat::Table => table(&seen) + &wraps_text(&wraps),
+        OutputFormat::Json => format!("{:#}\n", as_json(&seen, &wraps)),
     });
     Ok(())
 }
@@ -200,6 +202,40 @@ async fn look(operator: &Operator) -> Result<RewrapProgress, Failure> {
     Ok(RewrapProgress { members: members(operator).await?, secrets: own.secrets })
 }
 
+/// How many times each master key may have wrapped, or why that is not known.
+type Wraps = Result<BTreeMap<String, u64>, String>;
+
+async fn wraps(operator: &Operator) -> Wraps {
+    match operator.ask(AdminRequest::Wraps).await {
+        Ok(AdminResponse::Wraps(wraps)) => Ok(wraps),
+        Ok(_) => Err(unexpected().message().to_owned()),
+        Err(failure) => Err(failure.message().to_owned()),
+    }
+}
+
+fn wraps_text(wraps: &Wraps) -> String {
+    let wraps = match wraps {
+        Ok(wraps) => wraps,
+        Err(reason) => {
+            return format!(
+                "how often each master key wrapped is not told ({reason}): see keymoot_master_key_wraps\n"
+            );
+        }
+    };
+    let line = |(id, count): (&String, &u64)| {
+        let remedy = match *count > WRAPS_MAX / 2 {
+            true => ": make a new one with keymoot keyring add, activate and rewrap, docs/backup.md",
+            false => "",
+        };
+        // A part of 2^32 is exact as a float.
+        let percent = *count as f64 * 100.0 / WRAPS_MAX as f64;
+        format!(
+            "{id} wrapped at most {count} times, {percent:.3} % of what is safe for one master key{remedy}\n"
+        )
+    };
+    wraps.iter().map(line).collect()
+}
+
 /// Asks every member that the configured node knows.
 async fn members(operator: &Operator) -> Result<Keyrings, Failure> {
     let AdminResponse::Status(status) = operator.ask(AdminRequest::Status).await? else {
@@ -264,7 +300,7 @@ fn table(seen: &RewrapProgress) -> String {
     text
 }
 
-fn as_json(seen: &RewrapProgress) -> serde_json::Value {
+fn as_json(seen: &RewrapProgress, wraps: &Wraps) -> serde_json::Value {
     let members = seen.members.iter().map(|(node, status)| {
         json!({
             "id": node,
@@ -273,5 +309,22 @@ fn as_json(seen: &RewrapProgress) -> serde_json::Value {
             "error": status.as_ref().err(),
         })
     });
-    json!({ "members": members.collect::<Vec<_>>(), "secrets": seen.secrets })
+    let wraps = wraps.as_ref().ok();
+    json!({ "members": members.collect::<Vec<_>>(), "secrets": seen.secrets, "wraps_at_most": wraps })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_master_key_that_wrapped_half_as_often_as_is_safe_comes_with_the_remedy() {
+        let text = |count| wraps_text(&Ok(BTreeMap::from([("mk1".to_owned(), count)])));
+        let few = text(131_072);
+        assert_eq!(few, "mk1 wrapped at most 131072 times, 0.003 % of what is safe for one master key\n");
+        assert!(!text(WRAPS_MAX / 2).contains("keyring add"));
+        assert!(text(WRAPS_MAX / 2 + 1).contains("keymoot keyring add, activate and rewrap"));
+        let unknown = wraps_text(&Err("no answer".to_owned()));
+        assert!(unknown.contains("no answer") && unknown.contains("keymoot_master_key_wraps"), "{unknown}");
+    }
 }

@@ -255,7 +255,8 @@ impl UseCase {
             | AdminRequest::Propose(_)
             | AdminRequest::RevokeCertificate { .. }
             | AdminRequest::EnrolOperator(_)
-            | AdminRequest::KeyRemoval(_) => return None,
+            | AdminRequest::KeyRemoval(_)
+            | AdminRequest::Wraps => return None,
         })
     }
 

@@ -167,6 +167,11 @@ fn backup_command() -> impl Strategy<Value = Command> {
             progress: Box::new(progress)
         }),
         good_backup().prop_map(|good| Command::NoteGoodBackup(Box::new(good))),
+        (1_u64..4, 1_u32..3).prop_map(|(node, count)| Command::ReserveWraps {
+            node,
+            master_key: MasterKeyId(format!("mk{count}")),
+            count
+        }),
     ]
 }
 

@@ -18,3 +18,4 @@ mod rewrap;
 pub(crate) mod rotation;
 mod sessions;
 mod sign_in;
+mod wraps;

@@ -29,6 +29,7 @@ fn filled() -> Metrics {
     metrics.entitlement_seconds.with_label_values(&["http"]).observe(0.1);
     metrics.license_server_requests_total.with_label_values(&["widevine", "ok"]).inc();
     metrics.license_server_seconds.with_label_values(&["widevine"]).observe(0.1);
+    metrics.master_key_wraps.with_label_values(&["mk1"]).set(0);
     metrics.license_servers_resting.with_label_values(&["widevine"]).set(0);
     metrics.bulk_items_total.with_label_values(&["ok"]).inc();
     metrics.exported_keys_total.with_label_values(&["track"]).inc();

@@ -81,6 +81,10 @@ fn without_a_proof_a_node_forwards_accounts_requests_and_nothing_that_operators_
         ("revoke-join-token", Command::RevokeJoinToken { id: [0; 8] }),
         ("schedule-backups", Command::ScheduleBackups(None)),
         ("claim-backup", Command::ClaimBackup { node: 2, after: 0 }),
+        (
+            "reserve-wraps",
+            Command::ReserveWraps { node: 2, master_key: MasterKeyId("mk1".to_owned()), count: 1 },
+        ),
         ("raise-feature-level", Command::RaiseFeatureLevel { to: 2 }),
         ("remove-node", Command::RemoveNode { id: 3 }),
         ("revoke-operator", revoke_operator()),
