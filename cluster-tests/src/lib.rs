@@ -30,6 +30,7 @@ pub mod license_server;
 pub mod logs;
 pub mod loop_disk;
 pub mod media;
+pub mod memory;
 pub mod metrics;
 pub mod nemesis;
 pub mod operator;

@@ -38,6 +38,7 @@ mod license_servers;
 mod live_stream_rides_out_outage;
 mod master_key_rotation;
 mod membership_under_load;
+mod memory_holds_no_keys;
 mod monitoring;
 mod nemesis_mutants;
 mod nemesis_short;

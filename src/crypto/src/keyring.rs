@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,7 +22,7 @@ use super::keyring_file::{self, KeyEntry, KeyringFile, KeyringFileError, MasterS
 use super::keyring_proof::{ProofKey, proof_key};
 use super::keyring_signature::{SigningKey, signing_key};
 use super::random::{RandomError, fill, random_bytes};
-use super::{SecretBytes, secret_file};
+use super::{SecretBytes, locked_page, secret_file, stack};
 use keymoot_model::{MasterKeyId, Wrapped};
 
 /// The most times that one key may wrap under random nonces of 96 bits: NIST SP 800-38D, section 8.3.
@@ -90,6 +91,8 @@ struct Ring {
     /// `None` in a ring without keys.
     active: Option<Arc<MasterKey>>,
     keys: BTreeMap<MasterKeyId, Arc<MasterKey>>,
+    /// Why the system let a key lie where it may be swapped out.
+    unlocked: Option<io::Error>,
 }
 
 impl Ring {
@@ -97,7 +100,13 @@ impl Ring {
         let key =
             |entry: &KeyEntry| (entry.id.clone(), Arc::new(MasterKey::new(entry.id.clone(), &entry.secret)));
         let keys: BTreeMap<_, _> = file.keys.iter().map(key).collect();
-        Some(Self { active: Some(keys.get(&file.active)?.clone()), keys })
+        Some(Self::locked(Some(keys.get(&file.active)?.clone()), keys))
+    }
+
+    fn locked(active: Option<Arc<MasterKey>>, keys: BTreeMap<MasterKeyId, Arc<MasterKey>>) -> Self {
+        // Where they are for good: behind their pointers.
+        let unlocked = keys.values().find_map(|key| locked_page::lock(&**key).err());
+        Self { active, keys, unlocked }
     }
 
     fn load(path: &Path) -> Result<Self, KeyringFileError> {
@@ -174,12 +183,12 @@ impl Keyring {
     pub fn generate() -> Result<Self, RandomError> {
         let active = Arc::new(MasterKey::new(MasterKeyId("mk1".to_owned()), &generate_secret()?));
         let keys = BTreeMap::from([(active.id.clone(), active.clone())]);
-        Ok(Self::in_memory(Ring { active: Some(active), keys }))
+        Ok(Self::in_memory(Ring::locked(Some(active), keys)))
     }
 
     /// The ring of a witness, which has no key: it wraps, opens and proves nothing.
     pub fn none() -> Self {
-        Self::in_memory(Ring { active: None, keys: BTreeMap::new() })
+        Self::in_memory(Ring::locked(None, BTreeMap::new()))
     }
 
     /// Whether it has no key.
@@ -219,6 +228,14 @@ impl Keyring {
     pub fn fingerprints(&self) -> BTreeMap<MasterKeyId, String> {
         let ring = self.ring.load();
         ring.keys.iter().map(|(id, key)| (id.clone(), key.fingerprint.clone())).collect()
+    }
+
+    /// Whether the system keeps the keys in memory; if not, it may write them to a swap device, and says why.
+    ///
+    /// # Errors
+    /// What the system said when a key was to be locked.
+    pub fn is_locked(&self) -> Result<(), String> {
+        self.ring.load().unlocked.as_ref().map_or(Ok(()), |error| Err(error.to_string()))
     }
 
     /// Whether the ring holds the key of that id.
@@ -273,10 +290,8 @@ impl Keyring {
         let active = self.ring.load().active.clone().ok_or(WrapError::NoMasterKey)?;
         let nonce: [u8; 12] = random_bytes()?;
         self.count_wrap(&active.id);
-        let ciphertext = active
-            .cipher
-            .encrypt(&Nonce::from(nonce), Payload { msg: secret, aad })
-            .map_err(|_| WrapError::TooLarge)?;
+        let encrypt = || active.cipher.encrypt(&Nonce::from(nonce), Payload { msg: secret, aad });
+        let ciphertext = stack::wiped_after(encrypt).map_err(|_| WrapError::TooLarge)?;
         Ok(Wrapped { master_key: active.id.clone(), nonce, ciphertext })
     }
 
@@ -301,8 +316,8 @@ impl Keyring {
     pub(crate) fn unwrap_secret(&self, wrapped: &Wrapped, aad: &[u8]) -> Result<SecretBytes, UnwrapError> {
         let ring = self.ring.load();
         let key = ring.keys.get(&wrapped.master_key).ok_or_else(|| self.miss(&wrapped.master_key))?;
-        key.cipher
-            .decrypt(&Nonce::from(wrapped.nonce), Payload { msg: &wrapped.ciphertext, aad })
+        let sealed = Payload { msg: &wrapped.ciphertext, aad };
+        stack::wiped_after(|| key.cipher.decrypt(&Nonce::from(wrapped.nonce), sealed))
             .map(SecretBytes::new)
             .map_err(|_| UnwrapError::Refused(wrapped.master_key.clone()))
     }

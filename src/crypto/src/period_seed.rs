@@ -10,7 +10,7 @@ use sha2::Sha256;
 use zeroize::{Zeroize as _, Zeroizing};
 
 use super::random::{RandomError, fill};
-use super::{ContentKey, binding};
+use super::{ContentKey, binding, stack};
 use keymoot_model::{KeyPath, Period};
 
 /// The seed of a rotating track, zeroized on drop. On the heap, so that moving leaves no copy behind.
@@ -70,7 +70,10 @@ impl<'a> PeriodKeys<'a> {
 
     /// The key of the period with this index. It is the same on every node and never changes.
     pub fn key(&self, index: u32) -> ContentKey {
-        let period = Period { length_s: self.length_s, index };
+        stack::wiped_after(|| self.derive(Period { length_s: self.length_s, index }))
+    }
+
+    fn derive(&self, period: Period) -> ContentKey {
         let mut key = Zeroizing::new([0_u8; 16]);
         if self.hkdf.expand(&binding::derived_key(self.place, period), key.as_mut_slice()).is_err() {
             // HKDF refuses more than 255 hashes of output; this is half of one.

@@ -14,6 +14,7 @@ use actix::dev::SendError;
 use actix::{Actor, Addr, ArbiterHandle, Context, Handler, Message};
 use tokio::sync::oneshot;
 
+use keymoot_crypto::wiped_after;
 use keymoot_drm::{
     ContentKeyInfo, DrmError, EncryptionProvider, OwnedContentKeyInfo, Registry, System, SystemData,
 };
@@ -63,7 +64,9 @@ impl Handler<AskedForMany> for DrmActor {
         // Nobody listens when the client has hung up or its deadline has passed.
         if !asked.reply.is_closed() {
             let provider = self.registry.provider(asked.system);
-            let data = asked.infos.iter().map(|info| provider.system_data(&info.as_info())).collect();
+            let data = wiped_after(|| {
+                asked.infos.iter().map(|info| provider.system_data(&info.as_info())).collect()
+            });
             // Between the look and the answer the caller may have gone all the same; that is no error.
             let _ = asked.reply.send(data);
         }
@@ -91,7 +94,8 @@ impl DrmHandle {
         provider: EncryptionProvider,
         info: &ContentKeyInfo<'_>,
     ) -> Result<Vec<SystemData>, DrmError> {
-        self.registry.system_data(provider, info)
+        // PlayReady's checksum is a cipher under the key.
+        wiped_after(|| self.registry.system_data(provider, info))
     }
 
     /// One system's data of each of these keys, in their order.
@@ -106,7 +110,7 @@ impl DrmHandle {
     ) -> Result<Vec<SystemData>, DrmError> {
         if infos.len() <= MANY {
             let provider = self.registry.provider(system);
-            return infos.iter().map(|info| provider.system_data(&info.as_info())).collect();
+            return wiped_after(|| infos.iter().map(|info| provider.system_data(&info.as_info())).collect());
         }
         let (reply, answer) = oneshot::channel();
         self.address.try_send(AskedForMany { system, infos, reply }).map_err(|refused| match refused {

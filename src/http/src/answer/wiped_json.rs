@@ -1,4 +1,4 @@
-//! JSON that may hold keys: compact, and wiped from memory once it is sent.
+//! What may hold keys, wiped from memory once it is sent.
 
 use std::io;
 
@@ -12,16 +12,22 @@ const ANSWER_BYTES_USUAL: usize = 512;
 
 /// A value as compact JSON.
 pub(crate) fn json<T: Serialize>(value: &T) -> Result<Zeroizing<Vec<u8>>, serde_json::Error> {
-    let mut text = WipedText(Zeroizing::new(Vec::with_capacity(ANSWER_BYTES_USUAL)));
+    let mut text = WipedText::with_room_for(ANSWER_BYTES_USUAL);
     serde_json::to_writer(&mut text, value)?;
-    Ok(text.0)
+    Ok(text.into_bytes())
 }
 
 /// Text that may hold keys: where it grows, what it leaves is wiped.
-struct WipedText(Zeroizing<Vec<u8>>);
+pub(crate) struct WipedText(Zeroizing<Vec<u8>>);
 
-impl io::Write for WipedText {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+impl WipedText {
+    /// No text yet, and so much room for it.
+    pub(crate) fn with_room_for(bytes: usize) -> Self {
+        Self(Zeroizing::new(Vec::with_capacity(bytes)))
+    }
+
+    /// Adds to the text.
+    pub(crate) fn push(&mut self, bytes: &[u8]) {
         let needed = self.0.len() + bytes.len();
         if needed > self.0.capacity() {
             let mut larger = Zeroizing::new(Vec::with_capacity(needed.next_power_of_two()));
@@ -29,6 +35,17 @@ impl io::Write for WipedText {
             self.0 = larger;
         }
         self.0.extend_from_slice(bytes);
+    }
+
+    /// The whole text.
+    pub(crate) fn into_bytes(self) -> Zeroizing<Vec<u8>> {
+        self.0
+    }
+}
+
+impl io::Write for WipedText {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.push(bytes);
         Ok(bytes.len())
     }
 
@@ -37,9 +54,12 @@ impl io::Write for WipedText {
     }
 }
 
+/// A body that is wiped where the framework drops it, once it is sent.
+pub(crate) fn wiped(body: impl Into<Zeroizing<Vec<u8>>>) -> Bytes {
+    Bytes::from_owner(body.into())
+}
+
 /// The answer that sends such a text.
 pub(crate) fn respond(text: Zeroizing<Vec<u8>>) -> HttpResponse {
-    // Wiped where the framework drops it, once it is sent.
-    let body = Bytes::from_owner(text);
-    HttpResponse::Ok().content_type("application/json").body(body)
+    HttpResponse::Ok().content_type("application/json").body(wiped(text))
 }

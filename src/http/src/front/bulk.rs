@@ -15,7 +15,6 @@ use futures::future::join_all;
 use futures::{Stream, TryStreamExt as _, stream};
 use serde::Serialize;
 use utoipa::ToSchema;
-use zeroize::{Zeroize as _, Zeroizing};
 
 use keymoot_auth::{AuthHandle, Grant};
 use keymoot_crypto::ContentKey;
@@ -30,6 +29,7 @@ use keymoot_telemetry::Metrics;
 use crate::answer::NDJSON;
 use crate::answer::error::{ApiError, ErrorKind};
 use crate::answer::signed_answer::ACCEPT_SIGNATURE;
+use crate::answer::wiped_json::{WipedText, wiped};
 use crate::api::Api;
 use crate::listener::drain::InFlightRequest;
 use crate::request::authentication;
@@ -37,6 +37,9 @@ use crate::request::incoming_body::IncomingBody;
 
 /// Items that are carried out at once.
 const WINDOW: usize = 128;
+
+/// How long the result of an item is, about.
+const RESULT_BYTES_USUAL: usize = 512;
 
 const _: () = assert!(WINDOW <= BulkBody::ITEMS_MAX);
 
@@ -119,8 +122,12 @@ pub(crate) async fn bulk(
     response.content_type(NDJSON);
     if request.headers().contains_key(&ACCEPT_SIGNATURE) {
         // A signature stands before what it signs, so such an answer is complete before it begins.
-        let answers: Vec<Bytes> = run.answers().try_collect().await?;
-        return Ok(response.body(answers.concat()));
+        let mut whole = WipedText::with_room_for(0);
+        let mut answers = std::pin::pin!(run.answers());
+        while let Some(part) = answers.try_next().await? {
+            whole.push(&part);
+        }
+        return Ok(response.body(wiped(whole.into_bytes())));
     }
     Ok(response.streaming(run.answers()))
 }
@@ -257,20 +264,18 @@ impl BulkRun {
         window: &[ReadLine],
         outcomes: Vec<Result<ServedKey, Undone>>,
     ) -> Result<Bytes, ApiError> {
-        let mut text = Zeroizing::new(Vec::with_capacity(window.len() * 512));
+        let mut text = WipedText::with_room_for(window.len() * RESULT_BYTES_USUAL);
         for (read, outcome) in window.iter().zip(&outcomes) {
             self.count(read, outcome.as_ref().err());
             let key = match outcome {
                 Ok(served) if self.body.head().wants_keys() => Some(served.key.to_base64()),
                 _ => None,
             };
-            serde_json::to_writer(&mut *text, &result(read, outcome, key.as_deref().map(String::as_str)))
+            serde_json::to_writer(&mut text, &result(read, outcome, key.as_deref().map(String::as_str)))
                 .map_err(ApiError::internal)?;
-            text.push(b'\n');
+            text.push(b"\n");
         }
-        let sent = Bytes::copy_from_slice(&text);
-        text.zeroize();
-        Ok(sent)
+        Ok(wiped(text.into_bytes()))
     }
 
     fn count(&mut self, read: &ReadLine, undone: Option<&Undone>) {

@@ -22,6 +22,7 @@ pub mod init;
 pub mod key;
 pub mod keyring_command;
 mod lifeline;
+mod memory;
 mod node_files;
 mod operator;
 pub mod operator_command;

@@ -17,7 +17,7 @@ use tokio::runtime::Runtime;
 use tokio::time::Instant;
 
 use super::args::ServeArgs;
-use super::{Failure, descriptors};
+use super::{Failure, descriptors, memory};
 use crate::config::{Config, Loaded};
 use crate::{logging, panics};
 use end::{End, Signals};
@@ -54,12 +54,15 @@ pub fn run(args: ServeArgs) -> Result<(), Failure> {
     let config = Loaded::load(args.config.config.as_deref()).map_err(Failure::usage)?.config;
     logging::start_logging(&config.log).map_err(Failure::usage)?;
     panics::abort_on_panic();
+    // Before any secret is read.
+    memory::refuse_dumps();
     // Before anything is opened that asks how much it may open.
     let open_files = descriptors::raise();
     let keyring = Arc::new(match config.node.witness {
         true => witness::no_keyring(&config)?,
         false => Keyring::load(&config.keys.keyring_file).map_err(Failure::usage)?,
     });
+    memory::report_lock(&keyring);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_name("raft")

@@ -9,6 +9,7 @@ use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse};
 
 use crate::answer::error::{ApiError, ErrorKind};
+use crate::answer::wiped_json::wiped;
 use crate::api::Api;
 use crate::request::authentication;
 use crate::request::caller::caller;
@@ -51,13 +52,12 @@ pub(crate) async fn key(
         let asked = LicenseRequest { grant: &grant, custom_data, challenge: &[] };
         api.licenses.permit(asked, &found.place.track).await?;
     }
-    // The framework sends and drops the last copy. A page of another origin may play, too: what lets a
-    // player in is its signature, never a cookie.
+    // A page of another origin may play, too: what lets a player in is its signature, never a cookie.
     Ok(HttpResponse::Ok()
         .content_type("application/octet-stream")
         .insert_header(("Cache-Control", "no-store"))
         .insert_header(("Access-Control-Allow-Origin", "*"))
-        .body(Bytes::copy_from_slice(found.key.expose())))
+        .body(wiped(found.key.expose().to_vec())))
 }
 
 async fn by_token(

@@ -4,26 +4,24 @@
 //! prefix nor attributes. Everything else here is escaped or of a form without XML's own signs.
 
 use actix_web::HttpResponse;
-use actix_web::web::Bytes;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use zeroize::Zeroizing;
 
 use crate::answer::soap::{CLOSE, CONTENT_TYPE, OPEN};
+use crate::answer::wiped_json::{WipedText, wiped};
 use keymoot_drm::SystemData;
 use keymoot_service::ServedKey;
 
 /// The answer that hands out a key with its PlayReady Object.
 pub(super) fn packaging_data(served: &ServedKey, object: &SystemData) -> HttpResponse {
     let text = text(&served.kid.to_string(), &served.key.to_base64(), object);
-    // The framework sends and drops the last copy.
     HttpResponse::Ok()
         .content_type(CONTENT_TYPE)
         .insert_header(("Cache-Control", "no-store"))
-        .body(Bytes::copy_from_slice(text.as_bytes()))
+        .body(wiped(text.into_bytes()))
 }
 
-fn text(key_id: &str, key: &str, object: &SystemData) -> Zeroizing<String> {
+fn text(key_id: &str, key: &str, object: &SystemData) -> WipedText {
     let (system, data) = (object.uuid, STANDARD.encode(&object.data));
     let parts = [
         OPEN,
@@ -40,9 +38,8 @@ fn text(key_id: &str, key: &str, object: &SystemData) -> Zeroizing<String> {
          </AcquirePackagingDataResult></AcquirePackagingDataResponse>",
         CLOSE,
     ];
-    // With room for all of it, so that no shorter copy of the key stays behind.
-    let mut whole = Zeroizing::new(String::with_capacity(parts.iter().map(|part| part.len()).sum()));
-    parts.iter().for_each(|part| whole.push_str(part));
+    let mut whole = WipedText::with_room_for(parts.iter().map(|part| part.len()).sum());
+    parts.iter().for_each(|part| whole.push(part.as_bytes()));
     whole
 }
 
@@ -54,7 +51,8 @@ mod tests {
     #[test]
     fn the_tags_that_packagers_look_for_are_bare_and_there_once() {
         let object = SystemData { uuid: SystemId::PLAYREADY, data: b"object".to_vec() };
-        let text = text("30313233-3435-3637-3839-616263646566", "a2V5", &object);
+        let text = text("30313233-3435-3637-3839-616263646566", "a2V5", &object).into_bytes();
+        let text = std::str::from_utf8(&text).unwrap();
         for (tag, value) in
             [("KeyId", "30313233-3435-3637-3839-616263646566"), ("KeyData", "a2V5"), ("Data", "b2JqZWN0")]
         {
@@ -62,6 +60,6 @@ mod tests {
             assert_eq!(text.matches(&element).count(), 1, "{tag}");
             assert_eq!(text.matches(&format!("<{tag}>")).count(), 1, "{tag}");
         }
-        assert!(quick_xml::de::from_str::<serde::de::IgnoredAny>(&text).is_ok());
+        assert!(quick_xml::de::from_str::<serde::de::IgnoredAny>(text).is_ok());
     }
 }

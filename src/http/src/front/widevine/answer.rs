@@ -1,14 +1,14 @@
 //! What a packager is answered: keys, or why there are none, inside `{"response": base64}`.
 
 use actix_web::HttpResponse;
-use actix_web::web::Bytes;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
-use zeroize::{Zeroize as _, Zeroizing};
+use zeroize::Zeroizing;
 
 use super::refusal::Refusal;
+use crate::answer::wiped_json::{WipedText, json, respond};
 use keymoot_crypto::ContentKey;
 use keymoot_drm::{SystemData, SystemId};
 use keymoot_model::{ContentId, Kid, Period, TrackName};
@@ -143,12 +143,10 @@ pub(super) fn refusal(refusal: &Refusal) -> HttpResponse {
     envelope(&inner).unwrap_or_else(|_| HttpResponse::InternalServerError().finish())
 }
 
-/// Wipes what holds keys; the framework sends and drops the last copy.
 fn envelope(inner: &ContentKeys<'_>) -> Result<HttpResponse, serde_json::Error> {
-    let mut text = Zeroizing::new(Vec::new());
-    serde_json::to_writer(&mut *text, inner)?;
-    let mut body = format!("{{\"response\":\"{}\"}}", &*Zeroizing::new(STANDARD.encode(&*text)));
-    let sent = Bytes::copy_from_slice(body.as_bytes());
-    body.zeroize();
-    Ok(HttpResponse::Ok().content_type("application/json").body(sent))
+    let text = Zeroizing::new(STANDARD.encode(&*json(inner)?));
+    let parts: [&[u8]; 3] = [b"{\"response\":\"", text.as_bytes(), b"\"}"];
+    let mut body = WipedText::with_room_for(parts.iter().map(|part| part.len()).sum());
+    parts.iter().for_each(|part| body.push(part));
+    Ok(respond(body.into_bytes()))
 }

@@ -1,0 +1,37 @@
+//! What functions leave on the stack when they return: ciphers and hashes work there, with keys.
+
+use std::hint::black_box;
+
+/// How deep they go below their caller, with room to spare.
+const DEPTH_BYTES: usize = 16 * 1024;
+
+/// Does this work with secrets, and overwrites the stack that it used. What it returns must hold its secrets
+/// elsewhere.
+pub fn wiped_after<T>(work: impl FnOnce() -> T) -> T {
+    let done = apart(work);
+    wipe();
+    done
+}
+
+// A frame of its own, so that `wipe` begins where it began.
+#[inline(never)]
+fn apart<T>(work: impl FnOnce() -> T) -> T {
+    work()
+}
+
+#[inline(never)]
+fn wipe() {
+    // Somebody might look at it, as far as the compiler knows: it cannot leave the zeros out.
+    black_box(&mut [0_u8; DEPTH_BYTES]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn work_is_done_and_its_result_handed_back() {
+        let text = wiped_after(|| "a secret on the heap".to_owned());
+        assert_eq!(text, "a secret on the heap");
+    }
+}
