@@ -29,6 +29,7 @@ use crate::answer::error::ApiError;
 use crate::api::Api;
 use crate::front::observe::METRICS_TYPE;
 use crate::request::incoming_body::read_proved_body;
+use crate::request::method_label::method_label;
 
 pub use listener::{AdminListener, listen_for_operators};
 use problem::Problem;
@@ -55,7 +56,7 @@ pub(crate) async fn dispatch(request: HttpRequest, payload: Payload, site: Data<
     };
     let metrics = &site.api.metrics;
     let status = response.status();
-    let labels = [ADMIN, request.method().as_str(), status.as_str()];
+    let labels = [ADMIN, method_label(request.method()), status.as_str()];
     metrics.http_requests_total.with_label_values(&labels).inc();
     metrics.http_request_seconds.with_label_values(&[ADMIN]).observe(began.elapsed().as_secs_f64());
     site.api.drain.mark(&mut response);

@@ -29,6 +29,7 @@ use crate::front::{
 use crate::openapi;
 use crate::request::caller::caller;
 use crate::request::clock::now_s;
+use crate::request::method_label::method_label;
 use crate::request::path::RequestPath;
 use crate::request::{host, schemes};
 use endpoint::{Endpoint, LICENSE};
@@ -58,7 +59,7 @@ pub(crate) async fn dispatch(
         Ok(response) => response.status(),
         Err(error) => error.kind().status(),
     };
-    let labels = [route, request.method().as_str(), status.as_str()];
+    let labels = [route, method_label(request.method()), status.as_str()];
     api.metrics.http_requests_total.with_label_values(&labels).inc();
     api.metrics.http_request_seconds.with_label_values(&[route]).observe(began.elapsed().as_secs_f64());
     let answer = answer.map_err(|error| challenged(error, route, &request, &site));

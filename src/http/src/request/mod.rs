@@ -9,6 +9,7 @@ pub(crate) mod conditions;
 pub(crate) mod custom_data;
 pub(crate) mod host;
 pub(crate) mod incoming_body;
+pub(crate) mod method_label;
 pub mod path;
 pub(crate) mod proofs;
 pub(crate) mod schemes;
