@@ -1,13 +1,31 @@
 //! All fuzz targets in one program, because linking the product once is what a build costs.
 //!
 //! The environment variable `KEYMOOT_FUZZ_TARGET` chooses the target; libFuzzer owns the arguments.
+//! What the product keeps allocated is counted: a target that keeps more and more of what it is sent fails.
 #![no_main]
 
 mod targets;
 
+use std::alloc::System;
 use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
+use cap::Cap;
 use libfuzzer_sys::fuzz_target;
+
+/// Counts what is allocated. libFuzzer's own corpus is C++'s, and not in it.
+#[global_allocator]
+static ALLOCATED: Cap<System> = Cap::new(System, usize::MAX);
+
+/// The inputs after which caches and tables have the size that they keep.
+const WARM_AFTER: u64 = 20_000;
+/// How often it is looked at the memory from then on, in inputs.
+const LOOK_EVERY: u64 = 5_000;
+/// How much more may be allocated later. A hundred bytes kept of each of 10^7 inputs is over a gigabyte.
+const GROWTH_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+static INPUTS: AtomicU64 = AtomicU64::new(0);
+static WARM_BYTES: AtomicUsize = AtomicUsize::new(0);
 
 /// The chosen target. Without a valid choice there is nothing to run, so the program ends.
 static TARGET: LazyLock<targets::Target> = LazyLock::new(|| {
@@ -22,4 +40,24 @@ static TARGET: LazyLock<targets::Target> = LazyLock::new(|| {
     }
 });
 
-fuzz_target!(|input: &[u8]| TARGET(input));
+/// Looks at the memory now and then.
+fn must_not_grow() {
+    let inputs = INPUTS.fetch_add(1, Ordering::Relaxed) + 1;
+    if inputs < WARM_AFTER || inputs % LOOK_EVERY != 0 {
+        return;
+    }
+    let now = ALLOCATED.allocated();
+    if inputs == WARM_AFTER {
+        WARM_BYTES.store(now, Ordering::Relaxed);
+    }
+    let warm = WARM_BYTES.load(Ordering::Relaxed);
+    if inputs % (20 * LOOK_EVERY) == 0 || inputs == WARM_AFTER {
+        eprintln!("memory: {} KiB after {inputs} inputs", now / 1024);
+    }
+    assert!(now < warm + GROWTH_BYTES_MAX, "memory grows: from {warm} to {now} bytes after {inputs} inputs");
+}
+
+fuzz_target!(|input: &[u8]| {
+    TARGET(input);
+    must_not_grow();
+});

@@ -1,7 +1,14 @@
-//! One function for each parser that meets the network, callable by a fuzzer and by a test.
+//! One function for each parser that meets the network, and for a whole node, callable by a fuzzer and by a test.
 //!
 //! A target takes any bytes and panics only when a promise of the parser is broken. To add one,
 //! write the function, name it in [`TARGETS`] and give it a directory of seeds.
+
+#[path = "targets/http.rs"]
+mod http;
+#[path = "targets/node.rs"]
+mod node;
+#[path = "targets/peers.rs"]
+mod peers;
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -41,10 +48,13 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("export_request", export_request),
     ("forwarded_for", forwarded_for),
     ("hls", hls),
+    ("http", http::run),
     ("join", join),
+    ("join_door", peers::join_door),
     ("license_answers", license_answers),
     ("packaging_request", packaging_request),
     ("path", path),
+    ("peer", peers::peer),
     ("policy", policy),
     ("pssh", pssh),
     ("query", query),

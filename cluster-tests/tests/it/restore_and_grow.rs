@@ -52,7 +52,7 @@ impl Lost {
     /// Every key from before is at these nodes, and new ones are made at the last.
     fn assert_kept_at(&mut self, names: &[&str]) {
         let last = names.last().unwrap();
-        confirm_accounts(&self.cluster, last);
+        confirm_accounts(&self.cluster, names.first().unwrap());
         let key = self.cluster.signer().create(self.cluster.node(last).api, "after").unwrap();
         self.ledger.enter(key, "after");
         self.ledger.assert_kept(&self.cluster.signer(), &self.cluster.apis(names));

@@ -25,8 +25,14 @@ fn add_account(cluster: &Cluster) {
 }
 
 /// A cluster whose nodes know the name that the requests below are for.
-fn start() -> Cluster {
-    Options::default().env("KEYMOOT__AUTH__AUTHORITIES", "keymoot").start().unwrap()
+/// A cluster that is called `keymoot`, and the token of its metrics: why it refuses is told to no stranger.
+fn start() -> (Cluster, tempfile::NamedTempFile) {
+    let token = metrics::token_file().unwrap();
+    let options = Options::default()
+        .env("KEYMOOT__AUTH__AUTHORITIES", "keymoot")
+        .env("KEYMOOT__HTTP__METRICS", "token")
+        .env("KEYMOOT__HTTP__METRICS_TOKEN_FILE", token.path().to_str().unwrap());
+    (options.start().unwrap(), token)
 }
 
 fn now_s() -> u64 {
@@ -95,12 +101,7 @@ fn check_answer(answer: &Answer, public_key: &[u8], method: &str, target: &str, 
 
 #[test]
 fn a_signed_request_is_good_once_in_the_whole_cluster_and_nothing_weaker_is_taken() {
-    let token = metrics::token_file().unwrap();
-    let cluster = Options::default()
-        .env("KEYMOOT__HTTP__METRICS", "token")
-        .env("KEYMOOT__HTTP__METRICS_TOKEN_FILE", token.path().to_str().unwrap())
-        .start()
-        .unwrap();
+    let (cluster, _token) = start();
     add_account(&cluster);
     let nodes = cluster.addresses();
     let announced = |node: &SocketAddr| decode_base64(&announced_key(*node).unwrap()).unwrap();
@@ -134,7 +135,7 @@ fn a_signed_request_is_good_once_in_the_whole_cluster_and_nothing_weaker_is_take
 
 #[test]
 fn a_request_that_was_signed_for_another_server_and_is_relayed_is_refused() {
-    let cluster = start();
+    let (cluster, _token) = start();
     add_account(&cluster);
     let nodes = cluster.addresses();
     let body = br#"{"ca_system":"OVP","account_id":"strict","content_id":"film"}"#;
@@ -157,7 +158,7 @@ fn a_request_that_was_signed_for_another_server_and_is_relayed_is_refused() {
 
 #[test]
 fn a_signature_with_another_tag_is_no_proof_here() {
-    let cluster = start();
+    let (cluster, _token) = start();
     add_account(&cluster);
     let node = cluster.addresses()[0];
     let body = br#"{"ca_system":"OVP","account_id":"strict","content_id":"film"}"#;
@@ -171,7 +172,7 @@ fn a_signature_with_another_tag_is_no_proof_here() {
 
 #[test]
 fn a_nonce_with_a_new_time_is_no_new_nonce() {
-    let cluster = start();
+    let (cluster, _token) = start();
     add_account(&cluster);
     let nodes = cluster.addresses();
     let body = br#"{"ca_system":"OVP","account_id":"strict","content_id":"film"}"#;

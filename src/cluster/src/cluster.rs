@@ -49,6 +49,11 @@ impl Cluster {
         Self { node, proposer, reads, request_deadline, raft_runtime: raft_runtime.clone() }
     }
 
+    /// The running node.
+    pub(crate) const fn node(&self) -> &Arc<Node> {
+        &self.node
+    }
+
     /// Replicates commands in one proposal and returns the state's responses in their order, once a
     /// quorum has them on disk.
     ///

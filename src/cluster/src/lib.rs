@@ -11,6 +11,8 @@ mod checkpoints;
 mod cluster;
 mod divergence;
 mod error;
+#[doc(hidden)]
+pub mod fuzzing;
 mod members;
 mod node;
 mod ops;

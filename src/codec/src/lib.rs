@@ -38,6 +38,17 @@ pub fn encode<T: Serialize + ?Sized>(kind: Kind, value: &T) -> Result<Vec<u8>, C
     Ok(bytes)
 }
 
+/// Puts a body that is encoded already into the envelope of a `kind` of the current version.
+///
+/// # Errors
+/// [`CodecError::TooLong`] when it passes [`BYTES_MAX`].
+pub fn enclose(kind: Kind, body: &[u8]) -> Result<Vec<u8>, CodecError> {
+    let mut bytes = envelope::begin(kind);
+    bytes.extend_from_slice(body);
+    envelope::seal(kind, &mut bytes)?;
+    Ok(bytes)
+}
+
 /// Decodes a `kind` of the current version from exactly `bytes`.
 ///
 /// # Errors

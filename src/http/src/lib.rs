@@ -21,6 +21,7 @@ pub use front::observe::{MetricsToken, MetricsTokenError};
 pub use keymoot_auth::{BackOff, BackOffSettings};
 pub use listener::connection::ClientTimeouts;
 pub use listener::drain::Drain;
+pub use listener::in_memory::MemoryListener;
 pub use listener::monitors::{Monitored, listen_for_monitors};
 pub use listener::server::{HttpError, listen, listen_for_packagers};
 pub use listener::settings;

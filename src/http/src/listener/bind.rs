@@ -35,7 +35,7 @@ use keymoot_tls::{ApiTls, ApiTlsFiles};
 use crate::listener::connection::{ClientTimeouts, Connection};
 use crate::listener::connection_table::ConnectionTable;
 use crate::listener::server::HttpError;
-use crate::listener::timed_stream::TimedStream;
+use crate::listener::timed_stream::{ClientStream, TimedStream};
 
 /// How often certificate files are looked at. Renewal happens days before the old ones end.
 const RELOAD_EVERY: Duration = Duration::from_secs(5);
@@ -95,23 +95,11 @@ impl Listener<'_> {
             let signal = signal.clone();
             async move { signal.notified().await }
         };
-        let worker = Worker {
-            timeouts: ClientTimeouts::new(&self.config.http),
-            connections_max: self.connections_per_worker_max,
-            per_client_max: self.per_client_max(),
-            exempt: self.config.http.trusted_proxies.as_slice().into(),
-            open: self.metrics.http_connections.with_label_values(&[self.name]),
-            is_secure: tls.is_some(),
-            address,
-            metrics: self.metrics,
-        };
+        let worker = self.worker(tls.is_some(), address);
         let server = match tls {
             None => builder.listen(self.name, socket, move || {
                 let accept = worker.acceptor();
-                let accepted = move |tcp: TcpStream| {
-                    let peer = tcp.peer_addr().ok();
-                    ready(Ok::<_, DispatchError>((accept(tcp), peer)))
-                };
+                let accepted = move |tcp: TcpStream| ready(Ok::<_, DispatchError>(with_peer(accept(tcp))));
                 fn_service(accepted).and_then(worker.http(&setup, stopping.clone(), remember))
             }),
             Some(tls) => builder.listen(self.name, socket, move || {
@@ -120,7 +108,7 @@ impl Listener<'_> {
                 fn_service(accepted)
                     .and_then(Acceptor::new(tls.clone()).map_err(AcceptError::into_service_error))
                     .map(|stream: TlsStream<TimedStream>| {
-                        let peer = stream.get_ref().0.tcp().peer_addr().ok();
+                        let peer = stream.get_ref().0.peer();
                         (stream, peer)
                     })
                     .and_then(
@@ -129,6 +117,20 @@ impl Listener<'_> {
             }),
         };
         Ok((server.map_err(refused)?.run(), vec![address]))
+    }
+
+    /// A worker that answers what comes to this address.
+    pub(super) fn worker(&self, is_secure: bool, address: SocketAddr) -> Worker {
+        Worker {
+            timeouts: ClientTimeouts::new(&self.config.http),
+            connections_max: self.connections_per_worker_max,
+            per_client_max: self.per_client_max(),
+            exempt: self.config.http.trusted_proxies.as_slice().into(),
+            open: self.metrics.http_connections.with_label_values(&[self.name]),
+            is_secure,
+            address,
+            metrics: self.metrics.clone(),
+        }
     }
 
     /// The most connections of a worker from one address: half of what there are, at most. Workers accept in turn.
@@ -155,7 +157,7 @@ impl Listener<'_> {
 
 /// What a worker needs to know of the connections that it accepts.
 #[derive(Clone)]
-struct Worker {
+pub(super) struct Worker {
     timeouts: ClientTimeouts,
     connections_max: usize,
     per_client_max: usize,
@@ -170,23 +172,23 @@ struct Worker {
 
 impl Worker {
     /// Gives each accepted stream its time limits and registers its connection; one for each worker.
-    fn acceptor(&self) -> impl Fn(TcpStream) -> TimedStream + Clone + use<> {
+    pub(super) fn acceptor<S: ClientStream>(&self) -> impl Fn(S) -> TimedStream<S> + Clone + use<S> {
         let table = ConnectionTable::new(self.connections_max, self.per_client_max, self.open.clone());
         let (worker, table) = (self.clone(), Rc::new(table));
-        move |tcp| {
+        move |stream: S| {
             let slow_clients = worker.metrics.http_slow_clients_total.clone();
             let connection = Connection::new(worker.is_secure, worker.address, worker.timeouts, slow_clients);
             let connection = Rc::new(connection);
-            let address = tcp.peer_addr().ok().map(|peer| peer.ip());
+            let address = stream.peer().map(|peer| peer.ip());
             let client = address.filter(|address| !allowed(*address, &worker.exempt)).map(client_network);
             let registration = table.register(&connection, client);
-            TimedStream::new(tcp, connection, registration)
+            TimedStream::new(stream, connection, registration)
         }
     }
 
     /// HTTP on streams of whatever kind, with `keep` of each connection for the requests on it, until
     /// `stopping` resolves.
-    fn http<T, A, S, F>(
+    pub(super) fn http<T, A, S, F>(
         &self,
         setup: &A,
         stopping: S,
@@ -225,8 +227,14 @@ fn bound(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     socket.listen(BACKLOG)?.into_std()
 }
 
+/// The stream and its client's address, as HTTP wants them.
+pub(super) fn with_peer<S: ClientStream>(stream: TimedStream<S>) -> (TimedStream<S>, Option<SocketAddr>) {
+    let peer = stream.peer();
+    (stream, peer)
+}
+
 /// Keeps what is known of a connection for the requests on it.
-fn remember(stream: &TimedStream, kept: &mut Extensions) {
+pub(super) fn remember<S: ClientStream>(stream: &TimedStream<S>, kept: &mut Extensions) {
     kept.insert(stream.connection().clone());
 }
 

@@ -4,6 +4,7 @@ pub(crate) mod bind;
 pub(crate) mod connection;
 pub(crate) mod connection_table;
 pub(crate) mod drain;
+pub(crate) mod in_memory;
 pub(crate) mod monitors;
 pub(crate) mod server;
 pub mod settings;

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use actix_web::dev::Server;
 use actix_web::web;
+use actix_web::web::ServiceConfig;
 
 use keymoot_auth::{AuthHandle, Authenticator};
 use keymoot_tls::TlsError;
@@ -37,6 +38,12 @@ pub fn listen(
     connections_max: usize,
     api: Api,
 ) -> Result<(Server, Vec<SocketAddr>), HttpError> {
+    let (listener, site) = for_signing(config, connections_max, api);
+    serve(listener, site)
+}
+
+/// The API's listener, and what is served there.
+pub(super) fn for_signing(config: &HttpSettings, connections_max: usize, api: Api) -> (Listener<'_>, Site) {
     let http = &config.http;
     let workers = http.worker_threads();
     let listener = Listener {
@@ -54,7 +61,7 @@ pub fn listen(
             for_operators: false,
         },
     };
-    serve(listener, Site { api, routes: &API, packagers: None })
+    (listener, Site { api, routes: &API, packagers: None })
 }
 
 /// Binds the packagers' address, if one is configured, and makes the server; it serves when awaited.
@@ -67,8 +74,18 @@ pub fn listen_for_packagers(
     connections_max: usize,
     api: Api,
 ) -> Result<Option<(Server, Vec<SocketAddr>)>, HttpError> {
+    let Some((listener, site)) = for_packagers(config, connections_max, api) else { return Ok(None) };
+    serve(listener, site).map(Some)
+}
+
+/// The packagers' listener, if there is one, and what is served there.
+pub(super) fn for_packagers(
+    config: &HttpSettings,
+    connections_max: usize,
+    api: Api,
+) -> Option<(Listener<'_>, Site)> {
     let packager = &config.packager;
-    let Some(address) = packager.listen else { return Ok(None) };
+    let address = packager.listen?;
     let listener = Listener {
         config,
         metrics: api.metrics.clone(),
@@ -85,16 +102,25 @@ pub fn listen_for_packagers(
         },
     };
     let packagers = Some(PackagerContext::new(config));
-    serve(listener, Site { api, routes: &PACKAGERS, packagers }).map(Some)
+    Some((listener, Site { api, routes: &PACKAGERS, packagers }))
 }
 
 fn serve(listener: Listener<'_>, site: Site) -> Result<(Server, Vec<SocketAddr>), HttpError> {
+    let setup = handlers(&listener, site);
+    listener.bind(setup)
+}
+
+/// What answers at each worker.
+pub(super) fn handlers(
+    listener: &Listener<'_>,
+    site: Site,
+) -> impl Fn(&mut ServiceConfig) + Send + Clone + 'static {
     let mailbox = listener.config.waiting_checks_max;
     let (directory, nonces) = (site.api.accounts.clone(), site.api.nonces.clone());
     let site = web::Data::new(site);
-    listener.bind(move |app| {
+    move |app| {
         // One per worker, so that checking signatures scales with the workers.
         let auth = AuthHandle::start(Authenticator::new(directory.clone()), nonces.clone(), mailbox);
         app.app_data(site.clone()).app_data(web::Data::new(auth)).default_service(web::to(dispatch));
-    })
+    }
 }

@@ -1,6 +1,7 @@
 //! The stream below HTTP, and below TLS, that closes a connection whose client lets it wait too long.
 
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -16,9 +17,28 @@ use crate::listener::connection_table::Registration;
 /// and holds many times their bytes: what was sent ahead has to wait in the kernel.
 const READ_BYTES_MAX: usize = 2048;
 
-/// A TCP stream with the time limits of its [`Connection`].
-pub(crate) struct TimedStream {
-    io: TcpStream,
+/// A stream to a client, as it was accepted.
+pub(crate) trait ClientStream: ActixStream {
+    /// The client's address.
+    fn peer(&self) -> Option<SocketAddr>;
+    /// Has what the client did not take thrown away at the end.
+    fn discard_rest(&self);
+}
+
+impl ClientStream for TcpStream {
+    fn peer(&self) -> Option<SocketAddr> {
+        self.peer_addr().ok()
+    }
+
+    fn discard_rest(&self) {
+        // It would otherwise stay in the kernel for minutes.
+        drop(self.set_zero_linger());
+    }
+}
+
+/// A stream with the time limits of its [`Connection`].
+pub(crate) struct TimedStream<S = TcpStream> {
+    io: S,
     connection: Rc<Connection>,
     /// Wakes the task when the connection may be overdue, or earlier: it is set anew only when it is too late.
     alarm: Pin<Box<Sleep>>,
@@ -31,9 +51,9 @@ pub(crate) struct TimedStream {
     _registration: Registration,
 }
 
-impl TimedStream {
+impl<S: ClientStream> TimedStream<S> {
     /// Wraps a stream that was just accepted.
-    pub(crate) fn new(io: TcpStream, connection: Rc<Connection>, registration: Registration) -> Self {
+    pub(crate) fn new(io: S, connection: Rc<Connection>, registration: Registration) -> Self {
         let alarm = Box::pin(sleep_until(Instant::now()));
         Self {
             io,
@@ -46,8 +66,9 @@ impl TimedStream {
         }
     }
 
-    pub(crate) fn tcp(&self) -> &TcpStream {
-        &self.io
+    /// The client's address.
+    pub(crate) fn peer(&self) -> Option<SocketAddr> {
+        self.io.peer()
     }
 
     /// What is known of the connection.
@@ -73,8 +94,7 @@ impl TimedStream {
             Overdue::Head | Overdue::Write => {}
         }
         self.connection.count(why);
-        // What the client did not take would otherwise stay in the kernel for minutes.
-        drop(self.io.set_zero_linger());
+        self.io.discard_rest();
         Err(io::Error::new(io::ErrorKind::TimedOut, "the client let its connection wait for too long"))
     }
 
@@ -105,7 +125,7 @@ impl TimedStream {
     }
 }
 
-impl AsyncRead for TimedStream {
+impl<S: ClientStream> AsyncRead for TimedStream<S> {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -137,7 +157,7 @@ impl AsyncRead for TimedStream {
     }
 }
 
-impl AsyncWrite for TimedStream {
+impl<S: ClientStream> AsyncWrite for TimedStream<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let result = Pin::new(&mut this.io).poll_write(cx, bytes);
@@ -167,7 +187,7 @@ impl AsyncWrite for TimedStream {
     }
 }
 
-impl ActixStream for TimedStream {
+impl<S: ClientStream> ActixStream for TimedStream<S> {
     fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<Ready>> {
         ActixStream::poll_read_ready(&self.io, cx)
     }

@@ -3,16 +3,16 @@
 //! The Raft runtime is built first and owns consensus, peers and snapshots; the actix system with
 //! the actors and the HTTP workers runs beside it, so that neither can starve the other of threads.
 
+mod assembly;
 mod end;
 mod operators;
 mod own_certificate;
 mod witness;
 
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
-use actix::Arbiter;
 use tokio::runtime::Runtime;
 use tokio::time::Instant;
 
@@ -20,25 +20,14 @@ use super::args::ServeArgs;
 use super::{Failure, descriptors, memory};
 use crate::config::{Config, Loaded};
 use crate::{logging, panics};
+pub use assembly::{Licensing, assemble_api};
 use end::{End, Signals};
 use keymoot_cluster::settings::ClusterSettings;
 use keymoot_cluster::{Cluster, StartError};
-use keymoot_crypto::{Keyring, random_bytes};
-use keymoot_drm::Registry;
+use keymoot_crypto::Keyring;
 use keymoot_http as http;
-use keymoot_http::{
-    Api, Authorities, BackOff, BackOffSettings, BodyRoom, ClientTimeouts, Drain, MetricsToken,
-};
-use keymoot_license::LicenseSystems;
-use keymoot_license::entitlement::Entitlements;
-use keymoot_license::entitlement::load_entitlements;
-use keymoot_license::outgoing::{Outgoing, OutgoingLimits};
-use keymoot_protocol::SignatureWindow;
-use keymoot_service::DrmActor;
-use keymoot_service::{
-    AccountLimits, Accounts, FirstAccounts, Keys, Leases, LicenseParts, Licenses, Nonces, Policies,
-    QuorumContact, Readiness, begin_accounts, open_server_keys,
-};
+use keymoot_http::{Drain, MetricsToken};
+use keymoot_service::{FirstAccounts, Readiness, begin_accounts, open_server_keys};
 use keymoot_telemetry::Metrics;
 use own_certificate::with_own_certificate;
 
@@ -87,79 +76,17 @@ async fn serve(
 ) -> Result<(), Failure> {
     let signals = Signals::listen()?;
     let metrics = Arc::new(Metrics::new().map_err(Failure::runtime)?);
-    let outgoing = Outgoing::new(OutgoingLimits::default(), config.license.ca_file.as_deref());
-    let outgoing = outgoing.map_err(Failure::usage)?;
-    let entitlements = entitlements(config, outgoing.clone(), metrics.clone())?;
-    let clear_key_accounts = config.license.clear_key_accounts.clone();
-    let systems = LicenseSystems::new(clear_key_accounts, &config.license_servers, &outgoing, &metrics);
-    let systems = systems.map_err(Failure::usage)?;
+    let licensing = Licensing::prepare(config, &metrics)?;
     let settings =
         ClusterSettings { founding_operator: operators::founding(config)?, ..config.cluster_settings() };
     let cluster = Cluster::start(&settings, keyring.clone(), metrics.clone(), runtime.handle())
         .await
         .map_err(start_failure)?;
     let mut end = End::of(signals, &cluster);
-    let drm =
-        DrmActor::start_on(&Arbiter::new().handle(), Registry::standard(), config.limits.provider_mailbox);
-    let refused = ["requests", "new_keys"]
-        .map(|limit| metrics.account_limit_refusals_total.with_label_values(&[limit]));
-    let limits = Arc::new(AccountLimits::new(&config.account_limits(), refused));
-    let keys = Keys::new(cluster.clone(), keyring.clone()).with_limits(limits.clone());
-    let policies = Policies::new(cluster.clone());
-    let licenses = Licenses::new(LicenseParts {
-        keys: keys.clone(),
-        policies: policies.clone(),
-        leases: Leases::new(cluster.clone(), metrics.clone()),
-        entitlements,
-        systems,
-        metrics: metrics.clone(),
-    });
-    let drain = Drain::new(metrics.http_requests_in_flight.clone());
-    let readiness = Readiness::new(cluster.clone(), keyring.clone());
-    actix::spawn(measure_readiness(readiness.clone(), metrics.clone()));
-    let grants_for = Duration::from_secs(config.auth.cut_off_grants_s);
-    let contact = Arc::new(QuorumContact::new(cluster.clone(), grants_for, metrics.clone()));
-    actix::spawn(contact.clone().keep());
-    let metrics_token = metrics_token(config)?;
-    let unproved_bodies = BodyRoom::new(
-        // One body of the largest size fits in, also where that is configured larger.
-        config.http.unproved_body_bytes_max.max(config.http.max_bulk_body_bytes),
-        metrics.http_unproved_body_bytes.clone(),
-    );
-    let api = Api {
-        licenses,
-        readiness,
-        drain: drain.clone(),
-        allowed_origins: config.license.allowed_origins.as_slice().into(),
-        keys,
-        policies,
-        accounts: Arc::new(Accounts::new(cluster.clone(), keyring.clone(), cluster.credential_uses())),
-        contact,
-        back_off: Arc::new(back_off(config)?),
-        limits,
-        nonces: Arc::new(Nonces::new(cluster.clone())),
-        server_keys: Arc::new(OnceLock::new()),
-        drm,
-        metrics,
-        body_bytes_max: config.http.max_body_bytes,
-        bulk_body_bytes_max: config.http.max_bulk_body_bytes,
-        unproved_bodies,
-        metrics_access: config.http.metrics,
-        metrics_token,
-        timeouts: ClientTimeouts::new(&config.http),
-        trusted_proxies: config.http.trusted_proxies.as_slice().into(),
-        loopback_passwords: config.http.loopback_passwords,
-        authorities: Arc::new(Authorities::new(
-            &config.auth.authorities,
-            &config.http.tls_names,
-            config.http.listen,
-        )),
-        signature_window: SignatureWindow {
-            lifetime_s: config.auth.signature_lifetime_s,
-            clock_skew_s: config.auth.clock_skew_s,
-        },
-        client_certificates: config.http.tls_client_ca_file.is_some(),
-    };
+    let api = assemble_api(config, licensing, &cluster, &keyring, metrics.clone())?;
+    actix::spawn(measure_readiness(api.readiness.clone(), metrics));
+    actix::spawn(api.contact.clone().keep());
+    let drain = api.drain.clone();
     {
         let (cluster, keyring, slot) = (cluster.clone(), keyring.clone(), api.server_keys.clone());
         actix::spawn(async move { open_server_keys(&cluster, &keyring, &slot).await });
@@ -215,15 +142,6 @@ async fn serve(
     Ok(())
 }
 
-/// Holds up whoever shows wrong credentials again and again.
-fn back_off(config: &Config) -> Result<BackOff, Failure> {
-    let settings = BackOffSettings {
-        wrong_max: config.auth.wrong_credentials_max,
-        wait_max: Duration::from_secs(config.auth.back_off_max_s),
-    };
-    Ok(BackOff::new(settings, random_bytes().map_err(Failure::runtime)?))
-}
-
 /// Leaves the cluster's service without anybody noticing: leadership goes first, no connection is
 /// accepted any more, and what is under way is answered.
 async fn retire(cluster: &Cluster, drain: &Drain, close: impl FnOnce(), patience: Duration) {
@@ -270,15 +188,6 @@ async fn measure_readiness(readiness: Readiness, metrics: Arc<Metrics>) {
         metrics.ready.set(readiness.check().await.is_ok().into());
         tokio::time::sleep(MEASURE_READINESS_EVERY).await;
     }
-}
-
-/// Whoever decides about viewers; nobody, and so no license, without a file that names them.
-fn entitlements(config: &Config, outgoing: Outgoing, metrics: Arc<Metrics>) -> Result<Entitlements, Failure> {
-    let entries = match &config.license.entitlements_file {
-        Some(file) => load_entitlements(file).map_err(Failure::usage)?,
-        None => Vec::new(),
-    };
-    Entitlements::new(&entries, outgoing, metrics).map_err(Failure::usage)
 }
 
 /// What the operator can do about a node that does not start.
