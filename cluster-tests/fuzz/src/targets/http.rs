@@ -119,7 +119,7 @@ impl Server {
         });
         self.node.must_run();
         let inputs = self.inputs.replace_with(|inputs| *inputs + 1);
-        if inputs < 256 || inputs % 256 == 0 {
+        if inputs < 256 || inputs.is_multiple_of(256) {
             self.must_count_no_inventions();
         }
     }
@@ -366,12 +366,11 @@ fn escaped(base64: &str) -> String {
 
 /// By SHA-1: GET has what is signed in its query, all others in the body.
 fn by_sha1(asked: &mut Asked) -> Vec<(&'static str, String)> {
-    let signature = escaped(&Signature::sign(asked.key().as_bytes(), &asked.body).to_base64());
     let mut query = asked.query.take().map(|query| format!("{query}&")).unwrap_or_default();
     // A license request has the player's challenge in its body, behind an empty line.
     let challenge = asked.body.windows(2).position(|pair| pair == b"\n\n").map(|at| asked.body.split_off(at));
+    let signature = escaped(&Signature::sign(asked.key().as_bytes(), &asked.body).to_base64());
     if asked.method == "GET" || challenge.is_some() {
-        let signature = escaped(&Signature::sign(asked.key().as_bytes(), &asked.body).to_base64());
         let data = escaped(&STANDARD.encode(&asked.body));
         asked.body = challenge.map(|challenge| challenge[2..].to_vec()).unwrap_or_default();
         query.push_str(&format!("custom_data={data}&signature={signature}"));
