@@ -113,7 +113,7 @@ fn keys_are_exported_where_two_opened_it_and_only_that_account_for_that_time() {
     with_operators(&cluster);
     cluster.signer().create(cluster.node("a").api, "film").unwrap();
     let body = json!({
-        "export": 1, "ca_system": "OVP", "account_id": "demo", "recipient": STANDARD.encode([9; 32]),
+        "export": 1, "method": "POST", "ca_system": "OVP", "account_id": "demo", "recipient": STANDARD.encode([9; 32]),
     });
     let export = || {
         let answer =

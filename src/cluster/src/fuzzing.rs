@@ -5,6 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use futures::FutureExt as _;
 use openraft::async_runtime::watch::WatchReceiver as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 
@@ -119,7 +120,9 @@ pub async fn peer(cluster: &Cluster, opening: Opening, parts: &[Part<'_>]) -> (i
     let (mut near, far) = duplex(PIPE_BYTES);
     let recalled = node.server.fence.recall();
     let from = SocketAddr::from(FROM);
-    let served = tokio::spawn(server::welcome(far, id, channel, (from, recalled), node.server.clone()));
+    // Boxed, because the future of a connection is nested too deeply for the compiler.
+    let served = server::welcome(far, id, channel, (from, recalled), node.server.clone()).boxed();
+    let served = tokio::spawn(served);
     let client = async {
         if !opening.is_mute {
             open(&mut near, &node, opening, id, &channel).await?;
@@ -193,8 +196,9 @@ pub async fn join(
             let limits = UnprovedLimits { connections_max: 4, per_address_max: 4 };
             let unproved = Arc::new(UnprovedPeers::new(limits, node.metrics.clone()));
             let (gate, place) = (JoinGate::default(), unproved.enter(from.ip()));
-            server::join::serve(far, door, channel, (from, place), &gate, &node.server).await
+            server::join::serve(far, door, channel, (from, place), &gate, &node.server).boxed().await
         }
+        .boxed()
     });
     let ring = proves.then_some(&*node.local.keyring);
     let client = async {

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::format::{Footer, Header};
+use super::format::Header;
 use super::records::Extent;
 use super::records::SnapshotRecords;
 use crate::{SnapshotFault, StoreError, incoming::Temporary};
@@ -13,7 +13,7 @@ pub struct SnapshotReader {
     path: PathBuf,
     extent: Extent,
     header: Header,
-    footer: Footer,
+    record_count: u64,
     bytes: u64,
     digest: [u8; 32],
     _temporary: Option<Temporary>,
@@ -47,7 +47,15 @@ impl SnapshotReader {
         let bytes = records.offset() - begin;
         let digest = records.digest();
         extent.digest = Some(digest);
-        Ok(Self { path: path.to_owned(), extent, header, footer, bytes, digest, _temporary: None })
+        Ok(Self {
+            path: path.to_owned(),
+            extent,
+            header,
+            record_count: footer.records,
+            bytes,
+            digest,
+            _temporary: None,
+        })
     }
 
     /// The metadata in the header, from the maker of the snapshot.
@@ -62,7 +70,7 @@ impl SnapshotReader {
 
     /// The number of records.
     pub const fn record_count(&self) -> u64 {
-        self.footer.records
+        self.record_count
     }
 
     /// The length of the snapshot in bytes.
