@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 /// The folders of the crate, the lowest first. A file in the root of the crate is a folder of its own.
-const ORDER: [&str; 19] = [
+const ORDER: [&str; 20] = [
     "error",
     "settings",
     "wire",
@@ -25,6 +25,7 @@ const ORDER: [&str; 19] = [
     "node",
     "cluster",
     "start",
+    "fuzzing",
 ];
 
 #[test]

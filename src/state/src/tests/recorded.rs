@@ -47,10 +47,10 @@ const DIGESTS: [(u32, [&str; 4]); 4] = [
     (
         4,
         [
-            "396f8614361a65a099dbce4fd33580f0",
-            "775c4d5eddfe52bfdfaaae45ffaa9a94",
-            "4fac1edaf805fe4faa708f1e4b125a97",
-            "547c8cb333cc72db4356c8c515d468bc",
+            "f4e9c18c6ddd1ebb5c33c3ccb8e208f6",
+            "95bc7a38fe1d2e0560731e802372114b",
+            "718d3fedeebca0efd01cfc147053c19d",
+            "16ef5638c5b54c2d2a138483cae27dd2",
         ],
     ),
 ];

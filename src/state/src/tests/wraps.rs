@@ -32,7 +32,7 @@ fn it_takes_feature_level_4() {
 
 #[test]
 fn a_reservation_has_these_bytes() {
-    assert_eq!(command(reserve(4, "mk1", 5)), "05040302013004036d6b3105");
+    assert_eq!(command(reserve(4, "mk1", 5)), "05040302013304036d6b3105");
     let record = super::super::wraps::ReservedWraps::of(&MasterKeyId("mk1".to_owned()), 300);
     assert_eq!(body(Kind::Record, &record), "036d6b31fb2c01");
 }
