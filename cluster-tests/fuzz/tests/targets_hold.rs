@@ -52,9 +52,16 @@ fn damaged(seeds: Vec<Vec<u8>>) -> impl Strategy<Value = Vec<u8>> {
     )
 }
 
+/// Targets that drive a whole node wait for it: of these, few inputs are tried here.
+const OF_A_NODE: [&str; 3] = ["http", "peer", "join_door"];
+const CASES_OF_A_NODE: u32 = 12;
+
 fn holds(name: &str, input: impl Strategy<Value = Vec<u8>>) {
     let (_, target) = TARGETS.iter().find(|(known, _)| *known == name).unwrap();
-    let config = ProptestConfig { failure_persistence: None, ..ProptestConfig::default() };
+    let mut config = ProptestConfig { failure_persistence: None, ..ProptestConfig::default() };
+    if OF_A_NODE.contains(&name) {
+        config.cases = CASES_OF_A_NODE;
+    }
     let outcome = proptest::test_runner::TestRunner::new(config).run(&input, |input| {
         target(&input);
         Ok(())

@@ -122,7 +122,7 @@ pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
                 (Some(challenge), Door::Renewal) => {
                     let reply = match read_renewal(server, &channel, challenge, &frame.body) {
                         Ok(renewal) => {
-                            unproved = unproved.filter(|_| renewal.2.is_err());
+                            unproved = unproved.filter(|_| renewal.proven.is_err());
                             renew(server, gate, renewal).await
                         }
                         Err(reply) => reply,
@@ -181,29 +181,36 @@ async fn admit_witness(server: &PeerServer, gate: &JoinGate, from: SocketAddr, b
     reply
 }
 
-/// The node, its certificate request, and whether a valid proof of a master key came with it: a witness has none.
+/// What a node asks for whose certificate has ended.
+struct AskedRenewal {
+    id: NodeId,
+    certificate_request: Vec<u8>,
+    /// Whether a valid proof of a master key came with it: a witness has none.
+    proven: Result<(), ProofRefusal>,
+}
+
 fn read_renewal(
     server: &PeerServer,
     channel: &PeerChannel,
     challenge: &Challenge,
     body: &[u8],
-) -> Result<(NodeId, Vec<u8>, Result<(), ProofRefusal>), RenewalReply> {
+) -> Result<AskedRenewal, RenewalReply> {
     let ProvenRenewal { id, certificate_request, proof } =
         codec::decode(Kind::Frame, body).map_err(|error| RenewalReply::Refused(error.to_string()))?;
     let purpose = ProofPurpose::Renew(&certificate_request);
     let scope = ProofScope { cluster: &server.local.cluster, channel, challenge, purpose };
     let proven = server.local.keyring.verify_proof(&scope, &proof);
-    Ok((id, certificate_request, proven))
+    Ok(AskedRenewal { id, certificate_request, proven })
 }
 
 /// Signs a node's next certificate, if not too many come.
 async fn renew(
     server: &PeerServer,
     gate: &JoinGate,
-    (id, request, proven): (NodeId, Vec<u8>, Result<(), ProofRefusal>),
+    AskedRenewal { id, certificate_request, proven }: AskedRenewal,
 ) -> RenewalReply {
     let Some(_permit) = gate.enter() else { return RenewalReply::Refused(BUSY.to_owned()) };
-    match server.services.joins.renew(id, &request, proven, Instant::now() + PATIENCE).await {
+    match server.services.joins.renew(id, &certificate_request, proven, Instant::now() + PATIENCE).await {
         Ok(certificate_pem) => RenewalReply::Renewed { certificate_pem },
         Err(error) => RenewalReply::Refused(format!("node {id}: {error}")),
     }
