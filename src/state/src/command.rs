@@ -241,7 +241,7 @@ pub enum Command {
         /// The revision of that declaration.
         revision: u64,
         account: Box<Account>,
-        /// The ends of credentials by their names: milliseconds since 1970 UTC, or [`NEVER_ENDS_MS`].
+        /// The ends of credentials by their names: milliseconds since 1970 UTC, or [`NEVER_ENDS_MS`](super::accounts::NEVER_ENDS_MS).
         expires_at_ms: Vec<(String, u64)>,
         /// What `udrm-sha1` signatures open; `None` leaves that as it is.
         sha1: Option<Sha1Use>,
