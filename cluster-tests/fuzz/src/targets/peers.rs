@@ -12,10 +12,11 @@ use super::node::FuzzedNode;
 const PARTS_MAX: usize = 32;
 
 thread_local! {
-    static NODE: FuzzedNode = {
+    // Never dropped: the fuzzer ends when it likes.
+    static NODE: &'static FuzzedNode = {
         let node = FuzzedNode::start();
         node.runtime.block_on(fuzzing::describe_member(&node.cluster)).expect("a member");
-        node
+        Box::leak(Box::new(node))
     };
 }
 
