@@ -18,7 +18,7 @@ impl Bench {
         assert!(made.status().unwrap().success());
         std::fs::create_dir_all(bench.path("advisories/crates")).unwrap();
         std::fs::write(bench.path("advisories/README.md"), format!("state of {stated}\n")).unwrap();
-        bench.advise("a-crate-that-is-not-used");
+        bench.advise("a-crate-that-is-not-used", "RUSTSEC-2026-9998");
         bench
     }
 
@@ -27,14 +27,14 @@ impl Bench {
     }
 
     /// Adds an advisory for all versions of a crate.
-    fn advise(&self, package: &str) {
+    fn advise(&self, package: &str, id: &str) {
         let dir = self.path("advisories/crates").join(package);
         std::fs::create_dir_all(&dir).unwrap();
         let text = format!(
-            "```toml\n[advisory]\nid = \"RUSTSEC-2026-9999\"\npackage = \"{package}\"\ndate = \"2026-01-01\"\n\n\
+            "```toml\n[advisory]\nid = \"{id}\"\npackage = \"{package}\"\ndate = \"2026-01-01\"\n\n\
              [versions]\npatched = []\n```\n\n# Something is wrong\n\nIn every version.\n"
         );
-        std::fs::write(dir.join("RUSTSEC-2026-9999.md"), text).unwrap();
+        std::fs::write(dir.join(format!("{id}.md")), text).unwrap();
     }
 
     fn release(&self) -> CommandOutput {
@@ -87,7 +87,7 @@ fn a_release_is_signed_and_lists_its_parts_and_one_that_was_changed_is_noticed()
 #[test]
 fn no_release_is_made_with_a_known_vulnerability_or_by_an_old_list() {
     let bench = Bench::new(&today());
-    bench.advise("openraft");
+    bench.advise("openraft", "RUSTSEC-2026-9999");
     let said = bench.release();
     assert!(said.code != Some(0) && said.err.contains("RUSTSEC-2026-9999"), "{said:?}");
     let said = Bench::new("2026-01-01").release();

@@ -175,7 +175,13 @@ fn a_member_signs_nothing_that_its_peers_refuse_and_what_it_says_instead_helps()
     assert!(to.join("ca-key.pem").exists(), "the only key of the nodes' CA was deleted");
 
     cluster.add_node("b").unwrap();
-    let token = cluster.token("a", &[]).unwrap();
+    // Until it leads, it does not know its own new key.
+    let mut token = String::new();
+    wait_until("the node to know its key", TOLD_WITHIN, || {
+        token = cluster.token("a", &[])?;
+        Ok(())
+    })
+    .unwrap();
     let refused = cluster.try_join("b", &token, cluster.node("a").peer, &[]).unwrap();
     assert!(refused.code == Some(1) && refused.err.contains("The token is not spent"), "{refused:?}");
     let tokens = cluster.cluster("a", &["token", "list"]).unwrap();

@@ -8,6 +8,7 @@ use cluster_tests::raw::{self, percent_encode};
 use cluster_tests::signed::COMMON;
 use cluster_tests::wait::wait_until;
 use cluster_tests::{Grown, RigError, Signer, secret_file};
+use keymoot_crypto::JoinToken;
 use serde_json::Value;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
@@ -99,9 +100,20 @@ fn a_certificate_by_hand_and_a_listener_for_all_need_a_word_about_the_api() {
     let (ca, cert, key, ring) =
         (file("ca.pem"), file("node.pem"), file("node-key.pem"), file("keyring.toml"));
     let dir = cluster.path("far").display().to_string();
-    let token = "none";
-    let join =
-        ["cluster", "join", "--token", token, "--member", "127.0.0.1:1", "--dir", &dir, "--keyring", &ring];
+    // Nobody is asked whether it is good.
+    let token = JoinToken::generate("grown".parse().unwrap(), [0; 32]).unwrap().expose();
+    let join = [
+        "cluster",
+        "join",
+        "--token",
+        token.as_str(),
+        "--member",
+        "127.0.0.1:1",
+        "--dir",
+        &dir,
+        "--keyring",
+        &ring,
+    ];
     let by_hand = ["--cert", &cert, "--key", &key, "--ca", &ca, "--listen", "127.0.0.1:1"];
     let far = ["--http-listen", "192.0.2.1:8081"];
     let refused = cluster.run(&[&join[..], &by_hand, &far].concat()).unwrap();

@@ -77,7 +77,7 @@ fn an_account_with_keys_is_removed_by_two_at_any_node_and_by_no_other_way() {
     std::fs::write(&bare, config.replace("credential_file = \"operator.pem\"\n", "")).unwrap();
     let bare = bare.display().to_string();
     let said = cluster.run(&[&remove[..], &["--config", &bare]].concat()).unwrap();
-    assert!(said.code == Some(1) && said.err.contains("takes two persons"), "{said:?}");
+    assert!(said.code == Some(1) && said.err.contains("pass --operator FILE"), "{said:?}");
     // Nor does whoever adds an operator by it get a second one.
     let eve = pem(&cluster, "eve").display().to_string();
     let args =

@@ -33,11 +33,22 @@ struct RewrapProgress {
     secrets: BTreeMap<String, u64>,
 }
 
+impl RewrapProgress {
+    /// Whether some member has the master key.
+    fn is_held(&self, id: &str) -> bool {
+        self.members.values().flatten().any(|status| status.fingerprints.contains_key(id))
+    }
+}
+
 /// Shows which master keys each member has, and how many secrets stand under each.
 pub(super) async fn status(config: &ConfigArg, output: OutputFormat) -> Result<(), Failure> {
     let operator = Operator::new(config)?;
     let seen = look(&operator).await?;
-    let wraps = wraps(&operator).await;
+    // What a key that nobody has any more did is of no interest.
+    let wraps = wraps(&operator).await.map(|mut all| {
+        all.retain(|id, _| seen.is_held(id));
+        all
+    });
     say(&match output {
         OutputFormat::Table => table(&seen) + &wraps_text(&wraps),
         OutputFormat::Json => format!("{:#}\n", as_json(&seen, &wraps)),

@@ -9,7 +9,7 @@ use keymoot_cluster::settings::FoundingOperator;
 use keymoot_crypto::Keyring;
 use keymoot_http::{AdminListener, Api, ServerHandle, listen_for_operators};
 use keymoot_service::admin::Administration;
-use keymoot_tls::OperatorCredential;
+use keymoot_tls::{OperatorCredential, PeerCredentials};
 
 /// Serves operators from now on, if they have a listener.
 pub(super) fn listen(
@@ -42,6 +42,19 @@ pub(super) fn founding(config: &Config) -> Result<Option<FoundingOperator>, Fail
         return Ok(None);
     };
     let own = OperatorCredential::load(file).map_err(Failure::usage)?;
+    let cluster = &config.cluster;
+    let credentials =
+        PeerCredentials::load(&cluster.ca_file, &cluster.cert_file, &cluster.key_file, &cluster.name);
+    let authority = credentials.ok().and_then(|credentials| credentials.authority_fingerprint());
+    // One of another authority, as after a restore under a new one, would be an operator whom no listener lets in.
+    if authority != Some(own.authority_fingerprint()) {
+        tracing::warn!(
+            file = %file.display(),
+            "the operator's credential is of another CA than the cluster, so the cluster begins without an operator: \
+             keymoot operator add NAME --role security --by-keyring makes one"
+        );
+        return Ok(None);
+    }
     let (fingerprint, expires_at_s) = (own.fingerprint, own.expires_at_s);
     Ok(Some(FoundingOperator { name: own.name, fingerprint, expires_at_s }))
 }
