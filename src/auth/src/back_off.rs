@@ -13,9 +13,9 @@ use aws_lc_rs::digest;
 use quick_cache::sync::Cache;
 use tokio::time::Instant;
 
-use keymoot_model::{AccountId, Scope};
+use keymoot_model::{AccountId, Scope, client_network};
 
-use super::{AuthError, Denied, Request, SignatureFault, client_network};
+use super::{AuthError, Denied, Request, SignatureFault};
 
 /// The most addresses, with or without an account, of which something is remembered.
 const ENTRIES_MAX: usize = 65_536;

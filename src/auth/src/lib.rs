@@ -20,7 +20,7 @@ mod request;
 mod unproved;
 
 pub use actor::{AuthActor, AuthError, AuthHandle};
-pub use allow_list::{FORWARDED_HOPS_MAX, allowed, client_address, client_network};
+pub use allow_list::{FORWARDED_HOPS_MAX, allowed, client_address};
 pub use authenticator::{Authenticator, Verified};
 pub use back_off::{Attempt, BackOff, BackOffSettings, MustWait};
 pub use client_certificate::ClientCertificate;

@@ -25,6 +25,8 @@ use directory::DevDirectory;
 use keymoot_command::Failure;
 use supervise::Cluster;
 
+pub use ports::free_port;
+
 /// The account that every development cluster has.
 const DEMO_ACCOUNT: &str = "demo";
 /// The operator whose commands are typed with the nodes' configurations.

@@ -101,7 +101,6 @@ fn ports_from(base: u16, nodes: u16) -> Result<Plan, Failure> {
 }
 
 fn free_ports(nodes: u16) -> Result<Plan, Failure> {
-    // All are held at once, or one could be picked twice.
     let mut held = Vec::new();
     let mut port = || free_port(&mut held);
     let nodes = (1..=NodeId::from(nodes))
@@ -110,7 +109,11 @@ fn free_ports(nodes: u16) -> Result<Plan, Failure> {
     Ok(Plan { nodes: nodes.map_err(Failure::runtime)? })
 }
 
-fn free_port(held: &mut Vec<TcpListener>) -> io::Result<u16> {
+/// Picks a free port on loopback, and holds it: whoever picks several holds all, or one could be picked twice.
+///
+/// # Errors
+/// When none of many was free.
+pub fn free_port(held: &mut Vec<TcpListener>) -> io::Result<u16> {
     for _ in 0..PICKS_MAX {
         let port = rand::random_range(PICKED);
         if let Ok(listener) = TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {

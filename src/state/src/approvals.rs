@@ -216,7 +216,11 @@ fn ask<T: Tables>(
         approved_by: None,
         end: None,
     };
-    run.put(Table::Meta, &approval_key(id), &record)?;
+    store(run, record)
+}
+
+fn store<T: Tables>(run: &mut Transaction<'_, T>, record: ApprovalRecord) -> Result<Response, StateError> {
+    run.put(Table::Meta, &approval_key(record.id), &record)?;
     Ok(Response::Approval(Box::new(record)))
 }
 
@@ -257,8 +261,7 @@ fn approve<T: Tables>(
         return refused(ApprovalRefusal::Approved { by: earlier });
     }
     record.approved_by = Some(by.clone());
-    run.put(Table::Meta, &approval_key(id), &record)?;
-    Ok(Response::Approval(Box::new(record)))
+    store(run, record)
 }
 
 fn withdraw<T: Tables>(
@@ -275,8 +278,7 @@ fn withdraw<T: Tables>(
         return refused(ApprovalRefusal::NoStanding);
     }
     record.end = Some(ApprovalEnd::Withdrawn { by: by.clone() });
-    run.put(Table::Meta, &approval_key(id), &record)?;
-    Ok(Response::Approval(Box::new(record)))
+    store(run, record)
 }
 
 fn set_rule<T: Tables>(

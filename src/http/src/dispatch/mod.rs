@@ -12,8 +12,9 @@ use actix_web::http::{ConnectionType, Method};
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 
-use keymoot_auth::{AuthHandle, client_network};
+use keymoot_auth::AuthHandle;
 use keymoot_drm::EncryptionProvider;
+use keymoot_model::client_network;
 use keymoot_telemetry::WritesGrants;
 
 use crate::answer::challenges::challenges;

@@ -26,8 +26,9 @@ use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpSocket;
 
-use crate::listener::settings::HttpSettings;
-use keymoot_auth::{ClientCertificate, allowed, client_network};
+use crate::listener::settings::{Http, HttpSettings};
+use keymoot_auth::{ClientCertificate, allowed};
+use keymoot_model::client_network;
 use keymoot_telemetry::Metrics;
 use keymoot_tls::TlsError;
 use keymoot_tls::{ApiTls, ApiTlsFiles};
@@ -68,6 +69,19 @@ pub(crate) struct TlsOf<'c> {
     pub client_required: bool,
     /// Whether the clients are operators.
     pub for_operators: bool,
+}
+
+impl<'c> TlsOf<'c> {
+    /// That of the API's address: a certificate of the client's is asked for, and not demanded.
+    pub(crate) const fn of_api(http: &'c Http) -> Self {
+        Self {
+            cert: &http.tls_cert_file,
+            key: &http.tls_key_file,
+            client_ca: &http.tls_client_ca_file,
+            client_required: false,
+            for_operators: false,
+        }
+    }
 }
 
 impl Listener<'_> {

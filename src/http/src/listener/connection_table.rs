@@ -144,7 +144,7 @@ impl Drop for Registration {
 
 #[cfg(test)]
 mod tests {
-    use keymoot_auth::client_network;
+    use keymoot_model::client_network;
 
     use super::super::connection::tests::connection;
     use super::*;

@@ -45,13 +45,7 @@ pub fn listen_for_monitors(
         address: http.listen,
         workers: 1,
         connections_per_worker_max: connections_max,
-        tls: TlsOf {
-            cert: &http.tls_cert_file,
-            key: &http.tls_key_file,
-            client_ca: &http.tls_client_ca_file,
-            client_required: false,
-            for_operators: false,
-        },
+        tls: TlsOf::of_api(http),
     };
     let monitored = Data::new(monitored);
     listener.bind(move |app| {

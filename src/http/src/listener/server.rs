@@ -53,13 +53,7 @@ pub(super) fn for_signing(config: &HttpSettings, connections_max: usize, api: Ap
         address: http.listen,
         workers,
         connections_per_worker_max: connections_max / workers,
-        tls: TlsOf {
-            cert: &http.tls_cert_file,
-            key: &http.tls_key_file,
-            client_ca: &http.tls_client_ca_file,
-            client_required: false,
-            for_operators: false,
-        },
+        tls: TlsOf::of_api(http),
     };
     (listener, Site { api, routes: &API, packagers: None })
 }

@@ -79,10 +79,7 @@ async fn serve(
     let licensing = Licensing::prepare(config, &metrics)?;
     let settings =
         ClusterSettings { founding_operator: operators::founding(config)?, ..config.cluster_settings() };
-    let cluster = Cluster::start(&settings, keyring.clone(), metrics.clone(), runtime.handle())
-        .await
-        .map_err(start_failure)?;
-    let mut end = End::of(signals, &cluster);
+    let (cluster, mut end) = start_cluster(&settings, &keyring, &metrics, runtime, signals).await?;
     let api = assemble_api(config, licensing, &cluster, &keyring, metrics.clone())?;
     actix::spawn(measure_readiness(api.readiness.clone(), metrics));
     actix::spawn(api.contact.clone().keep());
@@ -140,6 +137,20 @@ async fn serve(
     retire(&cluster, &drain, close, Duration::from_millis(config.http.drain_timeout_ms)).await;
     cluster.shutdown().await;
     Ok(())
+}
+
+/// Starts the node, and watches for what ends it.
+async fn start_cluster(
+    settings: &ClusterSettings,
+    keyring: &Arc<Keyring>,
+    metrics: &Arc<Metrics>,
+    runtime: &Runtime,
+    signals: Signals,
+) -> Result<(Cluster, End), Failure> {
+    let started = Cluster::start(settings, keyring.clone(), metrics.clone(), runtime.handle()).await;
+    let cluster = started.map_err(start_failure)?;
+    let end = End::of(signals, &cluster);
+    Ok((cluster, end))
 }
 
 /// Leaves the cluster's service without anybody noticing: leadership goes first, no connection is

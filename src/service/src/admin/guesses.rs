@@ -6,6 +6,8 @@ use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use keymoot_model::client_network;
+
 /// How many guesses are free.
 const FREE: u32 = 5;
 /// How long the longest wait is.
@@ -25,14 +27,7 @@ pub(super) struct Guesser {
 impl Guesser {
     /// An address that guesses the password of a name. A network of IPv6 has as many addresses as it likes.
     pub(super) fn new(address: IpAddr, name: &str) -> Self {
-        let network = match address {
-            IpAddr::V6(address) => match address.to_ipv4_mapped() {
-                Some(address) => IpAddr::V4(address),
-                None => IpAddr::V6((address.to_bits() >> 64 << 64).into()),
-            },
-            IpAddr::V4(_) => address,
-        };
-        Self { network, name: name.to_owned() }
+        Self { network: client_network(address), name: name.to_owned() }
     }
 }
 

@@ -27,9 +27,7 @@ impl History {
     /// Applies a command at a time of its own: the serial in milliseconds.
     fn run(&mut self, command: Command) -> Response {
         self.serial += 1;
-        let (serial, commands) = (self.serial, vec![command]);
-        let proposal = Proposal { client: 1, serial, floor: serial, now_ms: serial, commands };
-        self.memory.run(&[proposal]).remove(0).remove(0)
+        self.memory.run_one(self.serial, self.serial, command)
     }
 
     fn change(&mut self, change: AccountChange) -> Response {

@@ -42,6 +42,12 @@ impl Memory {
         self.run_by(|run| proposals.iter().map(|proposal| apply(run, proposal).unwrap()).collect())
     }
 
+    /// Applies one command, which is the client's whole proposal of this serial number.
+    pub(crate) fn run_one(&mut self, serial: u64, now_ms: u64, command: Command) -> Response {
+        let proposal = Proposal { client: 1, serial, floor: serial, now_ms, commands: vec![command] };
+        self.run(&[proposal]).remove(0).remove(0)
+    }
+
     /// Makes the changes of one run.
     pub(crate) fn run_by<R>(&mut self, changes: impl FnOnce(&mut Transaction<'_, Self>) -> R) -> R {
         let before = self.clone();

@@ -47,9 +47,7 @@ impl Log {
 
     fn run(&mut self, command: Command) -> Response {
         self.serial += 1;
-        let (serial, now_ms) = (self.serial, self.now_ms);
-        let proposal = Proposal { client: 1, serial, floor: serial, now_ms, commands: vec![command] };
-        self.memory.run(&[proposal]).remove(0).remove(0)
+        self.memory.run_one(self.serial, self.now_ms, command)
     }
 
     fn change(&mut self, change: ApprovalChange) -> Response {

@@ -32,9 +32,7 @@ impl History {
 
     fn run(&mut self, command: Command, now_ms: u64) -> Response {
         self.serial += 1;
-        let (serial, commands) = (self.serial, vec![command]);
-        let proposal = Proposal { client: 1, serial, floor: serial, now_ms, commands };
-        self.memory.run(&[proposal]).remove(0).remove(0)
+        self.memory.run_one(self.serial, now_ms, command)
     }
 
     fn rows(&self, table: Table) -> usize {

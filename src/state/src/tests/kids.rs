@@ -23,9 +23,7 @@ impl History {
 
     fn run(&mut self, command: Command) -> Response {
         self.serial += 1;
-        let (serial, commands) = (self.serial, vec![command]);
-        let proposal = Proposal { client: 1, serial, floor: serial, now_ms: serial, commands };
-        let response = self.memory.run(&[proposal]).remove(0).remove(0);
+        let response = self.memory.run_one(self.serial, self.serial, command);
         assert_eq!(digest(&self.memory).unwrap(), self.memory.digest_from_scratch());
         response
     }

@@ -36,9 +36,7 @@ struct Log {
 impl Log {
     fn at(&mut self, now_ms: u64, change: OperatorChange) -> Response {
         self.serial += 1;
-        let commands = vec![Command::ChangeOperators(Box::new(change))];
-        let proposal = Proposal { client: 1, serial: self.serial, floor: self.serial, now_ms, commands };
-        self.memory.run(&[proposal]).remove(0).remove(0)
+        self.memory.run_one(self.serial, now_ms, Command::ChangeOperators(Box::new(change)))
     }
 
     fn refuses(&mut self, change: OperatorChange, why: OperatorRefusal) {

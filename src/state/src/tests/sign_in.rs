@@ -41,9 +41,7 @@ impl Log {
 
     fn run(&mut self, now_ms: u64, command: Command) -> Response {
         self.serial += 1;
-        let serial = self.serial;
-        let proposal = Proposal { client: 1, serial, floor: serial, now_ms, commands: vec![command] };
-        self.memory.run(&[proposal]).remove(0).remove(0)
+        self.memory.run_one(self.serial, now_ms, command)
     }
 
     fn at(&mut self, now_ms: u64, change: SignInChange) -> Response {

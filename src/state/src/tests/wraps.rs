@@ -16,9 +16,7 @@ fn what_nodes_reserve_adds_up_for_each_master_key() {
     let mut memory = Memory::default();
     let reservations = [(1, "mk1", 5), (2, "mk1", 7), (1, "mk2", 3), (1, "mk1", u32::MAX)];
     for (serial, (node, id, count)) in (1..).zip(reservations) {
-        let commands = vec![reserve(node, id, count)];
-        let proposal = Proposal { client: 1, serial, floor: serial, now_ms: 9, commands };
-        assert_eq!(memory.run(&[proposal]).remove(0).remove(0), Response::Done);
+        assert_eq!(memory.run_one(serial, 9, reserve(node, id, count)), Response::Done);
     }
     let found = reserved_wraps(&memory).unwrap();
     let found: Vec<(&str, u64)> = found.iter().map(|(id, count)| (id.0.as_str(), *count)).collect();

@@ -5,11 +5,10 @@ use std::time::Duration;
 
 use tokio::runtime::Runtime;
 
-use super::end::{End, Signals};
-use super::{measure_readiness, metrics_token, retire, start_failure};
+use super::end::Signals;
+use super::{measure_readiness, metrics_token, retire, start_cluster};
 use crate::cli::{Failure, descriptors};
 use crate::config::Config;
-use keymoot_cluster::Cluster;
 use keymoot_crypto::Keyring;
 use keymoot_http as http;
 use keymoot_http::{Drain, Monitored};
@@ -39,11 +38,8 @@ pub(super) async fn serve(
 ) -> Result<(), Failure> {
     let signals = Signals::listen()?;
     let metrics = Arc::new(Metrics::new().map_err(Failure::runtime)?);
-    let settings = config.cluster_settings();
-    let cluster = Cluster::start(&settings, keyring.clone(), metrics.clone(), runtime.handle())
-        .await
-        .map_err(start_failure)?;
-    let mut end = End::of(signals, &cluster);
+    let (cluster, mut end) =
+        start_cluster(&config.cluster_settings(), &keyring, &metrics, runtime, signals).await?;
     let drain = Drain::new(metrics.http_requests_in_flight.clone());
     let readiness = Readiness::new(cluster.clone(), keyring);
     actix::spawn(measure_readiness(readiness.clone(), metrics.clone()));
