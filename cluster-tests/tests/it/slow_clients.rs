@@ -3,9 +3,9 @@
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use cluster_tests::crowd::{Attack, Crowd, addresses};
 use cluster_tests::raw::{self, percent_encode};
 use cluster_tests::signed::COMMON;
 use cluster_tests::wait::wait_until;
@@ -236,28 +236,6 @@ fn slow_bodies_beyond_the_limit_of_connections_leave_room_for_others() {
     drop(held);
 }
 
-/// Keeps so many slow bodies at a node, until it is told that it is `done`: what is closed is opened anew.
-fn besiege(node: SocketAddr, connections: usize, has_begun: &AtomicBool, done: &AtomicBool) {
-    let open = || {
-        let mut stream = TcpStream::connect_timeout(&node, Duration::from_millis(200)).ok()?;
-        stream.write_all(&announced("POST", "/cenc/encryption")).ok()?;
-        stream.set_nonblocking(true).ok()?;
-        Some(stream)
-    };
-    let is_open = |mut stream: &TcpStream| matches!(stream.read(&mut [0; 4096]), Err(error) if error.kind() == ErrorKind::WouldBlock);
-    let mut held: Vec<Option<TcpStream>> = (0..connections).map(|_| open()).collect();
-    has_begun.store(true, Ordering::Relaxed);
-    while !done.load(Ordering::Relaxed) {
-        for one in &mut held {
-            if !one.as_ref().is_some_and(is_open) && !done.load(Ordering::Relaxed) {
-                *one = open();
-            }
-        }
-        // The siege shall cost the node connections, not the machine its cores.
-        std::thread::sleep(Duration::from_millis(200));
-    }
-}
-
 #[test]
 fn a_node_whose_clients_want_more_connections_than_it_may_open_files_keeps_its_peers() {
     let limit = getrlimit(Resource::Nofile);
@@ -266,42 +244,36 @@ fn a_node_whose_clients_want_more_connections_than_it_may_open_files_keeps_its_p
     let signer = cluster.signer().clone();
     let leader = cluster.leader().unwrap();
     let (follower, node) = (cluster.others(leader)[0], cluster.node(leader).unwrap().api);
-    let (has_begun, done) = (AtomicBool::new(false), AtomicBool::new(false));
-    std::thread::scope(|scope| {
-        scope.spawn(|| besiege(node, 1100, &has_begun, &done));
-        // The scope waits for the siege, which must end whatever comes of the test.
-        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            wait_until("the siege to begin", Duration::from_secs(60), || {
-                match has_begun.load(Ordering::Relaxed) {
-                    true => Ok(()),
-                    false => Err(RigError::Answer("connections are still being opened".to_owned())),
-                }
-            })
-            .unwrap();
-            let other = cluster.node(cluster.others(leader)[1]).unwrap().api;
-            cluster.kill(follower).unwrap();
-            for number in 0..20 {
-                signer.create(other, &format!("missed-{number}")).unwrap();
-            }
-            let known = metrics::sample(other, metrics::LAST_LOG_INDEX).unwrap();
-            cluster.restart(follower).unwrap();
-            let api = cluster.node(follower).unwrap().api;
-            wait_until("the follower to catch up", Duration::from_secs(40), || {
-                match metrics::sample(api, metrics::APPLIED_INDEX)? {
-                    applied if applied >= known => Ok(()),
-                    applied => Err(RigError::Answer(format!("it has applied {applied} of {known}"))),
-                }
-            })
-            .unwrap();
-            for number in 0..5 {
-                must_serve(node, &signer, &format!("besieged-{number}"));
-            }
-            let files = metrics::sample(node, "process_open_fds").unwrap();
-            assert!(files < 900.0, "{files} files are open");
-        }));
-        done.store(true, Ordering::Relaxed);
-        outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-    });
+    // From addresses of their own: one that has as many connections as it may gives way to itself alone, and an
+    // honest client that shared it would, too.
+    let siege = Attack::Stalls(announced("POST", "/cenc/encryption"));
+    let crowd = Crowd::gather(node, &siege, 1100, &addresses(100));
+    wait_until("the siege to begin", Duration::from_secs(60), || match crowd.opened() {
+        1100.. => Ok(()),
+        opened => Err(RigError::Answer(format!("{opened} connections are opened"))),
+    })
+    .unwrap();
+    let other = cluster.node(cluster.others(leader)[1]).unwrap().api;
+    cluster.kill(follower).unwrap();
+    for number in 0..20 {
+        signer.create(other, &format!("missed-{number}")).unwrap();
+    }
+    let known = metrics::sample(other, metrics::LAST_LOG_INDEX).unwrap();
+    cluster.restart(follower).unwrap();
+    let api = cluster.node(follower).unwrap().api;
+    wait_until("the follower to catch up", Duration::from_secs(40), || {
+        match metrics::sample(api, metrics::APPLIED_INDEX)? {
+            applied if applied >= known => Ok(()),
+            applied => Err(RigError::Answer(format!("it has applied {applied} of {known}"))),
+        }
+    })
+    .unwrap();
+    for number in 0..5 {
+        must_serve(node, &signer, &format!("besieged-{number}"));
+    }
+    let files = metrics::sample(node, "process_open_fds").unwrap();
+    assert!(files < 900.0, "{files} files are open");
+    drop(crowd);
 }
 
 #[test]
