@@ -1,11 +1,13 @@
 //! Connections to the peer port that have shown neither a node's certificate nor a proof of a master key yet:
 //! anybody can open them, so they are few, for each address and altogether, and none holds up another. When
-//! there is no room, the one that has waited longest is closed, of the address that has the most.
+//! there is no room, the one that has waited longest is closed, of the address that has the most. A network of IPv6
+//! counts as one address.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use keymoot_model::client_network;
 use keymoot_telemetry::Metrics;
 use tokio::sync::oneshot;
 
@@ -58,7 +60,7 @@ impl UnprovedPeers {
 
     /// Notes a connection from there until the returned value is dropped, and makes room for it.
     pub(crate) fn enter(self: &Arc<Self>, from: IpAddr) -> UnprovedPeer {
-        let from = from.to_canonical();
+        let from = client_network(from);
         let (gives_way, evicted) = oneshot::channel();
         let mut waiting = self.lock();
         let crowded = if waiting.count(from) >= self.limits.per_address_max {
@@ -167,6 +169,17 @@ mod tests {
         assert_eq!(peers.metrics.peer_unproved_connections.get(), 0);
         let closed = |reason| peers.metrics.peer_unproved_closed_total.with_label_values(&[reason]).get();
         assert_eq!((closed("address"), closed("crowded"), closed("silent")), (1, 1, 4));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_has_a_network_of_ipv6_is_one_client_and_gives_way_to_itself() {
+        let peers = peers(64, 2);
+        let from = |text: &str| peers.enter(text.parse().unwrap());
+        let mut of_network = ["2001:db8::1", "2001:db8::ffff:2"].map(from);
+        let mut other = from("2001:db8:0:1::1");
+        let _third = from("2001:db8::3");
+        assert!(must_go(&mut of_network[0]).await, "the third of its network");
+        assert!(!must_go(&mut other).await, "another network");
     }
 
     #[tokio::test(start_paused = true)]
