@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use actix::dev::SendError;
 use actix::{Actor, Addr, ArbiterHandle, Context, Handler, Message};
+use prometheus::IntCounter;
 use tokio::sync::oneshot;
 
 use keymoot_crypto::wiped_after;
@@ -41,11 +42,16 @@ struct AskedForMany {
 
 impl DrmActor {
     /// Starts the actor on an arbiter; at least one message fits its mailbox.
-    pub fn start_on(arbiter: &ArbiterHandle, registry: Registry, mailbox_messages_max: usize) -> DrmHandle {
+    pub fn start_on(
+        arbiter: &ArbiterHandle,
+        registry: Registry,
+        mailbox_messages_max: usize,
+        full: IntCounter,
+    ) -> DrmHandle {
         // To actix a capacity of 0 means no bound at all.
         let mailbox_messages_max = mailbox_messages_max.max(1);
         let actor = Self { registry, mailbox_messages_max };
-        DrmHandle { registry, address: Arc::new(Self::start_in_arbiter(arbiter, |_| actor)) }
+        DrmHandle { registry, address: Arc::new(Self::start_in_arbiter(arbiter, |_| actor)), full }
     }
 }
 
@@ -81,6 +87,8 @@ pub struct DrmHandle {
     // Shared, not cloned: actix grants every clone of an address one message beyond the capacity, so
     // a clone per request would leave the mailbox without a bound.
     address: Arc<Addr<DrmActor>>,
+    /// Counts what found the mailbox full.
+    full: IntCounter,
 }
 
 impl DrmHandle {
@@ -114,7 +122,10 @@ impl DrmHandle {
         }
         let (reply, answer) = oneshot::channel();
         self.address.try_send(AskedForMany { system, infos, reply }).map_err(|refused| match refused {
-            SendError::Full(_) => DrmError::Busy,
+            SendError::Full(_) => {
+                self.full.inc();
+                DrmError::Busy
+            }
             SendError::Closed(_) => DrmError::Stopped,
         })?;
         answer.await.map_err(|_| DrmError::Stopped)?

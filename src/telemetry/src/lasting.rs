@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::unlogged::OF_CONDITIONS;
+
 /// The pause between two lines about one condition.
 const LINE_EVERY: Duration = Duration::from_secs(60);
 /// A condition that nobody noted for so long has ended.
@@ -62,7 +64,11 @@ impl<K: Ord> LastingConditions<K> {
     /// Notes that a condition holds. If a line about it is due, returns how often it was noted since
     /// the last one.
     pub fn note(&self, key: K) -> Option<u64> {
-        self.note_at(key, Instant::now())
+        let noted = self.note_at(key, Instant::now());
+        if noted.is_none() {
+            OF_CONDITIONS.count();
+        }
+        noted
     }
 
     /// The condition has ended; returns whether it was known.

@@ -12,6 +12,7 @@ mod line_rate;
 mod lines;
 mod metrics;
 mod process;
+mod unlogged;
 mod visible;
 
 pub use causes::with_causes;

@@ -6,6 +6,8 @@ use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::unlogged::OF_CLIENTS;
+
 /// Lines of an address that come at once.
 const BURST: u32 = 200;
 /// One more after so long.
@@ -67,7 +69,11 @@ impl LineRate {
 
     /// Whether a line that this address causes is written; then, how many were left out since the last.
     pub fn note(&self, address: IpAddr) -> Option<u64> {
-        self.note_at(address, Instant::now())
+        let noted = self.note_at(address, Instant::now());
+        if noted.is_none() {
+            OF_CLIENTS.count();
+        }
+        noted
     }
 
     fn note_at(&self, address: IpAddr, now: Instant) -> Option<u64> {
@@ -104,6 +110,14 @@ mod tests {
         assert_eq!(flood([192, 0, 2, 1], began), [0; 200]);
         assert_eq!(flood([192, 0, 2, 1], began + SECOND), [4800, 0, 0, 0, 0]);
         assert_eq!(rate.note_at([192, 0, 2, 2].into(), began), Some(0), "another address has its own");
+    }
+
+    #[test]
+    fn lines_that_are_left_out_are_counted() {
+        let (rate, before) = (LineRate::new(), OF_CLIENTS.lines());
+        let written = (0..300).filter(|_| rate.note([192, 0, 2, 1].into()).is_some()).count() as u64;
+        assert!(written < 300);
+        assert_eq!(OF_CLIENTS.lines() - before, 300 - written);
     }
 
     #[test]

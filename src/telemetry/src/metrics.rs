@@ -8,6 +8,7 @@ use prometheus::{Registry, TextEncoder};
 
 use super::declare::metrics;
 use super::process::ProcessCollector;
+use super::unlogged::UnloggedCollector;
 
 /// A metric was declared in a way that the registry refuses, or cannot be written.
 #[derive(Debug, thiserror::Error)]
@@ -51,9 +52,8 @@ metrics! {
     pub http_requests_in_flight: gauge("Requests being answered now.");
     pub http_connections: gauges("Connections of clients that are open now.", by "listener");
     pub http_unproved_body_bytes: gauge("Bytes of bodies that are held before they are authenticated.");
-    pub http_bodies_refused_total: counter(
-        "Requests refused because the room for bodies of requests that are not authenticated was taken."
-    );
+    /// `room` where that for bodies of requests that are not authenticated was taken, or `length`.
+    pub http_bodies_refused_total: counters("Requests refused for the room that their bodies take.", by "reason");
     /// `head`, `body`, `write`, `crowded` where a worker had no room left, or `address` where one address has as
     /// many connections as it may.
     pub http_slow_clients_total: counters(
@@ -163,6 +163,7 @@ impl Metrics {
         // These names are the same for every program, so they get no prefix.
         let process = Registry::new();
         process.register(Box::new(ProcessCollector::new()?))?;
+        registry.register(Box::new(UnloggedCollector::new()?))?;
         let metrics = Self::declare(registry, process)?;
         metrics.build_info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         metrics.set_raft_role(RaftRole::Follower);

@@ -46,8 +46,12 @@ pub(super) async fn answer(
                 target: "audit", operator = name, from = %from(request), action = "SignIn", outcome = "refused", reason = %error,
                 "an operator's request"
             );
-            if matches!(error, SignInError::Wrong(_) | SignInError::Slowed(_)) {
-                site.api.metrics.auth_refusals_total.with_label_values(&["operator"]).inc();
+            match &error {
+                SignInError::Wrong(_) => {
+                    site.api.metrics.auth_refusals_total.with_label_values(&["operator"]).inc();
+                }
+                SignInError::Slowed(_) => site.api.metrics.auth_delays_total.inc(),
+                _ => {}
             }
             Err(error.into())
         }

@@ -154,6 +154,7 @@ impl<'a> IncomingBody<'a> {
             return Ok(false);
         };
         if self.received.len() + chunk.len() > self.bytes_max {
+            self.count_refused("length");
             let message = format!("the body is longer than {} bytes", self.bytes_max);
             return Err(ApiError::new(ErrorKind::TooLarge, message));
         }
@@ -176,7 +177,7 @@ impl<'a> IncomingBody<'a> {
             return Ok(());
         }
         let room = self.api.unproved_bodies.take(needed).ok_or_else(|| {
-            self.api.metrics.http_bodies_refused_total.inc();
+            self.count_refused("room");
             let message = "the server holds too many bodies at the moment; try again";
             ApiError::with_reason(ErrorKind::Busy, message, "http.unproved_body_bytes_max is reached")
         })?;
@@ -185,6 +186,10 @@ impl<'a> IncomingBody<'a> {
             None => self.room = Some(room),
         }
         Ok(())
+    }
+
+    fn count_refused(&self, reason: &str) {
+        self.api.metrics.http_bodies_refused_total.with_label_values(&[reason]).inc();
     }
 
     fn is_whole(&self) -> bool {

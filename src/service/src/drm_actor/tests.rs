@@ -22,6 +22,10 @@ fn key(scheme: ProtectionScheme) -> OwnedContentKeyInfo {
     }
 }
 
+fn counter() -> IntCounter {
+    IntCounter::new("full", "full").unwrap()
+}
+
 fn many(count: usize) -> Vec<OwnedContentKeyInfo> {
     (0..count).map(|_| key(ProtectionScheme::Cenc)).collect()
 }
@@ -30,7 +34,7 @@ fn many(count: usize) -> Vec<OwnedContentKeyInfo> {
 fn the_actor_answers_as_the_registry_does() {
     actix::System::new().block_on(async {
         let key = key(ProtectionScheme::Cenc);
-        let handle = DrmActor::start_on(&Arbiter::current(), Registry::standard(), 8);
+        let handle = DrmActor::start_on(&Arbiter::current(), Registry::standard(), 8, counter());
         for provider in EncryptionProvider::ALL {
             let direct = Registry::standard().system_data(provider, &key.as_info());
             assert_eq!(handle.system_data(provider, &key.as_info()), direct);
@@ -46,7 +50,7 @@ fn the_actor_answers_as_the_registry_does() {
 #[test]
 fn a_provider_s_refusal_comes_back_to_the_caller() {
     actix::System::new().block_on(async {
-        let handle = DrmActor::start_on(&Arbiter::current(), Registry::standard(), 8);
+        let handle = DrmActor::start_on(&Arbiter::current(), Registry::standard(), 8, counter());
         for count in [1, MANY + 1] {
             let keys = (0..count).map(|_| key(ProtectionScheme::Cbc1)).collect();
             let answer = handle.data_of(System::PlayReady, keys).await;
@@ -58,7 +62,7 @@ fn a_provider_s_refusal_comes_back_to_the_caller() {
 #[test]
 fn a_full_mailbox_is_busy_however_many_clones_ask_and_serves_again_later() {
     actix::System::new().block_on(async {
-        let handle = DrmActor::start_on(&Arbiter::current(), Registry::standard(), 4);
+        let handle = DrmActor::start_on(&Arbiter::current(), Registry::standard(), 4, counter());
         handle.data_of(System::Widevine, many(MANY + 1)).await.unwrap();
         // Polled one after another on the actor's own thread, they all arrive before it runs again.
         let asked = (0..20).map(|_| {
@@ -72,6 +76,7 @@ fn a_full_mailbox_is_busy_however_many_clones_ask_and_serves_again_later() {
         // Actix lets one sender put one message beyond the capacity.
         assert!((4..=5).contains(&served), "{served} were served");
         assert_eq!(served + busy, 20);
+        assert_eq!(handle.full.get(), busy as u64);
         assert!(handle.data_of(System::Widevine, many(MANY + 1)).await.is_ok());
     });
 }
@@ -80,7 +85,7 @@ fn a_full_mailbox_is_busy_however_many_clones_ask_and_serves_again_later() {
 fn the_handle_works_from_another_thread_and_says_when_the_actor_has_stopped() {
     let system = actix::System::new();
     let arbiter = Arbiter::new();
-    let handle = DrmActor::start_on(&arbiter.handle(), Registry::standard(), 8);
+    let handle = DrmActor::start_on(&arbiter.handle(), Registry::standard(), 8, counter());
     // Another runtime than the actor's, as openraft's and the peer server's is.
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let ask = || runtime.block_on(handle.data_of(System::Widevine, many(MANY + 1)));

@@ -20,6 +20,7 @@ fn filled() -> Metrics {
     metrics.http_requests_total.with_label_values(&["/healthz", "GET", "200"]).inc();
     metrics.http_request_seconds.with_label_values(&["/healthz"]).observe(0.1);
     metrics.peer_refusals_total.with_label_values(&["join"]).inc();
+    metrics.http_bodies_refused_total.with_label_values(&["room"]).inc();
     metrics.http_slow_clients_total.with_label_values(&["body"]).inc();
     metrics.auth_refusals_total.with_label_values(&["signature"]).inc();
     metrics.widevine_answers_total.with_label_values(&["OK"]).inc();

@@ -54,8 +54,12 @@ pub fn assemble_api(
     keyring: &Arc<Keyring>,
     metrics: Arc<Metrics>,
 ) -> Result<Api, Failure> {
-    let drm =
-        DrmActor::start_on(&Arbiter::new().handle(), Registry::standard(), config.limits.provider_mailbox);
+    let drm = DrmActor::start_on(
+        &Arbiter::new().handle(),
+        Registry::standard(),
+        config.limits.provider_mailbox,
+        metrics.mailbox_full_total.with_label_values(&["provider"]),
+    );
     let refused = ["requests", "new_keys"]
         .map(|limit| metrics.account_limit_refusals_total.with_label_values(&[limit]));
     let limits = Arc::new(AccountLimits::new(&config.account_limits(), refused));

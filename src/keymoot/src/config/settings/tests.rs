@@ -34,6 +34,60 @@ fn every_key_of_the_shipped_file_is_explained_above_it() {
     }
 }
 
+/// Keys with a number that limit nobody: how the node itself works. All others do.
+const NO_LIMITS: [&str; 21] = [
+    "node.id",
+    "cluster.certificate_life_days",
+    "cluster.connect_timeout_ms",
+    "cluster.election_timeout_max_ms",
+    "cluster.election_timeout_min_ms",
+    "cluster.heartbeat_ms",
+    "disk.ballast_bytes",
+    "http.drain_timeout_ms",
+    // Whoever is silent between two requests is refused nothing.
+    "http.keep_alive_ms",
+    "http.workers",
+    "raft.append_entries_max",
+    "raft.batch_commands_max",
+    "raft.batches_in_flight_max",
+    "raft.log_keep_entries",
+    "raft.snapshot_log_entries",
+    "raft.snapshot_rate_bytes_per_s",
+    "store.cache_bytes",
+    "store.hot_record_bytes",
+    "store.log_cache_bytes",
+    "store.scrub_interval_s",
+    "store.scrub_rate_bytes_per_s",
+];
+
+#[test]
+fn each_limit_has_a_metric() {
+    let operations = include_str!("../../../../../docs/operations.md");
+    let published = include_str!("../../../../telemetry/src/metrics/tests/published.txt");
+    let table = operations.split_once("| limit of the configuration | counted by |").unwrap().1;
+    let rows: Vec<(&str, &str)> =
+        table.lines().skip(2).map_while(|line| line.strip_prefix("| ")?.split_once(" | ")).collect();
+    let mut named: Vec<&str> = Vec::new();
+    for (limits, metrics) in &rows {
+        let metrics: Vec<&str> = metrics.split('`').filter(|part| part.starts_with("keymoot_")).collect();
+        assert!(!metrics.is_empty(), "{limits} has no metric");
+        for metric in metrics {
+            let name = metric.split('{').next().unwrap();
+            assert!(published.contains(&format!("# TYPE {name} ")), "{metric} of {limits} is not published");
+        }
+        named.extend(limits.split('`').filter(|part| part.contains('.') && !part.contains(' ')));
+    }
+    let shipped: toml::Table = SHIPPED.parse().unwrap();
+    let keys = shipped.iter().flat_map(|(section, keys)| {
+        let numbers = keys.as_table().unwrap().iter().filter(|(_, value)| value.is_integer());
+        numbers.map(move |(key, _)| format!("{section}.{key}"))
+    });
+    for key in keys {
+        let is_limit = !NO_LIMITS.contains(&key.as_str());
+        assert_eq!(named.contains(&key.as_str()), is_limit, "{key} in the table of docs/operations.md");
+    }
+}
+
 #[test]
 fn the_environment_wins_over_the_file_and_the_file_over_the_default() {
     let loaded = load(
