@@ -2,8 +2,9 @@
 //! whatever the accounts. Never an account alone: its name is public, and that would lock its owner out.
 //!
 //! An address that lately proved itself for an account is not held up there by others who share it: its proofs
-//! are tried, but for passwords, of which only those that were right from there are. Players share addresses, so a license is
-//! held up by the address and the account together only.
+//! are tried, but for passwords, of which only those that were right from there are. Digest hides its password, so there
+//! each is tried, and the answer to a wrong one comes late. Players share addresses, so a license is held up by the address and
+//! the account together only.
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -25,6 +26,8 @@ const OF_ADDRESS: u32 = 10;
 const PROVED_FOR: Duration = Duration::from_secs(3600);
 /// The most passwords that are remembered of one address for one account.
 const PASSWORDS_MAX: usize = 8;
+/// The longest that the answer to a wrong one is held back. It keeps a connection meanwhile.
+const HELD_BACK_MAX: Duration = Duration::from_secs(5);
 /// The first wait; each further wrong credential doubles it.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 
@@ -79,6 +82,10 @@ pub struct Attempt<'b> {
     back_off: &'b BackOff,
     places: Vec<(Place, u32)>,
     password: Option<[u8; 32]>,
+    /// The address proved itself lately.
+    has_proved: bool,
+    /// It may be a guess that nobody waits with.
+    is_favoured: bool,
 }
 
 impl BackOff {
@@ -101,16 +108,17 @@ impl BackOff {
             let of_all = Place { client, account: None };
             places.push((of_all, self.settings.wrong_max.saturating_mul(OF_ADDRESS)));
         }
-        let shows_nothing = request.offers().is_empty();
-        if self.settings.wrong_max == 0 || shows_nothing || self.has_proved(&of_account, password.as_ref()) {
-            return Ok(Attempt { back_off: self, places, password });
+        let has_proved = self.has_proved(&of_account, password.as_ref());
+        let is_on = self.settings.wrong_max > 0;
+        if is_on && !has_proved && !request.offers().is_empty() {
+            let now = Instant::now();
+            let waits = places.iter().filter_map(|(place, most)| self.wait(place, *most, now));
+            if let Some(wait) = waits.max() {
+                return Err(MustWait(wait));
+            }
         }
-        let now = Instant::now();
-        let waits = places.iter().filter_map(|(place, most)| self.wait(place, *most, now));
-        match waits.max() {
-            Some(wait) => Err(MustWait(wait)),
-            None => Ok(Attempt { back_off: self, places, password }),
-        }
+        let is_favoured = is_on && has_proved && request.proofs.has_digest();
+        Ok(Attempt { back_off: self, places, password, has_proved, is_favoured })
     }
 
     fn has_proved(&self, place: &Place, password: Option<&[u8; 32]>) -> bool {
@@ -139,7 +147,8 @@ impl BackOff {
         now.saturating_duration_since(wrong.last) > self.settings.wait_max.saturating_mul(10)
     }
 
-    fn was_wrong(&self, place: &Place, most: u32) {
+    /// Counts a wrong one; returns how long the next would have to wait.
+    fn was_wrong(&self, place: &Place, most: u32) -> Duration {
         let now = Instant::now();
         let none = || {
             Ok::<_, std::convert::Infallible>(Arc::new(Mutex::new(Wrong { count: 0, last: now, until: now })))
@@ -155,10 +164,10 @@ impl BackOff {
             let wait = FIRST_WAIT.saturating_mul(1_u32.checked_shl(beyond).unwrap_or(u32::MAX));
             wrong.until = now + wait.min(self.settings.wait_max);
         }
+        wrong.until.saturating_duration_since(now)
     }
 
     fn was_right(&self, place: &Place, password: Option<[u8; 32]>) {
-        self.wrong.remove(place);
         let now = Instant::now();
         let none = || {
             Ok::<_, std::convert::Infallible>(Arc::new(Mutex::new(Proved {
@@ -184,22 +193,25 @@ impl BackOff {
 }
 
 impl Attempt<'_> {
-    /// Notes what came of it; returns whether the credentials were wrong.
-    pub fn note<T>(self, outcome: &Result<T, AuthError>) -> bool {
+    /// Notes what came of it. If the credentials were wrong, returns for how long that is not said.
+    pub fn note<T>(self, outcome: &Result<T, AuthError>) -> Option<Duration> {
         match outcome {
             Ok(_) => {
                 if let Some((place, _)) = self.places.first() {
+                    // Where others share the address, what is right there every second forgives no guesses.
+                    if !self.has_proved {
+                        self.back_off.wrong.remove(place);
+                    }
                     self.back_off.was_right(place, self.password);
                 }
-                false
+                None
             }
             Err(AuthError::Denied(denied)) if is_wrong(denied) => {
-                for (place, most) in &self.places {
-                    self.back_off.was_wrong(place, *most);
-                }
-                true
+                let waits = self.places.iter().map(|(place, most)| self.back_off.was_wrong(place, *most));
+                let wait = waits.fold(Duration::ZERO, Duration::max);
+                Some(if self.is_favoured { wait.min(HELD_BACK_MAX) } else { Duration::ZERO })
             }
-            Err(_) => false,
+            Err(_) => None,
         }
     }
 }

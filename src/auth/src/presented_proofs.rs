@@ -72,6 +72,11 @@ impl PresentedProofs {
         }
     }
 
+    /// Whether there is an answer to a Digest challenge.
+    pub(super) fn has_digest(&self) -> bool {
+        matches!(self.authorization, Some(Authorization::Digest(_)))
+    }
+
     /// Whether a signature of the message is among them, which is for the server that it names.
     pub fn has_message_signature(&self) -> bool {
         self.message.is_some()

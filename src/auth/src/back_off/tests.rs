@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use keymoot_protocol::{Envelope, SignatureWindow};
+use keymoot_protocol::{DigestNonces, Envelope, REALM, SignatureWindow};
 use tokio::time::advance;
 
 use super::super::{PresentedProofs, Unproved};
@@ -17,18 +17,22 @@ fn back_off() -> BackOff {
 
 fn request(from: &str, account: &str, password: &str) -> Request {
     let basic = format!("Basic {}", STANDARD.encode(format!("{account}:{password}")));
+    showing(from, account, basic, None)
+}
+
+fn showing(from: &str, account: &str, authorization: String, nonces: Option<&DigestNonces>) -> Request {
     let envelope = Envelope {
         method: "GET".to_owned(),
         scheme: "https",
         authority: String::new(),
         path: "/".to_owned(),
         query: None,
-        headers: vec![("authorization".to_owned(), basic)],
+        headers: vec![("authorization".to_owned(), authorization)],
         body: Bytes::new(),
         received_at_s: 1,
     };
     let window = SignatureWindow { lifetime_s: 300, clock_skew_s: 30 };
-    let proofs = PresentedProofs::read(&envelope, None, window, None, true).unwrap();
+    let proofs = PresentedProofs::read(&envelope, None, window, nonces, true).unwrap();
     let account = AccountId::new(account).unwrap();
     Request::unsigned(account, from.parse().unwrap(), Unproved::Never).with_proofs(proofs)
 }
@@ -41,13 +45,13 @@ fn wrong(account: &str) -> Result<(), AuthError> {
 /// Shows something wrong; whether it was looked at.
 fn guess(back_off: &BackOff, from: &str, account: &str) -> Result<(), MustWait> {
     let attempt = back_off.admit(&request(from, account, "guess"))?;
-    assert!(attempt.note(&wrong(account)));
+    assert_eq!(attempt.note(&wrong(account)), Some(Duration::ZERO));
     Ok(())
 }
 
 fn show(back_off: &BackOff, from: &str, account: &str, password: &str) -> Result<(), MustWait> {
     let attempt = back_off.admit(&request(from, account, password))?;
-    assert!(!attempt.note(&Ok(())));
+    assert_eq!(attempt.note(&Ok(())), None);
     Ok(())
 }
 
@@ -96,11 +100,37 @@ async fn a_right_credential_from_an_address_that_lately_proved_itself_is_never_r
     }
     assert_eq!(show(&back_off, "192.0.2.1", "demo", "right"), Ok(()));
     // Whoever shares the address guesses no faster for that.
-    while guess(&back_off, "192.0.2.1", "demo").is_ok() {}
     assert!(guess(&back_off, "192.0.2.1", "demo").is_err());
     advance(PROVED_FOR).await;
     while guess(&back_off, "192.0.2.1", "demo").is_ok() {}
     assert!(show(&back_off, "192.0.2.1", "demo", "right").is_err(), "that was long ago");
+}
+
+#[tokio::test(start_paused = true)]
+async fn wrong_answers_to_digest_challenges_hear_it_late_where_the_address_has_proved_itself() {
+    let back_off = back_off();
+    let digest = |held_back: &str| {
+        let nonces = DigestNonces::new(b"shared", 300);
+        let answer = format!(
+            "Digest username=\"demo/d\", realm=\"{REALM}\", uri=\"/\", algorithm=SHA-256, nonce=\"{}\", nc=00000001, \
+             cnonce=\"c\", qop=auth, response=\"{}\"",
+            nonces.issue(1),
+            "0".repeat(64)
+        );
+        let attempt = back_off.admit(&showing("192.0.2.1", "demo", answer, Some(&nonces)));
+        attempt.unwrap_or_else(|wait| panic!("{held_back}: {wait:?}"))
+    };
+    let wrong = wrong("demo");
+    assert_eq!(digest("the first").note(&wrong), Some(Duration::ZERO), "nothing is proved");
+    show(&back_off, "192.0.2.1", "demo", "right").unwrap();
+    let held_back: Vec<u64> = (0..9)
+        .map(|number| {
+            // What is right in between is answered at once, and forgives nothing.
+            assert_eq!(digest("right").note(&Ok(())), None);
+            digest(&number.to_string()).note(&wrong).unwrap().as_secs()
+        })
+        .collect();
+    assert_eq!(held_back, [0, 0, 1, 2, 4, 5, 5, 5, 5]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -127,10 +157,10 @@ async fn who_shows_nothing_and_what_is_no_fault_of_the_credentials_counts_for_no
             fault: SignatureFault::Missing,
         };
         let attempt = back_off.admit(&unsigned).unwrap();
-        assert!(!attempt.note::<()>(&Err(missing.into())));
+        assert_eq!(attempt.note::<()>(&Err(missing.into())), None);
         let address = Denied::Address { account: account.clone(), caller };
         let attempt = back_off.admit(&request("192.0.2.1", "demo", "right")).unwrap();
-        assert!(!attempt.note::<()>(&Err(address.into())));
+        assert_eq!(attempt.note::<()>(&Err(address.into())), None);
     }
     let off = BackOff::new(BackOffSettings { wrong_max: 0, wait_max: SECOND }, [7; 32]);
     assert_eq!((0..100).filter(|_| guess(&off, "192.0.2.1", "demo").is_ok()).count(), 100);

@@ -54,7 +54,14 @@ pub(crate) async fn verify(
     })?;
     let account = request.account().clone();
     let outcome = judge(request, api, auth).await?;
-    attempt.note(&outcome);
+    if let Err(AuthError::Busy) = outcome {
+        api.metrics.mailbox_full_total.with_label_values(&["authenticator"]).inc();
+    }
+    let held_back = attempt.note(&outcome);
+    if let Some(pause) = held_back.filter(|pause| !pause.is_zero()) {
+        api.metrics.auth_delays_total.inc();
+        tokio::time::sleep(pause).await;
+    }
     if outcome.is_ok() {
         if let Some(connection) = Connection::of(http) {
             connection.has_proved();
