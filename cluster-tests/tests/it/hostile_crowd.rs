@@ -4,14 +4,18 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use cluster_tests::crowd::{Attack, Crowd, addresses, exchange_from};
 use cluster_tests::raw::{self, percent_encode};
 use cluster_tests::signed::COMMON;
 use cluster_tests::stats::Latencies;
 use cluster_tests::wait::wait_until;
-use cluster_tests::{Cluster, KeyAnswer, Options, Signer, metrics};
+use cluster_tests::{Cluster, KeyAnswer, Options, Signer, metrics, widevine};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::json;
+
+use super::playready_packager;
 
 const MIB: f64 = 1024.0 * 1024.0;
 
@@ -209,6 +213,55 @@ fn an_account_over_its_rate_waits_for_its_turn_and_then_hears_when_to_come_again
     });
     let count = |wanted: u16| statuses.iter().filter(|status| **status == wanted).count();
     assert!(count(200) >= 15 && count(429) >= 30 && count(200) + count(429) == 80, "{statuses:?}");
+}
+
+#[test]
+fn over_a_limit_every_protocol_says_in_its_own_form_when_to_come_again() {
+    let cluster =
+        Options::default().nodes(1).env("KEYMOOT__LIMITS__ACCOUNT_NEW_KEYS_PER_DAY", "2").start().unwrap();
+    widevine::add_account(&cluster).unwrap();
+    let node = cluster.addresses()[0];
+    let signer = Signer::new(widevine::ACCOUNT, "OVP", cluster.signer().signing_key());
+    for number in 0..2 {
+        signer.create(node, &format!("new-{number}")).unwrap();
+    }
+    let must_wait = |what: &str, answer: &raw::Answer| {
+        let after = answer.header("retry-after").unwrap_or_else(|| panic!("{what}: {}", answer.text()));
+        assert!(after.parse::<u64>().unwrap() > 3600, "{what}: {after}");
+    };
+    // A packager gives up at any status but 200, and comes again at this one.
+    let inner = STANDARD.encode(widevine::request("late", &["SD"]).to_string());
+    let body = json!({"request": inner}).to_string();
+    let asked = raw::request("POST", &widevine::path(widevine::ACCOUNT), &[], body.as_bytes());
+    let answer = raw::exchange(node, &asked, raw::ANSWER_WITHIN).unwrap();
+    assert_eq!(
+        (answer.status, widevine::answer_of(&answer).unwrap().status.as_str()),
+        (200, "INTERNAL_ERROR")
+    );
+    must_wait("Widevine", &answer);
+
+    let answer = playready_packager::ask(node, widevine::ACCOUNT, "late");
+    assert!(answer.status == 429 && answer.text().contains("<reference>"), "{}", answer.text());
+    must_wait("PlayReady", &answer);
+
+    let period = [("crypto_period_seconds", "60"), ("first_crypto_period_index", "6")];
+    for (method, path, more) in [("POST", "/cenc/schedule", &period[..]), ("GET", "/hls/keyinfo", &[])] {
+        let answer = signer.send(node, method, path, &signer.custom_data("late", more)).unwrap();
+        assert_eq!(answer.status, 429, "{path}: {}", answer.text());
+        must_wait(path, &answer);
+    }
+
+    let head = json!({"bulk": 1, "method": "POST", "ca_system": "OVP", "account_id": widevine::ACCOUNT});
+    let body = format!("{head}\n{}\n", json!({"content_id": "late"}));
+    let answer = signer.send(node, "POST", "/bulk", body.as_bytes()).unwrap();
+    let said = answer.text();
+    assert!(
+        answer.status == 200 && said.contains("no more new keys") && said.contains("\"retry\":true"),
+        "{said}"
+    );
+    assert!(
+        metrics::sample(node, "keymoot_account_limit_refusals_total{limit=\"new_keys\"}").unwrap() >= 5.0
+    );
 }
 
 #[test]

@@ -14,7 +14,7 @@ fn path(account: &str) -> String {
     format!("/PlayReady/AcquirePackagingData/{account}")
 }
 
-fn ask(node: SocketAddr, account: &str, program: &str) -> Answer {
+pub(super) fn ask(node: SocketAddr, account: &str, program: &str) -> Answer {
     let body = format!(
         "<s:Envelope xmlns:s=\"http://schemas.xmlsoap.org/soap/envelope/\"><s:Body>\
          <AcquirePackagingData xmlns=\"http://schemas.microsoft.com/DRM/2007/03/protocols\"><challenge>\

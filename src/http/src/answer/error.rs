@@ -82,6 +82,7 @@ pub(crate) struct ApiError {
     reference: u64,
     refusal: Option<&'static str>,
     headers: Vec<(HeaderName, HeaderValue)>,
+    retry_after: Option<HeaderValue>,
     form: Form,
 }
 
@@ -100,7 +101,7 @@ impl ApiError {
         let message = message.into();
         let reference = draw_reference();
         log(kind, reference, &message);
-        Self { kind, message, reference, refusal: None, headers: Vec::new(), form: Form::Udrm }
+        Self::logged(kind, message, reference)
     }
 
     /// A refusal with one `message` for the caller and the true `reason` for the log.
@@ -111,8 +112,13 @@ impl ApiError {
     ) -> Self {
         let reference = draw_reference();
         log(kind, reference, &reason);
-        let message = message.into();
-        Self { kind, message, reference, refusal: None, headers: Vec::new(), form: Form::Udrm }
+        Self::logged(kind, message.into(), reference)
+    }
+
+    fn logged(kind: ErrorKind, message: String, reference: u64) -> Self {
+        let is_unavailable = kind.status() == StatusCode::SERVICE_UNAVAILABLE;
+        let retry_after = is_unavailable.then(|| HeaderValue::from_static("1"));
+        Self { kind, message, reference, refusal: None, headers: Vec::new(), retry_after, form: Form::Udrm }
     }
 
     /// A refusal of one request too many, which may be sent again after this time.
@@ -122,8 +128,8 @@ impl ApiError {
         retry_after: Duration,
     ) -> Self {
         let seconds = retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0);
-        let after = (header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
-        Self::with_reason(ErrorKind::TooMany, message, reason).with_headers(vec![after])
+        let retry_after = Some(HeaderValue::from(seconds.max(1)));
+        Self { retry_after, ..Self::with_reason(ErrorKind::TooMany, message, reason) }
     }
 
     /// A fault of the server. The caller learns only the reference.
@@ -169,6 +175,11 @@ impl ApiError {
         (self.kind == ErrorKind::Denied).then_some(self.refusal.unwrap_or("malformed"))
     }
 
+    /// After how many seconds the same request may succeed.
+    pub(crate) fn retry_after(&self) -> Option<&HeaderValue> {
+        self.retry_after.as_ref()
+    }
+
     /// What the caller is told.
     pub(crate) fn message(&self) -> &str {
         &self.message
@@ -188,8 +199,8 @@ impl ResponseError for ApiError {
     fn error_response(&self) -> HttpResponse<BoxBody> {
         let status = self.status_code();
         let mut response = HttpResponse::build(status);
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            response.insert_header((header::RETRY_AFTER, "1"));
+        if let Some(after) = &self.retry_after {
+            response.insert_header((header::RETRY_AFTER, after.clone()));
         }
         for (name, value) in &self.headers {
             response.append_header((name, value));

@@ -1,6 +1,7 @@
 //! What a packager is answered: keys, or why there are none, inside `{"response": base64}`.
 
 use actix_web::HttpResponse;
+use actix_web::http::header;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Serialize, Serializer};
@@ -140,7 +141,11 @@ pub(super) fn refusal(refusal: &Refusal) -> HttpResponse {
         tracks: Vec::new(),
     };
     // Texts alone always serialise.
-    envelope(&inner).unwrap_or_else(|_| HttpResponse::InternalServerError().finish())
+    let mut answer = envelope(&inner).unwrap_or_else(|_| HttpResponse::InternalServerError().finish());
+    if let Some(after) = &refusal.retry_after {
+        answer.headers_mut().insert(header::RETRY_AFTER, after.clone());
+    }
+    answer
 }
 
 fn envelope(inner: &ContentKeys<'_>) -> Result<HttpResponse, serde_json::Error> {

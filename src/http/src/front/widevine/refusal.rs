@@ -1,5 +1,7 @@
 //! What a packager is told that gets no key: each error's status in the words of the API.
 
+use actix_web::http::header::HeaderValue;
+
 use crate::answer::error::{ApiError, ErrorKind};
 use keymoot_auth::{AuthError, Denied};
 use keymoot_cluster::ClusterError;
@@ -15,6 +17,8 @@ pub(super) struct Refusal {
     pub(super) message: String,
     /// The number under which the log has the reason.
     pub(super) reference: u64,
+    /// After how many seconds the same request may succeed.
+    pub(super) retry_after: Option<HeaderValue>,
 }
 
 impl Refusal {
@@ -25,7 +29,8 @@ impl Refusal {
 
     /// One of this status.
     pub(super) fn of(status: Status, error: ApiError) -> Self {
-        Self { status, message: error.message().to_owned(), reference: error.reference() }
+        let retry_after = error.retry_after().cloned();
+        Self { status, message: error.message().to_owned(), reference: error.reference(), retry_after }
     }
 }
 
