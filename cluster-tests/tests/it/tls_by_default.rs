@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use cluster_tests::raw::{self, percent_encode};
 use cluster_tests::signed::COMMON;
 use cluster_tests::wait::wait_until;
@@ -36,23 +38,8 @@ fn await_tls(cluster: &Grown, name: &str) {
     .unwrap();
 }
 
-/// The key that a node creates, or has, for a content.
-fn create(client: &ureq::Agent, node: SocketAddr, content: &str) -> (Value, Value) {
-    let signer = Signer::new("demo", "OVP", SIGNING_KEY);
-    let body = signer.custom_data(content, &[]);
-    let signature = percent_encode(&signer.signature(&body));
-    let url = format!("https://{node}{COMMON}?signature={signature}");
-    let mut answer = client.post(&url).send(&body[..]).unwrap();
-    let text = answer.body_mut().read_to_string().unwrap();
-    assert_eq!(answer.status(), 200, "{text}");
-    let answer: Value = serde_json::from_str(&text).unwrap();
-    let found = (answer[0]["key_id"].clone(), answer[0]["key"].clone());
-    assert!(found.0.is_string() && found.1.is_string(), "{text}");
-    found
-}
-
-#[test]
-fn a_cluster_as_init_and_join_make_it_serves_by_tls_and_goes_on_without_a_quorum() {
+/// A node as `init` makes it, with an account, and a client of it.
+pub(super) fn serving() -> (Grown, ureq::Agent) {
     let mut cluster = Grown::bare(&[]).unwrap();
     cluster.init_with("a", &["--http-name", "drm.example.net"]).unwrap();
     cluster.serve_with("a", &[]).unwrap();
@@ -64,6 +51,42 @@ fn a_cluster_as_init_and_join_make_it_serves_by_tls_and_goes_on_without_a_quorum
     let rights = ["--allow", "127.0.0.0/8", "--encryption-key-file", &key];
     wait_until("the account to be stored", WITHIN, || cluster.must(&[&account[..], &rights].concat()))
         .unwrap();
+    let client = client(&cluster, "a");
+    (cluster, client)
+}
+
+/// The key id and the key that a node creates, or has, for a content.
+pub(super) fn create(client: &ureq::Agent, node: SocketAddr, content: &str) -> (Value, Value) {
+    let body = Signer::new("demo", "OVP", SIGNING_KEY).custom_data(content, &[]);
+    served(client.post(&signed_url(node, &body)).send(&body[..]).unwrap())
+}
+
+/// Has a node take a client's own key for a content.
+pub(super) fn supply(client: &ureq::Agent, node: SocketAddr, content: &str, key: &[u8], kid: &[u8]) {
+    let [key, kid] = [key, kid].map(|bytes| STANDARD.encode(bytes));
+    let more = [("key", key.as_str()), ("key_id", kid.as_str())];
+    let body = Signer::new("demo", "OVP", SIGNING_KEY).custom_data(content, &more);
+    let answer = client.put(&signed_url(node, &body)).send(&body[..]).unwrap();
+    assert_eq!(served(answer), (kid.into(), key.into()));
+}
+
+fn signed_url(node: SocketAddr, body: &[u8]) -> String {
+    let signature = Signer::new("demo", "OVP", SIGNING_KEY).signature(body);
+    format!("https://{node}{COMMON}?signature={}", percent_encode(&signature))
+}
+
+fn served(mut answer: ureq::http::Response<ureq::Body>) -> (Value, Value) {
+    let text = answer.body_mut().read_to_string().unwrap();
+    assert_eq!(answer.status(), 200, "{text}");
+    let answer: Value = serde_json::from_str(&text).unwrap();
+    let found = (answer[0]["key_id"].clone(), answer[0]["key"].clone());
+    assert!(found.0.is_string() && found.1.is_string(), "{text}");
+    found
+}
+
+#[test]
+fn a_cluster_as_init_and_join_make_it_serves_by_tls_and_goes_on_without_a_quorum() {
+    let (mut cluster, at_a) = serving();
 
     // A node that joins has no state yet, and so no authority's key: it waits for it.
     cluster.add_node("b").unwrap();
@@ -74,7 +97,7 @@ fn a_cluster_as_init_and_join_make_it_serves_by_tls_and_goes_on_without_a_quorum
     cluster.serve_with("b", &[]).unwrap();
     await_tls(&cluster, "b");
     cluster.await_voters("a", 2).unwrap();
-    let (at_a, at_b) = (client(&cluster, "a"), client(&cluster, "b"));
+    let at_b = client(&cluster, "b");
     let [a, b] = ["a", "b"].map(|name| cluster.node(name).api);
     let made = create(&at_a, a, "film");
     assert_eq!(create(&at_b, b, "film"), made, "one key for one content");

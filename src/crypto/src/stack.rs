@@ -4,12 +4,21 @@ use std::hint::black_box;
 
 /// How deep they go below their caller, with room to spare.
 const DEPTH_BYTES: usize = 16 * 1024;
+/// How deep a whole request goes.
+const DEEP_BYTES: usize = 64 * 1024;
 
 /// Does this work with secrets, and overwrites the stack that it used. What it returns must hold its secrets
 /// elsewhere.
 pub fn wiped_after<T>(work: impl FnOnce() -> T) -> T {
     let done = apart(work);
-    wipe();
+    wipe::<DEPTH_BYTES>();
+    done
+}
+
+/// The same for a turn of a whole request, which hands secrets from frame to frame.
+pub fn wiped_deep_after<T>(work: impl FnOnce() -> T) -> T {
+    let done = apart(work);
+    wipe::<DEEP_BYTES>();
     done
 }
 
@@ -20,9 +29,9 @@ fn apart<T>(work: impl FnOnce() -> T) -> T {
 }
 
 #[inline(never)]
-fn wipe() {
+fn wipe<const BYTES: usize>() {
     // Somebody might look at it, as far as the compiler knows: it cannot leave the zeros out.
-    black_box(&mut [0_u8; DEPTH_BYTES]);
+    black_box(&mut [0_u8; BYTES]);
 }
 
 #[cfg(test)]
@@ -33,5 +42,6 @@ mod tests {
     fn work_is_done_and_its_result_handed_back() {
         let text = wiped_after(|| "a secret on the heap".to_owned());
         assert_eq!(text, "a secret on the heap");
+        assert_eq!(wiped_deep_after(|| 7), 7);
     }
 }

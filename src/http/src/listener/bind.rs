@@ -10,7 +10,8 @@ use std::time::Duration;
 use actix_http::error::DispatchError;
 use actix_http::{HttpService, KeepAlive};
 use actix_service::{
-    IntoServiceFactory as _, ServiceFactory, ServiceFactoryExt as _, fn_service, map_config,
+    IntoServiceFactory as _, Service as _, ServiceFactory, ServiceFactoryExt as _, apply_fn_factory,
+    fn_service, map_config,
 };
 use actix_tls::accept::TlsError as AcceptError;
 use actix_tls::accept::rustls_0_23::{Acceptor, TlsStream};
@@ -35,6 +36,7 @@ use keymoot_tls::{ApiTls, ApiTlsFiles};
 
 use crate::listener::connection::{ClientTimeouts, Connection};
 use crate::listener::connection_table::ConnectionTable;
+use crate::listener::own_head::with_own_head;
 use crate::listener::server::HttpError;
 use crate::listener::timed_stream::{ClientStream, TimedStream};
 
@@ -230,7 +232,9 @@ impl Worker {
             .client_disconnect_timeout(LINGER)
             .local_addr(self.address)
             .on_connect_ext(keep)
-            .h1(map_config(app, |_| AppConfig::default()))
+            .h1(apply_fn_factory(map_config(app, |_| AppConfig::default()), |request, app| {
+                app.call(with_own_head(request))
+            }))
     }
 }
 

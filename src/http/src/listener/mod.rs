@@ -6,6 +6,7 @@ pub(crate) mod connection_table;
 pub(crate) mod drain;
 pub(crate) mod in_memory;
 pub(crate) mod monitors;
+mod own_head;
 pub(crate) mod server;
 pub mod settings;
 pub(crate) mod timed_stream;
