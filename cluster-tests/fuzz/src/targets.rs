@@ -4,11 +4,13 @@
 //! write the function, name it in [`TARGETS`] and give it a directory of seeds.
 
 #[path = "targets/http.rs"]
-mod http;
+pub mod http;
 #[path = "targets/node.rs"]
 mod node;
 #[path = "targets/peers.rs"]
 mod peers;
+#[path = "targets/proofs.rs"]
+mod proofs;
 
 use std::net::{IpAddr, Ipv4Addr};
 

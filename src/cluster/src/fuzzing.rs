@@ -108,6 +108,11 @@ pub fn term(cluster: &Cluster) -> u64 {
     cluster.node().raft.metrics().borrow_watched().current_term
 }
 
+/// How many members there are, with those that do not vote: only who has a token is one more.
+pub fn members(cluster: &Cluster) -> usize {
+    cluster.node().raft.metrics().borrow_watched().membership_config.membership().nodes().count()
+}
+
 /// Has a node serve a peer that opens so and then sends these parts; returns what the node sent, once the
 /// connection has ended.
 ///
@@ -122,20 +127,21 @@ pub async fn peer(cluster: &Cluster, opening: Opening, parts: &[Part<'_>]) -> (i
     let from = SocketAddr::from(FROM);
     // Boxed, because the future of a connection is nested too deeply for the compiler.
     let served = server::welcome(far, id, channel, (from, recalled), node.server.clone()).boxed();
-    let served = tokio::spawn(served);
     let client = async {
-        if !opening.is_mute {
-            open(&mut near, &node, opening, id, &channel).await?;
-        }
-        for (number, part) in parts.iter().enumerate() {
-            part.send(&mut near, number as u64, |body| sealed(Kind::Frame, body)).await?;
-        }
-        Ok::<_, io::Error>(())
+        let sent = async {
+            if !opening.is_mute {
+                open(&mut near, &node, opening, id, &channel).await?;
+            }
+            for (number, part) in parts.iter().enumerate() {
+                part.send(&mut near, number as u64, |body| sealed(Kind::Frame, body)).await?;
+            }
+            Ok::<_, io::Error>(())
+        };
+        drop(sent.await);
+        rest(near).await
     };
-    let sent = client.await;
-    drop(sent);
-    let answers = rest(near).await;
-    (served.await.unwrap_or_else(|error| Err(io::Error::other(error))), answers)
+    // In one task: to take turns costs less than to wake a thread.
+    tokio::join!(served, client)
 }
 
 /// The peer's part of proof and greeting.
@@ -189,38 +195,33 @@ pub async fn join(
     let (mut near, far) = duplex(PIPE_BYTES);
     let door = if renews { Door::Renewal } else { Door::Joining };
     let from = SocketAddr::from(FROM);
-    let served = tokio::spawn({
-        let node = node.clone();
-        async move {
-            // Of this connection alone, so that no input depends on those before it.
-            let limits = UnprovedLimits { connections_max: 4, per_address_max: 4 };
-            let unproved = Arc::new(UnprovedPeers::new(limits, node.metrics.clone()));
-            let (gate, place) = (JoinGate::default(), unproved.enter(from.ip()));
-            server::join::serve(far, door, channel, (from, place), &gate, &node.server).boxed().await
-        }
-        .boxed()
-    });
+    // Of this connection alone, so that no input depends on those before it.
+    let limits = UnprovedLimits { connections_max: 4, per_address_max: 4 };
+    let unproved = Arc::new(UnprovedPeers::new(limits, node.metrics.clone()));
+    let (gate, place) = (JoinGate::default(), unproved.enter(from.ip()));
+    let served = server::join::serve(far, door, channel, (from, place), &gate, &node.server).boxed();
     let ring = proves.then_some(&*node.local.keyring);
     let client = async {
-        let challenge = match version {
-            PeerVersion::First => None,
-            _ => Some(challenge(&mut near).await?),
-        };
-        for (number, part) in parts.iter().enumerate() {
-            let body = |body: &[u8]| {
-                let made = ring.zip(challenge.as_ref()).and_then(|(ring, challenge)| {
-                    proven(renews, body, ring, &node.local.cluster, &channel, challenge)
-                });
-                made.unwrap_or_else(|| sealed(Kind::Frame, body))
+        let sent = async {
+            let challenge = match version {
+                PeerVersion::First => None,
+                _ => Some(challenge(&mut near).await?),
             };
-            part.send(&mut near, number as u64, body).await?;
-        }
-        Ok::<_, io::Error>(())
+            for (number, part) in parts.iter().enumerate() {
+                let body = |body: &[u8]| {
+                    let made = ring.zip(challenge.as_ref()).and_then(|(ring, challenge)| {
+                        proven(renews, body, ring, &node.local.cluster, &channel, challenge)
+                    });
+                    made.unwrap_or_else(|| sealed(Kind::Frame, body))
+                };
+                part.send(&mut near, number as u64, body).await?;
+            }
+            Ok::<_, io::Error>(())
+        };
+        drop(sent.await);
+        rest(near).await
     };
-    let sent = client.await;
-    drop(sent);
-    let answers = rest(near).await;
-    (served.await.unwrap_or_else(|error| Err(io::Error::other(error))), answers)
+    tokio::join!(served, client)
 }
 
 /// The member's challenge.

@@ -10,6 +10,9 @@
 //! | `s` | `METHOD TARGET` and a body behind the line's end are made a request with a right signature by SHA-1, and sent on the last connection |
 //! | `m` | the same, with a right message signature |
 //! | `b` | the same, with the right password |
+//! | `g` | the same, with a right answer to a Digest challenge |
+//! | `a` | the same, and the body is the inner request of the Widevine API, with a right signature of a packager |
+//! | `x` | the next request that is made so is altered: two bytes say where, one how many bytes go, the others come |
 //! | `c` | the last connection sends nothing more |
 //! | `d` | the last connection is dropped, with what it did not read |
 //! | `n` | the last connection reads nothing from now on |
@@ -19,16 +22,14 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::rc::Rc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use actix::{System, SystemRunner};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use keymoot::cli::serve::{Licensing, assemble_api};
-use keymoot_crypto::SecretBytes;
 use keymoot_http::MemoryListener;
-use keymoot_protocol::{Envelope, MessageKey, Signature, content_digest};
+use keymoot_protocol::ServerKeys;
 use keymoot_service::open_server_keys;
 use tokio::io::DuplexStream;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, ReadHalf, WriteHalf, split};
@@ -36,7 +37,8 @@ use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::advance;
 
-use super::node::{ACCOUNT, ENCRYPTION_KEY, FuzzedNode, LICENSE_KEY, MESSAGE_SECRET, PASSWORD, POLICY_KEY};
+use super::node::FuzzedNode;
+use super::proofs::{by_digest, by_message, by_packager, by_password, by_sha1, signed};
 
 /// Begins a step.
 const STEP: u8 = 0xff;
@@ -59,11 +61,20 @@ const STEPS_OF_TIME_MAX: u32 = 40;
 /// Runs an input. It panics when the server does, fails with an error of its own, does not end a connection whose client
 /// has, or keeps what clients make up.
 pub fn run(input: &[u8]) {
-    thread_local! {
-        // Never dropped: when the fuzzer ends, a node that stops in good order would wait for a clock that stands.
-        static SERVER: &'static Server = Box::leak(Box::new(Server::start()));
-    }
-    SERVER.with(|server| server.run(input));
+    SERVER.with(|server| server.run(input, None));
+}
+
+/// What the server answers to an input, of all connections.
+#[allow(dead_code, reason = "the fuzzer looks at no answer; the test of the seeds does")]
+pub fn answers_to(input: &[u8]) -> String {
+    let answers = Rc::<RefCell<Vec<u8>>>::default();
+    SERVER.with(|server| server.run(input, Some(&answers)));
+    String::from_utf8_lossy(&answers.take()).into_owned()
+}
+
+thread_local! {
+    // Never dropped: when the fuzzer ends, a node that stops in good order would wait for a clock that stands.
+    static SERVER: &'static Server = Box::leak(Box::new(Server::start()));
 }
 
 /// The listeners over a running node.
@@ -74,6 +85,7 @@ struct Server {
     node: FuzzedNode,
     inputs: RefCell<u64>,
     ticks: Arc<Notify>,
+    server_keys: Arc<OnceLock<ServerKeys>>,
     /// While this is held, the clients' clock goes on only when it is told to.
     _clock: std::sync::mpsc::Sender<()>,
 }
@@ -90,7 +102,7 @@ impl Server {
                 .expect("a runtime")
         });
         let (clock, held) = std::sync::mpsc::channel::<()>();
-        let (api, packagers) = system.block_on(async {
+        let (api, packagers, server_keys) = system.block_on(async {
             // The clock of a paused runtime jumps ahead when all wait, unless a blocking task runs.
             tokio::task::spawn_blocking(move || held.recv());
             let licensing = Licensing::prepare(&node.config, &node.metrics).expect("license systems");
@@ -99,19 +111,35 @@ impl Server {
             let api = api.expect("what serves");
             open_server_keys(&node.cluster, &node.keyring, &api.server_keys).await;
             actix::spawn(api.contact.clone().keep());
+            let server_keys = api.server_keys.clone();
             let settings = node.config.http_settings();
             let packagers = MemoryListener::of_packagers(&settings, CONNECTIONS_MAX, api.clone()).await;
             let api =
                 MemoryListener::of_api(&settings, CONNECTIONS_MAX * settings.http.worker_threads(), api);
             let packagers = packagers.expect("its services").expect("a listener for packagers");
-            (api.await.expect("its services"), packagers)
+            (api.await.expect("its services"), packagers, server_keys)
         });
-        Self { system, api, packagers, node, inputs: RefCell::default(), ticks: ticks(), _clock: clock }
+        Self {
+            system,
+            api,
+            packagers,
+            node,
+            inputs: RefCell::default(),
+            ticks: ticks(),
+            server_keys,
+            _clock: clock,
+        }
     }
 
-    fn run(&self, input: &[u8]) {
+    fn run(&self, input: &[u8], answers: Option<&Answers>) {
         self.system.block_on(async {
-            let mut client = Client { server: self, connections: BTreeMap::new(), last: b'0' };
+            let mut client = Client {
+                server: self,
+                connections: BTreeMap::new(),
+                last: b'0',
+                alteration: Vec::new(),
+                answers: answers.cloned(),
+            };
             for (step, bytes) in steps(input) {
                 client.take(step, bytes).await;
                 turns().await;
@@ -173,7 +201,13 @@ struct Client<'s> {
     server: &'s Server,
     connections: BTreeMap<u8, Open>,
     last: u8,
+    /// What is done to the next request that is made with a proof.
+    alteration: Vec<u8>,
+    answers: Option<Answers>,
 }
+
+/// What all connections were answered.
+type Answers = Rc<RefCell<Vec<u8>>>;
 
 struct Open {
     writer: Option<WriteHalf<DuplexStream>>,
@@ -190,9 +224,15 @@ impl Client<'_> {
                 self.last = step;
                 self.send(bytes).await;
             }
-            b's' => self.send(&signed(bytes, by_sha1)).await,
-            b'm' => self.send(&signed(bytes, by_message)).await,
-            b'b' => self.send(&signed(bytes, by_password)).await,
+            b's' => self.send_proven(signed(bytes, by_sha1)).await,
+            b'm' => self.send_proven(signed(bytes, by_message)).await,
+            b'b' => self.send_proven(signed(bytes, by_password)).await,
+            b'a' => self.send_proven(signed(bytes, by_packager)).await,
+            b'g' => {
+                let keys = self.server.server_keys.get().expect("the server's keys");
+                self.send_proven(signed(bytes, |asked| by_digest(asked, keys))).await;
+            }
+            b'x' => self.alteration = bytes.to_vec(),
             b'c' => {
                 if let Some(mut writer) =
                     self.connections.get_mut(&self.last).and_then(|open| open.writer.take())
@@ -215,9 +255,19 @@ impl Client<'_> {
         }
     }
 
+    /// Sends a request with its proof, altered as the step before it says.
+    async fn send_proven(&mut self, mut request: Vec<u8>) {
+        if let [high, low, gone, come @ ..] = std::mem::take(&mut self.alteration).as_slice() {
+            let start = usize::from(u16::from_be_bytes([*high, *low])) % (request.len() + 1);
+            let end = request.len().min(start + usize::from(*gone));
+            request.splice(start..end, come.iter().copied());
+        }
+        self.send(&request).await;
+    }
+
     async fn send(&mut self, bytes: &[u8]) {
-        let (server, last) = (self.server, self.last);
-        let open = self.connections.entry(last).or_insert_with(|| Open::new(server, last));
+        let (server, last, answers) = (self.server, self.last, &self.answers);
+        let open = self.connections.entry(last).or_insert_with(|| Open::new(server, last, answers.clone()));
         let Some(writer) = &mut open.writer else { return };
         let writing = writer.write_all(bytes);
         // Whoever takes no answers is not read from, either, and would wait here for ever.
@@ -247,13 +297,13 @@ impl Client<'_> {
 }
 
 impl Open {
-    fn new(server: &Server, number: u8) -> Self {
+    fn new(server: &Server, number: u8, answers: Option<Answers>) -> Self {
         let from = SocketAddr::from(([127, 0, 0, 1 + (number & 1)], 1000 + u16::from(number)));
         let listener = if number == PACKAGER { &server.packagers } else { &server.api };
         let (near, serving) = listener.connect(from);
         let (reader, writer) = split(near);
         let (stop, stopped) = oneshot::channel();
-        let reading = actix::spawn(read(reader, stopped));
+        let reading = actix::spawn(read(reader, stopped, answers));
         Self { writer: Some(writer), stop: Some(stop), reading, serving }
     }
 
@@ -290,7 +340,11 @@ impl Open {
 }
 
 /// Reads all answers. What the server says first may not be that it failed.
-async fn read(mut reader: ReadHalf<DuplexStream>, mut stopped: oneshot::Receiver<()>) {
+async fn read(
+    mut reader: ReadHalf<DuplexStream>,
+    mut stopped: oneshot::Receiver<()>,
+    answers: Option<Answers>,
+) {
     let (mut head, mut bytes) = (Vec::new(), [0; 4096]);
     loop {
         let read = tokio::select! {
@@ -309,119 +363,10 @@ async fn read(mut reader: ReadHalf<DuplexStream>, mut stopped: oneshot::Receiver
         if head.len() < 64 {
             head.extend(&bytes[..count]);
         }
+        if let Some(answers) = &answers {
+            answers.borrow_mut().extend(&bytes[..count]);
+        }
     }
     assert!(head.is_empty() || head.starts_with(b"HTTP/1."), "{:?}", String::from_utf8_lossy(&head));
     assert!(!head.starts_with(b"HTTP/1.1 500"), "{}", String::from_utf8_lossy(&head));
-}
-
-/// What is to be signed.
-struct Asked {
-    method: String,
-    path: String,
-    query: Option<String>,
-    body: Vec<u8>,
-}
-
-impl Asked {
-    fn key(&self) -> &'static str {
-        if self.path.ends_with("/license") {
-            LICENSE_KEY
-        } else if self.path.starts_with("/policy") {
-            POLICY_KEY
-        } else {
-            ENCRYPTION_KEY
-        }
-    }
-}
-
-/// A request of this method, target and body, with a proof; the bytes themselves when they name none.
-fn signed(bytes: &[u8], prove: fn(&mut Asked) -> Vec<(&'static str, String)>) -> Vec<u8> {
-    let (line, body) = match bytes.iter().position(|byte| *byte == b'\n') {
-        Some(end) => (&bytes[..end], &bytes[end + 1..]),
-        None => (bytes, &[][..]),
-    };
-    let Some((method, target)) = std::str::from_utf8(line).ok().and_then(|line| line.split_once(' ')) else {
-        return bytes.to_vec();
-    };
-    let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
-    let mut asked = Asked {
-        method: method.to_owned(),
-        path: path.to_owned(),
-        query: query.map(str::to_owned),
-        body: body.to_vec(),
-    };
-    let headers = prove(&mut asked);
-    let query = asked.query.map(|query| format!("?{query}")).unwrap_or_default();
-    let mut text = format!("{} {}{query} HTTP/1.1\r\nhost: 127.0.0.1\r\n", asked.method, asked.path);
-    for (name, value) in headers {
-        text.push_str(&format!("{name}: {value}\r\n"));
-    }
-    text.push_str(&format!("content-length: {}\r\n\r\n", asked.body.len()));
-    [text.as_bytes(), &asked.body].concat()
-}
-
-/// A query's value, with what base64 has besides letters and digits escaped.
-fn escaped(base64: &str) -> String {
-    base64.replace('+', "%2B").replace('/', "%2F").replace('=', "%3D")
-}
-
-/// By SHA-1: GET has what is signed in its query, all others in the body.
-fn by_sha1(asked: &mut Asked) -> Vec<(&'static str, String)> {
-    let mut query = asked.query.take().map(|query| format!("{query}&")).unwrap_or_default();
-    // A license request has the player's challenge in its body, behind an empty line.
-    let challenge = asked.body.windows(2).position(|pair| pair == b"\n\n").map(|at| asked.body.split_off(at));
-    let signature = escaped(&Signature::sign(asked.key().as_bytes(), &asked.body).to_base64());
-    if asked.method == "GET" || challenge.is_some() {
-        let data = escaped(&STANDARD.encode(&asked.body));
-        asked.body = challenge.map(|challenge| challenge[2..].to_vec()).unwrap_or_default();
-        query.push_str(&format!("custom_data={data}&signature={signature}"));
-    } else {
-        query.push_str(&format!("signature={signature}"));
-    }
-    asked.query = Some(query);
-    Vec::new()
-}
-
-/// By a message signature that was never seen before.
-fn by_message(asked: &mut Asked) -> Vec<(&'static str, String)> {
-    thread_local! {
-        static NONCES: RefCell<u64> = const { RefCell::new(0) };
-    }
-    let serial = NONCES.with(|last| last.replace_with(|last| *last + 1));
-    let now = std::time::SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs());
-    if asked.method == "GET" && !asked.body.is_empty() {
-        let data = escaped(&STANDARD.encode(std::mem::take(&mut asked.body)));
-        let query = asked.query.take().map(|query| format!("{query}&")).unwrap_or_default();
-        asked.query = Some(format!("{query}custom_data={data}"));
-    }
-    let mut headers = Vec::new();
-    if !asked.body.is_empty() {
-        headers.push(("content-digest", content_digest::of(&asked.body)));
-    }
-    let envelope = Envelope {
-        method: asked.method.clone(),
-        scheme: "http",
-        authority: "127.0.0.1".to_owned(),
-        path: asked.path.clone(),
-        query: asked.query.clone(),
-        headers: headers.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect(),
-        received_at_s: now,
-        ..Envelope::default()
-    };
-    let key = MessageKey::read(&SecretBytes::new(MESSAGE_SECRET.into())).expect("a key");
-    let signed =
-        key.sign(&format!("{ACCOUNT}/message"), &envelope, &format!("a nonce of its own {serial}"), now);
-    if let Some(signed) = signed {
-        headers.push(("signature-input", signed.signature_input));
-        headers.push(("signature", signed.signature));
-    }
-    headers
-}
-
-fn by_password(asked: &mut Asked) -> Vec<(&'static str, String)> {
-    if asked.method == "GET" && !asked.body.is_empty() {
-        let data = escaped(&STANDARD.encode(std::mem::take(&mut asked.body)));
-        asked.query = Some(format!("custom_data={data}"));
-    }
-    vec![("authorization", format!("Basic {}", STANDARD.encode(format!("{ACCOUNT}/password:{PASSWORD}"))))]
 }

@@ -24,6 +24,11 @@ pub const POLICY_KEY: &str = "the policy signing key";
 /// Its shared secret of message signatures, and its password.
 pub const MESSAGE_SECRET: &str = "a shared secret of message signatures";
 pub const PASSWORD: &str = "a password of some length";
+/// The password of its Digest credential.
+pub const DIGEST_PASSWORD: &str = "another password of some length";
+/// The key and the IV of its packagers.
+pub const WIDEVINE_SIGNER: &str =
+    "1ae8ccd0e7985cc0b6203a55855a1034afc252980e970ca90e5202689f947ab9:d58ce954203b7c9a9a9d467f59839249";
 
 /// The most keys that the account may make in a day: what is stored must not outgrow the machine.
 const NEW_KEYS_PER_DAY: u32 = 2_000;
@@ -34,13 +39,8 @@ const CREDENTIALS: [(&str, &str, &str, &str); 7] = [
     ("policy", "policy", "udrm-sha1", POLICY_KEY),
     ("message", "encryption", "http-hmac-sha256", MESSAGE_SECRET),
     ("password", "encryption", "basic", PASSWORD),
-    ("digest", "encryption", "digest", "another password of some length"),
-    (
-        "widevine",
-        "encryption",
-        "widevine-aes",
-        "1ae8ccd0e7985cc0b6203a55855a1034afc252980e970ca90e5202689f947ab9:d58ce954203b7c9a9a9d467f59839249",
-    ),
+    ("digest", "encryption", "digest", DIGEST_PASSWORD),
+    ("widevine", "encryption", "widevine-aes", WIDEVINE_SIGNER),
 ];
 
 /// A running node. Its directory is deleted when it is dropped.
@@ -129,6 +129,8 @@ fn config(home: &Path) -> Config {
     config.disk.free_bytes_min = 0;
     config.http.loopback_passwords = true;
     config.packager.listen = Some(([127, 0, 0, 1], 2).into());
+    config.packager.allow_list = vec!["127.0.0.0/8".parse().expect("a network")];
+    config.packager.accounts = vec![format!("{ACCOUNT}={ACCOUNT}").try_into().expect("a partner")];
     config.license.clear_key_accounts = vec![account()];
     config.limits.account_new_keys_per_day = NEW_KEYS_PER_DAY;
     // A wait would make what one input does depend on those before it.
