@@ -198,3 +198,16 @@ fn one_signing_key_opens_one_scope() {
         "what does not open lets nobody in"
     );
 }
+
+#[test]
+fn stored_signing_keys_that_can_be_guessed_are_named_and_longer_ones_are_not() {
+    let keyring = Keyring::generate().unwrap();
+    let keys: [(&str, Scope, &[u8]); 2] =
+        [("old", Scope::Encryption, &[7; 15]), ("new", Scope::License, &[7; 16])];
+    let old = account(&keyring, &keys);
+    let state = applied(vec![Command::PutAccount { account: old, if_absent: true }]);
+    let notices = crate::ops::account_notices::account_notices(&state.view).unwrap();
+    let [notice] = notices.as_slice() else { panic!("{notices:?}") };
+    assert!(notice.contains("old of 167") && !notice.contains("new of 167"), "{notice}");
+    assert!(notice.contains("keymoot account credential add"), "{notice}");
+}
