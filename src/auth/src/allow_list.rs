@@ -42,9 +42,10 @@ pub fn allowed(address: IpAddr, networks: &[IpNet]) -> bool {
     networks.iter().any(|network| unmapped(network).contains(&address))
 }
 
-/// An address as proxies write it: bare, in brackets, or with a port behind it.
+/// An address as proxies write it: bare, in brackets, or with a port behind it, each perhaps in quotes.
 fn parse_entry(entry: &str) -> Option<IpAddr> {
     let entry = entry.trim_matches([' ', '\t']);
+    let entry = entry.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(entry);
     let bare = entry.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(entry);
     let address = match bare.parse::<IpAddr>() {
         Ok(address) => address,
@@ -101,7 +102,9 @@ mod tests {
 
     #[test]
     fn an_entry_that_is_no_address_leaves_the_caller_at_the_proxy_that_reported_it() {
-        for bad in ["unknown", "", "1.2.3", "1.2.3.4.5", "192.0.2.1;10.1.1.1", "[::1", "fe80::1%eth0"] {
+        for bad in
+            ["unknown", "", "1.2.3", "1.2.3.4.5", "192.0.2.1;10.1.1.1", "[::1", "fe80::1%eth0", "\"10.1.1.1"]
+        {
             assert_eq!(seen("10.0.0.1", &[bad]), "10.0.0.1", "{bad:?}");
             assert_eq!(seen("10.0.0.1", &[&format!("192.0.2.1,{bad},10.1.1.1")]), "10.1.1.1", "{bad:?}");
         }
@@ -112,6 +115,8 @@ mod tests {
         assert_eq!(seen("10.0.0.1", &["192.0.2.1:443"]), "192.0.2.1");
         assert_eq!(seen("10.0.0.1", &["[2001:db8::1]:443"]), "2001:db8::1");
         assert_eq!(seen("10.0.0.1", &["[2001:db8::1]"]), "2001:db8::1");
+        assert_eq!(seen("10.0.0.1", &["\"[2001:db8::1]:443\""]), "2001:db8::1");
+        assert_eq!(seen("10.0.0.1", &["198.51.100.7, \"192.0.2.1\" ,\"10.1.1.1:80\""]), "192.0.2.1");
         assert_eq!(seen("::ffff:10.0.0.1", &["::ffff:192.0.2.1"]), "192.0.2.1");
     }
 

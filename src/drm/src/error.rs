@@ -23,10 +23,11 @@ pub enum DrmError {
         playable: &'static str,
     },
     /// A license URL that cannot stand in a PlayReady header.
-    #[error("the PlayReady license URL must be an absolute http or https URL of at most {bytes_max} bytes")]
+    #[error("the PlayReady license URL {url:?} cannot be used: {problem}")]
     LicenseUrl {
-        /// The limit, in bytes of the URL as escaped for XML.
-        bytes_max: usize,
+        url: String,
+        /// What is wrong with it.
+        problem: String,
     },
     /// The bytes are not data of the system.
     #[error("this is not {system} system data: {what}")]

@@ -13,7 +13,7 @@ use keymoot_telemetry::Metrics;
 use crate::front::observe::MetricsToken;
 use crate::listener::connection::ClientTimeouts;
 use crate::listener::drain::Drain;
-use crate::listener::settings::{MetricsAccess, WebOrigin};
+use crate::listener::settings::{LicenseBase, MetricsAccess, WebOrigin};
 use crate::request::authority::Authorities;
 use crate::request::incoming_body::BodyRoom;
 
@@ -22,6 +22,8 @@ use crate::request::incoming_body::BodyRoom;
 pub struct Api {
     pub keys: Keys,
     pub licenses: Licenses,
+    /// Where players ask for licenses whose account has no license server of its own.
+    pub license_url: Option<LicenseBase>,
     /// Sites whose pages may send credentials with license requests; empty: any page may ask, without.
     pub allowed_origins: Arc<[WebOrigin]>,
     pub policies: Policies,

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use keymoot_crypto::ContentKey;
-use keymoot_model::{AccountId, Kid, Policy, TrackName};
+use keymoot_model::{AccountId, Kid, Policy, TrackName, loose_base64};
 
 use super::LicenseTerms;
 use super::provider::NO_CLEAR_KEY;
@@ -29,6 +29,9 @@ pub const REQUEST_BYTES_MAX: usize = 8 * 1024;
 /// An answer with the most keys: each takes less than 96 bytes.
 const LICENSE_BYTES_MAX: usize = 64 + 96 * KIDS_MAX;
 
+/// What some editors write in front of a text.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// Why a challenge is no Clear Key request. The message is fit for the caller.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ClearKeyError {
@@ -43,7 +46,7 @@ pub enum ClearKeyError {
     #[error("kids has more than {KIDS_MAX} key ids")]
     TooManyKids,
     /// A key id in another form.
-    #[error("each of kids must be 16 bytes in base64url without padding")]
+    #[error("each of kids must be 16 bytes in base64url")]
     Kid,
     /// A session type other than the two of EME.
     #[error("type must be \"temporary\" or \"persistent-license\"")]
@@ -71,11 +74,10 @@ pub struct ClearKeyRequest {
 }
 
 #[derive(Deserialize)]
-struct EmeRequest<'r> {
-    #[serde(borrow)]
-    kids: Vec<&'r str>,
+struct EmeRequest {
+    kids: Vec<String>,
     #[serde(rename = "type")]
-    session: Option<&'r str>,
+    session: Option<String>,
 }
 
 impl ClearKeyRequest {
@@ -87,8 +89,9 @@ impl ClearKeyRequest {
         if challenge.len() > REQUEST_BYTES_MAX {
             return Err(ClearKeyError::TooManyKids);
         }
-        let request: EmeRequest<'_> = serde_json::from_slice(challenge).map_err(|_| ClearKeyError::Form)?;
-        let session = match request.session {
+        let text = challenge.strip_prefix(BYTE_ORDER_MARK).unwrap_or(challenge);
+        let request: EmeRequest = serde_json::from_slice(text).map_err(|_| ClearKeyError::Form)?;
+        let session = match request.session.as_deref() {
             None | Some("temporary") => SessionType::Temporary,
             Some("persistent-license") => SessionType::Persistent,
             Some(_) => return Err(ClearKeyError::Type),
@@ -97,7 +100,7 @@ impl ClearKeyRequest {
             return Err(ClearKeyError::TooManyKids);
         }
         let mut kids = Vec::with_capacity(request.kids.len());
-        for text in request.kids {
+        for text in &request.kids {
             let kid = kid(text).ok_or(ClearKeyError::Kid)?;
             if !kids.contains(&kid) {
                 kids.push(kid);
@@ -150,8 +153,9 @@ impl LicenseSystem for ClearKey {
     }
 }
 
+/// EME has base64url without padding; players that were written by hand have the other forms.
 fn kid(text: &str) -> Option<Kid> {
-    let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
+    let bytes = loose_base64::decode(text).ok()?;
     Some(Kid::from_bytes(bytes.try_into().ok()?))
 }
 
@@ -223,13 +227,25 @@ mod tests {
     }
 
     #[test]
+    fn a_kid_may_be_in_either_alphabet_and_padded_or_not() {
+        let forms =
+            r#"{"kids":["LwVHf8JLtPrv2GUXFW2v/A","LwVHf8JLtPrv2GUXFW2v\/A==","LwVHf8JLtPrv2GUXFW2v_A=="]}"#;
+        for text in [forms.to_owned(), format!("\u{feff}{forms}")] {
+            let request = ClearKeyRequest::parse(text.as_bytes()).unwrap();
+            assert_eq!(
+                request.kids.iter().map(Kid::to_hex).collect::<Vec<_>>(),
+                ["2f05477fc24bb4faefd86517156daffc"]
+            );
+        }
+    }
+
+    #[test]
     fn what_is_wrong_is_said() {
         assert_eq!(refusal(""), ClearKeyError::Form);
         assert_eq!(refusal("{\"kids\":1}"), ClearKeyError::Form);
         assert_eq!(refusal("{\"kids\":[]}x"), ClearKeyError::Form);
         assert_eq!(refusal("{\"kids\":[]}"), ClearKeyError::NoKids);
-        assert_eq!(refusal("{\"kids\":[\"LwVHf8JLtPrv2GUXFW2v/A\"]}"), ClearKeyError::Kid);
-        assert_eq!(refusal("{\"kids\":[\"LwVHf8JLtPrv2GUXFW2v_A==\"]}"), ClearKeyError::Kid);
+        assert_eq!(refusal("{\"kids\":[\"LwVHf8JLtPrv2GUXFW2v/_==\"]}"), ClearKeyError::Kid);
         assert_eq!(refusal("{\"kids\":[\"AAAA\"]}"), ClearKeyError::Kid);
         assert_eq!(refusal(&EXAMPLE.replace("temporary", "lasting")), ClearKeyError::Type);
         let many = vec!["\"LwVHf8JLtPrv2GUXFW2v_A\""; KIDS_MAX + 1].join(",");

@@ -14,6 +14,8 @@ pub mod empty_is_none;
 mod ids;
 mod key;
 mod key_uri;
+pub mod loose_base64;
+mod network;
 mod operator;
 mod period;
 mod policy;
@@ -33,6 +35,7 @@ pub use cluster_name::{ClusterName, ClusterNameError};
 pub use ids::{AccountId, ContentId, IdError, Kid, NodeId, OperatorName, PolicyName, TrackName};
 pub use key::{KeyOrigin, KeyPath, KeyRecord};
 pub use key_uri::{KeyUri, KeyUriError};
+pub use network::{NetworkError, network, networks, optional_networks};
 pub use operator::{Fingerprint, FingerprintError, Role, RoleError, SignInSecret};
 pub use period::{Period, SeedId, SeedRecord};
 pub use policy::{

@@ -186,7 +186,8 @@ impl BulkItem {
         let members = line_members(line, &known)?;
         let (key_id, key) = supplied(&members)?;
         let item = Self {
-            content: ContentId::new(required(&members, "content_id", text)?).map_err(CustomDataError::Id)?,
+            content: ContentId::new(required(&members, "content_id", text_or_number)?)
+                .map_err(CustomDataError::Id)?,
             track: track(&members)?,
             period: period(&members)?,
             replace: truth(&members, "replace")?,

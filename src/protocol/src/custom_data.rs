@@ -38,7 +38,7 @@ pub struct CustomData {
     /// The account that signs; a number is taken for its digits.
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
     account_id: AccountId,
-    /// The content. Capitals matter.
+    /// The content; a number is taken for its digits. Capitals matter.
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
     content_id: ContentId,
     /// The track; left out, the one that clients of uDRM share.
@@ -94,7 +94,7 @@ impl CustomData {
             ca_system: CaSystem::new(required(&members, "ca_system", text)?)?,
             account_id: AccountId::new(required(&members, "account_id", text_or_number)?)
                 .map_err(CustomDataError::Id)?,
-            content_id: ContentId::new(required(&members, "content_id", text)?)
+            content_id: ContentId::new(required(&members, "content_id", text_or_number)?)
                 .map_err(CustomDataError::Id)?,
             track: track(&members)?,
             files: files(&members)?,

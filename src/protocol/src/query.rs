@@ -1,17 +1,16 @@
 //! The query string of a uDRM request, read strictly where it is signed.
 //!
-//! Names match without regard to case and percent escapes may be in either case or absent. A form
-//! encoder turns `+` into a space, so a space in base64 can only have been a `+`. A parameter that
+//! Names match without regard to case, percent escapes may be in either case or absent, and base64 may be
+//! unpadded, in the alphabet for URLs, or wrapped. A form encoder turns `+` into a space, so a space in base64 can only have been a `+`. A parameter that
 //! decides something is read once or refused; parameters nobody here knows pass unread, because
 //! players append their own.
 
 use std::borrow::Cow;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 
 use super::{CustomData, Signature, SignatureError};
+use keymoot_model::loose_base64;
 
 /// The longest query string read, in bytes: the largest custom data in base64 with room for escapes.
 pub const QUERY_BYTES_MAX: usize = 32 * 1024;
@@ -47,7 +46,7 @@ pub enum QueryError {
     #[error("parameter custom_data is empty")]
     EmptyCustomData,
     /// `custom_data` is not base64.
-    #[error("parameter custom_data must be standard padded base64 of the custom data's JSON text")]
+    #[error("parameter custom_data must be base64 of the custom data's JSON text")]
     CustomDataForm,
     /// `custom_data` holds more bytes than custom data may have.
     #[error("parameter custom_data holds more than {} bytes", CustomData::BYTES_MAX)]
@@ -138,7 +137,7 @@ fn custom_data(text: &[u8]) -> Result<Bytes, QueryError> {
     if text.is_empty() {
         return Err(QueryError::EmptyCustomData);
     }
-    let bytes = STANDARD.decode(text).map_err(|_| QueryError::CustomDataForm)?;
+    let bytes = loose_base64::decode(text).map_err(|_| QueryError::CustomDataForm)?;
     if bytes.len() > CustomData::BYTES_MAX {
         return Err(QueryError::CustomDataTooLong);
     }
@@ -175,6 +174,8 @@ pub fn escapes_are_whole(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
     use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
     use proptest::prelude::*;
 
@@ -219,6 +220,23 @@ mod tests {
     }
 
     #[test]
+    fn base64_may_be_unpadded_wrapped_or_in_the_alphabet_for_urls() {
+        let plain = Query::parse(&format!("custom_data=eyJhIjoifn5-In0%3D&signature={SIGNATURE}"));
+        assert_eq!(plain.unwrap().custom_data.as_deref(), Some(&br#"{"a":"~~~"}"#[..]));
+        for text in ["eyJhIjogMX0", "eyJh%0D%0AIjogMX0=", "eyJh%0aIjogMX0"] {
+            let query = Query::parse(&format!("custom_data={text}")).unwrap();
+            assert_eq!(query.custom_data.as_deref(), Some(&br#"{"a": 1}"#[..]), "{text}");
+        }
+        for text in [
+            "h405UlVg8QQxG_HGOJlJs4EY3T0",
+            "h405UlVg8QQxG/HGOJlJs4EY3T0",
+            "h405UlVg8QQxG%2FHGOJ%0AlJs4EY3T0=",
+        ] {
+            assert_eq!(signature_of(&format!("signature={text}")), SIGNATURE, "{text}");
+        }
+    }
+
+    #[test]
     fn auxiliary_data_is_asked_for_with_1_or_true() {
         let asked = |raw| Query::parse(raw).unwrap().auxiliary;
         assert_eq!(asked("AUX=1"), Some(true));
@@ -245,7 +263,7 @@ mod tests {
         assert_eq!(refusal("custom%5_data=e30="), QueryError::Escape { name: "name" });
         assert_eq!(refusal("custom_data="), QueryError::EmptyCustomData);
         assert_eq!(refusal("custom_data"), QueryError::EmptyCustomData);
-        for text in ["e30", "e_-=", "e30=x", "%FF%FE", "e30=="] {
+        for text in ["e31", "e_-=", "e30=x", "%FF%FE", "e30==", "_/AA", "e3%090"] {
             assert_eq!(refusal(&format!("custom_data={text}")), QueryError::CustomDataForm, "{text}");
         }
         assert_eq!(refusal("signature=AAAA"), SignatureError::Form.into());

@@ -11,13 +11,13 @@ use base64::engine::general_purpose::STANDARD;
 use sha1::{Digest as _, Sha1};
 use subtle::ConstantTimeEq as _;
 
+use keymoot_model::loose_base64;
+
 /// Why a text is not a signature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SignatureError {
-    /// Not twenty bytes in standard padded base64; most often hexadecimal digits or lost padding.
-    #[error(
-        "signature must be standard padded base64 of the 20 bytes of a SHA-1 digest, not its hexadecimal text"
-    )]
+    /// Not twenty bytes in base64; most often hexadecimal digits.
+    #[error("signature must be base64 of the 20 bytes of a SHA-1 digest, not its hexadecimal text")]
     Form,
 }
 
@@ -29,9 +29,9 @@ impl Signature {
     /// Reads the value of a `signature` parameter after percent-decoding.
     ///
     /// # Errors
-    /// [`SignatureError::Form`] for anything but canonical base64 of twenty bytes.
+    /// [`SignatureError::Form`] for anything but base64 of twenty bytes.
     pub fn parse(parameter: impl AsRef<[u8]>) -> Result<Self, SignatureError> {
-        let bytes = STANDARD.decode(parameter).map_err(|_| SignatureError::Form)?;
+        let bytes = loose_base64::decode(parameter).map_err(|_| SignatureError::Form)?;
         Ok(Self(bytes.try_into().map_err(|_| SignatureError::Form)?))
     }
 
@@ -75,14 +75,12 @@ mod tests {
     }
 
     #[test]
-    fn anything_but_twenty_bytes_in_strict_base64_is_refused() {
+    fn anything_but_twenty_bytes_in_base64_is_refused() {
         for text in [
             "",
             "=",
-            "h405UlVg8QQxG/HGOJlJs4EY3T0",
-            "h405UlVg8QQxG_HGOJlJs4EY3T0=",
             "h405UlVg8QQxG/HGOJlJs4EY3T1=",
-            "h405UlVg8QQxG/HGOJlJs4EY3T0=\n",
+            "h405UlVg8QQxG/HGOJlJs4EY3T0==",
             " h405UlVg8QQxG/HGOJlJs4EY3T0=",
             "AAAA",
             "878d39525560f104311bf1c6389949b38118dd3d",

@@ -39,13 +39,18 @@ pub(super) enum Value {
 /// # Errors
 /// What is wrong with the document, and at which line and column.
 pub(super) fn parse_object(bytes: &[u8]) -> Result<Members, serde_json::Error> {
-    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    let mut reader = serde_json::Deserializer::from_slice(without_mark(bytes));
     let value = Level { left: DEPTH_MAX }.deserialize(&mut reader)?;
     reader.end()?;
     match value {
         Value::Object(members) => Ok(members),
         _ => Err(Error::custom("the outermost value must be an object")),
     }
+}
+
+/// The document behind a byte order mark, which some editors write and RFC 8259 (8.1) lets a reader pass over.
+pub(super) fn without_mark(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
 }
 
 /// A place in the document, with the number of levels that may still open below it.
@@ -185,7 +190,14 @@ mod tests {
         assert!(refusal(br#"{"a\u0000":1}"#).contains("NUL"));
         assert!(refusal(b"{\"a\":\"\0\"}").contains("control character"));
         assert!(refusal(b"{\"a\":\"\xff\"}").contains("unicode"));
-        assert!(refusal(b"\xef\xbb\xbf{}").contains("expected value"));
+        assert!(refusal(b"\xff\xfe{\0}\0").contains("expected value"));
+    }
+
+    #[test]
+    fn one_byte_order_mark_is_passed_over() {
+        assert!(parse_object(b"\xef\xbb\xbf{}").is_ok());
+        assert!(refusal(b"\xef\xbb\xbf\xef\xbb\xbf{}").contains("expected value"));
+        assert!(refusal(b"{}\xef\xbb\xbf").contains("trailing"));
     }
 
     #[test]

@@ -12,6 +12,7 @@ use keymoot_crypto::secret_file::{self, SecretFileError, beside};
 use keymoot_crypto::toml_file::{self, TomlFileError};
 use keymoot_model::{
     Account, AccountId, Consistency, CredentialTerms, ResponseShape, Scheme, Scope, Sha1Use, TimeStamp,
+    networks,
 };
 
 /// Why an accounts file is refused.
@@ -47,7 +48,7 @@ pub struct AccountEntry {
     #[serde(default)]
     pub ca_systems: Vec<String>,
     /// Networks whose addresses may reach the encryption endpoints. Empty: none.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "networks")]
     pub allow_list: Vec<IpNet>,
     /// How reads are answered.
     #[serde(default)]

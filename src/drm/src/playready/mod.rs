@@ -72,15 +72,19 @@ impl LicenseUrl {
     /// # Errors
     /// [`DrmError::LicenseUrl`] when it is relative, too long, or holds characters that a URL cannot hold.
     pub fn new(url: &str) -> Result<Self, DrmError> {
-        let refused = DrmError::LicenseUrl { bytes_max: Self::ESCAPED_BYTES_MAX };
+        let refused = |problem: String| Err(DrmError::LicenseUrl { url: url.to_owned(), problem });
         let host = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
-        let absolute = host.is_some_and(|host| !host.is_empty() && !host.starts_with('/'));
+        if !host.is_some_and(|host| !host.is_empty() && !host.starts_with('/')) {
+            return refused("it must begin with https:// or http:// and a host".to_owned());
+        }
+        if let Some((before, wrong)) = url.chars().enumerate().find(|(_, c)| !c.is_ascii_graphic()) {
+            let problem = format!("{wrong:?} at character {} cannot stand in a URL; escape it", before + 1);
+            return refused(problem);
+        }
         let escaped = partial_escape(url);
-        if !absolute
-            || !url.bytes().all(|byte| byte.is_ascii_graphic())
-            || escaped.len() > Self::ESCAPED_BYTES_MAX
-        {
-            return Err(refused);
+        if escaped.len() > Self::ESCAPED_BYTES_MAX {
+            let problem = format!("escaped for XML it is longer than {} bytes", Self::ESCAPED_BYTES_MAX);
+            return refused(problem);
         }
         Ok(Self(escaped.into_owned()))
     }

@@ -35,8 +35,8 @@ pub(crate) struct KeyAnswer<'a> {
     pub served: &'a ServedKey,
     /// What each DRM system needs to know.
     pub systems: &'a [SystemData],
-    /// How the caller calls this server.
-    pub own_url: &'a str,
+    /// Where players ask for licenses whose account has no license server of its own.
+    pub license_base: &'a str,
     pub auxiliary: AuxiliaryAnswer<'a>,
 }
 
@@ -116,7 +116,7 @@ fn key_text(answer: &KeyAnswer<'_>) -> Result<Zeroizing<Vec<u8>>, serde_json::Er
     let object = EncryptionKey {
         pssh: answer.systems.iter().map(|system| pssh(system.uuid, &system.data)).collect(),
         file: None,
-        license_url: STANDARD.encode(license_url(answer.provider, answer.account, answer.own_url)),
+        license_url: STANDARD.encode(license_url(answer.provider, answer.account, answer.license_base)),
         key: &key,
         key_id: kid.to_base64(),
         iv: answer.provider.constant_iv(kid).map(|iv| STANDARD.encode(iv)),

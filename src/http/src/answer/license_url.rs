@@ -3,8 +3,8 @@
 use keymoot_drm::EncryptionProvider;
 use keymoot_model::Account;
 
-/// The URL that a player is given: below the account's own license server, or else below this one.
-pub(crate) fn license_url(provider: EncryptionProvider, account: &Account, own_url: &str) -> String {
-    let base = account.license_url.as_deref().unwrap_or(own_url).trim_end_matches('/');
+/// The URL that a player is given: below the account's own license server, or else below `base`.
+pub(crate) fn license_url(provider: EncryptionProvider, account: &Account, base: &str) -> String {
+    let base = account.license_url.as_deref().unwrap_or(base).trim_end_matches('/');
     format!("{base}/{}", provider.license_path())
 }

@@ -4,6 +4,7 @@
 
 pub(crate) mod auxiliary;
 pub(crate) mod challenges;
+pub(crate) mod cors;
 pub(crate) mod error;
 pub(crate) mod key_answer;
 pub(crate) mod license_url;

@@ -11,6 +11,9 @@ use super::route_table::PACKAGER;
 /// The license endpoint's name in metrics.
 pub(crate) const LICENSE: &str = "license";
 
+/// The name in metrics of the endpoint of HLS AES-128 keys.
+pub(crate) const HLS_KEY: &str = "hls_key";
+
 /// What a path leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Endpoint {
@@ -117,7 +120,7 @@ impl Endpoint {
             Self::ContentKey => "getcontentkey",
             Self::PackagingData => "acquirepackagingdata",
             Self::HlsKeyInfo => "hls_keyinfo",
-            Self::HlsKey => "hls_key",
+            Self::HlsKey => HLS_KEY,
             Self::License(_) => LICENSE,
             Self::Policies | Self::Policy | Self::PolicyContent | Self::PolicyDefault => "policy",
             Self::Bulk => "bulk",
@@ -150,6 +153,12 @@ impl Endpoint {
             | Self::Metrics
             | Self::EntryKey => GET,
         }
+    }
+
+    /// Whether OPTIONS is answered. Pages of other sites ask for licenses and keys, and ask first whether they
+    /// may; load balancers ask in this way whether a node is well, unless they are told otherwise.
+    pub(crate) const fn has_options(self) -> bool {
+        matches!(self, Self::License(_) | Self::HlsKey | Self::Healthy | Self::Ready)
     }
 
     /// Whether HEAD is answered like GET without its body. A head of a key would be of no use.

@@ -33,7 +33,7 @@ use crate::request::clock::now_s;
 use crate::request::method_label::method_label;
 use crate::request::path::RequestPath;
 use crate::request::{host, schemes};
-use endpoint::{Endpoint, LICENSE};
+use endpoint::{Endpoint, HLS_KEY, LICENSE};
 use route_table::{Callers, RouteMatch, RouteTable};
 
 /// What a listener serves.
@@ -95,7 +95,7 @@ fn challenged(error: ApiError, route: &str, request: &HttpRequest, site: &Site) 
                 return error
                     .with_headers(vec![(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))]);
             }
-            if route == LICENSE || site.routes.callers == Callers::Packagers {
+            if [LICENSE, HLS_KEY].contains(&route) || site.routes.callers == Callers::Packagers {
                 return error;
             }
             let nonce = api.server_keys.get().map(|keys| keys.digest_nonces().issue(now_s()));
@@ -172,8 +172,11 @@ async fn answer(
         Endpoint::Capabilities => capabilities::answer(request, api),
         Endpoint::Document => openapi::answer(),
         Endpoint::Viewer => openapi::viewer(request.path(), named),
-        Endpoint::Healthy => Ok(observe::healthy()),
-        Endpoint::Ready => observe::ready(&api.readiness, &api.drain).await,
+        Endpoint::Healthy => Ok(observe::probed(request, observe::healthy())),
+        Endpoint::Ready => {
+            let ready = observe::ready(&api.readiness, &api.drain).await?;
+            Ok(observe::probed(request, ready))
+        }
         Endpoint::Metrics => {
             observe::metrics(request, (api.metrics_access, api.metrics_token.as_ref()), &api.metrics)
         }
@@ -186,9 +189,8 @@ async fn answer(
 
 fn must_allow(endpoint: Endpoint, method: &Method) -> Result<(), ApiError> {
     let methods = endpoint.methods();
-    // Pages of other sites ask for licenses, and ask first whether they may.
-    let is_preflight = matches!(endpoint, Endpoint::License(_)) && method == Method::OPTIONS;
-    if methods.contains(method) || (endpoint.has_head() && method == Method::HEAD) || is_preflight {
+    let is_asked_for_options = endpoint.has_options() && method == Method::OPTIONS;
+    if methods.contains(method) || (endpoint.has_head() && method == Method::HEAD) || is_asked_for_options {
         return Ok(());
     }
     let names: Vec<&str> = methods.iter().map(Method::as_str).collect();

@@ -4,7 +4,8 @@ use std::fmt::Display;
 use std::path::Path;
 use std::sync::Arc;
 
-use actix_web::http::header;
+use actix_web::http::Method;
+use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse};
 
 use keymoot_crypto::SecretBytes;
@@ -29,6 +30,16 @@ pub(crate) async fn ready(readiness: &Readiness, drain: &Drain) -> Result<HttpRe
     }
     readiness.check().await.map_err(not_ready)?;
     Ok(HttpResponse::Ok().content_type("text/plain").body("ready\n"))
+}
+
+/// The answer to a probe: to one by OPTIONS, which load balancers send, without its body.
+pub(crate) fn probed(request: &HttpRequest, answer: HttpResponse) -> HttpResponse {
+    if *request.method() != Method::OPTIONS {
+        return answer;
+    }
+    let mut answer = answer.drop_body().map_into_boxed_body();
+    answer.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD, OPTIONS"));
+    answer
 }
 
 fn not_ready(reason: impl Display) -> ApiError {

@@ -9,6 +9,7 @@
 //! passes on from its viewers, decide nothing. Flavours of an entry share its key, so what follows the entry
 //! id is not read.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use actix_web::{HttpRequest, HttpResponse};
@@ -23,6 +24,7 @@ use crate::answer::error::{ApiError, ErrorKind};
 use crate::answer::key_answer::{self, AuxiliaryAnswer, KeyAnswer};
 use crate::answer::system_data;
 use crate::api::Api;
+use crate::listener::connection::Connection;
 use crate::listener::settings::{HttpSettings, PackagerAccount};
 use crate::request::authentication;
 use crate::request::caller::peer;
@@ -35,8 +37,8 @@ pub(crate) struct PackagerContext {
     /// Whether an address alone is enough.
     unproved: Unproved,
     accounts: Arc<[PackagerAccount]>,
-    /// Where the API is, for accounts without a license URL of their own.
-    api_url: String,
+    /// By which scheme and at which port the API is asked on this machine.
+    api: (&'static str, SocketAddr),
 }
 
 impl PackagerContext {
@@ -49,7 +51,7 @@ impl PackagerContext {
             allow_list: (!any_address).then(|| packager.allow_list.as_slice().into()),
             unproved: if certified { Unproved::Refused } else { Unproved::ByListener },
             accounts: packager.accounts.as_slice().into(),
-            api_url: api_url(config),
+            api: (api_scheme(config), config.http.listen),
         }
     }
 
@@ -62,6 +64,22 @@ impl PackagerContext {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Where the API is, for accounts without a license URL of their own. What a packager's request says of
+    /// hosts is its viewers' word, and decides nothing.
+    fn license_base(&self, request: &HttpRequest, api: &Api) -> String {
+        if let Some(url) = &api.license_url {
+            return url.as_str().to_owned();
+        }
+        let (scheme, listen) = self.api;
+        if let Some(name) = api.authorities.first() {
+            return format!("{scheme}://{name}");
+        }
+        // Of the API's addresses the one that this packager reaches the machine by.
+        let local = Connection::of(request).filter(|_| listen.ip().is_unspecified());
+        let ip = local.map_or(listen.ip(), |connection| connection.local.ip().to_canonical());
+        format!("{scheme}://{}", SocketAddr::new(ip, listen.port()))
     }
 
     fn account_of(&self, pid: &str) -> Result<AccountId, ApiError> {
@@ -104,12 +122,11 @@ pub(crate) async fn entry_key(
         content,
         served: &served,
         systems: &systems,
-        own_url: &context.api_url,
+        license_base: &context.license_base(request, api),
         auxiliary: AuxiliaryAnswer::NotAsked,
     })
 }
 
-fn api_url(config: &HttpSettings) -> String {
-    let scheme = if config.http.tls_cert_file.is_some() { "https" } else { "http" };
-    format!("{scheme}://{}", config.http.listen)
+fn api_scheme(config: &HttpSettings) -> &'static str {
+    if config.http.tls_cert_file.is_some() { "https" } else { "http" }
 }

@@ -14,8 +14,8 @@ use crate::answer::error::{ApiError, ErrorKind};
 use crate::answer::key_answer::{self, AuxiliaryAnswer, KeyAnswer};
 use crate::answer::system_data;
 use crate::api::Api;
-use crate::request::caller::own_url;
 use crate::request::custom_data::{self, ProvedRequest, supplied};
+use crate::request::own_url::license_base;
 
 /// Answers a request to `{provider}/encryption`.
 pub(crate) async fn encryption(
@@ -57,7 +57,7 @@ pub(crate) async fn encryption(
         content,
         served: &served,
         systems: &systems,
-        own_url: &own_url(request),
+        license_base: &license_base(request, api),
         auxiliary,
     })
 }

@@ -193,7 +193,8 @@ impl Worker {
         let (worker, table) = (self.clone(), Rc::new(table));
         move |stream: S| {
             let slow_clients = worker.metrics.http_slow_clients_total.clone();
-            let connection = Connection::new(worker.is_secure, worker.address, worker.timeouts, slow_clients);
+            let local = stream.local().unwrap_or(worker.address);
+            let connection = Connection::new(worker.is_secure, local, worker.timeouts, slow_clients);
             let connection = Rc::new(connection);
             let address = stream.peer().map(|peer| peer.ip());
             let client = address.filter(|address| !allowed(*address, &worker.exempt)).map(client_network);

@@ -99,7 +99,8 @@ pub(super) enum Worth {
 /// What the stream and the handlers of one connection know of each other.
 pub(crate) struct Connection {
     pub is_secure: bool,
-    pub listener: SocketAddr,
+    /// The address of this machine that the client connected to.
+    pub local: SocketAddr,
     timeouts: ClientTimeouts,
     slow_clients: IntCounterVec,
     waits: Cell<Waits>,
@@ -182,12 +183,12 @@ impl Connection {
     /// One that was opened just now.
     pub(crate) fn new(
         is_secure: bool,
-        listener: SocketAddr,
+        local: SocketAddr,
         timeouts: ClientTimeouts,
         slow_clients: IntCounterVec,
     ) -> Self {
         let waits = Cell::new(Waits::new(Instant::now()));
-        Self { is_secure, listener, timeouts, slow_clients, waits, task: RefCell::new(None) }
+        Self { is_secure, local, timeouts, slow_clients, waits, task: RefCell::new(None) }
     }
 
     /// The connection that a request came on.

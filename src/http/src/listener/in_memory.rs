@@ -88,6 +88,10 @@ impl ClientStream for MemoryStream {
         Some(self.from)
     }
 
+    fn local(&self) -> Option<SocketAddr> {
+        None
+    }
+
     fn discard_rest(&self) {}
 }
 

@@ -55,9 +55,12 @@ pub fn listen_for_monitors(
 
 async fn dispatch(request: HttpRequest, monitored: Data<Monitored>) -> HttpResponse {
     let answer = match (request.method(), request.path()) {
-        (&(Method::GET | Method::HEAD), "/healthz") => Ok(observe::healthy()),
-        (&(Method::GET | Method::HEAD), "/readyz") => {
-            observe::ready(&monitored.readiness, &monitored.drain).await
+        (&(Method::GET | Method::HEAD | Method::OPTIONS), "/healthz") => {
+            Ok(observe::probed(&request, observe::healthy()))
+        }
+        (&(Method::GET | Method::HEAD | Method::OPTIONS), "/readyz") => {
+            let ready = observe::ready(&monitored.readiness, &monitored.drain).await;
+            ready.map(|answer| observe::probed(&request, answer))
         }
         (&(Method::GET | Method::HEAD), "/metrics") => {
             let opened = (monitored.metrics_access, monitored.metrics_token.as_ref());

@@ -2,6 +2,7 @@
 //! its default.
 
 mod authority;
+mod license_base;
 mod metrics_access;
 mod packager_account;
 mod plain_http;
@@ -13,11 +14,12 @@ use std::path::PathBuf;
 
 use ipnet::IpNet;
 use keymoot_license::clear_key;
-use keymoot_model::empty_is_none;
+use keymoot_model::{empty_is_none, networks};
 use keymoot_protocol::CustomData;
 use serde::{Deserialize, Serialize};
 
 pub use authority::{Authority, AuthorityError};
+pub use license_base::{LicenseBase, LicenseBaseError};
 pub use metrics_access::{MetricsAccess, OpenMetrics, open_metrics};
 pub use packager_account::{PackagerAccount, PackagerAccountError};
 pub use plain_http::{PlainHttp, plain_http};
@@ -88,6 +90,7 @@ pub struct Http {
     /// Bodies held before they are authenticated, all together.
     pub unproved_body_bytes_max: usize,
     /// Proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed.
+    #[serde(deserialize_with = "networks")]
     pub trusted_proxies: Vec<IpNet>,
     /// Whether passwords are taken over plain HTTP from this machine itself.
     pub loopback_passwords: bool,
@@ -167,6 +170,7 @@ pub struct Packager {
     #[serde(with = "empty_is_none")]
     pub tls_client_ca_file: Option<PathBuf>,
     /// Networks whose addresses may connect. Empty: none, or where certificates are demanded, all.
+    #[serde(deserialize_with = "networks")]
     pub allow_list: Vec<IpNet>,
     /// Which partner is which account.
     pub accounts: Vec<PackagerAccount>,

@@ -21,6 +21,8 @@ const READ_BYTES_MAX: usize = 2048;
 pub(crate) trait ClientStream: ActixStream {
     /// The client's address.
     fn peer(&self) -> Option<SocketAddr>;
+    /// The address that the client connected to.
+    fn local(&self) -> Option<SocketAddr>;
     /// Has what the client did not take thrown away at the end.
     fn discard_rest(&self);
 }
@@ -28,6 +30,10 @@ pub(crate) trait ClientStream: ActixStream {
 impl ClientStream for TcpStream {
     fn peer(&self) -> Option<SocketAddr> {
         self.peer_addr().ok()
+    }
+
+    fn local(&self) -> Option<SocketAddr> {
+        self.local_addr().ok()
     }
 
     fn discard_rest(&self) {

@@ -24,6 +24,18 @@ impl Authorities {
         Self { listed: listed.to_vec(), certified, listen: Some(listen) }
     }
 
+    /// The first name that the configuration lists, or the certificate has, as clients would write it.
+    pub(crate) fn first(&self) -> Option<String> {
+        let listed = self.listed.first().map(Authority::to_string);
+        listed.or_else(|| {
+            let (name, listen) = (self.certified.first()?, self.listen?);
+            Some(match name.contains(':') {
+                true => format!("[{name}]:{}", listen.port()),
+                false => format!("{name}:{}", listen.port()),
+            })
+        })
+    }
+
     /// Whether a request for this authority is for this server. Every one is where the configuration lists none:
     /// those from before list none.
     pub(crate) fn accept(&self, authority: &str) -> bool {
@@ -52,6 +64,18 @@ mod tests {
         let listed: Vec<Authority> = listed.iter().map(|text| text.parse().unwrap()).collect();
         let certified = ["Km1.example.net".to_owned().try_into().unwrap()];
         Authorities::new(&listed, &certified, "10.1.2.3:8081".parse().unwrap()).accept(asked)
+    }
+
+    #[test]
+    fn the_first_name_is_the_listed_one_or_the_certificates_with_the_port() {
+        let listen = "10.1.2.3:8081".parse().unwrap();
+        let certified = ["Km1.example.net".to_owned().try_into().unwrap()];
+        let listed = ["keys.example.net:8443".parse().unwrap()];
+        let first =
+            |listed: &[Authority], certified: &[TlsName]| Authorities::new(listed, certified, listen).first();
+        assert_eq!(first(&listed, &certified).as_deref(), Some("keys.example.net:8443"));
+        assert_eq!(first(&[], &certified).as_deref(), Some("km1.example.net:8081"));
+        assert_eq!(first(&[], &[]), None);
     }
 
     #[test]

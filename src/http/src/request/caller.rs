@@ -1,4 +1,4 @@
-//! Who asks, and by what address this server was asked.
+//! Who asks.
 
 use std::net::IpAddr;
 
@@ -9,9 +9,6 @@ use keymoot_auth::client_address;
 
 use crate::answer::error::ApiError;
 use crate::api::Api;
-use crate::listener::connection::Connection;
-use crate::request::host::host;
-use crate::request::proofs;
 
 /// The address at the other end of the connection.
 pub(crate) fn peer(request: &HttpRequest) -> Result<IpAddr, ApiError> {
@@ -27,14 +24,4 @@ pub(crate) fn caller(request: &HttpRequest, api: &Api) -> Result<IpAddr, ApiErro
         request.headers().get_all(header::X_FORWARDED_FOR).map(|value| value.to_str().unwrap_or(""));
     let forwarded: Vec<&str> = forwarded.collect();
     Ok(client_address(peer, forwarded, &api.trusted_proxies))
-}
-
-/// How this server is called by whoever is asking.
-pub(crate) fn own_url(request: &HttpRequest) -> String {
-    let scheme = proofs::scheme(request);
-    match (host(request), Connection::of(request)) {
-        (Some(host), _) => format!("{scheme}://{host}"),
-        (None, Some(connection)) => format!("{scheme}://{}", connection.listener),
-        (None, None) => format!("{scheme}://{}", request.app_config().local_addr()),
-    }
 }

@@ -10,6 +10,7 @@ pub(crate) mod custom_data;
 pub(crate) mod host;
 pub(crate) mod incoming_body;
 pub(crate) mod method_label;
+pub(crate) mod own_url;
 pub mod path;
 pub(crate) mod proofs;
 pub(crate) mod schemes;

@@ -102,16 +102,20 @@ async fn serve(
         http::listen(&listeners, connections.api, api.clone()).map_err(Failure::runtime)?;
     let handle = server.handle();
     actix::spawn(server);
-    let packagers =
-        match http::listen_for_packagers(&listeners, connections.packagers, api).map_err(Failure::runtime)? {
-            Some((server, addresses)) => {
-                let handle = server.handle();
-                actix::spawn(server);
-                tracing::info!(packager = ?addresses, "serving unsigned requests of packagers");
-                Some(handle)
+    let packagers = match http::listen_for_packagers(&listeners, connections.packagers, api)
+        .map_err(Failure::runtime)?
+    {
+        Some((server, addresses)) => {
+            let handle = server.handle();
+            actix::spawn(server);
+            match config.packager.tls_client_ca_file {
+                Some(_) => tracing::info!(packager = ?addresses, "serving packagers by their certificates"),
+                None => tracing::info!(packager = ?addresses, "serving unsigned requests of packagers"),
             }
-            None => None,
-        };
+            Some(handle)
+        }
+        None => None,
+    };
     tracing::info!(
         open_files,
         connections = connections.api,

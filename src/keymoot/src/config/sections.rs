@@ -9,7 +9,9 @@ use std::time::Duration;
 use keymoot_cluster::settings::{
     ClusterSection, ClusterSettings, DiskSection, NodeSection, RaftSection, StoreSection,
 };
-use keymoot_http::settings::{Authority, Http, HttpSettings, Packager, WebOrigin, open_metrics, plain_http};
+use keymoot_http::settings::{
+    Authority, Http, HttpSettings, LicenseBase, Packager, WebOrigin, open_metrics, plain_http,
+};
 use keymoot_license::settings::LicenseServerSettings;
 use keymoot_model::{AccountId, empty_is_none};
 use keymoot_service::{AccountLimitSettings, AccountNumber};
@@ -156,6 +158,10 @@ impl Default for Auth {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct License {
+    /// Where players ask for licenses whose account has no license URL of its own; none: this server, by the name
+    /// that the request asked for.
+    #[serde(with = "empty_is_none")]
+    pub url: Option<LicenseBase>,
     /// Accounts whose content may be licensed by Clear Key, which hands keys out in the clear.
     pub clear_key_accounts: Vec<AccountId>,
     /// Sites whose pages may send credentials with license requests; empty: any page may ask, without.

@@ -244,11 +244,20 @@ fn value_of(default: &Value, text: String) -> Value {
     match default {
         Value::Integer(_) => text.parse().map(Value::Integer).unwrap_or(Value::String(text)),
         Value::Boolean(_) => text.parse().map(Value::Boolean).unwrap_or(Value::String(text)),
-        Value::Array(_) => Value::Array(
-            text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(Value::from).collect(),
-        ),
+        Value::Array(_) => Value::Array(items(&text)),
         _ => Value::String(text),
     }
+}
+
+/// A list as TOML has it, or its items with commas between them.
+fn items(text: &str) -> Vec<Value> {
+    let as_toml = || toml::from_str::<Table>(&format!("items = {text}")).ok()?.remove("items");
+    if text.trim_start().starts_with('[')
+        && let Some(Value::Array(items)) = as_toml()
+    {
+        return items;
+    }
+    text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(Value::from).collect()
 }
 
 fn lookup<'t>(table: &'t Table, key: &str) -> Option<&'t Value> {

@@ -73,7 +73,7 @@ fn what_is_missing_or_empty_is_named() {
 #[test]
 fn wrong_types_and_forms_are_named() {
     for (member, value, message) in [
-        ("content_id", json!(7), "custom data content_id must be a string"),
+        ("content_id", json!(1.5), "custom data content_id must be a string or a whole number"),
         ("ca_system", json!(["OTT"]), "custom data ca_system must be a string"),
         ("account_id", json!(1.5), "custom data account_id must be a string or a whole number"),
         (

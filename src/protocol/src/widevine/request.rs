@@ -8,6 +8,7 @@ use serde::Deserialize;
 use super::signature::WidevineSignature;
 use super::status::{RequestError, Status};
 use super::track_types::{TRACK_TYPES, track_type};
+use crate::strict_json::without_mark;
 use keymoot_drm::{ProtectionScheme, Provider as _, SystemId, Widevine, pssh};
 use keymoot_model::{ContentId, Kid, PolicyName, TrackName};
 
@@ -38,7 +39,7 @@ pub struct ContentKeyEnvelopeJson {
 impl ContentKeyEnvelope {
     pub fn parse(body: &[u8]) -> Result<Self, RequestError> {
         let text: ContentKeyEnvelopeJson =
-            serde_json::from_slice(body).map_err(|error| not_json("the body", &error))?;
+            serde_json::from_slice(without_mark(body)).map_err(|error| not_json("the body", &error))?;
         let signature = text.signature.unwrap_or_default();
         // An empty signer is how some clients say that they have none.
         let signer = text.signer.filter(|signer| !signer.is_empty());
@@ -130,7 +131,7 @@ enum RequestedScheme {
 impl ContentKeyRequest {
     pub fn parse(bytes: &[u8]) -> Result<Self, RequestError> {
         let inner: ContentKeyRequestJson =
-            serde_json::from_slice(bytes).map_err(|error| not_json("the request", &error))?;
+            serde_json::from_slice(without_mark(bytes)).map_err(|error| not_json("the request", &error))?;
         if inner.enable_entitlement_license {
             return Err(malformed("entitlement licenses are not supported"));
         }

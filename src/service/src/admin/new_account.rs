@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use keymoot_crypto::{CredentialPlace, Keyring, SecretBytes, secret_file};
 use keymoot_drm::LicenseUrl;
-use keymoot_model::{Account, AccountId, Consistency, Credential, ResponseShape, Scheme, Scope};
+use keymoot_model::{Account, AccountId, Consistency, Credential, ResponseShape, Scheme, Scope, networks};
 
 use crate::credential_secret::stored_secret;
 use crate::{AccountEntry, AccountsFileError, CredentialEntry, MakeAccountError};
@@ -25,7 +25,7 @@ pub struct NewAccount {
     #[serde(default)]
     pub ca_systems: Vec<String>,
     /// Networks whose addresses may reach the encryption endpoints. Empty: none.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "networks")]
     pub allow_list: Vec<IpNet>,
     #[serde(default)]
     pub consistency: Consistency,

@@ -5,7 +5,9 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use keymoot_crypto::Keyring;
 use keymoot_drm::LicenseUrl;
-use keymoot_model::{AccountChange, AccountId, AccountSettings, Consistency, ResponseShape, Scheme, Sha1Use};
+use keymoot_model::{
+    AccountChange, AccountId, AccountSettings, Consistency, ResponseShape, Scheme, Sha1Use, optional_networks,
+};
 
 use super::{NewCredential, Operation};
 
@@ -48,7 +50,7 @@ pub enum NewChange {
 struct SettingsForm {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     ca_systems: Option<Vec<String>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "optional_networks", skip_serializing_if = "Option::is_none")]
     allow_list: Option<Vec<IpNet>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     consistency: Option<Consistency>,

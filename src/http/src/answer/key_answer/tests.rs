@@ -35,7 +35,7 @@ fn text(
     auxiliary: AuxiliaryAnswer<'_>,
 ) -> String {
     let (account, content, served) = (account(), ContentId::new("a/b.mp4").unwrap(), served());
-    let own_url = "http://127.0.0.1:8081";
+    let license_base = "http://127.0.0.1:8081";
     let answer = KeyAnswer {
         provider,
         account: &account,
@@ -43,7 +43,7 @@ fn text(
         content: &content,
         served: &served,
         systems,
-        own_url,
+        license_base,
         auxiliary,
     };
     let response = key(&answer).unwrap();
@@ -138,7 +138,7 @@ fn the_longest_answer_fits_a_packagers_buffer_and_more_is_refused() {
         content: &content,
         served: &served,
         systems: &systems,
-        own_url: "",
+        license_base: "",
         auxiliary,
     };
     let fits = key(&answer(AuxiliaryAnswer::NotAsked)).unwrap();

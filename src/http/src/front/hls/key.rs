@@ -5,9 +5,11 @@
 //! names to whoever is entitled to it, as for a license. A key that is not there, another content's, another
 //! account's and a DRM system's read the same.
 
+use actix_web::http::Method;
 use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse};
 
+use crate::answer::cors;
 use crate::answer::error::{ApiError, ErrorKind};
 use crate::answer::wiped_json::wiped;
 use crate::api::Api;
@@ -22,8 +24,20 @@ use keymoot_service::{LicenseRequest, LocatedKey};
 
 use super::key_tokens;
 
-/// Answers a request for the key with this id.
+/// Answers a request for the key with this id, preflights of browsers included.
 pub(crate) async fn key(
+    kid: &str,
+    request: &HttpRequest,
+    api: &Api,
+    auth: &AuthHandle,
+) -> Result<HttpResponse, ApiError> {
+    if *request.method() == Method::OPTIONS {
+        return Ok(cors::preflight(request, "GET, OPTIONS", &api.allowed_origins));
+    }
+    cors::allow(found(kid, request, api, auth).await, request, &api.allowed_origins)
+}
+
+async fn found(
     kid: &str,
     request: &HttpRequest,
     api: &Api,
@@ -52,11 +66,9 @@ pub(crate) async fn key(
         let asked = LicenseRequest { grant: &grant, custom_data, challenge: &[] };
         api.licenses.permit(asked, &found.place.track).await?;
     }
-    // A page of another origin may play, too: what lets a player in is its signature, never a cookie.
     Ok(HttpResponse::Ok()
         .content_type("application/octet-stream")
         .insert_header(("Cache-Control", "no-store"))
-        .insert_header(("Access-Control-Allow-Origin", "*"))
         .body(wiped(found.key.expose().to_vec())))
 }
 

@@ -12,9 +12,9 @@ use crate::answer::error::{ApiError, ErrorKind};
 use crate::answer::license_url::license_url;
 use crate::api::Api;
 use crate::request::authentication;
-use crate::request::caller::own_url;
 use crate::request::clock::now_s;
 use crate::request::custom_data::track;
+use crate::request::own_url::{license_base, own_url};
 use keymoot_auth::{AuthHandle, Grant};
 use keymoot_crypto::random_bytes;
 use keymoot_drm::EncryptionProvider;
@@ -55,11 +55,14 @@ pub(crate) async fn key_info(
     let tokens = key_tokens(api).await?;
     let ends_s = now_s().saturating_add(TOKEN_LIFETIME_S);
     let token = tokens.issue(&grant.account().id, content, &kid, ends_s);
-    let own_url = own_url(request);
     let uri = match &asked.key_uri {
         Some(uri) => uri.of(&kid),
-        None => format!("{}/{kid}", license_url(EncryptionProvider::Hls, grant.account(), &own_url)),
+        None => {
+            let base = license_base(request, api);
+            format!("{}/{kid}", license_url(EncryptionProvider::Hls, grant.account(), &base))
+        }
     };
+    let own_url = own_url(request, api);
     let iv = random_bytes::<16>().map_err(ApiError::internal)?;
     let iv = base16ct::lower::encode_string(&iv);
     Ok(HttpResponse::Ok()

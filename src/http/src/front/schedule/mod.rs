@@ -20,9 +20,9 @@ use crate::answer::error::{ApiError, ErrorKind};
 use crate::answer::license_url::license_url;
 use crate::answer::system_data;
 use crate::api::Api;
-use crate::request::caller::own_url;
 use crate::request::clock::now_s;
 use crate::request::custom_data::{self, ProvedRequest};
+use crate::request::own_url::license_base;
 use answer::PeriodsAnswer;
 
 /// Answers a request to `{provider}/schedule`.
@@ -68,7 +68,7 @@ pub(crate) async fn schedule(
         asked: &asked,
         served: &served,
         systems: &systems,
-        license_url: &license_url(provider, account, &own_url(request)),
+        license_url: &license_url(provider, account, &license_base(request, api)),
     })
 }
 

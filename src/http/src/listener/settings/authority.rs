@@ -37,6 +37,11 @@ impl Authority {
         self.host == asked.host && (self.port.is_none() || self.port == asked.port)
     }
 
+    /// Whether it is the address that stands for all of a machine's, which nobody can ask.
+    pub fn is_unspecified(&self) -> bool {
+        self.host.parse().is_ok_and(|host: IpAddr| host.is_unspecified())
+    }
+
     /// Whether it names the machine itself.
     pub fn is_loopback(&self) -> bool {
         self.host == "localhost" || self.host.parse().is_ok_and(|host: IpAddr| host.is_loopback())

@@ -9,7 +9,7 @@ use ipnet::IpNet;
 
 use crate::cli::args::{ConfigArg, OutputFormat};
 use crate::cli::time_span::TimeSpan;
-use keymoot_model::{AccountId, Consistency, ResponseShape, Scheme, Scope, Sha1Use, TimeStamp};
+use keymoot_model::{AccountId, Consistency, ResponseShape, Scheme, Scope, Sha1Use, TimeStamp, network};
 use keymoot_service::CredentialEntry;
 
 /// `keymoot account`.
@@ -95,8 +95,9 @@ pub struct AccountSetArgs {
     /// alone accepts any.
     #[arg(long = "ca-system", value_name = "NAME")]
     pub ca_systems: Option<Vec<String>>,
-    /// The networks that may reach the encryption endpoints, in place of those that it has. May be repeated.
-    #[arg(long = "allow", value_name = "CIDR", conflicts_with = "allow_nobody")]
+    /// The networks that may reach the encryption endpoints, such as 10.20.0.0/16 or one address alone, in place of
+    /// those that it has. May be repeated.
+    #[arg(long = "allow", value_name = "NETWORK", value_parser = network, conflicts_with = "allow_nobody")]
     pub allow_list: Option<Vec<IpNet>>,
     /// No network may reach the encryption endpoints.
     #[arg(long)]
@@ -282,8 +283,9 @@ pub struct AccountAddArgs {
     /// without signer, and PlayReady's AcquirePackagingData.
     #[arg(long)]
     pub allow_unsigned_packagers: bool,
-    /// A network that may reach the encryption endpoints. May be repeated; none lets nobody in.
-    #[arg(long = "allow", value_name = "CIDR")]
+    /// A network that may reach the encryption endpoints, such as 10.20.0.0/16 or one address alone. May be repeated;
+    /// none lets nobody in.
+    #[arg(long = "allow", value_name = "NETWORK", value_parser = network)]
     pub allow_list: Vec<IpNet>,
     /// Where players ask for licenses.
     #[arg(long, value_name = "URL")]

@@ -87,6 +87,7 @@ pub fn assemble_api(
         licenses,
         readiness,
         drain,
+        license_url: config.license.url.clone(),
         allowed_origins: config.license.allowed_origins.as_slice().into(),
         keys,
         policies,

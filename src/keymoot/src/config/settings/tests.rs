@@ -115,6 +115,44 @@ fn the_environment_wins_over_the_file_and_the_file_over_the_default() {
 }
 
 #[test]
+fn a_list_in_the_environment_is_written_with_commas_or_as_in_the_file() {
+    let authorities = |text: &str| {
+        let loaded = load("", &[("KEYMOOT__AUTH__AUTHORITIES", text)]).unwrap();
+        loaded.config.auth.authorities.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let both = ["keys.example.net", "[fd00::1]:8081"];
+    for text in [
+        "keys.example.net,[fd00::1]:8081",
+        "[\"keys.example.net\", \"[fd00::1]:8081\"]",
+        " ['keys.example.net', '[fd00::1]:8081',] ",
+        "[\n  \"keys.example.net\",\n  \"[fd00::1]:8081\",\n]",
+    ] {
+        assert_eq!(authorities(text), both, "{text}");
+    }
+    assert_eq!(authorities("[fd00::1],[fd00::2]:1"), ["[fd00::1]", "[fd00::2]:1"]);
+    assert_eq!(authorities("[]"), [""; 0]);
+    assert_eq!(authorities(""), [""; 0]);
+}
+
+#[test]
+fn a_refused_entry_is_named_with_its_character() {
+    for (key, text, named) in [
+        (
+            "HTTP__TRUSTED_PROXIES",
+            "10.0.0.0/8, 192.0.2.0/2x",
+            "\"192.0.2.0/2x\" is no network: 'x' at character 12",
+        ),
+        ("PACKAGER__ALLOW_LIST", "[\"10.0.0.0/40\"]", "\"10.0.0.0/40\" is no network: behind the slash"),
+        ("LICENSE__URL", "https://keys/?a", "'?' as its character 14"),
+    ] {
+        let said = refusal("", &[(&format!("KEYMOOT__{key}"), text)]);
+        assert!(said.contains(named), "{said}");
+    }
+    let one = load("[http]\ntrusted_proxies = [\"192.0.2.7\"]\n", &[]).unwrap().config.http.trusted_proxies;
+    assert_eq!(one[0].to_string(), "192.0.2.7/32");
+}
+
+#[test]
 fn a_configuration_from_before_takes_any_authority_and_is_told_so_where_strangers_reach_it() {
     let noticed = |text: &str| {
         let config = load(text, &[]).unwrap().config;

@@ -20,10 +20,11 @@ const MAX_AGE_S: &str = "86400";
 /// The longest list of header names that is allowed back.
 const HEADERS_BYTES_MAX: usize = 1024;
 
-pub(super) fn preflight(request: &HttpRequest, origins: &[WebOrigin]) -> HttpResponse {
+/// The answer to a browser that asks whether a page may send a request by one of `methods`.
+pub(crate) fn preflight(request: &HttpRequest, methods: &'static str, origins: &[WebOrigin]) -> HttpResponse {
     // Not 204: some receivers take nothing but 200 for a yes.
     let mut response = HttpResponse::Ok();
-    response.insert_header((ACCESS_CONTROL_ALLOW_METHODS, "POST, OPTIONS"));
+    response.insert_header((ACCESS_CONTROL_ALLOW_METHODS, methods));
     response.insert_header((ACCESS_CONTROL_MAX_AGE, MAX_AGE_S));
     if let Some(wanted) = request.headers().get(ACCESS_CONTROL_REQUEST_HEADERS)
         && are_names(wanted)
@@ -37,7 +38,7 @@ pub(super) fn preflight(request: &HttpRequest, origins: &[WebOrigin]) -> HttpRes
 }
 
 /// The answer with what lets a page read it, refusals too: a player shows why it cannot play.
-pub(super) fn allow(
+pub(crate) fn allow(
     answer: Result<HttpResponse, ApiError>,
     request: &HttpRequest,
     origins: &[WebOrigin],
@@ -88,7 +89,7 @@ mod tests {
             .insert_header((ORIGIN, origin))
             .insert_header((ACCESS_CONTROL_REQUEST_HEADERS, "content-type, x-own"))
             .to_http_request();
-        preflight(&request, &configured)
+        preflight(&request, "POST, OPTIONS", &configured)
     }
 
     fn header(response: &HttpResponse, name: HeaderName) -> Option<&str> {

@@ -4,8 +4,6 @@
 //! which the account did not sign. Players of Widevine Classic send custom data and signature in a
 //! form body. Only a credential of scope `license` is accepted.
 
-mod cors;
-
 use actix_web::http::{Method, header};
 use actix_web::web::{self, Bytes};
 use actix_web::{HttpRequest, HttpResponse};
@@ -18,6 +16,7 @@ use keymoot_protocol::query::Query;
 use keymoot_protocol::{CustomData, SignedPayload};
 use keymoot_service::{LeaseError, License, LicenseError, LicenseRequest};
 
+use crate::answer::cors;
 use crate::answer::error::{ApiError, ErrorKind};
 use crate::api::Api;
 use crate::request::authentication;
@@ -32,7 +31,7 @@ pub(crate) async fn license(
     auth: &AuthHandle,
 ) -> Result<HttpResponse, ApiError> {
     if *request.method() == Method::OPTIONS {
-        return Ok(cors::preflight(request, &api.allowed_origins));
+        return Ok(cors::preflight(request, "POST, OPTIONS", &api.allowed_origins));
     }
     let answer = issue(provider, request, payload, api, auth).await.map(respond);
     cors::allow(answer, request, &api.allowed_origins)
