@@ -128,7 +128,8 @@ fn nobody_gets_a_key_by_hls_without_a_token_or_a_signature_for_it() {
     let [uri, source, iv] = key_info(nodes[0], signer, "film", "");
     assert_eq!(iv.len(), 32);
     let (token_target, kid_target) = (target_of(&source), target_of(&uri));
-    assert!(source.starts_with(&format!("http://{}", "keymoot/hls/key/")), "{source}");
+    // Nobody calls this server by the name that the request asked for.
+    assert!(source.starts_with(&format!("http://localhost:{}/hls/key/", nodes[0].port())), "{source}");
 
     let key = get(nodes[1], &token_target);
     assert_eq!((key.status, key.body.len()), (200, 16), "a token is good on any node: {}", key.text());
@@ -182,6 +183,35 @@ fn nobody_gets_a_key_by_hls_without_a_token_or_a_signature_for_it() {
         assert_eq!(refused.status, status, "{what}: {}", refused.text());
         assert!(refused.text().contains("\"reference\":"), "{what}: {}", refused.text());
     }
+}
+
+#[test]
+fn a_page_of_another_site_asks_first_fetches_a_key_and_reads_why_it_gets_none() {
+    let cluster =
+        Options::default().env("KEYMOOT__LICENSE__ALLOWED_ORIGINS", "https://own.example").start().unwrap();
+    let (players, node) = (cluster.license_signer(), cluster.addresses()[1]);
+    let [uri, ..] = key_info(node, cluster.signer(), "film", "");
+    let target = target_of(&uri);
+    let ask = |method: &str, target: &str, origin: &str| {
+        let headers = [("Origin", origin), ("Access-Control-Request-Headers", "range")];
+        raw::exchange(node, &request(method, target, &headers, &[]), raw::ANSWER_WITHIN).unwrap()
+    };
+    let signed = format!("{target}?{}", signed(&players, "film"));
+    for (method, target, status) in [("OPTIONS", &target, 200), ("GET", &signed, 200), ("GET", &target, 401)]
+    {
+        let answer = ask(method, target, "https://own.example");
+        assert_eq!(answer.status, status, "{method}: {}", answer.text());
+        let header = |name| answer.header(name);
+        assert_eq!(header("access-control-allow-origin"), Some("https://own.example"), "{method} {status}");
+        assert_eq!(header("access-control-allow-credentials"), Some("true"), "{method} {status}");
+        assert_eq!(header("www-authenticate"), None, "a browser would ask the viewer for a password");
+        let foreign = ask(method, target, "https://other.example");
+        assert_eq!(foreign.header("access-control-allow-origin"), None, "{method} {status}");
+    }
+    let preflight = ask("OPTIONS", &target, "https://own.example");
+    assert_eq!(preflight.header("access-control-allow-methods"), Some("GET, OPTIONS"));
+    assert_eq!(preflight.header("access-control-allow-headers"), Some("range"));
+    assert_eq!(ask("OPTIONS", "/hls/keyinfo", "https://own.example").status, 400, "encoders ask no leave");
 }
 
 #[test]

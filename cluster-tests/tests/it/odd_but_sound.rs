@@ -1,7 +1,7 @@
 //! Requests that real clients send, though no tidy client would, are served.
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use cluster_tests::raw::{self, Answer, percent_encode, request};
 use cluster_tests::signed::{COMMON, WIDEVINE};
 use cluster_tests::{Cluster, KeyAnswer, Signer};
@@ -59,6 +59,11 @@ fn requests_as_real_clients_write_them_get_the_one_key() {
         lower(&STANDARD.encode(&body))
     );
     let get = request("GET", &format!("{WIDEVINE}?{query}"), &[], &[]);
+    let marked = ["\u{feff}".as_bytes(), &body].concat();
+    let text = URL_SAFE_NO_PAD.encode(&body);
+    let (front, back) = text.split_at(76);
+    let signature = URL_SAFE_NO_PAD.encode(STANDARD.decode(signer.signature(&body)).unwrap());
+    let wrapped = format!("{WIDEVINE}?custom_data={front}%0D%0A{back}&signature={signature}");
     let cases: Vec<(&str, Vec<u8>)> = vec![
         ("a trailing ampersand", post(&signer, &format!("{WIDEVINE}?signature=$&"), &body)),
         ("doubled slashes", post(&signer, "//cenc//widevine/encryption?signature=$", &body)),
@@ -72,6 +77,8 @@ fn requests_as_real_clients_write_them_get_the_one_key() {
         ("a plus sign that was not encoded", request("POST", &raw_plus, &[], with_plus.as_bytes())),
         ("lower-case escapes", get),
         ("a chunked body", chunked(&signer, &body)),
+        ("a byte order mark", post(&signer, &format!("{WIDEVINE}?signature=$"), &marked)),
+        ("base64 for URLs, unpadded and wrapped", request("GET", &wrapped, &[], &[])),
         (
             "headers of a viewer",
             request(
@@ -91,6 +98,54 @@ fn requests_as_real_clients_write_them_get_the_one_key() {
 
 fn key_of(what: &str, answer: &Answer) -> KeyAnswer {
     KeyAnswer::from_answer(answer).unwrap_or_else(|error| panic!("{what}: {error}"))
+}
+
+#[test]
+fn a_number_names_the_content_that_its_digits_name() {
+    let cluster = Cluster::start().unwrap();
+    let (signer, nodes) = (cluster.signer(), cluster.addresses());
+    let text = signer.custom_data("4711", &[]);
+    let number = String::from_utf8(text.clone()).unwrap().replace("\"4711\"", "4711");
+    assert_ne!(number.as_bytes(), text);
+    let made = key_of("a number", &signer.send(nodes[0], "POST", WIDEVINE, number.as_bytes()).unwrap());
+    let read = key_of("a text", &signer.send(nodes[1], "GET", WIDEVINE, &text).unwrap());
+    assert_eq!((&made.key, &made.key_id), (&read.key, &read.key_id));
+    for wrong in ["4711.0", "4711e0", "18446744073709551616"] {
+        let refused =
+            signer.send(nodes[2], "POST", WIDEVINE, number.replace("4711", wrong).as_bytes()).unwrap();
+        assert_eq!(refused.status, 400, "{wrong}");
+        assert!(
+            refused.text().contains("content_id must be a string or a whole number"),
+            "{}",
+            refused.text()
+        );
+    }
+}
+
+#[test]
+fn load_balancers_probe_by_options_as_by_get() {
+    let mut cluster = Cluster::start().unwrap();
+    let ask = |node, method: &str, path: &str| {
+        raw::exchange(node, &request(method, path, &[], &[]), raw::ANSWER_WITHIN).unwrap()
+    };
+    let leader = cluster.leader().unwrap();
+    let node = cluster.node(leader).unwrap().api;
+    for path in ["/healthz", "/readyz"] {
+        let probed = ask(node, "OPTIONS", path);
+        assert_eq!((probed.status, probed.body.len()), (200, 0), "{path}");
+        assert_eq!(probed.header("allow"), Some("GET, HEAD, OPTIONS"));
+        assert_eq!(ask(node, "GET", path).status, 200, "{path}");
+        assert_eq!(ask(node, "POST", path).status, 400, "{path}");
+    }
+    for other in cluster.others(leader) {
+        cluster.kill(other).unwrap();
+    }
+    let ends = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    while ask(node, "OPTIONS", "/readyz").status != 503 {
+        assert!(std::time::Instant::now() < ends, "a node without a quorum stays ready to a load balancer");
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    assert_eq!(ask(node, "OPTIONS", "/healthz").status, 200, "the process lives");
 }
 
 #[test]

@@ -99,6 +99,60 @@ fn an_account_decides_the_shape_of_its_answers_and_what_playready_headers_name()
     }
 }
 
+#[test]
+fn the_license_url_is_one_that_players_can_ask() {
+    // Also an entry of the list that is one address alone.
+    let mut cluster = Options::default().env("KEYMOOT__HTTP__TRUSTED_PROXIES", "127.0.0.1").start().unwrap();
+    let (signer, id) = (cluster.signer().clone(), 2);
+    let body = signer.custom_data("where.mp4", &[]);
+    let target = format!("{WIDEVINE}?signature={}", percent_encode(&signer.signature(&body)));
+    let named = |node: SocketAddr, target: &str, headers: &[(&str, &str)]| {
+        let mut bytes = format!("POST {target} HTTP/1.1\r\nContent-Length: {}\r\n", body.len()).into_bytes();
+        for (name, value) in headers {
+            bytes.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
+        }
+        bytes.extend_from_slice(b"\r\n");
+        bytes.extend_from_slice(&body);
+        let got = answered("POST", &raw::exchange(node, &bytes, raw::ANSWER_WITHIN).unwrap());
+        let url = STANDARD.decode(got["license_url"].as_str().unwrap()).unwrap();
+        String::from_utf8(url).unwrap().strip_suffix("/cenc/widevine/license").unwrap().to_owned()
+    };
+    let node = cluster.node(id).unwrap().api;
+    let own = node.to_string();
+    let absolute = format!("http://localhost:9{target}");
+    for (what, target, headers, expected) in [
+        ("its own address", &target, &[("Host", own.as_str())][..], format!("http://{own}")),
+        ("the target goes first", &absolute, &[("Host", own.as_str())], "http://localhost:9".to_owned()),
+        ("no address of anybody", &target, &[("Host", "0.0.0.0:8081")], "http://localhost".to_owned()),
+        ("a name that is not its own", &target, &[("Host", "evil.example")], "http://localhost".to_owned()),
+        (
+            "a trusted proxy's word",
+            &target,
+            &[("Host", "a"), ("X-Forwarded-Host", "localhost:444"), ("X-Forwarded-Proto", "https")],
+            "https://localhost:444".to_owned(),
+        ),
+        (
+            "the same in the form of RFC 7239",
+            &target,
+            &[("Host", own.as_str()), ("Forwarded", "host=localhost;proto=https")],
+            "https://localhost".to_owned(),
+        ),
+        (
+            "a proxy that was lied to",
+            &target,
+            &[("Host", own.as_str()), ("X-Forwarded-Host", "evil.example")],
+            "http://localhost".to_owned(),
+        ),
+    ] {
+        assert_eq!(named(node, target, headers), expected, "{what}");
+    }
+    cluster.kill(id).unwrap();
+    cluster.start_with_env(id, &[("KEYMOOT__LICENSE__URL", "https://keys.example/drm/")]).unwrap();
+    cluster.await_ready().unwrap();
+    let node = cluster.node(id).unwrap().api;
+    assert_eq!(named(node, &target, &[("Host", own.as_str())]), "https://keys.example/drm");
+}
+
 /// A GET or DELETE with the custom data in the query and `more` behind it, or a POST or PUT.
 fn with_query(signer: &Signer, method: &str, data: &[u8], more: &str) -> Vec<u8> {
     let signature = percent_encode(&signer.signature(data));

@@ -28,6 +28,7 @@ use crate::listener::connection::Connection;
 use crate::listener::settings::{HttpSettings, PackagerAccount};
 use crate::request::authentication;
 use crate::request::caller::peer;
+use crate::request::own_url::known_name;
 use crate::request::proofs;
 
 /// What the packagers' listener knows of its callers.
@@ -73,13 +74,10 @@ impl PackagerContext {
             return url.as_str().to_owned();
         }
         let (scheme, listen) = self.api;
-        if let Some(name) = api.authorities.first() {
-            return format!("{scheme}://{name}");
-        }
         // Of the API's addresses the one that this packager reaches the machine by.
         let local = Connection::of(request).filter(|_| listen.ip().is_unspecified());
         let ip = local.map_or(listen.ip(), |connection| connection.local.ip().to_canonical());
-        format!("{scheme}://{}", SocketAddr::new(ip, listen.port()))
+        format!("{scheme}://{}", known_name(scheme, SocketAddr::new(ip, listen.port()), api))
     }
 
     fn account_of(&self, pid: &str) -> Result<AccountId, ApiError> {

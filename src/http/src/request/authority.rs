@@ -24,15 +24,14 @@ impl Authorities {
         Self { listed: listed.to_vec(), certified, listen: Some(listen) }
     }
 
-    /// The first name that the configuration lists, or the certificate has, as clients would write it.
-    pub(crate) fn first(&self) -> Option<String> {
-        let listed = self.listed.first().map(Authority::to_string);
-        listed.or_else(|| {
-            let (name, listen) = (self.certified.first()?, self.listen?);
-            Some(match name.contains(':') {
-                true => format!("[{name}]:{}", listen.port()),
-                false => format!("{name}:{}", listen.port()),
-            })
+    /// The first name that the configuration lists, or else the certificate has, at `port` unless it is listed with
+    /// another.
+    pub(crate) fn first(&self, port: Option<u16>) -> Option<Authority> {
+        let certified = || self.certified.first().map(|name| Authority::of_host(name));
+        let first = self.listed.first().cloned().or_else(certified)?;
+        Some(match port {
+            Some(port) => first.or_at(port),
+            None => first,
         })
     }
 
@@ -67,15 +66,19 @@ mod tests {
     }
 
     #[test]
-    fn the_first_name_is_the_listed_one_or_the_certificates_with_the_port() {
+    fn the_first_name_is_the_listed_one_or_the_certificates() {
         let listen = "10.1.2.3:8081".parse().unwrap();
         let certified = ["Km1.example.net".to_owned().try_into().unwrap()];
         let listed = ["keys.example.net:8443".parse().unwrap()];
-        let first =
-            |listed: &[Authority], certified: &[TlsName]| Authorities::new(listed, certified, listen).first();
-        assert_eq!(first(&listed, &certified).as_deref(), Some("keys.example.net:8443"));
-        assert_eq!(first(&[], &certified).as_deref(), Some("km1.example.net:8081"));
-        assert_eq!(first(&[], &[]), None);
+        let first = |listed: &[Authority], certified: &[TlsName], port| {
+            Authorities::new(listed, certified, listen).first(port).map(|first| first.to_string())
+        };
+        assert_eq!(first(&listed, &certified, Some(8081)).as_deref(), Some("keys.example.net:8443"));
+        assert_eq!(first(&[], &certified, Some(8081)).as_deref(), Some("km1.example.net:8081"));
+        assert_eq!(first(&[], &certified, None).as_deref(), Some("km1.example.net"));
+        let ipv6 = ["fd00::1".to_owned().try_into().unwrap()];
+        assert_eq!(first(&[], &ipv6, Some(1)).as_deref(), Some("[fd00::1]:1"));
+        assert_eq!(first(&[], &[], Some(1)), None);
     }
 
     #[test]

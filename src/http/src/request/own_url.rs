@@ -4,6 +4,8 @@
 //! Players are sent there, so it must be a name of this server where its names are known; and the address that
 //! stands for all of a machine's is never one.
 
+use std::net::SocketAddr;
+
 use actix_web::HttpRequest;
 use actix_web::http::header::{self, HeaderName};
 
@@ -33,12 +35,19 @@ pub(crate) fn own_url(request: &HttpRequest, api: &Api) -> String {
     let scheme = way.scheme.unwrap_or_else(|| proofs::scheme(request));
     let is_own = |host: &String| is_sound(host) && api.authorities.accept(host);
     let asked = way.host.or_else(|| host(request).map(str::to_owned));
-    let host = asked.filter(is_own).or_else(|| api.authorities.first());
-    match (host, Connection::of(request)) {
-        (Some(host), _) => format!("{scheme}://{host}"),
-        (None, Some(connection)) => format!("{scheme}://{}", connection.local),
-        (None, None) => format!("{scheme}://{}", request.app_config().local_addr()),
+    let local = Connection::of(request).map_or(request.app_config().local_addr(), |own| own.local);
+    match asked.filter(is_own) {
+        Some(host) => format!("{scheme}://{host}"),
+        None => format!("{scheme}://{}", known_name(scheme, local, api)),
     }
+}
+
+/// A name of the server that listens at `local`, without a request that has one. Where clients come by proxies,
+/// its port is not theirs.
+pub(crate) fn known_name(scheme: &str, local: SocketAddr, api: &Api) -> String {
+    let own_port = if scheme == "https" { 443 } else { 80 };
+    let port = Some(local.port()).filter(|port| *port != own_port && api.trusted_proxies.is_empty());
+    api.authorities.first(port).map_or_else(|| local.to_string(), |name| name.to_string())
 }
 
 /// Whether a host can be reached by that name.

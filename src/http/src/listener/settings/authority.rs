@@ -22,6 +22,16 @@ pub struct Authority {
 pub struct AuthorityError(String);
 
 impl Authority {
+    /// That of a name in a certificate, at any port.
+    pub(crate) fn of_host(name: &str) -> Self {
+        Self { host: name.to_owned(), port: None }
+    }
+
+    /// The same at this port, unless it has one.
+    pub(crate) fn or_at(self, port: u16) -> Self {
+        Self { port: self.port.or(Some(port)), ..self }
+    }
+
     /// The host, without brackets.
     pub fn host(&self) -> &str {
         &self.host
