@@ -27,6 +27,7 @@ fn client(cluster: &Cluster) -> Arc<KeyClient> {
         account: AccountId::new(&signer.account_id).unwrap(),
         ca_system: signer.ca_system.clone(),
         provider: EncryptionProvider::Cenc,
+        scheme: None,
     };
     let secret = SecretBytes::new(signer.signing_key().as_bytes().to_vec());
     let credentials = Credentials::only(UdrmSha1::new(secret));

@@ -155,6 +155,73 @@ fn shaka_packager_encrypts_each_stream_and_writes_the_clusters_pssh_into_it() {
 }
 
 #[test]
+fn shaka_packager_encrypts_in_cbcs_with_a_key_for_each_kind_of_stream_and_its_licenses_iv() {
+    let cluster = Cluster::start().unwrap();
+    let scrambler = hasty(&cluster);
+    let (source, sealed) = (scrambler.path("film.mp4"), scrambler.path("sealed"));
+    media::make_source(&source, 4).unwrap();
+    let program = media::packager().unwrap();
+    let tracks = ["--track", "video=HD", "--track", "audio=AUDIO", "--scheme", "cbcs"];
+    let arguments = ["--tool", "packager", "--program", program.to_str().unwrap()];
+    let job = ["scramble", source.to_str().unwrap(), sealed.to_str().unwrap()];
+    let made = must(&scrambler, &[&job[..], &arguments, &tracks].concat());
+
+    let key = |track| must(&scrambler, &["key", "get", "film.mp4", "--track", track, "--scheme", "cbcs"]);
+    let (video, audio) = (key("HD"), key("AUDIO"));
+    assert_eq!((&made["kid"], &made["audio_kid"]), (&video["kid"], &audio["kid"]));
+    assert_ne!(video["key"], audio["key"]);
+    for (stream, name, own, other) in
+        [(Stream::Video, "video-0.mp4", &video, &audio), (Stream::Audio, "audio-1.mp4", &audio, &video)]
+    {
+        let file = sealed.join(name);
+        frames::assert_opens_only_with(&file, stream, &source, &key_bytes(own), &key_bytes(other));
+        let bytes = std::fs::read(&file).unwrap();
+        let iv = base16ct::lower::decode_vec(own["iv"].as_str().unwrap()).unwrap();
+        assert!(search::contains(&bytes, &iv), "{name} is not encrypted under the IV of its licenses");
+        assert!(search::contains(&bytes, b"cbcs"), "{name} does not say its scheme");
+    }
+    let cenc = must(&scrambler, &["key", "get", "film.mp4", "--track", "HD"]);
+    assert_eq!((&cenc["key"], &cenc["kid"], cenc.get("iv")), (&video["key"], &video["kid"], None));
+
+    let none = must_fail(&scrambler, &["key", "get", "film.mp4"], 1);
+    assert!(none.contains("has no key"), "only tracks have keys: {none}");
+    for (what, more, says) in [
+        ("FFmpeg knows one scheme", &["--scheme", "cbcs", "--content", "x"][..], "--tool packager"),
+        ("FFmpeg knows one key", &["--track", "audio=AUDIO", "--content", "x"], "one key"),
+        ("a scheme that is none", &["--scheme", "aes"], "cenc, cens, cbc1 or cbcs"),
+        ("a scheme that not all players know", &["--scheme", "cens"], "goes with cenc or cbcs"),
+    ] {
+        let out = scrambler.path("none.mp4");
+        let job = ["scramble", source.to_str().unwrap(), out.to_str().unwrap()];
+        let said = scrambler.run(&[&job[..], more].concat()).unwrap();
+        assert!(said.err.contains(says), "{what}: {}", said.err);
+        assert!(!out.exists(), "{what}");
+    }
+}
+
+#[test]
+fn a_key_is_printed_as_manifests_name_it_with_a_license_url_for_each_node() {
+    let cluster = Cluster::start().unwrap();
+    let scrambler = Scrambler::of(&cluster).unwrap();
+    let run = |arguments: &[&str]| scrambler.run(arguments).unwrap().succeeded().unwrap();
+    run(&["key", "create", "film"]);
+    let key: Value = serde_json::from_str(&run(&["key", "get", "film", "--output", "json"])).unwrap();
+    let dash = run(&["key", "get", "film", "--output", "dash", "--laurl", "Laurl", "--clear-key"]);
+    for node in cluster.addresses() {
+        for system in ["widevine", "playready", "clearkey"] {
+            let url = format!(">http://{node}/cenc/{system}/license</dashif:Laurl>");
+            assert!(dash.contains(&url), "{url} is not in {dash}");
+        }
+    }
+    let hls = run(&["key", "get", "film", "--output", "hls", "--scheme", "cbcs"]);
+    assert_eq!(hls.lines().filter(|line| line.starts_with("#EXT-X-KEY:METHOD=SAMPLE-AES,")).count(), 3);
+    for printed in [&dash, &hls] {
+        assert!(printed.contains(key["kid"].as_str().unwrap()), "{printed}");
+        assert!(!printed.contains(key["key"].as_str().unwrap()), "a manifest holds the key");
+    }
+}
+
+#[test]
 fn the_content_key_is_on_no_command_line_while_the_tool_runs() {
     let cluster = Cluster::start().unwrap();
     let scrambler = hasty(&cluster);

@@ -59,6 +59,78 @@ fn every_provider_hands_out_the_one_key_with_the_data_of_its_systems() {
 }
 
 #[test]
+fn a_scheme_changes_what_players_are_told_and_never_the_key_and_is_never_overlooked() {
+    let cluster = Cluster::start().unwrap();
+    let (signer, nodes) = (cluster.signer(), cluster.addresses());
+    let plain = signer.custom_data("scheme.mp4", &[]);
+    let ask = |path: &str, scheme: &str, data: &[u8], more: &str| {
+        let query = if scheme.is_empty() { String::new() } else { format!("&scheme={scheme}") };
+        let signature = percent_encode(&signer.signature(data));
+        let target = format!("/{path}?signature={signature}{query}{more}");
+        raw::exchange(nodes[1], &request("POST", &target, &[], data), raw::ANSWER_WITHIN).unwrap()
+    };
+    let first = object(&answered("cenc", &ask("cenc/encryption", "", &plain, ""))).clone();
+    assert!(first.get("iv").is_none());
+    let utf16 = |text: &str| text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>();
+    let said_in_data = signer.custom_data("scheme.mp4", &[("scheme", "cbcs")]);
+    for (what, answer) in [
+        ("by the query", ask("cenc/encryption", "CBCS", &plain, "")),
+        ("by the custom data", ask("cenc/encryption", "", &said_in_data, "")),
+        ("by both", ask("cenc/encryption", "cbcs", &said_in_data, "")),
+    ] {
+        let got = object(&answered(what, &answer)).clone();
+        assert_eq!((&got["key"], &got["key_id"]), (&first["key"], &first["key_id"]), "{what}");
+        let fairplay = answered("fps", &ask("fps/encryption", "", &plain, ""));
+        assert_eq!(got["iv"], fairplay["iv"], "{what}: media in cbcs is licensed by FairPlay, too");
+        let data = |uuid: &str| {
+            let entry = got["pssh"].as_array().unwrap().iter().find(|entry| entry["uuid"] == uuid).unwrap();
+            STANDARD.decode(entry["data"].as_str().unwrap()).unwrap()
+        };
+        assert!(search::contains(&data(PLAYREADY_ID), &utf16("ALGID=\"AESCBC\"")), "{what}");
+        // Field 9 of Widevine's message is the four characters as a number.
+        let widevine = data(WIDEVINE_ID);
+        assert!(
+            search::contains(&widevine, &[0x48, 0xf3, 0xc6, 0x89, 0x9b, 0x06]),
+            "{what}: {widevine:02x?}"
+        );
+    }
+    let rotating = signer.custom_data(
+        "scheme-live",
+        &[("crypto_period_seconds", "10"), ("first_crypto_period_index", "5"), ("scheme", "cbcs")],
+    );
+    let periods = answered("schedule", &ask("cenc/playready/schedule", "", &rotating, ""));
+    let period = &periods["periods"][0];
+    assert!(period["iv"].is_string(), "{periods}");
+    let header = STANDARD.decode(period["pssh"][0]["data"].as_str().unwrap()).unwrap();
+    assert!(search::contains(&header, &utf16("ALGID=\"AESCBC\"")));
+    let cens = answered("cens", &ask("cenc/widevine/encryption", "cens", &plain, ""));
+    assert_eq!(cens["key_id"], first["key_id"]);
+    for (what, path, scheme, data, says) in [
+        ("an unknown one", "cenc/encryption", "aes", &plain, "cenc, cens, cbc1 or cbcs"),
+        (
+            "an unknown one in the data",
+            "cenc/encryption",
+            "",
+            &signer.custom_data("a", &[("scheme", "x")]),
+            "scheme must be",
+        ),
+        ("two that disagree", "cenc/encryption", "cenc", &said_in_data, "name one"),
+        ("one that PlayReady does not know", "cenc/encryption", "cens", &plain, "cenc or cbcs"),
+        ("one that FairPlay does not know", "fps/encryption", "cenc", &plain, "cbcs only"),
+        ("one where there is none", "hls/encryption", "cenc", &plain, "leave scheme out"),
+        ("an unfit one of periods", "playready/schedule", "", &rotating, "cenc only"),
+    ] {
+        let refused = ask(path, scheme, data, "");
+        assert_eq!(refused.status, 400, "{what}: {}", refused.text());
+        assert!(refused.text().contains(says), "{what}: {}", refused.text());
+    }
+    let twice = ask("cenc/encryption", "cbcs", &plain, "&Scheme=cbcs");
+    assert_eq!(twice.status, 400, "{}", twice.text());
+    let a = signer.custom_data("a", &[]);
+    assert_eq!(signer.send(nodes[0], "GET", WIDEVINE, &a).unwrap().status, 404, "a refusal made a key");
+}
+
+#[test]
 fn a_fairplay_iv_is_sixteen_bytes_and_the_same_on_every_node_until_the_key_changes() {
     let cluster = Cluster::start().unwrap();
     let (signer, nodes) = (cluster.signer(), cluster.addresses());

@@ -25,6 +25,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         account: AccountId::new(account.as_str())?,
         ca_system: "OVP".to_owned(),
         provider: EncryptionProvider::Cenc,
+        scheme: None,
     };
     // While no service point answers, a key that was fetched before may be used for an hour.
     let settings =

@@ -6,9 +6,10 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
+use super::key_client::ContentTrack;
 use keymoot_crypto::ContentKey;
 use keymoot_drm::{SystemData, SystemId};
-use keymoot_model::{ContentId, Kid};
+use keymoot_model::Kid;
 
 /// The longest message of a server that is shown, in characters.
 const MESSAGE_CHARS_MAX: usize = 300;
@@ -16,12 +17,14 @@ const MESSAGE_CHARS_MAX: usize = 300;
 /// A key from the key server, with the data that goes into the media beside it.
 #[derive(Debug)]
 pub struct FetchedKey {
-    /// The content that the key is for.
-    pub content: ContentId,
+    /// The content and the track that the key is for.
+    pub of: ContentTrack,
     /// The key id of the key.
     pub kid: Kid,
     /// The key, zeroized on drop.
     pub key: ContentKey,
+    /// The constant IV, for media in `cbcs`.
+    pub iv: Option<[u8; 16]>,
     /// The data of each DRM system that needs some; empty when none does.
     pub pssh: Vec<SystemData>,
     /// The URL from which players request licenses.
@@ -32,7 +35,8 @@ impl FetchedKey {
     /// A second copy, so that the caller and the cache hold one each.
     pub(super) fn copy(&self) -> Self {
         Self {
-            content: self.content.clone(),
+            of: self.of.clone(),
+            iv: self.iv,
             kid: self.kid,
             key: ContentKey::from_bytes(self.key.expose()),
             pssh: self.pssh.clone(),
@@ -57,6 +61,7 @@ struct WireKey {
     key_id: String,
     content_id: Option<String>,
     license_url: Option<String>,
+    iv: Option<String>,
     #[serde(default)]
     pssh: Vec<WirePssh>,
 }
@@ -78,21 +83,28 @@ struct WireRefusal {
     reference: Option<u64>,
 }
 
-/// Reads the key of `content`. The error is a short reason, without the body.
-pub(super) fn read_key(body: &[u8], content: &ContentId) -> Result<FetchedKey, String> {
+/// Reads the key of a track. The error is a short reason, without the body.
+pub(super) fn read_key(body: &[u8], of: &ContentTrack) -> Result<FetchedKey, String> {
     let wire: WireKey = read_one(body).ok_or("its answer is no key")?;
-    if wire.content_id.as_deref().is_some_and(|answered| answered != content.as_str()) {
+    if wire.content_id.as_deref().is_some_and(|answered| answered != of.content.as_str()) {
         return Err("it answered with another content's key".to_owned());
     }
     let pssh = wire.pssh.iter().map(read_pssh).collect::<Option<Vec<_>>>();
     let url = wire.license_url.map(|text| STANDARD.decode(text).ok().and_then(|b| String::from_utf8(b).ok()));
     Ok(FetchedKey {
-        content: content.clone(),
+        of: of.clone(),
+        iv: wire.iv.as_deref().map(read_iv).transpose()?,
         kid: Kid::from_base64(&wire.key_id).map_err(|error| format!("its answer is no key: {error}"))?,
         key: ContentKey::from_base64(&wire.key).map_err(|error| format!("its answer is no key: {error}"))?,
         pssh: pssh.ok_or_else(|| "its answer holds a pssh that cannot be read".to_owned())?,
         license_url: url.flatten(),
     })
+}
+
+/// Reads a constant IV.
+pub(super) fn read_iv(text: &str) -> Result<[u8; 16], String> {
+    let bytes = STANDARD.decode(text).ok().and_then(|bytes| bytes.try_into().ok());
+    bytes.ok_or_else(|| "its answer holds an iv that cannot be read".to_owned())
 }
 
 pub(super) fn read_pssh(wire: &WirePssh) -> Option<SystemData> {
@@ -123,13 +135,14 @@ pub(super) fn read_refusal(body: &[u8]) -> (String, Option<u64>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use keymoot_model::ContentId;
 
     const KEY: &str = r#"{"pssh":[{"uuid":"edef8ba9-79d6-4ace-a3c8-27dcd51d21ed","data":"aGk="}],"file":null,
         "license_url":"aHR0cDovL2E=","key":"MDEyMzQ1Njc4OWFiY2RlZg==","key_id":"AQAAAAAAAAAAAAAAAAAAAA==",
         "content_id":"film"}"#;
 
-    fn film() -> ContentId {
-        ContentId::new("film").unwrap()
+    fn film() -> ContentTrack {
+        ContentTrack::from(&ContentId::new("film").unwrap())
     }
 
     #[test]
@@ -140,7 +153,16 @@ mod tests {
             assert_eq!(key.kid.as_bytes()[0], 1);
             assert_eq!(key.pssh, [SystemData { uuid: SystemId::WIDEVINE, data: b"hi".to_vec() }]);
             assert_eq!(key.license_url.as_deref(), Some("http://a"));
+            assert_eq!(key.iv, None);
         }
+    }
+
+    #[test]
+    fn an_iv_is_sixteen_bytes() {
+        let with = |iv: &str| KEY.replace("\"file\":null", &format!("\"iv\":\"{iv}\""));
+        let key = read_key(with("AgICAgICAgICAgICAgICAg==").as_bytes(), &film()).unwrap();
+        assert_eq!(key.iv, Some([2; 16]));
+        assert!(read_key(with("AgI=").as_bytes(), &film()).unwrap_err().contains("iv"));
     }
 
     #[test]

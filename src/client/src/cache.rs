@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::answer::FetchedKey;
-use keymoot_model::ContentId;
+use super::key_client::ContentTrack;
 
 /// Where a key comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,9 +26,9 @@ struct Remembered {
     confirmed_at: Duration,
 }
 
-/// The cached keys, by content.
+/// The cached keys, by content and track.
 pub(super) struct KeyCache {
-    keys: HashMap<ContentId, Remembered>,
+    keys: HashMap<ContentTrack, Remembered>,
     entries_max: usize,
     tolerance: Duration,
 }
@@ -46,26 +46,26 @@ impl KeyCache {
         }
         let tolerance = self.tolerance;
         self.keys.retain(|_, known| now.saturating_sub(known.confirmed_at) <= tolerance);
-        if self.keys.len() >= self.entries_max && !self.keys.contains_key(&key.content) {
+        if self.keys.len() >= self.entries_max && !self.keys.contains_key(&key.of) {
             let oldest = self.keys.iter().min_by_key(|(_, known)| known.confirmed_at);
-            if let Some(content) = oldest.map(|(content, _)| content.clone()) {
-                self.keys.remove(&content);
+            if let Some(of) = oldest.map(|(of, _)| of.clone()) {
+                self.keys.remove(&of);
             }
         }
-        self.keys.insert(key.content.clone(), Remembered { key: key.copy(), confirmed_at: now });
+        self.keys.insert(key.of.clone(), Remembered { key: key.copy(), confirmed_at: now });
     }
 
     /// The key and its age, if it may still be used.
-    pub(super) fn recall(&self, content: &ContentId, now: Duration) -> Option<(FetchedKey, Duration)> {
-        let known = self.keys.get(content)?;
+    pub(super) fn recall(&self, of: &ContentTrack, now: Duration) -> Option<(FetchedKey, Duration)> {
+        let known = self.keys.get(of)?;
         let age = now.saturating_sub(known.confirmed_at);
         (age <= self.tolerance).then(|| (known.key.copy(), age))
     }
 
     /// Removes a key: the key server says that it does not exist, or that the caller may not have
     /// it.
-    pub(super) fn forget(&mut self, content: &ContentId) {
-        self.keys.remove(content);
+    pub(super) fn forget(&mut self, of: &ContentTrack) {
+        self.keys.remove(of);
     }
 }
 
@@ -73,7 +73,7 @@ impl KeyCache {
 mod tests {
     use super::*;
     use keymoot_crypto::ContentKey;
-    use keymoot_model::Kid;
+    use keymoot_model::{ContentId, Kid};
 
     const fn secs(seconds: u64) -> Duration {
         Duration::from_secs(seconds)
@@ -81,7 +81,8 @@ mod tests {
 
     fn key(name: &str, byte: u8) -> FetchedKey {
         FetchedKey {
-            content: ContentId::new(name).unwrap(),
+            of: ContentTrack::from(&ContentId::new(name).unwrap()),
+            iv: None,
             kid: Kid::from_bytes([byte; 16]),
             key: ContentKey::from_bytes(&[byte; 16]),
             pssh: Vec::new(),
@@ -94,12 +95,12 @@ mod tests {
         let mut cache = KeyCache::new(8, secs(60));
         let film = key("film", 1);
         cache.remember(&film, secs(0));
-        assert_eq!(cache.recall(&film.content, secs(60)).unwrap().1, secs(60));
-        assert!(cache.recall(&film.content, secs(61)).is_none());
+        assert_eq!(cache.recall(&film.of, secs(60)).unwrap().1, secs(60));
+        assert!(cache.recall(&film.of, secs(61)).is_none());
         cache.remember(&key("film", 2), secs(50));
-        assert_eq!(cache.recall(&film.content, secs(100)).unwrap().0.kid, Kid::from_bytes([2; 16]));
-        cache.forget(&film.content);
-        assert!(cache.recall(&film.content, secs(100)).is_none());
+        assert_eq!(cache.recall(&film.of, secs(100)).unwrap().0.kid, Kid::from_bytes([2; 16]));
+        cache.forget(&film.of);
+        assert!(cache.recall(&film.of, secs(100)).is_none());
     }
 
     #[test]
@@ -108,7 +109,8 @@ mod tests {
         for (at, name) in ["a", "b", "a", "c"].iter().enumerate() {
             cache.remember(&key(name, 1), secs(at as u64));
         }
-        let knows = |name: &str| cache.recall(&ContentId::new(name).unwrap(), secs(4)).is_some();
+        let knows =
+            |name: &str| cache.recall(&ContentTrack::from(&ContentId::new(name).unwrap()), secs(4)).is_some();
         assert_eq!(["a", "b", "c"].map(knows), [true, false, true]);
     }
 

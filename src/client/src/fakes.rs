@@ -89,6 +89,7 @@ impl FakeServer {
             account: AccountId::new("demo").unwrap(),
             ca_system: "OVP".into(),
             provider: EncryptionProvider::Cenc,
+            scheme: None,
         };
         let credentials = Credentials::only(UdrmSha1::new(SecretBytes::new(b"k3y".to_vec())));
         let points = ServicePoints::new(points).unwrap();

@@ -1,5 +1,6 @@
 //! The client: fetching, creating, rotating and deleting keys.
 
+use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -17,8 +18,8 @@ use super::server_proof::ServerKey;
 use super::service_point::{ServicePoint, ServicePoints};
 use super::settings::ClientSettings;
 use super::transport::Transport;
-use keymoot_drm::EncryptionProvider;
-use keymoot_model::{AccountId, ContentId, Scheme};
+use keymoot_drm::{EncryptionProvider, ProtectionScheme};
+use keymoot_model::{AccountId, ContentId, Scheme, TrackName};
 
 /// The account whose keys a client requests, and the DRM systems they are for.
 #[derive(Clone, Debug)]
@@ -29,6 +30,33 @@ pub struct ContentKeys {
     pub ca_system: String,
     /// The provider whose endpoint is used; it decides which systems' data comes with a key.
     pub provider: EncryptionProvider,
+    /// How the media is encrypted; `None` leaves it to what the provider's players know.
+    pub scheme: Option<ProtectionScheme>,
+}
+
+/// A content, and the track whose key is meant.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ContentTrack {
+    /// The content.
+    pub content: ContentId,
+    /// The track.
+    pub track: TrackName,
+}
+
+impl From<&ContentId> for ContentTrack {
+    /// The track that all share who name none.
+    fn from(content: &ContentId) -> Self {
+        Self { content: content.clone(), track: TrackName::default_track() }
+    }
+}
+
+impl fmt::Display for ContentTrack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.track == TrackName::default_track() {
+            true => write!(f, "{}", self.content),
+            false => write!(f, "{}, track {}", self.content, self.track),
+        }
+    }
 }
 
 /// The state of a service point, for a scrambler's own monitoring.
@@ -74,8 +102,9 @@ impl KeyClient {
     ///
     /// # Errors
     /// [`ClientError::Refused`] with status 404 when the content has no key.
-    pub fn fetch(&self, content: &ContentId) -> Result<(FetchedKey, Freshness), ClientError> {
-        self.obtain(&self.request(Method::Get, content, Wanted::Key, None)?, content)
+    pub fn fetch(&self, of: impl Into<ContentTrack>) -> Result<(FetchedKey, Freshness), ClientError> {
+        let of = of.into();
+        self.obtain(&self.key_request(Method::Get, &of, None)?, &of)
     }
 
     /// The content's key, made when it has none. The first client to create it decides, so the key
@@ -86,11 +115,11 @@ impl KeyClient {
     /// [`ClientError`] when no service point answers or the request is refused.
     pub fn create(
         &self,
-        content: &ContentId,
+        of: impl Into<ContentTrack>,
         source: KeySource,
     ) -> Result<(FetchedKey, Freshness), ClientError> {
-        let own = OwnKey::of(source)?;
-        self.obtain(&self.request(Method::Post, content, Wanted::Key, own.as_ref())?, content)
+        let (of, own) = (of.into(), OwnKey::of(source)?);
+        self.obtain(&self.key_request(Method::Post, &of, own.as_ref())?, &of)
     }
 
     /// A new key for the content, whether it has one or not. Old keys can still be licensed by
@@ -101,12 +130,12 @@ impl KeyClient {
     ///
     /// # Errors
     /// [`ClientError::OutcomeUnknown`] when the server was to make the key and its answer was lost.
-    pub fn rotate(&self, content: &ContentId, source: KeySource) -> Result<FetchedKey, ClientError> {
-        let own = OwnKey::of(source)?;
-        let request = self.request(Method::Put, content, Wanted::Key, own.as_ref())?;
+    pub fn rotate(&self, of: impl Into<ContentTrack>, source: KeySource) -> Result<FetchedKey, ClientError> {
+        let (of, own) = (of.into(), OwnKey::of(source)?);
+        let request = self.key_request(Method::Put, &of, own.as_ref())?;
         let terms = Terms::patient(self.settings.patience, own.is_some());
         let key = self.fail_over_client.carry(&request, terms, |body| {
-            let key = read_key(body, content)?;
+            let key = read_key(body, &of)?;
             let foreign = own.as_ref().is_some_and(|own| own.kid != key.kid || !own.key.same_as(&key.key));
             if foreign {
                 Err("it answered with another key than the one supplied".to_owned())
@@ -122,10 +151,11 @@ impl KeyClient {
     ///
     /// # Errors
     /// [`ClientError`] when no service point answers or the request is refused.
-    pub fn delete(&self, content: &ContentId) -> Result<u32, ClientError> {
-        let request = self.request(Method::Delete, content, Wanted::Key, None)?;
+    pub fn delete(&self, of: impl Into<ContentTrack>) -> Result<u32, ClientError> {
+        let of = of.into();
+        let request = self.key_request(Method::Delete, &of, None)?;
         let terms = Terms::patient(self.settings.patience, true);
-        self.cache().forget(content);
+        self.cache().forget(&of);
         self.fail_over_client.carry(&request, terms, read_deleted)
     }
 
@@ -153,9 +183,9 @@ impl KeyClient {
     }
 
     /// Sends a request that may be answered from the cache during an outage.
-    fn obtain(&self, request: &Request, content: &ContentId) -> Result<(FetchedKey, Freshness), ClientError> {
+    fn obtain(&self, request: &Request, of: &ContentTrack) -> Result<(FetchedKey, Freshness), ClientError> {
         let now = self.fail_over_client.now();
-        let remembered = self.cache().recall(content, now);
+        let remembered = self.cache().recall(of, now);
         let (all_failed, due) = {
             let fail_over = self.fail_over_client.fail_over();
             (fail_over.all_failed(), !fail_over.due(now).is_empty())
@@ -171,7 +201,7 @@ impl KeyClient {
             Some(_) if all_failed => Terms { points_max: 1, ..Terms::patient(Duration::ZERO, true) },
             Some(_) => Terms::patient(Duration::ZERO, true),
         };
-        match self.fail_over_client.carry(request, terms, |body| read_key(body, content)) {
+        match self.fail_over_client.carry(request, terms, |body| read_key(body, of)) {
             Ok(key) => {
                 self.cache().remember(&key, self.fail_over_client.now());
                 Ok((key, Freshness::Answered))
@@ -179,12 +209,12 @@ impl KeyClient {
             // An attacker in the key server's place must not be able to take the key away either.
             Err(error @ (ClientError::NoServicePoint { .. } | ClientError::Untrusted { .. })) => {
                 let Some((key, age)) = remembered else { return Err(error) };
-                tracing::warn!(%content, age_s = age.as_secs(), "no service point answers; using the remembered key");
+                tracing::warn!(content = %of, age_s = age.as_secs(), "no service point answers; using the remembered key");
                 Ok(self.remembered(key, age))
             }
             Err(error) => {
                 if matches!(error, ClientError::Refused { .. }) {
-                    self.cache().forget(content);
+                    self.cache().forget(of);
                 }
                 Err(error)
             }
@@ -196,6 +226,17 @@ impl KeyClient {
         (key, Freshness::Remembered { age })
     }
 
+    /// A request about the one key of a track.
+    fn key_request(
+        &self,
+        method: Method,
+        of: &ContentTrack,
+        own: Option<&OwnKey>,
+    ) -> Result<Request, ClientError> {
+        let named = Some(&of.track).filter(|track| **track != TrackName::default_track());
+        self.request(method, &of.content, Wanted::Key(named.map(TrackName::to_string)), own)
+    }
+
     pub(super) fn request(
         &self,
         method: Method,
@@ -204,7 +245,8 @@ impl KeyClient {
         own: Option<&OwnKey>,
     ) -> Result<Request, ClientError> {
         let whose = (self.keys.ca_system.as_str(), &self.keys.account);
-        Ok(Request::new(method, self.keys.provider, whose, content, wanted, own)?)
+        let media = (self.keys.provider, self.keys.scheme);
+        Ok(Request::new(method, media, whose, content, wanted, own)?)
     }
 
     fn cache(&self) -> MutexGuard<'_, KeyCache> {

@@ -54,11 +54,11 @@ pub use credentials::{Credentials, CredentialsError};
 pub use error::{ClientError, Setback};
 pub use fail_over::PointState;
 pub use http::{HttpTransport, TlsFiles, TlsFilesError};
-pub use key_client::{ContentKeys, KeyClient, PointStatus};
+pub use key_client::{ContentKeys, ContentTrack, KeyClient, PointStatus};
 /// Types of the client's API from other crates, so that an encoder needs to depend on this crate
 /// only.
 pub use keymoot_crypto::{ContentKey, SecretBytes, secret_file};
-pub use keymoot_drm::{EncryptionProvider, SystemData, SystemId};
+pub use keymoot_drm::{EncryptionProvider, ProtectionScheme, SystemData, SystemId};
 pub use keymoot_model::{AccountId, ContentId, Kid, Period, Scheme, TrackName};
 pub use keymoot_protocol::{MessageKey, MessageKeyError};
 pub use live_keys::{LiveKeys, LiveKeysError, LivePlan, LiveStatus};

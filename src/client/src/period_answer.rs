@@ -1,14 +1,12 @@
 //! A key server's answers about crypto periods, parsed and checked: an answer for other periods
 //! than the requested ones, or with wrong times, is refused.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use zeroize::Zeroizing;
 
-use super::answer::{WirePssh, read_one, read_pssh};
+use super::answer::{WirePssh, read_iv, read_one, read_pssh};
 use super::periods::{PeriodStart, PeriodsWanted, starts_at};
 use keymoot_crypto::ContentKey;
 use keymoot_drm::SystemData;
@@ -156,13 +154,6 @@ fn read_period(wire: &WirePeriod, epoch: OffsetDateTime, length_s: u32) -> Resul
         return Err(format!("its times of crypto period {} are wrong", period.index));
     }
     let no_key = |error: &dyn std::fmt::Display| format!("its answer holds no key: {error}");
-    let iv = match &wire.iv {
-        Some(text) => {
-            let bytes = STANDARD.decode(text).ok().and_then(|bytes| bytes.try_into().ok());
-            Some(bytes.ok_or("its answer holds an iv that cannot be read")?)
-        }
-        None => None,
-    };
     let pssh = wire.pssh.iter().map(read_pssh).collect::<Option<Vec<_>>>();
     Ok(PeriodKey {
         period,
@@ -172,7 +163,7 @@ fn read_period(wire: &WirePeriod, epoch: OffsetDateTime, length_s: u32) -> Resul
         key: ContentKey::from_base64(&wire.key).map_err(|error| no_key(&error))?,
         version: number(&wire.version)?,
         is_supplied: wire.supplied,
-        iv,
+        iv: wire.iv.as_deref().map(read_iv).transpose()?,
         pssh: pssh.ok_or("its answer holds a pssh that cannot be read")?,
     })
 }

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use super::own_key::OwnKey;
 use super::service_point::ServicePoint;
-use keymoot_drm::EncryptionProvider;
+use keymoot_drm::{EncryptionProvider, ProtectionScheme};
 use keymoot_model::{AccountId, ContentId};
 use keymoot_protocol::Envelope;
 
@@ -73,11 +73,13 @@ struct CustomData<'a> {
     key: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     key_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scheme: Option<&'static str>,
     #[serde(flatten)]
     periods: PeriodMembers,
 }
 
-/// The further members of requests about crypto periods. Numbers are written as text.
+/// The further members of requests about tracks and crypto periods. Numbers are written as text.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct PeriodMembers {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -96,8 +98,8 @@ pub(super) struct PeriodMembers {
 
 /// The object of a request: which endpoint of a provider is used.
 pub(super) enum Wanted {
-    /// The content's one key.
-    Key,
+    /// The one key of the track of this name, or of the one that all share who name none.
+    Key(Option<String>),
     /// Keys of crypto periods, or the list of those that exist.
     Periods(PeriodMembers),
 }
@@ -107,14 +109,14 @@ impl Request {
     /// one, the key would be in the query, and so in logs.
     pub(super) fn new(
         method: Method,
-        provider: EncryptionProvider,
+        (provider, scheme): (EncryptionProvider, Option<ProtectionScheme>),
         (ca_system, account): (&str, &AccountId),
         content: &ContentId,
         wanted: Wanted,
         supplied: Option<&OwnKey>,
     ) -> Result<Self, serde_json::Error> {
         let (endpoint, periods) = match wanted {
-            Wanted::Key => ("encryption", PeriodMembers::default()),
+            Wanted::Key(track) => ("encryption", PeriodMembers { track, ..PeriodMembers::default() }),
             Wanted::Periods(members) => ("schedule", members),
         };
         let supplied = supplied.filter(|_| method.has_body());
@@ -126,6 +128,7 @@ impl Request {
             files: "",
             key: texts.as_ref().map(|(key, _)| key.as_str()),
             key_id: texts.as_ref().map(|(_, kid)| kid.as_str()),
+            scheme: scheme.map(ProtectionScheme::name),
             periods,
         };
         // The buffer holds everything from the start: growing would leave copies of the key behind.
@@ -215,8 +218,9 @@ mod tests {
     fn request(method: Method, content: &str, supplied: Option<&OwnKey>) -> Request {
         let account = AccountId::new("167").unwrap();
         let content = ContentId::new(content).unwrap();
-        Request::new(method, EncryptionProvider::Cenc, ("OVP", &account), &content, Wanted::Key, supplied)
-            .unwrap()
+        let media = (EncryptionProvider::Cenc, Some(ProtectionScheme::Cbcs));
+        let wanted = Wanted::Key(Some("HD".to_owned()));
+        Request::new(method, media, ("OVP", &account), &content, wanted, supplied).unwrap()
     }
 
     #[test]
@@ -226,6 +230,8 @@ mod tests {
         let parsed = Parsed::parse(request.body()).unwrap();
         assert_eq!(parsed.content_id().as_str(), r#"caf\u00e9 "film", 7.ism"#);
         assert_eq!(parsed.supplied(), Ok(Some((own.kid, own.key.expose()))));
+        assert_eq!(parsed.track().as_str(), "HD");
+        assert_eq!(parsed.scheme(), Ok(Some(ProtectionScheme::Cbcs)));
         assert_eq!(request.target(), "/cenc/encryption");
     }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::ProtectionScheme::{self, Cbc1, Cbcs, Cenc, Cens};
 use super::{DrmError, System, fairplay};
 use keymoot_model::{Kid, TrackName};
 
@@ -12,6 +13,8 @@ struct Row {
     stands_for: &'static str,
     license_path: &'static str,
     systems: &'static [System],
+    /// The first is meant when none is named.
+    schemes: &'static [ProtectionScheme],
 }
 
 /// Makes the enum, the list of all providers and the row of each from one list.
@@ -45,6 +48,7 @@ providers! {
         stands_for: "Common Encryption played by Widevine Modular",
         license_path: "cenc/widevine/license",
         systems: &[System::Widevine],
+        schemes: &[Cenc, Cbcs, Cbc1, Cens],
     },
     /// `cenc/playready`: Common Encryption played by PlayReady.
     CencPlayReady = Row {
@@ -52,6 +56,7 @@ providers! {
         stands_for: "Common Encryption played by PlayReady",
         license_path: "cenc/playready/license",
         systems: &[System::PlayReady],
+        schemes: &[Cenc, Cbcs],
     },
     /// `cenc`: Common Encryption played by every system at once.
     ///
@@ -64,6 +69,7 @@ providers! {
         // The path covers several systems: a player appends `/widevine/license` or similar.
         license_path: "cenc",
         systems: &[System::Widevine, System::PlayReady, System::Common],
+        schemes: &[Cenc, Cbcs],
     },
     /// `playready`: PlayReady with Smooth Streaming.
     ///
@@ -74,6 +80,7 @@ providers! {
         stands_for: "PlayReady with Smooth Streaming",
         license_path: "playready/license",
         systems: &[System::PlayReady],
+        schemes: &[Cenc],
     },
     /// `widevine`: Widevine Classic, the `.wvm` format from before Common Encryption.
     ///
@@ -86,6 +93,7 @@ providers! {
         stands_for: "Widevine Classic, whose answers have no `pssh`",
         license_path: "widevine/license",
         systems: &[],
+        schemes: &[],
     },
     /// `fps`: FairPlay Streaming.
     ///
@@ -96,6 +104,7 @@ providers! {
         stands_for: "FairPlay Streaming, whose answers have an `iv` and no `pssh`",
         license_path: "fps/license",
         systems: &[],
+        schemes: &[Cbcs],
     },
     /// `cenc/primetime`: Common Encryption played by Adobe Primetime.
     ///
@@ -107,6 +116,7 @@ providers! {
         stands_for: "Common Encryption played by Adobe Primetime",
         license_path: "cenc/primetime/license",
         systems: &[System::Primetime],
+        schemes: &[Cenc],
     },
     /// `hls`: HLS with AES-128 over whole segments.
     ///
@@ -118,6 +128,7 @@ providers! {
         // A player appends the key id.
         license_path: "hls/key",
         systems: &[],
+        schemes: &[],
     },
 }
 
@@ -160,9 +171,28 @@ impl EncryptionProvider {
         }
     }
 
-    /// The constant IV of a key, for systems whose packagers need one.
-    pub fn constant_iv(self, kid: &Kid) -> Option<[u8; 16]> {
-        (self == Self::Fps).then(|| fairplay::constant_iv(kid))
+    /// The protection schemes that all its players know; none where Common Encryption plays no part. The first
+    /// is meant when none is named.
+    pub const fn schemes(self) -> &'static [ProtectionScheme] {
+        self.row().schemes
+    }
+
+    /// The protection scheme that is meant.
+    ///
+    /// # Errors
+    /// [`DrmError::SchemeUnfit`] when one is named that its players do not know.
+    pub fn scheme(self, named: Option<ProtectionScheme>) -> Result<ProtectionScheme, DrmError> {
+        match named {
+            None => Ok(self.schemes().first().copied().unwrap_or(Cenc)),
+            Some(named) if self.schemes().contains(&named) => Ok(named),
+            Some(scheme) => Err(DrmError::SchemeUnfit { provider: self, scheme }),
+        }
+    }
+
+    /// The constant IV of a key, for packagers that encrypt under a constant IV. It is the one that FairPlay's
+    /// licenses carry, so that media in `cbcs` can be played by every system.
+    pub fn constant_iv(self, scheme: ProtectionScheme, kid: &Kid) -> Option<[u8; 16]> {
+        (scheme == Cbcs && self.schemes().contains(&scheme)).then(|| fairplay::constant_iv(kid))
     }
 
     /// The provider with these path segments. Case does not matter, and empty segments are skipped: real
@@ -200,6 +230,8 @@ impl fmt::Display for EncryptionProvider {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Registry;
+    use super::super::conformance::Sample;
     use super::*;
 
     #[test]
@@ -252,11 +284,34 @@ mod tests {
     }
 
     #[test]
-    fn only_fairplay_is_told_an_iv() {
+    fn who_names_no_scheme_is_told_an_iv_for_fairplay_only_and_who_names_cbcs_always_the_same() {
         let kid = Kid::from_bytes([7; 16]);
         for provider in EncryptionProvider::ALL {
-            let told = provider.constant_iv(&kid).is_some();
-            assert_eq!(told, provider == EncryptionProvider::Fps, "{provider}");
+            let iv =
+                |named| provider.scheme(named).ok().and_then(|scheme| provider.constant_iv(scheme, &kid));
+            assert_eq!(iv(None).is_some(), provider == EncryptionProvider::Fps, "{provider}");
+            if let Some(iv) = iv(Some(Cbcs)) {
+                assert_eq!(iv, fairplay::constant_iv(&kid), "{provider}");
+            }
+            assert_eq!(iv(Some(Cenc)), None, "{provider}");
         }
+    }
+
+    #[test]
+    fn each_provider_makes_data_for_each_of_its_schemes_and_refuses_the_others() {
+        for provider in EncryptionProvider::ALL {
+            for scheme in ProtectionScheme::ALL {
+                let sample = Sample { scheme, ..Sample::fixed() };
+                let made = Registry::standard().system_data(provider, &sample.info());
+                let is_its_own = provider.schemes().contains(&scheme);
+                assert!(made.is_ok() || !is_its_own, "{provider} {scheme}");
+                assert_eq!(provider.scheme(Some(scheme)).is_ok(), is_its_own, "{provider} {scheme}");
+            }
+        }
+        let said =
+            |provider: EncryptionProvider, scheme| provider.scheme(Some(scheme)).unwrap_err().to_string();
+        assert!(said(EncryptionProvider::Fps, Cenc).contains("goes with cbcs only"));
+        assert!(said(EncryptionProvider::Cenc, Cens).contains("goes with cenc or cbcs"));
+        assert!(said(EncryptionProvider::Hls, Cenc).contains("leave scheme out"));
     }
 }

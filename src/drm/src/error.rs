@@ -22,6 +22,9 @@ pub enum DrmError {
         /// The schemes that its clients can play.
         playable: &'static str,
     },
+    /// Not all players of a provider know the scheme.
+    #[error("{provider} {}", fitting(*provider, *scheme))]
+    SchemeUnfit { provider: EncryptionProvider, scheme: ProtectionScheme },
     /// A license URL that cannot stand in a PlayReady header.
     #[error("the PlayReady license URL {url:?} cannot be used: {problem}")]
     LicenseUrl {
@@ -44,4 +47,16 @@ pub enum DrmError {
     /// The actor has stopped: the node shuts down.
     #[error("system data is no longer made on this node: it is shutting down; ask another node")]
     Stopped,
+}
+
+/// Which schemes go with a provider, behind its name.
+fn fitting(provider: EncryptionProvider, scheme: ProtectionScheme) -> String {
+    let names: Vec<&str> = provider.schemes().iter().map(|scheme| scheme.name()).collect();
+    match names.as_slice() {
+        [] => "has no protection scheme; leave scheme out".to_owned(),
+        [only] => format!("does not go with scheme {scheme}; it goes with {only} only"),
+        [all @ .., last] => {
+            format!("does not go with scheme {scheme}; it goes with {} or {last}", all.join(", "))
+        }
+    }
 }

@@ -19,6 +19,7 @@ use zeroize::Zeroizing;
 use super::auxiliary::auxiliary;
 use super::strict_json::{Members, Value, parse_object};
 use super::{Claim, Claims, SignedMethod};
+use keymoot_drm::ProtectionScheme;
 use keymoot_model::{AccountId, Auxiliary, ContentId, Kid, PolicyName, TrackName};
 
 pub use ca_system::CaSystem;
@@ -70,6 +71,10 @@ pub struct CustomData {
     // Read by those who attach policies only: to others it is a member like any that is not known.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     policy: Result<Option<PolicyName>, CustomDataError>,
+    /// How samples are encrypted: `cenc`, `cbcs`, `cbc1` or `cens`, as the provider's players know it.
+    // As for the policy: players' data may have a member of that name.
+    #[cfg_attr(feature = "openapi", schema(schema_with = super::published::scheme))]
+    scheme: Result<Option<ProtectionScheme>, CustomDataError>,
     /// The HTTP method that the data are signed for. They open no other.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     method: Option<SignedMethod>,
@@ -106,6 +111,7 @@ impl CustomData {
             key_id,
             aux: auxiliary(&members)?,
             policy: policy(&members),
+            scheme: scheme(&members),
             method: SignedMethod::read_leniently(&members),
         })
     }
@@ -180,6 +186,14 @@ impl CustomData {
     /// [`CustomDataError`] when the member is there and no policy can have such a name.
     pub fn policy(&self) -> Result<Option<&PolicyName>, CustomDataError> {
         self.policy.as_ref().map(Option::as_ref).map_err(Clone::clone)
+    }
+
+    /// How the client encrypts samples, if it says so.
+    ///
+    /// # Errors
+    /// [`CustomDataError`] when the member is there and names no scheme.
+    pub fn scheme(&self) -> Result<Option<ProtectionScheme>, CustomDataError> {
+        self.scheme.clone()
     }
 
     /// What the client wants kept beside the content's keys.
@@ -273,6 +287,13 @@ pub(super) fn optional<'m>(
 fn policy(members: &Members) -> Result<Option<PolicyName>, CustomDataError> {
     let name = optional(members, "policy", text)?.filter(|name| !name.is_empty());
     name.map(PolicyName::new).transpose().map_err(CustomDataError::Id)
+}
+
+/// A protection scheme in any case, unless it is absent or empty.
+fn scheme(members: &Members) -> Result<Option<ProtectionScheme>, CustomDataError> {
+    let wrong = CustomDataError::Form { member: "scheme", expected: "cenc, cbcs, cbc1 or cens" };
+    let name = optional(members, "scheme", text)?.filter(|name| !name.is_empty());
+    name.map(str::parse).transpose().map_err(|_| wrong)
 }
 
 pub(super) fn required<'m>(

@@ -75,7 +75,12 @@ impl Points {
             Box::new(MessageSignature::new(key, &account, None)),
         ];
         let credentials = Credentials::new(signers, minimum).unwrap();
-        let keys = ContentKeys { account, ca_system: "OVP".into(), provider: EncryptionProvider::Cenc };
+        let keys = ContentKeys {
+            account,
+            ca_system: "OVP".into(),
+            provider: EncryptionProvider::Cenc,
+            scheme: None,
+        };
         let clock = Box::new(FakeClock::default());
         let points = ServicePoints::new(points).unwrap();
         KeyClient::new(points, keys, credentials, Box::new(self.clone()), clock, settings)

@@ -88,6 +88,7 @@ fn client(points: &[SocketAddr], settings: ClientSettings) -> KeyClient {
         account: AccountId::new("demo").unwrap(),
         ca_system: "OVP".into(),
         provider: EncryptionProvider::Cenc,
+        scheme: None,
     };
     let credentials = Credentials::only(UdrmSha1::new(SecretBytes::new(b"k3y".to_vec())));
     let transport = Box::new(HttpTransport::new(timeouts, &TlsFiles::default()).unwrap());

@@ -124,7 +124,8 @@ fn a_certificate_is_proof_enough_and_nothing_weaker_goes_beside_it_when_that_is_
     let signers: Vec<Box<dyn Signer>> = vec![Box::new(weak), Box::new(ClientCertificateIdentity)];
     let credentials = Credentials::new(signers, Some(Scheme::MutualTls)).unwrap();
     let account = AccountId::new("demo").unwrap();
-    let keys = ContentKeys { account, ca_system: "OVP".into(), provider: EncryptionProvider::Cenc };
+    let keys =
+        ContentKeys { account, ca_system: "OVP".into(), provider: EncryptionProvider::Cenc, scheme: None };
     let transport = Box::new(HttpTransport::new(Timeouts::default(), &tls).unwrap());
     let (clock, settings) = (Box::new(SystemClock::default()), ClientSettings::default());
     let points = ServicePoints::new(vec![served.point.clone()]).unwrap();

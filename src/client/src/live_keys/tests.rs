@@ -40,7 +40,12 @@ impl Server {
     fn supply(&self, prefetch_s: u64) -> Result<Supply, LiveKeysError> {
         let credentials = Credentials::only(UdrmSha1::new(SecretBytes::new(b"k3y".to_vec())));
         let account = AccountId::new("demo").unwrap();
-        let keys = ContentKeys { account, ca_system: "OVP".into(), provider: EncryptionProvider::Cenc };
+        let keys = ContentKeys {
+            account,
+            ca_system: "OVP".into(),
+            provider: EncryptionProvider::Cenc,
+            scheme: None,
+        };
         let points = ServicePoints::new(vec!["http://a".parse().unwrap()]).unwrap();
         let (transport, clock) = (Box::new(self.clone()), Box::new(self.clock.clone()));
         let settings = ClientSettings { patience: Duration::ZERO, ..ClientSettings::default() };

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use keymoot_drm::ProtectionScheme;
+
 /// Why a file was not encrypted. In every case, no partial output is left behind.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -27,6 +29,14 @@ pub enum ScrambleError {
     /// Shaka Packager reads a comma as the end of a path.
     #[error("{} holds a comma, which Shaka Packager cannot read in a path; rename it, or use FFmpeg", .0.display())]
     Comma(PathBuf),
+    /// FFmpeg encrypts in one scheme only.
+    #[error("FFmpeg encrypts in cenc only, not in {0}; use Shaka Packager (--tool packager)")]
+    Scheme(ProtectionScheme),
+    /// The tool encrypts all streams under one key.
+    #[error(
+        "{0} encrypts all streams under one key; use Shaka Packager (--tool packager) for a key for each"
+    )]
+    OneKey(&'static str),
     /// The input has no stream to encrypt.
     #[error("{} holds neither video nor audio that the tool knows", .0.display())]
     NoStreams(PathBuf),

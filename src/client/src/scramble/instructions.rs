@@ -10,18 +10,22 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
-use super::ScrambleError;
 use super::streams::Stream;
+use super::{ScrambleError, StreamKeys};
 use crate::FetchedKey;
 use keymoot_crypto::random_bytes;
+use keymoot_drm::ProtectionScheme;
 use keymoot_model::KeyUri;
+
+/// Room for the flags of two keys.
+const SECRET_BYTES_MAX: usize = 512;
 
 /// Arguments that anyone may see, and the text for the pipe.
 pub(super) struct Instructions {
     pub(super) arguments: Vec<OsString>,
     pub(super) secret: Zeroizing<String>,
-    /// The key in the tool's format; it is removed from the tool's messages before they are shown.
-    pub(super) key_text: Zeroizing<String>,
+    /// The keys in the tool's format; they are removed from the tool's messages before they are shown.
+    pub(super) key_texts: Vec<Zeroizing<String>>,
     /// The directory the tool runs in; `None` means this process's.
     pub(super) directory: Option<PathBuf>,
 }
@@ -40,7 +44,7 @@ impl Instructions {
             "encryption_scheme=cenc-aes-ctr\nencryption_key={}\nencryption_kid={kid}\n",
             key_text.as_str()
         );
-        Self { arguments, secret: Zeroizing::new(secret), key_text, directory: None }
+        Self { arguments, secret: Zeroizing::new(secret), key_texts: vec![key_text], directory: None }
     }
 
     /// Key-info has three lines: the URI for players, the key for FFmpeg itself, the IV. The key is
@@ -70,31 +74,52 @@ impl Instructions {
             base16ct::lower::encode_string(&iv)
         );
         let directory = Some(directory.to_owned());
-        Ok(Self { arguments, secret: Zeroizing::new(secret), key_text, directory })
+        Ok(Self { arguments, secret: Zeroizing::new(secret), key_texts: vec![key_text], directory })
     }
 
-    pub(super) fn packager(input: &Path, directory: &Path, streams: &[Stream], key: &FetchedKey) -> Self {
+    pub(super) fn packager(
+        (input, scheme): (&Path, ProtectionScheme),
+        directory: &Path,
+        streams: &[Stream],
+        keys: &StreamKeys,
+    ) -> Self {
+        let keys = keys.by_kind();
         let mut arguments: Vec<OsString> = streams
             .iter()
             .map(|stream| {
                 let mut descriptor = prefixed("in=", input);
-                descriptor.push(format!(",stream={},output=", stream.index));
+                descriptor.push(format!(",stream={},", stream.index));
+                if keys.len() > 1 {
+                    descriptor.push(format!("drm_label={},", stream.kind));
+                }
+                descriptor.push("output=");
                 descriptor.push(directory.join(stream.file_name()));
                 descriptor
             })
             .collect();
         arguments.extend(words(&["--enable_raw_key_encryption", "--flagfile=/dev/stdin"]));
-        arguments.extend(words(&["--clear_lead", "0", "--protection_scheme", "cenc", "--mpd_output"]));
+        arguments.extend(words(&["--clear_lead", "0", "--protection_scheme", scheme.name(), "--mpd_output"]));
         arguments.push(directory.join("manifest.mpd").into_os_string());
+        let systems = keys.iter().flat_map(|(_, key)| &key.pssh);
         let boxes: String =
-            key.pssh.iter().map(|system| base16ct::lower::encode_string(&system.pssh_box())).collect();
+            systems.map(|system| base16ct::lower::encode_string(&system.pssh_box())).collect();
         if !boxes.is_empty() {
             arguments.extend(words(&["--pssh", &boxes]));
         }
-        let key_text = key.key.to_hex();
-        let kid = key.kid.to_hex();
-        let secret = format!("--keys=label=:key_id={kid}:key={}\n", key_text.as_str());
-        Self { arguments, secret: Zeroizing::new(secret), key_text, directory: None }
+        let key_texts: Vec<_> = keys.iter().map(|(_, key)| key.key.to_hex()).collect();
+        // The buffer holds everything from the start: growing would leave copies of keys behind.
+        let mut secret = Zeroizing::new(String::with_capacity(SECRET_BYTES_MAX));
+        secret.push_str("--keys=");
+        for (at, ((kind, key), text)) in keys.iter().zip(&key_texts).enumerate() {
+            secret.push_str(if at > 0 { "," } else { "" });
+            secret.push_str(&format!("label={kind}:key_id={}:key=", key.kid.to_hex()));
+            secret.push_str(text);
+            if let Some(iv) = key.iv {
+                secret.push_str(&format!(":iv={}", base16ct::lower::encode_string(&iv)));
+            }
+        }
+        secret.push('\n');
+        Self { arguments, secret, key_texts, directory: None }
     }
 }
 
@@ -119,6 +144,7 @@ fn prefixed(prefix: &str, path: &Path) -> OsString {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ContentTrack;
     use keymoot_crypto::ContentKey;
     use keymoot_drm::{SystemData, SystemId};
     use keymoot_model::{ContentId, Kid};
@@ -127,7 +153,8 @@ mod tests {
 
     fn key() -> FetchedKey {
         FetchedKey {
-            content: ContentId::new("film").unwrap(),
+            of: ContentTrack::from(&ContentId::new("film").unwrap()),
+            iv: None,
             kid: Kid::from_bytes([0x11; 16]),
             key: ContentKey::from_bytes(&std::array::from_fn(|i| 0xa0 + u8::try_from(i).unwrap())),
             pssh: vec![SystemData { uuid: SystemId::WIDEVINE, data: vec![1, 2] }],
@@ -141,13 +168,13 @@ mod tests {
         let (input, output) = (Path::new("/in.mp4"), Path::new("/out"));
         for instructions in [
             Instructions::ffmpeg(input, output, &key()),
-            Instructions::packager(input, output, &streams, &key()),
+            Instructions::packager((input, ProtectionScheme::Cenc), output, &streams, &key().into()),
         ] {
             let open = format!("{:?}", instructions.arguments).to_lowercase();
             assert!(!open.contains(KEY_HEX) && !open.contains("oKGio6Sl"), "{open}");
             assert!(instructions.secret.contains(KEY_HEX));
             assert!(instructions.secret.contains(&"11".repeat(16)));
-            assert_eq!(instructions.key_text.as_str(), KEY_HEX);
+            assert_eq!(instructions.key_texts[0].as_str(), KEY_HEX);
         }
     }
 
@@ -163,7 +190,7 @@ mod tests {
         assert_eq!(lines[0], "https://k/11111111-1111-1111-1111-111111111111");
         assert_eq!(lines[1], "data:application/octet-stream;base64,oKGio6SlpqeoqaqrrK2urw==");
         assert_eq!((lines[2].len(), lines.len()), (32, 3));
-        assert_eq!(made.key_text.as_str(), "oKGio6SlpqeoqaqrrK2urw==");
+        assert_eq!(made.key_texts[0].as_str(), "oKGio6SlpqeoqaqrrK2urw==");
     }
 
     #[test]
@@ -177,11 +204,34 @@ mod tests {
     #[test]
     fn the_packager_gets_a_file_for_each_stream_and_every_pssh_box() {
         let streams = [Stream { index: 0, kind: "video" }, Stream { index: 2, kind: "audio" }];
-        let instructions = Instructions::packager(Path::new("i.mp4"), Path::new("o"), &streams, &key());
+        let media = (Path::new("i.mp4"), ProtectionScheme::Cenc);
+        let instructions = Instructions::packager(media, Path::new("o"), &streams, &key().into());
         let arguments: Vec<_> = instructions.arguments.iter().filter_map(|a| a.to_str()).collect();
         assert_eq!(arguments[0], "in=i.mp4,stream=0,output=o/video-0.mp4");
         assert_eq!(arguments[1], "in=i.mp4,stream=2,output=o/audio-2.mp4");
         let boxes = arguments.last().unwrap();
         assert!(boxes.starts_with("0000002270737368") && boxes.ends_with("000000020102"), "{boxes}");
+    }
+
+    #[test]
+    fn a_key_for_each_kind_has_its_label_and_the_iv_of_its_licenses() {
+        let streams = [Stream { index: 0, kind: "video" }, Stream { index: 2, kind: "audio" }];
+        let audio = FetchedKey { kid: Kid::from_bytes([0x22; 16]), iv: Some([3; 16]), ..key() };
+        let keys = StreamKeys { video: FetchedKey { iv: Some([2; 16]), ..key() }, audio: Some(audio) };
+        let media = (Path::new("i.mp4"), ProtectionScheme::Cbcs);
+        let made = Instructions::packager(media, Path::new("o"), &streams, &keys);
+        let arguments: Vec<_> = made.arguments.iter().filter_map(|a| a.to_str()).collect();
+        assert_eq!(arguments[0], "in=i.mp4,stream=0,drm_label=video,output=o/video-0.mp4");
+        assert_eq!(arguments[1], "in=i.mp4,stream=2,drm_label=audio,output=o/audio-2.mp4");
+        assert!(arguments.windows(2).any(|pair| pair == ["--protection_scheme", "cbcs"]), "{arguments:?}");
+        let [one, two, four] = ["11", "22", "02"].map(|byte| byte.repeat(16));
+        let three = "03".repeat(16);
+        assert_eq!(
+            *made.secret,
+            format!(
+                "--keys=label=video:key_id={one}:key={KEY_HEX}:iv={four},label=audio:key_id={two}:key={KEY_HEX}:iv={three}\n"
+            )
+        );
+        assert!(made.secret.len() <= SECRET_BYTES_MAX);
     }
 }

@@ -19,6 +19,7 @@ use instructions::Instructions;
 use output::Staging;
 
 use super::FetchedKey;
+use keymoot_drm::ProtectionScheme;
 use keymoot_model::KeyUri;
 
 /// The program that encrypts.
@@ -51,6 +52,32 @@ impl Tool {
     }
 }
 
+/// The keys of a file's streams.
+#[derive(Debug)]
+pub struct StreamKeys {
+    /// That of video, and of audio unless it has one of its own.
+    pub video: FetchedKey,
+    /// That of audio.
+    pub audio: Option<FetchedKey>,
+}
+
+impl StreamKeys {
+    /// Each key with the kind of streams it is for; the one key of all streams without.
+    fn by_kind(&self) -> Vec<(&'static str, &FetchedKey)> {
+        match &self.audio {
+            None => vec![("", &self.video)],
+            Some(audio) => vec![("video", &self.video), ("audio", audio)],
+        }
+    }
+}
+
+impl From<FetchedKey> for StreamKeys {
+    /// One key for all streams.
+    fn from(key: FetchedKey) -> Self {
+        Self { video: key, audio: None }
+    }
+}
+
 /// The input, the tool and the output of an encryption.
 #[derive(Clone, Debug)]
 pub struct ScrambleJob {
@@ -62,6 +89,8 @@ pub struct ScrambleJob {
     pub tool: Tool,
     /// The program to run; a bare name is looked up in the search path.
     pub program: PathBuf,
+    /// How samples are encrypted.
+    pub scheme: ProtectionScheme,
     /// Whether existing files may be replaced.
     pub replace: bool,
 }
@@ -90,6 +119,9 @@ impl ScrambleJob {
         if is_same(&self.input, &self.output) {
             return Err(ScrambleError::Same(self.input.clone()));
         }
+        if self.tool == Tool::Ffmpeg && self.scheme != ProtectionScheme::Cenc {
+            return Err(ScrambleError::Scheme(self.scheme));
+        }
         if self.tool == Tool::Packager {
             instructions::check_packager_path(&self.input)?;
             instructions::check_packager_path(&self.output)?;
@@ -105,19 +137,23 @@ impl ScrambleJob {
     /// file is left behind.
     pub fn run(
         &self,
-        key: &FetchedKey,
+        keys: &StreamKeys,
         progress: &mut dyn FnMut(Progress),
         stop: &dyn Fn() -> bool,
     ) -> Result<Vec<PathBuf>, ScrambleError> {
         self.check()?;
         let staging = Staging::begin(&self.output, self.tool.makes_directory())?;
+        let one = match keys.audio {
+            None => Ok(&keys.video),
+            Some(_) => Err(ScrambleError::OneKey(self.tool.program())),
+        };
         let instructions = match &self.tool {
-            Tool::Ffmpeg => Instructions::ffmpeg(&self.input, staging.path(), key),
+            Tool::Ffmpeg => Instructions::ffmpeg(&self.input, staging.path(), one?),
             Tool::Packager => {
                 let streams = streams::list(&self.program, &self.input)?;
-                Instructions::packager(&self.input, staging.path(), &streams, key)
+                Instructions::packager((&self.input, self.scheme), staging.path(), &streams, keys)
             }
-            Tool::Hls(uri) => Instructions::hls(&self.input, staging.path(), uri, key)?,
+            Tool::Hls(uri) => Instructions::hls(&self.input, staging.path(), uri, one?)?,
         };
         let input = std::fs::metadata(&self.input).map_or(0, |metadata| metadata.len());
         let mut watch = || progress(Progress { written: staging.bytes(), input });

@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use super::*;
+use crate::ContentTrack;
 use keymoot_crypto::ContentKey;
 use keymoot_model::{ContentId, KeyUri, Kid};
 
@@ -26,7 +27,14 @@ impl Place {
         fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
         fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
         let path = |name: &str| self.dir.path().join(name);
-        ScrambleJob { input: path("in.mp4"), output: path("out"), tool, program, replace: false }
+        ScrambleJob {
+            input: path("in.mp4"),
+            output: path("out"),
+            tool,
+            program,
+            scheme: ProtectionScheme::Cenc,
+            replace: false,
+        }
     }
 
     fn files(&self) -> Vec<String> {
@@ -39,7 +47,8 @@ impl Place {
 
 fn key() -> FetchedKey {
     FetchedKey {
-        content: ContentId::new("film").unwrap(),
+        of: ContentTrack::from(&ContentId::new("film").unwrap()),
+        iv: None,
         kid: Kid::from_bytes([1; 16]),
         key: ContentKey::from_bytes(&[2; 16]),
         pssh: Vec::new(),
@@ -48,7 +57,7 @@ fn key() -> FetchedKey {
 }
 
 fn run(job: &ScrambleJob) -> Result<Vec<PathBuf>, ScrambleError> {
-    job.run(&key(), &mut |_| {}, &|| false)
+    job.run(&key().into(), &mut |_| {}, &|| false)
 }
 
 /// Writes into the last argument, as FFmpeg does.
@@ -131,6 +140,17 @@ fn progress_counts_the_bytes_written() {
     let place = Place::new();
     let job = place.job(Tool::Ffmpeg, &format!("{WRITES}; sleep 0.5"));
     let mut seen = Vec::new();
-    job.run(&key(), &mut |progress| seen.push(progress), &|| false).unwrap();
+    job.run(&key().into(), &mut |progress| seen.push(progress), &|| false).unwrap();
     assert_eq!(seen.last(), Some(&Progress { written: 7, input: 5 }));
+}
+
+#[test]
+fn what_a_tool_cannot_do_is_said_before_anything_is_made() {
+    let place = Place::new();
+    let mut job = place.job(Tool::Ffmpeg, WRITES);
+    let keys = StreamKeys { video: key(), audio: Some(key()) };
+    assert!(matches!(job.run(&keys, &mut |_| {}, &|| false), Err(ScrambleError::OneKey("ffmpeg"))));
+    job.scheme = ProtectionScheme::Cbcs;
+    assert!(matches!(job.check(), Err(ScrambleError::Scheme(ProtectionScheme::Cbcs))));
+    assert_eq!(place.files(), ["in.mp4", "tool"]);
 }

@@ -7,6 +7,8 @@ use std::process::{Child, ChildStderr, Command, Stdio};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use zeroize::Zeroizing;
+
 use super::ScrambleError;
 use super::instructions::Instructions;
 
@@ -72,7 +74,7 @@ pub(super) fn run(
         return Ok(());
     }
     let said = said.and_then(|listener| listener.join().ok()).unwrap_or_default();
-    let said = without_key(&said, &instructions.key_text);
+    let said = without_keys(&said, &instructions.key_texts);
     Err(ScrambleError::Failed { program: program.to_owned(), status, said })
 }
 
@@ -94,9 +96,11 @@ fn listen(mut stderr: ChildStderr) -> JoinHandle<String> {
     })
 }
 
-/// Removes the key, because tools repeat options that they do not understand.
-fn without_key(said: &str, key_text: &str) -> String {
-    let hidden = said.replace(key_text, "<key>").replace(&key_text.to_uppercase(), "<key>");
+/// Removes the keys, because tools repeat options that they do not understand.
+fn without_keys(said: &str, key_texts: &[Zeroizing<String>]) -> String {
+    let hidden = key_texts.iter().fold(said.to_owned(), |said, key| {
+        said.replace(key.as_str(), "<key>").replace(&key.to_uppercase(), "<key>")
+    });
     hidden.trim().to_owned()
 }
 
@@ -104,15 +108,13 @@ fn without_key(said: &str, key_text: &str) -> String {
 mod tests {
     use std::time::Instant;
 
-    use zeroize::Zeroizing;
-
     use super::*;
 
     fn shell(script: &str) -> Instructions {
         Instructions {
             arguments: vec!["-c".into(), script.into()],
             secret: Zeroizing::new("key=abc123\n".into()),
-            key_text: Zeroizing::new("abc123".into()),
+            key_texts: vec![Zeroizing::new("abc123".into())],
             directory: None,
         }
     }

@@ -68,6 +68,9 @@ impl From<DrmError> for ApiError {
             DrmError::Busy | DrmError::Stopped => {
                 Self::with_reason(ErrorKind::Busy, "the server is busy or stopping; try again", error)
             }
+            DrmError::UnknownScheme | DrmError::SchemeUnfit { .. } | DrmError::SchemeNotPlayable { .. } => {
+                Self::new(ErrorKind::Invalid, error.to_string())
+            }
             _ => Self::internal(error),
         }
     }

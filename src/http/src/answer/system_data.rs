@@ -13,7 +13,7 @@ use crate::api::Api;
 
 /// What each of the provider's systems needs to know of a key.
 pub(crate) fn of_key(
-    provider: EncryptionProvider,
+    (provider, scheme): (EncryptionProvider, ProtectionScheme),
     api: &Api,
     account: &Account,
     (content, track): (&ContentId, &TrackName),
@@ -23,11 +23,11 @@ pub(crate) fn of_key(
     let info = ContentKeyInfo {
         kid: served.kid,
         key: Some(served.key.expose()),
-        iv: provider.constant_iv(&served.kid),
+        iv: provider.constant_iv(scheme, &served.kid),
         content,
         account: &account.id,
         track,
-        scheme: ProtectionScheme::Cenc,
+        scheme,
         period: None,
         playready_license_url: playready_license_url.as_ref(),
     };
@@ -36,7 +36,7 @@ pub(crate) fn of_key(
 
 /// For each period the data of each system, in the order of the provider's systems.
 pub(crate) async fn of_periods(
-    provider: EncryptionProvider,
+    (provider, scheme): (EncryptionProvider, ProtectionScheme),
     api: &Api,
     account: &Account,
     (content, track): (&ContentId, &TrackName),
@@ -48,11 +48,11 @@ pub(crate) async fn of_periods(
         let infos = served.iter().map(|served| OwnedContentKeyInfo {
             kid: served.kid,
             key: Some(Zeroizing::new(*served.key.expose())),
-            iv: provider.constant_iv(&served.kid),
+            iv: provider.constant_iv(scheme, &served.kid),
             content: content.clone(),
             account: account.id.clone(),
             track: track.clone(),
-            scheme: ProtectionScheme::Cenc,
+            scheme,
             period: Some(served.period),
             playready_license_url: playready_license_url.clone(),
         });

@@ -111,9 +111,11 @@ pub(crate) async fn entry_key(
     let wanted = Ingestion::of(content, WantedKeys::created(track));
     let served = api.keys.ingest(&grant, wanted).await?.into_key()?;
     let (account, provider) = (grant.account(), EncryptionProvider::Cenc);
-    let systems = system_data::of_key(provider, api, account, (content, track), &served)?;
+    let scheme = provider.scheme(None)?;
+    let systems = system_data::of_key((provider, scheme), api, account, (content, track), &served)?;
     key_answer::key(&KeyAnswer {
         provider,
+        scheme,
         account,
         // What an account prefers is for the clients that sign; packagers on the fly know arrays only.
         shape: ResponseShape::Array,

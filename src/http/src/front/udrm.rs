@@ -30,6 +30,7 @@ pub(crate) async fn encryption(
     let custom_data = payload.value();
     let content = custom_data.content_id();
     let name = custom_data::track(provider, custom_data)?;
+    let scheme = custom_data::scheme(provider, request, custom_data)?;
     let served = match *request.method() {
         Method::GET => read(&grant, custom_data, ContentTrack::new(content, &name), api).await?,
         Method::POST => ingest(&grant, custom_data, &name, KeyChange::Create, api).await?,
@@ -49,9 +50,10 @@ pub(crate) async fn encryption(
         false => AuxiliaryAnswer::NotAsked,
     };
     let of_track = (content, &name);
-    let systems = system_data::of_key(provider, api, grant.account(), of_track, &served)?;
+    let systems = system_data::of_key((provider, scheme), api, grant.account(), of_track, &served)?;
     key_answer::key(&KeyAnswer {
         provider,
+        scheme,
         account: grant.account(),
         shape: grant.account().response_shape,
         content,

@@ -132,6 +132,7 @@ fn encryption(provider: EncryptionProvider, method: &Method) -> OperationBuilder
         let op = op.response("200", answer("How many versions went.", JSON, "Deleted"));
         return refusals(op, &["400", "401", "429", "500", "503"]);
     }
+    let op = with_scheme(op, provider);
     let op = op.parameter(
         query("aux", "`1` or `true`: the answer carries the content's auxiliary data.")
             .example(Some(json!("1")))
@@ -177,11 +178,24 @@ fn schedule(provider: EncryptionProvider, method: &Method) -> OperationBuilder {
         }
         _ => op.request_body(Some(body("ScheduleData", example))),
     };
+    let op = with_scheme(op, provider);
     let op = op.response("200", answer("The keys, or how the track rotates.", JSON, "ScheduleAnswer"));
     match *method {
         Method::GET => refusals(op, &["400", "401", "404", "429", "500", "503"]),
         _ => refusals(op, &["400", "401", "429", "500", "503"]),
     }
+}
+
+/// The parameter that says how samples are encrypted, where there are schemes.
+fn with_scheme(op: OperationBuilder, provider: EncryptionProvider) -> OperationBuilder {
+    let names: Vec<&str> = provider.schemes().iter().map(|scheme| scheme.name()).collect();
+    let Some(meant) = names.first() else { return op };
+    let description = format!(
+        "How samples are encrypted, as the member of that name says: {}; `{meant}` when neither says it.",
+        names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+    );
+    let schema = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(names));
+    op.parameter(query("scheme", &description).schema(Some(schema.build())).build())
 }
 
 /// Of a content of the account that `keymoot dev` makes.

@@ -8,9 +8,9 @@ use actix_web::web::{self, Bytes};
 
 use keymoot_auth::{AuthHandle, Grant};
 use keymoot_crypto::ContentKey;
-use keymoot_drm::EncryptionProvider;
+use keymoot_drm::{EncryptionProvider, ProtectionScheme};
 use keymoot_model::{Kid, Scope, TrackName};
-use keymoot_protocol::query::Query;
+use keymoot_protocol::query::{self, Query};
 use keymoot_protocol::{CustomData, SignedPayload};
 
 use crate::answer::error::{ApiError, ErrorKind};
@@ -79,6 +79,28 @@ pub(crate) fn track(provider: EncryptionProvider, custom_data: &CustomData) -> R
         true => invalid(format!("track {named} is kept for HLS AES-128; ask for it at /hls")),
         false => Ok(named.clone()),
     }
+}
+
+/// How samples will be encrypted: the query or the custom data say it, or else it is what all the provider's
+/// players know. It changes what is said of a key, and never the key.
+///
+/// # Errors
+/// When it is not known or does not go with the provider, or the two say different things.
+pub(crate) fn scheme(
+    provider: EncryptionProvider,
+    request: &HttpRequest,
+    custom_data: &CustomData,
+) -> Result<ProtectionScheme, ApiError> {
+    let in_query = query::parameter(request.query_string(), "scheme")?.filter(|text| !text.is_empty());
+    let in_query = in_query.map(|text| text.parse::<ProtectionScheme>()).transpose()?;
+    let named = match (in_query, custom_data.scheme()?) {
+        (Some(query), Some(data)) if query != data => {
+            let message = format!("parameter scheme says {query} and custom data scheme {data}; name one");
+            return Err(ApiError::new(ErrorKind::Invalid, message));
+        }
+        (query, data) => query.or(data),
+    };
+    Ok(provider.scheme(named)?)
 }
 
 /// The key that the scrambler supplies itself, if it does.

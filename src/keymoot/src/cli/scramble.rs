@@ -2,6 +2,7 @@
 
 use std::io::{IsTerminal as _, Write as _, stderr};
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -13,16 +14,51 @@ use super::args::OutputFormat;
 use super::key::{ConnectionArgs, EXIT_CODES, failure};
 use super::operator::say;
 use super::{Failure, FailureKind};
-use keymoot_client::scramble::{Progress, ScrambleError, ScrambleJob, Tool};
-use keymoot_client::{FetchedKey, KeySource};
+use keymoot_client::scramble::{Progress, ScrambleError, ScrambleJob, StreamKeys, Tool};
+use keymoot_client::{ContentTrack, KeySource};
 use keymoot_command::StopSignal;
 use keymoot_drm::EncryptionProvider;
-use keymoot_model::{ContentId, KeyUri, Kid};
+use keymoot_model::{ContentId, KeyUri, TrackName};
 
 /// A key URI and a tool that go not together.
 #[derive(Debug, thiserror::Error)]
 #[error("--key-uri goes with --tool hls, and only with it")]
 struct UsageError;
+
+/// A track that a tool has no use for.
+#[derive(Debug, thiserror::Error)]
+#[error("HLS AES-128 has one key for all streams, of a track of its own; leave --track out")]
+struct NoTrack;
+
+/// The track of some streams.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StreamTrack {
+    kind: Option<StreamKind>,
+    track: TrackName,
+}
+
+/// A kind of streams.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum StreamKind {
+    Video,
+    Audio,
+}
+
+impl FromStr for StreamTrack {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (kind, name) = match text.split_once('=') {
+            None => (None, text),
+            Some(("video", name)) => (Some(StreamKind::Video), name),
+            Some(("audio", name)) => (Some(StreamKind::Audio), name),
+            Some((other, _)) => {
+                return Err(format!("`{other}` is no kind of streams; write NAME, video=NAME or audio=NAME"));
+            }
+        };
+        Ok(Self { kind, track: TrackName::new(name).map_err(|error| error.to_string())? })
+    }
+}
 
 /// How often progress is shown: at a terminal, and in a log.
 const SHOW_EVERY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(10));
@@ -61,6 +97,10 @@ pub struct ScrambleArgs {
     /// in it stands for the key id.
     #[arg(long, value_name = "URI", required_if_eq("tool", "hls"))]
     pub key_uri: Option<KeyUri>,
+    /// The track whose key is used; without it, the one that all share who name none. With --tool packager,
+    /// video=NAME and audio=NAME give each kind of streams a key of its own. May be repeated.
+    #[arg(long = "track", value_name = "[KIND=]NAME")]
+    pub tracks: Vec<StreamTrack>,
     /// The program's path, when it is not in the search path as ffmpeg or packager.
     #[arg(long, value_name = "FILE")]
     pub program: Option<PathBuf>,
@@ -105,24 +145,30 @@ pub fn run(mut args: ScrambleArgs) -> Result<(), Failure> {
         input: args.input.clone(),
         output: args.out.clone(),
         tool,
+        scheme: args.connection.scheme()?,
         replace: args.force,
     };
     job.check().map_err(|error| scramble_failure(FailureKind::Usage, error))?;
     let content = content(&args)?;
+    let [video, audio] = tracks(&args)?;
     let client = args.connection.client()?;
     let source = if args.own_key { KeySource::Own } else { KeySource::Server };
-    let created = client.create(&content, source);
+    let create = |track: TrackName| client.create(ContentTrack { content: content.clone(), track }, source);
+    let both = create(video.clone()).and_then(|(video_key, _)| {
+        let audio = Some(audio).filter(|audio| *audio != video).map(create).transpose()?;
+        Ok(StreamKeys { video: video_key, audio: audio.map(|(key, _)| key) })
+    });
     args.connection.tell(&client);
-    let (key, _) = created.map_err(failure)?;
+    let keys = both.map_err(failure)?;
     // Until here an interrupt ends the program at once, because there is nothing to clean up.
     let stop = stop_flag()?;
     let mut shown = Shown::new();
-    let made = job.run(&key, &mut |progress| shown.show(progress), &|| stop.load(Ordering::Relaxed));
+    let made = job.run(&keys, &mut |progress| shown.show(progress), &|| stop.load(Ordering::Relaxed));
     shown.end();
     let made = made.map_err(|error| scramble_failure(FailureKind::Runtime, error))?;
     say(&match args.output {
-        OutputFormat::Table => table(&key.content, key.kid, &made),
-        OutputFormat::Json => as_json(&key, &made),
+        OutputFormat::Table => table(&keys, &made),
+        OutputFormat::Json => as_json(&keys, &made),
     });
     Ok(())
 }
@@ -133,6 +179,19 @@ fn content(args: &ScrambleArgs) -> Result<ContentId, Failure> {
     }
     let name = args.input.file_name().unwrap_or_default().to_string_lossy();
     ContentId::new(name).map_err(|error| Failure::usage(error).hint("name the content with --content"))
+}
+
+/// The tracks of video and of audio. What is said of a kind goes before what is said of all streams.
+fn tracks(args: &ScrambleArgs) -> Result<[TrackName; 2], Failure> {
+    if args.tool == ToolName::Hls && !args.tracks.is_empty() {
+        return Err(Failure::usage(NoTrack));
+    }
+    let of = |kind: StreamKind| {
+        let said =
+            |kind| args.tracks.iter().rev().find(|said| said.kind == kind).map(|said| said.track.clone());
+        said(Some(kind)).or_else(|| said(None)).unwrap_or_else(TrackName::default_track)
+    };
+    Ok([of(StreamKind::Video), of(StreamKind::Audio)])
 }
 
 fn scramble_failure(kind: FailureKind, error: ScrambleError) -> Failure {
@@ -210,22 +269,29 @@ fn progress_text(Progress { written, input }: Progress) -> String {
     format!("encrypting: {:.1} of about {:.1} MB, {percent} %", mb(written), mb(input))
 }
 
-fn table(content: &ContentId, kid: Kid, made: &[PathBuf]) -> String {
-    let mut text = format!("content   {content}\nkey id    {kid}\n");
+fn table(keys: &StreamKeys, made: &[PathBuf]) -> String {
+    let mut text = format!("content   {}\nkey id    {}\n", keys.video.of.content, keys.video.kid);
+    if let Some(audio) = &keys.audio {
+        text.push_str(&format!("audio     {}\n", audio.kid));
+    }
     for path in made {
         text.push_str(&format!("made      {}\n", path.display()));
     }
     text
 }
 
-fn as_json(key: &FetchedKey, made: &[PathBuf]) -> String {
+fn as_json(keys: &StreamKeys, made: &[PathBuf]) -> String {
+    let key = &keys.video;
     let files: Vec<_> = made.iter().map(|path| path.to_string_lossy()).collect();
-    let value = json!({
-        "content_id": key.content.as_str(),
+    let mut value = json!({
+        "content_id": key.of.content.as_str(),
         "kid": key.kid.to_string(),
         "license_url": key.license_url,
         "files": files,
     });
+    if let Some(audio) = &keys.audio {
+        value["audio_kid"] = audio.kid.to_string().into();
+    }
     format!("{value:#}\n")
 }
 
@@ -238,5 +304,15 @@ mod tests {
         let text = |written, input| progress_text(Progress { written, input });
         assert_eq!(text(1_500_000, 3_000_000), "encrypting: 1.5 of about 3.0 MB, 50 %");
         assert!(text(5, 4).ends_with(" 100 %") && text(5, 0).ends_with(" 0 %"));
+    }
+
+    #[test]
+    fn a_track_is_for_all_streams_or_for_a_kind_of_them() {
+        let read = |text: &str| text.parse::<StreamTrack>();
+        let track = |kind, name| StreamTrack { kind, track: TrackName::new(name).unwrap() };
+        assert_eq!(read("HD"), Ok(track(None, "HD")));
+        assert_eq!(read("video=HD"), Ok(track(Some(StreamKind::Video), "HD")));
+        assert_eq!(read("audio=AUDIO"), Ok(track(Some(StreamKind::Audio), "AUDIO")));
+        assert!(read("text=X").unwrap_err().contains("video=NAME") && read("video=").is_err());
     }
 }

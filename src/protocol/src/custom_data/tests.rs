@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use serde_json::{Value as Json, json};
 
 use super::*;
+use keymoot_drm::ProtectionScheme;
 
 fn parse(document: &Json) -> Result<CustomData, CustomDataError> {
     CustomData::parse(document.to_string().as_bytes())
@@ -95,6 +96,17 @@ fn wrong_types_and_forms_are_named() {
     }
     assert!(refusal(&with("ca_system", Some(json!("O\tT")))).starts_with("custom data ca_system must be"));
     assert!(refusal(&with("ca_system", Some(json!("x".repeat(513))))).contains("at most 512 bytes"));
+}
+
+#[test]
+fn a_scheme_is_read_in_any_case_and_asked_for_by_whoever_needs_it() {
+    let read = |value: Json| parse(&with("scheme", Some(value))).unwrap().scheme();
+    assert_eq!(read(json!("cbcs")), Ok(Some(ProtectionScheme::Cbcs)));
+    assert_eq!(read(json!("CENS")), Ok(Some(ProtectionScheme::Cens)));
+    assert_eq!((read(json!("")), read(Json::Null)), (Ok(None), Ok(None)));
+    for wrong in [json!("aes"), json!(7), json!("cbcs ")] {
+        assert!(read(wrong).unwrap_err().to_string().starts_with("custom data scheme must be"));
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use actix_web::body::MessageBody as _;
 
 use super::*;
 use keymoot_crypto::ContentKey;
-use keymoot_drm::{ContentKeyInfo, LicenseUrl, ProtectionScheme, Registry};
+use keymoot_drm::{ContentKeyInfo, LicenseUrl, Registry};
 use keymoot_model::{AccountId, Consistency, Kid, Rating, SystemHeader, TrackName};
 
 fn account() -> Account {
@@ -38,6 +38,7 @@ fn text(
     let license_base = "http://127.0.0.1:8081";
     let answer = KeyAnswer {
         provider,
+        scheme: provider.scheme(None).unwrap(),
         account: &account,
         shape,
         content: &content,
@@ -115,34 +116,39 @@ fn the_longest_answer_fits_a_packagers_buffer_and_more_is_refused() {
         ..account()
     };
     let served = served();
-    let info = ContentKeyInfo {
+    let track = TrackName::default_track();
+    let info = |scheme| ContentKeyInfo {
         kid: served.kid,
         key: Some(served.key.expose()),
         iv: None,
         content: &content,
         account: &account.id,
-        track: &TrackName::default_track(),
-        scheme: ProtectionScheme::Cenc,
+        track: &track,
+        scheme,
         period: None,
         playready_license_url: Some(&longest_url),
     };
-    let systems = Registry::standard().system_data(EncryptionProvider::Cenc, &info).unwrap();
     let auxiliary = Auxiliary {
         system_headers: vec![SystemHeader { system: [1; 16], data: vec![7; 700] }],
         ..Auxiliary::default()
     };
-    let answer = |auxiliary| KeyAnswer {
-        provider: EncryptionProvider::Cenc,
-        account: &account,
-        shape: ResponseShape::ByPath,
-        content: &content,
-        served: &served,
-        systems: &systems,
-        license_base: "",
-        auxiliary,
-    };
-    let fits = key(&answer(AuxiliaryAnswer::NotAsked)).unwrap();
-    assert!(fits.into_body().try_into_bytes().unwrap().len() <= ANSWER_BYTES_MAX);
-    let refused = key(&answer(AuxiliaryAnswer::Asked(Some(&auxiliary)))).unwrap_err();
-    assert!(refused.message().contains("ask for one system"), "{}", refused.message());
+    let provider = EncryptionProvider::Cenc;
+    for scheme in provider.schemes() {
+        let systems = Registry::standard().system_data(provider, &info(*scheme)).unwrap();
+        let answer = |auxiliary| KeyAnswer {
+            provider,
+            scheme: *scheme,
+            account: &account,
+            shape: ResponseShape::ByPath,
+            content: &content,
+            served: &served,
+            systems: &systems,
+            license_base: "",
+            auxiliary,
+        };
+        let fits = key(&answer(AuxiliaryAnswer::NotAsked)).unwrap();
+        assert!(fits.into_body().try_into_bytes().unwrap().len() <= ANSWER_BYTES_MAX, "{scheme}");
+        let refused = key(&answer(AuxiliaryAnswer::Asked(Some(&auxiliary)))).unwrap_err();
+        assert!(refused.message().contains("ask for one system"), "{}", refused.message());
+    }
 }

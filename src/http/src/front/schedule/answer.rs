@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use keymoot_drm::{EncryptionProvider, SystemData};
+use keymoot_drm::{EncryptionProvider, ProtectionScheme, SystemData};
 use keymoot_model::TrackName;
 use keymoot_protocol::{CustomData, ScheduleData};
 use keymoot_service::{Schedule, ServedPeriod};
@@ -21,6 +21,8 @@ use crate::answer::wiped_json::{json, respond};
 pub(crate) struct PeriodsAnswer<'a> {
     /// The provider that was asked.
     pub provider: EncryptionProvider,
+    /// How samples are encrypted.
+    pub scheme: ProtectionScheme,
     /// Whose keys were asked for.
     pub custom_data: &'a CustomData,
     pub track: &'a TrackName,
@@ -133,7 +135,7 @@ fn period_key(answer: &PeriodsAnswer<'_>, served: &ServedPeriod, systems: &[Syst
         key: served.key.to_base64(),
         version: served.version.to_string(),
         supplied: served.supplied,
-        iv: answer.provider.constant_iv(&served.kid).map(|iv| STANDARD.encode(iv)),
+        iv: answer.provider.constant_iv(answer.scheme, &served.kid).map(|iv| STANDARD.encode(iv)),
         pssh: systems.iter().map(|system| pssh(system.uuid, &system.data)).collect(),
     }
 }

@@ -40,6 +40,7 @@ pub(crate) async fn schedule(
     let content = custom_data.content_id();
     let policy = if *method == Method::GET { None } else { custom_data.policy()? };
     let name = custom_data::track(provider, custom_data)?;
+    let scheme = custom_data::scheme(provider, request, custom_data)?;
     let track = ContentTrack::new(content, &name);
     let periods = match *method {
         Method::GET => read(&proved, &asked, track, api).await?,
@@ -60,9 +61,11 @@ pub(crate) async fn schedule(
         return answer::schedules(custom_data, &name, &schedules);
     };
     let account = proved.grant.account();
-    let systems = system_data::of_periods(provider, api, account, (content, &name), &served).await?;
+    let systems =
+        system_data::of_periods((provider, scheme), api, account, (content, &name), &served).await?;
     answer::periods(&PeriodsAnswer {
         provider,
+        scheme,
         custom_data,
         track: &name,
         asked: &asked,

@@ -10,7 +10,7 @@ use keymoot_client::{
     ServicePoints, SystemClock, Timeouts,
 };
 use keymoot_command::{Failure, FailureKind};
-use keymoot_drm::EncryptionProvider;
+use keymoot_drm::{EncryptionProvider, ProtectionScheme};
 use keymoot_model::AccountId;
 
 use super::credentials::CredentialArgs;
@@ -37,6 +37,10 @@ pub struct ConnectionArgs {
     pub ca_system: String,
     #[arg(long, value_name = "PROVIDER", default_value = "cenc", help = provider_help())]
     pub provider: EncryptionProvider,
+    /// How the media is encrypted: cenc, cbcs, cbc1 or cens. It changes what the DRM systems are told, never the key.
+    /// Without it, cenc; for fps, cbcs.
+    #[arg(long, value_name = "SCHEME")]
+    pub scheme: Option<ProtectionScheme>,
     /// How long a service point may take to be connected to.
     #[arg(long, value_name = "TIME", default_value = "2s")]
     pub connect_timeout: TimeSpan,
@@ -57,8 +61,14 @@ pub struct ConnectionArgs {
 }
 
 impl ConnectionArgs {
+    /// How the media is encrypted.
+    pub(in crate::cli) fn scheme(&self) -> Result<ProtectionScheme, Failure> {
+        self.provider.scheme(self.scheme).map_err(Failure::usage)
+    }
+
     /// A client of that key server. What goes wrong at a service point is logged on standard error.
     pub(in crate::cli) fn client(&self) -> Result<KeyClient, Failure> {
+        self.scheme()?;
         let level = if self.verbose { "keymoot_client=debug" } else { "keymoot_client=warn" };
         let log = Log { level: level.to_owned(), ..Log::default() };
         start_logging(&log).map_err(Failure::runtime)?;
@@ -74,6 +84,7 @@ impl ConnectionArgs {
             account: self.account.clone(),
             ca_system: self.ca_system.clone(),
             provider: self.provider,
+            scheme: self.scheme,
         };
         let settings = ClientSettings {
             patience: self.outage_tolerance.0,

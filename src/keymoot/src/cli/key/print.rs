@@ -9,18 +9,24 @@ use crate::cli::args::OutputFormat;
 use keymoot_client::FetchedKey;
 use keymoot_command::{Column, Table};
 use keymoot_drm::{SystemData, SystemId};
-use keymoot_model::ContentId;
+use keymoot_model::{ContentId, TrackName};
 
 /// Aligned lines. The key is shown only on request: terminals are seen and scrolled back.
 pub(super) fn table(key: &FetchedKey, show_key: bool) -> Zeroizing<String> {
     let mut table = Table::new([Column::Left(""); 2]);
     let mut line = |name: &str, value: String| table.row([name.to_owned(), value]);
-    line("content", key.content.to_string());
+    line("content", key.of.content.to_string());
+    if key.of.track != TrackName::default_track() {
+        line("track", key.of.track.to_string());
+    }
     line("key id", key.kid.to_string());
     if show_key {
         line("key", std::mem::take(&mut *key.key.to_hex()));
     } else {
         line("key", "(hidden; --show-key shows it)".to_owned());
+    }
+    if let Some(iv) = &key.iv {
+        line("iv", base16ct::lower::encode_string(iv));
     }
     for system in &key.pssh {
         let name = match system.uuid {
@@ -41,10 +47,16 @@ pub(super) fn table(key: &FetchedKey, show_key: bool) -> Zeroizing<String> {
 #[derive(Serialize)]
 struct PrintedKey<'a> {
     content_id: &'a str,
+    /// Left out for the one that all share who name none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    track: Option<&'a str>,
     /// Lower-case dashed GUID.
     kid: String,
     /// Hexadecimal, as FFmpeg and Shaka Packager take it.
     key: &'a str,
+    /// The constant IV, in hexadecimal; for media in `cbcs`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    iv: Option<String>,
     pssh: Vec<PrintedPssh>,
     license_url: Option<&'a str>,
 }
@@ -63,7 +75,11 @@ pub(super) struct PrintedPssh {
 pub(super) fn json(key: &FetchedKey) -> Zeroizing<String> {
     let hex = key.key.to_hex();
     let printed = PrintedKey {
-        content_id: key.content.as_str(),
+        content_id: key.of.content.as_str(),
+        track: Some(&key.of.track)
+            .filter(|track| **track != TrackName::default_track())
+            .map(TrackName::as_str),
+        iv: key.iv.as_ref().map(|iv| base16ct::lower::encode_string(iv)),
         kid: key.kid.to_string(),
         key: &hex,
         pssh: printed_pssh(&key.pssh),
@@ -108,12 +124,14 @@ pub(super) fn deleted(output: OutputFormat, content: &ContentId, versions: u32) 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use keymoot_client::ContentTrack;
     use keymoot_crypto::ContentKey;
     use keymoot_model::Kid;
 
     fn key() -> FetchedKey {
         FetchedKey {
-            content: ContentId::new("film").unwrap(),
+            of: ContentTrack::from(&ContentId::new("film").unwrap()),
+            iv: None,
             kid: Kid::from_bytes([0x11; 16]),
             key: ContentKey::from_bytes(&[0xab; 16]),
             pssh: vec![SystemData { uuid: SystemId::WIDEVINE, data: b"hi".to_vec() }],
@@ -147,5 +165,16 @@ mod tests {
             "license_url": "http://a/license",
         });
         assert_eq!(printed, expected);
+    }
+
+    #[test]
+    fn a_track_and_an_iv_are_printed_where_there_are_such() {
+        let mut key = key();
+        key.of.track = TrackName::new("HD").unwrap();
+        key.iv = Some([2; 16]);
+        let printed: serde_json::Value = serde_json::from_str(&json(&key)).unwrap();
+        assert_eq!((&printed["track"], &printed["iv"]), (&"HD".into(), &"02".repeat(16).into()));
+        let shown = table(&key, false);
+        assert!(shown.contains("track     HD") && shown.contains(&"02".repeat(16)), "{}", *shown);
     }
 }
