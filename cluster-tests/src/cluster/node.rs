@@ -17,6 +17,10 @@ pub struct Node {
     pub pid: u32,
 }
 
+/// What a node says once it serves packagers: without certificates, and with them.
+const SERVING: [&str; 2] =
+    ["serving unsigned requests of packagers", "serving packagers by their certificates"];
+
 impl Node {
     /// Its configuration file, as an argument.
     pub fn config(&self) -> String {
@@ -38,7 +42,7 @@ impl Node {
     /// When the log does not name it.
     pub fn packager_listener(&self) -> Result<SocketAddr, RigError> {
         let log = self.log()?;
-        let line = log.lines().find(|line| line.contains("unsigned requests of packagers"));
+        let line = log.lines().find(|line| SERVING.iter().any(|said| line.contains(said)));
         let behind = line.and_then(|line| line.split_once("127.0.0.1:")).map(|(_, behind)| behind);
         let port = behind.and_then(|behind| behind.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok());
         let address = port.map(|port: u16| SocketAddr::from(([127, 0, 0, 1], port)));

@@ -280,6 +280,32 @@ fn auxiliary_data_is_stored_with_the_content_and_given_back_by_every_node_when_a
 }
 
 #[test]
+fn an_operator_chooses_the_packagers_prefix_and_systems() {
+    let cluster = Options::default()
+        .env("KEYMOOT__PACKAGER__LISTEN", "127.0.0.1:0")
+        .env("KEYMOOT__PACKAGER__ALLOW_LIST", "127.0.0.1")
+        .env("KEYMOOT__PACKAGER__ACCOUNTS", "[\"437=demo\"]")
+        .env("KEYMOOT__PACKAGER__PREFIX", "/drm/keys")
+        .env("KEYMOOT__PACKAGER__SYSTEMS", "all=common, word:edash=none, account:other=widevine")
+        .start()
+        .unwrap();
+    let listener = cluster.nodes()[1].packager_listener().unwrap();
+    let get =
+        |path: &str| raw::exchange(listener, &request("GET", path, &[], &[]), raw::ANSWER_WITHIN).unwrap();
+    for (word, systems) in [("edash", &[][..]), ("cenchls", &[COMMON_ID])] {
+        let path = format!("/DRM//keys/system/ovp/{word}/p/437/entryId/film/");
+        let got = answered(word, &get(&path));
+        let pssh = got[0].get("pssh").and_then(Value::as_array).cloned().unwrap_or_default();
+        assert_eq!(pssh.len(), systems.len(), "{got}");
+        assert!(pssh.iter().zip(systems).all(|(entry, uuid)| entry["uuid"] == *uuid), "{got}");
+        assert_eq!(got[0].get("pssh").is_none(), systems.is_empty(), "an empty list makes packagers fail");
+    }
+    for path in ["/system/ovp/edash/p/437/entryId/film/", "/drm/system/ovp/edash/p/437/entryId/film/"] {
+        assert_eq!(get(path).status, 404, "{path}");
+    }
+}
+
+#[test]
 fn a_packager_that_cannot_sign_is_served_on_a_listener_of_its_own_only() {
     let cluster = Options::default()
         .env("KEYMOOT__PACKAGER__LISTEN", "127.0.0.1:0")
@@ -307,10 +333,38 @@ fn a_packager_that_cannot_sign_is_served_on_a_listener_of_its_own_only() {
     );
     let again = KeyAnswer::from_answer(&send(listener, old.as_bytes())).unwrap();
     assert_eq!((&again.key, &again.key_id), (&key.key, &key.key_id), "flavours share the entry's key");
+    let object = array[0].clone();
+    let iv = answered(
+        "fps",
+        &signer.send(api, "POST", "/fps/encryption", &signer.custom_data("1_Entry", &[])).unwrap(),
+    );
+    assert_eq!(object["iv"], iv["iv"], "FairPlay HLS is encrypted with the IV of its licenses");
+    let named = |answer: &Answer| {
+        let array = answered("packager", answer);
+        let pssh = array[0]["pssh"].as_array().cloned().unwrap_or_default();
+        pssh.iter().map(|entry| entry["uuid"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let all = [WIDEVINE_ID, PLAYREADY_ID, COMMON_ID];
+    for (what, path, systems) in [
+        ("FairPlay", "/system/ovp/fpshls/p/437/sp/43700/entryId/1_Entry/flavorId/1", &all[..]),
+        ("another word of the operator's", "/system/ovp/own-word/p/437/entryId/1_Entry/v/2/flavorId/1", &all),
+        ("no sub-partner", "//system/ovp//edash/p/437/serveFlavor/entryId/1_Entry", &all),
+        ("HLS by Common Encryption", "/system/ovp/cenchls/p/437/sp/1/entryId/1_Entry/name/a.mp4", &all[..2]),
+    ] {
+        let answer = get(listener, path);
+        assert_eq!(named(&answer), systems, "{what}");
+        let own = KeyAnswer::from_answer(&answer).unwrap();
+        assert_eq!((&own.key, &own.key_id), (&key.key, &key.key_id), "{what}");
+    }
     let signed = signer.create(api, "1_Entry").unwrap();
     assert_eq!((&signed.key, &signed.key_id), (&key.key, &key.key_id), "signed or not, it is one content");
 
     for (what, bytes, status) in [
+        (
+            "a name with slashes",
+            request("GET", "/system/ovp/edash/p/437/sp/43700/entryId/folder/film.mp4/flavorId/1", &[], &[]),
+            400,
+        ),
         ("a partner without an account", request("GET", &path("ovp", "439", "1_a"), &[], &[]), 401),
         ("an account that does not exist", request("GET", &path("ovp", "438", "1_a"), &[], &[]), 401),
         ("another ca_system", request("GET", &path("other", "437", "1_a"), &[], &[]), 401),

@@ -10,10 +10,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use super::presented_proofs::PresentedProof;
 use super::request::Request;
 use super::{
-    AccountDirectory, AuthError, Denied, Grant, Nonce, OpenAccount, SignatureFault, SigningKey, Unreadable,
-    UnsaidPart, allowed,
+    AccountDirectory, AuthError, ClientCertificate, Denied, Grant, Nonce, OpenAccount, SignatureFault,
+    SigningKey, Unreadable, UnsaidPart, allowed,
 };
 use keymoot_model::{ContentId, Scheme, Scope, Sha1Use};
 use keymoot_protocol::{CaSystem, Claim};
@@ -100,7 +101,10 @@ fn certain(
     account: Option<&OpenAccount>,
     request: &Request,
 ) -> Result<Verified, AuthError> {
-    if let (Err(Denied::Signature { .. } | Denied::Unsigned { .. }), Some(account)) = (&decided, account)
+    if let (
+        Err(Denied::Signature { .. } | Denied::Certificate { .. } | Denied::Unsigned { .. }),
+        Some(account),
+    ) = (&decided, account)
         && account.unopened.contains(&request.scope)
         && !request.offers().is_empty()
     {
@@ -126,7 +130,7 @@ impl Request {
             return self.decide_unproved(&offers, account);
         };
         refuse_downgrade(account, offer.strongest_scheme(tried.key))?;
-        let key = tried.key.ok_or_else(|| self.denied(SignatureFault::Mismatch))?;
+        let key = tried.key.ok_or_else(|| self.mismatched(offer))?;
         self.within_bounds(account)?;
         self.refuse_unsaid(account, key)?;
         Ok(Verified {
@@ -139,6 +143,19 @@ impl Request {
             last_used_ms: Some(key.last_used_ms.clone()),
             account: account.clone(),
         })
+    }
+
+    /// Why a proof that a credential of the account must have made is none.
+    fn mismatched(&self, offer: &PresentedProof<'_>) -> Denied {
+        match offer {
+            PresentedProof::Certificate(own) => self.denied_certificate(own, true),
+            _ => self.denied(SignatureFault::Mismatch),
+        }
+    }
+
+    pub(super) fn denied_certificate(&self, own: &ClientCertificate, has_credentials: bool) -> Denied {
+        let (account, certificate) = (self.account.clone(), own.described());
+        Denied::Certificate { account, scope: self.scope, certificate, has_credentials }
     }
 
     pub(super) fn denied(&self, fault: SignatureFault) -> Denied {

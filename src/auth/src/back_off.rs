@@ -226,6 +226,7 @@ fn is_wrong(denied: &Denied) -> bool {
                 | SignatureFault::NoCredential
                 | SignatureFault::Mismatch
         ),
+        Denied::Certificate { has_credentials, .. } => *has_credentials,
         Denied::Downgrade { .. } => true,
         _ => false,
     }

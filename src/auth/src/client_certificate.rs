@@ -7,6 +7,9 @@
 use aws_lc_rs::digest::{SHA256, digest};
 use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
 
+/// How many marks are described.
+const MARKS_DESCRIBED_MAX: usize = 4;
+
 /// What is known of a client's certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientCertificate {
@@ -34,6 +37,11 @@ impl ClientCertificate {
     /// The fingerprint, as a credential states it.
     pub fn fingerprint(&self) -> &str {
         self.marks.first().map_or("", String::as_str)
+    }
+
+    /// Its marks, for the log: that of the certificate itself and the first of its names.
+    pub(super) fn described(&self) -> String {
+        self.marks.iter().take(MARKS_DESCRIBED_MAX).map(String::as_str).collect::<Vec<_>>().join(", ")
     }
 
     /// Whether a credential's mark is one of the certificate's. None of it is secret.

@@ -18,6 +18,20 @@ pub enum Denied {
         /// What is wrong with the proof.
         fault: SignatureFault,
     },
+    /// The certificate that came is none of the account's.
+    #[error(
+        "account {account}, scope {scope:?}: the certificate that came ({certificate}) is named by {}; add one that \
+         names it, or show another",
+        if *.has_credentials { "none of its mutual-tls credentials" } else { "nothing: it has no mutual-tls credential" }
+    )]
+    Certificate {
+        account: AccountId,
+        scope: Scope,
+        /// What it bears.
+        certificate: String,
+        /// Whether the account has credentials that are certificates.
+        has_credentials: bool,
+    },
     /// The signature is right, but the caller's address is not on the account's allow-list.
     #[error(
         "account {account}: the address {caller} is not on its allow-list; add its network if it is a scrambler's"
@@ -88,7 +102,11 @@ impl Denied {
     pub const fn is_unproved(&self) -> bool {
         matches!(
             self,
-            Self::Signature { .. } | Self::Downgrade { .. } | Self::Unsigned { .. } | Self::Unsaid { .. }
+            Self::Signature { .. }
+                | Self::Certificate { .. }
+                | Self::Downgrade { .. }
+                | Self::Unsigned { .. }
+                | Self::Unsaid { .. }
         )
     }
 
@@ -102,6 +120,8 @@ impl Denied {
             Self::Signature { fault: SignatureFault::Mismatch, .. } => "mismatch",
             Self::Signature { fault: SignatureFault::Stale, .. } => "stale",
             Self::Signature { fault: SignatureFault::Overheard, .. } => "overheard",
+            Self::Certificate { has_credentials: true, .. } => "mismatch",
+            Self::Certificate { has_credentials: false, .. } => "missing",
             Self::Address { .. } => "address",
             Self::Unsigned { .. } => "unsigned",
             Self::Downgrade { .. } | Self::ProofDemanded { .. } => "downgrade",

@@ -49,7 +49,10 @@ impl Request {
             }
             (Unproved::ByOptIn, open) => self.by_opt_in(open).map(|open| self.verified(open, "unsigned")),
             (_, None) => Err(self.denied(SignatureFault::UnknownAccount)),
-            (Unproved::Refused, Some(_)) => Err(self.denied(SignatureFault::Missing)),
+            (Unproved::Refused, Some(_)) => Err(match offers.first() {
+                Some(PresentedProof::Certificate(own)) => self.denied_certificate(own, false),
+                _ => self.denied(SignatureFault::Missing),
+            }),
             (Unproved::ByListener, Some(open)) => {
                 if let Some(minimum) = open.account.minimum_scheme.or_else(|| demanded(open)) {
                     return Err(Denied::ProofDemanded { account: self.account.clone(), minimum });
@@ -208,6 +211,9 @@ mod tests {
             assert_eq!((grant.credential(), grant.scheme()), ("cert", Some(Scheme::MutualTls)));
             let denied = strict.authenticate(&shown(&foreign)).unwrap_err();
             assert_eq!(denied.reason(), "mismatch", "{unproved:?}");
+            let said = denied.to_string();
+            assert!(said.contains("dns:other.example.net") && said.contains("sha256:"), "{said}");
+            assert!(!said.contains("signature"), "nobody signs with a certificate: {said}");
         }
         let elsewhere = showing(request("167", "ovp", "198.51.100.1"), &own);
         assert!(matches!(strict.authenticate(&elsewhere), Err(Denied::Address { .. })));
@@ -220,7 +226,9 @@ mod tests {
         // An account without a credential for certificates takes none for a proof.
         let without = account(|open| open.keys.retain(|key| key.scheme != Scheme::MutualTls));
         let shown = showing(request(), &Some(certificate("packager.example.net")));
-        assert_eq!(without.authenticate(&shown).unwrap_err().reason(), "missing");
+        let denied = without.authenticate(&shown).unwrap_err();
+        assert_eq!(denied.reason(), "missing");
+        assert!(denied.to_string().contains("it has no mutual-tls credential"), "{denied}");
     }
 
     #[test]

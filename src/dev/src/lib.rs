@@ -31,6 +31,8 @@ pub use ports::free_port;
 const DEMO_ACCOUNT: &str = "demo";
 /// The operator whose commands are typed with the nodes' configurations.
 const OPERATOR: &str = "dev";
+/// The partner that the demo account is to packagers that cannot sign.
+const DEMO_PARTNER: &str = "437";
 /// The `ca_system` of the demo account's requests.
 const DEMO_CA_SYSTEM: &str = "OVP";
 
@@ -50,6 +52,10 @@ pub struct DevArgs {
     /// its ports; a new one begins at 8081.
     #[arg(long, value_name = "PORT")]
     pub base_port: Option<u16>,
+    /// Serve packagers that cannot sign, too: a listener of its own at each node, 100 ports above the API's, for the demo
+    /// account as partner 437. For nodes of one machine only.
+    #[arg(long)]
+    pub packager: bool,
     /// How many nodes. A directory keeps its number; a new one has 3.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=9))]
     pub nodes: Option<u16>,
@@ -68,6 +74,7 @@ pub fn run(args: DevArgs) -> Result<(), Failure> {
         directory.clear()?;
     }
     let plan = ports::plan(&directory, args.nodes, args.base_port)?;
+    let plan = ports::with_packagers(&directory, plan, args.packager)?;
     ports::check_free(&plan)?;
     let materials = materials::prepare(&directory, &plan, args.tls)?;
     // One thread on purpose: the kernel ends a child with the thread that started it.

@@ -24,6 +24,9 @@ pub(super) struct Manifest<'a> {
 pub(super) struct ManifestNode<'a> {
     pub(super) id: NodeId,
     pub(super) api: String,
+    /// Where packagers ask that cannot sign; left out where they cannot.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) packager: Option<String>,
     pub(super) pid: u32,
     pub(super) dir: &'a Path,
 }
@@ -77,8 +80,13 @@ mod tests {
     fn the_file_has_the_public_shape_and_is_the_owners_alone() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("dev.json");
-        let node =
-            ManifestNode { id: 1, api: "http://127.0.0.1:8081".into(), pid: 42, dir: Path::new("/d/node-1") };
+        let node = ManifestNode {
+            id: 1,
+            api: "http://127.0.0.1:8081".into(),
+            packager: None,
+            pid: 42,
+            dir: Path::new("/d/node-1"),
+        };
         let account = ManifestAccount::demo("e", "l");
         Manifest { nodes: vec![node], account, ca: Path::new("/d/ca.pem") }.write(&path).unwrap();
         let read: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();

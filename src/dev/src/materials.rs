@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 
 use super::directory::{DevDirectory, failed};
 use super::ports::{NodePorts, Plan};
-use super::{DEMO_ACCOUNT, OPERATOR};
+use super::{DEMO_ACCOUNT, DEMO_PARTNER, OPERATOR};
 use keymoot_command::Failure;
 use keymoot_crypto::{Keyring, SecretBytes, random_bytes, secret_file};
 use keymoot_model::{ClusterName, NodeId, OperatorName};
@@ -47,6 +47,14 @@ pub(super) struct NodeMaterials {
     pub(super) api_port: u16,
     pub(super) peer_port: u16,
     pub(super) admin_port: Option<u16>,
+    pub(super) packager_port: Option<u16>,
+}
+
+impl NodeMaterials {
+    /// The base URL of its packagers' listener, if it has one.
+    pub(super) fn packager(&self) -> Option<String> {
+        self.packager_port.map(|port| format!("http://127.0.0.1:{port}"))
+    }
 }
 
 impl Materials {
@@ -135,6 +143,7 @@ fn prepare_node(
         api_port: ports.api,
         peer_port: ports.peer,
         admin_port: ports.admin,
+        packager_port: ports.packager,
     })
 }
 
@@ -145,6 +154,12 @@ fn config_text(ports: &NodePorts, tls: bool) -> String {
     let admin = ports.admin.map_or_else(String::new, |port| {
         format!("\n[admin]\nlisten = \"127.0.0.1:{port}\"\ncredential_file = \"../operator.pem\"\n")
     });
+    let packager = ports.packager.map_or_else(String::new, |port| {
+        format!(
+            "\n[packager]\nlisten = \"127.0.0.1:{port}\"\nallow_list = [\"127.0.0.1\"]\n\
+             accounts = [\"{DEMO_PARTNER}={DEMO_ACCOUNT}\"]\n"
+        )
+    });
     format!(
         "# Written by `keymoot dev` at every start; changes made here are lost.\n\n\
          [node]\nid = {id}\ndata_dir = \"data\"\nzone = \"dev\"\n\n\
@@ -154,7 +169,7 @@ fn config_text(ports: &NodePorts, tls: bool) -> String {
          drain_timeout_ms = 3000\n\n[auth]\nauthorities = [\"localhost\"]\n\n\
          [license]\nclear_key_accounts = [\"{DEMO_ACCOUNT}\"]\n\
          entitlements_file = \"../entitlements.toml\"\n\n\
-         [keys]\nkeyring_file = \"../keyring.toml\"\n{admin}"
+         [keys]\nkeyring_file = \"../keyring.toml\"\n{admin}{packager}"
     )
 }
 
@@ -206,8 +221,13 @@ mod tests {
     use keymoot_tls::{ApiTls, ApiTlsFiles, PeerIdentity};
 
     fn plan() -> Plan {
-        let node =
-            |id: u16| NodePorts { id: id.into(), api: 8080 + id, peer: 9080 + id, admin: Some(8580 + id) };
+        let node = |id: u16| NodePorts {
+            id: id.into(),
+            api: 8080 + id,
+            peer: 9080 + id,
+            admin: Some(8580 + id),
+            packager: Some(8180 + id),
+        };
         Plan { nodes: (1..=3).map(node).collect() }
     }
 
@@ -219,6 +239,8 @@ mod tests {
         for node in &made.nodes {
             let config = Loaded::from_sources(Some(&node.config_file), []).unwrap().config;
             assert_eq!(config.node.data_dir, node.directory.join("data"));
+            assert_eq!(config.packager.listen.map(|listen| listen.port()), node.packager_port);
+            assert_eq!(config.packager.accounts[0].account.as_str(), DEMO_ACCOUNT);
             let entitlements = load_entitlements(&config.license.entitlements_file.unwrap()).unwrap();
             assert_eq!(entitlements[0].account.as_str(), DEMO_ACCOUNT);
             let cluster = &config.cluster;

@@ -4,6 +4,7 @@
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};
 use std::ops::Range;
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +18,8 @@ const NODES: u16 = 3;
 const PEER_OFFSET: u16 = 1000;
 /// The difference between a node's API port and its operators' port.
 const ADMIN_OFFSET: u16 = 500;
+/// The difference between a node's API port and its packagers' port.
+const PACKAGER_OFFSET: u16 = 100;
 /// Where free ports are picked: below those that a system gives to connections, which could take one before its
 /// node does.
 const PICKED: Range<u16> = 10_240..32_768;
@@ -41,6 +44,9 @@ pub(super) struct NodePorts {
     /// The port of its admin API; none in the directory of an earlier version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) admin: Option<u16>,
+    /// The port of its packagers' listener; none where there was never one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) packager: Option<u16>,
 }
 
 /// The ports of the cluster in `directory`, or new ones, which are then stored there.
@@ -64,18 +70,47 @@ pub(super) fn plan(
                 0 => free_ports(nodes)?,
                 base => ports_from(base, nodes)?,
             };
-            let text = toml::to_string(&plan).map_err(Failure::runtime)?;
-            std::fs::write(&path, text).map_err(|e| failed("write", &path, &e))?;
+            store(&path, &plan)?;
             Ok(plan)
         }
         Err(error) => Err(failed("read", &path, &error)),
     }
 }
 
+fn store(path: &Path, plan: &Plan) -> Result<(), Failure> {
+    let text = toml::to_string(plan).map_err(Failure::runtime)?;
+    std::fs::write(path, text).map_err(|e| failed("write", path, &e))
+}
+
+/// The plan with ports for packagers, which are stored once they are chosen; or without, where there is to be no
+/// listener for them.
+pub(super) fn with_packagers(
+    directory: &DevDirectory,
+    mut plan: Plan,
+    wanted: bool,
+) -> Result<Plan, Failure> {
+    if !wanted {
+        plan.nodes.iter_mut().for_each(|node| node.packager = None);
+        return Ok(plan);
+    }
+    let mut held = Vec::new();
+    for node in plan.nodes.iter_mut().filter(|node| node.packager.is_none()) {
+        let is_counted = node.api.checked_add(ADMIN_OFFSET) == node.admin;
+        node.packager = Some(match is_counted {
+            true => node.api.saturating_add(PACKAGER_OFFSET),
+            false => free_port(&mut held).map_err(Failure::runtime)?,
+        });
+    }
+    store(&directory.file("ports.toml"), &plan)?;
+    Ok(plan)
+}
+
 /// Checks that the ports are free; the failure names one that is not.
 pub(super) fn check_free(plan: &Plan) -> Result<(), Failure> {
-    for port in
-        plan.nodes.iter().flat_map(|node| [Some(node.api), Some(node.peer), node.admin].into_iter().flatten())
+    for port in plan
+        .nodes
+        .iter()
+        .flat_map(|node| [Some(node.api), Some(node.peer), node.admin, node.packager].into_iter().flatten())
     {
         if let Err(error) = TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
             return Err(Failure::because(format!("port {port} cannot be used: {error}")).hint(
@@ -96,6 +131,7 @@ fn ports_from(base: u16, nodes: u16) -> Result<Plan, Failure> {
         api: base + index,
         peer: base + PEER_OFFSET + index,
         admin: Some(base + ADMIN_OFFSET + index),
+        packager: None,
     };
     Ok(Plan { nodes: (0..nodes).map(ports).collect() })
 }
@@ -104,7 +140,7 @@ fn free_ports(nodes: u16) -> Result<Plan, Failure> {
     let mut held = Vec::new();
     let mut port = || free_port(&mut held);
     let nodes = (1..=NodeId::from(nodes))
-        .map(|id| Ok(NodePorts { id, api: port()?, peer: port()?, admin: Some(port()?) }))
+        .map(|id| Ok(NodePorts { id, api: port()?, peer: port()?, admin: Some(port()?), packager: None }))
         .collect::<io::Result<Vec<_>>>();
     Ok(Plan { nodes: nodes.map_err(Failure::runtime)? })
 }
@@ -173,10 +209,31 @@ mod tests {
     }
 
     #[test]
+    fn packagers_get_ports_when_they_are_asked_for_and_keep_them() {
+        in_new_directory(|directory| {
+            let first = plan(directory, Some(2), None).unwrap();
+            let ports = |plan: &Plan| plan.nodes.iter().map(|node| node.packager).collect::<Vec<_>>();
+            assert_eq!(
+                ports(&with_packagers(directory, first.clone(), true).unwrap()),
+                [Some(8181), Some(8182)]
+            );
+            let kept = plan(directory, None, None).unwrap();
+            assert_eq!(ports(&kept), [Some(8181), Some(8182)]);
+            assert_eq!(ports(&with_packagers(directory, kept, false).unwrap()), [None, None]);
+        });
+        in_new_directory(|directory| {
+            let picked = plan(directory, Some(2), Some(0)).unwrap();
+            let made = with_packagers(directory, picked, true).unwrap();
+            assert_ne!(made.nodes[0].packager, made.nodes[1].packager);
+            assert_eq!(with_packagers(directory, plan(directory, None, None).unwrap(), true).unwrap(), made);
+        });
+    }
+
+    #[test]
     fn a_port_in_use_is_named() {
         let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = taken.local_addr().unwrap().port();
-        let plan = Plan { nodes: vec![NodePorts { id: 1, api: port, peer: 0, admin: None }] };
+        let plan = Plan { nodes: vec![NodePorts { id: 1, api: port, peer: 0, admin: None, packager: None }] };
         let error = check_free(&plan).unwrap_err().to_string();
         assert!(error.contains(&format!("port {port} ")) && error.contains("--base-port"), "{error}");
     }

@@ -5,7 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::demo::SignedRequest;
-use super::materials::Materials;
+use super::materials::{Materials, NodeMaterials};
+use super::{DEMO_CA_SYSTEM, DEMO_PARTNER};
 use keymoot_command::{Column, Table};
 
 /// The nodes, a request to paste, and how to kill a node. `pids` are in the order of the nodes.
@@ -28,6 +29,13 @@ pub(super) fn ready(
         let ca_file = materials.tls.then_some(materials.ca_file.as_path());
         let line = request.curl_line(&materials.api(node), ca_file);
         let _ = write!(text, "\nAsk for a content's keys; every node gives the same answer:\n\n  {line}\n");
+    }
+    if let Some(packager) = materials.nodes.first().and_then(NodeMaterials::packager) {
+        let path = format!("/system/{DEMO_CA_SYSTEM}/edash/p/{DEMO_PARTNER}/entryId/my-first-video/");
+        let _ = write!(
+            text,
+            "\nPackagers that cannot sign ask any node in this way:\n\n  curl {packager}{path}\n"
+        );
     }
     let _ = write!(
         text,

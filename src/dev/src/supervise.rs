@@ -130,6 +130,7 @@ impl Cluster {
         let nodes = self.materials.nodes.iter().zip(&self.pids).map(|(node, pid)| ManifestNode {
             id: node.id,
             api: self.materials.api(node),
+            packager: node.packager(),
             pid: *pid,
             dir: &node.directory,
         });

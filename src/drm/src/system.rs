@@ -22,6 +22,16 @@ pub enum System {
 
 impl System {
     pub const ALL: [Self; 4] = [Self::Widevine, Self::PlayReady, Self::Common, Self::Primetime];
+
+    /// The id that its data is announced under.
+    pub const fn id(self) -> SystemId {
+        match self {
+            Self::Widevine => SystemId::WIDEVINE,
+            Self::PlayReady => SystemId::PLAYREADY,
+            Self::Common => SystemId::COMMON,
+            Self::Primetime => SystemId::PRIMETIME,
+        }
+    }
 }
 
 impl fmt::Display for System {

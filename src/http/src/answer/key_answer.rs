@@ -11,7 +11,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
-use keymoot_drm::{EncryptionProvider, ProtectionScheme, SystemData};
+use keymoot_drm::{EncryptionProvider, SystemData};
 use keymoot_model::{Account, Auxiliary, ContentId, ResponseShape};
 use keymoot_service::ServedKey;
 
@@ -27,8 +27,8 @@ pub(crate) const ANSWER_BYTES_MAX: usize = 4095;
 pub(crate) struct KeyAnswer<'a> {
     /// The provider that was asked.
     pub provider: EncryptionProvider,
-    /// How samples are encrypted.
-    pub scheme: ProtectionScheme,
+    /// The constant IV, for packagers that need to be told one.
+    pub iv: Option<[u8; 16]>,
     pub account: &'a Account,
     /// One object, or an array of one.
     pub shape: ResponseShape,
@@ -121,7 +121,7 @@ fn key_text(answer: &KeyAnswer<'_>) -> Result<Zeroizing<Vec<u8>>, serde_json::Er
         license_url: STANDARD.encode(license_url(answer.provider, answer.account, answer.license_base)),
         key: &key,
         key_id: kid.to_base64(),
-        iv: answer.provider.constant_iv(answer.scheme, kid).map(|iv| STANDARD.encode(iv)),
+        iv: answer.iv.map(|iv| STANDARD.encode(iv)),
         content_id: answer.content.as_str(),
         aux: match answer.auxiliary {
             AuxiliaryAnswer::NotAsked => None,

@@ -98,10 +98,13 @@ const API_ROUTES: &[(&str, Endpoint)] = &[
     ("/metrics", Endpoint::Metrics),
 ];
 
-/// Packagers that serve one flavour by its URL say so between the two ids.
+/// The word names what is packaged, and is the operator's choice. Packagers that serve one flavour by its URL say
+/// so between the two ids; a sub-partner changes nothing.
 const PACKAGER_ROUTES: &[(&str, Endpoint)] = &[
-    ("/system/{ca}/edash/p/{pid}/sp/{sp}/entryId/{eid}/*", Endpoint::EntryKey),
-    ("/system/{ca}/edash/p/{pid}/sp/{sp}/serveFlavor/entryId/{eid}/*", Endpoint::EntryKey),
+    ("/system/{ca}/{word}/p/{pid}/sp/{sp}/entryId/{eid}/*", Endpoint::EntryKey),
+    ("/system/{ca}/{word}/p/{pid}/sp/{sp}/serveFlavor/entryId/{eid}/*", Endpoint::EntryKey),
+    ("/system/{ca}/{word}/p/{pid}/entryId/{eid}/*", Endpoint::EntryKey),
+    ("/system/{ca}/{word}/p/{pid}/serveFlavor/entryId/{eid}/*", Endpoint::EntryKey),
 ];
 
 const ALL: &[Method] = &[Method::GET, Method::POST, Method::PUT, Method::DELETE];

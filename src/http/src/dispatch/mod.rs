@@ -126,6 +126,10 @@ async fn route(
         Ok(path) => path,
         Err(error) => return (unrouted, Err(error.into())),
     };
+    let prefix = site.packagers.as_ref().map_or(&[][..], PackagerContext::prefix);
+    let Some(path) = path.behind(prefix) else {
+        return (unrouted, Err(unknown(request.path(), site.routes.callers)));
+    };
     let Some(found) = site.routes.find(&path) else {
         return (unrouted, Err(unknown(request.path(), site.routes.callers)));
     };
@@ -181,7 +185,9 @@ async fn answer(
             observe::metrics(request, (api.metrics_access, api.metrics_token.as_ref()), &api.metrics)
         }
         Endpoint::EntryKey => match &site.packagers {
-            Some(context) => packager::entry_key(&found.captured, request, context, api, auth).await,
+            Some(context) => {
+                packager::entry_key((&found.captured, found.next), request, context, api, auth).await
+            }
             None => Err(unknown(request.path(), site.routes.callers)),
         },
     }
@@ -210,7 +216,7 @@ fn must_allow(endpoint: Endpoint, method: &Method) -> Result<(), ApiError> {
 
 fn unknown(path: &str, callers: Callers) -> ApiError {
     if callers == Callers::Packagers {
-        let message = "packagers ask for /system/{ca}/edash/p/{pid}/sp/{sp}/entryId/{eid}/…";
+        let message = "packagers ask for /system/{ca}/{word}/p/{pid}/sp/{sp}/entryId/{eid}/…, behind packager.prefix if that is set";
         return ApiError::new(ErrorKind::NotFound, message);
     }
     let providers = EncryptionProvider::ALL.map(|provider| format!("/{provider}/encryption")).join(", ");

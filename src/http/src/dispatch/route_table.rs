@@ -47,7 +47,8 @@ impl RouteTable {
         let route = self.routes.iter().find(|route| route.takes(path))?;
         let captured = route.segments.iter().enumerate().filter(|(_, own)| matches!(own, Segment::Any));
         let captured = captured.filter_map(|(index, _)| path.segment(index)).collect();
-        Some(RouteMatch { endpoint: route.endpoint, captured })
+        let next = path.segment(route.segments.len());
+        Some(RouteMatch { endpoint: route.endpoint, captured, next })
     }
 
     /// Each path, as it is documented, and what it leads to.
@@ -62,6 +63,8 @@ pub(crate) struct RouteMatch<'p> {
     pub endpoint: Endpoint,
     /// The path's own segments, in the case they came in.
     pub captured: Vec<&'p str>,
+    /// The first segment of what may follow.
+    pub next: Option<&'p str>,
 }
 
 /// One path, split once: every request is held against it.

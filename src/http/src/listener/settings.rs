@@ -5,6 +5,8 @@ mod authority;
 mod license_base;
 mod metrics_access;
 mod packager_account;
+mod packager_prefix;
+mod packager_systems;
 mod plain_http;
 mod tls_source;
 mod web_origin;
@@ -22,6 +24,8 @@ pub use authority::{Authority, AuthorityError};
 pub use license_base::{LicenseBase, LicenseBaseError};
 pub use metrics_access::{MetricsAccess, OpenMetrics, open_metrics};
 pub use packager_account::{PackagerAccount, PackagerAccountError};
+pub use packager_prefix::{PackagerPrefix, PackagerPrefixError};
+pub use packager_systems::{PackagerSystems, PackagerSystemsError, SystemsOf};
 pub use plain_http::{PlainHttp, plain_http};
 pub use tls_source::{TlsName, TlsNameError, TlsSource};
 pub use web_origin::{WebOrigin, WebOriginError};
@@ -152,7 +156,7 @@ impl Http {
 }
 
 /// The listener for packagers that cannot sign.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Packager {
     /// Where packagers connect to; none means that there is no such listener.
@@ -174,4 +178,24 @@ pub struct Packager {
     pub allow_list: Vec<IpNet>,
     /// Which partner is which account.
     pub accounts: Vec<PackagerAccount>,
+    /// What stands before the packagers' paths; empty: nothing.
+    pub prefix: PackagerPrefix,
+    /// Whose answers name which DRM systems, where it is not all of them.
+    pub systems: Vec<PackagerSystems>,
+}
+
+impl Default for Packager {
+    fn default() -> Self {
+        Self {
+            listen: None,
+            tls: TlsSource::default(),
+            tls_cert_file: None,
+            tls_key_file: None,
+            tls_client_ca_file: None,
+            allow_list: Vec::new(),
+            accounts: Vec::new(),
+            prefix: PackagerPrefix::default(),
+            systems: vec![PackagerSystems::of_cenchls()],
+        }
+    }
 }

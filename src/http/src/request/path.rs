@@ -65,6 +65,15 @@ impl<'r> RequestPath<'r> {
         Ok(Self { segments })
     }
 
+    /// What stands behind these segments, which match without regard to case; `None` when it does not begin so.
+    pub fn behind(mut self, prefix: &[String]) -> Option<Self> {
+        let begins_so = prefix.iter().enumerate().all(|(index, own)| self.is(index, own));
+        begins_so.then(|| {
+            self.segments.drain(..prefix.len());
+            self
+        })
+    }
+
     /// How many segments there are.
     pub fn count(&self) -> usize {
         self.segments.len()
@@ -128,6 +137,20 @@ mod tests {
         assert_eq!(path.segments, ["system", "OVP", "entryId", "1_AbC", "x yé"]);
         assert!(path.is(1, "ovp") && path.is(3, "1_abc") && !path.is(5, ""));
         assert_eq!((path.segment(3), path.last(), path.count()), (Some("1_AbC"), Some("x yé"), 5));
+    }
+
+    #[test]
+    fn a_path_is_cut_behind_a_prefix_that_it_has() {
+        let behind = |raw, prefix: &[&str]| {
+            let prefix: Vec<String> = prefix.iter().map(|own| (*own).to_owned()).collect();
+            RequestPath::parse(raw).unwrap().behind(&prefix).map(|path| path.segments.join("/"))
+        };
+        assert_eq!(behind("/drm/keys/system/a", &["drm", "Keys"]).as_deref(), Some("system/a"));
+        assert_eq!(behind("//DRM//a", &["drm"]).as_deref(), Some("a"));
+        assert_eq!(behind("/a", &[]).as_deref(), Some("a"));
+        for other in ["/system/a", "/drmx/a", "/"] {
+            assert_eq!(behind(other, &["drm"]), None, "{other}");
+        }
     }
 
     #[test]

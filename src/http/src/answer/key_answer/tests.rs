@@ -38,7 +38,7 @@ fn text(
     let license_base = "http://127.0.0.1:8081";
     let answer = KeyAnswer {
         provider,
-        scheme: provider.scheme(None).unwrap(),
+        iv: provider.constant_iv(provider.scheme(None).unwrap(), &served.kid),
         account: &account,
         shape,
         content: &content,
@@ -137,7 +137,7 @@ fn the_longest_answer_fits_a_packagers_buffer_and_more_is_refused() {
         let systems = Registry::standard().system_data(provider, &info(*scheme)).unwrap();
         let answer = |auxiliary| KeyAnswer {
             provider,
-            scheme: *scheme,
+            iv: provider.constant_iv(*scheme, &served.kid),
             account: &account,
             shape: ResponseShape::ByPath,
             content: &content,

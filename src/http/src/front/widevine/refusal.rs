@@ -59,7 +59,9 @@ impl From<PeriodsError> for Refusal {
 impl From<AuthError> for Refusal {
     fn from(error: AuthError) -> Self {
         let status = match &error {
-            AuthError::Denied(Denied::Signature { .. } | Denied::Downgrade { .. }) => Status::SignatureFailed,
+            AuthError::Denied(
+                Denied::Signature { .. } | Denied::Certificate { .. } | Denied::Downgrade { .. },
+            ) => Status::SignatureFailed,
             AuthError::Denied(_) => Status::AccessDenied,
             _ => return Self::from(ApiError::from(error)),
         };
