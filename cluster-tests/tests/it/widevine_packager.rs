@@ -3,9 +3,12 @@
 
 use std::path::{Path, PathBuf};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use cluster_tests::media::{self, KeyServer, Source, Stream};
 use cluster_tests::widevine::{self, ACCOUNT, AES_IV, AES_KEY, TrackKey};
-use cluster_tests::{Cluster, search};
+use cluster_tests::{Cluster, raw, search};
+use serde_json::{Value, json};
 
 const PERIOD_S: u32 = 4;
 
@@ -109,4 +112,78 @@ fn a_rotating_stream_is_encrypted_while_the_leader_dies_and_every_period_opens_w
 /// The segments of a stream in their order.
 fn segments(dir: &Path, stream: &str) -> Vec<PathBuf> {
     (1..).map(|n| dir.join(format!("{stream}-{n}.m4s"))).take_while(|path| path.is_file()).collect()
+}
+
+#[test]
+fn other_systems_and_a_clients_own_keys_are_answered_or_refused_and_never_replaced_in_silence() {
+    let cluster = Cluster::start().unwrap();
+    widevine::add_account(&cluster).unwrap();
+    let nodes = cluster.addresses();
+    let ask = |node: usize, inner: &Value| {
+        let body = json!({"request": STANDARD.encode(inner.to_string())}).to_string();
+        let request = raw::request("POST", &widevine::path(widevine::ACCOUNT), &[], body.as_bytes());
+        let answer = raw::exchange(nodes[node], &request, raw::ANSWER_WITHIN).unwrap();
+        let outer: Value = serde_json::from_slice(&answer.body).unwrap();
+        let inner = STANDARD.decode(outer["response"].as_str().unwrap()).unwrap();
+        serde_json::from_slice::<Value>(&inner).unwrap()
+    };
+    let inner = |content: &str, systems: &[&str], scheme: &str| {
+        let mut inner = widevine::request(content, &["HD", "AUDIO"]);
+        inner["drm_types"] = json!(systems);
+        inner["protection_scheme"] = json!(scheme);
+        inner
+    };
+    let all = ask(0, &inner("systems", &["WIDEVINE", "PLAYREADY", "FAIRPLAY"], "CBCS"));
+    assert_eq!(all["status"], "OK", "{all}");
+    let named: Vec<&str> =
+        all["drm"].as_array().unwrap().iter().map(|drm| drm["type"].as_str().unwrap()).collect();
+    assert_eq!(named, ["WIDEVINE", "PLAYREADY", "FAIRPLAY"]);
+    let widevine_only = ask(1, &inner("systems", &["WIDEVINE"], "CENC"));
+    for (track, alone) in
+        all["tracks"].as_array().unwrap().iter().zip(widevine_only["tracks"].as_array().unwrap())
+    {
+        assert_eq!(
+            (&track["key"], &track["key_id"]),
+            (&alone["key"], &alone["key_id"]),
+            "one key for all systems"
+        );
+        assert_eq!(alone["pssh"].as_array().unwrap().len(), 1, "packagers refuse more");
+        assert!(
+            alone.get("iv").is_none() && STANDARD.decode(track["iv"].as_str().unwrap()).unwrap().len() == 16
+        );
+        let pssh = track["pssh"].as_array().unwrap();
+        assert_eq!((&pssh[0]["drm_type"], &pssh[1]["drm_type"]), (&json!("WIDEVINE"), &json!("PLAYREADY")));
+        let object = STANDARD.decode(pssh[1]["data"].as_str().unwrap()).unwrap();
+        let cbc: Vec<u8> = "ALGID=\"AESCBC\"".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        assert!(search::contains(&object, &cbc));
+    }
+    let refused = ask(2, &inner("systems", &["FAIRPLAY"], "CENC"));
+    assert_eq!(refused["status"], "MALFORMED_REQUEST");
+
+    let with_key = |key: u8| {
+        let mut inner = widevine::request("own", &["HD"]);
+        let [kid, key] = [[7; 16], [key; 16]].map(|bytes| STANDARD.encode(bytes));
+        inner["tracks"] = json!([{"type": "HD", "key_id": kid, "key": key}]);
+        inner
+    };
+    for node in 0..nodes.len() {
+        let own = ask(node, &with_key(8));
+        assert_eq!(own["status"], "OK", "{own}");
+        assert_eq!(own["tracks"][0]["key"], STANDARD.encode([8; 16]));
+        assert_eq!(own["tracks"][0]["key_id"], STANDARD.encode([7; 16]));
+    }
+    let other = ask(1, &with_key(9));
+    assert_eq!(other["status"], "MALFORMED_REQUEST", "{other}");
+    let mut named = widevine::request("systems", &["HD"]);
+    named["tracks"] =
+        json!([{"type": "HD", "key_id": STANDARD.encode([5; 16]), "key": STANDARD.encode([6; 16])}]);
+    let other = ask(1, &named);
+    assert_eq!(other["status"], "MALFORMED_REQUEST", "the track had a key: {other}");
+    assert!(other["status_message"].as_str().unwrap().contains("has another key"), "{other}");
+    let texts =
+        json!({"first_crypto_period_index": "3", "crypto_period_count": "2", "crypto_period_seconds": "10"});
+    let mut rotating = widevine::rotating("live", &["HD"], 10, 3, 2);
+    let numbers = ask(0, &rotating);
+    rotating.as_object_mut().unwrap().extend(texts.as_object().unwrap().clone());
+    assert_eq!(ask(1, &rotating)["tracks"], numbers["tracks"], "numbers may be strings");
 }

@@ -57,6 +57,9 @@ impl SystemId {
     /// Common, `1077efec-c0b2-4d02-ace3-3c1e52e2fb4b`.
     pub const COMMON: Self = Self(0x1077efec_c0b2_4d02_ace3_3c1e52e2fb4b_u128.to_be_bytes());
 
+    /// FairPlay, `94ce86fb-07ff-4f43-adb8-93d2fa968ca2`. It has no data of its own.
+    pub const FAIRPLAY: Self = Self(0x94ce86fb_07ff_4f43_adb8_93d2fa968ca2_u128.to_be_bytes());
+
     /// Primetime, `f239e769-efa3-4850-9c16-a903c6932efb`.
     pub(crate) const PRIMETIME: Self = Self(0xf239e769_efa3_4850_9c16_a903c6932efb_u128.to_be_bytes());
 

@@ -8,8 +8,8 @@ mod status;
 mod track_types;
 
 pub use request::{
-    ContentKeyEnvelope, ContentKeyEnvelopeJson, ContentKeyRequest, ContentKeyRequestJson, KIDS_MAX,
-    RequestedPeriods, Specifier,
+    AskedTrack, ContentKeyEnvelope, ContentKeyEnvelopeJson, ContentKeyRequest, ContentKeyRequestJson,
+    DrmType, KIDS_MAX, RequestedPeriods, Specifier,
 };
 pub use signature::{WidevineKey, WidevineSignature};
 pub use status::{RequestError, Status};

@@ -1,15 +1,18 @@
 //! What a packager asks: the envelope, and the request inside that its signature covers.
 
+use std::fmt;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
+use zeroize::Zeroizing;
 
 use super::signature::WidevineSignature;
 use super::status::{RequestError, Status};
 use super::track_types::{TRACK_TYPES, track_type};
 use crate::strict_json::without_mark;
-use keymoot_drm::{ProtectionScheme, Provider as _, SystemId, Widevine, pssh};
+use keymoot_drm::{EncryptionProvider, ProtectionScheme, Provider as _, SystemId, Widevine, pssh};
 use keymoot_model::{ContentId, Kid, PolicyName, TrackName};
 
 /// Key ids looked up for one request at most; pssh data of a packager names one.
@@ -69,11 +72,57 @@ pub struct ContentKeyRequest {
     /// The policy that the content shall have, if one is named.
     pub policy: Option<PolicyName>,
     /// The tracks, each once.
-    pub tracks: Vec<TrackName>,
+    pub tracks: Vec<AskedTrack>,
+    /// The systems whose data is asked for, each once and one at least.
+    pub systems: Vec<DrmType>,
     /// How samples are encrypted.
     pub scheme: ProtectionScheme,
     /// The crypto periods whose keys are asked for, of each track.
     pub periods: Option<RequestedPeriods>,
+}
+
+/// A track, and the key that the client brings along for it.
+pub struct AskedTrack {
+    pub name: TrackName,
+    pub supplied: Option<(Kid, Zeroizing<[u8; 16]>)>,
+}
+
+impl fmt::Debug for AskedTrack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kid = self.supplied.as_ref().map(|(kid, _)| kid);
+        f.debug_struct("AskedTrack").field("name", &self.name).field("kid", &kid).finish_non_exhaustive()
+    }
+}
+
+/// A DRM system, as the API names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DrmType {
+    Widevine,
+    PlayReady,
+    FairPlay,
+}
+
+impl DrmType {
+    pub const ALL: [Self; 3] = [Self::Widevine, Self::PlayReady, Self::FairPlay];
+
+    /// The word on the wire.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Widevine => "WIDEVINE",
+            Self::PlayReady => "PLAYREADY",
+            Self::FairPlay => "FAIRPLAY",
+        }
+    }
+
+    /// The schemes that the system's players know.
+    fn schemes(self) -> &'static [ProtectionScheme] {
+        let provider = match self {
+            Self::Widevine => EncryptionProvider::CencWidevine,
+            Self::PlayReady => EncryptionProvider::CencPlayReady,
+            Self::FairPlay => EncryptionProvider::Fps,
+        };
+        provider.schemes()
+    }
 }
 
 /// Crypto periods as they are asked for: whether there are such ones is not known yet.
@@ -96,15 +145,19 @@ pub struct ContentKeyRequestJson {
     policy: Option<String>,
     /// The tracks whose keys are asked for.
     tracks: Option<Vec<RequestedTrack>>,
-    /// `WIDEVINE`, or left out.
+    /// The systems whose data is wanted: `WIDEVINE`, `PLAYREADY`, `FAIRPLAY`; left out, `WIDEVINE`.
     drm_types: Option<Vec<String>>,
     /// `CENC`, `CBCS` and the like, or the number that the four characters are; `CENC` when left out.
     protection_scheme: Option<RequestedScheme>,
-    /// With `crypto_period_count`: keys of successive crypto periods, from this on.
+    /// With `crypto_period_count`: keys of successive crypto periods, from this on. It and the following numbers may be
+    /// strings.
+    #[serde(default, deserialize_with = "number")]
     first_crypto_period_index: Option<u32>,
     /// How many periods.
+    #[serde(default, deserialize_with = "number")]
     crypto_period_count: Option<u32>,
     /// How long a period is.
+    #[serde(default, deserialize_with = "number")]
     crypto_period_seconds: Option<u32>,
     /// Not supported: leave it out.
     #[serde(default)]
@@ -118,6 +171,26 @@ struct RequestedTrack {
     /// `SD`, `HD`, `UHD1`, `UHD2` or `AUDIO`.
     #[serde(rename = "type")]
     name: Option<String>,
+    /// Base64 of the 16 bytes of a key id of the client's own; with `key`. Refused when the track has another key.
+    key_id: Option<String>,
+    /// Base64 of the 16 bytes of that key.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    key: Option<Zeroizing<String>>,
+}
+
+/// A whole number, or its text: JSON of protocol buffers writes the long ones so.
+fn number<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u32>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Written {
+        Number(u32),
+        Text(String),
+    }
+    match Option::<Written>::deserialize(from)? {
+        None => Ok(None),
+        Some(Written::Number(number)) => Ok(Some(number)),
+        Some(Written::Text(text)) => text.parse().map(Some).map_err(serde::de::Error::custom),
+    }
 }
 
 #[derive(Deserialize)]
@@ -135,9 +208,6 @@ impl ContentKeyRequest {
         if inner.enable_entitlement_license {
             return Err(malformed("entitlement licenses are not supported"));
         }
-        if inner.drm_types.as_ref().is_some_and(|types| types.iter().any(|name| name != "WIDEVINE")) {
-            return Err(malformed("drm_types: only WIDEVINE is served here"));
-        }
         let policy = inner.policy.filter(|name| !name.is_empty()).map(PolicyName::new).transpose();
         let policy = policy.map_err(|error| RequestError::new(Status::PolicyUnknown, error.to_string()))?;
         let specifier = specifier(inner.content_id.as_deref(), inner.pssh_data.as_deref())?;
@@ -149,13 +219,20 @@ impl ContentKeyRequest {
             _ => return Err(malformed("give first_crypto_period_index and crypto_period_count together")),
         };
         let tracks = tracks(inner.tracks.unwrap_or_default(), &specifier)?;
+        if periods.is_some() && tracks.iter().any(|track| track.supplied.is_some()) {
+            return Err(malformed("a track's own key is for no crypto periods; leave key and key_id out"));
+        }
         let scheme = match inner.protection_scheme {
             None => Ok(ProtectionScheme::Cenc),
             Some(RequestedScheme::FourCc(number)) => ProtectionScheme::from_four_cc(number),
-            Some(RequestedScheme::Name(name)) => name.parse(),
+            Some(RequestedScheme::Name(name)) => match name.parse() {
+                Ok(number) => ProtectionScheme::from_four_cc(number),
+                Err(_) => name.parse(),
+            },
         };
         let scheme = scheme.map_err(|error| malformed(&error.to_string()))?;
-        Ok(Self { specifier, policy, tracks, scheme, periods })
+        let systems = systems(&inner.drm_types.unwrap_or_default(), scheme)?;
+        Ok(Self { specifier, policy, tracks, systems, scheme, periods })
     }
 
     /// The content it names, if it names one.
@@ -191,9 +268,54 @@ fn kids(data: &[u8]) -> Result<Vec<Kid>, RequestError> {
     }
 }
 
-fn tracks(given: Vec<RequestedTrack>, specifier: &Specifier) -> Result<Vec<TrackName>, RequestError> {
-    let mut tracks = Vec::with_capacity(given.len());
+fn systems(names: &[String], scheme: ProtectionScheme) -> Result<Vec<DrmType>, RequestError> {
+    let mut systems = Vec::new();
+    for name in names {
+        let known = DrmType::ALL.into_iter().find(|system| system.name() == name);
+        let system = known.ok_or_else(|| {
+            malformed(&format!(
+                "drm_types: a name is not known; use {}",
+                DrmType::ALL.map(DrmType::name).join(", ")
+            ))
+        })?;
+        if !system.schemes().contains(&scheme) {
+            let known = system.schemes().iter().map(|scheme| scheme.name()).collect::<Vec<_>>().join(", ");
+            return Err(malformed(&format!(
+                "protection_scheme: {} does not know {scheme}, but {known}",
+                system.name()
+            )));
+        }
+        if !systems.contains(&system) {
+            systems.push(system);
+        }
+    }
+    Ok(if systems.is_empty() { vec![DrmType::Widevine] } else { systems })
+}
+
+/// The key that a client brings along.
+fn supplied(track: &RequestedTrack) -> Result<Option<(Kid, Zeroizing<[u8; 16]>)>, RequestError> {
+    let given = |text: Option<&str>| text.filter(|text| !text.is_empty()).map(str::to_owned);
+    let (kid, key) = (given(track.key_id.as_deref()), track.key.as_ref().filter(|key| !key.is_empty()));
+    match (kid, key) {
+        (None, None) => Ok(None),
+        (Some(kid), Some(key)) => {
+            let kid = Kid::from_bytes(*sixteen_bytes("a track's key_id", &kid)?);
+            Ok(Some((kid, sixteen_bytes("a track's key", key)?)))
+        }
+        _ => Err(malformed("a track has key or key_id without the other; give both, or neither")),
+    }
+}
+
+fn sixteen_bytes(what: &str, text: &str) -> Result<Zeroizing<[u8; 16]>, RequestError> {
+    let wrong = || malformed(&format!("{what} is not base64 of 16 bytes"));
+    let bytes = Zeroizing::new(STANDARD.decode(text).map_err(|_| wrong())?);
+    bytes.as_slice().try_into().map(Zeroizing::new).map_err(|_| wrong())
+}
+
+fn tracks(given: Vec<RequestedTrack>, specifier: &Specifier) -> Result<Vec<AskedTrack>, RequestError> {
+    let mut tracks: Vec<AskedTrack> = Vec::with_capacity(given.len());
     for track in given {
+        let supplied = supplied(&track)?;
         let name = track.name.filter(|name| !name.is_empty());
         let name = name.ok_or_else(|| RequestError::new(Status::TrackTypeMissing, "a track has no type"))?;
         let known = track_type(&name).and_then(|name| TrackName::new(name).ok());
@@ -201,10 +323,15 @@ fn tracks(given: Vec<RequestedTrack>, specifier: &Specifier) -> Result<Vec<Track
             let message = format!("a track's type is not known; use {}", TRACK_TYPES.join(", "));
             RequestError::new(Status::TrackTypeUnknown, message)
         })?;
-        if tracks.contains(&track) {
+        if tracks.iter().any(|known| known.name == track) {
             return Err(malformed("a track type is asked for twice"));
         }
-        tracks.push(track);
+        if supplied.is_some() && matches!(specifier, Specifier::Kids(_)) {
+            return Err(malformed(
+                "keys that pssh_data names are looked up; leave a track's key and key_id out",
+            ));
+        }
+        tracks.push(AskedTrack { name: track, supplied });
     }
     if tracks.is_empty() && matches!(specifier, Specifier::Content(_)) {
         return Err(RequestError::new(Status::TrackTypeMissing, "no track is asked for"));

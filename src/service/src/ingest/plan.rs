@@ -167,7 +167,7 @@ impl<R: ReplicatedState> Keys<R> {
             }
         }
         Err(ServiceError::Conflict(format!(
-            "the content has another key, key_id {}; it stays unless the item says \"replace\":true",
+            "the track has another key, key_id {}, which stays; PUT, or an item of /bulk with \"replace\":true, replaces it",
             served.kid.to_base64()
         )))
     }

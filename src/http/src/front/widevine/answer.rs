@@ -11,9 +11,9 @@ use zeroize::Zeroizing;
 use super::refusal::Refusal;
 use crate::answer::wiped_json::{WipedText, json, respond};
 use keymoot_crypto::ContentKey;
-use keymoot_drm::{SystemData, SystemId};
+use keymoot_drm::{ProtectionScheme, SystemData, SystemId, fairplay};
 use keymoot_model::{ContentId, Kid, Period, TrackName};
-use keymoot_protocol::widevine::{ContentKeyRequest, Specifier, Status};
+use keymoot_protocol::widevine::{ContentKeyRequest, DrmType, Specifier, Status};
 
 /// The key of a track, or of one period of it.
 #[derive(Debug)]
@@ -74,9 +74,12 @@ struct TrackKeyJson<'a> {
     #[serde(serialize_with = "as_text")]
     #[schema(value_type = String)]
     key: Zeroizing<String>,
-    /// Exactly one: packagers refuse more.
-    #[schema(value_type = Vec<TrackSystemData>, min_items = 1, max_items = 1)]
-    pssh: [TrackSystemData; 1],
+    /// Base64 of the constant IV of `CBCS`, which FairPlay's licenses carry.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    iv: Option<String>,
+    /// One for each system that is asked for and has data; packagers that ask for Widevine only refuse more than one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pssh: Vec<TrackSystemData>,
     #[serde(skip_serializing_if = "Option::is_none")]
     crypto_period_index: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -87,7 +90,7 @@ struct TrackKeyJson<'a> {
 #[derive(Serialize, ToSchema)]
 #[schema(as = TrackSystemData)]
 struct TrackSystemData {
-    /// Always `WIDEVINE`.
+    /// `WIDEVINE` or `PLAYREADY`.
     drm_type: &'static str,
     /// Base64 of the data, without the header of the pssh box.
     data: String,
@@ -103,17 +106,27 @@ fn as_text<S: Serializer>(text: &Zeroizing<String>, serializer: S) -> Result<S::
 pub(super) fn keys(
     asked: &ContentKeyRequest,
     keys: &[TrackKey],
-    data: &[SystemData],
+    data: &[(DrmType, Vec<SystemData>)],
 ) -> Result<HttpResponse, serde_json::Error> {
-    let tracks = keys.iter().zip(data).map(|(key, data)| TrackKeyJson {
+    let system_data = |drm: DrmType, data: &SystemData| TrackSystemData {
+        drm_type: drm.name(),
+        data: STANDARD.encode(&data.data),
+        boxes: STANDARD.encode(data.pssh_box()),
+    };
+    let of_key = |at: usize| {
+        let of_system = |(drm, data): &(DrmType, Vec<SystemData>)| Some(system_data(*drm, data.get(at)?));
+        data.iter().filter_map(of_system).collect()
+    };
+    let iv = |kid: &Kid| {
+        let iv = (asked.scheme == ProtectionScheme::Cbcs).then(|| fairplay::constant_iv(kid));
+        iv.map(|iv| STANDARD.encode(iv))
+    };
+    let tracks = keys.iter().enumerate().map(|(at, key)| TrackKeyJson {
         name: key.track.as_str(),
         key_id: key.kid.to_base64(),
         key: key.key.to_base64(),
-        pssh: [TrackSystemData {
-            drm_type: "WIDEVINE",
-            data: STANDARD.encode(&data.data),
-            boxes: STANDARD.encode(data.pssh_box()),
-        }],
+        iv: iv(&key.kid),
+        pssh: of_key(at),
         crypto_period_index: key.period.map(|period| period.index),
         crypto_period_seconds: key.period.map(|period| period.length_s),
     });
@@ -121,14 +134,25 @@ pub(super) fn keys(
         Specifier::Content(content) => Some(STANDARD.encode(content.to_bytes())),
         Specifier::Kids(_) => None,
     };
-    let drm = ContentKeysDrm { name: "WIDEVINE", system_id: STANDARD.encode(SystemId::WIDEVINE.as_bytes()) };
+    let drm = asked.systems.iter().map(|drm| ContentKeysDrm {
+        name: drm.name(),
+        system_id: STANDARD.encode(system_id(*drm).as_bytes()),
+    });
     envelope(&ContentKeys {
         status: Status::Ok.name(),
         status_message: None,
         content_id,
-        drm: vec![drm],
+        drm: drm.collect(),
         tracks: tracks.collect(),
     })
+}
+
+const fn system_id(drm: DrmType) -> SystemId {
+    match drm {
+        DrmType::Widevine => SystemId::WIDEVINE,
+        DrmType::PlayReady => SystemId::PLAYREADY,
+        DrmType::FairPlay => SystemId::FAIRPLAY,
+    }
 }
 
 /// The answer that says why there are no keys.

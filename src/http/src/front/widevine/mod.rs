@@ -13,14 +13,16 @@ use std::net::IpAddr;
 use actix_web::web;
 use actix_web::{HttpRequest, HttpResponse};
 use futures::future::try_join_all;
+use zeroize::Zeroizing;
 
 use keymoot_auth::{AuthError, AuthHandle, Grant, Request, Unproved};
-use keymoot_drm::{OwnedContentKeyInfo, System};
+use keymoot_crypto::ContentKey;
+use keymoot_drm::{LicenseUrl, OwnedContentKeyInfo, System};
 use keymoot_model::{AccountId, ContentId, Kid, TrackName};
 use keymoot_protocol::widevine::{
-    ContentKeyEnvelope, ContentKeyRequest, KIDS_MAX, Specifier, Status, track_type,
+    AskedTrack, ContentKeyEnvelope, ContentKeyRequest, DrmType, KIDS_MAX, Specifier, Status, track_type,
 };
-use keymoot_service::{Ingested, Ingestion, LocatedKey, PERIODS_MAX, WantedKeys, WantedTrack};
+use keymoot_service::{Ingested, Ingestion, KeyChange, LocatedKey, PERIODS_MAX, WantedKeys, WantedTrack};
 
 use crate::answer::error::ApiError;
 use crate::api::Api;
@@ -109,19 +111,50 @@ async fn serve(asked: &ContentKeyRequest, grant: &Grant, api: &Api) -> Result<Ht
         Specifier::Kids(kids) => located(kids, asked, grant, api).await?,
         Specifier::Content(content) => ingested(content, asked, grant, api).await?,
     };
-    let infos = keys.iter().map(|key| OwnedContentKeyInfo {
+    let mut data = Vec::with_capacity(asked.systems.len());
+    for drm in &asked.systems {
+        let of_system = match system(*drm) {
+            Some(system) => api.drm.data_of(system, infos(system, asked, &keys, grant)?).await?,
+            None => Vec::new(),
+        };
+        data.push((*drm, of_system));
+    }
+    answer::keys(asked, &keys, &data).map_err(|error| Refusal::from(ApiError::internal(error)))
+}
+
+/// The system whose data is made; FairPlay has none.
+const fn system(drm: DrmType) -> Option<System> {
+    match drm {
+        DrmType::Widevine => Some(System::Widevine),
+        DrmType::PlayReady => Some(System::PlayReady),
+        DrmType::FairPlay => None,
+    }
+}
+
+/// What a system is told of each key.
+fn infos(
+    system: System,
+    asked: &ContentKeyRequest,
+    keys: &[TrackKey],
+    grant: &Grant,
+) -> Result<Vec<OwnedContentKeyInfo>, Refusal> {
+    let account = grant.account();
+    // Of Widevine's data neither is a part.
+    let is_playready = system == System::PlayReady;
+    let license_url = account.playready_la_url.as_deref().filter(|_| is_playready);
+    let license_url = license_url.map(LicenseUrl::new).transpose()?;
+    let info = |key: &TrackKey| OwnedContentKeyInfo {
         kid: key.kid,
-        key: None,
+        key: is_playready.then(|| Zeroizing::new(*key.key.expose())),
         iv: None,
         content: key.content.clone(),
-        account: grant.account().id.clone(),
+        account: account.id.clone(),
         track: key.track.clone(),
         scheme: asked.scheme,
         period: key.period,
-        playready_license_url: None,
-    });
-    let data = api.drm.data_of(System::Widevine, infos.collect()).await?;
-    answer::keys(asked, &keys, &data).map_err(|error| Refusal::from(ApiError::internal(error)))
+        playready_license_url: license_url.clone(),
+    };
+    Ok(keys.iter().map(info).collect())
 }
 
 /// The keys of the content's tracks or of their periods, made now where there are none: all tracks of the
@@ -133,10 +166,10 @@ async fn ingested(
     grant: &Grant,
     api: &Api,
 ) -> Result<Vec<TrackKey>, Refusal> {
-    let tracks = asked.tracks.iter();
+    let names = || asked.tracks.iter().map(|track| &track.name);
     let keys = match periods(asked)? {
-        None => WantedKeys::Tracks(tracks.map(WantedTrack::created).collect()),
-        Some(range) => WantedKeys::Periods { tracks: tracks.collect(), range },
+        None => WantedKeys::Tracks(asked.tracks.iter().map(wanted).collect()),
+        Some(range) => WantedKeys::Periods { tracks: names().collect(), range },
     };
     let wanted = Ingestion { policy: asked.policy.as_ref(), ..Ingestion::of(content, keys) };
     let Ingested { keys, periods } = api.keys.ingest(grant, wanted).await?;
@@ -147,16 +180,28 @@ async fn ingested(
         key,
         period,
     };
-    let whole = asked.tracks.iter().zip(keys);
+    let whole = names().zip(keys);
     let mut keys: Vec<TrackKey> =
         whole.map(|(track, served)| track_key(track, served.kid, served.key, None)).collect();
-    for (track, periods) in asked.tracks.iter().zip(periods) {
+    for (track, periods) in names().zip(periods) {
         let served = periods.into_iter();
         keys.extend(served.map(|served| track_key(track, served.kid, served.key, Some(served.period))));
     }
     // The sort is stable: within a period the tracks stay as they were asked for.
     keys.sort_by_key(|key| key.period.map(|period| period.index));
     Ok(keys)
+}
+
+/// A track's key, made when there is none. One that the client brings along is stored as it is: the track has that key
+/// then, or the client is told that it has another.
+fn wanted(asked: &AskedTrack) -> WantedTrack<'_> {
+    match &asked.supplied {
+        None => WantedTrack::created(&asked.name),
+        Some((kid, key)) => {
+            let supplied = Some((*kid, ContentKey::from_bytes(key)));
+            WantedTrack { track: &asked.name, change: KeyChange::Import, supplied }
+        }
+    }
 }
 
 /// The keys that pssh data names, as far as they are the account's. Who looks keys up by their ids changes
@@ -190,7 +235,7 @@ async fn located(
 fn in_api_terms(key: LocatedKey, asked: &ContentKeyRequest) -> TrackKey {
     let track = match track_type(key.place.track.as_str()) {
         Some(_) => key.place.track,
-        None => asked.tracks.first().cloned().unwrap_or_else(TrackName::default_track),
+        None => asked.tracks.first().map_or_else(TrackName::default_track, |track| track.name.clone()),
     };
     TrackKey { track, content: key.place.content, kid: key.kid, key: key.key, period: key.period }
 }
