@@ -328,7 +328,7 @@ pub fn widevine_request(input: &[u8]) {
 
 fn inner_widevine_request(input: &[u8]) {
     let Ok(asked) = ContentKeyRequest::parse(input) else { return };
-    let names: Vec<&str> = asked.tracks.iter().map(|track| track.as_str()).collect();
+    let names: Vec<&str> = asked.tracks.iter().map(|track| track.name.as_str()).collect();
     let known: Vec<&&str> = TRACK_TYPES.iter().filter(|name| names.contains(name)).collect();
     assert_eq!(known.len(), names.len(), "{names:?}");
     match &asked.specifier {

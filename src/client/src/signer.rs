@@ -121,7 +121,15 @@ mod tests {
     fn request(method: Method) -> Request {
         let (account, content) = (AccountId::new("167").unwrap(), ContentId::new("a.mp4").unwrap());
         let whose = ("OVP", &account);
-        Request::new(method, EncryptionProvider::CencWidevine, whose, &content, Wanted::Key, None).unwrap()
+        Request::new(
+            method,
+            (EncryptionProvider::CencWidevine, None),
+            whose,
+            &content,
+            Wanted::Key(None),
+            None,
+        )
+        .unwrap()
     }
 
     #[test]

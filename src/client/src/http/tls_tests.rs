@@ -70,7 +70,8 @@ impl Served {
         let (account, content) = (AccountId::new("demo").unwrap(), ContentId::new("film").unwrap());
         let whose = ("OVP", &account);
         let provider = EncryptionProvider::Cenc;
-        let request = Request::new(Method::Get, provider, whose, &content, Wanted::Key, None).unwrap();
+        let request =
+            Request::new(Method::Get, (provider, None), whose, &content, Wanted::Key(None), None).unwrap();
         HttpTransport::new(Timeouts::default(), tls).unwrap().exchange(&self.point, &request)
     }
 }
