@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use cluster_tests::signed::WIDEVINE;
+use cluster_tests::signed::{WIDEVINE, hex};
 use cluster_tests::{Cluster, KeyAnswer, Signer, license, raw, widevine};
 use serde_json::json;
 
@@ -21,7 +21,7 @@ fn a_key_id_is_neither_squatted_nor_told_of_by_another_account() {
     let cluster: Cluster = options.start().unwrap();
     let unsigned = ["--allow-unsigned-packagers"];
     let (owner, player) = license::add_account(&cluster, "owner", &unsigned).unwrap();
-    let (squatter, _) = license::add_account(&cluster, "squatter", &unsigned).unwrap();
+    let (squatter, other_player) = license::add_account(&cluster, "squatter", &unsigned).unwrap();
     let nodes = cluster.addresses();
 
     // A key id that the owner is going to use, and one that it uses: both stand in the clear in its media.
@@ -57,6 +57,22 @@ fn a_key_id_is_neither_squatted_nor_told_of_by_another_account() {
     let of_owner = &film.tracks[0].key_id;
     assert_eq!(by_kid("owner", of_owner).0, "OK");
     assert_eq!(by_kid("squatter", of_owner), by_kid("squatter", &STANDARD.encode([0x33; 16])));
+
+    // By HLS's URL of a key, too: the owner's opens nothing of another account's content of the same name.
+    let kids = [&owner, &squatter].map(|signer| {
+        let info = signer.send(nodes[0], "GET", "/hls/keyinfo", &signer.custom_data("stream", &[])).unwrap();
+        assert_eq!(info.status, 200, "{}", info.text());
+        let text = String::from_utf8(info.body).unwrap();
+        let behind = text.split_once("/hls/key/").unwrap().1;
+        behind.chars().take_while(|c| c.is_ascii_hexdigit() || *c == '-').collect::<String>()
+    });
+    let by_url = |signer: &Signer, kid: &str| {
+        let path = format!("/hls/key/{kid}");
+        signer.send(nodes[1], "GET", &path, &signer.custom_data("stream", &[])).unwrap().status
+    };
+    assert_eq!((by_url(&player, &kids[0]), by_url(&other_player, &kids[1])), (200, 200));
+    let nobodys = hex(&[0x55; 16]);
+    assert_eq!((by_url(&other_player, &kids[0]), by_url(&other_player, &nobodys)), (404, 404));
 
     // A player is licensed the key of its own account.
     let licensed = license::clear_keys(nodes[2], &player, "coming", &[[0x11; 16]]).unwrap();

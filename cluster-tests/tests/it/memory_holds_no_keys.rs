@@ -145,7 +145,7 @@ fn drive(cluster: &Cluster) -> Vec<(String, Key)> {
 fn packaging_key(node: SocketAddr, account: &str, program: &str) -> Key {
     let answer = playready_packager::ask(node, account, program);
     assert_eq!(answer.status, 200, "{}", answer.text());
-    let text = answer.text();
+    let text = String::from_utf8(answer.body).unwrap();
     let key = text.split_once("<KeyData>").and_then(|(_, behind)| behind.split_once("</KeyData>")).unwrap().0;
     STANDARD.decode(key).unwrap().try_into().unwrap()
 }

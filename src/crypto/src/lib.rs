@@ -47,5 +47,5 @@ pub use period_seed::{PeriodKeys, PeriodSeed};
 pub use random::{RandomError, random_bytes, random_kid};
 pub use rewrapping::RewrapError;
 pub use secret::SecretBytes;
-pub use stack::{wiped_after, wiped_deep_after};
+pub use stack::{wiped_after, wiped_once_ready};
 pub use wrapping::CredentialPlace;

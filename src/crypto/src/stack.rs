@@ -1,6 +1,7 @@
 //! What functions leave on the stack when they return: ciphers and hashes work there, with keys.
 
 use std::hint::black_box;
+use std::task::Poll;
 
 /// How deep they go below their caller, with room to spare.
 const DEPTH_BYTES: usize = 16 * 1024;
@@ -15,11 +16,14 @@ pub fn wiped_after<T>(work: impl FnOnce() -> T) -> T {
     done
 }
 
-/// The same for a turn of a whole request, which hands secrets from frame to frame.
-pub fn wiped_deep_after<T>(work: impl FnOnce() -> T) -> T {
-    let done = apart(work);
-    wipe::<DEEP_BYTES>();
-    done
+/// The same for a whole request, which hands secrets from frame to frame: overwrites the stack once the work is ready.
+/// Whatever it left there before lies no deeper.
+pub fn wiped_once_ready<T>(work: impl FnOnce() -> Poll<T>) -> Poll<T> {
+    let polled = apart(work);
+    if polled.is_ready() {
+        wipe::<DEEP_BYTES>();
+    }
+    polled
 }
 
 // A frame of its own, so that `wipe` begins where it began.
@@ -42,6 +46,7 @@ mod tests {
     fn work_is_done_and_its_result_handed_back() {
         let text = wiped_after(|| "a secret on the heap".to_owned());
         assert_eq!(text, "a secret on the heap");
-        assert_eq!(wiped_deep_after(|| 7), 7);
+        assert_eq!(wiped_once_ready(|| Poll::Ready(7)), Poll::Ready(7));
+        assert!(wiped_once_ready(|| Poll::<()>::Pending).is_pending());
     }
 }

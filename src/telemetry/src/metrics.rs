@@ -106,7 +106,8 @@ metrics! {
     pub fenced_off_peers: gauge(
         "Peers that are refused: from before a recovery or restore, or with another data directory."
     );
-    /// `join`, `administration`, `change` of the members, or a forwarded `proposal`.
+    /// `join`, `administration`, `change` of the members, a forwarded `proposal`, or `rate` where too many asked to join
+    /// or for certificates at once.
     pub peer_refusals_total: counters(
         "What was refused on the peer port for want of a proof of the master key or of a right.", by "what"
     );

@@ -25,7 +25,7 @@ pub(super) struct Asked {
 
 impl Asked {
     fn key(&self) -> &'static str {
-        if self.path.ends_with("/license") {
+        if self.path.ends_with("/license") || self.path.starts_with("/hls/key/") {
             LICENSE_KEY
         } else if self.path.starts_with("/policy") {
             POLICY_KEY

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use keymoot_model::client_network;
 use keymoot_telemetry::{LastingConditions, Metrics};
 
 /// Counts refusals and logs them.
@@ -20,14 +21,36 @@ impl RefusalLog {
     /// Counts a refusal for a missing proof or right, and logs it if a line is due. `what` is a label
     /// of the metric.
     pub(crate) fn note(&self, what: &'static str, from: SocketAddr, reason: &str) {
-        self.metrics.peer_refusals_total.with_label_values(&[what]).inc();
+        self.count(what);
         self.log(what, from, reason);
+    }
+
+    /// Counts what is not worth a line.
+    pub(crate) fn count(&self, what: &'static str) {
+        self.metrics.peer_refusals_total.with_label_values(&[what]).inc();
     }
 
     /// Logs that a peer was refused at the greeting, if a line is due.
     pub(crate) fn log(&self, what: &'static str, from: SocketAddr, reason: &str) {
-        if let Some(unlogged) = self.lines.note((from.ip(), what)) {
+        if let Some(unlogged) = self.is_due(what, from) {
             tracing::warn!(%from, what, reason, unlogged, "refused on the peer port");
         }
+    }
+
+    fn is_due(&self, what: &'static str, from: SocketAddr) -> Option<u64> {
+        self.lines.note((client_network(from.ip()), what))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_network_of_ipv6_has_the_lines_of_one_address() {
+        let log = RefusalLog::new(Arc::new(Metrics::new().unwrap()));
+        let due = ["[2001:db8::1]:1", "[2001:db8::2]:2", "[2001:db8:0:1::1]:1"]
+            .map(|from| log.is_due("join", from.parse().unwrap()));
+        assert_eq!(due, [Some(0), None, Some(0)]);
     }
 }

@@ -40,22 +40,29 @@ const LIFETIME: Duration = Duration::from_secs(30);
 const PATIENCE: Duration = Duration::from_secs(10);
 const _: () = assert!(REQUESTS_MAX as u64 * PATIENCE.as_secs() < LIFETIME.as_secs());
 const _: () = assert!(PATIENCE.as_secs() < ANSWER_TIMEOUT.as_secs());
-/// The most proved requests at the same time.
+/// The most requests at the same time, of those that proved a master key and of those that did not.
 const AT_ONCE_MAX: usize = 4;
-/// The most proved requests in [`WINDOW`].
+/// The most such requests in [`WINDOW`].
 const IN_WINDOW_MAX: usize = 20;
 const WINDOW: Duration = Duration::from_secs(10);
 /// The answer to one request too many.
 const BUSY: &str = "too many nodes ask at once; try again in a minute";
 
-/// Limits the requests of nodes that ask to join, or for a certificate, and have proved a master key.
-#[derive(Debug)]
+/// Limits the requests of nodes that ask to join, or for a certificate. Those that proved a master key have places of their
+/// own: anybody can ask as a witness does, which proves none, and would take them all.
+#[derive(Debug, Default)]
 pub(crate) struct JoinGate {
+    proved: Places,
+    unproved: Places,
+}
+
+#[derive(Debug)]
+struct Places {
     at_once: Semaphore,
     recent: RateLimit,
 }
 
-impl Default for JoinGate {
+impl Default for Places {
     fn default() -> Self {
         Self { at_once: Semaphore::new(AT_ONCE_MAX), recent: RateLimit::new(IN_WINDOW_MAX, WINDOW) }
     }
@@ -63,8 +70,18 @@ impl Default for JoinGate {
 
 impl JoinGate {
     /// A place, if there is one.
-    fn enter(&self) -> Option<SemaphorePermit<'_>> {
-        self.at_once.try_acquire().ok().filter(|_| self.recent.try_acquire(Instant::now()))
+    fn enter(&self, has_proved: bool) -> Option<SemaphorePermit<'_>> {
+        let places = if has_proved { &self.proved } else { &self.unproved };
+        places.at_once.try_acquire().ok().filter(|_| places.recent.try_acquire(Instant::now()))
+    }
+
+    /// The same, and counts what finds none.
+    fn enter_at(&self, server: &PeerServer, has_proved: bool) -> Option<SemaphorePermit<'_>> {
+        let place = self.enter(has_proved);
+        if place.is_none() {
+            server.refusal_log.count("rate");
+        }
+        place
     }
 }
 
@@ -162,7 +179,7 @@ fn proved_join(
 
 /// Lets a proved request in, if not too many come.
 async fn admit(server: &PeerServer, gate: &JoinGate, request: JoinRequest) -> JoinReply {
-    let Some(_permit) = gate.enter() else { return JoinReply::Refused(BUSY.to_owned()) };
+    let Some(_permit) = gate.enter_at(server, true) else { return JoinReply::Refused(BUSY.to_owned()) };
     server.services.joins.join(request, TokenKind::Node, None, Instant::now() + PATIENCE).await
 }
 
@@ -172,7 +189,7 @@ async fn admit_witness(server: &PeerServer, gate: &JoinGate, from: SocketAddr, b
         Ok(request) => request,
         Err(error) => return JoinReply::Refused(error.to_string()),
     };
-    let Some(_permit) = gate.enter() else { return JoinReply::Refused(BUSY.to_owned()) };
+    let Some(_permit) = gate.enter_at(server, false) else { return JoinReply::Refused(BUSY.to_owned()) };
     let deadline = Instant::now() + PATIENCE;
     let reply = server.services.joins.join(request, TokenKind::Witness, None, deadline).await;
     if let JoinReply::Refused(reason) = &reply {
@@ -209,7 +226,8 @@ async fn renew(
     gate: &JoinGate,
     AskedRenewal { id, certificate_request, proven }: AskedRenewal,
 ) -> RenewalReply {
-    let Some(_permit) = gate.enter() else { return RenewalReply::Refused(BUSY.to_owned()) };
+    let place = gate.enter_at(server, proven.is_ok());
+    let Some(_permit) = place else { return RenewalReply::Refused(BUSY.to_owned()) };
     match server.services.joins.renew(id, &certificate_request, proven, Instant::now() + PATIENCE).await {
         Ok(certificate_pem) => RenewalReply::Renewed { certificate_pem },
         Err(error) => RenewalReply::Refused(format!("node {id}: {error}")),
@@ -220,4 +238,23 @@ fn refused(server: &PeerServer, from: SocketAddr, refusal: ProofRefusal) -> Join
     let reason = proof::proof_required(refusal);
     server.refusal_log.note("join", from, &reason);
     JoinReply::Refused(format!("{reason}; the token is not spent"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_proved_nothing_takes_no_place_of_a_node_that_did() {
+        let gate = JoinGate::default();
+        while gate.enter(false).is_some() {}
+        for _ in 0..IN_WINDOW_MAX {
+            assert!(gate.enter(true).is_some());
+        }
+        assert!(gate.enter(true).is_none(), "these are not without end, either");
+        let gate = JoinGate::default();
+        let held: Vec<_> = (0..AT_ONCE_MAX).map(|_| gate.enter(false).unwrap()).collect();
+        assert!(gate.enter(false).is_none() && gate.enter(true).is_some());
+        drop(held);
+    }
 }

@@ -17,7 +17,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use keymoot_auth::{AuthHandle, Grant};
-use keymoot_crypto::{ContentKey, wiped_deep_after};
+use keymoot_crypto::{ContentKey, wiped_once_ready};
 use keymoot_model::{ContentId, Scope, TrackName};
 use keymoot_protocol::query::Query;
 use keymoot_protocol::{BulkBody, BulkError, BulkHead, BulkItem, CustomData, SignedPayload};
@@ -193,7 +193,7 @@ impl BulkRun {
     fn answers(self) -> impl Stream<Item = Result<Bytes, ApiError>> {
         let mut answers = Box::pin(self.windows());
         // Keys that a client supplied are read and passed on there, in every frame of the stack.
-        stream::poll_fn(move |context| wiped_deep_after(|| answers.as_mut().poll_next(context)))
+        stream::poll_fn(move |context| wiped_once_ready(|| answers.as_mut().poll_next(context)))
     }
 
     fn windows(self) -> impl Stream<Item = Result<Bytes, ApiError>> {

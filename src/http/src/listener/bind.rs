@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_http::error::DispatchError;
-use actix_http::{HttpService, KeepAlive};
+use actix_http::{HttpMessage as _, HttpService, KeepAlive, Request};
 use actix_service::{
     IntoServiceFactory as _, Service as _, ServiceFactory, ServiceFactoryExt as _, apply_fn_factory,
     fn_service, map_config,
@@ -20,7 +20,7 @@ use actix_web::dev::{AppConfig, Extensions, Server};
 use actix_web::rt::net::TcpStream;
 use actix_web::web::ServiceConfig;
 use actix_web::{App, Error};
-use futures::future::ready;
+use futures::future::{poll_fn, ready};
 use ipnet::IpNet;
 use prometheus::IntGauge;
 use rustls::ServerConfig;
@@ -29,6 +29,7 @@ use tokio::net::TcpSocket;
 
 use crate::listener::settings::{Http, HttpSettings};
 use keymoot_auth::{ClientCertificate, allowed};
+use keymoot_crypto::wiped_once_ready;
 use keymoot_model::client_network;
 use keymoot_telemetry::Metrics;
 use keymoot_tls::TlsError;
@@ -39,6 +40,7 @@ use crate::listener::connection_table::ConnectionTable;
 use crate::listener::own_head::with_own_head;
 use crate::listener::server::HttpError;
 use crate::listener::timed_stream::{ClientStream, TimedStream};
+use crate::request::incoming_body::has_body;
 
 /// How often certificate files are looked at. Renewal happens days before the old ones end.
 const RELOAD_EVERY: Duration = Duration::from_secs(5);
@@ -233,8 +235,13 @@ impl Worker {
             .client_disconnect_timeout(LINGER)
             .local_addr(self.address)
             .on_connect_ext(keep)
-            .h1(apply_fn_factory(map_config(app, |_| AppConfig::default()), |request, app| {
-                app.call(with_own_head(request))
+            .h1(apply_fn_factory(map_config(app, |_| AppConfig::default()), |request: Request, app| {
+                let may_hold_a_key = has_body(request.headers());
+                let mut answer = Box::pin(app.call(with_own_head(request)));
+                poll_fn(move |context| match may_hold_a_key {
+                    true => wiped_once_ready(|| answer.as_mut().poll(context)),
+                    false => answer.as_mut().poll(context),
+                })
             }))
     }
 }

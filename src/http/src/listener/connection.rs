@@ -198,7 +198,7 @@ impl Connection {
 
     /// A request is being answered until the value is dropped.
     pub(crate) fn answer(self: &Rc<Self>, request: &HttpRequest) -> ActiveAnswer {
-        let has_body = has_body(request);
+        let has_body = has_body(request.headers());
         self.change(|waits| {
             // An answer that is streamed is under way once more, with the body read.
             if waits.answering == 0 {

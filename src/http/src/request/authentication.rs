@@ -112,7 +112,7 @@ pub(crate) async fn read_listed_body(
     payload: Payload,
     api: &Api,
 ) -> Result<Bytes, ApiError> {
-    if has_body(request) {
+    if has_body(request.headers()) {
         must_be_listed(request, api).await?;
     }
     read_body(request, payload, api).await

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use actix_web::HttpRequest;
-use actix_web::http::header;
+use actix_web::http::header::{self, HeaderMap};
 use actix_web::web::{Bytes, BytesMut, Payload};
 use futures::StreamExt as _;
 use prometheus::IntGauge;
@@ -235,8 +235,7 @@ impl Drop for IncomingBody<'_> {
 }
 
 /// Whether the request announces a body.
-pub(crate) fn has_body(request: &HttpRequest) -> bool {
-    let headers = request.headers();
+pub(crate) fn has_body(headers: &HeaderMap) -> bool {
     let is_some = |length: &header::HeaderValue| length.as_bytes() != b"0";
     headers.contains_key(header::TRANSFER_ENCODING)
         || headers.get(header::CONTENT_LENGTH).is_some_and(is_some)
