@@ -6,6 +6,7 @@
 //! Every wait has a deadline, and every process started here is ended here.
 #![deny(unreachable_pub)]
 
+pub mod audit;
 pub mod authority;
 pub mod bench;
 pub mod binary;

@@ -1,46 +1,55 @@
-//! A key that a client holds stands in the log of the node that gave it out, however many ask at once.
+//! A key that a client holds stands in the audit of the node that gave it out, however many ask at once.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
 
-use cluster_tests::{Cluster, Signer};
+use cluster_tests::{Cluster, Signer, audit};
 
-/// Clients at one node; their lines are written together.
+/// Clients at one node; their events are written together.
 const CLIENTS: usize = 16;
 /// Contents of each client.
 const CONTENTS: usize = 10;
 
 #[test]
-fn whoever_has_been_answered_finds_the_grant_in_the_log() {
+fn whoever_has_been_answered_finds_the_grant_in_the_audit() {
     let cluster = Cluster::start().unwrap();
-    let logs: Vec<PathBuf> = cluster.log_files().unwrap();
     std::thread::scope(|scope| {
         for client in 0..CLIENTS {
             let node = cluster.addresses()[client % 3];
-            let (signer, logs) = (cluster.signer().clone(), &logs);
-            scope.spawn(move || must_be_logged(client, node, &signer, logs));
+            let signer = cluster.signer().clone();
+            scope.spawn(move || ask(client, node, &signer));
         }
     });
-}
-
-/// Makes keys and reads each twice: as many grants must be there when the answer is.
-fn must_be_logged(client: usize, node: SocketAddr, signer: &Signer, logs: &[PathBuf]) {
-    for number in 0..CONTENTS {
-        let content = format!("audited-{client}-{number}.mp4");
-        signer.create(node, &content).unwrap();
-        assert_eq!(grants_of(&content, logs), 1);
-        for reads in 1..3 {
-            signer.read(node, &content).unwrap();
-            assert_eq!(grants_of(&content, logs), 1 + reads);
+    let told = audit::search(&cluster.nodes()[0].config(), &["--action", "key."]).unwrap();
+    let mut grants: BTreeMap<(&str, &str, &str), usize> = BTreeMap::new();
+    for event in &told {
+        let what = (event.text("content"), event.text("action"), event.text("outcome"));
+        *grants.entry(what).or_default() += 1;
+        let kids = event.kids();
+        assert_eq!(kids.len(), 1, "{event:?}");
+        assert!(event.text("outcome") == "intended" || event.text("address") == "127.0.0.1", "{event:?}");
+    }
+    for client in 0..CLIENTS {
+        for number in 0..CONTENTS {
+            let content = content(client, number);
+            let of = |action, outcome| grants.get(&(content.as_str(), action, outcome)).copied();
+            let counts = [of("key.create", "intended"), of("key.create", "done"), of("key.read", "done")];
+            assert_eq!(counts, [Some(1), Some(1), Some(2)], "{content}");
         }
     }
 }
 
-fn grants_of(content: &str, logs: &[PathBuf]) -> usize {
-    let is_grant = |line: &&str| line.contains("granted") && line.contains(content);
-    logs.iter().map(|log| read(log).lines().filter(is_grant).count()).sum()
+fn content(client: usize, number: usize) -> String {
+    format!("audited-{client}-{number}.mp4")
 }
 
-fn read(log: &Path) -> String {
-    String::from_utf8_lossy(&std::fs::read(log).unwrap()).into_owned()
+/// Makes keys and reads each twice.
+fn ask(client: usize, node: SocketAddr, signer: &Signer) {
+    for number in 0..CONTENTS {
+        let content = content(client, number);
+        signer.create(node, &content).unwrap();
+        for _ in 0..2 {
+            signer.read(node, &content).unwrap();
+        }
+    }
 }

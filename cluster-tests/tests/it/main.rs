@@ -2,6 +2,7 @@
 
 mod account_life;
 mod address_change;
+mod audit_events;
 mod authority_replaced;
 mod backup_restore;
 mod backup_schedule;

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use cluster_tests::audit;
 use cluster_tests::operator::CommandOutput;
 use cluster_tests::wait::{pause, wait_until};
 use cluster_tests::{Grown, RigError};
@@ -170,6 +171,7 @@ fn each_operation_is_refused_without_a_credential_and_with_each_role_that_must_n
     assert_eq!(nobody.get(url(1, "/metrics")).call().unwrap().status(), 401);
 
     let (mut seen, mut open) = (0, 0);
+    let mut answered: Vec<(String, &str, bool)> = Vec::new();
     for (path, item) in document["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
             let what = format!("{method} {path}");
@@ -195,8 +197,10 @@ fn each_operation_is_refused_without_a_credential_and_with_each_role_that_must_n
             );
             let roles: Vec<&str> =
                 operation["x-roles"].as_array().unwrap().iter().map(|role| role.as_str().unwrap()).collect();
+            let action = format!("admin.{}", operation["operationId"].as_str().unwrap());
             for (role, agent) in &agents {
                 let (status, answer) = send(agent, 1, method, path, &body).unwrap();
+                answered.push((action.clone(), role, roles.contains(role)));
                 match roles.contains(role) {
                     true => assert!(![401, 403].contains(&status), "{what} as {role}: {status} {answer}"),
                     false => {
@@ -214,11 +218,33 @@ fn each_operation_is_refused_without_a_credential_and_with_each_role_that_must_n
     assert_eq!(send(&agents[3].1, 1, "get", "/healthz", &json!({})).unwrap().0, 404);
     let there = ureq::agent().get(format!("http://{}/v1/status", cluster.node("a").api)).call();
     assert!(matches!(there, Err(ureq::Error::StatusCode(404))), "{there:?}");
-    // Each of them left a line.
-    let log = cluster.log("a");
-    for line in ["operator=viewer", "action=\"AddOperator\"", "outcome=\"refused\"", "role=\"key-admin\""] {
-        assert!(log.contains(line), "{line}");
+    must_be_audited(&cluster, &answered);
+}
+
+/// Each of them has its event, who was refused as well as who was not: what is new among the operations, too.
+fn must_be_audited(cluster: &Grown, answered: &[(String, &str, bool)]) {
+    let told = audit::search(&cluster.config("a"), &[]).unwrap();
+    let of = |action: &str, operator: &str| {
+        let theirs = told.iter().filter(|event| event.text("action") == action && event.actor() == operator);
+        theirs.map(|event| event.event.clone()).collect::<Vec<_>>()
+    };
+    for (action, operator, may) in answered {
+        let events = of(action, operator);
+        let is_refused = |event: &Value| event["outcome"] == "refused" && event["status"] == 403;
+        assert_eq!(events.iter().any(is_refused), !may, "{action} as {operator}: {events:?}");
+        assert!(!events.is_empty(), "{action} as {operator}");
+        for event in &events {
+            assert_eq!(event["actor"]["kind"], "operator", "{event}");
+            let credential = event["actor"]["credential"].as_str().unwrap_or_default();
+            assert!(credential.starts_with("certificate "), "{event}");
+            assert_eq!(event["address"], "127.0.0.1", "{event}");
+        }
+        let intended = events.iter().filter(|event| event["outcome"] == "intended").count();
+        let outcomes = events.iter().filter(|event| event["intent"].is_number()).count();
+        assert_eq!(intended, outcomes, "{action} as {operator}: {events:?}");
     }
+    let strangers = told.iter().filter(|event| event.event["actor"]["kind"] == "stranger").count();
+    assert!(strangers >= 60, "{strangers}");
 }
 
 /// The example of an operation, as the document has it.

@@ -11,24 +11,24 @@ use jsonschema::Validator;
 use serde_json::{Map, Value, json};
 
 /// The document, as a node serves it.
-struct Document(Value);
+pub(super) struct Document(Value);
 
 /// One operation with its example request.
-struct Example<'d> {
-    path: &'d str,
+pub(super) struct Example<'d> {
+    pub(super) path: &'d str,
     method: String,
     operation: &'d Value,
 }
 
 /// What came back.
-struct Answered {
-    status: u16,
+pub(super) struct Answered {
+    pub(super) status: u16,
     kind: String,
     body: Vec<u8>,
 }
 
 impl Document {
-    fn of(node: SocketAddr) -> Self {
+    pub(super) fn of(node: SocketAddr) -> Self {
         let request = raw::request("GET", "/openapi.json", &[], &[]);
         let answer = raw::exchange(node, &request, raw::ANSWER_WITHIN).unwrap();
         assert_eq!((answer.status, answer.header("content-type")), (200, Some("application/json")));
@@ -55,7 +55,7 @@ impl Document {
     }
 
     /// All operations; those that read what others make after them, those that delete last.
-    fn examples(&self) -> Vec<Example<'_>> {
+    pub(super) fn examples(&self) -> Vec<Example<'_>> {
         let paths = self.0["paths"].as_object().unwrap();
         let mut examples: Vec<Example<'_>> = paths
             .iter()
@@ -75,11 +75,11 @@ impl Document {
 }
 
 impl Example<'_> {
-    fn name(&self) -> String {
+    pub(super) fn name(&self) -> String {
         format!("{} {}", self.method, self.path)
     }
 
-    fn is_secured(&self) -> bool {
+    pub(super) fn is_secured(&self) -> bool {
         self.operation.get("security").is_some()
     }
 
@@ -101,23 +101,23 @@ impl Example<'_> {
     }
 
     /// The bytes that uDRM signs: the body, or the decoded custom data.
-    fn signed_bytes(&self) -> Vec<u8> {
+    pub(super) fn signed_bytes(&self) -> Vec<u8> {
         let data = self.parameters("query").into_iter().find(|(name, _)| *name == "custom_data");
         data.map_or_else(|| self.body().0, |(_, text)| STANDARD.decode(text).unwrap())
     }
 
     /// Whether it is for players, whose signing key is another.
-    fn is_for_players(&self) -> bool {
+    pub(super) fn is_for_players(&self) -> bool {
         self.path.starts_with("/hls/key/") || self.path.ends_with("/license")
     }
 
     /// Whether its answer needs what these nodes are not given: license servers, entitlements, a
     /// credential for policies. Tests of their own hold those.
-    fn is_held_elsewhere(&self) -> bool {
+    pub(super) fn is_held_elsewhere(&self) -> bool {
         self.path.ends_with("/license") || self.path.starts_with("/policy")
     }
 
-    fn send(&self, node: SocketAddr, signature: Option<&str>, kid: &str) -> Answered {
+    pub(super) fn send(&self, node: SocketAddr, signature: Option<&str>, kid: &str) -> Answered {
         let mut target = self.path.to_owned();
         let mut body = self.body().0;
         if self.path.contains("getcontentkey") {
@@ -187,7 +187,7 @@ fn signed_for_packagers(example: &[u8]) -> Vec<u8> {
 }
 
 /// The id of the key that HLS has for the content of the examples.
-fn hls_key_id(node: SocketAddr, signer: &Signer) -> String {
+pub(super) fn hls_key_id(node: SocketAddr, signer: &Signer) -> String {
     let data = signer.custom_data("film.mp4", &[]);
     let answer = signer.send(node, "POST", "/hls/encryption", &data).unwrap();
     let (_, kid) = cluster_tests::KeyAnswer::from_answer(&answer).unwrap().bytes().unwrap();

@@ -52,7 +52,11 @@ actions! {
     KEY_EXPORT = "key.export": "Keys were handed out wrapped for a recipient.";
     KEY_PLAY = "key.play": "A player was given a key of HLS AES-128.";
     PERIODS_READ = "periods.read": "Keys of crypto periods were handed out.";
+    PERIODS_BEGIN = "periods.begin": "A track began to rotate: the seed of its crypto periods was made.";
     PERIODS_RESEED = "periods.reseed": "Crypto periods were given a new seed.";
+    AUXILIARY_PUT = "auxiliary.put": "The data that are kept beside a content's keys were changed.";
+    LEASE_CLAIM = "lease.claim": "A device took a slot of its viewer's, or kept it.";
+    RENTAL_BEGIN = "rental.begin": "A viewer's rental of a content began.";
     LICENSE_ISSUE = "license.issue": "A license was issued.";
     LICENSE_RENEW = "license.renew": "A license was renewed.";
     LICENSE_RELEASE = "license.release": "A license was given back.";
@@ -62,9 +66,12 @@ actions! {
     POLICY_ATTACH = "policy.attach": "A policy was attached to a content, or detached.";
     POLICY_DEFAULT = "policy.default": "The policy for contents without one of their own was set.";
     REQUEST = "request": "A request that was refused before it was known what it asks for.";
+    METRICS_READ = "metrics.read": "The metrics were asked for with a token.";
+    ADMIN_REQUEST = "admin.request": "An operator's request that names no use case.";
     SIGN_IN = "operator.sign_in": "An operator signed in with a password.";
     PEER_CONNECT = "peer.connect": "Somebody who is no peer connected to the peer port.";
     NODE_JOIN = "node.join": "A node joined, or was refused.";
+    NODE_REMOVE = "node.remove": "A node was removed from the cluster for ever.";
     NODE_CERTIFICATE = "node.certificate": "A node was given its next certificate.";
     MEMBERS_CHANGE = "members.change": "The members of the cluster were changed.";
     LEADER_ELECTED = "leader.elected": "A leader was elected.";
@@ -77,6 +84,7 @@ actions! {
     AUDIT_READ = "audit.read": "The audit was searched or read.";
     AUDIT_LOG_BEGIN = "audit.begin": "This log began; it names the one before it, if there was one.";
     AUDIT_DELETE = "audit.delete": "Events that are older than the retention were deleted; their hashes stay.";
+    AUDIT_COSIGN = "audit.cosign": "The log of another node did not fit what this node had checked of it, and was not cosigned.";
     AUDIT_LOST = "audit.lost": "An intent was found whose outcome was never written.";
     NODE_START = "node.start": "The node started.";
     NODE_STOP = "node.stop": "The node was told to stop.";

@@ -177,19 +177,19 @@ impl Event {
 }
 
 /// A key id as the APIs write it.
-mod kid_text {
+pub(crate) mod kid_text {
     use keymoot_model::Kid;
     use serde::{Deserialize as _, Deserializer, Serializer};
 
     #[expect(clippy::ref_option, reason = "serde calls it")]
-    pub(super) fn serialize<S: Serializer>(kid: &Option<Kid>, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(kid: &Option<Kid>, serializer: S) -> Result<S::Ok, S::Error> {
         match kid {
             Some(kid) => serializer.serialize_str(&kid.to_base64()),
             None => serializer.serialize_none(),
         }
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Kid>, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Kid>, D::Error> {
         let text = Option::<String>::deserialize(deserializer)?;
         text.map(|text| Kid::from_base64(&text).map_err(serde::de::Error::custom)).transpose()
     }

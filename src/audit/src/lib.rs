@@ -7,9 +7,37 @@
 //! with the log index once that is known.
 
 mod action;
+mod codec;
+mod cosigned;
+mod disk;
 mod event;
+mod files;
+mod hashes;
+mod identity;
 mod log;
+mod memory;
+pub mod note;
+pub mod offline;
+mod pending;
+mod query;
+mod segment;
+mod settings;
+mod trail;
+pub mod tree;
 
 pub use action::Action;
+pub use codec::{EventError, TooLong};
+pub use cosigned::{Cosigned, CosignedError};
 pub use event::{Actor, ActorKind, DrmUse, Event, KeyName, Outcome};
-pub use log::{AuditLog, Unwritable};
+pub use files::FileError;
+pub use identity::{LogIdentity, Predecessor, Usage};
+pub use log::{AuditLog, OpenError, ReadError, Unwritable};
+pub use note::{
+    Checkpoint, CheckpointError, LogKey, NoteSignature, ProofFile, SignedCheckpoint, VerifierKey,
+};
+pub use pending::Pending;
+pub use query::{Found, Page, Query};
+pub use segment::SegmentFault;
+pub use settings::{AuditSettings, Sync};
+pub use trail::{Admitted, Change, Intents, NodeAudit, Settled, Trail, Verdict};
+pub use tree::{Hash, ProofError, leaf_hash, verify_consistency, verify_inclusion};

@@ -16,6 +16,7 @@ use super::{
     AccountDirectory, AuthError, ClientCertificate, Denied, Grant, Nonce, OpenAccount, SignatureFault,
     SigningKey, Unreadable, UnsaidPart, allowed,
 };
+use keymoot_audit::Trail;
 use keymoot_model::{ContentId, Scheme, Scope, Sha1Use};
 use keymoot_protocol::{CaSystem, Claim};
 
@@ -31,6 +32,8 @@ pub struct Verified {
     pub(super) caller: IpAddr,
     /// `None` when it named its keys by their ids, or is about no content.
     pub(super) content: Option<ContentId>,
+    /// Where the grant is audited.
+    pub(super) trail: Option<Arc<Trail>>,
     pub(super) nonce: Option<Nonce>,
     /// Where the credential's last grant is noted; `None` when there is no credential.
     pub(super) last_used_ms: Option<Arc<AtomicU64>>,
@@ -49,11 +52,11 @@ impl Verified {
 
     /// Grants, and audits the grant. To be called once the nonce is spent.
     pub(super) fn grant(self) -> Grant {
-        let Self { account, credential, scope, scheme, caller, content, last_used_ms, .. } = self;
+        let Self { account, credential, scope, scheme, caller, content, trail, last_used_ms, .. } = self;
         if let Some(last_used_ms) = last_used_ms {
             last_used_ms.store(now_ms(), Ordering::Relaxed);
         }
-        Grant::issue(account, scope, scheme, credential, caller, content.as_ref())
+        Grant::issue(account, scope, scheme, credential, caller, (content, trail))
     }
 
     /// Grants a request that is good more than once, and audits the grant; none when a nonce has to be spent
@@ -139,6 +142,7 @@ impl Request {
             scheme: Some(key.scheme),
             caller: self.caller,
             content: self.content.clone(),
+            trail: self.trail.clone(),
             nonce: offer.nonce(&self.account, &key.name),
             last_used_ms: Some(key.last_used_ms.clone()),
             account: account.clone(),

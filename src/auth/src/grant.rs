@@ -1,12 +1,14 @@
 //! The proof that a request was authenticated.
 //!
 //! A use case takes a [`Grant`] and so cannot run unasked: only this crate builds one, and building
-//! one is what writes the audit line. A grant speaks for one request, hence it cannot be copied.
+//! one puts it on the request's trail, by which every key that leaves and every change is audited. A grant speaks
+//! for one request, hence it cannot be copied.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::OpenAccount;
+use keymoot_audit::{Admitted, Trail};
 use keymoot_model::{Account, ContentId, Scheme, Scope, Sha1Use};
 
 /// That an account's credential opened a scope to a caller, for one request.
@@ -17,46 +19,32 @@ pub struct Grant {
     scheme: Option<Scheme>,
     credential: String,
     caller: IpAddr,
+    trail: Arc<Trail>,
 }
 
 impl Grant {
-    /// Grants, and says so in the log under the target `audit`.
+    /// Grants, and says on the request's trail to whom.
     pub(super) fn issue(
         account: Arc<OpenAccount>,
         scope: Scope,
         scheme: Option<Scheme>,
         credential: String,
         caller: IpAddr,
-        content: Option<&ContentId>,
+        (content, trail): (Option<ContentId>, Option<Arc<Trail>>),
     ) -> Self {
-        // By this name the log knows that many may be written at once, before their keys leave.
-        tracing::info!(
-            name: "grant",
-            target: "audit",
-            account = %account.account.id,
-            ?scope,
-            scheme = scheme.map(Scheme::name),
-            ?credential,
-            %caller,
-            ?content,
-            "granted"
-        );
-        Self { account, scope, scheme, credential, caller }
+        let trail = trail.unwrap_or_else(Trail::detached);
+        trail.admit(Admitted {
+            account: account.account.id.clone(),
+            credential: credential.clone(),
+            scheme: scheme.map(Scheme::name),
+            content,
+        });
+        Self { account, scope, scheme, credential, caller, trail }
     }
 
-    /// Says in the log under the target `audit` that this grant gave out the key of a content: for
-    /// requests about many contents, which none of them names.
-    pub fn audit(&self, content: &ContentId) {
-        tracing::info!(
-            target: "audit",
-            account = %self.account.account.id,
-            scope = ?self.scope,
-            scheme = self.scheme.map(Scheme::name),
-            credential = ?self.credential,
-            caller = %self.caller,
-            content = ?Some(content),
-            "granted"
-        );
+    /// Where what comes of it is audited.
+    pub const fn trail(&self) -> &Arc<Trail> {
+        &self.trail
     }
 
     /// The account that asked.

@@ -2,9 +2,11 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
+use keymoot_audit::Trail;
 use keymoot_model::{AccountId, ContentId, Scope};
 use keymoot_protocol::widevine::WidevineSignature;
 use keymoot_protocol::{CaSystem, Claim, Claims, CustomDataError, KeyToken, Signature, SignedPayload};
@@ -25,6 +27,8 @@ pub struct Request {
     pub(super) unproved: Unproved,
     /// What a signature of uDRM does not say of it, because it covers custom data alone.
     pub(super) unsaid: Unsaid,
+    /// Where a grant of it is audited.
+    pub(super) trail: Option<Arc<Trail>>,
 }
 
 /// What the custom data leave open.
@@ -95,6 +99,7 @@ impl Request {
             proofs: PresentedProofs::default(),
             unproved,
             unsaid: Unsaid::default(),
+            trail: None,
         }
     }
 
@@ -120,6 +125,12 @@ impl Request {
     /// [`CustomDataError`] when it is none.
     pub fn of_ca_system(self, ca_system: &str) -> Result<Self, CustomDataError> {
         Ok(Self { ca_system: Some(CaSystem::new(ca_system)?), ..self })
+    }
+
+    /// The same as one whose grant is audited there.
+    pub fn on_trail(self, trail: Arc<Trail>) -> Self {
+        trail.claims(&self.account, self.content.as_ref());
+        Self { trail: Some(trail), ..self }
     }
 
     /// The account that it claims to be of.

@@ -87,6 +87,7 @@ impl Request {
             scheme: None,
             caller: self.caller,
             content: self.content.clone(),
+            trail: self.trail.clone(),
             nonce: None,
             last_used_ms: None,
         }

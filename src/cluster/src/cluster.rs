@@ -7,10 +7,10 @@ use openraft::async_runtime::watch::WatchReceiver as _;
 use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
 
+use keymoot_audit::{AuditLog, NodeAudit};
 use keymoot_model::{NodeId, OperatorName};
 use keymoot_state::{ApprovalChange, Command, OperatorChange, Response, SignInChange, Voucher};
 use keymoot_store::QuorumContact;
-use keymoot_telemetry::write_grants;
 
 use crate::error::ClusterError;
 use crate::node::Node;
@@ -22,7 +22,9 @@ use crate::wire::admin::{AdminRequest, AdminResponse, ClusterStatus};
 use crate::wire::message::{Reply, Request};
 use crate::wire::operators::{CertificateWish, EnrolledCertificate, OperatorEnrolment};
 use crate::write::batcher::BatchLimits;
+use crate::write::committed::Committed;
 use crate::write::disk::DiskState;
+use crate::write::log_index;
 use crate::write::proposer::{Proposer, proposer};
 
 /// The interface of the cluster for the services. Cheap to clone.
@@ -54,15 +56,13 @@ impl Cluster {
         &self.node
     }
 
-    /// Replicates commands in one proposal and returns the state's responses in their order, once a
-    /// quorum has them on disk.
+    /// Replicates commands in one proposal and returns the state's responses in their order and where in the log it
+    /// is, once a quorum has them on disk.
     ///
     /// # Errors
     /// [`ClusterError::NoQuorum`] after the deadline (the commands may still be applied later),
     /// [`ClusterError::Busy`] when too many wait for a proposal.
-    pub async fn propose(&self, commands: Vec<Command>) -> Result<Vec<Response>, ClusterError> {
-        // The grants must be in the audit log before the change that they permit.
-        write_grants();
+    pub async fn propose(&self, commands: Vec<Command>) -> Result<Committed, ClusterError> {
         let answered = self.proposer.submit(commands).ok_or_else(|| self.busy("proposer"))?;
         self.wait(self.request_deadline, answered).await
     }
@@ -141,9 +141,19 @@ impl Cluster {
         }));
     }
 
+    /// The audit log of this node; `None` in a simulation.
+    pub fn audit(&self) -> Option<&AuditLog> {
+        self.node.audit.as_ref()
+    }
+
     /// Where the last use of each credential is noted.
     pub fn credential_uses(&self) -> UseRegistry {
         self.node.uses.clone()
+    }
+
+    /// Where this node tells auditors what it does.
+    pub fn events(&self) -> &NodeAudit {
+        &self.node.local.audit
     }
 
     pub fn node_id(&self) -> NodeId {
@@ -265,7 +275,8 @@ impl Cluster {
         &self,
         work: impl FnOnce(Arc<Node>) -> F,
     ) -> Result<T, ClusterError> {
-        let done = self.raft_runtime.spawn(work(self.node.clone())).await;
+        let work = log_index::in_another_task(log_index::current(), work(self.node.clone()));
+        let done = self.raft_runtime.spawn(work).await;
         done.unwrap_or(Err(ClusterError::Stopped))
     }
 
@@ -286,11 +297,14 @@ impl Cluster {
         self.node.members.transfer_leader_before_stop().await;
     }
 
-    /// Stops Raft. Acknowledged commands are on disk.
+    /// Stops Raft, and closes the audit log. Acknowledged commands are on disk.
     pub async fn shutdown(&self) {
         if let Err(error) = self.node.raft.shutdown().await {
             tracing::warn!(%error, "raft did not stop cleanly");
         }
+        let log = self.node.local.audit.log.clone();
+        // It waits for the disk. One that cannot be closed says so itself.
+        drop(tokio::task::spawn_blocking(move || log.close()).await);
     }
 
     fn busy(&self, actor: &'static str) -> ClusterError {

@@ -6,6 +6,7 @@
 //! Invariants: an acknowledged command is fsynced on a quorum; a read behind a barrier sees every
 //! command acknowledged before the read began; secrets are unwrapped in the crypto crate only.
 
+mod audit;
 pub mod backup;
 mod checkpoints;
 mod cluster;
@@ -53,6 +54,10 @@ pub use wire::admin::{
     AccountDetails, AdminRequest, AdminResponse, ClusterStatus, ContentsQuery, CredentialUses, DiskStatus,
     NodeStatus, PeerStatus,
 };
+pub use wire::audit::{
+    AuditGap, AuditLogs, AuditMarkError, AuditPage, AuditPosition, AuditSearch, EventsPage, EventsQuery,
+    FoundEvent, HeldLog, KnownCheckpoint, KnownLog, KnownSize, audit_mark, audit_positions,
+};
 pub use wire::authority::{AuthorityProgress, AuthorityStage};
 pub use wire::join::{Admitted, JoinReply, JoinRequest, ProvenJoin};
 pub use wire::membership_change::{Change, ChangePlan, ChangeRequest, MemberState, Verdict};
@@ -63,4 +68,6 @@ pub use wire::operators::{
 };
 pub use wire::raft_types::Member;
 pub use wire::rewrap::{KeyringStatus, RewrapMark, Rewrapped};
+pub use write::committed::Committed;
 pub use write::disk::DiskState;
+pub use write::log_index::noting_log_index;

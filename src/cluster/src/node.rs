@@ -7,12 +7,14 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use keymoot_audit::AuditLog;
 use keymoot_crypto::WrapError;
 use keymoot_model::NodeId;
 use keymoot_state::ClusterIdentity;
 use keymoot_store::{Directory, Log};
 use keymoot_telemetry::{LastingConditions, Metrics};
 
+use crate::audit::{AuditGathering, AuditReader, AuditReport, AuditWorker, OwnLog};
 use crate::backup::{BackupService, ScheduledBackups};
 use crate::divergence::scrub::{Scrub, ScrubSettings};
 use crate::divergence::watch::DivergenceWatch;
@@ -29,6 +31,7 @@ use crate::members::renewal::CertificateRenewal;
 use crate::members::reporting::Reporting;
 use crate::members::witness::WitnessDuty;
 use crate::ops::admin::AdminService;
+use crate::ops::audit_watch::AuditWatch;
 use crate::ops::complaints::Complaints;
 use crate::ops::credential_uses::UseRegistry;
 use crate::ops::damage::{DamageReport, DamageWatch};
@@ -89,6 +92,8 @@ pub(crate) struct NodeParts {
     pub scrub: ScrubSettings,
     pub metrics: Arc<Metrics>,
     pub runtime: Handle,
+    /// The node's audit log; `None` in a simulation.
+    pub audit: Option<AuditLog>,
 }
 
 /// The services of a node.
@@ -106,6 +111,7 @@ pub(crate) struct Node {
     pub damage: DamageReport,
     pub keyring_report: KeyringReport,
     pub uses: UseRegistry,
+    pub audit: Option<AuditLog>,
     /// The node's data directory.
     pub data_dir: PathBuf,
     pub server: Arc<PeerServer>,
@@ -123,6 +129,9 @@ pub(crate) struct NodeTasks {
     pub peer_watch: PeerWatch,
     pub witness: WitnessDuty,
     pub wrap_count: WrapCount,
+    pub audit_watch: AuditWatch,
+    /// `None` where there is no audit log.
+    pub audit: Option<AuditWorker>,
 }
 
 impl Node {
@@ -154,6 +163,8 @@ impl Node {
                 base.hold.clone(),
                 parts.state.clone(),
                 parts.certificate,
+                parts.local.audit.clone(),
+                base.audit_report.clone(),
             ),
         ));
         let endpoint = RaftEndpoint::new(
@@ -168,9 +179,9 @@ impl Node {
             parts.local.clone(),
             parts.fence.clone(),
             removed.clone(),
-            RefusalLog::new(parts.metrics.clone()),
+            RefusalLog::new(parts.metrics.clone(), parts.local.audit.clone()),
             endpoint,
-            base.services(status.clone(), founder.clone(), parts.renewal),
+            base.services(status.clone(), founder.clone(), parts.renewal, parts.peers.clone()),
         );
         let keyring_report = base.keyring_report.clone();
         let tasks = NodeTasks {
@@ -226,8 +237,15 @@ impl Node {
                 parts.metrics.clone(),
             ),
             witness: WitnessDuty::new(base.members.clone()),
+            audit_watch: AuditWatch {
+                audit: parts.local.audit.clone(),
+                members: base.members.clone(),
+                metrics: parts.metrics.clone(),
+            },
+            audit: base.audit_worker(parts.peers.clone()),
             monitor: Monitor {
                 id: parts.id,
+                audit: parts.local.audit.clone(),
                 cluster: parts.local.cluster.clone(),
                 raft: parts.raft.clone(),
                 state: parts.state.clone(),
@@ -261,6 +279,7 @@ impl Node {
             damage: base.damage,
             keyring_report,
             uses: base.uses,
+            audit: parts.audit,
             data_dir: parts.info.data_dir.clone(),
             server: Arc::new(server),
             metrics: parts.metrics,
@@ -286,6 +305,8 @@ struct Base {
     damage: DamageReport,
     keyring_report: KeyringReport,
     uses: UseRegistry,
+    audit: Option<AuditLog>,
+    audit_report: AuditReport,
 }
 
 impl Base {
@@ -322,6 +343,7 @@ impl Base {
             forwarder.clone(),
             leader_client,
             parts.disk.clone(),
+            parts.local.audit.clone(),
             parts.info.silence,
         );
         Self {
@@ -339,6 +361,8 @@ impl Base {
             final_stop: parts.final_stop.clone(),
             keyring_report: KeyringReport::new(parts.local.keyring.clone()),
             uses: UseRegistry::default(),
+            audit: parts.audit.clone(),
+            audit_report: AuditReport::new(parts.id, parts.audit.clone()),
             damage: DamageReport::new(parts.id, parts.info.data_dir.clone(), parts.state.clone()),
         }
     }
@@ -348,6 +372,7 @@ impl Base {
         status: Arc<StatusService>,
         founder: Arc<Founder>,
         renewal: Option<Arc<CertificateRenewal>>,
+        peers: Peers,
     ) -> Services {
         let (state, barrier, forwarder) = (&self.state, &self.barrier, &self.forwarder);
         let rewrap = RewrapService::new(
@@ -388,6 +413,16 @@ impl Base {
                     forwarder.clone(),
                     self.info.tls.clone(),
                 ),
+                events: self.local.audit.clone(),
+                audit: AuditGathering {
+                    cluster: self.local.cluster.clone(),
+                    reader: AuditReader::new(&self.local.cluster, self.audit.clone()),
+                    members: self.members.clone(),
+                    peers,
+                    state: state.clone(),
+                    barrier: barrier.clone(),
+                    node: self.local.node.unwrap_or_default(),
+                },
             },
             members: self.members.clone(),
             joins: JoinService::new(
@@ -405,6 +440,19 @@ impl Base {
         }
     }
 
+    fn audit_worker(&self, peers: Peers) -> Option<AuditWorker> {
+        let log = self.audit.clone()?;
+        let dir = log.dir()?.to_owned();
+        let own = OwnLog::new(&self.local.cluster, log)?;
+        Some(AuditWorker::new(
+            (self.local.cluster.clone(), own, dir),
+            (self.members.clone(), peers),
+            (self.state.clone(), self.forwarder.clone()),
+            self.audit_report.clone(),
+            self.metrics.clone(),
+        ))
+    }
+
     fn backup_service(&self) -> BackupService {
         BackupService::new(
             self.state.clone(),
@@ -412,6 +460,7 @@ impl Base {
             self.directory.clone(),
             self.local.keyring.clone(),
             self.metrics.clone(),
+            self.local.audit.clone(),
         )
     }
 

@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use keymoot_audit::AuditSettings;
 use keymoot_model::ClusterName;
 use keymoot_model::{Fingerprint, NodeId, OperatorName, empty_is_none};
 use keymoot_tls::PeerTlsFiles;
@@ -30,6 +31,7 @@ pub struct ClusterSettings {
     pub store: StoreSection,
     /// The disk that holds the data directory.
     pub disk: DiskSection,
+    pub audit: AuditSettings,
     /// The most commands that wait for a proposal.
     pub waiting_commands_max: usize,
     /// The most reads that wait for the read barrier.
@@ -57,6 +59,7 @@ impl Default for ClusterSettings {
             raft: RaftSection::default(),
             store: StoreSection::default(),
             disk: DiskSection::default(),
+            audit: AuditSettings::default(),
             waiting_commands_max: 8192,
             waiting_reads_max: 8192,
             notices: Vec::new(),

@@ -8,6 +8,7 @@ use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 use crate::settings::{ClusterSettings, VerifierText};
+use keymoot_audit::{Action, AuditLog, LogIdentity, NodeAudit, OpenError, Outcome};
 use keymoot_crypto::{Keyring, UnwrapError};
 use keymoot_model::{ClusterName, NodeId};
 use keymoot_state as state;
@@ -16,6 +17,7 @@ use keymoot_store::{Directory, Identity, JOIN_ANEW, Log, LogOptions, Tables, Tab
 use keymoot_telemetry::{LastingConditions, Metrics};
 use keymoot_tls::{PeerIdentity, PeerTls, TlsError};
 
+use crate::audit::predecessor;
 use crate::cluster::Cluster;
 use crate::divergence::scrub::ScrubSettings;
 use crate::members::certificate::{CertificateReport, RenewalError, install_given, renew_at_start};
@@ -114,6 +116,9 @@ pub enum StartError {
         mark: std::path::PathBuf,
         root: std::path::PathBuf,
     },
+    /// The audit log cannot be opened: without one no key may leave.
+    #[error("cannot open the audit log")]
+    Audit(#[from] OpenError),
     /// The state cannot be read.
     #[error("the state cannot be read")]
     State(#[from] state::StateError),
@@ -209,6 +214,7 @@ async fn open(
         None => directory.renew_without_log()?,
         some => refuse_no_log(some.as_ref(), &directory)?,
     }
+    let audit = open_audit(&config, &directory, &state)?;
     let log = Log::open(&directory.log(), log_options(&config))?;
     refuse_gap(&log, applied.map_or(0, |applied| applied.index), directory.root())?;
     // The check must come before anything reads the vote.
@@ -233,6 +239,7 @@ async fn open(
         feature_level,
         keys: KnownKeys::of(state.clone(), silence(config.cluster.election_timeout_max_ms)),
         fatal: fatal.clone(),
+        audit: NodeAudit { log: audit.clone(), node: config.node.id },
     };
     let final_stop = FinalStop::new(config.node.id, directory.clone(), fatal.clone(), metrics.clone());
     let connect_timeout = Duration::from_millis(config.cluster.connect_timeout_ms);
@@ -281,6 +288,7 @@ async fn open(
         metrics: metrics.clone(),
         life: config.cluster.certificate_life(),
         lasting: LastingConditions::new(),
+        audit: local.audit.clone(),
     });
     let parts = NodeParts {
         id: config.node.id,
@@ -309,7 +317,9 @@ async fn open(
         scrub: ScrubSettings::of(&config.store),
         metrics,
         runtime: Handle::current(),
+        audit: Some(audit),
     };
+    tell_start(&parts.local, &parts.state);
     let (node, tasks) = Node::assemble(parts).map_err(|error| StartError::Check(error.to_string()))?;
     let limits = UnprovedLimits {
         connections_max: config.cluster.unproved_connections_max,
@@ -320,9 +330,13 @@ async fn open(
     tokio::spawn(tasks.monitor.run());
     tokio::spawn(tasks.reconciler.run());
     tokio::spawn(disk_watch.run(node.raft.clone(), node.members.clone()));
+    tokio::spawn(tasks.audit_watch.run());
     tokio::spawn(tasks.damage_watch.run());
     tokio::spawn(tasks.divergence_watch.run());
     tokio::spawn(tasks.scrub.run());
+    if let Some(audit) = tasks.audit {
+        tokio::spawn(audit.run());
+    }
     if is_witness {
         tokio::spawn(tasks.witness.run());
     } else {
@@ -331,6 +345,30 @@ async fn open(
         tokio::spawn(tasks.wrap_count.run());
     }
     Ok(node)
+}
+
+/// Tells the audit that the node starts, with which master keys and, in a log that begins, from what.
+fn tell_start(local: &LocalEnd, state: &StateView) {
+    let audit = &local.audit;
+    let fence = local.fence.as_ref().map(Fence::current).unwrap_or_default();
+    // The first event of a log says that it begins.
+    let restored = (audit.log.size() <= 1).then(|| state::restored_accounts(state).unwrap_or_default());
+    if let Some(accounts) = restored.filter(|accounts| !accounts.is_empty()) {
+        let object = format!("fence={fence:016x} accounts={}", accounts.len());
+        audit.note(audit.own(Action::BACKUP_RESTORE, Outcome::Done, object));
+    }
+    let keys = keys_of(&local.keyring);
+    let object = format!("version={} fence={fence:016x} {keys}", env!("CARGO_PKG_VERSION"));
+    audit.note(audit.own(Action::NODE_START, Outcome::Done, object));
+}
+
+/// Which master keys a keyring has, for the audit.
+pub(crate) fn keys_of(keyring: &Keyring) -> String {
+    if keyring.is_empty() {
+        return "keys=none".to_owned();
+    }
+    let keys: Vec<String> = keyring.fingerprints().into_keys().map(|id| id.to_string()).collect();
+    format!("keys={} active={}", keys.join(","), keyring.active())
 }
 
 fn info(config: &ClusterSettings, tls: PeerTls) -> NodeInfo {
@@ -413,6 +451,20 @@ async fn replace_ended(
     };
     let (renewal, asked) = (Box::new(renewal), Box::new(asked));
     Err(StartError::OutOfDate { certificate, renewal, asked })
+}
+
+/// Opens the audit log of this data directory. A new one names the log that the node had before, as the state knows it.
+fn open_audit(
+    config: &ClusterSettings,
+    directory: &Directory,
+    state: &StateView,
+) -> Result<AuditLog, StartError> {
+    let (cluster, node) = (&config.cluster.name, config.node.id);
+    let dir = config.audit.dir.clone().unwrap_or_else(|| directory.root().join("audit"));
+    let incarnation = Some(format!("{:032x}", directory.incarnation().number()));
+    let identity = LogIdentity { cluster: cluster.clone(), node, incarnation };
+    let before = predecessor(state, cluster, node)?;
+    Ok(AuditLog::open(&config.audit, &dir, &identity, before)?)
 }
 
 fn tables_options(config: &ClusterSettings) -> TablesOptions {

@@ -4,12 +4,14 @@ use std::sync::{Arc, OnceLock};
 
 use ipnet::IpNet;
 
+use keymoot_audit::NodeAudit;
 use keymoot_auth::BackOff;
 use keymoot_protocol::{ServerKeys, SignatureWindow};
 use keymoot_service::DrmHandle;
 use keymoot_service::{AccountLimits, Accounts, Keys, Licenses, Nonces, Policies, QuorumContact, Readiness};
 use keymoot_telemetry::Metrics;
 
+use crate::answer::audited::StrangerRate;
 use crate::front::observe::MetricsToken;
 use crate::listener::connection::ClientTimeouts;
 use crate::listener::drain::Drain;
@@ -43,6 +45,10 @@ pub struct Api {
     pub readiness: Readiness,
     pub drain: Drain,
     pub metrics: Arc<Metrics>,
+    /// Where everything that is granted, changed and refused is written.
+    pub audit: NodeAudit,
+    /// How much of what strangers are refused is written there.
+    pub strangers: Arc<StrangerRate>,
     /// The longest body read.
     pub body_bytes_max: usize,
     /// The longest body of a bulk request read.

@@ -16,6 +16,7 @@ mod tests;
 /// What stops a listener.
 pub use actix_web::dev::ServerHandle;
 pub use admin::{AdminListener, listen_for_operators};
+pub use answer::audited::StrangerRate;
 pub use api::Api;
 pub use front::observe::{MetricsToken, MetricsTokenError};
 pub use keymoot_auth::{BackOff, BackOffSettings};

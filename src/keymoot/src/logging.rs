@@ -7,7 +7,7 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
 
-use keymoot_telemetry::audit_line_writer;
+use keymoot_telemetry::line_writer;
 
 use crate::config::{Log, LogFormat, LogLevelError};
 use crate::log_limit::RaftLineLimit;
@@ -42,7 +42,7 @@ pub(crate) enum LoggingError {
 /// [`LoggingError`] when the level cannot be read or logging was started before.
 pub(crate) fn start_logging(log: &Log) -> Result<(), LoggingError> {
     let targets = targets(log)?;
-    let lines = tracing_subscriber::fmt::layer().with_writer(audit_line_writer()).log_internal_errors(true);
+    let lines = tracing_subscriber::fmt::layer().with_writer(line_writer()).log_internal_errors(true);
     let registry = tracing_subscriber::registry().with(targets);
     let limit = RaftLineLimit::default();
     let started = match log.format {

@@ -207,6 +207,22 @@ impl Kid {
         Ok(Self(bytes.try_into().map_err(|_| not16)?))
     }
 
+    /// Parses a key id as any of the APIs and tools writes it: base64, 32 hexadecimal digits, or those with dashes.
+    ///
+    /// # Errors
+    /// [`IdError::Bytes16`] for anything else.
+    pub fn from_any_form(text: &str) -> Result<Self, IdError> {
+        let digits = text.replace('-', "").to_ascii_lowercase();
+        let mut bytes = [0; 16];
+        let read = base16ct::lower::decode(&digits, &mut bytes).map(<[u8]>::len);
+        let is_guid = text.len() == 36 && text.match_indices('-').map(|(at, _)| at).eq([8, 13, 18, 23]);
+        if read == Ok(bytes.len()) && (is_guid || text.len() == 32) {
+            return Ok(Self(bytes));
+        }
+        Self::from_base64(text)
+            .map_err(|_| IdError::Bytes16 { what: "key id", form: "base64, hexadecimal digits, or a GUID" })
+    }
+
     /// Standard padded base64.
     pub fn to_base64(&self) -> String {
         STANDARD.encode(self.0)

@@ -35,6 +35,7 @@ pub mod signature_base;
 mod signed_method;
 mod signed_payload;
 mod strict_json;
+mod viewer_digests;
 #[cfg(feature = "server")]
 pub mod widevine;
 
@@ -56,3 +57,4 @@ pub use signature::{Signature, SignatureError};
 pub use signature_base::BaseError;
 pub use signed_method::{METHOD_MEMBER, SignedMethod};
 pub use signed_payload::{Claim, Claims, SignedPayload};
+pub use viewer_digests::ViewerDigests;

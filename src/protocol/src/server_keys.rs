@@ -10,7 +10,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use sfv::{BareItem, Dictionary, InnerList, Item, Key, ListEntry, Parser};
 
 use super::signature_base::{Components, Cover, base, parameters_text};
-use super::{DigestNonces, Envelope, KeyTokens, SignatureWindow, content_digest};
+use super::{DigestNonces, Envelope, KeyTokens, SignatureWindow, ViewerDigests, content_digest};
 
 /// The longest nonce that a client may ask to see again.
 const NONCE_BYTES_MAX: usize = 128;
@@ -27,6 +27,7 @@ pub struct ServerKeys {
     key_id: String,
     digest_nonces: DigestNonces,
     key_tokens: KeyTokens,
+    viewer_digests: ViewerDigests,
 }
 
 /// The headers that sign an answer.
@@ -52,7 +53,8 @@ impl ServerKeys {
         let nonces = derived("keymoot/digest-nonces/1");
         let digest_nonces = DigestNonces::new(nonces.as_ref(), SignatureWindow::LIFETIME_S_MAX);
         let key_tokens = KeyTokens::new(derived("keymoot/key-tokens/1").as_ref());
-        Some(Self { pair, key_id, digest_nonces, key_tokens })
+        let viewer_digests = ViewerDigests::new(derived("keymoot/audit-viewers/1").as_ref());
+        Some(Self { pair, key_id, digest_nonces, key_tokens, viewer_digests })
     }
 
     /// The public key, 32 bytes in base64.
@@ -73,6 +75,11 @@ impl ServerKeys {
     /// Makes and reads tokens for single keys.
     pub fn key_tokens(&self) -> &KeyTokens {
         &self.key_tokens
+    }
+
+    /// How the audit names viewers and devices.
+    pub fn viewer_digests(&self) -> &ViewerDigests {
+        &self.viewer_digests
     }
 
     /// Signs the answer to a request that asks for it with `Accept-Signature`; `None` when it does

@@ -8,7 +8,6 @@ use keymoot_state::{Command, Response, Tables};
 
 use super::admin::Operation;
 use super::error::ServiceError;
-use super::policies::audit;
 use super::replicated_state::ReplicatedState;
 
 /// A policy that is to be attached to a content.
@@ -27,13 +26,10 @@ impl Attachment {
         Operation::AttachPolicy { account, content, name: policy, if_absent }.into_command()
     }
 
-    /// What the state's answer to that means; what was attached is audited.
-    pub(super) fn outcome(self, response: Response, grant: &Grant) -> Result<(), ServiceError> {
+    /// What the state's answer to that means.
+    pub(super) fn outcome(self, response: Response) -> Result<(), ServiceError> {
         match response {
-            Response::Done | Response::Unchanged | Response::AnsweredBefore => {
-                audit(grant, &self.policy, "attached");
-                Ok(())
-            }
+            Response::Done | Response::Unchanged | Response::AnsweredBefore => Ok(()),
             Response::NoPolicy => Err(ServiceError::UnknownPolicy { name: self.policy }),
             _ => Err(ServiceError::Protocol { command: "attach-policy" }),
         }

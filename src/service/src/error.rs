@@ -28,6 +28,9 @@ pub enum ServiceError {
          open-export {account}"
     )]
     ExportShut { account: keymoot_model::AccountId },
+    /// What was asked for cannot be written to the audit, so it is not done.
+    #[error(transparent)]
+    Unaudited(#[from] keymoot_audit::Unwritable),
     /// The account has no policy of this name.
     #[error("there is no policy {name}; names are exact, capitals included")]
     UnknownPolicy { name: keymoot_model::PolicyName },

@@ -1,10 +1,12 @@
 //! An account's keys, page by page, for whoever moves them to another cluster.
 
+use keymoot_audit::Action;
 use keymoot_auth::Grant;
 use keymoot_crypto::ContentKey;
 use keymoot_model::{Auxiliary, ContentId, KeyPath, Kid, Period, TrackName};
 use keymoot_state as state;
 
+use super::changes::key_name;
 use super::clock::now_ms;
 use super::error::ServiceError;
 use super::keys::Keys;
@@ -67,6 +69,7 @@ impl<R: ReplicatedState> Keys<R> {
                 false => None,
             };
             let (version, kid, period) = (found.record.version, found.record.kid, found.record.period);
+            grant.trail().hand_out(Action::KEY_EXPORT, key_name(&place, kid, version, period));
             keys.push(ExportedKey { place, version, kid, key, period, auxiliary });
         }
         Ok(ExportPage { keys, seeds: page.schedules.len(), next: page.next })

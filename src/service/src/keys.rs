@@ -2,19 +2,22 @@
 
 use std::sync::Arc;
 
+use keymoot_audit::Action;
 use keymoot_auth::Grant;
 use keymoot_cluster::Cluster;
 use keymoot_crypto::{ContentKey, Keyring};
-use keymoot_model::{Consistency, KeyRecord, Kid, TrackName};
+use keymoot_model::{Consistency, KeyPath, KeyRecord, Kid, TrackName};
 use keymoot_state as state;
 use keymoot_state::{Command, DELETED_VERSIONS_MAX, Response};
 
 use super::account_limits::AccountLimits;
+use super::changes::{change, key_name};
 use super::error::ServiceError;
 use super::ingest::Turns;
 use super::kid_key::KidKeys;
 use super::replicated_state::ReplicatedState;
 use super::track::ContentTrack;
+use super::viewer_digests::OpenedDigests;
 
 /// A key as a scrambler gets it.
 #[derive(Debug)]
@@ -33,12 +36,20 @@ pub struct Keys<R = Cluster> {
     pub(super) kid_keys: Arc<KidKeys>,
     pub(super) turns: Arc<Turns>,
     pub(super) limits: Option<Arc<AccountLimits>>,
+    pub(super) digests: Arc<OpenedDigests>,
 }
 
 impl<R: ReplicatedState> Keys<R> {
     /// Over this cluster, with this keyring.
     pub fn new(cluster: R, keyring: Arc<Keyring>) -> Self {
-        Self { cluster, keyring, kid_keys: Arc::default(), turns: Arc::default(), limits: None }
+        Self {
+            cluster,
+            keyring,
+            kid_keys: Arc::default(),
+            turns: Arc::default(),
+            limits: None,
+            digests: Arc::default(),
+        }
     }
 
     /// The same with these limits on new keys.
@@ -56,20 +67,22 @@ impl<R: ReplicatedState> Keys<R> {
         track: impl Into<ContentTrack<'t>>,
     ) -> Result<Option<ServedKey>, ServiceError> {
         self.make_fresh(grant).await?;
-        self.applied(grant, track)
+        let (place, served) = self.applied(grant, track)?;
+        if let Some(ServedKey { kid, version, .. }) = &served {
+            grant.trail().hand_out(Action::KEY_READ, key_name(&place, *kid, *version, None));
+        }
+        Ok(served)
     }
 
-    /// The same, as far as this node has applied the log.
+    /// The same, as far as this node has applied the log, and where it is. Whoever hands it out says so on the trail.
     pub(super) fn applied<'t>(
         &self,
         grant: &Grant,
         track: impl Into<ContentTrack<'t>>,
-    ) -> Result<Option<ServedKey>, ServiceError> {
+    ) -> Result<(KeyPath, Option<ServedKey>), ServiceError> {
         let place = track.into().place(&grant.account().id);
-        match state::current_key(self.cluster.state(), &place)? {
-            Some(record) => self.open(&record).map(Some),
-            None => Ok(None),
-        }
+        let record = state::current_key(self.cluster.state(), &place)?;
+        Ok((place, record.map(|record| self.open(&record)).transpose()?))
     }
 
     /// Deletes the track's key with all its versions and seeds, or only the version of `kid`; says
@@ -94,7 +107,7 @@ impl<R: ReplicatedState> Keys<R> {
         let mut deleted = 0_u32;
         loop {
             commands.push(Command::DeleteKey { place: place.clone(), through, kid });
-            match self.cluster.propose(std::mem::take(&mut commands)).await?.pop() {
+            match change(&self.cluster, grant, std::mem::take(&mut commands)).await?.pop() {
                 Some(Response::Deleted { versions }) if versions < DELETED_VERSIONS_MAX => {
                     return Ok(deleted.saturating_add(versions));
                 }

@@ -9,12 +9,14 @@ use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
+use keymoot_auth::Grant;
 use keymoot_cluster::Cluster;
-use keymoot_model::{Account, AccountId, ContentId, Lease, Policy, ViewerPlace};
+use keymoot_model::{AccountId, ContentId, Lease, Policy, ViewerPlace};
 use keymoot_state as state;
 use keymoot_state::{Command, Response};
 use keymoot_telemetry::Metrics;
 
+use super::changes::change_one;
 use super::clock::now_ms;
 use super::error::ServiceError;
 use super::replicated_state::ReplicatedState;
@@ -22,8 +24,8 @@ use super::replicated_state::ReplicatedState;
 /// Who wants to play what, and on which device. All of it must come from signed custom data.
 #[derive(Clone, Copy)]
 pub struct Viewing<'v> {
-    /// The account whose viewer it is.
-    pub account: &'v Account,
+    /// What the viewer's request was granted.
+    pub grant: &'v Grant,
     pub content: &'v ContentId,
     /// Who the viewer is, the same on each of the viewer's devices: `user_id`, else `user_token`.
     pub user: Option<&'v str>,
@@ -108,7 +110,7 @@ impl<R: ReplicatedState> Leases<R> {
         let Some((place, rental_s)) = rental else { return Ok(policy) };
         let began_at_ms = match self.known_rental(&place)? {
             Some(began_at_ms) => began_at_ms,
-            None => self.begin(place).await?,
+            None => self.begin(viewing.grant, place).await?,
         };
         let left_s = left_s(began_at_ms, rental_s, now_ms())?;
         Ok(policy.limited_to(None, Some(left_s), None))
@@ -118,12 +120,12 @@ impl<R: ReplicatedState> Leases<R> {
         let user = viewing.user.ok_or_else(|| unnamed(policy, "user_id"))?;
         let udid = viewing.udid.ok_or_else(|| unnamed(policy, "udid"))?;
         let command = Command::ClaimLease {
-            place: user_place(&viewing.account.id, viewing.content, user),
+            place: user_place(&viewing.grant.account().id, viewing.content, user),
             device: device_digest(udid),
             duration_s: lease.duration_s.get(),
             slots: lease.slots.get(),
         };
-        match self.cluster.propose_one(command).await.map_err(ServiceError::from)? {
+        match change_one(&self.cluster, viewing.grant, command).await? {
             Response::Leased { .. } => Ok(()),
             Response::LeasesTaken { frees_at_ms } => Err(LeaseError::SlotsTaken {
                 slots: lease.slots.get(),
@@ -133,9 +135,8 @@ impl<R: ReplicatedState> Leases<R> {
         }
     }
 
-    async fn begin(&self, place: ViewerPlace) -> Result<u64, LeaseError> {
-        let begun = self.cluster.propose_one(Command::BeginRental { place }).await;
-        match begun.map_err(ServiceError::from)? {
+    async fn begin(&self, grant: &Grant, place: ViewerPlace) -> Result<u64, LeaseError> {
+        match change_one(&self.cluster, grant, Command::BeginRental { place }).await? {
             Response::Rental { began_at_ms } => Ok(began_at_ms),
             _ => Err(ServiceError::Protocol { command: "begin-rental" }.into()),
         }
@@ -178,7 +179,8 @@ fn digest(kind: &[u8], name: &str) -> [u8; 16] {
 
 /// Whose rental it is: the user's, on all devices, or the device's when no user is named.
 fn renter(viewing: Viewing<'_>, policy: &Policy) -> Result<ViewerPlace, LeaseError> {
-    let Viewing { account, content, user, udid } = viewing;
+    let Viewing { grant, content, user, udid } = viewing;
+    let account = grant.account();
     match (user, udid) {
         (Some(user), _) => Ok(user_place(&account.id, content, user)),
         (None, Some(udid)) => Ok(device_place(&account.id, content, udid)),

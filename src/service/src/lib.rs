@@ -11,6 +11,7 @@ pub mod admin;
 mod api_certificate;
 mod attachment;
 mod auxiliary;
+mod changes;
 mod clock;
 mod credential_secret;
 mod declaration;
@@ -36,6 +37,7 @@ mod server_secret;
 #[cfg(test)]
 mod tests;
 mod track;
+mod viewer_digests;
 
 pub use account_entry::{
     AccountEntry, AccountsFile, AccountsFileError, CredentialEnd, CredentialEntry, SigningKey, load_accounts,

@@ -1,4 +1,5 @@
-//! The keys that a license may hand out: those of the content that was signed for, and of no other.
+//! The keys that a license may hand out: those of the content that was signed for, and of no other. They are found
+//! here, and said to be handed out where the license is made.
 
 use keymoot_auth::Grant;
 use keymoot_model::{Consistency, ContentId, Kid};
@@ -20,7 +21,7 @@ impl<R: ReplicatedState> Keys<R> {
     ///
     /// # Errors
     /// When the cluster does not answer and nothing was found without it, or a key cannot be opened.
-    pub async fn of_content(
+    pub(super) async fn of_content(
         &self,
         grant: &Grant,
         content: &ContentId,
@@ -41,17 +42,17 @@ impl<R: ReplicatedState> Keys<R> {
     ///
     /// # Errors
     /// As for [`Self::of_content`].
-    pub async fn current_for_license(
+    pub(super) async fn current_for_license(
         &self,
         grant: &Grant,
         track: ContentTrack<'_>,
     ) -> Result<Option<ServedKey>, ServiceError> {
         match self.applied(grant, track)? {
-            None if grant.account().consistency == Consistency::Local => {
+            (_, None) if grant.account().consistency == Consistency::Local => {
                 self.cluster.read_barrier().await?;
-                self.applied(grant, track)
+                Ok(self.applied(grant, track)?.1)
             }
-            served => Ok(served),
+            (_, served) => Ok(served),
         }
     }
 

@@ -1,10 +1,13 @@
 //! From a key id to its key: stored, supplied for a period, or derived, of whatever version.
 
+use futures::future::try_join_all;
+use keymoot_audit::{Action, KeyName};
 use keymoot_auth::Grant;
 use keymoot_crypto::{ContentKey, KidPlace, PeriodKeys};
-use keymoot_model::{AccountId, Consistency, KeyPath, Kid, Period, SeedRecord};
+use keymoot_model::{AccountId, Consistency, ContentId, KeyPath, Kid, Period, Scope, SeedRecord, TrackName};
 use keymoot_state as state;
 
+use super::changes::key_name;
 use super::error::ServiceError;
 use super::keys::{Keys, ServedKey};
 use super::replicated_state::ReplicatedState;
@@ -23,13 +26,69 @@ pub struct LocatedKey {
     pub period: Option<Period>,
 }
 
+impl LocatedKey {
+    /// What the audit calls it.
+    pub(super) fn name(&self) -> KeyName {
+        key_name(&self.place, self.kid, self.version, self.period)
+    }
+}
+
 impl<R: ReplicatedState> Keys<R> {
+    /// The account's keys of these key ids, in their order, as fresh as its reads are.
+    ///
+    /// # Errors
+    /// As for [`Self::read`].
+    pub async fn look_up(
+        &self,
+        grant: &Grant,
+        kids: &[Kid],
+    ) -> Result<Vec<Option<LocatedKey>>, ServiceError> {
+        let account = grant.account();
+        let found = try_join_all(kids.iter().map(|kid| self.by_kid(&account.id, kid, account.consistency)));
+        let found: Vec<Option<LocatedKey>> = found.await?;
+        for key in found.iter().flatten() {
+            grant.trail().hand_out(Action::KEY_LOOK_UP, key.name());
+        }
+        Ok(found)
+    }
+
+    /// The key of a key id that is of this content and its track of HLS AES-128, for an encoder or a player. It is
+    /// found also when it is younger than what this node has applied and the account reads locally.
+    ///
+    /// # Errors
+    /// As for [`Self::read`].
+    pub async fn of_hls(
+        &self,
+        grant: &Grant,
+        content: &ContentId,
+        kid: &Kid,
+    ) -> Result<Option<LocatedKey>, ServiceError> {
+        let (account, consistency) = (&grant.account().id, grant.account().consistency);
+        let found = match self.by_kid(account, kid, consistency).await? {
+            None if consistency == Consistency::Local => {
+                self.by_kid(account, kid, Consistency::Linearizable).await?
+            }
+            found => found,
+        };
+        let is_of_content =
+            |key: &LocatedKey| key.place.content == *content && key.place.track == TrackName::hls_aes_128();
+        let found = found.filter(is_of_content);
+        if let Some(key) = &found {
+            let action = match grant.scope() {
+                Scope::License => Action::KEY_PLAY,
+                _ => Action::KEY_READ,
+            };
+            grant.trail().hand_out(action, key.name());
+        }
+        Ok(found)
+    }
+
     /// The account's key of a key id, if it has one: current and old versions, keys supplied for a
     /// period, and derived ones. What other accounts have under that id is not seen.
     ///
     /// # Errors
     /// When the cluster does not answer or the key cannot be opened.
-    pub async fn by_kid(
+    pub(super) async fn by_kid(
         &self,
         account: &AccountId,
         kid: &Kid,
@@ -70,7 +129,10 @@ impl<R: ReplicatedState> Keys<R> {
         let account = grant.account();
         let located = self.by_kid(&account.id, kid, account.consistency).await?;
         let own = located.filter(|key| key.place == place && key.period.is_none());
-        Ok(own.map(|LocatedKey { kid, key, version, .. }| ServedKey { kid, key, version }))
+        Ok(own.map(|located| {
+            grant.trail().hand_out(Action::KEY_READ, located.name());
+            ServedKey { kid: located.kid, key: located.key, version: located.version }
+        }))
     }
 
     /// The account's seed that a key id was derived with, as far as this node has applied the log.

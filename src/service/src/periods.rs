@@ -3,11 +3,13 @@
 //! The first request for periods of a length stores a seed; every later one, on any node and for any
 //! period, past or coming, is answered from it. A key that was supplied for a period wins there.
 
+use keymoot_audit::Action;
 use keymoot_auth::Grant;
 use keymoot_crypto::{ContentKey, KidKey, PeriodKeys};
 use keymoot_model::{Kid, Period, SeedRecord};
 use keymoot_state as state;
 
+use super::changes::key_name;
 use super::error::ServiceError;
 use super::keys::Keys;
 use super::replicated_state::ReplicatedState;
@@ -93,7 +95,7 @@ impl<R: ReplicatedState> Keys<R> {
         let place = track.into().place(&grant.account().id);
         self.make_fresh(grant).await?;
         match state::schedule(self.cluster.state(), &place, range.length_s)? {
-            Some(record) => self.serve(&record, range).await.map(Some),
+            Some(record) => self.serve(grant, &record, range).await.map(Some),
             None => Ok(None),
         }
     }
@@ -101,6 +103,7 @@ impl<R: ReplicatedState> Keys<R> {
     /// The keys that hold: supplied ones where there are any, derived ones else.
     pub(super) async fn serve(
         &self,
+        grant: &Grant,
         record: &SeedRecord,
         range: PeriodRange,
     ) -> Result<Vec<ServedPeriod>, ServiceError> {
@@ -108,13 +111,17 @@ impl<R: ReplicatedState> Keys<R> {
         let PeriodRange { length_s, first, last } = range;
         let supplied = state::supplied_keys(self.cluster.state(), &record.place, length_s, first, last)?;
         let mut served = self.derive(record, &kid_key, range)?;
-        for record in supplied {
-            let at = record.period.map(|period| (period.index - first) as usize);
+        for supplied in supplied {
+            let at = supplied.period.map(|period| (period.index - first) as usize);
             if let Some(period) = at.and_then(|at| served.get_mut(at)) {
-                let key = self.open(&record)?;
+                let key = self.open(&supplied)?;
                 (period.kid, period.key, period.version) = (key.kid, key.key, key.version);
                 period.supplied = true;
             }
+        }
+        for ServedPeriod { period, kid, version, .. } in &served {
+            let name = key_name(&record.place, *kid, *version, Some(*period));
+            grant.trail().hand_out(Action::PERIODS_READ, name);
         }
         Ok(served)
     }

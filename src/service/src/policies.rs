@@ -12,6 +12,7 @@ pub use keymoot_state::{ListedPolicy, PolicyCondition};
 
 use super::admin::Operation;
 use super::attachment::{attachment, make_fresh};
+use super::changes::change_one;
 use super::error::ServiceError;
 use super::policy_refusal::policy_refusal;
 use super::replicated_state::ReplicatedState;
@@ -98,11 +99,8 @@ impl<R: ReplicatedState> Policies<R> {
         state::room_for_policy(self.cluster.state(), &account, &name)?
             .map_err(|full| ServiceError::Conflict(full.to_string()))?;
         let operation = Operation::PutPolicy { account, policy: Box::new(policy), condition };
-        match self.cluster.propose_one(operation.into_command()).await? {
-            Response::Policy(record) => {
-                audit(grant, &name, "stored");
-                Ok(*record)
-            }
+        match change_one(&self.cluster, grant, operation.into_command()).await? {
+            Response::Policy(record) => Ok(*record),
             refusal => Err(policy_refusal(&name, &refusal, condition)),
         }
     }
@@ -120,12 +118,9 @@ impl<R: ReplicatedState> Policies<R> {
     ) -> Result<(), ServiceError> {
         let account = grant.account().id.clone();
         let operation = Operation::DeletePolicy { account, name: name.clone(), condition };
-        match self.cluster.propose_one(operation.into_command()).await? {
+        match change_one(&self.cluster, grant, operation.into_command()).await? {
             // An answer that was forgotten was Done, or the request had had another by now.
-            Response::Done | Response::AnsweredBefore => {
-                audit(grant, name, "deleted");
-                Ok(())
-            }
+            Response::Done | Response::AnsweredBefore => Ok(()),
             refusal => Err(policy_refusal(name, &refusal, condition)),
         }
     }
@@ -152,8 +147,8 @@ impl<R: ReplicatedState> Policies<R> {
     ) -> Result<(), ServiceError> {
         let attachment = attachment(&self.cluster, grant, content, policy, if_absent).await?;
         let Some(attachment) = attachment else { return Ok(()) };
-        let response = self.cluster.propose_one(attachment.command()).await?;
-        attachment.outcome(response, grant)
+        let response = change_one(&self.cluster, grant, attachment.command()).await?;
+        attachment.outcome(response)
     }
 
     /// Detaches a policy from a content, which then has the account's default.
@@ -178,9 +173,7 @@ impl<R: ReplicatedState> Policies<R> {
             Some(_) => {}
         }
         let operation = Operation::DetachPolicy { account, content: content.clone() };
-        self.change_use(operation, None).await?;
-        audit(grant, policy, "detached");
-        Ok(())
+        self.change_use(grant, operation, None).await
     }
 
     /// Makes a policy the one for contents that have none of their own.
@@ -190,9 +183,7 @@ impl<R: ReplicatedState> Policies<R> {
     pub async fn set_default(&self, grant: &Grant, policy: &PolicyName) -> Result<(), ServiceError> {
         let account = grant.account().id.clone();
         let operation = Operation::SetDefaultPolicy { account, name: Some(policy.clone()) };
-        self.change_use(operation, Some(policy)).await?;
-        audit(grant, policy, "made the default");
-        Ok(())
+        self.change_use(grant, operation, Some(policy)).await
     }
 
     /// Leaves contents that have no policy of their own without one, if this is the default.
@@ -210,18 +201,17 @@ impl<R: ReplicatedState> Policies<R> {
             }
             Some(_) => {}
         }
-        self.change_use(Operation::SetDefaultPolicy { account, name: None }, None).await?;
-        audit(grant, policy, "no longer the default");
-        Ok(())
+        self.change_use(grant, Operation::SetDefaultPolicy { account, name: None }, None).await
     }
 
     /// Does what makes use of `policy`, or of none.
     async fn change_use(
         &self,
+        grant: &Grant,
         operation: Operation,
         policy: Option<&PolicyName>,
     ) -> Result<(), ServiceError> {
-        match (self.cluster.propose_one(operation.into_command()).await?, policy) {
+        match (change_one(&self.cluster, grant, operation.into_command()).await?, policy) {
             (Response::Done | Response::Unchanged | Response::AnsweredBefore, _) => Ok(()),
             (Response::NoPolicy, Some(name)) => Err(ServiceError::UnknownPolicy { name: name.clone() }),
             _ => Err(ServiceError::Protocol { command: "attach-policy" }),
@@ -236,16 +226,4 @@ impl<R: ReplicatedState> Policies<R> {
         state::policy(self.cluster.state(), account, name)?
             .ok_or_else(|| ServiceError::UnknownPolicy { name: name.clone() })
     }
-}
-
-/// Says what became of a policy. Whose request it was, and about which content, the grant's own line
-/// says.
-pub(super) fn audit(grant: &Grant, policy: &PolicyName, what: &'static str) {
-    tracing::info!(
-        target: "audit",
-        account = %grant.account().id,
-        credential = ?grant.credential(),
-        %policy,
-        "policy {what}"
-    );
 }

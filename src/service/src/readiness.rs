@@ -38,6 +38,9 @@ pub enum NotReady {
     /// What the cluster stores cannot be opened here.
     #[error("{0}")]
     KeyringLacks(String),
+    /// What would be granted cannot be audited.
+    #[error("{0}, so the node grants nothing")]
+    Unaudited(#[from] keymoot_audit::Unwritable),
     /// The cluster does not exist yet.
     #[error("the node belongs to no cluster yet")]
     NoCluster,
@@ -84,6 +87,7 @@ impl Readiness {
                 false => Err(NotReady::Unled { applied, last_log }),
             };
         }
+        self.cluster.events().log.state()?;
         match self.cluster.read_barrier_within(PATIENCE).await {
             Ok(()) => {}
             Err(ClusterError::NoQuorum { .. }) => {

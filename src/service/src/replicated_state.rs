@@ -5,7 +5,7 @@
 use std::future::Future;
 use std::time::Duration;
 
-use keymoot_cluster::{Cluster, ClusterError, StateView};
+use keymoot_cluster::{Cluster, ClusterError, Committed, StateView};
 use keymoot_state::{Command, Response, Tables};
 
 /// A state that is changed by replicated commands and read where it is applied. Cheap to clone.
@@ -51,10 +51,22 @@ pub trait ReplicatedState: Clone + Send + Sync + 'static {
     ///
     /// # Errors
     /// [`ClusterError`] when no answer came in time. The commands may still be applied later.
+    fn propose_indexed(
+        &self,
+        commands: Vec<Command>,
+    ) -> impl Future<Output = Result<Committed, ClusterError>> + Send;
+
+    /// The same without where in the log it was applied. What a request of an account changes goes by
+    /// [`super::changes::change`] instead, which audits it.
+    ///
+    /// # Errors
+    /// As for [`Self::propose_indexed`].
     fn propose(
         &self,
         commands: Vec<Command>,
-    ) -> impl Future<Output = Result<Vec<Response>, ClusterError>> + Send;
+    ) -> impl Future<Output = Result<Vec<Response>, ClusterError>> + Send {
+        async move { Ok(self.propose_indexed(commands).await?.responses) }
+    }
 
     /// The same for a single command.
     ///
@@ -103,7 +115,7 @@ impl ReplicatedState for Cluster {
         Self::note_contact(self, at_s);
     }
 
-    async fn propose(&self, commands: Vec<Command>) -> Result<Vec<Response>, ClusterError> {
+    async fn propose_indexed(&self, commands: Vec<Command>) -> Result<Committed, ClusterError> {
         Self::propose(self, commands).await
     }
 }

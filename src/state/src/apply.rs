@@ -7,6 +7,7 @@ use keymoot_model::{Auxiliary, KeyPath};
 
 use super::accounts;
 use super::approvals;
+use super::audit_logs;
 use super::authorities;
 use super::backups;
 use super::command::{Command, NewKey, Proposal};
@@ -131,6 +132,7 @@ fn apply_one<T: Tables>(
         Command::AdmitWitness(admission) => nodes::admit(run, TokenKind::Witness, admission, now_ms),
         Command::SetVerifiers(verifiers) => node_keys::set_verifiers(run, verifiers),
         Command::ReserveWraps { master_key, count, .. } => wraps::reserve(run, master_key, *count),
+        Command::ChangeAuditLogs(change) => audit_logs::change(run, change, now_ms),
     }
 }
 

@@ -10,6 +10,7 @@ use keymoot_model::{
 };
 
 use super::approvals::ApprovalChange;
+use super::audit_logs::AuditLogChange;
 use super::authorities::NodeTrust;
 use super::backups::{BackupProgress, BackupSchedule, GoodBackup};
 use super::operators::OperatorChange;
@@ -274,6 +275,8 @@ pub enum Command {
     SetVerifiers(Vec<MasterKeyVerifier>),
     /// Counts wrappings under a master key that the node makes from now on.
     ReserveWraps { node: NodeId, master_key: MasterKeyId, count: u32 },
+    /// Registers a node's audit log, or says how far one has grown and who has checked that.
+    ChangeAuditLogs(Box<AuditLogChange>),
 }
 
 /// The condition on the stored policy under which a command changes it.
@@ -353,6 +356,7 @@ impl fmt::Display for Command {
             Self::ReserveWraps { node, master_key, count } => {
                 write!(f, "reserve-wraps {count} under {master_key} of {node}")
             }
+            Self::ChangeAuditLogs(change) => write!(f, "{} of {}", change.verb(), change.node()),
             Self::NoteTrust(trust) => write!(f, "note-trust of {}", trust.node),
             Self::EndRental { place } => write!(f, "end-rental {}/{}", place.account, place.content),
         }

@@ -56,6 +56,8 @@ pub const OPERATORS: u32 = 4;
 
 /// From this level on, the state knows witnesses, which hold no master key.
 pub const WITNESSES: u32 = 4;
+/// From this level on, the state knows the audit logs of the nodes.
+pub(super) const AUDIT_LOGS: u32 = 4;
 /// From this level on, the state counts the wrappings under each master key.
 const COUNTED_WRAPS: u32 = 4;
 
@@ -81,6 +83,7 @@ pub const fn level_of(command: &Command) -> u32 {
         Command::ChangeOperators(_) | Command::ChangeApprovals(_) | Command::ChangeSignIn(_) => OPERATORS,
         Command::PutWitnessToken(_) | Command::AdmitWitness(_) | Command::SetVerifiers(_) => WITNESSES,
         Command::ReserveWraps { .. } => COUNTED_WRAPS,
+        Command::ChangeAuditLogs(_) => AUDIT_LOGS,
         // All others came with the first release.
         _ => 1,
     }

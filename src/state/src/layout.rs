@@ -5,6 +5,7 @@ use keymoot_model::{
     SeedId, TrackName, ViewerPlace,
 };
 
+use super::audit_logs::AuditLogName;
 #[cfg(doc)]
 use super::table::Table;
 
@@ -76,6 +77,13 @@ pub(super) const META_OPEN_EXPORT: &[u8] = b"open_export/";
 pub(super) const META_KEY_REMOVAL: &[u8] = b"key_removal/";
 /// Key prefix of the numbers of wrappings, by the ids of the master keys, in [`Table::Meta`].
 pub(super) const META_WRAPS: &[u8] = b"wraps/";
+
+/// Key prefix of the audit logs, by node and log, in [`Table::Meta`].
+pub(super) const META_AUDIT_LOG: &[u8] = b"audit_log/";
+/// Key prefix of the log that each node registered last, by node, in [`Table::Meta`].
+const META_CURRENT_AUDIT_LOG: &[u8] = b"audit_current/";
+/// Key prefix of older checkpoints of audit logs, by log and size, in [`Table::Meta`].
+const META_OLDER_CHECKPOINT: &[u8] = b"audit_older/";
 
 /// No key is longer, in bytes: three names with their lengths, and what stands before and behind them.
 pub const KEY_BYTES_MAX: usize = AccountId::BYTES_MAX + ContentId::BYTES_MAX + TrackName::BYTES_MAX + 64;
@@ -264,6 +272,31 @@ pub(super) fn node_trust_key(id: NodeId) -> Vec<u8> {
 /// The key of the number of wrappings under a master key.
 pub(super) fn wraps_key(id: &MasterKeyId) -> Vec<u8> {
     [META_WRAPS, id.0.as_bytes()].concat()
+}
+
+/// The key of an audit log in [`Table::Meta`].
+pub(super) fn audit_log_key(name: AuditLogName) -> Vec<u8> {
+    [audit_logs_of(name.node).as_slice(), name.log.as_bytes()].concat()
+}
+
+/// The key prefix of all audit logs of a node.
+pub(super) fn audit_logs_of(node: NodeId) -> Vec<u8> {
+    [META_AUDIT_LOG, &node.to_be_bytes()].concat()
+}
+
+/// The key of the log that a node registered last.
+pub(super) fn current_audit_log_key(node: NodeId) -> Vec<u8> {
+    [META_CURRENT_AUDIT_LOG, &node.to_be_bytes()].concat()
+}
+
+/// The key of an older checkpoint. They sort by size.
+pub(super) fn older_checkpoint_key(name: AuditLogName, size: u64) -> Vec<u8> {
+    [older_checkpoints_of(name).as_slice(), &size.to_be_bytes()].concat()
+}
+
+/// The key prefix of all older checkpoints of a log.
+pub(super) fn older_checkpoints_of(name: AuditLogName) -> Vec<u8> {
+    [META_OLDER_CHECKPOINT, &name.node.to_be_bytes(), name.log.as_bytes()].concat()
 }
 
 /// The key of an operator in [`Table::Meta`].

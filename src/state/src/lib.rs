@@ -9,6 +9,7 @@ mod accounts;
 mod acts;
 mod apply;
 mod approvals;
+mod audit_logs;
 mod authorities;
 mod backups;
 mod clients;
@@ -55,6 +56,12 @@ pub use acts::{Act, ActKind, ActKindError, TwoPersonRule};
 pub use apply::apply;
 pub use approvals::{
     APPROVALS_MAX, ApprovalChange, ApprovalEnd, ApprovalRecord, ApprovalRefusal, WAITING_MAX, approvals,
+};
+pub use audit_logs::{
+    AUDIT_CHECKPOINTS_MAX, AUDIT_LOGS_OF_NODE_MAX, AuditCheckpoint, AuditCosignature, AuditLogChange,
+    AuditLogId, AuditLogIdError, AuditLogName, AuditLogRecord, AuditLogRefusal, AuditPredecessor, AuditSize,
+    OLDER_AUDIT_CHECKPOINTS_MAX, audit_log, audit_logs, current_audit_log, keeps_audit_logs,
+    older_audit_checkpoints,
 };
 pub use authorities::{AuthorityChange, NodeTrust, authority_change, node_trust, retired_authorities};
 pub use backups::{BackupFailure, BackupProgress, BackupSchedule, BackupTurn, Backups, GoodBackup, backups};

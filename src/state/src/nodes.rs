@@ -136,6 +136,14 @@ pub fn node<T: Tables>(tables: &T, id: NodeId) -> Result<Option<NodeRecord>, Sta
     Transaction::new(tables).get(Table::Nodes, &node_key(id))
 }
 
+/// The node of this id, as the run sees it.
+pub(super) fn known<T: Tables>(
+    run: &Transaction<'_, T>,
+    id: NodeId,
+) -> Result<Option<NodeRecord>, StateError> {
+    run.get(Table::Nodes, &node_key(id))
+}
+
 /// The members that are not removed, as the run sees them.
 pub(super) fn present<T: Tables>(run: &Transaction<'_, T>) -> Result<Vec<NodeRecord>, StateError> {
     let pairs = run.prefix(Table::Nodes, &[])?;

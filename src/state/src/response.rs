@@ -6,6 +6,7 @@ use keymoot_model::{KeyRecord, NodeId, PolicyRecord, SeedRecord, Wrapped};
 
 use super::accounts::AccountRefusal;
 use super::approvals::{ApprovalRecord, ApprovalRefusal};
+use super::audit_logs::AuditLogRefusal;
 use super::join_tokens::TokenRefusal;
 use super::operators::OperatorRefusal;
 
@@ -104,4 +105,6 @@ pub enum Response {
     Approval(Box<ApprovalRecord>),
     /// It waits for a second person, or the approval was not given.
     ApprovalRefused(ApprovalRefusal),
+    /// The record of an audit log is not changed.
+    AuditLogRefused(AuditLogRefusal),
 }

@@ -18,6 +18,6 @@ mod visible;
 pub use causes::with_causes;
 pub use lasting::LastingConditions;
 pub use line_rate::LineRate;
-pub use lines::{WritesGrants, audit_line_writer, write_grants};
+pub use lines::line_writer;
 pub use metrics::{Metrics, MetricsError, RaftRole};
-pub use visible::quoted;
+pub use visible::{quoted, visible};

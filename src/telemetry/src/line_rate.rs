@@ -16,8 +16,18 @@ const LINE_EVERY: Duration = Duration::from_millis(200);
 const ADDRESSES_MAX: usize = 1024;
 
 /// Lines that strangers cause, told apart by their addresses.
-#[derive(Debug, Default)]
-pub struct LineRate(Mutex<Known>);
+#[derive(Debug)]
+pub struct LineRate {
+    burst: u32,
+    line_every: Duration,
+    known: Mutex<Known>,
+}
+
+impl Default for LineRate {
+    fn default() -> Self {
+        Self::new()
+    }
+}
 
 #[derive(Debug, Default)]
 struct Known {
@@ -33,21 +43,21 @@ struct Lines {
 }
 
 impl Lines {
-    const fn new(now: Instant) -> Self {
-        Self { left: BURST, refilled_at: now, left_out: 0 }
+    const fn new(left: u32, now: Instant) -> Self {
+        Self { left, refilled_at: now, left_out: 0 }
     }
 
-    fn refill(&mut self, now: Instant) {
+    fn refill(&mut self, now: Instant, (burst, line_every): (u32, Duration)) {
         let passed = now.saturating_duration_since(self.refilled_at);
-        let more = u32::try_from(passed.as_millis() / LINE_EVERY.as_millis()).unwrap_or(BURST).min(BURST);
+        let more = u32::try_from(passed.as_millis() / line_every.as_millis()).unwrap_or(burst).min(burst);
         if more > 0 {
-            self.left = (self.left + more).min(BURST);
+            self.left = (self.left + more).min(burst);
             self.refilled_at = now;
         }
     }
 
-    fn note(&mut self, now: Instant) -> Option<u64> {
-        self.refill(now);
+    fn note(&mut self, now: Instant, pace: (u32, Duration)) -> Option<u64> {
+        self.refill(now, pace);
         match self.left.checked_sub(1) {
             Some(left) => {
                 self.left = left;
@@ -64,7 +74,26 @@ impl Lines {
 impl LineRate {
     /// No line yet.
     pub const fn new() -> Self {
-        Self(Mutex::new(Known { addresses: BTreeMap::new(), others: None }))
+        Self::paced(BURST, LINE_EVERY)
+    }
+
+    /// The same with other bounds: so many at once, then one more each time after so many milliseconds.
+    pub const fn of(burst: u32, line_every_ms: u64) -> Self {
+        Self::paced(burst, Duration::from_millis(line_every_ms))
+    }
+
+    const fn paced(burst: u32, line_every: Duration) -> Self {
+        let known = Mutex::new(Known { addresses: BTreeMap::new(), others: None });
+        Self { burst, line_every, known }
+    }
+
+    /// Counts lines of this address that are left out for another reason.
+    pub fn leave_out(&self, address: IpAddr, count: u64) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let Known { addresses, others } = &mut *known;
+        if let Some(lines) = addresses.get_mut(&address).or(others.as_mut()) {
+            lines.left_out += count;
+        }
     }
 
     /// Whether a line that this address causes is written; then, how many were left out since the last.
@@ -78,20 +107,21 @@ impl LineRate {
 
     fn note_at(&self, address: IpAddr, now: Instant) -> Option<u64> {
         // No code panics while it holds the lock, so a poisoned map is intact.
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (burst, pace) = (self.burst, (self.burst, self.line_every));
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(lines) = known.addresses.get_mut(&address) {
-            return lines.note(now);
+            return lines.note(now, pace);
         }
         if known.addresses.len() >= ADDRESSES_MAX {
             known.addresses.retain(|_, lines| {
-                lines.refill(now);
-                lines.left < BURST || lines.left_out > 0
+                lines.refill(now, pace);
+                lines.left < burst || lines.left_out > 0
             });
         }
         if known.addresses.len() >= ADDRESSES_MAX {
-            return known.others.get_or_insert(Lines::new(now)).note(now);
+            return known.others.get_or_insert(Lines::new(burst, now)).note(now, pace);
         }
-        known.addresses.entry(address).or_insert(Lines::new(now)).note(now)
+        known.addresses.entry(address).or_insert(Lines::new(burst, now)).note(now, pace)
     }
 }
 

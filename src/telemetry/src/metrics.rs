@@ -133,6 +133,7 @@ metrics! {
     pub disk_free_bytes: gauge("Free on the disk of the data directory.");
     pub disk_total_bytes: gauge("Size of that disk.");
     pub disk_read_only: gauge("1 while the node is read-only for want of room, else 0.");
+    pub audit_unwritable: gauge("1 while the node cannot write its audit and so grants nothing, else 0.");
     pub quorum_contact_age_seconds: decimal("How long ago the node confirmed with a quorum that it is up to date.");
     pub cut_off_grants_total: counter(
         "Requests of accounts that read locally which were admitted while the node was cut off from the quorum."
@@ -150,6 +151,12 @@ metrics! {
     /// In seconds since 1970 UTC.
     pub scrub_last_finished_timestamp_seconds: gauge(
         "When all records were last read and found to agree with their digest; 0 for never since the start."
+    );
+    pub audit_uncosigned_seconds: decimal(
+        "For how long events of this node's audit log have waited for another node's signature; 0 when none waits."
+    );
+    pub audit_logs_refused: gauge(
+        "Audit logs of other nodes that do not fit what this node had checked of them; 0 when all fit."
     );
     pub scrub_last_duration_seconds: gauge("How long that took.");
 }

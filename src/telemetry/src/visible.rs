@@ -34,6 +34,11 @@ pub(crate) fn visible_line(line: &[u8], has_colours: bool) -> Cow<'_, [u8]> {
     Cow::Owned(visible.into_bytes())
 }
 
+/// A text as it can be shown: each character that is not simply seen is written as JSON escapes it.
+pub fn visible(text: &str) -> String {
+    String::from_utf8_lossy(&visible_line(text.replace('\n', "\\u000a").as_bytes(), false)).into_owned()
+}
+
 /// The beginning of what a stranger chose, with how much more there was.
 pub fn quoted(what: &dyn fmt::Display) -> String {
     let mut text = what.to_string();

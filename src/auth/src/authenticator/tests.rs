@@ -10,12 +10,12 @@ use super::super::presented_proofs::DUMMY_KEY;
 use super::super::{PresentedProofs, Unproved, client_certificate};
 use super::*;
 use bytes::Bytes;
+use keymoot_audit::{Action, ActorKind, AuditLog, NodeAudit, Settled, Trail};
 use keymoot_model::{Account, AccountId, Consistency, ResponseShape, Sha1Use};
 use keymoot_protocol::{
     CustomData, CustomDataError, DigestNonces, Envelope, PolicyData, Signature, SignatureWindow,
     SignedPayload,
 };
-use keymoot_testing::captured;
 
 const JSON: &str = r#"{"ca_system":"OVP","account_id":"167","content_id":"a.mp4","files":""}"#;
 
@@ -478,17 +478,20 @@ fn the_ca_system_must_be_one_of_the_accounts_unless_it_names_none() {
 }
 
 #[test]
-fn granting_writes_one_audit_line_and_refusing_none() {
-    let written = captured(|| {
-        authenticator().authenticate(&request(Scope::Encryption, b"enc-key")).unwrap();
-        authenticator().authenticate(&request(Scope::Encryption, b"wrong")).unwrap_err();
-    });
-    let lines: Vec<&str> = written.lines().collect();
-    assert_eq!(lines.len(), 1, "{written}");
-    for part in ["audit", "granted", "account=167", "Encryption", "\"old\"", "192.0.2.7", "a.mp4"] {
-        assert!(lines[0].contains(part), "{part} is not in {written}");
+fn a_grant_stands_on_the_requests_trail_and_what_is_refused_is_a_strangers() {
+    let log = AuditLog::in_memory();
+    let to = NodeAudit { log: log.clone(), node: 1 };
+    for (key, kind) in [(&b"enc-key"[..], ActorKind::Account), (b"wrong", ActorKind::Stranger)] {
+        let trail = Trail::new(to.clone(), Action::KEY_READ, None);
+        let asked = request(Scope::Encryption, key).on_trail(trail.clone());
+        drop(authenticator().authenticate(&asked));
+        trail.settle(Settled::DONE).unwrap();
+        let event = log.remembered().pop().unwrap();
+        assert_eq!((event.actor.kind, event.actor.id.as_deref()), (kind, Some("167")));
+        assert_eq!(event.content.unwrap().as_str(), "a.mp4");
+        let proved = (kind == ActorKind::Account).then_some("udrm-sha1");
+        assert_eq!(event.scheme.as_deref(), proved);
     }
-    assert!(!written.contains("enc-key"), "{written}");
 }
 
 #[test]

@@ -11,6 +11,7 @@ use crate::raft::state_machine::{META_MARK, mark_of};
 use crate::raft::state_view::StateView;
 use crate::read::barrier::ReadBarrier;
 use crate::write::clock::now_ms;
+use keymoot_audit::{Action, NodeAudit, Outcome};
 use keymoot_crypto::{BackupSigner, Keyring, SignedBackup};
 use keymoot_state::{Survey, Table};
 use keymoot_store::{Directory, Identity, JOIN_ANEW, SnapshotWriter, StoreError, View};
@@ -26,6 +27,7 @@ pub(crate) struct BackupService {
     pub(super) directory: Arc<Directory>,
     pub(super) keyring: Arc<Keyring>,
     pub(super) metrics: Arc<Metrics>,
+    audit: NodeAudit,
 }
 
 impl BackupService {
@@ -35,8 +37,9 @@ impl BackupService {
         directory: Arc<Directory>,
         keyring: Arc<Keyring>,
         metrics: Arc<Metrics>,
+        audit: NodeAudit,
     ) -> Self {
-        Self { state, barrier, directory, keyring, metrics }
+        Self { state, barrier, directory, keyring, metrics, audit }
     }
 }
 
@@ -68,7 +71,10 @@ impl BackupSource {
         let described = tokio::task::spawn_blocking(move || backup_of(&whose, view, Some(signer)));
         let (header, bytes, pieces) =
             described.await.map_err(|error| ClusterError::State(error.to_string()))??;
-        tracing::info!(target: "audit", index = header.applied.index, local, asker, "a backup is taken");
+        let object = format!("index={} local={local} asker={asker}", header.applied.index);
+        tracing::info!(object, "a backup is taken");
+        let event = service.audit.own(Action::BACKUP_TAKE, Outcome::Done, object);
+        service.audit.write(event).await.map_err(|why| ClusterError::Refused(why.to_string()))?;
         let sent_bytes = bytes.len() as u64;
         Ok((Self { pieces: Mutex::new(pieces), sent_bytes, began }, bytes.into()))
     }

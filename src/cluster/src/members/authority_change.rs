@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
+use keymoot_audit::{Action, Outcome};
 use keymoot_crypto::secret_file;
 use keymoot_model::NodeId;
 use keymoot_state as state;
@@ -79,13 +80,35 @@ impl AuthorityReplacement {
                 Some(command) => command,
                 None => Command::BeginAuthorityChange(Box::new(self.draw()?)),
             };
-            tracing::info!(target: "audit", %command, "the replacement of the cluster's authority goes on");
-            let answer = self.members.forwarder.replicate(vec![command], deadline).await?.pop();
+            tracing::info!(%command, "the replacement of the cluster's authority goes on");
+            let answer = self.change(command, deadline).await?;
             if let Some(Response::ApprovalRefused(refusal)) = answer {
                 return Err(ClusterError::Refused(refusal.to_string()));
             }
         }
         Ok(AuthorityProgress { stage, waits_for, adopted_at_ms })
+    }
+
+    /// Takes a step, which the audit has before and after.
+    async fn change(&self, command: Command, deadline: Instant) -> Result<Option<Response>, ClusterError> {
+        let audit = &self.local.audit;
+        let event = audit.own(Action::AUTHORITY_CHANGE, Outcome::Intended, command.to_string());
+        let pending = audit.begin(event).await.map_err(|why| ClusterError::Refused(why.to_string()))?;
+        let committed = self.members.forwarder.commit(vec![command], deadline).await;
+        let refused = |response: Option<&Response>| match response {
+            Some(Response::ApprovalRefused(refusal)) => Some(refusal.to_string()),
+            _ => None,
+        };
+        let told = match &committed {
+            Ok(committed) => match refused(committed.responses.last()) {
+                Some(refusal) => pending.end(Outcome::Refused, Some(refusal), committed.log_index),
+                None => pending.end(Outcome::Done, None, committed.log_index),
+            },
+            Err(error) => pending.end(Outcome::Unknown, Some(error.to_string()), None),
+        };
+        // The intent stands without an outcome where that cannot be written.
+        drop(told);
+        Ok(committed?.responses.pop())
     }
 
     /// Gives the replacement up, as long as the next authority signs nothing.
@@ -96,8 +119,8 @@ impl AuthorityReplacement {
         let before = self.progress(false, deadline).await?;
         if before.stage == AuthorityStage::Announced {
             let command = Command::CancelAuthorityChange;
-            tracing::info!(target: "audit", %command, "the replacement of the cluster's authority is given up");
-            self.members.forwarder.replicate(vec![command], deadline).await?;
+            tracing::info!(%command, "the replacement of the cluster's authority is given up");
+            self.change(command, deadline).await?;
         }
         let now = self.progress(false, deadline).await?;
         match now.stage {

@@ -26,6 +26,8 @@ pub(crate) enum Bar {
     Damage,
     /// Its disk is full, and a voter with free space has all that it has.
     FullDisk,
+    /// It cannot write its audit, and another voter has all that it has.
+    Unaudited,
     /// It is a witness, and another voter has all that it has.
     Witness,
 }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use crate::settings::PeerAddress;
+use keymoot_audit::{Action, Outcome};
 use keymoot_crypto::ProofRefusal;
 use keymoot_model::NodeId;
 use keymoot_state as state;
@@ -33,6 +34,7 @@ use crate::wire::membership_change::{Change, ChangeRequest, Verdict};
 use crate::wire::message::PROTOCOL;
 use crate::write::clock::now_ms;
 use crate::write::forwarder::ProposalForwarder;
+use crate::write::log_index::noting_log_index;
 
 /// What a node proved by a certificate of its own.
 #[derive(Clone, Copy, Debug)]
@@ -131,7 +133,30 @@ impl JoinService {
             highest_id: self.members.membership().nodes().map(|(id, _)| *id).max().unwrap_or(0),
             facts: request.facts,
         };
-        let (id, learner) = self.spend_token(kind, admission, deadline).await?;
+        let object = format!(
+            "kind={kind:?} address={} zone={} token={}",
+            request.peer_address,
+            admission.facts.zone,
+            base16ct::lower::encode_string(&admission.token)
+        );
+        let event = self.local.audit.own(Action::NODE_JOIN, Outcome::Intended, object);
+        let pending =
+            self.local.audit.begin(event).await.map_err(|why| ClusterError::Refused(why.to_string()))?;
+        let (spent, log_index) = noting_log_index(self.spend_token(kind, admission, deadline)).await;
+        // Told before the certificate is handed out, which opens the cluster.
+        let told = match &spent {
+            Ok((id, _)) => pending.end(Outcome::Done, Some(format!("node {id}")), log_index),
+            Err(ClusterError::Refused(reason)) => {
+                pending.end(Outcome::Refused, Some(reason.clone()), log_index)
+            }
+            Err(error) => pending.end(Outcome::Unknown, Some(error.to_string()), log_index),
+        };
+        let (id, learner) = spent?;
+        let told = told.map_err(|why| ClusterError::Refused(why.to_string()))?;
+        if let Some(number) = told {
+            let written = self.local.audit.log.written(number).await;
+            written.map_err(|why| ClusterError::Refused(why.to_string()))?;
+        }
         let certificate_pem = match (&signer, &certificate) {
             (Some(signer), Some(certificate)) => {
                 let issued = signer.issue_node_for(id, certificate, self.info.certificate_life);
@@ -142,7 +167,7 @@ impl JoinService {
         self.add_learner(id, &request.peer_address, deadline).await?;
         // The state that is read below must contain the admission, on a follower too.
         self.barrier.wait(deadline).await?;
-        tracing::info!(target: "audit", node = id, ?kind, learner, address = request.peer_address, "a node was admitted");
+        tracing::info!(node = id, ?kind, learner, address = request.peer_address, "a node was admitted");
         let zone = state::node(&self.state, id)?.map(|node| node.facts.zone).unwrap_or_default();
         // While the authority is replaced there are two, and the new node needs both.
         let authority_pem = self.info.authority_pem();
@@ -188,7 +213,11 @@ impl JoinService {
             KeyStanding::Registered | KeyStanding::Witness => {
                 let signed = self.signer()?.issue_node_for(id, &request, self.info.certificate_life);
                 let signed = signed.map_err(|error| ClusterError::State(error.to_string()))?;
-                tracing::info!(target: "audit", node = id, "a node was given its next certificate");
+                tracing::info!(node = id, "a node was given its next certificate");
+                let event =
+                    self.local.audit.own(Action::NODE_CERTIFICATE, Outcome::Done, format!("node={id}"));
+                let written = self.local.audit.write(event).await;
+                written.map_err(|why| ClusterError::Refused(why.to_string()))?;
                 return Ok(signed);
             }
             KeyStanding::Revoked | KeyStanding::Removed { revoked: true } => known_keys::revoked(id),

@@ -12,6 +12,7 @@ use openraft::errors::{ClientWriteError, RaftError};
 use openraft::{ChangeMembers, Instant as _};
 use tokio::time::Instant;
 
+use keymoot_audit::{Action, NodeAudit, Outcome};
 use keymoot_model::NodeId;
 use keymoot_state as state;
 use keymoot_state::{Command, Response};
@@ -29,6 +30,7 @@ use crate::wire::message::{Reply, Request};
 use crate::wire::raft_types::{Member, TypeConfig};
 use crate::write::disk::Disk;
 use crate::write::forwarder::ProposalForwarder;
+use crate::write::log_index::noting_log_index;
 
 /// How often a new leader checks whether it has heard of all voters.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
@@ -58,6 +60,7 @@ pub(crate) struct Members {
     pub(super) forwarder: Arc<ProposalForwarder>,
     pub(super) leader_client: LeaderClient,
     pub(super) disk: Disk,
+    pub(super) audit: NodeAudit,
     /// A member that was silent for longer counts as down.
     pub(super) silence: Duration,
     /// What speaks against this node as a leader.
@@ -75,6 +78,7 @@ impl Members {
         forwarder: Arc<ProposalForwarder>,
         leader_client: LeaderClient,
         disk: Disk,
+        audit: NodeAudit,
         silence: Duration,
     ) -> Self {
         Self {
@@ -84,6 +88,7 @@ impl Members {
             forwarder,
             leader_client,
             disk,
+            audit,
             silence,
             candidacy: Candidacy::default(),
             change_turn: tokio::sync::Mutex::default(),
@@ -177,8 +182,33 @@ impl Members {
         if request.dry_run || plan.verdict != Verdict::Ready {
             return Ok(plan);
         }
-        tracing::info!(target: "audit", change = ?request.change, forced = request.force, "the members change");
-        plan.verdict = self.carry_out(&request.change, deadline).await?;
+        let object = format!("change={:?} forced={}", request.change, request.force);
+        tracing::info!(object, "the members change");
+        let event = self.audit.own(Action::MEMBERS_CHANGE, Outcome::Intended, object);
+        let pending = match self.audit.begin(event).await {
+            Ok(pending) => pending,
+            // Else a leader that cannot write its audit could never be changed: it is told to go first.
+            Err(why) => match request.change {
+                Change::TransferLeader(to) => {
+                    plan.verdict = self.transfer(to).await?;
+                    return Ok(plan);
+                }
+                _ => {
+                    plan.verdict =
+                        Verdict::NotYet(format!("{why}; transfer the leadership to another node first"));
+                    return Ok(plan);
+                }
+            },
+        };
+        let (carried_out, log_index) = noting_log_index(self.carry_out(&request.change, deadline)).await;
+        let (outcome, reason) = match &carried_out {
+            Ok(Verdict::Ready | Verdict::Nothing(_)) => (Outcome::Done, None),
+            Ok(verdict) => (Outcome::Failed, Some(format!("{verdict:?}"))),
+            Err(_) => (Outcome::Unknown, None),
+        };
+        // The intent stands without an outcome where that cannot be written.
+        drop(pending.end(outcome, reason, log_index));
+        plan.verdict = carried_out?;
         Ok(plan)
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use keymoot_audit::{Action, NodeAudit, Outcome};
 use keymoot_crypto::Keyring;
 use keymoot_model::{ClusterName, NodeId};
 use keymoot_state as state;
@@ -39,6 +40,7 @@ pub(crate) struct CertificateRenewal {
     pub(crate) life: Duration,
     /// What does not work.
     pub(crate) lasting: LastingConditions<String>,
+    pub(crate) audit: NodeAudit,
 }
 
 impl CertificateRenewal {
@@ -80,13 +82,20 @@ impl CertificateRenewal {
             let given = given.map_err(|asked| RenewalError::Witness(Box::new(asked)))?;
             install_given(self.tls.files(), &given)?;
             self.follow();
+            self.tell();
             return Ok(());
         }
         let (id, cluster, files) = (self.id, &self.cluster, self.tls.files());
         let (state, keyring, life) = (&self.state, &*self.keyring, self.life);
         CertificateMaker { id, cluster, state, keyring, files, life }.renew()?;
         self.follow();
+        self.tell();
         Ok(())
+    }
+
+    fn tell(&self) {
+        let object = format!("node={}", self.id);
+        self.audit.note(self.audit.own(Action::NODE_CERTIFICATE, Outcome::Done, object));
     }
 
     /// That the authority is being replaced, for whoever asks how the cluster is.

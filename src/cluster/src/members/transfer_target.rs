@@ -91,7 +91,9 @@ impl Members {
         let now = metrics.borrow_watched();
         Fitness {
             // Nobody stands aside for a witness.
-            has_room: !self.disk.is_read_only() && !self.is_witness(self.id),
+            has_room: !self.disk.is_read_only()
+                && self.audit.log.state().is_ok()
+                && !self.is_witness(self.id),
             is_whole: self.state.damage().is_none(),
             last_log_index: now.last_log_index.unwrap_or(0),
             applied_index: now.last_applied.map_or(0, |at| at.index),

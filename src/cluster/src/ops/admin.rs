@@ -1,14 +1,17 @@
 //! Answers an operator's tool.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use keymoot_model::{Account, AccountId};
+use keymoot_audit::{Action, Actor, ActorKind, Event, NodeAudit, Outcome};
+use keymoot_model::{Account, AccountId, NodeId};
 use keymoot_state as state;
 use keymoot_state::{ApprovalRefusal, StateError, Tables, TokenKind};
 
+use crate::audit::AuditGathering;
 use crate::error::ClusterError;
 use crate::members::authority_change::AuthorityReplacement;
 use crate::members::founding::Founder;
@@ -23,6 +26,7 @@ use crate::raft::state_view::StateView;
 use crate::read::barrier::ReadBarrier;
 use crate::wire::admin::{AccountDetails, AdminRequest, AdminResponse, ContentsQuery};
 use crate::write::clock::now_ms;
+use crate::write::log_index::noting_log_index;
 
 /// How long an operator's request may wait for a quorum.
 pub const ADMIN_DEADLINE: Duration = Duration::from_secs(10);
@@ -41,6 +45,9 @@ pub(crate) struct AdminService {
     pub renewal: Option<Arc<CertificateRenewal>>,
     pub authority: AuthorityReplacement,
     pub operators: OperatorService,
+    /// What tools ask for is told there.
+    pub events: NodeAudit,
+    pub audit: AuditGathering,
 }
 
 impl AdminService {
@@ -54,13 +61,63 @@ impl AdminService {
         Ok(query(&self.state)?.into())
     }
 
-    /// Answers a tool that proved a master key.
-    pub(crate) async fn administer(&self, request: AdminRequest) -> AdminResponse {
-        let answer = match self.check_keyring_is_enough(&request) {
-            Ok(()) => self.answer(request).await,
-            Err(error) => Err(error),
-        };
+    /// Answers a tool that proved a master key with the certificate of this node, and tells the audit.
+    pub(crate) async fn administer(
+        &self,
+        request: AdminRequest,
+        node: NodeId,
+        from: SocketAddr,
+    ) -> AdminResponse {
+        let answer = self.audited(request, node, from).await;
         answer.unwrap_or_else(|error| AdminResponse::Refused(error.to_string()))
+    }
+
+    async fn audited(
+        &self,
+        request: AdminRequest,
+        node: NodeId,
+        from: SocketAddr,
+    ) -> Result<AdminResponse, ClusterError> {
+        let actor = Actor {
+            kind: ActorKind::Keyring,
+            id: Some(format!("node-{node}")),
+            credential: None,
+            role: None,
+        };
+        let event = self.events.event(Action::of_use_case(request.name()), Outcome::Done, actor);
+        let event = Event { address: Some(from.ip()), object: request.object(), ..event };
+        if let Err(error) = self.check_keyring_is_enough(&request) {
+            let reason = Some(error.to_string());
+            self.events.note(Event { outcome: Outcome::Refused, reason, ..event });
+            return Err(error);
+        }
+        if !request.changes() {
+            let answer = self.answer(request.clone()).await;
+            if !request.is_polled() {
+                self.events.note(match &answer {
+                    Ok(_) => event,
+                    Err(error) => {
+                        Event { outcome: Outcome::Failed, reason: Some(error.to_string()), ..event }
+                    }
+                });
+            }
+            return answer;
+        }
+        let pending = self.events.begin(event).await.map_err(|why| ClusterError::Refused(why.to_string()))?;
+        let (answer, log_index) = noting_log_index(self.answer(request)).await;
+        let told = match &answer {
+            Ok(_) => pending.end(Outcome::Done, None, log_index),
+            Err(error @ ClusterError::Refused(_)) => {
+                pending.end(Outcome::Refused, Some(error.to_string()), log_index)
+            }
+            Err(error @ ClusterError::NoQuorum { .. }) => {
+                pending.end(Outcome::Unknown, Some(error.to_string()), log_index)
+            }
+            Err(error) => pending.end(Outcome::Failed, Some(error.to_string()), log_index),
+        };
+        // The intent stands without an outcome where that cannot be written.
+        drop(told);
+        answer
     }
 
     /// In a cluster that has operators, who grants something has a name and a role. Revoked ones count: whoever
@@ -172,6 +229,20 @@ impl AdminService {
                 let wraps = state::reserved_wraps(&self.state)?;
                 Ok(AdminResponse::Wraps(wraps.into_iter().map(|(id, count)| (id.0, count)).collect()))
             }
+            AdminRequest::AuditLog => {
+                self.audit.reader.held().map(|it| AdminResponse::AuditLog(Box::new(it)))
+            }
+            AdminRequest::AuditLogs => {
+                self.audit.logs().await.map(|it| AdminResponse::AuditLogs(Box::new(it)))
+            }
+            AdminRequest::AuditSearch(search) => match search.everywhere {
+                true => self.audit.search(*search).await,
+                false => self.audit.reader.search(*search).await,
+            }
+            .map(|it| AdminResponse::AuditFound(Box::new(it))),
+            AdminRequest::AuditEvents(asked) => {
+                self.audit.reader.events(asked).await.map(|it| AdminResponse::AuditEvents(Box::new(it)))
+            }
             AdminRequest::EnrolOperator(enrolment) => self
                 .operators
                 .add_for_keyring(*enrolment, deadline)
@@ -185,7 +256,6 @@ impl AdminService {
         let renewal = self.renewal.as_ref().ok_or_else(none)?;
         let renewed = renewal.renew().await;
         renewed.map_err(|error| ClusterError::Refused(format!("{error}: {}", error.remedy())))?;
-        tracing::info!(target: "audit", "an operator has the node renew its certificate");
         Ok(AdminResponse::CertificateRenewed)
     }
 }

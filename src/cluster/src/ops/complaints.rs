@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use keymoot_audit::NodeAudit;
 use keymoot_model::NodeId;
 use keymoot_state as state;
 use keymoot_state::{OperatorRecord, Voucher};
 
+use crate::audit::AuditReport;
 use crate::members::certificate::CertificateReport;
+use crate::ops::audit_watch;
 use crate::ops::damage::DamageReport;
 use crate::ops::peer_watch::KeyringReport;
 use crate::raft::state_view::StateView;
@@ -19,6 +22,8 @@ pub(crate) struct Complaints {
     hold: DivergenceHold,
     state: StateView,
     certificate: CertificateReport,
+    events: NodeAudit,
+    audit: AuditReport,
 }
 
 impl Complaints {
@@ -29,15 +34,21 @@ impl Complaints {
         hold: DivergenceHold,
         state: StateView,
         certificate: CertificateReport,
+        events: NodeAudit,
+        audit: AuditReport,
     ) -> Self {
-        Self { damage, keyring, hold, state, certificate }
+        Self { damage, keyring, hold, state, certificate, events, audit }
     }
 
     /// Everything that is amiss now, each as `problem; remedy`.
     pub(crate) fn list(&self) -> Vec<String> {
         let own =
             self.damage.damage().into_iter().chain(self.keyring.lack()).chain(self.certificate.complaint());
-        own.chain(self.restored()).chain(self.unacknowledged_operators()).collect()
+        own.chain(audit_watch::complaint(&self.events))
+            .chain(self.audit.complaints())
+            .chain(self.restored())
+            .chain(self.unacknowledged_operators())
+            .collect()
     }
 
     /// What a restored backup brought back and nobody has confirmed.

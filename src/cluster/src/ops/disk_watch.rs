@@ -12,7 +12,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::Instant;
 
 use crate::settings;
 use keymoot_store::{Ballast, Space, StoreError};
@@ -20,6 +19,7 @@ use keymoot_telemetry::{LastingConditions, Metrics};
 
 use crate::members::candidacy::Bar;
 use crate::members::membership::Members;
+use crate::ops::spare::{Sparing, is_due};
 use crate::raft::Raft;
 use crate::write::disk::{Disk, DiskState, Limits, nearest_directory};
 
@@ -29,10 +29,6 @@ const MEASURE_EVERY: Duration = Duration::from_millis(100);
 const LAST_BYTES: u64 = 1024 * 1024;
 /// How often a full node tries to free space.
 const MAKE_ROOM_EVERY: Duration = Duration::from_secs(60);
-/// How often a full leader looks for a voter with free space: nothing is written while it leads.
-const TRANSFER_EVERY: Duration = Duration::from_millis(500);
-/// How often a full follower looks for a voter with free space that could lead in its place.
-const STAND_ASIDE_EVERY: Duration = Duration::from_millis(300);
 
 /// Measures the disk and decides when the node is read-only.
 pub(crate) struct DiskWatch {
@@ -77,7 +73,8 @@ impl DiskWatch {
     pub(crate) async fn run(self, raft: Raft, members: Arc<Members>) {
         let mut tick = tokio::time::interval(MEASURE_EVERY);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut pace = Pace::default();
+        // A leader with a full disk writes nothing, so it looks for a voter with free space.
+        let (mut made_room, mut sparing) = (None, Sparing::new(Bar::FullDisk));
         let mut watch = self;
         loop {
             tick.tick().await;
@@ -89,9 +86,12 @@ impl DiskWatch {
             watch = measured;
             let read_only = watch.state.borrow().read_only;
             if read_only {
-                pace.spare(&raft, &members).await;
+                if is_due(&mut made_room, MAKE_ROOM_EVERY) {
+                    make_room(&raft).await;
+                }
+                sparing.spare(&members).await;
             } else {
-                pace = Pace::default();
+                (made_room, sparing) = (None, Sparing::new(Bar::FullDisk));
                 members.bar(Bar::FullDisk, false);
             }
         }
@@ -159,65 +159,11 @@ impl DiskWatch {
     }
 }
 
-/// When a full node last took each of its measures.
-#[derive(Default)]
-struct Pace {
-    made_room: Option<Instant>,
-    transferred: Option<Instant>,
-    stood_aside: Option<Instant>,
-    /// When another node was last known to lead.
-    led: Option<Instant>,
-    stays: LastingConditions,
-}
-
-impl Pace {
-    /// Frees space, and transfers the leadership or stands aside at the next election. A node that is
-    /// elected while it is full fills another and transfers the leadership at once.
-    async fn spare(&mut self, raft: &Raft, members: &Members) {
-        if is_due(&mut self.made_room, MAKE_ROOM_EVERY) {
-            make_room(raft).await;
-        }
-        if !members.leads() {
-            self.transferred = None;
-            if is_due(&mut self.stood_aside, STAND_ASIDE_EVERY) {
-                self.stand_aside(members).await;
-            }
-        } else if is_due(&mut self.transferred, TRANSFER_EVERY)
-            && let Err(error) = members.transfer_leader_away(false).await
-            && let Some(unlogged) = self.stays.note(())
-        {
-            tracing::warn!(%error, unlogged, "the leadership stays on a full disk, and nothing is written");
-        }
-    }
-}
-
-impl Pace {
-    /// A full node does not stand for election where a voter with free space could win, unless the
-    /// cluster is without a leader for long all the same.
-    async fn stand_aside(&mut self, members: &Members) {
-        let (is_led, is_outdone) = tokio::join!(members.is_led(), members.is_outdone());
-        if is_led || self.led.is_none() {
-            self.led = Some(Instant::now());
-        }
-        let is_last_resort = self.led.is_some_and(|led| led.elapsed() >= members.last_resort());
-        members.bar(Bar::FullDisk, is_outdone && !is_last_resort);
-    }
-}
-
 /// Frees the space that this node can free: the log that a snapshot covers is purged.
 async fn make_room(raft: &Raft) {
     if let Err(error) = raft.trigger().snapshot().await {
         tracing::debug!(%error, "no snapshot was made on the full disk");
     }
-}
-
-/// Whether `every` has passed since the last time; if so, that becomes now.
-fn is_due(last: &mut Option<Instant>, every: Duration) -> bool {
-    let due = last.is_none_or(|at| at.elapsed() >= every);
-    if due {
-        *last = Some(Instant::now());
-    }
-    due
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 mod account_notices;
 pub(crate) mod admin;
 pub(crate) mod admin_client;
+pub(crate) mod audit_watch;
 pub(crate) mod complaints;
 pub(crate) mod credential_uses;
 pub(crate) mod damage;
@@ -13,5 +14,6 @@ mod operator_rules;
 pub(crate) mod operators;
 pub(crate) mod peer_watch;
 pub(crate) mod rewrap;
+pub(crate) mod spare;
 pub(crate) mod status;
 pub(crate) mod wrap_count;

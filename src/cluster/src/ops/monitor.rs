@@ -9,6 +9,7 @@ use openraft::async_runtime::watch::WatchReceiver as _;
 use openraft::errors::Fatal;
 use tokio::sync::watch;
 
+use keymoot_audit::{Action, NodeAudit, Outcome};
 use keymoot_crypto::Keyring;
 use keymoot_model::ClusterName;
 use keymoot_model::NodeId;
@@ -28,6 +29,7 @@ use crate::peer::peers::Peers;
 use crate::raft::Raft;
 use crate::raft::snapshot_schedule::SnapshotSchedule;
 use crate::raft::state_view::StateView;
+use crate::start::keys_of;
 use crate::wire::raft_types::Membership;
 use crate::write::disk::Disk;
 
@@ -47,6 +49,7 @@ fn role(state: ServerState) -> RaftRole {
 pub(crate) struct Monitor {
     pub(crate) id: NodeId,
     pub(crate) cluster: ClusterName,
+    pub(crate) audit: NodeAudit,
     pub(crate) raft: Raft,
     pub(crate) state: StateView,
     pub(crate) disk: Disk,
@@ -119,6 +122,10 @@ impl Monitor {
             let changed = *known != leadership;
             if changed {
                 tracing::info!(term = leadership.term, leader = ?leadership.leader, "leadership");
+                if leadership.leader == Some(self.id) {
+                    let object = format!("term={}", leadership.term);
+                    self.audit.note(self.audit.own(Action::LEADER_ELECTED, Outcome::Done, object));
+                }
                 *known = leadership;
             }
             changed
@@ -174,6 +181,8 @@ impl Monitor {
                 self.unfit_keyring = None;
                 self.lasting.end(&"keyring");
                 tracing::info!(active = %self.keyring.active(), "the keyring was read anew");
+                let object = keys_of(&self.keyring);
+                self.audit.note(self.audit.own(Action::KEYRING_CHANGE, Outcome::Done, object));
             }
             Err(error) => {
                 let why = std::error::Error::source(&error).map(|why| format!(": {why}")).unwrap_or_default();

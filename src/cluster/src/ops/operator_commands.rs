@@ -89,7 +89,7 @@ impl OperatorCommands {
                 broken => ClusterError::Refused(broken.to_string()),
             },
         )?;
-        tracing::info!(target: "audit", %command, "an operator changes the state");
+        tracing::info!(%command, "an operator changes the state");
         let mut responses = self.forwarder.replicate(vec![command], deadline).await?;
         responses.pop().ok_or_else(|| ClusterError::Protocol("no answer to a command".into()))
     }

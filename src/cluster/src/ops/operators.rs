@@ -64,7 +64,7 @@ impl OperatorService {
         let (name, roles) = (enrolment.name.clone(), listed(&enrolment.roles));
         let added = self.add(enrolment, voucher, deadline).await?;
         tracing::warn!(
-            target: "audit", operator = %name, roles, fingerprint = %added.fingerprint,
+            operator = %name, roles, fingerprint = %added.fingerprint,
             "an operator was added by proof of a master key"
         );
         Ok(added)

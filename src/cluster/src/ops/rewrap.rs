@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
+use keymoot_audit::{Action, Outcome};
 use keymoot_crypto::{CredentialPlace, Keyring, RewrapError};
 use keymoot_state::{Command, Response, SECRET_TABLES, StoredSecret, secrets_of};
 use keymoot_store::{StoreError, View};
@@ -95,7 +96,9 @@ impl RewrapService {
         let (exchanged, active) = (stretch.result.exchanged, &stretch.result.active);
         if exchanged > 0 {
             self.metrics.rewrapped_secrets_total.inc_by(exchanged);
-            tracing::info!(target: "audit", exchanged, %active, "secrets were put under the active master key");
+            tracing::info!(exchanged, %active, "secrets were put under the active master key");
+            let object = format!("exchanged={exchanged} active={active}");
+            self.local.audit.note(self.local.audit.own(Action::SECRETS_REWRAP, Outcome::Done, object));
         }
         Ok(stretch.result)
     }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use keymoot_audit::{AuditLog, NodeAudit};
 use keymoot_crypto::{Keyring, PeerVersion};
 use keymoot_model::ClusterName;
 use keymoot_model::NodeId;
@@ -30,6 +31,8 @@ pub(crate) struct LocalEnd {
     pub keys: KnownKeys,
     /// Raised when a peer reports that this node must not continue.
     pub fatal: FatalSignal,
+    /// What this node has to tell auditors; a tool has nothing.
+    pub audit: NodeAudit,
 }
 
 impl LocalEnd {
@@ -37,7 +40,8 @@ impl LocalEnd {
     pub(crate) fn of_tool(cluster: ClusterName, node: Option<NodeId>, keyring: Arc<Keyring>) -> Self {
         let (feature_level, keys) = (FeatureLevel::unknown(), KnownKeys::unknown());
         let (verifiers, fatal) = (Verifiers::fixed(Vec::new()), FatalSignal::default());
-        Self { cluster, node, fence: None, keyring, verifiers, feature_level, keys, fatal }
+        let audit = NodeAudit { log: AuditLog::in_memory(), node: node.unwrap_or_default() };
+        Self { cluster, node, fence: None, keyring, verifiers, feature_level, keys, fatal, audit }
     }
 
     /// Whether this end is a witness, which holds no master key.

@@ -1,21 +1,23 @@
-//! Refusals on the peer port: each is counted, and each kind from an address is logged once a minute.
+//! Refusals on the peer port: each is counted, and each kind from an address is logged and audited once a minute.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use keymoot_audit::{Action, Actor, Event, NodeAudit, Outcome};
 use keymoot_model::client_network;
-use keymoot_telemetry::{LastingConditions, Metrics};
+use keymoot_telemetry::{LastingConditions, Metrics, quoted};
 
 /// Counts refusals and logs them.
 pub(crate) struct RefusalLog {
     lines: LastingConditions<(IpAddr, &'static str)>,
     metrics: Arc<Metrics>,
+    audit: NodeAudit,
 }
 
 impl RefusalLog {
-    /// A log that counts in `metrics`.
-    pub(crate) const fn new(metrics: Arc<Metrics>) -> Self {
-        Self { lines: LastingConditions::new(), metrics }
+    /// A log that counts in `metrics`, and tells `audit`.
+    pub(crate) const fn new(metrics: Arc<Metrics>, audit: NodeAudit) -> Self {
+        Self { lines: LastingConditions::new(), metrics, audit }
     }
 
     /// Counts a refusal for a missing proof or right, and logs it if a line is due. `what` is a label
@@ -34,6 +36,20 @@ impl RefusalLog {
     pub(crate) fn log(&self, what: &'static str, from: SocketAddr, reason: &str) {
         if let Some(unlogged) = self.is_due(what, from) {
             tracing::warn!(%from, what, reason, unlogged, "refused on the peer port");
+            let action = match what {
+                "join" => Action::NODE_JOIN,
+                "renewal" => Action::NODE_CERTIFICATE,
+                "administration" => Action::ADMIN_REQUEST,
+                _ => Action::PEER_CONNECT,
+            };
+            let event = self.audit.event(action, Outcome::Refused, Actor::STRANGER);
+            self.audit.note(Event {
+                address: Some(from.ip()),
+                object: Some(format!("what={what}")),
+                reason: Some(quoted(&reason).as_str().to_owned()),
+                repeated: (unlogged > 0).then_some(unlogged),
+                ..event
+            });
         }
     }
 

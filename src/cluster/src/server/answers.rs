@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use keymoot_codec as codec;
 use keymoot_codec::Kind;
-use keymoot_crypto::ProofRefusal;
+use keymoot_crypto::{PeerVersion, ProofRefusal};
 use keymoot_model::NodeId;
 use keymoot_state::{Proposal, TokenKind};
 
@@ -21,6 +21,7 @@ use crate::wire::message::{Reply, Request};
 use crate::wire::raft_codec;
 use crate::wire::raft_types::TypeConfig;
 use crate::write::command_rights::{check_forwarded, check_witness};
+use crate::write::committed::Committed;
 
 /// The time limit for a membership change here; the requester waits as long, and retries.
 const CHANGE_DEADLINE: Duration = Duration::from_secs(10);
@@ -32,6 +33,8 @@ pub(super) struct Asker {
     pub(super) from: SocketAddr,
     /// Whether it is a witness, by its key.
     pub(super) is_witness: bool,
+    /// The protocol version that both ends know.
+    pub(super) version: PeerVersion,
     /// Whether the peer proved a master key.
     pub(super) proof: Result<(), ProofRefusal>,
 }
@@ -64,7 +67,9 @@ pub(super) async fn answer(server: &Arc<PeerServer>, asker: Asker, request: Requ
                 Err(unanswered) => not_leader(&unanswered),
             }
         }
-        Request::Admin(request) => Reply::Admin(server.services.admin.administer(request).await),
+        Request::Admin(request) => {
+            Reply::Admin(server.services.admin.administer(request, asker.node, asker.from).await)
+        }
         Request::ChangeMembers(request) => {
             match server.services.members.change_here(request, Instant::now() + CHANGE_DEADLINE).await {
                 Ok(plan) => Reply::Planned(Box::new(plan)),
@@ -76,6 +81,9 @@ pub(super) async fn answer(server: &Arc<PeerServer>, asker: Asker, request: Requ
             server.fence.note_progress(asker.node, &report);
             server.services.reports.hear(asker.node, *report);
             Reply::Report(Box::new(server.services.reports.own()))
+        }
+        Request::AuditConsistency(asked) => {
+            Reply::AuditConsistency(server.services.admin.audit.reader.consistency(asked).await)
         }
         Request::FitnessToLead => Reply::FitnessToLead(server.services.members.fitness()),
         Request::Join(request) => {
@@ -115,7 +123,10 @@ async fn forwarded(server: &PeerServer, asker: &Asker, encoded: Bytes) -> Reply 
         return Reply::NotLeader;
     }
     match server.services.forwarder.appender.append(encoded).await {
-        Ok(responses) => Reply::Applied(responses),
+        Ok(Committed { responses, log_index: Some(index) }) if asker.version >= PeerVersion::Fourth => {
+            Reply::AppliedAt { index, responses }
+        }
+        Ok(committed) => Reply::Applied(committed.responses),
         Err(unanswered) => not_leader(&unanswered),
     }
 }

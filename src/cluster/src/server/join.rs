@@ -127,7 +127,11 @@ pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
                     let reply = match proved_join(server, &channel, challenge, from, &frame.body) {
                         Ok(request) => {
                             unproved = None;
-                            admit(server, gate, request).await
+                            let reply = admit(server, gate, request).await;
+                            if let JoinReply::Refused(reason) = &reply {
+                                server.refusal_log.log("join", from, reason);
+                            }
+                            reply
                         }
                         Err(reply) => reply,
                     };

@@ -141,7 +141,13 @@ async fn connection(
     stream.set_nodelay(true)?;
     // The peer writes its greeting later than this.
     let recalled = server.fence.recall();
-    let accepted = unproved.during(GREETING_TIMEOUT, acceptor.accept(stream)).await?;
+    let accepted = unproved.during(GREETING_TIMEOUT, acceptor.accept(stream)).await;
+    let accepted = accepted.inspect_err(|error| {
+        // A probe that only connects says nothing that could be refused.
+        if error.kind() != std::io::ErrorKind::UnexpectedEof {
+            server.refusal_log.log("handshake", from, &error.to_string());
+        }
+    })?;
     let (_, session) = accepted.get_ref();
     let channel = keymoot_tls::peer_channel(session).map_err(invalid)?;
     // A peer without a certificate may ask to join or for its next certificate, and nothing else.
@@ -156,11 +162,15 @@ async fn connection(
             Some(WITNESS_ALPN) => {
                 join::serve(accepted, Door::Witness, channel, (from, unproved), gate, &server).await
             }
-            _ => Err(invalid("a peer shows no certificate")),
+            _ => {
+                server.refusal_log.log("certificate", from, NO_CERTIFICATE);
+                Err(invalid(NO_CERTIFICATE))
+            }
         };
     }
-    let identity =
-        PeerIdentity::of_connection(session.peer_certificates(), &server.local.cluster).map_err(invalid)?;
+    let identity = PeerIdentity::of_connection(session.peer_certificates(), &server.local.cluster)
+        .inspect_err(|error| server.refusal_log.log("certificate", from, &error.to_string()))
+        .map_err(invalid)?;
     let PeerIdentity::Node(node) = identity else {
         server.refusal_log.note("certificate", from, OPERATOR_REFUSED);
         return Err(invalid(OPERATOR_REFUSED));
@@ -169,6 +179,8 @@ async fn connection(
     Box::pin(welcome(accepted, node, channel, (from, recalled), server)).await
 }
 
+/// The reason to refuse who shows no certificate and asks for none.
+const NO_CERTIFICATE: &str = "a peer shows no certificate";
 /// The reason to refuse a certificate that is no node's.
 const OPERATOR_REFUSED: &str = "an operator's certificate opens the admin API, and nothing on the peer port";
 

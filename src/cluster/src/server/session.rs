@@ -128,7 +128,9 @@ impl Session {
                 let permit = self.permits.clone().acquire_owned().await.map_err(invalid)?;
                 let (server, replies) = (self.server.clone(), self.replies.clone());
                 let key = self.caller.channel.peer_key;
-                let asker = Asker { node: self.caller.node, key, from: self.caller.from, is_witness, proof };
+                let (node, from) = (self.caller.node, self.caller.from);
+                let version = self.caller.channel.version;
+                let asker = Asker { node, key, from, is_witness, version, proof };
                 tokio::spawn(async move {
                     let reply = answer(&server, asker, request).await;
                     let _ = replies.send((frame.id, reply)).await;

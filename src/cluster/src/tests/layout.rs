@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 /// The folders of the crate, the lowest first. A file in the root of the crate is a folder of its own.
-const ORDER: [&str; 20] = [
+const ORDER: [&str; 21] = [
     "error",
     "settings",
     "wire",
@@ -17,6 +17,7 @@ const ORDER: [&str; 20] = [
     "read",
     "members",
     "divergence",
+    "audit",
     "ops",
     "backup",
     "recovery",

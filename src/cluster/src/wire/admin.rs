@@ -12,6 +12,7 @@ use keymoot_state::{
     PolicyUsesPage, Response,
 };
 
+use crate::wire::audit::{AuditLogs, AuditPage, AuditSearch, EventsPage, EventsQuery, HeldLog};
 use crate::wire::authority::AuthorityProgress;
 use crate::wire::membership_change::{ChangePlan, ChangeRequest};
 use crate::wire::operators::{EnrolledCertificate, OperatorEnrolment};
@@ -88,9 +89,130 @@ pub enum AdminRequest {
     /// How many times each master key may have wrapped, linearizable. Only for a cluster of feature level 4 or
     /// higher.
     Wraps,
+    /// The node's own audit log, as it is now.
+    AuditLog,
+    /// Every audit log that the cluster knows, with what has become of it.
+    AuditLogs,
+    /// Search the audit logs of all nodes, or of this one.
+    AuditSearch(Box<AuditSearch>),
+    /// Events of the node's own audit log as they are on disk.
+    AuditEvents(EventsQuery),
 }
 
 impl AdminRequest {
+    /// What the audit calls it: as the admin API calls the same, where it has it.
+    pub(crate) const fn name(&self) -> &'static str {
+        match self {
+            Self::Status => "Status",
+            Self::Initialize(_) => "Initialize",
+            Self::Propose(_) => "Propose",
+            Self::Accounts => "Accounts",
+            Self::Policies(_) => "Policies",
+            Self::Keyring { .. } => "Keyring",
+            Self::Rewrap(_) => "Rewrap",
+            Self::Change(_) => "Change",
+            Self::JoinTokens => "JoinTokens",
+            Self::Backups => "Backups",
+            Self::Complaints => "Complaints",
+            Self::AccountDetails(_) => "AccountDetails",
+            Self::CredentialUses => "CredentialUses",
+            Self::Contents(_) => "Contents",
+            Self::PolicyUses { .. } => "PolicyUses",
+            Self::NodeKeys => "NodeKeys",
+            Self::RenewCertificate => "RenewCertificate",
+            Self::Authority { step: false } => "Authority",
+            Self::Authority { step: true } => "StepAuthority",
+            Self::Notices => "Notices",
+            Self::EnrolOperator(_) => "AddOperator",
+            Self::RevokeCertificate { .. } => "RevokeCertificate",
+            Self::CancelAuthority => "CancelAuthority",
+            Self::KeyRemoval(_) => "KeyRemoval",
+            Self::WitnessTokens => "WitnessTokens",
+            Self::Verifiers => "Verifiers",
+            Self::Witnesses => "Witnesses",
+            Self::Wraps => "Wraps",
+            Self::AuditLog => "AuditLog",
+            Self::AuditLogs => "AuditLogs",
+            Self::AuditSearch(_) => "AuditSearch",
+            Self::AuditEvents(_) => "AuditEvents",
+        }
+    }
+
+    /// What it is about, without secrets.
+    pub(crate) fn object(&self) -> Option<String> {
+        Some(match self {
+            Self::Initialize(members) => format!("members={members:?}"),
+            Self::Propose(command) => command.to_string(),
+            Self::Policies(account) => format!("account={account}"),
+            Self::Change(asked) => {
+                format!("change={:?} forced={} dry_run={}", asked.change, asked.force, asked.dry_run)
+            }
+            Self::AccountDetails(Some(account)) => format!("account={account}"),
+            Self::Contents(asked) => format!("account={}", asked.account),
+            Self::PolicyUses { account, policy, .. } => format!("account={account} policy={policy}"),
+            Self::EnrolOperator(enrolment) => {
+                format!("operator={} roles={:?}", enrolment.name, enrolment.roles)
+            }
+            Self::RevokeCertificate { node, force } => format!("node={node} forced={force}"),
+            Self::KeyRemoval(id) => format!("master_key={id}"),
+            _ => return None,
+        })
+    }
+
+    /// Whether it may change something.
+    pub(crate) const fn changes(&self) -> bool {
+        match self {
+            Self::Initialize(_)
+            | Self::Propose(_)
+            | Self::Rewrap(_)
+            | Self::RenewCertificate
+            | Self::Authority { step: true }
+            | Self::EnrolOperator(_)
+            | Self::RevokeCertificate { .. }
+            | Self::CancelAuthority => true,
+            Self::Change(asked) => !asked.dry_run,
+            Self::Status
+            | Self::Accounts
+            | Self::Policies(_)
+            | Self::Keyring { .. }
+            | Self::JoinTokens
+            | Self::Backups
+            | Self::Complaints
+            | Self::AccountDetails(_)
+            | Self::CredentialUses
+            | Self::Contents(_)
+            | Self::PolicyUses { .. }
+            | Self::NodeKeys
+            | Self::Authority { step: false }
+            | Self::Notices
+            | Self::KeyRemoval(_)
+            | Self::WitnessTokens
+            | Self::Verifiers
+            | Self::Witnesses
+            | Self::Wraps
+            | Self::AuditLog
+            | Self::AuditLogs
+            | Self::AuditSearch(_)
+            | Self::AuditEvents(_) => false,
+        }
+    }
+
+    /// Whether monitors and other nodes ask it again and again: how the node is, and nothing of what the cluster has.
+    pub(crate) const fn is_polled(&self) -> bool {
+        matches!(
+            self,
+            Self::Status
+                | Self::Complaints
+                | Self::Notices
+                | Self::Keyring { count: false }
+                | Self::Backups
+                | Self::Verifiers
+                | Self::Witnesses
+                | Self::Wraps
+                | Self::AuditLog
+        )
+    }
+
     /// Whether a proof of the keyring is enough in a cluster that has operators: it changes nothing, or is what
     /// a machine's own administrator does (nodes come and go, backups are taken), or makes an operator.
     pub(crate) fn is_open_to_keyring(&self) -> bool {
@@ -125,7 +247,11 @@ impl AdminRequest {
             | Self::WitnessTokens
             | Self::Verifiers
             | Self::Witnesses
-            | Self::Wraps => true,
+            | Self::Wraps
+            | Self::AuditLog
+            | Self::AuditLogs
+            | Self::AuditSearch(_)
+            | Self::AuditEvents(_) => true,
         }
     }
 }
@@ -191,6 +317,10 @@ pub enum AdminResponse {
     Verifiers(Vec<MasterKeyVerifier>),
     Witnesses(BTreeSet<NodeId>),
     Wraps(BTreeMap<String, u64>),
+    AuditLog(Box<HeldLog>),
+    AuditLogs(Box<AuditLogs>),
+    AuditFound(Box<AuditPage>),
+    AuditEvents(Box<EventsPage>),
 }
 
 /// A node's view of the cluster.

@@ -9,6 +9,7 @@ use keymoot_state::Response;
 use keymoot_store::{LogPosition, StoredVote};
 
 use crate::wire::admin::{AdminRequest, AdminResponse};
+use crate::wire::audit::{ConsistencyReply, ConsistencyRequest};
 use crate::wire::fitness::Fitness;
 use crate::wire::join::{JoinReply, JoinRequest};
 use crate::wire::membership_change::{ChangePlan, ChangeRequest};
@@ -106,6 +107,8 @@ pub(crate) enum Request {
     /// What the sender reports of itself; the answer is the receiver's report. Only for a peer of
     /// [`PeerVersion::Third`].
     Report(Box<NodeReport>),
+    /// Prove that the receiver's audit log only grew. Only for a peer of [`PeerVersion::Fourth`].
+    AuditConsistency(ConsistencyRequest),
 }
 
 impl Request {
@@ -128,7 +131,8 @@ impl Request {
             | Self::Supports(_)
             | Self::Ping
             | Self::FitnessToLead
-            | Self::Report(_) => None,
+            | Self::Report(_)
+            | Self::AuditConsistency(_) => None,
         }
     }
 
@@ -149,13 +153,24 @@ impl Request {
 
     /// Whether a witness may send it: what Raft needs, and what the witness says of itself.
     pub(crate) const fn is_of_witness(&self) -> bool {
-        self.is_of_raft() || matches!(self, Self::Propose(_) | Self::FitnessToLead | Self::Report(_))
+        self.is_of_raft()
+            || matches!(
+                self,
+                Self::Propose(_) | Self::FitnessToLead | Self::Report(_) | Self::AuditConsistency(_)
+            )
     }
 
     /// Whether a witness answers it. The rest needs a master key, or is of no use there.
     pub(crate) const fn is_for_witness(&self) -> bool {
         match self {
-            Self::Admin(AdminRequest::Status | AdminRequest::Complaints | AdminRequest::Notices) => true,
+            Self::Admin(
+                AdminRequest::Status
+                | AdminRequest::Complaints
+                | AdminRequest::Notices
+                | AdminRequest::AuditLog
+                | AdminRequest::AuditSearch(_)
+                | AdminRequest::AuditEvents(_),
+            ) => true,
             Self::Admin(_) | Self::BackupBegin { .. } | Self::BackupNext | Self::Join(_) => false,
             Self::Append { .. }
             | Self::Vote { .. }
@@ -170,7 +185,8 @@ impl Request {
             | Self::ChangeMembers(_)
             | Self::Ping
             | Self::FitnessToLead
-            | Self::Report(_) => true,
+            | Self::Report(_)
+            | Self::AuditConsistency(_) => true,
         }
     }
 
@@ -194,8 +210,13 @@ impl Request {
                 | AdminRequest::CancelAuthority
                 | AdminRequest::WitnessTokens
                 | AdminRequest::Verifiers
-                | AdminRequest::Witnesses,
-            ) => version >= PeerVersion::Fourth,
+                | AdminRequest::Witnesses
+                | AdminRequest::AuditLog
+                | AdminRequest::AuditLogs
+                | AdminRequest::AuditSearch(_)
+                | AdminRequest::AuditEvents(_),
+            )
+            | Self::AuditConsistency(_) => version >= PeerVersion::Fourth,
             _ => true,
         }
     }
@@ -245,6 +266,13 @@ pub(crate) enum Reply {
     FitnessToLead(Fitness),
     /// To Report.
     Report(Box<NodeReport>),
+    /// To Propose, from a leader that tells where in the log it is: to a peer of [`PeerVersion::Fourth`] in place of
+    /// Applied.
+    AppliedAt {
+        index: u64,
+        responses: Vec<Response>,
+    },
+    AuditConsistency(ConsistencyReply),
 }
 
 /// The outcome of an Append.

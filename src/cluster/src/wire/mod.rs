@@ -1,6 +1,7 @@
 //! The messages between nodes and tools, and their encodings: the bottom of the crate.
 
 pub(crate) mod admin;
+pub(crate) mod audit;
 pub(crate) mod authority;
 pub(crate) mod fitness;
 pub(crate) mod frame;

@@ -10,12 +10,11 @@ use openraft::async_runtime::watch::WatchReceiver as _;
 use openraft::errors::{ClientWriteError, Fatal};
 use tokio::runtime::Handle;
 
-use keymoot_state::Response;
-
 use crate::peer::leader_client::Unanswered;
 use crate::raft::Raft;
 use crate::wire::raft_types::EncodedProposal;
 use crate::write::batcher::{BatchLimits, Batcher};
+use crate::write::committed::Committed;
 use crate::write::disk::Disk;
 
 /// The most appends of the leader in flight; each holds the batches that arrived while the one
@@ -29,7 +28,7 @@ const APPEND_BATCHES_MAX: usize = 16;
 pub(crate) struct LogAppender {
     raft: Raft,
     disk: Disk,
-    batcher: Batcher<Bytes, Result<Vec<Response>, Unanswered>>,
+    batcher: Batcher<Bytes, Result<Committed, Unanswered>>,
 }
 
 impl LogAppender {
@@ -51,7 +50,7 @@ impl LogAppender {
     }
 
     /// Replicates an encoded proposal, if this node leads and its disk is not read-only.
-    pub(crate) async fn append(&self, encoded: Bytes) -> Result<Vec<Response>, Unanswered> {
+    pub(crate) async fn append(&self, encoded: Bytes) -> Result<Committed, Unanswered> {
         if self.disk.is_read_only() {
             let metrics = self.raft.metrics();
             let leads = metrics.borrow_watched().state == ServerState::Leader;
@@ -65,14 +64,17 @@ impl LogAppender {
 }
 
 /// Appends the batches at once, each as a separate entry.
-async fn append_all(raft: &Raft, batches: Vec<Bytes>) -> Vec<Result<Vec<Response>, Unanswered>> {
+async fn append_all(raft: &Raft, batches: Vec<Bytes>) -> Vec<Result<Committed, Unanswered>> {
     let count = batches.len();
     let mut answers = Vec::with_capacity(count);
     let appended: Result<(), Fatal<_>> = async {
         let mut written = raft.client_write_many(batches.into_iter().map(EncodedProposal)).await?;
         while let Some(result) = written.try_next().await? {
             answers.push(match result {
-                Ok(written) => Ok(written.response.0),
+                Ok(written) => {
+                    let log_index = Some(written.log_id.index);
+                    Ok(Committed { responses: written.response.0, log_index })
+                }
                 // Repeating is safe: the serial makes the proposal apply once, wherever it ended
                 // up.
                 Err(ClientWriteError::ForwardToLeader(_)) => Err(Unanswered::Retry),

@@ -11,8 +11,8 @@ use keymoot_codec::Kind;
 use keymoot_crypto::{Keyring, ProofRefusal, UnwrapError};
 use keymoot_model::{Auxiliary, NodeId, Period, Role, SeedId, SeedRecord};
 use keymoot_state::{
-    Act, ActKind, ApprovalChange, BackupProgress, BackupSchedule, Command, GoodBackup, NewKey, NewSeed,
-    OperatorChange, Proposal, SignInChange, TwoPersonRule, VERIFIERS_MAX, WRAPS_AT_ONCE_MAX,
+    Act, ActKind, ApprovalChange, AuditLogChange, BackupProgress, BackupSchedule, Command, GoodBackup,
+    NewKey, NewSeed, OperatorChange, Proposal, SignInChange, TwoPersonRule, VERIFIERS_MAX, WRAPS_AT_ONCE_MAX,
 };
 
 use crate::settings::RaftSection;
@@ -77,6 +77,7 @@ const fn behalf(command: &Command) -> Behalf {
         Command::ClaimBackup { node, .. }
         | Command::NoteBackup { node, .. }
         | Command::ReserveWraps { node, .. } => Behalf::Holder(*node),
+        Command::ChangeAuditLogs(change) => Behalf::Holder(change.node()),
         Command::Found(_)
         | Command::PutAuthority(_)
         | Command::BeginAuthorityChange(_)
@@ -167,8 +168,9 @@ pub(crate) fn check_forwarded(
     })
 }
 
-/// Whether witness `from` may forward the proposal in these bytes: it says what it is itself, and nothing else. Its key
-/// is registered by its admission, and no proposal of its own changes that.
+/// Whether witness `from` may forward the proposal in these bytes: it says what it is itself, how far its own audit log
+/// has grown and which other ones it has checked, and nothing else. Its key is registered by its admission, and no
+/// proposal of its own changes that.
 pub(crate) fn check_witness(encoded: &[u8], from: NodeId) -> Result<(), RightsError> {
     let proposal: Proposal = codec::decode(Kind::Entry, encoded).map_err(RightsError::Form)?;
     if !(1..=RaftSection::BATCH_COMMANDS_MAX).contains(&proposal.commands.len()) {
@@ -178,6 +180,7 @@ pub(crate) fn check_witness(encoded: &[u8], from: NodeId) -> Result<(), RightsEr
         let of = match command {
             Command::DescribeNode { id, .. } | Command::EnrollDirectory { id, .. } => Some(*id),
             Command::NoteTrust(trust) => Some(trust.node),
+            Command::ChangeAuditLogs(change) => Some(change.node()),
             _ => None,
         };
         match of == Some(from) {
@@ -246,6 +249,9 @@ fn check_content(command: &Command, keyring: Option<&Keyring>) -> Result<(), Rig
             SignInChange::Begin { from, .. } => from.len() <= FACT_BYTES_MAX,
             SignInChange::Set { .. } | SignInChange::See { .. } | SignInChange::End { .. } => true,
         }),
+        Command::ChangeAuditLogs(change) => {
+            bounded(change.signature().len() <= AuditLogChange::SIGNATURE_BYTES_MAX)
+        }
         Command::SetVerifiers(verifiers) => bounded(
             verifiers.len() <= VERIFIERS_MAX
                 && verifiers.iter().all(|verifier| verifier.master_key.0.len() <= FACT_BYTES_MAX),

@@ -22,7 +22,9 @@ use crate::peer::leader_client::{Leader, LeaderClient, Unanswered};
 use crate::wire::message::{Reply, Request};
 use crate::write::appender::LogAppender;
 use crate::write::clock::now_ms;
+use crate::write::committed::Committed;
 use crate::write::hold::DivergenceHold;
+use crate::write::log_index;
 
 /// Sends each batch of this node to the leader, whichever node it is, until it is answered.
 pub(crate) struct ProposalForwarder {
@@ -68,26 +70,28 @@ impl ProposalForwarder {
         &self,
         groups: Vec<Vec<Command>>,
         deadline: Instant,
-    ) -> Vec<Result<Vec<Response>, ClusterError>> {
+    ) -> Vec<Result<Committed, ClusterError>> {
         let began = Instant::now();
         let sizes: Vec<usize> = groups.iter().map(Vec::len).collect();
         let commands: Vec<Command> = groups.into_iter().flatten().collect();
         let expected = commands.len();
         self.metrics.proposal_batch_commands.observe(expected as f64);
-        let outcome = self.replicate(commands, deadline).await.and_then(|responses| {
-            if responses.len() == expected {
-                Ok(responses)
+        let outcome = self.commit(commands, deadline).await.and_then(|committed| {
+            let answers = committed.responses.len();
+            if answers == expected {
+                Ok(committed)
             } else {
-                Err(ClusterError::Protocol(format!("{} answers to {expected} commands", responses.len())))
+                Err(ClusterError::Protocol(format!("{answers} answers to {expected} commands")))
             }
         });
         self.metrics.proposal_seconds.observe(began.elapsed().as_secs_f64());
         let label = if outcome.is_ok() { "applied" } else { "unanswered" };
         self.metrics.proposals_total.with_label_values(&[label]).inc();
         match outcome {
-            Ok(responses) => {
+            Ok(Committed { responses, log_index }) => {
                 let mut responses = responses.into_iter();
-                sizes.into_iter().map(|size| Ok(responses.by_ref().take(size).collect())).collect()
+                let part = |size| Committed { responses: responses.by_ref().take(size).collect(), log_index };
+                sizes.into_iter().map(part).map(Ok).collect()
             }
             Err(error) => vec![Err(error); sizes.len()],
         }
@@ -99,6 +103,15 @@ impl ProposalForwarder {
         commands: Vec<Command>,
         deadline: Instant,
     ) -> Result<Vec<Response>, ClusterError> {
+        Ok(self.commit(commands, deadline).await?.responses)
+    }
+
+    /// The same, and tells where in the log it is.
+    pub(crate) async fn commit(
+        &self,
+        commands: Vec<Command>,
+        deadline: Instant,
+    ) -> Result<Committed, ClusterError> {
         self.hold.check_commands(&commands)?;
         self.check_levels(&commands)?;
         let (serial, floor) = self.take_serial();
@@ -113,6 +126,7 @@ impl ProposalForwarder {
             Err(error) => Err(ClusterError::Protocol(error.to_string())),
         };
         self.serials.lock().unwrap_or_else(PoisonError::into_inner).unanswered.remove(&serial);
+        log_index::note(outcome.as_ref().ok().and_then(|committed| committed.log_index));
         // The leader may have refused for a reason that this node has found meanwhile, too.
         outcome.map_err(|error| self.hold.check().err().unwrap_or(error))
     }
@@ -137,14 +151,15 @@ impl ProposalForwarder {
         leader: Leader,
         encoded: Bytes,
         deadline: Instant,
-    ) -> Result<Vec<Response>, Unanswered> {
+    ) -> Result<Committed, Unanswered> {
         let link = match leader {
             Leader::Here => return self.appender.append(encoded).await,
             Leader::There(link) => link,
         };
         let left = deadline.saturating_duration_since(Instant::now());
         match link.call(Request::Propose(encoded), left).await {
-            Ok(Reply::Applied(responses)) => Ok(responses),
+            Ok(Reply::Applied(responses)) => Ok(Committed { responses, log_index: None }),
+            Ok(Reply::AppliedAt { index, responses }) => Ok(Committed { responses, log_index: Some(index) }),
             Ok(Reply::DiskFull) => Err(Unanswered::DiskFull),
             Ok(_) => Err(Unanswered::Retry),
             Err(error) => {

@@ -9,14 +9,15 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
-use keymoot_state::{Command, Response};
+use keymoot_state::Command;
 
 use crate::error::ClusterError;
 use crate::write::batcher::{BatchLimits, Batcher};
+use crate::write::committed::Committed;
 use crate::write::forwarder::ProposalForwarder;
 
 /// Batches the commands of this node. Commands that are submitted together stay in one proposal.
-pub(crate) type Proposer = Batcher<Vec<Command>, Result<Vec<Response>, ClusterError>>;
+pub(crate) type Proposer = Batcher<Vec<Command>, Result<Committed, ClusterError>>;
 
 /// The proposer over `forwarder`; a batch fails after `patience`.
 pub(crate) fn proposer(

@@ -1,9 +1,10 @@
 //! The admin API: a listener of its own, where each operator is known by a client certificate or a session and may do
 //! what the roles allow. Nothing of the account API is served here, and nothing of this there.
 //!
-//! Every request is answered in this order: who asks, whether they may, what they ask for. Each leaves an audit
-//! line, refused or not.
+//! Every request is answered in this order: who asks, whether they may, what they ask for. Each has its event in the
+//! audit, refused or not.
 
+mod audited;
 mod document;
 mod listener;
 mod problem;
@@ -20,9 +21,9 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use keymoot_auth::ClientCertificate;
-use keymoot_model::{Fingerprint, OperatorName};
+use keymoot_model::Fingerprint;
 use keymoot_service::admin::{
-    Administration, Call, Method, OperatorGrant, OperatorProof, RefusedOperator, UseCase, session_digest,
+    Administration, Call, Method, OperatorGrant, OperatorProof, UseCase, session_digest,
 };
 
 use crate::answer::error::ApiError;
@@ -67,7 +68,7 @@ async fn answer(request: &HttpRequest, payload: Payload, site: &AdminSite) -> Re
     if sign_in::is_asked_for(request) {
         return sign_in::answer(request, payload, site).await;
     }
-    let proof = shown(request)?;
+    let proof = shown(request).map_err(|problem| audited::unproved(request, problem, site))?;
     let method = match *request.method() {
         HttpMethod::GET => Some(Method::Get),
         HttpMethod::POST => Some(Method::Post),
@@ -88,7 +89,8 @@ async fn answer(request: &HttpRequest, payload: Payload, site: &AdminSite) -> Re
         let text = site.api.metrics.encode().map_err(ApiError::internal)?;
         return Ok(HttpResponse::Ok().content_type(METRICS_TYPE).body(text));
     }
-    Err(Problem::unknown(request.method().as_str(), request.path()))
+    let problem = Problem::unknown(request.method().as_str(), request.path());
+    Err(audited::unknown(request, &grant, problem, site))
 }
 
 /// The session's token that the client sent, or the certificate that it showed.
@@ -113,28 +115,12 @@ async fn authorized(
 ) -> Result<OperatorGrant, Problem> {
     let at = request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| address.ip());
     site.administration.authorize(proof, at, case).await.map_err(|refused| {
-        let name = match &refused {
-            RefusedOperator::Revoked { name }
-            | RefusedOperator::CertificateRevoked { name }
-            | RefusedOperator::Expired { name }
-            | RefusedOperator::FirstPassword { name }
-            | RefusedOperator::Role { name, .. } => name.to_string(),
-            _ => "unknown".to_owned(),
-        };
-        let proof = match proof {
-            OperatorProof::Certificate(fingerprint) => format!("certificate {fingerprint}"),
-            OperatorProof::Session(digest) => format!("session {digest}"),
-        };
-        tracing::warn!(
-            target: "audit", operator = name, proof, from = %from(request), action = case.name(),
-            outcome = "refused", reason = %refused, "an operator's request"
-        );
         site.api.metrics.auth_refusals_total.with_label_values(&["operator"]).inc();
-        refused.into()
+        audited::refused(request, (proof, case), refused, site)
     })
 }
 
-/// Reads what is asked for, has it done, and says so in the audit.
+/// Reads what is asked for, and has it done.
 async fn carry_out(
     request: &HttpRequest,
     payload: Payload,
@@ -142,30 +128,12 @@ async fn carry_out(
     case: UseCase,
     site: &AdminSite,
 ) -> Result<Value, Problem> {
-    let audit = |object: &str, outcome: &str, approved_by: Option<&OperatorName>| {
-        let role = grant.role().map_or("none", |role| role.name());
-        tracing::info!(
-            target: "audit", operator = %grant.name(), role, from = %from(request), action = case.name(),
-            object, outcome, approved_by = approved_by.map(ToString::to_string), "an operator's request"
-        );
-    };
     let call = async {
         let parameters = parameters(request, payload, case, &site.api).await?;
         Call::parse(case, parameters).map_err(|error| Problem::invalid(error.to_string()))
     };
-    let call = call.await.inspect_err(|problem| audit("unreadable", problem.detail(), None))?;
-    let object = call.object();
-    match site.administration.perform(grant, call).await {
-        Ok(done) => {
-            audit(&object, "done", done.approval.as_ref().and_then(|approval| approval.approved_by.as_ref()));
-            Ok(done.body)
-        }
-        Err(error) => {
-            let problem = Problem::from(error);
-            audit(&object, problem.detail(), None);
-            Err(problem)
-        }
-    }
+    let call = call.await.inspect_err(|problem| audited::unreadable(request, grant, problem, site))?;
+    Ok(audited::carry_out(request, grant, call, site).await?.body)
 }
 
 async fn parameters(
@@ -200,10 +168,6 @@ fn check_json(request: &HttpRequest) -> Result<(), Problem> {
 fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     serde_json::from_slice(body)
         .map_err(|error| Problem::invalid(format!("the body cannot be read: {error}")))
-}
-
-fn from(request: &HttpRequest) -> String {
-    request.peer_addr().map_or_else(|| "unknown".to_owned(), |address| address.to_string())
 }
 
 fn json(body: &impl Serialize) -> HttpResponse {

@@ -7,6 +7,7 @@ use actix_web::HttpResponse;
 use actix_web::http::{StatusCode, header};
 use serde_json::json;
 
+use keymoot_audit::Unwritable;
 use keymoot_cluster::ClusterError;
 use keymoot_service::admin::{AdministrationError, OperationError, RefusedOperator, SignInError};
 
@@ -57,6 +58,34 @@ impl Problem {
     pub(super) fn unknown(method: &str, path: &str) -> Self {
         let detail = format!("{method} {path} is no request of the admin API");
         Self::new(StatusCode::NOT_FOUND, detail).with("GET /openapi.json lists them")
+    }
+
+    /// Nothing is done, because it cannot be written to the audit.
+    pub(super) fn unaudited(why: &Unwritable) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, format!("{why}, so nothing is done"))
+            .with("ask another node; keymoot cluster status says what is amiss with this one")
+    }
+
+    /// Why a sign-in was refused.
+    pub(super) fn of_sign_in(error: &SignInError) -> Self {
+        let status = match error {
+            SignInError::Wrong(_) => StatusCode::UNAUTHORIZED,
+            SignInError::Slowed(_) => StatusCode::TOO_MANY_REQUESTS,
+            SignInError::Busy => StatusCode::SERVICE_UNAVAILABLE,
+            SignInError::Cluster(error) => of_cluster(error),
+            SignInError::State(_) | SignInError::Sealed(_) | SignInError::Making(_) => {
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
+        };
+        let problem = Self::new(status, error.to_string());
+        match error {
+            SignInError::Slowed(wait) => Self { retry_after: Some(*wait), ..problem },
+            _ => problem,
+        }
+    }
+
+    pub(super) fn status(&self) -> StatusCode {
+        self.status
     }
 
     pub(super) fn detail(&self) -> &str {
@@ -110,20 +139,7 @@ impl From<RefusedOperator> for Problem {
 
 impl From<SignInError> for Problem {
     fn from(error: SignInError) -> Self {
-        let status = match &error {
-            SignInError::Wrong(_) => StatusCode::UNAUTHORIZED,
-            SignInError::Slowed(_) => StatusCode::TOO_MANY_REQUESTS,
-            SignInError::Busy => StatusCode::SERVICE_UNAVAILABLE,
-            SignInError::Cluster(error) => of_cluster(error),
-            SignInError::State(_) | SignInError::Sealed(_) | SignInError::Making(_) => {
-                StatusCode::INTERNAL_SERVER_ERROR
-            }
-        };
-        let problem = Self::new(status, error.to_string());
-        match error {
-            SignInError::Slowed(wait) => Self { retry_after: Some(wait), ..problem },
-            _ => problem,
-        }
+        Self::of_sign_in(&error)
     }
 }
 

@@ -9,7 +9,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use keymoot_service::admin::{SignInAttempt, SignInError};
 
 use super::problem::Problem;
-use super::{AdminSite, check_json, from, json, parse_json};
+use super::{AdminSite, audited, check_json, json, parse_json};
 use crate::request::incoming_body::read_body;
 
 /// Where operators sign in.
@@ -20,40 +20,31 @@ pub(super) fn is_asked_for(request: &HttpRequest) -> bool {
     request.method() == Method::POST && request.path() == PATH
 }
 
-/// Begins a session. What was typed as a name is not logged before it is known to be one: people type passwords there.
+/// Begins a session.
 pub(super) async fn answer(
     request: &HttpRequest,
     payload: Payload,
     site: &AdminSite,
 ) -> Result<HttpResponse, Problem> {
-    check_json(request)?;
-    let attempt: SignInAttempt = parse_json(&read_body(request, payload, &site.api).await?)?;
+    let attempt = read(request, payload, site).await;
+    let attempt = attempt.map_err(|problem| audited::unproved(request, problem, site))?;
+    // Whoever is told a session must be told of.
+    site.api.audit.log.state().map_err(|why| Problem::unaudited(&why))?;
     let at = request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| address.ip());
-    match site.administration.sign_in(attempt, at).await {
-        Ok(signed_in) => {
-            tracing::info!(
-                target: "audit", operator = %signed_in.operator, from = %from(request), action = "SignIn",
-                outcome = "done", "an operator signed in"
-            );
-            Ok(json(&signed_in))
+    let signed_in = site.administration.sign_in(attempt, at).await;
+    let told = signed_in.as_ref().map(|signed_in| signed_in.operator.as_str());
+    audited::signed_in(request, told, site).await?;
+    match &signed_in {
+        Err(SignInError::Wrong(_)) => {
+            site.api.metrics.auth_refusals_total.with_label_values(&["operator"]).inc();
         }
-        Err(error) => {
-            let name = match &error {
-                SignInError::Wrong(Some(name)) => name.as_str(),
-                _ => "unknown",
-            };
-            tracing::warn!(
-                target: "audit", operator = name, from = %from(request), action = "SignIn", outcome = "refused", reason = %error,
-                "an operator's request"
-            );
-            match &error {
-                SignInError::Wrong(_) => {
-                    site.api.metrics.auth_refusals_total.with_label_values(&["operator"]).inc();
-                }
-                SignInError::Slowed(_) => site.api.metrics.auth_delays_total.inc(),
-                _ => {}
-            }
-            Err(error.into())
-        }
+        Err(SignInError::Slowed(_)) => site.api.metrics.auth_delays_total.inc(),
+        _ => {}
     }
+    Ok(json(&signed_in?))
+}
+
+async fn read(request: &HttpRequest, payload: Payload, site: &AdminSite) -> Result<SignInAttempt, Problem> {
+    check_json(request)?;
+    parse_json(&read_body(request, payload, &site.api).await?)
 }

@@ -6,7 +6,6 @@
 //! the error types of the other crates see to that.
 
 use std::fmt;
-use std::net::IpAddr;
 use std::time::Duration;
 
 use actix_web::body::BoxBody;
@@ -17,6 +16,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::answer::soap;
+use crate::request::answering;
 use crate::request::path::PathError;
 use keymoot_auth::{AuthError, Denied, LedgerError};
 use keymoot_protocol::query::QueryError;
@@ -79,6 +79,8 @@ impl ErrorKind {
 pub(crate) struct ApiError {
     kind: ErrorKind,
     message: String,
+    /// The true reason, where it is another one than the caller is told.
+    reason: Option<String>,
     reference: u64,
     refusal: Option<&'static str>,
     headers: Vec<(HeaderName, HeaderValue)>,
@@ -101,7 +103,7 @@ impl ApiError {
         let message = message.into();
         let reference = draw_reference();
         log(kind, reference, &message);
-        Self::logged(kind, message, reference)
+        Self::logged(kind, message, None, reference)
     }
 
     /// A refusal with one `message` for the caller and the true `reason` for the log.
@@ -112,13 +114,14 @@ impl ApiError {
     ) -> Self {
         let reference = draw_reference();
         log(kind, reference, &reason);
-        Self::logged(kind, message.into(), reference)
+        Self::logged(kind, message.into(), Some(reason.to_string()), reference)
     }
 
-    fn logged(kind: ErrorKind, message: String, reference: u64) -> Self {
+    fn logged(kind: ErrorKind, message: String, reason: Option<String>, reference: u64) -> Self {
         let is_unavailable = kind.status() == StatusCode::SERVICE_UNAVAILABLE;
         let retry_after = is_unavailable.then(|| HeaderValue::from_static("1"));
-        Self { kind, message, reference, refusal: None, headers: Vec::new(), retry_after, form: Form::Udrm }
+        let (refusal, headers, form) = (None, Vec::new(), Form::Udrm);
+        Self { kind, message, reason, reference, refusal, headers, retry_after, form }
     }
 
     /// A refusal of one request too many, which may be sent again after this time.
@@ -183,6 +186,11 @@ impl ApiError {
     /// What the caller is told.
     pub(crate) fn message(&self) -> &str {
         &self.message
+    }
+
+    /// The true reason, for the log and the audit.
+    pub(crate) fn reason(&self) -> &str {
+        self.reason.as_deref().unwrap_or(&self.message)
     }
 
     /// The number under which the log has the reason.
@@ -306,22 +314,12 @@ fn draw_reference() -> u64 {
     (rand::random::<u64>() >> 11).max(1)
 }
 
-tokio::task_local! {
-    /// Whose request is being answered.
-    static CALLER: IpAddr;
-}
-
 /// The lines that strangers cause.
 static LINES: LineRate = LineRate::new();
 
-/// Answers a request that came from there: what is logged meanwhile is logged as this client's.
-pub(crate) async fn on_behalf_of<F: Future>(client: IpAddr, answer: F) -> F::Output {
-    CALLER.scope(client, answer).await
-}
-
 /// Logs the reason, as what a stranger may have chosen: bounded, in quotes, and not without end.
 fn log(kind: ErrorKind, reference: u64, reason: &dyn fmt::Display) {
-    let client = CALLER.try_with(|client| *client).ok();
+    let client = answering::client();
     let unlogged = match client {
         // A fault of ours is never left out.
         Some(client) if kind != ErrorKind::Internal => match LINES.note(client) {

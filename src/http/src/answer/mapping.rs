@@ -46,6 +46,7 @@ impl From<ServiceError> for ApiError {
     fn from(error: ServiceError) -> Self {
         match error {
             ServiceError::Cluster(error) => error.into(),
+            ServiceError::Unaudited(error) => Self::unaudited(&error),
             ServiceError::Conflict(message) => Self::new(ErrorKind::Conflict, message),
             ServiceError::ExportShut { .. } => Self::new(ErrorKind::Denied, error.to_string()),
             ServiceError::UnknownPolicy { .. } => Self::new(ErrorKind::NotFound, error.to_string()),

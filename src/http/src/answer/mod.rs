@@ -2,6 +2,7 @@
 //!
 //! An answer of one protocol alone stands with its front end. Nothing here knows a front end.
 
+pub(crate) mod audited;
 pub(crate) mod auxiliary;
 pub(crate) mod challenges;
 pub(crate) mod cors;

@@ -3,6 +3,7 @@
 
 use actix_web::http::Method;
 
+use keymoot_audit::Action;
 use keymoot_drm::EncryptionProvider;
 use keymoot_license::LicenseProvider;
 
@@ -52,6 +53,23 @@ pub(crate) enum Endpoint {
     Metrics,
     /// The key of an entry, for packagers that cannot sign.
     EntryKey,
+}
+
+/// Which requests the audit tells of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Audited {
+    Always(Action),
+    /// Those that are refused. That the node cannot answer now is no refusal.
+    Refusals(Action),
+}
+
+impl Audited {
+    /// What is asked for.
+    pub(crate) const fn action(&self) -> &Action {
+        match self {
+            Self::Always(action) | Self::Refusals(action) => action,
+        }
+    }
 }
 
 /// The API's paths and what they lead to. A part in braces stands for one segment of the caller's; the
@@ -136,6 +154,45 @@ impl Endpoint {
             Self::Metrics => "metrics",
             Self::EntryKey => PACKAGER,
         }
+    }
+
+    /// What the audit says of a request. One that hands out a key, or decides about keys, is told whatever comes of it;
+    /// of what is open to everybody, the refusals are.
+    pub(crate) fn audited(self, method: &Method) -> Audited {
+        Audited::Always(match self {
+            Self::Encryption(_) => match *method {
+                Method::GET => Action::KEY_READ,
+                Method::PUT => Action::KEY_REPLACE,
+                Method::DELETE => Action::KEY_DELETE,
+                _ => Action::KEY_CREATE,
+            },
+            Self::Schedule(_) => match *method {
+                Method::POST => Action::PERIODS_BEGIN,
+                Method::PUT => Action::PERIODS_RESEED,
+                _ => Action::PERIODS_READ,
+            },
+            Self::ContentKey | Self::PackagingData | Self::HlsKeyInfo | Self::Bulk | Self::EntryKey => {
+                Action::KEY_CREATE
+            }
+            Self::HlsKey => Action::KEY_PLAY,
+            // A browser asks first whether it may.
+            Self::License(_) if *method == Method::OPTIONS => {
+                return Audited::Refusals(Action::LICENSE_ISSUE);
+            }
+            Self::License(_) => Action::LICENSE_ISSUE,
+            Self::Policies | Self::Policy => match *method {
+                Method::POST | Method::PUT => Action::POLICY_PUT,
+                Method::DELETE => Action::POLICY_DELETE,
+                _ => Action::POLICY_READ,
+            },
+            Self::PolicyContent => Action::POLICY_ATTACH,
+            Self::PolicyDefault => Action::POLICY_DEFAULT,
+            Self::Export => Action::KEY_EXPORT,
+            Self::Metrics => return Audited::Refusals(Action::METRICS_READ),
+            Self::Capabilities | Self::Document | Self::Viewer | Self::Healthy | Self::Ready => {
+                return Audited::Refusals(Action::REQUEST);
+            }
+        })
     }
 
     /// The methods that do something. What can be got can be asked for its head, too.

@@ -12,13 +12,14 @@ use actix_web::http::{ConnectionType, Method};
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 
+use keymoot_audit::{Action, Trail};
 use keymoot_auth::AuthHandle;
 use keymoot_drm::EncryptionProvider;
 use keymoot_model::client_network;
-use keymoot_telemetry::WritesGrants;
 
+use crate::answer::audited::settle;
 use crate::answer::challenges::challenges;
-use crate::answer::error::{ApiError, ErrorKind, on_behalf_of};
+use crate::answer::error::{ApiError, ErrorKind};
 use crate::answer::signed_answer::signed;
 use crate::answer::sliced_body::sliced;
 use crate::api::Api;
@@ -28,12 +29,13 @@ use crate::front::{
     bulk, capabilities, export, hls, license, observe, packager, playready, policy, schedule, udrm, widevine,
 };
 use crate::openapi;
+use crate::request::answering::on_behalf_of;
 use crate::request::caller::caller;
 use crate::request::clock::now_s;
 use crate::request::method_label::method_label;
 use crate::request::path::RequestPath;
 use crate::request::{host, schemes};
-use endpoint::{Endpoint, HLS_KEY, LICENSE};
+use endpoint::{Audited, Endpoint, HLS_KEY, LICENSE};
 use route_table::{Callers, RouteMatch, RouteTable};
 
 /// What a listener serves.
@@ -53,9 +55,11 @@ pub(crate) async fn dispatch(
     let began = Instant::now();
     let api = &site.api;
     let _answering = api.drain.enter(&request);
-    let _writes_grants = WritesGrants;
-    let client = caller(&request, api).map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), client_network);
-    let (route, answer) = on_behalf_of(client, route(&request, payload, &site, &auth)).await;
+    let caller = caller(&request, api).ok();
+    let client = caller.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), client_network);
+    let trail = Trail::new(api.audit.clone(), Action::REQUEST, caller);
+    let answering = answered(&request, payload, &site, &auth, (client, &trail));
+    let (route, answer) = on_behalf_of(client, trail.clone(), answering).await;
     let status = match &answer {
         Ok(response) => response.status(),
         Err(error) => error.kind().status(),
@@ -106,38 +110,77 @@ fn challenged(error: ApiError, route: &str, request: &HttpRequest, site: &Site) 
     }
 }
 
-/// The route's name in metrics, and what it answers.
+/// The route's name in metrics, and what it answers once the audit has it.
+async fn answered(
+    request: &HttpRequest,
+    payload: Payload,
+    site: &Site,
+    auth: &AuthHandle,
+    (client, trail): (IpAddr, &Trail),
+) -> (&'static str, Result<HttpResponse, ApiError>) {
+    let api = &site.api;
+    let (endpoint, answer) = route(request, payload, site, auth, trail).await;
+    let name = endpoint.map_or(site.routes.unrouted, Endpoint::name);
+    let audited = endpoint.map(|endpoint| endpoint.audited(request.method()));
+    let is_told = match (&audited, &answer) {
+        (Some(Audited::Refusals(_)), Ok(_)) => false,
+        (Some(Audited::Refusals(_)), Err(error)) => error.kind() != ErrorKind::Busy,
+        _ => true,
+    };
+    if is_told && let Err(unaudited) = settle(trail, answer.as_ref().err(), client, &api.strangers).await {
+        return (name, in_form_of(endpoint, unaudited, api));
+    }
+    (name, answer)
+}
+
+/// A refusal in the form that clients of the endpoint read.
+fn in_form_of(endpoint: Option<Endpoint>, refusal: ApiError, api: &Api) -> Result<HttpResponse, ApiError> {
+    match endpoint {
+        Some(Endpoint::PackagingData) => Err(refusal.into_soap_fault()),
+        Some(Endpoint::ContentKey) => Ok(widevine::unavailable(refusal, api)),
+        _ => Err(refusal),
+    }
+}
+
+/// Where the path leads, if anywhere, and what is answered there.
 async fn route(
     request: &HttpRequest,
     payload: Payload,
     site: &Site,
     auth: &AuthHandle,
-) -> (&'static str, Result<HttpResponse, ApiError>) {
-    let unrouted = site.routes.unrouted;
+    trail: &Trail,
+) -> (Option<Endpoint>, Result<HttpResponse, ApiError>) {
     if let Some(packagers) = &site.packagers
         && let Err(refusal) = packagers.must_allow(request)
     {
-        return (unrouted, Err(refusal));
+        return (None, Err(refusal));
     }
     if let Err(refusal) = host::must_be_sound(request) {
-        return (unrouted, Err(refusal));
+        return (None, Err(refusal));
     }
     let path = match RequestPath::parse(request.path()) {
         Ok(path) => path,
-        Err(error) => return (unrouted, Err(error.into())),
+        Err(error) => return (None, Err(error.into())),
     };
     let prefix = site.packagers.as_ref().map_or(&[][..], PackagerContext::prefix);
     let Some(path) = path.behind(prefix) else {
-        return (unrouted, Err(unknown(request.path(), site.routes.callers)));
+        return (None, Err(unknown(request.path(), site.routes.callers)));
     };
     let Some(found) = site.routes.find(&path) else {
-        return (unrouted, Err(unknown(request.path(), site.routes.callers)));
+        return (None, Err(unknown(request.path(), site.routes.callers)));
     };
-    let name = found.endpoint.name();
-    if let Err(refusal) = must_allow(found.endpoint, request.method()) {
-        return (name, Err(refusal));
+    let endpoint = found.endpoint;
+    let audited = endpoint.audited(request.method());
+    trail.asks_for(audited.action().clone());
+    if let Err(refusal) = must_allow(endpoint, request.method()) {
+        return (Some(endpoint), Err(refusal));
     }
-    (name, answer(&found, request, payload, site, auth).await)
+    if matches!(audited, Audited::Always(_))
+        && let Err(why) = site.api.audit.log.state()
+    {
+        return (Some(endpoint), in_form_of(Some(endpoint), ApiError::unaudited(&why), &site.api));
+    }
+    (Some(endpoint), answer(&found, request, payload, site, auth).await)
 }
 
 /// Calls the front end that answers.

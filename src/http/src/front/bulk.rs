@@ -16,6 +16,7 @@ use futures::{Stream, TryStreamExt as _, stream};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use keymoot_audit::{Action, KeyName, Settled, Unwritable};
 use keymoot_auth::{AuthHandle, Grant};
 use keymoot_crypto::{ContentKey, wiped_once_ready};
 use keymoot_model::{ContentId, Scope, TrackName};
@@ -107,6 +108,8 @@ pub(crate) async fn bulk(
     let claim = (Scope::Encryption, &payload, query.signature);
     let grant = authentication::authenticate(request, body, claim, api, auth).await?;
     drop(unproved);
+    // What is handed out is told as it is: see [`BulkRun::told`].
+    grant.trail().goes_on();
     let run = BulkRun {
         _answering: api.drain.enter(request),
         keys: api.keys.clone(),
@@ -204,6 +207,7 @@ impl BulkRun {
                 return Some((run.summary(), None));
             }
             let outcomes = join_all(window.iter().map(|read| run.try_one(read))).await;
+            let outcomes = run.told(&window, outcomes).await;
             let text = run.results(&window, outcomes);
             Some((text, Some(run)))
         })
@@ -240,9 +244,46 @@ impl BulkRun {
             let message = "not tried, because an item before failed for the same track";
             return Err(Undone::Untried { message, retry: false });
         }
-        let served = self.carry_out(item).await.map_err(|error| Undone::Failed(error.into()))?;
-        self.grant.audit(&item.content);
-        Ok(served)
+        self.carry_out(item).await.map_err(|error| Undone::Failed(error.into()))
+    }
+
+    /// Writes to the audit what became of the lines before their results leave, which have no key without that.
+    async fn told(
+        &self,
+        window: &[ReadLine],
+        outcomes: Vec<Result<ServedKey, Undone>>,
+    ) -> Vec<Result<ServedKey, Undone>> {
+        match self.write_outcomes(window, &outcomes).await {
+            Ok(()) => outcomes,
+            Err(_) => {
+                let message = "this server cannot write its audit, so it tells no key; send it again";
+                window.iter().map(|_| Err(Undone::Untried { message, retry: true })).collect()
+            }
+        }
+    }
+
+    async fn write_outcomes(
+        &self,
+        window: &[ReadLine],
+        outcomes: &[Result<ServedKey, Undone>],
+    ) -> Result<(), Unwritable> {
+        let trail = self.grant.trail();
+        for (read, outcome) in window.iter().zip(outcomes) {
+            let item = read.item.as_ref().ok();
+            let error = match (&read.item, outcome) {
+                (Err(error), _) | (_, Err(Undone::Failed(error))) => error,
+                _ => continue,
+            };
+            let key = KeyName {
+                content: item.map(|item| item.content.clone()),
+                track: item.map(|item| item.track.clone()),
+                ..KeyName::default()
+            };
+            let replaces = item.is_some_and(|item| item.replace);
+            let action = if replaces { Action::KEY_REPLACE } else { Action::KEY_CREATE };
+            trail.fail_part(action, key, error.settled())?;
+        }
+        trail.written(trail.flush()?).await
     }
 
     async fn carry_out(&self, item: &BulkItem) -> Result<ServedKey, ServiceError> {
@@ -304,6 +345,8 @@ impl BulkRun {
     fn summary(&self) -> Result<Bytes, ApiError> {
         let BulkCounts { items, ok, errors } = self.counts;
         tracing::info!(account = %self.grant.account().id, items, ok, errors, "a bulk request is done");
+        // All that left is written: this tells of a request without a line.
+        drop(self.grant.trail().conclude(Settled::DONE));
         let text =
             serde_json::to_string(&BulkSummary { summary: self.counts }).map_err(ApiError::internal)?;
         Ok(Bytes::from(text + "\n"))

@@ -91,9 +91,9 @@ pub(crate) async fn export(
     let asked = payload.into_value();
     let recipient = ExportRecipient::from_bytes(&asked.recipient)
         .map_err(|error| ApiError::new(ErrorKind::Invalid, format!("recipient: {error}")))?;
+    grant.trail().recipient(STANDARD.encode(asked.recipient));
     let page = api.keys.export(&grant, asked.content.as_ref(), asked.after.as_deref()).await?;
     for key in &page.keys {
-        grant.audit(&key.place.content);
         let kind = if key.period.is_some() { "period" } else { "track" };
         api.metrics.exported_keys_total.with_label_values(&[kind]).inc();
     }

@@ -13,6 +13,7 @@ use keymoot_protocol::{Claim, Claims, CustomDataError, HttpSignatureError, Signa
 use crate::answer::error::{ApiError, ErrorKind};
 use crate::api::Api;
 use crate::listener::connection::Connection;
+use crate::request::answering;
 use crate::request::caller::caller;
 use crate::request::incoming_body::{has_body, read_body};
 use crate::request::proofs;
@@ -27,6 +28,7 @@ pub(crate) async fn authenticate<T: Claims>(
     auth: &AuthHandle,
 ) -> Result<Grant, ApiError> {
     let method = request.method().as_str();
+    claimed(&payload.value().claim());
     if let Some(signed) = payload.value().claim().method
         && signed.as_str() != method
     {
@@ -53,7 +55,10 @@ pub(crate) async fn verify(
         ApiError::too_many("too many wrong credentials came from here; try again later", refused, refused.0)
     })?;
     let account = request.account().clone();
-    let outcome = judge(request, api, auth).await?;
+    // What no trail leads to would leave unaudited.
+    let trail =
+        answering::trail().ok_or_else(|| ApiError::internal("a request is judged that has no trail"))?;
+    let outcome = judge(request.on_trail(trail), api, auth).await?;
     if let Err(AuthError::Busy) = outcome {
         api.metrics.mailbox_full_total.with_label_values(&["authenticator"]).inc();
     }
@@ -69,6 +74,13 @@ pub(crate) async fn verify(
         api.limits.request(&account).await?;
     }
     Ok(outcome)
+}
+
+/// Whose request it claims to be, for the audit of a refusal.
+fn claimed(claim: &Claim) {
+    if let Some(trail) = answering::trail() {
+        trail.claims(&claim.account, claim.content.as_ref());
+    }
 }
 
 async fn judge(request: Request, api: &Api, auth: &AuthHandle) -> Result<Result<Grant, AuthError>, ApiError> {
@@ -93,6 +105,7 @@ pub(crate) async fn may_send_more(
     request: &HttpRequest,
     api: &Api,
 ) -> Result<(), ApiError> {
+    claimed(claim);
     let presents_proof =
         signature.is_some() || proofs::has_proof(request) || proofs::client_certificate(request).is_some();
     let caller = caller(request, api)?;

@@ -1,6 +1,7 @@
 //! What all requests share: path, query, body and caller are read, proofs gathered and held against the
 //! accounts. Nothing here knows a front end.
 
+pub(crate) mod answering;
 pub(crate) mod authentication;
 pub(crate) mod authority;
 pub(crate) mod caller;

@@ -9,6 +9,7 @@ pub mod account;
 mod admin_api;
 pub mod approval;
 pub mod args;
+pub mod audit_command;
 pub mod backup;
 mod certificates;
 mod clock;
@@ -86,6 +87,9 @@ enum Command {
     /// Say what takes two persons, and approve what another operator asked for.
     #[command(subcommand)]
     Approval(approval::args::ApprovalCommand),
+    /// Search what happened to every key, on all nodes, and prove that nobody has changed it.
+    #[command(subcommand)]
+    Audit(audit_command::args::AuditCommand),
     /// Get, create, rotate, schedule and delete content keys, as a scrambler does.
     #[command(subcommand)]
     Key(key::KeyCommand),
@@ -132,6 +136,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Content(command) => content::run(command),
         Command::Operator(command) => operator_command::run(command),
         Command::Approval(command) => approval::run(command),
+        Command::Audit(command) => audit_command::run(command),
         Command::Key(command) => key::run(command),
         Command::Policy(command) => policy::run(command),
         Command::Scramble(args) => scramble::run(args),

@@ -232,6 +232,28 @@ impl Operator {
         client.ask(request, TIMEOUT).await.map_err(|error| Failure::because(error.to_string()))
     }
 
+    /// Asks any node through the one that is asked: over the admin API, or by that node's own address as the cluster
+    /// knows it.
+    pub(super) async fn ask_through(
+        &self,
+        node: NodeId,
+        request: AdminRequest,
+    ) -> Result<AdminResponse, Failure> {
+        if let Some(case) = UseCase::of_request(&request)
+            && let Some(answer) = self.over_api(&Call::OfNode(node, request.clone())).await?
+        {
+            return from_json(case, answer).ok_or_else(unexpected);
+        }
+        let AdminResponse::Status(status) = self.ask_by_keyring(AdminRequest::Status).await? else {
+            return Err(unexpected());
+        };
+        let unknown = || Failure::because(format!("node {node} is no member of the cluster"));
+        let member = status.members.iter().find(|member| member.id == node).ok_or_else(unknown)?;
+        let is_witness = self.witnesses().await.contains(&node);
+        let client = self.client_of((node, is_witness), &member.peer_address)?;
+        client.ask(request, TIMEOUT).await.map_err(|error| Failure::because(error.to_string()))
+    }
+
     /// The members that the asked node knows to be witnesses; one of an earlier version knows of none.
     pub(super) async fn witnesses(&self) -> BTreeSet<NodeId> {
         match self.ask(AdminRequest::Witnesses).await {

@@ -22,6 +22,7 @@ use crate::config::{Config, Loaded};
 use crate::{logging, panics};
 pub use assembly::{Licensing, assemble_api};
 use end::{End, Signals};
+use keymoot_audit::{Action, Outcome};
 use keymoot_cluster::settings::ClusterSettings;
 use keymoot_cluster::{Cluster, StartError};
 use keymoot_crypto::Keyring;
@@ -162,6 +163,7 @@ async fn start_cluster(
 async fn retire(cluster: &Cluster, drain: &Drain, close: impl FnOnce(), patience: Duration) {
     tracing::info!("stopping: leadership is transferred, and requests under way are answered");
     let deadline = Instant::now() + patience;
+    cluster.events().note(cluster.events().own(Action::NODE_STOP, Outcome::Done, "told to stop"));
     drain.begin();
     cluster.transfer_leader().await;
     close();
@@ -179,7 +181,9 @@ async fn look_at_accounts(cluster: Cluster, keyring: Arc<Keyring>, file: PathBuf
     let file_name = file.display();
     match begin_accounts(&cluster, &keyring, &file).await {
         Ok(FirstAccounts::Applied) => {
-            tracing::info!(target: "audit", %file_name, "the accounts of the file are added")
+            tracing::info!(%file_name, "the accounts of the file are added");
+            let object = format!("file={file_name}");
+            cluster.events().note(cluster.events().own(Action::ACCOUNTS_DECLARE, Outcome::Done, object));
         }
         Ok(FirstAccounts::Equal) => tracing::info!(%file_name, "the cluster has the accounts of the file"),
         Ok(FirstAccounts::Differs(differences)) => tracing::warn!(

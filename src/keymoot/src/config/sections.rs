@@ -62,6 +62,7 @@ impl Config {
             raft: self.raft.clone(),
             store: self.store.clone(),
             disk: self.disk.clone(),
+            audit: keymoot_audit::AuditSettings::default(),
             waiting_commands_max: self.limits.proposer_mailbox,
             waiting_reads_max: self.limits.read_mailbox,
             notices: plain_http(&self.http_settings())

@@ -238,7 +238,7 @@ fn report(viewer: &Viewer<'_>, adapter: &str, reason: &NotEntitled) {
     let (account, content) = (&viewer.account.id, viewer.content);
     match reason {
         NotEntitled::Refused => {
-            tracing::info!(target: "audit", %account, %content, adapter, client = %viewer.client, "not entitled");
+            tracing::info!(%account, %content, adapter, client = %viewer.client, "not entitled");
         }
         NotEntitled::Status(status) => {
             tracing::warn!(%account, %content, adapter, status, "an entitlement back end failed");

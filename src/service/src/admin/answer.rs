@@ -8,7 +8,9 @@ use keymoot_cluster::{AccountDetails, AdminResponse};
 use keymoot_model::{Account, MasterKeyId, Wrapped};
 
 use super::UseCase;
-use super::views::{ContentsView, DetailsView, NodeKeyView, StatusOf, TokenView, UsesView, VerifierView};
+use super::views::{
+    AuditPageView, ContentsView, DetailsView, NodeKeyView, StatusOf, TokenView, UsesView, VerifierView,
+};
 
 /// An answer as it leaves.
 pub(super) fn to_json(answer: AdminResponse) -> Result<Value, serde_json::Error> {
@@ -32,6 +34,7 @@ pub(super) fn to_json(answer: AdminResponse) -> Result<Value, serde_json::Error>
         AdminResponse::NodeKeys(keys) => views::<NodeKeyView, _>(keys),
         AdminResponse::Contents(page) => serde_json::to_value(ContentsView::from(*page)),
         AdminResponse::CredentialUses(uses) => serde_json::to_value(UsesView::from(*uses)),
+        AdminResponse::AuditFound(page) => serde_json::to_value(AuditPageView::from(*page)),
         AdminResponse::CertificateRenewed => Ok(json!({ "outcome": "done" })),
         AdminResponse::Status(mut status) => {
             status.keyring_check = None;
@@ -70,6 +73,10 @@ pub fn from_json(case: UseCase, body: Value) -> Option<AdminResponse> {
         UseCase::CredentialUses => {
             let view: UsesView = serde_json::from_value(body).ok()?;
             return Some(AdminResponse::CredentialUses(Box::new(view.into())));
+        }
+        UseCase::AuditSearch => {
+            let view: AuditPageView = serde_json::from_value(body).ok()?;
+            return Some(AdminResponse::AuditFound(Box::new(view.into_page()?)));
         }
         UseCase::RenewCertificate => return Some(AdminResponse::CertificateRenewed),
         UseCase::Rewrap => "Rewrapped",

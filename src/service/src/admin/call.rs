@@ -11,7 +11,7 @@ use keymoot_model::{Fingerprint, NodeId, OperatorName, Role};
 
 use super::{
     ApprovalCall, Method, NewAccount, NewAccountChange, NewDeclaredAccount, Operation, SignInCall, UseCase,
-    query,
+    audit_query, query,
 };
 
 /// What an operator asks for.
@@ -132,6 +132,9 @@ impl Call {
             | UseCase::WitnessTokens
             | UseCase::Witnesses
             | UseCase::Verifiers
+            | UseCase::AuditLogs
+            | UseCase::AuditSearch
+            | UseCase::AuditEvents
             | UseCase::Keyring
             | UseCase::NodeKeys
             | UseCase::Authority
@@ -259,6 +262,8 @@ impl Call {
                 | AdminRequest::PolicyUses { account, .. },
             ) => account.to_string(),
             Self::Request(AdminRequest::Change(request)) => format!("{:?}", request.change),
+            Self::Request(AdminRequest::AuditSearch(search)) => audit_query::object(search),
+            Self::Request(AdminRequest::AuditEvents(asked)) => format!("log={}", asked.name),
             Self::Request(_) => "cluster".to_owned(),
             Self::OfNode(node, _) => format!("node {node}"),
             Self::Operator(call) => call.object(),

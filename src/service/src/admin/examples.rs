@@ -26,6 +26,7 @@ pub fn example(case: UseCase) -> Value {
         | UseCase::WitnessTokens
         | UseCase::Witnesses
         | UseCase::Verifiers
+        | UseCase::AuditLogs
         | UseCase::Operators
         | UseCase::Approvals
         | UseCase::TwoPersonRule
@@ -37,6 +38,26 @@ pub fn example(case: UseCase) -> Value {
         }
         UseCase::PolicyUses => {
             json!({ "account": "demo", "policy": "hd", "after": "film-1", "contents_max": "100" })
+        }
+        UseCase::AuditSearch => json!({
+            "account": "demo",
+            "content": "film-1",
+            "key_id": "01234567-89ab-cdef-0123-456789abcdef",
+            "credential": "encryption-1",
+            "operator": "",
+            "address": "192.0.2.7",
+            "action": "key.read",
+            "outcome": "done",
+            "from": "2026-11-22T16:00:00Z",
+            "to": "2026-11-23T16:00:00Z",
+            "reference": "7",
+            "viewer": "",
+            "newest_first": "true",
+            "limit": "100",
+            "after": "1/0011223344556677:5"
+        }),
+        UseCase::AuditEvents => {
+            json!({ "node": "1", "log": "0011223344556677", "from": "0", "events_max": "100" })
         }
         UseCase::Keyring => json!({ "count": "true" }),
         UseCase::AddAccount => json!({ "account": account(), "if_absent": true }),

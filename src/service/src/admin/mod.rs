@@ -10,6 +10,7 @@ mod administration;
 mod answer;
 mod approval_call;
 mod approvals;
+mod audit_query;
 mod call;
 mod examples;
 mod guesses;

@@ -9,7 +9,7 @@ use keymoot_cluster::{AdminRequest, ContentsQuery};
 use keymoot_model::{AccountId, ContentId, NodeId, PolicyName};
 
 use super::call::{ParameterError, read};
-use super::{Call, UseCase};
+use super::{Call, UseCase, audit_query};
 
 /// The versions or contents on a page, if nobody says.
 const PAGE: u32 = 100;
@@ -98,6 +98,12 @@ pub(super) fn parse(case: UseCase, parameters: Value) -> Result<Call, ParameterE
         UseCase::JoinTokens => nothing(parameters, AdminRequest::JoinTokens)?,
         UseCase::WitnessTokens => nothing(parameters, AdminRequest::WitnessTokens)?,
         UseCase::Witnesses => nothing(parameters, AdminRequest::Witnesses)?,
+        UseCase::AuditLogs => nothing(parameters, AdminRequest::AuditLogs)?,
+        UseCase::AuditSearch => AdminRequest::AuditSearch(Box::new(audit_query::parse(parameters)?)),
+        UseCase::AuditEvents => {
+            let asked = audit_query::parse_events(parameters)?;
+            return Ok(Call::OfNode(asked.name.node, AdminRequest::AuditEvents(asked)));
+        }
         UseCase::Verifiers => nothing(parameters, AdminRequest::Verifiers)?,
         UseCase::NodeKeys => nothing(parameters, AdminRequest::NodeKeys)?,
         UseCase::Authority => nothing(parameters, AdminRequest::Authority { step: false })?,
@@ -148,6 +154,8 @@ pub(super) fn of(request: &AdminRequest) -> Value {
             "after": after.as_ref().map(ToString::to_string).unwrap_or_default(),
             "contents_max": contents_max.to_string(),
         }),
+        AdminRequest::AuditSearch(search) => audit_query::of(search),
+        AdminRequest::AuditEvents(asked) => audit_query::of_events(asked),
         _ => json!({}),
     }
 }
@@ -172,7 +180,7 @@ fn asked_of(node: &str, request: AdminRequest) -> Result<Call, ParameterError> {
 }
 
 /// An identifier, if there is one.
-fn name<T, E: std::fmt::Display>(
+pub(super) fn name<T, E: std::fmt::Display>(
     member: &str,
     text: &str,
     parse: impl FnOnce(String) -> Result<T, E>,
@@ -183,7 +191,7 @@ fn name<T, E: std::fmt::Display>(
     parse(text.to_owned()).map(Some).map_err(|error| ParameterError(format!("{member}: {error}")))
 }
 
-fn number(member: &str, text: &str) -> Result<u32, ParameterError> {
+pub(super) fn number(member: &str, text: &str) -> Result<u32, ParameterError> {
     if text.is_empty() {
         return Ok(PAGE);
     }

@@ -101,6 +101,12 @@ use_cases! {
         "Lists the keys that nodes prove themselves with.";
     Authority: Get "/v1/authority" [Security Auditor]
         "Says how far the replacement of the cluster's certificate authority is.";
+    AuditLogs: Get "/v1/audit/logs" [Security Auditor]
+        "Lists the audit logs of all nodes with their checkpoints, and who has cosigned them.";
+    AuditSearch: Get "/v1/audit/search" [Security Auditor]
+        "Searches the audit logs of all nodes, in the order of time, and names what could not be searched.";
+    AuditEvents: Get "/v1/audit/events" [Security Auditor]
+        "Shows events of a node's audit log as they are on its disk, to be verified elsewhere.";
     Operators: Get "/v1/operators" [Security Auditor]
         "Lists the operators with their roles and credentials.";
     OwnOperator: Get "/v1/operators/self" [Viewer Operator KeyAdmin Security Auditor]
@@ -251,12 +257,16 @@ impl UseCase {
             AdminRequest::WitnessTokens => Self::WitnessTokens,
             AdminRequest::Verifiers => Self::Verifiers,
             AdminRequest::Witnesses => Self::Witnesses,
+            AdminRequest::AuditLogs => Self::AuditLogs,
+            AdminRequest::AuditSearch(_) => Self::AuditSearch,
+            AdminRequest::AuditEvents(_) => Self::AuditEvents,
             AdminRequest::Initialize(_)
             | AdminRequest::Propose(_)
             | AdminRequest::RevokeCertificate { .. }
             | AdminRequest::EnrolOperator(_)
             | AdminRequest::KeyRemoval(_)
-            | AdminRequest::Wraps => return None,
+            | AdminRequest::Wraps
+            | AdminRequest::AuditLog => return None,
         })
     }
 
@@ -267,7 +277,7 @@ impl UseCase {
 
     /// Whether it is answered from this node alone, and so without a quorum too.
     pub const fn is_local(self) -> bool {
-        matches!(self, Self::Status | Self::Complaints | Self::Notices | Self::Witnesses)
+        matches!(self, Self::Status | Self::Complaints | Self::Notices | Self::Witnesses | Self::AuditLogs)
     }
 
     /// Whether one of these roles may ask for it.

@@ -3,14 +3,75 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use keymoot_cluster::CredentialUses;
+use keymoot_audit::Event;
+use keymoot_cluster::{AuditGap, AuditPage, CredentialUses, FoundEvent, audit_mark, audit_positions};
 use keymoot_model::{AccountId, AccountStatus, Fingerprint, MasterKeyId, MasterKeyVerifier, NodeId};
 use keymoot_state::{
-    AppliedDeclaration, ContentVersion, ContentsPage, JoinTokenRecord, NodeKeyRecord, TokenSpent,
+    AppliedDeclaration, AuditLogId, AuditLogName, ContentVersion, ContentsPage, JoinTokenRecord,
+    NodeKeyRecord, TokenSpent,
 };
 
 use super::query::{mark_of, mark_text};
 use super::token;
+
+/// Some of what a search of the audit found.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct AuditPageView {
+    events: Vec<FoundEventView>,
+    /// What `after` is of the next page.
+    next: String,
+    /// Whether there is more than was found until now.
+    more: bool,
+    /// What could not be searched.
+    missing: Vec<AuditGap>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct FoundEventView {
+    node: NodeId,
+    log: AuditLogId,
+    number: u64,
+    /// The event, or the text of a damaged one.
+    event: Value,
+}
+
+impl From<AuditPage> for AuditPageView {
+    fn from(page: AuditPage) -> Self {
+        let events = page.events.into_iter().map(|FoundEvent { name, number, event }| {
+            let event = serde_json::from_str(&event).unwrap_or(Value::String(event));
+            FoundEventView { node: name.node, log: name.log, number, event }
+        });
+        Self {
+            events: events.collect(),
+            next: audit_mark(&page.positions),
+            more: page.more,
+            missing: page.missing,
+        }
+    }
+}
+
+impl AuditPageView {
+    /// `None` when it is no page.
+    pub(super) fn into_page(self) -> Option<AuditPage> {
+        let events = self.events.into_iter().map(|view| {
+            let event = match view.event {
+                Value::String(damaged) => damaged,
+                // Written again it has the bytes that it had.
+                event => {
+                    String::from_utf8(serde_json::from_value::<Event>(event).ok()?.encode().ok()?).ok()?
+                }
+            };
+            let name = AuditLogName { node: view.node, log: view.log };
+            Some(FoundEvent { name, number: view.number, event })
+        });
+        Some(AuditPage {
+            events: events.collect::<Option<_>>()?,
+            positions: audit_positions(&self.next).ok()?,
+            more: self.more,
+            missing: self.missing,
+        })
+    }
+}
 
 /// A join token without its secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -18,6 +18,7 @@ use super::part::{Outcome, Part, Stored, out_of_protocol};
 use super::plan::Planned;
 use super::turns::Contested;
 use crate::attachment::Attachment;
+use crate::changes::change;
 use crate::error::ServiceError;
 use crate::keys::Keys;
 use crate::replicated_state::ReplicatedState;
@@ -108,7 +109,7 @@ impl<'g> Storing<'g> {
         let mut responses = responses.into_iter();
         let mut next = || responses.next().ok_or_else(|| out_of_protocol("an ingestion"));
         let unattached = match self.batch.attach.take() {
-            Some(attach) => attach.outcome(next()?, self.batch.grant),
+            Some(attach) => attach.outcome(next()?),
             None => Ok(()),
         };
         let mut outcome = Ok(());
@@ -169,31 +170,31 @@ impl<R: ReplicatedState> Keys<R> {
                 return Ok(storing.into_stored());
             }
             if attempts > 0 && Instant::now() >= deadline {
-                self.take_back(storing.undo).await?;
+                self.take_back(storing.batch.grant, storing.undo).await?;
                 return Err(ServiceError::Contended { attempts });
             }
             if turn.is_none() && (attempts > 0 || self.turns.is_contested(&contested)) {
                 turn = self.turns.take(contested.clone(), deadline).await;
                 if turn.is_none() {
-                    self.take_back(storing.undo).await?;
+                    self.take_back(storing.batch.grant, storing.undo).await?;
                     return Err(ServiceError::Contended { attempts });
                 }
             } else if attempts > 0 {
                 tokio::time::sleep(pause_after(attempts)).await;
             }
             attempts += 1;
-            let responses = self.cluster.propose(commands).await?;
+            let responses = change(&self.cluster, storing.batch.grant, commands).await?;
             if let Err(refusal) = storing.answered(responses, &self.keyring) {
-                self.take_back(storing.undo).await?;
+                self.take_back(storing.batch.grant, storing.undo).await?;
                 return Err(refusal);
             }
         }
     }
 
-    async fn take_back(&self, undo: Vec<Command>) -> Result<(), ServiceError> {
+    async fn take_back(&self, grant: &Grant, undo: Vec<Command>) -> Result<(), ServiceError> {
         if !undo.is_empty() {
             tracing::warn!(?undo, "an ingestion was refused as it was applied; its changes are taken back");
-            self.cluster.propose(undo).await?;
+            change(&self.cluster, grant, undo).await?;
         }
         Ok(())
     }

@@ -10,11 +10,13 @@ mod part;
 mod plan;
 mod turns;
 
+use keymoot_audit::Action;
 use keymoot_auth::Grant;
 use keymoot_crypto::ContentKey;
 use keymoot_model::{Auxiliary, ContentId, Kid, Period, PolicyName, TrackName};
 
 use super::attachment::attachment;
+use super::changes::key_name;
 use super::error::ServiceError;
 use super::keys::{Keys, ServedKey};
 use super::periods::{PeriodRange, ServedPeriod};
@@ -71,6 +73,14 @@ impl<'i> WantedKeys<'i> {
     /// get the same key.
     pub fn created(track: &'i TrackName) -> Self {
         Self::Tracks(vec![WantedTrack::created(track)])
+    }
+
+    /// The tracks whose keys are wanted for their whole length, in their order.
+    fn tracks(&self) -> Vec<&'i TrackName> {
+        match self {
+            Self::Tracks(tracks) => tracks.iter().map(|wanted| wanted.track).collect(),
+            Self::Periods { .. } | Self::NewSeed { .. } | Self::PeriodKey { .. } => Vec::new(),
+        }
     }
 
     /// The keys of successive crypto periods of one track.
@@ -133,6 +143,16 @@ impl<R: ReplicatedState> Keys<R> {
     /// [`ServiceError::UnknownPolicy`]; [`ServiceError::Conflict`] says what a supplied key contradicts;
     /// [`ServiceError::Contended`]; when the cluster does not answer, or a key cannot be made or opened.
     pub async fn ingest(&self, grant: &Grant, wanted: Ingestion<'_>) -> Result<Ingested, ServiceError> {
+        let (content, tracks) = (wanted.content, wanted.keys.tracks());
+        let ingested = self.ingest_wanted(grant, wanted).await?;
+        let place = |track| ContentTrack::new(content, track).place(&grant.account().id);
+        for (track, ServedKey { kid, version, .. }) in tracks.iter().zip(&ingested.keys) {
+            grant.trail().hand_out(Action::KEY_READ, key_name(&place(track), *kid, *version, None));
+        }
+        Ok(ingested)
+    }
+
+    async fn ingest_wanted(&self, grant: &Grant, wanted: Ingestion<'_>) -> Result<Ingested, ServiceError> {
         let Ingestion { content, keys, policy, auxiliary, if_absent } = wanted;
         let is_alone = policy.is_none() && auxiliary.is_none();
         let attach = match policy {
@@ -151,7 +171,8 @@ impl<R: ReplicatedState> Keys<R> {
             }
             WantedKeys::Periods { tracks, range } => {
                 let plan = self.plan_seeds(grant, content, &tracks, range.length_s()).await?;
-                Ingested { keys: Vec::new(), periods: self.store_seeds(batch, plan, Some(range)).await? }
+                let periods = self.store_seeds(grant, batch, plan, Some(range)).await?;
+                Ingested { keys: Vec::new(), periods }
             }
             WantedKeys::NewSeed { track, length_s, range } => {
                 if range.is_some() {
@@ -159,11 +180,14 @@ impl<R: ReplicatedState> Keys<R> {
                     self.make_fresh(grant).await?;
                 }
                 let plan = self.new_seed(place(track), length_s, true)?;
-                Ingested { keys: Vec::new(), periods: self.store_seeds(batch, vec![plan], range).await? }
+                let periods = self.store_seeds(grant, batch, vec![plan], range).await?;
+                Ingested { keys: Vec::new(), periods }
             }
             WantedKeys::PeriodKey { track, period, own } => {
                 let plan = self.plan_period_key(place(track), period, own).await?;
                 let served = self.store_period_key(batch, plan, period).await?;
+                let name = key_name(&place(track), served.kid, served.version, Some(period));
+                grant.trail().hand_out(Action::KEY_READ, name);
                 Ingested { keys: Vec::new(), periods: vec![vec![served]] }
             }
         })
@@ -190,6 +214,7 @@ impl<R: ReplicatedState> Keys<R> {
 
     async fn store_seeds(
         &self,
+        grant: &Grant,
         batch: Batch<'_>,
         plan: Vec<Planned>,
         range: Option<PeriodRange>,
@@ -198,7 +223,7 @@ impl<R: ReplicatedState> Keys<R> {
         for stored in self.store(batch, plan).await? {
             let Stored::Seed(seed) = stored else { return Err(out_of_protocol("create-seed")) };
             periods.push(match range {
-                Some(range) => self.serve(&seed, range).await?,
+                Some(range) => self.serve(grant, &seed, range).await?,
                 None => Vec::new(),
             });
         }

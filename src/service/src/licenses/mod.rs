@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
+use keymoot_audit::{Action, Change, DrmUse, Verdict};
 use keymoot_auth::Grant;
 use keymoot_cluster::Cluster;
 use keymoot_license::entitlement::{Entitled, Entitlements, Viewer};
@@ -20,7 +21,7 @@ use keymoot_license::{
     WantedKeys,
 };
 use keymoot_model::{Consistency, Policy, PolicyName, TrackName};
-use keymoot_protocol::CustomData;
+use keymoot_protocol::{CustomData, ServerKeys};
 use keymoot_telemetry::Metrics;
 
 use super::error::ServiceError;
@@ -34,6 +35,8 @@ pub use error::LicenseError;
 
 /// The name of the policy that holds where there is none: plain streaming.
 const NO_POLICY: &str = "none";
+/// The system of keys that come without a license, in the audit.
+const HLS_AES_128: &str = "hls-aes-128";
 
 /// What a player asks for, admitted.
 #[derive(Clone, Copy)]
@@ -102,6 +105,7 @@ impl<R: ReplicatedState> Licenses<R> {
     /// # Errors
     /// [`LicenseError`] says why it may not.
     pub async fn permit(&self, request: LicenseRequest<'_>, track: &TrackName) -> Result<(), LicenseError> {
+        self.name_viewer(HLS_AES_128, request)?;
         let entitled = self.0.entitlements.decide(viewer(request)).await?;
         self.0.keys.make_fresh(request.grant).await?;
         let policy = self.policy(request, entitled).await?;
@@ -115,6 +119,7 @@ impl<R: ReplicatedState> Licenses<R> {
         provider: LicenseProvider,
         request: LicenseRequest<'_>,
     ) -> Result<License, LicenseError> {
+        self.name_viewer(provider.label(), request)?;
         let system = self.0.systems.serving(provider, &request.grant.account().id)?;
         let challenge = system.read(request.challenge);
         let licensed = |body| License { body, content_type: provider.license_type() };
@@ -125,6 +130,9 @@ impl<R: ReplicatedState> Licenses<R> {
         // Once for keys and policy.
         self.0.keys.make_fresh(request.grant).await?;
         let challenge = challenge?;
+        if challenge.wants == WantedKeys::Nothing {
+            request.grant.trail().asks_for(Action::LICENSE_RENEW);
+        }
         let keys = self.wanted(request, &challenge.wants).await?;
         let policy = self.policy(request, entitled).await?;
         must_be_permitted(system, &challenge, &keys, &policy)?;
@@ -145,11 +153,28 @@ impl<R: ReplicatedState> Licenses<R> {
             }
         };
         let policy = match policy {
-            Some(policy) => policy,
+            Some(policy) => {
+                request.grant.trail().policy(&policy.name);
+                policy
+            }
             None => plain_streaming()?,
         };
         let Entitled { license_duration_s, rental_duration_s, playback_duration_s, .. } = entitled;
         Ok(policy.limited_to(license_duration_s, rental_duration_s, playback_duration_s))
+    }
+
+    /// Says on the trail whose license it is, by digests.
+    fn name_viewer(&self, system: &str, request: LicenseRequest<'_>) -> Result<(), ServiceError> {
+        let LicenseRequest { grant, custom_data, .. } = request;
+        let account = grant.account().id.as_str();
+        let digests = self.0.keys.server_keys()?.map(ServerKeys::viewer_digests);
+        let user = custom_data.user_id().or(custom_data.user_token());
+        grant.trail().drm(DrmUse {
+            system: system.to_owned(),
+            viewer: digests.zip(user).map(|(digests, user)| digests.viewer(account, user)),
+            device: digests.zip(custom_data.udid()).map(|(digests, udid)| digests.device(account, udid)),
+        });
+        Ok(())
     }
 
     async fn named_policy(&self, grant: &Grant, name: &PolicyName) -> Result<Policy, LicenseError> {
@@ -188,10 +213,27 @@ async fn make(
     keys: &[FoundKey],
     policy: &Policy,
 ) -> Result<Zeroizing<Vec<u8>>, LicenseError> {
-    let keys: Vec<LicensedKey<'_>> = keys.iter().map(FoundKey::licensed).collect();
     let (account, content) = (&grant.account().id, custom_data.content_id());
-    let terms = LicenseTerms { account, content, keys: &keys, policy };
-    Ok(system.license(challenge, terms).await?)
+    let named = keys.iter().map(|key| key.name(content)).collect();
+    let change = Change { action: Action::LICENSE_ISSUE, keys: named, policy: None, object: None };
+    // The system's server gets the keys before the player does, so they are named before it is asked.
+    let intents = match keys {
+        [] => None,
+        _ => Some(grant.trail().intend(vec![change]).await.map_err(ServiceError::from)?),
+    };
+    let licensed: Vec<LicensedKey<'_>> = keys.iter().map(FoundKey::licensed).collect();
+    let terms = LicenseTerms { account, content, keys: &licensed, policy };
+    let license = system.license(challenge, terms).await;
+    if let Some(intents) = intents {
+        let verdict = match &license {
+            Ok(_) => Verdict::DONE,
+            Err(error) => Verdict::failed(error.to_string()),
+        };
+        grant.trail().answered(&intents, None, &[verdict]);
+    }
+    let license = license?;
+    keys.iter().for_each(|key| grant.trail().hand_out(Action::LICENSE_ISSUE, key.name(content)));
+    Ok(license)
 }
 
 /// Who asks, in the words that were signed.
@@ -213,7 +255,7 @@ fn viewer(request: LicenseRequest<'_>) -> Viewer<'_> {
 fn viewing(request: LicenseRequest<'_>) -> Viewing<'_> {
     let LicenseRequest { grant, custom_data, .. } = request;
     Viewing {
-        account: grant.account(),
+        grant,
         content: custom_data.content_id(),
         user: custom_data.user_id().or(custom_data.user_token()),
         udid: custom_data.udid(),

@@ -3,9 +3,10 @@
 use crate::lookup::LocatedKey;
 use crate::replicated_state::ReplicatedState;
 use crate::{ContentTrack, ServedKey};
+use keymoot_audit::KeyName;
 use keymoot_crypto::ContentKey;
 use keymoot_license::{LicensedKey, WantedKeys};
-use keymoot_model::{Kid, TrackName};
+use keymoot_model::{ContentId, Kid, Period, TrackName};
 
 use super::{LicenseError, LicenseRequest, Licenses};
 
@@ -18,11 +19,24 @@ pub(super) struct FoundKey {
     kid: Kid,
     key: ContentKey,
     track: TrackName,
+    version: u32,
+    period: Option<Period>,
 }
 
 impl FoundKey {
     pub(super) fn licensed(&self) -> LicensedKey<'_> {
         LicensedKey { kid: &self.kid, key: &self.key, track: &self.track }
+    }
+
+    /// What the audit calls it.
+    pub(super) fn name(&self, content: &ContentId) -> KeyName {
+        KeyName {
+            content: Some(content.clone()),
+            track: Some(self.track.clone()),
+            kid: Some(self.kid),
+            version: Some(self.version),
+            period: self.period,
+        }
     }
 
     pub(super) fn track(&self) -> &TrackName {
@@ -31,8 +45,8 @@ impl FoundKey {
 }
 
 impl From<LocatedKey> for FoundKey {
-    fn from(LocatedKey { kid, key, place, .. }: LocatedKey) -> Self {
-        Self { kid, key, track: place.track }
+    fn from(LocatedKey { kid, key, place, version, period }: LocatedKey) -> Self {
+        Self { kid, key, track: place.track, version, period }
     }
 }
 
@@ -93,6 +107,13 @@ impl<R: ReplicatedState> Licenses<R> {
     ) -> Result<Option<FoundKey>, LicenseError> {
         let place = ContentTrack::new(custom_data.content_id(), track);
         let served = self.0.keys.current_for_license(grant, place).await?;
-        Ok(served.map(|ServedKey { kid, key, .. }| FoundKey { kid, key, track: track.clone() }))
+        let found = |ServedKey { kid, key, version }| FoundKey {
+            kid,
+            key,
+            track: track.clone(),
+            version,
+            period: None,
+        };
+        Ok(served.map(found))
     }
 }

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
-use keymoot_cluster::ClusterError;
+use keymoot_cluster::{ClusterError, Committed};
 use keymoot_state::{
     Change, Command, Pair, Proposal, Response, StateError, Table, Tables, Transaction, apply,
 };
@@ -176,7 +176,7 @@ impl ReplicatedState for MemoryNode {
         Ok(())
     }
 
-    async fn propose(&self, commands: Vec<Command>) -> Result<Vec<Response>, ClusterError> {
+    async fn propose_indexed(&self, commands: Vec<Command>) -> Result<Committed, ClusterError> {
         // Others are under way at the same time, as in one batch.
         tokio::task::yield_now().await;
         let fault = self.0.faults.lock().unwrap().pop_front();
@@ -190,8 +190,11 @@ impl ReplicatedState for MemoryNode {
         let responses = self.catch_up();
         match fault {
             Some(Fault::AnswerLost) => Err(Self::no_quorum()),
-            Some(Fault::AnswerForgotten) => Ok(vec![Response::AnsweredBefore; responses.len()]),
-            _ => Ok(responses),
+            Some(Fault::AnswerForgotten) => {
+                let responses = vec![Response::AnsweredBefore; responses.len()];
+                Ok(Committed { responses, log_index: None })
+            }
+            _ => Ok(Committed { responses, log_index: Some(self.0.log.lock().unwrap().len() as u64) }),
         }
     }
 }

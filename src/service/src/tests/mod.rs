@@ -2,6 +2,7 @@
 
 mod accounts;
 mod admin;
+mod audit;
 mod contact;
 mod contention;
 mod declaration;
@@ -14,6 +15,7 @@ mod reads;
 
 use std::sync::Arc;
 
+use keymoot_audit::Trail;
 use keymoot_auth::{AccountDirectory, Authenticator, Grant, OpenAccount, Request, Unproved, Unreadable};
 use keymoot_cluster::ClusterError;
 use keymoot_crypto::{ContentKey, Keyring};
@@ -152,6 +154,11 @@ fn account(consistency: Consistency) -> Account {
 
 /// A grant as only authentication makes it.
 fn grant(account: Account) -> Grant {
+    grant_on(account, Trail::detached())
+}
+
+/// The same on this trail.
+fn grant_on(account: Account, trail: Arc<Trail>) -> Grant {
     struct One(Arc<OpenAccount>);
     impl AccountDirectory for One {
         fn account(&self, _: &AccountId) -> Result<Option<Arc<OpenAccount>>, Unreadable> {
@@ -159,7 +166,7 @@ fn grant(account: Account) -> Grant {
         }
     }
     let caller = "192.0.2.7".parse().unwrap();
-    let request = Request::unsigned(account.id.clone(), caller, Unproved::ByListener);
+    let request = Request::unsigned(account.id.clone(), caller, Unproved::ByListener).on_trail(trail);
     let open = OpenAccount {
         account,
         is_suspended: false,

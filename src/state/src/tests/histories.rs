@@ -261,8 +261,25 @@ fn witness_command() -> impl Strategy<Value = Command> {
     ]
 }
 
+fn audit_log_command() -> impl Strategy<Value = Command> {
+    let name = |node: u64, log: u8| AuditLogName { node, log: AuditLogId::from_bytes([log; 8]) };
+    (1_u64..4, 0_u8..2, 1_u64..4, 0_u64..40, 0_u8..8).prop_map(move |(node, log, by, size, kind)| {
+        let (at, name, signature) = (AuditSize { size, root: [0; 32] }, name(node, log), vec![0; 64]);
+        Command::ChangeAuditLogs(Box::new(match kind {
+            0 => AuditLogChange::Register { name, public_key: [log; 32], before: None },
+            1..5 => AuditLogChange::PutCheckpoint { name, at, signature },
+            _ => {
+                let by = AuditLogName { node: by, ..name };
+                let cosignature = AuditCosignature { by, time_s: size, signature };
+                AuditLogChange::Cosign { name, at, cosignature }
+            }
+        }))
+    })
+}
+
 fn any_command() -> impl Strategy<Value = Command> {
     prop_oneof![
+        1 => audit_log_command(),
         1 => approval_command(),
         1 => sign_in_command(),
         3 => key_command(),

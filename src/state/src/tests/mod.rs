@@ -3,6 +3,7 @@
 mod accounts;
 pub(crate) mod apply;
 mod approvals;
+mod audit_logs;
 mod backups;
 mod bounded_work;
 mod bytes;

@@ -38,7 +38,7 @@ pub(crate) struct Clients {
 
 /// Proposes one command.
 async fn propose(node: &Cluster, command: Command) -> Result<Response, ClusterError> {
-    let response = node.propose(vec![command]).await?.pop();
+    let response = node.propose(vec![command]).await?.responses.pop();
     response.ok_or_else(|| ClusterError::Protocol("no answer to a command".into()))
 }
 

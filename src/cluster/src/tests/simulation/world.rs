@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::settings::ClusterSettings;
+use keymoot_audit::{AuditLog, NodeAudit};
 use keymoot_crypto::Keyring;
 use keymoot_crypto::PeerVersion;
 use keymoot_model::ClusterName;
@@ -132,7 +133,13 @@ impl World {
         }
         let members = self.ids().into_iter().map(|id| (id, format!("node-{id}:1"))).collect();
         let node = self.node(1).unwrap();
-        match node.server.services.admin.administer(AdminRequest::Initialize(members)).await {
+        match node
+            .server
+            .services
+            .admin
+            .administer(AdminRequest::Initialize(members), 1, ([127, 0, 0, 1], 1).into())
+            .await
+        {
             AdminResponse::Initialized(true) => {}
             other => panic!("the cluster did not begin: {other:?}"),
         }
@@ -261,6 +268,7 @@ impl World {
             feature_level: FeatureLevel::of(state.clone()),
             keys: KnownKeys::of(state.clone(), lease * 3),
             fatal: fatal.clone(),
+            audit: NodeAudit { log: AuditLog::in_memory(), node: id },
         };
         let connect_timeout = Duration::from_millis(config.cluster.connect_timeout_ms);
         let peers = Peers::new(local.clone(), self.network.dial_of(id), connect_timeout);
@@ -302,6 +310,7 @@ impl World {
             scrub: ScrubSettings::of(&config.store),
             metrics,
             runtime: runtime.clone(),
+            audit: None,
         };
         let directory = Arc::downgrade(&parts.directory);
         let (node, tasks) = Node::assemble(parts).unwrap();

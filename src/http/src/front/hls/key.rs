@@ -17,10 +17,10 @@ use crate::request::authentication;
 use crate::request::caller::caller;
 use crate::request::clock::now_s;
 use keymoot_auth::{AuthHandle, Grant, Request};
-use keymoot_model::{Consistency, ContentId, Kid, Scope, TrackName};
+use keymoot_model::{ContentId, Kid, Scope};
 use keymoot_protocol::query::{self, Query};
 use keymoot_protocol::{CustomData, SignedPayload};
-use keymoot_service::{LicenseRequest, LocatedKey};
+use keymoot_service::LicenseRequest;
 
 use super::key_tokens;
 
@@ -56,9 +56,7 @@ async fn found(
             (grant, custom_data.content_id().clone(), Some(custom_data))
         }
     };
-    let found = located(&kid, &grant, api)
-        .await?
-        .filter(|found| found.place.content == content && found.place.track == TrackName::hls_aes_128());
+    let found = api.keys.of_hls(&grant, &content, &kid).await?;
     let found = found.ok_or_else(|| {
         ApiError::new(ErrorKind::NotFound, format!("the content has no key {kid} of HLS AES-128"))
     })?;
@@ -102,15 +100,4 @@ async fn by_signature(
     let claim = (Scope::License, &payload, query.signature);
     let grant = authentication::authenticate(request, Bytes::new(), claim, api, auth).await?;
     Ok((grant, payload.into_value()))
-}
-
-/// The key, also when it is younger than what a node has applied whose account reads locally.
-async fn located(kid: &Kid, grant: &Grant, api: &Api) -> Result<Option<LocatedKey>, ApiError> {
-    let (account, consistency) = (&grant.account().id, grant.account().consistency);
-    match api.keys.by_kid(account, kid, consistency).await? {
-        None if consistency == Consistency::Local => {
-            Ok(api.keys.by_kid(account, kid, Consistency::Linearizable).await?)
-        }
-        found => Ok(found),
-    }
 }

@@ -56,6 +56,9 @@ pub(crate) async fn policy(
 ) -> Result<HttpResponse, ApiError> {
     let named = route.name()?;
     let (grant, data) = receive(request, payload, api, auth).await?;
+    if let Some(name) = &named {
+        grant.trail().policy(name);
+    }
     let asked = PolicyRequest { request, api, grant: &grant, data: &data };
     match (route, named) {
         (PolicyRoute::One(_), Some(name)) => one(&name, &asked).await,

@@ -24,6 +24,7 @@ use keymoot_protocol::widevine::{
 };
 use keymoot_service::{Ingested, Ingestion, KeyChange, LocatedKey, PERIODS_MAX, WantedKeys, WantedTrack};
 
+use crate::answer::audited;
 use crate::answer::error::ApiError;
 use crate::api::Api;
 use crate::request::authentication;
@@ -62,10 +63,22 @@ pub(crate) async fn content_key(
     };
     let (status, answer) = match answered.await {
         Ok(answer) => (Status::Ok, answer),
-        Err(refusal) => (refusal.status, answer::refusal(&refusal)),
+        Err(refusal) => (refusal.status, refused(&refusal)),
     };
     api.metrics.widevine_answers_total.with_label_values(&[status.name()]).inc();
     Ok(answer)
+}
+
+/// What a packager is told that gets no key, which the audit calls a refusal.
+fn refused(refusal: &Refusal) -> HttpResponse {
+    audited::refuse(refusal.outcome(), &refusal.reason, refusal.reference);
+    answer::refusal(refusal)
+}
+
+/// A refusal of this server that another one may not make, or this one later.
+pub(crate) fn unavailable(error: ApiError, api: &Api) -> HttpResponse {
+    api.metrics.widevine_answers_total.with_label_values(&[Status::InternalError.name()]).inc();
+    refused(&Refusal::of(Status::InternalError, error))
 }
 
 /// The answer to a caller whose address no account lists, in the words of this API.
@@ -74,7 +87,7 @@ fn unlisted(error: ApiError, api: &Api) -> Result<HttpResponse, ApiError> {
     api.metrics.auth_refusals_total.with_label_values(&[reason]).inc();
     let status = Status::AccessDenied;
     api.metrics.widevine_answers_total.with_label_values(&[status.name()]).inc();
-    Ok(answer::refusal(&Refusal::of(status, error.saying(status.meaning()))))
+    Ok(refused(&Refusal::of(status, error.saying(status.meaning()))))
 }
 
 /// Whose request it claims to be, and what proves that: the signature where there is one. Else it is an
@@ -216,9 +229,7 @@ async fn located(
     if let Some(policy) = &asked.policy {
         api.policies.named(account, policy, account.consistency).await?;
     }
-    let found = kids.iter().map(|kid| api.keys.by_kid(&account.id, kid, account.consistency));
-    let found: Vec<Option<LocatedKey>> = try_join_all(found).await?;
-    let own: Vec<LocatedKey> = found.into_iter().flatten().collect();
+    let own: Vec<LocatedKey> = api.keys.look_up(grant, kids).await?.into_iter().flatten().collect();
     if own.is_empty() {
         return Err(Refusal::new(Status::AssetNotFound, "the account has no key with such a key id"));
     }

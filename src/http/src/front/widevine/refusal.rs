@@ -3,6 +3,7 @@
 use actix_web::http::header::HeaderValue;
 
 use crate::answer::error::{ApiError, ErrorKind};
+use keymoot_audit::Outcome;
 use keymoot_auth::{AuthError, Denied};
 use keymoot_cluster::ClusterError;
 use keymoot_drm::DrmError;
@@ -15,6 +16,8 @@ pub(super) struct Refusal {
     pub(super) status: Status,
     /// What the caller is told.
     pub(super) message: String,
+    /// The true reason, for the audit.
+    pub(super) reason: String,
     /// The number under which the log has the reason.
     pub(super) reference: u64,
     /// After how many seconds the same request may succeed.
@@ -30,7 +33,17 @@ impl Refusal {
     /// One of this status.
     pub(super) fn of(status: Status, error: ApiError) -> Self {
         let retry_after = error.retry_after().cloned();
-        Self { status, message: error.message().to_owned(), reference: error.reference(), retry_after }
+        let (message, reason) = (error.message().to_owned(), error.reason().to_owned());
+        Self { status, message, reason, reference: error.reference(), retry_after }
+    }
+
+    /// What the audit calls it.
+    pub(super) const fn outcome(&self) -> Outcome {
+        match self.status {
+            Status::InternalError => Outcome::Failed,
+            Status::AssetNotFound | Status::AssetMissingKey => Outcome::NotFound,
+            _ => Outcome::Refused,
+        }
     }
 }
 

@@ -99,6 +99,8 @@ pub fn assemble_api(
         server_keys: Arc::new(OnceLock::new()),
         drm,
         metrics,
+        audit: cluster.events().clone(),
+        strangers: Arc::default(),
         body_bytes_max: config.http.max_body_bytes,
         bulk_body_bytes_max: config.http.max_bulk_body_bytes,
         unproved_bodies,

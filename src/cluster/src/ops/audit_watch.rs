@@ -1,0 +1,55 @@
+//! Whether the node can write its audit. While it cannot, it grants nothing, and goes on voting, applying and
+//! forwarding; as a leader it hands the leadership over, and it stands for election only where nobody else can win:
+//! clients that ask the leader first are served sooner by another one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use keymoot_audit::NodeAudit;
+use keymoot_telemetry::Metrics;
+
+use crate::members::candidacy::Bar;
+use crate::members::membership::Members;
+use crate::ops::spare::Sparing;
+
+/// How often it is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// Watches the audit log.
+pub(crate) struct AuditWatch {
+    pub audit: NodeAudit,
+    pub members: Arc<Members>,
+    pub metrics: Arc<Metrics>,
+}
+
+impl AuditWatch {
+    /// Runs as long as the node.
+    pub(crate) async fn run(self) {
+        let mut sparing: Option<Sparing> = None;
+        loop {
+            match (self.audit.log.state(), &mut sparing) {
+                (Ok(()), None) => {}
+                (Ok(()), Some(_)) => {
+                    tracing::info!("the audit log can be written again: the node grants again");
+                    self.members.bar(Bar::Unaudited, false);
+                    sparing = None;
+                }
+                (Err(why), None) => {
+                    tracing::error!(%why, "the node grants nothing until its audit log can be written");
+                    sparing = Some(Sparing::new(Bar::Unaudited));
+                }
+                (Err(_), Some(sparing)) => sparing.spare(&self.members).await,
+            }
+            self.metrics.audit_unwritable.set(sparing.is_some().into());
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+}
+
+/// What an operator reads in the status, as `problem; remedy`.
+pub(crate) fn complaint(audit: &NodeAudit) -> Option<String> {
+    let why = audit.log.state().err()?;
+    Some(format!(
+        "{why}; the node grants nothing until it can be: make room on its disk or replace the disk, and it goes on by itself"
+    ))
+}

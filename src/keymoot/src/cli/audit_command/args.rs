@@ -1,0 +1,204 @@
+//! The arguments of `keymoot audit`.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+use keymoot_audit::{Outcome, Query};
+use keymoot_cluster::{AuditSearch, audit_positions};
+use keymoot_command::Failure;
+use keymoot_model::{AccountId, ContentId, Kid, OperatorName, TimeStamp};
+
+use crate::cli::args::{ConfigArg, OutputFormat};
+
+/// `keymoot audit`.
+#[derive(Clone, Debug, Subcommand)]
+pub enum AuditCommand {
+    /// Say who got a key, what a credential did, and all else that happened, on all nodes.
+    Search(SearchArgs),
+    /// Show what happened last on all nodes, and go on with what happens.
+    Tail(TailArgs),
+    /// List the audit logs of the cluster, how far each has grown, and who has cosigned that.
+    Logs(LogsArgs),
+    /// Check that nobody has changed, removed or added anything: every log against every cosigned checkpoint.
+    Verify(VerifyArgs),
+    /// Copy the logs of all nodes with their keys and cosigned checkpoints, to be verified elsewhere.
+    Export(ExportArgs),
+}
+
+/// How a search prints what it found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum SearchFormat {
+    /// Aligned columns, for people.
+    #[default]
+    Table,
+    /// JSON, for scripts.
+    Json,
+    /// Comma-separated values, a row for each key, for spreadsheets.
+    Csv,
+}
+
+/// What events must have. What is not given is not asked.
+#[derive(Clone, Debug, Default, Args)]
+pub struct FilterArgs {
+    /// Whose keys it is about, or who asked.
+    #[arg(long, value_name = "NAME")]
+    pub account: Option<AccountId>,
+    /// The content.
+    #[arg(long, value_name = "ID")]
+    pub content: Option<ContentId>,
+    /// A key: base64, 32 hexadecimal digits, or a GUID.
+    #[arg(long, value_name = "KEY-ID", value_parser = Kid::from_any_form)]
+    pub key_id: Option<Kid>,
+    /// The credential of the account, or the fingerprint of the operator's certificate.
+    #[arg(long, value_name = "NAME")]
+    pub credential: Option<String>,
+    /// The operator who asked.
+    #[arg(long, value_name = "NAME")]
+    pub by: Option<OperatorName>,
+    /// The address that it came from.
+    #[arg(long, value_name = "ADDRESS")]
+    pub address: Option<IpAddr>,
+    /// What was asked for, such as key.read; with a dot at its end all that begins so, such as `key.`.
+    #[arg(long, value_name = "ACTION")]
+    pub action: Option<String>,
+    /// What came of it: intended, done, not_found, refused, failed or unknown.
+    #[arg(long, value_name = "OUTCOME", value_parser = outcome)]
+    pub outcome: Option<Outcome>,
+    /// Not before this time, such as 2026-11-22T16:00:00Z.
+    #[arg(long, value_name = "TIME")]
+    pub from: Option<TimeStamp>,
+    /// Before this time.
+    #[arg(long, value_name = "TIME")]
+    pub to: Option<TimeStamp>,
+    /// The reference that a refusal told.
+    #[arg(long, value_name = "REFERENCE")]
+    pub reference: Option<String>,
+    /// The keyed digest of a viewer or a device.
+    #[arg(long, value_name = "DIGEST")]
+    pub viewer: Option<String>,
+}
+
+fn outcome(text: &str) -> Result<Outcome, String> {
+    let value = serde_json::Value::String(text.to_owned());
+    serde_json::from_value(value)
+        .map_err(|_| "it is one of intended, done, not_found, refused, failed and unknown".to_owned())
+}
+
+impl FilterArgs {
+    /// As nodes are asked for it.
+    pub fn query(&self) -> Query {
+        let ms = |time: TimeStamp| u64::try_from(time.unix_s()).unwrap_or_default().saturating_mul(1000);
+        Query {
+            account: self.account.clone(),
+            content: self.content.clone(),
+            kid: self.key_id,
+            credential: self.credential.clone(),
+            operator: self.by.as_ref().map(ToString::to_string),
+            address: self.address,
+            action: self.action.clone(),
+            outcome: self.outcome,
+            from_ms: self.from.map(ms),
+            to_ms: self.to.map(ms),
+            reference: self.reference.clone(),
+            viewer: self.viewer.clone(),
+            ..Query::default()
+        }
+    }
+}
+
+/// `keymoot audit search`.
+#[derive(Clone, Debug, Args)]
+pub struct SearchArgs {
+    #[command(flatten)]
+    pub filter: FilterArgs,
+    /// The newest first.
+    #[arg(long)]
+    pub newest_first: bool,
+    /// The most events.
+    #[arg(long, value_name = "NUMBER", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub limit: u32,
+    /// All of them, however many pages that takes.
+    #[arg(long, conflicts_with_all = ["limit", "after"])]
+    pub all: bool,
+    /// The mark that the page before ended with.
+    #[arg(long, value_name = "MARK")]
+    pub after: Option<String>,
+    /// The configuration of one of the nodes.
+    #[command(flatten)]
+    pub config: ConfigArg,
+    /// How to print it.
+    #[arg(long, value_enum, default_value_t)]
+    pub output: SearchFormat,
+}
+
+impl SearchArgs {
+    /// As nodes are asked for it.
+    ///
+    /// # Errors
+    /// When the mark is none.
+    pub fn search(&self) -> Result<AuditSearch, Failure> {
+        let limit = if self.all { Query::LIMIT_MAX } else { self.limit as usize };
+        let query = Query { newest_first: self.newest_first, limit, ..self.filter.query() };
+        let positions = audit_positions(self.after.as_deref().unwrap_or_default()).map_err(|_| {
+            Failure::misuse("--after is no mark of a page").hint("give it as the page before printed it")
+        })?;
+        Ok(AuditSearch { query, positions, everywhere: true })
+    }
+}
+
+/// `keymoot audit tail`.
+#[derive(Clone, Debug, Args)]
+pub struct TailArgs {
+    #[command(flatten)]
+    pub filter: FilterArgs,
+    /// How many of the last events to begin with.
+    #[arg(long, value_name = "NUMBER", default_value_t = 20, value_parser = clap::value_parser!(u32).range(0..=1000))]
+    pub lines: u32,
+    /// Go on with what happens, until it is interrupted.
+    #[arg(long)]
+    pub follow: bool,
+    /// The configuration of one of the nodes.
+    #[command(flatten)]
+    pub config: ConfigArg,
+    /// How to print it.
+    #[arg(long, value_enum, default_value_t)]
+    pub output: OutputFormat,
+}
+
+/// `keymoot audit logs`.
+#[derive(Clone, Debug, Args)]
+pub struct LogsArgs {
+    /// The configuration of one of the nodes.
+    #[command(flatten)]
+    pub config: ConfigArg,
+    /// How to print it.
+    #[arg(long, value_enum, default_value_t)]
+    pub output: OutputFormat,
+}
+
+/// `keymoot audit verify`.
+#[derive(Clone, Debug, Args)]
+pub struct VerifyArgs {
+    /// Public keys of logs that were kept elsewhere, a line each, as keymoot audit export writes them to keys.txt: a log
+    /// that another key signs by now is then found, whatever the cluster says of it.
+    #[arg(long, value_name = "FILE")]
+    pub keys: Option<PathBuf>,
+    /// The configuration of one of the nodes.
+    #[command(flatten)]
+    pub config: ConfigArg,
+    /// How to print it.
+    #[arg(long, value_enum, default_value_t)]
+    pub output: OutputFormat,
+}
+
+/// `keymoot audit export`.
+#[derive(Clone, Debug, Args)]
+pub struct ExportArgs {
+    /// The directory to make.
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// The configuration of one of the nodes.
+    #[command(flatten)]
+    pub config: ConfigArg,
+}
