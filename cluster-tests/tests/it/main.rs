@@ -3,6 +3,8 @@
 mod account_life;
 mod address_change;
 mod audit_events;
+mod audit_proof;
+mod audit_search;
 mod authority_replaced;
 mod backup_restore;
 mod backup_schedule;

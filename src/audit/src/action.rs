@@ -24,6 +24,15 @@ impl Action {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// What it means, in a sentence.
+    pub fn summary(&self) -> &'static str {
+        match Self::ALL.iter().find(|(action, _)| action == self) {
+            Some((_, summary)) => summary,
+            None if self.0.starts_with("admin.") => "A request to the admin API.",
+            None => "An action that this version of the program does not know.",
+        }
+    }
 }
 
 impl fmt::Display for Action {

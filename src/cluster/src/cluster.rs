@@ -7,7 +7,7 @@ use openraft::async_runtime::watch::WatchReceiver as _;
 use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
 
-use keymoot_audit::{AuditLog, NodeAudit};
+use keymoot_audit::NodeAudit;
 use keymoot_model::{NodeId, OperatorName};
 use keymoot_state::{ApprovalChange, Command, OperatorChange, Response, SignInChange, Voucher};
 use keymoot_store::QuorumContact;
@@ -141,14 +141,19 @@ impl Cluster {
         }));
     }
 
-    /// The audit log of this node; `None` in a simulation.
-    pub fn audit(&self) -> Option<&AuditLog> {
-        self.node.audit.as_ref()
-    }
-
     /// Where the last use of each credential is noted.
     pub fn credential_uses(&self) -> UseRegistry {
         self.node.uses.clone()
+    }
+
+    /// Whether an event says already that this operator reads what is asked for here, of which this is another page.
+    pub fn is_told(&self, operator: &str, request: &AdminRequest) -> bool {
+        self.node.server.services.admin.is_told(operator, request)
+    }
+
+    /// An event of it is written.
+    pub fn tell(&self, operator: &str, request: &AdminRequest) {
+        self.node.server.services.admin.tell(operator, request);
     }
 
     /// Where this node tells auditors what it does.

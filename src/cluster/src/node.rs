@@ -7,14 +7,13 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use keymoot_audit::AuditLog;
 use keymoot_crypto::WrapError;
 use keymoot_model::NodeId;
 use keymoot_state::ClusterIdentity;
 use keymoot_store::{Directory, Log};
 use keymoot_telemetry::{LastingConditions, Metrics};
 
-use crate::audit::{AuditGathering, AuditReader, AuditReport, AuditWorker, OwnLog};
+use crate::audit::{AuditGathering, AuditReader, AuditReport, AuditWorker, OwnLog, RecentReads};
 use crate::backup::{BackupService, ScheduledBackups};
 use crate::divergence::scrub::{Scrub, ScrubSettings};
 use crate::divergence::watch::DivergenceWatch;
@@ -92,8 +91,6 @@ pub(crate) struct NodeParts {
     pub scrub: ScrubSettings,
     pub metrics: Arc<Metrics>,
     pub runtime: Handle,
-    /// The node's audit log; `None` in a simulation.
-    pub audit: Option<AuditLog>,
 }
 
 /// The services of a node.
@@ -111,7 +108,6 @@ pub(crate) struct Node {
     pub damage: DamageReport,
     pub keyring_report: KeyringReport,
     pub uses: UseRegistry,
-    pub audit: Option<AuditLog>,
     /// The node's data directory.
     pub data_dir: PathBuf,
     pub server: Arc<PeerServer>,
@@ -130,7 +126,7 @@ pub(crate) struct NodeTasks {
     pub witness: WitnessDuty,
     pub wrap_count: WrapCount,
     pub audit_watch: AuditWatch,
-    /// `None` where there is no audit log.
+    /// `None` where the audit log is in memory, as in a simulation.
     pub audit: Option<AuditWorker>,
 }
 
@@ -163,8 +159,7 @@ impl Node {
                 base.hold.clone(),
                 parts.state.clone(),
                 parts.certificate,
-                parts.local.audit.clone(),
-                base.audit_report.clone(),
+                (parts.local.audit.clone(), base.audit_report.clone()),
             ),
         ));
         let endpoint = RaftEndpoint::new(
@@ -279,7 +274,6 @@ impl Node {
             damage: base.damage,
             keyring_report,
             uses: base.uses,
-            audit: parts.audit,
             data_dir: parts.info.data_dir.clone(),
             server: Arc::new(server),
             metrics: parts.metrics,
@@ -305,7 +299,6 @@ struct Base {
     damage: DamageReport,
     keyring_report: KeyringReport,
     uses: UseRegistry,
-    audit: Option<AuditLog>,
     audit_report: AuditReport,
 }
 
@@ -361,8 +354,7 @@ impl Base {
             final_stop: parts.final_stop.clone(),
             keyring_report: KeyringReport::new(parts.local.keyring.clone()),
             uses: UseRegistry::default(),
-            audit: parts.audit.clone(),
-            audit_report: AuditReport::new(parts.id, parts.audit.clone()),
+            audit_report: AuditReport::new(parts.local.audit.clone()),
             damage: DamageReport::new(parts.id, parts.info.data_dir.clone(), parts.state.clone()),
         }
     }
@@ -413,10 +405,11 @@ impl Base {
                     forwarder.clone(),
                     self.info.tls.clone(),
                 ),
+                reads: RecentReads::default(),
                 events: self.local.audit.clone(),
                 audit: AuditGathering {
                     cluster: self.local.cluster.clone(),
-                    reader: AuditReader::new(&self.local.cluster, self.audit.clone()),
+                    reader: AuditReader::new(&self.local.cluster, self.local.audit.log.clone()),
                     members: self.members.clone(),
                     peers,
                     state: state.clone(),
@@ -441,11 +434,12 @@ impl Base {
     }
 
     fn audit_worker(&self, peers: Peers) -> Option<AuditWorker> {
-        let log = self.audit.clone()?;
+        let log = self.local.audit.log.clone();
         let dir = log.dir()?.to_owned();
         let own = OwnLog::new(&self.local.cluster, log)?;
         Some(AuditWorker::new(
             (self.local.cluster.clone(), own, dir),
+            self.info.replaces,
             (self.members.clone(), peers),
             (self.state.clone(), self.forwarder.clone()),
             self.audit_report.clone(),

@@ -1,5 +1,6 @@
 //! Starts a node from its configuration: opens the data directory, starts Raft, listens to peers.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -144,7 +145,7 @@ pub enum StartError {
 
 impl Cluster {
     /// Starts the node that `config` describes, with Raft and peers on `raft_runtime` and the
-    /// actors in the current actix system.
+    /// actors in the current actix system. It opens the audit log of its data directory, and begins one where there is none.
     ///
     /// # Errors
     /// [`StartError`] says why; nothing runs then.
@@ -214,7 +215,7 @@ async fn open(
         None => directory.renew_without_log()?,
         some => refuse_no_log(some.as_ref(), &directory)?,
     }
-    let audit = open_audit(&config, &directory, &state)?;
+    let audit = NodeAudit { log: open_audit(&config, &directory, &state)?, node: config.node.id };
     let log = Log::open(&directory.log(), log_options(&config))?;
     refuse_gap(&log, applied.map_or(0, |applied| applied.index), directory.root())?;
     // The check must come before anything reads the vote.
@@ -239,7 +240,7 @@ async fn open(
         feature_level,
         keys: KnownKeys::of(state.clone(), silence(config.cluster.election_timeout_max_ms)),
         fatal: fatal.clone(),
-        audit: NodeAudit { log: audit.clone(), node: config.node.id },
+        audit,
     };
     let final_stop = FinalStop::new(config.node.id, directory.clone(), fatal.clone(), metrics.clone());
     let connect_timeout = Duration::from_millis(config.cluster.connect_timeout_ms);
@@ -317,7 +318,6 @@ async fn open(
         scrub: ScrubSettings::of(&config.store),
         metrics,
         runtime: Handle::current(),
-        audit: Some(audit),
     };
     tell_start(&parts.local, &parts.state);
     let (node, tasks) = Node::assemble(parts).map_err(|error| StartError::Check(error.to_string()))?;
@@ -385,8 +385,18 @@ fn info(config: &ClusterSettings, tls: PeerTls) -> NodeInfo {
         tls: Some(tls),
         certificate_life: config.cluster.certificate_life(),
         notices: config.notices.clone(),
+        replaces: replaced(&config.cluster.cert_file),
         silence: silence(config.cluster.election_timeout_max_ms),
     }
+}
+
+/// The node that this one was before its disk was replaced: the last whose certificate is kept beside the own one.
+fn replaced(certificate: &Path) -> Option<NodeId> {
+    let name = format!("{}.of-node-", certificate.file_name()?.to_str()?);
+    let beside = std::fs::read_dir(certificate.parent()?).ok()?;
+    let ids =
+        beside.flatten().filter_map(|file| file.file_name().to_str()?.strip_prefix(&name)?.parse().ok());
+    ids.max()
 }
 
 /// How long a member may be silent before it counts as down, in a cluster with this election
@@ -480,7 +490,7 @@ fn log_options(config: &ClusterSettings) -> LogOptions {
 }
 
 /// Refuses tables that end before the log begins: the entries in between are lost.
-fn refuse_gap(log: &Log, applied: u64, root: &std::path::Path) -> Result<(), StartError> {
+fn refuse_gap(log: &Log, applied: u64, root: &Path) -> Result<(), StartError> {
     let purged = log.bounds().0.map_or(0, |purged| purged.index);
     if applied >= purged { Ok(()) } else { Err(StartError::Gap { applied, purged, root: root.to_owned() }) }
 }
@@ -489,4 +499,22 @@ fn refuse_gap(log: &Log, applied: u64, root: &std::path::Path) -> Result<(), Sta
 fn voteless_until(config: &ClusterSettings, log: &Log) -> Option<Instant> {
     let lease = Duration::from_millis(config.cluster.election_timeout_max_ms);
     log.read_vote().map(|_| Instant::now() + lease)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_whose_disk_was_replaced_knows_who_it_was_last() {
+        let dir = tempfile::tempdir().unwrap();
+        let certificate = dir.path().join("node.pem");
+        assert_eq!(replaced(&certificate), None);
+        for name in
+            ["node.pem.of-node-2", "node.pem.of-node-11", "node.pem.of-node-x", "node-key.pem.of-node-40"]
+        {
+            std::fs::write(dir.path().join(name), "").unwrap();
+        }
+        assert_eq!(replaced(&certificate), Some(11));
+    }
 }

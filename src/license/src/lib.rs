@@ -7,12 +7,8 @@
 //! and parsed before it is used. No error holds a key, a token or bytes of a challenge.
 
 pub mod clear_key;
-mod dial;
 pub mod entitlement;
-mod exchange;
 pub mod fairplay;
-mod idle_connections;
-pub mod outgoing;
 pub mod playready;
 mod provider;
 pub mod request_signer;
@@ -22,10 +18,6 @@ mod systems;
 pub mod terms;
 pub mod upstream;
 pub mod widevine;
-mod wiped_buffer;
-
-#[cfg(test)]
-mod stand_in;
 
 use keymoot_crypto::ContentKey;
 use keymoot_model::{AccountId, ContentId, Kid, Policy, TrackName};

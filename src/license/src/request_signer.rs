@@ -8,8 +8,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ureq_proto::http::header::{HeaderName, HeaderValue};
 
-use super::outgoing::OutgoingRequest;
 use keymoot_crypto::SecretBytes;
+use keymoot_outgoing::OutgoingRequest;
 
 /// The header for data that the DRM system's own request has no field for.
 pub(crate) const LICENSE_DATA: HeaderName = HeaderName::from_static("keymoot-license-data");

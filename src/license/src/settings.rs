@@ -1,14 +1,12 @@
 //! The license servers, in one list per DRM system.
 
-mod server_url;
-
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
 use keymoot_model::empty_is_none;
 
-pub use server_url::{ServerUrl, ServerUrlError};
+use keymoot_outgoing::ServerUrl;
 
 /// The license servers, and the limits of requests to them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -7,17 +7,18 @@ use std::time::Duration;
 
 use super::clear_key::ClearKey;
 use super::fairplay::FairPlayServers;
-use super::outgoing::Outgoing;
 use super::playready::PlayReadyServers;
 use super::provider::LicenseProvider;
 use super::request_signer::RequestSigner;
 use super::system::{LicenseSystem, NotServed};
 use super::upstream::{BreakerSettings, Upstream, UpstreamSettings};
 use super::widevine::WidevineServers;
-use crate::settings::{LicenseServerSettings, ServerUrl};
+use crate::settings::LicenseServerSettings;
 use keymoot_crypto::secret_file::{self, SecretFileError};
 use keymoot_crypto::{AesSigner, SecretBytes};
 use keymoot_model::AccountId;
+use keymoot_outgoing::Outgoing;
+use keymoot_outgoing::ServerUrl;
 use keymoot_telemetry::Metrics;
 
 /// The DRM systems whose licenses are served.
@@ -141,7 +142,7 @@ fn read(key: &'static str, file: &Path) -> Result<SecretBytes, ServersError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::outgoing::OutgoingLimits;
+    use keymoot_outgoing::OutgoingLimits;
 
     fn systems(clear_key_accounts: &[&AccountId], urls: Vec<ServerUrl>) -> LicenseSystems {
         let outgoing = Outgoing::new(OutgoingLimits::default(), None).unwrap();

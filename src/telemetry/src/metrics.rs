@@ -159,6 +159,16 @@ metrics! {
         "Audit logs of other nodes that do not fit what this node had checked of them; 0 when all fit."
     );
     pub scrub_last_duration_seconds: gauge("How long that took.");
+    pub audit_receiver_lag_events: gauges("Events of the audit that a receiver lacks.", by "receiver");
+    pub audit_receiver_lag_seconds: gauges("Age of the oldest event that a receiver lacks; 0 for none.", by "receiver");
+    pub audit_receiver_failures_total: counters("Attempts at a receiver of the audit that failed.", by "receiver");
+    pub audit_receiver_resent_events_total: counters(
+        "Events that were sent to a receiver again, marked, because they may have arrived.", by "receiver"
+    );
+    /// Their numbers are missing at the receiver.
+    pub audit_receiver_missed_events_total: counters(
+        "Events that were deleted before a receiver had them.", by "receiver"
+    );
 }
 
 impl Metrics {

@@ -4,5 +4,7 @@
 
 mod captured_log;
 pub mod pss_sample;
+mod stand_in;
 
 pub use captured_log::captured;
+pub use stand_in::stand_in;

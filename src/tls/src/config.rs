@@ -265,11 +265,15 @@ pub fn peer_client_config(credentials: &PeerCredentials) -> Result<Arc<ClientCon
 }
 
 /// The dialling side towards servers outside the cluster. An authority in `ca_file` must have signed the
-/// server's certificate; without a file, an authority of the public web.
+/// server's certificate; without a file, an authority of the public web. `own` names the certificate chain and the
+/// private key that servers are shown which ask for one.
 ///
 /// # Errors
-/// [`TlsError`], which names the file, when it cannot be read or holds no certificate.
-pub fn web_client_config(ca_file: Option<&Path>) -> Result<ClientConfig, TlsError> {
+/// [`TlsError`], which names the file, when one cannot be read or does not hold what it should.
+pub fn web_client_config(
+    ca_file: Option<&Path>,
+    own: Option<(&Path, &Path)>,
+) -> Result<ClientConfig, TlsError> {
     let mut roots = RootCertStore::empty();
     match ca_file {
         None => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
@@ -282,7 +286,13 @@ pub fn web_client_config(ca_file: Option<&Path>) -> Result<ClientConfig, TlsErro
     let builder = ClientConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
         .map_err(TlsError::Pair)?;
-    Ok(builder.with_root_certificates(roots).with_no_client_auth())
+    let builder = builder.with_root_certificates(roots);
+    match own {
+        None => Ok(builder.with_no_client_auth()),
+        Some((cert_file, key_file)) => builder
+            .with_client_auth_cert(read_certificates(cert_file)?, read_key(key_file)?)
+            .map_err(TlsError::Pair),
+    }
 }
 
 /// The versions that the API listener speaks: TLS 1.2 and 1.3.

@@ -195,3 +195,77 @@ fn judge(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use keymoot_audit::tree::Frontier;
+    use keymoot_audit::{Checkpoint, LogKey, leaf_hash};
+    use keymoot_state::AuditLogId;
+
+    use super::*;
+
+    const ORIGIN: &str = "blue.keymoot.audit/2/0707070707070707";
+
+    fn at(events: std::ops::Range<u64>) -> AuditSize {
+        let mut frontier = Frontier::default();
+        events.for_each(|number| frontier.push(leaf_hash(&number.to_be_bytes())));
+        AuditSize { size: frontier.size(), root: *frontier.root().as_bytes() }
+    }
+
+    fn signature(key: &LogKey, at: AuditSize) -> Vec<u8> {
+        let root = Hash::from_bytes(at.root);
+        key.sign(&Checkpoint { origin: ORIGIN.to_owned(), size: at.size, root }.to_string()).signature
+    }
+
+    /// A log of five events which had four before: the fifth leaf proves it.
+    fn grown(key: &LogKey) -> (AuditSize, AuditSize, ConsistencyReply) {
+        let (before, now) = (at(0..4), at(0..5));
+        let proof = vec![*leaf_hash(&4_u64.to_be_bytes()).as_bytes()];
+        (before, now, ConsistencyReply::Proved { at: now, signature: signature(key, now), proof })
+    }
+
+    #[test]
+    fn a_log_that_only_grew_is_proved_up_to_what_it_claims_and_up_to_now() {
+        let key = LogKey::generate(ORIGIN).unwrap().0;
+        let (before, now, reply) = grown(&key);
+        assert_eq!(judge(key.verifier(), before, Some(now), &reply), Some(Ok(())));
+        assert_eq!(judge(key.verifier(), before, None, &reply), Some(Ok(())));
+    }
+
+    #[test]
+    fn a_past_that_was_rewritten_proves_nothing_whatever_its_node_signs() {
+        let key = LogKey::generate(ORIGIN).unwrap().0;
+        let (_, now, reply) = grown(&key);
+        let seen = at(10..14);
+        let fault = Fault::Inconsistent { from: 4, to: 5 };
+        assert_eq!(judge(key.verifier(), seen, Some(now), &reply), Some(Err(fault.clone())));
+        assert_eq!(judge(key.verifier(), seen, None, &reply), Some(Err(fault)));
+    }
+
+    #[test]
+    fn a_shorter_log_was_cut_and_one_that_is_not_signed_is_nobodys_word() {
+        let (key, other) = (LogKey::generate(ORIGIN).unwrap().0, LogKey::generate(ORIGIN).unwrap().0);
+        let (before, now, _) = grown(&key);
+        let shorter = ConsistencyReply::Shorter { size: 3 };
+        let cut = Some(Err(Fault::Cut { before: 4, size: 3 }));
+        assert_eq!(judge(key.verifier(), before, None, &shorter), cut);
+        assert_eq!(judge(key.verifier(), before, Some(now), &shorter), cut);
+        // It holds what was checked, and not what it has the cluster believe.
+        let claimed = Some(Err(Fault::Cut { before: 5, size: 4 }));
+        assert_eq!(judge(key.verifier(), before, Some(now), &ConsistencyReply::Shorter { size: 4 }), claimed);
+        let (_, _, by_other) = grown(&other);
+        let unsigned = Some(Err(Fault::Unsigned { size: 5 }));
+        assert_eq!(judge(key.verifier(), before, None, &by_other), unsigned);
+    }
+
+    #[test]
+    fn a_node_that_cannot_answer_now_is_not_accused() {
+        let key = LogKey::generate(ORIGIN).unwrap().0;
+        let (before, now, _) = grown(&key);
+        let busy = ConsistencyReply::Failed("its disk is slow".to_owned());
+        assert_eq!(judge(key.verifier(), before, Some(now), &busy), None);
+        let other = AuditLogName { node: 2, log: AuditLogId::from_bytes([8; 8]) };
+        let says = judge(key.verifier(), before, None, &ConsistencyReply::OtherLog(other));
+        assert_eq!(says, Some(Err(Fault::OtherLog { other })));
+    }
+}

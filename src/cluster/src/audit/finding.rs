@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use keymoot_audit::AuditLog;
-use keymoot_model::NodeId;
+use keymoot_audit::NodeAudit;
 use keymoot_state::AuditLogName;
 
 /// A log that nobody has cosigned for so long is complained of.
@@ -41,8 +40,7 @@ pub(crate) enum Fault {
 /// What is amiss with the audit logs. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct AuditReport {
-    node: NodeId,
-    log: Option<AuditLog>,
+    own: NodeAudit,
     known: Arc<Mutex<Known>>,
 }
 
@@ -62,9 +60,9 @@ struct Waits {
 }
 
 impl AuditReport {
-    /// The report of this node, which writes `log`.
-    pub(crate) fn new(node: NodeId, log: Option<AuditLog>) -> Self {
-        Self { node, log, known: Arc::default() }
+    /// The report of this node, which writes `own`.
+    pub(crate) fn new(own: NodeAudit) -> Self {
+        Self { own, known: Arc::default() }
     }
 
     /// Another node's log was checked. Returns whether a fault is new.
@@ -125,14 +123,13 @@ impl AuditReport {
                 waits.since.elapsed().as_secs() / 60
             )
         });
-        let room =
-            self.log.as_ref().and_then(|log| log.usage().days_left).filter(|days| *days < DAYS_LEFT_MIN);
+        let room = self.own.log.usage().days_left.filter(|days| *days < DAYS_LEFT_MIN);
         let room = room.map(|days| {
             format!(
                 "the audit log of node {} has no more room in {days:.0} days, before its oldest events may be deleted, \
                  and then this node lets no more keys out; raise audit.budget_bytes, give the disk more room, or lower \
                  audit.retention_days",
-                self.node
+                self.own.node
             )
         });
         faults.chain(known.own.values().cloned()).chain(waits).chain(room).collect()
@@ -147,11 +144,16 @@ impl AuditReport {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use keymoot_audit::AuditLog;
     use keymoot_state::AuditLogId;
+
+    fn report() -> AuditReport {
+        AuditReport::new(NodeAudit { log: AuditLog::in_memory(), node: 1 })
+    }
 
     #[tokio::test(start_paused = true)]
     async fn what_nobody_cosigns_is_complained_of_and_a_growing_log_that_is_cosigned_is_not() {
-        let report = AuditReport::new(1, None);
+        let report = report();
         for round in 0..300 {
             // There always are events that nobody has cosigned yet.
             report.note_cosigned(10 + round, 5 + round, true);
@@ -169,7 +171,7 @@ mod tests {
 
     #[test]
     fn a_fault_stays_until_the_log_fits_and_is_new_once() {
-        let report = AuditReport::new(1, None);
+        let report = report();
         let name = AuditLogName { node: 2, log: AuditLogId::from_bytes([1; 8]) };
         assert!(report.note(name, Err(Fault::Cut { before: 9, size: 7 })));
         assert!(!report.note(name, Err(Fault::Cut { before: 9, size: 7 })));

@@ -9,6 +9,7 @@ mod finding;
 mod gather;
 mod own_log;
 mod reader;
+mod reads;
 mod records;
 mod worker;
 
@@ -16,5 +17,6 @@ pub(crate) use finding::AuditReport;
 pub(crate) use gather::AuditGathering;
 pub(crate) use own_log::OwnLog;
 pub(crate) use reader::AuditReader;
+pub(crate) use reads::RecentReads;
 pub(crate) use records::predecessor;
 pub(crate) use worker::AuditWorker;

@@ -1,7 +1,7 @@
 //! The log of this node: it has the cluster know the log, and how far it has grown.
 
 use keymoot_audit::{AuditLog, Hash, SignedCheckpoint, VerifierKey, verify_consistency};
-use keymoot_model::ClusterName;
+use keymoot_model::{ClusterName, NodeId};
 use keymoot_state as state;
 use keymoot_state::{
     AuditCosignature, AuditLogChange, AuditLogName, AuditLogRecord, AuditPredecessor, AuditSize, StateError,
@@ -14,6 +14,7 @@ use crate::write::clock::now_ms;
 /// The log of this node. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct OwnLog {
+    cluster: ClusterName,
     pub(super) log: AuditLog,
     pub(super) name: AuditLogName,
 }
@@ -22,7 +23,7 @@ impl OwnLog {
     /// The log of a node of this cluster; `None` when it is not named as one.
     pub(crate) fn new(cluster: &ClusterName, log: AuditLog) -> Option<Self> {
         let name = name_of(cluster, log.public_key().name())?;
-        Some(Self { log, name })
+        Some(Self { cluster: cluster.clone(), log, name })
     }
 
     pub(super) fn key(&self) -> &VerifierKey {
@@ -37,16 +38,24 @@ impl OwnLog {
         (signed, at)
     }
 
-    /// What the cluster does not know of the log yet.
+    /// What the cluster does not know of the log yet. `replaces` is the node that this one was before its disk was
+    /// replaced.
     ///
     /// # Errors
     /// When the state cannot be read.
-    pub(super) fn news<T: Tables>(&self, tables: &T) -> Result<Vec<AuditLogChange>, StateError> {
+    pub(super) fn news<T: Tables>(
+        &self,
+        tables: &T,
+        replaces: Option<NodeId>,
+    ) -> Result<Vec<AuditLogChange>, StateError> {
         let mut news = Vec::new();
         let known = state::audit_log(tables, self.name)?;
         if known.is_none() {
-            let before = last_of_node(tables, self.name.node)?;
-            let before = before.map(|(name, last)| AuditPredecessor { name, last });
+            let mut before = last_of_node(tables, self.name.node)?;
+            if let (None, Some(replaced)) = (&before, replaces) {
+                before = last_of_node(tables, replaced)?;
+            }
+            let before = before.map(|(name, last)| AuditPredecessor { name, last: self.longer(name, last) });
             let public_key = *self.key().public();
             news.push(AuditLogChange::Register { name: self.name, public_key, before });
         }
@@ -59,6 +68,14 @@ impl OwnLog {
             news.push(AuditLogChange::PutCheckpoint { name: self.name, at, signature });
         }
         Ok(news)
+    }
+
+    /// The end of the log before this one: as the cluster knows it, or later by what this one began with.
+    fn longer(&self, name: AuditLogName, known: AuditSize) -> AuditSize {
+        let own = self.log.predecessor().filter(|before| {
+            before.size > known.size && name_of(&self.cluster, &before.origin) == Some(name)
+        });
+        own.map_or(known, |before| AuditSize { size: before.size, root: *before.root.as_bytes() })
     }
 
     /// What is wrong if the log is not what the cluster was told of it: each as `problem; remedy`.

@@ -27,8 +27,8 @@ pub(crate) struct AuditReader {
 
 impl AuditReader {
     /// Of the log of a node in this cluster, if it writes one.
-    pub(crate) fn new(cluster: &ClusterName, log: Option<AuditLog>) -> Self {
-        Self { own: log.and_then(|log| OwnLog::new(cluster, log)) }
+    pub(crate) fn new(cluster: &ClusterName, log: AuditLog) -> Self {
+        Self { own: OwnLog::new(cluster, log) }
     }
 
     fn own(&self) -> Result<OwnLog, ClusterError> {
@@ -38,7 +38,7 @@ impl AuditReader {
 
     /// The log as it is now.
     pub(crate) fn held(&self) -> Result<HeldLog, ClusterError> {
-        let OwnLog { log, name } = self.own()?;
+        let OwnLog { log, name, .. } = self.own()?;
         Ok(HeldLog {
             name,
             size: log.size(),
@@ -66,7 +66,7 @@ impl AuditReader {
 
     /// Events as they are on disk.
     pub(crate) async fn events(&self, asked: EventsQuery) -> Result<EventsPage, ClusterError> {
-        let OwnLog { log, name } = self.own()?;
+        let OwnLog { log, name, .. } = self.own()?;
         if asked.name != name {
             let reason = format!("this node writes the audit log {name} and has no other one");
             return Err(ClusterError::Refused(reason));
@@ -109,8 +109,11 @@ fn prove(own: &OwnLog, asked: ConsistencyRequest) -> ConsistencyReply {
     }
     let (signed, now) = own.signed();
     let size = own.log.size();
-    if asked.from > now.size || asked.to.is_some_and(|to| to > size) {
-        return ConsistencyReply::Shorter { size: now.size.max(size.min(asked.from)) };
+    if asked.from > size || asked.to.is_some_and(|to| to > size) {
+        return ConsistencyReply::Shorter { size };
+    }
+    if asked.to.is_none() && asked.from > now.size {
+        return ConsistencyReply::Failed("what it has is not signed yet".to_owned());
     }
     let to = asked.to.unwrap_or(now.size);
     match own.log.consistency_proof(asked.from, to) {
@@ -125,7 +128,7 @@ fn prove(own: &OwnLog, asked: ConsistencyRequest) -> ConsistencyReply {
 }
 
 fn find(own: &OwnLog, search: &AuditSearch) -> Result<AuditPage, ReadError> {
-    let OwnLog { log, name } = own;
+    let OwnLog { log, name, .. } = own;
     let mut page = AuditPage::default();
     let known = search.positions.iter().find(|position| position.name == *name);
     let forward = !search.query.newest_first;

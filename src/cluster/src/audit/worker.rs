@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use keymoot_audit::{Action, Actor, Cosigned, Event, Outcome};
-use keymoot_model::ClusterName;
+use keymoot_model::{ClusterName, NodeId};
 use keymoot_state as state;
 use keymoot_state::{AuditLogChange, AuditLogRecord, AuditLogRefusal, Command, Response, StateError};
 use keymoot_telemetry::{LastingConditions, Metrics};
@@ -18,6 +18,7 @@ use keymoot_telemetry::{LastingConditions, Metrics};
 use crate::audit::cosigner::{Cosigner, Round};
 use crate::audit::finding::AuditReport;
 use crate::audit::own_log::OwnLog;
+use crate::audit::records::{cosigned, keys};
 use crate::members::membership::Members;
 use crate::peer::peers::Peers;
 use crate::raft::state_view::StateView;
@@ -46,7 +47,11 @@ pub(crate) struct AuditWorker {
     metrics: Arc<Metrics>,
     /// Where what was cosigned is remembered.
     dir: PathBuf,
+    /// The node that this one was before its disk was replaced.
+    replaces: Option<NodeId>,
     cosigner: Option<Cosigner>,
+    /// How long this node's log is in the last cosigned checkpoint that lies beside it.
+    kept: u64,
     lasting: LastingConditions<String>,
 }
 
@@ -54,13 +59,28 @@ impl AuditWorker {
     /// Works for the node that writes `own` into `dir`.
     pub(crate) fn new(
         (cluster, own, dir): (ClusterName, OwnLog, PathBuf),
+        replaces: Option<NodeId>,
         (members, peers): (Arc<Members>, Peers),
         (state, forwarder): (StateView, Arc<ProposalForwarder>),
         report: AuditReport,
         metrics: Arc<Metrics>,
     ) -> Self {
         let lasting = LastingConditions::new();
-        Self { cluster, own, members, state, forwarder, peers, report, metrics, dir, cosigner: None, lasting }
+        Self {
+            cluster,
+            own,
+            members,
+            state,
+            forwarder,
+            peers,
+            report,
+            metrics,
+            dir,
+            replaces,
+            cosigner: None,
+            kept: 0,
+            lasting,
+        }
     }
 
     /// Runs as long as Raft does.
@@ -85,7 +105,7 @@ impl AuditWorker {
         let mut changes = match &contradiction {
             // What the cluster would refuse is not proposed again and again.
             Some(_) => Vec::new(),
-            None => self.own.news(&self.state)?,
+            None => self.own.news(&self.state, self.replaces)?,
         };
         self.complain(OWN, contradiction);
         self.report.keep(|name| logs.iter().any(|log| log.name == *name && log.followed_by.is_none()));
@@ -103,6 +123,7 @@ impl AuditWorker {
         }
         changes.extend(round.changes);
         self.propose(changes).await;
+        self.keep(&logs).await;
         self.measure(&logs);
         Ok(())
     }
@@ -170,6 +191,25 @@ impl AuditWorker {
                 }
             }
             Err(error) => tracing::debug!(%error, "the audit logs were not told of yet"),
+        }
+    }
+
+    /// Lays what the others have cosigned of this node's log beside it, so that a copy of its files can be verified
+    /// without the cluster.
+    async fn keep(&mut self, logs: &[AuditLogRecord]) {
+        let keys = keys(&self.cluster, logs);
+        let own = logs.iter().find(|log| log.name == self.own.name);
+        let last = own.and_then(AuditLogRecord::last_cosigned).filter(|last| last.at.size > self.kept);
+        let Some(last) = last else { return };
+        let Some((note, by)) = cosigned(self.own.key(), last, &keys) else { return };
+        if by.is_empty() {
+            return;
+        }
+        let (log, size) = (self.own.log.clone(), last.at.size);
+        match tokio::task::spawn_blocking(move || log.keep_cosigned(&note)).await {
+            Ok(Ok(())) => self.kept = size,
+            Ok(Err(error)) => tracing::debug!(%error, "a cosigned checkpoint was not kept yet"),
+            Err(error) => tracing::debug!(%error, "a cosigned checkpoint was not kept yet"),
         }
     }
 

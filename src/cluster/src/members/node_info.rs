@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use keymoot_model::NodeId;
 use keymoot_state::NodeFacts;
 use keymoot_tls::PeerTls;
 
@@ -22,6 +23,8 @@ pub(crate) struct NodeInfo {
     pub certificate_life: Duration,
     /// What its configuration permits and should not, each as `problem; remedy`.
     pub notices: Vec<String>,
+    /// The node that this one was before its disk was replaced.
+    pub replaces: Option<NodeId>,
     /// A member that was silent for longer counts as down.
     pub silence: Duration,
 }

@@ -11,7 +11,7 @@ use keymoot_model::{Account, AccountId, NodeId};
 use keymoot_state as state;
 use keymoot_state::{ApprovalRefusal, StateError, Tables, TokenKind};
 
-use crate::audit::AuditGathering;
+use crate::audit::{AuditGathering, RecentReads};
 use crate::error::ClusterError;
 use crate::members::authority_change::AuthorityReplacement;
 use crate::members::founding::Founder;
@@ -48,6 +48,7 @@ pub(crate) struct AdminService {
     /// What tools ask for is told there.
     pub events: NodeAudit,
     pub audit: AuditGathering,
+    pub reads: RecentReads,
 }
 
 impl AdminService {
@@ -93,13 +94,15 @@ impl AdminService {
         }
         if !request.changes() {
             let answer = self.answer(request.clone()).await;
-            if !request.is_polled() {
+            let asker = format!("node-{node}");
+            if !request.is_polled() && !self.is_told(&asker, &request) {
                 self.events.note(match &answer {
                     Ok(_) => event,
                     Err(error) => {
                         Event { outcome: Outcome::Failed, reason: Some(error.to_string()), ..event }
                     }
                 });
+                self.tell(&asker, &request);
             }
             return answer;
         }
@@ -118,6 +121,18 @@ impl AdminService {
         // The intent stands without an outcome where that cannot be written.
         drop(told);
         answer
+    }
+
+    /// Whether an event says already that this one reads what is asked for here, of which this is another page.
+    pub(crate) fn is_told(&self, asker: &str, request: &AdminRequest) -> bool {
+        request.is_read_in_pages() && self.reads.is_told(asker, &request.object().unwrap_or_default())
+    }
+
+    /// An event of it is written.
+    pub(crate) fn tell(&self, asker: &str, request: &AdminRequest) {
+        if request.is_read_in_pages() {
+            self.reads.tell(asker, &request.object().unwrap_or_default());
+        }
     }
 
     /// In a cluster that has operators, who grants something has a name and a role. Revoked ones count: whoever

@@ -28,14 +28,13 @@ pub(crate) struct Complaints {
 
 impl Complaints {
     /// Collects from these.
-    pub(crate) const fn new(
+    pub(crate) fn new(
         damage: DamageReport,
         keyring: KeyringReport,
         hold: DivergenceHold,
         state: StateView,
         certificate: CertificateReport,
-        events: NodeAudit,
-        audit: AuditReport,
+        (events, audit): (NodeAudit, AuditReport),
     ) -> Self {
         Self { damage, keyring, hold, state, certificate, events, audit }
     }

@@ -155,6 +155,8 @@ impl AdminRequest {
             }
             Self::RevokeCertificate { node, force } => format!("node={node} forced={force}"),
             Self::KeyRemoval(id) => format!("master_key={id}"),
+            Self::AuditSearch(search) => search.object(),
+            Self::AuditEvents(asked) => format!("log={}", asked.name),
             _ => return None,
         })
     }
@@ -210,7 +212,13 @@ impl AdminRequest {
                 | Self::Witnesses
                 | Self::Wraps
                 | Self::AuditLog
+                | Self::AuditLogs
         )
+    }
+
+    /// Whether it goes on page by page, so that the first of them tells of all.
+    pub(crate) const fn is_read_in_pages(&self) -> bool {
+        matches!(self, Self::AuditSearch(_) | Self::AuditEvents(_))
     }
 
     /// Whether a proof of the keyring is enough in a cluster that has operators: it changes nothing, or is what

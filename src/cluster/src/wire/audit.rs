@@ -135,6 +135,23 @@ pub struct AuditSearch {
     pub everywhere: bool,
 }
 
+impl AuditSearch {
+    /// What is searched for, in words for the audit.
+    pub fn object(&self) -> String {
+        let query = Query { newest_first: false, cursor: None, limit: 0, ..self.query.clone() };
+        let Ok(serde_json::Value::Object(members)) = serde_json::to_value(query) else {
+            return String::new();
+        };
+        let told = members.iter().filter(|(name, _)| !["newest_first", "limit"].contains(&name.as_str()));
+        let told = told.map(|(name, value)| match value.as_str() {
+            Some(text) => format!("{name}={text}"),
+            None => format!("{name}={value}"),
+        });
+        let told: Vec<String> = told.collect();
+        if told.is_empty() { "everything".to_owned() } else { told.join(" ") }
+    }
+}
+
 /// The number of the event of a log that comes next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuditPosition {
@@ -274,6 +291,14 @@ mod tests {
         for bent in ["1", "1/07:3", "x/0707070707070707:3", "1/0707070707070707:-3", "1/0707070707070707"] {
             assert_eq!(audit_positions(bent), Err(AuditMarkError), "{bent}");
         }
+    }
+
+    #[test]
+    fn the_event_of_a_search_names_what_was_searched_for() {
+        let search = |query| AuditSearch { query, positions: Vec::new(), everywhere: true }.object();
+        let query = Query { action: Some("key.".to_owned()), from_ms: Some(7), limit: 9, ..Query::default() };
+        assert_eq!(search(query), "action=key. from_ms=7");
+        assert_eq!(search(Query::default()), "everything");
     }
 
     #[test]

@@ -151,7 +151,11 @@ async fn look(
     site: &AdminSite,
 ) -> Result<Performed, Problem> {
     let audit = &site.api.audit;
+    let asked = call.clone();
     let performed = perform(&site.administration, grant, call).await;
+    if site.administration.is_told(grant, &asked) {
+        return performed;
+    }
     let told = match &performed {
         Ok(_) => event,
         Err(problem) => Event {
@@ -162,7 +166,10 @@ async fn look(
         },
     };
     match audit.write(told).await {
-        Ok(_) => performed,
+        Ok(_) => {
+            site.administration.tell(grant, &asked);
+            performed
+        }
         // How the node is, an operator must learn where it cannot write its audit, too.
         Err(_) if grant.case().is_local() => performed,
         Err(why) => Err(Problem::unaudited(&why)),

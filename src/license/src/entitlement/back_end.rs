@@ -8,10 +8,10 @@ use zeroize::Zeroizing;
 
 use super::{AnswerFault, Entitled, EntitlementSetupError, NotEntitled, Viewer, ott, ovp, own_json};
 use crate::entitlement::{AdapterKind, EntitlementEntry};
-use crate::outgoing::{Outgoing, OutgoingRequest};
-use crate::settings::ServerUrl;
 use keymoot_crypto::secret_file;
 use keymoot_model::AccountId;
+use keymoot_outgoing::ServerUrl;
+use keymoot_outgoing::{Outgoing, OutgoingRequest};
 
 /// The protocol of a back end.
 struct Language {

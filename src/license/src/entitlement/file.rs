@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use crate::settings::ServerUrl;
 use keymoot_crypto::secret_file::beside;
 use keymoot_crypto::toml_file::{self, TomlFileError};
 use keymoot_model::{AccountId, PolicyName};
+use keymoot_outgoing::ServerUrl;
 
 /// Why an entitlements file is refused.
 #[derive(Debug, thiserror::Error)]

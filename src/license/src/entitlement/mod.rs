@@ -24,8 +24,8 @@ use keymoot_model::{Account, AccountId, ContentId, PolicyName};
 use keymoot_protocol::CaSystem;
 use keymoot_telemetry::Metrics;
 
-use super::outgoing::{Outgoing, OutgoingError};
 pub use file::{AdapterKind, EntitlementEntry, EntitlementsFileError, load_entitlements};
+use keymoot_outgoing::{Outgoing, OutgoingError};
 
 use back_end::BackEnd;
 use memory::{Memory, ViewerDigest};

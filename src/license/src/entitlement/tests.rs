@@ -1,12 +1,12 @@
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::outgoing::OutgoingLimits;
-use crate::settings::ServerUrl;
-use crate::stand_in::server;
 use keymoot_crypto::secret_file;
 use keymoot_model::{Consistency, ResponseShape};
+use keymoot_outgoing::OutgoingLimits;
+use keymoot_outgoing::ServerUrl;
 use keymoot_protocol::CustomData;
+use keymoot_testing::stand_in as server;
 
 const SIGNED: &str = r#"{"ca_system":"CAS","account_id":167,"content_id":"film","files":"a,b",
     "user_token":"s3cret-token","udid":"device-1","additional_cas_system":7}"#;

@@ -13,7 +13,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use super::outgoing::{OutgoingRequest, OutgoingResponse};
 use super::request_signer::RequestSigner;
 use super::system::{Challenge, ChallengeError, LicenseFuture, LicenseSystem, LicensingError, WantedKeys};
 use super::terms::fairplay::{AssetTerms, asset_terms, persistence_duration_s};
@@ -21,6 +20,7 @@ use super::upstream::{self, Fault, Upstream, UpstreamError};
 use super::{LicenseTerms, LicensedKey};
 use keymoot_drm::fairplay::constant_iv;
 use keymoot_model::Policy;
+use keymoot_outgoing::{OutgoingRequest, OutgoingResponse};
 
 pub use spc::{SPC_BYTES_MAX, SpcError, read_spc};
 

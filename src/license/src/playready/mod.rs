@@ -12,13 +12,13 @@ use serde::Serialize;
 use ureq_proto::http::header::{HeaderMap, HeaderName, HeaderValue};
 use zeroize::Zeroizing;
 
-use super::outgoing::{OutgoingRequest, OutgoingResponse};
 use super::request_signer::{LICENSE_DATA, RequestSigner};
 use super::system::{Challenge, ChallengeError, LicenseFuture, LicenseSystem, WantedKeys};
 use super::terms::playready::{self as form, license_terms, track_terms};
 use super::upstream::{self, Fault, Upstream};
 use super::{LicenseTerms, LicensedKey};
 use keymoot_model::{AccountId, ContentId, Policy};
+use keymoot_outgoing::{OutgoingRequest, OutgoingResponse};
 
 pub use challenge::{PlayReadyChallengeError, kids};
 

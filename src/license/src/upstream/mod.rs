@@ -13,8 +13,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
 
-use super::outgoing::{Outgoing, OutgoingError, OutgoingRequest, OutgoingResponse};
-use crate::settings::ServerUrl;
+use keymoot_outgoing::{Outgoing, OutgoingError, OutgoingRequest, OutgoingResponse, ServerUrl};
 use keymoot_telemetry::Metrics;
 
 pub use breaker::{Breaker, BreakerSettings};

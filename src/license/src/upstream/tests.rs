@@ -2,8 +2,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use zeroize::Zeroizing;
 
-use super::super::outgoing::OutgoingLimits;
 use super::*;
+use keymoot_outgoing::OutgoingLimits;
 
 const SETTINGS: UpstreamSettings = UpstreamSettings {
     timeout: Duration::from_millis(200),

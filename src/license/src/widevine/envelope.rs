@@ -8,9 +8,9 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use crate::outgoing::OutgoingResponse;
 use crate::upstream::{self, Fault};
 use keymoot_crypto::AesSigner;
+use keymoot_outgoing::OutgoingResponse;
 
 /// The signer of requests.
 #[derive(Clone, Debug)]

@@ -15,13 +15,13 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use zeroize::Zeroizing;
 
-use super::outgoing::OutgoingRequest;
 use super::system::{Challenge, ChallengeError, LicenseFuture, LicenseSystem, WantedKeys};
 use super::terms::widevine::{PolicyOverrides, WidevineTrackTerms, policy_overrides, track_terms};
 use super::upstream::{Upstream, UpstreamError};
 use super::{LicenseTerms, LicensedKey};
 use keymoot_crypto::AesSigner;
 use keymoot_model::{Policy, TrackName};
+use keymoot_outgoing::OutgoingRequest;
 use keymoot_protocol::widevine;
 
 pub use challenge::{WidevineChallenge, WidevineChallengeError};

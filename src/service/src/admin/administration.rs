@@ -250,6 +250,18 @@ impl Administration {
         Ok(Performed { body, approval })
     }
 
+    /// Whether an event says already that the operator reads what is asked for here, of which this is another page.
+    pub fn is_told(&self, grant: &OperatorGrant, call: &Call) -> bool {
+        request_of(call).is_some_and(|request| self.cluster.is_told(grant.name().as_str(), request))
+    }
+
+    /// An event of it is written.
+    pub fn tell(&self, grant: &OperatorGrant, call: &Call) {
+        if let Some(request) = request_of(call) {
+            self.cluster.tell(grant.name().as_str(), request);
+        }
+    }
+
     async fn carry_out(&self, grant: &OperatorGrant, call: Call) -> Result<Value, AdministrationError> {
         match call {
             Call::AddAccount { account, if_absent } => {
@@ -334,6 +346,13 @@ impl Administration {
         };
         let changed = self.cluster.change_operator(change).await?;
         Ok(json!({ "outcome": if changed { "done" } else { "unchanged" } }))
+    }
+}
+
+const fn request_of(call: &Call) -> Option<&AdminRequest> {
+    match call {
+        Call::Request(request) | Call::OfNode(_, request) => Some(request),
+        _ => None,
     }
 }
 

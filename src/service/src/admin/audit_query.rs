@@ -97,21 +97,6 @@ pub(super) fn of(search: &AuditSearch) -> Value {
     })
 }
 
-/// What is searched for, in words that are safe to log.
-pub(super) fn object(search: &AuditSearch) -> String {
-    let Value::Object(members) = of(search) else { return String::new() };
-    let told = |(name, value): &(&String, &Value)| {
-        !["limit", "after", "newest_first"].contains(&name.as_str())
-            && value.as_str().is_some_and(|text| !text.is_empty())
-    };
-    let told = members
-        .iter()
-        .filter(told)
-        .map(|(name, value)| format!("{name}={}", value.as_str().unwrap_or_default()));
-    let told: Vec<String> = told.collect();
-    if told.is_empty() { "everything".to_owned() } else { told.join(" ") }
-}
-
 fn time_ms(member: &str, text: &str) -> Result<Option<u64>, ParameterError> {
     let time = name(member, text, |text| text.parse::<TimeStamp>())?;
     let seconds = time.map(|time| u64::try_from(time.unix_s()).unwrap_or_default());
@@ -179,12 +164,5 @@ mod tests {
             let error = parse(json!({ member: text })).unwrap_err().to_string();
             assert!(error.contains(said), "{member}: {error}");
         }
-    }
-
-    #[test]
-    fn the_event_of_a_search_names_what_was_searched_for() {
-        let search = parse(json!({ "account": "demo", "action": "key.", "limit": "7" })).unwrap();
-        assert_eq!(object(&search), "account=demo action=key.");
-        assert_eq!(object(&parse(json!({})).unwrap()), "everything");
     }
 }

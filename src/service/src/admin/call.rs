@@ -11,7 +11,7 @@ use keymoot_model::{Fingerprint, NodeId, OperatorName, Role};
 
 use super::{
     ApprovalCall, Method, NewAccount, NewAccountChange, NewDeclaredAccount, Operation, SignInCall, UseCase,
-    audit_query, query,
+    query,
 };
 
 /// What an operator asks for.
@@ -262,9 +262,9 @@ impl Call {
                 | AdminRequest::PolicyUses { account, .. },
             ) => account.to_string(),
             Self::Request(AdminRequest::Change(request)) => format!("{:?}", request.change),
-            Self::Request(AdminRequest::AuditSearch(search)) => audit_query::object(search),
-            Self::Request(AdminRequest::AuditEvents(asked)) => format!("log={}", asked.name),
+            Self::Request(AdminRequest::AuditSearch(search)) => search.object(),
             Self::Request(_) => "cluster".to_owned(),
+            Self::OfNode(_, AdminRequest::AuditEvents(asked)) => format!("log={}", asked.name),
             Self::OfNode(node, _) => format!("node {node}"),
             Self::Operator(call) => call.object(),
             Self::Approval(call) => call.object(),

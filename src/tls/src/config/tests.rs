@@ -303,7 +303,7 @@ async fn keys_are_exchanged_as_no_quantum_computer_can_undo_by_all_who_can() {
         );
         Arc::new(api_builder().unwrap().with_no_client_auth().with_cert_resolver(Arc::new(resolver)))
     };
-    let client = web_client_config(Some(&path("ca.pem"))).unwrap();
+    let client = web_client_config(Some(&path("ca.pem")), None).unwrap();
     let group = agreed(api(), client, "localhost").await;
     assert_eq!(group, rustls::NamedGroup::X25519MLKEM768, "with clients that can");
 

@@ -310,7 +310,6 @@ impl World {
             scrub: ScrubSettings::of(&config.store),
             metrics,
             runtime: runtime.clone(),
-            audit: None,
         };
         let directory = Arc::downgrade(&parts.directory);
         let (node, tasks) = Node::assemble(parts).unwrap();
@@ -347,6 +346,7 @@ fn info(id: NodeId, home: &Path, lease: Duration) -> NodeInfo {
         tls: None,
         certificate_life: Duration::ZERO,
         notices: Vec::new(),
+        replaces: None,
         silence: lease * 3,
     }
 }

@@ -14,7 +14,7 @@ use keymoot_http::{Api, Authorities, BackOff, BackOffSettings, BodyRoom, ClientT
 use keymoot_license::LicenseSystems;
 use keymoot_license::entitlement::Entitlements;
 use keymoot_license::entitlement::load_entitlements;
-use keymoot_license::outgoing::{Outgoing, OutgoingLimits};
+use keymoot_outgoing::{Outgoing, OutgoingLimits};
 use keymoot_protocol::SignatureWindow;
 use keymoot_service::DrmActor;
 use keymoot_service::{

@@ -12,8 +12,8 @@ use ureq_proto::http::Request;
 use ureq_proto::{BodyMode, Error as ProtocolError};
 use zeroize::Zeroizing;
 
+use super::client::OutgoingResponse;
 use super::dial::Connection;
-use super::outgoing::OutgoingResponse;
 use super::wiped_buffer::WipedBuffer;
 
 /// The longest head of a response, and the longest line of a chunked one.

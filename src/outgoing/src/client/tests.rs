@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
 use super::*;
-use crate::stand_in::server;
+use keymoot_testing::stand_in as server;
 
 const SECOND: Duration = Duration::from_secs(1);
 

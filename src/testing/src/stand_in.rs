@@ -1,16 +1,18 @@
 //! A server for tests that records its requests and sends a prepared response.
 
+use std::fmt::Debug;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use crate::settings::ServerUrl;
-
 /// Accepts `requests` requests, each on a connection of its own, and returns what it read; with an
-/// empty `answer` it never responds.
-pub(super) async fn server(requests: usize, answer: &'static str) -> (ServerUrl, JoinHandle<Vec<String>>) {
+/// empty `answer` it never responds. The first value is its URL.
+pub async fn stand_in<Url: TryFrom<String, Error: Debug>>(
+    requests: usize,
+    answer: &'static str,
+) -> (Url, JoinHandle<Vec<String>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/ask", listener.local_addr().unwrap());
     let served = tokio::spawn(async move {
@@ -29,5 +31,5 @@ pub(super) async fn server(requests: usize, answer: &'static str) -> (ServerUrl,
         }
         all
     });
-    (ServerUrl::try_from(url).unwrap(), served)
+    (Url::try_from(url).unwrap(), served)
 }

@@ -1,5 +1,4 @@
-//! Connections to the servers that a license needs: name resolution, TCP, and TLS for `https` URLs,
-//! all within one time limit.
+//! Connections to servers: name resolution, TCP, and TLS, all within one time limit.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -20,13 +19,13 @@ use url::{Host, Url};
 const NEXT_ADDRESS_AFTER: Duration = Duration::from_millis(250);
 
 /// A connection, in the clear or over TLS.
-pub(super) trait Connection: AsyncRead + AsyncWrite + Send + Unpin {}
+pub trait Connection: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Connection for S {}
 
 /// Why there is no connection. The text is for the log.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum DialError {
+pub enum DialError {
     /// The URL has no host to connect to. URLs of the configuration have one.
     #[error("its URL names no host")]
     NoHost,
@@ -46,13 +45,14 @@ pub(super) enum DialError {
 
 /// Connects to servers.
 #[derive(Clone, Debug)]
-pub(super) struct Dialer {
+pub struct Dialer {
     tls: Arc<ClientConfig>,
     within: Duration,
 }
 
 impl Dialer {
-    pub(super) fn new(tls: ClientConfig, within: Duration) -> Self {
+    /// Connects with this TLS, and gives up after `within`.
+    pub fn new(tls: ClientConfig, within: Duration) -> Self {
         Self { tls: Arc::new(tls), within }
     }
 
@@ -62,16 +62,40 @@ impl Dialer {
         tokio::time::timeout(within, self.connect(url)).await.unwrap_or(Err(DialError::Timeout { within }))
     }
 
+    /// A new connection to this host and port, over TLS or in the clear.
+    ///
+    /// # Errors
+    /// [`DialError`] when there is none in time, or the server does not prove that it is this host.
+    pub async fn dial_host(
+        &self,
+        host: &Host<&str>,
+        port: u16,
+        is_tls: bool,
+    ) -> Result<Box<dyn Connection>, DialError> {
+        let within = self.within;
+        let connected = tokio::time::timeout(within, self.connect_host(host, port, is_tls)).await;
+        connected.unwrap_or(Err(DialError::Timeout { within }))
+    }
+
     async fn connect(&self, url: &Url) -> Result<Box<dyn Connection>, DialError> {
         let host = url.host().ok_or(DialError::NoHost)?;
         let port = url.port_or_known_default().ok_or(DialError::NoHost)?;
-        let stream = connect_to_first(addresses(&host, port).await?).await?;
+        self.connect_host(&host, port, url.scheme() == "https").await
+    }
+
+    async fn connect_host(
+        &self,
+        host: &Host<&str>,
+        port: u16,
+        is_tls: bool,
+    ) -> Result<Box<dyn Connection>, DialError> {
+        let stream = connect_to_first(addresses(host, port).await?).await?;
         stream.set_nodelay(true)?;
-        if url.scheme() != "https" {
+        if !is_tls {
             return Ok(Box::new(stream));
         }
         let connector = TlsConnector::from(self.tls.clone());
-        Ok(Box::new(connector.connect(server_name(&host)?, stream).await?))
+        Ok(Box::new(connector.connect(server_name(host)?, stream).await?))
     }
 }
 

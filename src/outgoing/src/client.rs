@@ -1,13 +1,11 @@
-//! HTTP to the servers that a license needs: entitlement back ends and license servers.
+//! HTTP requests.
 //!
-//! Only URLs of the configuration are requested. No redirect is followed and no proxy of the
-//! environment is used, because requests hold viewers' tokens and content keys. Every exchange is
-//! limited in time and in bytes. Errors name what failed and hold nothing of the request or the
-//! response.
+//! Errors name what failed and hold nothing of the request or the response.
 
 use std::path::Path;
 use std::time::Duration;
 
+use rustls::ClientConfig;
 use ureq_proto::http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, USER_AGENT};
 use ureq_proto::http::{self, HeaderMap, HeaderValue, Request};
 use zeroize::Zeroizing;
@@ -17,7 +15,7 @@ use keymoot_tls::{TlsError, web_client_config};
 use super::dial::Dialer;
 use super::exchange::{ExchangeError, exchange};
 use super::idle_connections::IdleConnections;
-use crate::settings::ServerUrl;
+use super::server_url::ServerUrl;
 
 /// The limits of every exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,11 +102,16 @@ impl Outgoing {
     /// # Errors
     /// [`OutgoingSetupError`], with the name of the file, when the authorities cannot be used.
     pub fn new(limits: OutgoingLimits, ca_file: Option<&Path>) -> Result<Self, OutgoingSetupError> {
-        Ok(Self {
-            dialer: Dialer::new(web_client_config(ca_file)?, limits.connect_timeout),
+        Ok(Self::with_tls(limits, web_client_config(ca_file, None)?))
+    }
+
+    /// A client with this TLS.
+    pub fn with_tls(limits: OutgoingLimits, tls: ClientConfig) -> Self {
+        Self {
+            dialer: Dialer::new(tls, limits.connect_timeout),
             idle: IdleConnections::default(),
             answer_bytes_max: limits.answer_bytes_max,
-        })
+        }
     }
 
     /// Posts a request and reads the whole response, within `within`.

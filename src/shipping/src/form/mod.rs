@@ -1,0 +1,102 @@
+//! How an event is written for a receiver: one line of ASCII, whatever names are in it.
+
+mod cef;
+mod json;
+mod ocsf;
+mod weight;
+
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
+
+use keymoot_audit::Event;
+use serde::{Deserialize, Serialize};
+
+pub(crate) use weight::Weight;
+
+/// The form of an event.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Form {
+    /// The event as the node's own log has it, with its log and number.
+    #[default]
+    Json,
+    /// The Open Cybersecurity Schema Framework.
+    Ocsf,
+    /// The Common Event Format of ArcSight.
+    Cef,
+}
+
+/// An event on its way.
+#[derive(Clone, Debug)]
+pub(crate) struct Record<'r> {
+    /// The log that it is of.
+    pub(crate) log: &'r str,
+    /// Its number there.
+    pub(crate) number: u64,
+    /// The bytes in that log.
+    pub(crate) line: &'r str,
+    /// What they say; none where another version of the program wrote them.
+    pub(crate) event: Option<Event>,
+    /// Whether it may have been sent before.
+    pub(crate) is_resent: bool,
+    /// The node's name.
+    pub(crate) host: &'r str,
+}
+
+impl<'r> Record<'r> {
+    pub(crate) fn new(log: &'r str, host: &'r str, number: u64, line: &'r str, is_resent: bool) -> Self {
+        Self { log, number, line, event: serde_json::from_str(line).ok(), is_resent, host }
+    }
+
+    pub(crate) fn weight(&self) -> Weight {
+        self.event.as_ref().map_or(Weight::Medium, Weight::of)
+    }
+
+    /// What happened, in the words of the action.
+    pub(crate) fn summary(&self) -> &'static str {
+        self.event
+            .as_ref()
+            .map_or("An event that another version of the program wrote.", |event| event.action.summary())
+    }
+}
+
+impl Form {
+    /// The record as one line without its end, of ASCII alone.
+    pub(crate) fn write(self, record: &Record<'_>) -> String {
+        match self {
+            Self::Json => json::write(record),
+            Self::Ocsf => ocsf::write(record),
+            Self::Cef => cef::write(record),
+        }
+    }
+
+    /// The media type of lines of it.
+    pub(crate) const fn media_type(self) -> &'static str {
+        match self {
+            Self::Json | Self::Ocsf => "application/x-ndjson",
+            Self::Cef => "text/plain; charset=us-ascii",
+        }
+    }
+}
+
+/// Text in which each character that is not simply seen in ASCII is written as JSON escapes it. Of JSON, whose strings
+/// alone hold such characters, it says the same afterwards.
+pub(crate) fn ascii(text: &str) -> Cow<'_, str> {
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return Cow::Borrowed(text);
+    }
+    let mut escaped = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        match c {
+            ' '..='~' => escaped.push(c),
+            _ => {
+                for unit in c.encode_utf16(&mut [0; 2]) {
+                    escaped.push_str(&format!("\\u{unit:04x}"));
+                }
+            }
+        }
+    }
+    Cow::Owned(escaped)
+}
