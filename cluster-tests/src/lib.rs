@@ -44,6 +44,7 @@ pub mod purge;
 pub mod raw;
 pub mod report;
 pub mod rogue;
+pub mod rsyslog;
 pub mod scrambler;
 pub mod search;
 pub mod secret_file;

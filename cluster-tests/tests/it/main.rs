@@ -5,6 +5,7 @@ mod address_change;
 mod audit_events;
 mod audit_proof;
 mod audit_search;
+mod audit_shipping;
 mod authority_replaced;
 mod backup_restore;
 mod backup_schedule;

@@ -141,6 +141,11 @@ impl Cluster {
         }));
     }
 
+    /// Adds to what the node says is amiss with it, each as `problem; remedy`.
+    pub fn complain_of(&self, others: impl Fn() -> Vec<String> + Send + Sync + 'static) {
+        self.node.status.complain_of(Box::new(others));
+    }
+
     /// Where the last use of each credential is noted.
     pub fn credential_uses(&self) -> UseRegistry {
         self.node.uses.clone()

@@ -114,6 +114,15 @@ impl Outgoing {
         }
     }
 
+    /// Connects to a server, with TLS where the URL says so, and sends nothing.
+    ///
+    /// # Errors
+    /// [`OutgoingError::Connect`] says why that is not possible.
+    pub async fn reach(&self, server: &ServerUrl) -> Result<(), OutgoingError> {
+        let dialled = self.dialer.dial(server.url()).await;
+        dialled.map(drop).map_err(|error| OutgoingError::Connect { reason: error.to_string() })
+    }
+
     /// Posts a request and reads the whole response, within `within`.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! Sends the audit log of a node to receivers elsewhere: syslog servers, files, HTTPS servers.
 //!
-//! The log on disk is the spool: each receiver has a [cursor](cursor) in it, so nothing is lost while a receiver
+//! The log on disk is the spool: each receiver has a cursor in it, so nothing is lost while a receiver
 //! is away, and memory is bounded. Events go out in order. What may have arrived before, because a connection broke or
 //! the node ended before the receiver acknowledged it, is marked as resent: nothing comes twice without that mark. A
 //! position that cannot be stored stops the receiver's events, because after a crash nobody would know what to mark.
@@ -24,7 +24,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use keymoot_telemetry::Metrics;
+use keymoot_telemetry::{Metrics, with_causes};
 use keymoot_tls::TlsError;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -61,49 +61,56 @@ pub enum ReceiverError {
     Directory { path: PathBuf, source: io::Error },
 }
 
-/// The receivers of a node. When it is dropped, they go on until the runtime ends.
+/// The receivers of a node, with the files that they name read.
+pub struct Receivers(Vec<(ReceiverSettings, Sink)>);
+
+impl Receivers {
+    /// Reads the files that the settings name. Nothing is reached yet.
+    ///
+    /// # Errors
+    /// [`ReceiverError`] when one cannot be used.
+    pub fn prepare(settings: &[ReceiverSettings]) -> Result<Self, ReceiverError> {
+        let each = settings.iter().map(|settings| Ok((settings.clone(), Sink::new(settings)?)));
+        each.collect::<Result<_, _>>().map(Self)
+    }
+
+    /// Starts to send the events of `source` to each; their cursors are in `directory`. `host` names this node.
+    ///
+    /// # Errors
+    /// [`ReceiverError::Directory`] when there is no directory for the cursors.
+    pub fn start(
+        self,
+        source: &impl EventSource,
+        host: &str,
+        directory: &Path,
+        metrics: &Arc<Metrics>,
+        runtime: &Handle,
+    ) -> Result<Shipping, ReceiverError> {
+        if !self.0.is_empty() {
+            let failed = |source| ReceiverError::Directory { path: directory.to_owned(), source };
+            make_private(directory).map_err(failed)?;
+        }
+        let (stop, stopped) = watch::channel(false);
+        let started = self.0.into_iter().map(|(settings, sink)| {
+            let name = settings.name.as_str();
+            // Until its cursor is read, nothing that it may lack is to be deleted.
+            source.acknowledge(name, 0);
+            let progress = Arc::new(Progress::new(&settings, metrics));
+            let (cursor, host) = (directory.join(name), host.to_owned());
+            let shipper = Shipper::new(&settings, sink, source.clone(), host, cursor, progress.clone());
+            (progress, runtime.spawn(shipper.run(stopped.clone())))
+        });
+        Ok(Shipping { receivers: started.collect(), stop })
+    }
+}
+
+/// What is being sent. When it is dropped, that goes on until the runtime ends.
 pub struct Shipping {
     receivers: Vec<(Arc<Progress>, JoinHandle<()>)>,
     stop: watch::Sender<bool>,
 }
 
 impl Shipping {
-    /// Starts to send the events of `source` to each receiver; their cursors are in `directory`.
-    ///
-    /// # Errors
-    /// [`ReceiverError`] when a file that a receiver names cannot be used.
-    pub fn start(
-        receivers: &[ReceiverSettings],
-        source: &impl EventSource,
-        host: &str,
-        directory: &Path,
-        metrics: &Arc<Metrics>,
-        runtime: &Handle,
-    ) -> Result<Self, ReceiverError> {
-        let (stop, stopped) = watch::channel(false);
-        let mut sinks = Vec::new();
-        for settings in receivers {
-            sinks.push((settings, Sink::new(settings)?));
-        }
-        if !sinks.is_empty() {
-            let failed = |source| ReceiverError::Directory { path: directory.to_owned(), source };
-            make_private(directory).map_err(failed)?;
-        }
-        let started = sinks.into_iter().map(|(settings, sink)| {
-            let progress = Arc::new(Progress::new(settings, metrics));
-            let shipper = Shipper::new(
-                settings,
-                sink,
-                source.clone(),
-                host.to_owned(),
-                directory.join(settings.name.as_str()),
-                progress.clone(),
-            );
-            (progress, runtime.spawn(shipper.run(stopped.clone())))
-        });
-        Ok(Self { receivers: started.collect(), stop })
-    }
-
     /// The number below which every receiver has all events; none where there is no receiver.
     pub fn acknowledged_by_all(&self) -> Option<u64> {
         self.receivers.iter().map(|(progress, _)| progress.acknowledged()).min()
@@ -114,10 +121,14 @@ impl Shipping {
         self.receivers.iter().map(|(progress, _)| progress.seen()).collect()
     }
 
-    /// The receivers that have been in trouble for a minute, each as `problem; remedy`.
-    pub fn complaints(&self) -> Vec<String> {
-        let troubled = self.progress().into_iter().filter(|seen| seen.troubled_for >= Some(COMPLAIN_AFTER));
-        troubled.map(|seen| seen.complaint()).collect()
+    /// What tells the receivers that have been in trouble for a minute, each as `problem; remedy`.
+    pub fn complaints(&self) -> impl Fn() -> Vec<String> + Send + Sync + use<> {
+        let all: Vec<_> = self.receivers.iter().map(|(progress, _)| progress.clone()).collect();
+        move || {
+            let seen = all.iter().map(|progress| progress.seen());
+            let troubled = seen.filter(|seen| seen.troubled_for >= Some(COMPLAIN_AFTER));
+            troubled.map(|seen| seen.complaint()).collect()
+        }
     }
 
     /// Sends what there is, and waits until the receivers have acknowledged it, for so long at most. What they have
@@ -135,13 +146,12 @@ fn make_private(directory: &Path) -> io::Result<()> {
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)
 }
 
-/// Whether a receiver can be reached now: connected to, with TLS where it has that; or the file opened. Nothing is
-/// sent.
+/// Whether a receiver can be reached now: connected to, with TLS where it has that; or the file's directory seen.
+/// Nothing is sent, and no file made.
 ///
 /// # Errors
 /// Why not, in words.
 pub async fn reach(settings: &ReceiverSettings) -> Result<(), String> {
-    use keymoot_telemetry::with_causes;
     let mut sink = Sink::new(settings).map_err(|error| with_causes(&error))?;
-    sink.reach().await.map_err(|fault| fault.to_string())
+    sink.look().await.map_err(|fault| fault.to_string())
 }

@@ -70,6 +70,10 @@ impl Progress {
         progress
     }
 
+    pub(crate) fn name(&self) -> &str {
+        self.name.as_str()
+    }
+
     pub(crate) fn acknowledged(&self) -> u64 {
         self.lock().acknowledged
     }

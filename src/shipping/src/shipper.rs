@@ -33,8 +33,10 @@ const CONFIRM_EVENTS: u64 = 10_000;
 /// The pauses after failures: each twice the one before.
 const PAUSE_MIN: Duration = Duration::from_millis(500);
 const PAUSE_MAX: Duration = Duration::from_secs(30);
-/// How often the lag is measured.
+/// How often the lag is measured under load.
 const MEASURE_EVERY: Duration = Duration::from_secs(5);
+/// How often it is looked whether events are on the disk by now.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Sends the events of a log to one receiver.
 pub(crate) struct Shipper<S> {
@@ -122,7 +124,7 @@ impl<S: EventSource> Shipper<S> {
             match opened {
                 Ok(cursor) => {
                     self.next = cursor.position().acknowledged;
-                    self.progress.has(self.next);
+                    self.has_all_before(self.next);
                     return Some(cursor);
                 }
                 Err(error) => self.progress.fails(unusable(&self.cursor_file, &error)),
@@ -190,6 +192,9 @@ impl<S: EventSource> Shipper<S> {
     /// What is to be sent next; empty where the receiver was sent all.
     async fn batch(&mut self) -> io::Result<Vec<(u64, Bytes)>> {
         let (source, mut from, events_max) = (self.source.clone(), self.next, self.batch_events_max);
+        if from >= source.size() {
+            return Ok(Vec::new());
+        }
         let read = tokio::task::spawn_blocking(move || {
             let mut batch = Vec::new();
             let mut bytes = 0;
@@ -269,8 +274,13 @@ impl<S: EventSource> Shipper<S> {
             return self.fail(cursor, error);
         }
         self.pause = PAUSE_MIN;
-        self.progress.has(self.next);
+        self.has_all_before(self.next);
         Ok(())
+    }
+
+    fn has_all_before(&self, number: u64) {
+        self.progress.has(number);
+        self.source.acknowledge(self.progress.name(), number);
     }
 
     /// Goes back to what the receiver is known to have.
@@ -283,9 +293,8 @@ impl<S: EventSource> Shipper<S> {
 
     /// Waits until there is more, or a confirmation is due.
     async fn wait_for_more(&mut self, grown: &mut watch::Receiver<u64>, stopped: &mut watch::Receiver<bool>) {
-        let due = self
-            .unconfirmed_since
-            .map_or(MEASURE_EVERY, |since| CONFIRM_AFTER.saturating_sub(since.elapsed()).min(MEASURE_EVERY));
+        let due =
+            self.unconfirmed_since.map_or(LOOK_EVERY, |since| CONFIRM_AFTER.saturating_sub(since.elapsed()));
         let has_grown = async {
             // A log that is closed grows no more.
             if grown.changed().await.is_err() {
@@ -299,7 +308,7 @@ impl<S: EventSource> Shipper<S> {
         tokio::select! {
             () = has_grown => {}
             () = stops => {}
-            () = sleep(due) => {}
+            () = sleep(due.min(LOOK_EVERY)) => {}
         }
     }
 

@@ -64,4 +64,6 @@ impl EventSource for Log {
     fn grown(&self) -> watch::Receiver<u64> {
         self.size.subscribe()
     }
+
+    fn acknowledge(&self, _receiver: &str, _number: u64) {}
 }

@@ -117,7 +117,7 @@ impl PeerIdentity {
     }
 
     /// The DNS name of this identity in `cluster`.
-    pub(crate) fn dns_name(self, cluster: &ClusterName) -> String {
+    pub fn dns_name(self, cluster: &ClusterName) -> String {
         match self {
             Self::Node(id) => format!("node-{id}.{cluster}.{DOMAIN}"),
             Self::Operator => format!("operator.{cluster}.{DOMAIN}"),

@@ -1,6 +1,7 @@
 //! What a node itself knows to be amiss with it, for `cluster status`.
 
 use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 
 use keymoot_audit::NodeAudit;
 use keymoot_model::NodeId;
@@ -24,7 +25,11 @@ pub(crate) struct Complaints {
     certificate: CertificateReport,
     events: NodeAudit,
     audit: AuditReport,
+    others: Mutex<Vec<OtherComplaints>>,
 }
+
+/// Tells what is amiss with a part of the node that the cluster knows nothing of.
+pub(crate) type OtherComplaints = Box<dyn Fn() -> Vec<String> + Send + Sync>;
 
 impl Complaints {
     /// Collects from these.
@@ -36,7 +41,13 @@ impl Complaints {
         certificate: CertificateReport,
         (events, audit): (NodeAudit, AuditReport),
     ) -> Self {
-        Self { damage, keyring, hold, state, certificate, events, audit }
+        let others = Mutex::new(Vec::new());
+        Self { damage, keyring, hold, state, certificate, events, audit, others }
+    }
+
+    /// Collects from this, too.
+    pub(crate) fn add(&self, others: OtherComplaints) {
+        self.others.lock().unwrap_or_else(PoisonError::into_inner).push(others);
     }
 
     /// Everything that is amiss now, each as `problem; remedy`.
@@ -47,6 +58,9 @@ impl Complaints {
             .chain(self.audit.complaints())
             .chain(self.restored())
             .chain(self.unacknowledged_operators())
+            .chain(
+                self.others.lock().unwrap_or_else(PoisonError::into_inner).iter().flat_map(|others| others()),
+            )
             .collect()
     }
 

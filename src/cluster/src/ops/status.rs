@@ -13,7 +13,7 @@ use keymoot_state as state;
 use crate::error::ClusterError;
 use crate::members::node_info::NodeInfo;
 use crate::ops::account_notices::account_notices;
-use crate::ops::complaints::Complaints;
+use crate::ops::complaints::{Complaints, OtherComplaints};
 use crate::peer::fence::Fence;
 use crate::peer::local_end::LocalEnd;
 use crate::raft::Raft;
@@ -53,6 +53,11 @@ impl StatusService {
         let mut refusals = self.fence.refusals().list();
         refusals.extend(self.complaints.divergences());
         refusals
+    }
+
+    /// Tells this, too, when the node is asked what is amiss.
+    pub(crate) fn complain_of(&self, others: OtherComplaints) {
+        self.complaints.add(others);
     }
 
     /// What the node knows to be amiss with itself, each as `problem; remedy`.

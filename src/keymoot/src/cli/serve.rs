@@ -7,6 +7,7 @@ mod assembly;
 mod end;
 mod operators;
 mod own_certificate;
+mod shipping;
 mod witness;
 
 use std::path::PathBuf;
@@ -80,7 +81,9 @@ async fn serve(
     let licensing = Licensing::prepare(config, &metrics)?;
     let settings =
         ClusterSettings { founding_operator: operators::founding(config)?, ..config.cluster_settings() };
+    let receivers = shipping::prepare(config)?;
     let (cluster, mut end) = start_cluster(&settings, &keyring, &metrics, runtime, signals).await?;
+    let shipping = shipping::start(receivers, config, &cluster, &metrics, runtime.handle())?;
     let api = assemble_api(config, licensing, &cluster, &keyring, metrics.clone())?;
     actix::spawn(measure_readiness(api.readiness.clone(), metrics));
     actix::spawn(api.contact.clone().keep());
@@ -140,6 +143,7 @@ async fn serve(
         }
     };
     retire(&cluster, &drain, close, Duration::from_millis(config.http.drain_timeout_ms)).await;
+    shipping::stop(shipping).await;
     cluster.shutdown().await;
     Ok(())
 }

@@ -20,6 +20,7 @@ impl Config {
             ("http.tls_key_file", self.http.tls_key_file.as_mut()),
             ("http.tls_client_ca_file", self.http.tls_client_ca_file.as_mut()),
             ("http.metrics_token_file", self.http.metrics_token_file.as_mut()),
+            ("audit.dir", self.audit.log.dir.as_mut()),
             ("license.entitlements_file", self.license.entitlements_file.as_mut()),
             ("license.ca_file", self.license.ca_file.as_mut()),
             ("admin.credential_file", self.admin.credential_file.as_mut()),
@@ -32,5 +33,11 @@ impl Config {
         .into_iter()
         .filter_map(|(key, path)| Some((key, path?)))
         .chain(self.license_servers.secret_files_mut())
+        .chain(
+            self.audit
+                .receiver
+                .iter_mut()
+                .flat_map(|receiver| receiver.paths_mut().map(|path| ("audit.receiver", path))),
+        )
     }
 }

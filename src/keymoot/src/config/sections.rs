@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use keymoot_audit::AuditSettings;
 use keymoot_cluster::settings::{
     ClusterSection, ClusterSettings, DiskSection, NodeSection, RaftSection, StoreSection,
 };
@@ -15,6 +16,7 @@ use keymoot_http::settings::{
 use keymoot_license::settings::LicenseServerSettings;
 use keymoot_model::{AccountId, empty_is_none};
 use keymoot_service::{AccountLimitSettings, AccountNumber};
+use keymoot_shipping::ReceiverSettings;
 use serde::{Deserialize, Serialize};
 
 /// The whole configuration of a node.
@@ -45,6 +47,8 @@ pub struct Config {
     pub store: StoreSection,
     /// The disk that holds the data directory.
     pub disk: DiskSection,
+    /// The audit log, and who receives it.
+    pub audit: Audit,
     /// Bounds on what waits.
     pub limits: Limits,
     /// The accounts of a new cluster.
@@ -62,7 +66,7 @@ impl Config {
             raft: self.raft.clone(),
             store: self.store.clone(),
             disk: self.disk.clone(),
-            audit: keymoot_audit::AuditSettings::default(),
+            audit: self.audit.log.clone(),
             waiting_commands_max: self.limits.proposer_mailbox,
             waiting_reads_max: self.limits.read_mailbox,
             notices: plain_http(&self.http_settings())
@@ -72,6 +76,14 @@ impl Config {
                     open_metrics(&self.http_settings())
                         .map(|open| format!("{}; {}", open.problem(), open.remedy())),
                 )
+                .chain(self.audit.receiver.iter().filter(|receiver| receiver.is_in_the_clear()).map(|receiver| {
+                    format!(
+                        "receiver \"{}\" of the audit at {} is sent events in the clear; set tls = true for it, or send \
+                         them through a receiver on this machine that has TLS",
+                        receiver.name,
+                        receiver.place()
+                    )
+                }))
                 .chain(self.takes_any_authority().then(|| format!("{ANY_AUTHORITY}; {LIST_AUTHORITIES}")))
                 .collect(),
             founding_operator: None,
@@ -110,6 +122,16 @@ pub const ANY_AUTHORITY: &str =
 /// What to do about it.
 pub const LIST_AUTHORITIES: &str =
     "set auth.authorities to the names by which clients ask for this server, such as [\"keys.example.net\"]";
+
+/// The audit log of this node, and who receives it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Audit {
+    /// The log.
+    #[serde(flatten)]
+    pub log: AuditSettings,
+    /// Receivers elsewhere.
+    pub receiver: Vec<ReceiverSettings>,
+}
 
 /// Operators: their listener, and the credential of commands that are typed on this node.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

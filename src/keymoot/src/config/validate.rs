@@ -18,6 +18,8 @@ pub(super) fn problems(config: &Config) -> Vec<(&'static str, String)> {
     packager(config, &mut found);
     witness(config, &mut found);
     found.extend(config.license_servers.problems());
+    let receivers = keymoot_shipping::problems(&config.audit.receiver);
+    found.extend(receivers.into_iter().map(|problem| ("audit.receiver", problem)));
     if let Err(error) = config.log.targets() {
         let wanted = "must be error, warn, info, debug or trace, or a list such as `info,openraft=warn`";
         found.push(("log.level", format!("{wanted}; {error}")));
@@ -33,10 +35,11 @@ pub(super) fn problems(config: &Config) -> Vec<(&'static str, String)> {
 fn ranges(config: &Config, found: &mut Vec<(&'static str, String)>) {
     const MAILBOX: RangeInclusive<u64> = 16..=1_000_000;
     const MIB: u64 = 1024 * 1024;
-    let Config { node, cluster, http, auth, license_servers: servers, raft, store, disk, limits, .. } =
-        config;
+    let Config {
+        node, cluster, http, auth, license_servers: servers, raft, store, disk, audit, limits, ..
+    } = config;
     let size = |value: usize| value as u64;
-    let rows: [(&'static str, u64, RangeInclusive<u64>); 41] = [
+    let rows: [(&'static str, u64, RangeInclusive<u64>); 45] = [
         ("node.id", node.id, 1..=u64::MAX),
         ("cluster.certificate_life_days", cluster.certificate_life_days, 1..=5 * 365),
         ("cluster.heartbeat_ms", cluster.heartbeat_ms, 10..=60_000),
@@ -82,6 +85,10 @@ fn ranges(config: &Config, found: &mut Vec<(&'static str, String)>) {
         ("store.hot_record_bytes", store.hot_record_bytes, MIB..=u64::MAX),
         ("disk.free_bytes_min", disk.free_bytes_min, MIB..=u64::MAX),
         ("disk.ballast_bytes", disk.ballast_bytes, 0..=u64::MAX),
+        ("audit.sync_interval_ms", audit.log.sync_interval_ms, 10..=60_000),
+        ("audit.retention_days", audit.log.retention_days, 1..=36_500),
+        ("audit.budget_bytes", audit.log.budget_bytes, 16 * MIB..=u64::MAX),
+        ("audit.held_back_bytes", audit.log.held_back_bytes, MIB..=u64::MAX),
         ("limits.authenticator_mailbox", size(limits.authenticator_mailbox), MAILBOX),
         ("limits.provider_mailbox", size(limits.provider_mailbox), MAILBOX),
         ("limits.proposer_mailbox", size(limits.proposer_mailbox), MAILBOX),
@@ -357,5 +364,6 @@ mod tests {
         assert_eq!(keys_at_fault(|c| c.log.level = "loud=very".into()), ["log.level"]);
         assert_eq!(keys_at_fault(|c| c.keys.keyring_file = "".into()), ["keys.keyring_file"]);
         assert_eq!(keys_at_fault(|c| c.limits.read_mailbox = 0), ["limits.read_mailbox"]);
+        assert_eq!(keys_at_fault(|c| c.audit.log.retention_days = 0), ["audit.retention_days"]);
     }
 }

@@ -3,6 +3,7 @@
 mod accounts;
 mod admin;
 mod audit;
+mod audit_table;
 mod contact;
 mod contention;
 mod declaration;

@@ -109,10 +109,10 @@ fn classified(event: &Event) -> (Class, Activity) {
 /// By the last part of the action's name. What operators do is told apart by `api.operation`.
 fn of_api(action: &Action) -> Activity {
     match action.as_str().rsplit('.').next().unwrap_or_default() {
-        "create" | "issue" | "join" | "take" => CREATE,
+        "create" | "issue" | "join" | "take" | "begin" => CREATE,
         "read" | "look_up" | "export" | "play" => READ,
-        "replace" | "reseed" | "renew" | "put" | "attach" | "default" | "change" => UPDATE,
-        "delete" | "release" => DELETE,
+        "replace" | "reseed" | "renew" | "put" | "attach" | "default" | "change" | "claim" | "rewrap" => UPDATE,
+        "delete" | "release" | "remove" => DELETE,
         _ => OTHER,
     }
 }

@@ -17,7 +17,7 @@ pub(crate) enum Weight {
 
 impl Weight {
     pub(crate) fn of(event: &Event) -> Self {
-        if event.action == Action::AUDIT_LOST {
+        if [Action::AUDIT_LOST, Action::AUDIT_COSIGN].contains(&event.action) {
             return Self::High;
         }
         match event.outcome {
@@ -63,6 +63,16 @@ impl Weight {
 
 /// What packagers and players do all day.
 fn is_of_clients(action: &Action) -> bool {
-    const CLIENTS: [&str; 5] = ["key.", "periods.", "license.", "policy.read", "request"];
+    const CLIENTS: [&str; 9] = [
+        "key.",
+        "periods.",
+        "auxiliary.",
+        "license.",
+        "lease.",
+        "rental.",
+        "policy.read",
+        "metrics.read",
+        "request",
+    ];
     CLIENTS.iter().any(|prefix| action.as_str().starts_with(prefix))
 }

@@ -9,9 +9,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
 
 use super::*;
-use crate::Shipping;
 use crate::settings::ReceiverSettings;
 use crate::stage::Log;
+use crate::{Receivers, Shipping};
 
 /// Longer than anything takes that is waited for.
 const WITHIN: Duration = Duration::from_secs(20);
@@ -39,8 +39,8 @@ impl Stage {
 
     fn ship(&self, receiver: &ReceiverSettings) -> Shipping {
         let cursors = self.dir.path().join("cursors");
-        let receivers = std::slice::from_ref(receiver);
-        Shipping::start(receivers, &self.log, "node-1", &cursors, &self.metrics, &Handle::current()).unwrap()
+        let receivers = Receivers::prepare(std::slice::from_ref(receiver)).unwrap();
+        receivers.start(&self.log, "node-1", &cursors, &self.metrics, &Handle::current()).unwrap()
     }
 
     fn sample(&self, metric: &str) -> String {
@@ -72,10 +72,8 @@ fn in_frames(mut bytes: &[u8]) -> Vec<(u64, bool)> {
     while let Some(blank) = bytes.iter().position(|byte| *byte == b' ') {
         let length: usize = str::from_utf8(&bytes[..blank]).unwrap().parse().unwrap();
         let Some(message) = bytes.get(blank + 1..blank + 1 + length) else { break };
-        let message = str::from_utf8(message).unwrap();
-        let line: Value = serde_json::from_str(message.split_once("] {").unwrap().1.to_owned().as_str())
-            .or_else(|_| serde_json::from_str(&format!("{{{}", message.split_once("] {").unwrap().1)))
-            .unwrap();
+        let (_, line) = str::from_utf8(message).unwrap().split_once("\"] ").unwrap();
+        let line: Value = serde_json::from_str(line).unwrap();
         all.push((line["number"].as_u64().unwrap(), line["resent"] == true));
         bytes = &bytes[blank + 1 + length..];
     }
@@ -110,7 +108,7 @@ async fn all_events_arrive_in_order_and_none_twice_also_after_a_restart() {
     acknowledged(&shipping, 1250).await;
     assert_eq!(in_file(&path), numbers(0, 1250, false));
     assert_eq!(stage.sample("resent_events_total"), "0");
-    assert_eq!((shipping.complaints(), stage.sample("missed_events_total")), (Vec::new(), "0".to_owned()));
+    assert_eq!((shipping.complaints()(), stage.sample("missed_events_total")), (Vec::new(), "0".to_owned()));
 }
 
 #[tokio::test]
@@ -250,7 +248,7 @@ async fn who_was_never_reached_is_sent_nothing_marked_and_the_lag_is_told() {
         let seen = shipping.progress().remove(0);
         assert_eq!(seen.acknowledged, 0);
         assert!(seen.complaint().contains("no connection"), "{}", seen.complaint());
-        assert_eq!(shipping.complaints(), [""; 0], "not yet");
+        assert_eq!(shipping.complaints()(), [""; 0], "not yet");
         let cursor = Cursor::open(&stage.dir.path().join("cursors").join(receiver_of.name.as_str())).unwrap();
         assert_eq!(cursor.position().sent, 0);
         let lag: u64 = stage.sample("lag_seconds").parse().unwrap();

@@ -34,6 +34,18 @@ impl AppendedFile {
         Ok(())
     }
 
+    /// Whether the file can be appended to, or made.
+    pub(super) fn look(&self) -> Result<(), Fault> {
+        let directory = self.path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let looked = match OpenOptions::new().append(true).open(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                std::fs::read_dir(directory.unwrap_or(Path::new("."))).map(drop)
+            }
+            opened => opened.map(drop),
+        };
+        looked.map_err(|error| Fault::NotSent(format!("cannot open {}: {error}", self.path.display())))
+    }
+
     /// Appends lines durably.
     pub(super) async fn append(&mut self, lines: Vec<u8>) -> Result<Delivery, Fault> {
         let failed =

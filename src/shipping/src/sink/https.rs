@@ -43,6 +43,12 @@ impl Posts {
         Ok(())
     }
 
+    /// Whether the token can be read and the server be connected to.
+    pub(super) async fn look(&mut self) -> Result<(), Fault> {
+        self.prepare()?;
+        self.outgoing.reach(&self.url).await.map_err(|error| Fault::NotSent(error.to_string()))
+    }
+
     pub(super) async fn post(&self, form: Form, lines: Vec<u8>) -> Result<Delivery, Fault> {
         let mut headers = HeaderMap::new();
         if let Some(authorization) = &self.authorization {

@@ -76,6 +76,15 @@ impl Sink {
         }
     }
 
+    /// Sees whether the receiver could be reached, and leaves nothing there.
+    pub(crate) async fn look(&mut self) -> Result<(), Fault> {
+        match self {
+            Self::Syslog(syslog) => syslog.connect().await,
+            Self::File(file) => file.look(),
+            Self::Https(posts) => posts.look().await,
+        }
+    }
+
     /// Sends a batch.
     pub(crate) async fn send(&mut self, form: Form, batch: &[Record<'_>]) -> Result<Delivery, Fault> {
         match self {

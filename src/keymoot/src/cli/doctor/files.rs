@@ -28,6 +28,10 @@ pub(super) fn check(config: &Config) -> Vec<Finding> {
             ),
         ));
     }
+    for receiver in &config.audit.receiver {
+        let key = format!("audit receiver {}", receiver.name);
+        findings.extend(receiver.secret_files().map(|path| secret(&key, path)));
+    }
     let mut servers = config.license_servers.clone();
     findings.extend(servers.secret_files_mut().map(|(key, path)| secret(key, path)));
     findings.push(keyring(config));

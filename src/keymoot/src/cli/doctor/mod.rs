@@ -11,6 +11,7 @@ mod files;
 mod finding;
 mod machine;
 mod network;
+mod receivers;
 mod storage;
 
 use clap::Args;
@@ -73,6 +74,7 @@ fn examine(args: &DoctorArgs) -> Result<Vec<Finding>, Failure> {
     findings.extend(machine::check(&config));
     findings.push(clock::check());
     findings.extend(network::check(&config, &args.peers)?);
+    findings.extend(receivers::check(&config)?);
     findings.extend(accounts::check(&config));
     findings.extend(accounts::notices(&config));
     Ok(findings)

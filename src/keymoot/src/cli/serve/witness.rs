@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::runtime::Runtime;
 
 use super::end::Signals;
-use super::{measure_readiness, metrics_token, retire, start_cluster};
+use super::{measure_readiness, metrics_token, retire, shipping, start_cluster};
 use crate::cli::{Failure, descriptors};
 use crate::config::Config;
 use keymoot_crypto::Keyring;
@@ -38,8 +38,10 @@ pub(super) async fn serve(
 ) -> Result<(), Failure> {
     let signals = Signals::listen()?;
     let metrics = Arc::new(Metrics::new().map_err(Failure::runtime)?);
+    let receivers = shipping::prepare(config)?;
     let (cluster, mut end) =
         start_cluster(&config.cluster_settings(), &keyring, &metrics, runtime, signals).await?;
+    let shipping = shipping::start(receivers, config, &cluster, &metrics, runtime.handle())?;
     let drain = Drain::new(metrics.http_requests_in_flight.clone());
     let readiness = Readiness::new(cluster.clone(), keyring);
     actix::spawn(measure_readiness(readiness.clone(), metrics.clone()));
@@ -58,6 +60,7 @@ pub(super) async fn serve(
     }
     let close = || drop(actix::spawn(handle.stop(true)));
     retire(&cluster, &drain, close, Duration::from_millis(config.http.drain_timeout_ms)).await;
+    shipping::stop(shipping).await;
     cluster.shutdown().await;
     Ok(())
 }
