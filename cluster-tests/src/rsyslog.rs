@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
+use crate::authority::Authority;
 use crate::wait::wait_until;
-use crate::{Authority, RigError, process};
+use crate::{RigError, process};
 
 const START_WITHIN: Duration = Duration::from_secs(20);
 
@@ -87,13 +88,13 @@ fn text(dir: &Path, written: &Path, address: SocketAddr, tls: Option<&Authority>
         None => (String::new(), String::new()),
         Some(authority) => (
             format!(
-                "defaultNetstreamDriver=\"gtls\" defaultNetstreamDriverCAFile=\"{}\" \
+                "defaultNetstreamDriver=\"ossl\" defaultNetstreamDriverCAFile=\"{}\" \
                  defaultNetstreamDriverCertFile=\"{}\" defaultNetstreamDriverKeyFile=\"{}\"",
                 authority.text("ca.pem"),
                 authority.text("127.0.0.1.pem"),
                 authority.text("127.0.0.1.key"),
             ),
-            "streamDriver.name=\"gtls\" streamDriver.mode=\"1\" streamDriver.authMode=\"x509/certvalid\""
+            "streamDriver.name=\"ossl\" streamDriver.mode=\"1\" streamDriver.authMode=\"x509/certvalid\""
                 .to_owned(),
         ),
     };

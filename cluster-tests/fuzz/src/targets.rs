@@ -14,6 +14,8 @@ mod proofs;
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use keymoot_audit::note::SignedNote;
+use keymoot_audit::{Event, ProofFile, SignedCheckpoint, VerifierKey};
 use keymoot_auth::{allowed, client_address};
 use keymoot_cluster::ProvenJoin;
 use keymoot_cluster::backup::{BackupFile, BackupHeader};
@@ -42,6 +44,9 @@ pub type Target = fn(&[u8]);
 
 /// Every target by its name, which is also the name of its directory of seeds.
 pub const TARGETS: &[(&str, Target)] = &[
+    ("audit_event", audit_event),
+    ("audit_note", audit_note),
+    ("audit_segment", audit_segment),
     ("backup", backup),
     ("bulk", bulk),
     ("challenges", challenges),
@@ -63,6 +68,49 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("signature_headers", signature_headers),
     ("widevine_request", widevine_request),
 ];
+
+/// An event of the audit: what is read is written and read back as it was, in plain ASCII without an end of line.
+pub fn audit_event(input: &[u8]) {
+    let Ok(event) = Event::decode(input) else { return };
+    let Ok(written) = event.encode() else { return };
+    assert!(written.iter().all(|byte| (b' '..=b'~').contains(byte)));
+    assert_eq!(Event::decode(&written).expect("reads back"), event);
+}
+
+/// Checkpoints, notes and proofs of the audit: what is read is written as it was.
+pub fn audit_note(input: &[u8]) {
+    let Ok(text) = std::str::from_utf8(input) else { return };
+    if let Ok(note) = SignedNote::parse(text) {
+        assert_eq!(SignedNote::parse(&note.to_string()), Ok(note));
+    }
+    if let Ok(checkpoint) = SignedCheckpoint::parse(text) {
+        assert_eq!(SignedCheckpoint::parse_all(&checkpoint.to_string()), [Ok(checkpoint)]);
+    }
+    for checkpoint in SignedCheckpoint::parse_all(text).into_iter().flatten() {
+        assert!(checkpoint.to_string().len() <= input.len());
+    }
+    if let Ok(proof) = ProofFile::parse(text) {
+        assert_eq!(ProofFile::parse(&proof.to_string()).expect("reads back"), proof);
+        drop(proof.verify(b"event", proof_key()));
+    }
+    if let Ok(key) = text.trim_end().parse::<VerifierKey>() {
+        assert_eq!(key.to_string().parse(), Ok(key));
+    }
+}
+
+fn proof_key() -> &'static VerifierKey {
+    static KEY: std::sync::OnceLock<VerifierKey> = std::sync::OnceLock::new();
+    KEY.get_or_init(|| VerifierKey::new("west.keymoot.audit/1/0123456789abcdef", [7; 32]).expect("a name"))
+}
+
+/// Segments of the audit's log, and their indexes: no length is believed, and no event is longer than one may be.
+pub fn audit_segment(input: &[u8]) {
+    let events = keymoot_audit::fuzzing::segment(input);
+    assert!(events.iter().all(|(_, bytes)| (1..=Event::BYTES_MAX).contains(&bytes.len())));
+    assert!(events.iter().map(|(_, bytes)| bytes.len()).sum::<usize>() <= input.len());
+    let query = keymoot_audit::Query { action: Some("key.".to_owned()), ..Default::default() };
+    keymoot_audit::fuzzing::index(input, &query);
+}
 
 /// What players send for a license: whatever it is, it names no more keys than one request may.
 pub fn challenges(input: &[u8]) {

@@ -13,7 +13,7 @@ use cluster_tests::loop_disk::{self, FileSystem, LoopDisk};
 use cluster_tests::raw::{self, request};
 use cluster_tests::signed::COMMON;
 use cluster_tests::wait::wait_until;
-use cluster_tests::{Cluster, RigError, metrics, widevine};
+use cluster_tests::{Cluster, RigError, metrics, operator, widevine};
 use serde_json::Value;
 
 use super::published_api::{Document, hls_key_id};
@@ -147,6 +147,13 @@ fn a_license_names_its_keys_and_its_viewer_by_a_digest_alone() {
         digests.push(drm["viewer"].as_str().unwrap().to_owned());
     }
     assert!(digests[0] == digests[1] && digests[1] != digests[2], "{digests:?}");
+    let config = cluster.nodes()[1].config();
+    let asked =
+        ["audit", "digest", "--account", "viewers", "--viewer", "ann@example.net", "--config", &config];
+    assert_eq!(operator::keymoot(&asked).unwrap().succeeded().unwrap().trim(), digests[0]);
+    let told = audit::search(&config, &["--action", "admin.AuditDigest"]).unwrap();
+    assert_eq!((told.len(), told[0].text("object")), (1, "account=viewers"), "{told:?}");
+    assert!(!told[0].event.to_string().contains("ann@"), "{told:?}");
     let found = audit::search(&cluster.nodes()[2].config(), &["--viewer", &digests[0]]).unwrap();
     assert_eq!(found.iter().filter(|told| told.text("outcome") == "done").count(), 2);
 }
@@ -156,7 +163,7 @@ fn what_no_request_of_an_account_is_about_is_told_too() {
     let mut cluster = Grown::begin("").unwrap();
     let config = cluster.config("a");
     let has = |filter: &[&str]| -> Result<Vec<Value>, RigError> {
-        Ok(audit::search(&config, filter)?.into_iter().map(|told| told.event).collect())
+        Ok(audit::search_settled(&config, filter)?.into_iter().map(|told| told.event).collect())
     };
     wait_until("a leader to be told", Duration::from_secs(10), || {
         let told = has(&["--action", "leader.elected"])?;
@@ -177,13 +184,18 @@ fn what_no_request_of_an_account_is_about_is_told_too() {
         let mut stream = TcpStream::connect(peer).unwrap();
         stream.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
     }
+    let handshakes = || {
+        let refused = has(&["--action", "peer.connect", "--outcome", "refused"])?;
+        Ok::<_, RigError>(
+            refused.into_iter().filter(|told| told["object"] == "what=handshake").collect::<Vec<_>>(),
+        )
+    };
     let refused = wait_until("a refusal to be told", Duration::from_secs(10), || {
-        let told = has(&["--action", "peer.connect", "--outcome", "refused"])?;
-        told.first().cloned().ok_or_else(|| RigError::Program("none".into()))
+        handshakes()?.first().cloned().ok_or_else(|| RigError::Program("none".into()))
     })
     .unwrap();
     assert_eq!((&refused["address"], &refused["actor"]["kind"]), (&"127.0.0.1".into(), &"stranger".into()));
-    let all = has(&["--action", "peer.connect"]).unwrap();
+    let all = handshakes().unwrap();
     assert_eq!(all.len(), 1, "five in a minute are one: {all:?}");
     // What the keyring opens is an operator's as well.
     cluster.run(&["account", "list", "--config", &config]).unwrap().succeeded().unwrap();

@@ -8,9 +8,10 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use cluster_tests::authority::Authority;
 use cluster_tests::rsyslog::Rsyslog;
 use cluster_tests::wait::wait_until;
-use cluster_tests::{Authority, Grown, RigError, metrics, ports, process, secret_file};
+use cluster_tests::{Grown, RigError, metrics, ports, process, secret_file};
 use rustix::process::Signal;
 use serde_json::Value;
 

@@ -3,6 +3,7 @@
 mod account_life;
 mod address_change;
 mod audit_events;
+mod audit_log;
 mod audit_proof;
 mod audit_search;
 mod audit_shipping;

@@ -223,7 +223,7 @@ fn each_operation_is_refused_without_a_credential_and_with_each_role_that_must_n
 
 /// Each of them has its event, who was refused as well as who was not: what is new among the operations, too.
 fn must_be_audited(cluster: &Grown, answered: &[(String, &str, bool)]) {
-    let told = audit::search(&cluster.config("a"), &[]).unwrap();
+    let told = audit::search_settled(&cluster.config("a"), &[]).unwrap();
     let of = |action: &str, operator: &str| {
         let theirs = told.iter().filter(|event| event.text("action") == action && event.actor() == operator);
         theirs.map(|event| event.event.clone()).collect::<Vec<_>>()

@@ -67,8 +67,7 @@ actions! {
     LEASE_CLAIM = "lease.claim": "A device took a slot of its viewer's, or kept it.";
     RENTAL_BEGIN = "rental.begin": "A viewer's rental of a content began.";
     LICENSE_ISSUE = "license.issue": "A license was issued.";
-    LICENSE_RENEW = "license.renew": "A license was renewed.";
-    LICENSE_RELEASE = "license.release": "A license was given back.";
+    LICENSE_RENEW = "license.renew": "A license was renewed or given back, for which no key is handed out.";
     POLICY_READ = "policy.read": "Policies were read.";
     POLICY_PUT = "policy.put": "A policy was stored.";
     POLICY_DELETE = "policy.delete": "A policy was deleted.";
@@ -80,7 +79,6 @@ actions! {
     SIGN_IN = "operator.sign_in": "An operator signed in with a password.";
     PEER_CONNECT = "peer.connect": "Somebody who is no peer connected to the peer port.";
     NODE_JOIN = "node.join": "A node joined, or was refused.";
-    NODE_REMOVE = "node.remove": "A node was removed from the cluster for ever.";
     NODE_CERTIFICATE = "node.certificate": "A node was given its next certificate.";
     MEMBERS_CHANGE = "members.change": "The members of the cluster were changed.";
     LEADER_ELECTED = "leader.elected": "A leader was elected.";
@@ -90,7 +88,6 @@ actions! {
     AUTHORITY_CHANGE = "authority.change": "The replacement of the certificate authority went on.";
     ACCOUNTS_DECLARE = "accounts.declare": "The accounts of a file were applied at a first start.";
     SECRETS_REWRAP = "secrets.rewrap": "Secrets were put under the active master key.";
-    AUDIT_READ = "audit.read": "The audit was searched or read.";
     AUDIT_LOG_BEGIN = "audit.begin": "This log began; it names the one before it, if there was one.";
     AUDIT_DELETE = "audit.delete": "Events that are older than the retention were deleted; their hashes stay.";
     AUDIT_COSIGN = "audit.cosign": "The log of another node did not fit what this node had checked of it, and was not cosigned.";

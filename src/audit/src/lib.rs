@@ -12,6 +12,7 @@ mod cosigned;
 mod disk;
 mod event;
 mod files;
+pub mod fuzzing;
 mod hashes;
 mod identity;
 mod log;

@@ -37,7 +37,8 @@ pub struct AuditSettings {
     pub budget_bytes: u64,
     /// Where the budget is nearly used up, events that every receiver has may be deleted before their time.
     pub delete_shipped: bool,
-    /// Room on the disk that is held back for the last events before it is full, in bytes.
+    /// Room on the disk that is held back for events when others have filled it, in bytes; with less than a quarter of it
+    /// left, no key is handed out until there is room again.
     pub held_back_bytes: u64,
 }
 

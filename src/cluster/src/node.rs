@@ -233,6 +233,7 @@ impl Node {
             ),
             witness: WitnessDuty::new(base.members.clone()),
             audit_watch: AuditWatch {
+                before: parts.local.audit.log.size(),
                 audit: parts.local.audit.clone(),
                 members: base.members.clone(),
                 metrics: parts.metrics.clone(),

@@ -67,3 +67,4 @@ pub use replicated_state::ReplicatedState;
 pub use schedules::{SUPPLIED_LISTED_MAX, Schedule};
 pub use server_secret::open_server_keys;
 pub use track::ContentTrack;
+pub use viewer_digests::known_server_keys;

@@ -2,6 +2,7 @@
 
 use std::sync::OnceLock;
 
+use keymoot_crypto::Keyring;
 use keymoot_protocol::ServerKeys;
 use keymoot_state as state;
 
@@ -20,9 +21,20 @@ impl<R: ReplicatedState> Keys<R> {
         if let Some(keys) = self.digests.0.get() {
             return Ok(Some(keys));
         }
-        let Some(wrapped) = state::server_secret(self.cluster.state())? else { return Ok(None) };
-        let secret = self.keyring.unwrap_server_secret(&wrapped)?;
-        let keys = secret.expose().try_into().ok().and_then(ServerKeys::derive);
+        let keys = known_server_keys(&self.cluster, &self.keyring)?;
         Ok(keys.map(|keys| self.digests.0.get_or_init(|| keys)))
     }
+}
+
+/// What the servers prove themselves with and name viewers by, as far as this node has applied the log.
+///
+/// # Errors
+/// When the state cannot be read, or the secret cannot be opened.
+pub fn known_server_keys<R: ReplicatedState>(
+    cluster: &R,
+    keyring: &Keyring,
+) -> Result<Option<ServerKeys>, ServiceError> {
+    let Some(wrapped) = state::server_secret(cluster.state())? else { return Ok(None) };
+    let secret = keyring.unwrap_server_secret(&wrapped)?;
+    Ok(secret.expose().try_into().ok().and_then(ServerKeys::derive))
 }

@@ -7,6 +7,7 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::Path;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -52,7 +53,7 @@ pub(crate) enum CursorError {
 /// The file of a receiver's position.
 #[derive(Debug)]
 pub(crate) struct Cursor {
-    file: File,
+    file: Arc<File>,
     writes: u64,
     position: Position,
     found: Found,
@@ -73,7 +74,8 @@ impl Cursor {
     /// Opens the file, or makes it.
     pub(crate) fn open(path: &Path) -> Result<Self, CursorError> {
         let mut options = OpenOptions::new();
-        let file = options.read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+        let file =
+            Arc::new(options.read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?);
         let mut bytes = vec![0; 2 * SLOT_BYTES];
         let mut read = 0;
         while let Some(room) = bytes.get_mut(read..).filter(|room| !room.is_empty()) {
@@ -104,15 +106,19 @@ impl Cursor {
         self.found
     }
 
-    /// Stores a position durably.
-    pub(crate) fn store(&mut self, position: Position) -> Result<(), CursorError> {
+    /// Stores a position durably, on a thread that may wait for the disk.
+    pub(crate) async fn store(&mut self, position: Position) -> Result<(), CursorError> {
         if position == self.position && self.writes > 0 {
             return Ok(());
         }
         let write = self.writes + 1;
         let bytes = written_slot(&Slot { version: VERSION, write, position: position.clone() })?;
-        self.file.write_all_at(&bytes, (write % 2) * SLOT_BYTES as u64)?;
-        self.file.sync_data()?;
+        let file = self.file.clone();
+        let written = tokio::task::spawn_blocking(move || {
+            file.write_all_at(&bytes, (write % 2) * SLOT_BYTES as u64)?;
+            file.sync_data()
+        });
+        written.await.map_err(io::Error::other).flatten()?;
         self.writes = write;
         self.position = position;
         Ok(())
@@ -144,14 +150,14 @@ mod tests {
         Position { log: "moot.keymoot.audit/1/00".to_owned(), acknowledged, sent: acknowledged + 5 }
     }
 
-    #[test]
-    fn the_last_position_is_read_again_and_a_torn_write_leaves_the_one_before() {
+    #[tokio::test]
+    async fn the_last_position_is_read_again_and_a_torn_write_leaves_the_one_before() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("siem");
         let mut cursor = Cursor::open(&path).unwrap();
         assert_eq!(cursor.found(), Found::Nothing);
         for number in 1..=4 {
-            cursor.store(at(number)).unwrap();
+            cursor.store(at(number)).await.unwrap();
         }
         drop(cursor);
         let cursor = Cursor::open(&path).unwrap();
@@ -166,12 +172,12 @@ mod tests {
             assert_eq!(Cursor::open(&path).unwrap().position(), &at(3), "{cut}");
         }
         let mut cursor = Cursor::open(&path).unwrap();
-        cursor.store(at(9)).unwrap();
+        cursor.store(at(9)).await.unwrap();
         assert_eq!(Cursor::open(&path).unwrap().position(), &at(9));
     }
 
-    #[test]
-    fn what_is_damaged_or_of_tomorrow_is_never_read_as_new() {
+    #[tokio::test]
+    async fn what_is_damaged_or_of_tomorrow_is_never_read_as_new() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("siem");
         std::fs::write(&path, "nothing of ours").unwrap();
@@ -181,6 +187,6 @@ mod tests {
         assert!(matches!(Cursor::open(&path), Err(CursorError::Version { version: 2 })));
         let long = Position { log: "l".repeat(SLOT_BYTES), ..Position::default() };
         std::fs::remove_file(&path).unwrap();
-        assert!(matches!(Cursor::open(&path).unwrap().store(long), Err(CursorError::TooLong)));
+        assert!(matches!(Cursor::open(&path).unwrap().store(long).await, Err(CursorError::TooLong)));
     }
 }

@@ -32,7 +32,7 @@ use tokio::task::JoinHandle;
 
 pub use form::Form;
 pub use progress::ReceiverProgress;
-pub use settings::{ReceiverKind, ReceiverName, ReceiverSettings, SyslogAddress, problems};
+pub use settings::{Confirm, ReceiverKind, ReceiverName, ReceiverSettings, SyslogAddress, problems};
 pub use source::EventSource;
 
 use progress::Progress;

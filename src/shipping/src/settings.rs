@@ -26,9 +26,9 @@ pub struct ReceiverSettings {
     /// `syslog`: whether the connection is TLS.
     #[serde(default = "yes")]
     pub tls: bool,
-    /// `syslog`: whether an event counts as delivered only once the server has closed its end after reading all.
-    #[serde(default = "yes")]
-    pub confirm: bool,
+    /// `syslog`: when an event counts as delivered.
+    #[serde(default)]
+    pub confirm: Confirm,
     /// `https`: where batches are posted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<ServerUrl>,
@@ -51,6 +51,20 @@ pub struct ReceiverSettings {
 
 const fn yes() -> bool {
     true
+}
+
+/// When an event counts as delivered to a syslog server, which acknowledges nothing: the node closes its half of the
+/// connection, and the server closes the other once it has read everything.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Confirm {
+    /// When the server has closed the other half, with TLS by its last word, which nobody on the way can forge.
+    #[default]
+    CloseNotify,
+    /// When the other half is closed, whoever did it.
+    End,
+    /// When the connection has stayed open for a while.
+    None,
 }
 
 /// What a receiver is.
@@ -82,7 +96,7 @@ impl ReceiverSettings {
         let wants = [
             ("token_file", https, self.token_file.is_some(), "kind = \"https\""),
             ("tls", syslog, !self.tls, "kind = \"syslog\""),
-            ("confirm", syslog, !self.confirm, "kind = \"syslog\""),
+            ("confirm", syslog, self.confirm != Confirm::default(), "kind = \"syslog\""),
             ("ca_file", has_tls, self.ca_file.is_some(), "TLS"),
             ("cert_file", has_tls, self.cert_file.is_some(), "TLS"),
             ("key_file", has_tls, self.key_file.is_some(), "TLS"),

@@ -117,11 +117,7 @@ impl<S: EventSource> Shipper<S> {
     /// The cursor, as soon as it can be used; none when it is told to stop before.
     async fn opened_cursor(&mut self, stopped: &mut watch::Receiver<bool>) -> Option<Cursor> {
         loop {
-            let opened = Cursor::open(&self.cursor_file).and_then(|mut cursor| {
-                cursor.store(self.first_position(&cursor))?;
-                Ok(cursor)
-            });
-            match opened {
+            match self.opened_now().await {
                 Ok(cursor) => {
                     self.next = cursor.position().acknowledged;
                     self.has_all_before(self.next);
@@ -133,6 +129,12 @@ impl<S: EventSource> Shipper<S> {
                 return None;
             }
         }
+    }
+
+    async fn opened_now(&mut self) -> Result<Cursor, CursorError> {
+        let mut cursor = Cursor::open(&self.cursor_file)?;
+        cursor.store(self.first_position(&cursor)).await?;
+        Ok(cursor)
     }
 
     /// Where to begin.
@@ -182,7 +184,7 @@ impl<S: EventSource> Shipper<S> {
                 if missed > 0 {
                     self.progress.missed(missed);
                     self.next = *first;
-                    self.acknowledge(cursor)?;
+                    self.acknowledge(cursor).await?;
                 }
                 self.send(cursor, batch).await
             }
@@ -229,7 +231,7 @@ impl<S: EventSource> Shipper<S> {
         let end = lines.last().map_or(self.next, |(number, _)| number + 1);
         // Before anything leaves: after a crash it must be known what to mark.
         let marked = Position { sent: may_have.max(end), ..cursor.position().clone() };
-        if let Err(error) = cursor.store(marked) {
+        if let Err(error) = cursor.store(marked).await {
             let error = unusable(&self.cursor_file, &error);
             return self.fail(cursor, error);
         }
@@ -239,14 +241,14 @@ impl<S: EventSource> Shipper<S> {
                 self.next = end;
                 self.batch_events_max = (self.batch_events_max * 2).min(BATCH_EVENTS_MAX);
                 match delivery {
-                    Delivery::Acknowledged => self.acknowledge(cursor)?,
+                    Delivery::Acknowledged => self.acknowledge(cursor).await?,
                     Delivery::Written => _ = self.unconfirmed_since.get_or_insert_with(Instant::now),
                 }
                 Ok(ControlFlow::Continue(()))
             }
             Err(Fault::NotSent(reason)) => {
                 // Nothing of it is to be marked. Where that cannot be stored, it is marked in vain.
-                let _ = cursor.store(Position { sent: may_have, ..cursor.position().clone() });
+                let _ = cursor.store(Position { sent: may_have, ..cursor.position().clone() }).await;
                 self.fail(cursor, reason)
             }
             Err(Fault::TooLarge(reason)) => {
@@ -259,17 +261,17 @@ impl<S: EventSource> Shipper<S> {
 
     async fn confirm(&mut self, cursor: &mut Cursor) -> Result<ControlFlow<()>, Failed> {
         match self.sink.confirm().await {
-            Ok(()) => self.acknowledge(cursor).map(ControlFlow::Continue),
+            Ok(()) => self.acknowledge(cursor).await.map(ControlFlow::Continue),
             Err(fault) => self.fail(cursor, fault.to_string()),
         }
     }
 
     /// The receiver has all that was written.
-    fn acknowledge(&mut self, cursor: &mut Cursor) -> Result<(), Failed> {
+    async fn acknowledge(&mut self, cursor: &mut Cursor) -> Result<(), Failed> {
         self.unconfirmed_since = None;
         let position = cursor.position();
         let (log, sent) = (position.log.clone(), position.sent.max(self.next));
-        if let Err(error) = cursor.store(Position { log, acknowledged: self.next, sent }) {
+        if let Err(error) = cursor.store(Position { log, acknowledged: self.next, sent }).await {
             let error = unusable(&self.cursor_file, &error);
             return self.fail(cursor, error);
         }

@@ -134,6 +134,15 @@ metrics! {
     pub disk_total_bytes: gauge("Size of that disk.");
     pub disk_read_only: gauge("1 while the node is read-only for want of room, else 0.");
     pub audit_unwritable: gauge("1 while the node cannot write its audit and so grants nothing, else 0.");
+    pub audit_events_total: counter("Events that were written to this node's audit log since its program started.");
+    pub audit_bytes: gauge("What the files of the audit log take.");
+    pub audit_budget_bytes: gauge("What they may take: audit.budget_bytes.");
+    /// In seconds since 1970 UTC.
+    pub audit_oldest_timestamp_seconds: gauge("When the oldest event that is kept was written; 0 without one.");
+    /// At the rate of the last week.
+    pub audit_days_left: decimal(
+        "In how many days the room for the audit log is used up before events are old enough to be deleted; +Inf when that is not foreseen."
+    );
     pub quorum_contact_age_seconds: decimal("How long ago the node confirmed with a quorum that it is up to date.");
     pub cut_off_grants_total: counter(
         "Requests of accounts that read locally which were admitted while the node was cut off from the quorum."

@@ -12,6 +12,7 @@ use crate::hashes::NewHashes;
 use crate::segment::{BLOCK_BYTES, Block, SegmentHeader, events_path};
 use crate::tree::Frontier;
 
+use super::reserve::Reserve;
 use super::tail::NO_TIMES;
 use super::{DiskLog, Sealed, lock, now_ms};
 
@@ -33,6 +34,8 @@ pub(super) struct Active {
     pub(super) blocks: Vec<Block>,
     pub(super) times: (u64, u64),
     pub(super) opened_ms: u64,
+    /// Room behind its end that nobody else can take.
+    pub(super) reserve: Reserve,
     /// A write or a sync failed. The file is then made anew from `unsynced`.
     pub(super) is_broken: bool,
 }
@@ -51,6 +54,7 @@ impl Active {
             blocks: Vec::new(),
             times: NO_TIMES,
             opened_ms: now_ms(),
+            reserve: Reserve::UpTo(end.offset),
             is_broken: false,
         }
     }
@@ -174,7 +178,7 @@ impl DiskLog {
     /// Why nothing can be written.
     pub(crate) fn fault(&self) -> Unwritable {
         let fault = self.durable.borrow().fault.clone();
-        fault.unwrap_or_else(|| Unwritable { reason: "it is being closed".to_owned() })
+        fault.unwrap_or_else(|| Unwritable { reason: "the last write failed".to_owned() })
     }
 
     pub(crate) fn stop(&self) {

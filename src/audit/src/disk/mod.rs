@@ -6,7 +6,6 @@
 //! checkpoint, checkpoints            what was signed of it: see `checkpoints.rs`
 //! segments/      the events: see `segment/`
 //! hashes/        the hashes of the tree: see `hashes.rs`
-//! held-back      room for the last events before the disk is full: see `ballast.rs`
 //! ended/<id>/    logs that ended here, each laid out as this one
 //! ```
 //!
@@ -15,12 +14,12 @@
 //! cut by somebody. Such a log is never written to again: it is set aside, and a new one begins that names it.
 
 mod active;
-mod ballast;
 pub(crate) mod checkpoints;
 mod keeper;
 pub(crate) mod manifest;
 mod open;
 mod reading;
+mod reserve;
 mod search;
 mod sync;
 pub(crate) mod tail;
@@ -43,7 +42,6 @@ use crate::segment::Block;
 use crate::tree::Frontier;
 use crate::{AuditSettings, Unwritable, Usage};
 use active::Active;
-use ballast::Ballast;
 use manifest::Manifest;
 use tail::Tail;
 
@@ -73,7 +71,8 @@ pub(crate) struct DiskLog {
     pub(crate) durable: watch::Sender<Durable>,
     requests: Mutex<Requests>,
     wake: Condvar,
-    ballast: Ballast,
+    /// Why no checkpoint could be signed.
+    unsigned: Mutex<Option<String>>,
     usage: Mutex<Usage>,
     /// Below which event every receiver has all, if those may be deleted early.
     acknowledged: Mutex<std::collections::BTreeMap<String, u64>>,

@@ -18,9 +18,9 @@ use crate::tree::{Frontier, leaf_hash};
 use crate::{Action, Actor, AuditSettings, Event, LogIdentity, OpenError, Outcome, Predecessor, Usage};
 
 use super::active::Active;
-use super::ballast::Ballast;
 use super::keeper::index_of;
 use super::manifest::{self, Manifest};
+use super::reserve::Least;
 use super::tail::Tail;
 use super::{DiskLog, Durable, Hashes, Running, SEGMENT_BYTES, Sealed, checkpoints, now_ms};
 
@@ -67,7 +67,6 @@ impl Opening<'_> {
     pub(crate) fn open(mut self) -> Result<Running, OpenError> {
         files::create_directory(self.dir)?;
         let lock = take_lock(self.dir)?;
-        let ballast = Ballast::new(self.dir, self.settings.held_back_bytes);
         let found = match Manifest::read(self.dir)? {
             None => None,
             Some(manifest) => match self.go_on(&manifest) {
@@ -119,7 +118,7 @@ impl Opening<'_> {
             durable: watch::Sender::new(Durable { size, fault: None }),
             requests: Mutex::default(),
             wake: Condvar::new(),
-            ballast,
+            unsigned: Mutex::default(),
             usage: Mutex::new(Usage::default()),
             acknowledged: Mutex::default(),
             stopping: AtomicBool::new(false),
@@ -133,8 +132,8 @@ impl Opening<'_> {
                 tracing::error!(reason = fault.reason, "the audit log cannot say that it began");
             }
         }
-        if let Err(error) = log.ballast.make() {
-            log.fail(error.in_words());
+        if let Some(reason) = log.hold_back(Least::ToGoOn) {
+            log.fail(reason);
         }
         log.measure();
         Ok(Running::start(log).map_err(FileError::new("start the threads of", self.dir))?)

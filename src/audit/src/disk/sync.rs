@@ -9,6 +9,7 @@ use crate::segment::{Block, events_path};
 use crate::settings::Sync;
 
 use super::active::Active;
+use super::reserve::{Least, Reserve};
 use super::{DiskLog, Durable, checkpoints, lock, now_ms};
 
 /// How often it is tried again after a failure.
@@ -82,8 +83,9 @@ impl DiskLog {
         let mut active = lock(&self.active);
         if let Err(error) = synced {
             active.is_broken = true;
-            drop(active);
-            return Err(self.fail(FileError::new("sync", &events_path(&self.dir, first))(error).in_words()));
+            let failed = FileError::new("sync", &events_path(&self.dir, first))(error);
+            // Still under the lock, so that whoever finds it broken finds why.
+            return Err(self.fail(failed.in_words()));
         }
         self.note_synced(&mut active, end);
         Ok(())
@@ -107,11 +109,24 @@ impl DiskLog {
     /// What is done at each interval.
     pub(super) fn tick(&self) -> Result<(), Unwritable> {
         self.sync()?;
-        self.sign().map_err(|error| self.fail(error.in_words()))?;
-        self.rotate().map_err(|error| self.fail(error.in_words()))?;
-        match self.over_budget() {
+        self.sign_and_rotate();
+        match self.over_budget().or_else(|| self.hold_back(Least::ToGoOn)) {
             Some(reason) => Err(self.fail(reason)),
             None => Ok(()),
+        }
+    }
+
+    /// Events are safe without either, so neither stops the node: on a full disk both are done later.
+    fn sign_and_rotate(&self) {
+        if let Err(error) = self.sign().and_then(|()| self.rotate()) {
+            let reason = error.in_words();
+            let mut unsigned = lock(&self.unsigned);
+            if unsigned.as_ref() != Some(&reason) {
+                tracing::warn!(reason, "no checkpoint of the audit log can be signed; it is tried again");
+            }
+            *unsigned = Some(reason);
+        } else {
+            *lock(&self.unsigned) = None;
         }
     }
 
@@ -152,6 +167,8 @@ impl DiskLog {
         let end = active.readable;
         self.note_synced(&mut active, end);
         let next = Active::create(&self.dir, self.manifest.log_id(), active.frontier.clone())?;
+        // Gives up what was held back behind its end; what is left of that is only room.
+        let _given_up = active.file.set_len(active.end());
         // Both at once, for those who read.
         let mut sealed = lock(&self.sealed);
         sealed.push(active.sealed());
@@ -162,11 +179,11 @@ impl DiskLog {
     /// Tries whether events can be written again: all that is not on the disk yet is written anew, and there must be
     /// room to hold back.
     fn recover(&self) -> Result<(), Unwritable> {
-        let tried = self.try_again();
-        let reason = match tried {
-            Ok(()) => self.over_budget(),
+        let reason = match self.rewrite() {
+            Ok(()) => self.over_budget().or_else(|| self.hold_back(Least::ToBeginAgain)),
             Err(error) => Some(error.in_words()),
         };
+        self.sign_and_rotate();
         if let Some(reason) = reason {
             return Err(self.fail(reason));
         }
@@ -174,17 +191,6 @@ impl DiskLog {
         self.durable.send_modify(|durable| durable.fault = None);
         tracing::info!("the audit log can be written again");
         Ok(())
-    }
-
-    fn try_again(&self) -> Result<(), FileError> {
-        let is_full = self.rewrite().is_err();
-        if is_full {
-            self.ballast.release()?;
-            self.rewrite()?;
-        }
-        self.ballast.make()?;
-        self.sign()?;
-        self.rotate()
     }
 
     /// Writes what is not on the disk into the segment, through a file opened anew, and what has a number behind it.
@@ -249,6 +255,8 @@ impl Active {
             .and_then(|()| file.sync_all());
         written.map_err(FileError::new("write", &path))?;
         self.file = std::sync::Arc::new(file);
+        // Cutting the file gave up what was behind its end.
+        self.reserve = Reserve::UpTo(self.end());
         Ok(())
     }
 }

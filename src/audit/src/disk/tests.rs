@@ -358,6 +358,26 @@ fn where_the_disk_takes_nothing_it_is_said_and_nothing_is_lost_when_it_does_agai
 }
 
 #[test]
+fn room_is_held_back_behind_the_end_and_where_it_cannot_be_nothing_is_granted() {
+    use std::os::unix::fs::MetadataExt as _;
+    let rig = Rig::new(AuditSettings { held_back_bytes: 4 * 1024 * 1024, ..settings() });
+    let running = rig.open();
+    append(&running, 0..20);
+    covered(&running);
+    let found = fs::metadata(events_path(rig.home.path(), 0)).unwrap();
+    assert!(found.blocks() * 512 >= 4 * 1024 * 1024 && found.len() < 100_000, "{} blocks", found.blocks());
+    // A file that takes nothing behind its end, as on a full disk.
+    {
+        let full = OpenOptions::new().read(true).write(true).open("/dev/full").unwrap();
+        let mut active = lock(&running.log.active);
+        active.file = std::sync::Arc::new(full);
+        active.reserve = super::reserve::Reserve::UpTo(active.end() + 1_000_000);
+    }
+    let reason = running.log.hold_back(super::reserve::Least::ToGoOn).unwrap();
+    assert!(reason.contains("is full: 1000000 of the 4194304 bytes of audit.held_back_bytes"), "{reason}");
+}
+
+#[test]
 fn no_more_is_written_than_the_budget_permits() {
     let rig = Rig::new(AuditSettings { budget_bytes: 100_000, ..settings() });
     let running = rig.open();
@@ -519,4 +539,61 @@ fn cosigned_checkpoints_are_kept_and_thinned_out() {
     let kept: Vec<_> = kept.into_iter().map(|kept| kept.unwrap().checkpoint().size).collect();
     assert!(kept.is_sorted() && kept.last() == Some(&699) && kept.len() > 200, "{kept:?}");
     drop(File::open(rig.home.path()).unwrap());
+}
+
+/// What the limits of the audit are measured by; takes a minute and half a gigabyte of disk.
+#[test]
+#[ignore = "a measurement: run it alone with --run-ignored only"]
+fn a_million_events_are_searched_within_a_second_and_verified_within_half_a_minute() {
+    const MILLION: u64 = 1_000_000;
+    let rig = Rig::new(AuditSettings { sync_interval_ms: 1000, ..AuditSettings::default() });
+    let running = rig.open();
+    let began = Instant::now();
+    for round in 0..1000 {
+        append(&running, round * 1000..(round + 1) * 1000);
+    }
+    println!("written in {:.1?}, of which the tests makes the events", began.elapsed());
+    within("a checkpoint", || running.log.newest_checkpoint().checkpoint().size > MILLION);
+    let sealed = || lock(&running.log.sealed).iter().all(|sealed| sealed.is_indexed);
+    let until = Instant::now() + Duration::from_secs(300);
+    while !sealed() && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    println!("indexed {:.1?} after it began; {:?}", began.elapsed(), running.log.usage());
+    let resident = || {
+        let status = fs::read_to_string("/proc/self/status").unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS")).unwrap().to_owned();
+        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() / 1024
+    };
+    let before = resident();
+    for (what, query) in [
+        ("a key of the first segment", Query { kid: Some(kid(7)), ..Query::default() }),
+        ("a key of the middle", Query { kid: Some(kid(500_123)), ..Query::default() }),
+        ("the last key", Query { kid: Some(kid(MILLION - 1)), ..Query::default() }),
+        ("no such key", Query { kid: Some(kid(MILLION)), ..Query::default() }),
+        ("a reference", Query { reference: Some(format!("{:016x}", 777_777)), ..Query::default() }),
+        (
+            "a page of a common account",
+            Query { account: AccountId::new("account-3").ok(), limit: 100, ..Query::default() },
+        ),
+    ] {
+        let began = Instant::now();
+        let page = running.log.search(&query).unwrap();
+        let took = began.elapsed();
+        println!("{what}: {} found in {took:.1?}", page.events.len());
+        assert!(took < Duration::from_secs(1), "{what} took {took:.1?}");
+        assert_eq!(page.next.is_none(), query.limit == 0, "{what}");
+    }
+    println!("resident: {before} MiB before the searches, {} MiB after", resident());
+    drop(running);
+    let before = resident();
+    let began = Instant::now();
+    let report = crate::offline::verify(rig.home.path(), &crate::offline::Trust::default()).unwrap();
+    let took = began.elapsed();
+    println!("verified in {took:.1?}; resident: {before} MiB before, {} MiB after", resident());
+    assert!(report.is_whole() && report.events == MILLION + 1, "{report:?}");
+    assert!(took < Duration::from_secs(30), "{took:.1?}");
+    let began = Instant::now();
+    drop(rig.open());
+    println!("opened and closed in {:.1?}", began.elapsed());
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::prove::ProveError;
 use crate::disk::checkpoints;
-use crate::disk::manifest::{Manifest, read_public_key};
+use crate::disk::manifest::Manifest;
 use crate::files::{self, FileError};
 use crate::hashes::HashFiles;
 use crate::segment::{SegmentFault, SegmentHeader, SegmentReader, events_path, list};
@@ -39,7 +39,6 @@ pub fn export_tiles(log: &Path, to: &Path) -> Result<Exported, ProveError> {
     files::create_directory(to)?;
     hash_tiles(&HashFiles::open_to_read(log)?, size, to)?;
     let first = bundles(log, manifest.log_id(), size, to)?;
-    write(&to.join("public-key"), format!("{}\n", read_public_key(log)?).as_bytes())?;
     // Last: it promises the others.
     write(&to.join("checkpoint"), checkpoint.to_string().as_bytes())?;
     Ok(Exported { events: size, first })

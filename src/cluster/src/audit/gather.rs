@@ -199,8 +199,10 @@ fn gap(
     let begins = position.and_then(|position| position.next).unwrap_or_default();
     let here = answers.get(&name.node).and_then(|answer| answer.as_ref().ok());
     let searched = here.and_then(|page| page.positions.iter().find(|position| position.name == name));
-    if searched.is_some() {
-        return None;
+    if let Some(searched) = searched {
+        let end = searched.next.filter(|_| !search.query.newest_first && here.is_some_and(|page| !page.more));
+        let gone = || format!("they are gone from the log at node {}; see keymoot audit verify", name.node);
+        return end.and_then(|end| missing(end, gone()));
     }
     let follower =
         all.iter().find(|other| Some(other.name.log) == record.followed_by && other.name.node == name.node);
@@ -372,7 +374,11 @@ mod tests {
         let found = gap(&all[0], &all, &answers, &search).unwrap();
         assert_eq!((found.from, found.to), (0, 9));
         assert!(found.why.contains("node 1 does not answer: nobody is there"), "{}", found.why);
-        assert_eq!(gap(&all[1], &all, &answers, &search), None);
+        assert_eq!(gap(&record(2, 1), &all, &answers, &search), None);
+        // Its node has fewer events than it had.
+        let cut = gap(&all[1], &all, &answers, &search).unwrap();
+        assert_eq!((cut.from, cut.to), (1, 9));
+        assert!(cut.why.contains("gone from the log at node 2"), "{}", cut.why);
         let begun = AuditSearch { positions: vec![AuditPosition { name: name(1), next: Some(9) }], ..search };
         assert_eq!(gap(&all[0], &all, &answers, &begun), None);
         let gone = BTreeMap::from([(2, Ok(page(2, &[1], None)))]);

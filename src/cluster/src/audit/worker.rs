@@ -50,8 +50,8 @@ pub(crate) struct AuditWorker {
     /// The node that this one was before its disk was replaced.
     replaces: Option<NodeId>,
     cosigner: Option<Cosigner>,
-    /// How long this node's log is in the last cosigned checkpoint that lies beside it.
-    kept: u64,
+    /// Size and number of cosigners of the checkpoint that lies beside the log.
+    kept: Option<(u64, usize)>,
     lasting: LastingConditions<String>,
 }
 
@@ -78,7 +78,7 @@ impl AuditWorker {
             dir,
             replaces,
             cosigner: None,
-            kept: 0,
+            kept: None,
             lasting,
         }
     }
@@ -197,19 +197,26 @@ impl AuditWorker {
     /// Lays what the others have cosigned of this node's log beside it, so that a copy of its files can be verified
     /// without the cluster.
     async fn keep(&mut self, logs: &[AuditLogRecord]) {
-        let keys = keys(&self.cluster, logs);
         let own = logs.iter().find(|log| log.name == self.own.name);
-        let last = own.and_then(AuditLogRecord::last_cosigned).filter(|last| last.at.size > self.kept);
-        let Some(last) = last else { return };
-        let Some((note, by)) = cosigned(self.own.key(), last, &keys) else { return };
+        let Some(newest) = own.and_then(AuditLogRecord::last_cosigned) else { return };
+        let seen = (newest.at.size, newest.cosignatures.len());
+        if self.kept == Some(seen) {
+            return;
+        }
+        let Some((note, by)) = cosigned(self.own.key(), newest, &keys(&self.cluster, logs)) else { return };
         if by.is_empty() {
             return;
         }
-        let (log, size) = (self.own.log.clone(), last.at.size);
+        let log = self.own.log.clone();
+        // The disk may take its time.
         match tokio::task::spawn_blocking(move || log.keep_cosigned(&note)).await {
-            Ok(Ok(())) => self.kept = size,
-            Ok(Err(error)) => tracing::debug!(%error, "a cosigned checkpoint was not kept yet"),
-            Err(error) => tracing::debug!(%error, "a cosigned checkpoint was not kept yet"),
+            Ok(Ok(())) => self.kept = Some(seen),
+            Ok(Err(error)) => {
+                if let Some(unlogged) = self.lasting.note("checkpoints".to_owned()) {
+                    tracing::warn!(%error, unlogged, "the cosigned checkpoint cannot be kept beside the audit log");
+                }
+            }
+            Err(error) => tracing::debug!(%error, "the cosigned checkpoint was not kept"),
         }
     }
 

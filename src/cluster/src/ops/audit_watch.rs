@@ -20,6 +20,8 @@ pub(crate) struct AuditWatch {
     pub audit: NodeAudit,
     pub members: Arc<Members>,
     pub metrics: Arc<Metrics>,
+    /// How many events there were when the node started.
+    pub before: u64,
 }
 
 impl AuditWatch {
@@ -41,8 +43,22 @@ impl AuditWatch {
                 (Err(_), Some(sparing)) => sparing.spare(&self.members).await,
             }
             self.metrics.audit_unwritable.set(sparing.is_some().into());
+            self.measure();
             tokio::time::sleep(LOOK_EVERY).await;
         }
+    }
+}
+
+impl AuditWatch {
+    fn measure(&self) {
+        let (metrics, usage) = (&self.metrics, self.audit.log.usage());
+        let number = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+        metrics.audit_bytes.set(number(usage.bytes));
+        metrics.audit_budget_bytes.set(number(usage.budget_bytes));
+        metrics.audit_oldest_timestamp_seconds.set(number(usage.oldest_ms / 1000));
+        metrics.audit_days_left.set(usage.days_left.unwrap_or(f64::INFINITY));
+        let counted = metrics.audit_events_total.get();
+        metrics.audit_events_total.inc_by(usage.events.saturating_sub(self.before).saturating_sub(counted));
     }
 }
 

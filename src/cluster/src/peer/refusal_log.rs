@@ -64,7 +64,10 @@ mod tests {
 
     #[test]
     fn a_network_of_ipv6_has_the_lines_of_one_address() {
-        let log = RefusalLog::new(Arc::new(Metrics::new().unwrap()));
+        let log = RefusalLog::new(
+            Arc::new(Metrics::new().unwrap()),
+            NodeAudit { log: keymoot_audit::AuditLog::in_memory(), node: 1 },
+        );
         let due = ["[2001:db8::1]:1", "[2001:db8::2]:2", "[2001:db8:0:1::1]:1"]
             .map(|from| log.is_due("join", from.parse().unwrap()));
         assert_eq!(due, [Some(0), None, Some(0)]);

@@ -62,15 +62,18 @@ pub(crate) async fn settle(
             None => return Ok(()),
         }
     }
-    let told = trail.settle(settled);
-    if is_refused {
+    let number = trail.settle(settled);
+    // Others of this worker that waited for the same quorum are ready, too: one write then holds the events of all.
+    tokio::task::yield_now().await;
+    let written = match number {
+        Ok(number) => trail.written(number).await,
+        Err(unwritable) => Err(unwritable),
+    };
+    match written {
         // It hands out nothing; why it is not written is the log's state, which is reported as long as it lasts.
-        return Ok(());
+        Err(_) if is_refused => Ok(()),
+        written => written.map_err(|error| ApiError::unaudited(&error)),
     }
-    trail
-        .written(told.map_err(|error| ApiError::unaudited(&error))?)
-        .await
-        .map_err(|error| ApiError::unaudited(&error))
 }
 
 /// Says that the answer is a refusal, for protocols whose refusals look like answers.

@@ -242,3 +242,24 @@ impl Endpoint {
         )
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_needs_a_proof_is_audited_whatever_comes_of_it() {
+        let mut untold = Vec::new();
+        for (path, endpoint) in api_routes().into_iter().chain(packager_routes()) {
+            for method in endpoint.methods() {
+                match endpoint.audited(method) {
+                    Audited::Always(action) => assert_ne!(action, Action::REQUEST, "{method} {path}"),
+                    Audited::Refusals(_) => untold.push(path.clone()),
+                }
+            }
+        }
+        let open =
+            ["/capabilities", "/openapi.json", "/docs", "/docs/{file}", "/healthz", "/readyz", "/metrics"];
+        assert_eq!(untold, open);
+    }
+}

@@ -294,6 +294,7 @@ impl Administration {
             Call::Operator(call) => self.change_operators(grant, call).await,
             Call::Approval(call) => self.change_approvals(grant, call).await,
             Call::SignIn(call) => self.change_sign_in(grant, call).await,
+            Call::AuditDigest(call) => call.answer(&self.cluster, &self.keyring),
         }
     }
 

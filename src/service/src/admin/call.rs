@@ -10,8 +10,8 @@ use keymoot_cluster::{AdminRequest, ContentsQuery};
 use keymoot_model::{Fingerprint, NodeId, OperatorName, Role};
 
 use super::{
-    ApprovalCall, Method, NewAccount, NewAccountChange, NewDeclaredAccount, Operation, SignInCall, UseCase,
-    query,
+    ApprovalCall, AuditDigestCall, Method, NewAccount, NewAccountChange, NewDeclaredAccount, Operation,
+    SignInCall, UseCase, query,
 };
 
 /// What an operator asks for.
@@ -39,6 +39,7 @@ pub enum Call {
     Operator(OperatorCall),
     Approval(ApprovalCall),
     SignIn(SignInCall),
+    AuditDigest(AuditDigestCall),
 }
 
 /// What is asked about operators.
@@ -148,6 +149,7 @@ impl Call {
             }
             UseCase::ChangeAccount => Self::ChangeAccount(read(parameters)?),
             UseCase::CompareAccount => Self::CompareAccount(read(parameters)?),
+            UseCase::AuditDigest => Self::AuditDigest(read(parameters)?),
             UseCase::DeclareAccount => {
                 let Declared { revision, declared } = read(parameters)?;
                 Self::DeclareAccount { revision, declared }
@@ -207,6 +209,7 @@ impl Call {
             Self::CompareAccount(declared) => {
                 Some((UseCase::CompareAccount, serde_json::to_value(declared).ok()?))
             }
+            Self::AuditDigest(call) => Some((UseCase::AuditDigest, serde_json::to_value(call).ok()?)),
             Self::DeclareAccount { revision, declared } => {
                 let declared = Declared { revision: *revision, declared: declared.clone() };
                 Some((UseCase::DeclareAccount, serde_json::to_value(declared).ok()?))
@@ -236,6 +239,7 @@ impl Call {
             Self::AddAccount { .. } => Some(UseCase::AddAccount),
             Self::ChangeAccount(_) => Some(UseCase::ChangeAccount),
             Self::CompareAccount(_) => Some(UseCase::CompareAccount),
+            Self::AuditDigest(_) => Some(UseCase::AuditDigest),
             Self::DeclareAccount { .. } => Some(UseCase::DeclareAccount),
             Self::Operation(operation) => Some(UseCase::of(operation)),
             Self::Request(request) | Self::OfNode(_, request) => UseCase::of_request(request),
@@ -251,6 +255,7 @@ impl Call {
             Self::AddAccount { account, .. } => account.id.to_string(),
             Self::ChangeAccount(change) => change.object(),
             Self::CompareAccount(declared) => declared.id().to_string(),
+            Self::AuditDigest(call) => format!("account={}", call.account),
             Self::DeclareAccount { revision, declared } => {
                 format!("{} of revision {revision}", declared.id())
             }

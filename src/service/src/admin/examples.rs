@@ -39,6 +39,7 @@ pub fn example(case: UseCase) -> Value {
         UseCase::PolicyUses => {
             json!({ "account": "demo", "policy": "hd", "after": "film-1", "contents_max": "100" })
         }
+        UseCase::AuditDigest => json!({ "account": "demo", "viewer": "user-4711" }),
         UseCase::AuditSearch => json!({
             "account": "demo",
             "content": "film-1",

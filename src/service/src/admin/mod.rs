@@ -10,6 +10,7 @@ mod administration;
 mod answer;
 mod approval_call;
 mod approvals;
+mod audit_digest;
 mod audit_query;
 mod call;
 mod examples;
@@ -39,6 +40,7 @@ pub use administration::{
 };
 pub use answer::from_json;
 pub use approval_call::ApprovalCall;
+pub use audit_digest::AuditDigestCall;
 pub use call::{Call, OperatorCall, ParameterError};
 pub use examples::example;
 pub use new_account::{NewAccount, NewCredential};

@@ -107,6 +107,8 @@ use_cases! {
         "Searches the audit logs of all nodes, in the order of time, and names what could not be searched.";
     AuditEvents: Get "/v1/audit/events" [Security Auditor]
         "Shows events of a node's audit log as they are on its disk, to be verified elsewhere.";
+    AuditDigest: Get "/v1/audit/digest" [Security Auditor]
+        "By which digest the audit names a viewer or a device of an account.";
     Operators: Get "/v1/operators" [Security Auditor]
         "Lists the operators with their roles and credentials.";
     OwnOperator: Get "/v1/operators/self" [Viewer Operator KeyAdmin Security Auditor]

@@ -7,7 +7,8 @@ use keymoot_audit::Action;
 use crate::admin::UseCase;
 
 /// Around what is written by this test.
-const MARKS: [&str; 2] = ["<!-- every action, written by the test that names them -->\n", "<!-- end of actions -->"];
+const MARKS: [&str; 2] =
+    ["<!-- every action, written by the test that names them -->\n", "<!-- end of actions -->"];
 
 #[test]
 fn every_action_stands_in_the_page_about_the_audit() {

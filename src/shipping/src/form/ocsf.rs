@@ -111,7 +111,9 @@ fn of_api(action: &Action) -> Activity {
     match action.as_str().rsplit('.').next().unwrap_or_default() {
         "create" | "issue" | "join" | "take" | "begin" => CREATE,
         "read" | "look_up" | "export" | "play" => READ,
-        "replace" | "reseed" | "renew" | "put" | "attach" | "default" | "change" | "claim" | "rewrap" => UPDATE,
+        "replace" | "reseed" | "renew" | "put" | "attach" | "default" | "change" | "claim" | "rewrap" => {
+            UPDATE
+        }
         "delete" | "release" | "remove" => DELETE,
         _ => OTHER,
     }

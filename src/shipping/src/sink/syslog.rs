@@ -4,6 +4,7 @@
 //! there. So the node closes its half of the connection now and then, and waits for the server to close the
 //! other: a server does so when it has read everything. Only then do the events count as delivered.
 
+use std::io;
 use std::time::Duration;
 
 use keymoot_outgoing::{Connection, DialError, Dialer};
@@ -12,7 +13,7 @@ use tokio::time::timeout;
 
 use super::{Delivery, Fault, late};
 use crate::form::{Form, Record};
-use crate::settings::SyslogAddress;
+use crate::settings::{Confirm, SyslogAddress};
 use crate::syslog::framed;
 use crate::{RECEIVER_WITHIN, TlsConfig};
 
@@ -20,16 +21,16 @@ pub(crate) struct Syslog {
     address: SyslogAddress,
     dialer: Dialer,
     is_tls: bool,
-    confirms: bool,
+    confirm: Confirm,
     connection: Option<Box<dyn Connection>>,
     /// Whether something was written to the connection that is not confirmed.
     has_written: bool,
 }
 
 impl Syslog {
-    pub(super) fn new(address: SyslogAddress, tls: TlsConfig, is_tls: bool, confirms: bool) -> Self {
+    pub(super) fn new(address: SyslogAddress, tls: TlsConfig, is_tls: bool, confirm: Confirm) -> Self {
         let dialer = Dialer::new(tls, RECEIVER_WITHIN);
-        Self { address, dialer, is_tls, confirms, connection: None, has_written: false }
+        Self { address, dialer, is_tls, confirm, connection: None, has_written: false }
     }
 
     /// Connects, unless there is a connection that the server has not closed.
@@ -79,7 +80,7 @@ impl Syslog {
         self.has_written = false;
         let closed = || Fault::Unknown("the server closed the connection".to_owned());
         let mut connection = self.connection.take().ok_or_else(closed)?;
-        if !self.confirms {
+        if self.confirm == Confirm::None {
             return match is_open(&mut connection).await {
                 true => {
                     self.connection = Some(connection);
@@ -92,18 +93,22 @@ impl Syslog {
             connection.shutdown().await?;
             let mut said = [0; 256];
             while connection.read(&mut said).await? > 0 {}
-            Ok::<(), std::io::Error>(())
+            Ok::<(), io::Error>(())
         };
         match timeout(RECEIVER_WITHIN, closed).await {
             Ok(Ok(())) => Ok(()),
-            // Whoever is on the way could have closed it, and kept what was written.
-            Ok(Err(error)) if error.kind() == std::io::ErrorKind::UnexpectedEof => Err(Fault::Unknown(
-                "the connection ended without TLS's close_notify (set confirm = false if the server never sends it)"
-                    .to_owned(),
-            )),
+            Ok(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => match self.confirm {
+                // Whoever is on the way could have closed it, and kept what was written.
+                Confirm::CloseNotify => Err(Fault::Unknown(
+                    "the connection ended without TLS's close_notify (set confirm = \"end\" if the server never sends \
+                     it, as rsyslog's driver gtls)"
+                        .to_owned(),
+                )),
+                Confirm::End | Confirm::None => Ok(()),
+            },
             Ok(Err(error)) => Err(Fault::Unknown(format!("the connection broke: {error}"))),
             Err(_) => Err(Fault::Unknown(late(
-                "the server did not close its end after this node's (set confirm = false if it never does)",
+                "the server did not close its end after this node's (set confirm = \"none\" if it never does)",
             ))),
         }
     }
@@ -121,17 +126,21 @@ fn unreached(error: &DialError) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+
     use keymoot_tls::web_client_config;
+    use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
     use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
 
     const LINE: &str = "{}";
 
-    async fn sink(confirms: bool) -> (Syslog, TcpListener) {
+    async fn sink(confirm: Confirm) -> (Syslog, TcpListener) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = SyslogAddress::try_from(listener.local_addr().unwrap().to_string()).unwrap();
-        (Syslog::new(address, web_client_config(None, None).unwrap(), false, confirms), listener)
+        (Syslog::new(address, web_client_config(None, None).unwrap(), false, confirm), listener)
     }
 
     async fn sent(sink: &mut Syslog) -> Delivery {
@@ -145,7 +154,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_the_server_has_read_to_the_end_is_confirmed() {
-        let (mut sink, listener) = sink(true).await;
+        let (mut sink, listener) = sink(Confirm::CloseNotify).await;
         sink.connect().await.unwrap();
         assert_eq!(sent(&mut sink).await, Delivery::Written);
         let (mut stream, _) = listener.accept().await.unwrap();
@@ -157,7 +166,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_a_server_has_not_read_is_not_confirmed_when_it_ends_or_hangs() {
-        let (mut sink, listener) = sink(true).await;
+        let (mut sink, listener) = sink(Confirm::CloseNotify).await;
         sink.connect().await.unwrap();
         sent(&mut sink).await;
         let (stream, _) = listener.accept().await.unwrap();
@@ -175,8 +184,8 @@ mod tests {
 
     #[tokio::test]
     async fn what_was_written_to_a_connection_that_the_server_closed_is_sent_again() {
-        for confirms in [true, false] {
-            let (mut sink, listener) = sink(confirms).await;
+        for confirm in [Confirm::End, Confirm::None] {
+            let (mut sink, listener) = sink(confirm).await;
             sink.connect().await.unwrap();
             sink.connect().await.unwrap();
             let (stream, _) = listener.accept().await.unwrap();
@@ -191,7 +200,7 @@ mod tests {
 
     #[tokio::test]
     async fn without_confirmations_an_open_connection_has_to_do() {
-        let (mut sink, listener) = sink(false).await;
+        let (mut sink, listener) = sink(Confirm::None).await;
         sink.connect().await.unwrap();
         sent(&mut sink).await;
         let (stream, _) = listener.accept().await.unwrap();
@@ -200,5 +209,38 @@ mod tests {
         drop(stream);
         tokio::time::sleep(Duration::from_millis(50)).await;
         assert!(matches!(sink.confirm().await, Err(Fault::Unknown(_))));
+    }
+
+    /// TLS whose connection ended without a last word.
+    struct Truncated;
+
+    impl AsyncRead for Truncated {
+        fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()))
+        }
+    }
+
+    impl AsyncWrite for Truncated {
+        fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+            Poll::Ready(Ok(bytes.len()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[tokio::test]
+    async fn an_end_that_anybody_could_have_made_confirms_only_where_the_configuration_says_so() {
+        for (confirm, is_confirmed) in [(Confirm::CloseNotify, false), (Confirm::End, true)] {
+            let (mut sink, _listener) = sink(confirm).await;
+            sink.connection = Some(Box::new(Truncated));
+            let confirmed = sink.confirm().await;
+            assert_eq!(confirmed.is_ok(), is_confirmed, "{confirmed:?}");
+        }
     }
 }

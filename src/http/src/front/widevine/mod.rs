@@ -12,7 +12,6 @@ use std::net::IpAddr;
 
 use actix_web::web;
 use actix_web::{HttpRequest, HttpResponse};
-use futures::future::try_join_all;
 use zeroize::Zeroizing;
 
 use keymoot_auth::{AuthError, AuthHandle, Grant, Request, Unproved};

@@ -9,7 +9,7 @@ use keymoot_cluster::{AuditSearch, audit_positions};
 use keymoot_command::Failure;
 use keymoot_model::{AccountId, ContentId, Kid, OperatorName, TimeStamp};
 
-use crate::cli::args::{ConfigArg, OutputFormat};
+use crate::cli::args::{ConfigArg, NodeConfigArg, OutputFormat};
 
 /// `keymoot audit`.
 #[derive(Clone, Debug, Subcommand)]
@@ -18,10 +18,20 @@ pub enum AuditCommand {
     Search(SearchArgs),
     /// Show what happened last on all nodes, and go on with what happens.
     Tail(TailArgs),
+    /// Say by which digest the audit names a viewer or a device, to search for.
+    Digest(DigestArgs),
     /// List the audit logs of the cluster, how far each has grown, and who has cosigned that.
     Logs(LogsArgs),
     /// Check that nobody has changed, removed or added anything: every log against every cosigned checkpoint.
+    ///
+    /// With --files it needs no node: it verifies the files of a log, on the node or copied from it.
     Verify(VerifyArgs),
+    /// Prove to others that an event is in the log: it writes the event, and a proof that any program for C2SP's
+    /// tlog-proof checks.
+    Prove(ProveArgs),
+    /// Lay the log of a node out as tiles, hashes, events and a checkpoint, which any program for C2SP's tlog-tiles
+    /// verifies.
+    Tiles(TilesArgs),
     /// Copy the logs of all nodes with their keys and cosigned checkpoints, to be verified elsewhere.
     Export(ExportArgs),
 }
@@ -166,6 +176,23 @@ pub struct TailArgs {
     pub output: OutputFormat,
 }
 
+/// `keymoot audit digest`.
+#[derive(Clone, Debug, Args)]
+pub struct DigestArgs {
+    /// The account whose viewer or device it is.
+    #[arg(long, value_name = "NAME")]
+    pub account: AccountId,
+    /// The viewer, by the `user_id` of the players, else their `user_token`.
+    #[arg(long, value_name = "USER", required_unless_present = "device")]
+    pub viewer: Option<String>,
+    /// The device, by its `udid`.
+    #[arg(long, value_name = "UDID", conflicts_with = "viewer")]
+    pub device: Option<String>,
+    /// The configuration of one of the nodes.
+    #[command(flatten)]
+    pub config: ConfigArg,
+}
+
 /// `keymoot audit logs`.
 #[derive(Clone, Debug, Args)]
 pub struct LogsArgs {
@@ -184,12 +211,53 @@ pub struct VerifyArgs {
     /// that another key signs by now is then found, whatever the cluster says of it.
     #[arg(long, value_name = "FILE")]
     pub keys: Option<PathBuf>,
+    /// Verify the audit log in this directory, the directory `audit` of a node's data or a copy of it, with those that
+    /// ended there; no node is asked. Without --keys each is believed the key that lies beside it.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["config", "admin", "operator"])]
+    pub files: Option<PathBuf>,
+    /// With --files: checkpoints that were kept elsewhere, as keymoot audit export writes them. Repeat it for more files.
+    #[arg(long, value_name = "FILE", requires = "files")]
+    pub checkpoints: Vec<PathBuf>,
     /// The configuration of one of the nodes.
     #[command(flatten)]
     pub config: ConfigArg,
     /// How to print it.
     #[arg(long, value_enum, default_value_t)]
     pub output: OutputFormat,
+}
+
+/// The files of a log.
+#[derive(Clone, Debug, Args)]
+pub struct FilesArg {
+    /// The directory of the log: `audit` in a node's data, `ended/ID` in that, or a copy; without it, the log of the
+    /// configured node.
+    #[arg(long, value_name = "DIR")]
+    pub files: Option<PathBuf>,
+    #[command(flatten)]
+    pub config: NodeConfigArg,
+}
+
+/// `keymoot audit prove`.
+#[derive(Clone, Debug, Args)]
+pub struct ProveArgs {
+    /// The number of the event, as a search shows it.
+    #[arg(value_name = "NUMBER")]
+    pub number: u64,
+    /// Where to write the proof; the event goes beside it, into a file with `.event` at its end.
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+    #[command(flatten)]
+    pub log: FilesArg,
+}
+
+/// `keymoot audit tiles`.
+#[derive(Clone, Debug, Args)]
+pub struct TilesArgs {
+    /// The directory to make.
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    #[command(flatten)]
+    pub log: FilesArg,
 }
 
 /// `keymoot audit export`.

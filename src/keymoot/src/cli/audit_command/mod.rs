@@ -1,8 +1,10 @@
 //! `keymoot audit`: what happened to every key, and the proof that nobody has changed the answer.
 
 pub mod args;
+mod digest;
 mod event_text;
 mod export;
+mod files;
 mod log_check;
 mod logs;
 mod search;
@@ -22,7 +24,13 @@ pub fn run(command: AuditCommand) -> Result<(), Failure> {
             AuditCommand::Search(args) => search::search(args).await,
             AuditCommand::Tail(args) => search::tail(args).await,
             AuditCommand::Logs(args) => logs::run(args).await,
-            AuditCommand::Verify(args) => verify::run(args).await,
+            AuditCommand::Digest(args) => digest::run(args).await,
+            AuditCommand::Verify(args) => match &args.files {
+                Some(dir) => files::verify(dir, &args),
+                None => verify::run(args).await,
+            },
+            AuditCommand::Prove(args) => files::prove(&args),
+            AuditCommand::Tiles(args) => files::tiles(&args),
             AuditCommand::Export(args) => export::run(args).await,
         }
     })

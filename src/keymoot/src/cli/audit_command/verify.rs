@@ -95,7 +95,7 @@ pub(super) async fn events(operator: &Operator, log: &KnownLog, from: u64) -> Re
 }
 
 /// The keys in a file, by the logs' origins.
-fn keys_in(file: &Path) -> Result<BTreeMap<String, VerifierKey>, Failure> {
+pub(super) fn keys_in(file: &Path) -> Result<BTreeMap<String, VerifierKey>, Failure> {
     let text = std::fs::read_to_string(file)
         .map_err(|error| Failure::misuse(format!("cannot read {}: {error}", file.display())))?;
     let mut keys = BTreeMap::new();

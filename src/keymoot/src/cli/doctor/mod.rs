@@ -5,6 +5,7 @@
 //! failed is left out.
 
 mod accounts;
+mod audit;
 mod certificates;
 mod clock;
 mod files;

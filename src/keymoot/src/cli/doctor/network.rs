@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use super::audit;
 use super::finding::Finding;
 use crate::cli::operator::{Operator, TIMEOUT, block_on};
 use crate::config::{ANY_AUTHORITY, Config, LIST_AUTHORITIES};
@@ -44,6 +45,9 @@ pub(super) fn check(config: &Config, named: &[MemberAddress]) -> Result<Vec<Find
             Err(AdminError::Unproven(reason)) => Finding::fail("this node", reason.as_str(), SAME_KEYRING),
             Err(_) => Finding::ok("this node", "does not run"),
         });
+        if own.is_ok() {
+            findings.extend(audit::check(&operator, &own_address).await);
+        }
         let mut others: Vec<(NodeId, String)> =
             named.iter().map(|peer| (peer.id, peer.address.to_string())).collect();
         for member in own.iter().flat_map(|answer| &answer.status.members) {
