@@ -63,6 +63,7 @@ mod published_api;
 mod read_replica;
 mod real_packager;
 mod real_player;
+mod recipes;
 mod recover_from_one;
 mod recovered_cluster_grows;
 mod release_files;
