@@ -6,12 +6,20 @@ use super::Cluster;
 use crate::RigError;
 
 /// How to start a cluster.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Options {
     pub(super) env: Vec<(String, String)>,
     pub(super) dir: Option<PathBuf>,
     pub(super) nodes: Option<usize>,
     pub(super) open_files: Option<u64>,
+}
+
+impl Default for Options {
+    /// The names are those by which the rig's requests call the nodes.
+    fn default() -> Self {
+        let names = ("KEYMOOT__AUTH__AUTHORITIES".to_owned(), "localhost, keymoot".to_owned());
+        Self { env: vec![names], dir: None, nodes: None, open_files: None }
+    }
 }
 
 impl Options {

@@ -190,10 +190,12 @@ fn a_proof_with_another_key_account_or_credential_is_a_mismatch() {
         basic("167/pw:other", true),
         basic("168:pass-word", true),
         digest("167", b"other", NOW_S),
-        certificate("stranger.example.net"),
     ] {
         assert_eq!(fault(&authenticator(), &proved_by(proofs)), SignatureFault::Mismatch);
     }
+    let foreign = authenticator().authenticate(&proved_by(certificate("stranger.example.net"))).unwrap_err();
+    assert!(matches!(foreign, Denied::Certificate { has_credentials: true, .. }), "{foreign}");
+    assert_eq!(foreign.reason(), "mismatch");
 }
 
 #[test]

@@ -195,7 +195,9 @@ fn with_scheme(op: OperationBuilder, provider: EncryptionProvider) -> OperationB
         names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
     );
     let schema = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(names));
-    op.parameter(query("scheme", &description).schema(Some(schema.build())).build())
+    op.parameter(
+        query("scheme", &description).schema(Some(schema.build())).example(Some(json!(meant))).build(),
+    )
 }
 
 /// Of a content of the account that `keymoot dev` makes.

@@ -37,26 +37,31 @@ fn a_part_in_braces_is_one_segment_and_the_rest_is_exact() {
     assert_eq!(api(""), None);
 }
 
-/// System, partner and entry of a packager's path.
-fn entry(raw: &str) -> Option<(String, String, String)> {
+/// System, word, partner and entry of a packager's path.
+fn entry(raw: &str) -> Option<[String; 4]> {
     of(&PACKAGERS, raw).map(|(endpoint, captured)| {
         assert_eq!(endpoint, Endpoint::EntryKey);
-        let [ca_system, pid, _, entry] = captured.try_into().unwrap();
-        (ca_system, pid, entry)
+        match captured.try_into() {
+            Ok([ca_system, word, pid, _, entry]) => [ca_system, word, pid, entry],
+            Err(without_sub_partner) => without_sub_partner.try_into().unwrap(),
+        }
     })
 }
 
 #[test]
 fn a_packagers_path_names_system_partner_and_entry() {
-    let expected = Some(("ovp".into(), "437".into(), "1_aBc".into()));
+    let expected = Some(["ovp", "edash", "437", "1_aBc"].map(str::to_owned));
     for raw in [
         "/system/ovp/edash/p/437/sp/43700/entryId/1_aBc/flavorId/1_x/name/a.mp4",
         "/system/ovp/edash/p/437/sp/43700/entryId/1_aBc",
         "//SYSTEM/ovp//edash/P/437/SP/43700/ENTRYID/1_aBc/flavorId/1_x/",
         "/system/ovp/edash/p/437/sp/43700/serveFlavor/entryId/1_aBc/v/2/flavorId/1_x",
+        "/system/ovp/edash/p/437/entryId/1_aBc/flavorId/1_x",
+        "/system/ovp/edash/p/437/serveFlavor/entryId/1_aBc",
     ] {
         assert_eq!(entry(raw), expected, "{raw}");
     }
+    assert_eq!(entry("/system/ovp/fpshls/p/437/entryId/e").unwrap()[1], "fpshls");
 }
 
 #[test]
@@ -64,8 +69,8 @@ fn other_paths_name_nothing() {
     for raw in [
         "/",
         "/system/ovp/edash/p/437/sp/43700/entryId",
-        "/system/ovp/edash/p/437/entryId/1_a",
-        "/system/ovp/hls/p/437/sp/43700/entryId/1_a",
+        "/system/ovp/p/437/sp/43700/entryId/1_a",
+        "/system/ovp/edash/dash/p/437/entryId/1_a",
         "/system/ovp/edash/p/437/sp/43700/flavorId/1_a",
         "/cenc/widevine/encryption",
     ] {
