@@ -71,7 +71,13 @@ fn ffmpeg_and_shaka_packager_encrypt_as_the_recipes_have_it() {
         (Stream::Audio, "AUDIO", "out/audio-1.mp4", "audio-keys.m3u8"),
     ] {
         let own = key(&scrambler, &["--track", track, "--scheme", "cbcs"]);
-        frames::assert_opens_only_with(&scrambler.path(name), stream, &source, &key_bytes(&own), &[7; 16]);
+        frames::assert_cbcs_opens_only_with(
+            &scrambler.path(name),
+            stream,
+            &source,
+            &key_bytes(&own),
+            &[7; 16],
+        );
         assert!(read(playlist).contains(&format!("skd://{}", own["kid"].as_str().unwrap())), "{track}");
     }
 

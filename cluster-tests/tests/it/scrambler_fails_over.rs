@@ -174,7 +174,7 @@ fn shaka_packager_encrypts_in_cbcs_with_a_key_for_each_kind_of_stream_and_its_li
         [(Stream::Video, "video-0.mp4", &video, &audio), (Stream::Audio, "audio-1.mp4", &audio, &video)]
     {
         let file = sealed.join(name);
-        frames::assert_opens_only_with(&file, stream, &source, &key_bytes(own), &key_bytes(other));
+        frames::assert_cbcs_opens_only_with(&file, stream, &source, &key_bytes(own), &key_bytes(other));
         let bytes = std::fs::read(&file).unwrap();
         let iv = base16ct::lower::decode_vec(own["iv"].as_str().unwrap()).unwrap();
         assert!(search::contains(&bytes, &iv), "{name} is not encrypted under the IV of its licenses");
