@@ -261,3 +261,52 @@ fn the_page_loads_nothing_from_elsewhere() {
         assert_eq!(answered.status, 200, "{file}");
     }
 }
+
+/// Where `scripts/real-clients` installs the schema-driven tester.
+const TESTER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/real-clients/schemathesis");
+/// What it is told of signatures.
+const HOOKS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/schemathesis");
+/// Places where requests are no single documents that a schema describes, with tests of their own: SOAP, lines, an
+/// envelope whose answer is always 200, challenges of DRM systems, files of the viewer.
+const NOT_DRIVEN: &str = "^/(docs|metrics|openapi|bulk|playready/acquire|(widevine/)?cenc/getcontentkey|fps/license|\
+                          (cenc/)?(widevine|playready)/license)";
+
+#[test]
+fn a_schema_driven_tester_finds_no_place_where_document_and_readers_differ() {
+    let cluster = Cluster::start().unwrap();
+    let node = cluster.addresses()[0];
+    let dir = tempfile::tempdir().unwrap();
+    let document = dir.path().join("openapi.json");
+    std::fs::write(&document, send(node, "GET", "/openapi.json", b"").body).unwrap();
+    let keys = json!({
+        "encryption": cluster.signer().signing_key(), "license": cluster.license_signer().signing_key(),
+    });
+    let mut command = std::process::Command::new(format!("{TESTER}/bin/st"));
+    command.current_dir(dir.path()).arg("run").arg(&document).args(["--url", &format!("http://{node}")]);
+    // Bounded, and the same each time.
+    command.args([
+        "--seed",
+        "1",
+        "-n",
+        "10",
+        "--phases",
+        "examples,coverage",
+        "--no-shrink",
+        "--continue-on-failure",
+    ]);
+    command.args(["--exclude-path-regex", NOT_DRIVEN, "--suppress-health-check", "all", "--warnings", "off"]);
+    command.args([
+        "--checks",
+        "not_a_server_error,status_code_conformance,content_type_conformance,\
+                               response_schema_conformance,negative_data_rejection,positive_data_acceptance",
+    ]);
+    command.env("PYTHONPATH", format!("{TESTER}:{HOOKS}")).env("PYTHONDONTWRITEBYTECODE", "1");
+    command.env("SCHEMATHESIS_HOOKS", "hooks").env("KEYMOOT_SIGNING_KEYS", keys.to_string());
+    let ran = command.output().expect("schemathesis; scripts/real-clients installs it");
+    let said = String::from_utf8_lossy(&ran.stdout).into_owned();
+    assert!(ran.status.success(), "{said}\n{}", String::from_utf8_lossy(&ran.stderr));
+    let generated =
+        said.lines().find_map(|line| line.trim().split_once(" generated").map(|(count, _)| count));
+    let generated: u32 = generated.and_then(|count| count.parse().ok()).unwrap_or_else(|| panic!("{said}"));
+    assert!(generated > 3000, "only {generated} requests were made");
+}

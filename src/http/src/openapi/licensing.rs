@@ -25,7 +25,12 @@ pub(super) fn license(provider: LicenseProvider) -> OperationBuilder {
     let data = json!({"ca_system": "OVP", "account_id": "demo", "content_id": "film.mp4", "files": ""});
     let challenge = provider.challenge_form();
     let schema = ObjectBuilder::new().schema_type(Type::String).build();
-    let content = ContentBuilder::new().schema(Some(schema)).example(Some(json!(challenge.example))).build();
+    let as_text = || json!(challenge.example);
+    let example = match challenge.media_type {
+        JSON => serde_json::from_str(challenge.example).unwrap_or_else(|_| as_text()),
+        _ => as_text(),
+    };
+    let content = ContentBuilder::new().schema(Some(schema)).example(Some(example)).build();
     let body = RequestBodyBuilder::new()
         .required(Some(Required::True))
         .content(challenge.media_type, content)

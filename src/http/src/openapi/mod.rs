@@ -5,6 +5,7 @@
 //! same on every node and nothing about accounts, so anybody may read it.
 
 mod archive;
+mod exact;
 mod licensing;
 mod operations;
 mod parts;
@@ -36,7 +37,9 @@ succeed then.";
 
 /// The document, encoded once.
 static DOCUMENT: LazyLock<Result<Bytes, String>> = LazyLock::new(|| {
-    let text = serde_json::to_string_pretty(&document()).map_err(|error| error.to_string())?;
+    let mut whole = serde_json::to_value(document()).map_err(|error| error.to_string())?;
+    exact::constrain(&mut whole);
+    let text = serde_json::to_string_pretty(&whole).map_err(|error| error.to_string())?;
     Ok(Bytes::from(text + "\n"))
 });
 

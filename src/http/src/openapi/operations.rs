@@ -194,7 +194,7 @@ fn with_scheme(op: OperationBuilder, provider: EncryptionProvider) -> OperationB
         "How samples are encrypted, as the member of that name says: {}; `{meant}` when neither says it.",
         names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
     );
-    let schema = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(names));
+    let schema = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(names.clone()));
     op.parameter(
         query("scheme", &description).schema(Some(schema.build())).example(Some(json!(meant))).build(),
     )
@@ -275,10 +275,10 @@ fn packaging_data() -> OperationBuilder {
 }
 
 /// The custom data of a request to HLS, in the query.
-fn hls_custom_data() -> Parameter {
+fn hls_custom_data(required: Required) -> Parameter {
     let example = STANDARD.encode(custom_data(CONTENT).to_string());
     let parameter = query("custom_data", "Base64 of the custom data, whose bytes are signed.");
-    parameter.example(Some(json!(example))).build()
+    parameter.required(required).example(Some(json!(example))).build()
 }
 
 fn hls_key_info() -> OperationBuilder {
@@ -289,7 +289,7 @@ fn hls_key_info() -> OperationBuilder {
     ));
     let uri = query("key_uri", "The key URI for the playlist; `{kid}` in it stands for the key id.");
     let period = query("crypto_period_seconds", "The key changes with the clock after so many seconds.");
-    let op = op.parameter(hls_custom_data());
+    let op = op.parameter(hls_custom_data(Required::True));
     let op = op.parameter(uri.example(Some(json!("https://keys.example.net/hls/key/{kid}"))).build());
     let op = op.parameter(period.example(Some(json!("3600"))).build());
     let op = op.response("200", text("The three lines.", "text/plain"));
@@ -303,7 +303,7 @@ fn hls_key() -> OperationBuilder {
          `token` in place of custom data, as it stands in its key-info.",
     ));
     let kid = "b3c5b1f0-5a0f-4c3d-9d0e-2f6a7f1c8e11";
-    let op = op.parameter(in_path("kid", "The key id.", kid)).parameter(hls_custom_data());
+    let op = op.parameter(in_path("kid", "The key id.", kid)).parameter(hls_custom_data(Required::False));
     let op = op.response("200", text("The sixteen bytes of the key.", "application/octet-stream"));
     refusals(op, &["400", "401", "404", "429", "500", "503"])
 }

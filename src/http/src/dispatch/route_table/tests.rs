@@ -41,7 +41,7 @@ fn a_part_in_braces_is_one_segment_and_the_rest_is_exact() {
 fn entry(raw: &str) -> Option<[String; 4]> {
     of(&PACKAGERS, raw).map(|(endpoint, captured)| {
         assert_eq!(endpoint, Endpoint::EntryKey);
-        match captured.try_into() {
+        match <[String; 5]>::try_from(captured) {
             Ok([ca_system, word, pid, _, entry]) => [ca_system, word, pid, entry],
             Err(without_sub_partner) => without_sub_partner.try_into().unwrap(),
         }
