@@ -6,10 +6,11 @@ member `method` is the request's, and that a key id is not another key's.
 
 import base64
 import hashlib
+import itertools
 import json
 import os
 import re
-from urllib.parse import parse_qsl, quote, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import requests
 import schemathesis
@@ -17,7 +18,9 @@ import schemathesis
 KEYS = json.loads(os.environ["KEYMOOT_SIGNING_KEYS"])
 OBJECT = {"ca_system": "OVP", "account_id": "demo", "content_id": "film.mp4", "files": ""}
 BASE64 = re.compile("([A-Za-z0-9+/]+|[A-Za-z0-9_-]+)={0,2}")
+SIXTEEN_BYTES = re.compile("[A-Za-z0-9+/]{21}[AQgw]==")
 METHODS = {"GET", "POST", "PUT", "DELETE"}
+NUMBERS = itertools.count()
 
 
 def scope_of(path):
@@ -26,26 +29,22 @@ def scope_of(path):
     return "policy" if path.startswith("/policy") else "encryption"
 
 
-@schemathesis.hook
-def map_query(context, query):
-    text = (query or {}).get("custom_data")
-    if isinstance(text, str) and BASE64.fullmatch(text):
-        query["custom_data"] = base64.b64encode(json.dumps(OBJECT).encode()).decode()
-    return query
+def whole(value):
+    """JSON without the fraction of whole numbers, which JSON Schema takes for integers and the server does not."""
+    if isinstance(value, dict):
+        return {name: whole(member) for name, member in value.items()}
+    if isinstance(value, list):
+        return [whole(member) for member in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-@schemathesis.hook
-def map_body(context, body):
-    if not isinstance(body, dict):
-        return body
-    method = body.get("method")
-    if isinstance(method, str) and method.upper() in METHODS:
-        body["method"] = context.operation.method.upper()
-    key, key_id = body.get("key"), body.get("key_id")
-    if all(isinstance(text, str) and re.fullmatch("[A-Za-z0-9+/]{21}[AQgw]==", text) for text in (key, key_id)):
-        # The key id follows from the key and from what it is for.
-        place = json.dumps([key, body.get("content_id"), body.get("track"), context.operation.path, body.get("time")])
-        body["key_id"] = base64.b64encode(hashlib.sha256(place.encode()).digest()[:16]).decode()
+def put_right(body, method, path):
+    if isinstance(body.get("method"), str) and body["method"].upper() in METHODS:
+        body["method"] = method
+    pair = [body.get("key"), body.get("key_id")]
+    if all(isinstance(text, str) and SIXTEEN_BYTES.fullmatch(text) for text in pair):
+        place = json.dumps([pair, path, next(NUMBERS)]).encode()
+        body["key_id"] = base64.b64encode(hashlib.sha256(place).digest()[:16]).decode()
     return body
 
 
@@ -53,19 +52,28 @@ class Signer(requests.auth.AuthBase):
     def __call__(self, request):
         url = urlsplit(request.url)
         scope = scope_of(url.path)
-        body = request.body or b""
-        data = body.encode() if isinstance(body, str) else body
+        query = parse_qsl(url.query, keep_blank_values=True)
+        data = request.body or b""
+        data = data.encode() if isinstance(data, str) else data
+        try:
+            body = json.loads(data) if data else None
+        except ValueError:
+            body = None
+        if isinstance(body, dict) and scope != "license":
+            data = json.dumps(put_right(whole(body), request.method, url.path)).encode()
+            request.body = data
+            request.headers["Content-Length"] = str(len(data))
         if scope == "license" or not data:
-            text = dict(parse_qsl(url.query)).get("custom_data", "")
-            try:
-                data = base64.b64decode(text.replace(" ", "+"))
-            except ValueError:
-                return request
+            data = b""
+            for at, (name, text) in enumerate(query):
+                if name == "custom_data" and BASE64.fullmatch(text):
+                    data = json.dumps(OBJECT).encode()
+                    query[at] = (name, base64.b64encode(data).decode())
         key = KEYS.get(scope)
         if key and data:
-            signature = base64.b64encode(hashlib.sha1(key.encode() + data).digest()).decode()
-            query = "&".join(part for part in [url.query, "signature=" + quote(signature, safe="")] if part)
-            request.url = urlunsplit(url._replace(query=query))
+            signature = hashlib.sha1(key.encode() + data).digest()
+            query.append(("signature", base64.b64encode(signature).decode()))
+        request.url = urlunsplit(url._replace(query=urlencode(query)))
         return request
 
 

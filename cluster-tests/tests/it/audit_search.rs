@@ -139,6 +139,9 @@ fn an_auditor_reads_the_audit_over_the_admin_api_and_that_is_an_event_and_a_view
     let keys = cluster.path("copy/keys.txt").display().to_string();
     let whole = ask("auditor", &["verify", "--keys", &keys]);
     assert_eq!(whole.code, Some(0), "{whole:?}");
+    let offline =
+        |more: &[&str]| cluster.run(&[&["audit", "verify", "--files", &out][..], more].concat()).unwrap();
+    assert_eq!(offline(&[]).code, Some(0), "{:?}", offline(&[]));
     let other = cluster.path("other.txt");
     let text = std::fs::read_to_string(&keys).unwrap();
     let key: keymoot_audit::VerifierKey = text.trim().parse().unwrap();
@@ -147,4 +150,7 @@ fn an_auditor_reads_the_audit_over_the_admin_api_and_that_is_an_event_and_a_view
     let broken = ask("auditor", &["verify", "--keys", &other.display().to_string()]);
     assert_eq!(broken.code, Some(1), "{broken:?}");
     assert!(broken.out.contains("another key signs it"), "{broken:?}");
+    let offline = offline(&["--keys", &other.display().to_string()]);
+    assert_eq!(offline.code, Some(1), "{offline:?}");
+    assert!(offline.out.contains("is not signed by its key"), "{offline:?}");
 }

@@ -27,6 +27,7 @@ use crate::members::node_info::NodeInfo;
 use crate::members::renewal::CertificateRenewal;
 use crate::members::renewal_client::{AskedInVain, RenewalClient};
 use crate::node::{Node, NodeParts};
+use crate::ops::audit_watch::keys_of;
 use crate::ops::disk_watch::DiskWatch;
 use crate::peer::fatal_signal::FatalSignal;
 use crate::peer::feature_level::{FeatureLevel, check_level};
@@ -360,15 +361,6 @@ fn tell_start(local: &LocalEnd, state: &StateView) {
     let keys = keys_of(&local.keyring);
     let object = format!("version={} fence={fence:016x} {keys}", env!("CARGO_PKG_VERSION"));
     audit.note(audit.own(Action::NODE_START, Outcome::Done, object));
-}
-
-/// Which master keys a keyring has, for the audit.
-pub(crate) fn keys_of(keyring: &Keyring) -> String {
-    if keyring.is_empty() {
-        return "keys=none".to_owned();
-    }
-    let keys: Vec<String> = keyring.fingerprints().into_keys().map(|id| id.to_string()).collect();
-    format!("keys={} active={}", keys.join(","), keyring.active())
 }
 
 fn info(config: &ClusterSettings, tls: PeerTls) -> NodeInfo {

@@ -43,7 +43,8 @@ pub(crate) struct Progress {
     place: String,
     metrics: Arc<Metrics>,
     noted: Mutex<Noted>,
-    troubles: LastingConditions,
+    /// By their reasons: another one has a line of its own.
+    troubles: LastingConditions<String>,
 }
 
 #[derive(Default)]
@@ -96,7 +97,7 @@ impl Progress {
         noted.acknowledged = acknowledged;
         let was_troubled = noted.trouble.take().is_some();
         drop(noted);
-        self.troubles.end(&());
+        self.troubles.end_all(|_| true);
         if was_troubled {
             tracing::info!(receiver = %self.name, place = %self.place, "the receiver takes the audit again");
         }
@@ -115,7 +116,7 @@ impl Progress {
     /// It gets nothing now.
     pub(crate) fn fails(&self, error: String) {
         self.count_failures(1);
-        if let Some(unlogged) = self.troubles.note(()) {
+        if let Some(unlogged) = self.troubles.note(error.clone()) {
             tracing::warn!(
                 receiver = %self.name, place = %self.place, %error, unlogged,
                 "the receiver does not take the audit; its events are kept for it"

@@ -126,6 +126,10 @@ impl DiskLog {
         tree::consistency_proof(&self.hashes(to)?.files, from, to)
     }
 
+    pub(crate) fn frontier(&self, size: u64) -> Result<Frontier, ProofError> {
+        Ok(tree::frontier(&self.hashes(size)?.files, size)?)
+    }
+
     pub(crate) fn root(&self, size: u64) -> Result<Hash, ProofError> {
         Ok(tree::root(&self.hashes(size)?.files, size)?)
     }

@@ -41,6 +41,17 @@ fn reserve(file: &File, end: u64, bytes: u64) -> Reserve {
 }
 
 impl Active {
+    /// Holds back room behind the end. Gives whether there is enough to go on with.
+    pub(super) fn reserve_room(&mut self, bytes: u64) -> bool {
+        let found = reserve(&self.file, self.end(), bytes);
+        // A smaller part than what is left is no loss: the blocks stay.
+        self.reserve = match (self.reserve, found) {
+            (Reserve::UpTo(old), Reserve::UpTo(new)) => Reserve::UpTo(old.max(new)),
+            (_, found) => found,
+        };
+        self.held_back().is_none_or(|left| left >= bytes / 4)
+    }
+
     /// The bytes that are still held back.
     fn held_back(&self) -> Option<u64> {
         match self.reserve {
@@ -56,12 +67,7 @@ impl DiskLog {
         let bytes = self.settings.held_back_bytes;
         let mut active = lock(&self.active);
         if active.held_back().is_some_and(|left| left <= bytes / 2) {
-            let found = reserve(&active.file, active.end(), bytes);
-            // A smaller part than what is left is no loss: the blocks stay.
-            active.reserve = match (active.reserve, found) {
-                (Reserve::UpTo(old), Reserve::UpTo(new)) => Reserve::UpTo(old.max(new)),
-                (_, found) => found,
-            };
+            active.reserve_room(bytes);
         }
         let least = match least {
             Least::ToGoOn => bytes / 4,

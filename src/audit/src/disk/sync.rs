@@ -166,7 +166,12 @@ impl DiskLog {
         self.hand_over_hashes(&mut active);
         let end = active.readable;
         self.note_synced(&mut active, end);
-        let next = Active::create(&self.dir, self.manifest.log_id(), active.frontier.clone())?;
+        let mut next = Active::create(&self.dir, self.manifest.log_id(), active.frontier.clone())?;
+        let can_go_on = next.reserve_room(self.settings.held_back_bytes);
+        if !can_go_on && std::fs::remove_file(events_path(&self.dir, next.first)).is_ok() {
+            // On a full disk this one still has what is held back behind its end.
+            return Ok(());
+        }
         // Gives up what was held back behind its end; what is left of that is only room.
         let _given_up = active.file.set_len(active.end());
         // Both at once, for those who read.

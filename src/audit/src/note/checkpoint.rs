@@ -36,8 +36,13 @@ impl Checkpoint {
         let (Some(origin), Some(size), Some(root)) = (lines.next(), lines.next(), lines.next()) else {
             return Err(CheckpointError::Form("it has fewer than three lines"));
         };
-        if origin.is_empty() || lines.next().is_none() {
+        // Behind the end of the last line there is an empty one.
+        if origin.is_empty() || lines.next_back() != Some("") {
             return Err(CheckpointError::Form("its first line is empty, or its last has no end"));
+        }
+        // Else several notes one after the other could be taken for one.
+        if lines.any(|more| more.is_empty() || more.starts_with('\u{2014}')) {
+            return Err(CheckpointError::Form("a line behind its third is empty or a signature"));
         }
         let digits =
             size.bytes().all(|byte| byte.is_ascii_digit()) && (size == "0" || !size.starts_with('0'));

@@ -46,7 +46,7 @@ impl Rig {
                 .unwrap();
             while log.checkpoint().checkpoint().size <= number {
                 std::thread::sleep(std::time::Duration::from_millis(1));
-                futures_written(&log, number);
+                wait_until_written(&log, number);
             }
             let mut signed = log.checkpoint();
             signed.add(signed.cosign(&rig.cosigner, 1_700_000_000 + half));
@@ -104,7 +104,7 @@ impl Rig {
     }
 }
 
-fn futures_written(log: &AuditLog, number: u64) {
+fn wait_until_written(log: &AuditLog, number: u64) {
     tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(log.written(number)).unwrap();
 }
 
@@ -299,21 +299,13 @@ fn every_event_is_proved_to_whoever_has_the_public_keys() {
     let key: &VerifierKey = &rig.trust.keys[0];
     for number in (0..=EVENTS).step_by(7) {
         let proved = prove(rig.path(), number).unwrap();
-        let read = ProofFileText(&proved.proof.to_string()).read();
+        let read = crate::ProofFile::parse(&proved.proof.to_string()).unwrap();
         read.verify(&proved.event, key).unwrap();
         assert!(read.checkpoint.verify_cosignature(rig.cosigner.verifier()).is_ok());
         assert!(read.verify(b"another", key).is_err());
     }
     let refused = prove(rig.path(), EVENTS + 1).unwrap_err();
     assert!(refused.to_string().contains("not covered"), "{refused}");
-}
-
-struct ProofFileText<'a>(&'a str);
-
-impl ProofFileText<'_> {
-    fn read(&self) -> crate::ProofFile {
-        crate::ProofFile::parse(self.0).unwrap()
-    }
 }
 
 #[test]

@@ -4,7 +4,8 @@
 //! the signature leaves, and goes by what the cluster knows of its signatures beside that. Nothing is signed but what a
 //! proof shows to go on from there. Where the file cannot be read or written, nothing is signed at all.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use keymoot_audit::{Cosigned, Hash, VerifierKey, verify_consistency};
@@ -29,7 +30,7 @@ pub(super) struct Cosigner {
     pub(super) cluster: ClusterName,
     pub(super) own: OwnLog,
     pub(super) peers: Peers,
-    pub(super) remembered: Cosigned,
+    pub(super) remembered: Arc<Mutex<Cosigned>>,
     pub(super) other_logs: BTreeMap<AuditLogName, u32>,
 }
 
@@ -46,12 +47,21 @@ pub(super) struct Round {
 }
 
 impl Cosigner {
-    /// Cosigns what has grown. With `watch`, also has the other logs prove that they hold what they held.
-    pub(super) async fn round(&mut self, logs: &[AuditLogRecord], watch: bool) -> Round {
+    /// Cosigns what has grown of the logs that `members` write. With `watch`, also has those prove that they hold what
+    /// they held.
+    pub(super) async fn round(
+        &mut self,
+        logs: &[AuditLogRecord],
+        members: &BTreeSet<NodeId>,
+        watch: bool,
+    ) -> Round {
         let me = self.own.name.node;
         let keys = keys(&self.cluster, logs);
         let mut round = Round::default();
-        for record in logs.iter().filter(|log| log.name.node != me && log.followed_by.is_none()) {
+        let is_current = |log: &&AuditLogRecord| {
+            log.name.node != me && log.followed_by.is_none() && members.contains(&log.name.node)
+        };
+        for record in logs.iter().filter(is_current) {
             let Some(key) = keys.get(&record.name) else { continue };
             let before = self.seen(record, key, &keys);
             let due = record
@@ -62,7 +72,7 @@ impl Cosigner {
                     let checked =
                         self.check(record.name, key, before, Some((last.at, &last.signature))).await;
                     if let Some(Ok(())) = checked {
-                        match self.cosign(key, last.at, &last.signature) {
+                        match self.cosign(key, last.at, &last.signature).await {
                             Ok(change) => round.changes.extend(change),
                             Err(error) => round.unable = Some(error),
                         }
@@ -87,8 +97,9 @@ impl Cosigner {
         keys: &BTreeMap<AuditLogName, VerifierKey>,
     ) -> Option<AuditSize> {
         let me = self.own.name.node;
-        let own = self.remembered.last(key.name());
-        let own = own.map(|at| AuditSize { size: at.size, root: *at.root.as_bytes() });
+        let own = lock(&self.remembered)
+            .last(key.name())
+            .map(|at| AuditSize { size: at.size, root: *at.root.as_bytes() });
         // Not what the state merely says: the signature must hold.
         let in_state = record.checkpoints.iter().rev().find(|kept| {
             cosigned(key, kept, keys).is_some_and(|(_, by): (_, BTreeMap<NodeId, u64>)| by.contains_key(&me))
@@ -142,8 +153,8 @@ impl Cosigner {
     }
 
     /// Signs what was checked, once it is on the disk that it was.
-    fn cosign(
-        &mut self,
+    async fn cosign(
+        &self,
         key: &VerifierKey,
         at: AuditSize,
         signature: &[u8],
@@ -151,9 +162,17 @@ impl Cosigner {
         let Some(checkpoint) = signed(key, at, signature) else { return Ok(None) };
         let Some(name) = super::records::name_of(&self.cluster, key.name()) else { return Ok(None) };
         let (note, cosignature) = self.own.cosign(&checkpoint);
-        self.remembered.remember(note).map_err(|error| error.to_string())?;
+        let remembered = self.remembered.clone();
+        // The disk may take its time.
+        let written = tokio::task::spawn_blocking(move || lock(&remembered).remember(note)).await;
+        written.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
         Ok(Some(AuditLogChange::Cosign { name, at, cosignature }))
     }
+}
+
+fn lock(remembered: &Mutex<Cosigned>) -> MutexGuard<'_, Cosigned> {
+    // No code panics while it holds the lock, so what is remembered is intact.
+    remembered.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What the reply proves of a log that had `before`, and is claimed to have grown to `claimed`. `None`: nothing.

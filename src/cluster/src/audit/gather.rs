@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use keymoot_audit::{Event, Hash};
 use keymoot_model::{ClusterName, NodeId};
 use keymoot_state as state;
@@ -28,6 +30,9 @@ use crate::write::clock::now_ms;
 /// How long another node may take to answer; less than whoever asked waits.
 const ANSWER_WITHIN: Duration = Duration::from_secs(8);
 
+/// How long a quorum may take to say that it is there.
+const QUORUM_WITHIN: Duration = Duration::from_secs(2);
+
 /// Gathers from all nodes.
 pub(crate) struct AuditGathering {
     pub cluster: ClusterName,
@@ -44,7 +49,9 @@ impl AuditGathering {
     pub(crate) async fn logs(&self) -> Result<AuditLogs, ClusterError> {
         let records = state::audit_logs(&self.state)?;
         let removed = removed(&state::nodes(&self.state)?);
-        let held = self.held().await;
+        // A leader that lost its quorum knows of it when it asks.
+        let asked = self.barrier.wait(Instant::now() + QUORUM_WITHIN);
+        let (held, quorum) = futures::future::join(self.held(), asked).await;
         let keys = keys(&self.cluster, &records);
         let mut logs = Vec::with_capacity(records.len());
         for record in records {
@@ -84,7 +91,7 @@ impl AuditGathering {
             cluster: self.cluster.as_str().to_owned(),
             asked: self.node,
             clock_ms: now_ms(),
-            quorum: self.members.leads() || self.barrier.contact.is_heard(),
+            quorum: quorum.is_ok(),
             logs,
         })
     }

@@ -2,9 +2,9 @@
 //!
 //! It proposes only what has grown: in a cluster where nothing happens, nothing is written for the audit.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -50,6 +50,8 @@ pub(crate) struct AuditWorker {
     /// The node that this one was before its disk was replaced.
     replaces: Option<NodeId>,
     cosigner: Option<Cosigner>,
+    /// How much of this node's log others have cosigned, by signatures that hold.
+    cosigned: u64,
     /// Size and number of cosigners of the checkpoint that lies beside the log.
     kept: Option<(u64, usize)>,
     lasting: LastingConditions<String>,
@@ -78,6 +80,7 @@ impl AuditWorker {
             dir,
             replaces,
             cosigner: None,
+            cosigned: 0,
             kept: None,
             lasting,
         }
@@ -108,9 +111,13 @@ impl AuditWorker {
             None => self.own.news(&self.state, self.replaces)?,
         };
         self.complain(OWN, contradiction);
-        self.report.keep(|name| logs.iter().any(|log| log.name == *name && log.followed_by.is_none()));
+        let members: BTreeSet<NodeId> = self.members.membership().nodes().map(|(id, _)| *id).collect();
+        self.report.keep(|name| {
+            let is_current = |log: &AuditLogRecord| log.name == *name && log.followed_by.is_none();
+            members.contains(&name.node) && logs.iter().any(is_current)
+        });
         let round = match self.open_memory() {
-            Some(cosigner) => cosigner.round(&logs, watch).await,
+            Some(cosigner) => cosigner.round(&logs, &members, watch).await,
             None => Round::default(),
         };
         if self.cosigner.is_some() {
@@ -124,7 +131,7 @@ impl AuditWorker {
         changes.extend(round.changes);
         self.propose(changes).await;
         self.keep(&logs).await;
-        self.measure(&logs);
+        self.measure(&members);
         Ok(())
     }
 
@@ -138,7 +145,7 @@ impl AuditWorker {
                         cluster: self.cluster.clone(),
                         own: self.own.clone(),
                         peers: self.peers.clone(),
-                        remembered,
+                        remembered: Arc::new(Mutex::new(remembered)),
                         other_logs: BTreeMap::new(),
                     });
                 }
@@ -207,6 +214,7 @@ impl AuditWorker {
         if by.is_empty() {
             return;
         }
+        self.cosigned = newest.at.size;
         let log = self.own.log.clone();
         // The disk may take its time.
         match tokio::task::spawn_blocking(move || log.keep_cosigned(&note)).await {
@@ -220,12 +228,10 @@ impl AuditWorker {
         }
     }
 
-    fn measure(&self, logs: &[AuditLogRecord]) {
-        let own = logs.iter().find(|log| log.name == self.own.name);
-        let cosigned = own.and_then(AuditLogRecord::last_cosigned).map_or(0, |cosigned| cosigned.at.size);
+    fn measure(&self, members: &BTreeSet<NodeId>) {
         let (_, at) = self.own.signed();
-        let others = self.members.membership().nodes().any(|(id, _)| *id != self.own.name.node);
-        let waits = self.report.note_cosigned(at.size, cosigned, others);
+        let can_be_cosigned = members.iter().any(|id| *id != self.own.name.node);
+        let waits = self.report.note_cosigned(at.size, self.cosigned, can_be_cosigned);
         self.metrics.audit_uncosigned_seconds.set(waits.as_secs_f64());
         self.metrics.audit_logs_refused.set(i64::try_from(self.report.fault_count()).unwrap_or(i64::MAX));
     }

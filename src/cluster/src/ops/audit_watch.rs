@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use keymoot_audit::NodeAudit;
+use keymoot_crypto::Keyring;
 use keymoot_telemetry::Metrics;
 
 use crate::members::candidacy::Bar;
@@ -68,4 +69,13 @@ pub(crate) fn complaint(audit: &NodeAudit) -> Option<String> {
     Some(format!(
         "{why}; the node grants nothing until it can be: make room on its disk or replace the disk, and it goes on by itself"
     ))
+}
+
+/// Which master keys a keyring has, for the audit.
+pub(crate) fn keys_of(keyring: &Keyring) -> String {
+    if keyring.is_empty() {
+        return "keys=none".to_owned();
+    }
+    let keys: Vec<String> = keyring.fingerprints().into_keys().map(|id| id.to_string()).collect();
+    format!("keys={} active={}", keys.join(","), keyring.active())
 }

@@ -20,6 +20,7 @@ use keymoot_telemetry::{LastingConditions, Metrics, RaftRole};
 
 use crate::members::founding::Founder;
 use crate::members::node_info::NodeInfo;
+use crate::ops::audit_watch::keys_of;
 use crate::ops::damage::DamageReport;
 use crate::peer::fatal_signal::FatalSignal;
 use crate::peer::feature_level::check_level;
@@ -29,7 +30,6 @@ use crate::peer::peers::Peers;
 use crate::raft::Raft;
 use crate::raft::snapshot_schedule::SnapshotSchedule;
 use crate::raft::state_view::StateView;
-use crate::start::keys_of;
 use crate::wire::raft_types::Membership;
 use crate::write::disk::Disk;
 

@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 
+use keymoot_drm::EncryptionProvider;
 use keymoot_model::{AccountId, ContentId, TrackName};
 
 /// No character that ends a line or means something to a terminal.
@@ -25,6 +26,8 @@ pub(super) fn constrain(document: &mut Value) {
         for (name, more) in schemas() {
             merge(known.entry(name).or_insert(Value::Null), more);
         }
+        let deleting = known.get("CustomData").cloned().map(deleting);
+        known.extend(deleting.map(|schema| ("DeleteData".to_owned(), schema)));
     }
     let Some(Value::Object(paths)) = document.pointer_mut("/paths") else { return };
     for (path, item) in paths {
@@ -63,14 +66,50 @@ fn of_operation(path: &str, method: &str, operation: &mut Value) {
         merge(parameter, json!({ "schema": schema }));
     }
     let Some(body) = operation.pointer_mut("/requestBody/content/application~1json/schema") else { return };
-    let name = match (path.rsplit('/').next(), method) {
-        (Some("encryption"), "delete") => "DeleteData",
-        (Some("schedule"), "put") => "ScheduleChange",
-        (Some("license"), "post") => "ClearKeyRequest",
-        _ if path.starts_with("/policy") => "PolicyData",
+    let (name, more) = match (path.rsplit_once('/'), method) {
+        (Some((provider, "encryption")), "delete") => ("DeleteData", of_provider(provider)),
+        (Some((provider, "encryption")), _) => ("CustomData", of_provider(provider)),
+        (Some((provider, "schedule")), "put") => ("ScheduleChange", of_provider(provider)),
+        (Some((provider, "schedule")), _) => ("ScheduleData", of_provider(provider)),
+        (Some((_, "license")), "post") => ("ClearKeyRequest", json!({})),
+        _ if path.starts_with("/policy") => {
+            ("PolicyData", json!({"properties": {"method": {"enum": [method.to_uppercase(), null]}}}))
+        }
         _ => return,
     };
-    *body = json!({"$ref": format!("#/components/schemas/{name}")});
+    *body = json!({"allOf": [{"$ref": format!("#/components/schemas/{name}")}, more]});
+}
+
+/// What the members of custom data may be at a provider's paths.
+fn of_provider(path: &str) -> Value {
+    let Ok(provider) = path.parse::<EncryptionProvider>() else { return json!({}) };
+    let names: Vec<&str> = provider.schemes().iter().map(|scheme| scheme.name()).collect();
+    let upper = names.iter().map(|name| name.to_uppercase()).collect::<Vec<_>>();
+    let schemes = json!({"pattern": format!("^({}|{})?$", names.join("|"), upper.join("|"))});
+    let own = provider.track();
+    match provider {
+        EncryptionProvider::Hls => json!({"properties": {
+            "scheme": {"enum": ["", null]}, "track": {"enum": [own, TrackName::default_track(), "", null]},
+        }}),
+        _ if names.is_empty() => json!({"properties": {"scheme": {"enum": ["", null]}}}),
+        _ => json!({"properties": {"scheme": schemes}}),
+    }
+}
+
+/// Custom data of a request that deletes: what only others read may be anything, and a key id alone names a version.
+fn deleting(mut custom_data: Value) -> Value {
+    let anything = json!({"type": ["string", "number", "boolean", "object", "array", "null"]});
+    if let Some(members) = custom_data.pointer_mut("/properties").and_then(Value::as_object_mut) {
+        members.insert("policy".to_owned(), anything);
+    }
+    merge(
+        &mut custom_data,
+        json!({"description": "Custom data of a request that deletes.", "allOf": [{"anyOf": [
+            {"required": ["key_id"], "properties": {"key_id": {"type": "string"}}},
+            {"properties": {"key": {"type": "null"}}},
+        ]}]}),
+    );
+    custom_data
 }
 
 /// Text of an identifier, or a number for its digits.
@@ -110,7 +149,7 @@ fn schemas() -> Vec<(&'static str, Value)> {
     let name = "^[A-Za-z0-9._-]+$";
     let account = id(AccountId::BYTES_MAX, name);
     let content = id(ContentId::BYTES_MAX, PLAIN);
-    let ca_system = json!({"minLength": 1, "maxLength": 512, "pattern": PLAIN});
+    let ca_system = json!({"type": "string", "minLength": 1, "maxLength": 512, "pattern": PLAIN});
     let track = json!({"maxLength": TrackName::BYTES_MAX, "pattern": "^[A-Za-z0-9._-]*$"});
     let free = json!({"type": ["string", "integer", "null"], "minimum": i64::MIN, "maximum": u64::MAX});
     let key = json!({"type": ["string", "null"], "pattern": SIXTEEN_BYTES});
@@ -122,22 +161,6 @@ fn schemas() -> Vec<(&'static str, Value)> {
         // What is no method is a member like any that is not known.
         "method": {"type": ["string", "number", "boolean", "object", "array", "null"]},
     });
-    let mut deleted = json!({
-        "type": "object", "required": ["ca_system", "account_id", "content_id"], "properties": members,
-        "description": "Custom data of a request that deletes.",
-        "anyOf": [
-            {"required": ["key_id"], "properties": {"key_id": {"type": "string"}}},
-            {"properties": {"key": {"type": "null"}}},
-        ],
-    });
-    merge(
-        &mut deleted["properties"]["policy"],
-        json!({"type": ["string", "number", "boolean", "object", "array", "null"]}),
-    );
-    merge(
-        &mut deleted["properties"]["aux"],
-        json!({"oneOf": [{"$ref": "#/components/schemas/AuxiliaryData"}, {"type": "null"}]}),
-    );
     let count = "^([1-9][0-9]{0,3})?$";
     let periods = json!({"properties": {
         "crypto_period_seconds": number("^([1-9][0-9]{0,8})?$", 1, u32::MAX.into()),
@@ -168,7 +191,6 @@ fn schemas() -> Vec<(&'static str, Value)> {
     }
     vec![
         ("CustomData", json!({"properties": members, "allOf": [both_or_neither()]})),
-        ("DeleteData", deleted),
         ("PeriodData", periods),
         ("ScheduleData", json!({"allOf": asked})),
         (
@@ -227,8 +249,8 @@ fn schemas() -> Vec<(&'static str, Value)> {
                 "type": "object", "required": ["ca_system", "account_id"],
                 "description": "Custom data about policies. docs/policies.md has the members of a policy.",
                 "properties": {
-                    "ca_system": ca_system, "account_id": account, "policy": {"type": ["string", "object", "null"]},
-                    "content_id": {"type": ["string", "null"]}, "replaces": {"type": ["integer", "null"], "minimum": 0},
+                    "ca_system": ca_system, "account_id": account, "policy": {"type": ["string", "object", "null"], "minLength": 1, "maxLength": 64, "pattern": name},
+                    "content_id": {"type": ["string", "null"], "maxLength": ContentId::BYTES_MAX, "pattern": PLAIN.replace('+', "*")}, "replaces": {"type": ["integer", "null"], "minimum": 0},
                     "method": {"enum": ["GET", "POST", "PUT", "DELETE", null]},
                 },
             }),

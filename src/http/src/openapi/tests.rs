@@ -84,8 +84,7 @@ fn examples_of_custom_data_are_what_the_reader_reads() {
     let mut seen = 0;
     for (path, method, operation) in operations(&published()) {
         let content = &operation["requestBody"]["content"]["application/json"];
-        let of_custom_data = ["CustomData", "DeleteData"].map(|name| format!("#/components/schemas/{name}"));
-        if of_custom_data.iter().any(|own| content["schema"]["$ref"] == **own) {
+        if path.ends_with("/encryption") && content["example"].is_object() {
             let example = CustomData::parse(content["example"].to_string().as_bytes());
             assert_eq!(example.unwrap().account_id().as_str(), "demo", "{method} {path}");
             seen += 1;

@@ -42,6 +42,11 @@ fn filled() -> Metrics {
     metrics.account_limit_refusals_total.with_label_values(&["requests"]).inc();
     metrics.peer_unproved_closed_total.with_label_values(&["silent"]).inc();
     metrics.node_info.with_label_values(&["1", "west", "2.0.0"]).set(1);
+    metrics.audit_receiver_lag_events.with_label_values(&["siem"]).set(0);
+    metrics.audit_receiver_lag_seconds.with_label_values(&["siem"]).set(0);
+    metrics.audit_receiver_failures_total.with_label_values(&["siem"]).inc();
+    metrics.audit_receiver_resent_events_total.with_label_values(&["siem"]).inc();
+    metrics.audit_receiver_missed_events_total.with_label_values(&["siem"]).inc();
     metrics
 }
 

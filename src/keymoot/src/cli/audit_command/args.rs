@@ -212,7 +212,8 @@ pub struct VerifyArgs {
     #[arg(long, value_name = "FILE")]
     pub keys: Option<PathBuf>,
     /// Verify the audit log in this directory, the directory `audit` of a node's data or a copy of it, with those that
-    /// ended there; no node is asked. Without --keys each is believed the key that lies beside it.
+    /// ended there, or every log in a copy that keymoot audit export wrote; no node is asked. Without --keys each is
+    /// believed the key that lies beside it.
     #[arg(long, value_name = "DIR", conflicts_with_all = ["config", "admin", "operator"])]
     pub files: Option<PathBuf>,
     /// With --files: checkpoints that were kept elsewhere, as keymoot audit export writes them. Repeat it for more files.

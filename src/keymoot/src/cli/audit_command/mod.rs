@@ -1,6 +1,7 @@
 //! `keymoot audit`: what happened to every key, and the proof that nobody has changed the answer.
 
 pub mod args;
+mod copy;
 mod digest;
 mod event_text;
 mod export;
@@ -26,6 +27,7 @@ pub fn run(command: AuditCommand) -> Result<(), Failure> {
             AuditCommand::Logs(args) => logs::run(args).await,
             AuditCommand::Digest(args) => digest::run(args).await,
             AuditCommand::Verify(args) => match &args.files {
+                Some(dir) if dir.join(copy::KEYS).exists() => copy::verify(dir, &args),
                 Some(dir) => files::verify(dir, &args),
                 None => verify::run(args).await,
             },

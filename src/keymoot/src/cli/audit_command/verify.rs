@@ -21,14 +21,14 @@ use crate::cli::operator::{Operator, say, unexpected};
 const EVENTS_AT_ONCE: u32 = 10_000;
 
 /// What is known of a log after it was checked.
-struct Checked<'a> {
-    log: &'a KnownLog,
+pub(super) struct Checked<'a> {
+    pub(super) log: &'a KnownLog,
     /// How many events it has, if they were read.
-    events: Option<u64>,
-    first_kept: u64,
+    pub(super) events: Option<u64>,
+    pub(super) first_kept: u64,
     /// How many checkpoints its events fit.
-    checkpoints: usize,
-    faults: Vec<LogFault>,
+    pub(super) checkpoints: usize,
+    pub(super) faults: Vec<LogFault>,
 }
 
 /// Runs the command.
@@ -43,19 +43,24 @@ pub(super) async fn run(args: VerifyArgs) -> Result<(), Failure> {
         checked.faults.extend(ended_before(log, &logs));
         all.push(checked);
     }
-    match args.output {
+    print(&all, without_quorum(&logs), args.output);
+    verdict(&all)
+}
+
+/// Prints what was found, and since when nothing is cosigned.
+pub(super) fn print(all: &[Checked<'_>], not_cosigned: Option<String>, output: OutputFormat) {
+    match output {
         OutputFormat::Table => {
             all.iter().for_each(|checked| say(&text(checked)));
-            if let Some(warning) = without_quorum(&logs) {
+            if let Some(warning) = not_cosigned {
                 eprintln!("keymoot: warning: {warning}");
             }
         }
         OutputFormat::Json => {
             let each: Vec<_> = all.iter().map(as_json).collect();
-            say(&format!("{:#}\n", json!({ "logs": each, "not_cosigned": without_quorum(&logs) })));
+            say(&format!("{:#}\n", json!({ "logs": each, "not_cosigned": not_cosigned })));
         }
     }
-    verdict(&all)
 }
 
 /// Reads a log from its node, event by event, and holds it against its checkpoints.
@@ -185,7 +190,7 @@ fn as_json(checked: &Checked<'_>) -> serde_json::Value {
     })
 }
 
-fn verdict(all: &[Checked<'_>]) -> Result<(), Failure> {
+pub(super) fn verdict(all: &[Checked<'_>]) -> Result<(), Failure> {
     let broken: Vec<String> = all
         .iter()
         .filter(|checked| !checked.faults.is_empty())

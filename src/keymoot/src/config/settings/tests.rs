@@ -273,3 +273,41 @@ fn every_key_that_ends_like_a_path_is_treated_as_one() {
     listed.sort();
     assert_eq!(by_name, listed);
 }
+
+#[test]
+fn the_receivers_of_the_page_about_the_audit_are_sound_and_others_are_refused_in_words() {
+    let page = include_str!("../../../../../docs/audit.md");
+    let blocks = page.split("```toml\n").skip(1).filter_map(|block| block.split("```").next());
+    let example = blocks.into_iter().find(|block| block.starts_with("[[audit.receiver]]")).unwrap();
+    let loaded = load(example, &[]).unwrap();
+    let receivers = &loaded.config.audit.receiver;
+    assert_eq!(
+        receivers.iter().map(|receiver| receiver.name.as_str()).collect::<Vec<_>>(),
+        ["siem", "lake", "disk"]
+    );
+    let ca = receivers[0].ca_file.as_deref().unwrap();
+    assert!(ca.is_absolute() && ca.ends_with("siem-ca.pem"), "{}", ca.display());
+    assert!(
+        loaded
+            .config
+            .cluster_settings()
+            .notices
+            .iter()
+            .all(|notice| !notice.contains("in the clear; set tls"))
+    );
+
+    let table = |more: &str| format!("[[audit.receiver]]\nname = \"siem\"\nkind = \"syslog\"\n{more}");
+    let said = refusal(&table(""), &[]);
+    assert!(
+        said.contains("keymoot.toml:1: audit.receiver: receiver \"siem\": address must be set"),
+        "{said}"
+    );
+    let said = refusal(&table("adress = \"h:1\"\n"), &[]);
+    assert!(said.contains("audit.receiver: unknown field `adress`"), "{said}");
+    let clear = load(&table("address = \"siem.example.net:514\"\ntls = false\n"), &[]).unwrap();
+    let notices = clear.config.cluster_settings().notices;
+    assert!(
+        notices.iter().any(|notice| notice.contains("\"siem\"") && notice.contains("in the clear")),
+        "{notices:?}"
+    );
+}
