@@ -19,6 +19,7 @@ use zeroize::Zeroizing;
 
 use super::random::{RandomError, random_bytes};
 use super::secret_file::{self, SecretFileError};
+use super::stack::wiped_after;
 use super::{ContentKey, binding};
 use keymoot_model::{KeyPath, Kid, Period};
 
@@ -98,15 +99,17 @@ impl ExportRecipient {
     /// [`SealError::Recipient`] when the public key cannot be used after all.
     pub fn seal(&self, key: &ContentKey, what: Sealed<'_>) -> Result<(Vec<u8>, Vec<u8>), SealError> {
         let aad = what.binding();
-        let (encapsulated, ciphertext) = single_shot_seal::<AesGcm256, HkdfSha256, X25519HkdfSha256>(
-            &OpModeS::Base,
-            &self.0,
-            INFO,
-            key.expose(),
-            &aad,
-        )
-        .map_err(|_| SealError::Recipient)?;
-        Ok((encapsulated.to_bytes().to_vec(), ciphertext.to_vec()))
+        wiped_after(|| {
+            let (encapsulated, ciphertext) = single_shot_seal::<AesGcm256, HkdfSha256, X25519HkdfSha256>(
+                &OpModeS::Base,
+                &self.0,
+                INFO,
+                key.expose(),
+                &aad,
+            )
+            .map_err(|_| SealError::Recipient)?;
+            Ok((encapsulated.to_bytes().to_vec(), ciphertext.to_vec()))
+        })
     }
 }
 
