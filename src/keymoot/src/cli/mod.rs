@@ -17,6 +17,7 @@ pub mod cluster;
 pub mod config_command;
 mod confirm;
 pub mod content;
+pub mod cpix;
 mod descriptors;
 pub mod doctor;
 pub mod init;
@@ -96,6 +97,9 @@ enum Command {
     /// Say what licenses allow: store policies, attach them to contents, check them.
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
+    /// Check the documents by which encryptors ask for keys: SPEKE and CPIX.
+    #[command(subcommand)]
+    Cpix(cpix::CpixCommand),
     /// Encrypt a file with a key of the cluster, by FFmpeg or Shaka Packager.
     Scramble(scramble::ScrambleArgs),
 }
@@ -139,6 +143,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Audit(command) => audit_command::run(command),
         Command::Key(command) => key::run(command),
         Command::Policy(command) => policy::run(command),
+        Command::Cpix(command) => cpix::run(command),
         Command::Scramble(args) => scramble::run(args),
     }
 }
