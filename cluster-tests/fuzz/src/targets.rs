@@ -21,6 +21,8 @@ use keymoot_cluster::ProvenJoin;
 use keymoot_cluster::backup::{BackupFile, BackupHeader};
 use keymoot_codec as codec;
 use keymoot_codec::Kind;
+use keymoot_cpix::{FaultKind, PolicySignals, Protocol, Request, Settings, SuppliedKey, likely_protocol};
+use keymoot_crypto::ContentKey;
 use keymoot_drm::{playready, pssh};
 use keymoot_http::path::RequestPath;
 use keymoot_license::clear_key::{self, ClearKeyRequest};
@@ -51,6 +53,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("bulk", bulk),
     ("challenges", challenges),
     ("codec", codec),
+    ("cpix", cpix),
     ("custom_data", custom_data),
     ("export_request", export_request),
     ("forwarded_for", forwarded_for),
@@ -178,6 +181,48 @@ pub fn codec(input: &[u8]) {
         }
         // Behind the checksum, which a fuzzer does not guess, stands what a faulty peer could send.
         let _ = codec::decode_body::<Vec<(u64, String, Option<Vec<u8>>)>>(kind, input);
+    }
+}
+
+/// A SPEKE or CPIX document by each protocol: what is taken is filled in with one key for each that was asked, and the
+/// answer is a document that is refused for nothing but the keys in it. What is refused has a text for a header.
+pub fn cpix(input: &[u8]) {
+    let settings = Settings {
+        aes128_uri: "https://keys.example/{kid}".parse().ok(),
+        clear_key_urls: vec!["https://keys.example/".to_owned()],
+        ..Settings::new("demo".parse().expect("an account's name"))
+    };
+    let _ = likely_protocol(input);
+    for protocol in Protocol::ALL {
+        let request = match Request::parse(input, protocol, &settings) {
+            Ok(request) => request,
+            Err(fault) => {
+                assert!(matches!(fault.status(), 413 | 422), "{fault}");
+                assert!(
+                    !fault.text().is_empty() && fault.text().bytes().all(|byte| matches!(byte, b' '..=b'~'))
+                );
+                continue;
+            }
+        };
+        let is_clear = request.wanted().recipients.is_empty();
+        let supply = |kid| SuppliedKey {
+            kid,
+            key: ContentKey::from_bytes(b"0123456789abcdef"),
+            iv: Some([7; 16]),
+            signals: PolicySignals::default(),
+        };
+        let keys: Vec<_> = request.wanted().keys.iter().map(|key| supply(key.kid)).collect();
+        let answer = request.answer(&keys, &settings).expect("what was read is answered");
+        let in_the_clear = answer.windows(24).any(|text| text == b"MDEyMzQ1Njc4OWFiY2RlZg==");
+        assert_eq!(
+            in_the_clear, is_clear,
+            "a key is in the clear when, and only when, nobody asked for encryption"
+        );
+        let again =
+            Request::parse(&answer, protocol, &settings).expect_err("a document with keys asks for none");
+        // A document at a bound is beyond it with what the answer adds.
+        let is_larger = matches!(again.kind(), FaultKind::TooLarge { .. });
+        assert!(is_larger || again.text().ends_with("holds a key already"), "{again}");
     }
 }
 

@@ -21,6 +21,7 @@ mod client_certificates;
 mod clock_jumps;
 mod cluster_life;
 mod cluster_status;
+mod cpix_documents;
 mod damaged_files;
 mod divergence;
 mod doctor;
