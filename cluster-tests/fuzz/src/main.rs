@@ -21,8 +21,9 @@ static ALLOCATED: Cap<System> = Cap::new(System, usize::MAX);
 const WARM_AFTER: u64 = 20_000;
 /// How often it is looked at the memory from then on, in inputs.
 const LOOK_EVERY: u64 = 5_000;
-/// How much more may be allocated later. A hundred bytes kept of each of 10^7 inputs is over a gigabyte.
-const GROWTH_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// How much more may be allocated later: the write buffer of the store has 64 MiB, and fills slowly. A hundred bytes kept of
+/// each of 10^7 inputs is a gigabyte.
+const GROWTH_BYTES_MAX: usize = 160 * 1024 * 1024;
 
 static INPUTS: AtomicU64 = AtomicU64::new(0);
 static WARM_BYTES: AtomicUsize = AtomicUsize::new(0);
