@@ -287,8 +287,8 @@ fn whoever_touches_the_files_of_a_log_is_found_out_without_a_node() {
     assert!(said.contains(": whole") && said.contains("  cosigned: "), "{said}");
     assert!(!said.contains("by nobody"), "{said}");
 
-    let events = fs::read_dir(copied.join("segments")).unwrap().map(|entry| entry.unwrap().path());
-    let events = events.filter(|path| path.extension().is_some_and(|end| end == "events")).next().unwrap();
+    let mut events = fs::read_dir(copied.join("segments")).unwrap().map(|entry| entry.unwrap().path());
+    let events = events.find(|path| path.extension().is_some_and(|end| end == "events")).unwrap();
     let length = fs::metadata(&events).unwrap().len();
     let file = OpenOptions::new().read(true).write(true).open(&events).unwrap();
     let mut byte = [0];

@@ -49,12 +49,15 @@ fn await_cosigned(cluster: &Grown, at: &str, nodes: &[u64], events: u64) {
     .unwrap();
 }
 
-/// How many events the newest log of a node has.
+/// How many events the log of a node has, once the cluster knows it.
 fn size(cluster: &Grown, at: &str, node: u64) -> u64 {
-    let logs = logs(cluster, at).unwrap();
-    let held =
-        logs.iter().filter(|log| log["name"]["node"] == node).find_map(|log| log["held"]["size"].as_u64());
-    held.unwrap()
+    wait_until("the log to be known", WITHIN, || {
+        let logs = logs(cluster, at)?;
+        let mut of_node = logs.iter().filter(|log| log["name"]["node"] == node);
+        let held = of_node.find_map(|log| log["held"]["size"].as_u64());
+        held.ok_or_else(|| RigError::Answer(format!("{logs:#?}")))
+    })
+    .unwrap()
 }
 
 /// Waits until `verify` at a node says all of this, and gives what it said.

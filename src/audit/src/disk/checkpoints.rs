@@ -29,10 +29,11 @@ pub(crate) fn write_own(log: &Path, checkpoint: &SignedCheckpoint) -> Result<(),
     files::write_file(&log.join(OWN), checkpoint.to_string().as_bytes())
 }
 
+/// A checkpoint of a file of several, or the line where it begins and why it cannot be read.
+pub(crate) type ReadNote = Result<SignedCheckpoint, (usize, CheckpointError)>;
+
 /// The cosigned checkpoints, and what among them cannot be read: the line where that begins, and why.
-pub(crate) fn read_cosigned(
-    log: &Path,
-) -> Result<Vec<Result<SignedCheckpoint, (usize, CheckpointError)>>, FileError> {
+pub(crate) fn read_cosigned(log: &Path) -> Result<Vec<ReadNote>, FileError> {
     let text = files::read_text(&log.join(COSIGNED), COSIGNED_BYTES_MAX)?;
     Ok(text.map(|text| SignedCheckpoint::parse_all(&text)).unwrap_or_default())
 }

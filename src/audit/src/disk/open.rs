@@ -239,10 +239,7 @@ impl Opening<'_> {
                 }
             }
         }
-        let (active, blocks, times) =
-            self.last_segment(manifest, last, signed, &mut frontier, &mut waiting)?;
-        let mut active = active;
-        (active.blocks, active.times) = (blocks, times);
+        let mut active = self.last_segment(manifest, last, signed, &mut frontier, &mut waiting)?;
         active.frontier = frontier.clone();
         hashes.write(signed, &waiting)?;
         let in_files = frontier.size();
@@ -310,7 +307,7 @@ impl Opening<'_> {
         signed: u64,
         frontier: &mut Frontier,
         waiting: &mut crate::hashes::NewHashes,
-    ) -> Result<(Active, Vec<Block>, (u64, u64)), Ending> {
+    ) -> Result<Active, Ending> {
         let path = events_path(self.dir, first);
         let file = files::open_file(&path)?;
         let length = file.metadata().map_err(FileError::new("measure", &path))?.len();
@@ -362,7 +359,8 @@ impl Opening<'_> {
         file.sync_all().map_err(FileError::new("sync", &path))?;
         let mut active = Active::new(file, first, end, frontier.clone());
         active.opened_ms = if times.0 == u64::MAX { now_ms() } else { times.0 };
-        Ok((active, blocks, times))
+        (active.blocks, active.times) = (blocks, times);
+        Ok(active)
     }
 }
 

@@ -26,7 +26,7 @@ impl DiskLog {
         let texts = query.texts();
         let mut filling = Filling {
             query,
-            texts: texts.iter().map(|text| Finder::new(text)).collect(),
+            texts: texts.iter().map(Finder::new).collect(),
             page: Page { first_kept: self.first_kept(), ..Page::default() },
             found_bytes: 0,
             looked_at: 0,

@@ -25,10 +25,12 @@ pub(super) fn run(log: &DiskLog) {
         let faulty = log.durable.borrow().fault.is_some();
         let until = if faulty { next.min(Instant::now() + RETRY_EVERY) } else { next };
         let stop = log.wait(until, faulty);
-        let done = match () {
-            () if faulty => log.recover(),
-            () if stop || Instant::now() >= next => log.tick(),
-            () => log.sync(),
+        let done = if faulty {
+            log.recover()
+        } else if stop || Instant::now() >= next {
+            log.tick()
+        } else {
+            log.sync()
         };
         // What failed is noted, and tried again.
         drop(done);

@@ -34,8 +34,8 @@ pub fn export_tiles(log: &Path, to: &Path) -> Result<Exported, ProveError> {
     let own = checkpoints::read_own(log)?.transpose()?;
     let own = own.ok_or(ProveError::NotSigned { number: 0, signed: 0 })?;
     let size = own.checkpoint().size;
-    let cosigned = checkpoints::read_cosigned(log)?.into_iter().flatten();
-    let checkpoint = cosigned.filter(|found| found.checkpoint() == own.checkpoint()).last().unwrap_or(own);
+    let mut cosigned = checkpoints::read_cosigned(log)?.into_iter().flatten();
+    let checkpoint = cosigned.rfind(|found| found.checkpoint() == own.checkpoint()).unwrap_or(own);
     files::create_directory(to)?;
     hash_tiles(&HashFiles::open_to_read(log)?, size, to)?;
     let first = bundles(log, manifest.log_id(), size, to)?;

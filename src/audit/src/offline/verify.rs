@@ -370,8 +370,8 @@ impl Walk<'_> {
         let with_removed = size.saturating_add_signed(self.shift);
         if let Some(known) = self.known.pop_back().filter(|known| known.size > with_removed) {
             let longest = known.size;
-            let seen_by = self.known.drain(..).map(|known| known.seen_by).chain([known.seen_by]);
-            let seen_by = seen_by.filter(|seen| !seen.is_empty()).last().unwrap_or_default();
+            let mut seen_by = self.known.drain(..).map(|known| known.seen_by).chain([known.seen_by]);
+            let seen_by = seen_by.rfind(|seen| !seen.is_empty()).unwrap_or_default();
             self.report.find(Finding::CutOff { first: size, last: longest - 1, seen_by });
         }
         let first_kept = self.report.first_kept;

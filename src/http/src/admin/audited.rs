@@ -171,7 +171,7 @@ async fn look(
             performed
         }
         // How the node is, an operator must learn where it cannot write its audit, too.
-        Err(_) if grant.case().is_local() => performed,
+        Err(_) if grant.case().is_of_node() => performed,
         Err(why) => Err(Problem::unaudited(&why)),
     }
 }

@@ -277,9 +277,14 @@ impl UseCase {
         Self::ALL.iter().copied().find(|case| case.path() == path && case.method() == method)
     }
 
-    /// Whether it is answered from this node alone, and so without a quorum too.
+    /// Whether it is answered without a quorum, too, by the operators that this node knows.
     pub const fn is_local(self) -> bool {
-        matches!(self, Self::Status | Self::Complaints | Self::Notices | Self::Witnesses | Self::AuditLogs)
+        self.is_of_node() || matches!(self, Self::AuditLogs | Self::AuditSearch | Self::AuditEvents)
+    }
+
+    /// Whether it says how this node is, which operators must learn where the audit cannot be written, too.
+    pub const fn is_of_node(self) -> bool {
+        matches!(self, Self::Status | Self::Complaints | Self::Notices | Self::Witnesses)
     }
 
     /// Whether one of these roles may ask for it.

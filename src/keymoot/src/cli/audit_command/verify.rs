@@ -36,6 +36,12 @@ pub(super) async fn run(args: VerifyArgs) -> Result<(), Failure> {
     let kept = args.keys.as_deref().map(keys_in).transpose()?.unwrap_or_default();
     let operator = Operator::new(&args.config)?;
     let logs = logs_of(&operator).await?;
+    if logs.logs.is_empty() {
+        return Err(Failure::degraded("the cluster knows no audit log yet, so there is nothing to verify").hint(
+            "nodes register theirs within seconds of their start, in a cluster of feature level 4: see keymoot cluster \
+             status, and keymoot cluster upgrade",
+        ));
+    }
     let mut all = Vec::new();
     for log in &logs.logs {
         let mut checked = check(&operator, log).await?;

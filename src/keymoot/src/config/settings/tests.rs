@@ -35,8 +35,11 @@ fn every_key_of_the_shipped_file_is_explained_above_it() {
 }
 
 /// Keys with a number that limit nobody: how the node itself works. All others do.
-const NO_LIMITS: [&str; 21] = [
+const NO_LIMITS: [&str; 24] = [
     "node.id",
+    "audit.held_back_bytes",
+    "audit.retention_days",
+    "audit.sync_interval_ms",
     "cluster.certificate_life_days",
     "cluster.connect_timeout_ms",
     "cluster.election_timeout_max_ms",
