@@ -204,9 +204,10 @@ impl<'a> Reader<'a> {
             Some(PrefixDeclaration::Named(_)) if value.is_empty() => {
                 return Err(self.malformed("a prefix that is declared for no namespace", here));
             }
-            // A reference in a namespace's name would be read by some and taken literally by others.
-            Some(_) if attribute.value.contains(&b'&') => {
-                return Err(self.malformed("a reference in the name of a namespace", here));
+            // No URI holds these. A reference would be read by some and taken literally by others, and the rest would be
+            // written as references.
+            Some(_) if attribute.value.iter().any(|byte| matches!(byte, b'&' | b'>' | b'"' | 0..=b' ')) => {
+                return Err(self.malformed("a character in the name of a namespace that no URI has", here));
             }
             None if attribute.key.prefix().is_some() => {}
             _ => return Ok(()),
