@@ -9,7 +9,7 @@ mod track_types;
 
 pub use request::{
     AskedTrack, ContentKeyEnvelope, ContentKeyEnvelopeJson, ContentKeyRequest, ContentKeyRequestJson,
-    DrmType, KIDS_MAX, RequestedPeriods, Specifier,
+    DrmType, KIDS_MAX, RequestedPeriods, Specifier, SuppliedKey,
 };
 pub use signature::{WidevineKey, WidevineSignature};
 pub use status::{RequestError, Status};

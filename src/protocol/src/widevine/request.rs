@@ -81,10 +81,13 @@ pub struct ContentKeyRequest {
     pub periods: Option<RequestedPeriods>,
 }
 
+/// A key of the client's own, with its id.
+pub type SuppliedKey = (Kid, Zeroizing<[u8; 16]>);
+
 /// A track, and the key that the client brings along for it.
 pub struct AskedTrack {
     pub name: TrackName,
-    pub supplied: Option<(Kid, Zeroizing<[u8; 16]>)>,
+    pub supplied: Option<SuppliedKey>,
 }
 
 impl fmt::Debug for AskedTrack {
@@ -293,7 +296,7 @@ fn systems(names: &[String], scheme: ProtectionScheme) -> Result<Vec<DrmType>, R
 }
 
 /// The key that a client brings along.
-fn supplied(track: &RequestedTrack) -> Result<Option<(Kid, Zeroizing<[u8; 16]>)>, RequestError> {
+fn supplied(track: &RequestedTrack) -> Result<Option<SuppliedKey>, RequestError> {
     let given = |text: Option<&str>| text.filter(|text| !text.is_empty()).map(str::to_owned);
     let (kid, key) = (given(track.key_id.as_deref()), track.key.as_ref().filter(|key| !key.is_empty()));
     match (kid, key) {
