@@ -336,8 +336,7 @@ impl Base {
             parts.state.clone(),
             forwarder.clone(),
             leader_client,
-            parts.disk.clone(),
-            parts.local.audit.clone(),
+            (parts.disk.clone(), parts.local.audit.clone()),
             parts.info.silence,
         );
         Self {

@@ -215,7 +215,8 @@ fn whatever_a_crash_leaves_of_the_end_is_opened_and_goes_on() {
 
 #[test]
 fn a_log_that_lost_what_its_checkpoint_covers_ends_and_the_next_names_it() {
-    let damages: [(&str, fn(&Path)); 6] = [
+    type Damage = fn(&Path);
+    let damages: [(&str, Damage); 6] = [
         ("ends before event", |dir| {
             let file = OpenOptions::new().write(true).open(events_path(dir, 0)).unwrap();
             file.set_len(fs::metadata(events_path(dir, 0)).unwrap().len() - 1).unwrap();

@@ -40,10 +40,10 @@ impl Rig {
         let keys = vec![log.public_key().clone(), cosigner.verifier().clone()];
         let rig = Self { home, cosigner, trust: Trust { keys, checkpoints: Vec::new() } };
         for half in 0..2 {
-            let number = (0..EVENTS / 2)
-                .map(|serial| log.append(event(half * EVENTS / 2 + serial)).unwrap())
-                .last()
-                .unwrap();
+            let mut number = 0;
+            for serial in 0..EVENTS / 2 {
+                number = log.append(event(half * EVENTS / 2 + serial)).unwrap();
+            }
             while log.checkpoint().checkpoint().size <= number {
                 std::thread::sleep(std::time::Duration::from_millis(1));
                 wait_until_written(&log, number);

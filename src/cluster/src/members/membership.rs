@@ -77,8 +77,7 @@ impl Members {
         state: StateView,
         forwarder: Arc<ProposalForwarder>,
         leader_client: LeaderClient,
-        disk: Disk,
-        audit: NodeAudit,
+        (disk, audit): (Disk, NodeAudit),
         silence: Duration,
     ) -> Self {
         Self {

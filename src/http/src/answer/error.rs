@@ -6,6 +6,7 @@
 //! the error types of the other crates see to that.
 
 use std::fmt;
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use actix_web::body::BoxBody;
@@ -84,7 +85,7 @@ pub(crate) struct ApiError {
     reference: u64,
     refusal: Option<&'static str>,
     headers: Vec<(HeaderName, HeaderValue)>,
-    retry_after: Option<HeaderValue>,
+    retry_after_s: Option<NonZeroU64>,
     form: Form,
 }
 
@@ -119,9 +120,9 @@ impl ApiError {
 
     fn logged(kind: ErrorKind, message: String, reason: Option<String>, reference: u64) -> Self {
         let is_unavailable = kind.status() == StatusCode::SERVICE_UNAVAILABLE;
-        let retry_after = is_unavailable.then(|| HeaderValue::from_static("1"));
+        let retry_after_s = is_unavailable.then_some(NonZeroU64::MIN);
         let (refusal, headers, form) = (None, Vec::new(), Form::Udrm);
-        Self { kind, message, reason, reference, refusal, headers, retry_after, form }
+        Self { kind, message, reason, reference, refusal, headers, retry_after_s, form }
     }
 
     /// A refusal of one request too many, which may be sent again after this time.
@@ -131,8 +132,8 @@ impl ApiError {
         retry_after: Duration,
     ) -> Self {
         let seconds = retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0);
-        let retry_after = Some(HeaderValue::from(seconds.max(1)));
-        Self { retry_after, ..Self::with_reason(ErrorKind::TooMany, message, reason) }
+        let retry_after_s = Some(NonZeroU64::new(seconds).unwrap_or(NonZeroU64::MIN));
+        Self { retry_after_s, ..Self::with_reason(ErrorKind::TooMany, message, reason) }
     }
 
     /// A fault of the server. The caller learns only the reference.
@@ -179,8 +180,8 @@ impl ApiError {
     }
 
     /// After how many seconds the same request may succeed.
-    pub(crate) fn retry_after(&self) -> Option<&HeaderValue> {
-        self.retry_after.as_ref()
+    pub(crate) fn retry_after(&self) -> Option<HeaderValue> {
+        self.retry_after_s.map(|seconds| HeaderValue::from(seconds.get()))
     }
 
     /// What the caller is told.
@@ -207,8 +208,8 @@ impl ResponseError for ApiError {
     fn error_response(&self) -> HttpResponse<BoxBody> {
         let status = self.status_code();
         let mut response = HttpResponse::build(status);
-        if let Some(after) = &self.retry_after {
-            response.insert_header((header::RETRY_AFTER, after.clone()));
+        if let Some(after) = self.retry_after() {
+            response.insert_header((header::RETRY_AFTER, after));
         }
         for (name, value) in &self.headers {
             response.append_header((name, value));

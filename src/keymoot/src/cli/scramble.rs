@@ -289,8 +289,8 @@ fn as_json(keys: &StreamKeys, made: &[PathBuf]) -> String {
         "license_url": key.license_url,
         "files": files,
     });
-    if let Some(audio) = &keys.audio {
-        value["audio_kid"] = audio.kid.to_string().into();
+    if let (Some(audio), Some(members)) = (&keys.audio, value.as_object_mut()) {
+        members.insert("audio_kid".to_owned(), audio.kid.to_string().into());
     }
     format!("{value:#}\n")
 }

@@ -96,7 +96,7 @@ fn golden(name: &str, text: &str) {
 fn every_action_is_written_as_the_goldens_have_it() {
     for (form, name) in [(Form::Json, "json.jsonl"), (Form::Ocsf, "ocsf.jsonl"), (Form::Cef, "cef.txt")] {
         let lines = samples().into_iter().map(|event| written(&event, form, false) + "\n");
-        let version = format!("{}", env!("CARGO_PKG_VERSION"));
+        let version = env!("CARGO_PKG_VERSION");
         golden(
             name,
             &lines

@@ -196,7 +196,7 @@ fn commands_answers_and_records_have_these_bytes() {
         change(AuditLogChange::PutCheckpoint { name, at, signature: vec![3] }),
         change(AuditLogChange::Cosign { name, at, cosignature }),
         body(Kind::Record, &audit_log(&record.0, name).unwrap().unwrap()),
-        body(Kind::Record, &refusals.map(|refusal| Response::AuditLogRefused(refusal))),
+        body(Kind::Record, &refusals.map(Response::AuditLogRefused)),
     ];
     assert_eq!(found, GOLDEN);
 }

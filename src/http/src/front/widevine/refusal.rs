@@ -32,7 +32,7 @@ impl Refusal {
 
     /// One of this status.
     pub(super) fn of(status: Status, error: ApiError) -> Self {
-        let retry_after = error.retry_after().cloned();
+        let retry_after = error.retry_after();
         let (message, reason) = (error.message().to_owned(), error.reason().to_owned());
         Self { status, message, reason, reference: error.reference(), retry_after }
     }

@@ -15,7 +15,7 @@ pub(super) async fn run(args: DigestArgs) -> Result<(), Failure> {
         device: args.device.unwrap_or_default(),
     };
     let answer = api.call(&Call::AuditDigest(asked)).await?;
-    let digest = answer["digest"].as_str().ok_or_else(unexpected)?;
+    let digest = answer.get("digest").and_then(|digest| digest.as_str()).ok_or_else(unexpected)?;
     say(&format!("{digest}\n"));
     Ok(())
 }

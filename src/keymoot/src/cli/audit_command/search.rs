@@ -123,13 +123,16 @@ pub(super) async fn tail(args: TailArgs) -> Result<(), Failure> {
         show(&args, &page);
         page.missing.iter().for_each(|missing| eprintln!("keymoot: warning: {}", gap(missing)));
     }
+    if !args.follow {
+        return Ok(());
+    }
     let mut search = AuditSearch {
         query: Query { limit: Query::LIMIT_MAX, ..args.filter.query() },
         positions,
         everywhere: true,
     };
     let mut missing = Vec::new();
-    while args.follow {
+    loop {
         tokio::time::sleep(LOOK_EVERY).await;
         let page = ask(&operator, &search).await?;
         show(&args, &page);
@@ -139,7 +142,6 @@ pub(super) async fn tail(args: TailArgs) -> Result<(), Failure> {
         search.positions = page.positions;
         missing = page.missing;
     }
-    Ok(())
 }
 
 fn show(args: &TailArgs, page: &AuditPage) {

@@ -55,18 +55,18 @@ pub(super) struct ManifestOf<'a> {
 #[derive(Debug, thiserror::Error)]
 enum ManifestError {
     #[error("DASH has no ContentProtection for keys of {0}")]
-    NoDash(EncryptionProvider),
+    Dash(EncryptionProvider),
     #[error("HLS has no METHOD for media in {0}")]
-    NoMethod(ProtectionScheme),
+    Method(ProtectionScheme),
     #[error("Widevine Classic is in no HLS playlist")]
-    NoHls,
+    Hls,
 }
 
 /// The ContentProtection elements of the key's AdaptationSets.
 pub(super) fn dash(of: &ManifestOf<'_>, laurl: LaurlStyle, with_clear_key: bool) -> Result<String, Failure> {
     let is_of_dash = !matches!(of.provider, EncryptionProvider::Hls | EncryptionProvider::Widevine);
     if !is_of_dash || of.key.pssh.is_empty() {
-        return Err(Failure::usage(ManifestError::NoDash(of.provider)).hint("ask by --provider cenc"));
+        return Err(Failure::usage(ManifestError::Dash(of.provider)).hint("ask by --provider cenc"));
     }
     let mut text = format!(
         "<ContentProtection xmlns:cenc=\"urn:mpeg:cenc:2013\" schemeIdUri=\"urn:mpeg:dash:mp4protection:2011\" \
@@ -145,13 +145,13 @@ pub(super) fn hls(of: &ManifestOf<'_>) -> Result<String, Failure> {
         return Ok(format!("#EXT-X-KEY:METHOD=AES-128,URI=\"{url}/{kid}\"\n"));
     }
     if of.provider == EncryptionProvider::Widevine {
-        return Err(Failure::usage(ManifestError::NoHls).hint("ask by --provider cenc"));
+        return Err(Failure::usage(ManifestError::Hls).hint("ask by --provider cenc"));
     }
     let method = match of.scheme {
         ProtectionScheme::Cbcs => "SAMPLE-AES",
         ProtectionScheme::Cenc => "SAMPLE-AES-CTR",
         other => {
-            return Err(Failure::usage(ManifestError::NoMethod(other)).hint("ask by --scheme cbcs or cenc"));
+            return Err(Failure::usage(ManifestError::Method(other)).hint("ask by --scheme cbcs or cenc"));
         }
     };
     let mut text = String::new();
