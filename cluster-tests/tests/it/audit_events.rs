@@ -225,7 +225,8 @@ fn if_disks_can_be_mounted_a_node_that_cannot_write_its_audit_grants_nothing_and
     if let Err(not_run) = loop_disk::available() {
         return eprintln!("{not_run}");
     }
-    let mut cluster = Cluster::start().unwrap();
+    // Little is held back for events, so that it is soon used up.
+    let mut cluster = Options::default().env("KEYMOOT__AUDIT__HELD_BACK_BYTES", "65536").start().unwrap();
     cluster.do_without_dev().unwrap();
     let mute = cluster.leader().unwrap();
     let api = cluster.node(mute).unwrap().api;

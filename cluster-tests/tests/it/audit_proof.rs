@@ -110,8 +110,13 @@ fn a_log_that_its_own_node_rewrote_is_refused_by_the_others_and_found_by_verify(
     assert!(found.err.contains("not what it was: audit log 2/"), "{}", found.err);
     for name in ["a", "c"] {
         await_complaint(&cluster, name, "of node 2 is not cosigned: its checkpoint at");
-        let refused = metrics::sample(cluster.node(name).api, "keymoot_audit_logs_refused").unwrap();
-        assert!(refused > 0.0, "{name}: {refused}");
+        wait_until("the metric", WITHIN, || {
+            match metrics::sample(cluster.node(name).api, "keymoot_audit_logs_refused")? {
+                refused if refused > 0.0 => Ok(()),
+                refused => Err(RigError::Answer(format!("{name}: {refused}"))),
+            }
+        })
+        .unwrap();
     }
     await_complaint(&cluster, "b", "is not what it was when it had");
     let told = audit::search(&cluster.config("a"), &["--action", "audit.cosign"]).unwrap();

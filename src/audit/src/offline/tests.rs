@@ -124,6 +124,20 @@ fn a_log_that_nobody_touched_is_whole() {
 }
 
 #[test]
+fn what_a_power_cut_leaves_of_hashes_that_no_checkpoint_covers_is_no_finding() {
+    let rig = Rig::new();
+    let (mut events, later) = (rig.events(), EVENTS + 1_000);
+    events.push(Bytes::from(serde_json::to_vec(&event(later)).unwrap()));
+    rig.put_events(&events);
+    let hashes = OpenOptions::new().write(true).open(crate::hashes::level_path(rig.path(), 0)).unwrap();
+    // The file had grown, and what it had grown by was not on the disk.
+    hashes.write_all_at(&[0; 32], hashes.metadata().unwrap().len()).unwrap();
+    let report = rig.verify();
+    assert_eq!(report.findings, []);
+    assert_eq!((report.events, report.signed), (EVENTS + 2, EVENTS + 1));
+}
+
+#[test]
 fn a_flipped_bit_is_found_and_named() {
     let rig = Rig::new();
     let manifest = Manifest::read(rig.path()).unwrap().unwrap();
