@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 use tempfile::TempDir;
 
 use crate::{RigError, secret_file};
@@ -23,8 +23,12 @@ impl Authority {
         let mut params = CertificateParams::new(Vec::<String>::new()).map_err(refused)?;
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
-        let own = params.self_signed(&key).map_err(refused)?;
         let dir = TempDir::with_prefix("keymoot-ca-").map_err(RigError::io("cannot make a directory"))?;
+        // A name of its own: OpenSSL takes a certificate whose issuer has its subject's name for self-signed.
+        let name =
+            dir.path().file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+        params.distinguished_name.push(DnType::CommonName, name);
+        let own = params.self_signed(&key).map_err(refused)?;
         let path = dir.path().join("ca.pem");
         std::fs::write(&path, own.pem()).map_err(RigError::at("write", &path))?;
         Ok(Self { dir, issuer: Issuer::new(params, key) })
