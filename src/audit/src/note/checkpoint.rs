@@ -40,9 +40,10 @@ impl Checkpoint {
         if origin.is_empty() || lines.next_back() != Some("") {
             return Err(CheckpointError::Form("its first line is empty, or its last has no end"));
         }
-        // Else several notes one after the other could be taken for one.
-        if lines.any(|more| more.is_empty() || more.starts_with('\u{2014}')) {
-            return Err(CheckpointError::Form("a line behind its third is empty or a signature"));
+        // Else several notes one after the other could be taken for one, or one for several.
+        if origin.starts_with('\u{2014}') || lines.any(|more| more.is_empty() || more.starts_with('\u{2014}'))
+        {
+            return Err(CheckpointError::Form("one of its lines is empty or a signature"));
         }
         let digits =
             size.bytes().all(|byte| byte.is_ascii_digit()) && (size == "0" || !size.starts_with('0'));

@@ -95,6 +95,7 @@ fn what_is_no_checkpoint_is_refused() {
         &format!("a\n18446744073709551616\n{root}\n"),
         &format!("a\n1\n{root}\n\nmore\n"),
         &format!("a\n1\n{root}\n\u{2014} more\n"),
+        &format!("\u{2014} a\n1\n{root}\n"),
     ] {
         assert!(Checkpoint::parse(text).is_err(), "{text:?}");
     }
