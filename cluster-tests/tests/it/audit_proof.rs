@@ -119,9 +119,12 @@ fn a_log_that_its_own_node_rewrote_is_refused_by_the_others_and_found_by_verify(
         .unwrap();
     }
     await_complaint(&cluster, "b", "is not what it was when it had");
-    let told = audit::search(&cluster.config("a"), &["--action", "audit.cosign"]).unwrap();
-    let by: Vec<u64> = told.iter().map(|told| told.node).collect();
-    assert!(by.contains(&1) && by.contains(&3), "{told:?}");
+    wait_until("both to tell of it", WITHIN, || {
+        let told = audit::search(&cluster.config("a"), &["--action", "audit.cosign"])?;
+        let is_told_by = |node| told.iter().any(|told| told.node == node);
+        if is_told_by(1) && is_told_by(3) { Ok(()) } else { Err(RigError::Answer(format!("{told:?}"))) }
+    })
+    .unwrap();
     // The others go on.
     create(&cluster, "c", "film-last");
     await_cosigned(&cluster, "a", &[3], size(&cluster, "a", 3) - 1);

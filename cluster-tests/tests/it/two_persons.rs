@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use cluster_tests::audit;
 use cluster_tests::operator::CommandOutput;
 use cluster_tests::wait::wait_until;
 use cluster_tests::{Grown, RigError};
@@ -97,12 +98,10 @@ fn an_account_with_keys_is_removed_by_two_at_any_node_and_by_no_other_way() {
     assert_ne!(waits(&other), waits(&asked), "what admin asked for is not kim's to use");
     must(&cluster, "b", None, &remove);
     assert!(!must(&cluster, "a", None, &["account", "list"]).contains("demo"));
-    let log = cluster.log("b");
-    let event = log
-        .lines()
-        .find(|line| line.contains("action=\"RemoveAccount\"") && line.contains("outcome=\"done\""));
-    let event = event.unwrap_or_else(|| panic!("{log}"));
-    assert!(event.contains("operator=admin") && event.contains("approved_by=\"kim\""), "{event}");
+    let done = ["--action", "admin.RemoveAccount", "--outcome", "done"];
+    let told = audit::search_settled(&cluster.config("b"), &done).unwrap();
+    let [event] = told.as_slice() else { panic!("{told:?}") };
+    assert_eq!((event.node, event.actor(), event.text("reason")), (2, "admin", "approved by kim"));
     let shown = must(&cluster, "c", None, &["approval", "show", "1"]);
     assert!(shown.contains("admin") && shown.contains("kim") && shown.contains("used"), "{shown}");
 }
