@@ -118,7 +118,7 @@ impl<R: ReplicatedState> Keys<R> {
     /// The version of a track's key with this key id, current or old.
     ///
     /// # Errors
-    /// As for [`Self::by_kid`].
+    /// When the cluster does not answer or the key cannot be opened.
     pub async fn read_version<'t>(
         &self,
         grant: &Grant,

@@ -57,7 +57,7 @@ pub trait ReplicatedState: Clone + Send + Sync + 'static {
     ) -> impl Future<Output = Result<Committed, ClusterError>> + Send;
 
     /// The same without where in the log it was applied. What a request of an account changes goes by
-    /// [`super::changes::change`] instead, which audits it.
+    /// the module `changes` instead, which audits it.
     ///
     /// # Errors
     /// As for [`Self::propose_indexed`].
