@@ -2,18 +2,16 @@
 //! signature leaves: so that a node which was stopped in between never signs what contradicts it.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
+use crate::files::{self, FileError};
 use crate::note::{Checkpoint, SignedCheckpoint};
 
 /// Why the file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum CosignedError {
-    #[error("cannot {what} {}: {source}", path.display())]
-    Io { what: &'static str, path: PathBuf, source: io::Error },
+    #[error("{}", .0.in_words())]
+    File(#[from] FileError),
     /// It is not what this node writes.
     #[error("{} cannot be read from line {line} on: {why}", path.display())]
     Unreadable { path: PathBuf, line: usize, why: String },
@@ -39,11 +37,7 @@ impl Cosigned {
     /// [`CosignedError`] when it is there and cannot be read whole.
     pub fn open(dir: &Path) -> Result<Self, CosignedError> {
         let path = dir.join(Self::FILE);
-        let text = match fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-            Err(source) => return Err(CosignedError::Io { what: "read", path, source }),
-        };
+        let text = files::read_text(&path, u64::MAX)?.unwrap_or_default();
         let mut last = BTreeMap::new();
         for read in SignedCheckpoint::parse_all(&text) {
             let note = read.map_err(|(line, error)| {
@@ -87,23 +81,14 @@ impl Cosigned {
 
     fn write(&self) -> Result<(), CosignedError> {
         let text: String = self.last.values().map(ToString::to_string).collect();
-        let beside = self.path.with_extension("new");
-        let failed = |what| {
-            let path = self.path.clone();
-            move |source| CosignedError::Io { what, path, source }
-        };
-        let mut options = OpenOptions::new();
-        let options = options.write(true).create(true).truncate(true).mode(0o600);
-        let mut file = options.open(&beside).map_err(failed("write"))?;
-        file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed("write"))?;
-        fs::rename(&beside, &self.path).map_err(failed("replace"))?;
-        let dir = self.path.parent().unwrap_or(Path::new("."));
-        File::open(dir).and_then(|dir| dir.sync_all()).map_err(failed("sync the directory of"))
+        Ok(files::write_file(&self.path, text.as_bytes())?)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::note::LogKey;
     use crate::tree::Hash;

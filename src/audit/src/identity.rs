@@ -1,5 +1,7 @@
 //! Whose log it is.
 
+use std::fmt;
+
 use keymoot_model::{ClusterName, NodeId};
 use serde::{Deserialize, Serialize};
 
@@ -18,8 +20,23 @@ pub struct LogIdentity {
 impl LogIdentity {
     /// The origin of the log with this id, as it stands in checkpoints.
     pub(crate) fn origin(&self, log_id: u64) -> String {
-        format!("{}.keymoot.audit/{}/{log_id:016x}", self.cluster, self.node)
+        origin(self.cluster.as_str(), self.node, format_args!("{log_id:016x}"))
     }
+}
+
+/// Between a cluster's name and a node's id in an origin.
+const AUDIT: &str = ".keymoot.audit/";
+
+/// The origin of a node's log, as it stands in checkpoints.
+pub fn origin(cluster: &str, node: NodeId, log: impl fmt::Display) -> String {
+    format!("{cluster}{AUDIT}{node}/{log}")
+}
+
+/// The cluster, the node and the log that an origin names.
+pub fn parse_origin(origin: &str) -> Option<(&str, NodeId, &str)> {
+    let (cluster, rest) = origin.split_once(AUDIT)?;
+    let (node, log) = rest.split_once('/')?;
+    Some((cluster, node.parse().ok()?, log))
 }
 
 /// The log that this one goes on from.

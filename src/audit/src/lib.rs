@@ -7,6 +7,7 @@
 //! with the log index once that is known.
 
 mod action;
+mod clock;
 mod codec;
 mod cosigned;
 mod disk;
@@ -31,7 +32,7 @@ pub use codec::{EventError, TooLong};
 pub use cosigned::{Cosigned, CosignedError};
 pub use event::{Actor, ActorKind, DrmUse, Event, KeyName, Outcome};
 pub use files::FileError;
-pub use identity::{LogIdentity, Predecessor, Usage};
+pub use identity::{LogIdentity, Predecessor, Usage, origin, parse_origin};
 pub use log::{AuditLog, OpenError, ReadError, Unwritable};
 pub use note::{
     Checkpoint, CheckpointError, LogKey, NoteSignature, ProofFile, SignedCheckpoint, VerifierKey,

@@ -9,10 +9,10 @@ mod intent;
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use keymoot_model::{AccountId, ContentId, NodeId, PolicyName};
 
+use crate::clock::now_ms;
 use crate::{Action, Actor, ActorKind, AuditLog, DrmUse, Event, KeyName, Outcome, Unwritable};
 use intent::Intent;
 pub use intent::{Change, Intents, Verdict};
@@ -474,11 +474,6 @@ fn bounded(mut text: String, bytes_max: usize) -> String {
         text.push('…');
     }
     text
-}
-
-fn now_ms() -> u64 {
-    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

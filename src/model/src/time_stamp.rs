@@ -35,6 +35,11 @@ impl TimeStamp {
         (UNIX_S_MIN..=UNIX_S_MAX).contains(&seconds).then_some(Self(seconds))
     }
 
+    /// The whole second of this many milliseconds after the beginning of 1970 UTC; `None` beyond the year 9999.
+    pub fn from_unix_ms(milliseconds: u64) -> Option<Self> {
+        i64::try_from(milliseconds / 1000).ok().and_then(Self::from_unix_s)
+    }
+
     /// Seconds since 1970 UTC.
     pub const fn unix_s(self) -> i64 {
         self.0

@@ -9,12 +9,13 @@ use std::time::Duration;
 
 use keymoot_cluster::{AccountDetails, ClusterError, account_details};
 use keymoot_crypto::{CredentialPlace, Keyring};
-use keymoot_model::{Account, AccountId, AccountStatus, Credential, Sha1Use, TimeStamp};
+use keymoot_model::{Account, AccountId, AccountStatus, Credential, Sha1Use};
 use keymoot_state as state;
 use keymoot_state::{AppliedDeclaration, Command, Response};
 use serde::{Deserialize, Serialize};
 
 use crate::accounts_file::{MakeAccountError, make_account};
+use crate::clock::moment;
 use crate::load_accounts;
 use crate::replicated_state::ReplicatedState;
 
@@ -284,9 +285,7 @@ impl fmt::Display for Difference {
                 write!(f, "~ account {account}, credential {name}: another secret, scope or scheme")
             }
             Differs::CredentialExpires(name, at_ms) => {
-                let at = i64::try_from(at_ms / 1000).ok().and_then(TimeStamp::from_unix_s);
-                let at = at.map(|at| at.to_string()).unwrap_or_default();
-                write!(f, "~ account {account}, credential {name}: ends at {at}")
+                write!(f, "~ account {account}, credential {name}: ends at {}", moment(*at_ms))
             }
             Differs::CredentialNeverExpires(name) => {
                 write!(f, "~ account {account}, credential {name}: ends no more")

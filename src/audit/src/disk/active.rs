@@ -14,7 +14,8 @@ use crate::tree::Frontier;
 
 use super::reserve::Reserve;
 use super::tail::NO_TIMES;
-use super::{DiskLog, Sealed, lock, now_ms};
+use super::{DiskLog, Sealed, lock};
+use crate::clock::now_ms;
 
 #[derive(Debug)]
 pub(super) struct Active {

@@ -11,7 +11,8 @@ use crate::segment::{
 use crate::{Action, Actor, Event, Outcome};
 
 use super::manifest::Manifest;
-use super::{DiskLog, Sealed, lock, now_ms};
+use super::{DiskLog, Sealed, lock};
+use crate::clock::now_ms;
 
 /// How often it looks.
 const LOOK_EVERY: Duration = Duration::from_secs(2);

@@ -22,7 +22,8 @@ use super::keeper::index_of;
 use super::manifest::{self, Manifest};
 use super::reserve::Least;
 use super::tail::Tail;
-use super::{DiskLog, Durable, Hashes, Running, SEGMENT_BYTES, Sealed, checkpoints, now_ms};
+use super::{DiskLog, Durable, Hashes, Running, SEGMENT_BYTES, Sealed, checkpoints};
+use crate::clock::now_ms;
 
 const ENDED: &str = "ended";
 /// A killed process holds its lock until the system has freed its memory.

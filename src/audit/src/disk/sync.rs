@@ -10,7 +10,8 @@ use crate::settings::Sync;
 
 use super::active::Active;
 use super::reserve::{Least, Reserve};
-use super::{DiskLog, Durable, checkpoints, lock, now_ms};
+use super::{DiskLog, Durable, checkpoints, lock};
+use crate::clock::now_ms;
 
 /// How often it is tried again after a failure.
 const RETRY_EVERY: Duration = Duration::from_millis(500);

@@ -8,6 +8,7 @@ use proptest::prelude::*;
 
 use super::open::Opening;
 use super::*;
+use crate::clock::now_ms;
 use crate::segment::{events_path, list};
 use crate::{
     Action, Actor, ActorKind, Event, KeyName, LogIdentity, Outcome, Page, Query, Sync, leaf_hash,

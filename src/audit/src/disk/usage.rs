@@ -6,7 +6,8 @@ use rustix::fs::statvfs;
 
 use crate::Usage;
 
-use super::{DiskLog, Sealed, lock, now_ms};
+use super::{DiskLog, Sealed, lock};
+use crate::clock::now_ms;
 
 const DAY_MS: f64 = 24.0 * 60.0 * 60.0 * 1000.0;
 /// The rate of the log is that of this time.

@@ -14,7 +14,7 @@ use keymoot_state::{AuditLogChange, AuditLogName, AuditLogRecord, AuditSize};
 
 use crate::audit::finding::Fault;
 use crate::audit::own_log::OwnLog;
-use crate::audit::records::{cosigned, keys, signed};
+use crate::audit::records::{cosigned, keys, signed, size_at};
 use crate::peer::peers::Peers;
 use crate::wire::audit::{ConsistencyReply, ConsistencyRequest};
 use crate::wire::message::{Reply, Request};
@@ -97,9 +97,7 @@ impl Cosigner {
         keys: &BTreeMap<AuditLogName, VerifierKey>,
     ) -> Option<AuditSize> {
         let me = self.own.name.node;
-        let own = lock(&self.remembered)
-            .last(key.name())
-            .map(|at| AuditSize { size: at.size, root: *at.root.as_bytes() });
+        let own = lock(&self.remembered).last(key.name()).map(size_at);
         // Not what the state merely says: the signature must hold.
         let in_state = record.checkpoints.iter().rev().find(|kept| {
             cosigned(key, kept, keys).is_some_and(|(_, by): (_, BTreeMap<NodeId, u64>)| by.contains_key(&me))

@@ -8,7 +8,7 @@ use keymoot_state::{
     Tables,
 };
 
-use crate::audit::records::{last_of_node, name_of};
+use crate::audit::records::{last_of_node, name_of, size_at};
 use crate::write::clock::now_ms;
 
 /// The log of this node. Cheap to clone.
@@ -33,8 +33,7 @@ impl OwnLog {
     /// How far the log has grown, as it has signed it.
     pub(super) fn signed(&self) -> (SignedCheckpoint, AuditSize) {
         let signed = self.log.checkpoint();
-        let checkpoint = signed.checkpoint();
-        let at = AuditSize { size: checkpoint.size, root: *checkpoint.root.as_bytes() };
+        let at = size_at(signed.checkpoint());
         (signed, at)
     }
 

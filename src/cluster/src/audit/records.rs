@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use keymoot_audit::tree::Frontier;
-use keymoot_audit::{Checkpoint, Hash, Predecessor, SignedCheckpoint, VerifierKey};
+use keymoot_audit::{Checkpoint, Hash, Predecessor, SignedCheckpoint, VerifierKey, parse_origin};
 use keymoot_model::{ClusterName, NodeId};
 use keymoot_state as state;
 use keymoot_state::{
@@ -12,19 +12,24 @@ use keymoot_state::{
 
 /// The origin of a log, as it stands in its checkpoints.
 pub(crate) fn origin(cluster: &ClusterName, name: AuditLogName) -> String {
-    format!("{cluster}.keymoot.audit/{}/{}", name.node, name.log)
+    keymoot_audit::origin(cluster.as_str(), name.node, name.log)
 }
 
 /// The log that an origin names.
 pub(crate) fn name_of(cluster: &ClusterName, origin: &str) -> Option<AuditLogName> {
-    let rest = origin.strip_prefix(cluster.as_str())?.strip_prefix(".keymoot.audit/")?;
-    let (node, log) = rest.split_once('/')?;
-    Some(AuditLogName { node: node.parse().ok()?, log: log.parse::<AuditLogId>().ok()? })
+    let (own, node, log) = parse_origin(origin)?;
+    let log = log.parse::<AuditLogId>().ok()?;
+    (own == cluster.as_str()).then_some(AuditLogName { node, log })
 }
 
 /// The key of a log.
 pub(crate) fn key_of(cluster: &ClusterName, record: &AuditLogRecord) -> Option<VerifierKey> {
     VerifierKey::new(origin(cluster, record.name), record.public_key).ok()
+}
+
+/// A checkpoint as the state has it.
+pub(crate) fn size_at(checkpoint: &Checkpoint) -> AuditSize {
+    AuditSize { size: checkpoint.size, root: *checkpoint.root.as_bytes() }
 }
 
 /// A checkpoint of the state as a note, if the log's own signature holds.

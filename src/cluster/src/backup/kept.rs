@@ -31,7 +31,7 @@ impl KeptBackups {
 
     /// The path of a backup that this node makes now.
     pub(super) fn path(&self, now_ms: u64) -> PathBuf {
-        let now = i64::try_from(now_ms / 1000).ok().and_then(TimeStamp::from_unix_s);
+        let now = TimeStamp::from_unix_ms(now_ms);
         let time = now.unwrap_or(TimeStamp::UNIX_EPOCH).to_string().replace(':', "");
         let name = format!("{}{time}.node-{}{SUFFIX}", self.prefix(), self.whose.node);
         self.directory.join(name)

@@ -12,6 +12,5 @@ pub(super) fn now_ms() -> u64 {
 
 /// An instant of milliseconds since 1970 UTC, to the second.
 pub(super) fn instant(at_ms: u64) -> String {
-    let at = i64::try_from(at_ms / 1000).ok().and_then(TimeStamp::from_unix_s);
-    at.map_or_else(|| format!("{at_ms} ms"), |at| at.to_string())
+    TimeStamp::from_unix_ms(at_ms).map_or_else(|| format!("{at_ms} ms"), |at| at.to_string())
 }

@@ -115,7 +115,7 @@ pub enum AdministrationError {
     /// It takes two persons.
     #[error(
         "this takes two persons: {act}. Approval {id} waits for another operator with the role {roles}, until {until}",
-        act = .0.act, id = .0.id, roles = listed(.0.act.approvers()), until = super::approvals::time_of(.0.expires_at_ms)
+        act = .0.act, id = .0.id, roles = listed(.0.act.approvers()), until = crate::clock::moment(.0.expires_at_ms)
     )]
     Waits(Box<ApprovalRecord>),
     #[error(transparent)]

@@ -4,8 +4,6 @@
 //! decided by the state, where it is applied.
 
 use serde_json::{Value, json};
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use keymoot_cluster::ClusterError;
 use keymoot_state as state;
@@ -14,12 +12,6 @@ use keymoot_state::{ApprovalChange, ApprovalRecord, Response, SignInChange, Stan
 use super::administration::{Administration, AdministrationError, OperatorGrant, OperatorProof};
 use super::{ApprovalCall, Call, OperationError, SignInCall, SignInError};
 use crate::clock::now_ms;
-
-/// A moment as people read it.
-pub(super) fn time_of(at_ms: u64) -> String {
-    let at = i64::try_from(at_ms / 1000).ok().and_then(|at_s| OffsetDateTime::from_unix_timestamp(at_s).ok());
-    at.and_then(|at| at.format(&Rfc3339).ok()).unwrap_or_default()
-}
 
 impl Administration {
     /// The approval that a call uses up, if it takes two persons.

@@ -8,6 +8,8 @@ use keymoot_cluster::{AuditSearch, EventsQuery, audit_mark, audit_positions};
 use keymoot_model::{AccountId, ContentId, Kid, NodeId, TimeStamp};
 use keymoot_state::AuditLogName;
 
+use crate::clock::moment;
+
 use super::call::{ParameterError, read};
 use super::query::{name, number};
 
@@ -87,8 +89,8 @@ pub(super) fn of(search: &AuditSearch) -> Value {
         "address": text(query.address.map(|address| address.to_string())),
         "action": text(query.action.clone()),
         "outcome": outcome.unwrap_or_else(|| Value::String(String::new())),
-        "from": text(query.from_ms.map(time_text)),
-        "to": text(query.to_ms.map(time_text)),
+        "from": text(query.from_ms.map(moment)),
+        "to": text(query.to_ms.map(moment)),
         "reference": text(query.reference.clone()),
         "viewer": text(query.viewer.clone()),
         "newest_first": query.newest_first.to_string(),
@@ -101,11 +103,6 @@ fn time_ms(member: &str, text: &str) -> Result<Option<u64>, ParameterError> {
     let time = name(member, text, |text| text.parse::<TimeStamp>())?;
     let seconds = time.map(|time| u64::try_from(time.unix_s()).unwrap_or_default());
     Ok(seconds.map(|seconds| seconds.saturating_mul(1000)))
-}
-
-fn time_text(ms: u64) -> String {
-    let stamp = i64::try_from(ms / 1000).ok().and_then(TimeStamp::from_unix_s);
-    stamp.map(|stamp| stamp.to_string()).unwrap_or_default()
 }
 
 #[derive(Serialize, Deserialize)]

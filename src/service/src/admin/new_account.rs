@@ -3,7 +3,6 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -13,6 +12,7 @@ use keymoot_crypto::{CredentialPlace, Keyring, SecretBytes, secret_file};
 use keymoot_drm::LicenseUrl;
 use keymoot_model::{Account, AccountId, Consistency, Credential, ResponseShape, Scheme, Scope, networks};
 
+use crate::clock::now_ms;
 use crate::credential_secret::stored_secret;
 use crate::{AccountEntry, AccountsFileError, CredentialEntry, MakeAccountError};
 
@@ -174,11 +174,6 @@ impl NewAccount {
     pub(super) fn credential_names(&self) -> BTreeSet<&str> {
         self.credentials.iter().map(|credential| credential.name.as_str()).collect()
     }
-}
-
-fn now_ms() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

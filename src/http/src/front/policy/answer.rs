@@ -48,7 +48,7 @@ pub(super) fn default(name: Option<&PolicyName>) -> HttpResponse {
 
 fn object(listed: &ListedPolicy) -> Value {
     let ListedPolicy { record, contents, is_default } = listed;
-    let changed_at = i64::try_from(record.changed_at_ms / 1000).ok().and_then(TimeStamp::from_unix_s);
+    let changed_at = TimeStamp::from_unix_ms(record.changed_at_ms);
     json!({
         "policy": record.policy.to_json(),
         "version": record.version,

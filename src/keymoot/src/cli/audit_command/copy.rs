@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 
-use keymoot_audit::{Hash, SignedCheckpoint, VerifierKey};
+use keymoot_audit::{Hash, SignedCheckpoint, VerifierKey, parse_origin};
 use keymoot_cluster::{KnownCheckpoint, KnownLog, audit_positions};
 use keymoot_model::NodeId;
 
@@ -50,8 +50,9 @@ fn log_of(
     key: &VerifierKey,
     keys: &BTreeMap<String, VerifierKey>,
 ) -> Result<Option<(KnownLog, String)>, Failure> {
-    let Some((_, name)) = key.name().split_once(".keymoot.audit/") else { return Ok(None) };
-    let Some(position) = audit_positions(&format!("{name}:0")).ok().and_then(|mut all| all.pop()) else {
+    let Some((_, node, log)) = parse_origin(key.name()) else { return Ok(None) };
+    let Some(position) = audit_positions(&format!("{node}/{log}:0")).ok().and_then(|mut all| all.pop())
+    else {
         return Ok(None);
     };
     let folder = format!("{}-{}", position.name.node, position.name.log);
@@ -93,7 +94,7 @@ fn log_of(
 }
 
 fn node_of(key: &VerifierKey) -> Option<NodeId> {
-    key.name().rsplit('/').nth(1)?.parse().ok()
+    parse_origin(key.name()).map(|(_, node, _)| node)
 }
 
 fn check<'a>(log: &'a KnownLog, folder: &Path) -> Result<Checked<'a>, Failure> {

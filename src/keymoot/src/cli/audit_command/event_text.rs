@@ -14,7 +14,7 @@ pub(super) const CSV_HEADING: &str = "time,node,log,number,action,outcome,actor_
 
 /// When an event happened, to the millisecond.
 pub(super) fn time_text(ms: u64) -> String {
-    let stamp = i64::try_from(ms / 1000).ok().and_then(TimeStamp::from_unix_s);
+    let stamp = TimeStamp::from_unix_ms(ms);
     let text = stamp.map_or_else(|| ms.to_string(), |stamp| stamp.to_string());
     match text.strip_suffix('Z') {
         Some(seconds) => format!("{seconds}.{:03}Z", ms % 1000),

@@ -142,10 +142,7 @@ fn ago(at_ms: u64, now_s: u64) -> String {
 }
 
 fn as_json(backups: &Backups, now_s: u64) -> Value {
-    let time = |at_ms: u64| {
-        let at = i64::try_from(at_ms / 1000).ok().and_then(TimeStamp::from_unix_s);
-        at.map(|at| at.to_string())
-    };
+    let time = |at_ms: u64| TimeStamp::from_unix_ms(at_ms).map(|at| at.to_string());
     let good = |good: &GoodBackup| {
         json!({
             "node": good.node,
