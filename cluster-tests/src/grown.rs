@@ -19,6 +19,7 @@ use crate::{RigError, Signer, binary, logs, metrics, ports, process, secret_file
 
 const START_WITHIN: Duration = Duration::from_secs(60);
 const STOP_WITHIN: Duration = Duration::from_secs(15);
+const LOGGED_WITHIN: Duration = Duration::from_secs(60);
 /// The account of every such cluster.
 const ACCOUNT: &str = "demo";
 const SIGNING_KEY: &str = "a signing key of the grown cluster";
@@ -382,6 +383,17 @@ impl Grown {
     /// The log of a node.
     pub fn log(&self, name: &str) -> String {
         std::fs::read_to_string(self.path(&format!("{name}.log"))).unwrap_or_default()
+    }
+
+    /// Waits until the log of a running node says this: what a node did can be seen before it has written so.
+    ///
+    /// # Errors
+    /// [`RigError::Deadline`] with the log.
+    pub fn await_log(&self, name: &str, text: &str) -> Result<(), RigError> {
+        wait_until(&format!("node {name} to log {text:?}"), LOGGED_WITHIN, || match self.log(name) {
+            log if log.contains(text) => Ok(()),
+            log => Err(RigError::Answer(log)),
+        })
     }
 
     /// Runs the program to its end.

@@ -156,7 +156,7 @@ fn a_syslog_server_and_a_node_that_are_killed_lose_nothing_and_repeat_nothing_un
     is_whole(&lines);
     of_contents(&lines, 0..100);
     assert_eq!(sample(&cluster, "missed_events_total", "siem").unwrap(), 0.0);
-    assert!(cluster.log("a").contains("the receiver does not take the audit"));
+    cluster.await_log("a", "the receiver does not take the audit").unwrap();
 }
 
 #[test]

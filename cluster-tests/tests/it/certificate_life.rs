@@ -91,11 +91,7 @@ fn if_libfaketime_is_installed_a_cluster_that_was_off_for_years_starts() {
     }
     for name in ["a", "b", "c"] {
         timed.await_ready(name);
-        assert!(
-            timed.cluster.log(name).contains("the node made its next one"),
-            "{}",
-            timed.cluster.log(name)
-        );
+        timed.cluster.await_log(name, "the node made its next one").unwrap();
     }
     timed.assert_serves("after");
 }
@@ -221,7 +217,7 @@ fn a_certificate_is_renewed_by_command_too_and_a_life_that_is_set_holds_for_node
     // The node goes on under the new one, and its peer takes it.
     let said = cluster.cluster("b", &["certificate", "list"]).unwrap();
     assert_eq!(said.out.matches("registered").count(), 2, "{said:?}");
-    assert!(cluster.log("b").contains("the node's certificate was renewed"), "{}", cluster.log("b"));
+    cluster.await_log("b", "the node's certificate was renewed").unwrap();
     cluster.stop("b").unwrap();
     cluster.serve("b").unwrap();
     cluster.await_voters("a", 2).unwrap();
@@ -291,7 +287,7 @@ fn a_node_that_was_off_since_it_was_admitted_is_given_its_next_certificate_by_a_
     }
     cluster.serve("b").unwrap();
     cluster.await_voters("a", 2).unwrap();
-    assert!(cluster.log("b").contains("a member made the next one"), "{}", cluster.log("b"));
+    cluster.await_log("b", "a member made the next one").unwrap();
     assert!(days_left(&cluster, "b").unwrap() > 80.0);
     // Once the node is removed nobody is given one in its name.
     let said = cluster.cluster("a", &["remove", "2", "--yes"]).unwrap();

@@ -46,7 +46,7 @@ fn a_node_whose_records_changed_on_the_disk_stops_for_good_and_is_replaced_as_it
     }
     // With sound records, the checks that are made all the time find nothing.
     std::thread::sleep(Duration::from_secs(6));
-    assert!(cluster.log("b").contains("all records agree with their digest"), "{}", cluster.log("b"));
+    cluster.await_log("b", "all records agree with their digest").unwrap();
     await_status(&cluster, "the cluster to be healthy", |code, _| code == Some(0));
 
     cluster.stop("b").unwrap();

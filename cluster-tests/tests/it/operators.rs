@@ -348,7 +348,7 @@ fn an_operator_by_the_keyring_stands_in_the_status_until_one_acknowledges_it() {
     let said = cluster.cluster("a", &["status"]).unwrap();
     let remedy = "keymoot operator acknowledge root";
     assert!(said.code == Some(2) && said.out.contains(remedy), "{said:?}");
-    assert!(cluster.log("a").contains("an operator was added by proof of a master key"));
+    cluster.await_log("a", "an operator was added by proof of a master key").unwrap();
     operator(&cluster, "a", Some("root"), &["acknowledge", "root"]).unwrap().succeeded().unwrap();
     let said = cluster.cluster("a", &["status"]).unwrap();
     assert!(!said.out.contains(remedy) && said.out.contains("leader"), "{said:?}");

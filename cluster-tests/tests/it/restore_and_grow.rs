@@ -74,14 +74,6 @@ fn await_deleted(cluster: &Grown, at: &str) {
     .unwrap();
 }
 
-fn await_log(cluster: &Grown, at: &str, text: &str) {
-    wait_until(text, TOLD_WITHIN, || match cluster.log(at).contains(text) {
-        true => Ok(()),
-        false => Err(RigError::Answer("the log does not say so".to_owned())),
-    })
-    .unwrap();
-}
-
 #[test]
 fn one_machine_under_a_new_ca_grows_to_three() {
     let mut lost = Lost::three_nodes();
@@ -109,7 +101,7 @@ fn one_machine_under_a_new_ca_grows_to_three() {
     let said = lost.restore("x", &["--member", &member]).succeeded().unwrap();
     assert!(said.contains("its CA becomes the cluster's"), "{said}");
     lost.cluster.serve("x").unwrap();
-    await_log(&lost.cluster, "x", HELD);
+    lost.cluster.await_log("x", HELD).unwrap();
     let kept = fs::read_dir(lost.cluster.dir("x")).unwrap().flatten().map(|entry| entry.file_name());
     let kept: Vec<_> = kept.filter(|name| name.to_string_lossy().starts_with("ca-key")).collect();
     assert_eq!(kept, ["ca-key.founded"], "the authority's key lies on the disk");
@@ -147,7 +139,7 @@ fn three_machines_under_a_new_ca_grow_to_four_though_one_has_the_cas_key() {
     let early = lost.cluster.try_join("w", &token, lost.cluster.node("z").peer, &[]).unwrap();
     assert!(early.code == Some(1) && early.err.contains("start the node that has the CA's key"), "{early:?}");
     lost.cluster.serve("x").unwrap();
-    await_log(&lost.cluster, "x", HELD);
+    lost.cluster.await_log("x", HELD).unwrap();
     let joined = lost.cluster.try_join("w", &token, lost.cluster.node("z").peer, &[]).unwrap();
     assert_eq!(joined.code, Some(0), "{joined:?}");
     lost.cluster.serve("w").unwrap();
@@ -161,7 +153,7 @@ fn a_member_signs_nothing_that_its_peers_refuse_and_what_it_says_instead_helps()
     let mut ledger = Ledger::default();
     let key = cluster.signer().create(cluster.node("a").api, "kept").unwrap();
     ledger.enter(key, "before");
-    await_log(&cluster, "a", HELD);
+    cluster.await_log("a", HELD).unwrap();
     cluster.stop("a").unwrap();
     // The node gets certificates of a new CA, and its state keeps the old one: what earlier versions made
     // of a restore under a new CA.
@@ -171,7 +163,7 @@ fn a_member_signs_nothing_that_its_peers_refuse_and_what_it_says_instead_helps()
         fs::copy(from.join(name), to.join(name)).unwrap();
     }
     cluster.serve("a").unwrap();
-    await_log(&cluster, "a", "the cluster holds the key of another authority");
+    cluster.await_log("a", "the cluster holds the key of another authority").unwrap();
     assert!(to.join("ca-key.pem").exists(), "the only key of the nodes' CA was deleted");
 
     cluster.add_node("b").unwrap();

@@ -117,7 +117,7 @@ fn what_nobody_but_the_witness_has_is_given_to_the_other_node_which_then_leads()
     }
     must_create(&cluster, "b", "without a");
     await_leader(&cluster, "b", 2);
-    assert!(cluster.log("w").contains("the witness has handed the leadership over"), "{}", cluster.log("w"));
+    cluster.await_log("w", "the witness has handed the leadership over").unwrap();
 }
 
 /// A connection to node `id`, as the node of this directory without its keyring.
