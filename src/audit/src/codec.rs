@@ -56,6 +56,10 @@ impl Formatter for Ascii {
         writer: &mut W,
         fragment: &str,
     ) -> io::Result<()> {
+        // Nearly all are plain, and are looked through by bytes.
+        if fragment.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+            return writer.write_all(fragment.as_bytes());
+        }
         let mut rest = fragment;
         while let Some(at) = rest.find(|c: char| !matches!(c, ' '..='~')) {
             let (plain, other) = rest.split_at(at);

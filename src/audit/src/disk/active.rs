@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use crate::Unwritable;
 use crate::files::{self, FileError};
 use crate::hashes::NewHashes;
-use crate::segment::{BLOCK_BYTES, Block, SegmentHeader, events_path};
+use crate::segment::{BLOCK_BYTES, Block, IndexBuilder, SegmentHeader, events_path};
 use crate::tree::Frontier;
 
 use super::reserve::Reserve;
@@ -33,6 +33,8 @@ pub(super) struct Active {
     /// Hashes that the other files do not have yet.
     pub(super) hashes: NewHashes,
     pub(super) blocks: Vec<Block>,
+    /// Its index so far; none when it had events before it was opened.
+    pub(super) index: Option<IndexBuilder>,
     pub(super) times: (u64, u64),
     pub(super) opened_ms: u64,
     /// Room behind its end that nobody else can take.
@@ -53,6 +55,7 @@ impl Active {
             frontier,
             hashes: NewHashes::default(),
             blocks: Vec::new(),
+            index: None,
             times: NO_TIMES,
             opened_ms: now_ms(),
             reserve: Reserve::UpTo(end.offset),
@@ -75,7 +78,7 @@ impl Active {
             return Err(error);
         }
         let end = Block { number: first, offset: header.len() as u64 };
-        Ok(Self::new(file, first, end, frontier))
+        Ok(Self { index: Some(IndexBuilder::new(first)), ..Self::new(file, first, end, frontier) })
     }
 
     /// Where the next record will begin.
@@ -103,7 +106,7 @@ impl Active {
     }
 
     /// As it is once it gets no more events.
-    pub(super) fn sealed(&self) -> Sealed {
+    pub(super) fn sealed(&mut self) -> Sealed {
         Sealed {
             first: self.first,
             count: self.frontier.size() - self.first,
@@ -111,6 +114,7 @@ impl Active {
             min_ms: self.times.0,
             max_ms: self.times.1,
             is_indexed: false,
+            index: self.index.take().map(Arc::new),
             blocks: self.blocks.clone(),
         }
     }
@@ -133,12 +137,21 @@ impl DiskLog {
         }
         let records = std::mem::take(&mut tail.records);
         let hashes = std::mem::take(&mut tail.hashes);
+        let entries = std::mem::take(&mut tail.entries);
         let times = std::mem::replace(&mut tail.times, NO_TIMES);
         let before = std::mem::replace(&mut active.frontier, tail.frontier.clone());
         drop(tail);
         let at = active.end();
         active.note_block(Block { number: before.size(), offset: at });
         active.take_times(times);
+        if let Some(index) = &mut active.index {
+            let mut record_at = at;
+            for (bytes, entry) in &entries {
+                index.add(record_at, Some(entry));
+                // Lossless: a `usize` has at most 64 bits on every supported target.
+                record_at += *bytes as u64;
+            }
+        }
         active.hashes.append(hashes);
         active.unsynced.extend_from_slice(&records);
         match active.file.write_all_at(&records, at) {

@@ -1,12 +1,14 @@
 //! The thread that makes indexes, deletes what is older than the retention, and measures.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crate::files::{self, FileError};
 use crate::segment::{
-    Index, IndexBuilder, SegmentFault, SegmentHeader, SegmentReader, events_path, index_path, list,
+    Index, IndexBuilder, IndexEntry, SegmentFault, SegmentHeader, SegmentReader, events_path, index_path,
+    list,
 };
 use crate::{Action, Actor, Event, Outcome};
 
@@ -56,6 +58,7 @@ pub(super) fn index_of(log: &Path, header: SegmentHeader) -> Result<(Sealed, Vec
         min_ms: u64::MAX,
         max_ms: 0,
         is_indexed: true,
+        index: None,
         blocks: Vec::new(),
     };
     loop {
@@ -66,7 +69,7 @@ pub(super) fn index_of(log: &Path, header: SegmentHeader) -> Result<(Sealed, Vec
             sealed.min_ms = sealed.min_ms.min(event.time_ms);
             sealed.max_ms = sealed.max_ms.max(event.time_ms);
         }
-        builder.add(at.offset, event.as_ref());
+        builder.add(at.offset, event.as_ref().map(IndexEntry::of).as_ref());
         sealed.count += 1;
     }
     Ok((sealed, builder.finish(events_bytes)))
@@ -82,17 +85,25 @@ impl DiskLog {
 
     /// Makes the indexes that are missing.
     pub(super) fn index(&self) -> Result<(), FileError> {
-        let missing: Vec<_> =
-            lock(&self.sealed).iter().filter(|sealed| !sealed.is_indexed).cloned().collect();
+        let missing: Vec<_> = lock(&self.sealed)
+            .iter_mut()
+            .filter(|sealed| !sealed.is_indexed)
+            // Taken: where it cannot be written, it is made of the segment next time.
+            .map(|sealed| Sealed { index: sealed.index.take(), ..sealed.clone() })
+            .collect();
         for sealed in missing {
-            let header = SegmentHeader { first: sealed.first, log_id: self.manifest.log_id() };
-            let made = index_of(&self.dir, header);
             let failed = |fault: SegmentFault| {
                 FileError::new("index", &events_path(&self.dir, sealed.first))(std::io::Error::other(
                     fault.to_string(),
                 ))
             };
-            let (_, bytes) = made.map_err(failed)?;
+            let bytes = match sealed.index {
+                Some(index) => Arc::unwrap_or_clone(index).finish(sealed.bytes),
+                None => {
+                    let header = SegmentHeader { first: sealed.first, log_id: self.manifest.log_id() };
+                    index_of(&self.dir, header).map_err(failed)?.1
+                }
+            };
             Index::write(&self.dir, sealed.first, &bytes)?;
             let mut all = lock(&self.sealed);
             if let Some(found) = all.iter_mut().find(|found| found.first == sealed.first) {

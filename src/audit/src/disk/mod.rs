@@ -37,7 +37,7 @@ use tokio::sync::watch;
 
 use crate::hashes::{HashFiles, NewHashes};
 use crate::note::{LogKey, SignedCheckpoint};
-use crate::segment::Block;
+use crate::segment::{Block, IndexBuilder};
 use crate::tree::Frontier;
 use crate::{AuditSettings, Unwritable, Usage};
 use active::Active;
@@ -109,7 +109,7 @@ struct Hashes {
 }
 
 /// A segment that gets no more events.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 struct Sealed {
     first: u64,
     count: u64,
@@ -117,6 +117,8 @@ struct Sealed {
     min_ms: u64,
     max_ms: u64,
     is_indexed: bool,
+    /// Its index, until it is on the disk; none where it has to be made of the segment.
+    index: Option<Arc<IndexBuilder>>,
     /// Its blocks, until the index has them.
     blocks: Vec<Block>,
 }

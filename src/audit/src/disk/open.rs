@@ -278,7 +278,16 @@ impl Opening<'_> {
             let found = match Index::read(self.dir, *first)? {
                 Some(index) if index.events_bytes == bytes => {
                     let Index { first, count, min_ms, max_ms, .. } = index;
-                    Sealed { first, count, bytes, min_ms, max_ms, is_indexed: true, blocks: Vec::new() }
+                    Sealed {
+                        first,
+                        count,
+                        bytes,
+                        min_ms,
+                        max_ms,
+                        is_indexed: true,
+                        index: None,
+                        blocks: Vec::new(),
+                    }
                 }
                 _ => {
                     let header = SegmentHeader { first: *first, log_id: manifest.log_id() };

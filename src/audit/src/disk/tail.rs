@@ -1,7 +1,7 @@
 //! Events that have a number and are not written yet.
 
 use crate::hashes::NewHashes;
-use crate::segment::write_record;
+use crate::segment::{IndexEntry, write_record};
 use crate::tree::{Frontier, Hash, leaf_hash};
 use crate::{Event, Unwritable};
 
@@ -16,6 +16,8 @@ pub(super) struct Tail {
     /// The records of the last events.
     pub(super) records: Vec<u8>,
     pub(super) hashes: NewHashes,
+    /// What the index has of each record, and how many bytes the record has.
+    pub(super) entries: Vec<(usize, IndexEntry)>,
     /// The least and the greatest time of the events in `records`.
     pub(super) times: (u64, u64),
     /// Bytes of records that are not on the disk.
@@ -27,18 +29,20 @@ pub(super) const NO_TIMES: (u64, u64) = (u64::MAX, 0);
 
 impl Tail {
     pub(super) fn new(frontier: Frontier) -> Self {
-        let (records, hashes) = (Vec::new(), NewHashes::default());
-        Self { frontier, records, hashes, times: NO_TIMES, unsynced: 0, fault: None }
+        let (records, hashes, entries) = (Vec::new(), NewHashes::default(), Vec::new());
+        Self { frontier, records, hashes, entries, times: NO_TIMES, unsynced: 0, fault: None }
     }
 
-    fn push(&mut self, event: &Encoded) -> u64 {
+    fn push(&mut self, event: Encoded) -> u64 {
         let number = self.frontier.size();
         let before = self.records.len();
         write_record(&mut self.records, number, &event.bytes);
-        self.unsynced += self.records.len() - before;
+        let bytes = self.records.len() - before;
+        self.unsynced += bytes;
         let hashes = &mut self.hashes;
         self.frontier.push_with(event.leaf, |height, hash| hashes.take(height, hash));
         self.times = (self.times.0.min(event.time_ms), self.times.1.max(event.time_ms));
+        self.entries.push((bytes, event.entry));
         number
     }
 }
@@ -47,6 +51,7 @@ pub(crate) struct Encoded {
     pub(crate) bytes: Vec<u8>,
     pub(crate) leaf: Hash,
     time_ms: u64,
+    entry: IndexEntry,
 }
 
 /// The event as written; several when one would be too long for its many keys.
@@ -54,7 +59,7 @@ pub(crate) fn encode(event: Event, to: &mut Vec<Encoded>) -> Result<(), Unwritab
     match event.encode() {
         Ok(bytes) => {
             let leaf = leaf_hash(&bytes);
-            to.push(Encoded { bytes, leaf, time_ms: event.time_ms });
+            to.push(Encoded { bytes, leaf, time_ms: event.time_ms, entry: IndexEntry::of(&event) });
             Ok(())
         }
         Err(_) if event.keys.len() > 1 => {
@@ -94,7 +99,7 @@ impl DiskLog {
             );
             return Err(Unwritable { reason });
         }
-        let numbers = parts.iter().map(|part| tail.push(part));
+        let numbers = parts.into_iter().map(|part| tail.push(part));
         // One part at least.
         Ok(numbers.last().unwrap_or_default())
     }

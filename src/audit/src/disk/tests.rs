@@ -289,13 +289,19 @@ fn segments_follow_each_other_and_all_of_them_are_read_proved_and_opened() {
     assert_eq!(serials(&running), (0..600).map(event).collect::<Vec<_>>());
     let tree = running.log.newest_checkpoint().checkpoint().clone();
     drop(running);
-    // Without indexes, as after a crash.
-    for first in list(rig.home.path()).unwrap() {
-        let _missing = fs::remove_file(crate::segment::index_path(rig.home.path(), first));
+    // Without indexes, as after a crash: those that are made of the segments are those that were made while writing.
+    let index = |first: &u64| fs::read(crate::segment::index_path(rig.home.path(), *first)).ok();
+    let made: Vec<_> = list(rig.home.path()).unwrap().iter().map(|first| (*first, index(first))).collect();
+    assert!(made.iter().filter(|(_, bytes)| bytes.is_some()).count() > 4, "{made:?}");
+    for (first, _) in &made {
+        let _missing = fs::remove_file(crate::segment::index_path(rig.home.path(), *first));
     }
     let running = rig.open();
     assert_eq!(running.log.newest_checkpoint().checkpoint(), &tree);
     assert_eq!(serials(&running), (0..600).map(event).collect::<Vec<_>>());
+    for (first, bytes) in &made {
+        assert!(bytes.is_none() || index(first) == *bytes, "the index of the segment at {first}");
+    }
     assert_eq!(
         running.log.read(333, 2).unwrap().iter().map(|(number, _)| *number).collect::<Vec<_>>(),
         [333, 334]

@@ -12,7 +12,8 @@ use crate::disk::manifest::{Manifest, read_public_key};
 use crate::files::FileError;
 use crate::hashes::{HashFiles, TILE_HEIGHT};
 use crate::segment::{
-    Index, IndexBuilder, SegmentFault, SegmentHeader, SegmentReader, events_path, index_path, list,
+    Index, IndexBuilder, IndexEntry, SegmentFault, SegmentHeader, SegmentReader, events_path, index_path,
+    list,
 };
 use crate::tree::{Frontier, Hash, leaf_hash};
 use crate::{Action, Event, SignedCheckpoint, VerifierKey};
@@ -232,7 +233,7 @@ impl Walk<'_> {
                 Ok(Some((number, bytes))) => {
                     let event = self.event(number, &bytes);
                     if let Some(index) = &mut index {
-                        index.add(at.offset, event.as_ref());
+                        index.add(at.offset, event.as_ref().map(IndexEntry::of).as_ref());
                     }
                 }
                 Ok(None) => break,

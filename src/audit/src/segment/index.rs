@@ -16,7 +16,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::file::index_path;
 use crate::files::{self, FileError};
-use crate::{Event, Query};
+use crate::{Event, Outcome, Query};
 
 /// After how many bytes of records the next block begins.
 pub(crate) const BLOCK_BYTES: u64 = 64 * 1024;
@@ -48,11 +48,37 @@ enum Field {
     Outcome = 10,
 }
 
+/// Most values are shorter, and are hashed without memory of their own.
+const SHORT_BYTES: usize = 128;
+
 /// The hash of a value in the index.
 fn field_hash(field: u8, value: &[u8]) -> u32 {
-    let hash = xxh3_64(&[&[field], value].concat());
+    let mut short = [field; SHORT_BYTES];
+    let hash = match short.get_mut(1..=value.len()) {
+        Some(place) => {
+            place.copy_from_slice(value);
+            xxh3_64(short.get(..=value.len()).unwrap_or_default())
+        }
+        None => xxh3_64(&[&[field], value].concat()),
+    };
     // Its lower half: another value with the same half costs a look at a block.
     (hash & u64::from(u32::MAX)) as u32
+}
+
+/// What an index has of an event.
+#[derive(Debug)]
+pub(crate) struct IndexEntry {
+    time_ms: u64,
+    hashes: Vec<u32>,
+}
+
+impl IndexEntry {
+    pub(crate) fn of(event: &Event) -> Self {
+        // A usual event has some ten values.
+        let mut hashes = Vec::with_capacity(16);
+        of_event(event, |hash| hashes.push(hash));
+        Self { time_ms: event.time_ms, hashes }
+    }
 }
 
 fn of_event(event: &Event, mut add: impl FnMut(u32)) {
@@ -85,18 +111,26 @@ fn of_event(event: &Event, mut add: impl FnMut(u32)) {
     for (dot, _) in action.match_indices('.') {
         put(Field::Action, action.get(..=dot));
     }
-    put(Field::Outcome, outcome_text(event.outcome).as_deref());
+    put(Field::Outcome, Some(outcome_text(event.outcome)));
 }
 
-fn outcome_text(outcome: crate::Outcome) -> Option<String> {
-    serde_json::to_value(outcome).ok()?.as_str().map(str::to_owned)
+/// An outcome as events write it.
+const fn outcome_text(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Intended => "intended",
+        Outcome::Done => "done",
+        Outcome::NotFound => "not_found",
+        Outcome::Refused => "refused",
+        Outcome::Failed => "failed",
+        Outcome::Unknown => "unknown",
+    }
 }
 
 /// The hashes that events which match a query must have, all of them.
 fn of_query(query: &Query) -> Vec<u32> {
     let address = query.address.map(|address| address.to_string());
     let kid = query.kid.map(|kid| kid.to_base64());
-    let outcome = query.outcome.and_then(outcome_text);
+    let outcome = query.outcome.map(outcome_text);
     let values = [
         (Field::Kid, kid.as_deref()),
         (Field::Reference, query.reference.as_deref()),
@@ -107,14 +141,14 @@ fn of_query(query: &Query) -> Vec<u32> {
         (Field::Address, address.as_deref()),
         (Field::Account, query.account.as_ref().map(|account| account.as_str())),
         (Field::Action, query.action.as_deref()),
-        (Field::Outcome, outcome.as_deref()),
+        (Field::Outcome, outcome),
     ];
     let hash = |(field, value): (Field, Option<&str>)| Some(field_hash(field as u8, value?.as_bytes()));
     values.into_iter().filter_map(hash).collect()
 }
 
 /// Collects the index of a segment.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct IndexBuilder {
     first: u64,
     count: u64,
@@ -132,7 +166,7 @@ impl IndexBuilder {
     }
 
     /// Adds the event whose record begins at `offset`. One that cannot be read is in no search.
-    pub(crate) fn add(&mut self, offset: u64, event: Option<&Event>) {
+    pub(crate) fn add(&mut self, offset: u64, event: Option<&IndexEntry>) {
         if self.blocks.last().is_none_or(|block| offset - block.offset >= BLOCK_BYTES) {
             self.close_block();
             self.blocks.push(Block { number: self.first + self.count, offset });
@@ -142,7 +176,7 @@ impl IndexBuilder {
         self.times = (self.times.0.min(event.time_ms), self.times.1.max(event.time_ms));
         // A segment has some hundred blocks.
         let block = u16::try_from(self.blocks.len() - 1).unwrap_or(u16::MAX);
-        of_event(event, |hash| self.pairs.push((hash, block)));
+        self.pairs.extend(event.hashes.iter().map(|hash| (*hash, block)));
     }
 
     fn close_block(&mut self) {
@@ -282,5 +316,36 @@ impl Index {
     pub(crate) fn end_of(&self, block: Block) -> u64 {
         let next = self.blocks.partition_point(|other| other.number <= block.number);
         self.blocks.get(next).map_or(self.events_bytes, |next| next.offset)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outcomes_are_named_as_events_write_them() {
+        let all = [
+            Outcome::Intended,
+            Outcome::Done,
+            Outcome::NotFound,
+            Outcome::Refused,
+            Outcome::Failed,
+            Outcome::Unknown,
+        ];
+        for outcome in all {
+            assert_eq!(serde_json::to_value(outcome).unwrap(), outcome_text(outcome));
+        }
+    }
+
+    #[test]
+    fn a_value_has_one_hash_whatever_its_length() {
+        for length in [0, 1, 126, 127, 128, 129, 300] {
+            let value = vec![b'x'; length];
+            assert_eq!(
+                field_hash(3, &value),
+                (xxh3_64(&[&[3], value.as_slice()].concat()) & 0xffff_ffff) as u32
+            );
+        }
     }
 }

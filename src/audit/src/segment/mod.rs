@@ -8,10 +8,8 @@
 mod file;
 mod index;
 mod record;
-#[cfg(test)]
-mod tests;
 
 pub use file::SegmentFault;
 pub(crate) use file::{SegmentHeader, SegmentReader, events_path, index_path, list};
-pub(crate) use index::{BLOCK_BYTES, Block, Index, IndexBuilder};
+pub(crate) use index::{BLOCK_BYTES, Block, Index, IndexBuilder, IndexEntry};
 pub(crate) use record::write_record;

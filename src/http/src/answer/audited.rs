@@ -62,10 +62,7 @@ pub(crate) async fn settle(
             None => return Ok(()),
         }
     }
-    let number = trail.settle(settled);
-    // Others of this worker that waited for the same quorum are ready, too: one write then holds the events of all.
-    tokio::task::yield_now().await;
-    let written = match number {
+    let written = match trail.settle(settled) {
         Ok(number) => trail.written(number).await,
         Err(unwritable) => Err(unwritable),
     };
