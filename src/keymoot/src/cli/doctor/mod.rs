@@ -14,6 +14,7 @@ mod machine;
 mod network;
 mod receivers;
 mod storage;
+mod swap;
 
 use clap::Args;
 
@@ -73,6 +74,7 @@ fn examine(args: &DoctorArgs) -> Result<Vec<Finding>, Failure> {
     findings.extend(network::metrics(&config));
     findings.extend(storage::check(&config));
     findings.extend(machine::check(&config));
+    findings.push(swap::check());
     findings.push(clock::check());
     findings.extend(network::check(&config, &args.peers)?);
     findings.extend(receivers::check(&config)?);
