@@ -1,10 +1,8 @@
-//! The audit log of a node survives kills, power cuts and a full disk, and whoever touches its files is found out, by us
-//! and by a program of others.
+//! The audit log of a node survives kills, power cuts and a full disk, and whoever touches its files is found out.
 
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -18,9 +16,6 @@ use cluster_tests::{Cluster, Options, RigError, Signer, metrics};
 const CLIENTS: usize = 6;
 const WITHIN: Duration = Duration::from_secs(60);
 const UNWRITABLE: &str = "keymoot_audit_unwritable";
-/// Where `scripts/real-clients` installs it.
-const AICS_TLOG: &str =
-    concat!(env!("CARGO_MANIFEST_DIR"), "/../target/real-clients/aics-tlog/bin/aics-tlog");
 
 /// A key that a node has answered.
 struct Answered {
@@ -250,7 +245,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 /// Some keys, and then all that was written cosigned by the others.
-fn with_cosigned_events(cluster: &Cluster) -> PathBuf {
+pub(super) fn with_cosigned_events(cluster: &Cluster) -> PathBuf {
     let api = cluster.node(1).unwrap().api;
     for serial in 0..300 {
         cluster.signer().create(api, &format!("film-{serial}.mp4")).unwrap();
@@ -303,68 +298,4 @@ fn whoever_touches_the_files_of_a_log_is_found_out_without_a_node() {
     assert!(found.out.contains("cosigned by "), "{found:?}");
     let nothing = verify(home.path(), &[]).failed_with(64).unwrap();
     assert!(nothing.err.contains("there is no audit log in"), "{nothing:?}");
-}
-
-/// Runs `aics-tlog`, and gives what it printed.
-fn aics_tlog(arguments: &[&str]) -> (bool, String) {
-    let output = Command::new(AICS_TLOG).args(arguments).output().unwrap();
-    (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned())
-}
-
-#[test]
-fn if_aics_tlog_is_installed_it_finds_that_the_log_only_grew_and_has_the_event() {
-    if !Path::new(AICS_TLOG).exists() {
-        return eprintln!("NOT RUN, because there is no {AICS_TLOG}: run scripts/real-clients");
-    }
-    let cluster = Cluster::start().unwrap();
-    let log = with_cosigned_events(&cluster);
-    let home = tempfile::tempdir().unwrap();
-    let path = |name: &str| home.path().join(name).display().to_string();
-    let (files, tiles, proof, key) =
-        (log.display().to_string(), path("tiles"), path("42.tlog-proof"), path("key"));
-    keymoot(&["audit", "prove", "42", "--files", &files, "--out", &proof]).unwrap().succeeded().unwrap();
-    let early = path("early");
-    fs::copy(log.join("checkpoint"), &early).unwrap();
-    for serial in 0..40 {
-        cluster.signer().create(cluster.node(1).unwrap().api, &format!("later-{serial}.mp4")).unwrap();
-    }
-    std::thread::sleep(Duration::from_secs(3));
-    keymoot(&["audit", "tiles", "--files", &files, "--out", &tiles]).unwrap().succeeded().unwrap();
-    fs::copy(log.join("public-key"), &key).unwrap();
-    let exported = path("exported");
-    keymoot(&["audit", "export", "--config", &cluster.nodes()[0].config(), "--out", &exported])
-        .unwrap()
-        .succeeded()
-        .unwrap();
-    drop(cluster);
-
-    let event = format!("{proof}.event");
-    let included =
-        ["verify-inclusion", "--tiles", &tiles, "--vkey-file", &key, "--leaf", &event, "--index", "42"];
-    let (holds, said) = aics_tlog(&included);
-    assert!(holds, "{said}");
-    let grew = ["verify-consistency", "--tiles", &tiles, "--vkey-file", &key, "--old-checkpoint", &early];
-    let (holds, said) = aics_tlog(&grew);
-    assert!(holds, "{said}");
-    // The proof as we made it, under a checkpoint that another node has cosigned.
-    let text = fs::read_to_string(&proof).unwrap();
-    let (head, note) = text.split_once("\n\n").unwrap();
-    let [hashes, signed] = [path("hashes"), path("note")];
-    fs::write(&hashes, head.lines().skip(2).map(|line| format!("{line}\n")).collect::<String>()).unwrap();
-    fs::write(&signed, note).unwrap();
-    let lines: Vec<_> = note.lines().collect();
-    let ours = ["verify-inclusion", "--leaf", &event, "--index", "42", "--proof", &hashes];
-    let (holds, said) = aics_tlog(&[&ours[..], &["--size", lines[1], "--root", lines[2]]].concat());
-    assert!(holds, "{said}");
-    let cosigners = fs::read_to_string(format!("{exported}/cosigners.txt")).unwrap();
-    let cosigner = cosigners.lines().find(|line| line.contains(".keymoot.audit/2/")).unwrap();
-    let checked = ["verify-checkpoint", "--note", &signed, "--vkey-file", &key, "--witness-key", cosigner];
-    let (holds, said) = aics_tlog(&[&checked[..], &["--quorum", "1"]].concat());
-    assert!(holds, "{said}");
-    // It finds what was changed, too: so it did look.
-    let text = fs::read_to_string(&event).unwrap();
-    fs::write(&event, text.replace("key.", "yek.").replace("admin.", "nimda.").replace("node.", "edon."))
-        .unwrap();
-    let (holds, said) = aics_tlog(&included);
-    assert!(!holds, "{said}");
 }

@@ -1,5 +1,5 @@
 //! Receivers of the audit get every event, in order, and nothing twice without a mark, whoever dies in between: a
-//! real rsyslog over TCP and TLS, a real HTTPS server, and a file.
+//! real rsyslog and syslog-ng over TCP and TLS, a real HTTPS server, and a file.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use cluster_tests::authority::Authority;
-use cluster_tests::rsyslog::Rsyslog;
+use cluster_tests::syslog_server::SyslogServer;
 use cluster_tests::wait::wait_until;
 use cluster_tests::{Grown, RigError, metrics, ports, process, secret_file};
 use rustix::process::Signal;
@@ -117,7 +117,7 @@ fn a_syslog_server_and_a_node_that_are_killed_lose_nothing_and_repeat_nothing_un
     let mut cluster = cluster_with(&format!(
         "[[audit.receiver]]\nname = \"siem\"\nkind = \"syslog\"\naddress = \"{address}\"\ntls = false\n"
     ));
-    let mut before = Rsyslog::start(&cluster.path("rsyslog-1"), address, None).unwrap();
+    let mut before = SyslogServer::rsyslog(&cluster.path("rsyslog-1"), address, None).unwrap();
     create(&cluster, 0..20);
     await_shipped(&cluster, "siem", "first", || before.lines().unwrap());
     // It reads no more, and dies with what it was sent in its buffers.
@@ -132,6 +132,19 @@ fn a_syslog_server_and_a_node_that_are_killed_lose_nothing_and_repeat_nothing_un
     .unwrap();
     std::thread::sleep(Duration::from_secs(2));
     before.kill();
+    wait_until("the receiver to be told as away", SHIPPED_WITHIN, || {
+        let said = cluster.run(&["audit", "receivers", "--config", &cluster.config("a")])?;
+        let is_told = said.out.contains("siem") && said.out.contains(&address.to_string());
+        match is_told
+            && said.out.contains("away for")
+            && said.err.contains("siem of node 1")
+            && said.code == Some(2)
+        {
+            true => Ok(()),
+            false => Err(RigError::Answer(format!("{said:?}"))),
+        }
+    })
+    .unwrap();
     create(&cluster, 60..80);
     wait_until("the failure to be counted", SHIPPED_WITHIN, || {
         match sample(&cluster, "failures_total", "siem")? {
@@ -140,7 +153,7 @@ fn a_syslog_server_and_a_node_that_are_killed_lose_nothing_and_repeat_nothing_un
         }
     })
     .unwrap();
-    let after = Rsyslog::start(&cluster.path("rsyslog-2"), address, None).unwrap();
+    let after = SyslogServer::rsyslog(&cluster.path("rsyslog-2"), address, None).unwrap();
     let all = || [before.lines().unwrap(), after.lines().unwrap()].concat();
     await_shipped(&cluster, "siem", "second", all);
     assert!(is_whole(&all()) > 0, "what hung was sent again, and marked");
@@ -156,6 +169,11 @@ fn a_syslog_server_and_a_node_that_are_killed_lose_nothing_and_repeat_nothing_un
     is_whole(&lines);
     of_contents(&lines, 0..100);
     assert_eq!(sample(&cluster, "missed_events_total", "siem").unwrap(), 0.0);
+    wait_until("all to be acknowledged", SHIPPED_WITHIN, || match receivers(&cluster)?.as_slice() {
+        [siem] if siem["lag_events"] == 0 && siem["acknowledged_at_ms"].is_number() => Ok(()),
+        other => Err(RigError::Answer(format!("{other:?}"))),
+    })
+    .unwrap();
     cluster.await_log("a", "the receiver does not take the audit").unwrap();
 }
 
@@ -176,7 +194,7 @@ fn a_syslog_server_without_a_sound_certificate_gets_nothing_and_that_is_said() {
         )
     };
     let mut cluster = cluster_with(&receiver(&other));
-    let server = Rsyslog::start(&cluster.path("rsyslog"), address, Some(&authority)).unwrap();
+    let server = SyslogServer::rsyslog(&cluster.path("rsyslog"), address, Some(&authority)).unwrap();
     create(&cluster, 0..5);
     wait_until("the certificate to be refused", SHIPPED_WITHIN, || match cluster.log("a") {
         log if log.contains("receiver=siem") && log.contains("invalid peer certificate") => Ok(()),
@@ -199,6 +217,56 @@ fn a_syslog_server_without_a_sound_certificate_gets_nothing_and_that_is_said() {
     of_contents(&lines, 0..10);
     let doctor = cluster.run(&["doctor", "--config", &config]).unwrap();
     assert!(doctor.out.contains(&format!("{address} can be reached")), "{doctor:?}");
+}
+
+#[test]
+fn if_syslog_ng_is_unpacked_it_gets_every_event_over_tls_and_over_tcp() {
+    let authority = Authority::new().unwrap();
+    for name in ["127.0.0.1", "node"] {
+        authority.issue(name).unwrap();
+    }
+    let [over_tls, over_tcp] = ports::free().unwrap();
+    let home = tempfile::tempdir().unwrap();
+    let start =
+        |name: &str, address, tls| SyslogServer::syslog_ng(&home.path().join(name), address, tls).unwrap();
+    let (Some(mut tls), Some(tcp)) = (start("tls", over_tls, Some(&authority)), start("tcp", over_tcp, None))
+    else {
+        return eprintln!("NOT RUN, because syslog-ng is not there: run scripts/real-clients");
+    };
+    let cluster = cluster_with(&format!(
+        "[[audit.receiver]]\nname = \"tls\"\nkind = \"syslog\"\naddress = \"{over_tls}\"\nca_file = \"{}\"\ncert_file = \
+         \"{}\"\nkey_file = \"{}\"\n\n[[audit.receiver]]\nname = \"tcp\"\nkind = \"syslog\"\naddress = \"{over_tcp}\"\ntls = \
+         false\nformat = \"ocsf\"\n",
+        authority.text("ca.pem"),
+        authority.text("node.pem"),
+        authority.text("node.key"),
+    ));
+    create(&cluster, 0..10);
+    await_shipped(&cluster, "tls", "first", || tls.lines().unwrap());
+    await_shipped(&cluster, "tcp", "second", || tcp.lines().unwrap());
+    let acknowledged =
+        || receivers(&cluster).unwrap().into_iter().all(|it| it["lag_events"] == 0 && it["error"].is_null());
+    wait_until("both to acknowledge", SHIPPED_WITHIN, || match acknowledged() {
+        true => Ok(()),
+        false => Err(RigError::Answer(format!("{:?}", receivers(&cluster)))),
+    })
+    .unwrap();
+    // One dies and comes back.
+    tls.kill();
+    create(&cluster, 10..20);
+    let after = start("tls-again", over_tls, Some(&authority)).unwrap();
+    let all = || [tls.lines().unwrap(), after.lines().unwrap()].concat();
+    await_shipped(&cluster, "tls", "third", all);
+    is_whole(&all());
+    of_contents(&all(), 0..20);
+    assert_eq!(is_whole(&tcp.lines().unwrap()), 0, "it never went away, so nothing was sent again");
+}
+
+/// The receivers of the node, as `keymoot audit receivers` has them.
+fn receivers(cluster: &Grown) -> Result<Vec<Value>, RigError> {
+    let said = cluster.run(&["audit", "receivers", "--output", "json", "--config", &cluster.config("a")])?;
+    let all: Value = serde_json::from_str(&said.out).map_err(|error| RigError::Answer(error.to_string()))?;
+    Ok(all["nodes"][0]["receivers"].as_array().cloned().unwrap_or_default())
 }
 
 /// A real HTTPS server: Python's. It appends each batch to a file, and answers the second one 503 all the same.

@@ -1,12 +1,13 @@
 //! Keys of many contents in one request: authenticated whole, answered line by line, safe to repeat.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use cluster_tests::raw::{self, percent_encode};
-use cluster_tests::{Cluster, Options, Signer, metrics};
+use cluster_tests::{Cluster, Options, Signer, audit, metrics};
 use serde_json::{Value, json};
 
 fn head(signer: &Signer, keys: bool) -> String {
@@ -71,6 +72,18 @@ fn a_thousand_contents_get_their_keys_in_order_and_the_same_ones_from_another_no
     assert_eq!((&first[7]["key"], &first[7]["key_id"]), (&json!(known.key), &json!(known.key_id)));
     let counted = metrics::sample(nodes[1], "keymoot_bulk_items_total{outcome=\"ok\"}").unwrap();
     assert!((counted - 1000.0).abs() < 0.5, "{counted}");
+    // The audit names each key, of those that were made and of those that were there.
+    for (action, node) in [("key.create", 2), ("key.read", 3)] {
+        let told =
+            audit::search(&cluster.nodes()[0].config(), &["--action", action, "--outcome", "done"]).unwrap();
+        let named: BTreeSet<&str> =
+            told.iter().filter(|told| told.node == node).flat_map(|told| told.kids()).collect();
+        assert!(
+            first.iter().all(|result| named.contains(result["key_id"].as_str().unwrap())),
+            "{}",
+            named.len()
+        );
+    }
 }
 
 #[test]

@@ -11,7 +11,7 @@ use cluster_tests::raw::{self, percent_encode};
 use cluster_tests::signed::COMMON;
 use cluster_tests::stats::Latencies;
 use cluster_tests::wait::wait_until;
-use cluster_tests::{Cluster, KeyAnswer, Options, Signer, metrics, widevine};
+use cluster_tests::{Cluster, KeyAnswer, Options, Signer, audit, metrics, widevine};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::json;
 
@@ -213,6 +213,11 @@ fn an_account_over_its_rate_waits_for_its_turn_and_then_hears_when_to_come_again
     });
     let count = |wanted: u16| statuses.iter().filter(|status| **status == wanted).count();
     assert!(count(200) >= 15 && count(429) >= 30 && count(200) + count(429) == 80, "{statuses:?}");
+    // Each of them has its event, with who was refused and why.
+    let told = audit::search(&cluster.nodes()[0].config(), &["--outcome", "refused"]).unwrap();
+    let limited =
+        told.iter().filter(|told| told.event["status"] == 429 && told.event["actor"]["kind"] == "account");
+    assert_eq!(limited.count(), count(429) + 1, "{told:?}");
 }
 
 #[test]

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use cluster_tests::Grown;
 use cluster_tests::operator::CommandOutput;
 use cluster_tests::wait::pause;
+use cluster_tests::{Grown, audit};
 use keymoot_cluster::{AdminClient, AdminRequest, AdminResponse};
 use keymoot_crypto::Keyring;
 use keymoot_model::ClusterName;
@@ -66,6 +66,15 @@ fn a_token_that_is_over_or_of_another_cluster_lets_nobody_in() {
     assert_eq!(cluster.try_join("c", &token, at, &[]).unwrap().code, Some(0), "the token is still good");
     let secret = token.rsplit('.').next().unwrap();
     assert!(!cluster.log("a").contains(secret) && !man.log("a").contains(secret), "a token is logged");
+    // The audit has who was let in and who was not, from where and why, and no token.
+    let told = audit::search_settled(&cluster.config("a"), &["--action", "node.join"]).unwrap();
+    assert_eq!(told.iter().filter(|told| told.text("outcome") == "done").count(), 3, "{told:?}");
+    let refused: Vec<_> = told.iter().filter(|told| told.text("outcome") == "refused").collect();
+    assert!(!refused.is_empty(), "{told:?}");
+    for told in &refused {
+        assert!(told.text("address") == "127.0.0.1" && !told.text("reason").is_empty(), "{told:?}");
+    }
+    assert!(told.iter().all(|told| !told.event.to_string().contains(secret)), "{told:?}");
 }
 
 /// What a node answers to a tool that has the cluster's keyring, but not the rules of the command line.

@@ -6,6 +6,7 @@ mod audit_events;
 mod audit_log;
 mod audit_proof;
 mod audit_search;
+mod audit_second_opinion;
 mod audit_shipping;
 mod authority_replaced;
 mod backup_restore;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use cluster_tests::ledger::Ledger;
 use cluster_tests::loop_disk::{self, FileSystem, LoopDisk};
 use cluster_tests::wait::wait_until;
-use cluster_tests::{Grown, RigError, binary};
+use cluster_tests::{Grown, RigError, audit, binary};
 
 const WITHIN: Duration = Duration::from_secs(60);
 /// As much room as `cluster status` wants; the file behind it is sparse.
@@ -80,6 +80,18 @@ fn an_emptied_voter_comes_back_under_a_new_id_by_one_command() {
     assert_eq!(ids(&cluster, "b"), [1, 3, 4]);
     assert_eq!(ledger.len(), 2);
     ledger.assert_kept(&cluster.signer(), &cluster.apis(&["a", "b", "c"]));
+    // Its audit names the one that went with the disk.
+    wait_until("the new log to name the old one", WITHIN, || {
+        let told = audit::search(&cluster.config("a"), &["--action", "audit.begin"])?;
+        let names = |told: &audit::Told| {
+            told.node == 4 && told.text("object").contains("before=grown.keymoot.audit/2/")
+        };
+        match told.iter().any(names) {
+            true => Ok(()),
+            false => Err(RigError::Answer(format!("{told:?}"))),
+        }
+    })
+    .unwrap();
 }
 
 #[test]

@@ -87,11 +87,12 @@ actions! {
     BACKUP_RESTORE = "backup.restore": "A node began from a backup.";
     AUTHORITY_CHANGE = "authority.change": "The replacement of the certificate authority went on.";
     ACCOUNTS_DECLARE = "accounts.declare": "The accounts of a file were applied at a first start.";
+    SECRETS_MAKE = "secrets.make": "A secret of the cluster itself was made: what derived key ids come of, or what answers are signed with.";
     SECRETS_REWRAP = "secrets.rewrap": "Secrets were put under the active master key.";
     AUDIT_LOG_BEGIN = "audit.begin": "This log began; it names the one before it, if there was one.";
     AUDIT_DELETE = "audit.delete": "Events that are older than the retention were deleted; their hashes stay.";
     AUDIT_COSIGN = "audit.cosign": "The log of another node did not fit what this node had checked of it, and was not cosigned.";
-    AUDIT_LOST = "audit.lost": "An intent was found whose outcome was never written.";
+    AUDIT_LOST = "audit.lost": "The node had died before it wrote the outcome of an intent: what the state says of it.";
     NODE_START = "node.start": "The node started.";
     NODE_STOP = "node.stop": "The node was told to stop.";
 }

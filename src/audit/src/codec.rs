@@ -1,6 +1,8 @@
 //! An event as bytes: one JSON object in plain ASCII. These bytes are what is on disk, what is hashed and what is
 //! shown to auditors, so nothing that somebody put into a name can end a line, turn its direction or hide.
 
+use std::borrow::Cow;
+use std::fmt::Write as _;
 use std::io;
 
 use serde::Serialize as _;
@@ -56,24 +58,7 @@ impl Formatter for Ascii {
         writer: &mut W,
         fragment: &str,
     ) -> io::Result<()> {
-        // Nearly all are plain, and are looked through by bytes.
-        if fragment.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
-            return writer.write_all(fragment.as_bytes());
-        }
-        let mut rest = fragment;
-        while let Some(at) = rest.find(|c: char| !matches!(c, ' '..='~')) {
-            let (plain, other) = rest.split_at(at);
-            writer.write_all(plain.as_bytes())?;
-            let mut chars = other.chars();
-            let mut units = [0; 2];
-            for unit in
-                chars.next().map(|c| c.encode_utf16(&mut units)).into_iter().flat_map(|units| units.iter())
-            {
-                write!(writer, "\\u{unit:04x}")?;
-            }
-            rest = chars.as_str();
-        }
-        writer.write_all(rest.as_bytes())
+        writer.write_all(ascii(fragment).as_bytes())
     }
 
     fn write_char_escape<W: ?Sized + io::Write>(
@@ -83,6 +68,26 @@ impl Formatter for Ascii {
     ) -> io::Result<()> {
         self.0.write_char_escape(writer, escape)
     }
+}
+
+/// Text in which each character that is not simply seen in ASCII is written as JSON escapes it. Of JSON, whose strings
+/// alone hold such characters, it says the same afterwards.
+pub fn ascii(text: &str) -> Cow<'_, str> {
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return Cow::Borrowed(text);
+    }
+    let mut escaped = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        if matches!(c, ' '..='~') {
+            escaped.push(c);
+            continue;
+        }
+        for unit in c.encode_utf16(&mut [0; 2]) {
+            // Writing to a string does not fail.
+            let _ = write!(escaped, "\\u{unit:04x}");
+        }
+    }
+    Cow::Owned(escaped)
 }
 
 /// A text as it stands between the quotes of an event, to be looked for in its bytes.

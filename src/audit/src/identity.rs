@@ -50,6 +50,13 @@ pub struct Predecessor {
     pub reason: String,
 }
 
+impl Predecessor {
+    /// What the event says with which the log of this origin names it.
+    pub fn named_by(&self, origin: &str) -> String {
+        format!("log={origin} before={} size={} root={}", self.origin, self.size, self.root)
+    }
+}
+
 /// How much room a log takes, and for how long that will do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Usage {

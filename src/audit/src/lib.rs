@@ -28,12 +28,13 @@ mod trail;
 pub mod tree;
 
 pub use action::Action;
-pub use codec::{EventError, TooLong};
+pub use codec::{EventError, TooLong, ascii};
 pub use cosigned::{Cosigned, CosignedError};
+pub use disk::{EndedLog, ended_logs};
 pub use event::{Actor, ActorKind, DrmUse, Event, KeyName, Outcome};
 pub use files::FileError;
 pub use identity::{LogIdentity, Predecessor, Usage, origin, parse_origin};
-pub use log::{AuditLog, OpenError, ReadError, Unwritable};
+pub use log::{AuditLog, LogReader, OpenError, ReadError, Unwritable};
 pub use note::{
     Checkpoint, CheckpointError, LogKey, NoteSignature, ProofFile, SignedCheckpoint, VerifierKey,
 };

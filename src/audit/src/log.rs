@@ -43,6 +43,41 @@ pub enum ReadError {
     Segment { path: PathBuf, fault: SegmentFault },
 }
 
+/// A log as far as it is read: the one that a node writes, or one that ended there.
+pub trait LogReader: Send + Sync {
+    /// Which log it is: `CLUSTER.keymoot.audit/NODE/ID`.
+    fn origin(&self) -> &str;
+
+    /// How many events there are, with those that were deleted since.
+    fn size(&self) -> u64;
+
+    /// The number of the oldest event that is kept. Of older ones there are hashes only.
+    fn first_kept(&self) -> u64;
+
+    /// How much room it takes.
+    fn usage(&self) -> Usage;
+
+    /// Events as they are on disk, from `from` on, at most `max` of them and some MiB; none when there are none. It may
+    /// begin later than at `from`, at [`Self::first_kept`].
+    ///
+    /// # Errors
+    /// [`ReadError`] when they cannot be read.
+    fn read(&self, from: u64, max: usize) -> Result<Vec<(u64, Bytes)>, ReadError>;
+
+    /// A page of the events that match. It reads from the disk: not for a thread that others wait for.
+    ///
+    /// # Errors
+    /// [`ReadError`] when the log cannot be read.
+    fn search(&self, query: &Query) -> Result<Page, ReadError>;
+
+    /// What is needed to go on from the first `size` events: their root, and that of any longer tree, is made of it
+    /// and of the events behind them.
+    ///
+    /// # Errors
+    /// [`ProofError`] when there are fewer.
+    fn frontier(&self, size: u64) -> Result<Frontier, ProofError>;
+}
+
 /// The log. Cheap to clone; it is closed when the last one is dropped, or by [`Self::close`].
 #[derive(Clone, Debug)]
 pub struct AuditLog(pub(crate) Kept);
@@ -94,6 +129,17 @@ impl AuditLog {
         }
     }
 
+    /// Appends what corrects an event that could not be written in time, also where nothing may be granted: it is
+    /// written with that event, as soon as anything is.
+    pub(crate) fn correct(&self, event: Event) {
+        let corrected = match &self.0 {
+            Kept::Disk(running) => running.log.append_own(event),
+            Kept::Memory(memory) => memory.append_own(event),
+        };
+        // With so much waiting that no more fits, neither event is on the disk.
+        drop(corrected);
+    }
+
     /// Waits until the event of this number, and all before it, are as durable as the configuration wants.
     ///
     /// # Errors
@@ -101,7 +147,10 @@ impl AuditLog {
     pub async fn written(&self, number: u64) -> Result<(), Unwritable> {
         match &self.0 {
             Kept::Disk(running) => written(&running.log, number).await,
-            Kept::Memory(_) => self.state(),
+            Kept::Memory(memory) => {
+                let stalled = memory.kept().stalled.clone();
+                stalled.map_or_else(|| self.state(), Err)
+            }
         }
     }
 
@@ -207,7 +256,7 @@ impl AuditLog {
     /// [`ReadError`] when they cannot be read.
     pub fn read(&self, from: u64, max: usize) -> Result<Vec<(u64, Bytes)>, ReadError> {
         match &self.0 {
-            Kept::Disk(running) => running.log.read(from, max),
+            Kept::Disk(running) => running.log.segments().read(from, max),
             Kept::Memory(memory) => Ok(memory.read(from, max)),
         }
     }
@@ -280,7 +329,7 @@ impl AuditLog {
     /// [`ReadError`] when the log cannot be read.
     pub fn search(&self, query: &Query) -> Result<Page, ReadError> {
         match &self.0 {
-            Kept::Disk(running) => running.log.search(query),
+            Kept::Disk(running) => running.log.segments().search(query),
             Kept::Memory(memory) => Ok(memory.search(query)),
         }
     }
@@ -309,11 +358,48 @@ impl AuditLog {
         }
     }
 
+    /// Makes a log in memory take events that never become written, or be sound again.
+    pub fn stall_for_test(&self, fault: Option<Unwritable>) {
+        if let Kept::Memory(memory) = &self.0 {
+            memory.kept().stalled = fault;
+        }
+    }
+
     /// Makes a log in memory refuse to write, or write again.
     pub fn break_for_test(&self, fault: Option<Unwritable>) {
         if let Kept::Memory(memory) = &self.0 {
             memory.kept().fault = fault;
         }
+    }
+}
+
+impl LogReader for AuditLog {
+    fn origin(&self) -> &str {
+        self.origin()
+    }
+
+    fn size(&self) -> u64 {
+        self.size()
+    }
+
+    fn first_kept(&self) -> u64 {
+        self.first_kept()
+    }
+
+    fn usage(&self) -> Usage {
+        self.usage()
+    }
+
+    fn read(&self, from: u64, max: usize) -> Result<Vec<(u64, Bytes)>, ReadError> {
+        self.read(from, max)
+    }
+
+    fn search(&self, query: &Query) -> Result<Page, ReadError> {
+        self.search(query)
+    }
+
+    fn frontier(&self, size: u64) -> Result<Frontier, ProofError> {
+        self.frontier(size)
     }
 }
 

@@ -26,6 +26,8 @@ pub(crate) struct Kept {
     leaves: Vec<Hash>,
     pub(crate) frontier: Frontier,
     pub(crate) fault: Option<Unwritable>,
+    /// Why what is appended does not become written.
+    pub(crate) stalled: Option<Unwritable>,
 }
 
 impl SubtreeHashes for Kept {
@@ -51,10 +53,15 @@ impl Memory {
     }
 
     pub(crate) fn append(&self, event: Event) -> Result<u64, Unwritable> {
-        let mut kept = self.kept();
-        if let Some(fault) = &kept.fault {
+        if let Some(fault) = &self.kept().fault {
             return Err(fault.clone());
         }
+        self.append_own(event)
+    }
+
+    /// The same also where nothing may be granted.
+    pub(crate) fn append_own(&self, event: Event) -> Result<u64, Unwritable> {
+        let mut kept = self.kept();
         let mut parts = Vec::with_capacity(1);
         encode(event, &mut parts)?;
         for Encoded { bytes, leaf, .. } in parts {

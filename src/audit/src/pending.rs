@@ -16,8 +16,34 @@ impl NodeAudit {
     /// # Errors
     /// [`Unwritable`]; then it must not be done.
     pub async fn begin(&self, event: Event) -> Result<Pending, Unwritable> {
-        let number = self.write(Event { outcome: Outcome::Intended, ..event.clone() }).await?;
-        Ok(Pending { to: self.clone(), event: Some(Event { intent: Some(number), ..event }) })
+        let begun = self.begin_all(vec![event]).await?;
+        // One for each.
+        Ok(begun.into_iter().next().unwrap_or_else(|| Pending { to: self.clone(), event: None }))
+    }
+
+    /// The same for all that one proposal is about, waited for once.
+    ///
+    /// # Errors
+    /// [`Unwritable`]; then nothing of it must be done.
+    pub async fn begin_all(&self, events: Vec<Event>) -> Result<Vec<Pending>, Unwritable> {
+        let mut begun = Vec::with_capacity(events.len());
+        let mut last = None;
+        for event in events {
+            let number = self.append(Event { outcome: Outcome::Intended, ..event.clone() })?;
+            begun.push(Pending { to: self.clone(), event: Some(Event { intent: Some(number), ..event }) });
+            last = Some(number);
+        }
+        let Some(last) = last else { return Ok(begun) };
+        match self.log.written(last).await {
+            Ok(()) => Ok(begun),
+            Err(why) => {
+                for event in begun.iter_mut().filter_map(|pending| pending.event.take()) {
+                    let number = event.intent.unwrap_or(last);
+                    self.correct(Event { outcome: Outcome::Intended, ..event }, number, &why);
+                }
+                Err(why)
+            }
+        }
     }
 }
 

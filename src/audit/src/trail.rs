@@ -56,14 +56,33 @@ impl NodeAudit {
         self.log.append(event)
     }
 
-    /// Appends an event and waits until it is written.
+    /// Appends an event and waits until it is written. Where that fails, the event is corrected: whoever waits does not
+    /// do, or does not answer, what it says.
     ///
     /// # Errors
     /// [`Unwritable`] when that cannot be.
     pub async fn write(&self, event: Event) -> Result<u64, Unwritable> {
-        let number = self.append(event)?;
-        self.log.written(number).await?;
-        Ok(number)
+        let number = self.append(event.clone())?;
+        match self.log.written(number).await {
+            Ok(()) => Ok(number),
+            Err(why) => {
+                self.correct(event, number, &why);
+                Err(why)
+            }
+        }
+    }
+
+    /// Says of an event that it was not done, or not answered, because it could not be written in time.
+    pub(crate) fn correct(&self, event: Event, number: u64, why: &Unwritable) {
+        let is_intent = event.outcome == Outcome::Intended;
+        let what = if is_intent { "it was not done" } else { "its answer was held back" };
+        self.log.correct(Event {
+            time_ms: now_ms(),
+            outcome: Outcome::Failed,
+            intent: is_intent.then_some(number).or(event.intent),
+            reason: Some(bounded(format!("{what}: {why}"), REASON_BYTES_MAX)),
+            ..event
+        });
     }
 }
 
@@ -273,10 +292,28 @@ impl Trail {
     /// [`Unwritable`]; then it must not be proposed.
     pub async fn intend(&self, changes: Vec<Change>) -> Result<Intents, Unwritable> {
         let intents = self.begin(changes)?;
-        if let Some(last) = intents.0.last() {
-            self.to.log.written(*last).await?;
+        let Some(last) = intents.0.last() else { return Ok(intents) };
+        match self.to.log.written(*last).await {
+            Ok(()) => Ok(intents),
+            Err(why) => {
+                self.not_proposed(&intents, &why);
+                Err(why)
+            }
         }
-        Ok(intents)
+    }
+
+    /// Says of intents that nothing came of them, because they could not be written in time.
+    fn not_proposed(&self, intents: &Intents, why: &Unwritable) {
+        let mut gathered = self.lock();
+        let all = std::mem::take(&mut gathered.intents);
+        let (ended, kept) = all.into_iter().partition(|intent| intents.0.contains(&intent.number));
+        gathered.intents = kept;
+        let ended: Vec<Intent> = ended;
+        for intent in ended {
+            let mut event = self.event(&gathered, intent.action, Outcome::Intended);
+            event.keys = intent.keys;
+            self.to.correct(event, intent.number, why);
+        }
     }
 
     fn begin(&self, changes: Vec<Change>) -> Result<Intents, Unwritable> {
@@ -385,6 +422,16 @@ impl Trail {
         self.append(&mut gathered, told(event, settled))?;
         gathered.is_told = true;
         Ok(())
+    }
+
+    /// The answer is held back, because what was appended of it could not be written in time: says so, as soon as anything
+    /// can be written.
+    pub fn withhold(&self, refused: Settled) {
+        let gathered = self.lock();
+        if gathered.last.is_some() {
+            let event = self.event(&gathered, gathered.action.clone(), refused.outcome);
+            self.to.log.correct(told(event, refused));
+        }
     }
 
     /// Waits until an event is written.

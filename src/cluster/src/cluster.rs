@@ -19,6 +19,7 @@ use crate::ops::credential_uses::UseRegistry;
 use crate::raft::state_view::StateView;
 use crate::read::barrier::{BarrierBatcher, barrier_batcher};
 use crate::wire::admin::{AdminRequest, AdminResponse, ClusterStatus};
+use crate::wire::audit::ReceiverState;
 use crate::wire::message::{Reply, Request};
 use crate::wire::operators::{CertificateWish, EnrolledCertificate, OperatorEnrolment};
 use crate::write::batcher::BatchLimits;
@@ -144,6 +145,11 @@ impl Cluster {
     /// Adds to what the node says is amiss with it, each as `problem; remedy`.
     pub fn complain_of(&self, others: impl Fn() -> Vec<String> + Send + Sync + 'static) {
         self.node.status.complain_of(Box::new(others));
+    }
+
+    /// What tells, from now on, how far the receivers of this node's audit are.
+    pub fn has_receivers(&self, states: impl Fn() -> Vec<ReceiverState> + Send + Sync + 'static) {
+        self.node.server.services.admin.has_receivers(Box::new(states));
     }
 
     /// Where the last use of each credential is noted.

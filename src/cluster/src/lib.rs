@@ -55,8 +55,9 @@ pub use wire::admin::{
     NodeStatus, PeerStatus,
 };
 pub use wire::audit::{
-    AuditGap, AuditLogs, AuditMarkError, AuditPage, AuditPosition, AuditSearch, EventsPage, EventsQuery,
-    FoundEvent, HeldLog, KnownCheckpoint, KnownLog, KnownSize, audit_mark, audit_positions,
+    AuditGap, AuditLogs, AuditMarkError, AuditPage, AuditPosition, AuditReceivers, AuditSearch, EndedHere,
+    EventsPage, EventsQuery, FoundEvent, HeldLog, HeldLogs, KnownCheckpoint, KnownLog, KnownSize,
+    NodeReceivers, ReceiverState, audit_mark, audit_positions,
 };
 pub use wire::authority::{AuthorityProgress, AuthorityStage};
 pub use wire::join::{Admitted, JoinReply, JoinRequest, ProvenJoin};

@@ -34,6 +34,7 @@ use crate::ops::audit_watch::AuditWatch;
 use crate::ops::complaints::Complaints;
 use crate::ops::credential_uses::UseRegistry;
 use crate::ops::damage::{DamageReport, DamageWatch};
+use crate::ops::lost_outcomes::LostOutcomes;
 use crate::ops::monitor::Monitor;
 use crate::ops::operator_commands::OperatorCommands;
 use crate::ops::operators::OperatorService;
@@ -126,6 +127,7 @@ pub(crate) struct NodeTasks {
     pub witness: WitnessDuty,
     pub wrap_count: WrapCount,
     pub audit_watch: AuditWatch,
+    pub lost_outcomes: LostOutcomes,
     /// `None` where the audit log is in memory, as in a simulation.
     pub audit: Option<AuditWorker>,
 }
@@ -237,6 +239,12 @@ impl Node {
                 audit: parts.local.audit.clone(),
                 members: base.members.clone(),
                 metrics: parts.metrics.clone(),
+            },
+            lost_outcomes: LostOutcomes {
+                audit: parts.local.audit.clone(),
+                before: parts.local.audit.log.size(),
+                state: base.state.clone(),
+                barrier: base.barrier.clone(),
             },
             audit: base.audit_worker(parts.peers.clone()),
             monitor: Monitor {
@@ -409,7 +417,11 @@ impl Base {
                 events: self.local.audit.clone(),
                 audit: AuditGathering {
                     cluster: self.local.cluster.clone(),
-                    reader: AuditReader::new(&self.local.cluster, self.local.audit.log.clone()),
+                    reader: AuditReader::new(
+                        &self.local.cluster,
+                        self.local.node.unwrap_or_default(),
+                        self.local.audit.log.clone(),
+                    ),
                     members: self.members.clone(),
                     peers,
                     state: state.clone(),

@@ -332,6 +332,7 @@ async fn open(
     tokio::spawn(tasks.reconciler.run());
     tokio::spawn(disk_watch.run(node.raft.clone(), node.members.clone()));
     tokio::spawn(tasks.audit_watch.run());
+    tokio::spawn(tasks.lost_outcomes.run());
     tokio::spawn(tasks.damage_watch.run());
     tokio::spawn(tasks.divergence_watch.run());
     tokio::spawn(tasks.scrub.run());

@@ -1,7 +1,7 @@
-//! The one way by which an account's request changes the state: what it intends is written to the audit before it
-//! is proposed, and what came of it is told on the request's trail.
+//! The ways by which a request of an account, or the node itself, changes the state: what is intended is written to
+//! the audit before it is proposed, and what came of it is told after.
 
-use keymoot_audit::{Action, Change, KeyName, Outcome, Verdict};
+use keymoot_audit::{Action, Change, Event, KeyName, NodeAudit, Outcome, Verdict};
 use keymoot_auth::Grant;
 use keymoot_cluster::ClusterError;
 use keymoot_model::{KeyPath, Kid, Period};
@@ -50,6 +50,35 @@ pub(super) async fn change_one<R: ReplicatedState>(
 ) -> Result<Response, ServiceError> {
     let response = change(cluster, grant, vec![command]).await?.pop();
     response.ok_or_else(|| ClusterError::Protocol("no answer to a command".into()).into())
+}
+
+/// The same for what this node does by itself: each command with the event that says what it is for.
+///
+/// # Errors
+/// As for [`change`].
+pub(super) async fn change_by_node<R: ReplicatedState>(
+    cluster: &R,
+    audit: &NodeAudit,
+    commands: Vec<(Event, Command)>,
+) -> Result<Vec<Response>, ServiceError> {
+    let (events, commands): (Vec<_>, Vec<_>) = commands.into_iter().unzip();
+    let begun = audit.begin_all(events).await?;
+    match cluster.propose_indexed(commands).await {
+        Ok(applied) => {
+            for (pending, response) in begun.into_iter().zip(&applied.responses) {
+                let Verdict { outcome, reason } = verdict(response);
+                // The intent stands without an outcome where it cannot be written, which says as much.
+                drop(pending.end(outcome, reason, applied.log_index));
+            }
+            Ok(applied.responses)
+        }
+        Err(error) => {
+            for pending in begun {
+                drop(pending.end(outcome(&error), Some(error.to_string()), None));
+            }
+            Err(error.into())
+        }
+    }
 }
 
 /// A proposal without an answer may be applied yet; what was not proposed will not be.
@@ -136,6 +165,9 @@ fn change_of(command: &Command) -> Option<Change> {
         }
         Command::ClaimLease { .. } => of_policy(Action::LEASE_CLAIM, None, None),
         Command::BeginRental { .. } => of_policy(Action::RENTAL_BEGIN, None, None),
+        Command::FoundKidKey { .. } => {
+            of_policy(Action::SECRETS_MAKE, None, Some("secret=key-ids".to_owned()))
+        }
         // Spent to let a request in once, which decides nothing by itself.
         Command::SpendNonce { .. } => None,
         // What requests of accounts do not ask for, or only whoever makes the cluster's first.
@@ -157,7 +189,6 @@ fn change_of(command: &Command) -> Option<Change> {
         | Command::EndRental { .. }
         | Command::EnrollDirectory { .. }
         | Command::Found(_)
-        | Command::FoundKidKey { .. }
         | Command::NoteBackup { .. }
         | Command::NoteGoodBackup(_)
         | Command::NoteTrust(_)
@@ -195,6 +226,7 @@ fn verdict(response: &Response) -> Verdict {
         | Response::Seed(_)
         | Response::Policy(_)
         | Response::Leased { .. }
+        | Response::KidKey(_)
         | Response::Rental { .. } => Verdict::DONE,
         Response::AnsweredBefore => {
             Verdict { outcome: Outcome::Done, reason: Some("it had been applied before".to_owned()) }

@@ -7,7 +7,8 @@ use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
-use keymoot_cluster::{AccountDetails, ClusterError, account_details};
+use keymoot_audit::{Action, Actor, Event, NodeAudit, Outcome};
+use keymoot_cluster::{AccountDetails, account_details};
 use keymoot_crypto::{CredentialPlace, Keyring};
 use keymoot_model::{Account, AccountId, AccountStatus, Credential, Sha1Use};
 use keymoot_state as state;
@@ -15,7 +16,9 @@ use keymoot_state::{AppliedDeclaration, Command, Response};
 use serde::{Deserialize, Serialize};
 
 use crate::accounts_file::{MakeAccountError, make_account};
+use crate::changes::change_by_node;
 use crate::clock::moment;
+use crate::error::ServiceError;
 use crate::load_accounts;
 use crate::replicated_state::ReplicatedState;
 
@@ -306,18 +309,19 @@ impl fmt::Display for Difference {
 
 /// Applies the accounts file of a node to a cluster that never had an account, and waits for a quorum as long as it
 /// takes. What a cluster with accounts has is changed by an operator's command alone: the file of a node that starts may
-/// be older.
+/// be older. What is added is told to the audit first.
 ///
 /// # Errors
 /// [`DeclarationError`] when the file or a key file cannot be used; nothing was changed then.
 pub async fn begin_accounts(
     cluster: &impl ReplicatedState,
     keyring: &Keyring,
+    audit: &NodeAudit,
     file: &Path,
 ) -> Result<FirstAccounts, DeclarationError> {
-    let declaration = Declaration::load(file, keyring)?;
+    let first = FirstStart { cluster, audit, file, declaration: &Declaration::load(file, keyring)? };
     loop {
-        match try_begin(cluster, keyring, &declaration).await {
+        match first.look(keyring).await {
             Ok(outcome) => return Ok(outcome),
             Err(error) => {
                 tracing::info!(%error, "the accounts file waits for the cluster");
@@ -327,56 +331,68 @@ pub async fn begin_accounts(
     }
 }
 
-async fn try_begin(
-    cluster: &impl ReplicatedState,
-    keyring: &Keyring,
-    declaration: &Declaration,
-) -> Result<FirstAccounts, ClusterError> {
-    cluster.read_barrier().await?;
-    let details = account_details(cluster.state(), None)?;
-    let is_own = |applied: AppliedDeclaration| applied == declaration.applied();
-    let is_first = details.accounts.is_empty() && details.declaration.is_none_or(is_own);
-    if is_first && !declaration.accounts.is_empty() {
-        return begin(cluster, declaration).await;
-    }
-    let (differences, _) = declaration.compare(&details, keyring);
-    Ok(match differences.len() {
-        0 => FirstAccounts::Equal,
-        count => FirstAccounts::Differs(count),
-    })
+/// A node that starts with an accounts file.
+struct FirstStart<'f, R> {
+    cluster: &'f R,
+    audit: &'f NodeAudit,
+    file: &'f Path,
+    declaration: &'f Declaration,
 }
 
-async fn begin(
-    cluster: &impl ReplicatedState,
-    declaration: &Declaration,
-) -> Result<FirstAccounts, ClusterError> {
-    let AppliedDeclaration { revision, digest } = declaration.applied();
-    // While the cluster is being founded there is no level yet: the proposal is refused, and tried again.
-    if let Some(identity) = state::cluster_identity(cluster.state())?
-        && identity.feature_level < state::ACCOUNT_LIFE
-    {
-        return add_all(cluster, declaration).await;
+impl<R: ReplicatedState> FirstStart<'_, R> {
+    async fn look(&self, keyring: &Keyring) -> Result<FirstAccounts, ServiceError> {
+        self.cluster.read_barrier().await?;
+        let details = account_details(self.cluster.state(), None)?;
+        let is_own = |applied: AppliedDeclaration| applied == self.declaration.applied();
+        let is_first = details.accounts.is_empty() && details.declaration.is_none_or(is_own);
+        if is_first && !self.declaration.accounts.is_empty() {
+            return self.begin().await;
+        }
+        let (differences, _) = self.declaration.compare(&details, keyring);
+        Ok(match differences.len() {
+            0 => FirstAccounts::Equal,
+            count => FirstAccounts::Differs(count),
+        })
     }
-    // By itself, because of two nodes with different files the second one shall change nothing.
-    let declared = cluster.propose_one(Command::DeclareAccounts { revision, digest }).await?;
-    if matches!(declared, Response::AccountRefused(_)) {
-        return Ok(FirstAccounts::Differs(declaration.accounts.len()));
-    }
-    let accounts = declaration.accounts.iter().cloned();
-    let accounts: Vec<Command> = accounts.map(|declared| declared.into_command(revision)).collect();
-    for part in accounts.chunks(COMMANDS_MAX) {
-        cluster.propose(part.to_vec()).await?;
-    }
-    Ok(FirstAccounts::Applied)
-}
 
-/// In a cluster from before, which knows no declarations and no ends of credentials.
-async fn add_all(
-    cluster: &impl ReplicatedState,
-    declaration: &Declaration,
-) -> Result<FirstAccounts, ClusterError> {
-    for declared in declaration.accounts.clone() {
-        cluster.propose_one(Command::PutAccount { account: declared.account, if_absent: true }).await?;
+    async fn begin(&self) -> Result<FirstAccounts, ServiceError> {
+        let AppliedDeclaration { revision, digest } = self.declaration.applied();
+        let accounts = self.declaration.accounts.iter().cloned();
+        // While the cluster is being founded there is no level yet: the proposal is refused, and tried again.
+        if let Some(identity) = state::cluster_identity(self.cluster.state())?
+            && identity.feature_level < state::ACCOUNT_LIFE
+        {
+            // A cluster from before knows no declarations and no ends of credentials.
+            let put = |DeclaredAccount { account, .. }| Command::PutAccount { account, if_absent: true };
+            self.add(accounts.map(|declared| (declared.account.id.clone(), put(declared)))).await?;
+            return Ok(FirstAccounts::Applied);
+        }
+        // By itself, because of two nodes with different files the second one shall change nothing.
+        let object = format!("file={} revision={revision}", self.file.display());
+        let declare = (self.event(None, object), Command::DeclareAccounts { revision, digest });
+        let declared = change_by_node(self.cluster, self.audit, vec![declare]).await?;
+        if declared.iter().any(|response| matches!(response, Response::AccountRefused(_))) {
+            return Ok(FirstAccounts::Differs(self.declaration.accounts.len()));
+        }
+        self.add(accounts.map(|declared| (declared.account.id.clone(), declared.into_command(revision))))
+            .await?;
+        Ok(FirstAccounts::Applied)
     }
-    Ok(FirstAccounts::Applied)
+
+    /// Adds accounts, each with an event of its own.
+    async fn add(&self, accounts: impl Iterator<Item = (AccountId, Command)>) -> Result<(), ServiceError> {
+        let object = format!("file={}", self.file.display());
+        let mut told: Vec<(Event, Command)> =
+            accounts.map(|(id, command)| (self.event(Some(id), object.clone()), command)).collect();
+        while !told.is_empty() {
+            let rest = told.split_off(told.len().min(COMMANDS_MAX));
+            change_by_node(self.cluster, self.audit, std::mem::replace(&mut told, rest)).await?;
+        }
+        Ok(())
+    }
+
+    fn event(&self, account: Option<AccountId>, object: String) -> Event {
+        let event = self.audit.event(Action::ACCOUNTS_DECLARE, Outcome::Done, Actor::SYSTEM);
+        Event { account, object: Some(object), ..event }
+    }
 }

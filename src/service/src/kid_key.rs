@@ -2,10 +2,12 @@
 
 use std::sync::{Arc, OnceLock};
 
+use keymoot_auth::Grant;
 use keymoot_crypto::KidKey;
 use keymoot_state as state;
 use keymoot_state::{Command, Response};
 
+use super::changes::change_one;
 use super::error::ServiceError;
 use super::keys::Keys;
 use super::replicated_state::ReplicatedState;
@@ -27,12 +29,12 @@ impl<R: ReplicatedState> Keys<R> {
     }
 
     /// The key; the cluster gets one now if it has none. Whoever proposes first decides.
-    pub(super) async fn kid_key(&self) -> Result<Arc<KidKey>, ServiceError> {
+    pub(super) async fn kid_key(&self, grant: &Grant) -> Result<Arc<KidKey>, ServiceError> {
         if let Some(key) = self.known_kid_key()? {
             return Ok(key);
         }
         let key = self.keyring.new_kid_key().map_err(|error| ServiceError::Making(error.to_string()))?;
-        match self.cluster.propose_one(Command::FoundKidKey { key }).await? {
+        match change_one(&self.cluster, grant, Command::FoundKidKey { key }).await? {
             Response::KidKey(wrapped) => self.open_kid_key(&wrapped),
             _ => Err(ServiceError::Protocol { command: "found-kid-key" }),
         }

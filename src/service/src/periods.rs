@@ -107,7 +107,7 @@ impl<R: ReplicatedState> Keys<R> {
         record: &SeedRecord,
         range: PeriodRange,
     ) -> Result<Vec<ServedPeriod>, ServiceError> {
-        let kid_key = self.kid_key().await?;
+        let kid_key = self.kid_key(grant).await?;
         let PeriodRange { length_s, first, last } = range;
         let supplied = state::supplied_keys(self.cluster.state(), &record.place, length_s, first, last)?;
         let mut served = self.derive(record, &kid_key, range)?;

@@ -116,14 +116,19 @@ impl Shipping {
         self.receivers.iter().map(|(progress, _)| progress.acknowledged()).min()
     }
 
-    /// How far each receiver is.
-    pub fn progress(&self) -> Vec<ReceiverProgress> {
-        self.receivers.iter().map(|(progress, _)| progress.seen()).collect()
+    /// What tells how far each receiver is.
+    pub fn progress(&self) -> impl Fn() -> Vec<ReceiverProgress> + Send + Sync + use<> {
+        let all = self.all();
+        move || all.iter().map(|progress| progress.seen()).collect()
+    }
+
+    fn all(&self) -> Vec<Arc<Progress>> {
+        self.receivers.iter().map(|(progress, _)| progress.clone()).collect()
     }
 
     /// What tells the receivers that have been in trouble for a minute, each as `problem; remedy`.
     pub fn complaints(&self) -> impl Fn() -> Vec<String> + Send + Sync + use<> {
-        let all: Vec<_> = self.receivers.iter().map(|(progress, _)| progress.clone()).collect();
+        let all = self.all();
         move || {
             let seen = all.iter().map(|progress| progress.seen());
             let troubled = seen.filter(|seen| seen.troubled_for >= Some(COMPLAIN_AFTER));

@@ -1,7 +1,7 @@
 //! How far a receiver is, for metrics and for whoever asks.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use keymoot_telemetry::{LastingConditions, Metrics};
 
@@ -15,8 +15,12 @@ pub struct ReceiverProgress {
     pub place: String,
     /// It has all events below this number.
     pub acknowledged: u64,
+    /// When it last acknowledged some, in milliseconds since 1970 UTC; `None`: not since the node started.
+    pub acknowledged_at_ms: Option<u64>,
     /// How many it lacks.
     pub lag_events: u64,
+    /// How old the oldest of them is, in seconds.
+    pub lag_s: u64,
     /// Why it gets nothing now.
     pub error: Option<String>,
     /// For how long that has been so.
@@ -50,7 +54,9 @@ pub(crate) struct Progress {
 #[derive(Default)]
 struct Noted {
     acknowledged: u64,
+    acknowledged_at_ms: Option<u64>,
     lag_events: u64,
+    lag_s: u64,
     trouble: Option<(Instant, String)>,
 }
 
@@ -85,7 +91,9 @@ impl Progress {
             name: self.name.clone(),
             place: self.place.clone(),
             acknowledged: noted.acknowledged,
+            acknowledged_at_ms: noted.acknowledged_at_ms,
             lag_events: noted.lag_events,
+            lag_s: noted.lag_s,
             error: noted.trouble.as_ref().map(|(_, error)| error.clone()),
             troubled_for: noted.trouble.as_ref().map(|(since, _)| since.elapsed()),
         }
@@ -103,9 +111,18 @@ impl Progress {
         }
     }
 
+    /// It has just acknowledged some.
+    pub(crate) fn acknowledges(&self, acknowledged: u64) {
+        let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+        self.lock().acknowledged_at_ms = u64::try_from(now_ms).ok();
+        self.has(acknowledged);
+    }
+
     /// It lacks so many events, the oldest of which is so old.
     pub(crate) fn lags(&self, events: u64, oldest_s: u64) {
-        self.lock().lag_events = events;
+        let mut noted = self.lock();
+        (noted.lag_events, noted.lag_s) = (events, oldest_s);
+        drop(noted);
         let set = |gauge: &prometheus::IntGaugeVec, value: u64| {
             gauge.with_label_values(&[self.name.as_str()]).set(i64::try_from(value).unwrap_or(i64::MAX));
         };

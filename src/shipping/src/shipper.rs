@@ -276,7 +276,8 @@ impl<S: EventSource> Shipper<S> {
             return self.fail(cursor, error);
         }
         self.pause = PAUSE_MIN;
-        self.has_all_before(self.next);
+        self.progress.acknowledges(self.next);
+        self.source.acknowledge(self.progress.name(), self.next);
         Ok(())
     }
 

@@ -109,7 +109,7 @@ impl Server {
             let metrics = node.metrics.clone();
             let api = assemble_api(&node.config, licensing, &node.cluster, &node.keyring, metrics);
             let api = api.expect("what serves");
-            open_server_keys(&node.cluster, &node.keyring, &api.server_keys).await;
+            open_server_keys(&node.cluster, &node.keyring, node.cluster.events(), &api.server_keys).await;
             actix::spawn(api.contact.clone().keep());
             let server_keys = api.server_keys.clone();
             let settings = node.config.http_settings();

@@ -83,7 +83,7 @@ impl FuzzedNode {
         let cluster = runtime.block_on(async {
             let started = Cluster::start(&settings, keyring.clone(), metrics.clone(), runtime.handle());
             let cluster = started.await.expect("the node starts");
-            begin_accounts(&cluster, &keyring, &accounts).await.expect("the account");
+            begin_accounts(&cluster, &keyring, cluster.events(), &accounts).await.expect("the account");
             while !ca_key.with_extension("founded").exists() && ca_key.exists() {
                 tokio::time::sleep(std::time::Duration::from_millis(20)).await;
             }

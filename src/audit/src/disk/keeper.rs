@@ -126,18 +126,9 @@ impl DiskLog {
         let old: Vec<_> = old.cloned().collect();
         if let (Some(first), Some(last)) = (old.first(), old.last()) {
             let end = last.first + last.count;
-            let object = format!("first={} last={}", first.first, end.saturating_sub(1));
             let why = if last.max_ms < limit { "retention" } else { "shipped" };
-            let mut event = Event::new(
-                self.manifest.identity.node,
-                now_ms(),
-                Action::AUDIT_DELETE,
-                Outcome::Done,
-                Actor::SYSTEM,
-            );
-            event.object = Some(object);
-            event.reason = Some(why.to_owned());
-            if !self.say(event) {
+            let object = format!("first={} last={}", first.first, end.saturating_sub(1));
+            if !self.say_deleted(object, why) {
                 return Ok(());
             }
             tracing::info!(
@@ -156,8 +147,11 @@ impl DiskLog {
         self.delete_of_ended(limit)
     }
 
-    /// Writes an event, and waits until it is covered by a checkpoint.
-    fn say(&self, event: Event) -> bool {
+    /// Writes what is about to be deleted, and waits until that is covered by a checkpoint.
+    fn say_deleted(&self, object: String, why: &str) -> bool {
+        let node = self.manifest.identity.node;
+        let mut event = Event::new(node, now_ms(), Action::AUDIT_DELETE, Outcome::Done, Actor::SYSTEM);
+        (event.object, event.reason) = (Some(object), Some(why.to_owned()));
         let Ok(number) = self.append_own(event) else { return false };
         self.request_sync(number + 1);
         let until = Instant::now() + PATIENCE;
@@ -172,26 +166,38 @@ impl DiskLog {
 
     /// The same for logs that ended here.
     fn delete_of_ended(&self, limit: u64) -> Result<(), FileError> {
-        let Ok(entries) = self.dir.join("ended").read_dir() else { return Ok(()) };
+        let Ok(entries) = self.dir.join(super::ENDED).read_dir() else { return Ok(()) };
         for dir in entries.flatten().map(|entry| entry.path()).filter(|path| path.is_dir()) {
             let Ok(Some(manifest)) = Manifest::read(&dir) else { continue };
+            let mut old = Vec::new();
             for first in list(&dir)? {
-                let index = match Index::read(&dir, first)? {
-                    Some(index) => index.max_ms,
-                    None => match index_of(&dir, SegmentHeader { first, log_id: manifest.log_id() }) {
+                let header = SegmentHeader { first, log_id: manifest.log_id() };
+                let (end, max_ms) = match Index::read(&dir, first)? {
+                    Some(index) => (index.first + index.count, index.max_ms),
+                    None => match index_of(&dir, header) {
                         Ok((sealed, bytes)) => {
                             Index::write(&dir, first, &bytes)?;
-                            sealed.max_ms
+                            (sealed.first + sealed.count, sealed.max_ms)
                         }
                         // Damaged, perhaps why the log ended: it stays until somebody has looked at it.
                         Err(_) => break,
                     },
                 };
-                if index >= limit {
+                if max_ms >= limit {
                     break;
                 }
+                old.push((first, end));
+            }
+            let (Some((first, _)), Some((_, end))) = (old.first(), old.last()) else { continue };
+            let (origin, last) = (manifest.origin(), end.saturating_sub(1));
+            // That log says nothing any more, so this one does.
+            if !self.say_deleted(format!("log={origin} first={first} last={last}"), "retention") {
+                return Ok(());
+            }
+            for (first, _) in old {
                 remove_segment(&dir, first)?;
             }
+            files::sync_directory(&dir.join("segments"))?;
         }
         Ok(())
     }

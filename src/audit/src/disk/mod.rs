@@ -15,6 +15,7 @@
 
 mod active;
 pub(crate) mod checkpoints;
+mod ended;
 mod keeper;
 pub(crate) mod manifest;
 mod open;
@@ -44,7 +45,11 @@ use active::Active;
 use manifest::Manifest;
 use tail::Tail;
 
+pub use ended::{EndedLog, ended_logs};
 pub(crate) use open::open;
+
+/// Where logs lie that ended here.
+pub(crate) const ENDED: &str = "ended";
 
 /// From which size on a segment gets no more events, in bytes.
 pub(crate) const SEGMENT_BYTES: u64 = 32 * 1024 * 1024;

@@ -25,7 +25,6 @@ use super::tail::Tail;
 use super::{DiskLog, Durable, Hashes, Running, SEGMENT_BYTES, Sealed, checkpoints};
 use crate::clock::now_ms;
 
-const ENDED: &str = "ended";
 /// A killed process holds its lock until the system has freed its memory.
 const PATIENCE: Duration = Duration::from_secs(3);
 
@@ -166,7 +165,7 @@ impl Opening<'_> {
             Ok(Some(Ok(checkpoint))) => checkpoint.checkpoint().clone(),
             _ => Checkpoint { origin: manifest.origin(), size: 0, root: Frontier::default().root() },
         };
-        let aside = self.dir.join(ENDED).join(format!("{:016x}", manifest.log_id()));
+        let aside = self.dir.join(super::ENDED).join(format!("{:016x}", manifest.log_id()));
         files::create_directory(&aside)?;
         let names = ["segments", "hashes", "checkpoint", "checkpoints", "public-key", "key"];
         // Last what says that there is a log: repeated after a crash, the rest is moved then.
@@ -392,11 +391,11 @@ impl Manifest {
             Outcome::Done,
             Actor::SYSTEM,
         );
-        let before = self
-            .predecessor
-            .as_ref()
-            .map(|before| format!(" before={} size={} root={}", before.origin, before.size, before.root));
-        event.object = Some(format!("log={}{}", self.origin(), before.unwrap_or_default()));
+        let origin = self.origin();
+        event.object = Some(match &self.predecessor {
+            Some(before) => before.named_by(&origin),
+            None => format!("log={origin}"),
+        });
         event.reason = self.predecessor.as_ref().map(|before| before.reason.clone());
         event
     }

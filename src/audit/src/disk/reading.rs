@@ -1,4 +1,6 @@
-//! Reading the events and proofs of an open log.
+//! Reading the events and proofs of a log.
+
+use std::path::Path;
 
 use bytes::Bytes;
 
@@ -34,9 +36,15 @@ impl Readable {
     }
 }
 
+/// The segments of a log in order, to be read.
+pub(crate) struct Segments<'l> {
+    pub(super) dir: &'l Path,
+    pub(super) all: Vec<Readable>,
+}
+
 impl DiskLog {
     /// All segments in order.
-    pub(super) fn readable(&self) -> Vec<Readable> {
+    pub(crate) fn segments(&self) -> Segments<'_> {
         // The one that is written to first: it may become one of the others meanwhile, and would be missed else.
         let active = lock(&self.active);
         let sealed = lock(&self.sealed);
@@ -59,53 +67,12 @@ impl DiskLog {
             blocks: active.blocks.clone(),
             times: active.times,
         });
-        all
+        Segments { dir: &self.dir, all }
     }
 
     pub(crate) fn first_kept(&self) -> u64 {
         let active = lock(&self.active);
         lock(&self.sealed).first().map_or(active.first, |sealed| sealed.first)
-    }
-
-    /// Events as they are on disk, from `from` on.
-    pub(crate) fn read(&self, from: u64, max: usize) -> Result<Vec<(u64, Bytes)>, ReadError> {
-        let mut found = Vec::new();
-        let mut bytes_left = READ_BYTES_MAX;
-        for segment in self.readable().iter().filter(|segment| segment.end > from) {
-            match self.read_segment(segment, from, max, &mut bytes_left, &mut found) {
-                // Deleted meanwhile: the next ones are the oldest now.
-                Err(ReadError::Segment { fault: SegmentFault::Io(error), .. })
-                    if error.kind() == std::io::ErrorKind::NotFound && found.is_empty() => {}
-                read => read?,
-            }
-            if found.len() >= max || bytes_left == 0 {
-                break;
-            }
-        }
-        Ok(found)
-    }
-
-    fn read_segment(
-        &self,
-        segment: &Readable,
-        from: u64,
-        max: usize,
-        bytes_left: &mut usize,
-        found: &mut Vec<(u64, Bytes)>,
-    ) -> Result<(), ReadError> {
-        let index = if segment.is_indexed { Index::read(&self.dir, segment.first)? } else { None };
-        let block = index.and_then(|index| index.block_of(from)).unwrap_or_else(|| segment.block_of(from));
-        let failed = |fault| ReadError::Segment { path: events_path(&self.dir, segment.first), fault };
-        let mut reader =
-            SegmentReader::open_at(&self.dir, segment.first, block, segment.bytes).map_err(failed)?;
-        while found.len() < max && *bytes_left > 0 {
-            let Some((number, bytes)) = reader.next_event().map_err(failed)? else { break };
-            if number >= from {
-                *bytes_left = bytes_left.saturating_sub(bytes.len());
-                found.push((number, bytes));
-            }
-        }
-        Ok(())
     }
 
     /// The hashes, with all in the files that wait.
@@ -132,5 +99,53 @@ impl DiskLog {
 
     pub(crate) fn root(&self, size: u64) -> Result<Hash, ProofError> {
         Ok(tree::root(&self.hashes(size)?.files, size)?)
+    }
+}
+
+impl Segments<'_> {
+    /// The number of the oldest event that is kept.
+    pub(super) fn first_kept(&self) -> u64 {
+        self.all.first().map_or(0, |segment| segment.first)
+    }
+
+    /// Events as they are on disk, from `from` on.
+    pub(crate) fn read(&self, from: u64, max: usize) -> Result<Vec<(u64, Bytes)>, ReadError> {
+        let mut found = Vec::new();
+        let mut bytes_left = READ_BYTES_MAX;
+        for segment in self.all.iter().filter(|segment| segment.end > from) {
+            match self.read_segment(segment, from, max, &mut bytes_left, &mut found) {
+                // Deleted meanwhile: the next ones are the oldest now.
+                Err(ReadError::Segment { fault: SegmentFault::Io(error), .. })
+                    if error.kind() == std::io::ErrorKind::NotFound && found.is_empty() => {}
+                read => read?,
+            }
+            if found.len() >= max || bytes_left == 0 {
+                break;
+            }
+        }
+        Ok(found)
+    }
+
+    fn read_segment(
+        &self,
+        segment: &Readable,
+        from: u64,
+        max: usize,
+        bytes_left: &mut usize,
+        found: &mut Vec<(u64, Bytes)>,
+    ) -> Result<(), ReadError> {
+        let index = if segment.is_indexed { Index::read(self.dir, segment.first)? } else { None };
+        let block = index.and_then(|index| index.block_of(from)).unwrap_or_else(|| segment.block_of(from));
+        let failed = |fault| ReadError::Segment { path: events_path(self.dir, segment.first), fault };
+        let mut reader =
+            SegmentReader::open_at(self.dir, segment.first, block, segment.bytes).map_err(failed)?;
+        while found.len() < max && *bytes_left > 0 {
+            let Some((number, bytes)) = reader.next_event().map_err(failed)? else { break };
+            if number >= from {
+                *bytes_left = bytes_left.saturating_sub(bytes.len());
+                found.push((number, bytes));
+            }
+        }
+        Ok(())
     }
 }

@@ -5,8 +5,7 @@ use memchr::memmem::Finder;
 use crate::segment::{Block, Index, SegmentFault, SegmentReader, events_path};
 use crate::{Event, Found, Page, Query, ReadError};
 
-use super::DiskLog;
-use super::reading::{READ_BYTES_MAX, Readable};
+use super::reading::{READ_BYTES_MAX, Readable, Segments};
 
 /// How many bytes are looked at for one page at most. Then the page says where the next one begins.
 const LOOK_BYTES_MAX: u64 = 256 * 1024 * 1024;
@@ -20,7 +19,7 @@ struct Filling<'a> {
     looked_at: u64,
 }
 
-impl DiskLog {
+impl Segments<'_> {
     /// A page of the events that match.
     pub(crate) fn search(&self, query: &Query) -> Result<Page, ReadError> {
         let texts = query.texts();
@@ -31,11 +30,11 @@ impl DiskLog {
             found_bytes: 0,
             looked_at: 0,
         };
-        let mut segments = self.readable();
+        let mut segments: Vec<&Readable> = self.all.iter().collect();
         if query.newest_first {
             segments.reverse();
         }
-        for segment in &segments {
+        for segment in segments {
             match self.search_segment(segment, &mut filling) {
                 // Deleted meanwhile.
                 Err(ReadError::Segment { fault: SegmentFault::Io(error), .. })
@@ -60,7 +59,7 @@ impl DiskLog {
         if is_before || is_outside || segment.first == segment.end {
             return Ok(());
         }
-        let index = if segment.is_indexed { Index::read(&self.dir, segment.first)? } else { None };
+        let index = if segment.is_indexed { Index::read(self.dir, segment.first)? } else { None };
         let mut blocks: Vec<(Block, u64)> = match &index {
             Some(index) => {
                 index.candidates(query).into_iter().map(|block| (block, index.end_of(block))).collect()
@@ -90,8 +89,8 @@ impl DiskLog {
         if query.cursor.is_some_and(|cursor| query.newest_first && block.number > cursor) {
             return Ok(());
         }
-        let failed = |fault| ReadError::Segment { path: events_path(&self.dir, segment.first), fault };
-        let mut reader = SegmentReader::open_at(&self.dir, segment.first, block, end).map_err(failed)?;
+        let failed = |fault| ReadError::Segment { path: events_path(self.dir, segment.first), fault };
+        let mut reader = SegmentReader::open_at(self.dir, segment.first, block, end).map_err(failed)?;
         let (mut matching, mut last) = (Vec::new(), block.number);
         while let Some((number, bytes)) = reader.next_event().map_err(failed)? {
             last = number;

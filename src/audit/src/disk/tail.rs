@@ -80,7 +80,7 @@ impl DiskLog {
     }
 
     /// Appends an event that says what the log itself does, also where nothing may be granted.
-    pub(super) fn append_own(&self, event: Event) -> Result<u64, Unwritable> {
+    pub(crate) fn append_own(&self, event: Event) -> Result<u64, Unwritable> {
         self.append_where(event, true)
     }
 

@@ -11,8 +11,8 @@ use super::*;
 use crate::clock::now_ms;
 use crate::segment::{events_path, list};
 use crate::{
-    Action, Actor, ActorKind, Event, KeyName, LogIdentity, Outcome, Page, Query, Sync, leaf_hash,
-    verify_consistency, verify_inclusion,
+    Action, Actor, ActorKind, Event, KeyName, LogIdentity, LogReader as _, Outcome, Page, Query, Sync,
+    leaf_hash, verify_consistency, verify_inclusion,
 };
 
 const NODE: u64 = 3;
@@ -102,7 +102,7 @@ fn serials(running: &Running) -> Vec<Event> {
     let mut found = Vec::new();
     let mut from = 0;
     loop {
-        let read = running.log.read(from, 100).unwrap();
+        let read = running.log.segments().read(from, 100).unwrap();
         let Some((last, _)) = read.last() else { return found };
         from = last + 1;
         found.extend(
@@ -128,7 +128,7 @@ fn events_and_their_proofs_are_the_same_after_the_log_was_closed_and_opened() {
     let tree = signed.checkpoint().clone();
     assert_eq!(tree.size, 701);
     assert_eq!(serials(&running), (0..700).map(event).collect::<Vec<_>>());
-    for (number, bytes) in running.log.read(0, 701).unwrap() {
+    for (number, bytes) in running.log.segments().read(0, 701).unwrap() {
         let proof = running.log.inclusion_proof(number, tree.size).unwrap();
         verify_inclusion(leaf_hash(&bytes), number, tree.size, tree.root, &proof).unwrap();
     }
@@ -250,7 +250,7 @@ fn a_log_that_lost_what_its_checkpoint_covers_ends_and_the_next_names_it() {
         let words = format!("{} of {reason}", named.reason);
         assert!(named.reason.contains(reason) || named.reason.contains("cut off"), "{words}");
         assert_ne!(running.log.manifest.origin(), before.origin);
-        let first = Event::decode(&running.log.read(0, 1).unwrap()[0].1).unwrap();
+        let first = Event::decode(&running.log.segments().read(0, 1).unwrap()[0].1).unwrap();
         assert_eq!(first.action, Action::AUDIT_LOG_BEGIN);
         assert!(first.object.unwrap().contains(&before.origin));
         let id = before.origin.rsplit('/').next().unwrap().to_owned();
@@ -273,6 +273,87 @@ fn another_incarnation_of_the_directory_begins_a_log_that_names_the_one_before()
     drop(running);
     let again = rig.open_as(rig.home.path(), &other);
     assert_eq!(again.log.manifest.predecessor.as_ref().unwrap().size, before.size);
+}
+
+#[test]
+fn a_log_that_ended_is_read_searched_and_proved_as_far_as_it_is_there() {
+    let mut rig = Rig::new(settings());
+    rig.segment_bytes = 20_000;
+    let running = rig.open();
+    for round in 0..5 {
+        append(&running, round * 60..(round + 1) * 60);
+        covered(&running);
+    }
+    within("segments", || list(rig.home.path()).unwrap().len() > 3);
+    within("indexes", || lock(&running.log.sealed).iter().all(|sealed| sealed.is_indexed));
+    running.close();
+    let tree = running.log.newest_checkpoint().checkpoint().clone();
+    drop(running);
+    let other = LogIdentity { incarnation: Some("0a".to_owned()), ..identity() };
+    drop(rig.open_as(rig.home.path(), &other));
+    let [mut ended] = <[EndedLog; 1]>::try_from(ended_logs(rig.home.path())).unwrap();
+    assert_eq!((ended.origin(), ended.size(), ended.first_kept()), (tree.origin.as_str(), tree.size, 0));
+    assert_eq!(ended.frontier(tree.size).unwrap().root(), tree.root);
+    // The first event says that the log began.
+    let read = ended.read(250, 3).unwrap();
+    assert_eq!(read.iter().map(|(number, _)| *number).collect::<Vec<_>>(), [250, 251, 252]);
+    assert_eq!(Event::decode(&read[0].1).unwrap(), event(249));
+    let found = ended.search(&Query { kid: Some(kid(77)), ..Query::default() }).unwrap();
+    assert_eq!(found.events.iter().map(|found| found.number).collect::<Vec<_>>(), [78]);
+    let kept = ended.checkpoints().unwrap();
+    assert_eq!(kept.last().map(|kept| kept.checkpoint()), Some(&tree));
+    kept.last().unwrap().verify(ended.public_key()).unwrap();
+    // Where hashes behind a checkpoint were lost with the power, they are made of the events.
+    ended.signed = 100;
+    assert_eq!(ended.frontier(tree.size).unwrap().root(), tree.root);
+
+    // Old segments are deleted, and the last one was damaged.
+    let dir = rig.home.path().join(ENDED).join(tree.origin.rsplit('/').next().unwrap());
+    let firsts = list(&dir).unwrap();
+    fs::remove_file(events_path(&dir, 0)).unwrap();
+    assert_eq!(ended.first_kept(), firsts[1]);
+    assert_eq!(ended.read(0, 1).unwrap()[0].0, firsts[1]);
+    let last = events_path(&dir, *firsts.last().unwrap());
+    let bytes = fs::read(&last).unwrap();
+    fs::write(&last, &bytes[..bytes.len() - 5]).unwrap();
+    let [cut] = <[EndedLog; 1]>::try_from(ended_logs(rig.home.path())).unwrap();
+    assert_eq!(cut.size(), tree.size - 1);
+    assert!(cut.frontier(tree.size - 1).is_ok() && cut.search(&Query::default()).is_ok());
+}
+
+#[test]
+fn events_of_a_log_that_ended_are_deleted_after_their_time_and_the_log_after_it_says_so() {
+    let mut rig = Rig::new(settings());
+    rig.segment_bytes = 20_000;
+    let running = rig.open();
+    for round in 0..4 {
+        append(&running, round * 60..(round + 1) * 60);
+        covered(&running);
+    }
+    within("segments", || list(rig.home.path()).unwrap().len() > 2);
+    running.close();
+    let tree = running.log.newest_checkpoint().checkpoint().clone();
+    drop(running);
+    // Nothing is kept from now on.
+    rig.settings.retention_days = 0;
+    let other = LogIdentity { incarnation: Some("0a".to_owned()), ..identity() };
+    let running = rig.open_as(rig.home.path(), &other);
+    let dir = rig.home.path().join(ENDED).join(tree.origin.rsplit('/').next().unwrap());
+    within("all to be deleted", || list(&dir).unwrap().is_empty());
+    covered(&running);
+    let [ended] = <[EndedLog; 1]>::try_from(ended_logs(rig.home.path())).unwrap();
+    assert_eq!((ended.size(), ended.first_kept()), (tree.size, tree.size));
+    assert_eq!(ended.frontier(tree.size).unwrap().root(), tree.root);
+    drop(running);
+    let mut trust = crate::offline::Trust::default();
+    let newest = crate::offline::verify(rig.home.path(), &trust).unwrap();
+    assert!(newest.is_whole(), "{newest:?}");
+    assert_eq!(newest.deleted_of_others.get(&tree.origin), Some(&tree.size));
+    // Who deletes them and has no log say so is found.
+    assert!(!crate::offline::verify(&dir, &trust).unwrap().is_whole());
+    trust.deleted = newest.deleted_of_others;
+    let report = crate::offline::verify(&dir, &trust).unwrap();
+    assert!(report.is_whole() && report.events == tree.size, "{report:?}");
 }
 
 #[test]
@@ -303,10 +384,10 @@ fn segments_follow_each_other_and_all_of_them_are_read_proved_and_opened() {
         assert!(bytes.is_none() || index(first) == *bytes, "the index of the segment at {first}");
     }
     assert_eq!(
-        running.log.read(333, 2).unwrap().iter().map(|(number, _)| *number).collect::<Vec<_>>(),
+        running.log.segments().read(333, 2).unwrap().iter().map(|(number, _)| *number).collect::<Vec<_>>(),
         [333, 334]
     );
-    assert!(running.log.read(10_000, 5).unwrap().is_empty());
+    assert!(running.log.segments().read(10_000, 5).unwrap().is_empty());
 }
 
 #[test]
@@ -319,7 +400,7 @@ fn events_older_than_the_retention_are_deleted_and_still_proved() {
         covered(&running);
     }
     let old = running.log.newest_checkpoint().checkpoint().clone();
-    let (third, bytes) = running.log.read(3, 1).unwrap().remove(0);
+    let (third, bytes) = running.log.segments().read(3, 1).unwrap().remove(0);
     // Their times are of 1970. The first event is of now, so the first segment stays, and with it all.
     running.log.delete_old().unwrap();
     assert_eq!(running.log.first_kept(), 0);
@@ -331,9 +412,9 @@ fn events_older_than_the_retention_are_deleted_and_still_proved() {
     assert_eq!(list(rig.home.path()).unwrap()[0], kept);
     let proof = running.log.inclusion_proof(third, old.size).unwrap();
     verify_inclusion(leaf_hash(&bytes), third, old.size, old.root, &proof).unwrap();
-    assert_eq!(running.log.read(0, 1).unwrap()[0].0, kept);
+    assert_eq!(running.log.segments().read(0, 1).unwrap()[0].0, kept);
     let query = Query { action: Some("audit.delete".to_owned()), ..Query::default() };
-    let said = running.log.search(&query).unwrap();
+    let said = running.log.segments().search(&query).unwrap();
     let said: Vec<_> = said.events.iter().map(|found| found.event.object.clone().unwrap()).collect();
     assert_eq!(said, [format!("first=0 last={}", kept - 1)]);
     drop(running);
@@ -438,7 +519,7 @@ fn an_event_of_too_many_keys_becomes_several() {
 fn all_pages(running: &Running, query: &Query) -> Vec<u64> {
     let (mut query, mut found) = (query.clone(), Vec::new());
     loop {
-        let Page { events, next, .. } = running.log.search(&query).unwrap();
+        let Page { events, next, .. } = running.log.segments().search(&query).unwrap();
         assert!(events.len() <= query.page_events());
         found.extend(events.iter().map(|found| found.number));
         let Some(next) = next else { return found };
@@ -456,7 +537,7 @@ fn a_search_finds_what_looking_at_every_event_finds() {
         covered(&running);
     }
     within("segments", || lock(&running.log.sealed).len() > 1);
-    let all = running.log.read(0, 10_000).unwrap();
+    let all = running.log.segments().read(0, 10_000).unwrap();
     let all: Vec<_> =
         all.into_iter().map(|(number, bytes)| (number, Event::decode(&bytes).unwrap())).collect();
     let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig::with_cases(96));
@@ -513,6 +594,46 @@ fn a_forecast_says_when_the_budget_is_used_up_and_nothing_where_events_go_before
     running.log.measure();
     assert_eq!(running.log.usage().days_left, None);
     assert_eq!(running.log.usage().first_kept, 0);
+}
+
+#[test]
+fn where_room_is_short_what_every_receiver_has_may_go_before_its_time_and_only_then() {
+    let mut rig = Rig::new(AuditSettings { delete_shipped: true, budget_bytes: 200_000, ..settings() });
+    rig.segment_bytes = 20_000;
+    let running = rig.open();
+    running.log.acknowledge("siem", 0);
+    running.log.acknowledge("lake", 0);
+    for round in 0..5 {
+        append(&running, round * 60..(round + 1) * 60);
+        covered(&running);
+    }
+    within("segments", || list(rig.home.path()).unwrap().len() > 3);
+    let delete = || {
+        running.log.measure();
+        running.log.delete_old().unwrap();
+        running.log.first_kept()
+    };
+    // There is room.
+    running.log.acknowledge("siem", 200);
+    running.log.acknowledge("lake", 200);
+    assert_eq!(delete(), 0);
+    // There is little, and one receiver lacks them.
+    running.log.acknowledge("lake", 0);
+    for round in 0_u64.. {
+        running.log.measure();
+        if running.log.usage().bytes >= 185_000 {
+            break;
+        }
+        append(&running, 300 + round * 20..320 + round * 20);
+    }
+    covered(&running);
+    assert_eq!(delete(), 0);
+    running.log.acknowledge("lake", 100);
+    let kept = delete();
+    assert!((1..=100).contains(&kept), "{kept}");
+    let query = Query { action: Some("audit.delete".to_owned()), ..Query::default() };
+    let said = running.log.segments().search(&query).unwrap();
+    assert_eq!(said.events[0].event.reason.as_deref(), Some("shipped"));
 }
 
 #[test]
@@ -590,7 +711,7 @@ fn a_million_events_are_searched_within_a_second_and_verified_within_half_a_minu
         ),
     ] {
         let began = Instant::now();
-        let page = running.log.search(&query).unwrap();
+        let page = running.log.segments().search(&query).unwrap();
         let took = began.elapsed();
         println!("{what}: {} found in {took:.1?}", page.events.len());
         assert!(took < Duration::from_secs(1), "{what} took {took:.1?}");

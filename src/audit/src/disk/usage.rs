@@ -28,7 +28,7 @@ impl DiskLog {
             .iter()
             .filter_map(|sealed| size(&crate::segment::index_path(&self.dir, sealed.first)))
             .sum();
-        let ended = directory_bytes(&self.dir.join("ended"));
+        let ended = directory_bytes(&self.dir.join(super::ENDED));
         let segments: u64 = sealed.iter().map(|sealed| sealed.bytes).sum::<u64>() + active_bytes;
         let bytes = segments + hashes + indexes + ended;
         let oldest_ms =

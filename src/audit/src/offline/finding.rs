@@ -1,5 +1,6 @@
 //! What verifying a log finds.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Serialize;
@@ -145,6 +146,9 @@ pub struct Report {
     pub half_written: u64,
     /// The log that this one goes on from.
     pub predecessor: Option<Predecessor>,
+    /// Below which number the log says that events of logs which ended beside it were deleted, by their origins.
+    #[serde(skip)]
+    pub deleted_of_others: BTreeMap<String, u64>,
     /// What is wrong, at most [`Self::FINDINGS_MAX`] of it.
     pub findings: Vec<Finding>,
     /// How much more.

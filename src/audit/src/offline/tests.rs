@@ -38,7 +38,7 @@ impl Rig {
         let log = AuditLog::open(&settings, home.path(), &identity, None).unwrap();
         let cosigner = LogKey::generate("west.keymoot.audit/4/00000000000000aa").unwrap().0;
         let keys = vec![log.public_key().clone(), cosigner.verifier().clone()];
-        let rig = Self { home, cosigner, trust: Trust { keys, checkpoints: Vec::new() } };
+        let rig = Self { home, cosigner, trust: Trust { keys, ..Trust::default() } };
         for half in 0..2 {
             let mut number = 0;
             for serial in 0..EVENTS / 2 {
@@ -118,7 +118,7 @@ fn a_log_that_nobody_touched_is_whole() {
     // With nothing but what lies with it.
     let alone = verify(rig.path(), &Trust::default()).unwrap();
     assert!(alone.is_whole() && alone.key_is_its_own && alone.cosigned == 0);
-    let others = Trust { keys: vec![rig.cosigner.verifier().clone()], checkpoints: Vec::new() };
+    let others = Trust { keys: vec![rig.cosigner.verifier().clone()], ..Trust::default() };
     let unknown = verify(rig.path(), &others).unwrap();
     assert!(matches!(unknown.findings[..], [Finding::UnknownKey { .. }]), "{unknown:?}");
 }
@@ -243,7 +243,7 @@ fn a_forgery_of_the_whole_log_with_the_nodes_own_key_is_found_by_what_others_cos
     fs::remove_file(rig.path().join("checkpoints")).unwrap();
     assert!(rig.verify().is_whole(), "nobody else has seen the log");
     let checkpoints = kept.into_iter().map(Result::unwrap).collect();
-    let trust = Trust { keys: rig.trust.keys.clone(), checkpoints };
+    let trust = Trust { keys: rig.trust.keys.clone(), checkpoints, ..Trust::default() };
     let report = verify(rig.path(), &trust).unwrap();
     assert!(matches!(report.findings[..], [Finding::OtherRoot { after: 201, .. }]), "{report:?}");
 }

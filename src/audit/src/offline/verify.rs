@@ -1,21 +1,22 @@
 //! Verifying a log from its files: every event is read and hashed, and held to every checkpoint that is known.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 
-use super::finding::{Finding, Report, SeenBy};
+use super::check::{Known, TreeCheck, sound};
+use super::finding::{Finding, Report};
 use super::stored::Stored;
-use crate::disk::checkpoints;
 use crate::disk::manifest::{Manifest, read_public_key};
+use crate::disk::{self, checkpoints};
 use crate::files::FileError;
 use crate::hashes::{HashFiles, TILE_HEIGHT};
 use crate::segment::{
     Index, IndexBuilder, IndexEntry, SegmentFault, SegmentHeader, SegmentReader, events_path, index_path,
     list,
 };
-use crate::tree::{Frontier, Hash, leaf_hash};
+use crate::tree::{Hash, leaf_hash};
 use crate::{Action, Event, SignedCheckpoint, VerifierKey};
 
 /// What is believed, beside what lies with the log.
@@ -25,6 +26,9 @@ pub struct Trust {
     pub keys: Vec<VerifierKey>,
     /// Checkpoints that others have kept.
     pub checkpoints: Vec<SignedCheckpoint>,
+    /// Below which number the log after one says that its events were deleted, by the origins of such logs: see
+    /// [`Report::deleted_of_others`].
+    pub deleted: BTreeMap<String, u64>,
 }
 
 /// The directories of the logs in this one: its own, and those that ended there, the newest first.
@@ -36,7 +40,7 @@ pub fn logs_in(dir: &Path) -> Result<Vec<PathBuf>, FileError> {
     if let Some(manifest) = Manifest::read(dir)? {
         found.push((manifest.begun_ms, dir.to_owned()));
     }
-    if let Ok(entries) = dir.join("ended").read_dir() {
+    if let Ok(entries) = dir.join(disk::ENDED).read_dir() {
         for path in entries.flatten().map(|entry| entry.path()) {
             if let Some(manifest) = Manifest::read(&path)? {
                 found.push((manifest.begun_ms, path));
@@ -65,9 +69,11 @@ pub fn verify(dir: &Path, trust: &Trust) -> Result<Report, FileError> {
         key_is_its_own: trust.keys.is_empty(),
         half_written: 0,
         predecessor: manifest.predecessor.clone(),
+        deleted_of_others: BTreeMap::new(),
         findings: Vec::new(),
         more: 0,
     };
+    let deleted_up_to = trust.deleted.get(&report.origin).copied();
     // Before the events, of which there may be more meanwhile.
     let known = known(dir, trust, &mut report)?;
     let files = HashFiles::open_to_read(dir)?;
@@ -81,10 +87,8 @@ pub fn verify(dir: &Path, trust: &Trust) -> Result<Report, FileError> {
         files: &files,
         stored,
         shift: 0,
-        frontier: Frontier::default(),
-        known: known.into(),
-        agreed: Vec::new(),
-        deleted_up_to: None,
+        tree: TreeCheck::new(known),
+        deleted_up_to,
         report,
         ahead: VecDeque::new(),
         hash_finding: None,
@@ -93,11 +97,11 @@ pub fn verify(dir: &Path, trust: &Trust) -> Result<Report, FileError> {
     Ok(walk.end())
 }
 
-/// A checkpoint that is known of the log.
-struct Known {
-    size: u64,
-    root: Hash,
-    seen_by: Vec<SeenBy>,
+/// Below which number an event says that events were deleted, and of which log where that is another one.
+fn deleted(object: &str) -> Option<(Option<&str>, u64)> {
+    let origin = object.strip_prefix("log=").and_then(|rest| rest.split(' ').next());
+    let last: u64 = object.split("last=").nth(1)?.parse().ok()?;
+    Some((origin, last.saturating_add(1)))
 }
 
 /// All checkpoints that are known of a log, by size.
@@ -133,32 +137,13 @@ fn known(dir: &Path, trust: &Trust, report: &mut Report) -> Result<Vec<Known>, F
         }
     }
     all.extend(trust.checkpoints.iter().cloned());
-    let mut known = Vec::new();
-    all.retain(|found| found.checkpoint().origin == report.origin);
-    for checkpoint in &all {
-        let tree = checkpoint.checkpoint();
-        if let Some(key) = &key
-            && let Err(why) = checkpoint.verify(key)
-        {
-            report.find(Finding::Signature { size: tree.size, why: why.to_string() });
-            continue;
-        }
-        let mut seen_by = Vec::new();
-        for cosigner in trust.keys.iter().filter(|key| key.name() != tree.origin) {
-            match checkpoint.verify_cosignature(cosigner) {
-                Ok(time_s) => seen_by.push(SeenBy { name: cosigner.name().to_owned(), time_s }),
-                Err(crate::note::NoteError::NotSigned(_)) => {}
-                Err(why) => report.find(Finding::Signature { size: tree.size, why: why.to_string() }),
-            }
-        }
-        if !seen_by.is_empty() && tree.size >= report.cosigned {
-            report.cosigned = tree.size;
-            report.seen_by.clone_from(&seen_by);
-        }
-        known.push(Known { size: tree.size, root: tree.root, seen_by });
+    let (known, findings) = sound(&report.origin, key.as_ref(), &trust.keys, all.iter());
+    findings.into_iter().for_each(|finding| report.find(finding));
+    if let Some(seen) = known.iter().rfind(|known| !known.seen_by.is_empty()) {
+        report.cosigned = seen.size;
+        report.seen_by.clone_from(&seen.seen_by);
     }
     report.checkpoints = known.len();
-    known.sort_by_key(|known| known.size);
     Ok(known)
 }
 
@@ -170,10 +155,7 @@ struct Walk<'a> {
     stored: Stored<'a>,
     /// By how many the numbers of the stored hashes are ahead, after events were found removed.
     shift: i64,
-    frontier: Frontier,
-    known: VecDeque<Known>,
-    /// The sizes of the last checkpoints that the log agrees with.
-    agreed: Vec<u64>,
+    tree: TreeCheck,
     /// The greatest number after events of which the log says that it deleted them.
     deleted_up_to: Option<u64>,
     report: Report,
@@ -187,7 +169,8 @@ impl Walk<'_> {
     fn segments(&mut self) -> Result<(), FileError> {
         let firsts = list(self.dir)?;
         let last = firsts.last().copied();
-        self.report.first_kept = firsts.first().copied().unwrap_or(0);
+        // Of a log that ended all may be deleted.
+        self.report.first_kept = firsts.first().copied().or(self.deleted_up_to).unwrap_or(0);
         self.fill_from_stored(self.report.first_kept);
         for first in firsts {
             let next = self.next();
@@ -210,7 +193,7 @@ impl Walk<'_> {
 
     /// The number of the next event to be read.
     fn next(&self) -> u64 {
-        self.frontier.size() + self.ahead.len() as u64
+        self.tree.size() + self.ahead.len() as u64
     }
 
     fn segment(&mut self, first: u64, is_last: bool) {
@@ -272,11 +255,15 @@ impl Walk<'_> {
 
     fn event(&mut self, number: u64, bytes: &Bytes) -> Option<Event> {
         let event = Event::decode(bytes).ok();
-        if let Some(event) = event.as_ref().filter(|event| event.action == Action::AUDIT_DELETE)
-            && let Some(last) =
-                event.object.as_deref().and_then(|object| object.split("last=").nth(1)?.parse().ok())
-        {
-            self.deleted_up_to = self.deleted_up_to.max(Some(u64::saturating_add(last, 1)));
+        let said = event.as_ref().filter(|event| event.action == Action::AUDIT_DELETE);
+        if let Some((origin, below)) = said.and_then(|event| deleted(event.object.as_deref()?)) {
+            match origin {
+                None => self.deleted_up_to = self.deleted_up_to.max(Some(below)),
+                Some(origin) => {
+                    let known = self.report.deleted_of_others.entry(origin.to_owned()).or_default();
+                    *known = below.max(*known);
+                }
+            }
         }
         debug_assert_eq!(number, self.next());
         self.ahead.push_back(leaf_hash(bytes));
@@ -295,7 +282,7 @@ impl Walk<'_> {
     /// Compares an event with the hash that is kept of it, and goes on.
     fn look_at_one(&mut self) {
         let Some(hash) = self.ahead.pop_front() else { return };
-        let number = self.frontier.size();
+        let number = self.tree.size();
         let place = number.saturating_add_signed(self.shift);
         let following = self.ahead.front().copied();
         match self.stored.at(place) {
@@ -327,14 +314,14 @@ impl Walk<'_> {
 
     /// Takes the kept hashes in place of events up to `end`.
     fn fill_from_stored(&mut self, end: u64) {
-        while self.frontier.size() < end {
-            let number = self.frontier.size();
+        while self.tree.size() < end {
+            let number = self.tree.size();
             match self.stored.at(number) {
                 Some(hash) => self.push(hash),
                 None => {
                     self.report.find(Finding::HashesMissing { first: number, last: end - 1 });
                     // Nothing after it can be proved, and everything after it is numbered on.
-                    while self.frontier.size() < end {
+                    while self.tree.size() < end {
                         self.push(Hash::from_bytes([0; 32]));
                     }
                 }
@@ -343,9 +330,9 @@ impl Walk<'_> {
     }
 
     fn push(&mut self, leaf: Hash) {
-        let (files, number, finding) = (self.files, self.frontier.size(), &mut self.hash_finding);
+        let (files, number, finding) = (self.files, self.tree.size(), &mut self.hash_finding);
         let signed = self.stored.size();
-        self.frontier.push_with(leaf, |height, hash| {
+        let found = self.tree.push(leaf, |height, hash| {
             if height == 0 || !height.is_multiple_of(TILE_HEIGHT) || number >= signed || finding.is_some() {
                 return;
             }
@@ -355,28 +342,14 @@ impl Walk<'_> {
                 *finding = Some(Finding::Hashes { level, index });
             }
         });
-        while self.known.front().is_some_and(|known| known.size <= self.frontier.size()) {
-            let Some(known) = self.known.pop_front() else { break };
-            if known.size == 0 || known.root == self.frontier.root() {
-                self.agreed.push(known.size);
-            } else {
-                // A forger's own checkpoint of the same size agrees with the forgery.
-                let after = self.agreed.iter().rfind(|agreed| **agreed < known.size).copied().unwrap_or(0);
-                self.report.find(Finding::OtherRoot { size: known.size, after, seen_by: known.seen_by });
-            }
-        }
+        found.into_iter().for_each(|finding| self.report.find(finding));
     }
 
     fn end(mut self) -> Report {
-        let size = self.frontier.size();
+        let size = self.tree.size();
         self.report.events = size;
-        // Who saw the longest matters most.
-        let with_removed = size.saturating_add_signed(self.shift);
-        if let Some(known) = self.known.pop_back().filter(|known| known.size > with_removed) {
-            let longest = known.size;
-            let mut seen_by = self.known.drain(..).map(|known| known.seen_by).chain([known.seen_by]);
-            let seen_by = seen_by.rfind(|seen| !seen.is_empty()).unwrap_or_default();
-            self.report.find(Finding::CutOff { first: size, last: longest - 1, seen_by });
+        if let Some(finding) = self.tree.end(size.saturating_add_signed(self.shift)) {
+            self.report.find(finding);
         }
         let first_kept = self.report.first_kept;
         if first_kept > 0 && self.deleted_up_to.is_none_or(|deleted| deleted < first_kept) {

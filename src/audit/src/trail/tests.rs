@@ -105,6 +105,45 @@ async fn nothing_is_intended_or_settled_where_nothing_can_be_written() {
     assert!(trail.settle(Settled::DONE).is_err());
 }
 
+#[tokio::test]
+async fn what_could_not_be_written_in_time_is_said_to_be_undone_or_unanswered() {
+    let (trail, log) = trail();
+    let stall = |why: Option<&str>| {
+        log.stall_for_test(why.map(|why| Unwritable { reason: why.to_owned() }));
+    };
+    stall(Some("slow"));
+    // Not proposed.
+    assert!(trail.intend(vec![making(vec![key(1)])]).await.is_err());
+    let last = log.remembered().pop().unwrap();
+    assert_eq!((last.outcome, last.intent, last.keys.len()), (Outcome::Failed, Some(0), 1));
+    assert!(last.reason.unwrap().contains("it was not done: the audit log cannot be written: slow"));
+    // Not answered.
+    trail.hand_out(Action::KEY_READ, key(1));
+    let number = trail.settle(Settled::DONE).unwrap();
+    assert!(trail.written(number).await.is_err());
+    log.break_for_test(Some(Unwritable { reason: "slow".to_owned() }));
+    trail.withhold(Settled::refused(Outcome::Failed, 503, "held back", 4));
+    let last = log.remembered().pop().unwrap();
+    assert_eq!(
+        (last.outcome, last.status, last.reason.as_deref()),
+        (Outcome::Failed, Some(503), Some("held back"))
+    );
+    log.break_for_test(None);
+    // What operators ask for, and what the node does.
+    let event = || trail.audit().event(Action::NODE_JOIN, Outcome::Done, Actor::SYSTEM);
+    assert!(trail.audit().write(event()).await.is_err());
+    let told = log.remembered();
+    assert_eq!((told[told.len() - 1].outcome, told[told.len() - 1].intent), (Outcome::Failed, None));
+    assert!(trail.audit().begin(event()).await.is_err());
+    let told = log.remembered();
+    let [.., intended, undone] = &told[..] else { panic!("{told:?}") };
+    assert_eq!((intended.outcome, undone.outcome), (Outcome::Intended, Outcome::Failed));
+    assert_eq!(undone.intent, Some(told.len() as u64 - 2));
+    stall(None);
+    trail.settle(Settled::DONE).unwrap();
+    assert!(trail.audit().write(event()).await.is_ok());
+}
+
 #[test]
 fn more_keys_than_an_event_holds_are_named_in_several() {
     let (trail, log) = trail();

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use keymoot_audit::NodeAudit;
+use keymoot_model::NodeId;
 use keymoot_state::AuditLogName;
 
 /// A log that nobody has cosigned for so long is complained of.
@@ -123,15 +124,7 @@ impl AuditReport {
                 waits.since.elapsed().as_secs() / 60
             )
         });
-        let room = self.own.log.usage().days_left.filter(|days| *days < DAYS_LEFT_MIN);
-        let room = room.map(|days| {
-            format!(
-                "the audit log of node {} has no more room in {days:.0} days, before its oldest events may be deleted, \
-                 and then this node lets no more keys out; raise audit.budget_bytes, give the disk more room, or lower \
-                 audit.retention_days",
-                self.own.node
-            )
-        });
+        let room = room(self.own.node, self.own.log.usage().days_left);
         faults.chain(known.own.values().cloned()).chain(waits).chain(room).collect()
     }
 
@@ -139,6 +132,16 @@ impl AuditReport {
         // No code panics while it holds the lock, so a poisoned report is intact.
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// That the room is used up before the oldest events may be deleted, foretold.
+fn room(node: NodeId, days_left: Option<f64>) -> Option<String> {
+    let days = days_left.filter(|days| *days < DAYS_LEFT_MIN)?;
+    Some(format!(
+        "the audit log of node {node} has no more room in {days:.0} days, before its oldest events may be deleted, and \
+         then this node lets no more keys out; raise audit.budget_bytes, give the disk more room, or lower \
+         audit.retention_days"
+    ))
 }
 
 #[cfg(test)]
@@ -167,6 +170,16 @@ mod tests {
         assert!(report.complaints()[0].contains("no other node has cosigned"), "{:?}", report.complaints());
         report.note_cosigned(400, 310, false);
         assert!(report.complaints().is_empty());
+    }
+
+    #[test]
+    fn a_budget_that_fills_before_its_time_is_foretold_with_the_cure() {
+        assert_eq!(room(3, None), None);
+        assert_eq!(room(3, Some(200.0)), None);
+        let said = room(3, Some(6.4)).unwrap();
+        let (problem, remedy) = said.split_once("; ").unwrap();
+        assert!(problem.contains("node 3 has no more room in 6 days"), "{said}");
+        assert!(remedy.contains("audit.budget_bytes") && remedy.contains("audit.retention_days"), "{said}");
     }
 
     #[test]

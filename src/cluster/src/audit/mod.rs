@@ -6,7 +6,9 @@
 
 mod cosigner;
 mod finding;
+mod gap;
 mod gather;
+mod merge;
 mod own_log;
 mod reader;
 mod reads;
@@ -16,7 +18,7 @@ mod worker;
 pub(crate) use finding::AuditReport;
 pub(crate) use gather::AuditGathering;
 pub(crate) use own_log::OwnLog;
-pub(crate) use reader::AuditReader;
+pub(crate) use reader::{AuditReader, ReceiverStates};
 pub(crate) use reads::RecentReads;
 pub(crate) use records::predecessor;
 pub(crate) use worker::AuditWorker;

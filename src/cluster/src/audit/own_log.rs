@@ -1,6 +1,6 @@
 //! The log of this node: it has the cluster know the log, and how far it has grown.
 
-use keymoot_audit::{AuditLog, Hash, SignedCheckpoint, VerifierKey, verify_consistency};
+use keymoot_audit::{AuditLog, Hash, Predecessor, SignedCheckpoint, VerifierKey, verify_consistency};
 use keymoot_model::{ClusterName, NodeId};
 use keymoot_state as state;
 use keymoot_state::{
@@ -8,7 +8,7 @@ use keymoot_state::{
     Tables,
 };
 
-use crate::audit::records::{last_of_node, name_of, size_at};
+use crate::audit::records::{last_of_node, name_of, origin, size_at};
 use crate::write::clock::now_ms;
 
 /// The log of this node. Cheap to clone.
@@ -50,11 +50,7 @@ impl OwnLog {
         let mut news = Vec::new();
         let known = state::audit_log(tables, self.name)?;
         if known.is_none() {
-            let mut before = last_of_node(tables, self.name.node)?;
-            if let (None, Some(replaced)) = (&before, replaces) {
-                before = last_of_node(tables, replaced)?;
-            }
-            let before = before.map(|(name, last)| AuditPredecessor { name, last: self.longer(name, last) });
+            let before = self.before(tables, replaces)?;
             let public_key = *self.key().public();
             news.push(AuditLogChange::Register { name: self.name, public_key, before });
         }
@@ -67,6 +63,42 @@ impl OwnLog {
             news.push(AuditLogChange::PutCheckpoint { name: self.name, at, signature });
         }
         Ok(news)
+    }
+
+    /// The log before this one, as far as the cluster knows of it.
+    fn before<T: Tables>(
+        &self,
+        tables: &T,
+        replaces: Option<NodeId>,
+    ) -> Result<Option<AuditPredecessor>, StateError> {
+        let mut before = last_of_node(tables, self.name.node)?;
+        if let (None, Some(replaced)) = (&before, replaces) {
+            before = last_of_node(tables, replaced)?;
+        }
+        Ok(before.map(|(name, last)| AuditPredecessor { name, last: self.longer(name, last) }))
+    }
+
+    /// The log before this one, if this one could not name it when it began: a node whose disk was replaced begins its
+    /// log before it has the cluster's state.
+    ///
+    /// # Errors
+    /// When the state cannot be read.
+    pub(super) fn unnamed<T: Tables>(
+        &self,
+        tables: &T,
+        replaces: Option<NodeId>,
+    ) -> Result<Option<Predecessor>, StateError> {
+        if self.log.predecessor().is_some() || state::audit_log(tables, self.name)?.is_some() {
+            return Ok(None);
+        }
+        let of = |id| format!("the disk of node {id} was replaced");
+        let reason = replaces.map_or_else(|| "the data directory was replaced".to_owned(), of);
+        Ok(self.before(tables, replaces)?.map(|AuditPredecessor { name, last }| Predecessor {
+            origin: origin(&self.cluster, name),
+            size: last.size,
+            root: Hash::from_bytes(last.root),
+            reason,
+        }))
     }
 
     /// The end of the log before this one: as the cluster knows it, or later by what this one began with.

@@ -49,6 +49,8 @@ pub(crate) struct AuditWorker {
     dir: PathBuf,
     /// The node that this one was before its disk was replaced.
     replaces: Option<NodeId>,
+    /// Whether an event of this process names the log before this one.
+    names_predecessor: bool,
     cosigner: Option<Cosigner>,
     /// How much of this node's log others have cosigned, by signatures that hold.
     cosigned: u64,
@@ -79,6 +81,7 @@ impl AuditWorker {
             metrics,
             dir,
             replaces,
+            names_predecessor: false,
             cosigner: None,
             cosigned: 0,
             kept: None,
@@ -108,7 +111,10 @@ impl AuditWorker {
         let mut changes = match &contradiction {
             // What the cluster would refuse is not proposed again and again.
             Some(_) => Vec::new(),
-            None => self.own.news(&self.state, self.replaces)?,
+            None => {
+                self.name_predecessor()?;
+                self.own.news(&self.state, self.replaces)?
+            }
         };
         self.complain(OWN, contradiction);
         let members: BTreeSet<NodeId> = self.members.membership().nodes().map(|(id, _)| *id).collect();
@@ -132,6 +138,22 @@ impl AuditWorker {
         self.propose(changes).await;
         self.keep(&logs).await;
         self.measure(&members);
+        Ok(())
+    }
+
+    /// Has the log name the one before it, where it could not when it began, before the cluster knows of it.
+    fn name_predecessor(&mut self) -> Result<(), StateError> {
+        if self.names_predecessor {
+            return Ok(());
+        }
+        if let Some(before) = self.own.unnamed(&self.state, self.replaces)? {
+            let node = self.own.name.node;
+            let mut event = Event::new(node, now_ms(), Action::AUDIT_LOG_BEGIN, Outcome::Done, Actor::SYSTEM);
+            event.object = Some(before.named_by(self.own.log.origin()));
+            event.reason = Some(before.reason);
+            // Why it cannot be written is complained of by itself.
+            self.names_predecessor = self.own.log.append(event).is_ok();
+        }
         Ok(())
     }
 

@@ -11,7 +11,7 @@ use keymoot_model::{Account, AccountId, NodeId};
 use keymoot_state as state;
 use keymoot_state::{ApprovalRefusal, StateError, Tables, TokenKind};
 
-use crate::audit::{AuditGathering, RecentReads};
+use crate::audit::{AuditGathering, ReceiverStates, RecentReads};
 use crate::error::ClusterError;
 use crate::members::authority_change::AuthorityReplacement;
 use crate::members::founding::Founder;
@@ -121,6 +121,11 @@ impl AdminService {
         // The intent stands without an outcome where that cannot be written.
         drop(told);
         answer
+    }
+
+    /// From now on `states` tells how far the receivers of the audit are.
+    pub(crate) fn has_receivers(&self, states: ReceiverStates) {
+        self.audit.reader.has_receivers(states);
     }
 
     /// Whether an event says already that this one reads what is asked for here, of which this is another page.
@@ -245,7 +250,7 @@ impl AdminService {
                 Ok(AdminResponse::Wraps(wraps.into_iter().map(|(id, count)| (id.0, count)).collect()))
             }
             AdminRequest::AuditLog => {
-                self.audit.reader.held().map(|it| AdminResponse::AuditLog(Box::new(it)))
+                self.audit.reader.held().await.map(|it| AdminResponse::AuditLog(Box::new(it)))
             }
             AdminRequest::AuditLogs => {
                 self.audit.logs().await.map(|it| AdminResponse::AuditLogs(Box::new(it)))
@@ -257,6 +262,13 @@ impl AdminService {
             .map(|it| AdminResponse::AuditFound(Box::new(it))),
             AdminRequest::AuditEvents(asked) => {
                 self.audit.reader.events(asked).await.map(|it| AdminResponse::AuditEvents(Box::new(it)))
+            }
+            AdminRequest::AuditReceivers { everywhere } => {
+                let receivers = match everywhere {
+                    true => self.audit.receivers().await,
+                    false => self.audit.reader.receivers()?,
+                };
+                Ok(AdminResponse::AuditReceivers(Box::new(receivers)))
             }
             AdminRequest::EnrolOperator(enrolment) => self
                 .operators

@@ -8,6 +8,7 @@ pub(crate) mod complaints;
 pub(crate) mod credential_uses;
 pub(crate) mod damage;
 pub(crate) mod disk_watch;
+pub(crate) mod lost_outcomes;
 pub(crate) mod monitor;
 pub(crate) mod operator_commands;
 mod operator_rules;

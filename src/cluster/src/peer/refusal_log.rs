@@ -63,6 +63,24 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_refused_join_and_a_refused_peer_are_told_with_address_and_reason_and_a_flood_is_counted() {
+        let audit = NodeAudit { log: keymoot_audit::AuditLog::in_memory(), node: 1 };
+        let log = RefusalLog::new(Arc::new(Metrics::new().unwrap()), audit.clone());
+        for (what, from) in [("join", "192.0.2.7:1"), ("certificate", "192.0.2.8:1")] {
+            for _ in 0..1000 {
+                log.note(what, from.parse().unwrap(), "it is \u{202e}nobody");
+            }
+        }
+        let told = audit.log.remembered();
+        let actions: Vec<_> = told.iter().map(|event| event.action.as_str()).collect();
+        assert_eq!(actions, ["node.join", "peer.connect"]);
+        assert!(told.iter().all(|event| event.outcome == Outcome::Refused));
+        assert_eq!(told[1].address, Some("192.0.2.8".parse().unwrap()));
+        let reason = told[0].reason.as_deref().unwrap();
+        assert!(reason.contains("nobody") && !reason.contains('\u{202e}'), "{reason}");
+    }
+
+    #[test]
     fn a_network_of_ipv6_has_the_lines_of_one_address() {
         let log = RefusalLog::new(
             Arc::new(Metrics::new().unwrap()),

@@ -12,7 +12,9 @@ use keymoot_state::{
     PolicyUsesPage, Response,
 };
 
-use crate::wire::audit::{AuditLogs, AuditPage, AuditSearch, EventsPage, EventsQuery, HeldLog};
+use crate::wire::audit::{
+    AuditLogs, AuditPage, AuditReceivers, AuditSearch, EventsPage, EventsQuery, HeldLogs,
+};
 use crate::wire::authority::AuthorityProgress;
 use crate::wire::membership_change::{ChangePlan, ChangeRequest};
 use crate::wire::operators::{EnrolledCertificate, OperatorEnrolment};
@@ -89,14 +91,16 @@ pub enum AdminRequest {
     /// How many times each master key may have wrapped, linearizable. Only for a cluster of feature level 4 or
     /// higher.
     Wraps,
-    /// The node's own audit log, as it is now.
+    /// The node's own audit log, as it is now, and those that ended there.
     AuditLog,
     /// Every audit log that the cluster knows, with what has become of it.
     AuditLogs,
     /// Search the audit logs of all nodes, or of this one.
     AuditSearch(Box<AuditSearch>),
-    /// Events of the node's own audit log as they are on disk.
+    /// Events of an audit log that the node has as they are on disk.
     AuditEvents(EventsQuery),
+    /// How far the receivers of the audit are, of all nodes or of this one.
+    AuditReceivers { everywhere: bool },
 }
 
 impl AdminRequest {
@@ -135,6 +139,7 @@ impl AdminRequest {
             Self::AuditLogs => "AuditLogs",
             Self::AuditSearch(_) => "AuditSearch",
             Self::AuditEvents(_) => "AuditEvents",
+            Self::AuditReceivers { .. } => "AuditReceivers",
         }
     }
 
@@ -195,7 +200,8 @@ impl AdminRequest {
             | Self::AuditLog
             | Self::AuditLogs
             | Self::AuditSearch(_)
-            | Self::AuditEvents(_) => false,
+            | Self::AuditEvents(_)
+            | Self::AuditReceivers { .. } => false,
         }
     }
 
@@ -213,6 +219,7 @@ impl AdminRequest {
                 | Self::Wraps
                 | Self::AuditLog
                 | Self::AuditLogs
+                | Self::AuditReceivers { .. }
         )
     }
 
@@ -259,7 +266,8 @@ impl AdminRequest {
             | Self::AuditLog
             | Self::AuditLogs
             | Self::AuditSearch(_)
-            | Self::AuditEvents(_) => true,
+            | Self::AuditEvents(_)
+            | Self::AuditReceivers { .. } => true,
         }
     }
 }
@@ -325,10 +333,11 @@ pub enum AdminResponse {
     Verifiers(Vec<MasterKeyVerifier>),
     Witnesses(BTreeSet<NodeId>),
     Wraps(BTreeMap<String, u64>),
-    AuditLog(Box<HeldLog>),
+    AuditLog(Box<HeldLogs>),
     AuditLogs(Box<AuditLogs>),
     AuditFound(Box<AuditPage>),
     AuditEvents(Box<EventsPage>),
+    AuditReceivers(Box<AuditReceivers>),
 }
 
 /// A node's view of the cluster.

@@ -36,10 +36,31 @@ pub(crate) enum ConsistencyReply {
     Failed(String),
 }
 
-/// A log as its node has it.
+/// The logs that a node has: the one that it writes, and those that ended there.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct HeldLogs {
+    pub current: HeldLog,
+    pub ended: Vec<EndedHere>,
+}
+
+/// A log that ended at a node, which may be the log of the node that the data directory was of before.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EndedHere {
+    pub held: HeldLog,
+    /// The key that lies beside it.
+    pub key: String,
+    /// The checkpoints that lie beside it, as signed notes.
+    pub notes: Vec<String>,
+}
+
+/// A log as a node has it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct HeldLog {
     pub name: AuditLogName,
+    /// The node that has it.
+    pub at: NodeId,
+    /// Whether it ended there, and nothing is written to it any more.
+    pub ended: bool,
     /// How many events it has.
     pub size: u64,
     /// The first that was not deleted.
@@ -62,6 +83,8 @@ pub struct AuditLogs {
     pub quorum: bool,
     /// By node, the oldest first.
     pub logs: Vec<KnownLog>,
+    /// The members that write a log which the cluster does not know, and why.
+    pub unknown: BTreeMap<NodeId, String>,
 }
 
 /// A log that the cluster knows.
@@ -74,6 +97,7 @@ pub struct KnownLog {
     pub key: String,
     /// The same as the key of a cosigner.
     pub cosigner_key: String,
+    /// Milliseconds since 1970 UTC; 0: the cluster does not know it, and what is said of it lies beside it.
     pub registered_at_ms: u64,
     /// The log before it, if its node had lost or left one.
     pub before: Option<KnownSize>,
@@ -171,6 +195,8 @@ pub struct AuditPage {
     pub more: bool,
     /// What could not be searched.
     pub missing: Vec<AuditGap>,
+    /// How many events each log has that was searched, as its node has it.
+    pub sizes: Vec<(AuditLogName, u64)>,
 }
 
 /// Positions that cannot be read.
@@ -215,18 +241,30 @@ pub struct FoundEvent {
 /// Events that could not be searched.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuditGap {
-    pub name: AuditLogName,
+    /// The node that wrote them.
+    pub node: NodeId,
+    /// Their log; `None`: the node has told the cluster of none yet.
+    pub log: Option<AuditLogId>,
     /// The first of them.
     pub from: u64,
-    /// How many events the log is known to have; there may be more.
-    pub to: u64,
+    /// How many events the log is known to have; there may be more. `None`: whatever there is from `from` on.
+    pub to: Option<u64>,
     pub why: String,
 }
 
-/// Asks the node that writes a log for events as they are on disk, and of those that it has deleted for their hashes.
+impl AuditGap {
+    /// Of a log that is known.
+    pub(crate) fn of(name: AuditLogName, from: u64, to: Option<u64>, why: impl Into<String>) -> Self {
+        Self { node: name.node, log: Some(name.log), from, to, why: why.into() }
+    }
+}
+
+/// Asks a node that has a log for events as they are on disk, and of those that it has deleted for their hashes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventsQuery {
     pub name: AuditLogName,
+    /// The node that has it, which is another one than the log's where a data directory went on as another node's.
+    pub at: NodeId,
     pub from: u64,
     pub events_max: u32,
 }
@@ -244,6 +282,43 @@ pub struct EventsPage {
     /// The roots of the complete subtrees that the events before `from` make up, the largest first.
     pub frontier: Vec<Hash>,
     pub events: Vec<String>,
+}
+
+/// The receivers of the audit at all nodes, or at the one that is asked.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditReceivers {
+    pub nodes: Vec<NodeReceivers>,
+    /// The nodes that do not answer, and why.
+    pub silent: BTreeMap<NodeId, String>,
+}
+
+/// The receivers that a node sends its log to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeReceivers {
+    pub node: NodeId,
+    /// How many events its log has.
+    pub events: u64,
+    pub receivers: Vec<ReceiverState>,
+}
+
+/// How far a receiver is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReceiverState {
+    pub name: String,
+    /// Where it is.
+    pub place: String,
+    /// It has all events below this number.
+    pub acknowledged: u64,
+    /// When it last acknowledged some, in milliseconds since 1970 UTC; `None`: not since the node started.
+    pub acknowledged_at_ms: Option<u64>,
+    /// How many events wait in the node's log for it.
+    pub lag_events: u64,
+    /// How old the oldest of them is.
+    pub lag_s: u64,
+    /// Why it gets nothing now.
+    pub error: Option<String>,
+    /// For how long that has been so.
+    pub troubled_s: Option<u64>,
 }
 
 /// A value whose fields are written only where they have something to say, which only JSON can read back.

@@ -169,7 +169,8 @@ impl Request {
                 | AdminRequest::Notices
                 | AdminRequest::AuditLog
                 | AdminRequest::AuditSearch(_)
-                | AdminRequest::AuditEvents(_),
+                | AdminRequest::AuditEvents(_)
+                | AdminRequest::AuditReceivers { .. },
             ) => true,
             Self::Admin(_) | Self::BackupBegin { .. } | Self::BackupNext | Self::Join(_) => false,
             Self::Append { .. }
@@ -214,7 +215,8 @@ impl Request {
                 | AdminRequest::AuditLog
                 | AdminRequest::AuditLogs
                 | AdminRequest::AuditSearch(_)
-                | AdminRequest::AuditEvents(_),
+                | AdminRequest::AuditEvents(_)
+                | AdminRequest::AuditReceivers { .. },
             )
             | Self::AuditConsistency(_) => version >= PeerVersion::Fourth,
             _ => true,

@@ -69,7 +69,13 @@ pub(crate) async fn settle(
     match written {
         // It hands out nothing; why it is not written is the log's state, which is reported as long as it lasts.
         Err(_) if is_refused => Ok(()),
-        written => written.map_err(|error| ApiError::unaudited(&error)),
+        Err(error) => {
+            let refused = ApiError::unaudited(&error);
+            // What was appended of it says otherwise.
+            trail.withhold(refused.settled());
+            Err(refused)
+        }
+        Ok(()) => Ok(()),
     }
 }
 

@@ -255,7 +255,8 @@ impl BulkRun {
     ) -> Vec<Result<ServedKey, Undone>> {
         match self.write_outcomes(window, &outcomes).await {
             Ok(()) => outcomes,
-            Err(_) => {
+            Err(error) => {
+                self.grant.trail().withhold(ApiError::unaudited(&error).settled());
                 let message = "this server cannot write its audit, so it tells no key; send it again";
                 window.iter().map(|_| Err(Undone::Untried { message, retry: true })).collect()
             }

@@ -90,7 +90,7 @@ async fn serve(
     let drain = api.drain.clone();
     {
         let (cluster, keyring, slot) = (cluster.clone(), keyring.clone(), api.server_keys.clone());
-        actix::spawn(async move { open_server_keys(&cluster, &keyring, &slot).await });
+        actix::spawn(async move { open_server_keys(&cluster, &keyring, cluster.events(), &slot).await });
     }
     // Not behind the API's certificate, which may wait for a quorum.
     let admin = operators::listen(config, &api, &cluster, &keyring)?;
@@ -183,12 +183,8 @@ async fn retire(cluster: &Cluster, drain: &Drain, close: impl FnOnce(), patience
 /// Applies the accounts file to a cluster that never had an account; else says whether it differs.
 async fn look_at_accounts(cluster: Cluster, keyring: Arc<Keyring>, file: PathBuf) {
     let file_name = file.display();
-    match begin_accounts(&cluster, &keyring, &file).await {
-        Ok(FirstAccounts::Applied) => {
-            tracing::info!(%file_name, "the accounts of the file are added");
-            let object = format!("file={file_name}");
-            cluster.events().note(cluster.events().own(Action::ACCOUNTS_DECLARE, Outcome::Done, object));
-        }
+    match begin_accounts(&cluster, &keyring, cluster.events(), &file).await {
+        Ok(FirstAccounts::Applied) => tracing::info!(%file_name, "the accounts of the file are added"),
         Ok(FirstAccounts::Equal) => tracing::info!(%file_name, "the cluster has the accounts of the file"),
         Ok(FirstAccounts::Differs(differences)) => tracing::warn!(
             differences,

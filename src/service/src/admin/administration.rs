@@ -25,6 +25,7 @@ use keymoot_state::{
 use super::answer::to_json;
 use super::sign_in::SignInDesk;
 use super::{Call, Operation, OperationError, OperatorCall, SignInAttempt, SignInError, SignedIn, UseCase};
+use crate::QuorumContact;
 use crate::clock::now_ms;
 
 /// How long it may take to confirm who asks: a quorum says whether the state here is the latest, through an
@@ -41,6 +42,7 @@ const _: () = assert!(SEEN_EVERY_MS * 10 <= SESSION_IDLE_MS);
 pub struct Administration {
     pub(super) cluster: Cluster,
     keyring: Arc<Keyring>,
+    contact: Arc<QuorumContact>,
     pub(super) desk: Arc<SignInDesk>,
 }
 
@@ -153,9 +155,9 @@ impl OperatorGrant {
 
 impl Administration {
     /// The use cases of a node.
-    pub fn new(cluster: Cluster, keyring: Arc<Keyring>) -> Self {
+    pub fn new(cluster: Cluster, keyring: Arc<Keyring>, contact: Arc<QuorumContact>) -> Self {
         let desk = Arc::new(SignInDesk::new(cluster.clone(), keyring.clone()));
-        Self { cluster, keyring, desk }
+        Self { cluster, keyring, contact, desk }
     }
 
     /// Begins a session, for an operator at this address.
@@ -167,7 +169,8 @@ impl Administration {
     }
 
     /// Whether the holder of this proof, at this address, may ask for the use case. Without a quorum only what this node
-    /// answers alone can be asked for.
+    /// answers alone can be asked for, and the audit for as long as accounts that read locally are served: nobody
+    /// knows here who was revoked since.
     ///
     /// # Errors
     /// [`RefusedOperator`] says why not.
@@ -178,10 +181,14 @@ impl Administration {
         case: UseCase,
     ) -> Result<OperatorGrant, RefusedOperator> {
         let patience = if case.is_local() { LOOKED_FOR } else { CONFIRMED_WITHIN };
-        if let Err(error) = self.cluster.read_barrier_within(patience).await
-            && !case.is_local()
-        {
-            return Err(RefusedOperator::Unconfirmed(error));
+        if let Err(error) = self.cluster.read_barrier_within(patience).await {
+            match case.is_local() {
+                false => return Err(RefusedOperator::Unconfirmed(error)),
+                true if case.is_of_audit() => {
+                    self.contact.confirm(|| true).await.map_err(RefusedOperator::Unconfirmed)?;
+                }
+                true => {}
+            }
         }
         let operator = match proof {
             OperatorProof::Certificate(fingerprint) => self.of_certificate(fingerprint)?,

@@ -111,6 +111,9 @@ struct EventsMembers {
     /// The node whose log it is.
     node: String,
     log: String,
+    /// The node that has it, if another one does: its data directory was of that node before.
+    #[serde(default)]
+    at: String,
     #[serde(default)]
     from: String,
     #[serde(default)]
@@ -119,14 +122,15 @@ struct EventsMembers {
 
 /// Reads which events of a log are wanted.
 pub(super) fn parse_events(parameters: Value) -> Result<EventsQuery, ParameterError> {
-    let EventsMembers { node, log, from, events_max } = read(parameters)?;
+    let EventsMembers { node, log, at, from, events_max } = read(parameters)?;
     let wrong = |member: &str, error: &dyn std::fmt::Display| ParameterError(format!("{member}: {error}"));
     let node: NodeId =
         node.parse().map_err(|_| ParameterError(format!("node is a node's id, not `{node}`")))?;
     let log = log.parse().map_err(|error| wrong("log", &error))?;
+    let at = name("at", &at, |text| text.parse::<NodeId>())?.unwrap_or(node);
     let from = name("from", &from, |text| text.parse::<u64>())?.unwrap_or_default();
     let events_max = number("events_max", &events_max)?;
-    Ok(EventsQuery { name: AuditLogName { node, log }, from, events_max })
+    Ok(EventsQuery { name: AuditLogName { node, log }, at, from, events_max })
 }
 
 /// The members that [`parse_events`] reads.
@@ -134,6 +138,7 @@ pub(super) fn of_events(asked: &EventsQuery) -> Value {
     json!({
         "node": asked.name.node.to_string(),
         "log": asked.name.log.to_string(),
+        "at": asked.at.to_string(),
         "from": asked.from.to_string(),
         "events_max": asked.events_max.to_string(),
     })

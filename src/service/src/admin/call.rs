@@ -136,6 +136,7 @@ impl Call {
             | UseCase::AuditLogs
             | UseCase::AuditSearch
             | UseCase::AuditEvents
+            | UseCase::AuditReceivers
             | UseCase::Keyring
             | UseCase::NodeKeys
             | UseCase::Authority

@@ -27,6 +27,7 @@ pub fn example(case: UseCase) -> Value {
         | UseCase::Witnesses
         | UseCase::Verifiers
         | UseCase::AuditLogs
+        | UseCase::AuditReceivers
         | UseCase::Operators
         | UseCase::Approvals
         | UseCase::TwoPersonRule
@@ -58,7 +59,7 @@ pub fn example(case: UseCase) -> Value {
             "after": "1/0011223344556677:5"
         }),
         UseCase::AuditEvents => {
-            json!({ "node": "1", "log": "0011223344556677", "from": "0", "events_max": "100" })
+            json!({ "node": "1", "log": "0011223344556677", "at": "1", "from": "0", "events_max": "100" })
         }
         UseCase::Keyring => json!({ "count": "true" }),
         UseCase::AddAccount => json!({ "account": account(), "if_absent": true }),

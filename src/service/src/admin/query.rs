@@ -99,10 +99,11 @@ pub(super) fn parse(case: UseCase, parameters: Value) -> Result<Call, ParameterE
         UseCase::WitnessTokens => nothing(parameters, AdminRequest::WitnessTokens)?,
         UseCase::Witnesses => nothing(parameters, AdminRequest::Witnesses)?,
         UseCase::AuditLogs => nothing(parameters, AdminRequest::AuditLogs)?,
+        UseCase::AuditReceivers => nothing(parameters, AdminRequest::AuditReceivers { everywhere: true })?,
         UseCase::AuditSearch => AdminRequest::AuditSearch(Box::new(audit_query::parse(parameters)?)),
         UseCase::AuditEvents => {
             let asked = audit_query::parse_events(parameters)?;
-            return Ok(Call::OfNode(asked.name.node, AdminRequest::AuditEvents(asked)));
+            return Ok(Call::OfNode(asked.at, AdminRequest::AuditEvents(asked)));
         }
         UseCase::Verifiers => nothing(parameters, AdminRequest::Verifiers)?,
         UseCase::NodeKeys => nothing(parameters, AdminRequest::NodeKeys)?,

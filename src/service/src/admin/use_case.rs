@@ -107,6 +107,8 @@ use_cases! {
         "Searches the audit logs of all nodes, in the order of time, and names what could not be searched.";
     AuditEvents: Get "/v1/audit/events" [Security Auditor]
         "Shows events of a node's audit log as they are on its disk, to be verified elsewhere.";
+    AuditReceivers: Get "/v1/audit/receivers" [Viewer Operator KeyAdmin Security Auditor]
+        "Shows how far the receivers of the audit are, at all nodes: what waits for them, and why they get nothing.";
     AuditDigest: Get "/v1/audit/digest" [Security Auditor]
         "By which digest the audit names a viewer or a device of an account.";
     Operators: Get "/v1/operators" [Security Auditor]
@@ -262,6 +264,7 @@ impl UseCase {
             AdminRequest::AuditLogs => Self::AuditLogs,
             AdminRequest::AuditSearch(_) => Self::AuditSearch,
             AdminRequest::AuditEvents(_) => Self::AuditEvents,
+            AdminRequest::AuditReceivers { .. } => Self::AuditReceivers,
             AdminRequest::Initialize(_)
             | AdminRequest::Propose(_)
             | AdminRequest::RevokeCertificate { .. }
@@ -279,7 +282,12 @@ impl UseCase {
 
     /// Whether it is answered without a quorum, too, by the operators that this node knows.
     pub const fn is_local(self) -> bool {
-        self.is_of_node() || matches!(self, Self::AuditLogs | Self::AuditSearch | Self::AuditEvents)
+        self.is_of_node() || self.is_of_audit()
+    }
+
+    /// Whether it reads the audit.
+    pub const fn is_of_audit(self) -> bool {
+        matches!(self, Self::AuditLogs | Self::AuditSearch | Self::AuditEvents | Self::AuditReceivers)
     }
 
     /// Whether it says how this node is, which operators must learn where the audit cannot be written, too.

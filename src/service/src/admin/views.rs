@@ -69,6 +69,7 @@ impl AuditPageView {
             positions: audit_positions(&self.next).ok()?,
             more: self.more,
             missing: self.missing,
+            sizes: Vec::new(),
         })
     }
 }

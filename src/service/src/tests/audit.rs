@@ -6,7 +6,7 @@ use keymoot_state::Command;
 
 use super::policies::policy;
 use super::*;
-use crate::PolicyCondition;
+use crate::{PolicyCondition, open_server_keys};
 
 /// One request, and what the audit has of it.
 struct Asked {
@@ -119,11 +119,15 @@ async fn every_period_and_every_exported_key_is_named() {
     let events = asked.answered(Settled::DONE);
     let expected = [
         ("periods.begin", Outcome::Intended, 1, None),
+        // The first periods of a cluster: what their key ids are derived with is made, too.
+        ("secrets.make", Outcome::Intended, 0, None),
         ("periods.read", Outcome::Done, 20, None),
         ("periods.begin", Outcome::Done, 1, Some(0)),
+        ("secrets.make", Outcome::Done, 0, Some(1)),
     ];
     assert_eq!(told(&events), expected);
-    assert_eq!(events[1].keys[19].period, Some(Period { length_s: 10, index: 24 }));
+    assert_eq!(events[4].log_index, Some(2));
+    assert_eq!(events[2].keys[19].period, Some(Period { length_s: 10, index: 24 }));
     world.keys().create(&world.grant, &film(2), None).await.unwrap();
     world.keys().create(&world.grant, &film(3), None).await.unwrap();
     let asked = Asked::new();
@@ -171,7 +175,54 @@ async fn where_nothing_can_be_written_nothing_is_proposed() {
     let put = policies.put(&asked.grant, policy("hd", true), PolicyCondition::Always);
     assert!(refused(put.await.unwrap_err()));
     assert_eq!(world.here().log().len(), 0);
+    // Nor does the node do anything by itself.
+    let (audit, slot) = (NodeAudit { log: asked.log.clone(), node: 1 }, std::sync::OnceLock::new());
+    let opened = open_server_keys(world.here(), &world.keyring, &audit, &slot);
+    assert!(tokio::time::timeout(std::time::Duration::from_millis(50), opened).await.is_err());
+    assert_eq!(world.here().log().len(), 0);
     asked.log.break_for_test(None);
     world.keys().create(&asked.grant, &film(1), None).await.unwrap();
     assert_eq!(world.here().log().len(), 1);
+}
+
+#[tokio::test]
+async fn what_the_node_makes_by_itself_is_intended_first_and_once() {
+    let world = World::new();
+    let audit = world.audit();
+    for _ in 0..2 {
+        let slot = std::sync::OnceLock::new();
+        open_server_keys(world.here(), &world.keyring, &audit, &slot).await;
+        assert!(slot.get().is_some());
+    }
+    let events = audit.log.remembered();
+    let expected =
+        [("secrets.make", Outcome::Intended, 0, None), ("secrets.make", Outcome::Done, 0, Some(0))];
+    assert_eq!(told(&events), expected);
+    assert_eq!((events[1].object.as_deref(), events[1].log_index), (Some("secret=answers"), Some(1)));
+}
+
+/// Where commands are proposed: what audits them first, the port, and what lets a request in once and decides nothing
+/// by itself.
+const PROPOSE: [&str; 3] = ["changes.rs", "nonces.rs", "replicated_state.rs"];
+
+#[test]
+fn nothing_is_proposed_past_the_audit() {
+    let mut open = vec![std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
+    let mut propose = Vec::new();
+    while let Some(dir) = open.pop() {
+        for path in std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()) {
+            let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+            if path.is_dir() && name != "tests" {
+                open.push(path);
+            } else if name.ends_with(".rs") && name != "tests.rs" {
+                let text = std::fs::read_to_string(&path).unwrap();
+                let asks = [".propose(", ".propose_one(", ".propose_indexed("];
+                if asks.iter().any(|asks| text.contains(asks)) {
+                    propose.push(name);
+                }
+            }
+        }
+    }
+    propose.sort();
+    assert_eq!(propose, PROPOSE, "a change goes by the module `changes`, which tells the audit of it first");
 }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use keymoot_audit::Outcome;
 use keymoot_crypto::secret_file;
 use keymoot_state as state;
 use keymoot_state::Command;
@@ -50,9 +51,17 @@ impl World {
 async fn a_node_that_starts_with_an_older_file_revives_nothing() {
     let (world, dir) = (World::new(), tempfile::tempdir().unwrap());
     let (old, new) = (file(&dir, 1, &["leaked", "kept"]), file(&dir, 2, &["kept", "fresh"]));
-    let begin = async |file| begin_accounts(world.here(), &world.keyring, file).await.unwrap();
+    let audit = world.audit();
+    let begin = async |file| begin_accounts(world.here(), &world.keyring, &audit, file).await.unwrap();
     assert_eq!(begin(&old).await, FirstAccounts::Applied);
     assert_eq!(begin(&old).await, FirstAccounts::Equal);
+    // What was applied was intended first, the account by its name.
+    let told: Vec<_> =
+        audit.log.remembered().into_iter().map(|event| (event.outcome, event.intent)).collect();
+    let declared = [(Outcome::Intended, None), (Outcome::Done, Some(0))];
+    let added = [(Outcome::Intended, None), (Outcome::Done, Some(2))];
+    assert_eq!(told, [declared, added].concat());
+    assert_eq!(audit.log.remembered()[2].account, Some(AccountId::new("a").unwrap()));
     assert_eq!(begin(&new).await, FirstAccounts::Differs(2), "later files are applied by command");
     let differences = world.apply(&new).await;
     let expected = [Differs::CredentialAdded("fresh".into()), Differs::CredentialRevoked("leaked".into())];
@@ -77,7 +86,7 @@ async fn a_cluster_with_accounts_keeps_them_whatever_the_file_of_a_node_says() {
     let put = Command::PutAccount { account: account(Consistency::Local), if_absent: true };
     world.here().propose_one(put).await.unwrap();
     let file = file(&dir, 1, &["key"]);
-    let outcome = begin_accounts(world.here(), &world.keyring, &file).await.unwrap();
+    let outcome = begin_accounts(world.here(), &world.keyring, &world.audit(), &file).await.unwrap();
     assert_eq!(
         outcome,
         FirstAccounts::Differs(3),
@@ -96,7 +105,7 @@ async fn a_key_file_that_was_changed_needs_another_revision_and_never_takes_an_e
         std::fs::write(&path, format!("{text}\nexpires_at = \"{end}\"\n")).unwrap();
     };
     with_end("2100-01-01T00:00:00Z");
-    begin_accounts(world.here(), &world.keyring, &path).await.unwrap();
+    begin_accounts(world.here(), &world.keyring, &world.audit(), &path).await.unwrap();
     let known = || account_details(world.here().state(), None).unwrap().accounts.remove(0);
     assert_eq!(known().1.expires_at_ms["key"], 4_102_444_800_000);
     // The text is the same, and another secret is in the key file.

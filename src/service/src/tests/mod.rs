@@ -16,7 +16,7 @@ mod reads;
 
 use std::sync::Arc;
 
-use keymoot_audit::Trail;
+use keymoot_audit::{AuditLog, NodeAudit, Trail};
 use keymoot_auth::{AccountDirectory, Authenticator, Grant, OpenAccount, Request, Unproved, Unreadable};
 use keymoot_cluster::ClusterError;
 use keymoot_crypto::{ContentKey, Keyring};
@@ -68,6 +68,11 @@ impl World {
         let key = ContentKey::generate().unwrap();
         let key = self.keyring.wrap_content_key(&key, &place, version, &kid).unwrap();
         NewKey { place, version, kid, key, origin: KeyOrigin::Generated }
+    }
+
+    /// An audit of the first node, to be read by the test.
+    fn audit(&self) -> NodeAudit {
+        NodeAudit { log: AuditLog::in_memory(), node: 1 }
     }
 
     fn policies(&self) -> Policies<MemoryNode> {

@@ -8,9 +8,8 @@ mod weight;
 #[cfg(test)]
 mod tests;
 
-use std::borrow::Cow;
-
 use keymoot_audit::Event;
+pub(crate) use keymoot_audit::ascii;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use weight::Weight;
@@ -79,24 +78,4 @@ impl Form {
             Self::Cef => "text/plain; charset=us-ascii",
         }
     }
-}
-
-/// Text in which each character that is not simply seen in ASCII is written as JSON escapes it. Of JSON, whose strings
-/// alone hold such characters, it says the same afterwards.
-pub(crate) fn ascii(text: &str) -> Cow<'_, str> {
-    if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
-        return Cow::Borrowed(text);
-    }
-    let mut escaped = String::with_capacity(text.len() + 16);
-    for c in text.chars() {
-        match c {
-            ' '..='~' => escaped.push(c),
-            _ => {
-                for unit in c.encode_utf16(&mut [0; 2]) {
-                    escaped.push_str(&format!("\\u{unit:04x}"));
-                }
-            }
-        }
-    }
-    Cow::Owned(escaped)
 }

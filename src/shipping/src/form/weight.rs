@@ -17,8 +17,12 @@ pub(crate) enum Weight {
 
 impl Weight {
     pub(crate) fn of(event: &Event) -> Self {
-        if [Action::AUDIT_LOST, Action::AUDIT_COSIGN].contains(&event.action) {
+        if event.action == Action::AUDIT_COSIGN {
             return Self::High;
+        }
+        // The node died, whatever came of what was under way.
+        if event.action == Action::AUDIT_LOST {
+            return Self::Medium;
         }
         match event.outcome {
             Outcome::Refused | Outcome::Failed => Self::Medium,

@@ -56,7 +56,7 @@ async fn acknowledged(shipping: &Shipping, number: u64) {
             sleep(Duration::from_millis(20)).await;
         }
     };
-    timeout(WITHIN, has_it).await.unwrap_or_else(|_| panic!("{:?}", shipping.progress()));
+    timeout(WITHIN, has_it).await.unwrap_or_else(|_| panic!("{:?}", shipping.progress()()));
 }
 
 /// The numbers in a file of JSON lines, with whether each is marked.
@@ -185,7 +185,7 @@ async fn a_syslog_server_that_dies_and_comes_back_lacks_nothing_and_gets_nothing
     drop(listener);
     stage.log.append(5);
     let failed = async {
-        while shipping.progress()[0].error.is_none() {
+        while shipping.progress()()[0].error.is_none() {
             sleep(Duration::from_millis(20)).await;
         }
     };
@@ -200,7 +200,7 @@ async fn a_syslog_server_that_dies_and_comes_back_lacks_nothing_and_gets_nothing
     assert_eq!(got.iter().map(|(number, _)| *number).collect::<Vec<_>>(), expected);
     assert!(got[..20].iter().all(|(_, is_marked)| *is_marked), "{got:?}");
     assert!(!got[24].1 || stage.sample("failures_total") != "1", "{got:?}");
-    assert_eq!(shipping.progress()[0].error, None);
+    assert_eq!(shipping.progress()()[0].error, None);
 }
 
 #[tokio::test]
@@ -240,12 +240,12 @@ async fn who_was_never_reached_is_sent_nothing_marked_and_the_lag_is_told() {
         stage.log.append(1);
         let shipping = stage.ship(&receiver_of);
         let failed = async {
-            while shipping.progress()[0].error.is_none() {
+            while shipping.progress()()[0].error.is_none() {
                 sleep(Duration::from_millis(20)).await;
             }
         };
         timeout(WITHIN, failed).await.unwrap();
-        let seen = shipping.progress().remove(0);
+        let seen = shipping.progress()().remove(0);
         assert_eq!(seen.acknowledged, 0);
         assert!(seen.complaint().contains("no connection"), "{}", seen.complaint());
         assert_eq!(shipping.complaints()(), [""; 0], "not yet");

@@ -9,8 +9,8 @@ use serde_json::Value;
 
 use super::Failure;
 use super::args::{ConfigArg, OutputFormat};
+use super::clock::instant;
 use super::operator::{block_on, say};
-use super::operator_command::time_of;
 use args::{ApprovalArgs, ApprovalCommand, ListArgs, RequireArgs};
 use keymoot_command::{Column, Table};
 use keymoot_service::admin::{ApprovalCall, Call};
@@ -70,7 +70,7 @@ async fn approve(args: ApprovalArgs) -> Result<(), Failure> {
         "approved: {}; operator {} goes on by the same command as before, until {}\n",
         text(&record, "words"),
         text(&record, "asked_by"),
-        time_of(number(&record, "expires_at_ms") / 1000),
+        instant(number(&record, "expires_at_ms")),
     ));
     Ok(())
 }
@@ -122,7 +122,7 @@ fn table(shown: &[&Value]) -> String {
             text(one, "asked_by"),
             text(one, "approved_by"),
             state(one),
-            time_of(number(one, "expires_at_ms") / 1000),
+            instant(number(one, "expires_at_ms")),
         ]);
     }
     table.to_string()

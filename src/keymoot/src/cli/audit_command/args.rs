@@ -22,6 +22,8 @@ pub enum AuditCommand {
     Digest(DigestArgs),
     /// List the audit logs of the cluster, how far each has grown, and who has cosigned that.
     Logs(LogsArgs),
+    /// List the receivers that the nodes send the audit to, what each has acknowledged, and why one gets nothing.
+    Receivers(ReceiversArgs),
     /// Check that nobody has changed, removed or added anything: every log against every cosigned checkpoint.
     ///
     /// With --files it needs no node: it verifies the files of a log, on the node or copied from it.
@@ -196,6 +198,17 @@ pub struct DigestArgs {
 /// `keymoot audit logs`.
 #[derive(Clone, Debug, Args)]
 pub struct LogsArgs {
+    /// The configuration of one of the nodes.
+    #[command(flatten)]
+    pub config: ConfigArg,
+    /// How to print it.
+    #[arg(long, value_enum, default_value_t)]
+    pub output: OutputFormat,
+}
+
+/// `keymoot audit receivers`.
+#[derive(Clone, Debug, Args)]
+pub struct ReceiversArgs {
     /// The configuration of one of the nodes.
     #[command(flatten)]
     pub config: ConfigArg,

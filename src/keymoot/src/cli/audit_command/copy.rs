@@ -10,7 +10,7 @@ use keymoot_cluster::{KnownCheckpoint, KnownLog, audit_positions};
 use keymoot_model::NodeId;
 
 use super::args::VerifyArgs;
-use super::log_check::LogCheck;
+use super::log_check::{self, LogFault};
 use super::verify::{Checked, keys_in, print, verdict};
 use crate::cli::Failure;
 
@@ -29,9 +29,10 @@ pub(super) fn verify(dir: &Path, args: &VerifyArgs) -> Result<(), Failure> {
         return Err(Failure::because(format!("no key is given for the log in {}", dir.join(unknown).display()))
             .hint("give the keys that were kept of all logs with --keys, or leave --keys out to believe those of the copy"));
     }
+    let cosigners: Vec<VerifierKey> = keys.values().cloned().collect();
     let mut all = Vec::new();
     for (log, folder) in &logs {
-        all.push(check(log, &dir.join(folder))?);
+        all.push(check(log, &dir.join(folder), &cosigners)?);
     }
     print(&all, None, args.output);
     verdict(&all)
@@ -97,8 +98,10 @@ fn node_of(key: &VerifierKey) -> Option<NodeId> {
     parse_origin(key.name()).map(|(_, node, _)| node)
 }
 
-fn check<'a>(log: &'a KnownLog, folder: &Path) -> Result<Checked<'a>, Failure> {
-    let mut check = LogCheck::new(log);
+fn check<'a>(log: &'a KnownLog, folder: &Path, cosigners: &[VerifierKey]) -> Result<Checked<'a>, Failure> {
+    let (begun, mut faults) = log_check::begin(log, cosigners);
+    let unreadable_key = || Failure::because(format!("the key of {} cannot be read", log.origin));
+    let mut check = begun.ok_or_else(unreadable_key)?;
     let path = folder.join("events.jsonl");
     let mut first_kept = 0;
     let events = match File::open(&path) {
@@ -109,7 +112,9 @@ fn check<'a>(log: &'a KnownLog, folder: &Path) -> Result<Checked<'a>, Failure> {
                 Some((0, _)) | None => {}
                 Some((first, hashes)) => {
                     first_kept = first;
-                    check.skip_to(first, hashes);
+                    if !check.skip_to(first, hashes) {
+                        faults.push(LogFault::Gap { wanted: 0, found: first });
+                    }
                 }
             }
             for line in BufReader::new(file).split(b'\n') {
@@ -119,10 +124,14 @@ fn check<'a>(log: &'a KnownLog, folder: &Path) -> Result<Checked<'a>, Failure> {
         }
     };
     let (checkpoints, faults) = match events {
-        Some(_) => check.end(),
-        None => (0, check.faults),
+        Some(_) => log_check::end(check, faults),
+        None => {
+            faults.extend(check.findings().iter().cloned().map(LogFault::Found));
+            (0, faults)
+        }
     };
-    Ok(Checked { log, events, first_kept, checkpoints, faults })
+    let unread = events.is_none().then(|| log.not_held.clone()).flatten();
+    Ok(Checked { log, events, first_kept, checkpoints, faults, unread })
 }
 
 /// The number of the first event of a copy, and what is left of those before it.
@@ -146,11 +155,11 @@ fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
 
 #[cfg(test)]
 mod tests {
+    use keymoot_audit::offline::Finding;
     use keymoot_audit::tree::Frontier;
     use keymoot_audit::{Checkpoint, LogKey, leaf_hash};
 
     use super::*;
-    use crate::cli::audit_command::log_check::LogFault;
 
     /// A copy of a log with these events that another node has cosigned whole.
     fn copy(dir: &Path, events: &[&str]) {
@@ -179,7 +188,8 @@ mod tests {
         let found = keys.values().filter_map(|key| log_of(dir, key, &keys).unwrap()).collect::<Vec<_>>();
         let [(log, folder)] = found.as_slice() else { panic!("one log") };
         assert_eq!(log.checkpoints[0].cosigned_by, BTreeMap::from([(2, 7)]));
-        check(log, &dir.join(folder)).unwrap().faults
+        let cosigners: Vec<_> = keys.values().cloned().collect();
+        check(log, &dir.join(folder), &cosigners).unwrap().faults
     }
 
     #[test]
@@ -190,9 +200,11 @@ mod tests {
         let events = dir.path().join("1-0011223344556677/events.jsonl");
         for forged in ["{\"a\":1}\n{\"b\":9}\n{\"c\":3}\n", "{\"a\":1}\n{\"c\":3}\n{\"b\":2}\n"] {
             fs::write(&events, forged).unwrap();
-            assert!(matches!(faults(dir.path())[..], [LogFault::Changed { size: 3, .. }]), "{forged}");
+            let found = faults(dir.path());
+            assert!(matches!(found[..], [LogFault::Found(Finding::OtherRoot { size: 3, .. })]), "{forged}");
         }
         fs::write(&events, "{\"a\":1}\n{\"b\":2}\n").unwrap();
-        assert!(matches!(faults(dir.path())[..], [LogFault::Cut { size: 2, known: 3, .. }]));
+        let cut = faults(dir.path());
+        assert!(matches!(cut[..], [LogFault::Found(Finding::CutOff { first: 2, last: 2, .. })]), "{cut:?}");
     }
 }

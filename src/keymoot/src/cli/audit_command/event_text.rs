@@ -198,12 +198,14 @@ fn csv_cell(text: &str) -> String {
 
 /// What could not be searched, in a line.
 pub(super) fn gap(gap: &AuditGap) -> String {
-    let AuditGap { name, from, to, why } = gap;
-    format!(
-        "events {from} to {} of the audit log {name} of node {} are not in this answer: {why}",
-        to.saturating_sub(1),
-        name.node
-    )
+    let AuditGap { node, log, from, to, why } = gap;
+    let events = match to {
+        Some(to) => format!("events {from} to {}", to.saturating_sub(1)),
+        None if *from == 0 => "the events".to_owned(),
+        None => format!("events from {from} on, if there are any,"),
+    };
+    let log = log.map(|log| format!(" of the audit log {node}/{log}")).unwrap_or_default();
+    format!("{events}{log} of node {node} are not in this answer: {why}")
 }
 
 #[cfg(test)]

@@ -9,10 +9,10 @@ use std::io::{BufWriter, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
-use keymoot_cluster::KnownLog;
+use keymoot_cluster::{HeldLog, KnownLog};
 
 use super::args::ExportArgs;
-use super::logs::{logs_of, without_quorum};
+use super::logs::{logs_of, unknown, without_quorum};
 use super::verify::events;
 use crate::cli::Failure;
 use crate::cli::operator::{Operator, say};
@@ -39,8 +39,17 @@ pub(super) async fn run(args: ExportArgs) -> Result<(), Failure> {
         write(&folder.join("checkpoints"), &notes.join("\n")).map_err(failed)?;
         match (&log.held, &log.not_held) {
             (Some(held), _) => {
-                let count = copy(&operator, log, held.size, &folder).await?;
-                say(&format!("audit log {}: {count} events\n", log.name));
+                match copy(&operator, held, &folder).await {
+                    Ok(count) => say(&format!("audit log {}: {count} events\n", log.name)),
+                    // A damaged log that ended hides none of the others.
+                    Err(failure) if held.ended => missing.push(format!(
+                        "audit log {} with {} events is not whole in the copy: {}",
+                        log.name,
+                        held.size,
+                        failure.message()
+                    )),
+                    Err(failure) => return Err(failure),
+                }
             }
             (None, why) => missing.push(format!(
                 "audit log {} with {} events is not in the copy: {}",
@@ -50,19 +59,19 @@ pub(super) async fn run(args: ExportArgs) -> Result<(), Failure> {
             )),
         }
     }
-    for warning in missing.iter().cloned().chain(without_quorum(&logs)) {
+    for warning in missing.iter().cloned().chain(unknown(&logs)).chain(without_quorum(&logs)) {
         eprintln!("keymoot: warning: {warning}");
     }
     Ok(())
 }
 
 /// Copies the events of a log. Gives their number.
-async fn copy(operator: &Operator, log: &KnownLog, size: u64, folder: &Path) -> Result<u64, Failure> {
+async fn copy(operator: &Operator, held: &HeldLog, folder: &Path) -> Result<u64, Failure> {
     let failed = |error| Failure::because(format!("cannot write to {}: {error}", folder.display()));
     let mut file = BufWriter::new(create(&folder.join("events.jsonl")).map_err(failed)?);
     let (mut next, mut first) = (0, None);
-    while next < size {
-        let page = events(operator, log, next).await?;
+    while next < held.size {
+        let page = events(operator, held, next).await?;
         if page.events.is_empty() || page.from < next {
             break;
         }

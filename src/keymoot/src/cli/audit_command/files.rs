@@ -20,7 +20,7 @@ use crate::config::Loaded;
 /// Verifies every log in a directory.
 pub(super) fn verify(dir: &Path, args: &VerifyArgs) -> Result<(), Failure> {
     let keys = args.keys.as_deref().map(keys_in).transpose()?.unwrap_or_default();
-    let mut trust = Trust { keys: keys.into_values().collect(), checkpoints: Vec::new() };
+    let mut trust = Trust { keys: keys.into_values().collect(), ..Trust::default() };
     for file in &args.checkpoints {
         trust.checkpoints.extend(checkpoints_in(file)?);
     }
@@ -30,8 +30,16 @@ pub(super) fn verify(dir: &Path, args: &VerifyArgs) -> Result<(), Failure> {
             "name the directory `audit` in a node's data directory, or a copy of it, with --files DIR",
         ));
     }
-    let reports = logs.iter().map(|log| offline::verify(log, &trust)).collect::<Result<Vec<_>, _>>();
-    let reports = reports.map_err(Failure::runtime)?;
+    let mut reports = Vec::with_capacity(logs.len());
+    // The newest first: it says what was deleted of those before it.
+    for log in &logs {
+        let report = offline::verify(log, &trust).map_err(Failure::runtime)?;
+        for (origin, below) in &report.deleted_of_others {
+            let known = trust.deleted.entry(origin.clone()).or_default();
+            *known = below.max(known).to_owned();
+        }
+        reports.push(report);
+    }
     match args.output {
         OutputFormat::Table => reports.iter().for_each(|report| say(&text(report))),
         OutputFormat::Json => say(&format!("{:#}\n", json!({ "logs": reports }))),

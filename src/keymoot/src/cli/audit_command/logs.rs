@@ -20,7 +20,7 @@ pub(super) async fn run(args: LogsArgs) -> Result<(), Failure> {
     match args.output {
         OutputFormat::Table => {
             say(&table(&logs));
-            if let Some(warning) = without_quorum(&logs) {
+            for warning in unknown(&logs).chain(without_quorum(&logs)) {
                 eprintln!("keymoot: warning: {warning}");
             }
         }
@@ -37,6 +37,11 @@ pub(super) async fn logs_of(operator: &Operator) -> Result<AuditLogs, Failure> {
         AdminResponse::AuditLogs(logs) => Ok(*logs),
         _ => Err(unexpected()),
     }
+}
+
+/// What each node writes that the cluster does not know of.
+pub(super) fn unknown(logs: &AuditLogs) -> impl Iterator<Item = String> {
+    logs.unknown.iter().map(|(node, why)| format!("the audit log of node {node} is not among these: {why}"))
 }
 
 /// That nothing is cosigned now, and since when.
@@ -85,6 +90,7 @@ fn table(logs: &AuditLogs) -> String {
 fn state(log: &KnownLog) -> String {
     match (&log.held, &log.not_held) {
         (Some(held), _) if held.unwritable.is_some() => "cannot be written".to_owned(),
+        (Some(held), _) if held.ended => format!("ended, kept by node {}", held.at),
         (Some(_), _) => "written".to_owned(),
         (None, _) if log.followed_by.is_some() => "ended".to_owned(),
         (None, _) if log.removed => "of a removed node".to_owned(),

@@ -8,6 +8,7 @@ mod export;
 mod files;
 mod log_check;
 mod logs;
+mod receivers;
 mod search;
 mod verify;
 
@@ -25,6 +26,7 @@ pub fn run(command: AuditCommand) -> Result<(), Failure> {
             AuditCommand::Search(args) => search::search(args).await,
             AuditCommand::Tail(args) => search::tail(args).await,
             AuditCommand::Logs(args) => logs::run(args).await,
+            AuditCommand::Receivers(args) => receivers::run(args).await,
             AuditCommand::Digest(args) => digest::run(args).await,
             AuditCommand::Verify(args) => match &args.files {
                 Some(dir) if dir.join(copy::KEYS).exists() => copy::verify(dir, &args),

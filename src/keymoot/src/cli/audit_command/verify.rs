@@ -6,13 +6,14 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use keymoot_audit::VerifierKey;
-use keymoot_cluster::{AdminRequest, AdminResponse, AuditLogs, EventsPage, EventsQuery, KnownLog};
+use keymoot_audit::offline::Finding;
+use keymoot_cluster::{AdminRequest, AdminResponse, AuditLogs, EventsPage, EventsQuery, HeldLog, KnownLog};
 use serde_json::json;
 
 use super::args::VerifyArgs;
 use super::event_text::time_text;
-use super::log_check::{LogCheck, LogFault};
-use super::logs::{logs_of, nodes, without_quorum};
+use super::log_check::{self, LogFault};
+use super::logs::{logs_of, nodes, unknown, without_quorum};
 use crate::cli::Failure;
 use crate::cli::args::OutputFormat;
 use crate::cli::operator::{Operator, say, unexpected};
@@ -29,6 +30,8 @@ pub(super) struct Checked<'a> {
     /// How many checkpoints its events fit.
     pub(super) checkpoints: usize,
     pub(super) faults: Vec<LogFault>,
+    /// Why its events were not read, or not all of them.
+    pub(super) unread: Option<String>,
 }
 
 /// Runs the command.
@@ -42,15 +45,27 @@ pub(super) async fn run(args: VerifyArgs) -> Result<(), Failure> {
              status, and keymoot cluster upgrade",
         ));
     }
+    // Of each log the key that was kept, where one was.
+    let known = logs.logs.iter().filter_map(|log| log.key.parse::<VerifierKey>().ok());
+    let cosigners: Vec<VerifierKey> =
+        known.map(|known| kept.get(known.name()).cloned().unwrap_or(known)).collect();
     let mut all = Vec::new();
     for log in &logs.logs {
-        let mut checked = check(&operator, log).await?;
+        let mut checked = check(&operator, log, &cosigners).await;
         checked.faults.extend(other_key(log, &kept));
         checked.faults.extend(ended_before(log, &logs));
         all.push(checked);
     }
     print(&all, without_quorum(&logs), args.output);
-    verdict(&all)
+    unknown(&logs).for_each(|warning| eprintln!("keymoot: warning: {warning}"));
+    match verdict(&all) {
+        Ok(()) if !logs.unknown.is_empty() => {
+            let nodes: Vec<_> = logs.unknown.keys().map(ToString::to_string).collect();
+            Err(Failure::degraded(format!("could not be looked at: the audit of node {}", nodes.join(",")))
+                .hint("start these nodes: they register their logs within seconds"))
+        }
+        verdict => verdict,
+    }
 }
 
 /// Prints what was found, and since when nothing is cosigned.
@@ -70,20 +85,30 @@ pub(super) fn print(all: &[Checked<'_>], not_cosigned: Option<String>, output: O
 }
 
 /// Reads a log from its node, event by event, and holds it against its checkpoints.
-async fn check<'a>(operator: &Operator, log: &'a KnownLog) -> Result<Checked<'a>, Failure> {
-    let mut check = LogCheck::new(log);
-    let mut checked = Checked { log, events: None, first_kept: 0, checkpoints: 0, faults: Vec::new() };
+async fn check<'a>(operator: &Operator, log: &'a KnownLog, cosigners: &[VerifierKey]) -> Checked<'a> {
+    let (begun, faults) = log_check::begin(log, cosigners);
+    let unread = log.not_held.clone();
+    let mut checked = Checked { log, events: None, first_kept: 0, checkpoints: 0, faults, unread };
+    let Some(mut check) = begun else { return checked };
     let Some(held) = &log.held else {
         // Its checkpoints are looked at all the same.
-        checked.faults = check.faults;
-        return Ok(checked);
+        checked.find(check.findings());
+        return checked;
     };
     // What is written meanwhile was not in anything that is to be checked.
     while check.next() < held.size {
-        let page = events(operator, log, check.next()).await?;
+        let page = match events(operator, held, check.next()).await {
+            Ok(page) => page,
+            // It hides none of the others.
+            Err(failure) => {
+                checked.find(check.findings());
+                checked.unread = Some(failure.message().to_owned());
+                return checked;
+            }
+        };
         checked.first_kept = page.first_kept;
-        if page.from != check.next() {
-            check.skip_to(page.from, page.frontier);
+        if page.from != check.next() && !check.skip_to(page.from, page.frontier) {
+            checked.faults.push(LogFault::Gap { wanted: check.next(), found: page.from });
         }
         // A damaged or lying node may not be asked for ever.
         if page.events.is_empty() || check.next() != page.from {
@@ -92,14 +117,21 @@ async fn check<'a>(operator: &Operator, log: &'a KnownLog) -> Result<Checked<'a>
         page.events.iter().for_each(|event| check.push(event.as_bytes()));
     }
     checked.events = Some(check.next());
-    (checked.checkpoints, checked.faults) = check.end();
-    Ok(checked)
+    (checked.checkpoints, checked.faults) = log_check::end(check, checked.faults);
+    checked
 }
 
-/// Events of a log from its node, which the asked node asks for it.
-pub(super) async fn events(operator: &Operator, log: &KnownLog, from: u64) -> Result<EventsPage, Failure> {
-    let request = AdminRequest::AuditEvents(EventsQuery { name: log.name, from, events_max: EVENTS_AT_ONCE });
-    match operator.ask_through(log.name.node, request).await? {
+impl Checked<'_> {
+    fn find(&mut self, findings: &[Finding]) {
+        self.faults.extend(findings.iter().cloned().map(LogFault::Found));
+    }
+}
+
+/// Events of a log from the node that has it, which the asked node asks for it.
+pub(super) async fn events(operator: &Operator, held: &HeldLog, from: u64) -> Result<EventsPage, Failure> {
+    let HeldLog { name, at, .. } = *held;
+    let request = AdminRequest::AuditEvents(EventsQuery { name, at, from, events_max: EVENTS_AT_ONCE });
+    match operator.ask_through(at, request).await? {
         AdminResponse::AuditEvents(page) => Ok(*page),
         _ => Err(unexpected()),
     }
@@ -134,14 +166,14 @@ fn ended_before(log: &KnownLog, all: &AuditLogs) -> Option<LogFault> {
 }
 
 fn text(checked: &Checked<'_>) -> String {
-    let Checked { log, events, first_kept, checkpoints, faults } = checked;
+    let Checked { log, events, first_kept, checkpoints, faults, unread } = checked;
     let word = match (faults.is_empty(), events) {
         (false, _) => "BROKEN",
         (true, Some(_)) => "whole",
         (true, None) => "not here",
     };
     let mut text = format!("{word}: audit log {}", log.name);
-    match (events, &log.not_held) {
+    match (events, unread) {
         (Some(events), _) => {
             text.push_str(&format!(", {events} events, which fit {checkpoints} checkpoints"))
         }
@@ -179,7 +211,7 @@ fn text(checked: &Checked<'_>) -> String {
 }
 
 fn as_json(checked: &Checked<'_>) -> serde_json::Value {
-    let Checked { log, events, first_kept, checkpoints, faults } = checked;
+    let Checked { log, events, first_kept, checkpoints, faults, unread } = checked;
     let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
     json!({
         "log": log.name,
@@ -192,7 +224,7 @@ fn as_json(checked: &Checked<'_>) -> serde_json::Value {
         "known_events": log.known_size(),
         "cosigned_events": log.last_cosigned().map(|last| last.size),
         "cosigned_by": log.last_cosigned().map(|last| &last.cosigned_by),
-        "not_read": log.not_held,
+        "not_read": unread,
     })
 }
 

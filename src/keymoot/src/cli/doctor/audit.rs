@@ -16,7 +16,7 @@ pub(super) async fn check(operator: &Operator, address: &str) -> Vec<Finding> {
     let Ok(AdminResponse::AuditLog(held)) = client.ask(AdminRequest::AuditLog, TIMEOUT).await else {
         return Vec::new();
     };
-    let mut findings = vec![own(&held)];
+    let mut findings = vec![own(&held.current)];
     if let Ok(AdminResponse::Complaints(complaints)) = client.ask(AdminRequest::Complaints, TIMEOUT).await {
         // What stands there of its own log is said above.
         let of_others = complaints.iter().filter(|complaint| complaint.contains("is not cosigned:"));
@@ -60,6 +60,8 @@ mod tests {
         let AuditPosition { name, .. } = audit_positions("1/0011223344556677:0").unwrap().remove(0);
         let held = |days_left, unwritable: Option<&str>| HeldLog {
             name,
+            at: 1,
+            ended: false,
             size: 7,
             first_kept: 0,
             usage: Usage { days_left, ..Usage::default() },

@@ -3,11 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
-
 use super::args::CertificateOutput;
 use crate::cli::Failure;
+use crate::cli::clock::instant;
 use crate::cli::operator::say;
 use keymoot_cluster::{CertificateWish, EnrolledCertificate};
 use keymoot_crypto::secret_file;
@@ -117,11 +115,9 @@ pub(super) fn written(file: &Path, signed: &EnrolledCertificate) -> String {
 }
 
 fn told(signed: &EnrolledCertificate) -> String {
-    format!("good until {}, fingerprint {}", time_of(signed.expires_at_s), signed.fingerprint)
-}
-
-/// A moment as people read it; it was given in seconds since 1970 UTC.
-pub(in crate::cli) fn time_of(at_s: u64) -> String {
-    let at = i64::try_from(at_s).ok().and_then(|at_s| OffsetDateTime::from_unix_timestamp(at_s).ok());
-    at.and_then(|at| at.format(&Rfc3339).ok()).unwrap_or_default()
+    format!(
+        "good until {}, fingerprint {}",
+        instant(signed.expires_at_s.saturating_mul(1000)),
+        signed.fingerprint
+    )
 }

@@ -14,7 +14,6 @@ use super::args::ConfigArg;
 use super::operator::{Operator, block_on, say, unexpected};
 use args::{AddArgs, CertificateArgs, NameArgs, OperatorCommand, RenewArgs, RevokeArgs, RolesArgs};
 use credential::NewCredential;
-pub(super) use credential::time_of;
 use keymoot_cluster::{AdminRequest, AdminResponse, EnrolledCertificate, OperatorEnrolment};
 use keymoot_crypto::secret_file;
 use keymoot_service::admin::{Call, OperatorCall};

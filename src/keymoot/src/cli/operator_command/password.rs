@@ -8,9 +8,9 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::args::{EndSessionArgs, PasswordArgs, SessionsArgs};
-use super::time_of;
 use crate::cli::Failure;
 use crate::cli::args::{ConfigArg, OutputFormat};
+use crate::cli::clock::instant;
 use crate::cli::operator::say;
 use keymoot_command::{Column, Table};
 use keymoot_crypto::secret_file;
@@ -106,9 +106,9 @@ fn table(all: &[OperatorSession]) -> String {
         table.row([
             session.operator.to_string(),
             session.from.clone(),
-            time_of(session.began_at_ms / 1000),
-            time_of(session.seen_at_ms / 1000),
-            time_of(session.ends_at_ms() / 1000),
+            instant(session.began_at_ms),
+            instant(session.seen_at_ms),
+            instant(session.ends_at_ms()),
             session.digest.to_string(),
         ]);
     }

@@ -25,7 +25,7 @@ pub(super) fn listen(
         key_file: config.cluster.key_file.clone(),
         ca_file: config.cluster.ca_file.clone(),
     };
-    let administration = Administration::new(cluster.clone(), keyring.clone());
+    let administration = Administration::new(cluster.clone(), keyring.clone(), api.contact.clone());
     let (server, addresses) =
         listen_for_operators(&config.http_settings(), admin, api.clone(), administration)
             .map_err(Failure::runtime)?;

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use keymoot_cluster::Cluster;
-use keymoot_shipping::{Receivers, Shipping};
+use keymoot_cluster::{Cluster, ReceiverState};
+use keymoot_shipping::{ReceiverProgress, Receivers, Shipping};
 use keymoot_telemetry::Metrics;
 use keymoot_tls::PeerIdentity;
 use tokio::runtime::Handle;
@@ -33,7 +33,22 @@ pub(super) fn start(
     let host = PeerIdentity::Node(config.node.id).dns_name(&config.cluster.name);
     let shipping = receivers.start(log, &host, &directory, metrics, runtime).map_err(Failure::runtime)?;
     cluster.complain_of(shipping.complaints());
+    let progress = shipping.progress();
+    cluster.has_receivers(move || progress().into_iter().map(state).collect());
     Ok(Some(shipping))
+}
+
+fn state(seen: ReceiverProgress) -> ReceiverState {
+    ReceiverState {
+        name: seen.name.to_string(),
+        place: seen.place,
+        acknowledged: seen.acknowledged,
+        acknowledged_at_ms: seen.acknowledged_at_ms,
+        lag_events: seen.lag_events,
+        lag_s: seen.lag_s,
+        error: seen.error,
+        troubled_s: seen.troubled_for.map(|troubled| troubled.as_secs()),
+    }
 }
 
 /// Sends what is left.
